@@ -1,0 +1,113 @@
+import { join } from "node:path";
+import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
+import { defaultLabel, openAccountStore } from "./src/io/account-store.ts";
+import { loginInBrowser } from "./src/io/browser-login.ts";
+import { fingerprint, identityOf, tokenTimes } from "./src/io/jwt.ts";
+import { pauseFor } from "./src/io/lock.ts";
+import { createOAuthClient, DEFAULT_ISSUER } from "./src/io/openai-oauth.ts";
+import { openPiAuth } from "./src/io/pi-auth.ts";
+import { openSettings } from "./src/io/settings-store.ts";
+import { openStateStore } from "./src/io/state-store.ts";
+import { refusalToSendTokens } from "./src/io/token-url.ts";
+import { createUsageApi, usageFromHeaders } from "./src/io/usage-api.ts";
+import { registerCommand } from "./src/pi/commands.ts";
+import { createFooter } from "./src/pi/footer.ts";
+import { followSessions } from "./src/pi/lifecycle.ts";
+import { delegate, registerProvider } from "./src/pi/provider.ts";
+import { createOAuthHooks } from "./src/pi/sign-in.ts";
+import { createAffinity } from "./src/pool/affinity.ts";
+import { createCredentials } from "./src/pool/credentials.ts";
+import { createPiLink } from "./src/pool/pi-link.ts";
+import { createPool } from "./src/pool/pool.ts";
+import type { TokenReader } from "./src/pool/ports.ts";
+import { createSessionSockets } from "./src/pool/session-sockets.ts";
+import { createUsageMonitor } from "./src/pool/usage-monitor.ts";
+import * as messages from "./src/ui/messages.ts";
+
+/**
+ * Makes several ChatGPT Codex accounts work as one behind pi's own `openai-codex` provider. Reads from the bottom up:
+ * files, pool, pi. Nothing here may throw or wait: pi does not start when an extension fails to.
+ */
+export default function multicodex(pi: ExtensionAPI): void {
+	if (process.env.PI_MULTICODEX_DISABLE === "1") return;
+	const clock = { now: () => Date.now() };
+	const directory = getAgentDir();
+	const paths = {
+		accounts: join(directory, "codex-accounts.json"),
+		state: join(directory, "codex-state.json"),
+		settings: join(directory, "settings.json"),
+		"pi's login": join(directory, "auth.json"),
+	};
+	const issuer = process.env.PI_MULTICODEX_AUTH_URL ?? DEFAULT_ISSUER;
+	const earlyWarnings: string[] = [];
+	let warn = (text: string) => {
+		earlyWarnings.push(text);
+	};
+
+	// Files and endpoints.
+	const accounts = openAccountStore(paths.accounts, (text) => warn(text), clock.now);
+	const state = openStateStore(paths.state, (text) => warn(text), clock.now);
+	const settings = openSettings(paths.settings, (text) => warn(text));
+	const piAuth = openPiAuth(paths["pi's login"]);
+	const oauth = createOAuthClient(issuer, clock.now);
+	const usageApi = createUsageApi(clock.now);
+	const tokens: TokenReader = {
+		issuedAt: (access) => tokenTimes(access).issuedAt,
+		fingerprint,
+		identify: identityOf,
+	};
+
+	// The pool of accounts, and what a request needs of it.
+	const pool = createPool({ accounts, state, clock });
+	const link = createPiLink({ accounts, piAuth, tokens, clock, labelFor: defaultLabel });
+	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock });
+	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock });
+	const affinity = createAffinity(clock);
+
+	// pi.
+	const provider = registerProvider(pi, {
+		hasAccount: () => accounts.list().length > 0 || piAuth.peek().kind === "oauth",
+		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
+		onRequest: (baseUrl) => {
+			usage.setBaseUrl(baseUrl);
+			void usage.refreshStale();
+		},
+		oauth: createOAuthHooks({
+			link,
+			login: (dialog) => loginInBrowser(issuer, dialog, clock.now),
+			accountIdOf: (access) => identityOf(access)?.accountId,
+			onSignedIn: () => pool.emit({ type: "changed" }),
+		}),
+		failover: {
+			pool,
+			link,
+			credentials,
+			affinity,
+			sockets: createSessionSockets(delegate.forgetSession),
+			delegate,
+			readUsageHeaders: usageFromHeaders,
+			askUsage: (id) => void usage.ask(id),
+			settings,
+			clock,
+			pause: pauseFor,
+			words: {
+				exhausted: (why) => messages.exhausted(why, clock.now()),
+				signedOutInARow: messages.signedOutInARow,
+				continuesElsewhere: messages.continuesElsewhere,
+				brokenOff: messages.brokenOff,
+				unexpected: messages.unexpected,
+			},
+		},
+	});
+	const footer = createFooter(pool, clock, () => void usage.refreshStale());
+	followSessions(pi, { pool, link, affinity, credentials, usage, footer, provider, settings, clock, earlyWarnings });
+	warn = (text) => pool.emit({ type: "warning", text });
+	registerCommand(pi, {
+		pool,
+		link,
+		clock,
+		paths,
+		maskEmails: () => settings().maskEmails,
+		removeBackups: accounts.removeBackups,
+	});
+}

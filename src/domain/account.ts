@@ -1,0 +1,75 @@
+import type { Cooldown } from "./cooldown.ts";
+import { readyAt } from "./cooldown.ts";
+
+/** First 12 hex digits of sha256(`<user>\n<accountId>`); stable across sign-ins of one identity. */
+export type AccountId = string;
+
+/** Access and refresh token of one account. Never logged, never part of the state file. */
+export interface Credential {
+	readonly access: string;
+	readonly refresh: string;
+	/** Expiry of the access token, epoch ms. */
+	readonly expiresAt: number;
+}
+
+/** Why an account cannot be used until the person signs in again. */
+export interface NeedsLogin {
+	readonly reason: string;
+	readonly at: number;
+}
+
+/** One ChatGPT login: a user in a workspace, with its credential. */
+export interface Account {
+	readonly id: AccountId;
+	/** Short human name, unique in the pool. */
+	readonly label: string;
+	readonly email: string | undefined;
+	readonly userId: string | undefined;
+	/** `chatgpt_account_id`: the workspace, shared by all its seats. */
+	readonly accountId: string;
+	readonly plan: string | undefined;
+	readonly credential: Credential;
+	/** `pi`, `login` or `import:<tool>`. */
+	readonly source: string;
+	/** True while pi's `auth.json` owns the credential. */
+	readonly linked: boolean;
+	readonly enabled: boolean;
+	/** Why the account was switched off, when it was not the person who did it. */
+	readonly disabledReason: string | undefined;
+	readonly needsLogin: NeedsLogin | undefined;
+	readonly addedAt: number;
+}
+
+/** What the person is told about an account; `cooling` means every model waits. */
+export type AccountState = "ready" | "cooling" | "needs-login" | "disabled";
+
+/** The state of an account at `now` (epoch ms), regardless of the model asked for. */
+export function stateOf(account: Account, cooldowns: readonly Cooldown[], now: number): AccountState {
+	if (!account.enabled) return "disabled";
+	if (account.needsLogin) return "needs-login";
+	return readyAt(cooldowns, undefined, now) > now ? "cooling" : "ready";
+}
+
+/** A label nobody in `taken` has: `wanted`, else `wanted-2`, `wanted-3` and so on. */
+export function uniqueLabel(wanted: string, taken: ReadonlySet<string>): string {
+	if (!taken.has(wanted)) return wanted;
+	let suffix = 2;
+	while (taken.has(`${wanted}-${suffix}`)) suffix += 1;
+	return `${wanted}-${suffix}`;
+}
+
+/** The accounts that `text` may name: an exact label, else an exact e-mail, else an id prefix. Several means ambiguous. */
+export function accountsNamed(accounts: readonly Account[], text: string): Account[] {
+	const wanted = text.trim().toLowerCase();
+	if (wanted === "") return [];
+	const tests: ((account: Account) => boolean)[] = [
+		(account) => account.label.toLowerCase() === wanted,
+		(account) => account.email?.toLowerCase() === wanted,
+		(account) => account.id.startsWith(wanted),
+	];
+	for (const test of tests) {
+		const matches = accounts.filter(test);
+		if (matches.length > 0) return matches;
+	}
+	return [];
+}

@@ -1,0 +1,62 @@
+/** What a cooldown covers: the whole account, one metered limit, or one model. */
+export type CooldownScope = "account" | `limit:${string}` | `model:${string}`;
+
+/** Why an account is not offered; also the word in `show --json`. */
+export type CooldownReason =
+	| "usage_limit"
+	| "workspace_limit"
+	| "rate_limit"
+	| "not_included"
+	| "model_not_supported"
+	| "workspace_disabled"
+	| "unauthorized";
+
+/** Until when an account, or a part of it, is not offered. */
+export interface Cooldown {
+	readonly scope: CooldownScope;
+	readonly reason: CooldownReason;
+	/** Epoch ms. */
+	readonly until: number;
+	/** When the evidence was seen, epoch ms: newer usage data may end the cooldown. */
+	readonly setAt: number;
+	/** For `limit:` scopes, the models that were refused on that limit. */
+	readonly models: readonly string[];
+}
+
+/** Resets further away than this are taken for nonsense (a leap year of days, in ms). */
+export const FURTHEST_RESET_MS = 366 * 24 * 60 * 60 * 1000;
+
+/** The cooldowns that hold at `now`; expired ones and absurdly distant ones are left out. */
+export function activeCooldowns(cooldowns: readonly Cooldown[], now: number): Cooldown[] {
+	return cooldowns.filter((cooldown) => cooldown.until > now && cooldown.until - now <= FURTHEST_RESET_MS);
+}
+
+/**
+ * Adds `next` to the list. One entry a scope is kept, and a later, shorter cooldown never shortens a longer one:
+ * a 30 s retry-after must not erase a weekly block.
+ */
+export function mergeCooldown(cooldowns: readonly Cooldown[], next: Cooldown, now: number): Cooldown[] {
+	const live = activeCooldowns(cooldowns, now);
+	const same = live.find((cooldown) => cooldown.scope === next.scope);
+	if (!same) return [...live, next];
+	const longer = same.until >= next.until ? same : next;
+	const merged: Cooldown = {
+		...longer,
+		setAt: Math.max(same.setAt, next.setAt),
+		models: [...new Set([...same.models, ...next.models])],
+	};
+	return live.map((cooldown) => (cooldown === same ? merged : cooldown));
+}
+
+/** Does this cooldown keep its account from serving `modelId`? Without a model only account-wide ones count. */
+export function covers(cooldown: Cooldown, modelId: string | undefined): boolean {
+	if (cooldown.scope === "account") return true;
+	if (modelId === undefined) return false;
+	return cooldown.scope === `model:${modelId}` || cooldown.models.includes(modelId);
+}
+
+/** When the account can serve `modelId` again, epoch ms; `now` if it can already. */
+export function readyAt(cooldowns: readonly Cooldown[], modelId: string | undefined, now: number): number {
+	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
+	return blocking.reduce((latest, cooldown) => Math.max(latest, cooldown.until), now);
+}

@@ -1,0 +1,93 @@
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { pauseFor } from "./lock.ts";
+
+/** A temporary file beside its target, proven writable before anything irreversible happens. */
+export interface StagedFile {
+	/** Writes `content` durably into the temporary file. */
+	write(content: string): Promise<void>;
+	/** Renames the temporary file over the target. The stage is used up. */
+	commit(): Promise<void>;
+	/** Removes the temporary file; harmless after `commit`. */
+	discard(): Promise<void>;
+}
+
+/** How long a rename is tried again while Windows holds the target open. */
+const RENAME_PATIENCE_MS = 2000;
+const RENAME_RETRY_CODES = new Set(["EPERM", "EBUSY", "EACCES"]);
+
+/**
+ * Opens a temporary file beside `target` (a real path: resolve links first) and makes room for `bytes` in it.
+ * Throws what the file system says: a full or read-only disk is found here, before a single-use token is spent.
+ */
+export async function stageFile(target: string, options: { bytes: number; mode: number }): Promise<StagedFile> {
+	await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+	const temporary = `${target}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
+	const handle = await open(temporary, "wx", options.mode);
+	const discard = async () => {
+		await handle.close().catch(() => undefined);
+		await rm(temporary, { force: true });
+	};
+	try {
+		// The process mask may have taken bits away that the target has.
+		await handle.chmod(options.mode);
+		await handle.write(Buffer.alloc(options.bytes, " "), 0, options.bytes, 0);
+		await handle.sync();
+	} catch (error) {
+		await discard();
+		throw error;
+	}
+	return {
+		write: (content) => fill(handle, content),
+		commit: async () => {
+			await handle.close();
+			await renamePatiently(temporary, target);
+			await syncDirectory(dirname(target));
+		},
+		discard,
+	};
+}
+
+/** Replaces `target` with `content` in one step: temporary file, fsync, rename. */
+export async function writeAtomically(target: string, content: string, mode: number): Promise<void> {
+	const staged = await stageFile(target, { bytes: 0, mode });
+	try {
+		await staged.write(content);
+		await staged.commit();
+	} finally {
+		await staged.discard();
+	}
+}
+
+async function fill(handle: FileHandle, content: string): Promise<void> {
+	const bytes = Buffer.from(content);
+	await handle.write(bytes, 0, bytes.length, 0);
+	await handle.truncate(bytes.length);
+	await handle.sync();
+}
+
+async function renamePatiently(from: string, to: string): Promise<void> {
+	const deadline = performance.now() + RENAME_PATIENCE_MS;
+	for (;;) {
+		try {
+			await rename(from, to);
+			return;
+		} catch (error) {
+			const code = error instanceof Error && "code" in error ? String(error.code) : "";
+			if (!RENAME_RETRY_CODES.has(code) || performance.now() >= deadline) throw error;
+		}
+		await pauseFor(50);
+	}
+}
+
+/** Makes the rename itself durable where the platform can sync a directory (Windows cannot). */
+async function syncDirectory(path: string): Promise<void> {
+	if (process.platform === "win32") return;
+	const handle = await open(path, "r");
+	try {
+		await handle.sync();
+	} finally {
+		await handle.close();
+	}
+}

@@ -1,0 +1,86 @@
+import { createHash } from "node:crypto";
+import { jwtDecode } from "jwt-decode";
+import { z } from "zod";
+
+/** Who an access token speaks for, read from its claims; nothing is verified, the backend does that. */
+export interface Identity {
+	readonly id: string;
+	readonly accountId: string;
+	readonly userId: string | undefined;
+	readonly email: string | undefined;
+	readonly plan: string | undefined;
+}
+
+/** When a token was issued and when it expires, epoch ms. */
+export interface TokenTimes {
+	readonly issuedAt: number | undefined;
+	readonly expiresAt: number | undefined;
+}
+
+const text = z.string().min(1).optional().catch(undefined);
+const seconds = z.number().finite().optional().catch(undefined);
+
+const claimsSchema = z.object({
+	sub: text,
+	email: text,
+	iat: seconds,
+	exp: seconds,
+	"https://api.openai.com/auth": z
+		.object({
+			chatgpt_account_id: text,
+			chatgpt_user_id: text,
+			user_id: text,
+			chatgpt_account_user_id: text,
+			chatgpt_plan_type: text,
+		})
+		.optional()
+		.catch(undefined),
+	"https://api.openai.com/profile": z.object({ email: text }).optional().catch(undefined),
+});
+
+type Claims = z.output<typeof claimsSchema>;
+
+/**
+ * The identity in an access token. `accountIdHint` is what the file beside it says, for tokens without the claim.
+ * Undefined where the token is no JWT or tells no workspace: such a token cannot be used with Codex.
+ */
+export function identityOf(accessToken: string, accountIdHint?: string): Identity | undefined {
+	const claims = claimsOf(accessToken);
+	const auth = claims?.["https://api.openai.com/auth"];
+	const accountId = auth?.chatgpt_account_id ?? accountIdHint;
+	if (!claims || !accountId) return undefined;
+	const email = claims.email ?? claims["https://api.openai.com/profile"]?.email;
+	const userId = auth?.chatgpt_user_id ?? auth?.user_id;
+	const user = auth?.chatgpt_account_user_id ?? userId ?? claims.sub ?? email?.toLowerCase() ?? "";
+	return {
+		id: createHash("sha256").update(`${user}\n${accountId}`).digest("hex").slice(0, 12),
+		accountId,
+		userId: userId ?? claims.sub,
+		email,
+		plan: auth?.chatgpt_plan_type,
+	};
+}
+
+/** Issue and expiry times of an access token. */
+export function tokenTimes(accessToken: string): TokenTimes {
+	const claims = claimsOf(accessToken);
+	return {
+		issuedAt: claims?.iat === undefined ? undefined : claims.iat * 1000,
+		expiresAt: claims?.exp === undefined ? undefined : claims.exp * 1000,
+	};
+}
+
+/** First 16 hex digits of a token's sha256: tells two tokens apart, reveals neither. */
+export function fingerprint(token: string): string {
+	return createHash("sha256").update(token).digest("hex").slice(0, 16);
+}
+
+function claimsOf(accessToken: string): Claims | undefined {
+	try {
+		const parsed = claimsSchema.safeParse(jwtDecode(accessToken));
+		return parsed.success ? parsed.data : undefined;
+	} catch {
+		// Not a JWT. The decoder's message quotes the token, so it goes nowhere.
+		return undefined;
+	}
+}

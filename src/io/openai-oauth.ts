@@ -1,0 +1,136 @@
+import { z } from "zod";
+import type { OAuthClient, RefreshOutcome } from "../pool/ports.ts";
+import { tokenTimes } from "./jwt.ts";
+import { refusalToSendTokens } from "./token-url.ts";
+
+/** pi's and Codex's public OAuth client. */
+export const CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann";
+
+/** The issuer, unless `PI_MULTICODEX_AUTH_URL` names another. */
+export const DEFAULT_ISSUER = "https://auth.openai.com";
+
+/** Codes that no second try mends (Codex's and codex-lb's lists). */
+const SIGN_IN_AGAIN = new Set([
+	"refresh_token_expired",
+	"refresh_token_reused",
+	"refresh_token_invalidated",
+	"invalid_grant",
+	"invalid_refresh_token",
+	"revoked",
+	"token_expired",
+	"token_invalidated",
+	"token_revoked",
+	"app_session_terminated",
+	"account_session_expired",
+	"account_auth_invalidated",
+]);
+const ACCOUNT_CLOSED = new Set(["account_deactivated", "account_suspended", "account_deleted"]);
+
+/** Failures of the connection before anything was sent: the token cannot be spent. */
+const NEVER_SENT = new Set([
+	"ECONNREFUSED",
+	"ENOTFOUND",
+	"EAI_AGAIN",
+	"EHOSTUNREACH",
+	"ENETUNREACH",
+	"UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/** Time-out of an exchange, counted in ticks of the running process: a machine that slept has not timed out. */
+const TICK_MS = 250;
+const EXCHANGE_TICKS = 120;
+
+const grantSchema = z.object({
+	access_token: z.string().min(1),
+	refresh_token: z.string().min(1).optional(),
+	expires_in: z.number().positive().optional(),
+});
+
+const errorSchema = z.object({
+	error: z.union([z.string(), z.object({ code: z.string().nullish(), type: z.string().nullish() })]).optional(),
+	code: z.string().optional(),
+});
+
+/** Talks to the OAuth issuer at `issuer`; throws where tokens must not be sent there. */
+export function createOAuthClient(issuer: string, now: () => number): OAuthClient {
+	return {
+		refresh: async (refreshToken) => {
+			const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
+			if (refusal) return { kind: "unavailable", reason: refusal };
+			const timeout = tickingTimeout();
+			try {
+				const response = await fetch(`${issuer.replace(/\/+$/, "")}/oauth/token`, {
+					method: "POST",
+					headers: { "content-type": "application/x-www-form-urlencoded" },
+					body: new URLSearchParams({
+						grant_type: "refresh_token",
+						refresh_token: refreshToken,
+						client_id: CLIENT_ID,
+					}),
+					redirect: "error",
+					signal: timeout.signal,
+				});
+				return outcomeOf(response.status, await response.text(), refreshToken, now());
+			} catch (error) {
+				return connectionFailure(error);
+			} finally {
+				timeout.stop();
+			}
+		},
+	};
+}
+
+function outcomeOf(status: number, body: string, refreshToken: string, now: number): RefreshOutcome {
+	if (status >= 200 && status < 300) return grantOf(body, refreshToken, now);
+	const error = parse(errorSchema, body);
+	const code = error && codeOf(error);
+	if (code && ACCOUNT_CLOSED.has(code)) return { kind: "refused", code, closed: true };
+	if (code && SIGN_IN_AGAIN.has(code) && status < 500) return { kind: "refused", code, closed: false };
+	if (error && status === 401) return { kind: "refused", code: code ?? "unauthorized", closed: false };
+	return { kind: "unavailable", reason: `the sign-in service answered ${status}` };
+}
+
+function grantOf(body: string, refreshToken: string, now: number): RefreshOutcome {
+	const grant = parse(grantSchema, body);
+	if (!grant) return { kind: "unknown", reason: "the sign-in service gave an answer without a token" };
+	const { expiresAt } = tokenTimes(grant.access_token);
+	return {
+		kind: "granted",
+		credential: {
+			access: grant.access_token,
+			refresh: grant.refresh_token ?? refreshToken,
+			expiresAt: expiresAt ?? now + (grant.expires_in ?? 3600) * 1000,
+		},
+	};
+}
+
+function codeOf(error: z.output<typeof errorSchema>): string | undefined {
+	if (typeof error.error === "string") return error.error.toLowerCase();
+	return (error.error?.code ?? error.code ?? error.error?.type ?? undefined)?.toLowerCase();
+}
+
+function parse<S extends z.ZodType>(schema: S, body: string): z.output<S> | undefined {
+	try {
+		return schema.safeParse(JSON.parse(body)).data;
+	} catch {
+		// HTML or a torn body; it may quote a token, so nothing of it is kept.
+		return undefined;
+	}
+}
+
+function connectionFailure(error: unknown): RefreshOutcome {
+	const cause = error instanceof Error ? error.cause : undefined;
+	const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+	if (NEVER_SENT.has(code)) return { kind: "unavailable", reason: "the sign-in service cannot be reached" };
+	return { kind: "unknown", reason: "the sign-in service did not answer" };
+}
+
+function tickingTimeout(): { signal: AbortSignal; stop: () => void } {
+	const controller = new AbortController();
+	let ticks = 0;
+	const timer = setInterval(() => {
+		ticks += 1;
+		if (ticks >= EXCHANGE_TICKS) controller.abort();
+	}, TICK_MS);
+	return { signal: controller.signal, stop: () => clearInterval(timer) };
+}

@@ -1,0 +1,107 @@
+import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
+import type { Settings } from "../domain/settings.ts";
+import type { Affinity } from "../pool/affinity.ts";
+import type { Credentials } from "../pool/credentials.ts";
+import type { PiLink } from "../pool/pi-link.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { Clock } from "../pool/ports.ts";
+import type { UsageMonitor } from "../pool/usage-monitor.ts";
+import { noticeOf } from "../ui/messages.ts";
+import type { Footer } from "./footer.ts";
+import { writeNotice } from "./output.ts";
+import { PROVIDER, type Provider } from "./provider.ts";
+
+/** Type of the session entry that remembers which account serves the session. */
+export const SESSION_ENTRY = "multicodex";
+
+interface Deps {
+	readonly pool: Pool;
+	readonly link: PiLink;
+	readonly affinity: Affinity;
+	readonly credentials: Credentials;
+	readonly usage: UsageMonitor;
+	readonly footer: Footer;
+	readonly provider: Provider;
+	readonly settings: () => Settings;
+	readonly clock: Clock;
+	/** What went wrong before there was anybody to tell; each once. */
+	readonly earlyWarnings: string[];
+}
+
+/** An exchange under way is given this long at the end of a session: its own time-out and a little more. */
+const LAST_EXCHANGE_MS = 35_000;
+const LAST_WRITE_MS = 5000;
+
+/** Ties the parts to pi's sessions: begin, model changes, notices, and an end that loses nothing. */
+export function followSessions(pi: ExtensionAPI, deps: Deps): void {
+	const { pool, link, affinity, credentials, usage, footer, provider, settings, clock, earlyWarnings } = deps;
+	let current: ExtensionContext | undefined;
+
+	pool.subscribe((event) => {
+		provider.keepAvailability();
+		if (event.type === "served" && event.hasMoved) pi.appendEntry(SESSION_ENTRY, { account: event.account });
+		const notice = noticeOf(event, clock.now());
+		if (!notice || (event.type === "rotated" && !settings().notifications)) return;
+		if (current) writeNotice(current, notice.level, notice.text);
+		else earlyWarnings.push(notice.text);
+	});
+
+	// A resumed or new session, also twice in a row on some hosts: everything here may run again.
+	pi.on("session_start", async (_event, ctx) => {
+		current = ctx;
+		const { account, at } = rememberedAccount(ctx);
+		affinity.begin(ctx.sessionManager.getSessionId(), account, at);
+		for (const text of earlyWarnings.splice(0)) writeNotice(ctx, "warning", text);
+		await link.sync();
+		provider.keepAvailability();
+		if (account !== undefined && pool.account(account)) pool.setActive(account);
+		footer.start(ctx);
+		const { model } = ctx;
+		if (ctx.hasUI && model?.provider === PROVIDER) {
+			usage.setBaseUrl(model.baseUrl);
+			void usage.refreshStale();
+		}
+	});
+
+	pi.on("model_select", () => footer.draw());
+
+	pi.on("session_shutdown", async () => {
+		footer.stop();
+		await atMost(LAST_EXCHANGE_MS, credentials.idle());
+		await atMost(LAST_WRITE_MS, pool.flush());
+		current = undefined;
+	});
+}
+
+/** The account that the session's branch names last, and when. */
+function rememberedAccount(ctx: ExtensionContext): { account?: string; at?: number } {
+	let found: { account?: string; at?: number } = {};
+	for (const entry of ctx.sessionManager.getBranch()) {
+		const at = Date.parse(entry.timestamp);
+		if (entry.type === "custom" && entry.customType === SESSION_ENTRY) {
+			const account = accountIn(entry.data);
+			if (account !== undefined) found = { account, at };
+		}
+		// The cache is as old as the session's last answer, not as its last change of account.
+		const isAnswer = entry.type === "message" && entry.message.role === "assistant";
+		if (isAnswer && found.account !== undefined) found = { ...found, at };
+	}
+	return found;
+}
+
+function accountIn(data: unknown): string | undefined {
+	const account = typeof data === "object" && data !== null && "account" in data ? data.account : undefined;
+	return typeof account === "string" ? account : undefined;
+}
+
+function atMost(ms: number, work: Promise<void>): Promise<void> {
+	return new Promise((resolve) => {
+		const timer = setTimeout(resolve, ms);
+		work
+			.catch(() => undefined)
+			.finally(() => {
+				clearTimeout(timer);
+				resolve();
+			});
+	});
+}

@@ -1,0 +1,78 @@
+import { writeSync } from "node:fs";
+import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
+
+/** How this pi talks to its person. */
+export type Mode = "tui" | "rpc" | "json" | "print";
+
+/** The mode of a context. 0.73.1 does not tell it; there the command line does. */
+export function modeOf(ctx: ExtensionContext): Mode {
+	const told = "mode" in ctx ? ctx.mode : undefined;
+	if (told === "tui" || told === "rpc" || told === "json" || told === "print") return told;
+	const at = process.argv.indexOf("--mode");
+	const asked = at >= 0 ? process.argv[at + 1] : undefined;
+	if (asked === "rpc" && ctx.hasUI) return "rpc";
+	if (ctx.hasUI) return "tui";
+	return asked === "json" ? "json" : "print";
+}
+
+/** A command's outcome, in the forms the modes need. */
+export interface Result {
+	readonly text: string;
+	/** For JSON mode, and what `--json` prints. */
+	readonly json: unknown;
+	/** Print the JSON document instead of the text. */
+	readonly asJson?: boolean;
+}
+
+/** Gives a command's result to whoever asked for it, by mode. */
+export function writeResult(ctx: ExtensionContext, command: string, result: Result): void {
+	const text = result.asJson ? JSON.stringify(result.json, undefined, 2) : result.text;
+	switch (modeOf(ctx)) {
+		case "print":
+			writeAll(`${text}\n`);
+			return;
+		case "json":
+			writeAll(`${JSON.stringify({ type: "multicodex", command, result: result.json })}\n`);
+			return;
+		default:
+			ctx.ui.notify(text, "info");
+	}
+}
+
+/** Reports a command's failure: one line, and an exit code that is not 0 where nobody looks on. */
+export function writeFailure(ctx: ExtensionContext, text: string): void {
+	const mode = modeOf(ctx);
+	if (mode === "tui" || mode === "rpc") {
+		ctx.ui.notify(text, "error");
+		return;
+	}
+	process.stderr.write(`${text}\n`);
+	process.exitCode = 1;
+}
+
+/** Tells the person of something that happened. In print and JSON mode warnings go to stderr, the rest nowhere. */
+export function writeNotice(ctx: ExtensionContext, level: "info" | "warning", text: string): void {
+	const mode = modeOf(ctx);
+	if (mode === "tui" || mode === "rpc") ctx.ui.notify(text, level);
+	else if (level === "warning") process.stderr.write(`${text}\n`);
+}
+
+const PIPE_IS_FULL = new Int32Array(new SharedArrayBuffer(4));
+const PIPE_PAUSE_MS = 10;
+
+/**
+ * Writes all of `text` to file descriptor 1: pi redirects `process.stdout` to stderr while it owns the terminal. A pipe
+ * takes 64 KiB at a time, so the returned count matters; a full one says EAGAIN until its reader has caught up.
+ */
+function writeAll(text: string): void {
+	let rest = Buffer.from(text);
+	while (rest.length > 0) {
+		try {
+			rest = rest.subarray(writeSync(1, rest));
+		} catch (error) {
+			const isFull = error instanceof Error && "code" in error && error.code === "EAGAIN";
+			if (!isFull) throw error;
+			Atomics.wait(PIPE_IS_FULL, 0, 0, PIPE_PAUSE_MS);
+		}
+	}
+}

@@ -1,0 +1,146 @@
+import type { Api, AssistantMessageEventStream, Context, Model } from "@mariozechner/pi-ai";
+import * as ai from "@mariozechner/pi-ai";
+import type { ExtensionAPI, ProviderConfig } from "@mariozechner/pi-coding-agent";
+import { raceAbort } from "../pool/abort.ts";
+import type { CodexDelegate, StreamOptions } from "../pool/attempt.ts";
+import { type FailoverDeps, failover } from "../pool/failover-stream.ts";
+import { ABORTED, finalError } from "../pool/messages.ts";
+
+/** pi's built-in provider, over which we register. */
+export const PROVIDER = "openai-codex";
+
+const API = "openai-codex-responses";
+
+/**
+ * Makes the provider available where `auth.json` has no login. Never sent anywhere. Neither the name of an environment
+ * variable nor anything with `$` or `!`, which hosts would resolve.
+ */
+const PLACEHOLDER_KEY = "pi-multicodex";
+
+/** pi's own Codex stream function; calls it past the registry, which leads to us. */
+export const delegate: CodexDelegate = {
+	stream: (model, context, options) =>
+		ai.streamSimpleOpenAICodexResponses(model as Model<"openai-codex-responses">, context, options),
+	forgetSession: (sessionId) => {
+		try {
+			ai.cleanupSessionResources(sessionId);
+		} catch {
+			// A clean-up of another extension threw; ours has run.
+			return;
+		}
+	},
+};
+
+/** pi's sign-in hooks for the provider; newer hosts know fields that 0.73.1's types lack. */
+export type OAuthHooks = NonNullable<ProviderConfig["oauth"]> & { usesCallbackServer: true; isSubscription: true };
+
+/** What the provider needs besides the failover loop. */
+export interface ProviderDeps {
+	readonly failover: FailoverDeps;
+	readonly oauth: OAuthHooks;
+	/** True while anybody is signed in, here or in `auth.json`. */
+	readonly hasAccount: () => boolean;
+	/** Why no token may be sent to this base URL; undefined where it may. */
+	readonly refusalToSend: (baseUrl: string) => string | undefined;
+	/** A request of ours begins, on this base URL. */
+	readonly onRequest: (baseUrl: string) => void;
+}
+
+/** The provider as registered with pi. */
+export interface Provider {
+	/** Registers again when the first account came or the last one went. */
+	keepAvailability(): void;
+}
+
+/** Registers over `openai-codex`: models, base URL and everything else stay pi's own. */
+export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider {
+	let isAvailable: boolean | undefined;
+	const config = {
+		api: API,
+		oauth: deps.oauth,
+		streamSimple: (model: Model<Api>, context: Context, options?: StreamOptions) =>
+			streamSimple(model, context, options ?? {}, deps),
+	} satisfies ProviderConfig;
+
+	const register = (available: boolean) => {
+		// Configurations are merged, so a key can only be dropped with everything else.
+		if (isAvailable && !available) pi.unregisterProvider(PROVIDER);
+		pi.registerProvider(PROVIDER, available ? { ...config, apiKey: PLACEHOLDER_KEY } : config);
+		isAvailable = available;
+	};
+	register(deps.hasAccount());
+
+	return {
+		keepAvailability: () => {
+			const available = deps.hasAccount();
+			if (available !== isAvailable) register(available);
+		},
+	};
+}
+
+/** What pi calls for every model of this api, on 0.73.1 whatever its provider. Returns at once; never throws. */
+function streamSimple(
+	model: Model<Api>,
+	context: Context,
+	options: StreamOptions,
+	deps: ProviderDeps,
+): AssistantMessageEventStream {
+	const isOurs = model.provider === PROVIDER && !isKeyOfCommandLine(options.apiKey);
+	// Past this line nothing of ours is involved: another provider's request never meets one of our tokens.
+	if (!isOurs) return ai.streamSimpleOpenAICodexResponses(model as Model<typeof API>, context, options);
+	const outer = ai.createAssistantMessageEventStream();
+	serveFromPool(model, context, options, outer, deps).catch(() => {
+		// Only an abort, or a defect of ours, gets here; either way the stream must end.
+		const isAborted = options.signal?.aborted === true;
+		const text = isAborted ? ABORTED : deps.failover.words.unexpected("before the first account");
+		outer.push(finalError(model, isAborted ? "aborted" : "error", text, Date.now()));
+		outer.end();
+	});
+	return outer;
+}
+
+async function serveFromPool(
+	model: Model<Api>,
+	context: Context,
+	options: StreamOptions,
+	outer: AssistantMessageEventStream,
+	deps: ProviderDeps,
+): Promise<void> {
+	const { link, pool } = deps.failover;
+	await raceAbort(link.sync(options.signal), options.signal);
+	if (link.isForeign() || pool.accounts().length === 0) {
+		await forward(model, context, options, outer);
+		return;
+	}
+	const refusal = deps.refusalToSend(model.baseUrl);
+	if (refusal !== undefined) {
+		outer.push(finalError(model, "error", refusal, Date.now()));
+		outer.end();
+		return;
+	}
+	deps.onRequest(model.baseUrl);
+	await failover({ model, context, options }, outer, deps.failover);
+}
+
+/** pi's own stream, untouched, through the one that was already handed out. */
+async function forward(
+	model: Model<Api>,
+	context: Context,
+	options: StreamOptions,
+	outer: AssistantMessageEventStream,
+): Promise<void> {
+	try {
+		for await (const event of delegate.stream(model, context, options)) outer.push(event);
+	} catch (error) {
+		const text = error instanceof Error ? error.message : String(error);
+		outer.push(finalError(model, "error", text, Date.now()));
+	} finally {
+		outer.end();
+	}
+}
+
+/** True for the key that the person gave with `--api-key`: it serves as it is, without rotation. */
+function isKeyOfCommandLine(apiKey: string | undefined): boolean {
+	const at = process.argv.indexOf("--api-key");
+	return apiKey !== undefined && at >= 0 && process.argv[at + 1] === apiKey;
+}

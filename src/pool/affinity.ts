@@ -1,0 +1,42 @@
+import type { AccountId } from "../domain/account.ts";
+import type { Clock } from "./ports.ts";
+
+/** Which account a session stays on. */
+export interface Affinity {
+	/** A session begins or is resumed; `account` is what it remembers, `lastServedAt` when (epoch ms). */
+	begin(sessionId: string | undefined, account?: AccountId, lastServedAt?: number): void;
+	/** The account to stay on; undefined where a choice is due. */
+	accountFor(sessionId: string | undefined): AccountId | undefined;
+	/** Records who answered. True when the session has moved to another account and should remember it. */
+	served(sessionId: string | undefined, account: AccountId): boolean;
+}
+
+/** A prompt cache is gone after about this long without a request, so a new choice costs nothing. */
+const CACHE_LIFE_MS = 60 * 60_000;
+
+/**
+ * Keeps the session of this process on its account. Requests without the session's id, or with one of their own
+ * (compaction, summaries), follow it but leave no trace.
+ */
+export function createAffinity(clock: Clock): Affinity {
+	let session: string | undefined;
+	let stay: { account: AccountId; at: number } | undefined;
+	return {
+		begin: (sessionId, account, lastServedAt) => {
+			session = sessionId;
+			stay = account === undefined ? undefined : { account, at: lastServedAt ?? clock.now() };
+		},
+		accountFor: () => {
+			const age = stay ? clock.now() - stay.at : 0;
+			return stay && age < CACHE_LIFE_MS ? stay.account : undefined;
+		},
+		served: (sessionId, account) => {
+			// A host that announces no session (the SDK) has one by its first request.
+			session ??= sessionId;
+			const isOwn = sessionId !== undefined && sessionId === session;
+			const hasMoved = stay?.account !== account;
+			if (isOwn || stay === undefined) stay = { account, at: clock.now() };
+			return isOwn && hasMoved;
+		},
+	};
+}

@@ -1,0 +1,168 @@
+import type { Api, AssistantMessageEvent, Context, Model, SimpleStreamOptions } from "@mariozechner/pi-ai";
+import { classify, type FailureEvidence } from "../domain/failure.ts";
+import type { UsageSnapshot, UsageWindow } from "../domain/usage.ts";
+import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords } from "./evidence.ts";
+
+/** pi's stream options, with the one that only newer hosts know. */
+export type StreamOptions = SimpleStreamOptions & { readonly fetch?: typeof globalThis.fetch };
+
+/** pi's own Codex stream function. */
+export interface CodexDelegate {
+	stream(model: Model<Api>, context: Context, options: StreamOptions): AsyncIterable<AssistantMessageEvent>;
+	/** Closes the session's cached sockets, and with them any continuation of a response. */
+	forgetSession(sessionId: string): void;
+}
+
+/** Reads usage from lower-cased response headers. */
+export type ReadUsageHeaders = (
+	headers: Readonly<Record<string, string>>,
+	now: number,
+) => {
+	readonly snapshot: UsageSnapshot | undefined;
+	readonly activeLimit: string | undefined;
+	readonly activeWindows: readonly UsageWindow[];
+};
+
+/** One try on one account. */
+export interface Attempt {
+	readonly events: AsyncIterable<AssistantMessageEvent>;
+	/** Everything known about why it failed; `words` is the host's message. */
+	evidence(words: string): FailureEvidence;
+	/** The message a person may see: the server's own where the try was cut short by us. */
+	surfaced(words: string): string;
+	/** Lets go of the connection, whatever state it is in. */
+	release(): void;
+}
+
+/** What an attempt is made of. */
+export interface AttemptRequest {
+	readonly model: Model<Api>;
+	readonly context: Context;
+	readonly options: StreamOptions;
+	readonly access: string;
+	/** Replay the conversation without encrypted reasoning. */
+	readonly stripReasoning: boolean;
+}
+
+interface Deps {
+	readonly delegate: CodexDelegate;
+	readonly readUsageHeaders: ReadUsageHeaders;
+	readonly now: () => number;
+	readonly onUsage: (usage: UsageSnapshot) => void;
+}
+
+/**
+ * Thrown from `onResponse` to end a refused request at once. Every host gives up on an error with "usage limit" in it;
+ * 0.73.1 repeats everything else for seven seconds. Nobody sees this text.
+ */
+const CUT_SHORT = "refused: usage limit or sign-in";
+
+/** A refused response's body is read up to here, and waited for no longer than this. */
+const BODY_LIMIT_CHARS = 65_536;
+const BODY_WAIT_MS = 2000;
+
+/** Starts one try. Never throws; whatever goes wrong comes out of `events`. */
+export function startAttempt(request: AttemptRequest, { delegate, readUsageHeaders, now, onUsage }: Deps): Attempt {
+	const { model, context, options } = request;
+	const released = new AbortController();
+	let answered: { status: number; headers: Record<string, string> } | undefined;
+	let body: string | undefined;
+
+	const evidence = (words: string): FailureEvidence => {
+		const told = words === CUT_SHORT ? {} : evidenceFromWords(words, now());
+		const refusal = answered && answered.status >= 400 ? answered : undefined;
+		const headers = refusal?.headers ?? told.headers ?? answered?.headers ?? {};
+		const usage = readUsageHeaders(headers, now());
+		return {
+			...told,
+			...evidenceFromHeaders(headers),
+			...(refusal && { status: refusal.status }),
+			...(refusal && body !== undefined && evidenceFromBody(body, now())),
+			headers,
+			windows: usage.activeWindows,
+			...(usage.activeLimit !== undefined && { limitId: usage.activeLimit }),
+		};
+	};
+
+	const isAccountFault = () => {
+		const { remedy } = classify(evidence(CUT_SHORT), { now: now(), modelId: model.id, cooldownMs: 0 });
+		return remedy !== "surface";
+	};
+
+	const inner: StreamOptions = {
+		...options,
+		apiKey: request.access,
+		signal: options.signal ? AbortSignal.any([options.signal, released.signal]) : released.signal,
+		fetch: async (input, init) => {
+			const response = await (options.fetch ?? globalThis.fetch)(input, init);
+			body = response.ok ? undefined : await readBounded(response.clone());
+			return response;
+		},
+		onPayload: async (payload, target) => {
+			const theirs = (await options.onPayload?.(payload, target)) ?? payload;
+			return request.stripReasoning ? withoutReasoning(theirs) : theirs;
+		},
+		onResponse: async (response, target) => {
+			answered = { status: response.status, headers: response.headers };
+			const { snapshot } = readUsageHeaders(response.headers, now());
+			if (snapshot) onUsage(snapshot);
+			await options.onResponse?.(response, target);
+			if (response.status >= 400 && isAccountFault()) throw new Error(CUT_SHORT);
+		},
+	};
+
+	return {
+		// Called inside the generator, so that a synchronous throw becomes part of the stream's failure.
+		events: (async function* () {
+			yield* delegate.stream(model, context, inner);
+		})(),
+		evidence,
+		surfaced: (words) => {
+			if (words !== CUT_SHORT) return words;
+			return evidence(words).words ?? `Codex refused the request with status ${answered?.status}.`;
+		},
+		release: () => released.abort(),
+	};
+}
+
+async function readBounded(response: Response): Promise<string | undefined> {
+	const reader = response.body?.getReader();
+	if (!reader) return undefined;
+	const timer = setTimeout(() => void reader.cancel().catch(() => undefined), BODY_WAIT_MS);
+	const decoder = new TextDecoder();
+	let text = "";
+	try {
+		while (text.length < BODY_LIMIT_CHARS) {
+			const { done, value } = await reader.read();
+			if (done) break;
+			text += decoder.decode(value, { stream: true });
+		}
+		return text;
+	} catch {
+		// The connection broke in mid-body: the status and headers are evidence enough.
+		return undefined;
+	} finally {
+		clearTimeout(timer);
+		reader.cancel().catch(() => undefined);
+	}
+}
+
+/**
+ * The payload without reasoning items. The other items lose their ids: the backend refuses an item that refers to
+ * reasoning which is not there.
+ */
+function withoutReasoning(payload: unknown): unknown {
+	if (!isRecord(payload) || !Array.isArray(payload.input)) return payload;
+	const input = payload.input
+		.filter((item: unknown) => !(isRecord(item) && item.type === "reasoning"))
+		.map((item: unknown) => {
+			if (!isRecord(item)) return item;
+			const { id: _id, ...rest } = item;
+			return rest;
+		});
+	return { ...payload, input };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+	return typeof value === "object" && value !== null;
+}

@@ -1,0 +1,205 @@
+import type { Account, AccountId, Credential } from "../domain/account.ts";
+import { raceAbort } from "./abort.ts";
+import type { AccountStore, Clock, OAuthClient, PiAuth, RefreshOutcome, StateStore, TokenReader } from "./ports.ts";
+
+/** What asking for an access token comes to. */
+export type TokenResult =
+	| { readonly kind: "ready"; readonly access: string }
+	/** The sign-in is over; the account is flagged. */
+	| { readonly kind: "signed-out"; readonly account: Account; readonly reason: string; readonly closed: boolean }
+	/** Not now; nobody is flagged. */
+	| { readonly kind: "unavailable"; readonly reason: string; readonly retryAt: number };
+
+/** The one place where access tokens come from and refresh tokens are spent. */
+export interface Credentials {
+	/**
+	 * A token that is good for at least a request. `refused` is one that the backend just answered 401 to.
+	 * Rejects only with the abort reason; an exchange under way goes on and is stored.
+	 */
+	accessToken(id: AccountId, options: { signal?: AbortSignal | undefined; refused?: string }): Promise<TokenResult>;
+	/** A token that is valid now, without any exchange: for work nobody waits for. */
+	currentToken(id: AccountId): string | undefined;
+	/** Resolves when no exchange is under way. */
+	idle(): Promise<void>;
+}
+
+interface Deps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly piAuth: PiAuth;
+	readonly oauth: OAuthClient;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+}
+
+/** Refreshed this long before expiry, so that pi's own thresholds (0 to 5 min) are rarely reached. */
+const REFRESH_AHEAD_MS = 10 * 60_000;
+/** A token this close to its end is not sent any more. */
+const LAST_MOMENT_MS = 5000;
+/** After an exchange without an answer the token may be spent: no second try before this. */
+const UNKNOWN_OUTCOME_MS = 60_000;
+const FIRST_BACKOFF_MS = 2000;
+const LONGEST_BACKOFF_MS = 5 * 60_000;
+const BUSY_RETRY_MS = 500;
+
+/** Creates the refresher: one exchange an account at a time, in this process and across all others. */
+export function createCredentials({ accounts, state, piAuth, oauth, tokens, clock }: Deps): Credentials {
+	const flights = new Map<AccountId, Promise<TokenResult>>();
+	const backoffs = new Map<AccountId, { until: number; lengthMs: number }>();
+
+	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
+	const ready = (credential: Credential): TokenResult => ({ kind: "ready", access: credential.access });
+	const lastsFor = (credential: Credential, ms: number, refused: string | undefined) =>
+		credential.access !== refused && credential.expiresAt - clock.now() > ms;
+
+	const unavailable = (id: AccountId, reason: string, retryAt: number): TokenResult => {
+		backoffs.set(id, { until: retryAt, lengthMs: backoffs.get(id)?.lengthMs ?? 0 });
+		return { kind: "unavailable", reason, retryAt };
+	};
+
+	const backOff = (id: AccountId, reason: string): TokenResult => {
+		const lengthMs = Math.min(Math.max((backoffs.get(id)?.lengthMs ?? 0) * 2, FIRST_BACKOFF_MS), LONGEST_BACKOFF_MS);
+		const retryAt = clock.now() + lengthMs;
+		backoffs.set(id, { until: retryAt, lengthMs });
+		return { kind: "unavailable", reason, retryAt };
+	};
+
+	const flag = async (account: Account, reason: string, closed: boolean): Promise<TokenResult> => {
+		const patch = closed ? { enabled: false, disabledReason: reason } : { needsLogin: { reason, at: clock.now() } };
+		await accounts.patch(account.id, patch).catch(keepInMemory);
+		return { kind: "signed-out", account, reason, closed };
+	};
+
+	/** Spends `spend.refresh`. The caller holds the lock under which nobody else does. */
+	const exchange = async (
+		account: Account,
+		spend: Credential,
+		store: (next: Credential) => Promise<void>,
+	): Promise<TokenResult> => {
+		const { id } = account;
+		const tokenHash = tokens.fingerprint(spend.refresh);
+		const note = state.memo(id).exchange;
+		if (note?.tokenHash === tokenHash && Math.abs(clock.now() - note.at) < UNKNOWN_OUTCOME_MS) {
+			return unavailable(id, "an exchange of its token has not been answered yet", note.at + UNKNOWN_OUTCOME_MS);
+		}
+		await state.update(id, (memo) => ({ ...memo, exchange: { tokenHash, at: clock.now() } }));
+		const outcome: RefreshOutcome = await oauth.refresh(spend.refresh);
+		if (outcome.kind === "granted") {
+			await store(outcome.credential);
+			backoffs.delete(id);
+		}
+		// Without an answer the note stays: it tells every process that the token may be spent.
+		if (outcome.kind === "unknown") {
+			return unavailable(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
+		}
+		await state.update(id, (memo) => ({ ...memo, exchange: undefined }));
+		if (outcome.kind === "granted") return ready(outcome.credential);
+		if (outcome.kind === "refused") return flag(account, outcome.code, outcome.closed);
+		return backOff(id, outcome.reason);
+	};
+
+	const refreshOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
+		accounts.whileRefreshing(id, async () => {
+			const account = find(id);
+			if (!account || account.linked) return unavailable(id, "its sign-in has moved", clock.now());
+			if (account.credential.access !== had.access && lastsFor(account.credential, LAST_MOMENT_MS, refused)) {
+				return ready(account.credential);
+			}
+			// A full or read-only disk is found before the token is spent, not after.
+			await accounts.assertWritable();
+			return exchange(account, account.credential, (next) =>
+				accounts.patch(id, { credential: next, needsLogin: undefined }).catch(keepInMemory),
+			);
+		});
+
+	const refreshLinked = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
+		piAuth.exclusively(async (file) => {
+			const account = find(id);
+			const login = file.login();
+			const owner = login.kind === "oauth" && tokens.identify(login.credential.access, login.accountId);
+			if (!account || login.kind !== "oauth" || !owner || owner.id !== id) {
+				return unavailable(id, "pi is no longer signed in with it", clock.now());
+			}
+			const stored = login.credential;
+			if (stored.access !== had.access && lastsFor(stored, LAST_MOMENT_MS, refused)) {
+				await accounts.patch(id, { credential: stored, needsLogin: undefined }).catch(keepInMemory);
+				return ready(stored);
+			}
+			const ours = account.credential;
+			const isOursNewer = (tokens.issuedAt(ours.access) ?? 0) > (tokens.issuedAt(stored.access) ?? 0);
+			return exchange(account, isOursNewer ? ours : stored, async (next) => {
+				await file.replaceCredential(stored.refresh, next, account.accountId).catch(keepInMemory);
+				await accounts.patch(id, { credential: next, needsLogin: undefined }).catch(keepInMemory);
+			});
+		}, undefined);
+
+	/** Brings `auth.json` up to date after a write to it had failed. */
+	const catchUp = async (account: Account): Promise<void> => {
+		const login = piAuth.peek();
+		if (login.kind !== "oauth" || login.credential.refresh === account.credential.refresh) return;
+		if (tokens.identify(login.credential.access, login.accountId)?.id !== account.id) return;
+		const isOursNewer =
+			(tokens.issuedAt(account.credential.access) ?? 0) > (tokens.issuedAt(login.credential.access) ?? 0);
+		if (!isOursNewer) return;
+		await piAuth.writeBack(login.credential.refresh, account.credential, account.accountId).catch(keepInMemory);
+	};
+
+	const obtain = async (id: AccountId, refused: string | undefined): Promise<TokenResult> => {
+		const account = find(id);
+		if (!account) return { kind: "unavailable", reason: "it is gone", retryAt: clock.now() };
+		const had = account.credential;
+		if (account.linked) await catchUp(account);
+		if (lastsFor(had, REFRESH_AHEAD_MS, refused)) return ready(had);
+		const result = await refresh(account, refused);
+		// Ahead of time nothing is lost: the old token serves until its end.
+		const stillValid = lastsFor(had, LAST_MOMENT_MS, refused);
+		return result.kind === "unavailable" && stillValid ? ready(had) : result;
+	};
+
+	const refresh = async (account: Account, refused: string | undefined): Promise<TokenResult> => {
+		const { id, credential } = account;
+		const backoff = backoffs.get(id);
+		if (backoff && backoff.until > clock.now()) {
+			return { kind: "unavailable", reason: "its last refresh failed a moment ago", retryAt: backoff.until };
+		}
+		try {
+			return await (account.linked ? refreshLinked(id, credential, refused) : refreshOwned(id, credential, refused));
+		} catch (error) {
+			if (error instanceof Error && error.name === "LockBusyError") {
+				return {
+					kind: "unavailable",
+					reason: "another process is refreshing it",
+					retryAt: clock.now() + BUSY_RETRY_MS,
+				};
+			}
+			const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
+			return backOff(id, `its new token could not be stored${code}`);
+		}
+	};
+
+	return {
+		accessToken: async (id, { signal, refused }) => {
+			let flight = flights.get(id);
+			if (!flight) {
+				flight = obtain(id, refused).finally(() => flights.delete(id));
+				flights.set(id, flight);
+			}
+			const result = await raceAbort(flight, signal);
+			// Joined a flight that did not know of the refusal: ask again.
+			const isRefused = result.kind === "ready" && result.access === refused;
+			return isRefused ? raceAbort(obtain(id, refused), signal) : result;
+		},
+		currentToken: (id) => {
+			const credential = find(id)?.credential;
+			return credential && lastsFor(credential, LAST_MOMENT_MS, undefined) ? credential.access : undefined;
+		},
+		idle: async () => {
+			while (flights.size > 0) await Promise.allSettled(flights.values());
+		},
+	};
+}
+
+/** The store keeps what it cannot write in memory and has reported it; the token is used all the same. */
+function keepInMemory(): undefined {
+	return undefined;
+}

@@ -1,0 +1,103 @@
+import type { AssistantMessage, AssistantMessageEvent } from "@mariozechner/pi-ai";
+
+type ErrorEvent = Extract<AssistantMessageEvent, { type: "error" }>;
+
+/** How a try's events went out. */
+export type Delivery =
+	/** `done` has arrived and was not forwarded yet: the pool hears of it first. */
+	| { readonly kind: "answered"; readonly final: AssistantMessageEvent }
+	| {
+			readonly kind: "failed";
+			/** Undefined where the stream ended without a final event, or an abort outran the host. */
+			readonly final: ErrorEvent | undefined;
+			/** True once content has been forwarded: the request cannot move to another account any more. */
+			readonly isCommitted: boolean;
+			/** The answer as far as it came. */
+			readonly partial: AssistantMessage | undefined;
+			/** Forwards what was held back; for when the failure goes to pi as it is. */
+			readonly forwardHeld: () => void;
+	  };
+
+/** After an abort the host is given this long to end its stream in its own words. */
+const ABORT_GRACE_MS = 200;
+
+/**
+ * Forwards a try's events to `push`, holding back everything before the first content. Held events go out once, in
+ * order, as they were when they came. The final event is returned, never forwarded.
+ */
+export async function deliver(
+	events: AsyncIterable<AssistantMessageEvent>,
+	push: (event: AssistantMessageEvent) => void,
+	signal: AbortSignal | undefined,
+): Promise<Delivery> {
+	let held: AssistantMessageEvent[] = [];
+	let isCommitted = false;
+	let partial: AssistantMessage | undefined;
+	const forwardHeld = () => {
+		for (const event of held) push(event);
+		held = [];
+	};
+	for await (const event of untilAborted(events, signal)) {
+		if (event.type === "error") return { kind: "failed", final: event, isCommitted, partial, forwardHeld };
+		if (event.type === "done") {
+			forwardHeld();
+			return { kind: "answered", final: event };
+		}
+		partial = event.partial;
+		if (!isCommitted && !carriesContent(event)) {
+			// The host goes on changing one message object: what is forwarded later must be as it is now.
+			held.push({ ...event, partial: structuredClone(event.partial) });
+			continue;
+		}
+		isCommitted = true;
+		forwardHeld();
+		push(event);
+	}
+	return { kind: "failed", final: undefined, isCommitted, partial, forwardHeld };
+}
+
+/** True for an event that shows something: a delta or an end that is not empty. */
+function carriesContent(event: AssistantMessageEvent): boolean {
+	switch (event.type) {
+		case "text_delta":
+		case "thinking_delta":
+		case "toolcall_delta":
+			return event.delta !== "";
+		case "text_end":
+		case "thinking_end":
+			return event.content !== "";
+		case "toolcall_end":
+			return true;
+		default:
+			return false;
+	}
+}
+
+/** The events, ending {@link ABORT_GRACE_MS} after an abort at the latest. */
+async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+	const iterator = events[Symbol.asyncIterator]();
+	let timer: NodeJS.Timeout | undefined;
+	let isOverdue = false;
+	let giveUp: (() => void) | undefined;
+	const onAbort = () => {
+		timer = setTimeout(() => {
+			isOverdue = true;
+			giveUp?.();
+		}, ABORT_GRACE_MS);
+	};
+	if (signal?.aborted) onAbort();
+	signal?.addEventListener("abort", onAbort, { once: true });
+	try {
+		while (!isOverdue) {
+			const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
+				giveUp = () => resolve(undefined);
+				iterator.next().then(resolve, reject);
+			});
+			if (!next || next.done) return;
+			yield next.value;
+		}
+	} finally {
+		clearTimeout(timer);
+		signal?.removeEventListener("abort", onAbort);
+	}
+}

@@ -1,0 +1,200 @@
+import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
+import type { Account, AccountId } from "../domain/account.ts";
+import { covers } from "../domain/cooldown.ts";
+import type { Exhaustion } from "../domain/events.ts";
+import type { Failure } from "../domain/failure.ts";
+import { freshness, headroom, windowName } from "../domain/usage.ts";
+import { raceAbort } from "./abort.ts";
+import { ABORTED, finalError } from "./messages.ts";
+import type { PiLink } from "./pi-link.ts";
+import { type ServeDeps, type ServeWords, type StreamRequest, serve } from "./serve.ts";
+
+/** Where the one outer stream's events go. */
+export interface EventSink {
+	push(event: AssistantMessageEvent): void;
+	end(): void;
+}
+
+/** The sentences that end a turn. */
+export interface FailoverWords extends ServeWords {
+	exhausted(why: Exhaustion): string;
+	/** Two accounts in a row had lost their sign-in. */
+	signedOutInARow(): string;
+	/** A defect of ours; `name` is the error's class, never its message. */
+	unexpected(name: string): string;
+}
+
+/** Everything the loop stands on. */
+export interface FailoverDeps extends ServeDeps {
+	readonly link: PiLink;
+	readonly words: FailoverWords;
+}
+
+/** An account that refused this often in one request is done with, however soon it is back. */
+const REFUSALS_PER_REQUEST = 2;
+/** Two sign-ins lost in a row look like a burst of invalidations: walking on would burn the whole pool. */
+const DEAD_IN_A_ROW = 2;
+/** A waiting request looks at the clock and at the state file this often. */
+const WAIT_TICK_MS = 1000;
+const SHORTEST_TICK_MS = 250;
+
+/** What a request remembers while it goes from account to account. */
+interface Progress {
+	/** Accounts that this request is done with, until a wait. */
+	readonly tried: Set<AccountId>;
+	readonly refusals: Map<AccountId, number>;
+	/** When an account that nobody blames may be asked again, epoch ms. */
+	readonly retryAt: Map<AccountId, number>;
+	/** What is left of the longest wait. */
+	waitBudgetMs: number;
+	lastRefusal: { readonly kind: string; readonly words: string } | undefined;
+}
+
+/**
+ * Serves one request from the pool: choose an account, try it, and as long as nothing was shown go on with another one
+ * when the fault is the account's. `sink` gets what pi's own stream would give, and always exactly one final event.
+ */
+export async function failover(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Promise<void> {
+	const { model, options } = request;
+	const fail = (reason: "aborted" | "error", text: string) =>
+		sink.push(finalError(model, reason, text, deps.clock.now()));
+	try {
+		const words = await rotate(request, sink, deps);
+		if (words !== undefined) fail("error", words);
+	} catch (error) {
+		if (options.signal?.aborted) fail("aborted", ABORTED);
+		else fail("error", deps.words.unexpected(error instanceof Error ? error.name : "unknown"));
+	} finally {
+		sink.end();
+	}
+}
+
+/** The loop. Undefined when a final event is out, else the words to end with. */
+async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Promise<string | undefined> {
+	const { pool, link, affinity, words } = deps;
+	const { signal, sessionId } = request.options;
+	const { maxRotations, maxWaitMs } = deps.settings().rotation;
+	const progress: Progress = {
+		tried: new Set(),
+		refusals: new Map(),
+		retryAt: new Map(),
+		waitBudgetMs: maxWaitMs,
+		lastRefusal: undefined,
+	};
+	let rotations = 0;
+	let deadInARow = 0;
+	let left: { account: Account; failure: Failure | undefined } | undefined;
+	for (;;) {
+		await raceAbort(link.sync(signal), signal);
+		const account = pool.choose({
+			modelId: request.model.id,
+			affinity: affinity.accountFor(sessionId),
+			excluded: progress.tried,
+		});
+		if (!account && (await waitForOne(request, progress, deps))) continue;
+		if (!account) return giveUp(request, progress, deps);
+		const isRotation = left !== undefined && left.account.id !== account.id;
+		if (isRotation && rotations >= maxRotations) return giveUp(request, progress, deps);
+		if (left && isRotation) {
+			rotations += 1;
+			announce(left.account, left.failure, account, deps);
+		}
+		progress.tried.add(account.id);
+		const served = await serve(account, request, (event) => sink.push(event), deps);
+		if (served.kind === "finished") return undefined;
+		if (served.kind === "unavailable") progress.retryAt.set(account.id, served.retryAt);
+		const failure = served.kind === "refused" ? served.failure : undefined;
+		if (served.kind === "refused") {
+			progress.refusals.set(account.id, (progress.refusals.get(account.id) ?? 0) + 1);
+			progress.lastRefusal = { kind: served.failure.kind, words: served.words };
+		}
+		const isDead = served.kind === "signed-out" || failure?.remedy === "refresh-or-rotate";
+		deadInARow = isDead || failure?.remedy === "close-account" ? deadInARow + 1 : 0;
+		if (deadInARow >= DEAD_IN_A_ROW) return words.signedOutInARow();
+		left = { account, failure };
+	}
+}
+
+/** Waits for the first account to come back, if that is soon enough. False when it is not. */
+async function waitForOne(request: StreamRequest, progress: Progress, deps: FailoverDeps): Promise<boolean> {
+	const { pool, link, clock, pause } = deps;
+	const { signal } = request.options;
+	try {
+		for (let ticks = 0; ; ticks += 1) {
+			const readyAt = firstReadyAt(request, progress, deps);
+			if (readyAt === undefined) return false;
+			const waitMs = readyAt - clock.now();
+			if (waitMs <= 0 && ticks > 0) break;
+			if (waitMs > progress.waitBudgetMs || progress.waitBudgetMs <= 0) return false;
+			pool.emit({ type: "waiting", until: readyAt });
+			const tickMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS);
+			await pause(tickMs, signal);
+			progress.waitBudgetMs -= tickMs;
+			await raceAbort(link.sync(signal), signal);
+		}
+	} finally {
+		pool.emit({ type: "waiting", until: undefined });
+	}
+	for (const id of progress.tried) {
+		if ((progress.refusals.get(id) ?? 0) < REFUSALS_PER_REQUEST) progress.tried.delete(id);
+	}
+	progress.retryAt.clear();
+	return true;
+}
+
+/** When the first account is back that this request may still use, epoch ms. */
+function firstReadyAt({ model }: StreamRequest, progress: Progress, { pool }: FailoverDeps): number | undefined {
+	const times = pool
+		.accounts()
+		.filter(({ id }) => (progress.refusals.get(id) ?? 0) < REFUSALS_PER_REQUEST)
+		.map((account) => {
+			const readyAt = pool.readyAt(account, model.id);
+			return readyAt === undefined ? undefined : Math.max(readyAt, progress.retryAt.get(account.id) ?? 0);
+		})
+		.filter((at) => at !== undefined);
+	return times.length > 0 ? Math.min(...times) : undefined;
+}
+
+function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, words }: FailoverDeps): string {
+	const { lastRefusal } = progress;
+	const isModelRefused = lastRefusal?.kind === "model-not-supported" || lastRefusal?.kind === "not-included";
+	const now = clock.now();
+	const accounts = pool.accounts();
+	const usable = accounts.filter((account) => pool.readyAt(account, model.id) !== undefined);
+	const cooling = usable.filter((account) => (pool.readyAt(account, model.id) ?? 0) > now);
+	const notOffered = cooling.filter((account) =>
+		pool.memo(account.id).cooldowns.every((cooldown) => !covers(cooldown, model.id) || isForModel(cooldown.scope)),
+	);
+	const ready = usable.filter((account) => !cooling.includes(account));
+	// Every account said the same of this model: what the backend says of it is the better answer.
+	if (isModelRefused && notOffered.length === usable.length) return lastRefusal.words;
+	const times = cooling.map((account) => pool.readyAt(account, model.id) ?? Number.POSITIVE_INFINITY);
+	return words.exhausted({
+		total: accounts.length,
+		cooling: cooling.length,
+		notOffered: notOffered.length,
+		needsLogin: accounts.filter((account) => account.enabled && account.needsLogin).length,
+		unavailable: ready.filter(({ id }) => progress.tried.has(id)).length,
+		refused: progress.refusals.size,
+		untried: ready.filter(({ id }) => !progress.tried.has(id)).length,
+		readyAt: times.length > 0 ? Math.min(...times) : undefined,
+	});
+}
+
+function isForModel(scope: string): boolean {
+	return scope.startsWith("model:");
+}
+
+function announce(from: Account, failure: Failure | undefined, to: Account, { pool, clock }: FailoverDeps): void {
+	const { usage } = pool.memo(to.id);
+	const readyAt = pool.readyAt(from);
+	pool.emit({
+		type: "rotated",
+		from,
+		to,
+		reason: failure?.cooling?.reason ?? "unavailable",
+		window: failure?.windowMinutes === undefined ? undefined : windowName(failure.windowMinutes),
+		readyAt: readyAt !== undefined && readyAt > clock.now() ? readyAt : undefined,
+		remainingPercent: usage && freshness(usage, clock.now()) === "fresh" ? headroom(usage, clock.now()) : undefined,
+	});
+}

@@ -1,0 +1,223 @@
+import { type Account, type AccountId, type AccountState, stateOf } from "../domain/account.ts";
+import { type Cooldown, mergeCooldown, readyAt } from "../domain/cooldown.ts";
+import type { PoolEvent, PoolListener } from "../domain/events.ts";
+import type { Cooling } from "../domain/failure.ts";
+import { type Candidate, rank } from "../domain/selection.ts";
+import { exhaustedUntil, isExhausted, remaining, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
+import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
+
+/** What a request needs to be given an account. */
+export interface Choice {
+	readonly modelId: string;
+	/** The account that last served the session. */
+	readonly affinity: AccountId | undefined;
+	/** Accounts that this request is done with. */
+	readonly excluded: ReadonlySet<AccountId>;
+}
+
+/** All accounts of this person, what is known of each, and who may serve next. */
+export interface Pool {
+	accounts(): readonly Account[];
+	account(id: AccountId): Account | undefined;
+	memo(id: AccountId): AccountMemo;
+	state(account: Account): AccountState;
+	/** When the account can serve `modelId` (any model without one), epoch ms; undefined while it needs a person. */
+	readyAt(account: Account, modelId?: string): number | undefined;
+	/** The account to try next. Never waits for the network. */
+	choose(choice: Choice): Account | undefined;
+	/** The account that the last attempt of this process used. */
+	active(): AccountId | undefined;
+	setActive(id: AccountId): void;
+	pinned(): AccountId | undefined;
+	/** Pins an account for all sessions on this machine; undefined ends it. */
+	pin(id: AccountId | undefined): Promise<void>;
+	/** Takes an account, or every account of its workspace, out of the choice for a while. */
+	cool(account: Account, cooling: Cooling, modelId: string): void;
+	/** Counts a refusal of the whole workspace or account (402/403); the third in a row switches it off. */
+	strike(account: Account, reason: string): void;
+	/** Switches an account off that the backend has closed. */
+	close(account: Account, reason: string): void;
+	/** Flags an account whose sign-in is over. */
+	signOut(account: Account, reason: string): void;
+	/** Ends all cooldowns. */
+	clearCooldowns(): Promise<void>;
+	/** Takes in what a response or the usage endpoint told. */
+	noteUsage(id: AccountId, usage: UsageSnapshot): void;
+	noteError(id: AccountId, text: string): void;
+	/** An account has answered a request to its end; `hasMoved`: its session was with another account before. */
+	served(id: AccountId, hasMoved: boolean): void;
+	subscribe(listener: PoolListener): () => void;
+	emit(event: PoolEvent): void;
+	flush(): Promise<void>;
+}
+
+interface Deps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly clock: Clock;
+}
+
+/** Refusals in a row after which an account is switched off. */
+const STRIKES = 3;
+
+/** A window must have this much left, in percent, before newer usage data ends a cooldown: the endpoint lags a little. */
+const ROOM_TO_RETURN_PERCENT = 5;
+
+/** Creates the pool over its stores. */
+export function createPool({ accounts, state, clock }: Deps): Pool {
+	const listeners = new Set<PoolListener>();
+	let active: AccountId | undefined;
+
+	const emit = (event: PoolEvent) => {
+		for (const listener of listeners) listener(event);
+	};
+	const changed = () => emit({ type: "changed" });
+	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
+	const candidates = (): Candidate[] =>
+		accounts.list().map((account) => {
+			const { cooldowns, usage } = state.memo(account.id);
+			return { account, cooldowns, usage };
+		});
+
+	/** Written at once, but nobody waits: the request goes on with what memory says. */
+	const update = (id: AccountId, change: (memo: AccountMemo) => AccountMemo) => {
+		void state.update(id, change);
+	};
+	const patch = (id: AccountId, fields: Parameters<AccountStore["patch"]>[1]) => {
+		// The store has kept the change in memory and reported that it could not be written.
+		accounts.patch(id, fields).catch(() => undefined);
+	};
+
+	const close = (account: Account, reason: string) => {
+		patch(account.id, { enabled: false, disabledReason: reason });
+		emit({ type: "closed", account, reason });
+	};
+
+	return {
+		accounts: () => accounts.list(),
+		account: find,
+		memo: (id) => state.memo(id),
+		state: (account) => stateOf(account, state.memo(account.id).cooldowns, clock.now()),
+		readyAt: (account, modelId) => {
+			if (!account.enabled || account.needsLogin) return undefined;
+			return readyAt(state.memo(account.id).cooldowns, modelId, clock.now());
+		},
+		choose: ({ modelId, affinity, excluded }) => {
+			const open = candidates().filter(({ account }) => !excluded.has(account.id));
+			return rank(open, { modelId, now: clock.now(), pinned: state.pin(), affinity })[0]?.account;
+		},
+		active: () => active,
+		setActive: (id) => {
+			if (active === id) return;
+			active = id;
+			changed();
+		},
+		pinned: () => state.pin(),
+		pin: async (id) => {
+			await state.setPin(id);
+			changed();
+		},
+		cool: (account, cooling, modelId) => {
+			const now = clock.now();
+			const { scope, reason, until } = cooling;
+			const cooldown: Cooldown = {
+				scope,
+				reason,
+				until,
+				setAt: now,
+				models: scope.startsWith("limit:") ? [modelId] : [],
+			};
+			const seats = accounts.list().filter(({ accountId }) => accountId === account.accountId);
+			for (const { id } of cooling.covers === "workspace" ? seats : [account]) {
+				update(id, (memo) => ({ ...memo, cooldowns: mergeCooldown(memo.cooldowns, cooldown, now) }));
+			}
+			changed();
+		},
+		strike: (account, reason) => {
+			update(account.id, (memo) => ({ ...memo, strikes: memo.strikes + 1 }));
+			if (state.memo(account.id).strikes >= STRIKES) close(account, reason);
+		},
+		close,
+		signOut: (account, reason) => {
+			patch(account.id, { needsLogin: { reason, at: clock.now() } });
+			emit({ type: "signed-out", account, reason });
+		},
+		clearCooldowns: async () => {
+			await state.clearCooldowns();
+			changed();
+		},
+		noteUsage: (id, usage) => {
+			const before = state.memo(id);
+			const after = withUsage(before, usage, clock.now());
+			// A cooldown is other processes' business at once; a percent more or less is not.
+			const isUrgent = after.cooldowns !== before.cooldowns;
+			const change = (memo: AccountMemo) => withUsage(memo, usage, clock.now());
+			if (isUrgent) update(id, change);
+			else state.updateSoon(id, change);
+			const account = find(id);
+			if (usage.plan && account && account.plan !== usage.plan) patch(id, { plan: usage.plan });
+			changed();
+		},
+		noteError: (id, text) => {
+			state.updateSoon(id, (memo) => ({ ...memo, lastError: { text, at: clock.now() } }));
+		},
+		served: (id, hasMoved) => {
+			state.updateSoon(id, (memo) => ({ ...memo, strikes: 0, lastUsedAt: clock.now(), lastError: undefined }));
+			emit({ type: "served", account: id, hasMoved });
+		},
+		subscribe: (listener) => {
+			listeners.add(listener);
+			return () => listeners.delete(listener);
+		},
+		emit,
+		flush: async () => {
+			await accounts.flush();
+			await state.flush();
+		},
+	};
+}
+
+/** The memo with a newer snapshot in it. Newer data may end a cooldown, correct its end, or begin one. */
+function withUsage(memo: AccountMemo, usage: UsageSnapshot, now: number): AccountMemo {
+	const former = memo.usage;
+	if (former && former.capturedAt > usage.capturedAt) return memo;
+	const merged: UsageSnapshot = {
+		...usage,
+		windows: usage.windows.length > 0 ? usage.windows : (former?.windows ?? []),
+		limits: { ...former?.limits, ...usage.limits },
+		credits: usage.credits ?? former?.credits,
+		plan: usage.plan ?? former?.plan,
+	};
+	return { ...memo, usage: merged, cooldowns: corrected(memo.cooldowns, usage, now) };
+}
+
+function corrected(cooldowns: readonly Cooldown[], usage: UsageSnapshot, now: number): readonly Cooldown[] {
+	let result = cooldowns;
+	for (const cooldown of cooldowns) {
+		const windows = windowsFor(cooldown, usage);
+		const isQuota = cooldown.reason === "usage_limit";
+		if (!isQuota || !windows || windows.length === 0 || cooldown.setAt > usage.capturedAt) continue;
+		const resetAt = exhaustedUntil(windows, now);
+		const hasRoom = windows.every((window) => remaining(window, now) >= ROOM_TO_RETURN_PERCENT) && !usage.limitReached;
+		if (hasRoom) result = result.filter((other) => other !== cooldown);
+		else if (resetAt !== undefined && resetAt !== cooldown.until) {
+			result = result.map((other) => (other === cooldown ? { ...cooldown, until: resetAt } : other));
+		}
+	}
+	const runsOnCredits = usage.credits?.unlimited === true || usage.credits?.hasCredits === true;
+	const resetAt = exhaustedUntil(usage.windows, now);
+	const spent = isExhausted(usage.windows, now) && !runsOnCredits && resetAt !== undefined;
+	const isKnown = result.some((cooldown) => cooldown.scope === "account" && cooldown.until >= (resetAt ?? 0));
+	if (!spent || isKnown) return result;
+	return mergeCooldown(
+		result,
+		{ scope: "account", reason: "usage_limit", until: resetAt, setAt: now, models: [] },
+		now,
+	);
+}
+
+function windowsFor(cooldown: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {
+	if (cooldown.scope === "account") return usage.windows;
+	const limitId = cooldown.scope.startsWith("limit:") ? cooldown.scope.slice("limit:".length) : undefined;
+	return limitId === undefined ? undefined : usage.limits[limitId]?.windows;
+}

@@ -1,0 +1,133 @@
+import type { Account, AccountId, Credential, NeedsLogin } from "../domain/account.ts";
+import type { Cooldown } from "../domain/cooldown.ts";
+import type { Settings } from "../domain/settings.ts";
+import type { UsageSnapshot } from "../domain/usage.ts";
+
+/** Wall-clock time, epoch ms. */
+export interface Clock {
+	now(): number;
+}
+
+/** The fields of an account that change after it was added. */
+export type AccountPatch = Partial<
+	Pick<Account, "label" | "plan" | "credential" | "source" | "linked" | "enabled" | "email" | "userId">
+> & {
+	readonly needsLogin?: NeedsLogin | undefined;
+	readonly disabledReason?: string | undefined;
+};
+
+/** The accounts file. Every write is durable before it resolves. */
+export interface AccountStore {
+	list(): readonly Account[];
+	/** Adds an account or replaces the one with its id; the label is made unique. */
+	put(account: Account): Promise<void>;
+	/** Changes an account if it is still there. A credential never replaces one that was issued later. */
+	patch(id: AccountId, patch: AccountPatch): Promise<void>;
+	/** Takes an account out; it is kept in a backup. */
+	remove(id: AccountId): Promise<void>;
+	/** Runs `work` as the only process that refreshes this account. Throws `LockBusyError` when not had in 3 s. */
+	whileRefreshing<T>(id: AccountId, work: () => Promise<T>): Promise<T>;
+	/** Proves that the file can be written, before a single-use token is spent. Throws what the file system says. */
+	assertWritable(): Promise<void>;
+	flush(): Promise<void>;
+}
+
+/** What is remembered of an account and may be lost without harm. */
+export interface AccountMemo {
+	readonly cooldowns: readonly Cooldown[];
+	readonly usage?: UsageSnapshot | undefined;
+	/** When some process last began to ask for usage, epoch ms. */
+	readonly usageAskedAt?: number | undefined;
+	readonly lastUsedAt?: number | undefined;
+	readonly lastError?: { readonly text: string; readonly at: number } | undefined;
+	/** 402/403 in a row. */
+	readonly strikes: number;
+	/** An exchange that was begun: which refresh token (hash) and when, epoch ms. */
+	readonly exchange?: { readonly tokenHash: string; readonly at: number } | undefined;
+}
+
+/** The state file: cooldowns, usage, pin. Disposable. */
+export interface StateStore {
+	pin(): AccountId | undefined;
+	setPin(id: AccountId | undefined): Promise<void>;
+	memo(id: AccountId): AccountMemo;
+	/** Written at once; resolves when durable, never rejects (the change then lives in memory). */
+	update(id: AccountId, change: (memo: AccountMemo) => AccountMemo): Promise<void>;
+	/** Written behind, with others. */
+	updateSoon(id: AccountId, change: (memo: AccountMemo) => AccountMemo): void;
+	/** Ends every cooldown of every account. */
+	clearCooldowns(): Promise<void>;
+	forget(id: AccountId): Promise<void>;
+	flush(): Promise<void>;
+}
+
+/** What pi's own `auth.json` says of `openai-codex`. */
+export type PiLogin =
+	| { readonly kind: "oauth"; readonly credential: Credential; readonly accountId: string | undefined }
+	/** An API key, or anything else that is not an OAuth login: not ours. */
+	| { readonly kind: "foreign" }
+	| { readonly kind: "none" }
+	/** Does not parse: torn or damaged. Never taken for a logout. */
+	| { readonly kind: "unreadable" };
+
+/** Access to `auth.json`, by pi's own rules: its lock, in-place neighbours, torn reads. */
+export interface PiAuth {
+	/** Cheap identity of the file's content; undefined where there is no file. */
+	signature(): string | undefined;
+	/** One read without the lock. */
+	peek(): PiLogin;
+	/** A read under the lock, for when `peek` does not parse. Throws `LockBusyError`. */
+	read(signal: AbortSignal | undefined): Promise<PiLogin>;
+	/**
+	 * Holds the lock over `work`, having proved first that a write can succeed. Throws `LockBusyError` when the lock is
+	 * not had in 3 s, and what the file system says when the directory cannot be written.
+	 */
+	exclusively<T>(work: (file: LockedPiAuth) => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
+	/** Replaces the credential as {@link LockedPiAuth.replaceCredential} does, holding the lock only for a rename. */
+	writeBack(replacedRefresh: string, next: Credential, accountId: string): Promise<boolean>;
+}
+
+/** `auth.json` while its lock is held. */
+export interface LockedPiAuth {
+	login(): PiLogin;
+	/** Replaces the credential if the entry still holds `replacedRefresh`; false where it does not. All else stays. */
+	replaceCredential(replacedRefresh: string, next: Credential, accountId: string): Promise<boolean>;
+}
+
+/** How an exchange of a refresh token ended. */
+export type RefreshOutcome =
+	| { readonly kind: "granted"; readonly credential: Credential }
+	/** The sign-in is over for good. */
+	| { readonly kind: "refused"; readonly code: string; readonly closed: boolean }
+	/** The endpoint answered, but not now: nothing was spent. */
+	| { readonly kind: "unavailable"; readonly reason: string }
+	/** No answer: the token may be spent. */
+	| { readonly kind: "unknown"; readonly reason: string };
+
+/** The OAuth issuer. */
+export interface OAuthClient {
+	/** Exchanges a refresh token once; own time-out, never aborted from outside. */
+	refresh(refreshToken: string): Promise<RefreshOutcome>;
+}
+
+/** The usage endpoint. */
+export interface UsageApi {
+	/** Throws on any failure, with a reason that holds no secret. */
+	fetch(request: { baseUrl: string; access: string; accountId: string }): Promise<UsageSnapshot>;
+}
+
+/** The person's preferences, as they are now. */
+export type ReadSettings = () => Settings;
+
+/** Reads what a token says of itself. */
+export interface TokenReader {
+	/** When the token was issued, epoch ms. */
+	issuedAt(access: string): number | undefined;
+	/** A short hash that tells two tokens apart without holding either. */
+	fingerprint(token: string): string;
+	/** Who the token speaks for; undefined where it is unusable with Codex. */
+	identify(
+		access: string,
+		accountIdHint?: string,
+	): Pick<Account, "id" | "accountId" | "userId" | "email" | "plan"> | undefined;
+}

@@ -1,0 +1,202 @@
+import type { Api, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
+import type { Account, AccountId } from "../domain/account.ts";
+import { classify, type Failure, type Remedy, SHORT_RETRY_MS } from "../domain/failure.ts";
+import type { Settings } from "../domain/settings.ts";
+import type { Affinity } from "./affinity.ts";
+import { type CodexDelegate, type ReadUsageHeaders, type StreamOptions, startAttempt } from "./attempt.ts";
+import type { Credentials } from "./credentials.ts";
+import { type Delivery, deliver } from "./delivery.ts";
+import { ABORTED, brokenOffAt, finalError, withWords } from "./messages.ts";
+import type { Pool } from "./pool.ts";
+import type { Clock } from "./ports.ts";
+import type { SessionSockets } from "./session-sockets.ts";
+
+/** One call of pi's stream function. */
+export interface StreamRequest {
+	readonly model: Model<Api>;
+	readonly context: Context;
+	readonly options: StreamOptions;
+}
+
+/** What one account made of a request. */
+export type Served =
+	/** The final event is out. */
+	| { readonly kind: "finished" }
+	/** The account was refused; it has been taken out of the choice accordingly. */
+	| { readonly kind: "refused"; readonly failure: Failure; readonly words: string }
+	/** Its sign-in is over; it has been flagged. */
+	| { readonly kind: "signed-out" }
+	/** No token for it right now; nobody is flagged. */
+	| { readonly kind: "unavailable"; readonly retryAt: number };
+
+/** Sentences of an attempt's end. */
+export interface ServeWords {
+	/** Quota ran out in mid-answer: worded so that pi's own retry asks again, on the next account. */
+	continuesElsewhere(): string;
+	/** The inner stream ended without a final event. */
+	brokenOff(): string;
+}
+
+/** What serving one account stands on. */
+export interface ServeDeps {
+	readonly pool: Pool;
+	readonly credentials: Credentials;
+	readonly affinity: Affinity;
+	readonly sockets: SessionSockets;
+	readonly delegate: CodexDelegate;
+	readonly readUsageHeaders: ReadUsageHeaders;
+	/** Asks the usage endpoint behind the request's back. */
+	readonly askUsage: (id: AccountId) => void;
+	readonly settings: () => Settings;
+	readonly clock: Clock;
+	/** Resolves after `ms`, rejects with the abort reason. Keeps the process alive meanwhile. */
+	readonly pause: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
+	readonly words: ServeWords;
+}
+
+/** Lets one account serve a request, trying it a second time once for each remedy that says so. */
+export async function serve(
+	account: Account,
+	request: StreamRequest,
+	push: (event: AssistantMessageEvent) => void,
+	deps: ServeDeps,
+): Promise<Served> {
+	const { credentials, pool, sockets, pause } = deps;
+	const { signal, sessionId } = request.options;
+	const spent = new Set<Remedy>();
+	let refused: string | undefined;
+	for (;;) {
+		const token = await credentials.accessToken(account.id, { signal, ...(refused !== undefined && { refused }) });
+		if (token.kind === "signed-out") {
+			pool.emit({ type: token.closed ? "closed" : "signed-out", account, reason: token.reason });
+			return { kind: "signed-out" };
+		}
+		if (token.kind === "unavailable") {
+			pool.noteError(account.id, token.reason);
+			return { kind: "unavailable", retryAt: token.retryAt };
+		}
+		const failed = await attempt(account, token.access, request, spent, push, deps);
+		if (!failed) return { kind: "finished" };
+		const { failure } = failed;
+		if (spent.has(failure.remedy) || !isWorthAnotherTry(failure)) {
+			blame(account, failure, request.model.id, deps);
+			return { kind: "refused", ...failed };
+		}
+		spent.add(failure.remedy);
+		if (failure.remedy === "refresh-or-rotate") refused = token.access;
+		if (failure.remedy === "retry-or-rotate") await pause(failure.retryAfterMs ?? 0, signal);
+		if (failure.remedy === "strip-reasoning") sockets.rememberReasoningRefused(sessionId);
+		if (failure.remedy === "reconnect") sockets.forget(sessionId);
+	}
+}
+
+function isWorthAnotherTry({ remedy, retryAfterMs }: Failure): boolean {
+	if (remedy === "retry-or-rotate") return retryAfterMs !== undefined && retryAfterMs <= SHORT_RETRY_MS;
+	return remedy === "refresh-or-rotate" || isOnTheSameAccount(remedy);
+}
+
+/** Remedies that only ever change the request: when they do not help, pi hears of the failure. */
+function isOnTheSameAccount(remedy: Remedy): boolean {
+	return remedy === "strip-reasoning" || remedy === "reconnect";
+}
+
+/** One try. Undefined when the final event is out, else why the account did not serve. */
+async function attempt(
+	account: Account,
+	access: string,
+	request: StreamRequest,
+	spent: ReadonlySet<Remedy>,
+	push: (event: AssistantMessageEvent) => void,
+	deps: ServeDeps,
+): Promise<{ failure: Failure; words: string } | undefined> {
+	const { pool, affinity, sockets, delegate, readUsageHeaders, settings, clock, words } = deps;
+	const { model, context, options } = request;
+	const { sessionId, signal } = options;
+	const claim = sockets.claim(sessionId, account.id);
+	pool.setActive(account.id);
+	const tried = startAttempt(
+		{
+			model,
+			context,
+			options: claim.mustNotShare ? { ...options, transport: "sse" } : options,
+			access,
+			stripReasoning: spent.has("strip-reasoning") || sockets.refusesReasoning(sessionId),
+		},
+		{ delegate, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
+	);
+	try {
+		const delivery = await deliver(tried.events, push, signal);
+		if (delivery.kind === "answered") {
+			pool.served(account.id, affinity.served(sessionId, account.id));
+			push(delivery.final);
+			return undefined;
+		}
+		if (signal?.aborted || delivery.final?.reason === "aborted") {
+			push(abortedEvent(delivery, request, clock.now()));
+			return undefined;
+		}
+		if (!delivery.final) {
+			const { partial } = delivery;
+			delivery.forwardHeld();
+			push(
+				partial
+					? brokenOffAt(partial, "error", words.brokenOff())
+					: finalError(model, "error", words.brokenOff(), clock.now()),
+			);
+			return undefined;
+		}
+		const told = delivery.final.error.errorMessage ?? "";
+		const surfaced = tried.surfaced(told);
+		const { cooldownMs } = settings().rotation;
+		const failure = classify(tried.evidence(told), { now: clock.now(), modelId: model.id, cooldownMs });
+		const isForPi =
+			delivery.isCommitted ||
+			failure.remedy === "surface" ||
+			(isOnTheSameAccount(failure.remedy) && spent.has(failure.remedy));
+		if (!isForPi) return { failure, words: surfaced };
+		delivery.forwardHeld();
+		const text = delivery.isCommitted ? afterCommit(account, failure, surfaced, request, deps) : surfaced;
+		push(withWords(delivery.final, text));
+		return undefined;
+	} finally {
+		claim.release();
+		tried.release();
+	}
+}
+
+function abortedEvent(delivery: Extract<Delivery, { kind: "failed" }>, { model }: StreamRequest, now: number) {
+	delivery.forwardHeld();
+	if (delivery.final?.reason === "aborted") return delivery.final;
+	const { partial } = delivery;
+	return partial ? brokenOffAt(partial, "aborted", ABORTED) : finalError(model, "aborted", ABORTED, now);
+}
+
+/** Output was shown, so nothing is replayed here: the account is taken out, and pi's own turn retry goes on elsewhere. */
+function afterCommit(
+	account: Account,
+	failure: Failure,
+	told: string,
+	{ model, options }: StreamRequest,
+	deps: ServeDeps,
+): string {
+	const isAccountFault = failure.remedy === "rotate" || failure.remedy === "retry-or-rotate";
+	if (!isAccountFault) return told;
+	blame(account, failure, model.id, deps);
+	const next = deps.pool.choose({
+		modelId: model.id,
+		affinity: deps.affinity.accountFor(options.sessionId),
+		excluded: new Set([account.id]),
+	});
+	return next ? deps.words.continuesElsewhere() : told;
+}
+
+/** Takes the account out of the choice as the failure says. */
+function blame(account: Account, failure: Failure, modelId: string, { pool, askUsage }: ServeDeps): void {
+	const isSignInGone = failure.remedy === "refresh-or-rotate" && failure.deadToken;
+	if (isSignInGone) pool.signOut(account, failure.kind);
+	else if (failure.cooling) pool.cool(account, failure.cooling, modelId);
+	if (failure.remedy === "close-account") pool.close(account, "closed by OpenAI");
+	if (failure.kind === "workspace-disabled") pool.strike(account, "its workspace is disabled");
+	if (failure.cooling?.guessed) askUsage(account.id);
+	pool.noteError(account.id, failure.kind);
+}

@@ -1,0 +1,61 @@
+import type { AccountId } from "../domain/account.ts";
+
+/** What one session has open with the backend, so that nothing of one account is used with another. */
+export interface SessionSockets {
+	/**
+	 * Called right before an attempt. Closes the session's cached socket when it belongs to another account, because
+	 * the host keeps sockets, and the `previous_response_id` that lives on them, by session and not by account.
+	 */
+	claim(sessionId: string | undefined, account: AccountId): SocketClaim;
+	/** Closes whatever the session has open. */
+	forget(sessionId: string | undefined): void;
+	/** The backend refused this session's encrypted reasoning: leave it out from now on. */
+	rememberReasoningRefused(sessionId: string | undefined): void;
+	refusesReasoning(sessionId: string | undefined): boolean;
+}
+
+/** An attempt's hold on its session's sockets. */
+export interface SocketClaim {
+	/** True while another account's attempt is under way in this session: closing its socket would end its answer. */
+	readonly mustNotShare: boolean;
+	release(): void;
+}
+
+/** Keeps track of sockets by session; `close` is the host's own clean-up. */
+export function createSessionSockets(close: (sessionId: string) => void): SessionSockets {
+	const owners = new Map<string, AccountId>();
+	const underWay = new Map<string, number>();
+	const withoutReasoning = new Set<string>();
+
+	const forget = (sessionId: string | undefined) => {
+		if (sessionId === undefined) return;
+		owners.delete(sessionId);
+		close(sessionId);
+	};
+
+	return {
+		claim: (sessionId, account) => {
+			if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
+			const others = underWay.get(sessionId) ?? 0;
+			const owner = owners.get(sessionId);
+			const isForeign = owner !== undefined && owner !== account;
+			if (isForeign && others === 0) forget(sessionId);
+			const mustNotShare = isForeign && others > 0;
+			if (!mustNotShare) owners.set(sessionId, account);
+			underWay.set(sessionId, others + 1);
+			return {
+				mustNotShare,
+				release: () => {
+					const left = (underWay.get(sessionId) ?? 1) - 1;
+					if (left > 0) underWay.set(sessionId, left);
+					else underWay.delete(sessionId);
+				},
+			};
+		},
+		forget,
+		rememberReasoningRefused: (sessionId) => {
+			if (sessionId !== undefined) withoutReasoning.add(sessionId);
+		},
+		refusesReasoning: (sessionId) => sessionId !== undefined && withoutReasoning.has(sessionId),
+	};
+}

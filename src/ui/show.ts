@@ -1,0 +1,169 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import type { Account, AccountState } from "../domain/account.ts";
+import type { Cooldown } from "../domain/cooldown.ts";
+import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
+import { formatClock, formatDuration, formatPercent, spokenWindow } from "./format.ts";
+
+/** One account as `show` tells it. Times are epoch ms. */
+export interface ShownAccount {
+	readonly account: Account;
+	readonly state: AccountState;
+	readonly isActive: boolean;
+	readonly isPinned: boolean;
+	readonly readyAt: number | undefined;
+	readonly cooldowns: readonly Cooldown[];
+	readonly usage: UsageSnapshot | undefined;
+	readonly lastUsedAt: number | undefined;
+	readonly lastError: string | undefined;
+}
+
+/** Everything `show` tells. */
+export interface PoolView {
+	readonly policy: string;
+	readonly active: string | undefined;
+	readonly pinned: string | undefined;
+	readonly accounts: readonly ShownAccount[];
+	readonly now: number;
+}
+
+/** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
+export function poolAsJson(view: PoolView): unknown {
+	return {
+		version: 1,
+		enabled: true,
+		policy: view.policy,
+		active: view.active ?? null,
+		pinned: view.pinned ?? null,
+		accounts: view.accounts.map((shown) => accountAsJson(shown, view.now)),
+	};
+}
+
+function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number): unknown {
+	return {
+		id: account.id,
+		label: account.label,
+		email: account.email ?? null,
+		plan: usage?.plan ?? account.plan ?? null,
+		source: account.source,
+		linked: account.linked,
+		state: shown.state,
+		active: shown.isActive,
+		pinned: shown.isPinned,
+		readyAt: iso(shown.readyAt),
+		cooldowns: shown.cooldowns.map(({ scope, reason, until }) => ({ scope, reason, until: iso(until) })),
+		token: { expiresAt: iso(account.credential.expiresAt) },
+		usage: usage
+			? {
+					capturedAt: iso(usage.capturedAt),
+					source: usage.source,
+					stale: freshness(usage, now) === "stale",
+					windows: byLength(usage.windows).map((window) => ({
+						name: windowName(window.windowMinutes),
+						minutes: window.windowMinutes,
+						usedPercent: window.usedPercent,
+						resetsAt: iso(window.resetsAt),
+					})),
+					credits: usage.credits
+						? {
+								hasCredits: usage.credits.hasCredits,
+								unlimited: usage.credits.unlimited,
+								balance: usage.credits.balance ?? null,
+							}
+						: null,
+				}
+			: null,
+		lastUsedAt: iso(shown.lastUsedAt),
+		lastError: shown.lastError ?? null,
+	};
+}
+
+function iso(at: number | undefined): string | null {
+	const date = at === undefined ? undefined : new Date(at);
+	return date && !Number.isNaN(date.getTime()) ? date.toISOString() : null;
+}
+
+/** The pool as aligned text, `columns` wide at most; two lines an account where that is too narrow for one. */
+export function poolAsText(view: PoolView, columns: number): string {
+	if (view.accounts.length === 0) return "No Codex account is signed in. Run /login.";
+	const ready = view.accounts.filter(({ state }) => state === "ready").length;
+	const head = `${ready} of ${view.accounts.length} ready · ${view.policy}`;
+	const rows = view.accounts.map((shown) => rowOf(shown, view.now));
+	const wide = aligned(rows.map((row) => [row.mark, row.label, row.plan, ...row.windows, row.state]));
+	const isTooWide = wide.some((line) => visibleWidth(line.trimEnd()) > columns);
+	const body = isTooWide
+		? rows.flatMap((row) => [
+				`${row.mark} ${row.label}  ${row.state}`,
+				`    ${row.windows.filter(Boolean).join("   ")}`,
+			])
+		: wide;
+	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now));
+	return [head, ...body, ...notes].map((line) => line.trimEnd()).join("\n");
+}
+
+interface Row {
+	readonly mark: string;
+	readonly label: string;
+	readonly plan: string;
+	readonly windows: readonly string[];
+	readonly state: string;
+}
+
+/** Columns for windows: most accounts have a short and a long one. */
+const WINDOW_COLUMNS = 2;
+
+function rowOf(shown: ShownAccount, now: number): Row {
+	const { account, usage } = shown;
+	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now)) : ["usage unknown"];
+	while (windows.length < WINDOW_COLUMNS) windows.push("");
+	return {
+		mark: shown.isActive ? "→" : " ",
+		label: account.label,
+		plan: usage?.plan ?? account.plan ?? "",
+		windows,
+		state: stateText(shown, now),
+	};
+}
+
+function windowText(window: UsageSnapshot["windows"][number], now: number): string {
+	const left = formatPercent(remaining(window, now)).padStart(4);
+	const resets =
+		window.resetsAt !== undefined && window.resetsAt > now ? `  ${formatDuration(window.resetsAt - now)}` : "";
+	return `${spokenWindow(windowName(window.windowMinutes)).padStart(4)} ${left} left${resets}`;
+}
+
+function stateText({ state, readyAt, isPinned, isActive, account }: ShownAccount, now: number): string {
+	const words: string[] = [];
+	if (state === "cooling" && readyAt !== undefined) words.push(`cooling ${formatDuration(readyAt - now)}`);
+	else if (state === "needs-login") words.push("sign in again");
+	else if (state === "ready" && isActive) words.push("active");
+	else words.push(state);
+	if (isPinned) words.push("pinned");
+	if (account.linked) words.push("pi's login");
+	return words.join(", ");
+}
+
+/** What the table has no room for: why an account cannot be used, and what is refused in part. */
+function noteOf({ account, state, cooldowns }: ShownAccount, now: number): string[] {
+	if (state === "needs-login")
+		return [`  ${account.label}: ${spoken(account.needsLogin?.reason)}. /login signs in again.`];
+	if (state === "disabled") return [`  ${account.label}: switched off (${spoken(account.disabledReason)}).`];
+	return cooldowns
+		.filter(({ scope }) => scope !== "account")
+		.map(
+			({ scope, reason, until }) =>
+				`  ${account.label}: ${scope.replace(":", " ")}, ${spoken(reason)} until ${formatClock(until, now)}`,
+		);
+}
+
+function spoken(reason: string | undefined): string {
+	return reason?.replaceAll("_", " ") ?? "by hand";
+}
+
+function aligned(rows: readonly (readonly string[])[]): string[] {
+	const columns = Math.max(...rows.map((row) => row.length));
+	const widths = Array.from({ length: columns }, (_, column) =>
+		Math.max(...rows.map((row) => visibleWidth(row[column] ?? ""))),
+	);
+	const padded = (cell: string, width: number) => cell + " ".repeat(Math.max(0, width - visibleWidth(cell)));
+	return rows.map((row) => row.map((cell, column) => padded(cell, widths[column] ?? 0)).join("  "));
+}
