@@ -285,8 +285,6 @@ export interface Failure {
 	readonly cooling: Cooling | undefined;
 	/** How long the server asks to wait, ms. */
 	readonly retryAfterMs: number | undefined;
-	/** The longest window that was used up, in minutes. */
-	readonly windowMinutes: number | undefined;
 	/** A 401 whose code says that the sign-in itself is gone. */
 	readonly deadToken: boolean;
 }
@@ -297,13 +295,11 @@ export function classify(
 	context: { readonly now: number; readonly modelId: string; readonly cooldownMs: number },
 ): Failure {
 	const rule = findRule(evidence);
-	const spent = (evidence.windows ?? []).filter((window) => window.usedPercent >= 100);
 	return {
 		kind: rule?.name ?? "other",
 		remedy: rule?.remedy ?? "surface",
 		cooling: rule?.cools && coolingOf(rule.cools, evidence, context),
 		retryAfterMs: evidence.retryAfterMs,
-		windowMinutes: spent.length > 0 ? Math.max(...spent.map((window) => window.windowMinutes)) : undefined,
 		deadToken: evidence.code !== undefined && DEAD_TOKEN_CODES.has(evidence.code),
 	};
 }

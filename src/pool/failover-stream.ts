@@ -2,8 +2,7 @@ import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
 import { covers } from "../domain/cooldown.ts";
 import type { Exhaustion } from "../domain/events.ts";
-import type { Failure } from "../domain/failure.ts";
-import { freshness, headroom, windowName } from "../domain/usage.ts";
+import { byLength, freshness, headroom, isExhausted, type UsageSnapshot, windowName } from "../domain/usage.ts";
 import { raceAbort } from "./abort.ts";
 import { ABORTED, finalError } from "./messages.ts";
 import type { PiLink } from "./pi-link.ts";
@@ -83,7 +82,8 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 	};
 	let rotations = 0;
 	let deadInARow = 0;
-	let left: { account: Account; failure: Failure | undefined } | undefined;
+	// A session whose account ran out between two requests moves as visibly as one that moves within a request.
+	let left = pool.account(affinity.accountFor(sessionId) ?? "");
 	for (;;) {
 		await raceAbort(link.sync(signal), signal);
 		const account = pool.choose({
@@ -93,11 +93,10 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		});
 		if (!account && (await waitForOne(request, progress, deps))) continue;
 		if (!account) return giveUp(request, progress, deps);
-		const isRotation = left !== undefined && left.account.id !== account.id;
-		if (isRotation && rotations >= maxRotations) return giveUp(request, progress, deps);
-		if (left && isRotation) {
-			rotations += 1;
-			announce(left.account, left.failure, account, deps);
+		if (left && left.id !== account.id) {
+			if (progress.tried.size > 0) rotations += 1;
+			if (rotations > maxRotations) return giveUp(request, progress, deps);
+			announce(left, account, request, deps);
 		}
 		progress.tried.add(account.id);
 		const served = await serve(account, request, (event) => sink.push(event), deps);
@@ -111,7 +110,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		const isDead = served.kind === "signed-out" || failure?.remedy === "refresh-or-rotate";
 		deadInARow = isDead || failure?.remedy === "close-account" ? deadInARow + 1 : 0;
 		if (deadInARow >= DEAD_IN_A_ROW) return words.signedOutInARow();
-		left = { account, failure };
+		left = account;
 	}
 }
 
@@ -185,16 +184,29 @@ function isForModel(scope: string): boolean {
 	return scope.startsWith("model:");
 }
 
-function announce(from: Account, failure: Failure | undefined, to: Account, { pool, clock }: FailoverDeps): void {
+/** Tells of a rotation. Why `from` was left is what the pool now knows of it. */
+function announce(from: Account, to: Account, { model }: StreamRequest, { pool, clock }: FailoverDeps): void {
+	const now = clock.now();
+	const longest = pool
+		.memo(from.id)
+		.cooldowns.filter((cooldown) => covers(cooldown, model.id))
+		.sort((a, b) => b.until - a.until)[0];
+	if (!longest && pool.pinned() === to.id) return;
 	const { usage } = pool.memo(to.id);
-	const readyAt = pool.readyAt(from);
 	pool.emit({
 		type: "rotated",
 		from,
 		to,
-		reason: failure?.cooling?.reason ?? "unavailable",
-		window: failure?.windowMinutes === undefined ? undefined : windowName(failure.windowMinutes),
-		readyAt: readyAt !== undefined && readyAt > clock.now() ? readyAt : undefined,
-		remainingPercent: usage && freshness(usage, clock.now()) === "fresh" ? headroom(usage, clock.now()) : undefined,
+		reason: longest?.reason ?? "unavailable",
+		window: exhaustedWindow(pool.memo(from.id).usage, now),
+		readyAt: longest?.until,
+		remainingPercent: usage && freshness(usage, now) === "fresh" ? headroom(usage, now) : undefined,
 	});
+}
+
+/** Name of the longest window that is used up. */
+function exhaustedWindow(usage: UsageSnapshot | undefined, now: number): string | undefined {
+	const spent = byLength(usage?.windows ?? []).filter((window) => isExhausted([window], now));
+	const longest = spent.at(-1);
+	return longest && windowName(longest.windowMinutes);
 }

@@ -131,14 +131,13 @@ function windowText(window: UsageSnapshot["windows"][number], now: number): stri
 	return `${spokenWindow(windowName(window.windowMinutes)).padStart(4)} ${left} left${resets}`;
 }
 
-function stateText({ state, readyAt, isPinned, isActive, account }: ShownAccount, now: number): string {
+function stateText({ state, readyAt, isPinned, isActive }: ShownAccount, now: number): string {
 	const words: string[] = [];
 	if (state === "cooling" && readyAt !== undefined) words.push(`cooling ${formatDuration(readyAt - now)}`);
 	else if (state === "needs-login") words.push("sign in again");
 	else if (state === "ready" && isActive) words.push("active");
 	else words.push(state);
 	if (isPinned) words.push("pinned");
-	if (account.linked) words.push("pi's login");
 	return words.join(", ");
 }
 
