@@ -94,7 +94,11 @@ function modelOf(pool: Pool, waitingUntil: number | undefined, now: number): Foo
 	});
 	const first = returns.sort((a, b) => a.readyAt - b.readyAt)[0];
 	return {
-		active: active && { account: active, usage: pool.memo(active.id).usage },
+		active: active && {
+			account: active,
+			usage: pool.memo(active.id).usage,
+			isReady: pool.state(active) === "ready",
+		},
 		isPinned: activeId !== undefined && activeId === pool.pinned(),
 		ready: accounts.filter((account) => pool.state(account) === "ready").length,
 		total: accounts.length,

@@ -183,12 +183,19 @@ function withUsage(memo: AccountMemo, usage: UsageSnapshot, now: number): Accoun
 	if (former && former.capturedAt > usage.capturedAt) return memo;
 	const merged: UsageSnapshot = {
 		...usage,
-		windows: usage.windows.length > 0 ? usage.windows : (former?.windows ?? []),
+		windows: mergedWindows(former, usage),
 		limits: { ...former?.limits, ...usage.limits },
 		credits: usage.credits ?? former?.credits,
 		plan: usage.plan ?? former?.plan,
 	};
 	return { ...memo, usage: merged, cooldowns: corrected(memo.cooldowns, usage, now) };
+}
+
+/** The endpoint tells every window there is; the headers of a refusal may name only the one that was hit. */
+function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot): readonly UsageWindow[] {
+	if (usage.source === "api") return usage.windows;
+	const told = new Set(usage.windows.map(({ windowMinutes }) => windowMinutes));
+	return [...usage.windows, ...(former?.windows ?? []).filter(({ windowMinutes }) => !told.has(windowMinutes))];
 }
 
 function corrected(cooldowns: readonly Cooldown[], usage: UsageSnapshot, now: number): readonly Cooldown[] {

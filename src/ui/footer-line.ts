@@ -5,7 +5,9 @@ import { formatClock, formatCountdown, formatDuration, formatPercent, spokenWind
 
 /** What the footer shows, at one moment. */
 export interface FooterModel {
-	readonly active: { readonly account: Account; readonly usage: UsageSnapshot | undefined } | undefined;
+	readonly active:
+		| { readonly account: Account; readonly usage: UsageSnapshot | undefined; readonly isReady: boolean }
+		| undefined;
 	readonly isPinned: boolean;
 	readonly ready: number;
 	readonly total: number;
@@ -47,11 +49,11 @@ function joined(head: string, tails: readonly (string | undefined)[]): string[] 
 /** From the richest to the shortest. */
 function activeForms(
 	{ isPinned, ready, total, now }: FooterModel,
-	{ account, usage }: NonNullable<FooterModel["active"]>,
+	{ account, usage, isReady }: NonNullable<FooterModel["active"]>,
 ): string[] {
 	const plan = usage?.plan ?? account.plan;
 	const name = `${account.label}${isPinned ? " pinned" : ""}`;
-	const isLast = ready === 1 && total > 1;
+	const isLast = ready === 1 && total > 1 && isReady;
 	const long = isLast ? "last ready" : `${ready} of ${total} ready`;
 	const short = isLast ? "last ready" : `${ready}/${total} ready`;
 	const withPlan = plan ? `codex ${name} (${plan})` : `codex ${name}`;
