@@ -36,8 +36,8 @@ export interface Exhaustion {
 	readonly needsLogin: number;
 	/** Signed in, but no token for them right now. */
 	readonly unavailable: number;
-	/** Accounts that refused in this request. */
-	readonly refused: number;
+	/** Accounts that this request has tried. */
+	readonly tried: number;
 	/** Ready accounts that were not tried, because one request tries only so many. */
 	readonly untried: number;
 	/** When the first that cools is ready again, epoch ms. */

@@ -27,7 +27,13 @@ export function createFooter(pool: Pool, clock: Clock, onTick: () => void): Foot
 	let waitingUntil: number | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	let isDrawQueued = false;
+	let shown: string | undefined;
 
+	const lineFor = ({ ui }: ExtensionContext) => {
+		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
+		const { text, tone } = footerLine(modelOf(pool, waitingUntil, clock.now()), columns);
+		return ui.theme.fg(tone, text);
+	};
 	const draw = () => {
 		if (!context) return;
 		try {
@@ -71,6 +77,7 @@ export function createFooter(pool: Pool, clock: Clock, onTick: () => void): Foot
 			stop();
 			if (!ctx.hasUI) return;
 			context = ctx;
+			shown = undefined;
 			timer = setInterval(() => {
 				onTick();
 				draw();

@@ -174,7 +174,7 @@ function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, wor
 		notOffered: notOffered.length,
 		needsLogin: accounts.filter((account) => account.enabled && account.needsLogin).length,
 		unavailable: ready.filter(({ id }) => progress.tried.has(id)).length,
-		refused: progress.refusals.size,
+		tried: progress.tried.size,
 		untried: ready.filter(({ id }) => !progress.tried.has(id)).length,
 		readyAt: times.length > 0 ? Math.min(...times) : undefined,
 	});

@@ -69,7 +69,11 @@ export function createPool({ accounts, state, clock }: Deps): Pool {
 	let active: AccountId | undefined;
 
 	const emit = (event: PoolEvent) => {
-		for (const listener of listeners) listener(event);
+		for (const listener of listeners) {
+			try {
+				listener(event);
+			} catch {}
+		}
 	};
 	const changed = () => emit({ type: "changed" });
 	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);

@@ -1,6 +1,6 @@
 import type { Api, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
-import { classify, type Failure, type Remedy, SHORT_RETRY_MS } from "../domain/failure.ts";
+import { type Cooling, classify, type Failure, type Remedy, SHORT_RETRY_MS } from "../domain/failure.ts";
 import type { Settings } from "../domain/settings.ts";
 import type { Affinity } from "./affinity.ts";
 import { type CodexDelegate, type ReadUsageHeaders, type StreamOptions, startAttempt } from "./attempt.ts";
@@ -73,6 +73,8 @@ export async function serve(
 		}
 		if (token.kind === "unavailable") {
 			pool.noteError(account.id, token.reason);
+			// Its present token is refused and no other to be had: without a rest every request would try it first.
+			if (refused !== undefined) pool.cool(account, restAfterRefusal(deps.clock.now()), request.model.id);
 			return { kind: "unavailable", retryAt: token.retryAt };
 		}
 		const failed = await attempt(account, token.access, request, spent, push, deps);
@@ -88,6 +90,12 @@ export async function serve(
 		if (failure.remedy === "strip-reasoning") sockets.rememberReasoningRefused(sessionId);
 		if (failure.remedy === "reconnect") sockets.forget(sessionId);
 	}
+}
+
+const REFUSED_REST_MS = 60_000;
+
+function restAfterRefusal(now: number): Cooling {
+	return { covers: "account", scope: "account", reason: "unauthorized", until: now + REFUSED_REST_MS, guessed: false };
 }
 
 function isWorthAnotherTry({ remedy, retryAfterMs }: Failure): boolean {

@@ -8,7 +8,7 @@ import { formatClock, formatCount, formatDuration, formatPercent, plural, spoken
  */
 export function exhausted(why: Exhaustion, now: number): string {
 	if (why.untried > 0) {
-		return `Codex quota exceeded on ${plural(why.refused, "account")} in a row. Send again to go on with ${formatCount(why.untried)} more.`;
+		return `Codex quota exceeded on ${plural(why.tried, "account")} in a row. Send again to go on with ${formatCount(why.untried)} more.`;
 	}
 	if (why.cooling > 0 && why.notOffered === why.cooling && why.unavailable === 0) {
 		return `No Codex account may use this model (${plural(why.cooling, "account")} asked). /model switches it.`;

@@ -87,48 +87,39 @@ export function poolAsText(view: PoolView, columns: number): string {
 	if (view.accounts.length === 0) return "No Codex account is signed in. Run /login.";
 	const ready = view.accounts.filter(({ state }) => state === "ready").length;
 	const head = `${ready} of ${view.accounts.length} ready · ${view.policy}`;
-	const rows = view.accounts.map((shown) => rowOf(shown, view.now));
-	const wide = aligned(rows.map((row) => [row.mark, row.label, row.plan, ...row.windows, row.state]));
+	const wide = aligned(view.accounts.map((shown) => wideRow(shown, view.now)));
 	const isTooWide = wide.some((line) => visibleWidth(line.trimEnd()) > columns);
-	const body = isTooWide
-		? rows.flatMap((row) => [
-				`${row.mark} ${row.label}  ${row.state}`,
-				`    ${row.windows.filter(Boolean).join("   ")}`,
-			])
-		: wide;
+	const body = isTooWide ? view.accounts.flatMap((shown) => narrowRows(shown, view.now)) : wide;
 	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now));
 	return [head, ...body, ...notes].map((line) => line.trimEnd()).join("\n");
-}
-
-interface Row {
-	readonly mark: string;
-	readonly label: string;
-	readonly plan: string;
-	readonly windows: readonly string[];
-	readonly state: string;
 }
 
 /** Columns for windows: most accounts have a short and a long one. */
 const WINDOW_COLUMNS = 2;
 
-function rowOf(shown: ShownAccount, now: number): Row {
+function wideRow(shown: ShownAccount, now: number): string[] {
 	const { account, usage } = shown;
-	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now)) : ["usage unknown"];
+	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now, " left")) : ["usage unknown"];
 	while (windows.length < WINDOW_COLUMNS) windows.push("");
-	return {
-		mark: shown.isActive ? "→" : " ",
-		label: account.label,
-		plan: usage?.plan ?? account.plan ?? "",
-		windows,
-		state: stateText(shown, now),
-	};
+	return [markOf(shown), account.label, usage?.plan ?? account.plan ?? "", ...windows, stateText(shown, now)];
 }
 
-function windowText(window: UsageSnapshot["windows"][number], now: number): string {
-	const left = formatPercent(remaining(window, now)).padStart(4);
-	const resets =
-		window.resetsAt !== undefined && window.resetsAt > now ? `  ${formatDuration(window.resetsAt - now)}` : "";
-	return `${spokenWindow(windowName(window.windowMinutes)).padStart(4)} ${left} left${resets}`;
+/** Percentages are of what is left, as in the footer. */
+function narrowRows(shown: ShownAccount, now: number): string[] {
+	const { account, usage } = shown;
+	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now, "")) : ["usage unknown"];
+	return [`${markOf(shown)} ${account.label}  ${stateText(shown, now)}`, `  ${windows.join("   ")}`];
+}
+
+function markOf({ isActive }: ShownAccount): string {
+	return isActive ? "→" : " ";
+}
+
+function windowText(window: UsageSnapshot["windows"][number], now: number, left: string): string {
+	const name = spokenWindow(windowName(window.windowMinutes)).padStart(4);
+	const percent = formatPercent(remaining(window, now)).padStart(4);
+	const isRunning = window.resetsAt !== undefined && window.resetsAt > now;
+	return `${name} ${percent}${left}${isRunning ? `  ${formatDuration((window.resetsAt ?? now) - now)}` : ""}`;
 }
 
 function stateText({ state, readyAt, isPinned, isActive }: ShownAccount, now: number): string {
