@@ -37,16 +37,9 @@ export function createFooter(pool: Pool, clock: Clock, onTick: () => void): Foot
 	const draw = () => {
 		if (!context) return;
 		try {
-			const isShown = context.model?.provider === PROVIDER;
-			if (!isShown) {
-				context.ui.setStatus(STATUS_KEY, undefined);
-				return;
-			}
-			const { text, tone } = footerLine(
-				modelOf(pool, waitingUntil, clock.now()),
-				process.stdout.columns ?? DEFAULT_COLUMNS,
-			);
-			context.ui.setStatus(STATUS_KEY, context.ui.theme.fg(tone, text));
+			const next = context.model?.provider === PROVIDER ? lineFor(context) : undefined;
+			if (next !== shown) context.ui.setStatus(STATUS_KEY, next);
+			shown = next;
 		} catch {
 			// The session was replaced; its context is of no more use, and the next one begins with `start`.
 			stop();
