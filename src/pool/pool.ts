@@ -72,7 +72,9 @@ export function createPool({ accounts, state, clock }: Deps): Pool {
 		for (const listener of listeners) {
 			try {
 				listener(event);
-			} catch {}
+			} catch {
+				// A listener whose session was replaced meanwhile must not end somebody's request.
+			}
 		}
 	};
 	const changed = () => emit({ type: "changed" });
