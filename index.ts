@@ -39,7 +39,8 @@ export default function multicodex(pi: ExtensionAPI): void {
 		"pi's login": join(directory, "auth.json"),
 	};
 	const issuer = process.env.PI_MULTICODEX_AUTH_URL ?? DEFAULT_ISSUER;
-	const earlyWarnings: string[] = [];
+	const issuerRefusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
+	const earlyWarnings = issuerRefusal === undefined ? [] : [issuerRefusal];
 	let warn = (text: string) => {
 		earlyWarnings.push(text);
 	};
