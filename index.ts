@@ -38,7 +38,7 @@ export default function multicodex(pi: ExtensionAPI): void {
 		settings: join(directory, "settings.json"),
 		"pi's login": join(directory, "auth.json"),
 	};
-	const issuer = process.env.PI_MULTICODEX_AUTH_URL ?? DEFAULT_ISSUER;
+	const issuer = process.env.PI_MULTICODEX_AUTH_URL || DEFAULT_ISSUER;
 	const issuerRefusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
 	const earlyWarnings = issuerRefusal === undefined ? [] : [issuerRefusal];
 	let warn = (text: string) => {
@@ -60,8 +60,8 @@ export default function multicodex(pi: ExtensionAPI): void {
 
 	// The pool of accounts, and what a request needs of it.
 	const pool = createPool({ accounts, state, clock });
-	const link = createPiLink({ accounts, piAuth, tokens, clock, labelFor: defaultLabel });
-	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock });
+	const link = createPiLink({ accounts, state, piAuth, tokens, clock, labelFor: defaultLabel });
+	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause: pauseFor });
 	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock });
 	const affinity = createAffinity(clock);
 

@@ -56,6 +56,8 @@ export interface Sign {
 	readonly exhausted?: true;
 	readonly words?: RegExp;
 	readonly status?: readonly number[];
+	/** Only where no code tells more; makes a status as strong a sign as a code. */
+	readonly uncoded?: true;
 }
 
 /** One row of the failure table. `sample` is its documentation and its test case. */
@@ -74,7 +76,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 export const SHORT_RETRY_MS = 10_000;
 
 /** Codes with which a 401 says that no refresh will help; the refresh is tried once all the same. */
-export const DEAD_TOKEN_CODES: ReadonlySet<string> = new Set([
+export const SIGN_IN_GONE_CODES: ReadonlySet<string> = new Set([
 	"token_invalidated",
 	"token_revoked",
 	"app_session_terminated",
@@ -141,9 +143,15 @@ export const RULES: readonly Rule[] = [
 	},
 	{
 		name: "overloaded",
-		signs: [{ codes: ["server_is_overloaded", "slow_down", "server_error"] }],
+		signs: [
+			{ codes: ["server_is_overloaded", "slow_down", "server_error"] },
+			{ status: [500, 502, 503, 504, 529], uncoded: true },
+		],
 		remedy: "surface",
-		samples: [{ status: 503, code: "server_is_overloaded" }],
+		samples: [
+			{ status: 503, code: "server_is_overloaded" },
+			{ status: 500, words: "The usage limit service failed" },
+		],
 	},
 	{
 		name: "account-closed",
@@ -205,7 +213,7 @@ export const RULES: readonly Rule[] = [
 		name: "workspace-disabled",
 		signs: [
 			{ codes: ["deactivated_workspace", "workspace_disabled", "account_disabled", "organization_disabled"] },
-			{ status: [402, 403], words: /(workspace|organization|account).*(disabled|deactivated|expired)/i },
+			{ status: [402, 403], words: /(workspace|organization|account) (has been |was |is )?(disabled|deactivated)/i },
 			{ status: [402] },
 		],
 		remedy: "rotate",
@@ -286,7 +294,7 @@ export interface Failure {
 	/** How long the server asks to wait, ms. */
 	readonly retryAfterMs: number | undefined;
 	/** A 401 whose code says that the sign-in itself is gone. */
-	readonly deadToken: boolean;
+	readonly isSignInGone: boolean;
 }
 
 /** Finds the row for `evidence`; what no row knows is surfaced unchanged. `now` is epoch ms. */
@@ -300,7 +308,7 @@ export function classify(
 		remedy: rule?.remedy ?? "surface",
 		cooling: rule?.cools && coolingOf(rule.cools, evidence, context),
 		retryAfterMs: evidence.retryAfterMs,
-		deadToken: evidence.code !== undefined && DEAD_TOKEN_CODES.has(evidence.code),
+		isSignInGone: evidence.code !== undefined && SIGN_IN_GONE_CODES.has(evidence.code),
 	};
 }
 
@@ -318,7 +326,7 @@ function findRule(evidence: FailureEvidence): Rule | undefined {
 }
 
 function isBareStatus(sign: Sign): boolean {
-	return !sign.codes && !sign.header && !sign.html && !sign.exhausted && !sign.words;
+	return !sign.codes && !sign.header && !sign.html && !sign.exhausted && !sign.words && !sign.uncoded;
 }
 
 function holds(sign: Sign, evidence: FailureEvidence): boolean {
@@ -326,6 +334,7 @@ function holds(sign: Sign, evidence: FailureEvidence): boolean {
 	if (sign.codes && !(evidence.code !== undefined && sign.codes.includes(evidence.code))) return false;
 	if (sign.header && !sign.header[1].test(evidence.headers?.[sign.header[0]] ?? "")) return false;
 	if (sign.html && !evidence.html) return false;
+	if (sign.uncoded && evidence.code !== undefined) return false;
 	if (sign.exhausted && !isExhausted(evidence.windows ?? [], Number.NEGATIVE_INFINITY)) return false;
 	return !sign.words || sign.words.test(evidence.words ?? "");
 }
@@ -354,8 +363,9 @@ function scopeOf(rule: CoolingRule, evidence: FailureEvidence, modelId: string):
 
 function toldUntil(rule: CoolingRule, evidence: FailureEvidence, now: number): number | undefined {
 	const { resetsAt, retryAfterMs } = evidence;
-	const askedToWait = retryAfterMs === undefined ? undefined : now + Math.min(retryAfterMs, FURTHEST_RESET_MS);
-	if (rule.reason === "rate_limit" && askedToWait !== undefined) return askedToWait;
+	// How long to hold back is no word on when a quota resets.
+	if (rule.reason === "rate_limit" && retryAfterMs !== undefined)
+		return now + Math.min(retryAfterMs, FURTHEST_RESET_MS);
 	if (resetsAt !== undefined && resetsAt > now && resetsAt - now <= FURTHEST_RESET_MS) return resetsAt;
-	return exhaustedUntil(evidence.windows ?? [], now) ?? askedToWait;
+	return exhaustedUntil(evidence.windows ?? [], now);
 }

@@ -22,14 +22,13 @@ export interface SelectionContext {
 
 /** Orders eligible accounts: negative where `a` is to be used before `b`; 0 leaves the list's order. */
 export interface Policy {
-	readonly describe: string;
 	readonly compare: (a: Candidate, b: Candidate, now: number) => number;
 }
 
 /** Every selection policy by its name in the settings. The next one is one entry here. */
 export const POLICIES = {
+	// Untouched accounts first, which starts their clock, then the one whose quota expires soonest.
 	"soonest-reset": {
-		describe: "untouched accounts first, then the one whose quota expires soonest",
 		compare: (a, b, now) =>
 			freshRank(a, now) - freshRank(b, now) || expiresAt(a, now) - expiresAt(b, now) || roomOf(b, now) - roomOf(a, now),
 	},

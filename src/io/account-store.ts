@@ -1,4 +1,4 @@
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { type Account, type Credential, uniqueLabel } from "../domain/account.ts";
@@ -6,7 +6,7 @@ import type { AccountStore } from "../pool/ports.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { identityOf, tokenTimes } from "./jwt.ts";
 import { withLock } from "./lock.ts";
-import { openSharedDocument } from "./shared-document.ts";
+import { openSharedDocument, realTarget } from "./shared-document.ts";
 
 /** Version of `codex-accounts.json` that is written here. */
 export const ACCOUNTS_VERSION = 2;
@@ -17,7 +17,12 @@ const BACKUPS_KEPT = 3;
 /** As for pi's own lock: a live holder is not worth a longer wait, another account serves. */
 const REFRESH_LOCK_WAIT_MS = 3000;
 
-const credentialSchema = z.looseObject({ access: z.string(), refresh: z.string(), expires: z.number() });
+/** Room proven beyond the present size, for a longer token. */
+const SPARE_BYTES = 8192;
+
+/** What can stand in a header: anything else would come back, quoted, in somebody's error message. */
+const tokenSchema = z.string().regex(/^[\x21-\x7e]+$/);
+const credentialSchema = z.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: z.number() });
 const optionalText = z.string().nullish().catch(undefined);
 
 const rowSchema = z.looseObject({
@@ -42,17 +47,14 @@ type Row = z.output<typeof rowSchema>;
 const fileSchema = z.looseObject({ version: z.number(), accounts: z.array(z.unknown()) });
 type AccountsFile = z.output<typeof fileSchema>;
 
-const versionOneSchema = z.object({
-	accounts: z.array(
-		z.object({
-			email: z.string(),
-			accessToken: z.string(),
-			refreshToken: z.string(),
-			expiresAt: z.number(),
-			accountId: z.string().optional(),
-			needsReauth: z.boolean().optional(),
-		}),
-	),
+const versionOneSchema = z.object({ accounts: z.array(z.unknown()) });
+const versionOneRowSchema = z.object({
+	email: optionalText,
+	accessToken: tokenSchema,
+	refreshToken: tokenSchema,
+	expiresAt: z.number(),
+	accountId: optionalText,
+	needsReauth: z.boolean().nullish().catch(undefined),
 });
 
 /** Opens `codex-accounts.json` at `path`. `onProblem` hears of broken, newer and unwritable files, once each. */
@@ -67,7 +69,9 @@ export function openAccountStore(
 		version: ACCOUNTS_VERSION,
 		empty: (): AccountsFile => ({ version: ACCOUNTS_VERSION, accounts: [] }),
 		migrate: (raw) => migrate(raw, now()),
-		beforeMigration: (bytes) => writeAtomically(`${path}.v1.bak`, bytes, 0o600),
+		beforeMigration: async (bytes) => {
+			await writeAtomically(`${path}.v1.bak`, bytes, 0o600);
+		},
 		onProblem: (problem) => onProblem(problem.text),
 	});
 	let listedFrom: AccountsFile | undefined;
@@ -89,31 +93,34 @@ export function openAccountStore(
 
 	return {
 		list,
-		put: (account) =>
+		put: (account, { replaces } = {}) =>
 			change((draft) => {
+				draft.accounts = draft.accounts.filter((row) => replaces === undefined || idOf(row) !== replaces);
 				const at = draft.accounts.findIndex((row) => idOf(row) === account.id);
-				const former = at < 0 ? undefined : rowSchema.safeParse(draft.accounts[at]).data;
+				const former = rowSchema.safeParse(draft.accounts[at]).data;
 				const taken = new Set(
 					toAccounts(draft)
 						.filter(({ id }) => id !== account.id)
 						.map(({ label }) => label),
 				);
 				const row = { ...former, ...toRow(account), label: uniqueLabel(account.label, taken) };
+				// Another process may have stored this account, with a later token, since the caller looked.
+				if (former && wasIssuedAfter(former.credential.access, account.credential.access)) return;
 				if (at < 0) draft.accounts.push(row);
 				else draft.accounts[at] = row;
 			}),
-		patch: (id, patch) =>
+		patch: (id, patch, applies = () => true) =>
 			change((draft) => {
 				const row = draft.accounts.find((candidate) => idOf(candidate) === id);
 				const former = rowSchema.safeParse(row).data;
-				if (typeof row !== "object" || row === null || !former) return;
-				const { credential, needsLogin, disabledReason, ...plain } = patch;
+				if (typeof row !== "object" || row === null || !former || !applies(toCredential(former))) return;
+				const { credential, ...plain } = patch;
 				Object.assign(row, plain);
+				if ("needsLogin" in patch) Object.assign(row, { needsLogin: patch.needsLogin ?? null });
+				if ("disabledReason" in patch) Object.assign(row, { disabledReason: patch.disabledReason ?? null });
 				if (credential && !wasIssuedAfter(former.credential.access, credential.access)) {
 					Object.assign(row, { credential: { ...former.credential, ...toStored(credential) } });
 				}
-				if ("needsLogin" in patch) Object.assign(row, { needsLogin: needsLogin ?? null });
-				if ("disabledReason" in patch) Object.assign(row, { disabledReason: disabledReason ?? null });
 			}),
 		remove: async (id) => {
 			await backUp(path, now());
@@ -121,10 +128,14 @@ export function openAccountStore(
 				draft.accounts = draft.accounts.filter((row) => idOf(row) !== id);
 			});
 		},
-		whileRefreshing: (id, work) =>
-			withLock(join(dirname(path), `codex-refresh-${id}`), { waitMs: REFRESH_LOCK_WAIT_MS }, work),
+		whileRefreshing: async (id, work) => {
+			const folder = dirname(await realTarget(path));
+			return withLock(join(folder, `codex-refresh-${id}`), { waitMs: REFRESH_LOCK_WAIT_MS }, work);
+		},
 		assertWritable: async () => {
-			const staged = await stageFile(path, { bytes: 8192, mode: 0o600 });
+			const target = await realTarget(path);
+			const { size } = await stat(target).catch(() => ({ size: 0 }));
+			const staged = await stageFile(target, { bytes: size + SPARE_BYTES, mode: 0o600 });
 			await staged.discard();
 		},
 		flush: () => document.flush(),
@@ -168,7 +179,7 @@ function toAccount(row: Row, taken: ReadonlySet<string>): Account {
 		email,
 		userId: row.userId ?? told?.userId,
 		plan: row.plan ?? told?.plan,
-		credential: { access: row.credential.access, refresh: row.credential.refresh, expiresAt: row.credential.expires },
+		credential: toCredential(row),
 		source: row.source,
 		linked: row.linked,
 		enabled: row.enabled,
@@ -201,23 +212,29 @@ function toRow(account: Account): Row {
 	};
 }
 
+function toCredential({ credential }: Row): Credential {
+	return { access: credential.access, refresh: credential.refresh, expiresAt: credential.expires };
+}
+
 function toStored(credential: Credential): { access: string; refresh: string; expires: number } {
 	return { access: credential.access, refresh: credential.refresh, expires: credential.expiresAt };
 }
 
 /** Today's shape of whatever was read. The file that pi-multicodex 2.x wrote has no version, or 1. */
-function migrate(raw: unknown, now: number): unknown {
-	const version = typeof raw === "object" && raw !== null && "version" in raw ? raw.version : undefined;
-	if (version === ACCOUNTS_VERSION) return raw;
-	const { accounts } = versionOneSchema.parse(raw);
+function migrate(file: unknown, now: number): unknown {
+	const version = typeof file === "object" && file !== null && "version" in file ? file.version : undefined;
+	if (version === ACCOUNTS_VERSION) return file;
+	const { accounts } = versionOneSchema.parse(file);
 	const rows = new Map<string, Row>();
 	const labels = new Set<string>();
-	for (const former of accounts) {
-		const identity = identityOf(former.accessToken, former.accountId);
+	for (const raw of accounts) {
+		// A row that cannot be read stays in the copy of the original.
+		const { data: former } = versionOneRowSchema.safeParse(raw);
+		const identity = former && identityOf(former.accessToken, former.accountId ?? undefined);
 		if (!identity) continue;
 		const known = rows.get(identity.id);
 		if (known && known.credential.expires >= former.expiresAt) continue;
-		const email = identity.email ?? former.email;
+		const email = identity.email ?? former.email ?? undefined;
 		const label = known?.label ?? uniqueLabel(defaultLabel(email, identity.id), labels);
 		labels.add(label);
 		rows.set(identity.id, {

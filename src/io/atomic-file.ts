@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { pauseFor } from "./lock.ts";
 
 /** A temporary file beside its target, proven writable before anything irreversible happens. */
@@ -15,6 +15,7 @@ export interface StagedFile {
 
 /** How long a rename is tried again while Windows holds the target open. */
 const RENAME_PATIENCE_MS = 2000;
+const LEFTOVER_MS = 60_000;
 const RENAME_RETRY_CODES = new Set(["EPERM", "EBUSY", "EACCES"]);
 
 /**
@@ -23,6 +24,7 @@ const RENAME_RETRY_CODES = new Set(["EPERM", "EBUSY", "EACCES"]);
  */
 export async function stageFile(target: string, options: { bytes: number; mode: number }): Promise<StagedFile> {
 	await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+	await sweepLeftovers(target);
 	const temporary = `${target}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
 	const handle = await open(temporary, "wx", options.mode);
 	const discard = async () => {
@@ -49,14 +51,49 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 	};
 }
 
-/** Replaces `target` with `content` in one step: temporary file, fsync, rename. */
-export async function writeAtomically(target: string, content: string, mode: number): Promise<void> {
+/**
+ * Replaces `target` with `content` in one step: temporary file, fsync, rename. `isStillOurs` is asked right before the
+ * rename; false, and nothing has changed, where it says no.
+ */
+export async function writeAtomically(
+	target: string,
+	content: string,
+	mode: number,
+	isStillOurs: () => boolean = () => true,
+): Promise<boolean> {
 	const staged = await stageFile(target, { bytes: 0, mode });
 	try {
 		await staged.write(content);
+		if (!isStillOurs()) return false;
 		await staged.commit();
+		return true;
 	} finally {
 		await staged.discard();
+	}
+}
+
+/** Removes what processes that were killed left beside `target`: it may hold tokens. */
+async function sweepLeftovers(target: string): Promise<void> {
+	const prefix = `${basename(target)}.`;
+	for (const name of await readdir(dirname(target))) {
+		const pid = name.startsWith(prefix) ? /^(\d+)-[0-9a-f]{8}\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
+		if (pid === undefined || isAlive(Number(pid))) continue;
+		const leftover = join(dirname(target), name);
+		// A process of another container may look as if it were gone: its write is over within moments.
+		const age = await stat(leftover).then(
+			({ mtimeMs }) => Date.now() - mtimeMs,
+			() => 0,
+		);
+		if (age > LEFTOVER_MS) await rm(leftover, { force: true });
+	}
+}
+
+function isAlive(pid: number): boolean {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch (error) {
+		return error instanceof Error && "code" in error && error.code === "EPERM";
 	}
 }
 

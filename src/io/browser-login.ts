@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
 import { identityOf, tokenTimes } from "./jwt.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
-import { refusalToSendTokens } from "./token-url.ts";
+import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 
 /** The person's side of a sign-in. */
 export interface LoginDialog {
@@ -51,7 +51,7 @@ export async function loginInBrowser(issuer: string, dialog: LoginDialog, now: (
 }
 
 function authorizeUrl(issuer: string, redirectUri: string, verifier: string, state: string): string {
-	const url = new URL("/oauth/authorize", issuer);
+	const url = new URL(`${withoutSlash(issuer)}/oauth/authorize`);
 	const query = {
 		response_type: "code",
 		client_id: CLIENT_ID,
@@ -81,14 +81,20 @@ async function listen(state: string): Promise<Callback> {
 		settle = { resolve, reject };
 	});
 	code.catch(() => undefined);
+	let isAnswered = false;
 	const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-		const url = new URL(request.url ?? "/", "http://localhost");
-		const told = url.searchParams;
-		const isOurs = url.pathname === CALLBACK_PATH && told.get("state") === state;
+		// Anybody on this machine can send anything here, "//" included, which is no URL.
+		const asked = `http://localhost${request.url ?? "/"}`;
+		const url = URL.canParse(asked) ? new URL(asked) : undefined;
+		const told = url?.searchParams ?? new URLSearchParams();
+		const isOurs = !isAnswered && url?.pathname === CALLBACK_PATH && told.get("state") === state;
 		const answer = isOurs ? told.get("code") : null;
 		const error = isOurs ? told.get("error") : null;
-		const isAnswered = answer !== null || error !== null;
-		response.writeHead(isAnswered ? 200 : 400, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+		isAnswered ||= answer !== null || error !== null;
+		response.writeHead(answer !== null || error !== null ? 200 : 400, {
+			"content-type": "text/plain; charset=utf-8",
+			connection: "close",
+		});
 		response.end(pageFor(answer, error));
 		if (answer !== null) settle?.resolve(answer);
 		else if (error !== null) settle?.reject(new Error(refusedSentence(error, told.get("error_description") ?? "")));
@@ -185,7 +191,7 @@ async function exchangeCode(
 	{ code, verifier, redirectUri }: { code: string; verifier: string; redirectUri: string },
 	now: number,
 ): Promise<Credential> {
-	const response = await fetch(new URL("/oauth/token", issuer), {
+	const response = await fetch(`${withoutSlash(issuer)}/oauth/token`, {
 		method: "POST",
 		headers: { "content-type": "application/x-www-form-urlencoded" },
 		body: new URLSearchParams({

@@ -8,12 +8,6 @@ export class LockBusyError extends Error {
 	}
 }
 
-/** A held lock. */
-export interface HeldLock {
-	/** True once somebody took the lock for stale, e.g. after the machine slept: check before writing. */
-	readonly compromised: () => boolean;
-}
-
 /** How long to wait for a lock, and when a holder counts as dead. All ms. */
 export interface LockOptions {
 	readonly waitMs: number;
@@ -32,26 +26,20 @@ const LONGEST_RETRY_MS = 1000;
 /**
  * Runs `work` while holding `<path>.lock`, in pi's own convention (proper-lockfile, `realpath: false`).
  * Throws {@link LockBusyError} when the lock is not had within `waitMs`, the abort reason when `signal` fires first,
- * and whatever the file system says when the lock cannot be made at all.
+ * and whatever the file system says when the lock cannot be made at all. A lock that others take for stale, typically
+ * after the machine slept, does not end `work`: it must look at the file again before it replaces it.
  */
-export async function withLock<T>(
-	path: string,
-	options: LockOptions,
-	work: (lock: HeldLock) => T | Promise<T>,
-): Promise<T> {
-	let compromised = false;
-	const release = await acquire(path, options, () => {
-		compromised = true;
-	});
+export async function withLock<T>(path: string, options: LockOptions, work: () => T | Promise<T>): Promise<T> {
+	const release = await acquire(path, options);
 	try {
-		return await work({ compromised: () => compromised });
+		return await work();
 	} finally {
 		// A lock that was taken from us is no longer ours to release.
 		await release().catch(() => undefined);
 	}
 }
 
-async function acquire(path: string, options: LockOptions, onCompromised: () => void): Promise<() => Promise<void>> {
+async function acquire(path: string, options: LockOptions): Promise<() => Promise<void>> {
 	const deadline = performance.now() + options.waitMs;
 	for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, LONGEST_RETRY_MS)) {
 		options.signal?.throwIfAborted();
@@ -61,7 +49,8 @@ async function acquire(path: string, options: LockOptions, onCompromised: () => 
 				stale: options.staleMs ?? 10_000,
 				update: TOUCH_MS,
 				retries: 0,
-				onCompromised,
+				// The default throws from a timer and ends the process.
+				onCompromised: () => undefined,
 			});
 		} catch (error) {
 			if (!isLocked(error)) throw error;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { OAuthClient, RefreshOutcome } from "../pool/ports.ts";
 import { tokenTimes } from "./jwt.ts";
-import { refusalToSendTokens } from "./token-url.ts";
+import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 
 /** pi's and Codex's public OAuth client. */
 export const CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann";
@@ -59,7 +59,7 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 			if (refusal) return { kind: "unavailable", reason: refusal };
 			const timeout = tickingTimeout();
 			try {
-				const response = await fetch(`${issuer.replace(/\/+$/, "")}/oauth/token`, {
+				const response = await fetch(`${withoutSlash(issuer)}/oauth/token`, {
 					method: "POST",
 					headers: { "content-type": "application/x-www-form-urlencoded" },
 					body: new URLSearchParams({

@@ -19,11 +19,14 @@ const STALE_MS = 30_000;
 /** Room proven beyond the present size, for a longer token. */
 const SPARE_BYTES = 8192;
 
+/** What can stand in a header: anything else would come back, quoted, in somebody's error message. */
+const SENDABLE = /^[\x21-\x7e]+$/;
+
 const fileSchema = z.record(z.string(), z.unknown());
 const oauthSchema = z.looseObject({
 	type: z.literal("oauth"),
-	access: z.string(),
-	refresh: z.string(),
+	access: z.string().regex(SENDABLE),
+	refresh: z.string().regex(SENDABLE),
 	expires: z.number(),
 	accountId: z.string().optional().catch(undefined),
 });

@@ -1,9 +1,9 @@
 import { readFileSync, statSync } from "node:fs";
-import { mkdir, readFile, rename } from "node:fs/promises";
+import { mkdir, readFile, realpath, rename } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { z } from "zod";
 import { writeAtomically } from "./atomic-file.ts";
-import { withLock } from "./lock.ts";
+import { LockBusyError, withLock } from "./lock.ts";
 
 /** A JSON file of ours that many processes share. */
 export interface SharedDocument<T> {
@@ -11,12 +11,13 @@ export interface SharedDocument<T> {
 	read(): T;
 	/**
 	 * Applies `change` in memory at once and to the freshly read file under its lock. Resolves when durable, rejects when
-	 * it could not be written (memory keeps the change and the next write carries it). `change` must touch only what it owns.
+	 * it could not be written: memory keeps it then, and it is tried again by itself and with the next write. `change` may
+	 * run several times and must touch only what it owns.
 	 */
 	change(change: (draft: T) => void): Promise<void>;
 	/** As `change`, but written with others, at least a second later. Failures are reported, not thrown. */
 	changeSoon(change: (draft: T) => void): void;
-	/** Waits until everything is written or has failed. */
+	/** Writes whatever is not written yet, once more where it had failed. Never rejects. */
 	flush(): Promise<void>;
 }
 
@@ -35,25 +36,37 @@ export interface SharedDocumentOptions<S extends z.ZodType> {
 	readonly onProblem: (problem: { kind: "corrupt" | "newer" | "unwritable"; text: string }) => void;
 }
 
-type Loaded<T> = { kind: "ok"; value: T; bytes: string; migrated: boolean } | { kind: "none" | "corrupt" | "newer" };
+type Loaded<T> =
+	| { readonly kind: "ok"; readonly value: T; readonly bytes: string; readonly migrated: boolean }
+	| { readonly kind: "none" | "corrupt" | "newer" };
+
+interface Unsaved<T> {
+	readonly change: (draft: T) => void;
+	/** Told once, by the first write that carries the change. */
+	settle: ((error?: unknown) => void) | undefined;
+}
 
 const LOCK_WAIT_MS = 10_000;
 const COALESCE_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
+/** Another process may take our lock for stale, and the file with it, when this one was stopped in mid-write. */
+const TRIES_AGAINST_INTRUDERS = 3;
 
 /** Opens a shared document. Nothing is read or written until it is used. */
 export function openSharedDocument<S extends z.ZodType>(
 	options: SharedDocumentOptions<S>,
 ): SharedDocument<z.output<S>> {
 	type T = z.output<S>;
-	type Pending = { change: (draft: T) => void; settle: (error?: unknown) => void };
 	const { path } = options;
 	const name = basename(path);
+	/** Of the file that `value` was read from; undefined where there was none, or where it must be read again. */
 	let signature: string | undefined;
 	let value: T = options.empty();
-	let frozen = false;
-	let pending: Pending[] = [];
+	/** Not in the file yet, in order; `value` has them. */
+	let unsaved: Unsaved<T>[] = [];
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
+	let retryMs = COALESCE_MS;
 	const reported = new Set<string>();
 
 	const report = (kind: "corrupt" | "newer" | "unwritable", text: string) => {
@@ -74,90 +87,116 @@ export function openSharedDocument<S extends z.ZodType>(
 		}
 	};
 
-	const adopt = (loaded: Loaded<T>) => {
-		frozen = loaded.kind === "newer";
-		value = loaded.kind === "ok" ? loaded.value : options.empty();
-		for (const { change } of pending) change(value);
-		if (loaded.kind === "newer") {
-			report("newer", `${name} was written by a newer pi-multicodex and is left as it is. Update this one.`);
-		}
+	const adopt = (next: T) => {
+		value = next;
+		for (const { change } of unsaved) change(value);
 	};
 
 	const read = (): T => {
 		const current = signatureOf(path);
 		if (current === signature) return value;
+		const bytes = readNow(path);
+		// Not readable at this moment (no file descriptor left, say): what is known stays, and is read again next time.
+		if (bytes === "unreadable") return value;
 		signature = current;
-		const loaded = current === undefined ? { kind: "none" as const } : load(path, parse);
-		adopt(loaded);
+		const loaded: Loaded<T> = bytes === undefined ? { kind: "none" } : parse(bytes);
+		adopt(loaded.kind === "ok" ? loaded.value : options.empty());
+		if (loaded.kind === "newer") reportNewer();
 		// Setting a broken file aside needs the lock, which only the writer takes.
 		if (loaded.kind === "corrupt" || (loaded.kind === "ok" && loaded.migrated)) void write();
 		return value;
 	};
 
+	const reportNewer = () =>
+		report("newer", `${name} was written by a newer pi-multicodex and is left as it is. Update this one.`);
+
 	/** Under the lock: the file's content, with a broken file moved out of the way. */
-	const loadForWriting = async (): Promise<Loaded<T>> => {
-		const bytes = await readFile(path, "utf8").catch(ignoreMissing);
+	const loadForWriting = async (target: string): Promise<Loaded<T>> => {
+		const bytes = await readFile(target, "utf8").catch(ignoreMissing);
 		if (bytes === undefined) return { kind: "none" };
 		const loaded = parse(bytes);
 		if (loaded.kind === "corrupt") {
 			const kept = `${path}.corrupt-${Date.now()}`;
-			await rename(path, kept);
+			await rename(target, kept);
 			report("corrupt", `${name} could not be read. It is kept as ${basename(kept)}, and a new one is begun.`);
 		}
 		if (loaded.kind === "ok" && loaded.migrated) await options.beforeMigration?.(loaded.bytes);
 		return loaded;
 	};
 
-	const writeOnce = async (batch: Pending[]): Promise<void> => {
-		await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-		await withLock(path, { waitMs: LOCK_WAIT_MS }, async () => {
-			const loaded = await loadForWriting();
+	/** One locked read, change and replacement. False when somebody else wrote although we held the lock. */
+	const writeOnce = async (batch: readonly Unsaved<T>[]): Promise<boolean> => {
+		const target = await realTarget(path);
+		return withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
+			const loaded = await loadForWriting(target);
 			if (loaded.kind === "newer") {
-				signature = undefined;
-				return;
+				reportNewer();
+				throw new NewerVersionError(name);
 			}
+			const before = signatureOf(target);
 			const next: T = loaded.kind === "ok" ? loaded.value : options.empty();
 			for (const { change } of batch) change(next);
 			const bytes = `${JSON.stringify(next, undefined, 2)}\n`;
-			const unchanged = loaded.kind === "ok" && loaded.bytes === bytes;
-			const nothingToKeep = loaded.kind !== "ok" && batch.length === 0;
-			if (!unchanged && !nothingToKeep) await writeAtomically(path, bytes, 0o600);
+			const isUnchanged = loaded.kind === "ok" && loaded.bytes === bytes;
+			const hasNothingToKeep = loaded.kind !== "ok" && batch.length === 0;
+			if (!isUnchanged && !hasNothingToKeep) {
+				const isOurs = await writeAtomically(target, bytes, 0o600, () => signatureOf(target) === before);
+				if (!isOurs) return false;
+			}
 			signature = signatureOf(path);
-			value = next;
-			// What was asked for meanwhile is not in the file yet.
-			for (const { change } of pending) change(value);
+			unsaved = unsaved.filter((entry) => !batch.includes(entry));
+			adopt(next);
+			return true;
 		});
+	};
+
+	const writeBatch = async (): Promise<void> => {
+		const batch = [...unsaved];
+		try {
+			for (let tries = 1; !(await writeOnce(batch)); tries += 1) {
+				if (tries >= TRIES_AGAINST_INTRUDERS) throw new LockBusyError(path);
+			}
+			retryMs = COALESCE_MS;
+			for (const { settle } of batch) settle?.();
+		} catch (error) {
+			for (const entry of batch) {
+				entry.settle?.(error);
+				entry.settle = undefined;
+			}
+			if (error instanceof NewerVersionError) return;
+			report("unwritable", `${name} cannot be written (${reasonOf(error)}); changes are kept in memory.`);
+			retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
+			writeIn(retryMs);
+		}
 	};
 
 	const write = (): Promise<void> => {
 		clearTimeout(timer);
 		timer = undefined;
 		writing ??= (async () => {
-			// Everything asked for in this tick goes into one write.
-			await Promise.resolve();
-			do {
-				const batch = pending;
-				pending = [];
-				try {
-					if (!frozen) await writeOnce(batch);
-					for (const { settle } of batch) settle();
-				} catch (error) {
-					pending = [...batch.map(({ change }) => ({ change, settle: () => undefined })), ...pending];
-					for (const { settle } of batch) settle(error);
-					report("unwritable", `${name} cannot be written (${reasonOf(error)}); changes are kept in memory.`);
-					return;
-				}
-			} while (pending.length > 0);
-		})().finally(() => {
-			writing = undefined;
-		});
+			try {
+				// Everything asked for in this tick goes into one write.
+				await Promise.resolve();
+				do await writeBatch();
+				while (unsaved.some(({ settle }) => settle));
+			} finally {
+				// In the same step as the last look at what is unsaved, so that nothing falls in between.
+				writing = undefined;
+			}
+		})();
 		return writing;
 	};
 
-	const enqueue = (change: (draft: T) => void, settle: Pending["settle"]) => {
+	const writeIn = (ms: number) => {
+		if (timer) return;
+		timer = setTimeout(() => void write(), ms);
+		timer.unref();
+	};
+
+	const enqueue = (change: (draft: T) => void, settle: Unsaved<T>["settle"]) => {
 		read();
 		change(value);
-		pending.push({ change, settle });
+		unsaved.push({ change, settle });
 	};
 
 	return {
@@ -168,16 +207,22 @@ export function openSharedDocument<S extends z.ZodType>(
 				void write();
 			}),
 		changeSoon: (change) => {
-			enqueue(change, () => undefined);
-			if (writing || timer) return;
-			timer = setTimeout(() => void write(), COALESCE_MS);
-			timer.unref();
+			enqueue(change, undefined);
+			if (!writing) writeIn(COALESCE_MS);
 		},
 		flush: async () => {
-			if (timer) await write();
 			await writing;
+			if (unsaved.length > 0) await write();
 		},
 	};
+}
+
+/** The file belongs to a newer version of us; it is never written. */
+class NewerVersionError extends Error {
+	constructor(name: string) {
+		super(`${name} was written by a newer pi-multicodex`);
+		this.name = "NewerVersionError";
+	}
 }
 
 function versionOf(raw: unknown): number {
@@ -185,13 +230,24 @@ function versionOf(raw: unknown): number {
 	return typeof version === "number" ? version : 0;
 }
 
-function load<T>(path: string, parse: (bytes: string) => Loaded<T>): Loaded<T> {
+function readNow(path: string): string | undefined | "unreadable" {
 	try {
-		return parse(readFileSync(path, "utf8"));
-	} catch {
-		// Gone between stat and read, or not readable: the same as not there for now.
-		return { kind: "none" };
+		return readFileSync(path, "utf8");
+	} catch (error) {
+		return isMissing(error) ? undefined : "unreadable";
 	}
+}
+
+/**
+ * Where the bytes of one of our files really are, its folder made if need be: a file which is a link stays one, and
+ * everybody who shares it locks the same place. The path itself where there is nothing yet.
+ */
+export async function realTarget(path: string): Promise<string> {
+	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+	return realpath(path).catch((error) => {
+		if (isMissing(error)) return path;
+		throw error;
+	});
 }
 
 /** Identity of a file's content as far as a stat can tell; undefined where there is none. */
@@ -205,11 +261,15 @@ export function signatureOf(path: string): string | undefined {
 	}
 }
 
+function isMissing(error: unknown): boolean {
+	return error instanceof Error && "code" in error && error.code === "ENOENT";
+}
+
 function ignoreMissing(error: unknown): undefined {
-	if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-	throw error;
+	if (!isMissing(error)) throw error;
 }
 
 function reasonOf(error: unknown): string {
+	if (error instanceof LockBusyError) return "locked by another process";
 	return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
 }

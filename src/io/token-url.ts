@@ -12,3 +12,8 @@ export function refusalToSendTokens(url: string, setting: string): string | unde
 	if (parsed.protocol === "http:" && LOOPBACK.test(parsed.hostname)) return undefined;
 	return `${setting} must use https (or a loopback address): a Codex sign-in is never sent in the clear.`;
 }
+
+/** A base URL to which a path can be added. */
+export function withoutSlash(url: string): string {
+	return url.replace(/\/+$/, "");
+}

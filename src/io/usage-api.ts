@@ -2,7 +2,7 @@ import { arch, platform, release } from "node:os";
 import { z } from "zod";
 import type { Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
 import type { UsageApi } from "../pool/ports.ts";
-import { refusalToSendTokens } from "./token-url.ts";
+import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 
 const TIMEOUT_MS = 15_000;
 
@@ -46,30 +46,40 @@ export function createUsageApi(now: () => number): UsageApi {
 		fetch: async ({ baseUrl, access, accountId }) => {
 			const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
 			if (refusal) throw new Error(refusal);
-			const response = await fetch(usageUrl(baseUrl), {
-				headers: {
-					authorization: `Bearer ${access}`,
-					"chatgpt-account-id": accountId,
-					accept: "application/json",
-					"user-agent": `pi (${platform()} ${release()}; ${arch()})`,
-				},
-				redirect: "error",
-				signal: AbortSignal.timeout(TIMEOUT_MS),
-			});
+			const response = await get(usageUrl(baseUrl), access, accountId);
 			if (!response.ok) {
 				await response.body?.cancel();
 				throw new Error(`the usage service answered ${response.status}`);
 			}
-			const parsed = usageSchema.safeParse(await response.json());
+			const body: unknown = await response.json().catch(() => undefined);
+			const parsed = usageSchema.safeParse(body);
 			if (!parsed.success) throw new Error("the usage service gave an answer of another shape");
 			return toSnapshot(parsed.data, now());
 		},
 	};
 }
 
+async function get(url: string, access: string, accountId: string): Promise<Response> {
+	try {
+		return await fetch(url, {
+			headers: {
+				authorization: `Bearer ${access}`,
+				"chatgpt-account-id": accountId,
+				accept: "application/json",
+				"user-agent": `pi (${platform()} ${release()}; ${arch()})`,
+			},
+			redirect: "error",
+			signal: AbortSignal.timeout(TIMEOUT_MS),
+		});
+	} catch {
+		// The message may quote a header, and so the token.
+		throw new Error("the usage service cannot be reached");
+	}
+}
+
 /** `<base>/wham/usage`, for a base that may already name the responses endpoint. */
 export function usageUrl(baseUrl: string): string {
-	return `${baseUrl.replace(/\/+$/, "").replace(/\/codex(\/responses)?$/, "")}/wham/usage`;
+	return `${withoutSlash(baseUrl).replace(/\/codex(\/responses)?$/, "")}/wham/usage`;
 }
 
 function toSnapshot(body: z.output<typeof usageSchema>, now: number): UsageSnapshot {

@@ -92,7 +92,7 @@ function streamSimple(
 	serveFromPool(model, context, options, outer, deps).catch(() => {
 		// Only an abort, or a defect of ours, gets here; either way the stream must end.
 		const isAborted = options.signal?.aborted === true;
-		const text = isAborted ? ABORTED : deps.failover.words.unexpected("before the first account");
+		const text = isAborted ? ABORTED : deps.failover.words.unexpected();
 		outer.push(finalError(model, isAborted ? "aborted" : "error", text, Date.now()));
 		outer.end();
 	});
@@ -109,6 +109,7 @@ async function serveFromPool(
 	const { link, pool } = deps.failover;
 	await raceAbort(link.sync(options.signal), options.signal);
 	if (link.isForeign() || pool.accounts().length === 0) {
+		deps.failover.sockets.leave(options.sessionId);
 		await forward(model, context, options, outer);
 		return;
 	}

@@ -75,7 +75,7 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 		const usage = readUsageHeaders(headers, now());
 		return {
 			...told,
-			...evidenceFromHeaders(headers),
+			...evidenceFromHeaders(headers, now()),
 			...(refusal && { status: refusal.status }),
 			...(refusal && body !== undefined && evidenceFromBody(body, now())),
 			headers,

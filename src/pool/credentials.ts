@@ -30,6 +30,8 @@ interface Deps {
 	readonly oauth: OAuthClient;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
+	/** Resolves after `ms`. */
+	readonly pause: (ms: number) => Promise<void>;
 }
 
 /** Refreshed this long before expiry, so that pi's own thresholds (0 to 5 min) are rarely reached. */
@@ -41,9 +43,13 @@ const UNKNOWN_OUTCOME_MS = 60_000;
 const FIRST_BACKOFF_MS = 2000;
 const LONGEST_BACKOFF_MS = 5 * 60_000;
 const BUSY_RETRY_MS = 500;
+/** A request whose token is still good waits this long for a newer one. */
+const PATIENCE_MS = 1000;
+const FIRST_STORE_PAUSE_MS = 100;
+const LAST_STORE_PAUSE_MS = 1600;
 
 /** Creates the refresher: one exchange an account at a time, in this process and across all others. */
-export function createCredentials({ accounts, state, piAuth, oauth, tokens, clock }: Deps): Credentials {
+export function createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause }: Deps): Credentials {
 	const flights = new Map<AccountId, Promise<TokenResult>>();
 	const backoffs = new Map<AccountId, { until: number; lengthMs: number }>();
 
@@ -64,10 +70,30 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		return { kind: "unavailable", reason, retryAt };
 	};
 
-	const flag = async (account: Account, reason: string, closed: boolean): Promise<TokenResult> => {
+	/**
+	 * The end of a grant. Whoever signed in, or exchanged, while it was being refused has stored another one: then that
+	 * is taken, and nobody is flagged.
+	 */
+	const endOf = async (account: Account, spent: Credential, reason: string, closed: boolean): Promise<TokenResult> => {
 		const patch = closed ? { enabled: false, disabledReason: reason } : { needsLogin: { reason, at: clock.now() } };
-		await accounts.patch(account.id, patch).catch(keepInMemory);
+		await accounts.patch(account.id, patch, ({ refresh }) => refresh === spent.refresh).catch(keepInMemory);
+		const newest = find(account.id)?.credential;
+		const isReplaced = newest !== undefined && newest.refresh !== spent.refresh;
+		if (isReplaced && lastsFor(newest, LAST_MOMENT_MS, spent.access)) return ready(newest);
 		return { kind: "signed-out", account, reason, closed };
+	};
+
+	/** A token that is stored nowhere is lost with this process: a moment's trouble with the disk is waited out. */
+	const storeSurely = async (store: () => Promise<void>): Promise<boolean> => {
+		for (let pauseMs = FIRST_STORE_PAUSE_MS; ; pauseMs *= 2) {
+			try {
+				await store();
+				return true;
+			} catch {
+				if (pauseMs > LAST_STORE_PAUSE_MS) return false;
+				await pause(pauseMs);
+			}
+		}
 	};
 
 	/** Spends `spend.refresh`. The caller holds the lock under which nobody else does. */
@@ -84,18 +110,21 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		}
 		await state.update(id, (memo) => ({ ...memo, exchange: { tokenHash, at: clock.now() } }));
 		const outcome: RefreshOutcome = await oauth.refresh(spend.refresh);
-		if (outcome.kind === "granted") {
-			await store(outcome.credential);
-			backoffs.delete(id);
+		const isStored = outcome.kind === "granted" && (await storeSurely(() => store(outcome.credential)));
+		// While the note stays it tells every process that the token on the disk may be spent.
+		const mayBeSpent = outcome.kind === "unknown" || (outcome.kind === "granted" && !isStored);
+		if (!mayBeSpent) await state.update(id, (memo) => ({ ...memo, exchange: undefined }));
+		switch (outcome.kind) {
+			case "granted":
+				backoffs.delete(id);
+				return ready(outcome.credential);
+			case "refused":
+				return endOf(account, spend, outcome.code, outcome.closed);
+			case "unknown":
+				return unavailable(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
+			case "unavailable":
+				return backOff(id, outcome.reason);
 		}
-		// Without an answer the note stays: it tells every process that the token may be spent.
-		if (outcome.kind === "unknown") {
-			return unavailable(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
-		}
-		await state.update(id, (memo) => ({ ...memo, exchange: undefined }));
-		if (outcome.kind === "granted") return ready(outcome.credential);
-		if (outcome.kind === "refused") return flag(account, outcome.code, outcome.closed);
-		return backOff(id, outcome.reason);
 	};
 
 	const refreshOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
@@ -108,7 +137,7 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 			// A full or read-only disk is found before the token is spent, not after.
 			await accounts.assertWritable();
 			return exchange(account, account.credential, (next) =>
-				accounts.patch(id, { credential: next, needsLogin: undefined }).catch(keepInMemory),
+				accounts.patch(id, { credential: next, needsLogin: undefined }),
 			);
 		});
 
@@ -128,8 +157,11 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 			const ours = account.credential;
 			const isOursNewer = (tokens.issuedAt(ours.access) ?? 0) > (tokens.issuedAt(stored.access) ?? 0);
 			return exchange(account, isOursNewer ? ours : stored, async (next) => {
-				await file.replaceCredential(stored.refresh, next, account.accountId).catch(keepInMemory);
-				await accounts.patch(id, { credential: next, needsLogin: undefined }).catch(keepInMemory);
+				const inFile = file.replaceCredential(stored.refresh, next, account.accountId).catch(() => false);
+				const isInFile = await inFile;
+				const inPool = accounts.patch(id, { credential: next, needsLogin: undefined });
+				// Either place is enough: what is only in ours is written to pi's at the next request.
+				await (isInFile ? inPool.catch(keepInMemory) : inPool);
 			});
 		}, undefined);
 
@@ -152,14 +184,34 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		if (lastsFor(had, REFRESH_AHEAD_MS, refused)) return ready(had);
 		const result = await refresh(account, refused);
 		// Ahead of time nothing is lost: the old token serves until its end.
-		const stillValid = lastsFor(had, LAST_MOMENT_MS, refused);
-		return result.kind === "unavailable" && stillValid ? ready(had) : result;
+		const isStillValid = lastsFor(had, LAST_MOMENT_MS, refused);
+		return result.kind === "unavailable" && isStillValid ? ready(had) : result;
+	};
+
+	/** The one flight an account; whoever comes later joins it. */
+	const flightFor = (id: AccountId, refused: string | undefined): Promise<TokenResult> => {
+		const flight = flights.get(id) ?? obtain(id, refused).finally(() => flights.delete(id));
+		flights.set(id, flight);
+		return flight;
+	};
+
+	/** A token that is still good is not held up by a slow exchange, which goes on and is stored. */
+	const notHeldUp = (
+		id: AccountId,
+		flight: Promise<TokenResult>,
+		refused: string | undefined,
+	): Promise<TokenResult> => {
+		const had = find(id)?.credential;
+		if (!had || !lastsFor(had, LAST_MOMENT_MS, refused)) return flight;
+		return Promise.race([flight, pause(PATIENCE_MS).then(() => ready(had))]);
 	};
 
 	const refresh = async (account: Account, refused: string | undefined): Promise<TokenResult> => {
 		const { id, credential } = account;
 		const backoff = backoffs.get(id);
-		if (backoff && backoff.until > clock.now()) {
+		// One that is further away than any is long comes from a clock that was set back since.
+		const leftMs = backoff ? backoff.until - clock.now() : 0;
+		if (backoff && leftMs > 0 && leftMs <= LONGEST_BACKOFF_MS) {
 			return { kind: "unavailable", reason: "its last refresh failed a moment ago", retryAt: backoff.until };
 		}
 		try {
@@ -179,15 +231,10 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 
 	return {
 		accessToken: async (id, { signal, refused }) => {
-			let flight = flights.get(id);
-			if (!flight) {
-				flight = obtain(id, refused).finally(() => flights.delete(id));
-				flights.set(id, flight);
-			}
-			const result = await raceAbort(flight, signal);
-			// Joined a flight that did not know of the refusal: ask again.
+			const result = await raceAbort(notHeldUp(id, flightFor(id, refused), refused), signal);
+			// Joined a flight that did not know of the refusal: it has landed, so the next one is our own.
 			const isRefused = result.kind === "ready" && result.access === refused;
-			return isRefused ? raceAbort(obtain(id, refused), signal) : result;
+			return isRefused ? raceAbort(flightFor(id, refused), signal) : result;
 		},
 		currentToken: (id) => {
 			const credential = find(id)?.credential;
@@ -199,7 +246,7 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 	};
 }
 
-/** The store keeps what it cannot write in memory and has reported it; the token is used all the same. */
+/** The store keeps what it could not write in memory, has reported it, and tries again by itself. */
 function keepInMemory(): undefined {
 	return undefined;
 }

@@ -8,8 +8,10 @@ export type Delivery =
 	| { readonly kind: "answered"; readonly final: AssistantMessageEvent }
 	| {
 			readonly kind: "failed";
-			/** Undefined where the stream ended without a final event, or an abort outran the host. */
+			/** Undefined where the stream ended without a final event, threw, or an abort outran the host. */
 			readonly final: ErrorEvent | undefined;
+			/** What the stream threw instead of ending. */
+			readonly thrown: unknown;
 			/** True once content has been forwarded: the request cannot move to another account any more. */
 			readonly isCommitted: boolean;
 			/** The answer as far as it came. */
@@ -17,9 +19,6 @@ export type Delivery =
 			/** Forwards what was held back; for when the failure goes to pi as it is. */
 			readonly forwardHeld: () => void;
 	  };
-
-/** After an abort the host is given this long to end its stream in its own words. */
-const ABORT_GRACE_MS = 200;
 
 /**
  * Forwards a try's events to `push`, holding back everything before the first content. Held events go out once, in
@@ -37,23 +36,30 @@ export async function deliver(
 		for (const event of held) push(event);
 		held = [];
 	};
-	for await (const event of untilAborted(events, signal)) {
-		if (event.type === "error") return { kind: "failed", final: event, isCommitted, partial, forwardHeld };
-		if (event.type === "done") {
+	const failed = (final: ErrorEvent | undefined, thrown?: unknown): Delivery => {
+		return { kind: "failed", final, thrown, isCommitted, partial, forwardHeld };
+	};
+	try {
+		for await (const event of untilAborted(events, signal)) {
+			if (event.type === "error") return failed(event);
+			if (event.type === "done") {
+				forwardHeld();
+				return { kind: "answered", final: event };
+			}
+			partial = event.partial;
+			if (!isCommitted && !carriesContent(event)) {
+				// The host goes on changing one message object: what is forwarded later must be as it is now.
+				held.push({ ...event, partial: structuredClone(event.partial) });
+				continue;
+			}
+			isCommitted = true;
 			forwardHeld();
-			return { kind: "answered", final: event };
+			push(event);
 		}
-		partial = event.partial;
-		if (!isCommitted && !carriesContent(event)) {
-			// The host goes on changing one message object: what is forwarded later must be as it is now.
-			held.push({ ...event, partial: structuredClone(event.partial) });
-			continue;
-		}
-		isCommitted = true;
-		forwardHeld();
-		push(event);
+		return failed(undefined);
+	} catch (error) {
+		return failed(undefined, error);
 	}
-	return { kind: "failed", final: undefined, isCommitted, partial, forwardHeld };
 }
 
 /** True for an event that shows something: a delta or an end that is not empty. */
@@ -73,31 +79,22 @@ function carriesContent(event: AssistantMessageEvent): boolean {
 	}
 }
 
-/** The events, ending {@link ABORT_GRACE_MS} after an abort at the latest. */
+/** The events, ending with an abort whether or not the host notices it. */
 async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
 	const iterator = events[Symbol.asyncIterator]();
-	let timer: NodeJS.Timeout | undefined;
-	let isOverdue = false;
-	let giveUp: (() => void) | undefined;
-	const onAbort = () => {
-		timer = setTimeout(() => {
-			isOverdue = true;
-			giveUp?.();
-		}, ABORT_GRACE_MS);
-	};
-	if (signal?.aborted) onAbort();
+	let stopWaiting: (() => void) | undefined;
+	const onAbort = () => stopWaiting?.();
 	signal?.addEventListener("abort", onAbort, { once: true });
 	try {
-		while (!isOverdue) {
+		while (!signal?.aborted) {
 			const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
-				giveUp = () => resolve(undefined);
+				stopWaiting = () => resolve(undefined);
 				iterator.next().then(resolve, reject);
 			});
 			if (!next || next.done) return;
 			yield next.value;
 		}
 	} finally {
-		clearTimeout(timer);
 		signal?.removeEventListener("abort", onAbort);
 	}
 }

@@ -29,7 +29,7 @@ const bodySchema = detailSchema.extend({
 /** Evidence in the body of a refused response or in an error frame. `now` is epoch ms. */
 export function evidenceFromBody(body: string, now: number): FailureEvidence {
 	const parsed = parseBody(body);
-	if (!parsed) return { words: body, html: /^\s*</.test(body) };
+	if (!parsed) return { words: body, ...(/^\s*</.test(body) && { html: true }) };
 	const detail = detailOf(parsed);
 	const message = detail.message ?? undefined;
 	const code = codeOf(detail);
@@ -54,19 +54,29 @@ export function evidenceFromWords(words: string, now: number): FailureEvidence {
 	return frame ? evidenceFromBody(frame, now) : { words, ...toldToWait(words) };
 }
 
-/** Evidence in a status and headers alone. */
-export function evidenceFromHeaders(headers: Readonly<Record<string, string>>): FailureEvidence {
-	const seconds =
-		Number(headers["retry-after-ms"] ?? Number.NaN) / 1000 || Number(headers["retry-after"] ?? Number.NaN);
+/** Evidence in headers alone; names must be lower-cased. `now` is epoch ms. */
+export function evidenceFromHeaders(headers: Readonly<Record<string, string>>, now: number): FailureEvidence {
+	const retryAfterMs = retryAfterOf(headers, now);
 	const hidden = headers["x-error-json"];
 	const code = hidden && parseBody(Buffer.from(hidden, "base64").toString());
 	const found = code && codeOf(detailOf(code));
 	return {
 		headers,
 		html: headers["content-type"]?.includes("text/html") ?? false,
-		...(Number.isFinite(seconds) && seconds >= 0 && { retryAfterMs: seconds * 1000 }),
+		...(retryAfterMs !== undefined && { retryAfterMs }),
 		...(found && { code: found }),
 	};
+}
+
+/** `retry-after-ms`, else `retry-after` in seconds or as a date. */
+function retryAfterOf(headers: Readonly<Record<string, string>>, now: number): number | undefined {
+	const inMs = Number(headers["retry-after-ms"] ?? Number.NaN);
+	if (inMs >= 0) return inMs;
+	const told = headers["retry-after"] ?? "";
+	const inSeconds = told.trim() === "" ? Number.NaN : Number(told);
+	if (inSeconds >= 0) return inSeconds * 1000;
+	const until = Date.parse(told);
+	return Number.isNaN(until) ? undefined : Math.max(0, until - now);
 }
 
 function parseBody(body: string): z.output<typeof bodySchema> | undefined {

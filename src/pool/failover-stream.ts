@@ -19,8 +19,8 @@ export interface FailoverWords extends ServeWords {
 	exhausted(why: Exhaustion): string;
 	/** Two accounts in a row had lost their sign-in. */
 	signedOutInARow(): string;
-	/** A defect of ours; `name` is the error's class, never its message. */
-	unexpected(name: string): string;
+	/** A defect of ours; says nothing of the error, whose message may quote anything. */
+	unexpected(): string;
 }
 
 /** Everything the loop stands on. */
@@ -31,8 +31,8 @@ export interface FailoverDeps extends ServeDeps {
 
 /** An account that refused this often in one request is done with, however soon it is back. */
 const REFUSALS_PER_REQUEST = 2;
-/** Two sign-ins lost in a row look like a burst of invalidations: walking on would burn the whole pool. */
-const DEAD_IN_A_ROW = 2;
+/** Sign-ins lost in a row look like a burst of invalidations: walking on might take the whole pool along. */
+const MOST_SIGNED_OUT_IN_A_ROW = 2;
 /** A waiting request looks at the clock and at the state file this often. */
 const WAIT_TICK_MS = 1000;
 const SHORTEST_TICK_MS = 250;
@@ -60,9 +60,10 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 	try {
 		const words = await rotate(request, sink, deps);
 		if (words !== undefined) fail("error", words);
-	} catch (error) {
+	} catch {
+		// An abort ends any wait with a throw; anything else is a defect of ours.
 		if (options.signal?.aborted) fail("aborted", ABORTED);
-		else fail("error", deps.words.unexpected(error instanceof Error ? error.name : "unknown"));
+		else fail("error", deps.words.unexpected());
 	} finally {
 		sink.end();
 	}
@@ -81,7 +82,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		lastRefusal: undefined,
 	};
 	let rotations = 0;
-	let deadInARow = 0;
+	let signedOutInARow = 0;
 	// A session whose account ran out between two requests moves as visibly as one that moves within a request.
 	let left = pool.account(affinity.accountFor(sessionId) ?? "");
 	for (;;) {
@@ -107,9 +108,9 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			progress.refusals.set(account.id, (progress.refusals.get(account.id) ?? 0) + 1);
 			progress.lastRefusal = { kind: served.failure.kind, words: served.words };
 		}
-		const isDead = served.kind === "signed-out" || failure?.remedy === "refresh-or-rotate";
-		deadInARow = isDead || failure?.remedy === "close-account" ? deadInARow + 1 : 0;
-		if (deadInARow >= DEAD_IN_A_ROW) return words.signedOutInARow();
+		const isSignedOut = served.kind === "signed-out" || failure?.isSignInGone || failure?.remedy === "close-account";
+		signedOutInARow = isSignedOut ? signedOutInARow + 1 : 0;
+		if (signedOutInARow >= MOST_SIGNED_OUT_IN_A_ROW) return words.signedOutInARow();
 		left = account;
 	}
 }
@@ -167,7 +168,8 @@ function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, wor
 	const ready = usable.filter((account) => !cooling.includes(account));
 	// Every account said the same of this model: what the backend says of it is the better answer.
 	if (isModelRefused && notOffered.length === usable.length) return lastRefusal.words;
-	const times = cooling.map((account) => pool.readyAt(account, model.id) ?? Number.POSITIVE_INFINITY);
+	const spent = cooling.filter((account) => !notOffered.includes(account));
+	const times = spent.map((account) => pool.readyAt(account, model.id) ?? Number.POSITIVE_INFINITY);
 	return words.exhausted({
 		total: accounts.length,
 		cooling: cooling.length,

@@ -36,11 +36,17 @@ export function withWords(event: ErrorEvent, text: string): ErrorEvent {
 	return event.error.errorMessage === text ? event : { ...event, error: { ...event.error, errorMessage: text } };
 }
 
+/** What hosts keep beside a tool call's content while it streams. */
+interface Scratch {
+	readonly partialJson?: unknown;
+	readonly customInput?: unknown;
+}
+
 /** The final event of an answer that was broken off at `partial`. */
 export function brokenOffAt(partial: AssistantMessage, reason: ErrorEvent["reason"], text: string): ErrorEvent {
-	// The host keeps half-parsed tool arguments beside the content while it streams; they must not be stored.
+	// Half-parsed tool arguments must not be stored.
 	const content = partial.content.map((block) => {
-		const { partialJson: _scratch, ...kept }: typeof block & { partialJson?: string } = block;
+		const { partialJson: _json, customInput: _input, ...kept }: typeof block & Scratch = block;
 		return kept;
 	});
 	return { type: "error", reason, error: { ...partial, content, stopReason: reason, errorMessage: text } };

@@ -1,5 +1,5 @@
-import type { Account, Credential } from "../domain/account.ts";
-import type { AccountStore, Clock, PiAuth, PiLogin, TokenReader } from "./ports.ts";
+import type { Account, AccountId, Credential } from "../domain/account.ts";
+import type { AccountStore, Clock, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
 
 /** Keeps the pool in step with pi's own login. */
 export interface PiLink {
@@ -21,6 +21,7 @@ type Identity = NonNullable<ReturnType<TokenReader["identify"]>>;
 
 interface Deps {
 	readonly accounts: AccountStore;
+	readonly state: StateStore;
 	readonly piAuth: PiAuth;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
@@ -28,9 +29,10 @@ interface Deps {
 }
 
 /** Links pi's login into the pool, unlinks it when pi signs in as someone else, and notices a logout. */
-export function createPiLink({ accounts, piAuth, tokens, clock, labelFor }: Deps): PiLink {
+export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor }: Deps): PiLink {
 	let seen: string | undefined | null = null;
 	let foreign = false;
+	let signedInAs: AccountId | undefined;
 
 	const readCarefully = async (signal: AbortSignal | undefined): Promise<PiLogin> => {
 		const login = piAuth.peek();
@@ -46,8 +48,7 @@ export function createPiLink({ accounts, piAuth, tokens, clock, labelFor }: Deps
 
 	const adopt = async (login: Extract<PiLogin, { kind: "oauth" }>) => {
 		const identity = tokens.identify(login.credential.access, login.accountId);
-		// A token that names no workspace cannot be used by Codex; pi says so itself.
-		foreign = identity === undefined;
+		// A token that names no workspace cannot be used with Codex: it is nobody of ours.
 		await unlink(identity?.id);
 		if (identity) await take(identity, login.credential);
 	};
@@ -55,17 +56,20 @@ export function createPiLink({ accounts, piAuth, tokens, clock, labelFor }: Deps
 	const take = async (identity: Identity, credential: Credential) => {
 		const known = accounts.list().find(({ id }) => id === identity.id);
 		if (!known) {
-			await accounts.put({
+			// A refreshed token may tell more of who it is for: the same grant is then the same account under a new id.
+			const former = accounts.list().find((account) => account.credential.refresh === credential.refresh);
+			const added: Account = {
 				...identity,
-				label: labelFor(identity.email, identity.id),
+				label: former?.label ?? labelFor(identity.email, identity.id),
 				credential,
 				source: "pi",
 				linked: true,
-				enabled: true,
-				disabledReason: undefined,
+				enabled: former?.enabled ?? true,
+				disabledReason: former?.disabledReason,
 				needsLogin: undefined,
-				addedAt: clock.now(),
-			});
+				addedAt: former?.addedAt ?? clock.now(),
+			};
+			await accounts.put(added, { replaces: former?.id });
 			return;
 		}
 		const isSameGrant = known.credential.refresh === credential.refresh;
@@ -79,8 +83,10 @@ export function createPiLink({ accounts, piAuth, tokens, clock, labelFor }: Deps
 
 	const forgetLogin = async () => {
 		for (const account of linked(accounts)) {
-			if (account.source === "pi") await accounts.remove(account.id);
-			else {
+			if (account.source === "pi") {
+				await accounts.remove(account.id);
+				await state.forget(account.id);
+			} else {
 				const needsLogin = { reason: "signed out of pi", at: clock.now() };
 				await accounts.patch(account.id, { linked: false, needsLogin });
 			}
@@ -89,10 +95,15 @@ export function createPiLink({ accounts, piAuth, tokens, clock, labelFor }: Deps
 
 	const takeOver = async (signal: AbortSignal | undefined) => {
 		const signature = piAuth.signature();
-		if (signature === seen) return;
+		// An account whose own sign-in was lost may have another one here that was left alone so far.
+		const isWorthALook = accounts
+			.list()
+			.some(({ id, linked, needsLogin }) => id === signedInAs && needsLogin && !linked);
+		if (signature === seen && !isWorthALook) return;
 		const login = await readCarefully(signal);
 		if (login.kind === "unreadable") return;
 		foreign = login.kind === "foreign";
+		signedInAs = login.kind === "oauth" ? tokens.identify(login.credential.access, login.accountId)?.id : undefined;
 		if (login.kind === "oauth") await adopt(login);
 		if (login.kind === "foreign") await unlink();
 		if (login.kind === "none") await forgetLogin();

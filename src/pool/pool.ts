@@ -3,7 +3,7 @@ import { type Cooldown, mergeCooldown, readyAt } from "../domain/cooldown.ts";
 import type { PoolEvent, PoolListener } from "../domain/events.ts";
 import type { Cooling } from "../domain/failure.ts";
 import { type Candidate, rank } from "../domain/selection.ts";
-import { exhaustedUntil, isExhausted, remaining, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
+import { exhaustedUntil, remaining, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
 
 /** What a request needs to be given an account. */
@@ -33,12 +33,15 @@ export interface Pool {
 	pin(id: AccountId | undefined): Promise<void>;
 	/** Takes an account, or every account of its workspace, out of the choice for a while. */
 	cool(account: Account, cooling: Cooling, modelId: string): void;
-	/** Counts a refusal of the whole workspace or account (402/403); the third in a row switches it off. */
+	/**
+	 * Counts a refusal of the whole workspace or account (402/403), before it is cooled; the third in a row switches it
+	 * off. Parallel refusals of one moment count once.
+	 */
 	strike(account: Account, reason: string): void;
 	/** Switches an account off that the backend has closed. */
 	close(account: Account, reason: string): void;
-	/** Flags an account whose sign-in is over. */
-	signOut(account: Account, reason: string): void;
+	/** Flags an account whose sign-in is over, unless it has another access token than the refused one by now. */
+	signOut(account: Account, refused: string, reason: string): void;
 	/** Ends all cooldowns. */
 	clearCooldowns(): Promise<void>;
 	/** Takes in what a response or the usage endpoint told. */
@@ -140,12 +143,16 @@ export function createPool({ accounts, state, clock }: Deps): Pool {
 			changed();
 		},
 		strike: (account, reason) => {
+			const { cooldowns } = state.memo(account.id);
+			if (cooldowns.some((cooldown) => cooldown.reason === "workspace_disabled")) return;
 			update(account.id, (memo) => ({ ...memo, strikes: memo.strikes + 1 }));
 			if (state.memo(account.id).strikes >= STRIKES) close(account, reason);
 		},
 		close,
-		signOut: (account, reason) => {
-			patch(account.id, { needsLogin: { reason, at: clock.now() } });
+		signOut: (account, refused, reason) => {
+			const needsLogin = { reason, at: clock.now() };
+			// The store has kept the change in memory and reported that it could not be written.
+			accounts.patch(account.id, { needsLogin }, ({ access }) => access === refused).catch(() => undefined);
 			emit({ type: "signed-out", account, reason });
 		},
 		clearCooldowns: async () => {
@@ -161,7 +168,8 @@ export function createPool({ accounts, state, clock }: Deps): Pool {
 			if (isUrgent) update(id, change);
 			else state.updateSoon(id, change);
 			const account = find(id);
-			if (usage.plan && account && account.plan !== usage.plan) patch(id, { plan: usage.plan });
+			const isNewPlan = usage.source === "api" && usage.plan !== undefined && account?.plan !== usage.plan;
+			if (isNewPlan) patch(id, { plan: usage.plan });
 			changed();
 		},
 		noteError: (id, text) => {
@@ -194,7 +202,7 @@ function withUsage(memo: AccountMemo, usage: UsageSnapshot, now: number): Accoun
 		credits: usage.credits ?? former?.credits,
 		plan: usage.plan ?? former?.plan,
 	};
-	return { ...memo, usage: merged, cooldowns: corrected(memo.cooldowns, usage, now) };
+	return { ...memo, usage: merged, cooldowns: corrected(memo.cooldowns, merged, now) };
 }
 
 /** The endpoint tells every window there is; the headers of a refusal may name only the one that was hit. */
@@ -205,28 +213,30 @@ function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot):
 }
 
 function corrected(cooldowns: readonly Cooldown[], usage: UsageSnapshot, now: number): readonly Cooldown[] {
-	let result = cooldowns;
-	for (const cooldown of cooldowns) {
-		const windows = windowsFor(cooldown, usage);
-		const isQuota = cooldown.reason === "usage_limit";
-		if (!isQuota || !windows || windows.length === 0 || cooldown.setAt > usage.capturedAt) continue;
-		const resetAt = exhaustedUntil(windows, now);
-		const hasRoom = windows.every((window) => remaining(window, now) >= ROOM_TO_RETURN_PERCENT) && !usage.limitReached;
-		if (hasRoom) result = result.filter((other) => other !== cooldown);
-		else if (resetAt !== undefined && resetAt !== cooldown.until) {
-			result = result.map((other) => (other === cooldown ? { ...cooldown, until: resetAt } : other));
-		}
-	}
+	// Only the endpoint tells all there is: headers may name one window of several, and would end a weekly block.
+	const settled = usage.source === "api" ? settledByEndpoint(cooldowns, usage, now) : cooldowns;
 	const runsOnCredits = usage.credits?.unlimited === true || usage.credits?.hasCredits === true;
-	const resetAt = exhaustedUntil(usage.windows, now);
-	const spent = isExhausted(usage.windows, now) && !runsOnCredits && resetAt !== undefined;
-	const isKnown = result.some((cooldown) => cooldown.scope === "account" && cooldown.until >= (resetAt ?? 0));
-	if (!spent || isKnown) return result;
-	return mergeCooldown(
-		result,
-		{ scope: "account", reason: "usage_limit", until: resetAt, setAt: now, models: [] },
-		now,
-	);
+	const until = exhaustedUntil(usage.windows, now);
+	if (until === undefined || runsOnCredits) return settled;
+	const isKnown = settled.some((cooldown) => cooldown.scope === "account" && cooldown.until >= until);
+	if (isKnown) return settled;
+	return mergeCooldown(settled, { scope: "account", reason: "usage_limit", until, setAt: now, models: [] }, now);
+}
+
+/** Quota cooldowns as the endpoint now knows them: ended where there is room again, else with the reset it tells. */
+function settledByEndpoint(cooldowns: readonly Cooldown[], usage: UsageSnapshot, now: number): readonly Cooldown[] {
+	const settle = (cooldown: Cooldown): Cooldown | undefined => {
+		const windows = windowsFor(cooldown, usage);
+		const isOlder = cooldown.setAt <= usage.capturedAt;
+		if (cooldown.reason !== "usage_limit" || !isOlder || !windows || windows.length === 0) return cooldown;
+		const hasRoom = windows.every((window) => remaining(window, now) >= ROOM_TO_RETURN_PERCENT);
+		if (hasRoom && !usage.limitReached) return undefined;
+		const until = exhaustedUntil(windows, now);
+		return until === undefined || until === cooldown.until ? cooldown : { ...cooldown, until };
+	};
+	const settled = cooldowns.map(settle).filter((cooldown) => cooldown !== undefined);
+	const isSame = settled.length === cooldowns.length && settled.every((cooldown, at) => cooldown === cooldowns[at]);
+	return isSame ? cooldowns : settled;
 }
 
 function windowsFor(cooldown: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {

@@ -9,20 +9,24 @@ export interface Clock {
 }
 
 /** The fields of an account that change after it was added. */
-export type AccountPatch = Partial<
-	Pick<Account, "label" | "plan" | "credential" | "source" | "linked" | "enabled" | "email" | "userId">
-> & {
+export type AccountPatch = Partial<Pick<Account, "plan" | "credential" | "linked" | "enabled">> & {
 	readonly needsLogin?: NeedsLogin | undefined;
 	readonly disabledReason?: string | undefined;
 };
 
-/** The accounts file. Every write is durable before it resolves. */
+/** The accounts file. Every write is durable before it resolves, and rejects where it could not be made so. */
 export interface AccountStore {
 	list(): readonly Account[];
-	/** Adds an account or replaces the one with its id; the label is made unique. */
-	put(account: Account): Promise<void>;
-	/** Changes an account if it is still there. A credential never replaces one that was issued later. */
-	patch(id: AccountId, patch: AccountPatch): Promise<void>;
+	/**
+	 * Adds an account, or replaces the one with its id unless that has a later token; the label is made unique.
+	 * `replaces` is the id under which the same sign-in was known before.
+	 */
+	put(account: Account, options?: { readonly replaces?: AccountId | undefined }): Promise<void>;
+	/**
+	 * Changes an account if it is still there and `applies` to its newest credential. A credential never replaces one
+	 * that was issued later.
+	 */
+	patch(id: AccountId, patch: AccountPatch, applies?: (newest: Credential) => boolean): Promise<void>;
 	/** Takes an account out; it is kept in a backup. */
 	remove(id: AccountId): Promise<void>;
 	/** Runs `work` as the only process that refreshes this account. Throws `LockBusyError` when not had in 3 s. */

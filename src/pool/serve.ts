@@ -81,7 +81,7 @@ export async function serve(
 		if (!failed) return { kind: "finished" };
 		const { failure } = failed;
 		if (spent.has(failure.remedy) || !isWorthAnotherTry(failure)) {
-			blame(account, failure, request.model.id, deps);
+			blame(account, token.access, failure, request.model.id, deps);
 			return { kind: "refused", ...failed };
 		}
 		spent.add(failure.remedy);
@@ -117,7 +117,7 @@ async function attempt(
 	push: (event: AssistantMessageEvent) => void,
 	deps: ServeDeps,
 ): Promise<{ failure: Failure; words: string } | undefined> {
-	const { pool, affinity, sockets, delegate, readUsageHeaders, settings, clock, words } = deps;
+	const { pool, affinity, sockets, delegate, readUsageHeaders, settings, clock } = deps;
 	const { model, context, options } = request;
 	const { sessionId, signal } = options;
 	const claim = sockets.claim(sessionId, account.id);
@@ -139,18 +139,10 @@ async function attempt(
 			push(delivery.final);
 			return undefined;
 		}
-		if (signal?.aborted || delivery.final?.reason === "aborted") {
-			push(abortedEvent(delivery, request, clock.now()));
-			return undefined;
-		}
-		if (!delivery.final) {
-			const { partial } = delivery;
+		const isAborted = signal?.aborted === true || delivery.final?.reason === "aborted";
+		if (isAborted || !delivery.final) {
 			delivery.forwardHeld();
-			push(
-				partial
-					? brokenOffAt(partial, "error", words.brokenOff())
-					: finalError(model, "error", words.brokenOff(), clock.now()),
-			);
+			push(endOf(delivery, isAborted, request, deps));
 			return undefined;
 		}
 		const told = delivery.final.error.errorMessage ?? "";
@@ -163,7 +155,7 @@ async function attempt(
 			(isOnTheSameAccount(failure.remedy) && spent.has(failure.remedy));
 		if (!isForPi) return { failure, words: surfaced };
 		delivery.forwardHeld();
-		const text = delivery.isCommitted ? afterCommit(account, failure, surfaced, request, deps) : surfaced;
+		const text = delivery.isCommitted ? afterCommit(account, access, failure, surfaced, request, deps) : surfaced;
 		push(withWords(delivery.final, text));
 		return undefined;
 	} finally {
@@ -172,16 +164,23 @@ async function attempt(
 	}
 }
 
-function abortedEvent(delivery: Extract<Delivery, { kind: "failed" }>, { model }: StreamRequest, now: number) {
-	delivery.forwardHeld();
-	if (delivery.final?.reason === "aborted") return delivery.final;
-	const { partial } = delivery;
-	return partial ? brokenOffAt(partial, "aborted", ABORTED) : finalError(model, "aborted", ABORTED, now);
+/** The final event where the host has given none, or none of use: an abort, a stream that broke off. */
+function endOf(
+	{ final, partial, thrown }: Extract<Delivery, { kind: "failed" }>,
+	isAborted: boolean,
+	{ model }: StreamRequest,
+	{ words, clock }: ServeDeps,
+): AssistantMessageEvent {
+	if (isAborted && final?.reason === "aborted") return final;
+	const broken = thrown instanceof Error ? thrown.message : words.brokenOff();
+	const [reason, text] = isAborted ? (["aborted", ABORTED] as const) : (["error", broken] as const);
+	return partial ? brokenOffAt(partial, reason, text) : finalError(model, reason, text, clock.now());
 }
 
 /** Output was shown, so nothing is replayed here: the account is taken out, and pi's own turn retry goes on elsewhere. */
 function afterCommit(
 	account: Account,
+	access: string,
 	failure: Failure,
 	told: string,
 	{ model, options }: StreamRequest,
@@ -189,7 +188,7 @@ function afterCommit(
 ): string {
 	const isAccountFault = failure.remedy === "rotate" || failure.remedy === "retry-or-rotate";
 	if (!isAccountFault) return told;
-	blame(account, failure, model.id, deps);
+	blame(account, access, failure, model.id, deps);
 	const next = deps.pool.choose({
 		modelId: model.id,
 		affinity: deps.affinity.accountFor(options.sessionId),
@@ -198,13 +197,20 @@ function afterCommit(
 	return next ? deps.words.continuesElsewhere() : told;
 }
 
-/** Takes the account out of the choice as the failure says. */
-function blame(account: Account, failure: Failure, modelId: string, { pool, askUsage }: ServeDeps): void {
-	const isSignInGone = failure.remedy === "refresh-or-rotate" && failure.deadToken;
-	if (isSignInGone) pool.signOut(account, failure.kind);
+/** Takes the account out of the choice as the failure says; `access` is the token that it was refused with. */
+function blame(
+	account: Account,
+	access: string,
+	failure: Failure,
+	modelId: string,
+	{ pool, askUsage }: ServeDeps,
+): void {
+	const isSignInGone = failure.remedy === "refresh-or-rotate" && failure.isSignInGone;
+	if (failure.kind === "workspace-disabled") pool.strike(account, "its workspace is disabled");
+	if (isSignInGone) pool.signOut(account, access, failure.kind);
 	else if (failure.cooling) pool.cool(account, failure.cooling, modelId);
 	if (failure.remedy === "close-account") pool.close(account, "closed by OpenAI");
-	if (failure.kind === "workspace-disabled") pool.strike(account, "its workspace is disabled");
-	if (failure.cooling?.guessed) askUsage(account.id);
+	// A throttled account may be an exhausted one: 0.73.1 does not show which.
+	if (failure.cooling?.guessed || failure.kind === "rate-limit") askUsage(account.id);
 	pool.noteError(account.id, failure.kind);
 }

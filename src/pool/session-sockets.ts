@@ -7,6 +7,8 @@ export interface SessionSockets {
 	 * the host keeps sockets, and the `previous_response_id` that lives on them, by session and not by account.
 	 */
 	claim(sessionId: string | undefined, account: AccountId): SocketClaim;
+	/** The session goes on without us: closes what one of our accounts has open in it. */
+	leave(sessionId: string | undefined): void;
 	/** Closes whatever the session has open. */
 	forget(sessionId: string | undefined): void;
 	/** The backend refused this session's encrypted reasoning: leave it out from now on. */
@@ -37,8 +39,8 @@ export function createSessionSockets(close: (sessionId: string) => void): Sessio
 		claim: (sessionId, account) => {
 			if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
 			const others = underWay.get(sessionId) ?? 0;
-			const owner = owners.get(sessionId);
-			const isForeign = owner !== undefined && owner !== account;
+			// A socket of unknown origin is foreign, too: extensions are loaded anew while the host keeps its sockets.
+			const isForeign = owners.get(sessionId) !== account;
 			if (isForeign && others === 0) forget(sessionId);
 			const mustNotShare = isForeign && others > 0;
 			if (!mustNotShare) owners.set(sessionId, account);
@@ -51,6 +53,9 @@ export function createSessionSockets(close: (sessionId: string) => void): Sessio
 					else underWay.delete(sessionId);
 				},
 			};
+		},
+		leave: (sessionId) => {
+			if (sessionId !== undefined && owners.has(sessionId)) forget(sessionId);
 		},
 		forget,
 		rememberReasoningRefused: (sessionId) => {

@@ -7,27 +7,28 @@ import { formatClock, formatCount, formatDuration, formatPercent, plural, spoken
  * looks for "429", "500" and the like anywhere in a text. `now` and `readyAt` are epoch ms.
  */
 export function exhausted(why: Exhaustion, now: number): string {
-	if (why.untried > 0) {
-		return `Codex quota exceeded on ${plural(why.tried, "account")} in a row. Send again to go on with ${formatCount(why.untried)} more.`;
+	const { tried, untried, cooling, notOffered, unavailable } = why;
+	if (untried > 0) {
+		const more = formatCount(untried);
+		return `Codex quota exceeded on ${plural(tried, "account")} in a row. Send again to go on with ${more} more.`;
 	}
-	if (why.cooling > 0 && why.notOffered === why.cooling && why.unavailable === 0) {
-		return `No Codex account may use this model (${plural(why.cooling, "account")} asked). /model switches it.`;
+	if (cooling > notOffered) {
+		return [quotaExceeded(why), firstReset(why, now), ...othersOf(why), WAYS_ON].filter(Boolean).join(" ");
 	}
-	if (why.cooling > 0)
-		return [quotaExceeded(why), firstReset(why, now), othersOf(why), WAYS_ON].filter(Boolean).join(" ");
-	if (why.unavailable > 0) {
-		return `The Codex sign-in of ${plural(why.unavailable, "account")} could not be renewed just now. Send again in a while, or use /model to switch provider.`;
+	if (unavailable > 0) {
+		return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed just now. Send again in a while, or use /model to switch provider.`;
 	}
+	if (notOffered > 0)
+		return `No Codex account may use this model (${plural(notOffered, "account")} asked). /model switches it.`;
 	return "No Codex account is signed in. Run /login.";
 }
 
 const WAYS_ON = "/multicodex shows all, /model switches provider.";
 
-function quotaExceeded({ cooling, total }: Exhaustion): string {
+function quotaExceeded({ cooling, notOffered, total }: Exhaustion): string {
+	const spent = cooling - notOffered;
 	if (total === 1) return "Codex quota exceeded.";
-	return cooling === total
-		? `Codex quota exceeded on all ${plural(cooling, "account")}.`
-		: `Codex quota exceeded on ${plural(cooling, "account")}.`;
+	return `Codex quota exceeded on ${spent === total ? "all " : ""}${plural(spent, "account")}.`;
 }
 
 function firstReset({ readyAt, total }: Exhaustion, now: number): string {
@@ -36,9 +37,12 @@ function firstReset({ readyAt, total }: Exhaustion, now: number): string {
 	return `${subject} resets in ${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`;
 }
 
-function othersOf({ needsLogin, unavailable }: Exhaustion): string {
-	if (needsLogin > 0) return `${plural(needsLogin, "account")} must sign in again.`;
-	return unavailable > 0 ? `${plural(unavailable, "account")} could not be reached.` : "";
+function othersOf({ needsLogin, notOffered, unavailable }: Exhaustion): string[] {
+	return [
+		notOffered > 0 ? `${plural(notOffered, "account")} may not use this model.` : "",
+		needsLogin > 0 ? `${plural(needsLogin, "account")} must sign in again.` : "",
+		unavailable > 0 ? `${plural(unavailable, "account")} could not be reached.` : "",
+	];
 }
 
 /** Two accounts in a row had lost their sign-in. */
@@ -57,8 +61,8 @@ export function brokenOff(): string {
 }
 
 /** A defect of ours. */
-export function unexpected(name: string): string {
-	return `pi-multicodex could not handle this request (${name}). PI_MULTICODEX_DISABLE=1 starts pi without it.`;
+export function unexpected(): string {
+	return "pi-multicodex could not handle this request. PI_MULTICODEX_DISABLE=1 starts pi without it.";
 }
 
 /** What a person hears of a pool event; undefined where the footer is enough. */

@@ -9,8 +9,10 @@ export const use: Subcommand = {
 	name: "use",
 	usage: "use <account|auto>",
 	summary: "pin an account in all sessions, or end that",
-	complete: ({ pool }) => [
-		...pool.accounts().map(({ label, email }) => ({ value: label, label, ...(email && { description: email }) })),
+	complete: ({ pool, maskEmails }) => [
+		...pool.accounts().map(({ label, email }) => {
+			return { value: label, label, ...(email !== undefined && !maskEmails() && { description: email }) };
+		}),
 		{ value: AUTO, label: AUTO, description: "let the policy choose" },
 	],
 	run: async (words, ctx, { pool, clock }) => {
