@@ -37,6 +37,7 @@ export function activeCooldowns(cooldowns: readonly Cooldown[], now: number): Co
  */
 export function mergeCooldown(cooldowns: readonly Cooldown[], next: Cooldown, now: number): Cooldown[] {
 	const live = activeCooldowns(cooldowns, now);
+	if (activeCooldowns([next], now).length === 0) return live;
 	const same = live.find((cooldown) => cooldown.scope === next.scope);
 	if (!same) return [...live, next];
 	const longer = same.until >= next.until ? same : next;

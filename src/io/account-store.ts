@@ -103,7 +103,12 @@ export function openAccountStore(
 						.filter(({ id }) => id !== account.id)
 						.map(({ label }) => label),
 				);
-				const row = { ...former, ...toRow(account), label: uniqueLabel(account.label, taken) };
+				const row = {
+					...former,
+					...toRow(account),
+					label: uniqueLabel(account.label, taken),
+					credential: { ...former?.credential, ...toStored(account.credential) },
+				};
 				// Another process may have stored this account, with a later token, since the caller looked.
 				if (former && wasIssuedAfter(former.credential.access, account.credential.access)) return;
 				if (at < 0) draft.accounts.push(row);

@@ -34,7 +34,7 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 	try {
 		// The process mask may have taken bits away that the target has.
 		await handle.chmod(options.mode);
-		await handle.write(Buffer.alloc(options.bytes, " "), 0, options.bytes, 0);
+		await writeAll(handle, Buffer.alloc(options.bytes, " "));
 		await handle.sync();
 	} catch (error) {
 		await discard();
@@ -99,9 +99,17 @@ function isAlive(pid: number): boolean {
 
 async function fill(handle: FileHandle, content: string): Promise<void> {
 	const bytes = Buffer.from(content);
-	await handle.write(bytes, 0, bytes.length, 0);
+	await writeAll(handle, bytes);
 	await handle.truncate(bytes.length);
 	await handle.sync();
+}
+
+/** A write may take a part of what it is given, and say so only by its count. */
+async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
+	for (let at = 0; at < bytes.length; ) {
+		const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, at);
+		at += bytesWritten;
+	}
 }
 
 async function renamePatiently(from: string, to: string): Promise<void> {

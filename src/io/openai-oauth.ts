@@ -84,8 +84,9 @@ function outcomeOf(status: number, body: string, refreshToken: string, now: numb
 	if (status >= 200 && status < 300) return grantOf(body, refreshToken, now);
 	const error = parse(errorSchema, body);
 	const code = error && codeOf(error);
+	if (status >= 500) return { kind: "unavailable", reason: `the sign-in service answered ${status}` };
 	if (code && ACCOUNT_CLOSED.has(code)) return { kind: "refused", code, closed: true };
-	if (code && SIGN_IN_AGAIN.has(code) && status < 500) return { kind: "refused", code, closed: false };
+	if (code && SIGN_IN_AGAIN.has(code)) return { kind: "refused", code, closed: false };
 	if (error && status === 401) return { kind: "refused", code: code ?? "unauthorized", closed: false };
 	return { kind: "unavailable", reason: `the sign-in service answered ${status}` };
 }

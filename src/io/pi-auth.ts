@@ -124,8 +124,8 @@ function withCredential(
 	accountId: string,
 ): string | undefined {
 	const entries = parseFile(bytes);
-	const { data: entry } = oauthSchema.safeParse(entries?.[ENTRY]);
-	if (!entries || entry?.refresh !== replacedRefresh) return undefined;
+	const { data: entry } = z.record(z.string(), z.unknown()).safeParse(entries?.[ENTRY]);
+	if (!entries || !entry || oauthSchema.safeParse(entry).data?.refresh !== replacedRefresh) return undefined;
 	const replaced = { ...entry, access: next.access, refresh: next.refresh, expires: next.expiresAt, accountId };
 	const text = JSON.stringify({ ...entries, [ENTRY]: replaced }, undefined, 2);
 	return bytes.endsWith("\n") ? `${text}\n` : text;

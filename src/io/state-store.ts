@@ -63,7 +63,10 @@ const memoSchema = z.looseObject({
 const fileSchema = z.looseObject({
 	version: z.literal(STATE_VERSION),
 	pin: z.string().nullable().catch(null),
-	accounts: z.record(z.string(), memoSchema),
+	accounts: z.record(
+		z.string(),
+		memoSchema.catch(() => ({ cooldowns: [], strikes: 0 })),
+	),
 });
 type StateFile = z.output<typeof fileSchema>;
 

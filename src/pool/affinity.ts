@@ -6,7 +6,7 @@ export interface Affinity {
 	/** A session begins or is resumed; `account` is what it remembers, `lastServedAt` when (epoch ms). */
 	begin(sessionId: string | undefined, account?: AccountId, lastServedAt?: number): void;
 	/** The account to stay on; undefined where a choice is due. */
-	accountFor(sessionId: string | undefined): AccountId | undefined;
+	account(): AccountId | undefined;
 	/** Records who answered. True when the session has moved to another account and should remember it. */
 	served(sessionId: string | undefined, account: AccountId): boolean;
 }
@@ -21,12 +21,15 @@ const CACHE_LIFE_MS = 60 * 60_000;
 export function createAffinity(clock: Clock): Affinity {
 	let session: string | undefined;
 	let stay: { account: AccountId; at: number } | undefined;
+	/** What the session remembers by itself. */
+	let remembered: AccountId | undefined;
 	return {
 		begin: (sessionId, account, lastServedAt) => {
 			session = sessionId;
+			remembered = account;
 			stay = account === undefined ? undefined : { account, at: lastServedAt ?? clock.now() };
 		},
-		accountFor: () => {
+		account: () => {
 			const age = stay ? clock.now() - stay.at : 0;
 			return stay && age < CACHE_LIFE_MS ? stay.account : undefined;
 		},
@@ -34,9 +37,10 @@ export function createAffinity(clock: Clock): Affinity {
 			// A host that announces no session (the SDK) has one by its first request.
 			session ??= sessionId;
 			const isOwn = sessionId !== undefined && sessionId === session;
-			const hasMoved = stay?.account !== account;
 			if (isOwn || stay === undefined) stay = { account, at: clock.now() };
-			return isOwn && hasMoved;
+			const hasMoved = isOwn && remembered !== account;
+			if (isOwn) remembered = account;
+			return hasMoved;
 		},
 	};
 }

@@ -75,7 +75,8 @@ function retryAfterOf(headers: Readonly<Record<string, string>>, now: number): n
 	const told = headers["retry-after"] ?? "";
 	const inSeconds = told.trim() === "" ? Number.NaN : Number(told);
 	if (inSeconds >= 0) return inSeconds * 1000;
-	const until = Date.parse(told);
+	// Only a date with a month's name: the parser takes "-5" for a year.
+	const until = /[a-z]/i.test(told) ? Date.parse(told) : Number.NaN;
 	return Number.isNaN(until) ? undefined : Math.max(0, until - now);
 }
 

@@ -72,7 +72,7 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 /** The loop. Undefined when a final event is out, else the words to end with. */
 async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Promise<string | undefined> {
 	const { pool, link, affinity, words } = deps;
-	const { signal, sessionId } = request.options;
+	const { signal } = request.options;
 	const { maxRotations, maxWaitMs } = deps.settings().rotation;
 	const progress: Progress = {
 		tried: new Set(),
@@ -84,12 +84,12 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 	let rotations = 0;
 	let signedOutInARow = 0;
 	// A session whose account ran out between two requests moves as visibly as one that moves within a request.
-	let left = pool.account(affinity.accountFor(sessionId) ?? "");
+	let left = pool.account(affinity.account() ?? "");
 	for (;;) {
 		await raceAbort(link.sync(signal), signal);
 		const account = pool.choose({
 			modelId: request.model.id,
-			affinity: affinity.accountFor(sessionId),
+			affinity: affinity.account(),
 			excluded: progress.tried,
 		});
 		if (!account && (await waitForOne(request, progress, deps))) continue;

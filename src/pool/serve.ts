@@ -183,7 +183,7 @@ function afterCommit(
 	access: string,
 	failure: Failure,
 	told: string,
-	{ model, options }: StreamRequest,
+	{ model }: StreamRequest,
 	deps: ServeDeps,
 ): string {
 	const isAccountFault = failure.remedy === "rotate" || failure.remedy === "retry-or-rotate";
@@ -191,7 +191,7 @@ function afterCommit(
 	blame(account, access, failure, model.id, deps);
 	const next = deps.pool.choose({
 		modelId: model.id,
-		affinity: deps.affinity.accountFor(options.sessionId),
+		affinity: deps.affinity.account(),
 		excluded: new Set([account.id]),
 	});
 	return next ? deps.words.continuesElsewhere() : told;

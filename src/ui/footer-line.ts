@@ -1,7 +1,7 @@
-import { truncateToWidth, visibleWidth } from "@mariozechner/pi-tui";
+import { visibleWidth } from "@mariozechner/pi-tui";
 import type { Account } from "../domain/account.ts";
 import { byLength, freshness, headroom, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
-import { formatClock, formatCountdown, formatDuration, formatPercent, spokenWindow } from "./format.ts";
+import { cut, formatClock, formatCountdown, formatDuration, formatPercent, spokenWindow } from "./format.ts";
 
 /** What the footer shows, at one moment. */
 export interface FooterModel {
@@ -24,7 +24,7 @@ export type FooterTone = "dim" | "warning" | "error";
 /** The footer in `columns`: the richest form that fits, most important first. */
 export function footerLine(model: FooterModel, columns: number): { readonly text: string; readonly tone: FooterTone } {
 	const { now, ready, total, active, first, waitingUntil } = model;
-	if (total === 0) return { text: "codex no accounts · /login", tone: "dim" };
+	if (total === 0) return { text: widest(["codex no accounts · /login", "no accounts"], columns), tone: "dim" };
 	if (waitingUntil !== undefined) {
 		const left = formatCountdown(waitingUntil - now);
 		return {
@@ -39,7 +39,7 @@ export function footerLine(model: FooterModel, columns: number): { readonly text
 	}
 	if (!active)
 		return { text: widest([`codex · ${ready} of ${total} ready`, `${ready}/${total}`], columns), tone: "dim" };
-	return { text: widest(activeForms(model, active), columns), tone: toneOf(active.usage, now) };
+	return { text: widest(activeForms(model, active), columns), tone: toneOf(model, active) };
 }
 
 function joined(head: string, tails: readonly (string | undefined)[]): string[] {
@@ -47,13 +47,11 @@ function joined(head: string, tails: readonly (string | undefined)[]): string[] 
 }
 
 /** From the richest to the shortest. */
-function activeForms(
-	{ isPinned, ready, total, now }: FooterModel,
-	{ account, usage, isReady }: NonNullable<FooterModel["active"]>,
-): string[] {
+function activeForms(model: FooterModel, { account, usage }: NonNullable<FooterModel["active"]>): string[] {
+	const { isPinned, ready, total, now } = model;
 	const plan = usage?.plan ?? account.plan;
 	const name = `${account.label}${isPinned ? " pinned" : ""}`;
-	const isLast = ready === 1 && total > 1 && isReady;
+	const isLast = isLastReady(model);
 	const long = isLast ? "last ready" : `${ready} of ${total} ready`;
 	const short = isLast ? "last ready" : `${ready}/${total} ready`;
 	const withPlan = plan ? `codex ${name} (${plan})` : `codex ${name}`;
@@ -83,14 +81,18 @@ function windows(usage: UsageSnapshot | undefined, now: number, form: "resets" |
 	return [...parts, `${last}${age}`];
 }
 
-/** As pi's own context meter: warning at 30 % left or less, error at 10. */
-function toneOf(usage: UsageSnapshot | undefined, now: number): FooterTone {
-	const left = usage ? headroom(usage, now) : 100;
+/** As pi's own context meter: warning at 30 % left or less, error at 10; the last account that is ready is a warning. */
+function toneOf(model: FooterModel, { usage }: NonNullable<FooterModel["active"]>): FooterTone {
+	const left = usage ? headroom(usage, model.now) : 100;
 	if (left <= 10) return "error";
-	return left <= 30 ? "warning" : "dim";
+	return left <= 30 || isLastReady(model) ? "warning" : "dim";
+}
+
+function isLastReady({ ready, total, active }: FooterModel): boolean {
+	return ready === 1 && total > 1 && active?.isReady === true;
 }
 
 function widest(forms: readonly string[], columns: number): string {
 	const fitting = forms.find((form) => visibleWidth(form) <= columns);
-	return fitting ?? truncateToWidth(forms.at(-1) ?? "", Math.max(1, columns), "");
+	return fitting ?? cut(forms.at(-1) ?? "", columns);
 }

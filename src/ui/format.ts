@@ -1,3 +1,5 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 
@@ -52,6 +54,14 @@ export function plural(count: number, noun: string): string {
 export function spokenWindow(name: string): string {
 	if (name === "7d") return "week";
 	return name === "30d" ? "month" : name;
+}
+
+/** The beginning of `text` that fits `columns`; plain text in, plain text out. */
+export function cut(text: string, columns: number): string {
+	if (visibleWidth(text) <= columns) return text;
+	const characters = [...text];
+	while (characters.length > 0 && visibleWidth(`${characters.join("")}…`) > columns) characters.pop();
+	return columns > 0 ? `${characters.join("")}…` : "";
 }
 
 function twoDigits(value: number): string {

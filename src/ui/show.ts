@@ -2,7 +2,7 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import type { Account, AccountState } from "../domain/account.ts";
 import type { Cooldown } from "../domain/cooldown.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
-import { formatClock, formatDuration, formatPercent, spokenWindow } from "./format.ts";
+import { cut, formatClock, formatDuration, formatPercent, spokenWindow } from "./format.ts";
 
 /** One account as `show` tells it. Times are epoch ms. */
 export interface ShownAccount {
@@ -91,7 +91,7 @@ export function poolAsText(view: PoolView, columns: number): string {
 	const isTooWide = wide.some((line) => visibleWidth(line.trimEnd()) > columns);
 	const body = isTooWide ? view.accounts.flatMap((shown) => narrowRows(shown, view.now)) : wide;
 	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now));
-	return [head, ...body, ...notes].map((line) => line.trimEnd()).join("\n");
+	return [head, ...body, ...notes].map((line) => cut(line.trimEnd(), columns)).join("\n");
 }
 
 /** Columns for windows: most accounts have a short and a long one. */
