@@ -43,10 +43,10 @@ const usageSchema = z.object({
 /** The usage endpoint beside a model's base URL: `<base>/wham/usage`. */
 export function createUsageApi(now: () => number): UsageApi {
 	return {
-		fetch: async ({ baseUrl, access, accountId }) => {
+		fetch: async ({ baseUrl, access, accountId }, signal) => {
 			const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
 			if (refusal) throw new Error(refusal);
-			const response = await get(usageUrl(baseUrl), access, accountId);
+			const response = await get(usageUrl(baseUrl), access, accountId, signal);
 			if (!response.ok) {
 				await response.body?.cancel();
 				throw new Error(`the usage service answered ${response.status}`);
@@ -59,7 +59,7 @@ export function createUsageApi(now: () => number): UsageApi {
 	};
 }
 
-async function get(url: string, access: string, accountId: string): Promise<Response> {
+async function get(url: string, access: string, accountId: string, signal: AbortSignal): Promise<Response> {
 	try {
 		return await fetch(url, {
 			headers: {
@@ -69,7 +69,7 @@ async function get(url: string, access: string, accountId: string): Promise<Resp
 				"user-agent": `pi (${platform()} ${release()}; ${arch()})`,
 			},
 			redirect: "error",
-			signal: AbortSignal.timeout(TIMEOUT_MS),
+			signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
 		});
 	} catch {
 		// The message may quote a header, and so the token.

@@ -67,6 +67,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 
 	pi.on("session_shutdown", async () => {
 		footer.stop();
+		usage.stop();
 		await atMost(LAST_EXCHANGE_MS, credentials.idle());
 		await atMost(LAST_WRITE_MS, pool.flush());
 		current = undefined;

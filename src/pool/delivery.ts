@@ -20,6 +20,9 @@ export type Delivery =
 			readonly forwardHeld: () => void;
 	  };
 
+/** pi's own stream ends an aborted answer within moments, in its own words; one that does not is not waited for. */
+const ABORT_GRACE_MS = 500;
+
 /**
  * Forwards a try's events to `push`, holding back everything before the first content. Held events go out once, in
  * order, as they were when they came. The final event is returned, never forwarded.
@@ -79,14 +82,22 @@ function carriesContent(event: AssistantMessageEvent): boolean {
 	}
 }
 
-/** The events, ending with an abort whether or not the host notices it. */
+/** The events, ending {@link ABORT_GRACE_MS} after an abort at the latest. */
 async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
 	const iterator = events[Symbol.asyncIterator]();
+	let timer: NodeJS.Timeout | undefined;
+	let isOverdue = false;
 	let stopWaiting: (() => void) | undefined;
-	const onAbort = () => stopWaiting?.();
+	const onAbort = () => {
+		timer = setTimeout(() => {
+			isOverdue = true;
+			stopWaiting?.();
+		}, ABORT_GRACE_MS);
+	};
+	if (signal?.aborted) onAbort();
 	signal?.addEventListener("abort", onAbort, { once: true });
 	try {
-		while (!signal?.aborted) {
+		while (!isOverdue) {
 			const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
 				stopWaiting = () => resolve(undefined);
 				iterator.next().then(resolve, reject);
@@ -95,6 +106,7 @@ async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal | 
 			yield next.value;
 		}
 	} finally {
+		clearTimeout(timer);
 		signal?.removeEventListener("abort", onAbort);
 	}
 }

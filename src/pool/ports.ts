@@ -117,7 +117,7 @@ export interface OAuthClient {
 /** The usage endpoint. */
 export interface UsageApi {
 	/** Throws on any failure, with a reason that holds no secret. */
-	fetch(request: { baseUrl: string; access: string; accountId: string }): Promise<UsageSnapshot>;
+	fetch(request: { baseUrl: string; access: string; accountId: string }, signal: AbortSignal): Promise<UsageSnapshot>;
 }
 
 /** The person's preferences, as they are now. */

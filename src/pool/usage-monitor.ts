@@ -12,6 +12,8 @@ export interface UsageMonitor {
 	refreshStale(): Promise<void>;
 	/** Asks for one account now, however fresh its snapshot. Never throws. */
 	ask(id: AccountId): Promise<void>;
+	/** Lets go of whatever is being asked: an open connection would hold up the end of pi. */
+	stop(): void;
 }
 
 interface Deps {
@@ -34,15 +36,18 @@ const ASKING_MS = 30_000;
 export function createUsageMonitor({ pool, state, credentials, usageApi, clock }: Deps): UsageMonitor {
 	const underWay = new Map<AccountId, Promise<void>>();
 	let baseUrl: string | undefined;
+	let session = new AbortController();
 
 	const fetchOne = async (id: AccountId): Promise<void> => {
 		const account = pool.account(id);
 		const access = credentials.currentToken(id);
 		if (!account?.enabled || access === undefined || baseUrl === undefined) return;
 		state.updateSoon(id, (memo) => ({ ...memo, usageAskedAt: clock.now() }));
+		const { signal } = session;
 		try {
-			pool.noteUsage(id, await usageApi.fetch({ baseUrl, access, accountId: account.accountId }));
+			pool.noteUsage(id, await usageApi.fetch({ baseUrl, access, accountId: account.accountId }, signal));
 		} catch (error) {
+			if (signal.aborted) return;
 			// A usage call that fails changes nothing else; the reason is for `show`.
 			pool.noteError(id, error instanceof Error ? error.message : "usage is not known");
 		}
@@ -75,5 +80,9 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock }
 			await Promise.all(due.map(({ id }) => ask(id)));
 		},
 		ask,
+		stop: () => {
+			session.abort();
+			session = new AbortController();
+		},
 	};
 }
