@@ -186,7 +186,7 @@ export const RULES: readonly Rule[] = [
 		name: "not-included",
 		signs: [
 			{ codes: ["usage_not_included"] },
-			{ words: /usage_not_included/i },
+			{ words: /usage_not_included|to use codex with your chatgpt plan, upgrade/i },
 			{ status: [403], words: /usage limit/i },
 		],
 		remedy: "rotate",
@@ -194,6 +194,7 @@ export const RULES: readonly Rule[] = [
 		samples: [
 			{ status: 403, code: "usage_not_included" },
 			{ status: 403, words: "You have hit your ChatGPT usage limit (free plan)." },
+			{ words: "To use Codex with your ChatGPT plan, upgrade to Plus: https://chatgpt.com/explore/plus." },
 		],
 	},
 	{

@@ -182,6 +182,7 @@ export function openSharedDocument<S extends z.ZodType>(
 			} finally {
 				// In the same step as the last look at what is unsaved, so that nothing falls in between.
 				writing = undefined;
+				if (unsaved.length > 0) writeIn(COALESCE_MS);
 			}
 		})();
 		return writing;
@@ -208,7 +209,7 @@ export function openSharedDocument<S extends z.ZodType>(
 			}),
 		changeSoon: (change) => {
 			enqueue(change, undefined);
-			if (!writing) writeIn(COALESCE_MS);
+			writeIn(COALESCE_MS);
 		},
 		flush: async () => {
 			await writing;

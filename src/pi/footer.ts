@@ -89,7 +89,7 @@ function modelOf(pool: Pool, waitingUntil: number | undefined, now: number): Foo
 	const activeId = pool.active() ?? pool.pinned();
 	const active = accounts.find(({ id }) => id === activeId);
 	const returns = accounts.flatMap((account) => {
-		const readyAt = pool.readyAt(account);
+		const readyAt = pool.readyAt(account, now);
 		return readyAt === undefined ? [] : { label: account.label, readyAt };
 	});
 	const first = returns.sort((a, b) => a.readyAt - b.readyAt)[0];

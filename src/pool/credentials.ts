@@ -1,6 +1,15 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
 import { raceAbort } from "./abort.ts";
-import type { AccountStore, Clock, OAuthClient, PiAuth, RefreshOutcome, StateStore, TokenReader } from "./ports.ts";
+import type {
+	AccountStore,
+	Clock,
+	OAuthClient,
+	PiAuth,
+	PiLogin,
+	RefreshOutcome,
+	StateStore,
+	TokenReader,
+} from "./ports.ts";
 
 /** What asking for an access token comes to. */
 export type TokenResult =
@@ -74,13 +83,20 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 	 * The end of a grant. Whoever signed in, or exchanged, while it was being refused has stored another one: then that
 	 * is taken, and nobody is flagged.
 	 */
-	const endOf = async (account: Account, spent: Credential, reason: string, closed: boolean): Promise<TokenResult> => {
-		const patch = closed ? { enabled: false, disabledReason: reason } : { needsLogin: { reason, at: clock.now() } };
+	const endOf = async (
+		account: Account,
+		spent: Credential,
+		{ code, closed }: Extract<RefreshOutcome, { kind: "refused" }>,
+		reread: () => Credential | undefined,
+	): Promise<TokenResult> => {
+		const newest = reread();
+		if (newest && newest.refresh !== spent.refresh && lastsFor(newest, LAST_MOMENT_MS, spent.access)) {
+			await accounts.patch(account.id, { credential: newest, needsLogin: undefined }).catch(keepInMemory);
+			return ready(newest);
+		}
+		const patch = closed ? { enabled: false, disabledReason: code } : { needsLogin: { reason: code, at: clock.now() } };
 		await accounts.patch(account.id, patch, ({ refresh }) => refresh === spent.refresh).catch(keepInMemory);
-		const newest = find(account.id)?.credential;
-		const isReplaced = newest !== undefined && newest.refresh !== spent.refresh;
-		if (isReplaced && lastsFor(newest, LAST_MOMENT_MS, spent.access)) return ready(newest);
-		return { kind: "signed-out", account, reason, closed };
+		return { kind: "signed-out", account, reason: code, closed };
 	};
 
 	/** A token that is stored nowhere is lost with this process: a moment's trouble with the disk is waited out. */
@@ -101,6 +117,7 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		account: Account,
 		spend: Credential,
 		store: (next: Credential) => Promise<void>,
+		reread: () => Credential | undefined,
 	): Promise<TokenResult> => {
 		const { id } = account;
 		const tokenHash = tokens.fingerprint(spend.refresh);
@@ -119,7 +136,7 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 				backoffs.delete(id);
 				return ready(outcome.credential);
 			case "refused":
-				return endOf(account, spend, outcome.code, outcome.closed);
+				return endOf(account, spend, outcome, reread);
 			case "unknown":
 				return unavailable(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
 			case "unavailable":
@@ -136,8 +153,11 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 			}
 			// A full or read-only disk is found before the token is spent, not after.
 			await accounts.assertWritable();
-			return exchange(account, account.credential, (next) =>
-				accounts.patch(id, { credential: next, needsLogin: undefined }),
+			return exchange(
+				account,
+				account.credential,
+				(next) => accounts.patch(id, { credential: next, needsLogin: undefined }),
+				() => find(id)?.credential,
 			);
 		});
 
@@ -156,14 +176,20 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 			}
 			const ours = account.credential;
 			const isOursNewer = (tokens.issuedAt(ours.access) ?? 0) > (tokens.issuedAt(stored.access) ?? 0);
-			return exchange(account, isOursNewer ? ours : stored, async (next) => {
-				const inFile = file.replaceCredential(stored.refresh, next, account.accountId).catch(() => false);
-				const isInFile = await inFile;
+			const store = async (next: Credential) => {
+				const isInFile = await file.replaceCredential(stored.refresh, next, account.accountId).catch(() => false);
 				const inPool = accounts.patch(id, { credential: next, needsLogin: undefined });
 				// Either place is enough: what is only in ours is written to pi's at the next request.
 				await (isInFile ? inPool.catch(keepInMemory) : inPool);
-			});
+			};
+			return exchange(account, isOursNewer ? ours : stored, store, () => credentialOf(id, file.login()));
 		}, undefined);
+
+	/** The credential in `auth.json` if it is this account's, else ours. */
+	const credentialOf = (id: AccountId, login: PiLogin): Credential | undefined => {
+		const isIts = login.kind === "oauth" && tokens.identify(login.credential.access, login.accountId)?.id === id;
+		return isIts ? login.credential : find(id)?.credential;
+	};
 
 	/** Brings `auth.json` up to date after a write to it had failed. */
 	const catchUp = async (account: Account): Promise<void> => {

@@ -143,12 +143,13 @@ async function waitForOne(request: StreamRequest, progress: Progress, deps: Fail
 }
 
 /** When the first account is back that this request may still use, epoch ms. */
-function firstReadyAt({ model }: StreamRequest, progress: Progress, { pool }: FailoverDeps): number | undefined {
+function firstReadyAt({ model }: StreamRequest, progress: Progress, { pool, clock }: FailoverDeps): number | undefined {
+	const now = clock.now();
 	const times = pool
 		.accounts()
 		.filter(({ id }) => (progress.refusals.get(id) ?? 0) < REFUSALS_PER_REQUEST)
 		.map((account) => {
-			const readyAt = pool.readyAt(account, model.id);
+			const readyAt = pool.readyAt(account, now, model.id);
 			return readyAt === undefined ? undefined : Math.max(readyAt, progress.retryAt.get(account.id) ?? 0);
 		})
 		.filter((at) => at !== undefined);
@@ -160,8 +161,9 @@ function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, wor
 	const isModelRefused = lastRefusal?.kind === "model-not-supported" || lastRefusal?.kind === "not-included";
 	const now = clock.now();
 	const accounts = pool.accounts();
-	const usable = accounts.filter((account) => pool.readyAt(account, model.id) !== undefined);
-	const cooling = usable.filter((account) => (pool.readyAt(account, model.id) ?? 0) > now);
+	const readyAt = (account: Account) => pool.readyAt(account, now, model.id);
+	const usable = accounts.filter((account) => readyAt(account) !== undefined);
+	const cooling = usable.filter((account) => (readyAt(account) ?? 0) > now);
 	const notOffered = cooling.filter((account) =>
 		pool.memo(account.id).cooldowns.every((cooldown) => !covers(cooldown, model.id) || isForModel(cooldown.scope)),
 	);
@@ -169,7 +171,7 @@ function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, wor
 	// Every account said the same of this model: what the backend says of it is the better answer.
 	if (isModelRefused && notOffered.length === usable.length) return lastRefusal.words;
 	const spent = cooling.filter((account) => !notOffered.includes(account));
-	const times = spent.map((account) => pool.readyAt(account, model.id) ?? Number.POSITIVE_INFINITY);
+	const times = spent.map((account) => readyAt(account) ?? Number.POSITIVE_INFINITY);
 	return words.exhausted({
 		total: accounts.length,
 		cooling: cooling.length,

@@ -21,8 +21,11 @@ export interface Pool {
 	account(id: AccountId): Account | undefined;
 	memo(id: AccountId): AccountMemo;
 	state(account: Account): AccountState;
-	/** When the account can serve `modelId` (any model without one), epoch ms; undefined while it needs a person. */
-	readyAt(account: Account, modelId?: string): number | undefined;
+	/**
+	 * When the account can serve `modelId` (any model without one), epoch ms; `now` where it can already, undefined while
+	 * it needs a person.
+	 */
+	readyAt(account: Account, now: number, modelId?: string): number | undefined;
 	/** The account to try next. Never waits for the network. */
 	choose(choice: Choice): Account | undefined;
 	/** The account that the last attempt of this process used. */
@@ -63,8 +66,9 @@ interface Deps {
 /** Refusals in a row after which an account is switched off. */
 const STRIKES = 3;
 
-/** A window must have this much left, in percent, before newer usage data ends a cooldown: the endpoint lags a little. */
+/** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
 const ROOM_TO_RETURN_PERCENT = 5;
+const ENDPOINT_LAG_MS = 60_000;
 
 /** Creates the pool over its stores. */
 export function createPool({ accounts, state, clock }: Deps): Pool {
@@ -107,9 +111,9 @@ export function createPool({ accounts, state, clock }: Deps): Pool {
 		account: find,
 		memo: (id) => state.memo(id),
 		state: (account) => stateOf(account, state.memo(account.id).cooldowns, clock.now()),
-		readyAt: (account, modelId) => {
+		readyAt: (account, now, modelId) => {
 			if (!account.enabled || account.needsLogin) return undefined;
-			return readyAt(state.memo(account.id).cooldowns, modelId, clock.now());
+			return readyAt(state.memo(account.id).cooldowns, modelId, now);
 		},
 		choose: ({ modelId, affinity, excluded }) => {
 			const open = candidates().filter(({ account }) => !excluded.has(account.id));
@@ -230,7 +234,8 @@ function settledByEndpoint(cooldowns: readonly Cooldown[], usage: UsageSnapshot,
 		const isOlder = cooldown.setAt <= usage.capturedAt;
 		if (cooldown.reason !== "usage_limit" || !isOlder || !windows || windows.length === 0) return cooldown;
 		const hasRoom = windows.every((window) => remaining(window, now) >= ROOM_TO_RETURN_PERCENT);
-		if (hasRoom && !usage.limitReached) return undefined;
+		const hasCaughtUp = usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
+		if (hasRoom && hasCaughtUp && !usage.limitReached) return undefined;
 		const until = exhaustedUntil(windows, now);
 		return until === undefined || until === cooldown.until ? cooldown : { ...cooldown, until };
 	};

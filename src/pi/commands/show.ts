@@ -28,7 +28,7 @@ function viewOf(pool: Pool, now: number, maskEmails: boolean): PoolView {
 	const pinned = pool.pinned();
 	const accounts = pool.accounts().map((account): ShownAccount => {
 		const memo = pool.memo(account.id);
-		const readyAt = pool.readyAt(account);
+		const readyAt = pool.readyAt(account, now);
 		return {
 			account: maskEmails ? { ...account, email: undefined } : account,
 			state: pool.state(account),

@@ -35,7 +35,7 @@ export const use: Subcommand = {
 		if (!account.enabled) return { failure: `Codex account ${account.label} is switched off.` };
 		if (account.needsLogin) return { failure: `Codex account ${account.label} must sign in again: /login.` };
 		await pool.pin(account.id);
-		const text = messages.pinned(account, pool.readyAt(account), clock.now());
+		const text = messages.pinned(account, pool.readyAt(account, clock.now()), clock.now());
 		return { text, json: { pinned: account.id } };
 	},
 };
