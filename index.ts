@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
 import { defaultLabel, openAccountStore } from "./src/io/account-store.ts";
 import { loginInBrowser } from "./src/io/browser-login.ts";
+import { loginOnDevice } from "./src/io/device-login.ts";
 import { fingerprint, identityOf, tokenTimes } from "./src/io/jwt.ts";
 import { pauseFor } from "./src/io/lock.ts";
 import { createOAuthClient, DEFAULT_ISSUER } from "./src/io/openai-oauth.ts";
@@ -75,7 +76,8 @@ export default function multicodex(pi: ExtensionAPI): void {
 		},
 		oauth: createOAuthHooks({
 			link,
-			login: (dialog) => loginInBrowser(issuer, dialog, clock.now),
+			loginInBrowser: (dialog) => loginInBrowser(issuer, dialog, clock.now),
+			loginOnDevice: (dialog) => loginOnDevice(issuer, dialog, clock.now),
 			accountIdOf: (access) => identityOf(access)?.accountId,
 			onSignedIn: () => pool.emit({ type: "changed" }),
 		}),

@@ -1,34 +1,15 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
-import { identityOf, tokenTimes } from "./jwt.ts";
+import { LOGIN_CANCELLED, type LoginDialog } from "../pool/ports.ts";
+import { exchangeCode } from "./code-grant.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
-
-/** The person's side of a sign-in. */
-export interface LoginDialog {
-	/** Shows the URL, and opens it where there is a browser. */
-	showUrl(url: string): void;
-	/** The code or the whole redirect URL, pasted at any time; rejects when the person cancels. Asked for once. */
-	pasted(): Promise<string>;
-	readonly signal?: AbortSignal | undefined;
-}
-
-/** The message of a cancelled sign-in; pi shows nothing on exactly this one. */
-export const LOGIN_CANCELLED = "Login cancelled";
 
 /** Redirect ports that the issuer has registered for this client, in the order in which to try them. */
 const PORTS = [1455, 1457];
 const CALLBACK_PATH = "/auth/callback";
 const LOGIN_TIMEOUT_MS = 10 * 60_000;
-const EXCHANGE_TIMEOUT_MS = 30_000;
-
-const grantSchema = z.object({
-	access_token: z.string().min(1),
-	refresh_token: z.string().min(1),
-	expires_in: z.number().positive(),
-});
 
 /**
  * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. Throws
@@ -184,46 +165,4 @@ function codeFrom(text: string, state: string): string {
 	if (code === null) throw new Error("There is no sign-in code in what was pasted.");
 	if (toldState !== undefined && toldState !== state) throw new Error("What was pasted belongs to another sign-in.");
 	return code;
-}
-
-async function exchangeCode(
-	issuer: string,
-	{ code, verifier, redirectUri }: { code: string; verifier: string; redirectUri: string },
-	now: number,
-): Promise<Credential> {
-	const response = await fetch(`${withoutSlash(issuer)}/oauth/token`, {
-		method: "POST",
-		headers: { "content-type": "application/x-www-form-urlencoded" },
-		body: new URLSearchParams({
-			grant_type: "authorization_code",
-			code,
-			redirect_uri: redirectUri,
-			client_id: CLIENT_ID,
-			code_verifier: verifier,
-		}),
-		redirect: "error",
-		signal: AbortSignal.timeout(EXCHANGE_TIMEOUT_MS),
-	}).catch(() => {
-		throw new Error("The sign-in service cannot be reached.");
-	});
-	const body = await response.text();
-	if (body.includes("unsupported_country_region_territory"))
-		throw new Error("OpenAI does not offer Codex in this region.");
-	if (!response.ok) throw new Error(`The sign-in service refused the code (${response.status}).`);
-	const grant = parseGrant(body);
-	if (!grant || !identityOf(grant.access_token)) throw new Error("The sign-in gave no usable Codex account.");
-	return {
-		access: grant.access_token,
-		refresh: grant.refresh_token,
-		expiresAt: tokenTimes(grant.access_token).expiresAt ?? now + grant.expires_in * 1000,
-	};
-}
-
-function parseGrant(body: string): z.output<typeof grantSchema> | undefined {
-	try {
-		return grantSchema.safeParse(JSON.parse(body)).data;
-	} catch {
-		// The parser's message quotes the body.
-		return undefined;
-	}
 }

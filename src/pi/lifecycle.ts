@@ -1,5 +1,6 @@
 import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Settings } from "../domain/settings.ts";
+import { within } from "../pool/abort.ts";
 import type { Affinity } from "../pool/affinity.ts";
 import type { Credentials } from "../pool/credentials.ts";
 import type { PiLink } from "../pool/pi-link.ts";
@@ -68,8 +69,8 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	pi.on("session_shutdown", async () => {
 		footer.stop();
 		usage.stop();
-		await atMost(LAST_EXCHANGE_MS, credentials.idle());
-		await atMost(LAST_WRITE_MS, pool.flush());
+		await within(credentials.idle(), LAST_EXCHANGE_MS, () => undefined);
+		await within(pool.flush(), LAST_WRITE_MS, () => undefined);
 		current = undefined;
 	});
 }
@@ -93,16 +94,4 @@ function rememberedAccount(ctx: ExtensionContext): { account?: string; at?: numb
 function accountIn(data: unknown): string | undefined {
 	const account = typeof data === "object" && data !== null && "account" in data ? data.account : undefined;
 	return typeof account === "string" ? account : undefined;
-}
-
-function atMost(ms: number, work: Promise<void>): Promise<void> {
-	return new Promise((resolve) => {
-		const timer = setTimeout(resolve, ms);
-		work
-			.catch(() => undefined)
-			.finally(() => {
-				clearTimeout(timer);
-				resolve();
-			});
-	});
 }

@@ -1,12 +1,13 @@
 import type { OAuthCredentials, OAuthLoginCallbacks } from "@mariozechner/pi-ai";
 import type { Credential } from "../domain/account.ts";
-import type { LoginDialog } from "../io/browser-login.ts";
 import type { PiLink } from "../pool/pi-link.ts";
+import { type DeviceDialog, LOGIN_CANCELLED, type LoginDialog } from "../pool/ports.ts";
 import type { OAuthHooks } from "./provider.ts";
 
 interface Deps {
 	readonly link: PiLink;
-	readonly login: (dialog: LoginDialog) => Promise<Credential>;
+	readonly loginInBrowser: (dialog: LoginDialog) => Promise<Credential>;
+	readonly loginOnDevice: (dialog: DeviceDialog) => Promise<Credential>;
 	readonly accountIdOf: (access: string) => string | undefined;
 	/** The first account may have come. */
 	readonly onSignedIn: () => void;
@@ -16,14 +17,14 @@ interface Deps {
  * What pi calls for `/login`, and while it looks for a key. `refreshToken` runs while pi holds the lock of `auth.json`:
  * it gives back what it got, at once. The exchange happens in our stream.
  */
-export function createOAuthHooks({ link, login, accountIdOf, onSignedIn }: Deps): OAuthHooks {
+export function createOAuthHooks({ link, accountIdOf, onSignedIn, ...ways }: Deps): OAuthHooks {
 	return {
 		// pi shows this name wherever it speaks of the login, so it is pi's own.
 		name: "ChatGPT Plus/Pro (Codex Subscription)",
 		usesCallbackServer: true,
 		isSubscription: true,
 		login: async (callbacks) => {
-			const credential = await login(dialogOf(callbacks));
+			const credential = await signIn(callbacks, ways);
 			// The identity that this one replaces, and the new one, are safe before pi writes over the former.
 			await link.signedIn(credential);
 			onSignedIn();
@@ -32,6 +33,28 @@ export function createOAuthHooks({ link, login, accountIdOf, onSignedIn }: Deps)
 		refreshToken: (credentials) => Promise.resolve(credentials),
 		getApiKey: (credentials) => credentials.access,
 	};
+}
+
+/** Newer hosts can show a device code; there, as in pi's own login, the person chooses first. */
+type NewerCallbacks = OAuthLoginCallbacks & { readonly onDeviceCode?: DeviceDialog["showCode"] };
+
+async function signIn(
+	callbacks: NewerCallbacks,
+	{ loginInBrowser, loginOnDevice }: Pick<Deps, "loginInBrowser" | "loginOnDevice">,
+): Promise<Credential> {
+	const { onSelect, onDeviceCode, signal } = callbacks;
+	if (!onSelect || !onDeviceCode) return loginInBrowser(dialogOf(callbacks));
+	const way = await onSelect({
+		message: "How do you want to sign in?",
+		options: [
+			{ id: "browser", label: "In the browser" },
+			{ id: "device_code", label: "With a code on another device (no browser here)" },
+		],
+	});
+	if (way === undefined) throw new Error(LOGIN_CANCELLED);
+	return way === "device_code"
+		? loginOnDevice({ signal, showCode: onDeviceCode })
+		: loginInBrowser(dialogOf(callbacks));
 }
 
 function dialogOf(callbacks: OAuthLoginCallbacks): LoginDialog {

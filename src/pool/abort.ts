@@ -8,3 +8,11 @@ export function raceAbort<T>(work: Promise<T>, signal: AbortSignal | undefined):
 		work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
 	});
 }
+
+/** Settles as `work` does, or with `otherwise()` after `ms`; `work` goes on by itself. */
+export function within<T>(work: Promise<T>, ms: number, otherwise: () => T): Promise<T> {
+	return new Promise((resolve, reject) => {
+		const timer = setTimeout(() => resolve(otherwise()), ms);
+		work.then(resolve, reject).finally(() => clearTimeout(timer));
+	});
+}

@@ -1,5 +1,5 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
-import { raceAbort } from "./abort.ts";
+import { raceAbort, within } from "./abort.ts";
 import type {
 	AccountStore,
 	Clock,
@@ -19,13 +19,22 @@ export type TokenResult =
 	/** Not now; nobody is flagged. */
 	| { readonly kind: "unavailable"; readonly reason: string; readonly retryAt: number };
 
+/** How a token is asked for. */
+export interface TokenRequest {
+	readonly signal?: AbortSignal | undefined;
+	/** A token that the backend has just answered 401 to. */
+	readonly refused?: string | undefined;
+	/** How long to wait for an exchange, ms; without it, to its end. */
+	readonly patienceMs?: number | undefined;
+}
+
 /** The one place where access tokens come from and refresh tokens are spent. */
 export interface Credentials {
 	/**
-	 * A token that is good for at least a request. `refused` is one that the backend just answered 401 to.
-	 * Rejects only with the abort reason; an exchange under way goes on and is stored.
+	 * A token that is good for at least a request. Rejects only with the abort reason; an exchange under way goes on and
+	 * is stored.
 	 */
-	accessToken(id: AccountId, options: { signal?: AbortSignal | undefined; refused?: string }): Promise<TokenResult>;
+	accessToken(id: AccountId, options: TokenRequest): Promise<TokenResult>;
 	/** A token that is valid now, without any exchange: for work nobody waits for. */
 	currentToken(id: AccountId): string | undefined;
 	/** Resolves when no exchange is under way. */
@@ -221,17 +230,6 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		return flight;
 	};
 
-	/** A token that is still good is not held up by a slow exchange, which goes on and is stored. */
-	const notHeldUp = (
-		id: AccountId,
-		flight: Promise<TokenResult>,
-		refused: string | undefined,
-	): Promise<TokenResult> => {
-		const had = find(id)?.credential;
-		if (!had || !lastsFor(had, LAST_MOMENT_MS, refused)) return flight;
-		return Promise.race([flight, pause(PATIENCE_MS).then(() => ready(had))]);
-	};
-
 	const refresh = async (account: Account, refused: string | undefined): Promise<TokenResult> => {
 		const { id, credential } = account;
 		const backoff = backoffs.get(id);
@@ -255,12 +253,27 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		}
 	};
 
+	/** A token that is still good is not held up by a slow exchange, nor is a caller who has somewhere else to go. */
+	const impatiently = (id: AccountId, { refused, patienceMs }: TokenRequest): Promise<TokenResult> => {
+		const had = find(id)?.credential;
+		const flight = flightFor(id, refused);
+		if (had && lastsFor(had, LAST_MOMENT_MS, refused)) {
+			return within(flight, PATIENCE_MS, () => ready(had));
+		}
+		if (patienceMs === undefined) return flight;
+		const tooSlow = (): TokenResult => {
+			return { kind: "unavailable", reason: "its token is being renewed", retryAt: clock.now() + BUSY_RETRY_MS };
+		};
+		return within(flight, patienceMs, tooSlow);
+	};
+
 	return {
-		accessToken: async (id, { signal, refused }) => {
-			const result = await raceAbort(notHeldUp(id, flightFor(id, refused), refused), signal);
+		accessToken: async (id, request) => {
+			const { signal, refused } = request;
+			const result = await raceAbort(impatiently(id, request), signal);
 			// Joined a flight that did not know of the refusal: it has landed, so the next one is our own.
 			const isRefused = result.kind === "ready" && result.access === refused;
-			return isRefused ? raceAbort(flightFor(id, refused), signal) : result;
+			return isRefused ? raceAbort(impatiently(id, request), signal) : result;
 		},
 		currentToken: (id) => {
 			const credential = find(id)?.credential;

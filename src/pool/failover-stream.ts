@@ -100,7 +100,8 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			announce(left, account, request, deps);
 		}
 		progress.tried.add(account.id);
-		const served = await serve(account, request, (event) => sink.push(event), deps);
+		const next = pool.choose({ modelId: request.model.id, affinity: undefined, excluded: progress.tried });
+		const served = await serve(account, request, next !== undefined, (event) => sink.push(event), deps);
 		if (served.kind === "finished") return undefined;
 		if (served.kind === "unavailable") progress.retryAt.set(account.id, served.retryAt);
 		const failure = served.kind === "refused" ? served.failure : undefined;
@@ -163,7 +164,8 @@ function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, wor
 	const accounts = pool.accounts();
 	const readyAt = (account: Account) => pool.readyAt(account, now, model.id);
 	const usable = accounts.filter((account) => readyAt(account) !== undefined);
-	const cooling = usable.filter((account) => (readyAt(account) ?? 0) > now);
+	// An account that refused a moment ago counts as spent even where usage data has ended its cooldown since.
+	const cooling = usable.filter((account) => (readyAt(account) ?? 0) > now || progress.refusals.has(account.id));
 	const notOffered = cooling.filter((account) =>
 		pool.memo(account.id).cooldowns.every((cooldown) => !covers(cooldown, model.id) || isForModel(cooldown.scope)),
 	);

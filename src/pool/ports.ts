@@ -135,3 +135,27 @@ export interface TokenReader {
 		accountIdHint?: string,
 	): Pick<Account, "id" | "accountId" | "userId" | "email" | "plan"> | undefined;
 }
+
+/** The person's side of a sign-in. */
+export interface LoginDialog {
+	/** Shows the URL, and opens it where there is a browser. */
+	showUrl(url: string): void;
+	/** The code or the whole redirect URL, pasted at any time; rejects when the person cancels. Asked for once. */
+	pasted(): Promise<string>;
+	readonly signal?: AbortSignal | undefined;
+}
+
+/** The person's side of a sign-in on another device. */
+export interface DeviceDialog {
+	/** Shows where to go and which code to type there. */
+	showCode(shown: {
+		userCode: string;
+		verificationUri: string;
+		intervalSeconds: number;
+		expiresInSeconds: number;
+	}): void;
+	readonly signal?: AbortSignal | undefined;
+}
+
+/** The message of a cancelled sign-in; pi shows nothing on exactly this one. */
+export const LOGIN_CANCELLED = "Login cancelled";

@@ -54,10 +54,14 @@ export interface ServeDeps {
 	readonly words: ServeWords;
 }
 
-/** Lets one account serve a request, trying it a second time once for each remedy that says so. */
+/**
+ * Lets one account serve a request, trying it a second time once for each remedy that says so. While `hasNext` a slow
+ * renewal of its token is left to itself, and the next account serves.
+ */
 export async function serve(
 	account: Account,
 	request: StreamRequest,
+	hasNext: boolean,
 	push: (event: AssistantMessageEvent) => void,
 	deps: ServeDeps,
 ): Promise<Served> {
@@ -66,7 +70,11 @@ export async function serve(
 	const spent = new Set<Remedy>();
 	let refused: string | undefined;
 	for (;;) {
-		const token = await credentials.accessToken(account.id, { signal, ...(refused !== undefined && { refused }) });
+		const token = await credentials.accessToken(account.id, {
+			signal,
+			refused,
+			patienceMs: hasNext ? RENEWAL_PATIENCE_MS : undefined,
+		});
 		if (token.kind === "signed-out") {
 			pool.emit({ type: token.closed ? "closed" : "signed-out", account, reason: token.reason });
 			return { kind: "signed-out" };
@@ -93,6 +101,8 @@ export async function serve(
 }
 
 const REFUSED_REST_MS = 60_000;
+/** As long as for the lock of a process that is renewing it. */
+const RENEWAL_PATIENCE_MS = 3000;
 
 function restAfterRefusal(now: number): Cooling {
 	return { covers: "account", scope: "account", reason: "unauthorized", until: now + REFUSED_REST_MS, guessed: false };

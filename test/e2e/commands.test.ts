@@ -1,0 +1,391 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import { answers } from "../support/fake-codex/index.ts";
+import { launchCommand } from "../support/launch.ts";
+import { type Bench, createBench, until } from "./support.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** With usage unknown the order of accounts is that of the list, whatever is fetched meanwhile. */
+const usageUnknown = answers.serverError(503);
+const WORDS = ["show", "use", "reset", "path", "help"];
+
+const iso = z.iso.datetime();
+/** `show --json` as the contract has it, and nothing besides. */
+const shownSchema = z.strictObject({
+	version: z.literal(1),
+	enabled: z.boolean(),
+	policy: z.string(),
+	active: z.string().nullable(),
+	pinned: z.string().nullable(),
+	accounts: z.array(
+		z.strictObject({
+			id: z.string().regex(/^[0-9a-f]{12}$/),
+			label: z.string(),
+			email: z.string().nullable(),
+			plan: z.string().nullable(),
+			source: z.string(),
+			linked: z.boolean(),
+			state: z.enum(["ready", "cooling", "needs-login", "disabled"]),
+			active: z.boolean(),
+			pinned: z.boolean(),
+			readyAt: iso.nullable(),
+			cooldowns: z.array(
+				z.strictObject({
+					scope: z.string().regex(/^(account|limit:.+|model:.+)$/),
+					reason: z.string(),
+					until: iso,
+				}),
+			),
+			token: z.strictObject({ expiresAt: iso }),
+			usage: z
+				.strictObject({
+					capturedAt: iso,
+					source: z.enum(["headers", "api"]),
+					stale: z.boolean(),
+					windows: z.array(
+						z.strictObject({
+							name: z.string(),
+							minutes: z.number(),
+							usedPercent: z.number(),
+							resetsAt: iso.nullable(),
+						}),
+					),
+					credits: z.looseObject({}).nullable(),
+				})
+				.nullable(),
+			lastUsedAt: iso.nullable(),
+			lastError: z.string().nullable(),
+		}),
+	),
+});
+
+/** The JSON lines of a command in JSON mode, without pi's own header of the session. */
+function resultLines(stdout: string): unknown[] {
+	const lines = stdout
+		.trim()
+		.split("\n")
+		.filter((line) => line !== "");
+	return lines.map((line) => JSON.parse(line)).filter(({ type }) => type !== "session");
+}
+
+/** Four accounts in four states; the one in use has served a request. */
+async function benchOfStates(): Promise<Bench> {
+	const needsLogin = { reason: "refresh_token_expired", at: Date.now() };
+	const bench = await createBench({
+		accounts: [
+			"side",
+			{ name: "work", plan: "pro", quota: { fiveHour: { usedPercent: 27 }, week: { usedPercent: 8 } } },
+			"old",
+			"off",
+		],
+		rows: { old: { needsLogin }, off: { enabled: false } },
+	});
+	const rpc = bench.rpc();
+	await until("usage to be known", () => ["side", "work"].every((name) => bench.memo(name).usage !== undefined));
+	bench.codex.account("side").always(answers.usageLimit({ resetsInMs: 2 * HOUR_MS }));
+	expect((await rpc.prompt("say hi")).text).toBe("OK from work #1");
+	await rpc.close();
+	return bench;
+}
+
+describe("/multicodex show", () => {
+	it("tells every account's state, and --json the same as one document", async () => {
+		const bench = await benchOfStates();
+		bench.codex.clearRequests();
+		const text = await bench.print("/multicodex show");
+		expect(text).toMatchObject({ code: 0, stderr: "" });
+		const lineOf = (name: string) => text.stdout.split("\n").find((line) => line.includes(` ${name} `));
+		expect(lineOf("side")).toMatch(/5h +0% left .*cooling/);
+		expect(lineOf("work")).toMatch(/5h +73% left .*week +92% left .*active/);
+		expect(lineOf("old")).toMatch(/sign in/);
+		expect(lineOf("off")).toMatch(/off|disabled/);
+		expect((await bench.print("/multicodex")).stdout.split("\n")).toHaveLength(text.stdout.split("\n").length);
+
+		const result = await bench.print("/multicodex show --json");
+		expect(result).toMatchObject({ code: 0, stderr: "" });
+		const shown = shownSchema.parse(JSON.parse(result.stdout));
+		const expiresAt = (name: string) => new Date(bench.stored(name).credential.expires).toISOString();
+		const until = new Date(bench.memo("side").cooldowns[0]?.until ?? 0).toISOString();
+		expect(shown).toMatchObject({
+			enabled: true,
+			policy: "soonest-reset",
+			active: bench.id("work"),
+			pinned: null,
+			accounts: [
+				{
+					id: bench.id("side"),
+					label: "side",
+					email: "side@example.test",
+					source: "login",
+					linked: false,
+					state: "cooling",
+					active: false,
+					readyAt: until,
+					cooldowns: [{ scope: "account", reason: "usage_limit", until }],
+					token: { expiresAt: expiresAt("side") },
+					lastUsedAt: null,
+				},
+				{
+					id: bench.id("work"),
+					plan: "pro",
+					state: "ready",
+					active: true,
+					readyAt: null,
+					cooldowns: [],
+					token: { expiresAt: expiresAt("work") },
+					usage: {
+						source: "headers",
+						stale: false,
+						windows: [
+							{ name: "5h", minutes: 300, usedPercent: 27 },
+							{ name: "7d", minutes: 10_080, usedPercent: 8 },
+						],
+					},
+					lastError: null,
+				},
+				{ id: bench.id("old"), state: "needs-login", readyAt: null, active: false },
+				{ id: bench.id("off"), state: "disabled", readyAt: null, active: false },
+			],
+		});
+		expect(bench.asked()).toEqual([]);
+	});
+
+	it("is one line of type multicodex in JSON mode, with and without --json", async () => {
+		const bench = await createBench({ usage: usageUnknown });
+		for (const prompt of ["/multicodex show", "/multicodex show --json", "/multicodex"]) {
+			const result = await bench.run(["--mode", "json", prompt]);
+			expect(result).toMatchObject({ code: 0, stderr: "" });
+			const [line, ...others] = resultLines(result.stdout);
+			expect(others).toEqual([]);
+			const {
+				type,
+				command,
+				result: shown,
+			} = z.strictObject({ type: z.string(), command: z.string(), result: shownSchema }).parse(line);
+			expect({ type, command }).toEqual({ type: "multicodex", command: "show" });
+			expect(shown.accounts.map(({ label, usage }) => [label, usage])).toEqual([
+				["a", null],
+				["b", null],
+			]);
+		}
+	});
+
+	it("gives a slow reader every byte", async () => {
+		const names = Array.from({ length: 400 }, (_, index) => `account-${index}`);
+		const bench = await createBench({ accounts: names });
+		const { file, args, cwd, env } = launchCommand(bench.host, bench.dir, ["-p", "/multicodex show --json"]);
+		// The pipe takes 64 KiB, then it is full until its reader wakes up.
+		const command = ["-c", '"$@" < /dev/null | { sleep 2; cat; }', "sh", file, ...args];
+		const { stdout } = await promisify(execFile)("/bin/sh", command, { cwd, env, maxBuffer: 16 * 1024 * 1024 });
+		expect(stdout.length).toBeGreaterThan(2 * 65_536);
+		expect(shownSchema.parse(JSON.parse(stdout)).accounts.map(({ label }) => label)).toEqual(names);
+	});
+
+	it("says that nobody is signed in where that is so", async () => {
+		const bench = await createBench({ accounts: [] });
+		expect(await bench.print("/multicodex show")).toMatchObject({
+			code: 0,
+			stdout: expect.stringMatching(/^No Codex account is signed in\./),
+			stderr: "",
+		});
+		const shown = shownSchema.parse(JSON.parse((await bench.print("/multicodex show --json")).stdout));
+		expect(shown).toMatchObject({ active: null, pinned: null, accounts: [] });
+	});
+});
+
+describe("/multicodex use", () => {
+	it("takes a label, an e-mail or the beginning of an id, and auto ends it", async () => {
+		const bench = await createBench({ accounts: ["home", "work"], usage: usageUnknown });
+		const byLabel = await bench.print("/multicodex use work");
+		expect(byLabel).toMatchObject({
+			code: 0,
+			stdout: "Codex: using work in all sessions until you choose another. /multicodex use auto to undo.\n",
+			stderr: "",
+		});
+		expect(bench.pin()).toBe(bench.id("work"));
+		expect((await bench.print("/multicodex use home@example.test")).code).toBe(0);
+		expect(bench.pin()).toBe(bench.id("home"));
+		const inJson = await bench.run(["--mode", "json", `/multicodex use ${bench.id("work").slice(0, 8)}`]);
+		expect(inJson).toMatchObject({ code: 0, stderr: "" });
+		expect(resultLines(inJson.stdout)).toMatchObject([{ type: "multicodex", command: "use" }]);
+		expect(bench.pin()).toBe(bench.id("work"));
+		const shown = shownSchema.parse(JSON.parse((await bench.print("/multicodex show --json")).stdout));
+		expect(shown.pinned).toBe(bench.id("work"));
+		expect(shown.accounts.map(({ pinned }) => pinned)).toEqual([false, true]);
+		expect((await bench.print("/multicodex use auto")).code).toBe(0);
+		expect(bench.pin()).toBeNull();
+	});
+
+	it("holds for a prompt of the same command line", async () => {
+		const bench = await createBench({ usage: usageUnknown });
+		const result = await bench.run(["-p", "/multicodex use b", "say hi"]);
+		expect(result).toMatchObject({ code: 0, stderr: "" });
+		expect(result.stdout).toMatch(/^Codex: using b .*\nOK from b #1\n$/);
+		expect(bench.asked()).toEqual(["b"]);
+	});
+
+	it("says when the account cools, and pins it all the same", async () => {
+		const bench = await createBench({ usage: usageUnknown });
+		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS - 1000 }));
+		await bench.print("say hi");
+		const result = await bench.print("/multicodex use a");
+		expect(result.code).toBe(0);
+		expect(result.stdout).toMatch(
+			/^Codex: using a in all sessions .* cooling .* 59m \(.*\)\. \/multicodex use auto to undo\.\n$/,
+		);
+		expect(bench.pin()).toBe(bench.id("a"));
+	});
+
+	it("refuses what is unknown, ambiguous or missing, and changes nothing", async () => {
+		const email = "me@example.test";
+		const bench = await createBench({
+			accounts: [{ name: "home", email }, { name: "work", email }, "spare"],
+			usage: usageUnknown,
+		});
+		expect((await bench.print("/multicodex use spare")).code).toBe(0);
+		const before = bench.dir.read("codex-state.json");
+		const refusals = {
+			"use nobody": ["nobody", "home", "work", "spare"],
+			[`use ${email}`]: ["home", "work", bench.id("home"), bench.id("work")],
+			use: ["use"],
+			"use home work": ["use"],
+		};
+		for (const [command, named] of Object.entries(refusals)) {
+			const result = await bench.print(`/multicodex ${command}`);
+			expect(result).toMatchObject({ code: 1, stdout: "" });
+			expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
+			for (const word of named) expect(result.stderr).toContain(word);
+		}
+		expect(bench.dir.read("codex-state.json")).toBe(before);
+	});
+});
+
+describe("/multicodex reset", () => {
+	async function pinnedAndCooling(): Promise<Bench> {
+		const bench = await createBench({ usage: usageUnknown });
+		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
+		await bench.print("say hi");
+		await bench.print("/multicodex use b");
+		expect(bench.memo("a").cooldowns).toHaveLength(1);
+		return bench;
+	}
+	const held = (bench: Bench) => ({ pin: bench.pin() !== null, cooldowns: bench.memo("a").cooldowns.length });
+
+	it("clears the pin, the cooldowns, or both", async () => {
+		const bench = await pinnedAndCooling();
+		const state = bench.dir.read("codex-state.json") ?? "";
+		for (const [what, left] of [
+			["manual", { pin: false, cooldowns: 1 }],
+			["quota", { pin: true, cooldowns: 0 }],
+			["all", { pin: false, cooldowns: 0 }],
+		] as const) {
+			bench.dir.write("codex-state.json", state);
+			const result = await bench.print(`/multicodex reset ${what}`);
+			expect(result).toMatchObject({ code: 0, stderr: "" });
+			expect(result.stdout.trimEnd().split("\n")).toHaveLength(1);
+			expect(held(bench), what).toEqual(left);
+		}
+		expect(bench.stored("a").enabled).toBe(true);
+	});
+
+	it("refuses a word it does not know, and changes nothing", async () => {
+		const bench = await pinnedAndCooling();
+		const result = await bench.print("/multicodex reset everything");
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		for (const word of ["manual", "quota", "all"]) expect(result.stderr).toContain(word);
+		expect(held(bench)).toEqual({ pin: true, cooldowns: 1 });
+	});
+
+	it("asks before all where it can", async () => {
+		const bench = await pinnedAndCooling();
+		const rpc = bench.rpc();
+		rpc.answerDialogs(() => false);
+		await rpc.send("/multicodex reset all");
+		expect(held(bench)).toEqual({ pin: true, cooldowns: 1 });
+		rpc.answerDialogs(() => true);
+		await rpc.send("/multicodex reset all");
+		expect(held(bench)).toEqual({ pin: false, cooldowns: 0 });
+		expect(rpc.events.filter(({ method }) => method === "confirm")).toHaveLength(2);
+		expect(rpc.notifications.map(({ level }) => level)).toEqual(["info", "info"]);
+	});
+});
+
+describe("/multicodex path and help", () => {
+	it("tell where everything is and what there is to say", async () => {
+		const bench = await createBench();
+		const { stdout, ...path } = await bench.print("/multicodex path");
+		expect(path).toMatchObject({ code: 0, stderr: "" });
+		for (const name of ["codex-accounts.json", "codex-state.json", "settings.json", "auth.json"]) {
+			expect(stdout).toContain(bench.dir.path(name));
+		}
+		const help = await bench.print("/multicodex help");
+		expect(help).toMatchObject({ code: 0, stderr: "" });
+		const lines = help.stdout.trimEnd().split("\n");
+		for (const word of WORDS) {
+			expect(
+				lines.filter((line) => line.startsWith(`/multicodex ${word} `)),
+				word,
+			).toHaveLength(1);
+		}
+	});
+
+	it("are one line each in JSON mode", async () => {
+		const bench = await createBench();
+		for (const word of ["path", "help"]) {
+			const result = await bench.run(["--mode", "json", `/multicodex ${word}`]);
+			expect(result).toMatchObject({ code: 0, stderr: "" });
+			const lines = resultLines(result.stdout);
+			expect(lines).toMatchObject([{ type: "multicodex", command: word }]);
+			expect(JSON.stringify(lines)).toContain(word === "path" ? bench.dir.path("codex-state.json") : "reset");
+		}
+	});
+});
+
+describe("a word that no subcommand has", () => {
+	it("is refused with the list of those there are, in every mode", async () => {
+		const bench = await createBench();
+		for (const args of [["-p"], ["--mode", "json"]]) {
+			const result = await bench.run([...args, "/multicodex nonsense"]);
+			expect(result.code).toBe(1);
+			expect(result.stdout).not.toContain("nonsense");
+			expect(resultLines(result.stdout.includes("{") ? result.stdout : "")).toEqual([]);
+			expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
+			for (const word of ["nonsense", ...WORDS]) expect(result.stderr).toContain(word);
+		}
+		expect(bench.codex.requests).toEqual([]);
+	});
+});
+
+describe("in RPC mode", () => {
+	it("every command answers through notify and writes nothing else", async () => {
+		const bench = await createBench({ usage: usageUnknown });
+		const rpc = bench.rpc();
+		for (const word of [
+			"show",
+			"show --json",
+			"use b",
+			"use auto",
+			"reset quota",
+			"path",
+			"help",
+			"nonsense",
+			"use x",
+		]) {
+			await rpc.send(`/multicodex ${word}`);
+		}
+		expect(rpc.notifications.map(({ level }) => level)).toEqual([
+			...Array.from({ length: 7 }, () => "info"),
+			"error",
+			"error",
+		]);
+		const [, shown, used] = rpc.notifications.map(({ message }) => message);
+		expect(shownSchema.parse(JSON.parse(shown ?? "")).accounts).toHaveLength(2);
+		expect(used).toMatch(/^Codex: using b in all sessions/);
+		expect(rpc.strayLines).toEqual([]);
+		expect(bench.asked()).toEqual([]);
+		expect(await rpc.close()).toMatchObject({ code: 0, stderr: "" });
+	});
+});

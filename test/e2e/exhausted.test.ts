@@ -1,0 +1,261 @@
+import { renameSync } from "node:fs";
+import { stripVTControlCharacters } from "node:util";
+import lockfile from "proper-lockfile";
+import { describe, expect, it } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
+import type { Rpc } from "../support/rpc.ts";
+import { type Bench, createBench, until } from "./support.ts";
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+
+/** With usage unknown the order of accounts is that of the list, whatever is fetched meanwhile. */
+const usageUnknown = answers.serverError(503);
+const spent = (resetsInMs: number) => answers.usageLimit({ resetsInMs });
+const rotation = (values: Readonly<Record<string, unknown>>) => ({ "pi-multicodex": { rotation: values } });
+
+/** The countdown that the footer shows while a request waits. */
+const WAITING = /^codex waiting · first account back in \d+s$/;
+
+function isWaiting(rpc: Rpc): boolean {
+	return WAITING.test(stripVTControlCharacters(rpc.status("multicodex") ?? ""));
+}
+
+/** Ends the cooldowns of an account in codex-state.json, as another program that keeps to the rules would. */
+async function freeInStateFile({ dir, id }: Bench, name: string): Promise<void> {
+	const path = dir.path("codex-state.json");
+	const release = await lockfile.lock(path, { realpath: false, retries: 20 });
+	try {
+		const state = dir.readJson("codex-state.json") as { accounts: Record<string, object> };
+		state.accounts[id(name)] = { ...state.accounts[id(name)], cooldowns: [] };
+		dir.write("codex-state.json.edited", state);
+		renameSync(dir.path("codex-state.json.edited"), path);
+	} finally {
+		await release();
+	}
+}
+
+describe("with every account out of quota", () => {
+	it("asks each once, then says how many, when the first is back and what to do", async () => {
+		const bench = await createBench({ accounts: ["a", "b", "c"], usage: usageUnknown });
+		const { codex } = bench;
+		codex.account("a").always(spent(90 * MINUTE_MS));
+		codex.account("b").always(spent(42 * MINUTE_MS + 30 * SECOND_MS));
+		codex.account("c").always(spent(5000 * MINUTE_MS));
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		expect(bench.asked()).toEqual(["a", "b", "c"]);
+		const firstBackAt = bench.memo("b").cooldowns[0]?.until ?? 0;
+		const clock = new Date(firstBackAt).toISOString().slice(11, 16);
+		const isToday = new Date(firstBackAt).getUTCDate() === new Date().getUTCDate();
+		const when = isToday ? clock : `${new Date(firstBackAt).toUTCString().slice(0, 3)} ${clock}`;
+		expect(result.stderr).toBe(
+			`Codex quota exceeded on all 3 accounts. First one resets in 42m (${when}). /multicodex shows all, /model switches provider.\n`,
+		);
+
+		// Another process knows it without asking anybody.
+		codex.clearRequests();
+		const second = await bench.print("say hi");
+		expect(second.code).toBe(1);
+		expect(second.stderr).toMatch(/^Codex quota exceeded on all 3 accounts\. First one resets in 4\dm /);
+		expect(bench.asked()).toEqual([]);
+	});
+
+	it("does not wake pi's own retry, though a reset in 500 or 429 minutes is told", async () => {
+		const bench = await createBench({ usage: usageUnknown });
+		bench.codex.account("a").always(spent(500 * MINUTE_MS + 10 * SECOND_MS));
+		bench.codex.account("b").always(spent(429 * MINUTE_MS + 10 * SECOND_MS));
+		const rpc = bench.rpc();
+		const turn = await rpc.prompt("say hi");
+		expect(turn).toMatchObject({ stopReason: "error", retries: 0, text: "" });
+		expect(turn.errorMessage).toMatch(/^Codex quota exceeded on all 2 accounts\. First one resets in 7h/);
+		expect(bench.asked()).toEqual(["a", "b"]);
+
+		bench.codex.account("b").always(undefined);
+		expect((await bench.print("/multicodex reset quota")).code).toBe(0);
+		// The first is still spent, so this is also a turn that ends on another account than it began with.
+		expect((await rpc.prompt("again")).text).toBe("OK from b #2");
+	});
+
+	it("says so in plain words for one account alone", async () => {
+		const bench = await createBench({ accounts: ["a"], usage: usageUnknown });
+		bench.codex.account("a").always(spent(42 * MINUTE_MS + 30 * SECOND_MS));
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		expect(result.stderr).toMatch(/^Codex quota exceeded\. It resets in 42m \(.*\)\. \/multicodex shows all, /);
+		expect(bench.asked()).toEqual(["a"]);
+	});
+
+	it("asks each once and counts them all also when the usage endpoint lags behind and sees room", async () => {
+		const bench = await createBench({ accounts: ["a", "b", "c"] });
+		const refusal = answers.failedBeforeOutput("usage_limit_reached", "The usage limit has been reached");
+		for (const account of bench.codex.accounts) account.always(refusal);
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		expect(result.stderr).toMatch(/^Codex quota exceeded on all 3 accounts\. /);
+		expect(result.stderr).not.toContain("could not be reached");
+		expect(bench.asked().sort()).toEqual(["a", "b", "c"]);
+	});
+
+	it("counts those that must sign in again apart, and asks nothing of them", async () => {
+		const needsLogin = { reason: "refresh_token_expired", at: Date.now() };
+		const bench = await createBench({ rows: { a: { needsLogin } }, usage: usageUnknown });
+		bench.codex.account("b").always(spent(42 * MINUTE_MS));
+		const result = await bench.print("say hi");
+		expect(result.code).toBe(1);
+		expect(result.stderr).toMatch(/^Codex quota exceeded on 1 account\. .* 1 account must sign in again\. /);
+		expect(bench.codex.requests.filter(({ account }) => account === "a")).toEqual([]);
+	});
+
+	it("says that nobody is signed in when that is why", async () => {
+		const needsLogin = { reason: "refresh_token_expired", at: Date.now() };
+		const bench = await createBench({ rows: { a: { needsLogin }, b: { enabled: false } }, usage: usageUnknown });
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		expect(result.stderr).toMatch(/^No Codex account is signed in\./);
+		expect(bench.codex.requests).toEqual([]);
+	});
+});
+
+describe("with more accounts than one request may try", () => {
+	const names = ["a", "b", "c", "d", "e", "f", "g"];
+
+	it("stops after six and goes on with the rest when asked again", async () => {
+		const bench = await createBench({ accounts: names, usage: usageUnknown });
+		for (const name of names.slice(0, 6)) bench.codex.account(name).always(spent(90 * MINUTE_MS));
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({
+			code: 1,
+			stdout: "",
+			stderr: "Codex quota exceeded on 6 accounts in a row. Send again to go on with 1 more.\n",
+		});
+		expect(bench.asked()).toEqual(names.slice(0, 6));
+
+		const again = await bench.print("say hi");
+		expect(again).toMatchObject({ code: 0, stdout: "OK from g #1\n", stderr: "" });
+		expect(bench.asked()).toEqual(names);
+	});
+
+	it("counts those that are left right, however many there are", async () => {
+		const many = Array.from({ length: 92 }, (_, index) => `account-${index}`);
+		const settings = rotation({ maxRotations: 1 });
+		const bench = await createBench({ accounts: many, usage: usageUnknown, settings });
+		for (const name of many) bench.codex.account(name).always(spent(90 * MINUTE_MS));
+		const result = await bench.print("say hi");
+		expect(result.stderr).toBe("Codex quota exceeded on 2 accounts in a row. Send again to go on with 90 more.\n");
+		expect(bench.asked()).toHaveLength(2);
+	});
+
+	it("stops sooner when told so in the settings", async () => {
+		const settings = rotation({ maxRotations: 1 });
+		const bench = await createBench({ accounts: ["a", "b", "c"], usage: usageUnknown, settings });
+		for (const name of ["a", "b"]) bench.codex.account(name).always(spent(90 * MINUTE_MS));
+		const result = await bench.print("say hi");
+		expect(result.stderr).toBe("Codex quota exceeded on 2 accounts in a row. Send again to go on with 1 more.\n");
+		expect(bench.asked()).toEqual(["a", "b"]);
+	});
+});
+
+describe("an account that is back soon", () => {
+	it("is waited for, and the turn ends with its answer", async () => {
+		const bench = await createBench({ usage: usageUnknown, settings: rotation({ maxWait: "30s" }) });
+		bench.codex.account("a").next(spent(90 * MINUTE_MS));
+		bench.codex.account("b").next(spent(2 * SECOND_MS));
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({ code: 0, stdout: "OK from b #2\n", stderr: "" });
+		expect(bench.asked()).toEqual(["a", "b", "b"]);
+		const [, refused, answered] = bench.codex.responsesRequests();
+		expect((answered?.at ?? 0) - (refused?.at ?? 0)).toBeGreaterThanOrEqual(2 * SECOND_MS);
+	});
+
+	it("is waited for also when it was known from the start to be away", async () => {
+		const bench = await createBench({ accounts: ["a"], usage: usageUnknown, settings: rotation({ maxWait: "30s" }) });
+		const until = Date.now() + 3 * SECOND_MS;
+		const cooldown = { scope: "account", reason: "usage_limit", until, setAt: Date.now(), models: [] };
+		bench.dir.write("codex-state.json", {
+			version: 1,
+			pin: null,
+			accounts: { [bench.id("a")]: { cooldowns: [cooldown] } },
+		});
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({ code: 0, stdout: "OK from a #1\n", stderr: "" });
+		expect(bench.codex.responsesRequests()[0]?.at).toBeGreaterThanOrEqual(until);
+	});
+
+	it("is not waited for when that would take longer than the settings allow", async () => {
+		const bench = await createBench({ usage: usageUnknown, settings: rotation({ maxWait: "5s" }) });
+		for (const name of ["a", "b"]) bench.codex.account(name).always(spent(50 * SECOND_MS));
+		const rpc = bench.rpc();
+		const turn = await rpc.prompt("say hi");
+		expect(turn).toMatchObject({ stopReason: "error", retries: 0 });
+		expect(turn.errorMessage).toMatch(/^Codex quota exceeded on all 2 accounts\. First one resets in <1m /);
+		expect(rpc.statusChanges.filter(({ text }) => text?.includes("waiting"))).toEqual([]);
+		expect(bench.asked()).toEqual(["a", "b"]);
+	});
+
+	it("is asked once more after the wait, not for ever", async () => {
+		const bench = await createBench({ accounts: ["a"], usage: usageUnknown, settings: rotation({ maxWait: "30s" }) });
+		bench.codex.account("a").always(spent(SECOND_MS));
+		const result = await bench.print("say hi");
+		expect(result.code).toBe(1);
+		expect(result.stderr).toMatch(/^Codex quota exceeded/);
+		expect(bench.asked()).toEqual(["a", "a"]);
+	});
+});
+
+describe("the wait for an account", () => {
+	it("shows a countdown, and ends when another pi clears the cooldowns", async () => {
+		const bench = await createBench({ usage: usageUnknown });
+		for (const name of ["a", "b"]) bench.codex.account(name).next(spent(50 * SECOND_MS));
+		const rpc = bench.rpc();
+		await rpc.send("say hi");
+		await rpc.waitFor(() => isWaiting(rpc));
+		expect(bench.asked()).toEqual(["a", "b"]);
+		expect((await bench.print("/multicodex reset quota")).code).toBe(0);
+		const turn = await rpc.settled();
+		expect(turn).toMatchObject({ stopReason: "stop", text: "OK from a #2", retries: 0 });
+		expect(bench.asked()).toEqual(["a", "b", "a"]);
+		await until("the countdown to go", () => !isWaiting(rpc));
+	});
+
+	it("ends when the state file says that an account is free", async () => {
+		const bench = await createBench({ usage: usageUnknown });
+		for (const name of ["a", "b"]) bench.codex.account(name).next(spent(50 * SECOND_MS));
+		const rpc = bench.rpc();
+		await rpc.send("say hi");
+		await rpc.waitFor(() => isWaiting(rpc));
+		await until("both cooldowns to be stored", () => ["a", "b"].every((name) => bench.memo(name).cooldowns.length > 0));
+		await freeInStateFile(bench, "b");
+		expect(await rpc.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #2" });
+		expect(bench.asked()).toEqual(["a", "b", "b"]);
+	});
+
+	it("ends when an account is added meanwhile", async () => {
+		const bench = await createBench({ accounts: ["a"], strangers: ["b"], usage: usageUnknown });
+		bench.codex.account("a").next(spent(50 * SECOND_MS));
+		const rpc = bench.rpc();
+		await rpc.send("say hi");
+		await rpc.waitFor(() => isWaiting(rpc));
+		const rows = [bench.stored("a"), bench.row("b")];
+		bench.dir.write("codex-accounts.json.edited", { version: 2, accounts: rows });
+		renameSync(bench.dir.path("codex-accounts.json.edited"), bench.dir.path("codex-accounts.json"));
+		expect(await rpc.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #1" });
+		expect(bench.asked()).toEqual(["a", "b"]);
+	});
+
+	it("is ended by an abort, with one aborted message, and pi goes on", async () => {
+		const bench = await createBench({ usage: usageUnknown });
+		for (const name of ["a", "b"]) bench.codex.account(name).next(spent(50 * SECOND_MS));
+		const rpc = bench.rpc();
+		await rpc.send("say hi");
+		await rpc.waitFor(() => isWaiting(rpc));
+		await rpc.abort(10_000);
+		const turn = await rpc.settled();
+		expect(turn).toMatchObject({ stopReason: "aborted", retries: 0 });
+		const ended = turn.events.filter(({ type }) => type === "message_end");
+		expect(ended.map(({ message }) => (message as { role: string }).role)).toEqual(["user", "assistant"]);
+		await until("the countdown to go", () => !isWaiting(rpc));
+		expect((await bench.print("/multicodex reset quota")).code).toBe(0);
+		expect((await rpc.prompt("again")).text).toBe("OK from a #2");
+	});
+});

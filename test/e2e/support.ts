@@ -1,0 +1,227 @@
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, onTestFinished } from "vitest";
+import { z } from "zod";
+import { type AgentDir, type AgentDirOptions, createAgentDir } from "../support/agent-dir.ts";
+import type { PiProcess, PiResult } from "../support/child.ts";
+import {
+	type FakeAccount,
+	type FakeAccountInit,
+	type FakeCodex,
+	type RecordedRequest,
+	SECRET_MARK,
+	startFakeCodex,
+	type UsageAnswer,
+} from "../support/fake-codex/index.ts";
+import { type Host, type HostName, prepareHost } from "../support/hosts.ts";
+import type { LaunchOptions } from "../support/launch.ts";
+import { parseJsonEvents, type RunOptions, type SpawnOptions, spawnPi, startRpc } from "../support/pi.ts";
+import type { JsonEvent, Rpc } from "../support/rpc.ts";
+
+/** What a bench starts with. */
+export interface BenchOptions extends Omit<AgentDirOptions, "accounts" | "baseUrl"> {
+	/** Accounts of the backend, all of them ours and stored in this order; default `["a", "b"]`. */
+	readonly accounts?: readonly (FakeAccountInit | string)[];
+	/** Accounts of the backend that are in no file of pi's. */
+	readonly strangers?: readonly (FakeAccountInit | string)[];
+	/** Fields that a stored row has besides the usual ones, by account name. */
+	readonly rows?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+	/** How `wham/usage` answers for everybody; default: as modelled. A refusal keeps the order of accounts that of the list. */
+	readonly usage?: UsageAnswer;
+	/** Default `0.73.1`. */
+	readonly host?: HostName;
+	/** Base URL in models.json; default: the fake's. */
+	readonly baseUrl?: string;
+	/** Added to the environment of every pi started here. */
+	readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** What one run in JSON mode gave. */
+export interface JsonRun {
+	readonly result: PiResult;
+	readonly events: readonly JsonEvent[];
+}
+
+/** A fake backend, an agent directory whose accounts file holds its accounts, and real pi processes on both. */
+export interface Bench {
+	readonly codex: FakeCodex;
+	readonly dir: AgentDir;
+	readonly host: Host;
+	/** Id in our files of an account, by its name in the fake. */
+	id(name: string): string;
+	/** A row of codex-accounts.json as this bench would write it, with a new login; for files that a test writes itself. */
+	row(name: string, fields?: Readonly<Record<string, unknown>>): Record<string, unknown>;
+	/** `pi -p <prompt> …args` to its end. */
+	print(prompt: string, args?: readonly string[], options?: RunOptions): Promise<PiResult>;
+	/** `pi --mode json <prompt> …args` to its end. */
+	json(prompt: string, args?: readonly string[], options?: RunOptions): Promise<JsonRun>;
+	/** pi with exactly these arguments, to its end. */
+	run(args: readonly string[], options?: RunOptions): Promise<PiResult>;
+	/** pi with exactly these arguments, running; killed at the end of the test. */
+	spawn(args: readonly string[], options?: SpawnOptions): PiProcess;
+	/** `pi --mode rpc …args`; closed at the end of the test. */
+	rpc(args?: readonly string[], options?: LaunchOptions): Rpc;
+	/** Names of the accounts that got a request for a response, in order of arrival. */
+	asked(): (string | undefined)[];
+	/** What codex-state.json says of an account now. */
+	memo(name: string): StoredMemo;
+	/** The pin in codex-state.json. */
+	pin(): string | null;
+	/** The row of an account in codex-accounts.json now. Throws when it is gone. */
+	stored(name: string): StoredRow;
+}
+
+const cooldownSchema = z.looseObject({ scope: z.string(), reason: z.string(), until: z.number() });
+const memoSchema = z.looseObject({
+	cooldowns: z.array(cooldownSchema).default([]),
+	strikes: z.number().default(0),
+	usage: z.looseObject({ capturedAt: z.number(), source: z.string() }).optional(),
+});
+const stateSchema = z.looseObject({
+	version: z.literal(1),
+	pin: z.string().nullable(),
+	accounts: z.record(z.string(), memoSchema),
+});
+const rowSchema = z.looseObject({
+	id: z.string(),
+	label: z.string(),
+	enabled: z.boolean(),
+	needsLogin: z.object({ reason: z.string(), at: z.number() }).nullable(),
+	credential: z.looseObject({ access: z.string(), refresh: z.string(), expires: z.number() }),
+});
+
+/** What codex-state.json keeps of one account; other fields are there too. */
+export type StoredMemo = z.output<typeof memoSchema>;
+/** What codex-accounts.json keeps of one account; other fields are there too. */
+export type StoredRow = z.output<typeof rowSchema>;
+
+/** Our id of an account of the fake, by the rule of the contract. */
+export function accountIdOf(account: FakeAccount): string {
+	const { claims } = account.identity();
+	const user = claims.chatgpt_account_user_id ?? claims.chatgpt_user_id ?? account.userId;
+	return createHash("sha256")
+		.update(`${String(user)}\n${account.accountId}`)
+		.digest("hex")
+		.slice(0, 12);
+}
+
+/**
+ * Sets up one test. Everything is taken down when the test ends, and then nothing that pi wrote may hold a secret, except
+ * in the files that keep logins. Call it inside a test, not in a hook; a concurrent test passes its own `onTestFinished`.
+ */
+export async function createBench(options: BenchOptions = {}, whenFinished = onTestFinished): Promise<Bench> {
+	const { accounts = ["a", "b"], strangers = [], rows = {}, usage, env = {}, ...dirOptions } = options;
+	const host = await prepareHost(options.host ?? "0.73.1");
+	const codex = await startFakeCodex({ accounts: [...accounts, ...strangers] });
+	if (usage) for (const account of codex.accounts) account.usage(usage);
+	const names = accounts.map((account) => (typeof account === "string" ? account : account.name));
+
+	const row: Bench["row"] = (name, fields = {}) => {
+		const account = codex.account(name);
+		return {
+			id: accountIdOf(account),
+			label: name,
+			email: account.email,
+			userId: account.userId,
+			accountId: account.accountId,
+			plan: account.plan,
+			credential: codex.grant(name),
+			source: "login",
+			linked: false,
+			enabled: true,
+			needsLogin: null,
+			addedAt: Date.now(),
+			...fields,
+		};
+	};
+	const file = { version: 2, accounts: names.map((name) => row(name, rows[name])) };
+	const dir = createAgentDir({
+		...dirOptions,
+		baseUrl: options.baseUrl ?? codex.baseUrl,
+		...(names.length > 0 && { accounts: file }),
+	});
+
+	const children: PiProcess[] = [];
+	const clients: Rpc[] = [];
+	const withEnv = <T extends LaunchOptions>(launch: T): T => ({
+		...launch,
+		env: { PI_MULTICODEX_AUTH_URL: codex.issuer, ...env, ...launch.env },
+	});
+	const spawn: Bench["spawn"] = (args, launch = {}) => {
+		const child = spawnPi(host, dir, args, withEnv(launch));
+		children.push(child);
+		return child;
+	};
+	const run: Bench["run"] = (args, launch = {}) => spawn(args, launch).wait(launch.timeoutMs);
+
+	whenFinished(async () => {
+		for (const child of children) child.signal("SIGKILL");
+		// How they end is the business of the test; here they only have to be gone.
+		await Promise.allSettled([...clients.map((client) => client.close()), ...children.map((child) => child.wait())]);
+		await codex.close();
+		const leaks = leakedInto(dir, [...children, ...clients.map((client) => client.process)]);
+		dir.remove();
+		expect(leaks, "outputs and files that hold a secret").toEqual([]);
+	});
+
+	const state = () => stateSchema.parse(dir.readJson("codex-state.json") ?? { version: 1, pin: null, accounts: {} });
+	const id = (name: string) => accountIdOf(codex.account(name));
+	return {
+		codex,
+		dir,
+		host,
+		id,
+		row,
+		run,
+		spawn,
+		print: (prompt, args = [], launch = {}) => run(["-p", ...args, prompt], launch),
+		json: async (prompt, args = [], launch = {}) => {
+			const result = await run(["--mode", "json", ...args, prompt], launch);
+			return { result, events: parseJsonEvents(result.stdout) };
+		},
+		rpc: (args = [], launch = {}) => {
+			const client = startRpc(host, dir, args, withEnv(launch));
+			clients.push(client);
+			return client;
+		},
+		asked: () => codex.responsesRequests().map((request) => request.account),
+		memo: (name) => state().accounts[id(name)] ?? memoSchema.parse({}),
+		pin: () => state().pin,
+		stored: (name) => {
+			const stored = z.looseObject({ accounts: z.array(rowSchema) }).parse(dir.readJson("codex-accounts.json"));
+			const found = stored.accounts.find((each) => each.id === id(name));
+			if (!found) throw new Error(`codex-accounts.json has no row of ${name}`);
+			return found;
+		},
+	};
+}
+
+/** Milliseconds from the end of one answer to the arrival of the next request, both as the fake saw them. */
+export function gapBetween(answered: RecordedRequest | undefined, next: RecordedRequest | undefined): number {
+	if (answered?.endedAt === undefined || next === undefined) throw new Error("a request is missing or still open");
+	return next.at - answered.endedAt;
+}
+
+/** Waits for a condition that has no event of its own, such as the content of a file. Rejects after the time-out. */
+export async function until(what: string, probe: () => boolean, timeoutMs = 20_000): Promise<void> {
+	const deadlineAt = Date.now() + timeoutMs;
+	while (!probe()) {
+		if (Date.now() > deadlineAt) throw new Error(`${what}: not within ${timeoutMs} ms`);
+		await new Promise((resolve) => setTimeout(resolve, 10));
+	}
+}
+
+/** Logins are kept here, and in backups and temporary files beside them; models.json holds keys of the person's own. */
+const CREDENTIAL_FILE = /^(codex-accounts\.json|auth\.json|models\.json)/;
+
+function leakedInto(dir: AgentDir, processes: readonly PiProcess[]): string[] {
+	const files = readdirSync(dir.home, { recursive: true, withFileTypes: true })
+		.filter((entry) => entry.isFile() && !CREDENTIAL_FILE.test(entry.name))
+		.map((entry) => join(entry.parentPath, entry.name))
+		.filter((path) => readFileSync(path).includes(SECRET_MARK));
+	const pipes = processes
+		.flatMap((child) => [child.stdout(), child.stderr()])
+		.filter((text) => text.includes(SECRET_MARK));
+	return [...files, ...pipes];
+}
