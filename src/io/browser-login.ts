@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Credential } from "../domain/account.ts";
-import { LOGIN_CANCELLED, type LoginDialog } from "../pool/ports.ts";
+import { LOGIN_CANCELLED } from "../domain/sign-in.ts";
+import type { LoginDialog } from "../pool/ports.ts";
 import { exchangeCode } from "./code-grant.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";

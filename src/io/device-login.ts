@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
-import { type DeviceDialog, LOGIN_CANCELLED } from "../pool/ports.ts";
+import { LOGIN_CANCELLED } from "../domain/sign-in.ts";
+import type { DeviceDialog } from "../pool/ports.ts";
 import { exchangeCode } from "./code-grant.ts";
 import { pauseFor } from "./lock.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";

@@ -67,6 +67,8 @@ export function openSharedDocument<S extends z.ZodType>(
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	let retryMs = COALESCE_MS;
+	/** The file is not ours to write until somebody changes it: nothing is tried again by itself. */
+	let isNewer = false;
 	const reported = new Set<string>();
 
 	const report = (kind: "corrupt" | "newer" | "unwritable", text: string) => {
@@ -157,13 +159,15 @@ export function openSharedDocument<S extends z.ZodType>(
 				if (tries >= TRIES_AGAINST_INTRUDERS) throw new LockBusyError(path);
 			}
 			retryMs = COALESCE_MS;
+			isNewer = false;
 			for (const { settle } of batch) settle?.();
 		} catch (error) {
 			for (const entry of batch) {
 				entry.settle?.(error);
 				entry.settle = undefined;
 			}
-			if (error instanceof NewerVersionError) return;
+			isNewer = error instanceof NewerVersionError;
+			if (isNewer) return;
 			report("unwritable", `${name} cannot be written (${reasonOf(error)}); changes are kept in memory.`);
 			retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
 			writeIn(retryMs);
@@ -182,7 +186,7 @@ export function openSharedDocument<S extends z.ZodType>(
 			} finally {
 				// In the same step as the last look at what is unsaved, so that nothing falls in between.
 				writing = undefined;
-				if (unsaved.length > 0) writeIn(COALESCE_MS);
+				if (unsaved.length > 0 && !isNewer) writeIn(COALESCE_MS);
 			}
 		})();
 		return writing;

@@ -1,7 +1,8 @@
 import type { OAuthCredentials, OAuthLoginCallbacks } from "@mariozechner/pi-ai";
 import type { Credential } from "../domain/account.ts";
+import { LOGIN_CANCELLED } from "../domain/sign-in.ts";
 import type { PiLink } from "../pool/pi-link.ts";
-import { type DeviceDialog, LOGIN_CANCELLED, type LoginDialog } from "../pool/ports.ts";
+import type { DeviceDialog, LoginDialog } from "../pool/ports.ts";
 import type { OAuthHooks } from "./provider.ts";
 
 interface Deps {

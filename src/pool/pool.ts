@@ -157,6 +157,7 @@ export function createPool({ accounts, state, clock }: Deps): Pool {
 			const needsLogin = { reason, at: clock.now() };
 			// The store has kept the change in memory and reported that it could not be written.
 			accounts.patch(account.id, { needsLogin }, ({ access }) => access === refused).catch(() => undefined);
+			if (!find(account.id)?.needsLogin) return;
 			emit({ type: "signed-out", account, reason });
 		},
 		clearCooldowns: async () => {

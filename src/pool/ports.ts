@@ -156,6 +156,3 @@ export interface DeviceDialog {
 	}): void;
 	readonly signal?: AbortSignal | undefined;
 }
-
-/** The message of a cancelled sign-in; pi shows nothing on exactly this one. */
-export const LOGIN_CANCELLED = "Login cancelled";

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from "vitest";
+import { LOGIN_CANCELLED } from "../../src/domain/sign-in.ts";
 import { loginOnDevice } from "../../src/io/device-login.ts";
-import { LOGIN_CANCELLED } from "../../src/pool/ports.ts";
 import { type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
 
 type Shown = Parameters<Parameters<typeof loginOnDevice>[1]["showCode"]>[0];
