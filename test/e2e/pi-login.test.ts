@@ -1,0 +1,449 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import lockfile from "proper-lockfile";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
+import { hostNames } from "../support/hosts.ts";
+import { startTerminal, type Terminal } from "../support/terminal.ts";
+import {
+	bearerOf,
+	filesNamed,
+	loginOfPi,
+	signPiInAs,
+	signPiOut,
+	storedAccounts,
+	storedLabels,
+	writeAsPi,
+} from "./credentials-support.ts";
+import { type Bench, type BenchOptions, createBench } from "./support.ts";
+
+/** Refused usage calls leave the accounts in the order of the list. */
+const usage = answers.serverError(500);
+
+function benchWithoutAccounts(options: BenchOptions = {}): Promise<Bench> {
+	return createBench({ usage, ...options, accounts: [], strangers: ["a", "b", "c"] });
+}
+
+describe("auth.json, changed by pi", () => {
+	it("adds an account with every other login, and keeps the former ones with their last token", async () => {
+		const bench = await benchWithoutAccounts();
+		const rpc = bench.rpc();
+		const grants = [];
+		for (const name of ["a", "b", "c"]) {
+			grants.push(signPiInAs(bench, name));
+			expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
+		}
+
+		expect(storedAccounts(bench)).toMatchObject([
+			{ label: "a", source: "pi", linked: false, needsLogin: null, credential: grants[0] },
+			{ label: "b", source: "pi", linked: false, needsLogin: null, credential: grants[1] },
+			{ label: "c", source: "pi", linked: true, needsLogin: null, credential: grants[2] },
+		]);
+		expect(loginOfPi(bench)).toMatchObject({ ...grants[2] });
+
+		// A former one is a full member: it serves, and its token is now ours to refresh.
+		bench.codex.account("b").expireAccessTokens();
+		await rpc.send("/multicodex use b");
+		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
+		expect(bench.asked().slice(-2)).toEqual(["b", "b"]);
+		expect(bench.codex.tokenRequests().map(({ account }) => account)).toEqual(["b"]);
+		expect(bench.stored("b").credential.refresh).not.toBe(grants[1]?.refresh);
+		expect(loginOfPi(bench)).toMatchObject({ ...grants[2] });
+	});
+
+	it("keeps the token that another process had refreshed last when pi then signs in as someone else", async () => {
+		const bench = await benchWithoutAccounts();
+		signPiInAs(bench, "a");
+		const rpc = bench.rpc();
+		await rpc.prompt("say hi");
+		const refreshedByPlainPi = signPiInAs(bench, "a");
+		await rpc.prompt("say hi");
+		signPiInAs(bench, "b");
+		await rpc.prompt("say hi");
+
+		expect(bench.stored("a")).toMatchObject({ linked: false, credential: refreshedByPlainPi });
+		expect(bearerOf(bench.codex.responsesRequests()[1])).toBe(refreshedByPlainPi.access);
+	});
+
+	it("does not take the place of a working login of our own for the same identity", async () => {
+		const bench = await createBench({ usage, accounts: ["a"] });
+		const ours = bench.stored("a").credential;
+		const theirs = signPiInAs(bench, "a");
+
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
+
+		expect(bench.stored("a")).toMatchObject({ linked: false, source: "login", credential: ours });
+		expect(loginOfPi(bench)).toMatchObject(theirs);
+		expect(bearerOf(bench.codex.responsesRequests()[0])).toBe(ours.access);
+	});
+
+	it("mends an account of ours that had to sign in again", async () => {
+		const bench = await createBench({
+			usage,
+			accounts: ["a"],
+			rows: { a: { needsLogin: { reason: "refresh_token_reused", at: 1 } } },
+		});
+		const theirs = signPiInAs(bench, "a");
+
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
+
+		expect(bench.stored("a")).toMatchObject({ needsLogin: null, linked: true, source: "login", credential: theirs });
+	});
+
+	it("serves requests as they are while it holds an API key for Codex, which is never linked or touched", async () => {
+		// 0.73.1 would ask four times and take seven seconds for it, as it does without us.
+		const bench = await createBench({ usage, host: "0.87.1", accounts: ["a"], strangers: ["b"] });
+		bench.codex.websocket = "refuse";
+		const content = { "openai-codex": { type: "api_key", key: bench.codex.grant("b").access }, groq: { odd: true } };
+		writeAsPi(bench.dir.path("auth.json"), content);
+		bench.codex
+			.account("b")
+			.always(answers.usageLimit({ resetsInMs: 100 * 60_000 }))
+			.next(answers.text("by the key"));
+		const rowsBefore = bench.dir.read("codex-accounts.json");
+
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "by the key\n", stderr: "" });
+		const limited = await bench.print("say hi");
+
+		expect(limited.code).toBe(1);
+		expect(limited.stderr).toContain("You have hit your ChatGPT usage limit");
+		expect(bench.asked()).toEqual(["b", "b"]);
+		expect(bench.dir.readJson("auth.json")).toEqual(content);
+		expect(bench.dir.read("codex-accounts.json")).toBe(rowsBefore);
+	});
+
+	it.each([
+		{ how: "its entry is gone", signOut: signPiOut },
+		{ how: "the file is gone", signOut: (bench: Bench) => rmSync(bench.dir.path("auth.json")) },
+	])("takes only what pi had brought out of the pool when $how", async ({ signOut }) => {
+		const bench = await createBench({ usage, accounts: ["kept", "own"], strangers: ["a", "b"] });
+		const former = signPiInAs(bench, "a");
+		const rpc = bench.rpc();
+		await rpc.prompt("say hi");
+		signPiInAs(bench, "b");
+		await rpc.prompt("say hi");
+		const linkedWithAHistory = { ...bench.stored("kept"), linked: true };
+		const accounts = storedAccounts(bench).map((row) => (row.id === linkedWithAHistory.id ? linkedWithAHistory : row));
+		const removed = storedAccounts(bench).find(({ label }) => label === "b");
+		bench.dir.write("codex-accounts.json", { version: 2, accounts });
+
+		signOut(bench);
+		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
+
+		expect(storedAccounts(bench)).toMatchObject([
+			{ label: "kept", linked: false, source: "login", needsLogin: { reason: "signed out of pi" } },
+			{ label: "own", linked: false, source: "login", needsLogin: null },
+			{ label: "a", linked: false, source: "pi", needsLogin: null, credential: former },
+		]);
+		const backups = [...filesNamed(bench, "codex-accounts.json.bak-").values()].map((text) => JSON.parse(text));
+		expect(backups).toHaveLength(1);
+		expect(backups[0].accounts).toContainEqual(removed);
+	});
+
+	it("leaves nothing behind that answers, after a logout of the only account", async () => {
+		const bench = await benchWithoutAccounts();
+		signPiInAs(bench, "a");
+		expect(await bench.print("say hi")).toMatchObject({ code: 0 });
+		signPiOut(bench);
+
+		const result = await bench.print("say hi");
+
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		expect(result.stderr).toContain("No API key found for openai-codex");
+		expect(storedAccounts(bench)).toEqual([]);
+		expect(bench.asked()).toEqual(["a"]);
+	});
+
+	it.each([
+		{ what: "half-written", cut: (text: string) => text.slice(0, text.length / 2) },
+		{ what: "empty", cut: () => "" },
+		{ what: "no object", cut: () => "[]" },
+		{ what: "an object with half a login", cut: () => '{"openai-codex":{"type":"oauth","access":"x"}}' },
+	])("is neither touched nor taken for a logout when it is $what", async ({ cut }) => {
+		const bench = await benchWithoutAccounts();
+		const grant = signPiInAs(bench, "a");
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
+		const damaged = cut(bench.dir.read("auth.json") ?? "");
+		writeFileSync(bench.dir.path("auth.json"), damaged);
+
+		const result = await bench.print("say hi");
+
+		expect(result).toMatchObject({ code: 0, stdout: "OK from a #2\n" });
+		expect(bench.dir.read("auth.json")).toBe(damaged);
+		expect(storedAccounts(bench)).toMatchObject([{ label: "a", linked: true, needsLogin: null, credential: grant }]);
+		expect([...filesNamed(bench, "auth.json").keys()]).toEqual(["auth.json"]);
+	});
+
+	it("is not taken for a logout while pi is in the middle of writing it, again and again", async () => {
+		const bench = await benchWithoutAccounts();
+		signPiInAs(bench, "a");
+		const path = bench.dir.path("auth.json");
+		const whole = bench.dir.read("auth.json") ?? "";
+		const rpc = bench.rpc();
+		let isOver = false;
+		const writing = (async () => {
+			for (let round = 0; !isOver; round += 1) {
+				const release = await lockfile.lock(path, { realpath: false, retries: { retries: 50, minTimeout: 10 } });
+				// As pi writes, only slower: truncated, then half there, then whole, and every time another file to a stat.
+				for (const part of ["", whole.slice(0, 40), `${whole}${"\n".repeat(round % 7)}`]) {
+					writeFileSync(path, part);
+					await new Promise((resolve) => setTimeout(resolve, 5));
+				}
+				await release();
+				await new Promise((resolve) => setTimeout(resolve, 10));
+			}
+		})();
+
+		for (let turn = 1; turn <= 8; turn += 1) {
+			expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop", text: `OK from a #${turn}` });
+		}
+		isOver = true;
+		await writing;
+
+		expect(storedLabels(bench)).toEqual(["a"]);
+		expect(filesNamed(bench, "codex-accounts.json.bak-").size).toBe(0);
+		expect(rpc.notifications.filter(({ level }) => level !== "info")).toEqual([]);
+	});
+});
+
+it("leaves a settings.json that does not parse as it is, and uses the defaults", async () => {
+	const bench = await createBench({ usage });
+	const broken = '{ "pi-multicodex": { "rotation": { "maxRotations": 0 } }, "defaultProvider": "openai-co';
+	writeFileSync(bench.dir.path("settings.json"), broken);
+	bench.codex.account("a").always(answers.usageLimit({ resetsInMs: 100 * 60_000 }));
+
+	const result = await bench.print("say hi", ["--model", "openai-codex/gpt-5.5"]);
+
+	expect(result).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
+	expect(bench.dir.read("settings.json")).toBe(broken);
+	expect([...filesNamed(bench, "settings.json").keys()]).toEqual(["settings.json"]);
+});
+
+/** pi's own `/login` for Codex, up to the point where it waits for the browser. */
+interface SignIn {
+	readonly terminal: Terminal;
+	/** The address that pi shows. */
+	readonly url: string;
+	readonly redirectUri: URL;
+	readonly state: string;
+}
+
+const PASTE_FIELD = /Paste (redirect URL below|the authorization code)/;
+const SHOWN_URL = /http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?\S+/;
+
+/** A wide terminal, so that the address stays on one line, and a desktop on which no browser opens. */
+function openTerminal(bench: Bench): Terminal {
+	for (const opener of ["xdg-open", "open"]) {
+		writeFileSync(bench.dir.path(`bin/${opener}`), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
+	}
+	const terminal = startTerminal(bench.host, bench.dir, [], {
+		cols: 600,
+		rows: 40,
+		env: { PI_MULTICODEX_AUTH_URL: bench.codex.issuer, PATH: `${bench.dir.path("bin")}:${process.env.PATH}` },
+	});
+	onTestFinished(async () => {
+		await terminal.stop();
+	});
+	return terminal;
+}
+
+/** Newer hosts can show a device code, and there the person is asked first. */
+const WAYS = /→ In the browser/;
+
+/** Up to the point where pi has asked us for a sign-in. */
+async function chooseCodex(terminal: Terminal): Promise<void> {
+	await terminal.submit("/login");
+	await terminal.waitForText(/→ (Use a subscription|Sign in with an account)/);
+	await terminal.press("enter");
+	await terminal.waitForText("Select provider to configure:");
+	await terminal.type("codex");
+	await terminal.waitForText(/→ (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/);
+	await terminal.press("enter");
+	await terminal.waitForScreen((screen) => WAYS.test(screen) || PASTE_FIELD.test(screen));
+}
+
+async function beginSignIn(terminal: Terminal): Promise<SignIn> {
+	await chooseCodex(terminal);
+	if (WAYS.test(terminal.screen())) await terminal.press("enter");
+	const [url = ""] = SHOWN_URL.exec(await terminal.waitForText(SHOWN_URL)) ?? [];
+	await terminal.waitForText(PASTE_FIELD);
+	const query = new URL(url).searchParams;
+	const redirectUri = new URL(query.get("redirect_uri") ?? "");
+	return { terminal, url, redirectUri, state: query.get("state") ?? "" };
+}
+
+/** What the issuer sends the browser back with. */
+async function redirectOf(url: string): Promise<string> {
+	const response = await fetch(url, { redirect: "manual" });
+	return response.headers.get("location") ?? "";
+}
+
+async function answersAt(port: string): Promise<boolean> {
+	return fetch(`http://127.0.0.1:${port}/`).then(
+		() => true,
+		() => false,
+	);
+}
+
+describe("pi's /login, in its own screen", () => {
+	it.each(hostNames.map((host) => ({ host })))(
+		"ends with the browser's callback, and the first account serves at once: pi $host",
+		async ({ host }) => {
+			const bench = await benchWithoutAccounts({ host });
+			const terminal = openTerminal(bench);
+			await terminal.ready();
+			const { url, redirectUri } = await beginSignIn(terminal);
+
+			const page = await fetch(url);
+
+			expect(await page.text()).toContain("You can close this page");
+			await terminal.waitForText(/Logged in to (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/);
+			expect(await answersAt(redirectUri.port)).toBe(false);
+			const login = loginOfPi(bench);
+			expect(login?.accountId).toBe(bench.codex.account("a").accountId);
+			const { access, refresh, expires } = login ?? {};
+			expect(storedAccounts(bench)).toMatchObject([
+				{ label: "a", source: "pi", linked: true, needsLogin: null, credential: { access, refresh, expires } },
+			]);
+			await terminal.submit("say hi");
+			await terminal.waitForText("OK from a #1");
+			expect(bench.codex.tokenRequests()).toHaveLength(1);
+		},
+	);
+
+	it.each(hostNames.filter((host) => host !== "0.73.1").map((host) => ({ host })))(
+		"ends with a code that was typed on another device: pi $host",
+		async ({ host }) => {
+			const bench = await benchWithoutAccounts({ host });
+			const terminal = openTerminal(bench);
+			await terminal.ready();
+			await chooseCodex(terminal);
+			await terminal.press("down", "enter");
+			await terminal.waitForText(/[0-9A-F]{4}-[0-9A-F]{6}/);
+			expect(terminal.screen()).toContain(`${bench.codex.issuer}/codex/device`);
+
+			bench.codex.device.approve("b");
+
+			await terminal.waitForText("Logged in to OpenAI Codex");
+			expect(loginOfPi(bench)?.accountId).toBe(bench.codex.account("b").accountId);
+			expect(storedLabels(bench)).toEqual(["b"]);
+			await terminal.submit("say hi");
+			await terminal.waitForText("OK from b #1");
+		},
+	);
+
+	it("adds a second account when it is run again as somebody else, with a pasted redirect address", async () => {
+		const bench = await benchWithoutAccounts();
+		const terminal = openTerminal(bench);
+		await terminal.ready();
+		await fetch((await beginSignIn(terminal)).url);
+		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)");
+		// Plain pi, elsewhere, refreshes the first one: what it stored must not be lost when pi writes over it.
+		const newest = signPiInAs(bench, "a");
+		bench.codex.signIn("b");
+
+		const { url, redirectUri } = await beginSignIn(terminal);
+		await terminal.type(await redirectOf(url));
+		await terminal.press("enter");
+		await terminal.waitForScreen((screen) => !PASTE_FIELD.test(screen));
+		await expect.poll(() => loginOfPi(bench)?.accountId).toBe(bench.codex.account("b").accountId);
+
+		expect(await answersAt(redirectUri.port)).toBe(false);
+		await terminal.submit("say hi");
+		await terminal.waitForText(/OK from [ab] #1/);
+		expect(storedAccounts(bench)).toMatchObject([
+			{ label: "a", source: "pi", linked: false, needsLogin: null, credential: newest },
+			{ label: "b", source: "pi", linked: true, needsLogin: null, credential: { access: loginOfPi(bench)?.access } },
+		]);
+	});
+
+	it.each(hostNames.map((host) => ({ host })))(
+		"is cancelled by Esc without a trace: the port is free, nothing is stored, pi $host goes on",
+		async ({ host }) => {
+			const bench = await benchWithoutAccounts({ host });
+			const terminal = openTerminal(bench);
+			await terminal.ready();
+			const { redirectUri } = await beginSignIn(terminal);
+			expect(await answersAt(redirectUri.port)).toBe(true);
+
+			await terminal.press("escape");
+			await terminal.waitForScreen((screen) => !PASTE_FIELD.test(screen));
+			await expect.poll(() => answersAt(redirectUri.port)).toBe(false);
+
+			// Newer hosts say this of any sign-in that is cancelled, with us and without.
+			const pisOwn = host === "0.73.1" ? "" : "Error: Failed to login to OpenAI Codex: This operation was aborted";
+			expect(terminal.transcript().replace(pisOwn, "")).not.toMatch(/error|cancelled|failed/i);
+			await terminal.submit("say hi");
+			await terminal.waitForText("No API key found");
+			expect(bench.codex.tokenRequests()).toEqual([]);
+			expect(loginOfPi(bench)).toBeUndefined();
+			expect(storedAccounts(bench)).toEqual([]);
+			const again = await beginSignIn(terminal);
+			expect(again.redirectUri.port).toBe(redirectUri.port);
+			await terminal.press("escape");
+		},
+	);
+
+	it("refuses a callback and a pasted address with another state, and takes the right one after that", async () => {
+		const bench = await benchWithoutAccounts();
+		const terminal = openTerminal(bench);
+		await terminal.ready();
+		const { url, state } = await beginSignIn(terminal);
+		const right = await redirectOf(url);
+		const wrong = right.replace(state, "somebody-elses-state-of-43-characters");
+		expect(wrong).not.toBe(right);
+
+		const refused = await fetch(wrong);
+
+		expect(refused.status).toBe(400);
+		expect(await refused.text()).not.toContain("Signed in");
+		expect(bench.codex.tokenRequests()).toEqual([]);
+
+		const accepted = await fetch(right);
+		expect(accepted.status).toBe(200);
+		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)");
+		expect(storedLabels(bench)).toEqual(["a"]);
+
+		const second = await beginSignIn(terminal);
+		await terminal.type((await redirectOf(second.url)).replace(second.state, "somebody-elses-state"));
+		await terminal.press("enter");
+		await terminal.waitForText("belongs to another sign-in");
+		expect(bench.codex.tokenRequests()).toHaveLength(1);
+		expect(await answersAt(second.redirectUri.port)).toBe(false);
+	});
+
+	it("tells that the sign-in was refused in the browser", async () => {
+		const bench = await benchWithoutAccounts();
+		const terminal = openTerminal(bench);
+		await terminal.ready();
+		const { url } = await beginSignIn(terminal);
+		bench.codex.denySignIn();
+
+		const page = await fetch(url);
+
+		expect(await page.text()).toContain("refused");
+		await terminal.waitForText("The sign-in was refused in the browser.");
+		expect(bench.codex.tokenRequests()).toEqual([]);
+		expect(storedAccounts(bench)).toEqual([]);
+	});
+
+	it("uses the second registered port when the first is taken", async () => {
+		const bench = await benchWithoutAccounts();
+		const taken = createServer();
+		await new Promise<void>((resolve) => {
+			// Somebody else may have it already, which is as good.
+			taken.once("error", () => resolve());
+			taken.listen(1455, "127.0.0.1", resolve);
+		});
+		onTestFinished(() => new Promise((resolve) => void taken.close(() => resolve(undefined))));
+		const terminal = openTerminal(bench);
+		await terminal.ready();
+		const { url, redirectUri } = await beginSignIn(terminal);
+		expect(redirectUri.port).toBe("1457");
+
+		await fetch(url);
+
+		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)");
+		expect(storedLabels(bench)).toEqual(["a"]);
+	});
+});

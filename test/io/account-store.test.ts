@@ -1,0 +1,497 @@
+import { mkdirSync, statSync, unlinkSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { defaultLabel, openAccountStore } from "../../src/io/account-store.ts";
+import {
+	aClock,
+	anAccount,
+	aScratch,
+	aToken,
+	aTokenOf,
+	DAY_MS,
+	type FakeClock,
+	HOUR_MS,
+	idFor,
+	NOW,
+	type Scratch,
+	settled,
+	until,
+} from "../support/fakes.ts";
+
+const NAME = "codex-accounts.json";
+const WORK_CLAIMS = {
+	chatgpt_account_id: "acct-work",
+	chatgpt_account_user_id: "user-work__acct-work",
+	chatgpt_plan_type: "plus",
+};
+
+let scratch: Scratch;
+let problems: string[];
+let clock: FakeClock;
+let opened: { flush(): Promise<void> }[];
+beforeEach(() => {
+	opened = [];
+	scratch = aScratch();
+	problems = [];
+	clock = aClock();
+});
+afterEach(async () => {
+	// A look alone may begin a write: it must not outlive its folder.
+	await Promise.all(opened.map((store) => store.flush()));
+	scratch.remove();
+});
+
+function openStore(path = scratch.path(NAME)) {
+	const told = problems;
+	const store = openAccountStore(path, (text) => told.push(text), clock.now);
+	opened.push(store);
+	return store;
+}
+
+const fileSchema = z.looseObject({ version: z.number(), accounts: z.array(z.record(z.string(), z.unknown())) });
+const rows = () => fileSchema.parse(scratch.json(NAME)).accounts;
+const row = (id: string) => rows().find((each) => each.id === id);
+
+/** A whole row of the file, as the contract shows it. */
+const storedRow = (name: string, overrides: Record<string, unknown> = {}) => ({
+	id: idFor(`user-${name}__acct-${name}`, `acct-${name}`),
+	label: name,
+	email: `${name}@example.test`,
+	userId: `user-${name}`,
+	accountId: `acct-${name}`,
+	plan: "plus",
+	credential: { access: aTokenOf(name), refresh: `refresh-${name}`, expires: NOW + DAY_MS },
+	source: "login",
+	linked: false,
+	enabled: true,
+	needsLogin: null,
+	addedAt: NOW - DAY_MS,
+	...overrides,
+});
+const idOf = (name: string) => storedRow(name).id;
+const writeRows = (...accounts: unknown[]) => scratch.write(NAME, { version: 2, accounts });
+
+describe("reading accounts", () => {
+	it("takes a whole row as it is", () => {
+		writeRows(storedRow("work", { needsLogin: { reason: "revoked", at: NOW }, linked: true, source: "pi" }));
+		expect(openStore().list()).toEqual([
+			{
+				id: idOf("work"),
+				label: "work",
+				email: "work@example.test",
+				userId: "user-work",
+				accountId: "acct-work",
+				plan: "plus",
+				credential: { access: aTokenOf("work"), refresh: "refresh-work", expiresAt: NOW + DAY_MS },
+				source: "pi",
+				linked: true,
+				enabled: true,
+				disabledReason: undefined,
+				needsLogin: { reason: "revoked", at: NOW },
+				addedAt: NOW - DAY_MS,
+			},
+		]);
+	});
+
+	it("needs no more than id, workspace and credential, and takes the rest from the token", () => {
+		const { id, accountId, credential } = storedRow("work");
+		writeRows({ id, accountId, credential });
+		expect(openStore().list()).toMatchObject([
+			{
+				id,
+				label: "work",
+				email: "work@example.test",
+				userId: "user-work",
+				plan: "plus",
+				linked: false,
+				enabled: true,
+				needsLogin: undefined,
+			},
+		]);
+	});
+
+	it("names an account without an e-mail by its id", () => {
+		writeRows({ id: "3f9c0a7be21d", accountId: "acct", credential: { access: "opaque", refresh: "r", expires: 1 } });
+		expect(openStore().list()).toMatchObject([{ label: "3f9c0a7be21d", email: undefined, plan: undefined }]);
+		expect(defaultLabel("me@work.example", "id")).toBe("me");
+		expect(defaultLabel("@work.example", "id")).toBe("id");
+	});
+
+	it("takes a bad field for none, a bad row for nobody, and a second row of one id for none", () => {
+		const { credential, ...withoutCredential } = storedRow("other");
+		writeRows(
+			storedRow("work", { label: 5, enabled: "yes", linked: null, needsLogin: "soon", addedAt: "today", plan: {} }),
+			withoutCredential,
+			{ ...storedRow("torn"), credential: { ...credential, refresh: undefined } },
+			"nonsense",
+			null,
+			storedRow("work", { label: "twin" }),
+		);
+		expect(openStore().list()).toMatchObject([
+			{ label: "work", enabled: true, linked: false, needsLogin: undefined, addedAt: 0, plan: "plus" },
+		]);
+		expect(problems).toEqual([]);
+	});
+
+	it("takes a token that cannot stand in a header for none: it would come back in an error message", () => {
+		const { credential } = storedRow("work");
+		writeRows(
+			storedRow("a", { credential: { ...credential, access: "with a blank" } }),
+			storedRow("b", { credential: { ...credential, refresh: "with\nline" } }),
+			storedRow("c", { credential: { ...credential, access: "" } }),
+			storedRow("d"),
+		);
+		expect(openStore().list()).toMatchObject([{ label: "d" }]);
+	});
+
+	it("gives no label twice", () => {
+		writeRows(storedRow("a", { label: "work" }), storedRow("b", { label: "work" }), storedRow("c", { label: "work" }));
+		expect(
+			openStore()
+				.list()
+				.map(({ label }) => label),
+		).toEqual(["work", "work-2", "work-3"]);
+	});
+
+	it("hands out the same list while nothing has changed, and another process's changes at once", async () => {
+		writeRows(storedRow("work"));
+		const [one, other] = [openStore(), openStore()];
+		expect(one.list()).toBe(one.list());
+		await other.patch(idOf("work"), { plan: "pro" });
+		expect(one.list()).toMatchObject([{ plan: "pro" }]);
+	});
+});
+
+describe("changing accounts", () => {
+	it("writes a new account in the contract's shape, for its owner alone", async () => {
+		await openStore().put(anAccount("work"));
+		expect(scratch.json(NAME)).toEqual({
+			version: 2,
+			accounts: [
+				expect.objectContaining({
+					id: "work",
+					label: "work",
+					email: "work@example.test",
+					userId: "user-work",
+					accountId: "acct-work",
+					plan: "plus",
+					credential: { access: "access-work", refresh: "refresh-work", expires: NOW + 10 * DAY_MS },
+					source: "login",
+					linked: false,
+					enabled: true,
+					needsLogin: null,
+					addedAt: NOW - DAY_MS,
+				}),
+			],
+		});
+		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+	});
+
+	it("makes a label unique, also where two processes add the same one", async () => {
+		const [one, other] = [openStore(), openStore()];
+		await Promise.all([
+			one.put(anAccount("a", { label: "work" })),
+			other.put(anAccount("b", { label: "work" })),
+			one.put(anAccount("c", { label: "work" })),
+		]);
+		expect(
+			rows()
+				.map(({ label }) => label)
+				.sort(),
+		).toEqual(["work", "work-2", "work-3"]);
+	});
+
+	it("keeps an account's own label when it is put again", async () => {
+		const store = openStore();
+		await store.put(anAccount("work"));
+		await store.put(anAccount("work", { plan: "pro" }));
+		expect(rows()).toMatchObject([{ label: "work", plan: "pro" }]);
+	});
+
+	it("keeps what it cannot read and what it does not know, through every kind of write", async () => {
+		const strange = { id: "from-the-future", credential: { kind: "passkey" } };
+		const work = storedRow("work", { colour: "red", credential: { ...storedRow("work").credential, scope: "all" } });
+		scratch.write(NAME, { version: 2, accounts: [strange, work, "nonsense"], theme: { dark: true } });
+		const store = openStore();
+		await store.patch(idOf("work"), { plan: "pro", credential: { access: "a2", refresh: "r2", expiresAt: NOW } });
+		await store.put(anAccount("home"));
+		await store.put({ ...(store.list()[0] ?? anAccount("work")), plan: "team" });
+		await store.remove("home");
+		expect(scratch.json(NAME)).toEqual({
+			version: 2,
+			theme: { dark: true },
+			accounts: [
+				strange,
+				{
+					...work,
+					plan: "team",
+					disabledReason: null,
+					credential: { access: "a2", refresh: "r2", expires: NOW, scope: "all" },
+				},
+				"nonsense",
+			],
+		});
+	});
+
+	it("loses neither side's change where two processes write at once", async () => {
+		writeRows(storedRow("a"), storedRow("b"));
+		const [one, other] = [openStore(), openStore()];
+		await Promise.all([
+			one.patch(idOf("a"), { plan: "pro" }),
+			other.patch(idOf("b"), { plan: "team" }),
+			one.put(anAccount("c")),
+			other.put(anAccount("d")),
+		]);
+		expect(row(idOf("a"))).toMatchObject({ plan: "pro" });
+		expect(row(idOf("b"))).toMatchObject({ plan: "team" });
+		expect(rows()).toHaveLength(4);
+	});
+
+	it("changes only what a patch names", async () => {
+		const before = storedRow("work", { needsLogin: { reason: "revoked", at: NOW } });
+		writeRows(before);
+		await openStore().patch(idOf("work"), { linked: true });
+		expect(rows()).toEqual([{ ...before, linked: true }]);
+	});
+
+	it("sets and clears the flags that a patch names", async () => {
+		writeRows(storedRow("work"));
+		const store = openStore();
+		await store.patch(idOf("work"), {
+			needsLogin: { reason: "revoked", at: NOW },
+			enabled: false,
+			disabledReason: "closed",
+		});
+		expect(store.list()).toMatchObject([
+			{ needsLogin: { reason: "revoked" }, enabled: false, disabledReason: "closed" },
+		]);
+		await store.patch(idOf("work"), { needsLogin: undefined, enabled: true, disabledReason: undefined });
+		expect(rows()).toMatchObject([{ needsLogin: null, enabled: true, disabledReason: null }]);
+	});
+
+	it("patches nobody who is gone, and brings nobody back", async () => {
+		writeRows(storedRow("work"));
+		const store = openStore();
+		await store.patch("nobody", { plan: "pro" });
+		expect(rows()).toEqual([storedRow("work")]);
+	});
+});
+
+describe("a patch of a credential", () => {
+	const credentialOf = (issuedAt: number, refresh: string) => ({
+		access: aTokenOf("work", { issuedAt }),
+		refresh,
+		expiresAt: issuedAt + 10 * DAY_MS,
+	});
+
+	it("takes the one that was issued later", async () => {
+		writeRows(storedRow("work"));
+		const next = credentialOf(NOW + HOUR_MS, "next");
+		await openStore().patch(idOf("work"), { credential: next });
+		expect(row(idOf("work"))).toMatchObject({ credential: { access: next.access, refresh: "next" } });
+	});
+
+	it("never goes back to one that was issued earlier, whoever wrote the later one", async () => {
+		writeRows(storedRow("work"));
+		const [one, other] = [openStore(), openStore()];
+		await Promise.all([
+			one.patch(idOf("work"), { credential: credentialOf(NOW + 2 * HOUR_MS, "latest") }),
+			other.patch(idOf("work"), { credential: credentialOf(NOW + HOUR_MS, "earlier") }),
+		]);
+		await other.patch(idOf("work"), { credential: credentialOf(NOW - DAY_MS, "older still"), plan: "pro" });
+		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "latest" }, plan: "pro" });
+		expect(one.list()).toMatchObject([{ credential: { refresh: "latest" } }]);
+	});
+
+	it("takes any where one of the two does not say when it was issued", async () => {
+		writeRows(storedRow("work"));
+		await openStore().patch(idOf("work"), { credential: { access: "opaque", refresh: "next", expiresAt: NOW } });
+		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "next", expires: NOW } });
+	});
+});
+
+describe("removing accounts", () => {
+	it("keeps the last three files in backups for their owner alone, the oldest going first", async () => {
+		writeRows(...["a", "b", "c", "d", "e"].map((name) => storedRow(name)));
+		const store = openStore();
+		for (const name of ["a", "b", "c", "d"]) {
+			clock.at += 1000;
+			await store.remove(idOf(name));
+		}
+		expect(rows()).toMatchObject([{ label: "e" }]);
+		const backups = scratch.names(`${NAME}.bak-`);
+		expect(backups).toEqual([2000, 3000, 4000].map((ms) => `${NAME}.bak-${NOW + ms}`));
+		const labels = backups.map((name) => fileSchema.parse(scratch.json(name)).accounts.map(({ label }) => label));
+		expect(labels).toEqual([
+			["b", "c", "d", "e"],
+			["c", "d", "e"],
+			["d", "e"],
+		]);
+		for (const name of backups) expect(statSync(scratch.path(name)).mode & 0o777).toBe(0o600);
+	});
+
+	it("removes nobody whom it cannot keep in a backup", async () => {
+		writeRows(storedRow("work"));
+		mkdirSync(scratch.path(`${NAME}.bak-${NOW}`));
+		await expect(openStore().remove(idOf("work"))).rejects.toThrow();
+		expect(rows()).toHaveLength(1);
+	});
+
+	it("forgets all backups when it is told to", async () => {
+		writeRows(storedRow("work"));
+		scratch.write(`${NAME}.v1.bak`, "{}");
+		const store = openStore();
+		await store.remove(idOf("work"));
+		await store.removeBackups();
+		expect(scratch.names()).toEqual([NAME]);
+		await store.removeBackups();
+	});
+});
+
+describe("the file of pi-multicodex 2.x", () => {
+	const versionOne = {
+		activeEmail: "home@example.test",
+		accounts: [
+			{
+				email: "Work@example.test",
+				accessToken: aToken({ auth: WORK_CLAIMS }),
+				refreshToken: "refresh-work",
+				expiresAt: NOW + HOUR_MS,
+				accountId: "acct-work",
+				lastUsed: NOW,
+				quotaExhaustedUntil: NOW + DAY_MS,
+			},
+			{
+				email: "home@example.test",
+				accessToken: aTokenOf("home"),
+				refreshToken: "refresh-home",
+				expiresAt: NOW + DAY_MS,
+				needsReauth: true,
+			},
+		],
+	};
+
+	it.each([
+		["without a version", versionOne],
+		["with version 1", { version: 1, ...versionOne }],
+	])("%s is taken over, with the original kept for its owner alone", async (_name, former) => {
+		const bytes = JSON.stringify(former, undefined, 4);
+		scratch.write(NAME, bytes);
+		const store = openStore();
+		expect(store.list()).toMatchObject([
+			{
+				id: idOf("work"),
+				label: "Work",
+				email: "Work@example.test",
+				accountId: "acct-work",
+				plan: "plus",
+				credential: { refresh: "refresh-work", expiresAt: NOW + HOUR_MS },
+				enabled: true,
+				linked: false,
+				needsLogin: undefined,
+			},
+			{ id: idOf("home"), label: "home", needsLogin: { at: NOW } },
+		]);
+		await until("the file is written anew", () => scratch.text(NAME) !== bytes);
+		await store.flush();
+		expect(scratch.text(`${NAME}.v1.bak`)).toBe(bytes);
+		expect(statSync(scratch.path(`${NAME}.v1.bak`)).mode & 0o777).toBe(0o600);
+		expect(scratch.json(NAME)).toMatchObject({ version: 2, accounts: [{ label: "Work" }, { label: "home" }] });
+		expect(problems).toEqual([]);
+		expect(openStore().list()).toEqual(store.list());
+	});
+
+	it("gives one row to two of one identity, with the token that lasts longer", async () => {
+		const [work] = versionOne.accounts;
+		const renewed = { ...work, accessToken: aTokenOf("work"), refreshToken: "renewed", expiresAt: NOW + 3 * DAY_MS };
+		scratch.write(NAME, { accounts: [work, renewed, { ...work, refreshToken: "oldest", expiresAt: NOW }] });
+		expect(openStore().list()).toMatchObject([{ id: idOf("work"), credential: { refresh: "renewed" } }]);
+	});
+
+	it("keeps two of one e-mail in two workspaces apart", () => {
+		const inTeam = aTokenOf("work", {
+			profileEmail: "Work@example.test",
+			auth: { chatgpt_account_id: "acct-team", chatgpt_account_user_id: "user-work__acct-team" },
+		});
+		const [work] = versionOne.accounts;
+		scratch.write(NAME, { accounts: [work, { ...work, accessToken: inTeam, accountId: "acct-team" }] });
+		expect(openStore().list()).toMatchObject([{ label: "Work" }, { label: "Work-2", accountId: "acct-team" }]);
+	});
+
+	it("leaves out a token that names no workspace, which the original still holds", async () => {
+		const opaque = { email: "x@example.test", accessToken: "opaque-token", refreshToken: "r", expiresAt: NOW };
+		scratch.write(NAME, { accounts: [opaque, versionOne.accounts[1]] });
+		const store = openStore();
+		expect(store.list()).toMatchObject([{ label: "home" }]);
+		await until("the original is kept", () => scratch.names().includes(`${NAME}.v1.bak`));
+		await store.flush();
+		expect(scratch.text(`${NAME}.v1.bak`)).toContain("opaque-token");
+	});
+});
+
+describe("an accounts file that cannot be used", () => {
+	it.each([
+		["torn", '{"version":2,"accounts":[{"id":"3f9c'],
+		["of no version that ever was", '{"version":2,"accounts":{}}'],
+	])("that is %s is kept byte for byte, and told of without its content", async (_name, bytes) => {
+		scratch.write(NAME, bytes);
+		const store = openStore();
+		expect(store.list()).toEqual([]);
+		await store.put(anAccount("work"));
+		await settled();
+		expect(scratch.names(`${NAME}.corrupt-`).map((name) => scratch.text(name))).toEqual([bytes]);
+		expect(problems).toHaveLength(1);
+		expect(problems.join()).not.toContain("3f9c");
+		expect(rows()).toHaveLength(1);
+	});
+
+	it("that is newer is never written", async () => {
+		const bytes = '{"version":3,"accounts":[{"id":"x"}],"vault":true}';
+		scratch.write(NAME, bytes);
+		const store = openStore();
+		expect(store.list()).toEqual([]);
+		await store.put(anAccount("work")).catch(() => undefined);
+		await store.patch("x", { plan: "pro" }).catch(() => undefined);
+		await store.remove("x").catch(() => undefined);
+		expect(scratch.text(NAME)).toBe(bytes);
+		expect(problems).toHaveLength(1);
+	});
+
+	it("whose folder cannot be written keeps the account in memory, and writes it when it can", async () => {
+		scratch.write("folder", "a file where a folder should be");
+		const store = openStore(scratch.path(`folder/${NAME}`));
+		await expect(store.put(anAccount("work"))).rejects.toThrow();
+		await expect(store.assertWritable()).rejects.toThrow();
+		expect(store.list()).toMatchObject([{ id: "work" }]);
+		unlinkSync(scratch.path("folder"));
+		await store.assertWritable();
+		await store.put(anAccount("home"));
+		expect(fileSchema.parse(scratch.json(`folder/${NAME}`)).accounts).toMatchObject([{ id: "work" }, { id: "home" }]);
+		expect(scratch.names()).toEqual(["folder"]);
+	});
+
+	it("leaves nothing behind when it proves that it can be written", async () => {
+		await openStore().assertWritable();
+		expect(scratch.names()).toEqual([]);
+	});
+});
+
+describe("the refresher's lock", () => {
+	it("lets one in at a time for an account, and others meanwhile", async () => {
+		const [one, other] = [openStore(), openStore()];
+		const order: string[] = [];
+		await one.whileRefreshing("a", async () => {
+			order.push("one in");
+			await other.whileRefreshing("b", async () => {
+				order.push("another account");
+			});
+			await expect(other.whileRefreshing("a", async () => order.push("two in"))).rejects.toMatchObject({
+				name: "LockBusyError",
+			});
+			order.push("one out");
+		});
+		await other.whileRefreshing("a", async () => order.push("two in"));
+		expect(order).toEqual(["one in", "another account", "one out", "two in"]);
+		expect(scratch.names()).toEqual([]);
+	});
+});

@@ -1,0 +1,120 @@
+import { mkdirSync, symlinkSync, utimesSync } from "node:fs";
+import lockfile from "proper-lockfile";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LockBusyError, pauseFor, withLock } from "../../src/io/lock.ts";
+import { aScratch, type Scratch, settled } from "../support/fakes.ts";
+
+let scratch: Scratch;
+beforeEach(() => {
+	scratch = aScratch();
+});
+afterEach(() => scratch.remove());
+
+describe("a lock", () => {
+	it("is pi's: a folder beside the file, gone when the work is done", async () => {
+		const names = await withLock(scratch.path("auth.json"), { waitMs: 0 }, () => scratch.names());
+		expect(names).toEqual(["auth.json.lock"]);
+		expect(scratch.names()).toEqual([]);
+	});
+
+	it("does not follow a link, so that both of pi's own locks mean the same", async () => {
+		scratch.write("real.json", "{}");
+		symlinkSync(scratch.path("real.json"), scratch.path("auth.json"));
+		await withLock(scratch.path("auth.json"), { waitMs: 0 }, () => {
+			expect(scratch.names()).toContain("auth.json.lock");
+			expect(scratch.names()).not.toContain("real.json.lock");
+		});
+	});
+
+	it("lets one in at a time", async () => {
+		let inside = 0;
+		let most = 0;
+		const work = async () => {
+			inside += 1;
+			most = Math.max(most, inside);
+			await settled();
+			inside -= 1;
+		};
+		await Promise.all(Array.from({ length: 6 }, () => withLock(scratch.path("a"), { waitMs: 60_000 }, work)));
+		expect(most).toBe(1);
+	});
+
+	it("is given back when the work fails", async () => {
+		const failing = withLock(scratch.path("a"), { waitMs: 0 }, () => Promise.reject(new Error("no")));
+		await expect(failing).rejects.toThrow("no");
+		await expect(withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).resolves.toBe("mine");
+	});
+
+	it("that a live process holds is busy, and its holder keeps it", async () => {
+		const release = await lockfile.lock(scratch.path("a"), { realpath: false });
+		try {
+			let hasRun = false;
+			const attempt = withLock(scratch.path("a"), { waitMs: 50 }, () => {
+				hasRun = true;
+			});
+			await expect(attempt).rejects.toThrow(LockBusyError);
+			expect(hasRun).toBe(false);
+			expect(scratch.names()).toEqual(["a.lock"]);
+		} finally {
+			await release();
+		}
+	});
+
+	it("that a dead process left behind is taken over", async () => {
+		mkdirSync(scratch.path("a.lock"));
+		const longAgo = new Date(Date.now() - 60_000);
+		utimesSync(scratch.path("a.lock"), longAgo, longAgo);
+		await expect(withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).resolves.toBe("mine");
+	});
+
+	it("that somebody took for stale ends neither the work nor the process, and is not given back", async () => {
+		const outcome = await withLock(scratch.path("a"), { waitMs: 0 }, async () => {
+			const later = new Date(Date.now() + 5000);
+			utimesSync(scratch.path("a.lock"), later, later);
+			// Longer than the lock goes without being touched: that is when its loss is noticed.
+			await pauseFor(2500);
+			return "done";
+		});
+		expect(outcome).toBe("done");
+		expect(scratch.names()).toEqual(["a.lock"]);
+	});
+
+	it("is not waited for after an abort", async () => {
+		const release = await lockfile.lock(scratch.path("a"), { realpath: false });
+		const abort = new AbortController();
+		const attempt = withLock(scratch.path("a"), { waitMs: 600_000, signal: abort.signal }, () => undefined);
+		abort.abort(new Error("the person left"));
+		await expect(attempt).rejects.toThrow("the person left");
+		await release();
+	});
+
+	it("is not taken at all when the abort came first", async () => {
+		let hasRun = false;
+		const signal = AbortSignal.abort(new Error("gone"));
+		const attempt = withLock(scratch.path("a"), { waitMs: 0, signal }, () => {
+			hasRun = true;
+		});
+		await expect(attempt).rejects.toThrow("gone");
+		expect(hasRun).toBe(false);
+	});
+
+	it("that cannot be made at all says so at once", async () => {
+		scratch.write("file", "x");
+		const attempt = withLock(scratch.path("file/a"), { waitMs: 600_000 }, () => undefined);
+		await expect(attempt).rejects.toMatchObject({ code: "ENOTDIR" });
+	});
+});
+
+describe("a pause", () => {
+	it("ends with the reason of an abort, before or meanwhile", async () => {
+		const abort = new AbortController();
+		const pause = pauseFor(600_000, abort.signal);
+		abort.abort(new Error("enough"));
+		await expect(pause).rejects.toThrow("enough");
+		await expect(pauseFor(600_000, abort.signal)).rejects.toThrow("enough");
+	});
+
+	it("ends by itself", async () => {
+		await expect(pauseFor(1, new AbortController().signal)).resolves.toBeUndefined();
+	});
+});

@@ -1,0 +1,219 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createOAuthClient } from "../../src/io/openai-oauth.ts";
+import type { RefreshOutcome } from "../../src/pool/ports.ts";
+import { answers, CLIENT_ID, type FakeCodex, startFakeCodex, tokenAnswers } from "../support/fake-codex/index.ts";
+import { aTokenOf, DAY_MS, NOW } from "../support/fakes.ts";
+
+let codex: FakeCodex;
+beforeEach(async () => {
+	codex = await startFakeCodex({ accounts: ["a"] });
+});
+afterEach(async () => {
+	vi.useRealTimers();
+	await codex.close();
+});
+
+const refresh = (token: string, issuer = codex.issuer) => createOAuthClient(issuer, () => NOW).refresh(token);
+
+/** Refreshes once against an answer of the token endpoint; no reason it gives may hold a token. */
+async function outcomeOf(answer: Parameters<FakeCodex["oauth"]["script"]["always"]>[0]): Promise<RefreshOutcome> {
+	const { refresh: token } = codex.grant("a");
+	codex.account("a").token(answer);
+	const outcome = await refresh(token);
+	if (outcome.kind !== "granted") {
+		expect(codex.secrets().filter((secret) => JSON.stringify(outcome).includes(secret))).toEqual([]);
+	}
+	return outcome;
+}
+
+describe("a refresh", () => {
+	it("is one form post of exactly what the issuer wants", async () => {
+		const grant = codex.grant("a");
+		const outcome = await refresh(grant.refresh);
+		const [request, ...others] = codex.requests;
+		expect(others).toEqual([]);
+		expect(request).toMatchObject({ method: "POST", path: "/oauth/token", kind: "token" });
+		expect(request?.body).toEqual({
+			grant_type: "refresh_token",
+			refresh_token: grant.refresh,
+			client_id: CLIENT_ID,
+		});
+		expect(outcome.kind).toBe("granted");
+	});
+
+	it("gives the new credential, with the end that the token itself tells", async () => {
+		const grant = codex.grant("a");
+		const outcome = await refresh(grant.refresh);
+		const credential = outcome.kind === "granted" ? outcome.credential : undefined;
+		expect(codex.secrets()).toEqual(expect.arrayContaining([credential?.access, credential?.refresh]));
+		expect(credential?.refresh).not.toBe(grant.refresh);
+		const inTenDays = Date.now() + 10 * DAY_MS;
+		expect(Math.abs((credential?.expiresAt ?? 0) - inTenDays)).toBeLessThan(60_000);
+	});
+
+	it("keeps the refresh token where the answer has none", async () => {
+		const grant = codex.grant("a");
+		codex.account("a").token(tokenAnswers.withoutRefreshToken());
+		expect(await refresh(grant.refresh)).toMatchObject({ kind: "granted", credential: { refresh: grant.refresh } });
+	});
+
+	it("takes expires_in, and else an hour, where the token does not tell its end", async () => {
+		const opaque = (expires?: number) => tokenAnswers.change(() => ({ access_token: "opaque", expires_in: expires }));
+		expect(await outcomeOf(opaque(120))).toMatchObject({ credential: { expiresAt: NOW + 120_000 } });
+		expect(await outcomeOf(opaque())).toMatchObject({ credential: { expiresAt: NOW + 3_600_000 } });
+		expect(
+			await outcomeOf(tokenAnswers.change(() => ({ access_token: aTokenOf("a"), expires_in: 120 }))),
+		).toMatchObject({
+			credential: { expiresAt: NOW + 10 * DAY_MS },
+		});
+	});
+
+	it("takes an issuer with a slash at its end", async () => {
+		expect((await refresh(codex.grant("a").refresh, `${codex.issuer}/`)).kind).toBe("granted");
+		expect(codex.requests[0]?.path).toBe("/oauth/token");
+	});
+
+	it("is never sent in the clear to another machine", async () => {
+		const outcome = await refresh("secret", "http://auth.example");
+		expect(outcome).toEqual({ kind: "unavailable", reason: expect.stringContaining("PI_MULTICODEX_AUTH_URL") });
+	});
+});
+
+const SIGN_IN_AGAIN = [
+	"refresh_token_expired",
+	"refresh_token_reused",
+	"refresh_token_invalidated",
+	"invalid_grant",
+	"invalid_refresh_token",
+	"revoked",
+	"token_expired",
+	"token_invalidated",
+	"app_session_terminated",
+	"account_session_expired",
+	"account_auth_invalidated",
+];
+const CLOSED = ["account_deactivated", "account_suspended", "account_deleted"];
+const PLACES = ["error.code", "error", "code"] as const;
+const places = (codes: readonly string[]) => codes.flatMap((code) => PLACES.map((place) => [code, place] as const));
+
+describe("a refusal for good", () => {
+	it.each(places(SIGN_IN_AGAIN))("is %s in %s, with 401 and with 400", async (code, place) => {
+		for (const status of [401, 400]) {
+			expect(await outcomeOf(tokenAnswers.permanent(code, { place, status }))).toEqual({
+				kind: "refused",
+				code,
+				closed: false,
+			});
+		}
+	});
+
+	it.each(places(CLOSED))("is %s in %s, and no sign-in helps", async (code, place) => {
+		expect(await outcomeOf(tokenAnswers.permanent(code, { place }))).toEqual({ kind: "refused", code, closed: true });
+	});
+
+	it("is any other 401 with a JSON body", async () => {
+		expect(await outcomeOf(tokenAnswers.permanent("brand_new"))).toEqual({
+			kind: "refused",
+			code: "brand_new",
+			closed: false,
+		});
+		expect(await outcomeOf(answers.refuse(401, { detail: "Unauthorized" }))).toMatchObject({ kind: "refused" });
+	});
+
+	it("is the second use of a refresh token", async () => {
+		const { refresh: token } = codex.grant("a");
+		expect((await refresh(token)).kind).toBe("granted");
+		expect(await refresh(token)).toEqual({ kind: "refused", code: "refresh_token_reused", closed: false });
+	});
+
+	it("is read in any case", async () => {
+		expect(await outcomeOf(tokenAnswers.permanent("Invalid_Grant", { status: 400 }))).toMatchObject({
+			kind: "refused",
+			code: "invalid_grant",
+		});
+	});
+});
+
+describe("a refusal for now", () => {
+	it.each([500, 502, 503, 504, 529])("is a %i, whatever its body says", async (status) => {
+		expect((await outcomeOf(answers.serverError(status))).kind).toBe("unavailable");
+		expect((await outcomeOf(answers.refuse(status, "<html>bad gateway</html>"))).kind).toBe("unavailable");
+		for (const code of ["refresh_token_reused", "invalid_grant", "account_deactivated"]) {
+			const outcome = await outcomeOf(tokenAnswers.permanent(code, { status }));
+			expect([code, outcome.kind]).toEqual([code, "unavailable"]);
+		}
+	});
+
+	it("is a 429, with and without a body", async () => {
+		expect((await outcomeOf(answers.bare429())).kind).toBe("unavailable");
+		expect((await outcomeOf(tokenAnswers.permanent("rate_limit_exceeded", { status: 429 }))).kind).toBe("unavailable");
+	});
+
+	it("is a page of HTML, even with 401", async () => {
+		expect((await outcomeOf(answers.cloudflare())).kind).toBe("unavailable");
+		expect((await outcomeOf(answers.refuse(401, "<html>Just a moment...</html>"))).kind).toBe("unavailable");
+	});
+
+	it("is a region in which nothing is offered", async () => {
+		expect((await outcomeOf(answers.regionBlocked())).kind).toBe("unavailable");
+	});
+
+	it("is an issuer that nobody reaches: the token cannot be spent", async () => {
+		const { issuer } = codex;
+		const { refresh: token } = codex.grant("a");
+		await codex.close();
+		expect(await refresh(token, issuer)).toMatchObject({ kind: "unavailable" });
+	});
+});
+
+describe("no answer", () => {
+	it.each([
+		["a connection that is reset", answers.resetBeforeHeaders()],
+		["a connection that is reset after the token was spent", tokenAnswers.resetAfterRotation()],
+		["an answer without a token", tokenAnswers.change(() => ({ token_type: "Bearer" }))],
+		["an answer with an empty token", tokenAnswers.change((body) => ({ ...body, access_token: "" }))],
+		["a page of HTML with status 200", answers.refuse(200, "<html>welcome</html>")],
+	])("leaves open whether the token is spent: %s", async (_name, answer) => {
+		expect((await outcomeOf(answer)).kind).toBe("unknown");
+	});
+
+	it("is waited for 30 s of a running process, no longer", async () => {
+		vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+		codex.account("a").token(answers.hang());
+		const { refresh: token } = codex.grant("a");
+		let outcome: RefreshOutcome | undefined;
+		const waiting = refresh(token).then((ended) => {
+			outcome = ended;
+		});
+		await codex.waitFor(({ kind }) => kind === "token");
+		vi.advanceTimersByTime(29_500);
+		await new Promise((resolve) => setImmediate(resolve));
+		expect(outcome).toBeUndefined();
+		vi.advanceTimersByTime(1000);
+		await waiting;
+		expect(outcome).toMatchObject({ kind: "unknown" });
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
+	it("is waited for in the body, too", async () => {
+		vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+		const server = createServer((_request, response) => {
+			response.writeHead(200, { "content-type": "application/json" });
+			response.write('{"access_token":');
+			vi.advanceTimersByTime(31_000);
+		});
+		await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+		const { port } = server.address() as AddressInfo;
+		expect(await refresh("secret", `http://127.0.0.1:${port}`)).toMatchObject({ kind: "unknown" });
+		server.closeAllConnections();
+		server.close();
+	});
+
+	it("is not followed to another address with the token", async () => {
+		const outcome = await outcomeOf(answers.refuse(307, {}, { location: `${codex.issuer}/elsewhere` }));
+		expect(outcome.kind).not.toBe("granted");
+		expect(codex.requests.map(({ path }) => path)).toEqual(["/oauth/token"]);
+	});
+});

@@ -1,0 +1,245 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Account } from "../../src/domain/account.ts";
+import { COMMANDS, registerCommand } from "../../src/pi/commands.ts";
+import { aHouse, type House } from "../pool/house.ts";
+import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
+import { aContext, aPi, type FakeCommand, type FakeContext } from "./fake-pi.ts";
+
+let house: House;
+let command: FakeCommand;
+let screen: FakeContext;
+let masksEmails: boolean;
+let removals: number;
+let syncs: number;
+
+const work = anAccount("work", { id: "3f9c0a7be21d" });
+const home = anAccount("home", { id: "3f00aa7be21d", linked: true, source: "pi" });
+const off = anAccount("off", { id: "aaaaaaaaaaaa", enabled: false });
+const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
+
+function open(...rows: Account[]): void {
+	house = aHouse(...rows);
+	masksEmails = false;
+	removals = 0;
+	syncs = 0;
+	const pi = aPi();
+	registerCommand(pi.api, {
+		pool: house.pool,
+		link: {
+			...house.deps.link,
+			sync: async () => {
+				syncs += 1;
+			},
+		},
+		clock: house.clock,
+		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
+		maskEmails: () => masksEmails,
+		removeBackups: async () => {
+			removals += 1;
+		},
+	});
+	const registered = pi.commands.get("multicodex");
+	if (!registered) throw new Error("no command");
+	command = registered;
+	screen = aContext({ mode: "tui" });
+}
+beforeEach(() => open(work, home, off, out));
+
+/** What is shown after a command. */
+async function run(args: string): Promise<string> {
+	screen.notices.length = 0;
+	await command.handler(args, screen.ctx);
+	expect(screen.notices).toHaveLength(1);
+	return screen.notices[0] ?? "";
+}
+const offered = (typed: string) => command.getArgumentCompletions(typed)?.map(({ value }) => value) ?? null;
+
+describe("/multicodex", () => {
+	it("shows every account without a word, having looked at pi's login first", async () => {
+		const text = await run("");
+		expect(text).toMatch(/^info: 2 of 4 ready · soonest-reset\n/);
+		for (const { label } of house.pool.accounts()) expect(text).toContain(label);
+		expect(syncs).toBe(1);
+		expect(await run("  show  ")).toBe(text);
+	});
+
+	it("lists the subcommands for a word that it does not know", async () => {
+		const text = await run("shwo");
+		expect(text).toMatch(/^error: .*"shwo"/);
+		for (const { name } of COMMANDS) expect(text).toContain(name);
+	});
+
+	it("says how a subcommand is typed, and changes nothing, for words that it does not take", async () => {
+		house.state.pinnedId = work.id;
+		for (const args of ["show --xml", "show --json now", "use work home", "reset everything", "reset all now"]) {
+			expect(await run(args)).toMatch(/^error: Usage: \/multicodex /);
+		}
+		expect(house.pool.pinned()).toBe(work.id);
+	});
+
+	it("never throws, and quotes no error whose words it does not know", async () => {
+		const fail = (error: Error) =>
+			Object.assign(house.state, {
+				setPin: async () => {
+					throw error;
+				},
+			});
+		fail(new Error("secret-token"));
+		expect(await run("use work")).toBe("error: multicodex use failed: an unexpected error");
+		fail(Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" }));
+		expect(await run("use work")).toBe("error: multicodex use failed: ENOSPC: no space left on device");
+	});
+});
+
+describe("show", () => {
+	it("prints one JSON document, and nothing else", async () => {
+		const document = JSON.parse((await run("show --json")).replace("info: ", ""));
+		expect(document).toMatchObject({ version: 1, active: null, pinned: null, policy: "soonest-reset" });
+		expect(document.accounts.map(({ state }: { state: string }) => state)).toEqual([
+			"ready",
+			"ready",
+			"disabled",
+			"needs-login",
+		]);
+	});
+
+	it("hides e-mails from a person who wants that", async () => {
+		expect(await run("show --json")).toContain("work@example.test");
+		masksEmails = true;
+		expect(await run("show --json")).not.toContain("@example.test");
+	});
+
+	it("marks the account of this process, else the one that answered last anywhere", async () => {
+		const active = async () => JSON.parse((await run("show --json")).replace("info: ", "")).active;
+		house.state.memos.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
+		house.state.memos.set(work.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - 2 * HOUR_MS });
+		expect(await active()).toBe(home.id);
+		house.pool.setActive(work.id);
+		expect(await active()).toBe(work.id);
+	});
+
+	it("takes an account that cools for one model for a ready one", async () => {
+		house.state.memos.set(work.id, {
+			cooldowns: [aCooldown({ scope: "model:gpt-6", until: NOW + HOUR_MS })],
+			strikes: 0,
+			usage: aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300 }] }),
+		});
+		const { accounts } = JSON.parse((await run("show --json")).replace("info: ", ""));
+		expect(accounts[0]).toMatchObject({ state: "ready", readyAt: null, cooldowns: [{ scope: "model:gpt-6" }] });
+	});
+});
+
+describe("use", () => {
+	it.each([
+		["work", work],
+		["HOME", home],
+		["work@example.test", work],
+		["3f00", home],
+	])("%s pins the account, and says that it holds everywhere", async (word, account) => {
+		expect(await run(`use ${word}`)).toContain(`using ${account.label} in all sessions`);
+		expect(house.pool.pinned()).toBe(account.id);
+	});
+
+	it("auto ends the pin", async () => {
+		house.state.pinnedId = work.id;
+		expect(await run("use auto")).toMatch(/^info: /);
+		expect(house.pool.pinned()).toBeUndefined();
+	});
+
+	it("pins a cooling account and says when it takes over", async () => {
+		house.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 0 });
+		expect(await run("use work")).toMatch(/takes over in 1h00m/);
+		expect(house.pool.pinned()).toBe(work.id);
+	});
+
+	it.each([
+		["nobody", /"nobody"\. Known: work, home, off, out\./],
+		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
+		["off", /switched off/],
+		["out", /sign in again/],
+	])("%s changes nothing, and says why", async (word, words) => {
+		expect(await run(`use ${word}`)).toMatch(words);
+		expect(screen.notices[0]).toMatch(/^error: /);
+		expect(house.pool.pinned()).toBeUndefined();
+	});
+
+	it("asks where somebody can be asked", async () => {
+		screen.choice = "home";
+		await run("use");
+		expect([screen.questions.length, house.pool.pinned()]).toEqual([1, home.id]);
+		screen.choice = undefined;
+		expect(await run("use")).toBe("info: Nothing was changed.");
+		expect(house.pool.pinned()).toBe(home.id);
+	});
+});
+
+describe("reset", () => {
+	beforeEach(() => {
+		house.state.pinnedId = work.id;
+		house.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 2 });
+	});
+	const left = () => [house.pool.pinned() === work.id, house.state.memo(work.id).cooldowns.length, removals];
+
+	it.each([
+		["manual", [false, 1, 0]],
+		["quota", [true, 0, 0]],
+		["all", [false, 0, 1]],
+		["", [false, 0, 1]],
+	])("%s clears what it says, and no more", async (what, expected) => {
+		expect(await run(`reset ${what}`)).toMatch(/^info: Cleared /);
+		expect(left()).toEqual(expected);
+	});
+
+	it("all asks first, and takes no for an answer", async () => {
+		screen.consent = false;
+		expect(await run("reset all")).toBe("info: Nothing was reset.");
+		expect([screen.questions.length, left()]).toEqual([1, [true, 1, 0]]);
+		await run("reset quota");
+		expect(screen.questions).toHaveLength(1);
+	});
+});
+
+function escaped(text: string): string {
+	return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+}
+
+describe("help and path", () => {
+	it("have one line for each subcommand, and for each place", async () => {
+		const help = await run("help");
+		expect(help.split("\n")).toHaveLength(COMMANDS.length);
+		for (const { usage, summary } of COMMANDS)
+			expect(help).toMatch(new RegExp(`${escaped(usage)} +${escaped(summary)}$`, "m"));
+		expect(await run("path")).toBe("info: accounts  /x/codex-accounts.json\nstate     /x/codex-state.json");
+	});
+});
+
+describe("completions", () => {
+	it("are the subcommands, as far as they fit", () => {
+		expect(offered("")).toEqual(COMMANDS.map(({ name }) => name));
+		expect(offered("re")).toEqual(["reset"]);
+		expect(offered("x")).toBeNull();
+	});
+
+	it("are none once a choice is complete: an open list would swallow the Enter", () => {
+		expect(offered("show")).toBeNull();
+		expect(offered("use work")).toBeNull();
+		expect(offered("reset quota")).toBeNull();
+		expect(offered("show --json")).toBeNull();
+	});
+
+	it("hold all words, because they replace all that was typed", () => {
+		expect(offered("use ")).toEqual(["use work", "use home", "use off", "use out", "use auto"]);
+		expect(offered("use H")).toEqual(["use home"]);
+		expect(offered("reset ")).toEqual(["reset manual", "reset quota", "reset all"]);
+		expect(offered("show --")).toEqual(["show --json"]);
+		expect(offered("help ")).toBeNull();
+		expect(offered("nonsense ")).toBeNull();
+	});
+
+	it("show e-mails to nobody who hides them", () => {
+		const descriptions = () => command.getArgumentCompletions("use ")?.map(({ description }) => description);
+		expect(descriptions()).toContain("work@example.test");
+		masksEmails = true;
+		expect(descriptions()?.join()).not.toContain("@");
+	});
+});

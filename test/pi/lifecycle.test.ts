@@ -1,0 +1,194 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts";
+import { followSessions, SESSION_ENTRY } from "../../src/pi/lifecycle.ts";
+import { aHouse, type House } from "../pool/house.ts";
+import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
+import { aContext, aPi, type FakeContextInit, type FakePi } from "./fake-pi.ts";
+
+let house: House;
+let pi: FakePi;
+let order: string[];
+let earlyWarnings: string[];
+let settings: Settings;
+let baseUrls: string[];
+
+beforeEach(() => {
+	house = aHouse(anAccount("a"), anAccount("b"));
+	pi = aPi();
+	order = [];
+	earlyWarnings = [];
+	settings = DEFAULT_SETTINGS;
+	baseUrls = [];
+	house.affinity.begin(undefined);
+	followSessions(pi.api, {
+		pool: {
+			...house.pool,
+			flush: async () => {
+				order.push("flush");
+			},
+		},
+		link: {
+			...house.deps.link,
+			sync: async () => {
+				order.push("sync");
+			},
+		},
+		affinity: house.affinity,
+		credentials: {
+			accessToken: () => Promise.reject(new Error("not here")),
+			currentToken: () => undefined,
+			idle: async () => {
+				order.push("idle");
+			},
+		},
+		usage: {
+			setBaseUrl: (baseUrl) => baseUrls.push(baseUrl),
+			refreshStale: async () => {
+				order.push("usage");
+			},
+			ask: async () => undefined,
+			stop: () => order.push("usage stop"),
+		},
+		footer: {
+			start: () => order.push("footer start"),
+			draw: () => order.push("footer draw"),
+			stop: () => order.push("footer stop"),
+		},
+		provider: { keepAvailability: () => order.push("availability") },
+		settings: () => settings,
+		clock: house.clock,
+		earlyWarnings,
+	});
+});
+
+async function start(init: FakeContextInit = {}) {
+	const screen = aContext({ mode: "tui", ...init });
+	await pi.fire("session_start", screen.ctx);
+	return screen;
+}
+const at = (ms: number) => new Date(NOW - ms).toISOString();
+const remembers = (account: unknown, ms: number) => ({
+	type: "custom",
+	customType: SESSION_ENTRY,
+	data: account,
+	timestamp: at(ms),
+});
+const answer = (ms: number) => ({ type: "message", message: { role: "assistant" }, timestamp: at(ms) });
+const rotated = {
+	type: "rotated",
+	from: anAccount("a"),
+	to: anAccount("b"),
+	reason: "usage_limit",
+	window: "5h",
+	readyAt: undefined,
+	remainingPercent: undefined,
+} as const;
+
+describe("a session", () => {
+	it("goes on with the account that its branch names last", async () => {
+		await start({ branch: [remembers({ account: "b" }, HOUR_MS), remembers({ account: "a" }, MINUTE_MS)] });
+		expect([house.affinity.account(), house.pool.active()]).toEqual(["a", "a"]);
+	});
+
+	it("is as old as its last answer, not as its last change of account", async () => {
+		await start({ branch: [remembers({ account: "b" }, 5 * HOUR_MS), answer(10 * MINUTE_MS)] });
+		expect(house.affinity.account()).toBe("b");
+		await start({ branch: [remembers({ account: "b" }, 5 * HOUR_MS), answer(2 * HOUR_MS)] });
+		expect(house.affinity.account()).toBeUndefined();
+	});
+
+	it.each([[undefined], ["a"], [{}], [{ account: 5 }], [null]])("is not led astray by an entry of %j", async (data) => {
+		await start({
+			branch: [
+				remembers(data, MINUTE_MS),
+				{ type: "custom", customType: "other", data: { account: "b" }, timestamp: at(0) },
+			],
+		});
+		expect(house.affinity.account()).toBeUndefined();
+	});
+
+	it("that names an account which is gone makes nobody active", async () => {
+		await start({ branch: [remembers({ account: "gone" }, MINUTE_MS)] });
+		expect(house.pool.active()).toBeUndefined();
+	});
+
+	it("may begin twice in a row", async () => {
+		const branch = [remembers({ account: "b" }, MINUTE_MS)];
+		await start({ branch });
+		await start({ branch });
+		expect(house.affinity.account()).toBe("b");
+	});
+
+	it("looks at pi's login before the footer is drawn", async () => {
+		await start();
+		expect(order.indexOf("sync")).toBeGreaterThanOrEqual(0);
+		expect(order.indexOf("sync")).toBeLessThan(order.indexOf("footer start"));
+	});
+
+	it("asks for usage in the background where somebody looks on a Codex model", async () => {
+		const screen = await start();
+		expect([baseUrls, order.includes("usage")]).toEqual([[screen.model?.baseUrl], true]);
+		order.length = 0;
+		await start({ hasUI: false, mode: "print" });
+		expect(order).not.toContain("usage");
+		const other = aContext({ mode: "tui" });
+		other.model = { provider: "anthropic", baseUrl: "x" };
+		await pi.fire("session_start", other.ctx);
+		expect(order).not.toContain("usage");
+	});
+
+	it("ends with nothing under way: exchanges first, then what they have to write", async () => {
+		const screen = await start();
+		order.length = 0;
+		await pi.fire("session_shutdown", screen.ctx);
+		expect(order.slice(-2)).toEqual(["idle", "flush"]);
+		expect(order.slice(0, -2).sort()).toEqual(["footer stop", "usage stop"]);
+	});
+
+	it("draws the footer when the model changes", async () => {
+		const screen = await start();
+		order.length = 0;
+		await pi.fire("model_select", screen.ctx);
+		expect(order).toEqual(["footer draw"]);
+	});
+});
+
+describe("an answer by another account", () => {
+	it("is remembered in the session by its id alone", () => {
+		house.pool.emit({ type: "served", account: "b", hasMoved: true });
+		house.pool.emit({ type: "served", account: "b", hasMoved: false });
+		expect(pi.entries).toEqual([{ type: "multicodex", data: { account: "b" } }]);
+	});
+});
+
+describe("a notice", () => {
+	it("is one line in the session", async () => {
+		const { notices } = await start();
+		house.pool.emit(rotated);
+		expect(notices).toEqual(["info: Codex: a reached its 5h limit. Continued on b."]);
+	});
+
+	it("of a rotation is nothing for a person who does not want it; a warning is", async () => {
+		settings = { ...DEFAULT_SETTINGS, notifications: false };
+		const { notices } = await start();
+		house.pool.emit(rotated);
+		house.pool.emit({ type: "signed-out", account: anAccount("a"), reason: "revoked" });
+		expect(notices).toEqual([expect.stringMatching(/^warning: Codex account a was signed out/)]);
+	});
+
+	it("from before the session is told when it begins, once", async () => {
+		earlyWarnings.push("codex-state.json could not be read.");
+		house.pool.emit({ type: "warning", text: "settings.json: bad." });
+		const { notices } = await start();
+		expect(notices).toEqual(["warning: codex-state.json could not be read.", "warning: Codex: settings.json: bad."]);
+		expect((await start()).notices).toEqual([]);
+	});
+
+	it("waits for the next session where the last one has ended", async () => {
+		const ended = await start();
+		await pi.fire("session_shutdown", ended.ctx);
+		house.pool.emit({ type: "warning", text: "late." });
+		expect(ended.notices).toEqual([]);
+		expect((await start()).notices).toEqual(["warning: Codex: late."]);
+	});
+});

@@ -1,0 +1,75 @@
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { modeOf, writeFailure, writeNotice, writeResult } from "../../src/pi/output.ts";
+import { aContext, type FakeContextInit } from "./fake-pi.ts";
+
+const { argv, exitCode } = process;
+afterEach(() => {
+	process.argv = argv;
+	process.exitCode = exitCode;
+	vi.restoreAllMocks();
+});
+
+describe("the mode", () => {
+	it.each<[string, FakeContextInit, string[], string]>([
+		["as the host tells it", { mode: "rpc", hasUI: true }, [], "rpc"],
+		[
+			"as the host tells it, whatever the command line says",
+			{ mode: "print", hasUI: false },
+			["--mode", "json"],
+			"print",
+		],
+		["on 0.73.1: a terminal", { hasUI: true }, [], "tui"],
+		["on 0.73.1: print", { hasUI: false }, ["-p"], "print"],
+		["on 0.73.1: JSON", { hasUI: false }, ["--mode", "json"], "json"],
+		["on 0.73.1: RPC, which has dialogs", { hasUI: true }, ["--mode", "rpc"], "rpc"],
+		["on 0.73.1: a flag without its word", { hasUI: false }, ["--mode"], "print"],
+	])("%s", (_name, init, args, mode) => {
+		process.argv = ["node", "pi", ...args];
+		expect(modeOf(aContext(init).ctx)).toBe(mode);
+	});
+});
+
+describe("a result", () => {
+	const result = { text: "two accounts", json: { accounts: 2 } };
+
+	it.each(["tui", "rpc"] as const)("is a notice in mode %s, as text or as one document", (mode) => {
+		const { ctx, notices } = aContext({ mode });
+		writeResult(ctx, "show", result);
+		writeResult(ctx, "show", { ...result, asJson: true });
+		expect(notices[0]).toBe("info: two accounts");
+		expect(JSON.parse(notices[1]?.replace("info: ", "") ?? "")).toEqual({ accounts: 2 });
+	});
+});
+
+describe("a failure", () => {
+	it("is a notice where somebody looks on", () => {
+		const { ctx, notices } = aContext({ mode: "tui" });
+		writeFailure(ctx, "no such account");
+		expect([notices, process.exitCode]).toEqual([["error: no such account"], exitCode]);
+	});
+
+	it.each(["print", "json"] as const)("is one line to stderr and an exit code in mode %s", (mode) => {
+		const written: unknown[] = [];
+		vi.spyOn(process.stderr, "write").mockImplementation((text) => written.push(text) > 0);
+		writeFailure(aContext({ mode, hasUI: false }).ctx, "no such account");
+		expect([written, process.exitCode]).toEqual([["no such account\n"], 1]);
+	});
+});
+
+describe("a notice", () => {
+	it("is shown where somebody looks on", () => {
+		const { ctx, notices } = aContext({ mode: "rpc" });
+		writeNotice(ctx, "info", "rotated");
+		writeNotice(ctx, "warning", "broken");
+		expect(notices).toEqual(["info: rotated", "warning: broken"]);
+	});
+
+	it.each(["print", "json"] as const)("is a warning on stderr in mode %s, or nothing", (mode) => {
+		const written: unknown[] = [];
+		vi.spyOn(process.stderr, "write").mockImplementation((text) => written.push(text) > 0);
+		const { ctx } = aContext({ mode, hasUI: false });
+		writeNotice(ctx, "info", "rotated");
+		writeNotice(ctx, "warning", "broken");
+		expect([written, process.exitCode]).toEqual([["broken\n"], exitCode]);
+	});
+});

@@ -1,0 +1,200 @@
+import type { Api, AssistantMessageEvent, AssistantMessageEventStream, Model } from "@mariozechner/pi-ai";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { registerProvider } from "../../src/pi/provider.ts";
+import type { StreamOptions } from "../../src/pool/attempt.ts";
+import { aHouse, answered, CONTEXT, type House, MODEL } from "../pool/house.ts";
+import { answers, type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
+import { anAccount, settled } from "../support/fakes.ts";
+import { aPi, type FakePi } from "./fake-pi.ts";
+
+type StreamSimple = (
+	model: Model<Api>,
+	context: typeof CONTEXT,
+	options?: StreamOptions,
+) => AssistantMessageEventStream;
+
+let codex: FakeCodex;
+let pi: FakePi;
+let house: House;
+let hasAccount: boolean;
+let refusal: string | undefined;
+let requestedAt: string[];
+const oauth = {
+	name: "ChatGPT",
+	usesCallbackServer: true,
+	isSubscription: true,
+	login: () => Promise.reject(new Error("not here")),
+	refreshToken: <T>(credentials: T) => Promise.resolve(credentials),
+	getApiKey: ({ access }: { access: string }) => access,
+} as const;
+
+function register(...names: string[]) {
+	house = aHouse(...names.map((name) => anAccount(name)));
+	return registerProvider(pi.api, {
+		failover: house.deps,
+		oauth,
+		hasAccount: () => hasAccount,
+		refusalToSend: () => refusal,
+		onRequest: (baseUrl) => requestedAt.push(baseUrl),
+	});
+}
+const { argv } = process;
+beforeEach(async () => {
+	codex = await startFakeCodex({ accounts: ["theirs"] });
+	pi = aPi();
+	hasAccount = true;
+	refusal = undefined;
+	requestedAt = [];
+});
+afterEach(async () => {
+	process.argv = argv;
+	await codex.close();
+});
+
+const configSchema = z.object({ streamSimple: z.custom<StreamSimple>((value) => typeof value === "function") });
+const stream: StreamSimple = (model, context, options) =>
+	configSchema.parse(pi.registrations.at(-1)?.config).streamSimple(model, context, options);
+const ours: Model<Api> = MODEL;
+const there = (): Model<Api> => ({ ...MODEL, baseUrl: codex.baseUrl });
+
+async function collect(events: AssistantMessageEventStream): Promise<AssistantMessageEvent[]> {
+	const all: AssistantMessageEvent[] = [];
+	for await (const event of events) all.push(event);
+	return all;
+}
+const wordsOf = (events: readonly AssistantMessageEvent[]) => {
+	const final = events.at(-1);
+	return final?.type === "error" ? final.error.errorMessage : undefined;
+};
+
+describe("the registration", () => {
+	it("names the api, the stream and the sign-in, and leaves models and base URL to pi", () => {
+		register("a");
+		expect(Object.keys(pi.registrations[0]?.config ?? {}).sort()).toEqual(["api", "apiKey", "oauth", "streamSimple"]);
+		expect(pi.registrations[0]?.config).toMatchObject({ api: "openai-codex-responses", oauth });
+	});
+
+	it("has a placeholder for a key that no host resolves, and only while somebody is signed in", () => {
+		register("a");
+		const key = pi.registrations[0]?.config?.apiKey;
+		expect(key).toBe("pi-multicodex");
+		expect(process.env[String(key)]).toBeUndefined();
+		hasAccount = false;
+		pi = aPi();
+		register();
+		expect(pi.registrations[0]?.config).not.toHaveProperty("apiKey");
+	});
+
+	it("is made anew when the first account comes and when the last one goes, not else", () => {
+		hasAccount = false;
+		const provider = register();
+		provider.keepAvailability();
+		hasAccount = true;
+		provider.keepAvailability();
+		provider.keepAvailability();
+		hasAccount = false;
+		provider.keepAvailability();
+		provider.keepAvailability();
+		expect(pi.registrations.map(({ call, config }) => `${call} ${config ? "apiKey" in config : ""}`)).toEqual([
+			"register false",
+			"register true",
+			"unregister ",
+			"register false",
+		]);
+	});
+});
+
+describe("a request for a Codex model", () => {
+	it("is served from the pool, on a stream that is handed out at once", async () => {
+		register("a");
+		house.play("a", answered("from the pool"));
+		const events = stream(ours, CONTEXT, { apiKey: "pi-multicodex", sessionId: "s" });
+		expect(events).not.toBeInstanceOf(Promise);
+		expect((await collect(events)).at(-1)?.type).toBe("done");
+		expect([house.tries, requestedAt]).toEqual([["a"], [ours.baseUrl]]);
+	});
+
+	it("may come without options", async () => {
+		register("a");
+		expect((await collect(stream(ours, CONTEXT))).at(-1)?.type).toBe("done");
+	});
+
+	it("is refused where a token must not go, with the setting named, and nothing is sent", async () => {
+		register("a");
+		refusal = "baseUrl of openai-codex in models.json must use https";
+		const events = await collect(stream(there(), CONTEXT));
+		expect(wordsOf(events)).toBe(refusal);
+		expect([house.tries, codex.requests]).toEqual([[], []]);
+	});
+
+	it("ends in one event where something of ours breaks", async () => {
+		register("a");
+		Object.assign(house.deps.link, {
+			isForeign: () => {
+				throw new Error("secret-token");
+			},
+		});
+		const events = await collect(stream(ours, CONTEXT));
+		expect(events).toHaveLength(1);
+		expect(wordsOf(events)).toBe("a defect");
+	});
+
+	it("ends at once in one aborted event, although the login is being read", async () => {
+		register("a");
+		Object.assign(house.deps.link, { sync: () => new Promise(() => undefined) });
+		const abort = new AbortController();
+		const collecting = collect(stream(ours, CONTEXT, { signal: abort.signal }));
+		await settled();
+		abort.abort();
+		expect(await collecting).toMatchObject([{ type: "error", reason: "aborted" }]);
+	});
+});
+
+describe("a request that is not ours", () => {
+	/** What reached the backend: exactly the token that the caller gave. */
+	async function passesThrough(model: Model<Api>): Promise<void> {
+		const { access } = codex.grant("theirs");
+		codex.account("theirs").always(answers.text("their own answer"));
+		const options: StreamOptions = { apiKey: access, transport: "sse" };
+		if (process.argv.includes("--api-key")) process.argv = [...process.argv, access];
+		const events = await collect(stream(model, CONTEXT, options));
+		expect(events.at(-1)?.type).toBe("done");
+		expect(codex.requestsOf("responses").map(({ headers }) => headers.authorization)).toEqual([`Bearer ${access}`]);
+		expect([house.tries, requestedAt]).toEqual([[], []]);
+	}
+
+	it("because its provider is another one never meets a token of ours", async () => {
+		register("a");
+		await passesThrough({ ...there(), provider: "my-proxy" });
+	});
+
+	it("because the person gave its key on the command line goes out with that key", async () => {
+		register("a");
+		process.argv = [...argv, "--api-key"];
+		await passesThrough(there());
+	});
+
+	it("because nobody is signed in is pi's own", async () => {
+		register();
+		await passesThrough(there());
+	});
+
+	it("because pi holds an API key is pi's own, and takes no socket of ours along", async () => {
+		register("a");
+		house.deps.sockets.claim("s", "a").release();
+		house.closed.length = 0;
+		Object.assign(house.deps.link, { isForeign: () => true });
+		await passesThrough(there());
+		const { access } = codex.grant("theirs");
+		await collect(stream(there(), CONTEXT, { apiKey: access, transport: "sse", sessionId: "s" }));
+		expect(house.closed).toHaveLength(1);
+	});
+
+	it("fails in pi's own words", async () => {
+		register();
+		const words = wordsOf(await collect(stream(there(), CONTEXT, { apiKey: "no jwt", transport: "sse" })));
+		expect(words).toMatch(/account/i);
+		expect(codex.requests).toEqual([]);
+	});
+});

@@ -1,0 +1,493 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Account, Credential } from "../../src/domain/account.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../src/io/jwt.ts";
+import { type Credentials, createCredentials } from "../../src/pool/credentials.ts";
+import type { RefreshOutcome } from "../../src/pool/ports.ts";
+import {
+	aClock,
+	anAccount,
+	anAccountStore,
+	aPiAuth,
+	aStateStore,
+	aTokenOf,
+	DAY_MS,
+	type FakeAccountStore,
+	type FakeClock,
+	type FakePiAuth,
+	type FakeStateStore,
+	HOUR_MS,
+	idFor,
+	MINUTE_MS,
+	NOW,
+	settled,
+} from "../support/fakes.ts";
+
+const ID = idFor("user-work__acct-work", "acct-work");
+
+/** A credential that was issued then; its refresh token says when. */
+const issued = (at: number, expiresAt = at + 10 * DAY_MS): Credential => ({
+	access: aTokenOf("work", { issuedAt: at, expiresAt }),
+	refresh: `refresh-${at - NOW}`,
+	expiresAt,
+});
+const FRESH = issued(NOW);
+/** Still good, but to be renewed: less than ten minutes are left. */
+const DUE = issued(NOW - 10 * DAY_MS, NOW + 9 * MINUTE_MS);
+const EXPIRED = issued(NOW - 10 * DAY_MS, NOW - 1);
+
+let clock: FakeClock;
+let accounts: FakeAccountStore;
+let state: FakeStateStore;
+let piAuth: FakePiAuth;
+let credentials: Credentials;
+/** Refresh tokens that were spent, in order. */
+let spent: string[];
+/** What the issuer answers next; a new credential unless told otherwise. */
+let answer: (refresh: string) => RefreshOutcome | Promise<RefreshOutcome>;
+let pauses: number[];
+let onPause: () => Promise<void>;
+
+const grant = (at = clock.now()): RefreshOutcome => ({ kind: "granted", credential: issued(at) });
+
+/** One more process over the same files. */
+const anotherProcess = () =>
+	createCredentials({
+		accounts,
+		state,
+		piAuth,
+		clock,
+		oauth: {
+			refresh: async (refresh) => {
+				spent.push(refresh);
+				return answer(refresh);
+			},
+		},
+		tokens: { fingerprint, identify: identityOf, issuedAt: (access) => tokenTimes(access).issuedAt },
+		pause: async (ms) => {
+			pauses.push(ms);
+			await onPause();
+		},
+	});
+
+function open(credential: Credential, overrides: Partial<Account> = {}): void {
+	clock = aClock();
+	accounts = anAccountStore(anAccount("work", { id: ID, accountId: "acct-work", credential, ...overrides }));
+	state = aStateStore();
+	piAuth = aPiAuth();
+	spent = [];
+	pauses = [];
+	onPause = () => new Promise(() => undefined);
+	answer = () => grant();
+	credentials = anotherProcess();
+}
+const openLinked = (credential: Credential) => {
+	open(credential, { linked: true, source: "pi" });
+	piAuth.login = { kind: "oauth", credential, accountId: "acct-work" };
+};
+const row = () => accounts.rows[0] ?? anAccount("nobody");
+const ask = (options: Parameters<Credentials["accessToken"]>[1] = {}) => credentials.accessToken(ID, options);
+const inFile = () => (piAuth.login.kind === "oauth" ? piAuth.login.credential : undefined);
+
+beforeEach(() => open(FRESH));
+afterEach(() => {
+	vi.useRealTimers();
+});
+
+describe("a token that is good", () => {
+	it("is given at once, without an exchange", async () => {
+		expect(await ask()).toEqual({ kind: "ready", access: FRESH.access });
+		expect(spent).toEqual([]);
+		expect(credentials.currentToken(ID)).toBe(FRESH.access);
+	});
+
+	it("leaves no timer behind, which would keep the process", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		await ask();
+		expect([vi.getTimerCount(), pauses]).toEqual([0, []]);
+	});
+
+	it("is what another process has stored meanwhile", async () => {
+		accounts.rows = [{ ...row(), credential: issued(NOW + 1000) }];
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW + 1000).access });
+	});
+
+	it("is none of an account that is gone", async () => {
+		expect(await credentials.accessToken("nobody", {})).toMatchObject({ kind: "unavailable" });
+		expect(credentials.currentToken("nobody")).toBeUndefined();
+	});
+});
+
+describe("a token that is due", () => {
+	beforeEach(() => open(DUE));
+
+	it("is renewed ten minutes before its end, stored, and used", async () => {
+		const next = issued(NOW);
+		expect(await ask()).toEqual({ kind: "ready", access: next.access });
+		expect([spent, row().credential]).toEqual([[DUE.refresh], next]);
+		expect(state.memo(ID).exchange).toBeUndefined();
+		expect(await ask()).toEqual({ kind: "ready", access: next.access });
+		expect(spent).toHaveLength(1);
+	});
+
+	it("is not renewed a moment before that", async () => {
+		clock.at = NOW - 2 * MINUTE_MS;
+		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
+		expect(spent).toEqual([]);
+	});
+
+	it("holds no request up: a slow exchange goes on behind it", async () => {
+		let finish: ((outcome: RefreshOutcome) => void) | undefined;
+		answer = () => new Promise((resolve) => (finish = resolve));
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		const asking = ask();
+		await vi.advanceTimersByTimeAsync(1000);
+		expect(await asking).toEqual({ kind: "ready", access: DUE.access });
+		finish?.(grant());
+		await credentials.idle();
+		expect(row().credential).toEqual(issued(NOW));
+	});
+
+	it.each<[string, RefreshOutcome]>([
+		["the issuer is down", { kind: "unavailable", reason: "503" }],
+		["nobody knows whether it was exchanged", { kind: "unknown", reason: "no answer" }],
+	])("serves on while it is valid where %s, and nobody is flagged", async (_name, outcome) => {
+		answer = () => outcome;
+		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
+		expect(row()).toMatchObject({ needsLogin: undefined, enabled: true });
+	});
+
+	it("serves on where the lock is busy or the disk is full, and is not spent", async () => {
+		accounts.lockRefusal = Object.assign(new Error("busy"), { name: "LockBusyError" });
+		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
+		accounts.lockRefusal = undefined;
+		accounts.isFull = true;
+		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
+		expect(spent).toEqual([]);
+	});
+});
+
+describe("a token that has expired", () => {
+	beforeEach(() => open(EXPIRED));
+
+	it("is exchanged once by many requests of many processes at once", async () => {
+		const processes = [credentials, anotherProcess(), anotherProcess()];
+		const asked = processes.flatMap((each) => [each.accessToken(ID, {}), each.accessToken(ID, {})]);
+		const tokens = await Promise.all(asked);
+		expect(new Set(tokens.map((token) => (token.kind === "ready" ? token.access : token.kind)))).toEqual(
+			new Set([issued(NOW).access]),
+		);
+		expect(spent).toEqual([EXPIRED.refresh]);
+	});
+
+	it("is left to itself by a request that has somewhere else to go, and stored when it comes", async () => {
+		let finish: ((outcome: RefreshOutcome) => void) | undefined;
+		answer = () => new Promise((resolve) => (finish = resolve));
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		const [impatient, patient] = [ask({ patienceMs: 3000 }), ask()];
+		await vi.advanceTimersByTimeAsync(3000);
+		expect(await impatient).toMatchObject({ kind: "unavailable" });
+		expect(row().needsLogin).toBeUndefined();
+		finish?.(grant());
+		expect(await patient).toEqual({ kind: "ready", access: issued(NOW).access });
+		expect([row().credential, spent]).toEqual([issued(NOW), [EXPIRED.refresh]]);
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
+	it("is nobody's current token", () => {
+		expect(credentials.currentToken(ID)).toBeUndefined();
+	});
+
+	it("is announced before it is spent, so that nobody spends it twice", async () => {
+		let noted: unknown;
+		answer = () => {
+			noted = state.memo(ID).exchange;
+			return grant();
+		};
+		await ask();
+		expect(noted).toEqual({ tokenHash: fingerprint(EXPIRED.refresh), at: NOW });
+		expect(JSON.stringify([...state.memos.values()])).not.toContain(EXPIRED.refresh);
+	});
+
+	it("is not spent a second time within a minute where no answer came, by no process", async () => {
+		answer = () => ({ kind: "unknown", reason: "no answer" });
+		expect(await ask()).toEqual({ kind: "unavailable", reason: "no answer", retryAt: NOW + MINUTE_MS });
+		clock.at += MINUTE_MS - 1;
+		answer = () => grant();
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({
+			kind: "unavailable",
+			retryAt: NOW + MINUTE_MS,
+		});
+		expect(spent).toHaveLength(1);
+		clock.at += 1;
+		expect(await ask()).toMatchObject({ kind: "ready" });
+		expect(spent).toHaveLength(2);
+	});
+
+	it("is replaced by what another process was given meanwhile", async () => {
+		answer = () => ({ kind: "unknown", reason: "no answer" });
+		await ask();
+		accounts.rows = [{ ...row(), credential: issued(NOW + 1000) }];
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW + 1000).access });
+	});
+
+	it("is tried again ever more seldom while the issuer is down, and nobody is flagged", async () => {
+		answer = () => ({ kind: "unavailable", reason: "503" });
+		const lengths: number[] = [];
+		for (let time = 0; time < 10; time += 1) {
+			const result = await ask();
+			const retryAt = result.kind === "unavailable" ? result.retryAt : 0;
+			lengths.push((retryAt - clock.at) / 1000);
+			expect(await ask()).toMatchObject({ kind: "unavailable", retryAt });
+			clock.at = retryAt;
+		}
+		expect(lengths).toEqual([2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+		expect(spent).toHaveLength(10);
+		expect(row().needsLogin).toBeUndefined();
+		answer = () => grant();
+		expect(await ask()).toMatchObject({ kind: "ready" });
+	});
+
+	it("is tried again at once after a clock that was set back", async () => {
+		answer = () => ({ kind: "unavailable", reason: "503" });
+		await ask();
+		clock.at -= DAY_MS;
+		answer = () => grant();
+		accounts.rows = [{ ...row(), credential: { ...EXPIRED, expiresAt: clock.at - 1 } }];
+		expect(await ask()).toMatchObject({ kind: "ready" });
+	});
+
+	it("is not spent where the result could not be stored", async () => {
+		accounts.isFull = true;
+		expect(await ask()).toMatchObject({ kind: "unavailable", reason: expect.stringContaining("ENOSPC") });
+		expect(spent).toEqual([]);
+	});
+
+	it("is stored after all where the disk is full for a moment only", async () => {
+		answer = () => {
+			accounts.isFull = true;
+			return grant();
+		};
+		onPause = async () => {
+			accounts.isFull = false;
+		};
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW).access });
+		expect(row().credential).toEqual(issued(NOW));
+		expect(state.memo(ID).exchange).toBeUndefined();
+	});
+
+	it("is used although it can be stored nowhere, and every process knows that the old one is spent", async () => {
+		answer = () => {
+			accounts.isFull = true;
+			return grant();
+		};
+		onPause = async () => undefined;
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW).access });
+		expect(state.memo(ID).exchange).toMatchObject({ tokenHash: fingerprint(EXPIRED.refresh) });
+	});
+
+	it("is not waited for where another process is slow to renew it, nor is anybody flagged", async () => {
+		accounts.lockRefusal = Object.assign(new Error("busy"), { name: "LockBusyError" });
+		const result = await ask();
+		expect(result).toMatchObject({ kind: "unavailable" });
+		expect(result.kind === "unavailable" && result.retryAt - NOW).toBeLessThan(5000);
+		accounts.lockRefusal = undefined;
+		expect(await ask()).toMatchObject({ kind: "ready" });
+	});
+});
+
+describe("a sign-in that is over", () => {
+	beforeEach(() => open(EXPIRED));
+
+	it("is flagged with its reason", async () => {
+		answer = () => ({ kind: "refused", code: "refresh_token_reused", closed: false });
+		expect(await ask()).toMatchObject({ kind: "signed-out", reason: "refresh_token_reused", closed: false });
+		expect(row()).toMatchObject({ needsLogin: { reason: "refresh_token_reused", at: NOW }, enabled: true });
+		expect(state.memo(ID).exchange).toBeUndefined();
+	});
+
+	it("of an account that is closed switches it off", async () => {
+		answer = () => ({ kind: "refused", code: "account_deactivated", closed: true });
+		expect(await ask()).toMatchObject({ kind: "signed-out", closed: true });
+		expect(row()).toMatchObject({ enabled: false, disabledReason: "account_deactivated", needsLogin: undefined });
+	});
+
+	it("is none where somebody else has stored a newer token meanwhile", async () => {
+		answer = () => {
+			accounts.rows = [{ ...row(), credential: issued(NOW + 1000) }];
+			return { kind: "refused", code: "refresh_token_reused", closed: false };
+		};
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW + 1000).access });
+		expect(row().needsLogin).toBeUndefined();
+	});
+
+	it("is cleared by a token that is given all the same", async () => {
+		open(EXPIRED, { needsLogin: { reason: "revoked", at: NOW } });
+		await ask();
+		expect(row().needsLogin).toBeUndefined();
+	});
+});
+
+describe("a token that the backend has refused", () => {
+	it("is exchanged although it would be good for long", async () => {
+		clock.at += HOUR_MS;
+		expect(await ask({ refused: FRESH.access })).toEqual({ kind: "ready", access: issued(clock.at).access });
+		expect(spent).toEqual([FRESH.refresh]);
+	});
+
+	it("is exchanged once by many requests that were refused with it", async () => {
+		clock.at += HOUR_MS;
+		const asked = [1, 2, 3].map(() => ask({ refused: FRESH.access }));
+		const all = await Promise.all([...asked, anotherProcess().accessToken(ID, { refused: FRESH.access })]);
+		expect(new Set(all.map((token) => token.kind))).toEqual(new Set(["ready"]));
+		expect(spent).toHaveLength(1);
+	});
+
+	it("is not given again to a request that joins one which did not know", async () => {
+		clock.at += HOUR_MS;
+		const [ignorant, refused] = await Promise.all([ask(), ask({ refused: FRESH.access })]);
+		expect(ignorant).toEqual({ kind: "ready", access: FRESH.access });
+		expect(refused).toEqual({ kind: "ready", access: issued(clock.at).access });
+		expect(spent).toHaveLength(1);
+	});
+
+	it("is replaced by a newer one that is stored already", async () => {
+		const newer = issued(NOW + 1000);
+		accounts.rows = [{ ...row(), credential: newer }];
+		expect(await ask({ refused: FRESH.access })).toEqual({ kind: "ready", access: newer.access });
+		expect(spent).toEqual([]);
+	});
+
+	it("serves nobody while no other is to be had", async () => {
+		answer = () => ({ kind: "unavailable", reason: "503" });
+		expect(await ask({ refused: FRESH.access })).toMatchObject({ kind: "unavailable" });
+		expect(row().needsLogin).toBeUndefined();
+	});
+});
+
+describe("an abort", () => {
+	it("ends the wait and not the exchange, whose token is stored", async () => {
+		open(EXPIRED);
+		let finish: ((outcome: RefreshOutcome) => void) | undefined;
+		answer = () => new Promise((resolve) => (finish = resolve));
+		const abort = new AbortController();
+		const waiting = ask({ signal: abort.signal });
+		const other = ask();
+		await settled();
+		abort.abort(new Error("the person left"));
+		await expect(waiting).rejects.toThrow("the person left");
+		let isIdle = false;
+		const idle = credentials.idle().then(() => {
+			isIdle = true;
+		});
+		await settled();
+		expect(isIdle).toBe(false);
+		finish?.(grant());
+		await idle;
+		expect(row().credential).toEqual(issued(NOW));
+		expect(await other).toEqual({ kind: "ready", access: issued(NOW).access });
+		expect(spent).toHaveLength(1);
+	});
+});
+
+describe("pi's own login", () => {
+	it("is renewed under pi's lock and written to both files", async () => {
+		openLinked(EXPIRED);
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW).access });
+		expect([inFile(), row().credential, row().linked]).toEqual([issued(NOW), issued(NOW), true]);
+		expect(spent).toEqual([EXPIRED.refresh]);
+	});
+
+	it("is taken from the file where pi, or another process of ours, has renewed it", async () => {
+		openLinked(EXPIRED);
+		const theirs = issued(NOW + 1000);
+		piAuth.beforeLock = () => {
+			piAuth.login = { kind: "oauth", credential: theirs, accountId: "acct-work" };
+		};
+		expect(await ask()).toEqual({ kind: "ready", access: theirs.access });
+		expect([spent, row().credential]).toEqual([[], theirs]);
+	});
+
+	it("is exchanged once by many processes at once", async () => {
+		openLinked(EXPIRED);
+		const processes = [credentials, anotherProcess(), anotherProcess()];
+		const all = await Promise.all(processes.map((each) => each.accessToken(ID, {})));
+		expect(new Set(all.map((token) => (token.kind === "ready" ? token.access : token.kind))).size).toBe(1);
+		expect(spent).toEqual([EXPIRED.refresh]);
+	});
+
+	it("that the issuer refuses is read again: where pi has a newer one by now, nobody is flagged", async () => {
+		openLinked(EXPIRED);
+		const theirs = issued(NOW + 1000);
+		answer = () => {
+			piAuth.login = { kind: "oauth", credential: theirs, accountId: "acct-work" };
+			return { kind: "refused", code: "refresh_token_reused", closed: false };
+		};
+		expect(await ask()).toEqual({ kind: "ready", access: theirs.access });
+		expect(row()).toMatchObject({ needsLogin: undefined, credential: theirs });
+	});
+
+	it("that the issuer refuses for good is flagged", async () => {
+		openLinked(EXPIRED);
+		answer = () => ({ kind: "refused", code: "refresh_token_expired", closed: false });
+		expect(await ask()).toMatchObject({ kind: "signed-out" });
+		expect(row()).toMatchObject({ needsLogin: { reason: "refresh_token_expired" } });
+		expect(inFile()).toEqual(EXPIRED);
+	});
+
+	it.each<[string, FakePiAuth["login"]]>([
+		["signed out", { kind: "none" }],
+		["given an API key", { kind: "foreign" }],
+		["torn", { kind: "unreadable" }],
+		[
+			"signed in as somebody else",
+			{ kind: "oauth", credential: { ...FRESH, access: aTokenOf("other") }, accountId: undefined },
+		],
+	])("is left alone where pi is %s by now", async (_name, login) => {
+		openLinked(EXPIRED);
+		piAuth.beforeLock = () => {
+			piAuth.login = login;
+		};
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect([spent, row().needsLogin]).toEqual([[], undefined]);
+	});
+
+	it("is spent from our copy where that is the newer one", async () => {
+		openLinked(EXPIRED);
+		const older = issued(NOW - 20 * DAY_MS, NOW - DAY_MS);
+		piAuth.login = { kind: "oauth", credential: older, accountId: "acct-work" };
+		piAuth.isFull = true;
+		answer = () => {
+			piAuth.isFull = false;
+			return grant();
+		};
+		expect(await ask()).toMatchObject({ kind: "ready" });
+		expect([spent, inFile()]).toEqual([[EXPIRED.refresh], issued(NOW)]);
+	});
+
+	it("is used where its file cannot be written, and written there at the next request", async () => {
+		openLinked(EXPIRED);
+		piAuth.isFull = true;
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW).access });
+		expect([inFile(), row().credential]).toEqual([EXPIRED, issued(NOW)]);
+		piAuth.isFull = false;
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW).access });
+		expect([inFile(), spent]).toEqual([issued(NOW), [EXPIRED.refresh]]);
+	});
+
+	it("serves on while it is valid where its lock is busy, and fails no request", async () => {
+		openLinked(DUE);
+		piAuth.lockRefusal = Object.assign(new Error("busy"), { name: "LockBusyError" });
+		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
+		openLinked(EXPIRED);
+		piAuth.lockRefusal = Object.assign(new Error("busy"), { name: "LockBusyError" });
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect(spent).toEqual([]);
+	});
+
+	it("is not touched while it is good", async () => {
+		openLinked(FRESH);
+		await ask();
+		expect(inFile()).toBe(FRESH);
+	});
+});

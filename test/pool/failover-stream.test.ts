@@ -1,0 +1,702 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { PoolEvent } from "../../src/domain/events.ts";
+import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW, settled } from "../support/fakes.ts";
+import { aHouse, answered, failedWith, type House, type Play, refused, silent } from "./house.ts";
+
+const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
+const someone = (...names: string[]) => aHouse(...names.map((name) => anAccount(name)));
+const typesOf = (events: readonly { type: string }[]) => events.map(({ type }) => type);
+const toldOf = <T extends PoolEvent["type"]>(house: House, type: T) =>
+	house.told.filter((event): event is Extract<PoolEvent, { type: T }> => event.type === type);
+const WHOLE = ["start", "text_start", "text_delta", "text_end", "done"];
+
+describe("a request", () => {
+	it("gets exactly what the host's stream gives", async () => {
+		const house = someone("a");
+		const { events, ends, text } = await house.ask();
+		expect(typesOf(events)).toEqual(WHOLE);
+		expect([text, ends]).toEqual(["from a", 1]);
+		expect(house.tries).toEqual(["a"]);
+	});
+
+	it("goes to another account when the quota is used up, once to each, and nobody sees the first", async () => {
+		const house = someone("a", "b");
+		house.play("a", LIMIT);
+		const { events, text } = await house.ask();
+		expect(typesOf(events)).toEqual(WHOLE);
+		expect(text).toBe("from b");
+		expect(house.tries).toEqual(["a", "b"]);
+		expect(house.state.memo("a").cooldowns).toMatchObject([{ scope: "account", until: NOW + HOUR_MS }]);
+		expect(toldOf(house, "rotated")).toMatchObject([
+			{ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit", readyAt: NOW + HOUR_MS },
+		]);
+	});
+
+	it("goes on when the quota runs out after the start but before any output", async () => {
+		const house = someone("a", "b");
+		house.play("a", failedWith("The usage limit has been reached"));
+		const { events, text } = await house.ask();
+		expect(typesOf(events)).toEqual(WHOLE);
+		expect(text).toBe("from b");
+		expect(house.asked).toEqual(["a"]);
+	});
+
+	it("tries five accounts more at most, and says how many are left", async () => {
+		const house = someone("a", "b", "c", "d", "e", "f", "g", "h");
+		for (const { id } of house.pool.accounts()) house.play(id, LIMIT);
+		const { words, ends } = await house.ask();
+		expect(house.tries).toEqual(["a", "b", "c", "d", "e", "f"]);
+		expect([words, ends]).toEqual(["nobody is left", 1]);
+		expect(house.exhaustions).toMatchObject([{ tried: 6, untried: 2, total: 8 }]);
+	});
+
+	it("tries as many as the person allows", async () => {
+		const house = someone("a", "b", "c");
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxRotations: 0 } };
+		house.play("a", LIMIT);
+		expect((await house.ask()).words).toBe("nobody is left");
+		expect(house.tries).toEqual(["a"]);
+	});
+
+	it("ends with one error when all are used up, with the first return", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 7200 } }));
+		house.play("b", LIMIT);
+		const { events, final } = await house.ask();
+		expect(typesOf(events)).toEqual(["error"]);
+		expect(final).toMatchObject({ reason: "error", error: { stopReason: "error", content: [] } });
+		expect(house.exhaustions).toMatchObject([
+			{ total: 2, cooling: 2, untried: 0, needsLogin: 0, readyAt: NOW + HOUR_MS },
+		]);
+	});
+
+	it("knows at the next request who is used up, and asks nobody in vain", async () => {
+		const house = someone("a", "b");
+		house.play("a", LIMIT);
+		await house.ask();
+		house.tries.length = 0;
+		await house.ask();
+		expect(house.tries).toEqual(["b"]);
+	});
+
+	it("begins with the session's account, and with the pinned one before that", async () => {
+		const house = someone("a", "b", "c");
+		house.affinity.begin("s", "b", NOW);
+		await house.ask();
+		await house.pool.pin("c");
+		await house.ask();
+		expect(house.tries).toEqual(["b", "c"]);
+	});
+
+	it("is remembered by its session when it is answered by another account, once", async () => {
+		const house = someone("a", "b");
+		await house.ask();
+		await house.ask();
+		house.play("a", LIMIT);
+		await house.ask();
+		expect(toldOf(house, "served").map(({ account, hasMoved }) => [account, hasMoved])).toEqual([
+			["a", true],
+			["a", false],
+			["b", true],
+		]);
+	});
+
+	it("is told of before pi hears that it is done", async () => {
+		const house = someone("a");
+		const order: string[] = [];
+		house.pool.subscribe(({ type }) => order.push(type));
+		const { final } = await house.ask();
+		expect(final?.type).toBe("done");
+		expect(order.filter((type) => type === "served")).toHaveLength(1);
+		expect(house.pool.active()).toBe("a");
+	});
+
+	it("uses no socket of one account with another", async () => {
+		const house = someone("a", "b");
+		house.play("a", answered("first"), LIMIT);
+		await house.ask();
+		await house.ask();
+		expect(house.tries).toEqual(["a", "a", "b"]);
+		// The first one is of unknown origin.
+		expect(house.closed).toEqual(["s before try 1", "s before try 3"]);
+	});
+
+	it("goes without sockets beside one of another account that is under way in its session", async () => {
+		const house = someone("a", "b");
+		const abort = new AbortController();
+		house.play("a", silent(), LIMIT);
+		const first = house.ask({ signal: abort.signal });
+		await settled();
+		const second = await house.ask({ transport: "auto" });
+		expect(second.text).toBe("from b");
+		expect(house.options.map(({ transport }) => transport)).toEqual([undefined, "auto", "sse"]);
+		expect(house.closed).toEqual(["s before try 1"]);
+		abort.abort();
+		await first;
+	});
+});
+
+describe("what the host is given", () => {
+	it("is the caller's own, but for the token", async () => {
+		const house = someone("a");
+		await house.ask({ reasoning: "high", headers: { "x-mine": "1" }, maxRetries: 2 });
+		expect(house.options[0]).toMatchObject({
+			apiKey: "access-a",
+			reasoning: "high",
+			headers: { "x-mine": "1" },
+			maxRetries: 2,
+			sessionId: "s",
+		});
+	});
+});
+
+describe("output that was shown", () => {
+	it("is never replayed: another account takes over by pi's own retry", async () => {
+		const house = someone("a", "b");
+		house.play("a", failedWith("The usage limit has been reached", { after: "half an ans" }));
+		const { events, words, text } = await house.ask();
+		expect(typesOf(events)).toEqual(["start", "text_delta", "error"]);
+		expect(words).toBe("another account takes over");
+		expect(text).toBe("");
+		expect(house.tries).toEqual(["a"]);
+		expect(house.state.memo("a").cooldowns).toHaveLength(1);
+		expect((await house.ask()).text).toBe("from b");
+	});
+
+	it("is followed by the backend's own words where nobody can take over", async () => {
+		const house = someone("a");
+		house.play("a", failedWith("The usage limit has been reached", { after: "half" }));
+		expect((await house.ask()).words).toBe("The usage limit has been reached");
+	});
+
+	it("is followed by the backend's own words where the account is not at fault", async () => {
+		const house = someone("a", "b");
+		house.play("a", failedWith("The server had an error", { after: "half" }));
+		expect((await house.ask()).words).toBe("The server had an error");
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+	});
+});
+
+describe("the matrix before any output", () => {
+	it.each([
+		["a 500", refused(500, { error: { message: "oops" } }), "HTTP 500"],
+		["an overload", refused(503, { error: { code: "server_is_overloaded" } }), "HTTP 503"],
+		["a broken network", failedWith("fetch failed", { withStart: false }), "fetch failed"],
+		["a time-out", failedWith("Request timed out."), "Request timed out."],
+		["a challenge", refused(403, "<html>Just a moment...</html>", { "cf-mitigated": "challenge" }), "HTTP 403"],
+		["a region", refused(403, { error: { code: "unsupported_country_region_territory" } }), "HTTP 403"],
+		["too long an input", refused(400, { error: { code: "context_length_exceeded" } }), "HTTP 400"],
+		["a policy", refused(400, { error: { code: "cyber_policy" } }), "HTTP 400"],
+		["any other 400", refused(400, { error: { message: "bad image" } }), "HTTP 400"],
+	])("surfaces %s in the host's own words, without another try and without blame", async (_name, play, told) => {
+		const house = someone("a", "b");
+		house.play("a", play);
+		const { words, ends } = await house.ask();
+		expect([words, ends]).toEqual([told, 1]);
+		expect(house.tries).toEqual(["a"]);
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+		expect(toldOf(house, "rotated")).toEqual([]);
+	});
+
+	it("forwards the start that was held, where a failure after it goes to pi", async () => {
+		const house = someone("a");
+		house.play("a", failedWith("Request timed out."));
+		expect(typesOf((await house.ask()).events)).toEqual(["start", "error"]);
+	});
+
+	it("rotates on every fault of the account, and cools what is at fault", async () => {
+		const faults: [Play, string, string][] = [
+			[refused(402, { detail: { code: "deactivated_workspace" } }), "account", "workspace_disabled"],
+			[refused(403, { error: { code: "usage_not_included" } }), "model:gpt-5.5", "not_included"],
+			[refused(404, { error: { message: "Model not found gpt-5.5" } }), "model:gpt-5.5", "model_not_supported"],
+			[refused(429, { error: { code: "insufficient_quota" } }), "account", "usage_limit"],
+			[refused(429, {}), "account", "rate_limit"],
+		];
+		for (const [play, scope, reason] of faults) {
+			const house = someone("a", "b");
+			house.play("a", play);
+			expect((await house.ask()).text).toBe("from b");
+			expect(house.state.memo("a").cooldowns).toMatchObject([{ scope, reason }]);
+		}
+	});
+
+	it("goes to another workspace when one is limited as a whole", async () => {
+		const seat = (name: string) => anAccount(name, { accountId: "acct-team" });
+		const house = aHouse(seat("a"), seat("b"), anAccount("c"));
+		const headers = { "x-codex-rate-limit-reached-type": "workspace_member_usage_limit_reached" };
+		house.play("a", refused(429, { error: { type: "usage_limit_reached" } }, headers));
+		expect((await house.ask()).text).toBe("from c");
+		expect(house.tries).toEqual(["a", "c"]);
+		expect(house.state.memo("b").cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
+	});
+
+	it("cools one limit of an account alone, so that its other models go on", async () => {
+		const house = someone("a", "b");
+		house.readUsageHeaders = () => ({ snapshot: undefined, activeLimit: "codex_bengalfox", activeWindows: [] });
+		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
+		await house.ask();
+		expect(house.state.memo("a").cooldowns).toMatchObject([{ scope: "limit:codex_bengalfox", models: ["gpt-5.5"] }]);
+		const account = house.pool.account("a") ?? anAccount("a");
+		expect(house.pool.state(account)).toBe("ready");
+		expect(house.pool.readyAt(account, NOW, "gpt-6")).toBe(NOW);
+	});
+
+	it("waits briefly and asks the same account once, where it is told to", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(429, {}, { "retry-after": "2" }), answered("second try"));
+		expect((await house.ask()).text).toBe("second try");
+		expect([house.tries, house.pauses]).toEqual([["a", "a"], [2000]]);
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+	});
+
+	it("goes elsewhere after that, and where it is told to wait for longer", async () => {
+		const twice = someone("a", "b");
+		twice.play("a", refused(429, {}, { "retry-after": "2" }));
+		expect((await twice.ask()).text).toBe("from b");
+		expect(twice.tries).toEqual(["a", "a", "b"]);
+		const long = someone("a", "b");
+		long.play("a", refused(429, {}, { "retry-after": "11" }));
+		expect((await long.ask()).text).toBe("from b");
+		expect([long.tries, long.pauses]).toEqual([["a", "b"], []]);
+		expect(long.state.memo("a").cooldowns).toMatchObject([{ until: NOW + 11_000 }]);
+	});
+
+	it("asks usage behind the request where no reset was told", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(429, { error: { type: "usage_limit_reached" } }));
+		await house.ask();
+		expect(house.asked).toEqual(["a"]);
+	});
+
+	it("leaves out the reasoning that is refused, once, and from then on in this session", async () => {
+		const house = someone("a", "b");
+		const payloads: unknown[] = [];
+		const payload = {
+			input: [
+				{ type: "reasoning", encrypted_content: "gA" },
+				{ type: "message", id: "m", role: "user" },
+			],
+		};
+		const seeing = (play: Play): Play =>
+			async function* (options) {
+				payloads.push(await options.onPayload?.(payload, {} as never));
+				yield* play(options);
+			};
+		house.play("a", seeing(refused(400, { error: { code: "invalid_encrypted_content" } })), seeing(answered("yes")));
+		expect((await house.ask()).text).toBe("yes");
+		expect(house.tries).toEqual(["a", "a"]);
+		await house.ask();
+		const stripped = { input: [{ type: "message", role: "user" }] };
+		expect(payloads).toEqual([payload, stripped, stripped]);
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+	});
+
+	it("surfaces refused reasoning that is refused without it, too", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(400, { error: { code: "invalid_encrypted_content", message: "not verified" } }));
+		expect((await house.ask()).words).toBe("not verified");
+		expect(house.tries).toEqual(["a", "a"]);
+	});
+
+	it("resends on a fresh socket where the backend has lost its state", async () => {
+		const house = someone("a", "b");
+		house.play("a", failedWith("Invalid `previous_response_id`", { withStart: false }), answered("again"));
+		expect((await house.ask()).text).toBe("again");
+		expect(house.tries).toEqual(["a", "a"]);
+		expect(house.closed).toContain("s before try 2");
+		const still = someone("a", "b");
+		still.play("a", failedWith("Invalid `previous_response_id`", { withStart: false }));
+		expect((await still.ask()).words).toBe("Invalid `previous_response_id`");
+		expect(still.tries).toEqual(["a", "a"]);
+	});
+
+	it("passes the backend's words on where no account may use the model", async () => {
+		const house = someone("a", "b");
+		const words = "The 'gpt-5.5' model is not supported when using Codex with a ChatGPT account.";
+		for (const name of ["a", "b"]) house.play(name, refused(400, { detail: words }));
+		expect((await house.ask()).words).toBe(words);
+		expect(house.tries).toEqual(["a", "b"]);
+		expect(house.exhaustions).toEqual([]);
+	});
+
+	it("switches a closed account off, and one whose workspace refuses it three times in a row", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(401, { error: { code: "account_deactivated" } }));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.pool.account("a")).toMatchObject({ enabled: false });
+		expect(toldOf(house, "closed")).toHaveLength(1);
+		const disabled = someone("a", "b");
+		disabled.play("a", refused(402, {}));
+		for (let time = 1; time <= 3; time += 1) {
+			expect(disabled.pool.account("a")?.enabled).toBe(true);
+			disabled.state.memos.set("a", { ...disabled.state.memo("a"), cooldowns: [] });
+			disabled.affinity.begin("s", "a", NOW);
+			await disabled.ask();
+		}
+		expect(disabled.pool.account("a")).toMatchObject({ enabled: false });
+	});
+});
+
+describe("a sign-in", () => {
+	it("is renewed once on a 401, and the same account goes on", async () => {
+		const house = someone("a", "b");
+		house.tokens.set("a", (refusedToken) => ({ kind: "ready", access: refusedToken ? "access-renewed" : "access-a" }));
+		house.play("a", refused(401, { error: { code: "token_expired" } }));
+		house.play("renewed", answered("renewed"));
+		expect((await house.ask()).text).toBe("renewed");
+		expect(house.tries).toEqual(["a", "renewed"]);
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+	});
+
+	it("that is refused again rests, and another account serves", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(401, { detail: "Unauthorized" }));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.tries).toEqual(["a", "a", "b"]);
+		expect(house.pool.account("a")?.needsLogin).toBeUndefined();
+		expect(house.state.memo("a").cooldowns).toMatchObject([{ reason: "unauthorized" }]);
+	});
+
+	it("whose new token is refused for good is flagged", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(401, { error: { code: "token_invalidated" } }));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.pool.account("a")?.needsLogin).toBeDefined();
+		expect(toldOf(house, "signed-out").map(({ account }) => account.id)).toEqual(["a"]);
+	});
+
+	it("that cannot be renewed just now blames nobody, and another account serves", async () => {
+		const house = someone("a", "b");
+		house.tokens.set("a", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + 2000 }));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.tries).toEqual(["b"]);
+		expect(house.pool.account("a")).toMatchObject({ enabled: true, needsLogin: undefined });
+	});
+
+	it("is waited for to its end only where nobody else could serve meanwhile", async () => {
+		const house = someone("a", "b", "c");
+		house.state.memos.set("c", { cooldowns: [aCooldown()], strikes: 0 });
+		house.play("a", LIMIT);
+		await house.ask();
+		expect([house.tries, house.patience]).toEqual([
+			["a", "b"],
+			[expect.any(Number), undefined],
+		]);
+	});
+
+	it("is waited for where no other account is left", async () => {
+		const house = someone("a");
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };
+		house.tokens.set("a", () =>
+			house.clock.now() < NOW + 2000
+				? { kind: "unavailable", reason: "down", retryAt: NOW + 2000 }
+				: { kind: "ready", access: "access-a" },
+		);
+		expect((await house.ask()).text).toBe("from a");
+	});
+
+	it("lost by two accounts in a row stops the walk through the pool", async () => {
+		const house = someone("a", "b", "c", "d");
+		for (const account of house.pool.accounts()) {
+			if (account.id !== "d") {
+				house.tokens.set(account.id, () => ({ kind: "signed-out", account, reason: "revoked", closed: false }));
+			}
+		}
+		expect((await house.ask()).words).toBe("two in a row");
+		expect(house.tries).toEqual([]);
+		expect(toldOf(house, "signed-out").map(({ account }) => account.id)).toEqual(["a", "b"]);
+	});
+
+	it("lost by two accounts with another failure between them does not stop it", async () => {
+		const house = someone("a", "b", "c", "d");
+		for (const account of house.pool.accounts()) {
+			if (account.id === "a" || account.id === "c") {
+				house.tokens.set(account.id, () => ({ kind: "signed-out", account, reason: "revoked", closed: false }));
+			}
+		}
+		house.play("b", LIMIT);
+		expect((await house.ask()).text).toBe("from d");
+	});
+});
+
+describe("waiting for an account", () => {
+	const waiting = (...names: string[]) => {
+		const house = someone(...names);
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };
+		return house;
+	};
+	const cool = (house: House, id: string, until: number) => {
+		house.state.memos.set(id, { cooldowns: [aCooldown({ until })], strikes: 0 });
+	};
+
+	it("goes on with the first that is back, and says until when it waits", async () => {
+		const house = waiting("a", "b");
+		cool(house, "a", NOW + 40_000);
+		cool(house, "b", NOW + 30_000);
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.clock.at).toBe(NOW + 30_000);
+		expect(Math.max(...house.pauses)).toBeLessThanOrEqual(30_000);
+		const untils = toldOf(house, "waiting").map(({ until }) => until);
+		expect(untils[0]).toBe(NOW + 30_000);
+		expect(untils.at(-1)).toBeUndefined();
+	});
+
+	it("does not begin where the first is back too late", async () => {
+		const house = waiting("a");
+		cool(house, "a", NOW + 61_000);
+		expect((await house.ask()).words).toBe("nobody is left");
+		expect([house.pauses, house.tries]).toEqual([[], []]);
+		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + 61_000 }]);
+	});
+
+	it("ends as soon as an account is freed by somebody else", async () => {
+		const house = waiting("a");
+		cool(house, "a", NOW + 50_000);
+		house.onPause = () => {
+			if (house.pauses.length === 3) house.state.memos.set("a", { cooldowns: [], strikes: 0 });
+		};
+		expect((await house.ask()).text).toBe("from a");
+		expect(house.clock.at).toBeLessThan(NOW + 50_000);
+	});
+
+	it("ends where the account that it waits for is cooled for longer meanwhile", async () => {
+		const house = waiting("a");
+		cool(house, "a", NOW + 30_000);
+		house.onPause = () => cool(house, "a", NOW + DAY_MS);
+		expect((await house.ask()).words).toBe("nobody is left");
+	});
+
+	it("ends with the person's abort, in one aborted event", async () => {
+		const house = waiting("a");
+		cool(house, "a", NOW + 30_000);
+		const abort = new AbortController();
+		house.onPause = () => abort.abort();
+		const { events, ends } = await house.ask({ signal: abort.signal });
+		expect(events).toMatchObject([{ type: "error", reason: "aborted", error: { stopReason: "aborted" } }]);
+		expect(ends).toBe(1);
+		expect(toldOf(house, "waiting").at(-1)?.until).toBeUndefined();
+	});
+
+	it("survives a clock that is set back or jumps ahead", async () => {
+		const back = waiting("a");
+		cool(back, "a", NOW + 20_000);
+		back.onPause = () => {
+			if (back.pauses.length === 1) back.clock.at -= DAY_MS;
+		};
+		expect((await back.ask()).final?.type).toBeDefined();
+		expect(back.pauses.length).toBeLessThan(200);
+		const ahead = waiting("a");
+		cool(ahead, "a", NOW + 20_000);
+		ahead.onPause = () => {
+			ahead.clock.at += HOUR_MS;
+		};
+		expect((await ahead.ask()).text).toBe("from a");
+		expect(ahead.pauses).toHaveLength(1);
+	});
+
+	it("is no longer in all than the person allows, however often it begins anew", async () => {
+		const house = waiting("a");
+		let asked = 0;
+		house.tokens.set("a", () => {
+			asked += 1;
+			if (asked > 20) throw new Error("it never ends");
+			return { kind: "unavailable", reason: "down", retryAt: house.clock.now() + 20_000 };
+		});
+		expect((await house.ask()).words).toBe("nobody is left");
+		expect([asked, house.clock.at]).toEqual([4, NOW + 60_000]);
+	});
+
+	it("tries no account for ever", async () => {
+		const house = waiting("a");
+		house.play("a", refused(429, {}, { "retry-after": "12" }));
+		expect((await house.ask()).words).toBe("nobody is left");
+		expect(house.tries).toEqual(["a", "a"]);
+	});
+});
+
+describe("an abort", () => {
+	it.each([
+		["before anything", "", ["error"]],
+		["in silence", silent(), ["start", "error"]],
+		["after output", silent("half"), ["start", "text_delta", "error"]],
+	])("ends the request in one aborted event: %s", async (_name, play, types) => {
+		const house = someone("a", "b");
+		const abort = new AbortController();
+		if (typeof play === "string") abort.abort();
+		else house.play("a", play);
+		const asking = house.ask({ signal: abort.signal });
+		await settled();
+		abort.abort();
+		const { events, final, ends } = await asking;
+		expect(typesOf(events)).toEqual(types);
+		expect(final).toMatchObject({ type: "error", reason: "aborted", error: { stopReason: "aborted" } });
+		expect(ends).toBe(1);
+		expect(house.tries.length).toBeLessThanOrEqual(1);
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+	});
+
+	it("keeps what was shown in the final message", async () => {
+		const house = someone("a");
+		const abort = new AbortController();
+		house.play("a", async function* (options) {
+			for await (const event of asAsync(silent("half an answer")(options))) {
+				// A host that says nothing more after an abort.
+				if (event.type === "error") await new Promise(() => undefined);
+				yield event;
+			}
+		});
+		const asking = house.ask({ signal: abort.signal });
+		await settled();
+		abort.abort();
+		expect(await asking).toMatchObject({ text: "half an answer", final: { reason: "aborted" } });
+	});
+});
+
+async function* asAsync<T>(events: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T> {
+	yield* events;
+}
+
+describe("a host that misbehaves", () => {
+	it("and ends without a final event gets one, before output and after", async () => {
+		const house = someone("a");
+		house.play("a", () => []);
+		expect(await house.ask()).toMatchObject({ words: "broken off", ends: 1 });
+		house.play("a", async function* (options) {
+			for await (const event of asAsync(answered("half")(options))) if (event.type !== "done") yield event;
+		});
+		expect(await house.ask()).toMatchObject({ words: "broken off", text: "half", ends: 1 });
+		expect(house.tries).toEqual(["a", "a"]);
+	});
+
+	it("and throws gets a final event in its own words all the same, before output and after", async () => {
+		const house = someone("a", "b");
+		house.play("a", () => {
+			throw new TypeError("socket hang up");
+		});
+		expect(await house.ask()).toMatchObject({ words: "socket hang up", ends: 1 });
+		house.play("a", async function* (options) {
+			for await (const event of asAsync(answered("half")(options))) {
+				if (event.type === "text_end") throw new Error("socket hang up");
+				yield event;
+			}
+		});
+		expect(await house.ask()).toMatchObject({ words: "socket hang up", text: "half", ends: 1 });
+		expect(house.tries).toEqual(["a", "a"]);
+	});
+});
+
+describe("what is told of a rotation", () => {
+	it("names the window that is used up, and what the next account has left", async () => {
+		const house = someone("a", "b");
+		const spent = { usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + HOUR_MS };
+		house.readUsageHeaders = (headers, now) =>
+			headers["x-codex"] === undefined
+				? { snapshot: undefined, activeLimit: undefined, activeWindows: [] }
+				: {
+						snapshot: aSnapshot({ capturedAt: now, windows: [spent] }),
+						activeLimit: undefined,
+						activeWindows: [spent],
+					};
+		const room = aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] });
+		house.state.memos.set("b", { cooldowns: [], strikes: 0, usage: room });
+		house.affinity.begin("s", "a", NOW);
+		house.play("a", refused(429, { error: { type: "usage_limit_reached" } }, { "x-codex": "1" }));
+		await house.ask();
+		expect(toldOf(house, "rotated")).toMatchObject([
+			{ window: "7d", remainingPercent: 73, readyAt: NOW + HOUR_MS, reason: "usage_limit" },
+		]);
+	});
+
+	it("promises nothing from old figures", async () => {
+		const house = someone("a", "b");
+		const old = aSnapshot({ capturedAt: NOW - HOUR_MS, windows: [{ usedPercent: 27, windowMinutes: 300 }] });
+		house.state.memos.set("b", { cooldowns: [], strikes: 0, usage: old });
+		house.play("a", LIMIT);
+		await house.ask();
+		expect(toldOf(house, "rotated")[0]?.remainingPercent).toBeUndefined();
+	});
+});
+
+describe("any course of a request", () => {
+	const plays: Record<string, Play> = {
+		answer: answered(),
+		limit: LIMIT,
+		throttled: refused(429, {}, { "retry-after": "3" }),
+		throttledForLong: refused(429, {}, { "retry-after": "100" }),
+		unauthorized: refused(401, {}),
+		invalidated: refused(401, { error: { code: "token_invalidated" } }),
+		closed: refused(401, { error: { code: "account_deactivated" } }),
+		workspaceOff: refused(402, {}),
+		noModel: refused(404, { error: { message: "Model not found gpt-5.5" } }),
+		noReasoning: refused(400, { error: { code: "invalid_encrypted_content" } }),
+		lostState: failedWith("Invalid `previous_response_id`"),
+		server: refused(500, {}),
+		limitInStream: failedWith("The usage limit has been reached"),
+		limitInAnswer: failedWith("The usage limit has been reached", { after: "half" }),
+		nothing: () => [],
+		defect: () => {
+			throw new Error("x");
+		},
+	};
+	const courses = fc.array(fc.array(fc.constantFrom(...Object.keys(plays)), { minLength: 1, maxLength: 3 }), {
+		minLength: 1,
+		maxLength: 8,
+	});
+
+	it("ends in exactly one final event, after at most six accounts, without a replay", async () => {
+		await fc.assert(
+			fc.asyncProperty(courses, fc.constantFrom(0, 60_000), async (course, maxWaitMs) => {
+				const house = aHouse(...course.map((_plays, at) => anAccount(`a${at}`)));
+				house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs } };
+				for (const [at, names] of course.entries()) {
+					house.play(`a${at}`, ...names.flatMap((name) => plays[name] ?? []));
+				}
+				const { events, ends } = await house.ask();
+				expect(ends).toBe(1);
+				const finals = events.filter(({ type }) => type === "done" || type === "error");
+				expect(finals).toHaveLength(1);
+				expect(finals[0]).toBe(events.at(-1));
+				// One answer's beginning at most: a second start would double the message.
+				expect(events.filter(({ type }) => type === "start").length).toBeLessThanOrEqual(1);
+				const sent = new Set(house.tries);
+				expect(sent.size).toBeLessThanOrEqual(6);
+				if (maxWaitMs === 0) {
+					const visits = house.tries.filter((name, at) => name !== house.tries[at - 1]);
+					expect(new Set(visits).size).toBe(visits.length);
+				}
+			}),
+			{ numRuns: 400 },
+		);
+	});
+
+	it("has the same end where an abort comes at any moment of it", async () => {
+		await fc.assert(
+			fc.asyncProperty(courses, fc.nat(12), async (course, turns) => {
+				const house = aHouse(...course.map((_plays, at) => anAccount(`a${at}`)));
+				for (const [at, names] of course.entries()) {
+					house.play(`a${at}`, ...names.flatMap((name) => plays[name] ?? []));
+				}
+				const abort = new AbortController();
+				const asking = house.ask({ signal: abort.signal });
+				for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+				abort.abort();
+				const { events, ends } = await asking;
+				expect(ends).toBe(1);
+				expect(events.filter(({ type }) => type === "done" || type === "error")).toHaveLength(1);
+			}),
+			{ numRuns: 200 },
+		);
+	});
+});
+
+describe("many requests at once", () => {
+	it("share what is known, not their tries", async () => {
+		const house = someone("a", "b", "c");
+		house.play("a", LIMIT);
+		const outcomes = await Promise.all(["s", "t", "u"].map((sessionId) => house.ask({ sessionId })));
+		for (const { text, ends } of outcomes) expect([text.startsWith("from "), ends]).toEqual([true, 1]);
+		expect(house.state.memo("a").cooldowns).toHaveLength(1);
+		expect(house.clock.at - NOW).toBeLessThan(MINUTE_MS);
+	});
+});

@@ -1,0 +1,37 @@
+import { describe, expect, it } from "vitest";
+import { ABORTED, brokenOffAt, finalError, withWords } from "../../src/pool/messages.ts";
+import { NOW } from "../support/fakes.ts";
+import { MODEL } from "./house.ts";
+import { aMessage } from "./streams.ts";
+
+describe("a final event of ours", () => {
+	it("has everything that a host reads of a message", () => {
+		const event = finalError(MODEL, "error", "no", NOW);
+		expect(event).toMatchObject({ type: "error", reason: "error" });
+		expect(event.error).toEqual(aMessage({ stopReason: "error", errorMessage: "no" }));
+		expect(finalError(MODEL, "aborted", ABORTED, NOW).error).toMatchObject({
+			stopReason: "aborted",
+			errorMessage: "Request was aborted",
+		});
+	});
+
+	it("of an answer that broke off keeps what was shown, without the host's scratch", () => {
+		const call = { type: "toolCall" as const, id: "t", name: "read", arguments: {} };
+		const partial = aMessage({
+			content: [{ type: "text", text: "half" }, Object.assign({ ...call }, { partialJson: '{"pa', customInput: "x" })],
+			responseId: "resp_1",
+		});
+		const before = structuredClone(partial);
+		const event = brokenOffAt(partial, "error", "broken off");
+		expect(event.error).toMatchObject({ stopReason: "error", errorMessage: "broken off", responseId: "resp_1" });
+		expect(event.error.content).toEqual([{ type: "text", text: "half" }, call]);
+		expect(partial).toEqual(before);
+	});
+
+	it("with other words is another one, with the same words the same", () => {
+		const event = finalError(MODEL, "error", "no", NOW);
+		expect(withWords(event, "no")).toBe(event);
+		expect(withWords(event, "yes").error.errorMessage).toBe("yes");
+		expect(event.error.errorMessage).toBe("no");
+	});
+});

@@ -1,0 +1,280 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Account, Credential } from "../../src/domain/account.ts";
+import { defaultLabel } from "../../src/io/account-store.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../src/io/jwt.ts";
+import { createPiLink, type PiLink } from "../../src/pool/pi-link.ts";
+import {
+	aClock,
+	aCooldown,
+	anAccount,
+	anAccountStore,
+	aPiAuth,
+	aStateStore,
+	aToken,
+	aTokenOf,
+	DAY_MS,
+	type FakeAccountStore,
+	type FakePiAuth,
+	type FakeStateStore,
+	HOUR_MS,
+	idFor,
+	NOW,
+} from "../support/fakes.ts";
+
+let accounts: FakeAccountStore;
+let state: FakeStateStore;
+let piAuth: FakePiAuth;
+let link: PiLink;
+
+function open(...rows: Account[]): void {
+	accounts = anAccountStore(...rows);
+	state = aStateStore();
+	piAuth = aPiAuth();
+	link = createPiLink({
+		accounts,
+		state,
+		piAuth,
+		tokens: { fingerprint, identify: identityOf, issuedAt: (access) => tokenTimes(access).issuedAt },
+		clock: aClock(),
+		labelFor: defaultLabel,
+	});
+}
+beforeEach(() => open());
+
+const idOf = (name: string) => idFor(`user-${name}__acct-${name}`, `acct-${name}`);
+const credentialOf = (name: string, issuedAt = NOW, refresh = `refresh-${name}-${issuedAt - NOW}`): Credential => ({
+	access: aTokenOf(name, { issuedAt }),
+	refresh,
+	expiresAt: issuedAt + 10 * DAY_MS,
+});
+const login = (name: string, credential = credentialOf(name)) => {
+	piAuth.login = { kind: "oauth", credential, accountId: `acct-${name}` };
+};
+/** A row of the pool for one who may also be pi's login. */
+const rowOf = (name: string, overrides: Partial<Account> = {}) =>
+	anAccount(name, { id: idOf(name), credential: credentialOf(name), ...overrides });
+const rows = () => accounts.rows;
+
+describe("pi's login", () => {
+	it("becomes an account by itself", async () => {
+		login("work");
+		await link.sync();
+		expect(rows()).toEqual([
+			{
+				id: idOf("work"),
+				label: "work",
+				email: "work@example.test",
+				userId: "user-work",
+				accountId: "acct-work",
+				plan: "plus",
+				credential: credentialOf("work"),
+				source: "pi",
+				linked: true,
+				enabled: true,
+				disabledReason: undefined,
+				needsLogin: undefined,
+				addedAt: NOW,
+			},
+		]);
+	});
+
+	it("is looked at once, and again only when its file has changed", async () => {
+		login("work");
+		for (let time = 0; time < 5; time += 1) await link.sync();
+		expect(piAuth.reads).toBe(1);
+		login("work", credentialOf("work", NOW + HOUR_MS));
+		await link.sync();
+		expect(rows()).toMatchObject([{ credential: credentialOf("work", NOW + HOUR_MS) }]);
+	});
+
+	it("as somebody else adds an account, and the former one becomes ours", async () => {
+		for (const name of ["one", "two", "three"]) {
+			login(name);
+			await link.sync();
+		}
+		expect(rows().map(({ label, linked, source }) => [label, linked, source])).toEqual([
+			["one", false, "pi"],
+			["two", false, "pi"],
+			["three", true, "pi"],
+		]);
+	});
+
+	it("as somebody whom we hold with a working sign-in of our own leaves both grants where they are", async () => {
+		open(rowOf("work", { source: "login" }));
+		login("work", credentialOf("work", NOW + HOUR_MS, "pi's own"));
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: false, credential: { refresh: credentialOf("work").refresh } }]);
+	});
+
+	it("of the very grant that we hold is pi's to renew", async () => {
+		open(rowOf("work", { source: "import:codex" }));
+		login("work");
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: true, source: "import:codex" }]);
+	});
+
+	it("helps out an account whose own sign-in is lost, also later", async () => {
+		const needsLogin = { reason: "revoked", at: NOW };
+		open(rowOf("work", { needsLogin }));
+		login("work", credentialOf("work", NOW + HOUR_MS, "pi's own"));
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: true, needsLogin: undefined, credential: { refresh: "pi's own" } }]);
+		open(rowOf("work"));
+		login("work", credentialOf("work", NOW + HOUR_MS, "pi's own"));
+		await link.sync();
+		await accounts.patch(idOf("work"), { needsLogin });
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: true, needsLogin: undefined }]);
+	});
+
+	it("never puts an older token over a newer one of the same account", async () => {
+		open(rowOf("work", { linked: true, source: "pi", credential: credentialOf("work", NOW + HOUR_MS) }));
+		login("work", credentialOf("work", NOW));
+		await link.sync();
+		expect(rows()).toMatchObject([{ credential: credentialOf("work", NOW + HOUR_MS) }]);
+	});
+
+	it("whose renewed token tells more of who it is for stays one account, with its name", async () => {
+		const vague = aToken({ sub: "auth0|work", auth: { chatgpt_account_id: "acct-work" } });
+		login("work", { access: vague, refresh: "same", expiresAt: NOW + DAY_MS });
+		await link.sync();
+		accounts.rows = rows().map((row) => ({ ...row, label: "mine" }));
+		login("work", { ...credentialOf("work", NOW + HOUR_MS), refresh: "same" });
+		await link.sync();
+		expect(rows()).toMatchObject([{ id: idOf("work"), label: "mine", linked: true }]);
+	});
+
+	it("that names no workspace is nobody of ours", async () => {
+		open(rowOf("work", { linked: true, source: "pi" }));
+		const access = aToken({ sub: "x", email: "x@example.test" });
+		piAuth.login = { kind: "oauth", credential: { access, refresh: "r", expiresAt: NOW }, accountId: undefined };
+		await link.sync();
+		expect(rows()).toMatchObject([{ id: idOf("work"), linked: false }]);
+		expect(rows()).toHaveLength(1);
+	});
+});
+
+describe("a logout in pi", () => {
+	it("takes out the account that came from pi, and what was remembered of it", async () => {
+		login("work");
+		await link.sync();
+		state.memos.set(idOf("work"), { cooldowns: [aCooldown()], strikes: 0 });
+		piAuth.login = { kind: "none" };
+		await link.sync();
+		expect([rows(), accounts.removed]).toEqual([[], [idOf("work")]]);
+		expect(state.memos.size).toBe(0);
+	});
+
+	it("keeps an account that came from elsewhere, which must sign in again", async () => {
+		open(rowOf("work", { source: "import:codex", linked: true }));
+		login("work");
+		await link.sync();
+		piAuth.login = { kind: "none" };
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: false, needsLogin: { reason: "signed out of pi", at: NOW } }]);
+	});
+
+	it("touches nobody who is ours alone", async () => {
+		open(rowOf("other", { source: "login" }), rowOf("former", { source: "pi" }));
+		const before = rows();
+		login("work");
+		await link.sync();
+		piAuth.login = { kind: "none" };
+		await link.sync();
+		expect(rows()).toEqual(before);
+	});
+
+	it("is noticed where pi was signed out while nothing of ours ran", async () => {
+		open(rowOf("work", { source: "pi", linked: true }));
+		await link.sync();
+		expect(rows()).toEqual([]);
+	});
+});
+
+describe("a file that cannot be read", () => {
+	it("is read again under the lock, and never taken for a logout", async () => {
+		open(rowOf("work", { source: "pi", linked: true }));
+		login("work", credentialOf("work", NOW + HOUR_MS));
+		piAuth.torn = true;
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: true, credential: credentialOf("work", NOW + HOUR_MS) }]);
+	});
+
+	it("even under the lock changes nothing, and is looked at again next time", async () => {
+		open(rowOf("work", { source: "pi", linked: true }));
+		piAuth.login = { kind: "unreadable" };
+		await link.sync();
+		await link.sync();
+		expect([rows().length, piAuth.reads]).toEqual([1, 4]);
+		login("other");
+		await link.sync();
+		expect(rows()).toHaveLength(2);
+	});
+
+	it("because its lock is busy changes nothing, and ends no request", async () => {
+		open(rowOf("work", { source: "pi", linked: true }));
+		piAuth.login = { kind: "unreadable" };
+		piAuth.lockRefusal = Object.assign(new Error("busy"), { name: "LockBusyError" });
+		await expect(link.sync()).resolves.toBeUndefined();
+		expect(rows()).toHaveLength(1);
+		piAuth.lockRefusal = undefined;
+		login("other");
+		await link.sync();
+		expect(rows()).toHaveLength(2);
+	});
+});
+
+describe("something else than an OAuth login", () => {
+	it("makes requests foreign, unlinks and removes nobody, until it is gone", async () => {
+		open(rowOf("work", { source: "pi", linked: true }));
+		expect(link.isForeign()).toBe(false);
+		piAuth.login = { kind: "foreign" };
+		await link.sync();
+		expect([link.isForeign(), rows()]).toMatchObject([true, [{ linked: false }]]);
+		login("work", rows()[0]?.credential);
+		await link.sync();
+		expect([link.isForeign(), rows()]).toMatchObject([false, [{ linked: true }]]);
+	});
+});
+
+describe("a store that cannot be written", () => {
+	it("ends no request; the login is looked at again", async () => {
+		login("work");
+		accounts.isFull = true;
+		await expect(link.sync()).resolves.toBeUndefined();
+		accounts.isFull = false;
+		const { reads } = piAuth;
+		await link.sync();
+		expect(piAuth.reads).toBeGreaterThan(reads);
+	});
+});
+
+describe("a sign-in through pi", () => {
+	it("stores the identity that it replaces, with its newest token, and then itself", async () => {
+		login("old", credentialOf("old", NOW + HOUR_MS));
+		await link.signedIn(credentialOf("new"));
+		expect(rows().map(({ label, credential }) => [label, credential.refresh])).toEqual([
+			["old", credentialOf("old", NOW + HOUR_MS).refresh],
+			["new", credentialOf("new").refresh],
+		]);
+		login("new");
+		await link.sync();
+		expect(rows().map(({ label, linked }) => [label, linked])).toEqual([
+			["old", false],
+			["new", true],
+		]);
+	});
+
+	it("as the same one again renews the account", async () => {
+		login("work");
+		await link.sync();
+		const again = credentialOf("work", NOW + HOUR_MS);
+		await link.signedIn(again);
+		expect(rows()).toMatchObject([{ credential: again, linked: true }]);
+	});
+
+	it("fails where it could not be stored: pi must not have what we would lose", async () => {
+		accounts.isFull = true;
+		await expect(link.signedIn(credentialOf("work"))).rejects.toMatchObject({ code: "ENOSPC" });
+	});
+});

@@ -1,0 +1,321 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Account } from "../../src/domain/account.ts";
+import type { PoolEvent } from "../../src/domain/events.ts";
+import type { UsageSnapshot, UsageWindow } from "../../src/domain/usage.ts";
+import { createPool, type Pool } from "../../src/pool/pool.ts";
+import {
+	aClock,
+	aCooldown,
+	anAccount,
+	anAccountStore,
+	aSnapshot,
+	aStateStore,
+	DAY_MS,
+	type FakeAccountStore,
+	type FakeClock,
+	type FakeStateStore,
+	HOUR_MS,
+	MINUTE_MS,
+	NOW,
+} from "../support/fakes.ts";
+
+let clock: FakeClock;
+let accounts: FakeAccountStore;
+let state: FakeStateStore;
+let pool: Pool;
+let told: PoolEvent[];
+
+function open(...rows: Account[]): void {
+	clock = aClock();
+	accounts = anAccountStore(...rows);
+	state = aStateStore();
+	pool = createPool({ accounts, state, clock });
+	told = [];
+	pool.subscribe((event) => told.push(event));
+}
+beforeEach(() => open(anAccount("a"), anAccount("b"), anAccount("c")));
+
+const account = (id: string) => pool.account(id) ?? anAccount(id);
+const choose = (overrides: Partial<Parameters<Pool["choose"]>[0]> = {}) =>
+	pool.choose({ modelId: "gpt-5.5", affinity: undefined, excluded: new Set(), ...overrides })?.id;
+const typesTold = () => told.map(({ type }) => type);
+const cooling = (overrides: Partial<Parameters<Pool["cool"]>[1]> = {}) =>
+	({
+		covers: "account",
+		scope: "account",
+		reason: "usage_limit",
+		until: NOW + HOUR_MS,
+		guessed: false,
+		...overrides,
+	}) as const;
+
+describe("the choice", () => {
+	it("is the pin, then the session's own, then the list's order, of those that are not excluded", async () => {
+		expect(choose()).toBe("a");
+		expect(choose({ affinity: "b" })).toBe("b");
+		await pool.pin("c");
+		expect(choose({ affinity: "b" })).toBe("c");
+		expect(choose({ affinity: "b", excluded: new Set(["b", "c"]) })).toBe("a");
+		expect(choose({ excluded: new Set(["a", "b", "c"]) })).toBeUndefined();
+	});
+
+	it("keeps the pin while it cools, and comes back to it", async () => {
+		await pool.pin("c");
+		pool.cool(account("c"), cooling(), "gpt-5.5");
+		expect([choose(), pool.pinned()]).toEqual(["a", "c"]);
+		clock.at += HOUR_MS;
+		expect(choose()).toBe("c");
+	});
+});
+
+describe("a cooldown", () => {
+	it("takes an account out for every model, and is written at once", () => {
+		pool.cool(account("a"), cooling(), "gpt-5.5");
+		expect([choose(), choose({ modelId: "gpt-6" })]).toEqual(["b", "b"]);
+		expect(pool.state(account("a"))).toBe("cooling");
+		expect(pool.readyAt(account("a"), clock.at)).toBe(NOW + HOUR_MS);
+		expect([state.written, state.writtenSoon]).toEqual([["a"], []]);
+		expect(typesTold()).toContain("changed");
+	});
+
+	it("of one model takes out no other", () => {
+		pool.cool(account("a"), cooling({ scope: "model:gpt-5.5" }), "gpt-5.5");
+		expect([choose(), choose({ modelId: "gpt-6" })]).toEqual(["b", "a"]);
+		expect(pool.state(account("a"))).toBe("ready");
+	});
+
+	it("of one limit takes out the models that were refused on it", () => {
+		pool.cool(account("a"), cooling({ scope: "limit:codex_bengalfox" }), "spark");
+		expect([choose({ modelId: "spark" }), choose()]).toEqual(["b", "a"]);
+		pool.cool(account("a"), cooling({ scope: "limit:codex_bengalfox" }), "spark-2");
+		expect([choose({ modelId: "spark" }), choose({ modelId: "spark-2" }), choose()]).toEqual(["b", "b", "a"]);
+	});
+
+	it("of a workspace takes out every seat of it, and nobody else", () => {
+		open(anAccount("a", { accountId: "team" }), anAccount("b", { accountId: "team" }), anAccount("c"));
+		pool.cool(account("a"), cooling({ covers: "workspace", reason: "workspace_limit" }), "gpt-5.5");
+		expect([pool.state(account("a")), pool.state(account("b")), pool.state(account("c"))]).toEqual([
+			"cooling",
+			"cooling",
+			"ready",
+		]);
+	});
+
+	it("is never shortened by a shorter one, of this or another process", () => {
+		const other = createPool({ accounts, state, clock });
+		pool.cool(account("a"), cooling({ until: NOW + 5 * DAY_MS }), "gpt-5.5");
+		other.cool(account("a"), cooling({ reason: "rate_limit", until: NOW + 30_000 }), "gpt-5.5");
+		expect(pool.readyAt(account("a"), clock.at)).toBe(NOW + 5 * DAY_MS);
+	});
+
+	it("ends when the person says so", async () => {
+		pool.cool(account("a"), cooling(), "gpt-5.5");
+		await pool.clearCooldowns();
+		expect(choose()).toBe("a");
+	});
+});
+
+describe("an account that needs a person", () => {
+	it("is ready at no time", () => {
+		open(
+			anAccount("off", { enabled: false }),
+			anAccount("out", { needsLogin: { reason: "revoked", at: NOW } }),
+			anAccount("on"),
+		);
+		expect(["off", "out", "on"].map((id) => pool.readyAt(account(id), clock.at))).toEqual([undefined, undefined, NOW]);
+		expect(choose()).toBe("on");
+	});
+
+	it("is switched off when the backend has closed it", () => {
+		pool.close(account("a"), "account_deactivated");
+		expect(pool.account("a")).toMatchObject({ enabled: false, disabledReason: "account_deactivated" });
+		expect(typesTold()).toContain("closed");
+	});
+
+	it("is switched off at the third refusal in a row, each after the rest of the one before", () => {
+		for (const expected of [true, true, false]) {
+			pool.strike(account("a"), "its workspace is disabled");
+			pool.cool(account("a"), cooling({ reason: "workspace_disabled" }), "gpt-5.5");
+			expect(account("a").enabled).toBe(expected);
+			clock.at += 2 * HOUR_MS;
+			state.memos.set("a", { ...state.memo("a"), cooldowns: [] });
+		}
+	});
+
+	it("is not switched off by many refusals of one moment, nor by those with an answer between them", () => {
+		for (let time = 0; time < 5; time += 1) {
+			pool.strike(account("a"), "its workspace is disabled");
+			pool.cool(account("a"), cooling({ reason: "workspace_disabled" }), "gpt-5.5");
+		}
+		expect(account("a").enabled).toBe(true);
+		for (let time = 0; time < 4; time += 1) {
+			pool.strike(account("b"), "its workspace is disabled");
+			pool.served("b", false);
+		}
+		expect(account("b").enabled).toBe(true);
+	});
+
+	it("is flagged when its sign-in is over", () => {
+		pool.signOut(account("a"), "access-a", "unauthorized");
+		expect(pool.account("a")).toMatchObject({ needsLogin: { reason: "unauthorized", at: NOW } });
+		expect(pool.state(account("a"))).toBe("needs-login");
+		expect(typesTold()).toContain("signed-out");
+	});
+
+	it("is not flagged, nor told of, for a token that it no longer has", () => {
+		pool.signOut(account("a"), "access-of-before", "unauthorized");
+		expect(pool.account("a")?.needsLogin).toBeUndefined();
+		expect(typesTold()).not.toContain("signed-out");
+	});
+
+	it("stays so in memory where the file cannot be written", async () => {
+		accounts.isFull = true;
+		pool.close(account("a"), "closed");
+		pool.signOut(account("b"), "access-b", "gone");
+		await new Promise((resolve) => setImmediate(resolve));
+		expect(choose()).toBe("c");
+	});
+});
+
+describe("usage", () => {
+	const window = (usedPercent: number, windowMinutes = 300, resetsInMs = HOUR_MS): UsageWindow => ({
+		usedPercent,
+		windowMinutes,
+		resetsAt: NOW + resetsInMs,
+	});
+	const week = (usedPercent: number, resetsInMs = 3 * DAY_MS) => window(usedPercent, 10080, resetsInMs);
+	const note = (overrides: Partial<UsageSnapshot>, id = "a") => pool.noteUsage(id, aSnapshot(overrides));
+	const coolingOf = (id = "a") => state.memo(id).cooldowns;
+
+	it("is kept, the newer over the older, in whatever order it comes", () => {
+		note({ capturedAt: NOW, windows: [window(20)] });
+		note({ capturedAt: NOW - 1, windows: [window(10)] });
+		expect(state.memo("a").usage?.windows).toEqual([window(20)]);
+		expect([state.written, state.writtenSoon.length]).toEqual([[], 2]);
+		expect(typesTold()).toContain("changed");
+	});
+
+	it("of headers adds to what is known, of the endpoint replaces it", () => {
+		note({
+			source: "api",
+			windows: [window(20), week(30)],
+			plan: "pro",
+			credits: { hasCredits: false, unlimited: false },
+		});
+		note({ capturedAt: NOW + 1, windows: [window(25)], limits: { spark: { windows: [week(1)] } } });
+		expect(state.memo("a").usage).toMatchObject({
+			windows: [window(25), week(30)],
+			plan: "pro",
+			credits: { hasCredits: false },
+			limits: { spark: {} },
+		});
+		note({ capturedAt: NOW + 2, source: "api", windows: [week(31)] });
+		expect(state.memo("a").usage?.windows).toEqual([week(31)]);
+	});
+
+	it("corrects the plan where the endpoint knows better than the token", () => {
+		note({ plan: "pro" });
+		expect(account("a").plan).toBe("plus");
+		note({ source: "api", plan: "pro" });
+		expect(account("a").plan).toBe("pro");
+	});
+
+	it.each(["headers", "api"] as const)("that is spent cools the account until the latest reset, by %s", (source) => {
+		note({ source, windows: [window(100), week(100)] });
+		expect(coolingOf()).toMatchObject([{ scope: "account", reason: "usage_limit", until: NOW + 3 * DAY_MS }]);
+		expect(state.written).toEqual(["a"]);
+		expect(choose()).toBe("b");
+	});
+
+	it("that is spent is written once", () => {
+		note({ windows: [window(100)] });
+		note({ windows: [window(100)], capturedAt: NOW + 1 });
+		expect(state.written).toEqual(["a"]);
+	});
+
+	it("that is spent cools nobody who runs on credits, nor one who is almost spent", () => {
+		note({ windows: [window(100)], credits: { hasCredits: true, unlimited: false } });
+		note({ windows: [window(100)], credits: { hasCredits: false, unlimited: true } }, "b");
+		note({ windows: [window(99.6)] }, "c");
+		expect(["a", "b", "c"].map((id) => coolingOf(id))).toEqual([[], [], []]);
+	});
+
+	it("ends a quota cooldown early where the endpoint shows room in every window", () => {
+		state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 5 * DAY_MS })], strikes: 0 });
+		note({ source: "api", capturedAt: NOW + MINUTE_MS, windows: [window(0), week(95)] });
+		expect(coolingOf()).toEqual([]);
+		expect(state.written).toEqual(["a"]);
+	});
+
+	it.each<[string, Partial<UsageSnapshot>]>([
+		["less than 5 % are left of a window", { windows: [window(0), week(95.5)] }],
+		["the server says that the limit is reached", { windows: [window(0)], limitReached: true }],
+		["there is no window", { windows: [] }],
+		["it is older than the cooldown", { windows: [window(0)], capturedAt: NOW - 1 }],
+		["it comes so soon after the refusal that it may not know", { windows: [window(0)], capturedAt: NOW + 59_000 }],
+		["headers name one window of several", { windows: [window(0)], source: "headers" }],
+	])("ends no cooldown where %s", (_name, overrides) => {
+		const cooldown = aCooldown({ until: NOW + 5 * DAY_MS });
+		state.memos.set("a", { cooldowns: [cooldown], strikes: 0 });
+		note({ source: "api", capturedAt: NOW + MINUTE_MS, ...overrides });
+		expect(coolingOf()).toEqual([cooldown]);
+	});
+
+	it("ends no cooldown of another reason", () => {
+		const others = [
+			aCooldown({ reason: "rate_limit" }),
+			aCooldown({ scope: "model:gpt-5.5", reason: "model_not_supported" }),
+		];
+		state.memos.set("a", { cooldowns: others, strikes: 0 });
+		note({ source: "api", capturedAt: NOW + 1, windows: [window(0)] });
+		expect(coolingOf()).toEqual(others);
+	});
+
+	it("corrects a guessed end in either direction", () => {
+		state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		note({ source: "api", windows: [week(100)] });
+		expect(coolingOf()).toMatchObject([{ until: NOW + 3 * DAY_MS }]);
+		note({ source: "api", capturedAt: NOW + 1, windows: [week(100, DAY_MS)] });
+		expect(coolingOf()).toMatchObject([{ until: NOW + DAY_MS }]);
+	});
+
+	it("of one limit ends the cooldown of that limit", () => {
+		const spark = aCooldown({ scope: "limit:codex_bengalfox", models: ["spark"] });
+		state.memos.set("a", { cooldowns: [spark], strikes: 0 });
+		note({ source: "api", windows: [window(50)] });
+		expect(coolingOf()).toEqual([spark]);
+		note({ source: "api", capturedAt: NOW + MINUTE_MS, limits: { codex_bengalfox: { windows: [week(10)] } } });
+		expect(coolingOf()).toEqual([]);
+	});
+
+	it("of an account that is gone does no harm", () => {
+		expect(() => note({ windows: [window(100)], plan: "pro" }, "nobody")).not.toThrow();
+	});
+});
+
+describe("events", () => {
+	it("reach every listener, whatever another one does, until it leaves", () => {
+		const heard: string[] = [];
+		pool.subscribe(() => {
+			throw new Error("a stale session");
+		});
+		const leave = pool.subscribe(({ type }) => heard.push(type));
+		pool.emit({ type: "changed" });
+		leave();
+		pool.emit({ type: "changed" });
+		expect(heard).toEqual(["changed"]);
+	});
+
+	it("tell of an answer, and clear what went wrong before", () => {
+		state.memos.set("a", { cooldowns: [], strikes: 2, lastError: { text: "rate-limit", at: NOW } });
+		pool.served("a", true);
+		expect(state.memo("a")).toMatchObject({ strikes: 0, lastUsedAt: NOW, lastError: undefined });
+		expect(told.at(-1)).toEqual({ type: "served", account: "a", hasMoved: true });
+	});
+
+	it("tell of another active account once", () => {
+		pool.setActive("a");
+		pool.setActive("a");
+		expect([pool.active(), typesTold()]).toEqual(["a", ["changed"]]);
+	});
+});

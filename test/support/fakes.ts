@@ -1,0 +1,345 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import type { Account, AccountId, Credential } from "../../src/domain/account.ts";
+import type { Cooldown } from "../../src/domain/cooldown.ts";
+import type { UsageSnapshot } from "../../src/domain/usage.ts";
+import type { AccountMemo, AccountStore, Clock, PiAuth, PiLogin, StateStore } from "../../src/pool/ports.ts";
+
+// What one run finds, the next one must find again; a search from other seeds is `FC_SEED=<number>`.
+fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 20261120) });
+
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+
+/** A Friday at noon UTC: the moment at which unit tests play. */
+export const NOW = Date.UTC(2026, 10, 20, 12);
+
+/** A clock that stands still until it is told otherwise. */
+export interface FakeClock extends Clock {
+	at: number;
+}
+
+export function aClock(at = NOW): FakeClock {
+	const clock: FakeClock = { at, now: () => clock.at };
+	return clock;
+}
+
+export function aCredential(name: string, overrides: Partial<Credential> = {}): Credential {
+	return { access: `access-${name}`, refresh: `refresh-${name}`, expiresAt: NOW + 10 * DAY_MS, ...overrides };
+}
+
+/** A ready account; its id is its label unless told otherwise. */
+export function anAccount(label: string, overrides: Partial<Account> = {}): Account {
+	return {
+		id: label,
+		label,
+		email: `${label}@example.test`,
+		userId: `user-${label}`,
+		accountId: `acct-${label}`,
+		plan: "plus",
+		credential: aCredential(label),
+		source: "login",
+		linked: false,
+		enabled: true,
+		disabledReason: undefined,
+		needsLogin: undefined,
+		addedAt: NOW - DAY_MS,
+		...overrides,
+	};
+}
+
+export function aCooldown(overrides: Partial<Cooldown> = {}): Cooldown {
+	return { scope: "account", reason: "usage_limit", until: NOW + HOUR_MS, setAt: NOW, models: [], ...overrides };
+}
+
+export function aSnapshot(overrides: Partial<UsageSnapshot> = {}): UsageSnapshot {
+	return { capturedAt: NOW, source: "headers", windows: [], limits: {}, limitReached: false, ...overrides };
+}
+
+/** Claims of an access token; undefined leaves a claim out. */
+export interface FakeClaims {
+	readonly sub?: string;
+	readonly email?: string;
+	readonly profileEmail?: string;
+	/** Epoch ms. */
+	readonly issuedAt?: number;
+	/** Epoch ms. */
+	readonly expiresAt?: number;
+	readonly auth?: Readonly<Record<string, unknown>>;
+}
+
+/** An unsigned access token. */
+export function aToken({ sub, email, profileEmail, issuedAt, expiresAt, auth }: FakeClaims): string {
+	const claims = {
+		sub,
+		email,
+		iat: issuedAt === undefined ? undefined : Math.floor(issuedAt / 1000),
+		exp: expiresAt === undefined ? undefined : Math.floor(expiresAt / 1000),
+		"https://api.openai.com/profile": profileEmail === undefined ? undefined : { email: profileEmail },
+		"https://api.openai.com/auth": auth,
+	};
+	const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+	return `${part({ alg: "none" })}.${part(claims)}.signature`;
+}
+
+/** A whole token of one user in one workspace, as the issuer gives it. */
+export function aTokenOf(name: string, overrides: FakeClaims = {}): string {
+	return aToken({
+		sub: `auth0|${name}`,
+		profileEmail: `${name}@example.test`,
+		issuedAt: NOW,
+		expiresAt: NOW + 10 * DAY_MS,
+		auth: {
+			chatgpt_account_id: `acct-${name}`,
+			chatgpt_user_id: `user-${name}`,
+			chatgpt_account_user_id: `user-${name}__acct-${name}`,
+			chatgpt_plan_type: "plus",
+		},
+		...overrides,
+	});
+}
+
+/** The id by the contract: first 12 hex digits of sha256 of user, newline, workspace. */
+export function idFor(user: string, accountId: string): AccountId {
+	return createHash("sha256").update(`${user}\n${accountId}`).digest("hex").slice(0, 12);
+}
+
+/** A temporary folder of one test. */
+export interface Scratch {
+	readonly dir: string;
+	path(name: string): string;
+	write(name: string, content: unknown): string;
+	text(name: string): string;
+	json(name: string): unknown;
+	/** Names in the folder that begin so. */
+	names(prefix?: string): string[];
+	remove(): void;
+}
+
+export function aScratch(): Scratch {
+	const dir = mkdtempSync(join(realpathSync(tmpdir()), "multicodex-unit-"));
+	const path = (name: string) => join(dir, name);
+	const text = (name: string) => readFileSync(path(name), "utf8");
+	return {
+		dir,
+		path,
+		write: (name, content) => {
+			mkdirSync(dir, { recursive: true });
+			writeFileSync(path(name), typeof content === "string" ? content : JSON.stringify(content), { mode: 0o600 });
+			return path(name);
+		},
+		text,
+		json: (name) => JSON.parse(text(name)),
+		names: (prefix = "") =>
+			readdirSync(dir)
+				.filter((name) => name.startsWith(prefix))
+				.sort(),
+		remove: () => rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }),
+	};
+}
+
+/** Resolves as soon as `holds`; rejects with `what` after a time that only a hang takes. */
+export async function until(what: string, holds: () => boolean, timeoutMs = 20_000): Promise<void> {
+	const began = performance.now();
+	while (!holds()) {
+		const waited = performance.now() - began;
+		if (waited > timeoutMs) throw new Error(`never happened: ${what}`);
+		// Closely at first: some states last for a few turns of the event loop only.
+		if (waited < 500) await settled();
+		else await new Promise((resolve) => setTimeout(resolve, 5));
+	}
+}
+
+/** Resolves after everything that was already due has run: promises, and one turn of the event loop. */
+export function settled(): Promise<void> {
+	return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** When a token made by `aToken` was issued, epoch ms. */
+function issuedAt(access: string): number | undefined {
+	try {
+		const claims: unknown = JSON.parse(Buffer.from(access.split(".")[1] ?? "", "base64url").toString());
+		return typeof claims === "object" && claims !== null && "iat" in claims ? Number(claims.iat) * 1000 : undefined;
+	} catch {
+		// Any other text: it does not say.
+		return undefined;
+	}
+}
+
+function isOlder(offered: Credential, stored: Credential): boolean {
+	const [offeredAt, storedAt] = [issuedAt(offered.access), issuedAt(stored.access)];
+	return offeredAt !== undefined && storedAt !== undefined && storedAt > offeredAt;
+}
+
+/** An accounts file in memory; `rows` may be changed by a test as another process would. */
+export interface FakeAccountStore extends AccountStore {
+	rows: Account[];
+	readonly removed: AccountId[];
+	/** Makes every write fail as a full disk does; memory keeps the change. */
+	isFull: boolean;
+	/** What taking the refresh lock throws, if anything. */
+	lockRefusal: Error | undefined;
+}
+
+export function anAccountStore(...rows: Account[]): FakeAccountStore {
+	const durable = async () => {
+		if (store.isFull) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
+	};
+	const queues = new Map<AccountId, Promise<unknown>>();
+	const store: FakeAccountStore = {
+		rows,
+		removed: [],
+		isFull: false,
+		lockRefusal: undefined,
+		list: () => store.rows,
+		put: (account, { replaces } = {}) => {
+			store.rows = store.rows.filter(({ id }) => id !== replaces);
+			const known = store.rows.find(({ id }) => id === account.id);
+			if (!known) store.rows = [...store.rows, account];
+			else if (!isOlder(account.credential, known.credential)) {
+				store.rows = store.rows.map((row) => (row.id === account.id ? account : row));
+			}
+			return durable();
+		},
+		patch: (id, patch, applies = () => true) => {
+			store.rows = store.rows.map((row) => {
+				if (row.id !== id || !applies(row.credential)) return row;
+				const { credential, ...rest } = patch;
+				const isTaken = credential !== undefined && !isOlder(credential, row.credential);
+				return { ...row, ...rest, ...(isTaken && { credential }) };
+			});
+			return durable();
+		},
+		remove: (id) => {
+			store.rows = store.rows.filter((row) => row.id !== id);
+			store.removed.push(id);
+			return durable();
+		},
+		whileRefreshing: (id, work) => {
+			const before = queues.get(id) ?? Promise.resolve();
+			const run = before.then(() => {
+				if (store.lockRefusal) throw store.lockRefusal;
+				return work();
+			});
+			queues.set(
+				id,
+				run.catch(() => undefined),
+			);
+			return run;
+		},
+		assertWritable: durable,
+		flush: async () => undefined,
+	};
+	return store;
+}
+
+/** pi's `auth.json` in memory. */
+export interface FakePiAuth extends PiAuth {
+	/** What the file says; every assignment is a change of the file. */
+	login: PiLogin;
+	/** What a read without the lock sees instead, e.g. a torn file. */
+	torn: boolean;
+	/** What taking the lock throws, if anything. */
+	lockRefusal: Error | undefined;
+	/** Makes every write fail as a full disk does. */
+	isFull: boolean;
+	/** Looks at the content, with and without the lock. */
+	reads: number;
+	/** Runs while the lock is being had, as another process's turn. */
+	beforeLock: (() => void) | undefined;
+}
+
+export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
+	let current = login;
+	let changes = 0;
+	let queue: Promise<unknown> = Promise.resolve();
+	const locked = <T>(work: () => Promise<T>): Promise<T> => {
+		const run = queue.then(async () => {
+			auth.beforeLock?.();
+			if (auth.lockRefusal) throw auth.lockRefusal;
+			return work();
+		});
+		queue = run.catch(() => undefined);
+		return run;
+	};
+	const replace = async (replaced: string, next: Credential, accountId: string): Promise<boolean> => {
+		if (auth.isFull) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
+		if (current.kind !== "oauth" || current.credential.refresh !== replaced) return false;
+		auth.login = { kind: "oauth", credential: next, accountId };
+		return true;
+	};
+	const auth: FakePiAuth = {
+		get login() {
+			return current;
+		},
+		set login(next) {
+			current = next;
+			changes += 1;
+		},
+		torn: false,
+		lockRefusal: undefined,
+		isFull: false,
+		reads: 0,
+		beforeLock: undefined,
+		signature: () => (current.kind === "none" ? undefined : `version-${changes}`),
+		peek: () => {
+			auth.reads += 1;
+			return auth.torn ? { kind: "unreadable" } : current;
+		},
+		read: () =>
+			locked(async () => {
+				auth.reads += 1;
+				return current;
+			}),
+		exclusively: (work) => locked(() => work({ login: () => current, replaceCredential: replace })),
+		writeBack: (replaced, next, accountId) => locked(() => replace(replaced, next, accountId)),
+	};
+	return auth;
+}
+
+/** A state file in memory. */
+export interface FakeStateStore extends StateStore {
+	readonly memos: Map<AccountId, AccountMemo>;
+	pinnedId: AccountId | undefined;
+	/** Changes that were written at once, and behind, by account. */
+	readonly written: AccountId[];
+	readonly writtenSoon: AccountId[];
+}
+
+export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMemo>>> = {}): FakeStateStore {
+	const empty: AccountMemo = { cooldowns: [], strikes: 0 };
+	const apply = (id: AccountId, change: (memo: AccountMemo) => AccountMemo) => {
+		store.memos.set(id, change(store.memo(id)));
+	};
+	const store: FakeStateStore = {
+		memos: new Map(Object.entries(memos).map(([id, memo]) => [id, { ...empty, ...memo }])),
+		pinnedId: undefined,
+		written: [],
+		writtenSoon: [],
+		pin: () => store.pinnedId,
+		setPin: async (id) => {
+			store.pinnedId = id;
+		},
+		memo: (id) => store.memos.get(id) ?? empty,
+		update: async (id, change) => {
+			store.written.push(id);
+			apply(id, change);
+		},
+		updateSoon: (id, change) => {
+			store.writtenSoon.push(id);
+			apply(id, change);
+		},
+		clearCooldowns: async () => {
+			for (const id of store.memos.keys()) apply(id, (memo) => ({ ...memo, cooldowns: [], strikes: 0 }));
+		},
+		forget: async (id) => {
+			store.memos.delete(id);
+		},
+		flush: async () => undefined,
+	};
+	return store;
+}

@@ -1,0 +1,303 @@
+import { isContextOverflow } from "@mariozechner/pi-ai";
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { Exhaustion, PoolEvent } from "../../src/domain/events.ts";
+import * as messages from "../../src/ui/messages.ts";
+import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
+import { type HostRetry, hostRetries, retries } from "./host-retry.ts";
+
+let hosts: HostRetry[];
+beforeAll(async () => {
+	hosts = await hostRetries();
+});
+
+const nobody: Exhaustion = {
+	total: 0,
+	cooling: 0,
+	notOffered: 0,
+	needsLogin: 0,
+	unavailable: 0,
+	tried: 0,
+	untried: 0,
+	readyAt: undefined,
+};
+const exhausted = (why: Partial<Exhaustion>, now = NOW) => messages.exhausted({ ...nobody, ...why }, now);
+
+/** Sentences that would wake a host's retry, whatever else that host forbids; a few of them, for the report. */
+function awakening(sentences: Iterable<string>): string[] {
+	const found: string[] = [];
+	for (const sentence of new Set(sentences)) {
+		for (const { host, wakes } of hosts) if (wakes.test(sentence)) found.push(`${host}: ${sentence}`);
+	}
+	return found.slice(0, 5);
+}
+
+function asOverflow(text: string): boolean {
+	const usage = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, totalTokens: 0 };
+	const cost = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, total: 0 };
+	return isContextOverflow(
+		{
+			role: "assistant",
+			content: [],
+			api: "openai-codex-responses",
+			provider: "openai-codex",
+			model: "gpt-5.5",
+			usage: { ...usage, cost },
+			stopReason: "error",
+			errorMessage: text,
+			timestamp: NOW,
+		},
+		272_000,
+	);
+}
+
+describe("the retry patterns of the hosts", () => {
+	it("are those of all three, and wake on what they should", () => {
+		expect(hosts.map(({ host }) => host)).toEqual(["0.73.1", "0.87.1", "1.5.2"]);
+		for (const host of hosts) {
+			for (const text of ["error 429", "500 status code", "fetch failed", "Rate limit reached", "overloaded_error"]) {
+				expect([host.host, text, retries(host, text)]).toEqual([host.host, text, true]);
+			}
+			expect(retries(host, "Invalid image_url")).toBe(false);
+		}
+	});
+
+	it("would be woken by minutes that are written out", () => {
+		const naive = "Try again in ~500 min.";
+		expect(awakening([naive])).toHaveLength(hosts.length);
+	});
+});
+
+describe("the words that end a turn for good", () => {
+	const MINUTES = 366 * 24 * 60;
+
+	it("wake no host's retry, whatever the time until the first reset", () => {
+		function* sentences() {
+			for (let minutes = 0; minutes <= MINUTES; minutes += 1) {
+				const readyAt = NOW + minutes * MINUTE_MS;
+				yield exhausted({ total: 4, cooling: 4, readyAt });
+				yield exhausted({ total: 1, cooling: 1, readyAt });
+			}
+		}
+		expect(awakening(sentences())).toEqual([]);
+	});
+
+	it("wake no host's retry at any second around a change of the words", () => {
+		function* sentences() {
+			for (let seconds = 0; seconds <= 7200; seconds += 1) {
+				yield exhausted({ total: 4, cooling: 4, readyAt: NOW + seconds * 1000 });
+			}
+			for (const edge of [DAY_MS, 6 * DAY_MS, 7 * DAY_MS, 99 * DAY_MS, 100 * DAY_MS, 366 * DAY_MS]) {
+				for (let ms = -2000; ms <= 2000; ms += 500) {
+					yield exhausted({ total: 4, cooling: 4, readyAt: NOW + edge + ms });
+				}
+			}
+			yield exhausted({ total: 4, cooling: 4, readyAt: NOW - HOUR_MS });
+		}
+		expect(awakening(sentences())).toEqual([]);
+	});
+
+	it("wake no host's retry at any minute of the year", () => {
+		function* sentences() {
+			for (let minutes = 0; minutes <= MINUTES; minutes += 1) {
+				const at = NOW + minutes * MINUTE_MS;
+				for (const ahead of [42 * MINUTE_MS, 3 * DAY_MS, 40 * DAY_MS]) {
+					yield exhausted({ total: 4, cooling: 4, readyAt: at }, at - ahead);
+				}
+			}
+		}
+		expect(awakening(sentences())).toEqual([]);
+	});
+
+	it("wake no host's retry, whatever the counts", () => {
+		function* sentences() {
+			const readyAt = NOW + HOUR_MS;
+			for (let count = 0; count <= 1200; count += 1) {
+				yield exhausted({ tried: count, untried: count });
+				yield exhausted({ tried: 6, untried: count });
+				yield exhausted({ tried: count, untried: 3 });
+				yield exhausted({ total: count, cooling: count, readyAt });
+				yield exhausted({ total: count + 1, cooling: count, readyAt });
+				yield exhausted({ total: count, cooling: count, notOffered: count, readyAt });
+				yield exhausted({ total: count + 1, cooling: 1, needsLogin: count, readyAt });
+				yield exhausted({ total: count + 1, cooling: 1, unavailable: count, readyAt });
+				yield exhausted({ total: count, unavailable: count });
+				yield exhausted({ total: count, needsLogin: count });
+			}
+		}
+		expect(awakening(sentences())).toEqual([]);
+	});
+
+	const count = fc.integer({ min: 0, max: 1200 });
+	const anExhaustion = fc.record<Exhaustion>({
+		total: count,
+		cooling: count,
+		notOffered: count,
+		needsLogin: count,
+		unavailable: count,
+		tried: count,
+		untried: count,
+		readyAt: fc.option(fc.integer({ min: NOW - DAY_MS, max: NOW + 366 * DAY_MS }), { nil: undefined }),
+	});
+
+	it("wake no host's retry in any combination, and are not taken for an overflow of the context", () => {
+		fc.assert(
+			fc.property(anExhaustion, (why) => {
+				const text = exhausted(why);
+				expect(awakening([text])).toEqual([]);
+				expect(asOverflow(text)).toBe(false);
+			}),
+			{ numRuns: 3000 },
+		);
+	});
+
+	it("are one sentence after the other, with nothing left open", () => {
+		fc.assert(
+			fc.property(anExhaustion, (why) => {
+				expect(exhausted(why)).toMatch(/^[A-Z].*[.]$/);
+				expect(exhausted(why)).not.toMatch(/undefined|NaN|null| {2}|\n/);
+			}),
+		);
+	});
+
+	it("wake no host's retry after two lost sign-ins or a defect of ours", () => {
+		const sentences = [messages.signedOutInARow(), messages.unexpected()];
+		expect(awakening(sentences)).toEqual([]);
+		expect(sentences.filter(asOverflow)).toEqual([]);
+	});
+});
+
+describe("the words that let a host go on", () => {
+	it.each([
+		["continuesElsewhere", messages.continuesElsewhere()],
+		["brokenOff", messages.brokenOff()],
+	])("wake every host's retry: %s", (_name, text) => {
+		expect(hosts.filter((host) => !retries(host, text)).map(({ host }) => host)).toEqual([]);
+		expect(asOverflow(text)).toBe(false);
+	});
+
+	it("are those of the contract", () => {
+		expect(messages.continuesElsewhere()).toBe(
+			"The Codex usage limit was reached while answering. Another account takes over after the retry delay.",
+		);
+	});
+});
+
+describe("the exhausted message", () => {
+	const readyAt = NOW + 42 * MINUTE_MS;
+
+	it("says how many, when the first returns, and what can be done", () => {
+		expect(exhausted({ total: 4, cooling: 4, readyAt })).toMatch(
+			/^Codex quota exceeded on all 4 accounts\. First one resets in 42m \((?:\w{3} )?\d\d:\d\d\)\. \/multicodex shows all, \/model switches provider\.$/,
+		);
+	});
+
+	it("speaks of one account as of one", () => {
+		expect(exhausted({ total: 1, cooling: 1, readyAt })).toMatch(/^Codex quota exceeded\. It resets in 42m \(/);
+	});
+
+	it("says who else could not be used", () => {
+		expect(exhausted({ total: 4, cooling: 3, needsLogin: 1, readyAt })).toMatch(
+			/^Codex quota exceeded on 3 accounts\. .*\. 1 account must sign in again\. /,
+		);
+		expect(exhausted({ total: 4, cooling: 3, unavailable: 1, readyAt })).toContain("1 account could not be reached.");
+	});
+
+	it("says how to go on where accounts are left untried", () => {
+		expect(exhausted({ total: 9, cooling: 6, tried: 6, untried: 3, readyAt })).toBe(
+			"Codex quota exceeded on 6 accounts in a row. Send again to go on with 3 more.",
+		);
+	});
+
+	it("blames no quota where the model is not offered, the sign-in is not renewed, or nobody is signed in", () => {
+		expect(exhausted({ total: 2, cooling: 2, notOffered: 2, readyAt })).toMatch(/may use this model/);
+		expect(exhausted({ total: 2, unavailable: 2 })).toMatch(/sign-in of 2 accounts could not be renewed/);
+		expect(exhausted({ total: 2, needsLogin: 2 })).toBe("No Codex account is signed in. Run /login.");
+	});
+});
+
+describe("notices", () => {
+	const from = anAccount("side");
+	const to = anAccount("work");
+	const rotated = (overrides: Partial<Extract<PoolEvent, { type: "rotated" }>> = {}) =>
+		messages.noticeOf(
+			{
+				type: "rotated",
+				from,
+				to,
+				reason: "usage_limit",
+				window: "5h",
+				readyAt: NOW + HOUR_MS,
+				remainingPercent: 73.4,
+				...overrides,
+			},
+			NOW,
+		);
+
+	it("tell of a rotation in one line", () => {
+		expect(rotated()?.level).toBe("info");
+		expect(rotated()?.text).toMatch(
+			/^Codex: side reached its 5h limit \(resets (?:\w{3} )?\d\d:\d\d\)\. Continued on work, 73% left\.$/,
+		);
+	});
+
+	it("leave out what is not known", () => {
+		expect(rotated({ window: undefined, readyAt: undefined, remainingPercent: undefined })?.text).toBe(
+			"Codex: side reached its usage limit. Continued on work.",
+		);
+		expect(rotated({ reason: "unavailable", window: undefined })?.text).toMatch(/^Codex: side cannot be used just now/);
+	});
+
+	it("have words for every reason", () => {
+		const reasons = [
+			"usage_limit",
+			"workspace_limit",
+			"rate_limit",
+			"not_included",
+			"model_not_supported",
+			"workspace_disabled",
+			"unauthorized",
+			"unavailable",
+		] as const;
+		const texts = reasons.map((reason) => rotated({ reason, window: undefined })?.text ?? "");
+		expect(new Set(texts).size).toBe(reasons.length);
+		for (const text of texts) expect(text).toMatch(/^Codex: side \w.* Continued on work, 73% left\.$/);
+	});
+
+	it("warn of a lost sign-in, a closed account and a broken file", () => {
+		expect(messages.noticeOf({ type: "signed-out", account: from, reason: "revoked" }, NOW)).toMatchObject({
+			level: "warning",
+			text: expect.stringContaining("side was signed out"),
+		});
+		expect(messages.noticeOf({ type: "closed", account: from, reason: "account_deactivated" }, NOW)).toMatchObject({
+			level: "warning",
+			text: expect.stringContaining("account deactivated"),
+		});
+		expect(messages.noticeOf({ type: "warning", text: "x.json is broken." }, NOW)).toEqual({
+			level: "warning",
+			text: "Codex: x.json is broken.",
+		});
+	});
+
+	it("are silent where the footer is enough", () => {
+		const quiet: PoolEvent[] = [
+			{ type: "changed" },
+			{ type: "served", account: "a", hasMoved: true },
+			{ type: "waiting", until: NOW },
+		];
+		expect(quiet.map((event) => messages.noticeOf(event, NOW))).toEqual([undefined, undefined, undefined]);
+	});
+});
+
+describe("the answer to a pin", () => {
+	it("says that it holds for all sessions, and how it ends", () => {
+		const text = messages.pinned(anAccount("work"), NOW, NOW);
+		expect(text).toContain("using work in all sessions");
+		expect(text).toContain("/multicodex use auto");
+		expect(text).not.toContain("cooling");
+	});
+
+	it("says when a cooling account takes over", () => {
+		expect(messages.pinned(anAccount("work"), NOW + HOUR_MS, NOW)).toMatch(/takes over in 1h00m \(/);
+	});
+});

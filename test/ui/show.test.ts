@@ -1,0 +1,241 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import type { UsageWindow } from "../../src/domain/usage.ts";
+import { type PoolView, poolAsJson, poolAsText, type ShownAccount } from "../../src/ui/show.ts";
+import { aCooldown, aCredential, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
+
+const isoTime = z.iso.datetime({ precision: 3 });
+
+/** The contract's `show --json`, section 6: exactly these keys. */
+const documentSchema = z.strictObject({
+	version: z.literal(1),
+	enabled: z.boolean(),
+	policy: z.enum(["soonest-reset", "most-headroom", "in-order", "round-robin"]),
+	active: z.string().nullable(),
+	pinned: z.string().nullable(),
+	accounts: z.array(
+		z.strictObject({
+			id: z.string(),
+			label: z.string(),
+			email: z.string().nullable(),
+			plan: z.string().nullable(),
+			source: z.string().regex(/^(pi|login|import:.+)$/),
+			linked: z.boolean(),
+			state: z.enum(["ready", "cooling", "needs-login", "disabled"]),
+			active: z.boolean(),
+			pinned: z.boolean(),
+			readyAt: isoTime.nullable(),
+			cooldowns: z.array(
+				z.strictObject({
+					scope: z.string().regex(/^(account|limit:.+|model:.+)$/),
+					reason: z.string().regex(/^[a-z_]+$/),
+					until: isoTime,
+				}),
+			),
+			token: z.strictObject({ expiresAt: isoTime.nullable() }),
+			usage: z
+				.strictObject({
+					capturedAt: isoTime,
+					source: z.enum(["headers", "api"]),
+					stale: z.boolean(),
+					windows: z.array(
+						z.strictObject({
+							name: z.string().regex(/^\d+[mhd]$/),
+							minutes: z.number().positive(),
+							usedPercent: z.number(),
+							resetsAt: isoTime.nullable(),
+						}),
+					),
+					credits: z
+						.strictObject({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullable() })
+						.nullable(),
+				})
+				.nullable(),
+			lastUsedAt: isoTime.nullable(),
+			lastError: z.string().nullable(),
+		}),
+	),
+});
+
+const fiveHours: UsageWindow = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + 67 * MINUTE_MS };
+const week: UsageWindow = { usedPercent: 8, windowMinutes: 10080, resetsAt: NOW + 6 * DAY_MS + 20 * HOUR_MS };
+
+const shown = (label: string, overrides: Partial<ShownAccount> = {}): ShownAccount => ({
+	account: anAccount(label),
+	state: "ready",
+	isActive: false,
+	isPinned: false,
+	readyAt: undefined,
+	cooldowns: [],
+	usage: aSnapshot({ windows: [week, fiveHours] }),
+	lastUsedAt: undefined,
+	lastError: undefined,
+	...overrides,
+});
+const viewOf = (...accounts: ShownAccount[]): PoolView => ({
+	policy: "soonest-reset",
+	active: accounts.find(({ isActive }) => isActive)?.account.id,
+	pinned: accounts.find(({ isPinned }) => isPinned)?.account.id,
+	accounts,
+	now: NOW,
+});
+
+const work = shown("work", { isActive: true, lastUsedAt: NOW - MINUTE_MS });
+const personal = shown("personal", { isPinned: true, usage: undefined });
+const side = shown("side", {
+	state: "cooling",
+	readyAt: NOW + 42 * MINUTE_MS,
+	cooldowns: [aCooldown({ until: NOW + 42 * MINUTE_MS })],
+	usage: aSnapshot({ windows: [{ ...fiveHours, usedPercent: 100 }], credits: { hasCredits: true, unlimited: false } }),
+});
+const oldTeam = shown("old-team", {
+	account: anAccount("old-team", { needsLogin: { reason: "refresh_token_reused", at: NOW }, email: undefined }),
+	state: "needs-login",
+	usage: undefined,
+	lastError: "refresh_token_reused",
+});
+const closed = shown("closed", {
+	account: anAccount("closed", { enabled: false, disabledReason: "account_deactivated", plan: undefined }),
+	state: "disabled",
+	usage: undefined,
+});
+const partly = shown("partly", {
+	cooldowns: [aCooldown({ scope: "limit:codex_bengalfox", until: NOW + HOUR_MS, models: ["gpt-5.3-codex-spark"] })],
+});
+const everybody = viewOf(work, personal, side, oldTeam, closed, partly);
+
+describe("show as JSON", () => {
+	it("has exactly the contract's shape, for an account in every state", () => {
+		expect(() => documentSchema.parse(poolAsJson(everybody))).not.toThrow();
+		expect(() => documentSchema.parse(poolAsJson(viewOf()))).not.toThrow();
+	});
+
+	it("tells the truth", () => {
+		const document = documentSchema.parse(poolAsJson(everybody));
+		expect(document).toMatchObject({ active: "work", pinned: "personal", policy: "soonest-reset" });
+		expect(document.accounts.map(({ state }) => state)).toEqual([
+			"ready",
+			"ready",
+			"cooling",
+			"needs-login",
+			"disabled",
+			"ready",
+		]);
+		expect(document.accounts[0]).toMatchObject({
+			id: "work",
+			email: "work@example.test",
+			active: true,
+			pinned: false,
+			lastUsedAt: new Date(NOW - MINUTE_MS).toISOString(),
+			token: { expiresAt: new Date(NOW + 10 * DAY_MS).toISOString() },
+			usage: {
+				capturedAt: "2026-11-20T12:00:00.000Z",
+				stale: false,
+				windows: [
+					{ name: "5h", minutes: 300, usedPercent: 27, resetsAt: "2026-11-20T13:07:00.000Z" },
+					{ name: "7d", minutes: 10080, usedPercent: 8 },
+				],
+				credits: null,
+			},
+		});
+		expect(document.accounts[2]).toMatchObject({
+			readyAt: "2026-11-20T12:42:00.000Z",
+			cooldowns: [{ scope: "account", reason: "usage_limit", until: "2026-11-20T12:42:00.000Z" }],
+			usage: { credits: { hasCredits: true, unlimited: false, balance: null } },
+		});
+		expect(document.accounts[3]).toMatchObject({ email: null, usage: null, lastError: "refresh_token_reused" });
+		expect(document.accounts[5]?.cooldowns[0]?.scope).toBe("limit:codex_bengalfox");
+	});
+
+	it("marks what is older than 15 minutes", () => {
+		const old = shown("old", { usage: aSnapshot({ windows: [week], capturedAt: NOW - 16 * MINUTE_MS }) });
+		expect(documentSchema.parse(poolAsJson(viewOf(old))).accounts[0]?.usage?.stale).toBe(true);
+	});
+
+	it("survives times that are no dates", () => {
+		const credential = aCredential("odd", { expiresAt: Number.POSITIVE_INFINITY });
+		const odd = shown("odd", { account: anAccount("odd", { credential }), lastUsedAt: 1e300 });
+		expect(documentSchema.parse(poolAsJson(viewOf(odd))).accounts[0]).toMatchObject({
+			token: { expiresAt: null },
+			lastUsedAt: null,
+		});
+	});
+
+	it("holds no secret, nor does the text", () => {
+		const secrets = everybody.accounts.flatMap(({ account: { credential } }) => [
+			credential.access,
+			credential.refresh,
+		]);
+		const output = JSON.stringify(poolAsJson(everybody)) + poolAsText(everybody, 120) + poolAsText(everybody, 40);
+		expect(secrets.filter((secret) => output.includes(secret))).toEqual([]);
+		expect(output).toContain("work");
+	});
+});
+
+describe("show as text", () => {
+	const linesOf = (view: PoolView, columns: number) => poolAsText(view, columns).split("\n");
+
+	it("is one aligned line an account at 120 columns", () => {
+		const [head, ...rows] = linesOf(viewOf(work, personal, side), 120);
+		expect(head).toBe("2 of 3 ready · soonest-reset");
+		expect(rows).toHaveLength(3);
+		expect(rows[0]).toMatch(/^→ +work +plus +5h +73% left +1h07m +week +92% left +6d20h +active$/);
+		expect(rows[1]).toMatch(/^ +personal +plus +usage unknown +ready, pinned$/);
+		expect(rows[2]).toMatch(/^ +side +plus +5h +0% left +1h07m +cooling 42m$/);
+		const stateColumn = [rows[0]?.indexOf("active"), rows[1]?.indexOf("ready,"), rows[2]?.indexOf("cooling")];
+		expect(new Set(stateColumn).size).toBe(1);
+	});
+
+	it("is one line an account at 80 columns", () => {
+		const lines = linesOf(viewOf(work, personal, side), 80);
+		expect(lines).toHaveLength(4);
+		for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(80);
+	});
+
+	it("is two lines an account at 40 columns, with state and windows", () => {
+		const lines = linesOf(viewOf(work, personal, side), 40);
+		expect(lines).toHaveLength(7);
+		expect(lines[1]).toMatch(/^→ work +active$/);
+		expect(lines[2]).toMatch(/^ +5h +73%.* 1h07m +w(ee)?k +92%.* 6d20h$/);
+		expect(lines[4]).toMatch(/usage unknown/);
+		for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(40);
+	});
+
+	it("aligns wide characters by what they take on the screen", () => {
+		const wide = shown("職場", { isActive: true });
+		const lines = linesOf(viewOf(wide, shown("home")), 120).slice(1);
+		const columnOf = (line: string | undefined, word: string) => visibleWidth((line ?? "").split(word)[0] ?? "");
+		expect(columnOf(lines[0], "plus")).toBe(columnOf(lines[1], "plus"));
+	});
+
+	it("says why an account cannot be used, and what of it is refused in part", () => {
+		const text = poolAsText(everybody, 120);
+		expect(text).toMatch(/old-team: refresh token reused\. \/login signs in again\./);
+		expect(text).toMatch(/closed: switched off \(account deactivated\)\./);
+		expect(text).toMatch(/partly: limit codex_bengalfox, usage limit until /);
+		expect(poolAsText(viewOf(shown("off", { state: "disabled" })), 120)).toContain("off: switched off (by hand).");
+	});
+
+	it("says what to do where nobody is signed in", () => {
+		expect(poolAsText(viewOf(), 120)).toBe("No Codex account is signed in. Run /login.");
+	});
+
+	it.each([120, 80, 40])("is never wider than %i columns", (columns) => {
+		const states = fc.constantFrom(work, personal, side, oldTeam, closed, partly);
+		const labels = fc.constantFrom("work", "職場", "a-rather-long-label");
+		fc.assert(
+			fc.property(fc.array(fc.tuple(states, labels), { minLength: 1, maxLength: 5 }), (rows) => {
+				const accounts = rows.map(([row, label]) => ({ ...row, account: { ...row.account, label } }));
+				for (const line of linesOf(viewOf(...accounts), columns)) {
+					expect(visibleWidth(line)).toBeLessThanOrEqual(columns);
+				}
+			}),
+		);
+	});
+
+	it("leaves no blanks at the end of a line", () => {
+		for (const columns of [120, 40]) expect(poolAsText(everybody, columns)).not.toMatch(/ $/m);
+	});
+});
