@@ -95,6 +95,7 @@ export default function multicodex(pi: ExtensionAPI): void {
 			pause: pauseFor,
 			words: {
 				exhausted: (why) => messages.exhausted(why, clock.now()),
+				nobodySignedIn: messages.nobodySignedIn,
 				signedOutInARow: messages.signedOutInARow,
 				continuesElsewhere: messages.continuesElsewhere,
 				brokenOff: messages.brokenOff,

@@ -87,7 +87,8 @@ function outcomeOf(status: number, body: string, refreshToken: string, now: numb
 	if (status >= 500) return { kind: "unavailable", reason: `the sign-in service answered ${status}` };
 	if (code && ACCOUNT_CLOSED.has(code)) return { kind: "refused", code, closed: true };
 	if (code && SIGN_IN_AGAIN.has(code)) return { kind: "refused", code, closed: false };
-	if (error && status === 401) return { kind: "refused", code: code ?? "unauthorized", closed: false };
+	// A code that we do not know may quote anything, the token included: it goes no further.
+	if (error && status === 401) return { kind: "refused", code: "unauthorized", closed: false };
 	return { kind: "unavailable", reason: `the sign-in service answered ${status}` };
 }
 

@@ -30,6 +30,8 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 	}
 	try {
 		await deps.link.sync();
+		// Another process may have added or removed accounts since the last look.
+		deps.pool.emit({ type: "changed" });
 		const outcome = await command.run(words, ctx, deps);
 		if ("failure" in outcome) writeFailure(ctx, outcome.failure);
 		else writeResult(ctx, name, outcome);

@@ -108,7 +108,15 @@ async function serveFromPool(
 ): Promise<void> {
 	const { link, pool } = deps.failover;
 	await raceAbort(link.sync(options.signal), options.signal);
-	if (link.isForeign() || pool.accounts().length === 0) {
+	const isEmpty = pool.accounts().length === 0;
+	if (isEmpty && options.apiKey === PLACEHOLDER_KEY) {
+		// The last account has left since pi looked for a key: from the next request on it finds none.
+		pool.emit({ type: "changed" });
+		outer.push(finalError(model, "error", deps.failover.words.nobodySignedIn(), Date.now()));
+		outer.end();
+		return;
+	}
+	if (link.isForeign() || isEmpty) {
 		deps.failover.sockets.leave(options.sessionId);
 		await forward(model, context, options, outer);
 		return;

@@ -17,6 +17,8 @@ export interface EventSink {
 /** The sentences that end a turn. */
 export interface FailoverWords extends ServeWords {
 	exhausted(why: Exhaustion): string;
+	/** The pool has become empty. */
+	nobodySignedIn(): string;
 	/** Two accounts in a row had lost their sign-in. */
 	signedOutInARow(): string;
 	/** A defect of ours; says nothing of the error, whose message may quote anything. */

@@ -20,6 +20,11 @@ export function exhausted(why: Exhaustion, now: number): string {
 	}
 	if (notOffered > 0)
 		return `No Codex account may use this model (${plural(notOffered, "account")} asked). /model switches it.`;
+	return nobodySignedIn();
+}
+
+/** Nobody is there, or nobody that could be used without signing in again. */
+export function nobodySignedIn(): string {
 	return "No Codex account is signed in. Run /login.";
 }
 

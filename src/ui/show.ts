@@ -3,6 +3,7 @@ import type { Account, AccountState } from "../domain/account.ts";
 import type { Cooldown } from "../domain/cooldown.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
 import { cut, formatClock, formatDuration, formatPercent, spokenWindow } from "./format.ts";
+import { nobodySignedIn } from "./messages.ts";
 
 /** One account as `show` tells it. Times are epoch ms. */
 export interface ShownAccount {
@@ -84,7 +85,7 @@ function iso(at: number | undefined): string | null {
 
 /** The pool as aligned text, `columns` wide at most; two lines an account where that is too narrow for one. */
 export function poolAsText(view: PoolView, columns: number): string {
-	if (view.accounts.length === 0) return "No Codex account is signed in. Run /login.";
+	if (view.accounts.length === 0) return nobodySignedIn();
 	const ready = view.accounts.filter(({ state }) => state === "ready").length;
 	const head = `${ready} of ${view.accounts.length} ready · ${view.policy}`;
 	const wide = aligned(view.accounts.map((shown) => wideRow(shown, view.now)));

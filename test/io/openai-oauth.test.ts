@@ -113,10 +113,10 @@ describe("a refusal for good", () => {
 		expect(await outcomeOf(tokenAnswers.permanent(code, { place }))).toEqual({ kind: "refused", code, closed: true });
 	});
 
-	it("is any other 401 with a JSON body", async () => {
+	it("is any other 401 with a JSON body, whose own code may quote anything and goes no further", async () => {
 		expect(await outcomeOf(tokenAnswers.permanent("brand_new"))).toEqual({
 			kind: "refused",
-			code: "brand_new",
+			code: "unauthorized",
 			closed: false,
 		});
 		expect(await outcomeOf(answers.refuse(401, { detail: "Unauthorized" }))).toMatchObject({ kind: "refused" });

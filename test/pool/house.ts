@@ -211,6 +211,7 @@ export function aHouse(...rows: Account[]): House {
 				house.exhaustions.push(why);
 				return "nobody is left";
 			},
+			nobodySignedIn: () => "nobody signed in",
 			signedOutInARow: () => "two in a row",
 			continuesElsewhere: () => "another account takes over",
 			brokenOff: () => "broken off",
