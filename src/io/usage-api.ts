@@ -46,6 +46,8 @@ export function createUsageApi(now: () => number): UsageApi {
 		fetch: async ({ baseUrl, access, accountId }, signal) => {
 			const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
 			if (refusal) throw new Error(refusal);
+			// An answer is as old as its question: what was refused meanwhile is newer.
+			const askedAt = now();
 			const response = await get(usageUrl(baseUrl), access, accountId, signal);
 			if (!response.ok) {
 				await response.body?.cancel();
@@ -54,7 +56,7 @@ export function createUsageApi(now: () => number): UsageApi {
 			const body: unknown = await response.json().catch(() => undefined);
 			const parsed = usageSchema.safeParse(body);
 			if (!parsed.success) throw new Error("the usage service gave an answer of another shape");
-			return toSnapshot(parsed.data, now());
+			return toSnapshot(parsed.data, askedAt);
 		},
 	};
 }

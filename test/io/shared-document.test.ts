@@ -262,6 +262,17 @@ describe("changes that are written behind", () => {
 		expect(stored()).toEqual({ now: 1, soon: 1 });
 	});
 
+	it("leave no timer behind once another write has taken them along", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		const counts = openCounts();
+		const durable = counts.change(set("now"));
+		counts.changeSoon(set("soon"));
+		await durable;
+		await settled();
+		expect(stored()).toEqual({ now: 1, soon: 1 });
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
 	it("go out at a flush", async () => {
 		const counts = openCounts();
 		counts.changeSoon(set("a"));

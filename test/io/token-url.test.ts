@@ -18,6 +18,8 @@ describe("where a token may go", () => {
 	it.each([
 		"http://chatgpt.com/backend-api",
 		"http://localhost.evil.example",
+		"http://evil-localhost",
+		"http://evil.localhost",
 		"http://127.0.0.1.evil.example",
 		"http://127.0.0.1@evil.example/",
 		"http://evil.example/?http://127.0.0.1",

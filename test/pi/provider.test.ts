@@ -191,6 +191,16 @@ describe("a request that is not ours", () => {
 		expect(house.closed).toHaveLength(1);
 	});
 
+	it("and came with our placeholder, because the last account left meanwhile, says so and sends nothing", async () => {
+		register();
+		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex", transport: "sse" }));
+		expect(events).toMatchObject([{ type: "error", reason: "error" }]);
+		expect(wordsOf(events)).toBe(house.deps.words.nobodySignedIn());
+		expect(codex.requests).toEqual([]);
+		// So that pi's own guidance is back at the next request.
+		expect(house.told.map(({ type }) => type)).toContain("changed");
+	});
+
 	it("fails in pi's own words", async () => {
 		register();
 		const words = wordsOf(await collect(stream(there(), CONTEXT, { apiKey: "no jwt", transport: "sse" })));

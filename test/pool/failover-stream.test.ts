@@ -1,7 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { PoolEvent } from "../../src/domain/events.ts";
-import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW, settled } from "../support/fakes.ts";
+import type { Exhaustion, PoolEvent } from "../../src/domain/events.ts";
+import * as messages from "../../src/ui/messages.ts";
+import {
+	aCooldown,
+	aCredential,
+	anAccount,
+	aSnapshot,
+	DAY_MS,
+	HOUR_MS,
+	MINUTE_MS,
+	NOW,
+	settled,
+} from "../support/fakes.ts";
 import { aHouse, answered, failedWith, type House, type Play, refused, silent } from "./house.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
@@ -615,6 +626,39 @@ describe("what is told of a rotation", () => {
 		house.play("a", LIMIT);
 		await house.ask();
 		expect(toldOf(house, "rotated")[0]?.remainingPercent).toBeUndefined();
+	});
+});
+
+describe("the words that end a turn", () => {
+	/** Labels that would wake a host's retry. */
+	const labels = ["timeout 429", "overloaded-500", "rate limit"];
+	const named = () => {
+		const house = aHouse(
+			...labels.map((label, at) => anAccount(label, { id: `id-of-${at}`, credential: credentialOf(at) })),
+		);
+		Object.assign(house.deps.words, {
+			...messages,
+			exhausted: (why: Exhaustion) => messages.exhausted(why, house.clock.at),
+		});
+		return house;
+	};
+	const credentialOf = (at: number) => aCredential(String(at));
+	const SECOND_LIMIT = failedWith("The usage limit has been reached", { after: "half" });
+
+	it.each<[string, Play, number, RegExp]>([
+		["all are used up", LIMIT, 5, /quota exceeded on all 3 accounts/],
+		["some are left untried", LIMIT, 1, /Send again to go on with 1 more/],
+		["sign-ins are lost", refused(401, { error: { code: "token_invalidated" } }), 5, /in a row were signed out/],
+		["another account takes over", SECOND_LIMIT, 5, /takes over after the retry delay/],
+	])("name no account where %s", async (_name, play, maxRotations, expected) => {
+		const house = named();
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxRotations } };
+		for (const at of labels.keys()) house.play(String(at), play);
+		const { words = "" } = await house.ask();
+		expect(words).toMatch(expected);
+		for (const { label, email, id, accountId } of house.pool.accounts()) {
+			for (const name of [label, email ?? label, id, accountId]) expect(words).not.toContain(name);
+		}
 	});
 });
 

@@ -161,7 +161,7 @@ describe("the words that end a turn for good", () => {
 	});
 
 	it("wake no host's retry after two lost sign-ins or a defect of ours", () => {
-		const sentences = [messages.signedOutInARow(), messages.unexpected()];
+		const sentences = [messages.signedOutInARow(), messages.unexpected(), messages.nobodySignedIn()];
 		expect(awakening(sentences)).toEqual([]);
 		expect(sentences.filter(asOverflow)).toEqual([]);
 	});
