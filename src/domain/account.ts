@@ -63,6 +63,7 @@ export function accountsNamed(accounts: readonly Account[], text: string): Accou
 	const wanted = text.trim().toLowerCase();
 	if (wanted === "") return [];
 	const tests: ((account: Account) => boolean)[] = [
+		(account) => account.label === text.trim(),
 		(account) => account.label.toLowerCase() === wanted,
 		(account) => account.email?.toLowerCase() === wanted,
 		(account) => account.id.startsWith(wanted),

@@ -175,8 +175,7 @@ export function openSharedDocument<S extends z.ZodType>(
 	};
 
 	const write = (): Promise<void> => {
-		clearTimeout(timer);
-		timer = undefined;
+		stopTimer();
 		writing ??= (async () => {
 			try {
 				// Everything asked for in this tick goes into one write.
@@ -186,10 +185,16 @@ export function openSharedDocument<S extends z.ZodType>(
 			} finally {
 				// In the same step as the last look at what is unsaved, so that nothing falls in between.
 				writing = undefined;
-				if (unsaved.length > 0 && !isNewer) writeIn(COALESCE_MS);
+				if (unsaved.length === 0) stopTimer();
+				else if (!isNewer) writeIn(COALESCE_MS);
 			}
 		})();
 		return writing;
+	};
+
+	const stopTimer = () => {
+		clearTimeout(timer);
+		timer = undefined;
 	};
 
 	const writeIn = (ms: number) => {

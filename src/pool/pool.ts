@@ -207,7 +207,8 @@ function withUsage(memo: AccountMemo, usage: UsageSnapshot, now: number): Accoun
 		credits: usage.credits ?? former?.credits,
 		plan: usage.plan ?? former?.plan,
 	};
-	return { ...memo, usage: merged, cooldowns: corrected(memo.cooldowns, merged, now) };
+	const told = { ...merged, windows: usage.windows, limits: usage.limits };
+	return { ...memo, usage: merged, cooldowns: corrected(memo.cooldowns, told, now) };
 }
 
 /** The endpoint tells every window there is; the headers of a refusal may name only the one that was hit. */
@@ -218,7 +219,8 @@ function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot):
 }
 
 function corrected(cooldowns: readonly Cooldown[], usage: UsageSnapshot, now: number): readonly Cooldown[] {
-	// Only the endpoint tells all there is: headers may name one window of several, and would end a weekly block.
+	// Only the endpoint tells all there is: headers may name one window of several, and would end a weekly block. What they
+	// do name counts, and only that: an older snapshot must not bring back a cooldown that the person has ended.
 	const settled = usage.source === "api" ? settledByEndpoint(cooldowns, usage, now) : cooldowns;
 	const runsOnCredits = usage.credits?.unlimited === true || usage.credits?.hasCredits === true;
 	const until = exhaustedUntil(usage.windows, now);
