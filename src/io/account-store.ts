@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type Account, type Credential, uniqueLabel } from "../domain/account.ts";
 import type { AccountStore } from "../pool/ports.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
-import { identityOf, tokenTimes } from "./jwt.ts";
+import { identityOf, tokenSchema, tokenTimes } from "./jwt.ts";
 import { withLock } from "./lock.ts";
 import { openSharedDocument, realTarget } from "./shared-document.ts";
 
@@ -20,8 +20,6 @@ const REFRESH_LOCK_WAIT_MS = 3000;
 /** Room proven beyond the present size, for a longer token. */
 const SPARE_BYTES = 8192;
 
-/** What can stand in a header: anything else would come back, quoted, in somebody's error message. */
-const tokenSchema = z.string().regex(/^[\x21-\x7e]+$/);
 const credentialSchema = z.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: z.number() });
 const optionalText = z.string().nullish().catch(undefined);
 

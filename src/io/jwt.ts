@@ -17,6 +17,9 @@ export interface TokenTimes {
 	readonly expiresAt: number | undefined;
 }
 
+/** A stored token: what can stand in a header. Anything else would come back, quoted, in somebody's error message. */
+export const tokenSchema = z.string().regex(/^[\x21-\x7e]+$/);
+
 const text = z.string().min(1).optional().catch(undefined);
 const seconds = z.number().finite().optional().catch(undefined);
 

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
 import type { LockedPiAuth, PiAuth, PiLogin } from "../pool/ports.ts";
 import { type StagedFile, stageFile } from "./atomic-file.ts";
+import { tokenSchema } from "./jwt.ts";
 import { withLock } from "./lock.ts";
 import { signatureOf } from "./shared-document.ts";
 
@@ -19,14 +20,11 @@ const STALE_MS = 30_000;
 /** Room proven beyond the present size, for a longer token. */
 const SPARE_BYTES = 8192;
 
-/** What can stand in a header: anything else would come back, quoted, in somebody's error message. */
-const SENDABLE = /^[\x21-\x7e]+$/;
-
 const fileSchema = z.record(z.string(), z.unknown());
 const oauthSchema = z.looseObject({
 	type: z.literal("oauth"),
-	access: z.string().regex(SENDABLE),
-	refresh: z.string().regex(SENDABLE),
+	access: tokenSchema,
+	refresh: tokenSchema,
 	expires: z.number(),
 	accountId: z.string().optional().catch(undefined),
 });

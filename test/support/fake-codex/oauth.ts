@@ -108,7 +108,7 @@ export class OAuthEndpoints {
 			access_token: granted.access,
 			...(granted.withRefresh && answer.rotates ? { refresh_token: granted.refresh } : {}),
 			token_type: "Bearer",
-			expires_in: Math.max(0, Math.floor((granted.expires - this.#world.now()) / 1_000)),
+			expires_in: Math.max(0, Math.ceil((granted.expires - this.#world.now()) / 1_000)),
 		};
 	}
 
