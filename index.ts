@@ -26,11 +26,22 @@ import { createUsageMonitor } from "./src/pool/usage-monitor.ts";
 import * as messages from "./src/ui/messages.ts";
 
 /**
- * Makes several ChatGPT Codex accounts work as one behind pi's own `openai-codex` provider. Reads from the bottom up:
- * files, pool, pi. Nothing here may throw or wait: pi does not start when an extension fails to.
+ * Makes several ChatGPT Codex accounts work as one behind pi's own `openai-codex` provider. Never throws and never waits:
+ * pi does not start when an extension fails to.
  */
 export default function multicodex(pi: ExtensionAPI): void {
 	if (process.env.PI_MULTICODEX_DISABLE === "1") return;
+	try {
+		compose(pi);
+	} catch (error) {
+		// A host that refuses us is a pi without us. Only the error's class is told: its message may quote anything.
+		const name = error instanceof Error ? error.name : "unknown error";
+		process.stderr.write(`pi-multicodex could not start (${name}); pi goes on without it.\n`);
+	}
+}
+
+/** Puts the parts together. Reads downwards: files, pool, pi. */
+function compose(pi: ExtensionAPI): void {
 	const clock = { now: () => Date.now() };
 	const directory = getAgentDir();
 	const paths = {
