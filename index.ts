@@ -1,26 +1,31 @@
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
 import { defaultLabel, openAccountStore } from "./src/io/account-store.ts";
+import { openInBrowser } from "./src/io/browser.ts";
 import { loginInBrowser } from "./src/io/browser-login.ts";
 import { loginOnDevice } from "./src/io/device-login.ts";
+import { createImportFinder } from "./src/io/import/finder.ts";
 import { fingerprint, identityOf, tokenTimes } from "./src/io/jwt.ts";
 import { pauseFor } from "./src/io/lock.ts";
 import { createOAuthClient, DEFAULT_ISSUER } from "./src/io/openai-oauth.ts";
 import { openPiAuth } from "./src/io/pi-auth.ts";
-import { openSettings } from "./src/io/settings-store.ts";
+import { openSettings, savedModelIn } from "./src/io/settings-store.ts";
 import { openStateStore } from "./src/io/state-store.ts";
 import { refusalToSendTokens } from "./src/io/token-url.ts";
 import { createUsageApi, usageFromHeaders } from "./src/io/usage-api.ts";
 import { registerCommand } from "./src/pi/commands.ts";
 import { createFooter } from "./src/pi/footer.ts";
 import { followSessions } from "./src/pi/lifecycle.ts";
-import { delegate, registerProvider } from "./src/pi/provider.ts";
+import { delegate, PROVIDER, registerProvider } from "./src/pi/provider.ts";
 import { createOAuthHooks } from "./src/pi/sign-in.ts";
 import { createAffinity } from "./src/pool/affinity.ts";
 import { createCredentials } from "./src/pool/credentials.ts";
+import { createImports } from "./src/pool/imports.ts";
+import { createMembership } from "./src/pool/membership.ts";
 import { createPiLink } from "./src/pool/pi-link.ts";
 import { createPool } from "./src/pool/pool.ts";
-import type { TokenReader } from "./src/pool/ports.ts";
+import type { DeviceDialog, LoginDialog, TokenReader } from "./src/pool/ports.ts";
 import { createSessionSockets } from "./src/pool/session-sockets.ts";
 import { createUsageMonitor } from "./src/pool/usage-monitor.ts";
 import * as messages from "./src/ui/messages.ts";
@@ -71,24 +76,32 @@ function compose(pi: ExtensionAPI): void {
 	};
 
 	// The pool of accounts, and what a request needs of it.
-	const pool = createPool({ accounts, state, clock });
+	const pool = createPool({ accounts, state, clock, rotation: () => settings.read().rotation });
 	const link = createPiLink({ accounts, state, piAuth, tokens, clock, labelFor: defaultLabel });
+	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
+	const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
+	const imports = createImports({ finder, accounts, membership, tokens, clock });
 	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause: pauseFor });
 	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock });
 	const affinity = createAffinity(clock);
 
 	// pi.
+	const signInWays = {
+		inBrowser: (dialog: LoginDialog) => loginInBrowser(issuer, dialog, clock.now),
+		onDevice: (dialog: DeviceDialog) => loginOnDevice(issuer, dialog, clock.now),
+		openBrowser: openInBrowser,
+	};
 	const provider = registerProvider(pi, {
 		hasAccount: () => accounts.list().length > 0 || piAuth.peek().kind === "oauth",
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
 		onRequest: (baseUrl) => {
 			usage.setBaseUrl(baseUrl);
-			void usage.refreshStale();
+			// Only a session without an account chooses one; every other hears of its own by the responses.
+			if (affinity.account() === undefined) void usage.refreshStale();
 		},
 		oauth: createOAuthHooks({
 			link,
-			loginInBrowser: (dialog) => loginInBrowser(issuer, dialog, clock.now),
-			loginOnDevice: (dialog) => loginOnDevice(issuer, dialog, clock.now),
+			ways: signInWays,
 			accountIdOf: (access) => identityOf(access)?.accountId,
 			onSignedIn: () => pool.emit({ type: "changed" }),
 		}),
@@ -101,7 +114,8 @@ function compose(pi: ExtensionAPI): void {
 			delegate,
 			readUsageHeaders: usageFromHeaders,
 			askUsage: (id) => void usage.ask(id),
-			settings,
+			settings: settings.read,
+			recheckCooling: () => void usage.recheckCooling(),
 			clock,
 			pause: pauseFor,
 			words: {
@@ -114,15 +128,34 @@ function compose(pi: ExtensionAPI): void {
 			},
 		},
 	});
-	const footer = createFooter(pool, clock, () => void usage.refreshStale());
-	followSessions(pi, { pool, link, affinity, credentials, usage, footer, provider, settings, clock, earlyWarnings });
-	warn = (text) => pool.emit({ type: "warning", text });
+	const footer = createFooter(pool, clock, () => void usage.recheckCooling());
+	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
 	registerCommand(pi, {
 		pool,
+		membership,
+		credentials,
+		usage,
+		imports,
 		link,
+		signInWays,
 		clock,
 		paths,
-		maskEmails: () => settings().maskEmails,
+		settings,
+		maskEmails: () => settings.read().maskEmails,
+		savedModel: () => savedModelIn(paths.settings, PROVIDER),
 		removeBackups: accounts.removeBackups,
 	});
+	followSessions(pi, {
+		pool,
+		link,
+		affinity,
+		credentials,
+		usage,
+		footer,
+		provider,
+		settings: settings.read,
+		clock,
+		earlyWarnings,
+	});
+	warn = (text) => pool.emit({ type: "warning", text });
 }

@@ -58,6 +58,28 @@ export function uniqueLabel(wanted: string, taken: ReadonlySet<string>): string 
 	return `${wanted}-${suffix}`;
 }
 
+/** Words that stand for something else where a label may stand. */
+const RESERVED_LABELS = new Set(["auto", "add", "all"]);
+const LONGEST_LABEL = 40;
+/** Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner. */
+const UNPRINTABLE = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+const VISIBLE = /[^\p{C}\p{Z}\p{M}]/u;
+
+/** A text from elsewhere as it may be shown: nothing in it moves the cursor, colours, or turns the direction. */
+export function printable(text: string): string {
+	return text.replaceAll(new RegExp(UNPRINTABLE, "gu"), "?");
+}
+
+/** Why `label` cannot be a label, as the end of a sentence; undefined where it can. */
+export function labelProblem(label: string): string | undefined {
+	if (!VISIBLE.test(label)) return "is empty";
+	if (label !== label.trim()) return "begins or ends with a blank";
+	if ([...label].length > LONGEST_LABEL) return `has more than ${LONGEST_LABEL} characters`;
+	if (UNPRINTABLE.test(label) || label.includes('"')) return "has characters that a label cannot have";
+	if (label.startsWith("-")) return "begins like an option";
+	return RESERVED_LABELS.has(label.toLowerCase()) ? "has a meaning of its own" : undefined;
+}
+
 /** The accounts that `text` may name: an exact label, else an exact e-mail, else an id prefix. Several means ambiguous. */
 export function accountsNamed(accounts: readonly Account[], text: string): Account[] {
 	const wanted = text.trim().toLowerCase();

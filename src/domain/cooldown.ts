@@ -49,6 +49,11 @@ export function mergeCooldown(cooldowns: readonly Cooldown[], next: Cooldown, no
 	return live.map((cooldown) => (cooldown === same ? merged : cooldown));
 }
 
+/** The cooldowns without the rest that a refused sign-in had earned: a new one has not been refused. */
+export function withoutRefusal(cooldowns: readonly Cooldown[]): Cooldown[] {
+	return cooldowns.filter(({ reason }) => reason !== "unauthorized");
+}
+
 /** Does this cooldown keep its account from serving `modelId`? Without a model only account-wide ones count. */
 export function covers(cooldown: Cooldown, modelId: string | undefined): boolean {
 	if (cooldown.scope === "account") return true;

@@ -1,37 +1,137 @@
-import type { Account, AccountId } from "./account.ts";
-import type { Cooldown } from "./cooldown.ts";
-import { readyAt } from "./cooldown.ts";
-import { byLength, headroom, isUntouched, type UsageSnapshot } from "./usage.ts";
+import type { Account } from "./account.ts";
+import {
+	type Candidate,
+	createMeasure,
+	FRESHNESS,
+	type Freshness,
+	type Gate,
+	gateOf,
+	type Measured,
+	type SelectionContext,
+} from "./candidate.ts";
 
-/** An account as the choice sees it. */
-export interface Candidate {
-	readonly account: Account;
-	readonly cooldowns: readonly Cooldown[];
-	readonly usage: UsageSnapshot | undefined;
+/** One thing by which accounts are ordered. */
+interface Term {
+	readonly name: string;
+	/** The smaller comes first. Never NaN. */
+	readonly key: (measured: Measured) => number;
+	/** The same for a person or a program to read; undefined where nothing is known. */
+	readonly value: (measured: Measured) => number | undefined;
+	readonly text: (measured: Measured, now: number) => string;
 }
 
-/** What a choice is made for. */
-export interface SelectionContext {
-	readonly modelId: string | undefined;
-	readonly now: number;
-	/** The person's explicit choice. */
-	readonly pinned: AccountId | undefined;
-	/** The account that last served this session. */
-	readonly affinity: AccountId | undefined;
-}
+/** Terms in the order in which they decide; the list's order decides what they leave open. */
+export type Policy = readonly Term[];
 
-/** Orders eligible accounts: negative where `a` is to be used before `b`; 0 leaves the list's order. */
-export interface Policy {
-	readonly compare: (a: Candidate, b: Candidate, now: number) => number;
-}
+/** Left of the 5h window, after live sessions, that a new session should find: percent. */
+const ROOM_PERCENT = 20;
+
+/** Where nothing is known of an account it stands between those with much and those with little. */
+const UNKNOWN_HEADROOM_PERCENT = 50;
+
+const FRESHNESS_TEXTS: Readonly<Record<Freshness, string>> = {
+	[FRESHNESS.untouched]: "untouched",
+	[FRESHNESS.idle]: "its shortest clock stands still",
+	[FRESHNESS.unknown]: "usage not known",
+	[FRESHNESS.running]: "its clocks run",
+};
+
+const pin: Term = {
+	name: "pin",
+	key: ({ isPinned }) => (isPinned ? 0 : 1),
+	value: ({ isPinned }) => (isPinned ? 1 : 0),
+	text: ({ isPinned }) => (isPinned ? "pinned" : "not pinned"),
+};
+
+const session: Term = {
+	name: "session",
+	key: ({ isOwn }) => (isOwn ? 0 : 1),
+	value: ({ isOwn }) => (isOwn ? 1 : 0),
+	text: ({ isOwn }) => (isOwn ? "served this session last" : "new to this session"),
+};
+
+const reserve: Term = {
+	name: "reserve",
+	key: (measured) => (measured.reserve ? 1 : 0),
+	value: (measured) => (measured.reserve ? 1 : 0),
+	text: (measured) => {
+		const held = measured.reserve;
+		if (!held) return "not in reserve";
+		return `${percent(held.leftPercent)} of ${held.window} left, ${percent(held.floorPercent)} kept in reserve`;
+	},
+};
+
+/** How much an account lacks of the room that a session should find. */
+const room: Term = {
+	name: "room",
+	key: ({ roomPercent }) => (roomPercent === undefined ? 0 : Math.max(0, ROOM_PERCENT - roomPercent)),
+	value: ({ roomPercent }) => roomPercent,
+	text: ({ roomPercent, live, candidate }) => {
+		if (roomPercent === undefined) return "no 5h window";
+		const left = candidate.usage ? `${percent(Math.max(0, roomPercent))} of 5h left` : "5h not known";
+		const others = live > 0 ? ` after ${sessions(live)}` : "";
+		return `${left}${others}${roomPercent < ROOM_PERCENT ? ", too little" : ""}`;
+	},
+};
+
+/** An account that stands still is begun, so that its windows come back sooner. */
+const fresh: Term = {
+	name: "fresh",
+	key: ({ freshness }) => freshness,
+	value: ({ freshness }) => freshness,
+	text: ({ freshness, live }) =>
+		freshness === FRESHNESS.running && live > 0 ? `${sessions(live)} on it` : FRESHNESS_TEXTS[freshness],
+};
+
+/** What would be lost soonest is used first. */
+const expires: Term = {
+	name: "expires",
+	key: ({ longest }) => longest?.resetsAt ?? Number.MAX_SAFE_INTEGER,
+	value: ({ longest }) => longest?.resetsAt,
+	text: ({ longest }, now) => {
+		if (!longest) return "no window known";
+		const { name, resetsAt, isUntouched } = longest;
+		if (resetsAt !== undefined) return `${name} resets in ${span(resetsAt - now)}`;
+		return isUntouched ? `${name} not begun` : `reset of ${name} not known`;
+	},
+};
+
+const headroom: Term = {
+	name: "headroom",
+	key: ({ headroomPercent }) => -(headroomPercent ?? UNKNOWN_HEADROOM_PERCENT),
+	value: ({ headroomPercent }) => headroomPercent,
+	text: ({ headroomPercent }) =>
+		headroomPercent === undefined ? "usage not known" : `${percent(headroomPercent)} left`,
+};
+
+/** Sessions that start together spread over accounts that are alike. */
+const live: Term = {
+	name: "live",
+	key: (measured) => measured.live,
+	value: (measured) => measured.live,
+	text: (measured) => sessions(measured.live),
+};
+
+const turn: Term = {
+	name: "turn",
+	key: (measured) => measured.turn,
+	value: (measured) => measured.turn + 1,
+	text: (measured) => `number ${measured.turn + 1} after the last choice`,
+};
+
+const list: Term = {
+	name: "list",
+	key: ({ position }) => position,
+	value: ({ position }) => position + 1,
+	text: ({ position }) => `number ${position + 1} of the list`,
+};
 
 /** Every selection policy by its name in the settings. The next one is one entry here. */
 export const POLICIES = {
-	// Untouched accounts first, which starts their clock, then the one whose quota expires soonest.
-	"soonest-reset": {
-		compare: (a, b, now) =>
-			freshRank(a, now) - freshRank(b, now) || expiresAt(a, now) - expiresAt(b, now) || roomOf(b, now) - roomOf(a, now),
-	},
+	"soonest-reset": [room, fresh, expires, headroom, live],
+	"most-headroom": [headroom, live],
+	"in-order": [],
+	"round-robin": [turn],
 } as const satisfies Record<string, Policy>;
 
 /** Name of a selection policy. */
@@ -40,52 +140,110 @@ export type PolicyName = keyof typeof POLICIES;
 /** The policy that holds unless the person says otherwise. */
 export const DEFAULT_POLICY: PolicyName = "soonest-reset";
 
-/** Signed in, enabled, and not cooling for this model. */
-export function isEligible(candidate: Candidate, modelId: string | undefined, now: number): boolean {
-	if (!candidate.account.enabled || candidate.account.needsLogin) return false;
-	return readyAt(candidate.cooldowns, modelId, now) <= now;
+/** What comes before any policy. */
+const ALWAYS: Policy = [pin, session, reserve];
+
+/** A term of one account, to be read. */
+export interface TermShown {
+	readonly name: string;
+	readonly value: number | undefined;
+	readonly text: string;
 }
 
-/** The eligible candidates in the order in which to try them: pin, then affinity, then the policy's order. */
+/** Why an account stands where it does. */
+export interface Verdict {
+	readonly account: Account;
+	/** 1 is tried first; undefined where a gate keeps the account out. */
+	readonly rank: number | undefined;
+	/** What keeps the account out, or (`reserve`, with a rank) at the end. */
+	readonly gate: Gate | undefined;
+	/** What it is ordered by, the first to decide first; empty without a rank. */
+	readonly terms: readonly TermShown[];
+	/** The term that put it behind the one before it; undefined for the first and without a rank. */
+	readonly decidedBy: string | undefined;
+}
+
+/**
+ * The eligible candidates in the order in which to try them: pin, then affinity, then the policy's order, and last
+ * those that are kept in reserve. `candidates` is the whole pool in the list's order.
+ */
 export function rank(
 	candidates: readonly Candidate[],
 	context: SelectionContext,
 	policy: PolicyName = DEFAULT_POLICY,
 ): Candidate[] {
-	const { now } = context;
-	const precedence = (candidate: Candidate): number => {
-		if (candidate.account.id === context.pinned) return 0;
-		return candidate.account.id === context.affinity ? 1 : 2;
+	return inOrder(candidates, context, policy).map(({ candidate }) => candidate);
+}
+
+/** What {@link rank} does with every account of the pool, and why; those without a rank last, as listed. */
+export function explain(
+	candidates: readonly Candidate[],
+	context: SelectionContext,
+	policy: PolicyName = DEFAULT_POLICY,
+): Verdict[] {
+	const { modelId, now } = context;
+	const terms = termsOf(policy);
+	const placed = inOrder(candidates, context, policy);
+	const ranked = placed.map((measured, at): Verdict => {
+		const before = placed[at - 1];
+		const decisive = before && terms.find(({ key }) => key(before) !== key(measured));
+		return {
+			account: measured.candidate.account,
+			rank: at + 1,
+			gate: measured.reserve,
+			terms: terms.map(({ name, value, text }) => ({ name, value: value(measured), text: text(measured, now) })),
+			decidedBy: decisive?.name,
+		};
+	});
+	const out = candidates.flatMap((candidate): Verdict[] => {
+		const gate = gateOf(candidate, modelId, now);
+		const { account } = candidate;
+		return gate ? [{ account, rank: undefined, gate, terms: [], decidedBy: undefined }] : [];
+	});
+	return [...ranked, ...out];
+}
+
+function termsOf(policy: PolicyName): Policy {
+	return [...ALWAYS, ...POLICIES[policy], list];
+}
+
+function inOrder(candidates: readonly Candidate[], context: SelectionContext, policy: PolicyName): Measured[] {
+	const { modelId, now } = context;
+	const measure = createMeasure(candidates, context);
+	const eligible: Measured[] = [];
+	for (const [position, candidate] of candidates.entries()) {
+		if (gateOf(candidate, modelId, now) === undefined) eligible.push(measure(candidate, position));
+	}
+	// Keys are made once for each account, not for each comparison, and a term in which all are alike decides nothing.
+	const decisive = termsOf(policy)
+		.map(({ key }) => eligible.map(key))
+		.filter((keys) => keys.some((each) => each !== keys[0]));
+	// The last term is the list's order: no two are alike.
+	const compare = (a: number, b: number) => {
+		for (const keys of decisive) {
+			const difference = (keys[a] ?? 0) - (keys[b] ?? 0);
+			if (difference !== 0) return difference;
+		}
+		return 0;
 	};
-	return candidates
-		.filter((candidate) => isEligible(candidate, context.modelId, now))
-		.map((candidate, position) => ({ candidate, position }))
-		.sort(
-			(a, b) =>
-				precedence(a.candidate) - precedence(b.candidate) ||
-				POLICIES[policy].compare(a.candidate, b.candidate, now) ||
-				a.position - b.position,
-		)
-		.map(({ candidate }) => candidate);
+	const order = eligible.map((_measured, index) => index).sort(compare);
+	return order.flatMap((index) => eligible[index] ?? []);
 }
 
-/** 0 untouched, 1 the shortest window's clock does not run, 2 unknown usage, 3 the rest. */
-function freshRank({ usage }: Candidate, now: number): number {
-	if (!usage) return 2;
-	const windows = byLength(usage.windows);
-	const [shortest] = windows;
-	if (!shortest) return 2;
-	if (windows.every((window) => isUntouched(window, usage, now))) return 0;
-	return isUntouched(shortest, usage, now) ? 1 : 3;
+function percent(value: number): string {
+	if (value > 0 && value < 1) return "<1 %";
+	return `${Math.floor(value)} %`;
 }
 
-/** Reset of the longest window, epoch ms; a clock that has not started comes last. */
-function expiresAt({ usage }: Candidate, now: number): number {
-	const longest = usage ? byLength(usage.windows).at(-1) : undefined;
-	if (!usage || longest?.resetsAt === undefined) return Number.MAX_SAFE_INTEGER;
-	return isUntouched(longest, usage, now) ? Number.MAX_SAFE_INTEGER : longest.resetsAt;
+function sessions(count: number): string {
+	return `${count} live ${count === 1 ? "session" : "sessions"}`;
 }
 
-function roomOf({ usage }: Candidate, now: number): number {
-	return usage ? headroom(usage, now) : 100;
+const MINUTE_MS = 60_000;
+
+function span(ms: number): string {
+	const minutes = Math.max(0, Math.floor(ms / MINUTE_MS));
+	if (minutes < 60) return `${minutes}m`;
+	const hours = Math.floor(minutes / 60);
+	return hours < 24 ? `${hours}h ${minutes % 60}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }

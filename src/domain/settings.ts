@@ -1,13 +1,30 @@
-/** The preferences that have an effect, all durations in ms. Written by the person under `pi-multicodex` in `settings.json`. */
+import type { Reserve } from "./candidate.ts";
+import { FURTHEST_RESET_MS } from "./cooldown.ts";
+import { DEFAULT_POLICY, POLICIES, type PolicyName } from "./selection.ts";
+
+/** When to ask for the faster service tier: never, while every known window has much left, or always. */
+export const FAST_MODES = ["off", "auto", "always"] as const;
+
+/** One of {@link FAST_MODES}. */
+export type FastMode = (typeof FAST_MODES)[number];
+
+/** How accounts are chosen and changed. Durations in ms. */
+export interface RotationSettings {
+	readonly policy: PolicyName;
+	/** Other accounts tried for one request. */
+	readonly maxRotations: number;
+	/** Longest wait for the first account to come back, when none is left. */
+	readonly maxWaitMs: number;
+	/** Cooldown after a usage limit whose reset nobody told. */
+	readonly cooldownMs: number;
+	/** What is kept of each window for sessions that are already on an account. */
+	readonly reserve: Reserve;
+	readonly fastMode: FastMode;
+}
+
+/** The preferences that have an effect. Written by the person under `pi-multicodex` in `settings.json`. */
 export interface Settings {
-	readonly rotation: {
-		/** Other accounts tried for one request. */
-		readonly maxRotations: number;
-		/** Longest wait for the first account to come back, when none is left. */
-		readonly maxWaitMs: number;
-		/** Cooldown after a usage limit whose reset nobody told. */
-		readonly cooldownMs: number;
-	};
+	readonly rotation: RotationSettings;
 	/** One line when a request moves to another account. */
 	readonly notifications: boolean;
 	/** Hide e-mails on the person's own screen. */
@@ -16,7 +33,124 @@ export interface Settings {
 
 /** What holds where the person set nothing. */
 export const DEFAULT_SETTINGS: Settings = {
-	rotation: { maxRotations: 5, maxWaitMs: 60_000, cooldownMs: 60 * 60 * 1000 },
+	rotation: {
+		policy: DEFAULT_POLICY,
+		maxRotations: 5,
+		maxWaitMs: 60_000,
+		cooldownMs: 60 * 60 * 1000,
+		reserve: { "5h": 0, "7d": 0 },
+		fastMode: "off",
+	},
 	notifications: true,
 	maskEmails: false,
 };
+
+/** One value of `rotation`, as it is stored, typed and shown. */
+export interface RotationPreference {
+	/** Its key under `rotation`; a dot leads one level down. */
+	readonly key: string;
+	/** What it does, in a few words. */
+	readonly summary: string;
+	/** What it has to be, as the end of "must be …". */
+	readonly wanted: string;
+	/** Values to offer while it is typed. */
+	readonly choices: readonly string[];
+	/** The settings with a stored value in them; undefined where the value will not do. */
+	read(stored: unknown, into: RotationSettings): RotationSettings | undefined;
+	/** The value as it is stored. */
+	stored(settings: RotationSettings): string | number;
+}
+
+/** Every value of `rotation`. The next one is one entry here. */
+export const ROTATION_PREFERENCES: readonly RotationPreference[] = [
+	{
+		key: "policy",
+		summary: "which account a new session starts on",
+		...oneOf(Object.keys(POLICIES)),
+		read: (stored, into) => (isPolicy(stored) ? { ...into, policy: stored } : undefined),
+		stored: ({ policy }) => policy,
+	},
+	{
+		key: "maxRotations",
+		summary: "other accounts tried for one request",
+		wanted: "a whole number from 0 to 50",
+		choices: ["0", "5", "10"],
+		read: (stored, into) => (isWhole(stored, 50) ? { ...into, maxRotations: stored } : undefined),
+		stored: ({ maxRotations }) => maxRotations,
+	},
+	{
+		key: "maxWait",
+		summary: "longest wait for the first account to come back",
+		...aDuration(),
+		read: (stored, into) => withDuration(stored, (maxWaitMs) => ({ ...into, maxWaitMs })),
+		stored: ({ maxWaitMs }) => durationText(maxWaitMs),
+	},
+	{
+		key: "cooldown",
+		summary: "rest of an account whose reset nobody told",
+		...aDuration(),
+		read: (stored, into) => withDuration(stored, (cooldownMs) => ({ ...into, cooldownMs })),
+		stored: ({ cooldownMs }) => durationText(cooldownMs),
+	},
+	reserveOf("5h"),
+	reserveOf("7d"),
+	{
+		key: "fastMode",
+		summary: "ask for the faster service tier, which draws more quota",
+		...oneOf(FAST_MODES),
+		read: (stored, into) => (isFastMode(stored) ? { ...into, fastMode: stored } : undefined),
+		stored: ({ fastMode }) => fastMode,
+	},
+];
+
+function reserveOf(window: string): RotationPreference {
+	return {
+		key: `reserve.${window}`,
+		summary: `percent of ${window} that new sessions leave alone`,
+		wanted: "a whole number from 0 to 95",
+		choices: ["0", "10", "20"],
+		read: (stored, into) =>
+			isWhole(stored, 95) ? { ...into, reserve: { ...into.reserve, [window]: stored } } : undefined,
+		stored: ({ reserve }) => reserve[window] ?? 0,
+	};
+}
+
+function oneOf(choices: readonly string[]): Pick<RotationPreference, "wanted" | "choices"> {
+	return { wanted: `one of ${choices.join(", ")}`, choices };
+}
+
+function aDuration(): Pick<RotationPreference, "wanted" | "choices"> {
+	return { wanted: "a duration such as 60s, 15m or 8h", choices: ["0s", "60s", "15m", "8h"] };
+}
+
+function isPolicy(value: unknown): value is PolicyName {
+	return typeof value === "string" && Object.hasOwn(POLICIES, value);
+}
+
+function isFastMode(value: unknown): value is FastMode {
+	return FAST_MODES.some((mode) => mode === value);
+}
+
+function isWhole(value: unknown, most: number): value is number {
+	return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= most;
+}
+
+const UNITS_MS: readonly (readonly [unit: string, ms: number])[] = [
+	["d", 86_400_000],
+	["h", 3_600_000],
+	["m", 60_000],
+	["s", 1000],
+];
+
+function withDuration<T>(stored: unknown, make: (ms: number) => T): T | undefined {
+	if (typeof stored !== "string") return undefined;
+	const [, count, unit] = /^(\d{1,8})([smhd])$/.exec(stored) ?? [];
+	const ms = Number(count) * (UNITS_MS.find(([name]) => name === unit)?.[1] ?? Number.NaN);
+	return Number.isFinite(ms) && ms <= FURTHEST_RESET_MS ? make(ms) : undefined;
+}
+
+/** In hours, minutes or seconds, whichever is largest without a rest; a minute is written as the default is, `60s`. */
+function durationText(ms: number): string {
+	const [unit, length] = UNITS_MS.find(([name, size]) => ms >= size && ms % size === 0 && name !== "d") ?? ["s", 1000];
+	return ms === 60_000 ? "60s" : `${Math.round(ms / length)}${unit}`;
+}

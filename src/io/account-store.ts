@@ -1,10 +1,11 @@
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { type Account, type Credential, uniqueLabel } from "../domain/account.ts";
-import type { AccountStore } from "../pool/ports.ts";
+import { type Account, type Credential, labelProblem, printable, uniqueLabel } from "../domain/account.ts";
+import type { AccountPatch, AccountStore } from "../pool/ports.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
-import { identityOf, tokenSchema, tokenTimes } from "./jwt.ts";
+import { parseJson } from "./json.ts";
+import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
 import { withLock } from "./lock.ts";
 import { openSharedDocument, realTarget } from "./shared-document.ts";
 
@@ -24,8 +25,9 @@ const credentialSchema = z.looseObject({ access: tokenSchema, refresh: tokenSche
 const optionalText = z.string().nullish().catch(undefined);
 
 const rowSchema = z.looseObject({
-	id: z.string().min(1),
-	accountId: z.string(),
+	// Part of file names: of locks and backups.
+	id: z.string().regex(/^[\w-]{1,64}$/),
+	accountId: workspaceIdSchema,
 	credential: credentialSchema,
 	label: optionalText,
 	email: optionalText,
@@ -88,6 +90,32 @@ export function openAccountStore(
 		listedFrom = undefined;
 		await durable;
 	};
+	/** A list that has forgotten what could not be written is made anew, too. */
+	const changeOrForget = async (mutate: (draft: AccountsFile) => void): Promise<void> => {
+		const durable = document.changeOrForget(mutate);
+		listedFrom = undefined;
+		await durable.finally(() => {
+			listedFrom = undefined;
+		});
+	};
+	const patched =
+		(id: string, patch: AccountPatch, applies: (newest: Credential) => boolean) => (draft: AccountsFile) => {
+			const row = draft.accounts.find((candidate) => idOf(candidate) === id);
+			const former = rowSchema.safeParse(row).data;
+			if (typeof row !== "object" || row === null || !former || !applies(toCredential(former))) return;
+			const { credential, label, ...plain } = patch;
+			Object.assign(row, plain);
+			if (label !== undefined) Object.assign(row, { label: uniqueLabel(label, labelsBeside(draft, id)) });
+			if ("needsLogin" in patch) Object.assign(row, { needsLogin: patch.needsLogin ?? null });
+			if ("disabledReason" in patch) Object.assign(row, { disabledReason: patch.disabledReason ?? null });
+			if (credential && !wasIssuedAfter(former.credential.access, credential.access)) {
+				Object.assign(row, { credential: { ...former.credential, ...toStored(credential) } });
+			}
+		};
+	const keepCopy = async (id: string): Promise<(row: unknown) => Promise<void>> => {
+		const row = document.read().accounts.find((candidate) => idOf(candidate) === id);
+		return backUp(path, id, row, now());
+	};
 
 	return {
 		list,
@@ -96,39 +124,52 @@ export function openAccountStore(
 				draft.accounts = draft.accounts.filter((row) => replaces === undefined || idOf(row) !== replaces);
 				const at = draft.accounts.findIndex((row) => idOf(row) === account.id);
 				const former = rowSchema.safeParse(draft.accounts[at]).data;
-				const taken = new Set(
-					toAccounts(draft)
-						.filter(({ id }) => id !== account.id)
-						.map(({ label }) => label),
-				);
 				const row = {
 					...former,
 					...toRow(account),
-					label: uniqueLabel(account.label, taken),
+					label: uniqueLabel(account.label, labelsBeside(draft, account.id)),
 					credential: { ...former?.credential, ...toStored(account.credential) },
 				};
 				// Another process may have stored this account, with a later token, since the caller looked.
-				if (former && wasIssuedAfter(former.credential.access, account.credential.access)) return;
+				const isLater = former && wasIssuedAfter(former.credential.access, account.credential.access);
+				if (isLater && !former.needsLogin) return;
 				if (at < 0) draft.accounts.push(row);
 				else draft.accounts[at] = row;
 			}),
-		patch: (id, patch, applies = () => true) =>
-			change((draft) => {
-				const row = draft.accounts.find((candidate) => idOf(candidate) === id);
-				const former = rowSchema.safeParse(row).data;
-				if (typeof row !== "object" || row === null || !former || !applies(toCredential(former))) return;
-				const { credential, ...plain } = patch;
-				Object.assign(row, plain);
-				if ("needsLogin" in patch) Object.assign(row, { needsLogin: patch.needsLogin ?? null });
-				if ("disabledReason" in patch) Object.assign(row, { disabledReason: patch.disabledReason ?? null });
-				if (credential && !wasIssuedAfter(former.credential.access, credential.access)) {
-					Object.assign(row, { credential: { ...former.credential, ...toStored(credential) } });
-				}
-			}),
+		patch: (id, patch, applies = () => true) => change(patched(id, patch, applies)),
+		edit: (id, patch) => changeOrForget(patched(id, patch, () => true)),
 		remove: async (id) => {
-			await backUp(path, now());
-			await change((draft) => {
+			if (!list().some((account) => account.id === id)) return;
+			const correct = await keepCopy(id);
+			let removed: unknown;
+			await changeOrForget((draft) => {
+				removed = draft.accounts.find((row) => idOf(row) === id) ?? removed;
 				draft.accounts = draft.accounts.filter((row) => idOf(row) !== id);
+			});
+			// Another process may have stored a newer token between the two.
+			await correct(removed);
+		},
+		backUp: async (id) => {
+			await keepCopy(id);
+		},
+		lastRemoved: async () => {
+			for (const { path: backup, removed } of (await backupsOf(path)).reverse()) {
+				if (list().some(({ id }) => id === removed)) continue;
+				const [account] = toAccounts(await readBackup(backup));
+				if (account?.id === removed) return account;
+			}
+			return undefined;
+		},
+		restore: async (id) => {
+			const backup = (await backupsOf(path)).findLast(({ removed }) => removed === id);
+			const [raw] = backup ? (await readBackup(backup.path)).accounts : [];
+			const row = rowSchema.safeParse(raw).data;
+			if (!row) return;
+			await changeOrForget((draft) => {
+				if (draft.accounts.some((other) => idOf(other) === id)) return;
+				const label = uniqueLabel(row.label ?? defaultLabel(row.email ?? undefined, id), labelsBeside(draft, id));
+				// What pi owned when it left is nobody's but ours now.
+				draft.accounts.push({ ...row, label, linked: false, source: row.source === "pi" ? "login" : row.source });
 			});
 		},
 		whileRefreshing: async (id, work) => {
@@ -143,10 +184,18 @@ export function openAccountStore(
 		},
 		flush: () => document.flush(),
 		removeBackups: async () => {
-			for (const backup of await backupsOf(path)) await rm(backup, { force: true });
+			for (const { path: backup } of await backupsOf(path)) await rm(backup, { force: true });
 			await rm(`${path}.v1.bak`, { force: true });
 		},
 	};
+}
+
+function labelsBeside(file: AccountsFile, id: string): ReadonlySet<string> {
+	return new Set(
+		toAccounts(file)
+			.filter((account) => account.id !== id)
+			.map(({ label }) => label),
+	);
 }
 
 function idOf(row: unknown): unknown {
@@ -174,14 +223,14 @@ function toAccounts(file: AccountsFile): Account[] {
 
 function toAccount(row: Row, taken: ReadonlySet<string>): Account {
 	const told = identityOf(row.credential.access, row.accountId);
-	const email = row.email ?? told?.email;
+	const email = row.email ? printable(row.email) : told?.email;
 	return {
 		id: row.id,
 		accountId: row.accountId,
-		label: uniqueLabel(row.label ?? defaultLabel(email, row.id), taken),
+		label: uniqueLabel(printable(row.label ?? defaultLabel(email, row.id)), taken),
 		email,
 		userId: row.userId ?? told?.userId,
-		plan: row.plan ?? told?.plan,
+		plan: row.plan ? printable(row.plan) : told?.plan,
 		credential: toCredential(row),
 		source: row.source,
 		linked: row.linked,
@@ -194,7 +243,8 @@ function toAccount(row: Row, taken: ReadonlySet<string>): Account {
 
 /** The label of an account that nobody named: the e-mail's local part, else its id. */
 export function defaultLabel(email: string | undefined, id: string): string {
-	return email?.split("@")[0] || id;
+	const wanted = email?.split("@")[0] ?? "";
+	return labelProblem(wanted) ? id : wanted;
 }
 
 function toRow(account: Account): Row {
@@ -258,20 +308,45 @@ function migrate(file: unknown, now: number): unknown {
 	return { version: ACCOUNTS_VERSION, accounts: [...rows.values()] };
 }
 
-async function backUp(path: string, now: number): Promise<void> {
-	const bytes = await readFile(path, "utf8").catch(() => undefined);
-	if (bytes === undefined) return;
-	await writeAtomically(`${path}.bak-${now}`, bytes, 0o600);
-	const backups = await backupsOf(path);
-	for (const old of backups.slice(0, -BACKUPS_KEPT)) await rm(old, { force: true });
+interface Backup {
+	readonly path: string;
+	/** When it was made, epoch ms. */
+	readonly at: number;
+	/** Which account it holds: that one, and no other. */
+	readonly removed: string;
 }
 
-/** Paths of the backups, oldest first. */
-async function backupsOf(path: string): Promise<string[]> {
+/** Keeps `row` in a file of its own, and the last three of these. The result writes it again where it has changed. */
+async function backUp(path: string, id: string, row: unknown, now: number): Promise<(row: unknown) => Promise<void>> {
+	const bytesOf = (kept: unknown) =>
+		`${JSON.stringify({ version: ACCOUNTS_VERSION, accounts: [kept] }, undefined, 2)}\n`;
+	// A clock that was set back must not make the newest the oldest.
+	const latest = (await backupsOf(path)).at(-1)?.at ?? 0;
+	const kept = `${path}.bak-${Math.max(now, latest + 1)}-${id}`;
+	await writeAtomically(kept, bytesOf(row), 0o600);
+	const all = await backupsOf(path);
+	// Many processes may notice one logout: each account is kept once.
+	const older = all.filter((backup) => backup.removed === id && backup.path < kept);
+	const rest = all.filter((backup) => !older.includes(backup) && backup.path !== kept);
+	const surplus = rest.slice(0, Math.max(0, rest.length + 1 - BACKUPS_KEPT));
+	for (const old of [...older, ...surplus]) await rm(old.path, { force: true });
+	return async (changed) => {
+		if (changed !== undefined && bytesOf(changed) !== bytesOf(row))
+			await writeAtomically(kept, bytesOf(changed), 0o600);
+	};
+}
+
+/** The backups, oldest first. */
+async function backupsOf(path: string): Promise<Backup[]> {
 	const prefix = `${basename(path)}.bak-`;
 	const names = await readdir(dirname(path)).catch(() => []);
-	return names
-		.filter((name) => name.startsWith(prefix))
-		.sort()
-		.map((name) => join(dirname(path), name));
+	return names.sort().flatMap((name) => {
+		const [, at, removed] = (name.startsWith(prefix) && /^(\d+)-([\w-]+)$/.exec(name.slice(prefix.length))) || [];
+		return at && removed ? [{ path: join(dirname(path), name), at: Number(at), removed }] : [];
+	});
+}
+
+async function readBackup(path: string): Promise<AccountsFile> {
+	const bytes = await readFile(path, "utf8").catch(() => "");
+	return parseJson(fileSchema, bytes) ?? { version: ACCOUNTS_VERSION, accounts: [] };
 }

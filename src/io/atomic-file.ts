@@ -34,8 +34,10 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 	try {
 		// The process mask may have taken bits away that the target has.
 		await handle.chmod(options.mode);
-		await writeAll(handle, Buffer.alloc(options.bytes, " "));
-		await handle.sync();
+		if (options.bytes > 0) {
+			await writeAll(handle, Buffer.alloc(options.bytes, " "));
+			await handle.sync();
+		}
 	} catch (error) {
 		await discard();
 		throw error;

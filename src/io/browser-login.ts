@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Credential } from "../domain/account.ts";
-import { LOGIN_CANCELLED } from "../domain/sign-in.ts";
+import { LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
 import type { LoginDialog } from "../pool/ports.ts";
 import { exchangeCode } from "./code-grant.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
@@ -13,20 +13,21 @@ const CALLBACK_PATH = "/auth/callback";
 const LOGIN_TIMEOUT_MS = 10 * 60_000;
 
 /**
- * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. Throws
- * {@link LOGIN_CANCELLED} on cancel, else one sentence that holds no secret; the ports are free again either way.
+ * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. Throws a
+ * {@link SignInError}; the ports are free again either way.
  */
 export async function loginInBrowser(issuer: string, dialog: LoginDialog, now: () => number): Promise<Credential> {
 	const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
-	if (refusal) throw new Error(refusal);
+	if (refusal) throw new SignInError(refusal);
 	const verifier = randomBytes(32).toString("base64url");
 	const state = randomBytes(32).toString("base64url");
 	const callback = await listen(state);
 	try {
 		const redirectUri = `http://localhost:${callback.port}${CALLBACK_PATH}`;
-		dialog.showUrl(authorizeUrl(issuer, redirectUri, verifier, state));
+		dialog.showUrl(authorizeUrl(issuer, redirectUri, verifier, state), { comesBack: callback.isListening });
 		const code = await firstCode(callback, dialog, state);
-		return await exchangeCode(issuer, { code, verifier, redirectUri }, now());
+		dialog.received?.();
+		return await exchangeCode(issuer, { code, verifier, redirectUri }, now(), dialog.signal);
 	} finally {
 		callback.close();
 	}
@@ -52,6 +53,8 @@ function authorizeUrl(issuer: string, redirectUri: string, verifier: string, sta
 
 interface Callback {
 	readonly port: number;
+	/** False where every registered port is taken: then the code can only be pasted. */
+	readonly isListening: boolean;
 	readonly code: Promise<string>;
 	close(): void;
 }
@@ -79,34 +82,30 @@ async function listen(state: string): Promise<Callback> {
 		});
 		response.end(pageFor(answer, error));
 		if (answer !== null) settle?.resolve(answer);
-		else if (error !== null) settle?.reject(new Error(refusedSentence(error, told.get("error_description") ?? "")));
+		else if (error !== null) settle?.reject(refusedInBrowser(error, told.get("error_description") ?? ""));
 	};
 	for (const port of PORTS) {
-		const servers = (await Promise.all(["127.0.0.1", "::1"].map((host) => tryListen(host, port, onRequest)))).filter(
-			(server) => server !== undefined,
-		);
-		const isIpv4Ours = servers.some((server) => addressOf(server) === "127.0.0.1");
-		if (isIpv4Ours) return { port, code, close: () => closeAll(servers) };
+		const tries = await Promise.all(["127.0.0.1", "::1"].map((host) => tryListen(host, port, onRequest)));
+		const servers = tries.filter((tried) => typeof tried !== "string");
+		// Somebody else on one of the two addresses would be given the code by browsers that try that one first. A machine
+		// without IPv6 is fine.
+		if (servers.length > 0 && !tries.includes("EADDRINUSE"))
+			return { port, isListening: true, code, close: () => closeAll(servers) };
 		closeAll(servers);
 	}
-	return { port: PORTS[0] ?? 1455, code, close: () => undefined };
+	return { port: PORTS[0] ?? 1455, isListening: false, code, close: () => undefined };
 }
 
 function tryListen(
 	host: string,
 	port: number,
 	onRequest: (request: IncomingMessage, response: ServerResponse) => void,
-): Promise<Server | undefined> {
+): Promise<Server | string> {
 	return new Promise((resolve) => {
 		const server = createServer(onRequest);
-		server.once("error", () => resolve(undefined));
+		server.once("error", (error) => resolve("code" in error ? String(error.code) : error.name));
 		server.listen(port, host, () => resolve(server));
 	});
-}
-
-function addressOf(server: Server): string | undefined {
-	const address = server.address();
-	return typeof address === "object" ? address?.address : undefined;
 }
 
 function closeAll(servers: readonly Server[]): void {
@@ -117,15 +116,17 @@ function closeAll(servers: readonly Server[]): void {
 }
 
 function pageFor(code: string | null, error: string | null): string {
-	if (code !== null) return "Signed in. You can close this page and go back to pi.";
+	if (code !== null) return "The sign-in is on its way to pi. You can close this page and go back there.";
 	return error === null ? "This is not the page pi is waiting for." : "The sign-in was refused. Go back to pi.";
 }
 
-function refusedSentence(error: string, description: string): string {
-	if (description.includes("missing_codex_entitlement")) return "Codex is not enabled for this ChatGPT workspace.";
+function refusedInBrowser(error: string, description: string): SignInError {
+	if (description.includes("missing_codex_entitlement")) {
+		return new SignInError("Codex is not switched on in this ChatGPT workspace. Its administrator can change that.");
+	}
 	return error === "access_denied"
-		? "The sign-in was refused in the browser."
-		: "The sign-in service refused the sign-in.";
+		? new SignInError("The sign-in was refused in the browser.")
+		: new SignInError("The sign-in service refused the sign-in. Start again.");
 }
 
 async function firstCode(callback: Callback, dialog: LoginDialog, state: string): Promise<string> {
@@ -133,17 +134,15 @@ async function firstCode(callback: Callback, dialog: LoginDialog, state: string)
 	let timer: NodeJS.Timeout | undefined;
 	let onAbort: (() => void) | undefined;
 	const ended = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => reject(new Error("The sign-in was not completed within 10 minutes.")), LOGIN_TIMEOUT_MS);
-		onAbort = () => reject(new Error(LOGIN_CANCELLED));
+		timer = setTimeout(
+			() => reject(new SignInError("The sign-in was not completed within 10 minutes. Start again.")),
+			LOGIN_TIMEOUT_MS,
+		);
+		onAbort = () => reject(new SignInError(LOGIN_CANCELLED));
 		if (signal?.aborted) onAbort();
 		signal?.addEventListener("abort", onAbort, { once: true });
 	});
-	const pasted = dialog.pasted().then(
-		(text) => codeFrom(text, state),
-		() => {
-			throw new Error(LOGIN_CANCELLED);
-		},
-	);
+	const pasted = pastedCode(dialog, state);
 	try {
 		return await Promise.race([callback.code, pasted, ended]);
 	} finally {
@@ -155,15 +154,32 @@ async function firstCode(callback: Callback, dialog: LoginDialog, state: string)
 	}
 }
 
+/** The code that the person pastes; a text without one is said, and asked for again where that can be. */
+async function pastedCode(dialog: LoginDialog, state: string): Promise<string> {
+	let problem: string | undefined;
+	for (;;) {
+		const text = await dialog.pasted(problem).catch(() => {
+			throw new SignInError(LOGIN_CANCELLED);
+		});
+		if (text === undefined) throw new SignInError(problem ?? LOGIN_CANCELLED);
+		if (text.trim() === "") throw new SignInError(LOGIN_CANCELLED);
+		const read = codeIn(text.trim(), state);
+		if ("code" in read) return read.code;
+		problem = read.problem;
+	}
+}
+
 /** The code in what was pasted: a redirect URL, `code#state`, a query, or the code itself. */
-function codeFrom(text: string, state: string): string {
-	const trimmed = text.trim();
-	if (trimmed === "") throw new Error(LOGIN_CANCELLED);
-	const [bare = "", hashState] = trimmed.split("#");
-	const query = URL.canParse(trimmed) ? new URL(trimmed).searchParams : new URLSearchParams(trimmed);
-	const code = query.get("code") ?? (trimmed.includes("=") || trimmed.includes("/") ? null : bare);
+function codeIn(text: string, state: string): { readonly code: string } | { readonly problem: string } {
+	const [bare = "", hashState] = text.split("#");
+	const query = URL.canParse(text) ? new URL(text).searchParams : new URLSearchParams(text);
+	const code = query.get("code") ?? (/[=/\s]/.test(text) ? null : bare);
 	const toldState = query.get("state") ?? hashState;
-	if (code === null) throw new Error("There is no sign-in code in what was pasted.");
-	if (toldState !== undefined && toldState !== state) throw new Error("What was pasted belongs to another sign-in.");
-	return code;
+	const error = query.get("error");
+	if (error !== null) return { problem: refusedInBrowser(error, query.get("error_description") ?? "").message };
+	if (code === null || code === "") return { problem: "There is no sign-in code in what was pasted." };
+	if (toldState !== undefined && toldState !== state) {
+		return { problem: "What was pasted belongs to another sign-in." };
+	}
+	return { code };
 }

@@ -1,14 +1,17 @@
 import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
-import { identityOf, tokenTimes } from "./jwt.ts";
+import { LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
+import { textOf } from "./body.ts";
+import { parseJson } from "./json.ts";
+import { identityOf, tokenSchema, tokenTimes } from "./jwt.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
 import { withoutSlash } from "./token-url.ts";
 
 const EXCHANGE_TIMEOUT_MS = 30_000;
 
 const grantSchema = z.object({
-	access_token: z.string().min(1),
-	refresh_token: z.string().min(1),
+	access_token: tokenSchema,
+	refresh_token: tokenSchema,
 	expires_in: z.number().positive(),
 });
 
@@ -20,45 +23,90 @@ export interface AuthorizationCode {
 	readonly redirectUri: string;
 }
 
-/** Exchanges an authorization code for a credential. Throws one sentence that holds no secret. `now` is epoch ms. */
+/** What the sign-in service answered. */
+export interface IssuerAnswer {
+	readonly status: number;
+	readonly headers: Headers;
+	readonly text: string;
+}
+
+/**
+ * Asks the sign-in service, once. Throws a {@link SignInError}: cancelled when `signal` fires, else that it cannot be
+ * reached.
+ */
+export async function askIssuer(
+	url: string,
+	body: URLSearchParams | object,
+	{ signal, timeoutMs }: { readonly signal: AbortSignal | undefined; readonly timeoutMs: number },
+): Promise<IssuerAnswer> {
+	const timeout = AbortSignal.timeout(timeoutMs);
+	const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+	const isForm = body instanceof URLSearchParams;
+	try {
+		const response = await fetch(url, {
+			method: "POST",
+			headers: { "content-type": isForm ? "application/x-www-form-urlencoded" : "application/json" },
+			body: isForm ? body : JSON.stringify(body),
+			redirect: "error",
+			signal: either,
+		});
+		return { status: response.status, headers: response.headers, text: await textOf(response, either) };
+	} catch {
+		// Errors of fetch may quote what was sent.
+		if (signal?.aborted) throw new SignInError(LOGIN_CANCELLED);
+		throw new SignInError("The sign-in service cannot be reached. Check the network, or the proxy that Node uses.");
+	}
+}
+
+/** Refusals that have nothing to do with this sign-in, whatever step they come at; undefined for all others. */
+export function refusalAtTheDoor({ status, headers, text }: IssuerAnswer): SignInError | undefined {
+	if (text.includes("unsupported_country_region_territory")) {
+		return new SignInError(
+			"OpenAI does not offer Codex in the region that this connection comes from. Check the proxy that Node uses.",
+		);
+	}
+	const isChallenge = headers.get("cf-mitigated") === "challenge" || (status === 403 && /<html/i.test(text));
+	if (isChallenge) {
+		return new SignInError(
+			"Cloudflare stopped this machine on its way to the sign-in service. Try again later, or from another network.",
+		);
+	}
+	if (status === 429) {
+		return new SignInError("The sign-in service has had too many sign-ins from here. Try again in a few minutes.");
+	}
+	return status >= 500
+		? new SignInError(`The sign-in service is out of order (${status}). Try again later.`)
+		: undefined;
+}
+
+/** Exchanges an authorization code for a credential. Throws a {@link SignInError}. `now` is epoch ms. */
 export async function exchangeCode(
 	issuer: string,
 	{ code, verifier, redirectUri }: AuthorizationCode,
 	now: number,
+	signal: AbortSignal | undefined,
 ): Promise<Credential> {
-	const response = await fetch(`${withoutSlash(issuer)}/oauth/token`, {
-		method: "POST",
-		headers: { "content-type": "application/x-www-form-urlencoded" },
-		body: new URLSearchParams({
-			grant_type: "authorization_code",
-			code,
-			redirect_uri: redirectUri,
-			client_id: CLIENT_ID,
-			code_verifier: verifier,
-		}),
-		redirect: "error",
-		signal: AbortSignal.timeout(EXCHANGE_TIMEOUT_MS),
-	}).catch(() => {
-		throw new Error("The sign-in service cannot be reached.");
+	const form = new URLSearchParams({
+		grant_type: "authorization_code",
+		code,
+		redirect_uri: redirectUri,
+		client_id: CLIENT_ID,
+		code_verifier: verifier,
 	});
-	const body = await response.text();
-	if (body.includes("unsupported_country_region_territory"))
-		throw new Error("OpenAI does not offer Codex in this region.");
-	if (!response.ok) throw new Error(`The sign-in service refused the code (${response.status}).`);
-	const grant = parseGrant(body);
-	if (!grant || !identityOf(grant.access_token)) throw new Error("The sign-in gave no usable Codex account.");
+	const url = `${withoutSlash(issuer)}/oauth/token`;
+	const answer = await askIssuer(url, form, { signal, timeoutMs: EXCHANGE_TIMEOUT_MS });
+	const refusal = refusalAtTheDoor(answer);
+	if (refusal) throw refusal;
+	if (answer.status !== 200) {
+		throw new SignInError(`The sign-in service did not accept the code (${answer.status}). Start again.`);
+	}
+	const grant = parseJson(grantSchema, answer.text);
+	if (!grant || !identityOf(grant.access_token)) {
+		throw new SignInError("The sign-in gave no account that Codex can be used with.");
+	}
 	return {
 		access: grant.access_token,
 		refresh: grant.refresh_token,
 		expiresAt: tokenTimes(grant.access_token).expiresAt ?? now + grant.expires_in * 1000,
 	};
-}
-
-function parseGrant(body: string): z.output<typeof grantSchema> | undefined {
-	try {
-		return grantSchema.safeParse(JSON.parse(body)).data;
-	} catch {
-		// The parser's message quotes the body.
-		return undefined;
-	}
 }

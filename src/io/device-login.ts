@@ -1,8 +1,9 @@
 import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
-import { LOGIN_CANCELLED } from "../domain/sign-in.ts";
+import { LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
 import type { DeviceDialog } from "../pool/ports.ts";
-import { exchangeCode } from "./code-grant.ts";
+import { askIssuer, exchangeCode, refusalAtTheDoor } from "./code-grant.ts";
+import { parseJson } from "./json.ts";
 import { pauseFor } from "./lock.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
@@ -13,44 +14,50 @@ const CALL_TIMEOUT_MS = 15_000;
 /** Added to the interval whenever the issuer asks to slow down. */
 const SLOWER_SECONDS = 5;
 
+/** Shown as it is. */
+const userCode = z
+	.string()
+	.regex(/^[\w-]+$/)
+	.optional()
+	.catch(undefined);
+
 const startSchema = z.object({
 	device_auth_id: z.string().min(1),
-	user_code: z.string().optional(),
-	usercode: z.string().optional(),
+	user_code: userCode,
+	usercode: userCode,
 	// Arrives as a string.
 	interval: z.coerce.number().min(1).max(60).catch(5),
 });
 const codeSchema = z.object({ authorization_code: z.string().min(1), code_verifier: z.string().min(1) });
 const errorSchema = z.object({ error: z.union([z.string(), z.object({ code: z.string().nullish() })]) });
 
-/**
- * Signs in with a code that is typed on another device. Throws {@link LOGIN_CANCELLED} on cancel, else one sentence that
- * holds no secret.
- */
+/** Signs in with a code that is typed on another device. Throws a {@link SignInError}. */
 export async function loginOnDevice(issuer: string, dialog: DeviceDialog, now: () => number): Promise<Credential> {
 	const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
-	if (refusal) throw new Error(refusal);
+	if (refusal) throw new SignInError(refusal);
+	const { signal } = dialog;
 	const base = withoutSlash(issuer);
-	try {
-		const started = await call(`${base}/api/accounts/deviceauth/usercode`, { client_id: CLIENT_ID }, dialog.signal);
-		if (started.status === 404)
-			throw new Error("Signing in with a device code is not enabled for this ChatGPT account.");
-		const { data: device } = startSchema.safeParse(started.body);
-		const userCode = device?.user_code ?? device?.usercode;
-		if (!device || !userCode) throw new Error(`The sign-in service gave no device code (${started.status}).`);
-		const shown = { userCode, verificationUri: `${base}/codex/device`, intervalSeconds: device.interval };
-		dialog.showCode({ ...shown, expiresInSeconds: EXPIRES_IN_SECONDS });
-		const waiting = { device_auth_id: device.device_auth_id, user_code: userCode };
-		const granted = await poll(`${base}/api/accounts/deviceauth/token`, waiting, device.interval, dialog.signal, now);
-		const { authorization_code: code, code_verifier: verifier } = granted;
-		return await exchangeCode(issuer, { code, verifier, redirectUri: `${base}/deviceauth/callback` }, now());
-	} catch (error) {
-		if (dialog.signal?.aborted) throw new Error(LOGIN_CANCELLED);
-		throw error;
+	const begun = { client_id: CLIENT_ID };
+	const started = await askIssuer(`${base}/api/accounts/deviceauth/usercode`, begun, timed(signal));
+	if (started.status === 404) {
+		throw new SignInError(
+			"Device codes are switched off for this account. Switch them on in ChatGPT under Settings, Security, or sign in with a browser.",
+		);
 	}
+	const atTheDoor = refusalAtTheDoor(started);
+	if (atTheDoor) throw atTheDoor;
+	const device = parseJson(startSchema, started.text);
+	const userCode = device?.user_code ?? device?.usercode;
+	if (!device || !userCode) throw new SignInError(`The sign-in service gave no device code (${started.status}).`);
+	const shown = { userCode, verificationUri: `${base}/codex/device`, intervalSeconds: device.interval };
+	dialog.showCode({ ...shown, expiresInSeconds: EXPIRES_IN_SECONDS });
+	const waiting = { device_auth_id: device.device_auth_id, user_code: userCode };
+	const granted = await poll(`${base}/api/accounts/deviceauth/token`, waiting, device.interval, signal, now);
+	const { authorization_code: code, code_verifier: verifier } = granted;
+	return exchangeCode(issuer, { code, verifier, redirectUri: `${base}/deviceauth/callback` }, now(), signal);
 }
 
-/** Asks until the code was typed. 403 and 404 mean "not yet". */
+/** Asks until the code was typed. 403 and 404 mean "not yet"; trouble on the way is waited out. */
 async function poll(
 	url: string,
 	waiting: Readonly<Record<string, string>>,
@@ -61,41 +68,29 @@ async function poll(
 	const expiresAt = now() + EXPIRES_IN_SECONDS * 1000;
 	let seconds = interval;
 	while (now() < expiresAt) {
-		await pauseFor(seconds * 1000, signal);
-		const { status, body } = await call(url, waiting, signal);
-		const { data: granted } = codeSchema.safeParse(body);
-		if (status === 200 && granted) return granted;
-		const code = codeIn(body);
-		if (code === "slow_down") seconds += SLOWER_SECONDS;
-		const isPending = status === 403 || status === 404 || status === 429 || status >= 500;
-		if (!isPending && code !== "deviceauth_authorization_pending" && code !== "slow_down") {
-			throw new Error(`The sign-in service refused the device code (${status}).`);
-		}
-	}
-	throw new Error("The device code was not used within 15 minutes.");
-}
-
-async function call(
-	url: string,
-	body: Readonly<Record<string, string>>,
-	signal: AbortSignal | undefined,
-): Promise<{ readonly status: number; readonly body: unknown }> {
-	const timeout = AbortSignal.timeout(CALL_TIMEOUT_MS);
-	try {
-		const response = await fetch(url, {
-			method: "POST",
-			headers: { "content-type": "application/json" },
-			body: JSON.stringify(body),
-			redirect: "error",
-			signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+		await pauseFor(seconds * 1000, signal).catch(() => {
+			throw new SignInError(LOGIN_CANCELLED);
 		});
-		return { status: response.status, body: await response.json().catch(() => undefined) };
-	} catch {
-		throw new Error("The sign-in service cannot be reached.");
+		const answer = await askIssuer(url, waiting, timed(signal)).catch((error) => {
+			if (signal?.aborted) throw error;
+			return undefined;
+		});
+		if (!answer) continue;
+		const granted = parseJson(codeSchema, answer.text);
+		if (answer.status === 200 && granted) return granted;
+		const error = parseJson(errorSchema, answer.text)?.error;
+		const code = typeof error === "string" ? error : error?.code;
+		if (code === "slow_down") seconds += SLOWER_SECONDS;
+		if (code === "access_denied") throw new SignInError("The sign-in was refused on the other device.");
+		if (code === "expired_token") break;
+		const isPending = answer.status === 403 || answer.status === 404 || answer.status === 429 || answer.status >= 500;
+		const isAskedToWait = code === "deviceauth_authorization_pending" || code === "slow_down";
+		if (isPending || isAskedToWait) continue;
+		throw new SignInError(`The sign-in service refused the device code (${answer.status}). Start again.`);
 	}
+	throw new SignInError("The device code was not used within 15 minutes. Start again.");
 }
 
-function codeIn(body: unknown): string | undefined {
-	const { data } = errorSchema.safeParse(body);
-	return typeof data?.error === "string" ? data.error : (data?.error.code ?? undefined);
+function timed(signal: AbortSignal | undefined): { signal: AbortSignal | undefined; timeoutMs: number } {
+	return { signal, timeoutMs: CALL_TIMEOUT_MS };
 }

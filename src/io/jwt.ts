@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { jwtDecode } from "jwt-decode";
 import { z } from "zod";
+import { printable } from "../domain/account.ts";
 
 /** Who an access token speaks for, read from its claims; nothing is verified, the backend does that. */
 export interface Identity {
@@ -20,25 +21,30 @@ export interface TokenTimes {
 /** A stored token: what can stand in a header. Anything else would come back, quoted, in somebody's error message. */
 export const tokenSchema = z.string().regex(/^[\x21-\x7e]+$/);
 
+/** A workspace's id: what can stand in a header. */
+export const workspaceIdSchema = tokenSchema;
+
 const text = z.string().min(1).optional().catch(undefined);
+/** Only ever shown. */
+const shown = z.string().min(1).transform(printable).optional().catch(undefined);
 const seconds = z.number().finite().optional().catch(undefined);
 
 const claimsSchema = z.object({
 	sub: text,
-	email: text,
+	email: shown,
 	iat: seconds,
 	exp: seconds,
 	"https://api.openai.com/auth": z
 		.object({
-			chatgpt_account_id: text,
+			chatgpt_account_id: workspaceIdSchema.optional().catch(undefined),
 			chatgpt_user_id: text,
 			user_id: text,
 			chatgpt_account_user_id: text,
-			chatgpt_plan_type: text,
+			chatgpt_plan_type: shown,
 		})
 		.optional()
 		.catch(undefined),
-	"https://api.openai.com/profile": z.object({ email: text }).optional().catch(undefined),
+	"https://api.openai.com/profile": z.object({ email: shown }).optional().catch(undefined),
 });
 
 type Claims = z.output<typeof claimsSchema>;
@@ -50,7 +56,7 @@ type Claims = z.output<typeof claimsSchema>;
 export function identityOf(accessToken: string, accountIdHint?: string): Identity | undefined {
 	const claims = claimsOf(accessToken);
 	const auth = claims?.["https://api.openai.com/auth"];
-	const accountId = auth?.chatgpt_account_id ?? accountIdHint;
+	const accountId = auth?.chatgpt_account_id ?? workspaceIdSchema.safeParse(accountIdHint).data;
 	if (!claims || !accountId) return undefined;
 	const email = claims.email ?? claims["https://api.openai.com/profile"]?.email;
 	const userId = auth?.chatgpt_user_id ?? auth?.user_id;

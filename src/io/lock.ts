@@ -2,6 +2,7 @@ import lockfile from "proper-lockfile";
 
 /** Thrown when a lock was not had in time; the holder is alive. */
 export class LockBusyError extends Error {
+	readonly code = "ELOCKED";
 	constructor(path: string) {
 		super(`${path} is locked by another process`);
 		this.name = "LockBusyError";

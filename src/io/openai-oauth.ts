@@ -1,6 +1,8 @@
 import { z } from "zod";
 import type { OAuthClient, RefreshOutcome } from "../pool/ports.ts";
-import { tokenTimes } from "./jwt.ts";
+import { textOf } from "./body.ts";
+import { parseJson } from "./json.ts";
+import { tokenSchema, tokenTimes } from "./jwt.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 
 /** pi's and Codex's public OAuth client. */
@@ -41,8 +43,8 @@ const TICK_MS = 250;
 const EXCHANGE_TICKS = 120;
 
 const grantSchema = z.object({
-	access_token: z.string().min(1),
-	refresh_token: z.string().min(1).optional(),
+	access_token: tokenSchema,
+	refresh_token: tokenSchema.optional(),
 	expires_in: z.number().positive().optional(),
 });
 
@@ -70,7 +72,7 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 					redirect: "error",
 					signal: timeout.signal,
 				});
-				return outcomeOf(response.status, await response.text(), refreshToken, now());
+				return outcomeOf(response.status, await textOf(response, timeout.signal), refreshToken, now());
 			} catch (error) {
 				return connectionFailure(error);
 			} finally {
@@ -82,7 +84,7 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 
 function outcomeOf(status: number, body: string, refreshToken: string, now: number): RefreshOutcome {
 	if (status >= 200 && status < 300) return grantOf(body, refreshToken, now);
-	const error = parse(errorSchema, body);
+	const error = parseJson(errorSchema, body);
 	const code = error && codeOf(error);
 	if (status >= 500) return { kind: "unavailable", reason: `the sign-in service answered ${status}` };
 	if (code && ACCOUNT_CLOSED.has(code)) return { kind: "refused", code, closed: true };
@@ -93,7 +95,7 @@ function outcomeOf(status: number, body: string, refreshToken: string, now: numb
 }
 
 function grantOf(body: string, refreshToken: string, now: number): RefreshOutcome {
-	const grant = parse(grantSchema, body);
+	const grant = parseJson(grantSchema, body);
 	if (!grant) return { kind: "unknown", reason: "the sign-in service gave an answer without a token" };
 	const { expiresAt } = tokenTimes(grant.access_token);
 	return {
@@ -109,15 +111,6 @@ function grantOf(body: string, refreshToken: string, now: number): RefreshOutcom
 function codeOf(error: z.output<typeof errorSchema>): string | undefined {
 	if (typeof error.error === "string") return error.error.toLowerCase();
 	return (error.error?.code ?? error.code ?? error.error?.type ?? undefined)?.toLowerCase();
-}
-
-function parse<S extends z.ZodType>(schema: S, body: string): z.output<S> | undefined {
-	try {
-		return schema.safeParse(JSON.parse(body)).data;
-	} catch {
-		// HTML or a torn body; it may quote a token, so nothing of it is kept.
-		return undefined;
-	}
 }
 
 function connectionFailure(error: unknown): RefreshOutcome {

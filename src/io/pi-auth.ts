@@ -1,24 +1,20 @@
 import { readFileSync } from "node:fs";
-import { readFile, realpath, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
 import type { LockedPiAuth, PiAuth, PiLogin } from "../pool/ports.ts";
-import { type StagedFile, stageFile } from "./atomic-file.ts";
+import type { StagedFile } from "./atomic-file.ts";
+import { parseJson } from "./json.ts";
 import { tokenSchema } from "./jwt.ts";
 import { withLock } from "./lock.ts";
+import { changePiFile, stageBeside } from "./pi-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** The provider whose login in `auth.json` is ours to link. */
 const ENTRY = "openai-codex";
 
-/** A lock held by a live process for longer than this is not worth a turn's wait. */
-const LOCK_WAIT_MS = 3000;
-
-/** pi's own asynchronous lock uses the same figure. */
-const STALE_MS = 30_000;
-
-/** Room proven beyond the present size, for a longer token. */
-const SPARE_BYTES = 8192;
+/** A lock held for longer is not worth a turn's wait; pi's own asynchronous lock uses the same figure for a dead holder. */
+const LOCK = { waitMs: 3000, staleMs: 30_000 };
 
 const fileSchema = z.record(z.string(), z.unknown());
 const oauthSchema = z.looseObject({
@@ -32,7 +28,7 @@ const oauthSchema = z.looseObject({
 /** Opens pi's `auth.json` at `path`. Nothing is read until asked. */
 export function openPiAuth(path: string): PiAuth {
 	const locked = <T>(signal: AbortSignal | undefined, work: () => Promise<T>) =>
-		withLock(path, { waitMs: LOCK_WAIT_MS, staleMs: STALE_MS, signal }, work);
+		withLock(path, { ...LOCK, signal }, work);
 
 	return {
 		signature: () => signatureOf(path),
@@ -46,22 +42,8 @@ export function openPiAuth(path: string): PiAuth {
 				await staged.discard();
 			}
 		},
-		writeBack: async (replacedRefresh, next, accountId) => {
-			const before = await readFile(path, "utf8");
-			const after = withCredential(before, replacedRefresh, next, accountId);
-			if (after === undefined) return false;
-			const staged = await stageBeside(path);
-			try {
-				await staged.write(after);
-				return await locked(undefined, async () => {
-					if ((await readFile(path, "utf8")) !== before) return false;
-					await staged.commit();
-					return true;
-				});
-			} finally {
-				await staged.discard();
-			}
-		},
+		writeBack: (replacedRefresh, next, accountId) =>
+			changePiFile(path, LOCK, (bytes) => withCredential(bytes, replacedRefresh, next, accountId)),
 	};
 }
 
@@ -70,6 +52,13 @@ function lockedFile(path: string, staged: StagedFile): LockedPiAuth {
 		login: () => readLogin(path),
 		replaceCredential: async (replacedRefresh, next, accountId) => {
 			const after = withCredential(await readFile(path, "utf8"), replacedRefresh, next, accountId);
+			if (after === undefined) return false;
+			await staged.write(after);
+			await staged.commit();
+			return true;
+		},
+		deleteLogin: async (refresh) => {
+			const after = withEntry(await readFile(path, "utf8"), refresh, () => undefined);
 			if (after === undefined) return false;
 			await staged.write(after);
 			await staged.commit();
@@ -91,7 +80,7 @@ function readLogin(path: string): PiLogin {
 
 /** What the content of an `auth.json` says of `openai-codex`. */
 export function parseLogin(bytes: string): PiLogin {
-	const entries = parseFile(bytes);
+	const entries = parseJson(fileSchema, bytes);
 	if (!entries) return { kind: "unreadable" };
 	const entry = entries[ENTRY];
 	if (entry === undefined) return { kind: "none" };
@@ -105,33 +94,27 @@ export function parseLogin(bytes: string): PiLogin {
 	return { kind: damaged ? "unreadable" : "foreign" };
 }
 
-function parseFile(bytes: string): Record<string, unknown> | undefined {
-	try {
-		return fileSchema.safeParse(JSON.parse(bytes)).data;
-	} catch {
-		// Torn or damaged; the parser's message quotes content, so it goes nowhere.
-		return undefined;
-	}
-}
-
-/** The file's content with the credential replaced, in pi's own layout; undefined where it does not hold `replacedRefresh`. */
+/** The file's content with the credential replaced; undefined where it does not hold `replacedRefresh`. */
 function withCredential(
 	bytes: string,
 	replacedRefresh: string,
 	next: Credential,
 	accountId: string,
 ): string | undefined {
-	const entries = parseFile(bytes);
-	const { data: entry } = z.record(z.string(), z.unknown()).safeParse(entries?.[ENTRY]);
-	if (!entries || !entry || oauthSchema.safeParse(entry).data?.refresh !== replacedRefresh) return undefined;
-	const replaced = { ...entry, access: next.access, refresh: next.refresh, expires: next.expiresAt, accountId };
-	const text = JSON.stringify({ ...entries, [ENTRY]: replaced }, undefined, 2);
-	return bytes.endsWith("\n") ? `${text}\n` : text;
+	const { access, refresh, expiresAt: expires } = next;
+	return withEntry(bytes, replacedRefresh, (entry) => ({ ...entry, access, refresh, expires, accountId }));
 }
 
-/** Stages beside the real file, so that a symlinked `auth.json` stays a link; size and mode are those of the file. */
-async function stageBeside(path: string): Promise<StagedFile> {
-	const target = await realpath(path);
-	const { size, mode } = await stat(target);
-	return stageFile(target, { bytes: size + SPARE_BYTES, mode: mode & 0o777 });
+/** The file's content, in pi's own layout, with our entry changed if it holds `refresh`; undefined where it does not. */
+function withEntry(
+	bytes: string,
+	refresh: string,
+	change: (entry: Record<string, unknown>) => Record<string, unknown> | undefined,
+): string | undefined {
+	const entries = parseJson(fileSchema, bytes);
+	const { data: entry } = z.record(z.string(), z.unknown()).safeParse(entries?.[ENTRY]);
+	if (!entries || !entry || oauthSchema.safeParse(entry).data?.refresh !== refresh) return undefined;
+	// An entry without a value is left out.
+	const text = JSON.stringify({ ...entries, [ENTRY]: change(entry) }, undefined, 2);
+	return bytes.endsWith("\n") ? `${text}\n` : text;
 }

@@ -1,58 +1,77 @@
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { z } from "zod";
-import { FURTHEST_RESET_MS } from "../domain/cooldown.ts";
-import { DEFAULT_SETTINGS, type Settings } from "../domain/settings.ts";
-import type { ReadSettings } from "../pool/ports.ts";
+import { DEFAULT_SETTINGS, ROTATION_PREFERENCES, type RotationSettings, type Settings } from "../domain/settings.ts";
+import type { SettingsStore } from "../pool/ports.ts";
+import { parseJson } from "./json.ts";
+import { changePiFile } from "./pi-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** Our key in pi's `settings.json`. */
 export const SETTINGS_KEY = "pi-multicodex";
 
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** As pi's own synchronous lock has it. */
+const LOCK = { waitMs: 3000, staleMs: 10_000 };
 
-const rotations = z.number().int().min(0).max(50);
-
-const duration = z
-	.string()
-	.regex(/^\d{1,8}[smhd]$/)
-	.transform((text) => Number(text.slice(0, -1)) * (UNIT_MS[text.slice(-1)] ?? 0))
-	.pipe(z.number().max(FURTHEST_RESET_MS));
-
-const fileSchema = z.object({ [SETTINGS_KEY]: z.unknown() });
 const groupSchema = z.record(z.string(), z.unknown());
 
 /**
- * Reads preferences from pi's `settings.json`, again whenever the file has changed. Never writes.
+ * Reads preferences from pi's `settings.json`, again whenever the file has changed, and writes them there under pi's lock.
  * A torn or broken file keeps the last good values; a bad value falls back to its default and is reported once.
  */
-export function openSettings(path: string, onProblem: (text: string) => void): ReadSettings {
+export function openSettings(path: string, onProblem: (text: string) => void): SettingsStore {
 	let signature: string | undefined;
 	let settings = DEFAULT_SETTINGS;
 	const reported = new Set<string>();
-	return () => {
-		const current = signatureOf(path);
-		if (current === signature) return settings;
-		const loaded = load(path);
-		// pi writes in place: an unreadable moment is looked at again next time.
-		if (!loaded) return settings;
-		signature = current;
-		settings = toSettings(loaded.preferences, (name, wanted) => {
-			if (reported.has(name)) return;
-			reported.add(name);
-			onProblem(`settings.json: ${name} must be ${wanted}; the default is used.`);
-		});
-		return settings;
+	return {
+		read: () => {
+			const current = signatureOf(path);
+			if (current === signature) return settings;
+			if (current === undefined) {
+				signature = undefined;
+				settings = DEFAULT_SETTINGS;
+				return settings;
+			}
+			const loaded = load(path);
+			// pi writes in place: an unreadable moment is looked at again next time.
+			if (!loaded) return settings;
+			signature = current;
+			settings = toSettings(loaded.preferences, (name, wanted) => {
+				if (reported.has(name)) return;
+				reported.add(name);
+				onProblem(`settings.json: ${name} must be ${wanted}; the default is used.`);
+			});
+			return settings;
+		},
+		setRotation: async (values) => {
+			// Only where there is none: the file is pi's.
+			await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
+			await changePiFile(path, LOCK, (bytes) => withRotation(bytes, values));
+		},
 	};
+}
+
+const savedModelSchema = z.object({ defaultProvider: z.string(), defaultModel: z.string() });
+
+/** The model of `provider` that pi's `settings.json` names as the default; undefined where it names none of it. */
+export function savedModelIn(path: string, provider: string): string | undefined {
+	const saved = parseJson(savedModelSchema, textOf(path));
+	return saved?.defaultProvider === provider ? saved.defaultModel : undefined;
 }
 
 /** What stands under our key; undefined where the file cannot be read. */
 function load(path: string): { readonly preferences: unknown } | undefined {
+	const file = parseJson(groupSchema, textOf(path));
+	return file && { preferences: file[SETTINGS_KEY] };
+}
+
+/** Empty where the file is not there, or not to be had at this moment. */
+function textOf(path: string): string {
 	try {
-		const parsed = fileSchema.safeParse(JSON.parse(readFileSync(path, "utf8")));
-		return parsed.success ? { preferences: parsed.data[SETTINGS_KEY] } : undefined;
+		return readFileSync(path, "utf8");
 	} catch {
-		// Not there, torn, or not JSON.
-		return undefined;
+		// An empty text is no JSON: it says nothing, as a torn one does.
+		return "";
 	}
 }
 
@@ -64,26 +83,50 @@ function toSettings(preferences: unknown, complain: (name: string, wanted: strin
 		return data ?? {};
 	};
 	const ours = group(preferences, SETTINGS_KEY);
-	const rotation = group(ours.rotation, `${SETTINGS_KEY}.rotation`);
-	const read = <T>(value: unknown, name: string, schema: z.ZodType<T>, wanted: string, otherwise: T): T => {
-		if (value === undefined) return otherwise;
-		const parsed = schema.safeParse(value);
-		if (!parsed.success) complain(`${SETTINGS_KEY}.${name}`, wanted);
-		return parsed.success ? parsed.data : otherwise;
+	const stored = group(ours.rotation, `${SETTINGS_KEY}.rotation`);
+	const flag = (key: "notifications" | "maskEmails") => {
+		const value = ours[key];
+		if (typeof value === "boolean") return value;
+		if (value !== undefined) complain(`${SETTINGS_KEY}.${key}`, "true or false");
+		return DEFAULT_SETTINGS[key];
 	};
-	const span = (key: string, otherwise: number) =>
-		read(rotation[key], `rotation.${key}`, duration, "a duration such as 60s, 15m or 8h", otherwise);
-	const flag = (key: "notifications" | "maskEmails") =>
-		read(ours[key], key, z.boolean(), "true or false", DEFAULT_SETTINGS[key]);
-	const { maxRotations, maxWaitMs, cooldownMs } = DEFAULT_SETTINGS.rotation;
-	const upTo = "a whole number from 0 to 50";
-	return {
-		rotation: {
-			maxRotations: read(rotation.maxRotations, "rotation.maxRotations", rotations, upTo, maxRotations),
-			maxWaitMs: span("maxWait", maxWaitMs),
-			cooldownMs: span("cooldown", cooldownMs),
-		},
-		notifications: flag("notifications"),
-		maskEmails: flag("maskEmails"),
-	};
+	let rotation: RotationSettings = DEFAULT_SETTINGS.rotation;
+	for (const { key, wanted, read } of ROTATION_PREFERENCES) {
+		const [outer = key, inner] = key.split(".");
+		const value =
+			inner === undefined ? stored[outer] : group(stored[outer], `${SETTINGS_KEY}.rotation.${outer}`)[inner];
+		if (value === undefined) continue;
+		const next = read(value, rotation);
+		if (next) rotation = next;
+		else complain(`${SETTINGS_KEY}.rotation.${key}`, wanted);
+	}
+	return { rotation, notifications: flag("notifications"), maskEmails: flag("maskEmails") };
+}
+
+/** The file with the values in it, in pi's own layout. Throws where the file cannot be read: it is never written over. */
+function withRotation(bytes: string, values: Readonly<Record<string, string | number>>): string {
+	const file = parseJson(groupSchema, bytes);
+	if (!file) throw new UnreadableSettingsError();
+	const ours = groupSchema.safeParse(file[SETTINGS_KEY]).data ?? {};
+	const rotation: Record<string, unknown> = { ...groupSchema.safeParse(ours.rotation).data };
+	for (const [key, value] of Object.entries(values)) {
+		const [outer = key, inner] = key.split(".");
+		const group = groupSchema.safeParse(rotation[outer]).data;
+		rotation[outer] = inner === undefined ? value : { ...group, [inner]: value };
+	}
+	const text = JSON.stringify({ ...file, [SETTINGS_KEY]: { ...ours, rotation } }, undefined, 2);
+	return bytes.endsWith("\n") ? `${text}\n` : text;
+}
+
+/** `settings.json` does not parse. */
+class UnreadableSettingsError extends Error {
+	readonly code = "EUNREADABLE";
+	constructor() {
+		super("settings.json is not valid JSON and was left as it is");
+		this.name = "UnreadableSettingsError";
+	}
+}
+
+function ignoreExisting(error: unknown): undefined {
+	if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
 }

@@ -12,9 +12,12 @@ export interface SharedDocument<T> {
 	/**
 	 * Applies `change` in memory at once and to the freshly read file under its lock. Resolves when durable, rejects when
 	 * it could not be written: memory keeps it then, and it is tried again by itself and with the next write. `change` may
-	 * run several times and must touch only what it owns.
+	 * run several times and must touch only what it owns; `isNewest`: the draft is the file as it is under the lock, without
+	 * the change. Any other draft may have it already.
 	 */
-	change(change: (draft: T) => void): Promise<void>;
+	change(change: (draft: T, isNewest: boolean) => void): Promise<void>;
+	/** As `change`, for what a person asked for and is told the outcome of: forgotten where it could not be written. */
+	changeOrForget(change: (draft: T) => void): Promise<void>;
 	/** As `change`, but written with others, at least a second later. Failures are reported, not thrown. */
 	changeSoon(change: (draft: T) => void): void;
 	/** Writes whatever is not written yet, once more where it had failed. Never rejects. */
@@ -41,12 +44,16 @@ type Loaded<T> =
 	| { readonly kind: "none" | "corrupt" | "newer" };
 
 interface Unsaved<T> {
-	readonly change: (draft: T) => void;
+	readonly change: (draft: T, isNewest: boolean) => void;
 	/** Told once, by the first write that carries the change. */
 	settle: ((error?: unknown) => void) | undefined;
+	/** Not kept where it could not be written. */
+	readonly isOneOff: boolean;
 }
 
 const LOCK_WAIT_MS = 10_000;
+/** Of no file: the next look reads it again. */
+const FORGOTTEN = "forgotten";
 const COALESCE_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 /** Another process may take our lock for stale, and the file with it, when this one was stopped in mid-write. */
@@ -91,7 +98,7 @@ export function openSharedDocument<S extends z.ZodType>(
 
 	const adopt = (next: T) => {
 		value = next;
-		for (const { change } of unsaved) change(value);
+		for (const { change } of unsaved) change(value, false);
 	};
 
 	const read = (): T => {
@@ -137,7 +144,7 @@ export function openSharedDocument<S extends z.ZodType>(
 			}
 			const before = signatureOf(target);
 			const next: T = loaded.kind === "ok" ? loaded.value : options.empty();
-			for (const { change } of batch) change(next);
+			for (const { change } of batch) change(next, true);
 			const bytes = `${JSON.stringify(next, undefined, 2)}\n`;
 			const isUnchanged = loaded.kind === "ok" && loaded.bytes === bytes;
 			const hasNothingToKeep = loaded.kind !== "ok" && batch.length === 0;
@@ -166,12 +173,20 @@ export function openSharedDocument<S extends z.ZodType>(
 				entry.settle?.(error);
 				entry.settle = undefined;
 			}
+			if (batch.some(({ isOneOff }) => isOneOff)) forget(batch);
 			isNewer = error instanceof NewerVersionError;
-			if (isNewer) return;
+			if (isNewer || unsaved.length === 0) return;
 			report("unwritable", `${name} cannot be written (${reasonOf(error)}); changes are kept in memory.`);
 			retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
 			writeIn(retryMs);
 		}
+	};
+
+	/** Takes back what was not to be kept, also out of memory. */
+	const forget = (batch: readonly Unsaved<T>[]) => {
+		unsaved = unsaved.filter((entry) => !(entry.isOneOff && batch.includes(entry)));
+		signature = FORGOTTEN;
+		read();
 	};
 
 	const write = (): Promise<void> => {
@@ -203,19 +218,21 @@ export function openSharedDocument<S extends z.ZodType>(
 		timer.unref();
 	};
 
-	const enqueue = (change: (draft: T) => void, settle: Unsaved<T>["settle"]) => {
+	const enqueue = (change: Unsaved<T>["change"], settle: Unsaved<T>["settle"], isOneOff = false) => {
 		read();
-		change(value);
-		unsaved.push({ change, settle });
+		change(value, false);
+		unsaved.push({ change, settle, isOneOff });
 	};
+	const changeNow = (change: Unsaved<T>["change"], isOneOff: boolean): Promise<void> =>
+		new Promise((resolve, reject) => {
+			enqueue(change, (error) => (error === undefined ? resolve() : reject(error)), isOneOff);
+			void write();
+		});
 
 	return {
 		read,
-		change: (change) =>
-			new Promise((resolve, reject) => {
-				enqueue(change, (error) => (error === undefined ? resolve() : reject(error)));
-				void write();
-			}),
+		change: (change) => changeNow(change, false),
+		changeOrForget: (change) => changeNow(change, true),
 		changeSoon: (change) => {
 			enqueue(change, undefined);
 			writeIn(COALESCE_MS);
@@ -229,6 +246,7 @@ export function openSharedDocument<S extends z.ZodType>(
 
 /** The file belongs to a newer version of us; it is never written. */
 class NewerVersionError extends Error {
+	readonly code = "ENEWER";
 	constructor(name: string) {
 		super(`${name} was written by a newer pi-multicodex`);
 		this.name = "NewerVersionError";

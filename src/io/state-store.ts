@@ -46,6 +46,14 @@ const usageSchema = z.object({
 	limitReached: z.boolean().catch(false),
 });
 
+/** A session at work on an account. */
+type Lease = z.output<typeof leaseSchema>;
+
+/** A session that has asked nothing for this long is not at work any more. */
+const LEASE_MS = 5 * 60_000;
+/** A lease that is no news is renewed this seldom. */
+const RENEWAL_MS = 60_000;
+
 /** One damaged part must not take the rest with it: each falls back on its own. */
 const memoSchema = z.looseObject({
 	cooldowns: z
@@ -54,15 +62,26 @@ const memoSchema = z.looseObject({
 		.transform((rows): readonly Cooldown[] => rows.flatMap((row) => cooldownSchema.safeParse(row).data ?? [])),
 	usage: usageSchema.optional().catch(undefined),
 	usageAskedAt: optionalTime,
+	usageFailures: z.number().int().nonnegative().optional().catch(undefined),
 	lastUsedAt: optionalTime,
 	lastError: z.object({ text: z.string(), at: time }).optional().catch(undefined),
 	strikes: z.number().int().nonnegative().catch(0),
 	exchange: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
 });
 
+const leaseSchema = z.looseObject({ account: z.string(), at: time });
+
 const fileSchema = z.looseObject({
 	version: z.literal(STATE_VERSION),
 	pin: z.string().nullable().catch(null),
+	lastChosen: z.string().nullable().catch(null),
+	live: z
+		.record(z.string(), z.unknown())
+		.catch({})
+		.transform((leases): Record<string, Lease> => {
+			const read = Object.entries(leases).map(([session, lease]) => [session, leaseSchema.safeParse(lease).data]);
+			return Object.fromEntries(read.filter(([, lease]) => lease !== undefined));
+		}),
 	accounts: z.record(
 		z.string(),
 		memoSchema.catch(() => ({ cooldowns: [], strikes: 0 })),
@@ -81,11 +100,12 @@ export function openStateStore(path: string, onProblem: (text: string) => void, 
 		path,
 		schema: fileSchema,
 		version: STATE_VERSION,
-		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, accounts: {} }),
+		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
 		onProblem: (problem) => onProblem(problem.text),
 	});
 	// A state that cannot be written is kept in memory: nothing in it is worth failing a request for.
-	const durable = (change: (draft: StateFile) => void) => document.change(change).catch(() => undefined);
+	const durable = (change: (draft: StateFile, isNewest: boolean) => void) =>
+		document.change(change).catch(() => undefined);
 	const applyTo = (id: AccountId, change: (memo: AccountMemo) => AccountMemo) => (draft: StateFile) => {
 		const former = draft.accounts[id];
 		draft.accounts[id] = { ...former, ...change(former ? readable(former, now()) : EMPTY_MEMO) };
@@ -102,7 +122,48 @@ export function openStateStore(path: string, onProblem: (text: string) => void, 
 			return stored ? readable(stored, now()) : EMPTY_MEMO;
 		},
 		update: (id, change) => durable(applyTo(id, change)),
+		updateIf: async (id, applies, change) => {
+			let didApply: boolean | undefined;
+			// What this process knows counts where the file cannot be had. A look at the file after its rename sees the change
+			// in it, and says nothing.
+			await durable((draft, isNewest) => {
+				const former = draft.accounts[id];
+				const isFree = applies(former ? readable(former, now()) : EMPTY_MEMO);
+				if (isNewest || didApply === undefined) didApply = isFree;
+				if (isFree) applyTo(id, change)(draft);
+			});
+			return didApply === true;
+		},
 		updateSoon: (id, change) => document.changeSoon(applyTo(id, change)),
+		liveSessions: (except) => {
+			const counts = new Map<AccountId, number>();
+			for (const [session, lease] of Object.entries(document.read().live)) {
+				if (session === except || !isAlive(lease, now())) continue;
+				counts.set(lease.account, (counts.get(lease.account) ?? 0) + 1);
+			}
+			return counts;
+		},
+		lastChosen: () => document.read().lastChosen ?? undefined,
+		occupy: (session, account, isChoice) => {
+			const known = document.read().live[session];
+			const isNews = isChoice || known?.account !== account || !isAlive(known, now());
+			if (!isNews && now() - known.at < RENEWAL_MS) return;
+			// A change that is written late tells of when it was made.
+			const at = now();
+			const change = (draft: StateFile) => {
+				const others = Object.entries(draft.live).filter(([, lease]) => isAlive(lease, now()));
+				draft.live = { ...Object.fromEntries(others), [session]: { ...draft.live[session], account, at } };
+				if (isChoice) draft.lastChosen = account;
+			};
+			if (isNews) void durable(change);
+			else document.changeSoon(change);
+		},
+		vacate: (session) => {
+			if (!document.read().live[session]) return;
+			document.changeSoon((draft) => {
+				delete draft.live[session];
+			});
+		},
 		clearCooldowns: () =>
 			durable((draft) => {
 				for (const memo of Object.values(draft.accounts)) {
@@ -112,11 +173,19 @@ export function openStateStore(path: string, onProblem: (text: string) => void, 
 			}),
 		forget: (id) =>
 			durable((draft) => {
-				delete draft.accounts[id];
+				const { exchange } = draft.accounts[id] ?? {};
+				// The account may be put back, and its token be sent a second time.
+				if (exchange) draft.accounts[id] = { ...EMPTY_MEMO, exchange };
+				else delete draft.accounts[id];
 				if (draft.pin === id) draft.pin = null;
 			}),
 		flush: () => document.flush(),
 	};
+}
+
+/** Also false for one from the future: a clock was set back since. */
+function isAlive({ at }: Lease, now: number): boolean {
+	return Math.abs(now - at) < LEASE_MS;
 }
 
 /** What is stored, without what cannot be true: expired or absurd cooldowns, snapshots from the future. */

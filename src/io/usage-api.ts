@@ -2,6 +2,8 @@ import { arch, platform, release } from "node:os";
 import { z } from "zod";
 import type { Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
 import type { UsageApi } from "../pool/ports.ts";
+import { textOf } from "./body.ts";
+import { parseJson } from "./json.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 
 const TIMEOUT_MS = 15_000;
@@ -48,15 +50,15 @@ export function createUsageApi(now: () => number): UsageApi {
 			if (refusal) throw new Error(refusal);
 			// An answer is as old as its question: what was refused meanwhile is newer.
 			const askedAt = now();
-			const response = await get(usageUrl(baseUrl), access, accountId, signal);
+			const bounded = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
+			const response = await get(usageUrl(baseUrl), access, accountId, bounded);
 			if (!response.ok) {
 				await response.body?.cancel();
 				throw new Error(`the usage service answered ${response.status}`);
 			}
-			const body: unknown = await response.json().catch(() => undefined);
-			const parsed = usageSchema.safeParse(body);
-			if (!parsed.success) throw new Error("the usage service gave an answer of another shape");
-			return toSnapshot(parsed.data, askedAt);
+			const parsed = parseJson(usageSchema, await textOf(response, bounded).catch(() => ""));
+			if (!parsed) throw new Error("the usage service gave an answer of another shape");
+			return toSnapshot(parsed, askedAt);
 		},
 	};
 }
@@ -71,7 +73,7 @@ async function get(url: string, access: string, accountId: string, signal: Abort
 				"user-agent": `pi (${platform()} ${release()}; ${arch()})`,
 			},
 			redirect: "error",
-			signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+			signal,
 		});
 	} catch {
 		// The message may quote a header, and so the token.

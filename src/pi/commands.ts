@@ -1,27 +1,64 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { add } from "./commands/add.ts";
 import { help } from "./commands/help.ts";
+import { importAccounts } from "./commands/import.ts";
+import { login } from "./commands/login.ts";
 import { path } from "./commands/path.ts";
+import { refresh } from "./commands/refresh.ts";
+import { remove } from "./commands/remove.ts";
+import { rename } from "./commands/rename.ts";
 import { reset } from "./commands/reset.ts";
+import { rotation } from "./commands/rotation.ts";
 import { show } from "./commands/show.ts";
 import type { Completion, Subcommand, SubcommandDeps } from "./commands/subcommand.ts";
+import { disable, enable } from "./commands/switch.ts";
 import { use } from "./commands/use.ts";
 import { writeFailure, writeResult } from "./output.ts";
 
 /** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
-export const COMMANDS: readonly Subcommand[] = [show, use, reset, path, help];
+export const COMMANDS: readonly Subcommand[] = [
+	show,
+	use,
+	add,
+	login,
+	importAccounts,
+	remove,
+	rename,
+	enable,
+	disable,
+	refresh,
+	rotation,
+	reset,
+	path,
+	help,
+];
+
+/** What subcommands work on, as far as it outlives the session. */
+export type CommandParts = Omit<SubcommandDeps, "commands" | "signal" | "setModel">;
 
 /** Registers `/multicodex`. The handler never throws: a throw would end `pi -p` with exit code 0. */
-export function registerCommand(pi: ExtensionAPI, parts: Omit<SubcommandDeps, "commands">): void {
-	const deps = { ...parts, commands: COMMANDS };
+export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
+	let session = new AbortController();
+	// A sign-in that waits for its person must not outlive the session it was begun in.
+	pi.on("session_shutdown", () => {
+		session.abort();
+		session = new AbortController();
+	});
+	const deps = (): SubcommandDeps => ({
+		...parts,
+		commands: COMMANDS,
+		signal: session.signal,
+		setModel: (model) => pi.setModel(model),
+	});
 	pi.registerCommand("multicodex", {
-		description: "Codex accounts: show, use, reset",
-		getArgumentCompletions: (typed) => completionsFor(typed, deps),
-		handler: (args, ctx) => run(args, ctx, deps),
+		description: "Codex accounts: show, use, add, import, remove and more",
+		getArgumentCompletions: (typed) => completionsFor(typed, deps()),
+		handler: (args, ctx) => run(args, ctx, deps()),
 	});
 }
 
 async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
-	const [name = "show", ...words] = args.split(/\s+/).filter((word) => word !== "");
+	const [name = "show", ...words] = wordsIn(args);
 	const command = COMMANDS.find((candidate) => candidate.name === name);
 	if (!command) {
 		const known = COMMANDS.map((candidate) => candidate.name).join(", ");
@@ -33,13 +70,21 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 		// Another process may have added or removed accounts since the last look.
 		deps.pool.emit({ type: "changed" });
 		const outcome = await command.run(words, ctx, deps);
+		// With its session gone there is nobody to tell, and its context throws.
+		if (deps.signal.aborted) return;
 		if ("failure" in outcome) writeFailure(ctx, outcome.failure);
 		else writeResult(ctx, name, outcome);
 	} catch (error) {
+		if (deps.signal.aborted) return;
 		// Messages of file-system errors name paths, never content.
 		const reason = error instanceof Error && "code" in error ? error.message : "an unexpected error";
 		writeFailure(ctx, `multicodex ${name} failed: ${reason}`);
 	}
+}
+
+/** Words are parted by blanks; quotes keep a label or a path together. */
+function wordsIn(args: string): string[] {
+	return [...args.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "");
 }
 
 /**
@@ -47,22 +92,24 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
  * choice is complete: an open list would swallow the Enter that submits.
  */
 function completionsFor(typed: string, deps: SubcommandDeps): Completion[] | null {
-	const [name = "", ...rest] = typed.split(/\s+/);
-	if (rest.length === 0) {
-		const matches = COMMANDS.filter((command) => command.name.startsWith(name));
-		if (matches.some((command) => command.name === name)) return null;
+	const [, head = "", last = ""] = /^(.*?)("[^"]*|\S*)$/s.exec(typed) ?? [];
+	const [name, ...before] = wordsIn(head);
+	if (name === undefined) {
+		const matches = COMMANDS.filter((command) => command.name.startsWith(last));
+		if (matches.some((command) => command.name === last)) return null;
 		return offered(
 			matches.map((command) => ({ value: command.name, label: command.name, description: command.summary })),
 		);
 	}
 	const command = COMMANDS.find((candidate) => candidate.name === name);
-	const word = rest.at(-1) ?? "";
-	const matches = (command?.complete?.(deps) ?? []).filter(({ value }) =>
-		value.toLowerCase().startsWith(word.toLowerCase()),
-	);
-	if (matches.some(({ value }) => value === word)) return null;
-	const before = [name, ...rest.slice(0, -1)].join(" ");
-	return offered(matches.map((match) => ({ ...match, value: `${before} ${match.value}` })));
+	const begun = bare(last);
+	const matches = (command?.complete?.(deps, before) ?? []).filter(({ value }) => bare(value).startsWith(begun));
+	if (matches.some(({ value }) => value === last)) return null;
+	return offered(matches.map((match) => ({ ...match, value: `${head}${match.value}` })));
+}
+
+function bare(word: string): string {
+	return word.replaceAll('"', "").toLowerCase();
 }
 
 function offered(completions: Completion[]): Completion[] | null {

@@ -41,6 +41,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	pool.subscribe((event) => {
 		provider.keepAvailability();
 		if (event.type === "served" && event.hasMoved) pi.appendEntry(SESSION_ENTRY, { account: event.account });
+		if (event.type === "served") void usage.follow(event.account);
 		const notice = noticeOf(event, clock.now());
 		if (!notice || (event.type === "rotated" && !settings().notifications)) return;
 		if (current) writeNotice(current, notice.level, notice.text);
@@ -66,7 +67,8 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 
 	pi.on("model_select", () => footer.draw());
 
-	pi.on("session_shutdown", async () => {
+	pi.on("session_shutdown", async (_event, ctx) => {
+		pool.disengage(ctx.sessionManager.getSessionId());
 		footer.stop();
 		usage.stop();
 		await within(credentials.idle(), LAST_EXCHANGE_MS, () => undefined);

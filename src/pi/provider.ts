@@ -1,6 +1,6 @@
 import type { Api, AssistantMessageEventStream, Context, Model } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
-import type { ExtensionAPI, ProviderConfig } from "@mariozechner/pi-coding-agent";
+import type { ExtensionAPI, ExtensionContext, ProviderConfig } from "@mariozechner/pi-coding-agent";
 import { raceAbort } from "../pool/abort.ts";
 import type { CodexDelegate, StreamOptions } from "../pool/attempt.ts";
 import { type FailoverDeps, failover } from "../pool/failover-stream.ts";
@@ -30,6 +30,17 @@ export const delegate: CodexDelegate = {
 		}
 	},
 };
+
+/** Base URL of the Codex backend as pi has it, `models.json` included; undefined where pi knows no such model. */
+export function baseUrlOf({ model, modelRegistry }: ExtensionContext): string | undefined {
+	if (model?.provider === PROVIDER) return model.baseUrl;
+	return modelRegistry.getAll().find(({ provider }) => provider === PROVIDER)?.baseUrl;
+}
+
+/** 0.73.1 keeps the logins that it has read: one that left its file would serve on. Newer hosts look at the file. */
+export function forgetLoginInMemory({ modelRegistry }: ExtensionContext): void {
+	if ("authStorage" in modelRegistry) modelRegistry.authStorage.reload();
+}
 
 /** pi's sign-in hooks for the provider; newer hosts know fields that 0.73.1's types lack. */
 export type OAuthHooks = NonNullable<ProviderConfig["oauth"]> & { usesCallbackServer: true; isSubscription: true };

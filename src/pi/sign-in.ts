@@ -1,14 +1,15 @@
 import type { OAuthCredentials, OAuthLoginCallbacks } from "@mariozechner/pi-ai";
 import type { Credential } from "../domain/account.ts";
-import { LOGIN_CANCELLED } from "../domain/sign-in.ts";
+import { LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
 import type { PiLink } from "../pool/pi-link.ts";
 import type { DeviceDialog, LoginDialog } from "../pool/ports.ts";
+import * as messages from "../ui/messages.ts";
 import type { OAuthHooks } from "./provider.ts";
+import type { SignInWays } from "./sign-in-dialog.ts";
 
 interface Deps {
 	readonly link: PiLink;
-	readonly loginInBrowser: (dialog: LoginDialog) => Promise<Credential>;
-	readonly loginOnDevice: (dialog: DeviceDialog) => Promise<Credential>;
+	readonly ways: Pick<SignInWays, "inBrowser" | "onDevice">;
 	readonly accountIdOf: (access: string) => string | undefined;
 	/** The first account may have come. */
 	readonly onSignedIn: () => void;
@@ -18,7 +19,7 @@ interface Deps {
  * What pi calls for `/login`, and while it looks for a key. `refreshToken` runs while pi holds the lock of `auth.json`:
  * it gives back what it got, at once. The exchange happens in our stream.
  */
-export function createOAuthHooks({ link, accountIdOf, onSignedIn, ...ways }: Deps): OAuthHooks {
+export function createOAuthHooks({ link, accountIdOf, onSignedIn, ways }: Deps): OAuthHooks {
 	return {
 		// pi shows this name wherever it speaks of the login, so it is pi's own.
 		name: "ChatGPT Plus/Pro (Codex Subscription)",
@@ -39,12 +40,9 @@ export function createOAuthHooks({ link, accountIdOf, onSignedIn, ...ways }: Dep
 /** Newer hosts can show a device code; there, as in pi's own login, the person chooses first. */
 type NewerCallbacks = OAuthLoginCallbacks & { readonly onDeviceCode?: DeviceDialog["showCode"] };
 
-async function signIn(
-	callbacks: NewerCallbacks,
-	{ loginInBrowser, loginOnDevice }: Pick<Deps, "loginInBrowser" | "loginOnDevice">,
-): Promise<Credential> {
+async function signIn(callbacks: NewerCallbacks, { inBrowser, onDevice }: Deps["ways"]): Promise<Credential> {
 	const { onSelect, onDeviceCode, signal } = callbacks;
-	if (!onSelect || !onDeviceCode) return loginInBrowser(dialogOf(callbacks));
+	if (!onSelect || !onDeviceCode) return inBrowser(dialogOf(callbacks));
 	const way = await onSelect({
 		message: "How do you want to sign in?",
 		options: [
@@ -52,21 +50,21 @@ async function signIn(
 			{ id: "device_code", label: "With a code on another device (no browser here)" },
 		],
 	});
-	if (way === undefined) throw new Error(LOGIN_CANCELLED);
-	return way === "device_code"
-		? loginOnDevice({ signal, showCode: onDeviceCode })
-		: loginInBrowser(dialogOf(callbacks));
+	if (way === undefined) throw new SignInError(LOGIN_CANCELLED);
+	return way === "device_code" ? onDevice({ signal, showCode: onDeviceCode }) : inBrowser(dialogOf(callbacks));
 }
 
 function dialogOf(callbacks: OAuthLoginCallbacks): LoginDialog {
 	return {
 		signal: callbacks.signal,
-		showUrl: (url) =>
-			callbacks.onAuth({ url, instructions: "A browser window should open. Complete the sign-in to finish." }),
-		pasted: () =>
-			callbacks.onManualCodeInput
+		showUrl: (url, { comesBack }) => callbacks.onAuth({ url, instructions: messages.browserSignIn(comesBack) }),
+		pasted: async (problem) => {
+			// pi can be asked once.
+			if (problem !== undefined) return undefined;
+			return callbacks.onManualCodeInput
 				? callbacks.onManualCodeInput()
-				: callbacks.onPrompt({ message: "Paste the code or the whole redirect URL:" }),
+				: callbacks.onPrompt({ message: "Paste the code or the whole redirect URL:" });
+		},
 	};
 }
 

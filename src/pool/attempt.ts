@@ -42,6 +42,8 @@ export interface AttemptRequest {
 	readonly access: string;
 	/** Replay the conversation without encrypted reasoning. */
 	readonly stripReasoning: boolean;
+	/** Ask for the faster service tier, unless somebody has asked for one already. */
+	readonly isFast: boolean;
 }
 
 interface Deps {
@@ -100,7 +102,8 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 		},
 		onPayload: async (payload, target) => {
 			const theirs = (await options.onPayload?.(payload, target)) ?? payload;
-			return request.stripReasoning ? withoutReasoning(theirs) : theirs;
+			const replayable = request.stripReasoning ? withoutReasoning(theirs) : theirs;
+			return request.isFast ? asPriority(replayable) : replayable;
 		},
 		onResponse: async (response, target) => {
 			answered = { status: response.status, headers: response.headers };
@@ -161,6 +164,11 @@ function withoutReasoning(payload: unknown): unknown {
 			return rest;
 		});
 	return { ...payload, input };
+}
+
+/** What another extension, or pi, has chosen stays. */
+function asPriority(payload: unknown): unknown {
+	return isRecord(payload) && payload.service_tier === undefined ? { ...payload, service_tier: "priority" } : payload;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

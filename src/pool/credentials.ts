@@ -1,11 +1,12 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
 import { raceAbort, within } from "./abort.ts";
+import { loginOf } from "./pi-link.ts";
 import type {
+	AccountMemo,
 	AccountStore,
 	Clock,
 	OAuthClient,
 	PiAuth,
-	PiLogin,
 	RefreshOutcome,
 	StateStore,
 	TokenReader,
@@ -130,16 +131,30 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 	): Promise<TokenResult> => {
 		const { id } = account;
 		const tokenHash = tokens.fingerprint(spend.refresh);
-		const note = state.memo(id).exchange;
-		if (note?.tokenHash === tokenHash && Math.abs(clock.now() - note.at) < UNKNOWN_OUTCOME_MS) {
-			return unavailable(id, "an exchange of its token has not been answered yet", note.at + UNKNOWN_OUTCOME_MS);
+		const before = reread()?.refresh;
+		const claim = { tokenHash, at: clock.now() };
+		const isFree = ({ exchange }: AccountMemo) =>
+			exchange?.tokenHash !== tokenHash || Math.abs(clock.now() - exchange.at) >= UNKNOWN_OUTCOME_MS;
+		// Decided on the file as it is then, under its lock: of two who come here at once one sees the other's note.
+		if (!(await state.updateIf(id, isFree, (memo) => ({ ...memo, exchange: claim })))) {
+			const { exchange } = state.memo(id);
+			const retryAt = (exchange?.at ?? clock.now()) + UNKNOWN_OUTCOME_MS;
+			return unavailable(id, "an exchange of its token has not been answered yet", retryAt);
 		}
-		await state.update(id, (memo) => ({ ...memo, exchange: { tokenHash, at: clock.now() } }));
+		const isOurs = ({ exchange }: AccountMemo) => exchange?.at === claim.at && exchange.tokenHash === tokenHash;
+		const release = () => state.updateIf(id, isOurs, (memo) => ({ ...memo, exchange: undefined }));
+		// A process that was stopped has lost its lock, and somebody else may be through with this token by now.
+		const newest = reread();
+		if (newest && newest.refresh !== before) {
+			await release();
+			if (lastsFor(newest, LAST_MOMENT_MS, undefined)) return ready(newest);
+			return unavailable(id, "another process has just renewed it", clock.now());
+		}
 		const outcome: RefreshOutcome = await oauth.refresh(spend.refresh);
 		const isStored = outcome.kind === "granted" && (await storeSurely(() => store(outcome.credential)));
 		// While the note stays it tells every process that the token on the disk may be spent.
 		const mayBeSpent = outcome.kind === "unknown" || (outcome.kind === "granted" && !isStored);
-		if (!mayBeSpent) await state.update(id, (memo) => ({ ...memo, exchange: undefined }));
+		if (!mayBeSpent) await release();
 		switch (outcome.kind) {
 			case "granted":
 				backoffs.delete(id);
@@ -153,19 +168,33 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		}
 	};
 
+	/**
+	 * Stores what came for `spent`, where the row still holds that or what it held when we looked. Somebody who signed in
+	 * anew meanwhile has stored a grant of its own: this one is then not ours any more.
+	 */
+	const keep = ({ id, credential }: Account, spent: Credential, next: Credential): Promise<void> =>
+		accounts.patch(
+			id,
+			{ credential: next, needsLogin: undefined },
+			({ refresh }) => refresh === credential.refresh || refresh === spent.refresh,
+		);
+
 	const refreshOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
 		accounts.whileRefreshing(id, async () => {
+			// A full or read-only disk is found before the token is spent, not after; and before the look at what is stored,
+			// since a process that is stopped in between would go on with what it had seen.
+			await accounts.assertWritable();
 			const account = find(id);
 			if (!account || account.linked) return unavailable(id, "its sign-in has moved", clock.now());
 			if (account.credential.access !== had.access && lastsFor(account.credential, LAST_MOMENT_MS, refused)) {
 				return ready(account.credential);
 			}
-			// A full or read-only disk is found before the token is spent, not after.
-			await accounts.assertWritable();
+			// Refused to another process while this one waited for the lock: it is not sent once more.
+			if (account.needsLogin) return unavailable(id, "its sign-in is over", clock.now());
 			return exchange(
 				account,
 				account.credential,
-				(next) => accounts.patch(id, { credential: next, needsLogin: undefined }),
+				(next) => keep(account, account.credential, next),
 				() => find(id)?.credential,
 			);
 		});
@@ -173,42 +202,36 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 	const refreshLinked = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
 		piAuth.exclusively(async (file) => {
 			const account = find(id);
-			const login = file.login();
-			const owner = login.kind === "oauth" && tokens.identify(login.credential.access, login.accountId);
-			if (!account || login.kind !== "oauth" || !owner || owner.id !== id) {
+			const stored = loginOf(id, file.login(), tokens);
+			if (!account?.linked || !stored) {
 				return unavailable(id, "pi is no longer signed in with it", clock.now());
 			}
-			const stored = login.credential;
 			if (stored.access !== had.access && lastsFor(stored, LAST_MOMENT_MS, refused)) {
 				await accounts.patch(id, { credential: stored, needsLogin: undefined }).catch(keepInMemory);
 				return ready(stored);
 			}
 			const ours = account.credential;
+			if (account.needsLogin && stored.refresh === ours.refresh) {
+				return unavailable(id, "its sign-in is over", clock.now());
+			}
 			const isOursNewer = (tokens.issuedAt(ours.access) ?? 0) > (tokens.issuedAt(stored.access) ?? 0);
+			const spend = isOursNewer ? ours : stored;
 			const store = async (next: Credential) => {
 				const isInFile = await file.replaceCredential(stored.refresh, next, account.accountId).catch(() => false);
-				const inPool = accounts.patch(id, { credential: next, needsLogin: undefined });
+				const inPool = keep(account, spend, next);
 				// Either place is enough: what is only in ours is written to pi's at the next request.
 				await (isInFile ? inPool.catch(keepInMemory) : inPool);
 			};
-			return exchange(account, isOursNewer ? ours : stored, store, () => credentialOf(id, file.login()));
+			return exchange(account, spend, store, () => loginOf(id, file.login(), tokens) ?? find(id)?.credential);
 		}, undefined);
-
-	/** The credential in `auth.json` if it is this account's, else ours. */
-	const credentialOf = (id: AccountId, login: PiLogin): Credential | undefined => {
-		const isIts = login.kind === "oauth" && tokens.identify(login.credential.access, login.accountId)?.id === id;
-		return isIts ? login.credential : find(id)?.credential;
-	};
 
 	/** Brings `auth.json` up to date after a write to it had failed. */
 	const catchUp = async (account: Account): Promise<void> => {
-		const login = piAuth.peek();
-		if (login.kind !== "oauth" || login.credential.refresh === account.credential.refresh) return;
-		if (tokens.identify(login.credential.access, login.accountId)?.id !== account.id) return;
-		const isOursNewer =
-			(tokens.issuedAt(account.credential.access) ?? 0) > (tokens.issuedAt(login.credential.access) ?? 0);
+		const stored = loginOf(account.id, piAuth.peek(), tokens);
+		if (!stored || stored.refresh === account.credential.refresh) return;
+		const isOursNewer = (tokens.issuedAt(account.credential.access) ?? 0) > (tokens.issuedAt(stored.access) ?? 0);
 		if (!isOursNewer) return;
-		await piAuth.writeBack(login.credential.refresh, account.credential, account.accountId).catch(keepInMemory);
+		await piAuth.writeBack(stored.refresh, account.credential, account.accountId).catch(keepInMemory);
 	};
 
 	const obtain = async (id: AccountId, refused: string | undefined): Promise<TokenResult> => {

@@ -29,6 +29,8 @@ export interface FailoverWords extends ServeWords {
 export interface FailoverDeps extends ServeDeps {
 	readonly link: PiLink;
 	readonly words: FailoverWords;
+	/** Asks, behind the request's back, whether an account that cools is back early. */
+	readonly recheckCooling: () => void;
 }
 
 /** An account that refused this often in one request is done with, however soon it is back. */
@@ -92,6 +94,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		const account = pool.choose({
 			modelId: request.model.id,
 			affinity: affinity.account(),
+			sessionId: request.options.sessionId,
 			excluded: progress.tried,
 		});
 		if (!account && (await waitForOne(request, progress, deps))) continue;
@@ -102,7 +105,12 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			announce(left, account, request, deps);
 		}
 		progress.tried.add(account.id);
-		const next = pool.choose({ modelId: request.model.id, affinity: undefined, excluded: progress.tried });
+		const next = pool.choose({
+			modelId: request.model.id,
+			affinity: undefined,
+			sessionId: request.options.sessionId,
+			excluded: progress.tried,
+		});
 		const served = await serve(account, request, next !== undefined, (event) => sink.push(event), deps);
 		if (served.kind === "finished") return undefined;
 		if (served.kind === "unavailable") progress.retryAt.set(account.id, served.retryAt);
@@ -120,7 +128,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 
 /** Waits for the first account to come back, if that is soon enough. False when it is not. */
 async function waitForOne(request: StreamRequest, progress: Progress, deps: FailoverDeps): Promise<boolean> {
-	const { pool, link, clock, pause } = deps;
+	const { pool, link, clock, pause, recheckCooling } = deps;
 	const { signal } = request.options;
 	try {
 		for (let ticks = 0; ; ticks += 1) {
@@ -130,6 +138,7 @@ async function waitForOne(request: StreamRequest, progress: Progress, deps: Fail
 			if (waitMs <= 0 && ticks > 0) break;
 			if (waitMs > progress.waitBudgetMs || progress.waitBudgetMs <= 0) return false;
 			pool.emit({ type: "waiting", until: readyAt });
+			recheckCooling();
 			const tickMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS);
 			await pause(tickMs, signal);
 			progress.waitBudgetMs -= tickMs;
@@ -199,7 +208,8 @@ function announce(from: Account, to: Account, { model }: StreamRequest, { pool, 
 		.memo(from.id)
 		.cooldowns.filter((cooldown) => covers(cooldown, model.id))
 		.sort((a, b) => b.until - a.until)[0];
-	if (!longest && pool.pinned() === to.id) return;
+	// Whoever pins or switches off by hand knows.
+	if (!longest && (pool.pinned() === to.id || !from.enabled)) return;
 	const { usage } = pool.memo(to.id);
 	pool.emit({
 		type: "rotated",

@@ -1,5 +1,5 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
-import type { AccountStore, Clock, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
+import type { AccountStore, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
 
 /** Keeps the pool in step with pi's own login. */
 export interface PiLink {
@@ -16,8 +16,6 @@ export interface PiLink {
 	/** True while pi holds something else than an OAuth login for Codex: requests are then not ours. */
 	isForeign(): boolean;
 }
-
-type Identity = NonNullable<ReturnType<TokenReader["identify"]>>;
 
 interface Deps {
 	readonly accounts: AccountStore;
@@ -123,6 +121,12 @@ export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor 
 			if (identity) await take(identity, credential);
 		},
 	};
+}
+
+/** pi's login, if it is the one of account `id`. */
+export function loginOf(id: AccountId, login: PiLogin, tokens: TokenReader): Credential | undefined {
+	const isIts = login.kind === "oauth" && tokens.identify(login.credential.access, login.accountId)?.id === id;
+	return isIts ? login.credential : undefined;
 }
 
 function linked(accounts: AccountStore): Account[] {

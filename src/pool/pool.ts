@@ -1,8 +1,10 @@
 import { type Account, type AccountId, type AccountState, stateOf } from "../domain/account.ts";
+import type { Candidate, SelectionContext } from "../domain/candidate.ts";
 import { type Cooldown, mergeCooldown, readyAt } from "../domain/cooldown.ts";
 import type { PoolEvent, PoolListener } from "../domain/events.ts";
 import type { Cooling } from "../domain/failure.ts";
-import { type Candidate, rank } from "../domain/selection.ts";
+import { explain, rank, type Verdict } from "../domain/selection.ts";
+import type { RotationSettings } from "../domain/settings.ts";
 import { exhaustedUntil, remaining, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
 
@@ -11,6 +13,8 @@ export interface Choice {
 	readonly modelId: string;
 	/** The account that last served the session. */
 	readonly affinity: AccountId | undefined;
+	/** The session that asks: what it does itself is no reason to go elsewhere. */
+	readonly sessionId: string | undefined;
 	/** Accounts that this request is done with. */
 	readonly excluded: ReadonlySet<AccountId>;
 }
@@ -31,6 +35,12 @@ export interface Pool {
 	/** The account that the last attempt of this process used. */
 	active(): AccountId | undefined;
 	setActive(id: AccountId): void;
+	/** A session is at work on an account; `isChoice`: it was with none, or with another, before. */
+	engage(id: AccountId, sessionId: string | undefined, isChoice: boolean): void;
+	/** The session is over. */
+	disengage(sessionId: string | undefined): void;
+	/** Every account's rank, or what keeps it out, and why. */
+	explain(choice: Omit<Choice, "excluded">): Verdict[];
 	pinned(): AccountId | undefined;
 	/** Pins an account for all sessions on this machine; undefined ends it. */
 	pin(id: AccountId | undefined): Promise<void>;
@@ -61,6 +71,7 @@ interface Deps {
 	readonly accounts: AccountStore;
 	readonly state: StateStore;
 	readonly clock: Clock;
+	readonly rotation: () => RotationSettings;
 }
 
 /** Refusals in a row after which an account is switched off. */
@@ -71,7 +82,7 @@ const ROOM_TO_RETURN_PERCENT = 5;
 const ENDPOINT_LAG_MS = 60_000;
 
 /** Creates the pool over its stores. */
-export function createPool({ accounts, state, clock }: Deps): Pool {
+export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	const listeners = new Set<PoolListener>();
 	let active: AccountId | undefined;
 
@@ -91,6 +102,21 @@ export function createPool({ accounts, state, clock }: Deps): Pool {
 			const { cooldowns, usage } = state.memo(account.id);
 			return { account, cooldowns, usage };
 		});
+
+	const contextOf = ({ modelId, affinity, sessionId }: Omit<Choice, "excluded">): SelectionContext => ({
+		modelId,
+		now: clock.now(),
+		pinned: state.pin(),
+		affinity,
+		liveSessions: state.liveSessions(sessionId),
+		reserve: rotation().reserve,
+		lastChosen: state.lastChosen(),
+	});
+	const setActive = (id: AccountId) => {
+		if (active === id) return;
+		active = id;
+		changed();
+	};
 
 	/** Written at once, but nobody waits: the request goes on with what memory says. */
 	const update = (id: AccountId, change: (memo: AccountMemo) => AccountMemo) => {
@@ -115,15 +141,19 @@ export function createPool({ accounts, state, clock }: Deps): Pool {
 			if (!account.enabled || account.needsLogin) return undefined;
 			return readyAt(state.memo(account.id).cooldowns, modelId, now);
 		},
-		choose: ({ modelId, affinity, excluded }) => {
-			const open = candidates().filter(({ account }) => !excluded.has(account.id));
-			return rank(open, { modelId, now: clock.now(), pinned: state.pin(), affinity })[0]?.account;
+		choose: ({ excluded, ...choice }) => {
+			const ranked = rank(candidates(), contextOf(choice), rotation().policy);
+			return ranked.find(({ account }) => !excluded.has(account.id))?.account;
 		},
+		explain: (choice) => explain(candidates(), contextOf(choice), rotation().policy),
 		active: () => active,
-		setActive: (id) => {
-			if (active === id) return;
-			active = id;
-			changed();
+		setActive,
+		engage: (id, sessionId, isChoice) => {
+			setActive(id);
+			if (sessionId !== undefined) state.occupy(sessionId, id, isChoice);
+		},
+		disengage: (sessionId) => {
+			if (sessionId !== undefined) state.vacate(sessionId);
 		},
 		pinned: () => state.pin(),
 		pin: async (id) => {

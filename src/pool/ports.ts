@@ -1,5 +1,6 @@
 import type { Account, AccountId, Credential, NeedsLogin } from "../domain/account.ts";
 import type { Cooldown } from "../domain/cooldown.ts";
+import type { Finding, ToolName } from "../domain/import.ts";
 import type { Settings } from "../domain/settings.ts";
 import type { UsageSnapshot } from "../domain/usage.ts";
 
@@ -9,7 +10,7 @@ export interface Clock {
 }
 
 /** The fields of an account that change after it was added. */
-export type AccountPatch = Partial<Pick<Account, "plan" | "credential" | "linked" | "enabled">> & {
+export type AccountPatch = Partial<Pick<Account, "label" | "plan" | "credential" | "linked" | "enabled">> & {
 	readonly needsLogin?: NeedsLogin | undefined;
 	readonly disabledReason?: string | undefined;
 };
@@ -18,17 +19,25 @@ export type AccountPatch = Partial<Pick<Account, "plan" | "credential" | "linked
 export interface AccountStore {
 	list(): readonly Account[];
 	/**
-	 * Adds an account, or replaces the one with its id unless that has a later token; the label is made unique.
+	 * Adds an account, or replaces the one with its id unless that works and has a later token; the label is made unique.
 	 * `replaces` is the id under which the same sign-in was known before.
 	 */
 	put(account: Account, options?: { readonly replaces?: AccountId | undefined }): Promise<void>;
 	/**
 	 * Changes an account if it is still there and `applies` to its newest credential. A credential never replaces one
-	 * that was issued later.
+	 * that was issued later; a label is made unique.
 	 */
 	patch(id: AccountId, patch: AccountPatch, applies?: (newest: Credential) => boolean): Promise<void>;
-	/** Takes an account out; it is kept in a backup. */
+	/** As `patch`, for what a person asked for: nothing has changed where it could not be written. */
+	edit(id: AccountId, patch: AccountPatch): Promise<void>;
+	/** Takes an account out, once it is kept in a backup. Nothing has changed where that could not be written. */
 	remove(id: AccountId): Promise<void>;
+	/** Keeps a copy of an account, as `remove` does. */
+	backUp(id: AccountId): Promise<void>;
+	/** The account that was taken out last and is not back since, as the backup has it. */
+	lastRemoved(): Promise<Account | undefined>;
+	/** Puts an account back from its backup, whole, as one of ours. */
+	restore(id: AccountId): Promise<void>;
 	/** Runs `work` as the only process that refreshes this account. Throws `LockBusyError` when not had in 3 s. */
 	whileRefreshing<T>(id: AccountId, work: () => Promise<T>): Promise<T>;
 	/** Proves that the file can be written, before a single-use token is spent. Throws what the file system says. */
@@ -42,6 +51,8 @@ export interface AccountMemo {
 	readonly usage?: UsageSnapshot | undefined;
 	/** When some process last began to ask for usage, epoch ms. */
 	readonly usageAskedAt?: number | undefined;
+	/** Calls for usage that failed in a row. */
+	readonly usageFailures?: number | undefined;
 	readonly lastUsedAt?: number | undefined;
 	readonly lastError?: { readonly text: string; readonly at: number } | undefined;
 	/** 402/403 in a row. */
@@ -57,8 +68,28 @@ export interface StateStore {
 	memo(id: AccountId): AccountMemo;
 	/** Written at once; resolves when durable, never rejects (the change then lives in memory). */
 	update(id: AccountId, change: (memo: AccountMemo) => AccountMemo): Promise<void>;
+	/**
+	 * Changes the memo if `applies` to the newest one, in whatever process that was written. True where it did: of several
+	 * processes that try at once, one. A file that cannot be written lets everybody through.
+	 */
+	updateIf(
+		id: AccountId,
+		applies: (memo: AccountMemo) => boolean,
+		change: (memo: AccountMemo) => AccountMemo,
+	): Promise<boolean>;
 	/** Written behind, with others. */
 	updateSoon(id: AccountId, change: (memo: AccountMemo) => AccountMemo): void;
+	/** How many sessions are at work on each account, in any process; `except` is not counted. */
+	liveSessions(except: string | undefined): ReadonlyMap<AccountId, number>;
+	/** The account that was chosen last, for whatever session. */
+	lastChosen(): AccountId | undefined;
+	/**
+	 * A session is at work on an account from now on; `isChoice`: it was with none, or with another, before. Told to other processes at once where
+	 * that is news, and never waited for: a lease that is late costs a little spread, nothing else.
+	 */
+	occupy(session: string, account: AccountId, isChoice: boolean): void;
+	/** The session is over. Written with the next flush. */
+	vacate(session: string): void;
 	/** Ends every cooldown of every account. */
 	clearCooldowns(): Promise<void>;
 	forget(id: AccountId): Promise<void>;
@@ -96,6 +127,8 @@ export interface LockedPiAuth {
 	login(): PiLogin;
 	/** Replaces the credential if the entry still holds `replacedRefresh`; false where it does not. All else stays. */
 	replaceCredential(replacedRefresh: string, next: Credential, accountId: string): Promise<boolean>;
+	/** Deletes the entry if it still holds `refresh`; false where it does not. All else stays. */
+	deleteLogin(refresh: string): Promise<boolean>;
 }
 
 /** How an exchange of a refresh token ended. */
@@ -120,8 +153,16 @@ export interface UsageApi {
 	fetch(request: { baseUrl: string; access: string; accountId: string }, signal: AbortSignal): Promise<UsageSnapshot>;
 }
 
-/** The person's preferences, as they are now. */
-export type ReadSettings = () => Settings;
+/** The person's preferences. */
+export interface SettingsStore {
+	/** As they are now. */
+	read(): Settings;
+	/** Stores values of `rotation`, by the keys of `ROTATION_PREFERENCES`. All else in the file stays. */
+	setRotation(values: Readonly<Record<string, string | number>>): Promise<void>;
+}
+
+/** Who a token speaks for. */
+export type Identity = Pick<Account, "id" | "accountId" | "userId" | "email" | "plan">;
 
 /** Reads what a token says of itself. */
 export interface TokenReader {
@@ -130,18 +171,30 @@ export interface TokenReader {
 	/** A short hash that tells two tokens apart without holding either. */
 	fingerprint(token: string): string;
 	/** Who the token speaks for; undefined where it is unusable with Codex. */
-	identify(
-		access: string,
-		accountIdHint?: string,
-	): Pick<Account, "id" | "accountId" | "userId" | "email" | "plan"> | undefined;
+	identify(access: string, accountIdHint?: string): Identity | undefined;
+}
+
+/** Looks for sign-ins that other tools keep. Reads only; never throws for what it finds. */
+export interface ImportFinder {
+	/** Tools that can be named, in the order in which they are looked at. */
+	readonly tools: readonly ToolName[];
+	/** What one tool keeps, or all of them. */
+	find(tool: ToolName | undefined): Promise<Finding[]>;
+	/** What a file or a folder holds; undefined where there is no such thing. */
+	read(path: string): Promise<Finding[] | undefined>;
 }
 
 /** The person's side of a sign-in. */
 export interface LoginDialog {
-	/** Shows the URL, and opens it where there is a browser. */
-	showUrl(url: string): void;
-	/** The code or the whole redirect URL, pasted at any time; rejects when the person cancels. Asked for once. */
-	pasted(): Promise<string>;
+	/** Shows the URL, and opens it where there is a browser. Without `comesBack` the browser cannot bring the code itself. */
+	showUrl(url: string, how: { readonly comesBack: boolean }): void;
+	/**
+	 * The code or the whole redirect URL, pasted at any time; rejects when the person cancels. Asked again, with the
+	 * problem, after a text that holds no code; undefined where it cannot be.
+	 */
+	pasted(problem: string | undefined): Promise<string | undefined>;
+	/** The code is here and is being exchanged. */
+	received?(): void;
 	readonly signal?: AbortSignal | undefined;
 }
 

@@ -1,7 +1,8 @@
 import type { Api, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
 import { type Cooling, classify, type Failure, type Remedy, SHORT_RETRY_MS } from "../domain/failure.ts";
-import type { Settings } from "../domain/settings.ts";
+import type { FastMode, Settings } from "../domain/settings.ts";
+import { headroom, type UsageSnapshot } from "../domain/usage.ts";
 import type { Affinity } from "./affinity.ts";
 import { type CodexDelegate, type ReadUsageHeaders, type StreamOptions, startAttempt } from "./attempt.ts";
 import type { Credentials } from "./credentials.ts";
@@ -100,6 +101,14 @@ export async function serve(
 	}
 }
 
+/** With less left of any window, percent, the faster tier would bring its end nearer. */
+const FAST_LEFT_PERCENT = 30;
+
+function isFast(mode: FastMode, usage: UsageSnapshot | undefined, now: number): boolean {
+	if (mode !== "auto") return mode === "always";
+	return usage !== undefined && headroom(usage, now) >= FAST_LEFT_PERCENT;
+}
+
 const REFUSED_REST_MS = 60_000;
 /** As long as for the lock of a process that is renewing it. */
 const RENEWAL_PATIENCE_MS = 3000;
@@ -131,7 +140,7 @@ async function attempt(
 	const { model, context, options } = request;
 	const { sessionId, signal } = options;
 	const claim = sockets.claim(sessionId, account.id);
-	pool.setActive(account.id);
+	pool.engage(account.id, sessionId, affinity.account() !== account.id);
 	const tried = startAttempt(
 		{
 			model,
@@ -139,12 +148,15 @@ async function attempt(
 			options: claim.mustNotShare ? { ...options, transport: "sse" } : options,
 			access,
 			stripReasoning: spent.has("strip-reasoning") || sockets.refusesReasoning(sessionId),
+			isFast: isFast(settings().rotation.fastMode, pool.memo(account.id).usage, clock.now()),
 		},
 		{ delegate, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
 	);
 	try {
 		const delivery = await deliver(tried.events, push, signal);
 		if (delivery.kind === "answered") {
+			// At work until now, however long the answer took.
+			pool.engage(account.id, sessionId, false);
 			pool.served(account.id, affinity.served(sessionId, account.id));
 			push(delivery.final);
 			return undefined;
@@ -193,7 +205,7 @@ function afterCommit(
 	access: string,
 	failure: Failure,
 	told: string,
-	{ model }: StreamRequest,
+	{ model, options: { sessionId } }: StreamRequest,
 	deps: ServeDeps,
 ): string {
 	const isAccountFault = failure.remedy === "rotate" || failure.remedy === "retry-or-rotate";
@@ -202,6 +214,7 @@ function afterCommit(
 	const next = deps.pool.choose({
 		modelId: model.id,
 		affinity: deps.affinity.account(),
+		sessionId,
 		excluded: new Set([account.id]),
 	});
 	return next ? deps.words.continuesElsewhere() : told;

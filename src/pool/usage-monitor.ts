@@ -1,17 +1,24 @@
-import type { AccountId } from "../domain/account.ts";
-import { USAGE_TTL_MS } from "../domain/usage.ts";
+import type { Account, AccountId } from "../domain/account.ts";
+import { headroom, USAGE_TTL_MS } from "../domain/usage.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Pool } from "./pool.ts";
-import type { Clock, StateStore, UsageApi } from "./ports.ts";
+import type { AccountMemo, Clock, StateStore, UsageApi } from "./ports.ts";
 
-/** Keeps what is known of the accounts' usage no older than it needs to be. Nothing here is ever waited for by a request. */
+/**
+ * Keeps what is known of the accounts' usage no older than it needs to be, with as few calls as that takes: responses
+ * over HTTP bring it along. Nothing here throws, and no request waits for it.
+ */
 export interface UsageMonitor {
 	/** Where usage is asked: beside the base URL of the model in use. Until it is set nothing is asked. */
 	setBaseUrl(baseUrl: string): void;
-	/** Asks for every account whose snapshot has outlived its time. Never throws. */
+	/** Asks for every account whose snapshot has outlived its time: where a choice is due, or somebody looks. */
 	refreshStale(): Promise<void>;
-	/** Asks for one account now, however fresh its snapshot. Never throws. */
-	ask(id: AccountId): Promise<void>;
+	/** An account has served: asks for it where its response told nothing, and for the others once it nears its end. */
+	follow(id: AccountId): Promise<void>;
+	/** Asks for accounts that cool: resets come early, by credits and upgrades. */
+	recheckCooling(): Promise<void>;
+	/** Asks for one account now, however fresh its snapshot. True where an answer came. */
+	ask(id: AccountId): Promise<boolean>;
 	/** Lets go of whatever is being asked: an open connection would hold up the end of pi. */
 	stop(): void;
 }
@@ -26,60 +33,107 @@ interface Deps {
 
 /** A cooling account is asked this seldom before its reset. */
 const COOLING_TTL_MS = 15 * 60_000;
-/** Another process that began to ask is given this long before we ask ourselves. */
+/** Another process that began to ask is given this long before we ask ourselves; doubled with each failure. */
 const ASKING_MS = 30_000;
+const LONGEST_BACKOFF_MS = 15 * 60_000;
+/** With less left, percent, a move to another account is near, and worth knowing the others for. */
+const NEAR_THE_END_PERCENT = 25;
 
 /**
  * Creates the monitor. It only ever uses tokens that are valid now: an exchange of a single-use token is not begun for
  * work that may be cut off at any moment.
  */
 export function createUsageMonitor({ pool, state, credentials, usageApi, clock }: Deps): UsageMonitor {
-	const underWay = new Map<AccountId, Promise<void>>();
+	const underWay = new Map<AccountId, Promise<boolean>>();
 	let baseUrl: string | undefined;
 	let session = new AbortController();
 
-	const fetchOne = async (id: AccountId): Promise<void> => {
-		const account = pool.account(id);
-		const access = credentials.currentToken(id);
-		if (!account?.enabled || access === undefined || baseUrl === undefined) return;
-		state.updateSoon(id, (memo) => ({ ...memo, usageAskedAt: clock.now() }));
-		const { signal } = session;
+	const fetchOne = async (
+		{ id, accountId }: Account,
+		access: string,
+		base: string,
+		signal: AbortSignal,
+	): Promise<boolean> => {
 		try {
-			pool.noteUsage(id, await usageApi.fetch({ baseUrl, access, accountId: account.accountId }, signal));
+			pool.noteUsage(id, await usageApi.fetch({ baseUrl: base, access, accountId }, signal));
+			if (state.memo(id).usageFailures) state.updateSoon(id, (memo) => ({ ...memo, usageFailures: undefined }));
+			return true;
 		} catch (error) {
-			if (signal.aborted) return;
+			if (signal.aborted) return false;
 			// A usage call that fails changes nothing else; the reason is for `show`.
 			pool.noteError(id, error instanceof Error ? error.message : "usage is not known");
+			state.updateSoon(id, (memo) => ({ ...memo, usageFailures: (memo.usageFailures ?? 0) + 1 }));
+			return false;
 		}
 	};
 
-	const ask = (id: AccountId): Promise<void> => {
-		const flight = underWay.get(id) ?? fetchOne(id).finally(() => underWay.delete(id));
+	/** One call at a time for an account; `claim` says whether it is this process that makes it. */
+	const askOnce = (id: AccountId, claim: () => Promise<boolean>): Promise<boolean> => {
+		const fly = async () => {
+			const account = pool.account(id);
+			const access = credentials.currentToken(id);
+			if (!account?.enabled || access === undefined || baseUrl === undefined) return false;
+			const [base, { signal }] = [baseUrl, session];
+			const isOurs = await claim();
+			// The session may have ended while the file was waited for.
+			return isOurs && !signal.aborted && fetchOne(account, access, base, signal);
+		};
+		const flight = underWay.get(id) ?? fly().finally(() => underWay.delete(id));
 		underWay.set(id, flight);
 		return flight;
 	};
+	const asked = (memo: AccountMemo): AccountMemo => ({ ...memo, usageAskedAt: clock.now() });
 
-	const isDue = (id: AccountId): boolean => {
-		const account = pool.account(id);
-		if (!account?.enabled || account.needsLogin) return false;
-		const { usage, usageAskedAt } = state.memo(id);
+	const isDue = (account: Account, memo: AccountMemo, ttlMs: number): boolean => {
+		if (!account.enabled || account.needsLogin) return false;
 		const now = clock.now();
-		if (usageAskedAt !== undefined && Math.abs(now - usageAskedAt) < ASKING_MS) return false;
+		const { usage, usageAskedAt, usageFailures = 0 } = memo;
+		const restMs = Math.min(ASKING_MS * 2 ** usageFailures, LONGEST_BACKOFF_MS);
+		if (usageAskedAt !== undefined && Math.abs(now - usageAskedAt) < restMs) return false;
 		if (!usage) return true;
-		const isCooling = pool.state(account) === "cooling";
-		const hasReset = usage.windows.some(({ resetsAt }) => resetsAt !== undefined && resetsAt <= now);
-		return hasReset || now - usage.capturedAt >= (isCooling ? COOLING_TTL_MS : USAGE_TTL_MS);
+		const isCooling = memo.cooldowns.some(({ scope }) => scope === "account");
+		// What was past when it was told is no news: the backend's clock is behind ours.
+		const wasTold = usageFailures === 0 && usageAskedAt !== undefined && now - usageAskedAt < USAGE_TTL_MS;
+		const newsSince = wasTold ? usageAskedAt : 0;
+		const hasReset = usage.windows.some(
+			({ resetsAt }) => resetsAt !== undefined && resetsAt <= now && resetsAt > newsSince,
+		);
+		return hasReset || now - usage.capturedAt >= (isCooling ? COOLING_TTL_MS : ttlMs);
+	};
+
+	/** Of all processes that find an account due at the same moment, one asks. */
+	const askWhereDue = async (accounts: readonly Account[], ttlMs = USAGE_TTL_MS): Promise<void> => {
+		const due = accounts.filter((account) => isDue(account, state.memo(account.id), ttlMs));
+		await Promise.all(
+			due.map((account) =>
+				askOnce(account.id, () => state.updateIf(account.id, (memo) => isDue(account, memo, ttlMs), asked)),
+			),
+		);
 	};
 
 	return {
 		setBaseUrl: (url) => {
 			baseUrl = url;
 		},
-		refreshStale: async () => {
-			const due = pool.accounts().filter(({ id }) => isDue(id));
-			await Promise.all(due.map(({ id }) => ask(id)));
+		refreshStale: () => askWhereDue(pool.accounts()),
+		follow: (id) => {
+			const { usage } = state.memo(id);
+			const isNearTheEnd = usage !== undefined && headroom(usage, clock.now()) < NEAR_THE_END_PERCENT;
+			return askWhereDue(isNearTheEnd ? pool.accounts() : pool.accounts().filter((account) => account.id === id));
 		},
-		ask,
+		recheckCooling: () => {
+			const wasSpent = ({ cooldowns, usage }: AccountMemo) =>
+				cooldowns.length > 0 || usage?.windows.some(({ usedPercent }) => usedPercent >= 100) === true;
+			return askWhereDue(
+				pool.accounts().filter(({ id }) => wasSpent(state.memo(id))),
+				COOLING_TTL_MS,
+			);
+		},
+		ask: (id) =>
+			askOnce(id, async () => {
+				state.updateSoon(id, asked);
+				return true;
+			}),
 		stop: () => {
 			session.abort();
 			session = new AbortController();

@@ -24,7 +24,8 @@ export type FooterTone = "dim" | "warning" | "error";
 /** The footer in `columns`: the richest form that fits, most important first. */
 export function footerLine(model: FooterModel, columns: number): { readonly text: string; readonly tone: FooterTone } {
 	const { now, ready, total, active, first, waitingUntil } = model;
-	if (total === 0) return { text: widest(["codex no accounts · /login", "no accounts"], columns), tone: "dim" };
+	if (total === 0)
+		return { text: widest(["codex no accounts · /multicodex add", "no accounts"], columns), tone: "dim" };
 	if (waitingUntil !== undefined) {
 		const left = formatCountdown(waitingUntil - now);
 		return {

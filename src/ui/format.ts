@@ -64,6 +64,11 @@ export function cut(text: string, columns: number): string {
 	return columns > 0 ? `${characters.join("")}…` : "";
 }
 
+/** A label as it has to be typed in a command: in quotes where it holds a blank. */
+export function asWord(label: string): string {
+	return /\s/.test(label) ? `"${label}"` : label;
+}
+
 function twoDigits(value: number): string {
 	return String(value).padStart(2, "0");
 }

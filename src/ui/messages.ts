@@ -1,6 +1,7 @@
 import type { Account } from "../domain/account.ts";
 import type { Exhaustion, PoolEvent } from "../domain/events.ts";
-import { formatClock, formatCount, formatDuration, formatPercent, plural, spokenWindow } from "./format.ts";
+import { IMPORTED, TOOLS } from "../domain/import.ts";
+import { asWord, formatClock, formatCount, formatDuration, formatPercent, plural, spokenWindow } from "./format.ts";
 
 /**
  * The words that end a turn when nobody is left. They carry no label and no number of three digits: pi's own retry
@@ -25,7 +26,7 @@ export function exhausted(why: Exhaustion, now: number): string {
 
 /** Nobody is there, or nobody that could be used without signing in again. */
 export function nobodySignedIn(): string {
-	return "No Codex account is signed in. Run /login.";
+	return "No Codex account is signed in. Run /multicodex add.";
 }
 
 const WAYS_ON = "/multicodex shows all, /model switches provider.";
@@ -52,7 +53,7 @@ function othersOf({ needsLogin, notOffered, unavailable }: Exhaustion): string[]
 
 /** Two accounts in a row had lost their sign-in. */
 export function signedOutInARow(): string {
-	return "Two Codex accounts in a row were signed out, so no more were tried. /multicodex shows which; /login signs in again.";
+	return "Two Codex accounts in a row were signed out, so no more were tried. /multicodex shows which; /multicodex login signs in again.";
 }
 
 /** Quota ran out in mid-answer. Ends in the words on which every host's own retry asks again, after two seconds. */
@@ -81,7 +82,7 @@ export function noticeOf(
 		case "signed-out":
 			return {
 				level: "warning",
-				text: `Codex account ${event.account.label} was signed out. Sign in again with /login.`,
+				text: `Codex account ${event.account.label} was signed out: ${whySignedOut(event.account, event.reason)}. ${signInAgain(event.account)}`,
 			};
 		case "closed":
 			return {
@@ -121,4 +122,223 @@ export function pinned(account: Account, readyAt: number | undefined, now: numbe
 			? ` It is cooling and takes over in ${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
 			: "";
 	return `Codex: using ${account.label} in all sessions until you choose another.${when} /multicodex use auto to undo.`;
+}
+
+/** How to sign in to an account again. */
+export function signInAgain({ label }: Account): string {
+	return `/multicodex login ${asWord(label)}`;
+}
+
+const LOST_REASONS: Readonly<Record<string, string>> = {
+	refresh_token_expired: "its sign-in has expired",
+	refresh_token_reused: "its sign-in was used by another program",
+	refresh_token_invalidated: "its sign-in was revoked",
+	invalid_refresh_token: "its sign-in was revoked",
+	revoked: "its sign-in was revoked",
+	token_revoked: "its sign-in was revoked",
+	token_invalidated: "its sign-in was revoked",
+	invalid_grant: "its sign-in is not valid any more",
+	token_expired: "its sign-in has expired",
+	app_session_terminated: "its session was ended",
+	account_session_expired: "its session has expired",
+	account_auth_invalidated: "its sign-in was revoked",
+	unauthorized: "its sign-in was refused",
+};
+
+/** Codes that say that somebody else has used or ended a sign-in which two programs share. */
+const CLASHES = new Set(["refresh_token_reused", "refresh_token_invalidated", "revoked", "token_revoked"]);
+
+/** Why the sign-in of an account is over, as the end of a sentence. An imported one may have clashed with its tool. */
+export function whySignedOut({ source }: Account, reason: string): string {
+	const tool = source.startsWith(IMPORTED) ? source.slice(IMPORTED.length) : undefined;
+	if (tool !== undefined && CLASHES.has(reason)) {
+		return `its sign-in is shared with ${toolName(tool)}, which has used or ended it`;
+	}
+	return LOST_REASONS[reason] ?? reason.replaceAll("_", " ");
+}
+
+function toolName(tool: string): string {
+	return Object.entries(TOOLS).find(([name]) => name === tool)?.[1] ?? tool;
+}
+
+/** What is the matter with an account that cannot be used, and what to type. */
+export function whatNow(account: Account): string {
+	if (!account.enabled) {
+		const why = account.disabledReason?.replaceAll("_", " ") ?? "by hand";
+		return `switched off (${why}). /multicodex enable ${asWord(account.label)}`;
+	}
+	const { needsLogin } = account;
+	return needsLogin ? `${whySignedOut(account, needsLogin.reason)}. ${signInAgain(account)}` : "ready";
+}
+
+/** Beside the address of a sign-in. */
+export function browserSignIn(comesBack: boolean): string {
+	return comesBack
+		? "A browser window should open. Complete the sign-in to finish."
+		: "Ports 1455 and 1457 are taken by other programs, so the browser cannot come back here by itself. Paste the address it ends on.";
+}
+
+/** Where a sign-in waits and nothing could open its address. */
+export function browserMissing(): string {
+	return "No browser could be opened here. Open the address on any machine.";
+}
+
+/** Where to go with a device code. */
+export function deviceSignIn(shown: {
+	readonly userCode: string;
+	readonly verificationUri: string;
+	readonly expiresInSeconds: number;
+}): string {
+	const { userCode, verificationUri, expiresInSeconds } = shown;
+	return `Open ${verificationUri} on any device and type the code ${userCode} there. It is good for ${formatDuration(expiresInSeconds * 1000)}.`;
+}
+
+/** A sign-in was asked for where nobody can use a browser or paste anything. */
+export function noBrowserHere(): string {
+	return "Nobody can sign in with a browser here. Add --device: that prints a code to type on another device.";
+}
+
+/** The token that came names nobody whom Codex would serve. */
+export function unusableSignIn(): string {
+	return "The sign-in gave no account that Codex can be used with. Nothing was changed.";
+}
+
+/** The title of a sign-in to an account that is here. */
+export function signInAgainTitle({ label }: Account): string {
+	return `Sign in to ${label} again`;
+}
+
+/** Somebody else has signed in than was asked for. */
+export interface OtherAccount {
+	/** Undefined where it is not known, or not to be shown. */
+	readonly email: string | undefined;
+	readonly plan: string | undefined;
+	/** The account that this is, where it is in the pool. */
+	readonly known: Account | undefined;
+}
+
+function nameOfOther({ email, plan, known }: OtherAccount, asked: Account): string {
+	if (known) return known.label;
+	if (email === undefined) return "another account";
+	// One person in two workspaces has one e-mail.
+	return email === asked.email ? `another workspace of ${email}${plan ? ` (${plan})` : ""}` : email;
+}
+
+/** Asks whether the account that has signed in is wanted. */
+export function otherAccountQuestion(
+	asked: Account,
+	other: OtherAccount,
+): { readonly heading: string; readonly question: string } {
+	const what = other.known ? `Give ${other.known.label} this new sign-in?` : "Add it as one more account?";
+	return {
+		heading: `That was not ${asked.label}`,
+		question: `You signed in as ${nameOfOther(other, asked)}, not as ${asked.label}. ${what} ${asked.label} stays as it is.`,
+	};
+}
+
+/** The same where nobody can be asked. */
+export function otherAccountRefused(asked: Account, other: OtherAccount): string {
+	return `You signed in as ${nameOfOther(other, asked)}, not as ${asked.label}. Nothing was changed. /multicodex add takes any account.`;
+}
+
+/** Several accounts need a sign-in, and none was named. */
+export function severalNeedLogin(accounts: readonly Account[]): string {
+	return `Several Codex accounts need a sign-in: ${accounts.map(({ label }) => label).join(", ")}. Name one.`;
+}
+
+/** What became of a sign-in. */
+export interface Joined {
+	readonly isNew: boolean;
+	/** It was meant for a new account. */
+	readonly isForNew: boolean;
+	/** Accounts in the pool now. */
+	readonly total: number;
+}
+
+/** After a sign-in. */
+export function joined(account: Account, { isNew, isForNew, total }: Joined): string {
+	const { label, enabled } = account;
+	const renewed = isForNew
+		? `Codex: that was ${label}, which is here already and has the new sign-in now. To add another account choose it in the browser, or use a private window.`
+		: `Codex: ${label} is signed in again.`;
+	const done = isNew ? `Codex: added ${label}. The pool has ${plural(total, "account")} now.` : renewed;
+	return enabled ? done : `${done} It is ${whatNow(account)}`;
+}
+
+/** Before what became of a sign-in that is only in memory so far. */
+export function notStoredYet(): string {
+	return "codex-accounts.json cannot be written just now: leave pi open, it tries again by itself. ";
+}
+
+/** After `add --undo`. */
+export function restored({ label }: Account): string {
+	return `Codex: ${label} is back.`;
+}
+
+/** `add <label>` with the label of an account that is here. */
+export function labelTakenByAdd(account: Account): string {
+	return `A Codex account is called ${account.label} already. ${signInAgain(account)} signs in to it again.`;
+}
+
+/** Why a label will not do; undefined where `problem` is. */
+export function badLabel(label: string, problem: string | undefined): string | undefined {
+	// What makes it bad may be a character that must not reach a terminal.
+	return problem === undefined
+		? undefined
+		: `${/^[\w-]+$/.test(label) ? `"${label}"` : "That label"} ${problem}. Nothing was changed.`;
+}
+
+/** Asks before an account leaves. */
+export function removeQuestion(
+	{ label }: Account,
+	how: { readonly asksLogout: boolean; readonly isActive: boolean; readonly next: Account | undefined },
+): { readonly heading: string; readonly question: string } {
+	const pis = how.asksLogout ? ["This is pi's own login. Sign pi out too?"] : [];
+	const next = how.next ? `The next request goes to ${how.next.label}.` : "No other account is ready.";
+	return {
+		heading: `Remove ${label}?`,
+		question: [...pis, ...(how.isActive ? [next] : []), "/multicodex add --undo puts it back."].join(" "),
+	};
+}
+
+/** pi's own login cannot be removed while pi keeps it. */
+export function removeNeedsLogout(account: Account): string {
+	return `${account.label} is pi's own login. To remove it and sign pi out: /multicodex remove ${asWord(account.label)} --logout`;
+}
+
+/** An account cannot leave while its token is on its way. */
+export function isBeingRenewed({ label }: Account): string {
+	return `The sign-in of ${label} is being renewed just now. Try again in a moment.`;
+}
+
+/** pi cannot be signed out of a file that nobody can read. */
+export function piLoginUnreadable({ label }: Account): string {
+	return `pi's auth.json cannot be read, so pi cannot be signed out of ${label}. Nothing was changed.`;
+}
+
+/** After an account left. */
+export function removed(
+	{ label }: Account,
+	how: { readonly next: Account | undefined; readonly isPiSignedOut: boolean; readonly left: number },
+): string {
+	const pis = how.isPiSignedOut ? [" and signed pi out"] : [];
+	const next = how.next ? [`Now on ${how.next.label}.`] : [];
+	const none = how.left === 0 ? ["No Codex account is left."] : [];
+	return [`Codex: removed ${label}${pis.join("")}.`, ...next, ...none, "/multicodex add --undo puts it back."].join(
+		" ",
+	);
+}
+
+/** After an account was switched on by hand. */
+export function switchedOn(account: Account): string {
+	const { label, disabledReason, needsLogin } = account;
+	if (needsLogin) return `Codex: ${label} is switched on, and needs a sign-in: ${signInAgain(account)}`;
+	const closed = disabledReason ? ` It had been switched off: ${disabledReason.replaceAll("_", " ")}.` : "";
+	return `Codex: ${label} is switched on.${closed}`;
+}
+
+/** After an account was switched off by hand. */
+export function switchedOff({ label }: Account, next: Account | undefined): string {
+	const moved = next ? ` Now on ${next.label}.` : "";
+	return `Codex: ${label} is switched off.${moved} /multicodex enable ${asWord(label)} to undo.`;
 }

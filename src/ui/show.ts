@@ -3,7 +3,7 @@ import type { Account, AccountState } from "../domain/account.ts";
 import type { Cooldown } from "../domain/cooldown.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
 import { cut, formatClock, formatDuration, formatPercent, spokenWindow } from "./format.ts";
-import { nobodySignedIn } from "./messages.ts";
+import { nobodySignedIn, whatNow } from "./messages.ts";
 
 /** One account as `show` tells it. Times are epoch ms. */
 export interface ShownAccount {
@@ -90,9 +90,10 @@ export function poolAsText(view: PoolView, columns: number): string {
 	const head = `${ready} of ${view.accounts.length} ready · ${view.policy}`;
 	const wide = aligned(view.accounts.map((shown) => wideRow(shown, view.now)));
 	const isTooWide = wide.some((line) => visibleWidth(line.trimEnd()) > columns);
-	const body = isTooWide ? view.accounts.flatMap((shown) => narrowRows(shown, view.now)) : wide;
+	const body = isTooWide ? view.accounts.flatMap((shown) => narrowRows(shown, columns, view.now)) : wide;
+	// Notes end in what to type: they are left to wrap.
 	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now));
-	return [head, ...body, ...notes].map((line) => cut(line.trimEnd(), columns)).join("\n");
+	return [...[head, ...body].map((line) => cut(line.trimEnd(), columns)), ...notes].join("\n");
 }
 
 /** Columns for windows: most accounts have a short and a long one. */
@@ -105,11 +106,16 @@ function wideRow(shown: ShownAccount, now: number): string[] {
 	return [markOf(shown), account.label, usage?.plan ?? account.plan ?? "", ...windows, stateText(shown, now)];
 }
 
+/** The mark, and what parts label and state. */
+const NARROW_MARGIN = 4;
+
 /** Percentages are of what is left, as in the footer. */
-function narrowRows(shown: ShownAccount, now: number): string[] {
+function narrowRows(shown: ShownAccount, columns: number, now: number): string[] {
 	const { account, usage } = shown;
 	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now, "")) : ["usage unknown"];
-	return [`${markOf(shown)} ${account.label}  ${stateText(shown, now)}`, `  ${windows.join("   ")}`];
+	const state = stateText(shown, now);
+	const label = cut(account.label, columns - visibleWidth(state) - NARROW_MARGIN);
+	return [`${markOf(shown)} ${label}  ${state}`, `${" ".repeat(NARROW_MARGIN)}${windows.join("   ").trimStart()}`];
 }
 
 function markOf({ isActive }: ShownAccount): string {
@@ -135,9 +141,7 @@ function stateText({ state, readyAt, isPinned, isActive }: ShownAccount, now: nu
 
 /** What the table has no room for: why an account cannot be used, and what is refused in part. */
 function noteOf({ account, state, cooldowns }: ShownAccount, now: number): string[] {
-	if (state === "needs-login")
-		return [`  ${account.label}: ${spoken(account.needsLogin?.reason)}. /login signs in again.`];
-	if (state === "disabled") return [`  ${account.label}: switched off (${spoken(account.disabledReason)}).`];
+	if (state === "needs-login" || state === "disabled") return [`  ${account.label}: ${whatNow(account)}`];
 	return cooldowns
 		.filter(({ scope }) => scope !== "account")
 		.map(
@@ -147,7 +151,7 @@ function noteOf({ account, state, cooldowns }: ShownAccount, now: number): strin
 }
 
 function spoken(reason: string | undefined): string {
-	return reason?.replaceAll("_", " ") ?? "by hand";
+	return reason?.replaceAll("_", " ") ?? "";
 }
 
 function aligned(rows: readonly (readonly string[])[]): string[] {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { accountsNamed, stateOf, uniqueLabel } from "../../src/domain/account.ts";
+import { accountsNamed, labelProblem, printable, stateOf, uniqueLabel } from "../../src/domain/account.ts";
 import { aCooldown, anAccount, NOW } from "../support/fakes.ts";
 
 describe("the state of an account", () => {
@@ -35,6 +35,54 @@ describe("a label", () => {
 	});
 });
 
+describe("a label that a person types", () => {
+	it.each([
+		"work",
+		"day job",
+		"職場",
+		"🦊 fox",
+		"a@b.example",
+		"3f9c0a7be21d",
+		"Autobahn",
+		"it's",
+		"x".repeat(40),
+		"🦊".repeat(40),
+	])("can be %s", (label) => {
+		expect(labelProblem(label)).toBeUndefined();
+	});
+
+	it.each([
+		["empty", "", /is empty/],
+		["blank", " \t ", /is empty/],
+		["too long", "x".repeat(41), /more than 40/],
+		["a word of the commands", "auto", /meaning of its own/],
+		["such a word in another case", "ALL", /meaning of its own/],
+		["the word that adds", "Add", /meaning of its own/],
+		["an option", "--device", /like an option/],
+		["a dash", "-", /like an option/],
+		["with a quote", 'my "work"', /characters/],
+		["over two lines", "a\nb", /characters/],
+		["with a tab", "a\tb", /characters/],
+		["with colours", "\x1b[31mred", /characters/],
+		["with an eight bit escape", "a\x9bb", /characters/],
+		["that turns the text", "a\u202eb", /characters/],
+		["that isolates a direction", "a\u2066b", /characters/],
+		["with a line separator", "a\u2028b", /characters/],
+	])("cannot be %s", (_what, label, problem) => {
+		expect(labelProblem(label)).toMatch(problem);
+	});
+
+	it("never has what cannot be printed, and printing changes no other", () => {
+		fc.assert(
+			fc.property(fc.string({ unit: "binary", maxLength: 40 }), (text) => {
+				if (labelProblem(text) === undefined) expect(printable(text)).toBe(text);
+				expect(printable(text)).not.toMatch(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u);
+				expect([...printable(text)]).toHaveLength([...text].length);
+			}),
+		);
+	});
+});
+
 describe("naming an account", () => {
 	const work = anAccount("work", { id: "3f9c0a7be21d", email: "Me@work.example" });
 	const home = anAccount("home", { id: "3f00aa7be21d", email: "me@home.example" });
@@ -51,6 +99,12 @@ describe("naming an account", () => {
 		["what two may mean", "3f", [work, home]],
 	])("by %s", (_name, text, expected) => {
 		expect(accountsNamed(all, text)).toEqual(expected);
+	});
+
+	it("takes a label as it is written before one in another case", () => {
+		const [upper, lower] = [anAccount("Work", { id: "cccccccccccc" }), anAccount("work", { id: "dddddddddddd" })];
+		expect(accountsNamed([upper, lower], "work")).toEqual([lower]);
+		expect(accountsNamed([upper, lower], "WORK")).toEqual([upper, lower]);
 	});
 
 	it("finds both where one e-mail has two workspaces", () => {

@@ -4,13 +4,27 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { answers } from "../support/fake-codex/index.ts";
 import { launchCommand } from "../support/launch.ts";
-import { type Bench, createBench, until } from "./support.ts";
+import { type Bench, createBench, resultLines, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
 
 /** With usage unknown the order of accounts is that of the list, whatever is fetched meanwhile. */
 const usageUnknown = answers.serverError(503);
-const WORDS = ["show", "use", "reset", "path", "help"];
+const WORDS = [
+	"show",
+	"use",
+	"add",
+	"login",
+	"import",
+	"remove",
+	"rename",
+	"enable",
+	"disable",
+	"refresh",
+	"reset",
+	"path",
+	"help",
+];
 
 const iso = z.iso.datetime();
 /** `show --json` as the contract has it, and nothing besides. */
@@ -61,15 +75,6 @@ const shownSchema = z.strictObject({
 		}),
 	),
 });
-
-/** The JSON lines of a command in JSON mode, without pi's own header of the session. */
-function resultLines(stdout: string): unknown[] {
-	const lines = stdout
-		.trim()
-		.split("\n")
-		.filter((line) => line !== "");
-	return lines.map((line) => JSON.parse(line)).filter(({ type }) => type !== "session");
-}
 
 /** Four accounts in four states; the one in use has served a request. */
 async function benchOfStates(): Promise<Bench> {
@@ -251,7 +256,8 @@ describe("/multicodex use", () => {
 			"use nobody": ["nobody", "home", "work", "spare"],
 			[`use ${email}`]: ["home", "work", bench.id("home"), bench.id("work")],
 			use: ["use"],
-			"use home work": ["use"],
+			// A label may hold blanks without quotes, so this is one name that nobody has.
+			"use home work": ['"home work"', "home", "work", "spare"],
 		};
 		for (const [command, named] of Object.entries(refusals)) {
 			const result = await bench.print(`/multicodex ${command}`);
@@ -386,6 +392,6 @@ describe("in RPC mode", () => {
 		expect(used).toMatch(/^Codex: using b in all sessions/);
 		expect(rpc.strayLines).toEqual([]);
 		expect(bench.asked()).toEqual([]);
-		expect(await rpc.close()).toMatchObject({ code: 0, stderr: "" });
+		expect(await rpc.close(60_000)).toMatchObject({ code: 0, stderr: "" });
 	});
 });

@@ -1,6 +1,6 @@
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import { vi } from "vitest";
+import { onTestFinished, vi } from "vitest";
 import { z } from "zod";
 import { answers, type FakeAccountInit, type Grant } from "../support/fake-codex/index.ts";
 import { type Bench, type BenchOptions, createBench } from "./support.ts";
@@ -83,13 +83,12 @@ export async function benchWithExpiredLogin(
 	keeper: Keeper,
 	others: readonly (FakeAccountInit | string)[] = [],
 	options: BenchOptions = {},
+	whenFinished = onTestFinished,
 ): Promise<Bench & { readonly spent: Grant }> {
-	const bench = await createBench({
-		usage: answers.serverError(500),
-		...options,
-		accounts: [],
-		strangers: ["a", ...others],
-	});
+	const bench = await createBench(
+		{ usage: answers.serverError(500), ...options, accounts: [], strangers: ["a", ...others] },
+		whenFinished,
+	);
 	const spent = bench.codex.grant("a", { expiresInMs: EXPIRED_MS });
 	const isPis = keeper === "pi";
 	if (isPis) {
@@ -105,6 +104,28 @@ export async function benchWithExpiredLogin(
 /** The credential of `a` where its keeper has it. */
 export function keptCredential(bench: Bench, keeper: Keeper): Grant | undefined {
 	return keeper === "pi" ? loginOfPi(bench) : bench.stored("a").credential;
+}
+
+/** What is locked while the token of an account is exchanged; the lock itself is a folder with `.lock` behind it. */
+export function lockedPath(bench: Bench, keeper: Keeper, name = "a"): string {
+	return bench.dir.path(keeper === "pi" ? "auth.json" : `codex-refresh-${bench.id(name)}`);
+}
+
+/** Plain pi has its issuer built in. As an extension this leads its token requests, and nothing else, to the fake. */
+export function redirectOf(bench: Bench, issuer = bench.codex.issuer): string {
+	bench.dir.write(
+		"redirect.ts",
+		`export default function redirect() {
+			const real = globalThis.fetch;
+			globalThis.fetch = (input, init) => {
+				const url = String(input?.url ?? input);
+				return url.startsWith("https://auth.openai.com/")
+					? real(url.replace("https://auth.openai.com", ${JSON.stringify(issuer)}), init)
+					: real(input, init);
+			};
+		}`,
+	);
+	return bench.dir.path("redirect.ts");
 }
 
 /** What a request carried as its token. */

@@ -354,7 +354,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		await rpc.abort();
 		expect(exchange.endedAt).toBeUndefined();
 
-		expect(await rpc.close()).toMatchObject({ code: 0 });
+		expect(await rpc.close(60_000)).toMatchObject({ code: 0 });
 
 		expect(keptCredential(bench, keeper)?.refresh).not.toBe(bench.spent.refresh);
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });

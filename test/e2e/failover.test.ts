@@ -80,6 +80,8 @@ describe("an account that is out of quota", () => {
 		const bench = await createBench({ usage: usageUnknown });
 		const { codex } = bench;
 		const refusedAt = Date.now();
+		// Parallel sessions would spread over the two.
+		expect((await bench.print("/multicodex use a")).code).toBe(0);
 		// Two processes ask `a` at once; the long refusal is stored before the short one is given.
 		codex.account("a").next(
 			async () => {
@@ -120,6 +122,8 @@ describe("a usage endpoint that does not answer", () => {
 	it("delays neither the answer nor the end of pi", async () => {
 		const bench = await createBench({ usage: answers.hang() });
 		bench.codex.account("a").always(spent());
+		// Long enough for usage to be asked behind the request: of all processes one asks, and that is settled first.
+		bench.codex.account("b").always(answers.slow({ beforeHeadersMs: 2000 }));
 		const result = await bench.print("say hi");
 		expect(result).toMatchObject({ code: 0, stdout: "OK from b #1\n", stderr: "" });
 		expect(bench.codex.usageRequests().length).toBeGreaterThan(0);

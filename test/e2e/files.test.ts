@@ -158,9 +158,9 @@ it("makes new files that nobody else may read, under the widest mask", async () 
 	}
 
 	const ours = [...filesNamed(bench, "codex-").keys()];
-	expect(ours.map((name) => name.replace(/\d+$/, "N"))).toEqual([
+	expect(ours.map((name) => name.replace(/\.bak-\d+-/, ".bak-N-"))).toEqual([
 		"codex-accounts.json",
-		"codex-accounts.json.bak-N",
+		`codex-accounts.json.bak-N-${bench.id("a")}`,
 		"codex-state.json",
 	]);
 	expect(ours.map((name) => modeOf(bench.dir.path(name)))).toEqual([0o600, 0o600, 0o600]);

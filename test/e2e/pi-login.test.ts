@@ -1,10 +1,9 @@
 import { rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import lockfile from "proper-lockfile";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
-import { startTerminal, type Terminal } from "../support/terminal.ts";
+import type { Terminal } from "../support/terminal.ts";
 import {
 	bearerOf,
 	filesNamed,
@@ -15,14 +14,23 @@ import {
 	storedLabels,
 	writeAsPi,
 } from "./credentials-support.ts";
-import { type Bench, type BenchOptions, createBench } from "./support.ts";
+import {
+	answersAt,
+	benchWithoutAccounts,
+	browserBench,
+	occupy,
+	openTerminal,
+	PATIENCE_MS,
+	redirectOf,
+	type ShownSignIn,
+} from "./sign-in-support.ts";
+import { type Bench, createBench } from "./support.ts";
+
+// Other files of tests may have the callback ports when a test of this one begins.
+vi.setConfig({ testTimeout: 300_000 });
 
 /** Refused usage calls leave the accounts in the order of the list. */
 const usage = answers.serverError(500);
-
-function benchWithoutAccounts(options: BenchOptions = {}): Promise<Bench> {
-	return createBench({ usage, ...options, accounts: [], strangers: ["a", "b", "c"] });
-}
 
 describe("auth.json, changed by pi", () => {
 	it("adds an account with every other login, and keeps the former ones with their last token", async () => {
@@ -219,33 +227,10 @@ it("leaves a settings.json that does not parse as it is, and uses the defaults",
 	expect([...filesNamed(bench, "settings.json").keys()]).toEqual(["settings.json"]);
 });
 
-/** pi's own `/login` for Codex, up to the point where it waits for the browser. */
-interface SignIn {
-	readonly terminal: Terminal;
-	/** The address that pi shows. */
-	readonly url: string;
-	readonly redirectUri: URL;
-	readonly state: string;
-}
-
 const PASTE_FIELD = /Paste (redirect URL below|the authorization code)/;
 const SHOWN_URL = /http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?\S+/;
-
-/** A wide terminal, so that the address stays on one line, and a desktop on which no browser opens. */
-function openTerminal(bench: Bench): Terminal {
-	for (const opener of ["xdg-open", "open"]) {
-		writeFileSync(bench.dir.path(`bin/${opener}`), "#!/bin/sh\nexit 0\n", { mode: 0o755 });
-	}
-	const terminal = startTerminal(bench.host, bench.dir, [], {
-		cols: 600,
-		rows: 40,
-		env: { PI_MULTICODEX_AUTH_URL: bench.codex.issuer, PATH: `${bench.dir.path("bin")}:${process.env.PATH}` },
-	});
-	onTestFinished(async () => {
-		await terminal.stop();
-	});
-	return terminal;
-}
+/** Wide enough that the address stays on one line of pi's screen. */
+const WIDE = { cols: 600 };
 
 /** Newer hosts can show a device code, and there the person is asked first. */
 const WAYS = /→ In the browser/;
@@ -253,51 +238,37 @@ const WAYS = /→ In the browser/;
 /** Up to the point where pi has asked us for a sign-in. */
 async function chooseCodex(terminal: Terminal): Promise<void> {
 	await terminal.submit("/login");
-	await terminal.waitForText(/→ (Use a subscription|Sign in with an account)/);
+	await terminal.waitForText(/→ (Use a subscription|Sign in with an account)/, PATIENCE_MS);
 	await terminal.press("enter");
-	await terminal.waitForText("Select provider to configure:");
+	await terminal.waitForText("Select provider to configure:", PATIENCE_MS);
 	await terminal.type("codex");
-	await terminal.waitForText(/→ (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/);
+	await terminal.waitForText(/→ (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/, PATIENCE_MS);
 	await terminal.press("enter");
-	await terminal.waitForScreen((screen) => WAYS.test(screen) || PASTE_FIELD.test(screen));
+	await terminal.waitForScreen((screen) => WAYS.test(screen) || PASTE_FIELD.test(screen), PATIENCE_MS);
 }
 
-async function beginSignIn(terminal: Terminal): Promise<SignIn> {
+/** Up to the point where it waits for the browser. */
+async function beginSignIn(terminal: Terminal): Promise<ShownSignIn> {
 	await chooseCodex(terminal);
 	if (WAYS.test(terminal.screen())) await terminal.press("enter");
-	const [url = ""] = SHOWN_URL.exec(await terminal.waitForText(SHOWN_URL)) ?? [];
-	await terminal.waitForText(PASTE_FIELD);
+	const [url = ""] = SHOWN_URL.exec(await terminal.waitForText(SHOWN_URL, PATIENCE_MS)) ?? [];
+	await terminal.waitForText(PASTE_FIELD, PATIENCE_MS);
 	const query = new URL(url).searchParams;
-	const redirectUri = new URL(query.get("redirect_uri") ?? "");
-	return { terminal, url, redirectUri, state: query.get("state") ?? "" };
-}
-
-/** What the issuer sends the browser back with. */
-async function redirectOf(url: string): Promise<string> {
-	const response = await fetch(url, { redirect: "manual" });
-	return response.headers.get("location") ?? "";
-}
-
-async function answersAt(port: string): Promise<boolean> {
-	return fetch(`http://127.0.0.1:${port}/`).then(
-		() => true,
-		() => false,
-	);
+	return { url, redirectUri: new URL(query.get("redirect_uri") ?? ""), state: query.get("state") ?? "" };
 }
 
 describe("pi's /login, in its own screen", () => {
 	it.each(hostNames.map((host) => ({ host })))(
 		"ends with the browser's callback, and the first account serves at once: pi $host",
 		async ({ host }) => {
-			const bench = await benchWithoutAccounts({ host });
-			const terminal = openTerminal(bench);
-			await terminal.ready();
+			const bench = await browserBench({ host });
+			const terminal = await openTerminal(bench, WIDE);
 			const { url, redirectUri } = await beginSignIn(terminal);
 
 			const page = await fetch(url);
 
 			expect(await page.text()).toContain("You can close this page");
-			await terminal.waitForText(/Logged in to (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/);
+			await terminal.waitForText(/Logged in to (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/, PATIENCE_MS);
 			expect(await answersAt(redirectUri.port)).toBe(false);
 			const login = loginOfPi(bench);
 			expect(login?.accountId).toBe(bench.codex.account("a").accountId);
@@ -306,7 +277,7 @@ describe("pi's /login, in its own screen", () => {
 				{ label: "a", source: "pi", linked: true, needsLogin: null, credential: { access, refresh, expires } },
 			]);
 			await terminal.submit("say hi");
-			await terminal.waitForText("OK from a #1");
+			await terminal.waitForText("OK from a #1", PATIENCE_MS);
 			expect(bench.codex.tokenRequests()).toHaveLength(1);
 		},
 	);
@@ -314,30 +285,28 @@ describe("pi's /login, in its own screen", () => {
 	it.each(hostNames.filter((host) => host !== "0.73.1").map((host) => ({ host })))(
 		"ends with a code that was typed on another device: pi $host",
 		async ({ host }) => {
-			const bench = await benchWithoutAccounts({ host });
-			const terminal = openTerminal(bench);
-			await terminal.ready();
+			const bench = await browserBench({ host });
+			const terminal = await openTerminal(bench, WIDE);
 			await chooseCodex(terminal);
 			await terminal.press("down", "enter");
-			await terminal.waitForText(/[0-9A-F]{4}-[0-9A-F]{6}/);
+			await terminal.waitForText(/[0-9A-F]{4}-[0-9A-F]{6}/, PATIENCE_MS);
 			expect(terminal.screen()).toContain(`${bench.codex.issuer}/codex/device`);
 
 			bench.codex.device.approve("b");
 
-			await terminal.waitForText("Logged in to OpenAI Codex");
+			await terminal.waitForText("Logged in to OpenAI Codex", PATIENCE_MS);
 			expect(loginOfPi(bench)?.accountId).toBe(bench.codex.account("b").accountId);
 			expect(storedLabels(bench)).toEqual(["b"]);
 			await terminal.submit("say hi");
-			await terminal.waitForText("OK from b #1");
+			await terminal.waitForText("OK from b #1", PATIENCE_MS);
 		},
 	);
 
-	it("adds a second account when it is run again as somebody else, with a pasted redirect address", async () => {
-		const bench = await benchWithoutAccounts();
-		const terminal = openTerminal(bench);
-		await terminal.ready();
+	it("adds a second account when it is run again as somebody else: both serve, and plain pi goes on with the second", async () => {
+		const bench = await browserBench();
+		const terminal = await openTerminal(bench, WIDE);
 		await fetch((await beginSignIn(terminal)).url);
-		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)");
+		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)", PATIENCE_MS);
 		// Plain pi, elsewhere, refreshes the first one: what it stored must not be lost when pi writes over it.
 		const newest = signPiInAs(bench, "a");
 		bench.codex.signIn("b");
@@ -345,12 +314,19 @@ describe("pi's /login, in its own screen", () => {
 		const { url, redirectUri } = await beginSignIn(terminal);
 		await terminal.type(await redirectOf(url));
 		await terminal.press("enter");
-		await terminal.waitForScreen((screen) => !PASTE_FIELD.test(screen));
-		await expect.poll(() => loginOfPi(bench)?.accountId).toBe(bench.codex.account("b").accountId);
+		await terminal.waitForScreen((screen) => !PASTE_FIELD.test(screen), PATIENCE_MS);
+		await expect
+			.poll(() => loginOfPi(bench)?.accountId, { timeout: PATIENCE_MS })
+			.toBe(bench.codex.account("b").accountId);
 
 		expect(await answersAt(redirectUri.port)).toBe(false);
-		await terminal.submit("say hi");
-		await terminal.waitForText(/OK from [ab] #1/);
+		for (const name of ["a", "b"]) {
+			await terminal.submit(`/multicodex use ${name}`);
+			await terminal.waitForText(`using ${name} in all sessions`, PATIENCE_MS);
+			await terminal.submit("say hi");
+			await terminal.waitForText(`OK from ${name} #1`, PATIENCE_MS);
+		}
+		expect(await bench.print("say hi", [], { extension: false })).toMatchObject({ code: 0, stdout: "OK from b #2\n" });
 		expect(storedAccounts(bench)).toMatchObject([
 			{ label: "a", source: "pi", linked: false, needsLogin: null, credential: newest },
 			{ label: "b", source: "pi", linked: true, needsLogin: null, credential: { access: loginOfPi(bench)?.access } },
@@ -360,21 +336,20 @@ describe("pi's /login, in its own screen", () => {
 	it.each(hostNames.map((host) => ({ host })))(
 		"is cancelled by Esc without a trace: the port is free, nothing is stored, pi $host goes on",
 		async ({ host }) => {
-			const bench = await benchWithoutAccounts({ host });
-			const terminal = openTerminal(bench);
-			await terminal.ready();
+			const bench = await browserBench({ host });
+			const terminal = await openTerminal(bench, WIDE);
 			const { redirectUri } = await beginSignIn(terminal);
 			expect(await answersAt(redirectUri.port)).toBe(true);
 
 			await terminal.press("escape");
-			await terminal.waitForScreen((screen) => !PASTE_FIELD.test(screen));
-			await expect.poll(() => answersAt(redirectUri.port)).toBe(false);
+			await terminal.waitForScreen((screen) => !PASTE_FIELD.test(screen), PATIENCE_MS);
+			await expect.poll(() => answersAt(redirectUri.port), { timeout: PATIENCE_MS }).toBe(false);
 
 			// Newer hosts say this of any sign-in that is cancelled, with us and without.
 			const pisOwn = host === "0.73.1" ? "" : "Error: Failed to login to OpenAI Codex: This operation was aborted";
 			expect(terminal.transcript().replace(pisOwn, "")).not.toMatch(/error|cancelled|failed/i);
 			await terminal.submit("say hi");
-			await terminal.waitForText("No API key found");
+			await terminal.waitForText("No API key found", PATIENCE_MS);
 			expect(bench.codex.tokenRequests()).toEqual([]);
 			expect(loginOfPi(bench)).toBeUndefined();
 			expect(storedAccounts(bench)).toEqual([]);
@@ -385,9 +360,8 @@ describe("pi's /login, in its own screen", () => {
 	);
 
 	it("refuses a callback and a pasted address with another state, and takes the right one after that", async () => {
-		const bench = await benchWithoutAccounts();
-		const terminal = openTerminal(bench);
-		await terminal.ready();
+		const bench = await browserBench();
+		const terminal = await openTerminal(bench, WIDE);
 		const { url, state } = await beginSignIn(terminal);
 		const right = await redirectOf(url);
 		const wrong = right.replace(state, "somebody-elses-state-of-43-characters");
@@ -401,49 +375,42 @@ describe("pi's /login, in its own screen", () => {
 
 		const accepted = await fetch(right);
 		expect(accepted.status).toBe(200);
-		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)");
+		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)", PATIENCE_MS);
 		expect(storedLabels(bench)).toEqual(["a"]);
 
 		const second = await beginSignIn(terminal);
 		await terminal.type((await redirectOf(second.url)).replace(second.state, "somebody-elses-state"));
 		await terminal.press("enter");
-		await terminal.waitForText("belongs to another sign-in");
+		await terminal.waitForText("belongs to another sign-in", PATIENCE_MS);
+		await terminal.waitForScreen((screen) => !PASTE_FIELD.test(screen), PATIENCE_MS);
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 		expect(await answersAt(second.redirectUri.port)).toBe(false);
 	});
 
 	it("tells that the sign-in was refused in the browser", async () => {
-		const bench = await benchWithoutAccounts();
-		const terminal = openTerminal(bench);
-		await terminal.ready();
+		const bench = await browserBench();
+		const terminal = await openTerminal(bench, WIDE);
 		const { url } = await beginSignIn(terminal);
 		bench.codex.denySignIn();
 
 		const page = await fetch(url);
 
 		expect(await page.text()).toContain("refused");
-		await terminal.waitForText("The sign-in was refused in the browser.");
+		await terminal.waitForText("The sign-in was refused in the browser.", PATIENCE_MS);
 		expect(bench.codex.tokenRequests()).toEqual([]);
 		expect(storedAccounts(bench)).toEqual([]);
 	});
 
 	it("uses the second registered port when the first is taken", async () => {
-		const bench = await benchWithoutAccounts();
-		const taken = createServer();
-		await new Promise<void>((resolve) => {
-			// Somebody else may have it already, which is as good.
-			taken.once("error", () => resolve());
-			taken.listen(1455, "127.0.0.1", resolve);
-		});
-		onTestFinished(() => new Promise((resolve) => void taken.close(() => resolve(undefined))));
-		const terminal = openTerminal(bench);
-		await terminal.ready();
+		const bench = await browserBench();
+		await occupy(1455);
+		const terminal = await openTerminal(bench, WIDE);
 		const { url, redirectUri } = await beginSignIn(terminal);
 		expect(redirectUri.port).toBe("1457");
 
 		await fetch(url);
 
-		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)");
+		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)", PATIENCE_MS);
 		expect(storedLabels(bench)).toEqual(["a"]);
 	});
 });

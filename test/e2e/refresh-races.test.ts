@@ -11,38 +11,18 @@ import {
 	type Keeper,
 	keepers,
 	keptCredential,
+	lockedPath,
 	loginOfPi,
+	redirectOf,
 	signPiInAs,
 } from "./credentials-support.ts";
 import type { Bench } from "./support.ts";
-
-/** What is locked while the token of `a` is exchanged; the lock itself is a folder with `.lock` behind it. */
-function lockedPath(bench: Bench, keeper: Keeper): string {
-	return bench.dir.path(keeper === "pi" ? "auth.json" : `codex-refresh-${bench.id("a")}`);
-}
 
 function outcomes(results: readonly PiResult[]): { code: number | null; stderr: string }[] {
 	return results.map(({ code, stderr }) => ({ code, stderr }));
 }
 
 const fine = (count: number) => Array.from({ length: count }, () => ({ code: 0, stderr: "" }));
-
-/** Plain pi has its issuer built in. As an extension this leads its token requests, and nothing else, to the fake. */
-function redirectOf(bench: Bench): string {
-	bench.dir.write(
-		"redirect.ts",
-		`export default function redirect() {
-			const real = globalThis.fetch;
-			globalThis.fetch = (input, init) => {
-				const url = String(input?.url ?? input);
-				return url.startsWith("https://auth.openai.com/")
-					? real(url.replace("https://auth.openai.com", ${JSON.stringify(bench.codex.issuer)}), init)
-					: real(input, init);
-			};
-		}`,
-	);
-	return bench.dir.path("redirect.ts");
-}
 
 describe.each(keepers)("one expired token kept by $keeper", ({ keeper }) => {
 	it("is exchanged once by eight processes that start together, and all of them are answered", async () => {

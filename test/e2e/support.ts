@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { expect, onTestFinished } from "vitest";
 import { z } from "zod";
 import { type AgentDir, type AgentDirOptions, createAgentDir } from "../support/agent-dir.ts";
@@ -17,7 +18,8 @@ import {
 import { type Host, type HostName, prepareHost } from "../support/hosts.ts";
 import type { LaunchOptions } from "../support/launch.ts";
 import { parseJsonEvents, type RunOptions, type SpawnOptions, spawnPi, startRpc } from "../support/pi.ts";
-import type { JsonEvent, Rpc } from "../support/rpc.ts";
+import { type JsonEvent, jsonEventSchema, type Rpc } from "../support/rpc.ts";
+import { startTerminal, type Terminal, type TerminalOptions } from "../support/terminal.ts";
 
 /** What a bench starts with. */
 export interface BenchOptions extends Omit<AgentDirOptions, "accounts" | "baseUrl"> {
@@ -62,6 +64,8 @@ export interface Bench {
 	spawn(args: readonly string[], options?: SpawnOptions): PiProcess;
 	/** `pi --mode rpc …args`; closed at the end of the test. */
 	rpc(args?: readonly string[], options?: LaunchOptions): Rpc;
+	/** pi in a terminal; hung up at the end of the test. */
+	terminal(args?: readonly string[], options?: TerminalOptions): Terminal;
 	/** Names of the accounts that got a request for a response, in order of arrival. */
 	asked(): (string | undefined)[];
 	/** What codex-state.json says of an account now. */
@@ -70,6 +74,8 @@ export interface Bench {
 	pin(): string | null;
 	/** The row of an account in codex-accounts.json now. Throws when it is gone. */
 	stored(name: string): StoredRow;
+	/** Files that hold a secret because another program put it there. */
+	excuse(paths: Iterable<string>): void;
 }
 
 const cooldownSchema = z.looseObject({ scope: z.string(), reason: z.string(), until: z.number() });
@@ -142,8 +148,10 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 		...(names.length > 0 && { accounts: file }),
 	});
 
+	const excused = new Set<string>();
 	const children: PiProcess[] = [];
 	const clients: Rpc[] = [];
+	const terminals: Terminal[] = [];
 	const withEnv = <T extends LaunchOptions>(launch: T): T => ({
 		...launch,
 		env: { PI_MULTICODEX_AUTH_URL: codex.issuer, ...env, ...launch.env },
@@ -157,10 +165,16 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 
 	whenFinished(async () => {
 		for (const child of children) child.signal("SIGKILL");
+		const onScreen = terminals.flatMap((terminal) => leakedOnto(terminal, codex));
 		// How they end is the business of the test; here they only have to be gone.
-		await Promise.allSettled([...clients.map((client) => client.close()), ...children.map((child) => child.wait())]);
+		await Promise.allSettled([
+			...clients.map((client) => client.close()),
+			...terminals.map((terminal) => terminal.stop()),
+			...children.map((child) => child.wait()),
+		]);
 		await codex.close();
-		const leaks = leakedInto(dir, [...children, ...clients.map((client) => client.process)]);
+		const processes = [...children, ...clients.map((client) => client.process)];
+		const leaks = [...leakedInto(dir, codex, processes, excused), ...onScreen];
 		dir.remove();
 		expect(leaks, "outputs and files that hold a secret").toEqual([]);
 	});
@@ -185,6 +199,11 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 			clients.push(client);
 			return client;
 		},
+		terminal: (args = [], launch = {}) => {
+			const terminal = startTerminal(host, dir, args, withEnv(launch));
+			terminals.push(terminal);
+			return terminal;
+		},
 		asked: () => codex.responsesRequests().map((request) => request.account),
 		memo: (name) => state().accounts[id(name)] ?? memoSchema.parse({}),
 		pin: () => state().pin,
@@ -194,6 +213,9 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 			if (!found) throw new Error(`codex-accounts.json has no row of ${name}`);
 			return found;
 		},
+		excuse: (paths) => {
+			for (const path of paths) excused.add(path);
+		},
 	};
 }
 
@@ -201,6 +223,12 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 export function gapBetween(answered: RecordedRequest | undefined, next: RecordedRequest | undefined): number {
 	if (answered?.endedAt === undefined || next === undefined) throw new Error("a request is missing or still open");
 	return next.at - answered.endedAt;
+}
+
+/** The JSON lines of a command in JSON mode, without pi's own header of the session. */
+export function resultLines(stdout: string): unknown[] {
+	const lines = stdout.split("\n").filter((line) => line.trim() !== "");
+	return lines.map((line) => jsonEventSchema.parse(JSON.parse(line))).filter(({ type }) => type !== "session");
 }
 
 /** Waits for a condition that has no event of its own, such as the content of a file. Rejects after the time-out. */
@@ -215,13 +243,43 @@ export async function until(what: string, probe: () => boolean, timeoutMs = 20_0
 /** Logins are kept here, and in backups and temporary files beside them; models.json holds keys of the person's own. */
 const CREDENTIAL_FILE = /^(codex-accounts\.json|auth\.json|models\.json)/;
 
-function leakedInto(dir: AgentDir, processes: readonly PiProcess[]): string[] {
+function leakedInto(
+	dir: AgentDir,
+	codex: FakeCodex,
+	processes: readonly PiProcess[],
+	excused: ReadonlySet<string>,
+): string[] {
+	const marks = [SECRET_MARK, ...verifiersAt(codex)];
+	const isLeak = (text: string) => marks.some((mark) => text.includes(mark));
 	const files = readdirSync(dir.home, { recursive: true, withFileTypes: true })
 		.filter((entry) => entry.isFile() && !CREDENTIAL_FILE.test(entry.name))
 		.map((entry) => join(entry.parentPath, entry.name))
-		.filter((path) => readFileSync(path).includes(SECRET_MARK));
-	const pipes = processes
-		.flatMap((child) => [child.stdout(), child.stderr()])
-		.filter((text) => text.includes(SECRET_MARK));
+		.filter((path) => !excused.has(path) && isLeak(readFileSync(path, "utf8")));
+	const pipes = processes.flatMap((child) => [child.stdout(), child.stderr()]).filter(isLeak);
 	return [...files, ...pipes];
+}
+
+/** Enough of a token to be sure that it is one, and little enough to find one that was cut. */
+const TELLING = 20;
+
+/**
+ * What a terminal showed. A code that a person pastes is echoed while it stands in its field, and nothing of it may be
+ * left afterwards; everything else may not show up for a moment.
+ */
+function leakedOnto(terminal: Terminal, codex: FakeCodex): string[] {
+	const secrets = [...new Set([...codex.secrets(), ...verifiersAt(codex)].map((secret) => secret.slice(0, TELLING)))];
+	const [left, ever] = [terminal.transcript(), terminal.output()].map((text) =>
+		stripVTControlCharacters(text).replace(/[\r\n]/g, ""),
+	);
+	const typed = terminal.typed();
+	return secrets
+		.filter((secret) => left?.includes(secret) || (!typed.includes(secret) && ever?.includes(secret)))
+		.map((secret) => `a terminal showed ${secret}...`);
+}
+
+/** The secrets that we made ourselves. The device flow's are the fake's own. */
+function verifiersAt(codex: FakeCodex): string[] {
+	return codex
+		.tokenRequests()
+		.flatMap(({ body }) => (typeof body?.code_verifier === "string" ? [body.code_verifier] : []));
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, statSync, unlinkSync } from "node:fs";
+import { mkdirSync, statSync, unlinkSync, utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { defaultLabel, openAccountStore } from "../../src/io/account-store.ts";
@@ -114,7 +114,9 @@ describe("reading accounts", () => {
 		writeRows({ id: "3f9c0a7be21d", accountId: "acct", credential: { access: "opaque", refresh: "r", expires: 1 } });
 		expect(openStore().list()).toMatchObject([{ label: "3f9c0a7be21d", email: undefined, plan: undefined }]);
 		expect(defaultLabel("me@work.example", "id")).toBe("me");
-		expect(defaultLabel("@work.example", "id")).toBe("id");
+		for (const local of ["", "auto", "-x", "a\u202eb", "x".repeat(41)]) {
+			expect(defaultLabel(`${local}@work.example`, "id")).toBe("id");
+		}
 	});
 
 	it("takes a bad field for none, a bad row for nobody, and a second row of one id for none", () => {
@@ -142,6 +144,12 @@ describe("reading accounts", () => {
 			storedRow("d"),
 		);
 		expect(openStore().list()).toMatchObject([{ label: "d" }]);
+	});
+
+	it("shows nothing of a label that could move the cursor, and leaves the file as it is", () => {
+		writeRows(storedRow("work", { label: "a\x1b[2Jb\nc" }));
+		expect(openStore().list()).toMatchObject([{ label: "a?[2Jb?c" }]);
+		expect(rows()).toMatchObject([{ label: "a\x1b[2Jb\nc" }]);
 	});
 
 	it("gives no label twice", () => {
@@ -311,7 +319,7 @@ describe("a patch of a credential", () => {
 });
 
 describe("removing accounts", () => {
-	it("keeps the last three files in backups for their owner alone, the oldest going first", async () => {
+	it("keeps the last three rows in backups for their owner alone, the oldest going first", async () => {
 		writeRows(...["a", "b", "c", "d", "e"].map((name) => storedRow(name)));
 		const store = openStore();
 		for (const name of ["a", "b", "c", "d"]) {
@@ -320,21 +328,66 @@ describe("removing accounts", () => {
 		}
 		expect(rows()).toMatchObject([{ label: "e" }]);
 		const backups = scratch.names(`${NAME}.bak-`);
-		expect(backups).toEqual([2000, 3000, 4000].map((ms) => `${NAME}.bak-${NOW + ms}`));
+		const left = ["b", "c", "d"].map((name, index) => `${NAME}.bak-${NOW + 2000 + 1000 * index}-${idOf(name)}`);
+		expect(backups).toEqual(left);
 		const labels = backups.map((name) => fileSchema.parse(scratch.json(name)).accounts.map(({ label }) => label));
-		expect(labels).toEqual([
-			["b", "c", "d", "e"],
-			["c", "d", "e"],
-			["d", "e"],
-		]);
+		// Of each only what left: an older token of somebody else would be of no use, and one more place to lose it from.
+		expect(labels).toEqual([["b"], ["c"], ["d"]]);
 		for (const name of backups) expect(statSync(scratch.path(name)).mode & 0o777).toBe(0o600);
 	});
 
 	it("removes nobody whom it cannot keep in a backup", async () => {
 		writeRows(storedRow("work"));
-		mkdirSync(scratch.path(`${NAME}.bak-${NOW}`));
+		mkdirSync(scratch.path(`${NAME}.bak-${NOW}-${idOf("work")}`));
 		await expect(openStore().remove(idOf("work"))).rejects.toThrow();
 		expect(rows()).toHaveLength(1);
+	});
+
+	it("keeps an account once, however often it is backed up, and the newest as it was last", async () => {
+		writeRows(storedRow("a"), storedRow("b"));
+		const store = openStore();
+		await store.backUp(idOf("a"));
+		await store.patch(idOf("a"), { label: "renamed" });
+		await store.backUp(idOf("b"));
+		await store.remove(idOf("a"));
+		const backups = scratch.names(`${NAME}.bak-`);
+		expect(backups.map((name) => name.split("-").at(-1))).toEqual([idOf("b"), idOf("a")]);
+		expect(fileSchema.parse(scratch.json(backups[1] ?? "")).accounts).toMatchObject([{ label: "renamed" }]);
+	});
+
+	it("takes the last one for the last, also where the clock was set back in between", async () => {
+		writeRows(...["a", "b", "c", "d", "e"].map((name) => storedRow(name)));
+		const store = openStore();
+		for (const name of ["a", "b", "c", "d"]) {
+			await store.remove(idOf(name));
+			clock.at -= HOUR_MS;
+		}
+		expect(await store.lastRemoved()).toMatchObject({ id: idOf("d") });
+		expect(scratch.names(`${NAME}.bak-`).map((name) => name.split("-").at(-1))).toEqual(["b", "c", "d"].map(idOf));
+	});
+
+	it("keeps the token that another process has stored just before", async () => {
+		writeRows(storedRow("work"));
+		const [one, other] = [openStore(), openStore()];
+		const credential = { access: aTokenOf("work", { issuedAt: NOW + HOUR_MS }), refresh: "newer", expiresAt: NOW };
+		one.list();
+		await Promise.all([other.patch(idOf("work"), { credential }), one.remove(idOf("work"))]);
+		expect(rows()).toEqual([]);
+		expect(await openStore().lastRemoved()).toMatchObject({ credential: { refresh: "newer" } });
+	});
+
+	it("changes nothing where it cannot be written, neither by removing nor by hand", async () => {
+		writeRows(storedRow("work"));
+		const store = openStore();
+		const before = store.list();
+		// A lock that can be neither had nor taken over, also by the superuser.
+		utimesSync(scratch.write(`${NAME}.lock`, "a file where a folder should be"), 0, 0);
+		await expect(store.edit(idOf("work"), { label: "other", enabled: false })).rejects.toThrow();
+		await expect(store.remove(idOf("work"))).rejects.toThrow();
+		expect([store.list(), rows()]).toEqual([before, [storedRow("work")]]);
+		unlinkSync(scratch.path(`${NAME}.lock`));
+		await store.patch(idOf("work"), { plan: "pro" });
+		expect(rows()).toEqual([storedRow("work", { plan: "pro" })]);
 	});
 
 	it("forgets all backups when it is told to", async () => {
@@ -345,6 +398,158 @@ describe("removing accounts", () => {
 		await store.removeBackups();
 		expect(scratch.names()).toEqual([NAME]);
 		await store.removeBackups();
+	});
+});
+
+describe("the account that was taken out last", () => {
+	it("is as it was when it left, in any process, while it is not back", async () => {
+		writeRows(storedRow("a"), storedRow("b", { label: "side", plan: "pro", enabled: false }), storedRow("c"));
+		const store = openStore();
+		const leaving = store.list().find(({ id }) => id === idOf("b"));
+		expect(await store.lastRemoved()).toBeUndefined();
+		await store.remove(idOf("b"));
+		expect(leaving).toMatchObject({ label: "side", plan: "pro", enabled: false });
+		expect(await openStore().lastRemoved()).toEqual(leaving);
+		await store.put(leaving ?? anAccount("none"));
+		expect(await store.lastRemoved()).toBeUndefined();
+	});
+
+	it("is followed by the one before it, once it is back", async () => {
+		writeRows(...["a", "b", "c"].map((name) => storedRow(name)));
+		const store = openStore();
+		for (const name of ["a", "b"]) {
+			clock.at += 1000;
+			await store.remove(idOf(name));
+		}
+		const last = await store.lastRemoved();
+		expect(last?.id).toBe(idOf("b"));
+		if (last) await store.put(last);
+		expect((await store.lastRemoved())?.id).toBe(idOf("a"));
+	});
+
+	it("is read from its own backup: what others hold by now is of no concern", async () => {
+		writeRows(storedRow("a"), storedRow("b"));
+		const store = openStore();
+		await store.remove(idOf("b"));
+		const credential = {
+			access: aTokenOf("a", { issuedAt: NOW + HOUR_MS }),
+			refresh: "newer",
+			expiresAt: NOW + DAY_MS,
+		};
+		await store.patch(idOf("a"), { credential });
+		const removed = await store.lastRemoved();
+		if (removed) await store.put(removed);
+		expect(row(idOf("a"))).toMatchObject({ credential: { refresh: "newer" } });
+		expect(row(idOf("b"))).toMatchObject({ credential: { refresh: "refresh-b" } });
+	});
+
+	it("is nobody where its backup is damaged, gone, or of another time", async () => {
+		writeRows(storedRow("a"), storedRow("b"));
+		const store = openStore();
+		await store.remove(idOf("b"));
+		const [backup = ""] = scratch.names(`${NAME}.bak-`);
+		scratch.write(backup, scratch.text(backup).slice(0, 100));
+		expect(await store.lastRemoved()).toBeUndefined();
+		await store.removeBackups();
+		expect(await store.lastRemoved()).toBeUndefined();
+		// As version 2.x of the file's neighbours are called: nothing says who left.
+		scratch.write(`${NAME}.bak-${NOW}`, { version: 2, accounts: [storedRow("b")] });
+		expect(await store.lastRemoved()).toBeUndefined();
+	});
+});
+
+describe("an account that is put back", () => {
+	it("is whole, with what this version does not know of it, and nobody else is touched", async () => {
+		const strange = { id: "from-the-future", credential: { kind: "passkey" } };
+		const work = storedRow("work", {
+			colour: "red",
+			credential: { ...storedRow("work").credential, scope: "all" },
+			needsLogin: { reason: "revoked", at: NOW },
+			enabled: false,
+			disabledReason: "closed",
+			source: "import:codex",
+		});
+		writeRows(strange, work, storedRow("home"));
+		const store = openStore();
+		await store.remove(idOf("work"));
+		await store.patch(idOf("home"), { label: "moved" });
+		await openStore().restore(idOf("work"));
+		expect(rows()).toEqual([strange, storedRow("home", { label: "moved" }), work]);
+		expect(store.list()).toMatchObject([{ label: "moved" }, { id: idOf("work"), disabledReason: "closed" }]);
+	});
+
+	it("is ours where it was pi's: what pi owned when it left is nobody else's now", async () => {
+		writeRows(storedRow("work", { linked: true, source: "pi" }));
+		const store = openStore();
+		await store.remove(idOf("work"));
+		await store.restore(idOf("work"));
+		expect(rows()).toEqual([storedRow("work", { linked: false, source: "login" })]);
+	});
+
+	it("has its former label, numbered where another has that by now", async () => {
+		writeRows(storedRow("a", { label: "work" }), storedRow("b"));
+		const store = openStore();
+		await store.remove(idOf("a"));
+		await store.patch(idOf("b"), { label: "work" });
+		await store.restore(idOf("a"));
+		expect(rows()).toMatchObject([{ label: "work" }, { id: idOf("a"), label: "work-2" }]);
+	});
+
+	it("stays as it is where it is back already, in whatever process", async () => {
+		writeRows(storedRow("work"));
+		const [one, other] = [openStore(), openStore()];
+		await one.remove(idOf("work"));
+		await Promise.all([one.restore(idOf("work")), other.restore(idOf("work"))]);
+		expect(rows()).toEqual([storedRow("work")]);
+		await one.patch(idOf("work"), { plan: "pro" });
+		await other.restore(idOf("work"));
+		expect(rows()).toEqual([storedRow("work", { plan: "pro" })]);
+	});
+
+	it("is nobody where its backup is damaged or gone", async () => {
+		writeRows(storedRow("a"), storedRow("b"));
+		const store = openStore();
+		await store.remove(idOf("b"));
+		const [backup = ""] = scratch.names(`${NAME}.bak-`);
+		for (const content of [scratch.text(backup).slice(0, 100), { version: 2, accounts: [{ id: idOf("b") }] }]) {
+			scratch.write(backup, content);
+			await store.restore(idOf("b"));
+		}
+		await store.removeBackups();
+		await store.restore(idOf("b"));
+		expect(rows()).toEqual([storedRow("a")]);
+	});
+
+	it("is not in the list where it cannot be written, and can be put back later", async () => {
+		writeRows(storedRow("work"));
+		const store = openStore();
+		await store.remove(idOf("work"));
+		// A lock that can be neither had nor taken over, also by the superuser.
+		utimesSync(scratch.write(`${NAME}.lock`, "a file where a folder should be"), 0, 0);
+		await expect(store.restore(idOf("work"))).rejects.toThrow();
+		expect([store.list(), rows()]).toEqual([[], []]);
+		unlinkSync(scratch.path(`${NAME}.lock`));
+		await store.restore(idOf("work"));
+		expect(rows()).toEqual([storedRow("work")]);
+	});
+});
+
+describe("an account that is put over one with a later token", () => {
+	const early = () => ({
+		...anAccount("work", { id: idOf("work"), label: "again" }),
+		credential: { access: aTokenOf("work", { issuedAt: NOW - HOUR_MS }), refresh: "early", expiresAt: NOW },
+	});
+
+	it("does not take its place while that one works: another process has stored it meanwhile", async () => {
+		writeRows(storedRow("work"));
+		await openStore().put(early());
+		expect(rows()).toEqual([storedRow("work")]);
+	});
+
+	it("takes its place where that one is signed out", async () => {
+		writeRows(storedRow("work", { needsLogin: { reason: "revoked", at: NOW } }));
+		await openStore().put(early());
+		expect(rows()).toMatchObject([{ label: "again", needsLogin: null, credential: { refresh: "early" } }]);
 	});
 });
 

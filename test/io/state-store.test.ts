@@ -1,5 +1,5 @@
-import { statSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { rmSync, statSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openStateStore } from "../../src/io/state-store.ts";
 import {
 	aClock,
@@ -12,6 +12,7 @@ import {
 	MINUTE_MS,
 	NOW,
 	type Scratch,
+	settled,
 } from "../support/fakes.ts";
 
 const NAME = "codex-state.json";
@@ -27,6 +28,7 @@ beforeEach(() => {
 	clock = aClock();
 });
 afterEach(async () => {
+	vi.useRealTimers();
 	// A look alone may begin a write: it must not outlive its folder.
 	await Promise.all(opened.map((store) => store.flush()));
 	scratch.remove();
@@ -62,6 +64,7 @@ describe("what is remembered of an account", () => {
 			cooldowns: [aCooldown({ scope: "limit:codex_bengalfox", models: ["gpt-5.3-codex-spark"] })],
 			usage,
 			usageAskedAt: NOW,
+			usageFailures: 3,
 			lastUsedAt: NOW - 1,
 			lastError: { text: "rate-limit", at: NOW },
 			strikes: 2,
@@ -112,6 +115,53 @@ describe("what is remembered of an account", () => {
 		expect([state.pin(), state.memo("a")]).toEqual([undefined, nothing]);
 	});
 
+	it("is forgotten but for an exchange that is under way: its account may come back with that token", async () => {
+		const state = openStore();
+		const exchange = { tokenHash: "abc", at: NOW };
+		await state.update("a", (memo) => ({ ...memo, strikes: 1, exchange }));
+		await state.forget("a");
+		expect(openStore().memo("a")).toEqual({ ...nothing, exchange });
+	});
+
+	it("is changed by one of two processes that try at once, on the newest state of the file", async () => {
+		const [one, other] = [openStore(), openStore()];
+		expect([one.memo("a"), other.memo("a")]).toEqual([nothing, nothing]);
+		const claim = (state: typeof one, tokenHash: string) =>
+			state.updateIf(
+				"a",
+				({ exchange }) => exchange === undefined,
+				(memo) => ({ ...memo, exchange: { tokenHash, at: NOW } }),
+			);
+		const claims = await Promise.all([claim(one, "one"), claim(other, "other")]);
+		expect([...claims].sort()).toEqual([false, true]);
+		const tokenHash = claims[0] ? "one" : "other";
+		for (const state of [one, other, openStore()]) expect(state.memo("a").exchange).toEqual({ tokenHash, at: NOW });
+		expect(await claim(one, "late")).toBe(false);
+	});
+
+	it("is judged on the file as it was before the change, however often others look while it is written", async () => {
+		const state = openStore();
+		await state.setPin(undefined);
+		for (let time = 0; time < 20; time += 1) {
+			let isOver = false;
+			const claiming = state
+				.updateIf(
+					`account-${time}`,
+					({ usageAskedAt }) => usageAskedAt === undefined,
+					(memo) => ({ ...memo, usageAskedAt: NOW }),
+				)
+				.finally(() => {
+					isOver = true;
+				});
+			// As a footer that is drawn, or a request that chooses.
+			while (!isOver) {
+				state.memo(`account-${time}`);
+				await settled();
+			}
+			expect([time, await claiming]).toEqual([time, true]);
+		}
+	});
+
 	it("keeps what a newer pi-multicodex has added", async () => {
 		write({ a: { strikes: 1, mood: "good" } }, { leases: { x: 1 } });
 		await openStore().update("a", (memo) => ({ ...memo, strikes: 2 }));
@@ -126,6 +176,200 @@ describe("the pin", () => {
 		expect(other.pin()).toBe("a");
 		await other.setPin(undefined);
 		expect(one.pin()).toBeUndefined();
+	});
+});
+
+describe("a session at work", () => {
+	const live = (state: ReturnType<typeof openStore>, except?: string) => Object.fromEntries(state.liveSessions(except));
+
+	it("is counted on its account by every process, but not by itself", async () => {
+		const [one, other] = [openStore(), openStore()];
+		one.occupy("s1", "a", true);
+		one.occupy("s2", "a", true);
+		one.occupy("s3", "b", true);
+		await one.flush();
+		expect([live(other), live(other, "s1"), live(other, "s3")]).toEqual([{ a: 2, b: 1 }, { a: 1, b: 1 }, { a: 2 }]);
+		expect(live(openStore())).toEqual({ a: 2, b: 1 });
+	});
+
+	it("is counted where it is now, and nowhere else", async () => {
+		const [one, other] = [openStore(), openStore()];
+		one.occupy("s1", "a", true);
+		one.occupy("s1", "b", true);
+		await one.flush();
+		expect([live(other), other.lastChosen()]).toEqual([{ b: 1 }, "b"]);
+	});
+
+	it("is known here at once, before anything is written, and waits for no lock", async () => {
+		const state = openStore();
+		state.occupy("s1", "a", true);
+		expect([live(state), state.lastChosen(), scratch.names()]).toEqual([{ a: 1 }, "a", []]);
+	});
+
+	it("is told to others at once where that is news: it begins, it moves, it is back after a rest", async () => {
+		const [one, other] = [openStore(), openStore()];
+		// What is written behind waits for a timer.
+		vi.useFakeTimers({ toFake: ["setTimeout"] });
+		const arrives = async (what: string, account: string) => {
+			const began = performance.now();
+			while (other.liveSessions(undefined).get(account) !== 1) {
+				if (performance.now() - began > 20_000) throw new Error(`never happened: ${what}`);
+				await settled();
+			}
+			await one.flush();
+		};
+		one.occupy("s1", "a", false);
+		await arrives("a beginning", "a");
+		one.occupy("s1", "b", false);
+		await arrives("a move", "b");
+		clock.at += 5 * MINUTE_MS;
+		expect(live(other)).toEqual({});
+		one.occupy("s1", "b", false);
+		await arrives("a return", "b");
+		expect(other.lastChosen()).toBeUndefined();
+	});
+
+	it("that stays is written of once a minute at most, and behind", async () => {
+		const state = openStore();
+		state.occupy("s1", "a", true);
+		await state.flush();
+		const before = scratch.text(NAME);
+		for (let turn = 0; turn < 5; turn += 1) {
+			clock.at += 11_000;
+			state.occupy("s1", "a", false);
+		}
+		await state.flush();
+		expect(scratch.text(NAME)).toBe(before);
+		clock.at += 5000;
+		state.occupy("s1", "a", false);
+		expect(scratch.text(NAME)).toBe(before);
+		await state.flush();
+		expect(scratch.json(NAME)).toMatchObject({ live: { s1: { account: "a", at: NOW + MINUTE_MS } } });
+	});
+
+	it("is not at work any more after five minutes without a request, and is swept out by the next one", async () => {
+		const [one, other] = [openStore(), openStore()];
+		one.occupy("s1", "a", true);
+		await one.flush();
+		clock.at += 5 * MINUTE_MS - 1;
+		expect(live(other)).toEqual({ a: 1 });
+		clock.at += 1;
+		expect(live(other)).toEqual({});
+		other.occupy("s2", "b", true);
+		await other.flush();
+		expect(Object.keys(Object(Object(scratch.json(NAME)).live))).toEqual(["s2"]);
+	});
+
+	it("goes on for as long as it asks", async () => {
+		const [one, other] = [openStore(), openStore()];
+		for (let minute = 0; minute < 20; minute += 1) {
+			one.occupy("s1", "a", minute === 0);
+			await one.flush();
+			expect(live(other)).toEqual({ a: 1 });
+			clock.at += MINUTE_MS;
+		}
+	});
+
+	it("is not at work for hours where a clock was set back", async () => {
+		const state = openStore();
+		state.occupy("s1", "a", true);
+		await state.flush();
+		clock.at = NOW - HOUR_MS;
+		expect(live(state)).toEqual({});
+		state.occupy("s1", "a", false);
+		await state.flush();
+		expect(live(openStore())).toEqual({ a: 1 });
+	});
+
+	it("is over when it says so, for everybody after the next flush, and for nobody else", async () => {
+		const [one, other] = [openStore(), openStore()];
+		one.occupy("s1", "a", true);
+		one.occupy("s2", "a", true);
+		await one.flush();
+		one.vacate("s1");
+		one.vacate("never begun");
+		expect(live(one)).toEqual({ a: 1 });
+		await one.flush();
+		expect([live(other), live(other, "s2")]).toEqual([{ a: 1 }, {}]);
+		expect(scratch.text(NAME)).not.toContain("s1");
+	});
+
+	it("is no loss to others where two processes write at once", async () => {
+		const stores = [openStore(), openStore(), openStore(), openStore()];
+		for (const [at, state] of stores.entries()) state.occupy(`s${at}`, "a", true);
+		await Promise.all(stores.map((state) => state.flush()));
+		expect(live(openStore())).toEqual({ a: 4 });
+	});
+
+	it("is unknown to a state that was written before there were such", () => {
+		write({ a: { strikes: 1 } });
+		const state = openStore();
+		expect([live(state), state.lastChosen(), state.memo("a").strikes]).toEqual([{}, undefined, 1]);
+		expect(problems).toEqual([]);
+	});
+
+	it.each([
+		["all of them", { live: "many" }, {}],
+		["a list", { live: [{ account: "a", at: NOW }] }, undefined],
+		["the last choice", { live: { s1: { account: "a", at: NOW } }, lastChosen: 5 }, { a: 1 }],
+		[
+			"one of several",
+			{ live: { s1: { account: "a", at: NOW }, s2: { account: "a" }, s3: 5, s4: { account: 7, at: NOW } } },
+			{ a: 1 },
+		],
+	])("is read beside damaged parts, which fall back alone: %s", (_what, damage, counted) => {
+		write({ b: { cooldowns: [aCooldown()], strikes: 2 } }, { pin: "b", ...damage });
+		const state = openStore();
+		if (counted) expect(live(state)).toEqual(counted);
+		else expect(() => live(state)).not.toThrow();
+		expect([state.pin(), state.memo("b").strikes, state.lastChosen()]).toEqual(["b", 2, undefined]);
+		expect(problems).toEqual([]);
+	});
+
+	it("takes nothing with it that a newer pi-multicodex has added, to the file, to an account, to a session", async () => {
+		write(
+			{ a: { mood: "good" } },
+			{ era: "new", live: { s0: { account: "a", at: NOW, request: "r1" } }, lastChosen: "a" },
+		);
+		const state = openStore();
+		expect(live(state)).toEqual({ a: 1 });
+		state.occupy("s1", "b", true);
+		await state.flush();
+		expect(scratch.json(NAME)).toMatchObject({
+			era: "new",
+			accounts: { a: { mood: "good" } },
+			live: { s0: { account: "a", at: NOW, request: "r1" }, s1: { account: "b", at: NOW } },
+			lastChosen: "b",
+		});
+	});
+
+	it("is kept in memory where nothing can be written, and never a failure", async () => {
+		scratch.write("folder", "a file where a folder should be");
+		const state = openStore(scratch.path(`folder/${NAME}`));
+		state.occupy("s1", "a", true);
+		state.occupy("s2", "a", false);
+		state.vacate("s2");
+		await state.flush();
+		expect([live(state), state.lastChosen()]).toEqual([{ a: 1 }, "a"]);
+	});
+
+	it("that could be written only when it was over is no session at work", async () => {
+		scratch.write("folder", "a file where a folder should be");
+		const state = openStore(scratch.path(`folder/${NAME}`));
+		state.occupy("s1", "a", true);
+		await state.flush();
+		clock.at += 10 * MINUTE_MS;
+		rmSync(scratch.path("folder"));
+		await state.flush();
+		expect(live(openStore(scratch.path(`folder/${NAME}`)))).toEqual({});
+	});
+
+	it("is told only by its id and its account's", async () => {
+		const state = openStore();
+		state.occupy("s1", "a", true);
+		await state.flush();
+		expect(Object(scratch.json(NAME)).live).toEqual({ s1: { account: "a", at: NOW } });
+		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
 	});
 });
 
@@ -159,6 +403,7 @@ describe("a damaged part", () => {
 		["the last error", { lastError: "bad" }],
 		["strikes", { strikes: -1 }],
 		["an exchange", { exchange: { tokenHash: 5 } }],
+		["failed calls for usage", { usageFailures: -1 }],
 		["a time", { usageAskedAt: "now", lastUsedAt: null }],
 	])("falls back alone: %s", (_name, damage) => {
 		write({ a: { cooldowns: [cooldown], ...damage } });
@@ -235,6 +480,10 @@ describe("a state file that cannot be written", () => {
 		await state.clearCooldowns();
 		await state.forget("b");
 		expect([state.pin(), state.memo("a").cooldowns]).toEqual(["a", []]);
+		// Everybody is let through: nobody else's claim can be seen.
+		const change = (memo: ReturnType<typeof state.memo>) => ({ ...memo, strikes: 7 });
+		expect(await state.updateIf("a", ({ strikes }) => strikes === 0, change)).toBe(true);
+		expect(await state.updateIf("a", ({ strikes }) => strikes === 0, change)).toBe(false);
 		expect(problems).toHaveLength(1);
 	});
 

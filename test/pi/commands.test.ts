@@ -1,65 +1,33 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Account } from "../../src/domain/account.ts";
-import { COMMANDS, registerCommand } from "../../src/pi/commands.ts";
-import { aHouse, type House } from "../pool/house.ts";
+import { COMMANDS } from "../../src/pi/commands.ts";
+import type { House } from "../pool/house.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
-import { aContext, aPi, type FakeCommand, type FakeContext } from "./fake-pi.ts";
+import { aDesk, type Desk } from "./desk.ts";
+import type { FakeContext } from "./fake-pi.ts";
 
+let desk: Desk;
 let house: House;
-let command: FakeCommand;
 let screen: FakeContext;
-let masksEmails: boolean;
-let removals: number;
-let syncs: number;
 
 const work = anAccount("work", { id: "3f9c0a7be21d" });
 const home = anAccount("home", { id: "3f00aa7be21d", linked: true, source: "pi" });
 const off = anAccount("off", { id: "aaaaaaaaaaaa", enabled: false });
 const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
 
-function open(...rows: Account[]): void {
-	house = aHouse(...rows);
-	masksEmails = false;
-	removals = 0;
-	syncs = 0;
-	const pi = aPi();
-	registerCommand(pi.api, {
-		pool: house.pool,
-		link: {
-			...house.deps.link,
-			sync: async () => {
-				syncs += 1;
-			},
-		},
-		clock: house.clock,
-		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
-		maskEmails: () => masksEmails,
-		removeBackups: async () => {
-			removals += 1;
-		},
-	});
-	const registered = pi.commands.get("multicodex");
-	if (!registered) throw new Error("no command");
-	command = registered;
-	screen = aContext({ mode: "tui" });
-}
-beforeEach(() => open(work, home, off, out));
+beforeEach(() => {
+	desk = aDesk([work, home, off, out]);
+	({ house, screen } = desk);
+});
 
-/** What is shown after a command. */
-async function run(args: string): Promise<string> {
-	screen.notices.length = 0;
-	await command.handler(args, screen.ctx);
-	expect(screen.notices).toHaveLength(1);
-	return screen.notices[0] ?? "";
-}
-const offered = (typed: string) => command.getArgumentCompletions(typed)?.map(({ value }) => value) ?? null;
+const run = (args: string) => desk.run(args);
+const offered = (typed: string) => desk.offered(typed);
 
 describe("/multicodex", () => {
 	it("shows every account without a word, having looked at pi's login first", async () => {
 		const text = await run("");
 		expect(text).toMatch(/^info: 2 of 4 ready · soonest-reset\n/);
 		for (const { label } of house.pool.accounts()) expect(text).toContain(label);
-		expect(syncs).toBe(1);
+		expect(desk.syncs).toBe(1);
 		expect(await run("  show  ")).toBe(text);
 	});
 
@@ -71,10 +39,44 @@ describe("/multicodex", () => {
 
 	it("says how a subcommand is typed, and changes nothing, for words that it does not take", async () => {
 		house.state.pinnedId = work.id;
-		for (const args of ["show --xml", "show --json now", "use work home", "reset everything", "reset all now"]) {
+		for (const args of [
+			"show --xml",
+			"show --json now",
+			"reset everything",
+			"reset all now",
+			"add --fast",
+			"add --undo work",
+			"login --undo",
+			"import --all",
+			"remove",
+			"remove work --force",
+			"rename",
+			"rename work",
+			"enable",
+			"disable",
+		]) {
 			expect(await run(args)).toMatch(/^error: Usage: \/multicodex /);
 		}
 		expect(house.pool.pinned()).toBe(work.id);
+	});
+
+	it("keeps words in quotes together, and takes a name of several words without them too", async () => {
+		await house.accounts.patch(home.id, { label: "day  job" });
+		expect(await run('use "day  job"')).toContain("using day  job");
+		await house.accounts.patch(home.id, { label: "day job" });
+		for (const args of ['use "day job"', "use day job", 'use   "day job"  ', "use day   job"]) {
+			await house.pool.pin(undefined);
+			expect(await run(args)).toContain("using day job");
+			expect(house.pool.pinned()).toBe(home.id);
+		}
+		expect(await run('rename "day job" "night shift"')).toContain("is called night shift now");
+		expect(await run('use ""')).toMatch(/^error: /);
+	});
+
+	it("tells everybody that accounts may have changed elsewhere, before a command is carried out", async () => {
+		const before = house.told.length;
+		await run("path");
+		expect(house.told.slice(before)).toContainEqual({ type: "changed" });
 	});
 
 	it("never throws, and quotes no error whose words it does not know", async () => {
@@ -105,7 +107,7 @@ describe("show", () => {
 
 	it("hides e-mails from a person who wants that", async () => {
 		expect(await run("show --json")).toContain("work@example.test");
-		masksEmails = true;
+		desk.masksEmails = true;
 		expect(await run("show --json")).not.toContain("@example.test");
 	});
 
@@ -156,7 +158,8 @@ describe("use", () => {
 		["nobody", /"nobody"\. Known: work, home, off, out\./],
 		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
 		["off", /switched off/],
-		["out", /sign in again/],
+		["out", /revoked\. \/multicodex login out/],
+		["work home", /"work home"/],
 	])("%s changes nothing, and says why", async (word, words) => {
 		expect(await run(`use ${word}`)).toMatch(words);
 		expect(screen.notices[0]).toMatch(/^error: /);
@@ -178,7 +181,7 @@ describe("reset", () => {
 		house.state.pinnedId = work.id;
 		house.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 2 });
 	});
-	const left = () => [house.pool.pinned() === work.id, house.state.memo(work.id).cooldowns.length, removals];
+	const left = () => [house.pool.pinned() === work.id, house.state.memo(work.id).cooldowns.length, desk.removals];
 
 	it.each([
 		["manual", [false, 1, 0]],
@@ -216,7 +219,8 @@ describe("help and path", () => {
 describe("completions", () => {
 	it("are the subcommands, as far as they fit", () => {
 		expect(offered("")).toEqual(COMMANDS.map(({ name }) => name));
-		expect(offered("re")).toEqual(["reset"]);
+		expect(offered("re")).toEqual(["remove", "rename", "refresh", "reset"]);
+		expect(offered("res")).toEqual(["reset"]);
 		expect(offered("x")).toBeNull();
 	});
 
@@ -236,10 +240,40 @@ describe("completions", () => {
 		expect(offered("nonsense ")).toBeNull();
 	});
 
+	it("put a label of several words in quotes, whatever of it was typed", async () => {
+		await house.accounts.patch(home.id, { label: "day job" });
+		for (const typed of ['use "day', "use day", 'use "', 'use "Day job']) {
+			expect([typed, offered(typed)]).toEqual([typed, expect.arrayContaining(['use "day job"'])]);
+		}
+		expect(offered('use "day job"')).toBeNull();
+		expect(offered('rename "day job" ')).toBeNull();
+	});
+
+	it("offer what can be done: only accounts that are off can be switched on, and the other way round", () => {
+		expect(offered("enable ")).toEqual(["enable off"]);
+		expect(offered("disable ")).toEqual(["disable work", "disable home", "disable out"]);
+		expect(offered("refresh ")).toEqual(["refresh work", "refresh home", "refresh off", "refresh out", "refresh all"]);
+		expect(offered("rename w")).toEqual(["rename work"]);
+		expect(offered("rename work ")).toBeNull();
+	});
+
+	it("go on after the first word, with the options that are left", () => {
+		expect(offered("add ")).toEqual(["add --device", "add --undo"]);
+		expect(offered("add lap ")).toBeNull();
+		expect(offered("login --")).toEqual(["login --device"]);
+		expect(offered("login work ")).toEqual(["login work --device"]);
+		expect(offered("login --device ")).toBeNull();
+		expect(offered("import ")).toEqual(["import pi", "import codex", "import prodex", "import --dry-run"]);
+		expect(offered("import codex --")).toEqual(["import codex --dry-run"]);
+		expect(offered("import codex --dry-run ")).toBeNull();
+		expect(offered("remove home ")).toEqual(["remove home --logout"]);
+		expect(offered("remove home --logout ")).toBeNull();
+	});
+
 	it("show e-mails to nobody who hides them", () => {
-		const descriptions = () => command.getArgumentCompletions("use ")?.map(({ description }) => description);
+		const descriptions = () => desk.command.getArgumentCompletions("use ")?.map(({ description }) => description);
 		expect(descriptions()).toContain("work@example.test");
-		masksEmails = true;
+		desk.masksEmails = true;
 		expect(descriptions()?.join()).not.toContain("@");
 	});
 });

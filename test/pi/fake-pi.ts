@@ -1,4 +1,10 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Component } from "@mariozechner/pi-tui";
+
+/** What dialogs are given beside their words. */
+interface Dialog {
+	readonly signal?: AbortSignal;
+}
 
 type Handler = (event: unknown, ctx: ExtensionCommandContext) => unknown;
 
@@ -9,6 +15,8 @@ export interface FakePi {
 	readonly registrations: { readonly call: "register" | "unregister"; readonly config?: Record<string, unknown> }[];
 	readonly commands: Map<string, FakeCommand>;
 	readonly entries: { readonly type: string; readonly data: unknown }[];
+	/** Models that were chosen for the session. */
+	readonly models: unknown[];
 	fire(event: string, ctx: ExtensionCommandContext): Promise<void>;
 }
 
@@ -23,6 +31,7 @@ export function aPi(): FakePi {
 		registrations: [],
 		commands: new Map(),
 		entries: [],
+		models: [],
 		fire: async (event, ctx) => {
 			for (const handler of handlers.get(event) ?? []) await handler({ type: event }, ctx);
 		},
@@ -34,6 +43,10 @@ export function aPi(): FakePi {
 		unregisterProvider: () => fake.registrations.push({ call: "unregister" }),
 		registerCommand: (name: string, command: FakeCommand) => fake.commands.set(name, command),
 		appendEntry: (type: string, data: unknown) => fake.entries.push({ type, data }),
+		setModel: async (model: unknown) => {
+			fake.models.push(model);
+			return true;
+		},
 	};
 	// Only what this extension uses of pi's large interface.
 	return { ...fake, api: api as unknown as ExtensionAPI };
@@ -48,10 +61,19 @@ export interface FakeContext {
 	readonly statuses: (string | undefined)[];
 	/** Questions that were asked. */
 	readonly questions: string[];
+	/** What stood below each question, or was offered with it. */
+	readonly details: string[];
 	model: { provider: string; baseUrl: string } | undefined;
-	/** What the person answers: to a choice, and to a question. */
+	/** Models that the session could use. */
+	models: readonly { readonly provider: string; readonly id: string; readonly baseUrl: string }[];
+	/** What the person answers: to a choice, to a question, and to one for text. */
 	choice: string | undefined;
 	consent: boolean;
+	input: string | undefined;
+	/** Nobody answers: a question stands until it is taken away. */
+	isAway: boolean;
+	/** What has taken the editor's place. */
+	panel: Component | undefined;
 	/** Makes the context throw, as one does whose session was replaced. */
 	isStale: boolean;
 }
@@ -69,23 +91,45 @@ export function aContext({ hasUI = true, mode, sessionId = "s", branch = [] }: F
 		notices: [],
 		statuses: [],
 		questions: [],
+		details: [],
 		model: { provider: "openai-codex", baseUrl: "http://127.0.0.1:1/backend-api" },
+		models: [],
 		choice: undefined,
 		consent: true,
+		input: undefined,
+		isAway: false,
+		panel: undefined,
 		isStale: false,
+	};
+	const asked = async <T>(answer: T, title: string, detail: string, signal?: AbortSignal): Promise<T | undefined> => {
+		fake.questions.push(title);
+		fake.details.push(detail);
+		if (!fake.isAway) return answer;
+		await new Promise((resolve) => {
+			if (signal?.aborted) resolve(undefined);
+			else signal?.addEventListener("abort", resolve, { once: true });
+		});
+		return undefined;
 	};
 	const ui = {
 		notify: (text: string, level: string) => fake.notices.push(`${level}: ${text}`),
 		setStatus: (_key: string, text: string | undefined) => fake.statuses.push(text),
 		theme: { fg: (tone: string, text: string) => `<${tone}>${text}` },
-		select: async (title: string) => {
-			fake.questions.push(title);
-			return fake.choice;
-		},
-		confirm: async (title: string) => {
-			fake.questions.push(title);
-			return fake.consent;
-		},
+		select: (title: string, options: readonly string[], { signal }: Dialog = {}) =>
+			asked(fake.choice, title, options.join(", "), signal),
+		confirm: async (title: string, message: string, { signal }: Dialog = {}) =>
+			(await asked(fake.consent, title, message, signal)) ?? false,
+		input: (title: string, placeholder: string, { signal }: Dialog = {}) =>
+			asked(fake.input, title, placeholder, signal),
+		custom: <T>(create: (tui: unknown, theme: unknown, keys: unknown, done: (result: T) => void) => Component) =>
+			new Promise<T>((resolve) => {
+				const keys = { matches: (typed: string, name: string) => name === "tui.select.cancel" && typed === "\x1b" };
+				const tui = { requestRender: () => undefined };
+				fake.panel = create(tui, ui.theme, keys, (result) => {
+					fake.panel = undefined;
+					resolve(result);
+				});
+			}),
 	};
 	const context = {
 		hasUI,
@@ -97,6 +141,7 @@ export function aContext({ hasUI = true, mode, sessionId = "s", branch = [] }: F
 		get model() {
 			return fake.model;
 		},
+		modelRegistry: { getAll: () => fake.models, getAvailable: () => fake.models },
 		sessionManager: { getSessionId: () => sessionId, getBranch: () => branch },
 	};
 	return Object.assign(fake, { ctx: context as unknown as ExtensionCommandContext });

@@ -11,6 +11,7 @@ let order: string[];
 let earlyWarnings: string[];
 let settings: Settings;
 let baseUrls: string[];
+let onFlush: () => void;
 
 beforeEach(() => {
 	house = aHouse(anAccount("a"), anAccount("b"));
@@ -19,11 +20,13 @@ beforeEach(() => {
 	earlyWarnings = [];
 	settings = DEFAULT_SETTINGS;
 	baseUrls = [];
+	onFlush = () => undefined;
 	house.affinity.begin(undefined);
 	followSessions(pi.api, {
 		pool: {
 			...house.pool,
 			flush: async () => {
+				onFlush();
 				order.push("flush");
 			},
 		},
@@ -46,7 +49,11 @@ beforeEach(() => {
 			refreshStale: async () => {
 				order.push("usage");
 			},
-			ask: async () => undefined,
+			follow: async (id) => {
+				order.push(`follow ${id}`);
+			},
+			recheckCooling: async () => undefined,
+			ask: async () => true,
 			stop: () => order.push("usage stop"),
 		},
 		footer: {
@@ -150,6 +157,49 @@ describe("a session", () => {
 		order.length = 0;
 		await pi.fire("model_select", screen.ctx);
 		expect(order).toEqual(["footer draw"]);
+	});
+});
+
+describe("a session that is over", () => {
+	it("is no longer at work on its account, for everybody after the last write; another one still is", async () => {
+		house.pool.engage("a", "s", true);
+		house.pool.engage("a", "other", true);
+		const { ctx } = await start();
+		let atFlush: unknown;
+		onFlush = () => {
+			atFlush = [...house.state.live];
+		};
+		await pi.fire("session_shutdown", ctx);
+		expect(atFlush).toEqual([["other", "a"]]);
+	});
+
+	it("takes nothing from the one that follows it", async () => {
+		const first = await start({ sessionId: "first" });
+		house.pool.engage("a", "first", true);
+		await pi.fire("session_shutdown", first.ctx);
+		await start({ sessionId: "second" });
+		house.pool.engage("a", "second", true);
+		expect([...house.state.live]).toEqual([["second", "a"]]);
+	});
+});
+
+describe("an answer", () => {
+	it("is followed by a look at what is known of its account, whoever looks on", async () => {
+		await start({ hasUI: false, mode: "print" });
+		order.length = 0;
+		house.pool.served("b", false);
+		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b"]);
+		house.pool.served("a", true);
+		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b", "follow a"]);
+	});
+
+	it("is the only event that is", async () => {
+		await start();
+		order.length = 0;
+		house.pool.emit(rotated);
+		house.pool.emit({ type: "changed" });
+		house.pool.engage("a", "s", true);
+		expect(order.filter((step) => step.startsWith("follow"))).toEqual([]);
 	});
 });
 

@@ -1,15 +1,17 @@
 import type { OAuthLoginCallbacks } from "@mariozechner/pi-ai";
 import { describe, expect, it } from "vitest";
 import type { Credential } from "../../src/domain/account.ts";
+import { LOGIN_CANCELLED } from "../../src/domain/sign-in.ts";
 import { createOAuthHooks } from "../../src/pi/sign-in.ts";
-import type { LoginDialog } from "../../src/pool/ports.ts";
+import type { DeviceDialog, LoginDialog } from "../../src/pool/ports.ts";
 import { aCredential, NOW } from "../support/fakes.ts";
 
 const credential = aCredential("work", { expiresAt: NOW });
 
 function hooks({ fails = false } = {}) {
 	const order: string[] = [];
-	let dialog: LoginDialog | undefined;
+	const dialogs: LoginDialog[] = [];
+	const devices: DeviceDialog[] = [];
 	const created = createOAuthHooks({
 		link: {
 			sync: () => Promise.reject(new Error("never called under pi's lock")),
@@ -19,18 +21,24 @@ function hooks({ fails = false } = {}) {
 				order.push(`stored ${signedIn.refresh}`);
 			},
 		},
-		loginInBrowser: async (shown) => {
-			dialog = shown;
-			return credential;
+		ways: {
+			inBrowser: async (dialog) => {
+				dialogs.push(dialog);
+				return credential;
+			},
+			onDevice: async (dialog) => {
+				devices.push(dialog);
+				return credential;
+			},
 		},
-		loginOnDevice: () => Promise.reject(new Error("not asked for")),
 		accountIdOf: (access) => (access === credential.access ? "acct-work" : undefined),
 		onSignedIn: () => order.push("told"),
 	});
-	return { created, order, dialog: () => dialog };
+	return { created, order, dialogs, devices };
 }
 
-const callbacks = (overrides: Partial<OAuthLoginCallbacks> = {}): OAuthLoginCallbacks => ({
+type Callbacks = OAuthLoginCallbacks & { readonly onDeviceCode?: DeviceDialog["showCode"] };
+const callbacks = (overrides: Partial<Callbacks> = {}): Callbacks => ({
 	onAuth: () => undefined,
 	onPrompt: async () => "prompted",
 	...overrides,
@@ -77,11 +85,66 @@ describe("pi's hooks", () => {
 		expect(order).toEqual([]);
 	});
 
-	it("ask for a pasted code where pi can be asked, else by a prompt", async () => {
-		const { created, dialog } = hooks();
+	it("ask for a pasted code where pi can be asked, else by a prompt, and only once", async () => {
+		const { created, dialogs } = hooks();
 		await created.login(callbacks({ onManualCodeInput: async () => "pasted" }));
-		expect(await dialog()?.pasted()).toBe("pasted");
 		await created.login(callbacks());
-		expect(await dialog()?.pasted()).toBe("prompted");
+		expect(await dialogs[0]?.pasted(undefined)).toBe("pasted");
+		expect(await dialogs[1]?.pasted(undefined)).toBe("prompted");
+		expect(await dialogs[0]?.pasted("There is no code in it.")).toBeUndefined();
+	});
+
+	it("show the address as pi does, and whether the browser can come back by itself", async () => {
+		const shown: { url: string; instructions?: string | undefined }[] = [];
+		const { created, dialogs } = hooks();
+		const controller = new AbortController();
+		await created.login(callbacks({ onAuth: (info) => shown.push(info), signal: controller.signal }));
+		const [dialog] = dialogs;
+		dialog?.showUrl("https://x.test/", { comesBack: true });
+		dialog?.showUrl("https://x.test/", { comesBack: false });
+		expect(shown.map(({ url }) => url)).toEqual(["https://x.test/", "https://x.test/"]);
+		expect(shown[0]?.instructions).not.toMatch(/1455/);
+		expect(shown[1]?.instructions).toMatch(/1455 and 1457.*[Pp]aste/);
+		expect(dialog?.signal).toBe(controller.signal);
+	});
+});
+
+describe("where pi can show a device code", () => {
+	const onDeviceCode = () => undefined;
+
+	it("the person chooses how to sign in", async () => {
+		const { created, dialogs, devices } = hooks();
+		const offered: string[][] = [];
+		const choosing = (id: string) =>
+			callbacks({
+				onDeviceCode,
+				onSelect: async ({ options }) => {
+					offered.push(options.map((option) => option.id));
+					return id;
+				},
+			});
+		await created.login(choosing("browser"));
+		expect([dialogs.length, devices.length]).toEqual([1, 0]);
+		expect(await created.login(choosing("device_code"))).toMatchObject({ access: credential.access });
+		expect([dialogs.length, devices.length]).toEqual([1, 1]);
+		expect(offered).toEqual([
+			["browser", "device_code"],
+			["browser", "device_code"],
+		]);
+		expect(devices[0]?.showCode).toBe(onDeviceCode);
+	});
+
+	it("no choice is a cancelled sign-in, of which nothing is stored", async () => {
+		const { created, order } = hooks();
+		const none = callbacks({ onDeviceCode, onSelect: async () => undefined });
+		await expect(created.login(none)).rejects.toThrow(LOGIN_CANCELLED);
+		expect(order).toEqual([]);
+	});
+
+	it("but cannot offer a choice, the browser is the way", async () => {
+		const { created, dialogs, devices } = hooks();
+		await created.login(callbacks({ onDeviceCode }));
+		await created.login(callbacks({ onSelect: async () => "device_code" }));
+		expect([dialogs.length, devices.length]).toEqual([2, 0]);
 	});
 });

@@ -7,7 +7,7 @@ import { CONTEXT, MODEL } from "./house.ts";
 import { aMessage } from "./streams.ts";
 
 /** A try whose host is in the test's hands. */
-function aTry(options: StreamOptions = {}, { stripReasoning = false, usage = aSnapshot() } = {}) {
+function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = false, usage = aSnapshot() } = {}) {
 	const noted: UsageSnapshot[] = [];
 	let given: StreamOptions | undefined;
 	const delegate: CodexDelegate = {
@@ -20,7 +20,7 @@ function aTry(options: StreamOptions = {}, { stripReasoning = false, usage = aSn
 		forgetSession: () => undefined,
 	};
 	const attempt = startAttempt(
-		{ model: MODEL, context: CONTEXT, options, access: "the-token", stripReasoning },
+		{ model: MODEL, context: CONTEXT, options, access: "the-token", stripReasoning, isFast },
 		{
 			delegate,
 			readUsageHeaders: (headers) => ({
@@ -79,7 +79,7 @@ describe("a try", () => {
 
 	it("makes a throw of the host a failure of the stream", async () => {
 		const attempt: Attempt = startAttempt(
-			{ model: MODEL, context: CONTEXT, options: {}, access: "t", stripReasoning: false },
+			{ model: MODEL, context: CONTEXT, options: {}, access: "t", stripReasoning: false, isFast: false },
 			{
 				delegate: {
 					stream: () => {
@@ -263,6 +263,9 @@ describe("a payload", () => {
 	const changed = async (options: StreamOptions, stripReasoning: boolean, sent: unknown = payload) =>
 		(await aTry(options, { stripReasoning }).begin()).onPayload?.(sent, MODEL);
 
+	const fast = async (options: StreamOptions, sent: unknown = payload, stripReasoning = false) =>
+		(await aTry(options, { stripReasoning, isFast: true }).begin()).onPayload?.(sent, MODEL);
+
 	it("goes out as it is", async () => {
 		expect(await changed({}, false)).toBe(payload);
 	});
@@ -277,6 +280,30 @@ describe("a payload", () => {
 		expect(await changed({}, true)).toEqual(stripped);
 		expect(await changed({ onPayload: () => ({ ...payload, mine: true }) }, true)).toEqual({ ...stripped, mine: true });
 		expect(payload.input[0]).toBe(reasoning);
+	});
+
+	it("asks for the faster tier where it is to, after everybody else", async () => {
+		expect(await fast({})).toEqual({ ...payload, service_tier: "priority" });
+		expect(await fast({ onPayload: () => ({ mine: true }) })).toEqual({ mine: true, service_tier: "priority" });
+		expect(payload).not.toHaveProperty("service_tier");
+	});
+
+	it.each(["flex", "default", null])("keeps the tier that somebody else has chosen: %j", async (service_tier) => {
+		const theirs = { ...payload, service_tier };
+		expect(await fast({}, theirs)).toEqual(theirs);
+		expect(await fast({ onPayload: () => theirs })).toEqual(theirs);
+	});
+
+	it("asks for the faster tier without its reasoning, too", async () => {
+		expect(await fast({}, payload, true)).toEqual({
+			model: "gpt-5.5",
+			input: [{ type: "message", role: "user" }, "text"],
+			service_tier: "priority",
+		});
+	});
+
+	it.each([null, "text"])("of another shape asks for nothing: %j", async (sent) => {
+		expect(await fast({}, sent)).toEqual(sent);
 	});
 
 	it.each([null, "text", {}, { input: "text" }])("of another shape is left alone: %j", async (sent) => {

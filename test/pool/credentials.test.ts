@@ -321,10 +321,26 @@ describe("a sign-in that is over", () => {
 		expect(row().needsLogin).toBeUndefined();
 	});
 
-	it("is cleared by a token that is given all the same", async () => {
+	it("is not asked for once more with the same refresh token", async () => {
 		open(EXPIRED, { needsLogin: { reason: "revoked", at: NOW } });
-		await ask();
-		expect(row().needsLogin).toBeUndefined();
+		expect((await ask()).kind).toBe("unavailable");
+		expect(spent).toEqual([]);
+		expect(row().needsLogin).toMatchObject({ reason: "revoked" });
+	});
+});
+
+describe("a process that was stopped before it spent anything", () => {
+	it("takes what another one has renewed meanwhile, and sends nothing", async () => {
+		open(EXPIRED);
+		const renewed = issued(NOW + 1);
+		const { assertWritable } = accounts;
+		// Stopped while it looked at the disk: its lock was taken for stale, and the token renewed by somebody else.
+		accounts.assertWritable = async () => {
+			await assertWritable();
+			await accounts.patch(ID, { credential: renewed });
+		};
+		expect(await ask()).toEqual({ kind: "ready", access: renewed.access });
+		expect(spent).toEqual([]);
 	});
 });
 

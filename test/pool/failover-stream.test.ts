@@ -13,7 +13,7 @@ import {
 	NOW,
 	settled,
 } from "../support/fakes.ts";
-import { aHouse, answered, failedWith, type House, type Play, refused, silent } from "./house.ts";
+import { aHouse, answered, failedWith, type House, MODEL, type Play, refused, silent } from "./house.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
 const someone = (...names: string[]) => aHouse(...names.map((name) => anAccount(name)));
@@ -742,5 +742,137 @@ describe("many requests at once", () => {
 		for (const { text, ends } of outcomes) expect([text.startsWith("from "), ends]).toEqual([true, 1]);
 		expect(house.state.memo("a").cooldowns).toHaveLength(1);
 		expect(house.clock.at - NOW).toBeLessThan(MINUTE_MS);
+	});
+});
+
+describe("the faster tier", () => {
+	const payload = { model: "gpt-5.5", input: [] };
+	const spent = (used5h: number, used7d: number) =>
+		aSnapshot({
+			windows: [
+				{ usedPercent: used5h, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
+				{ usedPercent: used7d, windowMinutes: 10080, resetsAt: NOW + DAY_MS },
+			],
+		});
+	const tierOf = async (house: House, at: number) =>
+		Object(await house.options[at]?.onPayload?.(payload, MODEL)).service_tier;
+	const within = (house: House, fastMode: "off" | "auto" | "always") => {
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, fastMode } };
+		return house;
+	};
+
+	it.each<["off" | "auto" | "always", number, number, string | undefined]>([
+		["off", 0, 0, undefined],
+		["always", 99, 99, "priority"],
+		["auto", 70, 70, "priority"],
+		["auto", 70.1, 0, undefined],
+		["auto", 0, 71, undefined],
+	])("is asked for where it is %s, with %d and %d percent used: %s", async (fastMode, used5h, used7d, tier) => {
+		const house = within(someone("a"), fastMode);
+		house.pool.noteUsage("a", spent(used5h, used7d));
+		await house.ask();
+		expect(await tierOf(house, 0)).toBe(tier);
+	});
+
+	it("is not asked for by itself of an account that nothing is known of", async () => {
+		const house = within(someone("a"), "auto");
+		await house.ask();
+		expect(await tierOf(house, 0)).toBeUndefined();
+	});
+
+	it("is a matter of each account that serves, and of the settings as they are then", async () => {
+		const house = within(someone("a", "b"), "auto");
+		house.pool.noteUsage("a", spent(90, 0));
+		house.pool.noteUsage("b", spent(10, 0));
+		house.affinity.begin("s", "a", NOW);
+		house.play("a", LIMIT);
+		await house.ask();
+		within(house, "off");
+		await house.ask();
+		expect(house.tries).toEqual(["a", "b", "b"]);
+		expect([await tierOf(house, 0), await tierOf(house, 1), await tierOf(house, 2)]).toEqual([
+			undefined,
+			"priority",
+			undefined,
+		]);
+	});
+});
+
+describe("a session at work", () => {
+	it("is counted on the account that serves it, and a choice is one only where it moves", async () => {
+		const house = someone("a", "b");
+		await house.ask();
+		expect([[...house.state.live], house.state.chosenLast]).toEqual([[["s", "a"]], "a"]);
+		house.state.chosenLast = undefined;
+		await house.ask();
+		expect([[...house.state.live], house.state.chosenLast]).toEqual([[["s", "a"]], undefined]);
+		house.play("a", LIMIT);
+		await house.ask();
+		expect([[...house.state.live], house.state.chosenLast]).toEqual([[["s", "b"]], "b"]);
+	});
+
+	it("is counted before the answer is there: others that begin meanwhile go elsewhere", async () => {
+		const house = someone("a", "b");
+		const elsewhere: (string | undefined)[] = [];
+		const look: Play = (options) => {
+			const { pool } = house;
+			const choice = { modelId: MODEL.id, affinity: undefined, sessionId: "other", excluded: new Set<string>() };
+			elsewhere.push(pool.choose(choice)?.id);
+			return answered()(options);
+		};
+		house.play("a", look);
+		await house.ask();
+		expect(elsewhere).toEqual(["b"]);
+	});
+
+	it("is counted from the end of its answer, however long that took", async () => {
+		const house = someone("a");
+		const occupied: [session: string, account: string, isChoice: boolean, at: number][] = [];
+		house.state.occupy = (session, account, isChoice) => {
+			occupied.push([session, account, isChoice, house.clock.at]);
+		};
+		house.play("a", (options) => {
+			house.clock.at += 10 * MINUTE_MS;
+			return answered()(options);
+		});
+		await house.ask();
+		expect(occupied).toEqual([
+			["s", "a", true, NOW],
+			["s", "a", false, NOW + 10 * MINUTE_MS],
+		]);
+	});
+
+	it("goes to an account with other sessions on it rather than fail", async () => {
+		const house = someone("a");
+		for (let each = 0; each < 20; each += 1) house.state.live.set(`other-${each}`, "a");
+		expect((await house.ask()).text).toBe("from a");
+	});
+
+	it("asks for the accounts that cool, behind the wait for one of them", async () => {
+		const house = someone("a");
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };
+		house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 10_000 })], strikes: 0 });
+		expect((await house.ask()).text).toBe("from a");
+		expect(house.rechecks).toBe(10);
+	});
+
+	it("goes on at once where such an account turns out to be back", async () => {
+		const house = someone("a");
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: HOUR_MS } };
+		house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 30 * MINUTE_MS })], strikes: 0 });
+		house.onPause = () => {
+			if (house.rechecks < 3) return;
+			const windows = [{ usedPercent: 0, windowMinutes: 300 }];
+			house.pool.noteUsage("a", aSnapshot({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, windows }));
+		};
+		expect((await house.ask()).text).toBe("from a");
+		expect(house.pauses.length).toBe(3);
+	});
+
+	it("does not ask for them where nobody is waited for", async () => {
+		const house = someone("a");
+		house.state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		await house.ask();
+		expect(house.rechecks).toBe(0);
 	});
 });

@@ -137,6 +137,8 @@ export interface House {
 	/** Sessions whose sockets were closed, in order, with the tries before. */
 	readonly closed: string[];
 	readonly asked: AccountId[];
+	/** How often those that cool were asked for behind a wait. */
+	rechecks: number;
 	readonly pauses: number[];
 	/** How long each token was waited for; undefined: to the end. */
 	readonly patience: (number | undefined)[];
@@ -161,7 +163,7 @@ export function aHouse(...rows: Account[]): House {
 	const clock = aClock();
 	const accounts = anAccountStore(...rows);
 	const state = aStateStore();
-	const pool = createPool({ accounts, state, clock });
+	const pool = createPool({ accounts, state, clock, rotation: () => house.settings.rotation });
 	const affinity = createAffinity(clock);
 	const tries: string[] = [];
 	const closed: string[] = [];
@@ -199,6 +201,9 @@ export function aHouse(...rows: Account[]): House {
 		readUsageHeaders: (headers, now) => house.readUsageHeaders(headers, now),
 		askUsage: (id) => house.asked.push(id),
 		settings: () => house.settings,
+		recheckCooling: () => {
+			house.rechecks += 1;
+		},
 		clock,
 		pause: async (ms, signal) => {
 			house.pauses.push(ms);
@@ -230,6 +235,7 @@ export function aHouse(...rows: Account[]): House {
 		options: [],
 		closed,
 		asked: [],
+		rechecks: 0,
 		pauses: [],
 		patience: [],
 		scripts: new Map(),

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../src/domain/account.ts";
 import type { PoolEvent } from "../../src/domain/events.ts";
+import { DEFAULT_SETTINGS, type RotationSettings } from "../../src/domain/settings.ts";
 import type { UsageSnapshot, UsageWindow } from "../../src/domain/usage.ts";
 import { createPool, type Pool } from "../../src/pool/pool.ts";
 import {
@@ -24,20 +25,25 @@ let accounts: FakeAccountStore;
 let state: FakeStateStore;
 let pool: Pool;
 let told: PoolEvent[];
+let rotation: RotationSettings;
 
 function open(...rows: Account[]): void {
 	clock = aClock();
 	accounts = anAccountStore(...rows);
 	state = aStateStore();
-	pool = createPool({ accounts, state, clock });
+	rotation = DEFAULT_SETTINGS.rotation;
+	pool = anotherPool();
 	told = [];
 	pool.subscribe((event) => told.push(event));
 }
+/** The same accounts and state, seen from another process. */
+const anotherPool = () => createPool({ accounts, state, clock, rotation: () => rotation });
+
 beforeEach(() => open(anAccount("a"), anAccount("b"), anAccount("c")));
 
 const account = (id: string) => pool.account(id) ?? anAccount(id);
 const choose = (overrides: Partial<Parameters<Pool["choose"]>[0]> = {}) =>
-	pool.choose({ modelId: "gpt-5.5", affinity: undefined, excluded: new Set(), ...overrides })?.id;
+	pool.choose({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s", excluded: new Set(), ...overrides })?.id;
 const typesTold = () => told.map(({ type }) => type);
 const cooling = (overrides: Partial<Parameters<Pool["cool"]>[1]> = {}) =>
 	({
@@ -65,6 +71,148 @@ describe("the choice", () => {
 		expect([choose(), pool.pinned()]).toEqual(["a", "c"]);
 		clock.at += HOUR_MS;
 		expect(choose()).toBe("c");
+	});
+});
+
+describe("the choice by policy", () => {
+	const set = (overrides: Partial<RotationSettings>) => {
+		rotation = { ...rotation, ...overrides };
+	};
+	const week = (usedPercent: number, resetsInMs = 3 * DAY_MS) => ({
+		usedPercent,
+		windowMinutes: 10080,
+		resetsAt: NOW + resetsInMs,
+	});
+	const fiveHours = (usedPercent: number) => ({ usedPercent, windowMinutes: 300, resetsAt: NOW + HOUR_MS });
+	const know = (id: string, ...windows: UsageWindow[]) =>
+		state.memos.set(id, { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+	/** A session that begins, and goes on where it was put. */
+	const begin = (sessionId: string) => {
+		const id = choose({ sessionId });
+		if (id !== undefined) pool.engage(id, sessionId, true);
+		return id;
+	};
+
+	it("spreads sessions that begin together over accounts that are alike", () => {
+		expect(["s1", "s2", "s3", "s4"].map(begin)).toEqual(["a", "b", "c", "a"]);
+		set({ policy: "most-headroom" });
+		expect(["t1", "t2"].map(begin)).toEqual(["b", "c"]);
+	});
+
+	it("spreads them over processes, as soon as one knows of the other", () => {
+		const other = anotherPool();
+		pool.engage("a", "s1", true);
+		expect(other.choose({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s2", excluded: new Set() })?.id).toBe(
+			"b",
+		);
+	});
+
+	it("counts no session against itself, and none that is over", () => {
+		expect(begin("s1")).toBe("a");
+		expect([choose({ sessionId: "s1" }), choose({ sessionId: "s2" })]).toEqual(["a", "b"]);
+		pool.disengage("s1");
+		expect(choose({ sessionId: "s2" })).toBe("a");
+	});
+
+	it("does without a session that nobody names", () => {
+		pool.engage("b", undefined, true);
+		pool.disengage(undefined);
+		expect([pool.active(), state.live.size, choose({ sessionId: undefined })]).toEqual(["b", 0, "a"]);
+	});
+
+	it("goes round the list, from the last choice of whatever process", () => {
+		set({ policy: "round-robin" });
+		expect(["s1", "s2", "s3", "s4", "s5"].map(begin)).toEqual(["a", "b", "c", "a", "b"]);
+		const other = anotherPool();
+		expect(other.choose({ modelId: "gpt-5.5", affinity: undefined, sessionId: "x", excluded: new Set() })?.id).toBe(
+			"c",
+		);
+	});
+
+	it("goes on round the list past whoever cools, and is not moved on by a session that stays", () => {
+		set({ policy: "round-robin" });
+		expect(begin("s1")).toBe("a");
+		pool.cool(account("b"), cooling(), "gpt-5.5");
+		expect(begin("s2")).toBe("c");
+		pool.engage("a", "s1", false);
+		expect(choose({ sessionId: "s1", affinity: "a" })).toBe("a");
+		expect(choose({ sessionId: "s3" })).toBe("a");
+		clock.at += HOUR_MS;
+		expect(begin("s3")).toBe("a");
+		expect(begin("s4")).toBe("b");
+	});
+
+	it("begins the list anew where the last choice is gone", () => {
+		set({ policy: "round-robin" });
+		state.chosenLast = "gone";
+		expect(choose()).toBe("a");
+	});
+
+	it.each(["soonest-reset", "most-headroom", "in-order", "round-robin"] as const)(
+		"is by %s only where neither a pin nor the session's own account decides",
+		async (policy) => {
+			set({ policy });
+			know("a", fiveHours(0), week(0));
+			know("b", fiveHours(60), week(60));
+			know("c", fiveHours(90), week(90));
+			expect(choose({ affinity: "c" })).toBe("c");
+			await pool.pin("b");
+			expect(choose({ affinity: "c" })).toBe("b");
+			pool.cool(account("b"), cooling(), "gpt-5.5");
+			expect(choose({ affinity: "c" })).toBe("c");
+			expect(pool.pinned()).toBe("b");
+			clock.at += HOUR_MS;
+			expect(choose({ affinity: "c" })).toBe("b");
+		},
+	);
+
+	it("follows the settings at once", () => {
+		know("a", fiveHours(70), week(70, 6 * DAY_MS));
+		know("b", fiveHours(50), week(50, DAY_MS));
+		know("c", fiveHours(10), week(10, 5 * DAY_MS));
+		expect(choose()).toBe("b");
+		set({ policy: "most-headroom" });
+		expect(choose()).toBe("c");
+		set({ policy: "in-order" });
+		expect(choose()).toBe("a");
+	});
+
+	it("leaves a reserve alone while anybody else has room, and breaks into it rather than fail", () => {
+		set({ policy: "in-order", reserve: { "5h": 0, "7d": 20 } });
+		know("a", week(85));
+		know("b", week(79));
+		know("c", week(90));
+		expect(choose()).toBe("b");
+		expect(choose({ affinity: "a" })).toBe("a");
+		expect(choose({ excluded: new Set(["b"]) })).toBe("a");
+		set({ reserve: { "5h": 0, "7d": 0 } });
+		expect(choose()).toBe("a");
+	});
+
+	it("can be explained: each account's rank, or what keeps it out, in the order in which they are tried", async () => {
+		open(
+			anAccount("a"),
+			anAccount("b"),
+			anAccount("off", { enabled: false }),
+			anAccount("c"),
+			anAccount("d"),
+			anAccount("e"),
+		);
+		set({ policy: "in-order", reserve: { "7d": 20 } });
+		know("a", week(85));
+		know("b", week(50, 5 * DAY_MS));
+		know("e", week(50, DAY_MS));
+		pool.cool(account("c"), cooling(), "gpt-5.5");
+		const verdicts = pool.explain({ modelId: "gpt-5.5", affinity: "d", sessionId: "s" });
+		expect(verdicts.map(({ account: { id }, rank, gate }) => [id, rank, gate?.kind])).toEqual([
+			["d", 1, undefined],
+			["b", 2, undefined],
+			["e", 3, undefined],
+			["a", 4, "reserve"],
+			["off", undefined, "disabled"],
+			["c", undefined, "cooling"],
+		]);
+		expect(choose({ affinity: "d" })).toBe(verdicts[0]?.account.id);
 	});
 });
 
@@ -102,7 +250,7 @@ describe("a cooldown", () => {
 	});
 
 	it("is never shortened by a shorter one, of this or another process", () => {
-		const other = createPool({ accounts, state, clock });
+		const other = anotherPool();
 		pool.cool(account("a"), cooling({ until: NOW + 5 * DAY_MS }), "gpt-5.5");
 		other.cool(account("a"), cooling({ reason: "rate_limit", until: NOW + 30_000 }), "gpt-5.5");
 		expect(pool.readyAt(account("a"), clock.at)).toBe(NOW + 5 * DAY_MS);

@@ -1,14 +1,17 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../src/domain/account.ts";
+import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts";
 import type { UsageSnapshot } from "../../src/domain/usage.ts";
+import { openStateStore } from "../../src/io/state-store.ts";
 import { createPool, type Pool } from "../../src/pool/pool.ts";
-import type { AccountMemo } from "../../src/pool/ports.ts";
+import type { AccountMemo, StateStore } from "../../src/pool/ports.ts";
 import { createUsageMonitor, type UsageMonitor } from "../../src/pool/usage-monitor.ts";
 import {
 	aClock,
 	aCooldown,
 	anAccount,
 	anAccountStore,
+	aScratch,
 	aSnapshot,
 	aStateStore,
 	type FakeClock,
@@ -16,7 +19,9 @@ import {
 	HOUR_MS,
 	MINUTE_MS,
 	NOW,
+	type Scratch,
 	settled,
+	until,
 } from "../support/fakes.ts";
 
 const BASE = "http://127.0.0.1:1/backend-api";
@@ -32,7 +37,7 @@ let tokens: Map<string, string | undefined>;
 function open(memos: Record<string, Partial<AccountMemo>>, ...rows: Account[]): void {
 	clock = aClock();
 	state = aStateStore(memos);
-	pool = createPool({ accounts: anAccountStore(...rows), state, clock });
+	pool = createPool({ accounts: anAccountStore(...rows), state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
 	asked = [];
 	answer = async () => aSnapshot({ source: "api", capturedAt: clock.now() });
 	tokens = new Map();
@@ -60,7 +65,7 @@ const askedFor = () => asked.map(({ accountId }) => accountId);
 
 describe("usage", () => {
 	it("is asked for with the account's own token, and taken in", async () => {
-		await monitor.ask("a");
+		expect(await monitor.ask("a")).toBe(true);
 		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", accountId: "acct-a" }]);
 		expect(state.memo("a")).toMatchObject({ usage: { source: "api", capturedAt: NOW }, usageAskedAt: NOW });
 	});
@@ -72,7 +77,8 @@ describe("usage", () => {
 		await settled();
 		expect(askedFor()).toEqual(["acct-a", "acct-b"]);
 		for (const each of finish) each(aSnapshot());
-		await Promise.all(all);
+		// Its answer is everybody's.
+		expect(await Promise.all(all)).toEqual([true, true, undefined]);
 		answer = async () => aSnapshot();
 		await monitor.ask("a");
 		expect(askedFor()).toEqual(["acct-a", "acct-b", "acct-a"]);
@@ -91,21 +97,26 @@ describe("usage", () => {
 			usageApi: { fetch: () => Promise.reject(new Error("asked")) },
 		});
 		await monitor.refreshStale();
-		await monitor.ask("a");
+		expect(await monitor.ask("a")).toBe(false);
 		expect(state.memo("a")).toEqual({ cooldowns: [], strikes: 0 });
 	});
 
 	it("is asked for with no token that is not good now", async () => {
 		tokens.set("a", undefined);
-		await monitor.ask("a");
+		expect(await monitor.ask("a")).toBe(false);
 		expect(asked).toEqual([]);
+	});
+
+	it("is asked for neither of who is switched off nor of nobody", async () => {
+		open({}, anAccount("a", { enabled: false }));
+		expect([await monitor.ask("a"), await monitor.ask("nobody"), asked]).toEqual([false, false, []]);
 	});
 
 	it("that cannot be had changes nothing else, and leaves the reason", async () => {
 		const known = aSnapshot({ windows: [{ usedPercent: 10, windowMinutes: 300 }] });
 		open({ a: { usage: known, cooldowns: [aCooldown()] } }, anAccount("a"));
 		answer = () => Promise.reject(new Error("the usage service answered 503"));
-		await expect(monitor.ask("a")).resolves.toBeUndefined();
+		expect(await monitor.ask("a")).toBe(false);
 		expect(state.memo("a")).toMatchObject({
 			usage: known,
 			cooldowns: [aCooldown()],
@@ -119,10 +130,10 @@ describe("the end of a session", () => {
 	it("lets go of what is being asked, without a word of it, and the next one asks again", async () => {
 		answer = (signal) =>
 			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
-		const all = monitor.refreshStale();
+		const all = [monitor.ask("a"), monitor.refreshStale()];
 		await settled();
 		monitor.stop();
-		await all;
+		expect(await Promise.all(all)).toEqual([false, undefined]);
 		expect(state.memo("a").lastError).toBeUndefined();
 		answer = async () => aSnapshot();
 		await monitor.ask("a");
@@ -174,3 +185,332 @@ describe("a refresh of what is stale", () => {
 		expect(state.memo("b").usage).toBeDefined();
 	});
 });
+
+/** Windows of an account: percent used of 5 hours, and of the week; when the 5 hours end. */
+const windows = (used5h: number, used7d = 10, resets5hAt = NOW + 4 * HOUR_MS) => [
+	{ usedPercent: used5h, windowMinutes: 300, resetsAt: resets5hAt },
+	{ usedPercent: used7d, windowMinutes: 10080, resetsAt: NOW + 5 * 24 * HOUR_MS },
+];
+
+describe("usage behind a session's turns", () => {
+	const told = (used5h: number, overrides: Partial<UsageSnapshot> = {}) =>
+		aSnapshot({ capturedAt: clock.at, windows: windows(used5h), ...overrides });
+
+	it("is never asked for in an hour in which every response brings it, over a reset too", async () => {
+		await monitor.refreshStale();
+		expect(askedFor()).toEqual(["acct-a", "acct-b"]);
+		for (let turn = 0; turn < 120; turn += 1) {
+			clock.at += MINUTE_MS / 2;
+			const hasReset = clock.at >= NOW + HOUR_MS / 2;
+			const resetsAt = hasReset ? NOW + 5 * HOUR_MS : NOW + HOUR_MS / 2;
+			pool.noteUsage("a", told(0, { windows: windows(hasReset ? turn / 4 : 60, 10, resetsAt) }));
+			await monitor.follow("a");
+			if (turn % 2 === 0) await monitor.recheckCooling();
+		}
+		expect(asked).toHaveLength(2);
+	});
+
+	it("is asked for at most once in five minutes where no response brings it", async () => {
+		const times: number[] = [];
+		answer = async () => {
+			times.push((clock.at - NOW) / MINUTE_MS);
+			return told(40, { source: "api" });
+		};
+		for (let turn = 0; turn < 80; turn += 1) {
+			await monitor.follow("a");
+			clock.at += MINUTE_MS / 4;
+		}
+		expect(times).toEqual([0, 5, 10, 15]);
+		expect(new Set(askedFor())).toEqual(new Set(["acct-a"]));
+	});
+
+	it("is asked for of the others, too, once the session's account nears its end, and no more often", async () => {
+		pool.noteUsage("a", told(75));
+		await monitor.follow("a");
+		expect(asked).toEqual([]);
+		for (let turn = 0; turn < 40; turn += 1) {
+			pool.noteUsage("a", told(76));
+			await monitor.follow("a");
+			clock.at += MINUTE_MS / 4;
+		}
+		expect(askedFor()).toEqual(["acct-b", "acct-b"]);
+	});
+
+	it("is asked for of the others where any window nears its end", async () => {
+		pool.noteUsage("a", told(5, { windows: windows(5, 80) }));
+		await monitor.follow("a");
+		expect(askedFor()).toEqual(["acct-b"]);
+	});
+
+	it("is not asked for of an account that is gone", async () => {
+		await monitor.follow("gone");
+		expect(asked).toEqual([]);
+	});
+
+	it("is asked for no more often where the backend's clock is behind", async () => {
+		const times: number[] = [];
+		answer = async () => {
+			times.push((clock.at - NOW) / MINUTE_MS);
+			return told(40, { source: "api", windows: windows(40, 10, clock.at - MINUTE_MS) });
+		};
+		for (let turn = 0; turn < 40; turn += 1) {
+			await monitor.follow("a");
+			clock.at += MINUTE_MS / 4;
+		}
+		expect(times).toEqual([0, 5]);
+	});
+});
+
+describe("usage that cannot be had", () => {
+	beforeEach(() => open({}, anAccount("a")));
+
+	const timesOver = async (minutes: number, look = () => monitor.refreshStale()) => {
+		const times: number[] = [];
+		const play = answer;
+		answer = (signal) => {
+			times.push((clock.at - NOW) / 1000);
+			return play(signal);
+		};
+		for (let tick = 0; tick < minutes * 6; tick += 1) {
+			await look();
+			clock.at += 10_000;
+		}
+		answer = play;
+		return times;
+	};
+	const gaps = (times: readonly number[]) => times.slice(1).map((time, at) => time - (times[at] ?? 0));
+
+	it("is asked for ever more seldom, down to once in a quarter of an hour", async () => {
+		answer = () => Promise.reject(new Error("503"));
+		expect(gaps(await timesOver(75))).toEqual([60, 120, 240, 480, 900, 900, 900]);
+	});
+
+	it("changes nothing but when it is asked for again, and what is said of it", async () => {
+		const memo = {
+			usage: aSnapshot({ capturedAt: NOW - HOUR_MS, windows: windows(30) }),
+			cooldowns: [aCooldown({ scope: "model:x" })],
+			strikes: 1,
+			lastUsedAt: NOW - HOUR_MS,
+		};
+		open({ a: memo }, anAccount("a"));
+		answer = () => Promise.reject(new Error("503"));
+		await monitor.follow("a");
+		expect(asked).toHaveLength(1);
+		expect(state.memo("a")).toEqual({
+			...memo,
+			usageAskedAt: NOW,
+			usageFailures: 1,
+			lastError: { text: "503", at: NOW },
+		});
+		expect([state.live.size, state.pinnedId, pool.account("a")]).toEqual([0, undefined, anAccount("a")]);
+	});
+
+	it("is as if it had never failed once an answer has come", async () => {
+		answer = () => Promise.reject(new Error("503"));
+		await timesOver(8);
+		expect(state.memo("a").usageFailures).toBe(4);
+		answer = async () => aSnapshot({ capturedAt: clock.at, source: "api" });
+		expect(await monitor.ask("a")).toBe(true);
+		expect(state.memo("a").usageFailures).toBeUndefined();
+		clock.at += 5 * MINUTE_MS;
+		answer = () => Promise.reject(new Error("503"));
+		expect(gaps(await timesOver(4))).toEqual([60, 120]);
+	});
+
+	it("is asked for at once where a person wants it", async () => {
+		answer = () => Promise.reject(new Error("503"));
+		await timesOver(30);
+		const before = asked.length;
+		expect(await monitor.ask("a")).toBe(false);
+		expect(asked).toHaveLength(before + 1);
+	});
+
+	it("holds up no other account", async () => {
+		open({}, anAccount("a"), anAccount("b"));
+		answer = () => Promise.reject(new Error("503"));
+		await monitor.ask("a");
+		await monitor.ask("a");
+		answer = async () => aSnapshot({ capturedAt: clock.at });
+		asked = [];
+		await monitor.refreshStale();
+		expect(askedFor()).toEqual(["acct-b"]);
+	});
+
+	it("is no failure where the session ended meanwhile", async () => {
+		answer = (signal) =>
+			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+		const asking = monitor.follow("a");
+		await until("it is asked", () => asked.length === 1);
+		monitor.stop();
+		await asking;
+		expect(state.memo("a").usageFailures).toBeUndefined();
+	});
+
+	it("is not asked for any more where the session ended before its turn came", async () => {
+		const claims: (() => void)[] = [];
+		const { updateIf } = state;
+		state.updateIf = async (...claim) => {
+			await new Promise<void>((resolve) => claims.push(resolve));
+			return updateIf(...claim);
+		};
+		const asking = monitor.follow("a");
+		await until("it waits for the file", () => claims.length === 1);
+		monitor.stop();
+		for (const proceed of claims) proceed();
+		await asking;
+		expect(asked).toEqual([]);
+	});
+});
+
+describe("over many processes", () => {
+	let scratch: Scratch;
+	let stores: StateStore[];
+	beforeEach(() => {
+		scratch = aScratch();
+		stores = [];
+	});
+	afterEach(async () => {
+		await Promise.all(stores.map((store) => store.flush()));
+		scratch.remove();
+	});
+
+	/** One more process on the same state file. */
+	const aProcess = (...rows: Account[]) => {
+		const store = openStateStore(scratch.path("codex-state.json"), () => undefined, clock.now);
+		stores.push(store);
+		const accounts = anAccountStore(...rows);
+		const itsPool = createPool({ accounts, state: store, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+		const itsMonitor = createUsageMonitor({
+			pool: itsPool,
+			state: store,
+			clock,
+			credentials: {
+				accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
+				currentToken: (id) => `access-${id}`,
+				idle: async () => undefined,
+			},
+			usageApi: {
+				fetch: async (request, signal) => {
+					asked.push(request);
+					return answer(signal);
+				},
+			},
+		});
+		itsMonitor.setBaseUrl(BASE);
+		return { pool: itsPool, state: store, monitor: itsMonitor };
+	};
+	const six = ["a", "b", "c", "d", "e", "f"].map((name) => anAccount(name));
+
+	it("eight that start together ask six times for six accounts, and all know the answers", async () => {
+		answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(42) });
+		const processes = Array.from({ length: 8 }, () => aProcess(...six));
+		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
+		expect(askedFor().sort()).toEqual(six.map(({ accountId }) => accountId));
+		await Promise.all(stores.map((store) => store.flush()));
+		for (const { state: each } of processes) {
+			for (const { id } of six) expect(each.memo(id).usage?.windows).toEqual(windows(42));
+		}
+		clock.at += 5 * MINUTE_MS - 1;
+		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
+		expect(asked).toHaveLength(6);
+		clock.at += 1;
+		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
+		expect(asked).toHaveLength(12);
+	});
+
+	it("all back off where one of them has failed", async () => {
+		answer = () => Promise.reject(new Error("503"));
+		const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+		const times: number[] = [];
+		for (let tick = 0; tick < 60; tick += 1) {
+			const before = asked.length;
+			await Promise.all(processes.map((each) => each.monitor.follow("a")));
+			await Promise.all(stores.map((store) => store.flush()));
+			for (let call = before; call < asked.length; call += 1) times.push((clock.at - NOW) / 1000);
+			clock.at += 10_000;
+		}
+		expect(times).toEqual([0, 60, 180, 420]);
+	});
+
+	it("one that has no token good now leaves the question to another", async () => {
+		const [without, having] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+		const none = createUsageMonitor({
+			pool: without.pool,
+			state: without.state,
+			clock,
+			credentials: {
+				accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
+				currentToken: () => undefined,
+				idle: async () => undefined,
+			},
+			usageApi: { fetch: () => Promise.reject(new Error("asked")) },
+		});
+		none.setBaseUrl(BASE);
+		await none.refreshStale();
+		await having.monitor.refreshStale();
+		expect(askedFor()).toEqual(["acct-a"]);
+	});
+
+	describe("an account that cools", () => {
+		const reset = NOW + 125 * MINUTE_MS;
+		const spent = () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(100, 10, reset) });
+		const timesOver = async (minutes: number, tick: () => Promise<unknown>) => {
+			const times: number[] = [];
+			for (let minute = 0; minute < minutes; minute += 1) {
+				clock.at += MINUTE_MS;
+				const before = asked.length;
+				await tick();
+				// A second has passed long before the next minute.
+				await Promise.all(stores.map((store) => store.flush()));
+				for (let call = before; call < asked.length; call += 1) times.push((clock.at - NOW) / MINUTE_MS);
+			}
+			return times;
+		};
+
+		it("is asked for every quarter of an hour and at its reset, by one of them, and is ready for all then", async () => {
+			const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+			const [one, other] = processes;
+			one?.pool.noteUsage("a", spent());
+			await one?.state.flush();
+			expect(other?.pool.choose({ ...anyone, excluded: new Set() })).toBeUndefined();
+			answer = async () =>
+				clock.at < reset
+					? spent()
+					: aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(0, 10, clock.at + 5 * HOUR_MS) });
+			const times = await timesOver(139, () => Promise.all(processes.map((each) => each.monitor.recheckCooling())));
+			expect(times).toEqual([15, 30, 45, 60, 75, 90, 105, 120, 125]);
+			for (const { pool: each } of processes) expect(each.choose({ ...anyone, excluded: new Set() })?.id).toBe("a");
+		});
+
+		it("that is back early is ready for all at once", async () => {
+			const [one, other] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+			one.pool.noteUsage("a", spent());
+			await one.state.flush();
+			answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(0) });
+			expect(await timesOver(20, () => other.monitor.recheckCooling())).toEqual([15]);
+			await other.state.flush();
+			for (const { pool: each } of [one, other]) expect(each.choose({ ...anyone, excluded: new Set() })?.id).toBe("a");
+		});
+
+		it("only for one limit is asked for no more often", async () => {
+			const { state: store, monitor: its } = aProcess(...six.slice(0, 1));
+			const cooldown = aCooldown({ scope: "limit:spark", models: ["spark"], until: NOW + 24 * HOUR_MS });
+			await store.update("a", (memo) => ({
+				...memo,
+				cooldowns: [cooldown],
+				usage: aSnapshot({ windows: windows(20) }),
+			}));
+			answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(20) });
+			expect(await timesOver(50, () => its.recheckCooling())).toEqual([15, 30, 45]);
+		});
+
+		it("is the only one that is asked for", async () => {
+			const { state: store, monitor: its } = aProcess(...six.slice(0, 3));
+			await store.update("b", (memo) => ({ ...memo, cooldowns: [aCooldown()] }));
+			await its.recheckCooling();
+			expect(askedFor()).toEqual(["acct-b"]);
+		});
+	});
+});
+
+const anyone = { modelId: "gpt-5.5", affinity: undefined, sessionId: undefined };

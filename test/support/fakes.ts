@@ -3,10 +3,18 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import type { Account, AccountId, Credential } from "../../src/domain/account.ts";
+import { type Account, type AccountId, type Credential, uniqueLabel } from "../../src/domain/account.ts";
 import type { Cooldown } from "../../src/domain/cooldown.ts";
 import type { UsageSnapshot } from "../../src/domain/usage.ts";
-import type { AccountMemo, AccountStore, Clock, PiAuth, PiLogin, StateStore } from "../../src/pool/ports.ts";
+import type {
+	AccountMemo,
+	AccountPatch,
+	AccountStore,
+	Clock,
+	PiAuth,
+	PiLogin,
+	StateStore,
+} from "../../src/pool/ports.ts";
 
 // What one run finds, the next one must find again; a search from other seeds is `FC_SEED=<number>`.
 fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 20261120) });
@@ -189,7 +197,21 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 	const durable = async () => {
 		if (store.isFull) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
 	};
+	const labelsBeside = (id: AccountId) => new Set(store.rows.filter((row) => row.id !== id).map(({ label }) => label));
+	const patched = (id: AccountId, patch: AccountPatch, applies: (newest: Credential) => boolean) =>
+		store.rows.map((row) => {
+			if (row.id !== id || !applies(row.credential)) return row;
+			const { credential, label, ...rest } = patch;
+			const isTaken = credential !== undefined && !isOlder(credential, row.credential);
+			return {
+				...row,
+				...rest,
+				...(label !== undefined && { label: uniqueLabel(label, labelsBeside(id)) }),
+				...(isTaken && { credential }),
+			};
+		});
 	const queues = new Map<AccountId, Promise<unknown>>();
+	let lastRemoved: Account | undefined;
 	const store: FakeAccountStore = {
 		rows,
 		removed: [],
@@ -199,26 +221,39 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 		put: (account, { replaces } = {}) => {
 			store.rows = store.rows.filter(({ id }) => id !== replaces);
 			const known = store.rows.find(({ id }) => id === account.id);
-			if (!known) store.rows = [...store.rows, account];
-			else if (!isOlder(account.credential, known.credential)) {
-				store.rows = store.rows.map((row) => (row.id === account.id ? account : row));
+			const row = { ...account, label: uniqueLabel(account.label, labelsBeside(account.id)) };
+			if (!known) store.rows = [...store.rows, row];
+			else if (known.needsLogin || !isOlder(account.credential, known.credential)) {
+				store.rows = store.rows.map((each) => (each.id === account.id ? row : each));
 			}
 			return durable();
 		},
 		patch: (id, patch, applies = () => true) => {
-			store.rows = store.rows.map((row) => {
-				if (row.id !== id || !applies(row.credential)) return row;
-				const { credential, ...rest } = patch;
-				const isTaken = credential !== undefined && !isOlder(credential, row.credential);
-				return { ...row, ...rest, ...(isTaken && { credential }) };
-			});
+			store.rows = patched(id, patch, applies);
 			return durable();
 		},
-		remove: (id) => {
+		edit: async (id, patch) => {
+			await durable();
+			store.rows = patched(id, patch, () => true);
+		},
+		remove: async (id) => {
+			await durable();
+			await store.backUp(id);
 			store.rows = store.rows.filter((row) => row.id !== id);
 			store.removed.push(id);
-			return durable();
 		},
+		backUp: async (id) => {
+			await durable();
+			lastRemoved = store.rows.find((row) => row.id === id) ?? lastRemoved;
+		},
+		restore: async (id) => {
+			if (lastRemoved?.id !== id || store.rows.some((row) => row.id === id)) return;
+			await durable();
+			const label = uniqueLabel(lastRemoved.label, labelsBeside(id));
+			const source = lastRemoved.source === "pi" ? "login" : lastRemoved.source;
+			store.rows = [...store.rows, { ...lastRemoved, label, linked: false, source }];
+		},
+		lastRemoved: async () => (store.rows.some(({ id }) => id === lastRemoved?.id) ? undefined : lastRemoved),
 		whileRefreshing: (id, work) => {
 			const before = queues.get(id) ?? Promise.resolve();
 			const run = before.then(() => {
@@ -272,6 +307,12 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 		auth.login = { kind: "oauth", credential: next, accountId };
 		return true;
 	};
+	const deleteLogin = async (refresh: string): Promise<boolean> => {
+		if (auth.isFull) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
+		if (current.kind !== "oauth" || current.credential.refresh !== refresh) return false;
+		auth.login = { kind: "none" };
+		return true;
+	};
 	const auth: FakePiAuth = {
 		get login() {
 			return current;
@@ -295,7 +336,8 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 				auth.reads += 1;
 				return current;
 			}),
-		exclusively: (work) => locked(() => work({ login: () => current, replaceCredential: replace })),
+		exclusively: (work) =>
+			locked(() => work({ login: () => current, replaceCredential: replace, deleteLogin: deleteLogin })),
 		writeBack: (replaced, next, accountId) => locked(() => replace(replaced, next, accountId)),
 	};
 	return auth;
@@ -305,6 +347,9 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 export interface FakeStateStore extends StateStore {
 	readonly memos: Map<AccountId, AccountMemo>;
 	pinnedId: AccountId | undefined;
+	/** The account that each session is at work on; nobody's lease runs out. */
+	readonly live: Map<string, AccountId>;
+	chosenLast: AccountId | undefined;
 	/** Changes that were written at once, and behind, by account. */
 	readonly written: AccountId[];
 	readonly writtenSoon: AccountId[];
@@ -318,6 +363,8 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 	const store: FakeStateStore = {
 		memos: new Map(Object.entries(memos).map(([id, memo]) => [id, { ...empty, ...memo }])),
 		pinnedId: undefined,
+		live: new Map(),
+		chosenLast: undefined,
 		written: [],
 		writtenSoon: [],
 		pin: () => store.pinnedId,
@@ -329,15 +376,34 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 			store.written.push(id);
 			apply(id, change);
 		},
+		updateIf: async (id, applies, change) => {
+			if (!applies(store.memo(id))) return false;
+			await store.update(id, change);
+			return true;
+		},
 		updateSoon: (id, change) => {
 			store.writtenSoon.push(id);
 			apply(id, change);
 		},
+		liveSessions: (except) => {
+			const counts = new Map<AccountId, number>();
+			for (const [session, id] of store.live) if (session !== except) counts.set(id, (counts.get(id) ?? 0) + 1);
+			return counts;
+		},
+		lastChosen: () => store.chosenLast,
+		occupy: (session, id, isChoice) => {
+			store.live.set(session, id);
+			if (isChoice) store.chosenLast = id;
+		},
+		vacate: (session) => void store.live.delete(session),
 		clearCooldowns: async () => {
 			for (const id of store.memos.keys()) apply(id, (memo) => ({ ...memo, cooldowns: [], strikes: 0 }));
 		},
 		forget: async (id) => {
-			store.memos.delete(id);
+			const { exchange } = store.memo(id);
+			if (exchange) store.memos.set(id, { ...empty, exchange });
+			else store.memos.delete(id);
+			if (store.pinnedId === id) store.pinnedId = undefined;
 		},
 		flush: async () => undefined,
 	};

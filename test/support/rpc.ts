@@ -122,15 +122,15 @@ export interface Rpc {
 	waitFor(predicate: (event: RpcEvent) => boolean, timeoutMs?: number, from?: number): Promise<RpcEvent>;
 	/** Waits for a notification that contains a text or matches a pattern. Default 30 s. */
 	waitForNotification(text: string | RegExp, timeoutMs?: number): Promise<Notification>;
-	/** Waits for the oldest dialog that is still open. Default 30 s. */
-	waitForDialog(timeoutMs?: number): Promise<Dialog>;
+	/** Waits for the oldest dialog that is still open, or the oldest of one kind. Default 30 s. */
+	waitForDialog(timeoutMs?: number, method?: Dialog["method"]): Promise<Dialog>;
 	answer(dialog: Dialog, answer: DialogAnswer): void;
 	/** Answers every dialog that opens from now on. */
 	answerDialogs(answerer: (dialog: Dialog) => DialogAnswer): void;
 	/** Like Esc: resolves when pi says that nothing runs any more. Default 30 s. */
 	abort(timeoutMs?: number): Promise<void>;
-	/** Closes standard input, which ends pi; kills it when that takes longer than 5 s. */
-	close(): Promise<PiResult>;
+	/** Closes standard input, which ends pi; kills it when that takes longer, default 5 s. */
+	close(patienceMs?: number): Promise<PiResult>;
 }
 
 /** Whether a turn without an `agent_settled` event may be over: the last thing that began has ended. */
@@ -375,7 +375,10 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 			until(`notification ${text}`, timeoutMs, () =>
 				notifications.find(({ message }) => (typeof text === "string" ? message.includes(text) : text.test(message))),
 			),
-		waitForDialog: (timeoutMs = 30_000) => until("a dialog", timeoutMs, () => openDialogs.values().next().value),
+		waitForDialog: (timeoutMs = 30_000, method) =>
+			until(`a dialog ${method ?? ""}`, timeoutMs, () =>
+				[...openDialogs.values()].find((dialog) => method === undefined || dialog.method === method),
+			),
 		answer,
 		answerDialogs: (newAnswerer) => {
 			answerer = newAnswerer;
@@ -383,11 +386,11 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 		abort: async (timeoutMs = 30_000) => {
 			await command("abort", {}, timeoutMs);
 		},
-		close: async () => {
+		close: async (patienceMs = 5_000) => {
 			child.closeStdin();
-			const timer = setTimeout(() => child.signal("SIGKILL"), 5_000);
+			const timer = setTimeout(() => child.signal("SIGKILL"), patienceMs);
 			try {
-				return await child.wait(10_000);
+				return await child.wait(patienceMs + 5_000);
 			} finally {
 				clearTimeout(timer);
 			}

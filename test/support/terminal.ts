@@ -29,6 +29,7 @@ const keySequences = {
 	"ctrl+r": "\x12",
 	"ctrl+t": "\x14",
 	"ctrl+u": "\x15",
+	"ctrl+y": "\x19",
 } as const;
 
 /** A key {@link Terminal.press} knows. */
@@ -67,6 +68,10 @@ export interface Terminal {
 	screen(): string;
 	/** Everything since the start that did not get overwritten, scrolled out lines included. */
 	transcript(): string;
+	/** Everything that pi wrote, byte for byte, what was overwritten included. */
+	output(): string;
+	/** Everything that was typed, without keys. */
+	typed(): string;
 	/** Waits until the visible screen contains a text or matches a pattern, and returns it. Default 15 s. */
 	waitForText(text: string | RegExp, timeoutMs?: number): Promise<string>;
 	/** Waits until the visible screen satisfies a predicate, and returns it. Default 15 s. */
@@ -121,7 +126,12 @@ export function startTerminal(
 		for (const listener of [...onChange]) listener();
 	};
 	let exit: TerminalExit | undefined;
-	pty.onData((output) => emulator.write(output, announce));
+	let written = "";
+	let typedSoFar = "";
+	pty.onData((output) => {
+		written += output;
+		emulator.write(output, announce);
+	});
 	// pi asks the terminal for its colours, its attributes and the cursor; the emulator's answers go back as input.
 	emulator.onData((reply) => {
 		if (exit === undefined) pty.write(reply);
@@ -172,6 +182,7 @@ export function startTerminal(
 	const waitForExit = (timeoutMs = 15_000): Promise<TerminalExit> => until("exit", timeoutMs, () => exit);
 
 	const type = async (text: string): Promise<void> => {
+		typedSoFar += text;
 		pty.write(text);
 		await pause(keyPauseMs);
 	};
@@ -198,6 +209,8 @@ export function startTerminal(
 		},
 		screen,
 		transcript: () => linesOf(emulator, 0, emulator.buffer.active.length),
+		output: () => written,
+		typed: () => typedSoFar,
 		waitForText: (text, timeoutMs) => {
 			const isThere = (visible: string): boolean =>
 				typeof text === "string" ? visible.includes(text) : text.test(visible);

@@ -101,7 +101,7 @@ describe("the footer of an account in use", () => {
 describe("the footer without an account in use", () => {
 	it("says that there is none", () => {
 		expect(footerLine(model({ total: 0, ready: 0, active: undefined }), 120)).toEqual({
-			text: "codex no accounts · /login",
+			text: "codex no accounts · /multicodex add",
 			tone: "dim",
 		});
 	});

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+	asWord,
 	formatClock,
 	formatCount,
 	formatCountdown,
@@ -107,5 +108,16 @@ describe("a window in running text", () => {
 		["1d", "1d"],
 	])("%s is %s", (name, text) => {
 		expect(spokenWindow(name)).toBe(text);
+	});
+});
+
+describe("a label as it is typed in a command", () => {
+	it.each([
+		["work", "work"],
+		["day job", '"day job"'],
+		["職 場", '"職 場"'],
+		["it's", "it's"],
+	])("%s is %s", (label, word) => {
+		expect(asWord(label)).toBe(word);
 	});
 });

@@ -212,7 +212,7 @@ describe("the exhausted message", () => {
 	it("blames no quota where the model is not offered, the sign-in is not renewed, or nobody is signed in", () => {
 		expect(exhausted({ total: 2, cooling: 2, notOffered: 2, readyAt })).toMatch(/may use this model/);
 		expect(exhausted({ total: 2, unavailable: 2 })).toMatch(/sign-in of 2 accounts could not be renewed/);
-		expect(exhausted({ total: 2, needsLogin: 2 })).toBe("No Codex account is signed in. Run /login.");
+		expect(exhausted({ total: 2, needsLogin: 2 })).toBe("No Codex account is signed in. Run /multicodex add.");
 	});
 });
 
@@ -299,5 +299,85 @@ describe("the answer to a pin", () => {
 
 	it("says when a cooling account takes over", () => {
 		expect(messages.pinned(anAccount("work"), NOW + HOUR_MS, NOW)).toMatch(/takes over in 1h00m \(/);
+	});
+});
+
+describe("why a sign-in is over", () => {
+	it.each([
+		["refresh_token_expired", "its sign-in has expired"],
+		["refresh_token_reused", "its sign-in was used by another program"],
+		["refresh_token_invalidated", "its sign-in was revoked"],
+		["app_session_terminated", "its session was ended"],
+		["some_new_code", "some new code"],
+	])("%s: %s", (reason, words) => {
+		expect(messages.whySignedOut(anAccount("work"), reason)).toBe(words);
+	});
+
+	it("may be a clash with the tool that it came from, which is named as people know it", () => {
+		const from = (source: string) => messages.whySignedOut(anAccount("work", { source }), "refresh_token_reused");
+		expect(from("import:codex")).toMatch(/shared with Codex CLI, which has used or ended it/);
+		expect(from("import:codex-pool")).toMatch(/shared with opencode codex-pool,/);
+		expect(from("import:pi-multicodex-2")).toMatch(/shared with pi-multicodex-2,/);
+		expect(from("pi")).toMatch(/used by another program/);
+		const imported = anAccount("work", { source: "import:codex" });
+		expect(messages.whySignedOut(imported, "refresh_token_expired")).toBe("its sign-in has expired");
+	});
+
+	it("is told with what to type, in a notice and wherever the account is shown", () => {
+		const account = anAccount("day job", { needsLogin: { reason: "refresh_token_expired", at: NOW } });
+		expect(messages.whatNow(account)).toBe('its sign-in has expired. /multicodex login "day job"');
+		const notice = messages.noticeOf({ type: "signed-out", account, reason: "refresh_token_expired" }, NOW);
+		expect(notice?.text).toMatch(/day job was signed out: its sign-in has expired\. \/multicodex login "day job"$/);
+	});
+
+	it("goes behind that the account is switched off", () => {
+		const account = anAccount("a", { enabled: false, needsLogin: { reason: "revoked", at: NOW } });
+		expect(messages.whatNow(account)).toBe("switched off (by hand). /multicodex enable a");
+		expect(messages.whatNow(anAccount("a"))).toBe("ready");
+	});
+});
+
+describe("what is said of a sign-in", () => {
+	it("names an account of a new one, and counts as people do", () => {
+		expect(messages.joined(anAccount("work"), { isNew: true, isForNew: true, total: 1 })).toBe(
+			"Codex: added work. The pool has 1 account now.",
+		);
+		const known = { isNew: false, total: 3 };
+		expect(messages.joined(anAccount("work"), { ...known, isForNew: false })).toBe("Codex: work is signed in again.");
+		expect(messages.joined(anAccount("work"), { ...known, isForNew: true })).toMatch(
+			/^Codex: that was work, which is here already.*another account.*private window/,
+		);
+	});
+
+	it("tells where to go with a code, and how long it is good for", () => {
+		const shown = { userCode: "1234-56789A", verificationUri: "https://x.test/device", expiresInSeconds: 900 };
+		expect(messages.deviceSignIn(shown)).toBe(
+			"Open https://x.test/device on any device and type the code 1234-56789A there. It is good for 15m.",
+		);
+	});
+
+	it("never shows a label that could move the cursor", () => {
+		expect(messages.badLabel("a\x1b[2J", "has characters that a label cannot have")).toMatch(/^That label has/);
+		expect(messages.badLabel("auto", "has a meaning of its own")).toMatch(/^"auto" has/);
+		expect(messages.badLabel("fine", undefined)).toBeUndefined();
+	});
+});
+
+describe("the question before an account leaves", () => {
+	const ask = (how: Partial<Parameters<typeof messages.removeQuestion>[1]>) =>
+		messages.removeQuestion(anAccount("work"), { asksLogout: false, isActive: false, next: undefined, ...how });
+
+	it("says what follows, and how it is undone", () => {
+		expect(ask({})).toEqual({ heading: "Remove work?", question: "/multicodex add --undo puts it back." });
+		expect(ask({ isActive: true, next: anAccount("home") }).question).toMatch(/^The next request goes to home\. /);
+		expect(ask({ isActive: true }).question).toMatch(/^No other account is ready\. /);
+		expect(ask({ asksLogout: true }).question).toMatch(/^This is pi's own login\. Sign pi out too\? /);
+	});
+
+	it("is answered with what has become of pi and of the pool", () => {
+		const said = messages.removed(anAccount("work"), { next: undefined, isPiSignedOut: true, left: 0 });
+		expect(said).toBe(
+			"Codex: removed work and signed pi out. No Codex account is left. /multicodex add --undo puts it back.",
+		);
 	});
 });

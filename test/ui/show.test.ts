@@ -198,9 +198,25 @@ describe("show as text", () => {
 		const lines = linesOf(viewOf(work, personal, side), 40);
 		expect(lines).toHaveLength(7);
 		expect(lines[1]).toMatch(/^→ work +active$/);
-		expect(lines[2]).toMatch(/^ +5h +73%.* 1h07m +w(ee)?k +92%.* 6d20h$/);
-		expect(lines[4]).toMatch(/usage unknown/);
+		expect(lines[2]).toMatch(/^ {4}5h +73%.* 1h07m +w(ee)?k +92%.* 6d20h$/);
+		expect(lines[4]).toBe("    usage unknown");
 		for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(40);
+	});
+
+	it("cuts a long label rather than the state, where there is no room for both", () => {
+		const label = "x".repeat(40);
+		const long = (row: ShownAccount) => ({ ...row, account: { ...row.account, label } });
+		const lines = linesOf(viewOf(...[work, personal, side, oldTeam, closed].map(long)), 40);
+		const firsts = [1, 3, 5, 7, 9].map((at) => lines[at] ?? "");
+		expect(firsts.map((line) => line.replace(/^[→ ] x+…/, ""))).toEqual([
+			"  active",
+			"  ready, pinned",
+			"  cooling 42m",
+			"  sign in again",
+			"  disabled",
+		]);
+		// All of the width is used.
+		for (const line of firsts) expect(visibleWidth(line)).toBe(40);
 	});
 
 	it("aligns wide characters by what they take on the screen", () => {
@@ -211,29 +227,41 @@ describe("show as text", () => {
 	});
 
 	it("says why an account cannot be used, and what of it is refused in part", () => {
+		const off = shown("off", { account: anAccount("off", { enabled: false }), state: "disabled" });
 		const text = poolAsText(everybody, 120);
-		expect(text).toMatch(/old-team: refresh token reused\. \/login signs in again\./);
+		expect(text).toMatch(/old-team: its sign-in was used by another program\. \/multicodex login old-team$/m);
 		expect(text).toMatch(/closed: switched off \(account deactivated\)\./);
 		expect(text).toMatch(/partly: limit codex_bengalfox, usage limit until /);
-		expect(poolAsText(viewOf(shown("off", { state: "disabled" })), 120)).toContain("off: switched off (by hand).");
+		expect(poolAsText(viewOf(off), 120)).toContain("off: switched off (by hand). /multicodex enable off");
+	});
+
+	it("leaves what is to be typed whole, however narrow the screen", () => {
+		expect(poolAsText(viewOf(oldTeam), 20)).toMatch(/\/multicodex login old-team$/);
 	});
 
 	it("says what to do where nobody is signed in", () => {
-		expect(poolAsText(viewOf(), 120)).toBe("No Codex account is signed in. Run /login.");
+		expect(poolAsText(viewOf(), 120)).toBe("No Codex account is signed in. Run /multicodex add.");
 	});
 
-	it.each([120, 80, 40])("is never wider than %i columns", (columns) => {
-		const states = fc.constantFrom(work, personal, side, oldTeam, closed, partly);
-		const labels = fc.constantFrom("work", "職場", "a-rather-long-label");
-		fc.assert(
-			fc.property(fc.array(fc.tuple(states, labels), { minLength: 1, maxLength: 5 }), (rows) => {
-				const accounts = rows.map(([row, label]) => ({ ...row, account: { ...row.account, label } }));
-				for (const line of linesOf(viewOf(...accounts), columns)) {
-					expect(visibleWidth(line)).toBeLessThanOrEqual(columns);
-				}
-			}),
-		);
-	});
+	it.each([120, 80, 40, 20])(
+		"is never wider than %i columns, but for what is to be typed, which is whole",
+		(columns) => {
+			const states = fc.constantFrom(work, personal, side, oldTeam, closed, partly);
+			const labels = fc.constantFrom("work", "職場", "a-rather-long-label");
+			fc.assert(
+				fc.property(fc.array(fc.tuple(states, labels), { minLength: 1, maxLength: 5 }), (rows) => {
+					const view = viewOf(...rows.map(([row, label]) => ({ ...row, account: { ...row.account, label } })));
+					// Below the head and a line an account, where there is room for everything.
+					const notes = linesOf(view, 1000).slice(1 + rows.length);
+					const lines = linesOf(view, columns);
+					const table = lines.slice(0, lines.length - notes.length);
+					for (const line of table) expect(visibleWidth(line)).toBeLessThanOrEqual(columns);
+					expect([rows.length + 1, 2 * rows.length + 1]).toContain(table.length);
+					expect(lines.slice(table.length)).toEqual(notes);
+				}),
+			);
+		},
+	);
 
 	it("leaves no blanks at the end of a line", () => {
 		for (const columns of [120, 40]) expect(poolAsText(everybody, columns)).not.toMatch(/ $/m);

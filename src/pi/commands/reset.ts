@@ -11,11 +11,16 @@ export const reset: Subcommand = {
 	name: "reset",
 	usage: "reset [manual|quota|all]",
 	summary: "clear the pin, the cooldowns, or both",
-	complete: () => Object.entries(WHAT).map(([value, description]) => ({ value, label: value, description })),
-	run: async (words, ctx, { pool, removeBackups }) => {
+	complete: (_deps, before) =>
+		before.length > 0 ? [] : Object.entries(WHAT).map(([value, description]) => ({ value, label: value, description })),
+	run: async (words, ctx, { pool, removeBackups, signal }) => {
 		const [what = "all"] = words;
 		if (words.length > 1 || !isKnown(what)) return misused(reset);
-		if (what === "all" && ctx.hasUI && !(await ctx.ui.confirm("Reset MultiCodex?", `Clears ${WHAT.all}.`))) {
+		if (
+			what === "all" &&
+			ctx.hasUI &&
+			!(await ctx.ui.confirm("Reset MultiCodex?", `Clears ${WHAT.all}.`, { signal }))
+		) {
 			return { text: "Nothing was reset.", json: { reset: null } };
 		}
 		if (what !== "quota") await pool.pin(undefined);

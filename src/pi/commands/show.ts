@@ -1,5 +1,5 @@
 import type { AccountId } from "../../domain/account.ts";
-import { DEFAULT_POLICY } from "../../domain/selection.ts";
+import type { PolicyName } from "../../domain/selection.ts";
 import type { Pool } from "../../pool/pool.ts";
 import { type PoolView, poolAsJson, poolAsText, type ShownAccount } from "../../ui/show.ts";
 import { misused, type Subcommand } from "./subcommand.ts";
@@ -13,17 +13,18 @@ export const show: Subcommand = {
 	name: "show",
 	usage: "show [--json]",
 	summary: "every account: state, windows left, resets",
-	complete: () => [{ value: "--json", label: "--json", description: "as one JSON document" }],
-	run: async (words, _ctx, { pool, clock, maskEmails }) => {
+	complete: (_deps, before) =>
+		before.length > 0 ? [] : [{ value: "--json", label: "--json", description: "as one JSON document" }],
+	run: async (words, _ctx, { pool, clock, settings, maskEmails }) => {
 		const [option] = words;
 		if (words.length > 1 || (option !== undefined && option !== "--json")) return misused(show);
-		const view = viewOf(pool, clock.now(), maskEmails());
+		const view = viewOf(pool, clock.now(), settings.read().rotation.policy, maskEmails());
 		const columns = (process.stdout.columns ?? DEFAULT_COLUMNS) - MARGIN;
 		return { text: poolAsText(view, columns), json: poolAsJson(view), asJson: option === "--json" };
 	},
 };
 
-function viewOf(pool: Pool, now: number, maskEmails: boolean): PoolView {
+function viewOf(pool: Pool, now: number, policy: PolicyName, maskEmails: boolean): PoolView {
 	const active = pool.active() ?? lastUsed(pool);
 	const pinned = pool.pinned();
 	const accounts = pool.accounts().map((account): ShownAccount => {
@@ -41,7 +42,7 @@ function viewOf(pool: Pool, now: number, maskEmails: boolean): PoolView {
 			lastError: memo.lastError?.text,
 		};
 	});
-	return { policy: DEFAULT_POLICY, active, pinned, accounts, now };
+	return { policy, active, pinned, accounts, now };
 }
 
 /** A process that has sent nothing yet shows the account that answered last, in any process. */

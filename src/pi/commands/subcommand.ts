@@ -1,21 +1,41 @@
+import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { type Account, accountsNamed } from "../../domain/account.ts";
+import type { Credentials } from "../../pool/credentials.ts";
+import type { Imports } from "../../pool/imports.ts";
+import type { Membership } from "../../pool/membership.ts";
 import type { PiLink } from "../../pool/pi-link.ts";
 import type { Pool } from "../../pool/pool.ts";
-import type { Clock } from "../../pool/ports.ts";
+import type { Clock, SettingsStore } from "../../pool/ports.ts";
+import type { UsageMonitor } from "../../pool/usage-monitor.ts";
+import { asWord } from "../../ui/format.ts";
 import type { Result } from "../output.ts";
+import type { SignInWays } from "../sign-in-dialog.ts";
 
 /** What subcommands work on. */
 export interface SubcommandDeps {
 	/** All subcommands, for `help`. */
 	readonly commands: readonly Subcommand[];
 	readonly pool: Pool;
+	readonly membership: Membership;
+	readonly credentials: Credentials;
+	readonly usage: UsageMonitor;
+	readonly imports: Imports;
 	readonly link: PiLink;
+	readonly signInWays: SignInWays;
+	readonly settings: SettingsStore;
+	/** Makes a model the session's; false where pi has no key for it. */
+	readonly setModel: (model: Model<Api>) => Promise<boolean>;
+	/** The Codex model that the person has saved as the default. */
+	readonly savedModel: () => string | undefined;
 	readonly clock: Clock;
 	/** Where everything is stored: what it is, and its path. */
 	readonly paths: Readonly<Record<string, string>>;
 	readonly maskEmails: () => boolean;
 	/** Deletes the backups of removed and migrated accounts. */
 	readonly removeBackups: () => Promise<void>;
+	/** Fires when the session ends in which the command was given. */
+	readonly signal: AbortSignal;
 }
 
 /** A choice while a command is typed. */
@@ -25,6 +45,9 @@ export interface Completion {
 	readonly description?: string;
 }
 
+/** What a command comes to. A failure is one line; nothing has changed then. */
+export type Outcome = Result | { readonly failure: string };
+
 /** One word after `/multicodex`. */
 export interface Subcommand {
 	readonly name: string;
@@ -32,17 +55,58 @@ export interface Subcommand {
 	readonly usage: string;
 	/** What it does, in a few words. */
 	readonly summary: string;
-	/** The words that may follow. */
-	complete?(deps: SubcommandDeps): Completion[];
-	/** Does it. A failure is one line; nothing has changed then. */
-	run(
-		words: readonly string[],
-		ctx: ExtensionCommandContext,
-		deps: SubcommandDeps,
-	): Promise<Result | { readonly failure: string }>;
+	/** The words that may follow those in `before`. */
+	complete?(deps: SubcommandDeps, before: readonly string[]): Completion[];
+	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome>;
 }
 
 /** The failure for words that a subcommand does not take. */
 export function misused(command: { readonly usage: string }): { readonly failure: string } {
 	return { failure: `Usage: /multicodex ${command.usage}` };
+}
+
+/** Options and the other words of a command; undefined where there is an option that it does not know. */
+export function sorted(
+	words: readonly string[],
+	known: readonly string[],
+): { readonly options: ReadonlySet<string>; readonly rest: readonly string[] } | undefined {
+	const options = words.filter((word) => word.startsWith("--"));
+	if (options.some((option) => !known.includes(option))) return undefined;
+	return { options: new Set(options), rest: words.filter((word) => !word.startsWith("--")) };
+}
+
+/** The one account that `words` name, by label, e-mail or id prefix; else why it is none. */
+export function accountCalled(
+	words: readonly string[],
+	{ pool }: SubcommandDeps,
+): Account | { readonly failure: string } {
+	const wanted = words.join(" ");
+	const accounts = pool.accounts();
+	const [account, ...others] = accountsNamed(accounts, wanted);
+	if (!account) {
+		const known = accounts.map(({ label }) => label).join(", ") || "none";
+		return { failure: `No Codex account is called "${wanted}". Known: ${known}.` };
+	}
+	if (others.length === 0) return account;
+	const listed = [account, ...others].map(({ label, id }) => `${label} (${id})`).join(", ");
+	return { failure: `"${wanted}" may mean ${listed}. Nothing was changed.` };
+}
+
+/** Labels to choose from, those that `isOffered` lets through. */
+export function accountChoices(
+	{ pool, maskEmails }: SubcommandDeps,
+	isOffered: (account: Account) => boolean = () => true,
+): Completion[] {
+	return pool
+		.accounts()
+		.filter(isOffered)
+		.map(({ label, email }) => {
+			const description = email !== undefined && !maskEmails() ? { description: email } : {};
+			return { value: asWord(label), label, ...description };
+		});
+}
+
+/** An account in a result for machines. */
+export function reference({ id, label }: Account): { readonly id: string; readonly label: string } {
+	return { id, label };
 }

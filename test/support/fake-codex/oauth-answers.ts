@@ -10,6 +10,8 @@ export interface TokenGrantAnswer {
 	readonly delayBeforeMs: number;
 	/** Pause after the token was rotated. */
 	readonly delayAfterMs: number;
+	/** What the answer waits for, after the token was rotated. */
+	readonly released?: Promise<void>;
 	/** false: the refresh token stays valid and the answer has none. */
 	readonly rotates: boolean;
 	/** Resets the connection instead of answering, after the rotation. */
@@ -43,6 +45,8 @@ export const tokenAnswers = {
 		const pause = options.rotate === "before" ? { delayAfterMs: ms } : { delayBeforeMs: ms };
 		return { ...NORMAL, ...pause, name: "delay" };
 	},
+	/** The healthy answer, as late as `released`; the token is spent at arrival. */
+	hold: (released: Promise<void>): TokenGrantAnswer => ({ ...NORMAL, name: "hold", released }),
 	/** Keeps the refresh token and leaves it out of the answer. */
 	withoutRefreshToken: (): TokenGrantAnswer => ({ ...NORMAL, name: "withoutRefreshToken", rotates: false }),
 	/** Rotates the token, then resets the connection: the answer is lost. */

@@ -58,7 +58,9 @@ export class OAuthEndpoints {
 		await wait(answer.delayBeforeMs, sink.signal);
 		if (sink.signal.aborted) return;
 		const result = this.#spend(request, answer);
+		if ("refresh" in result && answer.rotates) request.issuedRefresh = result.refresh;
 		await wait(answer.delayAfterMs, sink.signal);
+		await answer.released;
 		if ("problem" in result) {
 			sink.json(result.status, tokenError(result.problem, "error.code", result.message));
 		} else if (answer.lost) {

@@ -30,6 +30,10 @@ export interface RecordedRequest {
 	readonly account: string | undefined;
 	/** One per TCP connection; a WebSocket keeps that of its handshake. */
 	readonly connectionId: string;
+	/** Who sent it, where it came by `issuerFor`. */
+	readonly sender: string | undefined;
+	/** The refresh token that was issued in return for the one sent, also where the answer was lost on its way. */
+	issuedRefresh?: string;
 	/** HTTP status, or the status of the WebSocket error frame (200 for a stream). */
 	status?: number;
 	/** Name of the constructor of the answer that was played. */

@@ -19,6 +19,9 @@ import type { WebSocketEndpoint } from "./websocket.ts";
 
 const RESPONSES_PATH = "/backend-api/codex/responses";
 
+/** What `issuerFor` puts before a path. */
+const SENDER_PREFIX = /^\/as\/([A-Za-z0-9-]+)(?=\/)/;
+
 const ROUTES: Readonly<Record<string, RequestKind>> = {
 	[`POST ${RESPONSES_PATH}`]: "responses",
 	"GET /backend-api/wham/usage": "usage",
@@ -191,18 +194,20 @@ export class Router {
 		const headers = headersOf(incoming);
 		const method = incoming.method ?? "";
 		const body = parseBody(bodyText, headers["content-type"]);
-		const known = kind ?? ROUTES[`${method} ${url.pathname}`] ?? "other";
+		const path = url.pathname.replace(SENDER_PREFIX, "");
+		const known = kind ?? ROUTES[`${method} ${path}`] ?? "other";
 		return this.#parts.recorder.add({
 			kind: known,
 			at: Date.now(),
 			method,
-			path: url.pathname,
+			path,
 			query: Object.fromEntries(url.searchParams),
 			headers,
 			bodyText,
 			body,
 			account: this.#accountOf(known, headers, body),
 			connectionId: this.#connections.get(socket) ?? "connection-unknown",
+			sender: SENDER_PREFIX.exec(url.pathname)?.[1],
 		});
 	}
 

@@ -66,6 +66,11 @@ export class FakeCodex {
 		return `http://127.0.0.1:${this.#port}`;
 	}
 
+	/** The same issuer under an address of its own, so that a request tells which process sent it. */
+	issuerFor(sender: string): string {
+		return `${this.issuer}/as/${sender}`;
+	}
+
 	/** Every request so far, oldest first. */
 	get requests(): readonly RecordedRequest[] {
 		return this.#recorder.requests;

@@ -87,6 +87,7 @@ export class WebSocketEndpoint {
 			body: type === "response.create" ? fields : undefined,
 			account: account.name,
 			connectionId: upgrade.connectionId,
+			sender: upgrade.sender,
 		});
 	}
 

@@ -1,0 +1,183 @@
+import type { Account, AccountId } from "./account.ts";
+import { type Cooldown, readyAt } from "./cooldown.ts";
+import { isUntouched, remaining, type UsageSnapshot, windowName } from "./usage.ts";
+
+/** An account as the choice sees it. */
+export interface Candidate {
+	readonly account: Account;
+	readonly cooldowns: readonly Cooldown[];
+	readonly usage: UsageSnapshot | undefined;
+}
+
+/** What has to be left of a window, in percent, before a new session begins on an account; by window name (`5h`, `7d`). */
+export type Reserve = Readonly<Record<string, number>>;
+
+/** What a choice is made for. */
+export interface SelectionContext {
+	readonly modelId: string | undefined;
+	/** Epoch ms. */
+	readonly now: number;
+	/** The person's explicit choice. */
+	readonly pinned: AccountId | undefined;
+	/** The account that last served this session. */
+	readonly affinity: AccountId | undefined;
+	/** How many other sessions are live on an account, in any process: with a request in flight, or served just now. */
+	readonly liveSessions: ReadonlyMap<AccountId, number>;
+	readonly reserve: Reserve;
+	/** The account that the policy chose last, for whatever session. */
+	readonly lastChosen: AccountId | undefined;
+}
+
+/** What keeps an account out of a choice, or at its end (`reserve`). Times are epoch ms. */
+export type Gate =
+	| { readonly kind: "disabled" }
+	| { readonly kind: "needs-login" }
+	| { readonly kind: "cooling"; readonly until: number }
+	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number };
+
+/** How far an account's clocks run: the fresher, the smaller. */
+export const FRESHNESS = { untouched: 0, idle: 1, unknown: 2, running: 3 } as const;
+
+/** One of {@link FRESHNESS}. */
+export type Freshness = (typeof FRESHNESS)[keyof typeof FRESHNESS];
+
+/** A usage window at the moment of a choice. */
+export interface WindowNow {
+	/** As `5h` or `7d`. */
+	readonly name: string;
+	readonly minutes: number;
+	readonly leftPercent: number;
+	/** Its clock does not run: the next request starts it. */
+	readonly isUntouched: boolean;
+	/** When it resets, epoch ms; undefined while its clock does not run, or where nobody said. */
+	readonly resetsAt: number | undefined;
+}
+
+/** A candidate with everything that a term may ask of it. */
+export interface Measured {
+	readonly candidate: Candidate;
+	/** Place in the pool's list, from 0. */
+	readonly position: number;
+	/** Places after the account that was chosen last, from 0, going round the list. */
+	readonly turn: number;
+	readonly isPinned: boolean;
+	/** It served this session last. */
+	readonly isOwn: boolean;
+	readonly reserve: Extract<Gate, { kind: "reserve" }> | undefined;
+	/** Other live sessions on it. */
+	readonly live: number;
+	/** What is left of the 5h window after what the live sessions will take, in percent; undefined without such a window. */
+	readonly roomPercent: number | undefined;
+	readonly freshness: Freshness;
+	readonly longest: WindowNow | undefined;
+	/** The least that is left over all windows, in percent; undefined while nothing is known. */
+	readonly headroomPercent: number | undefined;
+}
+
+const NO_WINDOWS: readonly WindowNow[] = [];
+
+/** What one live session is expected to take of a plus account's 5h window, in percent. */
+const PERCENT_PER_SESSION = 15;
+
+/** How much larger than a plus account's the windows of a plan are. Plans that are not named count as plus. */
+const PLAN_FACTORS: ReadonlyMap<string, number> = new Map([
+	["prolite", 5],
+	["pro", 6.7],
+]);
+
+/** Why `candidate` cannot serve `modelId` at `now`; undefined where it can. */
+export function gateOf(candidate: Candidate, modelId: string | undefined, now: number): Gate | undefined {
+	const { account, cooldowns } = candidate;
+	if (!account.enabled) return { kind: "disabled" };
+	if (account.needsLogin) return { kind: "needs-login" };
+	if (cooldowns.length === 0) return undefined;
+	const until = readyAt(cooldowns, modelId, now);
+	return until > now ? { kind: "cooling", until } : undefined;
+}
+
+/** Signed in, enabled, and not cooling for this model. */
+export function isEligible(candidate: Candidate, modelId: string | undefined, now: number): boolean {
+	return gateOf(candidate, modelId, now) === undefined;
+}
+
+/** A way to measure the candidates of one choice among `candidates`, the whole pool in the list's order. */
+export function createMeasure(
+	candidates: readonly Candidate[],
+	context: SelectionContext,
+): (candidate: Candidate, position: number) => Measured {
+	const { now, pinned, affinity, liveSessions, lastChosen } = context;
+	const size = candidates.length;
+	const lastPosition = candidates.findIndex(({ account }) => account.id === lastChosen);
+	const floors = Object.entries(context.reserve).filter(([, floor]) => floor > 0);
+	return (candidate, position) => {
+		const { account, usage } = candidate;
+		const live = liveSessions.get(account.id) ?? 0;
+		const windows = usage ? windowsNow(usage, now) : NO_WINDOWS;
+		const [shortest, longest] = extremesOf(windows);
+		return {
+			candidate,
+			position,
+			turn: (position - lastPosition - 1 + size) % size,
+			isPinned: account.id === pinned,
+			isOwn: account.id === affinity,
+			reserve: reserveOf(windows, floors),
+			live,
+			roomPercent: roomOf(candidate, windows, live),
+			freshness: freshnessOf(windows, shortest, live),
+			longest,
+			headroomPercent: usage && windows.reduce((least, { leftPercent }) => Math.min(least, leftPercent), 100),
+		};
+	};
+}
+
+function windowsNow(usage: UsageSnapshot, now: number): WindowNow[] {
+	return usage.windows.map((window) => {
+		const untouched = isUntouched(window, usage, now);
+		return {
+			name: windowName(window.windowMinutes),
+			minutes: window.windowMinutes,
+			leftPercent: remaining(window, now),
+			isUntouched: untouched,
+			resetsAt: untouched ? undefined : window.resetsAt,
+		};
+	});
+}
+
+/** The shortest, and the longest: the extremes of what a backend may send in any order. */
+function extremesOf(windows: readonly WindowNow[]): readonly [WindowNow | undefined, WindowNow | undefined] {
+	let [shortest] = windows;
+	let longest = shortest;
+	for (const window of windows) {
+		if (shortest && window.minutes < shortest.minutes) shortest = window;
+		if (longest && window.minutes > longest.minutes) longest = window;
+	}
+	return [shortest, longest];
+}
+
+function freshnessOf(windows: readonly WindowNow[], shortest: WindowNow | undefined, live: number): Freshness {
+	if (!shortest) return FRESHNESS.unknown;
+	// Somebody is about to start the clocks, or has, and the news is not here yet: sessions that start together spread
+	// as if one had begun after the other.
+	if (live > 0 || !shortest.isUntouched) return FRESHNESS.running;
+	return windows.every((window) => window.isUntouched) ? FRESHNESS.untouched : FRESHNESS.idle;
+}
+
+function roomOf({ account, usage }: Candidate, windows: readonly WindowNow[], live: number): number | undefined {
+	const short = windows.find(({ name }) => name === "5h");
+	if (usage && !short) return undefined;
+	const left = short?.leftPercent ?? 100;
+	if (live === 0) return left;
+	const factor = PLAN_FACTORS.get(usage?.plan ?? account.plan ?? "") ?? 1;
+	return left - (PERCENT_PER_SESSION * live) / factor;
+}
+
+function reserveOf(
+	windows: readonly WindowNow[],
+	floors: readonly (readonly [name: string, floor: number])[],
+): Measured["reserve"] {
+	for (const [name, floorPercent] of floors) {
+		const short = windows.find((window) => window.name === name && window.leftPercent <= floorPercent);
+		if (short) return { kind: "reserve", window: name, leftPercent: short.leftPercent, floorPercent };
+	}
+	return undefined;
+}

@@ -1,0 +1,59 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Account } from "../../domain/account.ts";
+import * as messages from "../../ui/messages.ts";
+import { forgetLoginInMemory } from "../provider.ts";
+import { moveOnFrom, nextAfter } from "./moving-on.ts";
+import {
+	accountCalled,
+	accountChoices,
+	misused,
+	type Outcome,
+	reference,
+	type Subcommand,
+	type SubcommandDeps,
+	sorted,
+} from "./subcommand.ts";
+
+/** `/multicodex remove`: take an account out of the pool. Asks first where it can. */
+export const remove: Subcommand = {
+	name: "remove",
+	usage: "remove <account> [--logout]",
+	summary: "take an account out; add --undo puts it back",
+	complete: (deps, before) => {
+		if (before.length === 0) return accountChoices(deps);
+		const option = { value: "--logout", label: "--logout", description: "sign pi out too, where it is pi's own login" };
+		return before.includes("--logout") ? [] : [option];
+	},
+	run: async (words, ctx, deps) => {
+		const given = sorted(words, ["--logout"]);
+		if (!given || given.rest.length === 0) return misused(remove);
+		const account = accountCalled(given.rest, deps);
+		if ("failure" in account) return account;
+		const isPis = deps.membership.isPis(account);
+		const mayLogout = given.options.has("--logout");
+		if (isPis && !mayLogout && !ctx.hasUI) return { failure: messages.removeNeedsLogout(account) };
+		const { heading, question } = messages.removeQuestion(account, {
+			asksLogout: isPis && !mayLogout,
+			next: nextAfter(account, ctx, deps),
+			isActive: deps.pool.active() === account.id,
+		});
+		if (ctx.hasUI && !(await ctx.ui.confirm(heading, question, { signal: deps.signal }))) {
+			return { text: "Nothing was removed.", json: { account: null } };
+		}
+		return removeNow(account, ctx, deps);
+	},
+};
+
+async function removeNow(account: Account, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome> {
+	const { membership, pool } = deps;
+	const removal = await membership.remove(account.id);
+	if (removal.kind === "busy") return { failure: messages.isBeingRenewed(account) };
+	if (removal.kind === "pi-unreadable") return { failure: messages.piLoginUnreadable(account) };
+	const { isPiSignedOut } = removal;
+	if (isPiSignedOut) forgetLoginInMemory(ctx);
+	const next = moveOnFrom(account, ctx, deps);
+	return {
+		text: messages.removed(account, { next, isPiSignedOut, left: pool.accounts().length }),
+		json: { account: reference(account), active: next?.id ?? null },
+	};
+}

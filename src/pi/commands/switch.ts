@@ -1,0 +1,37 @@
+import * as messages from "../../ui/messages.ts";
+import { moveOnFrom } from "./moving-on.ts";
+import { accountCalled, accountChoices, misused, reference, type Subcommand } from "./subcommand.ts";
+
+/** `/multicodex enable`: offer an account again that was switched off. */
+export const enable: Subcommand = {
+	name: "enable",
+	usage: "enable <account>",
+	summary: "switch an account on again",
+	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, ({ enabled }) => !enabled) : []),
+	run: async (words, _ctx, deps) => {
+		if (words.length === 0) return misused(enable);
+		const account = accountCalled(words, deps);
+		if ("failure" in account) return account;
+		const json = { account: reference(account), enabled: true };
+		if (account.enabled) return { text: `Codex account ${account.label} is switched on already.`, json };
+		await deps.membership.setEnabled(account.id, true);
+		return { text: messages.switchedOn(account), json };
+	},
+};
+
+/** `/multicodex disable`: keep an account, but out of use. */
+export const disable: Subcommand = {
+	name: "disable",
+	usage: "disable <account>",
+	summary: "keep an account, but out of use",
+	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, ({ enabled }) => enabled) : []),
+	run: async (words, ctx, deps) => {
+		if (words.length === 0) return misused(disable);
+		const account = accountCalled(words, deps);
+		if ("failure" in account) return account;
+		const json = { account: reference(account), enabled: false };
+		if (!account.enabled) return { text: `Codex account ${account.label} is switched off already.`, json };
+		await deps.membership.setEnabled(account.id, false);
+		return { text: messages.switchedOff(account, moveOnFrom(account, ctx, deps)), json };
+	},
+};

@@ -1,0 +1,65 @@
+import { type Account, labelProblem } from "../domain/account.ts";
+import {
+	type Finding,
+	type FoundLogin,
+	IMPORTED,
+	type ImportPlan,
+	isTaken,
+	planImport,
+	type ToolName,
+} from "../domain/import.ts";
+import type { Membership } from "./membership.ts";
+import type { AccountStore, Clock, ImportFinder, TokenReader } from "./ports.ts";
+
+/** Takes accounts over from other tools. */
+export interface Imports {
+	readonly tools: readonly ToolName[];
+	/** What would be done with what one tool, or all, keep. Changes nothing. */
+	lookIn(tool: ToolName | undefined): Promise<ImportPlan>;
+	/** The same for a file or a folder; undefined where there is none. */
+	lookAt(path: string): Promise<ImportPlan | undefined>;
+	/** Carries a plan out; the accounts that were added or renewed. */
+	take(plan: ImportPlan): Promise<Account[]>;
+}
+
+interface Deps {
+	readonly finder: ImportFinder;
+	readonly accounts: AccountStore;
+	readonly membership: Membership;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+}
+
+/** Creates it over a finder. */
+export function createImports({ finder, accounts, membership, tokens, clock }: Deps): Imports {
+	const reader = {
+		identify: ({ credential, accountIdHint }: FoundLogin) => tokens.identify(credential.access, accountIdHint),
+		issuedAt: tokens.issuedAt,
+	};
+	const plan = (findings: readonly Finding[]) => planImport(findings, accounts.list(), reader, clock.now());
+
+	return {
+		tools: finder.tools,
+		lookIn: async (tool) => plan(await finder.find(tool)),
+		lookAt: async (path) => {
+			const findings = await finder.read(path);
+			return findings && plan(findings);
+		},
+		take: async ({ planned }) => {
+			const taken: Account[] = [];
+			for (const { found } of planned.filter(isTaken)) {
+				const { credential, accountIdHint, tool, name } = found;
+				const joining = { source: `${IMPORTED}${tool}`, accountIdHint, label: labelIn(name) };
+				const account = await membership.join(credential, joining);
+				// Another process may have stored a newer sign-in of this account meanwhile.
+				if (account?.credential.refresh === credential.refresh) taken.push(account);
+			}
+			return taken;
+		},
+	};
+}
+
+/** What a tool calls a login, where it can be a label; an e-mail is not one, since labels are shown everywhere. */
+function labelIn(name: string | undefined): string | undefined {
+	return name === undefined || name.includes("@") || labelProblem(name) ? undefined : name;
+}

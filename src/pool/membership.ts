@@ -1,0 +1,160 @@
+import type { Account, AccountId, Credential } from "../domain/account.ts";
+import { withoutRefusal } from "../domain/cooldown.ts";
+import { loginOf } from "./pi-link.ts";
+import type { Pool } from "./pool.ts";
+import type { AccountStore, Clock, Identity, PiAuth, StateStore, TokenReader } from "./ports.ts";
+
+/** What removing an account comes to; nothing has changed unless it is `removed`. */
+export type Removal =
+	| { readonly kind: "removed"; readonly isPiSignedOut: boolean }
+	/** Its token is being renewed by some process. */
+	| { readonly kind: "busy" }
+	/** pi's own file is damaged, so pi cannot be signed out. */
+	| { readonly kind: "pi-unreadable" };
+
+/** Where a credential that joins came from, and how the person wants to call a new account. */
+export interface Joining {
+	/** `login` or `import:<tool>`. */
+	readonly source: string;
+	readonly label?: string | undefined;
+	/** What the file beside the token says of its workspace. */
+	readonly accountIdHint?: string | undefined;
+}
+
+/** Who is in the pool: sign-ins join it, accounts leave it and come back. All of it is durable before it resolves. */
+export interface Membership {
+	/** Who the credential is for, and the account that it belongs to where there is one. */
+	whose(credential: Credential): { readonly identity: Identity; readonly account: Account | undefined } | undefined;
+	/**
+	 * Stores a credential as ours: of a new account, or as the new one of an account that is here, which keeps its name
+	 * and its switch. Undefined where the token names nobody whom Codex would serve.
+	 */
+	join(credential: Credential, joining: Joining): Promise<Account | undefined>;
+	/** True while pi itself is signed in as this account: pi has to be signed out for it to leave. */
+	isPis(account: Account): boolean;
+	/** Takes an account out, and signs pi out of it where pi is signed in as it. Its pin ends. */
+	remove(id: AccountId): Promise<Removal>;
+	/** Puts back the account that was taken out last; undefined where there is none. */
+	restore(): Promise<Account | undefined>;
+	/** Gives an account another label, and returns the one that it has got. */
+	rename(id: AccountId, label: string): Promise<string>;
+	/** Switches an account on or off by hand. */
+	setEnabled(id: AccountId, enabled: boolean): Promise<void>;
+}
+
+interface Deps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly piAuth: PiAuth;
+	readonly pool: Pool;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+	readonly labelFor: (email: string | undefined, id: string) => string;
+}
+
+/** Creates it over the stores. */
+export function createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor }: Deps): Membership {
+	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
+	const changed = () => pool.emit({ type: "changed" });
+
+	const whose = (credential: Credential, accountIdHint?: string) => {
+		const identity = tokens.identify(credential.access, accountIdHint);
+		return identity && { identity, account: find(identity.id) };
+	};
+	const isPis = (account: Account) => account.linked || loginOf(account.id, piAuth.peek(), tokens) !== undefined;
+
+	/** Under the lock of `auth.json`. Whatever fails, the account is still in one of the two places, or in the backup. */
+	const removeWithPisLogin = (id: AccountId): Promise<Removal> =>
+		unlessBusy((held) =>
+			piAuth.exclusively(async (file): Promise<Removal> => {
+				held();
+				const login = file.login();
+				if (login.kind === "unreadable") return { kind: "pi-unreadable" };
+				const newest = loginOf(id, login, tokens);
+				// The backup is made of our row, and only the newest token is worth putting back.
+				if (newest && find(id)?.linked) await accounts.patch(id, { credential: newest });
+				await accounts.backUp(id);
+				const isPiSignedOut = newest !== undefined && (await file.deleteLogin(newest.refresh));
+				await accounts.remove(id);
+				return { kind: "removed", isPiSignedOut };
+			}, undefined),
+		);
+
+	return {
+		whose: (credential) => whose(credential),
+		join: async (credential, { source, label, accountIdHint }) => {
+			const told = whose(credential, accountIdHint);
+			if (!told) return undefined;
+			const { identity } = told;
+			// A newer token may tell more of who it is for: the same sign-in is then the same account under a new id.
+			const sharing = accounts.list().find((account) => account.credential.refresh === credential.refresh);
+			// pi refreshes what is linked: a copy of it would be a second holder of one refresh token.
+			if (sharing?.linked) return sharing;
+			const known = told.account ?? sharing;
+			const joined: Account = {
+				...identity,
+				label: known?.label ?? label ?? labelFor(identity.email, identity.id),
+				credential,
+				source,
+				linked: false,
+				enabled: known?.enabled ?? true,
+				disabledReason: known?.disabledReason,
+				needsLogin: undefined,
+				addedAt: known?.addedAt ?? clock.now(),
+			};
+			// A rest that the refused sign-in had earned is over with it.
+			await state.update(identity.id, (memo) => ({ ...memo, cooldowns: withoutRefusal(memo.cooldowns) }));
+			await accounts.put(joined, { replaces: sharing && sharing.id !== identity.id ? sharing.id : undefined });
+			changed();
+			return find(identity.id);
+		},
+		isPis,
+		remove: async (id) => {
+			const account = find(id);
+			if (!account) return { kind: "removed", isPiSignedOut: false };
+			const outcome = await unlessBusy((held) =>
+				accounts.whileRefreshing(id, async (): Promise<Removal> => {
+					held();
+					if (isPis(find(id) ?? account)) return removeWithPisLogin(id);
+					await accounts.remove(id);
+					return { kind: "removed", isPiSignedOut: false };
+				}),
+			);
+			if (outcome.kind !== "removed") return outcome;
+			await state.forget(id);
+			changed();
+			return outcome;
+		},
+		restore: async () => {
+			const account = await accounts.lastRemoved();
+			if (!account) return undefined;
+			await accounts.restore(account.id);
+			changed();
+			return find(account.id);
+		},
+		rename: async (id, label) => {
+			await accounts.edit(id, { label });
+			changed();
+			return find(id)?.label ?? label;
+		},
+		setEnabled: async (id, enabled) => {
+			await accounts.edit(id, { enabled, disabledReason: undefined });
+			if (enabled) await state.update(id, (memo) => ({ ...memo, strikes: 0 }));
+			changed();
+		},
+	};
+}
+
+/** Runs `work`, which says when it has its lock; a lock that was not had in time means that somebody renews the token. */
+async function unlessBusy(work: (held: () => void) => Promise<Removal>): Promise<Removal> {
+	let isHeld = false;
+	try {
+		return await work(() => {
+			isHeld = true;
+		});
+	} catch (error) {
+		const isBusy = !isHeld && error instanceof Error && error.name === "LockBusyError";
+		if (isBusy) return { kind: "busy" };
+		throw error;
+	}
+}

@@ -1,0 +1,34 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import type { Account } from "../domain/account.ts";
+import { byLength, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
+import { formatPercent, spokenWindow } from "./format.ts";
+import { whatNow } from "./messages.ts";
+
+/** What asking for one account's usage came to. */
+export interface Refreshed {
+	readonly account: Account;
+	readonly usage: UsageSnapshot | undefined;
+	/** Why there is no new answer. */
+	readonly problem: string | undefined;
+}
+
+/** One line an account. `now` is epoch ms. */
+export function refreshedAsText(refreshed: readonly Refreshed[], now: number): string {
+	if (refreshed.length === 0) return "There is no Codex account to ask for.";
+	const width = Math.max(...refreshed.map(({ account }) => visibleWidth(account.label)));
+	return refreshed
+		.map((each) => {
+			const { label } = each.account;
+			return `${label}${" ".repeat(width - visibleWidth(label))}  ${outcomeOf(each, now)}`;
+		})
+		.join("\n");
+}
+
+function outcomeOf({ account, usage, problem }: Refreshed, now: number): string {
+	if (account.needsLogin || !account.enabled) return whatNow(account);
+	if (problem !== undefined) return problem;
+	const windows = byLength(usage?.windows ?? []).map(
+		(window) => `${spokenWindow(windowName(window.windowMinutes))} ${formatPercent(remaining(window, now))} left`,
+	);
+	return windows.length > 0 ? windows.join(" · ") : "no limits are told";
+}

@@ -1,0 +1,190 @@
+import {
+	type Component,
+	type Focusable,
+	Input,
+	Key,
+	matchesKey,
+	truncateToWidth,
+	visibleWidth,
+	wrapTextWithAnsi,
+} from "@mariozechner/pi-tui";
+import { cut, formatCountdown } from "./format.ts";
+
+/** Colours of pi's theme that the screen uses. */
+export type Paint = (tone: "accent" | "dim" | "error" | "text" | "warning", text: string) => string;
+
+/** What the screen asks of the rest. */
+export interface SignInScreenDeps {
+	/** What the sign-in is for, e.g. `Sign in to another Codex account`. */
+	readonly title: string;
+	readonly paint: Paint;
+	/** True for the key that ends a dialog in this person's key bindings. */
+	readonly isCancelKey: (input: string) => boolean;
+	readonly onCancel: () => void;
+	/** Copies the address; false where this machine has no clipboard. */
+	readonly copy: (text: string) => Promise<boolean>;
+	/** Something on the screen has changed. */
+	readonly repaint: () => void;
+	readonly now: () => number;
+}
+
+/** The screen of a sign-in, in place of the editor. */
+export interface SignInScreen extends Component, Focusable {
+	/** Shows where to sign in. Without `comesBack` the code has to be pasted. */
+	showUrl(url: string, how: { readonly comesBack: boolean }): void;
+	/** Says whether a browser could be opened. */
+	showBrowser(isOpen: boolean): void;
+	/** Shows a code to type on another device. `expiresAt` is epoch ms. */
+	showCode(shown: { readonly userCode: string; readonly verificationUri: string; readonly expiresAt: number }): void;
+	/** The next text that is pasted; `problem` says what was wrong with the last. */
+	pasted(problem: string | undefined): Promise<string>;
+	/** The code has come, by whatever way. */
+	received(): void;
+}
+
+type Shown =
+	| { readonly kind: "nothing" }
+	| { readonly kind: "url"; readonly url: string; readonly comesBack: boolean }
+	| { readonly kind: "code"; readonly userCode: string; readonly url: string; readonly expiresAt: number };
+
+const NO_BROWSER = "No browser could be opened here.";
+const PASTE_HERE = "Signed in elsewhere, or nothing happens? Paste the address the browser ended on, or the code:";
+
+/** Creates the screen. It draws what it is told and does nothing by itself. */
+export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
+	const { paint } = deps;
+	const input = new Input();
+	let shown: Shown = { kind: "nothing" };
+	let browser: "opening" | "open" | "missing" = "opening";
+	let note: { readonly tone: "dim" | "error"; readonly text: string } | undefined;
+	let give: ((text: string) => void) | undefined;
+
+	input.onSubmit = (text) => {
+		if (text.trim() === "" || !give) return;
+		give(text);
+		give = undefined;
+		input.setValue("");
+	};
+
+	const copyAddress = async (url: string) => {
+		const isCopied = await deps.copy(url);
+		note = isCopied
+			? { tone: "dim", text: "The address is in the clipboard." }
+			: { tone: "error", text: "The address could not be copied: there is no clipboard here." };
+		deps.repaint();
+	};
+
+	const wayOf = (isBack: boolean): string => {
+		const elsewhere = "Open this address on any machine, and sign in with the ChatGPT account you want:";
+		const taken = "The browser cannot come back here by itself, because other programs use ports 1455 and 1457.";
+		if (browser === "missing") return isBack ? `${NO_BROWSER} ${elsewhere}` : `${NO_BROWSER} ${taken} ${elsewhere}`;
+		const opened = browser === "open" ? "Your browser is open." : "A browser window should open.";
+		return isBack
+			? `${opened} Sign in there with the ChatGPT account you want. The address, if you need it:`
+			: `${opened} ${taken} The address, if you need it:`;
+	};
+
+	const words = (tone: Parameters<Paint>[0], text: string, width: number) =>
+		wrapTextWithAnsi(paint(tone, text), Math.max(1, width - 2)).map((line) => ` ${line}`);
+
+	const body = (width: number): string[] => {
+		if (shown.kind === "nothing") return words("dim", "Asking the sign-in service…", width);
+		const address = linkLines(shown.url, width).map((line) => paint("accent", line));
+		if (shown.kind === "code") {
+			const left = formatCountdown(shown.expiresAt - deps.now());
+			return [
+				...words("text", "On any device, open this address:", width),
+				"",
+				...address,
+				"",
+				...words("text", "and type this code there:", width),
+				"",
+				...words("accent", shown.userCode, width),
+				"",
+				...words("dim", `Waiting until you have. The code is good for another ${left}.`, width),
+			];
+		}
+		return [
+			...words("text", wayOf(shown.comesBack), width),
+			"",
+			...address,
+			"",
+			...words("dim", PASTE_HERE, width),
+			...input.render(width),
+		];
+	};
+
+	return {
+		get focused() {
+			return input.focused;
+		},
+		// Passed on, so that input methods find the cursor.
+		set focused(isFocused) {
+			input.focused = isFocused;
+		},
+		showUrl: (url, { comesBack }) => {
+			shown = { kind: "url", url, comesBack };
+			deps.repaint();
+		},
+		showBrowser: (isOpen) => {
+			browser = isOpen ? "open" : "missing";
+			deps.repaint();
+		},
+		showCode: ({ userCode, verificationUri, expiresAt }) => {
+			shown = { kind: "code", userCode, url: verificationUri, expiresAt };
+			deps.repaint();
+		},
+		pasted: (problem) => {
+			note = problem === undefined ? note : { tone: "error", text: problem };
+			deps.repaint();
+			return new Promise((resolve) => {
+				give = resolve;
+			});
+		},
+		received: () => {
+			note = { tone: "dim", text: "Signing in…" };
+			deps.repaint();
+		},
+		render: (width) => {
+			const rule = paint("dim", "─".repeat(width));
+			const notes = note ? ["", ...words(note.tone, note.text, width)] : [];
+			const keys = [
+				...(shown.kind === "url" ? ["enter take what was pasted"] : []),
+				...(shown.kind === "nothing" ? [] : ["ctrl+y copy address"]),
+				"esc cancel",
+			];
+			const hints = flow(keys, " · ", width - 2).map((line) => ` ${paint("dim", line)}`);
+			const title = words("text", deps.title, width);
+			const lines = [rule, ...title, "", ...body(width), ...notes, "", ...hints, rule];
+			// A line that is too wide ends pi: in a terminal of a column or two the margins are too much.
+			return lines.map((line) => (visibleWidth(line) > width ? truncateToWidth(line, width, "") : line));
+		},
+		handleInput: (typed) => {
+			if (deps.isCancelKey(typed)) deps.onCancel();
+			else if (matchesKey(typed, Key.ctrl("y")) && shown.kind !== "nothing") void copyAddress(shown.url);
+			else if (shown.kind === "url") input.handleInput(typed);
+		},
+		invalidate: () => input.invalidate(),
+	};
+}
+
+/** Parts that are not broken, as many on a line as fit. */
+function flow(parts: readonly string[], separator: string, width: number): string[] {
+	const lines: string[] = [];
+	for (const part of parts) {
+		const joined = lines.length > 0 ? `${lines.at(-1)}${separator}${part}` : part;
+		if (lines.length > 0 && visibleWidth(joined) <= width) lines[lines.length - 1] = joined;
+		else lines.push(cut(part, width));
+	}
+	return lines;
+}
+
+/** The address over as many lines as it needs, from the very edge so that it can be selected, each a link to the whole. */
+function linkLines(url: string, width: number): string[] {
+	const lines: string[] = [];
+	const step = Math.max(1, width);
+	for (let at = 0; at < url.length; at += step) {
+		lines.push(`\x1b]8;;${url}\x07${url.slice(at, at + step)}\x1b]8;;\x07`);
+	}
+	return lines;
+}

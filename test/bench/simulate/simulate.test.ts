@@ -1,0 +1,312 @@
+import { describe, expect, it } from "vitest";
+import type { PolicyName } from "../../../src/domain/selection.ts";
+import { fluidBound } from "./bound.ts";
+import { codexPoolScore, lowestMaximumPerRequest, ours, randomPerRequest, roundRobinPerRequest } from "./choosers.ts";
+import { hold, OURS, REFERENCES } from "./contest.ts";
+import {
+	type AccountSpec,
+	createScenario,
+	FAMILIES,
+	type Scenario,
+	type Session,
+	type Turn,
+	workIn,
+} from "./demand.ts";
+import { createMeter } from "./meter.ts";
+import { DAY_MS, HOUR_MS, MINUTE_MS, MODEL, START, WEEK_MS, workOf } from "./model.ts";
+import { createDice } from "./random.ts";
+import { goalsOf, tableOf } from "./report.ts";
+import { play } from "./run.ts";
+
+const WEEKS = 1;
+
+const choosers = () => [
+	...OURS.map((name) => ours(name as PolicyName)),
+	codexPoolScore(),
+	lowestMaximumPerRequest(),
+	randomPerRequest(createDice(1, "random")),
+	roundRobinPerRequest(),
+];
+
+const WARM_WORK = workOf(80_000, 0, MODEL.cachedWhenWarm);
+
+const aTurn = (plannedAt: number, overrides: Partial<Turn> = {}): Turn => ({
+	plannedAt,
+	gapMs: MINUTE_MS,
+	inputTokens: 80_000,
+	outputTokens: 0,
+	isCold: false,
+	work: WARM_WORK,
+	...overrides,
+});
+const aSession = (turns: readonly Turn[], deadline = (turns.at(-1)?.plannedAt ?? START) + HOUR_MS): Session => ({
+	turns,
+	deadline,
+});
+const aSpec = (overrides: Partial<AccountSpec> = {}): AccountSpec => ({
+	plan: "plus",
+	shortWork: MODEL.windowWork,
+	longWork: 6 * MODEL.windowWork,
+	longMs: WEEK_MS,
+	running: undefined,
+	poll: { firstAt: START, everyMs: 10 * MINUTE_MS },
+	...overrides,
+});
+const aScenario = (overrides: Partial<Scenario> = {}): Scenario => ({
+	name: "test",
+	seed: 1,
+	accounts: [aSpec()],
+	sessions: [],
+	outside: [],
+	load: 1,
+	endsAt: START + WEEK_MS,
+	...overrides,
+});
+/** Turns of one kind, a minute apart. */
+const turnsFrom = (at: number, count: number, overrides: Partial<Turn> = {}) =>
+	Array.from({ length: count }, (_, index) => aTurn(at + index * MINUTE_MS, overrides));
+
+describe.each(FAMILIES)("the weeks of $name", (family) => {
+	const scenario = createScenario(family, 1, WEEKS, MODEL);
+	const outcomes = choosers().map((chooser) => play(scenario, chooser, MODEL));
+	const references = REFERENCES.map((create) => play(scenario, create(), MODEL, { isFree: true }));
+
+	it("are the same for the same seed, and others for another", () => {
+		expect(createScenario(family, 1, WEEKS, MODEL)).toEqual(scenario);
+		expect(createScenario(family, 2, WEEKS, MODEL).sessions).not.toEqual(scenario.sessions);
+	});
+
+	it("demand what their load says", () => {
+		const { sessions, accounts, load } = scenario;
+		const demanded = sessions.reduce((sum, session) => sum + workIn(session), 0);
+		const capacity = accounts.reduce((sum, { longWork, longMs }) => sum + (longWork * WEEKS * WEEK_MS) / longMs, 0);
+		const largest = Math.max(...sessions.map(workIn));
+		expect(demanded).toBeGreaterThanOrEqual(load * capacity);
+		// The last piece planned may be a burst of one session and eight more.
+		expect(demanded).toBeLessThan(load * capacity + 9 * largest);
+	});
+
+	it("are accounted for: what was wanted was served or lost, and every turn is one or the other", () => {
+		for (const outcome of [...outcomes, ...references]) {
+			expect(outcome.served + outcome.lost).toBeCloseTo(outcome.demanded, 0);
+			expect(outcome.blockedTurns).toBeGreaterThanOrEqual(outcome.turns - outcome.servedTurns);
+			expect(outcome.blockedTurns).toBeLessThanOrEqual(outcome.turns);
+			expect(outcome.avoidableWaste).toBeLessThanOrEqual(outcome.lost + 1);
+		}
+	});
+
+	it("are never served beyond the bound, by a policy or by a reference", () => {
+		const bound = fluidBound(scenario) * (1 + 1e-9);
+		for (const { served, overshoot, demanded } of [...outcomes, ...references]) {
+			expect(served - overshoot).toBeLessThanOrEqual(bound);
+			expect(overshoot).toBeLessThan(0.01 * demanded);
+			expect(bound).toBeLessThanOrEqual(demanded * (1 + 1e-8));
+		}
+	});
+
+	it("end the same way whenever they are played", () => {
+		expect(choosers().map((chooser) => play(scenario, chooser, MODEL))).toEqual(outcomes);
+	});
+});
+
+describe("our policies in the simulator", () => {
+	it("are the product's own rank: asking it for every request changes nothing", () => {
+		const family = FAMILIES.find(({ name }) => name === "W1");
+		if (!family) throw new Error("W1 is gone");
+		const scenario = createScenario(family, 3, WEEKS, MODEL);
+		for (const name of OURS) {
+			const short = play(scenario, ours(name as PolicyName), MODEL);
+			expect(play(scenario, ours(name as PolicyName, { isSure: true }), MODEL)).toEqual(short);
+			expect(short.switches).toBeGreaterThan(0);
+		}
+	});
+});
+
+describe("a simulated account", () => {
+	it("starts a clock with its first use, and fills up at its end", () => {
+		const meter = createMeter(aSpec(), 0, MODEL);
+		meter.observe(START + DAY_MS);
+		expect(meter.seen.map(({ usedPercent }) => usedPercent)).toEqual([0, 0]);
+		const at = START + DAY_MS + HOUR_MS;
+		meter.serve(MODEL.windowWork / 2, at);
+		expect(meter.seen).toEqual([
+			{ usedPercent: 50, lengthMs: 5 * HOUR_MS, resetsAt: at + 5 * HOUR_MS },
+			{ usedPercent: 8, lengthMs: WEEK_MS, resetsAt: at + WEEK_MS },
+		]);
+		meter.observe(at + 5 * HOUR_MS + 20 * MINUTE_MS);
+		expect(meter.seen.map(({ usedPercent }) => usedPercent)).toEqual([0, 8]);
+	});
+
+	it("cools until its reset once it is spent, and holds six full windows a week", () => {
+		const meter = createMeter(aSpec(), 0, MODEL);
+		let at = START;
+		for (let window = 0; window < 6; window += 1) {
+			expect(meter.isSpent(at)).toBe(false);
+			expect(meter.serve(MODEL.windowWork, at)).toBe(0);
+			expect(meter.isSpent(at + HOUR_MS)).toBe(true);
+			at += 5 * HOUR_MS;
+		}
+		expect(meter.isSpent(at)).toBe(true);
+		expect(meter.cooldowns).toMatchObject([{ until: START + WEEK_MS }]);
+		expect(meter.isSpent(START + WEEK_MS)).toBe(false);
+	});
+
+	it("tells what went beyond its limit", () => {
+		const meter = createMeter(aSpec(), 0, MODEL);
+		meter.serve(MODEL.windowWork - 10, START);
+		expect(meter.serve(100, START + 1)).toBe(90);
+	});
+
+	it("is known as it was when it was asked: what others do is seen later", () => {
+		const meter = createMeter(aSpec(), 0, MODEL);
+		meter.observe(START + MINUTE_MS);
+		meter.takeOutside(MODEL.windowWork, START + 2 * MINUTE_MS);
+		meter.observe(START + 9 * MINUTE_MS);
+		expect(meter.seen[0]?.usedPercent).toBe(0);
+		expect(meter.cooldowns).toEqual([]);
+		expect(meter.isSpent(START + 9 * MINUTE_MS)).toBe(true);
+		meter.observe(START + 10 * MINUTE_MS);
+		expect(meter.seen[0]?.usedPercent).toBe(100);
+		expect(meter.cooldowns).toMatchObject([{ until: START + 2 * MINUTE_MS + 5 * HOUR_MS }]);
+	});
+
+	it("is never known later than it was asked, also where nobody looked in between", () => {
+		const meter = createMeter(aSpec(), 0, MODEL);
+		meter.takeOutside(MODEL.windowWork, START + 12 * MINUTE_MS);
+		meter.observe(START + 13 * MINUTE_MS);
+		expect(meter.seenAt).toBe(START + 10 * MINUTE_MS);
+		expect(meter.seen[0]?.usedPercent).toBe(0);
+	});
+
+	it("is free again after an early reset, once it was asked", () => {
+		const meter = createMeter(aSpec(), 0, MODEL);
+		meter.serve(MODEL.windowWork, START);
+		meter.resetEarly(START + 11 * MINUTE_MS);
+		expect(meter.cooldowns).toHaveLength(1);
+		meter.observe(START + 20 * MINUTE_MS);
+		expect(meter.cooldowns).toEqual([]);
+		expect(meter.expired).toEqual([
+			{ from: START, to: START + 11 * MINUTE_MS, unused: 5 * MODEL.windowWork, holds: 6 * MODEL.windowWork },
+		]);
+	});
+
+	it("tells in headers what was left before a request, where the model says so", () => {
+		const meter = createMeter(aSpec(), 0, { ...MODEL, headersTell: "before" });
+		meter.serve(MODEL.windowWork, START);
+		expect(meter.seen[0]?.usedPercent).toBe(0);
+		expect(meter.cooldowns).toEqual([]);
+		meter.refuse(START + 1);
+		expect(meter.cooldowns).toHaveLength(1);
+	});
+});
+
+describe("a simulated session", () => {
+	const two = [aSpec(), aSpec()];
+
+	it("pays one cold turn for each change of account, and nothing for staying", () => {
+		const sessions = [aSession(turnsFrom(START, 10))];
+		const stays = play(aScenario({ accounts: two, sessions }), ours("soonest-reset"), MODEL);
+		expect(stays).toMatchObject({ switches: 0, coldTokens: 0, switchBurn: 0, servedTurns: 10 });
+		const moves = play(aScenario({ accounts: two, sessions }), roundRobinPerRequest(), MODEL);
+		const tokens = 80_000 * (MODEL.cachedWhenWarm - MODEL.cachedAfterSwitch);
+		expect(moves.switches).toBe(9);
+		expect(moves.coldTokens).toBeCloseTo(9 * tokens, 3);
+		expect(moves.switchBurn).toBeCloseTo(9 * tokens * 0.9, 3);
+	});
+
+	it("pays nothing for a change where the cache was gone anyway", () => {
+		const sessions = [aSession(turnsFrom(START, 4, { isCold: true, work: 80_000 }))];
+		const moves = play(aScenario({ accounts: two, sessions }), roundRobinPerRequest(), MODEL);
+		expect(moves).toMatchObject({ switches: 3, coldTokens: 0, switchBurn: 0 });
+	});
+
+	it("waits for the reset, and what its deadline does not allow is lost", () => {
+		const work = MODEL.windowWork;
+		const turns = [aTurn(START, { work, isCold: true }), aTurn(START + HOUR_MS), aTurn(START + 2 * HOUR_MS)];
+		const patient = aSession(turns, START + DAY_MS);
+		const waited = play(aScenario({ sessions: [patient] }), ours("soonest-reset"), MODEL);
+		expect(waited).toMatchObject({ servedTurns: 3, lost: 0, blockedTurns: 1, waitedMs: 4 * HOUR_MS });
+		expect(waited.waitBurn).toBeGreaterThan(0);
+		const hasty = aSession(turns, START + 4 * HOUR_MS);
+		const lost = play(aScenario({ sessions: [hasty] }), ours("soonest-reset"), MODEL);
+		expect(lost).toMatchObject({ servedTurns: 1, served: work, blockedTurns: 2, waitedMs: 3 * HOUR_MS });
+		expect(lost.lost).toBeCloseTo(2 * WARM_WORK, 3);
+	});
+
+	it("is refused once by an account that others have spent meanwhile, and goes on with the next", () => {
+		const outside = [{ at: START + 2 * MINUTE_MS, account: 0, work: MODEL.windowWork }];
+		const sessions = [aSession(turnsFrom(START + MINUTE_MS, 5))];
+		const outcome = play(aScenario({ accounts: two, sessions, outside }), ours("in-order"), MODEL);
+		expect(outcome).toMatchObject({ refused: 1, switches: 1, servedTurns: 5 });
+	});
+
+	it("is not refused where everything is known at once, and changes for nothing", () => {
+		const outside = [{ at: START + 2 * MINUTE_MS, account: 0, work: MODEL.windowWork }];
+		const sessions = [aSession(turnsFrom(START + MINUTE_MS, 5))];
+		const scenario = aScenario({ accounts: two, sessions, outside });
+		const outcome = play(scenario, ours("in-order"), MODEL, { isFree: true });
+		expect(outcome).toMatchObject({ refused: 0, switches: 1, switchBurn: 0, servedTurns: 5 });
+	});
+});
+
+describe("the bound", () => {
+	const heavy = (count: number, at = START, deadline = START + DAY_MS) =>
+		aSession(
+			Array.from({ length: count }, (_, index) => aTurn(at + index * 1000, { work: MODEL.windowWork / 10 })),
+			deadline,
+		);
+
+	it("is what is wanted where the accounts hold more", () => {
+		const sessions = [heavy(5)];
+		expect(fluidBound(aScenario({ sessions, endsAt: START + DAY_MS }))).toBeCloseTo(0.5 * MODEL.windowWork, 0);
+	});
+
+	it("is what the 5h windows hold that fit in before the deadline", () => {
+		const sessions = [heavy(100, START, START + 7 * HOUR_MS)];
+		expect(fluidBound(aScenario({ sessions, endsAt: START + DAY_MS }))).toBeCloseTo(2 * MODEL.windowWork, 0);
+	});
+
+	it("counts a window that may have been begun before and left unused, but none before the beginning", () => {
+		const at = START + DAY_MS;
+		const later = [heavy(100, at, at + 5 * HOUR_MS)];
+		expect(fluidBound(aScenario({ sessions: later, endsAt: at + DAY_MS }))).toBeCloseTo(2 * MODEL.windowWork, 0);
+		const now = [heavy(100, START, START + 5 * HOUR_MS)];
+		expect(fluidBound(aScenario({ sessions: now, endsAt: START + DAY_MS }))).toBeCloseTo(MODEL.windowWork, 0);
+	});
+
+	it("is what the week holds, with one week more for each early reset, less what was used before", () => {
+		const sessions = [heavy(1000, START, START + WEEK_MS)];
+		const boundOf = (overrides: Partial<Scenario>) =>
+			fluidBound(aScenario({ sessions, ...overrides })) / MODEL.windowWork;
+		expect(boundOf({})).toBeCloseTo(6, 3);
+		expect(boundOf({ outside: [{ at: START + DAY_MS, account: 0, work: undefined }] })).toBeCloseTo(12, 3);
+		const running = { endsAt: START + WEEK_MS, used: MODEL.windowWork };
+		expect(boundOf({ accounts: [aSpec({ running })] })).toBeCloseTo(5, 3);
+		expect(boundOf({ accounts: [aSpec(), aSpec()] })).toBeCloseTo(12, 3);
+	});
+});
+
+describe("the report", () => {
+	const family = FAMILIES.find(({ name }) => name === "W5");
+	if (!family) throw new Error("W5 is gone");
+	const contest = hold(family, 1, WEEKS, MODEL);
+
+	it("holds a line for each policy", () => {
+		const lines = tableOf(family, [contest]).split("\n");
+		expect(lines).toHaveLength(2 + OURS.length + 4);
+		expect(lines[2]).toMatch(/^soonest-reset /);
+	});
+
+	it("finds the goals reached, or missed", () => {
+		expect(goalsOf([contest]).every(({ isReached }) => isReached)).toBe(true);
+		const worse = contest.entries.map((entry) => ({
+			...entry,
+			ofBest: 0.94,
+			ofBound: 0.99,
+			outcome: { ...entry.outcome, switchBurn: entry.outcome.served * 0.02, refused: entry.outcome.turns / 1000 },
+		}));
+		expect(goalsOf([{ ...contest, entries: worse }]).map(({ isReached }) => isReached)).toEqual(
+			Array.from({ length: 5 }, () => false),
+		);
+	});
+});

@@ -1,0 +1,302 @@
+import { describe, expect, it } from "vitest";
+import { answers, type FakeAccountInit } from "../support/fake-codex/index.ts";
+import { hostNames } from "../support/hosts.ts";
+import { coreOf, wide } from "../support/tiers.ts";
+import {
+	bearerOf,
+	EXPIRED_MS,
+	loginOfPi,
+	signPiInAs,
+	signPiOut,
+	storedAccounts,
+	storedLabels,
+} from "./credentials-support.ts";
+import {
+	approveOnDevice,
+	beginOnDevice,
+	benchWithoutAccounts,
+	openTerminal,
+	PATIENCE_MS,
+	rpcOnDesk,
+	signInOnDevice,
+} from "./sign-in-support.ts";
+import { type Bench, type BenchOptions, createBench } from "./support.ts";
+
+const lost = { needsLogin: { reason: "refresh_token_invalidated", at: Date.now() + EXPIRED_MS } };
+
+/** Two accounts of ours in the order of the list, and others that have yet to sign in. */
+function benchOfTwo(options: BenchOptions = {}): Promise<Bench> {
+	return createBench({ usage: answers.serverError(500), accounts: ["a", "b"], strangers: ["c", "d"], ...options });
+}
+
+describe("who has signed in", () => {
+	it("is an account that is here: it gets the new sign-in, and stays one row with its name, its place and its switch", async () => {
+		const rows = { a: { label: "first one", enabled: false, addedAt: 1_780_000_000_000 } };
+		const bench = await benchOfTwo({ rows });
+		const before = bench.stored("a");
+		const rpc = rpcOnDesk(bench);
+
+		const told = await signInOnDevice(bench, rpc, "/multicodex add another --device", "a");
+
+		expect(told).toContain("that was first one, which is here already and has the new sign-in now.");
+		expect(told).toContain('/multicodex enable "first one"');
+		expect(storedLabels(bench)).toEqual(["first one", "b"]);
+		const after = bench.stored("a");
+		expect(after).toMatchObject({ id: before.id, enabled: false, addedAt: 1_780_000_000_000, source: "login" });
+		expect(after.credential.refresh).not.toBe(before.credential.refresh);
+	});
+
+	it("works again at once where the account had lost its sign-in, in this session and with the new token", async () => {
+		const bench = await benchOfTwo({ rows: { a: lost } });
+		const rpc = rpcOnDesk(bench);
+		await rpc.prompt("say hi");
+		expect(bench.asked()).toEqual(["b"]);
+
+		expect(await signInOnDevice(bench, rpc, "/multicodex login a --device", "a")).toContain("a is signed in again.");
+
+		expect(bench.stored("a").needsLogin).toBeNull();
+		await rpc.send("/multicodex use a");
+		expect(await rpc.prompt("say hi")).toMatchObject({ text: "OK from a #1" });
+		expect(bearerOf(bench.codex.responsesRequests().at(-1))).toBe(bench.stored("a").credential.access);
+	});
+
+	it("is another account than was asked for: it is said, and added after a yes", async () => {
+		const bench = await benchOfTwo({ rows: { a: lost } });
+		const before = bench.stored("a");
+		const rpc = rpcOnDesk(bench);
+
+		const { done } = await approveOnDevice(bench, rpc, "/multicodex login a --device", "c");
+		const dialog = await rpc.waitForDialog(PATIENCE_MS, "confirm");
+		expect(dialog.title).toBe("That was not a");
+		expect(dialog.message).toContain("You signed in as c@example.test, not as a.");
+		expect(storedLabels(bench)).toEqual(["a", "b"]);
+		rpc.answer(dialog, true);
+		await done;
+
+		expect(rpc.notifications.at(-1)?.message).toContain("added c.");
+		expect(storedLabels(bench)).toEqual(["a", "b", "c"]);
+		expect(bench.stored("a")).toEqual(before);
+		await rpc.send("/multicodex use c");
+		expect(await rpc.prompt("say hi")).toMatchObject({ text: "OK from c #1" });
+	});
+
+	it.each(coreOf([{ answer: false }, { answer: undefined }]))(
+		"is another account than was asked for: nothing is stored after the answer $answer",
+		async ({ answer }) => {
+			const bench = await benchOfTwo({ rows: { a: lost } });
+			const before = bench.dir.read("codex-accounts.json");
+			const rpc = rpcOnDesk(bench);
+
+			const { done } = await approveOnDevice(bench, rpc, "/multicodex login a --device", "c");
+			rpc.answer(await rpc.waitForDialog(PATIENCE_MS, "confirm"), answer);
+			await done;
+
+			expect(rpc.notifications.at(-1)).toMatchObject({ level: "info", message: "Nothing was changed." });
+			expect(bench.dir.read("codex-accounts.json")).toBe(before);
+		},
+	);
+
+	wide.each([
+		{ answer: true, isRenewed: true },
+		{ answer: false, isRenewed: false },
+	])("is the wrong one of two that are here: renewed is $isRenewed", async ({ answer, isRenewed }) => {
+		const bench = await benchOfTwo({ rows: { a: lost } });
+		const [a, b] = [bench.stored("a"), bench.stored("b")];
+		const rpc = rpcOnDesk(bench);
+
+		const { done } = await approveOnDevice(bench, rpc, "/multicodex login a --device", "b");
+		const dialog = await rpc.waitForDialog(PATIENCE_MS, "confirm");
+		expect(dialog.message).toContain("You signed in as b, not as a. Give b this new sign-in?");
+		rpc.answer(dialog, answer);
+		await done;
+
+		expect(storedLabels(bench)).toEqual(["a", "b"]);
+		expect(bench.stored("a")).toEqual(a);
+		expect(bench.stored("b").credential.refresh !== b.credential.refresh).toBe(isRenewed);
+	});
+
+	wide("is asked about on the screen, where Enter on No leaves everything as it is", async () => {
+		const bench = await benchOfTwo({ rows: { a: lost } });
+		const before = bench.dir.read("codex-accounts.json");
+		const terminal = await openTerminal(bench, { cols: 80 });
+
+		bench.codex.device.approve("c", await beginOnDevice(terminal, "/multicodex login a --device"));
+
+		const screen = await terminal.waitForText("That was not a", PATIENCE_MS);
+		expect(screen.replace(/\s+/g, " ")).toContain("You signed in as c@example.test, not as a.");
+		await terminal.press("down", "enter");
+		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+		expect(bench.dir.read("codex-accounts.json")).toBe(before);
+	});
+
+	it.each<{ readonly what: string; readonly people: readonly [FakeAccountInit, FakeAccountInit] }>([
+		{
+			what: "two seats of one workspace",
+			people: [
+				{ name: "a", accountId: "acct-shared" },
+				{ name: "b", accountId: "acct-shared" },
+			],
+		},
+		{
+			what: "one person in two workspaces",
+			people: [
+				{ name: "a", userId: "user-one", email: "one@example.test", accountId: "acct-one" },
+				{ name: "b", userId: "user-one", email: "one@example.test", accountId: "acct-two" },
+			],
+		},
+	])("are two accounts where it is $what", async ({ people }) => {
+		const bench = await benchWithoutAccounts({ strangers: people });
+		const rpc = rpcOnDesk(bench);
+
+		await signInOnDevice(bench, rpc, "/multicodex add left --device", "a");
+		await signInOnDevice(bench, rpc, "/multicodex add right --device", "b");
+
+		expect(storedLabels(bench)).toEqual(["left", "right"]);
+		expect(new Set(storedAccounts(bench).map(({ id }) => id))).toEqual(new Set([bench.id("a"), bench.id("b")]));
+		for (const [label, name] of [
+			["right", "b"],
+			["left", "a"],
+		]) {
+			await rpc.send(`/multicodex use ${label}`);
+			expect(await rpc.prompt("say hi")).toMatchObject({ text: `OK from ${name} #1` });
+		}
+		const sent = bench.codex.responsesRequests().map(({ headers }) => headers["chatgpt-account-id"]);
+		expect(sent).toEqual([people[1].accountId, people[0].accountId]);
+	});
+
+	wide("gets a name of its own where two have the same e-mail", async () => {
+		const email = "one@example.test";
+		const strangers = [
+			{ name: "a", userId: "user-one", email },
+			{ name: "b", userId: "user-one", email },
+		];
+		const bench = await benchWithoutAccounts({ strangers });
+		const rpc = rpcOnDesk(bench);
+
+		await signInOnDevice(bench, rpc, "/multicodex add --device", "a");
+		const told = await signInOnDevice(bench, rpc, "/multicodex add --device", "b");
+
+		expect(told).toContain("added one-2. The pool has 2 accounts now.");
+		expect(storedLabels(bench)).toEqual(["one", "one-2"]);
+	});
+});
+
+describe("/multicodex login without a name", () => {
+	it("is for the only account that needs it", async () => {
+		const bench = await benchOfTwo({ rows: { b: lost } });
+		const rpc = rpcOnDesk(bench);
+
+		const told = await signInOnDevice(bench, rpc, "/multicodex login --device", "b");
+
+		expect(told).toContain("b is signed in again.");
+		expect(rpc.notifications.some(({ message }) => message.includes("Sign in to b again"))).toBe(true);
+		expect(bench.stored("b").needsLogin).toBeNull();
+	});
+
+	wide("asks which one where several need it", async () => {
+		const bench = await benchOfTwo({ accounts: ["a", "b", "c"], strangers: [], rows: { a: lost, c: lost } });
+		const rpc = rpcOnDesk(bench);
+		const done = rpc.send("/multicodex login --device", 2 * PATIENCE_MS);
+		const dialog = await rpc.waitForDialog(PATIENCE_MS, "select");
+		expect(dialog.options).toEqual(["a", "c"]);
+
+		rpc.answer(dialog, "c");
+		await rpc.waitForNotification("Sign in to c again", PATIENCE_MS);
+		bench.codex.device.approve("c");
+		await done;
+
+		expect(storedAccounts(bench).map(({ needsLogin }) => needsLogin === null)).toEqual([false, true, true]);
+	});
+
+	wide("changes nothing where that question is cancelled", async () => {
+		const bench = await benchOfTwo({ rows: { a: lost, b: lost } });
+		const rpc = rpcOnDesk(bench);
+		const done = rpc.send("/multicodex login --device");
+
+		rpc.answer(await rpc.waitForDialog(PATIENCE_MS, "select"), undefined);
+		await done;
+
+		expect(rpc.notifications.at(-1)?.message).toBe("Nothing was changed.");
+		expect(bench.codex.requestsOf("deviceauth")).toEqual([]);
+	});
+
+	wide("names those that need it where nobody can be asked", async () => {
+		const bench = await benchOfTwo({ rows: { a: lost, b: lost } });
+
+		const result = await bench.run(["-p", "/multicodex login --device"]);
+
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		expect(result.stderr).toContain("Several Codex accounts need a sign-in: a, b. Name one.");
+		expect(bench.codex.requests).toEqual([]);
+	});
+
+	wide("adds one more where nobody needs it", async () => {
+		const bench = await benchOfTwo();
+		const rpc = rpcOnDesk(bench);
+
+		expect(await signInOnDevice(bench, rpc, "/multicodex login --device", "c")).toContain("added c.");
+
+		expect(storedLabels(bench)).toEqual(["a", "b", "c"]);
+	});
+
+	wide("refuses a name that nobody has, before anything is begun", async () => {
+		const bench = await benchOfTwo();
+
+		const result = await bench.run(["-p", "/multicodex login nobody --device"]);
+
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		expect(result.stderr).toContain('No Codex account is called "nobody". Known: a, b.');
+		expect(bench.codex.requests).toEqual([]);
+	});
+});
+
+describe("a sign-in as the account that pi holds", () => {
+	it.each(coreOf(hostNames.map((host) => ({ host }))))(
+		"is a grant of our own beside pi's, and both work: pi $host",
+		async ({ host }) => {
+			const bench = await benchWithoutAccounts({ host });
+			const pis = signPiInAs(bench, "a");
+			const model = ["--model", `openai-codex/${bench.host.model}`];
+			expect(await bench.print("say hi", model)).toMatchObject({ code: 0 });
+			expect(storedAccounts(bench)).toMatchObject([{ label: "a", linked: true, source: "pi" }]);
+			const authBefore = bench.dir.read("auth.json");
+			const rpc = bench.rpc(model);
+
+			const told = await signInOnDevice(bench, rpc, "/multicodex add --device", "a");
+
+			expect(told).toContain("that was a, which is here already and has the new sign-in now.");
+			expect(bench.dir.read("auth.json")).toBe(authBefore);
+			expect(storedAccounts(bench)).toMatchObject([{ label: "a", linked: false, source: "login", needsLogin: null }]);
+			const ours = bench.stored("a").credential;
+			expect(ours.refresh).not.toBe(pis.refresh);
+			expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
+			expect(bearerOf(bench.codex.responsesRequests().at(-1))).toBe(ours.access);
+			expect(await bench.print("say hi", model, { extension: false })).toMatchObject({ code: 0 });
+			expect(bearerOf(bench.codex.responsesRequests().at(-1))).toBe(pis.access);
+			expect(bench.dir.read("auth.json")).toBe(authBefore);
+
+			signPiOut(bench);
+			expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
+			expect(bearerOf(bench.codex.responsesRequests().at(-1))).toBe(ours.access);
+			expect(storedAccounts(bench)).toMatchObject([{ label: "a", linked: false, needsLogin: null, credential: ours }]);
+		},
+	);
+
+	it("leaves each of the two to refresh its own", async () => {
+		const bench = await benchWithoutAccounts();
+		const pis = signPiInAs(bench, "a");
+		const rpc = bench.rpc();
+		await rpc.prompt("say hi");
+		await signInOnDevice(bench, rpc, "/multicodex add --device", "a");
+		const ours = bench.stored("a").credential;
+		bench.codex.account("a").expireAccessTokens();
+
+		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop" });
+
+		const [, refresh, ...more] = bench.codex.tokenRequests("a");
+		expect(more).toEqual([]);
+		expect(refresh?.body?.refresh_token).toBe(ours.refresh);
+		expect(bench.stored("a").credential.refresh).not.toBe(ours.refresh);
+		expect(loginOfPi(bench)).toMatchObject({ refresh: pis.refresh, access: pis.access });
+	});
+});

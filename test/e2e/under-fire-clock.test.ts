@@ -1,0 +1,80 @@
+import { expect, it } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
+import { coreOf, wide } from "../support/tiers.ts";
+import { bearerOf, EXPIRED_MS, keepers, keptCredential, signPiInAs } from "./credentials-support.ts";
+import { createBench } from "./support.ts";
+import { timesSent, wrongClock } from "./under-fire-support.ts";
+
+const MINUTE_MS = 60_000;
+const wrongs = [
+	{ wrong: "10 minutes fast", shiftMs: 10 * MINUTE_MS },
+	{ wrong: "10 minutes slow", shiftMs: -10 * MINUTE_MS },
+] as const;
+
+const cases = wrongs.flatMap((each) => keepers.map((keeper) => ({ ...each, ...keeper })));
+
+it.each(coreOf(cases, ({ shiftMs, keeper }) => (keeper === "us") === shiftMs > 0))(
+	"renews an expired token kept by $keeper once and serves turn after turn where the clock is $wrong",
+	async ({ keeper, shiftMs }) => {
+		const bench = await createBench({
+			accounts: [],
+			// Of an hour, so that ten minutes more or less matter.
+			strangers: [{ name: "a", tokenLifetimeMs: 60 * MINUTE_MS }],
+			usage: answers.serverError(500),
+			env: wrongClock(shiftMs),
+		});
+		const spent = { expiresInMs: EXPIRED_MS };
+		if (keeper === "pi") signPiInAs(bench, "a", spent);
+		else {
+			const row = bench.row("a", { credential: bench.codex.grant("a", spent) });
+			bench.dir.write("codex-accounts.json", { version: 2, accounts: [row] });
+		}
+
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
+		const rpc = bench.rpc();
+		for (const turn of [2, 3, 4]) {
+			expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop", text: `OK from a #${turn}` });
+		}
+		await rpc.close();
+
+		expect(timesSent(bench)).toEqual([1]);
+		expect(new Set(bench.codex.responsesRequests().map(bearerOf))).toEqual(
+			new Set([keptCredential(bench, keeper)?.access]),
+		);
+		expect(bench.stored("a").needsLogin).toBeNull();
+	},
+);
+
+wide.each(wrongs)(
+	"goes on after a token has run out that looks good to a clock $wrong, and after one that only looks spent",
+	async ({ shiftMs }) => {
+		const bench = await createBench({ usage: answers.serverError(500), env: wrongClock(shiftMs) });
+		// Runs out in five minutes: to a slow clock in fifteen, to a fast one five minutes ago.
+		const nearly = bench.codex.grant("a", { expiresInMs: 5 * MINUTE_MS });
+		bench.dir.write("codex-accounts.json", { version: 2, accounts: [bench.row("a", { credential: nearly })] });
+		const rpc = bench.rpc();
+
+		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop", text: expect.stringMatching(/^OK from a/) });
+		bench.codex.account("a").expireAccessTokens();
+		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop", text: expect.stringMatching(/^OK from a/) });
+		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop", text: expect.stringMatching(/^OK from a/) });
+		await rpc.close();
+
+		// The fast clock renewed it ahead of the first turn as well.
+		expect(timesSent(bench)).toEqual(shiftMs > 0 ? [1, 1] : [1]);
+		expect(bench.stored("a").needsLogin).toBeNull();
+	},
+);
+
+wide.each(wrongs)("lets an account rest whose quota ran out where the clock is $wrong", async ({ shiftMs }) => {
+	const bench = await createBench({ accounts: ["a"], usage: answers.serverError(500), env: wrongClock(shiftMs) });
+	bench.codex.account("a").next(answers.usageLimit({ resetsInMs: 5 * MINUTE_MS }));
+
+	const limited = await bench.print("say hi");
+
+	// To a fast clock the reset is past already: even so the account rests, and nobody is asked over and over.
+	expect(limited.code).toBe(1);
+	expect(bench.asked().length).toBeLessThanOrEqual(4);
+	expect(bench.stored("a").needsLogin).toBeNull();
+	expect(bench.memo("a").cooldowns).toHaveLength(1);
+});

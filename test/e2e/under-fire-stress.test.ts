@@ -1,0 +1,21 @@
+import { expect, it, vi } from "vitest";
+import { runStress } from "./stress.ts";
+import { expectSurvival, stressSeed } from "./stress-verdict.ts";
+
+vi.setConfig({ testTimeout: 240_000 });
+
+it("loses no account and spends no token twice while half of its processes are killed", async () => {
+	const seed = stressSeed();
+	const report = await runStress({
+		host: "0.87.1",
+		processes: 4,
+		accounts: 3,
+		kills: 6,
+		// Ends with the last kill, long before, unless the machine is very busy.
+		longestMs: 90_000,
+		seed,
+	});
+
+	expectSurvival(report, seed);
+	expect(report.kills, `seed ${seed}`).toBeGreaterThan(0);
+});

@@ -1,0 +1,171 @@
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createImportFinder } from "../../../src/io/import/finder.ts";
+import { aScratch, type Scratch } from "../../support/fakes.ts";
+import {
+	API_KEY_FILE,
+	codexFile,
+	FIXTURES,
+	opencodeEntry,
+	toolOf,
+	writeAt,
+	writeTool,
+} from "../../support/import-fixtures.ts";
+import { aLogin, loginsOf, reasonsOf, search, searchWithSqlite } from "./readers.ts";
+
+let scratch: Scratch;
+let home: string;
+beforeEach(() => {
+	scratch = aScratch();
+	home = scratch.path("home");
+	mkdirSync(home);
+});
+afterEach(() => scratch.remove());
+
+const work = aLogin("work");
+const side = aLogin("side");
+const inHome = (path: string, content: unknown) => writeAt(join(home, path), content);
+const at = (path: string) => search({ home, path });
+
+describe("looking in all places", () => {
+	it("finds what every tool keeps, under the name by which it is asked for", async () => {
+		const finder = createImportFinder({ home, env: {} }, join(home, ".pi/agent/auth.json"));
+		const expected: string[] = [];
+		for (const fixture of FIXTURES) {
+			// Both kinds of codex-auth have a registry of one name, and opencode's database replaces its file.
+			if (fixture === "codex-auth-npm" || fixture === "opencode") continue;
+			const paths = await writeTool(fixture, home, [aLogin(fixture)]);
+			expected.push(...paths.map((path) => `${toolOf(fixture)}: ${path}`));
+			expect(finder.tools).toContain(toolOf(fixture));
+		}
+		const { found } = await searchWithSqlite({ home });
+		expect(reasonsOf(found)).toEqual([]);
+		expect(found.map(({ tool, path }) => `${tool}: ${path}`).sort()).toEqual(expected.sort());
+		// In the order in which the tools are named.
+		const order = found.map(({ tool }) => finder.tools.indexOf(tool));
+		expect(order).toEqual([...order].sort((a, b) => a - b));
+	});
+
+	it("changes nothing that it reads, and leaves nothing behind", async () => {
+		for (const fixture of FIXTURES) await writeTool(fixture, home, [work, side]);
+		const files = () =>
+			readdirSync(home, { recursive: true, encoding: "utf8" })
+				.filter((name) => statSync(join(home, name)).isFile())
+				.map((name) => `${name} ${statSync(join(home, name)).mode} ${readFileSync(join(home, name), "base64")}`)
+				.sort();
+		const before = files();
+		const { found } = await searchWithSqlite({ home });
+		expect(found.length).toBeGreaterThan(FIXTURES.length);
+		expect(files()).toEqual(before);
+	});
+
+	it("goes on where one place is damaged", async () => {
+		inHome(".codex/auth.json", "torn {");
+		inHome(".prodex", "a file where a folder should be");
+		await writeTool("opencode", home, [work]);
+		const found = await search({ home });
+		expect(loginsOf(found)).toEqual(["-: work"]);
+		expect(found?.filter(({ kind }) => kind === "left-out")).toMatchObject([{ tool: "codex" }]);
+	});
+});
+
+describe("a path", () => {
+	it.each<[string, unknown]>([
+		["Codex", codexFile(work)],
+		["Codex, at top level", { access_token: work.access, refresh_token: work.refresh, account_id: "acct-work" }],
+		["opencode", { openai: opencodeEntry(work) }],
+		["opencode, under its second name", { codex: opencodeEntry(work) }],
+		["pi", { anthropic: { type: "api_key", key: "k" }, "openai-codex": opencodeEntry(work) }],
+	])("to a file in the shape of %s is read", async (_shape, content) => {
+		const path = inHome("some where/login file.txt", content);
+		expect(await at(path)).toMatchObject([
+			{ kind: "login", tool: "file", path, name: undefined, accountIdHint: "acct-work" },
+		]);
+	});
+
+	it("may begin with the home, written ~, and hold blanks", async () => {
+		const path = inHome("some where/a file.json", codexFile(work));
+		expect(await at("~/some where/a file.json")).toMatchObject([{ kind: "login", path }]);
+		expect(loginsOf(await at("~"))).toEqual([]);
+		inHome("auth.json", codexFile(side));
+		expect(loginsOf(await at("~"))).toEqual(["-: side"]);
+		expect(await at("~other/file.json")).toBeUndefined();
+	});
+
+	it("to nothing is nothing, and not an empty find", async () => {
+		expect(await at(join(home, "gone"))).toBeUndefined();
+		expect(await at("~/gone.json")).toBeUndefined();
+	});
+
+	it("to a Codex home, to a folder of snapshots, or to a folder of homes is read", async () => {
+		await writeTool("codex", home, [work]);
+		await writeTool("codex-auth-npm", home, [side]);
+		await writeTool("codex-account-orchestrator", home, [work, side]);
+		expect(loginsOf(await at("~/.codex"))).toEqual(["-: work"]);
+		expect(loginsOf(await at("~/.codex/accounts"))).toEqual(["-: side"]);
+		expect(loginsOf(await at("~/.codex-account-orchestrator"))).toEqual(["-: side", "-: work"]);
+	});
+
+	it.each<[string, unknown]>([
+		["opencode", { anthropic: { type: "api", key: "sk-SECRET" }, openai: opencodeEntry(work) }],
+		["pi", { anthropic: { type: "api_key", key: "k" }, "openai-codex": opencodeEntry(work) }],
+	])("to a folder of %s is read, and so is one to the folder around it", async (_tool, content) => {
+		const path = inHome("elsewhere/main/auth.json", content);
+		for (const folder of ["~/elsewhere/main", "~/elsewhere"]) {
+			expect(await at(folder)).toMatchObject([{ kind: "login", tool: "file", path, accountIdHint: "acct-work" }]);
+		}
+	});
+
+	it("to a folder of opencode with nothing but an API key says so", async () => {
+		inHome("elsewhere/auth.json", { openai: { type: "api", key: "sk-SECRET" } });
+		expect(loginsOf(await at("~/elsewhere"))).toEqual([]);
+		expect(reasonsOf(await at("~/elsewhere"))).toHaveLength(1);
+	});
+
+	it("to a folder with sign-ins says nothing of what else is there", async () => {
+		inHome("mix/side.json", codexFile(side));
+		inHome("mix/package.json", { name: "x" });
+		inHome("mix/torn.json", "{");
+		expect(reasonsOf(await at("~/mix"))).toEqual([]);
+		expect(loginsOf(await at("~/mix"))).toEqual(["-: side"]);
+	});
+
+	it("to a folder without any says what that was", async () => {
+		inHome("mix/key.json", API_KEY_FILE);
+		inHome("mix/notes.md", "SECRET");
+		expect(reasonsOf(await at("~/mix"))).toEqual([expect.stringMatching(/API key/)]);
+		mkdirSync(join(home, "empty"));
+		expect(await at("~/empty")).toEqual([]);
+	});
+
+	it("to a folder in which the keyring is used says so", async () => {
+		inHome("codex home/config.toml", 'cli_auth_credentials_store = "keyring"');
+		expect(reasonsOf(await at("~/codex home"))).toEqual([expect.stringMatching(/keyring/)]);
+	});
+
+	it("to a folder in which the keyring is used takes no leftover file", async () => {
+		inHome("codex home/config.toml", 'cli_auth_credentials_store = "keyring"');
+		inHome("codex home/auth.json", codexFile(work));
+		expect(loginsOf(await at("~/codex home"))).toEqual([]);
+		expect(reasonsOf(await at("~/codex home"))).toEqual([expect.stringMatching(/keyring.*leftover/)]);
+	});
+
+	it("to a folder in which lies pi's own login has it as pi's", async () => {
+		await writeTool("pi", home, [work]);
+		for (const folder of ["~/.pi/agent", "~/.pi"]) expect(await at(folder)).toMatchObject([{ tool: "pi" }]);
+	});
+
+	it("to pi's own login is pi's, however it is written", async () => {
+		await writeTool("pi", home, [work]);
+		expect(await at("~/.pi/agent/../agent/auth.json")).toMatchObject([{ tool: "pi" }]);
+	});
+
+	it.each<[string, RegExp, unknown]>([
+		["no JSON", /not valid JSON/, "SECRET"],
+		["an API key of pi's", /API key/, { "openai-codex": { type: "api_key", key: "SECRET" } }],
+		["something else", /no ChatGPT sign-in/, { version: 1 }],
+	])("to a file with %s is left out", async (_what, reason, content) => {
+		expect(reasonsOf(await at(inHome("x.json", content)))).toEqual([expect.stringMatching(reason)]);
+	});
+});

@@ -1,0 +1,203 @@
+import { expect } from "vitest";
+import type { Account, Credential } from "../../src/domain/account.ts";
+import type { Finding, ToolName } from "../../src/domain/import.ts";
+import { ROTATION_PREFERENCES } from "../../src/domain/settings.ts";
+import type { UsageSnapshot } from "../../src/domain/usage.ts";
+import { defaultLabel } from "../../src/io/account-store.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../src/io/jwt.ts";
+import { registerCommand } from "../../src/pi/commands.ts";
+import { createImports } from "../../src/pool/imports.ts";
+import { createMembership } from "../../src/pool/membership.ts";
+import type { DeviceDialog, LoginDialog } from "../../src/pool/ports.ts";
+import { aHouse, type House } from "../pool/house.ts";
+import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
+import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
+
+/** `/multicodex` over a pool in memory, with a person who signs in as the test says. */
+export interface Desk {
+	readonly house: House;
+	readonly pi: FakePi;
+	readonly command: FakeCommand;
+	screen: FakeContext;
+	readonly piAuth: FakePiAuth;
+	/** How often pi's login was looked at, and the backups were deleted. */
+	syncs: number;
+	removals: number;
+	masksEmails: boolean;
+	/** Dialogs of sign-ins, in order. */
+	readonly browserDialogs: LoginDialog[];
+	readonly deviceDialogs: DeviceDialog[];
+	/** Addresses that a browser was opened with, and whether it opened. */
+	readonly opened: string[];
+	browserOpens: () => Promise<boolean>;
+	/** The model that the person has saved as the default. */
+	savedModel: string | undefined;
+	/** Plays a sign-in, in a browser or on a device; without one nobody can sign in. */
+	inBrowser: (dialog: LoginDialog) => Promise<Credential>;
+	onDevice: (dialog: DeviceDialog) => Promise<Credential>;
+	/** What other tools keep, and what lies at paths. */
+	found: Finding[];
+	readonly paths: Map<string, Finding[]>;
+	/** What was asked of the finder. */
+	readonly searched: (ToolName | string | undefined)[];
+	/** What asking for an account's usage comes to; nothing without one. */
+	readonly usage: Map<string, () => UsageSnapshot | string>;
+	readonly askedUsage: string[];
+	/** Values of `rotation` that were stored, write by write. */
+	readonly stored: Readonly<Record<string, string | number>>[];
+	/** What storing them throws, if anything. */
+	settingsRefusal: Error | undefined;
+	/** Gives a command; the last of the `notices` things that are said, one unless told otherwise, as `<level>: <text>`. */
+	run(args: string, notices?: number): Promise<string>;
+	/** The same where nobody looks on: what is written to standard error, and the exit code. */
+	runUnseen(args: string): Promise<{ readonly said: string; readonly code: unknown }>;
+	/** Values that are offered while `typed` stands in the editor. */
+	offered(typed: string): string[] | null;
+}
+
+/** Creates it with these accounts, in a terminal unless told otherwise. */
+export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { mode: "tui" }): Desk {
+	const house = aHouse(...rows);
+	const { accounts, state, pool, clock } = house;
+	const pi = aPi();
+	const piAuth = aPiAuth();
+	const tokens = {
+		fingerprint,
+		identify: identityOf,
+		issuedAt: (access: string) => tokenTimes(access).issuedAt,
+	};
+	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
+	const finder = {
+		tools: ["pi", "codex", "prodex"] as const,
+		find: async (tool: ToolName | undefined) => {
+			desk.searched.push(tool);
+			return desk.found.filter((finding) => tool === undefined || finding.tool === tool);
+		},
+		read: async (path: string) => {
+			desk.searched.push(path);
+			return desk.paths.get(path);
+		},
+	};
+	const nobody = () => Promise.reject(new Error("nobody signs in"));
+	registerCommand(pi.api, {
+		pool,
+		membership,
+		credentials: house.deps.credentials,
+		usage: {
+			setBaseUrl: () => undefined,
+			refreshStale: async () => undefined,
+			follow: async () => undefined,
+			recheckCooling: async () => undefined,
+			stop: () => undefined,
+			ask: async (id) => {
+				desk.askedUsage.push(id);
+				const told = desk.usage.get(id)?.();
+				if (typeof told === "string") pool.noteError(id, told);
+				else if (told) pool.noteUsage(id, told);
+				return typeof told === "object";
+			},
+		},
+		imports: createImports({ finder, accounts, membership, tokens, clock }),
+		link: {
+			...house.deps.link,
+			sync: async () => {
+				desk.syncs += 1;
+			},
+		},
+		signInWays: {
+			inBrowser: (dialog) => {
+				desk.browserDialogs.push(dialog);
+				return desk.inBrowser(dialog);
+			},
+			onDevice: (dialog) => {
+				desk.deviceDialogs.push(dialog);
+				return desk.onDevice(dialog);
+			},
+			openBrowser: async (url) => {
+				desk.opened.push(url);
+				return desk.browserOpens();
+			},
+		},
+		clock,
+		settings: {
+			read: () => house.settings,
+			setRotation: async (values) => {
+				if (desk.settingsRefusal) throw desk.settingsRefusal;
+				desk.stored.push(values);
+				let { rotation } = house.settings;
+				for (const { key, read } of ROTATION_PREFERENCES) rotation = read(values[key], rotation) ?? rotation;
+				house.settings = { ...house.settings, rotation };
+			},
+		},
+		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
+		maskEmails: () => desk.masksEmails,
+		savedModel: () => desk.savedModel,
+		removeBackups: async () => {
+			desk.removals += 1;
+		},
+	});
+	const command = pi.commands.get("multicodex");
+	if (!command) throw new Error("no command");
+	const desk: Desk = {
+		house,
+		pi,
+		command,
+		screen: aContext(init),
+		piAuth,
+		syncs: 0,
+		removals: 0,
+		masksEmails: false,
+		browserDialogs: [],
+		deviceDialogs: [],
+		opened: [],
+		browserOpens: async () => true,
+		savedModel: undefined,
+		inBrowser: nobody,
+		onDevice: nobody,
+		found: [],
+		paths: new Map(),
+		searched: [],
+		usage: new Map(),
+		askedUsage: [],
+		stored: [],
+		settingsRefusal: undefined,
+		runUnseen: async (args) => {
+			const write = process.stderr.write;
+			const before = process.exitCode;
+			let said = "";
+			process.stderr.write = (text: string | Uint8Array) => {
+				said += String(text);
+				return true;
+			};
+			try {
+				await desk.command.handler(args, desk.screen.ctx);
+				return { said, code: process.exitCode };
+			} finally {
+				process.stderr.write = write;
+				process.exitCode = before;
+			}
+		},
+		run: async (args, notices = 1) => {
+			desk.screen.notices.length = 0;
+			await command.handler(args, desk.screen.ctx);
+			expect(desk.screen.notices).toHaveLength(notices);
+			return desk.screen.notices.at(-1) ?? "";
+		},
+		offered: (typed) => command.getArgumentCompletions(typed)?.map(({ value }) => value) ?? null,
+	};
+	return desk;
+}
+
+/** The id of somebody whose token is {@link aTokenOf} that name. */
+export function idOf(name: string): string {
+	return idFor(`user-${name}__acct-${name}`, `acct-${name}`);
+}
+
+/** What a sign-in of somebody gives. */
+export function aGrant(name: string, issuedAt = NOW): Credential {
+	return {
+		access: aTokenOf(name, { issuedAt }),
+		refresh: `granted-${name}-${issuedAt - NOW}`,
+		expiresAt: issuedAt + 10 * DAY_MS,
+	};
+}

@@ -1,0 +1,267 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Account } from "../../src/domain/account.ts";
+import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
+import { aDesk, aGrant, type Desk, idOf } from "./desk.ts";
+import { aContext } from "./fake-pi.ts";
+
+let desk: Desk;
+
+const work = anAccount("work", { id: "3f9c0a7be21d" });
+const home = anAccount("home", { id: "3f00aa7be21d" });
+const side = anAccount("side", { id: "aaaaaaaaaaaa" });
+const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
+
+function open(rows: readonly Account[] = [work, home, side, out], mode: "tui" | "print" = "tui"): void {
+	desk = aDesk(rows, { mode, hasUI: mode === "tui" });
+}
+beforeEach(() => open());
+
+const run = (args: string) => desk.run(args);
+const labels = () => desk.house.pool.accounts().map(({ label }) => label);
+const account = (id: string) => desk.house.pool.account(id);
+
+describe("remove", () => {
+	it("asks first, and takes no for an answer", async () => {
+		desk.screen.consent = false;
+		expect(await run("remove work")).toBe("info: Nothing was removed.");
+		expect([labels(), desk.screen.questions]).toEqual([["work", "home", "side", "out"], ["Remove work?"]]);
+		desk.screen.consent = true;
+		expect(await run("remove work")).toMatch(/^info: Codex: removed work\..*add --undo/);
+		expect(labels()).toEqual(["home", "side", "out"]);
+	});
+
+	it.each(["work", "WORK", "work@example.test", "3f9c"])("takes %s for the account", async (named) => {
+		await run(`remove ${named}`);
+		expect(labels()).not.toContain("work");
+	});
+
+	it.each([
+		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
+		["nobody", /"nobody"\. Known: work, home, side, out\./],
+	])("of %s removes nobody, without a question", async (named, words) => {
+		expect(await run(`remove ${named}`)).toMatch(words);
+		expect([labels().length, desk.screen.questions]).toEqual([4, []]);
+	});
+
+	it("of the active one moves on at once, and says to whom, before and after", async () => {
+		desk.house.pool.setActive(work.id);
+		expect(await run("remove work")).toMatch(/Now on home\./);
+		expect(desk.screen.details[0]).toMatch(/next request goes to home/);
+		expect(desk.house.pool.active()).toBe(home.id);
+		expect(desk.house.told.filter(({ type }) => type === "rotated")).toEqual([]);
+	});
+
+	it("of another one moves nothing", async () => {
+		desk.house.pool.setActive(work.id);
+		expect(await run("remove home")).not.toMatch(/Now on/);
+		expect([desk.screen.details[0], desk.house.pool.active()]).toEqual([expect.not.stringMatching(/next/), work.id]);
+	});
+
+	it("of the active one, with nobody else ready, says so", async () => {
+		open([work, out]);
+		desk.house.pool.setActive(work.id);
+		await run("remove work");
+		expect(desk.screen.details[0]).toMatch(/No other account is ready/);
+		expect(await run("remove out")).toMatch(/No Codex account is left/);
+	});
+
+	it("of pi's own login asks whether to sign pi out too, and does", async () => {
+		const login = aGrant("work");
+		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
+		desk.piAuth.login = { kind: "oauth", credential: login, accountId: "acct-work" };
+		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
+		expect(desk.screen.details[0]).toMatch(/pi's own login\. Sign pi out too\?/);
+		expect(desk.piAuth.login.kind).toBe("none");
+	});
+
+	it("of pi's own login needs the word where nobody can be asked", async () => {
+		const login = aGrant("work");
+		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })], "print");
+		desk.piAuth.login = { kind: "oauth", credential: login, accountId: "acct-work" };
+		const refused = await desk.runUnseen("remove work");
+		expect(refused).toEqual({ said: expect.stringMatching(/\/multicodex remove work --logout\n$/), code: 1 });
+		expect([labels(), desk.piAuth.login.kind]).toEqual([["work"], "oauth"]);
+	});
+
+	it("with the word does not ask for it again", async () => {
+		const login = aGrant("work");
+		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
+		desk.piAuth.login = { kind: "oauth", credential: login, accountId: "acct-work" };
+		await run("remove work --logout");
+		expect(desk.screen.details[0]).not.toMatch(/Sign pi out/);
+		expect(desk.piAuth.login.kind).toBe("none");
+	});
+
+	it("says so while the token is being renewed, and changes nothing", async () => {
+		desk.house.accounts.lockRefusal = Object.assign(new Error("/x/y is locked"), { name: "LockBusyError" });
+		expect(await run("remove work")).toMatch(/^error: .*work is being renewed.*Try again/);
+		expect(labels()).toContain("work");
+	});
+
+	it("says so while another process holds pi's file, and leaves pi signed in", async () => {
+		const login = aGrant("work");
+		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
+		desk.piAuth.login = { kind: "oauth", credential: login, accountId: "acct-work" };
+		desk.piAuth.lockRefusal = Object.assign(new Error("/x/auth.json is locked"), { name: "LockBusyError" });
+		expect(await run("remove work --logout")).toMatch(/^error: .*work is being renewed.*Try again/);
+		expect([labels(), desk.piAuth.login.kind]).toEqual([["work"], "oauth"]);
+	});
+
+	it("says so where it cannot be written", async () => {
+		desk.house.accounts.lockRefusal = Object.assign(new Error("EROFS: read-only file system"), { code: "EROFS" });
+		expect(await run("remove work")).toBe("error: multicodex remove failed: EROFS: read-only file system");
+	});
+});
+
+describe("add --undo", () => {
+	it("puts back the one that was removed last, and says so where there is none", async () => {
+		expect(await run("add --undo")).toMatch(/^error: There is no removed account/);
+		await run("remove work");
+		expect(await run("add --undo")).toBe("info: Codex: work is back.");
+		expect(labels()).toContain("work");
+		expect(desk.askedUsage).toEqual([work.id]);
+		expect(await run("add --undo")).toMatch(/^error: There is no removed account/);
+	});
+});
+
+describe("rename", () => {
+	it("gives another label, also one of several words", async () => {
+		expect(await run("rename work day job")).toBe("info: Codex: work is called day job now.");
+		expect(account(work.id)?.label).toBe("day job");
+	});
+
+	it.each([
+		["home", /Another Codex account is called home/],
+		["auto", /"auto" has a meaning/],
+		["--x", /"--x" begins like an option/],
+		[`${"x".repeat(41)}`, /more than 40/],
+		["a\u202eb", /^error: That label has characters/],
+		['""', /is empty/],
+	])("to %s changes nothing, and says why", async (label, words) => {
+		expect(await run(`rename work ${label}`)).toMatch(words);
+		expect(account(work.id)?.label).toBe("work");
+	});
+
+	it("to its own label, or to another case of it, is no clash", async () => {
+		expect(await run("rename work work")).toMatch(/^info: /);
+		expect(await run("rename work Work")).toMatch(/^info: /);
+		expect(account(work.id)?.label).toBe("Work");
+	});
+});
+
+describe("enable and disable", () => {
+	it("switch an account off and on, and say how to undo it", async () => {
+		expect(await run("disable home")).toMatch(/home is switched off\..*\/multicodex enable home to undo/);
+		expect(account(home.id)).toMatchObject({ enabled: false, disabledReason: undefined });
+		expect(await run("disable home")).toMatch(/switched off already/);
+		expect(await run("enable home")).toBe("info: Codex: home is switched on.");
+		expect(await run("enable home")).toMatch(/switched on already/);
+		expect(account(home.id)?.enabled).toBe(true);
+	});
+
+	it("of the active one moves on at once", async () => {
+		desk.house.pool.setActive(work.id);
+		expect(await run("disable work")).toMatch(/Now on home\./);
+		expect(desk.house.pool.active()).toBe(home.id);
+	});
+
+	it("of an account that the backend has closed says that it had been, and begins anew", async () => {
+		open([anAccount("shut", { enabled: false, disabledReason: "account_deactivated" })]);
+		desk.house.state.memos.set("shut", { cooldowns: [aCooldown()], strikes: 3 });
+		expect(await run("enable shut")).toMatch(/had been switched off: account deactivated/);
+		expect(desk.house.state.memo("shut").strikes).toBe(0);
+	});
+
+	it("of an account without a sign-in says what it still needs", async () => {
+		open([{ ...out, enabled: false }]);
+		expect(await run("enable out")).toMatch(/needs a sign-in: \/multicodex login out/);
+	});
+});
+
+describe("refresh", () => {
+	const fresh = () => aSnapshot({ source: "api", windows: [{ usedPercent: 27, windowMinutes: 300 }] });
+	beforeEach(() => {
+		for (const { id } of [work, home, side]) desk.usage.set(id, fresh);
+	});
+
+	it("asks for one account, or for all, and tells what is left", async () => {
+		expect(await run("refresh work")).toBe("info: work  5h 73% left");
+		expect(desk.askedUsage).toEqual([work.id]);
+		const text = await run("refresh");
+		expect(desk.askedUsage.slice(1)).toEqual([work.id, home.id, side.id]);
+		expect(text.split("\n")).toHaveLength(4);
+		expect(text).toMatch(/^out {3}its sign-in was revoked\. \/multicodex login out$/m);
+		expect(await run("refresh all")).toBe(text);
+	});
+
+	it("renews the token where that is due, before it asks, and never sends a refresh token that was refused", async () => {
+		const tokens: string[] = [];
+		for (const { id, label } of [work, out]) {
+			desk.house.tokens.set(id, () => {
+				tokens.push(label);
+				return { kind: "ready", access: "new" };
+			});
+		}
+		await run("refresh");
+		expect(tokens).toEqual(["work"]);
+		expect(desk.askedUsage).not.toContain(out.id);
+	});
+
+	it("says why where nobody could be asked, as a failure", async () => {
+		desk.usage.set(work.id, () => "HTTP 503");
+		desk.house.tokens.set(home.id, () => ({ kind: "unavailable", reason: "network", retryAt: NOW }));
+		expect(await run("refresh work")).toBe("error: work  HTTP 503");
+		expect(await run("refresh home")).toBe("error: home  network");
+		expect(await run("refresh out")).toMatch(/^error: out {2}its sign-in was revoked/);
+		desk.usage.delete(side.id);
+		expect(await run("refresh side")).toMatch(/^error: side {2}its usage could not be asked for/);
+	});
+
+	it("is no failure where somebody could be asked", async () => {
+		desk.usage.set(work.id, () => "HTTP 503");
+		expect(await run("refresh")).toMatch(/^info: work {2}HTTP 503\nhome {2}5h/);
+	});
+
+	it("takes an answer for one, also where somebody else had asked before", async () => {
+		const windows = [{ usedPercent: 27, windowMinutes: 300 }];
+		desk.usage.set(work.id, () => aSnapshot({ source: "api", capturedAt: NOW - 1000, windows }));
+		expect(await run("refresh work")).toBe("info: work  5h 73% left");
+	});
+
+	it("takes what was known before for no answer, and gives the account's last error as the reason", async () => {
+		const before = NOW - HOUR_MS;
+		desk.house.state.memos.set(work.id, {
+			cooldowns: [],
+			strikes: 0,
+			usage: aSnapshot({ source: "api", capturedAt: before }),
+			lastError: { text: "long ago", at: before },
+		});
+		desk.usage.delete(work.id);
+		expect(await run("refresh work")).toBe("error: work  long ago");
+	});
+
+	it("does not ask for an account that is switched off", async () => {
+		await run("disable work");
+		expect(await run("refresh work")).toMatch(/^error: work {2}switched off \(by hand\)\. \/multicodex enable work/);
+		expect(desk.askedUsage).toEqual([]);
+	});
+
+	it("of nobody says that there is nobody", async () => {
+		open([]);
+		expect(await run("refresh")).toBe("info: There is no Codex account to ask for.");
+		expect(await run("refresh nobody")).toMatch(/^error: No Codex account is called "nobody"\. Known: none\./);
+	});
+});
+
+describe("a session that has ended", () => {
+	it("is told nothing any more", async () => {
+		desk.screen.isAway = true;
+		const removing = desk.command.handler("remove work", desk.screen.ctx);
+		await expect.poll(() => desk.screen.questions.length).toBe(1);
+		await desk.pi.fire("session_shutdown", desk.screen.ctx);
+		await removing;
+		expect([desk.screen.notices, labels().includes("work")]).toEqual([[], true]);
+		desk.screen = aContext({ mode: "tui" });
+		expect(await run("remove work")).toMatch(/removed work/);
+	});
+});

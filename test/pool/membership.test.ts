@@ -1,0 +1,484 @@
+import { chmodSync, existsSync, statSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import type { Account, Credential } from "../../src/domain/account.ts";
+import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts";
+import { defaultLabel, openAccountStore } from "../../src/io/account-store.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../src/io/jwt.ts";
+import { openPiAuth } from "../../src/io/pi-auth.ts";
+import { createMembership, type Membership } from "../../src/pool/membership.ts";
+import { createPool, type Pool } from "../../src/pool/pool.ts";
+import type { AccountStore, PiAuth } from "../../src/pool/ports.ts";
+import {
+	aClock,
+	aCooldown,
+	anAccount,
+	anAccountStore,
+	aPiAuth,
+	aScratch,
+	aStateStore,
+	aTokenOf,
+	DAY_MS,
+	type FakeClock,
+	type FakeStateStore,
+	HOUR_MS,
+	idFor,
+	NOW,
+	type Scratch,
+	settled,
+} from "../support/fakes.ts";
+
+const FILE = "codex-accounts.json";
+
+let scratch: Scratch;
+let accounts: AccountStore;
+let state: FakeStateStore;
+let clock: FakeClock;
+let pool: Pool;
+let membership: Membership;
+let changes: number;
+
+/** Over real files, or over whatever is given. */
+function open(over: { readonly accounts?: AccountStore; readonly piAuth?: PiAuth } = {}): void {
+	clock = aClock();
+	accounts = over.accounts ?? openAccountStore(scratch.path(FILE), () => undefined, clock.now);
+	state = aStateStore();
+	pool = createPool({ accounts, state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+	changes = 0;
+	pool.subscribe(({ type }) => {
+		if (type === "changed") changes += 1;
+	});
+	membership = createMembership({
+		accounts,
+		state,
+		pool,
+		piAuth: over.piAuth ?? openPiAuth(scratch.path("auth.json")),
+		tokens: { fingerprint, identify: identityOf, issuedAt: (access) => tokenTimes(access).issuedAt },
+		clock,
+		labelFor: defaultLabel,
+	});
+}
+beforeEach(() => {
+	scratch = aScratch();
+	open();
+});
+afterEach(async () => {
+	await accounts.flush();
+	scratch.remove();
+});
+
+const idOf = (name: string) => idFor(`user-${name}__acct-${name}`, `acct-${name}`);
+const credentialOf = (name: string, issuedAt = NOW, refresh = `refresh-${name}-${issuedAt - NOW}`): Credential => ({
+	access: aTokenOf(name, { issuedAt }),
+	refresh,
+	expiresAt: issuedAt + 10 * DAY_MS,
+});
+const rowOf = (name: string, overrides: Partial<Account> = {}) =>
+	anAccount(name, { id: idOf(name), credential: credentialOf(name), ...overrides });
+const seatOf = (user: string, accountId: string, issuedAt = NOW): Credential => ({
+	access: aTokenOf(user, {
+		issuedAt,
+		auth: { chatgpt_account_id: accountId, chatgpt_user_id: user, chatgpt_account_user_id: `${user}__${accountId}` },
+	}),
+	refresh: `refresh-${user}-${accountId}`,
+	expiresAt: NOW + DAY_MS,
+});
+const add = (name: string, label?: string) => membership.join(credentialOf(name), { source: "login", label });
+const stored = (name: string) => accounts.list().find(({ id }) => id === idOf(name));
+const labels = () => accounts.list().map(({ label }) => label);
+/** The account as the commands have it in hand. */
+const inHand = (name: string): Account => stored(name) ?? rowOf(name);
+const onDisk = () =>
+	z.object({ accounts: z.array(z.looseObject({ id: z.string() })) }).parse(scratch.json(FILE)).accounts;
+
+const piLogin = (name: string, credential = credentialOf(name)) => ({
+	type: "oauth",
+	access: credential.access,
+	refresh: credential.refresh,
+	expires: credential.expiresAt,
+	accountId: `acct-${name}`,
+});
+const KEY = { type: "api_key", key: "k" };
+const writeAuth = (entries: Record<string, unknown>) =>
+	scratch.write("auth.json", JSON.stringify(entries, undefined, 2));
+
+describe("a sign-in that joins", () => {
+	it("is a new account of its own, durable before anybody is told", async () => {
+		const account = await add("work");
+		expect(account).toEqual({
+			id: idOf("work"),
+			label: "work",
+			email: "work@example.test",
+			userId: "user-work",
+			accountId: "acct-work",
+			plan: "plus",
+			credential: credentialOf("work"),
+			source: "login",
+			linked: false,
+			enabled: true,
+			disabledReason: undefined,
+			needsLogin: undefined,
+			addedAt: NOW,
+		});
+		expect(onDisk()).toMatchObject([{ id: idOf("work"), credential: { refresh: "refresh-work-0" } }]);
+		expect(changes).toBe(1);
+	});
+
+	it("is called as the person wants, or numbered where that is taken", async () => {
+		await add("work", "lap");
+		const second = await add("home", "lap");
+		const third = await membership.join(credentialOf("side"), { source: "import:codex" });
+		expect([labels(), second?.label, third?.label]).toEqual([["lap", "lap-2", "side"], "lap-2", "side"]);
+	});
+
+	it("renews the account that is here, which keeps its name, its switch and its age", async () => {
+		await accounts.put(
+			rowOf("work", {
+				label: "mine",
+				enabled: false,
+				disabledReason: "account_deactivated",
+				needsLogin: { reason: "revoked", at: NOW },
+				source: "import:codex",
+				plan: "free",
+				addedAt: 5,
+			}),
+		);
+		const credential = credentialOf("work", NOW + HOUR_MS);
+		expect(await membership.join(credential, { source: "login", label: "another" })).toMatchObject({
+			label: "mine",
+			credential,
+			source: "login",
+			plan: "plus",
+			enabled: false,
+			disabledReason: "account_deactivated",
+			needsLogin: undefined,
+			addedAt: 5,
+		});
+		expect(accounts.list()).toHaveLength(1);
+	});
+
+	it("ends the rest that a refused sign-in had earned, and no other", async () => {
+		await accounts.put(rowOf("work", { needsLogin: { reason: "revoked", at: NOW } }));
+		const [limited, refused] = [aCooldown(), aCooldown({ reason: "unauthorized" })];
+		state.memos.set(idOf("work"), { cooldowns: [limited, refused], strikes: 2 });
+		await membership.join(credentialOf("work", NOW + HOUR_MS), { source: "login" });
+		expect(state.memo(idOf("work")).cooldowns).toEqual([limited]);
+	});
+
+	it("of an account that pi holds is our own grant: pi's file is not touched", async () => {
+		const before = writeAuth({ anthropic: KEY, "openai-codex": piLogin("work") }) && scratch.text("auth.json");
+		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
+		const credential = credentialOf("work", NOW + HOUR_MS, "own");
+		expect(await membership.join(credential, { source: "login" })).toMatchObject({
+			linked: false,
+			source: "login",
+			credential: { refresh: "own" },
+		});
+		expect(scratch.text("auth.json")).toBe(before);
+		expect(membership.isPis(inHand("work"))).toBe(true);
+	});
+
+	it("takes neither two seats of one workspace nor one person in two workspaces for one", async () => {
+		const grants = [seatOf("ann", "acct-team"), seatOf("bob", "acct-team"), seatOf("ann", "acct-home")];
+		for (const grant of grants) await membership.join(grant, { source: "login" });
+		const all = accounts.list();
+		expect(new Set(all.map(({ id }) => id)).size).toBe(3);
+		expect(labels()).toEqual(["ann", "bob", "ann-2"]);
+		expect(all.map(({ credential }) => credential.refresh)).toEqual(grants.map(({ refresh }) => refresh));
+		await membership.join({ ...seatOf("bob", "acct-team", NOW + HOUR_MS), refresh: "bob-again" }, { source: "login" });
+		expect(accounts.list().map(({ credential }) => credential.refresh)).toEqual([
+			"refresh-ann-acct-team",
+			"bob-again",
+			"refresh-ann-acct-home",
+		]);
+	});
+
+	it("that names nobody changes nothing, unless the file beside it tells the workspace", async () => {
+		const access = aTokenOf("work", { auth: { chatgpt_user_id: "user-work" } });
+		const credential = { access, refresh: "r", expiresAt: NOW };
+		expect(await membership.join(credential, { source: "login" })).toBeUndefined();
+		expect(await membership.join({ ...credential, access: "opaque" }, { source: "login" })).toBeUndefined();
+		expect([existsSync(scratch.path(FILE)), changes, membership.whose(credential)]).toEqual([false, 0, undefined]);
+		const joining = { source: "import:codex", accountIdHint: "acct-hint" };
+		expect(await membership.join(credential, joining)).toMatchObject({ accountId: "acct-hint" });
+	});
+
+	it("that cannot be stored is an error, and nobody is told of an account", async () => {
+		const full = anAccountStore();
+		full.isFull = true;
+		open({ accounts: full });
+		await expect(add("work")).rejects.toMatchObject({ code: "ENOSPC" });
+		expect(changes).toBe(0);
+	});
+
+	it("that tells more of the person than before is the same account, under its new id", async () => {
+		const vague = aTokenOf("work", { auth: { chatgpt_account_id: "acct-work" } });
+		await membership.join({ ...credentialOf("work"), access: vague }, { source: "login", label: "mine" });
+		const [before] = accounts.list();
+		expect(before?.id).not.toBe(idOf("work"));
+		await membership.join(credentialOf("work"), { source: "import:codex" });
+		expect(accounts.list()).toMatchObject([{ id: idOf("work"), label: "mine" }]);
+	});
+
+	it("that pi holds by the same refresh token stays pi's: there must be no second holder of it", async () => {
+		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
+		const joined = await membership.join(credentialOf("work"), { source: "import:codex" });
+		expect(joined).toMatchObject({ linked: true, source: "pi" });
+		expect(accounts.list()).toEqual([joined]);
+	});
+
+	it("tells beforehand who it is, and whether that account is here", async () => {
+		expect(membership.whose(credentialOf("work"))).toMatchObject({
+			identity: { id: idOf("work") },
+			account: undefined,
+		});
+		await add("work");
+		expect(membership.whose(credentialOf("work", NOW + HOUR_MS))?.account?.label).toBe("work");
+	});
+});
+
+describe("an account that leaves", () => {
+	it("takes along what is known of it and its pin, and no other's", async () => {
+		for (const name of ["work", "home"]) await add(name);
+		for (const name of ["work", "home"]) state.memos.set(idOf(name), { cooldowns: [aCooldown()], strikes: 2 });
+		state.pinnedId = idOf("work");
+		await membership.remove(idOf("work"));
+		expect(onDisk().map(({ id }) => id)).toEqual([idOf("home")]);
+		expect([...state.memos.keys()]).toEqual([idOf("home")]);
+		expect(state.pinnedId).toBeUndefined();
+		const [backup = ""] = scratch.names(`${FILE}.bak-`);
+		expect(statSync(scratch.path(backup)).mode & 0o777).toBe(0o600);
+	});
+
+	it("leaves another account's pin alone", async () => {
+		for (const name of ["work", "home"]) await add(name);
+		state.pinnedId = idOf("home");
+		await membership.remove(idOf("work"));
+		expect(state.pinnedId).toBe(idOf("home"));
+	});
+
+	it("stays, with everything, while its token is being renewed", async () => {
+		await add("work");
+		state.pinnedId = idOf("work");
+		const before = scratch.text(FILE);
+		await accounts.whileRefreshing(idOf("work"), async () => {
+			expect(await membership.remove(idOf("work"))).toEqual({ kind: "busy" });
+		});
+		expect([scratch.text(FILE), state.pinnedId]).toEqual([before, idOf("work")]);
+		await membership.remove(idOf("work"));
+		expect(accounts.list()).toEqual([]);
+	});
+
+	it("signs pi out of it where pi is signed in as it, and leaves the rest of pi's file as it was", async () => {
+		writeAuth({ anthropic: KEY, "openai-codex": piLogin("work"), zai: KEY });
+		chmodSync(scratch.path("auth.json"), 0o640);
+		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
+		expect(membership.isPis(inHand("work"))).toBe(true);
+		expect(await membership.remove(idOf("work"))).toEqual({ kind: "removed", isPiSignedOut: true });
+		expect(scratch.text("auth.json")).toBe(JSON.stringify({ anthropic: KEY, zai: KEY }, undefined, 2));
+		expect(statSync(scratch.path("auth.json")).mode & 0o777).toBe(0o640);
+		expect(accounts.list()).toEqual([]);
+		expect(scratch.names().filter((name) => !name.includes(".bak-"))).toEqual(["auth.json", FILE]);
+	});
+
+	it("with pi's login leaves with the newest token: that is the one worth putting back", async () => {
+		writeAuth({ "openai-codex": piLogin("work", credentialOf("work", NOW + HOUR_MS, "newest")) });
+		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
+		await membership.remove(idOf("work"));
+		expect(await membership.restore()).toMatchObject({
+			linked: false,
+			source: "login",
+			credential: { refresh: "newest" },
+		});
+	});
+
+	it("with an own grant beside pi's leaves with its own, and pi is signed out all the same", async () => {
+		writeAuth({ "openai-codex": piLogin("work", credentialOf("work", NOW + HOUR_MS, "pis")) });
+		await accounts.put(rowOf("work", { source: "import:codex" }));
+		expect(membership.isPis(inHand("work"))).toBe(true);
+		await membership.remove(idOf("work"));
+		expect(scratch.json("auth.json")).toEqual({});
+		expect(await membership.restore()).toMatchObject({
+			source: "import:codex",
+			credential: { refresh: "refresh-work-0" },
+		});
+	});
+
+	it("leaves pi's login of somebody else alone", async () => {
+		const path = writeAuth({ "openai-codex": piLogin("home") });
+		await add("work");
+		expect(membership.isPis(inHand("work"))).toBe(false);
+		await membership.remove(idOf("work"));
+		expect(existsSync(path)).toBe(true);
+		expect(scratch.json("auth.json")).toMatchObject({ "openai-codex": { accountId: "acct-home" } });
+	});
+
+	it("stays, and pi stays signed in, while another process holds the lock of pi's file", async () => {
+		const piAuth = aPiAuth({ kind: "oauth", credential: credentialOf("work"), accountId: "acct-work" });
+		piAuth.lockRefusal = Object.assign(new Error("busy"), { name: "LockBusyError" });
+		open({ piAuth, accounts: anAccountStore(rowOf("work", { linked: true, source: "pi" })) });
+		state.pinnedId = idOf("work");
+		expect(await membership.remove(idOf("work"))).toEqual({ kind: "busy" });
+		expect([labels(), piAuth.login.kind, state.pinnedId]).toEqual([["work"], "oauth", idOf("work")]);
+	});
+
+	it.each([
+		["alone", {}],
+		["with pi's login", { linked: true, source: "pi" }],
+	])("%s is no more busy once its locks are had: what fails then is said as it is", async (_what, overrides) => {
+		const store = anAccountStore(rowOf("work", overrides));
+		const piAuth = aPiAuth({ kind: "oauth", credential: credentialOf("work"), accountId: "acct-work" });
+		if (!("linked" in overrides)) piAuth.login = { kind: "none" };
+		const remove = () => Promise.reject(Object.assign(new Error("the file's lock"), { name: "LockBusyError" }));
+		open({ piAuth, accounts: { ...store, remove } });
+		await expect(membership.remove(idOf("work"))).rejects.toThrow("the file's lock");
+	});
+});
+
+describe("an account that cannot leave", () => {
+	const credential = credentialOf("work", NOW + HOUR_MS, "pis");
+	const login = { kind: "oauth", credential, accountId: "acct-work" } as const;
+
+	it("of which pi has a grant too waits for the renewal of ours", async () => {
+		const piAuth = aPiAuth(login);
+		const store = anAccountStore(rowOf("work"));
+		open({ piAuth, accounts: store });
+		const order: string[] = [];
+		let finish: () => void = () => undefined;
+		const renewal = store.whileRefreshing(idOf("work"), async () => {
+			await new Promise<void>((resolve) => {
+				finish = resolve;
+			});
+			order.push("renewed");
+		});
+		const removal = membership.remove(idOf("work")).then(() => order.push("removed"));
+		await settled();
+		await settled();
+		expect([piAuth.login.kind, labels()]).toEqual(["oauth", ["work"]]);
+		finish();
+		await Promise.all([renewal, removal]);
+		expect([order, piAuth.login.kind]).toEqual([["renewed", "removed"], "none"]);
+	});
+
+	it("leaves pi alone where pi's file is damaged: nobody could sign pi out", async () => {
+		scratch.write("auth.json", "{ torn");
+		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
+		expect(await membership.remove(idOf("work"))).toEqual({ kind: "pi-unreadable" });
+		expect([labels(), scratch.text("auth.json")]).toEqual([["work"], "{ torn"]);
+	});
+
+	it("stays, and pi stays signed in, where no copy of it can be kept", async () => {
+		const piAuth = aPiAuth(login);
+		const store = anAccountStore(rowOf("work"));
+		open({ piAuth, accounts: store });
+		store.isFull = true;
+		await expect(membership.remove(idOf("work"))).rejects.toMatchObject({ code: "ENOSPC" });
+		expect([labels(), piAuth.login.kind]).toEqual([["work"], "oauth"]);
+	});
+
+	it("is no trouble where it has left already", async () => {
+		expect(await membership.remove(idOf("work"))).toEqual({ kind: "removed", isPiSignedOut: false });
+		expect(changes).toBe(0);
+	});
+});
+
+describe("an account that comes back", () => {
+	it("is that row only: what others have renewed or changed since stays", async () => {
+		for (const name of ["work", "home"]) await add(name);
+		await membership.remove(idOf("work"));
+		const renewed = credentialOf("home", NOW + HOUR_MS);
+		await accounts.patch(idOf("home"), { credential: renewed, label: "moved" });
+		await add("side");
+		expect(await membership.restore()).toMatchObject({ id: idOf("work"), credential: credentialOf("work") });
+		expect(labels()).toEqual(["moved", "side", "work"]);
+		expect(stored("home")?.credential).toEqual(renewed);
+	});
+
+	it("brings back neither those that left before it nor anybody twice", async () => {
+		for (const name of ["work", "home"]) await add(name);
+		for (const name of ["work", "home"]) {
+			clock.at += 1000;
+			await membership.remove(idOf(name));
+		}
+		expect((await membership.restore())?.label).toBe("home");
+		expect(labels()).toEqual(["home"]);
+		expect((await membership.restore())?.label).toBe("work");
+		expect(await membership.restore()).toBeUndefined();
+		expect(labels()).toEqual(["home", "work"]);
+	});
+
+	it("never with an older token than it has been given since", async () => {
+		await add("work");
+		await membership.remove(idOf("work"));
+		const newer = credentialOf("work", NOW + HOUR_MS);
+		await membership.join(newer, { source: "login" });
+		expect(await membership.restore()).toBeUndefined();
+		expect(stored("work")?.credential).toEqual(newer);
+	});
+
+	it("is whole, with what this version does not know of it", async () => {
+		const { credential, ...row } = rowOf("work");
+		const { expiresAt: expires, ...tokens } = credential;
+		const known = { ...row, email: row.email ?? null, disabledReason: null, needsLogin: null };
+		const work = { ...known, colour: "red", credential: { ...tokens, expires, scope: "all" } };
+		scratch.write(FILE, { version: 2, accounts: [work] });
+		await membership.remove(idOf("work"));
+		expect(onDisk()).toEqual([]);
+		expect(await membership.restore()).toEqual(rowOf("work"));
+		expect(onDisk()).toEqual([work]);
+	});
+
+	it("stays away, and nobody is told of it, where it cannot be stored", async () => {
+		const store = anAccountStore(rowOf("work"));
+		open({ accounts: store });
+		await membership.remove(idOf("work"));
+		const before = changes;
+		store.isFull = true;
+		await expect(membership.restore()).rejects.toMatchObject({ code: "ENOSPC" });
+		expect([labels(), changes]).toEqual([[], before]);
+	});
+
+	it("is numbered where its label was given away", async () => {
+		await add("work");
+		await membership.remove(idOf("work"));
+		await add("home", "work");
+		expect((await membership.restore())?.label).toBe("work-2");
+	});
+
+	it("is nobody where nobody has left", async () => {
+		expect([await membership.restore(), changes]).toEqual([undefined, 0]);
+	});
+});
+
+describe("managing an account", () => {
+	it("renames it, and numbers a label that another process has just given away", async () => {
+		for (const name of ["work", "home"]) await add(name);
+		expect(await membership.rename(idOf("work"), "day job")).toBe("day job");
+		expect(await membership.rename(idOf("home"), "day job")).toBe("day job-2");
+		expect(labels()).toEqual(["day job", "day job-2"]);
+		await membership.rename(idOf("work"), "day job");
+		expect(labels()).toEqual(["day job", "day job-2"]);
+	});
+
+	it("switches it off and on by hand; a closed account begins anew", async () => {
+		await add("work");
+		await membership.setEnabled(idOf("work"), false);
+		expect(stored("work")).toMatchObject({ enabled: false, disabledReason: undefined });
+		await accounts.patch(idOf("work"), { disabledReason: "account_deactivated" });
+		state.memos.set(idOf("work"), { cooldowns: [aCooldown()], strikes: 3 });
+		await membership.setEnabled(idOf("work"), true);
+		expect(stored("work")).toMatchObject({ enabled: true, disabledReason: undefined });
+		expect(state.memo(idOf("work"))).toMatchObject({ strikes: 0, cooldowns: [expect.anything()] });
+		expect(onDisk()).toMatchObject([{ enabled: true, disabledReason: null }]);
+	});
+
+	it("tells the rest each time", async () => {
+		await add("work");
+		const before = changes;
+		await membership.rename(idOf("work"), "job");
+		await membership.setEnabled(idOf("work"), false);
+		await membership.remove(idOf("work"));
+		await membership.restore();
+		expect(changes).toBe(before + 4);
+	});
+});

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+	test: {
+		root: new URL("../..", import.meta.url).pathname,
+		include: ["test/stress/**/*.stress.ts"],
+		globalSetup: ["test/support/global-setup.ts"],
+		// One fire burns up to its own bound, and then every account is asked.
+		testTimeout: 15 * 60_000,
+		maxWorkers: 1,
+		reporters: ["verbose"],
+	},
+});

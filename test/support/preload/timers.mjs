@@ -1,0 +1,23 @@
+/**
+ * Loaded into a process before anything else (`--import`): its timers of `slowMs` fire after `fastMs`, and its clock then
+ * shows that `slowMs` have passed. Every other timer is as slow as ever.
+ */
+const { slowMs, fastMs } = JSON.parse(process.env.TEST_PRELOAD_TIMERS ?? '{"slowMs":-1,"fastMs":-1}');
+const realSetTimeout = globalThis.setTimeout;
+const RealDate = globalThis.Date;
+let skippedMs = 0;
+const now = () => RealDate.now() + skippedMs;
+
+globalThis.setTimeout = Object.assign((callback, delay, ...rest) => {
+	if (delay !== slowMs) return realSetTimeout(callback, delay, ...rest);
+	return realSetTimeout(() => {
+		skippedMs += slowMs - fastMs;
+		callback(...rest);
+	}, fastMs);
+}, realSetTimeout);
+
+globalThis.Date = new Proxy(RealDate, {
+	apply: () => new RealDate(now()).toString(),
+	construct: (target, args, newTarget) => Reflect.construct(target, args.length === 0 ? [now()] : args, newTarget),
+	get: (target, key) => (key === "now" ? now : Reflect.get(target, key)),
+});

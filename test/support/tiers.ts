@@ -1,0 +1,20 @@
+import { it } from "vitest";
+
+/** Set by `npm run test:wide`: every test runs, and not only the core that every change has to pass. */
+const isWide = process.env.WIDE === "1";
+
+/** `it` for a variant of what a test of the core proves already: another wording, another way to the same code. */
+export const wide = it.skipIf(!isWide);
+
+/**
+ * The cases of a table that are run: in the core those that `isCore` chooses, by default the first, in a wide run all.
+ * @throws when the core would get none of them
+ */
+export function coreOf<T>(
+	cases: readonly T[],
+	isCore: (each: T, index: number) => boolean = (_, index) => index === 0,
+): readonly T[] {
+	const chosen = cases.filter(isCore);
+	if (chosen.length === 0) throw new Error(`none of ${cases.length} cases is in the core`);
+	return isWide ? cases : chosen;
+}
