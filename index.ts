@@ -141,7 +141,6 @@ function compose(pi: ExtensionAPI): void {
 		clock,
 		paths,
 		settings,
-		maskEmails: () => settings.read().maskEmails,
 		savedModel: () => savedModelIn(paths.settings, PROVIDER),
 		removeBackups: accounts.removeBackups,
 	});

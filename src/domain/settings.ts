@@ -8,6 +8,15 @@ export const FAST_MODES = ["off", "auto", "always"] as const;
 /** One of {@link FAST_MODES}. */
 export type FastMode = (typeof FAST_MODES)[number];
 
+/** Whether percentages are of what is left or of what is used. */
+export const USAGE_MODES = ["left", "used"] as const;
+
+/** Windows that the footer shows. */
+export const FOOTER_WINDOWS = ["both", "5h", "7d"] as const;
+
+/** What the footer begins with. */
+export const FOOTER_ORDERS = ["account-first", "usage-first"] as const;
+
 /** How accounts are chosen and changed. Durations in ms. */
 export interface RotationSettings {
 	readonly policy: PolicyName;
@@ -22,9 +31,28 @@ export interface RotationSettings {
 	readonly fastMode: FastMode;
 }
 
+/** What the footer shows of the account that serves, as far as there is room. */
+export interface FooterSettings {
+	/** Percentages are of what is left, or of what is used. */
+	readonly usage: (typeof USAGE_MODES)[number];
+	/** Which windows, by name; an account that has only others shows those. */
+	readonly windows: (typeof FOOTER_WINDOWS)[number];
+	/** The label. */
+	readonly account: boolean;
+	/** Time to the reset, beside each percentage. */
+	readonly reset: boolean;
+	readonly meters: boolean;
+	/** How many accounts are ready. */
+	readonly ready: boolean;
+	readonly order: (typeof FOOTER_ORDERS)[number];
+}
+
 /** The preferences that have an effect. Written by the person under `pi-multicodex` in `settings.json`. */
 export interface Settings {
+	/** False: pi behaves as without us. */
+	readonly enabled: boolean;
 	readonly rotation: RotationSettings;
+	readonly footer: FooterSettings;
 	/** One line when a request moves to another account. */
 	readonly notifications: boolean;
 	/** Hide e-mails on the person's own screen. */
@@ -33,6 +61,7 @@ export interface Settings {
 
 /** What holds where the person set nothing. */
 export const DEFAULT_SETTINGS: Settings = {
+	enabled: true,
 	rotation: {
 		policy: DEFAULT_POLICY,
 		maxRotations: 5,
@@ -41,13 +70,25 @@ export const DEFAULT_SETTINGS: Settings = {
 		reserve: { "5h": 0, "7d": 0 },
 		fastMode: "off",
 	},
+	footer: {
+		usage: "left",
+		windows: "both",
+		account: true,
+		reset: true,
+		meters: true,
+		ready: true,
+		order: "account-first",
+	},
 	notifications: true,
 	maskEmails: false,
 };
 
-/** One value of `rotation`, as it is stored, typed and shown. */
-export interface RotationPreference {
-	/** Its key under `rotation`; a dot leads one level down. */
+/** A preference as `settings.json` holds it. */
+export type StoredValue = string | number | boolean;
+
+/** One preference of a group `G`, as it is stored, typed and shown. */
+export interface Preference<G> {
+	/** Its key in the group; a dot leads one level down. */
 	readonly key: string;
 	/** What it does, in a few words. */
 	readonly summary: string;
@@ -56,13 +97,49 @@ export interface RotationPreference {
 	/** Values to offer while it is typed. */
 	readonly choices: readonly string[];
 	/** The settings with a stored value in them; undefined where the value will not do. */
-	read(stored: unknown, into: RotationSettings): RotationSettings | undefined;
+	read(stored: unknown, into: G): G | undefined;
 	/** The value as it is stored. */
-	stored(settings: RotationSettings): string | number;
+	stored(settings: G): StoredValue;
 }
 
+/** The preferences that stand by themselves. The next one is one entry here. */
+export const GENERAL_PREFERENCES: readonly Preference<Settings>[] = [
+	{
+		key: "enabled",
+		summary: "off: pi behaves as without pi-multicodex",
+		...aFlag(),
+		read: (stored, into) => (isFlag(stored) ? { ...into, enabled: stored } : undefined),
+		stored: ({ enabled }) => enabled,
+	},
+	{
+		key: "notifications",
+		summary: "one line in the chat when the account changes",
+		...aFlag(),
+		read: (stored, into) => (isFlag(stored) ? { ...into, notifications: stored } : undefined),
+		stored: ({ notifications }) => notifications,
+	},
+	{
+		key: "maskEmails",
+		summary: "hide e-mails on the screen",
+		...aFlag(),
+		read: (stored, into) => (isFlag(stored) ? { ...into, maskEmails: stored } : undefined),
+		stored: ({ maskEmails }) => maskEmails,
+	},
+];
+
+/** Every value of `footer`. The next one is one entry here. */
+export const FOOTER_PREFERENCES: readonly Preference<FooterSettings>[] = [
+	footerChoice("usage", "percent that is left, or used", USAGE_MODES),
+	footerChoice("windows", "which usage windows", FOOTER_WINDOWS),
+	footerFlag("account", "the label of the account"),
+	footerFlag("reset", "time to the reset"),
+	footerFlag("meters", "a meter beside each percentage, where there is room"),
+	footerFlag("ready", "how many accounts are ready"),
+	footerChoice("order", "what comes first", FOOTER_ORDERS),
+];
+
 /** Every value of `rotation`. The next one is one entry here. */
-export const ROTATION_PREFERENCES: readonly RotationPreference[] = [
+export const ROTATION_PREFERENCES: readonly Preference<RotationSettings>[] = [
 	{
 		key: "policy",
 		summary: "which account a new session starts on",
@@ -103,7 +180,7 @@ export const ROTATION_PREFERENCES: readonly RotationPreference[] = [
 	},
 ];
 
-function reserveOf(window: string): RotationPreference {
+function reserveOf(window: string): Preference<RotationSettings> {
 	return {
 		key: `reserve.${window}`,
 		summary: `percent of ${window} that new sessions leave alone`,
@@ -115,11 +192,51 @@ function reserveOf(window: string): RotationPreference {
 	};
 }
 
-function oneOf(choices: readonly string[]): Pick<RotationPreference, "wanted" | "choices"> {
+type FlagOfFooter = "account" | "reset" | "meters" | "ready";
+type ChoiceOfFooter = Exclude<keyof FooterSettings, FlagOfFooter>;
+
+function footerFlag(key: FlagOfFooter, summary: string): Preference<FooterSettings> {
+	return {
+		key,
+		summary,
+		...aFlag(),
+		read: (stored, into) => (isFlag(stored) ? { ...into, [key]: stored } : undefined),
+		stored: (footer) => footer[key],
+	};
+}
+
+function footerChoice<K extends ChoiceOfFooter>(
+	key: K,
+	summary: string,
+	choices: readonly FooterSettings[K][],
+): Preference<FooterSettings> {
+	return {
+		key,
+		summary,
+		...oneOf(choices),
+		read: (stored, into) => {
+			const chosen = choices.find((choice) => choice === stored);
+			return chosen === undefined ? undefined : { ...into, [key]: chosen };
+		},
+		stored: (footer) => footer[key],
+	};
+}
+
+type Wanted = Pick<Preference<never>, "wanted" | "choices">;
+
+function aFlag(): Wanted {
+	return { wanted: "true or false", choices: ["true", "false"] };
+}
+
+function isFlag(value: unknown): value is boolean {
+	return typeof value === "boolean";
+}
+
+function oneOf(choices: readonly string[]): Wanted {
 	return { wanted: `one of ${choices.join(", ")}`, choices };
 }
 
-function aDuration(): Pick<RotationPreference, "wanted" | "choices"> {
+function aDuration(): Wanted {
 	return { wanted: "a duration such as 60s, 15m or 8h", choices: ["0s", "60s", "15m", "8h"] };
 }
 

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { BigIntStats } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { pauseFor } from "./lock.ts";
@@ -7,8 +8,8 @@ import { pauseFor } from "./lock.ts";
 export interface StagedFile {
 	/** Writes `content` durably into the temporary file. */
 	write(content: string): Promise<void>;
-	/** Renames the temporary file over the target. The stage is used up. */
-	commit(): Promise<void>;
+	/** Renames the temporary file over the target, and tells what it put there. The stage is used up. */
+	commit(): Promise<BigIntStats>;
 	/** Removes the temporary file; harmless after `commit`. */
 	discard(): Promise<void>;
 }
@@ -45,9 +46,11 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 	return {
 		write: (content) => fill(handle, content),
 		commit: async () => {
+			const stats = await handle.stat({ bigint: true });
 			await handle.close();
 			await renamePatiently(temporary, target);
 			await syncDirectory(dirname(target));
+			return stats;
 		},
 		discard,
 	};
@@ -55,20 +58,19 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 
 /**
  * Replaces `target` with `content` in one step: temporary file, fsync, rename. `isStillOurs` is asked right before the
- * rename; false, and nothing has changed, where it says no.
+ * rename; undefined, and nothing has changed, where it says no. Else what was put there.
  */
 export async function writeAtomically(
 	target: string,
 	content: string,
 	mode: number,
 	isStillOurs: () => boolean = () => true,
-): Promise<boolean> {
+): Promise<BigIntStats | undefined> {
 	const staged = await stageFile(target, { bytes: 0, mode });
 	try {
 		await staged.write(content);
-		if (!isStillOurs()) return false;
-		await staged.commit();
-		return true;
+		if (!isStillOurs()) return undefined;
+		return await staged.commit();
 	} finally {
 		await staged.discard();
 	}

@@ -1,7 +1,15 @@
 import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { z } from "zod";
-import { DEFAULT_SETTINGS, ROTATION_PREFERENCES, type RotationSettings, type Settings } from "../domain/settings.ts";
+import {
+	DEFAULT_SETTINGS,
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	type Preference,
+	ROTATION_PREFERENCES,
+	type Settings,
+	type StoredValue,
+} from "../domain/settings.ts";
 import type { SettingsStore } from "../pool/ports.ts";
 import { parseJson } from "./json.ts";
 import { changePiFile } from "./pi-file.ts";
@@ -43,10 +51,10 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 			});
 			return settings;
 		},
-		setRotation: async (values) => {
+		set: async (values) => {
 			// Only where there is none: the file is pi's.
 			await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
-			await changePiFile(path, LOCK, (bytes) => withRotation(bytes, values));
+			await changePiFile(path, LOCK, (bytes) => withValues(bytes, values));
 		},
 	};
 }
@@ -75,6 +83,15 @@ function textOf(path: string): string {
 	}
 }
 
+/** Keys of pi-multicodex 2.x that stood by themselves, and what they are called in `footer`. */
+const FORMER_FOOTER_KEYS: ReadonlyMap<string, string> = new Map([
+	["usageMode", "usage"],
+	["resetWindow", "windows"],
+	["showAccount", "account"],
+	["showReset", "reset"],
+	["order", "order"],
+]);
+
 /** One preference at a time: a bad one falls back alone. */
 function toSettings(preferences: unknown, complain: (name: string, wanted: string) => void): Settings {
 	const group = (value: unknown, name: string) => {
@@ -82,40 +99,63 @@ function toSettings(preferences: unknown, complain: (name: string, wanted: strin
 		if (!data && value !== undefined) complain(name, "an object");
 		return data ?? {};
 	};
-	const ours = group(preferences, SETTINGS_KEY);
-	const stored = group(ours.rotation, `${SETTINGS_KEY}.rotation`);
-	const flag = (key: "notifications" | "maskEmails") => {
-		const value = ours[key];
-		if (typeof value === "boolean") return value;
-		if (value !== undefined) complain(`${SETTINGS_KEY}.${key}`, "true or false");
-		return DEFAULT_SETTINGS[key];
-	};
-	let rotation: RotationSettings = DEFAULT_SETTINGS.rotation;
-	for (const { key, wanted, read } of ROTATION_PREFERENCES) {
+	const valueAt = (stored: Record<string, unknown>, key: string, name: string) => {
 		const [outer = key, inner] = key.split(".");
-		const value =
-			inner === undefined ? stored[outer] : group(stored[outer], `${SETTINGS_KEY}.rotation.${outer}`)[inner];
-		if (value === undefined) continue;
-		const next = read(value, rotation);
-		if (next) rotation = next;
-		else complain(`${SETTINGS_KEY}.rotation.${key}`, wanted);
-	}
-	return { rotation, notifications: flag("notifications"), maskEmails: flag("maskEmails") };
+		return inner === undefined ? stored[outer] : group(stored[outer], `${name}.${outer}`)[inner];
+	};
+	const readAll = <G>(
+		entries: readonly Preference<G>[],
+		defaults: G,
+		stored: Record<string, unknown>,
+		name: string,
+	) => {
+		let settings = defaults;
+		for (const { key, wanted, read } of entries) {
+			const value = valueAt(stored, key, name);
+			if (value === undefined) continue;
+			const next = read(value, settings);
+			if (next) settings = next;
+			else complain(`${name}.${key}`, wanted);
+		}
+		return settings;
+	};
+	const ours = group(preferences, SETTINGS_KEY);
+	const general = readAll(GENERAL_PREFERENCES, DEFAULT_SETTINGS, ours, SETTINGS_KEY);
+	const rotation = group(ours.rotation, `${SETTINGS_KEY}.rotation`);
+	const footer = group(footerIn(ours), `${SETTINGS_KEY}.footer`);
+	return {
+		...general,
+		rotation: readAll(ROTATION_PREFERENCES, DEFAULT_SETTINGS.rotation, rotation, `${SETTINGS_KEY}.rotation`),
+		footer: readAll(FOOTER_PREFERENCES, DEFAULT_SETTINGS.footer, footer, `${SETTINGS_KEY}.footer`),
+	};
+}
+
+/** What is stored of the footer; without a group of its own, what pi-multicodex 2.x stored. */
+function footerIn(ours: Record<string, unknown>): unknown {
+	if (ours.footer !== undefined) return ours.footer;
+	const former = [...FORMER_FOOTER_KEYS].flatMap(([old, key]) => (ours[old] === undefined ? [] : [[key, ours[old]]]));
+	return former.length > 0 ? Object.fromEntries(former) : undefined;
 }
 
 /** The file with the values in it, in pi's own layout. Throws where the file cannot be read: it is never written over. */
-function withRotation(bytes: string, values: Readonly<Record<string, string | number>>): string {
+function withValues(bytes: string, values: Readonly<Record<string, StoredValue>>): string {
 	const file = parseJson(groupSchema, bytes);
 	if (!file) throw new UnreadableSettingsError();
-	const ours = groupSchema.safeParse(file[SETTINGS_KEY]).data ?? {};
-	const rotation: Record<string, unknown> = { ...groupSchema.safeParse(ours.rotation).data };
+	let ours: Record<string, unknown> = groupSchema.safeParse(file[SETTINGS_KEY]).data ?? {};
 	for (const [key, value] of Object.entries(values)) {
-		const [outer = key, inner] = key.split(".");
-		const group = groupSchema.safeParse(rotation[outer]).data;
-		rotation[outer] = inner === undefined ? value : { ...group, [inner]: value };
+		const path = key.split(".");
+		// The former keys are not read beside a group: what they say goes with the first value into it.
+		if (path[0] === "footer" && ours.footer === undefined) ours = { ...ours, footer: footerIn(ours) };
+		ours = withValueAt(ours, path, value);
 	}
-	const text = JSON.stringify({ ...file, [SETTINGS_KEY]: { ...ours, rotation } }, undefined, 2);
+	const text = JSON.stringify({ ...file, [SETTINGS_KEY]: ours }, undefined, 2);
 	return bytes.endsWith("\n") ? `${text}\n` : text;
+}
+
+function withValueAt(stored: unknown, [key, ...rest]: readonly string[], value: StoredValue): Record<string, unknown> {
+	const group = groupSchema.safeParse(stored).data ?? {};
+	if (key === undefined) return group;
+	return { ...group, [key]: rest.length === 0 ? value : withValueAt(group[key], rest, value) };
 }
 
 /** `settings.json` does not parse. */

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { type BigIntStats, readFileSync, statSync } from "node:fs";
 import { mkdir, readFile, realpath, rename } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { z } from "zod";
@@ -137,22 +137,26 @@ export function openSharedDocument<S extends z.ZodType>(
 	const writeOnce = async (batch: readonly Unsaved<T>[]): Promise<boolean> => {
 		const target = await realTarget(path);
 		return withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
+			let current = signatureOf(target);
 			const loaded = await loadForWriting(target);
 			if (loaded.kind === "newer") {
 				reportNewer();
 				throw new NewerVersionError(name);
 			}
-			const before = signatureOf(target);
+			// A broken one was moved out of the way.
+			if (loaded.kind === "corrupt") current = undefined;
 			const next: T = loaded.kind === "ok" ? loaded.value : options.empty();
 			for (const { change } of batch) change(next, true);
 			const bytes = `${JSON.stringify(next, undefined, 2)}\n`;
 			const isUnchanged = loaded.kind === "ok" && loaded.bytes === bytes;
 			const hasNothingToKeep = loaded.kind !== "ok" && batch.length === 0;
 			if (!isUnchanged && !hasNothingToKeep) {
-				const isOurs = await writeAtomically(target, bytes, 0o600, () => signatureOf(target) === before);
-				if (!isOurs) return false;
+				const written = await writeAtomically(target, bytes, 0o600, () => signatureOf(target) === current);
+				if (!written) return false;
+				current = signatureFrom(written);
 			}
-			signature = signatureOf(path);
+			// Of what `next` is, and not of what lies there by now: somebody who takes no lock may have replaced it.
+			signature = current;
 			unsaved = unsaved.filter((entry) => !batch.includes(entry));
 			adopt(next);
 			return true;
@@ -281,12 +285,15 @@ export async function realTarget(path: string): Promise<string> {
 /** Identity of a file's content as far as a stat can tell; undefined where there is none. */
 export function signatureOf(path: string): string | undefined {
 	try {
-		const stats = statSync(path, { bigint: true });
-		return `${stats.ino}:${stats.size}:${stats.mtimeNs}`;
+		return signatureFrom(statSync(path, { bigint: true }));
 	} catch {
 		// Not there, or not reachable: nothing to read either way.
 		return undefined;
 	}
+}
+
+function signatureFrom({ ino, size, mtimeNs }: BigIntStats): string {
+	return `${ino}:${size}:${mtimeNs}`;
 }
 
 function isMissing(error: unknown): boolean {

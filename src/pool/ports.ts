@@ -1,7 +1,7 @@
 import type { Account, AccountId, Credential, NeedsLogin } from "../domain/account.ts";
 import type { Cooldown } from "../domain/cooldown.ts";
 import type { Finding, ToolName } from "../domain/import.ts";
-import type { Settings } from "../domain/settings.ts";
+import type { Settings, StoredValue } from "../domain/settings.ts";
 import type { UsageSnapshot } from "../domain/usage.ts";
 
 /** Wall-clock time, epoch ms. */
@@ -157,8 +157,8 @@ export interface UsageApi {
 export interface SettingsStore {
 	/** As they are now. */
 	read(): Settings;
-	/** Stores values of `rotation`, by the keys of `ROTATION_PREFERENCES`. All else in the file stays. */
-	setRotation(values: Readonly<Record<string, string | number>>): Promise<void>;
+	/** Stores values by their whole key, e.g. `rotation.policy`. All else in the file stays. */
+	set(values: Readonly<Record<string, StoredValue>>): Promise<void>;
 }
 
 /** Who a token speaks for. */

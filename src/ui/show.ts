@@ -1,37 +1,14 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
-import type { Account, AccountState } from "../domain/account.ts";
-import type { Cooldown } from "../domain/cooldown.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
 import { cut, formatClock, formatDuration, formatPercent, spokenWindow } from "./format.ts";
 import { nobodySignedIn, whatNow } from "./messages.ts";
-
-/** One account as `show` tells it. Times are epoch ms. */
-export interface ShownAccount {
-	readonly account: Account;
-	readonly state: AccountState;
-	readonly isActive: boolean;
-	readonly isPinned: boolean;
-	readonly readyAt: number | undefined;
-	readonly cooldowns: readonly Cooldown[];
-	readonly usage: UsageSnapshot | undefined;
-	readonly lastUsedAt: number | undefined;
-	readonly lastError: string | undefined;
-}
-
-/** Everything `show` tells. */
-export interface PoolView {
-	readonly policy: string;
-	readonly active: string | undefined;
-	readonly pinned: string | undefined;
-	readonly accounts: readonly ShownAccount[];
-	readonly now: number;
-}
+import type { PoolView, ShownAccount } from "./pool-view.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
 export function poolAsJson(view: PoolView): unknown {
 	return {
 		version: 1,
-		enabled: true,
+		enabled: view.isEnabled,
 		policy: view.policy,
 		active: view.active ?? null,
 		pinned: view.pinned ?? null,

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } f
 import { describe, expect, it } from "vitest";
 import { answers, type Grant } from "../support/fake-codex/index.ts";
 import { filesNamed, loginOfPi, modeOf, signPiInAs, storedAccounts } from "./credentials-support.ts";
-import { type Bench, createBench } from "./support.ts";
+import { type Bench, createBench, until } from "./support.ts";
 
 /** Refused usage calls leave the accounts in the order of the list. */
 const usage = answers.serverError(500);
@@ -256,15 +256,17 @@ it("writes only what it changes: what others put into the files meanwhile surviv
 	const bench = await createBench({ usage, strangers: ["c"] });
 	const rpc = bench.rpc();
 	expect(await rpc.prompt("say hi")).toMatchObject({ text: "OK from a #1" });
+	// Others that write hold the lock; this test does not, so it lets the turn be written first.
+	await until("the turn to be written", () => bench.memo("a").lastUsedAt !== undefined);
 	// Another process adds an account, another version its own keys and a row that this one cannot read.
 	const rows = storedAccounts(bench).map((row) => ({ ...row, color: `color of ${row.label}` }));
 	const unreadable = { id: "from the future", login: { kind: "passkey" } };
-	bench.dir.write("codex-accounts.json", {
+	bench.dir.replace("codex-accounts.json", {
 		version: 2,
 		theme: { dark: true },
 		accounts: [...rows, unreadable, bench.row("c")],
 	});
-	bench.dir.write("codex-state.json", {
+	bench.dir.replace("codex-state.json", {
 		version: 1,
 		pin: bench.id("b"),
 		accounts: { [bench.id("c")]: { mood: "good" } },

@@ -94,7 +94,7 @@ it("has an account back in all running processes as soon as an early reset is se
 	expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
 	await until("the cooldown to be written", () => bench.memo("a").cooldowns.length === 1);
 	// A minute later, as far as the files know: a reset credit was redeemed.
-	bench.dir.write("codex-state.json", aged(bench.dir.readJson("codex-state.json"), 5 * 60_000));
+	bench.dir.replace("codex-state.json", aged(bench.dir.readJson("codex-state.json"), 5 * 60_000));
 	bench.codex.account("a").setQuota({ fiveHour: { usedPercent: 3 }, week: { usedPercent: 3 } });
 	await other.send("/multicodex refresh a");
 	await until("the cooldown to end", () => bench.memo("a").cooldowns.length === 0);

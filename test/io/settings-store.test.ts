@@ -1,7 +1,12 @@
 import { chmodSync, lstatSync, mkdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { DEFAULT_SETTINGS, ROTATION_PREFERENCES } from "../../src/domain/settings.ts";
+import {
+	DEFAULT_SETTINGS,
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	ROTATION_PREFERENCES,
+} from "../../src/domain/settings.ts";
 import { openSettings, savedModelIn } from "../../src/io/settings-store.ts";
 import { aScratch, type Scratch, settled, until } from "../support/fakes.ts";
 
@@ -31,6 +36,16 @@ describe("preferences", () => {
 
 	it("have the contract's defaults", () => {
 		expect(DEFAULT_SETTINGS).toEqual({
+			enabled: true,
+			footer: {
+				usage: "left",
+				windows: "both",
+				account: true,
+				reset: true,
+				meters: true,
+				ready: true,
+				order: "account-first",
+			},
 			rotation: {
 				policy: "soonest-reset",
 				reserve: { "5h": 0, "7d": 0 },
@@ -56,9 +71,20 @@ describe("preferences", () => {
 			},
 			notifications: false,
 			maskEmails: true,
-			footer: { order: "account-first" },
+			footer: { usage: "used", windows: "5h", meters: false, order: "usage-first" },
+			enabled: false,
 		});
 		expect(open().read()).toEqual({
+			enabled: false,
+			footer: {
+				usage: "used",
+				windows: "5h",
+				account: true,
+				reset: true,
+				meters: false,
+				ready: true,
+				order: "usage-first",
+			},
 			rotation: {
 				policy: "in-order",
 				maxRotations: 0,
@@ -144,6 +170,8 @@ describe("a bad value", () => {
 				reserve: { "5h": -1, "7d": null },
 				fastMode: "x",
 			},
+			footer: { usage: "most", windows: 5, account: 1, reset: "x", meters: null, ready: [], order: "x" },
+			enabled: "no",
 			notifications: 1,
 			maskEmails: "x",
 		});
@@ -151,8 +179,22 @@ describe("a bad value", () => {
 		expect([settings.read(), settings.read()]).toEqual([DEFAULT_SETTINGS, DEFAULT_SETTINGS]);
 		const named = problems.map((problem) => /pi-multicodex\.(\S+) must be \S/.exec(problem)?.[1]);
 		expect(named.sort()).toEqual(
-			[...ROTATION_PREFERENCES.map(({ key }) => `rotation.${key}`), "maskEmails", "notifications"].sort(),
+			[
+				...ROTATION_PREFERENCES.map(({ key }) => `rotation.${key}`),
+				...FOOTER_PREFERENCES.map(({ key }) => `footer.${key}`),
+				...GENERAL_PREFERENCES.map(({ key }) => key),
+			].sort(),
 		);
+	});
+
+	it("are those of pi-multicodex 2.x where there is no footer yet", () => {
+		const former = { usageMode: "used", resetWindow: "7d", showAccount: false, showReset: false, order: "usage-first" };
+		write(former);
+		const footer = { usage: "used", windows: "7d", account: false, reset: false, order: "usage-first" };
+		expect(open().read().footer).toEqual({ ...DEFAULT_SETTINGS.footer, ...footer });
+		write({ ...former, footer: { order: "account-first" } });
+		expect(open().read().footer).toEqual(DEFAULT_SETTINGS.footer);
+		expect(problems).toEqual([]);
 	});
 
 	it("takes no good one with it, beside it or in the same group", () => {
@@ -230,7 +272,7 @@ describe("storing values of rotation", () => {
 		scratch.write(NAME, pretty(whole));
 		chmodSync(scratch.path(NAME), 0o640);
 		const settings = open();
-		await settings.setRotation({ policy: "round-robin", "reserve.7d": 20, maxRotations: 2 });
+		await settings.set({ "rotation.policy": "round-robin", "rotation.reserve.7d": 20, "rotation.maxRotations": 2 });
 		const rotation = {
 			maxWait: "8h",
 			mood: "better",
@@ -250,17 +292,36 @@ describe("storing values of rotation", () => {
 	it("begins a group where there is none, or something else in its place", async () => {
 		for (const before of [{}, { rotation: "fast" }, { rotation: { reserve: 5 } }]) {
 			scratch.write(NAME, { "pi-multicodex": before });
-			await open().setRotation({ "reserve.5h": 10 });
+			await open().set({ "rotation.reserve.5h": 10 });
 			expect(scratch.json(NAME)).toEqual({ "pi-multicodex": { rotation: { reserve: { "5h": 10 } } } });
 		}
 		scratch.write(NAME, { theme: "dark" });
-		await open().setRotation({ fastMode: "auto" });
+		await open().set({ "rotation.fastMode": "auto" });
 		expect(scratch.json(NAME)).toEqual({ theme: "dark", "pi-multicodex": { rotation: { fastMode: "auto" } } });
+	});
+
+	it("takes what pi-multicodex 2.x stored of the footer with the first value", async () => {
+		scratch.write(NAME, { "pi-multicodex": { usageMode: "used", showReset: false } });
+		await open().set({ "footer.meters": false, "footer.windows": "5h" });
+		expect(open().read().footer).toMatchObject({ usage: "used", reset: false, meters: false, windows: "5h" });
+		expect(scratch.json(NAME)).toEqual({
+			"pi-multicodex": {
+				usageMode: "used",
+				showReset: false,
+				footer: { usage: "used", reset: false, meters: false, windows: "5h" },
+			},
+		});
+	});
+
+	it("stores what stands by itself", async () => {
+		scratch.write(NAME, { "pi-multicodex": { rotation: { policy: "in-order" } } });
+		await open().set({ enabled: false, maskEmails: true });
+		expect(open().read()).toMatchObject({ enabled: false, maskEmails: true, rotation: { policy: "in-order" } });
 	});
 
 	it("keeps the line end that the file had", async () => {
 		scratch.write(NAME, `${pretty(whole)}\n`);
-		await open().setRotation({ policy: "round-robin" });
+		await open().set({ "rotation.policy": "round-robin" });
 		expect(scratch.text(NAME).endsWith("}\n")).toBe(true);
 	});
 
@@ -268,7 +329,7 @@ describe("storing values of rotation", () => {
 		mkdirSync(scratch.path("dotfiles"));
 		scratch.write("dotfiles/settings.json", pretty(whole));
 		symlinkSync(scratch.path("dotfiles/settings.json"), scratch.path(NAME));
-		await open().setRotation({ policy: "round-robin" });
+		await open().set({ "rotation.policy": "round-robin" });
 		expect(lstatSync(scratch.path(NAME)).isSymbolicLink()).toBe(true);
 		expect(scratch.text("dotfiles/settings.json")).toContain("round-robin");
 		expect(scratch.names()).toEqual(["dotfiles", NAME]);
@@ -277,7 +338,7 @@ describe("storing values of rotation", () => {
 	it("makes the file where there is none, for its person alone", async () => {
 		const settings = open();
 		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
-		await settings.setRotation({ policy: "in-order" });
+		await settings.set({ "rotation.policy": "in-order" });
 		expect(scratch.json(NAME)).toEqual({ "pi-multicodex": { rotation: { policy: "in-order" } } });
 		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
 		expect(settings.read().rotation.policy).toBe("in-order");
@@ -288,7 +349,7 @@ describe("storing values of rotation", () => {
 		async (bytes) => {
 			scratch.write(NAME, bytes);
 			const failure = await open()
-				.setRotation({ policy: "in-order" })
+				.set({ "rotation.policy": "in-order" })
 				.catch((error: unknown) => error);
 			expect(failure).toMatchObject({ code: "EUNREADABLE", message: expect.not.stringContaining("dark") });
 			expect(scratch.text(NAME)).toBe(bytes);
@@ -300,7 +361,7 @@ describe("storing values of rotation", () => {
 		const bytes = pretty(whole);
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
 		scratch.write(NAME, bytes.slice(0, 100));
-		const storing = open().setRotation({ policy: "round-robin" });
+		const storing = open().set({ "rotation.policy": "round-robin" });
 		await new Promise((resolve) => setTimeout(resolve, 30));
 		scratch.write(NAME, bytes);
 		await release();
@@ -314,7 +375,7 @@ describe("storing values of rotation", () => {
 	it("waits for pi's lock, and loses nothing of what pi wrote meanwhile", async () => {
 		scratch.write(NAME, pretty(whole));
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
-		const storing = open().setRotation({ policy: "round-robin" });
+		const storing = open().set({ "rotation.policy": "round-robin" });
 		await until("the write is prepared", () => scratch.names().some((name) => name.endsWith(".tmp")));
 		for (let turn = 0; turn < 20; turn += 1) await settled();
 		expect(scratch.text(NAME)).toBe(pretty(whole));
@@ -342,7 +403,7 @@ describe("storing values of rotation", () => {
 		};
 		const names = Array.from({ length: 8 }, (_each, at) => `pi-${at}`);
 		await Promise.all([
-			...wanted.map(([key, value]) => open().setRotation({ [key]: value })),
+			...wanted.map(([key, value]) => open().set({ [`rotation.${key}`]: value })),
 			...names.map((name) => theirs(name)),
 		]);
 		const stored = open().read().rotation;
@@ -357,7 +418,7 @@ describe("storing values of rotation", () => {
 		scratch.write(NAME, pretty(whole));
 		let isOver = false;
 		const storing = open()
-			.setRotation({ policy: "round-robin" })
+			.set({ "rotation.policy": "round-robin" })
 			.finally(() => {
 				isOver = true;
 			});
@@ -386,7 +447,7 @@ describe("storing values of rotation", () => {
 		const [one, other] = [open(), open()];
 		expect(other.read().rotation.policy).toBe("in-order");
 		for (const policy of ["round-robin", "in-order", "most-headroom", "in-order"]) {
-			await one.setRotation({ policy });
+			await one.set({ "rotation.policy": policy });
 			expect([one.read().rotation.policy, other.read().rotation.policy]).toEqual([policy, policy]);
 		}
 	});
@@ -394,13 +455,13 @@ describe("storing values of rotation", () => {
 	it("fails, and changes nothing, where the file cannot be had", async () => {
 		scratch.write(NAME, pretty(whole));
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
-		await expect(open().setRotation({ policy: "round-robin" })).rejects.toMatchObject({ code: "ELOCKED" });
+		await expect(open().set({ "rotation.policy": "round-robin" })).rejects.toMatchObject({ code: "ELOCKED" });
 		await release();
 		expect(scratch.text(NAME)).toBe(pretty(whole));
 		expect(scratch.names()).toEqual([NAME]);
 		symlinkSync(scratch.path("gone/settings.json"), scratch.path("linked.json"));
 		const dangling = openSettings(scratch.path("linked.json"), () => undefined);
-		await expect(dangling.setRotation({ policy: "round-robin" })).rejects.toMatchObject({ code: "ENOENT" });
+		await expect(dangling.set({ "rotation.policy": "round-robin" })).rejects.toMatchObject({ code: "ENOENT" });
 	});
 });
 

@@ -107,7 +107,7 @@ describe("show", () => {
 
 	it("hides e-mails from a person who wants that", async () => {
 		expect(await run("show --json")).toContain("work@example.test");
-		desk.masksEmails = true;
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
 		expect(await run("show --json")).not.toContain("@example.test");
 	});
 
@@ -273,7 +273,7 @@ describe("completions", () => {
 	it("show e-mails to nobody who hides them", () => {
 		const descriptions = () => desk.command.getArgumentCompletions("use ")?.map(({ description }) => description);
 		expect(descriptions()).toContain("work@example.test");
-		desk.masksEmails = true;
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
 		expect(descriptions()?.join()).not.toContain("@");
 	});
 });

@@ -1,7 +1,12 @@
 import { expect } from "vitest";
 import type { Account, Credential } from "../../src/domain/account.ts";
 import type { Finding, ToolName } from "../../src/domain/import.ts";
-import { ROTATION_PREFERENCES } from "../../src/domain/settings.ts";
+import {
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	ROTATION_PREFERENCES,
+	type StoredValue,
+} from "../../src/domain/settings.ts";
 import type { UsageSnapshot } from "../../src/domain/usage.ts";
 import { defaultLabel } from "../../src/io/account-store.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/io/jwt.ts";
@@ -23,7 +28,6 @@ export interface Desk {
 	/** How often pi's login was looked at, and the backups were deleted. */
 	syncs: number;
 	removals: number;
-	masksEmails: boolean;
 	/** Dialogs of sign-ins, in order. */
 	readonly browserDialogs: LoginDialog[];
 	readonly deviceDialogs: DeviceDialog[];
@@ -43,8 +47,8 @@ export interface Desk {
 	/** What asking for an account's usage comes to; nothing without one. */
 	readonly usage: Map<string, () => UsageSnapshot | string>;
 	readonly askedUsage: string[];
-	/** Values of `rotation` that were stored, write by write. */
-	readonly stored: Readonly<Record<string, string | number>>[];
+	/** Preferences that were stored, write by write. */
+	readonly stored: Readonly<Record<string, StoredValue>>[];
 	/** What storing them throws, if anything. */
 	settingsRefusal: Error | undefined;
 	/** Gives a command; the last of the `notices` things that are said, one unless told otherwise, as `<level>: <text>`. */
@@ -121,16 +125,20 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		clock,
 		settings: {
 			read: () => house.settings,
-			setRotation: async (values) => {
+			set: async (values) => {
 				if (desk.settingsRefusal) throw desk.settingsRefusal;
 				desk.stored.push(values);
-				let { rotation } = house.settings;
-				for (const { key, read } of ROTATION_PREFERENCES) rotation = read(values[key], rotation) ?? rotation;
-				house.settings = { ...house.settings, rotation };
+				let { settings } = house;
+				let { rotation, footer } = settings;
+				for (const { key, read } of GENERAL_PREFERENCES) settings = read(values[key], settings) ?? settings;
+				for (const { key, read } of ROTATION_PREFERENCES) {
+					rotation = read(values[`rotation.${key}`], rotation) ?? rotation;
+				}
+				for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
+				house.settings = { ...settings, rotation, footer };
 			},
 		},
 		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
-		maskEmails: () => desk.masksEmails,
 		savedModel: () => desk.savedModel,
 		removeBackups: async () => {
 			desk.removals += 1;
@@ -146,7 +154,6 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		piAuth,
 		syncs: 0,
 		removals: 0,
-		masksEmails: false,
 		browserDialogs: [],
 		deviceDialogs: [],
 		opened: [],

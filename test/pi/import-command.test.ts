@@ -153,7 +153,7 @@ describe("import", () => {
 	});
 
 	it("shows no e-mail to a person who hides them", async () => {
-		desk.masksEmails = true;
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
 		desk.found = [found("work")];
 		expect(await run("import --dry-run")).not.toContain("@");
 	});

@@ -53,7 +53,7 @@ describe("rotation", () => {
 		const writesBefore: number[] = [];
 		desk.house.pool.subscribe(() => writesBefore.push(desk.stored.length));
 		const said = await run(`rotation ${typed}`);
-		expect(desk.stored).toEqual([{ [key]: value }]);
+		expect(desk.stored).toEqual([{ [`rotation.${key}`]: value }]);
 		expect([shown(said, key), said.split("\n").length]).toEqual([text, ROTATION_PREFERENCES.length]);
 		// Whoever draws something draws it with the new value.
 		expect(writesBefore.at(-1)).toBe(1);
@@ -73,7 +73,9 @@ describe("rotation", () => {
 
 	it("takes several at once, in one write, the last of two for one name", async () => {
 		await run("rotation policy=in-order maxWait=15m policy=most-headroom reserve.7d=20");
-		expect(desk.stored).toEqual([{ policy: "most-headroom", maxWait: "15m", "reserve.7d": 20 }]);
+		expect(desk.stored).toEqual([
+			{ "rotation.policy": "most-headroom", "rotation.maxWait": "15m", "rotation.reserve.7d": 20 },
+		]);
 		expect(rotation()).toMatchObject({ policy: "most-headroom", maxWaitMs: 900_000, reserve: { "5h": 0, "7d": 20 } });
 	});
 
@@ -92,7 +94,7 @@ describe("rotation", () => {
 		expect(first).toMatch(/^policy must be one of soonest-reset, .*stays as it is/);
 		expect(second).toContain('"speed"');
 		expect(third).toMatch(/^reserve\.5h must be a whole number from 0 to 95/);
-		expect(desk.stored).toEqual([{ maxWait: "15m" }]);
+		expect(desk.stored).toEqual([{ "rotation.maxWait": "15m" }]);
 		expect([shown(said, "policy"), shown(said, "maxWait")]).toEqual(["soonest-reset", "15m"]);
 	});
 
@@ -131,7 +133,7 @@ describe("rotation", () => {
 	});
 
 	it("is one JSON document for a program, with the values as they are stored", async () => {
-		const settings = { read: () => desk.house.settings, setRotation: async () => undefined };
+		const settings = { read: () => desk.house.settings, set: async () => undefined };
 		// Only what this subcommand uses of them.
 		const deps = { settings, pool: desk.house.pool } as unknown as SubcommandDeps;
 		const outcome = await command.run(["maxWait=soon", "maxRotations=5"], desk.screen.ctx, deps);

@@ -207,7 +207,7 @@ describe("login", () => {
 
 	it("as somebody else shows no e-mail to a person who hides them", async () => {
 		open([rowOf("work")]);
-		desk.masksEmails = true;
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
 		signsInAs("home");
 		await run("login work");
 		expect(desk.screen.details[0]).toMatch(/signed in as another account, not as work/);

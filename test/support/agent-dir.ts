@@ -5,6 +5,7 @@ import {
 	mkdtempSync,
 	readFileSync,
 	realpathSync,
+	renameSync,
 	rmSync,
 	writeFileSync,
 } from "node:fs";
@@ -44,6 +45,8 @@ export interface AgentDir {
 	readJson(name: string): unknown;
 	/** Writes a file into `dir`, mode 0600; objects as JSON. */
 	write(name: string, content: JsonObject | string): void;
+	/** As `write`, in one step: nobody who reads meanwhile finds a part. For files of a pi that runs. */
+	replace(name: string, content: JsonObject | string): void;
 	/** Deletes the whole home. */
 	remove(): void;
 }
@@ -77,6 +80,10 @@ export function createAgentDir(options: AgentDirOptions = {}): AgentDir {
 	const write = (name: string, content: JsonObject | string): void => {
 		writeFileSync(path(name), toText(content), { mode: 0o600 });
 	};
+	const replace = (name: string, content: JsonObject | string): void => {
+		write(`${name}.next`, content);
+		renameSync(path(`${name}.next`), path(name));
+	};
 	const read = (name: string): string | undefined =>
 		existsSync(path(name)) ? readFileSync(path(name), "utf8") : undefined;
 	const readJson = (name: string): unknown => {
@@ -101,5 +108,5 @@ export function createAgentDir(options: AgentDirOptions = {}): AgentDir {
 
 	// Retries: a pi that was just killed may still be creating a file.
 	const remove = (): void => rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
-	return { home, dir, cwd, path, read, readJson, write, remove };
+	return { home, dir, cwd, path, read, readJson, write, replace, remove };
 }

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { UsageWindow } from "../../src/domain/usage.ts";
-import { type PoolView, poolAsJson, poolAsText, type ShownAccount } from "../../src/ui/show.ts";
+import type { PoolView, ShownAccount } from "../../src/ui/pool-view.ts";
+import { poolAsJson, poolAsText } from "../../src/ui/show.ts";
 import { aCooldown, aCredential, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 
 const isoTime = z.iso.datetime({ precision: 3 });
@@ -75,6 +76,7 @@ const shown = (label: string, overrides: Partial<ShownAccount> = {}): ShownAccou
 	...overrides,
 });
 const viewOf = (...accounts: ShownAccount[]): PoolView => ({
+	isEnabled: true,
 	policy: "soonest-reset",
 	active: accounts.find(({ isActive }) => isActive)?.account.id,
 	pinned: accounts.find(({ isPinned }) => isPinned)?.account.id,

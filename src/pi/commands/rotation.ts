@@ -1,4 +1,10 @@
-import { DEFAULT_SETTINGS, ROTATION_PREFERENCES, type RotationPreference } from "../../domain/settings.ts";
+import {
+	DEFAULT_SETTINGS,
+	type Preference,
+	ROTATION_PREFERENCES,
+	type RotationSettings,
+	type StoredValue,
+} from "../../domain/settings.ts";
 import { misused, type Outcome, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
 
 /** `/multicodex rotation`: how accounts are chosen and changed; shows every value, or sets some. */
@@ -18,13 +24,17 @@ export const rotation: Subcommand = {
 		const good = wishes.filter((wish) => "value" in wish);
 		const problems = wishes.flatMap((wish) => ("problem" in wish ? [wish.problem] : []));
 		if (good.length === 0) return { failure: `${problems.join(" ")} ${misused(rotation).failure}` };
-		await deps.settings.setRotation(Object.fromEntries(good.map(({ preference, value }) => [preference.key, value])));
+		await deps.settings.set(
+			Object.fromEntries(good.map(({ preference, value }) => [`rotation.${preference.key}`, value])),
+		);
 		deps.pool.emit({ type: "changed" });
 		return shown(deps, problems);
 	},
 };
 
-type Wish = { readonly preference: RotationPreference; readonly value: string | number } | { readonly problem: string };
+type Wish =
+	| { readonly preference: Preference<RotationSettings>; readonly value: StoredValue }
+	| { readonly problem: string };
 
 /** `name=value` as it would be stored. */
 function wishIn(word: string): Wish {

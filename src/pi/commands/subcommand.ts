@@ -31,7 +31,6 @@ export interface SubcommandDeps {
 	readonly clock: Clock;
 	/** Where everything is stored: what it is, and its path. */
 	readonly paths: Readonly<Record<string, string>>;
-	readonly maskEmails: () => boolean;
 	/** Deletes the backups of removed and migrated accounts. */
 	readonly removeBackups: () => Promise<void>;
 	/** Fires when the session ends in which the command was given. */
@@ -94,14 +93,15 @@ export function accountCalled(
 
 /** Labels to choose from, those that `isOffered` lets through. */
 export function accountChoices(
-	{ pool, maskEmails }: SubcommandDeps,
+	{ pool, settings }: SubcommandDeps,
 	isOffered: (account: Account) => boolean = () => true,
 ): Completion[] {
+	const { maskEmails } = settings.read();
 	return pool
 		.accounts()
 		.filter(isOffered)
 		.map(({ label, email }) => {
-			const description = email !== undefined && !maskEmails() ? { description: email } : {};
+			const description = email !== undefined && !maskEmails ? { description: email } : {};
 			return { value: asWord(label), label, ...description };
 		});
 }
