@@ -50,6 +50,18 @@ export interface TerminalExit {
 	readonly signal: number | undefined;
 }
 
+/** One character of the screen, as it looks. Colours are `#rrggbb`, or undefined for the terminal's own. */
+export interface Cell {
+	readonly text: string;
+	/** Columns that it takes: 1 or 2. */
+	readonly width: number;
+	readonly color: string | undefined;
+	readonly background: string | undefined;
+	readonly isBold: boolean;
+	readonly isDim: boolean;
+	readonly isInverse: boolean;
+}
+
 /** A pi in a real pseudo terminal, with an emulator that knows what a person would see. */
 export interface Terminal {
 	readonly pid: number;
@@ -66,6 +78,8 @@ export interface Terminal {
 	press(...keys: readonly KeyName[]): Promise<void>;
 	/** The visible screen as lines of plain text, trailing spaces and empty lines at the end taken away. */
 	screen(): string;
+	/** The visible screen, row by row, with its colours. */
+	cells(): readonly (readonly Cell[])[];
 	/** Everything since the start that did not get overwritten, scrolled out lines included. */
 	transcript(): string;
 	/** Everything that pi wrote, byte for byte, what was overwritten included. */
@@ -100,6 +114,46 @@ function linesOf(emulator: xterm.Terminal, from: number, to: number): string {
 		lines.push(emulator.buffer.active.getLine(row)?.translateToString(true).trimEnd() ?? "");
 	}
 	return lines.join("\n").trimEnd();
+}
+
+/** The 16 named colours of a terminal; the rest of the 256 are computed. */
+const NAMED_COLORS = [
+	["#000000", "#cd3131", "#0dbc79", "#e5e510", "#2472c8", "#bc3fbc", "#11a8cd", "#e5e5e5"],
+	["#666666", "#f14c4c", "#23d18b", "#f5f543", "#3b8eea", "#d670d6", "#29b8db", "#ffffff"],
+].flat();
+
+function hex(rgb: number): string {
+	return `#${rgb.toString(16).padStart(6, "0")}`;
+}
+
+function paletteColor(index: number): string {
+	const named = NAMED_COLORS[index];
+	if (named !== undefined) return named;
+	if (index >= 232) return hex((8 + (index - 232) * 10) * 0x010101);
+	const level = (step: number) => (step === 0 ? 0 : 55 + step * 40);
+	const [red, green, blue] = [Math.floor((index - 16) / 36), Math.floor((index - 16) / 6) % 6, (index - 16) % 6];
+	return hex(level(red ?? 0) * 0x10000 + level(green ?? 0) * 0x100 + level(blue ?? 0));
+}
+
+function cellsOf(line: xterm.IBufferLine | undefined, columns: number): Cell[] {
+	const cells: Cell[] = [];
+	for (let column = 0; column < columns; column += 1) {
+		const cell = line?.getCell(column);
+		// The second half of a wide character.
+		if (!cell || cell.getWidth() === 0) continue;
+		const color = cell.isFgRGB() ? hex(cell.getFgColor()) : undefined;
+		const background = cell.isBgRGB() ? hex(cell.getBgColor()) : undefined;
+		cells.push({
+			text: cell.getChars() || " ",
+			width: cell.getWidth(),
+			color: cell.isFgPalette() ? paletteColor(cell.getFgColor()) : color,
+			background: cell.isBgPalette() ? paletteColor(cell.getBgColor()) : background,
+			isBold: cell.isBold() !== 0,
+			isDim: cell.isDim() !== 0,
+			isInverse: cell.isInverse() !== 0,
+		});
+	}
+	return cells;
 }
 
 /** Starts pi's terminal interface. Stop it in the end. */
@@ -208,6 +262,12 @@ export function startTerminal(
 			await press("enter");
 		},
 		screen,
+		cells: () => {
+			const { viewportY } = emulator.buffer.active;
+			return Array.from({ length: emulator.rows }, (_, row) =>
+				cellsOf(emulator.buffer.active.getLine(viewportY + row), emulator.cols),
+			);
+		},
 		transcript: () => linesOf(emulator, 0, emulator.buffer.active.length),
 		output: () => written,
 		typed: () => typedSoFar,

@@ -1,0 +1,126 @@
+import { fileURLToPath } from "node:url";
+import { type Bench, type BenchOptions, createBench } from "../e2e/support.ts";
+import { answers } from "../support/fake-codex/index.ts";
+import type { HostName } from "../support/hosts.ts";
+import type { Terminal } from "../support/terminal.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** The moment at which every screen is taken: the clock of its pi stands still there. */
+export const NOW = Date.UTC(2026, 10, 20, 13, 50, 12);
+
+/** An account of the scene. Percentages are used ones; a window without a reset has not begun. */
+export interface Actor {
+	readonly name: string;
+	readonly label?: string;
+	readonly email?: string;
+	readonly plan?: string;
+	readonly fiveHour?: readonly [usedPercent: number, resetsInMs: number | undefined];
+	readonly week?: readonly [usedPercent: number, resetsInMs: number | undefined];
+	readonly row?: Readonly<Record<string, unknown>>;
+	readonly coolsForMs?: number;
+	readonly usedAgoMs?: number;
+	readonly usageAgeMs?: number;
+}
+
+/** Four accounts in four states. */
+export const FOUR: readonly Actor[] = [
+	{
+		name: "work",
+		email: "me@acme.example",
+		fiveHour: [27, 67 * MINUTE_MS],
+		week: [8, 6 * DAY_MS + 20 * HOUR_MS],
+		usedAgoMs: MINUTE_MS,
+	},
+	{ name: "personal", plan: "pro", fiveHour: [0, undefined], week: [42, 3 * DAY_MS + 4 * HOUR_MS] },
+	{
+		name: "side",
+		fiveHour: [100, 42 * MINUTE_MS],
+		week: [69, DAY_MS + 9 * HOUR_MS],
+		coolsForMs: 42 * MINUTE_MS,
+	},
+	{ name: "old-team", plan: "team", row: { needsLogin: { reason: "refresh_token_expired", at: NOW - DAY_MS } } },
+];
+
+/** Where a screen is taken. */
+export interface SceneOptions {
+	readonly actors?: readonly Actor[];
+	readonly columns?: number;
+	readonly rows?: number;
+	readonly theme?: "dark" | "light";
+	readonly host?: HostName;
+	readonly settings?: BenchOptions["settings"];
+	/** More of `codex-state.json`. */
+	readonly state?: Readonly<Record<string, unknown>>;
+}
+
+/** A real pi in a terminal whose accounts, usage and clock are the same each time. */
+export async function startScene(
+	options: SceneOptions = {},
+): Promise<{ readonly bench: Bench; readonly terminal: Terminal }> {
+	const { actors = FOUR, columns = 80, rows = 30, theme = "dark", host = "0.73.1", settings, state } = options;
+	const bench = await createBench({
+		host,
+		accounts: actors.map(({ name, email, plan = "plus" }) => ({
+			name,
+			plan,
+			...(email === undefined ? {} : { email }),
+		})),
+		settings: { theme, ...settings },
+	});
+	// What is on the screen is what was known before: nothing else ever comes.
+	for (const account of bench.codex.accounts) account.usage(answers.hang());
+	const accounts = actors.map(({ name, label = name, row = {} }) =>
+		bench.row(name, {
+			label,
+			addedAt: NOW - 30 * DAY_MS,
+			credential: bench.codex.grant(name, { expiresInMs: NOW + 4.5 * HOUR_MS - Date.now() }),
+			...row,
+		}),
+	);
+	bench.dir.write("codex-accounts.json", { version: 2, accounts });
+	const memos = actors.map((actor) => [bench.id(actor.name), memoOf(actor)] as const);
+	bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: Object.fromEntries(memos), ...state });
+	const clock = fileURLToPath(new URL("../support/preload/clock.mjs", import.meta.url));
+	const terminal = bench.terminal(["--no-session"], {
+		cols: columns,
+		rows,
+		env: {
+			NO_COLOR: undefined,
+			NODE_OPTIONS: `--import ${clock}`,
+			TEST_PRELOAD_CLOCK: JSON.stringify({ fixedAt: NOW }),
+		},
+	});
+	await terminal.ready(30_000);
+	return { bench, terminal };
+}
+
+function memoOf({
+	plan = "plus",
+	fiveHour,
+	week,
+	coolsForMs,
+	usedAgoMs,
+	usageAgeMs = 12_000,
+}: Actor): Record<string, unknown> {
+	const window = (windowMinutes: number, told: Actor["week"]) =>
+		told
+			? [{ windowMinutes, usedPercent: told[0], ...(told[1] === undefined ? {} : { resetsAt: NOW + told[1] }) }]
+			: [];
+	const windows = [...window(300, fiveHour), ...window(10_080, week)];
+	const cooldown = {
+		scope: "account",
+		reason: "usage_limit",
+		until: NOW + (coolsForMs ?? 0),
+		setAt: NOW - MINUTE_MS,
+		models: [],
+	};
+	return {
+		strikes: 0,
+		cooldowns: coolsForMs === undefined ? [] : [cooldown],
+		...(windows.length > 0 && { usage: { capturedAt: NOW - usageAgeMs, source: "api", plan, windows, limits: {} } }),
+		...(usedAgoMs === undefined ? {} : { lastUsedAt: NOW - usedAgoMs }),
+	};
+}
