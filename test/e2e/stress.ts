@@ -113,7 +113,8 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 			name,
 			tokenLifetimeMs: index % 2 === 0 ? NEVER_FRESH_MS : SHORT_LIVED_MS,
 		})),
-		settings: { "pi-multicodex": { rotation: { policy: "round-robin", maxWait: "20s" } } },
+		// Longer than an account rests whose token was refused twice: with the others lost to kills it is the only one.
+		settings: { "pi-multicodex": { rotation: { policy: "round-robin", maxWait: "90s" } } },
 	});
 	const { codex, dir } = bench;
 	writeAsPi(dir.path("auth.json"), { "openai-codex": codex.piAuthEntry(linked) });
@@ -156,7 +157,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 				for (let sent = 0; goesOn(); sent += 1) {
 					if (sent > 0) await soldier.client.command("new_session", {}, 60_000);
 					if (sent === 1 && isMortal) timer = setTimeout(() => kill(soldier), lifeMs);
-					const { stopReason, errorMessage } = await soldier.client.prompt("say hi", 90_000);
+					const { stopReason, errorMessage } = await soldier.client.prompt("say hi", 180_000);
 					if (stopReason === "stop") turns += 1;
 					else if (!STOPPED_BY_RULE.test(errorMessage ?? ""))
 						failedTurns.push(`${soldier.sender}: ${errorMessage ?? stopReason ?? "no answer"}`);
@@ -299,7 +300,7 @@ async function takeStock(bench: Bench, names: readonly string[], lost: ReadonlyS
 		await client.send(`/multicodex use ${name}`);
 		// While its token is renewed on a slow machine another account may answer; not time after time.
 		for (let tries = 1; tries <= 3 && !answered.get(name); tries += 1) {
-			const { stopReason, text } = await client.prompt("say hi", 90_000);
+			const { stopReason, text } = await client.prompt("say hi", 180_000);
 			answered.set(name, stopReason === "stop" && text.startsWith(`OK from ${name} #`));
 		}
 	}
