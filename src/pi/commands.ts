@@ -104,7 +104,8 @@ function completionsFor(typed: string, deps: SubcommandDeps): Completion[] | nul
 	const command = COMMANDS.find((candidate) => candidate.name === name);
 	const begun = bare(last);
 	const matches = (command?.complete?.(deps, before, last) ?? []).filter(({ value }) => bare(value).startsWith(begun));
-	if (matches.some(({ value }) => value === last)) return null;
+	const [whole = ""] = wordsIn(last);
+	if (matches.some(({ value }) => wordsIn(value)[0] === whole)) return null;
 	return offered(matches.map((match) => ({ ...match, value: `${head}${match.value}` })));
 }
 
