@@ -1,3 +1,4 @@
+import { printable } from "../domain/account.ts";
 import type { Verdict } from "../domain/selection.ts";
 import { nobodySignedIn } from "./messages.ts";
 
@@ -6,8 +7,9 @@ export function startsOn(verdicts: readonly Verdict[]): string {
 	const [first, second] = verdicts.filter(({ rank }) => rank !== undefined);
 	if (verdicts.length === 0) return nobodySignedIn();
 	if (!first) return "A new session finds no account ready.";
-	const start = `A new session starts on ${first.account.label}`;
+	const nameOf = ({ account }: Verdict) => printable(account.label);
+	const start = `A new session starts on ${nameOf(first)}`;
 	if (!second) return `${start}, the only one that is ready.`;
 	const textOf = ({ terms }: Verdict) => terms.find(({ name }) => name === second.decidedBy)?.text ?? "";
-	return `${start}: ${textOf(first)} (${second.account.label}: ${textOf(second)}).`;
+	return `${start}: ${textOf(first)} (${nameOf(second)}: ${textOf(second)}).`;
 }

@@ -78,7 +78,7 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 				rule,
 				...indented(wrapTextWithAnsi(paint("text", title), inner)),
 				"",
-				...indented(preview(inner)),
+				...preview(width),
 				...notes,
 				"",
 				...list.render(Math.max(NARROWEST_LIST, width)),

@@ -11,6 +11,6 @@ export const rotation = preferencesCommand({
 	preferences: preferencesOf("rotation", ROTATION_PREFERENCES),
 	preview: (ctx, { pool }, width, paint) => {
 		const verdicts = pool.explain({ modelId: ctx.model?.id ?? "", affinity: undefined, sessionId: undefined });
-		return wrapTextWithAnsi(paint("text", startsOn(verdicts)), width);
+		return wrapTextWithAnsi(paint("text", startsOn(verdicts)), Math.max(1, width - 1)).map((line) => ` ${line}`);
 	},
 });
