@@ -297,6 +297,32 @@ describe("any footer", () => {
 		);
 	});
 
+	it("fits and says something with every choice of settings there is", () => {
+		const flags = [true, false];
+		const one = <K extends keyof FooterSettings>(key: K, values: readonly FooterSettings[K][]) =>
+			values.map((value) => ({ [key]: value }));
+		const groups = [
+			one("usage", USAGE_MODES),
+			one("windows", FOOTER_WINDOWS),
+			one("account", flags),
+			one("reset", flags),
+			one("meters", flags),
+			one("ready", flags),
+			one("order", FOOTER_ORDERS),
+		];
+		const all = groups.reduce<object[]>(
+			(made, group) => made.flatMap((each) => group.map((more) => ({ ...each, ...more }))),
+			[{}],
+		);
+		expect(all).toHaveLength(192);
+		for (const settings of all) {
+			for (const columns of [1, 10, 20, 40, 80, 120, 200]) {
+				const text = at(columns, withFooter(settings));
+				expect([columns, visibleWidth(text) <= columns, text !== ""]).toEqual([columns, true, true]);
+			}
+		}
+	});
+
 	it("does not lose words to more room", () => {
 		fc.assert(
 			fc.property(aModel, fc.integer({ min: 1, max: 200 }), (each, columns) => {

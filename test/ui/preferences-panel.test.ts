@@ -17,7 +17,9 @@ const rows: PreferenceRow[] = [
 let values: Map<string, string>;
 let saves: string[];
 let refusal: string | undefined;
-let gate: Promise<void>;
+/** Saves wait until the test lets them go on. */
+let isSlow: boolean;
+let begun: (() => void)[];
 let closed: number;
 let repaints: number;
 beforeEach(() => {
@@ -27,7 +29,8 @@ beforeEach(() => {
 	]);
 	saves = [];
 	refusal = undefined;
-	gate = Promise.resolve();
+	isSlow = false;
+	begun = [];
 	closed = 0;
 	repaints = 0;
 });
@@ -39,7 +42,7 @@ const aPanel = () =>
 		rows,
 		valueNow: (name) => values.get(name) ?? "",
 		save: async (name, value) => {
-			await gate;
+			if (isSlow) await new Promise<void>((resolve) => begun.push(resolve));
 			saves.push(`${name}=${value}`);
 			if (refusal === undefined) values.set(name, value);
 			return refusal;
@@ -95,14 +98,15 @@ describe("a panel of preferences", () => {
 	});
 
 	it("saves one after the other, and shows what the person chose last meanwhile", async () => {
-		let open: () => void = () => undefined;
-		gate = new Promise((resolve) => {
-			open = resolve;
-		});
+		isSlow = true;
 		const panel = aPanel();
 		press(panel, ENTER, DOWN, ENTER, ENTER);
-		expect(screen(panel)).toEqual(expect.arrayContaining(["  usage    used", "→ maxWait  60s"]));
-		open();
+		for (let saved = 0; saved < 3; saved += 1) {
+			await settled();
+			expect([saves.length, begun.length]).toEqual([saved, saved + 1]);
+			expect(screen(panel)).toEqual(expect.arrayContaining(["  usage    used", "→ maxWait  60s"]));
+			begun.at(-1)?.();
+		}
 		await settled();
 		expect(saves).toEqual(["usage=used", "maxWait=0s", "maxWait=60s"]);
 		expect(screen(panel)).toEqual(expect.arrayContaining(["  usage    used", "→ maxWait  60s", " now used 60s"]));
