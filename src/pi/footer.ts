@@ -5,6 +5,7 @@ import type { Settings } from "../domain/settings.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Clock } from "../pool/ports.ts";
 import { type FooterModel, footerLine } from "../ui/footer-line.ts";
+import { modeOf } from "./output.ts";
 import { PROVIDER } from "./provider.ts";
 
 /** Status key, also the slash command's name. */
@@ -41,10 +42,13 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 	let isDrawQueued = false;
 	let shown: string | undefined;
 
-	const lineFor = ({ ui }: ExtensionContext) => {
+	const lineFor = (ctx: ExtensionContext) => {
+		const { theme } = ctx.ui;
+		// A client that draws by itself is given words, not a terminal's colours.
+		const hasColours = modeOf(ctx) === "tui";
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
 		const model = footerModel(pool, settings(), { now: clock.now(), waitingUntil });
-		return footerLine(model, columns, (tone, text) => ui.theme.fg(tone, text));
+		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
 	};
 	const draw = () => {
 		if (!context) return;

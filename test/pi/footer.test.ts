@@ -74,6 +74,12 @@ describe("the footer", () => {
 		expect(screen.statuses).toEqual([]);
 	});
 
+	it("has no colours where a client draws by itself", () => {
+		screen = aContext({ mode: "rpc" });
+		footer.start(screen.ctx);
+		expect(screen.statuses).toEqual(["codex 2 of 2 ready"]);
+	});
+
 	it("follows the person's settings, and says that we are off", async () => {
 		footer.start(screen.ctx);
 		house.pool.setActive("a");
