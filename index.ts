@@ -128,7 +128,7 @@ function compose(pi: ExtensionAPI): void {
 			},
 		},
 	});
-	const footer = createFooter(pool, clock, () => void usage.recheckCooling());
+	const footer = createFooter({ pool, settings: settings.read, clock, onTick: () => void usage.recheckCooling() });
 	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
 	registerCommand(pi, {
 		pool,

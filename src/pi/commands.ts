@@ -1,5 +1,6 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { add } from "./commands/add.ts";
+import { footer } from "./commands/footer.ts";
 import { help } from "./commands/help.ts";
 import { importAccounts } from "./commands/import.ts";
 import { login } from "./commands/login.ts";
@@ -10,7 +11,7 @@ import { rename } from "./commands/rename.ts";
 import { reset } from "./commands/reset.ts";
 import { rotation } from "./commands/rotation.ts";
 import { show } from "./commands/show.ts";
-import type { Completion, Subcommand, SubcommandDeps } from "./commands/subcommand.ts";
+import { type Completion, reasonOf, type Subcommand, type SubcommandDeps } from "./commands/subcommand.ts";
 import { disable, enable } from "./commands/switch.ts";
 import { use } from "./commands/use.ts";
 import { writeFailure, writeResult } from "./output.ts";
@@ -27,6 +28,7 @@ export const COMMANDS: readonly Subcommand[] = [
 	enable,
 	disable,
 	refresh,
+	footer,
 	rotation,
 	reset,
 	path,
@@ -76,9 +78,7 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 		else writeResult(ctx, name, outcome);
 	} catch (error) {
 		if (deps.signal.aborted) return;
-		// Messages of file-system errors name paths, never content.
-		const reason = error instanceof Error && "code" in error ? error.message : "an unexpected error";
-		writeFailure(ctx, `multicodex ${name} failed: ${reason}`);
+		writeFailure(ctx, `multicodex ${name} failed: ${reasonOf(error)}`);
 	}
 }
 
@@ -103,8 +103,9 @@ function completionsFor(typed: string, deps: SubcommandDeps): Completion[] | nul
 	}
 	const command = COMMANDS.find((candidate) => candidate.name === name);
 	const begun = bare(last);
-	const matches = (command?.complete?.(deps, before) ?? []).filter(({ value }) => bare(value).startsWith(begun));
-	if (matches.some(({ value }) => value === last)) return null;
+	const matches = (command?.complete?.(deps, before, last) ?? []).filter(({ value }) => bare(value).startsWith(begun));
+	const [whole = ""] = wordsIn(last);
+	if (matches.some(({ value }) => wordsIn(value)[0] === whole)) return null;
 	return offered(matches.map((match) => ({ ...match, value: `${head}${match.value}` })));
 }
 

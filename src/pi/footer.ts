@@ -1,8 +1,11 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
+import type { AccountId } from "../domain/account.ts";
 import type { PoolEvent } from "../domain/events.ts";
+import type { Settings } from "../domain/settings.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Clock } from "../pool/ports.ts";
 import { type FooterModel, footerLine } from "../ui/footer-line.ts";
+import { modeOf } from "./output.ts";
 import { PROVIDER } from "./provider.ts";
 
 /** Status key, also the slash command's name. */
@@ -17,22 +20,35 @@ export interface Footer {
 	stop(): void;
 }
 
-/** Times in the line are in minutes, so it is drawn again once a minute. */
+interface Deps {
+	readonly pool: Pool;
+	readonly settings: () => Settings;
+	readonly clock: Clock;
+	/** Runs with every minute's redraw. */
+	readonly onTick: () => void;
+}
+
+/** Times in the line are in minutes, so it is drawn again once a minute; what counts down, once a second. */
 const REDRAW_MS = 60_000;
+const COUNTDOWN_MS = 1000;
 const DEFAULT_COLUMNS = 80;
 
-/** Creates the footer over the pool; `onTick` runs with every minute's redraw. */
-export function createFooter(pool: Pool, clock: Clock, onTick: () => void): Footer {
+/** Creates the footer over the pool. */
+export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 	let context: ExtensionContext | undefined;
 	let waitingUntil: number | undefined;
-	let timer: NodeJS.Timeout | undefined;
+	let minutes: NodeJS.Timeout | undefined;
+	let seconds: NodeJS.Timeout | undefined;
 	let isDrawQueued = false;
 	let shown: string | undefined;
 
-	const lineFor = ({ ui }: ExtensionContext) => {
+	const lineFor = (ctx: ExtensionContext) => {
+		const { theme } = ctx.ui;
+		// A client that draws by itself is given words, not a terminal's colours.
+		const hasColours = modeOf(ctx) === "tui";
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
-		const { text, tone } = footerLine(modelOf(pool, waitingUntil, clock.now()), columns);
-		return ui.theme.fg(tone, text);
+		const model = footerModel(pool, settings(), { now: clock.now(), waitingUntil });
+		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
 	};
 	const draw = () => {
 		if (!context) return;
@@ -54,14 +70,26 @@ export function createFooter(pool: Pool, clock: Clock, onTick: () => void): Foot
 			draw();
 		});
 	};
+	const countDown = () => {
+		if (waitingUntil !== undefined && context) {
+			seconds ??= setInterval(draw, COUNTDOWN_MS).unref();
+			return;
+		}
+		clearInterval(seconds);
+		seconds = undefined;
+	};
 	const stop = () => {
 		context = undefined;
-		clearInterval(timer);
+		clearInterval(minutes);
+		countDown();
 		process.stdout.off("resize", drawSoon);
 	};
 
 	pool.subscribe((event: PoolEvent) => {
-		if (event.type === "waiting") waitingUntil = event.until;
+		if (event.type === "waiting") {
+			waitingUntil = event.until;
+			countDown();
+		}
 		drawSoon();
 	});
 
@@ -71,11 +99,12 @@ export function createFooter(pool: Pool, clock: Clock, onTick: () => void): Foot
 			if (!ctx.hasUI) return;
 			context = ctx;
 			shown = undefined;
-			timer = setInterval(() => {
+			minutes = setInterval(() => {
 				onTick();
 				draw();
 			}, REDRAW_MS);
-			timer.unref();
+			minutes.unref();
+			countDown();
 			process.stdout.on("resize", drawSoon);
 			draw();
 		},
@@ -84,9 +113,20 @@ export function createFooter(pool: Pool, clock: Clock, onTick: () => void): Foot
 	};
 }
 
-function modelOf(pool: Pool, waitingUntil: number | undefined, now: number): FooterModel {
+/** The moment that is shown. Times are epoch ms. */
+interface Moment {
+	readonly now: number;
+	/** Set while a request waits for an account. */
+	readonly waitingUntil?: number | undefined;
+	/** The account that serves; without it the one that served last, or is pinned. */
+	readonly active?: AccountId | undefined;
+}
+
+/** What the footer shows of the pool. */
+export function footerModel(pool: Pool, settings: Settings, moment: Moment): FooterModel {
+	const { now, waitingUntil } = moment;
 	const accounts = pool.accounts();
-	const activeId = pool.active() ?? pool.pinned();
+	const activeId = moment.active ?? pool.active() ?? pool.pinned();
 	const active = accounts.find(({ id }) => id === activeId);
 	const returns = accounts.flatMap((account) => {
 		const readyAt = pool.readyAt(account, now);
@@ -94,6 +134,8 @@ function modelOf(pool: Pool, waitingUntil: number | undefined, now: number): Foo
 	});
 	const first = returns.sort((a, b) => a.readyAt - b.readyAt)[0];
 	return {
+		isEnabled: settings.enabled,
+		settings: settings.footer,
 		active: active && {
 			account: active,
 			usage: pool.memo(active.id).usage,

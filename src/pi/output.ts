@@ -17,6 +17,7 @@ export function modeOf(ctx: ExtensionContext): Mode {
 
 /** A command's outcome, in the forms the modes need. */
 export interface Result {
+	/** Empty where the person has seen it already. */
 	readonly text: string;
 	/** For JSON mode, and what `--json` prints. */
 	readonly json: unknown;
@@ -35,7 +36,7 @@ export function writeResult(ctx: ExtensionContext, command: string, result: Resu
 			writeAll(`${JSON.stringify({ type: "multicodex", command, result: result.json })}\n`);
 			return;
 		default:
-			ctx.ui.notify(text, "info");
+			if (text !== "") ctx.ui.notify(text, "info");
 	}
 }
 

@@ -1,13 +1,15 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
-import type { Account } from "../domain/account.ts";
-import { byLength, freshness, headroom, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
+import { type Account, printable } from "../domain/account.ts";
+import type { FooterSettings } from "../domain/settings.ts";
+import { byLength, freshness, remaining, type UsageSnapshot, type UsageWindow, windowName } from "../domain/usage.ts";
 import { cut, formatClock, formatCountdown, formatDuration, formatPercent, spokenWindow } from "./format.ts";
 
 /** What the footer shows, at one moment. */
 export interface FooterModel {
-	readonly active:
-		| { readonly account: Account; readonly usage: UsageSnapshot | undefined; readonly isReady: boolean }
-		| undefined;
+	/** False while the person has switched us off. */
+	readonly isEnabled: boolean;
+	readonly settings: FooterSettings;
+	readonly active: ActiveAccount | undefined;
 	readonly isPinned: boolean;
 	readonly ready: number;
 	readonly total: number;
@@ -18,82 +20,207 @@ export interface FooterModel {
 	readonly now: number;
 }
 
-/** How urgent the line is; also said in words, never by colour alone. */
-export type FooterTone = "dim" | "warning" | "error";
+/** The account that serves. */
+export interface ActiveAccount {
+	readonly account: Account;
+	readonly usage: UsageSnapshot | undefined;
+	readonly isReady: boolean;
+}
 
-/** The footer in `columns`: the richest form that fits, most important first. */
-export function footerLine(model: FooterModel, columns: number): { readonly text: string; readonly tone: FooterTone } {
-	const { now, ready, total, active, first, waitingUntil } = model;
-	if (total === 0)
-		return { text: widest(["codex no accounts · /multicodex add", "no accounts"], columns), tone: "dim" };
+/** How urgent a word is; what is urgent is also said in words, never by colour alone. */
+export type FooterTone = "dim" | "text" | "warning" | "error";
+
+/** Colours a text as pi's theme has it. */
+export type FooterPaint = (tone: FooterTone, text: string) => string;
+
+/**
+ * What the line gains while there is room, the most important first: every segment in its short form, then their words,
+ * then what is good to know. Where one does not fit, nothing behind it is had either.
+ */
+const STEPS = [
+	"account",
+	"tightest window",
+	"other windows",
+	"ready",
+	"words of account",
+	"words of tightest window",
+	"words of other windows",
+	"words of ready",
+	"resets",
+	"meters",
+	"plan",
+	"sentence of ready",
+] as const;
+type Step = (typeof STEPS)[number];
+type Has = (step: Step) => boolean;
+
+const SHORT_FORMS = STEPS.indexOf("words of account");
+
+/** pi shows what all extensions say on one line: longer forms leave the others this much, in columns. */
+const LEFT_TO_OTHERS = 10;
+
+interface Span {
+	readonly tone: FooterTone;
+	readonly text: string;
+}
+type Part = readonly Span[];
+
+/** Draws a segment with what the line has room for; nothing where it is not had. */
+type Segment = (model: FooterModel, has: Has) => readonly Part[];
+
+/** The next segment is one entry here, its place in {@link ORDERS}, and what it gains with room in {@link STEPS}. */
+const SEGMENTS = { account: drawAccount, windows: drawWindows, ready: drawReady } satisfies Record<string, Segment>;
+
+const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SEGMENTS)[]>> = {
+	"account-first": ["account", "windows", "ready"],
+	"usage-first": ["windows", "account", "ready"],
+};
+
+/** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
+export function footerLine(model: FooterModel, columns: number, paint: FooterPaint): string {
+	const lines = specialLines(model) ?? usualLines(model);
+	const fitting = lines.filter(({ parts, spare }) => visibleWidth(plain(parts)) + spare <= columns).at(-1);
+	const [shortest] = lines;
+	if (!fitting) return paint("text", cut(shortest ? plain(shortest.parts) : "", columns));
+	const painted = fitting.parts.map((part) => part.map(({ tone, text }) => paint(tone, text)).join(""));
+	return painted.join(paint("dim", SEPARATOR));
+}
+
+const SEPARATOR = " · ";
+
+function plain(parts: readonly Part[]): string {
+	return parts.map((part) => part.map(({ text }) => text).join("")).join(SEPARATOR);
+}
+
+/** One form of the line, and the columns that have to be left beside it. */
+interface Line {
+	readonly parts: readonly Part[];
+	readonly spare: number;
+}
+
+/** From the shortest to the richest. */
+function usualLines(model: FooterModel): Line[] {
+	const lines = STEPS.map((_step, last): Line => {
+		const has = (step: Step) => STEPS.indexOf(step) <= last;
+		const [first = [], ...others] = ORDERS[model.settings.order].flatMap((id) => SEGMENTS[id](model, has));
+		const name = has("words of account") ? dim(first.length > 0 ? "codex " : "codex") : [];
+		return { parts: [[...name, ...first], ...others], spare: last < SHORT_FORMS ? 0 : LEFT_TO_OTHERS };
+	});
+	return lines.filter(({ parts }) => plain(parts) !== "");
+}
+
+function drawAccount({ active, isPinned, settings }: FooterModel, has: Has): Part[] {
+	if (!active || !has("account")) return [];
+	const pinned = isPinned ? "pinned" : "";
+	if (!settings.account) return isPinned ? [dim(pinned)] : [];
+	const { account, usage } = active;
+	const plan = usage?.plan ?? account.plan;
+	return [
+		[
+			{ tone: "text", text: printable(account.label) },
+			...dim(isPinned ? ` ${pinned}` : ""),
+			...dim(plan && has("plan") ? ` (${printable(plan)})` : ""),
+		],
+	];
+}
+
+function drawWindows({ active, settings, now }: FooterModel, has: Has): Part[] {
+	if (!active) return [];
+	const { usage } = active;
+	const windows = chosenWindows(usage, settings);
+	if (!usage || windows.length === 0) {
+		if (!has("tightest window")) return [];
+		return [dim(has("words of tightest window") ? "usage unknown" : "unknown")];
+	}
+	const isStale = freshness(usage, now) === "stale";
+	const tightest = windows.reduce((least, next) => (remaining(next, now) < remaining(least, now) ? next : least));
+	const parts = windows.flatMap((window): Part[] => {
+		const which = window === tightest ? "tightest window" : "other windows";
+		if (!has(which)) return [];
+		const hasWords = has(`words of ${which}`);
+		const left = remaining(window, now);
+		const percent = settings.usage === "left" ? left : 100 - left;
+		const name = spokenWindow(windowName(window.windowMinutes));
+		const meter = settings.meters && has("meters") ? `${meterOf(percent)} ` : "";
+		const word = hasWords ? ` ${settings.usage}` : "";
+		const isResetTold = settings.reset && !isStale && has("resets");
+		return [
+			[
+				...dim(`${name === "week" && !hasWords ? "wk" : name} `),
+				{ tone: toneOf(left), text: `${meter}${isStale ? "~" : ""}${formatPercent(percent)}${word}` },
+				...dim(isResetTold ? resetOf(window, now) : ""),
+			],
+		];
+	});
+	// What is old says how old it is, once, and its resets are of less use than that.
+	const age = isStale && has("resets") ? ` (${formatDuration(now - usage.capturedAt)} old)` : "";
+	const last = parts.pop() ?? [];
+	return [...parts, [...last, ...dim(age)]].filter((part) => part.length > 0);
+}
+
+/** Those that the person wants, shortest first; an account that has only others shows what it has. */
+function chosenWindows(usage: UsageSnapshot | undefined, { windows }: FooterSettings): UsageWindow[] {
+	const all = byLength(usage?.windows ?? []);
+	const chosen = all.filter(({ windowMinutes }) => windows === "both" || windowName(windowMinutes) === windows);
+	return chosen.length > 0 ? chosen : all;
+}
+
+function resetOf({ resetsAt }: UsageWindow, now: number): string {
+	return resetsAt !== undefined && resetsAt > now ? ` (${formatDuration(resetsAt - now)})` : "";
+}
+
+const METER_CELLS = 10;
+
+function meterOf(percent: number): string {
+	const filled = Math.round((percent / 100) * METER_CELLS);
+	return "━".repeat(filled) + "─".repeat(METER_CELLS - filled);
+}
+
+/** As pi's own context meter: warning at 30 % left or less, error at 10. */
+function toneOf(left: number): FooterTone {
+	if (left <= 10) return "error";
+	return left <= 30 ? "warning" : "dim";
+}
+
+function drawReady({ active, ready, total, settings }: FooterModel, has: Has): Part[] {
+	// Before the first request there is nothing else to show.
+	if (!has("ready") || (active && !settings.ready)) return [];
+	if (ready === 1 && total > 1 && active?.isReady) return [[{ tone: "warning", text: "last ready" }]];
+	if (has("sentence of ready")) return [dim(`${ready} of ${total} ready`)];
+	return [dim(`${ready}/${total}${has("words of ready") ? " ready" : ""}`)];
+}
+
+/** Where no account is at work: off, nobody there, waiting, nobody ready. From the shortest to the richest. */
+function specialLines(model: FooterModel): Line[] | undefined {
+	const { isEnabled, total, ready, waitingUntil, first, now } = model;
+	const off: Part = [{ tone: "warning", text: "off" }];
+	if (!isEnabled) return forms([off], [named(off)], [named(off), dim("/multicodex on")]);
+	if (total === 0) {
+		return forms([dim("no accounts")], [dim("codex no accounts")], [dim("codex no accounts"), dim("/multicodex add")]);
+	}
 	if (waitingUntil !== undefined) {
 		const left = formatCountdown(waitingUntil - now);
-		return {
-			text: widest([`codex waiting · first account back in ${left}`, `codex back in ${left}`], columns),
-			tone: "warning",
-		};
+		const short: Part = [{ tone: "warning", text: `back in ${left}` }];
+		const long: Part = [{ tone: "warning", text: `first account back in ${left}` }];
+		return forms([short], [named(short)], [named([{ tone: "warning", text: "waiting" }]), long]);
 	}
-	if (ready === 0) {
-		const back = first && `${first.label} back ${formatClock(first.readyAt, now)}`;
-		const long = first && `${back} (${formatDuration(first.readyAt - now)})`;
-		return { text: widest(joined(`codex 0/${total} ready`, [long, back]), columns), tone: "error" };
-	}
-	if (!active)
-		return { text: widest([`codex · ${ready} of ${total} ready`, `${ready}/${total}`], columns), tone: "dim" };
-	return { text: widest(activeForms(model, active), columns), tone: toneOf(model, active) };
+	if (ready > 0) return undefined;
+	const none: Part = [{ tone: "error", text: `0/${total} ready` }];
+	if (!first) return forms([none], [named(none)], [named(none), dim("/multicodex show")]);
+	const clock = formatClock(first.readyAt, now);
+	const back: Part = [{ tone: "text", text: printable(first.label) }, ...dim(` back ${clock}`)];
+	const long: Part = [...back, ...dim(` (${formatDuration(first.readyAt - now)})`)];
+	return forms([none], [none, dim(`back ${clock}`)], [named(none), back], [named(none), long]);
 }
 
-function joined(head: string, tails: readonly (string | undefined)[]): string[] {
-	return [...tails.filter((tail) => tail !== undefined).map((tail) => `${head} · ${tail}`), head];
+function named(part: Part): Part {
+	return [...dim("codex "), ...part];
 }
 
-/** From the richest to the shortest. */
-function activeForms(model: FooterModel, { account, usage }: NonNullable<FooterModel["active"]>): string[] {
-	const { isPinned, ready, total, now } = model;
-	const plan = usage?.plan ?? account.plan;
-	const name = `${account.label}${isPinned ? " pinned" : ""}`;
-	const isLast = isLastReady(model);
-	const long = isLast ? "last ready" : `${ready} of ${total} ready`;
-	const short = isLast ? "last ready" : `${ready}/${total} ready`;
-	const withPlan = plan ? `codex ${name} (${plan})` : `codex ${name}`;
-	return [
-		[withPlan, ...windows(usage, now, "resets"), long],
-		[`codex ${name}`, ...windows(usage, now, "resets"), short],
-		[`codex ${name}`, ...windows(usage, now, "left"), short],
-		[name, ...windows(usage, now, "short"), `${ready}/${total}`],
-		[name, `${ready}/${total}`],
-		[name],
-	].map((parts) => parts.join(" · "));
+function forms(...lines: readonly (readonly Part[])[]): Line[] {
+	return lines.map((parts) => ({ parts, spare: 0 }));
 }
 
-function windows(usage: UsageSnapshot | undefined, now: number, form: "resets" | "left" | "short"): string[] {
-	if (!usage || usage.windows.length === 0) return [form === "short" ? "unknown" : "usage unknown"];
-	const isStale = freshness(usage, now) === "stale";
-	const parts = byLength(usage.windows).map((window) => {
-		const name = spokenWindow(windowName(window.windowMinutes));
-		const left = `${isStale ? "~" : ""}${formatPercent(remaining(window, now))}`;
-		if (form === "short") return `${name === "week" ? "wk" : name} ${left}`;
-		const isRunning = window.resetsAt !== undefined && window.resetsAt > now;
-		const resets = form === "resets" && isRunning ? ` (${formatDuration((window.resetsAt ?? now) - now)})` : "";
-		return `${name} ${left} left${resets}`;
-	});
-	const last = parts.pop() ?? "";
-	const age = isStale && form === "resets" ? ` (${formatDuration(now - usage.capturedAt)} old)` : "";
-	return [...parts, `${last}${age}`];
-}
-
-/** As pi's own context meter: warning at 30 % left or less, error at 10; the last account that is ready is a warning. */
-function toneOf(model: FooterModel, { usage }: NonNullable<FooterModel["active"]>): FooterTone {
-	const left = usage ? headroom(usage, model.now) : 100;
-	if (left <= 10) return "error";
-	return left <= 30 || isLastReady(model) ? "warning" : "dim";
-}
-
-function isLastReady({ ready, total, active }: FooterModel): boolean {
-	return ready === 1 && total > 1 && active?.isReady === true;
-}
-
-function widest(forms: readonly string[], columns: number): string {
-	const fitting = forms.find((form) => visibleWidth(form) <= columns);
-	return fitting ?? cut(forms.at(-1) ?? "", columns);
+function dim(text: string): Span[] {
+	return text === "" ? [] : [{ tone: "dim", text }];
 }

@@ -246,6 +246,8 @@ describe("completions", () => {
 			expect([typed, offered(typed)]).toEqual([typed, expect.arrayContaining(['use "day job"'])]);
 		}
 		expect(offered('use "day job"')).toBeNull();
+		// Quotes that nobody needs make a word no less whole.
+		expect(offered('use "work"')).toBeNull();
 		expect(offered('rename "day job" ')).toBeNull();
 	});
 
@@ -259,15 +261,32 @@ describe("completions", () => {
 
 	it("go on after the first word, with the options that are left", () => {
 		expect(offered("add ")).toEqual(["add --device", "add --undo"]);
-		expect(offered("add lap ")).toBeNull();
+		expect(offered("add lap ")).toEqual(["add lap --device"]);
+		expect(offered("add lap --u")).toBeNull();
+		for (const whole of ["add lap", "add --device ", "add --undo ", "add lap --device "])
+			expect(offered(whole)).toBeNull();
 		expect(offered("login --")).toEqual(["login --device"]);
 		expect(offered("login work ")).toEqual(["login work --device"]);
-		expect(offered("login --device ")).toBeNull();
+		expect(offered("login --device ")).toEqual([
+			"login --device work",
+			"login --device home",
+			"login --device off",
+			"login --device out",
+		]);
+		expect(offered("login --device work ")).toBeNull();
+		expect(offered("import --dry-run ")).toEqual([
+			"import --dry-run pi",
+			"import --dry-run codex",
+			"import --dry-run prodex",
+		]);
 		expect(offered("import ")).toEqual(["import pi", "import codex", "import prodex", "import --dry-run"]);
 		expect(offered("import codex --")).toEqual(["import codex --dry-run"]);
 		expect(offered("import codex --dry-run ")).toBeNull();
 		expect(offered("remove home ")).toEqual(["remove home --logout"]);
 		expect(offered("remove home --logout ")).toBeNull();
+		expect(offered("remove --logout h")).toEqual(["remove --logout home"]);
+		expect(offered("refresh work ")).toBeNull();
+		expect(offered("reset all ")).toBeNull();
 	});
 
 	it("show e-mails to nobody who hides them", () => {

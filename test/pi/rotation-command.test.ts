@@ -4,6 +4,7 @@ import { rotation as command } from "../../src/pi/commands/rotation.ts";
 import type { SubcommandDeps } from "../../src/pi/commands/subcommand.ts";
 import { anAccount } from "../support/fakes.ts";
 import { aDesk, type Desk } from "./desk.ts";
+import { aContext } from "./fake-pi.ts";
 
 let desk: Desk;
 
@@ -22,7 +23,8 @@ const shown = (text: string, key: string) =>
 		.find(([name]) => name === key)?.[1];
 
 describe("rotation", () => {
-	it("shows every value, and what it does", async () => {
+	it("shows every value, and what it does, where there is no panel", async () => {
+		desk.screen = aContext({ mode: "rpc" });
 		const text = await run("rotation");
 		const lines = text.replace("info: ", "").split("\n");
 		expect(lines).toHaveLength(ROTATION_PREFERENCES.length);
@@ -34,6 +36,7 @@ describe("rotation", () => {
 	});
 
 	it("shows the contract's values", async () => {
+		desk.screen = aContext({ mode: "rpc" });
 		const text = await run("rotation");
 		const values = ["policy", "maxRotations", "maxWait", "cooldown", "reserve.5h", "reserve.7d", "fastMode"];
 		expect(values.map((key) => shown(text, key))).toEqual(["soonest-reset", "5", "60s", "1h", "0", "0", "off"]);
@@ -186,5 +189,9 @@ describe("completions of rotation", () => {
 
 	it("offer nothing once a value is whole: an open list would swallow the Enter", () => {
 		expect(desk.offered("rotation policy=in-order")).toBeNull();
+		// Ten begins like one, which is as good a value.
+		expect(desk.offered("rotation maxRotations=1")).toBeNull();
+		expect(desk.offered("rotation maxWait=37m")).toBeNull();
+		expect(desk.offered("rotation maxWait=1")).toEqual(["rotation maxWait=15m"]);
 	});
 });

@@ -1,8 +1,16 @@
+import { stripVTControlCharacters } from "node:util";
 import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import {
+	DEFAULT_SETTINGS,
+	FOOTER_ORDERS,
+	FOOTER_WINDOWS,
+	type FooterSettings,
+	USAGE_MODES,
+} from "../../src/domain/settings.ts";
 import type { UsageWindow } from "../../src/domain/usage.ts";
-import { type FooterModel, footerLine } from "../../src/ui/footer-line.ts";
+import { type FooterModel, type FooterPaint, footerLine } from "../../src/ui/footer-line.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 
 const fiveHours: UsageWindow = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + 67 * MINUTE_MS };
@@ -10,6 +18,8 @@ const week: UsageWindow = { usedPercent: 8, windowMinutes: 10080, resetsAt: NOW 
 const work = { account: anAccount("work"), usage: aSnapshot({ windows: [week, fiveHours] }), isReady: true };
 
 const model = (overrides: Partial<FooterModel> = {}): FooterModel => ({
+	isEnabled: true,
+	settings: DEFAULT_SETTINGS.footer,
 	active: work,
 	isPinned: false,
 	ready: 3,
@@ -19,56 +29,84 @@ const model = (overrides: Partial<FooterModel> = {}): FooterModel => ({
 	now: NOW,
 	...overrides,
 });
-const COLUMNS = [120, 80, 40, 20];
-const lines = (overrides: Partial<FooterModel> = {}) =>
-	COLUMNS.map((columns) => footerLine(model(overrides), columns).text);
+const unpainted: FooterPaint = (_tone, text) => text;
+const at = (columns: number, overrides: Partial<FooterModel> = {}) => footerLine(model(overrides), columns, unpainted);
+const lines = (overrides: Partial<FooterModel> = {}) => [120, 80, 40].map((columns) => at(columns, overrides));
+const withFooter = (settings: Partial<FooterSettings>) => ({ settings: { ...DEFAULT_SETTINGS.footer, ...settings } });
+/** Each word with its colour. */
+const painted = (overrides: Partial<FooterModel> = {}, columns = 120) =>
+	footerLine(model(overrides), columns, (tone, text) => `[${tone}:${text}]`);
 
 describe("the footer of an account in use", () => {
-	it("says at each width what fits, the account first", () => {
-		const full = "codex work (plus) · 5h 73% left (1h07m) · week 92% left (6d20h) · 3 of 4 ready";
-		expect(lines()).toEqual([full, full, "work · 5h 73% · wk 92% · 3/4", "work · 3/4"]);
-		expect(footerLine(model(), 77).text).toBe("codex work · 5h 73% left (1h07m) · week 92% left (6d20h) · 3/4 ready");
-		expect(footerLine(model(), 60).text).toBe("codex work · 5h 73% left · week 92% left · 3/4 ready");
+	it("is at 120, 80 and 40 columns as it was drawn", () => {
+		expect(lines()).toEqual([
+			"codex work (plus) · 5h ━━━━━━━─── 73% left (1h07m) · week ━━━━━━━━━─ 92% left (6d20h) · 3 of 4 ready",
+			"codex work · 5h 73% left (1h07m) · week 92% left (6d20h) · 3/4 ready",
+			"work · 5h 73% · wk 92% · 3/4",
+		]);
+	});
+
+	it("gives way in the order of what matters, and leaves room for what other extensions say", () => {
+		expect([110, 100, 70, 57, 50, 45, 30, 25, 20, 9, 3].map((columns) => at(columns))).toEqual([
+			"codex work (plus) · 5h ━━━━━━━─── 73% left (1h07m) · week ━━━━━━━━━─ 92% left (6d20h) · 3 of 4 ready",
+			"codex work · 5h ━━━━━━━─── 73% left (1h07m) · week ━━━━━━━━━─ 92% left (6d20h) · 3/4 ready",
+			"codex work · 5h 73% left · week 92% left · 3/4 ready",
+			"codex work · 5h 73% left · week 92% left · 3/4",
+			"codex work · 5h 73% left · wk 92% · 3/4",
+			"codex work · 5h 73% · wk 92% · 3/4",
+			"work · 5h 73% · wk 92% · 3/4",
+			"work · 5h 73% · wk 92%",
+			"work · 5h 73%",
+			"work",
+			"wo…",
+		]);
+	});
+
+	it("keeps the window with the least left longest, wherever it stands", () => {
+		const tight = aSnapshot({ windows: [{ ...week, usedPercent: 80 }, fiveHours] });
+		expect(at(20, { active: { ...work, usage: tight } })).toBe("work · wk 20%");
+		expect(at(30, { active: { ...work, usage: tight } })).toBe("work · 5h 73% · wk 20% · 3/4");
 	});
 
 	it("names windows by their length, the short one first, and invents none", () => {
 		const month = { ...week, windowMinutes: 43_800, usedPercent: 50 };
-		const usage = aSnapshot({ windows: [month] });
-		const [wide] = lines({ active: { ...work, usage } });
-		expect(wide).toContain("month 50% left");
+		const [wide] = lines({ active: { ...work, usage: aSnapshot({ windows: [month] }) } });
+		expect(wide).toContain("month ━━━━━───── 50% left");
 		expect(wide).not.toMatch(/5h|week/);
 	});
 
-	it("says that it is pinned", () => {
+	it("says at every width that it is pinned", () => {
 		const texts = lines({ isPinned: true });
 		expect(texts[0]).toMatch(/^codex work pinned \(plus\) · /);
-		for (const text of texts) expect(text).toContain("work pinned");
+		expect(texts[1]).toMatch(/^codex work pinned · /);
+		expect(texts[2]).toMatch(/^work pinned · /);
 	});
 
-	it("marks old figures as such", () => {
+	it("marks old figures as such, and says how old they are", () => {
 		const usage = aSnapshot({ windows: [week, fiveHours], capturedAt: NOW - 18 * MINUTE_MS });
-		const [wide, , narrow] = lines({ active: { ...work, usage } });
-		expect(wide).toContain("5h ~73% left");
-		expect(wide).toContain("week ~92% left");
-		expect(wide).toContain("(18m old)");
-		expect(narrow).toContain("5h ~73%");
+		const texts = lines({ active: { ...work, usage } });
+		expect(texts[1]).toBe("codex work · 5h ~73% left · week ~92% left (18m old) · 3/4 ready");
+		expect(texts[2]).toBe("work · 5h ~73% · wk ~92% · 3/4");
+		expect(texts[0]).toContain("5h ━━━━━━━─── ~73% left · week ━━━━━━━━━─ ~92% left (18m old)");
 	});
 
 	it("takes figures whose reset has passed for old ones, and counts the window as refilled", () => {
 		const usage = aSnapshot({ windows: [{ ...fiveHours, usedPercent: 100, resetsAt: NOW - 1 }] });
-		expect(lines({ active: { ...work, usage } })[0]).toContain("5h ~100% left");
+		expect(at(80, { active: { ...work, usage } })).toContain("~100% left (<1m old)");
 	});
 
 	it("says that usage is not known", () => {
-		const [wide, , narrow] = lines({ active: { ...work, usage: undefined } });
-		expect(wide).toBe("codex work (plus) · usage unknown · 3 of 4 ready");
-		expect(narrow).toContain("unknown");
-		expect(lines({ active: { ...work, usage: aSnapshot() } })[0]).toContain("usage unknown");
+		for (const usage of [undefined, aSnapshot()]) {
+			expect(lines({ active: { ...work, usage } })).toEqual([
+				"codex work (plus) · usage unknown · 3 of 4 ready",
+				"codex work (plus) · usage unknown · 3 of 4 ready",
+				"codex work · unknown · 3/4",
+			]);
+		}
 	});
 
-	it("says that nobody else is left, as a warning", () => {
-		for (const text of lines({ ready: 1 }).slice(0, 2)) expect(text).toMatch(/ · last ready$/);
-		expect(footerLine(model({ ready: 1 }), 120).tone).toBe("warning");
+	it("says in words at every width that nobody else is left", () => {
+		for (const text of lines({ ready: 1 })) expect(text).toMatch(/ · last ready$/);
 	});
 
 	it("does not say so of the only account, nor of one that is not the ready one", () => {
@@ -81,47 +119,94 @@ describe("the footer of an account in use", () => {
 		expect(lines({ active: { ...work, usage } })[0]).toMatch(/^codex work \(pro\) · /);
 	});
 
+	it("never shows a rest as nothing", () => {
+		const usage = aSnapshot({ windows: [{ ...fiveHours, usedPercent: 99.6 }] });
+		expect(at(80, { active: { ...work, usage } })).toContain("<1% left");
+	});
+});
+
+describe("the colours of the footer", () => {
+	it("are quiet where all is well: the label is text, all else is dim", () => {
+		expect(painted({}, 80)).toBe(
+			"[dim:codex ][text:work][dim: · ][dim:5h ][dim:73% left][dim: (1h07m)][dim: · ][dim:week ][dim:92% left][dim: (6d20h)][dim: · ][dim:3/4 ready]",
+		);
+	});
+
 	it.each([
 		[31, "dim"],
 		[30, "warning"],
 		[11, "warning"],
 		[10, "error"],
 		[0, "error"],
-	] as const)("with %i %% left is %s", (left, tone) => {
+	] as const)("are those of the window: %i percent left is %s, and the other window stays dim", (left, tone) => {
 		const usage = aSnapshot({ windows: [week, { ...fiveHours, usedPercent: 100 - left }] });
-		expect(footerLine(model({ active: { ...work, usage } }), 120).tone).toBe(tone);
+		for (const settings of [withFooter({ meters: false }), withFooter({ meters: false, usage: "used" })]) {
+			const text = painted({ ...settings, active: { ...work, usage } });
+			expect(text).toMatch(new RegExp(`\\[${tone}:${settings.settings.usage === "left" ? left : 100 - left}% `));
+			expect(text).toMatch(/\[dim:(92|8)% /);
+		}
 	});
 
-	it("never shows a rest as nothing", () => {
-		const usage = aSnapshot({ windows: [{ ...fiveHours, usedPercent: 99.6 }] });
-		expect(lines({ active: { ...work, usage } })[0]).toContain("5h <1% left");
+	it("warn of the last account that is ready", () => {
+		expect(painted({ ready: 1 })).toContain("[warning:last ready]");
+		expect(painted({ ready: 0 })).toContain("[error:0/4 ready]");
+	});
+});
+
+describe("what the person wants of the footer", () => {
+	it.each<[Partial<FooterSettings>, string]>([
+		[{ usage: "used" }, "codex work · 5h 27% used (1h07m) · week 8% used (6d20h) · 3/4 ready"],
+		[{ windows: "5h", meters: false }, "codex work (plus) · 5h 73% left (1h07m) · 3 of 4 ready"],
+		[{ windows: "7d", meters: false }, "codex work (plus) · week 92% left (6d20h) · 3 of 4 ready"],
+		[{ account: false, meters: false }, "codex 5h 73% left (1h07m) · week 92% left (6d20h) · 3 of 4 ready"],
+		[{ reset: false, meters: false }, "codex work (plus) · 5h 73% left · week 92% left · 3 of 4 ready"],
+		[{ ready: false, meters: false, reset: false }, "codex work (plus) · 5h 73% left · week 92% left"],
+		[{ order: "usage-first" }, "codex 5h 73% left (1h07m) · week 92% left (6d20h) · work · 3/4 ready"],
+	])("is what it gets at 80 columns: %j", (settings, text) => {
+		expect(at(80, withFooter(settings))).toBe(text);
+	});
+
+	it("does not hide the only windows that an account has", () => {
+		const active = { ...work, usage: aSnapshot({ windows: [week] }) };
+		expect(at(30, { ...withFooter({ windows: "5h" }), active })).toBe("work · wk 92% · 3/4");
+	});
+
+	it("does not hide that an account is pinned", () => {
+		expect(at(80, { ...withFooter({ account: false }), isPinned: true })).toMatch(/^codex pinned · 5h/);
+	});
+
+	it("does not make the line empty before the first request", () => {
+		expect(at(80, { ...withFooter({ ready: false, account: false }), active: undefined })).toBe("codex 3 of 4 ready");
 	});
 });
 
 describe("the footer without an account in use", () => {
-	it("says that there is none", () => {
-		expect(footerLine(model({ total: 0, ready: 0, active: undefined }), 120)).toEqual({
-			text: "codex no accounts · /multicodex add",
-			tone: "dim",
-		});
+	it("says that there is none, and what to type", () => {
+		const none = { total: 0, ready: 0, active: undefined };
+		expect(at(40, none)).toBe("codex no accounts · /multicodex add");
+		expect(at(20, none)).toBe("codex no accounts");
+	});
+
+	it("says that it is off, whatever else there is, and what to type", () => {
+		for (const overrides of [{}, { total: 0 }, { ready: 0 }, { waitingUntil: NOW + 1 }]) {
+			expect(at(80, { ...overrides, isEnabled: false })).toBe("codex off · /multicodex on");
+		}
+		expect([at(20, { isEnabled: false }), at(5, { isEnabled: false })]).toEqual(["codex off", "off"]);
 	});
 
 	it("counts who is ready before the first request", () => {
-		expect(lines({ active: undefined })).toEqual([
-			"codex · 3 of 4 ready",
-			"codex · 3 of 4 ready",
-			"codex · 3 of 4 ready",
-			"codex · 3 of 4 ready",
-		]);
-		expect(footerLine(model({ active: undefined }), 10).text).toBe("3/4");
+		expect(lines({ active: undefined })).toEqual(["codex 3 of 4 ready", "codex 3 of 4 ready", "codex 3 of 4 ready"]);
+		expect(at(10, { active: undefined })).toBe("3/4");
 	});
 
 	it("says who is back first when all are cooling", () => {
-		const { text, tone } = footerLine(model({ ready: 0 }), 120);
-		expect(text).toMatch(/^codex 0\/4 ready · side back (\w{3} )?\d\d:\d\d \(42m\)$/);
-		expect(tone).toBe("error");
-		expect(footerLine(model({ ready: 0 }), 20).text).toBe("codex 0/4 ready");
-		expect(footerLine(model({ ready: 0, first: undefined }), 120).text).toBe("codex 0/4 ready");
+		expect(at(40, { ready: 0 })).toMatch(/^codex 0\/4 ready · side back (\w{3} )?\d\d:\d\d \(42m\)$/);
+		expect(at(25, { ready: 0 })).toMatch(/^0\/4 ready · back (\w{3} )?\d\d:\d\d$/);
+		expect(at(12, { ready: 0 })).toBe("0/4 ready");
+	});
+
+	it("says where to look when nobody comes back by himself", () => {
+		expect(at(80, { ready: 0, first: undefined })).toBe("codex 0/4 ready · /multicodex show");
 	});
 
 	it("counts down while a request waits", () => {
@@ -130,16 +215,25 @@ describe("the footer without an account in use", () => {
 			"codex waiting · first account back in 42s",
 			"codex waiting · first account back in 42s",
 			"codex back in 42s",
-			"codex back in 42s",
 		]);
-		expect(footerLine(model({ waitingUntil }), 120).tone).toBe("warning");
+		expect(painted({ waitingUntil })).toContain("[warning:waiting]");
 	});
 });
 
 describe("any footer", () => {
 	const aLabel = fc.oneof(
-		fc.constantFrom("work", "職場アカウント", "ｗｉｄｅ", "émile", "👩‍💻 team", "a".repeat(60)),
+		fc.constantFrom(
+			"work",
+			"職場アカウント",
+			"ｗｉｄｅ",
+			"émile",
+			"👩‍💻 team",
+			"a".repeat(60),
+			"\x1b[31mred\r\n",
+			"a\u202eb",
+		),
 		fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }),
+		fc.string({ unit: "binary", minLength: 1, maxLength: 10 }),
 	);
 	const aWindow = fc.record({
 		usedPercent: fc.double({ min: -10, max: 150, noNaN: true }),
@@ -148,11 +242,22 @@ describe("any footer", () => {
 	});
 	const aUsage = fc.record({
 		windows: fc.array(aWindow, { maxLength: 4 }),
-		plan: fc.option(fc.constantFrom("plus", "self_serve_business_usage_based"), { nil: undefined }),
+		plan: fc.option(fc.constantFrom("plus", "self_serve_business_usage_based", "\x07bell"), { nil: undefined }),
 		ageMs: fc.integer({ min: -HOUR_MS, max: 30 * DAY_MS }),
+	});
+	const someSettings: fc.Arbitrary<FooterSettings> = fc.record({
+		usage: fc.constantFrom(...USAGE_MODES),
+		windows: fc.constantFrom(...FOOTER_WINDOWS),
+		account: fc.boolean(),
+		reset: fc.boolean(),
+		meters: fc.boolean(),
+		ready: fc.boolean(),
+		order: fc.constantFrom(...FOOTER_ORDERS),
 	});
 	const aModel = fc
 		.record({
+			isEnabled: fc.boolean(),
+			settings: someSettings,
 			label: aLabel,
 			usage: fc.option(aUsage, { nil: undefined }),
 			hasActive: fc.boolean(),
@@ -170,36 +275,80 @@ describe("any footer", () => {
 			const active = hasActive ? { account: anAccount(label), usage: snapshot, isReady } : undefined;
 			return { ...rest, active, total, ready: Math.min(ready, total), now: NOW };
 		});
+	const textOf = (each: FooterModel, columns: number) => footerLine(each, columns, unpainted);
 
-	it("is never wider than the terminal", () => {
+	it("is one line, never wider than the terminal, and moves no cursor", () => {
 		fc.assert(
 			fc.property(aModel, fc.integer({ min: 1, max: 200 }), (each, columns) => {
-				expect(visibleWidth(footerLine(each, columns).text)).toBeLessThanOrEqual(columns);
+				const text = textOf(each, columns);
+				expect(visibleWidth(text)).toBeLessThanOrEqual(columns);
+				expect(text).not.toMatch(/\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u);
 			}),
 			{ numRuns: 1000 },
 		);
 	});
 
-	it("does not lose words to more room", () => {
+	it("is the same line in colour", () => {
 		fc.assert(
-			fc.property(aModel, fc.integer({ min: 40, max: 200 }), (each, columns) => {
-				const narrow = visibleWidth(footerLine(each, columns).text);
-				expect(visibleWidth(footerLine(each, columns + 1).text)).toBeGreaterThanOrEqual(narrow);
+			fc.property(aModel, fc.integer({ min: 1, max: 200 }), (each, columns) => {
+				const coloured = footerLine(each, columns, (tone, text) => `\x1b[${tone.length}m${text}\x1b[0m`);
+				expect(stripVTControlCharacters(coloured)).toBe(textOf(each, columns));
 			}),
 		);
 	});
 
-	it("never says undefined or NaN", () => {
+	it("fits and says something with every choice of settings there is", () => {
+		const flags = [true, false];
+		const one = <K extends keyof FooterSettings>(key: K, values: readonly FooterSettings[K][]) =>
+			values.map((value) => ({ [key]: value }));
+		const groups = [
+			one("usage", USAGE_MODES),
+			one("windows", FOOTER_WINDOWS),
+			one("account", flags),
+			one("reset", flags),
+			one("meters", flags),
+			one("ready", flags),
+			one("order", FOOTER_ORDERS),
+		];
+		const all = groups.reduce<object[]>(
+			(made, group) => made.flatMap((each) => group.map((more) => ({ ...each, ...more }))),
+			[{}],
+		);
+		expect(all).toHaveLength(192);
+		for (const settings of all) {
+			for (const columns of [1, 10, 20, 40, 80, 120, 200]) {
+				const text = at(columns, withFooter(settings));
+				expect([columns, visibleWidth(text) <= columns, text !== ""]).toEqual([columns, true, true]);
+			}
+		}
+	});
+
+	it("does not lose words to more room", () => {
+		fc.assert(
+			fc.property(aModel, fc.integer({ min: 1, max: 200 }), (each, columns) => {
+				const narrow = visibleWidth(textOf(each, columns));
+				// A label that does not fit is cut, and a wide character may leave a column free.
+				expect(visibleWidth(textOf(each, columns + 1))).toBeGreaterThanOrEqual(narrow - 1);
+			}),
+			{ numRuns: 500 },
+		);
+	});
+
+	it("says something in every combination of settings, and never undefined or NaN", () => {
 		fc.assert(
 			fc.property(aModel, (each) => {
-				expect(footerLine(each, 500).text.replace(each.active?.account.label ?? "", "")).not.toMatch(/undefined|NaN/);
+				const text = textOf(each, 500);
+				expect(text).not.toBe("");
+				expect(text.replace(each.active?.account.label ?? "", "").replace(each.first?.label ?? "", "")).not.toMatch(
+					/undefined|NaN/,
+				);
 			}),
 		);
 	});
 
 	it.each([80, 40, 20])("keeps wide characters within %i columns", (columns) => {
 		const active = { ...work, account: anAccount("職場アカウントの第二号") };
-		const { text } = footerLine(model({ active }), columns);
+		const text = at(columns, { active });
 		expect(visibleWidth(text)).toBeLessThanOrEqual(columns);
 		expect(text).toContain("職場");
 	});

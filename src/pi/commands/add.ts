@@ -11,13 +11,12 @@ export const add: Subcommand = {
 	name: "add",
 	usage: "add [label] [--device] | add --undo",
 	summary: "sign in to one more account; put back the last one removed",
-	complete: (_deps, before) =>
-		before.length > 0
-			? []
-			: [
-					{ value: "--device", label: "--device", description: "with a code to type on another device" },
-					{ value: "--undo", label: "--undo", description: "put back the account that was removed last" },
-				],
+	complete: (_deps, before) => {
+		const device = { value: "--device", label: "--device", description: "with a code to type on another device" };
+		const undo = { value: "--undo", label: "--undo", description: "put back the account that was removed last" };
+		if (before.length === 0) return [device, undo];
+		return before.some((word) => word.startsWith("--")) ? [] : [device];
+	},
 	run: async (words, ctx, deps) => {
 		const given = sorted(words, ["--device", "--undo"]);
 		if (!given) return misused(add);

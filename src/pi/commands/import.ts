@@ -10,7 +10,15 @@ import {
 	isWorthTaking,
 } from "../../ui/import-list.ts";
 import { afterJoining } from "./joined.ts";
-import { misused, type Outcome, reference, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
+import {
+	isFirst,
+	misused,
+	type Outcome,
+	reference,
+	type Subcommand,
+	type SubcommandDeps,
+	sorted,
+} from "./subcommand.ts";
 
 const DRY_RUN = "--dry-run";
 
@@ -20,7 +28,7 @@ export const importAccounts: Subcommand = {
 	usage: "import [tool|path] [--dry-run]",
 	summary: "take accounts over from other tools",
 	complete: ({ imports }, before) => {
-		const tools = before.length === 0 ? imports.tools.map((tool) => ({ value: tool, label: tool })) : [];
+		const tools = isFirst(before) ? imports.tools.map((tool) => ({ value: tool, label: tool })) : [];
 		const dryRun = { value: DRY_RUN, label: DRY_RUN, description: "only show what would be taken" };
 		return before.includes(DRY_RUN) ? tools : [...tools, dryRun];
 	},

@@ -1,6 +1,6 @@
 import * as messages from "../../ui/messages.ts";
 import { addBySignIn, storeSignIn } from "./add.ts";
-import { accountCalled, accountChoices, misused, type Subcommand, sorted } from "./subcommand.ts";
+import { accountCalled, accountChoices, isFirst, misused, type Subcommand, sorted } from "./subcommand.ts";
 
 /** `/multicodex login`: sign in again to an account that needs it. */
 export const login: Subcommand = {
@@ -8,7 +8,7 @@ export const login: Subcommand = {
 	usage: "login [account] [--device]",
 	summary: "sign in again to an account that needs it",
 	complete: (deps, before) => {
-		const accounts = before.length === 0 ? accountChoices(deps) : [];
+		const accounts = isFirst(before) ? accountChoices(deps) : [];
 		const device = { value: "--device", label: "--device", description: "with a code to type on another device" };
 		return before.includes("--device") ? accounts : [...accounts, device];
 	},

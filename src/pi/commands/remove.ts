@@ -6,6 +6,7 @@ import { moveOnFrom, nextAfter } from "./moving-on.ts";
 import {
 	accountCalled,
 	accountChoices,
+	isFirst,
 	misused,
 	type Outcome,
 	reference,
@@ -20,9 +21,9 @@ export const remove: Subcommand = {
 	usage: "remove <account> [--logout]",
 	summary: "take an account out; add --undo puts it back",
 	complete: (deps, before) => {
-		if (before.length === 0) return accountChoices(deps);
+		const accounts = isFirst(before) ? accountChoices(deps) : [];
 		const option = { value: "--logout", label: "--logout", description: "sign pi out too, where it is pi's own login" };
-		return before.includes("--logout") ? [] : [option];
+		return before.includes("--logout") ? accounts : [...accounts, option];
 	},
 	run: async (words, ctx, deps) => {
 		const given = sorted(words, ["--logout"]);

@@ -54,8 +54,8 @@ export interface Subcommand {
 	readonly usage: string;
 	/** What it does, in a few words. */
 	readonly summary: string;
-	/** The words that may follow those in `before`. */
-	complete?(deps: SubcommandDeps, before: readonly string[]): Completion[];
+	/** The words that may follow those in `before`; `typed` is what stands of the next one already. */
+	complete?(deps: SubcommandDeps, before: readonly string[], typed: string): Completion[];
 	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome>;
 }
 
@@ -72,6 +72,11 @@ export function sorted(
 	const options = words.filter((word) => word.startsWith("--"));
 	if (options.some((option) => !known.includes(option))) return undefined;
 	return { options: new Set(options), rest: words.filter((word) => !word.startsWith("--")) };
+}
+
+/** True where no word but options stands before: the next one may be what the command is about. */
+export function isFirst(before: readonly string[]): boolean {
+	return before.every((word) => word.startsWith("--"));
 }
 
 /** The one account that `words` name, by label, e-mail or id prefix; else why it is none. */
@@ -104,6 +109,11 @@ export function accountChoices(
 			const description = email !== undefined && !maskEmails ? { description: email } : {};
 			return { value: asWord(label), label, ...description };
 		});
+}
+
+/** Why something failed. Messages of file-system errors name paths, never content; any other may quote anything. */
+export function reasonOf(error: unknown): string {
+	return error instanceof Error && "code" in error ? error.message : "an unexpected error";
 }
 
 /** An account in a result for machines. */

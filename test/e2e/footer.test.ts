@@ -1,0 +1,155 @@
+import { expect, it } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
+import { type HostName, hostNames } from "../support/hosts.ts";
+import { coreOf } from "../support/tiers.ts";
+import { type Bench, createBench, until } from "./support.ts";
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const ROWS = 30;
+
+/** Two accounts, the first of which serves; half a minute more, so that no minute ends while a test looks. */
+async function aBench(host: HostName = "0.73.1"): Promise<Bench> {
+	const fiveHour = { usedPercent: 27, resetsInMs: 67.5 * MINUTE_MS };
+	const bench = await createBench({
+		host,
+		accounts: [
+			{ name: "work", plan: "plus", quota: { fiveHour, week: { usedPercent: 8, resetsInMs: 164.5 * HOUR_MS } } },
+			{ name: "side", plan: "pro", quota: { fiveHour: { usedPercent: 90 }, week: { usedPercent: 58 } } },
+		],
+		rows: { side: { enabled: false } },
+	});
+	bench.dir.replace("models.json", {
+		providers: {
+			"openai-codex": { baseUrl: bench.codex.baseUrl },
+			other: {
+				baseUrl: "http://127.0.0.1:9/v1",
+				api: "openai-completions",
+				apiKey: "none",
+				models: [{ id: "elsewhere" }],
+			},
+		},
+	});
+	return bench;
+}
+
+/** The footer is the last line of the screen. */
+const footerOf = (screen: string) => screen.split("\n").at(-1) ?? "";
+
+it.each(coreOf(hostNames))(
+	"is drawn for 120, 80 and 40 columns, and only beside a Codex model, on %s",
+	async (host) => {
+		const bench = await aBench(host);
+		const terminal = bench.terminal([], { cols: 120, rows: ROWS });
+		await terminal.ready();
+		expect(footerOf(terminal.screen())).toBe("codex 1 of 2 ready");
+		await terminal.submit("say hi");
+		const widest =
+			/^codex work \(plus\) · 5h ━{7}─{3} 73% left \(1h0[67]m\) · week ━{9}─ 92% left \(6d20h\) · last ready$/;
+		await terminal.waitForScreen((screen) => widest.test(footerOf(screen)));
+		terminal.resize(80);
+		const usual = /^codex work · 5h 73% left \(1h0[67]m\) · week 92% left \(6d20h\) · last ready$/;
+		await terminal.waitForScreen((screen) => usual.test(footerOf(screen)));
+		terminal.resize(40);
+		await terminal.waitForScreen((screen) => footerOf(screen) === "work · 5h 73% · wk 92% · last ready");
+		terminal.resize(80);
+		await terminal.waitForScreen((screen) => usual.test(footerOf(screen)));
+
+		// Newer hosts offer models while one is typed, and take the first Enter for the choice.
+		const choose = async (model: string) => {
+			await terminal.submit(`/model ${model}`);
+			await terminal.press("enter");
+		};
+		await choose("other/elsewhere");
+		await terminal.waitForScreen((screen) => footerOf(screen).includes("elsewhere"));
+		await choose(`openai-codex/${bench.host.model}`);
+		await terminal.waitForScreen((screen) => usual.test(footerOf(screen)));
+	},
+);
+
+it.each(coreOf(hostNames))(
+	"follows the session: a new one, one that is resumed or forked, and a reload, on %s",
+	async (host) => {
+		const bench = await aBench(host);
+		const terminal = bench.terminal([], { rows: ROWS });
+		await terminal.ready();
+		await terminal.submit("say hi");
+		await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex work · 5h 73% left"));
+		await terminal.submit("/reload");
+		await terminal.waitForText("Reloaded");
+		await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex work · 5h 73% left"));
+		await terminal.submit("/new");
+		await terminal.waitForScreen((screen) => footerOf(screen) === "codex 1 of 2 ready");
+		await terminal.submit("/resume");
+		await terminal.waitForText(/say hi/);
+		await terminal.press("enter");
+		await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex work · 5h 73% left"));
+		await terminal.submit("again");
+		await terminal.waitForText("OK from work #2");
+		await terminal.submit("/fork");
+		await terminal.waitForText(/again[\s\S]*again/);
+		await terminal.press("enter");
+		await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex work · 5h 73% left"));
+		// Whatever was left over by a session would have been told so by pi.
+		expect(terminal.transcript()).not.toMatch(/error|stale/i);
+	},
+);
+
+it("changes at once with the panel, which saves at each key, and in other processes with their next request", async () => {
+	const bench = await aBench();
+	const other = bench.rpc();
+	expect((await other.prompt("say hi")).stopReason).toBe("stop");
+	const terminal = bench.terminal([], { rows: ROWS });
+	await terminal.ready();
+	await terminal.submit("say hi");
+	await terminal.waitForScreen((screen) => footerOf(screen).includes("73% left"));
+	await terminal.submit("/multicodex footer");
+	await terminal.waitForText("What is shown");
+
+	await terminal.press("enter");
+	await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex work · 5h 27% used"));
+	await terminal.press("down", "down", "down", "space");
+	const changed = "codex work · 5h 27% used · week 8% used · last ready";
+	const screen = await terminal.waitForScreen((each) => footerOf(each) === changed);
+	// The same line twice: in the panel, and where it will stand.
+	expect(screen.split("\n").filter((line) => line === changed)).toHaveLength(2);
+	await terminal.press("escape");
+	await terminal.waitForScreen((each) => !each.includes("What is shown"));
+	expect(bench.dir.readJson("settings.json")).toMatchObject({
+		defaultProvider: "openai-codex",
+		"pi-multicodex": { footer: { usage: "used", reset: false } },
+	});
+	await other.prompt("say hi");
+	await until("the other process to follow", () => other.status("multicodex")?.includes("27% used") === true);
+
+	await terminal.submit("/multicodex footer order=usage-first");
+	await terminal.waitForScreen((each) => footerOf(each).startsWith("codex 5h 27% used · week 8% used · work"));
+});
+
+it("sets by words and prints the values where there is no panel", async () => {
+	const bench = await aBench();
+	const set = await bench.print("/multicodex footer windows=7d maskEmails=true");
+	expect(set).toMatchObject({ code: 0, stderr: "" });
+	expect(set.stdout).toMatch(/^windows +7d/m);
+	const rpc = bench.rpc();
+	await rpc.send("/multicodex footer");
+	expect(rpc.notifications.at(-1)?.message).toMatch(/^windows +7d[\s\S]*^maskEmails +true/m);
+	const bad = await bench.print("/multicodex footer windows=30d");
+	expect(bad).toMatchObject({ code: 1, stdout: "" });
+	expect(bad.stderr).toContain("windows must be one of both, 5h, 7d");
+});
+
+it("counts down the seconds while a request waits, and says who is back when after Esc", async () => {
+	const bench = await createBench({ accounts: ["work"], usage: answers.serverError(503) });
+	bench.codex.account("work").always(answers.usageLimit({ resetsInMs: 40_000 }));
+	const terminal = bench.terminal([], { rows: ROWS });
+	await terminal.ready();
+	await terminal.submit("say hi");
+	const seconds = (screen: string) =>
+		Number(/^codex waiting · first account back in (\d\d)s$/.exec(footerOf(screen))?.[1]);
+	const first = seconds(await terminal.waitForScreen((screen) => seconds(screen) > 0));
+	await terminal.waitForScreen((screen) => seconds(screen) === first - 1);
+	await terminal.waitForScreen((screen) => seconds(screen) === first - 2);
+	await terminal.press("escape");
+	await terminal.waitForScreen((screen) => /^codex 0\/1 ready · work back \d\d:\d\d \(<1m\)$/.test(footerOf(screen)));
+});

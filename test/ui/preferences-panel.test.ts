@@ -1,0 +1,150 @@
+import { stripVTControlCharacters } from "node:util";
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { beforeEach, describe, expect, it } from "vitest";
+import { createPreferencesPanel, type PreferenceRow } from "../../src/ui/preferences-panel.ts";
+import { settled } from "../support/fakes.ts";
+
+const same = (text: string) => text;
+const theme = { label: same, value: same, description: same, hint: same, cursor: "→ " };
+const DOWN = "\x1b[B";
+const ENTER = "\r";
+const ESCAPE = "\x1b";
+const rows: PreferenceRow[] = [
+	{ name: "usage", summary: "percent that is left, or used", choices: ["left", "used"] },
+	{ name: "maxWait", summary: "longest wait for the first account to come back", choices: ["0s", "60s", "15m"] },
+];
+
+let values: Map<string, string>;
+let saves: string[];
+let refusal: string | undefined;
+/** Saves wait until the test lets them go on. */
+let isSlow: boolean;
+let begun: (() => void)[];
+let closed: number;
+let repaints: number;
+beforeEach(() => {
+	values = new Map([
+		["usage", "left"],
+		["maxWait", "37m"],
+	]);
+	saves = [];
+	refusal = undefined;
+	isSlow = false;
+	begun = [];
+	closed = 0;
+	repaints = 0;
+});
+const aPanel = () =>
+	createPreferencesPanel({
+		title: "A group (saved at each change)",
+		theme,
+		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[0m` : text),
+		rows,
+		valueNow: (name) => values.get(name) ?? "",
+		save: async (name, value) => {
+			if (isSlow) await new Promise<void>((resolve) => begun.push(resolve));
+			saves.push(`${name}=${value}`);
+			if (refusal === undefined) values.set(name, value);
+			return refusal;
+		},
+		preview: () => [` now ${[...values.values()].join(" ")}`],
+		close: () => {
+			closed += 1;
+		},
+		repaint: () => {
+			repaints += 1;
+		},
+	});
+type Panel = ReturnType<typeof aPanel>;
+const press = (panel: Panel, ...keys: readonly string[]) => {
+	for (const key of keys) panel.handleInput?.(key);
+};
+const screen = (panel: Panel, width = 60) =>
+	panel.render(width).map((line) => stripVTControlCharacters(line).trimEnd());
+
+describe("a panel of preferences", () => {
+	it("shows every value, what the chosen row does, and what all of it comes to", () => {
+		expect(screen(aPanel())).toEqual([
+			"─".repeat(60),
+			" A group (saved at each change)",
+			"",
+			" now left 37m",
+			"",
+			"→ usage    left",
+			"  maxWait  37m",
+			"",
+			"  percent that is left, or used",
+			"",
+			"  Enter/Space to change · Esc to cancel",
+			"─".repeat(60),
+		]);
+	});
+
+	it("saves at each change, and shows what that comes to", async () => {
+		const panel = aPanel();
+		press(panel, ENTER);
+		expect(screen(panel)).toContain("→ usage    used");
+		await settled();
+		expect(saves).toEqual(["usage=used"]);
+		expect(screen(panel)).toContain(" now used 37m");
+		expect(repaints).toBeGreaterThan(1);
+	});
+
+	it("keeps a value that was typed by hand among those it offers", async () => {
+		const panel = aPanel();
+		press(panel, DOWN, ENTER, ENTER, ENTER, ENTER);
+		await settled();
+		expect(saves).toEqual(["maxWait=0s", "maxWait=60s", "maxWait=15m", "maxWait=37m"]);
+	});
+
+	it("saves one after the other, and shows what the person chose last meanwhile", async () => {
+		isSlow = true;
+		const panel = aPanel();
+		press(panel, ENTER, DOWN, ENTER, ENTER);
+		for (let saved = 0; saved < 3; saved += 1) {
+			await settled();
+			expect([saves.length, begun.length]).toEqual([saved, saved + 1]);
+			expect(screen(panel)).toEqual(expect.arrayContaining(["  usage    used", "→ maxWait  60s"]));
+			begun.at(-1)?.();
+		}
+		await settled();
+		expect(saves).toEqual(["usage=used", "maxWait=0s", "maxWait=60s"]);
+		expect(screen(panel)).toEqual(expect.arrayContaining(["  usage    used", "→ maxWait  60s", " now used 60s"]));
+	});
+
+	it("says why a value could not be saved, shows the one that holds, and forgets it with the next that can", async () => {
+		const panel = aPanel();
+		refusal = "Not saved: settings.json is not valid JSON and was left as it is.";
+		press(panel, ENTER);
+		await settled();
+		expect(screen(panel, 40)).toEqual(
+			expect.arrayContaining([
+				" Not saved: settings.json is not valid",
+				" JSON and was left as it is.",
+				"→ usage    left",
+			]),
+		);
+		refusal = undefined;
+		press(panel, ENTER);
+		await settled();
+		expect(screen(panel).join()).not.toContain("Not saved");
+		expect(screen(panel)).toContain("→ usage    used");
+	});
+
+	it("is closed by Escape", () => {
+		press(aPanel(), ESCAPE);
+		expect(closed).toBe(1);
+	});
+
+	it("has no line that is wider than the terminal, with and without a complaint", async () => {
+		const panel = aPanel();
+		for (const complaint of [undefined, "Not saved: 職場アカウント is not valid."]) {
+			refusal = complaint;
+			press(panel, ENTER);
+			await settled();
+			for (let width = 1; width <= 200; width += 1) {
+				for (const line of panel.render(width)) expect([width, visibleWidth(line) <= width]).toEqual([width, true]);
+			}
+		}
+	});
+});
