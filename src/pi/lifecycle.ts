@@ -37,15 +37,19 @@ const LAST_WRITE_MS = 5000;
 export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, settings, clock, earlyWarnings } = deps;
 	let current: ExtensionContext | undefined;
+	let lastInfo: string | undefined;
 
 	pool.subscribe((event) => {
 		provider.keepAvailability();
 		if (event.type === "served" && event.hasMoved) pi.appendEntry(SESSION_ENTRY, { account: event.account });
 		if (event.type === "served") void usage.follow(event.account);
 		const notice = noticeOf(event, clock.now());
-		if (!notice || (event.type === "rotated" && !settings().notifications)) return;
+		if (!notice || (event.type === "continued" && !settings().notifications)) return;
+		// Two requests at once, of a session and its summary say, may meet the same.
+		if (notice.level === "info" && notice.text === lastInfo) return;
+		if (notice.level === "info") lastInfo = notice.text;
 		if (current) writeNotice(current, notice.level, notice.text);
-		else earlyWarnings.push(notice.text);
+		else if (notice.level === "warning") earlyWarnings.push(notice.text);
 	});
 
 	// A resumed or new session, also twice in a row on some hosts: everything here may run again.
