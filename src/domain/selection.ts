@@ -212,7 +212,9 @@ export function explain(
 	const out = candidates.flatMap((candidate): Verdict[] => {
 		const gate = gateOf(candidate, modelId, now);
 		const { account } = candidate;
-		return gate && !excluded.has(account.id) ? [{ account, rank: undefined, gate, terms: [], decidedBy: undefined }] : [];
+		return gate && !excluded.has(account.id)
+			? [{ account, rank: undefined, gate, terms: [], decidedBy: undefined }]
+			: [];
 	});
 	return [...ranked, ...out];
 }

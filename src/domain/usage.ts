@@ -83,10 +83,7 @@ export interface WindowLeft {
 }
 
 /** What is left of the window that ends first, as it looks now; undefined where no window is known. */
-export function tightest(
-	snapshot: UsageSnapshot | undefined,
-	now: number,
-): WindowLeft | undefined {
+export function tightest(snapshot: UsageSnapshot | undefined, now: number): WindowLeft | undefined {
 	const [least] = [...(snapshot?.windows ?? [])].sort((a, b) => remaining(a, now) - remaining(b, now));
 	if (!least) return undefined;
 	return {

@@ -2,6 +2,7 @@ import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-cod
 import { add } from "./commands/add.ts";
 import { help } from "./commands/help.ts";
 import { importAccounts } from "./commands/import.ts";
+import { log } from "./commands/log.ts";
 import { login } from "./commands/login.ts";
 import { path } from "./commands/path.ts";
 import { refresh } from "./commands/refresh.ts";
@@ -13,6 +14,7 @@ import { show } from "./commands/show.ts";
 import type { Completion, Subcommand, SubcommandDeps } from "./commands/subcommand.ts";
 import { disable, enable } from "./commands/switch.ts";
 import { use } from "./commands/use.ts";
+import { why } from "./commands/why.ts";
 import { writeFailure, writeResult } from "./output.ts";
 
 /** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
@@ -28,6 +30,8 @@ export const COMMANDS: readonly Subcommand[] = [
 	disable,
 	refresh,
 	rotation,
+	why,
+	log,
 	reset,
 	path,
 	help,
@@ -68,6 +72,7 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 	try {
 		await deps.link.sync();
 		// Another process may have added or removed accounts since the last look.
+		deps.pool.look();
 		deps.pool.emit({ type: "changed" });
 		const outcome = await command.run(words, ctx, deps);
 		// With its session gone there is nobody to tell, and its context throws.

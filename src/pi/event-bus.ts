@@ -3,18 +3,22 @@ import type { AccountId } from "../domain/account.ts";
 import type { CooldownReason, CooldownScope } from "../domain/cooldown.ts";
 import type { CoolingCause, PoolEvent, RotationReason, SwitchCause } from "../domain/events.ts";
 import type { Pool } from "../pool/pool.ts";
+import { iso } from "../ui/format.ts";
 
 /**
  * What other extensions hear on `pi.events`, by channel. Payloads are plain and frozen, and name accounts by their ids,
  * as `show --json` has them. Times are ISO 8601; `null` is "not known".
  */
 export interface BusEvents {
-	/** The session is served by `to`; `from` is null where it had no account. `during`: within a request, or between two. */
+	/**
+	 * The session goes on with `to`. `how`: it had no account and `chosen` is its first, `from` was refused or found spent
+	 * (`rotated`), or it could have served on (`switched`).
+	 */
 	readonly "multicodex:account:switched": {
 		readonly from: AccountId | null;
 		readonly to: AccountId;
 		readonly cause: RotationReason | SwitchCause;
-		readonly during: "request" | "session";
+		readonly how: "chosen" | "rotated" | "switched";
 		readonly model: string;
 	};
 	/** An account (`scope` "account"), or its use of a limit or model, is not offered until `until`. */
@@ -77,21 +81,21 @@ export function busEventOf(event: PoolEvent): BusEvent | undefined {
 		case "chosen": {
 			const cause = event.grounds.decidedBy === "pin" ? "pin" : "policy";
 			const { modelId: model } = event.asked;
-			return ["multicodex:account:switched", { from: null, to: event.account.id, cause, during: "session", model }];
+			return ["multicodex:account:switched", { from: null, to: event.account.id, cause, how: event.type, model }];
 		}
 		case "rotated": {
-			const { from, to, reason: cause, asked } = event;
-			const payload = { from: from.id, to: to.id, cause, during: "request", model: asked.modelId } as const;
+			const { type: how, from, to, reason: cause, asked } = event;
+			const payload = { from: from.id, to: to.id, cause, how, model: asked.modelId };
 			return ["multicodex:account:switched", payload];
 		}
 		case "switched": {
-			const { from, to, cause, asked } = event;
-			const payload = { from: from.id, to: to.id, cause, during: "session", model: asked.modelId } as const;
+			const { type: how, from, to, cause, asked } = event;
+			const payload = { from: from.id, to: to.id, cause, how, model: asked.modelId };
 			return ["multicodex:account:switched", payload];
 		}
 		case "cooling": {
 			const { account, scope, reason, until, cause } = event;
-			return ["multicodex:account:cooling", { account: account.id, scope, reason, until: isoOf(until), cause }];
+			return ["multicodex:account:cooling", { account: account.id, scope, reason, until: iso(until), cause }];
 		}
 		case "recovered": {
 			const { account, scope, cause } = event;
@@ -103,21 +107,15 @@ export function busEventOf(event: PoolEvent): BusEvent | undefined {
 			return ["multicodex:account:closed", { account: event.account.id, reason: event.reason }];
 		case "last-one": {
 			const { window, percent: leftPercent, resetsAt } = event.left;
-			const payload = { account: event.account.id, window, leftPercent, resetsAt: isoOf(resetsAt) };
+			const payload = { account: event.account.id, window, leftPercent, resetsAt: iso(resetsAt) };
 			return ["multicodex:pool:last-one", payload];
 		}
 		case "exhausted": {
 			const { total, cooling, needsLogin, untried, readyAt } = event.why;
-			const payload = { total, cooling, needsLogin, untried, readyAt: isoOf(readyAt), model: event.asked.modelId };
+			const payload = { total, cooling, needsLogin, untried, readyAt: iso(readyAt), model: event.asked.modelId };
 			return ["multicodex:pool:exhausted", payload];
 		}
 		default:
 			return undefined;
 	}
-}
-
-/** Undefined, and a time that no calendar has, is null. */
-function isoOf(at: number | undefined): string | null {
-	const date = new Date(at ?? Number.NaN);
-	return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }

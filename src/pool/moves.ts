@@ -1,8 +1,16 @@
 import type { Account, AccountId } from "../domain/account.ts";
 import { covers } from "../domain/cooldown.ts";
-import type { Asked, RotationReason, Rotated, SwitchCause, Switched } from "../domain/events.ts";
+import type { Asked, Rotated, RotationReason, SwitchCause, Switched } from "../domain/events.ts";
 import { groundsOf } from "../domain/selection.ts";
-import { byLength, freshness, headroom, isExhausted, tightest, type UsageSnapshot, windowName } from "../domain/usage.ts";
+import {
+	byLength,
+	freshness,
+	headroom,
+	isExhausted,
+	tightest,
+	type UsageSnapshot,
+	windowName,
+} from "../domain/usage.ts";
 import type { Affinity } from "./affinity.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";

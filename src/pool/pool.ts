@@ -155,8 +155,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			const ranked = rank(candidates(), contextOf(choice), rotation().policy);
 			return ranked.find(({ account }) => !excluded.has(account.id))?.account;
 		},
-		explain: ({ excluded, ...question }) =>
-			explain(candidates(), contextOf(question), rotation().policy, excluded),
+		explain: ({ excluded, ...question }) => explain(candidates(), contextOf(question), rotation().policy, excluded),
 		active: () => active,
 		setActive,
 		engage: (id, sessionId, isChoice) => {

@@ -136,7 +136,7 @@ function lastOne({ account, left }: Extract<PoolEvent, { type: "last-one" }>, no
 	return `${account.label} is the last Codex account with quota: ${leftOf(left)}${resets}.`;
 }
 
-/** By hand is nobody told. A workspace that is disabled may come back, and is not OpenAI's word on the account. */
+/** A workspace that stays disabled is not OpenAI's word on the account. */
 function closed({ account, reason }: Extract<PoolEvent, { type: "closed" }>): string {
 	if (reason.includes("workspace")) return `Codex account ${account.label} is switched off: ${reason}.`;
 	return `Codex account ${account.label} was deactivated by OpenAI and is switched off.`;
