@@ -9,7 +9,7 @@ import { realTarget } from "./shared-document.ts";
 
 /** A file that would grow beyond this is set aside, and its predecessor dropped: 1 MiB. */
 export const LOG_BYTES = 1024 * 1024;
-/** No line is longer; one write is no longer than all lines that wait. Characters. */
+/** No line is longer, and all that wait are less than a file. Characters, of which each is a byte. */
 export const LINE_LENGTH = 2000;
 const MOST_WAITING = 500;
 
@@ -122,7 +122,7 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 		leftPercent,
 		total,
 		cooling,
-		terms,
+		terms: terms && Object.fromEntries(Object.entries(terms).filter(([name]) => WORD.test(name))),
 	};
 	const text = JSON.stringify(line);
 	return text.length < LINE_LENGTH ? `${text}\n` : `${JSON.stringify({ ...line, terms: undefined })}\n`;
