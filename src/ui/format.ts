@@ -34,10 +34,10 @@ export function formatClock(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
 }
 
-/** A moment in the past on the local clock, to the second: with its day, as `18 Nov 14:32:07`, unless that is today. */
+/** A moment in the past on the local clock: with its day, as `18 Nov 14:32`, unless that is today. */
 export function formatPast(at: number, now: number): string {
 	const then = new Date(at);
-	const clock = [then.getHours(), then.getMinutes(), then.getSeconds()].map(twoDigits).join(":");
+	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
 	if (then.toDateString() === new Date(now).toDateString()) return clock;
 	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
 }

@@ -30,6 +30,20 @@ export function logAsText(
 		.join("\n");
 }
 
+/** Why an account began a session, by the term that decided. */
+const CHOSEN_FOR: Readonly<Record<string, string>> = {
+	pin: "pinned",
+	session: "it served the session last",
+	reserve: "the others are in reserve",
+	room: "it has room",
+	fresh: "the freshest",
+	expires: "its quota is lost soonest",
+	headroom: "most left",
+	live: "the least busy",
+	turn: "its turn",
+	list: "first in the list",
+};
+
 function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => string, now: number): string {
 	const { kind, reason, decidedBy, total, cooling, leftPercent, window } = decision;
 	const account = nameOf(decision.account);
@@ -37,7 +51,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 	const why = spoken(reason);
 	switch (kind) {
 		case "chosen":
-			return `${account}: begins a session${decidedBy === undefined ? ", the only one" : `, by ${decidedBy}`}`;
+			return `${account}: begins, ${decidedBy === undefined ? "the only one" : (CHOSEN_FOR[decidedBy] ?? spoken(decidedBy))}`;
 		case "rotated": {
 			const cause = window !== undefined && reason === "usage_limit" ? `${spokenWindow(window)} limit` : why;
 			return `${nameOf(decision.from)} → ${account}: ${cause}${until ? `, back ${until}` : ""}`;

@@ -43,10 +43,12 @@ export function whyAsText(view: WhyView, columns: number): string {
 	if (verdicts.length === 0) return nobodySignedIn();
 	const labels = Math.max(...verdicts.map(({ account }) => visibleWidth(account.label)));
 	const width = Math.min(labels, Math.floor(columns / 3));
+	const digits = String(verdicts.length).length;
 	const rows = verdicts.map((verdict, at) => {
 		const label = cut(verdict.account.label, width);
 		const pad = " ".repeat(width - visibleWidth(label));
-		return cut(`  ${verdict.rank ?? "-"}  ${label}${pad}  ${rowText(view, verdict, at)}`, columns);
+		const rank = String(verdict.rank ?? "-").padStart(digits);
+		return cut(`${rank} ${label}${pad}  ${rowText(view, verdict, at)}`, columns);
 	});
 	// The sentence is left to wrap.
 	return [headline(view), ...rows].join("\n");
@@ -77,7 +79,7 @@ function reasonText(term: string, text: string, next: Gate | undefined): string 
 		case "expires":
 			return `its quota is lost soonest, ${text}`;
 		case "headroom":
-			return `it has most left, ${text}`;
+			return `no other has more, ${text}`;
 		case "live":
 			return `it is the least busy, ${text}`;
 		case "turn":

@@ -1,6 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { describe, expect, it } from "vitest";
 import { DECISION_KINDS, type LoggedDecision } from "../../src/domain/decision.ts";
+import { POLICIES } from "../../src/domain/selection.ts";
 import { logAsJson, logAsText } from "../../src/ui/log.ts";
 import { anAccount, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";
 
@@ -12,13 +13,21 @@ const line = (decision: Partial<LoggedDecision> & Pick<LoggedDecision, "kind">):
 	...decision,
 });
 const spoken = (decision: Parameters<typeof line>[0], columns = 78) =>
-	logAsText([line(decision)], accounts, NOW, columns).replace(/^\d\d:\d\d:\d\d {2}/, "");
+	logAsText([line(decision)], accounts, NOW, columns).replace(/^\d\d:\d\d {2}/, "");
 const until = NOW + HOUR_MS;
 
 describe("the log, for a person", () => {
+	it("has words for every term that may decide", () => {
+		const terms = new Set(["pin", "session", "reserve", "list"]);
+		for (const policy of Object.values(POLICIES)) for (const { name } of policy) terms.add(name);
+		const texts = [...terms].map((decidedBy) => spoken({ kind: "chosen", decidedBy }));
+		expect(new Set(texts).size).toBe(terms.size);
+		for (const term of terms) expect(texts).not.toContain(`work: begins, ${term}`);
+	});
+
 	it.each<[Parameters<typeof line>[0], RegExp]>([
-		[{ kind: "chosen", decidedBy: "fresh" }, /^work: begins a session, by fresh$/],
-		[{ kind: "chosen" }, /^work: begins a session, the only one$/],
+		[{ kind: "chosen", decidedBy: "fresh" }, /^work: begins, the freshest$/],
+		[{ kind: "chosen" }, /^work: begins, the only one$/],
 		[
 			{ kind: "rotated", from: "2", reason: "usage_limit", window: "5h", until },
 			/^side → work: 5h limit, back .*\d\d:\d\d$/,
@@ -48,7 +57,7 @@ describe("the log, for a person", () => {
 		for (const kind of DECISION_KINDS) {
 			for (let columns = 20; columns <= 200; columns += 5) {
 				const text = logAsText([{ at: NOW, pid: 0, kind }], accounts, NOW, columns);
-				expect(text).toMatch(/^\d\d:\d\d:\d\d {2}\S/);
+				expect(text).toMatch(/^\d\d:\d\d {2}\S/);
 				expect(visibleWidth(text)).toBeLessThanOrEqual(columns);
 			}
 		}

@@ -43,11 +43,11 @@ describe("why, for a person", () => {
 		const affinity = "id-of-home";
 		expect(whyAsText(view([work, cooling, home, out, off], { affinity }), 78).split("\n")).toEqual([
 			"home serves next (soonest-reset): it served this session last.",
-			"  1  home  served this session last",
-			"  2  work  new to this session",
-			expect.stringMatching(/^ {2}- {2}side {2}cooling 1h00m, back (\w+ )?\d\d:\d\d$/),
-			"  -  out   sign in again",
-			"  -  off   switched off",
+			"1 home  served this session last",
+			"2 work  new to this session",
+			expect.stringMatching(/^- side {2}cooling 1h00m, back (\w+ )?\d\d:\d\d$/),
+			"- out   sign in again",
+			"- off   switched off",
 		]);
 	});
 
@@ -92,7 +92,7 @@ describe("why, for a person", () => {
 			[work, candidate("home", { usage: usage(10) })],
 			{},
 			"most-headroom",
-			"home serves next (most-headroom): it has most left, 80 % left.",
+			"home serves next (most-headroom): no other has more, 80 % left.",
 		],
 		[
 			"its turn",
