@@ -36,9 +36,10 @@ export interface Decision {
 	readonly leftPercent?: number | undefined;
 	/** When the account that cools, or the first of all, is ready again, epoch ms. */
 	readonly until?: number | undefined;
-	/** Accounts in the pool, and how many of them cool. */
+	/** Accounts in the pool, how many of them cool, and how many one request had no more tries for. */
 	readonly total?: number | undefined;
 	readonly cooling?: number | undefined;
+	readonly untried?: number | undefined;
 	readonly model?: string | undefined;
 	readonly session?: string | undefined;
 	/** The term that put the next account behind `account`. */
@@ -102,9 +103,9 @@ export function decisionOf(event: PoolEvent): Decision | undefined {
 			return { kind: "last-one", account: event.account.id, window, leftPercent: percent, until: resetsAt };
 		}
 		case "exhausted": {
-			const { total, cooling, readyAt } = event.why;
+			const { total, cooling, untried, readyAt } = event.why;
 			const { modelId, sessionId } = event.asked;
-			return { kind: "exhausted", total, cooling, until: readyAt, model: modelId, session: sessionId };
+			return { kind: "exhausted", total, cooling, untried, until: readyAt, model: modelId, session: sessionId };
 		}
 		default:
 			return undefined;

@@ -48,6 +48,7 @@ const lineSchema = z.object({
 	until: time.optional().catch(undefined),
 	total: optionalNumber,
 	cooling: optionalNumber,
+	untried: optionalNumber,
 	model: optionalId,
 	decidedBy: optionalWord,
 	terms: z.record(z.string().regex(WORD), z.number()).optional().catch(undefined),
@@ -111,7 +112,7 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 			const word = decision[name];
 			return [name, word === undefined || shape.test(word) ? word : UNKNOWN_WORD] as const;
 		});
-	const { kind, session, until, leftPercent, total, cooling, terms } = decision;
+	const { kind, session, until, leftPercent, total, cooling, untried, terms } = decision;
 	const line = {
 		at: isoOf(now),
 		pid,
@@ -122,6 +123,7 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 		leftPercent,
 		total,
 		cooling,
+		untried,
 		terms: terms && Object.fromEntries(Object.entries(terms).filter(([name]) => WORD.test(name))),
 	};
 	const text = JSON.stringify(line);

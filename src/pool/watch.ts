@@ -73,6 +73,8 @@ export function createWatch({ accounts, memo, clock, emit }: Deps): Watch {
 		},
 		serves: (id) => {
 			const now = clock.now();
+			const left = tightest(memo(id).usage, now);
+			if (!left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
 			const states = accounts().map((account) => ({
 				account,
 				state: stateOf(account, memo(account.id).cooldowns, now),
@@ -80,8 +82,7 @@ export function createWatch({ accounts, memo, clock, emit }: Deps): Watch {
 			const [last, ...others] = states.filter(({ state }) => state === "ready");
 			// Whoever has only one account, or has switched the others off, knows.
 			const isLast = last?.account.id === id && others.length === 0 && states.some(({ state }) => state === "cooling");
-			const left = isLast ? tightest(memo(id).usage, now) : undefined;
-			if (!last || !left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
+			if (!last || !isLast) return;
 			const key = `${id} ${left.window}`;
 			const isSameWindow = warned.has(key) && (left.resetsAt ?? 0) - (warned.get(key) ?? 0) <= JITTER_MS;
 			if (isSameWindow) return;

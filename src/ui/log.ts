@@ -45,7 +45,7 @@ const CHOSEN_FOR: Readonly<Record<string, string>> = {
 };
 
 function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => string, now: number): string {
-	const { kind, reason, decidedBy, total, cooling, leftPercent, window } = decision;
+	const { kind, reason, decidedBy, total, cooling, untried, leftPercent, window } = decision;
 	const account = nameOf(decision.account);
 	const until = decision.until === undefined ? undefined : formatClock(decision.until, now);
 	const why = spoken(reason);
@@ -73,6 +73,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		case "last-one":
 			return `${account}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${spokenWindow(window ?? "?")} limit left`;
 		case "exhausted":
+			if (untried) return `given up after ${cooling ?? "?"} refusals, ${untried} of ${total ?? "?"} not tried`;
 			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;
 	}
 }

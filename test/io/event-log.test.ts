@@ -147,6 +147,7 @@ const aDecision = fc.record<Decision>(
 		until: aNumber,
 		total: aNumber,
 		cooling: aNumber,
+		untried: aNumber,
 		model: aWord,
 		session: aWord,
 		decidedBy: aWord,
