@@ -1,10 +1,12 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
+import { decisionOf } from "./src/domain/decision.ts";
 import { defaultLabel, openAccountStore } from "./src/io/account-store.ts";
 import { openInBrowser } from "./src/io/browser.ts";
 import { loginInBrowser } from "./src/io/browser-login.ts";
 import { loginOnDevice } from "./src/io/device-login.ts";
+import { openEventLog } from "./src/io/event-log.ts";
 import { createImportFinder } from "./src/io/import/finder.ts";
 import { fingerprint, identityOf, tokenTimes } from "./src/io/jwt.ts";
 import { pauseFor } from "./src/io/lock.ts";
@@ -15,6 +17,7 @@ import { openStateStore } from "./src/io/state-store.ts";
 import { refusalToSendTokens } from "./src/io/token-url.ts";
 import { createUsageApi, usageFromHeaders } from "./src/io/usage-api.ts";
 import { registerCommand } from "./src/pi/commands.ts";
+import { tellOthers } from "./src/pi/event-bus.ts";
 import { createFooter } from "./src/pi/footer.ts";
 import { followSessions } from "./src/pi/lifecycle.ts";
 import { delegate, PROVIDER, registerProvider } from "./src/pi/provider.ts";
@@ -52,6 +55,7 @@ function compose(pi: ExtensionAPI): void {
 	const paths = {
 		accounts: join(directory, "codex-accounts.json"),
 		state: join(directory, "codex-state.json"),
+		log: join(directory, "codex-events.jsonl"),
 		settings: join(directory, "settings.json"),
 		"pi's login": join(directory, "auth.json"),
 	};
@@ -66,6 +70,7 @@ function compose(pi: ExtensionAPI): void {
 	const accounts = openAccountStore(paths.accounts, (text) => warn(text), clock.now);
 	const state = openStateStore(paths.state, (text) => warn(text), clock.now);
 	const settings = openSettings(paths.settings, (text) => warn(text));
+	const eventLog = openEventLog(paths.log, clock.now, process.pid);
 	const piAuth = openPiAuth(paths["pi's login"]);
 	const oauth = createOAuthClient(issuer, clock.now);
 	const usageApi = createUsageApi(clock.now);
@@ -84,6 +89,10 @@ function compose(pi: ExtensionAPI): void {
 	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause: pauseFor });
 	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock });
 	const affinity = createAffinity(clock);
+	pool.subscribe((event) => {
+		const decision = decisionOf(event);
+		if (decision) eventLog.append(decision);
+	});
 
 	// pi.
 	const signInWays = {
@@ -128,10 +137,20 @@ function compose(pi: ExtensionAPI): void {
 			},
 		},
 	});
-	const footer = createFooter({ pool, settings: settings.read, clock, onTick: () => void usage.recheckCooling() });
+	const footer = createFooter({
+		pool,
+		settings: settings.read,
+		clock,
+		onTick: () => {
+			pool.look();
+			void usage.recheckCooling();
+		},
+	});
 	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
 	registerCommand(pi, {
 		pool,
+		affinity,
+		eventLog,
 		membership,
 		credentials,
 		usage,
@@ -153,8 +172,10 @@ function compose(pi: ExtensionAPI): void {
 		footer,
 		provider,
 		settings: settings.read,
+		eventLog,
 		clock,
 		earlyWarnings,
 	});
+	tellOthers(pi, pool);
 	warn = (text) => pool.emit({ type: "warning", text });
 }

@@ -1,23 +1,90 @@
 import type { Account, AccountId } from "./account.ts";
-import type { CooldownReason } from "./cooldown.ts";
+import type { CooldownReason, CooldownScope } from "./cooldown.ts";
+import type { Grounds } from "./selection.ts";
+import type { WindowLeft } from "./usage.ts";
 
-/** Everything the pool tells the rest of the house: texts, footer and log hang on this one source. */
+/** The request that made an event. */
+export interface Asked {
+	readonly modelId: string;
+	readonly sessionId: string | undefined;
+}
+
+/** Why a request left an account. */
+export type RotationReason = CooldownReason | "signed_out" | "closed" | "unavailable";
+
+/** A request left `from`, or found it spent when it began, and goes on with `to`. */
+export interface Rotated {
+	readonly type: "rotated";
+	readonly from: Account;
+	readonly to: Account;
+	readonly reason: RotationReason;
+	/** The window that was exhausted, e.g. `5h`; undefined when not known. */
+	readonly window: string | undefined;
+	/** When `from` is ready again, epoch ms. */
+	readonly readyAt: number | undefined;
+	/** What `to` has left, percent. */
+	readonly remainingPercent: number | undefined;
+	readonly asked: Asked;
+	readonly grounds: Grounds;
+}
+
+/** Who had a session change its account between two requests. */
+export type SwitchCause = "policy" | "pin" | "user";
+
+/** A session changed from `from`, which could have served on, to `to`. */
+export interface Switched {
+	readonly type: "switched";
+	readonly from: Account;
+	readonly to: Account;
+	readonly cause: SwitchCause;
+	/** The window of which `from` has the least left; undefined when not known. */
+	readonly left: WindowLeft | undefined;
+	readonly asked: Asked;
+	readonly grounds: Grounds;
+}
+
+/** How a cooldown came about, or ended: by what a request met, by usage, by a person, by another process, or by itself. */
+export type CoolingCause = "refusal" | "usage" | "reset" | "elsewhere" | "time";
+
+/** Everything the pool tells the rest of the house: texts, footer, log and other extensions hang on this one source. */
 export type PoolEvent =
-	/** A request left `from` and goes on with `to`. */
+	/** A session that had no account begins on one. */
+	| { readonly type: "chosen"; readonly account: Account; readonly asked: Asked; readonly grounds: Grounds }
+	| Rotated
+	| Switched
+	/** The first output of a request that has changed its account, once or several times, goes out: by `to`. */
 	| {
-			readonly type: "rotated";
-			readonly from: Account;
+			readonly type: "continued";
+			/** Why it left the account that it began with. */
+			readonly first: Rotated | Switched;
 			readonly to: Account;
-			readonly reason: CooldownReason | "unavailable";
-			/** The window that was exhausted, e.g. `5h`; undefined when not known. */
-			readonly window: string | undefined;
-			/** When `from` is ready again, epoch ms. */
-			readonly readyAt: number | undefined;
 			/** What `to` has left, percent. */
 			readonly remainingPercent: number | undefined;
 	  }
+	/** An account, or a part of it, is not offered until `until`, epoch ms. */
+	| {
+			readonly type: "cooling";
+			readonly account: Account;
+			readonly scope: CooldownScope;
+			readonly reason: CooldownReason;
+			readonly until: number;
+			readonly cause: CoolingCause;
+	  }
+	/** A cooldown is over. */
+	| {
+			readonly type: "recovered";
+			readonly account: Account;
+			readonly scope: CooldownScope;
+			readonly cause: CoolingCause;
+	  }
 	| { readonly type: "signed-out"; readonly account: Account; readonly reason: string }
 	| { readonly type: "closed"; readonly account: Account; readonly reason: string }
+	/** The only account that is ready nears its end. Once a window. */
+	| { readonly type: "last-one"; readonly account: Account; readonly left: WindowLeft }
+	/** A request found nobody to serve it. */
+	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: Asked }
+	/** A person pinned an account, or (undefined) let the policy choose again. */
+	| { readonly type: "pinned"; readonly account: AccountId | undefined }
 	/** An account served a request to its end; `hasMoved`: its session was with another account before. */
 	| { readonly type: "served"; readonly account: AccountId; readonly hasMoved: boolean }
 	/** All accounts wait; the request goes on when the first is back. */

@@ -1,4 +1,4 @@
-import type { Account } from "./account.ts";
+import type { Account, AccountId } from "./account.ts";
 import {
 	type Candidate,
 	createMeasure,
@@ -163,6 +163,16 @@ export interface Verdict {
 	readonly decidedBy: string | undefined;
 }
 
+/** Why an account was the one to be tried. */
+export interface Grounds {
+	/** The term that put the next account behind it; undefined where there was no other. */
+	readonly decidedBy: string | undefined;
+	/** What it is ordered by. */
+	readonly terms: readonly TermShown[];
+}
+
+const NOBODY: ReadonlySet<AccountId> = new Set();
+
 /**
  * The eligible candidates in the order in which to try them: pin, then affinity, then the policy's order, and last
  * those that are kept in reserve. `candidates` is the whole pool in the list's order.
@@ -175,15 +185,19 @@ export function rank(
 	return inOrder(candidates, context, policy).map(({ candidate }) => candidate);
 }
 
-/** What {@link rank} does with every account of the pool, and why; those without a rank last, as listed. */
+/**
+ * What {@link rank} does with every account of the pool, and why; those without a rank last, as listed. Those in
+ * `excluded` are left out.
+ */
 export function explain(
 	candidates: readonly Candidate[],
 	context: SelectionContext,
 	policy: PolicyName = DEFAULT_POLICY,
+	excluded: ReadonlySet<AccountId> = NOBODY,
 ): Verdict[] {
 	const { modelId, now } = context;
 	const terms = termsOf(policy);
-	const placed = inOrder(candidates, context, policy);
+	const placed = inOrder(candidates, context, policy, excluded);
 	const ranked = placed.map((measured, at): Verdict => {
 		const before = placed[at - 1];
 		const decisive = before && terms.find(({ key }) => key(before) !== key(measured));
@@ -198,21 +212,34 @@ export function explain(
 	const out = candidates.flatMap((candidate): Verdict[] => {
 		const gate = gateOf(candidate, modelId, now);
 		const { account } = candidate;
-		return gate ? [{ account, rank: undefined, gate, terms: [], decidedBy: undefined }] : [];
+		return gate && !excluded.has(account.id)
+			? [{ account, rank: undefined, gate, terms: [], decidedBy: undefined }]
+			: [];
 	});
 	return [...ranked, ...out];
+}
+
+/** Why the first of `verdicts` is the first. */
+export function groundsOf([first, second]: readonly Verdict[]): Grounds {
+	return { decidedBy: second?.decidedBy, terms: first?.terms ?? [] };
 }
 
 function termsOf(policy: PolicyName): Policy {
 	return [...ALWAYS, ...POLICIES[policy], list];
 }
 
-function inOrder(candidates: readonly Candidate[], context: SelectionContext, policy: PolicyName): Measured[] {
+function inOrder(
+	candidates: readonly Candidate[],
+	context: SelectionContext,
+	policy: PolicyName,
+	excluded: ReadonlySet<AccountId> = NOBODY,
+): Measured[] {
 	const { modelId, now } = context;
 	const measure = createMeasure(candidates, context);
 	const eligible: Measured[] = [];
 	for (const [position, candidate] of candidates.entries()) {
-		if (gateOf(candidate, modelId, now) === undefined) eligible.push(measure(candidate, position));
+		const isOffered = gateOf(candidate, modelId, now) === undefined && !excluded.has(candidate.account.id);
+		if (isOffered) eligible.push(measure(candidate, position));
 	}
 	// Keys are made once for each account, not for each comparison, and a term in which all are alike decides nothing.
 	const decisive = termsOf(policy)

@@ -72,6 +72,28 @@ export function headroom(snapshot: UsageSnapshot, now: number): number {
 	return snapshot.windows.reduce((least, window) => Math.min(least, remaining(window, now)), 100);
 }
 
+/** What is left of a window. */
+export interface WindowLeft {
+	/** As `5h`. */
+	readonly window: string;
+	readonly percent: number;
+	/** Epoch ms; undefined when not known. */
+	readonly resetsAt: number | undefined;
+	readonly isStale: boolean;
+}
+
+/** What is left of the window that ends first, as it looks now; undefined where no window is known. */
+export function tightest(snapshot: UsageSnapshot | undefined, now: number): WindowLeft | undefined {
+	const [least] = [...(snapshot?.windows ?? [])].sort((a, b) => remaining(a, now) - remaining(b, now));
+	if (!least) return undefined;
+	return {
+		window: windowName(least.windowMinutes),
+		percent: remaining(least, now),
+		resetsAt: least.resetsAt,
+		isStale: freshness(snapshot, now) !== "fresh",
+	};
+}
+
 /** How far a snapshot can be trusted. One from the future, or past one of its resets, is stale. */
 export function freshness(snapshot: UsageSnapshot | undefined, now: number): "fresh" | "stale" | "unknown" {
 	if (!snapshot) return "unknown";

@@ -3,6 +3,7 @@ import { add } from "./commands/add.ts";
 import { footer } from "./commands/footer.ts";
 import { help } from "./commands/help.ts";
 import { importAccounts } from "./commands/import.ts";
+import { log } from "./commands/log.ts";
 import { login } from "./commands/login.ts";
 import { path } from "./commands/path.ts";
 import { refresh } from "./commands/refresh.ts";
@@ -14,6 +15,7 @@ import { show } from "./commands/show.ts";
 import { type Completion, reasonOf, type Subcommand, type SubcommandDeps } from "./commands/subcommand.ts";
 import { disable, enable } from "./commands/switch.ts";
 import { use } from "./commands/use.ts";
+import { why } from "./commands/why.ts";
 import { writeFailure, writeResult } from "./output.ts";
 
 /** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
@@ -30,6 +32,8 @@ export const COMMANDS: readonly Subcommand[] = [
 	refresh,
 	footer,
 	rotation,
+	why,
+	log,
 	reset,
 	path,
 	help,
@@ -70,6 +74,7 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 	try {
 		await deps.link.sync();
 		// Another process may have added or removed accounts since the last look.
+		deps.pool.look();
 		deps.pool.emit({ type: "changed" });
 		const outcome = await command.run(words, ctx, deps);
 		// With its session gone there is nobody to tell, and its context throws.

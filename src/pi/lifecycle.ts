@@ -5,7 +5,7 @@ import type { Affinity } from "../pool/affinity.ts";
 import type { Credentials } from "../pool/credentials.ts";
 import type { PiLink } from "../pool/pi-link.ts";
 import type { Pool } from "../pool/pool.ts";
-import type { Clock } from "../pool/ports.ts";
+import type { Clock, EventLog } from "../pool/ports.ts";
 import type { UsageMonitor } from "../pool/usage-monitor.ts";
 import { noticeOf } from "../ui/messages.ts";
 import type { Footer } from "./footer.ts";
@@ -24,6 +24,7 @@ interface Deps {
 	readonly footer: Footer;
 	readonly provider: Provider;
 	readonly settings: () => Settings;
+	readonly eventLog: EventLog;
 	readonly clock: Clock;
 	/** What went wrong before there was anybody to tell; each once. */
 	readonly earlyWarnings: string[];
@@ -35,17 +36,21 @@ const LAST_WRITE_MS = 5000;
 
 /** Ties the parts to pi's sessions: begin, model changes, notices, and an end that loses nothing. */
 export function followSessions(pi: ExtensionAPI, deps: Deps): void {
-	const { pool, link, affinity, credentials, usage, footer, provider, settings, clock, earlyWarnings } = deps;
+	const { pool, link, affinity, credentials, usage, footer, provider, settings, eventLog, clock, earlyWarnings } = deps;
 	let current: ExtensionContext | undefined;
+	let lastInfo: string | undefined;
 
 	pool.subscribe((event) => {
 		provider.keepAvailability();
 		if (event.type === "served" && event.hasMoved) pi.appendEntry(SESSION_ENTRY, { account: event.account });
 		if (event.type === "served") void usage.follow(event.account);
 		const notice = noticeOf(event, clock.now());
-		if (!notice || (event.type === "rotated" && !settings().notifications)) return;
+		if (!notice || (event.type === "continued" && !settings().notifications)) return;
+		// Two requests at once, of a session and its summary say, may meet the same.
+		if (notice.level === "info" && notice.text === lastInfo) return;
+		if (notice.level === "info") lastInfo = notice.text;
 		if (current) writeNotice(current, notice.level, notice.text);
-		else earlyWarnings.push(notice.text);
+		else if (notice.level === "warning") earlyWarnings.push(notice.text);
 	});
 
 	// A resumed or new session, also twice in a row on some hosts: everything here may run again.
@@ -55,6 +60,8 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		affinity.begin(ctx.sessionManager.getSessionId(), account, at);
 		for (const text of earlyWarnings.splice(0)) writeNotice(ctx, "warning", text);
 		await link.sync();
+		// What holds now is no news; what changes from here on is.
+		pool.look();
 		provider.keepAvailability();
 		if (account !== undefined && pool.account(account)) pool.setActive(account);
 		footer.start(ctx);
@@ -72,7 +79,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		footer.stop();
 		usage.stop();
 		await within(credentials.idle(), LAST_EXCHANGE_MS, () => undefined);
-		await within(pool.flush(), LAST_WRITE_MS, () => undefined);
+		await within(Promise.all([pool.flush(), eventLog.flush()]), LAST_WRITE_MS, () => undefined);
 		current = undefined;
 	});
 }

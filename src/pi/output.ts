@@ -15,6 +15,15 @@ export function modeOf(ctx: ExtensionContext): Mode {
 	return asked === "json" ? "json" : "print";
 }
 
+const DEFAULT_COLUMNS = 80;
+/** pi indents a notice by this much. */
+const MARGIN = 2;
+
+/** How wide a line of a result may be. */
+export function columnsNow(): number {
+	return (process.stdout.columns ?? DEFAULT_COLUMNS) - MARGIN;
+}
+
 /** A command's outcome, in the forms the modes need. */
 export interface Result {
 	/** Empty where the person has seen it already. */

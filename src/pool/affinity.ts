@@ -7,6 +7,8 @@ export interface Affinity {
 	begin(sessionId: string | undefined, account?: AccountId, lastServedAt?: number): void;
 	/** The account to stay on; undefined where a choice is due. */
 	account(): AccountId | undefined;
+	/** The account that served the session last, however long ago. */
+	lastServed(): AccountId | undefined;
 	/** Records who answered. True when the session has moved to another account and should remember it. */
 	served(sessionId: string | undefined, account: AccountId): boolean;
 }
@@ -33,6 +35,7 @@ export function createAffinity(clock: Clock): Affinity {
 			const age = stay ? clock.now() - stay.at : 0;
 			return stay && age < CACHE_LIFE_MS ? stay.account : undefined;
 		},
+		lastServed: () => stay?.account,
 		served: (sessionId, account) => {
 			// A host that announces no session (the SDK) has one by its first request.
 			session ??= sessionId;

@@ -2,9 +2,9 @@ import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
 import { covers } from "../domain/cooldown.ts";
 import type { Exhaustion } from "../domain/events.ts";
-import { byLength, freshness, headroom, isExhausted, type UsageSnapshot, windowName } from "../domain/usage.ts";
 import { raceAbort } from "./abort.ts";
 import { ABORTED, finalError } from "./messages.ts";
+import { followMoves } from "./moves.ts";
 import type { PiLink } from "./pi-link.ts";
 import { type ServeDeps, type ServeWords, type StreamRequest, serve } from "./serve.ts";
 
@@ -76,7 +76,8 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 /** The loop. Undefined when a final event is out, else the words to end with. */
 async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Promise<string | undefined> {
 	const { pool, link, affinity, words } = deps;
-	const { signal } = request.options;
+	const { signal, sessionId } = request.options;
+	const moves = followMoves({ modelId: request.model.id, sessionId }, deps);
 	const { maxRotations, maxWaitMs } = deps.settings().rotation;
 	const progress: Progress = {
 		tried: new Set(),
@@ -88,13 +89,14 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 	let rotations = 0;
 	let signedOutInARow = 0;
 	// A session whose account ran out between two requests moves as visibly as one that moves within a request.
-	let left = pool.account(affinity.account() ?? "");
+	let left = pool.account(affinity.lastServed() ?? "");
 	for (;;) {
 		await raceAbort(link.sync(signal), signal);
+		pool.look();
 		const account = pool.choose({
 			modelId: request.model.id,
 			affinity: affinity.account(),
-			sessionId: request.options.sessionId,
+			sessionId,
 			excluded: progress.tried,
 		});
 		if (!account && (await waitForOne(request, progress, deps))) continue;
@@ -102,16 +104,20 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		if (left && left.id !== account.id) {
 			if (progress.tried.size > 0) rotations += 1;
 			if (rotations > maxRotations) return giveUp(request, progress, deps);
-			announce(left, account, request, deps);
 		}
+		moves.begin(account, left, progress.tried);
 		progress.tried.add(account.id);
 		const next = pool.choose({
 			modelId: request.model.id,
 			affinity: undefined,
-			sessionId: request.options.sessionId,
+			sessionId,
 			excluded: progress.tried,
 		});
-		const served = await serve(account, request, next !== undefined, (event) => sink.push(event), deps);
+		const push = (event: AssistantMessageEvent) => {
+			moves.output(account);
+			sink.push(event);
+		};
+		const served = await serve(account, request, next !== undefined, push, deps);
 		if (served.kind === "finished") return undefined;
 		if (served.kind === "unavailable") progress.retryAt.set(account.id, served.retryAt);
 		const failure = served.kind === "refused" ? served.failure : undefined;
@@ -168,7 +174,7 @@ function firstReadyAt({ model }: StreamRequest, progress: Progress, { pool, cloc
 	return times.length > 0 ? Math.min(...times) : undefined;
 }
 
-function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, words }: FailoverDeps): string {
+function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, clock, words }: FailoverDeps): string {
 	const { lastRefusal } = progress;
 	const isModelRefused = lastRefusal?.kind === "model-not-supported" || lastRefusal?.kind === "not-included";
 	const now = clock.now();
@@ -185,7 +191,7 @@ function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, wor
 	if (isModelRefused && notOffered.length === usable.length) return lastRefusal.words;
 	const spent = cooling.filter((account) => !notOffered.includes(account));
 	const times = spent.map((account) => readyAt(account) ?? Number.POSITIVE_INFINITY);
-	return words.exhausted({
+	const why: Exhaustion = {
 		total: accounts.length,
 		cooling: cooling.length,
 		notOffered: notOffered.length,
@@ -194,37 +200,11 @@ function giveUp({ model }: StreamRequest, progress: Progress, { pool, clock, wor
 		tried: progress.tried.size,
 		untried: ready.filter(({ id }) => !progress.tried.has(id)).length,
 		readyAt: times.length > 0 ? Math.min(...times) : undefined,
-	});
+	};
+	pool.emit({ type: "exhausted", why, asked: { modelId: model.id, sessionId: options.sessionId } });
+	return words.exhausted(why);
 }
 
 function isForModel(scope: string): boolean {
 	return scope.startsWith("model:");
-}
-
-/** Tells of a rotation. Why `from` was left is what the pool now knows of it. */
-function announce(from: Account, to: Account, { model }: StreamRequest, { pool, clock }: FailoverDeps): void {
-	const now = clock.now();
-	const longest = pool
-		.memo(from.id)
-		.cooldowns.filter((cooldown) => covers(cooldown, model.id))
-		.sort((a, b) => b.until - a.until)[0];
-	// Whoever pins or switches off by hand knows.
-	if (!longest && (pool.pinned() === to.id || !from.enabled)) return;
-	const { usage } = pool.memo(to.id);
-	pool.emit({
-		type: "rotated",
-		from,
-		to,
-		reason: longest?.reason ?? "unavailable",
-		window: exhaustedWindow(pool.memo(from.id).usage, now),
-		readyAt: longest?.until,
-		remainingPercent: usage && freshness(usage, now) === "fresh" ? headroom(usage, now) : undefined,
-	});
-}
-
-/** Name of the longest window that is used up. */
-function exhaustedWindow(usage: UsageSnapshot | undefined, now: number): string | undefined {
-	const spent = byLength(usage?.windows ?? []).filter((window) => isExhausted([window], now));
-	const longest = spent.at(-1);
-	return longest && windowName(longest.windowMinutes);
 }

@@ -7,6 +7,7 @@ import { explain, rank, type Verdict } from "../domain/selection.ts";
 import type { RotationSettings } from "../domain/settings.ts";
 import { exhaustedUntil, remaining, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
+import { createWatch } from "./watch.ts";
 
 /** What a request needs to be given an account. */
 export interface Choice {
@@ -18,6 +19,9 @@ export interface Choice {
 	/** Accounts that this request is done with. */
 	readonly excluded: ReadonlySet<AccountId>;
 }
+
+/** As {@link Choice}, where nothing is sent yet. */
+type Question = Omit<Choice, "excluded" | "modelId"> & { readonly modelId: string | undefined };
 
 /** All accounts of this person, what is known of each, and who may serve next. */
 export interface Pool {
@@ -39,8 +43,8 @@ export interface Pool {
 	engage(id: AccountId, sessionId: string | undefined, isChoice: boolean): void;
 	/** The session is over. */
 	disengage(sessionId: string | undefined): void;
-	/** Every account's rank, or what keeps it out, and why. */
-	explain(choice: Omit<Choice, "excluded">): Verdict[];
+	/** Every account's rank, or what keeps it out, and why. Without a model only what holds for all models counts. */
+	explain(choice: Question & Partial<Pick<Choice, "excluded">>): Verdict[];
 	pinned(): AccountId | undefined;
 	/** Pins an account for all sessions on this machine; undefined ends it. */
 	pin(id: AccountId | undefined): Promise<void>;
@@ -53,6 +57,8 @@ export interface Pool {
 	strike(account: Account, reason: string): void;
 	/** Switches an account off that the backend has closed. */
 	close(account: Account, reason: string): void;
+	/** Tells, once, of an account that has been flagged as signed out or switched off. */
+	lost(type: "signed-out" | "closed", account: Account, reason: string): void;
 	/** Flags an account whose sign-in is over, unless it has another access token than the refused one by now. */
 	signOut(account: Account, refused: string, reason: string): void;
 	/** Ends all cooldowns. */
@@ -62,6 +68,8 @@ export interface Pool {
 	noteError(id: AccountId, text: string): void;
 	/** An account has answered a request to its end; `hasMoved`: its session was with another account before. */
 	served(id: AccountId, hasMoved: boolean): void;
+	/** Tells of cooldowns that others have begun or ended since the last look, and of those that have run out. */
+	look(): void;
 	subscribe(listener: PoolListener): () => void;
 	emit(event: PoolEvent): void;
 	flush(): Promise<void>;
@@ -103,7 +111,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			return { account, cooldowns, usage };
 		});
 
-	const contextOf = ({ modelId, affinity, sessionId }: Omit<Choice, "excluded">): SelectionContext => ({
+	const watch = createWatch({ accounts: accounts.list, memo: state.memo, clock, emit });
+
+	const contextOf = ({ modelId, affinity, sessionId }: Question): SelectionContext => ({
 		modelId,
 		now: clock.now(),
 		pinned: state.pin(),
@@ -129,7 +139,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 
 	const close = (account: Account, reason: string) => {
 		patch(account.id, { enabled: false, disabledReason: reason });
-		emit({ type: "closed", account, reason });
+		watch.lost("closed", account, reason);
 	};
 
 	return {
@@ -145,7 +155,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			const ranked = rank(candidates(), contextOf(choice), rotation().policy);
 			return ranked.find(({ account }) => !excluded.has(account.id))?.account;
 		},
-		explain: (choice) => explain(candidates(), contextOf(choice), rotation().policy),
+		explain: ({ excluded, ...question }) => explain(candidates(), contextOf(question), rotation().policy, excluded),
 		active: () => active,
 		setActive,
 		engage: (id, sessionId, isChoice) => {
@@ -157,7 +167,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		},
 		pinned: () => state.pin(),
 		pin: async (id) => {
+			const isNews = state.pin() !== id;
 			await state.setPin(id);
+			if (isNews) emit({ type: "pinned", account: id });
 			changed();
 		},
 		cool: (account, cooling, modelId) => {
@@ -170,10 +182,12 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 				setAt: now,
 				models: scope.startsWith("limit:") ? [modelId] : [],
 			};
+			watch.look();
 			const seats = accounts.list().filter(({ accountId }) => accountId === account.accountId);
 			for (const { id } of cooling.covers === "workspace" ? seats : [account]) {
 				update(id, (memo) => ({ ...memo, cooldowns: mergeCooldown(memo.cooldowns, cooldown, now) }));
 			}
+			watch.look("refusal");
 			changed();
 		},
 		strike: (account, reason) => {
@@ -183,15 +197,18 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			if (state.memo(account.id).strikes >= STRIKES) close(account, reason);
 		},
 		close,
+		lost: watch.lost,
 		signOut: (account, refused, reason) => {
 			const needsLogin = { reason, at: clock.now() };
 			// The store has kept the change in memory and reported that it could not be written.
 			accounts.patch(account.id, { needsLogin }, ({ access }) => access === refused).catch(() => undefined);
 			if (!find(account.id)?.needsLogin) return;
-			emit({ type: "signed-out", account, reason });
+			watch.lost("signed-out", account, reason);
 		},
 		clearCooldowns: async () => {
+			watch.look();
 			await state.clearCooldowns();
+			watch.look("reset");
 			changed();
 		},
 		noteUsage: (id, usage) => {
@@ -200,8 +217,12 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			// A cooldown is other processes' business at once; a percent more or less is not.
 			const isUrgent = after.cooldowns !== before.cooldowns;
 			const change = (memo: AccountMemo) => withUsage(memo, usage, clock.now());
-			if (isUrgent) update(id, change);
-			else state.updateSoon(id, change);
+			if (isUrgent) {
+				watch.look();
+				update(id, change);
+				watch.look("usage");
+			} else state.updateSoon(id, change);
+			if (id === active) watch.serves(id);
 			const account = find(id);
 			const isNewPlan = usage.source === "api" && usage.plan !== undefined && account?.plan !== usage.plan;
 			if (isNewPlan) patch(id, { plan: usage.plan });
@@ -214,6 +235,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			state.updateSoon(id, (memo) => ({ ...memo, strikes: 0, lastUsedAt: clock.now(), lastError: undefined }));
 			emit({ type: "served", account: id, hasMoved });
 		},
+		look: () => watch.look(),
 		subscribe: (listener) => {
 			listeners.add(listener);
 			return () => listeners.delete(listener);

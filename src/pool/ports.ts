@@ -1,5 +1,6 @@
 import type { Account, AccountId, Credential, NeedsLogin } from "../domain/account.ts";
 import type { Cooldown } from "../domain/cooldown.ts";
+import type { Decision, LoggedDecision } from "../domain/decision.ts";
 import type { Finding, ToolName } from "../domain/import.ts";
 import type { Settings, StoredValue } from "../domain/settings.ts";
 import type { UsageSnapshot } from "../domain/usage.ts";
@@ -208,4 +209,14 @@ export interface DeviceDialog {
 		expiresInSeconds: number;
 	}): void;
 	readonly signal?: AbortSignal | undefined;
+}
+
+/** The log of decisions. Losing it loses nothing else: nothing here throws. */
+export interface EventLog {
+	/** Logs a decision, behind the caller's back. */
+	append(decision: Decision): void;
+	/** The last `count` decisions of all processes, the newest last. */
+	read(count: number): Promise<LoggedDecision[]>;
+	/** Writes what is not written yet. */
+	flush(): Promise<void>;
 }

@@ -77,7 +77,7 @@ export async function serve(
 			patienceMs: hasNext ? RENEWAL_PATIENCE_MS : undefined,
 		});
 		if (token.kind === "signed-out") {
-			pool.emit({ type: token.closed ? "closed" : "signed-out", account, reason: token.reason });
+			pool.lost(token.closed ? "closed" : "signed-out", account, token.reason);
 			return { kind: "signed-out" };
 		}
 		if (token.kind === "unavailable") {

@@ -34,6 +34,20 @@ export function formatClock(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
 }
 
+/** A moment in the past on the local clock: with its day, as `18 Nov 14:32`, unless that is today. */
+export function formatPast(at: number, now: number): string {
+	const then = new Date(at);
+	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
+	if (then.toDateString() === new Date(now).toDateString()) return clock;
+	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
+}
+
+/** ISO 8601; null for undefined, and for a time that no calendar has. */
+export function iso(at: number | undefined): string | null {
+	const date = new Date(at ?? Number.NaN);
+	return Number.isNaN(date.getTime()) ? null : date.toISOString();
+}
+
 /** A percentage without decimals; a rest above zero is never shown as 0, a use below full never as 100. */
 export function formatPercent(percent: number): string {
 	if (percent > 0 && percent < 1) return "<1%";

@@ -1,6 +1,7 @@
 import type { Account } from "../domain/account.ts";
 import type { Exhaustion, PoolEvent } from "../domain/events.ts";
 import { IMPORTED, TOOLS } from "../domain/import.ts";
+import type { WindowLeft } from "../domain/usage.ts";
 import { asWord, formatClock, formatCount, formatDuration, formatPercent, plural, spokenWindow } from "./format.ts";
 
 /**
@@ -77,8 +78,10 @@ export function noticeOf(
 	now: number,
 ): { readonly level: "info" | "warning"; readonly text: string } | undefined {
 	switch (event.type) {
-		case "rotated":
-			return { level: "info", text: rotated(event, now) };
+		case "continued":
+			return { level: "info", text: continued(event, now) };
+		case "last-one":
+			return { level: "warning", text: lastOne(event, now) };
 		case "signed-out":
 			return {
 				level: "warning",
@@ -87,7 +90,7 @@ export function noticeOf(
 		case "closed":
 			return {
 				level: "warning",
-				text: `Codex account ${event.account.label} is switched off: ${event.reason.replaceAll("_", " ")}.`,
+				text: closed(event),
 			};
 		case "warning":
 			return { level: "warning", text: `Codex: ${event.text}` };
@@ -104,15 +107,39 @@ const REASON_WORDS = {
 	model_not_supported: "may not use this model",
 	workspace_disabled: "is switched off in its workspace",
 	unauthorized: "was refused",
+	signed_out: "was signed out",
+	closed: "is switched off",
 	unavailable: "cannot be used just now",
 } as const;
 
-function rotated(event: Extract<PoolEvent, { type: "rotated" }>, now: number): string {
-	const { from, to, reason, window, readyAt, remainingPercent } = event;
+/** First cause and last account, however many were tried between them. */
+function continued(event: Extract<PoolEvent, { type: "continued" }>, now: number): string {
+	const { first, to, remainingPercent } = event;
+	if (first.type === "switched") {
+		const { from, left } = first;
+		const why = left ? `; ${from.label} has ${left.isStale ? "~" : ""}${leftOf(left)}` : "";
+		return `Codex: now on ${to.label}${why}.`;
+	}
+	const { from, reason, window, readyAt } = first;
 	const what = reason === "usage_limit" && window ? `reached its ${spokenWindow(window)} limit` : REASON_WORDS[reason];
 	const resets = reason === "usage_limit" && readyAt !== undefined ? ` (resets ${formatClock(readyAt, now)})` : "";
 	const rest = remainingPercent === undefined ? "" : `, ${formatPercent(remainingPercent)} left`;
 	return `Codex: ${from.label} ${what}${resets}. Continued on ${to.label}${rest}.`;
+}
+
+function leftOf({ window, percent }: WindowLeft): string {
+	return `${formatPercent(percent)} of its ${spokenWindow(window)} limit left`;
+}
+
+function lastOne({ account, left }: Extract<PoolEvent, { type: "last-one" }>, now: number): string {
+	const resets = left.resetsAt === undefined ? "" : `, resets in ${formatDuration(left.resetsAt - now)}`;
+	return `${account.label} is the last Codex account with quota: ${leftOf(left)}${resets}.`;
+}
+
+/** A workspace that stays disabled is not OpenAI's word on the account. */
+function closed({ account, reason }: Extract<PoolEvent, { type: "closed" }>): string {
+	if (reason.includes("workspace")) return `Codex account ${account.label} is switched off: ${reason}.`;
+	return `Codex account ${account.label} was deactivated by OpenAI and is switched off.`;
 }
 
 /** After `use <account>`. `readyAt` (epoch ms) where the account cools. */

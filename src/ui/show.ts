@@ -1,6 +1,6 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
-import { cut, formatClock, formatDuration, formatPercent, spokenWindow } from "./format.ts";
+import { cut, formatClock, formatDuration, formatPercent, iso, spokenWindow } from "./format.ts";
 import { nobodySignedIn, whatNow } from "./messages.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
 
@@ -53,11 +53,6 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 		lastUsedAt: iso(shown.lastUsedAt),
 		lastError: shown.lastError ?? null,
 	};
-}
-
-function iso(at: number | undefined): string | null {
-	const date = at === undefined ? undefined : new Date(at);
-	return date && !Number.isNaN(date.getTime()) ? date.toISOString() : null;
 }
 
 /** The pool as aligned text, `columns` wide at most; two lines an account where that is too narrow for one. */

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Candidate, isEligible, type SelectionContext } from "../../src/domain/candidate.ts";
 import { readyAt } from "../../src/domain/cooldown.ts";
-import { explain, POLICIES, type PolicyName, rank } from "../../src/domain/selection.ts";
+import { explain, groundsOf, POLICIES, type PolicyName, rank } from "../../src/domain/selection.ts";
 import type { UsageWindow } from "../../src/domain/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";
 
@@ -546,5 +546,35 @@ describe("any ranking", () => {
 				expect(ids(pool)).toEqual(before);
 			}),
 		);
+	});
+});
+
+describe("the grounds of a choice", () => {
+	const [first, second, third] = [
+		candidate("first", [fiveHours(10)]),
+		candidate("second", [fiveHours(10)]),
+		candidate("third", [fiveHours(60)]),
+	];
+	const grounds = (excluded: readonly string[], cooling?: Candidate) =>
+		groundsOf(
+			explain([first, second, third, ...(cooling ? [cooling] : [])], context(), "most-headroom", new Set(excluded)),
+		);
+
+	it("are what the next account lacks, of those that are still to be had", () => {
+		expect(grounds([]).decidedBy).toBe("list");
+		expect(grounds(["second"]).decidedBy).toBe("headroom");
+		expect(grounds(["first"]).terms).toContainEqual({ name: "list", value: 2, text: "number 2 of the list" });
+	});
+
+	it("are none where there is no other, or nobody", () => {
+		expect(grounds(["first", "second"]).decidedBy).toBeUndefined();
+		const cooling = candidate("cooling", undefined, { cooldowns: [aCooldown()] });
+		expect(grounds(["first", "second", "third"], cooling)).toEqual({ decidedBy: undefined, terms: [] });
+	});
+
+	it("leave out whoever is excluded, also where it cools", () => {
+		const cooling = candidate("cooling", undefined, { cooldowns: [aCooldown()] });
+		const verdicts = explain([first, cooling], context(), "in-order", new Set(["cooling"]));
+		expect(verdicts.map(({ account }) => account.id)).toEqual(["first"]);
 	});
 });

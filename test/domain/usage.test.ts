@@ -9,6 +9,7 @@ import {
 	isUntouched,
 	remaining,
 	STALE_AFTER_MS,
+	tightest,
 	type UsageWindow,
 	windowName,
 } from "../../src/domain/usage.ts";
@@ -133,5 +134,22 @@ describe("exhausted windows", () => {
 		expect(isExhausted([spent(NOW)], NOW)).toBe(false);
 		expect(isExhausted([spent(undefined)], NOW)).toBe(true);
 		expect(isExhausted([{ usedPercent: 99.99, windowMinutes: 300 }], NOW)).toBe(false);
+	});
+});
+
+describe("the window that ends first", () => {
+	it("is the one with the least left, as it looks now", () => {
+		const windows = [
+			{ usedPercent: 20, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
+			{ usedPercent: 91, windowMinutes: 10_080, resetsAt: NOW + DAY_MS },
+		];
+		const left = { window: "7d", percent: 9, resetsAt: NOW + DAY_MS, isStale: false };
+		expect(tightest(aSnapshot({ windows }), NOW)).toEqual(left);
+		expect(tightest(aSnapshot({ windows }), NOW + 20 * MINUTE_MS)).toEqual({ ...left, isStale: true });
+		expect(tightest(aSnapshot({ windows }), NOW + 2 * DAY_MS)).toMatchObject({ percent: 100, isStale: true });
+	});
+
+	it("is none where none is known", () => {
+		expect([tightest(undefined, NOW), tightest(aSnapshot(), NOW)]).toEqual([undefined, undefined]);
 	});
 });

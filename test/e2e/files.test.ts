@@ -161,9 +161,10 @@ it("makes new files that nobody else may read, under the widest mask", async () 
 	expect(ours.map((name) => name.replace(/\.bak-\d+-/, ".bak-N-"))).toEqual([
 		"codex-accounts.json",
 		`codex-accounts.json.bak-N-${bench.id("a")}`,
+		"codex-events.jsonl",
 		"codex-state.json",
 	]);
-	expect(ours.map((name) => modeOf(bench.dir.path(name)))).toEqual([0o600, 0o600, 0o600]);
+	expect(ours.map((name) => modeOf(bench.dir.path(name)))).toEqual(ours.map(() => 0o600));
 });
 
 describe("PI_MULTICODEX_DISABLE=1", () => {

@@ -75,6 +75,8 @@ describe.each(hosts)("after runs of all kinds on pi $host", ({ host }) => {
 		await run("-p", "/multicodex show --json");
 		await run("-p", "/multicodex");
 		await run("-p", "/multicodex path");
+		await run("-p", "/multicodex log --json");
+		await run("-p", "/multicodex why --json");
 		await run("-p", "/multicodex use ben");
 		const rpc = bench.rpc();
 		await rpc.prompt("four");
@@ -101,8 +103,9 @@ describe.each(hosts)("after runs of all kinds on pi $host", ({ host }) => {
 			expect(path.startsWith(agent)).toBe(true);
 		}
 		// Who the accounts belong to stays out of what is not a login either.
-		const remembered = `${bench.dir.read("codex-state.json")}\n${contentsOf(bench, "sessions")}`;
+		const remembered = `${["codex-state.json", "codex-events.jsonl"].map(bench.dir.read).join("\n")}\n${contentsOf(bench, "sessions")}`;
 		expect(remembered).toContain(bench.id("ben"));
+		expect(bench.dir.read("codex-events.jsonl")).toContain("signed-out");
 		expect(remembered).not.toMatch(/secret-person|secret-user|"ann"|"ben"|"cat"/);
 	});
 });

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import type { Account, Credential } from "../../src/domain/account.ts";
+import type { LoggedDecision } from "../../src/domain/decision.ts";
 import type { Finding, ToolName } from "../../src/domain/import.ts";
 import {
 	FOOTER_PREFERENCES,
@@ -47,6 +48,8 @@ export interface Desk {
 	/** What asking for an account's usage comes to; nothing without one. */
 	readonly usage: Map<string, () => UsageSnapshot | string>;
 	readonly askedUsage: string[];
+	/** What the log holds. */
+	decisions: LoggedDecision[];
 	/** Preferences that were stored, write by write. */
 	readonly stored: Readonly<Record<string, StoredValue>>[];
 	/** What storing them throws, if anything. */
@@ -85,6 +88,12 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 	const nobody = () => Promise.reject(new Error("nobody signs in"));
 	registerCommand(pi.api, {
 		pool,
+		affinity: house.affinity,
+		eventLog: {
+			append: () => undefined,
+			read: async (count) => desk.decisions.slice(-count),
+			flush: async () => undefined,
+		},
 		membership,
 		credentials: house.deps.credentials,
 		usage: {
@@ -166,6 +175,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		searched: [],
 		usage: new Map(),
 		askedUsage: [],
+		decisions: [],
 		stored: [],
 		settingsRefusal: undefined,
 		runUnseen: async (args) => {

@@ -17,6 +17,8 @@ export interface FakePi {
 	readonly entries: { readonly type: string; readonly data: unknown }[];
 	/** Models that were chosen for the session. */
 	readonly models: unknown[];
+	/** What `pi.events.emit` does. */
+	bus: (channel: string, payload: unknown) => void;
 	fire(event: string, ctx: ExtensionCommandContext): Promise<void>;
 }
 
@@ -32,6 +34,7 @@ export function aPi(): FakePi {
 		commands: new Map(),
 		entries: [],
 		models: [],
+		bus: () => undefined,
 		fire: async (event, ctx) => {
 			for (const handler of handlers.get(event) ?? []) await handler({ type: event }, ctx);
 		},
@@ -42,6 +45,7 @@ export function aPi(): FakePi {
 			fake.registrations.push({ call: "register", config }),
 		unregisterProvider: () => fake.registrations.push({ call: "unregister" }),
 		registerCommand: (name: string, command: FakeCommand) => fake.commands.set(name, command),
+		events: { emit: (channel: string, payload: unknown) => fake.bus(channel, payload) },
 		appendEntry: (type: string, data: unknown) => fake.entries.push({ type, data }),
 		setModel: async (model: unknown) => {
 			fake.models.push(model);
@@ -49,7 +53,7 @@ export function aPi(): FakePi {
 		},
 	};
 	// Only what this extension uses of pi's large interface.
-	return { ...fake, api: api as unknown as ExtensionAPI };
+	return Object.assign(fake, { api: api as unknown as ExtensionAPI });
 }
 
 /** A session's context, and what was shown in it. */

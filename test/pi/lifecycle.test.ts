@@ -63,6 +63,13 @@ beforeEach(() => {
 		},
 		provider: { keepAvailability: () => order.push("availability") },
 		settings: () => settings,
+		eventLog: {
+			append: () => undefined,
+			read: async () => [],
+			flush: async () => {
+				order.push("log flush");
+			},
+		},
 		clock: house.clock,
 		earlyWarnings,
 	});
@@ -89,7 +96,10 @@ const rotated = {
 	window: "5h",
 	readyAt: undefined,
 	remainingPercent: undefined,
+	asked: { modelId: "gpt-5.5", sessionId: "s" },
+	grounds: { decidedBy: undefined, terms: [] },
 } as const;
+const continued = { type: "continued", first: rotated, to: anAccount("b"), remainingPercent: undefined } as const;
 
 describe("a session", () => {
 	it("goes on with the account that its branch names last", async () => {
@@ -148,8 +158,8 @@ describe("a session", () => {
 		const screen = await start();
 		order.length = 0;
 		await pi.fire("session_shutdown", screen.ctx);
-		expect(order.slice(-2)).toEqual(["idle", "flush"]);
-		expect(order.slice(0, -2).sort()).toEqual(["footer stop", "usage stop"]);
+		expect(order.slice(-3)).toEqual(["idle", "flush", "log flush"]);
+		expect(order.slice(0, -3).sort()).toEqual(["footer stop", "usage stop"]);
 	});
 
 	it("draws the footer when the model changes", async () => {
@@ -215,13 +225,30 @@ describe("a notice", () => {
 	it("is one line in the session", async () => {
 		const { notices } = await start();
 		house.pool.emit(rotated);
+		house.pool.emit(continued);
 		expect(notices).toEqual(["info: Codex: a reached its 5h limit. Continued on b."]);
+	});
+
+	it("is not repeated for a second request that meets the same at once; another one is told", async () => {
+		const { notices } = await start();
+		house.pool.emit(continued);
+		house.pool.emit(continued);
+		house.pool.emit({ ...continued, to: anAccount("c") });
+		expect(notices).toHaveLength(2);
+	});
+
+	it("of a change is not kept for a later session, a warning is", async () => {
+		house.pool.emit(continued);
+		house.pool.emit({ type: "closed", account: anAccount("a"), reason: "account_deactivated" });
+		expect((await start()).notices).toEqual([
+			"warning: Codex account a was deactivated by OpenAI and is switched off.",
+		]);
 	});
 
 	it("of a rotation is nothing for a person who does not want it; a warning is", async () => {
 		settings = { ...DEFAULT_SETTINGS, notifications: false };
 		const { notices } = await start();
-		house.pool.emit(rotated);
+		house.pool.emit(continued);
 		house.pool.emit({ type: "signed-out", account: anAccount("a"), reason: "revoked" });
 		expect(notices).toEqual([expect.stringMatching(/^warning: Codex account a was signed out/)]);
 	});

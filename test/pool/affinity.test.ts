@@ -31,6 +31,13 @@ describe("a session", () => {
 		expect(affinity.served("s", "a")).toBe(false);
 	});
 
+	it("knows who served it last, however long ago", () => {
+		affinity.begin("s", "a", NOW - 9 * HOUR_MS);
+		expect([affinity.account(), affinity.lastServed()]).toEqual([undefined, "a"]);
+		affinity.begin("s");
+		expect(affinity.lastServed()).toBeUndefined();
+	});
+
 	it("chooses anew when its cache is gone: an hour after its last request", () => {
 		affinity.begin("s", "a", NOW - HOUR_MS + 1);
 		expect(affinity.account()).toBe("a");

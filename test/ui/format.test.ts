@@ -5,7 +5,9 @@ import {
 	formatCount,
 	formatCountdown,
 	formatDuration,
+	formatPast,
 	formatPercent,
+	iso,
 	plural,
 	spokenWindow,
 } from "../../src/ui/format.ts";
@@ -120,4 +122,16 @@ describe("a label as it is typed in a command", () => {
 	])("%s is %s", (label, word) => {
 		expect(asWord(label)).toBe(word);
 	});
+});
+
+describe("a moment in the past", () => {
+	it("is a time today, else has its day", () => {
+		const now = new Date(2026, 10, 20, 14, 32).getTime();
+		expect(formatPast(new Date(2026, 10, 20, 0, 5).getTime(), now)).toBe("00:05");
+		expect(formatPast(new Date(2026, 10, 19, 23, 59).getTime(), now)).toBe("19 Nov 23:59");
+	});
+});
+
+it("a time that no calendar has is null in a document", () => {
+	expect([iso(0), iso(undefined), iso(Number.NaN), iso(9e15)]).toEqual(["1970-01-01T00:00:00.000Z", null, null, null]);
 });

@@ -1,7 +1,8 @@
 import { isContextOverflow } from "@mariozechner/pi-ai";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { Exhaustion, PoolEvent } from "../../src/domain/events.ts";
+import type { Exhaustion, PoolEvent, Rotated, Switched } from "../../src/domain/events.ts";
+import type { WindowLeft } from "../../src/domain/usage.ts";
 import * as messages from "../../src/ui/messages.ts";
 import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 import { type HostRetry, hostRetries, retries } from "./host-retry.ts";
@@ -219,20 +220,29 @@ describe("the exhausted message", () => {
 describe("notices", () => {
 	const from = anAccount("side");
 	const to = anAccount("work");
-	const rotated = (overrides: Partial<Extract<PoolEvent, { type: "rotated" }>> = {}) =>
-		messages.noticeOf(
-			{
-				type: "rotated",
-				from,
-				to,
-				reason: "usage_limit",
-				window: "5h",
-				readyAt: NOW + HOUR_MS,
-				remainingPercent: 73.4,
-				...overrides,
-			},
-			NOW,
-		);
+	const asked = { modelId: "gpt-5.5", sessionId: "s" };
+	const grounds = { decidedBy: undefined, terms: [] };
+	const rotated = (overrides: Partial<Rotated> = {}) => {
+		const first: Rotated = {
+			type: "rotated",
+			from,
+			to: anAccount("between"),
+			reason: "usage_limit",
+			window: "5h",
+			readyAt: NOW + HOUR_MS,
+			remainingPercent: 12,
+			asked,
+			grounds,
+			...overrides,
+		};
+		const { remainingPercent } = { remainingPercent: 73.4, ...overrides };
+		return messages.noticeOf({ type: "continued", first, to, remainingPercent }, NOW);
+	};
+	const switched = (left: WindowLeft | undefined) => {
+		const first: Switched = { type: "switched", from, to, cause: "policy", left, asked, grounds };
+		return messages.noticeOf({ type: "continued", first, to, remainingPercent: 90 }, NOW);
+	};
+	const nearItsEnd: WindowLeft = { window: "5h", percent: 8.3, resetsAt: NOW + 67 * MINUTE_MS, isStale: false };
 
 	it("tell of a rotation in one line", () => {
 		expect(rotated()?.level).toBe("info");
@@ -257,6 +267,8 @@ describe("notices", () => {
 			"model_not_supported",
 			"workspace_disabled",
 			"unauthorized",
+			"signed_out",
+			"closed",
 			"unavailable",
 		] as const;
 		const texts = reasons.map((reason) => rotated({ reason, window: undefined })?.text ?? "");
@@ -271,21 +283,47 @@ describe("notices", () => {
 		});
 		expect(messages.noticeOf({ type: "closed", account: from, reason: "account_deactivated" }, NOW)).toMatchObject({
 			level: "warning",
-			text: expect.stringContaining("account deactivated"),
+			text: "Codex account side was deactivated by OpenAI and is switched off.",
 		});
+		const reason = "its workspace is disabled";
+		expect(messages.noticeOf({ type: "closed", account: from, reason }, NOW)?.text).toBe(
+			"Codex account side is switched off: its workspace is disabled.",
+		);
 		expect(messages.noticeOf({ type: "warning", text: "x.json is broken." }, NOW)).toEqual({
 			level: "warning",
 			text: "Codex: x.json is broken.",
 		});
 	});
 
+	it("tell of a switch by the policy, and what was left of the account before", () => {
+		expect(switched(nearItsEnd)).toEqual({
+			level: "info",
+			text: "Codex: now on work; side has 8% of its 5h limit left.",
+		});
+		expect(switched({ ...nearItsEnd, isStale: true })?.text).toBe(
+			"Codex: now on work; side has ~8% of its 5h limit left.",
+		);
+		expect(switched(undefined)?.text).toBe("Codex: now on work.");
+	});
+
+	it("warn of the last account", () => {
+		const lastOne = (left: WindowLeft) => messages.noticeOf({ type: "last-one", account: to, left }, NOW);
+		expect(lastOne({ ...nearItsEnd, percent: 9 })).toEqual({
+			level: "warning",
+			text: "work is the last Codex account with quota: 9% of its 5h limit left, resets in 1h07m.",
+		});
+		expect(lastOne({ ...nearItsEnd, resetsAt: undefined })?.text).toMatch(/8% of its 5h limit left\.$/);
+	});
+
 	it("are silent where the footer is enough", () => {
 		const quiet: PoolEvent[] = [
+			{ type: "chosen", account: to, asked, grounds },
+			{ type: "recovered", account: from, scope: "account", cause: "time" },
 			{ type: "changed" },
 			{ type: "served", account: "a", hasMoved: true },
 			{ type: "waiting", until: NOW },
 		];
-		expect(quiet.map((event) => messages.noticeOf(event, NOW))).toEqual([undefined, undefined, undefined]);
+		expect(quiet.map((event) => messages.noticeOf(event, NOW))).toEqual(quiet.map(() => undefined));
 	});
 });
 

@@ -1,12 +1,13 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, accountsNamed } from "../../domain/account.ts";
+import type { Affinity } from "../../pool/affinity.ts";
 import type { Credentials } from "../../pool/credentials.ts";
 import type { Imports } from "../../pool/imports.ts";
 import type { Membership } from "../../pool/membership.ts";
 import type { PiLink } from "../../pool/pi-link.ts";
 import type { Pool } from "../../pool/pool.ts";
-import type { Clock, SettingsStore } from "../../pool/ports.ts";
+import type { Clock, EventLog, SettingsStore } from "../../pool/ports.ts";
 import type { UsageMonitor } from "../../pool/usage-monitor.ts";
 import { asWord } from "../../ui/format.ts";
 import type { Result } from "../output.ts";
@@ -17,6 +18,8 @@ export interface SubcommandDeps {
 	/** All subcommands, for `help`. */
 	readonly commands: readonly Subcommand[];
 	readonly pool: Pool;
+	readonly affinity: Affinity;
+	readonly eventLog: EventLog;
 	readonly membership: Membership;
 	readonly credentials: Credentials;
 	readonly usage: UsageMonitor;
@@ -114,6 +117,11 @@ export function accountChoices(
 /** Why something failed. Messages of file-system errors name paths, never content; any other may quote anything. */
 export function reasonOf(error: unknown): string {
 	return error instanceof Error && "code" in error ? error.message : "an unexpected error";
+}
+
+/** The option of a command that prints one JSON document where it is asked to. */
+export function jsonChoice(before: readonly string[]): Completion[] {
+	return before.includes("--json") ? [] : [{ value: "--json", label: "--json", description: "as one JSON document" }];
 }
 
 /** An account in a result for machines. */

@@ -1,0 +1,124 @@
+import type { AccountId } from "./account.ts";
+import type { Asked, PoolEvent } from "./events.ts";
+import type { Grounds } from "./selection.ts";
+
+/** Kinds of lines in the decision log. */
+export const DECISION_KINDS = [
+	"chosen",
+	"rotated",
+	"switched",
+	"pinned",
+	"unpinned",
+	"cooling",
+	"recovered",
+	"signed-out",
+	"closed",
+	"last-one",
+	"exhausted",
+] as const;
+
+/** One of {@link DECISION_KINDS}. */
+export type DecisionKind = (typeof DECISION_KINDS)[number];
+
+/** One decision, as it is logged: ids, numbers and words of ours. No label, e-mail, token or text of anybody else. */
+export interface Decision {
+	readonly kind: DecisionKind;
+	/** The account that serves, or that it happened to. */
+	readonly account?: AccountId | undefined;
+	/** The account that was left. */
+	readonly from?: AccountId | undefined;
+	readonly reason?: string | undefined;
+	/** `account`, or the limit or model that cools. */
+	readonly scope?: string | undefined;
+	/** As `5h`. */
+	readonly window?: string | undefined;
+	/** What is left of it. */
+	readonly leftPercent?: number | undefined;
+	/** When the account that cools, or the first of all, is ready again, epoch ms. */
+	readonly until?: number | undefined;
+	/** Accounts in the pool, how many of them cool, and how many one request had no more tries for. */
+	readonly total?: number | undefined;
+	readonly cooling?: number | undefined;
+	readonly untried?: number | undefined;
+	readonly model?: string | undefined;
+	readonly session?: string | undefined;
+	/** The term that put the next account behind `account`. */
+	readonly decidedBy?: string | undefined;
+	/** What `account` was measured at, by term. */
+	readonly terms?: Readonly<Record<string, number>> | undefined;
+}
+
+/** A decision as it was logged. `session` is a hash. */
+export interface LoggedDecision extends Decision {
+	/** Epoch ms. */
+	readonly at: number;
+	/** The process that logged it. */
+	readonly pid: number;
+}
+
+/** The decision in an event; undefined where there is none, or where another process logs it. */
+export function decisionOf(event: PoolEvent): Decision | undefined {
+	switch (event.type) {
+		case "chosen":
+			return { kind: "chosen", account: event.account.id, ...madeFor(event) };
+		case "rotated":
+			return {
+				kind: "rotated",
+				from: event.from.id,
+				account: event.to.id,
+				reason: event.reason,
+				window: event.window,
+				until: event.readyAt,
+				...madeFor(event),
+			};
+		case "switched":
+			return {
+				kind: "switched",
+				from: event.from.id,
+				account: event.to.id,
+				reason: event.cause,
+				...madeFor(event),
+			};
+		case "pinned":
+			return event.account === undefined ? { kind: "unpinned" } : { kind: "pinned", account: event.account };
+		case "cooling":
+			// Who begins a cooldown logs it.
+			if (event.cause === "elsewhere") return undefined;
+			return {
+				kind: "cooling",
+				account: event.account.id,
+				reason: event.reason,
+				scope: event.scope,
+				until: event.until,
+			};
+		case "recovered":
+			// Its end was logged with its beginning, and every process would log it.
+			if (event.cause === "elsewhere" || event.cause === "time") return undefined;
+			return { kind: "recovered", account: event.account.id, reason: event.cause, scope: event.scope };
+		case "signed-out":
+		case "closed":
+			return { kind: event.type, account: event.account.id, reason: event.reason };
+		case "last-one": {
+			const { window, percent, resetsAt } = event.left;
+			return { kind: "last-one", account: event.account.id, window, leftPercent: percent, until: resetsAt };
+		}
+		case "exhausted": {
+			const { total, cooling, untried, readyAt } = event.why;
+			const { modelId, sessionId } = event.asked;
+			return { kind: "exhausted", total, cooling, untried, until: readyAt, model: modelId, session: sessionId };
+		}
+		default:
+			return undefined;
+	}
+}
+
+function madeFor(event: { readonly asked: Asked; readonly grounds: Grounds }) {
+	const { asked, grounds } = event;
+	const known = grounds.terms.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]));
+	return {
+		model: asked.modelId,
+		session: asked.sessionId,
+		decidedBy: grounds.decidedBy,
+		terms: Object.fromEntries(known),
+	};
+}

@@ -1,0 +1,24 @@
+import { logAsJson, logAsText } from "../../ui/log.ts";
+import { columnsNow } from "../output.ts";
+import { jsonChoice, misused, type Subcommand, sorted } from "./subcommand.ts";
+
+const USUAL = 20;
+const COUNT = /^[1-9]\d{0,5}$/;
+
+/** `/multicodex log`: the last decisions of all processes. */
+export const log: Subcommand = {
+	name: "log",
+	usage: "log [n] [--json]",
+	summary: "the last decisions: who served, and why it changed",
+	complete: (_deps, before) => jsonChoice(before),
+	run: async (words, _ctx, { eventLog, pool, clock }) => {
+		const given = sorted(words, ["--json"]);
+		const [count = String(USUAL), ...others] = given?.rest ?? [];
+		if (!given || others.length > 0 || !COUNT.test(count)) return misused(log);
+		// What this process has just decided belongs there too.
+		await eventLog.flush();
+		const decisions = await eventLog.read(Number(count));
+		const text = logAsText(decisions, pool.accounts(), clock.now(), columnsNow());
+		return { text, json: logAsJson(decisions), asJson: given.options.has("--json") };
+	},
+};

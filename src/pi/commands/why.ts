@@ -1,0 +1,21 @@
+import { whyAsJson, whyAsText } from "../../ui/why.ts";
+import { columnsNow } from "../output.ts";
+import { PROVIDER } from "../provider.ts";
+import { jsonChoice, misused, type Subcommand } from "./subcommand.ts";
+
+/** `/multicodex why`: the account that the next request of this session takes, by the rules that choose it. */
+export const why: Subcommand = {
+	name: "why",
+	usage: "why [--json]",
+	summary: "the account that serves next, and why",
+	complete: (_deps, before) => jsonChoice(before),
+	run: async (words, ctx, { affinity, pool, settings, savedModel, clock }) => {
+		const [option] = words;
+		if (words.length > 1 || (option !== undefined && option !== "--json")) return misused(why);
+		const model = ctx.model?.provider === PROVIDER ? ctx.model.id : savedModel();
+		const sessionId = ctx.sessionManager.getSessionId();
+		const verdicts = pool.explain({ modelId: model, affinity: affinity.account(), sessionId });
+		const view = { verdicts, policy: settings.read().rotation.policy, model, now: clock.now() };
+		return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson: option === "--json" };
+	},
+};

@@ -1,0 +1,88 @@
+import { type Account, printable } from "../domain/account.ts";
+import type { LoggedDecision } from "../domain/decision.ts";
+import { cut, formatClock, formatPast, formatPercent, iso, spokenWindow } from "./format.ts";
+
+/** The JSON document of `log --json`, version 1: the lines of the log as an array, the newest last. Ids only. */
+export function logAsJson(decisions: readonly LoggedDecision[]): unknown {
+	return {
+		version: 1,
+		decisions: decisions.map(({ at, until, ...rest }) => ({
+			at: iso(at),
+			...rest,
+			...(until !== undefined && { until: iso(until) }),
+		})),
+	};
+}
+
+/** The same for a person: one line a decision, `columns` wide at most, with labels and the local clock. */
+export function logAsText(
+	decisions: readonly LoggedDecision[],
+	accounts: readonly Account[],
+	now: number,
+	columns: number,
+): string {
+	if (decisions.length === 0) return "No decision has been logged yet.";
+	const labels = new Map(accounts.map(({ id, label }) => [id, label]));
+	// Of an account that has left, its id.
+	const nameOf = (id: string | undefined) => (id === undefined ? "?" : (labels.get(id) ?? printable(id)));
+	return decisions
+		.map((decision) => cut(`${formatPast(decision.at, now)}  ${sentence(decision, nameOf, now)}`, columns))
+		.join("\n");
+}
+
+/** Why an account began a session, by the term that decided. */
+const CHOSEN_FOR: Readonly<Record<string, string>> = {
+	pin: "pinned",
+	session: "it served the session last",
+	reserve: "the others are in reserve",
+	room: "it has room",
+	fresh: "the freshest",
+	expires: "its quota is lost soonest",
+	headroom: "most left",
+	live: "the least busy",
+	turn: "its turn",
+	list: "first in the list",
+};
+
+function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => string, now: number): string {
+	const { kind, reason, decidedBy, total, cooling, untried, leftPercent, window } = decision;
+	const account = nameOf(decision.account);
+	const until = decision.until === undefined ? undefined : formatClock(decision.until, now);
+	const why = spoken(reason);
+	switch (kind) {
+		case "chosen":
+			return `${account}: begins, ${decidedBy === undefined ? "the only one" : (CHOSEN_FOR[decidedBy] ?? spoken(decidedBy))}`;
+		case "rotated": {
+			const cause = window !== undefined && reason === "usage_limit" ? `${spokenWindow(window)} limit` : why;
+			return `${nameOf(decision.from)} → ${account}: ${cause}${until ? `, back ${until}` : ""}`;
+		}
+		case "switched":
+			return `${nameOf(decision.from)} → ${account}: by ${reason === "user" ? "hand" : why}`;
+		case "pinned":
+			return `${account}: pinned`;
+		case "unpinned":
+			return "the policy chooses again";
+		case "cooling":
+			return `${account}: rests until ${until ?? "?"}, ${why}${partOf(decision.scope)}`;
+		case "recovered":
+			return `${account}: back, by ${reason === "reset" ? "hand" : "newer usage"}${partOf(decision.scope)}`;
+		case "signed-out":
+			return `${account}: signed out, ${why}`;
+		case "closed":
+			return `${account}: switched off, ${why}`;
+		case "last-one":
+			return `${account}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${spokenWindow(window ?? "?")} limit left`;
+		case "exhausted":
+			if (untried) return `given up after ${cooling ?? "?"} refusals, ${untried} of ${total ?? "?"} not tried`;
+			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;
+	}
+}
+
+function spoken(word: string | undefined): string {
+	return word === undefined ? "?" : printable(word.replaceAll("_", " "));
+}
+
+/** Where not the whole account is meant. */
+function partOf(scope: string | undefined): string {
+	return scope === undefined || scope === "account" ? "" : ` (${printable(scope.replace(":", " "))})`;
+}

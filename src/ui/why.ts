@@ -1,0 +1,120 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import type { Gate } from "../domain/candidate.ts";
+import { groundsOf, type Verdict } from "../domain/selection.ts";
+import { cut, formatClock, formatDuration, iso } from "./format.ts";
+import { nobodySignedIn } from "./messages.ts";
+
+/** What the next request of a session would be decided on. */
+export interface WhyView {
+	/** As `explain` gives them: by rank, then those without one. */
+	readonly verdicts: readonly Verdict[];
+	readonly policy: string;
+	/** Undefined where the session uses none of Codex. */
+	readonly model: string | undefined;
+	readonly now: number;
+}
+
+/** The JSON document of `why --json`, version 1. Ids only; times are ISO 8601. */
+export function whyAsJson({ verdicts, policy, model }: WhyView): unknown {
+	const [first] = verdicts;
+	return {
+		version: 1,
+		policy,
+		model: model ?? null,
+		next: first?.rank === 1 ? first.account.id : null,
+		decidedBy: groundsOf(verdicts).decidedBy ?? null,
+		candidates: verdicts.map(({ account, rank, gate, decidedBy, terms }) => ({
+			id: account.id,
+			rank: rank ?? null,
+			gate: gate ? gateAsJson(gate) : null,
+			decidedBy: decidedBy ?? null,
+			terms: terms.map(({ name, value, text }) => ({ name, value: value ?? null, text })),
+		})),
+	};
+}
+
+function gateAsJson(gate: Gate): unknown {
+	return gate.kind === "cooling" ? { ...gate, until: iso(gate.until) } : gate;
+}
+
+/** The same for a person, `columns` wide at most: who serves and why, then everybody in the order of the choice. */
+export function whyAsText(view: WhyView, columns: number): string {
+	const { verdicts } = view;
+	if (verdicts.length === 0) return nobodySignedIn();
+	const labels = Math.max(...verdicts.map(({ account }) => visibleWidth(account.label)));
+	const width = Math.min(labels, Math.floor(columns / 3));
+	const digits = String(verdicts.length).length;
+	const rows = verdicts.map((verdict, at) => {
+		const label = cut(verdict.account.label, width);
+		const pad = " ".repeat(width - visibleWidth(label));
+		const rank = String(verdict.rank ?? "-").padStart(digits);
+		return cut(`${rank} ${label}${pad}  ${rowText(view, verdict, at)}`, columns);
+	});
+	// The sentence is left to wrap.
+	return [headline(view), ...rows].join("\n");
+}
+
+function headline({ verdicts, policy, now }: WhyView): string {
+	const [first, second] = verdicts;
+	if (first?.rank !== 1) return nobody(verdicts, now);
+	const { decidedBy, terms } = groundsOf(verdicts);
+	const term = terms.find(({ name }) => name === decidedBy);
+	const because = term ? reasonText(term.name, term.text, second?.gate) : "no other account can";
+	return `${first.account.label} serves next (${policy}): ${because}.`;
+}
+
+/** Why a term puts an account first, as the end of a sentence. `text` is what it was measured at. */
+function reasonText(term: string, text: string, next: Gate | undefined): string {
+	switch (term) {
+		case "pin":
+			return "it is pinned";
+		case "session":
+			return "it served this session last";
+		case "reserve":
+			return next?.kind === "reserve" ? `the others have no more than their reserve of ${next.window}` : text;
+		case "room":
+			return `it has room for a session, ${text}`;
+		case "fresh":
+			return `it is the freshest, ${text}`;
+		case "expires":
+			return `its quota is lost soonest, ${text}`;
+		case "headroom":
+			return `no other has more, ${text}`;
+		case "live":
+			return `it is the least busy, ${text}`;
+		case "turn":
+			return "it is its turn";
+		case "list":
+			return "nothing tells it from the next but the list, where it comes first";
+		default:
+			return text;
+	}
+}
+
+function nobody(verdicts: readonly Verdict[], now: number): string {
+	const times = verdicts.flatMap(({ gate }) => (gate?.kind === "cooling" ? [gate.until] : []));
+	if (times.length === 0) return "No account can serve the next request.";
+	const first = Math.min(...times);
+	return `No account can serve before ${formatClock(first, now)}, in ${formatDuration(first - now)}.`;
+}
+
+/** What decided about an account: against the one before it, or, for the first, against the next. */
+function rowText({ verdicts, now }: WhyView, verdict: Verdict, at: number): string {
+	const { gate, terms, rank } = verdict;
+	if (rank === undefined) return gate ? gateText(gate, now) : "";
+	const name = at === 0 ? groundsOf(verdicts).decidedBy : verdict.decidedBy;
+	return terms.find((term) => term.name === name)?.text ?? "the only one";
+}
+
+function gateText(gate: Gate, now: number): string {
+	switch (gate.kind) {
+		case "cooling":
+			return `cooling ${formatDuration(gate.until - now)}, back ${formatClock(gate.until, now)}`;
+		case "disabled":
+			return "switched off";
+		case "needs-login":
+			return "sign in again";
+		case "reserve":
+			return `kept in reserve: ${gate.leftPercent} % of ${gate.window} left`;
+	}
+}

@@ -1,0 +1,94 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { describe, expect, it } from "vitest";
+import { DECISION_KINDS, type LoggedDecision } from "../../src/domain/decision.ts";
+import { POLICIES } from "../../src/domain/selection.ts";
+import { logAsJson, logAsText } from "../../src/ui/log.ts";
+import { anAccount, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";
+
+const accounts = [anAccount("work", { id: "1" }), anAccount("side", { id: "2" })];
+const line = (decision: Partial<LoggedDecision> & Pick<LoggedDecision, "kind">): LoggedDecision => ({
+	at: NOW,
+	pid: 7,
+	account: "1",
+	...decision,
+});
+const spoken = (decision: Parameters<typeof line>[0], columns = 78) =>
+	logAsText([line(decision)], accounts, NOW, columns).replace(/^\d\d:\d\d {2}/, "");
+const until = NOW + HOUR_MS;
+
+describe("the log, for a person", () => {
+	it("has words for every term that may decide", () => {
+		const terms = new Set(["pin", "session", "reserve", "list"]);
+		for (const policy of Object.values(POLICIES)) for (const { name } of policy) terms.add(name);
+		const texts = [...terms].map((decidedBy) => spoken({ kind: "chosen", decidedBy }));
+		expect(new Set(texts).size).toBe(terms.size);
+		for (const term of terms) expect(texts).not.toContain(`work: begins, ${term}`);
+	});
+
+	it.each<[Parameters<typeof line>[0], RegExp]>([
+		[{ kind: "chosen", decidedBy: "fresh" }, /^work: begins, the freshest$/],
+		[{ kind: "chosen" }, /^work: begins, the only one$/],
+		[
+			{ kind: "rotated", from: "2", reason: "usage_limit", window: "5h", until },
+			/^side → work: 5h limit, back .*\d\d:\d\d$/,
+		],
+		[{ kind: "rotated", from: "2", reason: "signed_out" }, /^side → work: signed out$/],
+		[{ kind: "switched", from: "2", reason: "policy" }, /^side → work: by policy$/],
+		[{ kind: "switched", from: "2", reason: "user" }, /^side → work: by hand$/],
+		[{ kind: "pinned" }, /^work: pinned$/],
+		[{ kind: "unpinned", account: undefined }, /^the policy chooses again$/],
+		[{ kind: "cooling", reason: "rate_limit", scope: "account", until }, /^work: rests until .*\d\d:\d\d, rate limit$/],
+		[{ kind: "cooling", reason: "not_included", scope: "model:gpt-6", until }, /not included \(model gpt-6\)$/],
+		[{ kind: "recovered", reason: "usage", scope: "account" }, /^work: back, by newer usage$/],
+		[{ kind: "recovered", reason: "reset", scope: "account" }, /^work: back, by hand$/],
+		[{ kind: "signed-out", reason: "refresh_token_reused" }, /^work: signed out, refresh token reused$/],
+		[{ kind: "closed", reason: "account_deactivated" }, /^work: switched off, account deactivated$/],
+		[{ kind: "last-one", window: "7d", leftPercent: 9.5 }, /^work: the last one, 9% of its week limit left$/],
+		[
+			{ kind: "exhausted", account: undefined, total: 4, cooling: 3, until },
+			/^nobody left: 3 of 4 cool, first back .*\d\d:\d\d$/,
+		],
+		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up after 6 refusals, 3 of 9 not tried$/],
+		[{ kind: "signed-out", account: "gone" }, /^gone: signed out, \?$/],
+	])("has words for %j", (decision, text) => {
+		expect(spoken(decision)).toMatch(text);
+	});
+
+	it("has a sentence for every kind, though nothing else were known, and fits every width", () => {
+		for (const kind of DECISION_KINDS) {
+			for (let columns = 20; columns <= 200; columns += 5) {
+				const text = logAsText([{ at: NOW, pid: 0, kind }], accounts, NOW, columns);
+				expect(text).toMatch(/^\d\d:\d\d {2}\S/);
+				expect(visibleWidth(text)).toBeLessThanOrEqual(columns);
+			}
+		}
+	});
+
+	it("tells the day of what was not today, and says when there is nothing", () => {
+		expect(logAsText([line({ kind: "pinned", at: NOW - 40 * DAY_MS })], accounts, NOW, 78)).toMatch(/^1[01] Oct \d\d:/);
+		expect(logAsText([], accounts, NOW, 78)).toBe("No decision has been logged yet.");
+	});
+
+	it("shows nothing that moves the cursor, whoever wrote it into the file", () => {
+		expect(spoken({ kind: "cooling", account: "\u001b[2J", reason: "\u001b]0;x", scope: "model:\u009b" })).not.toMatch(
+			/\p{Cc}/u,
+		);
+	});
+});
+
+it("the log, for a program, is one document of ids and ISO times", () => {
+	expect(logAsJson([line({ kind: "cooling", until, reason: "usage_limit" }), line({ kind: "pinned" })])).toEqual({
+		version: 1,
+		decisions: [
+			{
+				at: "2026-11-20T12:00:00.000Z",
+				pid: 7,
+				kind: "cooling",
+				account: "1",
+				reason: "usage_limit",
+				until: "2026-11-20T13:00:00.000Z",
+			},
+			{ at: "2026-11-20T12:00:00.000Z", pid: 7, kind: "pinned", account: "1" },
+		],
+	});
+});
