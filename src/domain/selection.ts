@@ -1,4 +1,4 @@
-import type { Account } from "./account.ts";
+import type { Account, AccountId } from "./account.ts";
 import {
 	type Candidate,
 	createMeasure,
@@ -6,6 +6,7 @@ import {
 	type Freshness,
 	type Gate,
 	gateOf,
+	isEligible,
 	type Measured,
 	type SelectionContext,
 } from "./candidate.ts";
@@ -140,6 +141,8 @@ export type PolicyName = keyof typeof POLICIES;
 /** The policy that holds unless the person says otherwise. */
 export const DEFAULT_POLICY: PolicyName = "soonest-reset";
 
+const NOBODY: ReadonlySet<AccountId> = new Set();
+
 /** What comes before any policy. */
 const ALWAYS: Policy = [pin, session, reserve];
 
@@ -164,6 +167,25 @@ export interface Verdict {
 }
 
 /**
+ * The candidate to try next: the first of {@link rank}, without those that are excluded. `candidates` is the whole pool
+ * in the list's order; undefined where nobody is left.
+ */
+export function firstChoice(
+	candidates: readonly Candidate[],
+	context: SelectionContext,
+	policy: PolicyName = DEFAULT_POLICY,
+	excluded: ReadonlySet<AccountId> = NOBODY,
+): Candidate | undefined {
+	const before = orderOf(policy);
+	let first: Measured | undefined;
+	for (const measured of eligibleOf(candidates, context)) {
+		if (excluded.has(measured.candidate.account.id)) continue;
+		if (!first || before(measured, first) < 0) first = measured;
+	}
+	return first?.candidate;
+}
+
+/**
  * The eligible candidates in the order in which to try them: pin, then affinity, then the policy's order, and last
  * those that are kept in reserve. `candidates` is the whole pool in the list's order.
  */
@@ -172,7 +194,9 @@ export function rank(
 	context: SelectionContext,
 	policy: PolicyName = DEFAULT_POLICY,
 ): Candidate[] {
-	return inOrder(candidates, context, policy).map(({ candidate }) => candidate);
+	return eligibleOf(candidates, context)
+		.sort(orderOf(policy))
+		.map(({ candidate }) => candidate);
 }
 
 /** What {@link rank} does with every account of the pool, and why; those without a rank last, as listed. */
@@ -183,7 +207,7 @@ export function explain(
 ): Verdict[] {
 	const { modelId, now } = context;
 	const terms = termsOf(policy);
-	const placed = inOrder(candidates, context, policy);
+	const placed = eligibleOf(candidates, context).sort(orderOf(policy));
 	const ranked = placed.map((measured, at): Verdict => {
 		const before = placed[at - 1];
 		const decisive = before && terms.find(({ key }) => key(before) !== key(measured));
@@ -207,27 +231,25 @@ function termsOf(policy: PolicyName): Policy {
 	return [...ALWAYS, ...POLICIES[policy], list];
 }
 
-function inOrder(candidates: readonly Candidate[], context: SelectionContext, policy: PolicyName): Measured[] {
-	const { modelId, now } = context;
+function eligibleOf(candidates: readonly Candidate[], context: SelectionContext): Measured[] {
 	const measure = createMeasure(candidates, context);
 	const eligible: Measured[] = [];
-	for (const [position, candidate] of candidates.entries()) {
-		if (gateOf(candidate, modelId, now) === undefined) eligible.push(measure(candidate, position));
-	}
-	// Keys are made once for each account, not for each comparison, and a term in which all are alike decides nothing.
-	const decisive = termsOf(policy)
-		.map(({ key }) => eligible.map(key))
-		.filter((keys) => keys.some((each) => each !== keys[0]));
-	// The last term is the list's order: no two are alike.
-	const compare = (a: number, b: number) => {
-		for (const keys of decisive) {
-			const difference = (keys[a] ?? 0) - (keys[b] ?? 0);
+	candidates.forEach((candidate, position) => {
+		if (isEligible(candidate, context.modelId, context.now)) eligible.push(measure(candidate, position));
+	});
+	return eligible;
+}
+
+/** Compares two accounts, term by term; never 0 for two of one list, as its order is the last term. */
+function orderOf(policy: PolicyName): (a: Measured, b: Measured) => number {
+	const terms = termsOf(policy);
+	return (a, b) => {
+		for (const { key } of terms) {
+			const difference = key(a) - key(b);
 			if (difference !== 0) return difference;
 		}
 		return 0;
 	};
-	const order = eligible.map((_measured, index) => index).sort(compare);
-	return order.flatMap((index) => eligible[index] ?? []);
 }
 
 function percent(value: number): string {

@@ -3,7 +3,7 @@ import type { Candidate, SelectionContext } from "../domain/candidate.ts";
 import { type Cooldown, mergeCooldown, readyAt } from "../domain/cooldown.ts";
 import type { PoolEvent, PoolListener } from "../domain/events.ts";
 import type { Cooling } from "../domain/failure.ts";
-import { explain, rank, type Verdict } from "../domain/selection.ts";
+import { explain, firstChoice, type Verdict } from "../domain/selection.ts";
 import type { RotationSettings } from "../domain/settings.ts";
 import { exhaustedUntil, remaining, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
@@ -97,11 +97,13 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	};
 	const changed = () => emit({ type: "changed" });
 	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
-	const candidates = (): Candidate[] =>
-		accounts.list().map((account) => {
-			const { cooldowns, usage } = state.memo(account.id);
+	const candidates = (): Candidate[] => {
+		const memoOf = state.snapshot();
+		return accounts.list().map((account) => {
+			const { cooldowns, usage } = memoOf(account.id);
 			return { account, cooldowns, usage };
 		});
+	};
 
 	const contextOf = ({ modelId, affinity, sessionId }: Omit<Choice, "excluded">): SelectionContext => ({
 		modelId,
@@ -142,8 +144,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			return readyAt(state.memo(account.id).cooldowns, modelId, now);
 		},
 		choose: ({ excluded, ...choice }) => {
-			const ranked = rank(candidates(), contextOf(choice), rotation().policy);
-			return ranked.find(({ account }) => !excluded.has(account.id))?.account;
+			return firstChoice(candidates(), contextOf(choice), rotation().policy, excluded)?.account;
 		},
 		explain: (choice) => explain(candidates(), contextOf(choice), rotation().policy),
 		active: () => active,
