@@ -37,6 +37,8 @@ export interface Pool {
 	setActive(id: AccountId): void;
 	/** A session is at work on an account; `isChoice`: it was with none, or with another, before. */
 	engage(id: AccountId, sessionId: string | undefined, isChoice: boolean): void;
+	/** The session is still at work on it. */
+	stay(id: AccountId, sessionId: string | undefined): void;
 	/** The session is over. */
 	disengage(sessionId: string | undefined): void;
 	/** Every account's rank, or what keeps it out, and why. */
@@ -152,6 +154,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		engage: (id, sessionId, isChoice) => {
 			setActive(id);
 			if (sessionId !== undefined) state.occupy(sessionId, id, isChoice);
+		},
+		stay: (id, sessionId) => {
+			if (sessionId !== undefined) state.occupy(sessionId, id, false);
 		},
 		disengage: (sessionId) => {
 			if (sessionId !== undefined) state.vacate(sessionId);
