@@ -105,6 +105,8 @@ export const NO_SESSION = ["--no-session"] as const;
 export interface DiskOptions {
 	/** Gets a line a step. */
 	readonly log?: string;
+	/** Gets a line of JSON for each step, and for each connection: see {@link readLedger}. */
+	readonly ledger?: string;
 	/** Sent right before the `nth` step, or the `nth` of those called `before`; counted after the step `from`. */
 	readonly signal?: {
 		readonly name: "SIGKILL" | "SIGSTOP";
@@ -119,6 +121,17 @@ export interface DiskOptions {
 /** Environment of a pi whose every change to a file of the agent directory is under our eyes. */
 export function watchedDisk(bench: Bench, options: DiskOptions): Record<string, string> {
 	return preloading("disk", { folder: bench.dir.dir, ...options });
+}
+
+const entrySchema = z.object({ at: z.number(), what: z.string(), isSync: z.boolean() });
+
+/** A change of a file in the agent directory, or a connection: when it began (epoch ms), and whether the process stood still. */
+export type LedgerEntry = z.output<typeof entrySchema>;
+
+/** What a ledger holds by now. */
+export function readLedger(path: string): LedgerEntry[] {
+	const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+	return lines.map((line) => entrySchema.parse(JSON.parse(line)));
 }
 
 /** Environment of a pi whose clock is wrong by so much. */
