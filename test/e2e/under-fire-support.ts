@@ -139,6 +139,11 @@ export function wrongClock(shiftMs: number): Record<string, string> {
 	return preloading("clock", { shiftMs });
 }
 
+/** Environment of a pi whose clock is wrong by the milliseconds that a file holds at the moment; right while it is not there. */
+export function jumpingClock(jumps: string): Record<string, string> {
+	return preloading("clock", { jumps });
+}
+
 function preloading(script: "clock" | "disk", options: Readonly<Record<string, unknown>>): Record<string, string> {
 	const url = pathToFileURL(join(repositoryRoot, "test/support/preload", `${script}.mjs`));
 	return {
