@@ -4,6 +4,7 @@ import lockfile from "proper-lockfile";
 import { describe, expect, it } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import type { Rpc } from "../support/rpc.ts";
+import { wide } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
 const SECOND_MS = 1000;
@@ -136,7 +137,7 @@ describe("with more accounts than one request may try", () => {
 		expect(bench.asked()).toEqual(names);
 	});
 
-	it("counts those that are left right, however many there are", async () => {
+	wide("counts those that are left right, however many there are", async () => {
 		const many = Array.from({ length: 92 }, (_, index) => `account-${index}`);
 		const settings = rotation({ maxRotations: 1 });
 		const bench = await createBench({ accounts: many, usage: usageUnknown, settings });

@@ -17,6 +17,7 @@ import {
 	exchangeOf,
 	leaveOnlyA,
 	NO_SESSION,
+	quickExchangeTimeout,
 	sendingAs,
 	storeLogin,
 	timesSent,
@@ -114,7 +115,7 @@ describe.concurrent("an expired token while the token endpoint is not well", () 
 		async ({ keeper, answer }, { expect, onTestFinished }) => {
 			const bench = await benchWithExpiredLogin(keeper, ["b"], {}, onTestFinished);
 			const issuer = await strangeIssuer(answer, onTestFinished);
-			const env = { PI_MULTICODEX_AUTH_URL: issuer.url };
+			const env = { PI_MULTICODEX_AUTH_URL: issuer.url, ...quickExchangeTimeout() };
 
 			// It ends by itself: the exchange that pi waits for at its end has a bound.
 			const result = await bench.print("say hi", NO_SESSION, { env, timeoutMs: 120_000 });
@@ -135,7 +136,7 @@ describe.concurrent("an expired token while the token endpoint is not well", () 
 			const bench = await benchWithExpiredLogin(keeper, [], { settings }, onTestFinished);
 			bench.codex.token(answers.hang());
 
-			const result = await bench.print("say hi", NO_SESSION, { timeoutMs: 120_000 });
+			const result = await bench.print("say hi", NO_SESSION, { env: quickExchangeTimeout(), timeoutMs: 120_000 });
 
 			expect(result).toMatchObject({ code: 1, stdout: "" });
 			expect(result.stderr).not.toBe("");

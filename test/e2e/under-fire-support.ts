@@ -144,7 +144,15 @@ export function jumpingClock(jumps: string): Record<string, string> {
 	return preloading("clock", { jumps });
 }
 
-function preloading(script: "clock" | "disk", options: Readonly<Record<string, unknown>>): Record<string, string> {
+/** Environment of a pi whose token exchange gives up after three seconds instead of thirty: it counts ticks. */
+export function quickExchangeTimeout(): Record<string, string> {
+	return preloading("timers", { tickMs: 250, fastMs: 25 });
+}
+
+function preloading(
+	script: "clock" | "disk" | "timers",
+	options: Readonly<Record<string, unknown>>,
+): Record<string, string> {
 	const url = pathToFileURL(join(repositoryRoot, "test/support/preload", `${script}.mjs`));
 	return {
 		NODE_OPTIONS: `--import=${url.href}`,
