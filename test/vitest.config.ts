@@ -8,7 +8,6 @@ export default defineConfig({
 		// Real pi processes on a shared machine: a bound against hanging, not a measure.
 		testTimeout: 120_000,
 		hookTimeout: 120_000,
-		// One more than the two cores of CI: a good part of the time a test waits for a bound of ours.
-		maxWorkers: 3,
+		maxWorkers: 2,
 	},
 });

@@ -32,7 +32,8 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 async function letAge(lock: string, ms: number, since: number): Promise<void> {
 	if (isWide) return pause(ms - (performance.now() - since));
 	const at = (Date.now() - ms) / 1000;
-	utimesSync(lock, at, at);
+	// A machine that took longer than this to start the other pi has let it age by itself.
+	if (existsSync(lock)) utimesSync(lock, at, at);
 }
 
 interface Moment {
