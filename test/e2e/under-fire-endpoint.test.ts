@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from "node:http";
 import lockfile from "proper-lockfile";
 import { describe, it, type TestContext, vi } from "vitest";
 import { answers, tokenAnswers } from "../support/fake-codex/index.ts";
-import { coreOf, wide } from "../support/tiers.ts";
+import { coreOf, isWide, wide } from "../support/tiers.ts";
 import {
 	benchWithExpiredLogin,
 	type Keeper,
@@ -23,8 +23,8 @@ import {
 	timesSent,
 } from "./under-fire-support.ts";
 
-// Most of the time they only wait.
-vi.setConfig({ maxConcurrency: 8, testTimeout: 240_000 });
+// In a wide run most of the time they only wait.
+vi.setConfig({ maxConcurrency: isWide ? 8 : 4, testTimeout: 240_000 });
 
 /** A token endpoint that keeps nobody's rules. It never looks at the token, so it is not spent. */
 async function strangeIssuer(
