@@ -6,6 +6,7 @@ import {
 	type Freshness,
 	type Gate,
 	gateOf,
+	isEligible,
 	type Measured,
 	type SelectionContext,
 } from "./candidate.ts";
@@ -174,6 +175,24 @@ export interface Grounds {
 const NOBODY: ReadonlySet<AccountId> = new Set();
 
 /**
+ * The candidate to try next: the first of {@link rank}, without those that are excluded. `candidates` is the whole pool
+ * in the list's order; undefined where nobody is left.
+ */
+export function firstChoice(
+	candidates: readonly Candidate[],
+	context: SelectionContext,
+	policy: PolicyName = DEFAULT_POLICY,
+	excluded: ReadonlySet<AccountId> = NOBODY,
+): Candidate | undefined {
+	const before = orderOf(policy);
+	let first: Measured | undefined;
+	for (const measured of eligibleOf(candidates, context, excluded)) {
+		if (!first || before(measured, first) < 0) first = measured;
+	}
+	return first?.candidate;
+}
+
+/**
  * The eligible candidates in the order in which to try them: pin, then affinity, then the policy's order, and last
  * those that are kept in reserve. `candidates` is the whole pool in the list's order.
  */
@@ -182,7 +201,9 @@ export function rank(
 	context: SelectionContext,
 	policy: PolicyName = DEFAULT_POLICY,
 ): Candidate[] {
-	return inOrder(candidates, context, policy).map(({ candidate }) => candidate);
+	return eligibleOf(candidates, context)
+		.sort(orderOf(policy))
+		.map(({ candidate }) => candidate);
 }
 
 /**
@@ -197,7 +218,7 @@ export function explain(
 ): Verdict[] {
 	const { modelId, now } = context;
 	const terms = termsOf(policy);
-	const placed = inOrder(candidates, context, policy, excluded);
+	const placed = eligibleOf(candidates, context, excluded).sort(orderOf(policy));
 	const ranked = placed.map((measured, at): Verdict => {
 		const before = placed[at - 1];
 		const decisive = before && terms.find(({ key }) => key(before) !== key(measured));
@@ -228,33 +249,31 @@ function termsOf(policy: PolicyName): Policy {
 	return [...ALWAYS, ...POLICIES[policy], list];
 }
 
-function inOrder(
+function eligibleOf(
 	candidates: readonly Candidate[],
 	context: SelectionContext,
-	policy: PolicyName,
 	excluded: ReadonlySet<AccountId> = NOBODY,
 ): Measured[] {
 	const { modelId, now } = context;
 	const measure = createMeasure(candidates, context);
 	const eligible: Measured[] = [];
-	for (const [position, candidate] of candidates.entries()) {
-		const isOffered = gateOf(candidate, modelId, now) === undefined && !excluded.has(candidate.account.id);
+	candidates.forEach((candidate, position) => {
+		const isOffered = !excluded.has(candidate.account.id) && isEligible(candidate, modelId, now);
 		if (isOffered) eligible.push(measure(candidate, position));
-	}
-	// Keys are made once for each account, not for each comparison, and a term in which all are alike decides nothing.
-	const decisive = termsOf(policy)
-		.map(({ key }) => eligible.map(key))
-		.filter((keys) => keys.some((each) => each !== keys[0]));
-	// The last term is the list's order: no two are alike.
-	const compare = (a: number, b: number) => {
-		for (const keys of decisive) {
-			const difference = (keys[a] ?? 0) - (keys[b] ?? 0);
+	});
+	return eligible;
+}
+
+/** Compares two accounts, term by term; never 0 for two of one list, as its order is the last term. */
+function orderOf(policy: PolicyName): (a: Measured, b: Measured) => number {
+	const terms = termsOf(policy);
+	return (a, b) => {
+		for (const { key } of terms) {
+			const difference = key(a) - key(b);
 			if (difference !== 0) return difference;
 		}
 		return 0;
 	};
-	const order = eligible.map((_measured, index) => index).sort(compare);
-	return order.flatMap((index) => eligible[index] ?? []);
 }
 
 function percent(value: number): string {

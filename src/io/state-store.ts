@@ -111,16 +111,22 @@ export function openStateStore(path: string, onProblem: (text: string) => void, 
 		draft.accounts[id] = { ...former, ...change(former ? readable(former, now()) : EMPTY_MEMO) };
 	};
 
+	const snapshot = () => {
+		const [{ accounts }, at] = [document.read(), now()];
+		return (id: AccountId): AccountMemo => {
+			const stored = accounts[id];
+			return stored ? readable(stored, at) : EMPTY_MEMO;
+		};
+	};
+
 	return {
 		pin: () => document.read().pin ?? undefined,
 		setPin: (id) =>
 			durable((draft) => {
 				draft.pin = id ?? null;
 			}),
-		memo: (id) => {
-			const stored = document.read().accounts[id];
-			return stored ? readable(stored, now()) : EMPTY_MEMO;
-		},
+		memo: (id) => snapshot()(id),
+		snapshot,
 		update: (id, change) => durable(applyTo(id, change)),
 		updateIf: async (id, applies, change) => {
 			let didApply: boolean | undefined;

@@ -3,7 +3,7 @@ import type { Candidate, SelectionContext } from "../domain/candidate.ts";
 import { type Cooldown, mergeCooldown, readyAt } from "../domain/cooldown.ts";
 import type { PoolEvent, PoolListener } from "../domain/events.ts";
 import type { Cooling } from "../domain/failure.ts";
-import { explain, rank, type Verdict } from "../domain/selection.ts";
+import { explain, firstChoice, type Verdict } from "../domain/selection.ts";
 import type { RotationSettings } from "../domain/settings.ts";
 import { exhaustedUntil, remaining, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
@@ -41,6 +41,8 @@ export interface Pool {
 	setActive(id: AccountId): void;
 	/** A session is at work on an account; `isChoice`: it was with none, or with another, before. */
 	engage(id: AccountId, sessionId: string | undefined, isChoice: boolean): void;
+	/** The session is still at work on it. */
+	stay(id: AccountId, sessionId: string | undefined): void;
 	/** The session is over. */
 	disengage(sessionId: string | undefined): void;
 	/** Every account's rank, or what keeps it out, and why. Without a model only what holds for all models counts. */
@@ -105,11 +107,13 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	};
 	const changed = () => emit({ type: "changed" });
 	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
-	const candidates = (): Candidate[] =>
-		accounts.list().map((account) => {
-			const { cooldowns, usage } = state.memo(account.id);
+	const candidates = (): Candidate[] => {
+		const memoOf = state.snapshot();
+		return accounts.list().map((account) => {
+			const { cooldowns, usage } = memoOf(account.id);
 			return { account, cooldowns, usage };
 		});
+	};
 
 	const watch = createWatch({ accounts: accounts.list, memo: state.memo, clock, emit });
 
@@ -152,8 +156,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			return readyAt(state.memo(account.id).cooldowns, modelId, now);
 		},
 		choose: ({ excluded, ...choice }) => {
-			const ranked = rank(candidates(), contextOf(choice), rotation().policy);
-			return ranked.find(({ account }) => !excluded.has(account.id))?.account;
+			return firstChoice(candidates(), contextOf(choice), rotation().policy, excluded)?.account;
 		},
 		explain: ({ excluded, ...question }) => explain(candidates(), contextOf(question), rotation().policy, excluded),
 		active: () => active,
@@ -161,6 +164,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		engage: (id, sessionId, isChoice) => {
 			setActive(id);
 			if (sessionId !== undefined) state.occupy(sessionId, id, isChoice);
+		},
+		stay: (id, sessionId) => {
+			if (sessionId !== undefined) state.occupy(sessionId, id, false);
 		},
 		disengage: (sessionId) => {
 			if (sessionId !== undefined) state.vacate(sessionId);

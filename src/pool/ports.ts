@@ -67,6 +67,8 @@ export interface StateStore {
 	pin(): AccountId | undefined;
 	setPin(id: AccountId | undefined): Promise<void>;
 	memo(id: AccountId): AccountMemo;
+	/** The memo of every account, with one look at the file for all of them. */
+	snapshot(): (id: AccountId) => AccountMemo;
 	/** Written at once; resolves when durable, never rejects (the change then lives in memory). */
 	update(id: AccountId, change: (memo: AccountMemo) => AccountMemo): Promise<void>;
 	/**

@@ -109,6 +109,8 @@ function isFast(mode: FastMode, usage: UsageSnapshot | undefined, now: number): 
 	return usage !== undefined && headroom(usage, now) >= FAST_LEFT_PERCENT;
 }
 
+/** A session is said to be at work this often while its answer comes: other processes look back five minutes. */
+const AT_WORK_MS = 60_000;
 const REFUSED_REST_MS = 60_000;
 /** As long as for the lock of a process that is renewing it. */
 const RENEWAL_PATIENCE_MS = 3000;
@@ -152,11 +154,14 @@ async function attempt(
 		},
 		{ delegate, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
 	);
+	const atWork = setInterval(() => pool.stay(account.id, sessionId), AT_WORK_MS);
+	// The answer that is waited for keeps pi alive, not this.
+	atWork.unref();
 	try {
 		const delivery = await deliver(tried.events, push, signal);
 		if (delivery.kind === "answered") {
 			// At work until now, however long the answer took.
-			pool.engage(account.id, sessionId, false);
+			pool.stay(account.id, sessionId);
 			pool.served(account.id, affinity.served(sessionId, account.id));
 			push(delivery.final);
 			return undefined;
@@ -181,6 +186,7 @@ async function attempt(
 		push(withWords(delivery.final, text));
 		return undefined;
 	} finally {
+		clearInterval(atWork);
 		claim.release();
 		tried.release();
 	}

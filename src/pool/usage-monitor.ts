@@ -13,7 +13,7 @@ export interface UsageMonitor {
 	setBaseUrl(baseUrl: string): void;
 	/** Asks for every account whose snapshot has outlived its time: where a choice is due, or somebody looks. */
 	refreshStale(): Promise<void>;
-	/** An account has served: asks for it where its response told nothing, and for the others once it nears its end. */
+	/** An account has served: asks for it where its response told nothing, and for the others as its end draws near. */
 	follow(id: AccountId): Promise<void>;
 	/** Asks for accounts that cool: resets come early, by credits and upgrades. */
 	recheckCooling(): Promise<void>;
@@ -36,8 +36,11 @@ const COOLING_TTL_MS = 15 * 60_000;
 /** Another process that began to ask is given this long before we ask ourselves; doubled with each failure. */
 const ASKING_MS = 30_000;
 const LONGEST_BACKOFF_MS = 15 * 60_000;
-/** With less left, percent, a move to another account is near, and worth knowing the others for. */
-const NEAR_THE_END_PERCENT = 25;
+/**
+ * With less left, percent, a move to another account is near, and worth knowing the others for. They are asked for once at
+ * each step: a week may be near its end for a day.
+ */
+const STEPS_TO_THE_END = [25, 10, 3] as const;
 
 /**
  * Creates the monitor. It only ever uses tokens that are valid now: an exchange of a single-use token is not begun for
@@ -45,6 +48,7 @@ const NEAR_THE_END_PERCENT = 25;
  */
 export function createUsageMonitor({ pool, state, credentials, usageApi, clock }: Deps): UsageMonitor {
 	const underWay = new Map<AccountId, Promise<boolean>>();
+	const stepsTaken = new Map<AccountId, number>();
 	let baseUrl: string | undefined;
 	let session = new AbortController();
 
@@ -111,15 +115,24 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock }
 		);
 	};
 
+	/** Has the account taken a step to its end since the last look? */
+	const isNearer = (id: AccountId): boolean => {
+		const { usage } = state.memo(id);
+		const left = usage ? headroom(usage, clock.now()) : 100;
+		const steps = STEPS_TO_THE_END.filter((step) => left < step).length;
+		const before = stepsTaken.get(id) ?? 0;
+		stepsTaken.set(id, steps);
+		return steps > before;
+	};
+
 	return {
 		setBaseUrl: (url) => {
 			baseUrl = url;
 		},
 		refreshStale: () => askWhereDue(pool.accounts()),
 		follow: (id) => {
-			const { usage } = state.memo(id);
-			const isNearTheEnd = usage !== undefined && headroom(usage, clock.now()) < NEAR_THE_END_PERCENT;
-			return askWhereDue(isNearTheEnd ? pool.accounts() : pool.accounts().filter((account) => account.id === id));
+			const accounts = pool.accounts();
+			return askWhereDue(isNearer(id) ? accounts : accounts.filter((account) => account.id === id));
 		},
 		recheckCooling: () => {
 			const wasSpent = ({ cooldowns, usage }: AccountMemo) =>

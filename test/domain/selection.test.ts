@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Candidate, isEligible, type SelectionContext } from "../../src/domain/candidate.ts";
 import { readyAt } from "../../src/domain/cooldown.ts";
-import { explain, groundsOf, POLICIES, type PolicyName, rank } from "../../src/domain/selection.ts";
+import { explain, firstChoice, groundsOf, POLICIES, type PolicyName, rank } from "../../src/domain/selection.ts";
 import type { UsageWindow } from "../../src/domain/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";
 
@@ -417,6 +417,16 @@ describe("any ranking", () => {
 				const isRanked = (id: string | undefined) => id !== undefined && ranked.includes(id);
 				if (isRanked(pinned)) expect(ranked[0]).toBe(pinned);
 				if (isRanked(affinity) && affinity !== pinned) expect(ranked[isRanked(pinned) ? 1 : 0]).toBe(affinity);
+			}),
+		);
+	});
+
+	it("is begun by the one that is chosen, and goes on with the one that is chosen without it", () => {
+		fc.assert(
+			fc.property(pools, contexts, policies, (pool, where, policy) => {
+				const [first, second] = rank(pool, where, policy);
+				expect(firstChoice(pool, where, policy)).toBe(first);
+				expect(firstChoice(pool, where, policy, new Set(first && [first.account.id]))).toBe(second);
 			}),
 		);
 	});

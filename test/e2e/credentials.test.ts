@@ -2,6 +2,7 @@ import { chmodSync, lstatSync, mkdirSync, readlinkSync, renameSync, symlinkSync,
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { answers, type Grant, tokenAnswers } from "../support/fake-codex/index.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import {
 	bearerOf,
 	benchWithExpiredLogin,
@@ -206,6 +207,9 @@ const faults = [
 ];
 
 describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
+	/** Who keeps it matters less here: one of the two is in the core. */
+	const coreFor = (core: Keeper) => (keeper === core ? it : wide);
+
 	it("is refreshed after a 401, once, and the same account answers", async () => {
 		const bench = await benchWithExpiredLogin(keeper, ["b"]);
 		const former = bench.codex.grant("a");
@@ -222,7 +226,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		expect(answered).toBe(keptCredential(bench, keeper)?.access);
 	});
 
-	it("is not exchanged after a 401 when another process has stored a newer one meanwhile", async () => {
+	coreFor("us")("is not exchanged after a 401 when another process has stored a newer one meanwhile", async () => {
 		const bench = await benchWithExpiredLogin(keeper, ["b"]);
 		storeElsewhere(bench, keeper, bench.codex.grant("a"));
 		const newer = bench.codex.grant("a");
@@ -238,7 +242,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		expect(bearerOf(bench.codex.responsesRequests()[1])).toBe(newer.access);
 	});
 
-	it.each(keeper === "pi" ? faults : faults.slice(0, 1))(
+	it.each(coreOf(keeper === "pi" ? faults : faults.slice(0, 1)))(
 		"makes way for another account, unflagged, while the token endpoint $how",
 		async ({ answer }) => {
 			const bench = await benchWithExpiredLogin(keeper, ["b"]);
@@ -253,7 +257,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		},
 	);
 
-	it("serves to its last minute while the token endpoint is down", async () => {
+	coreFor("pi")("serves to its last minute while the token endpoint is down", async () => {
 		const bench = await benchWithExpiredLogin(keeper, ["b"]);
 		const nearlySpent = bench.codex.grant("a", { expiresInMs: NEARLY_EXPIRED_MS });
 		storeElsewhere(bench, keeper, nearlySpent);
@@ -264,7 +268,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		expect(bearerOf(bench.codex.responsesRequests()[0])).toBe(nearlySpent.access);
 	});
 
-	it("is exchanged by the next process when the token endpoint is back", async () => {
+	coreFor("us")("is exchanged by the next process when the token endpoint is back", async () => {
 		const bench = await benchWithExpiredLogin(keeper, ["b"]);
 		bench.codex.account("a").tokenScript.next(answers.serverError(503));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
@@ -272,7 +276,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		expect(bench.codex.tokenRequests().map(({ status }) => status)).toEqual([503, 200]);
 	});
 
-	it("is replaced by the newer one that another process stores while it is refused as reused", async () => {
+	coreFor("pi")("is replaced by the newer one that another process stores while it is refused as reused", async () => {
 		const bench = await benchWithExpiredLogin(keeper, ["b"]);
 		const refused = tokenAnswers.permanent("refresh_token_reused");
 		bench.codex.account("a").token(answers.delayed(1_500, refused));
@@ -290,23 +294,26 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		expect(bench.stored("a")).toMatchObject({ needsLogin: null, credential: { refresh: newer.refresh } });
 	});
 
-	it("flags the account, once and for every process, when it is refused as reused and nobody has a newer one", async () => {
-		const bench = await benchWithExpiredLogin(keeper, ["b"]);
-		bench.codex.account("a").token(tokenAnswers.permanent("refresh_token_reused"));
+	coreFor("us")(
+		"flags the account, once and for every process, when it is refused as reused and nobody has a newer one",
+		async () => {
+			const bench = await benchWithExpiredLogin(keeper, ["b"]);
+			bench.codex.account("a").token(tokenAnswers.permanent("refresh_token_reused"));
 
-		const first = await bench.print("say hi");
+			const first = await bench.print("say hi");
 
-		expect(first).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
-		expect(first.stderr.match(/Codex account a was signed out/g)).toHaveLength(1);
-		expect(bench.stored("a").needsLogin).toMatchObject({ reason: "refresh_token_reused" });
+			expect(first).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
+			expect(first.stderr.match(/Codex account a was signed out/g)).toHaveLength(1);
+			expect(bench.stored("a").needsLogin).toMatchObject({ reason: "refresh_token_reused" });
 
-		const second = await bench.print("say hi");
+			const second = await bench.print("say hi");
 
-		expect(second).toMatchObject({ code: 0, stdout: "OK from b #2\n", stderr: "" });
-		expect(bench.codex.tokenRequests()).toHaveLength(1);
-	});
+			expect(second).toMatchObject({ code: 0, stdout: "OK from b #2\n", stderr: "" });
+			expect(bench.codex.tokenRequests()).toHaveLength(1);
+		},
+	);
 
-	it("stops at the second account in a row whose sign-in is over, and says so", async () => {
+	coreFor("us")("stops at the second account in a row whose sign-in is over, and says so", async () => {
 		const bench = await benchWithExpiredLogin(keeper, ["b", "c"]);
 		const b = { ...bench.stored("b"), credential: bench.codex.grant("b", { expiresInMs: -60_000 }) };
 		const accounts = storedAccounts(bench).map((row) => (row.id === b.id ? b : row));
@@ -325,7 +332,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		expect(bench.stored("c").needsLogin).toBeNull();
 	});
 
-	it("is exchanged to the end although the turn is aborted, and the next turn has the new one", async () => {
+	coreFor("us")("is exchanged to the end although the turn is aborted, and the next turn has the new one", async () => {
 		const bench = await benchWithExpiredLogin(keeper);
 		bench.codex.account("a").token(tokenAnswers.delay(2_500, { rotate: "before" }));
 		const rpc = bench.rpc();
@@ -345,7 +352,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		expect(bearerOf(bench.codex.responsesRequests()[0])).toBe(keptCredential(bench, keeper)?.access);
 	});
 
-	it("is exchanged to the end although pi is left right after an abort", async () => {
+	coreFor("pi")("is exchanged to the end although pi is left right after an abort", async () => {
 		const bench = await benchWithExpiredLogin(keeper);
 		bench.codex.account("a").token(tokenAnswers.delay(1_500, { rotate: "before" }));
 		const rpc = bench.rpc();
@@ -361,7 +368,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	it("is not exchanged again within a minute of an exchange without an answer, by no process", async () => {
+	coreFor("pi")("is not exchanged again within a minute of an exchange without an answer, by no process", async () => {
 		const bench = await benchWithExpiredLogin(keeper, ["b"]);
 		bench.codex.account("a").tokenScript.next(tokenAnswers.resetAfterRotation());
 

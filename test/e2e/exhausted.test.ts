@@ -4,6 +4,7 @@ import lockfile from "proper-lockfile";
 import { describe, expect, it } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import type { Rpc } from "../support/rpc.ts";
+import { wide } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
 const SECOND_MS = 1000;
@@ -77,7 +78,7 @@ describe("with every account out of quota", () => {
 		expect((await rpc.prompt("again")).text).toBe("OK from b #2");
 	});
 
-	it("says so in plain words for one account alone", async () => {
+	wide("says so in plain words for one account alone", async () => {
 		const bench = await createBench({ accounts: ["a"], usage: usageUnknown });
 		bench.codex.account("a").always(spent(42 * MINUTE_MS + 30 * SECOND_MS));
 		const result = await bench.print("say hi");
@@ -136,7 +137,7 @@ describe("with more accounts than one request may try", () => {
 		expect(bench.asked()).toEqual(names);
 	});
 
-	it("counts those that are left right, however many there are", async () => {
+	wide("counts those that are left right, however many there are", async () => {
 		const many = Array.from({ length: 92 }, (_, index) => `account-${index}`);
 		const settings = rotation({ maxRotations: 1 });
 		const bench = await createBench({ accounts: many, usage: usageUnknown, settings });
@@ -146,7 +147,7 @@ describe("with more accounts than one request may try", () => {
 		expect(bench.asked()).toHaveLength(2);
 	});
 
-	it("stops sooner when told so in the settings", async () => {
+	wide("stops sooner when told so in the settings", async () => {
 		const settings = rotation({ maxRotations: 1 });
 		const bench = await createBench({ accounts: ["a", "b", "c"], usage: usageUnknown, settings });
 		for (const name of ["a", "b"]) bench.codex.account(name).always(spent(90 * MINUTE_MS));

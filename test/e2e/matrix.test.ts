@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Answer, answers, reasoningBlob, type ScriptedAnswer } from "../support/fake-codex/index.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, createBench, type StoredMemo, until } from "./support.ts";
 
 const SECOND_MS = 1000;
@@ -39,6 +40,8 @@ interface Case {
 	readonly cooldown?: Expected;
 	readonly strikes?: number;
 	readonly settings?: Readonly<Record<string, unknown>>;
+	/** Told in another way than in a row that leads to the same. */
+	readonly isVariant?: true;
 }
 
 const accountLimit = (lastsMs: number): Expected => ({ scope: "account", reason: "usage_limit", lastsMs });
@@ -55,6 +58,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "a usage limit with headers alone",
+		isVariant: true,
 		first: [answers.usageLimit({ resetsInMs: 100 * HOUR_MS, body: false })],
 		asked: ["a", "b"],
 		cooldown: accountLimit(100 * HOUR_MS),
@@ -73,6 +77,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "a usage limit of the limit that is called premium",
+		isVariant: true,
 		first: [
 			() =>
 				answers.refuse(429, "", {
@@ -98,6 +103,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "an exceeded quota inside the stream",
+		isVariant: true,
 		first: [
 			answers.failedBeforeOutput(
 				"insufficient_quota",
@@ -115,6 +121,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "an error event with nothing but its code",
+		isVariant: true,
 		first: [answers.errorEvent("usage_limit_reached", "")],
 		asked: ["a", "b"],
 		cooldown: accountLimit(HOUR_MS),
@@ -127,16 +134,19 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "a rate limit of one second, twice",
+		isVariant: true,
 		first: [answers.rateLimit({ retryAfterSeconds: 1 }), answers.rateLimit({ retryAfterSeconds: 1 })],
 		asked: ["a", "a", "b"],
 	},
 	{
 		what: "a rate limit told in milliseconds",
+		isVariant: true,
 		first: [answers.refuse(429, "", { "retry-after-ms": "300" })],
 		asked: ["a", "a"],
 	},
 	{
 		what: "a rate limit inside the stream, with its pause in words",
+		isVariant: true,
 		first: [
 			answers.failedBeforeOutput(
 				"rate_limit_exceeded",
@@ -159,6 +169,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "a plan without Codex, inside the stream",
+		isVariant: true,
 		first: [
 			answers.failedBeforeOutput(
 				"usage_not_included",
@@ -177,12 +188,14 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "a model that the account does not have yet, inside the stream",
+		isVariant: true,
 		first: [answers.failedBeforeOutput("model_not_found", "Model not found gpt-5.5")],
 		asked: ["a", "b"],
 		cooldown: forModel("model_not_supported", 10 * MINUTE_MS),
 	},
 	{
 		what: "a model that the account may not use, inside the stream",
+		isVariant: true,
 		first: [answers.failedBeforeOutput("invalid_request_error", NOT_SUPPORTED)],
 		asked: ["a", "b"],
 		cooldown: forModel("model_not_supported", 10 * MINUTE_MS),
@@ -196,6 +209,7 @@ const CASES: readonly Case[] = [
 	},
 	{
 		what: "a disabled workspace, as 403",
+		isVariant: true,
 		first: Array.from({ length: 4 }, () => answers.forbidden("workspace_disabled")),
 		asked: ["a", "a", "a", "a", "b"],
 		cooldown: workspaceDisabled,
@@ -214,7 +228,7 @@ const CASES: readonly Case[] = [
 ];
 
 describe("what one account's refusal leads to", () => {
-	it.concurrent.for(CASES)("$what", async (row, { onTestFinished, expect }) => {
+	it.concurrent.for(coreOf(CASES, ({ isVariant }) => !isVariant))("$what", async (row, { onTestFinished, expect }) => {
 		const options = { usage: usageUnknown, ...(row.settings && { settings: row.settings }) };
 		const bench = await createBench(options, onTestFinished);
 		bench.codex.account("a").next(...row.first);
@@ -253,15 +267,18 @@ function expectCooldown(bench: Bench, name: string, { scope, reason, lastsMs }: 
 interface Surfaced {
 	readonly what: string;
 	readonly always: Answer;
+	/** Another answer of a kind that another row has. */
+	readonly isVariant?: true;
 }
 
 /** Faults of nobody's account: what pi makes of them alone is what it must make of them with us. */
 const SURFACED: readonly Surfaced[] = [
 	{ what: "a Cloudflare challenge", always: answers.cloudflare() },
-	{ what: "a blocked region", always: answers.regionBlocked() },
+	{ what: "a blocked region", isVariant: true, always: answers.regionBlocked() },
 	{ what: "an internal error", always: answers.serverError(500) },
 	{
 		what: "a client that is too old, inside the stream",
+		isVariant: true,
 		always: answers.failedBeforeOutput(
 			"invalid_request_error",
 			"The 'gpt-5.5' model requires a newer version of Codex. Please upgrade to the latest app or CLI and try again.",
@@ -276,6 +293,7 @@ const SURFACED: readonly Surfaced[] = [
 	},
 	{
 		what: "an input that is too long, inside the stream",
+		isVariant: true,
 		always: answers.failedBeforeOutput(
 			"context_length_exceeded",
 			"Your input exceeds the context window of this model. Please adjust your input and try again.",
@@ -283,9 +301,10 @@ const SURFACED: readonly Surfaced[] = [
 	},
 	{
 		what: "a policy violation",
+		isVariant: true,
 		always: answers.failedBeforeOutput("cyber_policy", "This request violates the cyber policy."),
 	},
-	{ what: "an error event without words", always: answers.errorEvent("", "") },
+	{ what: "an error event without words", isVariant: true, always: answers.errorEvent("", "") },
 	{
 		what: "an overload after text",
 		always: answers.failedAfterOutput("slow_down", "The server is overloaded.", "half"),
@@ -293,25 +312,28 @@ const SURFACED: readonly Surfaced[] = [
 ];
 
 describe("what is nobody's fault is pi's business", () => {
-	it.concurrent.for(SURFACED)("$what", async ({ always }, { onTestFinished, expect }) => {
-		const plain = await createBench({ accounts: [], strangers: ["a"], settings: quickRetry }, onTestFinished);
-		plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
-		const bench = await createBench({ usage: usageUnknown, settings: quickRetry }, onTestFinished);
-		plain.codex.account("a").always(always);
-		bench.codex.account("a").always(always);
-		const [without, withUs] = await Promise.all([
-			plain.print("say hi", [], { extension: false }),
-			bench.print("say hi"),
-		]);
-		const { code, stdout, stderr } = without;
-		expect(withUs).toMatchObject({ code, stdout, stderr });
-		expect(plain.asked().length).toBeGreaterThan(0);
-		expect(bench.asked()).toEqual(plain.asked());
-		for (const name of ["a", "b"]) {
-			expect(bench.memo(name)).toMatchObject({ cooldowns: [], strikes: 0 });
-			expect(bench.stored(name)).toMatchObject({ enabled: true, needsLogin: null });
-		}
-	});
+	it.concurrent.for(coreOf(SURFACED, ({ isVariant }) => !isVariant))(
+		"$what",
+		async ({ always }, { onTestFinished, expect }) => {
+			const plain = await createBench({ accounts: [], strangers: ["a"], settings: quickRetry }, onTestFinished);
+			plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
+			const bench = await createBench({ usage: usageUnknown, settings: quickRetry }, onTestFinished);
+			plain.codex.account("a").always(always);
+			bench.codex.account("a").always(always);
+			const [without, withUs] = await Promise.all([
+				plain.print("say hi", [], { extension: false }),
+				bench.print("say hi"),
+			]);
+			const { code, stdout, stderr } = without;
+			expect(withUs).toMatchObject({ code, stdout, stderr });
+			expect(plain.asked().length).toBeGreaterThan(0);
+			expect(bench.asked()).toEqual(plain.asked());
+			for (const name of ["a", "b"]) {
+				expect(bench.memo(name)).toMatchObject({ cooldowns: [], strikes: 0 });
+				expect(bench.stored(name)).toMatchObject({ enabled: true, needsLogin: null });
+			}
+		},
+	);
 
 	it.concurrent("encrypted reasoning that is refused even when it is left out", async ({ onTestFinished, expect }) => {
 		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
@@ -481,7 +503,7 @@ describe("an account whose workspace is refused", () => {
 		expect(bench.asked()).toEqual(["a", "b", "a", "b", "a", "b", "b"]);
 	});
 
-	it.concurrent("is kept when it answers in between", async ({ onTestFinished, expect }) => {
+	wide.concurrent("is kept when it answers in between", async ({ onTestFinished, expect }) => {
 		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
 		const refusal = answers.deactivatedWorkspace();
 		bench.codex.account("a").next(refusal, refusal, answers.echoAccount(), refusal);

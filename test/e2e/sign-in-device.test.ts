@@ -23,7 +23,7 @@ import { createBench, gapBetween, resultLines, until } from "./support.ts";
 const slowDown = answers.refuse(400, { error: { code: "slow_down" } });
 
 describe("/multicodex add --device in a terminal", () => {
-	it.each(hostNames.map((host) => ({ host })))(
+	it.each(coreOf(hostNames.map((host) => ({ host }))))(
 		"shows a code, asks until it was typed, and the account serves the next prompt: pi $host",
 		async ({ host }) => {
 			const bench = await benchWithoutAccounts({ host });
@@ -58,7 +58,7 @@ describe("/multicodex add --device in a terminal", () => {
 		expect(storedLabels(bench)).toEqual(["side"]);
 	});
 
-	it("asks less often when it is told to slow down", async () => {
+	wide("asks less often when it is told to slow down", async () => {
 		const bench = await benchWithoutAccounts();
 		bench.codex.device.polls.next(slowDown);
 		const terminal = await openTerminal(bench);

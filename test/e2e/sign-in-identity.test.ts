@@ -129,22 +129,24 @@ describe("who has signed in", () => {
 		expect(bench.dir.read("codex-accounts.json")).toBe(before);
 	});
 
-	it.each<{ readonly what: string; readonly people: readonly [FakeAccountInit, FakeAccountInit] }>([
-		{
-			what: "two seats of one workspace",
-			people: [
-				{ name: "a", accountId: "acct-shared" },
-				{ name: "b", accountId: "acct-shared" },
-			],
-		},
-		{
-			what: "one person in two workspaces",
-			people: [
-				{ name: "a", userId: "user-one", email: "one@example.test", accountId: "acct-one" },
-				{ name: "b", userId: "user-one", email: "one@example.test", accountId: "acct-two" },
-			],
-		},
-	])("are two accounts where it is $what", async ({ people }) => {
+	it.each<{ readonly what: string; readonly people: readonly [FakeAccountInit, FakeAccountInit] }>(
+		coreOf([
+			{
+				what: "two seats of one workspace",
+				people: [
+					{ name: "a", accountId: "acct-shared" },
+					{ name: "b", accountId: "acct-shared" },
+				],
+			},
+			{
+				what: "one person in two workspaces",
+				people: [
+					{ name: "a", userId: "user-one", email: "one@example.test", accountId: "acct-one" },
+					{ name: "b", userId: "user-one", email: "one@example.test", accountId: "acct-two" },
+				],
+			},
+		]),
+	)("are two accounts where it is $what", async ({ people }) => {
 		const bench = await benchWithoutAccounts({ strangers: people });
 		const rpc = rpcOnDesk(bench);
 

@@ -85,8 +85,11 @@ const LONG_AGO_MS = 120_000;
 /** A kill this long after the answer meets the write of the new token, or the moments behind it. */
 const DELAYS_AFTER_ANSWER_MS = [0, 0, 1, 2, 4, 8, 15, 30];
 
-/** Two tokens that were lost to kills, one after the other: a turn ends there, and says so. */
-const STOPPED_BY_RULE = /^Two Codex accounts in a row were signed out/;
+/**
+ * Tokens that were lost to kills: a turn ends at the second one in a row, or where the only account left rests, its own
+ * token refused a moment ago and perhaps spent. Either way it says so.
+ */
+const STOPPED_BY_RULE = /^Two Codex accounts in a row were signed out|\d accounts? must sign in again\./;
 
 /** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
 function randomNumbers(seed: number): () => number {

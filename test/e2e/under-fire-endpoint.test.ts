@@ -2,7 +2,7 @@ import { createServer, type ServerResponse } from "node:http";
 import lockfile from "proper-lockfile";
 import { describe, it, type TestContext, vi } from "vitest";
 import { answers, tokenAnswers } from "../support/fake-codex/index.ts";
-import { coreOf, wide } from "../support/tiers.ts";
+import { coreOf, isWide, wide } from "../support/tiers.ts";
 import {
 	benchWithExpiredLogin,
 	type Keeper,
@@ -17,13 +17,14 @@ import {
 	exchangeOf,
 	leaveOnlyA,
 	NO_SESSION,
+	quickExchangeTimeout,
 	sendingAs,
 	storeLogin,
 	timesSent,
 } from "./under-fire-support.ts";
 
-// Most of the time they only wait.
-vi.setConfig({ maxConcurrency: 8, testTimeout: 240_000 });
+// In a wide run most of the time they only wait.
+vi.setConfig({ maxConcurrency: isWide ? 8 : 4, testTimeout: 240_000 });
 
 /** A token endpoint that keeps nobody's rules. It never looks at the token, so it is not spent. */
 async function strangeIssuer(
@@ -114,7 +115,7 @@ describe.concurrent("an expired token while the token endpoint is not well", () 
 		async ({ keeper, answer }, { expect, onTestFinished }) => {
 			const bench = await benchWithExpiredLogin(keeper, ["b"], {}, onTestFinished);
 			const issuer = await strangeIssuer(answer, onTestFinished);
-			const env = { PI_MULTICODEX_AUTH_URL: issuer.url };
+			const env = { PI_MULTICODEX_AUTH_URL: issuer.url, ...quickExchangeTimeout() };
 
 			// It ends by itself: the exchange that pi waits for at its end has a bound.
 			const result = await bench.print("say hi", NO_SESSION, { env, timeoutMs: 120_000 });
@@ -135,7 +136,7 @@ describe.concurrent("an expired token while the token endpoint is not well", () 
 			const bench = await benchWithExpiredLogin(keeper, [], { settings }, onTestFinished);
 			bench.codex.token(answers.hang());
 
-			const result = await bench.print("say hi", NO_SESSION, { timeoutMs: 120_000 });
+			const result = await bench.print("say hi", NO_SESSION, { env: quickExchangeTimeout(), timeoutMs: 120_000 });
 
 			expect(result).toMatchObject({ code: 1, stdout: "" });
 			expect(result.stderr).not.toBe("");

@@ -2,12 +2,12 @@ import { describe, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import type { Turn } from "../support/rpc.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreOf, isWide } from "../support/tiers.ts";
 import { loginOfPi, redirectOf, signPiInAs, storedAccounts } from "./credentials-support.ts";
 import { createBench } from "./support.ts";
 import { brokenFiles, NO_SESSION, sendingAs, timesSent } from "./under-fire-support.ts";
 
-const ROUNDS = 5;
+const ROUNDS = isWide ? 5 : 3;
 
 /** Shorter than any pi takes a token for good after a look at the file, longer than a request is on its way. */
 const LIFETIME_MS = 4_900;
@@ -54,8 +54,9 @@ describe.concurrent("beside plain pi", () => {
 			await Promise.all([...ours, ...plain].map((client) => client.close()));
 
 			expect(new Set(timesSent(bench))).toEqual(new Set([1]));
+			// Who comes first is chance: over fewer rounds it may be the same each time.
 			const senders = new Set(bench.codex.tokenRequests().map(({ sender }) => sender));
-			expect(senders).toEqual(new Set(["ours", "plain"]));
+			if (isWide) expect(senders).toEqual(new Set(["ours", "plain"]));
 			expect(bench.codex.tokenRequests().length).toBeGreaterThanOrEqual(ROUNDS - 1);
 			// The last token is where both look for it, and nobody was flagged.
 			expect(loginOfPi(bench)?.refresh).toBe(bench.codex.tokenRequests().at(-1)?.issuedRefresh);

@@ -10,7 +10,7 @@ it("loses no account and spends no token twice while half of its processes are k
 		host: "0.87.1",
 		processes: 4,
 		accounts: 3,
-		kills: 6,
+		kills: 4,
 		// Ends with the last kill, long before, unless the machine is very busy.
 		longestMs: 90_000,
 		seed,

@@ -105,6 +105,8 @@ export const NO_SESSION = ["--no-session"] as const;
 export interface DiskOptions {
 	/** Gets a line a step. */
 	readonly log?: string;
+	/** Gets a line of JSON for each step, and for each connection: see {@link readLedger}. */
+	readonly ledger?: string;
 	/** Sent right before the `nth` step, or the `nth` of those called `before`; counted after the step `from`. */
 	readonly signal?: {
 		readonly name: "SIGKILL" | "SIGSTOP";
@@ -121,12 +123,36 @@ export function watchedDisk(bench: Bench, options: DiskOptions): Record<string, 
 	return preloading("disk", { folder: bench.dir.dir, ...options });
 }
 
+const entrySchema = z.object({ at: z.number(), what: z.string(), isSync: z.boolean() });
+
+/** A change of a file in the agent directory, or a connection: when it began (epoch ms), and whether the process stood still. */
+export type LedgerEntry = z.output<typeof entrySchema>;
+
+/** What a ledger holds by now. */
+export function readLedger(path: string): LedgerEntry[] {
+	const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+	return lines.map((line) => entrySchema.parse(JSON.parse(line)));
+}
+
 /** Environment of a pi whose clock is wrong by so much. */
 export function wrongClock(shiftMs: number): Record<string, string> {
 	return preloading("clock", { shiftMs });
 }
 
-function preloading(script: "clock" | "disk", options: Readonly<Record<string, unknown>>): Record<string, string> {
+/** Environment of a pi whose clock is wrong by the milliseconds that a file holds at the moment; right while it is not there. */
+export function jumpingClock(jumps: string): Record<string, string> {
+	return preloading("clock", { jumps });
+}
+
+/** Environment of a pi whose token exchange gives up after three seconds instead of thirty: it counts ticks. */
+export function quickExchangeTimeout(): Record<string, string> {
+	return preloading("timers", { tickMs: 250, fastMs: 25 });
+}
+
+function preloading(
+	script: "clock" | "disk" | "timers",
+	options: Readonly<Record<string, unknown>>,
+): Record<string, string> {
 	const url = pathToFileURL(join(repositoryRoot, "test/support/preload", `${script}.mjs`));
 	return {
 		NODE_OPTIONS: `--import=${url.href}`,

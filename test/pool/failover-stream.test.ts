@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Exhaustion, PoolEvent } from "../../src/domain/events.ts";
 import * as messages from "../../src/ui/messages.ts";
 import {
@@ -809,6 +809,29 @@ describe("a session at work", () => {
 		house.play("a", LIMIT);
 		await house.ask();
 		expect([[...house.state.live], house.state.chosenLast]).toEqual([[["s", "b"]], "b"]);
+	});
+
+	it.each([
+		{ how: "has come", end: answered("late") },
+		{ how: "has failed", end: failedWith("overloaded") },
+	])("is counted as long as its answer takes, and no longer when that $how", async ({ end }) => {
+		vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+		onTestFinished(() => void vi.useRealTimers());
+		const house = someone("a", "b");
+		const occupy = vi.spyOn(house.state, "occupy");
+		const finish: (() => void)[] = [];
+		house.play("a", async function* (options) {
+			await new Promise<void>((resolve) => finish.push(resolve));
+			yield* end(options);
+		});
+		const answer = house.ask();
+		await settled();
+		expect(occupy.mock.calls).toEqual([["s", "a", true]]);
+		vi.advanceTimersByTime(20 * MINUTE_MS);
+		expect(occupy.mock.calls.slice(1)).toEqual(Array.from({ length: 20 }, () => ["s", "a", false]));
+		for (const each of finish) each();
+		await answer;
+		expect(vi.getTimerCount()).toBe(0);
 	});
 
 	it("is counted before the answer is there: others that begin meanwhile go elsewhere", async () => {

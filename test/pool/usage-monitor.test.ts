@@ -224,16 +224,31 @@ describe("usage behind a session's turns", () => {
 		expect(new Set(askedFor())).toEqual(new Set(["acct-a"]));
 	});
 
-	it("is asked for of the others, too, once the session's account nears its end, and no more often", async () => {
-		pool.noteUsage("a", told(75));
-		await monitor.follow("a");
-		expect(asked).toEqual([]);
-		for (let turn = 0; turn < 40; turn += 1) {
-			pool.noteUsage("a", told(76));
+	it.each([
+		{ used: 75, times: 0 },
+		{ used: 76, times: 1 },
+		{ used: 90, times: 1 },
+		{ used: 91, times: 1 },
+		{ used: 100, times: 1 },
+	])("is asked for of the others $times times in an hour in which $used % stay used", async ({ used, times }) => {
+		for (let turn = 0; turn < 240; turn += 1) {
+			pool.noteUsage("a", told(5, { windows: windows(5, used) }));
 			await monitor.follow("a");
 			clock.at += MINUTE_MS / 4;
 		}
-		expect(askedFor()).toEqual(["acct-b", "acct-b"]);
+		expect(askedFor()).toEqual(Array.from({ length: times }, () => "acct-b"));
+	});
+
+	it("is asked for of the others again at each step to the end, and after a reset anew", async () => {
+		const times: number[] = [];
+		for (const used of [76, 85, 91, 95, 98, 99, 2, 80]) {
+			clock.at += 6 * MINUTE_MS;
+			pool.noteUsage("a", told(used));
+			await monitor.follow("a");
+			if (asked.length > times.length) times.push(used);
+		}
+		expect(times).toEqual([76, 91, 98, 80]);
+		expect(new Set(askedFor())).toEqual(new Set(["acct-b"]));
 	});
 
 	it("is asked for of the others where any window nears its end", async () => {

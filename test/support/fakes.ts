@@ -372,6 +372,7 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 			store.pinnedId = id;
 		},
 		memo: (id) => store.memos.get(id) ?? empty,
+		snapshot: () => store.memo,
 		update: async (id, change) => {
 			store.written.push(id);
 			apply(id, change);

@@ -7,6 +7,7 @@ import { type Host, hostNames, prepareHost } from "./hosts.ts";
 import { parseJsonEvents, runPi, startRpc } from "./pi.ts";
 import type { Rpc } from "./rpc.ts";
 import { startTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
+import { coreOf } from "./tiers.ts";
 
 const answer = "The fake backend says hello.";
 
@@ -121,7 +122,8 @@ export default function talkative(pi) {
 }
 `;
 
-describe.each(hostNames)("pi %s against a backend on loopback", (name) => {
+// On the others every test of the core uses them.
+describe.each(coreOf(hostNames, (name) => name === "1.5.2"))("pi %s against a backend on loopback", (name) => {
 	let host: Host;
 	let agentDir: AgentDir;
 	let talkative: string;

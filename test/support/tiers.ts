@@ -1,7 +1,7 @@
 import { it } from "vitest";
 
 /** Set by `npm run test:wide`: every test runs, and not only the core that every change has to pass. */
-const isWide = process.env.WIDE === "1";
+export const isWide = process.env.WIDE === "1";
 
 /** `it` for a variant of what a test of the core proves already: another wording, another way to the same code. */
 export const wide = it.skipIf(!isWide);

@@ -1,6 +1,6 @@
 import type { AccountId } from "../../../src/domain/account.ts";
 import { isEligible, type SelectionContext } from "../../../src/domain/candidate.ts";
-import { type PolicyName, rank } from "../../../src/domain/selection.ts";
+import { firstChoice, type PolicyName } from "../../../src/domain/selection.ts";
 import type { Meter, SeenWindow } from "./meter.ts";
 import { CACHE_LIFE_MS, HOUR_MS, MINUTE_MS } from "./model.ts";
 import type { Dice } from "./random.ts";
@@ -34,7 +34,7 @@ export function ours(policy: PolicyName, { isSure = false }: { readonly isSure?:
 		name: policy,
 		choose: ({ now, meters, last, liveSessions }) => {
 			const own = last && now - last.at < CACHE_LIFE_MS ? last.meter : undefined;
-			// `rank` puts it first, which the tests of `rank` show; the tests of the simulator run with `isSure`.
+			// `firstChoice` takes it, which the tests of the selection show; the tests of the simulator run with `isSure`.
 			if (!isSure && own && isReady(own, now)) return own;
 			const context: SelectionContext = {
 				modelId: MODEL_ID,
@@ -45,7 +45,7 @@ export function ours(policy: PolicyName, { isSure = false }: { readonly isSure?:
 				reserve: {},
 				lastChosen,
 			};
-			const [first] = rank(meters, context, policy);
+			const first = firstChoice(meters, context, policy);
 			const chosen = meters.find((meter) => meter === first);
 			if (chosen && chosen !== own) lastChosen = chosen.account.id;
 			return chosen;

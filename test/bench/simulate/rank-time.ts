@@ -1,13 +1,20 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Account } from "../../../src/domain/account.ts";
 import type { Candidate } from "../../../src/domain/candidate.ts";
-import { POLICIES, type PolicyName, rank } from "../../../src/domain/selection.ts";
+import { firstChoice, POLICIES, type PolicyName, rank } from "../../../src/domain/selection.ts";
+import { DEFAULT_SETTINGS } from "../../../src/domain/settings.ts";
+import { openAccountStore } from "../../../src/io/account-store.ts";
+import { openStateStore } from "../../../src/io/state-store.ts";
+import { createPool, type Pool } from "../../../src/pool/pool.ts";
 import { DAY_MS, HOUR_MS, START } from "./model.ts";
 import { createDice } from "./random.ts";
 
 const ACCOUNTS = 1000;
 const ROUNDS = 300;
 
-/** How long one choice among a thousand accounts takes, as a sentence for each policy. */
+/** How long it takes to choose among a thousand accounts, by policy: the rule alone, all in order, and as a request does. */
 export function rankTime(): string {
 	const dice = createDice(1, "rank");
 	const candidates = Array.from({ length: ACCOUNTS }, (_, index): Candidate => {
@@ -39,15 +46,53 @@ export function rankTime(): string {
 		reserve: { "5h": 10, "7d": 5 },
 		lastChosen: candidates[500]?.account.id,
 	};
-	const lines = (Object.keys(POLICIES) as PolicyName[]).map((policy) => {
-		const times = Array.from({ length: ROUNDS }, () => {
-			const begin = performance.now();
-			rank(candidates, context, policy);
-			return performance.now() - begin;
-		}).sort((a, b) => a - b);
-		return `${policy}: ${(times[ROUNDS / 2] ?? 0).toFixed(3)} ms`;
+	const directory = mkdtempSync(join(tmpdir(), "pi-multicodex-bench-"));
+	try {
+		const poolOf = writePool(directory, candidates);
+		const request = { modelId: "simulated", affinity: undefined, sessionId: undefined, excluded: new Set<string>() };
+		const lines = (Object.keys(POLICIES) as PolicyName[]).map((policy) => {
+			const pool = poolOf(policy);
+			const choice = median(() => firstChoice(candidates, context, policy));
+			const order = median(() => rank(candidates, context, policy));
+			const whole = median(() => pool.choose(request));
+			return `${policy}: a choice ${choice}, as a request makes it from the files ${whole}; the whole order ${order}`;
+		});
+		return [`Over ${ACCOUNTS} accounts, median of ${ROUNDS}`, ...lines].join("\n");
+	} finally {
+		rmSync(directory, { recursive: true });
+	}
+}
+
+function median(work: () => unknown): string {
+	const times = Array.from({ length: ROUNDS }, () => {
+		const begin = performance.now();
+		work();
+		return performance.now() - begin;
+	}).sort((a, b) => a - b);
+	return `${(times[ROUNDS / 2] ?? 0).toFixed(3)} ms`;
+}
+
+/** Puts the candidates into files, and returns how to open a pool over these. */
+function writePool(directory: string, candidates: readonly Candidate[]): (policy: PolicyName) => Pool {
+	const paths = { accounts: join(directory, "codex-accounts.json"), state: join(directory, "codex-state.json") };
+	const rows = candidates.map(({ account: { id, accountId, credential } }) => {
+		const { access, refresh, expiresAt: expires } = credential;
+		return { id, accountId, credential: { access, refresh, expires } };
 	});
-	return `rank over ${ACCOUNTS} accounts, median of ${ROUNDS}: ${lines.join(", ")}`;
+	const memos = candidates.map(({ account, cooldowns, usage }) => [account.id, { cooldowns, usage, strikes: 0 }]);
+	writeFileSync(paths.accounts, JSON.stringify({ version: 2, accounts: rows }));
+	writeFileSync(paths.state, JSON.stringify({ version: 1, accounts: Object.fromEntries(memos) }));
+	const clock = { now: () => START };
+	const onProblem = (text: string) => {
+		throw new Error(text);
+	};
+	return (policy) =>
+		createPool({
+			accounts: openAccountStore(paths.accounts, onProblem, clock.now),
+			state: openStateStore(paths.state, onProblem, clock.now),
+			clock,
+			rotation: () => ({ ...DEFAULT_SETTINGS.rotation, policy }),
+		});
 }
 
 function accountAt(index: number): Account {
@@ -59,7 +104,7 @@ function accountAt(index: number): Account {
 		userId: undefined,
 		accountId: id,
 		plan: "plus",
-		credential: { access: "", refresh: "", expiresAt: START + DAY_MS },
+		credential: { access: "access", refresh: "refresh", expiresAt: START + DAY_MS },
 		source: "login",
 		linked: false,
 		enabled: true,

@@ -2,6 +2,7 @@
  * Loaded into a process before anything else (`--import`). Looks at every step that changes a file in `folder`, and at
  * token requests, and can
  * - write them down (`log`), in order, one a line;
+ * - keep a ledger (`ledger`): the same with their times, whether the process stood still for them, and every connection;
  * - send the process a signal right before one of them (`signal`);
  * - let the disk fail while a file (`trouble`) says how: "full" (no byte fits), "no-room" (nor any new file or folder),
  *   "read-only".
@@ -9,9 +10,10 @@
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
+import net from "node:net";
 import { basename, sep } from "node:path";
 
-const { folder, log, signal, trouble } = JSON.parse(process.env.TEST_PRELOAD_DISK ?? "{}");
+const { folder, ledger, log, signal, trouble } = JSON.parse(process.env.TEST_PRELOAD_DISK ?? "{}");
 const { appendFileSync, readFileSync } = fs;
 
 /** Names of operations by what a failing disk does to them. */
@@ -22,6 +24,10 @@ const UNTOLD = new Set(["utimes", "chmod", "truncate"]);
 
 let isCounting = signal?.from === undefined;
 let count = 0;
+
+const enter = (what, isSync) => {
+	if (ledger !== undefined) appendFileSync(ledger, `${JSON.stringify({ at: Date.now(), what, isSync })}\n`);
+};
 
 const step = (what) => {
 	if (log !== undefined) appendFileSync(log, `${what}\n`);
@@ -52,9 +58,10 @@ const failureOf = (operation) => {
 const nameOf = (path) => basename(path).replace(/\.\d+-[0-9a-f]{8}\.tmp$/, ".tmp");
 
 /** Called before an operation; throws what the disk says. */
-const before = (operation, path) => {
+const before = (operation, path, isSync = false) => {
 	const text = String(path);
 	if (folder === undefined || !text.startsWith(folder + sep)) return;
+	enter(`${operation} ${nameOf(text)}`, isSync);
 	if (!UNTOLD.has(operation)) step(`${operation} ${nameOf(text)}`);
 	const code = failureOf(operation);
 	if (code === undefined) return;
@@ -82,7 +89,7 @@ for (const operation of OPERATIONS) {
 		callback(...args);
 	};
 	fs[`${operation}Sync`] = (...args) => {
-		before(operation, changed(operation, args));
+		before(operation, changed(operation, args), true);
 		return sync(...args);
 	};
 	fs.promises[operation] = async (...args) => {
@@ -107,6 +114,14 @@ for (const operation of ["write", "sync", "truncate", "chmod"]) {
 	};
 }
 syncBuiltinESMExports();
+
+const connect = net.Socket.prototype.connect;
+net.Socket.prototype.connect = function connecting(...args) {
+	// As `net.connect` and undici pass it: normalized, or plain.
+	const { host, port } = [args[0]].flat()[0] ?? {};
+	enter(`connect ${host}:${port}`, false);
+	return connect.apply(this, args);
+};
 
 const realFetch = globalThis.fetch;
 globalThis.fetch = async (...args) => {

@@ -1,9 +1,11 @@
 /**
  * Loaded into a process before anything else (`--import`): its timers of `slowMs` fire after `fastMs`, and its clock then
- * shows that `slowMs` have passed. Every other timer is as slow as ever.
+ * shows that `slowMs` have passed. Its intervals of `tickMs` come every `fastMs`, and the clock knows nothing of it. Every
+ * other timer is as slow as ever.
  */
-const { slowMs, fastMs } = JSON.parse(process.env.TEST_PRELOAD_TIMERS ?? '{"slowMs":-1,"fastMs":-1}');
+const { slowMs, tickMs, fastMs } = JSON.parse(process.env.TEST_PRELOAD_TIMERS ?? "{}");
 const realSetTimeout = globalThis.setTimeout;
+const realSetInterval = globalThis.setInterval;
 const RealDate = globalThis.Date;
 let skippedMs = 0;
 const now = () => RealDate.now() + skippedMs;
@@ -15,6 +17,11 @@ globalThis.setTimeout = Object.assign((callback, delay, ...rest) => {
 		callback(...rest);
 	}, fastMs);
 }, realSetTimeout);
+
+globalThis.setInterval = Object.assign(
+	(callback, delay, ...rest) => realSetInterval(callback, delay === tickMs ? fastMs : delay, ...rest),
+	realSetInterval,
+);
 
 globalThis.Date = new Proxy(RealDate, {
 	apply: () => new RealDate(now()).toString(),
