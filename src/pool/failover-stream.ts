@@ -1,6 +1,6 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
-import { covers } from "../domain/cooldown.ts";
+import { covers, withoutRefusal } from "../domain/cooldown.ts";
 import type { Exhaustion } from "../domain/events.ts";
 import { raceAbort } from "./abort.ts";
 import { ABORTED, finalError } from "./messages.ts";
@@ -181,12 +181,18 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 	const accounts = pool.accounts();
 	const readyAt = (account: Account) => pool.readyAt(account, now, model.id);
 	const usable = accounts.filter((account) => readyAt(account) !== undefined);
+	const covering = ({ id }: Account) => pool.memo(id).cooldowns.filter((cooldown) => covers(cooldown, model.id));
+	// The rest after a refused token says nothing of quota.
+	const refused = usable.filter((account) => {
+		const cooldowns = covering(account);
+		return cooldowns.length > 0 && withoutRefusal(cooldowns).length === 0;
+	});
 	// An account that refused a moment ago counts as spent even where usage data has ended its cooldown since.
-	const cooling = usable.filter((account) => (readyAt(account) ?? 0) > now || progress.refusals.has(account.id));
-	const notOffered = cooling.filter((account) =>
-		pool.memo(account.id).cooldowns.every((cooldown) => !covers(cooldown, model.id) || isForModel(cooldown.scope)),
+	const cooling = usable.filter(
+		(account) => !refused.includes(account) && ((readyAt(account) ?? 0) > now || progress.refusals.has(account.id)),
 	);
-	const ready = usable.filter((account) => !cooling.includes(account));
+	const notOffered = cooling.filter((account) => covering(account).every(({ scope }) => isForModel(scope)));
+	const ready = usable.filter((account) => !cooling.includes(account) && !refused.includes(account));
 	// Every account said the same of this model: what the backend says of it is the better answer.
 	if (isModelRefused && notOffered.length === usable.length) return lastRefusal.words;
 	const spent = cooling.filter((account) => !notOffered.includes(account));
@@ -196,7 +202,7 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 		cooling: cooling.length,
 		notOffered: notOffered.length,
 		needsLogin: accounts.filter((account) => account.enabled && account.needsLogin).length,
-		unavailable: ready.filter(({ id }) => progress.tried.has(id)).length,
+		unavailable: refused.length + ready.filter(({ id }) => progress.tried.has(id)).length,
 		tried: progress.tried.size,
 		untried: ready.filter(({ id }) => !progress.tried.has(id)).length,
 		readyAt: times.length > 0 ? Math.min(...times) : undefined,

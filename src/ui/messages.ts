@@ -18,7 +18,8 @@ export function exhausted(why: Exhaustion, now: number): string {
 		return [quotaExceeded(why), firstReset(why, now), ...othersOf(why), WAYS_ON].filter(Boolean).join(" ");
 	}
 	if (unavailable > 0) {
-		return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed just now. Send again in a while, or use /model to switch provider.`;
+		const others = why.needsLogin > 0 ? ` ${plural(why.needsLogin, "account")} must sign in again.` : "";
+		return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed just now.${others} Send again in a while, or use /model to switch provider.`;
 	}
 	if (notOffered > 0)
 		return `No Codex account may use this model (${plural(notOffered, "account")} asked). /model switches it.`;

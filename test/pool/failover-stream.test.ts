@@ -369,6 +369,13 @@ describe("a sign-in", () => {
 		expect(house.state.memo("a").cooldowns).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
+	it("that is refused everywhere is not called a quota", async () => {
+		const house = someone("a");
+		house.play("a", refused(401, { detail: "Unauthorized" }));
+		await house.ask();
+		expect(house.exhaustions).toMatchObject([{ total: 1, cooling: 0, unavailable: 1, readyAt: undefined }]);
+	});
+
 	it("whose new token is refused for good is flagged", async () => {
 		const house = someone("a", "b");
 		house.play("a", refused(401, { error: { code: "token_invalidated" } }));
