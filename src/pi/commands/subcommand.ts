@@ -8,6 +8,7 @@ import type { PiLink } from "../../pool/pi-link.ts";
 import type { Pool } from "../../pool/pool.ts";
 import type { Clock, SettingsStore } from "../../pool/ports.ts";
 import type { UsageMonitor } from "../../pool/usage-monitor.ts";
+import type { LastRotation } from "../../ui/dashboard-words.ts";
 import { asWord } from "../../ui/format.ts";
 import type { Result } from "../output.ts";
 import type { SignInWays } from "../sign-in-dialog.ts";
@@ -33,6 +34,8 @@ export interface SubcommandDeps {
 	readonly paths: Readonly<Record<string, string>>;
 	/** Deletes the backups of removed and migrated accounts. */
 	readonly removeBackups: () => Promise<void>;
+	/** The last time that this process moved from one account to another. */
+	readonly lastRotation: () => LastRotation | undefined;
 	/** Fires when the session ends in which the command was given. */
 	readonly signal: AbortSignal;
 }
@@ -56,7 +59,12 @@ export interface Subcommand {
 	readonly summary: string;
 	/** The words that may follow those in `before`. */
 	complete?(deps: SubcommandDeps, before: readonly string[]): Completion[];
-	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome>;
+	/** It needs an account, which a menu asks for. */
+	readonly asksAccount?: true;
+	/** With these words it is a panel, which paints at once: what may have changed elsewhere is looked at behind it. */
+	isPanel?(words: readonly string[]): boolean;
+	/** Undefined where everything has been told already. */
+	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome | undefined>;
 }
 
 /** The failure for words that a subcommand does not take. */

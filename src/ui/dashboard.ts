@@ -1,0 +1,169 @@
+import { type Component, type KeyId, matchesKey, visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
+import { type Account, printable } from "../domain/account.ts";
+import { layOut } from "./dashboard-table.ts";
+import { details, emptyPool, headline, type LastRotation, rotationLine } from "./dashboard-words.ts";
+import type { ListCursor } from "./list-cursor.ts";
+import { fitted, flow, type Line, type Paint, type PanelKey, painted, span } from "./panel.ts";
+import type { PoolView } from "./pool-view.ts";
+
+/** What a key of the dashboard asks for. */
+export type DashboardAction =
+	| "use"
+	| "auto"
+	| "add"
+	| "login"
+	| "remove"
+	| "enable"
+	| "disable"
+	| "rename"
+	| "refresh"
+	| "close";
+
+/** What the dashboard asks of the rest. */
+export interface DashboardDeps {
+	readonly view: () => PoolView;
+	readonly cursor: ListCursor;
+	/** Usage is on its way. */
+	readonly isAsking: () => boolean;
+	readonly lastRotation: () => LastRotation | undefined;
+	readonly paint: Paint;
+	/** True for a key that this person's key bindings give that meaning. */
+	readonly isKey: (typed: string, key: PanelKey) => boolean;
+	/** Lines that the panel may take now. */
+	readonly room: () => number;
+	readonly repaint: () => void;
+	/** `account` is the highlighted one; undefined in an empty pool. */
+	readonly onAction: (action: DashboardAction, account: Account | undefined) => void;
+}
+
+interface Key {
+	readonly typed: { readonly binding: PanelKey } | { readonly letter: KeyId };
+	/** As the hint line names it. */
+	readonly name: string;
+	readonly action: DashboardAction;
+	readonly does: string;
+	/** Offered where there is no account, too. */
+	readonly isForAll?: boolean;
+	readonly isFor?: (account: Account) => boolean;
+	/** One of the few that a narrow terminal has room to name. */
+	readonly isShort?: boolean;
+}
+
+/** Every key but those that move: what is pressed, what is hinted at, and what is done. */
+const KEYS: readonly Key[] = [
+	{ typed: { binding: "tui.select.confirm" }, name: "enter", does: "use", action: "use", isShort: true },
+	{ typed: { letter: "a" }, name: "a", does: "auto", action: "auto", isShort: true },
+	{ typed: { letter: "n" }, name: "n", does: "add", action: "add", isForAll: true },
+	{ typed: { letter: "s" }, name: "s", does: "sign in", action: "login" },
+	{ typed: { letter: "x" }, name: "x", does: "remove", action: "remove" },
+	{ typed: { letter: "e" }, name: "e", does: "disable", action: "disable", isFor: ({ enabled }) => enabled },
+	{ typed: { letter: "e" }, name: "e", does: "enable", action: "enable", isFor: ({ enabled }) => !enabled },
+	{ typed: { letter: "v" }, name: "v", does: "rename", action: "rename" },
+	{ typed: { letter: "r" }, name: "r", does: "refresh", action: "refresh" },
+	{
+		typed: { binding: "tui.select.cancel" },
+		name: "esc",
+		does: "close",
+		action: "close",
+		isForAll: true,
+		isShort: true,
+	},
+];
+
+const MOVE = "↑↓ move";
+/** The detail block is as high as this at least, so that news in it move nothing. */
+const DETAIL_LINES = 3;
+/** Fewer accounts than this are not worth the detail block. */
+const FEWEST_ROWS = 3;
+
+/** Creates the dashboard. It draws what it is told and does nothing by itself. */
+export function createDashboard(deps: DashboardDeps): Component {
+	const { cursor, paint } = deps;
+	const idsOf = (view: PoolView) => view.accounts.map(({ account }) => account.id);
+	const selectedIn = (view: PoolView) => view.accounts[cursor.at(idsOf(view))];
+	const offered = (account: Account | undefined): Key[] =>
+		KEYS.filter(({ isForAll = false, isFor }) =>
+			account === undefined ? isForAll : isFor === undefined || isFor(account),
+		);
+	/** Accounts that fitted the last time: the step of the page keys. */
+	let page = 1;
+
+	const render = (width: number): string[] => {
+		const view = deps.view();
+		const ids = idsOf(view);
+		const at = cursor.at(ids);
+		const selected = view.accounts[at];
+		const table = layOut(view, width);
+		const line = (spans: Line) => painted(spans, width, paint);
+		const rule = paint("dim", "─".repeat(width));
+		const hints = hintLines(offered(selected?.account), table.isNarrow, width).map((text) => line([span("dim", text)]));
+		const wrapped = (spans: Line) =>
+			spans.flatMap(({ tone, text }) =>
+				wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - LEAD.length)).map((each) => LEAD + each),
+			);
+		const head = [rule, line(headerSpans(view, deps.isAsking(), width)), "", ...table.heading.map(line)];
+		if (!selected) {
+			return fitted([...head.slice(0, 3), ...emptyPool().flatMap(wrapped), "", ...hints, rule], width);
+		}
+		const rotation = deps.lastRotation();
+		const detail = table.isNarrow
+			? []
+			: [...details(selected, view), ...(rotation ? [rotationLine(rotation, view.now)] : [])].flatMap(wrapped);
+		while (detail.length > 0 && detail.length < DETAIL_LINES) detail.push("");
+
+		const budget = deps.room() - head.length - 1 - hints.length - 1;
+		const fits = (extra: number) => Math.floor((budget - extra) / table.height);
+		const block = detail.length > 0 ? [...detail, ""] : [];
+		const hasDetail = fits(block.length) >= Math.min(ids.length, FEWEST_ROWS);
+		page = Math.max(1, Math.min(ids.length, fits(hasDetail ? block.length : 0)));
+		const top = cursor.top(ids, page);
+		const rows = view.accounts
+			.slice(top, top + page)
+			.flatMap((shown, index) => table.row(shown, top + index === at).map(line));
+		const count = page < ids.length ? line([span("dim", `${LEAD}(${at + 1}/${ids.length})`)]) : "";
+		return fitted([...head, ...rows, count, ...(hasDetail ? block : []), ...hints, rule], width);
+	};
+
+	return {
+		render,
+		invalidate: () => undefined,
+		handleInput: (typed) => {
+			const view = deps.view();
+			const ids = idsOf(view);
+			const steps: readonly (readonly [PanelKey, number])[] = [
+				["tui.select.up", -1],
+				["tui.select.down", 1],
+				["tui.select.pageUp", -Math.max(2, page)],
+				["tui.select.pageDown", Math.max(2, page)],
+			];
+			const step = steps.find(([key]) => deps.isKey(typed, key));
+			if (step) {
+				cursor.move(ids, step[1]);
+				deps.repaint();
+				return;
+			}
+			const account = selectedIn(view)?.account;
+			const isPressed = ({ typed: wanted }: Key) =>
+				"binding" in wanted ? deps.isKey(typed, wanted.binding) : matchesKey(typed, wanted.letter);
+			const key = offered(account).find(isPressed);
+			if (key) deps.onAction(key.action, account);
+		},
+	};
+}
+
+const LEAD = "   ";
+
+/** As many parts as fit, in the order of what matters. */
+function headerSpans(view: PoolView, isAsking: boolean, width: number): Line {
+	const title = " MultiCodex";
+	const parts = headline(view, isAsking).map(printable);
+	while (parts.length > 1 && visibleWidth(`${title}  ${parts.join(" · ")}`) > width) parts.pop();
+	return [span("accent", title), span("dim", "  "), span(view.isEnabled ? "text" : "warning", parts.join(" · "))];
+}
+
+function hintLines(keys: readonly Key[], isNarrow: boolean, width: number): string[] {
+	const named = isNarrow && keys.some(({ action }) => action === "use") ? keys.filter(({ isShort }) => isShort) : keys;
+	const hasRows = keys.some(({ action }) => action === "use");
+	const words = named.map(({ name, does }) => `${name} ${does}`);
+	return flow(hasRows && !isNarrow ? [MOVE, ...words] : words, "  ", width - 2).map((text) => ` ${text}`);
+}
