@@ -18,8 +18,10 @@ export interface PanelHost<T> {
 
 /** How often times are drawn anew. */
 const TICK_MS = 5000;
-/** What pi shows below a panel, and a notice above it. */
-const LINES_AROUND = 6;
+/** What pi shows below a panel; and above it a notice, where the terminal is not too low for that. */
+const FOOTER_LINES = 4;
+const NOTICE_LINES = 2;
+const LOW = 20;
 
 /**
  * Shows a panel in place of the editor until it closes itself. When `signal` fires, because the session ends, it closes
@@ -46,7 +48,7 @@ export async function openPanel<T>(
 				paint: (tone, text) => theme.fg(tone, text),
 				isKey: (typed, key) => keys.matches(typed, key),
 				repaint,
-				room: () => tui.terminal.rows - LINES_AROUND,
+				room: () => tui.terminal.rows - FOOTER_LINES - (tui.terminal.rows < LOW ? 0 : NOTICE_LINES),
 				close,
 				onClose: (release) => releases.push(release),
 			});

@@ -2,6 +2,7 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
 import { meter, stateCell, type WindowCell, windowCells } from "./account-cells.ts";
 import { spokenWindow } from "./format.ts";
+import { whySignedOut } from "./messages.ts";
 import { cell, type Line, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
 
@@ -142,10 +143,15 @@ function narrowTable(names: readonly string[], longestLabel: number, width: numb
 					span(isSelected ? "accent" : "text", `${cell(shown.account.label, Math.min(longestLabel, room))} `),
 					state,
 				],
-				windows.length > 0 ? windows : [span("dim", `${" ".repeat(LEAD)}usage unknown`)],
+				windows.length > 0 ? windows : [span("dim", " ".repeat(LEAD) + withoutUsage(shown))],
 			];
 		},
 	};
+}
+
+function withoutUsage({ account, state }: ShownAccount): string {
+	const { needsLogin } = account;
+	return state === "needs-login" && needsLogin ? whySignedOut(account, needsLogin.reason) : "usage unknown";
 }
 
 function lead(isSelected: boolean) {

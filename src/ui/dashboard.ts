@@ -41,7 +41,8 @@ interface Key {
 	/** As the hint line names it. */
 	readonly name: string;
 	readonly action: DashboardAction;
-	readonly does: string;
+	/** For the hint line; a key without it only says what would have to be done. */
+	readonly does?: string;
 	/** Offered where there is no account, too. */
 	readonly isForAll?: boolean;
 	readonly isFor?: (account: Account) => boolean;
@@ -51,13 +52,47 @@ interface Key {
 
 /** Every key but those that move: what is pressed, what is hinted at, and what is done. */
 const KEYS: readonly Key[] = [
-	{ typed: { binding: "tui.select.confirm" }, name: "enter", does: "use", action: "use", isShort: true },
+	{
+		typed: { binding: "tui.select.confirm" },
+		name: "enter",
+		does: "use",
+		action: "use",
+		isFor: ({ enabled, needsLogin }) => enabled && !needsLogin,
+		isShort: true,
+	},
+	{
+		typed: { binding: "tui.select.confirm" },
+		name: "enter",
+		action: "use",
+		isFor: ({ enabled, needsLogin }) => !enabled || needsLogin !== undefined,
+	},
 	{ typed: { letter: "a" }, name: "a", does: "auto", action: "auto", isShort: true },
 	{ typed: { letter: "n" }, name: "n", does: "add", action: "add", isForAll: true },
-	{ typed: { letter: "s" }, name: "s", does: "sign in", action: "login" },
+	{
+		typed: { letter: "s" },
+		name: "s",
+		does: "sign in",
+		action: "login",
+		isFor: ({ needsLogin }) => needsLogin === undefined,
+	},
+	{
+		typed: { letter: "s" },
+		name: "s",
+		does: "sign in",
+		action: "login",
+		isFor: ({ needsLogin }) => needsLogin !== undefined,
+		isShort: true,
+	},
 	{ typed: { letter: "x" }, name: "x", does: "remove", action: "remove" },
 	{ typed: { letter: "e" }, name: "e", does: "disable", action: "disable", isFor: ({ enabled }) => enabled },
-	{ typed: { letter: "e" }, name: "e", does: "enable", action: "enable", isFor: ({ enabled }) => !enabled },
+	{
+		typed: { letter: "e" },
+		name: "e",
+		does: "enable",
+		action: "enable",
+		isFor: ({ enabled }) => !enabled,
+		isShort: true,
+	},
 	{ typed: { letter: "v" }, name: "v", does: "rename", action: "rename" },
 	{ typed: { letter: "r" }, name: "r", does: "refresh", action: "refresh" },
 	{
@@ -72,7 +107,7 @@ const KEYS: readonly Key[] = [
 
 const MOVE = "↑↓ move";
 /** The detail block is as high as this at least, so that news in it move nothing. */
-const DETAIL_LINES = 3;
+const DETAIL_LINES = 2;
 /** Fewer accounts than this are not worth the detail block. */
 const FEWEST_ROWS = 3;
 
@@ -94,34 +129,40 @@ export function createDashboard(deps: DashboardDeps): Component {
 		const at = cursor.at(ids);
 		const selected = view.accounts[at];
 		const table = layOut(view, width);
+		const keys = offered(selected?.account);
 		const line = (spans: Line) => painted(spans, width, paint);
-		const rule = paint("dim", "─".repeat(width));
-		const hints = hintLines(offered(selected?.account), table.isNarrow, width).map((text) => line([span("dim", text)]));
 		const wrapped = (spans: Line) =>
 			spans.flatMap(({ tone, text }) =>
 				wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - LEAD.length)).map((each) => LEAD + each),
 			);
-		const head = [rule, line(headerSpans(view, deps.isAsking(), width)), "", ...table.heading.map(line)];
-		if (!selected) {
-			return fitted([...head.slice(0, 3), ...emptyPool().flatMap(wrapped), "", ...hints, rule], width);
-		}
-		const rotation = deps.lastRotation();
-		const detail = table.isNarrow
-			? []
-			: [...details(selected, view), ...(rotation ? [rotationLine(rotation, view.now)] : [])].flatMap(wrapped);
-		while (detail.length > 0 && detail.length < DETAIL_LINES) detail.push("");
+		const hintsOf = (isShort: boolean) =>
+			hintLines(keys, isShort && selected !== undefined, width).map((text) => line([span("dim", text)]));
+		const rule = paint("dim", "─".repeat(width));
+		const head = [rule, line(headerSpans(view, deps.isAsking(), width))];
+		if (!selected) return fitted([...head, "", ...emptyPool().flatMap(wrapped), "", ...hintsOf(false), rule], width);
 
-		const budget = deps.room() - head.length - 1 - hints.length - 1;
-		const fits = (extra: number) => Math.floor((budget - extra) / table.height);
-		const block = detail.length > 0 ? [...detail, ""] : [];
-		const hasDetail = fits(block.length) >= Math.min(ids.length, FEWEST_ROWS);
-		page = Math.max(1, Math.min(ids.length, fits(hasDetail ? block.length : 0)));
+		const rotation = deps.lastRotation();
+		const detail = [...details(selected, view), ...(rotation ? [rotationLine(rotation, view.now)] : [])];
+		const block = table.isNarrow ? [] : filledUp(detail.flatMap(wrapped));
+		const heading = table.heading.map(line);
+		const hints = hintsOf(table.isNarrow);
+		// From the richest on: a terminal may be too low for the details, and even for every hint.
+		const forms = [
+			{ above: [...head, "", ...heading], below: [...block, ...hints, rule] },
+			{ above: [...head, "", ...heading], below: [...hints, rule] },
+			{ above: [...head, ...heading], below: [...hintsOf(true), rule] },
+		];
+		const rowsIn = ({ above, below }: (typeof forms)[number]) =>
+			Math.floor((deps.room() - above.length - 1 - below.length) / table.height);
+		const form = forms.find((each) => rowsIn(each) >= Math.min(ids.length, FEWEST_ROWS)) ?? forms.at(-1);
+		if (!form) return [];
+		page = Math.max(1, Math.min(ids.length, rowsIn(form)));
 		const top = cursor.top(ids, page);
 		const rows = view.accounts
 			.slice(top, top + page)
 			.flatMap((shown, index) => table.row(shown, top + index === at).map(line));
 		const count = page < ids.length ? line([span("dim", `${LEAD}(${at + 1}/${ids.length})`)]) : "";
-		return fitted([...head, ...rows, count, ...(hasDetail ? block : []), ...hints, rule], width);
+		return fitted([...form.above, ...rows, count, ...form.below], width);
 	};
 
 	return {
@@ -153,6 +194,11 @@ export function createDashboard(deps: DashboardDeps): Component {
 
 const LEAD = "   ";
 
+/** As high as usual at least, and parted from what follows. */
+function filledUp(detail: readonly string[]): string[] {
+	return [...detail, ...Array<string>(Math.max(0, DETAIL_LINES - detail.length)).fill(""), ""];
+}
+
 /** As many parts as fit, in the order of what matters. */
 function headerSpans(view: PoolView, isAsking: boolean, width: number): Line {
 	const title = " MultiCodex";
@@ -161,9 +207,9 @@ function headerSpans(view: PoolView, isAsking: boolean, width: number): Line {
 	return [span("accent", title), span("dim", "  "), span(view.isEnabled ? "text" : "warning", parts.join(" · "))];
 }
 
-function hintLines(keys: readonly Key[], isNarrow: boolean, width: number): string[] {
-	const named = isNarrow && keys.some(({ action }) => action === "use") ? keys.filter(({ isShort }) => isShort) : keys;
-	const hasRows = keys.some(({ action }) => action === "use");
+/** `isShort`: the few keys that matter most here. */
+function hintLines(keys: readonly Key[], isShort: boolean, width: number): string[] {
+	const named = keys.filter(({ does, isShort: matters }) => does !== undefined && (matters || !isShort));
 	const words = named.map(({ name, does }) => `${name} ${does}`);
-	return flow(hasRows && !isNarrow ? [MOVE, ...words] : words, "  ", width - 2).map((text) => ` ${text}`);
+	return flow(isShort || keys.length < 3 ? words : [MOVE, ...words], "  ", width - 2).map((text) => ` ${text}`);
 }

@@ -58,7 +58,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 		fuzzyFilter([...accounts], input.getValue(), ({ account }) => `${account.label} ${account.email ?? ""}`);
 	const rowsOf = (view: PoolView): Row[] => [
 		...accountsIn(view).map((shown) => ({ id: shown.account.id, shown })),
-		{ id: AUTO, name: "auto", does: `let the policy choose (${view.policy})` },
+		{ id: AUTO, name: "auto", does: "let the policy choose" },
 		{ id: ADD, name: "add", does: "sign in to another account" },
 	];
 	/** Where nobody is called so, Enter signs somebody in: it never ends a pin by mistake. */
@@ -101,8 +101,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 			const lineOf = lineMaker(view, width);
 			const selected = rows[at];
 			const hints = [
-				`(${at + 1}/${rows.length})`,
-				`enter ${selected && "name" in selected && selected.name === "add" ? "sign in" : "use"}`,
+				`(${at + 1}/${rows.length})  enter ${selected && "name" in selected && selected.name === "add" ? "sign in" : "use"}`,
 				...(selected && "shown" in selected && input.getValue() === "" ? ["backspace remove"] : []),
 				"esc cancel",
 			];
@@ -114,7 +113,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 					"",
 					...rows.slice(top, top + height).map((row, index) => line(lineOf(row, top + index === at))),
 					"",
-					...flow(hints, "  ", width - LEAD).map((text) => line([span("dim", `   ${text}`)])),
+					...flow(hints, "   ", width - LEAD).map((text) => line([span("dim", `   ${text}`)])),
 					rule,
 				],
 				width,
@@ -164,7 +163,8 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 		const name = "shown" in row ? row.shown.account.label : row.name;
 		const tone = isSelected ? "accent" : "text";
 		if (!("shown" in row)) {
-			return [lead, span(tone, `${cell(name, label)}  `), span("muted", row.does)];
+			const policy = row.name === "auto" && isWide ? ` (${view.policy})` : "";
+			return [lead, span(tone, `${cell(name, label)}  `), span("muted", row.does + policy)];
 		}
 		const state = stateCell(row.shown, now, true);
 		// What cannot serve now is muted as a whole.
