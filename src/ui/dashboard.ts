@@ -36,73 +36,63 @@ export interface DashboardDeps {
 	readonly onAction: (action: DashboardAction, account: Account | undefined) => void;
 }
 
+/** Where the hint line names a key: also on a narrow terminal, where there is room, or not at all; `off`: it does nothing. */
+type Naming = "always" | "room" | "never" | "off";
+
 interface Key {
 	readonly typed: { readonly binding: PanelKey } | { readonly letter: KeyId };
 	/** As the hint line names it. */
 	readonly name: string;
+	readonly does: string;
 	readonly action: DashboardAction;
-	/** For the hint line; a key without it only says what would have to be done. */
-	readonly does?: string;
-	/** Offered where there is no account, too. */
+	/** For the highlighted account; `room` unless told otherwise. */
+	readonly naming?: (account: Account) => Naming;
+	/** There is something to do in an empty pool, too. */
 	readonly isForAll?: boolean;
-	readonly isFor?: (account: Account) => boolean;
-	/** One of the few that a narrow terminal has room to name. */
-	readonly isShort?: boolean;
 }
+
+const confirm = { binding: "tui.select.confirm" } as const;
+const cancel = { binding: "tui.select.cancel" } as const;
+const always = (): Naming => "always";
+const canServe = ({ enabled, needsLogin }: Account) => enabled && !needsLogin;
 
 /** Every key but those that move: what is pressed, what is hinted at, and what is done. */
 const KEYS: readonly Key[] = [
+	// Pressed on an account that cannot serve it tells why.
 	{
-		typed: { binding: "tui.select.confirm" },
+		typed: confirm,
 		name: "enter",
 		does: "use",
 		action: "use",
-		isFor: ({ enabled, needsLogin }) => enabled && !needsLogin,
-		isShort: true,
+		naming: (each) => (canServe(each) ? "always" : "never"),
 	},
-	{
-		typed: { binding: "tui.select.confirm" },
-		name: "enter",
-		action: "use",
-		isFor: ({ enabled, needsLogin }) => !enabled || needsLogin !== undefined,
-	},
-	{ typed: { letter: "a" }, name: "a", does: "auto", action: "auto", isShort: true },
+	{ typed: { letter: "a" }, name: "a", does: "auto", action: "auto", naming: always },
 	{ typed: { letter: "n" }, name: "n", does: "add", action: "add", isForAll: true },
 	{
 		typed: { letter: "s" },
 		name: "s",
 		does: "sign in",
 		action: "login",
-		isFor: ({ needsLogin }) => needsLogin === undefined,
-	},
-	{
-		typed: { letter: "s" },
-		name: "s",
-		does: "sign in",
-		action: "login",
-		isFor: ({ needsLogin }) => needsLogin !== undefined,
-		isShort: true,
+		naming: ({ needsLogin }) => (needsLogin ? "always" : "room"),
 	},
 	{ typed: { letter: "x" }, name: "x", does: "remove", action: "remove" },
-	{ typed: { letter: "e" }, name: "e", does: "disable", action: "disable", isFor: ({ enabled }) => enabled },
+	{
+		typed: { letter: "e" },
+		name: "e",
+		does: "disable",
+		action: "disable",
+		naming: ({ enabled }) => (enabled ? "room" : "off"),
+	},
 	{
 		typed: { letter: "e" },
 		name: "e",
 		does: "enable",
 		action: "enable",
-		isFor: ({ enabled }) => !enabled,
-		isShort: true,
+		naming: ({ enabled }) => (enabled ? "off" : "always"),
 	},
 	{ typed: { letter: "v" }, name: "v", does: "rename", action: "rename" },
 	{ typed: { letter: "r" }, name: "r", does: "refresh", action: "refresh" },
-	{
-		typed: { binding: "tui.select.cancel" },
-		name: "esc",
-		does: "close",
-		action: "close",
-		isForAll: true,
-		isShort: true,
-	},
+	{ typed: cancel, name: "esc", does: "close", action: "close", naming: always, isForAll: true },
 ];
 
 const MOVE = "↑↓ move";
@@ -116,10 +106,6 @@ export function createDashboard(deps: DashboardDeps): Component {
 	const { cursor, paint } = deps;
 	const idsOf = (view: PoolView) => view.accounts.map(({ account }) => account.id);
 	const selectedIn = (view: PoolView) => view.accounts[cursor.at(idsOf(view))];
-	const offered = (account: Account | undefined): Key[] =>
-		KEYS.filter(({ isForAll = false, isFor }) =>
-			account === undefined ? isForAll : isFor === undefined || isFor(account),
-		);
 	/** Accounts that fitted the last time: the step of the page keys. */
 	let page = 1;
 
@@ -129,14 +115,13 @@ export function createDashboard(deps: DashboardDeps): Component {
 		const at = cursor.at(ids);
 		const selected = view.accounts[at];
 		const table = layOut(view, width);
-		const keys = offered(selected?.account);
 		const line = (spans: Line) => painted(spans, width, paint);
 		const wrapped = (spans: Line) =>
 			spans.flatMap(({ tone, text }) =>
 				wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - LEAD.length)).map((each) => LEAD + each),
 			);
 		const hintsOf = (isShort: boolean) =>
-			hintLines(keys, isShort && selected !== undefined, width).map((text) => line([span("dim", text)]));
+			hintLines(selected?.account, isShort, width).map((text) => line([span("dim", text)]));
 		const rule = paint("dim", "─".repeat(width));
 		const head = [rule, line(headerSpans(view, deps.isAsking(), width))];
 		if (!selected) return fitted([...head, "", ...emptyPool().flatMap(wrapped), "", ...hintsOf(false), rule], width);
@@ -186,7 +171,7 @@ export function createDashboard(deps: DashboardDeps): Component {
 			const account = selectedIn(view)?.account;
 			const isPressed = ({ typed: wanted }: Key) =>
 				"binding" in wanted ? deps.isKey(typed, wanted.binding) : matchesKey(typed, wanted.letter);
-			const key = offered(account).find(isPressed);
+			const key = keysFor(account).find(isPressed);
 			if (key) deps.onAction(key.action, account);
 		},
 	};
@@ -207,9 +192,18 @@ function headerSpans(view: PoolView, isAsking: boolean, width: number): Line {
 	return [span("accent", title), span("dim", "  "), span(view.isEnabled ? "text" : "warning", parts.join(" · "))];
 }
 
-/** `isShort`: the few keys that matter most here. */
-function hintLines(keys: readonly Key[], isShort: boolean, width: number): string[] {
-	const named = keys.filter(({ does, isShort: matters }) => does !== undefined && (matters || !isShort));
-	const words = named.map(({ name, does }) => `${name} ${does}`);
-	return flow(isShort || keys.length < 3 ? words : [MOVE, ...words], "  ", width - 2).map((text) => ` ${text}`);
+function namingOf({ naming, isForAll = false }: Key, account: Account | undefined): Naming {
+	if (!account) return isForAll ? "always" : "off";
+	return naming?.(account) ?? "room";
+}
+
+function keysFor(account: Account | undefined): Key[] {
+	return KEYS.filter((key) => namingOf(key, account) !== "off");
+}
+
+/** `isShort`: only the few keys that matter most. */
+function hintLines(account: Account | undefined, isShort: boolean, width: number): string[] {
+	const named = isShort ? ["always"] : ["always", "room"];
+	const words = KEYS.filter((key) => named.includes(namingOf(key, account))).map(({ name, does }) => `${name} ${does}`);
+	return flow(account && !isShort ? [MOVE, ...words] : words, "  ", width - 2).map((text) => ` ${text}`);
 }
