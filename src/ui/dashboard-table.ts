@@ -32,17 +32,22 @@ const UNKNOWN = "--";
 /** What each form of the table shows; from the richest on. */
 const FORMS = [...METERS.map((cells) => ({ cells, hasPlan: true })), { cells: 0, hasPlan: false }];
 
+/** What is left of each account's windows: worked out once a drawing, for a pool may be large. */
+type Cells = ReadonlyMap<ShownAccount, readonly WindowCell[]>;
+
 /** Columns of windows that every account has a cell in, the shortest first; by name. */
-function windowColumns(view: PoolView): string[] {
-	const known = view.accounts.flatMap((shown) => windowCells(shown, view.now)).sort((a, b) => a.minutes - b.minutes);
-	const names = [...new Set(known.map(({ name }) => name))];
+function windowColumns(cells: Cells): string[] {
+	const lengths = new Map<string, number>();
+	for (const { name, minutes } of [...cells.values()].flat()) lengths.set(name, lengths.get(name) ?? minutes);
+	const names = [...lengths].sort(([, a], [, b]) => a - b).map(([name]) => name);
 	return names.length > 0 ? names : ["5h", "7d"];
 }
 
 /** Lays the accounts of `view` out for `width` columns. What is measured is all of them, so that scrolling moves nothing. */
 export function layOut(view: PoolView, width: number): Table {
 	const { accounts, now } = view;
-	const names = windowColumns(view);
+	const known: Cells = new Map(accounts.map((shown) => [shown, windowCells(shown, now)]));
+	const names = windowColumns(known);
 	const longestLabel = widest(
 		accounts.map(({ account }) => account.label),
 		SHORTEST_LABEL,
@@ -53,7 +58,7 @@ export function layOut(view: PoolView, width: number): Table {
 		"state".length,
 	);
 	const reset = widest(
-		accounts.flatMap((shown) => windowCells(shown, now).map(({ resetsIn }) => resetsIn)),
+		[...known.values()].flatMap((cells) => cells.map(({ resetsIn }) => resetsIn)),
 		RESET,
 	);
 	for (const { cells, hasPlan } of FORMS) {
@@ -62,10 +67,10 @@ export function layOut(view: PoolView, width: number): Table {
 		const room = width - fixed;
 		if (room >= Math.min(longestLabel, TELLING_LABEL)) {
 			const label = Math.min(longestLabel, room);
-			return wideTable({ names, label, plan: hasPlan ? plan : 0, cells, reset }, now);
+			return wideTable({ names, label, plan: hasPlan ? plan : 0, cells, reset }, known, now);
 		}
 	}
-	return narrowTable(names, longestLabel, width, now);
+	return narrowTable(names, longestLabel, width, known, now);
 }
 
 interface Widths {
@@ -77,7 +82,7 @@ interface Widths {
 	readonly reset: number;
 }
 
-function wideTable({ names, label, plan, cells, reset }: Widths, now: number): Table {
+function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, now: number): Table {
 	const width = cells + PERCENT + 2 + reset;
 	const gap = span("dim", " ".repeat(GAP));
 	const planCell = (text: string) => (plan > 0 ? [span("dim", cell(text, plan)), gap] : []);
@@ -102,11 +107,11 @@ function wideTable({ names, label, plan, cells, reset }: Widths, now: number): T
 			],
 		],
 		row: (shown, isSelected) => {
-			const known = windowCells(shown, now);
+			const its = known.get(shown) ?? [];
 			const windows = names
 				.flatMap((name) => {
-					const found = known.find((each) => each.name === name);
-					return [gap, ...windowCell(found, known.length === 0)];
+					const found = its.find((each) => each.name === name);
+					return [gap, ...windowCell(found, its.length === 0)];
 				})
 				.slice(1);
 			return [
@@ -123,7 +128,7 @@ function wideTable({ names, label, plan, cells, reset }: Widths, now: number): T
 	};
 }
 
-function narrowTable(names: readonly string[], longestLabel: number, width: number, now: number): Table {
+function narrowTable(names: readonly string[], longestLabel: number, width: number, known: Cells, now: number): Table {
 	const withResets = LEAD + names.length * (2 + PERCENT + 2 + RESET + GAP) - GAP <= width;
 	return {
 		isNarrow: true,
@@ -132,7 +137,7 @@ function narrowTable(names: readonly string[], longestLabel: number, width: numb
 		row: (shown, isSelected) => {
 			const state = stateCell(shown, now, true);
 			const room = Math.max(1, width - LEAD - 1 - visibleWidth(state.text));
-			const windows = windowCells(shown, now).flatMap(({ name, left, resetsIn, tone }) => [
+			const windows = (known.get(shown) ?? []).flatMap(({ name, left, resetsIn, tone }) => [
 				span("dim", " ".repeat(GAP)),
 				span(tone, `${shortName(name)}${left.padStart(PERCENT)}`),
 				span("dim", withResets ? `  ${resetsIn.padStart(RESET)}` : ""),

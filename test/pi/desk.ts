@@ -47,6 +47,8 @@ export interface Desk {
 	/** What asking for an account's usage comes to; nothing without one. */
 	readonly usage: Map<string, () => UsageSnapshot | string>;
 	readonly askedUsage: string[];
+	/** What asking for usage that has outlived its time comes to. */
+	refreshStale: () => Promise<void>;
 	/** Preferences that were stored, write by write. */
 	readonly stored: Readonly<Record<string, StoredValue>>[];
 	/** What storing them throws, if anything. */
@@ -89,7 +91,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		credentials: house.deps.credentials,
 		usage: {
 			setBaseUrl: () => undefined,
-			refreshStale: async () => undefined,
+			refreshStale: () => desk.refreshStale(),
 			follow: async () => undefined,
 			recheckCooling: async () => undefined,
 			stop: () => undefined,
@@ -166,6 +168,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		searched: [],
 		usage: new Map(),
 		askedUsage: [],
+		refreshStale: async () => undefined,
 		stored: [],
 		settingsRefusal: undefined,
 		runUnseen: async (args) => {

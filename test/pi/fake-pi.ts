@@ -52,6 +52,16 @@ export function aPi(): FakePi {
 	return { ...fake, api: api as unknown as ExtensionAPI };
 }
 
+/** pi's own key bindings, as far as panels ask for them. */
+const KEYS: Readonly<Record<string, string>> = {
+	"tui.select.up": "\x1b[A",
+	"tui.select.down": "\x1b[B",
+	"tui.select.pageUp": "\x1b[5~",
+	"tui.select.pageDown": "\x1b[6~",
+	"tui.select.confirm": "\r",
+	"tui.select.cancel": "\x1b",
+};
+
 /** A session's context, and what was shown in it. */
 export interface FakeContext {
 	readonly ctx: ExtensionCommandContext;
@@ -123,8 +133,8 @@ export function aContext({ hasUI = true, mode, sessionId = "s", branch = [] }: F
 			asked(fake.input, title, placeholder, signal),
 		custom: <T>(create: (tui: unknown, theme: unknown, keys: unknown, done: (result: T) => void) => Component) =>
 			new Promise<T>((resolve) => {
-				const keys = { matches: (typed: string, name: string) => name === "tui.select.cancel" && typed === "\x1b" };
-				const tui = { requestRender: () => undefined };
+				const keys = { matches: (typed: string, name: string) => KEYS[name] === typed };
+				const tui = { requestRender: () => undefined, terminal: { rows: 40 } };
 				fake.panel = create(tui, ui.theme, keys, (result) => {
 					fake.panel = undefined;
 					resolve(result);
