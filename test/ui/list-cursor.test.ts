@@ -29,12 +29,12 @@ describe("the cursor of a list", () => {
 
 	it("moves, comes in at the other end after the last row, and stops at the ends with long steps", () => {
 		const cursor = createListCursor("a");
-		const after = (step: number) => {
+		const placeAfter = (step: number) => {
 			cursor.move(IDS, step);
 			return cursor.at(IDS);
 		};
-		expect([after(1), after(-1), after(-1), after(1)]).toEqual([1, 0, 3, 0]);
-		expect([after(10), after(10), after(-10), after(-10)]).toEqual([3, 3, 0, 0]);
+		expect([placeAfter(1), placeAfter(-1), placeAfter(-1), placeAfter(1)]).toEqual([1, 0, 3, 0]);
+		expect([placeAfter(10), placeAfter(10), placeAfter(-10), placeAfter(-10)]).toEqual([3, 3, 0, 0]);
 		cursor.move([], 1);
 		expect(cursor.at(IDS)).toBe(0);
 	});
