@@ -129,6 +129,9 @@ describe("/multicodex without a word", () => {
 			remainingPercent: 73,
 		});
 		expect(text()).toMatch(/last rotation \d\d:\d\d {2}home → work {2}\(5h limit\)/);
+		// What is asked for behind the first paint has been answered.
+		await expect.poll(text).toMatch(/usage unknown/);
+		await new Promise((resolve) => setImmediate(resolve));
 		const renders = desk.screen.repaints;
 		desk.house.pool.emit({ type: "changed" });
 		expect(desk.screen.repaints).toBe(renders + 1);
