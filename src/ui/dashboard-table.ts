@@ -70,7 +70,13 @@ export function layOut(view: PoolView, width: number): Table {
 			return wideTable({ names, label, plan: hasPlan ? plan : 0, cells, reset }, known, now);
 		}
 	}
-	return narrowTable(names, longestLabel, width, known, now);
+	const narrowState = widest(
+		accounts.map((shown) => stateCell(shown, now, true).text),
+		0,
+	);
+	const label = Math.max(1, Math.min(longestLabel, width - LEAD - 1 - narrowState));
+	const withResets = LEAD + names.length * (2 + PERCENT + 2 + RESET + GAP) - GAP <= width;
+	return narrowTable(label, withResets, known, now);
 }
 
 interface Widths {
@@ -99,7 +105,7 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 		height: 1,
 		heading: [
 			[
-				span("dim", " ".repeat(LEAD) + cell("account", label + 2)),
+				span("dim", `${" ".repeat(LEAD)}${cell("account", label)}  `),
 				...planCell("plan"),
 				...heads,
 				gap,
@@ -117,7 +123,7 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 			return [
 				[
 					lead(isSelected),
-					span(isSelected ? "accent" : "text", cell(shown.account.label, label + 2)),
+					span(isSelected ? "accent" : "text", `${cell(shown.account.label, label)}  `),
 					...planCell(planOf(shown)),
 					...windows,
 					gap,
@@ -128,15 +134,12 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 	};
 }
 
-function narrowTable(names: readonly string[], longestLabel: number, width: number, known: Cells, now: number): Table {
-	const withResets = LEAD + names.length * (2 + PERCENT + 2 + RESET + GAP) - GAP <= width;
+function narrowTable(label: number, withResets: boolean, known: Cells, now: number): Table {
 	return {
 		isNarrow: true,
 		height: 2,
 		heading: [],
 		row: (shown, isSelected) => {
-			const state = stateCell(shown, now, true);
-			const room = Math.max(1, width - LEAD - 1 - visibleWidth(state.text));
 			const windows = (known.get(shown) ?? []).flatMap(({ name, left, resetsIn, tone }) => [
 				span("dim", " ".repeat(GAP)),
 				span(tone, `${shortName(name)}${left.padStart(PERCENT)}`),
@@ -145,8 +148,8 @@ function narrowTable(names: readonly string[], longestLabel: number, width: numb
 			return [
 				[
 					lead(isSelected),
-					span(isSelected ? "accent" : "text", `${cell(shown.account.label, Math.min(longestLabel, room))} `),
-					state,
+					span(isSelected ? "accent" : "text", `${cell(shown.account.label, label)} `),
+					stateCell(shown, now, true),
 				],
 				windows.length > 0 ? windows : [span("dim", " ".repeat(LEAD) + withoutUsage(shown))],
 			];

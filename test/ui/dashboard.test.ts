@@ -123,6 +123,19 @@ describe("the dashboard", () => {
 		expect(text(48)).toMatch(/work +active\n {3}5h/);
 	});
 
+	it("cuts a label that is too long, keeps the columns apart, and the states below each other", () => {
+		const long = aShown("a-very-long-label-that-is-forty-chars-xx");
+		open(aView([aShown("職場のアカウント", { isActive: true }), long, aShown("c", { isUsageFailing: true })]));
+		expect(text()).toMatch(/a-very-[\w-]*… {2}plus/);
+		for (const width of [40, 50, 80, 140]) {
+			const starts = lines(width).flatMap((line) => {
+				const [before] = line.split(/(active|ready|fetch failed)$/);
+				return before !== undefined && before !== line ? [visibleWidth(before)] : [];
+			});
+			expect([starts.length, new Set(starts).size]).toEqual([3, 1]);
+		}
+	});
+
 	it("never has a line that is too wide, nor anything that moves the cursor, whatever files and servers say", () => {
 		fc.assert(
 			fc.property(anyView, fc.integer({ min: 1, max: 200 }), fc.integer({ min: 0, max: 60 }), (any, width, height) => {
