@@ -63,11 +63,12 @@ const RESERVED_LABELS = new Set(["auto", "add", "all"]);
 const LONGEST_LABEL = 40;
 /** Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner. */
 const UNPRINTABLE = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+const EVERY_UNPRINTABLE = new RegExp(UNPRINTABLE, "gu");
 const VISIBLE = /[^\p{C}\p{Z}\p{M}]/u;
 
 /** A text from elsewhere as it may be shown: nothing in it moves the cursor, colours, or turns the direction. */
 export function printable(text: string): string {
-	return text.replaceAll(new RegExp(UNPRINTABLE, "gu"), "?");
+	return text.replaceAll(EVERY_UNPRINTABLE, "?");
 }
 
 /** Why `label` cannot be a label, as the end of a sentence; undefined where it can. */

@@ -1,5 +1,8 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { LastRotation } from "../ui/dashboard-words.ts";
 import { add } from "./commands/add.ts";
+import { carryOut } from "./commands/carry-out.ts";
+import { dashboard } from "./commands/dashboard.ts";
 import { footer } from "./commands/footer.ts";
 import { help } from "./commands/help.ts";
 import { importAccounts } from "./commands/import.ts";
@@ -12,11 +15,11 @@ import { rename } from "./commands/rename.ts";
 import { reset } from "./commands/reset.ts";
 import { rotation } from "./commands/rotation.ts";
 import { show } from "./commands/show.ts";
-import { type Completion, reasonOf, type Subcommand, type SubcommandDeps } from "./commands/subcommand.ts";
+import type { Completion, Subcommand, SubcommandDeps } from "./commands/subcommand.ts";
 import { disable, enable } from "./commands/switch.ts";
 import { use } from "./commands/use.ts";
 import { why } from "./commands/why.ts";
-import { writeFailure, writeResult } from "./output.ts";
+import { modeOf, writeFailure } from "./output.ts";
 
 /** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
 export const COMMANDS: readonly Subcommand[] = [
@@ -40,7 +43,7 @@ export const COMMANDS: readonly Subcommand[] = [
 ];
 
 /** What subcommands work on, as far as it outlives the session. */
-export type CommandParts = Omit<SubcommandDeps, "commands" | "signal" | "setModel">;
+export type CommandParts = Omit<SubcommandDeps, "commands" | "lastRotation" | "signal" | "setModel">;
 
 /** Registers `/multicodex`. The handler never throws: a throw would end `pi -p` with exit code 0. */
 export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
@@ -50,41 +53,43 @@ export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
 		session.abort();
 		session = new AbortController();
 	});
+	let lastRotation: LastRotation | undefined;
+	parts.pool.subscribe((event) => {
+		if (event.type === "rotated") lastRotation = { at: parts.clock.now(), event };
+	});
 	const deps = (): SubcommandDeps => ({
 		...parts,
+		lastRotation: () => lastRotation,
 		commands: COMMANDS,
 		signal: session.signal,
 		setModel: (model) => pi.setModel(model),
 	});
 	pi.registerCommand("multicodex", {
-		description: "Codex accounts: show, use, add, import, remove and more",
+		description: "Codex accounts at a glance; show, use, add, import, remove and more",
 		getArgumentCompletions: (typed) => completionsFor(typed, deps()),
 		handler: (args, ctx) => run(args, ctx, deps()),
 	});
 }
 
 async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
-	const [name = "show", ...words] = wordsIn(args);
-	const command = COMMANDS.find((candidate) => candidate.name === name);
+	const [name, ...words] = wordsIn(args);
+	const withoutAWord = ctx.hasUI ? dashboard : show;
+	const command = name === undefined ? withoutAWord : COMMANDS.find((candidate) => candidate.name === name);
 	if (!command) {
 		const known = COMMANDS.map((candidate) => candidate.name).join(", ");
 		writeFailure(ctx, `multicodex: there is no "${name}". Known: ${known}.`);
 		return;
 	}
-	try {
-		await deps.link.sync();
-		// Another process may have added or removed accounts since the last look.
-		deps.pool.look();
-		deps.pool.emit({ type: "changed" });
-		const outcome = await command.run(words, ctx, deps);
-		// With its session gone there is nobody to tell, and its context throws.
-		if (deps.signal.aborted) return;
-		if ("failure" in outcome) writeFailure(ctx, outcome.failure);
-		else writeResult(ctx, name, outcome);
-	} catch (error) {
-		if (deps.signal.aborted) return;
-		writeFailure(ctx, `multicodex ${name} failed: ${reasonOf(error)}`);
-	}
+	const looking = lookAround(deps);
+	if (!(modeOf(ctx) === "tui" && command.isPanel?.(words))) await looking;
+	await carryOut(command, words, ctx, deps);
+}
+
+/** Another process may have added or removed accounts since the last look, and pi may have signed in or out. */
+async function lookAround({ link, pool }: SubcommandDeps): Promise<void> {
+	await link.sync();
+	pool.look();
+	pool.emit({ type: "changed" });
 }
 
 /** Words are parted by blanks; quotes keep a label or a path together. */

@@ -20,6 +20,7 @@ export function viewOf(pool: Pool, { enabled, rotation, maskEmails }: Settings, 
 			usage: memo.usage,
 			lastUsedAt: memo.lastUsedAt,
 			lastError: memo.lastError?.text,
+			isUsageFailing: (memo.usageFailures ?? 0) > 0,
 		};
 	});
 	return { isEnabled: enabled, policy: rotation.policy, active, pinned, accounts, now };

@@ -5,6 +5,7 @@ import type { DeviceDialog, LoginDialog } from "../pool/ports.ts";
 import * as messages from "../ui/messages.ts";
 import { createSignInScreen, type SignInScreen } from "../ui/sign-in-screen.ts";
 import { modeOf } from "./output.ts";
+import { openPanel } from "./panel.ts";
 
 /** The ways to sign in. Each throws a `SignInError`. */
 export interface SignInWays {
@@ -24,8 +25,7 @@ export interface SignInRequest {
 	readonly signal: AbortSignal;
 }
 
-/** How often the time that is left is drawn anew. */
-const TICK_MS = 5000;
+type Outcome = { readonly credential: Credential } | { readonly error: unknown };
 
 /** Lets the person sign in, in whatever way this mode has. Throws a `SignInError`; nothing is stored yet. */
 export async function signIn(
@@ -51,28 +51,27 @@ async function onScreen(
 ): Promise<Credential> {
 	const cancelling = new AbortController();
 	const ended = AbortSignal.any([signal, cancelling.signal]);
-	const outcome = await ctx.ui.custom<{ credential: Credential } | { error: unknown }>((tui, theme, keys, done) => {
+	const left = { error: new SignInError(LOGIN_CANCELLED) };
+	const outcome = await openPanel<Outcome>(ctx, { signal, ended: left }, ({ paint, isKey, repaint, close }) => {
 		const screen = createSignInScreen({
 			title,
-			paint: (tone, text) => theme.fg(tone, text),
-			isCancelKey: (typed) => keys.matches(typed, "tui.select.cancel"),
+			paint,
+			isCancelKey: (typed) => isKey(typed, "tui.select.cancel"),
 			onCancel: () => cancelling.abort(),
 			copy,
-			repaint: () => tui.requestRender(),
+			repaint,
 			now: Date.now,
 		});
-		const ticking = setInterval(() => tui.requestRender(), TICK_MS);
 		const signedIn = onDevice
 			? ways.onDevice({ signal: ended, showCode: (shown) => screen.showCode(withExpiry(shown)) })
 			: ways.inBrowser(dialogOn(screen, ended, ways));
-		signedIn
-			.then(
-				(credential) => done({ credential }),
-				(error: unknown) => done({ error }),
-			)
-			.finally(() => clearInterval(ticking));
+		signedIn.then(
+			(credential) => close({ credential }),
+			(error: unknown) => close({ error }),
+		);
 		return screen;
 	});
+	if (!outcome) return inDialogs(ctx, { title, onDevice, signal }, ways);
 	if ("error" in outcome) throw outcome.error;
 	return outcome.credential;
 }

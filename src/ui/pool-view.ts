@@ -13,6 +13,8 @@ export interface ShownAccount {
 	readonly usage: UsageSnapshot | undefined;
 	readonly lastUsedAt: number | undefined;
 	readonly lastError: string | undefined;
+	/** The last call for its usage failed: what is known may be old. */
+	readonly isUsageFailing: boolean;
 }
 
 /** The pool at one moment, as `show`, the dashboard and the picker tell it. */

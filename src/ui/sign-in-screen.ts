@@ -1,17 +1,6 @@
-import {
-	type Component,
-	type Focusable,
-	Input,
-	Key,
-	matchesKey,
-	truncateToWidth,
-	visibleWidth,
-	wrapTextWithAnsi,
-} from "@mariozechner/pi-tui";
-import { cut, formatCountdown } from "./format.ts";
-
-/** Colours of pi's theme that the screen uses. */
-export type Paint = (tone: "accent" | "dim" | "error" | "text" | "warning", text: string) => string;
+import { type Component, type Focusable, Input, Key, matchesKey, wrapTextWithAnsi } from "@mariozechner/pi-tui";
+import { formatCountdown } from "./format.ts";
+import { fitted, flow, type Paint } from "./panel.ts";
 
 /** What the screen asks of the rest. */
 export interface SignInScreenDeps {
@@ -156,8 +145,7 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 			const hints = flow(keys, " · ", width - 2).map((line) => ` ${paint("dim", line)}`);
 			const title = words("text", deps.title, width);
 			const lines = [rule, ...title, "", ...body(width), ...notes, "", ...hints, rule];
-			// A line that is too wide ends pi: in a terminal of a column or two the margins are too much.
-			return lines.map((line) => (visibleWidth(line) > width ? truncateToWidth(line, width, "") : line));
+			return fitted(lines, width);
 		},
 		handleInput: (typed) => {
 			if (deps.isCancelKey(typed)) deps.onCancel();
@@ -166,17 +154,6 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 		},
 		invalidate: () => input.invalidate(),
 	};
-}
-
-/** Parts that are not broken, as many on a line as fit. */
-function flow(parts: readonly string[], separator: string, width: number): string[] {
-	const lines: string[] = [];
-	for (const part of parts) {
-		const joined = lines.length > 0 ? `${lines.at(-1)}${separator}${part}` : part;
-		if (lines.length > 0 && visibleWidth(joined) <= width) lines[lines.length - 1] = joined;
-		else lines.push(cut(part, width));
-	}
-	return lines;
 }
 
 /** The address over as many lines as it needs, from the very edge so that it can be selected, each a link to the whole. */

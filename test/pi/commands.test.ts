@@ -3,7 +3,7 @@ import { COMMANDS } from "../../src/pi/commands.ts";
 import type { House } from "../pool/house.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
 import { aDesk, type Desk } from "./desk.ts";
-import type { FakeContext } from "./fake-pi.ts";
+import { aContext, type FakeContext } from "./fake-pi.ts";
 
 let desk: Desk;
 let house: House;
@@ -23,12 +23,11 @@ const run = (args: string) => desk.run(args);
 const offered = (typed: string) => desk.offered(typed);
 
 describe("/multicodex", () => {
-	it("shows every account without a word, having looked at pi's login first", async () => {
-		const text = await run("");
+	it("shows every account, having looked at pi's login first", async () => {
+		const text = await run("  show  ");
 		expect(text).toMatch(/^info: 2 of 4 ready · soonest-reset\n/);
 		for (const { label } of house.pool.accounts()) expect(text).toContain(label);
 		expect(desk.syncs).toBe(1);
-		expect(await run("  show  ")).toBe(text);
 	});
 
 	it("lists the subcommands for a word that it does not know", async () => {
@@ -51,7 +50,6 @@ describe("/multicodex", () => {
 			"remove",
 			"remove work --force",
 			"rename",
-			"rename work",
 			"enable",
 			"disable",
 		]) {
@@ -166,13 +164,19 @@ describe("use", () => {
 		expect(house.pool.pinned()).toBeUndefined();
 	});
 
-	it("asks where somebody can be asked", async () => {
+	it("asks where there are only dialogs", async () => {
+		desk.screen = aContext({ mode: "rpc" });
+		({ screen } = desk);
 		screen.choice = "home";
 		await run("use");
 		expect([screen.questions.length, house.pool.pinned()]).toEqual([1, home.id]);
 		screen.choice = undefined;
 		expect(await run("use")).toBe("info: Nothing was changed.");
 		expect(house.pool.pinned()).toBe(home.id);
+		expect(screen.details[0]).toBe("work, home, off, out, auto, add");
+		screen.choice = "add";
+		expect(await run("use")).toMatch(/^error: /);
+		expect(desk.browserDialogs).toHaveLength(1);
 	});
 });
 

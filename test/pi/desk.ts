@@ -50,6 +50,8 @@ export interface Desk {
 	readonly askedUsage: string[];
 	/** What the log holds. */
 	decisions: LoggedDecision[];
+	/** What asking for usage that has outlived its time comes to. */
+	refreshStale: () => Promise<void>;
 	/** Preferences that were stored, write by write. */
 	readonly stored: Readonly<Record<string, StoredValue>>[];
 	/** What storing them throws, if anything. */
@@ -98,7 +100,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		credentials: house.deps.credentials,
 		usage: {
 			setBaseUrl: () => undefined,
-			refreshStale: async () => undefined,
+			refreshStale: () => desk.refreshStale(),
 			follow: async () => undefined,
 			recheckCooling: async () => undefined,
 			stop: () => undefined,
@@ -176,6 +178,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		usage: new Map(),
 		askedUsage: [],
 		decisions: [],
+		refreshStale: async () => undefined,
 		stored: [],
 		settingsRefusal: undefined,
 		runUnseen: async (args) => {

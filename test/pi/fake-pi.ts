@@ -56,6 +56,16 @@ export function aPi(): FakePi {
 	return Object.assign(fake, { api: api as unknown as ExtensionAPI });
 }
 
+/** pi's own key bindings, as far as panels ask for them. */
+const KEYS: Readonly<Record<string, string>> = {
+	"tui.select.up": "\x1b[A",
+	"tui.select.down": "\x1b[B",
+	"tui.select.pageUp": "\x1b[5~",
+	"tui.select.pageDown": "\x1b[6~",
+	"tui.select.confirm": "\r",
+	"tui.select.cancel": "\x1b",
+};
+
 /** A session's context, and what was shown in it. */
 export interface FakeContext {
 	readonly ctx: ExtensionCommandContext;
@@ -78,6 +88,8 @@ export interface FakeContext {
 	isAway: boolean;
 	/** What has taken the editor's place. */
 	panel: Component | undefined;
+	/** How often a panel asked to be drawn anew. */
+	repaints: number;
 	/** Makes the context throw, as one does whose session was replaced. */
 	isStale: boolean;
 }
@@ -86,11 +98,14 @@ export interface FakeContextInit {
 	readonly hasUI?: boolean;
 	/** Left out as on 0.73.1. */
 	readonly mode?: "tui" | "rpc" | "print" | "json";
+	/** False as in a mode that answers for panels, and shows none. */
+	readonly hasPanels?: boolean;
 	readonly sessionId?: string;
 	readonly branch?: readonly unknown[];
 }
 
-export function aContext({ hasUI = true, mode, sessionId = "s", branch = [] }: FakeContextInit = {}): FakeContext {
+export function aContext(init: FakeContextInit = {}): FakeContext {
+	const { hasUI = true, mode, hasPanels = true, sessionId = "s", branch = [] } = init;
 	const fake: Omit<FakeContext, "ctx"> = {
 		notices: [],
 		statuses: [],
@@ -103,6 +118,7 @@ export function aContext({ hasUI = true, mode, sessionId = "s", branch = [] }: F
 		input: undefined,
 		isAway: false,
 		panel: undefined,
+		repaints: 0,
 		isStale: false,
 	};
 	const asked = async <T>(answer: T, title: string, detail: string, signal?: AbortSignal): Promise<T | undefined> => {
@@ -126,9 +142,13 @@ export function aContext({ hasUI = true, mode, sessionId = "s", branch = [] }: F
 		input: (title: string, placeholder: string, { signal }: Dialog = {}) =>
 			asked(fake.input, title, placeholder, signal),
 		custom: <T>(create: (tui: unknown, theme: unknown, keys: unknown, done: (result: T) => void) => Component) =>
-			new Promise<T>((resolve) => {
-				const keys = { matches: (typed: string, name: string) => name === "tui.select.cancel" && typed === "\x1b" };
-				const tui = { requestRender: () => undefined };
+			new Promise<T | undefined>((resolve) => {
+				if (!hasPanels) return resolve(undefined);
+				const keys = { matches: (typed: string, name: string) => KEYS[name] === typed };
+				const requestRender = () => {
+					fake.repaints += 1;
+				};
+				const tui = { requestRender, terminal: { rows: 40 } };
 				fake.panel = create(tui, ui.theme, keys, (result) => {
 					fake.panel = undefined;
 					resolve(result);

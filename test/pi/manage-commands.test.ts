@@ -130,6 +130,16 @@ describe("rename", () => {
 		expect(account(work.id)?.label).toBe("day job");
 	});
 
+	it("asks for the label where none was typed, and takes no answer for none", async () => {
+		desk.screen.input = " day job ";
+		expect(await run("rename work")).toBe("info: Codex: work is called day job now.");
+		expect(desk.screen.questions).toEqual(["New label of work"]);
+		desk.screen.input = undefined;
+		expect(await run('rename "day job"')).toBe("info: Nothing was changed.");
+		open([work], "print");
+		expect((await desk.runUnseen("rename work")).said).toMatch(/^Usage: \/multicodex rename/);
+	});
+
 	it.each([
 		["home", /Another Codex account is called home/],
 		["auto", /"auto" has a meaning/],

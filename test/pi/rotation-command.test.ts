@@ -140,7 +140,7 @@ describe("rotation", () => {
 		// Only what this subcommand uses of them.
 		const deps = { settings, pool: desk.house.pool } as unknown as SubcommandDeps;
 		const outcome = await command.run(["maxWait=soon", "maxRotations=5"], desk.screen.ctx, deps);
-		expect("json" in outcome && outcome.json).toEqual({
+		expect(outcome && "json" in outcome && outcome.json).toEqual({
 			rotation: {
 				policy: "soonest-reset",
 				maxRotations: 5,

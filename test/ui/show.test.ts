@@ -73,6 +73,7 @@ const shown = (label: string, overrides: Partial<ShownAccount> = {}): ShownAccou
 	usage: aSnapshot({ windows: [week, fiveHours] }),
 	lastUsedAt: undefined,
 	lastError: undefined,
+	isUsageFailing: false,
 	...overrides,
 });
 const viewOf = (...accounts: ShownAccount[]): PoolView => ({

@@ -7,13 +7,16 @@ export const rename: Subcommand = {
 	name: "rename",
 	usage: "rename <account> <label>",
 	summary: "give an account another label",
+	asksAccount: true,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps) : []),
-	run: async (words, _ctx, deps) => {
+	run: async (words, ctx, deps) => {
 		const [named, ...rest] = words;
-		const label = rest.join(" ").trim();
-		if (named === undefined || rest.length === 0) return misused(rename);
+		if (named === undefined || (rest.length === 0 && !ctx.hasUI)) return misused(rename);
 		const account = accountCalled([named], deps);
 		if ("failure" in account) return account;
+		const ask = () => ctx.ui.input(`New label of ${account.label}`, account.label, { signal: deps.signal });
+		const label = (rest.length > 0 ? rest.join(" ") : await ask())?.trim();
+		if (label === undefined) return { text: "Nothing was changed.", json: { account: null } };
 		const problem = messages.badLabel(label, labelProblem(label));
 		if (problem !== undefined) return { failure: problem };
 		const taken = deps.pool.accounts().find((other) => other.id !== account.id && other.label === label);

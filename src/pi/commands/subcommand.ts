@@ -9,6 +9,7 @@ import type { PiLink } from "../../pool/pi-link.ts";
 import type { Pool } from "../../pool/pool.ts";
 import type { Clock, EventLog, SettingsStore } from "../../pool/ports.ts";
 import type { UsageMonitor } from "../../pool/usage-monitor.ts";
+import type { LastRotation } from "../../ui/dashboard-words.ts";
 import { asWord } from "../../ui/format.ts";
 import type { Result } from "../output.ts";
 import type { SignInWays } from "../sign-in-dialog.ts";
@@ -36,6 +37,8 @@ export interface SubcommandDeps {
 	readonly paths: Readonly<Record<string, string>>;
 	/** Deletes the backups of removed and migrated accounts. */
 	readonly removeBackups: () => Promise<void>;
+	/** The last time that this process moved from one account to another. */
+	readonly lastRotation: () => LastRotation | undefined;
 	/** Fires when the session ends in which the command was given. */
 	readonly signal: AbortSignal;
 }
@@ -59,7 +62,12 @@ export interface Subcommand {
 	readonly summary: string;
 	/** The words that may follow those in `before`; `typed` is what stands of the next one already. */
 	complete?(deps: SubcommandDeps, before: readonly string[], typed: string): Completion[];
-	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome>;
+	/** It needs an account, which a menu asks for. */
+	readonly asksAccount?: true;
+	/** With these words it is a panel, which paints at once: what may have changed elsewhere is looked at behind it. */
+	isPanel?(words: readonly string[]): boolean;
+	/** Undefined where everything has been told already. */
+	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome | undefined>;
 }
 
 /** The failure for words that a subcommand does not take. */

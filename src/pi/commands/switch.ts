@@ -7,6 +7,7 @@ export const enable: Subcommand = {
 	name: "enable",
 	usage: "enable <account>",
 	summary: "switch an account on again",
+	asksAccount: true,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, ({ enabled }) => !enabled) : []),
 	run: async (words, _ctx, deps) => {
 		if (words.length === 0) return misused(enable);
@@ -24,6 +25,7 @@ export const disable: Subcommand = {
 	name: "disable",
 	usage: "disable <account>",
 	summary: "keep an account, but out of use",
+	asksAccount: true,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, ({ enabled }) => enabled) : []),
 	run: async (words, ctx, deps) => {
 		if (words.length === 0) return misused(disable);

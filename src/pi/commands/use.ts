@@ -1,25 +1,31 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import * as messages from "../../ui/messages.ts";
-import { accountCalled, accountChoices, misused, type Subcommand } from "./subcommand.ts";
+import { modeOf } from "../output.ts";
+import { add } from "./add.ts";
+import { pickOnScreen } from "./picker.ts";
+import { accountCalled, accountChoices, misused, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
 
 const AUTO = "auto";
+const ADD = "add";
 
 /** `/multicodex use`: pin an account for all sessions, or let the policy choose again. */
 export const use: Subcommand = {
 	name: "use",
-	usage: "use <account|auto>",
-	summary: "pin an account in all sessions, or end that",
+	usage: "use [account|auto]",
+	isPanel: (words) => words.length === 0,
+	summary: "pin an account in all sessions, or end that; choose from a list",
 	complete: (deps, before) =>
 		before.length > 0
 			? []
 			: [...accountChoices(deps), { value: AUTO, label: AUTO, description: "let the policy choose" }],
 	run: async (words, ctx, deps) => {
-		const { pool, clock, signal } = deps;
-		const labels = pool.accounts().map(({ label }) => label);
-		const typed = words.length > 0 ? words.join(" ") : undefined;
-		const wanted =
-			typed ?? (ctx.hasUI ? await ctx.ui.select("Use Codex account", [...labels, AUTO], { signal }) : undefined);
-		if (wanted === undefined)
-			return ctx.hasUI ? { text: "Nothing was changed.", json: { pinned: null } } : misused(use);
+		const { pool, clock } = deps;
+		if (words.length === 0 && !ctx.hasUI) return misused(use);
+		const picked = words.length === 0 && modeOf(ctx) === "tui" ? await pickOnScreen(ctx, deps) : undefined;
+		if (picked?.kind === "closed") return undefined;
+		const wanted = words.length > 0 ? words.join(" ") : await wordFor(picked, ctx, deps);
+		if (wanted === undefined) return { text: "Nothing was changed.", json: { pinned: null } };
+		if (wanted === ADD) return add.run([], ctx, deps);
 		if (wanted === AUTO) {
 			await pool.pin(undefined);
 			return { text: "Codex: the policy chooses the account again.", json: { pinned: null } };
@@ -34,3 +40,14 @@ export const use: Subcommand = {
 		return { text, json: { pinned: account.id } };
 	},
 };
+
+/** What was picked, as it would be typed; where there are only dialogs, what is chosen in one. */
+function wordFor(
+	picked: Awaited<ReturnType<typeof pickOnScreen>>,
+	ctx: ExtensionCommandContext,
+	{ pool, signal }: SubcommandDeps,
+): Promise<string | undefined> | string {
+	if (picked) return "id" in picked ? picked.id : AUTO;
+	const labels = pool.accounts().map(({ label }) => label);
+	return ctx.ui.select("Use Codex account", [...labels, AUTO, ADD], { signal });
+}

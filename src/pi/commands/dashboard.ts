@@ -1,0 +1,160 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { createDashboard, type DashboardAction } from "../../ui/dashboard.ts";
+import { menuTitle } from "../../ui/dashboard-words.ts";
+import { createListCursor } from "../../ui/list-cursor.ts";
+import { modeOf, writeFailure } from "../output.ts";
+import { openPanel } from "../panel.ts";
+import { viewOf } from "../pool-view.ts";
+import { baseUrlOf } from "../provider.ts";
+import { add } from "./add.ts";
+import { carryOut } from "./carry-out.ts";
+import { login } from "./login.ts";
+import { refresh } from "./refresh.ts";
+import { remove } from "./remove.ts";
+import { rename } from "./rename.ts";
+import type { Subcommand, SubcommandDeps } from "./subcommand.ts";
+import { disable, enable } from "./switch.ts";
+import { use } from "./use.ts";
+
+/** `/multicodex` without a word: the dashboard, or a menu where there are only dialogs. Tells everything by itself. */
+export const dashboard: Subcommand = {
+	name: "dashboard",
+	usage: "",
+	summary: "every account at a glance, with keys for what can be done",
+	isPanel: () => true,
+	run: async (_words, ctx, deps) => {
+		const isShown = modeOf(ctx) === "tui" && (await onScreen(ctx, deps));
+		if (!isShown) await menu(ctx, deps);
+		return undefined;
+	},
+};
+
+/** What the dashboard's keys do: the subcommands, given an account by its id. */
+interface KeyCommand {
+	readonly command: Subcommand;
+	/** Opens a dialog of its own: the dashboard makes room, and is back afterwards. */
+	readonly hasDialog: boolean;
+	/** What it comes to is seen in the dashboard. */
+	readonly isQuiet?: boolean;
+	words(id: string): readonly string[];
+}
+
+const nothing = () => [];
+const itsId = (id: string) => [id];
+
+const KEY_COMMANDS: Readonly<Record<Exclude<DashboardAction, "close">, KeyCommand>> = {
+	use: { command: use, hasDialog: false, words: itsId },
+	auto: { command: use, hasDialog: false, words: () => ["auto"] },
+	add: { command: add, hasDialog: true, words: nothing },
+	login: { command: login, hasDialog: true, words: itsId },
+	remove: { command: remove, hasDialog: true, words: itsId },
+	enable: { command: enable, hasDialog: false, words: itsId },
+	disable: { command: disable, hasDialog: false, words: itsId },
+	rename: { command: rename, hasDialog: true, words: itsId },
+	refresh: { command: refresh, hasDialog: false, isQuiet: true, words: nothing },
+};
+
+/** Usage that is due while the dashboard is open is asked for this often; the monitor says what is due. */
+const LOOK_MS = 60_000;
+
+interface Wish {
+	readonly action: DashboardAction;
+	readonly id: string | undefined;
+}
+
+/** Shows the dashboard until it is closed; false where this pi shows no panels. */
+async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<boolean> {
+	const { pool, usage, settings, clock, signal } = deps;
+	const view = () => viewOf(pool, settings.read(), clock.now());
+	const cursor = createListCursor(view().active);
+	const baseUrl = baseUrlOf(ctx);
+	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
+	let asking = 0;
+	let wish: Wish | undefined;
+	do {
+		wish = await openPanel<Wish>(ctx, { signal, ended: { action: "close", id: undefined } }, (host) => {
+			const whileAsking = async (work: Promise<void>) => {
+				asking += 1;
+				host.repaint();
+				await work;
+				asking -= 1;
+				host.repaint();
+			};
+			const lookBehind = () => void whileAsking(usage.refreshStale());
+			const looking = setInterval(lookBehind, LOOK_MS);
+			host.onClose(() => clearInterval(looking));
+			host.onClose(pool.subscribe(() => host.repaint()));
+			let isPainted = false;
+			const panel = createDashboard({
+				...host,
+				view,
+				cursor,
+				isAsking: () => asking > 0,
+				lastRotation: deps.lastRotation,
+				onAction: (action, account) => {
+					const key = action === "close" ? undefined : KEY_COMMANDS[action];
+					if (!key || key.hasDialog) {
+						host.close({ action, id: account?.id });
+						return;
+					}
+					const done = carryOut(key.command, key.words(account?.id ?? ""), ctx, deps, key.isQuiet);
+					if (action === "refresh") void whileAsking(done);
+				},
+			});
+			return {
+				...panel,
+				render: (width) => {
+					// What is known is on the screen before anything is asked for.
+					if (!isPainted) setImmediate(lookBehind);
+					isPainted = true;
+					return panel.render(width);
+				},
+			};
+		});
+		if (wish && wish.action !== "close") await carryOutWish(wish.action, wish.id, ctx, deps, cursor.put);
+	} while (wish && wish.action !== "close" && !signal.aborted);
+	return wish !== undefined;
+}
+
+/** What needs a dialog of its own; afterwards an account that has joined is the highlighted one. */
+async function carryOutWish(
+	action: Exclude<DashboardAction, "close">,
+	id: string | undefined,
+	ctx: ExtensionCommandContext,
+	deps: SubcommandDeps,
+	highlight: (id: string) => void,
+): Promise<void> {
+	const { command, words } = KEY_COMMANDS[action];
+	const before = new Set(deps.pool.accounts().map((account) => account.id));
+	await carryOut(command, words(id ?? ""), ctx, deps);
+	const joined = deps.pool.accounts().find((account) => !before.has(account.id));
+	if (joined) highlight(joined.id);
+}
+
+/** Where there are only dialogs: the subcommands to choose from, each asking for what it needs. */
+async function menu(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
+	const { pool, settings, clock, signal, commands } = deps;
+	const lines = commands.map(({ name, summary }) => `${name}: ${summary}`);
+	const title = menuTitle(viewOf(pool, settings.read(), clock.now()));
+	const chosen = await ctx.ui.select(title, lines, { signal });
+	const command = commands[chosen === undefined ? -1 : lines.indexOf(chosen)];
+	if (!command) return;
+	const words = command.asksAccount ? await accountFor(command, ctx, deps) : [];
+	if (words) await carryOut(command, words, ctx, deps);
+}
+
+/** The account that the command is to work on; undefined where the person has chosen none. */
+async function accountFor(
+	command: Subcommand,
+	ctx: ExtensionCommandContext,
+	deps: SubcommandDeps,
+): Promise<readonly string[] | undefined> {
+	const labels = command.complete?.(deps, [], "").map(({ label }) => label) ?? [];
+	if (labels.length === 0) {
+		writeFailure(ctx, `multicodex ${command.name}: there is no account for that.`);
+		return undefined;
+	}
+	const title = `${command.name}: ${command.summary}`;
+	const chosen = await ctx.ui.select(title, labels, { signal: deps.signal });
+	return chosen === undefined ? undefined : [chosen];
+}

@@ -1,0 +1,42 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { createListCursor } from "../../ui/list-cursor.ts";
+import { createPicker, type Picked } from "../../ui/picker.ts";
+import { openPanel } from "../panel.ts";
+import { viewOf } from "../pool-view.ts";
+import { add } from "./add.ts";
+import { carryOut } from "./carry-out.ts";
+import { remove } from "./remove.ts";
+import type { SubcommandDeps } from "./subcommand.ts";
+
+/**
+ * Lets the person pick an account on the screen; adding and removing is done on the way, and the picker is open again
+ * afterwards. Undefined where this pi shows no panels.
+ */
+export async function pickOnScreen(
+	ctx: ExtensionCommandContext,
+	deps: SubcommandDeps,
+): Promise<Exclude<Picked, { kind: "add" | "remove" }> | undefined> {
+	const { pool, settings, clock, signal } = deps;
+	const view = () => viewOf(pool, settings.read(), clock.now());
+	const { pinned, active } = view();
+	const cursor = createListCursor(pinned ?? active);
+	for (;;) {
+		const picked = await openPanel<Picked>(ctx, { signal, ended: { kind: "closed" } }, (host) => {
+			host.onClose(pool.subscribe(() => host.repaint()));
+			return createPicker({ ...host, view, cursor, onPick: host.close });
+		});
+		switch (picked?.kind) {
+			case "remove":
+				await carryOut(remove, [picked.id], ctx, deps);
+				break;
+			case "add": {
+				const before = new Set(pool.accounts().map(({ id }) => id));
+				await carryOut(add, [], ctx, deps);
+				cursor.put(pool.accounts().find(({ id }) => !before.has(id))?.id);
+				break;
+			}
+			default:
+				return picked;
+		}
+	}
+}

@@ -1,0 +1,59 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Component } from "@mariozechner/pi-tui";
+import type { Paint, PanelKey } from "../ui/panel.ts";
+
+/** What a panel has of the terminal it is drawn on. */
+export interface PanelHost<T> {
+	readonly paint: Paint;
+	/** True for a key that this person's key bindings give that meaning. */
+	readonly isKey: (typed: string, key: PanelKey) => boolean;
+	readonly repaint: () => void;
+	/** Lines that a panel may take, so that all of it is seen; changes with the terminal. */
+	readonly room: () => number;
+	/** Ends the panel; the first result counts. */
+	readonly close: (result: T) => void;
+	/** Runs when the panel has ended, in whatever way. */
+	readonly onClose: (release: () => void) => void;
+}
+
+/** How often times are drawn anew. */
+const TICK_MS = 5000;
+/** What pi shows below a panel; and above it a notice, where the terminal is not too low for that. */
+const FOOTER_LINES = 4;
+const NOTICE_LINES = 2;
+const LOW = 20;
+
+/**
+ * Shows a panel in place of the editor until it closes itself. When `signal` fires, because the session ends, it closes
+ * with `ended`. Undefined where this pi shows no panels.
+ */
+export async function openPanel<T>(
+	ctx: ExtensionCommandContext,
+	{ signal, ended }: { readonly signal: AbortSignal; readonly ended: T },
+	create: (host: PanelHost<T>) => Component,
+): Promise<T | undefined> {
+	const releases: (() => void)[] = [];
+	try {
+		return await ctx.ui.custom<T>((tui, theme, keys, close) => {
+			const repaint = () => tui.requestRender();
+			const ticking = setInterval(repaint, TICK_MS);
+			const end = () => close(ended);
+			signal.addEventListener("abort", end, { once: true });
+			releases.push(
+				() => clearInterval(ticking),
+				() => signal.removeEventListener("abort", end),
+			);
+			if (signal.aborted) end();
+			return create({
+				paint: (tone, text) => theme.fg(tone, text),
+				isKey: (typed, key) => keys.matches(typed, key),
+				repaint,
+				room: () => tui.terminal.rows - FOOTER_LINES - (tui.terminal.rows < LOW ? 0 : NOTICE_LINES),
+				close,
+				onClose: (release) => releases.push(release),
+			});
+		});
+	} finally {
+		for (const release of releases) release();
+	}
+}

@@ -1,0 +1,66 @@
+import { byLength, freshness, remaining, windowName } from "../domain/usage.ts";
+import { formatDuration, formatPercent } from "./format.ts";
+import type { Tone } from "./panel.ts";
+import type { ShownAccount } from "./pool-view.ts";
+
+/** What is left of one window, ready to be laid out. */
+export interface WindowCell {
+	/** As `5h` or `7d`. */
+	readonly name: string;
+	readonly minutes: number;
+	readonly leftPercent: number;
+	/** `73%`; with a `~` where it is old. */
+	readonly left: string;
+	/** `1h07m`; empty while its clock does not run. */
+	readonly resetsIn: string;
+	readonly tone: Tone;
+}
+
+/** What is left of each of an account's windows, the shortest first. */
+export function windowCells({ usage }: ShownAccount, now: number): WindowCell[] {
+	const mark = freshness(usage, now) === "stale" ? "~" : "";
+	return byLength(usage?.windows ?? []).map((window) => {
+		const { windowMinutes: minutes, resetsAt } = window;
+		const leftPercent = remaining(window, now);
+		return {
+			name: windowName(minutes),
+			minutes,
+			leftPercent,
+			left: `${mark}${formatPercent(leftPercent)}`,
+			resetsIn: resetsAt !== undefined && resetsAt > now ? formatDuration(resetsAt - now) : "",
+			tone: toneOfLeft(leftPercent),
+		};
+	});
+}
+
+/** As pi's own meter of the context: a warning at 30 % left or less, an error at 10. */
+export function toneOfLeft(percent: number): Tone {
+	if (percent <= 10) return "error";
+	return percent <= 30 ? "warning" : "dim";
+}
+
+/** A bar of `cells` characters. Neither a rest nor a use is rounded away. */
+export function meter(leftPercent: number, cells: number): string {
+	const rounded = Math.round((leftPercent / 100) * cells);
+	const atLeast = leftPercent > 0 ? Math.max(1, rounded) : 0;
+	const filled = leftPercent < 100 ? Math.min(cells - 1, atLeast) : cells;
+	return "█".repeat(filled) + "░".repeat(cells - filled);
+}
+
+/** The state of an account in a word or two. With `withTime` also how long it cools. */
+export function stateCell(
+	shown: ShownAccount,
+	now: number,
+	withTime: boolean,
+): { readonly tone: Tone; readonly text: string } {
+	const { state, readyAt } = shown;
+	if (state === "needs-login") return { tone: "warning", text: "sign in" };
+	if (state === "disabled") return { tone: "muted", text: "switched off" };
+	if (state === "cooling") {
+		const time = withTime && readyAt !== undefined ? ` ${formatDuration(readyAt - now)}` : "";
+		return { tone: "muted", text: `cooling${time}` };
+	}
+	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
+	if (shown.isPinned) return { tone: "text", text: "pinned" };
+	return { tone: "text", text: shown.isActive ? "active" : "ready" };
+}

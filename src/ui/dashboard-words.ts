@@ -1,0 +1,93 @@
+import { activeCooldowns } from "../domain/cooldown.ts";
+import type { PoolEvent } from "../domain/events.ts";
+import { freshness } from "../domain/usage.ts";
+import { formatClock, formatCountdown, formatDuration, plural, spokenWindow } from "./format.ts";
+import { whatNow } from "./messages.ts";
+import { type Line, span } from "./panel.ts";
+import type { PoolView, ShownAccount } from "./pool-view.ts";
+
+/** The last time a request of this process left one account for another. */
+export interface LastRotation {
+	/** Epoch ms. */
+	readonly at: number;
+	readonly event: Extract<PoolEvent, { type: "rotated" }>;
+}
+
+/** What the first line says of the pool, most important first. `isAsking`: usage is on its way. */
+export function headline(view: PoolView, isAsking: boolean): string[] {
+	const { accounts, isEnabled, pinned, policy } = view;
+	if (accounts.length === 0) return ["no accounts"];
+	const ready = accounts.filter(({ state }) => state === "ready").length;
+	const pin = accounts.find(({ account }) => account.id === pinned);
+	return [
+		...(isEnabled ? [] : ["off, /multicodex on resumes"]),
+		`${ready} of ${accounts.length} ready`,
+		pin ? `pinned to ${pin.account.label}` : policy,
+		isAsking ? "asking for usage" : usageAge(view),
+	];
+}
+
+/** How old the oldest of what is fresh is; what is stale has a mark of its own in its row. */
+function usageAge({ accounts, now }: PoolView): string {
+	const known = accounts.flatMap(({ usage }) => (usage ? [usage] : []));
+	const fresh = known.filter((usage) => freshness(usage, now) === "fresh").map(({ capturedAt }) => capturedAt);
+	if (fresh.length > 0) return `usage ${formatCountdown(Math.max(0, now - Math.min(...fresh)))} ago`;
+	if (known.length === 0) return "usage unknown";
+	return `usage ${formatDuration(Math.max(0, now - Math.max(...known.map(({ capturedAt }) => capturedAt))))} old`;
+}
+
+/** An error is told this far. */
+const LONGEST_ERROR = 200;
+
+/** What the table has no room for: who an account is, and what is the matter with it. */
+export function details(shown: ShownAccount, { now }: PoolView): Line[] {
+	const { account, state, readyAt, lastError } = shown;
+	const cooldowns = activeCooldowns(shown.cooldowns, now);
+	const who = [account.email, `account …${account.accountId.slice(-4)}`, signedIn(shown, now)];
+	const lines: Line[] = [[span("text", who.filter((part) => part !== undefined).join(" · "))]];
+	if (state === "needs-login" || state === "disabled") lines.push([span("warning", whatNow(account))]);
+	if (state === "cooling" && readyAt !== undefined) {
+		const longest = cooldowns.find(({ scope, until }) => scope === "account" && until === readyAt);
+		const until = `cooling until ${formatClock(readyAt, now)} (${formatDuration(readyAt - now)})`;
+		lines.push([span("text", longest ? `${until}: ${spoken(longest.reason)}` : until)]);
+	}
+	for (const { scope, reason, until } of cooldowns) {
+		if (scope === "account") continue;
+		lines.push([span("text", `${scope.replace(":", " ")} not before ${formatClock(until, now)}: ${spoken(reason)}`)]);
+	}
+	if (lastError !== undefined) lines.push([span("warning", `last error: ${lastError.slice(0, LONGEST_ERROR)}`)]);
+	return lines;
+}
+
+function signedIn({ account: { credential, needsLogin } }: ShownAccount, now: number): string | undefined {
+	if (needsLogin) return undefined;
+	const { expiresAt } = credential;
+	return expiresAt > now ? `signed in until ${formatClock(expiresAt, now)}` : "renewed at its next request";
+}
+
+/** `last rotation 14:02  side → work  (5h limit)`. */
+export function rotationLine({ at, event }: LastRotation, now: number): Line {
+	const { from, to, reason, window } = event;
+	const why = reason === "usage_limit" && window !== undefined ? `${spokenWindow(window)} limit` : spoken(reason);
+	return [span("dim", `last rotation ${formatClock(at, now)}  ${from.label} → ${to.label}  (${why})`)];
+}
+
+/** Where there is no account yet. */
+export function emptyPool(): Line[] {
+	return [
+		[span("text", "No Codex account is signed in.")],
+		[span("dim", "n signs in to one. /multicodex import takes accounts over from other tools.")],
+	];
+}
+
+/** What is asked before a menu of commands, where there is no room for the table. */
+export function menuTitle({ accounts }: PoolView): string {
+	const ready = accounts.filter(({ state }) => state === "ready").length;
+	return accounts.length === 0
+		? "MultiCodex: no accounts"
+		: `MultiCodex: ${ready} of ${plural(accounts.length, "account")} ready`;
+}
+
+function spoken(reason: string): string {
+	return reason.replaceAll("_", " ");
+}

@@ -1,0 +1,45 @@
+/** The highlighted row of a list whose rows come and go. It follows its row, and outlives the panel that shows it. */
+export interface ListCursor {
+	/** Place of the highlighted row among `ids`: where its row is gone, the nearest one; -1 in an empty list. */
+	at(ids: readonly string[]): number;
+	/** Highlights the row `id`, or none. */
+	put(id: string | undefined): void;
+	/** Moves by `step` rows; beyond an end by one row it comes in at the other. */
+	move(ids: readonly string[], step: number): void;
+	/** The first of `height` rows that are shown: moved only as far as the highlighted row needs. */
+	top(ids: readonly string[], height: number): number;
+}
+
+/** Creates it on the row `id`, where that is in the list. */
+export function createListCursor(id: string | undefined): ListCursor {
+	let current = id;
+	let place = 0;
+	let first = 0;
+
+	const at = (ids: readonly string[]): number => {
+		const found = current === undefined ? -1 : ids.indexOf(current);
+		place = found >= 0 ? found : Math.min(place, ids.length - 1);
+		if (place >= 0) current = ids[place];
+		else place = 0;
+		return ids.length === 0 ? -1 : place;
+	};
+	return {
+		at,
+		put: (next) => {
+			current = next;
+		},
+		move: (ids, step) => {
+			const from = at(ids);
+			if (from < 0) return;
+			const last = ids.length - 1;
+			const isAtEnd = step < 0 ? from === 0 : from === last;
+			const otherEnd = step < 0 ? last : 0;
+			current = ids[isAtEnd && Math.abs(step) === 1 ? otherEnd : Math.min(last, Math.max(0, from + step))];
+		},
+		top: (ids, height) => {
+			const shown = Math.max(0, at(ids));
+			first = Math.min(Math.max(first, shown - height + 1), shown, Math.max(0, ids.length - height));
+			return first;
+		},
+	};
+}

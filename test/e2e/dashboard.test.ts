@@ -1,0 +1,195 @@
+import { describe, expect, it, vi } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
+import { hostNames } from "../support/hosts.ts";
+import type { Terminal } from "../support/terminal.ts";
+import { coreOf, wide } from "../support/tiers.ts";
+import { storedLabels } from "./credentials-support.ts";
+import { openTerminal, PATIENCE_MS, SIGN_IN_SCREEN } from "./sign-in-support.ts";
+import { type Bench, createBench, until } from "./support.ts";
+
+vi.setConfig({ testTimeout: 240_000 });
+
+const HOUR_MS = 3_600_000;
+const THREE = [
+	{ name: "work", quota: { fiveHour: { usedPercent: 27, resetsInMs: 1.2 * HOUR_MS } } },
+	{ name: "personal", plan: "pro", quota: { fiveHour: { usedPercent: 61, resetsInMs: 2.5 * HOUR_MS } } },
+	{ name: "side", quota: { fiveHour: { usedPercent: 95, resetsInMs: 4 * HOUR_MS } } },
+];
+const CLOSE = "esc close";
+const CANCEL = "esc cancel";
+
+const open = async (terminal: Terminal, command = "/multicodex", sign = CLOSE) => {
+	await terminal.submit(command);
+	await terminal.waitForText(sign, PATIENCE_MS);
+};
+/** The line of the highlighted row, once it is that of `label`. */
+const selected = async (terminal: Terminal, label: string) => {
+	await terminal.waitForText(new RegExp(`^ → ${label}\\b`, "m"), PATIENCE_MS);
+};
+const pinIs = (bench: Bench, name: string | undefined) =>
+	until(`the pin of ${name}`, () => bench.pin() === (name === undefined ? null : bench.id(name)));
+const many = (count: number) => Array.from({ length: count }, (_, at) => `acc-${String(at + 1).padStart(2, "0")}`);
+
+describe("the dashboard in a terminal", () => {
+	it.each(coreOf(hostNames.map((host) => ({ host }))))(
+		"shows every account, pins, unpins and removes one, and gives the editor back: pi $host",
+		async ({ host }) => {
+			const bench = await createBench({ host, accounts: THREE });
+			const terminal = bench.terminal([], { cols: 80, rows: 30 });
+			await terminal.ready(PATIENCE_MS);
+			await open(terminal);
+			await terminal.waitForText(/work +plus +█{7}░░░ {2}73% {2}1h\d\dm/, PATIENCE_MS);
+			await terminal.waitForText(/MultiCodex {2}3 of 3 ready · soonest-reset · usage \d+s ago/, PATIENCE_MS);
+
+			await terminal.press("down");
+			await selected(terminal, "personal");
+			await terminal.press("enter");
+			await pinIs(bench, "personal");
+			await terminal.waitForText(/pinned to personal/, PATIENCE_MS);
+			await terminal.type("a");
+			await pinIs(bench, undefined);
+			await terminal.waitForText(/ready · soonest-reset/, PATIENCE_MS);
+
+			await terminal.type("x");
+			await terminal.waitForText("Remove personal?", PATIENCE_MS);
+			await terminal.press("enter");
+			await selected(terminal, "side");
+			expect(storedLabels(bench)).toEqual(["work", "side"]);
+
+			await terminal.press("escape");
+			await terminal.waitForScreen((screen) => !screen.includes(CLOSE), PATIENCE_MS);
+			await terminal.submit("say hi");
+			await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
+		},
+	);
+
+	it("is on the screen while no answer about usage comes", async () => {
+		const bench = await createBench({ accounts: many(12), usage: answers.hang() });
+		const terminal = bench.terminal([], { cols: 80, rows: 40 });
+		await terminal.ready(PATIENCE_MS);
+		await open(terminal);
+		for (const label of many(12)) expect(terminal.screen()).toContain(label);
+		expect(terminal.screen()).toMatch(/usage unknown|asking for usage/);
+		// Not one question has been answered by then.
+		expect(bench.codex.usageRequests().filter(({ endedAt }) => endedAt !== undefined)).toEqual([]);
+		await terminal.press("escape");
+		await terminal.waitForScreen((screen) => !screen.includes(CLOSE), PATIENCE_MS);
+	});
+
+	it("keeps the highlighted account in sight while the terminal is resized", async () => {
+		const bench = await createBench({ accounts: many(12), usage: answers.serverError(503) });
+		const terminal = bench.terminal([], { cols: 100, rows: 24 });
+		await terminal.ready(PATIENCE_MS);
+		await open(terminal);
+		await terminal.waitForText(/fetch failed/, PATIENCE_MS);
+		for (let at = 0; at < 10; at += 1) await terminal.press("down");
+		await selected(terminal, "acc-11");
+		await terminal.waitForText("(11/12)", PATIENCE_MS);
+		for (const [cols, rows] of [
+			[40, 24],
+			[23, 12],
+			[120, 40],
+			[80, 16],
+		] as const) {
+			terminal.resize(cols, rows);
+			await selected(terminal, "acc-11");
+			const isWhole = (screen: string) => screen.includes("MultiCodex") && screen.includes("close");
+			await terminal.waitForScreen(isWhole, PATIENCE_MS);
+		}
+		await terminal.press("escape");
+		await terminal.waitForScreen((screen) => !screen.includes("MultiCodex"), PATIENCE_MS);
+	});
+
+	it("of an empty pool offers a sign-in, and is back when that is cancelled", async () => {
+		const bench = await createBench({ accounts: [], strangers: ["first"] });
+		const terminal = await openTerminal(bench, { cols: 120 });
+		await open(terminal);
+		await terminal.waitForText("No Codex account is signed in.", PATIENCE_MS);
+		await terminal.type("n");
+		await terminal.waitForText(/http[\s\S]*esc cancel/, PATIENCE_MS);
+		await terminal.press("escape");
+		await terminal.waitForText(CLOSE, PATIENCE_MS);
+		expect(terminal.screen()).not.toContain(SIGN_IN_SCREEN);
+	});
+
+	wide("shows labels in any writing on any width", async () => {
+		const labels = ["café", "職場のアカウント", "👩‍👩‍👧 home", "Ünïcödé"];
+		const names = ["a", "b", "c", "d"];
+		const rows = Object.fromEntries(names.map((name, at) => [name, { label: labels[at] }]));
+		const bench = await createBench({ accounts: names, rows });
+		const terminal = bench.terminal([], { cols: 120, rows: 30 });
+		await terminal.ready(PATIENCE_MS);
+		await open(terminal);
+		for (const cols of [120, 80, 40, 25]) {
+			terminal.resize(cols);
+			await terminal.waitForText(/café/, PATIENCE_MS);
+			await terminal.waitForText("職場の", PATIENCE_MS);
+		}
+	});
+});
+
+describe("the picker in a terminal", () => {
+	it("filters, pins what is highlighted, and removes with Backspace after a question", async () => {
+		const bench = await createBench({ accounts: THREE });
+		const terminal = bench.terminal([], { cols: 80, rows: 30 });
+		await terminal.ready(PATIENCE_MS);
+		await open(terminal, "/multicodex use", CANCEL);
+		await terminal.type("per");
+		await selected(terminal, "personal");
+		await terminal.waitForText("(1/3)", PATIENCE_MS);
+		await terminal.press("enter");
+		await pinIs(bench, "personal");
+		await terminal.waitForText("using personal in all sessions", PATIENCE_MS);
+
+		await open(terminal, "/multicodex use", CANCEL);
+		await terminal.type("s");
+		// One takes the letter back, the other asks.
+		await terminal.press("backspace");
+		await terminal.waitForText(/\/5\)/, PATIENCE_MS);
+		await selected(terminal, "\\w+");
+		const label = / → (\w+)/.exec(terminal.screen())?.[1] ?? "";
+		await terminal.press("backspace");
+		await terminal.waitForText(`Remove ${label}?`, PATIENCE_MS);
+		await terminal.press("enter");
+		await terminal.waitForText(/\/4\)/, PATIENCE_MS);
+		expect(storedLabels(bench)).not.toContain(label);
+		await terminal.press("escape");
+		await terminal.waitForScreen((screen) => !screen.includes(CANCEL), PATIENCE_MS);
+	});
+
+	wide("signs in by its last row, and is open again when that is cancelled", async () => {
+		const bench = await createBench({ accounts: ["a"], strangers: ["new"] });
+		const terminal = await openTerminal(bench);
+		await open(terminal, "/multicodex use", CANCEL);
+		await terminal.press("up");
+		await selected(terminal, "add");
+		await terminal.press("enter");
+		await terminal.waitForText(/http[\s\S]*esc cancel/, PATIENCE_MS);
+		await terminal.press("escape");
+		await selected(terminal, "add");
+		expect(terminal.screen()).not.toContain("http");
+	});
+});
+
+describe("/multicodex over RPC", () => {
+	it.each(coreOf(hostNames.map((host) => ({ host }))))(
+		"is a menu that asks for what a subcommand needs: pi $host",
+		async ({ host }) => {
+			const bench = await createBench({ host, accounts: ["a", "b"], usage: answers.serverError(503) });
+			const rpc = bench.rpc();
+			const asked: string[] = [];
+			rpc.answerDialogs(({ method, title, options }) => {
+				asked.push(`${method}: ${title}`);
+				return options.find((option) => option.startsWith(asked.length === 1 ? "disable" : "b"));
+			});
+			await rpc.send("/multicodex");
+			expect(asked).toEqual([
+				"select: MultiCodex: 2 of 2 accounts ready",
+				"select: disable: keep an account, but out of use",
+			]);
+			expect(rpc.notifications.at(-1)?.message).toMatch(/b is switched off/);
+			expect(bench.stored("b").enabled).toBe(false);
+			expect(rpc.strayLines).toEqual([]);
+		},
+	);
+});

@@ -1,0 +1,196 @@
+import { stripVTControlCharacters } from "node:util";
+import { CURSOR_MARKER, visibleWidth } from "@mariozechner/pi-tui";
+import fc from "fast-check";
+import { beforeEach, describe, expect, it } from "vitest";
+import { createListCursor } from "../../src/ui/list-cursor.ts";
+import type { PanelKey } from "../../src/ui/panel.ts";
+import { createPicker, type Picked } from "../../src/ui/picker.ts";
+import type { PoolView } from "../../src/ui/pool-view.ts";
+import { anyView, aShown, aView, controlsIn, DRAWN } from "./pool-views.ts";
+
+let view: PoolView;
+let room: number;
+let picked: Picked[];
+let picker: ReturnType<typeof createPicker>;
+
+const BOUND: Readonly<Record<PanelKey, string>> = {
+	"tui.select.up": "\x1b[A",
+	"tui.select.down": "\x1b[B",
+	"tui.select.pageUp": "\x1b[5~",
+	"tui.select.pageDown": "\x1b[6~",
+	"tui.select.confirm": "\r",
+	"tui.select.cancel": "\x1b",
+};
+const [UP, DOWN, ENTER, ESCAPE, BACKSPACE] = ["\x1b[A", "\x1b[B", "\r", "\x1b", "\x7f"] as const;
+
+function open(next: PoolView): void {
+	view = next;
+	picker = createPicker({
+		view: () => view,
+		cursor: createListCursor(view.active),
+		paint: (tone, text) => (tone === "muted" ? `\x1b[90m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
+		isKey: (typed, key) => BOUND[key] === typed,
+		room: () => room,
+		repaint: () => undefined,
+		onPick: (what) => picked.push(what),
+	});
+}
+
+beforeEach(() => {
+	room = 40;
+	picked = [];
+	open(DRAWN);
+});
+
+const lines = (width = 80) => picker.render(width).map((line) => stripVTControlCharacters(line).trimEnd());
+/** What stands between the blank line below the field and the next one. */
+const rows = (width = 80) => {
+	const all = lines(width);
+	const from = all.indexOf("") + 1;
+	return all.slice(from, all.indexOf("", from));
+};
+const selected = () => rows().find((line) => line.startsWith(" →"));
+const press = (...typed: readonly string[]) => {
+	for (const key of typed) picker.handleInput?.(key);
+};
+const type = (text: string) => press(...text);
+
+describe("the picker", () => {
+	it("is as drawn", () => {
+		type("per");
+		const rule = "─".repeat(80);
+		expect(lines()).toEqual([
+			rule,
+			" Use Codex account",
+			expect.stringMatching(/^ > per/),
+			"",
+			" → personal                  5h 100%   week  58%   ready",
+			"   auto                      let the policy choose (soonest-reset)",
+			"   add                       sign in to another account",
+			"",
+			"   (1/3)  enter use   esc cancel",
+			rule,
+		]);
+	});
+
+	it("lists every account, and what is always there last, at any width", () => {
+		for (const width of [40, 80, 120]) {
+			expect(rows(width).map((row) => row.slice(3).split(" ")[0])).toEqual([
+				"work",
+				"personal",
+				"side",
+				"old-team",
+				"auto",
+				"add",
+			]);
+		}
+		expect(rows(40)[2]).toMatch(/side +cooling 42m/);
+		expect(rows(40)[4]).toMatch(/let the policy choose$/);
+	});
+
+	it("mutes an account that cools as a whole, with its time", () => {
+		const line = picker.render(80).find((each) => each.includes("side"));
+		expect(line).toMatch(/90mside/);
+		expect(line).toMatch(/90mcooling 42m/);
+	});
+
+	it("never has a line that is too wide, nor anything that moves the cursor, whatever files and servers say", () => {
+		fc.assert(
+			fc.property(
+				anyView,
+				fc.string({ unit: "binary", maxLength: 20 }),
+				fc.integer({ min: 1, max: 200 }),
+				(any, typed, width) => {
+					open(any);
+					picker.focused = true;
+					for (const keys of ["", DOWN, `\x1b[200~${typed}\x1b[201~`, "職場"]) {
+						press(keys);
+						const drawn = picker.render(width);
+						expect(drawn.filter((line) => visibleWidth(line) > width)).toEqual([]);
+						expect(controlsIn(drawn)).toEqual([]);
+					}
+				},
+			),
+			{ numRuns: 300 },
+		);
+	});
+
+	it("scrolls within the lines it may take", () => {
+		open(aView(Array.from({ length: 1000 }, (_, at) => aShown(`account-${at + 1}`))));
+		for (room of [12, 20]) expect(picker.render(80).length).toBeLessThanOrEqual(room);
+		press(UP);
+		expect([selected(), lines().at(-2)]).toEqual([
+			expect.stringContaining("sign in to another"),
+			expect.stringContaining("(1002/1002)"),
+		]);
+	});
+
+	it("passes the focus on to its field, where input methods look for the cursor", () => {
+		picker.focused = true;
+		expect([picker.focused, picker.render(80).join("").includes(CURSOR_MARKER)]).toEqual([true, true]);
+		picker.focused = false;
+		expect(picker.render(80).join("").includes(CURSOR_MARKER)).toBe(false);
+	});
+});
+
+describe("the keys of the picker", () => {
+	it("pick the highlighted account, which is the active one at first", () => {
+		press(ENTER, DOWN, ENTER);
+		expect(picked).toEqual([
+			{ kind: "use", id: "work" },
+			{ kind: "use", id: "personal" },
+		]);
+	});
+
+	it("filter by label and e-mail, and highlight the best match", () => {
+		type("side");
+		press(ENTER);
+		open(DRAWN);
+		type("acme");
+		press(ENTER);
+		expect(picked).toEqual([
+			{ kind: "use", id: "side" },
+			{ kind: "use", id: "work" },
+		]);
+	});
+
+	it("end the pin only where that is meant: a name that nobody has leads to a sign-in", () => {
+		type("nobody");
+		press(ENTER);
+		open(DRAWN);
+		type("auto");
+		press(ENTER);
+		expect(picked).toEqual([{ kind: "add" }, { kind: "auto" }]);
+	});
+
+	it("edit the filter with Backspace as long as there is one, and then remove the highlighted account", () => {
+		type("si");
+		press(BACKSPACE, BACKSPACE);
+		expect(rows()).toHaveLength(6);
+		expect(picked).toEqual([]);
+		press(BACKSPACE);
+		expect(picked).toEqual([{ kind: "remove", id: expect.any(String) }]);
+		expect(lines().at(-2)).toContain("backspace remove");
+	});
+
+	it("remove nothing on the rows that are no accounts", () => {
+		press(UP, BACKSPACE);
+		expect(selected()).toMatch(/add/);
+		press(UP, BACKSPACE);
+		expect(selected()).toMatch(/auto/);
+		expect(lines().at(-2)).not.toContain("backspace");
+		expect(picked).toEqual([]);
+	});
+
+	it("cancel, also with a filter", () => {
+		type("per");
+		press(ESCAPE);
+		expect(picked).toEqual([{ kind: "closed" }]);
+	});
+
+	it("keep to their account while data arrives", () => {
+		press(DOWN);
+		view = aView(DRAWN.accounts.slice(1));
+		expect(selected()).toContain("personal");
+	});
+});
