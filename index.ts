@@ -82,7 +82,8 @@ function compose(pi: ExtensionAPI): void {
 	const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
 	const imports = createImports({ finder, accounts, membership, tokens, clock });
 	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause: pauseFor });
-	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock });
+	const isEnabled = () => settings.read().enabled;
+	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled });
 	const affinity = createAffinity(clock);
 
 	// pi.
@@ -92,6 +93,7 @@ function compose(pi: ExtensionAPI): void {
 		openBrowser: openInBrowser,
 	};
 	const provider = registerProvider(pi, {
+		isEnabled,
 		hasAccount: () => accounts.list().length > 0 || piAuth.peek().kind === "oauth",
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
 		onRequest: (baseUrl) => {
@@ -121,6 +123,7 @@ function compose(pi: ExtensionAPI): void {
 			words: {
 				exhausted: (why) => messages.exhausted(why, clock.now()),
 				nobodySignedIn: messages.nobodySignedIn,
+				switchedOff: messages.switchedOffHere,
 				signedOutInARow: messages.signedOutInARow,
 				continuesElsewhere: messages.continuesElsewhere,
 				brokenOff: messages.brokenOff,
@@ -128,7 +131,10 @@ function compose(pi: ExtensionAPI): void {
 			},
 		},
 	});
-	const footer = createFooter(pool, clock, () => void usage.recheckCooling());
+	const footer = createFooter(pool, clock, () => {
+		if (provider.isOutOfStep()) pool.emit({ type: "changed" });
+		void usage.recheckCooling();
+	});
 	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
 	registerCommand(pi, {
 		pool,
@@ -141,6 +147,7 @@ function compose(pi: ExtensionAPI): void {
 		clock,
 		paths,
 		settings,
+		hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
 		savedModel: () => savedModelIn(paths.settings, PROVIDER),
 		removeBackups: accounts.removeBackups,
 	});

@@ -3,6 +3,7 @@ import { add } from "./commands/add.ts";
 import { help } from "./commands/help.ts";
 import { importAccounts } from "./commands/import.ts";
 import { login } from "./commands/login.ts";
+import { off, on } from "./commands/off-on.ts";
 import { path } from "./commands/path.ts";
 import { refresh } from "./commands/refresh.ts";
 import { remove } from "./commands/remove.ts";
@@ -29,6 +30,8 @@ export const COMMANDS: readonly Subcommand[] = [
 	refresh,
 	rotation,
 	reset,
+	off,
+	on,
 	path,
 	help,
 ];

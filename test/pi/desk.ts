@@ -139,6 +139,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 			},
 		},
 		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
+		hasPiLogin: () => piAuth.login.kind !== "none",
 		savedModel: () => desk.savedModel,
 		removeBackups: async () => {
 			desk.removals += 1;

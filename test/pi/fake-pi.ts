@@ -141,7 +141,7 @@ export function aContext({ hasUI = true, mode, sessionId = "s", branch = [] }: F
 		get model() {
 			return fake.model;
 		},
-		modelRegistry: { getAll: () => fake.models, getAvailable: () => fake.models },
+		modelRegistry: { refresh: () => undefined, getAll: () => fake.models, getAvailable: () => fake.models },
 		sessionManager: { getSessionId: () => sessionId, getBranch: () => branch },
 	};
 	return Object.assign(fake, { ctx: context as unknown as ExtensionCommandContext });

@@ -26,6 +26,8 @@ export interface SubcommandDeps {
 	readonly settings: SettingsStore;
 	/** Makes a model the session's; false where pi has no key for it. */
 	readonly setModel: (model: Model<Api>) => Promise<boolean>;
+	/** True where pi has a Codex login of its own, of whatever kind. */
+	readonly hasPiLogin: () => boolean;
 	/** The Codex model that the person has saved as the default. */
 	readonly savedModel: () => string | undefined;
 	readonly clock: Clock;
