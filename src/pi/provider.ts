@@ -106,6 +106,8 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
  */
 export async function settleRegistration({ modelRegistry }: ExtensionContext): Promise<void> {
 	const refresh: (options: { readonly allowNetwork: boolean }) => unknown = modelRegistry.refresh.bind(modelRegistry);
+	// A look that another one has overtaken changes nothing and says so to nobody: the host's own may overtake the first.
+	await refresh({ allowNetwork: false });
 	await refresh({ allowNetwork: false });
 }
 
