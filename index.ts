@@ -5,6 +5,7 @@ import { defaultLabel, openAccountStore } from "./src/io/account-store.ts";
 import { openInBrowser } from "./src/io/browser.ts";
 import { loginInBrowser } from "./src/io/browser-login.ts";
 import { loginOnDevice } from "./src/io/device-login.ts";
+import { openHealth } from "./src/io/health.ts";
 import { createImportFinder } from "./src/io/import/finder.ts";
 import { fingerprint, identityOf, tokenTimes } from "./src/io/jwt.ts";
 import { pauseFor } from "./src/io/lock.ts";
@@ -145,6 +146,7 @@ function compose(pi: ExtensionAPI): void {
 		link,
 		signInWays,
 		clock,
+		health: openHealth(directory, issuer, clock.now),
 		paths,
 		settings,
 		hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),

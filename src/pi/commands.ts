@@ -14,6 +14,7 @@ import { show } from "./commands/show.ts";
 import type { Completion, Subcommand, SubcommandDeps } from "./commands/subcommand.ts";
 import { disable, enable } from "./commands/switch.ts";
 import { use } from "./commands/use.ts";
+import { verify } from "./commands/verify.ts";
 import { writeFailure, writeResult } from "./output.ts";
 
 /** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
@@ -30,6 +31,7 @@ export const COMMANDS: readonly Subcommand[] = [
 	refresh,
 	rotation,
 	reset,
+	verify,
 	off,
 	on,
 	path,
@@ -69,9 +71,11 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 		return;
 	}
 	try {
-		await deps.link.sync();
-		// Another process may have added or removed accounts since the last look.
-		deps.pool.emit({ type: "changed" });
+		if (!command.isLookOnly) {
+			await deps.link.sync();
+			// Another process may have added or removed accounts since the last look.
+			deps.pool.emit({ type: "changed" });
+		}
 		const outcome = await command.run(words, ctx, deps);
 		// With its session gone there is nobody to tell, and its context throws.
 		if (deps.signal.aborted) return;

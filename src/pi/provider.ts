@@ -42,6 +42,19 @@ export function forgetLoginInMemory({ modelRegistry }: ExtensionContext): void {
 	if ("authStorage" in modelRegistry) modelRegistry.authStorage.reload();
 }
 
+/** Every stream function of ours in this process: each session has its own. */
+const ours = new WeakSet<object>();
+
+/** Whether another extension has registered over the provider after us. 0.73.1 has no way to ask. */
+export function rivalIn({ modelRegistry }: ExtensionContext): "none" | "another" | "not-visible" {
+	if (!("getRegisteredProviderConfig" in modelRegistry)) return "not-visible";
+	const { getRegisteredProviderConfig: ask } = modelRegistry;
+	if (typeof ask !== "function") return "not-visible";
+	const config: unknown = ask.call(modelRegistry, PROVIDER);
+	const stream = typeof config === "object" && config !== null && "streamSimple" in config && config.streamSimple;
+	return typeof stream === "function" && ours.has(stream) ? "none" : "another";
+}
+
 /** pi's sign-in hooks for the provider; newer hosts know fields that 0.73.1's types lack. */
 export type OAuthHooks = NonNullable<ProviderConfig["oauth"]> & { usesCallbackServer: true; isSubscription: true };
 
@@ -79,6 +92,8 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		streamSimple: (model: Model<Api>, context: Context, options?: StreamOptions) =>
 			streamSimple(model, context, options ?? {}, deps),
 	} satisfies ProviderConfig;
+
+	ours.add(config.streamSimple);
 
 	const wanted = (): Registration => {
 		if (!deps.isEnabled()) return "none";

@@ -6,7 +6,7 @@ import type { Imports } from "../../pool/imports.ts";
 import type { Membership } from "../../pool/membership.ts";
 import type { PiLink } from "../../pool/pi-link.ts";
 import type { Pool } from "../../pool/pool.ts";
-import type { Clock, SettingsStore } from "../../pool/ports.ts";
+import type { Clock, HealthCheck, SettingsStore } from "../../pool/ports.ts";
 import type { UsageMonitor } from "../../pool/usage-monitor.ts";
 import { asWord } from "../../ui/format.ts";
 import type { Result } from "../output.ts";
@@ -24,6 +24,7 @@ export interface SubcommandDeps {
 	readonly link: PiLink;
 	readonly signInWays: SignInWays;
 	readonly settings: SettingsStore;
+	readonly health: HealthCheck;
 	/** Makes a model the session's; false where pi has no key for it. */
 	readonly setModel: (model: Model<Api>) => Promise<boolean>;
 	/** True where pi has a Codex login of its own, of whatever kind. */
@@ -56,6 +57,8 @@ export interface Subcommand {
 	readonly usage: string;
 	/** What it does, in a few words. */
 	readonly summary: string;
+	/** Nothing may be written for it: what other processes and pi have stored since is not taken over first. */
+	readonly isLookOnly?: true;
 	/** The words that may follow those in `before`. */
 	complete?(deps: SubcommandDeps, before: readonly string[]): Completion[];
 	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome>;
