@@ -11,11 +11,12 @@ import { rename } from "./commands/rename.ts";
 import { reset } from "./commands/reset.ts";
 import { rotation } from "./commands/rotation.ts";
 import { show } from "./commands/show.ts";
-import type { Completion, Subcommand, SubcommandDeps } from "./commands/subcommand.ts";
+import type { Completion, Outcome, Subcommand, SubcommandDeps } from "./commands/subcommand.ts";
 import { disable, enable } from "./commands/switch.ts";
 import { use } from "./commands/use.ts";
 import { verify } from "./commands/verify.ts";
 import { writeFailure, writeResult } from "./output.ts";
+import { privately, privateOutcome } from "./privately.ts";
 
 /** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
 export const COMMANDS: readonly Subcommand[] = [
@@ -44,6 +45,7 @@ export type CommandParts = Omit<SubcommandDeps, "commands" | "signal" | "setMode
 /** Registers `/multicodex`. The handler never throws: a throw would end `pi -p` with exit code 0. */
 export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
 	let session = new AbortController();
+	const isMasked = () => parts.settings.read().maskEmails;
 	// A sign-in that waits for its person must not outlive the session it was begun in.
 	pi.on("session_shutdown", () => {
 		session.abort();
@@ -58,16 +60,21 @@ export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
 	pi.registerCommand("multicodex", {
 		description: "Codex accounts: show, use, add, import, remove and more",
 		getArgumentCompletions: (typed) => completionsFor(typed, deps()),
-		handler: (args, ctx) => run(args, ctx, deps()),
+		handler: (args, ctx) => run(args, privately(ctx, isMasked), deps()),
 	});
 }
 
 async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
 	const [name = "show", ...words] = wordsIn(args);
 	const command = COMMANDS.find((candidate) => candidate.name === name);
+	const say = (told: Outcome) => {
+		const outcome = privateOutcome(told, deps.settings.read().maskEmails);
+		if ("failure" in outcome) writeFailure(ctx, outcome.failure);
+		else writeResult(ctx, name, outcome);
+	};
 	if (!command) {
 		const known = COMMANDS.map((candidate) => candidate.name).join(", ");
-		writeFailure(ctx, `multicodex: there is no "${name}". Known: ${known}.`);
+		say({ failure: `multicodex: there is no "${name}". Known: ${known}.` });
 		return;
 	}
 	try {
@@ -78,14 +85,12 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 		}
 		const outcome = await command.run(words, ctx, deps);
 		// With its session gone there is nobody to tell, and its context throws.
-		if (deps.signal.aborted) return;
-		if ("failure" in outcome) writeFailure(ctx, outcome.failure);
-		else writeResult(ctx, name, outcome);
+		if (!deps.signal.aborted) say(outcome);
 	} catch (error) {
 		if (deps.signal.aborted) return;
 		// Messages of file-system errors name paths, never content.
 		const reason = error instanceof Error && "code" in error ? error.message : "an unexpected error";
-		writeFailure(ctx, `multicodex ${name} failed: ${reason}`);
+		say({ failure: `multicodex ${name} failed: ${reason}` });
 	}
 }
 

@@ -10,6 +10,7 @@ import type { UsageMonitor } from "../pool/usage-monitor.ts";
 import { noticeOf } from "../ui/messages.ts";
 import type { Footer } from "./footer.ts";
 import { writeNotice } from "./output.ts";
+import { privately } from "./privately.ts";
 import { forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
 
 /** Type of the session entry that remembers which account serves the session. */
@@ -57,7 +58,8 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	};
 
 	// A resumed or new session, also twice in a row on some hosts: everything here may run again.
-	pi.on("session_start", async (_event, ctx) => {
+	pi.on("session_start", async (_event, given) => {
+		const ctx = privately(given, () => settings().maskEmails);
 		current = ctx;
 		const { account, at } = rememberedAccount(ctx);
 		affinity.begin(ctx.sessionManager.getSessionId(), account, at);

@@ -232,7 +232,7 @@ export function signInAgainTitle({ label }: Account): string {
 
 /** Somebody else has signed in than was asked for. */
 export interface OtherAccount {
-	/** Undefined where it is not known, or not to be shown. */
+	/** Undefined where it is not known. */
 	readonly email: string | undefined;
 	readonly plan: string | undefined;
 	/** The account that this is, where it is in the pool. */

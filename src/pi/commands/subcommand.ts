@@ -1,6 +1,7 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, accountsNamed } from "../../domain/account.ts";
+import { hideEmails } from "../../domain/privacy.ts";
 import type { Credentials } from "../../pool/credentials.ts";
 import type { Imports } from "../../pool/imports.ts";
 import type { Membership } from "../../pool/membership.ts";
@@ -105,9 +106,11 @@ export function accountChoices(
 	return pool
 		.accounts()
 		.filter(isOffered)
-		.map(({ label, email }) => {
+		.map(({ id, label, email }) => {
+			const shown = maskEmails ? hideEmails(label) : label;
 			const description = email !== undefined && !maskEmails ? { description: email } : {};
-			return { value: asWord(label), label, ...description };
+			// What is typed must name the account, and is seen as well.
+			return { value: shown === label ? asWord(label) : id, label: shown, ...description };
 		});
 }
 
