@@ -24,7 +24,7 @@ const TLS = { name: "NODE_TLS_REJECT_UNAUTHORIZED", value: "0" };
 export const verify: Subcommand = {
 	name: "verify",
 	usage: "verify [--json] [--fix]",
-	summary: "what is wrong, and what to do about it; --fix repairs permissions, stale locks and damaged files",
+	summary: "what is wrong, and what to do about it",
 	isLookOnly: true,
 	complete: (_deps, before) =>
 		[
