@@ -205,7 +205,7 @@ function isWide({ mode }: EntryFact): boolean {
 function ofDirectory({ entries, isWritable }: DiskFacts): Finding[] {
 	const wide = entries.filter(isWide);
 	const areKnown = entries.some(({ mode }) => mode !== undefined);
-	const narrow = areKnown && wide.length === 0 ? [finding("permissions-good", "ok", undefined, entries.length)] : [];
+	const narrow = areKnown && wide.length === 0 ? [finding("permissions-good", "ok")] : [];
 	return [
 		...(isWritable ? [] : [finding("directory-unwritable", "problem")]),
 		...narrow,

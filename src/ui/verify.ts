@@ -47,9 +47,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: "The agent directory cannot be written: nothing can be stored, and no sign-in be renewed.",
 		advice: "Make yourself its owner. /multicodex path says where it is.",
 	}),
-	"permissions-good": ({ figure = 0 }) => ({
-		text: `${plural(figure, "file")} with sign-ins can be read by you alone.`,
-	}),
+	"permissions-good": () => ({ text: "What is kept in the agent directory can be read by you alone." }),
 	"permissions-wide": ({ subject, figure = 0 }) => ({
 		text: `${subject === "." ? "The agent directory" : subject} is open to other users of this machine (${figure.toString(8)}).`,
 		advice: FIX,

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/pi/commands.ts";
 import type { House } from "../pool/house.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
@@ -21,6 +21,23 @@ beforeEach(() => {
 
 const run = (args: string) => desk.run(args);
 const offered = (typed: string) => desk.offered(typed);
+
+describe("help", () => {
+	const { columns } = process.stdout;
+	afterEach(() => {
+		process.stdout.columns = columns;
+	});
+
+	it("stands in two columns where they fit, else one below the other", async () => {
+		process.stdout.columns = 200;
+		const wide = (await run("help")).split("\n");
+		expect(wide).toHaveLength(COMMANDS.length);
+		process.stdout.columns = 60;
+		const narrow = (await run("help")).split("\n");
+		expect(narrow).toHaveLength(2 * COMMANDS.length);
+		expect(narrow[1]).toMatch(/^ {4}every account/);
+	});
+});
 
 describe("/multicodex", () => {
 	it("shows every account without a word, having looked at pi's login first", async () => {

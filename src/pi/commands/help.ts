@@ -1,5 +1,8 @@
 import type { Subcommand } from "./subcommand.ts";
 
+/** pi indents a notice by this much. */
+const MARGIN = 2;
+
 /** `/multicodex help`: one line a subcommand. */
 export const help: Subcommand = {
 	name: "help",
@@ -7,7 +10,11 @@ export const help: Subcommand = {
 	summary: "this list",
 	run: async (_words, _ctx, { commands }) => {
 		const width = Math.max(...commands.map(({ usage }) => usage.length));
-		const lines = commands.map(({ usage, summary }) => `/multicodex ${usage.padEnd(width)}  ${summary}`);
+		const wide = commands.map(({ usage, summary }) => `/multicodex ${usage.padEnd(width)}  ${summary}`);
+		// A pipe has no width. In a terminal two columns that do not fit are worse than none.
+		const columns = process.stdout.columns ?? Number.POSITIVE_INFINITY;
+		const fits = wide.every((line) => line.length + MARGIN <= columns);
+		const lines = fits ? wide : commands.map(({ usage, summary }) => `/multicodex ${usage}\n    ${summary}`);
 		return { text: lines.join("\n"), json: commands.map(({ name, usage, summary }) => ({ name, usage, summary })) };
 	},
 };
