@@ -117,13 +117,18 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 
 /**
  * Lets newer hosts, which take a registration in behind, finish that before they look for a key. Nothing is fetched for
- * it. Rejects as the host does.
+ * it. Never rejects.
  */
 export async function settleRegistration({ modelRegistry }: ExtensionContext): Promise<void> {
 	const refresh: (options: { readonly allowNetwork: boolean }) => unknown = modelRegistry.refresh.bind(modelRegistry);
-	// A look that another one has overtaken changes nothing and says so to nobody: the host's own may overtake the first.
-	await refresh({ allowNetwork: false });
-	await refresh({ allowNetwork: false });
+	try {
+		// A look that another one has overtaken changes nothing and says so to nobody: the host's own may overtake the first.
+		await refresh({ allowNetwork: false });
+		await refresh({ allowNetwork: false });
+	} catch {
+		// The host's own look tells of whatever is wrong there; the registration is made all the same.
+		return;
+	}
 }
 
 /** What pi calls for every model of this api, on 0.73.1 whatever its provider. Returns at once; never throws. */
