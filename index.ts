@@ -7,6 +7,7 @@ import { openInBrowser } from "./src/io/browser.ts";
 import { loginInBrowser } from "./src/io/browser-login.ts";
 import { loginOnDevice } from "./src/io/device-login.ts";
 import { openEventLog } from "./src/io/event-log.ts";
+import { openHealth } from "./src/io/health.ts";
 import { createImportFinder } from "./src/io/import/finder.ts";
 import { fingerprint, identityOf, tokenTimes } from "./src/io/jwt.ts";
 import { pauseFor } from "./src/io/lock.ts";
@@ -87,7 +88,8 @@ function compose(pi: ExtensionAPI): void {
 	const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
 	const imports = createImports({ finder, accounts, membership, tokens, clock });
 	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause: pauseFor });
-	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock });
+	const isEnabled = () => settings.read().enabled;
+	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled });
 	const affinity = createAffinity(clock);
 	pool.subscribe((event) => {
 		const decision = decisionOf(event);
@@ -101,6 +103,7 @@ function compose(pi: ExtensionAPI): void {
 		openBrowser: openInBrowser,
 	};
 	const provider = registerProvider(pi, {
+		isEnabled,
 		hasAccount: () => accounts.list().length > 0 || piAuth.peek().kind === "oauth",
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
 		onRequest: (baseUrl) => {
@@ -130,6 +133,7 @@ function compose(pi: ExtensionAPI): void {
 			words: {
 				exhausted: (why) => messages.exhausted(why, clock.now()),
 				nobodySignedIn: messages.nobodySignedIn,
+				switchedOff: messages.switchedOffHere,
 				signedOutInARow: messages.signedOutInARow,
 				continuesElsewhere: messages.continuesElsewhere,
 				brokenOff: messages.brokenOff,
@@ -142,6 +146,7 @@ function compose(pi: ExtensionAPI): void {
 		settings: settings.read,
 		clock,
 		onTick: () => {
+			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
 			pool.look();
 			void usage.recheckCooling();
 		},
@@ -158,8 +163,10 @@ function compose(pi: ExtensionAPI): void {
 		link,
 		signInWays,
 		clock,
+		health: openHealth(directory, issuer, clock.now),
 		paths,
 		settings,
+		hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
 		savedModel: () => savedModelIn(paths.settings, PROVIDER),
 		removeBackups: accounts.removeBackups,
 	});

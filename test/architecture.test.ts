@@ -66,7 +66,9 @@ const RULES: Readonly<Record<string, (imported: Import) => string | undefined>> 
 		return target === "src/pool/ports.ts" && isType ? undefined : "io imports domain, io and the types of the ports";
 	},
 	ui: ({ target, specifier }) => {
-		if (target === undefined) return specifier === "@mariozechner/pi-tui" ? undefined : "ui imports only pi-tui";
+		if (target === undefined) {
+			return ["@mariozechner/pi-tui", "zod"].includes(specifier) ? undefined : "ui imports only pi-tui, and zod";
+		}
 		return ["domain", "ui"].includes(layerOf(target)) ? undefined : "ui imports only domain and ui";
 	},
 	pi: ({ target, isType }) => {

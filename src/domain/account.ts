@@ -1,5 +1,6 @@
 import type { Cooldown } from "./cooldown.ts";
 import { readyAt } from "./cooldown.ts";
+import { hideEmails } from "./privacy.ts";
 
 /** First 12 hex digits of sha256(`<user>\n<accountId>`); stable across sign-ins of one identity. */
 export type AccountId = string;
@@ -81,7 +82,10 @@ export function labelProblem(label: string): string | undefined {
 	return RESERVED_LABELS.has(label.toLowerCase()) ? "has a meaning of its own" : undefined;
 }
 
-/** The accounts that `text` may name: an exact label, else an exact e-mail, else an id prefix. Several means ambiguous. */
+/**
+ * The accounts that `text` may name: an exact label, else an exact e-mail, else an id prefix, else a label whose e-mail is
+ * hidden. Several means ambiguous.
+ */
 export function accountsNamed(accounts: readonly Account[], text: string): Account[] {
 	const wanted = text.trim().toLowerCase();
 	if (wanted === "") return [];
@@ -90,6 +94,8 @@ export function accountsNamed(accounts: readonly Account[], text: string): Accou
 		(account) => account.label.toLowerCase() === wanted,
 		(account) => account.email?.toLowerCase() === wanted,
 		(account) => account.id.startsWith(wanted),
+		// As it stands on a screen with `maskEmails`, in what that says is to be typed.
+		(account) => account.label.includes("@") && hideEmails(account.label) === text.trim(),
 	];
 	for (const test of tests) {
 		const matches = accounts.filter(test);

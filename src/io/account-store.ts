@@ -7,7 +7,7 @@ import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
 import { withLock } from "./lock.ts";
-import { openSharedDocument, realTarget } from "./shared-document.ts";
+import { type DocumentFormat, openSharedDocument, readDocument, realTarget } from "./shared-document.ts";
 
 /** Version of `codex-accounts.json` that is written here. */
 export const ACCOUNTS_VERSION = 2;
@@ -57,6 +57,33 @@ const versionOneRowSchema = z.object({
 	needsReauth: z.boolean().nullish().catch(undefined),
 });
 
+/** How `codex-accounts.json` is read. */
+function accountsFormat(now: () => number): DocumentFormat<typeof fileSchema> {
+	return { schema: fileSchema, version: ACCOUNTS_VERSION, migrate: (raw) => migrate(raw, now()) };
+}
+
+/** What the bytes of a `codex-accounts.json` hold, without anything being done about it. `now` is epoch ms. */
+export function accountsIn(
+	bytes: string,
+	now: number,
+): {
+	readonly content: "good" | "older" | "newer" | "broken";
+	readonly accounts: readonly Account[];
+	/** Rows that cannot be read. */
+	readonly strangeRows: number;
+} {
+	const reading = readDocument(
+		bytes,
+		accountsFormat(() => now),
+	);
+	if (reading.kind !== "ok") {
+		return { content: reading.kind === "newer" ? "newer" : "broken", accounts: [], strangeRows: 0 };
+	}
+	const { value, migrated } = reading;
+	const strangeRows = value.accounts.filter((row) => !rowSchema.safeParse(row).success).length;
+	return { content: migrated ? "older" : "good", accounts: toAccounts(value), strangeRows };
+}
+
 /** Opens `codex-accounts.json` at `path`. `onProblem` hears of broken, newer and unwritable files, once each. */
 export function openAccountStore(
 	path: string,
@@ -65,10 +92,8 @@ export function openAccountStore(
 ): AccountStore & { removeBackups(): Promise<void> } {
 	const document = openSharedDocument({
 		path,
-		schema: fileSchema,
-		version: ACCOUNTS_VERSION,
+		...accountsFormat(now),
 		empty: (): AccountsFile => ({ version: ACCOUNTS_VERSION, accounts: [] }),
-		migrate: (raw) => migrate(raw, now()),
 		beforeMigration: async (bytes) => {
 			await writeAtomically(`${path}.v1.bak`, bytes, 0o600);
 		},

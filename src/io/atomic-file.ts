@@ -78,18 +78,26 @@ export async function writeAtomically(
 
 /** Removes what processes that were killed left beside `target`: it may hold tokens. */
 async function sweepLeftovers(target: string): Promise<void> {
-	const prefix = `${basename(target)}.`;
-	for (const name of await readdir(dirname(target))) {
-		const pid = name.startsWith(prefix) ? /^(\d+)-[0-9a-f]{8}\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
-		if (pid === undefined || isAlive(Number(pid))) continue;
-		const leftover = join(dirname(target), name);
+	const directory = dirname(target);
+	for (const name of await leftoversIn(directory, (written) => written === basename(target))) {
+		await rm(join(directory, name), { force: true });
+	}
+}
+
+/** Names of the temporary files in `directory` whose writers are gone. `isWanted` is asked for whom each was written. */
+export async function leftoversIn(directory: string, isWanted: (target: string) => boolean): Promise<string[]> {
+	const found: string[] = [];
+	for (const name of await readdir(directory)) {
+		const [, target = "", pid] = /^(.+)\.(\d+)-[0-9a-f]{8}\.tmp$/.exec(name) ?? [];
+		if (pid === undefined || !isWanted(target) || isAlive(Number(pid))) continue;
 		// A process of another container may look as if it were gone: its write is over within moments.
-		const age = await stat(leftover).then(
+		const age = await stat(join(directory, name)).then(
 			({ mtimeMs }) => Date.now() - mtimeMs,
 			() => 0,
 		);
-		if (age > LEFTOVER_MS) await rm(leftover, { force: true });
+		if (age > LEFTOVER_MS) found.push(name);
 	}
+	return found;
 }
 
 function isAlive(pid: number): boolean {

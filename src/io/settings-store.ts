@@ -47,7 +47,7 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 			settings = toSettings(loaded.preferences, (name, wanted) => {
 				if (reported.has(name)) return;
 				reported.add(name);
-				onProblem(`settings.json: ${name} must be ${wanted}; the default is used.`);
+				onProblem(badSetting(name, wanted));
 			});
 			return settings;
 		},
@@ -57,6 +57,18 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 			await changePiFile(path, LOCK, (bytes) => withValues(bytes, values));
 		},
 	};
+}
+
+/** What is wrong with our preferences in the bytes of a `settings.json`, as whole sentences. */
+export function settingsProblemsIn(bytes: string): string[] {
+	const problems: string[] = [];
+	const file = parseJson(groupSchema, bytes);
+	if (file) toSettings(file[SETTINGS_KEY], (name, wanted) => problems.push(badSetting(name, wanted)));
+	return problems;
+}
+
+function badSetting(name: string, wanted: string): string {
+	return `settings.json: ${name} must be ${wanted}; the default is used.`;
 }
 
 const savedModelSchema = z.object({ defaultProvider: z.string(), defaultModel: z.string() });

@@ -24,24 +24,30 @@ export interface SharedDocument<T> {
 	flush(): Promise<void>;
 }
 
-/** What a shared document is made of. */
-export interface SharedDocumentOptions<S extends z.ZodType> {
-	readonly path: string;
+/** How a file of ours is read. */
+export interface DocumentFormat<S extends z.ZodType> {
 	readonly schema: S;
 	/** Newest version this code understands; files with a larger `version` are never written. */
 	readonly version: number;
-	readonly empty: () => z.output<S>;
 	/** Turns older versions into today's shape, before the schema is applied. May throw; then the file counts as corrupt. */
 	readonly migrate?: (raw: unknown) => unknown;
+}
+
+/** What a shared document is made of. */
+export interface SharedDocumentOptions<S extends z.ZodType> extends DocumentFormat<S> {
+	readonly path: string;
+	readonly empty: () => z.output<S>;
 	/** Called before a migrated file is first overwritten, with its former bytes. */
 	readonly beforeMigration?: (bytes: string) => Promise<void>;
 	/** Told once per problem; never receives content. */
 	readonly onProblem: (problem: { kind: "corrupt" | "newer" | "unwritable"; text: string }) => void;
 }
 
-type Loaded<T> =
+/** What the bytes of a file come to. */
+export type Reading<T> =
 	| { readonly kind: "ok"; readonly value: T; readonly bytes: string; readonly migrated: boolean }
-	| { readonly kind: "none" | "corrupt" | "newer" };
+	| { readonly kind: "corrupt" | "newer" };
+type Loaded<T> = Reading<T> | { readonly kind: "none" };
 
 interface Unsaved<T> {
 	readonly change: (draft: T, isNewest: boolean) => void;
@@ -84,18 +90,6 @@ export function openSharedDocument<S extends z.ZodType>(
 		options.onProblem({ kind, text });
 	};
 
-	const parse = (bytes: string): Loaded<T> => {
-		try {
-			const raw: unknown = JSON.parse(bytes);
-			if (versionOf(raw) > options.version) return { kind: "newer" };
-			const migrated = options.migrate?.(raw) ?? raw;
-			return { kind: "ok", value: options.schema.parse(migrated), bytes, migrated: migrated !== raw };
-		} catch {
-			// JSON and schema errors quote the file's content, which may be a token: only the kind goes on.
-			return { kind: "corrupt" };
-		}
-	};
-
 	const adopt = (next: T) => {
 		value = next;
 		for (const { change } of unsaved) change(value, false);
@@ -108,7 +102,7 @@ export function openSharedDocument<S extends z.ZodType>(
 		// Not readable at this moment (no file descriptor left, say): what is known stays, and is read again next time.
 		if (bytes === "unreadable") return value;
 		signature = current;
-		const loaded: Loaded<T> = bytes === undefined ? { kind: "none" } : parse(bytes);
+		const loaded: Loaded<T> = bytes === undefined ? { kind: "none" } : readDocument(bytes, options);
 		adopt(loaded.kind === "ok" ? loaded.value : options.empty());
 		if (loaded.kind === "newer") reportNewer();
 		// Setting a broken file aside needs the lock, which only the writer takes.
@@ -123,10 +117,9 @@ export function openSharedDocument<S extends z.ZodType>(
 	const loadForWriting = async (target: string): Promise<Loaded<T>> => {
 		const bytes = await readFile(target, "utf8").catch(ignoreMissing);
 		if (bytes === undefined) return { kind: "none" };
-		const loaded = parse(bytes);
+		const loaded = readDocument(bytes, options);
 		if (loaded.kind === "corrupt") {
-			const kept = `${path}.corrupt-${Date.now()}`;
-			await rename(target, kept);
+			const kept = await setAside(target, path);
 			report("corrupt", `${name} could not be read. It is kept as ${basename(kept)}, and a new one is begun.`);
 		}
 		if (loaded.kind === "ok" && loaded.migrated) await options.beforeMigration?.(loaded.bytes);
@@ -246,6 +239,26 @@ export function openSharedDocument<S extends z.ZodType>(
 			if (unsaved.length > 0) await write();
 		},
 	};
+}
+
+/** Reads the bytes of a file of ours. Never throws. */
+export function readDocument<S extends z.ZodType>(bytes: string, format: DocumentFormat<S>): Reading<z.output<S>> {
+	try {
+		const raw: unknown = JSON.parse(bytes);
+		if (versionOf(raw) > format.version) return { kind: "newer" };
+		const migrated = format.migrate?.(raw) ?? raw;
+		return { kind: "ok", value: format.schema.parse(migrated), bytes, migrated: migrated !== raw };
+	} catch {
+		// JSON and schema errors quote the file's content, which may be a token: only the kind goes on.
+		return { kind: "corrupt" };
+	}
+}
+
+/** Moves a broken file out of the way, beside `path`, and gives the path of what is kept. Its lock must be held. */
+export async function setAside(target: string, path: string): Promise<string> {
+	const kept = `${path}.corrupt-${Date.now()}`;
+	await rename(target, kept);
+	return kept;
 }
 
 /** The file belongs to a newer version of us; it is never written. */

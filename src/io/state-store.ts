@@ -89,6 +89,9 @@ const fileSchema = z.looseObject({
 });
 type StateFile = z.output<typeof fileSchema>;
 
+/** How `codex-state.json` is read. */
+export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
+
 const EMPTY_MEMO: AccountMemo = { cooldowns: [], strikes: 0 };
 
 /** Clocks of two machines, or one that was set back, may disagree by this much before a snapshot is from the future. */
@@ -98,8 +101,7 @@ const CLOCK_TOLERANCE_MS = 60_000;
 export function openStateStore(path: string, onProblem: (text: string) => void, now: () => number): StateStore {
 	const document = openSharedDocument({
 		path,
-		schema: fileSchema,
-		version: STATE_VERSION,
+		...STATE_FORMAT,
 		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
 		onProblem: (problem) => onProblem(problem.text),
 	});

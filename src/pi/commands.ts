@@ -1,13 +1,14 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { LastRotation } from "../ui/dashboard-words.ts";
 import { add } from "./commands/add.ts";
-import { carryOut } from "./commands/carry-out.ts";
+import { carryOut, tell } from "./commands/carry-out.ts";
 import { dashboard } from "./commands/dashboard.ts";
 import { footer } from "./commands/footer.ts";
 import { help } from "./commands/help.ts";
 import { importAccounts } from "./commands/import.ts";
 import { log } from "./commands/log.ts";
 import { login } from "./commands/login.ts";
+import { off, on } from "./commands/off-on.ts";
 import { path } from "./commands/path.ts";
 import { refresh } from "./commands/refresh.ts";
 import { remove } from "./commands/remove.ts";
@@ -18,8 +19,10 @@ import { show } from "./commands/show.ts";
 import type { Completion, Subcommand, SubcommandDeps } from "./commands/subcommand.ts";
 import { disable, enable } from "./commands/switch.ts";
 import { use } from "./commands/use.ts";
+import { verify } from "./commands/verify.ts";
 import { why } from "./commands/why.ts";
-import { modeOf, writeFailure } from "./output.ts";
+import { modeOf } from "./output.ts";
+import { privately } from "./privately.ts";
 
 /** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
 export const COMMANDS: readonly Subcommand[] = [
@@ -38,16 +41,23 @@ export const COMMANDS: readonly Subcommand[] = [
 	why,
 	log,
 	reset,
+	verify,
+	off,
+	on,
 	path,
 	help,
 ];
 
+/** What `help` and the README list: the command without a word, and each subcommand. */
+export const LISTED: readonly Subcommand[] = [dashboard, ...COMMANDS];
+
 /** What subcommands work on, as far as it outlives the session. */
-export type CommandParts = Omit<SubcommandDeps, "commands" | "lastRotation" | "signal" | "setModel">;
+export type CommandParts = Omit<SubcommandDeps, "commands" | "listed" | "lastRotation" | "signal" | "setModel">;
 
 /** Registers `/multicodex`. The handler never throws: a throw would end `pi -p` with exit code 0. */
 export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
 	let session = new AbortController();
+	const isMasked = () => parts.settings.read().maskEmails;
 	// A sign-in that waits for its person must not outlive the session it was begun in.
 	pi.on("session_shutdown", () => {
 		session.abort();
@@ -61,13 +71,14 @@ export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
 		...parts,
 		lastRotation: () => lastRotation,
 		commands: COMMANDS,
+		listed: LISTED,
 		signal: session.signal,
 		setModel: (model) => pi.setModel(model),
 	});
 	pi.registerCommand("multicodex", {
 		description: "Codex accounts at a glance; show, use, add, import, remove and more",
 		getArgumentCompletions: (typed) => completionsFor(typed, deps()),
-		handler: (args, ctx) => run(args, ctx, deps()),
+		handler: (args, ctx) => run(args, privately(ctx, isMasked), deps()),
 	});
 }
 
@@ -77,11 +88,13 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 	const command = name === undefined ? withoutAWord : COMMANDS.find((candidate) => candidate.name === name);
 	if (!command) {
 		const known = COMMANDS.map((candidate) => candidate.name).join(", ");
-		writeFailure(ctx, `multicodex: there is no "${name}". Known: ${known}.`);
+		tell({ failure: `multicodex: there is no "${name}". Known: ${known}.` }, "help", ctx, deps);
 		return;
 	}
-	const looking = lookAround(deps);
-	if (!(modeOf(ctx) === "tui" && command.isPanel?.(words))) await looking;
+	if (!command.isLookOnly) {
+		const looking = lookAround(deps);
+		if (!(modeOf(ctx) === "tui" && command.isPanel?.(words))) await looking;
+	}
 	await carryOut(command, words, ctx, deps);
 }
 

@@ -10,7 +10,8 @@ import type { UsageMonitor } from "../pool/usage-monitor.ts";
 import { noticeOf } from "../ui/messages.ts";
 import type { Footer } from "./footer.ts";
 import { writeNotice } from "./output.ts";
-import { PROVIDER, type Provider } from "./provider.ts";
+import { privately } from "./privately.ts";
+import { forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
 
 /** Type of the session entry that remembers which account serves the session. */
 export const SESSION_ENTRY = "multicodex";
@@ -53,8 +54,17 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		else if (notice.level === "warning") earlyWarnings.push(notice.text);
 	});
 
+	/** Another process may have switched us off or on: this one follows, at the latest before its next request. */
+	const followSettings = async (ctx: ExtensionContext) => {
+		if (!provider.isOutOfStep()) return;
+		pool.emit({ type: "changed" });
+		forgetLoginInMemory(ctx);
+		await settleRegistration(ctx);
+	};
+
 	// A resumed or new session, also twice in a row on some hosts: everything here may run again.
-	pi.on("session_start", async (_event, ctx) => {
+	pi.on("session_start", async (_event, given) => {
+		const ctx = privately(given, () => settings().maskEmails);
 		current = ctx;
 		const { account, at } = rememberedAccount(ctx);
 		affinity.begin(ctx.sessionManager.getSessionId(), account, at);
@@ -66,15 +76,23 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		if (account !== undefined && pool.account(account)) pool.setActive(account);
 		footer.start(ctx);
 		const { model } = ctx;
-		if (ctx.hasUI && model?.provider === PROVIDER) {
+		if (ctx.hasUI && model?.provider === PROVIDER && settings().enabled) {
 			usage.setBaseUrl(model.baseUrl);
 			void usage.refreshStale();
 		}
 	});
 
-	pi.on("model_select", () => footer.draw());
+	pi.on("model_select", async (_event, ctx) => {
+		await followSettings(ctx);
+		footer.draw();
+	});
+	// Before pi looks for a key; then before every further request of the same run.
+	pi.on("input", (_event, ctx) => followSettings(ctx));
+	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
 
 	pi.on("session_shutdown", async (_event, ctx) => {
+		// After a reload there is another provider object, which knows nothing of this registration.
+		if (provider.isOutOfStep()) provider.keepAvailability();
 		pool.disengage(ctx.sessionManager.getSessionId());
 		footer.stop();
 		usage.stop();

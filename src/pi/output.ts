@@ -32,12 +32,16 @@ export interface Result {
 	readonly json: unknown;
 	/** Print the JSON document instead of the text. */
 	readonly asJson?: boolean;
+	/** What was asked for is told, and is bad: the exit code says so where nobody looks on. */
+	readonly isFailing?: boolean;
 }
 
 /** Gives a command's result to whoever asked for it, by mode. */
 export function writeResult(ctx: ExtensionContext, command: string, result: Result): void {
 	const text = result.asJson ? JSON.stringify(result.json, undefined, 2) : result.text;
-	switch (modeOf(ctx)) {
+	const mode = modeOf(ctx);
+	if (result.isFailing && (mode === "print" || mode === "json")) process.exitCode = 1;
+	switch (mode) {
 		case "print":
 			writeAll(`${text}\n`);
 			return;
@@ -45,7 +49,7 @@ export function writeResult(ctx: ExtensionContext, command: string, result: Resu
 			writeAll(`${JSON.stringify({ type: "multicodex", command, result: result.json })}\n`);
 			return;
 		default:
-			if (text !== "") ctx.ui.notify(text, "info");
+			if (text !== "") ctx.ui.notify(text, result.isFailing ? "warning" : "info");
 	}
 }
 

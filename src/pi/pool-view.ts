@@ -1,4 +1,5 @@
 import type { AccountId } from "../domain/account.ts";
+import { hideEmails } from "../domain/privacy.ts";
 import type { Settings } from "../domain/settings.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { PoolView, ShownAccount } from "../ui/pool-view.ts";
@@ -11,7 +12,7 @@ export function viewOf(pool: Pool, { enabled, rotation, maskEmails }: Settings, 
 		const memo = pool.memo(account.id);
 		const readyAt = pool.readyAt(account, now);
 		return {
-			account: maskEmails ? { ...account, email: undefined } : account,
+			account: maskEmails ? { ...account, label: hideEmails(account.label), email: undefined } : account,
 			state: pool.state(account),
 			isActive: account.id === active,
 			isPinned: account.id === pinned,

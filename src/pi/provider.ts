@@ -42,6 +42,19 @@ export function forgetLoginInMemory({ modelRegistry }: ExtensionContext): void {
 	if ("authStorage" in modelRegistry) modelRegistry.authStorage.reload();
 }
 
+/** Every stream function of ours in this process: each session has its own. */
+const ours = new WeakSet<object>();
+
+/** Whether another extension has registered over the provider after us. 0.73.1 has no way to ask. */
+export function rivalIn({ modelRegistry }: ExtensionContext): "none" | "another" | "not-visible" {
+	if (!("getRegisteredProviderConfig" in modelRegistry)) return "not-visible";
+	const { getRegisteredProviderConfig: ask } = modelRegistry;
+	if (typeof ask !== "function") return "not-visible";
+	const config: unknown = ask.call(modelRegistry, PROVIDER);
+	const stream = typeof config === "object" && config !== null && "streamSimple" in config && config.streamSimple;
+	return typeof stream === "function" && ours.has(stream) ? "none" : "another";
+}
+
 /** pi's sign-in hooks for the provider; newer hosts know fields that 0.73.1's types lack. */
 export type OAuthHooks = NonNullable<ProviderConfig["oauth"]> & { usesCallbackServer: true; isSubscription: true };
 
@@ -51,6 +64,8 @@ export interface ProviderDeps {
 	readonly oauth: OAuthHooks;
 	/** True while anybody is signed in, here or in `auth.json`. */
 	readonly hasAccount: () => boolean;
+	/** False while the person has switched us off. */
+	readonly isEnabled: () => boolean;
 	/** Why no token may be sent to this base URL; undefined where it may. */
 	readonly refusalToSend: (baseUrl: string) => string | undefined;
 	/** A request of ours begins, on this base URL. */
@@ -59,13 +74,18 @@ export interface ProviderDeps {
 
 /** The provider as registered with pi. */
 export interface Provider {
-	/** Registers again when the first account came or the last one went. */
+	/** Registers again when the first account came, the last one went, or the person has switched us off or on. */
 	keepAvailability(): void;
+	/** True while the registry does not have yet what the settings say, typically because another process set them. */
+	isOutOfStep(): boolean;
 }
+
+/** Nothing of ours; ours, for the sign-in alone; ours, and usable without a login of pi's own. */
+type Registration = "none" | "without-key" | "with-key";
 
 /** Registers over `openai-codex`: models, base URL and everything else stay pi's own. */
 export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider {
-	let isAvailable: boolean | undefined;
+	let current: Registration = "none";
 	const config = {
 		api: API,
 		oauth: deps.oauth,
@@ -73,20 +93,42 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 			streamSimple(model, context, options ?? {}, deps),
 	} satisfies ProviderConfig;
 
-	const register = (available: boolean) => {
-		// Configurations are merged, so a key can only be dropped with everything else.
-		if (isAvailable && !available) pi.unregisterProvider(PROVIDER);
-		pi.registerProvider(PROVIDER, available ? { ...config, apiKey: PLACEHOLDER_KEY } : config);
-		isAvailable = available;
-	};
-	register(deps.hasAccount());
+	ours.add(config.streamSimple);
 
-	return {
-		keepAvailability: () => {
-			const available = deps.hasAccount();
-			if (available !== isAvailable) register(available);
-		},
+	const wanted = (): Registration => {
+		if (!deps.isEnabled()) return "none";
+		return deps.hasAccount() ? "with-key" : "without-key";
 	};
+	const keepAvailability = () => {
+		const next = wanted();
+		if (next === current) return;
+		// Configurations are merged, so a key can only be dropped with everything else.
+		if (next === "none" || current === "with-key") pi.unregisterProvider(PROVIDER);
+		if (next !== "none") {
+			pi.registerProvider(PROVIDER, next === "with-key" ? { ...config, apiKey: PLACEHOLDER_KEY } : config);
+		}
+		// The host keeps sockets by session on some versions: pi's own login must not go out on one of ours.
+		if (next === "none") deps.failover.sockets.leaveAll();
+		current = next;
+	};
+	keepAvailability();
+	return { keepAvailability, isOutOfStep: () => (current === "none") === deps.isEnabled() };
+}
+
+/**
+ * Lets newer hosts, which take a registration in behind, finish that before they look for a key. Nothing is fetched for
+ * it. Never rejects.
+ */
+export async function settleRegistration({ modelRegistry }: ExtensionContext): Promise<void> {
+	const refresh: (options: { readonly allowNetwork: boolean }) => unknown = modelRegistry.refresh.bind(modelRegistry);
+	try {
+		// A look that another one has overtaken changes nothing and says so to nobody: the host's own may overtake the first.
+		await refresh({ allowNetwork: false });
+		await refresh({ allowNetwork: false });
+	} catch {
+		// The host's own look tells of whatever is wrong there; the registration is made all the same.
+		return;
+	}
 }
 
 /** What pi calls for every model of this api, on 0.73.1 whatever its provider. Returns at once; never throws. */
@@ -99,6 +141,7 @@ function streamSimple(
 	const isOurs = model.provider === PROVIDER && !isKeyOfCommandLine(options.apiKey);
 	// Past this line nothing of ours is involved: another provider's request never meets one of our tokens.
 	if (!isOurs) return ai.streamSimpleOpenAICodexResponses(model as Model<typeof API>, context, options);
+	if (!deps.isEnabled()) return streamWithoutUs(model, context, options, deps);
 	const outer = ai.createAssistantMessageEventStream();
 	serveFromPool(model, context, options, outer, deps).catch(() => {
 		// Only an abort, or a defect of ours, gets here; either way the stream must end.
@@ -107,6 +150,25 @@ function streamSimple(
 		outer.push(finalError(model, isAborted ? "aborted" : "error", text, Date.now()));
 		outer.end();
 	});
+	return outer;
+}
+
+/**
+ * Another process has switched us off in mid-turn, so pi could not be told before. The request goes its way as it is;
+ * the next one does not come here any more.
+ */
+function streamWithoutUs(
+	model: Model<Api>,
+	context: Context,
+	options: StreamOptions,
+	{ failover: { pool, words } }: ProviderDeps,
+): AssistantMessageEventStream {
+	pool.emit({ type: "changed" });
+	const isPlaceholder = options.apiKey === PLACEHOLDER_KEY;
+	if (!isPlaceholder) return ai.streamSimpleOpenAICodexResponses(model as Model<typeof API>, context, options);
+	const outer = ai.createAssistantMessageEventStream();
+	outer.push(finalError(model, "error", words.switchedOff(), Date.now()));
+	outer.end();
 	return outer;
 }
 

@@ -21,6 +21,8 @@ export interface FailoverWords extends ServeWords {
 	nobodySignedIn(): string;
 	/** Two accounts in a row had lost their sign-in. */
 	signedOutInARow(): string;
+	/** We are switched off, and pi itself has no login. */
+	switchedOff(): string;
 	/** A defect of ours; says nothing of the error, whose message may quote anything. */
 	unexpected(): string;
 }

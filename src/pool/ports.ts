@@ -1,6 +1,7 @@
 import type { Account, AccountId, Credential, NeedsLogin } from "../domain/account.ts";
 import type { Cooldown } from "../domain/cooldown.ts";
 import type { Decision, LoggedDecision } from "../domain/decision.ts";
+import type { DiskFacts, EndpointFact, Repair } from "../domain/health.ts";
 import type { Finding, ToolName } from "../domain/import.ts";
 import type { Settings, StoredValue } from "../domain/settings.ts";
 import type { UsageSnapshot } from "../domain/usage.ts";
@@ -162,6 +163,16 @@ export interface SettingsStore {
 	read(): Settings;
 	/** Stores values by their whole key, e.g. `rotation.policy`. All else in the file stays. */
 	set(values: Readonly<Record<string, StoredValue>>): Promise<void>;
+}
+
+/** The state of the files and of the way to the backend. */
+export interface HealthCheck {
+	/** Reads what lies in the agent directory, and changes nothing. */
+	look(): Promise<DiskFacts>;
+	/** Mends what is safe to mend, and tells what that was. Throws what the file system says. */
+	repair(): Promise<readonly Repair[]>;
+	/** Asks sign-in service and, where its base URL is known, backend for any answer; no token is sent. Never rejects. */
+	reach(baseUrl: string | undefined): Promise<readonly EndpointFact[]>;
 }
 
 /** Who a token speaks for. */

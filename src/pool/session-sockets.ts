@@ -9,6 +9,8 @@ export interface SessionSockets {
 	claim(sessionId: string | undefined, account: AccountId): SocketClaim;
 	/** The session goes on without us: closes what one of our accounts has open in it. */
 	leave(sessionId: string | undefined): void;
+	/** The same for every session; an answer under way is let finish first. */
+	leaveAll(): void;
 	/** Closes whatever the session has open. */
 	forget(sessionId: string | undefined): void;
 	/** The backend refused this session's encrypted reasoning: leave it out from now on. */
@@ -28,10 +30,13 @@ export function createSessionSockets(close: (sessionId: string) => void): Sessio
 	const owners = new Map<string, AccountId>();
 	const underWay = new Map<string, number>();
 	const withoutReasoning = new Set<string>();
+	/** Sessions to be left as soon as nothing is under way in them. */
+	const leaving = new Set<string>();
 
 	const forget = (sessionId: string | undefined) => {
 		if (sessionId === undefined) return;
 		owners.delete(sessionId);
+		leaving.delete(sessionId);
 		close(sessionId);
 	};
 
@@ -39,6 +44,7 @@ export function createSessionSockets(close: (sessionId: string) => void): Sessio
 		claim: (sessionId, account) => {
 			if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
 			const others = underWay.get(sessionId) ?? 0;
+			leaving.delete(sessionId);
 			// A socket of unknown origin is foreign, too: extensions are loaded anew while the host keeps its sockets.
 			const isForeign = owners.get(sessionId) !== account;
 			if (isForeign && others === 0) forget(sessionId);
@@ -51,11 +57,18 @@ export function createSessionSockets(close: (sessionId: string) => void): Sessio
 					const left = (underWay.get(sessionId) ?? 1) - 1;
 					if (left > 0) underWay.set(sessionId, left);
 					else underWay.delete(sessionId);
+					if (left <= 0 && leaving.has(sessionId)) forget(sessionId);
 				},
 			};
 		},
 		leave: (sessionId) => {
 			if (sessionId !== undefined && owners.has(sessionId)) forget(sessionId);
+		},
+		leaveAll: () => {
+			for (const sessionId of [...owners.keys()]) {
+				if (underWay.has(sessionId)) leaving.add(sessionId);
+				else forget(sessionId);
+			}
 		},
 		forget,
 		rememberReasoningRefused: (sessionId) => {

@@ -29,6 +29,8 @@ interface Deps {
 	readonly credentials: Credentials;
 	readonly usageApi: UsageApi;
 	readonly clock: Clock;
+	/** False while the person has switched us off: then only what somebody asks for is asked. */
+	readonly isEnabled: () => boolean;
 }
 
 /** A cooling account is asked this seldom before its reset. */
@@ -46,7 +48,7 @@ const STEPS_TO_THE_END = [25, 10, 3] as const;
  * Creates the monitor. It only ever uses tokens that are valid now: an exchange of a single-use token is not begun for
  * work that may be cut off at any moment.
  */
-export function createUsageMonitor({ pool, state, credentials, usageApi, clock }: Deps): UsageMonitor {
+export function createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled }: Deps): UsageMonitor {
 	const underWay = new Map<AccountId, Promise<boolean>>();
 	const stepsTaken = new Map<AccountId, number>();
 	let baseUrl: string | undefined;
@@ -107,6 +109,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock }
 
 	/** Of all processes that find an account due at the same moment, one asks. */
 	const askWhereDue = async (accounts: readonly Account[], ttlMs = USAGE_TTL_MS): Promise<void> => {
+		if (!isEnabled()) return;
 		const due = accounts.filter((account) => isDue(account, state.memo(account.id), ttlMs));
 		await Promise.all(
 			due.map((account) =>

@@ -15,7 +15,6 @@ import { signInAgain } from "./messages.ts";
 export interface ImportListOptions {
 	/** The person's home, written `~`. */
 	readonly home: string;
-	readonly maskEmails: boolean;
 	/** Epoch ms. */
 	readonly now: number;
 	/** The only tool that was looked at; `file` where it was a path. */
@@ -53,17 +52,14 @@ function nothingFound(tool: ToolName | undefined): string {
 	return tool === "file" ? "No Codex sign-in was found there." : `No Codex sign-in of ${TOOLS[tool]} was found.`;
 }
 
-function whoIs({ account, owner, found }: PlannedImport, { maskEmails, now }: ImportListOptions): string {
-	const named = maskEmails && found.name?.includes("@") ? undefined : found.name;
-	const name = printable(account?.label ?? (maskEmails ? undefined : owner.email) ?? named ?? owner.id);
+function whoIs({ account, owner, found }: PlannedImport, { now }: ImportListOptions): string {
+	const name = printable(account?.label ?? owner.email ?? found.name ?? owner.id);
 	return found.credential.expiresAt > now ? name : `${name} (its token has run out and is renewed at first use)`;
 }
 
-function placeOf({ tool, path, name }: Finding, { home, maskEmails }: ImportListOptions): string {
+function placeOf({ tool, path, name }: Finding, { home }: ImportListOptions): string {
 	const isAtHome = path.startsWith(home) && /^[/\\]/.test(path.slice(home.length));
-	const whole = isAtHome ? `~${path.slice(home.length)}` : path;
-	// Some tools call a file after the account's e-mail.
-	const place = maskEmails ? whole.replace(/[^/\\]*@[^/\\]*/g, "…") : whole;
+	const place = isAtHome ? `~${path.slice(home.length)}` : path;
 	const called = name !== undefined && !name.includes("@") ? ` ${name}` : "";
 	return printable(tool === "file" ? place : `${TOOLS[tool]}${called} (${place})`);
 }

@@ -1,9 +1,10 @@
 import { type Account, printable } from "../domain/account.ts";
 import type { LoggedDecision } from "../domain/decision.ts";
 import { cut, formatClock, formatPast, formatPercent, iso, spokenWindow } from "./format.ts";
+import type { LogDocument } from "./json-schemas.ts";
 
 /** The JSON document of `log --json`, version 1: the lines of the log as an array, the newest last. Ids only. */
-export function logAsJson(decisions: readonly LoggedDecision[]): unknown {
+export function logAsJson(decisions: readonly LoggedDecision[]): LogDocument {
 	return {
 		version: 1,
 		decisions: decisions.map(({ at, until, ...rest }) => ({

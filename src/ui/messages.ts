@@ -68,6 +68,28 @@ export function brokenOff(): string {
 	return "The Codex stream ended without a final event.";
 }
 
+/** After `off`. Other processes follow at their next request. */
+export function switchedAllOff(hasPiLogin: boolean, wasOff: boolean): string {
+	const done = wasOff
+		? "pi-multicodex is off already."
+		: "pi-multicodex is off, here and in every other pi from its next request on.";
+	const login = hasPiLogin
+		? "pi uses its own Codex login."
+		: "pi itself has no Codex login now: /login signs in, /model chooses another provider.";
+	return `${done} ${login} /multicodex on to undo.`;
+}
+
+/** After `on`. */
+export function switchedBackOn(accounts: number, wasOn: boolean): string {
+	const done = wasOn ? "pi-multicodex is on already." : "pi-multicodex is on again.";
+	return accounts === 0 ? `${done} ${nobodySignedIn()}` : `${done} The pool has ${plural(accounts, "account")}.`;
+}
+
+/** We are switched off, and pi itself has no login. */
+export function switchedOffHere(): string {
+	return "pi-multicodex is off, and pi itself has no Codex login. /multicodex on, or /login.";
+}
+
 /** A defect of ours. */
 export function unexpected(): string {
 	return "pi-multicodex could not handle this request. PI_MULTICODEX_DISABLE=1 starts pi without it.";
@@ -238,7 +260,7 @@ export function signInAgainTitle({ label }: Account): string {
 
 /** Somebody else has signed in than was asked for. */
 export interface OtherAccount {
-	/** Undefined where it is not known, or not to be shown. */
+	/** Undefined where it is not known. */
 	readonly email: string | undefined;
 	readonly plan: string | undefined;
 	/** The account that this is, where it is in the pool. */

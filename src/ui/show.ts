@@ -1,11 +1,12 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
 import { cut, formatClock, formatDuration, formatPercent, iso, spokenWindow } from "./format.ts";
+import type { ShowDocument } from "./json-schemas.ts";
 import { nobodySignedIn, whatNow } from "./messages.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
-export function poolAsJson(view: PoolView): unknown {
+export function poolAsJson(view: PoolView): ShowDocument {
 	return {
 		version: 1,
 		enabled: view.isEnabled,
@@ -16,7 +17,7 @@ export function poolAsJson(view: PoolView): unknown {
 	};
 }
 
-function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number): unknown {
+function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number): ShowDocument["accounts"][number] {
 	return {
 		id: account.id,
 		label: account.label,

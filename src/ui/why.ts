@@ -2,12 +2,15 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import type { Gate } from "../domain/candidate.ts";
 import { groundsOf, type Verdict } from "../domain/selection.ts";
 import { cut, formatClock, formatDuration, iso } from "./format.ts";
+import type { WhyDocument } from "./json-schemas.ts";
 import { nobodySignedIn } from "./messages.ts";
 
 /** What the next request of a session would be decided on. */
 export interface WhyView {
 	/** As `explain` gives them: by rank, then those without one. */
 	readonly verdicts: readonly Verdict[];
+	/** False while the person has switched us off: then pi serves by itself. */
+	readonly isEnabled: boolean;
 	readonly policy: string;
 	/** Undefined where the session uses none of Codex. */
 	readonly model: string | undefined;
@@ -15,10 +18,11 @@ export interface WhyView {
 }
 
 /** The JSON document of `why --json`, version 1. Ids only; times are ISO 8601. */
-export function whyAsJson({ verdicts, policy, model }: WhyView): unknown {
+export function whyAsJson({ verdicts, isEnabled, policy, model }: WhyView): WhyDocument {
 	const [first] = verdicts;
 	return {
 		version: 1,
+		enabled: isEnabled,
 		policy,
 		model: model ?? null,
 		next: first?.rank === 1 ? first.account.id : null,
@@ -33,8 +37,8 @@ export function whyAsJson({ verdicts, policy, model }: WhyView): unknown {
 	};
 }
 
-function gateAsJson(gate: Gate): unknown {
-	return gate.kind === "cooling" ? { ...gate, until: iso(gate.until) } : gate;
+function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
+	return gate.kind === "cooling" ? { kind: gate.kind, until: iso(gate.until) } : gate;
 }
 
 /** The same for a person, `columns` wide at most: who serves and why, then everybody in the order of the choice. */
@@ -51,8 +55,10 @@ export function whyAsText(view: WhyView, columns: number): string {
 		return cut(`${rank} ${label}${pad}  ${rowText(view, verdict, at)}`, columns);
 	});
 	// The sentence is left to wrap.
-	return [headline(view), ...rows].join("\n");
+	return [view.isEnabled ? headline(view) : SWITCHED_OFF, ...rows].join("\n");
 }
+
+const SWITCHED_OFF = "pi-multicodex is off: pi uses its own login. After /multicodex on it would be:";
 
 function headline({ verdicts, policy, now }: WhyView): string {
 	const [first, second] = verdicts;

@@ -107,6 +107,11 @@ describe("naming an account", () => {
 		expect(accountsNamed([upper, lower], "WORK")).toEqual([upper, lower]);
 	});
 
+	it("takes a label that is an e-mail as it looks once that is hidden", () => {
+		const mail = anAccount("me@work.example", { id: "eeeeeeeeeeee" });
+		expect(accountsNamed([work, mail], "m…@work.example")).toEqual([mail]);
+	});
+
 	it("finds both where one e-mail has two workspaces", () => {
 		const team = { ...home, id: "bbbbbbbbbbbb", email: "me@work.example" };
 		expect(accountsNamed([work, team], "me@work.example")).toEqual([work, team]);

@@ -640,8 +640,7 @@ describe("the names of imported accounts", () => {
 		for (const command of ["import --dry-run", "import"]) {
 			const { stdout } = await tools.print(`/multicodex ${command}`);
 			expect(stdout).toContain("Codex CLI");
-			// The name of a file is part of its path, which has to be told.
-			expect(stdout.replaceAll("accounts/a@example.test.json", "")).not.toMatch(/@example\.test/);
+			expect(stdout).not.toMatch(/[ab]@example\.test/);
 		}
 		expect(storedLabels(tools).toSorted()).toEqual(["a", "b"]);
 	});

@@ -1,6 +1,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { logSchema, whySchema } from "../../src/ui/json-schemas.ts";
 import { answers, type FakeAccountInit } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
@@ -15,40 +16,6 @@ const people: readonly FakeAccountInit[] = ["ann", "ben", "cat"].map((name) => (
 	email: `${name}@secret-person.example`,
 	userId: `secret-user-${name}`,
 }));
-
-/** The document of `log --json`. */
-const logSchema = z.object({
-	version: z.literal(1),
-	decisions: z.array(
-		z.looseObject({
-			at: z.iso.datetime(),
-			pid: z.number(),
-			kind: z.string(),
-			account: z.string().optional(),
-			from: z.string().optional(),
-			reason: z.string().optional(),
-			until: z.iso.datetime().optional(),
-			session: z.string().optional(),
-		}),
-	),
-});
-/** The document of `why --json`. */
-const whySchema = z.object({
-	version: z.literal(1),
-	policy: z.string(),
-	model: z.string().nullable(),
-	next: z.string().nullable(),
-	decidedBy: z.string().nullable(),
-	candidates: z.array(
-		z.object({
-			id: z.string(),
-			rank: z.number().nullable(),
-			gate: z.looseObject({ kind: z.string() }).nullable(),
-			decidedBy: z.string().nullable(),
-			terms: z.array(z.object({ name: z.string(), value: z.number().nullable(), text: z.string() })),
-		}),
-	),
-});
 
 async function logged(bench: Bench) {
 	const { stdout, stderr, code } = await bench.print("/multicodex log 100 --json");

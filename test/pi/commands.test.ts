@@ -1,5 +1,5 @@
-import { beforeEach, describe, expect, it } from "vitest";
-import { COMMANDS } from "../../src/pi/commands.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { COMMANDS, LISTED } from "../../src/pi/commands.ts";
 import type { House } from "../pool/house.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
 import { aDesk, type Desk } from "./desk.ts";
@@ -21,6 +21,23 @@ beforeEach(() => {
 
 const run = (args: string) => desk.run(args);
 const offered = (typed: string) => desk.offered(typed);
+
+describe("help", () => {
+	const { columns } = process.stdout;
+	afterEach(() => {
+		process.stdout.columns = columns;
+	});
+
+	it("stands in two columns where they fit, else one below the other", async () => {
+		process.stdout.columns = 200;
+		const wide = (await run("help")).split("\n");
+		expect(wide).toHaveLength(LISTED.length);
+		process.stdout.columns = 60;
+		const narrow = (await run("help")).split("\n");
+		expect(narrow).toHaveLength(2 * LISTED.length);
+		expect(narrow[1]).toMatch(/^ {4}every account/);
+	});
+});
 
 describe("/multicodex", () => {
 	it("shows every account, having looked at pi's login first", async () => {
@@ -213,9 +230,9 @@ function escaped(text: string): string {
 describe("help and path", () => {
 	it("have one line for each subcommand, and for each place", async () => {
 		const help = await run("help");
-		expect(help.split("\n")).toHaveLength(COMMANDS.length);
-		for (const { usage, summary } of COMMANDS)
-			expect(help).toMatch(new RegExp(`${escaped(usage)} +${escaped(summary)}$`, "m"));
+		expect(help.split("\n")).toHaveLength(LISTED.length);
+		for (const { usage, summary } of LISTED)
+			expect(help).toMatch(new RegExp(`${escaped(`/multicodex ${usage}`)} +${escaped(summary)}$`, "m"));
 		expect(await run("path")).toBe("info: accounts  /x/codex-accounts.json\nstate     /x/codex-state.json");
 	});
 });

@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { Account, Credential } from "../../src/domain/account.ts";
 import type { LoggedDecision } from "../../src/domain/decision.ts";
+import type { DiskFacts, EndpointFact, Repair } from "../../src/domain/health.ts";
 import type { Finding, ToolName } from "../../src/domain/import.ts";
 import {
 	FOOTER_PREFERENCES,
@@ -54,6 +55,12 @@ export interface Desk {
 	refreshStale: () => Promise<void>;
 	/** Preferences that were stored, write by write. */
 	readonly stored: Readonly<Record<string, StoredValue>>[];
+	/** What lies in the agent directory beside the accounts, what would be mended there, and who answers. */
+	disk: Omit<DiskFacts, "accounts">;
+	repairs: readonly Repair[];
+	endpoints: readonly EndpointFact[];
+	/** What was asked of the health check, in order. */
+	readonly looks: string[];
 	/** What storing them throws, if anything. */
 	settingsRefusal: Error | undefined;
 	/** Gives a command; the last of the `notices` things that are said, one unless told otherwise, as `<level>: <text>`. */
@@ -149,7 +156,22 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 				house.settings = { ...settings, rotation, footer };
 			},
 		},
+		health: {
+			look: async () => {
+				desk.looks.push("look");
+				return { ...desk.disk, accounts: accounts.list() };
+			},
+			repair: async () => {
+				desk.looks.push("repair");
+				return desk.repairs;
+			},
+			reach: async (baseUrl) => {
+				desk.looks.push(`reach ${baseUrl}`);
+				return desk.endpoints;
+			},
+		},
 		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
+		hasPiLogin: () => piAuth.login.kind !== "none",
 		savedModel: () => desk.savedModel,
 		removeBackups: async () => {
 			desk.removals += 1;
@@ -180,6 +202,17 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		decisions: [],
 		refreshStale: async () => undefined,
 		stored: [],
+		disk: {
+			files: [],
+			entries: [],
+			locks: [],
+			isWritable: true,
+			piLogin: { kind: "none", owner: undefined, refresh: undefined },
+			settings: [],
+		},
+		repairs: [],
+		endpoints: [{ name: "backend", refusal: undefined, status: 401, isChallenge: false, skewMs: 0 }],
+		looks: [],
 		settingsRefusal: undefined,
 		runUnseen: async (args) => {
 			const write = process.stderr.write;

@@ -165,7 +165,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		get model() {
 			return fake.model;
 		},
-		modelRegistry: { getAll: () => fake.models, getAvailable: () => fake.models },
+		modelRegistry: { refresh: () => undefined, getAll: () => fake.models, getAvailable: () => fake.models },
 		sessionManager: { getSessionId: () => sessionId, getBranch: () => branch },
 	};
 	return Object.assign(fake, { ctx: context as unknown as ExtensionCommandContext });

@@ -10,6 +10,7 @@ let pi: FakePi;
 let order: string[];
 let earlyWarnings: string[];
 let settings: Settings;
+let isOutOfStep: boolean;
 let baseUrls: string[];
 let onFlush: () => void;
 
@@ -19,6 +20,7 @@ beforeEach(() => {
 	order = [];
 	earlyWarnings = [];
 	settings = DEFAULT_SETTINGS;
+	isOutOfStep = false;
 	baseUrls = [];
 	onFlush = () => undefined;
 	house.affinity.begin(undefined);
@@ -61,7 +63,7 @@ beforeEach(() => {
 			draw: () => order.push("footer draw"),
 			stop: () => order.push("footer stop"),
 		},
-		provider: { keepAvailability: () => order.push("availability") },
+		provider: { keepAvailability: () => order.push("availability"), isOutOfStep: () => isOutOfStep },
 		settings: () => settings,
 		eventLog: {
 			append: () => undefined,
@@ -267,5 +269,31 @@ describe("a notice", () => {
 		house.pool.emit({ type: "warning", text: "late." });
 		expect(ended.notices).toEqual([]);
 		expect((await start()).notices).toEqual(["warning: Codex: late."]);
+	});
+});
+
+describe("a change of another process's hand", () => {
+	it.each(["input", "turn_start", "model_select"])("is followed at %s, and only where there is one", async (event) => {
+		const screen = await start();
+		order.length = 0;
+		await pi.fire(event, screen.ctx);
+		expect(order).not.toContain("availability");
+		isOutOfStep = true;
+		await pi.fire(event, screen.ctx);
+		expect(order).toContain("availability");
+	});
+
+	it("is followed before a reload, after which nobody knows of this registration", async () => {
+		const screen = await start();
+		order.length = 0;
+		isOutOfStep = true;
+		await pi.fire("session_shutdown", screen.ctx);
+		expect(order[0]).toBe("availability");
+	});
+
+	it("keeps a session that begins switched off from asking for usage", async () => {
+		settings = { ...DEFAULT_SETTINGS, enabled: false };
+		await start();
+		expect(order).not.toContain("usage");
 	});
 });

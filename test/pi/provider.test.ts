@@ -18,6 +18,7 @@ let codex: FakeCodex;
 let pi: FakePi;
 let house: House;
 let hasAccount: boolean;
+let isEnabled: boolean;
 let refusal: string | undefined;
 let requestedAt: string[];
 const oauth = {
@@ -35,6 +36,7 @@ function register(...names: string[]) {
 		failover: house.deps,
 		oauth,
 		hasAccount: () => hasAccount,
+		isEnabled: () => isEnabled,
 		refusalToSend: () => refusal,
 		onRequest: (baseUrl) => requestedAt.push(baseUrl),
 	});
@@ -44,6 +46,7 @@ beforeEach(async () => {
 	codex = await startFakeCodex({ accounts: ["theirs"] });
 	pi = aPi();
 	hasAccount = true;
+	isEnabled = true;
 	refusal = undefined;
 	requestedAt = [];
 });
@@ -102,6 +105,56 @@ describe("the registration", () => {
 			"unregister ",
 			"register false",
 		]);
+	});
+});
+
+describe("switched off", () => {
+	const calls = () => pi.registrations.map(({ call, config }) => `${call} ${config ? "apiKey" in config : ""}`.trim());
+
+	it("registers nothing from the start, and everything once it is switched on", () => {
+		isEnabled = false;
+		const provider = register("a");
+		provider.keepAvailability();
+		expect(calls()).toEqual([]);
+		isEnabled = true;
+		expect(provider.isOutOfStep()).toBe(true);
+		provider.keepAvailability();
+		expect(calls()).toEqual(["register true"]);
+		expect(provider.isOutOfStep()).toBe(false);
+	});
+
+	it("takes the registration back, whether it had a key or not, and closes what a session has open", () => {
+		for (const withAccount of [true, false]) {
+			pi = aPi();
+			isEnabled = true;
+			hasAccount = withAccount;
+			const provider = register("a");
+			house.deps.sockets.claim("s", "a").release();
+			house.closed.length = 0;
+			isEnabled = false;
+			provider.keepAvailability();
+			provider.keepAvailability();
+			expect(calls()).toEqual([`register ${withAccount}`, "unregister"]);
+			expect(house.closed).toHaveLength(1);
+		}
+	});
+
+	it("sends a request that comes all the same as it is, with the key of pi's own login", async () => {
+		register("a");
+		isEnabled = false;
+		const events = await collect(stream(there(), CONTEXT, { apiKey: codex.grant("theirs").access }));
+		expect(events.at(-1)).toMatchObject({ type: "done" });
+		expect(codex.responsesRequests().map(({ account }) => account)).toEqual(["theirs"]);
+		expect([house.tries, requestedAt]).toEqual([[], []]);
+		expect(house.told).toContainEqual({ type: "changed" });
+	});
+
+	it("says that nobody is signed in where pi has no login of its own", async () => {
+		register("a");
+		isEnabled = false;
+		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex" }));
+		expect(wordsOf(events)).toBe("switched off");
+		expect(codex.responsesRequests()).toEqual([]);
 	});
 });
 

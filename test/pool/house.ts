@@ -217,6 +217,7 @@ export function aHouse(...rows: Account[]): House {
 				return "nobody is left";
 			},
 			nobodySignedIn: () => "nobody signed in",
+			switchedOff: () => "switched off",
 			signedOutInARow: () => "two in a row",
 			continuesElsewhere: () => "another account takes over",
 			brokenOff: () => "broken off",

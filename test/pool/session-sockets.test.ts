@@ -109,3 +109,35 @@ describe("refused reasoning", () => {
 		expect(sockets.refusesReasoning(undefined)).toBe(false);
 	});
 });
+
+describe("leaving every session", () => {
+	beforeEach(() => {
+		use("s", "a");
+		use("t", "b");
+		closed.length = 0;
+	});
+
+	it("closes what is open in each", () => {
+		sockets.leaveAll();
+		expect(closed).toEqual(["s", "t"]);
+		sockets.leaveAll();
+		expect(closed).toEqual(["s", "t"]);
+	});
+
+	it("lets an answer finish first, and is off where the session goes on with us", () => {
+		const [first, second] = [sockets.claim("s", "a"), sockets.claim("s", "a")];
+		sockets.leaveAll();
+		first.release();
+		expect(closed).toEqual(["t"]);
+		second.release();
+		expect(closed).toEqual(["t", "s"]);
+
+		const third = sockets.claim("s", "a");
+		closed.length = 0;
+		sockets.leaveAll();
+		const fourth = sockets.claim("s", "a");
+		third.release();
+		fourth.release();
+		expect(closed).toEqual([]);
+	});
+});

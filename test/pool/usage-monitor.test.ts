@@ -26,6 +26,7 @@ import {
 
 const BASE = "http://127.0.0.1:1/backend-api";
 
+let isEnabled: boolean;
 let clock: FakeClock;
 let state: FakeStateStore;
 let pool: Pool;
@@ -45,6 +46,7 @@ function open(memos: Record<string, Partial<AccountMemo>>, ...rows: Account[]): 
 		pool,
 		state,
 		clock,
+		isEnabled: () => isEnabled,
 		credentials: {
 			accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
 			currentToken: (id) => (tokens.has(id) ? tokens.get(id) : `access-${id}`),
@@ -59,7 +61,10 @@ function open(memos: Record<string, Partial<AccountMemo>>, ...rows: Account[]): 
 	});
 	monitor.setBaseUrl(BASE);
 }
-beforeEach(() => open({}, anAccount("a"), anAccount("b")));
+beforeEach(() => {
+	isEnabled = true;
+	open({}, anAccount("a"), anAccount("b"));
+});
 
 const askedFor = () => asked.map(({ accountId }) => accountId);
 
@@ -68,6 +73,15 @@ describe("usage", () => {
 		expect(await monitor.ask("a")).toBe(true);
 		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", accountId: "acct-a" }]);
 		expect(state.memo("a")).toMatchObject({ usage: { source: "api", capturedAt: NOW }, usageAskedAt: NOW });
+	});
+
+	it("is asked for by nobody but the person while everything is switched off", async () => {
+		isEnabled = false;
+		await monitor.refreshStale();
+		await monitor.follow("a");
+		await monitor.recheckCooling();
+		expect(askedFor()).toEqual([]);
+		expect(await monitor.ask("a")).toBe(true);
 	});
 
 	it("is asked for once while an answer is under way", async () => {
@@ -86,6 +100,7 @@ describe("usage", () => {
 
 	it("is asked for nowhere until it is known where", async () => {
 		monitor = createUsageMonitor({
+			isEnabled: () => true,
 			pool,
 			state,
 			clock,
@@ -396,6 +411,7 @@ describe("over many processes", () => {
 		const accounts = anAccountStore(...rows);
 		const itsPool = createPool({ accounts, state: store, clock, rotation: () => DEFAULT_SETTINGS.rotation });
 		const itsMonitor = createUsageMonitor({
+			isEnabled: () => true,
 			pool: itsPool,
 			state: store,
 			clock,
@@ -450,6 +466,7 @@ describe("over many processes", () => {
 	it("one that has no token good now leaves the question to another", async () => {
 		const [without, having] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 		const none = createUsageMonitor({
+			isEnabled: () => true,
 			pool: without.pool,
 			state: without.state,
 			clock,

@@ -38,8 +38,8 @@ const plan = (...each: (PlannedImport | LeftOut)[]): ImportPlan => ({
 	planned: each.filter((one): one is PlannedImport => "verdict" in one),
 	leftOut: each.filter((one): one is LeftOut => "reason" in one),
 });
-const listed = (of: ImportPlan, options: { readonly maskEmails?: boolean; readonly tool?: ToolName } = {}) =>
-	importList(of, { home: "/home/me", maskEmails: options.maskEmails ?? false, now: NOW, tool: options.tool });
+const listed = (of: ImportPlan, options: { readonly tool?: ToolName } = {}) =>
+	importList(of, { home: "/home/me", now: NOW, tool: options.tool });
 
 describe("the list of what was found", () => {
 	it("says so where there is nothing", () => {
@@ -91,34 +91,12 @@ describe("the list of what was found", () => {
 		expect(listed(plan(planned("add", "work", { found: { credential } })))).toMatch(/run out.*renewed at first use/);
 	});
 
-	it("shows e-mails to nobody who hides them, neither as a name nor as what the tool calls it", () => {
-		const mail = { name: "work@example.test" };
-		const of = plan(
-			planned("add", "work", { found: { name: "job" } }),
-			planned("add", "work"),
-			leftOut("is torn", mail),
-		);
-		expect(listed(of)).toContain("work@example.test");
-		const masked = listed(of, { maskEmails: true });
-		expect(masked).not.toContain("@");
-		expect(masked).toMatch(/new: job,/);
-		expect(masked).toMatch(/new: id-work,/);
-	});
-
-	it("shows an e-mail that is the tool's own name for it to nobody who hides them either", () => {
+	it("names a sign-in by its e-mail, else as its tool does", () => {
+		expect(listed(plan(planned("add", "work", { found: { name: "job" } })))).toMatch(/new: work@example\.test,/);
 		const of = plan(
 			planned("add", "work", { found: { name: "me@example.test" }, owner: { id: "id-work", email: undefined } }),
 		);
 		expect(listed(of)).toMatch(/new: me@example\.test, Codex CLI \(/);
-		expect(listed(of, { maskEmails: true })).toMatch(/new: id-work, Codex CLI \(/);
-		expect(listed(of, { maskEmails: true })).not.toContain("@");
-	});
-
-	it("shows no e-mail either to who hides them where a file is called after it", () => {
-		const path = "/home/me/.codex/accounts/me@example.test.json";
-		const of = plan(planned("add", "work", { found: { path } }), leftOut("is torn", { path }));
-		expect(listed(of)).toContain("(~/.codex/accounts/me@example.test.json)");
-		expect(listed(of, { maskEmails: true })).not.toContain("me@example.test");
 	});
 
 	it("lets nothing from elsewhere move the cursor, colour or turn the text", () => {
@@ -140,7 +118,7 @@ describe("the list of what was found", () => {
 });
 
 describe("why nothing could be taken", () => {
-	const options = { home: "/home/me", maskEmails: false, now: NOW, tool: undefined };
+	const options = { home: "/home/me", now: NOW, tool: undefined };
 
 	it("is one line, with every reason", () => {
 		const two = plan(leftOut("is torn"), leftOut("is no file", { tool: "file", path: "/x\n/y", name: undefined }));

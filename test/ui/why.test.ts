@@ -32,7 +32,13 @@ const view = (
 	candidates: readonly Candidate[],
 	overrides: Partial<SelectionContext> = {},
 	policy: PolicyName = "soonest-reset",
-) => ({ verdicts: explain(candidates, { ...context, ...overrides }, policy), policy, model: "gpt-5.5", now: NOW });
+) => ({
+	verdicts: explain(candidates, { ...context, ...overrides }, policy),
+	isEnabled: true,
+	policy,
+	model: "gpt-5.5",
+	now: NOW,
+});
 const [work, home] = [candidate("work"), candidate("home")];
 const cooling = candidate("side", { cooldowns: [aCooldown()] });
 const out = candidate("out", { account: anAccount("out", { needsLogin: { reason: "revoked", at: NOW } }) });
@@ -153,6 +159,12 @@ describe("why, for a program", () => {
 		});
 		expect(document.candidates[0].terms).toContainEqual({ name: "room", value: 70, text: "70 % of 5h left" });
 		expect(JSON.stringify(document)).not.toMatch(/example\.test|"work"|"home"/);
+	});
+
+	it("says first that pi serves by itself while all is switched off", () => {
+		const off = { ...view([work]), isEnabled: false };
+		expect(whyAsText(off, 78).split("\n")[0]).toMatch(/is off: pi uses its own login.*\/multicodex on/);
+		expect(whyAsJson(off)).toMatchObject({ enabled: false, next: "id-of-work" });
 	});
 
 	it("has nobody next where nobody can serve, and agrees with every policy", () => {

@@ -55,14 +55,14 @@ export async function storeSignIn(
 	ctx: ExtensionCommandContext,
 	deps: SubcommandDeps,
 ): Promise<Outcome> {
-	const { membership, pool, settings, signal } = deps;
+	const { membership, pool, signal } = deps;
 	const nothing = { text: "Nothing was changed.", json: { account: null } };
 	try {
 		const credential = await signIn(ctx, { title, onDevice, signal }, deps.signInWays);
 		const told = membership.whose(credential);
 		if (!told) return { failure: messages.unusableSignIn() };
 		const { email, plan } = told.identity;
-		const who = { email: settings.read().maskEmails ? undefined : email, plan, known: told.account };
+		const who = { email, plan, known: told.account };
 		if (asked && asked.id !== told.identity.id) {
 			if (!ctx.hasUI) return { failure: messages.otherAccountRefused(asked, who) };
 			const { heading, question } = messages.otherAccountQuestion(asked, who);

@@ -1,6 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { writeFailure, writeResult } from "../output.ts";
-import { reasonOf, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
+import { privateOutcome } from "../privately.ts";
+import { type Outcome, reasonOf, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
 
 /**
  * Runs a subcommand and tells what it comes to; never throws. With `isQuiet` only a failure is told, for what is seen
@@ -17,10 +18,21 @@ export async function carryOut(
 		const outcome = await command.run(words, ctx, deps);
 		// With its session gone there is nobody to tell, and its context throws.
 		if (deps.signal.aborted || !outcome) return;
-		if ("failure" in outcome) writeFailure(ctx, outcome.failure);
-		else if (!isQuiet) writeResult(ctx, command.name, outcome);
+		if ("failure" in outcome || !isQuiet) tell(outcome, command.name, ctx, deps);
 	} catch (error) {
-		if (deps.signal.aborted) return;
-		writeFailure(ctx, `multicodex ${command.name} failed: ${reasonOf(error)}`);
+		if (!deps.signal.aborted)
+			tell({ failure: `multicodex ${command.name} failed: ${reasonOf(error)}` }, command.name, ctx, deps);
 	}
+}
+
+/** Tells what a command came to, as the mode has it, and with no e-mail in it where the person wants none. */
+export function tell(
+	told: Outcome,
+	command: string,
+	ctx: ExtensionCommandContext,
+	{ settings }: Pick<SubcommandDeps, "settings">,
+): void {
+	const outcome = privateOutcome(told, settings.read().maskEmails);
+	if ("failure" in outcome) writeFailure(ctx, outcome.failure);
+	else writeResult(ctx, command, outcome);
 }

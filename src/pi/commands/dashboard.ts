@@ -20,7 +20,7 @@ import { use } from "./use.ts";
 export const dashboard: Subcommand = {
 	name: "dashboard",
 	usage: "",
-	summary: "every account at a glance, with keys for what can be done",
+	summary: "every account at a glance, with keys for what can be done; without a terminal, show",
 	isPanel: () => true,
 	run: async (_words, ctx, deps) => {
 		const isShown = modeOf(ctx) === "tui" && (await onScreen(ctx, deps));

@@ -94,8 +94,8 @@ function onlyShown(current: ImportPlan | undefined, shown: ImportPlan): ImportPl
 	return { planned: (current?.planned ?? []).filter(({ owner }) => agreed.has(owner.id)), leftOut: shown.leftOut };
 }
 
-function optionsOf(tool: ToolName | undefined, { settings, clock }: SubcommandDeps): ImportListOptions {
-	return { home: homedir(), maskEmails: settings.read().maskEmails, now: clock.now(), tool };
+function optionsOf(tool: ToolName | undefined, { clock }: SubcommandDeps): ImportListOptions {
+	return { home: homedir(), now: clock.now(), tool };
 }
 
 function asJson({ planned, leftOut }: ImportPlan, taken: Parameters<typeof reference>[0][]): unknown {

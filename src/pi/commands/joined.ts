@@ -21,7 +21,7 @@ export async function afterJoining(
 	if (!ctx.hasUI) return "";
 	const words = await offerModel(accounts, ctx, deps);
 	const baseUrl = baseUrlOf(ctx);
-	if (baseUrl !== undefined) {
+	if (baseUrl !== undefined && deps.settings.read().enabled) {
 		deps.usage.setBaseUrl(baseUrl);
 		for (const { id } of accounts) void deps.usage.ask(id);
 	}

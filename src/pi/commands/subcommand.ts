@@ -1,13 +1,14 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, accountsNamed } from "../../domain/account.ts";
+import { hideEmails } from "../../domain/privacy.ts";
 import type { Affinity } from "../../pool/affinity.ts";
 import type { Credentials } from "../../pool/credentials.ts";
 import type { Imports } from "../../pool/imports.ts";
 import type { Membership } from "../../pool/membership.ts";
 import type { PiLink } from "../../pool/pi-link.ts";
 import type { Pool } from "../../pool/pool.ts";
-import type { Clock, EventLog, SettingsStore } from "../../pool/ports.ts";
+import type { Clock, EventLog, HealthCheck, SettingsStore } from "../../pool/ports.ts";
 import type { UsageMonitor } from "../../pool/usage-monitor.ts";
 import type { LastRotation } from "../../ui/dashboard-words.ts";
 import { asWord } from "../../ui/format.ts";
@@ -16,8 +17,10 @@ import type { SignInWays } from "../sign-in-dialog.ts";
 
 /** What subcommands work on. */
 export interface SubcommandDeps {
-	/** All subcommands, for `help`. */
+	/** All subcommands. */
 	readonly commands: readonly Subcommand[];
+	/** The same after the command without a word, for `help`. */
+	readonly listed: readonly Subcommand[];
 	readonly pool: Pool;
 	readonly affinity: Affinity;
 	readonly eventLog: EventLog;
@@ -28,8 +31,11 @@ export interface SubcommandDeps {
 	readonly link: PiLink;
 	readonly signInWays: SignInWays;
 	readonly settings: SettingsStore;
+	readonly health: HealthCheck;
 	/** Makes a model the session's; false where pi has no key for it. */
 	readonly setModel: (model: Model<Api>) => Promise<boolean>;
+	/** True where pi has a Codex login of its own, of whatever kind. */
+	readonly hasPiLogin: () => boolean;
 	/** The Codex model that the person has saved as the default. */
 	readonly savedModel: () => string | undefined;
 	readonly clock: Clock;
@@ -60,6 +66,8 @@ export interface Subcommand {
 	readonly usage: string;
 	/** What it does, in a few words. */
 	readonly summary: string;
+	/** Nothing may be written for it: what other processes and pi have stored since is not taken over first. */
+	readonly isLookOnly?: true;
 	/** The words that may follow those in `before`; `typed` is what stands of the next one already. */
 	complete?(deps: SubcommandDeps, before: readonly string[], typed: string): Completion[];
 	/** It needs an account, which a menu asks for. */
@@ -116,9 +124,11 @@ export function accountChoices(
 	return pool
 		.accounts()
 		.filter(isOffered)
-		.map(({ label, email }) => {
+		.map(({ id, label, email }) => {
+			const shown = maskEmails ? hideEmails(label) : label;
 			const description = email !== undefined && !maskEmails ? { description: email } : {};
-			return { value: asWord(label), label, ...description };
+			// What is typed must name the account, and is seen as well.
+			return { value: shown === label ? asWord(label) : id, label: shown, ...description };
 		});
 }
 

@@ -15,7 +15,8 @@ export const why: Subcommand = {
 		const model = ctx.model?.provider === PROVIDER ? ctx.model.id : savedModel();
 		const sessionId = ctx.sessionManager.getSessionId();
 		const verdicts = pool.explain({ modelId: model, affinity: affinity.account(), sessionId });
-		const view = { verdicts, policy: settings.read().rotation.policy, model, now: clock.now() };
+		const { enabled: isEnabled, rotation } = settings.read();
+		const view = { verdicts, isEnabled, policy: rotation.policy, model, now: clock.now() };
 		return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson: option === "--json" };
 	},
 };

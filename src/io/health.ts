@@ -1,0 +1,227 @@
+import { access, chmod, constants, readdir, readFile, rm, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { DiskFacts, EntryFact, FileFact, LockFact, Repair } from "../domain/health.ts";
+import type { HealthCheck } from "../pool/ports.ts";
+import { accountsIn } from "./account-store.ts";
+import { leftoversIn } from "./atomic-file.ts";
+import { identityOf } from "./jwt.ts";
+import { LockBusyError, pauseFor, withLock } from "./lock.ts";
+import { parseLogin } from "./pi-auth.ts";
+import { reachBackend, reachIssuer } from "./reach.ts";
+import { settingsProblemsIn } from "./settings-store.ts";
+import { readDocument, realTarget, setAside } from "./shared-document.ts";
+import { STATE_FORMAT } from "./state-store.ts";
+
+const ACCOUNTS = "codex-accounts.json";
+const STATE = "codex-state.json";
+const AUTH = "auth.json";
+const SETTINGS = "settings.json";
+
+/** Files and locks that are ours, or pi's and of interest to us. */
+const OURS = /^codex-/;
+const LOCK = /^(codex-[\w.-]+|auth\.json|settings\.json)\.lock$/;
+const QUARANTINED = /\.corrupt-\d+$/;
+
+/** As whoever takes them has it: pi's own asynchronous lock of `auth.json`, and ours of everything else. */
+const STALE_AUTH_MS = 30_000;
+const STALE_MS = 10_000;
+
+/** pi writes in place, so that a read may meet half a file. */
+const TORN_TRIES = 3;
+const TORN_PAUSE_MS = 50;
+
+/** Looks after the agent directory: `look` reads and changes nothing, `repair` mends what is safe to mend. */
+export function openHealth(directory: string, issuer: string, now: () => number): HealthCheck {
+	return {
+		look: () => look(directory, now),
+		repair: async () => [
+			...(await narrowPermissions(directory, now)),
+			...(await releaseLocks(directory, now)),
+			...(await removeLeftovers(directory)),
+			...(await setBrokenAside(directory, now)),
+		],
+		reach: (baseUrl) =>
+			Promise.all([...(baseUrl === undefined ? [] : [reachBackend(baseUrl, now)]), reachIssuer(issuer, now)]),
+	};
+}
+
+async function look(directory: string, now: () => number): Promise<DiskFacts> {
+	const auth = await readSteadily(join(directory, AUTH), (bytes) => parseLogin(bytes).kind !== "unreadable");
+	const settings = await readSteadily(join(directory, SETTINGS), isJson);
+	const accounts = await readOnce(join(directory, ACCOUNTS));
+	const state = await readOnce(join(directory, STATE));
+	const rows = accountsIn(typeof accounts === "string" ? accounts : "", now());
+	const login = parseLogin(typeof auth === "string" ? auth : "{}");
+	return {
+		files: [
+			fact(ACCOUNTS, "us", accounts, () => rows.content, rows.strangeRows),
+			fact(STATE, "us", state, contentOfState),
+			fact(AUTH, "pi", auth, (bytes) => (parseLogin(bytes).kind === "unreadable" ? "broken" : "good")),
+			fact(SETTINGS, "pi", settings, (bytes) => (isJson(bytes) ? "good" : "broken")),
+		],
+		entries: await entriesOf(directory),
+		locks: await locksOf(directory, now),
+		isWritable: await access(directory, constants.W_OK).then(
+			() => true,
+			(error) => isMissing(error),
+		),
+		accounts: rows.accounts,
+		piLogin: {
+			kind: auth === "unreadable" ? "unreadable" : login.kind,
+			owner: login.kind === "oauth" ? identityOf(login.credential.access, login.accountId)?.id : undefined,
+			refresh: login.kind === "oauth" ? login.credential.refresh : undefined,
+		},
+		settings: typeof settings === "string" ? settingsProblemsIn(settings) : [],
+	};
+}
+
+/** Bytes of a file; undefined where there is none. */
+type Bytes = string | undefined | "unreadable";
+
+function fact(
+	name: string,
+	owner: FileFact["owner"],
+	bytes: Bytes,
+	contentOf: (bytes: string) => FileFact["content"],
+	strangeRows = 0,
+): FileFact {
+	const kept = { name, owner, strangeRows: 0, bytes: 0 };
+	if (bytes === undefined) return { ...kept, content: "missing" };
+	if (bytes === "unreadable") return { ...kept, content: "unreadable" };
+	return { ...kept, content: contentOf(bytes), bytes: Buffer.byteLength(bytes), strangeRows };
+}
+
+function contentOfState(bytes: string): FileFact["content"] {
+	const { kind } = readDocument(bytes, STATE_FORMAT);
+	if (kind === "ok") return "good";
+	return kind === "newer" ? "newer" : "broken";
+}
+
+function isJson(bytes: string): boolean {
+	try {
+		JSON.parse(bytes);
+		return true;
+	} catch {
+		// Its message may quote a token.
+		return false;
+	}
+}
+
+async function readOnce(path: string): Promise<Bytes> {
+	return readFile(path, "utf8").catch((error) => (isMissing(error) ? undefined : "unreadable"));
+}
+
+async function readSteadily(path: string, isWhole: (bytes: string) => boolean): Promise<Bytes> {
+	let bytes = await readOnce(path);
+	for (let tries = 1; tries < TORN_TRIES && bytes !== undefined && !isWhole(bytes); tries += 1) {
+		await pauseFor(TORN_PAUSE_MS);
+		bytes = await readOnce(path);
+	}
+	return bytes;
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+	return (await readdir(directory).catch(() => [])).sort();
+}
+
+async function entriesOf(directory: string): Promise<EntryFact[]> {
+	const leftovers = new Set(await leftoversOf(directory));
+	const names = (await namesIn(directory)).filter((name) => OURS.test(name) || name === AUTH || leftovers.has(name));
+	const entries: EntryFact[] = [];
+	for (const name of [".", ...names]) {
+		const found = await stat(join(directory, name)).catch(() => undefined);
+		if (!found || (name !== "." && !found.isFile())) continue;
+		entries.push({ name, kind: kindOf(name, leftovers), mode: permissionsIn(found.mode) });
+	}
+	return entries;
+}
+
+function kindOf(name: string, leftovers: ReadonlySet<string>): EntryFact["kind"] {
+	if (name === ".") return "directory";
+	if (leftovers.has(name)) return "leftover";
+	return QUARANTINED.test(name) ? "quarantined" : "file";
+}
+
+/** Windows keeps none of these. */
+function permissionsIn(mode: number): number | undefined {
+	return process.platform === "win32" ? undefined : mode & 0o777;
+}
+
+function leftoversOf(directory: string): Promise<string[]> {
+	const isWanted = (target: string) => OURS.test(target) || target === AUTH || target === SETTINGS;
+	return leftoversIn(directory, isWanted).catch(() => []);
+}
+
+async function locksOf(directory: string, now: () => number): Promise<LockFact[]> {
+	const locks: LockFact[] = [];
+	for (const name of (await namesIn(directory)).filter((each) => LOCK.test(each))) {
+		const found = await stat(join(directory, name)).catch(() => undefined);
+		// Given back in the meantime.
+		if (!found) continue;
+		const staleMs = name === `${AUTH}.lock` ? STALE_AUTH_MS : STALE_MS;
+		locks.push({ name, ageMs: Math.max(0, now() - found.mtimeMs), staleMs });
+	}
+	return locks;
+}
+
+async function narrowPermissions(directory: string, now: () => number): Promise<Repair[]> {
+	const repairs: Repair[] = [];
+	for (const { name, kind, mode } of (await look(directory, now)).entries) {
+		if (mode === undefined || (mode & 0o077) === 0) continue;
+		await chmod(join(directory, name), kind === "directory" ? 0o700 : 0o600);
+		repairs.push({ kind: "permissions", subject: name });
+	}
+	return repairs;
+}
+
+/** Takes each stale lock over, as everybody may, and gives it back: a live one is never touched. */
+async function releaseLocks(directory: string, now: () => number): Promise<Repair[]> {
+	const repairs: Repair[] = [];
+	for (const { name, ageMs, staleMs } of await locksOf(directory, now)) {
+		if (ageMs <= staleMs) continue;
+		const target = join(directory, basename(name, ".lock"));
+		const isOurs = await withLock(target, { waitMs: 0, staleMs }, () => true).catch(ifBusy(false));
+		if (isOurs) repairs.push({ kind: "lock", subject: name });
+	}
+	return repairs;
+}
+
+async function removeLeftovers(directory: string): Promise<Repair[]> {
+	const names = await leftoversOf(directory);
+	for (const name of names) await rm(join(directory, name), { force: true });
+	return names.map((subject) => ({ kind: "leftover", subject }));
+}
+
+/** Only our own files: pi's are a person's to repair. */
+async function setBrokenAside(directory: string, now: () => number): Promise<Repair[]> {
+	const isBroken = {
+		[ACCOUNTS]: (bytes: string) => accountsIn(bytes, now()).content === "broken",
+		[STATE]: (bytes: string) => contentOfState(bytes) === "broken",
+	};
+	const repairs: Repair[] = [];
+	for (const [name, test] of Object.entries(isBroken)) {
+		const path = join(directory, name);
+		const isSuspect = async (target: string) => {
+			const bytes = await readOnce(target);
+			return bytes !== undefined && bytes !== "unreadable" && test(bytes);
+		};
+		if (!(await isSuspect(path))) continue;
+		const target = await realTarget(path);
+		// Somebody may have set it aside since, and begun a new one.
+		const set = async () => ((await isSuspect(target)) ? setAside(target, path) : undefined);
+		const kept = await withLock(target, { waitMs: STALE_MS }, set).catch(ifBusy(undefined));
+		if (kept !== undefined) repairs.push({ kind: "set-aside", subject: basename(kept) });
+	}
+	return repairs;
+}
+
+function ifBusy<T>(otherwise: T): (error: unknown) => T {
+	return (error) => {
+		if (error instanceof LockBusyError) return otherwise;
+		throw error;
+	};
+}
+
+function isMissing(error: unknown): boolean {
+	return error instanceof Error && "code" in error && error.code === "ENOENT";
+}

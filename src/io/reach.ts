@@ -1,0 +1,50 @@
+import type { EndpointFact } from "../domain/health.ts";
+import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
+import { usageUrl } from "./usage-api.ts";
+
+const PATIENCE_MS = 5000;
+
+/** Sees whether the Codex backend at `baseUrl` answers. No token is sent: any answer will do. Never rejects. */
+export function reachBackend(baseUrl: string, now: () => number): Promise<EndpointFact> {
+	const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
+	return reach({ name: "backend", url: usageUrl(baseUrl), refusal }, now);
+}
+
+/** Sees whether the sign-in service at `issuer` answers. Nothing is sent. Never rejects. */
+export function reachIssuer(issuer: string, now: () => number): Promise<EndpointFact> {
+	const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
+	return reach({ name: "issuer", url: `${withoutSlash(issuer)}/`, refusal }, now);
+}
+
+interface Endpoint extends Pick<EndpointFact, "name" | "refusal"> {
+	readonly url: string;
+}
+
+async function reach({ name, url, refusal }: Endpoint, now: () => number): Promise<EndpointFact> {
+	const silent = { name, refusal, status: undefined, isChallenge: false, skewMs: undefined };
+	if (refusal !== undefined) return silent;
+	const askedAt = now();
+	try {
+		const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS) });
+		await response.body?.cancel();
+		const { status, headers } = response;
+		const toldAt = Date.parse(headers.get("date") ?? "");
+		return {
+			name,
+			refusal,
+			status,
+			// At the sign-in service only its pages are guarded so, and we want none of them.
+			isChallenge: name === "backend" && headers.get("cf-mitigated") === "challenge",
+			skewMs: Number.isNaN(toldAt) ? undefined : skew(toldAt, askedAt, now()),
+		};
+	} catch {
+		// Whatever the reason, there is no answer; the message may quote an address with a password in it.
+		return silent;
+	}
+}
+
+/** What cannot be explained by the time between question and answer. The header is in whole seconds. */
+function skew(toldAt: number, askedAt: number, answeredAt: number): number {
+	if (toldAt > answeredAt) return toldAt - answeredAt;
+	return Math.min(0, toldAt + 1000 - askedAt);
+}

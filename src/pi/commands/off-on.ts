@@ -1,0 +1,39 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import * as messages from "../../ui/messages.ts";
+import { forgetLoginInMemory, settleRegistration } from "../provider.ts";
+import { misused, type Outcome, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
+
+/** `/multicodex off`: pi behaves as without us, here and in every other process, until `on`. */
+export const off: Subcommand = {
+	name: "off",
+	usage: "off",
+	summary: "stop all intervention: pi behaves as without pi-multicodex",
+	run: (words, ctx, deps) => switchTo(false, words, ctx, deps),
+};
+
+/** `/multicodex on`: resume. */
+export const on: Subcommand = {
+	name: "on",
+	usage: "on",
+	summary: "resume after off",
+	run: (words, ctx, deps) => switchTo(true, words, ctx, deps),
+};
+
+async function switchTo(
+	enabled: boolean,
+	words: readonly string[],
+	ctx: ExtensionCommandContext,
+	{ settings, pool, hasPiLogin }: SubcommandDeps,
+): Promise<Outcome> {
+	if (words.length > 0) return misused(enabled ? on : off);
+	const wasEnabled = settings.read().enabled;
+	await settings.set({ enabled });
+	// The provider leaves the registry, or comes back, on this event.
+	pool.emit({ type: "changed" });
+	forgetLoginInMemory(ctx);
+	await settleRegistration(ctx);
+	const text = enabled
+		? messages.switchedBackOn(pool.accounts().length, wasEnabled)
+		: messages.switchedAllOff(hasPiLogin(), !wasEnabled);
+	return { text, json: { enabled } };
+}

@@ -1,0 +1,69 @@
+import { type ExtensionCommandContext, VERSION } from "@mariozechner/pi-coding-agent";
+import { hasProblem, judge } from "../../domain/health.ts";
+import { verifiedAsJson, verifiedAsText } from "../../ui/verify.ts";
+import { baseUrlOf, rivalIn } from "../provider.ts";
+import { misused, type Outcome, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
+
+const JSON_OPTION = "--json";
+const FIX = "--fix";
+
+/** Variables that change what we do, or where our requests go. Their values are nobody's business here. */
+const VARIABLES = [
+	"PI_CODING_AGENT_DIR",
+	"PI_MULTICODEX_AUTH_URL",
+	"CODEX_HOME",
+	"PRODEX_HOME",
+	"NODE_EXTRA_CA_CERTS",
+	"NODE_USE_ENV_PROXY",
+	"HTTPS_PROXY",
+];
+/** Only this value of it switches anything. */
+const TLS = { name: "NODE_TLS_REJECT_UNAUTHORIZED", value: "0" };
+
+/** `/multicodex verify`: what is wrong, and what to do about it. Changes nothing without `--fix`. */
+export const verify: Subcommand = {
+	name: "verify",
+	usage: "verify [--json] [--fix]",
+	summary: "what is wrong, and what to do about it",
+	isLookOnly: true,
+	complete: (_deps, before) =>
+		[
+			{ value: JSON_OPTION, label: JSON_OPTION, description: "as one JSON document" },
+			{ value: FIX, label: FIX, description: "repair permissions, stale locks and damaged files" },
+		].filter(({ value }) => !before.includes(value)),
+	run: async (words, ctx, deps) => {
+		const given = sorted(words, [JSON_OPTION, FIX]);
+		if (!given || given.rest.length > 0) return misused(verify);
+		return verified(ctx, given.options, deps);
+	},
+};
+
+async function verified(
+	ctx: ExtensionCommandContext,
+	options: ReadonlySet<string>,
+	{ health, settings, clock }: SubcommandDeps,
+): Promise<Outcome> {
+	const isFixing = options.has(FIX);
+	const repairs = isFixing ? await health.repair() : [];
+	const [disk, endpoints] = await Promise.all([health.look(), health.reach(baseUrlOf(ctx))]);
+	const findings = judge({
+		...disk,
+		endpoints,
+		now: clock.now(),
+		isEnabled: settings.read().enabled,
+		hostVersion: VERSION,
+		nodeVersion: process.versions.node,
+		rival: rivalIn(ctx),
+		environment: [
+			...VARIABLES.filter((name) => process.env[name]),
+			...(process.env[TLS.name] === TLS.value ? [TLS.name] : []),
+		],
+	});
+	const seen = { findings, repairs, isFixing, accounts: disk.accounts };
+	return {
+		text: verifiedAsText(seen),
+		json: verifiedAsJson(seen),
+		asJson: options.has(JSON_OPTION),
+		isFailing: hasProblem(findings),
+	};
+}

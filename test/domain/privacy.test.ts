@@ -1,0 +1,38 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { hideEmails, hideEmailsIn } from "../../src/domain/privacy.ts";
+
+describe("hiding e-mails", () => {
+	it.each([
+		["You signed in as me@work.example, not as job.", "You signed in as m…@work.example, not as job."],
+		["(~/.codex/accounts/me@work.example.json)", "(~/.codex/accounts/m…@work.example.json)"],
+		['"first.last+tag@mail.work.example"', '"f…@mail.work.example"'],
+		["<me@work.example>", "<m…@work.example>"],
+		["a@b and é́tienne@b", "…@b and é…@b"],
+		["\u001b[1mme@work.example\u001b[0m", "\u001b[1mm…@work.example\u001b[0m"],
+		["no address @ all", "no address @ all"],
+	])("makes %j %j", (text, hidden) => {
+		expect(hideEmails(text)).toBe(hidden);
+	});
+
+	it("leaves no address whole, makes nothing longer, and changes nothing the second time", () => {
+		const part = fc.stringMatching(/^[\p{L}\p{N}._+-]{2,12}$/u);
+		const around = fc.string({ unit: "binary" }).filter((text) => !text.includes("@"));
+		fc.assert(
+			fc.property(around, part, part, around, (before, local, domain, after) => {
+				const text = `${before} ${local}@${domain} ${after}`;
+				const hidden = hideEmails(text);
+				expect(hidden).not.toContain(`${local}@`);
+				expect(hidden.length).toBeLessThanOrEqual(text.length);
+				expect(hideEmails(hidden)).toBe(hidden);
+			}),
+		);
+	});
+
+	it("goes through every text of a document, and leaves the rest", () => {
+		expect(hideEmailsIn({ a: ["me@x.test", 5, null, undefined, true], b: { c: "plain" } })).toEqual({
+			a: ["m…@x.test", 5, null, undefined, true],
+			b: { c: "plain" },
+		});
+	});
+});
