@@ -18,7 +18,7 @@ const usage = { inputTokens: 1200, cachedTokens: 0, outputTokens: 7 };
 const reasoning = { summary: "thinking it over", encryptedContent: "gAAAAAsame=" };
 
 /** What an SSE event that makes pi write nothing is given to be taken in. */
-const QUIET_MS = 250;
+const QUIET_MS = 500;
 const TICK_MS = 5;
 
 /**
