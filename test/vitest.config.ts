@@ -9,6 +9,6 @@ export default defineConfig({
 		testTimeout: 120_000,
 		hookTimeout: 120_000,
 		// One more than the cores of CI: every test waits for a pi now and then, for a pause of ours or one of pi's own.
-		maxWorkers: 3,
+		maxWorkers: 2,
 	},
 });

@@ -89,7 +89,8 @@ const DELAYS_AFTER_ANSWER_MS = [0, 0, 1, 2, 4, 8, 15, 30];
  * Tokens that were lost to kills: a turn ends at the second one in a row, or where the only account left rests, its own
  * token refused a moment ago and perhaps spent. Either way it says so.
  */
-const STOPPED_BY_RULE = /^Two Codex accounts in a row were signed out|\d accounts? must sign in again\./;
+const STOPPED_BY_RULE =
+	/^Two Codex accounts in a row were signed out|could not be renewed just now\. \d+ accounts? must sign in again\./;
 
 /** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
 function randomNumbers(seed: number): () => number {
