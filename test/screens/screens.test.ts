@@ -1,38 +1,134 @@
 import { describe, expect, it } from "vitest";
 import type { Terminal } from "../support/terminal.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { GROUNDS, pictureOf } from "./picture.ts";
-import { startScene } from "./studio.ts";
+import { type Actor, FOUR, type SceneOptions, startScene } from "./studio.ts";
 
 /**
  * The screens as they are stored. `npm run screenshots` takes them anew, and the pictures of the README with them: what is
  * shown there is what a real pi has painted.
  */
 
-const WIDTHS = [120, 80, 40] as const;
+const PATIENCE_MS = 30_000;
+const HOUR_MS = 3_600_000;
 
-/** The screen from our part of it on, without the lines above. */
-function shot(terminal: Terminal, from: RegExp): string {
-	const lines = terminal.screen().split("\n");
-	const first = lines.findIndex((line) => from.test(line));
-	return `${lines.slice(Math.max(0, first)).join("\n")}\n`;
-}
+/** Every screen at a comfortable width, at pi's default, and on a phone; in the core as most people have it. */
+const WIDTHS = coreOf([120, 80, 40], (columns) => columns !== 120).map((columns) => ({ columns }));
 
-async function store(name: string, text: string): Promise<void> {
-	await expect(text).toMatchFileSnapshot(`stored/${name}.txt`);
+async function store(name: string, terminal: Terminal): Promise<void> {
+	await expect(`${terminal.screen()}\n`).toMatchFileSnapshot(`stored/${name}.txt`);
 }
 
 async function storePicture(name: string, title: string, terminal: Terminal): Promise<void> {
 	await expect(pictureOf(title, terminal.cells(), GROUNDS.dark)).toMatchFileSnapshot(`pictures/${name}.svg`);
 }
 
-describe("show", () => {
-	it("is as stored", async () => {
-		const { terminal } = await startScene({ columns: 80 });
-		await terminal.submit("/multicodex show");
-		await terminal.waitForText("ready ·");
-		await store("show-80", shot(terminal, /ready ·/));
-		await storePicture("show", "The accounts as /multicodex show lists them", terminal);
+/** A scene in which a command was typed, once `sign` is on the screen. */
+async function after(command: string, sign: string | RegExp, options: SceneOptions = {}) {
+	const scene = await startScene(options);
+	await scene.terminal.submit(command);
+	await scene.terminal.waitForText(sign, PATIENCE_MS);
+	return scene;
+}
+
+const TWELVE: readonly Actor[] = Array.from({ length: 12 }, (_, at) => ({
+	name: `acc-${String(at + 1).padStart(2, "0")}`,
+	fiveHour: [at * 9, HOUR_MS * (1 + at / 4)],
+	week: [at * 8, HOUR_MS * 24 * (1 + at / 2)],
+}));
+
+/** Labels as people of all countries give them. */
+const ABROAD: readonly Actor[] = [
+	{ name: "a", label: "Büro Zürich", fiveHour: [40, HOUR_MS], week: [20, 90 * HOUR_MS] },
+	{ name: "b", label: "東京オフィス", fiveHour: [75, 2 * HOUR_MS], week: [50, 60 * HOUR_MS] },
+	{ name: "c", label: "🚀 side", fiveHour: [95, 3 * HOUR_MS], week: [99, 30 * HOUR_MS] },
+];
+
+describe("the dashboard", () => {
+	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
+		const { terminal } = await after("/multicodex", "esc close", { columns });
+		await store(`dashboard-${columns}`, terminal);
+		if (columns === 80) await storePicture("dashboard", "The dashboard: four accounts in four states", terminal);
+	});
+
+	wide.each([
+		{ what: "none", actors: [] },
+		{ what: "one", actors: FOUR.slice(0, 1) },
+		{ what: "twelve", actors: TWELVE },
+		{ what: "abroad", actors: ABROAD },
+	])("is as stored with accounts: $what", async ({ what, actors }) => {
+		const { terminal } = await after("/multicodex", "esc close", { actors });
+		await store(`dashboard-of-${what}`, terminal);
+	});
+
+	wide("fits a terminal that changes its size under it", async () => {
+		const { terminal } = await after("/multicodex", "esc close", { actors: TWELVE, columns: 120 });
+		terminal.resize(40, 20);
+		await terminal.waitForScreen((screen) => screen.split("\n").every((line) => line.length <= 40), PATIENCE_MS);
+		await terminal.waitForText(/^ → acc-01/m, PATIENCE_MS);
+		await store("dashboard-resized", terminal);
+	});
+
+	wide("says the same on a light screen", async () => {
+		const { terminal } = await after("/multicodex", "esc close", { theme: "light" });
+		await store("dashboard-80", terminal);
+		await expect(pictureOf("The dashboard on a light screen", terminal.cells(), GROUNDS.light)).toMatchFileSnapshot(
+			"stored/dashboard-light.svg",
+		);
 	});
 });
 
-void WIDTHS;
+describe("the picker", () => {
+	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
+		const { terminal } = await after("/multicodex use", "esc cancel", { columns });
+		await store(`picker-${columns}`, terminal);
+		if (columns === 80) await storePicture("picker", "The picker: choose an account, or type to filter", terminal);
+	});
+});
+
+describe("the panels", () => {
+	it.each(["footer", "rotation"])("are as stored: %s", async (panel) => {
+		const { terminal } = await after(`/multicodex ${panel}`, /Esc to cancel/, {});
+		await store(`panel-${panel}-80`, terminal);
+		if (panel === "footer") await storePicture("footer-panel", "What the footer shows, with a preview", terminal);
+	});
+});
+
+describe("the footer", () => {
+	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
+		const { terminal } = await startScene({ columns, rows: 12 });
+		await terminal.waitForText(/work.*73%/, PATIENCE_MS);
+		await store(`footer-${columns}`, terminal);
+		if (columns === 80) await storePicture("footer", "The footer, below pi's own", terminal);
+	});
+
+	wide.each<{ what: string; options: SceneOptions; sign: RegExp }>([
+		{ what: "off", options: { settings: { "pi-multicodex": { enabled: false } } }, sign: /codex off/ },
+		{
+			what: "all-cooling",
+			options: { actors: FOUR.slice(0, 3).map((actor) => ({ ...actor, coolsForMs: HOUR_MS })) },
+			sign: /0\/3 ready/,
+		},
+		{
+			what: "stale",
+			options: { actors: FOUR.map((actor) => ({ ...actor, usageAgeMs: HOUR_MS / 3 })) },
+			sign: /~73%/,
+		},
+		{ what: "used", options: { settings: { "pi-multicodex": { footer: { usage: "used" } } } }, sign: /27%/ },
+	])("is as stored: $what", async ({ what, options, sign }) => {
+		const { terminal } = await startScene({ rows: 12, ...options });
+		await terminal.waitForText(sign, PATIENCE_MS);
+		await store(`footer-${what}`, terminal);
+	});
+});
+
+describe("what a command says", () => {
+	wide.each([
+		["show", "ready ·"],
+		["why", "serves next"],
+		["help", "/multicodex help"],
+	])("is as stored: %s", async (command, sign) => {
+		const { terminal } = await after(`/multicodex ${command}`, sign, { rows: 50 });
+		await store(`said-${command}-80`, terminal);
+	});
+});

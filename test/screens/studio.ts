@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Bench, type BenchOptions, createBench } from "../e2e/support.ts";
 import { answers } from "../support/fake-codex/index.ts";
@@ -52,6 +54,8 @@ export interface SceneOptions {
 	readonly theme?: "dark" | "light";
 	readonly host?: HostName;
 	readonly settings?: BenchOptions["settings"];
+	/** Name of the account that the session was with last; default: the first. */
+	readonly active?: string;
 	/** More of `codex-state.json`. */
 	readonly state?: Readonly<Record<string, unknown>>;
 }
@@ -84,7 +88,9 @@ export async function startScene(
 	const memos = actors.map((actor) => [bench.id(actor.name), memoOf(actor)] as const);
 	bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: Object.fromEntries(memos), ...state });
 	const clock = fileURLToPath(new URL("../support/preload/clock.mjs", import.meta.url));
-	const terminal = bench.terminal(["--no-session"], {
+	const [first] = actors;
+	const session = first ? writeSession(bench, options.active ?? first.name) : undefined;
+	const terminal = bench.terminal(session === undefined ? ["--no-session"] : ["--session", session], {
 		cols: columns,
 		rows,
 		env: {
@@ -95,6 +101,25 @@ export async function startScene(
 	});
 	await terminal.ready(30_000);
 	return { bench, terminal };
+}
+
+/** A session that an account has served, so that the account is the active one from the start. */
+function writeSession({ dir, id }: Bench, name: string): string {
+	const path = join(dir.home, "session.jsonl");
+	const timestamp = new Date(NOW - MINUTE_MS).toISOString();
+	const lines = [
+		{ type: "session", version: 3, id: "00000000-0000-4000-8000-000000000000", timestamp, cwd: dir.cwd },
+		{
+			type: "custom",
+			customType: "multicodex",
+			data: { account: id(name) },
+			id: "0000000a",
+			parentId: null,
+			timestamp,
+		},
+	];
+	writeFileSync(path, `${lines.map((line) => JSON.stringify(line)).join("\n")}\n`);
+	return path;
 }
 
 function memoOf({
