@@ -8,7 +8,6 @@ export default defineConfig({
 		// Real pi processes on a shared machine: a bound against hanging, not a measure.
 		testTimeout: 120_000,
 		hookTimeout: 120_000,
-		// One more than the cores of CI: every test waits for a pi now and then, for a pause of ours or one of pi's own.
 		maxWorkers: 2,
 	},
 });
