@@ -37,6 +37,8 @@ export interface Contest {
 	readonly demanded: number;
 	readonly bound: number;
 	readonly best: number;
+	/** What the default would serve of the best, did it know and pay as little as the references. */
+	readonly unpaid: number;
 	readonly entries: readonly Entry[];
 }
 
@@ -73,11 +75,13 @@ function contestants(seed: number): Chooser[] {
 export function hold(family: Family, seed: number, weeks: number, model: Model): Contest {
 	const scenario = createScenario(family, seed, weeks, model);
 	const bound = fluidBound(scenario);
-	const best = Math.max(...REFERENCES.map((create) => play(scenario, create(), model, { isFree: true }).served));
+	const freely = (chooser: Chooser) => play(scenario, chooser, model, { isFree: true }).served;
+	const best = Math.max(...REFERENCES.map((create) => freely(create())));
+	const unpaid = freely(ours(DEFAULT_POLICY)) / best;
 	const entries = contestants(seed).map((chooser): Entry => {
 		const outcome = play(scenario, chooser, model);
 		return { policy: chooser.name, outcome, ofBound: outcome.served / bound, ofBest: outcome.served / best };
 	});
 	const demanded = entries[0]?.outcome.demanded ?? 0;
-	return { family: family.name, seed, load: scenario.load, demanded, bound, best, entries };
+	return { family: family.name, seed, load: scenario.load, demanded, bound, best, unpaid, entries };
 }

@@ -4,7 +4,7 @@ import { hold } from "./contest.ts";
 import { FAMILIES } from "./demand.ts";
 import { MODEL, type Model } from "./model.ts";
 import { rankTime } from "./rank-time.ts";
-import { goalsAsText, goalsOf, tableOf } from "./report.ts";
+import { goalsAsText, goalsOf, heavyDayAsText, tableOf } from "./report.ts";
 
 /**
  * Which policy serves how much of what is wanted: weeks of made-up users, played through the product's own `firstChoice`
@@ -55,5 +55,7 @@ const contests = families.flatMap((each) => {
 });
 const goals = goalsOf(contests);
 say(goalsAsText(goals));
+const heavyDay = heavyDayAsText(contests);
+if (heavyDay) say(heavyDay);
 say(rankTime());
 if (goals.some(({ isReached }) => !isReached)) process.exitCode = 1;

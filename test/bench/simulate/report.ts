@@ -2,14 +2,41 @@ import { DEFAULT_POLICY } from "../../../src/domain/selection.ts";
 import type { Contest, Entry } from "./contest.ts";
 import type { Family } from "./demand.ts";
 
-/** What the default has to reach. */
-export interface Goal {
-	readonly text: string;
-	readonly value: number;
-	readonly isReached: boolean;
+/** What the default has to reach in a family. */
+export interface Targets {
+	/** Percent of the best known: in the mean, and in the worst seed. */
+	readonly mean: number;
+	readonly worst: number;
+	/** Work spent on changes of account: percent of the work served. */
+	readonly burn: number;
+	/** Failed attempts per 1,000 turns. */
+	readonly failed: number;
 }
 
+/** One thing that the default has to reach. */
+export interface Goal {
+	readonly family: string;
+	readonly name: string;
+	readonly value: number;
+	readonly limit: number;
+	/** The value has to be as high as the limit at least, or as low at most. */
+	readonly isFloor: boolean;
+	readonly isReached: boolean;
+	/** How much of what the limit allows is used up: 1 is all of it. */
+	readonly usedUp: number;
+}
+
+const USUAL: Targets = { mean: 98.5, worst: 95, burn: 1, failed: 0.3 };
+
 const HEAVY_DAY = "W6";
+
+/**
+ * What can be had with one heavy day a week: accounts run dry under several sessions at once, and each of these has to
+ * pay a cold turn or to wait. In the 32 seeds from 1001 none of 46 rules served 95 % in each, and in 1019 no rule did,
+ * nor any of 40 runs by lot. They burned 1.6 % and more; staying and waiting alone burned less, and served 3.9 points
+ * less.
+ */
+const HEAVY: Targets = { mean: 97, worst: 92, burn: 2.5, failed: 0.3 };
 
 const COLUMNS = [
 	["of bound %", (entries: readonly Entry[]) => percent(mean(entries.map(({ ofBound }) => ofBound)))],
@@ -20,6 +47,7 @@ const COLUMNS = [
 	["switches/session", (entries: readonly Entry[]) => share(entries, "switches", "sessions").toFixed(2)],
 	["cold tokens/turn", (entries: readonly Entry[]) => share(entries, "coldTokens", "servedTurns").toFixed(0)],
 	["burn %", (entries: readonly Entry[]) => percent(share(entries, "switchBurn", "served"), 2)],
+	["(least)", (entries: readonly Entry[]) => `(${percent(share(entries, "leastBurn", "served"), 2)})`],
 	["waste %", (entries: readonly Entry[]) => percent(share(entries, "avoidableWaste", "expiredWork"))],
 	["429s/1000", (entries: readonly Entry[]) => (share(entries, "refused", "turns") * 1000).toFixed(2)],
 ] as const;
@@ -37,46 +65,87 @@ export function tableOf(family: Family, contests: readonly Contest[]): string {
 	return [head, ...aligned([["", ...COLUMNS.map(([name]) => name)], ...rows])].join("\n");
 }
 
+/** What the default has to reach in a family. */
+export function targetsOf(family: string): Targets {
+	return family === HEAVY_DAY ? HEAVY : USUAL;
+}
+
 /** The goals of the default policy, over all families that ran. */
 export function goalsOf(contests: readonly Contest[]): Goal[] {
-	const families = [...new Set(contests.map(({ family }) => family))];
-	const of = (family: string) => entriesOf(contests.filter((contest) => contest.family === family));
-	// One heavy day a week leaves every policy with forced moves, and less of them all: its worst week is no goal.
-	const ordinary = entriesOf(contests.filter(({ family }) => family !== HEAVY_DAY));
-	const atLeast = (text: string, value: number, least: number): Goal => ({ text, value, isReached: value >= least });
-	const atMost = (text: string, value: number, most: number): Goal => ({ text, value, isReached: value <= most });
 	const light = contests.filter(({ family, load }) => family !== HEAVY_DAY && load <= 0.8);
 	const lightShare = mean(entriesOf(light).map(({ ofBound }) => ofBound * 100));
 	return [
-		...families.map((family) => {
-			const least = family === HEAVY_DAY ? 97 : 98.5;
-			return atLeast(`${family} mean >= ${least} % of the best known`, mean(of(family).map(ofBest)), least);
+		...familiesOf(contests).flatMap((family) => {
+			const entries = entriesOf(contests.filter((contest) => contest.family === family));
+			const targets = targetsOf(family);
+			return [
+				atLeast(family, "mean", mean(entries.map(ofBest)), targets.mean),
+				atLeast(family, "worst seed", Math.min(...entries.map(ofBest)), targets.worst),
+				atMost(family, "burn %", share(entries, "switchBurn", "served") * 100, targets.burn),
+				atMost(family, "429s/1000", share(entries, "refused", "turns") * 1000, targets.failed),
+			];
 		}),
-		...(ordinary.length > 0
-			? [atLeast(`every seed but of ${HEAVY_DAY} >= 95 % of the best known`, Math.min(...ordinary.map(ofBest)), 95)]
-			: []),
-		...(light.length > 0 ? [atLeast("demand <= 80 % of capacity: >= 99.5 % of the bound", lightShare, 99.5)] : []),
-		...families.map((family) => {
-			const most = family === HEAVY_DAY ? 3 : 1;
-			const burn = share(of(family), "switchBurn", "served") * 100;
-			return atMost(`${family} switch burn <= ${most} % of the work`, burn, most);
-		}),
-		...families.map((family) =>
-			atMost(`${family} failed attempts <= 0.3 per 1,000 turns`, share(of(family), "refused", "turns") * 1000, 0.3),
-		),
+		...(light.length > 0 ? [atLeast("load <= 80 %", "of bound %", lightShare, 99.5)] : []),
 	];
 }
 
-/** The goals, one a line. */
+function atLeast(family: string, name: string, value: number, limit: number): Goal {
+	return {
+		family,
+		name,
+		value,
+		limit,
+		isFloor: true,
+		isReached: value >= limit,
+		usedUp: (100 - value) / (100 - limit),
+	};
+}
+
+function atMost(family: string, name: string, value: number, limit: number): Goal {
+	return { family, name, value, limit, isFloor: false, isReached: value <= limit, usedUp: value / limit };
+}
+
+/** The goals, one line a family, and in each the one that is nearest to being missed. */
 export function goalsAsText(goals: readonly Goal[]): string {
-	const lines = goals.map(
-		({ text, value, isReached }) => `${isReached ? "ok    " : "MISSED"} ${text}: ${value.toFixed(2)}`,
-	);
-	return ["Goals of the default", ...lines].join("\n");
+	const lines = familiesOf(goals).map((family) => {
+		const own = goals.filter((goal) => goal.family === family);
+		const nearest = Math.max(...own.map(({ usedUp }) => usedUp));
+		return [family, ...own.map((goal) => cellOf(goal, goal.usedUp === nearest))];
+	});
+	return ["Goals of the default: mean and worst seed in % of the best known (* the nearest to being missed)"]
+		.concat(aligned(lines))
+		.join("\n");
+}
+
+function cellOf({ name, value, limit, isFloor, isReached }: Goal, isNearest: boolean): string {
+	const mark = isNearest ? "*" : "";
+	return `${name} ${value.toFixed(2)} ${isFloor ? ">=" : "<="} ${limit}${isReached ? mark : " MISSED"}`;
+}
+
+/** Why the heavy day has goals of its own, as far as it was played; undefined where it was not. */
+export function heavyDayAsText(contests: readonly Contest[]): string | undefined {
+	const heavy = contests.filter(({ family }) => family === HEAVY_DAY);
+	if (heavy.length === 0) return undefined;
+	const entries = entriesOf(heavy);
+	const bests = heavy.map((contest) => Math.max(...contest.entries.map(ofBest)));
+	const unpaid = heavy.map((contest) => contest.unpaid * 100);
+	const reaching = (values: readonly number[]) => values.filter((value) => value >= USUAL.worst).length;
+	const leaving = share(entries, "leftDry", "dried").toFixed(1);
+	const least = percent(share(entries, "leastBurn", "served"), 2);
+	return [
+		`Why ${HEAVY_DAY} has goals of its own, and not ${USUAL.worst} % in every seed and ${USUAL.burn} % of burn:`,
+		`- an account that runs dry in use sends ${leaving} sessions elsewhere; were it the cheapest only, the burn would be ${least} % ("least")`,
+		`- were changes free, as they are for the best known, the default would serve ${mean(unpaid).toFixed(1)} % of it (worst seed ${Math.min(...unpaid).toFixed(1)} %)`,
+		`- ${USUAL.worst} % of the best known is reached in ${reaching(entries.map(ofBest))} of ${heavy.length} seeds by the default, in ${reaching(bests)} by the best policy of each seed, picked afterwards (worst ${Math.min(...bests).toFixed(1)} %)`,
+	].join("\n");
 }
 
 function ofBest(entry: Entry): number {
 	return entry.ofBest * 100;
+}
+
+function familiesOf(all: readonly { readonly family: string }[]): string[] {
+	return [...new Set(all.map(({ family }) => family))];
 }
 
 function policiesOf(contests: readonly Contest[]): string[] {

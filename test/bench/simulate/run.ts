@@ -3,6 +3,7 @@ import type { Chooser } from "./choosers.ts";
 import type { Scenario, Session } from "./demand.ts";
 import { createMeter, type Meter } from "./meter.ts";
 import { CACHE_LIFE_MS, MINUTE_MS, type Model, workOf } from "./model.ts";
+import { createQueue } from "./queue.ts";
 
 /** What became of a scenario's demand. Work is in tokens of uncached input. */
 export interface Outcome {
@@ -22,6 +23,11 @@ export interface Outcome {
 	readonly coldTokens: number;
 	/** Work spent only because of a switch. */
 	readonly switchBurn: number;
+	/** What is left of `switchBurn` if of all that leave an account which has run dry only the cheapest one had to. */
+	readonly leastBurn: number;
+	/** Times that an account ran dry and a session went on elsewhere, and how many sessions did. */
+	readonly dried: number;
+	readonly leftDry: number;
 	/** Work spent only because a cache did not outlive a wait. */
 	readonly waitBurn: number;
 	/** Requests that an account refused because it was spent. */
@@ -59,6 +65,8 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 	const lostAt: { readonly at: number; readonly work: number }[] = [];
 	const live = new Set<Progress>();
 	const queue = createQueue<Progress>();
+	/** By account and the end of its wait: what each session paid that left it dry. */
+	const leaving = new Map<string, number[]>();
 	const tally = {
 		demanded: 0,
 		served: 0,
@@ -131,10 +139,15 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		const isGone = !last || turn.isCold || now - last.at >= CACHE_LIFE_MS;
 		const cached = cachedShare({ isGone, hasMoved: hasMoved && !isFree }, model);
 		const cost = Math.max(turn.work, workOf(turn.inputTokens, turn.outputTokens, cached));
+		const isPaid = hasMoved && !isGone;
+		if (hasMoved && last.meter.isSpent(now)) {
+			const key = `${last.meter.index} until ${last.meter.cooldowns[0]?.until}`;
+			leaving.set(key, [...(leaving.get(key) ?? []), isPaid ? cost - turn.work : 0]);
+		}
 		tally.served += turn.work;
 		tally.servedTurns += 1;
 		if (hasMoved) tally.switches += 1;
-		if (hasMoved && !isGone) {
+		if (isPaid) {
 			tally.coldTokens += turn.inputTokens * (model.cachedWhenWarm - cached);
 			tally.switchBurn += cost - turn.work;
 		} else {
@@ -180,7 +193,18 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		step(entry.item, entry.at);
 	}
 	for (const meter of meters) meter.observe(scenario.endsAt);
-	return { ...tally, sessions: scenario.sessions.length, ...wasteOf(meters, lostAt) };
+	return {
+		...tally,
+		...leastOf([...leaving.values()]),
+		sessions: scenario.sessions.length,
+		...wasteOf(meters, lostAt),
+	};
+}
+
+function leastOf(leaving: readonly (readonly number[])[]): Pick<Outcome, "leastBurn" | "dried" | "leftDry"> {
+	const leftDry = leaving.reduce((count, costs) => count + costs.length, 0);
+	const leastBurn = leaving.reduce((sum, costs) => sum + Math.min(...costs), 0);
+	return { leastBurn, dried: leaving.length, leftDry };
 }
 
 function cachedShare(
@@ -221,54 +245,4 @@ function wasteOf(
 		}
 	}
 	return { avoidableWaste, expiredWork };
-}
-
-interface Queue<T> {
-	push(at: number, item: T): void;
-	/** The earliest entry; of two at one moment the one that came first. */
-	pop(): { readonly at: number; readonly item: T } | undefined;
-}
-
-function createQueue<T>(): Queue<T> {
-	const heap: { readonly at: number; readonly order: number; readonly item: T }[] = [];
-	let pushed = 0;
-	const isBefore = (a: number, b: number) => {
-		const one = heap[a];
-		const other = heap[b];
-		if (!one || !other) return false;
-		return one.at < other.at || (one.at === other.at && one.order < other.order);
-	};
-	const swap = (a: number, b: number) => {
-		const one = heap[a];
-		const other = heap[b];
-		if (!one || !other) return;
-		heap[a] = other;
-		heap[b] = one;
-	};
-	return {
-		push: (at, item) => {
-			heap.push({ at, order: pushed, item });
-			pushed += 1;
-			for (let index = heap.length - 1; index > 0; ) {
-				const parent = (index - 1) >> 1;
-				if (!isBefore(index, parent)) break;
-				swap(index, parent);
-				index = parent;
-			}
-		},
-		pop: () => {
-			const [top] = heap;
-			const last = heap.pop();
-			if (!top || !last || top === last) return top;
-			heap[0] = last;
-			for (let index = 0; ; ) {
-				const left = 2 * index + 1;
-				const child = isBefore(left + 1, left) ? left + 1 : left;
-				if (!isBefore(child, index)) break;
-				swap(child, index);
-				index = child;
-			}
-			return top;
-		},
-	};
 }
