@@ -116,6 +116,7 @@ describe("a sign-in", () => {
 		await holdCallbackPorts();
 		const { terminal } = await sceneAfter("/multicodex add", /^ Your browser is open[\s\S]*esc cancel/m, {
 			columns,
+			rows: 40,
 			env: desk,
 		});
 		await store(`sign-in-browser-${columns}`, terminal, tame);
