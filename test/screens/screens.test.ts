@@ -89,6 +89,20 @@ describe("the picker", () => {
 		await store(`picker-${columns}`, terminal);
 		if (columns === 80) await storePicture("picker", terminal);
 	});
+
+	wide.each([
+		{ what: "none", actors: [] },
+		{ what: "twelve", actors: TWELVE },
+		{ what: "abroad", actors: ABROAD },
+	])("is as stored with accounts: $what", async ({ what, actors }) => {
+		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { actors });
+		await store(`picker-of-${what}`, terminal);
+	});
+
+	wide("says the same on a light screen", async () => {
+		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { theme: "light" });
+		await store("picker-80", terminal);
+	});
 });
 
 describe("the panels", () => {
@@ -103,6 +117,35 @@ describe("the panels", () => {
 		if (panel === "footer" && columns === 80) await storePicture("footer-panel", terminal);
 	});
 });
+
+/** Panels, each with what its last line says. */
+const PANELS = [
+	["", "esc close"],
+	["use", "esc cancel"],
+	["footer", "Esc to cancel"],
+	["rotation", "Esc to cancel"],
+] as const;
+
+describe("a terminal that changes its size", () => {
+	wide.each(PANELS)("shows the panel of `%s` as one that always had it", async (command, sign) => {
+		const typed = `/multicodex ${command}`.trimEnd();
+		const { terminal } = await sceneAfter(typed, sign, { columns: 120 });
+		for (const columns of [20, 200, 40]) {
+			terminal.resize(columns, 30);
+			await terminal.waitForScreen((screen) => panelIn(screen).startsWith("─".repeat(columns)), PATIENCE_MS);
+		}
+		const { terminal: narrow } = await sceneAfter(typed, sign, { columns: 40 });
+		const expected = panelIn(narrow.screen());
+		await terminal.waitForScreen((screen) => panelIn(screen) === expected, PATIENCE_MS);
+	});
+});
+
+/** What stands between two rules, and they themselves. */
+function panelIn(screen: string): string {
+	const lines = screen.split("\n");
+	const isRule = (line: string) => /^─+$/.test(line);
+	return lines.slice(lines.findIndex(isRule), lines.findLastIndex(isRule) + 1).join("\n");
+}
 
 /** What differs from run to run in a sign-in: where the backend listens, the code, and all of a long address. */
 const tame = (screen: string) =>
