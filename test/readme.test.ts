@@ -1,11 +1,36 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { LISTED } from "../src/pi/commands.ts";
+import { z } from "zod";
+import {
+	DEFAULT_SETTINGS,
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	type Preference,
+	ROTATION_PREFERENCES,
+	type StoredValue,
+} from "../src/domain/settings.ts";
+import { COMMANDS, LISTED } from "../src/pi/commands.ts";
 import { logSchema, showSchema, verifySchema, whySchema } from "../src/ui/json-schemas.ts";
+import { PICTURES } from "./screens/picture.ts";
 import { repositoryRoot } from "./support/hosts.ts";
 
 const readme = readFileSync(join(repositoryRoot, "README.md"), "utf8");
+
+function defaultsOf<G>(
+	prefix: string,
+	preferences: readonly Preference<G>[],
+	defaults: G,
+): Record<string, StoredValue> {
+	return Object.fromEntries(preferences.map(({ key, stored }) => [`${prefix}${key}`, stored(defaults)]));
+}
+
+/** What stands in an object, each value by its path. */
+function leavesOf(value: unknown, path = ""): Record<string, unknown> {
+	if (typeof value !== "object" || value === null) return { [path]: value };
+	const below = (key: string) => (path === "" ? key : `${path}.${key}`);
+	return Object.assign({}, ...Object.entries(value).map(([key, each]) => leavesOf(each, below(key))));
+}
 
 describe("the README", () => {
 	it("lists every subcommand as help does", () => {
@@ -13,6 +38,50 @@ describe("the README", () => {
 		const cell = (text: string) => text.replaceAll("|", "\\|");
 		const command = (usage: string) => `/multicodex ${cell(usage)}`.trimEnd();
 		expect(rows).toEqual(LISTED.map(({ usage, summary }) => `| \`${command(usage)}\` | ${cell(summary)} |`));
+	});
+
+	it("types no command that there is not, neither of pi-multicodex nor of npm", () => {
+		const typed = [...readme.matchAll(/\/multicodex ([a-z]+)/g)].map(([, word]) => word);
+		const known = COMMANDS.map(({ name }) => name);
+		expect(typed.filter((word) => !known.includes(word ?? ""))).toEqual([]);
+		const { scripts } = z
+			.object({ scripts: z.record(z.string(), z.string()) })
+			.parse(JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8")));
+		const run = [...readme.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name);
+		expect(run.filter((name) => scripts[name ?? ""] === undefined)).toEqual([]);
+	});
+
+	it("has each setting, with its default in the example and its meaning in the table", () => {
+		const [, example = ""] = /```json\n(\{\n {2}"pi-multicodex".*?)```/s.exec(readme) ?? [];
+		const { "pi-multicodex": shown } = z.object({ "pi-multicodex": z.unknown() }).parse(JSON.parse(example));
+		const { footer, rotation } = DEFAULT_SETTINGS;
+		expect(leavesOf(shown)).toEqual({
+			...defaultsOf("rotation.", ROTATION_PREFERENCES, rotation),
+			...defaultsOf("footer.", FOOTER_PREFERENCES, footer),
+			...defaultsOf("", GENERAL_PREFERENCES, DEFAULT_SETTINGS),
+		});
+		const rows = readme.split("\n").filter((line) => /^\| `[a-z][a-zA-Z.]+` \| /.test(line));
+		const explained = rows.map((line) => line.split("`")[1] ?? "");
+		const keys = Object.keys(leavesOf(shown)).map((key) => key.replace(/^(rotation\.reserve)\..*/, "$1"));
+		expect(new Set(explained)).toEqual(new Set(keys));
+	});
+
+	it("shows pictures of dashboard, picker and footer, and none but those that the screens are taken to", () => {
+		const shown = [...readme.matchAll(/!\[([^\]]*)\]\(([^)]*)\)/g)].map(([, title, path]) => ({ title, path }));
+		const taken = Object.entries(PICTURES).map(([name, title]) => ({
+			title,
+			path: `test/screens/pictures/${name}.svg`,
+		}));
+		for (const picture of shown) expect(taken).toContainEqual(picture);
+		for (const name of ["dashboard", "picker", "footer"]) {
+			expect(shown.map(({ path }) => path)).toContain(`test/screens/pictures/${name}.svg`);
+		}
+		const files = readdirSync(join(repositoryRoot, "test/screens/pictures"));
+		expect(files.sort()).toEqual(
+			Object.keys(PICTURES)
+				.map((name) => `${name}.svg`)
+				.sort(),
+		);
 	});
 
 	// Strict: a field that the schema has and the example lacks is missing, and the other way round.

@@ -260,8 +260,8 @@ function toAccount(row: Row, taken: ReadonlySet<string>): Account {
 		source: row.source,
 		linked: row.linked,
 		enabled: row.enabled,
-		disabledReason: row.disabledReason ?? undefined,
-		needsLogin: row.needsLogin ?? undefined,
+		disabledReason: row.disabledReason ? printable(row.disabledReason) : undefined,
+		needsLogin: row.needsLogin ? { ...row.needsLogin, reason: printable(row.needsLogin.reason) } : undefined,
 		addedAt: row.addedAt,
 	};
 }

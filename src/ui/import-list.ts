@@ -38,13 +38,13 @@ export function importList({ planned, leftOut }: ImportPlan, options: ImportList
 	);
 	const heading = planned.length > 0 ? [`Found ${plural(planned.length, "Codex sign-in")}:`] : [];
 	const out = leftOut.map((each) => `  ${placeOf(each, options)} ${each.reason}`);
-	return [...heading, ...found, ...(out.length > 0 ? ["Left out:"] : []), ...out].join("\n");
+	return [...heading, ...found, ...(out.length > 0 ? ["Left out:"] : []), ...out].map(printable).join("\n");
 }
 
 /** In one line, why nothing of what was named could be taken. */
 export function importFailure(plan: ImportPlan, options: ImportListOptions): string {
 	const reasons = plan.leftOut.map((each) => `${placeOf(each, options)} ${each.reason}`).join("; ");
-	return `${reasons === "" ? importList(plan, options) : `${reasons}.`} Nothing was imported.`;
+	return `${reasons === "" ? importList(plan, options) : `${printable(reasons)}.`} Nothing was imported.`;
 }
 
 function nothingFound(tool: ToolName | undefined): string {
@@ -53,7 +53,7 @@ function nothingFound(tool: ToolName | undefined): string {
 }
 
 function whoIs({ account, owner, found }: PlannedImport, { now }: ImportListOptions): string {
-	const name = printable(account?.label ?? owner.email ?? found.name ?? owner.id);
+	const name = account?.label ?? owner.email ?? found.name ?? owner.id;
 	return found.credential.expiresAt > now ? name : `${name} (its token has run out and is renewed at first use)`;
 }
 
@@ -61,7 +61,7 @@ function placeOf({ tool, path, name }: Finding, { home }: ImportListOptions): st
 	const isAtHome = path.startsWith(home) && /^[/\\]/.test(path.slice(home.length));
 	const place = isAtHome ? `~${path.slice(home.length)}` : path;
 	const called = name !== undefined && !name.includes("@") ? ` ${name}` : "";
-	return printable(tool === "file" ? place : `${TOOLS[tool]}${called} (${place})`);
+	return tool === "file" ? place : `${TOOLS[tool]}${called} (${place})`;
 }
 
 /** True where carrying the plan out would change something. */
@@ -83,7 +83,7 @@ export function importOutcome({ planned }: ImportPlan, taken: readonly Account[]
 			its.filter((each) => each.isOwnerActive === isOwnerActive).map(({ account }) => account);
 		return [...stillUsed(tool, labels(true)), ...outdated(tool, labels(false))];
 	});
-	return [done, ...warnings].join("\n");
+	return [done, ...warnings].map(printable).join("\n");
 }
 
 function stillUsed(tool: string, accounts: readonly Account[]): string[] {

@@ -25,9 +25,10 @@ export function logAsText(
 	if (decisions.length === 0) return "No decision has been logged yet.";
 	const labels = new Map(accounts.map(({ id, label }) => [id, label]));
 	// Of an account that has left, its id.
-	const nameOf = (id: string | undefined) => (id === undefined ? "?" : (labels.get(id) ?? printable(id)));
+	const nameOf = (id: string | undefined) => (id === undefined ? "?" : (labels.get(id) ?? id));
 	return decisions
-		.map((decision) => cut(`${formatPast(decision.at, now)}  ${sentence(decision, nameOf, now)}`, columns))
+		.map((decision) => `${formatPast(decision.at, now)}  ${sentence(decision, nameOf, now)}`)
+		.map((line) => cut(printable(line), columns))
 		.join("\n");
 }
 
@@ -80,10 +81,10 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 }
 
 function spoken(word: string | undefined): string {
-	return word === undefined ? "?" : printable(word.replaceAll("_", " "));
+	return word === undefined ? "?" : word.replaceAll("_", " ");
 }
 
 /** Where not the whole account is meant. */
 function partOf(scope: string | undefined): string {
-	return scope === undefined || scope === "account" ? "" : ` (${printable(scope.replace(":", " "))})`;
+	return scope === undefined || scope === "account" ? "" : ` (${scope.replace(":", " ")})`;
 }

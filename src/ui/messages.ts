@@ -1,4 +1,4 @@
-import type { Account } from "../domain/account.ts";
+import { type Account, printable } from "../domain/account.ts";
 import type { Exhaustion, PoolEvent } from "../domain/events.ts";
 import { IMPORTED, TOOLS } from "../domain/import.ts";
 import type { WindowLeft } from "../domain/usage.ts";
@@ -108,7 +108,7 @@ export function noticeOf(
 		case "signed-out":
 			return {
 				level: "warning",
-				text: `Codex account ${event.account.label} was signed out: ${whySignedOut(event.account, event.reason)}. ${signInAgain(event.account)}`,
+				text: `Codex account ${event.account.label} was signed out: ${printable(whySignedOut(event.account, event.reason))}. ${signInAgain(event.account)}`,
 			};
 		case "closed":
 			return {
@@ -116,7 +116,7 @@ export function noticeOf(
 				text: closed(event),
 			};
 		case "warning":
-			return { level: "warning", text: `Codex: ${event.text}` };
+			return { level: "warning", text: `Codex: ${printable(event.text)}` };
 		default:
 			return undefined;
 	}
@@ -161,7 +161,7 @@ function lastOne({ account, left }: Extract<PoolEvent, { type: "last-one" }>, no
 
 /** A workspace that stays disabled is not OpenAI's word on the account. */
 function closed({ account, reason }: Extract<PoolEvent, { type: "closed" }>): string {
-	if (reason.includes("workspace")) return `Codex account ${account.label} is switched off: ${reason}.`;
+	if (reason.includes("workspace")) return `Codex account ${account.label} is switched off: ${printable(reason)}.`;
 	return `Codex account ${account.label} was deactivated by OpenAI and is switched off.`;
 }
 

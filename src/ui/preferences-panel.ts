@@ -7,6 +7,7 @@ import {
 	visibleWidth,
 	wrapTextWithAnsi,
 } from "@mariozechner/pi-tui";
+import { printable } from "../domain/account.ts";
 
 /** Colours of pi's theme that the panel uses. */
 export type PanelPaint = (tone: "dim" | "error" | "text" | "warning", text: string) => string;
@@ -73,7 +74,8 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 			const inner = Math.max(1, width - MARGIN);
 			const indented = (lines: readonly string[]) => lines.map((line) => `${" ".repeat(MARGIN)}${line}`);
 			const rule = paint("dim", "─".repeat(width));
-			const notes = problem === undefined ? [] : ["", ...indented(wrapTextWithAnsi(paint("error", problem), inner))];
+			const notes =
+				problem === undefined ? [] : ["", ...indented(wrapTextWithAnsi(paint("error", printable(problem)), inner))];
 			const lines = [
 				rule,
 				...indented(wrapTextWithAnsi(paint("text", title), inner)),

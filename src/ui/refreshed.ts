@@ -1,5 +1,5 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
-import type { Account } from "../domain/account.ts";
+import { type Account, printable } from "../domain/account.ts";
 import { byLength, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
 import { formatPercent, spokenWindow } from "./format.ts";
 import { whatNow } from "./messages.ts";
@@ -15,11 +15,11 @@ export interface Refreshed {
 /** One line an account. `now` is epoch ms. */
 export function refreshedAsText(refreshed: readonly Refreshed[], now: number): string {
 	if (refreshed.length === 0) return "There is no Codex account to ask for.";
-	const width = Math.max(...refreshed.map(({ account }) => visibleWidth(account.label)));
+	const width = Math.max(...refreshed.map(({ account }) => visibleWidth(printable(account.label))));
 	return refreshed
 		.map((each) => {
-			const { label } = each.account;
-			return `${label}${" ".repeat(width - visibleWidth(label))}  ${outcomeOf(each, now)}`;
+			const label = printable(each.account.label);
+			return `${label}${" ".repeat(width - visibleWidth(label))}  ${printable(outcomeOf(each, now))}`;
 		})
 		.join("\n");
 }

@@ -1,4 +1,5 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
+import { printable } from "../domain/account.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
 import { cut, formatClock, formatDuration, formatPercent, iso, spokenWindow } from "./format.ts";
 import type { ShowDocument } from "./json-schemas.ts";
@@ -65,7 +66,7 @@ export function poolAsText(view: PoolView, columns: number): string {
 	const isTooWide = wide.some((line) => visibleWidth(line.trimEnd()) > columns);
 	const body = isTooWide ? view.accounts.flatMap((shown) => narrowRows(shown, columns, view.now)) : wide;
 	// Notes end in what to type: they are left to wrap.
-	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now));
+	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now)).map(printable);
 	return [...[head, ...body].map((line) => cut(line.trimEnd(), columns)), ...notes].join("\n");
 }
 
@@ -76,7 +77,8 @@ function wideRow(shown: ShownAccount, now: number): string[] {
 	const { account, usage } = shown;
 	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now, " left")) : ["usage unknown"];
 	while (windows.length < WINDOW_COLUMNS) windows.push("");
-	return [markOf(shown), account.label, usage?.plan ?? account.plan ?? "", ...windows, stateText(shown, now)];
+	const [label, plan] = [account.label, usage?.plan ?? account.plan ?? ""].map(printable);
+	return [markOf(shown), label ?? "", plan ?? "", ...windows, stateText(shown, now)];
 }
 
 /** The mark, and what parts label and state. */
@@ -87,7 +89,7 @@ function narrowRows(shown: ShownAccount, columns: number, now: number): string[]
 	const { account, usage } = shown;
 	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now, "")) : ["usage unknown"];
 	const state = stateText(shown, now);
-	const label = cut(account.label, columns - visibleWidth(state) - NARROW_MARGIN);
+	const label = cut(printable(account.label), columns - visibleWidth(state) - NARROW_MARGIN);
 	return [`${markOf(shown)} ${label}  ${state}`, `${" ".repeat(NARROW_MARGIN)}${windows.join("   ").trimStart()}`];
 }
 

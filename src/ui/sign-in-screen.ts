@@ -1,4 +1,5 @@
 import { type Component, type Focusable, Input, Key, matchesKey, wrapTextWithAnsi } from "@mariozechner/pi-tui";
+import { printable } from "../domain/account.ts";
 import { formatCountdown } from "./format.ts";
 import { fitted, flow, type Paint } from "./panel.ts";
 
@@ -74,7 +75,7 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 	};
 
 	const words = (tone: Parameters<Paint>[0], text: string, width: number) =>
-		wrapTextWithAnsi(paint(tone, text), Math.max(1, width - 2)).map((line) => ` ${line}`);
+		wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - 2)).map((line) => ` ${line}`);
 
 	const body = (width: number): string[] => {
 		if (shown.kind === "nothing") return words("dim", "Asking the sign-in service…", width);
@@ -150,7 +151,11 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 		handleInput: (typed) => {
 			if (deps.isCancelKey(typed)) deps.onCancel();
 			else if (matchesKey(typed, Key.ctrl("y")) && shown.kind !== "nothing") void copyAddress(shown.url);
-			else if (shown.kind === "url") input.handleInput(typed);
+			else if (shown.kind === "url") {
+				input.handleInput(typed);
+				const pasted = printable(input.getValue());
+				if (pasted !== input.getValue()) input.setValue(pasted);
+			}
 		},
 		invalidate: () => input.invalidate(),
 	};

@@ -1,4 +1,4 @@
-import type { Account } from "../domain/account.ts";
+import { type Account, printable } from "../domain/account.ts";
 import { type Finding, type FindingCode, hasProblem, type Level, type Repair } from "../domain/health.ts";
 import { asWord, formatDuration, plural } from "./format.ts";
 import type { VerifyDocument } from "./json-schemas.ts";
@@ -177,7 +177,8 @@ export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verifi
 	});
 	const mended = repairs.map(({ kind, subject }) => REPAIRED[kind](subject));
 	const nothing = isFixing && mended.length === 0 ? ["There was nothing to repair."] : [];
-	return [headOf(findings), ...mended, ...nothing, ...lines].join("\n");
+	// Names of files, and what stands in them, may be anything.
+	return [headOf(findings), ...mended, ...nothing, ...lines].map(printable).join("\n");
 }
 
 function headOf(findings: readonly Finding[]): string {

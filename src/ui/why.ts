@@ -1,4 +1,5 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
+import { printable } from "../domain/account.ts";
 import type { Gate } from "../domain/candidate.ts";
 import { groundsOf, type Verdict } from "../domain/selection.ts";
 import { cut, formatClock, formatDuration, iso } from "./format.ts";
@@ -45,11 +46,11 @@ function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
 export function whyAsText(view: WhyView, columns: number): string {
 	const { verdicts } = view;
 	if (verdicts.length === 0) return nobodySignedIn();
-	const labels = Math.max(...verdicts.map(({ account }) => visibleWidth(account.label)));
+	const labels = Math.max(...verdicts.map(({ account }) => visibleWidth(printable(account.label))));
 	const width = Math.min(labels, Math.floor(columns / 3));
 	const digits = String(verdicts.length).length;
 	const rows = verdicts.map((verdict, at) => {
-		const label = cut(verdict.account.label, width);
+		const label = cut(printable(verdict.account.label), width);
 		const pad = " ".repeat(width - visibleWidth(label));
 		const rank = String(verdict.rank ?? "-").padStart(digits);
 		return cut(`${rank} ${label}${pad}  ${rowText(view, verdict, at)}`, columns);
@@ -66,7 +67,7 @@ function headline({ verdicts, policy, now }: WhyView): string {
 	const { decidedBy, terms } = groundsOf(verdicts);
 	const term = terms.find(({ name }) => name === decidedBy);
 	const because = term ? reasonText(term.name, term.text, second?.gate) : "no other account can";
-	return `${first.account.label} serves next (${policy}): ${because}.`;
+	return `${printable(first.account.label)} serves next (${policy}): ${because}.`;
 }
 
 /** Why a term puts an account first, as the end of a sentence. `text` is what it was measured at. */

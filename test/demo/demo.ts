@@ -28,20 +28,27 @@ const ACCOUNTS = [
 	{ name: "side", plan: "plus", used: 5, cost: 3, weekUsed: 60, resetsInMs: 4 * HOUR_MS },
 ] as const;
 
+/** Who is signed in at the browser, so that there is one more account to add. */
+const STRANGER = "newcomer";
+
 async function startBackend(): Promise<FakeCodex> {
 	const codex = await startFakeCodex({
-		accounts: ACCOUNTS.map(({ name, plan, used, cost, weekUsed, resetsInMs }, position) => ({
-			name,
-			plan,
-			quota: {
-				fiveHour: { usedPercent: used, resetsInMs },
-				week: { usedPercent: weekUsed, resetsInMs: (position + 2) * 24 * HOUR_MS },
-				costPerRequestPercent: { fiveHour: cost, week: 1 },
-			},
-		})),
+		accounts: [
+			...ACCOUNTS.map(({ name, plan, used, cost, weekUsed, resetsInMs }, position) => ({
+				name,
+				plan,
+				quota: {
+					fiveHour: { usedPercent: used, resetsInMs },
+					week: { usedPercent: weekUsed, resetsInMs: (position + 2) * 24 * HOUR_MS },
+					costPerRequestPercent: { fiveHour: cost, week: 1 },
+				},
+			})),
+			{ name: STRANGER },
+		],
 	});
 	const answerOf = (name: string) => answers.text(`Answered by the account "${name}".`, { delayMs: 25 });
-	for (const { name } of ACCOUNTS) codex.account(name).always(answerOf(name));
+	for (const { name } of codex.accounts) codex.account(name).always(answerOf(name));
+	codex.signIn(STRANGER);
 	const refusal = answers.usageLimit({ resetsInMs: 2.5 * HOUR_MS });
 	codex.account("personal").next(answerOf("personal"), answerOf("personal"), refusal);
 	return codex;

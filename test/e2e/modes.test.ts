@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
+import { z } from "zod";
 import { COMMANDS } from "../../src/pi/commands.ts";
-import { showSchema, verifySchema } from "../../src/ui/json-schemas.ts";
+import { logSchema, showSchema, verifySchema, whySchema } from "../../src/ui/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { launchCommand } from "../support/launch.ts";
@@ -12,13 +13,14 @@ import { type Bench, createBench, resultLines } from "./support.ts";
 vi.setConfig({ testTimeout: 180_000 });
 
 const HOUR_MS = 3_600_000;
+const resultSchema = z.strictObject({ type: z.literal("multicodex"), command: z.string(), result: z.unknown() });
 const usage = answers.serverError(503);
 
-/** A pipe into a program that parses one JSON document, late; what that program says, and pi's exit code. */
+/** A pipe into a program that reads late and passes on what it got; that, and pi's exit code at the end of `stderr`. */
 async function piped(bench: Bench, prompt: string, ...options: readonly string[]) {
 	const { file, args, cwd, env } = launchCommand(bench.host, bench.dir, ["-p", ...options, prompt]);
 	const reader = `setTimeout(() => { let text = ""; process.stdin.on("data", (part) => { text += part; });
-		process.stdin.on("end", () => console.log(text.length, JSON.parse(text).accounts.map(({ label }) => label).join())); }, 1500)`;
+		process.stdin.on("end", () => process.stdout.write(text)); }, 1500)`;
 	// The pipe takes 64 KiB, then it is full until its reader wakes up.
 	const script = '{ "$@" < /dev/null; echo "exit $?" >&2; } | "$NODE" -e "$READER"';
 	const { stdout, stderr } = await promisify(execFile)("/bin/sh", ["-c", script, "sh", file, ...args], {
@@ -26,17 +28,22 @@ async function piped(bench: Bench, prompt: string, ...options: readonly string[]
 		env: { ...env, PI_MULTICODEX_AUTH_URL: bench.codex.issuer, NODE: process.execPath, READER: reader },
 		maxBuffer: 16 * 1024 * 1024,
 	});
-	const [length, labels = ""] = stdout.trimEnd().split(" ");
-	return { length: Number(length), labels, stderr };
+	return { stdout, stderr };
+}
+
+/** Labels in the document of `show --json` that a late reader got, and pi's exit code. */
+async function labelsPiped(bench: Bench) {
+	const { stdout, stderr } = await piped(bench, "/multicodex show --json");
+	return { labels: showSchema.parse(JSON.parse(stdout)).accounts.map(({ label }) => label), stderr };
 }
 
 describe.each(coreOf(hostNames, (name) => name !== "0.87.1"))("a pipe behind pi -p show --json, on pi %s", (host) => {
 	it("gets one document of a thousand accounts, every byte of it, however late it reads", async () => {
 		const names = Array.from({ length: 1000 }, (_, index) => `account-${index}`);
 		const bench = await createBench({ host, accounts: names });
-		const { length, labels, stderr } = await piped(bench, "/multicodex show --json");
-		expect(length).toBeGreaterThan(5 * 65_536);
-		expect(labels).toBe(names.join());
+		const { stdout, stderr } = await piped(bench, "/multicodex show --json");
+		expect(stdout.length).toBeGreaterThan(5 * 65_536);
+		expect(showSchema.parse(JSON.parse(stdout)).accounts.map(({ label }) => label)).toEqual(names);
 		expect(stderr).toBe("exit 0\n");
 	});
 
@@ -44,36 +51,114 @@ describe.each(coreOf(hostNames, (name) => name !== "0.87.1"))("a pipe behind pi 
 		const bench = await createBench({ host, usage });
 		for (const name of ["a", "b"]) bench.codex.account(name).always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 		expect((await bench.print("say hi")).code).toBe(1);
-		expect(await piped(bench, "/multicodex show --json")).toMatchObject({ labels: "a,b", stderr: "exit 0\n" });
+		expect(await labelsPiped(bench)).toEqual({ labels: ["a", "b"], stderr: "exit 0\n" });
 
 		bench.dir.write("codex-accounts.json", "{ this is no JSON");
-		const damaged = await piped(bench, "/multicodex show --json");
-		expect(damaged.labels).toBe("");
-		expect(damaged.stderr).toMatch(/exit 0\n/);
+		const damaged = await labelsPiped(bench);
+		expect(damaged.labels).toEqual([]);
+		expect(damaged.stderr).toMatch(/exit 0\n$/);
 		expect(bench.dir.read("codex-accounts.json")).toBeUndefined();
 
-		expect(await piped(bench, "/multicodex show --json")).toMatchObject({ labels: "", stderr: "exit 0\n" });
+		expect(await labelsPiped(bench)).toEqual({ labels: [], stderr: "exit 0\n" });
 	});
 });
 
-/** Every command with a word that none of them knows, and those that only look, as they stand. */
+/** Every document that `--json` prints. */
+const DOCUMENTS = { show: showSchema, why: whySchema, log: logSchema, verify: verifySchema };
+
+describe("every document", () => {
+	/** What the four documents say, each by its schema, and how pi ended. */
+	async function documentsOf(bench: Bench) {
+		const exits: string[] = [];
+		for (const [name, schema] of Object.entries(DOCUMENTS)) {
+			const { stdout, stderr } = await piped(bench, `/multicodex ${name} --json`);
+			expect([name, schema.safeParse(JSON.parse(stdout)).error]).toEqual([name, undefined]);
+			exits.push(`${name} ${/exit (\d)\n$/.exec(stderr)?.[1]}`);
+		}
+		return exits;
+	}
+
+	it("is whole beside files that are damaged, and only verify finds fault", async () => {
+		const bench = await createBench({ usage });
+		await bench.print("say hi");
+		for (const name of ["codex-state.json", "codex-events.jsonl", "settings.json", "auth.json"]) {
+			bench.dir.write(name, '{ "this is": no JSON');
+		}
+		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 1"]);
+	});
+
+	wide("is whole where nobody is signed in", async () => {
+		const bench = await createBench({ accounts: [], usage });
+		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 0"]);
+	});
+
+	wide("is whole where everybody is used up", async () => {
+		const bench = await createBench({ usage });
+		for (const { name } of bench.codex.accounts) bench.codex.account(name).always(answers.usageLimit({}));
+		expect((await bench.print("say hi")).code).toBe(1);
+		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 0"]);
+	});
+
+	wide("is whole with a thousand accounts", async () => {
+		const bench = await createBench({ accounts: Array.from({ length: 1000 }, (_, at) => `account-${at}`), usage });
+		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 0"]);
+	});
+});
+
+/** Each subcommand as it does something where nobody looks on, in an order in which each finds what it works on. */
+const GIVEN: Readonly<Record<string, readonly string[]>> = {
+	show: ["show", "show --json"],
+	use: ["use b", "use auto"],
+	import: ["import --dry-run"],
+	rename: ["rename b work", "rename work b"],
+	disable: ["disable b"],
+	enable: ["enable b"],
+	refresh: ["refresh", "refresh b"],
+	footer: ["footer", "footer usage=used"],
+	rotation: ["rotation", "rotation policy=in-order"],
+	why: ["why", "why --json"],
+	log: ["log", "log --json"],
+	reset: ["reset quota", "reset"],
+	verify: ["verify", "verify --json", "verify --fix"],
+	off: ["off"],
+	on: ["on"],
+	path: ["path"],
+	help: ["help"],
+	// Waits for a person: test/e2e/sign-in-device.test.ts.
+	login: [],
+	remove: ["remove b"],
+	add: ["add --undo"],
+};
+
+/** Every command with a word that none of them knows. */
 const REFUSED = COMMANDS.filter(({ name }) => !["path", "help", "use", "add", "import", "refresh"].includes(name));
-const LOOKING = ["show", "rotation", "path", "help"];
 
 describe("every command", () => {
-	it("answers in RPC mode by what the protocol has, and nowhere else", async () => {
-		const bench = await createBench({ usage });
-		const rpc = bench.rpc();
-		rpc.answerDialogs(() => undefined);
-		// A sign-in opens a browser, where there is one: it has tests of its own.
-		const names = COMMANDS.map(({ name }) => name).filter((name) => name !== "add" && name !== "login");
-		for (const name of names) {
-			const before = rpc.notifications.length;
-			await rpc.send(`/multicodex ${name}`);
-			expect([name, rpc.notifications.length > before]).toEqual([name, true]);
+	it("is given here", () => {
+		expect(Object.keys(GIVEN).sort()).toEqual(COMMANDS.map(({ name }) => name).sort());
+	});
+
+	it("is one line in JSON mode, however many are given at once", async () => {
+		const bench = await createBench();
+		const lines = Object.values(GIVEN).flat();
+		const { code, stdout, stderr } = await bench.run(["--mode", "json", ...lines.map((line) => `/multicodex ${line}`)]);
+		expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+		const results = resultLines(stdout).map((line) => resultSchema.parse(line));
+		expect(results.map(({ command }) => command)).toEqual(lines.map((line) => line.split(" ")[0]));
+		for (const [name, schema] of Object.entries(DOCUMENTS)) {
+			for (const { result } of results.filter(({ command }) => command === name)) {
+				expect([name, schema.safeParse(result).error]).toEqual([name, undefined]);
+			}
 		}
-		expect(rpc.strayLines).toEqual([]);
-		expect(await rpc.close(60_000)).toMatchObject({ code: 0 });
+	});
+
+	wide.each(hostNames)("says what it did on standard output alone, with exit code 0, on pi %s", async (host) => {
+		const bench = await createBench({ host });
+		for (const line of Object.values(GIVEN).flat()) {
+			const { code, stdout, stderr } = await bench.print(`/multicodex ${line}`);
+			expect({ line, code, stderr }).toEqual({ line, code: 0, stderr: "" });
+			expect([line, stdout.trim() !== ""]).toEqual([line, true]);
+		}
 	});
 
 	it.each(coreOf(["json", "print"]))("that fails says so in one line, with exit code 1, in %s mode", async (mode) => {
@@ -84,15 +169,6 @@ describe("every command", () => {
 			expect([name, result.code]).toEqual([name, 1]);
 			expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
 			expect(mode === "json" ? resultLines(result.stdout) : result.stdout).toHaveLength(0);
-		}
-	});
-
-	wide("that looks is one line in JSON mode", async () => {
-		const bench = await createBench({ accounts: ["a"], usage });
-		for (const command of LOOKING) {
-			const { result } = await bench.json(`/multicodex ${command}`);
-			expect(result).toMatchObject({ code: 0, stderr: "" });
-			expect(resultLines(result.stdout)).toMatchObject([{ type: "multicodex", command }]);
 		}
 	});
 });

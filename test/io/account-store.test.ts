@@ -152,6 +152,13 @@ describe("reading accounts", () => {
 		expect(rows()).toMatchObject([{ label: "a\x1b[2Jb\nc" }]);
 	});
 
+	it("shows nothing that moves the cursor of why an account cannot be used", () => {
+		const reason = "revoked\x1b[2J";
+		writeRows(storedRow("work", { disabledReason: reason, needsLogin: { reason, at: NOW } }));
+		const shown = "revoked?[2J";
+		expect(openStore().list()).toMatchObject([{ disabledReason: shown, needsLogin: { reason: shown, at: NOW } }]);
+	});
+
 	it("gives no label twice", () => {
 		writeRows(storedRow("a", { label: "work" }), storedRow("b", { label: "work" }), storedRow("c", { label: "work" }));
 		expect(

@@ -5,6 +5,14 @@ const CELL_HEIGHT = 18;
 const MARGIN = 12;
 const FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace";
 
+/** Every picture that is taken, by its file in `pictures`, with its title. The README shows no other. */
+export const PICTURES = {
+	dashboard: "The dashboard: four accounts in four states",
+	picker: "The picker: choose an account, or type to filter",
+	footer: "The footer, below pi's own",
+	"footer-panel": "What the footer shows, with a preview",
+} as const;
+
 /** What the terminal itself paints with. */
 export interface Ground {
 	readonly color: string;

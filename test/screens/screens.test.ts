@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { desk } from "../e2e/sign-in-support.ts";
+import { holdCallbackPorts } from "../support/callback-ports.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { coreOf, wide } from "../support/tiers.ts";
-import { GROUNDS, pictureOf } from "./picture.ts";
+import { GROUNDS, PICTURES, pictureOf } from "./picture.ts";
 import { type Actor, FOUR, type SceneOptions, startScene } from "./studio.ts";
 
 /**
@@ -15,16 +17,19 @@ const HOUR_MS = 3_600_000;
 /** Every screen at a comfortable width, at pi's default, and on a phone; in the core as most people have it. */
 const WIDTHS = coreOf([120, 80, 40], (columns) => columns !== 120).map((columns) => ({ columns }));
 
-async function store(name: string, terminal: Terminal): Promise<void> {
-	await expect(`${terminal.screen()}\n`).toMatchFileSnapshot(`stored/${name}.txt`);
+async function store(name: string, terminal: Terminal, tamed: (screen: string) => string = String): Promise<void> {
+	await expect(`${tamed(terminal.screen())}\n`).toMatchFileSnapshot(`stored/${name}.txt`);
 }
 
-async function storePicture(name: string, title: string, terminal: Terminal): Promise<void> {
-	await expect(pictureOf(title, terminal.cells(), GROUNDS.dark)).toMatchFileSnapshot(`pictures/${name}.svg`);
+const taken = new Set<string>();
+
+async function storePicture(name: keyof typeof PICTURES, terminal: Terminal): Promise<void> {
+	taken.add(name);
+	await expect(pictureOf(PICTURES[name], terminal.cells(), GROUNDS.dark)).toMatchFileSnapshot(`pictures/${name}.svg`);
 }
 
 /** A scene in which a command was typed, once `sign` is on the screen. */
-async function after(command: string, sign: string | RegExp, options: SceneOptions = {}) {
+async function sceneAfter(command: string, sign: string | RegExp, options: SceneOptions = {}) {
 	const scene = await startScene(options);
 	await scene.terminal.submit(command);
 	await scene.terminal.waitForText(sign, PATIENCE_MS);
@@ -46,9 +51,9 @@ const ABROAD: readonly Actor[] = [
 
 describe("the dashboard", () => {
 	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
-		const { terminal } = await after("/multicodex", "esc close", { columns });
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { columns });
 		await store(`dashboard-${columns}`, terminal);
-		if (columns === 80) await storePicture("dashboard", "The dashboard: four accounts in four states", terminal);
+		if (columns === 80) await storePicture("dashboard", terminal);
 	});
 
 	wide.each([
@@ -57,12 +62,12 @@ describe("the dashboard", () => {
 		{ what: "twelve", actors: TWELVE },
 		{ what: "abroad", actors: ABROAD },
 	])("is as stored with accounts: $what", async ({ what, actors }) => {
-		const { terminal } = await after("/multicodex", "esc close", { actors });
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors });
 		await store(`dashboard-of-${what}`, terminal);
 	});
 
 	wide("fits a terminal that changes its size under it", async () => {
-		const { terminal } = await after("/multicodex", "esc close", { actors: TWELVE, columns: 120 });
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors: TWELVE, columns: 120 });
 		terminal.resize(40, 20);
 		await terminal.waitForScreen((screen) => screen.split("\n").every((line) => line.length <= 40), PATIENCE_MS);
 		await terminal.waitForText(/^ → acc-01/m, PATIENCE_MS);
@@ -70,7 +75,7 @@ describe("the dashboard", () => {
 	});
 
 	wide("says the same on a light screen", async () => {
-		const { terminal } = await after("/multicodex", "esc close", { theme: "light" });
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { theme: "light" });
 		await store("dashboard-80", terminal);
 		await expect(pictureOf("The dashboard on a light screen", terminal.cells(), GROUNDS.light)).toMatchFileSnapshot(
 			"stored/dashboard-light.svg",
@@ -80,17 +85,97 @@ describe("the dashboard", () => {
 
 describe("the picker", () => {
 	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
-		const { terminal } = await after("/multicodex use", "esc cancel", { columns });
+		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { columns });
 		await store(`picker-${columns}`, terminal);
-		if (columns === 80) await storePicture("picker", "The picker: choose an account, or type to filter", terminal);
+		if (columns === 80) await storePicture("picker", terminal);
+	});
+
+	wide.each([
+		{ what: "none", actors: [] },
+		{ what: "twelve", actors: TWELVE },
+		{ what: "abroad", actors: ABROAD },
+	])("is as stored with accounts: $what", async ({ what, actors }) => {
+		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { actors });
+		await store(`picker-of-${what}`, terminal);
+	});
+
+	wide("says the same on a light screen", async () => {
+		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { theme: "light" });
+		await store("picker-80", terminal);
 	});
 });
 
 describe("the panels", () => {
-	it.each(["footer", "rotation"])("are as stored: %s", async (panel) => {
-		const { terminal } = await after(`/multicodex ${panel}`, /Esc to cancel/, {});
-		await store(`panel-${panel}-80`, terminal);
-		if (panel === "footer") await storePicture("footer-panel", "What the footer shows, with a preview", terminal);
+	it.each(
+		coreOf(
+			["footer", "rotation"].flatMap((panel) => [80, 120, 40].map((columns) => ({ panel, columns }))),
+			({ columns }) => columns === 80,
+		),
+	)("are as stored: $panel, $columns columns wide", async ({ panel, columns }) => {
+		const { terminal } = await sceneAfter(`/multicodex ${panel}`, /Esc to cancel/, { columns });
+		await store(`panel-${panel}-${columns}`, terminal);
+		if (panel === "footer" && columns === 80) await storePicture("footer-panel", terminal);
+	});
+});
+
+/** Panels, each with what its last line says. */
+const PANELS = [
+	["", "esc close"],
+	["use", "esc cancel"],
+	["footer", "Esc to cancel"],
+	["rotation", "Esc to cancel"],
+] as const;
+
+describe("a terminal that changes its size", () => {
+	wide.each(PANELS)("shows the panel of `%s` as one that always had it", async (command, sign) => {
+		const typed = `/multicodex ${command}`.trimEnd();
+		const { terminal } = await sceneAfter(typed, sign, { columns: 120 });
+		for (const columns of [20, 200, 40]) {
+			terminal.resize(columns, 30);
+			await terminal.waitForScreen((screen) => panelIn(screen).startsWith("─".repeat(columns)), PATIENCE_MS);
+		}
+		const { terminal: narrow } = await sceneAfter(typed, sign, { columns: 40 });
+		const expected = panelIn(narrow.screen());
+		await terminal.waitForScreen((screen) => panelIn(screen) === expected, PATIENCE_MS);
+	});
+});
+
+/** What stands between two rules, and they themselves. */
+function panelIn(screen: string): string {
+	const lines = screen.split("\n");
+	const isRule = (line: string) => /^─+$/.test(line);
+	return lines.slice(lines.findIndex(isRule), lines.findLastIndex(isRule) + 1).join("\n");
+}
+
+/** What differs from run to run in a sign-in: where the backend listens, the code, and all of a long address. */
+const tame = (screen: string) =>
+	screen
+		.replace(/^http\S+(\n\S+)*state=\S+(\n\S+)*$/m, "(the address)")
+		.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:port")
+		.replace(/[0-9A-F]{4}-[0-9A-F]{6}/, "0000-000000");
+
+describe("a sign-in", () => {
+	it.each(coreOf([80, 120, 40]))("in a browser is as stored, %i columns wide", async (columns) => {
+		await holdCallbackPorts();
+		const { terminal } = await sceneAfter("/multicodex add", /^ Your browser is open[\s\S]*esc cancel/m, {
+			columns,
+			rows: 40,
+			env: desk,
+		});
+		await store(`sign-in-browser-${columns}`, terminal, tame);
+	});
+
+	wide.each([80, 120, 40])("on another device is as stored, %i columns wide", async (columns) => {
+		const { terminal } = await sceneAfter("/multicodex add --device", "esc cancel", { columns });
+		await terminal.waitForText(/[0-9A-F]{4}-[0-9A-F]{6}/, PATIENCE_MS);
+		await store(`sign-in-device-${columns}`, terminal, tame);
+	});
+});
+
+describe("a removal", () => {
+	it.each(coreOf([80, 120, 40]))("is confirmed as stored, %i columns wide", async (columns) => {
+		const { terminal } = await sceneAfter("/multicodex remove work", /Remove work\?[\s\S]*No/, { columns });
+		await store(`removal-${columns}`, terminal);
 	});
 });
 
@@ -99,7 +184,7 @@ describe("the footer", () => {
 		const { terminal } = await startScene({ columns, rows: 12 });
 		await terminal.waitForText(/work.*73%/, PATIENCE_MS);
 		await store(`footer-${columns}`, terminal);
-		if (columns === 80) await storePicture("footer", "The footer, below pi's own", terminal);
+		if (columns === 80) await storePicture("footer", terminal);
 	});
 
 	wide.each<{ what: string; options: SceneOptions; sign: RegExp }>([
@@ -128,7 +213,13 @@ describe("what a command says", () => {
 		["why", "serves next"],
 		["help", "/multicodex help"],
 	])("is as stored: %s", async (command, sign) => {
-		const { terminal } = await after(`/multicodex ${command}`, sign, { rows: 50 });
+		const { terminal } = await sceneAfter(`/multicodex ${command}`, sign, { rows: 50 });
 		await store(`said-${command}-80`, terminal);
+	});
+});
+
+describe("the pictures", () => {
+	it("are taken, each that is named", () => {
+		expect([...taken].sort()).toEqual(Object.keys(PICTURES).sort());
 	});
 });

@@ -58,13 +58,15 @@ export interface SceneOptions {
 	readonly active?: string;
 	/** More of `codex-state.json`. */
 	readonly state?: Readonly<Record<string, unknown>>;
+	/** More of the environment. */
+	readonly env?: (bench: Bench) => Readonly<Record<string, string>>;
 }
 
 /** A real pi in a terminal whose accounts, usage and clock are the same each time. */
 export async function startScene(
 	options: SceneOptions = {},
 ): Promise<{ readonly bench: Bench; readonly terminal: Terminal }> {
-	const { actors = FOUR, columns = 80, rows = 30, theme = "dark", host = "0.73.1", settings, state } = options;
+	const { actors = FOUR, columns = 80, rows = 30, theme = "dark", host = "0.73.1", settings, state, env } = options;
 	const bench = await createBench({
 		host,
 		accounts: actors.map(({ name, email, plan = "plus" }) => ({
@@ -94,6 +96,7 @@ export async function startScene(
 		cols: columns,
 		rows,
 		env: {
+			...env?.(bench),
 			NO_COLOR: undefined,
 			NODE_OPTIONS: `--import ${clock}`,
 			TEST_PRELOAD_CLOCK: JSON.stringify({ fixedAt: NOW }),

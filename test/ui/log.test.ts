@@ -68,12 +68,6 @@ describe("the log, for a person", () => {
 		expect(logAsText([line({ kind: "pinned", at: NOW - 40 * DAY_MS })], accounts, NOW, 78)).toMatch(/^1[01] Oct \d\d:/);
 		expect(logAsText([], accounts, NOW, 78)).toBe("No decision has been logged yet.");
 	});
-
-	it("shows nothing that moves the cursor, whoever wrote it into the file", () => {
-		expect(spoken({ kind: "cooling", account: "\u001b[2J", reason: "\u001b]0;x", scope: "model:\u009b" })).not.toMatch(
-			/\p{Cc}/u,
-		);
-	});
 });
 
 it("the log, for a program, is one document of ids and ISO times", () => {

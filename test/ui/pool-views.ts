@@ -72,7 +72,7 @@ export const DRAWN = aView([
 ]);
 
 /** What may come from a file or a server: wide, joined, combining, and what would move the cursor. */
-const anyText = fc.oneof(
+export const anyText = fc.oneof(
 	fc.string({ unit: "binary", maxLength: 60 }),
 	fc.constantFrom(
 		"職場アカウント",

@@ -1,0 +1,223 @@
+import { describe, expect, it, vi } from "vitest";
+import { LISTED } from "../../src/pi/commands.ts";
+import { logSchema, showSchema, verifySchema, whySchema } from "../../src/ui/json-schemas.ts";
+import { type HostName, hostNames } from "../support/hosts.ts";
+import { writeTool } from "../support/import-fixtures.ts";
+import type { Dialog, DialogAnswer, Rpc } from "../support/rpc.ts";
+import { coreOf } from "../support/tiers.ts";
+import { DEVICE_CODE, noticeAfter, PATIENCE_MS, readCode } from "./sign-in-support.ts";
+import { type Bench, createBench } from "./support.ts";
+
+vi.setConfig({ testTimeout: 300_000 });
+
+/** A bench, and a client of a pi on it. */
+interface Desk {
+	readonly bench: Bench;
+	readonly rpc: Rpc;
+}
+
+/** What a command asks by a dialog. */
+interface Question {
+	readonly method: Dialog["method"];
+	/** Without one the dialog stays open until the command is over, and is answered too late. */
+	readonly answer?: (dialog: Dialog) => DialogAnswer;
+	/** The notice where it is cancelled; undefined: none. */
+	readonly cancelled: RegExp | undefined;
+}
+
+/** One command over the protocol. */
+interface Row {
+	/** The words after `/multicodex`. */
+	readonly line: string;
+	/** Without one there must be no dialog. */
+	readonly asks?: Question;
+	/** What happens outside pi while the command waits; `from`: notices before it. */
+	readonly meanwhile?: (desk: Desk, from: number) => Promise<void>;
+	/** The last notice. */
+	readonly says: RegExp;
+	/** The same notice is a document of this schema. */
+	readonly schema?: { parse(document: unknown): unknown };
+	/** False where no account may answer a prompt afterwards. */
+	readonly isServing?: false;
+}
+
+const UNCHANGED = /^Nothing was changed\.$/;
+const confirm = (cancelled: RegExp): Question => ({ method: "confirm", answer: () => true, cancelled });
+const waiting: Question = { method: "select", cancelled: UNCHANGED };
+const approve =
+	(name: string): NonNullable<Row["meanwhile"]> =>
+	async ({ bench, rpc }, from) =>
+		bench.codex.device.approve(name, readCode(await noticeAfter(rpc, from, DEVICE_CODE)));
+
+/** Every subcommand, each in a state that those before it have left. */
+const ROWS: Readonly<Record<string, readonly Row[]>> = {
+	dashboard: [
+		{
+			line: "",
+			asks: {
+				method: "select",
+				answer: ({ options }) => options.find((option) => option.startsWith("path:")),
+				cancelled: undefined,
+			},
+			says: /codex-accounts\.json/,
+		},
+	],
+	show: [
+		{ line: "show", says: /^2 of 3 ready/ },
+		{ line: "show --json", says: /^\{/, schema: showSchema },
+	],
+	use: [
+		{
+			line: "use",
+			asks: { method: "select", answer: () => "b", cancelled: UNCHANGED },
+			says: /^Codex: using b in all sessions/,
+		},
+		{ line: "use auto", says: /the policy chooses the account again/ },
+	],
+	add: [{ line: "add new --device", asks: waiting, meanwhile: approve("d"), says: /^Codex: added new\./ }],
+	login: [{ line: "login --device", asks: waiting, meanwhile: approve("c"), says: /^Codex: c is signed in again/ }],
+	import: [
+		{ line: "import --dry-run", says: /new: e@example\.test/ },
+		{ line: "import", asks: confirm(/^Nothing was imported\.$/), says: /^Codex: imported e\./ },
+	],
+	rename: [
+		{
+			line: "rename b",
+			asks: { method: "input", answer: () => "work", cancelled: UNCHANGED },
+			says: /^Codex: b is called work now\.$/,
+		},
+		{ line: "rename work b", says: /^Codex: work is called b now\.$/ },
+	],
+	disable: [{ line: "disable b", says: /^Codex: b is switched off\./ }],
+	enable: [{ line: "enable b", says: /^Codex: b is switched on\.$/ }],
+	refresh: [{ line: "refresh a", says: /^a {2}5h 100% left/ }],
+	footer: [
+		{ line: "footer", says: /^usage +left/ },
+		{ line: "footer usage=used", says: /^usage +used/ },
+	],
+	rotation: [
+		{ line: "rotation", says: /^policy +soonest-reset/ },
+		{ line: "rotation policy=in-order", says: /^policy +in-order/ },
+	],
+	why: [
+		{ line: "why", says: / serves next \(in-order\)/ },
+		{ line: "why --json", says: /^\{/, schema: whySchema },
+	],
+	log: [
+		{ line: "log 50", says: /: begins, / },
+		{ line: "log --json", says: /^\{/, schema: logSchema },
+	],
+	remove: [
+		{ line: "remove b", asks: confirm(/^Nothing was removed\.$/), says: /^Codex: removed b\./ },
+		{ line: "add --undo", says: /^Codex: b is back\.$/ },
+	],
+	reset: [
+		{ line: "reset quota", says: /^Cleared all cooldowns\.$/ },
+		{ line: "reset", asks: confirm(/^Nothing was reset\.$/), says: /^Cleared the pin, all cooldowns/ },
+	],
+	verify: [
+		{ line: "verify", says: /^Everything that was looked at is in order\./ },
+		{ line: "verify --json", says: /^\{/, schema: verifySchema },
+	],
+	off: [{ line: "off", says: /^pi-multicodex is off, here/, isServing: false }],
+	on: [{ line: "on", says: /^pi-multicodex is on again\./ }],
+	path: [{ line: "path", says: /codex-accounts\.json/ }],
+	help: [{ line: "help", says: /^\/multicodex/ }],
+};
+
+/** Two accounts that are ready, one that is signed out, one that nobody has added, and one that another tool has. */
+async function startDesk(host: HostName = "0.73.1"): Promise<Desk> {
+	const bench = await createBench({
+		host,
+		accounts: ["a", "b", "c"],
+		strangers: ["d", "e"],
+		rows: { c: { needsLogin: { reason: "refresh_token_expired", at: Date.now() } } },
+	});
+	bench.excuse(await writeTool("codex", bench.dir.home, [{ name: "e", ...bench.codex.grant("e") }]));
+	return { bench, rpc: bench.rpc() };
+}
+
+const dialogsOf = ({ events }: Rpc) =>
+	events.filter(({ method }) => ["select", "confirm", "input", "editor"].includes(String(method))).length;
+
+/** Gives the command of a row, with its dialog cancelled where that is wanted; what was said, one string a notice. */
+async function give(row: Row, desk: Desk, isCancelling: boolean): Promise<string[]> {
+	const { rpc } = desk;
+	const { line, asks, meanwhile } = row;
+	const [notices, dialogs] = [rpc.notifications.length, dialogsOf(rpc)];
+	const done = rpc.send(`/multicodex ${line}`, 2 * PATIENCE_MS);
+	// Waited for below; until then a failure is nobody's.
+	done.catch(() => undefined);
+	if (asks) {
+		const dialog = await rpc.waitForDialog(PATIENCE_MS);
+		expect([line, dialog.method]).toEqual([line, asks.method]);
+		if (isCancelling) rpc.answer(dialog, undefined);
+		else if (asks.answer) rpc.answer(dialog, asks.answer(dialog));
+		else {
+			await meanwhile?.(desk, notices);
+			await done;
+			rpc.answer(dialog, undefined);
+		}
+	}
+	await done;
+	expect([line, dialogsOf(rpc) - dialogs]).toEqual([line, asks ? 1 : 0]);
+	const told = rpc.notifications.slice(notices);
+	expect([line, told.filter(({ level }) => level !== "info")]).toEqual([line, []]);
+	return told.map(({ message }) => message);
+}
+
+const stored = ({ dir }: Bench) => ["codex-accounts.json", "settings.json"].map((name) => dir.read(name));
+
+describe("every subcommand, by the protocol", () => {
+	it("has a row here", () => {
+		expect(Object.keys(ROWS).sort()).toEqual(LISTED.map(({ name }) => name).sort());
+	});
+
+	it.each(coreOf(hostNames))(
+		"answers by notices alone, whether its dialog is cancelled or answered, and pi goes on: pi %s",
+		async (host) => {
+			const desk = await startDesk(host);
+			const { bench, rpc } = desk;
+			await rpc.prompt("say hi");
+			for (const row of Object.values(ROWS).flat()) {
+				if (row.asks) {
+					const before = [...stored(bench), bench.pin()];
+					const told = await give(row, desk, true);
+					const { cancelled } = row.asks;
+					if (cancelled) expect([row.line, told.at(-1)]).toEqual([row.line, expect.stringMatching(cancelled)]);
+					else expect([row.line, told]).toEqual([row.line, []]);
+					expect([...stored(bench), bench.pin()]).toEqual(before);
+				}
+				const said = (await give(row, desk, false)).at(-1) ?? "";
+				expect([row.line, said]).toEqual([row.line, expect.stringMatching(row.says)]);
+				row.schema?.parse(JSON.parse(said));
+				const served = await rpc.prompt("say hi").then(
+					({ text }) => /^OK from /.test(text),
+					() => false,
+				);
+				expect([row.line, served]).toEqual([row.line, row.isServing ?? true]);
+			}
+			expect(rpc.strayLines).toEqual([]);
+			expect(await rpc.close(PATIENCE_MS)).toMatchObject({ code: 0, stderr: "" });
+		},
+	);
+
+	it.each(coreOf(hostNames))(
+		"changes nothing where its dialog is never answered, and pi ends with its client: pi %s",
+		async (host) => {
+			const { bench, rpc } = await startDesk(host);
+			await rpc.prompt("say hi");
+			const before = [...stored(bench), bench.pin()];
+			const asking = Object.values(ROWS).flatMap((rows) => rows.filter(({ asks }) => asks));
+			for (const { line } of asking) {
+				const dialogs = dialogsOf(rpc);
+				rpc.send(`/multicodex ${line}`, 2 * PATIENCE_MS).catch(() => undefined);
+				await expect.poll(() => dialogsOf(rpc), { timeout: PATIENCE_MS }).toBe(dialogs + 1);
+			}
+			expect((await rpc.prompt("say hi")).text).toMatch(/^OK from /);
+			expect(rpc.strayLines).toEqual([]);
+			expect(await rpc.close(PATIENCE_MS)).toMatchObject({ signal: null, stderr: "" });
+			expect([...stored(bench), bench.pin()]).toEqual(before);
+		},
+	);
+});
