@@ -16,7 +16,8 @@ export interface Watch {
 
 interface Deps {
 	readonly accounts: () => readonly Account[];
-	readonly memo: (id: AccountId) => AccountMemo;
+	/** What is known of every account, with one look at the file for all of them. */
+	readonly memos: () => (id: AccountId) => AccountMemo;
 	readonly clock: Clock;
 	readonly emit: (event: PoolEvent) => void;
 }
@@ -27,16 +28,17 @@ const JITTER_MS = 60_000;
 const NEAR_THE_END_PERCENT = 25;
 
 /** Creates the watch. Its first look tells nothing: what holds then is no news. */
-export function createWatch({ accounts, memo, clock, emit }: Deps): Watch {
+export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 	let known: ReadonlyMap<string, Cooling> | undefined;
 	const lost = new Map<AccountId, string>();
 	/** Reset of the window that was told of, by account and window. */
 	const warned = new Map<string, number | undefined>();
 
 	/** Cooldowns that hold now, by account and scope. */
-	const coolingNow = (now: number) => {
+	const coolingNow = (all: readonly Account[], now: number) => {
 		const found = new Map<string, Cooling>();
-		for (const account of accounts()) {
+		const memo = memos();
+		for (const account of all) {
 			for (const cooldown of activeCooldowns(memo(account.id).cooldowns, now)) {
 				found.set(`${account.id} ${cooldown.scope}`, { account, cooldown });
 			}
@@ -50,7 +52,7 @@ export function createWatch({ accounts, memo, clock, emit }: Deps): Watch {
 			const all = accounts();
 			for (const { id, enabled, needsLogin } of all) if (enabled && !needsLogin) lost.delete(id);
 			const before = known;
-			const holding = coolingNow(now);
+			const holding = coolingNow(all, now);
 			known = holding;
 			if (!before) return;
 			for (const [key, { account, cooldown }] of holding) {
@@ -73,6 +75,7 @@ export function createWatch({ accounts, memo, clock, emit }: Deps): Watch {
 		},
 		serves: (id) => {
 			const now = clock.now();
+			const memo = memos();
 			const left = tightest(memo(id).usage, now);
 			if (!left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
 			const states = accounts().map((account) => ({

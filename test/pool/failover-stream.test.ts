@@ -31,6 +31,17 @@ describe("a request", () => {
 		expect(house.tries).toEqual(["a"]);
 	});
 
+	it("looks at the state file no more often for two hundred accounts than for two", async () => {
+		const looksOf = async (count: number) => {
+			const house = someone(...Array.from({ length: count }, (_, at) => `a${at}`));
+			await house.ask();
+			house.state.looks = 0;
+			await house.ask();
+			return house.state.looks;
+		};
+		expect(await looksOf(200)).toBe(await looksOf(2));
+	});
+
 	it("goes to another account when the quota is used up, once to each, and nobody sees the first", async () => {
 		const house = someone("a", "b");
 		house.play("a", LIMIT);
