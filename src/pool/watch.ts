@@ -1,5 +1,5 @@
 import { type Account, type AccountId, stateOf } from "../domain/account.ts";
-import { activeCooldowns, type Cooldown } from "../domain/cooldown.ts";
+import { activeCooldowns, type Cooldown, type CooldownReason } from "../domain/cooldown.ts";
 import type { CoolingCause, PoolEvent } from "../domain/events.ts";
 import { tightest } from "../domain/usage.ts";
 import type { AccountMemo, Clock } from "./ports.ts";
@@ -24,6 +24,8 @@ interface Deps {
 
 /** An end that is told again a little later is the same end. */
 const JITTER_MS = 60_000;
+/** Whoever rests for one of these has quota, and is back in a moment. */
+const PASSING: ReadonlySet<CooldownReason> = new Set(["rate_limit", "unauthorized"]);
 /** With more left of every window nobody needs to be told that there is no other account, percent. */
 const NEAR_THE_END_PERCENT = 25;
 
@@ -78,10 +80,12 @@ export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 			const memo = memos();
 			const left = tightest(memo(id).usage, now);
 			if (!left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
-			const states = accounts().map((account) => ({
-				account,
-				state: stateOf(account, memo(account.id).cooldowns, now),
-			}));
+			const states = accounts().map((account) => {
+				const cooldowns = activeCooldowns(memo(account.id).cooldowns, now);
+				const isBackSoon = cooldowns.every(({ scope, reason }) => scope !== "account" || PASSING.has(reason));
+				const state = stateOf(account, cooldowns, now);
+				return { account, state: state === "cooling" && isBackSoon ? "ready" : state };
+			});
 			const [last, ...others] = states.filter(({ state }) => state === "ready");
 			// Whoever has only one account, or has switched the others off, knows.
 			const isLast = last?.account.id === id && others.length === 0 && states.some(({ state }) => state === "cooling");
