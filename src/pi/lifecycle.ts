@@ -89,6 +89,9 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	// Before pi looks for a key; then before every further request of the same run.
 	pi.on("input", (_event, ctx) => followSettings(ctx));
 	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
+	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in as somebody
+	// else would leave us with nothing but it.
+	pi.on("turn_end", () => (settings().enabled ? undefined : link.sync()));
 
 	pi.on("session_shutdown", async (_event, ctx) => {
 		// After a reload there is another provider object, which knows nothing of this registration.

@@ -283,6 +283,16 @@ describe("a change of another process's hand", () => {
 		expect(order).toContain("availability");
 	});
 
+	it("leaves pi to renew its login alone, and what it comes to is noted after every turn", async () => {
+		const screen = await start();
+		order.length = 0;
+		await pi.fire("turn_end", screen.ctx);
+		expect(order).toEqual([]);
+		settings = { ...DEFAULT_SETTINGS, enabled: false };
+		await pi.fire("turn_end", screen.ctx);
+		expect(order).toEqual(["sync"]);
+	});
+
 	it("is followed before a reload, after which nobody knows of this registration", async () => {
 		const screen = await start();
 		order.length = 0;

@@ -496,6 +496,16 @@ describe("waiting for an account", () => {
 		expect((await house.ask()).words).toBe("nobody is left");
 	});
 
+	it("ends as soon as the person switches us off, in whatever process", async () => {
+		const house = waiting("a");
+		cool(house, "a", NOW + 30_000);
+		house.onPause = () => {
+			house.settings = { ...house.settings, enabled: false };
+		};
+		expect((await house.ask()).words).toBe("nobody is left");
+		expect([house.pauses.length, house.tries]).toEqual([1, []]);
+	});
+
 	it("ends with the person's abort, in one aborted event", async () => {
 		const house = waiting("a");
 		cool(house, "a", NOW + 30_000);
