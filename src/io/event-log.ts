@@ -151,8 +151,8 @@ async function append(target: string, batch: string): Promise<void> {
 				await setAside(target, batch);
 				continue;
 			}
-			// Set aside since it was opened: whoever did that has begun a new one.
-			if ((await stat(target)).ino !== held.ino) continue;
+			// Set aside since it was opened, by somebody else: the next round begins a new one.
+			if ((await inodeOf(target)) !== held.ino) continue;
 			// What a full disk has cut off must not take our first line with it.
 			const text = (await endsInALine(handle, held.size)) ? batch : `\n${batch}`;
 			// One write at the end of the file: lines of several processes follow each other, whole.
@@ -164,11 +164,11 @@ async function append(target: string, batch: string): Promise<void> {
 	}
 }
 
-/** Of several processes that find the file full one renames it; the others find a new one. */
+/** Of several processes that find the file full one renames it; the others find a new one, or none yet. */
 async function setAside(target: string, batch: string): Promise<void> {
 	await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
-		const { size } = await stat(target);
-		if (size + Buffer.byteLength(batch) > LOG_BYTES) await rename(target, olderOf(target));
+		const size = await stat(target).then((held) => held.size, nothing);
+		if (size !== undefined && size + Buffer.byteLength(batch) > LOG_BYTES) await rename(target, olderOf(target));
 	});
 }
 
@@ -193,10 +193,12 @@ async function readBoth(path: string): Promise<string> {
 }
 
 function inodeOf(path: string): Promise<number | undefined> {
-	return stat(path).then(
-		({ ino }) => ino,
-		() => undefined,
-	);
+	return stat(path).then(({ ino }) => ino, nothing);
+}
+
+/** There is no such file, or none that can be looked at. */
+function nothing(): undefined {
+	return undefined;
 }
 
 /** Nothing where there is no such file, or none that can be read. */
