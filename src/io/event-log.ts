@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type FileHandle, open, readFile, rename, stat } from "node:fs/promises";
 import { z } from "zod";
 import { DECISION_KINDS, type Decision, type LoggedDecision } from "../domain/decision.ts";
+import { iso } from "../domain/moment.ts";
 import type { EventLog } from "../pool/ports.ts";
 import { parseJson } from "./json.ts";
 import { withLock } from "./lock.ts";
@@ -114,12 +115,12 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 		});
 	const { kind, session, until, leftPercent, total, cooling, untried, terms } = decision;
 	const line = {
-		at: isoOf(now),
+		at: iso(now),
 		pid,
 		kind,
 		session: session === undefined ? undefined : hashOf(session),
 		...Object.fromEntries([...checked(IDS, ID), ...checked(WORDS, WORD)]),
-		until: until === undefined ? undefined : isoOf(until),
+		until: iso(until) ?? undefined,
 		leftPercent,
 		total,
 		cooling,
@@ -128,11 +129,6 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 	};
 	const text = JSON.stringify(line);
 	return text.length < LINE_LENGTH ? `${text}\n` : `${JSON.stringify({ ...line, terms: undefined })}\n`;
-}
-
-function isoOf(at: number): string | undefined {
-	const date = new Date(at);
-	return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
 }
 
 /** Tells two sessions apart, and names no file. */

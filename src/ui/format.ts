@@ -42,12 +42,6 @@ export function formatPast(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
 }
 
-/** ISO 8601; null for undefined, and for a time that no calendar has. */
-export function iso(at: number | undefined): string | null {
-	const date = new Date(at ?? Number.NaN);
-	return Number.isNaN(date.getTime()) ? null : date.toISOString();
-}
-
 /** A percentage without decimals; a rest above zero is never shown as 0, a use below full never as 100. */
 export function formatPercent(percent: number): string {
 	if (percent > 0 && percent < 1) return "<1%";

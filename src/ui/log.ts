@@ -1,6 +1,7 @@
 import { type Account, printable } from "../domain/account.ts";
 import type { LoggedDecision } from "../domain/decision.ts";
-import { cut, formatClock, formatPast, formatPercent, iso, spokenWindow } from "./format.ts";
+import { iso } from "../domain/moment.ts";
+import { cut, formatClock, formatPast, formatPercent, spokenWindow } from "./format.ts";
 import type { LogDocument } from "./json-schemas.ts";
 
 /** The JSON document of `log --json`, version 1: the lines of the log as an array, the newest last. Ids only. */

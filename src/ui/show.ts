@@ -1,6 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
+import { iso } from "../domain/moment.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
-import { cut, formatClock, formatDuration, formatPercent, iso, spokenWindow } from "./format.ts";
+import { cut, formatClock, formatDuration, formatPercent, spokenWindow } from "./format.ts";
 import type { ShowDocument } from "./json-schemas.ts";
 import { nobodySignedIn, whatNow } from "./messages.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";

@@ -1,7 +1,8 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import type { Gate } from "../domain/candidate.ts";
+import { iso } from "../domain/moment.ts";
 import { groundsOf, type Verdict } from "../domain/selection.ts";
-import { cut, formatClock, formatDuration, iso } from "./format.ts";
+import { cut, formatClock, formatDuration } from "./format.ts";
 import type { WhyDocument } from "./json-schemas.ts";
 import { nobodySignedIn } from "./messages.ts";
 
