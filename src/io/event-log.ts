@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open, readFile, rename, stat } from "node:fs/promises";
 import { z } from "zod";
+import { ACCOUNT_ID } from "../domain/account.ts";
 import { DECISION_KINDS, type Decision, type LoggedDecision } from "../domain/decision.ts";
 import { iso } from "../domain/moment.ts";
 import type { EventLog } from "../pool/ports.ts";
@@ -18,7 +19,7 @@ const COALESCE_MS = 1000;
 const LOCK_WAIT_MS = 1000;
 /** Somebody else may set the file aside between our look at it and our write. */
 const TRIES = 3;
-/** An id of an account, a model or a limit. */
+/** An id of a model or a limit; that of an account is one, too. */
 const ID = /^[\w.:/+-]{1,80}$/;
 /** A code, or a few words of ours. None has a digit, and every token has many. */
 const WORD = /^[A-Za-z_ -]{1,40}$/;
@@ -26,6 +27,7 @@ const UNKNOWN_WORD = "other";
 const IDS = ["account", "from", "scope", "window", "model"] as const;
 const WORDS = ["reason", "decidedBy"] as const;
 
+const optionalAccount = z.string().regex(ACCOUNT_ID).optional().catch(undefined);
 const optionalId = z.string().regex(ID).optional().catch(undefined);
 const optionalWord = z.string().regex(WORD).optional().catch(undefined);
 const optionalNumber = z.number().finite().optional().catch(undefined);
@@ -40,8 +42,8 @@ const lineSchema = z.object({
 	pid: z.number().int().catch(0),
 	kind: z.enum(DECISION_KINDS),
 	session: optionalId,
-	account: optionalId,
-	from: optionalId,
+	account: optionalAccount,
+	from: optionalAccount,
 	reason: optionalWord,
 	scope: optionalId,
 	window: optionalId,
