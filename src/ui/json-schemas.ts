@@ -81,7 +81,7 @@ export const whySchema = z.strictObject({
 	enabled: z.boolean(),
 	policy: z.string(),
 	model: z.string().nullable(),
-	/** The account that serves next. */
+	/** The account that serves next; null where none of the pool does. */
 	next: accountId.nullable(),
 	/** The term that put the second behind it. */
 	decidedBy: z.string().nullable(),

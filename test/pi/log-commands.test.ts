@@ -58,6 +58,12 @@ describe("why", () => {
 		expect(await documentOf("why --json")).toMatchObject({ model: null, next: "3f9c0a7be21d" });
 	});
 
+	it("says that nobody of ours serves while pi holds a key of its own", async () => {
+		desk.isForeign = true;
+		expect(await desk.run("why")).toMatch(/^info: auth\.json holds an API key for openai-codex, which serves as it is/);
+		expect(await documentOf("why --json")).toMatchObject({ next: null, candidates: [{ rank: 1 }, { rank: 2 }] });
+	});
+
 	it.each(["why not", "why --json now"])("takes no `%s`", async (args) => {
 		expect(await desk.run(args)).toBe("error: Usage: /multicodex why [--json]");
 	});
