@@ -47,7 +47,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		if (event.type === "served") void usage.follow(event.account);
 		const notice = noticeOf(event, clock.now());
 		if (!notice || (event.type === "continued" && !settings().notifications)) return;
-		// Two requests at once, of a session and its summary say, may meet the same.
+		// Two requests at once, of a session and its summary say, may meet the same; after the next prompt it is news again.
 		if (notice.level === "info" && notice.text === lastInfo) return;
 		if (notice.level === "info") lastInfo = notice.text;
 		if (current) writeNotice(current, notice.level, notice.text);
@@ -87,7 +87,10 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		footer.draw();
 	});
 	// Before pi looks for a key; then before every further request of the same run.
-	pi.on("input", (_event, ctx) => followSettings(ctx));
+	pi.on("input", (_event, ctx) => {
+		lastInfo = undefined;
+		return followSettings(ctx);
+	});
 	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
 	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in as somebody
 	// else would leave us with nothing but it.

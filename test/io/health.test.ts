@@ -285,6 +285,14 @@ describe("reaching the endpoints", () => {
 		}
 	});
 
+	it("takes the clock of an answer from a cache as it is by now", async () => {
+		answer = (_request, response) => {
+			const date = new Date(Date.now() - 600_000).toUTCString();
+			response.writeHead(200, { date, age: "600" }).end();
+		};
+		expect(Math.abs((await reach())[0]?.skewMs ?? Number.NaN)).toBeLessThanOrEqual(1000);
+	});
+
 	it("tells a challenge at the backend, follows no redirect, and asks nobody over plain http", async () => {
 		answer = (_request, response) =>
 			response.writeHead(302, { location: "/elsewhere", "cf-mitigated": "challenge" }).end();

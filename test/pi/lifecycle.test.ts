@@ -239,6 +239,14 @@ describe("a notice", () => {
 		expect(notices).toHaveLength(2);
 	});
 
+	it("is news again after the next prompt", async () => {
+		const screen = await start();
+		house.pool.emit(continued);
+		await pi.fire("input", screen.ctx);
+		house.pool.emit(continued);
+		expect(screen.notices).toHaveLength(2);
+	});
+
 	it("of a change is not kept for a later session, a warning is", async () => {
 		house.pool.emit(continued);
 		house.pool.emit({ type: "closed", account: anAccount("a"), reason: "account_deactivated" });

@@ -85,6 +85,16 @@ describe("with maskEmails", () => {
 	});
 });
 
+it("an account is the one that was chosen from the menu of a masked pool, though another looks the same", async () => {
+	const desk = aMaskedDesk();
+	const disable = COMMANDS.find(({ name }) => name === "disable");
+	const answers = [`disable: ${disable?.summary}`, "m…@work.example-2"];
+	Object.defineProperty(desk.screen, "choice", { get: () => answers.shift() });
+	await desk.command.handler("", desk.screen.ctx);
+	const twinIsOn = desk.house.pool.account(twin.id)?.enabled;
+	expect([desk.screen.notices.at(-1), twinIsOn]).toEqual([expect.stringContaining("info: "), false]);
+});
+
 describe("a private context", () => {
 	let isMasked = true;
 	afterEach(() => {
