@@ -4,6 +4,7 @@ import type { DiskFacts, EntryFact, FileFact, LockFact, Repair } from "../domain
 import type { HealthCheck } from "../pool/ports.ts";
 import { accountsIn } from "./account-store.ts";
 import { leftoversIn } from "./atomic-file.ts";
+import { isMissing } from "./errors.ts";
 import { identityOf } from "./jwt.ts";
 import { pauseFor, withLock } from "./lock.ts";
 import { parseLogin } from "./pi-auth.ts";
@@ -236,8 +237,4 @@ async function setBrokenAside(directory: string, now: () => number): Promise<Rep
 /** Somebody holds it, or the file system says no: it is found again by the next look, and the rest is mended. */
 function notMended(): false {
 	return false;
-}
-
-function isMissing(error: unknown): boolean {
-	return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

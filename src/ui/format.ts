@@ -1,4 +1,5 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
+import { printable } from "../domain/account.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
@@ -56,6 +57,11 @@ export function formatCount(count: number): string {
 /** `1 account`, `2 accounts`. */
 export function plural(count: number, noun: string): string {
 	return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** A code as words: `usage limit` for `usage_limit`. */
+export function spoken(code: string): string {
+	return printable(code.replaceAll("_", " "));
 }
 
 /** How a window is called in running text: `week` for seven days, `month` for thirty, else its length. */

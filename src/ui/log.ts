@@ -1,7 +1,7 @@
 import { type Account, printable } from "../domain/account.ts";
 import type { LoggedDecision } from "../domain/decision.ts";
 import { iso } from "../domain/moment.ts";
-import { cut, formatClock, formatPast, formatPercent, spokenWindow } from "./format.ts";
+import { cut, formatClock, formatPast, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { LogDocument } from "./json-schemas.ts";
 
 /** The JSON document of `log --json`, version 1: the lines of the log as an array, the newest last. Ids only. */
@@ -50,7 +50,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 	const { kind, reason, decidedBy, total, cooling, untried, leftPercent, window } = decision;
 	const account = nameOf(decision.account);
 	const until = decision.until === undefined ? undefined : formatClock(decision.until, now);
-	const why = spoken(reason);
+	const why = spoken(reason ?? "?");
 	switch (kind) {
 		case "chosen":
 			return `${account}: begins, ${decidedBy === undefined ? "the only one" : (CHOSEN_FOR[decidedBy] ?? spoken(decidedBy))}`;
@@ -78,10 +78,6 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 			if (untried) return `given up after ${cooling ?? "?"} refusals, ${untried} of ${total ?? "?"} not tried`;
 			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;
 	}
-}
-
-function spoken(word: string | undefined): string {
-	return word === undefined ? "?" : printable(word.replaceAll("_", " "));
 }
 
 /** Where not the whole account is meant. */
