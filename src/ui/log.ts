@@ -75,7 +75,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		case "last-one":
 			return `${account}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${spokenWindow(window ?? "?")} limit left`;
 		case "exhausted":
-			if (untried) return `given up after ${cooling ?? "?"} refusals, ${untried} of ${total ?? "?"} not tried`;
+			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} cool, ${untried} not tried`;
 			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;
 	}
 }

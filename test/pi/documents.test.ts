@@ -1,14 +1,17 @@
 import fc from "fast-check";
-import { afterEach, beforeEach, it } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { judge } from "../../src/domain/health.ts";
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts";
 import { openAccountStore } from "../../src/io/account-store.ts";
 import { openEventLog } from "../../src/io/event-log.ts";
+import { openHealth } from "../../src/io/health.ts";
 import { openStateStore } from "../../src/io/state-store.ts";
 import { viewOf } from "../../src/pi/pool-view.ts";
 import { createPool } from "../../src/pool/pool.ts";
-import { logSchema, showSchema, whySchema } from "../../src/ui/json-schemas.ts";
+import { logSchema, showSchema, verifySchema, whySchema } from "../../src/ui/json-schemas.ts";
 import { logAsJson } from "../../src/ui/log.ts";
 import { poolAsJson } from "../../src/ui/show.ts";
+import { verifiedAsJson } from "../../src/ui/verify.ts";
 import { whyAsJson } from "../../src/ui/why.ts";
 import { aScratch, aTokenOf, NOW, type Scratch } from "../support/fakes.ts";
 
@@ -103,7 +106,23 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 			whySchema.parse(JSON.parse(JSON.stringify(whyAsJson(why))));
 			const log = openEventLog(scratch.path("codex-events.jsonl"), clock.now, 1);
 			logSchema.parse(JSON.parse(JSON.stringify(logAsJson(await log.read(9)))));
+			scratch.write("auth.json", { "openai-codex": b.email });
+			scratch.write("settings.json", { "pi-multicodex": { rotation: a.label, maskEmails: a.email } });
+			const disk = await openHealth(scratch.dir, "http://127.0.0.1:1", clock.now).look();
+			const findings = judge({
+				...disk,
+				now: NOW,
+				isEnabled: true,
+				endpoints: [],
+				hostVersion: "1.5.2-rc.1",
+				nodeVersion: "24.0.0",
+				rival: "none",
+				environment: [],
+			});
+			const verified = verifiedAsJson({ findings, repairs: [], isFixing: false, accounts: disk.accounts });
+			verifySchema.parse(JSON.parse(JSON.stringify(verified)));
+			expect(JSON.stringify(verified)).not.toContain(scratch.dir);
 		}),
-		{ numRuns: 400 },
+		{ numRuns: 120 },
 	);
 }, 60_000);
