@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts";
 import { followSessions, SESSION_ENTRY } from "../../src/pi/lifecycle.ts";
 import { aHouse, type House } from "../pool/house.ts";
@@ -237,6 +237,18 @@ describe("a notice", () => {
 		house.pool.emit(continued);
 		house.pool.emit({ ...continued, to: anAccount("c") });
 		expect(notices).toHaveLength(2);
+	});
+
+	it("shows no e-mail where the person wants none, on standard error neither", async () => {
+		settings = { ...DEFAULT_SETTINGS, maskEmails: true };
+		const written: unknown[] = [];
+		vi.spyOn(process.stderr, "write").mockImplementation((text) => written.push(text) > 0);
+		onTestFinished(() => void vi.restoreAllMocks());
+		earlyWarnings.push("early: me@work.example.");
+		await start({ mode: "print", hasUI: false });
+		house.pool.emit({ type: "signed-out", account: anAccount("me@work.example"), reason: "revoked" });
+		expect(written).toHaveLength(2);
+		expect(written.join("")).not.toContain("me@");
 	});
 
 	it("is news again after the next prompt", async () => {
