@@ -5,6 +5,9 @@ import { hideEmails } from "./privacy.ts";
 /** First 12 hex digits of sha256(`<user>\n<accountId>`); stable across sign-ins of one identity. */
 export type AccountId = string;
 
+/** What an account's id is made of: it is part of file names and of documents. */
+export const ACCOUNT_ID = /^[\w-]{1,64}$/;
+
 /** Access and refresh token of one account. Never logged, never part of the state file. */
 export interface Credential {
 	readonly access: string;

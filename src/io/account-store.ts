@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { type Account, type Credential, labelProblem, printable, uniqueLabel } from "../domain/account.ts";
+import { ACCOUNT_ID, type Account, type Credential, labelProblem, printable, uniqueLabel } from "../domain/account.ts";
 import type { AccountPatch, AccountStore } from "../pool/ports.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { parseJson } from "./json.ts";
@@ -26,7 +26,7 @@ const optionalText = z.string().nullish().catch(undefined);
 
 const rowSchema = z.looseObject({
 	// Part of file names: of locks and backups.
-	id: z.string().regex(/^[\w-]{1,64}$/),
+	id: z.string().regex(ACCOUNT_ID),
 	accountId: workspaceIdSchema,
 	credential: credentialSchema,
 	label: optionalText,

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { codeOf } from "./errors.ts";
 import { pauseFor } from "./lock.ts";
 
 /** A temporary file beside its target, proven writable before anything irreversible happens. */
@@ -105,7 +106,7 @@ function isAlive(pid: number): boolean {
 		process.kill(pid, 0);
 		return true;
 	} catch (error) {
-		return error instanceof Error && "code" in error && error.code === "EPERM";
+		return codeOf(error) === "EPERM";
 	}
 }
 
@@ -131,7 +132,7 @@ async function renamePatiently(from: string, to: string): Promise<void> {
 			await rename(from, to);
 			return;
 		} catch (error) {
-			const code = error instanceof Error && "code" in error ? String(error.code) : "";
+			const code = codeOf(error) ?? "";
 			if (!RENAME_RETRY_CODES.has(code) || performance.now() >= deadline) throw error;
 		}
 		await pauseFor(50);

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open, readFile, rename, stat } from "node:fs/promises";
 import { z } from "zod";
+import { ACCOUNT_ID } from "../domain/account.ts";
 import { DECISION_KINDS, type Decision, type LoggedDecision } from "../domain/decision.ts";
+import { iso } from "../domain/moment.ts";
 import type { EventLog } from "../pool/ports.ts";
 import { parseJson } from "./json.ts";
 import { withLock } from "./lock.ts";
@@ -17,7 +19,7 @@ const COALESCE_MS = 1000;
 const LOCK_WAIT_MS = 1000;
 /** Somebody else may set the file aside between our look at it and our write. */
 const TRIES = 3;
-/** An id of an account, a model or a limit. */
+/** An id of a model or a limit; that of an account is one, too. */
 const ID = /^[\w.:/+-]{1,80}$/;
 /** A code, or a few words of ours. None has a digit, and every token has many. */
 const WORD = /^[A-Za-z_ -]{1,40}$/;
@@ -25,6 +27,7 @@ const UNKNOWN_WORD = "other";
 const IDS = ["account", "from", "scope", "window", "model"] as const;
 const WORDS = ["reason", "decidedBy"] as const;
 
+const optionalAccount = z.string().regex(ACCOUNT_ID).optional().catch(undefined);
 const optionalId = z.string().regex(ID).optional().catch(undefined);
 const optionalWord = z.string().regex(WORD).optional().catch(undefined);
 const optionalNumber = z.number().finite().optional().catch(undefined);
@@ -39,8 +42,8 @@ const lineSchema = z.object({
 	pid: z.number().int().catch(0),
 	kind: z.enum(DECISION_KINDS),
 	session: optionalId,
-	account: optionalId,
-	from: optionalId,
+	account: optionalAccount,
+	from: optionalAccount,
 	reason: optionalWord,
 	scope: optionalId,
 	window: optionalId,
@@ -114,12 +117,12 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 		});
 	const { kind, session, until, leftPercent, total, cooling, untried, terms } = decision;
 	const line = {
-		at: isoOf(now),
+		at: iso(now),
 		pid,
 		kind,
 		session: session === undefined ? undefined : hashOf(session),
 		...Object.fromEntries([...checked(IDS, ID), ...checked(WORDS, WORD)]),
-		until: until === undefined ? undefined : isoOf(until),
+		until: iso(until) ?? undefined,
 		leftPercent,
 		total,
 		cooling,
@@ -128,11 +131,6 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 	};
 	const text = JSON.stringify(line);
 	return text.length < LINE_LENGTH ? `${text}\n` : `${JSON.stringify({ ...line, terms: undefined })}\n`;
-}
-
-function isoOf(at: number): string | undefined {
-	const date = new Date(at);
-	return Number.isNaN(date.getTime()) ? undefined : date.toISOString();
 }
 
 /** Tells two sessions apart, and names no file. */
@@ -151,8 +149,8 @@ async function append(target: string, batch: string): Promise<void> {
 				await setAside(target, batch);
 				continue;
 			}
-			// Set aside since it was opened: whoever did that has begun a new one.
-			if ((await stat(target)).ino !== held.ino) continue;
+			// Set aside since it was opened, by somebody else: the next round begins a new one.
+			if ((await inodeOf(target)) !== held.ino) continue;
 			// What a full disk has cut off must not take our first line with it.
 			const text = (await endsInALine(handle, held.size)) ? batch : `\n${batch}`;
 			// One write at the end of the file: lines of several processes follow each other, whole.
@@ -164,11 +162,11 @@ async function append(target: string, batch: string): Promise<void> {
 	}
 }
 
-/** Of several processes that find the file full one renames it; the others find a new one. */
+/** Of several processes that find the file full one renames it; the others find a new one, or none yet. */
 async function setAside(target: string, batch: string): Promise<void> {
 	await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
-		const { size } = await stat(target);
-		if (size + Buffer.byteLength(batch) > LOG_BYTES) await rename(target, olderOf(target));
+		const size = await stat(target).then((held) => held.size, nothing);
+		if (size !== undefined && size + Buffer.byteLength(batch) > LOG_BYTES) await rename(target, olderOf(target));
 	});
 }
 
@@ -193,10 +191,12 @@ async function readBoth(path: string): Promise<string> {
 }
 
 function inodeOf(path: string): Promise<number | undefined> {
-	return stat(path).then(
-		({ ino }) => ino,
-		() => undefined,
-	);
+	return stat(path).then(({ ino }) => ino, nothing);
+}
+
+/** There is no such file, or none that can be looked at. */
+function nothing(): undefined {
+	return undefined;
 }
 
 /** Nothing where there is no such file, or none that can be read. */

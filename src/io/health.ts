@@ -4,8 +4,9 @@ import type { DiskFacts, EntryFact, FileFact, LockFact, Repair } from "../domain
 import type { HealthCheck } from "../pool/ports.ts";
 import { accountsIn } from "./account-store.ts";
 import { leftoversIn } from "./atomic-file.ts";
+import { isMissing } from "./errors.ts";
 import { identityOf } from "./jwt.ts";
-import { LockBusyError, pauseFor, withLock } from "./lock.ts";
+import { pauseFor, withLock } from "./lock.ts";
 import { parseLogin } from "./pi-auth.ts";
 import { reachBackend, reachIssuer } from "./reach.ts";
 import { settingsProblemsIn } from "./settings-store.ts";
@@ -17,14 +18,17 @@ const STATE = "codex-state.json";
 const AUTH = "auth.json";
 const SETTINGS = "settings.json";
 
-/** Files and locks that are ours, or pi's and of interest to us. */
-const OURS = /^codex-/;
-const LOCK = /^(codex-[\w.-]+|auth\.json|settings\.json)\.lock$/;
+/** Files and locks that are ours, or pi's and of interest to us. Others may begin their names with `codex-`, too. */
+const OURS = /^codex-(accounts\.json|state\.json|events(\.1)?\.jsonl)(\.[\w.-]+)?$/;
+const LOCK = /^(codex-(accounts\.json|state\.json|events\.jsonl|refresh-[\w-]+)|auth\.json|settings\.json)\.lock$/;
 const QUARANTINED = /\.corrupt-\d+$/;
 
 /** As whoever takes them has it: pi's own asynchronous lock of `auth.json`, and ours of everything else. */
 const STALE_AUTH_MS = 30_000;
 const STALE_MS = 10_000;
+
+/** Of a directory that everybody writes into, as `/tmp`: it is not ours to close. */
+const STICKY = 0o1000;
 
 /** pi writes in place, so that a read may meet half a file. */
 const TORN_TRIES = 3;
@@ -35,7 +39,7 @@ export function openHealth(directory: string, issuer: string, now: () => number)
 	return {
 		look: () => look(directory, now),
 		repair: async () => [
-			...(await narrowPermissions(directory, now)),
+			...(await narrowPermissions(directory)),
 			...(await releaseLocks(directory, now)),
 			...(await removeLeftovers(directory)),
 			...(await setBrokenAside(directory, now)),
@@ -164,12 +168,19 @@ async function locksOf(directory: string, now: () => number): Promise<LockFact[]
 	return locks;
 }
 
-async function narrowPermissions(directory: string, now: () => number): Promise<Repair[]> {
+async function narrowPermissions(directory: string): Promise<Repair[]> {
 	const repairs: Repair[] = [];
-	for (const { name, kind, mode } of (await look(directory, now)).entries) {
-		if (mode === undefined || (mode & 0o077) === 0) continue;
-		await chmod(join(directory, name), kind === "directory" ? 0o700 : 0o600);
-		repairs.push({ kind: "permissions", subject: name });
+	for (const { name, kind, mode: bits } of await entriesOf(directory)) {
+		if (bits === undefined || (bits & 0o077) === 0) continue;
+		const path = join(directory, name);
+		const narrow = async () => {
+			const { mode } = await stat(path);
+			if (mode & STICKY) return false;
+			// Nothing is added to what its owner may do.
+			await chmod(path, mode & (kind === "directory" ? 0o700 : 0o600));
+			return true;
+		};
+		if (await narrow().catch(notMended)) repairs.push({ kind: "permissions", subject: name });
 	}
 	return repairs;
 }
@@ -180,16 +191,22 @@ async function releaseLocks(directory: string, now: () => number): Promise<Repai
 	for (const { name, ageMs, staleMs } of await locksOf(directory, now)) {
 		if (ageMs <= staleMs) continue;
 		const target = join(directory, basename(name, ".lock"));
-		const isOurs = await withLock(target, { waitMs: 0, staleMs }, () => true).catch(ifBusy(false));
+		const isOurs = await withLock(target, { waitMs: 0, staleMs }, () => true).catch(notMended);
 		if (isOurs) repairs.push({ kind: "lock", subject: name });
 	}
 	return repairs;
 }
 
 async function removeLeftovers(directory: string): Promise<Repair[]> {
-	const names = await leftoversOf(directory);
-	for (const name of names) await rm(join(directory, name), { force: true });
-	return names.map((subject) => ({ kind: "leftover", subject }));
+	const repairs: Repair[] = [];
+	for (const name of await leftoversOf(directory)) {
+		const remove = async () => {
+			await rm(join(directory, name), { force: true });
+			return true;
+		};
+		if (await remove().catch(notMended)) repairs.push({ kind: "leftover", subject: name });
+	}
+	return repairs;
 }
 
 /** Only our own files: pi's are a person's to repair. */
@@ -206,22 +223,18 @@ async function setBrokenAside(directory: string, now: () => number): Promise<Rep
 			return bytes !== undefined && bytes !== "unreadable" && test(bytes);
 		};
 		if (!(await isSuspect(path))) continue;
-		const target = await realTarget(path);
-		// Somebody may have set it aside since, and begun a new one.
-		const set = async () => ((await isSuspect(target)) ? setAside(target, path) : undefined);
-		const kept = await withLock(target, { waitMs: STALE_MS }, set).catch(ifBusy(undefined));
-		if (kept !== undefined) repairs.push({ kind: "set-aside", subject: basename(kept) });
+		const set = async () => {
+			const target = await realTarget(path);
+			// Somebody may have set it aside since, and begun a new one.
+			return withLock(target, { waitMs: STALE_MS }, async () => (await isSuspect(target)) && setAside(target, path));
+		};
+		const kept = await set().catch(notMended);
+		if (kept) repairs.push({ kind: "set-aside", subject: basename(kept) });
 	}
 	return repairs;
 }
 
-function ifBusy<T>(otherwise: T): (error: unknown) => T {
-	return (error) => {
-		if (error instanceof LockBusyError) return otherwise;
-		throw error;
-	};
-}
-
-function isMissing(error: unknown): boolean {
-	return error instanceof Error && "code" in error && error.code === "ENOENT";
+/** Somebody holds it, or the file system says no: it is found again by the next look, and the rest is mended. */
+function notMended(): false {
+	return false;
 }

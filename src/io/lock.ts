@@ -1,4 +1,5 @@
 import lockfile from "proper-lockfile";
+import { codeOf } from "./errors.ts";
 
 /** Thrown when a lock was not had in time; the holder is alive. */
 export class LockBusyError extends Error {
@@ -54,16 +55,12 @@ async function acquire(path: string, options: LockOptions): Promise<() => Promis
 				onCompromised: () => undefined,
 			});
 		} catch (error) {
-			if (!isLocked(error)) throw error;
+			if (codeOf(error) !== "ELOCKED") throw error;
 		}
 		const left = deadline - performance.now();
 		if (left <= 0) throw new LockBusyError(path);
 		await pauseFor(Math.min(pause, left), options.signal);
 	}
-}
-
-function isLocked(error: unknown): boolean {
-	return error instanceof Error && "code" in error && error.code === "ELOCKED";
 }
 
 /** Resolves after `ms`, or rejects with the abort reason as soon as `signal` fires. The timer keeps the process alive. */

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
 import type { LockedPiAuth, PiAuth, PiLogin } from "../pool/ports.ts";
 import type { StagedFile } from "./atomic-file.ts";
+import { isMissing } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { tokenSchema } from "./jwt.ts";
 import { withLock } from "./lock.ts";
@@ -72,8 +73,7 @@ function readLogin(path: string): PiLogin {
 	try {
 		bytes = readFileSync(path, "utf8");
 	} catch (error) {
-		const gone = error instanceof Error && "code" in error && error.code === "ENOENT";
-		return { kind: gone ? "none" : "unreadable" };
+		return { kind: isMissing(error) ? "none" : "unreadable" };
 	}
 	return parseLogin(bytes);
 }

@@ -28,7 +28,9 @@ async function reach({ name, url, refusal }: Endpoint, now: () => number): Promi
 		const response = await fetch(url, { redirect: "manual", signal: AbortSignal.timeout(PATIENCE_MS) });
 		await response.body?.cancel();
 		const { status, headers } = response;
-		const toldAt = Date.parse(headers.get("date") ?? "");
+		// Kept by a cache for so long, it is that much older.
+		const ageMs = Number(headers.get("age") ?? 0) * 1000;
+		const toldAt = Date.parse(headers.get("date") ?? "") + ageMs;
 		return {
 			name,
 			refusal,

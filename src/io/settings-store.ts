@@ -11,6 +11,7 @@ import {
 	type StoredValue,
 } from "../domain/settings.ts";
 import type { SettingsStore } from "../pool/ports.ts";
+import { codeOf } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { changePiFile } from "./pi-file.ts";
 import { signatureOf } from "./shared-document.ts";
@@ -180,5 +181,5 @@ class UnreadableSettingsError extends Error {
 }
 
 function ignoreExisting(error: unknown): undefined {
-	if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+	if (codeOf(error) !== "EEXIST") throw error;
 }

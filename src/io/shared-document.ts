@@ -3,6 +3,7 @@ import { mkdir, readFile, realpath, rename } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import type { z } from "zod";
 import { writeAtomically } from "./atomic-file.ts";
+import { codeOf, isMissing } from "./errors.ts";
 import { LockBusyError, withLock } from "./lock.ts";
 
 /** A JSON file of ours that many processes share. */
@@ -309,15 +310,11 @@ function signatureFrom({ ino, size, mtimeNs }: BigIntStats): string {
 	return `${ino}:${size}:${mtimeNs}`;
 }
 
-function isMissing(error: unknown): boolean {
-	return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
 function ignoreMissing(error: unknown): undefined {
 	if (!isMissing(error)) throw error;
 }
 
 function reasonOf(error: unknown): string {
 	if (error instanceof LockBusyError) return "locked by another process";
-	return error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+	return codeOf(error) ?? "unknown error";
 }

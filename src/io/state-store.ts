@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { AccountId } from "../domain/account.ts";
+import { ACCOUNT_ID, type AccountId } from "../domain/account.ts";
 import { activeCooldowns, type Cooldown, type CooldownReason, type CooldownScope } from "../domain/cooldown.ts";
 import type { AccountMemo, StateStore } from "../pool/ports.ts";
 import { openSharedDocument } from "./shared-document.ts";
@@ -73,7 +73,7 @@ const leaseSchema = z.looseObject({ account: z.string(), at: time });
 
 const fileSchema = z.looseObject({
 	version: z.literal(STATE_VERSION),
-	pin: z.string().nullable().catch(null),
+	pin: z.string().regex(ACCOUNT_ID).nullable().catch(null),
 	lastChosen: z.string().nullable().catch(null),
 	live: z
 		.record(z.string(), z.unknown())

@@ -2,8 +2,8 @@ import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 import type { AccountId } from "../domain/account.ts";
 import type { CooldownReason, CooldownScope } from "../domain/cooldown.ts";
 import type { CoolingCause, PoolEvent, RotationReason, SwitchCause } from "../domain/events.ts";
+import { iso } from "../domain/moment.ts";
 import type { Pool } from "../pool/pool.ts";
-import { iso } from "../ui/format.ts";
 
 /**
  * What other extensions hear on `pi.events`, by channel. Payloads are plain and frozen, and name accounts by their ids,

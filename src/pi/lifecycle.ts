@@ -1,4 +1,5 @@
 import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
+import { hideEmails } from "../domain/privacy.ts";
 import type { Settings } from "../domain/settings.ts";
 import { within } from "../pool/abort.ts";
 import type { Affinity } from "../pool/affinity.ts";
@@ -40,6 +41,9 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, settings, eventLog, clock, earlyWarnings } = deps;
 	let current: ExtensionContext | undefined;
 	let lastInfo: string | undefined;
+	/** Standard error is a screen, too. */
+	const tell = (ctx: ExtensionContext, level: "info" | "warning", text: string) =>
+		writeNotice(ctx, level, settings().maskEmails ? hideEmails(text) : text);
 
 	pool.subscribe((event) => {
 		provider.keepAvailability();
@@ -47,10 +51,10 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		if (event.type === "served") void usage.follow(event.account);
 		const notice = noticeOf(event, clock.now());
 		if (!notice || (event.type === "continued" && !settings().notifications)) return;
-		// Two requests at once, of a session and its summary say, may meet the same.
+		// Two requests at once, of a session and its summary say, may meet the same; after the next prompt it is news again.
 		if (notice.level === "info" && notice.text === lastInfo) return;
 		if (notice.level === "info") lastInfo = notice.text;
-		if (current) writeNotice(current, notice.level, notice.text);
+		if (current) tell(current, notice.level, notice.text);
 		else if (notice.level === "warning") earlyWarnings.push(notice.text);
 	});
 
@@ -68,7 +72,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		current = ctx;
 		const { account, at } = rememberedAccount(ctx);
 		affinity.begin(ctx.sessionManager.getSessionId(), account, at);
-		for (const text of earlyWarnings.splice(0)) writeNotice(ctx, "warning", text);
+		for (const text of earlyWarnings.splice(0)) tell(ctx, "warning", text);
 		await link.sync();
 		// What holds now is no news; what changes from here on is.
 		pool.look();
@@ -87,8 +91,14 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		footer.draw();
 	});
 	// Before pi looks for a key; then before every further request of the same run.
-	pi.on("input", (_event, ctx) => followSettings(ctx));
+	pi.on("input", (_event, ctx) => {
+		lastInfo = undefined;
+		return followSettings(ctx);
+	});
 	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
+	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in as somebody
+	// else would leave us with nothing but it.
+	pi.on("turn_end", () => (settings().enabled ? undefined : link.sync()));
 
 	pi.on("session_shutdown", async (_event, ctx) => {
 		// After a reload there is another provider object, which knows nothing of this registration.

@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
+import { printable } from "../domain/account.ts";
 
 /** How this pi talks to its person. */
 export type Mode = "tui" | "rpc" | "json" | "print";
@@ -38,7 +39,7 @@ export interface Result {
 
 /** Gives a command's result to whoever asked for it, by mode. */
 export function writeResult(ctx: ExtensionContext, command: string, result: Result): void {
-	const text = result.asJson ? JSON.stringify(result.json, undefined, 2) : result.text;
+	const text = result.asJson ? JSON.stringify(result.json, undefined, 2) : shown(result.text);
 	const mode = modeOf(ctx);
 	if (result.isFailing && (mode === "print" || mode === "json")) process.exitCode = 1;
 	switch (mode) {
@@ -57,18 +58,23 @@ export function writeResult(ctx: ExtensionContext, command: string, result: Resu
 export function writeFailure(ctx: ExtensionContext, text: string): void {
 	const mode = modeOf(ctx);
 	if (mode === "tui" || mode === "rpc") {
-		ctx.ui.notify(text, "error");
+		ctx.ui.notify(shown(text), "error");
 		return;
 	}
-	process.stderr.write(`${text}\n`);
+	process.stderr.write(`${shown(text)}\n`);
 	process.exitCode = 1;
 }
 
 /** Tells the person of something that happened. In print and JSON mode warnings go to stderr, the rest nowhere. */
 export function writeNotice(ctx: ExtensionContext, level: "info" | "warning", text: string): void {
 	const mode = modeOf(ctx);
-	if (mode === "tui" || mode === "rpc") ctx.ui.notify(text, level);
-	else if (level === "warning") process.stderr.write(`${text}\n`);
+	if (mode === "tui" || mode === "rpc") ctx.ui.notify(shown(text), level);
+	else if (level === "warning") process.stderr.write(`${shown(text)}\n`);
+}
+
+/** Lines as a terminal may get them: they quote reasons and names from servers and files. */
+function shown(text: string): string {
+	return text.split("\n").map(printable).join("\n");
 }
 
 const PIPE_IS_FULL = new Int32Array(new SharedArrayBuffer(4));

@@ -2,6 +2,7 @@ import type { ExtensionContext, ExtensionUIContext } from "@mariozechner/pi-codi
 import type { Component } from "@mariozechner/pi-tui";
 import { uniqueLabel } from "../domain/account.ts";
 import { hideEmails, hideEmailsIn } from "../domain/privacy.ts";
+import { fitted } from "../ui/panel.ts";
 import type { Result } from "./output.ts";
 
 /**
@@ -27,7 +28,8 @@ function privateUi(ui: ExtensionUIContext): ExtensionUIContext {
 		notify: (text, level) => ui.notify(hideEmails(text), level),
 		setStatus: (key, text) => ui.setStatus(key, text === undefined ? undefined : hideEmails(text)),
 		confirm: (title, message, options) => ui.confirm(hideEmails(title), hideEmails(message), options),
-		input: (title, placeholder, options) => ui.input(hideEmails(title), placeholder, options),
+		input: (title, placeholder, options) =>
+			ui.input(hideEmails(title), placeholder === undefined ? undefined : hideEmails(placeholder), options),
 		select: async (title, choices, options) => {
 			// Two e-mails may look the same once they are hidden.
 			const taken = new Set<string>();
@@ -46,7 +48,8 @@ function privateUi(ui: ExtensionUIContext): ExtensionUIContext {
 }
 
 function privateComponent<C extends Component>(component: C): C {
-	const render = (width: number) => component.render(width).map(hideEmails);
+	// Fewer characters may take more room: of a letter with its accents, say, nothing but the letter is left.
+	const render = (width: number) => fitted(component.render(width).map(hideEmails), width);
 	return new Proxy(component, {
 		get: (target, key) => (key === "render" ? render : own(target, key)),
 		set: (target, key, value) => Reflect.set(target, key, value),

@@ -134,12 +134,13 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 	}
 }
 
-/** Waits for the first account to come back, if that is soon enough. False when it is not. */
+/** Waits for the first account to come back, if that is soon enough. False when it is not, and when we are switched off. */
 async function waitForOne(request: StreamRequest, progress: Progress, deps: FailoverDeps): Promise<boolean> {
-	const { pool, link, clock, pause, recheckCooling } = deps;
+	const { pool, link, clock, pause, recheckCooling, settings } = deps;
 	const { signal } = request.options;
 	try {
 		for (let ticks = 0; ; ticks += 1) {
+			if (!settings().enabled) return false;
 			const readyAt = firstReadyAt(request, progress, deps);
 			if (readyAt === undefined) return false;
 			const waitMs = readyAt - clock.now();

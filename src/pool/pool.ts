@@ -115,7 +115,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		});
 	};
 
-	const watch = createWatch({ accounts: accounts.list, memo: state.memo, clock, emit });
+	const watch = createWatch({ accounts: accounts.list, memos: state.snapshot, clock, emit });
 
 	const contextOf = ({ modelId, affinity, sessionId }: Question): SelectionContext => ({
 		modelId,

@@ -169,7 +169,7 @@ export interface SettingsStore {
 export interface HealthCheck {
 	/** Reads what lies in the agent directory, and changes nothing. */
 	look(): Promise<DiskFacts>;
-	/** Mends what is safe to mend, and tells what that was. Throws what the file system says. */
+	/** Mends what is safe to mend, and tells what that was; what resists stays as it is. Never rejects. */
 	repair(): Promise<readonly Repair[]>;
 	/** Asks sign-in service and, where its base URL is known, backend for any answer; no token is sent. Never rejects. */
 	reach(baseUrl: string | undefined): Promise<readonly EndpointFact[]>;

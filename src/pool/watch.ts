@@ -1,5 +1,5 @@
 import { type Account, type AccountId, stateOf } from "../domain/account.ts";
-import { activeCooldowns, type Cooldown } from "../domain/cooldown.ts";
+import { activeCooldowns, type Cooldown, type CooldownReason } from "../domain/cooldown.ts";
 import type { CoolingCause, PoolEvent } from "../domain/events.ts";
 import { tightest } from "../domain/usage.ts";
 import type { AccountMemo, Clock } from "./ports.ts";
@@ -16,27 +16,31 @@ export interface Watch {
 
 interface Deps {
 	readonly accounts: () => readonly Account[];
-	readonly memo: (id: AccountId) => AccountMemo;
+	/** What is known of every account, with one look at the file for all of them. */
+	readonly memos: () => (id: AccountId) => AccountMemo;
 	readonly clock: Clock;
 	readonly emit: (event: PoolEvent) => void;
 }
 
 /** An end that is told again a little later is the same end. */
 const JITTER_MS = 60_000;
+/** Whoever rests for one of these has quota, and is back in a moment. */
+const PASSING: ReadonlySet<CooldownReason> = new Set(["rate_limit", "unauthorized"]);
 /** With more left of every window nobody needs to be told that there is no other account, percent. */
 const NEAR_THE_END_PERCENT = 25;
 
 /** Creates the watch. Its first look tells nothing: what holds then is no news. */
-export function createWatch({ accounts, memo, clock, emit }: Deps): Watch {
+export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 	let known: ReadonlyMap<string, Cooling> | undefined;
 	const lost = new Map<AccountId, string>();
 	/** Reset of the window that was told of, by account and window. */
 	const warned = new Map<string, number | undefined>();
 
 	/** Cooldowns that hold now, by account and scope. */
-	const coolingNow = (now: number) => {
+	const coolingNow = (all: readonly Account[], now: number) => {
 		const found = new Map<string, Cooling>();
-		for (const account of accounts()) {
+		const memo = memos();
+		for (const account of all) {
 			for (const cooldown of activeCooldowns(memo(account.id).cooldowns, now)) {
 				found.set(`${account.id} ${cooldown.scope}`, { account, cooldown });
 			}
@@ -50,7 +54,7 @@ export function createWatch({ accounts, memo, clock, emit }: Deps): Watch {
 			const all = accounts();
 			for (const { id, enabled, needsLogin } of all) if (enabled && !needsLogin) lost.delete(id);
 			const before = known;
-			const holding = coolingNow(now);
+			const holding = coolingNow(all, now);
 			known = holding;
 			if (!before) return;
 			for (const [key, { account, cooldown }] of holding) {
@@ -73,12 +77,15 @@ export function createWatch({ accounts, memo, clock, emit }: Deps): Watch {
 		},
 		serves: (id) => {
 			const now = clock.now();
+			const memo = memos();
 			const left = tightest(memo(id).usage, now);
 			if (!left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
-			const states = accounts().map((account) => ({
-				account,
-				state: stateOf(account, memo(account.id).cooldowns, now),
-			}));
+			const states = accounts().map((account) => {
+				const cooldowns = activeCooldowns(memo(account.id).cooldowns, now);
+				const isBackSoon = cooldowns.every(({ scope, reason }) => scope !== "account" || PASSING.has(reason));
+				const state = stateOf(account, cooldowns, now);
+				return { account, state: state === "cooling" && isBackSoon ? "ready" : state };
+			});
 			const [last, ...others] = states.filter(({ state }) => state === "ready");
 			// Whoever has only one account, or has switched the others off, knows.
 			const isLast = last?.account.id === id && others.length === 0 && states.some(({ state }) => state === "cooling");

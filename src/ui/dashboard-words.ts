@@ -1,7 +1,7 @@
 import { activeCooldowns } from "../domain/cooldown.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import { freshness } from "../domain/usage.ts";
-import { formatClock, formatCountdown, formatDuration, plural, spokenWindow } from "./format.ts";
+import { formatClock, formatCountdown, formatDuration, plural, spoken, spokenWindow } from "./format.ts";
 import { whatNow } from "./messages.ts";
 import { type Line, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
@@ -86,8 +86,4 @@ export function menuTitle({ accounts }: PoolView): string {
 	return accounts.length === 0
 		? "MultiCodex: no accounts"
 		: `MultiCodex: ${ready} of ${plural(accounts.length, "account")} ready`;
-}
-
-function spoken(reason: string): string {
-	return reason.replaceAll("_", " ");
 }

@@ -1,4 +1,5 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
+import { printable } from "../domain/account.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
@@ -42,12 +43,6 @@ export function formatPast(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
 }
 
-/** ISO 8601; null for undefined, and for a time that no calendar has. */
-export function iso(at: number | undefined): string | null {
-	const date = new Date(at ?? Number.NaN);
-	return Number.isNaN(date.getTime()) ? null : date.toISOString();
-}
-
 /** A percentage without decimals; a rest above zero is never shown as 0, a use below full never as 100. */
 export function formatPercent(percent: number): string {
 	if (percent > 0 && percent < 1) return "<1%";
@@ -62,6 +57,11 @@ export function formatCount(count: number): string {
 /** `1 account`, `2 accounts`. */
 export function plural(count: number, noun: string): string {
 	return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** A code as words: `usage limit` for `usage_limit`. */
+export function spoken(code: string): string {
+	return printable(code.replaceAll("_", " "));
 }
 
 /** How a window is called in running text: `week` for seven days, `month` for thirty, else its length. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ACCOUNT_ID } from "../domain/account.ts";
 import { DECISION_KINDS } from "../domain/decision.ts";
 
 /**
@@ -7,7 +8,7 @@ import { DECISION_KINDS } from "../domain/decision.ts";
  */
 
 const time = z.iso.datetime();
-const accountId = z.string().regex(/^[\w-]{1,64}$/);
+const accountId = z.string().regex(ACCOUNT_ID);
 
 const windowSchema = z.strictObject({
 	/** By its length: `5h`, `7d`, `30d`. */
@@ -30,7 +31,7 @@ const accountSchema = z.strictObject({
 	readyAt: time.nullable(),
 	cooldowns: z.array(
 		z.strictObject({
-			scope: z.string().regex(/^(account|limit:.+|model:.+)$/),
+			scope: z.string().regex(/^(account$|(limit|model):.)/),
 			reason: z.string(),
 			until: time.nullable(),
 		}),
@@ -80,7 +81,7 @@ export const whySchema = z.strictObject({
 	enabled: z.boolean(),
 	policy: z.string(),
 	model: z.string().nullable(),
-	/** The account that serves next. */
+	/** The account that serves next; null where none of the pool does. */
 	next: accountId.nullable(),
 	/** The term that put the second behind it. */
 	decidedBy: z.string().nullable(),

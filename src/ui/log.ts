@@ -1,6 +1,7 @@
 import { type Account, printable } from "../domain/account.ts";
 import type { LoggedDecision } from "../domain/decision.ts";
-import { cut, formatClock, formatPast, formatPercent, iso, spokenWindow } from "./format.ts";
+import { iso } from "../domain/moment.ts";
+import { cut, formatClock, formatPast, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { LogDocument } from "./json-schemas.ts";
 
 /** The JSON document of `log --json`, version 1: the lines of the log as an array, the newest last. Ids only. */
@@ -50,7 +51,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 	const { kind, reason, decidedBy, total, cooling, untried, leftPercent, window } = decision;
 	const account = nameOf(decision.account);
 	const until = decision.until === undefined ? undefined : formatClock(decision.until, now);
-	const why = spoken(reason);
+	const why = spoken(reason ?? "?");
 	switch (kind) {
 		case "chosen":
 			return `${account}: begins, ${decidedBy === undefined ? "the only one" : (CHOSEN_FOR[decidedBy] ?? spoken(decidedBy))}`;
@@ -75,13 +76,9 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		case "last-one":
 			return `${account}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${spokenWindow(window ?? "?")} limit left`;
 		case "exhausted":
-			if (untried) return `given up after ${cooling ?? "?"} refusals, ${untried} of ${total ?? "?"} not tried`;
+			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} cool, ${untried} not tried`;
 			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;
 	}
-}
-
-function spoken(word: string | undefined): string {
-	return word === undefined ? "?" : word.replaceAll("_", " ");
 }
 
 /** Where not the whole account is meant. */

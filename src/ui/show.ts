@@ -1,7 +1,8 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
+import { iso } from "../domain/moment.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
-import { cut, formatClock, formatDuration, formatPercent, iso, spokenWindow } from "./format.ts";
+import { cut, formatClock, formatDuration, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { ShowDocument } from "./json-schemas.ts";
 import { nobodySignedIn, whatNow } from "./messages.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
@@ -123,10 +124,6 @@ function noteOf({ account, state, cooldowns }: ShownAccount, now: number): strin
 			({ scope, reason, until }) =>
 				`  ${account.label}: ${scope.replace(":", " ")}, ${spoken(reason)} until ${formatClock(until, now)}`,
 		);
-}
-
-function spoken(reason: string | undefined): string {
-	return reason?.replaceAll("_", " ") ?? "";
 }
 
 function aligned(rows: readonly (readonly string[])[]): string[] {

@@ -151,6 +151,9 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 };
 
+/** What `--fix` is for, beside a damaged file of ours. */
+const REPAIRABLE: ReadonlySet<FindingCode> = new Set(["permissions-wide", "lock-stale", "leftover"]);
+
 const REPAIRED: Readonly<Record<Repair["kind"], (subject: string) => string>> = {
 	permissions: (subject) => `${subject === "." ? "The agent directory" : subject} can be read by you alone now.`,
 	lock: (subject) => `Removed ${subject}, which nobody held.`,
@@ -176,7 +179,9 @@ export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verifi
 		return `${finding.level.padEnd(width)}  ${[text, advice].filter(Boolean).join(" ")}`;
 	});
 	const mended = repairs.map(({ kind, subject }) => REPAIRED[kind](subject));
-	const nothing = isFixing && mended.length === 0 ? ["There was nothing to repair."] : [];
+	const isLeft = findings.some(({ code }) => REPAIRABLE.has(code));
+	const why = isLeft ? "Nothing could be repaired." : "There was nothing to repair.";
+	const nothing = isFixing && mended.length === 0 ? [why] : [];
 	// Names of files, and what stands in them, may be anything.
 	return [headOf(findings), ...mended, ...nothing, ...lines].map(printable).join("\n");
 }

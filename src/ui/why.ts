@@ -1,8 +1,9 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
 import type { Gate } from "../domain/candidate.ts";
+import { iso } from "../domain/moment.ts";
 import { groundsOf, type Verdict } from "../domain/selection.ts";
-import { cut, formatClock, formatDuration, iso } from "./format.ts";
+import { cut, formatClock, formatDuration } from "./format.ts";
 import type { WhyDocument } from "./json-schemas.ts";
 import { nobodySignedIn } from "./messages.ts";
 
@@ -12,6 +13,8 @@ export interface WhyView {
 	readonly verdicts: readonly Verdict[];
 	/** False while the person has switched us off: then pi serves by itself. */
 	readonly isEnabled: boolean;
+	/** True while pi holds a key of its own for Codex: requests are then not ours. */
+	readonly isForeign: boolean;
 	readonly policy: string;
 	/** Undefined where the session uses none of Codex. */
 	readonly model: string | undefined;
@@ -19,14 +22,14 @@ export interface WhyView {
 }
 
 /** The JSON document of `why --json`, version 1. Ids only; times are ISO 8601. */
-export function whyAsJson({ verdicts, isEnabled, policy, model }: WhyView): WhyDocument {
+export function whyAsJson({ verdicts, isEnabled, isForeign, policy, model }: WhyView): WhyDocument {
 	const [first] = verdicts;
 	return {
 		version: 1,
 		enabled: isEnabled,
 		policy,
 		model: model ?? null,
-		next: first?.rank === 1 ? first.account.id : null,
+		next: first?.rank === 1 && !isForeign ? first.account.id : null,
 		decidedBy: groundsOf(verdicts).decidedBy ?? null,
 		candidates: verdicts.map(({ account, rank, gate, decidedBy, terms }) => ({
 			id: account.id,
@@ -56,12 +59,16 @@ export function whyAsText(view: WhyView, columns: number): string {
 		return cut(`${rank} ${label}${pad}  ${rowText(view, verdict, at)}`, columns);
 	});
 	// The sentence is left to wrap.
-	return [view.isEnabled ? headline(view) : SWITCHED_OFF, ...rows].join("\n");
+	return [headline(view), ...rows].join("\n");
 }
 
 const SWITCHED_OFF = "pi-multicodex is off: pi uses its own login. After /multicodex on it would be:";
 
-function headline({ verdicts, policy, now }: WhyView): string {
+const FOREIGN = "auth.json holds an API key for openai-codex, which serves as it is. After /logout in pi it would be:";
+
+function headline({ verdicts, isEnabled, isForeign, policy, now }: WhyView): string {
+	if (!isEnabled) return SWITCHED_OFF;
+	if (isForeign) return FOREIGN;
 	const [first, second] = verdicts;
 	if (first?.rank !== 1) return nobody(verdicts, now);
 	const { decidedBy, terms } = groundsOf(verdicts);

@@ -4,7 +4,7 @@ import { hostNames, prepareHost } from "../support/hosts.ts";
 import { startRpc } from "../support/pi.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { coreOf, wide } from "../support/tiers.ts";
-import { bearerOf, loginOfPi, signPiInAs } from "./credentials-support.ts";
+import { bearerOf, EXPIRED_MS, loginOfPi, redirectOf, signPiInAs } from "./credentials-support.ts";
 import { type Bench, createBench, resultLines, until } from "./support.ts";
 
 vi.setConfig({ testTimeout: 120_000 });
@@ -72,6 +72,23 @@ describe.each(coreOf(hostNames, (name) => name !== "0.87.1"))("/multicodex off a
 		for (const rpc of [second, first]) expect((await rpc.prompt("say hi")).stopReason).toBe("stop");
 		expect(bench.asked()).toEqual(["a", "a", "a", "a"]);
 	});
+});
+
+it("keeps a login that pi renews by itself meanwhile, and then gives up for another", async () => {
+	const bench = await createBench({ accounts: [], strangers: ["p", "q"], usage });
+	signPiInAs(bench, "p", { expiresInMs: EXPIRED_MS });
+	await bench.print("/multicodex off");
+	const rpc = bench.rpc(["-e", redirectOf(bench)]);
+	expect((await rpc.prompt("say hi")).text).toBe("OK from p #1");
+	expect(bench.codex.tokenRequests()).toHaveLength(1);
+
+	signPiInAs(bench, "q");
+	await rpc.send("/multicodex on");
+	await rpc.waitForNotification("multicodex is on again");
+	await rpc.send("/multicodex use p");
+	await rpc.waitForNotification("using p");
+	expect((await rpc.prompt("say hi")).text).toBe("OK from p #2");
+	expect(bench.codex.tokenRequests()).toHaveLength(1);
 });
 
 it("lets a request finish where it has begun, and shows the outcome in JSON mode", async () => {

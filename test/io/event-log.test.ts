@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
-import { chmodSync, mkdirSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { chmodSync, mkdirSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DECISION_KINDS, type Decision } from "../../src/domain/decision.ts";
 import { LINE_LENGTH, LOG_BYTES, openEventLog } from "../../src/io/event-log.ts";
+import { withLock } from "../../src/io/lock.ts";
 import { SECRET_MARK } from "../support/fake-codex/index.ts";
 import { aScratch, HOUR_MS, NOW, type Scratch, until } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
@@ -94,6 +95,21 @@ describe("the decision log", () => {
 		expect(scratch.text(OLDER)).toContain(line);
 		expect(scratch.text(NAME).split("\n")).toHaveLength(2);
 		expect((await log.read(2)).map(({ kind }) => kind)).toEqual(["pinned", "rotated"]);
+	});
+
+	it("loses nothing where somebody else has just set it aside, and not begun a new one yet", async () => {
+		scratch.write(NAME, "x".repeat(LOG_BYTES));
+		const log = aLog();
+		log.append(rotated);
+		let flushed: Promise<void> | undefined;
+		await withLock(scratch.path(NAME), { waitMs: 0 }, async () => {
+			flushed = log.flush();
+			// It waits for the lock by then; were it later, nothing would be there to be set aside.
+			await new Promise((resolve) => setTimeout(resolve, 50));
+			renameSync(scratch.path(NAME), scratch.path(OLDER));
+		});
+		await flushed;
+		expect(await log.read(9)).toMatchObject([{ kind: "rotated" }]);
 	});
 
 	it("stays a link where it is one, and is set aside where it really is", async () => {

@@ -198,6 +198,34 @@ describe("a repair", () => {
 		expect(await health.repair()).toEqual([]);
 	});
 
+	it("touches nothing of others, whatever it is called, and gives nobody a permission that was lacking", async () => {
+		chmodSync(scratch.write("codex-notes.md", "theirs"), 0o644);
+		lock("codex-build.lock", DAY_MS);
+		chmodSync(scratch.dir, 0o1777);
+		leave(`codex-notes.md.${gone}-0011aabb.tmp`);
+		const before = listing();
+		expect(await health.repair()).toEqual([]);
+		expect(listing()).toEqual(before);
+		expect((await health.look()).entries.map(({ name }) => name)).toEqual(["."]);
+		chmodSync(scratch.write("auth.json", auth), 0o444);
+		await health.repair();
+		expect(lstatSync(scratch.path("auth.json")).mode & 0o777).toBe(0o400);
+	});
+
+	it("goes on where one thing cannot be mended, and tells only what was", async () => {
+		chmodSync(scratch.write("auth.json", auth), 0o644);
+		lock("codex-accounts.json.lock", DAY_MS);
+		scratch.write("codex-accounts.json.lock/in-the-way", "");
+		utimesSync(scratch.path("codex-accounts.json.lock"), 0, 0);
+		lock("codex-state.json.lock", DAY_MS);
+		mkdirSync(scratch.path(`auth.json.${gone}-0011aabb.tmp`));
+		utimesSync(scratch.path(`auth.json.${gone}-0011aabb.tmp`), 0, 0);
+		expect(await health.repair()).toEqual([
+			{ kind: "permissions", subject: "auth.json" },
+			{ kind: "lock", subject: "codex-state.json.lock" },
+		]);
+	});
+
 	it("leaves pi's damaged files, files of a newer version, and links as they are", async () => {
 		scratch.write("auth.json", "{");
 		scratch.write("settings.json", "{");
@@ -255,6 +283,14 @@ describe("reaching the endpoints", () => {
 			expect(backend?.skewMs).toBeGreaterThanOrEqual(least);
 			expect(backend?.skewMs).toBeLessThanOrEqual(most);
 		}
+	});
+
+	it("takes the clock of an answer from a cache as it is by now", async () => {
+		answer = (_request, response) => {
+			const date = new Date(Date.now() - 600_000).toUTCString();
+			response.writeHead(200, { date, age: "600" }).end();
+		};
+		expect(Math.abs((await reach())[0]?.skewMs ?? Number.NaN)).toBeLessThanOrEqual(1000);
 	});
 
 	it("tells a challenge at the backend, follows no redirect, and asks nobody over plain http", async () => {

@@ -30,6 +30,8 @@ export interface Desk {
 	/** How often pi's login was looked at, and the backups were deleted. */
 	syncs: number;
 	removals: number;
+	/** pi holds a key of its own. */
+	isForeign: boolean;
 	/** Dialogs of sign-ins, in order. */
 	readonly browserDialogs: LoginDialog[];
 	readonly deviceDialogs: DeviceDialog[];
@@ -122,6 +124,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		imports: createImports({ finder, accounts, membership, tokens, clock }),
 		link: {
 			...house.deps.link,
+			isForeign: () => desk.isForeign,
 			sync: async () => {
 				desk.syncs += 1;
 			},
@@ -187,6 +190,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		piAuth,
 		syncs: 0,
 		removals: 0,
+		isForeign: false,
 		browserDialogs: [],
 		deviceDialogs: [],
 		opened: [],

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts";
 import { followSessions, SESSION_ENTRY } from "../../src/pi/lifecycle.ts";
 import { aHouse, type House } from "../pool/house.ts";
@@ -239,6 +239,26 @@ describe("a notice", () => {
 		expect(notices).toHaveLength(2);
 	});
 
+	it("shows no e-mail where the person wants none, on standard error neither", async () => {
+		settings = { ...DEFAULT_SETTINGS, maskEmails: true };
+		const written: unknown[] = [];
+		vi.spyOn(process.stderr, "write").mockImplementation((text) => written.push(text) > 0);
+		onTestFinished(() => void vi.restoreAllMocks());
+		earlyWarnings.push("early: me@work.example.");
+		await start({ mode: "print", hasUI: false });
+		house.pool.emit({ type: "signed-out", account: anAccount("me@work.example"), reason: "revoked" });
+		expect(written).toHaveLength(2);
+		expect(written.join("")).not.toContain("me@");
+	});
+
+	it("is news again after the next prompt", async () => {
+		const screen = await start();
+		house.pool.emit(continued);
+		await pi.fire("input", screen.ctx);
+		house.pool.emit(continued);
+		expect(screen.notices).toHaveLength(2);
+	});
+
 	it("of a change is not kept for a later session, a warning is", async () => {
 		house.pool.emit(continued);
 		house.pool.emit({ type: "closed", account: anAccount("a"), reason: "account_deactivated" });
@@ -281,6 +301,16 @@ describe("a change of another process's hand", () => {
 		isOutOfStep = true;
 		await pi.fire(event, screen.ctx);
 		expect(order).toContain("availability");
+	});
+
+	it("leaves pi to renew its login alone, and what it comes to is noted after every turn", async () => {
+		const screen = await start();
+		order.length = 0;
+		await pi.fire("turn_end", screen.ctx);
+		expect(order).toEqual([]);
+		settings = { ...DEFAULT_SETTINGS, enabled: false };
+		await pi.fire("turn_end", screen.ctx);
+		expect(order).toEqual(["sync"]);
 	});
 
 	it("is followed before a reload, after which nobody knows of this registration", async () => {

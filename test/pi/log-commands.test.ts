@@ -1,5 +1,7 @@
+import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import { aCooldown, anAccount, NOW } from "../support/fakes.ts";
+import { MODEL } from "../pool/house.ts";
+import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 import { aDesk, type Desk } from "./desk.ts";
 
 let desk: Desk;
@@ -56,7 +58,79 @@ describe("why", () => {
 		expect(await documentOf("why --json")).toMatchObject({ model: null, next: "3f9c0a7be21d" });
 	});
 
+	it("says that nobody of ours serves while pi holds a key of its own", async () => {
+		desk.isForeign = true;
+		expect(await desk.run("why")).toMatch(/^info: auth\.json holds an API key for openai-codex, which serves as it is/);
+		expect(await documentOf("why --json")).toMatchObject({ next: null, candidates: [{ rank: 1 }, { rank: 2 }] });
+	});
+
 	it.each(["why not", "why --json now"])("takes no `%s`", async (args) => {
 		expect(await desk.run(args)).toBe("error: Usage: /multicodex why [--json]");
 	});
+});
+
+const IDS = ["a", "b", "c", "d"] as const;
+const window = (windowMinutes: number) =>
+	fc.record({
+		windowMinutes: fc.constant(windowMinutes),
+		usedPercent: fc.constantFrom(0, 50, 75, 81, 99, 100),
+		resetsAt: fc.constantFrom(undefined, NOW - 1, NOW + HOUR_MS, NOW + 5 * HOUR_MS, NOW + 7 * DAY_MS),
+	});
+const cooldown = fc
+	.record({
+		scope: fc.constantFrom("account", `model:${MODEL.id}`, "model:another"),
+		until: fc.constantFrom(NOW - 1, NOW + HOUR_MS),
+	} as const)
+	.map((told) => aCooldown(told));
+const memo = fc.record({
+	cooldowns: fc.array(cooldown, { maxLength: 2 }),
+	usage: fc.option(
+		fc
+			.tuple(fc.option(window(300)), fc.option(window(10_080)), fc.constantFrom(NOW, NOW - HOUR_MS))
+			.map(([short, long, capturedAt]) =>
+				aSnapshot({ capturedAt, windows: [short, long].filter((each) => each !== null) }),
+			),
+		{ nil: undefined },
+	),
+	strikes: fc.constant(0),
+});
+const someone = fc.option(fc.constantFrom(...IDS), { nil: undefined });
+const situation = fc.record({
+	rows: fc.array(fc.record({ enabled: fc.boolean(), isLost: fc.boolean(), memo, live: fc.nat({ max: 3 }) }), {
+		minLength: 1,
+		maxLength: 4,
+	}),
+	policy: fc.constantFrom("soonest-reset", "most-headroom", "in-order", "round-robin"),
+	reserve: fc.record({ "5h": fc.constantFrom(0, 20), "7d": fc.constantFrom(0, 30) }),
+	pinned: someone,
+	chosenLast: someone,
+	served: someone,
+	servedMs: fc.constantFrom(0, 30 * MINUTE_MS, HOUR_MS, DAY_MS),
+} as const);
+
+it("why names the account of the next request, or nobody where that finds nobody", async () => {
+	await fc.assert(
+		fc.asyncProperty(situation, async ({ rows, policy, reserve, pinned, chosenLast, served, servedMs }) => {
+			const needsLogin = { reason: "revoked", at: NOW };
+			const accounts = rows.map(({ enabled, isLost }, at) =>
+				anAccount(IDS[at] ?? "", { enabled, needsLogin: isLost ? needsLogin : undefined }),
+			);
+			const asked = aDesk(accounts);
+			const { house } = asked;
+			const { settings, state } = house;
+			house.settings = { ...settings, rotation: { ...settings.rotation, policy, reserve } };
+			for (const [at, { memo, live }] of rows.entries()) {
+				const id = IDS[at] ?? "";
+				state.memos.set(id, memo);
+				for (let session = 0; session < live; session += 1) state.live.set(`${id}-${session}`, id);
+			}
+			Object.assign(state, { pinnedId: pinned, chosenLast });
+			house.affinity.begin("s", served, NOW - servedMs);
+			Object.assign(asked.screen.model ?? {}, { id: MODEL.id });
+			const { next } = JSON.parse((await asked.run("why --json")).replace("info: ", ""));
+			await house.ask();
+			expect(house.tries[0] ?? null).toBe(next);
+		}),
+		{ numRuns: 500 },
+	);
 });

@@ -56,6 +56,15 @@ describe("a failure", () => {
 	});
 });
 
+it("nothing that is told moves the cursor or colours, whoever's words it quotes; lines stay lines", () => {
+	const { ctx, notices } = aContext({ mode: "tui" });
+	const text = "one\u001b[2J\ntwo\u202e";
+	writeResult(ctx, "show", { text, json: null });
+	writeFailure(ctx, text);
+	writeNotice(ctx, "info", text);
+	expect(notices).toEqual(["info", "error", "info"].map((level) => `${level}: one?[2J\ntwo?`));
+});
+
 describe("a notice", () => {
 	it("is shown where somebody looks on", () => {
 		const { ctx, notices } = aContext({ mode: "rpc" });

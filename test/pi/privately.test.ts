@@ -1,4 +1,4 @@
-import type { Component } from "@mariozechner/pi-tui";
+import { type Component, visibleWidth } from "@mariozechner/pi-tui";
 import { afterEach, describe, expect, it } from "vitest";
 import { COMMANDS } from "../../src/pi/commands.ts";
 import { privately } from "../../src/pi/privately.ts";
@@ -39,7 +39,7 @@ const WAYS: Readonly<Record<string, readonly string[]>> = {
 	login: ["", "mo@work.example", '"my own@home.example"'],
 	import: ["--dry-run", ""],
 	remove: ["me@work.example", "own@home.example --logout", "nobody@home.example"],
-	rename: ["me@work.example me@other.example", "side me@work.example"],
+	rename: ["me@work.example", "me@work.example me@other.example", "side me@work.example"],
 	enable: ["me@work.example", "mo@work.example", "side"],
 	disable: ["me@work.example", "side"],
 	refresh: ["", "me@work.example"],
@@ -85,6 +85,16 @@ describe("with maskEmails", () => {
 	});
 });
 
+it("an account is the one that was chosen from the menu of a masked pool, though another looks the same", async () => {
+	const desk = aMaskedDesk();
+	const disable = COMMANDS.find(({ name }) => name === "disable");
+	const answers = [`disable: ${disable?.summary}`, "m…@work.example-2"];
+	Object.defineProperty(desk.screen, "choice", { get: () => answers.shift() });
+	await desk.command.handler("", desk.screen.ctx);
+	const twinIsOn = desk.house.pool.account(twin.id)?.enabled;
+	expect([desk.screen.notices.at(-1), twinIsOn]).toEqual([expect.stringContaining("info: "), false]);
+});
+
 describe("a private context", () => {
 	let isMasked = true;
 	afterEach(() => {
@@ -109,6 +119,12 @@ describe("a private context", () => {
 		screen.panel?.handleInput?.("x");
 		expect(screen.panel?.render(80)).toEqual(["\u001b[1mm…@work.example\u001b[0m of true"]);
 		expect([typed, await shown]).toEqual([["x"], "over"]);
+	});
+
+	it("makes no line of a panel too wide for the terminal: pi ends at one that is", () => {
+		const lines = ["\u00e9\u0301@b.test", "👨‍👩‍👧@b.test"];
+		void ctx.ui.custom(() => ({ render: () => lines, invalidate: () => undefined }));
+		for (const line of screen.panel?.render(8) ?? []) expect(visibleWidth(line)).toBeLessThanOrEqual(8);
 	});
 
 	it("is the context itself while nothing is to be hidden", () => {

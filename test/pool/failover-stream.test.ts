@@ -31,6 +31,17 @@ describe("a request", () => {
 		expect(house.tries).toEqual(["a"]);
 	});
 
+	it("looks at the state file no more often for two hundred accounts than for two", async () => {
+		const looksOf = async (count: number) => {
+			const house = someone(...Array.from({ length: count }, (_, at) => `a${at}`));
+			await house.ask();
+			house.state.looks = 0;
+			await house.ask();
+			return house.state.looks;
+		};
+		expect(await looksOf(200)).toBe(await looksOf(2));
+	});
+
 	it("goes to another account when the quota is used up, once to each, and nobody sees the first", async () => {
 		const house = someone("a", "b");
 		house.play("a", LIMIT);
@@ -483,6 +494,16 @@ describe("waiting for an account", () => {
 		cool(house, "a", NOW + 30_000);
 		house.onPause = () => cool(house, "a", NOW + DAY_MS);
 		expect((await house.ask()).words).toBe("nobody is left");
+	});
+
+	it("ends as soon as the person switches us off, in whatever process", async () => {
+		const house = waiting("a");
+		cool(house, "a", NOW + 30_000);
+		house.onPause = () => {
+			house.settings = { ...house.settings, enabled: false };
+		};
+		expect((await house.ask()).words).toBe("nobody is left");
+		expect([house.pauses.length, house.tries]).toEqual([1, []]);
 	});
 
 	it("ends with the person's abort, in one aborted event", async () => {

@@ -200,6 +200,17 @@ describe("the last account", () => {
 		expect(lastOnes()).toHaveLength(1);
 	});
 
+	it("is not told of while another only rests for a moment, and is once that has run out", () => {
+		ours.pool.cool(account("a"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		ours.pool.cool(account("b"), limit({ reason: "rate_limit", until: NOW + MINUTE_MS }), "gpt-5.5");
+		ours.pool.setActive("c");
+		ours.pool.noteUsage("c", used(95));
+		expect(lastOnes()).toEqual([]);
+		ours.pool.cool(account("b"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		ours.pool.noteUsage("c", used(96));
+		expect(lastOnes()).toHaveLength(1);
+	});
+
 	it("is not told of where the others were switched off by hand", async () => {
 		for (const id of ["a", "b"]) await accounts.patch(id, { enabled: false });
 		ours.pool.setActive("c");

@@ -345,6 +345,8 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 
 /** A state file in memory. */
 export interface FakeStateStore extends StateStore {
+	/** How often the file was looked at for what is known of accounts. */
+	looks: number;
 	readonly memos: Map<AccountId, AccountMemo>;
 	pinnedId: AccountId | undefined;
 	/** The account that each session is at work on; nobody's lease runs out. */
@@ -357,10 +359,12 @@ export interface FakeStateStore extends StateStore {
 
 export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMemo>>> = {}): FakeStateStore {
 	const empty: AccountMemo = { cooldowns: [], strikes: 0 };
+	const read = (id: AccountId) => store.memos.get(id) ?? empty;
 	const apply = (id: AccountId, change: (memo: AccountMemo) => AccountMemo) => {
-		store.memos.set(id, change(store.memo(id)));
+		store.memos.set(id, change(read(id)));
 	};
 	const store: FakeStateStore = {
+		looks: 0,
 		memos: new Map(Object.entries(memos).map(([id, memo]) => [id, { ...empty, ...memo }])),
 		pinnedId: undefined,
 		live: new Map(),
@@ -371,14 +375,17 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 		setPin: async (id) => {
 			store.pinnedId = id;
 		},
-		memo: (id) => store.memos.get(id) ?? empty,
-		snapshot: () => store.memo,
+		memo: (id) => store.snapshot()(id),
+		snapshot: () => {
+			store.looks += 1;
+			return read;
+		},
 		update: async (id, change) => {
 			store.written.push(id);
 			apply(id, change);
 		},
 		updateIf: async (id, applies, change) => {
-			if (!applies(store.memo(id))) return false;
+			if (!applies(read(id))) return false;
 			await store.update(id, change);
 			return true;
 		},
@@ -401,7 +408,7 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 			for (const id of store.memos.keys()) apply(id, (memo) => ({ ...memo, cooldowns: [], strikes: 0 }));
 		},
 		forget: async (id) => {
-			const { exchange } = store.memo(id);
+			const { exchange } = read(id);
 			if (exchange) store.memos.set(id, { ...empty, exchange });
 			else store.memos.delete(id);
 			if (store.pinnedId === id) store.pinnedId = undefined;

@@ -190,7 +190,7 @@ function toldByStore(account: Account): Account {
 const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> = {
 	show: ({ view }, width) => poolAsText(view, width),
 	why: ({ view, words }, width) => {
-		const about = { isEnabled: view.isEnabled, policy: "soonest-reset", model: words, now: NOW };
+		const about = { isEnabled: view.isEnabled, isForeign: false, policy: "soonest-reset", model: words, now: NOW };
 		return whyAsText({ ...about, verdicts: verdictsOf(view, words) }, width);
 	},
 	"next-account": ({ view, words }) => startsOn(verdictsOf(view, words)),

@@ -7,7 +7,6 @@ import {
 	formatDuration,
 	formatPast,
 	formatPercent,
-	iso,
 	plural,
 	spokenWindow,
 } from "../../src/ui/format.ts";
@@ -130,8 +129,4 @@ describe("a moment in the past", () => {
 		expect(formatPast(new Date(2026, 10, 20, 0, 5).getTime(), now)).toBe("00:05");
 		expect(formatPast(new Date(2026, 10, 19, 23, 59).getTime(), now)).toBe("19 Nov 23:59");
 	});
-});
-
-it("a time that no calendar has is null in a document", () => {
-	expect([iso(0), iso(undefined), iso(Number.NaN), iso(9e15)]).toEqual(["1970-01-01T00:00:00.000Z", null, null, null]);
 });

@@ -48,7 +48,7 @@ describe("the log, for a person", () => {
 			{ kind: "exhausted", account: undefined, total: 4, cooling: 3, until },
 			/^nobody left: 3 of 4 cool, first back .*\d\d:\d\d$/,
 		],
-		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up after 6 refusals, 3 of 9 not tried$/],
+		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up: 6 of 9 cool, 3 not tried$/],
 		[{ kind: "signed-out", account: "gone" }, /^gone: signed out, \?$/],
 	])("has words for %j", (decision, text) => {
 		expect(spoken(decision)).toMatch(text);

@@ -96,6 +96,8 @@ describe("the words of what was verified", () => {
 		const ok = aFinding("pool-empty", { level: "ok" });
 		const fixing = { ...seen([ok]), isFixing: true };
 		expect(verifiedAsText(fixing).split("\n")[1]).toBe("There was nothing to repair.");
+		const left = aFinding("lock-stale", { level: "warning", subject: "auth.json.lock" });
+		expect(verifiedAsText({ ...fixing, findings: [left] }).split("\n")[1]).toBe("Nothing could be repaired.");
 		const repairs = [
 			{ kind: "permissions", subject: "." },
 			{ kind: "set-aside", subject: "x.corrupt-1" },

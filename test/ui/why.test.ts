@@ -35,6 +35,7 @@ const view = (
 ) => ({
 	verdicts: explain(candidates, { ...context, ...overrides }, policy),
 	isEnabled: true,
+	isForeign: false,
 	policy,
 	model: "gpt-5.5",
 	now: NOW,

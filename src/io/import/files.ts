@@ -1,6 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
+import { codeOf } from "../errors.ts";
 
 /** No file with sign-ins is larger; whatever is, is not read. */
 const LARGEST_BYTES = 4 * 1024 * 1024;
@@ -24,7 +25,7 @@ export async function readText(path: string): Promise<ForeignFile<string>> {
 		if (stats.size > LARGEST_BYTES) return { kind: "unreadable", reason: "is too large" };
 		return { kind: "read", content: await readFile(path, "utf8") };
 	} catch (error) {
-		const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
+		const code = codeOf(error) ?? "unknown error";
 		if (code === "ENOENT" || code === "ENOTDIR") return { kind: "missing" };
 		return { kind: "unreadable", reason: `cannot be read (${code})` };
 	}

@@ -149,7 +149,9 @@ async function accountFor(
 	ctx: ExtensionCommandContext,
 	deps: SubcommandDeps,
 ): Promise<readonly string[] | undefined> {
-	const labels = command.complete?.(deps, [], "").map(({ label }) => label) ?? [];
+	const offered = command.complete?.(deps, [], "") ?? [];
+	// As they are, and not as they are shown: two may look the same while e-mails are hidden.
+	const labels = offered.map(({ value, label }) => deps.pool.account(value)?.label ?? label);
 	if (labels.length === 0) {
 		writeFailure(ctx, `multicodex ${command.name}: there is no account for that.`);
 		return undefined;

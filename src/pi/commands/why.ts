@@ -9,14 +9,14 @@ export const why: Subcommand = {
 	usage: "why [--json]",
 	summary: "the account that serves next, and why",
 	complete: (_deps, before) => jsonChoice(before),
-	run: async (words, ctx, { affinity, pool, settings, savedModel, clock }) => {
+	run: async (words, ctx, { affinity, pool, link, settings, savedModel, clock }) => {
 		const [option] = words;
 		if (words.length > 1 || (option !== undefined && option !== "--json")) return misused(why);
 		const model = ctx.model?.provider === PROVIDER ? ctx.model.id : savedModel();
 		const sessionId = ctx.sessionManager.getSessionId();
 		const verdicts = pool.explain({ modelId: model, affinity: affinity.account(), sessionId });
 		const { enabled: isEnabled, rotation } = settings.read();
-		const view = { verdicts, isEnabled, policy: rotation.policy, model, now: clock.now() };
+		const view = { verdicts, isEnabled, isForeign: link.isForeign(), policy: rotation.policy, model, now: clock.now() };
 		return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson: option === "--json" };
 	},
 };
