@@ -186,9 +186,24 @@ describe("/multicodex where there are only dialogs", () => {
 		]);
 	});
 
-	it("does nothing when it is cancelled, at either question", async () => {
+	it("offers accounts alone where it asks for one, and takes the very one that was chosen", async () => {
+		await menu("remove: take an account out; add --undo puts it back", "home");
+		expect(desk.screen.details[1]).toBe("work, home, out");
+		expect(labels()).toEqual(["work", "out"]);
+		// Two e-mails that look the same once they are hidden.
+		desk = aDesk([anAccount("me@a.example", { id: "1" }), anAccount("mo@a.example", { id: "2" })], { mode: "rpc" });
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		const left = ["remove: take an account out; add --undo puts it back", "m…@a.example-2"];
+		Object.defineProperty(desk.screen, "choice", { get: () => left.shift() });
+		await desk.command.handler("", desk.screen.ctx);
+		expect(labels()).toEqual(["me@a.example"]);
+	});
+
+	it("does nothing when it is cancelled, at either question, or answered with what was not offered", async () => {
 		expect(await menu()).toEqual([]);
 		expect(await menu("remove: take an account out; add --undo puts it back")).toEqual([]);
+		expect(await menu("nonsense")).toEqual([]);
+		expect(await menu("remove: take an account out; add --undo puts it back", "nobody")).toEqual([]);
 		expect(labels()).toEqual(["work", "home", "out"]);
 	});
 });

@@ -1,4 +1,5 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Account } from "../../domain/account.ts";
 import { createDashboard, type DashboardAction } from "../../ui/dashboard.ts";
 import { menuTitle } from "../../ui/dashboard-words.ts";
 import { createListCursor } from "../../ui/list-cursor.ts";
@@ -139,22 +140,24 @@ async function menu(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise
 	const chosen = await ctx.ui.select(title, lines, { signal });
 	const command = commands[chosen === undefined ? -1 : lines.indexOf(chosen)];
 	if (!command) return;
-	const words = command.asksAccount ? await accountFor(command, ctx, deps) : [];
+	const words = command.asksAccount ? await accountFor(command, command.asksAccount, ctx, deps) : [];
 	if (words) await carryOut(command, words, ctx, deps);
 }
 
 /** The account that the command is to work on; undefined where the person has chosen none. */
 async function accountFor(
-	command: Subcommand,
+	{ name, summary }: Subcommand,
+	isOffered: (account: Account) => boolean,
 	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
+	{ pool, signal }: SubcommandDeps,
 ): Promise<readonly string[] | undefined> {
-	const labels = command.complete?.(deps, [], "").map(({ label }) => label) ?? [];
-	if (labels.length === 0) {
-		writeFailure(ctx, `multicodex ${command.name}: there is no account for that.`);
+	const accounts = pool.accounts().filter(isOffered);
+	if (accounts.length === 0) {
+		writeFailure(ctx, `multicodex ${name}: there is no account for that.`);
 		return undefined;
 	}
-	const title = `${command.name}: ${command.summary}`;
-	const chosen = await ctx.ui.select(title, labels, { signal: deps.signal });
-	return chosen === undefined ? undefined : [chosen];
+	const labels = accounts.map(({ label }) => label);
+	const chosen = await ctx.ui.select(`${name}: ${summary}`, labels, { signal });
+	const account = accounts.find(({ label }) => label === chosen);
+	return account && [account.id];
 }

@@ -7,7 +7,7 @@ export const rename: Subcommand = {
 	name: "rename",
 	usage: "rename <account> <label>",
 	summary: "give an account another label",
-	asksAccount: true,
+	asksAccount: () => true,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps) : []),
 	run: async (words, ctx, deps) => {
 		const [named, ...rest] = words;
