@@ -88,7 +88,7 @@ describe("the picker", () => {
 
 describe("the panels", () => {
 	it.each(["footer", "rotation"])("are as stored: %s", async (panel) => {
-		const { terminal } = await after(`/multicodex ${panel}`, /Esc to cancel/, {});
+		const { terminal } = await after(`/multicodex ${panel}`, /Esc to close/, {});
 		await store(`panel-${panel}-80`, terminal);
 		if (panel === "footer") await storePicture("footer-panel", "What the footer shows, with a preview", terminal);
 	});
