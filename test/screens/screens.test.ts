@@ -24,7 +24,7 @@ async function storePicture(name: string, title: string, terminal: Terminal): Pr
 }
 
 /** A scene in which a command was typed, once `sign` is on the screen. */
-async function after(command: string, sign: string | RegExp, options: SceneOptions = {}) {
+async function sceneAfter(command: string, sign: string | RegExp, options: SceneOptions = {}) {
 	const scene = await startScene(options);
 	await scene.terminal.submit(command);
 	await scene.terminal.waitForText(sign, PATIENCE_MS);
@@ -46,7 +46,7 @@ const ABROAD: readonly Actor[] = [
 
 describe("the dashboard", () => {
 	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
-		const { terminal } = await after("/multicodex", "esc close", { columns });
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { columns });
 		await store(`dashboard-${columns}`, terminal);
 		if (columns === 80) await storePicture("dashboard", "The dashboard: four accounts in four states", terminal);
 	});
@@ -57,12 +57,12 @@ describe("the dashboard", () => {
 		{ what: "twelve", actors: TWELVE },
 		{ what: "abroad", actors: ABROAD },
 	])("is as stored with accounts: $what", async ({ what, actors }) => {
-		const { terminal } = await after("/multicodex", "esc close", { actors });
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors });
 		await store(`dashboard-of-${what}`, terminal);
 	});
 
 	wide("fits a terminal that changes its size under it", async () => {
-		const { terminal } = await after("/multicodex", "esc close", { actors: TWELVE, columns: 120 });
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors: TWELVE, columns: 120 });
 		terminal.resize(40, 20);
 		await terminal.waitForScreen((screen) => screen.split("\n").every((line) => line.length <= 40), PATIENCE_MS);
 		await terminal.waitForText(/^ → acc-01/m, PATIENCE_MS);
@@ -70,7 +70,7 @@ describe("the dashboard", () => {
 	});
 
 	wide("says the same on a light screen", async () => {
-		const { terminal } = await after("/multicodex", "esc close", { theme: "light" });
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { theme: "light" });
 		await store("dashboard-80", terminal);
 		await expect(pictureOf("The dashboard on a light screen", terminal.cells(), GROUNDS.light)).toMatchFileSnapshot(
 			"stored/dashboard-light.svg",
@@ -80,7 +80,7 @@ describe("the dashboard", () => {
 
 describe("the picker", () => {
 	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
-		const { terminal } = await after("/multicodex use", "esc cancel", { columns });
+		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { columns });
 		await store(`picker-${columns}`, terminal);
 		if (columns === 80) await storePicture("picker", "The picker: choose an account, or type to filter", terminal);
 	});
@@ -88,7 +88,7 @@ describe("the picker", () => {
 
 describe("the panels", () => {
 	it.each(["footer", "rotation"])("are as stored: %s", async (panel) => {
-		const { terminal } = await after(`/multicodex ${panel}`, /Esc to close/, {});
+		const { terminal } = await sceneAfter(`/multicodex ${panel}`, /Esc to close/, {});
 		await store(`panel-${panel}-80`, terminal);
 		if (panel === "footer") await storePicture("footer-panel", "What the footer shows, with a preview", terminal);
 	});
@@ -128,7 +128,7 @@ describe("what a command says", () => {
 		["why", "serves next"],
 		["help", "/multicodex help"],
 	])("is as stored: %s", async (command, sign) => {
-		const { terminal } = await after(`/multicodex ${command}`, sign, { rows: 50 });
+		const { terminal } = await sceneAfter(`/multicodex ${command}`, sign, { rows: 50 });
 		await store(`said-${command}-80`, terminal);
 	});
 });
