@@ -60,7 +60,7 @@ export function stateCell(
 		const time = withTime && readyAt !== undefined ? ` ${formatDuration(readyAt - now)}` : "";
 		return { tone: "muted", text: `cooling${time}` };
 	}
-	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
 	if (shown.isPinned) return { tone: "text", text: "pinned" };
+	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
 	return { tone: "text", text: shown.isActive ? "active" : "ready" };
 }

@@ -52,7 +52,7 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 				}
 			: null,
 		lastUsedAt: iso(shown.lastUsedAt),
-		lastError: shown.lastError ?? null,
+		lastError: shown.lastError?.text ?? null,
 	};
 }
 
