@@ -94,7 +94,7 @@ describe("the picker", () => {
 			"   auto            let the policy choose",
 			"   add             sign in to another account",
 		]);
-		expect(rows(60).at(-2)).toMatch(/choose \(soonest-reset\)$/);
+		expect(rows(66).at(-2)).toMatch(/choose \(soonest-reset\)$/);
 	});
 
 	it("mutes an account that cools as a whole, with its time", () => {
