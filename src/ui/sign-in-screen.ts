@@ -42,7 +42,7 @@ const NO_BROWSER = "No browser could be opened here.";
 const PASTE_HERE = "Signed in elsewhere, or nothing happens? Paste the address the browser ended on, or the code:";
 /** The same two on a low terminal. */
 const OPEN_IT = "Sign in with the ChatGPT account you want:";
-const THEN_PASTE = "Then paste the address it ended on:";
+const OR_PASTE = "If nothing happens, paste the address it ended on:";
 
 /** Creates the screen. It draws what it is told and does nothing by itself. */
 export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
@@ -104,7 +104,7 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 			"",
 			...address,
 			"",
-			...words("dim", isLow ? THEN_PASTE : PASTE_HERE, width),
+			...words("dim", isLow ? OR_PASTE : PASTE_HERE, width),
 			...input.render(width),
 		];
 	};
