@@ -3,6 +3,7 @@ import type { Account } from "../../domain/account.ts";
 import { createDashboard, type DashboardAction } from "../../ui/dashboard.ts";
 import { menuTitle } from "../../ui/dashboard-words.ts";
 import { createListCursor } from "../../ui/list-cursor.ts";
+import { withHeldKeys } from "../held-keys.ts";
 import { modeOf, writeFailure } from "../output.ts";
 import { openPanel } from "../panel.ts";
 import { viewOf } from "../pool-view.ts";
@@ -24,7 +25,7 @@ export const dashboard: Subcommand = {
 	summary: "every account at a glance, with keys for what can be done; without a terminal, show",
 	isPanel: () => true,
 	run: async (_words, ctx, deps) => {
-		const isShown = modeOf(ctx) === "tui" && (await onScreen(ctx, deps));
+		const isShown = modeOf(ctx) === "tui" && (await withHeldKeys(ctx, deps, onScreen));
 		if (!isShown) await menu(ctx, deps);
 		return undefined;
 	},
@@ -67,7 +68,8 @@ interface Wish {
 async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<boolean> {
 	const { pool, usage, settings, clock, signal } = deps;
 	const view = () => viewOf(pool, settings.read(), clock.now());
-	const cursor = createListCursor(view().active);
+	const { active, pinned } = view();
+	const cursor = createListCursor(active ?? pinned);
 	const baseUrl = baseUrlOf(ctx);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
 	let asking = 0;
