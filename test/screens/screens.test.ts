@@ -126,7 +126,7 @@ describe("what a command says", () => {
 	wide.each([
 		["show", "ready ·"],
 		["why", "serves next"],
-		["help", "/multicodex help"],
+		["help", "this list"],
 	])("is as stored: %s", async (command, sign) => {
 		const { terminal } = await sceneAfter(`/multicodex ${command}`, sign, { rows: 50 });
 		await store(`said-${command}-80`, terminal);
