@@ -1,7 +1,15 @@
 import { activeCooldowns } from "../domain/cooldown.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import { freshness } from "../domain/usage.ts";
-import { formatClock, formatCountdown, formatDuration, formatPast, plural, spokenWindow } from "./format.ts";
+import {
+	formatClock,
+	formatCountdown,
+	formatDuration,
+	formatPast,
+	plural,
+	spokenCode,
+	spokenWindow,
+} from "./format.ts";
 import { whatNow } from "./messages.ts";
 import { type Line, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
@@ -49,11 +57,13 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 	if (state === "cooling" && readyAt !== undefined) {
 		const longest = cooldowns.find(({ scope, until }) => scope === "account" && until === readyAt);
 		const until = `cooling until ${formatClock(readyAt, now)} (${formatDuration(readyAt - now)})`;
-		lines.push([span("text", longest ? `${until}: ${spoken(longest.reason)}` : until)]);
+		lines.push([span("text", longest ? `${until}: ${spokenCode(longest.reason)}` : until)]);
 	}
 	for (const { scope, reason, until } of cooldowns) {
 		if (scope === "account") continue;
-		lines.push([span("text", `${scope.replace(":", " ")} not before ${formatClock(until, now)}: ${spoken(reason)}`)]);
+		lines.push([
+			span("text", `${scope.replace(":", " ")} not before ${formatClock(until, now)}: ${spokenCode(reason)}`),
+		]);
 	}
 	if (lastError !== undefined) {
 		const text = lastError.text.slice(0, LONGEST_ERROR);
@@ -73,7 +83,7 @@ function signedIn({ account: { credential, needsLogin } }: ShownAccount, now: nu
 /** `last rotation 14:02  side → work  (5h limit)`. */
 export function rotationLine({ at, event }: LastRotation, now: number): Line {
 	const { from, to, reason, window } = event;
-	const why = reason === "usage_limit" && window !== undefined ? `${spokenWindow(window)} limit` : spoken(reason);
+	const why = reason === "usage_limit" && window !== undefined ? `${spokenWindow(window)} limit` : spokenCode(reason);
 	return [span("dim", `last rotation ${formatClock(at, now)}  ${from.label} → ${to.label}  (${why})`)];
 }
 
@@ -91,8 +101,4 @@ export function menuTitle({ accounts }: PoolView): string {
 	return accounts.length === 0
 		? "MultiCodex: no accounts"
 		: `MultiCodex: ${ready} of ${plural(accounts.length, "account")} ready`;
-}
-
-function spoken(reason: string): string {
-	return reason.replaceAll("_", " ");
 }

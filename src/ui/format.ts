@@ -77,6 +77,21 @@ export function spokenWindow(name: string): string {
 	return name === "30d" ? "month" : name;
 }
 
+/** A code of the backend or of ours as words: `usage limit`. */
+export function spokenCode(code: string): string {
+	return code.replaceAll("_", " ");
+}
+
+/** Rows of cells as lines, the cells of a column below each other. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
+	const widths: number[] = [];
+	for (const row of rows) {
+		for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, visibleWidth(cell));
+	}
+	const padded = (cell: string, at: number) => cell + " ".repeat((widths[at] ?? 0) - visibleWidth(cell));
+	return rows.map((row) => row.map(padded).join("  ").trimEnd());
+}
+
 const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /** The beginning of `text` that fits `columns`, in whole characters; plain text in, plain text out. */

@@ -2,7 +2,16 @@ import type { Account } from "../domain/account.ts";
 import type { Exhaustion, PoolEvent } from "../domain/events.ts";
 import { IMPORTED, TOOLS } from "../domain/import.ts";
 import type { WindowLeft } from "../domain/usage.ts";
-import { asWord, formatClock, formatCount, formatDuration, formatPercent, plural, spokenWindow } from "./format.ts";
+import {
+	asWord,
+	formatClock,
+	formatCount,
+	formatDuration,
+	formatPercent,
+	plural,
+	spokenCode,
+	spokenWindow,
+} from "./format.ts";
 
 /**
  * The words that end a turn when nobody is left. They carry no label and no number of three digits: pi's own retry
@@ -204,7 +213,7 @@ export function whySignedOut({ source }: Account, reason: string): string {
 	if (tool !== undefined && CLASHES.has(reason)) {
 		return `its sign-in is shared with ${toolName(tool)}, which has used or ended it`;
 	}
-	return LOST_REASONS[reason] ?? reason.replaceAll("_", " ");
+	return LOST_REASONS[reason] ?? spokenCode(reason);
 }
 
 function toolName(tool: string): string {
@@ -214,7 +223,7 @@ function toolName(tool: string): string {
 /** What is the matter with an account that cannot be used, and what to type. */
 export function whatNow(account: Account): string {
 	if (!account.enabled) {
-		const why = account.disabledReason?.replaceAll("_", " ") ?? "by hand";
+		const why = account.disabledReason === undefined ? "by hand" : spokenCode(account.disabledReason);
 		return `switched off (${why}). /multicodex enable ${asWord(account.label)}`;
 	}
 	const { needsLogin } = account;
@@ -383,7 +392,7 @@ export function removed(
 export function switchedOn(account: Account): string {
 	const { label, disabledReason, needsLogin } = account;
 	if (needsLogin) return `Codex: ${label} is switched on, and needs a sign-in: ${signInAgain(account)}`;
-	const closed = disabledReason ? ` It had been switched off: ${disabledReason.replaceAll("_", " ")}.` : "";
+	const closed = disabledReason ? ` It had been switched off: ${spokenCode(disabledReason)}.` : "";
 	return `Codex: ${label} is switched on.${closed}`;
 }
 

@@ -2,6 +2,7 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+	aligned,
 	asWord,
 	cut,
 	formatClock,
@@ -152,6 +153,17 @@ describe("the beginning of a text that is too long", () => {
 			}),
 		);
 	});
+});
+
+it("cells of a column stand below each other, whatever their characters are wide", () => {
+	expect(
+		aligned([
+			["a", "職場", "x"],
+			["bcd", "e"],
+			["", "", ""],
+		]),
+	).toEqual(["a    職場  x", "bcd  e", ""]);
+	expect(aligned([])).toEqual([]);
 });
 
 describe("a moment in the past", () => {

@@ -1,6 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { getSettingsListTheme } from "@mariozechner/pi-coding-agent";
 import { DEFAULT_SETTINGS, type Preference, type Settings, type StoredValue } from "../../domain/settings.ts";
+import { aligned } from "../../ui/format.ts";
 import type { Paint } from "../../ui/panel.ts";
 import { createPreferencesPanel } from "../../ui/preferences-panel.ts";
 import { modeOf } from "../output.ts";
@@ -120,11 +121,7 @@ function storedFrom(text: string): StoredValue {
 
 function shown(group: PreferenceGroup, deps: SubcommandDeps, problems: readonly string[]): Outcome {
 	const now = deps.settings.read();
-	const rows = group.preferences.map(({ name, summary, stored }) => [name, String(stored(now)), summary] as const);
-	const [first, second] = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-	const lines = rows.map(
-		([name, value, summary]) => `${name.padEnd(first ?? 0)}  ${value.padEnd(second ?? 0)}  ${summary}`,
-	);
+	const lines = aligned(group.preferences.map(({ name, summary, stored }) => [name, String(stored(now)), summary]));
 	return { text: [...problems, ...lines].join("\n"), json: asJson(group, deps, problems) };
 }
 
