@@ -127,8 +127,8 @@ function completionsFor(typed: string, deps: SubcommandDeps): Completion[] | nul
 	const command = COMMANDS.find((candidate) => candidate.name === name);
 	const begun = bare(last);
 	const matches = (command?.complete?.(deps, before, last) ?? []).filter(({ value }) => bare(value).startsWith(begun));
-	const [whole = ""] = wordsIn(last);
-	if (matches.some(({ value }) => wordsIn(value)[0] === whole)) return null;
+	const [whole = ""] = wordsIn(last.toLowerCase());
+	if (matches.some(({ value }) => wordsIn(value.toLowerCase())[0] === whole)) return null;
 	return offered(matches.map((match) => ({ ...match, value: `${head}${match.value}` })));
 }
 

@@ -10,6 +10,8 @@ export interface PanelHost<T> {
 	readonly repaint: () => void;
 	/** Lines that a panel may take, so that all of it is seen; changes with the terminal. */
 	readonly room: () => number;
+	/** The same for a panel with no notice above it. */
+	readonly wholeRoom: () => number;
 	/** Ends the panel; the first result counts. */
 	readonly close: (result: T) => void;
 	/** Runs when the panel has ended, in whatever way. */
@@ -44,11 +46,13 @@ export async function openPanel<T>(
 				() => signal.removeEventListener("abort", end),
 			);
 			if (signal.aborted) end();
+			const wholeRoom = () => tui.terminal.rows - FOOTER_LINES;
 			return create({
 				paint: (tone, text) => theme.fg(tone, text),
 				isKey: (typed, key) => keys.matches(typed, key),
 				repaint,
-				room: () => tui.terminal.rows - FOOTER_LINES - (tui.terminal.rows < LOW ? 0 : NOTICE_LINES),
+				room: () => wholeRoom() - (tui.terminal.rows < LOW ? 0 : NOTICE_LINES),
+				wholeRoom,
 				close,
 				onClose: (release) => releases.push(release),
 			});

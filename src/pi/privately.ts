@@ -56,8 +56,8 @@ function privateComponent<C extends Component>(component: C): C {
 	});
 }
 
-/** A method keeps its object: some of them have private parts. */
-function own<T extends object>(target: T, key: string | symbol): unknown {
+/** A property as its object has it. A method keeps its object: some of them have private parts. */
+export function own<T extends object>(target: T, key: string | symbol): unknown {
 	const value: unknown = Reflect.get(target, key);
 	return typeof value === "function" ? value.bind(target) : value;
 }

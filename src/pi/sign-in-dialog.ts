@@ -52,25 +52,30 @@ async function onScreen(
 	const cancelling = new AbortController();
 	const ended = AbortSignal.any([signal, cancelling.signal]);
 	const left = { error: new SignInError(LOGIN_CANCELLED) };
-	const outcome = await openPanel<Outcome>(ctx, { signal, ended: left }, ({ paint, isKey, repaint, close }) => {
-		const screen = createSignInScreen({
-			title,
-			paint,
-			isCancelKey: (typed) => isKey(typed, "tui.select.cancel"),
-			onCancel: () => cancelling.abort(),
-			copy,
-			repaint,
-			now: Date.now,
-		});
-		const signedIn = onDevice
-			? ways.onDevice({ signal: ended, showCode: (shown) => screen.showCode(withExpiry(shown)) })
-			: ways.inBrowser(dialogOn(screen, ended, ways));
-		signedIn.then(
-			(credential) => close({ credential }),
-			(error: unknown) => close({ error }),
-		);
-		return screen;
-	});
+	const outcome = await openPanel<Outcome>(
+		ctx,
+		{ signal, ended: left },
+		({ paint, isKey, repaint, wholeRoom, close }) => {
+			const screen = createSignInScreen({
+				title,
+				paint,
+				isCancelKey: (typed) => isKey(typed, "tui.select.cancel"),
+				onCancel: () => cancelling.abort(),
+				copy,
+				repaint,
+				now: Date.now,
+				room: wholeRoom,
+			});
+			const signedIn = onDevice
+				? ways.onDevice({ signal: ended, showCode: (shown) => screen.showCode(withExpiry(shown)) })
+				: ways.inBrowser(dialogOn(screen, ended, ways));
+			signedIn.then(
+				(credential) => close({ credential }),
+				(error: unknown) => close({ error }),
+			);
+			return screen;
+		},
+	);
 	if (!outcome) return inDialogs(ctx, { title, onDevice, signal }, ways);
 	if ("error" in outcome) throw outcome.error;
 	return outcome.credential;

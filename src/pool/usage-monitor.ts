@@ -62,7 +62,10 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 	): Promise<boolean> => {
 		try {
 			pool.noteUsage(id, await usageApi.fetch({ baseUrl: base, access, accountId }, signal));
-			if (state.memo(id).usageFailures) state.updateSoon(id, (memo) => ({ ...memo, usageFailures: undefined }));
+			// What failed has come right: as an error it would stand beside the account until that serves.
+			if (state.memo(id).usageFailures) {
+				state.updateSoon(id, (memo) => ({ ...memo, usageFailures: undefined, lastError: undefined }));
+			}
 			return true;
 		} catch (error) {
 			if (signal.aborted) return false;

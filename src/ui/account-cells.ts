@@ -39,12 +39,16 @@ export function toneOfLeft(percent: number): Tone {
 	return percent <= 30 ? "warning" : "dim";
 }
 
-/** A bar of `cells` characters. Neither a rest nor a use is rounded away. */
-export function meter(leftPercent: number, cells: number): string {
-	const rounded = Math.round((leftPercent / 100) * cells);
-	const atLeast = leftPercent > 0 ? Math.max(1, rounded) : 0;
-	const filled = leftPercent < 100 ? Math.min(cells - 1, atLeast) : cells;
-	return "█".repeat(filled) + "░".repeat(cells - filled);
+/** What a meter is drawn with: a cell that is filled, and one that is not. */
+const METER_LOOKS = { bar: ["█", "░"], line: ["━", "─"] } as const;
+
+/** A meter of `percent` in so many cells. Neither what it shows nor its rest is rounded away. */
+export function meter(percent: number, cells: number, look: keyof typeof METER_LOOKS): string {
+	const rounded = Math.round((percent / 100) * cells);
+	const atLeast = percent > 0 ? Math.max(1, rounded) : 0;
+	const filled = percent < 100 ? Math.min(cells - 1, atLeast) : cells;
+	const [full, empty] = METER_LOOKS[look];
+	return full.repeat(filled) + empty.repeat(cells - filled);
 }
 
 /** The state of an account in a word or two. With `withTime` also how long it cools. */
@@ -60,7 +64,7 @@ export function stateCell(
 		const time = withTime && readyAt !== undefined ? ` ${formatDuration(readyAt - now)}` : "";
 		return { tone: "muted", text: `cooling${time}` };
 	}
-	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
 	if (shown.isPinned) return { tone: "text", text: "pinned" };
+	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
 	return { tone: "text", text: shown.isActive ? "active" : "ready" };
 }

@@ -95,7 +95,7 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 	const windowCell = (found: WindowCell | undefined, isUnknown: boolean): Line => {
 		if (!found) return [span("dim", cell(isUnknown ? UNKNOWN.padStart(PERCENT) : "", width))];
 		return [
-			span(found.tone, (cells > 0 ? meter(found.leftPercent, cells) : "") + found.left.padStart(PERCENT)),
+			span(found.tone, (cells > 0 ? meter(found.leftPercent, cells, "bar") : "") + found.left.padStart(PERCENT)),
 			span("dim", `  ${found.resetsIn.padStart(reset)}`),
 		];
 	};

@@ -1,7 +1,7 @@
 import { activeCooldowns } from "../domain/cooldown.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import { freshness } from "../domain/usage.ts";
-import { formatClock, formatCountdown, formatDuration, plural, spoken, spokenWindow } from "./format.ts";
+import { formatClock, formatCountdown, formatDuration, formatPast, plural, spoken, spokenWindow } from "./format.ts";
 import { whatNow } from "./messages.ts";
 import { type Line, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
@@ -55,14 +55,19 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 		if (scope === "account") continue;
 		lines.push([span("text", `${scope.replace(":", " ")} not before ${formatClock(until, now)}: ${spoken(reason)}`)]);
 	}
-	if (lastError !== undefined) lines.push([span("warning", `last error: ${lastError.slice(0, LONGEST_ERROR)}`)]);
+	if (lastError !== undefined) {
+		const text = lastError.text.slice(0, LONGEST_ERROR);
+		lines.push([span("warning", `last error ${formatPast(lastError.at, now)}: ${text}`)]);
+	}
 	return lines;
 }
 
 function signedIn({ account: { credential, needsLogin } }: ShownAccount, now: number): string | undefined {
 	if (needsLogin) return undefined;
 	const { expiresAt } = credential;
-	return expiresAt > now ? `signed in until ${formatClock(expiresAt, now)}` : "renewed at its next request";
+	return expiresAt > now
+		? `token until ${formatClock(expiresAt, now)}, renewed by itself`
+		: "renewed at its next request";
 }
 
 /** `last rotation 14:02  side → work  (5h limit)`. */

@@ -2,7 +2,9 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../domain/account.ts";
 import type { FooterSettings } from "../domain/settings.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, type UsageWindow, windowName } from "../domain/usage.ts";
+import { meter, toneOfLeft } from "./account-cells.ts";
 import { cut, formatClock, formatCountdown, formatDuration, formatPercent, spokenWindow } from "./format.ts";
+import { type Line, type Paint, type Span, span } from "./panel.ts";
 
 /** What the footer shows, at one moment. */
 export interface FooterModel {
@@ -26,12 +28,6 @@ export interface ActiveAccount {
 	readonly usage: UsageSnapshot | undefined;
 	readonly isReady: boolean;
 }
-
-/** How urgent a word is; what is urgent is also said in words, never by colour alone. */
-export type FooterTone = "dim" | "text" | "warning" | "error";
-
-/** Colours a text as pi's theme has it. */
-export type FooterPaint = (tone: FooterTone, text: string) => string;
 
 /**
  * What the line gains while there is room, the most important first: every segment in its short form, then their words,
@@ -59,14 +55,8 @@ const SHORT_FORMS = STEPS.indexOf("words of account");
 /** pi shows what all extensions say on one line: longer forms leave the others this much, in columns. */
 const LEFT_TO_OTHERS = 10;
 
-interface Span {
-	readonly tone: FooterTone;
-	readonly text: string;
-}
-type Part = readonly Span[];
-
-/** Draws a segment with what the line has room for; nothing where it is not had. */
-type Segment = (model: FooterModel, has: Has) => readonly Part[];
+/** Draws a segment, in parts, with what the line has room for; nothing where it is not had. */
+type Segment = (model: FooterModel, has: Has) => readonly Line[];
 
 /** The next segment is one entry here, its place in {@link ORDERS}, and what it gains with room in {@link STEPS}. */
 const SEGMENTS = { account: drawAccount, windows: drawWindows, ready: drawReady } satisfies Record<string, Segment>;
@@ -77,7 +67,7 @@ const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SE
 };
 
 /** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
-export function footerLine(model: FooterModel, columns: number, paint: FooterPaint): string {
+export function footerLine(model: FooterModel, columns: number, paint: Paint): string {
 	const lines = specialLines(model) ?? usualLines(model);
 	const fitting = lines.filter(({ parts, spare }) => visibleWidth(plain(parts)) + spare <= columns).at(-1);
 	const [shortest] = lines;
@@ -88,19 +78,19 @@ export function footerLine(model: FooterModel, columns: number, paint: FooterPai
 
 const SEPARATOR = " · ";
 
-function plain(parts: readonly Part[]): string {
+function plain(parts: readonly Line[]): string {
 	return parts.map((part) => part.map(({ text }) => text).join("")).join(SEPARATOR);
 }
 
-/** One form of the line, and the columns that have to be left beside it. */
-interface Line {
-	readonly parts: readonly Part[];
+/** One form of the footer, and the columns that have to be left beside it. */
+interface Form {
+	readonly parts: readonly Line[];
 	readonly spare: number;
 }
 
 /** From the shortest to the richest. */
-function usualLines(model: FooterModel): Line[] {
-	const lines = STEPS.map((_step, last): Line => {
+function usualLines(model: FooterModel): Form[] {
+	const lines = STEPS.map((_step, last): Form => {
 		const has = (step: Step) => STEPS.indexOf(step) <= last;
 		const [first = [], ...others] = ORDERS[model.settings.order].flatMap((id) => SEGMENTS[id](model, has));
 		const name = has("words of account") ? dim(first.length > 0 ? "codex " : "codex") : [];
@@ -109,7 +99,7 @@ function usualLines(model: FooterModel): Line[] {
 	return lines.filter(({ parts }) => plain(parts) !== "");
 }
 
-function drawAccount({ active, isPinned, settings }: FooterModel, has: Has): Part[] {
+function drawAccount({ active, isPinned, settings }: FooterModel, has: Has): Line[] {
 	if (!active || !has("account")) return [];
 	const pinned = isPinned ? "pinned" : "";
 	if (!settings.account) return isPinned ? [dim(pinned)] : [];
@@ -117,14 +107,14 @@ function drawAccount({ active, isPinned, settings }: FooterModel, has: Has): Par
 	const plan = usage?.plan ?? account.plan;
 	return [
 		[
-			{ tone: "text", text: printable(account.label) },
+			span("text", printable(account.label)),
 			...dim(isPinned ? ` ${pinned}` : ""),
 			...dim(plan && has("plan") ? ` (${printable(plan)})` : ""),
 		],
 	];
 }
 
-function drawWindows({ active, settings, now }: FooterModel, has: Has): Part[] {
+function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 	if (!active) return [];
 	const { usage } = active;
 	const windows = chosenWindows(usage, settings);
@@ -134,20 +124,20 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Part[] {
 	}
 	const isStale = freshness(usage, now) === "stale";
 	const tightest = windows.reduce((least, next) => (remaining(next, now) < remaining(least, now) ? next : least));
-	const parts = windows.flatMap((window): Part[] => {
+	const parts = windows.flatMap((window): Line[] => {
 		const which = window === tightest ? "tightest window" : "other windows";
 		if (!has(which)) return [];
 		const hasWords = has(`words of ${which}`);
 		const left = remaining(window, now);
 		const percent = settings.usage === "left" ? left : 100 - left;
 		const name = spokenWindow(windowName(window.windowMinutes));
-		const meter = settings.meters && has("meters") ? `${meterOf(percent)} ` : "";
+		const bar = settings.meters && has("meters") ? `${meter(percent, METER_CELLS, "line")} ` : "";
 		const word = hasWords ? ` ${settings.usage}` : "";
 		const isResetTold = settings.reset && !isStale && has("resets");
 		return [
 			[
 				...dim(`${name === "week" && !hasWords ? "wk" : name} `),
-				{ tone: toneOf(left), text: `${meter}${isStale ? "~" : ""}${formatPercent(percent)}${word}` },
+				span(toneOfLeft(left), `${bar}${isStale ? "~" : ""}${formatPercent(percent)}${word}`),
 				...dim(isResetTold ? resetOf(window, now) : ""),
 			],
 		];
@@ -171,53 +161,42 @@ function resetOf({ resetsAt }: UsageWindow, now: number): string {
 
 const METER_CELLS = 10;
 
-function meterOf(percent: number): string {
-	const filled = Math.round((percent / 100) * METER_CELLS);
-	return "━".repeat(filled) + "─".repeat(METER_CELLS - filled);
-}
-
-/** As pi's own context meter: warning at 30 % left or less, error at 10. */
-function toneOf(left: number): FooterTone {
-	if (left <= 10) return "error";
-	return left <= 30 ? "warning" : "dim";
-}
-
-function drawReady({ active, ready, total, settings }: FooterModel, has: Has): Part[] {
+function drawReady({ active, ready, total, settings }: FooterModel, has: Has): Line[] {
 	// Before the first request there is nothing else to show.
 	if (!has("ready") || (active && !settings.ready)) return [];
-	if (ready === 1 && total > 1 && active?.isReady) return [[{ tone: "warning", text: "last ready" }]];
+	if (ready === 1 && total > 1 && active?.isReady) return [[span("warning", "last ready")]];
 	if (has("sentence of ready")) return [dim(`${ready} of ${total} ready`)];
 	return [dim(`${ready}/${total}${has("words of ready") ? " ready" : ""}`)];
 }
 
 /** Where no account is at work: off, nobody there, waiting, nobody ready. From the shortest to the richest. */
-function specialLines(model: FooterModel): Line[] | undefined {
+function specialLines(model: FooterModel): Form[] | undefined {
 	const { isEnabled, total, ready, waitingUntil, first, now } = model;
-	const off: Part = [{ tone: "warning", text: "off" }];
+	const off: Line = [span("warning", "off")];
 	if (!isEnabled) return forms([off], [named(off)], [named(off), dim("/multicodex on")]);
 	if (total === 0) {
 		return forms([dim("no accounts")], [dim("codex no accounts")], [dim("codex no accounts"), dim("/multicodex add")]);
 	}
 	if (waitingUntil !== undefined) {
 		const left = formatCountdown(waitingUntil - now);
-		const short: Part = [{ tone: "warning", text: `back in ${left}` }];
-		const long: Part = [{ tone: "warning", text: `first account back in ${left}` }];
-		return forms([short], [named(short)], [named([{ tone: "warning", text: "waiting" }]), long]);
+		const short: Line = [span("warning", `back in ${left}`)];
+		const long: Line = [span("warning", `first account back in ${left}`)];
+		return forms([short], [named(short)], [named([span("warning", "waiting")]), long]);
 	}
 	if (ready > 0) return undefined;
-	const none: Part = [{ tone: "error", text: `0/${total} ready` }];
+	const none: Line = [span("error", `0/${total} ready`)];
 	if (!first) return forms([none], [named(none)], [named(none), dim("/multicodex show")]);
 	const clock = formatClock(first.readyAt, now);
-	const back: Part = [{ tone: "text", text: printable(first.label) }, ...dim(` back ${clock}`)];
-	const long: Part = [...back, ...dim(` (${formatDuration(first.readyAt - now)})`)];
+	const back: Line = [span("text", printable(first.label)), ...dim(` back ${clock}`)];
+	const long: Line = [...back, ...dim(` (${formatDuration(first.readyAt - now)})`)];
 	return forms([none], [none, dim(`back ${clock}`)], [named(none), back], [named(none), long]);
 }
 
-function named(part: Part): Part {
+function named(part: Line): Line {
 	return [...dim("codex "), ...part];
 }
 
-function forms(...lines: readonly (readonly Part[])[]): Line[] {
+function forms(...lines: readonly (readonly Line[])[]): Form[] {
 	return lines.map((parts) => ({ parts, spare: 0 }));
 }
 

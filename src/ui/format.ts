@@ -3,6 +3,8 @@ import { printable } from "../domain/account.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
+/** Epoch ms; no calendar has a day behind it. */
+const LAST_DATE = 8.64e15;
 
 /**
  * A duration in at most two units: `<1m`, `42m`, `1h07m`, `6d20h`. No part has more than two digits, so that it can
@@ -28,16 +30,21 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 
 /** A moment on the local clock: `14:32` today, `Mon 14:32` within a week, else `12 Dec`. */
 export function formatClock(at: number, now: number): string {
-	const then = new Date(at);
+	const then = dateOf(at);
 	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
 	if (then.toDateString() === new Date(now).toDateString()) return clock;
 	if (at - now < 6 * DAY_MS) return `${WEEKDAYS[then.getDay()]} ${clock}`;
 	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
 }
 
+/** A date; the last one that there is, or the first, for a time that no calendar has. */
+function dateOf(at: number): Date {
+	return new Date(Math.min(LAST_DATE, Math.max(-LAST_DATE, at)));
+}
+
 /** A moment in the past on the local clock: with its day, as `18 Nov 14:32`, unless that is today. */
 export function formatPast(at: number, now: number): string {
-	const then = new Date(at);
+	const then = dateOf(at);
 	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
 	if (then.toDateString() === new Date(now).toDateString()) return clock;
 	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
@@ -59,7 +66,7 @@ export function plural(count: number, noun: string): string {
 	return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** A code as words: `usage limit` for `usage_limit`. */
+/** A code of the backend or of ours as words: `usage limit` for `usage_limit`. */
 export function spoken(code: string): string {
 	return printable(code.replaceAll("_", " "));
 }
@@ -70,12 +77,29 @@ export function spokenWindow(name: string): string {
 	return name === "30d" ? "month" : name;
 }
 
-/** The beginning of `text` that fits `columns`; plain text in, plain text out. */
+/** Rows of cells as lines, the cells of a column below each other. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
+	const widths: number[] = [];
+	for (const row of rows) {
+		for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, visibleWidth(cell));
+	}
+	const padded = (cell: string, at: number) => cell + " ".repeat((widths[at] ?? 0) - visibleWidth(cell));
+	return rows.map((row) => row.map(padded).join("  ").trimEnd());
+}
+
+const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/** The beginning of `text` that fits `columns`, in whole characters; plain text in, plain text out. */
 export function cut(text: string, columns: number): string {
 	if (visibleWidth(text) <= columns) return text;
-	const characters = [...text];
-	while (characters.length > 0 && visibleWidth(`${characters.join("")}…`) > columns) characters.pop();
-	return columns > 0 ? `${characters.join("")}…` : "";
+	let kept = "";
+	let room = columns - 1;
+	for (const { segment } of GRAPHEMES.segment(text)) {
+		room -= visibleWidth(segment);
+		if (room < 0) break;
+		kept += segment;
+	}
+	return columns > 0 ? `${kept}…` : "";
 }
 
 /** A label as it has to be typed in a command: in quotes where it holds a blank. */

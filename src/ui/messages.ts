@@ -223,7 +223,7 @@ function toolName(tool: string): string {
 /** What is the matter with an account that cannot be used, and what to type. */
 export function whatNow(account: Account): string {
 	if (!account.enabled) {
-		const why = spoken(account.disabledReason ?? "by hand");
+		const why = account.disabledReason === undefined ? "by hand" : spoken(account.disabledReason);
 		return `switched off (${why}). /multicodex enable ${asWord(account.label)}`;
 	}
 	const { needsLogin } = account;

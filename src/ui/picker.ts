@@ -43,6 +43,12 @@ type Row =
 /** Ids of rows that are no accounts; no account has a blank in its id. */
 const AUTO = "row auto";
 const ADD = "row add";
+/** What is there to choose beside the accounts. */
+const LAST_ROWS = [
+	{ id: AUTO, name: "auto", does: "let the policy choose" },
+	{ id: ADD, name: "add", does: "sign in to another account" },
+] as const;
+const LONGEST_DEED = Math.max(...LAST_ROWS.map(({ does }) => does.length));
 /** Labels have this much room where there is enough of it. */
 const LABEL = 24;
 const LEAD = 3;
@@ -58,8 +64,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 		fuzzyFilter([...accounts], input.getValue(), ({ account }) => `${account.label} ${account.email ?? ""}`);
 	const rowsOf = (view: PoolView): Row[] => [
 		...accountsIn(view).map((shown) => ({ id: shown.account.id, shown })),
-		{ id: AUTO, name: "auto", does: "let the policy choose" },
-		{ id: ADD, name: "add", does: "sign in to another account" },
+		...LAST_ROWS,
 	];
 	/** Where nobody is called so, Enter signs somebody in: it never ends a pin by mistake. */
 	const highlightBest = () => {
@@ -155,16 +160,19 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 	const room = (most: number) => width - LEAD - 2 - most;
 	const withWindows = room(Math.max(0, ...rests.map(({ whole }) => whole)));
 	const isWide = withWindows >= Math.min(longest, LABEL / 2);
+	// What the last rows do has room beside a label that is only wide for its looks.
+	const comfortable = Math.min(LABEL, room(LONGEST_DEED));
 	const label = isWide
-		? Math.min(withWindows, Math.max(longest, LABEL))
+		? Math.min(withWindows, Math.max(longest, comfortable))
 		: Math.max(1, Math.min(longest, room(Math.max(0, ...rests.map(({ state }) => state)))));
 	return (row, isSelected) => {
 		const lead = span("accent", isSelected ? " → " : "   ");
 		const name = "shown" in row ? row.shown.account.label : row.name;
 		const tone = isSelected ? "accent" : "text";
 		if (!("shown" in row)) {
-			const policy = row.name === "auto" && isWide ? ` (${view.policy})` : "";
-			return [lead, span(tone, `${cell(name, label)}  `), span("muted", row.does + policy)];
+			const policy = row.name === "auto" ? ` (${view.policy})` : "";
+			const hasRoom = visibleWidth(row.does + policy) <= room(label);
+			return [lead, span(tone, `${cell(name, label)}  `), span("muted", hasRoom ? row.does + policy : row.does)];
 		}
 		const state = stateCell(row.shown, now, true);
 		// What cannot serve now is muted as a whole.

@@ -12,7 +12,7 @@ export interface ShownAccount {
 	readonly cooldowns: readonly Cooldown[];
 	readonly usage: UsageSnapshot | undefined;
 	readonly lastUsedAt: number | undefined;
-	readonly lastError: string | undefined;
+	readonly lastError: { readonly text: string; readonly at: number } | undefined;
 	/** The last call for its usage failed: what is known may be old. */
 	readonly isUsageFailing: boolean;
 }

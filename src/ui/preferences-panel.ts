@@ -3,14 +3,10 @@ import {
 	type SettingItem,
 	SettingsList,
 	type SettingsListTheme,
-	truncateToWidth,
-	visibleWidth,
 	wrapTextWithAnsi,
 } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
-
-/** Colours of pi's theme that the panel uses. */
-export type PanelPaint = (tone: "dim" | "error" | "text" | "warning", text: string) => string;
+import { fitted, type Paint } from "./panel.ts";
 
 /** One line of the panel. */
 export interface PreferenceRow {
@@ -26,7 +22,9 @@ export interface PreferencesPanelDeps {
 	readonly title: string;
 	/** pi's look of a list of settings. */
 	readonly theme: SettingsListTheme;
-	readonly paint: PanelPaint;
+	/** Lines that the panel may take. */
+	readonly room: number;
+	readonly paint: Paint;
 	readonly rows: readonly PreferenceRow[];
 	/** The value of a row as it is now. */
 	readonly valueNow: (name: string) => string;
@@ -40,12 +38,15 @@ export interface PreferencesPanelDeps {
 }
 
 const MARGIN = 1;
+/** Rules, title, preview, what the selected row does, hint, and the blanks between them. */
+const LINES_AROUND = 11;
+const FEWEST_ROWS = 3;
 /** Narrower than this pi's list has no room for its own margins; what is too wide is cut here. */
 const NARROWEST_LIST = 24;
 
 /** The panel of a group of preferences, in place of the editor: every change is saved at once, one after the other. */
 export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
-	const { title, theme, paint, rows, valueNow, save, preview, close, repaint } = deps;
+	const { title, theme, room, paint, rows, valueNow, save, preview, close, repaint } = deps;
 	let problem: string | undefined;
 	let lastSave = Promise.resolve();
 	let waiting = 0;
@@ -67,7 +68,12 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 		const values = choices.includes(currentValue) ? [...choices] : [currentValue, ...choices];
 		return { id: name, label: name, description: summary, currentValue, values };
 	});
-	const list = new SettingsList(items, items.length, theme, onChange, close);
+	const isAllShown = items.length + LINES_AROUND <= room;
+	// What does not fit is scrolled, which takes a line to say so.
+	const height = isAllShown ? items.length : Math.max(FEWEST_ROWS, room - LINES_AROUND - 1);
+	// pi's list calls its end a cancel, but every change is saved by then, and stays.
+	const hint = (text: string) => theme.hint(text.replace("to cancel", "to close"));
+	const list = new SettingsList(items, Math.min(items.length, height), { ...theme, hint }, onChange, close);
 
 	return {
 		render: (width) => {
@@ -86,7 +92,7 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 				...list.render(Math.max(NARROWEST_LIST, width)),
 				rule,
 			];
-			return lines.map((line) => (visibleWidth(line) > width ? truncateToWidth(line, width, "") : line));
+			return fitted(lines, width);
 		},
 		handleInput: (typed) => {
 			list.handleInput(typed);

@@ -1,7 +1,6 @@
-import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../domain/account.ts";
 import { byLength, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
-import { formatPercent, spokenWindow } from "./format.ts";
+import { aligned, formatPercent, spokenWindow } from "./format.ts";
 import { whatNow } from "./messages.ts";
 
 /** What asking for one account's usage came to. */
@@ -15,13 +14,8 @@ export interface Refreshed {
 /** One line an account. `now` is epoch ms. */
 export function refreshedAsText(refreshed: readonly Refreshed[], now: number): string {
 	if (refreshed.length === 0) return "There is no Codex account to ask for.";
-	const width = Math.max(...refreshed.map(({ account }) => visibleWidth(printable(account.label))));
-	return refreshed
-		.map((each) => {
-			const label = printable(each.account.label);
-			return `${label}${" ".repeat(width - visibleWidth(label))}  ${printable(outcomeOf(each, now))}`;
-		})
-		.join("\n");
+	const rows = refreshed.map((each) => [printable(each.account.label), printable(outcomeOf(each, now))]);
+	return aligned(rows).join("\n");
 }
 
 function outcomeOf({ account, usage, problem }: Refreshed, now: number): string {

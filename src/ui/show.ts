@@ -2,7 +2,7 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
 import { iso } from "../domain/moment.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
-import { cut, formatClock, formatDuration, formatPercent, spoken, spokenWindow } from "./format.ts";
+import { aligned, cut, formatClock, formatDuration, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { ShowDocument } from "./json-schemas.ts";
 import { nobodySignedIn, whatNow } from "./messages.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
@@ -54,7 +54,7 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 				}
 			: null,
 		lastUsedAt: iso(shown.lastUsedAt),
-		lastError: shown.lastError ?? null,
+		lastError: shown.lastError?.text ?? null,
 	};
 }
 
@@ -64,11 +64,11 @@ export function poolAsText(view: PoolView, columns: number): string {
 	const ready = view.accounts.filter(({ state }) => state === "ready").length;
 	const head = `${ready} of ${view.accounts.length} ready · ${view.policy}`;
 	const wide = aligned(view.accounts.map((shown) => wideRow(shown, view.now)));
-	const isTooWide = wide.some((line) => visibleWidth(line.trimEnd()) > columns);
+	const isTooWide = wide.some((line) => visibleWidth(line) > columns);
 	const body = isTooWide ? view.accounts.flatMap((shown) => narrowRows(shown, columns, view.now)) : wide;
 	// Notes end in what to type: they are left to wrap.
 	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now)).map(printable);
-	return [...[head, ...body].map((line) => cut(line.trimEnd(), columns)), ...notes].join("\n");
+	return [...[head, ...body].map((line) => cut(line, columns)), ...notes].join("\n");
 }
 
 /** Columns for windows: most accounts have a short and a long one. */
@@ -124,13 +124,4 @@ function noteOf({ account, state, cooldowns }: ShownAccount, now: number): strin
 			({ scope, reason, until }) =>
 				`  ${account.label}: ${scope.replace(":", " ")}, ${spoken(reason)} until ${formatClock(until, now)}`,
 		);
-}
-
-function aligned(rows: readonly (readonly string[])[]): string[] {
-	const columns = Math.max(...rows.map((row) => row.length));
-	const widths = Array.from({ length: columns }, (_, column) =>
-		Math.max(...rows.map((row) => visibleWidth(row[column] ?? ""))),
-	);
-	const padded = (cell: string, width: number) => cell + " ".repeat(Math.max(0, width - visibleWidth(cell)));
-	return rows.map((row) => row.map((cell, column) => padded(cell, widths[column] ?? 0)).join("  "));
 }

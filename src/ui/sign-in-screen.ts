@@ -16,6 +16,8 @@ export interface SignInScreenDeps {
 	/** Something on the screen has changed. */
 	readonly repaint: () => void;
 	readonly now: () => number;
+	/** Lines that the screen may take: a newer pi cuts off below what is too high, and with it the field. */
+	readonly room: () => number;
 }
 
 /** The screen of a sign-in, in place of the editor. */
@@ -39,6 +41,9 @@ type Shown =
 
 const NO_BROWSER = "No browser could be opened here.";
 const PASTE_HERE = "Signed in elsewhere, or nothing happens? Paste the address the browser ended on, or the code:";
+/** The same two on a low terminal. */
+const OPEN_IT = "Sign in with the ChatGPT account you want:";
+const OR_PASTE = "If nothing happens, paste the address it ended on:";
 
 /** Creates the screen. It draws what it is told and does nothing by itself. */
 export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
@@ -77,9 +82,10 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 	const words = (tone: Parameters<Paint>[0], text: string, width: number) =>
 		wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - 2)).map((line) => ` ${line}`);
 
-	const body = (width: number): string[] => {
+	/** `isLow`: in few words. `most`: lines of the address. */
+	const body = (width: number, isLow: boolean, most: number): string[] => {
 		if (shown.kind === "nothing") return words("dim", "Asking the sign-in service…", width);
-		const address = linkLines(shown.url, width).map((line) => paint("accent", line));
+		const address = linkLines(shown.url, width, most).map((line) => paint("accent", line));
 		if (shown.kind === "code") {
 			const left = formatCountdown(shown.expiresAt - deps.now());
 			return [
@@ -95,11 +101,11 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 			];
 		}
 		return [
-			...words("text", wayOf(shown.comesBack), width),
+			...words("text", isLow ? OPEN_IT : wayOf(shown.comesBack), width),
 			"",
 			...address,
 			"",
-			...words("dim", PASTE_HERE, width),
+			...words("dim", isLow ? OR_PASTE : PASTE_HERE, width),
 			...input.render(width),
 		];
 	};
@@ -145,8 +151,11 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 			];
 			const hints = flow(keys, " · ", width - 2).map((line) => ` ${paint("dim", line)}`);
 			const title = words("text", deps.title, width);
-			const lines = [rule, ...title, "", ...body(width), ...notes, "", ...hints, rule];
-			return fitted(lines, width);
+			const linesOf = (main: readonly string[]) => [rule, ...title, "", ...main, ...notes, "", ...hints, rule];
+			const whole = linesOf(body(width, false, Number.POSITIVE_INFINITY));
+			if (whole.length <= deps.room()) return fitted(whole, width);
+			const lowLines = (most: number) => linesOf(body(width, true, most)).filter((line) => line !== "");
+			return fitted(lowLines(Math.max(1, deps.room() - lowLines(0).length)), width);
 		},
 		handleInput: (typed) => {
 			if (deps.isCancelKey(typed)) deps.onCancel();
@@ -161,12 +170,16 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 	};
 }
 
-/** The address over as many lines as it needs, from the very edge so that it can be selected, each a link to the whole. */
-function linkLines(url: string, width: number): string[] {
-	const lines: string[] = [];
+/**
+ * The address over as many lines as it needs, from the very edge so that it can be selected, each a link to the whole.
+ * What is more than `most` is left out: the link and what is copied have it.
+ */
+function linkLines(url: string, width: number, most: number): string[] {
 	const step = Math.max(1, width);
-	for (let at = 0; at < url.length; at += step) {
-		lines.push(`\x1b]8;;${url}\x07${url.slice(at, at + step)}\x1b]8;;\x07`);
+	const shown = url.length > step * most ? `${url.slice(0, Math.max(0, step * most - 1))}…` : url;
+	const lines: string[] = [];
+	for (let at = 0; at < shown.length && lines.length < most; at += step) {
+		lines.push(`\x1b]8;;${url}\x07${shown.slice(at, at + step)}\x1b]8;;\x07`);
 	}
 	return lines;
 }

@@ -112,6 +112,34 @@ describe("the dashboard in a terminal", () => {
 		expect(terminal.screen()).not.toContain(SIGN_IN_SCREEN);
 	});
 
+	it.each(
+		coreOf(
+			hostNames.map((host) => ({ host })),
+			({ host }) => host === "1.5.2",
+		),
+	)(
+		"drops what is typed ahead of a question, where the editor would send it to the model: pi $host",
+		async ({ host }) => {
+			const bench = await createBench({ host, accounts: THREE });
+			const terminal = await openTerminal(bench, { cols: 80, rows: 30 });
+			await open(terminal);
+			// As a slow connection brings it: all at once.
+			await terminal.type("nx");
+			await terminal.waitForText(SIGN_IN_SCREEN, PATIENCE_MS);
+			await terminal.press("escape");
+			await terminal.waitForText(CLOSE, PATIENCE_MS);
+			await terminal.type("x\r");
+			await terminal.waitForText("Remove work?", PATIENCE_MS);
+			await terminal.press("escape");
+			await terminal.waitForText(CLOSE, PATIENCE_MS);
+			await terminal.press("escape");
+			await terminal.submit("say hi");
+			await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
+			await until("the request", () => bench.asked().length === 1);
+			expect(JSON.stringify(bench.codex.responsesRequests()[0]?.body)).toMatch(/"say hi"/);
+		},
+	);
+
 	wide("shows labels in any writing on any width", async () => {
 		const labels = ["café", "職場のアカウント", "👩‍👩‍👧 home", "Ünïcödé"];
 		const names = ["a", "b", "c", "d"];

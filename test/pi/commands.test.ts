@@ -255,6 +255,7 @@ describe("completions", () => {
 	it("hold all words, because they replace all that was typed", () => {
 		expect(offered("use ")).toEqual(["use work", "use home", "use off", "use out", "use auto"]);
 		expect(offered("use H")).toEqual(["use home"]);
+		expect(offered("use HOME")).toBeNull();
 		expect(offered("reset ")).toEqual(["reset manual", "reset quota", "reset all"]);
 		expect(offered("show --")).toEqual(["show --json"]);
 		expect(offered("help ")).toBeNull();

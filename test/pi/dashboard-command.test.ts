@@ -43,6 +43,21 @@ describe("/multicodex without a word", () => {
 		expect([desk.screen.panel, notices()]).toEqual([undefined, []]);
 	});
 
+	it("begins on the account that is active, else on the one that is pinned", async () => {
+		const begun = async (change: (pool: Desk["house"]["pool"]) => unknown) => {
+			desk = aDesk([work, home, out]);
+			await change(desk.house.pool);
+			open = desk.command.handler("", desk.screen.ctx);
+			return selected();
+		};
+		expect(await begun((pool) => pool.pin(home.id))).toBe("home");
+		const both = (pool: Desk["house"]["pool"]) => {
+			pool.setActive(work.id);
+			return pool.pin(home.id);
+		};
+		expect(await begun(both)).toBe("work");
+	});
+
 	it("paints what is known before it looks at pi's login, and before it asks for usage", async () => {
 		let looked = 0;
 		desk = aDesk([work]);
@@ -161,6 +176,48 @@ describe("/multicodex without a word", () => {
 	});
 });
 
+describe("keys that are typed ahead", () => {
+	const isDropped = () => desk.screen.listeners.some((listener) => listener("q")?.consume === true);
+	const macrotask = () => new Promise((resolve) => setImmediate(resolve));
+
+	it.each(["", "use"])(
+		"go to no editor between two panels, and are nobody's business else: /multicodex %s",
+		async (args) => {
+			begin([work, home, out], args);
+			await macrotask();
+			expect(isDropped()).toBe(false);
+			desk.screen.isAway = true;
+			// The panel has closed, and the question has its place by the next key of the same moment.
+			desk.screen.panel?.handleInput?.(args === "" ? "x" : BACKSPACE);
+			await settled();
+			expect([desk.screen.questions, isDropped()]).toEqual([["Remove work?"], false]);
+			await desk.pi.fire("session_shutdown", desk.screen.ctx);
+			await open;
+			expect(desk.screen.listeners).toEqual([]);
+		},
+	);
+
+	it("are dropped while what was asked for is done, yet not for long", async () => {
+		await macrotask();
+		let goOn: () => void = () => undefined;
+		desk.house.accounts.whileRefreshing = (_id, work) =>
+			new Promise((resolve, reject) => {
+				goOn = () => void work().then(resolve, reject);
+			});
+		await press("x");
+		expect([desk.screen.panel, isDropped()]).toEqual([undefined, true]);
+		desk.house.clock.at += 1000;
+		expect(isDropped()).toBe(false);
+		goOn();
+		await back();
+		await macrotask();
+		expect([labels(), isDropped()]).toEqual([["home", "out"], false]);
+		await press(ESCAPE);
+		await open;
+		expect(desk.screen.listeners).toEqual([]);
+	});
+});
+
 describe("/multicodex where there are only dialogs", () => {
 	const menu = async (...choices: readonly string[]) => {
 		desk = aDesk([work, home, out], { mode: "rpc" });
@@ -186,9 +243,24 @@ describe("/multicodex where there are only dialogs", () => {
 		]);
 	});
 
-	it("does nothing when it is cancelled, at either question", async () => {
+	it("offers accounts alone where it asks for one, and takes the very one that was chosen", async () => {
+		await menu("remove: take an account out; add --undo puts it back", "home");
+		expect(desk.screen.details[1]).toBe("work, home, out");
+		expect(labels()).toEqual(["work", "out"]);
+		// Two e-mails that look the same once they are hidden.
+		desk = aDesk([anAccount("me@a.example", { id: "1" }), anAccount("mo@a.example", { id: "2" })], { mode: "rpc" });
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		const left = ["remove: take an account out; add --undo puts it back", "m…@a.example-2"];
+		Object.defineProperty(desk.screen, "choice", { get: () => left.shift() });
+		await desk.command.handler("", desk.screen.ctx);
+		expect(labels()).toEqual(["me@a.example"]);
+	});
+
+	it("does nothing when it is cancelled, at either question, or answered with what was not offered", async () => {
 		expect(await menu()).toEqual([]);
 		expect(await menu("remove: take an account out; add --undo puts it back")).toEqual([]);
+		expect(await menu("nonsense")).toEqual([]);
+		expect(await menu("remove: take an account out; add --undo puts it back", "nobody")).toEqual([]);
 		expect(labels()).toEqual(["work", "home", "out"]);
 	});
 });

@@ -88,6 +88,8 @@ export interface FakeContext {
 	isAway: boolean;
 	/** What has taken the editor's place. */
 	panel: Component | undefined;
+	/** Who hears of a key before whatever is on the screen. */
+	readonly listeners: ((typed: string) => { readonly consume?: boolean } | undefined)[];
 	/** How often a panel asked to be drawn anew. */
 	repaints: number;
 	/** Makes the context throw, as one does whose session was replaced. */
@@ -118,6 +120,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		input: undefined,
 		isAway: false,
 		panel: undefined,
+		listeners: [],
 		repaints: 0,
 		isStale: false,
 	};
@@ -134,6 +137,10 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 	const ui = {
 		notify: (text: string, level: string) => fake.notices.push(`${level}: ${text}`),
 		setStatus: (_key: string, text: string | undefined) => fake.statuses.push(text),
+		onTerminalInput: (handler: FakeContext["listeners"][number]) => {
+			fake.listeners.push(handler);
+			return () => void fake.listeners.splice(fake.listeners.indexOf(handler), 1);
+		},
 		theme: { fg: (tone: string, text: string) => `<${tone}>${text}` },
 		select: (title: string, options: readonly string[], { signal }: Dialog = {}) =>
 			asked(fake.choice, title, options.join(", "), signal),

@@ -105,7 +105,7 @@ describe("import", () => {
 	});
 
 	it("that finds nothing is a failure only where something was named", async () => {
-		expect(await run("import")).toMatch(/^info: No other tool on this machine/);
+		expect(await run("import")).toBe("info: No other tool on this machine keeps a Codex sign-in.");
 		expect(await run("import codex")).toBe("error: No Codex sign-in of Codex CLI was found. Nothing was imported.");
 		expect(await run("import codex --dry-run")).toBe("info: No Codex sign-in of Codex CLI was found.");
 		desk.paths.set("/empty", []);

@@ -125,6 +125,16 @@ describe("add --undo", () => {
 });
 
 describe("rename", () => {
+	it("says so where the account has gone while the question stood", async () => {
+		Object.defineProperty(desk.screen, "input", {
+			get: () => {
+				desk.house.accounts.rows = desk.house.accounts.rows.filter(({ id }) => id !== work.id);
+				return "day job";
+			},
+		});
+		expect(await run("rename work")).toBe("error: work is not here any more. Nothing was changed.");
+	});
+
 	it("gives another label, also one of several words", async () => {
 		expect(await run("rename work day job")).toBe("info: Codex: work is called day job now.");
 		expect(account(work.id)?.label).toBe("day job");

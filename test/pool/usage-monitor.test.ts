@@ -341,7 +341,7 @@ describe("usage that cannot be had", () => {
 		expect(state.memo("a").usageFailures).toBe(4);
 		answer = async () => aSnapshot({ capturedAt: clock.at, source: "api" });
 		expect(await monitor.ask("a")).toBe(true);
-		expect(state.memo("a").usageFailures).toBeUndefined();
+		expect(state.memo("a")).toMatchObject({ usageFailures: undefined, lastError: undefined });
 		clock.at += 5 * MINUTE_MS;
 		answer = () => Promise.reject(new Error("503"));
 		expect(gaps(await timesOver(4))).toEqual([60, 120]);

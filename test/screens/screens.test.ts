@@ -112,7 +112,7 @@ describe("the panels", () => {
 			({ columns }) => columns === 80,
 		),
 	)("are as stored: $panel, $columns columns wide", async ({ panel, columns }) => {
-		const { terminal } = await sceneAfter(`/multicodex ${panel}`, /Esc to cancel/, { columns });
+		const { terminal } = await sceneAfter(`/multicodex ${panel}`, /Esc to close/, { columns });
 		await store(`panel-${panel}-${columns}`, terminal);
 		if (panel === "footer" && columns === 80) await storePicture("footer-panel", terminal);
 	});
@@ -122,8 +122,8 @@ describe("the panels", () => {
 const PANELS = [
 	["", "esc close"],
 	["use", "esc cancel"],
-	["footer", "Esc to cancel"],
-	["rotation", "Esc to cancel"],
+	["footer", "Esc to close"],
+	["rotation", "Esc to close"],
 ] as const;
 
 describe("a terminal that changes its size", () => {
@@ -211,7 +211,7 @@ describe("what a command says", () => {
 	wide.each([
 		["show", "ready ·"],
 		["why", "serves next"],
-		["help", "/multicodex help"],
+		["help", "this list"],
 	])("is as stored: %s", async (command, sign) => {
 		const { terminal } = await sceneAfter(`/multicodex ${command}`, sign, { rows: 50 });
 		await store(`said-${command}-80`, terminal);

@@ -89,7 +89,7 @@ describe("the dashboard", () => {
 			"   side        plus   ░░░░░░░░░░   0%    42m   ███░░░░░░░  31%  1d09h   cooling",
 			"   old-team    team      --                       --                    sign in",
 			"",
-			"   work@acme.dev · account …7f3a · signed in until 30 Nov",
+			"   work@acme.dev · account …7f3a · token until 30 Nov, renewed by itself",
 			expect.stringMatching(/^ {3}last rotation \d\d:\d\d {2}side → work {2}\(5h limit\)$/),
 			"",
 			" ↑↓ move  enter use  a auto  n add  s sign in  x remove  e disable  v rename",
@@ -194,9 +194,15 @@ describe("the dashboard", () => {
 	});
 
 	it.each<[string, Parameters<typeof aShown>[1], RegExp, RegExp]>([
-		["ready", {}, /ready$/m, /signed in until/],
-		["pinned", { isPinned: true, isActive: true }, /pinned$/m, /signed in/],
-		["out of reach", { isUsageFailing: true, lastError: "HTTP 503" }, /fetch failed$/m, /last error: HTTP 503/],
+		["ready", {}, /ready$/m, /token until 30 Nov, renewed by itself/],
+		["pinned", { isPinned: true, isActive: true }, /pinned$/m, /token until/],
+		[
+			"out of reach",
+			{ isUsageFailing: true, isActive: true, lastError: { text: "HTTP 503", at: NOW - 25 * HOUR_MS } },
+			/fetch failed$/m,
+			/last error 19 Nov \d\d:\d\d: HTTP 503/,
+		],
+		["pinned and out of reach", { isUsageFailing: true, isPinned: true }, /pinned$/m, /token until/],
 		[
 			"cooling",
 			{ state: "cooling", readyAt: NOW + HOUR_MS, cooldowns: [aCooldown({ reason: "rate_limit" })] },
@@ -229,7 +235,7 @@ describe("the dashboard", () => {
 
 	it("has no e-mail where there is none to be seen", () => {
 		open(aView([aShown("a", { account: anAccount("a", { email: undefined, accountId: "acct-9c1f" }) })]));
-		expect(text()).toMatch(/^ {3}account …9c1f · signed in until/m);
+		expect(text()).toMatch(/^ {3}account …9c1f · token until/m);
 	});
 
 	it("shows windows by their length, whichever an account has", () => {

@@ -115,9 +115,10 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		panel.focused = true;
 		return drawn(panel, width, [KEYS.down, pasteOf(words), "職場"]);
 	},
-	"preferences-panel": async ({ view, words }, width) => {
+	"preferences-panel": async ({ view, words, room }, width) => {
 		const panel = createPreferencesPanel({
 			...HOST,
+			room,
 			title: "What is shown",
 			theme: { label: String, value: String, description: String, hint: String, cursor: "→ " },
 			rows: [
@@ -133,9 +134,10 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		await settled();
 		return [...before, ...drawn(panel, width, [])];
 	},
-	"sign-in-screen": ({ words, more }, width) => {
+	"sign-in-screen": ({ words, more, room }, width) => {
 		const screen = createSignInScreen({
 			...HOST,
+			room: () => room,
 			title: messages.signInAgainTitle(aShown(more).account),
 			isCancelKey: () => false,
 			onCancel: nothing,

@@ -10,7 +10,8 @@ import {
 	USAGE_MODES,
 } from "../../src/domain/settings.ts";
 import type { UsageWindow } from "../../src/domain/usage.ts";
-import { type FooterModel, type FooterPaint, footerLine } from "../../src/ui/footer-line.ts";
+import { type FooterModel, footerLine } from "../../src/ui/footer-line.ts";
+import type { Paint } from "../../src/ui/panel.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 
 const fiveHours: UsageWindow = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + 67 * MINUTE_MS };
@@ -29,7 +30,7 @@ const model = (overrides: Partial<FooterModel> = {}): FooterModel => ({
 	now: NOW,
 	...overrides,
 });
-const unpainted: FooterPaint = (_tone, text) => text;
+const unpainted: Paint = (_tone, text) => text;
 const at = (columns: number, overrides: Partial<FooterModel> = {}) => footerLine(model(overrides), columns, unpainted);
 const lines = (overrides: Partial<FooterModel> = {}) => [120, 80, 40].map((columns) => at(columns, overrides));
 const withFooter = (settings: Partial<FooterSettings>) => ({ settings: { ...DEFAULT_SETTINGS.footer, ...settings } });
@@ -122,6 +123,7 @@ describe("the footer of an account in use", () => {
 	it("never shows a rest as nothing", () => {
 		const usage = aSnapshot({ windows: [{ ...fiveHours, usedPercent: 99.6 }] });
 		expect(at(80, { active: { ...work, usage } })).toContain("<1% left");
+		expect(at(200, { active: { ...work, usage } })).toContain("━───────── <1% left");
 	});
 });
 

@@ -1,6 +1,10 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+	aligned,
 	asWord,
+	cut,
 	formatClock,
 	formatCount,
 	formatCountdown,
@@ -64,6 +68,11 @@ describe("a moment", () => {
 		expect(formatClock(at, noon)).toBe(text);
 	});
 
+	it.each([1e300, -1e300, 8.64e15, Number.MAX_VALUE])("that no calendar has, %d, is still words", (at) => {
+		expect(formatClock(at, noon)).toMatch(/^\d+ [A-Z][a-z]{2}$|^[A-Z][a-z]{2} \d\d:\d\d$/);
+		expect(formatPast(at, noon)).toMatch(/^\d+ [A-Z][a-z]{2} \d\d:\d\d$/);
+	});
+
 	it("is never the bare hour of another day", () => {
 		for (let hours = 0; hours < 24 * 366; hours += 1) {
 			const at = noon + hours * HOUR_MS;
@@ -121,6 +130,39 @@ describe("a label as it is typed in a command", () => {
 	])("%s is %s", (label, word) => {
 		expect(asWord(label)).toBe(word);
 	});
+});
+
+describe("the beginning of a text that is too long", () => {
+	it("is as much of it as fits, in whole characters", () => {
+		expect(["cut me", "職場の人", "👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", "e\u0301te\u0301s"].map((text) => cut(text, 4))).toEqual([
+			"cut…",
+			"職…",
+			"👩‍👩‍👧…",
+			"e\u0301te\u0301s",
+		]);
+		expect([cut("ab", 1), cut("ab", 0), cut("ab", -1), cut("", 0)]).toEqual(["…", "", "", ""]);
+	});
+
+	it("never takes more columns than there are", () => {
+		fc.assert(
+			fc.property(fc.string({ unit: "grapheme", maxLength: 40 }), fc.integer({ min: 0, max: 20 }), (text, columns) => {
+				const shown = cut(text, columns);
+				expect(visibleWidth(shown)).toBeLessThanOrEqual(columns);
+				if (shown !== text && columns > 0) expect(text.startsWith(shown.slice(0, -1))).toBe(true);
+			}),
+		);
+	});
+});
+
+it("cells of a column stand below each other, whatever their characters are wide", () => {
+	expect(
+		aligned([
+			["a", "職場", "x"],
+			["bcd", "e"],
+			["", "", ""],
+		]),
+	).toEqual(["a    職場  x", "bcd  e", ""]);
+	expect(aligned([])).toEqual([]);
 });
 
 describe("a moment in the past", () => {

@@ -87,6 +87,15 @@ describe("the picker", () => {
 		expect(rows(40)[4]).toMatch(/let the policy choose$/);
 	});
 
+	it("says in full what its last rows do where no windows need the room", () => {
+		view = aView(["work", "home office"].map((label) => aShown(label, { usage: undefined })));
+		expect(rows(45).slice(-2)).toEqual([
+			"   auto            let the policy choose",
+			"   add             sign in to another account",
+		]);
+		expect(rows(66).at(-2)).toMatch(/choose \(soonest-reset\)$/);
+	});
+
 	it("mutes an account that cools as a whole, with its time", () => {
 		const line = picker.render(80).find((each) => each.includes("side"));
 		expect(line).toMatch(/90mside/);

@@ -126,7 +126,7 @@ const anyShown = fc
 			readyAt: state === "cooling" ? until : undefined,
 			cooldowns: state === "cooling" ? [aCooldown({ until }), aCooldown({ scope: `limit:${reason}`, until })] : [],
 			usage: windows && aSnapshot({ capturedAt: NOW - age, windows, plan: toldPlan }),
-			lastError: rest.lastError,
+			lastError: rest.lastError === undefined ? undefined : { text: rest.lastError, at: NOW - age },
 			isActive: rest.isActive,
 			isPinned: rest.isPinned,
 			isUsageFailing: rest.isUsageFailing,

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createPreferencesPanel, type PreferenceRow } from "../../src/ui/preferences-panel.ts";
 import { settled } from "../support/fakes.ts";
 
@@ -33,8 +33,9 @@ beforeEach(() => {
 	closed = 0;
 	repaints = 0;
 });
-const aPanel = () =>
+const aPanel = (room = 40) =>
 	createPreferencesPanel({
+		room,
 		title: "A group (saved at each change)",
 		theme,
 		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[0m` : text),
@@ -62,6 +63,22 @@ const screen = (panel: Panel, width = 60) =>
 	panel.render(width).map((line) => stripVTControlCharacters(line).trimEnd());
 
 describe("a panel of preferences", () => {
+	it("scrolls its rows where the terminal is low, so that the chosen one is always seen", () => {
+		const many = Array.from({ length: 9 }, (_, at) => ({ name: `row${at}`, summary: "does it", choices: ["a", "b"] }));
+		rows.push(...many);
+		onTestFinished(() => void rows.splice(-many.length));
+		for (const room of [30, 22, 21, 17, 15, 3]) {
+			const panel = aPanel(room);
+			for (const { name } of rows) {
+				const lines = screen(panel);
+				expect(lines.length).toBeLessThanOrEqual(Math.max(room, 15));
+				expect(lines.join("\n")).toMatch(new RegExp(`^→ ${name}\\b`, "m"));
+				press(panel, DOWN);
+			}
+			expect(screen(panel).join("\n").includes("(1/11)")).toBe(room < 22);
+		}
+	});
+
 	it("shows every value, what the chosen row does, and what all of it comes to", () => {
 		expect(screen(aPanel())).toEqual([
 			"─".repeat(60),
@@ -74,7 +91,7 @@ describe("a panel of preferences", () => {
 			"",
 			"  percent that is left, or used",
 			"",
-			"  Enter/Space to change · Esc to cancel",
+			"  Enter/Space to change · Esc to close",
 			"─".repeat(60),
 		]);
 	});

@@ -97,7 +97,7 @@ const oldTeam = shown("old-team", {
 	account: anAccount("old-team", { needsLogin: { reason: "refresh_token_reused", at: NOW }, email: undefined }),
 	state: "needs-login",
 	usage: undefined,
-	lastError: "refresh_token_reused",
+	lastError: { text: "refresh_token_reused", at: NOW },
 });
 const closed = shown("closed", {
 	account: anAccount("closed", { enabled: false, disabledReason: "account_deactivated", plan: undefined }),

@@ -21,6 +21,7 @@ let copied: string[];
 let hasClipboard: boolean;
 let repaints: number;
 let now: number;
+let room: number;
 
 beforeEach(() => {
 	cancelled = 0;
@@ -28,6 +29,7 @@ beforeEach(() => {
 	hasClipboard = true;
 	repaints = 0;
 	now = NOW;
+	room = 60;
 	screen = createSignInScreen({
 		title: "Sign in to one more Codex account",
 		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
@@ -43,6 +45,7 @@ beforeEach(() => {
 			repaints += 1;
 		},
 		now: () => now,
+		room: () => room,
 	});
 });
 
@@ -92,6 +95,35 @@ function* states(): Generator<string> {
 }
 
 describe("the screen of a sign-in", () => {
+	it("keeps the field and the keys on a low terminal, and as much of the address as there is room for", () => {
+		for (const _state of states()) {
+			for (const [width, height] of [
+				[40, 20],
+				[80, 11],
+				[120, 10],
+			] as const) {
+				room = height;
+				const all = lines(width);
+				expect(all.length).toBeLessThanOrEqual(height);
+				expect(all.at(-2)).toMatch(/esc cancel/);
+			}
+		}
+		room = 17;
+		screen.showUrl(URL_SHOWN, { comesBack: true });
+		expect(lines(40).filter((line) => line.startsWith(">"))).toHaveLength(1);
+		const all = lines(40);
+		const from = all.findIndex((line) => line.startsWith("https://auth"));
+		const to = all.findIndex((line) => line.endsWith("…"));
+		expect(to).toBeGreaterThan(from);
+		expect(URL_SHOWN).toContain(
+			all
+				.slice(from, to + 1)
+				.join("")
+				.slice(0, -1),
+		);
+		expect(screen.render(40).join("\n")).toContain(`\x1b]8;;${URL_SHOWN}\x07`);
+	});
+
 	it("fits every terminal from 20 to 200 columns, in every state", () => {
 		const tooWide: string[] = [];
 		for (const state of states()) {

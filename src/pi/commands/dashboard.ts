@@ -1,7 +1,9 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Account } from "../../domain/account.ts";
 import { createDashboard, type DashboardAction } from "../../ui/dashboard.ts";
 import { menuTitle } from "../../ui/dashboard-words.ts";
 import { createListCursor } from "../../ui/list-cursor.ts";
+import { withHeldKeys } from "../held-keys.ts";
 import { modeOf, writeFailure } from "../output.ts";
 import { openPanel } from "../panel.ts";
 import { viewOf } from "../pool-view.ts";
@@ -23,7 +25,7 @@ export const dashboard: Subcommand = {
 	summary: "every account at a glance, with keys for what can be done; without a terminal, show",
 	isPanel: () => true,
 	run: async (_words, ctx, deps) => {
-		const isShown = modeOf(ctx) === "tui" && (await onScreen(ctx, deps));
+		const isShown = modeOf(ctx) === "tui" && (await withHeldKeys(ctx, deps, onScreen));
 		if (!isShown) await menu(ctx, deps);
 		return undefined;
 	},
@@ -66,7 +68,8 @@ interface Wish {
 async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<boolean> {
 	const { pool, usage, settings, clock, signal } = deps;
 	const view = () => viewOf(pool, settings.read(), clock.now());
-	const cursor = createListCursor(view().active);
+	const { active, pinned } = view();
+	const cursor = createListCursor(active ?? pinned);
 	const baseUrl = baseUrlOf(ctx);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
 	let asking = 0;
@@ -139,24 +142,24 @@ async function menu(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise
 	const chosen = await ctx.ui.select(title, lines, { signal });
 	const command = commands[chosen === undefined ? -1 : lines.indexOf(chosen)];
 	if (!command) return;
-	const words = command.asksAccount ? await accountFor(command, ctx, deps) : [];
+	const words = command.asksAccount ? await accountFor(command, command.asksAccount, ctx, deps) : [];
 	if (words) await carryOut(command, words, ctx, deps);
 }
 
 /** The account that the command is to work on; undefined where the person has chosen none. */
 async function accountFor(
-	command: Subcommand,
+	{ name, summary }: Subcommand,
+	isOffered: (account: Account) => boolean,
 	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
+	{ pool, signal }: SubcommandDeps,
 ): Promise<readonly string[] | undefined> {
-	const offered = command.complete?.(deps, [], "") ?? [];
-	// As they are, and not as they are shown: two may look the same while e-mails are hidden.
-	const labels = offered.map(({ value, label }) => deps.pool.account(value)?.label ?? label);
-	if (labels.length === 0) {
-		writeFailure(ctx, `multicodex ${command.name}: there is no account for that.`);
+	const accounts = pool.accounts().filter(isOffered);
+	if (accounts.length === 0) {
+		writeFailure(ctx, `multicodex ${name}: there is no account for that.`);
 		return undefined;
 	}
-	const title = `${command.name}: ${command.summary}`;
-	const chosen = await ctx.ui.select(title, labels, { signal: deps.signal });
-	return chosen === undefined ? undefined : [chosen];
+	const labels = accounts.map(({ label }) => label);
+	const chosen = await ctx.ui.select(`${name}: ${summary}`, labels, { signal });
+	const account = accounts.find(({ label }) => label === chosen);
+	return account && [account.id];
 }

@@ -1,3 +1,4 @@
+import { aligned } from "../../ui/format.ts";
 import type { Subcommand } from "./subcommand.ts";
 
 /** pi indents a notice by this much. */
@@ -9,8 +10,7 @@ export const help: Subcommand = {
 	usage: "help",
 	summary: "this list",
 	run: async (_words, _ctx, { listed }) => {
-		const width = Math.max(...listed.map(({ usage }) => usage.length));
-		const wide = listed.map(({ usage, summary }) => `/multicodex ${usage.padEnd(width)}  ${summary}`);
+		const wide = aligned(listed.map(({ usage, summary }) => [`/multicodex ${usage}`, summary]));
 		// A pipe has no width. In a terminal two columns that do not fit are worse than none.
 		const columns = process.stdout.columns ?? Number.POSITIVE_INFINITY;
 		const fits = wide.every((line) => line.length + MARGIN <= columns);

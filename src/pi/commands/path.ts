@@ -1,3 +1,4 @@
+import { aligned } from "../../ui/format.ts";
 import type { Subcommand } from "./subcommand.ts";
 
 /** `/multicodex path`: where everything is stored. */
@@ -6,8 +7,6 @@ export const path: Subcommand = {
 	usage: "path",
 	summary: "where everything is stored",
 	run: async (_words, _ctx, { paths }) => {
-		const width = Math.max(...Object.keys(paths).map((name) => name.length));
-		const lines = Object.entries(paths).map(([name, location]) => `${name.padEnd(width)}  ${location}`);
-		return { text: lines.join("\n"), json: paths };
+		return { text: aligned(Object.entries(paths)).join("\n"), json: paths };
 	},
 };

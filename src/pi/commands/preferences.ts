@@ -1,8 +1,11 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { getSettingsListTheme } from "@mariozechner/pi-coding-agent";
 import { DEFAULT_SETTINGS, type Preference, type Settings, type StoredValue } from "../../domain/settings.ts";
-import { createPreferencesPanel, type PanelPaint } from "../../ui/preferences-panel.ts";
+import { aligned } from "../../ui/format.ts";
+import type { Paint } from "../../ui/panel.ts";
+import { createPreferencesPanel } from "../../ui/preferences-panel.ts";
 import { modeOf } from "../output.ts";
+import { openPanel } from "../panel.ts";
 import { misused, type Outcome, reasonOf, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
 
 /** A preference of whatever group, seen from all settings. */
@@ -29,7 +32,7 @@ export interface PreferenceGroup {
 	readonly title: string;
 	readonly preferences: readonly Choosable[];
 	/** What the settings come to at this moment, in lines no wider than `width`; plain or painted. */
-	preview(ctx: ExtensionCommandContext, deps: SubcommandDeps, width: number, paint: PanelPaint): readonly string[];
+	preview(ctx: ExtensionCommandContext, deps: SubcommandDeps, width: number, paint: Paint): readonly string[];
 }
 
 /** The preferences of a group that stands under `name` in the settings. */
@@ -79,9 +82,8 @@ export function preferencesCommand(group: PreferenceGroup): Subcommand {
 		},
 		run: async (words, ctx, deps) => {
 			if (words.length === 0) {
-				if (modeOf(ctx) !== "tui") return shown(group, deps, []);
-				await openPanel(group, ctx, deps);
-				return { text: "", json: asJson(group, deps, []) };
+				const seen = modeOf(ctx) === "tui" ? await showPanel(group, ctx, deps) : undefined;
+				return seen ? { text: "", json: asJson(group, deps, []) } : shown(group, deps, []);
 			}
 			const wishes = words.map((word) => wishIn(word, group));
 			const good = wishes.filter((wish) => "value" in wish);
@@ -119,11 +121,7 @@ function storedFrom(text: string): StoredValue {
 
 function shown(group: PreferenceGroup, deps: SubcommandDeps, problems: readonly string[]): Outcome {
 	const now = deps.settings.read();
-	const rows = group.preferences.map(({ name, summary, stored }) => [name, String(stored(now)), summary] as const);
-	const [first, second] = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-	const lines = rows.map(
-		([name, value, summary]) => `${name.padEnd(first ?? 0)}  ${value.padEnd(second ?? 0)}  ${summary}`,
-	);
+	const lines = aligned(group.preferences.map(({ name, summary, stored }) => [name, String(stored(now)), summary]));
 	return { text: [...problems, ...lines].join("\n"), json: asJson(group, deps, problems) };
 }
 
@@ -133,21 +131,19 @@ function asJson({ name, preferences }: PreferenceGroup, { settings }: Subcommand
 	return { [name]: values, problems };
 }
 
-/** Resolves when the person closes it, or when the session ends. */
-async function openPanel(group: PreferenceGroup, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
+/** Resolves when the person closes it, or when the session ends; undefined where this pi shows no panels. */
+function showPanel(
+	group: PreferenceGroup,
+	ctx: ExtensionCommandContext,
+	deps: SubcommandDeps,
+): Promise<"closed" | undefined> {
 	const { settings, pool, signal } = deps;
-	await ctx.ui.custom<undefined>((tui, theme, _keys, done) => {
-		const close = () => {
-			signal.removeEventListener("abort", close);
-			stopListening();
-			done(undefined);
-		};
-		const stopListening = pool.subscribe(() => tui.requestRender());
-		signal.addEventListener("abort", close, { once: true });
-		const paint: PanelPaint = (tone, text) => theme.fg(tone, text);
+	return openPanel(ctx, { signal, ended: "closed" }, ({ paint, wholeRoom, repaint, close, onClose }) => {
+		onClose(pool.subscribe(repaint));
 		return createPreferencesPanel({
 			title: group.title,
 			theme: getSettingsListTheme(),
+			room: wholeRoom(),
 			paint,
 			rows: group.preferences.map(({ name, summary, choices }) => ({ name, summary, choices })),
 			valueNow: (name) => {
@@ -166,8 +162,8 @@ async function openPanel(group: PreferenceGroup, ctx: ExtensionCommandContext, d
 				return undefined;
 			},
 			preview: (width) => group.preview(ctx, deps, width, paint),
-			close,
-			repaint: () => tui.requestRender(),
+			close: () => close("closed"),
+			repaint,
 		});
 	});
 }

@@ -20,7 +20,7 @@ export const remove: Subcommand = {
 	name: "remove",
 	usage: "remove <account> [--logout]",
 	summary: "take an account out; add --undo puts it back",
-	asksAccount: true,
+	asksAccount: () => true,
 	complete: (deps, before) => {
 		const accounts = isFirst(before) ? accountChoices(deps) : [];
 		const option = { value: "--logout", label: "--logout", description: "sign pi out too, where it is pi's own login" };

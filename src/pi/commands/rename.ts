@@ -7,7 +7,7 @@ export const rename: Subcommand = {
 	name: "rename",
 	usage: "rename <account> <label>",
 	summary: "give an account another label",
-	asksAccount: true,
+	asksAccount: () => true,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps) : []),
 	run: async (words, ctx, deps) => {
 		const [named, ...rest] = words;
@@ -21,6 +21,9 @@ export const rename: Subcommand = {
 		if (problem !== undefined) return { failure: problem };
 		const taken = deps.pool.accounts().find((other) => other.id !== account.id && other.label === label);
 		if (taken) return { failure: `Another Codex account is called ${label} already. Nothing was changed.` };
+		// The question may have stood for a while.
+		if (!deps.pool.account(account.id))
+			return { failure: `${account.label} is not here any more. Nothing was changed.` };
 		const given = await deps.membership.rename(account.id, label);
 		return {
 			text: `Codex: ${account.label} is called ${given} now.`,

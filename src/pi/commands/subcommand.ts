@@ -70,8 +70,8 @@ export interface Subcommand {
 	readonly isLookOnly?: true;
 	/** The words that may follow those in `before`; `typed` is what stands of the next one already. */
 	complete?(deps: SubcommandDeps, before: readonly string[], typed: string): Completion[];
-	/** It needs an account, which a menu asks for. */
-	readonly asksAccount?: true;
+	/** It needs an account, which a menu asks for; says which of them there are to choose from. */
+	asksAccount?(account: Account): boolean;
 	/** With these words it is a panel, which paints at once: what may have changed elsewhere is looked at behind it. */
 	isPanel?(words: readonly string[]): boolean;
 	/** Undefined where everything has been told already. */

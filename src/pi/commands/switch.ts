@@ -7,8 +7,8 @@ export const enable: Subcommand = {
 	name: "enable",
 	usage: "enable <account>",
 	summary: "switch an account on again",
-	asksAccount: true,
-	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, ({ enabled }) => !enabled) : []),
+	asksAccount: ({ enabled }) => !enabled,
+	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, enable.asksAccount) : []),
 	run: async (words, _ctx, deps) => {
 		if (words.length === 0) return misused(enable);
 		const account = accountCalled(words, deps);
@@ -25,8 +25,8 @@ export const disable: Subcommand = {
 	name: "disable",
 	usage: "disable <account>",
 	summary: "keep an account, but out of use",
-	asksAccount: true,
-	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, ({ enabled }) => enabled) : []),
+	asksAccount: ({ enabled }) => enabled,
+	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, disable.asksAccount) : []),
 	run: async (words, ctx, deps) => {
 		if (words.length === 0) return misused(disable);
 		const account = accountCalled(words, deps);

@@ -1,5 +1,6 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import * as messages from "../../ui/messages.ts";
+import { withHeldKeys } from "../held-keys.ts";
 import { modeOf } from "../output.ts";
 import { add } from "./add.ts";
 import { pickOnScreen } from "./picker.ts";
@@ -21,7 +22,8 @@ export const use: Subcommand = {
 	run: async (words, ctx, deps) => {
 		const { pool, clock } = deps;
 		if (words.length === 0 && !ctx.hasUI) return misused(use);
-		const picked = words.length === 0 && modeOf(ctx) === "tui" ? await pickOnScreen(ctx, deps) : undefined;
+		const picked =
+			words.length === 0 && modeOf(ctx) === "tui" ? await withHeldKeys(ctx, deps, pickOnScreen) : undefined;
 		if (picked?.kind === "closed") return undefined;
 		const wanted = words.length > 0 ? words.join(" ") : await wordFor(picked, ctx, deps);
 		if (wanted === undefined) return { text: "Nothing was changed.", json: { pinned: null } };
