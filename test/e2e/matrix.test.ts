@@ -275,7 +275,7 @@ interface Surfaced {
 const SURFACED: readonly Surfaced[] = [
 	{ what: "a Cloudflare challenge", always: answers.cloudflare() },
 	{ what: "a blocked region", isVariant: true, always: answers.regionBlocked() },
-	{ what: "an internal error", always: answers.serverError(500) },
+	{ what: "an internal error", isVariant: true, always: answers.serverError(500) },
 	{
 		what: "a client that is too old, inside the stream",
 		isVariant: true,
@@ -307,6 +307,7 @@ const SURFACED: readonly Surfaced[] = [
 	{ what: "an error event without words", isVariant: true, always: answers.errorEvent("", "") },
 	{
 		what: "an overload after text",
+		isVariant: true,
 		always: answers.failedAfterOutput("slow_down", "The server is overloaded.", "half"),
 	},
 ];

@@ -4,7 +4,7 @@ import { describe, expect, it, type TestContext } from "vitest";
 import type { PiResult } from "../support/child.ts";
 import { type Grant, tokenAnswers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import {
 	bearerOf,
 	benchWithExpiredLogin,
@@ -91,30 +91,31 @@ describe.concurrent("a pi that renews a token", () => {
 		});
 	});
 
-	it("exchanges once at an endpoint of 12.5 s, whenever a second pi starts, because the lock is kept fresh", async ({
-		onTestFinished,
-	}) => {
-		await forEachKeeper([], onTestFinished, async (bench, keeper) => {
-			bench.codex.account("a").token(tokenAnswers.delay(12_500, { rotate: "before" }));
-			const first = bench.spawn(["-p", "say hi"]);
-			const exchange = await bench.codex.waitFor(({ kind }) => kind === "token", 30_000);
-			const early = bench.spawn(["-p", "say hi"]);
-			const touchedAt = new Set<number>();
-			while (Date.now() < exchange.at + 10_700) {
-				touchedAt.add(statSync(`${lockedPath(bench, keeper)}.lock`).mtimeMs);
-				await new Promise((resolve) => setTimeout(resolve, 100));
-			}
-			// pi's start-up takes a lock for dead that was not touched for ten seconds.
-			const late = bench.spawn(["-p", "say hi"]);
-			const results = await Promise.all([first, early, late].map((each) => each.wait(60_000)));
+	wide(
+		"exchanges once at an endpoint of 12.5 s, whenever a second pi starts, because the lock is kept fresh",
+		async ({ onTestFinished }) => {
+			await forEachKeeper([], onTestFinished, async (bench, keeper) => {
+				bench.codex.account("a").token(tokenAnswers.delay(12_500, { rotate: "before" }));
+				const first = bench.spawn(["-p", "say hi"]);
+				const exchange = await bench.codex.waitFor(({ kind }) => kind === "token", 30_000);
+				const early = bench.spawn(["-p", "say hi"]);
+				const touchedAt = new Set<number>();
+				while (Date.now() < exchange.at + 10_700) {
+					touchedAt.add(statSync(`${lockedPath(bench, keeper)}.lock`).mtimeMs);
+					await new Promise((resolve) => setTimeout(resolve, 100));
+				}
+				// pi's start-up takes a lock for dead that was not touched for ten seconds.
+				const late = bench.spawn(["-p", "say hi"]);
+				const results = await Promise.all([first, early, late].map((each) => each.wait(60_000)));
 
-			expect(outcomes(results), keeper).toEqual(fine(3));
-			expect(bench.codex.tokenRequests(), keeper).toHaveLength(1);
-			expect(touchedAt.size, `times at which the lock of ${keeper} was touched`).toBeGreaterThanOrEqual(4);
-			const bearers = new Set(bench.codex.responsesRequests("a").map(bearerOf));
-			expect([...bearers], keeper).toEqual([keptCredential(bench, keeper)?.access]);
-		});
-	});
+				expect(outcomes(results), keeper).toEqual(fine(3));
+				expect(bench.codex.tokenRequests(), keeper).toHaveLength(1);
+				expect(touchedAt.size, `times at which the lock of ${keeper} was touched`).toBeGreaterThanOrEqual(4);
+				const bearers = new Set(bench.codex.responsesRequests("a").map(bearerOf));
+				expect([...bearers], keeper).toEqual([keptCredential(bench, keeper)?.access]);
+			});
+		},
+	);
 });
 
 it("does not write over another login that pi stored during the exchange, and loses no token", async () => {

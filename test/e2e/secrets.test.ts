@@ -71,6 +71,8 @@ describe.each(coreOf(hosts, ({ host }) => host === "1.5.2"))("after runs of all 
 		ann?.always(answers.unauthorized("token_revoked"));
 		ann?.token(tokenAnswers.permanent("refresh_token_reused"));
 		await bench.run(["-p", "/multicodex reset all"]).then(({ stderr }) => outputs.push(stderr));
+		// Whoever's usage is known by now would go before her.
+		await run("-p", "/multicodex use ann");
 		await run("-p", "two");
 		await run("--mode", "json", "three");
 		await run("-p", "/multicodex show --json");

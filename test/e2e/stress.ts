@@ -1,4 +1,5 @@
-import { renameSync } from "node:fs";
+import { readdirSync, renameSync, statSync } from "node:fs";
+import { join } from "node:path";
 import lockfile from "proper-lockfile";
 import { fingerprint } from "../../src/io/jwt.ts";
 import { type RecordedRequest, tokenAnswers } from "../support/fake-codex/index.ts";
@@ -92,6 +93,19 @@ const DELAYS_AFTER_ANSWER_MS = [0, 0, 1, 2, 4, 8, 15, 30];
 const STOPPED_BY_RULE =
 	/^Two Codex accounts in a row were signed out|could not be renewed just now\. \d+ accounts? must sign in again\./;
 
+/** A newer host waits for the lock that a dead process has left on auth.json, half a minute each time it looks. */
+const NEW_SESSION_MS = 150_000;
+
+/** Locks that are held, with their age: what somebody may be waiting for. */
+function locksIn(path: string): string[] {
+	return readdirSync(path)
+		.filter((name) => name.endsWith(".lock"))
+		.map((name) => {
+			const heldSince = statSync(join(path, name), { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
+			return `${name} (${Math.round((Date.now() - heldSince) / 1000)} s)`;
+		});
+}
+
 /** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
 function randomNumbers(seed: number): () => number {
 	let state = seed >>> 0;
@@ -159,7 +173,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 			const lifeMs = (200 + random() * 3_000) * (soldier.answersLeft === undefined ? 1 : 3);
 			try {
 				for (let sent = 0; goesOn(); sent += 1) {
-					if (sent > 0) await soldier.client.command("new_session", {}, 60_000);
+					if (sent > 0) await soldier.client.command("new_session", {}, NEW_SESSION_MS);
 					if (sent === 1 && isMortal) timer = setTimeout(() => kill(soldier), lifeMs);
 					const { stopReason, errorMessage } = await soldier.client.prompt("say hi", 180_000);
 					if (stopReason === "stop") turns += 1;
@@ -167,7 +181,8 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 						failedTurns.push(`${soldier.sender}: ${errorMessage ?? stopReason ?? "no answer"}`);
 				}
 			} catch (error) {
-				if (soldier.killedAt === undefined) failedTurns.push(`${soldier.sender}: ${String(error)}`);
+				if (soldier.killedAt === undefined)
+					failedTurns.push(`${soldier.sender}: ${String(error)}\nlocks: ${locksIn(dir.dir).join(", ")}`);
 			} finally {
 				clearTimeout(timer);
 			}

@@ -2,7 +2,7 @@ import { expect, it, vi } from "vitest";
 import { runStress } from "./stress.ts";
 import { expectSurvival, stressSeed } from "./stress-verdict.ts";
 
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 400_000 });
 
 it("loses no account and spends no token twice while half of its processes are killed", async () => {
 	const seed = stressSeed();

@@ -103,8 +103,8 @@ it("has an account back in all running processes as soon as an early reset is se
 
 function liveSessions(bench: Bench): number {
 	const { live } = z
-		.looseObject({ live: z.record(z.string(), z.unknown()) })
-		.parse(bench.dir.readJson("codex-state.json"));
+		.looseObject({ live: z.record(z.string(), z.unknown()).default({}) })
+		.parse(bench.dir.readJson("codex-state.json") ?? {});
 	return Object.keys(live).length;
 }
 

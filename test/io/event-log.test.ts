@@ -239,6 +239,7 @@ it("loses no line of four processes that fill it at once, and tears none", async
 	expect(await Promise.all(names.map(run))).toEqual(names.map(() => 0));
 	expect(scratch.names("codex")).toEqual([OLDER, NAME]);
 	const lines = [OLDER, NAME].flatMap((name) => scratch.text(name).trimEnd().split("\n"));
-	for (const line of lines) expect(() => JSON.parse(line)).not.toThrow();
+	// An empty one parts two batches where the end of the first was not to be seen yet.
+	for (const line of lines.filter((each) => each !== "")) expect(() => JSON.parse(line)).not.toThrow();
 	expect(new Set((await aLog().read(1e6)).map(({ account }) => account)).size).toBe(4 * 20 * 40);
 }, 60_000);
