@@ -84,6 +84,19 @@ describe("the README", () => {
 		);
 	});
 
+	it("lists every event that other extensions hear, with what it carries", () => {
+		const source = readFileSync(join(repositoryRoot, "src/pi/event-bus.ts"), "utf8");
+		const [, declared = ""] = /interface BusEvents \{\n(.*?)\n\}/s.exec(source) ?? [];
+		const events = [...declared.matchAll(/readonly "(multicodex:[^"]+)": \{(.*?)\};(?:\n|$)/gs)];
+		const fieldsOf = (body: string) => [...body.matchAll(/readonly (\w+):/g)].map(([, field]) => field);
+		const listed = [...readme.matchAll(/^\| `(multicodex:[^`]+)` \| (.*?) \|/gm)];
+		const namesIn = (cell: string) => [...cell.matchAll(/`(\w+)`/g)].map(([, field]) => field);
+		expect(events.length).toBeGreaterThan(0);
+		expect(listed.map(([, channel, cell = ""]) => [channel, namesIn(cell)])).toEqual(
+			events.map(([, channel, body = ""]) => [channel, fieldsOf(body)]),
+		);
+	});
+
 	// Strict: a field that the schema has and the example lacks is missing, and the other way round.
 	it.each([
 		["show", showSchema],
