@@ -10,6 +10,7 @@ import {
 	type Measured,
 	type SelectionContext,
 } from "./candidate.ts";
+import { formatDuration, formatPercent, spokenWindow } from "./quantity.ts";
 
 /** One thing by which accounts are ordered. */
 interface Term {
@@ -58,7 +59,7 @@ const reserve: Term = {
 	text: (measured) => {
 		const held = measured.reserve;
 		if (!held) return "not in reserve";
-		return `${percent(held.leftPercent)} of ${held.window} left, ${percent(held.floorPercent)} kept in reserve`;
+		return `${formatPercent(held.leftPercent)} of ${spokenWindow(held.window)} left, ${formatPercent(held.floorPercent)} kept in reserve`;
 	},
 };
 
@@ -69,7 +70,7 @@ const room: Term = {
 	value: ({ roomPercent }) => roomPercent,
 	text: ({ roomPercent, live, candidate }) => {
 		if (roomPercent === undefined) return "no 5h window";
-		const left = candidate.usage ? `${percent(Math.max(0, roomPercent))} of 5h left` : "5h not known";
+		const left = candidate.usage ? `${formatPercent(Math.max(0, roomPercent))} of 5h left` : "5h not known";
 		const others = live > 0 ? ` after ${sessions(live)}` : "";
 		return `${left}${others}${roomPercent < ROOM_PERCENT ? ", too little" : ""}`;
 	},
@@ -91,8 +92,9 @@ const expires: Term = {
 	value: ({ longest }) => longest?.resetsAt,
 	text: ({ longest }, now) => {
 		if (!longest) return "no window known";
-		const { name, resetsAt, isUntouched } = longest;
-		if (resetsAt !== undefined) return `${name} resets in ${span(resetsAt - now)}`;
+		const { resetsAt, isUntouched } = longest;
+		const name = spokenWindow(longest.name);
+		if (resetsAt !== undefined) return `${name} resets in ${formatDuration(resetsAt - now)}`;
 		return isUntouched ? `${name} not begun` : `reset of ${name} not known`;
 	},
 };
@@ -102,7 +104,7 @@ const headroom: Term = {
 	key: ({ headroomPercent }) => -(headroomPercent ?? UNKNOWN_HEADROOM_PERCENT),
 	value: ({ headroomPercent }) => headroomPercent,
 	text: ({ headroomPercent }) =>
-		headroomPercent === undefined ? "usage not known" : `${percent(headroomPercent)} left`,
+		headroomPercent === undefined ? "usage not known" : `${formatPercent(headroomPercent)} left`,
 };
 
 /** Sessions that start together spread over accounts that are alike. */
@@ -276,20 +278,6 @@ function orderOf(policy: PolicyName): (a: Measured, b: Measured) => number {
 	};
 }
 
-function percent(value: number): string {
-	if (value > 0 && value < 1) return "<1 %";
-	return `${Math.floor(value)} %`;
-}
-
 function sessions(count: number): string {
 	return `${count} live ${count === 1 ? "session" : "sessions"}`;
-}
-
-const MINUTE_MS = 60_000;
-
-function span(ms: number): string {
-	const minutes = Math.max(0, Math.floor(ms / MINUTE_MS));
-	if (minutes < 60) return `${minutes}m`;
-	const hours = Math.floor(minutes / 60);
-	return hours < 24 ? `${hours}h ${minutes % 60}m` : `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }

@@ -1,24 +1,13 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
+import { formatDuration } from "../domain/quantity.ts";
+
+export { formatDuration, formatPercent, spokenWindow } from "../domain/quantity.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 /** Epoch ms; no calendar has a day behind it. */
 const LAST_DATE = 8.64e15;
-
-/**
- * A duration in at most two units: `<1m`, `42m`, `1h07m`, `6d20h`. No part has more than two digits, so that it can
- * stand in an error text: pi's retry looks for numbers such as 429 and 500 anywhere in it.
- */
-export function formatDuration(ms: number): string {
-	if (ms < MINUTE_MS) return "<1m";
-	const minutes = Math.floor(ms / MINUTE_MS);
-	if (minutes < 60) return `${minutes}m`;
-	const hours = Math.floor(minutes / 60);
-	if (hours < 24) return `${hours}h${twoDigits(minutes % 60)}m`;
-	const days = Math.floor(ms / DAY_MS);
-	return days < 100 ? `${days}d${twoDigits(hours % 24)}h` : "over 99d";
-}
 
 /** Seconds below a minute (`42s`), else as {@link formatDuration}: for countdowns. */
 export function formatCountdown(ms: number): string {
@@ -50,12 +39,6 @@ export function formatPast(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
 }
 
-/** A percentage without decimals; a rest above zero is never shown as 0, a use below full never as 100. */
-export function formatPercent(percent: number): string {
-	if (percent > 0 && percent < 1) return "<1%";
-	return `${Math.floor(Math.min(100, Math.max(0, percent)))}%`;
-}
-
 /** A count that never has three digits. */
 export function formatCount(count: number): string {
 	return count > 99 ? "over 99" : String(count);
@@ -69,12 +52,6 @@ export function plural(count: number, noun: string): string {
 /** A code of the backend or of ours as words: `usage limit` for `usage_limit`. */
 export function spoken(code: string): string {
 	return printable(code.replaceAll("_", " "));
-}
-
-/** How a window is called in running text: `week` for seven days, `month` for thirty, else its length. */
-export function spokenWindow(name: string): string {
-	if (name === "7d") return "week";
-	return name === "30d" ? "month" : name;
 }
 
 /** Rows of cells as lines, the cells of a column below each other. */

@@ -277,10 +277,10 @@ describe("the explanation of a choice", () => {
 			{ name: "pin", value: 0, text: "not pinned" },
 			{ name: "session", value: 1, text: "served this session last" },
 			{ name: "reserve", value: 0, text: "not in reserve" },
-			{ name: "room", value: 47, text: "47 % of 5h left after 1 live session" },
+			{ name: "room", value: 47, text: "47% of 5h left after 1 live session" },
 			{ name: "fresh", value: 3, text: "1 live session on it" },
-			{ name: "expires", value: NOW + 2 * DAY_MS + 3 * HOUR_MS, text: "7d resets in 2d 3h" },
-			{ name: "headroom", value: 41, text: "41 % left" },
+			{ name: "expires", value: NOW + 2 * DAY_MS + 3 * HOUR_MS, text: "week resets in 2d03h" },
+			{ name: "headroom", value: 41, text: "41% left" },
 			{ name: "live", value: 1, text: "1 live session" },
 			{ name: "list", value: 1, text: "number 1 of the list" },
 		]);
@@ -299,15 +299,15 @@ describe("the explanation of a choice", () => {
 	it.each([
 		["room", candidate("a"), "5h not known"],
 		["room", candidate("a", [week(10, DAY_MS)]), "no 5h window"],
-		["room", candidate("a", [fiveHours(99.5, HOUR_MS)]), "<1 % of 5h left, too little"],
+		["room", candidate("a", [fiveHours(99.5, HOUR_MS)]), "<1% of 5h left, too little"],
 		["fresh", candidate("a"), "usage not known"],
 		["fresh", candidate("a", [fiveHours(0, 5 * HOUR_MS)]), "untouched"],
 		["fresh", candidate("a", [fiveHours(0, 5 * HOUR_MS), week(9, DAY_MS)]), "its shortest clock stands still"],
 		["fresh", candidate("a", [fiveHours(9, HOUR_MS)]), "its clocks run"],
 		["expires", candidate("a"), "no window known"],
-		["expires", candidate("a", [fiveHours(9, HOUR_MS), week(0, 7 * DAY_MS)]), "7d not begun"],
-		["expires", candidate("a", [week(9)]), "reset of 7d not known"],
-		["expires", candidate("a", [week(9, 42 * 60_000 + 1)]), "7d resets in 42m"],
+		["expires", candidate("a", [fiveHours(9, HOUR_MS), week(0, 7 * DAY_MS)]), "week not begun"],
+		["expires", candidate("a", [week(9)]), "reset of week not known"],
+		["expires", candidate("a", [week(9, 42 * 60_000 + 1)]), "week resets in 42m"],
 		["headroom", candidate("a"), "usage not known"],
 	])("says what it knows: %s", (name, account, text) => {
 		const [first] = explain([account], context());
@@ -335,7 +335,7 @@ describe("the explanation of a choice", () => {
 			gate: { kind: "reserve", window: "5h", leftPercent: 11.5, floorPercent: 20 },
 			decidedBy: "reserve",
 		});
-		expect(last?.terms[2]?.text).toBe("11 % of 5h left, 20 % kept in reserve");
+		expect(last?.terms[2]?.text).toBe("11% of 5h left, 20% kept in reserve");
 	});
 });
 

@@ -8,7 +8,7 @@ import { aPi } from "./fake-pi.ts";
 
 const [a, b] = [anAccount("label-a", { id: "a" }), anAccount("label-b", { id: "b" })];
 const asked = { modelId: "gpt-5.5", sessionId: "the-session" };
-const grounds = { decidedBy: "room", terms: [{ name: "room", value: 73, text: "73 % of 5h left" }] };
+const grounds = { decidedBy: "room", terms: [{ name: "room", value: 73, text: "73% of 5h left" }] };
 const rotated = {
 	type: "rotated",
 	from: a,

@@ -32,9 +32,9 @@ const said = (candidates: readonly Candidate[], pinned?: string, policy: keyof t
 
 describe("which account a new session starts on", () => {
 	it("is said with what decided, of both", () => {
-		expect(said([work, home])).toBe("A new session starts on work: 7d resets in 2d 0h (home: 7d resets in 5d 0h).");
+		expect(said([work, home])).toBe("A new session starts on work: week resets in 2d00h (home: week resets in 5d00h).");
 		expect(said([work, home], undefined, "most-headroom")).toBe(
-			"A new session starts on home: 90 % left (work: 60 % left).",
+			"A new session starts on home: 90% left (work: 60% left).",
 		);
 		expect(said([home, work], undefined, "in-order")).toMatch(/starts on home: number 1 of the list \(work: number 2/);
 		expect(said([work, home], "home")).toBe("A new session starts on home: pinned (work: not pinned).");

@@ -85,21 +85,21 @@ describe("why, for a person", () => {
 			[candidate("work", { usage: usage(85) }), home],
 			{},
 			"soonest-reset",
-			"home serves next (soonest-reset): it has room for a session, 70 % of 5h left.",
+			"home serves next (soonest-reset): it has room for a session, 70% of 5h left.",
 		],
 		[
 			"the soonest reset",
 			[work, candidate("home", { usage: usage(30, 20, HOUR_MS) })],
 			{},
 			"soonest-reset",
-			"home serves next (soonest-reset): its quota is lost soonest, 7d resets in 1h 0m.",
+			"home serves next (soonest-reset): its quota is lost soonest, week resets in 1h00m.",
 		],
 		[
 			"headroom",
 			[work, candidate("home", { usage: usage(10) })],
 			{},
 			"most-headroom",
-			"home serves next (most-headroom): no other has more, 80 % left.",
+			"home serves next (most-headroom): no other has more, 80% left.",
 		],
 		[
 			"its turn",
@@ -158,7 +158,7 @@ describe("why, for a program", () => {
 				{ id: "id-of-side", rank: null, gate: { kind: "cooling", until: "2026-11-20T13:00:00.000Z" }, terms: [] },
 			],
 		});
-		expect(document.candidates[0].terms).toContainEqual({ name: "room", value: 70, text: "70 % of 5h left" });
+		expect(document.candidates[0].terms).toContainEqual({ name: "room", value: 70, text: "70% of 5h left" });
 		expect(JSON.stringify(document)).not.toMatch(/example\.test|"work"|"home"/);
 	});
 
