@@ -1,4 +1,5 @@
 import { existsSync, utimesSync } from "node:fs";
+import { basename } from "node:path";
 import { describe, it, vi } from "vitest";
 import { tokenAnswers } from "../support/fake-codex/index.ts";
 import { coreOf, isWide, wide } from "../support/tiers.ts";
@@ -69,8 +70,10 @@ describe.concurrent("a process that was stopped for 35 s with a lock in its hand
 			if (signal === undefined) {
 				bench.codex.account("a").tokenScript.next(tokenAnswers.delay(2_000, { rotate: "before" }));
 			}
-			const disk = signal === undefined ? {} : watchedDisk(bench, { signal: { name: "SIGSTOP", ...signal } });
 			const lock = `${lockedPath(bench, keeper)}.lock`;
+			// From when it is about the exchange: what it writes before is other business. pi takes its own lock at start, too.
+			const from = keeper === "pi" ? "write auth.json.tmp" : `mkdir ${basename(lock)}`;
+			const disk = signal === undefined ? {} : watchedDisk(bench, { signal: { name: "SIGSTOP", from, ...signal } });
 
 			const sleeper = bench.spawn(["-p", ...NO_SESSION, "say hi"], {
 				env: { ...disk, ...sendingAs(bench, "sleeper") },
