@@ -194,7 +194,10 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 	const cooling = usable.filter(
 		(account) => !refused.includes(account) && ((readyAt(account) ?? 0) > now || progress.refusals.has(account.id)),
 	);
-	const notOffered = cooling.filter((account) => covering(account).every(({ scope }) => isForModel(scope)));
+	const notOffered = cooling.filter((account) => {
+		const cooldowns = covering(account);
+		return cooldowns.length > 0 && cooldowns.every(({ scope }) => isForModel(scope));
+	});
 	const ready = usable.filter((account) => !cooling.includes(account) && !refused.includes(account));
 	// Every account said the same of this model: what the backend says of it is the better answer.
 	if (isModelRefused && notOffered.length === usable.length) return lastRefusal.words;

@@ -93,6 +93,17 @@ describe("a request", () => {
 		]);
 	});
 
+	it("calls an account spent that refused a moment ago, though somebody has ended its cooldown since", async () => {
+		const house = someone("a");
+		house.play("a", LIMIT);
+		house.pool.subscribe((event) => {
+			if (event.type === "cooling") void house.pool.clearCooldowns();
+		});
+		await house.ask();
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+		expect(house.exhaustions).toMatchObject([{ total: 1, cooling: 1, notOffered: 0 }]);
+	});
+
 	it("knows at the next request who is used up, and asks nobody in vain", async () => {
 		const house = someone("a", "b");
 		house.play("a", LIMIT);
