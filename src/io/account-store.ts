@@ -1,8 +1,9 @@
-import { readdir, readFile, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { readFile, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ACCOUNT_ID, type Account, type Credential, labelProblem, printable, uniqueLabel } from "../domain/account.ts";
 import type { AccountPatch, AccountStore } from "../pool/ports.ts";
+import { backupsOf, keepBackup } from "./account-backups.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
@@ -10,10 +11,7 @@ import { withLock } from "./lock.ts";
 import { type DocumentFormat, openSharedDocument, readDocument, realTarget } from "./shared-document.ts";
 
 /** Version of `codex-accounts.json` that is written here. */
-export const ACCOUNTS_VERSION = 2;
-
-/** Backups kept of removed accounts. */
-const BACKUPS_KEPT = 3;
+const ACCOUNTS_VERSION = 2;
 
 /** As for pi's own lock: a live holder is not worth a longer wait, another account serves. */
 const REFRESH_LOCK_WAIT_MS = 3000;
@@ -137,9 +135,13 @@ export function openAccountStore(
 				Object.assign(row, { credential: { ...former.credential, ...toStored(credential) } });
 			}
 		};
+	/** The result corrects the copy, where the row turns out to have changed. */
 	const keepCopy = async (id: string): Promise<(row: unknown) => Promise<void>> => {
 		const row = document.read().accounts.find((candidate) => idOf(candidate) === id);
-		return backUp(path, id, row, now());
+		const replace = await keepBackup(path, id, bytesOf(row), now());
+		return async (changed) => {
+			if (changed !== undefined && bytesOf(changed) !== bytesOf(row)) await replace(bytesOf(changed));
+		};
 	};
 
 	return {
@@ -333,42 +335,9 @@ function migrate(file: unknown, now: number): unknown {
 	return { version: ACCOUNTS_VERSION, accounts: [...rows.values()] };
 }
 
-interface Backup {
-	readonly path: string;
-	/** When it was made, epoch ms. */
-	readonly at: number;
-	/** Which account it holds: that one, and no other. */
-	readonly removed: string;
-}
-
-/** Keeps `row` in a file of its own, and the last three of these. The result writes it again where it has changed. */
-async function backUp(path: string, id: string, row: unknown, now: number): Promise<(row: unknown) => Promise<void>> {
-	const bytesOf = (kept: unknown) =>
-		`${JSON.stringify({ version: ACCOUNTS_VERSION, accounts: [kept] }, undefined, 2)}\n`;
-	// A clock that was set back must not make the newest the oldest.
-	const latest = (await backupsOf(path)).at(-1)?.at ?? 0;
-	const kept = `${path}.bak-${Math.max(now, latest + 1)}-${id}`;
-	await writeAtomically(kept, bytesOf(row), 0o600);
-	const all = await backupsOf(path);
-	// Many processes may notice one logout: each account is kept once.
-	const older = all.filter((backup) => backup.removed === id && backup.path < kept);
-	const rest = all.filter((backup) => !older.includes(backup) && backup.path !== kept);
-	const surplus = rest.slice(0, Math.max(0, rest.length + 1 - BACKUPS_KEPT));
-	for (const old of [...older, ...surplus]) await rm(old.path, { force: true });
-	return async (changed) => {
-		if (changed !== undefined && bytesOf(changed) !== bytesOf(row))
-			await writeAtomically(kept, bytesOf(changed), 0o600);
-	};
-}
-
-/** The backups, oldest first. */
-async function backupsOf(path: string): Promise<Backup[]> {
-	const prefix = `${basename(path)}.bak-`;
-	const names = await readdir(dirname(path)).catch(() => []);
-	return names.sort().flatMap((name) => {
-		const [, at, removed] = (name.startsWith(prefix) && /^(\d+)-([\w-]+)$/.exec(name.slice(prefix.length))) || [];
-		return at && removed ? [{ path: join(dirname(path), name), at: Number(at), removed }] : [];
-	});
+/** A file that holds one account: the row as it was. */
+function bytesOf(row: unknown): string {
+	return `${JSON.stringify({ version: ACCOUNTS_VERSION, accounts: [row] }, undefined, 2)}\n`;
 }
 
 async function readBackup(path: string): Promise<AccountsFile> {

@@ -17,7 +17,7 @@ import { changePiFile } from "./pi-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** Our key in pi's `settings.json`. */
-export const SETTINGS_KEY = "pi-multicodex";
+const SETTINGS_KEY = "pi-multicodex";
 
 /** As pi's own synchronous lock has it. */
 const LOCK = { waitMs: 3000, staleMs: 10_000 };

@@ -5,7 +5,7 @@ import type { AccountMemo, StateStore } from "../pool/ports.ts";
 import { openSharedDocument } from "./shared-document.ts";
 
 /** Version of `codex-state.json` that is written here. */
-export const STATE_VERSION = 1;
+const STATE_VERSION = 1;
 
 const time = z.number().finite();
 const optionalTime = time.optional().catch(undefined);

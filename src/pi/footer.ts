@@ -9,7 +9,7 @@ import { modeOf } from "./output.ts";
 import { PROVIDER } from "./provider.ts";
 
 /** Status key, also the slash command's name. */
-export const STATUS_KEY = "multicodex";
+const STATUS_KEY = "multicodex";
 
 /** The line that the footer shows while a Codex model is selected. */
 export interface Footer {

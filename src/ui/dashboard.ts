@@ -2,7 +2,7 @@ import { type Component, type KeyId, matchesKey, visibleWidth, wrapTextWithAnsi 
 import { type Account, printable } from "../domain/account.ts";
 import { layOut } from "./dashboard-table.ts";
 import { details, emptyPool, headline, type LastRotation, rotationLine } from "./dashboard-words.ts";
-import type { ListCursor } from "./list-cursor.ts";
+import { type ListCursor, stepOf } from "./list-cursor.ts";
 import { fitted, flow, type Line, type Paint, type PanelKey, painted, span } from "./panel.ts";
 import type { PoolView } from "./pool-view.ts";
 
@@ -156,15 +156,9 @@ export function createDashboard(deps: DashboardDeps): Component {
 		handleInput: (typed) => {
 			const view = deps.view();
 			const ids = idsOf(view);
-			const steps: readonly (readonly [PanelKey, number])[] = [
-				["tui.select.up", -1],
-				["tui.select.down", 1],
-				["tui.select.pageUp", -Math.max(2, page)],
-				["tui.select.pageDown", Math.max(2, page)],
-			];
-			const step = steps.find(([key]) => deps.isKey(typed, key));
-			if (step) {
-				cursor.move(ids, step[1]);
+			const step = stepOf(typed, deps.isKey, page);
+			if (step !== undefined) {
+				cursor.move(ids, step);
 				deps.repaint();
 				return;
 			}

@@ -1,3 +1,5 @@
+import type { PanelKey } from "./panel.ts";
+
 /** The highlighted row of a list whose rows come and go. It follows its row, and outlives the panel that shows it. */
 export interface ListCursor {
 	/** Place of the highlighted row among `ids`: where its row is gone, the nearest one; -1 in an empty list. */
@@ -42,4 +44,20 @@ export function createListCursor(id: string | undefined): ListCursor {
 			return first;
 		},
 	};
+}
+
+/** By how many rows a key moves the highlighted one; undefined for any other key. `page`: rows that are shown at once. */
+export function stepOf(
+	typed: string,
+	isKey: (typed: string, key: PanelKey) => boolean,
+	page: number,
+): number | undefined {
+	const leap = Math.max(2, page);
+	const steps: readonly (readonly [PanelKey, number])[] = [
+		["tui.select.up", -1],
+		["tui.select.down", 1],
+		["tui.select.pageUp", -leap],
+		["tui.select.pageDown", leap],
+	];
+	return steps.find(([key]) => isKey(typed, key))?.[1];
 }

@@ -11,7 +11,7 @@ import {
 import { printable } from "../domain/account.ts";
 import { stateCell, windowCells } from "./account-cells.ts";
 import { spokenWindow } from "./format.ts";
-import type { ListCursor } from "./list-cursor.ts";
+import { type ListCursor, stepOf } from "./list-cursor.ts";
 import { cell, fitted, flow, type Line, type Paint, type PanelKey, painted, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
 
@@ -127,17 +127,10 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 		handleInput: (typed) => {
 			const rows = rowsOf(deps.view());
 			const ids = rows.map(({ id }) => id);
-			const page = Math.max(2, deps.room() - LINES_AROUND);
-			const steps: readonly (readonly [PanelKey, number])[] = [
-				["tui.select.up", -1],
-				["tui.select.down", 1],
-				["tui.select.pageUp", -page],
-				["tui.select.pageDown", page],
-			];
-			const step = steps.find(([key]) => deps.isKey(typed, key));
+			const step = stepOf(typed, deps.isKey, deps.room() - LINES_AROUND);
 			const row = rows[cursor.at(ids)];
-			if (step) {
-				cursor.move(ids, step[1]);
+			if (step !== undefined) {
+				cursor.move(ids, step);
 				deps.repaint();
 			} else if (deps.isKey(typed, "tui.select.cancel")) deps.onPick({ kind: "closed" });
 			else if (deps.isKey(typed, "tui.select.confirm")) {
