@@ -130,6 +130,7 @@ function compose(pi: ExtensionAPI): void {
 			recheckCooling: () => void usage.recheckCooling(),
 			clock,
 			pause: pauseFor,
+			random: Math.random,
 			words: {
 				exhausted: (why) => messages.exhausted(why, clock.now()),
 				nobodySignedIn: messages.nobodySignedIn,

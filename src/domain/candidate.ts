@@ -28,12 +28,16 @@ export interface SelectionContext {
 	readonly lastChosen: AccountId | undefined;
 }
 
-/** What keeps an account out of a choice, or at its end (`reserve`). Times are epoch ms. */
+/**
+ * What keeps an account out of a choice, or at its end (`reserve`), or has a session wait for another (`crowded`). Times
+ * are epoch ms.
+ */
 export type Gate =
 	| { readonly kind: "disabled" }
 	| { readonly kind: "needs-login" }
 	| { readonly kind: "cooling"; readonly until: number }
-	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number };
+	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number }
+	| { readonly kind: "crowded"; readonly live: number; readonly roomPercent: number };
 
 /** How far an account's clocks run: the fresher, the smaller. */
 export const FRESHNESS = { untouched: 0, idle: 1, unknown: 2, running: 3 } as const;
@@ -76,8 +80,11 @@ export interface Measured {
 
 const NO_WINDOWS: readonly WindowNow[] = [];
 
-/** What one live session is expected to take of a plus account's 5h window, in percent. */
-const PERCENT_PER_SESSION = 15;
+/** What one live session is expected to take of a plus account's 5h window, in percent. Found with `npm run simulate`. */
+const PERCENT_PER_SESSION = 35;
+
+/** With less room than this, percent, an account's quota is left to the sessions that are at work on it. */
+const CROWDED_BELOW_PERCENT = 10;
 
 /** How much larger than a plus account's the windows of a plan are. Plans that are not named count as plus. */
 const PLAN_FACTORS: ReadonlyMap<string, number> = new Map([
@@ -128,6 +135,30 @@ export function createMeasure(
 			headroomPercent: usage && windows.reduce((least, { leftPercent }) => Math.min(least, leftPercent), 100),
 		};
 	};
+}
+
+/** Why an account is crowded. */
+export type Crowded = Extract<Gate, { kind: "crowded" }>;
+
+/**
+ * Accounts that could serve, but whose live sessions need what their 5h window has left: one more session there, and
+ * all of them have to change sooner, each at the price of a cold cache. Never the pinned one, nor one of which nothing is
+ * known.
+ */
+export function crowdedOf(
+	candidates: readonly Candidate[],
+	context: SelectionContext,
+): ReadonlyMap<AccountId, Crowded> {
+	const measure = createMeasure(candidates, context);
+	const crowded = new Map<AccountId, Crowded>();
+	candidates.forEach((candidate, position) => {
+		if (!isEligible(candidate, context.modelId, context.now)) return;
+		const { isPinned, live, roomPercent } = measure(candidate, position);
+		const isFull = live > 0 && roomPercent !== undefined && roomPercent < CROWDED_BELOW_PERCENT;
+		if (isFull && candidate.usage && !isPinned)
+			crowded.set(candidate.account.id, { kind: "crowded", live, roomPercent });
+	});
+	return crowded;
 }
 
 function windowsNow(usage: UsageSnapshot, now: number): WindowNow[] {

@@ -54,6 +54,11 @@ export function withoutRefusal(cooldowns: readonly Cooldown[]): Cooldown[] {
 	return cooldowns.filter(({ reason }) => reason !== "unauthorized");
 }
 
+/** Is it back with a window that was empty before? Everything else says nothing of quota. */
+export function isOfQuota({ reason }: Cooldown): boolean {
+	return reason === "usage_limit" || reason === "workspace_limit";
+}
+
 /** Does this cooldown keep its account from serving `modelId`? Without a model only account-wide ones count. */
 export function covers(cooldown: Cooldown, modelId: string | undefined): boolean {
 	if (cooldown.scope === "account") return true;

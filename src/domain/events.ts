@@ -87,8 +87,11 @@ export type PoolEvent =
 	| { readonly type: "pinned"; readonly account: AccountId | undefined }
 	/** An account served a request to its end; `hasMoved`: its session was with another account before. */
 	| { readonly type: "served"; readonly account: AccountId; readonly hasMoved: boolean }
-	/** All accounts wait; the request goes on when the first is back. */
-	| { readonly type: "waiting"; readonly until: number | undefined }
+	/**
+	 * No account is there for a request; it goes on when the first is back, epoch ms. `forRoom`: others could serve, but
+	 * their quota is left to the sessions that are at work on them. Undefined at the end of the wait.
+	 */
+	| { readonly type: "waiting"; readonly until: number | undefined; readonly forRoom: boolean }
 	/** Anything else that a footer shows: accounts, cooldowns, usage, pin. */
 	| { readonly type: "changed" }
 	/** Something the person must hear of, once: a broken file, a bad setting. */

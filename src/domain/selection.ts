@@ -1,6 +1,7 @@
 import type { Account, AccountId } from "./account.ts";
 import {
 	type Candidate,
+	type Crowded,
 	createMeasure,
 	FRESHNESS,
 	type Freshness,
@@ -210,17 +211,18 @@ export function rank(
 
 /**
  * What {@link rank} does with every account of the pool, and why; those without a rank last, as listed. Those in
- * `excluded` are left out.
+ * `excluded` are left out, those in `crowded` (of {@link crowdedOf}) have no rank.
  */
 export function explain(
 	candidates: readonly Candidate[],
 	context: SelectionContext,
 	policy: PolicyName = DEFAULT_POLICY,
 	excluded: ReadonlySet<AccountId> = NOBODY,
+	crowded: ReadonlyMap<AccountId, Crowded> = new Map(),
 ): Verdict[] {
 	const { modelId, now } = context;
 	const terms = termsOf(policy);
-	const placed = eligibleOf(candidates, context, excluded).sort(orderOf(policy));
+	const placed = eligibleOf(candidates, context, new Set([...excluded, ...crowded.keys()])).sort(orderOf(policy));
 	const ranked = placed.map((measured, at): Verdict => {
 		const before = placed[at - 1];
 		const decisive = before && terms.find(({ key }) => key(before) !== key(measured));
@@ -233,8 +235,8 @@ export function explain(
 		};
 	});
 	const out = candidates.flatMap((candidate): Verdict[] => {
-		const gate = gateOf(candidate, modelId, now);
 		const { account } = candidate;
+		const gate = gateOf(candidate, modelId, now) ?? crowded.get(account.id);
 		return gate && !excluded.has(account.id)
 			? [{ account, rank: undefined, gate, terms: [], decidedBy: undefined }]
 			: [];

@@ -37,6 +37,7 @@ const DEFAULT_COLUMNS = 80;
 export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 	let context: ExtensionContext | undefined;
 	let waitingUntil: number | undefined;
+	let waitsForRoom = false;
 	let minutes: NodeJS.Timeout | undefined;
 	let seconds: NodeJS.Timeout | undefined;
 	let isDrawQueued = false;
@@ -47,7 +48,7 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 		// A client that draws by itself is given words, not a terminal's colours.
 		const hasColours = modeOf(ctx) === "tui";
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
-		const model = footerModel(pool, settings(), { now: clock.now(), waitingUntil });
+		const model = footerModel(pool, settings(), { now: clock.now(), waitingUntil, waitsForRoom });
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
 	};
 	const draw = () => {
@@ -88,6 +89,7 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 	pool.subscribe((event: PoolEvent) => {
 		if (event.type === "waiting") {
 			waitingUntil = event.until;
+			waitsForRoom = event.forRoom;
 			countDown();
 		}
 		drawSoon();
@@ -118,13 +120,15 @@ interface Moment {
 	readonly now: number;
 	/** Set while a request waits for an account. */
 	readonly waitingUntil?: number | undefined;
+	/** See {@link FooterModel}. */
+	readonly waitsForRoom?: boolean;
 	/** The account that serves; without it the one that served last, or is pinned. */
 	readonly active?: AccountId | undefined;
 }
 
 /** What the footer shows of the pool. */
 export function footerModel(pool: Pool, settings: Settings, moment: Moment): FooterModel {
-	const { now, waitingUntil } = moment;
+	const { now, waitingUntil, waitsForRoom = false } = moment;
 	const accounts = pool.accounts();
 	const activeId = moment.active ?? pool.active() ?? pool.pinned();
 	const active = accounts.find(({ id }) => id === activeId);
@@ -146,6 +150,7 @@ export function footerModel(pool: Pool, settings: Settings, moment: Moment): Foo
 		total: accounts.length,
 		first,
 		waitingUntil,
+		waitsForRoom,
 		now,
 	};
 }

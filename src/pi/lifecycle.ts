@@ -70,8 +70,9 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	pi.on("session_start", async (_event, given) => {
 		const ctx = privately(given, () => settings().maskEmails);
 		current = ctx;
-		const { account, at } = rememberedAccount(ctx);
+		const { account, at, isCompacted } = rememberedAccount(ctx);
 		affinity.begin(ctx.sessionManager.getSessionId(), account, at);
+		if (isCompacted) affinity.compacted();
 		for (const text of earlyWarnings.splice(0)) tell(ctx, "warning", text);
 		await link.sync();
 		// What holds now is no news; what changes from here on is.
@@ -86,6 +87,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		}
 	});
 
+	pi.on("session_compact", () => affinity.compacted());
 	pi.on("model_select", async (_event, ctx) => {
 		await followSettings(ctx);
 		footer.draw();
@@ -112,9 +114,17 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	});
 }
 
-/** The account that the session's branch names last, and when. */
-function rememberedAccount(ctx: ExtensionContext): { account?: string; at?: number } {
-	let found: { account?: string; at?: number } = {};
+/** What the session's branch says of the account that served it last. */
+interface Remembered {
+	readonly account?: string;
+	/** When it answered last, epoch ms. */
+	readonly at?: number;
+	/** The context was compacted since. */
+	readonly isCompacted?: boolean;
+}
+
+function rememberedAccount(ctx: ExtensionContext): Remembered {
+	let found: Remembered = {};
 	for (const entry of ctx.sessionManager.getBranch()) {
 		const at = Date.parse(entry.timestamp);
 		if (entry.type === "custom" && entry.customType === SESSION_ENTRY) {
@@ -123,7 +133,8 @@ function rememberedAccount(ctx: ExtensionContext): { account?: string; at?: numb
 		}
 		// The cache is as old as the session's last answer, not as its last change of account.
 		const isAnswer = entry.type === "message" && entry.message.role === "assistant";
-		if (isAnswer && found.account !== undefined) found = { ...found, at };
+		if (isAnswer && found.account !== undefined) found = { account: found.account, at };
+		if (entry.type === "compaction") found = { ...found, isCompacted: true };
 	}
 	return found;
 }

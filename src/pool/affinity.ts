@@ -5,6 +5,8 @@ import type { Clock } from "./ports.ts";
 export interface Affinity {
 	/** A session begins or is resumed; `account` is what it remembers, `lastServedAt` when (epoch ms). */
 	begin(sessionId: string | undefined, account?: AccountId, lastServedAt?: number): void;
+	/** The session's context was compacted: no cache knows what it will ask next. */
+	compacted(): void;
 	/** The account to stay on; undefined where a choice is due. */
 	account(): AccountId | undefined;
 	/** The account that served the session last, however long ago. */
@@ -23,17 +25,22 @@ const CACHE_LIFE_MS = 60 * 60_000;
 export function createAffinity(clock: Clock): Affinity {
 	let session: string | undefined;
 	let stay: { account: AccountId; at: number } | undefined;
+	let isCompacted = false;
 	/** What the session remembers by itself. */
 	let remembered: AccountId | undefined;
 	return {
 		begin: (sessionId, account, lastServedAt) => {
 			session = sessionId;
 			remembered = account;
+			isCompacted = false;
 			stay = account === undefined ? undefined : { account, at: lastServedAt ?? clock.now() };
+		},
+		compacted: () => {
+			isCompacted = true;
 		},
 		account: () => {
 			const age = stay ? clock.now() - stay.at : 0;
-			return stay && age < CACHE_LIFE_MS ? stay.account : undefined;
+			return stay && !isCompacted && age < CACHE_LIFE_MS ? stay.account : undefined;
 		},
 		lastServed: () => stay?.account,
 		served: (sessionId, account) => {
@@ -41,6 +48,7 @@ export function createAffinity(clock: Clock): Affinity {
 			session ??= sessionId;
 			const isOwn = sessionId !== undefined && sessionId === session;
 			if (isOwn || stay === undefined) stay = { account, at: clock.now() };
+			if (isOwn) isCompacted = false;
 			const hasMoved = isOwn && remembered !== account;
 			if (isOwn) remembered = account;
 			return hasMoved;

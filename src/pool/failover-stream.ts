@@ -31,6 +31,8 @@ export interface FailoverWords extends ServeWords {
 export interface FailoverDeps extends ServeDeps {
 	readonly link: PiLink;
 	readonly words: FailoverWords;
+	/** At least 0, less than 1. */
+	readonly random: () => number;
 	/** Asks, behind the request's back, whether an account that cools is back early. */
 	readonly recheckCooling: () => void;
 }
@@ -95,19 +97,24 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 	for (;;) {
 		await raceAbort(link.sync(signal), signal);
 		pool.look();
-		const account = pool.choose({
-			modelId: request.model.id,
-			affinity: affinity.account(),
-			sessionId,
-			excluded: progress.tried,
-		});
-		if (!account && (await waitForOne(request, progress, deps))) continue;
+		const question = { modelId: request.model.id, affinity: affinity.account(), sessionId };
+		let excluded: ReadonlySet<AccountId> = new Set([
+			...progress.tried,
+			...pool.crowded(question, left?.id, progress.waitBudgetMs).keys(),
+		]);
+		let account = pool.choose({ ...question, excluded });
+		if (!account && (await waitForOne(request, left, progress, deps))) continue;
+		if (!account && deps.settings().enabled) {
+			// One more on a crowded account is better than nobody.
+			excluded = progress.tried;
+			account = pool.choose({ ...question, excluded });
+		}
 		if (!account) return giveUp(request, progress, deps);
 		if (left && left.id !== account.id) {
 			if (progress.tried.size > 0) rotations += 1;
 			if (rotations > maxRotations) return giveUp(request, progress, deps);
 		}
-		moves.begin(account, left, progress.tried);
+		moves.begin(account, left, excluded, progress.tried.size > 0);
 		progress.tried.add(account.id);
 		const next = pool.choose({
 			modelId: request.model.id,
@@ -134,27 +141,37 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 	}
 }
 
-/** Waits for the first account to come back, if that is soon enough. False when it is not, and when we are switched off. */
-async function waitForOne(request: StreamRequest, progress: Progress, deps: FailoverDeps): Promise<boolean> {
-	const { pool, link, clock, pause, recheckCooling, settings } = deps;
+/**
+ * Waits for the first account to come back, if that is soon enough: `own` or another, crowded ones aside. False when it
+ * is not, and when we are switched off.
+ */
+async function waitForOne(
+	request: StreamRequest,
+	own: Account | undefined,
+	progress: Progress,
+	deps: FailoverDeps,
+): Promise<boolean> {
+	const { pool, link, clock, pause, random, recheckCooling, settings } = deps;
 	const { signal } = request.options;
 	try {
 		for (let ticks = 0; ; ticks += 1) {
 			if (!settings().enabled) return false;
-			const readyAt = firstReadyAt(request, progress, deps);
+			const { readyAt, forRoom } = firstReturn(request, own, progress, deps);
 			if (readyAt === undefined) return false;
 			const waitMs = readyAt - clock.now();
 			if (waitMs <= 0 && ticks > 0) break;
 			if (waitMs > progress.waitBudgetMs || progress.waitBudgetMs <= 0) return false;
-			pool.emit({ type: "waiting", until: readyAt });
+			pool.emit({ type: "waiting", until: readyAt, forRoom });
 			recheckCooling();
-			const tickMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS);
+			// Processes that wait for one account do not come back all at once: each shall see who was there before it.
+			const spreadMs = forRoom && waitMs <= WAIT_TICK_MS ? random() * WAIT_TICK_MS : 0;
+			const tickMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS) + spreadMs;
 			await pause(tickMs, signal);
 			progress.waitBudgetMs -= tickMs;
 			await raceAbort(link.sync(signal), signal);
 		}
 	} finally {
-		pool.emit({ type: "waiting", until: undefined });
+		pool.emit({ type: "waiting", until: undefined, forRoom: false });
 	}
 	for (const id of progress.tried) {
 		if ((progress.refusals.get(id) ?? 0) < REFUSALS_PER_REQUEST) progress.tried.delete(id);
@@ -163,18 +180,25 @@ async function waitForOne(request: StreamRequest, progress: Progress, deps: Fail
 	return true;
 }
 
-/** When the first account is back that this request may still use, epoch ms. */
-function firstReadyAt({ model }: StreamRequest, progress: Progress, { pool, clock }: FailoverDeps): number | undefined {
+/** When the first account is back that this request may still use, epoch ms, and whether it passes others by until then. */
+function firstReturn(
+	{ model, options: { sessionId } }: StreamRequest,
+	own: Account | undefined,
+	progress: Progress,
+	{ pool, affinity, clock }: FailoverDeps,
+): { readonly readyAt: number | undefined; readonly forRoom: boolean } {
 	const now = clock.now();
+	const question = { modelId: model.id, affinity: affinity.account(), sessionId };
+	const crowded = pool.crowded(question, own?.id, progress.waitBudgetMs);
 	const times = pool
 		.accounts()
-		.filter(({ id }) => (progress.refusals.get(id) ?? 0) < REFUSALS_PER_REQUEST)
+		.filter(({ id }) => !crowded.has(id) && (progress.refusals.get(id) ?? 0) < REFUSALS_PER_REQUEST)
 		.map((account) => {
 			const readyAt = pool.readyAt(account, now, model.id);
 			return readyAt === undefined ? undefined : Math.max(readyAt, progress.retryAt.get(account.id) ?? 0);
 		})
 		.filter((at) => at !== undefined);
-	return times.length > 0 ? Math.min(...times) : undefined;
+	return { readyAt: times.length > 0 ? Math.min(...times) : undefined, forRoom: crowded.size > 0 };
 }
 
 function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, clock, words }: FailoverDeps): string {

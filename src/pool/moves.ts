@@ -17,8 +17,11 @@ import type { Clock } from "./ports.ts";
 
 /** Tells how one request comes to its account. */
 export interface Moves {
-	/** The request is about to try `account`, after `left`. `tried` are those it is done with. */
-	begin(account: Account, left: Account | undefined, tried: ReadonlySet<AccountId>): void;
+	/**
+	 * The request is about to try `account`, after `left`, chosen without those in `excluded`. `hasTried`: not the first
+	 * one that it tries.
+	 */
+	begin(account: Account, left: Account | undefined, excluded: ReadonlySet<AccountId>, hasTried: boolean): void;
 	/** Something of `account` goes out to pi. */
 	output(account: Account): void;
 }
@@ -41,15 +44,15 @@ export function followMoves(asked: Asked, { pool, affinity, clock }: Deps): Move
 	};
 
 	return {
-		begin: (account, left, tried) => {
+		begin: (account, left, excluded, hasTried) => {
 			if (left?.id === account.id) return;
-			const grounds = groundsOf(pool.explain({ ...asked, affinity: affinity.account(), excluded: tried }));
+			const grounds = groundsOf(pool.explain({ ...asked, affinity: affinity.account() }, excluded));
 			if (!left) {
 				pool.emit({ type: "chosen", account, asked, grounds });
 				return;
 			}
 			const [from, to, now] = [left, account, clock.now()];
-			const why = whyLeft(from, to, asked, tried.size > 0, pool);
+			const why = whyLeft(from, to, asked, hasTried, pool);
 			if ("cause" in why) {
 				const { usage } = pool.memo(from.id);
 				const switched: Switched = { type: "switched", from, to, ...why, left: tightest(usage, now), asked, grounds };

@@ -1,6 +1,6 @@
 import { type Account, type AccountId, type AccountState, stateOf } from "../domain/account.ts";
-import type { Candidate, SelectionContext } from "../domain/candidate.ts";
-import { type Cooldown, mergeCooldown, readyAt } from "../domain/cooldown.ts";
+import { type Candidate, type Crowded, crowdedOf, gateOf, type SelectionContext } from "../domain/candidate.ts";
+import { activeCooldowns, type Cooldown, covers, isOfQuota, mergeCooldown, readyAt } from "../domain/cooldown.ts";
 import type { PoolEvent, PoolListener } from "../domain/events.ts";
 import type { Cooling } from "../domain/failure.ts";
 import { explain, firstChoice, type Verdict } from "../domain/selection.ts";
@@ -37,6 +37,11 @@ export interface Pool {
 	readyAt(account: Account, now: number, modelId?: string): number | undefined;
 	/** The account to try next. Never waits for the network. */
 	choose(choice: Choice): Account | undefined;
+	/**
+	 * Accounts that a session whose own account has run out of quota leaves to those at work there, because another is back
+	 * within `patienceMs`. Nobody where `own` could serve, or is away for another reason.
+	 */
+	crowded(question: Question, own: AccountId | undefined, patienceMs: number): ReadonlyMap<AccountId, Crowded>;
 	/** The account that the last attempt of this process used. */
 	active(): AccountId | undefined;
 	setActive(id: AccountId): void;
@@ -46,8 +51,11 @@ export interface Pool {
 	stay(id: AccountId, sessionId: string | undefined): void;
 	/** The session is over. */
 	disengage(sessionId: string | undefined): void;
-	/** Every account's rank, or what keeps it out, and why. Without a model only what holds for all models counts. */
-	explain(choice: Question & Partial<Pick<Choice, "excluded">>): Verdict[];
+	/**
+	 * Every account's rank, or what keeps it out, and why. Without a model only what holds for all models counts. `crowded`:
+	 * what {@link Pool.crowded} gave, where the session waits.
+	 */
+	explain(question: Question, excluded?: ReadonlySet<AccountId>, crowded?: ReadonlyMap<AccountId, Crowded>): Verdict[];
 	pinned(): AccountId | undefined;
 	/** Pins an account for all sessions on this machine; undefined ends it. */
 	pin(id: AccountId | undefined): Promise<void>;
@@ -84,6 +92,8 @@ interface Deps {
 	readonly clock: Clock;
 	readonly rotation: () => RotationSettings;
 }
+
+const NOBODY: ReadonlyMap<AccountId, Crowded> = new Map();
 
 /** Refusals in a row after which an account is switched off. */
 const STRIKES = 3;
@@ -155,7 +165,20 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		choose: ({ excluded, ...choice }) => {
 			return firstChoice(candidates(), contextOf(choice), rotation().policy, excluded)?.account;
 		},
-		explain: ({ excluded, ...question }) => explain(candidates(), contextOf(question), rotation().policy, excluded),
+		crowded: (question, own, patienceMs) => {
+			const { modelId } = question;
+			const now = clock.now();
+			const cooldowns = own === undefined ? [] : activeCooldowns(state.memo(own).cooldowns, now);
+			if (!cooldowns.some((each) => isOfQuota(each) && covers(each, modelId))) return NOBODY;
+			const all = candidates();
+			const isBackSoon = (candidate: Candidate) => {
+				const gate = gateOf(candidate, modelId, now);
+				return gate?.kind === "cooling" && gate.until <= now + patienceMs;
+			};
+			return all.some(isBackSoon) ? crowdedOf(all, contextOf(question)) : NOBODY;
+		},
+		explain: (question, excluded, crowded) =>
+			explain(candidates(), contextOf(question), rotation().policy, excluded, crowded),
 		active: () => active,
 		setActive,
 		engage: (id, sessionId, isChoice) => {

@@ -19,6 +19,8 @@ export interface FooterModel {
 	readonly first: { readonly label: string; readonly readyAt: number } | undefined;
 	/** Set while a request waits for an account, epoch ms. */
 	readonly waitingUntil: number | undefined;
+	/** It waits although others could serve: their quota is needed by those at work on them. */
+	readonly waitsForRoom: boolean;
 	readonly now: number;
 }
 
@@ -171,7 +173,7 @@ function drawReady({ active, ready, total, settings }: FooterModel, has: Has): L
 
 /** Where no account is at work: off, nobody there, waiting, nobody ready. From the shortest to the richest. */
 function specialLines(model: FooterModel): Form[] | undefined {
-	const { isEnabled, total, ready, waitingUntil, first, now } = model;
+	const { isEnabled, total, ready, waitingUntil, waitsForRoom, first, now } = model;
 	const off: Line = [span("warning", "off")];
 	if (!isEnabled) return forms([off], [named(off)], [named(off), dim("/multicodex on")]);
 	if (total === 0) {
@@ -181,7 +183,11 @@ function specialLines(model: FooterModel): Form[] | undefined {
 		const left = formatCountdown(waitingUntil - now);
 		const short: Line = [span("warning", `back in ${left}`)];
 		const long: Line = [span("warning", `first account back in ${left}`)];
-		return forms([short], [named(short)], [named([span("warning", "waiting")]), long]);
+		return forms(
+			[short],
+			[named(short)],
+			[named([span("warning", waitsForRoom ? "waiting for room" : "waiting")]), long],
+		);
 	}
 	if (ready > 0) return undefined;
 	const none: Line = [span("error", `0/${total} ready`)];

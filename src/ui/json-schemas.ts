@@ -73,6 +73,8 @@ const gateSchema = z.discriminatedUnion("kind", [
 		leftPercent: z.number(),
 		floorPercent: z.number(),
 	}),
+	/** The session waits: the quota that is left here is needed by those at work on it. */
+	z.strictObject({ kind: z.literal("crowded"), live: z.number(), roomPercent: z.number() }),
 ]);
 
 /** `why --json`. Names accounts by their ids alone. */

@@ -109,7 +109,8 @@ function nobody(verdicts: readonly Verdict[], now: number): string {
 	const times = verdicts.flatMap(({ gate }) => (gate?.kind === "cooling" ? [gate.until] : []));
 	if (times.length === 0) return "No account can serve the next request.";
 	const first = Math.min(...times);
-	return `No account can serve before ${formatClock(first, now)}, in ${formatDuration(first - now)}.`;
+	const what = verdicts.some(({ gate }) => gate?.kind === "crowded") ? "has room" : "can serve";
+	return `No account ${what} before ${formatClock(first, now)}, in ${formatDuration(first - now)}.`;
 }
 
 /** What decided about an account: against the one before it, or, for the first, against the next. */
@@ -130,5 +131,7 @@ function gateText(gate: Gate, now: number): string {
 			return "sign in again";
 		case "reserve":
 			return `kept in reserve: ${gate.leftPercent} % of ${gate.window} left`;
+		case "crowded":
+			return `${gate.live} live ${gate.live === 1 ? "session needs" : "sessions need"} what is left of 5h`;
 	}
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Candidate, isEligible, type SelectionContext } from "../../src/domain/candidate.ts";
+import { type Candidate, crowdedOf, isEligible, type SelectionContext } from "../../src/domain/candidate.ts";
 import { readyAt } from "../../src/domain/cooldown.ts";
 import { explain, firstChoice, groundsOf, POLICIES, type PolicyName, rank } from "../../src/domain/selection.ts";
 import type { UsageWindow } from "../../src/domain/usage.ts";
@@ -259,6 +259,53 @@ describe("the reserve", () => {
 	});
 });
 
+describe("an account", () => {
+	const usage = (used: number, plan = "plus") => aSnapshot({ windows: [fiveHours(used, HOUR_MS), week(20)], plan });
+	const crowded = (one: Candidate, sessions: number, overrides: Partial<SelectionContext> = {}) =>
+		crowdedOf([one], context({ liveSessions: live({ one: sessions }), ...overrides })).get("one");
+	const one = (used: number, overrides: Partial<Candidate> = {}) => ({
+		...candidate("one", undefined, { usage: usage(used) }),
+		...overrides,
+	});
+
+	it("is crowded when those at work on it will need what is left of its 5h window", () => {
+		expect(crowded(one(54), 1)).toBeUndefined();
+		expect(crowded(one(56), 1)).toEqual({ kind: "crowded", live: 1, roomPercent: 9 });
+		expect(crowded(one(0), 2)).toBeUndefined();
+		expect(crowded(one(0), 3)).toEqual({ kind: "crowded", live: 3, roomPercent: -5 });
+	});
+
+	it("is never crowded with nobody on it, however little is left", () => {
+		expect(crowded(one(99), 0)).toBeUndefined();
+	});
+
+	it("is never crowded by what nobody knows: without usage, or without a 5h window", () => {
+		expect(crowded(one(0, { usage: undefined }), 9)).toBeUndefined();
+		expect(crowded(one(0, { usage: aSnapshot({ windows: [week(90)] }) }), 9)).toBeUndefined();
+	});
+
+	it("holds more sessions on a larger plan", () => {
+		expect(crowded(one(50, { usage: usage(50, "prolite") }), 5)).toBeUndefined();
+		expect(crowded(one(50, { usage: usage(50, "prolite") }), 6)).toBeDefined();
+	});
+
+	it("is not called crowded where it is pinned, or cannot serve anyway", () => {
+		expect(crowded(one(90), 2, { pinned: "one" })).toBeUndefined();
+		expect(crowded(one(90, { cooldowns: [aCooldown()] }), 2)).toBeUndefined();
+		expect(crowded(one(90, { account: anAccount("one", { enabled: false }) }), 2)).toBeUndefined();
+	});
+
+	it("that is crowded has no rank where the session waits, and says why", () => {
+		const other = candidate("other", undefined, { cooldowns: [aCooldown()] });
+		const at = context({ liveSessions: live({ one: 2 }) });
+		const verdicts = explain([one(60), other], at, "soonest-reset", undefined, crowdedOf([one(60), other], at));
+		expect(verdicts).toMatchObject([
+			{ account: { id: "one" }, rank: undefined, gate: { kind: "crowded", live: 2, roomPercent: -30 } },
+			{ account: { id: "other" }, rank: undefined, gate: { kind: "cooling" } },
+		]);
+	});
+});
+
 describe("the explanation of a choice", () => {
 	const soon = candidate("soon", [fiveHours(38, HOUR_MS), week(59, 2 * DAY_MS + 3 * HOUR_MS)]);
 	const late = candidate("late", [fiveHours(10, HOUR_MS), week(20, 6 * DAY_MS)]);
@@ -277,7 +324,7 @@ describe("the explanation of a choice", () => {
 			{ name: "pin", value: 0, text: "not pinned" },
 			{ name: "session", value: 1, text: "served this session last" },
 			{ name: "reserve", value: 0, text: "not in reserve" },
-			{ name: "room", value: 47, text: "47% of 5h left after 1 live session" },
+			{ name: "room", value: 27, text: "27% of 5h left after 1 live session" },
 			{ name: "fresh", value: 3, text: "1 live session on it" },
 			{ name: "expires", value: NOW + 2 * DAY_MS + 3 * HOUR_MS, text: "week resets in 2d03h" },
 			{ name: "headroom", value: 41, text: "41% left" },

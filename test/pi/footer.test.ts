@@ -131,10 +131,10 @@ describe("the footer", () => {
 describe("the footer while a request waits", () => {
 	it("counts down, and is as before when the wait is over", async () => {
 		footer.start(screen.ctx);
-		house.pool.emit({ type: "waiting", until: NOW + 42_000 });
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
 		await settled();
 		expect(shown()).toBe("codex waiting · first account back in 42s");
-		house.pool.emit({ type: "waiting", until: undefined });
+		house.pool.emit({ type: "waiting", until: undefined, forRoom: false });
 		await settled();
 		expect(shown()).toBe("codex 2 of 2 ready");
 	});
@@ -142,8 +142,8 @@ describe("the footer while a request waits", () => {
 	it("counts every second, in whatever session, and leaves no timer", async () => {
 		onlyTimers();
 		footer.start(screen.ctx);
-		house.pool.emit({ type: "waiting", until: NOW + 42_000 });
-		house.pool.emit({ type: "waiting", until: NOW + 42_000 });
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
 		expect(vi.getTimerCount()).toBe(2);
 		house.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
@@ -156,7 +156,7 @@ describe("the footer while a request waits", () => {
 		house.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
 		expect(shown(next)).toBe("codex waiting · first account back in 40s");
-		house.pool.emit({ type: "waiting", until: undefined });
+		house.pool.emit({ type: "waiting", until: undefined, forRoom: false });
 		expect(vi.getTimerCount()).toBe(1);
 		footer.stop();
 		expect(vi.getTimerCount()).toBe(0);
@@ -164,14 +164,14 @@ describe("the footer while a request waits", () => {
 
 	it("begins no timer where no session is", () => {
 		onlyTimers();
-		house.pool.emit({ type: "waiting", until: NOW + 42_000 });
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
 	it("leaves no timer behind a session that was replaced without a word", () => {
 		onlyTimers();
 		footer.start(screen.ctx);
-		house.pool.emit({ type: "waiting", until: NOW + 42_000 });
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
 		screen.isStale = true;
 		house.clock.at += 1000;
 		vi.advanceTimersByTime(1000);

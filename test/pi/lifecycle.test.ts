@@ -116,6 +116,17 @@ describe("a session", () => {
 		expect(house.affinity.account()).toBeUndefined();
 	});
 
+	it("chooses anew after a compaction, also where it is resumed after one", async () => {
+		const compaction = { type: "compaction", timestamp: at(MINUTE_MS) };
+		const before = [remembers({ account: "b" }, HOUR_MS / 2), answer(2 * MINUTE_MS)];
+		await start({ branch: [...before, compaction] });
+		expect([house.affinity.account(), house.affinity.lastServed()]).toEqual([undefined, "b"]);
+		await start({ branch: [...before, compaction, answer(MINUTE_MS / 2)] });
+		expect(house.affinity.account()).toBe("b");
+		await pi.fire("session_compact", aContext().ctx);
+		expect(house.affinity.account()).toBeUndefined();
+	});
+
 	it.each([[undefined], ["a"], [{}], [{ account: 5 }], [null]])("is not led astray by an entry of %j", async (data) => {
 		await start({
 			branch: [

@@ -50,6 +50,24 @@ describe("a session", () => {
 		expect(affinity.account()).toBeUndefined();
 	});
 
+	it("chooses anew when its context was compacted, until it is served again", () => {
+		affinity.begin("s", "a", NOW);
+		affinity.compacted();
+		expect([affinity.account(), affinity.lastServed()]).toEqual([undefined, "a"]);
+		// A summary that comes after it says nothing of the session's cache.
+		affinity.served("fresh-id", "a");
+		expect(affinity.account()).toBeUndefined();
+		expect(affinity.served("s", "a")).toBe(false);
+		expect(affinity.account()).toBe("a");
+	});
+
+	it("is not taken for compacted because the one before it was", () => {
+		affinity.begin("s", "a", NOW);
+		affinity.compacted();
+		affinity.begin("t", "b", NOW);
+		expect(affinity.account()).toBe("b");
+	});
+
 	it("takes an account of unknown age for one of now", () => {
 		affinity.begin("s", "a");
 		expect(affinity.account()).toBe("a");

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Exhaustion, PoolEvent } from "../../src/domain/events.ts";
+import { POLICIES, type PolicyName } from "../../src/domain/selection.ts";
 import * as messages from "../../src/ui/messages.ts";
 import {
 	aCooldown,
@@ -562,6 +563,105 @@ describe("waiting for an account", () => {
 		house.play("a", refused(429, {}, { "retry-after": "12" }));
 		expect((await house.ask()).words).toBe("nobody is left");
 		expect(house.tries).toEqual(["a", "a"]);
+	});
+});
+
+describe("waiting for room", () => {
+	/** The session's own account `a` is out of quota for 40 s; `b` has half left, and two sessions at work on it. */
+	const crowded = (maxWaitMs = 60_000) => {
+		const house = someone("a", "b");
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs } };
+		house.affinity.begin("s", "a", NOW);
+		house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 40_000 })], strikes: 0 });
+		const windows = [{ usedPercent: 50, windowMinutes: 300, resetsAt: NOW + HOUR_MS }];
+		house.state.memos.set("b", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+		for (const session of ["s1", "s2"]) house.pool.engage("b", session, true);
+		return house;
+	};
+
+	it("leaves a crowded account to those at work on it, and goes on when its own is back", async () => {
+		const house = crowded();
+		expect((await house.ask()).text).toBe("from a");
+		expect([house.tries, house.clock.at]).toEqual([["a"], NOW + 40_000]);
+		expect(toldOf(house, "waiting")[0]).toEqual({ type: "waiting", until: NOW + 40_000, forRoom: true });
+		expect(toldOf(house, "waiting").at(-1)).toEqual({ type: "waiting", until: undefined, forRoom: false });
+		expect(typesOf(house.told)).not.toContain("rotated");
+	});
+
+	it("does so too where its own is refused in the request itself", async () => {
+		const house = crowded();
+		house.state.memos.delete("a");
+		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }), answered("again"));
+		expect((await house.ask()).text).toBe("again");
+		expect([house.tries, house.clock.at]).toEqual([["a", "a"], NOW + 30_000]);
+	});
+
+	it("ends as soon as there is room", async () => {
+		const house = crowded();
+		house.onPause = () => {
+			if (house.pauses.length === 3) house.pool.disengage("s1");
+		};
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.clock.at).toBeLessThan(NOW + 5000);
+		const [rotated] = toldOf(house, "rotated");
+		expect(rotated).toMatchObject({ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" });
+	});
+
+	it("does not begin where nobody is back soon enough: one more is better than nobody", async () => {
+		const house = crowded(39_000);
+		expect((await house.ask()).text).toBe("from b");
+		expect([house.tries, house.pauses]).toEqual([["b"], []]);
+	});
+
+	it("does not begin for a new session, nor for one that changes without need", async () => {
+		const fresh = crowded();
+		fresh.affinity.begin("s");
+		expect((await fresh.ask()).text).toBe("from b");
+		const compacted = crowded();
+		compacted.affinity.begin("s", "b", NOW);
+		compacted.affinity.compacted();
+		expect((await compacted.ask()).text).toBe("from b");
+		expect([...fresh.pauses, ...compacted.pauses]).toEqual([]);
+	});
+
+	it("passes a crowded account for one that is not, and does not wait", async () => {
+		const house = crowded();
+		house.accounts.rows.push(anAccount("c"));
+		expect((await house.ask()).text).toBe("from c");
+		expect(house.pauses).toEqual([]);
+	});
+
+	it("ends on the crowded one where its own stays away for longer than it may wait", async () => {
+		const house = crowded();
+		house.onPause = () => {
+			if (house.pauses.length !== 5) return;
+			house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+		};
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.pauses).toHaveLength(5);
+	});
+
+	it("ends with nobody where the person switches us off", async () => {
+		const house = crowded();
+		house.onPause = () => {
+			house.settings = { ...house.settings, enabled: false };
+		};
+		expect((await house.ask()).words).toBe("nobody is left");
+		expect([house.pauses.length, house.tries]).toEqual([1, []]);
+	});
+
+	it("does not end in the same moment in every process", async () => {
+		const house = crowded();
+		house.dice = 0.5;
+		await house.ask();
+		expect(house.clock.at).toBe(NOW + 40_500);
+		expect(house.pauses.slice(0, -1)).toEqual(house.pauses.slice(0, -1).map(() => 1000));
+	});
+
+	it.each(Object.keys(POLICIES) as PolicyName[])("is the same under %s", async (policy) => {
+		const house = crowded();
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy } };
+		expect((await house.ask()).text).toBe("from a");
 	});
 });
 

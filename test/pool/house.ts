@@ -151,6 +151,8 @@ export interface House {
 	/** Reads usage from headers; nothing unless told otherwise. */
 	readUsageHeaders: ReadUsageHeaders;
 	settings: Settings;
+	/** What chance says next. */
+	dice: number;
 	/** Reasons for which nobody was left. */
 	readonly exhaustions: Exhaustion[];
 	/** What the loop itself is given. */
@@ -211,6 +213,7 @@ export function aHouse(...rows: Account[]): House {
 			house.onPause?.();
 			signal?.throwIfAborted();
 		},
+		random: () => house.dice,
 		words: {
 			exhausted: (why) => {
 				house.exhaustions.push(why);
@@ -244,6 +247,7 @@ export function aHouse(...rows: Account[]): House {
 		onPause: undefined,
 		readUsageHeaders: () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [] }),
 		settings: { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, maxWaitMs: 0 } },
+		dice: 0,
 		exhaustions: [],
 		deps,
 		play: (account, ...plays) => void house.scripts.set(account, plays),

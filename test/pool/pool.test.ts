@@ -114,6 +114,37 @@ describe("the choice by policy", () => {
 		expect(choose({ sessionId: "s2" })).toBe("a");
 	});
 
+	it("leaves an account to those at work on it while the own one is out of quota and somebody is back soon", async () => {
+		const question = { modelId: "gpt-5.5", affinity: undefined, sessionId: "s" };
+		const crowded = (own: string | undefined, patienceMs = 5 * HOUR_MS) => [
+			...pool.crowded(question, own, patienceMs).keys(),
+		];
+		know("b", fiveHours(60), week(10));
+		know("c", fiveHours(10), week(10));
+		for (const session of ["s1", "s2"]) pool.engage("b", session, true);
+		expect(crowded("a")).toEqual([]);
+		pool.cool(account("a"), cooling(), "gpt-5.5");
+		expect(crowded("a")).toEqual(["b"]);
+		// Too late for this session, and no business of one that has not lost its account.
+		expect([crowded("a", HOUR_MS - 1), crowded(undefined), crowded("c"), crowded("gone")]).toEqual([[], [], [], []]);
+		await pool.pin("b");
+		expect(crowded("a")).toEqual([]);
+		await pool.pin(undefined);
+		clock.at += HOUR_MS;
+		expect(crowded("a")).toEqual([]);
+	});
+
+	it.each([
+		["of another limit", { scope: "limit:spark" }],
+		["of a throttle", { reason: "rate_limit" }],
+		["of a refused token", { reason: "unauthorized" }],
+	] as const)("leaves nobody out because %s", (_name, overrides) => {
+		know("b", fiveHours(60), week(10));
+		for (const session of ["s1", "s2"]) pool.engage("b", session, true);
+		pool.cool(account("a"), cooling(overrides), "gpt-5.4-spark");
+		expect(pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).size).toBe(0);
+	});
+
 	it("does without a session that nobody names", () => {
 		pool.engage("b", undefined, true);
 		pool.disengage(undefined);

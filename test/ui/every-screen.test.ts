@@ -81,6 +81,7 @@ function footersOf(view: PoolView, words: string, width: number): string[] {
 		isPinned: true,
 		total: 3,
 		waitingUntil: words === "" ? NOW + HOUR_MS : undefined,
+		waitsForRoom: true,
 		first: { label: other.label, readyAt: NOW + HOUR_MS },
 		now: NOW,
 	};

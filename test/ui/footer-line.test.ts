@@ -27,6 +27,7 @@ const model = (overrides: Partial<FooterModel> = {}): FooterModel => ({
 	total: 4,
 	first: { label: "side", readyAt: NOW + 42 * MINUTE_MS },
 	waitingUntil: undefined,
+	waitsForRoom: false,
 	now: NOW,
 	...overrides,
 });
@@ -219,6 +220,11 @@ describe("the footer without an account in use", () => {
 			"codex back in 42s",
 		]);
 		expect(painted({ waitingUntil })).toContain("[warning:waiting]");
+		expect(lines({ waitingUntil, waitsForRoom: true })).toEqual([
+			"codex waiting for room · first account back in 42s",
+			"codex waiting for room · first account back in 42s",
+			"codex back in 42s",
+		]);
 	});
 });
 
@@ -270,6 +276,7 @@ describe("any footer", () => {
 			first: fc.option(fc.record({ label: aLabel, readyAt: fc.integer({ min: NOW, max: NOW + 366 * DAY_MS }) }), {
 				nil: undefined,
 			}),
+			waitsForRoom: fc.boolean(),
 			waitingUntil: fc.option(fc.integer({ min: NOW - HOUR_MS, max: NOW + DAY_MS }), { nil: undefined }),
 		})
 		.map(({ label, usage, hasActive, isReady, total, ready, ...rest }): FooterModel => {

@@ -321,7 +321,7 @@ describe("notices", () => {
 			{ type: "recovered", account: from, scope: "account", cause: "time" },
 			{ type: "changed" },
 			{ type: "served", account: "a", hasMoved: true },
-			{ type: "waiting", until: NOW },
+			{ type: "waiting", until: NOW, forRoom: false },
 		];
 		expect(quiet.map((event) => messages.noticeOf(event, NOW))).toEqual(quiet.map(() => undefined));
 	});

@@ -1,7 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Candidate, SelectionContext } from "../../src/domain/candidate.ts";
+import { type Candidate, crowdedOf, type SelectionContext } from "../../src/domain/candidate.ts";
 import { explain, POLICIES, type PolicyName } from "../../src/domain/selection.ts";
 import { whyAsJson, whyAsText } from "../../src/ui/why.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";
@@ -123,6 +123,26 @@ describe("why, for a person", () => {
 		expect(whyAsText(view([cooling, out]), 78)).toMatch(/^No account can serve before .*\d\d:\d\d, in 1h00m\.\n/);
 		expect(whyAsText(view([out, off]), 78)).toMatch(/^No account can serve the next request\.\n/);
 		expect(whyAsText(view([]), 78)).toBe("No Codex account is signed in. Run /multicodex add.");
+	});
+
+	it("says that a session waits for room, and who needs what is left", () => {
+		const busy = candidate("busy", { usage: usage(60) });
+		const at = { ...context, liveSessions: new Map([[busy.account.id, 2]]) };
+		const all = [busy, cooling];
+		const waits = { ...view(all), verdicts: explain(all, at, "soonest-reset", undefined, crowdedOf(all, at)) };
+		expect(whyAsText(waits, 78).split("\n")).toEqual([
+			expect.stringMatching(/^No account has room before .*\d\d:\d\d, in 1h00m\.$/),
+			"- busy  2 live sessions need what is left of 5h",
+			expect.stringMatching(/^- side {2}cooling/),
+		]);
+		expect(whyAsJson(waits)).toMatchObject({
+			next: null,
+			candidates: [{ rank: null, gate: { kind: "crowded", live: 2, roomPercent: -30 } }, {}],
+		});
+		const one = { ...at, liveSessions: new Map([[busy.account.id, 1]]) };
+		expect(
+			whyAsText({ ...waits, verdicts: explain(all, one, "in-order", undefined, crowdedOf(all, one)) }, 78),
+		).toContain("- busy  1 live session needs what is left of 5h");
 	});
 
 	it("keeps its rows within every width, whatever accounts are called", () => {

@@ -14,8 +14,10 @@ export const why: Subcommand = {
 		if (words.length > 1 || (option !== undefined && option !== "--json")) return misused(why);
 		const model = ctx.model?.provider === PROVIDER ? ctx.model.id : savedModel();
 		const sessionId = ctx.sessionManager.getSessionId();
-		const verdicts = pool.explain({ modelId: model, affinity: affinity.account(), sessionId });
 		const { enabled: isEnabled, rotation } = settings.read();
+		const question = { modelId: model, affinity: affinity.account(), sessionId };
+		const crowded = pool.crowded(question, affinity.lastServed(), rotation.maxWaitMs);
+		const verdicts = pool.explain(question, undefined, crowded);
 		const view = { verdicts, isEnabled, isForeign: link.isForeign(), policy: rotation.policy, model, now: clock.now() };
 		return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson: option === "--json" };
 	},

@@ -1,8 +1,8 @@
 import type { AccountId } from "../../../src/domain/account.ts";
-import { isEligible, type SelectionContext } from "../../../src/domain/candidate.ts";
+import { crowdedOf, isEligible, type SelectionContext } from "../../../src/domain/candidate.ts";
 import { firstChoice, type PolicyName } from "../../../src/domain/selection.ts";
 import type { Meter, SeenWindow } from "./meter.ts";
-import { CACHE_LIFE_MS, HOUR_MS, MINUTE_MS } from "./model.ts";
+import { CACHE_LIFE_MS, HOUR_MS, MINUTE_MS, NIGHT_MS } from "./model.ts";
 import type { Dice } from "./random.ts";
 
 /** One request that needs an account. */
@@ -11,6 +11,10 @@ export interface Request {
 	readonly meters: readonly Meter[];
 	/** The account that served the session last, and when; undefined before its first answer. */
 	readonly last: { readonly meter: Meter; readonly at: number } | undefined;
+	/** The session's context was compacted since its last request. */
+	readonly isCompacted: boolean;
+	/** Since when this request waits; undefined where it does not yet. */
+	readonly waitsSince: number | undefined;
 	/** Sessions other than this one that were served within the last five minutes, by account. */
 	readonly liveSessions: () => ReadonlyMap<AccountId, number>;
 }
@@ -27,13 +31,22 @@ const MODEL_ID = "simulated";
 /** Every simulated account is signed in and enabled: without a cooldown there is nothing to ask. */
 const isReady = (meter: Meter, now: number) => meter.cooldowns.length === 0 || isEligible(meter, MODEL_ID, now);
 
-/** Our policy: the product's own `rank`, with the affinity as the product keeps it. */
-export function ours(policy: PolicyName, { isSure = false }: { readonly isSure?: boolean } = {}): Chooser {
+/** How {@link ours} differs from the product as it is. */
+interface Ours {
+	/** Asks `firstChoice` also where affinity decides. */
+	readonly isSure?: boolean;
+	/** `rotation.maxWait`: with less than it takes until an account is back nobody waits for room. */
+	readonly maxWaitMs?: number;
+}
+
+/** Our policy: the product's own `firstChoice` and `crowdedOf`, with affinity and wait as the product has them. */
+export function ours(policy: PolicyName, { isSure = false, maxWaitMs = NIGHT_MS }: Ours = {}): Chooser {
 	let lastChosen: AccountId | undefined;
 	return {
 		name: policy,
-		choose: ({ now, meters, last, liveSessions }) => {
-			const own = last && now - last.at < CACHE_LIFE_MS ? last.meter : undefined;
+		choose: ({ now, meters, last, isCompacted, waitsSince, liveSessions }) => {
+			const isCached = last !== undefined && now - last.at < CACHE_LIFE_MS && !isCompacted;
+			const own = isCached ? last.meter : undefined;
 			// `firstChoice` takes it, which the tests of the selection show; the tests of the simulator run with `isSure`.
 			if (!isSure && own && isReady(own, now)) return own;
 			const context: SelectionContext = {
@@ -45,7 +58,10 @@ export function ours(policy: PolicyName, { isSure = false }: { readonly isSure?:
 				reserve: {},
 				lastChosen,
 			};
-			const first = firstChoice(meters, context, policy);
+			const hasLostIts = last !== undefined && !isReady(last.meter, now);
+			const mayWait = hasLostIts && nextReadyAt(meters, now) <= (waitsSince ?? now) + maxWaitMs;
+			const crowded = new Set(mayWait ? crowdedOf(meters, context).keys() : []);
+			const first = firstChoice(meters, context, policy, crowded);
 			const chosen = meters.find((meter) => meter === first);
 			if (chosen && chosen !== own) lastChosen = chosen.account.id;
 			return chosen;
@@ -145,6 +161,15 @@ export function usedOf({ usedPercent, resetsAt }: SeenWindow, now: number): numb
 /** When a window ends, were it begun now at the latest. */
 export function resetOf({ resetsAt, lengthMs }: SeenWindow, now: number): number {
 	return resetsAt <= now ? now + lengthMs : resetsAt;
+}
+
+/** When the first account that cools is back; never while none does. */
+export function nextReadyAt(meters: readonly Meter[], now: number): number {
+	let earliest = Number.POSITIVE_INFINITY;
+	for (const { cooldowns } of meters) {
+		for (const { until } of cooldowns) if (until > now) earliest = Math.min(earliest, until);
+	}
+	return earliest;
 }
 
 function isStill({ usedPercent, resetsAt, lengthMs }: SeenWindow, seenAt: number, now: number): boolean {

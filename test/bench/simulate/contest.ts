@@ -15,7 +15,7 @@ import {
 } from "./choosers.ts";
 import { createScenario, type Family } from "./demand.ts";
 import type { Meter } from "./meter.ts";
-import type { Model } from "./model.ts";
+import { type Model, NIGHT_MS } from "./model.ts";
 import { createDice } from "./random.ts";
 import { type Outcome, play } from "./run.ts";
 
@@ -37,8 +37,6 @@ export interface Contest {
 	readonly demanded: number;
 	readonly bound: number;
 	readonly best: number;
-	/** What the default would serve of the best, did it know and pay as little as the references. */
-	readonly unpaid: number;
 	readonly entries: readonly Entry[];
 }
 
@@ -61,9 +59,9 @@ export const REFERENCES: readonly (() => Chooser)[] = [
 	() => codexPoolScore(),
 ];
 
-function contestants(seed: number): Chooser[] {
+function contestants(seed: number, maxWaitMs: number): Chooser[] {
 	return [
-		...OURS.map((name) => ours(name as PolicyName)),
+		...OURS.map((name) => ours(name as PolicyName, { maxWaitMs })),
 		codexPoolScore(),
 		lowestMaximumPerRequest(),
 		randomPerRequest(createDice(seed, "random")),
@@ -72,16 +70,15 @@ function contestants(seed: number): Chooser[] {
 }
 
 /** Lets every policy serve the same weeks. */
-export function hold(family: Family, seed: number, weeks: number, model: Model): Contest {
+export function hold(family: Family, seed: number, weeks: number, model: Model, maxWaitMs = NIGHT_MS): Contest {
 	const scenario = createScenario(family, seed, weeks, model);
 	const bound = fluidBound(scenario);
 	const freely = (chooser: Chooser) => play(scenario, chooser, model, { isFree: true }).served;
 	const best = Math.max(...REFERENCES.map((create) => freely(create())));
-	const unpaid = freely(ours(DEFAULT_POLICY)) / best;
-	const entries = contestants(seed).map((chooser): Entry => {
+	const entries = contestants(seed, maxWaitMs).map((chooser): Entry => {
 		const outcome = play(scenario, chooser, model);
 		return { policy: chooser.name, outcome, ofBound: outcome.served / bound, ofBest: outcome.served / best };
 	});
 	const demanded = entries[0]?.outcome.demanded ?? 0;
-	return { family: family.name, seed, load: scenario.load, demanded, bound, best, unpaid, entries };
+	return { family: family.name, seed, load: scenario.load, demanded, bound, best, entries };
 }

@@ -11,6 +11,8 @@ export interface Turn {
 	readonly outputTokens: number;
 	/** No cache can help: the session's first turn, after a compaction, or after an hour's pause. */
 	readonly isCold: boolean;
+	/** The first one after a compaction. */
+	readonly isCompacted: boolean;
 	/** What it costs in a session that stays on its account: the unit in which demand and service are counted. */
 	readonly work: number;
 }
@@ -232,7 +234,7 @@ function sessionAt({ dice, model }: Maker, startsAt: number, style: Style): Sess
 		const isCold = !before || isCompacted || plannedAt - before.plannedAt >= CACHE_LIFE_MS;
 		const outputTokens = Math.round(dice.logNormal(600, 0.8));
 		const work = workOf(inputTokens, outputTokens, isCold ? 0 : model.cachedWhenWarm);
-		turns.push({ plannedAt, gapMs: isBreak ? MINUTE_MS : waits, inputTokens, outputTokens, isCold, work });
+		turns.push({ plannedAt, gapMs: isBreak ? MINUTE_MS : waits, inputTokens, outputTokens, isCold, isCompacted, work });
 		inputTokens += outputTokens + Math.round(dice.logNormal(500, 1));
 	}
 	return { turns, deadline: plannedAt + dice.between(2, 3) * HOUR_MS };

@@ -2,9 +2,9 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { hold } from "./contest.ts";
 import { FAMILIES } from "./demand.ts";
-import { MODEL, type Model } from "./model.ts";
+import { MINUTE_MS, MODEL, type Model, NIGHT_MS } from "./model.ts";
 import { rankTime } from "./rank-time.ts";
-import { goalsAsText, goalsOf, heavyDayAsText, tableOf } from "./report.ts";
+import { goalsAsText, goalsOf, tableOf } from "./report.ts";
 
 /**
  * Which policy serves how much of what is wanted: weeks of made-up users, played through the product's own `firstChoice`
@@ -22,11 +22,13 @@ const { values } = parseArgs({
 		ratio: { type: "string", default: String(MODEL.windowsPerWeek) },
 		cached: { type: "string", default: String(MODEL.cachedAfterSwitch) },
 		headers: { type: "string", default: MODEL.headersTell },
+		/** `rotation.maxWait`, in minutes. */
+		wait: { type: "string", default: String(NIGHT_MS / MINUTE_MS) },
 	},
 });
 
 const count = z.coerce.number().int().min(1);
-const { seeds, first, weeks, family, window, ratio, cached, headers } = z
+const { seeds, first, weeks, family, window, ratio, cached, headers, wait } = z
 	.object({
 		seeds: count,
 		first: count,
@@ -36,6 +38,7 @@ const { seeds, first, weeks, family, window, ratio, cached, headers } = z
 		ratio: z.coerce.number().min(1),
 		cached: z.coerce.number().min(0).max(MODEL.cachedWhenWarm),
 		headers: z.enum(["before", "after"]),
+		wait: z.coerce.number().min(0),
 	})
 	.parse(values);
 const model: Model = {
@@ -49,13 +52,13 @@ const families = FAMILIES.filter(({ name }) => family?.includes(name) ?? true);
 
 const say = (text: string) => process.stdout.write(`${text}\n\n`);
 const contests = families.flatMap((each) => {
-	const held = Array.from({ length: seeds }, (_, index) => hold(each, first + index, weeks ?? each.weeks, model));
+	const held = Array.from({ length: seeds }, (_, index) =>
+		hold(each, first + index, weeks ?? each.weeks, model, wait * MINUTE_MS),
+	);
 	say(tableOf(each, held));
 	return held;
 });
 const goals = goalsOf(contests);
 say(goalsAsText(goals));
-const heavyDay = heavyDayAsText(contests);
-if (heavyDay) say(heavyDay);
 say(rankTime());
 if (goals.some(({ isReached }) => !isReached)) process.exitCode = 1;

@@ -37,6 +37,9 @@ export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 export const WEEK_MS = 7 * DAY_MS;
 
+/** `rotation.maxWait` of people who let pi wait. */
+export const NIGHT_MS = 8 * HOUR_MS;
+
 /** Length of the shorter window. */
 export const SHORT_MS = 5 * HOUR_MS;
 

@@ -1,5 +1,5 @@
 import type { AccountId } from "../../../src/domain/account.ts";
-import type { Chooser } from "./choosers.ts";
+import { type Chooser, nextReadyAt } from "./choosers.ts";
 import type { Scenario, Session } from "./demand.ts";
 import { createMeter, type Meter } from "./meter.ts";
 import { CACHE_LIFE_MS, MINUTE_MS, type Model, workOf } from "./model.ts";
@@ -23,11 +23,6 @@ export interface Outcome {
 	readonly coldTokens: number;
 	/** Work spent only because of a switch. */
 	readonly switchBurn: number;
-	/** What is left of `switchBurn` if of all that leave an account which has run dry only the cheapest one had to. */
-	readonly leastBurn: number;
-	/** Times that an account ran dry and a session went on elsewhere, and how many sessions did. */
-	readonly dried: number;
-	readonly leftDry: number;
 	/** Work spent only because a cache did not outlive a wait. */
 	readonly waitBurn: number;
 	/** Requests that an account refused because it was spent. */
@@ -45,8 +40,8 @@ export interface RunOptions {
 	readonly isFree?: boolean;
 }
 
-/** A session is looked at again so often while every account cools: an early reset may end the wait. */
-const LOOK_AGAIN_MS = 5 * MINUTE_MS;
+/** A session that waits is looked at again so often: an early reset may end the wait, or a session that ends its work. */
+const LOOK_AGAIN_MS = MINUTE_MS;
 
 /** Others see a session on an account for so long after it was served. */
 const LIVE_MS = 5 * MINUTE_MS;
@@ -65,8 +60,6 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 	const lostAt: { readonly at: number; readonly work: number }[] = [];
 	const live = new Set<Progress>();
 	const queue = createQueue<Progress>();
-	/** By account and the end of its wait: what each session paid that left it dry. */
-	const leaving = new Map<string, number[]>();
 	const tally = {
 		demanded: 0,
 		served: 0,
@@ -113,7 +106,14 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		} else if (now >= nextPollAt) {
 			nextPollAt = Math.min(...meters.map((meter) => meter.observe(now)));
 		}
-		const request = { now, meters, last: progress.last, liveSessions: () => liveSessions(progress, now) };
+		const request = {
+			now,
+			meters,
+			last: progress.last,
+			isCompacted: progress.session.turns[progress.next]?.isCompacted === true,
+			waitsSince: progress.waitsSince,
+			liveSessions: () => liveSessions(progress, now),
+		};
 		for (;;) {
 			const meter = chooser.choose(request);
 			if (!meter?.isSpent(now)) return meter;
@@ -140,10 +140,6 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		const cached = cachedShare({ isGone, hasMoved: hasMoved && !isFree }, model);
 		const cost = Math.max(turn.work, workOf(turn.inputTokens, turn.outputTokens, cached));
 		const isPaid = hasMoved && !isGone;
-		if (hasMoved && last.meter.isSpent(now)) {
-			const key = `${last.meter.index} until ${last.meter.cooldowns[0]?.until}`;
-			leaving.set(key, [...(leaving.get(key) ?? []), isPaid ? cost - turn.work : 0]);
-		}
 		tally.served += turn.work;
 		tally.servedTurns += 1;
 		if (hasMoved) tally.switches += 1;
@@ -170,7 +166,7 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 				progress.waitsSince = now;
 				tally.blockedTurns += 1;
 			}
-			queue.push(Math.min(earliestReady(meters, now), now + LOOK_AGAIN_MS), progress);
+			queue.push(Math.min(nextReadyAt(meters, now), now + LOOK_AGAIN_MS), progress);
 			return;
 		}
 		if (progress.waitsSince !== undefined) tally.waitedMs += now - progress.waitsSince;
@@ -193,18 +189,7 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		step(entry.item, entry.at);
 	}
 	for (const meter of meters) meter.observe(scenario.endsAt);
-	return {
-		...tally,
-		...leastOf([...leaving.values()]),
-		sessions: scenario.sessions.length,
-		...wasteOf(meters, lostAt),
-	};
-}
-
-function leastOf(leaving: readonly (readonly number[])[]): Pick<Outcome, "leastBurn" | "dried" | "leftDry"> {
-	const leftDry = leaving.reduce((count, costs) => count + costs.length, 0);
-	const leastBurn = leaving.reduce((sum, costs) => sum + Math.min(...costs), 0);
-	return { leastBurn, dried: leaving.length, leftDry };
+	return { ...tally, sessions: scenario.sessions.length, ...wasteOf(meters, lostAt) };
 }
 
 function cachedShare(
@@ -213,14 +198,6 @@ function cachedShare(
 ): number {
 	if (isGone) return 0;
 	return hasMoved ? model.cachedAfterSwitch : model.cachedWhenWarm;
-}
-
-function earliestReady(meters: readonly Meter[], now: number): number {
-	let earliest = Number.POSITIVE_INFINITY;
-	for (const { cooldowns } of meters) {
-		for (const { until } of cooldowns) if (until > now) earliest = Math.min(earliest, until);
-	}
-	return earliest;
 }
 
 /** Each piece of lost work is held against one window only. */

@@ -8,6 +8,7 @@ import {
 	type AccountSpec,
 	createScenario,
 	FAMILIES,
+	type Family,
 	type Scenario,
 	type Session,
 	type Turn,
@@ -16,7 +17,7 @@ import {
 import { createMeter } from "./meter.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, MODEL, START, WEEK_MS, workOf } from "./model.ts";
 import { createDice } from "./random.ts";
-import { goalsAsText, goalsOf, heavyDayAsText, tableOf, targetsOf } from "./report.ts";
+import { goalsAsText, goalsOf, tableOf, targetsOf } from "./report.ts";
 import { play } from "./run.ts";
 
 const WEEKS = 1;
@@ -37,6 +38,7 @@ const aTurn = (plannedAt: number, overrides: Partial<Turn> = {}): Turn => ({
 	inputTokens: 80_000,
 	outputTokens: 0,
 	isCold: false,
+	isCompacted: false,
 	work: WARM_WORK,
 	...overrides,
 });
@@ -108,9 +110,7 @@ describe.each(FAMILIES)("the weeks of $name", (family) => {
 	it("are served by the default no worse than the goals allow a seed", () => {
 		const best = Math.max(...references.map(({ served }) => served));
 		const [byDefault] = outcomes;
-		const { worst, burn } = targetsOf(family.name);
-		expect(((byDefault?.served ?? 0) / best) * 100).toBeGreaterThanOrEqual(worst);
-		expect(((byDefault?.switchBurn ?? best) / best) * 100).toBeLessThanOrEqual(burn);
+		expect(((byDefault?.served ?? 0) / best) * 100).toBeGreaterThanOrEqual(targetsOf(family.name).worst);
 	});
 
 	it("end the same way whenever they are played", () => {
@@ -249,16 +249,42 @@ describe("a simulated session", () => {
 		expect(outcome).toMatchObject({ refused: 1, switches: 1, servedTurns: 5 });
 	});
 
-	it("is one of several that an account sends elsewhere when it runs dry: the cheapest one had to go", () => {
-		const outside = [{ at: START + 150_000, account: 0, work: MODEL.windowWork }];
-		const inputTokens = 20_000;
-		const small = turnsFrom(START + MINUTE_MS, 5, { inputTokens, work: workOf(inputTokens, 0, MODEL.cachedWhenWarm) });
-		const sessions = [aSession(turnsFrom(START, 5)), aSession(small)];
-		const outcome = play(aScenario({ accounts: two, sessions, outside }), ours("in-order"), MODEL);
-		const paid = (tokens: number) => tokens * (MODEL.cachedWhenWarm - MODEL.cachedAfterSwitch) * 0.9;
-		expect(outcome).toMatchObject({ switches: 2, dried: 1, leftDry: 2 });
-		expect(outcome.switchBurn).toBeCloseTo(paid(80_000) + paid(inputTokens), 3);
-		expect(outcome.leastBurn).toBeCloseTo(paid(inputTokens), 3);
+	it("chooses anew after a compaction, and pays nothing for it", () => {
+		const [first, ...rest] = turnsFrom(START, 3);
+		const compacted = aTurn(START + HOUR_MS / 2, { isCold: true, isCompacted: true, work: 80_000 });
+		const sessions = [aSession([...(first ? [first] : []), ...rest, compacted])];
+		const outcome = play(aScenario({ accounts: two, sessions }), ours("soonest-reset"), MODEL);
+		// The other account is the fresher one.
+		expect(outcome).toMatchObject({ servedTurns: 4, switches: 1, switchBurn: 0 });
+	});
+
+	describe("whose account runs dry while the other is needed by those at work there", () => {
+		/** Ten minutes in the first account is spent, and the second has too little for the session that is on it. */
+		const scenario = () => {
+			const work = MODEL.windowWork * 0.6;
+			const heavy = [aTurn(START + MINUTE_MS, { work, isCold: true })];
+			return aScenario({
+				accounts: two,
+				sessions: [
+					aSession(turnsFrom(START, 20), START + DAY_MS),
+					aSession([...heavy, ...turnsFrom(START + 2 * MINUTE_MS, 30)], START + DAY_MS),
+				],
+				outside: [{ at: START + 10 * MINUTE_MS - 1, account: 0, work: MODEL.windowWork }],
+			});
+		};
+
+		it("waits until there is room, and no longer", () => {
+			const outcome = play(scenario(), ours("soonest-reset"), MODEL);
+			expect(outcome).toMatchObject({ switches: 1, servedTurns: 51, blockedTurns: 1 });
+			// The other session's last request was at 31 minutes, and it counts as live for five more.
+			expect(outcome.waitedMs).toBeGreaterThan(20 * MINUTE_MS);
+			expect(outcome.waitedMs).toBeLessThan(30 * MINUTE_MS);
+		});
+
+		it("goes there at once where nobody is back as soon as it may wait", () => {
+			const outcome = play(scenario(), ours("soonest-reset", { maxWaitMs: HOUR_MS }), MODEL);
+			expect(outcome).toMatchObject({ switches: 1, servedTurns: 51, blockedTurns: 0, waitedMs: 0 });
+		});
 	});
 
 	it("is not refused where everything is known at once, and changes for nothing", () => {
@@ -318,6 +344,7 @@ describe("the report", () => {
 		expect(lines[2]).toMatch(/^soonest-reset /);
 	});
 
+	const sixSeeds = (of: Family) => Array.from({ length: 6 }, (_, index) => hold(of, 1 + index, of.weeks, MODEL));
 	const worse = contest.entries.map((entry) => ({
 		...entry,
 		ofBest: 0.94,
@@ -339,20 +366,15 @@ describe("the report", () => {
 		expect(line?.match(/\*/g)).toHaveLength(1);
 	});
 
-	it("says of the heavy day, and of nothing else, why less is asked of it", () => {
-		expect(heavyDayAsText([contest])).toBeUndefined();
-		const text = heavyDayAsText([{ ...contest, family: "W6", entries: worse }]);
-		expect(text).toContain("the default would serve 100.0 % of it");
-		expect(text).toContain("in 0 of 1 seeds by the default, in 0 by the best policy");
-		expect(goalsOf([{ ...contest, family: "W6", entries: worse }]).filter(({ isReached }) => isReached)).toHaveLength(
-			2,
-		);
+	it("finds every goal reached in six seeds of the family that is hardest to serve", { timeout: 60_000 }, () => {
+		const heavyDay = FAMILIES.filter(({ name }) => name === "W6");
+		const contests = heavyDay.flatMap((each) => sixSeeds(each));
+		expect(goalsOf(contests)).toHaveLength(4);
+		expect(goalsOf(contests).filter(({ isReached }) => !isReached)).toEqual([]);
 	});
 
 	wide("finds every goal reached in six seeds of each family", { timeout: 600_000 }, () => {
-		const contests = FAMILIES.flatMap((each) =>
-			Array.from({ length: 6 }, (_, index) => hold(each, 1 + index, each.weeks, MODEL)),
-		);
+		const contests = FAMILIES.flatMap((each) => sixSeeds(each));
 		expect(goalsOf(contests).filter(({ isReached }) => !isReached)).toEqual([]);
 	});
 });
