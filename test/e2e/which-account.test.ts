@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import { z } from "zod";
 import { answers } from "../support/fake-codex/index.ts";
+import type { HostName } from "../support/hosts.ts";
+import { coreOf } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
@@ -30,6 +32,44 @@ it("keeps a session on its account while usage drifts between two, also in a pro
 	expect(resumed).toMatchObject({ code: 0 });
 	expect(bench.asked()).toEqual(Array.from({ length: 7 }, () => first));
 });
+
+it.each(coreOf<HostName>(["0.73.1", "0.87.1", "1.5.2"]))(
+	"chooses anew once a session was compacted, also in a process that resumes it: %s",
+	async (host) => {
+		const quota = (usedPercent: number) => ({ fiveHour: { usedPercent }, week: { usedPercent } });
+		const bench = await createBench({
+			host,
+			accounts: [
+				{ name: "a", quota: quota(10) },
+				{ name: "b", quota: quota(20) },
+			],
+			settings: {
+				transport: "sse",
+				compaction: { enabled: false, reserveTokens: 16_384, keepRecentTokens: 1 },
+				"pi-multicodex": { rotation: { policy: "most-headroom" } },
+			},
+		});
+		const rpc = bench.rpc();
+		await until("usage to be known", () => ["a", "b"].every((name) => bench.memo(name).usage !== undefined));
+		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
+		bench.codex.account("a").setQuota(quota(60));
+		expect((await rpc.prompt("say hi")).text).toBe("OK from a #2");
+		expect((await rpc.prompt("say hi")).text).toBe("OK from a #3");
+
+		await rpc.command("compact");
+		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
+		expect((await rpc.prompt("say hi")).text).toBe("OK from b #2");
+
+		bench.codex.account("b").setQuota(quota(90));
+		expect((await rpc.prompt("say hi")).text).toBe("OK from b #3");
+		await rpc.command("compact");
+		await rpc.close();
+		expect((await bench.print("say hi", ["--continue"])).stdout).toMatch(/^OK from a/);
+		// The summaries were written where the session was.
+		const moves = bench.asked().filter((name, at, all) => name !== all[at - 1]);
+		expect(moves).toEqual(["a", "b", "a"]);
+	},
+);
 
 it("asks for the usage of six accounts six times when eight processes start together", async () => {
 	const bench = await createBench({ accounts: SIX });

@@ -1,0 +1,66 @@
+import { stripVTControlCharacters } from "node:util";
+import { describe, expect, it } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
+import type { HostName } from "../support/hosts.ts";
+import type { Rpc } from "../support/rpc.ts";
+import { coreOf } from "../support/tiers.ts";
+import { type Bench, createBench, until } from "./support.ts";
+
+const HOSTS: readonly HostName[] = ["0.73.1", "0.87.1", "1.5.2"];
+
+/** `theirs` is at work on b, which has too little for one more; `mine` was served by a, which runs out with its next request. */
+async function crowdedBench(host: HostName, maxWait: string, resetsInMs: number) {
+	const quota = (usedPercent: number) => ({ fiveHour: { usedPercent }, week: { usedPercent: 10 } });
+	const bench = await createBench({
+		host,
+		accounts: [
+			{ name: "a", quota: quota(10) },
+			{ name: "b", quota: quota(60) },
+		],
+		usage: answers.serverError(503),
+		settings: { transport: "sse", "pi-multicodex": { rotation: { policy: "most-headroom", maxWait } } },
+	});
+	const theirs = bench.rpc();
+	await theirs.send("/multicodex use b");
+	expect((await theirs.prompt("say hi")).text).toBe("OK from b #1");
+	await theirs.send("/multicodex use auto");
+	const mine = bench.rpc();
+	await until("what b has left to be known", () => bench.memo("b").usage !== undefined);
+	expect((await mine.prompt("say hi")).text).toBe("OK from a #1");
+	bench.codex.account("a").next(answers.usageLimit({ resetsInMs }));
+	await mine.send("again");
+	return { bench, theirs, mine };
+}
+const footer = (rpc: Rpc) => stripVTControlCharacters(rpc.status("multicodex") ?? "");
+const waits = (rpc: Rpc) => until("the wait", () => footer(rpc).includes("waiting for room"));
+const lastAsked = (bench: Bench, count: number) => bench.asked().slice(-count);
+
+describe.each(coreOf(HOSTS, (host) => host === "1.5.2"))("a session that has lost its account, on %s", (host) => {
+	it("waits for it rather than take what another session needs, and goes on where it was", async () => {
+		const { bench, mine } = await crowdedBench(host, "1m", 8000);
+		await waits(mine);
+		expect(footer(mine)).toMatch(/^codex waiting for room · first account back in \ds$/);
+		await mine.send("/multicodex why");
+		expect(mine.notifications.at(-1)?.message).toMatch(
+			/^No account has room before .*\n- a +cooling [\s\S]*\n- b +1 live session needs what is left of 5h$/,
+		);
+
+		expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from a #3", retries: 0 });
+		expect(lastAsked(bench, 3)).toEqual(["a", "a", "a"]);
+	});
+});
+
+it("waits no longer than until the other session is over", async () => {
+	const { bench, theirs, mine } = await crowdedBench("1.5.2", "8h", 3_600_000);
+	await waits(mine);
+	await theirs.close();
+	expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #2" });
+	expect(lastAsked(bench, 2)).toEqual(["a", "b"]);
+});
+
+it("shares the other account at once where its own is not back as soon as it may wait", async () => {
+	const { bench, mine } = await crowdedBench("1.5.2", "60s", 3_600_000);
+	expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #2" });
+	expect(lastAsked(bench, 2)).toEqual(["a", "b"]);
+	expect(mine.statusChanges.some(({ text }) => text?.includes("waiting"))).toBe(false);
+});
