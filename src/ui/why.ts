@@ -132,6 +132,6 @@ function gateText(gate: Gate, now: number): string {
 		case "reserve":
 			return `kept in reserve: ${gate.leftPercent} % of ${gate.window} left`;
 		case "crowded":
-			return `${gate.live} live ${gate.live === 1 ? "session needs" : "sessions need"} what is left of 5h`;
+			return `left to its ${gate.live} live ${gate.live === 1 ? "session" : "sessions"}`;
 	}
 }

@@ -42,7 +42,7 @@ describe.each(coreOf(HOSTS, (host) => host === "1.5.2"))("a session that has los
 		expect(footer(mine)).toMatch(/^codex waiting for room · first account back in \ds$/);
 		await mine.send("/multicodex why");
 		expect(mine.notifications.at(-1)?.message).toMatch(
-			/^No account has room before .*\n- a +cooling [\s\S]*\n- b +1 live session needs what is left of 5h$/,
+			/^No account has room before .*\n- a +cooling [\s\S]*\n- b +left to its 1 live session$/,
 		);
 
 		expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from a #3", retries: 0 });

@@ -132,7 +132,7 @@ describe("why, for a person", () => {
 		const waits = { ...view(all), verdicts: explain(all, at, "soonest-reset", undefined, crowdedOf(all, at)) };
 		expect(whyAsText(waits, 78).split("\n")).toEqual([
 			expect.stringMatching(/^No account has room before .*\d\d:\d\d, in 1h00m\.$/),
-			"- busy  2 live sessions need what is left of 5h",
+			"- busy  left to its 2 live sessions",
 			expect.stringMatching(/^- side {2}cooling/),
 		]);
 		expect(whyAsJson(waits)).toMatchObject({
@@ -142,7 +142,7 @@ describe("why, for a person", () => {
 		const one = { ...at, liveSessions: new Map([[busy.account.id, 1]]) };
 		expect(
 			whyAsText({ ...waits, verdicts: explain(all, one, "in-order", undefined, crowdedOf(all, one)) }, 78),
-		).toContain("- busy  1 live session needs what is left of 5h");
+		).toContain("- busy  left to its 1 live session");
 	});
 
 	it("keeps its rows within every width, whatever accounts are called", () => {
