@@ -164,7 +164,7 @@ async function waitForOne(
 			pool.emit({ type: "waiting", until: readyAt, forRoom });
 			recheckCooling();
 			// Processes that wait for one account do not come back all at once: each shall see who was there before it.
-			const spreadMs = forRoom && waitMs <= WAIT_TICK_MS ? random() * WAIT_TICK_MS : 0;
+			const spreadMs = waitMs <= WAIT_TICK_MS ? random() * WAIT_TICK_MS : 0;
 			const tickMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS) + spreadMs;
 			await pause(tickMs, signal);
 			progress.waitBudgetMs -= tickMs;

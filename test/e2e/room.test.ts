@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import type { HostName } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
 const HOSTS: readonly HostName[] = ["0.73.1", "0.87.1", "1.5.2"];
@@ -32,7 +32,8 @@ async function crowdedBench(host: HostName, maxWait: string, resetsInMs: number)
 	return { bench, theirs, mine };
 }
 const footer = (rpc: Rpc) => stripVTControlCharacters(rpc.status("multicodex") ?? "");
-const waits = (rpc: Rpc) => until("the wait", () => footer(rpc).includes("waiting for room"));
+const waitsForRoom = (rpc: Rpc) => footer(rpc).includes("waiting for room");
+const waits = (rpc: Rpc) => until("the wait", () => waitsForRoom(rpc));
 const lastAsked = (bench: Bench, count: number) => bench.asked().slice(-count);
 
 describe.each(coreOf(HOSTS, (host) => host === "1.5.2"))("a session that has lost its account, on %s", (host) => {
@@ -63,4 +64,27 @@ it("shares the other account at once where its own is not back as soon as it may
 	expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #2" });
 	expect(lastAsked(bench, 2)).toEqual(["a", "b"]);
 	expect(mine.statusChanges.some(({ text }) => text?.includes("waiting"))).toBe(false);
+});
+
+wide("queues with others that wait for one account: no more go on than it has room for", async () => {
+	const bench = await createBench({
+		host: "1.5.2",
+		usage: answers.serverError(503),
+		settings: { transport: "sse", "pi-multicodex": { rotation: { policy: "in-order", maxWait: "8h" } } },
+	});
+	const sessions = Array.from({ length: 6 }, () => bench.rpc());
+	for (const session of sessions) expect((await session.prompt("say hi")).text).toMatch(/^OK from a/);
+	bench.codex.account("a").next(answers.usageLimit({ resetsInMs: 3_600_000 }));
+	bench.codex.account("b").next(answers.usageLimit({ resetsInMs: 9000 }));
+	const [first, ...others] = sessions;
+	await first?.send("again");
+	await until("both accounts to cool", () => ["a", "b"].every((name) => bench.memo(name).cooldowns.length > 0));
+	for (const session of others) await session.send("again");
+
+	// Three sessions are expected to need all of a window; two that look in the same moment may both go.
+	const wentOn = () => bench.asked().filter((name) => name === "b").length - 1;
+	await until("those who find room", () => wentOn() >= 3);
+	await until("the others to queue", () => sessions.filter(waitsForRoom).length === sessions.length - wentOn());
+	expect(wentOn()).toBeLessThan(sessions.length);
+	for (const session of sessions) await session.abort();
 });
