@@ -54,7 +54,7 @@ export function withoutRefusal(cooldowns: readonly Cooldown[]): Cooldown[] {
 	return cooldowns.filter(({ reason }) => reason !== "unauthorized");
 }
 
-/** Is it back with a window that was empty before? Everything else says nothing of quota. */
+/** Was its account out of quota? Every other reason says nothing of that. */
 export function isOfQuota({ reason }: Cooldown): boolean {
 	return reason === "usage_limit" || reason === "workspace_limit";
 }

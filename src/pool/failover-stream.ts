@@ -100,10 +100,10 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		const question = { modelId: request.model.id, affinity: affinity.account(), sessionId };
 		let excluded: ReadonlySet<AccountId> = new Set([
 			...progress.tried,
-			...pool.crowded(question, left?.id, progress.waitBudgetMs).keys(),
+			...pool.crowded(question, affinity.lastServed(), progress.waitBudgetMs).keys(),
 		]);
 		let account = pool.choose({ ...question, excluded });
-		if (!account && (await waitForOne(request, left, progress, deps))) continue;
+		if (!account && (await waitForOne(request, progress, deps))) continue;
 		if (!account && deps.settings().enabled) {
 			// One more on a crowded account is better than nobody.
 			excluded = progress.tried;
@@ -142,21 +142,16 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 }
 
 /**
- * Waits for the first account to come back, if that is soon enough: `own` or another, crowded ones aside. False when it
- * is not, and when we are switched off.
+ * Waits for the first account to come back, crowded ones aside, if that is soon enough. False when it is not, and when we
+ * are switched off.
  */
-async function waitForOne(
-	request: StreamRequest,
-	own: Account | undefined,
-	progress: Progress,
-	deps: FailoverDeps,
-): Promise<boolean> {
+async function waitForOne(request: StreamRequest, progress: Progress, deps: FailoverDeps): Promise<boolean> {
 	const { pool, link, clock, pause, random, recheckCooling, settings } = deps;
 	const { signal } = request.options;
 	try {
 		for (let ticks = 0; ; ticks += 1) {
 			if (!settings().enabled) return false;
-			const { readyAt, forRoom } = firstReturn(request, own, progress, deps);
+			const { readyAt, forRoom } = firstReturn(request, progress, deps);
 			if (readyAt === undefined) return false;
 			const waitMs = readyAt - clock.now();
 			if (waitMs <= 0 && ticks > 0) break;
@@ -183,13 +178,12 @@ async function waitForOne(
 /** When the first account is back that this request may still use, epoch ms, and whether it passes others by until then. */
 function firstReturn(
 	{ model, options: { sessionId } }: StreamRequest,
-	own: Account | undefined,
 	progress: Progress,
 	{ pool, affinity, clock }: FailoverDeps,
 ): { readonly readyAt: number | undefined; readonly forRoom: boolean } {
 	const now = clock.now();
 	const question = { modelId: model.id, affinity: affinity.account(), sessionId };
-	const crowded = pool.crowded(question, own?.id, progress.waitBudgetMs);
+	const crowded = pool.crowded(question, affinity.lastServed(), progress.waitBudgetMs);
 	const times = pool
 		.accounts()
 		.filter(({ id }) => !crowded.has(id) && (progress.refusals.get(id) ?? 0) < REFUSALS_PER_REQUEST)

@@ -38,8 +38,8 @@ export interface Pool {
 	/** The account to try next. Never waits for the network. */
 	choose(choice: Choice): Account | undefined;
 	/**
-	 * Accounts that a session whose own account has run out of quota leaves to those at work there, because another is back
-	 * within `patienceMs`. Nobody where `own` could serve, or is away for another reason.
+	 * Accounts that a session leaves to those at work there, because `own`, which served it last, has run out of quota and
+	 * somebody is back within `patienceMs`. Nobody where `own` could serve, or is away for another reason.
 	 */
 	crowded(question: Question, own: AccountId | undefined, patienceMs: number): ReadonlyMap<AccountId, Crowded>;
 	/** The account that the last attempt of this process used. */

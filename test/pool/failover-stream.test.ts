@@ -624,6 +624,24 @@ describe("waiting for room", () => {
 		expect([...fresh.pauses, ...compacted.pauses]).toEqual([]);
 	});
 
+	it("does not begin for a new session whose first account refuses: it has no cache to lose", async () => {
+		const house = crowded();
+		house.affinity.begin("s");
+		house.state.memos.delete("a");
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy: "in-order" } };
+		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }));
+		expect((await house.ask()).text).toBe("from b");
+		expect([house.tries, house.pauses]).toEqual([["a", "b"], []]);
+	});
+
+	it("is for the account that served the session, also where another was tried in vain since", async () => {
+		const house = crowded();
+		house.accounts.rows.push(anAccount("c"));
+		house.tokens.set("c", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + DAY_MS }));
+		expect((await house.ask()).text).toBe("from a");
+		expect(house.clock.at).toBe(NOW + 40_000);
+	});
+
 	it("passes a crowded account for one that is not, and does not wait", async () => {
 		const house = crowded();
 		house.accounts.rows.push(anAccount("c"));
