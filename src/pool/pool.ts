@@ -168,9 +168,11 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		crowded: (question, own, patienceMs) => {
 			const { modelId } = question;
 			const now = clock.now();
-			const cooldowns = own === undefined ? [] : activeCooldowns(state.memo(own).cooldowns, now);
-			if (!cooldowns.some((each) => isOfQuota(each) && covers(each, modelId))) return NOBODY;
 			const all = candidates();
+			const left = all.find(({ account }) => account.id === own);
+			if (!left || gateOf(left, modelId, now)?.kind !== "cooling") return NOBODY;
+			const cooldowns = activeCooldowns(left.cooldowns, now);
+			if (!cooldowns.some((each) => isOfQuota(each) && covers(each, modelId))) return NOBODY;
 			const isBackSoon = (candidate: Candidate) => {
 				const gate = gateOf(candidate, modelId, now);
 				return gate?.kind === "cooling" && gate.until <= now + patienceMs;

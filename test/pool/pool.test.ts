@@ -145,6 +145,21 @@ describe("the choice by policy", () => {
 		expect(pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).size).toBe(0);
 	});
 
+	it.each([
+		["is switched off besides", { enabled: false }],
+		["needs a sign-in besides", { needsLogin: { reason: "revoked", at: NOW } }],
+	])("leaves nobody out because of an account that %s: its quota brings it not back", async (_name, fields) => {
+		know("b", fiveHours(60), week(10));
+		for (const session of ["s1", "s2"]) pool.engage("b", session, true);
+		for (const name of ["a", "c"]) pool.cool(account(name), cooling(), "gpt-5.5");
+		const crowded = () => [
+			...pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).keys(),
+		];
+		expect(crowded()).toEqual(["b"]);
+		await accounts.patch("a", fields);
+		expect(crowded()).toEqual([]);
+	});
+
 	it("does without a session that nobody names", () => {
 		pool.engage("b", undefined, true);
 		pool.disengage(undefined);
