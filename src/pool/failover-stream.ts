@@ -23,6 +23,8 @@ export interface FailoverWords extends ServeWords {
 	signedOutInARow(): string;
 	/** We are switched off, and pi itself has no login. */
 	switchedOff(): string;
+	/** We were switched off while the request was under way. */
+	switchedOffMeanwhile(): string;
 	/** A defect of ours; says nothing of the error, whose message may quote anything. */
 	unexpected(): string;
 }
@@ -52,6 +54,8 @@ interface Progress {
 	readonly refusals: Map<AccountId, number>;
 	/** When an account that nobody blames may be asked again, epoch ms. */
 	readonly retryAt: Map<AccountId, number>;
+	/** Crowded accounts that the last wait passed by, until the choice after it. */
+	passed: readonly AccountId[];
 	/** What is left of the longest wait. */
 	waitBudgetMs: number;
 	lastRefusal: { readonly kind: string; readonly words: string } | undefined;
@@ -73,6 +77,8 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 		if (options.signal?.aborted) fail("aborted", ABORTED);
 		else fail("error", deps.words.unexpected());
 	} finally {
+		// A summary is done with its first answer; as a live session it would keep others from the account.
+		if (!deps.affinity.isOwn(options.sessionId)) deps.pool.disengage(options.sessionId);
 		sink.end();
 	}
 }
@@ -87,6 +93,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		tried: new Set(),
 		refusals: new Map(),
 		retryAt: new Map(),
+		passed: [],
 		waitBudgetMs: maxWaitMs,
 		lastRefusal: undefined,
 	};
@@ -98,13 +105,20 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		await raceAbort(link.sync(signal), signal);
 		pool.look();
 		const question = { modelId: request.model.id, affinity: affinity.account(), sessionId };
+		// Whoever is back serves rather than one that was passed by until then, unless the person has pinned that one.
+		const passed = [...progress.passed].filter((id) => id !== pool.pinned());
+		progress.passed = [];
 		let excluded: ReadonlySet<AccountId> = new Set([
 			...progress.tried,
 			...pool.crowded(question, left?.id, progress.waitBudgetMs).keys(),
+			...passed,
 		]);
 		let account = pool.choose({ ...question, excluded });
+		// Nobody is back, but there is room on one of them.
+		if (!account && passed.length > 0) continue;
 		if (!account && (await waitForOne(request, left, progress, deps))) continue;
-		if (!account && deps.settings().enabled) {
+		if (!account) {
+			if (!deps.settings().enabled) return words.switchedOffMeanwhile();
 			// One more on a crowded account is better than nobody.
 			excluded = progress.tried;
 			account = pool.choose({ ...question, excluded });
@@ -156,16 +170,19 @@ async function waitForOne(
 	try {
 		for (let ticks = 0; ; ticks += 1) {
 			if (!settings().enabled) return false;
-			const { readyAt, forRoom } = firstReturn(request, own, progress, deps);
+			const { readyAt, crowded } = firstReturn(request, own, progress, deps);
 			if (readyAt === undefined) return false;
 			const waitMs = readyAt - clock.now();
 			if (waitMs <= 0 && ticks > 0) break;
 			if (waitMs > progress.waitBudgetMs || progress.waitBudgetMs <= 0) return false;
+			const forRoom = crowded.length > 0;
+			progress.passed = crowded;
 			pool.emit({ type: "waiting", until: readyAt, forRoom });
 			recheckCooling();
 			// Processes that wait for one account do not come back all at once: each shall see who was there before it.
 			const spreadMs = forRoom && waitMs <= WAIT_TICK_MS ? random() * WAIT_TICK_MS : 0;
-			const tickMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS) + spreadMs;
+			const wholeMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS) + spreadMs;
+			const tickMs = Math.min(wholeMs, progress.waitBudgetMs);
 			await pause(tickMs, signal);
 			progress.waitBudgetMs -= tickMs;
 			await raceAbort(link.sync(signal), signal);
@@ -180,13 +197,13 @@ async function waitForOne(
 	return true;
 }
 
-/** When the first account is back that this request may still use, epoch ms, and whether it passes others by until then. */
+/** When the first account is back that this request may still use, epoch ms, and those that it passes by until then. */
 function firstReturn(
 	{ model, options: { sessionId } }: StreamRequest,
 	own: Account | undefined,
 	progress: Progress,
 	{ pool, affinity, clock }: FailoverDeps,
-): { readonly readyAt: number | undefined; readonly forRoom: boolean } {
+): { readonly readyAt: number | undefined; readonly crowded: readonly AccountId[] } {
 	const now = clock.now();
 	const question = { modelId: model.id, affinity: affinity.account(), sessionId };
 	const crowded = pool.crowded(question, own?.id, progress.waitBudgetMs);
@@ -198,7 +215,7 @@ function firstReturn(
 			return readyAt === undefined ? undefined : Math.max(readyAt, progress.retryAt.get(account.id) ?? 0);
 		})
 		.filter((at) => at !== undefined);
-	return { readyAt: times.length > 0 ? Math.min(...times) : undefined, forRoom: crowded.size > 0 };
+	return { readyAt: times.length > 0 ? Math.min(...times) : undefined, crowded: [...crowded.keys()] };
 }
 
 function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, clock, words }: FailoverDeps): string {
