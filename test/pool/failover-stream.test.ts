@@ -629,6 +629,8 @@ describe("waiting for room", () => {
 		house.accounts.rows.push(anAccount("c"));
 		expect((await house.ask()).text).toBe("from c");
 		expect(house.pauses).toEqual([]);
+		// The one that was passed is no ground for the choice.
+		expect(toldOf(house, "rotated")).toMatchObject([{ grounds: { decidedBy: undefined } }]);
 	});
 
 	it("ends on the crowded one where its own stays away for longer than it may wait", async () => {
@@ -648,6 +650,28 @@ describe("waiting for room", () => {
 		};
 		expect((await house.ask()).words).toBe("switched off meanwhile");
 		expect([house.pauses.length, house.tries, house.exhaustions]).toEqual([1, [], []]);
+	});
+
+	it("ends on the crowded one where its own refuses it again, and is not begun a third time", async () => {
+		const house = crowded();
+		house.state.memos.delete("a");
+		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 20 } }));
+		expect((await house.ask()).text).toBe("from b");
+		expect([house.tries, house.clock.at]).toEqual([["a", "a", "b"], NOW + 20_000]);
+		expect(toldOf(house, "rotated")).toMatchObject([{ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" }]);
+	});
+
+	it("tells of a choice by the policy where its own is back and the policy prefers another", async () => {
+		const house = crowded();
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy: "in-order" } };
+		house.accounts.rows.unshift(anAccount("c"));
+		house.state.memos.set("c", house.state.memo("a"));
+		house.affinity.compacted();
+		house.onPause = () => {
+			for (const name of ["a", "c"]) house.state.memos.delete(name);
+		};
+		expect((await house.ask()).text).toBe("from c");
+		expect(toldOf(house, "switched")).toMatchObject([{ from: { id: "a" }, to: { id: "c" }, cause: "policy" }]);
 	});
 
 	it("goes on with the one that is back, though its own is away for longer than it may still wait", async () => {

@@ -134,6 +134,18 @@ describe("the choice by policy", () => {
 		expect(crowded("a")).toEqual([]);
 	});
 
+	it("does the same where the whole workspace is out of quota, and not for a throttle beside another model's quota", () => {
+		const crowded = () =>
+			pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).size;
+		know("b", fiveHours(60), week(10));
+		for (const session of ["s1", "s2"]) pool.engage("b", session, true);
+		pool.cool(account("a"), cooling({ scope: "limit:spark" }), "gpt-5.4-spark");
+		pool.cool(account("a"), cooling({ reason: "rate_limit" }), "gpt-5.5");
+		expect(crowded()).toBe(0);
+		pool.cool(account("a"), cooling({ reason: "workspace_limit", until: NOW + 2 * HOUR_MS }), "gpt-5.5");
+		expect(crowded()).toBe(1);
+	});
+
 	it.each([
 		["of another limit", { scope: "limit:spark" }],
 		["of a throttle", { reason: "rate_limit" }],
