@@ -59,6 +59,8 @@ const contests = families.flatMap((each) => {
 	return held;
 });
 const goals = goalsOf(contests);
-say(`${goalsAsText(goals)}\n(with rotation.maxWait=${wait}m: without a wait of 5 hours or more sessions crowd accounts)`);
+say(
+	`${goalsAsText(goals)}\n(with rotation.maxWait=${wait}m: without a wait of 5 hours or more sessions crowd accounts)`,
+);
 say(rankTime());
 if (goals.some(({ isReached }) => !isReached)) process.exitCode = 1;
