@@ -135,6 +135,7 @@ function compose(pi: ExtensionAPI): void {
 				exhausted: (why) => messages.exhausted(why, clock.now()),
 				nobodySignedIn: messages.nobodySignedIn,
 				switchedOff: messages.switchedOffHere,
+				switchedOffMeanwhile: messages.switchedOffMeanwhile,
 				signedOutInARow: messages.signedOutInARow,
 				continuesElsewhere: messages.continuesElsewhere,
 				brokenOff: messages.brokenOff,

@@ -1,4 +1,4 @@
-import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
+import type { ExtensionAPI, ExtensionContext, SessionMessageEntry } from "@mariozechner/pi-coding-agent";
 import { hideEmails } from "../domain/privacy.ts";
 import type { Settings } from "../domain/settings.ts";
 import { within } from "../pool/abort.ts";
@@ -132,11 +132,17 @@ function rememberedAccount(ctx: ExtensionContext): Remembered {
 			if (account !== undefined) found = { account, at };
 		}
 		// The cache is as old as the session's last answer, not as its last change of account.
-		const isAnswer = entry.type === "message" && entry.message.role === "assistant";
+		const isAnswer = entry.type === "message" && isOurAnswer(entry.message);
 		if (isAnswer && found.account !== undefined) found = { account: found.account, at };
 		if (entry.type === "compaction") found = { ...found, isCompacted: true };
 	}
 	return found;
+}
+
+/** Did an account of ours answer to the end? As while the session runs: nothing else keeps it on its account. */
+function isOurAnswer(message: SessionMessageEntry["message"]): boolean {
+	if (message.role !== "assistant" || message.provider !== PROVIDER) return false;
+	return message.stopReason !== "error" && message.stopReason !== "aborted";
 }
 
 function accountIn(data: unknown): string | undefined {

@@ -5,6 +5,8 @@ import type { Clock } from "./ports.ts";
 export interface Affinity {
 	/** A session begins or is resumed; `account` is what it remembers, `lastServedAt` when (epoch ms). */
 	begin(sessionId: string | undefined, account?: AccountId, lastServedAt?: number): void;
+	/** Is a request with this id the session's own, or that of a host that has announced none? */
+	isOwn(sessionId: string | undefined): boolean;
 	/** The session's context was compacted: no cache knows what it will ask next. */
 	compacted(): void;
 	/** The account to stay on; undefined where a choice is due. */
@@ -35,6 +37,7 @@ export function createAffinity(clock: Clock): Affinity {
 			isCompacted = false;
 			stay = account === undefined ? undefined : { account, at: lastServedAt ?? clock.now() };
 		},
+		isOwn: (sessionId) => session === undefined || sessionId === session,
 		compacted: () => {
 			isCompacted = true;
 		},

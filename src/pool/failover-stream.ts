@@ -23,6 +23,8 @@ export interface FailoverWords extends ServeWords {
 	signedOutInARow(): string;
 	/** We are switched off, and pi itself has no login. */
 	switchedOff(): string;
+	/** We were switched off while the request was under way. */
+	switchedOffMeanwhile(): string;
 	/** A defect of ours; says nothing of the error, whose message may quote anything. */
 	unexpected(): string;
 }
@@ -52,6 +54,7 @@ interface Progress {
 	readonly refusals: Map<AccountId, number>;
 	/** When an account that nobody blames may be asked again, epoch ms. */
 	readonly retryAt: Map<AccountId, number>;
+	hasWaited: boolean;
 	/** What is left of the longest wait. */
 	waitBudgetMs: number;
 	lastRefusal: { readonly kind: string; readonly words: string } | undefined;
@@ -73,6 +76,8 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 		if (options.signal?.aborted) fail("aborted", ABORTED);
 		else fail("error", deps.words.unexpected());
 	} finally {
+		// A summary is done with its first answer; as a live session it would keep others from the account.
+		if (!deps.affinity.isOwn(options.sessionId)) deps.pool.disengage(options.sessionId);
 		sink.end();
 	}
 }
@@ -87,6 +92,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		tried: new Set(),
 		refusals: new Map(),
 		retryAt: new Map(),
+		hasWaited: false,
 		waitBudgetMs: maxWaitMs,
 		lastRefusal: undefined,
 	};
@@ -97,14 +103,15 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 	for (;;) {
 		await raceAbort(link.sync(signal), signal);
 		pool.look();
-		const question = { modelId: request.model.id, affinity: affinity.account(), sessionId };
+		const question = questionOf(request, progress, deps);
 		let excluded: ReadonlySet<AccountId> = new Set([
 			...progress.tried,
 			...pool.crowded(question, affinity.lastServed(), progress.waitBudgetMs).keys(),
 		]);
 		let account = pool.choose({ ...question, excluded });
 		if (!account && (await waitForOne(request, progress, deps))) continue;
-		if (!account && deps.settings().enabled) {
+		if (!account) {
+			if (!deps.settings().enabled) return words.switchedOffMeanwhile();
 			// One more on a crowded account is better than nobody.
 			excluded = progress.tried;
 			account = pool.choose({ ...question, excluded });
@@ -160,7 +167,8 @@ async function waitForOne(request: StreamRequest, progress: Progress, deps: Fail
 			recheckCooling();
 			// Processes that wait for one account do not come back all at once: each shall see who was there before it.
 			const spreadMs = waitMs <= WAIT_TICK_MS ? random() * WAIT_TICK_MS : 0;
-			const tickMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS) + spreadMs;
+			const wholeMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS) + spreadMs;
+			const tickMs = Math.min(wholeMs, progress.waitBudgetMs);
 			await pause(tickMs, signal);
 			progress.waitBudgetMs -= tickMs;
 			await raceAbort(link.sync(signal), signal);
@@ -172,17 +180,26 @@ async function waitForOne(request: StreamRequest, progress: Progress, deps: Fail
 		if ((progress.refusals.get(id) ?? 0) < REFUSALS_PER_REQUEST) progress.tried.delete(id);
 	}
 	progress.retryAt.clear();
+	progress.hasWaited = true;
 	return true;
+}
+
+/** What an account is asked for. A session that has waited for its own goes back to it, also where its cache is gone. */
+function questionOf({ model, options }: StreamRequest, { hasWaited }: Progress, { affinity }: FailoverDeps) {
+	const own = hasWaited ? affinity.lastServed() : affinity.account();
+	return { modelId: model.id, affinity: own, sessionId: options.sessionId };
 }
 
 /** When the first account is back that this request may still use, epoch ms, and whether it passes others by until then. */
 function firstReturn(
-	{ model, options: { sessionId } }: StreamRequest,
+	request: StreamRequest,
 	progress: Progress,
-	{ pool, affinity, clock }: FailoverDeps,
+	deps: FailoverDeps,
 ): { readonly readyAt: number | undefined; readonly forRoom: boolean } {
+	const { pool, affinity, clock } = deps;
 	const now = clock.now();
-	const question = { modelId: model.id, affinity: affinity.account(), sessionId };
+	const { model } = request;
+	const question = questionOf(request, progress, deps);
 	const crowded = pool.crowded(question, affinity.lastServed(), progress.waitBudgetMs);
 	const times = pool
 		.accounts()

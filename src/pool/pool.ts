@@ -39,7 +39,8 @@ export interface Pool {
 	choose(choice: Choice): Account | undefined;
 	/**
 	 * Accounts that a session leaves to those at work there, because `own`, which served it last, has run out of quota and
-	 * somebody is back within `patienceMs`. Nobody where `own` could serve, or is away for another reason.
+	 * another one has room, or somebody is back within `patienceMs`. Nobody where `own` could serve, or is away for another
+	 * reason.
 	 */
 	crowded(question: Question, own: AccountId | undefined, patienceMs: number): ReadonlyMap<AccountId, Crowded>;
 	/** The account that the last attempt of this process used. */
@@ -168,14 +169,17 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		crowded: (question, own, patienceMs) => {
 			const { modelId } = question;
 			const now = clock.now();
-			const cooldowns = own === undefined ? [] : activeCooldowns(state.memo(own).cooldowns, now);
-			if (!cooldowns.some((each) => isOfQuota(each) && covers(each, modelId))) return NOBODY;
+			const left = own === undefined ? undefined : find(own);
+			const cooldowns = left?.enabled && !left.needsLogin ? state.memo(left.id).cooldowns : [];
+			const isSpent = activeCooldowns(cooldowns, now).some((each) => isOfQuota(each) && covers(each, modelId));
+			if (!isSpent) return NOBODY;
 			const all = candidates();
-			const isBackSoon = (candidate: Candidate) => {
-				const gate = gateOf(candidate, modelId, now);
-				return gate?.kind === "cooling" && gate.until <= now + patienceMs;
-			};
-			return all.some(isBackSoon) ? crowdedOf(all, contextOf(question)) : NOBODY;
+			const crowded = crowdedOf(all, contextOf(question));
+			const isWorthIt = all.some((candidate) => {
+				const gate = crowded.get(candidate.account.id) ?? gateOf(candidate, modelId, now);
+				return !gate || (gate.kind === "cooling" && gate.until <= now + patienceMs);
+			});
+			return isWorthIt ? crowded : NOBODY;
 		},
 		explain: (question, excluded, crowded) =>
 			explain(candidates(), contextOf(question), rotation().policy, excluded, crowded),

@@ -99,6 +99,11 @@ export function switchedOffHere(): string {
 	return "pi-multicodex is off, and pi itself has no Codex login. /multicodex on, or /login.";
 }
 
+/** We were switched off while a request was under way, and nobody had served it yet. */
+export function switchedOffMeanwhile(): string {
+	return "pi-multicodex was switched off before an account could serve this request. Send again to go on without it.";
+}
+
 /** A defect of ours. */
 export function unexpected(): string {
 	return "pi-multicodex could not handle this request. PI_MULTICODEX_DISABLE=1 starts pi without it.";

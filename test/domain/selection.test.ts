@@ -269,7 +269,7 @@ describe("an account", () => {
 	});
 
 	it("is crowded when those at work on it will need what is left of its 5h window", () => {
-		expect(crowded(one(54), 1)).toBeUndefined();
+		expect(crowded(one(55), 1)).toBeUndefined();
 		expect(crowded(one(56), 1)).toEqual({ kind: "crowded", live: 1, roomPercent: 9 });
 		expect(crowded(one(0), 2)).toBeUndefined();
 		expect(crowded(one(0), 3)).toEqual({ kind: "crowded", live: 3, roomPercent: -5 });

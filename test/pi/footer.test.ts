@@ -137,6 +137,9 @@ describe("the footer while a request waits", () => {
 		house.pool.emit({ type: "waiting", until: undefined, forRoom: false });
 		await settled();
 		expect(shown()).toBe("codex 2 of 2 ready");
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: true });
+		await settled();
+		expect(shown()).toBe("codex waiting for room · first account back in 42s");
 	});
 
 	it("counts every second, in whatever session, and leaves no timer", async () => {

@@ -89,7 +89,11 @@ const remembers = (account: unknown, ms: number) => ({
 	data: account,
 	timestamp: at(ms),
 });
-const answer = (ms: number) => ({ type: "message", message: { role: "assistant" }, timestamp: at(ms) });
+const answer = (ms: number, message: object = {}) => ({
+	type: "message",
+	message: { role: "assistant", provider: "openai-codex", stopReason: "stop", ...message },
+	timestamp: at(ms),
+});
 const rotated = {
 	type: "rotated",
 	from: anAccount("a"),
@@ -126,6 +130,18 @@ describe("a session", () => {
 		await pi.fire("session_compact", aContext().ctx);
 		expect(house.affinity.account()).toBeUndefined();
 	});
+
+	it.each([{ stopReason: "error" }, { stopReason: "aborted" }, { provider: "anthropic" }])(
+		"takes no message for an answer of its account that is none: %j",
+		async (message) => {
+			const served = [remembers({ account: "b" }, 3 * HOUR_MS), answer(2 * HOUR_MS)];
+			await start({ branch: [...served, answer(MINUTE_MS, message)] });
+			expect(house.affinity.account()).toBeUndefined();
+			const compacted = [remembers({ account: "b" }, HOUR_MS / 2), { type: "compaction", timestamp: at(MINUTE_MS) }];
+			await start({ branch: [...compacted, answer(MINUTE_MS / 2, message)] });
+			expect([house.affinity.account(), house.affinity.lastServed()]).toEqual([undefined, "b"]);
+		},
+	);
 
 	it.each([[undefined], ["a"], [{}], [{ account: 5 }], [null]])("is not led astray by an entry of %j", async (data) => {
 		await start({

@@ -106,11 +106,14 @@ const situation = fc.record({
 	chosenLast: someone,
 	served: someone,
 	servedMs: fc.constantFrom(0, 30 * MINUTE_MS, HOUR_MS, DAY_MS),
+	isCompacted: fc.boolean(),
+	maxWaitMs: fc.constantFrom(0, HOUR_MS - 1, HOUR_MS),
 } as const);
 
-it("why names the account of the next request, or nobody where that finds nobody", async () => {
+it("why names the account of the next request, or nobody where that finds nobody or waits", async () => {
+	let waitedForRoom = 0;
 	await fc.assert(
-		fc.asyncProperty(situation, async ({ rows, policy, reserve, pinned, chosenLast, served, servedMs }) => {
+		fc.asyncProperty(situation, async ({ rows, pinned, chosenLast, served, servedMs, isCompacted, ...rotation }) => {
 			const needsLogin = { reason: "revoked", at: NOW };
 			const accounts = rows.map(({ enabled, isLost }, at) =>
 				anAccount(IDS[at] ?? "", { enabled, needsLogin: isLost ? needsLogin : undefined }),
@@ -118,7 +121,7 @@ it("why names the account of the next request, or nobody where that finds nobody
 			const asked = aDesk(accounts);
 			const { house } = asked;
 			const { settings, state } = house;
-			house.settings = { ...settings, rotation: { ...settings.rotation, policy, reserve } };
+			house.settings = { ...settings, rotation: { ...settings.rotation, ...rotation } };
 			for (const [at, { memo, live }] of rows.entries()) {
 				const id = IDS[at] ?? "";
 				state.memos.set(id, memo);
@@ -126,11 +129,20 @@ it("why names the account of the next request, or nobody where that finds nobody
 			}
 			Object.assign(state, { pinnedId: pinned, chosenLast });
 			house.affinity.begin("s", served, NOW - servedMs);
+			if (isCompacted) house.affinity.compacted();
 			Object.assign(asked.screen.model ?? {}, { id: MODEL.id });
-			const { next } = JSON.parse((await asked.run("why --json")).replace("info: ", ""));
-			await house.ask();
+			const { next, candidates } = JSON.parse((await asked.run("why --json")).replace("info: ", ""));
+			const hasCrowded = candidates.some(({ gate }: { gate: { kind: string } | null }) => gate?.kind === "crowded");
+			const abort = new AbortController();
+			house.onPause = () => abort.abort();
+			await house.ask({ signal: abort.signal });
 			expect(house.tries[0] ?? null).toBe(next);
+			const wait = house.told.find((event) => event.type === "waiting" && event.until !== undefined);
+			if (hasCrowded && next === null) expect(wait).toBeDefined();
+			if (wait) expect([wait, next]).toMatchObject([{ forRoom: hasCrowded }, null]);
+			if (hasCrowded && wait) waitedForRoom += 1;
 		}),
-		{ numRuns: 500 },
+		{ numRuns: 1000 },
 	);
+	expect(waitedForRoom).toBeGreaterThan(0);
 });

@@ -95,6 +95,12 @@ describe("a session", () => {
 });
 
 describe("a request that is not the session's own", () => {
+	it("is told by its id, once there is a session", () => {
+		expect(affinity.isOwn("s")).toBe(true);
+		affinity.begin("s");
+		expect([affinity.isOwn("s"), affinity.isOwn("t"), affinity.isOwn(undefined)]).toEqual([true, false, false]);
+	});
+
 	it.each([
 		["without an id", undefined],
 		["with an id of its own, as a compaction has", "fresh-id"],

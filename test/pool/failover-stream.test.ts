@@ -514,8 +514,8 @@ describe("waiting for an account", () => {
 		house.onPause = () => {
 			house.settings = { ...house.settings, enabled: false };
 		};
-		expect((await house.ask()).words).toBe("nobody is left");
-		expect([house.pauses.length, house.tries]).toEqual([1, []]);
+		expect((await house.ask()).words).toBe("switched off meanwhile");
+		expect([house.pauses.length, house.tries, house.exhaustions]).toEqual([1, [], []]);
 	});
 
 	it("ends with the person's abort, in one aborted event", async () => {
@@ -602,7 +602,7 @@ describe("waiting for room", () => {
 			if (house.pauses.length === 3) house.pool.disengage("s1");
 		};
 		expect((await house.ask()).text).toBe("from b");
-		expect(house.clock.at).toBeLessThan(NOW + 5000);
+		expect(house.pauses).toHaveLength(3);
 		const [rotated] = toldOf(house, "rotated");
 		expect(rotated).toMatchObject({ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" });
 	});
@@ -647,6 +647,8 @@ describe("waiting for room", () => {
 		house.accounts.rows.push(anAccount("c"));
 		expect((await house.ask()).text).toBe("from c");
 		expect(house.pauses).toEqual([]);
+		// The one that was passed is no ground for the choice.
+		expect(toldOf(house, "rotated")).toMatchObject([{ grounds: { decidedBy: undefined } }]);
 	});
 
 	it("ends on the crowded one where its own stays away for longer than it may wait", async () => {
@@ -664,8 +666,52 @@ describe("waiting for room", () => {
 		house.onPause = () => {
 			house.settings = { ...house.settings, enabled: false };
 		};
-		expect((await house.ask()).words).toBe("nobody is left");
-		expect([house.pauses.length, house.tries]).toEqual([1, []]);
+		expect((await house.ask()).words).toBe("switched off meanwhile");
+		expect([house.pauses.length, house.tries, house.exhaustions]).toEqual([1, [], []]);
+	});
+
+	it("ends on the crowded one where its own refuses it again, and is not begun a third time", async () => {
+		const house = crowded();
+		house.state.memos.delete("a");
+		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 20 } }));
+		expect((await house.ask()).text).toBe("from b");
+		expect([house.tries, house.clock.at]).toEqual([["a", "a", "b"], NOW + 20_000]);
+		expect(toldOf(house, "rotated")).toMatchObject([{ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" }]);
+	});
+
+	it("goes back to its own where another is back as well, though it was about to choose anew", async () => {
+		const house = crowded();
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy: "in-order" } };
+		house.accounts.rows.unshift(anAccount("c"));
+		house.state.memos.set("c", house.state.memo("a"));
+		house.affinity.compacted();
+		house.onPause = () => {
+			for (const name of ["a", "c"]) house.state.memos.delete(name);
+		};
+		expect((await house.ask()).text).toBe("from a");
+		expect(typesOf(house.told)).not.toContain("switched");
+	});
+
+	it("goes on with the one that is back, though its own is away for longer than it may still wait", async () => {
+		const house = crowded();
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy: "in-order" } };
+		house.accounts.rows.push(anAccount("c"));
+		house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+		house.state.memos.set("c", { cooldowns: [aCooldown({ until: NOW + 30_000, reason: "rate_limit" })], strikes: 0 });
+		expect((await house.ask()).text).toBe("from c");
+		expect(house.clock.at).toBe(NOW + 30_000);
+	});
+
+	it("ends with a pin, also on a crowded account, and also where another is back in that moment", async () => {
+		const house = crowded();
+		house.affinity.compacted();
+		house.onPause = () => {
+			if (house.pauses.length !== 2) return;
+			house.state.memos.delete("a");
+			void house.pool.pin("b");
+		};
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.pauses).toHaveLength(2);
 	});
 
 	it("does not end in the same moment in every process", async () => {
@@ -676,11 +722,30 @@ describe("waiting for room", () => {
 		expect(house.pauses.slice(0, -1)).toEqual(house.pauses.slice(0, -1).map(() => 1000));
 	});
 
+	it("is no longer than the person allows, whatever chance says", async () => {
+		const house = crowded(40_000);
+		house.dice = 0.9;
+		expect((await house.ask()).text).toBe("from a");
+		expect(house.clock.at).toBe(NOW + 40_000);
+	});
+
 	it.each(Object.keys(POLICIES) as PolicyName[])("is the same under %s", async (policy) => {
 		const house = crowded();
 		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy } };
 		expect((await house.ask()).text).toBe("from a");
 	});
+
+	it.each(Object.keys(POLICIES) as PolicyName[])(
+		"does not end on the crowded one where a choice is due: %s",
+		async (policy) => {
+			const house = crowded();
+			house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy } };
+			house.accounts.rows.reverse();
+			house.affinity.compacted();
+			expect((await house.ask()).text).toBe("from a");
+			expect(house.clock.at).toBe(NOW + 40_000);
+		},
+	);
 });
 
 describe("an abort", () => {
@@ -888,6 +953,31 @@ describe("any course of a request", () => {
 			}),
 			{ numRuns: 200 },
 		);
+	});
+});
+
+describe("a summary, which has an id of its own", () => {
+	it("is at work while it is written, and no live session after that", async () => {
+		const house = someone("a");
+		const during: unknown[] = [];
+		const play = answered();
+		house.play("a", (options) => {
+			during.push([...house.state.live]);
+			return play(options);
+		});
+		await house.ask();
+		await house.ask({ sessionId: "summary" });
+		expect(during.at(-1)).toContainEqual(["summary", "a"]);
+		expect([...house.state.live]).toEqual([["s", "a"]]);
+	});
+
+	it("is gone also where it fails", async () => {
+		const house = someone("a");
+		await house.ask();
+		house.play("a", refused(500, {}));
+		await house.ask({ sessionId: "summary" });
+		await house.ask();
+		expect([...house.state.live]).toEqual([["s", "a"]]);
 	});
 });
 

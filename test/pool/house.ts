@@ -221,6 +221,7 @@ export function aHouse(...rows: Account[]): House {
 			},
 			nobodySignedIn: () => "nobody signed in",
 			switchedOff: () => "switched off",
+			switchedOffMeanwhile: () => "switched off meanwhile",
 			signedOutInARow: () => "two in a row",
 			continuesElsewhere: () => "another account takes over",
 			brokenOff: () => "broken off",

@@ -114,7 +114,7 @@ describe("the choice by policy", () => {
 		expect(choose({ sessionId: "s2" })).toBe("a");
 	});
 
-	it("leaves an account to those at work on it while the own one is out of quota and somebody is back soon", async () => {
+	it("leaves an account to those at work on it while the own one is out of quota, for room now or soon", async () => {
 		const question = { modelId: "gpt-5.5", affinity: undefined, sessionId: "s" };
 		const crowded = (own: string | undefined, patienceMs = 5 * HOUR_MS) => [
 			...pool.crowded(question, own, patienceMs).keys(),
@@ -125,13 +125,28 @@ describe("the choice by policy", () => {
 		expect(crowded("a")).toEqual([]);
 		pool.cool(account("a"), cooling(), "gpt-5.5");
 		expect(crowded("a")).toEqual(["b"]);
-		// Too late for this session, and no business of one that has not lost its account.
-		expect([crowded("a", HOUR_MS - 1), crowded(undefined), crowded("c"), crowded("gone")]).toEqual([[], [], [], []]);
+		// No business of a session that has not lost its account.
+		expect([crowded(undefined), crowded("c"), crowded("gone")]).toEqual([[], [], []]);
+		expect(crowded("a", 0)).toEqual(["b"]);
+		await accounts.patch("c", { enabled: false });
+		expect([crowded("a", HOUR_MS), crowded("a", HOUR_MS - 1)]).toEqual([["b"], []]);
 		await pool.pin("b");
 		expect(crowded("a")).toEqual([]);
 		await pool.pin(undefined);
 		clock.at += HOUR_MS;
 		expect(crowded("a")).toEqual([]);
+	});
+
+	it("does the same where the whole workspace is out of quota, and not for a throttle beside another model's quota", () => {
+		const crowded = () =>
+			pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).size;
+		know("b", fiveHours(60), week(10));
+		for (const session of ["s1", "s2"]) pool.engage("b", session, true);
+		pool.cool(account("a"), cooling({ scope: "limit:spark" }), "gpt-5.4-spark");
+		pool.cool(account("a"), cooling({ reason: "rate_limit" }), "gpt-5.5");
+		expect(crowded()).toBe(0);
+		pool.cool(account("a"), cooling({ reason: "workspace_limit", until: NOW + 2 * HOUR_MS }), "gpt-5.5");
+		expect(crowded()).toBe(1);
 	});
 
 	it.each([
@@ -143,6 +158,21 @@ describe("the choice by policy", () => {
 		for (const session of ["s1", "s2"]) pool.engage("b", session, true);
 		pool.cool(account("a"), cooling(overrides), "gpt-5.4-spark");
 		expect(pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).size).toBe(0);
+	});
+
+	it.each([
+		["is switched off besides", { enabled: false }],
+		["needs a sign-in besides", { needsLogin: { reason: "revoked", at: NOW } }],
+	])("leaves nobody out because of an account that %s: its quota brings it not back", async (_name, fields) => {
+		know("b", fiveHours(60), week(10));
+		for (const session of ["s1", "s2"]) pool.engage("b", session, true);
+		for (const name of ["a", "c"]) pool.cool(account(name), cooling(), "gpt-5.5");
+		const crowded = () => [
+			...pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).keys(),
+		];
+		expect(crowded()).toEqual(["b"]);
+		await accounts.patch("a", fields);
+		expect(crowded()).toEqual([]);
 	});
 
 	it("does without a session that nobody names", () => {

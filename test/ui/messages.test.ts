@@ -114,6 +114,7 @@ describe("the words that end a turn for good", () => {
 		function* sentences() {
 			const readyAt = NOW + HOUR_MS;
 			for (let count = 0; count <= 1200; count += 1) {
+				yield messages.switchedOffMeanwhile();
 				yield exhausted({ tried: count, untried: count });
 				yield exhausted({ tried: 6, untried: count });
 				yield exhausted({ tried: count, untried: 3 });

@@ -46,7 +46,7 @@ export function ours(policy: PolicyName, { isSure = false, maxWaitMs = NIGHT_MS 
 		name: policy,
 		choose: ({ now, meters, last, isCompacted, waitsSince, liveSessions }) => {
 			const isCached = last !== undefined && now - last.at < CACHE_LIFE_MS && !isCompacted;
-			const own = isCached ? last.meter : undefined;
+			const own = isCached || waitsSince !== undefined ? last?.meter : undefined;
 			// `firstChoice` takes it, which the tests of the selection show; the tests of the simulator run with `isSure`.
 			if (!isSure && own && isReady(own, now)) return own;
 			const context: SelectionContext = {
@@ -58,10 +58,11 @@ export function ours(policy: PolicyName, { isSure = false, maxWaitMs = NIGHT_MS 
 				reserve: {},
 				lastChosen,
 			};
+			const choose = (out?: ReadonlySet<AccountId>) => firstChoice(meters, context, policy, out);
 			const hasLostIts = last !== undefined && !isReady(last.meter, now);
-			const mayWait = hasLostIts && nextReadyAt(meters, now) <= (waitsSince ?? now) + maxWaitMs;
-			const crowded = new Set(mayWait ? crowdedOf(meters, context).keys() : []);
-			const first = firstChoice(meters, context, policy, crowded);
+			const crowded = new Set(hasLostIts ? crowdedOf(meters, context).keys() : []);
+			const mayWait = nextReadyAt(meters, now) <= (waitsSince ?? now) + maxWaitMs;
+			const first = choose(crowded) ?? (mayWait ? undefined : choose());
 			const chosen = meters.find((meter) => meter === first);
 			if (chosen && chosen !== own) lastChosen = chosen.account.id;
 			return chosen;
