@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { showSchema } from "../../src/ui/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
-import { type Bench, createBench, resultLines, until } from "./support.ts";
+import { type Bench, createBenchOnAnyHost, resultLines, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -27,7 +27,7 @@ const WORDS = [
 /** Four accounts in four states; the one in use has served a request. */
 async function benchOfStates(): Promise<Bench> {
 	const needsLogin = { reason: "refresh_token_expired", at: Date.now() };
-	const bench = await createBench({
+	const bench = await createBenchOnAnyHost({
 		accounts: [
 			"side",
 			{ name: "work", plan: "pro", quota: { fiveHour: { usedPercent: 27 }, week: { usedPercent: 8 } } },
@@ -35,6 +35,7 @@ async function benchOfStates(): Promise<Bench> {
 			"off",
 		],
 		rows: { old: { needsLogin }, off: { enabled: false } },
+		settings: { transport: "sse" },
 	});
 	const rpc = bench.rpc();
 	await until("usage to be known", () => ["side", "work"].every((name) => bench.memo(name).usage !== undefined));
@@ -107,7 +108,7 @@ describe("/multicodex show", () => {
 	});
 
 	it("is one line of type multicodex in JSON mode, with and without --json", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
 		for (const prompt of ["/multicodex show", "/multicodex show --json", "/multicodex"]) {
 			const result = await bench.run(["--mode", "json", prompt]);
 			expect(result).toMatchObject({ code: 0, stderr: "" });
@@ -127,7 +128,7 @@ describe("/multicodex show", () => {
 	});
 
 	it("says that nobody is signed in where that is so", async () => {
-		const bench = await createBench({ accounts: [] });
+		const bench = await createBenchOnAnyHost({ accounts: [] });
 		expect(await bench.print("/multicodex show")).toMatchObject({
 			code: 0,
 			stdout: expect.stringMatching(/^No Codex account is signed in\./),
@@ -140,7 +141,7 @@ describe("/multicodex show", () => {
 
 describe("/multicodex use", () => {
 	it("takes a label, an e-mail or the beginning of an id, and auto ends it", async () => {
-		const bench = await createBench({ accounts: ["home", "work"], usage: usageUnknown });
+		const bench = await createBenchOnAnyHost({ accounts: ["home", "work"], usage: usageUnknown });
 		const byLabel = await bench.print("/multicodex use work");
 		expect(byLabel).toMatchObject({
 			code: 0,
@@ -162,7 +163,7 @@ describe("/multicodex use", () => {
 	});
 
 	it("holds for a prompt of the same command line", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
 		const result = await bench.run(["-p", "/multicodex use b", "say hi"]);
 		expect(result).toMatchObject({ code: 0, stderr: "" });
 		expect(result.stdout).toMatch(/^Codex: using b .*\nOK from b #1\n$/);
@@ -170,7 +171,7 @@ describe("/multicodex use", () => {
 	});
 
 	it("says when the account cools, and pins it all the same", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS - 1000 }));
 		await bench.print("say hi");
 		const result = await bench.print("/multicodex use a");
@@ -183,7 +184,7 @@ describe("/multicodex use", () => {
 
 	it("refuses what is unknown, ambiguous or missing, and changes nothing", async () => {
 		const email = "me@example.test";
-		const bench = await createBench({
+		const bench = await createBenchOnAnyHost({
 			accounts: [{ name: "home", email }, { name: "work", email }, "spare"],
 			usage: usageUnknown,
 		});
@@ -208,7 +209,7 @@ describe("/multicodex use", () => {
 
 describe("/multicodex reset", () => {
 	async function pinnedAndCooling(): Promise<Bench> {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 		await bench.print("say hi");
 		await bench.print("/multicodex use b");
@@ -258,7 +259,7 @@ describe("/multicodex reset", () => {
 
 describe("/multicodex path and help", () => {
 	it("tell where everything is and what there is to say", async () => {
-		const bench = await createBench();
+		const bench = await createBenchOnAnyHost();
 		const { stdout, ...path } = await bench.print("/multicodex path");
 		expect(path).toMatchObject({ code: 0, stderr: "" });
 		for (const name of ["codex-accounts.json", "codex-state.json", "settings.json", "auth.json"]) {
@@ -276,7 +277,7 @@ describe("/multicodex path and help", () => {
 	});
 
 	it("are one line each in JSON mode", async () => {
-		const bench = await createBench();
+		const bench = await createBenchOnAnyHost();
 		for (const word of ["path", "help"]) {
 			const result = await bench.run(["--mode", "json", `/multicodex ${word}`]);
 			expect(result).toMatchObject({ code: 0, stderr: "" });
@@ -289,7 +290,7 @@ describe("/multicodex path and help", () => {
 
 describe("a word that no subcommand has", () => {
 	it("is refused with the list of those there are, in every mode", async () => {
-		const bench = await createBench();
+		const bench = await createBenchOnAnyHost();
 		for (const args of [["-p"], ["--mode", "json"]]) {
 			const result = await bench.run([...args, "/multicodex nonsense"]);
 			expect(result.code).toBe(1);
@@ -304,7 +305,7 @@ describe("a word that no subcommand has", () => {
 
 describe("in RPC mode", () => {
 	it("every command answers through notify and writes nothing else", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
 		const rpc = bench.rpc();
 		for (const word of [
 			"show",

@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 import { expect } from "vitest";
 import { answers, CLIENT_ID, type FakeAccountInit } from "../support/fake-codex/index.ts";
 import { type Fixture, type ToolLogin, writeTool } from "../support/import-fixtures.ts";
-import { type Bench, type BenchOptions, createBench } from "./support.ts";
+import { type Bench, type BenchOptions, createBenchOnAnyHost } from "./support.ts";
 
 /** Where pi, and so we, may write. Everything else in the home is other people's. */
 const OURS = /^(\.pi|work|tmp)(\/|$)/;
@@ -39,7 +39,7 @@ export async function createTools(
 	options: BenchOptions = {},
 ): Promise<Tools> {
 	const usage = answers.serverError(503);
-	const bench = await createBench({ usage, accounts: [], ...options, strangers: accounts });
+	const bench = await createBenchOnAnyHost({ usage, accounts: [], ...options, strangers: accounts });
 	const login: Tools["login"] = (account, { name = account, ...lifetime } = {}) => {
 		return { name, ...bench.codex.grant(account, lifetime) };
 	};

@@ -17,7 +17,7 @@ import {
 	storedLabels,
 	writeAsPi,
 } from "./credentials-support.ts";
-import { type Bench, type BenchOptions, createBench, resultLines, until } from "./support.ts";
+import { type Bench, type BenchOptions, createBenchOnAnyHost, resultLines, until } from "./support.ts";
 
 /** With usage unknown the order of accounts is that of the list. */
 const usage = answers.serverError(503);
@@ -25,7 +25,7 @@ const STATUS = "multicodex";
 
 /** `a` is pi's own login, and the file holds more than that; the others are ours. */
 async function benchWithPisLogin(options: BenchOptions = {}): Promise<Bench> {
-	const bench = await createBench({ usage, accounts: ["b"], strangers: ["a"], ...options });
+	const bench = await createBenchOnAnyHost({ usage, accounts: ["b"], strangers: ["a"], ...options });
 	writeAsPi(bench.dir.path("auth.json"), { zeta: { type: "api_key", key: "k1" } });
 	signPiInAs(bench, "a");
 	const entries = JSON.parse(bench.dir.read("auth.json") ?? "");
@@ -40,7 +40,7 @@ function backups(bench: Bench): string[] {
 
 describe("/multicodex remove", () => {
 	it("takes the account that is named by label, e-mail or id, with all that is known of it, at once in print mode", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b", "c", "d"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c", "d"] });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: 3_600_000 }));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
 		expect(bench.memo("a").cooldowns).toHaveLength(1);
@@ -67,7 +67,10 @@ describe("/multicodex remove", () => {
 
 	wide("refuses what is unknown, ambiguous or missing, and changes nothing", async () => {
 		const email = "me@example.test";
-		const bench = await createBench({ usage, accounts: [{ name: "home", email }, { name: "work", email }, "spare"] });
+		const bench = await createBenchOnAnyHost({
+			usage,
+			accounts: [{ name: "home", email }, { name: "work", email }, "spare"],
+		});
 		const before = bench.dir.read("codex-accounts.json");
 		const refusals = {
 			"remove nobody": ["nobody", "home", "work", "spare"],
@@ -92,7 +95,7 @@ describe("/multicodex remove", () => {
 	});
 
 	it("asks first in RPC mode, and no changes nothing", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const before = bench.dir.read("codex-accounts.json");
 		const rpc = bench.rpc();
 		for (const refusal of [false, undefined]) {
@@ -116,7 +119,7 @@ describe("/multicodex remove", () => {
 	it.each(coreOf(["0.73.1", "0.87.1", "1.5.2"] as const))(
 		"moves on from the active account at once, on %s",
 		async (host) => {
-			const bench = await createBench({ usage, host, accounts: ["a", "b", "c"] });
+			const bench = await createBenchOnAnyHost({ usage, host, accounts: ["a", "b", "c"] });
 			const rpc = bench.rpc();
 			expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 			await until("the footer to show a", () => rpc.status(STATUS)?.includes("codex a ") === true);
@@ -136,7 +139,7 @@ describe("/multicodex remove", () => {
 	);
 
 	wide("lets a turn end that the account is answering just now", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		bench.codex.account("a").always(answers.slow({ beforeHeadersMs: 3_000 }));
 		const rpc = bench.rpc();
 		rpc.answerDialogs(() => true);
@@ -151,7 +154,7 @@ describe("/multicodex remove", () => {
 	});
 
 	wide("ends the pin of the account that leaves, and of no other", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b", "c"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c"] });
 		await bench.print("/multicodex use c");
 		await bench.print("/multicodex remove b");
 		expect(bench.pin()).toBe(bench.id("c"));
@@ -165,7 +168,7 @@ describe("/multicodex remove", () => {
 	});
 
 	wide("takes the last one too: pi is then as without us, and undo makes the same session work again", async () => {
-		const bench = await createBench({ usage, accounts: ["a"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		rpc.answerDialogs(({ message }) => message?.includes("No other account is ready.") === true);
@@ -239,7 +242,7 @@ describe("/multicodex remove of pi's own login", () => {
 	});
 
 	wide("asks the same of an account of ours as which pi is signed in too", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		signPiInAs(bench, "a");
 		expect(await bench.print("/multicodex remove a")).toMatchObject({ code: 1, stdout: "" });
 		expect(storedLabels(bench)).toEqual(["a", "b"]);
@@ -255,7 +258,7 @@ describe("/multicodex remove of pi's own login", () => {
 
 describe("/multicodex add --undo", () => {
 	it("puts back exactly that row, and leaves the newer credentials of others alone", async () => {
-		const bench = await createBench({
+		const bench = await createBenchOnAnyHost({
 			usage,
 			accounts: ["a", "b", "c"],
 			rows: { a: { note: "kept for another version", label: "first" } },
@@ -281,7 +284,7 @@ describe("/multicodex add --undo", () => {
 	});
 
 	wide("goes back one removal at a time, and says when there is none left", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b", "c"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c"] });
 		const none = await bench.print("/multicodex add --undo");
 		expect(none).toMatchObject({ code: 1, stdout: "", stderr: "There is no removed account to put back.\n" });
 		await bench.print("/multicodex remove a");
@@ -298,7 +301,7 @@ describe("/multicodex add --undo", () => {
 	});
 
 	wide("gives the row another label where its own has been taken since", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		await bench.print("/multicodex remove a");
 		await bench.print("/multicodex rename b a");
 		expect((await bench.print("/multicodex add --undo")).stdout).toBe("Codex: a-2 is back.\n");
@@ -341,7 +344,7 @@ describe("/multicodex add --undo", () => {
 	});
 
 	wide("is not misled by a backup that is damaged", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b", "c"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c"] });
 		await bench.print("/multicodex remove a");
 		await bench.print("/multicodex remove b");
 		writeFileSync(bench.dir.path(backups(bench).at(-1) ?? ""), '{"version":2,"accounts":[{');
@@ -352,7 +355,7 @@ describe("/multicodex add --undo", () => {
 
 describe("the backups of removed accounts", () => {
 	it("are for their owner only, the last three, and gone after reset all", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b", "c", "d", "e"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c", "d", "e"] });
 		const rpc = bench.rpc();
 		rpc.answerDialogs(() => true);
 		for (const name of ["a", "b", "c", "d"]) await rpc.send(`/multicodex remove ${name}`);
@@ -435,7 +438,7 @@ describe("/multicodex remove beside another process", () => {
 	);
 
 	wide("is seen there with the next request", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await bench.print("/multicodex remove a");

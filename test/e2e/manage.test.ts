@@ -13,7 +13,7 @@ import {
 	storedAccounts,
 	storedLabels,
 } from "./credentials-support.ts";
-import { type Bench, createBench, resultLines, until } from "./support.ts";
+import { type Bench, createBenchOnAnyHost, resultLines, until } from "./support.ts";
 
 /** With usage unknown the order of accounts is that of the list. */
 const usage = answers.serverError(503);
@@ -51,7 +51,7 @@ describe("/multicodex rename", () => {
 			{ typed: "Ünïcode-429", label: "Ünïcode-429" },
 		]),
 	)("gives an account the label $typed, and the account answers to it", async ({ typed, label }) => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const result = await bench.print(`/multicodex rename b ${typed}`);
 		expect(result).toMatchObject({ code: 0, stdout: `Codex: b is called ${label} now.\n`, stderr: "" });
 		expect(storedLabels(bench)).toEqual(["a", label]);
@@ -64,7 +64,7 @@ describe("/multicodex rename", () => {
 	wide(
 		"takes an account by e-mail or id, keeps its own label when that is asked for, and is one line in JSON mode",
 		async () => {
-			const bench = await createBench({ usage, accounts: ["a", "b"] });
+			const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 			const [first] = storedAccounts(bench);
 			const result = await bench.run(["--mode", "json", "/multicodex rename a@example.test first"]);
 			expect(result).toMatchObject({ code: 0, stderr: "" });
@@ -82,7 +82,7 @@ describe("/multicodex rename", () => {
 	);
 
 	wide("refuses a label that is taken, reserved, too long, empty or not printable, and changes nothing", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		expect(await refused(bench, "rename b a")).toContain("called a already");
 		const rpc = bench.rpc();
 		for (const word of ["auto", "add", "all", "ALL"]) {
@@ -108,7 +108,7 @@ describe("/multicodex rename", () => {
 
 	it("lists the accounts that an ambiguous name may mean", async () => {
 		const email = "me@example.test";
-		const bench = await createBench({
+		const bench = await createBenchOnAnyHost({
 			usage,
 			accounts: [
 				{ name: "home", email },
@@ -123,7 +123,7 @@ describe("/multicodex rename", () => {
 	});
 
 	wide("is seen by another process at its next look", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await bench.print("/multicodex rename a renamed");
@@ -155,7 +155,7 @@ describe("what is changed while another process exchanges the token", () => {
 
 describe("/multicodex disable and enable", () => {
 	it("keep an account out of use, and offer it again", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const off = await bench.print("/multicodex disable a");
 		expect(off).toMatchObject({ code: 0, stderr: "" });
 		expect(off.stdout).toMatch(/^Codex: a is switched off\..*\/multicodex enable a/);
@@ -176,7 +176,7 @@ describe("/multicodex disable and enable", () => {
 	});
 
 	it("moves on at once from the active account", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await rpc.send("/multicodex disable a");
@@ -195,14 +195,14 @@ describe("/multicodex disable and enable", () => {
 	});
 
 	wide("does not use a pinned account that is switched off, and says so", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		await bench.print("/multicodex use b");
 		expect((await bench.print("/multicodex disable b")).code).toBe(0);
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
 	});
 
 	wide("takes an account that the backend had closed back in, and says why it was off", async () => {
-		const bench = await createBench({
+		const bench = await createBenchOnAnyHost({
 			usage,
 			accounts: ["a", "b"],
 			rows: { a: { enabled: false, disabledReason: "account_deactivated" } },
@@ -217,7 +217,7 @@ describe("/multicodex disable and enable", () => {
 	});
 
 	wide("tells of a sign-in that the account needs besides", async () => {
-		const bench = await createBench({
+		const bench = await createBenchOnAnyHost({
 			usage,
 			accounts: ["a", "b"],
 			rows: { a: { enabled: false, needsLogin: { reason: "refresh_token_expired", at: 1 } } },
@@ -229,7 +229,7 @@ describe("/multicodex disable and enable", () => {
 	});
 
 	wide("is seen by another process with its next request", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await bench.print("/multicodex disable a");
@@ -243,7 +243,7 @@ describe("/multicodex disable and enable", () => {
 
 describe("/multicodex refresh", () => {
 	it("asks for one account's usage, or for everybody's", async () => {
-		const bench = await createBench({
+		const bench = await createBenchOnAnyHost({
 			accounts: [
 				{ name: "a", quota },
 				{ name: "b", quota },
@@ -276,7 +276,7 @@ describe("/multicodex refresh", () => {
 	});
 
 	wide("says why an account cannot be asked, and fails where that is so for all that were named", async () => {
-		const bench = await createBench({
+		const bench = await createBenchOnAnyHost({
 			accounts: [{ name: "good", quota }, "old", "off", "mute"],
 			rows: { old: { needsLogin: { reason: "refresh_token_expired", at: 1 } }, off: { enabled: false } },
 		});
@@ -310,7 +310,7 @@ describe("/multicodex refresh", () => {
 	wide(
 		"exchanges a token that is due once, also when two processes are asked, and stores it before pi ends",
 		async () => {
-			const bench = await createBench({ accounts: [{ name: "a", quota }] });
+			const bench = await createBenchOnAnyHost({ accounts: [{ name: "a", quota }] });
 			const due = bench.codex.grant("a", { expiresInMs: NEARLY_EXPIRED_MS });
 			bench.dir.write("codex-accounts.json", { version: 2, accounts: [bench.row("a", { credential: due })] });
 			// Longer than a request would wait for a newer token.
@@ -329,7 +329,7 @@ describe("/multicodex refresh", () => {
 	);
 
 	it("renews pi's own login where pi keeps it", async () => {
-		const bench = await createBench({ accounts: [], strangers: [{ name: "a", quota }] });
+		const bench = await createBenchOnAnyHost({ accounts: [], strangers: [{ name: "a", quota }] });
 		signPiInAs(bench, "a", { expiresInMs: NEARLY_EXPIRED_MS });
 		await nextSecond();
 		expect((await bench.print("/multicodex refresh")).code).toBe(0);
@@ -340,7 +340,7 @@ describe("/multicodex refresh", () => {
 	});
 
 	it("finds out that a sign-in is over, and says what to type", async () => {
-		const bench = await createBench({
+		const bench = await createBenchOnAnyHost({
 			accounts: [
 				{ name: "a", quota },
 				{ name: "b", quota },
@@ -360,7 +360,7 @@ describe("/multicodex refresh", () => {
 
 	wide("says so where the backend cannot be reached", async () => {
 		const baseUrl = `${await closedAddress()}/backend-api`;
-		const bench = await createBench({ baseUrl });
+		const bench = await createBenchOnAnyHost({ baseUrl });
 		for (const command of ["refresh a", "refresh"]) {
 			const result = await bench.print(`/multicodex ${command}`);
 			expect(result).toMatchObject({ code: 1, stdout: "" });
@@ -370,7 +370,7 @@ describe("/multicodex refresh", () => {
 	});
 
 	wide("gives the answer of a call that was under way already", async () => {
-		const bench = await createBench({ accounts: [{ name: "a", quota }] });
+		const bench = await createBenchOnAnyHost({ accounts: [{ name: "a", quota }] });
 		bench.codex.account("a").usage(usageAnswers.modelled({ delayMs: 2_000 }));
 		const rpc = bench.rpc();
 		// Every session begins with a look at what is stale.
@@ -400,7 +400,11 @@ describe("an account whose sign-in is over", () => {
 			({ source }) => source === "import:codex",
 		),
 	)("says why and what to type, wherever it is asked for ($source, $reason)", async ({ source, reason, why }) => {
-		const bench = await createBench({ usage, accounts: ["my work", "b"], rows: { "my work": dead(source, reason) } });
+		const bench = await createBenchOnAnyHost({
+			usage,
+			accounts: ["my work", "b"],
+			rows: { "my work": dead(source, reason) },
+		});
 		const remedy = '/multicodex login "my work"';
 		const shown = await bench.print("/multicodex show");
 		// Neither of them may fall victim to the width of the screen.
@@ -419,7 +423,7 @@ describe("an account whose sign-in is over", () => {
 	it.each(coreOf([120, 80, 40], (cols) => cols === 40))(
 		"shows the whole remedy on a screen of %i columns",
 		async (cols) => {
-			const bench = await createBench({
+			const bench = await createBenchOnAnyHost({
 				usage,
 				accounts: ["work", "shared", "closed"],
 				rows: {
@@ -443,7 +447,7 @@ describe("an account whose sign-in is over", () => {
 
 describe("removing an account in the terminal", () => {
 	it("asks, does nothing on Esc, and moves the footer on at once on Yes", async () => {
-		const bench = await createBench({ usage, accounts: ["a", "b"] });
+		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const terminal = bench.terminal([], { cols: 80, rows: 40 });
 		await terminal.ready(60_000);
 		await terminal.submit("say hi");

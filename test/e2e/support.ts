@@ -20,6 +20,7 @@ import type { LaunchOptions } from "../support/launch.ts";
 import { parseJsonEvents, type RunOptions, type SpawnOptions, spawnPi, startRpc } from "../support/pi.ts";
 import { type JsonEvent, jsonEventSchema, type Rpc } from "../support/rpc.ts";
 import { startTerminal, type Terminal, type TerminalOptions } from "../support/terminal.ts";
+import { ANY_HOST } from "../support/tiers.ts";
 
 /** What a bench starts with. */
 export interface BenchOptions extends Omit<AgentDirOptions, "accounts" | "baseUrl"> {
@@ -218,6 +219,10 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 		},
 	};
 }
+
+/** As {@link createBench}, for what no host has a part in: see {@link ANY_HOST}. */
+export const createBenchOnAnyHost: typeof createBench = (options = {}, whenFinished) =>
+	createBench({ host: ANY_HOST, ...options }, whenFinished);
 
 /** Milliseconds from the end of one answer to the arrival of the next request, both as the fake saw them. */
 export function gapBetween(answered: RecordedRequest | undefined, next: RecordedRequest | undefined): number {

@@ -1,7 +1,11 @@
 import { it } from "vitest";
+import type { HostName } from "./hosts.ts";
 
 /** Set by `npm run test:wide`: every test runs, and not only the core that every change has to pass. */
 export const isWide = process.env.WIDE === "1";
+
+/** Where no host has a part in what is tested: in the core the one that starts fastest, in a wide run the oldest. */
+export const ANY_HOST: HostName = isWide ? "0.73.1" : "1.5.2";
 
 /** `it` for a variant of what a test of the core proves already: another wording, another way to the same code. */
 export const wide = it.skipIf(!isWide);
