@@ -483,6 +483,19 @@ describe("waiting for an account", () => {
 		expect(untils.at(-1)).toBeUndefined();
 	});
 
+	it("does not end in the same moment in every process, nor later than the person allows", async () => {
+		const house = waiting("a");
+		house.dice = 0.5;
+		cool(house, "a", NOW + 40_000);
+		await house.ask();
+		expect(house.clock.at).toBe(NOW + 40_500);
+		const late = waiting("a");
+		late.dice = 0.5;
+		cool(late, "a", NOW + 60_000);
+		expect((await late.ask()).text).toBe("from a");
+		expect(late.clock.at).toBe(NOW + 60_000);
+	});
+
 	it("does not begin where the first is back too late", async () => {
 		const house = waiting("a");
 		cool(house, "a", NOW + 61_000);
