@@ -123,12 +123,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		}
 		moves.begin(account, left, excluded, progress.tried.size > 0);
 		progress.tried.add(account.id);
-		const next = pool.choose({
-			modelId: request.model.id,
-			affinity: undefined,
-			sessionId,
-			excluded: progress.tried,
-		});
+		const next = pool.choose({ ...question, excluded: progress.tried });
 		const push = (event: AssistantMessageEvent) => {
 			moves.output(account);
 			sink.push(event);

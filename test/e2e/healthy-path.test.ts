@@ -2,13 +2,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import lockfile from "proper-lockfile";
 import { describe, expect, it } from "vitest";
-import type { HostName } from "../support/hosts.ts";
+import { hostNames } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
 import { keepers, signPiInAs } from "./credentials-support.ts";
 import { type Bench, createBench, until } from "./support.ts";
 import { NO_SESSION, readLedger, watchedDisk } from "./under-fire-support.ts";
 
-const HOSTS: readonly HostName[] = ["0.73.1", "0.87.1", "1.5.2"];
 const TURNS = 3;
 const settings = { transport: "sse" };
 
@@ -25,7 +24,7 @@ const isLocked = ({ dir }: Bench) => existsSync(dir.path("codex-state.json.lock"
 const hasServedSince = (bench: Bench, name: string, at: number) => Number(bench.memo(name).lastUsedAt ?? 0) >= at;
 
 describe("a request of a healthy account", () => {
-	it.each(coreOf(HOSTS))("begins nothing but itself before it leaves, on %s", async (host) => {
+	it.each(coreOf(hostNames))("begins nothing but itself before it leaves, on %s", async (host) => {
 		const bench = await createBench({ host, settings, accounts: ["a"], strangers: ["b"] });
 		signPiInAs(bench, "b");
 		const ledger = join(bench.dir.home, "ledger");

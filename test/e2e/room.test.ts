@@ -1,12 +1,10 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
-import type { HostName } from "../support/hosts.ts";
+import { type HostName, hostNames } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
-
-const HOSTS: readonly HostName[] = ["0.73.1", "0.87.1", "1.5.2"];
 
 /** `theirs` is at work on b, which has too little for one more; `mine` was served by a, which runs out with its next request. */
 async function crowdedBench(host: HostName, maxWait: string, resetsInMs: number) {
@@ -36,7 +34,7 @@ const waitsForRoom = (rpc: Rpc) => footer(rpc).includes("waiting for room");
 const waits = (rpc: Rpc) => until("the wait", () => waitsForRoom(rpc));
 const lastAsked = (bench: Bench, count: number) => bench.asked().slice(-count);
 
-describe.each(coreOf(HOSTS, (host) => host === "1.5.2"))("a session that has lost its account, on %s", (host) => {
+describe.each(coreOf(hostNames, (host) => host === "1.5.2"))("a session that has lost its account, on %s", (host) => {
 	it("waits for it rather than take what another session needs, and goes on where it was", async () => {
 		const { bench, mine } = await crowdedBench(host, "1m", 8000);
 		await waits(mine);

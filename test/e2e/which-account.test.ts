@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { z } from "zod";
 import { answers } from "../support/fake-codex/index.ts";
-import type { HostName } from "../support/hosts.ts";
+import { hostNames } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
 import { type Bench, createBench, createBenchOnAnyHost, until } from "./support.ts";
 
@@ -34,7 +34,7 @@ it("keeps a session on its account while usage drifts between two, also in a pro
 	expect(bench.asked()).toEqual(Array.from({ length: 7 }, () => first));
 });
 
-it.each(coreOf<HostName>(["0.73.1", "0.87.1", "1.5.2"]))(
+it.each(coreOf(hostNames))(
 	"chooses anew once a session was compacted, also in a process that resumes it: %s",
 	async (host) => {
 		const quota = (usedPercent: number) => ({ fiveHour: { usedPercent }, week: { usedPercent } });

@@ -31,7 +31,7 @@ const MODEL_ID = "simulated";
 /** Every simulated account is signed in and enabled: without a cooldown there is nothing to ask. */
 const isReady = (meter: Meter, now: number) => meter.cooldowns.length === 0 || isEligible(meter, MODEL_ID, now);
 
-/** How {@link ours} differs from the product as it is. */
+/** What {@link ours} can be told. */
 interface Ours {
 	/** Asks `firstChoice` also where affinity decides. */
 	readonly isSure?: boolean;
