@@ -1,190 +1,30 @@
-import { homedir } from "node:os";
-import { join } from "node:path";
-import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
-import { decisionOf } from "./src/domain/decision.ts";
-import { defaultLabel, openAccountStore } from "./src/io/account-store.ts";
-import { openInBrowser } from "./src/io/browser.ts";
-import { loginInBrowser } from "./src/io/browser-login.ts";
-import { loginOnDevice } from "./src/io/device-login.ts";
-import { openEventLog } from "./src/io/event-log.ts";
-import { openHealth } from "./src/io/health.ts";
-import { createImportFinder } from "./src/io/import/finder.ts";
-import { fingerprint, identityOf, tokenTimes } from "./src/io/jwt.ts";
-import { pauseFor } from "./src/io/lock.ts";
-import { createOAuthClient, DEFAULT_ISSUER } from "./src/io/openai-oauth.ts";
-import { openPiAuth } from "./src/io/pi-auth.ts";
-import { openSettings, savedModelIn } from "./src/io/settings-store.ts";
-import { openStateStore } from "./src/io/state-store.ts";
-import { refusalToSendTokens } from "./src/io/token-url.ts";
-import { createUsageApi, usageFromHeaders } from "./src/io/usage-api.ts";
-import { registerCommand } from "./src/pi/commands.ts";
-import { tellOthers } from "./src/pi/event-bus.ts";
-import { createFooter } from "./src/pi/footer.ts";
-import { followSessions } from "./src/pi/lifecycle.ts";
-import { delegate, PROVIDER, registerProvider } from "./src/pi/provider.ts";
-import { createOAuthHooks } from "./src/pi/sign-in.ts";
-import { createAffinity } from "./src/pool/affinity.ts";
-import { createCredentials } from "./src/pool/credentials.ts";
-import { createImports } from "./src/pool/imports.ts";
-import { createMembership } from "./src/pool/membership.ts";
-import { createPiLink } from "./src/pool/pi-link.ts";
-import { createPool } from "./src/pool/pool.ts";
-import type { DeviceDialog, LoginDialog, TokenReader } from "./src/pool/ports.ts";
-import { createSessionSockets } from "./src/pool/session-sockets.ts";
-import { createUsageMonitor } from "./src/pool/usage-monitor.ts";
-import * as messages from "./src/ui/messages.ts";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 
 /**
- * Makes several ChatGPT Codex accounts work as one behind pi's own `openai-codex` provider. Never throws and never waits:
- * pi does not start when an extension fails to.
+ * Makes several ChatGPT Codex accounts work as one behind pi's own `openai-codex` provider. Never rejects: pi does not
+ * start when an extension fails to. Everything of ours is loaded late, so that a file or a package that is missing is
+ * one line and a pi without us.
  */
-export default function multicodex(pi: ExtensionAPI): void {
+export default async function multicodex(pi: ExtensionAPI): Promise<void> {
 	if (process.env.PI_MULTICODEX_DISABLE === "1") return;
 	try {
+		const { compose } = await import("./src/compose.ts");
 		compose(pi);
 	} catch (error) {
-		// A host that refuses us is a pi without us. Only the error's class is told: its message may quote anything.
-		const name = error instanceof Error ? error.name : "unknown error";
-		process.stderr.write(`pi-multicodex could not start (${name}); pi goes on without it.\n`);
+		process.stderr.write(`pi-multicodex could not start: ${whyNot(error)} pi goes on without it.\n`);
 	}
 }
 
-/** Puts the parts together. Reads downwards: files, pool, pi. */
-function compose(pi: ExtensionAPI): void {
-	const clock = { now: () => Date.now() };
-	const directory = getAgentDir();
-	const paths = {
-		accounts: join(directory, "codex-accounts.json"),
-		state: join(directory, "codex-state.json"),
-		log: join(directory, "codex-events.jsonl"),
-		settings: join(directory, "settings.json"),
-		"pi's login": join(directory, "auth.json"),
-	};
-	const issuer = process.env.PI_MULTICODEX_AUTH_URL || DEFAULT_ISSUER;
-	const issuerRefusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
-	const earlyWarnings = issuerRefusal === undefined ? [] : [issuerRefusal];
-	let warn = (text: string) => {
-		earlyWarnings.push(text);
-	};
-
-	// Files and endpoints.
-	const accounts = openAccountStore(paths.accounts, (text) => warn(text), clock.now);
-	const state = openStateStore(paths.state, (text) => warn(text), clock.now);
-	const settings = openSettings(paths.settings, (text) => warn(text));
-	const eventLog = openEventLog(paths.log, clock.now, process.pid);
-	const piAuth = openPiAuth(paths["pi's login"]);
-	const oauth = createOAuthClient(issuer, clock.now);
-	const usageApi = createUsageApi(clock.now);
-	const tokens: TokenReader = {
-		issuedAt: (access) => tokenTimes(access).issuedAt,
-		fingerprint,
-		identify: identityOf,
-	};
-
-	// The pool of accounts, and what a request needs of it.
-	const pool = createPool({ accounts, state, clock, rotation: () => settings.read().rotation });
-	const link = createPiLink({ accounts, state, piAuth, tokens, clock, labelFor: defaultLabel });
-	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
-	const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
-	const imports = createImports({ finder, accounts, membership, tokens, clock });
-	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause: pauseFor });
-	const isEnabled = () => settings.read().enabled;
-	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled });
-	const affinity = createAffinity(clock);
-	pool.subscribe((event) => {
-		const decision = decisionOf(event);
-		if (decision) eventLog.append(decision);
-	});
-
-	// pi.
-	const signInWays = {
-		inBrowser: (dialog: LoginDialog) => loginInBrowser(issuer, dialog, clock.now),
-		onDevice: (dialog: DeviceDialog) => loginOnDevice(issuer, dialog, clock.now),
-		openBrowser: openInBrowser,
-	};
-	const provider = registerProvider(pi, {
-		isEnabled,
-		hasAccount: () => accounts.list().length > 0 || piAuth.peek().kind === "oauth",
-		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
-		onRequest: (baseUrl) => {
-			usage.setBaseUrl(baseUrl);
-			// Only a session without an account chooses one; every other hears of its own by the responses.
-			if (affinity.account() === undefined) void usage.refreshStale();
-		},
-		oauth: createOAuthHooks({
-			link,
-			ways: signInWays,
-			accountIdOf: (access) => identityOf(access)?.accountId,
-			onSignedIn: () => pool.emit({ type: "changed" }),
-		}),
-		failover: {
-			pool,
-			link,
-			credentials,
-			affinity,
-			sockets: createSessionSockets(delegate.forgetSession),
-			delegate,
-			readUsageHeaders: usageFromHeaders,
-			askUsage: (id) => void usage.ask(id),
-			settings: settings.read,
-			recheckCooling: () => void usage.recheckCooling(),
-			clock,
-			pause: pauseFor,
-			random: Math.random,
-			words: {
-				exhausted: (why) => messages.exhausted(why, clock.now()),
-				nobodySignedIn: messages.nobodySignedIn,
-				switchedOff: messages.switchedOffHere,
-				switchedOffMeanwhile: messages.switchedOffMeanwhile,
-				signedOutInARow: messages.signedOutInARow,
-				continuesElsewhere: messages.continuesElsewhere,
-				brokenOff: messages.brokenOff,
-				unexpected: messages.unexpected,
-			},
-		},
-	});
-	const footer = createFooter({
-		pool,
-		settings: settings.read,
-		clock,
-		onTick: () => {
-			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
-			pool.look();
-			void usage.recheckCooling();
-		},
-	});
-	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
-	registerCommand(pi, {
-		pool,
-		affinity,
-		eventLog,
-		membership,
-		credentials,
-		usage,
-		imports,
-		link,
-		signInWays,
-		clock,
-		health: openHealth(directory, issuer, clock.now),
-		paths,
-		settings,
-		hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
-		savedModel: () => savedModelIn(paths.settings, PROVIDER),
-		removeBackups: accounts.removeBackups,
-	});
-	followSessions(pi, {
-		pool,
-		link,
-		affinity,
-		credentials,
-		usage,
-		footer,
-		provider,
-		settings: settings.read,
-		eventLog,
-		clock,
-		earlyWarnings,
-	});
-	tellOthers(pi, pool);
-	warn = (text) => pool.emit({ type: "warning", text });
+/** Only a missing package is named: the message of any other error may quote anything. */
+function whyNot(error: unknown): string {
+	const name = error instanceof Error ? error.name : "unknown error";
+	const missing = error instanceof Error ? MISSING.exec(error.message)?.[1] : undefined;
+	if (missing === undefined) return `${name}.`;
+	const directory = dirname(fileURLToPath(import.meta.url));
+	return `the package ${missing} is missing. Run "npm install" in ${directory}.`;
 }
+
+/** What Node, jiti and bun say of a package, not of a file, that is not there. */
+const MISSING = /Cannot find (?:module|package) ["']((?:@[\w.-]+\/)?[\w-][\w.-]*)/;

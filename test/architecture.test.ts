@@ -44,7 +44,7 @@ function importsOf(file: string, text: string): Import[] {
 }
 
 function layerOf(path: string): string {
-	if (path === "index.ts") return "index";
+	if (path === "index.ts" || path === "src/compose.ts") return "index";
 	return /^src\/([a-z]+)\//.exec(path)?.[1] ?? "unknown";
 }
 
@@ -73,7 +73,7 @@ const RULES: Readonly<Record<string, (imported: Import) => string | undefined>> 
 	},
 	pi: ({ target, isType }) => {
 		if (target === undefined || layerOf(target) !== "io") return undefined;
-		return isType ? undefined : "pi is handed io by index.ts";
+		return isType ? undefined : "pi is handed io by compose.ts";
 	},
 	index: () => undefined,
 };
@@ -176,6 +176,15 @@ describe("the architecture", () => {
 	});
 });
 
+it("loads nothing but what Node has before it can say what is missing", () => {
+	const text = productSources().get("index.ts") ?? "";
+	const early = [...text.matchAll(STATEMENT)].filter(
+		([, type, specifier = ""]) => !type && !specifier.startsWith("node:"),
+	);
+	expect(early).toEqual([]);
+	expect(text).toContain('await import("./src/compose.ts")');
+});
+
 describe("the check of the architecture", () => {
 	it("is content with a house without a fault", () => {
 		expect(violations(houseWith("src/domain/usage.ts", "export const usage = 1;\n"), SAMPLE_MANIFEST)).toEqual([]);
@@ -199,7 +208,7 @@ describe("the check of the architecture", () => {
 		["src/io/a.ts", 'import type { Api } from "@mariozechner/pi-ai";', "io does not know pi"],
 		["src/ui/a.ts", 'import { pool } from "../pool/pool.ts";', "ui imports only domain and ui"],
 		["src/ui/a.ts", 'import { EOL } from "node:os";', "ui imports only pi-tui"],
-		["src/pi/a.ts", 'import { store } from "../io/store.ts";', "pi is handed io by index.ts"],
+		["src/pi/a.ts", 'import { store } from "../io/store.ts";', "pi is handed io by compose.ts"],
 		["src/pool/a.ts", "export type Pi = ExtensionAPI;", "knows ExtensionAPI"],
 		["src/ui/a.ts", 'import multicodex from "../../index.ts";', "imports index.ts"],
 		["src/pi/a.ts", 'import { x } from "@mariozechner/pi-ai/oauth";', "by another name than its root"],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type HealthFacts, hasProblem, judge } from "../../src/domain/health.ts";
 import { aCredential, anAccount, MINUTE_MS, NOW } from "../support/fakes.ts";
+import { hostNames } from "../support/hosts.ts";
 
 const answering = { refusal: undefined, status: 401, isChallenge: false, skewMs: 0 } as const;
 const HEALTHY: HealthFacts = {
@@ -156,6 +157,10 @@ describe("the judgement", () => {
 		["2.0.0-beta.1", "note host-untried 2.0.0-beta.1"],
 	])("of pi %s: %s", (hostVersion, expected) => {
 		expect(told({ hostVersion })).toEqual([expected]);
+	});
+
+	it.each(hostNames)("of pi %s, on which the tests run: nothing", (hostVersion) => {
+		expect(told({ hostVersion })).toEqual([]);
 	});
 
 	it("of Node, of rivals, of settings and of the environment", () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
-import { hostNames } from "../support/hosts.ts";
+import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { storedLabels } from "./credentials-support.ts";
@@ -115,7 +115,7 @@ describe("the dashboard in a terminal", () => {
 	it.each(
 		coreOf(
 			hostNames.map((host) => ({ host })),
-			({ host }) => host === "1.5.2",
+			({ host }) => host === NEWEST_HOST,
 		),
 	)(
 		"drops what is typed ahead of a question, where the editor would send it to the model: pi $host",

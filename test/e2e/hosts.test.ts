@@ -1,11 +1,13 @@
-import { readdirSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { z } from "zod";
 import { answers, type RecordedRequest, usageAnswers } from "../support/fake-codex/index.ts";
-import { type Host, type HostName, hostNames, prepareHost } from "../support/hosts.ts";
+import { type Host, type HostName, prepareHost, repositoryRoot } from "../support/hosts.ts";
 import { parseJsonEvents, runPi, startRpc } from "../support/pi.ts";
 import type { Rpc } from "../support/rpc.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreHosts, coreOf } from "../support/tiers.ts";
+import { signPiInAs } from "./credentials-support.ts";
 import { type Bench, createBench } from "./support.ts";
 
 /** A pi version and whether it runs on a Node that has WebSockets of its own. */
@@ -22,9 +24,11 @@ const withWebSocket: readonly Platform[] = [
 	{ name: "0.73.1 on a new Node", host: "0.73.1", onNewNode: true },
 	{ name: "0.87.1", host: "0.87.1", onNewNode: true },
 	{ name: "1.5.2", host: "1.5.2", onNewNode: true },
+	{ name: "1.6.0", host: "1.6.0", onNewNode: true },
 ];
 
 const everyPlatform = [onDefaultNode, ...withWebSocket];
+const inCore = ({ host }: Platform) => coreHosts.includes(host);
 
 let newNode = "";
 beforeAll(async () => {
@@ -110,7 +114,9 @@ describe.each(everyPlatform)("pi $name, WebSockets refused", (platform) => {
 			["a", "b", "c"].map((name) => bench.codex.account(name).accountId),
 		);
 	});
+});
 
+describe.each(coreOf(everyPlatform, inCore))("pi $name, WebSockets refused", (platform) => {
 	it("leaves a turn whose quota ran out in mid-answer to pi's retry, which finishes on another account", async () => {
 		const bench = await createBench({ host: platform.host, usage, settings });
 		bench.codex.websocket = "refuse";
@@ -119,7 +125,7 @@ describe.each(everyPlatform)("pi $name, WebSockets refused", (platform) => {
 	});
 });
 
-describe.each(withWebSocket)("pi $name, WebSockets accepted", (platform) => {
+describe.each(coreOf(withWebSocket, inCore))("pi $name, WebSockets accepted", (platform) => {
 	it("rotates on the error frame of a usage limit, each account on a socket of its own", async () => {
 		const bench = await createBench({ host: platform.host, accounts: ["a", "b", "c"], usage });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: inMoreThanAnHour }));
@@ -246,7 +252,7 @@ it("keeps the reset that an error frame told, on the host that passes it on", as
 	expect(until).toBeLessThanOrEqual(Date.now() + 6_000_000);
 });
 
-describe.each(hostNames.map((host) => ({ host })))("pi $host with no account anywhere", ({ host }) => {
+describe.each(coreHosts.map((host) => ({ host })))("pi $host with no account anywhere", ({ host }) => {
 	it.each(
 		coreOf(
 			[
@@ -290,3 +296,24 @@ describe.each(hostNames.map((host) => ({ host })))("pi $host with no account any
 		expect(await modelOf(true)).toBe(plain);
 	});
 });
+
+describe.each(coreHosts.map((host) => ({ host })))(
+	"a copy of this extension without its packages, on pi $host",
+	({ host }) => {
+		it("is a pi without us and one line that names the package and the remedy", async () => {
+			const bench = await createBench({ host, usage, accounts: [], strangers: ["a"] });
+			signPiInAs(bench, "a");
+			const copy = join(bench.dir.home, "copy");
+			for (const part of ["index.ts", "src", "package.json"]) {
+				cpSync(join(repositoryRoot, part), join(copy, part), { recursive: true });
+			}
+
+			const result = await bench.print("say hi", [], { extension: join(copy, "index.ts") });
+
+			expect(result).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
+			expect(result.stderr).toMatch(
+				/^pi-multicodex could not start: the package [\w-]+ is missing\. Run "npm install" in .+copy\. pi goes on without it\.\n$/,
+			);
+		});
+	},
+);

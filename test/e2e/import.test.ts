@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { answers } from "../support/fake-codex/index.ts";
-import { hostNames } from "../support/hosts.ts";
+import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import {
 	API_KEY_FILE,
 	codexFile,
@@ -92,7 +92,7 @@ describe("a home with nothing but another tool's sign-in", () => {
 		await expectTaken(tools, "codex", ["a"]);
 	});
 
-	it.each(coreOf(hostNames, (host) => host === "1.5.2"))(
+	it.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
 		"serves the next prompt of the very session that imported, on pi %s",
 		async (host) => {
 			const tools = await createTools(["a"], { host });
@@ -119,8 +119,8 @@ describe("a home with nothing but another tool's sign-in", () => {
 		await expectTaken(tools, fixture, SINGLE.includes(fixture) ? ["a"] : ["a", "b"]);
 	});
 
-	it.each(["0.87.1", "1.5.2"] as const)("serves a turn after import from a database, on pi %s", async (host) => {
-		const fixture = host === "1.5.2" ? "codex-pool" : "opencode-database";
+	it.each(["0.87.1", NEWEST_HOST] as const)("serves a turn after import from a database, on pi %s", async (host) => {
+		const fixture = host === NEWEST_HOST ? "codex-pool" : "opencode-database";
 		const tools = await createTools(["a", "b"], { host, env: {} });
 		const privateCopies = join(tools.dir.home, "tmp");
 		mkdirSync(privateCopies);
@@ -131,7 +131,7 @@ describe("a home with nothing but another tool's sign-in", () => {
 	});
 
 	wide("serves a turn after import from a database that its tool has open", async () => {
-		const tools = await createTools(["a"], { host: "1.5.2" });
+		const tools = await createTools(["a"], { host: NEWEST_HOST });
 		const path = join(tools.dir.home, ".local/share/opencode/codex-pool.db");
 		await writeDatabase(path, poolSql([{ login: tools.login("a") }]), { isLive: true });
 		const untouched = tools.furnished();

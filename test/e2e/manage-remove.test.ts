@@ -1,6 +1,7 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { answers, type TokenAnswer, tokenAnswers } from "../support/fake-codex/index.ts";
+import { hostNames } from "../support/hosts.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import {
 	bearerOf,
@@ -116,27 +117,24 @@ describe("/multicodex remove", () => {
 		expect(rpc.notifications.at(-1)).toMatchObject({ level: "info", message: expect.stringContaining("removed b") });
 	});
 
-	it.each(coreOf(["0.73.1", "0.87.1", "1.5.2"] as const))(
-		"moves on from the active account at once, on %s",
-		async (host) => {
-			const bench = await createBenchOnAnyHost({ usage, host, accounts: ["a", "b", "c"] });
-			const rpc = bench.rpc();
-			expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
-			await until("the footer to show a", () => rpc.status(STATUS)?.includes("codex a ") === true);
-			const asked = rpc.send("/multicodex remove a");
-			const dialog = await rpc.waitForDialog();
-			expect(dialog.message).toContain("The next request goes to b.");
-			rpc.answer(dialog, true);
-			await asked;
+	it.each(coreOf(hostNames))("moves on from the active account at once, on %s", async (host) => {
+		const bench = await createBenchOnAnyHost({ usage, host, accounts: ["a", "b", "c"] });
+		const rpc = bench.rpc();
+		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
+		await until("the footer to show a", () => rpc.status(STATUS)?.includes("codex a ") === true);
+		const asked = rpc.send("/multicodex remove a");
+		const dialog = await rpc.waitForDialog();
+		expect(dialog.message).toContain("The next request goes to b.");
+		rpc.answer(dialog, true);
+		await asked;
 
-			await until("the footer to show b", () => /codex b .*2(\/| of )2 ready/.test(rpc.status(STATUS) ?? ""));
-			expect(bench.asked()).toEqual(["a"]);
-			expect(rpc.notifications).toMatchObject([{ level: "info", message: expect.stringContaining("Now on b.") }]);
-			expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
-			// Nobody had run out: there is no rotation to tell of.
-			expect(rpc.notifications).toHaveLength(1);
-		},
-	);
+		await until("the footer to show b", () => /codex b .*2(\/| of )2 ready/.test(rpc.status(STATUS) ?? ""));
+		expect(bench.asked()).toEqual(["a"]);
+		expect(rpc.notifications).toMatchObject([{ level: "info", message: expect.stringContaining("Now on b.") }]);
+		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
+		// Nobody had run out: there is no rotation to tell of.
+		expect(rpc.notifications).toHaveLength(1);
+	});
 
 	wide("lets a turn end that the account is answering just now", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });

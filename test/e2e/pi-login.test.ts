@@ -2,9 +2,9 @@ import { rmSync, writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
 import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
-import { hostNames } from "../support/hosts.ts";
+import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import type { Terminal } from "../support/terminal.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreHosts, coreOf } from "../support/tiers.ts";
 import {
 	bearerOf,
 	filesNamed,
@@ -264,7 +264,7 @@ async function beginSignIn(terminal: Terminal): Promise<ShownSignIn> {
 }
 
 describe("pi's /login, in its own screen", () => {
-	it.each(hostNames.map((host) => ({ host })))(
+	it.each(coreHosts.map((host) => ({ host })))(
 		"ends with the browser's callback, and the first account serves at once: pi $host",
 		async ({ host }) => {
 			const bench = await browserBench({ host });
@@ -288,7 +288,7 @@ describe("pi's /login, in its own screen", () => {
 		},
 	);
 
-	it.each(coreOf(["1.5.2", "0.87.1"] as const).map((host) => ({ host })))(
+	it.each(coreOf([NEWEST_HOST, "0.87.1"] as const).map((host) => ({ host })))(
 		"ends with a code that was typed on another device: pi $host",
 		async ({ host }) => {
 			const bench = await browserBench({ host });

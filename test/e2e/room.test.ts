@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, it } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
-import { type HostName, hostNames } from "../support/hosts.ts";
+import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
@@ -34,23 +34,26 @@ const waitsForRoom = (rpc: Rpc) => footer(rpc).includes("waiting for room");
 const waits = (rpc: Rpc) => until("the wait", () => waitsForRoom(rpc));
 const lastAsked = (bench: Bench, count: number) => bench.asked().slice(-count);
 
-describe.each(coreOf(hostNames, (host) => host === "1.5.2"))("a session that has lost its account, on %s", (host) => {
-	it("waits for it rather than take what another session needs, and goes on where it was", async () => {
-		const { bench, mine } = await crowdedBench(host, "1m", 8000);
-		await waits(mine);
-		expect(footer(mine)).toMatch(/^codex waiting for room · first account back in \ds$/);
-		await mine.send("/multicodex why");
-		expect(mine.notifications.at(-1)?.message).toMatch(
-			/^No account has room before .*\n- a +cooling [\s\S]*\n- b +left to its 1 live session$/,
-		);
+describe.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
+	"a session that has lost its account, on %s",
+	(host) => {
+		it("waits for it rather than take what another session needs, and goes on where it was", async () => {
+			const { bench, mine } = await crowdedBench(host, "1m", 8000);
+			await waits(mine);
+			expect(footer(mine)).toMatch(/^codex waiting for room · first account back in \ds$/);
+			await mine.send("/multicodex why");
+			expect(mine.notifications.at(-1)?.message).toMatch(
+				/^No account has room before .*\n- a +cooling [\s\S]*\n- b +left to its 1 live session$/,
+			);
 
-		expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from a #3", retries: 0 });
-		expect(lastAsked(bench, 3)).toEqual(["a", "a", "a"]);
-	});
-});
+			expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from a #3", retries: 0 });
+			expect(lastAsked(bench, 3)).toEqual(["a", "a", "a"]);
+		});
+	},
+);
 
 it("waits no longer than until the other session is over", async () => {
-	const { bench, theirs, mine } = await crowdedBench("1.5.2", "8h", 3_600_000);
+	const { bench, theirs, mine } = await crowdedBench(NEWEST_HOST, "8h", 3_600_000);
 	await waits(mine);
 	await theirs.close();
 	expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #2" });
@@ -58,7 +61,7 @@ it("waits no longer than until the other session is over", async () => {
 });
 
 it("shares the other account at once where its own is not back as soon as it may wait", async () => {
-	const { bench, mine } = await crowdedBench("1.5.2", "60s", 3_600_000);
+	const { bench, mine } = await crowdedBench(NEWEST_HOST, "60s", 3_600_000);
 	expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #2" });
 	expect(lastAsked(bench, 2)).toEqual(["a", "b"]);
 	expect(mine.statusChanges.some(({ text }) => text?.includes("waiting"))).toBe(false);
@@ -66,7 +69,7 @@ it("shares the other account at once where its own is not back as soon as it may
 
 wide("queues with others that wait for one account: no more go on than it has room for", async () => {
 	const bench = await createBench({
-		host: "1.5.2",
+		host: NEWEST_HOST,
 		usage: answers.serverError(503),
 		settings: { transport: "sse", "pi-multicodex": { rotation: { policy: "in-order", maxWait: "8h" } } },
 	});

@@ -8,8 +8,8 @@ import {
 	startFakeCodex,
 	tokenAnswers,
 } from "../support/fake-codex/index.ts";
-import { type HostName, hostNames } from "../support/hosts.ts";
-import { coreOf } from "../support/tiers.ts";
+import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
+import { coreOf, isAtAnEnd } from "../support/tiers.ts";
 import { benchWithExpiredLogin, signPiInAs, signPiOut } from "./credentials-support.ts";
 import { type Bench, createBench } from "./support.ts";
 
@@ -53,7 +53,7 @@ function contentsOf(bench: Bench, ...folders: readonly string[]): string {
 		.join("\n");
 }
 
-describe.each(coreOf(hosts, ({ host }) => host === "1.5.2"))("after runs of all kinds on pi $host", ({ host }) => {
+describe.each(coreOf(hosts, ({ host }) => host === NEWEST_HOST))("after runs of all kinds on pi $host", ({ host }) => {
 	it("no secret is in any output, state or session; only the files that keep logins hold one", async () => {
 		const bench = await createBench({ host, accounts: people });
 		const { codex } = bench;
@@ -186,7 +186,7 @@ function shapeOf(request: RecordedRequest) {
 	return { kind: request.kind, path: request.path, query: request.query, headers, body };
 }
 
-describe.each(coreOf(hosts, ({ host }) => host !== "0.87.1"))("requests on pi $host", ({ host }) => {
+describe.each(coreOf(hosts, ({ host }) => isAtAnEnd(host)))("requests on pi $host", ({ host }) => {
 	it.each([{ webSocket: "refuse" as const }, { webSocket: "accept" as const }])(
 		"are those of plain pi, header by header and key by key (WebSockets: $webSocket)",
 		async ({ webSocket }) => {

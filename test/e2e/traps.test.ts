@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { z } from "zod";
 import { answers, tokenAnswers } from "../support/fake-codex/index.ts";
-import { type HostName, hostNames, repositoryRoot } from "../support/hosts.ts";
+import { type HostName, hostNames, NEWEST_HOST, repositoryRoot } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { startTerminal } from "../support/terminal.ts";
-import { coreOf } from "../support/tiers.ts";
+import { coreHosts, coreOf, isAtAnEnd } from "../support/tiers.ts";
 import {
 	bearerOf,
 	benchWithExpiredLogin,
@@ -23,16 +23,16 @@ const usage = answers.serverError(500);
 const hosts = hostNames.map((host) => ({ host }));
 const newerHosts = hosts.filter(({ host }) => host !== "0.73.1");
 
-describe.each(hosts)("the refreshToken hook on pi $host", ({ host }) => {
+describe.each(coreHosts.map((host) => ({ host })))("the refreshToken hook on pi $host", ({ host }) => {
 	/** Loads the extension, and tells what its hook does with a login before and after anything can have happened. */
 	function spyOn(bench: Bench): string {
 		bench.dir.write(
 			"spy.ts",
 			`import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 			import multicodex from ${JSON.stringify(join(repositoryRoot, "index.ts"))};
-			export default function spy(pi) {
+			export default async function spy(pi) {
 				let oauth;
-				multicodex(new Proxy(pi, {
+				await multicodex(new Proxy(pi, {
 					get: (target, name) => name !== "registerProvider" ? target[name] : (provider, config) => {
 						oauth = config.oauth;
 						target.registerProvider(provider, config);
@@ -68,7 +68,7 @@ describe.each(hosts)("the refreshToken hook on pi $host", ({ host }) => {
 	});
 });
 
-describe.each(coreOf(newerHosts, ({ host }) => host === "1.5.2"))(
+describe.each(coreOf(newerHosts, ({ host }) => host === NEWEST_HOST))(
 	"a token that has run out, on pi $host",
 	({ host }) => {
 		it("is exchanged to the end although the turn is aborted, and the next turn has the new one", async () => {
@@ -188,7 +188,7 @@ async function codexModels(rpc: Rpc): Promise<string[]> {
 	return models.filter(({ provider }) => provider === "openai-codex").map(({ id }) => id);
 }
 
-describe.each(coreOf(hosts, ({ host }) => host !== "0.87.1"))("the placeholder key on pi $host", ({ host }) => {
+describe.each(coreOf(hosts, ({ host }) => isAtAnEnd(host)))("the placeholder key on pi $host", ({ host }) => {
 	/** What pi says before any login, with one, and after it is gone: with us or without. */
 	async function lifeOfALogin(extension: boolean, host: HostName) {
 		const bench = await createBench({ host, usage, accounts: [], strangers: ["a"] });
@@ -247,7 +247,7 @@ describe.each(coreOf(hosts, ({ host }) => host !== "0.87.1"))("the placeholder k
 	});
 });
 
-describe.each(coreOf(hosts, ({ host }) => host !== "0.87.1"))("--api-key on pi $host", ({ host }) => {
+describe.each(coreOf(hosts, ({ host }) => isAtAnEnd(host)))("--api-key on pi $host", ({ host }) => {
 	it("passes through untouched, without rotation, and leaves no trace", async () => {
 		const bench = await createBench({ host, usage, accounts: ["a"], strangers: ["b"] });
 		bench.codex.websocket = "refuse";

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { runStress } from "../e2e/stress.ts";
 import { expectSurvival, stressSeed } from "../e2e/stress-verdict.ts";
 
-it.each([{ host: "0.73.1" }, { host: "0.87.1" }, { host: "1.5.2" }] as const)(
+it.each([{ host: "0.73.1" }, { host: "0.87.1" }, { host: "1.6.0" }] as const)(
 	"survives eight processes of pi $host on six accounts with half of them killed again and again",
 	async ({ host }) => {
 		const seed = stressSeed();

@@ -13,10 +13,13 @@ const run = promisify(execFile);
 export const repositoryRoot = fileURLToPath(new URL("../..", import.meta.url)).replace(/[/\\]$/, "");
 
 /** Every pi version the end-to-end tests run against, oldest first. */
-export const hostNames = ["0.73.1", "0.87.1", "1.5.2"] as const;
+export const hostNames = ["0.73.1", "0.87.1", "1.5.2", "1.6.0"] as const;
 
 /** A pi version the end-to-end tests run against. */
 export type HostName = (typeof hostNames)[number];
+
+/** The current pi. */
+export const NEWEST_HOST = "1.6.0" satisfies HostName;
 
 /** A pi that can be started: `node cli …`. */
 export interface Host {
@@ -25,7 +28,7 @@ export interface Host {
 	readonly node: string;
 	/** Path of pi's command line entry. */
 	readonly cli: string;
-	/** The Codex model it uses with the settings of `createAgentDir`: 1.5.2 no longer knows gpt-5.5 and takes its own default. */
+	/** The Codex model it uses with the settings of `createAgentDir`: from 1.5 on gpt-5.5 is not known, and pi takes its own default. */
 	readonly model: string;
 }
 
@@ -35,9 +38,15 @@ interface PinnedPackage {
 	readonly integrity: string;
 }
 
-const pi152: PinnedPackage = {
-	spec: "@earendil-works/pi-coding-agent@1.5.2",
-	integrity: "sha512-mUWI04rqF1Vd/m1q+Ps1XeWsTXEVvRUnsmRa83I3Dzua0Tx5bYS93imeqtIfrXf7PkkaR6ERz+AuQhIJlom5yA==",
+const bundled: Readonly<Record<"1.5.2" | "1.6.0", PinnedPackage>> = {
+	"1.5.2": {
+		spec: "@earendil-works/pi-coding-agent@1.5.2",
+		integrity: "sha512-mUWI04rqF1Vd/m1q+Ps1XeWsTXEVvRUnsmRa83I3Dzua0Tx5bYS93imeqtIfrXf7PkkaR6ERz+AuQhIJlom5yA==",
+	},
+	"1.6.0": {
+		spec: "@earendil-works/pi-coding-agent@1.6.0",
+		integrity: "sha512-zX1BVEsshx7A2MRuQ6jfr3RJGWw4Wn+vLq5ZfmlvS1RskhRmByaSZVXH/zcwRrWHO7qPgs98pNCbPOEti/t0fQ==",
+	},
 };
 
 // Not every platform's package was published at 24.21.0; the newest 24 of each is pinned, all are >= 22.19.
@@ -137,11 +146,12 @@ async function findHost(name: HostName): Promise<Host> {
 			const cli = await findInstalledCli("pi-0.87.1/dist/bundle/cli.js");
 			return { name, node: await findModernNode(), cli, model: "gpt-5.5" };
 		}
-		case "1.5.2": {
-			// Its siblings are not all published, so it cannot be installed. The bundle only lacks jiti, which Node finds
+		case "1.5.2":
+		case "1.6.0": {
+			// Their siblings are not all published, so they cannot be installed. The bundle only lacks jiti, which Node finds
 			// in the repository's node_modules because the cache folder lies inside it.
-			const cli = await unpackOnce(pi152, join(hostCache, name), "package/dist/bundle/cli.js");
-			return { name, node: await findModernNode(), cli, model: "gpt-6.1-sol" };
+			const cli = await unpackOnce(bundled[name], join(hostCache, name), "package/dist/bundle/cli.js");
+			return { name, node: await findModernNode(), cli, model: name === "1.5.2" ? "gpt-6.1-sol" : "gpt-6.2-sol" };
 		}
 	}
 }

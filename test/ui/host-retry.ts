@@ -24,7 +24,8 @@ export async function hostRetries(): Promise<HostRetry[]> {
 	return [
 		fromMethod(join(repositoryRoot, "node_modules/@mariozechner/pi-coding-agent/dist/core/agent-session.js")),
 		fromLists("0.87.1", join(repositoryRoot, "node_modules/@earendil-works/pi-ai/dist/utils/retry.js")),
-		fromLists("1.5.2", chunkWithPattern(join(dirname((await prepareHost("1.5.2")).cli), "chunks"))),
+		await fromBundle("1.5.2"),
+		await fromBundle("1.6.0"),
 	];
 }
 
@@ -39,6 +40,11 @@ function fromMethod(path: string): HostRetry {
 	const literal = method && /return \/(.+)\/([a-z]*)\.test\(err\);/.exec(method);
 	if (!literal?.[1]?.includes(DISTINCTIVE)) throw new Error(`${path} holds no retry pattern any more`);
 	return { host: "0.73.1", wakes: new RegExp(literal[1], literal[2]), forbids: undefined };
+}
+
+async function fromBundle(host: HostName): Promise<HostRetry> {
+	const { cli } = await prepareHost(host);
+	return fromLists(host, chunkWithPattern(join(dirname(cli), "chunks")));
 }
 
 function fromLists(host: HostName, path: string): HostRetry {
