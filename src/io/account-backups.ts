@@ -1,6 +1,7 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeAtomically } from "./atomic-file.ts";
+import { isMissing } from "./errors.ts";
 
 /** A copy of one account that was taken out, beside the file that it was in. */
 export interface AccountBackup {
@@ -46,4 +47,25 @@ export async function backupsOf(path: string): Promise<AccountBackup[]> {
 		const [, at, removed] = (name.startsWith(prefix) && /^(\d+)-([\w-]+)$/.exec(name.slice(prefix.length))) || [];
 		return at && removed ? [{ path: join(dirname(path), name), at: Number(at), removed }] : [];
 	});
+}
+
+/** Where the file of pi-multicodex 2.x at `path` is kept as it was. */
+export function migratedCopyOf(path: string): string {
+	return `${path}.v1.bak`;
+}
+
+/** Deletes every backup beside the file at `path`, and the copy of its 2.x version. Resolves to how many there were. */
+export async function removeBackupsOf(path: string): Promise<number> {
+	const copies = [...(await backupsOf(path)).map((backup) => backup.path), migratedCopyOf(path)];
+	let count = 0;
+	for (const copy of copies) {
+		try {
+			await rm(copy);
+			count += 1;
+		} catch (error) {
+			// Another process has deleted it, or there never was one.
+			if (!isMissing(error)) throw error;
+		}
+	}
+	return count;
 }

@@ -1,9 +1,9 @@
-import { readFile, rm, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ACCOUNT_ID, type Account, type Credential, labelProblem, printable, uniqueLabel } from "../domain/account.ts";
 import type { AccountPatch, AccountStore } from "../pool/ports.ts";
-import { backupsOf, keepBackup } from "./account-backups.ts";
+import { backupsOf, keepBackup, migratedCopyOf, removeBackupsOf } from "./account-backups.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
@@ -87,13 +87,13 @@ export function openAccountStore(
 	path: string,
 	onProblem: (text: string) => void,
 	now: () => number,
-): AccountStore & { removeBackups(): Promise<void> } {
+): AccountStore & { removeBackups(): Promise<number> } {
 	const document = openSharedDocument({
 		path,
 		...accountsFormat(now),
 		empty: (): AccountsFile => ({ version: ACCOUNTS_VERSION, accounts: [] }),
 		beforeMigration: async (bytes) => {
-			await writeAtomically(`${path}.v1.bak`, bytes, 0o600);
+			await writeAtomically(migratedCopyOf(path), bytes, 0o600);
 		},
 		onProblem: (problem) => onProblem(problem.text),
 	});
@@ -210,10 +210,7 @@ export function openAccountStore(
 			await staged.discard();
 		},
 		flush: () => document.flush(),
-		removeBackups: async () => {
-			for (const { path: backup } of await backupsOf(path)) await rm(backup, { force: true });
-			await rm(`${path}.v1.bak`, { force: true });
-		},
+		removeBackups: () => removeBackupsOf(path),
 	};
 }
 

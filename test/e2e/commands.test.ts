@@ -224,7 +224,8 @@ describe("/multicodex reset", () => {
 		for (const [what, left] of [
 			["manual", { pin: false, cooldowns: 1 }],
 			["quota", { pin: true, cooldowns: 0 }],
-			["all", { pin: false, cooldowns: 0 }],
+			["pin", { pin: false, cooldowns: 1 }],
+			["", { pin: false, cooldowns: 0 }],
 		] as const) {
 			bench.dir.write("codex-state.json", state);
 			const result = await bench.print(`/multicodex reset ${what}`);
@@ -239,21 +240,24 @@ describe("/multicodex reset", () => {
 		const bench = await pinnedAndCooling();
 		const result = await bench.print("/multicodex reset everything");
 		expect(result).toMatchObject({ code: 1, stdout: "" });
-		for (const word of ["manual", "quota", "all"]) expect(result.stderr).toContain(word);
+		for (const word of ["pin", "quota", "backups"]) expect(result.stderr).toContain(word);
 		expect(held(bench)).toEqual({ pin: true, cooldowns: 1 });
 	});
 
-	it("asks before all where it can", async () => {
+	it("asks before it deletes backups where it can", async () => {
 		const bench = await pinnedAndCooling();
+		bench.dir.write("codex-accounts.json.v1.bak", "{}");
 		const rpc = bench.rpc();
 		rpc.answerDialogs(() => false);
-		await rpc.send("/multicodex reset all");
-		expect(held(bench)).toEqual({ pin: true, cooldowns: 1 });
-		rpc.answerDialogs(() => true);
-		await rpc.send("/multicodex reset all");
+		await rpc.send("/multicodex reset");
+		await rpc.send("/multicodex reset backups");
 		expect(held(bench)).toEqual({ pin: false, cooldowns: 0 });
+		expect(bench.dir.read("codex-accounts.json.v1.bak")).toBe("{}");
+		rpc.answerDialogs(() => true);
+		await rpc.send("/multicodex reset backups");
+		expect(bench.dir.read("codex-accounts.json.v1.bak")).toBeUndefined();
 		expect(rpc.events.filter(({ method }) => method === "confirm")).toHaveLength(2);
-		expect(rpc.notifications.map(({ level }) => level)).toEqual(["info", "info"]);
+		expect(rpc.notifications.map(({ level }) => level)).toEqual(["info", "info", "info"]);
 	});
 });
 

@@ -352,7 +352,7 @@ describe("/multicodex add --undo", () => {
 });
 
 describe("the backups of removed accounts", () => {
-	it("are for their owner only, the last three, and gone after reset all", async () => {
+	it("are for their owner only, the last three, and deleted by `reset backups --yes` alone", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c", "d", "e"] });
 		const rpc = bench.rpc();
 		rpc.answerDialogs(() => true);
@@ -361,9 +361,17 @@ describe("the backups of removed accounts", () => {
 		expect(backups(bench).map((name) => name.replace(/^.*-/, ""))).toEqual(["b", "c", "d"].map(bench.id));
 		for (const name of backups(bench)) expect(modeOf(bench.dir.path(name))).toBe(0o600);
 
-		expect((await bench.print("/multicodex reset quota")).code).toBe(0);
+		const resets = ["reset", "reset all", "reset manual", "reset quota"].map((line) => `/multicodex ${line}`);
+		expect((await bench.run(["-p", ...resets])).code).toBe(0);
+		expect((await bench.run(["--mode", "json", ...resets])).code).toBe(0);
+		const unsure = await bench.print("/multicodex reset backups");
+		expect(unsure).toMatchObject({ code: 1, stdout: "" });
+		expect(unsure.stderr).toContain("--yes");
 		expect(backups(bench)).toHaveLength(3);
-		expect((await bench.print("/multicodex reset all")).code).toBe(0);
+		expect(await bench.print("/multicodex reset backups --yes")).toMatchObject({
+			code: 0,
+			stdout: "Deleted 3 backups.\n",
+		});
 		expect(backups(bench)).toEqual([]);
 		expect(await bench.print("/multicodex add --undo")).toMatchObject({ code: 1, stdout: "" });
 		expect(storedLabels(bench)).toEqual(["e"]);

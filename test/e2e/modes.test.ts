@@ -118,7 +118,7 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	rotation: ["rotation", "rotation policy=in-order"],
 	why: ["why", "why --json"],
 	log: ["log", "log --json"],
-	reset: ["reset quota", "reset"],
+	reset: ["reset quota", "reset pin", "reset", "reset backups --yes"],
 	verify: ["verify", "verify --json", "verify --fix"],
 	off: ["off"],
 	on: ["on"],

@@ -113,7 +113,8 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 	],
 	reset: [
 		{ line: "reset quota", says: /^Cleared all cooldowns\.$/ },
-		{ line: "reset", asks: confirm(/^Nothing was reset\.$/), says: /^Cleared the pin, all cooldowns/ },
+		{ line: "reset", says: /^Cleared the pin and all cooldowns\.$/ },
+		{ line: "reset backups", asks: confirm(/^Nothing was deleted\.$/), says: /^Deleted 1 backup\.$/ },
 	],
 	verify: [
 		{ line: "verify", says: /^Everything that was looked at is in order\./ },

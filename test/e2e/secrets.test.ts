@@ -70,7 +70,7 @@ describe.each(coreOf(hosts, ({ host }) => host === NEWEST_HOST))("after runs of 
 		await run("-p", "one");
 		ann?.always(answers.unauthorized("token_revoked"));
 		ann?.token(tokenAnswers.permanent("refresh_token_reused"));
-		await bench.run(["-p", "/multicodex reset all"]).then(({ stderr }) => outputs.push(stderr));
+		await bench.run(["-p", "/multicodex reset backups --yes"]).then(({ stderr }) => outputs.push(stderr));
 		// Whoever's usage is known by now would go before her.
 		await run("-p", "/multicodex use ann");
 		await run("-p", "two");

@@ -402,9 +402,9 @@ describe("removing accounts", () => {
 		scratch.write(`${NAME}.v1.bak`, "{}");
 		const store = openStore();
 		await store.remove(idOf("work"));
-		await store.removeBackups();
+		expect(await store.removeBackups()).toBe(2);
 		expect(scratch.names()).toEqual([NAME]);
-		await store.removeBackups();
+		expect(await store.removeBackups()).toBe(0);
 	});
 });
 

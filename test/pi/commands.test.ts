@@ -205,21 +205,37 @@ describe("reset", () => {
 	const left = () => [house.pool.pinned() === work.id, house.state.memo(work.id).cooldowns.length, desk.removals];
 
 	it.each([
-		["manual", [false, 1, 0]],
+		["", [false, 0, 0]],
+		["pin", [false, 1, 0]],
 		["quota", [true, 0, 0]],
-		["all", [false, 0, 1]],
-		["", [false, 0, 1]],
-	])("%s clears what it says, and no more", async (what, expected) => {
+		["manual", [false, 1, 0]],
+		["all", [false, 0, 0]],
+	])("'%s' clears what it says, asks nothing and deletes no backup", async (what, expected) => {
 		expect(await run(`reset ${what}`)).toMatch(/^info: Cleared /);
-		expect(left()).toEqual(expected);
+		expect([left(), screen.questions]).toEqual([expected, []]);
 	});
 
-	it("all asks first, and takes no for an answer", async () => {
+	it("deletes backups after a question that names both kinds, and nothing else", async () => {
 		screen.consent = false;
-		expect(await run("reset all")).toBe("info: Nothing was reset.");
-		expect([screen.questions.length, left()]).toEqual([1, [true, 1, 0]]);
-		await run("reset quota");
-		expect(screen.questions).toHaveLength(1);
+		const asked: string[] = [];
+		const { confirm } = screen.ctx.ui;
+		screen.ctx.ui.confirm = (title, question, options) => {
+			asked.push(question);
+			return confirm(title, question, options);
+		};
+		expect(await run("reset backups")).toBe("info: Nothing was deleted.");
+		expect(left()).toEqual([true, 1, 0]);
+		expect(asked.join()).toMatch(/codex-accounts\.json\.bak-.*codex-accounts\.json\.v1\.bak/);
+		screen.consent = true;
+		expect(await run("reset backups")).toBe("info: Deleted 2 backups.");
+		expect(left()).toEqual([true, 1, 1]);
+	});
+
+	it("deletes backups without a question after --yes, and in no other form", async () => {
+		expect(await run("reset backups --yes")).toBe("info: Deleted 2 backups.");
+		expect([screen.questions, left()]).toEqual([[], [true, 1, 1]]);
+		expect(await run("reset --yes")).toMatch(/^info: Cleared the pin/);
+		expect(left()).toEqual([false, 0, 1]);
 	});
 });
 
@@ -256,7 +272,7 @@ describe("completions", () => {
 		expect(offered("use ")).toEqual(["use work", "use home", "use off", "use out", "use auto"]);
 		expect(offered("use H")).toEqual(["use home"]);
 		expect(offered("use HOME")).toBeNull();
-		expect(offered("reset ")).toEqual(["reset manual", "reset quota", "reset all"]);
+		expect(offered("reset ")).toEqual(["reset pin", "reset quota", "reset backups"]);
 		expect(offered("show --")).toEqual(["show --json"]);
 		expect(offered("help ")).toBeNull();
 		expect(offered("nonsense ")).toBeNull();
@@ -309,6 +325,7 @@ describe("completions", () => {
 		expect(offered("remove --logout h")).toEqual(["remove --logout home"]);
 		expect(offered("refresh work ")).toBeNull();
 		expect(offered("reset all ")).toBeNull();
+		expect(offered("reset backups ")).toEqual(["reset backups --yes"]);
 	});
 
 	it("show e-mails to nobody who hides them", () => {

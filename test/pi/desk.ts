@@ -178,6 +178,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		savedModel: () => desk.savedModel,
 		removeBackups: async () => {
 			desk.removals += 1;
+			return 2;
 		},
 	});
 	const command = pi.commands.get("multicodex");

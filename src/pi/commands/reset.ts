@@ -1,35 +1,60 @@
-import { misused, type Subcommand } from "./subcommand.ts";
+import { plural } from "../../ui/format.ts";
+import { misused, type Subcommand, sorted } from "./subcommand.ts";
 
 const WHAT = {
-	manual: "the pinned account",
+	pin: "the pinned account",
 	quota: "all cooldowns",
-	all: "the pin, all cooldowns, and the backups of removed accounts",
+	all: "the pin and all cooldowns",
+	backups: "the backups of removed accounts",
 } as const;
 
-/** `/multicodex reset`: forget the pin, the cooldowns, or both. `all` asks first where it can. */
+type What = keyof typeof WHAT;
+
+/** Words of earlier versions. Neither deletes anything. */
+const ALIASES: Readonly<Record<string, What>> = { manual: "pin", all: "all" };
+const OFFERED = ["pin", "quota", "backups"] as const;
+const YES = "--yes";
+
+const BACKUPS_QUESTION =
+	"This deletes every codex-accounts.json.bak-* file, so that add --undo finds nothing, and codex-accounts.json.v1.bak, the accounts file of pi-multicodex 2.x. They cannot be restored.";
+
+/**
+ * `/multicodex reset`: forgets the pin, the cooldowns, or both. Only `backups` deletes a sign-in, and only after a yes:
+ * the answer to a question, or `--yes`.
+ */
 export const reset: Subcommand = {
 	name: "reset",
-	usage: "reset [manual|quota|all]",
-	summary: "clear the pin, the cooldowns, or both",
-	complete: (_deps, before) =>
-		before.length > 0 ? [] : Object.entries(WHAT).map(([value, description]) => ({ value, label: value, description })),
+	usage: "reset [pin|quota|backups] [--yes]",
+	summary: "clear pin and cooldowns; backups deletes copies of removed accounts",
+	complete: (_deps, before) => {
+		if (before.length === 0) return OFFERED.map((value) => ({ value, label: value, description: WHAT[value] }));
+		const takesYes = before.includes("backups") && !before.includes(YES);
+		return takesYes ? [{ value: YES, label: YES, description: "delete without a question" }] : [];
+	},
 	run: async (words, ctx, { pool, removeBackups, signal }) => {
-		const [what = "all"] = words;
-		if (words.length > 1 || !isKnown(what)) return misused(reset);
-		if (
-			what === "all" &&
-			ctx.hasUI &&
-			!(await ctx.ui.confirm("Reset MultiCodex?", `Clears ${WHAT.all}.`, { signal }))
-		) {
-			return { text: "Nothing was reset.", json: { reset: null } };
+		const given = sorted(words, [YES]);
+		const what = whatIn(given?.rest ?? []);
+		if (!given || !what) return misused(reset);
+		if (what !== "backups") {
+			if (what !== "quota") await pool.pin(undefined);
+			if (what !== "pin") await pool.clearCooldowns();
+			return { text: `Cleared ${WHAT[what]}.`, json: { reset: what } };
 		}
-		if (what !== "quota") await pool.pin(undefined);
-		if (what !== "manual") await pool.clearCooldowns();
-		if (what === "all") await removeBackups();
-		return { text: `Cleared ${WHAT[what]}.`, json: { reset: what } };
+		const isSure = given.options.has(YES);
+		if (!isSure && !ctx.hasUI)
+			return { failure: `Add ${YES} to delete ${WHAT.backups}: /multicodex reset backups ${YES}` };
+		if (!isSure && !(await ctx.ui.confirm("Delete the backups?", BACKUPS_QUESTION, { signal }))) {
+			return { text: "Nothing was deleted.", json: { reset: null } };
+		}
+		const deleted = await removeBackups();
+		const text = deleted === 0 ? "There were no backups." : `Deleted ${plural(deleted, "backup")}.`;
+		return { text, json: { reset: what, deleted } };
 	},
 };
 
-function isKnown(word: string): word is keyof typeof WHAT {
-	return Object.hasOwn(WHAT, word);
+/** What the words ask for; without any, what can be cleared without losing a sign-in. */
+function whatIn([word = "all", ...others]: readonly string[]): What | undefined {
+	if (others.length > 0) return undefined;
+	if (Object.hasOwn(ALIASES, word)) return ALIASES[word];
+	return OFFERED.find((offered) => offered === word);
 }

@@ -41,8 +41,8 @@ export interface SubcommandDeps {
 	readonly clock: Clock;
 	/** Where everything is stored: what it is, and its path. */
 	readonly paths: Readonly<Record<string, string>>;
-	/** Deletes the backups of removed and migrated accounts. */
-	readonly removeBackups: () => Promise<void>;
+	/** Deletes the backups of removed and migrated accounts; resolves to how many there were. */
+	readonly removeBackups: () => Promise<number>;
 	/** The last time that this process moved from one account to another. */
 	readonly lastRotation: () => LastRotation | undefined;
 	/** Fires when the session ends in which the command was given. */
