@@ -1,19 +1,77 @@
 /** Hosts on which plain http cannot leave the machine. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
+const HTTP_PORT = 80;
+
+/** Where the proxies of this process are named. */
+export interface ProxySource {
+	readonly env: Readonly<Record<string, string | undefined>>;
+	/** Bun's agents read more variables than those of Node. */
+	readonly isBun: boolean;
+}
+
+const OF_THIS_PROCESS: ProxySource = { env: process.env, isBun: "bun" in process.versions };
+
 /**
  * Says why a token must not be sent to `url`, naming the setting it came from; undefined where it may.
- * Tokens travel over https or to a loopback address only.
+ * Tokens travel over https, or to a loopback address past every proxy. Never quotes the URL: it may hold a password.
  */
-export function refusalToSendTokens(url: string, setting: string): string | undefined {
+export function refusalToSendTokens(url: string, setting: string, proxies = OF_THIS_PROCESS): string | undefined {
 	const parsed = URL.canParse(url) ? new URL(url) : undefined;
 	if (!parsed) return `${setting} is not a URL.`;
-	if (parsed.protocol === "https:") return undefined;
-	if (parsed.protocol === "http:" && LOOPBACK.test(parsed.hostname)) return undefined;
-	return `${setting} must use https (or a loopback address): a Codex sign-in is never sent in the clear.`;
+	const isPlain = parsed.protocol === "http:" && LOOPBACK.test(parsed.hostname);
+	if (parsed.protocol !== "https:" && !isPlain) {
+		return `${setting} must use https (or a loopback address): a Codex sign-in is never sent in the clear.`;
+	}
+	if (parsed.username !== "" || parsed.password !== "") {
+		return `${setting} must not hold a user name or password: no request can be made to such a URL.`;
+	}
+	const variable = isPlain ? proxyFor(parsed, proxies) : undefined;
+	if (variable === undefined) return undefined;
+	// Newer hosts put their setting into that variable.
+	const name = variable === "HTTP_PROXY" ? "HTTP_PROXY (or httpProxy in settings.json)" : variable;
+	return `${setting} uses plain http, and ${name} would carry it to a proxy: a Codex sign-in is never sent in the clear. Add its host to NO_PROXY as it stands in the URL, or use https.`;
 }
 
 /** A base URL to which a path can be added. */
 export function withoutSlash(url: string): string {
-	return url.replace(/\/+$/, "");
+	let end = url.length;
+	while (url[end - 1] === "/") end -= 1;
+	return url.slice(0, end);
+}
+
+/** The variable whose proxy gets plain http to `url`; undefined where the connection is direct. */
+function proxyFor(url: URL, { env, isBun }: ProxySource): string | undefined {
+	const variable = isBun ? firstSet(env, ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]) : variableOfNode(env);
+	if (variable === undefined || isPastProxies(url, env.no_proxy ?? env.NO_PROXY ?? "")) return undefined;
+	return variable;
+}
+
+function firstSet(env: ProxySource["env"], names: readonly string[]): string | undefined {
+	return names.find((name) => env[name]);
+}
+
+/** As undici's `EnvHttpProxyAgent` has it, which the hosts install: an empty `http_proxy` hides `HTTP_PROXY`. */
+function variableOfNode(env: ProxySource["env"]): string | undefined {
+	const variable = env.http_proxy === undefined ? "HTTP_PROXY" : "http_proxy";
+	return env[variable] ? variable : undefined;
+}
+
+/**
+ * Whether `NO_PROXY` covers `url`, by the strictest reading of the undici versions that hosts bring: only the older one
+ * wants IPv6 addresses in brackets.
+ */
+function isPastProxies(url: URL, noProxy: string): boolean {
+	if (noProxy === "*") return true;
+	const port = Number.parseInt(url.port, 10) || HTTP_PORT;
+	return noProxy
+		.toLowerCase()
+		.split(/[,\s]/)
+		.filter((entry) => entry !== "")
+		.some((entry) => {
+			const [, named = entry, onPort] = /^(.+):(\d+)$/.exec(entry) ?? [];
+			if (onPort !== undefined && Number(onPort) !== 0 && Number(onPort) !== port) return false;
+			const host = named.replace(/^\*?\./, "");
+			return url.hostname === host || url.hostname.endsWith(`.${host}`);
+		});
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { refusalToSendTokens } from "../../src/io/token-url.ts";
+import { refusalToSendTokens, withoutSlash } from "../../src/io/token-url.ts";
 
 describe("where a token may go", () => {
 	it.each([
@@ -37,7 +37,79 @@ describe("where a token may go", () => {
 		expect(refusalToSendTokens(url, "MY_SETTING")).toBe("MY_SETTING is not a URL.");
 	});
 
-	it("is never quoted: it may hold a password", () => {
-		expect(refusalToSendTokens("http://me:hunter2@evil.example", "MY_SETTING")).not.toContain("hunter2");
+	it.each(["http://me:hunter2@evil.example", "https://me:hunter2@chatgpt.com", "https://hunter2@chatgpt.com"])(
+		"is refused and never quoted where it holds a password: %s",
+		(url) => {
+			const refusal = refusalToSendTokens(url, "MY_SETTING");
+			expect(refusal).toMatch(/^MY_SETTING must/);
+			expect(refusal).not.toContain("hunter2");
+		},
+	);
+
+	it("loses its trailing slashes in linear time", () => {
+		expect(["http://a.example//", "http://a.example", "/"].map(withoutSlash)).toEqual([
+			"http://a.example",
+			"http://a.example",
+			"",
+		]);
+	});
+});
+
+describe("plain http to a loopback address", () => {
+	const PROXY = "http://proxy.example:3128";
+	const LOCAL = "http://127.0.0.1:8080/backend-api";
+	const refusal = (env: Record<string, string>, url = LOCAL, isBun = false) =>
+		refusalToSendTokens(url, "MY_SETTING", { env, isBun });
+
+	it.each([
+		["http_proxy", { http_proxy: PROXY }],
+		["http_proxy", { http_proxy: PROXY, HTTP_PROXY: PROXY }],
+		["HTTP_PROXY", { HTTP_PROXY: PROXY }],
+		["HTTP_PROXY", { HTTP_PROXY: PROXY, NO_PROXY: "" }],
+		["HTTP_PROXY", { HTTP_PROXY: PROXY, NO_PROXY: "chatgpt.com, localhost" }],
+		["HTTP_PROXY", { HTTP_PROXY: PROXY, NO_PROXY: "127.0.0.1:8081" }],
+		["HTTP_PROXY", { HTTP_PROXY: PROXY, NO_PROXY: "127.0.0.0/8" }],
+		["HTTP_PROXY", { HTTP_PROXY: PROXY, NO_PROXY: "*,chatgpt.com" }],
+		["HTTP_PROXY", { HTTP_PROXY: PROXY, NO_PROXY: "127.0.0.1", no_proxy: "chatgpt.com" }],
+		["HTTP_PROXY", { HTTP_PROXY: PROXY, NO_PROXY: "127.0.0.1", no_proxy: "" }],
+	])("is refused, naming %s, with %j", (variable, env) => {
+		expect(refusal(env)).toContain(`and ${variable} `);
+		expect(refusal(env)).not.toContain("proxy.example");
+	});
+
+	it.each([
+		{},
+		{ HTTPS_PROXY: PROXY, https_proxy: PROXY },
+		{ HTTP_PROXY: "" },
+		{ http_proxy: "", HTTP_PROXY: PROXY },
+		{ ALL_PROXY: PROXY },
+		{ HTTP_PROXY: PROXY, NO_PROXY: "*" },
+		{ HTTP_PROXY: PROXY, NO_PROXY: "127.0.0.1" },
+		{ http_proxy: PROXY, no_proxy: "chatgpt.com 127.0.0.1" },
+		{ HTTP_PROXY: PROXY, NO_PROXY: "localhost,127.0.0.1:8080" },
+		{ HTTP_PROXY: PROXY, NO_PROXY: ".0.0.1" },
+		{ HTTP_PROXY: PROXY, NO_PROXY: "*.0.0.1" },
+	])("is allowed with %j", (env) => {
+		expect(refusal(env)).toBeUndefined();
+	});
+
+	it.each([
+		["http://localhost:8080", "LOCALHOST", true],
+		["http://LocalHost", "localhost:80", true],
+		["http://localhost", "127.0.0.1", false],
+		["http://[::1]:8080", "[::1]", true],
+		["http://[::1]:8080", "[::1]:8080", true],
+		// Older hosts take the last digit for a port.
+		["http://[::1]:8080", "::1", false],
+	])("goes past proxies: %s with NO_PROXY=%s is %s", (url, NO_PROXY, isAllowed) => {
+		expect(refusal({ HTTP_PROXY: PROXY, NO_PROXY }, url) === undefined).toBe(isAllowed);
+	});
+
+	it.each([{ ALL_PROXY: PROXY }, { http_proxy: "", HTTP_PROXY: PROXY }])("is refused on Bun with %j", (env) => {
+		expect(refusal(env, LOCAL, true)).toContain("_PROXY");
+	});
+
+	it("is the only thing that a proxy decides over", () => {
+		expect(refusal({ HTTP_PROXY: PROXY, ALL_PROXY: PROXY }, "https://chatgpt.com/backend-api", true)).toBeUndefined();
 	});
 });

@@ -15,7 +15,14 @@ const VARIABLES = [
 	"PRODEX_HOME",
 	"NODE_EXTRA_CA_CERTS",
 	"NODE_USE_ENV_PROXY",
+	"HTTP_PROXY",
+	"http_proxy",
 	"HTTPS_PROXY",
+	"https_proxy",
+	"ALL_PROXY",
+	"all_proxy",
+	"NO_PROXY",
+	"no_proxy",
 ];
 /** Only this value of it switches anything. */
 const TLS = { name: "NODE_TLS_REJECT_UNAUTHORIZED", value: "0" };
