@@ -8,6 +8,8 @@ import { CLIENT_ID } from "./openai-oauth.ts";
 import { withoutSlash } from "./token-url.ts";
 
 const EXCHANGE_TIMEOUT_MS = 30_000;
+/** Tokens and error pages are far shorter. */
+const LONGEST_ANSWER_BYTES = 262_144;
 
 const grantSchema = z.object({
 	access_token: tokenSchema,
@@ -50,7 +52,8 @@ export async function askIssuer(
 			redirect: "error",
 			signal: either,
 		});
-		return { status: response.status, headers: response.headers, text: await textOf(response, either) };
+		const text = await textOf(response, either, LONGEST_ANSWER_BYTES);
+		return { status: response.status, headers: response.headers, text };
 	} catch {
 		// Errors of fetch may quote what was sent.
 		if (signal?.aborted) throw new SignInError(LOGIN_CANCELLED);

@@ -42,6 +42,9 @@ const NEVER_SENT = new Set([
 const TICK_MS = 250;
 const EXCHANGE_TICKS = 120;
 
+/** Tokens and error pages are far shorter. A longer grant counts as one that cannot be read: the token may be spent. */
+const LONGEST_ANSWER_BYTES = 262_144;
+
 const grantSchema = z.object({
 	access_token: tokenSchema,
 	refresh_token: tokenSchema.optional(),
@@ -72,7 +75,8 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 					redirect: "error",
 					signal: timeout.signal,
 				});
-				return outcomeOf(response.status, await textOf(response, timeout.signal), refreshToken, now());
+				const body = await textOf(response, timeout.signal, LONGEST_ANSWER_BYTES);
+				return outcomeOf(response.status, body, refreshToken, now());
 			} catch (error) {
 				return connectionFailure(error);
 			} finally {

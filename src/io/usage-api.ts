@@ -7,6 +7,8 @@ import { parseJson } from "./json.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 
 const TIMEOUT_MS = 15_000;
+/** An answer of the backend has a few KiB. */
+const LONGEST_ANSWER_BYTES = 1_048_576;
 
 /** Ids of the general limit; anything else is a limit that only some models draw on. */
 const GENERAL_LIMITS = new Set(["codex", "premium"]);
@@ -56,7 +58,7 @@ export function createUsageApi(now: () => number): UsageApi {
 				await response.body?.cancel();
 				throw new Error(`the usage service answered ${response.status}`);
 			}
-			const parsed = parseJson(usageSchema, await textOf(response, bounded).catch(() => ""));
+			const parsed = parseJson(usageSchema, await textOf(response, bounded, LONGEST_ANSWER_BYTES).catch(() => ""));
 			if (!parsed) throw new Error("the usage service gave an answer of another shape");
 			return toSnapshot(parsed, askedAt);
 		},

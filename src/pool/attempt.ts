@@ -1,6 +1,7 @@
 import type { Api, AssistantMessageEvent, Context, Model, SimpleStreamOptions } from "@mariozechner/pi-ai";
 import { classify, type FailureEvidence } from "../domain/failure.ts";
 import type { UsageSnapshot, UsageWindow } from "../domain/usage.ts";
+import { readBody } from "./body.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords } from "./evidence.ts";
 
 /** pi's stream options, with the one that only newer hosts know. */
@@ -59,8 +60,11 @@ interface Deps {
  */
 const CUT_SHORT = "refused: usage limit or sign-in";
 
+const REDIRECTED =
+	"The Codex backend sent a redirect, and pi-multicodex follows none: nothing was sent to where it leads. Check baseUrl of openai-codex in models.json.";
+
 /** A refused response's body is read up to here, and waited for no longer than this. */
-const BODY_LIMIT_CHARS = 65_536;
+const LONGEST_BODY_BYTES = 65_536;
 const BODY_WAIT_MS = 2000;
 
 /** Starts one try. Never throws; whatever goes wrong comes out of `events`. */
@@ -96,8 +100,9 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 		apiKey: request.access,
 		signal: options.signal ? AbortSignal.any([options.signal, released.signal]) : released.signal,
 		fetch: async (input, init) => {
-			const response = await (options.fetch ?? globalThis.fetch)(input, init);
-			body = response.ok ? undefined : await readBounded(response.clone());
+			// The backend sends none, and another origin would get the whole conversation.
+			const response = await (options.fetch ?? globalThis.fetch)(input, { ...init, redirect: "manual" });
+			body = response.ok || isRedirect(response) ? undefined : await beginningOf(response.clone());
 			return response;
 		},
 		onPayload: async (payload, target) => {
@@ -110,7 +115,7 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 			const { snapshot } = readUsageHeaders(response.headers, now());
 			if (snapshot) onUsage(snapshot);
 			await options.onResponse?.(response, target);
-			if (response.status >= 400 && isAccountFault()) throw new Error(CUT_SHORT);
+			if (isRedirect(response) || (response.status >= 400 && isAccountFault())) throw new Error(CUT_SHORT);
 		},
 	};
 
@@ -122,32 +127,24 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 		evidence,
 		surfaced: (words) => {
 			if (words !== CUT_SHORT) return words;
+			if (answered && isRedirect(answered)) return REDIRECTED;
 			return evidence(words).words ?? `Codex refused the request with status ${answered?.status}.`;
 		},
 		release: () => released.abort(),
 	};
 }
 
-async function readBounded(response: Response): Promise<string | undefined> {
-	const reader = response.body?.getReader();
-	if (!reader) return undefined;
-	const timer = setTimeout(() => void reader.cancel().catch(() => undefined), BODY_WAIT_MS);
-	const decoder = new TextDecoder();
-	let text = "";
-	try {
-		while (text.length < BODY_LIMIT_CHARS) {
-			const { done, value } = await reader.read();
-			if (done) break;
-			text += decoder.decode(value, { stream: true });
-		}
-		return text;
-	} catch {
-		// The connection broke in mid-body: the status and headers are evidence enough.
-		return undefined;
-	} finally {
-		clearTimeout(timer);
-		reader.cancel().catch(() => undefined);
-	}
+/** The beginning of a refusal's body; undefined where the connection broke in mid-body: status and headers are enough. */
+async function beginningOf(response: Response): Promise<string | undefined> {
+	const beginning = await readBody(response, LONGEST_BODY_BYTES, AbortSignal.timeout(BODY_WAIT_MS)).catch(
+		() => undefined,
+	);
+	return beginning?.text;
+}
+
+/** A redirect that was not followed; where a runtime hides it, its status is 0. */
+function isRedirect({ status }: { readonly status: number }): boolean {
+	return status === 0 || (status >= 300 && status < 400);
 }
 
 /**

@@ -24,6 +24,12 @@ export type Delivery =
 const ABORT_GRACE_MS = 500;
 
 /**
+ * So many events before any content are no answer that still begins. Each holds a copy of the whole message: to hold on
+ * would take time by the square of their number.
+ */
+const MOST_HELD = 200;
+
+/**
  * Forwards a try's events to `push`, holding back everything before the first content. Held events go out once, in
  * order, as they were when they came. The final event is returned, never forwarded.
  */
@@ -50,7 +56,7 @@ export async function deliver(
 				return { kind: "answered", final: event };
 			}
 			partial = event.partial;
-			if (!isCommitted && !carriesContent(event)) {
+			if (!isCommitted && !carriesContent(event) && held.length < MOST_HELD) {
 				// The host goes on changing one message object: what is forwarded later must be as it is now.
 				held.push({ ...event, partial: structuredClone(event.partial) });
 				continue;

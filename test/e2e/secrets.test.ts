@@ -258,6 +258,27 @@ describe("a token", () => {
 		}
 	});
 
+	it.each(coreOf(["0.87.1", "1.5.2"] as const))(
+		"goes nowhere else with what was said where the backend redirects an answer, on pi %s",
+		async (host) => {
+			const thief = await startFakeCodex();
+			try {
+				const bench = await createBench({ host, usage, settings: { transport: "sse" } });
+				const location = `${thief.issuer}/backend-api/codex/responses`;
+				bench.codex.account("a").always(answers.refuse(307, "", { location }));
+
+				const result = await bench.print("say hi");
+
+				expect(result).toMatchObject({ code: 1, stdout: "" });
+				expect(result.stderr).toMatch(/redirect.*models\.json/);
+				expect(bench.asked()).toEqual(["a"]);
+				expect(thief.requests).toEqual([]);
+			} finally {
+				await thief.close();
+			}
+		},
+	);
+
 	it("is not sent in the clear to another machine: the setting that asked for it is named", async () => {
 		const bench = await createBench({ accounts: ["a"], baseUrl: "http://codex.invalid/backend-api" });
 

@@ -58,6 +58,13 @@ async function reasonOf(failing: Promise<unknown>): Promise<string> {
 }
 
 describe("the exchange of a code", () => {
+	it("takes no answer that is longer than any grant", async () => {
+		issuer.body = grant({ padding: "x".repeat(200_000) });
+		expect((await exchange()).refresh).toBe("rt_SECRET");
+		issuer.body = grant({ padding: "x".repeat(262_144) });
+		expect(await reasonOf(exchange())).toMatch(/no account/);
+	});
+
 	it("sends what the issuer needs, once, and gives the credential", async () => {
 		issuer.body = grant();
 		const credential = await exchange();

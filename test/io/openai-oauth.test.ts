@@ -70,6 +70,13 @@ describe("a refresh", () => {
 		});
 	});
 
+	it("is unknown where the answer is longer than any grant: the token may be spent all the same", async () => {
+		const padded = (length: number) => tokenAnswers.change((body) => ({ ...body, padding: "x".repeat(length) }));
+		expect(await outcomeOf(padded(200_000))).toMatchObject({ kind: "granted" });
+		expect(await outcomeOf(padded(262_144))).toMatchObject({ kind: "unknown" });
+		expect(await outcomeOf(answers.refuse(503, `<html>${"x".repeat(262_144)}`))).toMatchObject({ kind: "unavailable" });
+	});
+
 	it("takes an issuer with a slash at its end", async () => {
 		expect((await refresh(codex.grant("a").refresh, `${codex.issuer}/`)).kind).toBe("granted");
 		expect(codex.requests[0]?.path).toBe("/oauth/token");

@@ -309,6 +309,14 @@ describe("usage from the endpoint", () => {
 		expect(text).toMatch(/usage service/);
 	});
 
+	it("fails on an answer of more than a mebibyte, and takes one of nearly as much", async () => {
+		const padded = (length: number) => usageAnswers.change((body) => ({ ...body, padding: "x".repeat(length) }));
+		codex.account("a").usage(padded(1_000_000));
+		expect((await ask()).windows).not.toEqual([]);
+		codex.account("a").usage(padded(1_048_576));
+		expect(await failureOf(ask())).toMatch(/another shape/);
+	});
+
 	it("fails on a connection that is reset, and on nobody there", async () => {
 		codex.account("a").usage(answers.resetBeforeHeaders());
 		await failureOf(ask());

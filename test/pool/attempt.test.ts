@@ -257,6 +257,26 @@ describe("the body of a refusal", () => {
 	});
 });
 
+describe("a redirect", () => {
+	it.each([301, 302, 303, 307, 308])("is not followed, and ends the request with words of ours: %i", async (status) => {
+		const inits: (RequestInit | undefined)[] = [];
+		const { attempt, begin } = aTry({
+			fetch: async (_input, init) => {
+				inits.push(init);
+				return new Response("moved", { status, headers: { location: "https://elsewhere.example/" } });
+			},
+		});
+		const inner = await begin();
+		await request(inner);
+		const told = (await respond(inner, status)) ?? "";
+		expect(inits).toMatchObject([{ redirect: "manual" }]);
+		// Every host gives up on an error with these words in it.
+		expect(told).toContain("usage limit");
+		expect(attempt.surfaced(told)).toMatch(/redirect.*models\.json/);
+		expect(attempt.surfaced(told)).not.toMatch(/usage limit|elsewhere|\d{3}/);
+	});
+});
+
 describe("a payload", () => {
 	const reasoning = { type: "reasoning", id: "rs_1", encrypted_content: "gA" };
 	const payload = { model: "gpt-5.5", input: [reasoning, { type: "message", id: "msg_1", role: "user" }, "text"] };

@@ -1,6 +1,6 @@
 import type { AssistantMessage, AssistantMessageEvent } from "@mariozechner/pi-ai";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { type Delivery, deliver } from "../../src/pool/delivery.ts";
 import { settled } from "../support/fakes.ts";
 import { aMessage } from "./streams.ts";
@@ -64,6 +64,24 @@ describe("delivery", () => {
 		const { pushed, delivery } = await delivered(stream(start, empty, error));
 		expect(pushed).toEqual([]);
 		expect(failed(delivery)).toMatchObject({ isCommitted: false, final: error });
+	});
+
+	it("commits after 200 events without content, so that the work grows with their number and not its square", async () => {
+		const message = aMessage();
+		async function* empties(): AsyncGenerator<Event> {
+			for (let count = 0; count < 3000; count += 1) {
+				message.content.push({ type: "text", text: "" });
+				yield { type: "text_start", contentIndex: count, partial: message };
+			}
+			yield error;
+		}
+		const copies = vi.spyOn(globalThis, "structuredClone");
+		const { pushed, delivery } = await delivered(empties());
+		expect([pushed.length, failed(delivery).isCommitted]).toEqual([3000, true]);
+		expect(copies).toHaveBeenCalledTimes(200);
+		copies.mockRestore();
+		const sizes = pushed.slice(0, 200).map((event) => "partial" in event && event.partial.content.length);
+		expect(sizes).toEqual(Array.from({ length: 200 }, (_, index) => index + 1));
 	});
 
 	it("hands out what it held when the failure goes to pi, and only once", async () => {
