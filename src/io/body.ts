@@ -1,4 +1,4 @@
-import { readBody } from "../pool/body.ts";
+import { readBody } from "../domain/body.ts";
 
 /**
  * The body of a response as text. One of more than `limit` bytes counts as empty: no endpoint of ours answers so much, and

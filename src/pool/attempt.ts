@@ -1,7 +1,7 @@
 import type { Api, AssistantMessageEvent, Context, Model, SimpleStreamOptions } from "@mariozechner/pi-ai";
+import { readBody } from "../domain/body.ts";
 import { classify, type FailureEvidence } from "../domain/failure.ts";
 import type { UsageSnapshot, UsageWindow } from "../domain/usage.ts";
-import { readBody } from "./body.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords } from "./evidence.ts";
 
 /** pi's stream options, with the one that only newer hosts know. */

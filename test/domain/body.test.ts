@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readBody } from "../../src/pool/body.ts";
+import { readBody } from "../../src/domain/body.ts";
 
 const NEVER = new AbortController().signal;
 
