@@ -112,6 +112,8 @@ export interface Exhaustion {
 	readonly untried: number;
 	/** When the first that cools is ready again, epoch ms. */
 	readonly readyAt: number | undefined;
+	/** What the person has to change before those without a token have one; the end of a sentence. */
+	readonly obstacle?: string | undefined;
 }
 
 /** Receives pool events; must not throw. */

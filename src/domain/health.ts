@@ -52,6 +52,8 @@ export interface EndpointFact {
 	readonly name: "backend" | "issuer";
 	/** Why tokens may not be sent there. */
 	readonly refusal: string | undefined;
+	/** What Node calls the fault of its certificate, where that is not trusted here. */
+	readonly untrusted?: string | undefined;
 	/** Undefined: no answer in time. */
 	readonly status: number | undefined;
 	/** It asks for a proof that a person is there. */
@@ -111,6 +113,7 @@ export type FindingCode =
 	| "endpoint-unknown"
 	| "endpoint-refused"
 	| "endpoint-silent"
+	| "endpoint-untrusted"
 	| "endpoint-failing"
 	| "endpoint-challenge"
 	| "clock-good"
@@ -256,8 +259,9 @@ function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Fin
 	];
 }
 
-function ofEndpoint({ name, refusal, status, isChallenge }: EndpointFact): Finding {
+function ofEndpoint({ name, refusal, untrusted, status, isChallenge }: EndpointFact): Finding {
 	if (refusal !== undefined) return finding("endpoint-refused", "problem", name, undefined, refusal);
+	if (untrusted !== undefined) return finding("endpoint-untrusted", "problem", name, undefined, untrusted);
 	if (status === undefined) return finding("endpoint-silent", "problem", name);
 	if (isChallenge) return finding("endpoint-challenge", "warning", name);
 	return status >= 500 ? finding("endpoint-failing", "warning", name, status) : finding("endpoint-good", "ok", name);

@@ -1,21 +1,15 @@
-import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
 import { LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
 import { textOf } from "./body.ts";
-import { parseJson } from "./json.ts";
-import { identityOf, tokenSchema, tokenTimes } from "./jwt.ts";
+import { endOfGrant, grantIn } from "./grant.ts";
+import { identityOf } from "./jwt.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
 import { withoutSlash } from "./token-url.ts";
+import { type Unreached, unreachedWords, whyUnreached } from "./unreached.ts";
 
 const EXCHANGE_TIMEOUT_MS = 30_000;
 /** Tokens and error pages are far shorter. */
 const LONGEST_ANSWER_BYTES = 262_144;
-
-const grantSchema = z.object({
-	access_token: tokenSchema,
-	refresh_token: tokenSchema,
-	expires_in: z.number().positive(),
-});
 
 /** What a sign-in ends with, to be exchanged once. */
 export interface AuthorizationCode {
@@ -54,11 +48,20 @@ export async function askIssuer(
 		});
 		const text = await textOf(response, either, LONGEST_ANSWER_BYTES);
 		return { status: response.status, headers: response.headers, text };
-	} catch {
+	} catch (error) {
 		// Errors of fetch may quote what was sent.
 		if (signal?.aborted) throw new SignInError(LOGIN_CANCELLED);
-		throw new SignInError("The sign-in service cannot be reached. Check the network, or the proxy that Node uses.");
+		throw new SignInError(unreachedSentence(whyUnreached(error)));
 	}
+}
+
+/** What to do about a sign-in service that cannot be reached depends on why. */
+function unreachedSentence(why: Unreached): string {
+	if (why.kind === "unanswered" || why.kind === "unconnected") {
+		return "The sign-in service cannot be reached. Check the network, or the proxy that Node uses.";
+	}
+	const words = unreachedWords(why, "the sign-in service");
+	return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}.`;
 }
 
 /** Refusals that have nothing to do with this sign-in, whatever step they come at; undefined for all others. */
@@ -100,16 +103,19 @@ export async function exchangeCode(
 	const answer = await askIssuer(url, form, { signal, timeoutMs: EXCHANGE_TIMEOUT_MS });
 	const refusal = refusalAtTheDoor(answer);
 	if (refusal) throw refusal;
-	if (answer.status !== 200) {
+	if (answer.status < 200 || answer.status >= 300) {
 		throw new SignInError(`The sign-in service did not accept the code (${answer.status}). Start again.`);
 	}
-	const grant = parseJson(grantSchema, answer.text);
-	if (!grant || !identityOf(grant.access_token)) {
-		throw new SignInError("The sign-in gave no account that Codex can be used with.");
+	const grant = grantIn(answer.text);
+	if (!grant?.access) throw new SignInError("The sign-in gave no account that Codex can be used with.");
+	const { access, refresh } = grant;
+	if (!identityOf(access)) {
+		throw new SignInError(
+			"The sign-in gave no account that Codex can be used with: its token names no ChatGPT workspace.",
+		);
 	}
-	return {
-		access: grant.access_token,
-		refresh: grant.refresh_token,
-		expiresAt: tokenTimes(grant.access_token).expiresAt ?? now + grant.expires_in * 1000,
-	};
+	if (refresh === undefined) {
+		throw new SignInError("The sign-in gave no account that lasts: it came without a refresh token. Start again.");
+	}
+	return { access, refresh, expiresAt: endOfGrant(access, grant, now) };
 }

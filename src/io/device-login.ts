@@ -2,7 +2,8 @@ import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
 import { LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
 import type { DeviceDialog } from "../pool/ports.ts";
-import { askIssuer, exchangeCode, refusalAtTheDoor } from "./code-grant.ts";
+import { type AuthorizationCode, askIssuer, exchangeCode, refusalAtTheDoor } from "./code-grant.ts";
+import { codesIn } from "./grant.ts";
 import { parseJson } from "./json.ts";
 import { pauseFor } from "./lock.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
@@ -14,22 +15,30 @@ const CALL_TIMEOUT_MS = 15_000;
 /** Added to the interval whenever the issuer asks to slow down. */
 const SLOWER_SECONDS = 5;
 
+const PENDING = new Set(["deviceauth_authorization_pending", "authorization_pending"]);
+
+const text = z
+	.union([z.string().trim().min(1), z.number().transform(String)])
+	.optional()
+	.catch(undefined);
 /** Shown as it is. */
 const userCode = z
 	.string()
+	.trim()
 	.regex(/^[\w-]+$/)
 	.optional()
 	.catch(undefined);
 
 const startSchema = z.object({
-	device_auth_id: z.string().min(1),
+	device_auth_id: text,
+	device_code: text,
 	user_code: userCode,
 	usercode: userCode,
+	userCode,
 	// Arrives as a string.
 	interval: z.coerce.number().min(1).max(60).catch(5),
 });
-const codeSchema = z.object({ authorization_code: z.string().min(1), code_verifier: z.string().min(1) });
-const errorSchema = z.object({ error: z.union([z.string(), z.object({ code: z.string().nullish() })]) });
+const codeSchema = z.object({ authorization_code: text, code_verifier: text });
 
 /** Signs in with a code that is typed on another device. Throws a {@link SignInError}. */
 export async function loginOnDevice(issuer: string, dialog: DeviceDialog, now: () => number): Promise<Credential> {
@@ -47,14 +56,15 @@ export async function loginOnDevice(issuer: string, dialog: DeviceDialog, now: (
 	const atTheDoor = refusalAtTheDoor(started);
 	if (atTheDoor) throw atTheDoor;
 	const device = parseJson(startSchema, started.text);
-	const userCode = device?.user_code ?? device?.usercode;
-	if (!device || !userCode) throw new SignInError(`The sign-in service gave no device code (${started.status}).`);
+	const userCode = device?.user_code ?? device?.usercode ?? device?.userCode;
+	const deviceId = device?.device_auth_id ?? device?.device_code;
+	if (!device || !userCode || !deviceId)
+		throw new SignInError(`The sign-in service gave no device code (${started.status}).`);
 	const shown = { userCode, verificationUri: `${base}/codex/device`, intervalSeconds: device.interval };
 	dialog.showCode({ ...shown, expiresInSeconds: EXPIRES_IN_SECONDS });
-	const waiting = { device_auth_id: device.device_auth_id, user_code: userCode };
+	const waiting = { device_auth_id: deviceId, user_code: userCode };
 	const granted = await poll(`${base}/api/accounts/deviceauth/token`, waiting, device.interval, signal, now);
-	const { authorization_code: code, code_verifier: verifier } = granted;
-	return exchangeCode(issuer, { code, verifier, redirectUri: `${base}/deviceauth/callback` }, now(), signal);
+	return exchangeCode(issuer, { ...granted, redirectUri: `${base}/deviceauth/callback` }, now(), signal);
 }
 
 /** Asks until the code was typed. 403 and 404 mean "not yet"; trouble on the way is waited out. */
@@ -64,7 +74,7 @@ async function poll(
 	interval: number,
 	signal: AbortSignal | undefined,
 	now: () => number,
-): Promise<z.output<typeof codeSchema>> {
+): Promise<Pick<AuthorizationCode, "code" | "verifier">> {
 	const expiresAt = now() + EXPIRES_IN_SECONDS * 1000;
 	let seconds = interval;
 	while (now() < expiresAt) {
@@ -76,15 +86,16 @@ async function poll(
 			return undefined;
 		});
 		if (!answer) continue;
-		const granted = parseJson(codeSchema, answer.text);
-		if (answer.status === 200 && granted) return granted;
-		const error = parseJson(errorSchema, answer.text)?.error;
-		const code = typeof error === "string" ? error : error?.code;
-		if (code === "slow_down") seconds += SLOWER_SECONDS;
-		if (code === "access_denied") throw new SignInError("The sign-in was refused on the other device.");
-		if (code === "expired_token") break;
+		const { authorization_code: code, code_verifier: verifier } = parseJson(codeSchema, answer.text) ?? {};
+		const isGood = answer.status >= 200 && answer.status < 300;
+		if (isGood && code && verifier) return { code, verifier };
+		const codes = codesIn(answer.text);
+		const isSlowDown = codes.includes("slow_down");
+		if (isSlowDown) seconds += SLOWER_SECONDS;
+		if (codes.includes("access_denied")) throw new SignInError("The sign-in was refused on the other device.");
+		if (codes.includes("expired_token")) break;
 		const isPending = answer.status === 403 || answer.status === 404 || answer.status === 429 || answer.status >= 500;
-		const isAskedToWait = code === "deviceauth_authorization_pending" || code === "slow_down";
+		const isAskedToWait = isSlowDown || codes.some((each) => PENDING.has(each));
 		if (isPending || isAskedToWait) continue;
 		throw new SignInError(`The sign-in service refused the device code (${answer.status}). Start again.`);
 	}

@@ -27,7 +27,13 @@ export const workspaceIdSchema = tokenSchema;
 const text = z.string().min(1).optional().catch(undefined);
 /** Only ever shown. */
 const shown = z.string().min(1).transform(printable).optional().catch(undefined);
-const seconds = z.number().finite().optional().catch(undefined);
+/** The last moment that a date can be. */
+const LAST_SECOND = 8_640_000_000_000;
+const seconds = z
+	.union([z.number(), z.string().trim().min(1).transform(Number)])
+	.pipe(z.number().positive().max(LAST_SECOND))
+	.optional()
+	.catch(undefined);
 
 const claimsSchema = z.object({
 	sub: text,

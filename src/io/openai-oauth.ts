@@ -1,9 +1,8 @@
-import { z } from "zod";
 import type { OAuthClient, RefreshOutcome } from "../pool/ports.ts";
 import { textOf } from "./body.ts";
-import { parseJson } from "./json.ts";
-import { tokenSchema, tokenTimes } from "./jwt.ts";
+import { codesIn, endOfGrant, grantIn, isSpoken } from "./grant.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
+import { unreachedWords, whyUnreached } from "./unreached.ts";
 
 /** pi's and Codex's public OAuth client. */
 export const CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann";
@@ -11,11 +10,15 @@ export const CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann";
 /** The issuer, unless `PI_MULTICODEX_AUTH_URL` names another. */
 export const DEFAULT_ISSUER = "https://auth.openai.com";
 
-/** Codes that no second try mends (Codex's and codex-lb's lists). */
+/** Codes that no second try mends (Codex's and codex-lb's lists, and those of public reports). */
 const SIGN_IN_AGAIN = new Set([
 	"refresh_token_expired",
 	"refresh_token_reused",
 	"refresh_token_invalidated",
+	"refresh_token_exhausted",
+	"refresh_token_revoked",
+	"refresh_token_invalid",
+	"refresh_token_not_found",
 	"invalid_grant",
 	"invalid_refresh_token",
 	"revoked",
@@ -23,19 +26,20 @@ const SIGN_IN_AGAIN = new Set([
 	"token_invalidated",
 	"token_revoked",
 	"app_session_terminated",
+	"session_expired",
+	"session_terminated",
 	"account_session_expired",
 	"account_auth_invalidated",
 ]);
 const ACCOUNT_CLOSED = new Set(["account_deactivated", "account_suspended", "account_deleted"]);
 
-/** Failures of the connection before anything was sent: the token cannot be spent. */
-const NEVER_SENT = new Set([
-	"ECONNREFUSED",
-	"ENOTFOUND",
-	"EAI_AGAIN",
-	"EHOSTUNREACH",
-	"ENETUNREACH",
-	"UND_ERR_CONNECT_TIMEOUT",
+/** Codes that say nothing of the token, whatever status they come with. */
+const PASSING = new Set([
+	"unsupported_country_region_territory",
+	"temporarily_unavailable",
+	"server_error",
+	"rate_limit_exceeded",
+	"slow_down",
 ]);
 
 /** Time-out of an exchange, counted in ticks of the running process: a machine that slept has not timed out. */
@@ -44,17 +48,6 @@ const EXCHANGE_TICKS = 120;
 
 /** Tokens and error pages are far shorter. A longer grant counts as one that cannot be read: the token may be spent. */
 const LONGEST_ANSWER_BYTES = 262_144;
-
-const grantSchema = z.object({
-	access_token: tokenSchema,
-	refresh_token: tokenSchema.optional(),
-	expires_in: z.number().positive().optional(),
-});
-
-const errorSchema = z.object({
-	error: z.union([z.string(), z.object({ code: z.string().nullish(), type: z.string().nullish() })]).optional(),
-	code: z.string().optional(),
-});
 
 /** Talks to the OAuth issuer at `issuer`; throws where tokens must not be sent there. */
 export function createOAuthClient(issuer: string, now: () => number): OAuthClient {
@@ -88,40 +81,41 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 
 function outcomeOf(status: number, body: string, refreshToken: string, now: number): RefreshOutcome {
 	if (status >= 200 && status < 300) return grantOf(body, refreshToken, now);
-	const error = parseJson(errorSchema, body);
-	const code = error && codeOf(error);
-	if (status >= 500) return { kind: "unavailable", reason: `the sign-in service answered ${status}` };
-	if (code && ACCOUNT_CLOSED.has(code)) return { kind: "refused", code, closed: true };
-	if (code && SIGN_IN_AGAIN.has(code)) return { kind: "refused", code, closed: false };
+	const reason = `the sign-in service answered ${status}`;
+	const codes = codesIn(body);
+	const isPassing = status >= 500 || status === 429 || codes.some((code) => PASSING.has(code));
+	if (isPassing) return { kind: "unavailable", reason };
+	const closed = codes.find((code) => ACCOUNT_CLOSED.has(code));
+	if (closed) return { kind: "refused", code: closed, closed: true };
+	const over = codes.find((code) => SIGN_IN_AGAIN.has(code));
+	if (over) return { kind: "refused", code: over, closed: false };
 	// A code that we do not know may quote anything, the token included: it goes no further.
-	if (error && status === 401) return { kind: "refused", code: "unauthorized", closed: false };
-	return { kind: "unavailable", reason: `the sign-in service answered ${status}` };
+	if (status === 401 && isSpoken(body)) return { kind: "refused", code: "unauthorized", closed: false };
+	return { kind: "unavailable", reason, ...(status === 400 && isSpoken(body) ? { mayBeFinal: true } : {}) };
 }
 
 function grantOf(body: string, refreshToken: string, now: number): RefreshOutcome {
-	const grant = parseJson(grantSchema, body);
-	if (!grant) return { kind: "unknown", reason: "the sign-in service gave an answer without a token" };
-	const { expiresAt } = tokenTimes(grant.access_token);
+	const grant = grantIn(body);
+	if (!grant?.access) {
+		const reason = "the sign-in service gave an answer without a token";
+		const next = grant?.refresh;
+		return next === undefined ? { kind: "unknown", reason } : { kind: "unknown", reason, next: () => next };
+	}
 	return {
 		kind: "granted",
 		credential: {
-			access: grant.access_token,
-			refresh: grant.refresh_token ?? refreshToken,
-			expiresAt: expiresAt ?? now + (grant.expires_in ?? 3600) * 1000,
+			access: grant.access,
+			refresh: grant.refresh ?? refreshToken,
+			expiresAt: endOfGrant(grant.access, grant, now),
 		},
 	};
 }
 
-function codeOf(error: z.output<typeof errorSchema>): string | undefined {
-	if (typeof error.error === "string") return error.error.toLowerCase();
-	return (error.error?.code ?? error.code ?? error.error?.type ?? undefined)?.toLowerCase();
-}
-
 function connectionFailure(error: unknown): RefreshOutcome {
-	const cause = error instanceof Error ? error.cause : undefined;
-	const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-	if (NEVER_SENT.has(code)) return { kind: "unavailable", reason: "the sign-in service cannot be reached" };
-	return { kind: "unknown", reason: "the sign-in service did not answer" };
+	const why = whyUnreached(error);
+	const reason = unreachedWords(why, "the sign-in service");
+	if (why.maybeSent) return { kind: "unknown", reason };
+	return why.kind === "certificate" ? { kind: "unavailable", reason, lasts: true } : { kind: "unavailable", reason };
 }
 
 function tickingTimeout(): { signal: AbortSignal; stop: () => void } {

@@ -1,5 +1,6 @@
 import type { EndpointFact } from "../domain/health.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
+import { whyUnreached } from "./unreached.ts";
 import { usageUrl } from "./usage-api.ts";
 
 const PATIENCE_MS = 5000;
@@ -21,7 +22,7 @@ interface Endpoint extends Pick<EndpointFact, "name" | "refusal"> {
 }
 
 async function reach({ name, url, refusal }: Endpoint, now: () => number): Promise<EndpointFact> {
-	const silent = { name, refusal, status: undefined, isChallenge: false, skewMs: undefined };
+	const silent = { name, refusal, untrusted: undefined, status: undefined, isChallenge: false, skewMs: undefined };
 	if (refusal !== undefined) return silent;
 	const askedAt = now();
 	try {
@@ -34,14 +35,16 @@ async function reach({ name, url, refusal }: Endpoint, now: () => number): Promi
 		return {
 			name,
 			refusal,
+			untrusted: undefined,
 			status,
 			// At the sign-in service only its pages are guarded so, and we want none of them.
 			isChallenge: name === "backend" && headers.get("cf-mitigated") === "challenge",
 			skewMs: Number.isNaN(toldAt) ? undefined : skew(toldAt, askedAt, now()),
 		};
-	} catch {
+	} catch (error) {
 		// Whatever the reason, there is no answer; the message may quote an address with a password in it.
-		return silent;
+		const { kind, code } = whyUnreached(error);
+		return kind === "certificate" ? { ...silent, untrusted: code } : silent;
 	}
 }
 

@@ -67,6 +67,7 @@ const memoSchema = z.looseObject({
 	lastError: z.object({ text: z.string(), at: time }).optional().catch(undefined),
 	strikes: z.number().int().nonnegative().catch(0),
 	exchange: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
+	refusal: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
 });
 
 const leaseSchema = z.looseObject({ account: z.string(), at: time });

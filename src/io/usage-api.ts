@@ -5,6 +5,7 @@ import type { UsageApi } from "../pool/ports.ts";
 import { textOf } from "./body.ts";
 import { parseJson } from "./json.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
+import { unreachedWords, whyUnreached } from "./unreached.ts";
 
 const TIMEOUT_MS = 15_000;
 /** An answer of the backend has a few KiB. */
@@ -77,9 +78,11 @@ async function get(url: string, access: string, accountId: string, signal: Abort
 			redirect: "error",
 			signal,
 		});
-	} catch {
+	} catch (error) {
 		// The message may quote a header, and so the token.
-		throw new Error("the usage service cannot be reached");
+		const why = whyUnreached(error);
+		const isPlain = why.kind === "unanswered" || why.kind === "unconnected";
+		throw new Error(isPlain ? "the usage service cannot be reached" : unreachedWords(why, "the usage service"));
 	}
 }
 

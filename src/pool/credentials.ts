@@ -17,8 +17,8 @@ export type TokenResult =
 	| { readonly kind: "ready"; readonly access: string }
 	/** The sign-in is over; the account is flagged. */
 	| { readonly kind: "signed-out"; readonly account: Account; readonly reason: string; readonly closed: boolean }
-	/** Not now; nobody is flagged. */
-	| { readonly kind: "unavailable"; readonly reason: string; readonly retryAt: number };
+	/** Not now; nobody is flagged. `lasts`: no second try helps before the person has changed something. */
+	| { readonly kind: "unavailable"; readonly reason: string; readonly retryAt: number; readonly lasts?: true };
 
 /** How a token is asked for. */
 export interface TokenRequest {
@@ -64,13 +64,17 @@ const LONGEST_BACKOFF_MS = 5 * 60_000;
 const BUSY_RETRY_MS = 500;
 /** A request whose token is still good waits this long for a newer one. */
 const PATIENCE_MS = 1000;
+/** A refusal for a reason that is not known is for good once it is repeated this much later. */
+const REFUSED_AGAIN_MS = 60_000;
+/** Why an account has to sign in again after that. */
+const RENEWAL_REFUSED = "renewal_refused";
 const FIRST_STORE_PAUSE_MS = 100;
 const LAST_STORE_PAUSE_MS = 1600;
 
 /** Creates the refresher: one exchange an account at a time, in this process and across all others. */
 export function createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause }: Deps): Credentials {
 	const flights = new Map<AccountId, Promise<TokenResult>>();
-	const backoffs = new Map<AccountId, { until: number; lengthMs: number }>();
+	const backoffs = new Map<AccountId, { until: number; lengthMs: number; lasting?: string }>();
 
 	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
 	const ready = (credential: Credential): TokenResult => ({ kind: "ready", access: credential.access });
@@ -151,21 +155,42 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 			return unavailable(id, "another process has just renewed it", clock.now());
 		}
 		const outcome: RefreshOutcome = await oauth.refresh(spend.refresh);
-		const isStored = outcome.kind === "granted" && (await storeSurely(() => store(outcome.credential)));
+		const came = cameOf(outcome, spend);
+		const isStored = came !== undefined && (await storeSurely(() => store(came)));
 		// While the note stays it tells every process that the token on the disk may be spent.
-		const mayBeSpent = outcome.kind === "unknown" || (outcome.kind === "granted" && !isStored);
+		const mayBeSpent = (outcome.kind === "unknown" || outcome.kind === "granted") && !isStored;
 		if (!mayBeSpent) await release();
 		switch (outcome.kind) {
 			case "granted":
 				backoffs.delete(id);
+				if (state.memo(id).refusal) state.updateSoon(id, (memo) => ({ ...memo, refusal: undefined }));
 				return ready(outcome.credential);
 			case "refused":
 				return endOf(account, spend, outcome, reread);
 			case "unknown":
-				return unavailable(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
-			case "unavailable":
-				return backOff(id, outcome.reason);
+				return unavailable(id, outcome.reason, clock.now() + (isStored ? BUSY_RETRY_MS : UNKNOWN_OUTCOME_MS));
+			case "unavailable": {
+				const isFinal = outcome.mayBeFinal === true && (await isRefusedAgain(id, tokenHash));
+				if (outcome.lasts) {
+					const until = clock.now() + LONGEST_BACKOFF_MS;
+					backoffs.set(id, { until, lengthMs: 0, lasting: outcome.reason });
+					return { kind: "unavailable", reason: outcome.reason, retryAt: until, lasts: true };
+				}
+				if (!isFinal) return backOff(id, outcome.reason);
+				return endOf(account, spend, { kind: "refused", code: RENEWAL_REFUSED, closed: false }, reread);
+			}
 		}
+	};
+
+	/**
+	 * Notes a refusal for a reason that is not known, where every process sees it. True where the same token was refused
+	 * so before, long enough ago to be no passing trouble.
+	 */
+	const isRefusedAgain = async (id: AccountId, tokenHash: string): Promise<boolean> => {
+		const now = clock.now();
+		const isKnown = ({ refusal }: AccountMemo) => refusal?.tokenHash === tokenHash && refusal.at <= now;
+		await state.update(id, (memo) => (isKnown(memo) ? memo : { ...memo, refusal: { tokenHash, at: now } }));
+		return now - (state.memo(id).refusal?.at ?? now) >= REFUSED_AGAIN_MS;
 	};
 
 	/**
@@ -259,7 +284,9 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		// One that is further away than any is long comes from a clock that was set back since.
 		const leftMs = backoff ? backoff.until - clock.now() : 0;
 		if (backoff && leftMs > 0 && leftMs <= LONGEST_BACKOFF_MS) {
-			return { kind: "unavailable", reason: "its last refresh failed a moment ago", retryAt: backoff.until };
+			const { until: retryAt, lasting } = backoff;
+			if (lasting !== undefined) return { kind: "unavailable", reason: lasting, retryAt, lasts: true };
+			return { kind: "unavailable", reason: "its last refresh failed a moment ago", retryAt };
 		}
 		try {
 			return await (account.linked ? refreshLinked(id, credential, refused) : refreshOwned(id, credential, refused));
@@ -306,6 +333,12 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 			while (flights.size > 0) await Promise.allSettled(flights.values());
 		},
 	};
+}
+
+/** What is worth storing of an answer: a refresh token alone, too, since the former one is spent. */
+function cameOf(outcome: RefreshOutcome, spent: Credential): Credential | undefined {
+	if (outcome.kind === "granted") return outcome.credential;
+	return outcome.kind === "unknown" && outcome.next ? { ...spent, refresh: outcome.next() } : undefined;
 }
 
 /** The store keeps what it could not write in memory, has reported it, and tries again by itself. */

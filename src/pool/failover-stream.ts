@@ -54,6 +54,8 @@ interface Progress {
 	readonly refusals: Map<AccountId, number>;
 	/** When an account that nobody blames may be asked again, epoch ms. */
 	readonly retryAt: Map<AccountId, number>;
+	/** What the person has to change before a sign-in can be renewed. */
+	obstacle: string | undefined;
 	hasWaited: boolean;
 	/** What is left of the longest wait. */
 	waitBudgetMs: number;
@@ -92,6 +94,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		tried: new Set(),
 		refusals: new Map(),
 		retryAt: new Map(),
+		obstacle: undefined,
 		hasWaited: false,
 		waitBudgetMs: maxWaitMs,
 		lastRefusal: undefined,
@@ -130,7 +133,10 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		};
 		const served = await serve(account, request, next !== undefined, push, deps);
 		if (served.kind === "finished") return undefined;
-		if (served.kind === "unavailable") progress.retryAt.set(account.id, served.retryAt);
+		if (served.kind === "unavailable") {
+			progress.retryAt.set(account.id, served.retryAt);
+			progress.obstacle = served.why ?? progress.obstacle;
+		}
 		const failure = served.kind === "refused" ? served.failure : undefined;
 		if (served.kind === "refused") {
 			progress.refusals.set(account.id, (progress.refusals.get(account.id) ?? 0) + 1);
@@ -242,6 +248,7 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 		tried: progress.tried.size,
 		untried: ready.filter(({ id }) => !progress.tried.has(id)).length,
 		readyAt: times.length > 0 ? Math.min(...times) : undefined,
+		obstacle: progress.obstacle,
 	};
 	pool.emit({ type: "exhausted", why, asked: { modelId: model.id, sessionId: options.sessionId } });
 	return words.exhausted(why);

@@ -61,6 +61,8 @@ export interface AccountMemo {
 	readonly strikes: number;
 	/** An exchange that was begun: which refresh token (hash) and when, epoch ms. */
 	readonly exchange?: { readonly tokenHash: string; readonly at: number } | undefined;
+	/** The first refusal of a renewal for a reason that is not known: of which refresh token (hash) and when, epoch ms. */
+	readonly refusal?: { readonly tokenHash: string; readonly at: number } | undefined;
 }
 
 /** The state file: cooldowns, usage, pin. Disposable. */
@@ -140,10 +142,16 @@ export type RefreshOutcome =
 	| { readonly kind: "granted"; readonly credential: Credential }
 	/** The sign-in is over for good. */
 	| { readonly kind: "refused"; readonly code: string; readonly closed: boolean }
-	/** The endpoint answered, but not now: nothing was spent. */
-	| { readonly kind: "unavailable"; readonly reason: string }
-	/** No answer: the token may be spent. */
-	| { readonly kind: "unknown"; readonly reason: string };
+	/**
+	 * Not now: nothing was spent. `mayBeFinal`: the service refused for a reason that is not known; it may be for good.
+	 * `lasts`: no second try helps before the person has changed something.
+	 */
+	| { readonly kind: "unavailable"; readonly reason: string; readonly mayBeFinal?: true; readonly lasts?: true }
+	/**
+	 * No usable answer: the token may be spent. `next` gives the next refresh token where the answer held nothing else; a
+	 * function, so that nothing that prints an outcome prints a token.
+	 */
+	| { readonly kind: "unknown"; readonly reason: string; readonly next?: () => string };
 
 /** The OAuth issuer. */
 export interface OAuthClient {

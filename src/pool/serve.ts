@@ -27,8 +27,8 @@ export type Served =
 	| { readonly kind: "refused"; readonly failure: Failure; readonly words: string }
 	/** Its sign-in is over; it has been flagged. */
 	| { readonly kind: "signed-out" }
-	/** No token for it right now; nobody is flagged. */
-	| { readonly kind: "unavailable"; readonly retryAt: number };
+	/** No token for it right now; nobody is flagged. `why` is what the person has to change first. */
+	| { readonly kind: "unavailable"; readonly retryAt: number; readonly why: string | undefined };
 
 /** Sentences of an attempt's end. */
 export interface ServeWords {
@@ -84,7 +84,7 @@ export async function serve(
 			pool.noteError(account.id, token.reason);
 			// Its present token is refused and no other to be had: without a rest every request would try it first.
 			if (refused !== undefined) pool.cool(account, restAfterRefusal(deps.clock.now()), request.model.id);
-			return { kind: "unavailable", retryAt: token.retryAt };
+			return { kind: "unavailable", retryAt: token.retryAt, why: token.lasts ? token.reason : undefined };
 		}
 		const failed = await attempt(account, token.access, request, spent, push, deps);
 		if (!failed) return { kind: "finished" };

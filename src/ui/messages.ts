@@ -28,6 +28,9 @@ export function exhausted(why: Exhaustion, now: number): string {
 	}
 	if (unavailable > 0) {
 		const others = why.needsLogin > 0 ? ` ${plural(why.needsLogin, "account")} must sign in again.` : "";
+		if (why.obstacle !== undefined) {
+			return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed: ${why.obstacle}.${others} /model switches provider.`;
+		}
 		return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed just now.${others} Send again in a while, or use /model to switch provider.`;
 	}
 	if (notOffered > 0)
@@ -197,6 +200,10 @@ const LOST_REASONS: Readonly<Record<string, string>> = {
 	refresh_token_expired: "its sign-in has expired",
 	refresh_token_reused: "its sign-in was used by another program",
 	refresh_token_invalidated: "its sign-in was revoked",
+	refresh_token_exhausted: "its sign-in cannot be renewed any more",
+	refresh_token_revoked: "its sign-in was revoked",
+	refresh_token_invalid: "its sign-in is not valid any more",
+	refresh_token_not_found: "its sign-in is not valid any more",
 	invalid_refresh_token: "its sign-in was revoked",
 	revoked: "its sign-in was revoked",
 	token_revoked: "its sign-in was revoked",
@@ -204,9 +211,12 @@ const LOST_REASONS: Readonly<Record<string, string>> = {
 	invalid_grant: "its sign-in is not valid any more",
 	token_expired: "its sign-in has expired",
 	app_session_terminated: "its session was ended",
+	session_terminated: "its session was ended",
+	session_expired: "its session has expired",
 	account_session_expired: "its session has expired",
 	account_auth_invalidated: "its sign-in was revoked",
 	unauthorized: "its sign-in was refused",
+	renewal_refused: "the sign-in service has refused twice to renew its sign-in",
 };
 
 /** Codes that say that somebody else has used or ended a sign-in which two programs share. */

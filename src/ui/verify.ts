@@ -113,6 +113,10 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: `${capitalised(placeOf(subject))} gives no answer.`,
 		advice: "Look at the network, a proxy or a firewall, then /multicodex verify",
 	}),
+	"endpoint-untrusted": ({ subject, detail }) => ({
+		text: `The certificate of ${placeOf(subject)} is not trusted (${detail}).`,
+		advice: "Name the root certificate of your network in NODE_EXTRA_CA_CERTS, and start pi again.",
+	}),
 	"endpoint-failing": ({ subject, figure }) => ({
 		text: `${capitalised(placeOf(subject))} answers ${figure}: it has a problem of its own.`,
 		advice: "Try again in a while.",

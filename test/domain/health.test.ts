@@ -134,6 +134,7 @@ describe("the judgement", () => {
 	it.each([
 		[{ refusal: "no" }, "problem endpoint-refused backend"],
 		[{ status: undefined }, "problem endpoint-silent backend"],
+		[{ status: undefined, untrusted: "CERT_HAS_EXPIRED" }, "problem endpoint-untrusted backend"],
 		[{ isChallenge: true }, "warning endpoint-challenge backend"],
 		[{ status: 503 }, "warning endpoint-failing backend"],
 	])("of a backend with %j: %s", (answer, expected) => {

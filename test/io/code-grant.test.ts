@@ -95,6 +95,23 @@ describe("the exchange of a code", () => {
 		expect((await exchange()).expiresAt).toBe(NOW + HOUR_MS);
 	});
 
+	it.each([
+		["no lifetime", 200, grant({ expires_in: undefined })],
+		["an odd lifetime", 200, grant({ expires_in: "soon" })],
+		["no life at all", 200, grant({ expires_in: 0 })],
+		["odd members", 200, grant({ id_token: 5, scope: null, token_type: [] })],
+		["status 201", 201, grant()],
+		["status 203", 203, `\uFEFF\r\n${grant()}\n`],
+		["an object around it", 200, `{"data":${grant()}}`],
+	])("takes an answer with %s", async (_what, status, body) => {
+		Object.assign(issuer, { status, body });
+		expect(await exchange()).toEqual({
+			access: aTokenOf("work"),
+			refresh: "rt_SECRET",
+			expiresAt: NOW + 10 * 24 * HOUR_MS,
+		});
+	});
+
 	it.each<[string, RegExp, Partial<Issuer>]>([
 		[
 			"a region without Codex",
@@ -112,16 +129,15 @@ describe("the exchange of a code", () => {
 		],
 		["a refusal without a word", /did not accept the code \(403\)/, { status: 403, body: "" }],
 		["another page", /gave no account/, { status: 200, body: "<html>SECRET</html>" }],
-		["no refresh token", /gave no account/, { body: grant({ refresh_token: undefined }) }],
-		["an empty refresh token", /gave no account/, { body: grant({ refresh_token: "" }) }],
+		["no refresh token", /without a refresh token/, { body: grant({ refresh_token: undefined }) }],
+		["an empty refresh token", /without a refresh token/, { body: grant({ refresh_token: "" }) }],
 		["no access token", /gave no account/, { body: grant({ access_token: 5 }) }],
 		[
 			"a token that names no workspace",
-			/gave no account/,
+			/names no ChatGPT workspace/,
 			{ body: grant({ access_token: aTokenOf("work", { auth: {} }) }) },
 		],
 		["a token that is none", /gave no account/, { body: grant({ access_token: "SECRET" }) }],
-		["no life at all", /gave no account/, { body: grant({ expires_in: 0 }) }],
 	])("that meets %s says so in a sentence of its own", async (_what, reason, answer) => {
 		Object.assign(issuer, answer);
 		expect(await reasonOf(exchange())).toMatch(reason);

@@ -116,6 +116,25 @@ describe("signing in on another device", () => {
 		expect(polls(codex)).toHaveLength(6);
 	});
 
+	it.each([
+		[{ device_auth_id: "d", usercode: "AB-1", interval: "3" }, "AB-1", 3],
+		[{ device_auth_id: 17, user_code: " AB-1\n", usercode: 5 }, "AB-1", 5],
+		[{ device_auth_id: "d", userCode: "AB-1", interval: null, expires_in: "soon" }, "AB-1", 5],
+		[{ device_code: "d", user_code: null, usercode: "AB-1", interval: 2 }, "AB-1", 2],
+	])("takes a code however it is told: %j", async (told, userCode, seconds) => {
+		const codex = await start();
+		codex.device.starts.next(answers.refuse(201, told));
+		const good = { authorization_code: "code", code_verifier: "verifier", code_challenge: null };
+		codex.device.polls.next(answers.refuse(203, good));
+		const shown: Shown[] = [];
+		const signingIn = loginOnDevice(codex.issuer, { showCode: (next) => shown.push(next) }, Date.now);
+		// The fake issuer does not know the code that was made up here.
+		await expect(signingIn).rejects.toThrow(/did not accept the code/);
+		expect([shown[0]?.userCode, waiting.seconds]).toEqual([userCode, [seconds]]);
+		const exchanged = codex.requests.at(-1)?.body;
+		expect(exchanged).toMatchObject({ code: "code", code_verifier: "verifier" });
+	});
+
 	it("is over when the person says no on the other device, or the service ends it", async () => {
 		const codex = await start();
 		script(codex, 403, { code: "access_denied" });

@@ -82,6 +82,84 @@ describe("a refresh", () => {
 		expect(codex.requests[0]?.path).toBe("/oauth/token");
 	});
 
+	const kept = async (edit: (body: Record<string, unknown>) => Record<string, unknown>) => {
+		const grant = codex.grant("a");
+		const access = aTokenOf("a");
+		codex
+			.account("a")
+			.token(tokenAnswers.change((body) => edit({ ...body, access_token: access, refresh_token: "next" })));
+		const outcome = await refresh(grant.refresh);
+		return { outcome, access, spent: grant.refresh };
+	};
+
+	it.each([null, "", "  ", 17, {}, [], "two words", true])(
+		"keeps the refresh token where the answer has %j in its place",
+		async (odd) => {
+			const { outcome, access, spent } = await kept((body) => ({ ...body, refresh_token: odd }));
+			expect(outcome).toMatchObject({ kind: "granted", credential: { access, refresh: spent } });
+		},
+	);
+
+	it.each([
+		{ expires_in: null },
+		{ expires_in: "" },
+		{ expires_in: "soon" },
+		{ expires_in: -1 },
+		{ expires_in: 0 },
+		{ expires_in: 1e300 },
+		{ expires_in: [3600] },
+		{ id_token: 5, scope: ["openid"], token_type: null },
+		{ account: { id: null }, expires_at: "never" },
+	])("stores what came, whatever else the answer says: %j", async (odd) => {
+		const { outcome, access } = await kept((body) => ({ ...body, ...odd }));
+		expect(outcome).toEqual({
+			kind: "granted",
+			credential: { access, refresh: "next", expiresAt: NOW + 10 * DAY_MS },
+		});
+	});
+
+	it.each([
+		["3600", NOW + 3_600_000],
+		[" 120 ", NOW + 120_000],
+		[90.5, NOW + 90_500],
+		["0", NOW + 3_600_000],
+		["-5", NOW + 3_600_000],
+		[null, NOW + 3_600_000],
+		[1e12, NOW + 3_600_000],
+		["Infinity", NOW + 3_600_000],
+	])("reads a lifetime of %j where the token tells none", async (told, expiresAt) => {
+		const { outcome } = await kept((body) => ({ ...body, access_token: "opaque", expires_in: told }));
+		expect(outcome).toMatchObject({ kind: "granted", credential: { access: "opaque", expiresAt } });
+	});
+
+	it.each(["data", "result", "tokens", "token"])(
+		"finds the tokens in an answer that has them under %s",
+		async (name) => {
+			const { outcome, access } = await kept((body) => ({ ok: true, [name]: body }));
+			expect(outcome).toMatchObject({ kind: "granted", credential: { access, refresh: "next" } });
+		},
+	);
+
+	it.each([
+		["a byte order mark", (json: string) => `\uFEFF${json}`],
+		["blank lines", (json: string) => `\r\n\t ${json} \r\n`],
+	])("reads an answer with %s around it, with any status of success", async (_what, around) => {
+		const access = aTokenOf("a");
+		const body = around(JSON.stringify({ access_token: ` ${access}\n`, refresh_token: "next" }));
+		for (const status of [200, 201, 203]) {
+			expect(await outcomeOf(answers.refuse(status, body))).toMatchObject({
+				kind: "granted",
+				credential: { access, refresh: "next" },
+			});
+		}
+	});
+
+	it("keeps a next refresh token that comes without an access token: the former one is spent", async () => {
+		const { outcome } = await kept(({ refresh_token }) => ({ refresh_token, access_token: null }));
+		expect(outcome.kind === "unknown" && outcome.next?.()).toBe("next");
+		expect(JSON.stringify(outcome)).not.toContain("next");
+	});
+
 	it("is never sent in the clear to another machine", async () => {
 		const outcome = await refresh("secret", "http://auth.example");
 		expect(outcome).toEqual({ kind: "unavailable", reason: expect.stringContaining("PI_MULTICODEX_AUTH_URL") });
@@ -92,6 +170,8 @@ const SIGN_IN_AGAIN = [
 	"refresh_token_expired",
 	"refresh_token_reused",
 	"refresh_token_invalidated",
+	"refresh_token_exhausted",
+	"refresh_token_revoked",
 	"invalid_grant",
 	"invalid_refresh_token",
 	"revoked",
@@ -127,6 +207,47 @@ describe("a refusal for good", () => {
 			closed: false,
 		});
 		expect(await outcomeOf(answers.refuse(401, { detail: "Unauthorized" }))).toMatchObject({ kind: "refused" });
+	});
+
+	it.each<Record<string, unknown>>([
+		{ error: { code: 123, type: "invalid_request_error" }, code: "invalid_grant" },
+		{ error: null, code: "invalid_grant" },
+		{ error: 5, error_description: ["odd"], code: "invalid_grant" },
+		{ error: "invalid_grant", code: 123 },
+		{ error: { code: null, type: "invalid_grant", message: 7 } },
+		{ error: { code: "unheard_of" }, code: "invalid_grant" },
+		{ error: "invalid_request", error_code: "invalid_grant" },
+		{ detail: "invalid_grant" },
+		{ detail: { code: "invalid_grant", message: null } },
+		{ detail: [{ loc: [] }], error: { code: " Invalid_Grant " } },
+	])("is found whatever lies beside it: %j", async (body) => {
+		for (const status of [400, 401, 403]) {
+			expect(await outcomeOf(answers.refuse(status, body))).toEqual({
+				kind: "refused",
+				code: "invalid_grant",
+				closed: false,
+			});
+		}
+	});
+
+	it("may be a 400 in JSON with a reason that is not known, and nothing else", async () => {
+		const words = { error: { code: "brand_new", message: "No." } };
+		expect(await outcomeOf(answers.refuse(400, words))).toMatchObject({ kind: "unavailable", mayBeFinal: true });
+		expect(await outcomeOf(answers.refuse(400, { message: "No." }))).toMatchObject({ mayBeFinal: true });
+		for (const answer of [
+			answers.refuse(400, "<html>bad request</html>"),
+			answers.refuse(400, ""),
+			answers.refuse(403, words),
+			answers.refuse(403, "<html>forbidden</html>"),
+			answers.refuse(429, { error: { code: "refresh_token_reused" } }),
+			answers.refuse(503, words),
+			answers.refuse(400, { error: "temporarily_unavailable" }),
+			answers.refuse(400, { error: { code: "unsupported_country_region_territory" } }),
+		]) {
+			const outcome = await outcomeOf(answer);
+			expect(outcome).toMatchObject({ kind: "unavailable" });
+			expect(outcome).not.toHaveProperty("mayBeFinal");
+		}
 	});
 
 	it("is the second use of a refresh token", async () => {

@@ -507,3 +507,100 @@ describe("pi's own login", () => {
 		expect(inFile()).toBe(FRESH);
 	});
 });
+
+describe("a refusal for a reason that is not known", () => {
+	const refusedSo: RefreshOutcome = {
+		kind: "unavailable",
+		reason: "the sign-in service answered 400",
+		mayBeFinal: true,
+	};
+	beforeEach(() => {
+		open(EXPIRED);
+		answer = () => refusedSo;
+	});
+
+	it("is waited out once, and ends the sign-in when it comes again a minute later", async () => {
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect(row().needsLogin).toBeUndefined();
+		clock.at += MINUTE_MS;
+		expect(await ask()).toMatchObject({ kind: "signed-out", reason: "renewal_refused", closed: false });
+		expect(row().needsLogin).toEqual({ reason: "renewal_refused", at: clock.at });
+		expect(row().credential).toEqual(EXPIRED);
+		expect(spent).toHaveLength(2);
+	});
+
+	it("ends nothing when it comes again within the minute", async () => {
+		await ask();
+		for (const seconds of [10, 30, 59]) {
+			clock.at = NOW + seconds * 1000;
+			expect(await ask()).toMatchObject({ kind: "unavailable" });
+		}
+		expect(row().needsLogin).toBeUndefined();
+	});
+
+	it("is counted across processes", async () => {
+		await ask();
+		clock.at += MINUTE_MS;
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "signed-out" });
+	});
+
+	it("is forgotten with the token that it was of, and when that is renewed after all", async () => {
+		await ask();
+		clock.at += MINUTE_MS;
+		accounts.rows = [{ ...row(), credential: { ...EXPIRED, refresh: "another" } }];
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		clock.at += MINUTE_MS;
+		answer = () => ({ kind: "granted", credential: { ...EXPIRED, refresh: "another" } });
+		await ask();
+		answer = () => refusedSo;
+		clock.at += MINUTE_MS;
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect(row().needsLogin).toBeUndefined();
+	});
+
+	it("never comes of trouble that passes, however often", async () => {
+		answer = () => ({ kind: "unavailable", reason: "the sign-in service answered 503" });
+		for (let times = 0; times < 5; times += 1) {
+			expect(await ask()).toMatchObject({ kind: "unavailable" });
+			clock.at += 10 * MINUTE_MS;
+		}
+		expect(row().needsLogin).toBeUndefined();
+	});
+
+	it("from a clock that was ahead starts anew", async () => {
+		clock.at = NOW + DAY_MS;
+		await ask();
+		clock.at = NOW + MINUTE_MS;
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "unavailable" });
+		clock.at += MINUTE_MS;
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "signed-out" });
+	});
+});
+
+describe("an answer with a next refresh token and no access token", () => {
+	it("is kept, and the next one is exchanged soon", async () => {
+		open(EXPIRED);
+		answer = () => ({ kind: "unknown", reason: "an answer without a token", next: () => "next" });
+		const result = await ask();
+		expect(result.kind === "unavailable" && result.retryAt - NOW).toBeLessThan(MINUTE_MS / 2);
+		expect(row().credential).toEqual({ ...EXPIRED, refresh: "next" });
+		expect(state.memo(ID).exchange).toBeUndefined();
+		answer = () => grant();
+		clock.at += 1000;
+		expect(await ask()).toMatchObject({ kind: "ready" });
+		expect(spent).toEqual([EXPIRED.refresh, "next"]);
+	});
+});
+
+describe("a renewal that fails until the person has changed something", () => {
+	it("is not tried again at every request, and says what to change each time", async () => {
+		open(EXPIRED);
+		answer = () => ({ kind: "unavailable", reason: "its certificate is not trusted", lasts: true });
+		const first = await ask();
+		expect(first).toMatchObject({ kind: "unavailable", reason: "its certificate is not trusted", lasts: true });
+		expect(first.kind === "unavailable" && first.retryAt - NOW).toBeGreaterThan(MINUTE_MS);
+		clock.at += MINUTE_MS;
+		expect(await ask()).toMatchObject({ reason: "its certificate is not trusted", lasts: true });
+		expect([spent.length, row().needsLogin, state.memo(ID).exchange]).toEqual([1, undefined, undefined]);
+	});
+});

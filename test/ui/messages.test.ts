@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Exhaustion, PoolEvent, Rotated, Switched } from "../../src/domain/events.ts";
 import type { WindowLeft } from "../../src/domain/usage.ts";
+import { unreachedWords } from "../../src/io/unreached.ts";
 import * as messages from "../../src/ui/messages.ts";
 import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 import { type HostRetry, hostRetries, retries } from "./host-retry.ts";
@@ -128,6 +129,13 @@ describe("the words that end a turn for good", () => {
 			}
 		}
 		expect(awakening(sentences())).toEqual([]);
+	});
+
+	it("name what keeps a sign-in from being renewed, where that is known, and wake no host's retry", () => {
+		const why = { kind: "certificate", code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE", maybeSent: false } as const;
+		const text = exhausted({ total: 2, unavailable: 2, obstacle: unreachedWords(why, "the sign-in service") });
+		expect(text).toMatch(/could not be renewed: the certificate of .*UNABLE_TO_VERIFY.*NODE_EXTRA_CA_CERTS/);
+		expect(awakening([text])).toEqual([]);
 	});
 
 	const count = fc.integer({ min: 0, max: 1200 });

@@ -33,6 +33,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"endpoint-unknown": true,
 	"endpoint-refused": true,
 	"endpoint-silent": true,
+	"endpoint-untrusted": true,
 	"endpoint-failing": true,
 	"endpoint-challenge": true,
 	"clock-good": true,
@@ -85,6 +86,13 @@ describe("the words of what was verified", () => {
 		expect(line(aFinding("clock-wrong", { figure: -600_000 }))).toContain("is 10m fast");
 		expect(line(aFinding("permissions-wide", { subject: ".", figure: 0o755 }))).toContain(
 			"The agent directory is open to other users of this machine (755). /multicodex verify --fix",
+		);
+	});
+
+	it("name a certificate that is not trusted, and the variable that mends it", () => {
+		const finding = aFinding("endpoint-untrusted", { subject: "issuer", detail: "SELF_SIGNED_CERT_IN_CHAIN" });
+		expect(line(finding)).toMatch(
+			/certificate of the sign-in service is not trusted \(SELF_SIGNED_CERT_IN_CHAIN\).*NODE_EXTRA_CA_CERTS/,
 		);
 	});
 

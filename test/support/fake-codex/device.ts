@@ -22,6 +22,8 @@ export class DeviceEndpoints {
 	enabled = true;
 	/** Poll interval in seconds, sent as a string like the real one does. */
 	intervalSeconds = 1;
+	/** Answers to the next requests for a code, in place of one. */
+	readonly starts = new Script<PlainAnswer>();
 	/** Answers for the next polls, e.g. `answers.refuse(400, { error: { code: "slow_down" } })`. */
 	readonly polls = new Script<PlainAnswer>();
 	readonly #world: OAuthWorld;
@@ -39,7 +41,13 @@ export class DeviceEndpoints {
 	}
 
 	/** `POST /api/accounts/deviceauth/usercode`. */
-	start(request: RecordedRequest, sink: HttpSink): void {
+	async start(request: RecordedRequest, sink: HttpSink): Promise<void> {
+		const scripted = this.starts.take();
+		if (scripted !== undefined) {
+			request.answer = scripted.name;
+			await play(scripted, this.#context(), sink);
+			return;
+		}
 		if (!this.enabled) {
 			sink.json(404, { detail: "Not Found" });
 			return;
