@@ -24,8 +24,10 @@ export interface EntryFact {
 /** A lock that somebody holds, or left. */
 export interface LockFact {
 	readonly name: string;
-	/** Since it was touched last; whoever holds it touches it every few seconds. */
+	/** Since it was touched last, negative where it is dated ahead. A live holder touches it every few seconds. */
 	readonly ageMs: number;
+	/** It is not an empty folder, which is what every holder makes. */
+	readonly isStrange: boolean;
 	/** From this age on everybody may take it over. */
 	readonly staleMs: number;
 }
@@ -98,6 +100,8 @@ export type FindingCode =
 	| "quarantined"
 	| "lock-held"
 	| "lock-stale"
+	| "lock-ahead"
+	| "lock-strange"
 	| "pool-empty"
 	| "pool-unusable"
 	| "sign-ins-good"
@@ -221,8 +225,13 @@ function ofDirectory({ entries, isWritable }: DiskFacts): Finding[] {
 	];
 }
 
-function ofLock({ name, ageMs, staleMs }: LockFact): Finding {
-	return ageMs > staleMs ? finding("lock-stale", "warning", name, ageMs) : finding("lock-held", "note", name, ageMs);
+function ofLock({ name, ageMs, staleMs, isStrange }: LockFact): Finding {
+	if (isStrange) return finding("lock-strange", "warning", name);
+	if (ageMs > staleMs) return finding("lock-stale", "warning", name, ageMs);
+	// A clock that is a little behind makes every lock look so.
+	return ageMs < -staleMs
+		? finding("lock-ahead", "warning", name, -ageMs)
+		: finding("lock-held", "note", name, Math.abs(ageMs));
 }
 
 function ofAccounts({ accounts, now, piLogin }: HealthFacts): Finding[] {

@@ -1,4 +1,4 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ACCOUNT_ID, type Account, type Credential, labelProblem, printable, uniqueLabel } from "../domain/account.ts";
@@ -8,6 +8,7 @@ import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
 import { withLock } from "./lock.ts";
+import { readText } from "./regular-file.ts";
 import { type DocumentFormat, openSharedDocument, readDocument, realTarget } from "./shared-document.ts";
 
 /** Version of `codex-accounts.json` that is written here. */
@@ -338,6 +339,6 @@ function bytesOf(row: unknown): string {
 }
 
 async function readBackup(path: string): Promise<AccountsFile> {
-	const bytes = await readFile(path, "utf8").catch(() => "");
+	const bytes = await readText(path).catch(() => "");
 	return parseJson(fileSchema, bytes) ?? { version: ACCOUNTS_VERSION, accounts: [] };
 }

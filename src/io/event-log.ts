@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, open, readFile, rename, stat } from "node:fs/promises";
+import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { z } from "zod";
 import { ACCOUNT_ID } from "../domain/account.ts";
 import { DECISION_KINDS, type Decision, type LoggedDecision } from "../domain/decision.ts";
@@ -7,6 +7,7 @@ import { iso } from "../domain/moment.ts";
 import type { EventLog } from "../pool/ports.ts";
 import { parseJson } from "./json.ts";
 import { withLock } from "./lock.ts";
+import { readText } from "./regular-file.ts";
 import { realTarget } from "./shared-document.ts";
 
 /** A file that would grow beyond this is set aside, and its predecessor dropped: 1 MiB. */
@@ -141,6 +142,12 @@ function hashOf(session: string): string {
 /** Appends `batch`, which is whole lines, to the file at `target`; sets that aside first where it is full. */
 async function append(target: string, batch: string): Promise<void> {
 	for (let tries = 1; tries <= TRIES; tries += 1) {
+		// Opening a pipe or a device has effects of its own.
+		const isOther = await stat(target).then(
+			(found) => !found.isFile(),
+			() => false,
+		);
+		if (isOther) return;
 		const handle = await open(target, "a+", 0o600);
 		try {
 			const held = await handle.stat();
@@ -201,5 +208,5 @@ function nothing(): undefined {
 
 /** Nothing where there is no such file, or none that can be read. */
 function textOf(path: string): Promise<string> {
-	return readFile(path, "utf8").catch(() => "");
+	return readText(path).catch(() => "");
 }

@@ -1,4 +1,4 @@
-import { access, chmod, constants, readdir, readFile, rm, stat } from "node:fs/promises";
+import { access, chmod, constants, readdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { DiskFacts, EntryFact, FileFact, LockFact, Repair } from "../domain/health.ts";
 import type { HealthCheck } from "../pool/ports.ts";
@@ -6,9 +6,10 @@ import { accountsIn } from "./account-store.ts";
 import { leftoversIn } from "./atomic-file.ts";
 import { isMissing } from "./errors.ts";
 import { identityOf } from "./jwt.ts";
-import { pauseFor, withLock } from "./lock.ts";
+import { clearLock, lookAtLock, pauseFor, STALE_MS, withLock } from "./lock.ts";
 import { parseLogin } from "./pi-auth.ts";
 import { reachBackend, reachIssuer } from "./reach.ts";
+import { readText } from "./regular-file.ts";
 import { settingsProblemsIn } from "./settings-store.ts";
 import { readDocument, realTarget, setAside } from "./shared-document.ts";
 import { STATE_FORMAT } from "./state-store.ts";
@@ -22,10 +23,11 @@ const SETTINGS = "settings.json";
 const OURS = /^codex-(accounts\.json|state\.json|events(\.1)?\.jsonl)(\.[\w.-]+)?$/;
 const LOCK = /^(codex-(accounts\.json|state\.json|events\.jsonl|refresh-[\w-]+)|auth\.json|settings\.json)\.lock$/;
 const QUARANTINED = /\.corrupt-\d+$/;
+/** Something that lay where a lock belongs. */
+const FORMER_LOCK = /^(codex-refresh-[\w-]+|auth\.json|settings\.json)\.lock\.corrupt-\d+$/;
 
 /** As whoever takes them has it: pi's own asynchronous lock of `auth.json`, and ours of everything else. */
 const STALE_AUTH_MS = 30_000;
-const STALE_MS = 10_000;
 
 /** Of a directory that everybody writes into, as `/tmp`: it is not ours to close. */
 const STICKY = 0o1000;
@@ -40,7 +42,7 @@ export function openHealth(directory: string, issuer: string, now: () => number)
 		look: () => look(directory, now),
 		repair: async () => [
 			...(await narrowPermissions(directory)),
-			...(await releaseLocks(directory, now)),
+			...(await releaseLocks(directory)),
 			...(await removeLeftovers(directory)),
 			...(await setBrokenAside(directory, now)),
 		],
@@ -112,7 +114,7 @@ function isJson(bytes: string): boolean {
 }
 
 async function readOnce(path: string): Promise<Bytes> {
-	return readFile(path, "utf8").catch((error) => (isMissing(error) ? undefined : "unreadable"));
+	return readText(path).catch((error) => (isMissing(error) ? undefined : "unreadable"));
 }
 
 async function readSteadily(path: string, isWhole: (bytes: string) => boolean): Promise<Bytes> {
@@ -130,12 +132,17 @@ async function namesIn(directory: string): Promise<string[]> {
 
 async function entriesOf(directory: string): Promise<EntryFact[]> {
 	const leftovers = new Set(await leftoversOf(directory));
-	const names = (await namesIn(directory)).filter((name) => OURS.test(name) || name === AUTH || leftovers.has(name));
+	const isKnown = (name: string) => OURS.test(name) || FORMER_LOCK.test(name) || name === AUTH || leftovers.has(name);
+	const names = (await namesIn(directory)).filter(isKnown);
 	const entries: EntryFact[] = [];
 	for (const name of [".", ...names]) {
 		const found = await stat(join(directory, name)).catch(() => undefined);
-		if (!found || (name !== "." && !found.isFile())) continue;
-		entries.push({ name, kind: kindOf(name, leftovers), mode: permissionsIn(found.mode) });
+		if (!found) continue;
+		const kind = kindOf(name, leftovers);
+		const isFolder = found.isDirectory() && name !== ".";
+		// A folder that was set aside is to be heard of, and nothing else of it.
+		if (isFolder ? kind !== "quarantined" : name !== "." && !found.isFile()) continue;
+		entries.push({ name, kind, mode: isFolder ? undefined : permissionsIn(found.mode) });
 	}
 	return entries;
 }
@@ -159,13 +166,17 @@ function leftoversOf(directory: string): Promise<string[]> {
 async function locksOf(directory: string, now: () => number): Promise<LockFact[]> {
 	const locks: LockFact[] = [];
 	for (const name of (await namesIn(directory)).filter((each) => LOCK.test(each))) {
-		const found = await stat(join(directory, name)).catch(() => undefined);
+		const found = await lookAtLock(join(directory, name));
 		// Given back in the meantime.
 		if (!found) continue;
-		const staleMs = name === `${AUTH}.lock` ? STALE_AUTH_MS : STALE_MS;
-		locks.push({ name, ageMs: Math.max(0, now() - found.mtimeMs), staleMs });
+		const { shape, stats } = found;
+		locks.push({ name, ageMs: now() - stats.mtimeMs, staleMs: staleMsOf(name), isStrange: shape !== "folder" });
 	}
 	return locks;
+}
+
+function staleMsOf(lock: string): number {
+	return lock === `${AUTH}.lock` ? STALE_AUTH_MS : STALE_MS;
 }
 
 async function narrowPermissions(directory: string): Promise<Repair[]> {
@@ -185,14 +196,12 @@ async function narrowPermissions(directory: string): Promise<Repair[]> {
 	return repairs;
 }
 
-/** Takes each stale lock over, as everybody may, and gives it back: a live one is never touched. */
-async function releaseLocks(directory: string, now: () => number): Promise<Repair[]> {
+/** Takes away every lock that no live process holds. */
+async function releaseLocks(directory: string): Promise<Repair[]> {
 	const repairs: Repair[] = [];
-	for (const { name, ageMs, staleMs } of await locksOf(directory, now)) {
-		if (ageMs <= staleMs) continue;
-		const target = join(directory, basename(name, ".lock"));
-		const isOurs = await withLock(target, { waitMs: 0, staleMs }, () => true).catch(notMended);
-		if (isOurs) repairs.push({ kind: "lock", subject: name });
+	for (const name of (await namesIn(directory)).filter((each) => LOCK.test(each))) {
+		const isCleared = await clearLock(join(directory, name), staleMsOf(name), true).catch(notMended);
+		if (isCleared) repairs.push({ kind: "lock", subject: name });
 	}
 	return repairs;
 }

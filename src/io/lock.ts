@@ -1,5 +1,8 @@
+import { randomBytes } from "node:crypto";
+import type { Stats } from "node:fs";
+import { lstat, readdir, rename, rmdir, unlink } from "node:fs/promises";
 import lockfile from "proper-lockfile";
-import { codeOf } from "./errors.ts";
+import { codeOf, isMissing } from "./errors.ts";
 
 /** Thrown when a lock was not had in time; the holder is alive. */
 export class LockBusyError extends Error {
@@ -22,8 +25,14 @@ export interface LockOptions {
  * Touching it every 2 s (proper-lockfile's lower bound is 1 s) keeps it ours during a slow exchange.
  */
 const TOUCH_MS = 2000;
+/** When a lock counts as left behind, unless it is said otherwise; pi's own figure. */
+export const STALE_MS = 10_000;
+/** Every holder makes a folder. Anything else in its place gets this long, in case it is still being made. */
+const STRANGE_MS = 2000;
 const FIRST_RETRY_MS = 20;
 const LONGEST_RETRY_MS = 1000;
+/** What comes back each time is somebody's, and is waited for. */
+const MOST_CLEARINGS = 3;
 
 /**
  * Runs `work` while holding `<path>.lock`, in pi's own convention (proper-lockfile, `realpath: false`).
@@ -43,24 +52,79 @@ export async function withLock<T>(path: string, options: LockOptions, work: () =
 
 async function acquire(path: string, options: LockOptions): Promise<() => Promise<void>> {
 	const deadline = performance.now() + options.waitMs;
+	let clearings = 0;
 	for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, LONGEST_RETRY_MS)) {
 		options.signal?.throwIfAborted();
+		const staleMs = options.staleMs ?? STALE_MS;
 		try {
 			return await lockfile.lock(path, {
 				realpath: false,
-				stale: options.staleMs ?? 10_000,
+				stale: staleMs,
 				update: TOUCH_MS,
 				retries: 0,
 				// The default throws from a timer and ends the process.
 				onCompromised: () => undefined,
 			});
 		} catch (error) {
+			if (clearings < MOST_CLEARINGS && (await clearLock(`${path}.lock`, staleMs))) {
+				clearings += 1;
+				continue;
+			}
 			if (codeOf(error) !== "ELOCKED") throw error;
 		}
 		const left = deadline - performance.now();
 		if (left <= 0) throw new LockBusyError(path);
 		await pauseFor(Math.min(pause, left), options.signal);
 	}
+}
+
+/** What lies where a lock belongs. Only an empty folder is one. */
+export type LockShape = "folder" | "full-folder" | "other";
+
+/** A look at the path of a lock; undefined where nothing is. */
+export async function lookAtLock(
+	lock: string,
+): Promise<{ readonly shape: LockShape; readonly stats: Stats } | undefined> {
+	// A link is not followed: no holder makes one.
+	const stats = await lstat(lock).catch(() => undefined);
+	if (!stats) return undefined;
+	if (!stats.isDirectory()) return { shape: "other", stats };
+	const names = await readdir(lock).catch(() => []);
+	return { shape: names.length > 0 ? "full-folder" : "folder", stats };
+}
+
+/** True where nobody holds it: `ageMs` is since it was touched last, and negative where it is dated ahead. */
+export function isLeftBehind(shape: LockShape, ageMs: number, staleMs: number): boolean {
+	return Math.abs(ageMs) > (shape === "other" ? STRANGE_MS : staleMs);
+}
+
+/**
+ * Takes away what lies at the path of a lock and is none of a live holder: one that was not touched for `staleMs`, one
+ * that is dated ahead by more than that, and what is no folder; with `isForced` all that is no empty folder. A folder with
+ * something in it is kept under another name. False where it stays; throws what the file system says.
+ */
+export async function clearLock(lock: string, staleMs: number, isForced = false): Promise<boolean> {
+	const found = await lookAtLock(lock);
+	if (!found) return false;
+	const isStrange = isForced && found.shape !== "folder";
+	if (!isStrange && !isLeftBehind(found.shape, Date.now() - found.stats.mtimeMs, staleMs)) return false;
+	const aside = `${lock}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
+	try {
+		// In one step, so that of several processes one does it.
+		await rename(lock, aside);
+	} catch (error) {
+		if (isMissing(error)) return true;
+		throw error;
+	}
+	const taken = await lstat(aside);
+	if (taken.ino !== found.stats.ino || taken.mtimeMs !== found.stats.mtimeMs) {
+		// Another process was quicker, and this is its own lock.
+		await rename(aside, lock);
+		return false;
+	}
+	if (!taken.isDirectory()) await unlink(aside);
+	else await rmdir(aside).catch(() => rename(aside, `${lock}.corrupt-${Date.now()}`));
+	return true;
 }
 
 /** Resolves after `ms`, or rejects with the abort reason as soon as `signal` fires. The timer keeps the process alive. */

@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import type { Credential } from "../domain/account.ts";
 import type { LockedPiAuth, PiAuth, PiLogin } from "../pool/ports.ts";
@@ -9,6 +7,7 @@ import { parseJson } from "./json.ts";
 import { tokenSchema } from "./jwt.ts";
 import { withLock } from "./lock.ts";
 import { changePiFile, stageBeside } from "./pi-file.ts";
+import { readText, readTextNow } from "./regular-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** The provider whose login in `auth.json` is ours to link. */
@@ -52,14 +51,14 @@ function lockedFile(path: string, staged: StagedFile): LockedPiAuth {
 	return {
 		login: () => readLogin(path),
 		replaceCredential: async (replacedRefresh, next, accountId) => {
-			const after = withCredential(await readFile(path, "utf8"), replacedRefresh, next, accountId);
+			const after = withCredential(await readText(path), replacedRefresh, next, accountId);
 			if (after === undefined) return false;
 			await staged.write(after);
 			await staged.commit();
 			return true;
 		},
 		deleteLogin: async (refresh) => {
-			const after = withEntry(await readFile(path, "utf8"), refresh, () => undefined);
+			const after = withEntry(await readText(path), refresh, () => undefined);
 			if (after === undefined) return false;
 			await staged.write(after);
 			await staged.commit();
@@ -71,7 +70,7 @@ function lockedFile(path: string, staged: StagedFile): LockedPiAuth {
 function readLogin(path: string): PiLogin {
 	let bytes: string;
 	try {
-		bytes = readFileSync(path, "utf8");
+		bytes = readTextNow(path);
 	} catch (error) {
 		return { kind: isMissing(error) ? "none" : "unreadable" };
 	}

@@ -1,6 +1,7 @@
-import { readFile, realpath, stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { type StagedFile, stageFile } from "./atomic-file.ts";
 import { type LockOptions, pauseFor, withLock } from "./lock.ts";
+import { readText } from "./regular-file.ts";
 
 /** Room proven beyond the present size, for what is longer than before. */
 const SPARE_BYTES = 8192;
@@ -22,7 +23,7 @@ export async function changePiFile(
 	change: (bytes: string) => string | undefined,
 ): Promise<boolean> {
 	for (let tries = 1; tries < TRIES; tries += 1) {
-		const before = await readFile(path, "utf8");
+		const before = await readText(path);
 		const after = changed(before, change);
 		if (after === TORN) {
 			await pauseFor(TORN_PAUSE_MS);
@@ -33,7 +34,7 @@ export async function changePiFile(
 		try {
 			await staged.write(after);
 			const isDone = await withLock(path, lock, async () => {
-				if ((await readFile(path, "utf8")) !== before) return false;
+				if ((await readText(path)) !== before) return false;
 				await staged.commit();
 				return true;
 			});
@@ -44,7 +45,7 @@ export async function changePiFile(
 	}
 	// Somebody was quicker each time: now nobody gets in between.
 	return withLock(path, lock, async () => {
-		const after = change(await readFile(path, "utf8"));
+		const after = change(await readText(path));
 		if (after === undefined) return false;
 		const staged = await stageBeside(path);
 		try {

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { z } from "zod";
 import {
@@ -14,6 +13,7 @@ import type { SettingsStore } from "../pool/ports.ts";
 import { codeOf } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { changePiFile } from "./pi-file.ts";
+import { readTextNow } from "./regular-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** Our key in pi's `settings.json`. */
@@ -89,7 +89,7 @@ function load(path: string): { readonly preferences: unknown } | undefined {
 /** Empty where the file is not there, or not to be had at this moment. */
 function textOf(path: string): string {
 	try {
-		return readFileSync(path, "utf8");
+		return readTextNow(path);
 	} catch {
 		// An empty text is no JSON: it says nothing, as a torn one does.
 		return "";

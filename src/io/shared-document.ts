@@ -1,10 +1,12 @@
-import { type BigIntStats, readFileSync, statSync } from "node:fs";
-import { mkdir, readFile, realpath, rename } from "node:fs/promises";
-import { basename, dirname } from "node:path";
+import { type BigIntStats, statSync } from "node:fs";
+import { mkdir, readlink, realpath, rename } from "node:fs/promises";
+import { basename, dirname, resolve } from "node:path";
 import type { z } from "zod";
 import { writeAtomically } from "./atomic-file.ts";
+import { carryOver, type Resolve } from "./carry-over.ts";
 import { codeOf, isMissing } from "./errors.ts";
 import { LockBusyError, withLock } from "./lock.ts";
+import { NotReadableError, readText, readTextNow } from "./regular-file.ts";
 
 /** A JSON file of ours that many processes share. */
 export interface SharedDocument<T> {
@@ -25,8 +27,11 @@ export interface SharedDocument<T> {
 	flush(): Promise<void>;
 }
 
+/** Of a document, which is an object. */
+type JsonSchema = z.ZodType<Record<string, unknown>>;
+
 /** How a file of ours is read. */
-export interface DocumentFormat<S extends z.ZodType> {
+export interface DocumentFormat<S extends JsonSchema> {
 	readonly schema: S;
 	/** Newest version this code understands; files with a larger `version` are never written. */
 	readonly version: number;
@@ -35,14 +40,21 @@ export interface DocumentFormat<S extends z.ZodType> {
 }
 
 /** What a shared document is made of. */
-export interface SharedDocumentOptions<S extends z.ZodType> extends DocumentFormat<S> {
+export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFormat<S> {
 	readonly path: string;
 	readonly empty: () => z.output<S>;
+	/**
+	 * Decides over a value that this process and another one have both changed, where changes could not be written: they
+	 * are kept as one difference then, however many they were. Without it this process wins.
+	 */
+	readonly resolve?: Resolve;
 	/** Called before a migrated file is first overwritten, with its former bytes. */
 	readonly beforeMigration?: (bytes: string) => Promise<void>;
 	/** Told once per problem; never receives content. */
-	readonly onProblem: (problem: { kind: "corrupt" | "newer" | "unwritable"; text: string }) => void;
+	readonly onProblem: (problem: { kind: ProblemKind; text: string }) => void;
 }
+
+type ProblemKind = "corrupt" | "newer" | "unwritable" | "unreadable";
 
 /** What the bytes of a file come to. */
 export type Reading<T> =
@@ -63,11 +75,15 @@ const LOCK_WAIT_MS = 10_000;
 const FORGOTTEN = "forgotten";
 const COALESCE_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
+/** pi waits for a flush when it ends: a lock that is not had by then is given up. */
+const FLUSH_WAIT_MS = 3000;
+/** These pass by themselves. */
+const PASSING_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EINTR", "EIO"]);
 /** Another process may take our lock for stale, and the file with it, when this one was stopped in mid-write. */
 const TRIES_AGAINST_INTRUDERS = 3;
 
 /** Opens a shared document. Nothing is read or written until it is used. */
-export function openSharedDocument<S extends z.ZodType>(
+export function openSharedDocument<S extends JsonSchema>(
 	options: SharedDocumentOptions<S>,
 ): SharedDocument<z.output<S>> {
 	type T = z.output<S>;
@@ -76,6 +92,8 @@ export function openSharedDocument<S extends z.ZodType>(
 	/** Of the file that `value` was read from; undefined where there was none, or where it must be read again. */
 	let signature: string | undefined;
 	let value: T = options.empty();
+	/** What `value` was read from; undefined where that was no file of ours. */
+	let readFrom: string | undefined;
 	/** Not in the file yet, in order; `value` has them. */
 	let unsaved: Unsaved<T>[] = [];
 	let writing: Promise<void> | undefined;
@@ -83,11 +101,13 @@ export function openSharedDocument<S extends z.ZodType>(
 	let retryMs = COALESCE_MS;
 	/** The file is not ours to write until somebody changes it: nothing is tried again by itself. */
 	let isNewer = false;
+	/** Ends the wait for the lock. */
+	let impatience = new AbortController();
 	const reported = new Set<string>();
 
-	const report = (kind: "corrupt" | "newer" | "unwritable", text: string) => {
-		if (reported.has(text)) return;
-		reported.add(text);
+	const report = (kind: ProblemKind, text: string, cause = text) => {
+		if (reported.has(cause)) return;
+		reported.add(cause);
 		options.onProblem({ kind, text });
 	};
 
@@ -98,12 +118,18 @@ export function openSharedDocument<S extends z.ZodType>(
 
 	const read = (): T => {
 		const current = signatureOf(path);
-		if (current === signature) return value;
-		const bytes = readNow(path);
-		// Not readable at this moment (no file descriptor left, say): what is known stays, and is read again next time.
-		if (bytes === "unreadable") return value;
-		signature = current;
+		if (current === signature && current !== undefined) return value;
+		const found = readNow(path);
+		if ("why" in found) {
+			// What is known stays, and the file is read again next time.
+			if (!PASSING_CODES.has(codeOf(found.why) ?? "")) reportUnreadable(found.why);
+			return value;
+		}
+		const { bytes } = found;
+		if (bytes === undefined && signature === undefined) return value;
+		signature = bytes === undefined ? undefined : current;
 		const loaded: Loaded<T> = bytes === undefined ? { kind: "none" } : readDocument(bytes, options);
+		readFrom = loaded.kind === "ok" ? bytes : undefined;
 		adopt(loaded.kind === "ok" ? loaded.value : options.empty());
 		if (loaded.kind === "newer") reportNewer();
 		// Setting a broken file aside needs the lock, which only the writer takes.
@@ -114,9 +140,12 @@ export function openSharedDocument<S extends z.ZodType>(
 	const reportNewer = () =>
 		report("newer", `${name} was written by a newer pi-multicodex and is left as it is. Update this one.`);
 
+	const reportUnreadable = (why: unknown) =>
+		report("unreadable", `${name} cannot be read (${reasonOf(why)}) and is left as it is.`, reasonOf(why));
+
 	/** Under the lock: the file's content, with a broken file moved out of the way. */
 	const loadForWriting = async (target: string): Promise<Loaded<T>> => {
-		const bytes = await readFile(target, "utf8").catch(ignoreMissing);
+		const bytes = await readText(target).catch(ignoreMissing);
 		if (bytes === undefined) return { kind: "none" };
 		const loaded = readDocument(bytes, options);
 		if (loaded.kind === "corrupt") {
@@ -130,7 +159,7 @@ export function openSharedDocument<S extends z.ZodType>(
 	/** One locked read, change and replacement. False when somebody else wrote although we held the lock. */
 	const writeOnce = async (batch: readonly Unsaved<T>[]): Promise<boolean> => {
 		const target = await realTarget(path);
-		return withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
+		return withLock(target, { waitMs: LOCK_WAIT_MS, signal: impatience.signal }, async () => {
 			let current = signatureOf(target);
 			const loaded = await loadForWriting(target);
 			if (loaded.kind === "newer") {
@@ -151,6 +180,7 @@ export function openSharedDocument<S extends z.ZodType>(
 			}
 			// Of what `next` is, and not of what lies there by now: somebody who takes no lock may have replaced it.
 			signature = current;
+			readFrom = hasNothingToKeep ? undefined : bytes;
 			unsaved = unsaved.filter((entry) => !batch.includes(entry));
 			adopt(next);
 			return true;
@@ -172,9 +202,12 @@ export function openSharedDocument<S extends z.ZodType>(
 				entry.settle = undefined;
 			}
 			if (batch.some(({ isOneOff }) => isOneOff)) forget(batch);
+			fold(batch);
 			isNewer = error instanceof NewerVersionError;
 			if (isNewer || unsaved.length === 0) return;
-			report("unwritable", `${name} cannot be written (${reasonOf(error)}); changes are kept in memory.`);
+			const reason = reasonOf(error);
+			// What cannot be read cannot be written either: that is one thing to hear of.
+			report("unwritable", `${name} cannot be written (${reason}); changes are kept in memory.`, reason);
 			retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
 			writeIn(retryMs);
 		}
@@ -185,6 +218,23 @@ export function openSharedDocument<S extends z.ZodType>(
 		unsaved = unsaved.filter((entry) => !(entry.isOneOff && batch.includes(entry)));
 		signature = FORGOTTEN;
 		read();
+	};
+
+	/** Puts one change in the place of all that could not be written: they are made anew whenever the file is read. */
+	const fold = (batch: readonly Unsaved<T>[]) => {
+		const kept = unsaved.filter((entry) => batch.includes(entry));
+		if (kept.length < 2) return;
+		const [base, mine] = [pristine(), pristine()];
+		for (const { change } of kept) change(mine, false);
+		const change = (draft: T) => carryOver(base, mine, draft, options.resolve ?? ((_key, ours) => ours));
+		const rest = unsaved.filter((entry) => !kept.includes(entry));
+		unsaved = [{ change, settle: undefined, isOneOff: false }, ...rest];
+	};
+
+	/** What was read last, without any change of ours. */
+	const pristine = (): T => {
+		const loaded = readFrom === undefined ? undefined : readDocument(readFrom, options);
+		return loaded?.kind === "ok" ? loaded.value : options.empty();
 	};
 
 	const write = (): Promise<void> => {
@@ -236,14 +286,21 @@ export function openSharedDocument<S extends z.ZodType>(
 			writeIn(COALESCE_MS);
 		},
 		flush: async () => {
-			await writing;
-			if (unsaved.length > 0) await write();
+			const { signal } = impatience;
+			const hurry = setTimeout(() => impatience.abort(new LockBusyError(path)), FLUSH_WAIT_MS);
+			try {
+				await writing;
+				if (unsaved.length > 0) await write();
+			} finally {
+				clearTimeout(hurry);
+				if (signal.aborted) impatience = new AbortController();
+			}
 		},
 	};
 }
 
 /** Reads the bytes of a file of ours. Never throws. */
-export function readDocument<S extends z.ZodType>(bytes: string, format: DocumentFormat<S>): Reading<z.output<S>> {
+export function readDocument<S extends JsonSchema>(bytes: string, format: DocumentFormat<S>): Reading<z.output<S>> {
 	try {
 		const raw: unknown = JSON.parse(bytes);
 		if (versionOf(raw) > format.version) return { kind: "newer" };
@@ -276,11 +333,13 @@ function versionOf(raw: unknown): number {
 	return typeof version === "number" ? version : 0;
 }
 
-function readNow(path: string): string | undefined | "unreadable" {
+/** The bytes of a file, undefined where there is none; else why it cannot be read. */
+function readNow(path: string): { readonly bytes: string | undefined } | { readonly why: unknown } {
 	try {
-		return readFileSync(path, "utf8");
+		return { bytes: readTextNow(path) };
 	} catch (error) {
-		return isMissing(error) ? undefined : "unreadable";
+		const isThere = !isMissing(error) && codeOf(error) !== "ENOTDIR";
+		return isThere ? { why: error } : { bytes: undefined };
 	}
 }
 
@@ -291,9 +350,15 @@ function readNow(path: string): string | undefined | "unreadable" {
 export async function realTarget(path: string): Promise<string> {
 	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
 	return realpath(path).catch((error) => {
-		if (isMissing(error)) return path;
+		if (isMissing(error)) return endOfLink(path);
 		throw error;
 	});
+}
+
+/** Where a link to nothing leads: the file is made there, and the link stays. No loop gets here. */
+async function endOfLink(path: string): Promise<string> {
+	const next = await readlink(path).catch(() => undefined);
+	return next === undefined ? path : endOfLink(resolve(await realpath(dirname(path)), next));
 }
 
 /** Identity of a file's content as far as a stat can tell; undefined where there is none. */
@@ -316,5 +381,8 @@ function ignoreMissing(error: unknown): undefined {
 
 function reasonOf(error: unknown): string {
 	if (error instanceof LockBusyError) return "locked by another process";
+	if (error instanceof NotReadableError) return error.code === "EFBIG" ? "too large" : "not a regular file";
+	// What JSON throws for a value that is nested a hundred thousand times.
+	if (error instanceof RangeError) return "nested too deeply, or too large";
 	return codeOf(error) ?? "unknown error";
 }

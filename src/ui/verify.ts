@@ -22,8 +22,8 @@ const SIGN_IN = "/multicodex login";
 const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"file-good": ({ subject, figure }) => ({ text: `${subject} can be read (${sizeText(figure)}).` }),
 	"file-unreadable": ({ subject }) => ({
-		text: `${subject} cannot be opened.`,
-		advice: `Make yourself its owner, then ${FIX}`,
+		text: `${subject} cannot be opened, or is not a regular file.`,
+		advice: `Make yourself its owner, or move away what lies in its place, then ${FIX}`,
 	}),
 	"file-broken": ({ subject, detail }) => ({
 		text: `${subject} is damaged and cannot be read.`,
@@ -65,6 +65,14 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 	"lock-stale": ({ subject, figure = 0 }) => ({
 		text: `${subject} was left ${formatDuration(figure)} ago by a program that is gone.`,
+		advice: FIX,
+	}),
+	"lock-ahead": ({ subject, figure = 0 }) => ({
+		text: `${subject} is dated ${formatDuration(figure)} ahead: a program whose clock was wrong left it.`,
+		advice: FIX,
+	}),
+	"lock-strange": ({ subject }) => ({
+		text: `${subject} is not an empty folder, so it is no lock, and it is in the way of one.`,
 		advice: FIX,
 	}),
 	"pool-empty": () => ({ text: "No Codex account is signed in.", advice: "/multicodex add" }),
@@ -156,7 +164,13 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 };
 
 /** What `--fix` is for, beside a damaged file of ours. */
-const REPAIRABLE: ReadonlySet<FindingCode> = new Set(["permissions-wide", "lock-stale", "leftover"]);
+const REPAIRABLE: ReadonlySet<FindingCode> = new Set([
+	"permissions-wide",
+	"lock-stale",
+	"lock-ahead",
+	"lock-strange",
+	"leftover",
+]);
 
 const REPAIRED: Readonly<Record<Repair["kind"], (subject: string) => string>> = {
 	permissions: (subject) => `${subject === "." ? "The agent directory" : subject} can be read by you alone now.`,
@@ -183,11 +197,12 @@ export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verifi
 		return `${finding.level.padEnd(width)}  ${[text, advice].filter(Boolean).join(" ")}`;
 	});
 	const mended = repairs.map(({ kind, subject }) => REPAIRED[kind](subject));
-	const isLeft = findings.some(({ code }) => REPAIRABLE.has(code));
-	const why = isLeft ? "Nothing could be repaired." : "There was nothing to repair.";
+	const left = isFixing ? findings.filter(({ code }) => REPAIRABLE.has(code)) : [];
+	const resisted = left.map(({ subject }) => `Could not repair ${subject === "." ? "the agent directory" : subject}.`);
+	const why = left.length > 0 ? "Nothing could be repaired." : "There was nothing to repair.";
 	const nothing = isFixing && mended.length === 0 ? [why] : [];
 	// Names of files, and what stands in them, may be anything.
-	return [headOf(findings), ...mended, ...nothing, ...lines].map(printable).join("\n");
+	return [headOf(findings), ...mended, ...nothing, ...resisted, ...lines].map(printable).join("\n");
 }
 
 function headOf(findings: readonly Finding[]): string {

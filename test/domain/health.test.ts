@@ -95,9 +95,12 @@ describe("the judgement", () => {
 			{ name: "x.corrupt-1", kind: "quarantined", mode: 0o600 },
 		] as const;
 		expect(told({ entries })).toEqual(["warning leftover x.tmp", "note quarantined x.corrupt-1"]);
-		const lock = (ageMs: number) => [{ name: "x.lock", ageMs, staleMs: 10_000 }];
+		const lock = (ageMs: number, isStrange = false) => [{ name: "x.lock", ageMs, staleMs: 10_000, isStrange }];
 		expect(told({ locks: lock(10_000) })).toEqual(["note lock-held x.lock"]);
 		expect(told({ locks: lock(10_001) })).toEqual(["warning lock-stale x.lock"]);
+		expect(told({ locks: lock(-10_000) })).toEqual(["note lock-held x.lock"]);
+		expect(told({ locks: lock(-10_001) })).toEqual(["warning lock-ahead x.lock"]);
+		expect(told({ locks: lock(0, true) })).toEqual(["warning lock-strange x.lock"]);
 	});
 
 	it("of accounts: nobody, nobody usable, lost, switched off, due, shared", () => {

@@ -214,9 +214,6 @@ describe("a repair", () => {
 
 	it("goes on where one thing cannot be mended, and tells only what was", async () => {
 		chmodSync(scratch.write("auth.json", auth), 0o644);
-		lock("codex-accounts.json.lock", DAY_MS);
-		scratch.write("codex-accounts.json.lock/in-the-way", "");
-		utimesSync(scratch.path("codex-accounts.json.lock"), 0, 0);
 		lock("codex-state.json.lock", DAY_MS);
 		mkdirSync(scratch.path(`auth.json.${gone}-0011aabb.tmp`));
 		utimesSync(scratch.path(`auth.json.${gone}-0011aabb.tmp`), 0, 0);
@@ -224,6 +221,40 @@ describe("a repair", () => {
 			{ kind: "permissions", subject: "auth.json" },
 			{ kind: "lock", subject: "codex-state.json.lock" },
 		]);
+	});
+
+	it("takes away whatever lies where a lock belongs, and leaves a live one", async () => {
+		lock("codex-accounts.json.lock", -DAY_MS);
+		scratch.write("codex-state.json.lock", "x");
+		symlinkSync("nowhere", scratch.path("auth.json.lock"));
+		mkdirSync(scratch.path("codex-refresh-a.lock"));
+		scratch.write("codex-refresh-a.lock/note", "x");
+		lock("settings.json.lock", -5000);
+		const { locks } = await health.look();
+		expect(locks.map(({ name, isStrange }) => [name, isStrange])).toEqual([
+			["auth.json.lock", true],
+			["codex-accounts.json.lock", false],
+			["codex-refresh-a.lock", true],
+			["codex-state.json.lock", true],
+			["settings.json.lock", false],
+		]);
+		expect((await health.repair()).filter(({ kind }) => kind === "lock").map(({ subject }) => subject)).toEqual(
+			locks.map(({ name }) => name).filter((name) => name !== "settings.json.lock"),
+		);
+		const [aside = ""] = scratch.names("codex-refresh-a.lock.corrupt-");
+		expect(scratch.names()).toEqual([aside, "settings.json.lock"]);
+		expect((await health.look()).entries.map(({ name, kind }) => [name, kind])).toEqual([
+			[".", "directory"],
+			[aside, "quarantined"],
+		]);
+	});
+
+	it("reads nothing that is no regular file, and says so", async () => {
+		for (const name of ["codex-accounts.json", "codex-state.json", "auth.json", "settings.json"]) {
+			spawnSync("mkfifo", [scratch.path(name)]);
+		}
+		expect((await health.look()).files.map(({ content }) => content)).toEqual(Array(4).fill("unreadable"));
+		expect((await health.repair()).filter(({ kind }) => kind === "set-aside")).toEqual([]);
 	});
 
 	it("leaves pi's damaged files, files of a newer version, and links as they are", async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, utimesSync } from "node:fs";
+import { lutimesSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LockBusyError, pauseFor, withLock } from "../../src/io/lock.ts";
@@ -116,5 +116,69 @@ describe("a pause", () => {
 
 	it("ends by itself", async () => {
 		await expect(pauseFor(1, new AbortController().signal)).resolves.toBeUndefined();
+	});
+});
+
+describe("what lies where a lock belongs, and is held by no live process", () => {
+	const at = (ageMs: number) => new Date(Date.now() - ageMs);
+	const mine = (waitMs = 0) => withLock(scratch.path("a"), { waitMs }, () => "mine");
+	const folder = (ageMs: number) => {
+		mkdirSync(scratch.path("a.lock"));
+		utimesSync(scratch.path("a.lock"), at(ageMs), at(ageMs));
+	};
+
+	it.each([11_000, 3_600_000, -11_000, -86_400_000])("does not block: touched %d ms ago", async (ageMs) => {
+		folder(ageMs);
+		expect([await mine(), scratch.names()]).toEqual(["mine", []]);
+	});
+
+	it.each([0, 8000, -8000])("may be a lock of a clock that is a little wrong: touched %d ms ago", async (ageMs) => {
+		folder(ageMs);
+		await expect(mine()).rejects.toThrow(LockBusyError);
+		expect(scratch.names()).toEqual(["a.lock"]);
+	});
+
+	it.each([3000, 60_000, -60_000])("does not block where it is a file, touched %d ms ago", async (ageMs) => {
+		utimesSync(scratch.write("a.lock", "x"), at(ageMs), at(ageMs));
+		expect([await mine(), scratch.names()]).toEqual(["mine", []]);
+	});
+
+	it("does not block for long where it is a file that was made a moment ago", async () => {
+		scratch.write("a.lock", "x");
+		expect([await mine(4000), scratch.names()]).toEqual(["mine", []]);
+	});
+
+	it.each(["nowhere", "folder"])("does not block where it is a link to %s, which stays as it is", async (target) => {
+		mkdirSync(scratch.path("folder"));
+		symlinkSync(target, scratch.path("a.lock"));
+		lutimesSync(scratch.path("a.lock"), at(5000), at(5000));
+		expect([await mine(), scratch.names()]).toEqual(["mine", ["folder"]]);
+	});
+
+	it.each([60_000, -60_000])(
+		"is kept beside the file where it has something in it: touched %d ms ago",
+		async (ageMs) => {
+			folder(ageMs);
+			scratch.write("a.lock/note", "x");
+			utimesSync(scratch.path("a.lock"), at(ageMs), at(ageMs));
+			expect(await mine()).toBe("mine");
+			const [kept = "", ...others] = scratch.names();
+			expect([scratch.text(`${kept}/note`), others]).toEqual(["x", []]);
+			expect(kept).toMatch(/^a\.lock\.corrupt-\d+$/);
+		},
+	);
+
+	it("is taken over by one at a time, however many come", async () => {
+		folder(-86_400_000);
+		let inside = 0;
+		let most = 0;
+		const work = async () => {
+			inside += 1;
+			most = Math.max(most, inside);
+			await settled();
+			inside -= 1;
+		};
+		await Promise.all(Array.from({ length: 8 }, () => withLock(scratch.path("a"), { waitMs: 60_000 }, work)));
+		expect([most, scratch.names()]).toEqual([1, []]);
 	});
 });

@@ -1,14 +1,17 @@
+import { execFileSync } from "node:child_process";
 import {
 	chmodSync,
 	existsSync,
 	lstatSync,
 	mkdirSync,
+	readFileSync,
 	renameSync,
 	rmSync,
 	statSync,
 	symlinkSync,
+	truncateSync,
 	unlinkSync,
-	utimesSync,
+	writeFileSync,
 } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -454,13 +457,12 @@ describe("a document that cannot be written", () => {
 		const counts = openCounts();
 		await write(counts, set("a"));
 		const before = scratch.text(NAME);
-		// A file where the lock's folder belongs, and an old one: it can neither be taken nor waited for.
-		const longAgo = new Date(Date.now() - 60_000);
-		scratch.write(`${NAME}.lock`, "x");
-		utimesSync(scratch.path(`${NAME}.lock`), longAgo, longAgo);
+		renameSync(scratch.path(NAME), scratch.path("elsewhere"));
+		mkdirSync(scratch.path(NAME));
 		await expect(write(counts, set("b"))).rejects.toThrow();
+		rmSync(scratch.path(NAME), { recursive: true });
+		renameSync(scratch.path("elsewhere"), scratch.path(NAME));
 		expect(scratch.text(NAME)).toBe(before);
-		unlinkSync(scratch.path(`${NAME}.lock`));
 		await write(counts, set("c"));
 		expect(stored()).toEqual({ a: 1, b: 1, c: 1 });
 		expect(scratch.names()).toEqual([NAME]);
@@ -519,5 +521,116 @@ describe("a document of an older version", () => {
 		await write(counts, set("a"));
 		expect(scratch.names(`${NAME}.corrupt-`)).toHaveLength(1);
 		expect(problems.join()).not.toContain("secret-token");
+	});
+});
+
+describe("a document in whose place something else lies", () => {
+	const others: readonly (readonly [string, (path: string) => void])[] = [
+		["a pipe", (path) => void execFileSync("mkfifo", [path])],
+		["a folder", (path) => mkdirSync(path)],
+		["a link to a device", (path) => symlinkSync("/dev/zero", path)],
+		["a link to itself", (path) => symlinkSync(path, path)],
+		["a file of a gigabyte", (path) => truncateSync(openEmpty(path), 2 ** 30)],
+	];
+	const openEmpty = (path: string) => {
+		writeFileSync(path, "");
+		return path;
+	};
+
+	it.each(others)("is not opened, not replaced and told of once: %s", async (_name, make) => {
+		make(scratch.path(NAME));
+		const before = lstatSync(scratch.path(NAME));
+		const counts = openCounts();
+		expect(counts.read().counts).toEqual({});
+		await expect(write(counts, set("a"))).rejects.toThrow();
+		await counts.flush();
+		expect(counts.read().counts).toEqual({ a: 1 });
+		expect(lstatSync(scratch.path(NAME))).toMatchObject({ ino: before.ino, mode: before.mode, size: before.size });
+		expect(scratch.names()).toEqual([NAME]);
+		expect(problems).toEqual([expect.stringMatching(/^unreadable: counts\.json cannot be read \(/)]);
+	});
+
+	it("keeps what was known of it, and takes it up again when it is back", async () => {
+		const counts = openCounts();
+		await write(counts, set("a"));
+		renameSync(scratch.path(NAME), scratch.path("elsewhere"));
+		execFileSync("mkfifo", [scratch.path(NAME)]);
+		expect(counts.read().counts).toEqual({ a: 1 });
+		await expect(write(counts, set("b"))).rejects.toThrow();
+		renameSync(scratch.path("elsewhere"), scratch.path(NAME));
+		await write(counts, set("c"));
+		expect(stored()).toEqual({ a: 1, b: 1, c: 1 });
+	});
+
+	it("is made where a link to nothing leads, and the link stays", async () => {
+		mkdirSync(scratch.path("mounted"));
+		symlinkSync("mounted/real.json", scratch.path(NAME));
+		await write(openCounts(), set("a"));
+		expect([stored("mounted/real.json"), lstatSync(scratch.path(NAME)).isSymbolicLink()]).toEqual([{ a: 1 }, true]);
+	});
+
+	it("is no file of ours where a link leads into a folder that is not there", async () => {
+		symlinkSync("unmounted/real.json", scratch.path(NAME));
+		const counts = openCounts();
+		await expect(write(counts, set("a"))).rejects.toThrow();
+		expect([scratch.names(), lstatSync(scratch.path(NAME)).isSymbolicLink()]).toEqual([[NAME], true]);
+	});
+});
+
+describe("changes that cannot be written", () => {
+	const counted = (name: string) => {
+		const calls = { count: 0 };
+		const change = (draft: Counts) => {
+			calls.count += 1;
+			draft.counts[name] = (draft.counts[name] ?? 0) + 1;
+		};
+		return { calls, change };
+	};
+
+	it.each(["newer", "locked away"])("are kept as one, however many they are: the file is %s", async (why) => {
+		const isNewer = why === "newer";
+		const path = isNewer ? scratch.path(NAME) : scratch.path(`folder/${NAME}`);
+		scratch.write(isNewer ? NAME : "folder", isNewer ? { version: 99 } : "a file where a folder should be");
+		const counts = openCounts(path);
+		const { calls, change } = counted("mine");
+		for (let at = 0; at < 500; at += 1) {
+			const written = counts.change(change).catch(() => undefined);
+			if (at % 10 === 0) await written;
+		}
+		await counts.flush();
+		calls.count = 0;
+		if (!isNewer) unlinkSync(scratch.path("folder"));
+		mkdirSync(scratch.path("folder"), { recursive: true });
+		writeFileSync(path, JSON.stringify({ version: 2, counts: { theirs: 1 } }));
+		expect(counts.read().counts).toEqual({ theirs: 1, mine: 500 });
+		expect(calls.count).toBeLessThan(10);
+		await counts.flush();
+		expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({ version: 2, counts: { theirs: 1, mine: 500 } });
+	});
+
+	it("take nothing back that another process has written since", async () => {
+		scratch.write(NAME, { version: 2, counts: { a: 1, b: 1, c: 1 }, kept: true });
+		const counts = openCounts();
+		counts.read();
+		unlinkSync(scratch.path(NAME));
+		mkdirSync(scratch.path(NAME));
+		const changes = [set("a", 2), set("d"), (draft: Counts) => void delete draft.counts.b];
+		for (const change of changes) await counts.change(change).catch(() => undefined);
+		rmSync(scratch.path(NAME), { recursive: true });
+		scratch.write(NAME, { version: 2, counts: { a: 1, b: 1, c: 5, e: 1 }, kept: true, newer: 1 });
+		await counts.flush();
+		expect(scratch.json(NAME)).toEqual({ version: 2, counts: { a: 2, c: 5, d: 1, e: 1 }, kept: true, newer: 1 });
+	});
+});
+
+describe("a document that is nested too deeply to be written", () => {
+	it("is left as it is, with that reason", async () => {
+		const bytes = `{"version":2,"counts":{},"deep":${"[".repeat(200_000)}${"]".repeat(200_000)}}`;
+		scratch.write(NAME, bytes);
+		const counts = openCounts();
+		for (const name of ["a", "b", "c"]) await write(counts, set(name)).catch(() => undefined);
+		expect(counts.read().counts).toEqual({ a: 1, b: 1, c: 1 });
+		expect(scratch.text(NAME)).toBe(bytes);
+		expect(problems).toEqual([expect.stringContaining("nested too deeply")]);
 	});
 });

@@ -18,6 +18,8 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	quarantined: true,
 	"lock-held": true,
 	"lock-stale": true,
+	"lock-ahead": true,
+	"lock-strange": true,
 	"pool-empty": true,
 	"pool-unusable": true,
 	"sign-ins-good": true,

@@ -1,0 +1,85 @@
+/** Decides over a value that changed on both sides since `base`: `mine` here, `theirs` in the file. */
+export type Resolve = (key: string, mine: unknown, theirs: unknown) => unknown;
+
+type Group = Record<string, unknown>;
+
+/** A value that is nested deeper is taken as a whole. */
+const DEEPEST = 12;
+
+/**
+ * Changes `theirs` by everything in which `mine` differs from `base`, member by member, and lists of rows with an `id` row
+ * by row. What `mine` has not changed stays as it is in `theirs`.
+ */
+export function carryOver(base: Group, mine: Group, theirs: Group, resolve: Resolve, depth = 0): void {
+	for (const key of new Set([...Object.keys(base), ...Object.keys(mine)])) {
+		// Assigning to it would change the object's prototype. No member of ours is called so.
+		if (key === "__proto__") continue;
+		const [before, after, now] = [own(base, key), own(mine, key), own(theirs, key)];
+		if (depth < DEEPEST && isGroup(after) && isGroup(now)) {
+			carryOver(isGroup(before) ? before : {}, after, now, resolve, depth + 1);
+			continue;
+		}
+		if (isSame(before, after)) continue;
+		if (after === undefined) delete theirs[key];
+		else if (isList(after) && isList(now) && [...after, ...now].some(isRow)) {
+			theirs[key] = rowsOf(isList(before) ? before : [], after, now, resolve);
+		} else theirs[key] = isSame(before, now) ? copy(after) : copy(resolve(key, after, now));
+	}
+}
+
+interface Row extends Group {
+	readonly id: string;
+}
+
+/** The rows of `theirs` with what `mine` has added, changed and taken out since `base`. */
+function rowsOf(base: readonly unknown[], mine: readonly unknown[], theirs: readonly unknown[], resolve: Resolve) {
+	const [before, after] = [byId(base), byId(mine)];
+	const known = byId(theirs);
+	const kept = theirs.flatMap((row) => {
+		if (!isRow(row) || known.get(row.id) !== row) return [row];
+		const [former, changed] = [before.get(row.id), after.get(row.id)];
+		if (former && !changed) return isSame(former, row) ? [] : [row];
+		if (!changed || isSame(former, changed)) return [row];
+		if (isSame(former, row)) return [copy(changed)];
+		return [resolve("row", changed, row)];
+	});
+	const added = [...after].filter(([id]) => !known.has(id) && !before.has(id));
+	return [...kept, ...added.map(([, row]) => copy(row))];
+}
+
+function byId(rows: readonly unknown[]): Map<string, Row> {
+	const found = new Map<string, Row>();
+	for (const row of rows) if (isRow(row) && !found.has(row.id)) found.set(row.id, row);
+	return found;
+}
+
+function isList(value: unknown): value is unknown[] {
+	return Array.isArray(value);
+}
+
+function isRow(value: unknown): value is Row {
+	return isGroup(value) && typeof own(value, "id") === "string";
+}
+
+function isGroup(value: unknown): value is Group {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function own(group: Group, key: string): unknown {
+	return Object.hasOwn(group, key) ? group[key] : undefined;
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+	if (a === b) return true;
+	try {
+		return JSON.stringify(a) === JSON.stringify(b);
+	} catch {
+		// Nested too deeply to be written: nothing of ours is, so it is what was read.
+		return true;
+	}
+}
+
+/** What is changed later must not change what it was copied from. */
+function copy(value: unknown): unknown {
+	return structuredClone(value);
+}

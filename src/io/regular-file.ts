@@ -1,0 +1,49 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
+
+/** The largest file that is read. Ours and pi's have a few kilobytes: a larger one is none of them. */
+export const MOST_BYTES = 64 * 1024 * 1024;
+
+/** Opening a pipe without this waits until another program writes into it. Windows has neither. */
+const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+/** Thrown for a path that leads to a folder, a pipe, a socket or a device, and for a file that is far too large. */
+export class NotReadableError extends Error {
+	readonly code: "ENOTREGULAR" | "EFBIG";
+	constructor(path: string, code: "ENOTREGULAR" | "EFBIG") {
+		super(code === "EFBIG" ? `${path} is too large` : `${path} is not a regular file`);
+		this.name = "NotReadableError";
+		this.code = code;
+	}
+}
+
+/** Reads a text file at once. Throws {@link NotReadableError}, or what the file system says. */
+export function readTextNow(path: string): string {
+	// Before it is opened: with some devices opening alone has an effect.
+	assertReadable(path, statSync(path));
+	const file = openSync(path, READ_ONLY);
+	try {
+		// Another file may have taken its place.
+		assertReadable(path, fstatSync(file));
+		return readFileSync(file, "utf8");
+	} finally {
+		closeSync(file);
+	}
+}
+
+/** Reads a text file. Rejects with {@link NotReadableError}, or with what the file system says. */
+export async function readText(path: string): Promise<string> {
+	assertReadable(path, await stat(path));
+	const handle = await open(path, READ_ONLY);
+	try {
+		assertReadable(path, await handle.stat());
+		return await handle.readFile("utf8");
+	} finally {
+		await handle.close();
+	}
+}
+
+function assertReadable(path: string, stats: Stats): void {
+	if (!stats.isFile()) throw new NotReadableError(path, "ENOTREGULAR");
+	if (stats.size > MOST_BYTES) throw new NotReadableError(path, "EFBIG");
+}
