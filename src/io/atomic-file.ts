@@ -9,8 +9,11 @@ import { pauseFor } from "./lock.ts";
 export interface StagedFile {
 	/** Writes `content` durably into the temporary file. */
 	write(content: string): Promise<void>;
-	/** Renames the temporary file over the target, and tells what it put there. The stage is used up. */
-	commit(): Promise<BigIntStats>;
+	/**
+	 * Renames the temporary file over the target, and tells what it put there. The stage is used up. `isStillOurs` is asked
+	 * right before the rename; undefined, and nothing has changed, where it says no.
+	 */
+	commit(isStillOurs?: () => boolean): Promise<BigIntStats | undefined>;
 	/** Removes the temporary file; harmless after `commit`. */
 	discard(): Promise<void>;
 }
@@ -46,9 +49,11 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 	}
 	return {
 		write: (content) => fill(handle, content),
-		commit: async () => {
+		commit: async (isStillOurs = () => true) => {
 			const stats = await handle.stat({ bigint: true });
 			await handle.close();
+			// Nothing is waited for in between: another process could write meanwhile.
+			if (!isStillOurs()) return undefined;
 			await renamePatiently(temporary, target);
 			await syncDirectory(dirname(target));
 			return stats;
@@ -70,8 +75,7 @@ export async function writeAtomically(
 	const staged = await stageFile(target, { bytes: 0, mode });
 	try {
 		await staged.write(content);
-		if (!isStillOurs()) return undefined;
-		return await staged.commit();
+		return await staged.commit(isStillOurs);
 	} finally {
 		await staged.discard();
 	}
@@ -139,13 +143,18 @@ async function renamePatiently(from: string, to: string): Promise<void> {
 	}
 }
 
-/** Makes the rename itself durable where the platform can sync a directory (Windows cannot). */
+/**
+ * Makes the rename itself durable where that is possible. The content is in its place already, and some file systems (SMB,
+ * some of FUSE) cannot sync a directory, nor may every one be opened: no error of this makes the write one that failed.
+ */
 async function syncDirectory(path: string): Promise<void> {
 	if (process.platform === "win32") return;
-	const handle = await open(path, "r");
-	try {
-		await handle.sync();
-	} finally {
-		await handle.close();
-	}
+	const handle = await open(path, "r").catch(ignored);
+	await handle?.sync().catch(ignored);
+	await handle?.close().catch(ignored);
+}
+
+/** See {@link syncDirectory}. */
+function ignored(): undefined {
+	return undefined;
 }

@@ -1,5 +1,5 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, utimesSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { stageFile, writeAtomically } from "../../src/io/atomic-file.ts";
 import { aScratch, type Scratch } from "../support/fakes.ts";
@@ -29,7 +29,52 @@ async function makeWritesShort(): Promise<void> {
 	});
 }
 
+/** Every sync of a file or a directory from here on, as `act` has it; what was synced is told with its content. */
+async function watchSyncs(act: (isFolder: boolean) => void): Promise<string[]> {
+	const seen: string[] = [];
+	const handle = await open(scratch.write("any", ""), "r");
+	const prototype: { sync: () => Promise<void> } = Object.getPrototypeOf(handle);
+	const { sync } = prototype;
+	await handle.close();
+	rmSync(scratch.path("any"));
+	vi.spyOn(prototype, "sync").mockImplementation(async function (this: FileHandle) {
+		const stats = await this.stat();
+		act(stats.isDirectory());
+		const [temporary] = scratch.names().filter((name) => name.endsWith(".tmp"));
+		seen.push(stats.isDirectory() ? `folder of ${scratch.names().join()}` : scratch.text(temporary ?? ""));
+		await sync.call(this);
+	});
+	return seen;
+}
+
 describe("an atomic write", () => {
+	it("has its content on the disk before it takes the place of the file, and its name after that", async () => {
+		scratch.write("a.json", "a former, longer content");
+		const seen = await watchSyncs(() => undefined);
+		await writeAtomically(scratch.path("a.json"), "new", 0o600);
+		expect(seen).toEqual(["new", "folder of a.json"]);
+	});
+
+	it("fails, and changes nothing, where its content cannot be brought to the disk", async () => {
+		scratch.write("a.json", "former");
+		await watchSyncs((isFolder) => {
+			if (!isFolder) throw Object.assign(new Error("no"), { code: "EIO" });
+		});
+		await expect(writeAtomically(scratch.path("a.json"), "new", 0o600)).rejects.toMatchObject({ code: "EIO" });
+		expect([scratch.text("a.json"), scratch.names()]).toEqual(["former", ["a.json"]]);
+	});
+
+	it.each(["EINVAL", "EIO", "ENOTSUP", "EACCES"])(
+		"has happened where its folder cannot be synced: %s",
+		async (code) => {
+			await watchSyncs((isFolder) => {
+				if (isFolder) throw Object.assign(new Error("no"), { code });
+			});
+			expect(await writeAtomically(scratch.path("a.json"), "new", 0o600)).toMatchObject({ size: 3n });
+			expect([scratch.text("a.json"), scratch.names()]).toEqual(["new", ["a.json"]]);
+		},
+	);
+
 	it("replaces the whole content and leaves nothing else behind", async () => {
 		scratch.write("a.json", "a former, longer content");
 		await writeAtomically(scratch.path("a.json"), "new", 0o600);
