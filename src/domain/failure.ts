@@ -108,7 +108,7 @@ export const RULES: readonly Rule[] = [
 		name: "reasoning-refused",
 		signs: [
 			{ codes: ["invalid_encrypted_content", "thinking_signature_invalid"] },
-			{ words: /encrypted .*content .*could not be (verified|decrypted|decoded)/i },
+			{ words: /encrypted .{0,40}content .{0,1900}could not be (verified|decrypted|decoded)/i },
 		],
 		remedy: "strip-reasoning",
 		samples: [
@@ -120,7 +120,7 @@ export const RULES: readonly Rule[] = [
 		name: "connection-lost-state",
 		signs: [
 			{ codes: ["previous_response_not_found", "websocket_connection_limit_reached"] },
-			{ words: /previous_response_id|previous response .*not found|websocket_connection_limit_reached/i },
+			{ words: /previous_response_id|previous response .{0,200}not found|websocket_connection_limit_reached/i },
 		],
 		remedy: "reconnect",
 		samples: [
@@ -298,11 +298,15 @@ export interface Failure {
 	readonly isSignInGone: boolean;
 }
 
-/** Finds the row for `evidence`; what no row knows is surfaced unchanged. `now` is epoch ms. */
+/** Patterns see no more of any words: a server may quote what it was sent, and time must not grow with that. */
+const LONGEST_WORDS = 2000;
+
+/** Finds the row for `given`; what no row knows is surfaced unchanged. `now` is epoch ms. */
 export function classify(
-	evidence: FailureEvidence,
+	given: FailureEvidence,
 	context: { readonly now: number; readonly modelId: string; readonly cooldownMs: number },
 ): Failure {
+	const evidence = given.words === undefined ? given : { ...given, words: given.words.slice(0, LONGEST_WORDS) };
 	const rule = findRule(evidence);
 	return {
 		kind: rule?.name ?? "other",

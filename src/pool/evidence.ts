@@ -109,7 +109,7 @@ function resetOf(detail: Partial<Detail>, now: number): number | undefined {
 
 /** "Please try again in 1.2s", "in 350ms", "in 20 seconds". */
 function toldToWait(message: string | undefined): Pick<FailureEvidence, "retryAfterMs"> {
-	const told = /try again in (\d+(?:\.\d+)?) ?(ms|milliseconds?|s|seconds?)\b/i.exec(message ?? "");
+	const told = /try again in (\d{1,9}(?:\.\d{1,9})?) ?(ms|milliseconds?|s|seconds?)\b/i.exec(message ?? "");
 	if (!told?.[1] || !told[2]) return {};
 	return { retryAfterMs: Number(told[1]) * (told[2].toLowerCase().startsWith("m") ? 1 : 1000) };
 }

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { FURTHEST_RESET_MS } from "../../src/domain/cooldown.ts";
 import { classify, type FailureEvidence, RULES, SIGN_IN_GONE_CODES } from "../../src/domain/failure.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
@@ -29,6 +29,21 @@ describe("the table of failures", () => {
 			rule.signs.flatMap((sign) => (sign.codes ?? []).map((code) => [code, rule.name] as const)),
 		);
 		for (const [code, name] of owners) expect([code, kindOf({ code })]).toEqual([code, name]);
+	});
+
+	it("has no pattern that goes on without a bound, or takes more than the beginning of any words", () => {
+		const patterns = RULES.flatMap(({ signs }) => signs.flatMap(({ words, header }) => [words, header?.[1]]));
+		const unbounded = patterns.filter((pattern) => pattern && /(?<!\\)[*+]|\{\d+,\}/.test(pattern.source));
+		expect(unbounded).toEqual([]);
+		const read: number[] = [];
+		const exec = vi.spyOn(RegExp.prototype, "exec").mockImplementation((text) => {
+			read.push(text.length);
+			return null;
+		});
+		classify({ words: "encrypted content ".repeat(100_000) }, context);
+		exec.mockRestore();
+		expect(read.length).toBeGreaterThan(5);
+		expect(Math.max(...read)).toBe(2000);
 	});
 
 	it("rotates only on what is the account's fault", () => {

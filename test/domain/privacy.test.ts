@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { printable } from "../../src/domain/account.ts";
 import { hideEmails, hideEmailsIn } from "../../src/domain/privacy.ts";
+import { isLinear } from "../support/growth.ts";
 
 describe("hiding e-mails", () => {
 	it.each([
@@ -28,6 +30,17 @@ describe("hiding e-mails", () => {
 			}),
 		);
 	});
+
+	it("hides an address of any length", () => {
+		expect(hideEmails(`${"x".repeat(1000)}@${"y".repeat(1000)}.example`)).toBe(`x…@${"y".repeat(1000)}.example`);
+	});
+
+	it.each(["x", "@", "x@", "\u001b[1", "\u001b[1;", "é", "a "])(
+		"takes time by the length of %j, not by its square",
+		(piece) => {
+			expect([isLinear(hideEmails, piece), isLinear(printable, piece)]).toEqual([true, true]);
+		},
+	);
 
 	it("goes through every text of a document, and leaves the rest", () => {
 		expect(hideEmailsIn({ a: ["me@x.test", 5, null, undefined, true], b: { c: "plain" } })).toEqual({

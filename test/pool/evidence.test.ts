@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { classify, type FailureEvidence } from "../../src/domain/failure.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords } from "../../src/pool/evidence.ts";
 import { HOUR_MS, NOW } from "../support/fakes.ts";
+import { isLinear } from "../support/growth.ts";
 
 const RESETS_AT = NOW + HOUR_MS;
 const REUSED = {
@@ -368,4 +369,18 @@ describe("the headers of a refusal", () => {
 		expect(evidenceFromHeaders(hidden("nonsense"), NOW).code).toBeUndefined();
 		expect(evidenceFromHeaders({ "x-error-json": "%%%" }, NOW).code).toBeUndefined();
 	});
+});
+
+describe("adversarial words", () => {
+	it.each(["try again in 1", "try again in 1.", "1", "Codex error: {", "}", "{", "[", " ", "<", '{"error":'])(
+		"are read in time by their length, not by its square: %j over and over",
+		(piece) => {
+			const work = (text: string) => {
+				for (const words of [text, `Codex error: {${text}`, `try again in ${text}`]) evidenceFromWords(words, NOW);
+				evidenceFromBody(text, NOW);
+				evidenceFromHeaders({ "retry-after": text, "x-error-json": text }, NOW);
+			};
+			expect(isLinear(work, piece)).toBe(true);
+		},
+	);
 });
