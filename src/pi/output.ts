@@ -39,7 +39,7 @@ export interface Result {
 
 /** Gives a command's result to whoever asked for it, by mode. */
 export function writeResult(ctx: ExtensionContext, command: string, result: Result): void {
-	const text = result.asJson ? JSON.stringify(result.json, undefined, 2) : shown(result.text);
+	const text = result.asJson ? documentText(result.json, 2) : shown(result.text);
 	const mode = modeOf(ctx);
 	if (result.isFailing && (mode === "print" || mode === "json")) process.exitCode = 1;
 	switch (mode) {
@@ -47,7 +47,7 @@ export function writeResult(ctx: ExtensionContext, command: string, result: Resu
 			writeAll(`${text}\n`);
 			return;
 		case "json":
-			writeAll(`${JSON.stringify({ type: "multicodex", command, result: result.json })}\n`);
+			writeAll(`${documentText({ type: "multicodex", command, result: result.json })}\n`);
 			return;
 		default:
 			if (text !== "") ctx.ui.notify(text, result.isFailing ? "warning" : "info");
@@ -75,6 +75,20 @@ export function writeNotice(ctx: ExtensionContext, level: "info" | "warning", te
 /** Lines as a terminal may get them: they quote reasons and names from servers and files. */
 function shown(text: string): string {
 	return text.split("\n").map(printable).join("\n");
+}
+
+/** What `JSON.stringify` leaves as it is and a terminal may act on. A line's end is only ever between two texts. */
+const ACTING = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** A document as it is printed: the same for every parser, and nothing in it acts on a terminal. */
+function documentText(document: unknown, indent?: number): string {
+	return JSON.stringify(document, undefined, indent).replace(ACTING, (character) =>
+		// By halves where a character has two.
+		character
+			.split("")
+			.map((half) => `\\u${half.charCodeAt(0).toString(16).padStart(4, "0")}`)
+			.join(""),
+	);
 }
 
 const PIPE_IS_FULL = new Int32Array(new SharedArrayBuffer(4));

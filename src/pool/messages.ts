@@ -25,15 +25,24 @@ export function finalError(model: Model<Api>, reason: ErrorEvent["reason"], text
 				cost: { input: 0, output: 0, cacheRead: 0, cacheWrite: 0, total: 0 },
 			},
 			stopReason: reason,
-			errorMessage: text,
+			errorMessage: shownAs(text),
 			timestamp: now,
 		},
 	};
 }
 
+/** Characters that act on a terminal; the ends of lines and tabs do no harm, and emoji need the zero-width joiner. */
+const ACTING = /(?![\n\t\u200d]|\r\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** A server's words as they may go out: in print mode they reach standard error as they are. */
+function shownAs(text: string): string {
+	return text.replace(ACTING, "?");
+}
+
 /** The same final event with another message. */
 export function withWords(event: ErrorEvent, text: string): ErrorEvent {
-	return event.error.errorMessage === text ? event : { ...event, error: { ...event.error, errorMessage: text } };
+	const errorMessage = shownAs(text);
+	return event.error.errorMessage === errorMessage ? event : { ...event, error: { ...event.error, errorMessage } };
 }
 
 /** What hosts keep beside a tool call's content while it streams. */
@@ -49,5 +58,5 @@ export function brokenOffAt(partial: AssistantMessage, reason: ErrorEvent["reaso
 		const { partialJson: _json, customInput: _input, ...kept }: typeof block & Scratch = block;
 		return kept;
 	});
-	return { type: "error", reason, error: { ...partial, content, stopReason: reason, errorMessage: text } };
+	return { type: "error", reason, error: { ...partial, content, stopReason: reason, errorMessage: shownAs(text) } };
 }

@@ -8,7 +8,7 @@ import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { launchCommand } from "../support/launch.ts";
 import { coreOf, isAtAnEnd, wide } from "../support/tiers.ts";
-import { type Bench, createBench, resultLines } from "./support.ts";
+import { type Bench, createBench, createBenchOnAnyHost, resultLines } from "./support.ts";
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -171,6 +171,18 @@ describe("every command", () => {
 			expect(mode === "json" ? resultLines(result.stdout) : result.stdout).toHaveLength(0);
 		}
 	});
+});
+
+it("prints documents in which nothing acts on a terminal, as text of pi -p and as a line of JSON mode", async () => {
+	// The one format character that a label may have: it joins emoji.
+	const label = "family 👩\u200d👧";
+	const bench = await createBenchOnAnyHost({ accounts: ["a"], usage, rows: { a: { label } } });
+	const printed = (await bench.print("/multicodex show --json")).stdout;
+	const lines = (await bench.json("/multicodex show")).result.stdout;
+	const [line] = resultLines(lines);
+	const documents: unknown[] = [JSON.parse(printed), resultSchema.parse(line).result];
+	for (const document of documents) expect(document).toMatchObject({ accounts: [{ label }] });
+	expect(`${printed}${lines}`).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
 });
 
 describe("in a session that goes on", () => {

@@ -41,6 +41,21 @@ describe("a result", () => {
 	});
 });
 
+describe("a document", () => {
+	// C1 and delete, bidi, separators of lines, and format characters outside the first plane (tags, musical notation).
+	const acting = "\u009b31m\u007f\u202e\u2066\u2028\u2029\ufeff\u200d\u{e0041}\u{1d173}\u001b]8;;x\u0007";
+	const json = { plan: acting, [acting]: ["plain é 👩‍👧", 1, null] };
+
+	it.each(["tui", "rpc"] as const)("holds nothing that a terminal acts on, and is the same one: %s", (mode) => {
+		const { ctx, notices } = aContext({ mode });
+		writeResult(ctx, "show", { text: "", json, asJson: true });
+		const printed = notices[0]?.replace("info: ", "") ?? "";
+		expect(printed).not.toMatch(/(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
+		expect(JSON.parse(printed)).toEqual(json);
+		expect(printed.split("\n").length).toBeGreaterThan(5);
+	});
+});
+
 describe("a failure", () => {
 	it("is a notice where somebody looks on", () => {
 		const { ctx, notices } = aContext({ mode: "tui" });

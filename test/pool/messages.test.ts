@@ -28,6 +28,16 @@ describe("a final event of ours", () => {
 		expect(partial).toEqual(before);
 	});
 
+	it("holds nothing of a server's words that acts on a terminal; lines stay lines", () => {
+		const told = "first\r\n\tsecond\nthird \u001b[2J\u009b31m\u202e\rover\u0007 👩‍👧";
+		const shown = "first\r\n\tsecond\nthird ?[2J?31m??over? 👩‍👧";
+		const event = finalError(MODEL, "error", told, NOW);
+		expect(event.error.errorMessage).toBe(shown);
+		expect(brokenOffAt(aMessage(), "error", told).error.errorMessage).toBe(shown);
+		const theirs = { ...event, error: { ...event.error, errorMessage: told } };
+		expect(withWords(theirs, told).error.errorMessage).toBe(shown);
+	});
+
 	it("with other words is another one, with the same words the same", () => {
 		const event = finalError(MODEL, "error", "no", NOW);
 		expect(withWords(event, "no")).toBe(event);
