@@ -13,6 +13,7 @@ import { fingerprint, identityOf, tokenTimes } from "./io/jwt.ts";
 import { pauseFor } from "./io/lock.ts";
 import { createOAuthClient, DEFAULT_ISSUER } from "./io/openai-oauth.ts";
 import { openPiAuth } from "./io/pi-auth.ts";
+import { createProcesses } from "./io/processes.ts";
 import { openSettings, savedModelIn } from "./io/settings-store.ts";
 import { openStateStore } from "./io/state-store.ts";
 import { refusalToSendTokens } from "./io/token-url.ts";
@@ -72,7 +73,16 @@ export function compose(pi: ExtensionAPI): void {
 	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
 	const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
 	const imports = createImports({ finder, accounts, membership, tokens, clock });
-	const credentials = createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause: pauseFor });
+	const credentials = createCredentials({
+		accounts,
+		state,
+		piAuth,
+		oauth,
+		tokens,
+		processes: createProcesses(clock.now),
+		clock,
+		pause: pauseFor,
+	});
 	const isEnabled = () => settings.read().enabled;
 	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled });
 	const affinity = createAffinity(clock);

@@ -54,6 +54,8 @@ const LEASE_MS = 5 * 60_000;
 /** A lease that is no news is renewed this seldom. */
 const RENEWAL_MS = 60_000;
 
+const holderSchema = z.object({ pid: z.number().int().positive(), started: optionalText, machine: z.string() });
+
 /** One damaged part must not take the rest with it: each falls back on its own. */
 const memoSchema = z.looseObject({
 	cooldowns: z
@@ -66,7 +68,10 @@ const memoSchema = z.looseObject({
 	lastUsedAt: optionalTime,
 	lastError: z.object({ text: z.string(), at: time }).optional().catch(undefined),
 	strikes: z.number().int().nonnegative().catch(0),
-	exchange: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
+	exchange: z
+		.object({ tokenHash: z.string(), at: time, holder: holderSchema.optional().catch(undefined) })
+		.optional()
+		.catch(undefined),
 	refusal: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
 });
 

@@ -7,6 +7,7 @@ import type {
 	Clock,
 	OAuthClient,
 	PiAuth,
+	Processes,
 	RefreshOutcome,
 	StateStore,
 	TokenReader,
@@ -48,6 +49,7 @@ interface Deps {
 	readonly piAuth: PiAuth;
 	readonly oauth: OAuthClient;
 	readonly tokens: TokenReader;
+	readonly processes: Processes;
 	readonly clock: Clock;
 	/** Resolves after `ms`. */
 	readonly pause: (ms: number) => Promise<void>;
@@ -72,7 +74,8 @@ const FIRST_STORE_PAUSE_MS = 100;
 const LAST_STORE_PAUSE_MS = 1600;
 
 /** Creates the refresher: one exchange an account at a time, in this process and across all others. */
-export function createCredentials({ accounts, state, piAuth, oauth, tokens, clock, pause }: Deps): Credentials {
+export function createCredentials(deps: Deps): Credentials {
+	const { accounts, state, piAuth, oauth, tokens, processes, clock, pause } = deps;
 	const flights = new Map<AccountId, Promise<TokenResult>>();
 	const backoffs = new Map<AccountId, { until: number; lengthMs: number; lasting?: string }>();
 
@@ -136,17 +139,32 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 		const { id } = account;
 		const tokenHash = tokens.fingerprint(spend.refresh);
 		const before = reread()?.refresh;
-		const claim = { tokenHash, at: clock.now() };
-		const isFree = ({ exchange }: AccountMemo) =>
-			exchange?.tokenHash !== tokenHash || Math.abs(clock.now() - exchange.at) >= UNKNOWN_OUTCOME_MS;
-		// Decided on the file as it is then, under its lock: of two who come here at once one sees the other's note.
-		if (!(await state.updateIf(id, isFree, (memo) => ({ ...memo, exchange: claim })))) {
-			const { exchange } = state.memo(id);
-			const retryAt = (exchange?.at ?? clock.now()) + UNKNOWN_OUTCOME_MS;
+		const claim = { tokenHash, at: clock.now(), holder: processes.own() };
+		const isFree = ({ exchange }: AccountMemo) => {
+			if (exchange?.tokenHash !== tokenHash) return true;
+			// Clocks jump: whatever they say, a process that runs may be waiting for the answer.
+			if (exchange.holder && processes.fateOf(exchange.holder, exchange.at) === "running") return false;
+			return Math.abs(clock.now() - exchange.at) >= UNKNOWN_OUTCOME_MS;
+		};
+		const claimed = () => {
+			const leftMs = (state.memo(id).exchange?.at ?? 0) + UNKNOWN_OUTCOME_MS - clock.now();
+			const isTelling = leftMs > 0 && leftMs <= UNKNOWN_OUTCOME_MS;
+			const retryAt = clock.now() + (isTelling ? leftMs : BUSY_RETRY_MS);
 			return unavailable(id, "an exchange of its token has not been answered yet", retryAt);
-		}
-		const isOurs = ({ exchange }: AccountMemo) => exchange?.at === claim.at && exchange.tokenHash === tokenHash;
+		};
+		// Decided on the file as it is then, under its lock: if two processes race, the second sees the first one's claim.
+		if (!(await state.updateIf(id, isFree, (memo) => ({ ...memo, exchange: claim })))) return claimed();
+		const isOurs = ({ exchange }: AccountMemo) =>
+			exchange?.at === claim.at &&
+			exchange.tokenHash === tokenHash &&
+			exchange.holder?.pid === claim.holder.pid &&
+			exchange.holder.machine === claim.holder.machine;
+		// A clock that jumped may have made that lock look old, and then both were let in.
+		if (!isOurs(state.memo(id))) return claimed();
 		const release = () => state.updateIf(id, isOurs, (memo) => ({ ...memo, exchange: undefined }));
+		/** It has ended, and the token may be spent: from here on only time tells. */
+		const leaveUnanswered = () =>
+			state.updateIf(id, isOurs, (memo) => ({ ...memo, exchange: { tokenHash, at: claim.at } }));
 		// A process that was stopped has lost its lock, and somebody else may be through with this token by now.
 		const newest = reread();
 		if (newest && newest.refresh !== before) {
@@ -154,12 +172,17 @@ export function createCredentials({ accounts, state, piAuth, oauth, tokens, cloc
 			if (lastsFor(newest, LAST_MOMENT_MS, undefined)) return ready(newest);
 			return unavailable(id, "another process has just renewed it", clock.now());
 		}
-		const outcome: RefreshOutcome = await oauth.refresh(spend.refresh);
+		const outcome: RefreshOutcome = await oauth.refresh(spend.refresh).catch(async (error) => {
+			await leaveUnanswered();
+			throw error;
+		});
 		const came = cameOf(outcome, spend);
 		const isStored = came !== undefined && (await storeSurely(() => store(came)));
 		// While the note stays it tells every process that the token on the disk may be spent.
 		const mayBeSpent = (outcome.kind === "unknown" || outcome.kind === "granted") && !isStored;
 		if (!mayBeSpent) await release();
+		// One that came and could not be stored is in this process alone: the claim holds while that runs.
+		else if (outcome.kind === "unknown" && came === undefined) await leaveUnanswered();
 		switch (outcome.kind) {
 			case "granted":
 				backoffs.delete(id);

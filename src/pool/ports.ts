@@ -59,10 +59,34 @@ export interface AccountMemo {
 	readonly lastError?: { readonly text: string; readonly at: number } | undefined;
 	/** 402/403 in a row. */
 	readonly strikes: number;
-	/** An exchange that was begun: which refresh token (hash) and when, epoch ms. */
-	readonly exchange?: { readonly tokenHash: string; readonly at: number } | undefined;
+	/**
+	 * An exchange that was begun: which refresh token (hash), when (epoch ms), and by which process. Without a process it
+	 * has ended, and nobody knows whether the token is spent.
+	 */
+	readonly exchange?:
+		| { readonly tokenHash: string; readonly at: number; readonly holder?: ProcessMark | undefined }
+		| undefined;
 	/** The first refusal of a renewal for a reason that is not known: of which refresh token (hash) and when, epoch ms. */
 	readonly refusal?: { readonly tokenHash: string; readonly at: number } | undefined;
+}
+
+/** A process, as another one can find out whether it still runs. */
+export interface ProcessMark {
+	readonly pid: number;
+	/** When it was started, as its system tells it; undefined where that cannot be known. */
+	readonly started?: string | undefined;
+	/** Where its id means something. */
+	readonly machine: string;
+}
+
+/** The processes of this machine. */
+export interface Processes {
+	own(): ProcessMark;
+	/**
+	 * What has become of a process that was there at `since`, epoch ms. `unknown`: it belongs to another machine, another
+	 * container, or a time before the last restart, or it cannot be told from a later one with its id.
+	 */
+	fateOf(mark: ProcessMark, since: number): "running" | "gone" | "unknown";
 }
 
 /** The state file: cooldowns, usage, pin. Disposable. */

@@ -1,5 +1,6 @@
-import { mkdirSync, statSync, unlinkSync, utimesSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { mkdirSync, statSync, unlinkSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { defaultLabel, openAccountStore } from "../../src/io/account-store.ts";
 import {
@@ -46,6 +47,15 @@ function openStore(path = scratch.path(NAME)) {
 	const store = openAccountStore(path, (text) => told.push(text), clock.now);
 	opened.push(store);
 	return store;
+}
+
+/** No content comes to the disk from here on, not even the superuser's. */
+async function aDiskThatFails() {
+	const handle = await open(scratch.write("any", ""), "r");
+	const prototype: { sync: () => Promise<void> } = Object.getPrototypeOf(handle);
+	await handle.close();
+	unlinkSync(scratch.path("any"));
+	return vi.spyOn(prototype, "sync").mockRejectedValue(Object.assign(new Error("no"), { code: "EIO" }));
 }
 
 const fileSchema = z.looseObject({ version: z.number(), accounts: z.array(z.record(z.string(), z.unknown())) });
@@ -387,12 +397,11 @@ describe("removing accounts", () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
 		const before = store.list();
-		// A lock that can be neither had nor taken over, also by the superuser.
-		utimesSync(scratch.write(`${NAME}.lock`, "a file where a folder should be"), 0, 0);
+		const disk = await aDiskThatFails();
 		await expect(store.edit(idOf("work"), { label: "other", enabled: false })).rejects.toThrow();
 		await expect(store.remove(idOf("work"))).rejects.toThrow();
 		expect([store.list(), rows()]).toEqual([before, [storedRow("work")]]);
-		unlinkSync(scratch.path(`${NAME}.lock`));
+		disk.mockRestore();
 		await store.patch(idOf("work"), { plan: "pro" });
 		expect(rows()).toEqual([storedRow("work", { plan: "pro" })]);
 	});
@@ -531,11 +540,10 @@ describe("an account that is put back", () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
 		await store.remove(idOf("work"));
-		// A lock that can be neither had nor taken over, also by the superuser.
-		utimesSync(scratch.write(`${NAME}.lock`, "a file where a folder should be"), 0, 0);
+		const disk = await aDiskThatFails();
 		await expect(store.restore(idOf("work"))).rejects.toThrow();
 		expect([store.list(), rows()]).toEqual([[], []]);
-		unlinkSync(scratch.path(`${NAME}.lock`));
+		disk.mockRestore();
 		await store.restore(idOf("work"));
 		expect(rows()).toEqual([storedRow("work")]);
 	});

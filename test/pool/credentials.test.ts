@@ -5,6 +5,7 @@ import { type Credentials, createCredentials } from "../../src/pool/credentials.
 import type { RefreshOutcome } from "../../src/pool/ports.ts";
 import {
 	aClock,
+	aMachine,
 	anAccount,
 	anAccountStore,
 	aPiAuth,
@@ -49,9 +50,13 @@ let onPause: () => Promise<void>;
 
 const grant = (at = clock.now()): RefreshOutcome => ({ kind: "granted", credential: issued(at) });
 
-/** One more process over the same files. */
+let machine: ReturnType<typeof aMachine>;
+let processes: number;
+
+/** One more process over the same files; the first has the id 1. */
 const anotherProcess = () =>
 	createCredentials({
+		processes: machine.process(++processes),
 		accounts,
 		state,
 		piAuth,
@@ -71,6 +76,8 @@ const anotherProcess = () =>
 
 function open(credential: Credential, overrides: Partial<Account> = {}): void {
 	clock = aClock();
+	machine = aMachine();
+	processes = 0;
 	accounts = anAccountStore(anAccount("work", { id: ID, accountId: "acct-work", credential, ...overrides }));
 	state = aStateStore();
 	piAuth = aPiAuth();
@@ -204,7 +211,7 @@ describe("a token that has expired", () => {
 			return grant();
 		};
 		await ask();
-		expect(noted).toEqual({ tokenHash: fingerprint(EXPIRED.refresh), at: NOW });
+		expect(noted).toMatchObject({ tokenHash: fingerprint(EXPIRED.refresh), at: NOW });
 		expect(JSON.stringify([...state.memos.values()])).not.toContain(EXPIRED.refresh);
 	});
 
@@ -329,7 +336,107 @@ describe("a sign-in that is over", () => {
 	});
 });
 
+describe("a claim on a refresh token", () => {
+	beforeEach(() => open(EXPIRED));
+
+	/** Another process, of the id 2, has sent the token and hears nothing. */
+	async function sendAndWait(): Promise<void> {
+		answer = () => new Promise(() => undefined);
+		void anotherProcess().accessToken(ID, {});
+		await settled();
+		expect(spent).toHaveLength(1);
+		// Its lock was taken for stale.
+		accounts.whileRefreshing = (_id, work) => work();
+		answer = () => grant();
+	}
+
+	it.each([MINUTE_MS, HOUR_MS, 400 * DAY_MS, -HOUR_MS, -DAY_MS])(
+		"holds while its process runs, with a clock that jumps by %d ms",
+		async (jumpMs) => {
+			await sendAndWait();
+			clock.at += jumpMs;
+			accounts.rows = [{ ...row(), credential: { ...EXPIRED, expiresAt: clock.at - 1 } }];
+			const result = await ask();
+			expect(result).toMatchObject({ kind: "unavailable" });
+			// It is asked for again, and neither at once nor in a year.
+			const waitMs = result.kind === "unavailable" ? result.retryAt - clock.at : 0;
+			expect([waitMs > 0, waitMs <= MINUTE_MS, spent.length]).toEqual([true, true, 1]);
+		},
+	);
+
+	it("holds for a minute after the end of its process: the answer may be under way", async () => {
+		await sendAndWait();
+		machine.gone.add(2);
+		clock.at += MINUTE_MS - 1;
+		expect(await ask()).toMatchObject({ kind: "unavailable", retryAt: NOW + MINUTE_MS });
+		clock.at += 1;
+		expect(await ask()).toMatchObject({ kind: "ready" });
+		expect(spent).toHaveLength(2);
+	});
+
+	it.each([
+		["a process that is gone", { pid: 2, machine: "here" }],
+		["another machine", { pid: 1, machine: "elsewhere" }],
+	])("of %s does not block for ever where it is dated ahead", async (_name, holder) => {
+		machine.gone.add(2);
+		const tokenHash = fingerprint(EXPIRED.refresh);
+		await state.update(ID, (memo) => ({ ...memo, exchange: { tokenHash, at: NOW + HOUR_MS, holder } }));
+		expect(await ask()).toMatchObject({ kind: "ready" });
+	});
+
+	it("of a version that noted no process is believed for a minute", async () => {
+		const tokenHash = fingerprint(EXPIRED.refresh);
+		await state.update(ID, (memo) => ({ ...memo, exchange: { tokenHash, at: NOW - MINUTE_MS + 1 } }));
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		clock.at += 1;
+		expect(await ask()).toMatchObject({ kind: "ready" });
+	});
+
+	it("is kept where the new token came and could not be stored: its process alone has that", async () => {
+		answer = () => {
+			accounts.isFull = true;
+			return grant();
+		};
+		onPause = async () => undefined;
+		await ask();
+		expect(state.memo(ID).exchange).toMatchObject({ holder: { pid: 1 } });
+	});
+
+	it("names no process any more once it is certain that no answer comes", async () => {
+		answer = () => ({ kind: "unknown", reason: "no answer" });
+		await ask();
+		expect(state.memo(ID).exchange).toEqual({ tokenHash: fingerprint(EXPIRED.refresh), at: NOW });
+	});
+
+	it("that another process has written over, both having been let in, is not acted on", async () => {
+		const { updateIf } = state;
+		const theirs = { tokenHash: fingerprint(EXPIRED.refresh), at: NOW, holder: { pid: 9, machine: "here" } };
+		state.updateIf = async (...args) => {
+			const isLetIn = await updateIf(...args);
+			await state.update(ID, (memo) => ({ ...memo, exchange: theirs }));
+			return isLetIn;
+		};
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect([spent, state.memo(ID).exchange]).toEqual([[], theirs]);
+	});
+});
+
 describe("a process that was stopped before it spent anything", () => {
+	it("takes what another one has stored since the claim was written, and gives the claim back", async () => {
+		open(EXPIRED);
+		const renewed = issued(NOW + 1);
+		const { updateIf } = state;
+		state.updateIf = async (...args) => {
+			state.updateIf = updateIf;
+			const isLetIn = await updateIf(...args);
+			// Stopped right here: its lock was taken for stale, and the token renewed by another process.
+			await accounts.patch(ID, { credential: renewed });
+			return isLetIn;
+		};
+		expect(await ask()).toEqual({ kind: "ready", access: renewed.access });
+		expect([spent, state.memo(ID).exchange]).toEqual([[], undefined]);
+	});
+
 	it("takes what another one has renewed meanwhile, and sends nothing", async () => {
 		open(EXPIRED);
 		const renewed = issued(NOW + 1);

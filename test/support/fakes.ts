@@ -13,6 +13,7 @@ import type {
 	Clock,
 	PiAuth,
 	PiLogin,
+	Processes,
 	StateStore,
 } from "../../src/pool/ports.ts";
 
@@ -34,6 +35,21 @@ export interface FakeClock extends Clock {
 export function aClock(at = NOW): FakeClock {
 	const clock: FakeClock = { at, now: () => clock.at };
 	return clock;
+}
+
+/** The processes of a machine, by their ids; those in `gone` run no more. */
+export function aMachine(): { readonly gone: Set<number>; process(pid: number): Processes } {
+	const gone = new Set<number>();
+	return {
+		gone,
+		process: (pid) => ({
+			own: () => ({ pid, machine: "here" }),
+			fateOf: (mark) => {
+				if (mark.machine !== "here") return "unknown";
+				return gone.has(mark.pid) ? "gone" : "running";
+			},
+		}),
+	};
 }
 
 export function aCredential(name: string, overrides: Partial<Credential> = {}): Credential {
