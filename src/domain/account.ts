@@ -1,6 +1,7 @@
 import type { Cooldown } from "./cooldown.ts";
 import { readyAt } from "./cooldown.ts";
 import { hideEmails } from "./privacy.ts";
+import { creditsUntil, type UsageSnapshot } from "./usage.ts";
 
 /** First 12 hex digits of sha256(`<user>\n<accountId>`); stable across sign-ins of one identity. */
 export type AccountId = string;
@@ -47,11 +48,20 @@ export interface Account {
 /** What the person is told about an account; `cooling` means every model waits. */
 export type AccountState = "ready" | "cooling" | "needs-login" | "disabled";
 
-/** The state of an account at `now` (epoch ms), regardless of the model asked for. */
-export function stateOf(account: Account, cooldowns: readonly Cooldown[], now: number): AccountState {
+/**
+ * The state of an account at `now` (epoch ms), regardless of the model asked for. One that has nothing but bought credits
+ * left cools: only a session that is on it already goes on there.
+ */
+export function stateOf(
+	account: Account,
+	cooldowns: readonly Cooldown[],
+	now: number,
+	usage?: UsageSnapshot | undefined,
+): AccountState {
 	if (!account.enabled) return "disabled";
 	if (account.needsLogin) return "needs-login";
-	return readyAt(cooldowns, undefined, now) > now ? "cooling" : "ready";
+	const isCooling = readyAt(cooldowns, undefined, now) > now || creditsUntil(usage, now) !== undefined;
+	return isCooling ? "cooling" : "ready";
 }
 
 /** A label nobody in `taken` has: `wanted`, else `wanted-2`, `wanted-3` and so on. */

@@ -1,6 +1,15 @@
 import type { Account, AccountId } from "./account.ts";
-import { type Cooldown, readyAt } from "./cooldown.ts";
-import { isUntouched, remaining, type UsageSnapshot, windowName } from "./usage.ts";
+import { activeCooldowns, type Cooldown, covers, isPassing, readyAt } from "./cooldown.ts";
+import { planFactor } from "./plan.ts";
+import {
+	creditsUntil,
+	isSpent,
+	isUntouched,
+	remaining,
+	type UsageSnapshot,
+	type UsageWindow,
+	windowName,
+} from "./usage.ts";
 
 /** An account as the choice sees it. */
 export interface Candidate {
@@ -21,6 +30,10 @@ export interface SelectionContext {
 	readonly pinned: AccountId | undefined;
 	/** The account that last served this session. */
 	readonly affinity: AccountId | undefined;
+	/** The same, however long ago that was: the session may go on there on bought credits. */
+	readonly served?: AccountId | undefined;
+	/** How long the session would rather wait than spend credits while another account only rests, ms. */
+	readonly patienceMs?: number | undefined;
 	/** How many other sessions are live on an account, in any process: with a request in flight, or served just now. */
 	readonly liveSessions: ReadonlyMap<AccountId, number>;
 	readonly reserve: Reserve;
@@ -29,13 +42,15 @@ export interface SelectionContext {
 }
 
 /**
- * What keeps an account out of a choice, or at its end (`reserve`), or has a session wait for another (`crowded`). Times
- * are epoch ms.
+ * What keeps an account out of a choice, or at its end (`reserve`), or has a session wait for another (`crowded`).
+ * `credits`: its included quota is spent and bought credits are left, which only a session that is on it may use. Times are
+ * epoch ms.
  */
 export type Gate =
 	| { readonly kind: "disabled" }
 	| { readonly kind: "needs-login" }
 	| { readonly kind: "cooling"; readonly until: number }
+	| { readonly kind: "credits"; readonly until: number }
 	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number }
 	| { readonly kind: "crowded"; readonly live: number; readonly roomPercent: number };
 
@@ -45,7 +60,7 @@ export const FRESHNESS = { untouched: 0, idle: 1, unknown: 2, running: 3 } as co
 /** One of {@link FRESHNESS}. */
 export type Freshness = (typeof FRESHNESS)[keyof typeof FRESHNESS];
 
-/** A usage window at the moment of a choice. */
+/** A usage window or budget at the moment of a choice. */
 export interface WindowNow {
 	/** As `5h` or `7d`. */
 	readonly name: string;
@@ -73,8 +88,9 @@ export interface Measured {
 	/** What is left of the 5h window after what the live sessions will take, in percent; undefined without such a window. */
 	readonly roomPercent: number | undefined;
 	readonly freshness: Freshness;
+	/** The longest window; where there is none, the budget. */
 	readonly longest: WindowNow | undefined;
-	/** The least that is left over all windows, in percent; undefined while nothing is known. */
+	/** The least that is left over all windows and budgets, in percent; undefined while nothing is known. */
 	readonly headroomPercent: number | undefined;
 }
 
@@ -86,25 +102,48 @@ const PERCENT_PER_SESSION = 35;
 /** With less room than this, percent, an account's quota is left to the sessions that are at work on it. */
 const CROWDED_BELOW_PERCENT = 10;
 
-/** How much larger than a plus account's the windows of a plan are. Plans that are not named count as plus. */
-const PLAN_FACTORS: ReadonlyMap<string, number> = new Map([
-	["prolite", 5],
-	["pro", 6.7],
-]);
-
 /** Why `candidate` cannot serve `modelId` at `now`; undefined where it can. */
 export function gateOf(candidate: Candidate, modelId: string | undefined, now: number): Gate | undefined {
-	const { account, cooldowns } = candidate;
+	const { account, cooldowns, usage } = candidate;
 	if (!account.enabled) return { kind: "disabled" };
 	if (account.needsLogin) return { kind: "needs-login" };
-	if (cooldowns.length === 0) return undefined;
-	const until = readyAt(cooldowns, modelId, now);
-	return until > now ? { kind: "cooling", until } : undefined;
+	const until = cooldowns.length === 0 ? now : readyAt(cooldowns, modelId, now);
+	if (until > now) return { kind: "cooling", until };
+	const included = creditsUntil(usage, now);
+	return included === undefined ? undefined : { kind: "credits", until: included };
 }
 
-/** Signed in, enabled, and not cooling for this model. */
+/** Signed in, enabled, not cooling for this model, and with included quota left as far as is known. */
 export function isEligible(candidate: Candidate, modelId: string | undefined, now: number): boolean {
 	return gateOf(candidate, modelId, now) === undefined;
+}
+
+/**
+ * The account that may serve on bought credits: one that the session is on already, or the only one that could serve at
+ * all, and only while no other has included quota. As pi without us would spend them; nothing ever moves onto credits.
+ */
+export function spendsCredits(
+	candidates: readonly Candidate[],
+	{ modelId, now, served, patienceMs = 0 }: SelectionContext,
+	excluded: ReadonlySet<AccountId>,
+): Candidate | undefined {
+	const usable = candidates.filter(({ account }) => account.enabled && !account.needsLogin);
+	const own = usable.length === 1 ? usable[0] : usable.find(({ account }) => account.id === served);
+	if (!own || excluded.has(own.account.id) || gateOf(own, modelId, now)?.kind !== "credits") return undefined;
+	const hasQuota = (other: Candidate): boolean => {
+		const gate = gateOf(other, modelId, now);
+		if (!gate) return true;
+		const isSoon = gate.kind === "cooling" && gate.until <= now + patienceMs;
+		return isSoon && isOnlyResting(other, modelId, now);
+	};
+	const others = usable.filter((other) => other !== own && !excluded.has(other.account.id));
+	return others.some(hasQuota) ? undefined : own;
+}
+
+/** Does it cool for a moment, with quota left? */
+function isOnlyResting({ cooldowns, usage }: Candidate, modelId: string | undefined, now: number): boolean {
+	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
+	return blocking.every(isPassing) && !(usage && isSpent(usage, now));
 }
 
 /** A way to measure the candidates of one choice among `candidates`, the whole pool in the list's order. */
@@ -119,20 +158,23 @@ export function createMeasure(
 	return (candidate, position) => {
 		const { account, usage } = candidate;
 		const live = liveSessions.get(account.id) ?? 0;
-		const windows = usage ? windowsNow(usage, now) : NO_WINDOWS;
-		const [shortest, longest] = extremesOf(windows);
+		const windows = usage ? windowsNow(usage.windows, usage, now) : NO_WINDOWS;
+		const budgets = usage?.budgets ? windowsNow(usage.budgets, usage, now) : NO_WINDOWS;
+		const quotas = budgets.length === 0 ? windows : [...windows, ...budgets];
+		// A budget beside windows limits them; alone it is the quota.
+		const [shortest, longest] = extremesOf(windows.length > 0 ? windows : budgets);
 		return {
 			candidate,
 			position,
 			turn: (position - lastPosition - 1 + size) % size,
 			isPinned: account.id === pinned,
 			isOwn: account.id === affinity,
-			reserve: reserveOf(windows, floors),
+			reserve: reserveOf(quotas, floors),
 			live,
 			roomPercent: roomOf(candidate, windows, live),
 			freshness: freshnessOf(windows, shortest, live),
 			longest,
-			headroomPercent: usage && windows.reduce((least, { leftPercent }) => Math.min(least, leftPercent), 100),
+			headroomPercent: usage && quotas.reduce((least, { leftPercent }) => Math.min(least, leftPercent), 100),
 		};
 	};
 }
@@ -161,8 +203,8 @@ export function crowdedOf(
 	return crowded;
 }
 
-function windowsNow(usage: UsageSnapshot, now: number): WindowNow[] {
-	return usage.windows.map((window) => {
+function windowsNow(windows: readonly UsageWindow[], usage: UsageSnapshot, now: number): WindowNow[] {
+	return windows.map((window) => {
 		const untouched = isUntouched(window, usage, now);
 		return {
 			name: windowName(window.windowMinutes),
@@ -198,8 +240,7 @@ function roomOf({ account, usage }: Candidate, windows: readonly WindowNow[], li
 	if (usage && !short) return undefined;
 	const left = short?.leftPercent ?? 100;
 	if (live === 0) return left;
-	const factor = PLAN_FACTORS.get(usage?.plan ?? account.plan ?? "") ?? 1;
-	return left - (PERCENT_PER_SESSION * live) / factor;
+	return left - (PERCENT_PER_SESSION * live) / planFactor(usage?.plan ?? account.plan, usage);
 }
 
 function reserveOf(

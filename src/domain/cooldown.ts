@@ -59,6 +59,11 @@ export function isOfQuota({ reason }: Cooldown): boolean {
 	return reason === "usage_limit" || reason === "workspace_limit";
 }
 
+/** Is its account back in a moment, with the quota that it had? */
+export function isPassing({ reason }: Cooldown): boolean {
+	return reason === "rate_limit" || reason === "unauthorized";
+}
+
 /** Does this cooldown keep its account from serving `modelId`? Without a model only account-wide ones count. */
 export function covers(cooldown: Cooldown, modelId: string | undefined): boolean {
 	if (cooldown.scope === "account") return true;

@@ -14,6 +14,7 @@ export const DECISION_KINDS = [
 	"signed-out",
 	"closed",
 	"last-one",
+	"on-credits",
 	"exhausted",
 ] as const;
 
@@ -101,6 +102,10 @@ export function decisionOf(event: PoolEvent): Decision | undefined {
 		case "last-one": {
 			const { window, percent, resetsAt } = event.left;
 			return { kind: "last-one", account: event.account.id, window, leftPercent: percent, until: resetsAt };
+		}
+		case "on-credits": {
+			const { modelId, sessionId } = event.asked;
+			return { kind: "on-credits", account: event.account.id, until: event.until, model: modelId, session: sessionId };
 		}
 		case "exhausted": {
 			const { total, cooling, untried, readyAt } = event.why;

@@ -81,6 +81,14 @@ export type PoolEvent =
 	| { readonly type: "closed"; readonly account: Account; readonly reason: string }
 	/** The only account that is ready nears its end. Once a window. */
 	| { readonly type: "last-one"; readonly account: Account; readonly left: WindowLeft }
+	/** A session goes on with its account although nothing but bought credits is left there. Once a session. */
+	| {
+			readonly type: "on-credits";
+			readonly account: Account;
+			/** When included quota is back, epoch ms. */
+			readonly until: number;
+			readonly asked: Asked;
+	  }
 	/** A request found nobody to serve it. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: Asked }
 	/** A person pinned an account, or (undefined) let the policy choose again. */

@@ -10,6 +10,7 @@ import {
 	isEligible,
 	type Measured,
 	type SelectionContext,
+	spendsCredits,
 } from "./candidate.ts";
 import { formatDuration, formatPercent, spokenWindow } from "./quantity.ts";
 
@@ -91,8 +92,8 @@ const expires: Term = {
 	name: "expires",
 	key: ({ longest }) => longest?.resetsAt ?? Number.MAX_SAFE_INTEGER,
 	value: ({ longest }) => longest?.resetsAt,
-	text: ({ longest }, now) => {
-		if (!longest) return "no window known";
+	text: ({ longest, candidate }, now) => {
+		if (!longest) return candidate.usage ? "no limit told" : "no window known";
 		const { resetsAt, isUntouched } = longest;
 		const name = spokenWindow(longest.name);
 		if (resetsAt !== undefined) return `${name} resets in ${formatDuration(resetsAt - now)}`;
@@ -159,7 +160,7 @@ export interface Verdict {
 	readonly account: Account;
 	/** 1 is tried first; undefined where a gate keeps the account out. */
 	readonly rank: number | undefined;
-	/** What keeps the account out, or (`reserve`, with a rank) at the end. */
+	/** What keeps the account out, or with a rank at the end: `reserve`, or `credits` where there is no other. */
 	readonly gate: Gate | undefined;
 	/** What it is ordered by, the first to decide first; empty without a rank. */
 	readonly terms: readonly TermShown[];
@@ -229,15 +230,16 @@ export function explain(
 		return {
 			account: measured.candidate.account,
 			rank: at + 1,
-			gate: measured.reserve,
+			gate: gateOf(measured.candidate, modelId, now) ?? measured.reserve,
 			terms: terms.map(({ name, value, text }) => ({ name, value: value(measured), text: text(measured, now) })),
 			decidedBy: decisive?.name,
 		};
 	});
+	const isPlaced = new Set(placed.map(({ candidate }) => candidate.account.id));
 	const out = candidates.flatMap((candidate): Verdict[] => {
 		const { account } = candidate;
 		const gate = gateOf(candidate, modelId, now) ?? crowded.get(account.id);
-		return gate && !excluded.has(account.id)
+		return gate && !excluded.has(account.id) && !isPlaced.has(account.id)
 			? [{ account, rank: undefined, gate, terms: [], decidedBy: undefined }]
 			: [];
 	});
@@ -260,9 +262,11 @@ function eligibleOf(
 ): Measured[] {
 	const { modelId, now } = context;
 	const measure = createMeasure(candidates, context);
+	const onCredits = spendsCredits(candidates, context, excluded);
 	const eligible: Measured[] = [];
 	candidates.forEach((candidate, position) => {
-		const isOffered = !excluded.has(candidate.account.id) && isEligible(candidate, modelId, now);
+		const isReady = isEligible(candidate, modelId, now) || candidate === onCredits;
+		const isOffered = isReady && !excluded.has(candidate.account.id);
 		if (isOffered) eligible.push(measure(candidate, position));
 	});
 	return eligible;

@@ -9,6 +9,15 @@ export interface UsageWindow {
 	readonly resetsAt?: number | undefined;
 }
 
+/** A budget of a month, or a member's cap in a workspace: spent like a window, and filled again on a day. */
+export interface Budget extends UsageWindow {
+	/** The server's own word that it is spent; `usedPercent` is 100 or more then. */
+	readonly isReached: boolean;
+	/** In the server's unit, where it tells them. */
+	readonly used?: number | undefined;
+	readonly limit?: number | undefined;
+}
+
 /** A further limit that only some models draw on. */
 export interface MeteredLimit {
 	readonly name?: string | undefined;
@@ -17,6 +26,7 @@ export interface MeteredLimit {
 
 /** Credits of an account, as the backend says. */
 export interface Credits {
+	/** False also where the limit of what may be spent of them is reached. */
 	readonly hasCredits: boolean;
 	readonly unlimited: boolean;
 	readonly balance?: string | undefined;
@@ -29,6 +39,8 @@ export interface UsageSnapshot {
 	readonly source: "headers" | "api";
 	readonly plan?: string | undefined;
 	readonly windows: readonly UsageWindow[];
+	/** Told by the endpoint alone. */
+	readonly budgets?: readonly Budget[] | undefined;
 	/** By limit id, e.g. `codex_bengalfox`. */
 	readonly limits: Readonly<Record<string, MeteredLimit>>;
 	readonly credits?: Credits | undefined;
@@ -43,7 +55,7 @@ export const STALE_AFTER_MS = 15 * 60 * 1000;
 export const USAGE_TTL_MS = 5 * 60 * 1000;
 
 /** A reset may jitter by up to a minute between two polls. */
-const RESET_JITTER_MS = 60 * 1000;
+export const RESET_JITTER_MS = 60 * 1000;
 
 const NAMED_MINUTES: readonly (readonly [minutes: number, name: string])[] = [
 	[300, "5h"],
@@ -67,12 +79,17 @@ export function remaining(window: UsageWindow, now: number): number {
 	return Math.min(100, Math.max(0, 100 - window.usedPercent));
 }
 
-/** The least that is left over all windows, in percent; 100 without a window. */
-export function headroom(snapshot: UsageSnapshot, now: number): number {
-	return snapshot.windows.reduce((least, window) => Math.min(least, remaining(window, now)), 100);
+/** All that an account's included quota is made of: its windows, then its budgets. */
+export function quotasOf({ windows, budgets = [] }: UsageSnapshot): readonly UsageWindow[] {
+	return budgets.length === 0 ? windows : [...windows, ...budgets];
 }
 
-/** What is left of a window. */
+/** The least that is left over all windows and budgets, in percent; 100 without any. */
+export function headroom(snapshot: UsageSnapshot, now: number): number {
+	return quotasOf(snapshot).reduce((least, quota) => Math.min(least, remaining(quota, now)), 100);
+}
+
+/** What is left of a window or budget. */
 export interface WindowLeft {
 	/** As `5h`. */
 	readonly window: string;
@@ -82,9 +99,9 @@ export interface WindowLeft {
 	readonly isStale: boolean;
 }
 
-/** What is left of the window that ends first, as it looks now; undefined where no window is known. */
+/** What is left of the window or budget that ends first, as it looks now; undefined where none is known. */
 export function tightest(snapshot: UsageSnapshot | undefined, now: number): WindowLeft | undefined {
-	const [least] = [...(snapshot?.windows ?? [])].sort((a, b) => remaining(a, now) - remaining(b, now));
+	const [least] = [...(snapshot ? quotasOf(snapshot) : [])].sort((a, b) => remaining(a, now) - remaining(b, now));
 	if (!least) return undefined;
 	return {
 		window: windowName(least.windowMinutes),
@@ -99,7 +116,7 @@ export function freshness(snapshot: UsageSnapshot | undefined, now: number): "fr
 	if (!snapshot) return "unknown";
 	const age = now - snapshot.capturedAt;
 	if (age > STALE_AFTER_MS || age < -RESET_JITTER_MS) return "stale";
-	return snapshot.windows.some((window) => window.resetsAt !== undefined && window.resetsAt <= now) ? "stale" : "fresh";
+	return quotasOf(snapshot).some(({ resetsAt }) => resetsAt !== undefined && resetsAt <= now) ? "stale" : "fresh";
 }
 
 /** True where a window's clock does not run: nothing used since its last reset, so the next request starts it. */
@@ -125,6 +142,46 @@ export function isExhausted(windows: readonly UsageWindow[], now: number): boole
 	return windows.some(
 		(window) => window.usedPercent >= 100 && (window.resetsAt === undefined || window.resetsAt > now),
 	);
+}
+
+/** Is the included quota used up at `now`: a window, a budget, or all of it by the server's own word? */
+export function isSpent(snapshot: UsageSnapshot, now: number): boolean {
+	const quotas = quotasOf(snapshot);
+	if (isExhausted(quotas, now)) return true;
+	// The word is as old as the windows: where one of them tells more, that counts, and so does its reset.
+	if (!snapshot.limitReached || quotas.some(({ usedPercent }) => usedPercent >= 100)) return false;
+	const { resetsAt } = fullest(quotas) ?? {};
+	return resetsAt === undefined || resetsAt > now;
+}
+
+/** When included quota is back: the latest reset of what is spent, else of the fullest. Epoch ms, undefined if not known. */
+export function knownReset(snapshot: UsageSnapshot | undefined, now: number): number | undefined {
+	if (!snapshot) return undefined;
+	const quotas = quotasOf(snapshot);
+	const running = quotas.filter(({ resetsAt = 0 }) => resetsAt > now && resetsAt - now <= FURTHEST_RESET_MS);
+	return exhaustedUntil(quotas, now) ?? fullest(running)?.resetsAt;
+}
+
+function fullest(quotas: readonly UsageWindow[]): UsageWindow | undefined {
+	return [...quotas].sort((a, b) => b.usedPercent - a.usedPercent)[0];
+}
+
+/** Can the account go on when its included quota is spent? A balance that is no number leaves the server's flag. */
+export function hasFunds(credits: Credits | undefined): boolean {
+	if (!credits) return false;
+	if (credits.unlimited) return true;
+	const { hasCredits, balance = "" } = credits;
+	return hasCredits && !(balance.trim() !== "" && Number(balance) <= 0);
+}
+
+/**
+ * Until when an account would serve on bought credits alone, epoch ms: its windows are spent, and credits are left.
+ * Undefined where it has included quota, or where not even credits help: a spent budget is a limit on those as well.
+ */
+export function creditsUntil(snapshot: UsageSnapshot | undefined, now: number): number | undefined {
+	if (!snapshot || !hasFunds(snapshot.credits) || !isSpent(snapshot, now)) return undefined;
+	if (isExhausted(snapshot.budgets ?? [], now)) return undefined;
+	return knownReset(snapshot, now) ?? Math.max(snapshot.capturedAt + STALE_AFTER_MS, now + RESET_JITTER_MS);
 }
 
 /** Windows, shortest first. */

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { ACCOUNT_ID, type AccountId } from "../domain/account.ts";
 import { activeCooldowns, type Cooldown, type CooldownReason, type CooldownScope } from "../domain/cooldown.ts";
+import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
+import { boundedWindow, boundedWord, MOST_LIMITS } from "../domain/usage-bounds.ts";
 import type { AccountMemo, StateStore } from "../pool/ports.ts";
 import { openSharedDocument } from "./shared-document.ts";
 
@@ -32,19 +34,56 @@ const cooldownSchema = z.object({
 });
 
 const windowSchema = z.object({ usedPercent: time, windowMinutes: time, resetsAt: optionalTime });
+const windowsSchema = rowsOf(windowSchema);
+const word = optionalText.transform(boundedWord);
+const limitSchema = z.object({ name: word, windows: windowsSchema });
+const amount = time.nonnegative().optional().catch(undefined);
+const budgetSchema = windowSchema.extend({ isReached: z.boolean().catch(false), used: amount, limit: amount });
 
-const usageSchema = z.object({
-	capturedAt: time,
-	source: z.enum(["headers", "api"]),
-	plan: optionalText,
-	windows: z.array(windowSchema).readonly(),
-	limits: z.record(z.string(), z.object({ name: optionalText, windows: z.array(windowSchema).readonly() })).catch({}),
-	credits: z
-		.object({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: optionalText })
-		.optional()
-		.catch(undefined),
-	limitReached: z.boolean().catch(false),
-});
+const usageSchema = z
+	.object({
+		capturedAt: time,
+		source: z.enum(["headers", "api"]),
+		plan: word,
+		windows: windowsSchema,
+		budgets: rowsOf(budgetSchema).optional().catch(undefined),
+		limits: z
+			.record(z.string(), z.unknown())
+			.catch({})
+			.transform((limits): Readonly<Record<string, MeteredLimit>> => {
+				const read = Object.entries(limits).flatMap(([id, limit]) => {
+					const known = limitSchema.safeParse(limit).data;
+					return known ? [[id, known] as const] : [];
+				});
+				return Object.fromEntries(read.slice(0, MOST_LIMITS));
+			}),
+		credits: z.object({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: word }).optional().catch(undefined),
+		limitReached: z.boolean().catch(false),
+	})
+	.transform(boundedUsage);
+
+/** What an older version has taken in, or a hand has written, by today's bounds. */
+function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
+	const { capturedAt, windows, budgets, limits } = usage;
+	// A reset that has passed since is one: headers leave a window as it was told before them.
+	const toldAt = (row: UsageWindow) => Math.min(capturedAt, row.resetsAt ?? capturedAt);
+	const bounded = (rows: readonly UsageWindow[]) => rows.flatMap((row) => boundedWindow(row, toldAt(row)) ?? []);
+	return {
+		...usage,
+		windows: bounded(windows),
+		...(budgets && { budgets: budgets.flatMap((row) => bounded([row]).map((told) => ({ ...row, ...told }))) }),
+		limits: Object.fromEntries(
+			Object.entries(limits).map(([id, limit]) => [id, { ...limit, windows: bounded(limit.windows) }]),
+		),
+	};
+}
+
+/** Rows that can be read; an odd one is lost alone. */
+function rowsOf<T>(schema: z.ZodType<T>) {
+	return z
+		.array(z.unknown())
+		.transform((rows): readonly T[] => rows.flatMap((row) => schema.safeParse(row).data ?? []));
+}
 
 /** A session at work on an account. */
 type Lease = z.output<typeof leaseSchema>;

@@ -1,11 +1,11 @@
 import { arch, platform, release } from "node:os";
-import { z } from "zod";
 import type { Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
+import { boundedWindow, boundedWord, MOST_LIMITS } from "../domain/usage-bounds.ts";
 import type { UsageApi } from "../pool/ports.ts";
 import { textOf } from "./body.ts";
-import { parseJson } from "./json.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 import { unreachedWords, whyUnreached } from "./unreached.ts";
+import { numberIn, resetIn, usageFromBody } from "./usage-body.ts";
 
 const TIMEOUT_MS = 15_000;
 /** An answer of the backend has a few KiB. */
@@ -13,37 +13,6 @@ const LONGEST_ANSWER_BYTES = 1_048_576;
 
 /** Ids of the general limit; anything else is a limit that only some models draw on. */
 const GENERAL_LIMITS = new Set(["codex", "premium"]);
-
-const windowSchema = z.object({
-	used_percent: z.number(),
-	limit_window_seconds: z.number(),
-	reset_after_seconds: z.number().nullish(),
-	reset_at: z.number().nullish(),
-});
-const limitSchema = z.object({
-	allowed: z.boolean().nullish(),
-	limit_reached: z.boolean().nullish(),
-	primary_window: windowSchema.nullish(),
-	secondary_window: windowSchema.nullish(),
-	tertiary_window: windowSchema.nullish(),
-});
-const usageSchema = z.object({
-	plan_type: z.string().nullish(),
-	rate_limit: limitSchema.nullish(),
-	additional_rate_limits: z
-		.array(
-			z.object({
-				limit_name: z.string().nullish(),
-				metered_feature: z.string().nullish(),
-				rate_limit: limitSchema.nullish(),
-			}),
-		)
-		.nullish(),
-	credits: z
-		.object({ has_credits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullish() })
-		.nullish()
-		.catch(null),
-});
 
 /** The usage endpoint beside a model's base URL: `<base>/wham/usage`. */
 export function createUsageApi(now: () => number): UsageApi {
@@ -59,9 +28,9 @@ export function createUsageApi(now: () => number): UsageApi {
 				await response.body?.cancel();
 				throw new Error(`the usage service answered ${response.status}`);
 			}
-			const parsed = parseJson(usageSchema, await textOf(response, bounded, LONGEST_ANSWER_BYTES).catch(() => ""));
-			if (!parsed) throw new Error("the usage service gave an answer of another shape");
-			return toSnapshot(parsed, askedAt);
+			const snapshot = usageFromBody(await textOf(response, bounded, LONGEST_ANSWER_BYTES).catch(() => ""), askedAt);
+			if (!snapshot) throw new Error("the usage service gave an answer of another shape");
+			return snapshot;
 		},
 	};
 }
@@ -91,43 +60,6 @@ export function usageUrl(baseUrl: string): string {
 	return `${withoutSlash(baseUrl).replace(/\/codex(\/responses)?$/, "")}/wham/usage`;
 }
 
-function toSnapshot(body: z.output<typeof usageSchema>, now: number): UsageSnapshot {
-	const limits: Record<string, MeteredLimit> = {};
-	for (const limit of body.additional_rate_limits ?? []) {
-		const id = limit.metered_feature ?? limit.limit_name;
-		if (id) limits[id] = { name: limit.limit_name ?? undefined, windows: windowsOf(limit.rate_limit, now) };
-	}
-	const { rate_limit: general, credits } = body;
-	return {
-		capturedAt: now,
-		source: "api",
-		plan: body.plan_type ?? undefined,
-		windows: windowsOf(general, now),
-		limits,
-		credits: credits
-			? { hasCredits: credits.has_credits, unlimited: credits.unlimited, balance: credits.balance ?? undefined }
-			: undefined,
-		limitReached: general?.limit_reached === true || general?.allowed === false,
-	};
-}
-
-function windowsOf(limit: z.output<typeof limitSchema> | null | undefined, now: number): UsageWindow[] {
-	return [limit?.primary_window, limit?.secondary_window, limit?.tertiary_window].flatMap((window) => {
-		if (!window || window.limit_window_seconds <= 0) return [];
-		const { reset_at: resetAt, reset_after_seconds: resetAfter } = window;
-		return {
-			usedPercent: window.used_percent,
-			windowMinutes: Math.ceil(window.limit_window_seconds / 60),
-			resetsAt: toResetsAt(resetAt ?? undefined, resetAfter ?? undefined, now),
-		};
-	});
-}
-
-function toResetsAt(epochSeconds: number | undefined, afterSeconds: number | undefined, now: number) {
-	if (epochSeconds !== undefined && epochSeconds > 0) return epochSeconds * 1000;
-	return afterSeconds === undefined || afterSeconds <= 0 ? undefined : now + afterSeconds * 1000;
-}
-
 /** What the `x-codex-*` headers of a response tell. */
 export interface HeaderUsage {
 	/** Undefined where the headers carry no window of the general limit and no other limit. */
@@ -147,14 +79,17 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 		const family = WINDOW_HEADER.exec(name)?.[1];
 		if (family) families.add(family);
 	}
-	const limits: Record<string, MeteredLimit> = {};
+	const found: [id: string, limit: MeteredLimit][] = [];
 	for (const family of families) {
-		const id = family.replaceAll("-", "_");
+		const id = boundedWord(family.replaceAll("-", "_"));
 		const windows = familyWindows(headers, family, now);
-		if (id !== "codex" && windows.length > 0) limits[id] = { name: headers[`x-${family}-limit-name`], windows };
+		if (id === undefined || id === "codex" || windows.length === 0) continue;
+		found.push([id, { name: boundedWord(headers[`x-${family}-limit-name`]), windows }]);
 	}
+	// Not by assignment: an id may be the name of something that every object has.
+	const limits: Readonly<Record<string, MeteredLimit>> = Object.fromEntries(found.slice(0, MOST_LIMITS));
 	const windows = familyWindows(headers, "codex", now);
-	const activeId = headers["x-codex-active-limit"]?.trim().toLowerCase().replaceAll("-", "_");
+	const activeId = boundedWord(headers["x-codex-active-limit"]?.toLowerCase().replaceAll("-", "_"));
 	const activeLimit = activeId && !GENERAL_LIMITS.has(activeId) ? activeId : undefined;
 	const known = windows.length > 0 || Object.keys(limits).length > 0;
 	return {
@@ -162,7 +97,7 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 			? {
 					capturedAt: now,
 					source: "headers",
-					plan: headers["x-codex-plan-type"],
+					plan: boundedWord(headers["x-codex-plan-type"]),
 					windows,
 					limits,
 					credits: creditsOf(headers),
@@ -176,15 +111,13 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 
 function familyWindows(headers: Readonly<Record<string, string>>, family: string, now: number): UsageWindow[] {
 	return ["primary", "secondary"].flatMap((slot) => {
-		const field = (name: string) => numberOf(headers[`x-${family}-${slot}-${name}`]);
-		const usedPercent = field("used-percent");
-		const windowMinutes = field("window-minutes");
-		// A window of zero minutes is one that the plan has switched off.
-		if (usedPercent === undefined || windowMinutes === undefined || windowMinutes <= 0) return [];
-		const resetAt = headers[`x-${family}-${slot}-reset-at`];
-		const iso = resetAt?.includes("T") ? Date.parse(resetAt) : Number.NaN;
-		const resetsAt = Number.isNaN(iso) ? toResetsAt(numberOf(resetAt), field("reset-after-seconds"), now) : iso;
-		return { usedPercent, windowMinutes, resetsAt };
+		const field = (name: string) => headers[`x-${family}-${slot}-${name}`];
+		const told = {
+			usedPercent: numberIn(field("used-percent")),
+			windowMinutes: numberIn(field("window-minutes")),
+			resetsAt: resetIn(field("reset-at"), field("reset-after-seconds"), now),
+		};
+		return boundedWindow(told, now) ?? [];
 	});
 }
 
@@ -194,12 +127,6 @@ function creditsOf(headers: Readonly<Record<string, string>>): Credits | undefin
 	return {
 		hasCredits: hasCredits.toLowerCase() === "true",
 		unlimited: headers["x-codex-credits-unlimited"]?.toLowerCase() === "true",
-		balance: headers["x-codex-credits-balance"],
+		balance: boundedWord(headers["x-codex-credits-balance"]),
 	};
-}
-
-function numberOf(text: string | undefined): number | undefined {
-	if (text === undefined || text.trim() === "") return undefined;
-	const value = Number(text);
-	return Number.isFinite(value) ? value : undefined;
 }

@@ -1,9 +1,10 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import type { AccountId } from "../domain/account.ts";
+import type { Account, AccountId } from "../domain/account.ts";
+import { gateOf } from "../domain/candidate.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import type { Settings } from "../domain/settings.ts";
 import type { Pool } from "../pool/pool.ts";
-import type { Clock } from "../pool/ports.ts";
+import type { AccountMemo, Clock } from "../pool/ports.ts";
 import { type FooterModel, footerLine } from "../ui/footer-line.ts";
 import { modeOf } from "./output.ts";
 import { PROVIDER } from "./provider.ts";
@@ -126,6 +127,10 @@ interface Moment {
 	readonly active?: AccountId | undefined;
 }
 
+function isOnCredits(account: Account, { cooldowns, usage }: AccountMemo, now: number): boolean {
+	return gateOf({ account, cooldowns, usage }, undefined, now)?.kind === "credits";
+}
+
 /** What the footer shows of the pool. */
 export function footerModel(pool: Pool, settings: Settings, moment: Moment): FooterModel {
 	const { now, waitingUntil, waitsForRoom = false } = moment;
@@ -144,6 +149,7 @@ export function footerModel(pool: Pool, settings: Settings, moment: Moment): Foo
 			account: active,
 			usage: pool.memo(active.id).usage,
 			isReady: pool.state(active) === "ready",
+			isOnCredits: isOnCredits(active, pool.memo(active.id), now),
 		},
 		isPinned: activeId !== undefined && activeId === pool.pinned(),
 		ready: accounts.filter((account) => pool.state(account) === "ready").length,

@@ -186,9 +186,14 @@ async function waitForOne(request: StreamRequest, progress: Progress, deps: Fail
 }
 
 /** What an account is asked for. A session that has waited for its own goes back to it, also where its cache is gone. */
-function questionOf({ model, options }: StreamRequest, { hasWaited }: Progress, { affinity }: FailoverDeps) {
-	const own = hasWaited ? affinity.lastServed() : affinity.account();
-	return { modelId: model.id, affinity: own, sessionId: options.sessionId };
+function questionOf(
+	{ model, options }: StreamRequest,
+	{ hasWaited, waitBudgetMs }: Progress,
+	{ affinity }: FailoverDeps,
+) {
+	const served = affinity.lastServed();
+	const own = hasWaited ? served : affinity.account();
+	return { modelId: model.id, affinity: own, served, patienceMs: waitBudgetMs, sessionId: options.sessionId };
 }
 
 /** When the first account is back that this request may still use, epoch ms, and whether it passes others by until then. */

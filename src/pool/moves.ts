@@ -4,9 +4,11 @@ import type { Asked, Rotated, RotationReason, SwitchCause, Switched } from "../d
 import { groundsOf } from "../domain/selection.ts";
 import {
 	byLength,
+	creditsUntil,
 	freshness,
 	headroom,
 	isExhausted,
+	quotasOf,
 	tightest,
 	type UsageSnapshot,
 	windowName,
@@ -46,13 +48,14 @@ export function followMoves(asked: Asked, { pool, affinity, clock }: Deps): Move
 	return {
 		begin: (account, left, excluded, hasTried) => {
 			if (left?.id === account.id) return;
-			const grounds = groundsOf(pool.explain({ ...asked, affinity: affinity.account() }, excluded));
+			const question = { ...asked, affinity: affinity.account(), served: affinity.lastServed() };
+			const grounds = groundsOf(pool.explain(question, excluded));
 			if (!left) {
 				pool.emit({ type: "chosen", account, asked, grounds });
 				return;
 			}
 			const [from, to, now] = [left, account, clock.now()];
-			const why = whyLeft(from, to, asked, hasTried, pool);
+			const why = whyLeft(from, to, asked, hasTried, pool, now);
 			if ("cause" in why) {
 				const { usage } = pool.memo(from.id);
 				const switched: Switched = { type: "switched", from, to, ...why, left: tightest(usage, now), asked, grounds };
@@ -90,12 +93,15 @@ function whyLeft(
 	{ modelId }: Asked,
 	hasTried: boolean,
 	pool: Pool,
+	now: number,
 ): { readonly cause: SwitchCause } | { readonly reason: RotationReason; readonly readyAt: number | undefined } {
 	const longest = pool
 		.memo(from.id)
 		.cooldowns.filter((cooldown) => covers(cooldown, modelId))
 		.sort((a, b) => b.until - a.until)[0];
 	if (longest) return { reason: longest.reason, readyAt: longest.until };
+	const until = creditsUntil(pool.memo(from.id).usage, now);
+	if (until !== undefined) return { reason: "usage_limit", readyAt: until };
 	if (pool.pinned() === to.id) return { cause: "pin" };
 	const known = pool.account(from.id);
 	if (known?.needsLogin) return { reason: "signed_out", readyAt: undefined };
@@ -103,9 +109,9 @@ function whyLeft(
 	return hasTried ? { reason: "unavailable", readyAt: undefined } : { cause: "policy" };
 }
 
-/** Name of the longest window that is used up. */
+/** Name of the longest window or budget that is used up. */
 function exhaustedWindow(usage: UsageSnapshot | undefined, now: number): string | undefined {
-	const spent = byLength(usage?.windows ?? []).filter((window) => isExhausted([window], now));
+	const spent = byLength(usage ? quotasOf(usage) : []).filter((window) => isExhausted([window], now));
 	const longest = spent.at(-1);
 	return longest && windowName(longest.windowMinutes);
 }

@@ -1,11 +1,11 @@
 import { type Account, type AccountId, type AccountState, stateOf } from "../domain/account.ts";
 import { type Candidate, type Crowded, crowdedOf, gateOf, type SelectionContext } from "../domain/candidate.ts";
 import { activeCooldowns, type Cooldown, covers, isOfQuota, mergeCooldown, readyAt } from "../domain/cooldown.ts";
-import type { PoolEvent, PoolListener } from "../domain/events.ts";
+import type { Asked, PoolEvent, PoolListener } from "../domain/events.ts";
 import type { Cooling } from "../domain/failure.ts";
 import { explain, firstChoice, type Verdict } from "../domain/selection.ts";
 import type { RotationSettings } from "../domain/settings.ts";
-import type { UsageSnapshot } from "../domain/usage.ts";
+import { creditsUntil, type UsageSnapshot } from "../domain/usage.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
 import { withUsage } from "./usage-intake.ts";
 import { createWatch } from "./watch.ts";
@@ -17,6 +17,10 @@ export interface Choice {
 	readonly affinity: AccountId | undefined;
 	/** The session that asks: what it does itself is no reason to go elsewhere. */
 	readonly sessionId: string | undefined;
+	/** The same, however long ago: the session may go on there on bought credits. */
+	readonly served?: AccountId | undefined;
+	/** How long the session would wait for an account that only rests, rather than spend credits; ms. */
+	readonly patienceMs?: number | undefined;
 	/** Accounts that this request is done with. */
 	readonly excluded: ReadonlySet<AccountId>;
 }
@@ -31,8 +35,8 @@ export interface Pool {
 	memo(id: AccountId): AccountMemo;
 	state(account: Account): AccountState;
 	/**
-	 * When the account can serve `modelId` (any model without one), epoch ms; `now` where it can already, undefined while
-	 * it needs a person.
+	 * When the account can serve `modelId` (any model without one) from its included quota, epoch ms; `now` where it can
+	 * already, undefined while it needs a person.
 	 */
 	readyAt(account: Account, now: number, modelId?: string): number | undefined;
 	/** The account to try next. Never waits for the network. */
@@ -80,6 +84,8 @@ export interface Pool {
 	noteError(id: AccountId, text: string): void;
 	/** An account has answered a request to its end; `hasMoved`: its session was with another account before. */
 	served(id: AccountId, hasMoved: boolean): void;
+	/** An account begins to serve a session; tells, once a session, where that costs bought credits. */
+	spends(id: AccountId, asked: Asked): void;
 	/** Tells of cooldowns that others have begun or ended since the last look, and of those that have run out. */
 	look(): void;
 	subscribe(listener: PoolListener): () => void;
@@ -125,11 +131,13 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 
 	const watch = createWatch({ accounts: accounts.list, memos: state.snapshot, clock, emit });
 
-	const contextOf = ({ modelId, affinity, sessionId }: Question): SelectionContext => ({
+	const contextOf = ({ modelId, affinity, served, patienceMs, sessionId }: Question): SelectionContext => ({
 		modelId,
 		now: clock.now(),
 		pinned: state.pin(),
 		affinity,
+		served,
+		patienceMs,
 		liveSessions: state.liveSessions(sessionId),
 		reserve: rotation().reserve,
 		lastChosen: state.lastChosen(),
@@ -158,10 +166,14 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		accounts: () => accounts.list(),
 		account: find,
 		memo: (id) => state.memo(id),
-		state: (account) => stateOf(account, state.memo(account.id).cooldowns, clock.now()),
+		state: (account) => {
+			const { cooldowns, usage } = state.memo(account.id);
+			return stateOf(account, cooldowns, clock.now(), usage);
+		},
 		readyAt: (account, now, modelId) => {
 			if (!account.enabled || account.needsLogin) return undefined;
-			return readyAt(state.memo(account.id).cooldowns, modelId, now);
+			const { cooldowns, usage } = state.memo(account.id);
+			return Math.max(readyAt(cooldowns, modelId, now), creditsUntil(usage, now) ?? now);
 		},
 		choose: ({ excluded, ...choice }) => {
 			return firstChoice(candidates(), contextOf(choice), rotation().policy, excluded)?.account;
@@ -265,6 +277,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			state.updateSoon(id, (memo) => ({ ...memo, strikes: 0, lastUsedAt: clock.now(), lastError: undefined }));
 			emit({ type: "served", account: id, hasMoved });
 		},
+		spends: watch.spends,
 		look: () => watch.look(),
 		subscribe: (listener) => {
 			listeners.add(listener);

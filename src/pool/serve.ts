@@ -143,6 +143,8 @@ async function attempt(
 	const { sessionId, signal } = options;
 	const claim = sockets.claim(sessionId, account.id);
 	pool.engage(account.id, sessionId, affinity.account() !== account.id);
+	// A summary belongs to its session, which is told by its own requests.
+	if (affinity.isOwn(sessionId)) pool.spends(account.id, { modelId: model.id, sessionId });
 	const tried = startAttempt(
 		{
 			model,
@@ -220,6 +222,7 @@ function afterCommit(
 	const next = deps.pool.choose({
 		modelId: model.id,
 		affinity: deps.affinity.account(),
+		served: deps.affinity.lastServed(),
 		sessionId,
 		excluded: new Set([account.id]),
 	});

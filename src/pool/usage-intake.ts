@@ -1,24 +1,41 @@
-import { type Cooldown, mergeCooldown } from "../domain/cooldown.ts";
-import { exhaustedUntil, remaining, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
+import { type Cooldown, isOfQuota, mergeCooldown } from "../domain/cooldown.ts";
+import {
+	creditsUntil,
+	exhaustedUntil,
+	hasFunds,
+	isSpent,
+	type MeteredLimit,
+	quotasOf,
+	RESET_JITTER_MS,
+	remaining,
+	type UsageSnapshot,
+	type UsageWindow,
+} from "../domain/usage.ts";
+import { MOST_LIMITS } from "../domain/usage-bounds.ts";
 import type { AccountMemo } from "./ports.ts";
 
 /** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
 const ROOM_TO_RETURN_PERCENT = 5;
 const ENDPOINT_LAG_MS = 60_000;
+/** What is spent without a told end is asked for again after this long. */
+const UNKNOWN_END_MS = 15 * 60_000;
 
 /** The memo with a newer snapshot in it, at `now` (epoch ms). Newer data may end a cooldown, correct its end, or begin one. */
 export function withUsage(memo: AccountMemo, usage: UsageSnapshot, now: number): AccountMemo {
 	const former = memo.usage;
 	if (former && former.capturedAt > usage.capturedAt) return memo;
+	const isWhole = usage.source === "api";
+	const budgets = isWhole ? usage.budgets : former?.budgets;
 	const merged: UsageSnapshot = {
 		...usage,
 		windows: mergedWindows(former, usage),
-		limits: { ...former?.limits, ...usage.limits },
-		credits: usage.credits ?? former?.credits,
+		...(budgets && { budgets }),
+		limits: isWhole ? usage.limits : mergedLimits(former, usage),
+		credits: isWhole ? usage.credits : (usage.credits ?? former?.credits),
 		plan: usage.plan ?? former?.plan,
 	};
-	const told = { ...merged, windows: usage.windows, limits: usage.limits };
-	return { ...memo, usage: merged, cooldowns: corrected(memo.cooldowns, told, now) };
+	const told = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
+	return { ...memo, usage: merged, cooldowns: corrected(memo.cooldowns, told, former, now) };
 }
 
 /** The endpoint tells every window there is; the headers of a refusal may name only the one that was hit. */
@@ -28,28 +45,52 @@ function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot):
 	return [...usage.windows, ...(former?.windows ?? []).filter(({ windowMinutes }) => !told.has(windowMinutes))];
 }
 
-function corrected(cooldowns: readonly Cooldown[], usage: UsageSnapshot, now: number): readonly Cooldown[] {
+/** Newest first, so that a backend that names ever new ones does not make the file grow. */
+function mergedLimits(former: UsageSnapshot | undefined, usage: UsageSnapshot): Readonly<Record<string, MeteredLimit>> {
+	const kept = Object.entries(former?.limits ?? {}).filter(([id]) => !Object.hasOwn(usage.limits, id));
+	return Object.fromEntries([...Object.entries(usage.limits), ...kept].slice(0, MOST_LIMITS));
+}
+
+function corrected(
+	cooldowns: readonly Cooldown[],
+	usage: UsageSnapshot,
+	former: UsageSnapshot | undefined,
+	now: number,
+): readonly Cooldown[] {
 	// Only the endpoint tells all there is: headers may name one window of several, and would end a weekly block. What they
 	// do name counts, and only that: an older snapshot must not bring back a cooldown that the person has ended.
-	const settled = usage.source === "api" ? settledByEndpoint(cooldowns, usage, now) : cooldowns;
-	const runsOnCredits = usage.credits?.unlimited === true || usage.credits?.hasCredits === true;
-	const until = exhaustedUntil(usage.windows, now);
-	if (until === undefined || runsOnCredits) return settled;
-	const isKnown = settled.some((cooldown) => cooldown.scope === "account" && cooldown.until >= until);
+	const isWhole = usage.source === "api";
+	const settled = isWhole ? settledByEndpoint(cooldowns, usage, former, now) : cooldowns;
+	// With bought credits it does not cool: a gate of its own keeps it for the sessions that are on it.
+	if (!isSpent(usage, now) || creditsUntil(usage, now) !== undefined) return settled;
+	const told = exhaustedUntil(quotasOf(usage), now);
+	if (told === undefined && !isWhole) return settled;
+	const isKnown = settled.some(({ scope, until }) => scope === "account" && until >= (told ?? now));
 	if (isKnown) return settled;
+	const until = told ?? now + UNKNOWN_END_MS;
 	return mergeCooldown(settled, { scope: "account", reason: "usage_limit", until, setAt: now, models: [] }, now);
 }
 
 /** Quota cooldowns as the endpoint now knows them: ended where there is room again, else with the reset it tells. */
-function settledByEndpoint(cooldowns: readonly Cooldown[], usage: UsageSnapshot, now: number): readonly Cooldown[] {
+function settledByEndpoint(
+	cooldowns: readonly Cooldown[],
+	usage: UsageSnapshot,
+	former: UsageSnapshot | undefined,
+	now: number,
+): readonly Cooldown[] {
+	const isFunded = creditsUntil(usage, now) !== undefined;
+	const isNewlyFunded = isFunded && former !== undefined && !hasFunds(former.credits);
 	const settle = (cooldown: Cooldown): Cooldown | undefined => {
-		const windows = windowsFor(cooldown, usage);
-		const isOlder = cooldown.setAt <= usage.capturedAt;
-		if (cooldown.reason !== "usage_limit" || !isOlder || !windows || windows.length === 0) return cooldown;
-		const hasRoom = windows.every((window) => remaining(window, now) >= ROOM_TO_RETURN_PERCENT);
+		if (!isOfQuota(cooldown) || cooldown.setAt > usage.capturedAt) return cooldown;
+		const isGeneral = cooldown.scope === "account";
+		const quotas = isGeneral ? quotasOf(usage) : limitOf(cooldown, usage);
+		if (!quotas) return cooldown;
 		const hasCaughtUp = usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
-		if (hasRoom && hasCaughtUp && !usage.limitReached) return undefined;
-		const until = exhaustedUntil(windows, now);
+		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
+		if (hasCaughtUp && (isBack || (isGeneral && isNewlyFunded))) return undefined;
+		const limit = isGeneral ? limitBehind(cooldown, usage, now) : undefined;
+		if (limit !== undefined) return { ...cooldown, scope: `limit:${limit}` };
+		const until = exhaustedUntil(quotas, now);
 		return until === undefined || until === cooldown.until ? cooldown : { ...cooldown, until };
 	};
 	const settled = cooldowns.map(settle).filter((cooldown) => cooldown !== undefined);
@@ -57,8 +98,31 @@ function settledByEndpoint(cooldowns: readonly Cooldown[], usage: UsageSnapshot,
 	return isSame ? cooldowns : settled;
 }
 
-function windowsFor(cooldown: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {
-	if (cooldown.scope === "account") return usage.windows;
-	const limitId = cooldown.scope.startsWith("limit:") ? cooldown.scope.slice("limit:".length) : undefined;
-	return limitId === undefined ? undefined : usage.limits[limitId]?.windows;
+/** Does the endpoint say that the account can serve? A seat without any limit lives on the credits of its plan. */
+function hasRoom(usage: UsageSnapshot, now: number): boolean {
+	if (usage.limitReached) return false;
+	const quotas = quotasOf(usage);
+	return quotas.length === 0 ? hasFunds(usage.credits) : isRoomy(quotas, now);
+}
+
+function isRoomy(quotas: readonly UsageWindow[], now: number): boolean {
+	return quotas.length > 0 && quotas.every((quota) => remaining(quota, now) >= ROOM_TO_RETURN_PERCENT);
+}
+
+/**
+ * A refusal need not say which limit was hit. Where the general one has room, and a further one is spent until the very
+ * moment that the refusal told, it was that.
+ */
+function limitBehind(cooldown: Cooldown, usage: UsageSnapshot, now: number): string | undefined {
+	if (cooldown.models.length === 0 || !hasRoom(usage, now)) return undefined;
+	const behind = Object.entries(usage.limits).find(([, { windows }]) => {
+		const until = exhaustedUntil(windows, now);
+		return until !== undefined && Math.abs(until - cooldown.until) <= RESET_JITTER_MS;
+	});
+	return behind?.[0];
+}
+
+function limitOf({ scope }: Cooldown, { limits }: UsageSnapshot): readonly UsageWindow[] | undefined {
+	const id = scope.startsWith("limit:") ? scope.slice("limit:".length) : "";
+	return Object.hasOwn(limits, id) ? limits[id]?.windows : undefined;
 }

@@ -1,5 +1,5 @@
 import type { Account, AccountId } from "../domain/account.ts";
-import { headroom, USAGE_TTL_MS } from "../domain/usage.ts";
+import { creditsUntil, headroom, quotasOf, USAGE_TTL_MS } from "../domain/usage.ts";
 import type { Credentials } from "./credentials.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountMemo, Clock, StateStore, UsageApi } from "./ports.ts";
@@ -17,7 +17,10 @@ export interface UsageMonitor {
 	follow(id: AccountId): Promise<void>;
 	/** Asks for accounts that cool: resets come early, by credits and upgrades. */
 	recheckCooling(): Promise<void>;
-	/** Asks for one account now, however fresh its snapshot. True where an answer came. */
+	/**
+	 * Asks for one account now, however fresh its snapshot. True where an answer came. A call that began before the account
+	 * was refused knows nothing of that: it is followed by one more.
+	 */
 	ask(id: AccountId): Promise<boolean>;
 	/** Lets go of whatever is being asked: an open connection would hold up the end of pi. */
 	stop(): void;
@@ -31,6 +34,14 @@ interface Deps {
 	readonly clock: Clock;
 	/** False while the person has switched us off: then only what somebody asks for is asked. */
 	readonly isEnabled: () => boolean;
+}
+
+/** A call for usage. */
+interface Flight {
+	/** Epoch ms. */
+	readonly beganAt: number;
+	/** True where an answer came. */
+	readonly answer: Promise<boolean>;
 }
 
 /** A cooling account is asked this seldom before its reset. */
@@ -49,7 +60,7 @@ const STEPS_TO_THE_END = [25, 10, 3] as const;
  * work that may be cut off at any moment.
  */
 export function createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled }: Deps): UsageMonitor {
-	const underWay = new Map<AccountId, Promise<boolean>>();
+	const underWay = new Map<AccountId, Flight>();
 	const stepsTaken = new Map<AccountId, number>();
 	let baseUrl: string | undefined;
 	let session = new AbortController();
@@ -87,9 +98,16 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 			// The session may have ended while the file was waited for.
 			return isOurs && !signal.aborted && fetchOne(account, access, base, signal);
 		};
-		const flight = underWay.get(id) ?? fly().finally(() => underWay.delete(id));
-		underWay.set(id, flight);
-		return flight;
+		const known = underWay.get(id);
+		if (known) return known.answer;
+		const answer = fly().finally(() => underWay.delete(id));
+		underWay.set(id, { beganAt: clock.now(), answer });
+		return answer;
+	};
+	/** The call under way that a refusal has overtaken. */
+	const overtaken = (id: AccountId): Flight | undefined => {
+		const flight = underWay.get(id);
+		return flight && state.memo(id).cooldowns.some(({ setAt }) => setAt >= flight.beganAt) ? flight : undefined;
 	};
 	const asked = (memo: AccountMemo): AccountMemo => ({ ...memo, usageAskedAt: clock.now() });
 
@@ -100,11 +118,11 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		const restMs = Math.min(ASKING_MS * 2 ** usageFailures, LONGEST_BACKOFF_MS);
 		if (usageAskedAt !== undefined && Math.abs(now - usageAskedAt) < restMs) return false;
 		if (!usage) return true;
-		const isCooling = memo.cooldowns.some(({ scope }) => scope === "account");
+		const isCooling = memo.cooldowns.some(({ scope }) => scope === "account") || creditsUntil(usage, now) !== undefined;
 		// What was past when it was told is no news: the backend's clock is behind ours.
 		const wasTold = usageFailures === 0 && usageAskedAt !== undefined && now - usageAskedAt < USAGE_TTL_MS;
 		const newsSince = wasTold ? usageAskedAt : 0;
-		const hasReset = usage.windows.some(
+		const hasReset = quotasOf(usage).some(
 			({ resetsAt }) => resetsAt !== undefined && resetsAt <= now && resetsAt > newsSince,
 		);
 		return hasReset || now - usage.capturedAt >= (isCooling ? COOLING_TTL_MS : ttlMs);
@@ -142,17 +160,20 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		},
 		recheckCooling: () => {
 			const wasSpent = ({ cooldowns, usage }: AccountMemo) =>
-				cooldowns.length > 0 || usage?.windows.some(({ usedPercent }) => usedPercent >= 100) === true;
+				cooldowns.length > 0 ||
+				(usage && (usage.limitReached || quotasOf(usage).some(({ usedPercent }) => usedPercent >= 100)));
 			return askWhereDue(
 				pool.accounts().filter(({ id }) => wasSpent(state.memo(id))),
 				COOLING_TTL_MS,
 			);
 		},
-		ask: (id) =>
-			askOnce(id, async () => {
+		ask: async (id) => {
+			await overtaken(id)?.answer;
+			return askOnce(id, async () => {
 				state.updateSoon(id, asked);
 				return true;
-			}),
+			});
+		},
 		stop: () => {
 			session.abort();
 			session = new AbortController();

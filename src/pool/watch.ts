@@ -1,7 +1,7 @@
 import { type Account, type AccountId, stateOf } from "../domain/account.ts";
-import { activeCooldowns, type Cooldown, type CooldownReason } from "../domain/cooldown.ts";
-import type { CoolingCause, PoolEvent } from "../domain/events.ts";
-import { tightest } from "../domain/usage.ts";
+import { activeCooldowns, type Cooldown, isPassing } from "../domain/cooldown.ts";
+import type { Asked, CoolingCause, PoolEvent } from "../domain/events.ts";
+import { creditsUntil, tightest } from "../domain/usage.ts";
 import type { AccountMemo, Clock } from "./ports.ts";
 
 /** Notices what has become of the accounts since the last look, in whatever process, and tells each thing once. */
@@ -12,6 +12,8 @@ export interface Watch {
 	lost(type: "signed-out" | "closed", account: Account, reason: string): void;
 	/** The account serves: tells where it is the last one and nears its end. */
 	serves(id: AccountId): void;
+	/** The account serves a session: tells, once a session, where that costs bought credits. */
+	spends(id: AccountId, asked: Asked): void;
 }
 
 interface Deps {
@@ -24,8 +26,6 @@ interface Deps {
 
 /** An end that is told again a little later is the same end. */
 const JITTER_MS = 60_000;
-/** Whoever rests for one of these has quota, and is back in a moment. */
-const PASSING: ReadonlySet<CooldownReason> = new Set(["rate_limit", "unauthorized"]);
 /** With more left of every window nobody needs to be told that there is no other account, percent. */
 const NEAR_THE_END_PERCENT = 25;
 
@@ -35,6 +35,7 @@ export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 	const lost = new Map<AccountId, string>();
 	/** Reset of the window that was told of, by account and window. */
 	const warned = new Map<string, number | undefined>();
+	const spending = new Set<string | undefined>();
 
 	/** Cooldowns that hold now, by account and scope. */
 	const coolingNow = (all: readonly Account[], now: number) => {
@@ -81,10 +82,11 @@ export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 			const left = tightest(memo(id).usage, now);
 			if (!left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
 			const states = accounts().map((account) => {
-				const cooldowns = activeCooldowns(memo(account.id).cooldowns, now);
-				const isBackSoon = cooldowns.every(({ scope, reason }) => scope !== "account" || PASSING.has(reason));
-				const state = stateOf(account, cooldowns, now);
-				return { account, state: state === "cooling" && isBackSoon ? "ready" : state };
+				const { usage, ...known } = memo(account.id);
+				const lasting = activeCooldowns(known.cooldowns, now).filter((each) => !isPassing(each));
+				// A rest of a moment leaves the account its quota.
+				const state = stateOf(account, lasting, now, usage);
+				return { account, state };
 			});
 			const [last, ...others] = states.filter(({ state }) => state === "ready");
 			// Whoever has only one account, or has switched the others off, knows.
@@ -95,6 +97,13 @@ export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 			if (isSameWindow) return;
 			warned.set(key, left.resetsAt);
 			emit({ type: "last-one", account: last.account, left });
+		},
+		spends: (id, asked) => {
+			const until = creditsUntil(memos()(id).usage, clock.now());
+			const account = accounts().find((each) => each.id === id);
+			if (until === undefined || !account || spending.has(asked.sessionId)) return;
+			spending.add(asked.sessionId);
+			emit({ type: "on-credits", account, until, asked });
 		},
 	};
 }

@@ -1,4 +1,5 @@
-import { byLength, freshness, remaining, windowName } from "../domain/usage.ts";
+import { gateOf } from "../domain/candidate.ts";
+import { byLength, freshness, quotasOf, remaining, type UsageWindow, windowName } from "../domain/usage.ts";
 import { formatDuration, formatPercent } from "./format.ts";
 import type { Tone } from "./panel.ts";
 import type { ShownAccount } from "./pool-view.ts";
@@ -16,10 +17,16 @@ export interface WindowCell {
 	readonly tone: Tone;
 }
 
-/** What is left of each of an account's windows, the shortest first. */
+/** What is left of each of an account's windows and budgets, the shortest first; of one name the one with less. */
 export function windowCells({ usage }: ShownAccount, now: number): WindowCell[] {
 	const mark = freshness(usage, now) === "stale" ? "~" : "";
-	return byLength(usage?.windows ?? []).map((window) => {
+	const tightest = new Map<string, UsageWindow>();
+	for (const quota of usage ? quotasOf(usage) : []) {
+		const name = windowName(quota.windowMinutes);
+		const known = tightest.get(name);
+		if (!known || remaining(quota, now) < remaining(known, now)) tightest.set(name, quota);
+	}
+	return byLength([...tightest.values()]).map((window) => {
 		const { windowMinutes: minutes, resetsAt } = window;
 		const leftPercent = remaining(window, now);
 		return {
@@ -60,6 +67,8 @@ export function stateCell(
 	const { state, readyAt } = shown;
 	if (state === "needs-login") return { tone: "warning", text: "sign in" };
 	if (state === "disabled") return { tone: "muted", text: "switched off" };
+	if (shown.isActive && gateOf(shown, undefined, now)?.kind === "credits")
+		return { tone: "warning", text: "on credits" };
 	if (state === "cooling") {
 		const time = withTime && readyAt !== undefined ? ` ${formatDuration(readyAt - now)}` : "";
 		return { tone: "muted", text: `cooling${time}` };

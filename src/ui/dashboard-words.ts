@@ -1,8 +1,9 @@
+import { gateOf } from "../domain/candidate.ts";
 import { activeCooldowns } from "../domain/cooldown.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import { freshness } from "../domain/usage.ts";
 import { formatClock, formatCountdown, formatDuration, formatPast, plural, spoken, spokenWindow } from "./format.ts";
-import { whatNow } from "./messages.ts";
+import { onlyCredits, whatNow } from "./messages.ts";
 import { type Line, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
 
@@ -51,6 +52,8 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 		const until = `cooling until ${formatClock(readyAt, now)} (${formatDuration(readyAt - now)})`;
 		lines.push([span("text", longest ? `${until}: ${spoken(longest.reason)}` : until)]);
 	}
+	const gate = gateOf(shown, undefined, now);
+	if (gate?.kind === "credits") lines.push([span("text", onlyCredits(gate.until, now))]);
 	for (const { scope, reason, until } of cooldowns) {
 		if (scope === "account") continue;
 		lines.push([span("text", `${scope.replace(":", " ")} not before ${formatClock(until, now)}: ${spoken(reason)}`)]);

@@ -29,6 +29,8 @@ export interface ActiveAccount {
 	readonly account: Account;
 	readonly usage: UsageSnapshot | undefined;
 	readonly isReady: boolean;
+	/** Its included quota is spent, and the session goes on with bought credits. */
+	readonly isOnCredits?: boolean;
 }
 
 /**
@@ -61,11 +63,16 @@ const LEFT_TO_OTHERS = 10;
 type Segment = (model: FooterModel, has: Has) => readonly Line[];
 
 /** The next segment is one entry here, its place in {@link ORDERS}, and what it gains with room in {@link STEPS}. */
-const SEGMENTS = { account: drawAccount, windows: drawWindows, ready: drawReady } satisfies Record<string, Segment>;
+const SEGMENTS = {
+	account: drawAccount,
+	windows: drawWindows,
+	credits: drawCredits,
+	ready: drawReady,
+} satisfies Record<string, Segment>;
 
 const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SEGMENTS)[]>> = {
-	"account-first": ["account", "windows", "ready"],
-	"usage-first": ["windows", "account", "ready"],
+	"account-first": ["account", "credits", "windows", "ready"],
+	"usage-first": ["windows", "credits", "account", "ready"],
 };
 
 /** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
@@ -116,10 +123,14 @@ function drawAccount({ active, isPinned, settings }: FooterModel, has: Has): Lin
 	];
 }
 
+function drawCredits({ active }: FooterModel, has: Has): Line[] {
+	return active?.isOnCredits && has("account") ? [[span("warning", "credits")]] : [];
+}
+
 function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 	if (!active) return [];
 	const { usage } = active;
-	const windows = chosenWindows(usage, settings);
+	const windows = chosenWindows(usage, settings, now);
 	if (!usage || windows.length === 0) {
 		if (!has("tightest window")) return [];
 		return [dim(has("words of tightest window") ? "usage unknown" : "unknown")];
@@ -150,11 +161,17 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 	return [...parts, [...last, ...dim(age)]].filter((part) => part.length > 0);
 }
 
-/** Those that the person wants, shortest first; an account that has only others shows what it has. */
-function chosenWindows(usage: UsageSnapshot | undefined, { windows }: FooterSettings): UsageWindow[] {
+/**
+ * Those that the person wants, shortest first; an account that has only others shows what it has. A budget is shown where
+ * it is the tightest, or all there is.
+ */
+function chosenWindows(usage: UsageSnapshot | undefined, { windows }: FooterSettings, now: number): UsageWindow[] {
 	const all = byLength(usage?.windows ?? []);
-	const chosen = all.filter(({ windowMinutes }) => windows === "both" || windowName(windowMinutes) === windows);
-	return chosen.length > 0 ? chosen : all;
+	const wanted = all.filter(({ windowMinutes }) => windows === "both" || windowName(windowMinutes) === windows);
+	const chosen = wanted.length > 0 ? wanted : all;
+	const [budget] = [...(usage?.budgets ?? [])].sort((a, b) => remaining(a, now) - remaining(b, now));
+	const isTightest = budget && all.every((window) => remaining(budget, now) < remaining(window, now));
+	return isTightest ? [...chosen, budget] : chosen;
 }
 
 function resetOf({ resetsAt }: UsageWindow, now: number): string {
@@ -173,7 +190,7 @@ function drawReady({ active, ready, total, settings }: FooterModel, has: Has): L
 
 /** Where no account is at work: off, nobody there, waiting, nobody ready. From the shortest to the richest. */
 function specialLines(model: FooterModel): Form[] | undefined {
-	const { isEnabled, total, ready, waitingUntil, waitsForRoom, first, now } = model;
+	const { isEnabled, active, total, ready, waitingUntil, waitsForRoom, first, now } = model;
 	const off: Line = [span("warning", "off")];
 	if (!isEnabled) return forms([off], [named(off)], [named(off), dim("/multicodex on")]);
 	if (total === 0) {
@@ -189,7 +206,7 @@ function specialLines(model: FooterModel): Form[] | undefined {
 			[named([span("warning", waitsForRoom ? "waiting for room" : "waiting")]), long],
 		);
 	}
-	if (ready > 0) return undefined;
+	if (ready > 0 || active?.isOnCredits) return undefined;
 	const none: Line = [span("error", `0/${total} ready`)];
 	if (!first) return forms([none], [named(none)], [named(none), dim("/multicodex show")]);
 	const clock = formatClock(first.readyAt, now);

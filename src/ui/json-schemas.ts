@@ -18,6 +18,15 @@ const windowSchema = z.strictObject({
 	resetsAt: time.nullable(),
 });
 
+/** A monthly budget or a member's cap. */
+const budgetSchema = windowSchema.extend({
+	/** The server's own word that it is spent. */
+	reached: z.boolean(),
+	/** In the server's unit, where it tells them. */
+	used: z.number().nullable(),
+	limit: z.number().nullable(),
+});
+
 const accountSchema = z.strictObject({
 	id: accountId,
 	label: z.string(),
@@ -43,6 +52,8 @@ const accountSchema = z.strictObject({
 			source: z.enum(["headers", "api"]),
 			stale: z.boolean(),
 			windows: z.array(windowSchema),
+			/** Where the account has any. */
+			budgets: z.array(budgetSchema).optional(),
 			credits: z
 				.strictObject({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullable() })
 				.nullable(),
@@ -66,6 +77,11 @@ const gateSchema = z.discriminatedUnion("kind", [
 	z.strictObject({ kind: z.literal("disabled") }),
 	z.strictObject({ kind: z.literal("needs-login") }),
 	z.strictObject({ kind: z.literal("cooling"), until: time.nullable() }),
+	/**
+	 * Its included quota is spent, bought credits are left: for sessions that are on it alone. With a rank where it serves
+	 * on them, since no other account can.
+	 */
+	z.strictObject({ kind: z.literal("credits"), until: time.nullable() }),
 	/** Has a rank: it comes behind those that have more. */
 	z.strictObject({
 		kind: z.literal("reserve"),

@@ -75,6 +75,8 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 			return `${account}: switched off, ${why}`;
 		case "last-one":
 			return `${account}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${spokenWindow(window ?? "?")} limit left`;
+		case "on-credits":
+			return `${account}: goes on with bought credits${until ? ` until ${until}` : ""}`;
 		case "exhausted":
 			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} cool, ${untried} not tried`;
 			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;

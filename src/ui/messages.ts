@@ -122,6 +122,11 @@ export function noticeOf(
 			return { level: "info", text: continued(event, now) };
 		case "last-one":
 			return { level: "warning", text: lastOne(event, now) };
+		case "on-credits":
+			return {
+				level: "warning",
+				text: `Codex: no account has included quota left. This session goes on with ${event.account.label} on its bought credits until ${formatClock(event.until, now)}.`,
+			};
 		case "signed-out":
 			return {
 				level: "warning",
@@ -233,6 +238,11 @@ export function whySignedOut({ source }: Account, reason: string): string {
 
 function toolName(tool: string): string {
 	return Object.entries(TOOLS).find(([name]) => name === tool)?.[1] ?? tool;
+}
+
+/** Of an account whose included quota is spent while bought credits are left. `until`, when quota is back, is epoch ms. */
+export function onlyCredits(until: number, now: number): string {
+	return `bought credits are left; only a session that is on it goes on with them, until ${formatClock(until, now)}`;
 }
 
 /** What is the matter with an account that cannot be used, and what to type. */

@@ -9,6 +9,7 @@ export function startsOn(verdicts: readonly Verdict[]): string {
 	if (!first) return "A new session finds no account ready.";
 	const nameOf = ({ account }: Verdict) => printable(account.label);
 	const start = `A new session starts on ${nameOf(first)}`;
+	if (first.gate?.kind === "credits") return `${start}, on its bought credits: its included quota is spent.`;
 	if (!second) return `${start}, the only one that is ready.`;
 	const textOf = ({ terms }: Verdict) => terms.find(({ name }) => name === second.decidedBy)?.text ?? "";
 	return `${start}: ${textOf(first)} (${nameOf(second)}: ${textOf(second)}).`;

@@ -1,5 +1,13 @@
 import { type Account, printable } from "../domain/account.ts";
-import { byLength, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
+import {
+	byLength,
+	creditsUntil,
+	hasFunds,
+	quotasOf,
+	remaining,
+	type UsageSnapshot,
+	windowName,
+} from "../domain/usage.ts";
 import { aligned, formatPercent, spokenWindow } from "./format.ts";
 import { whatNow } from "./messages.ts";
 
@@ -21,8 +29,14 @@ export function refreshedAsText(refreshed: readonly Refreshed[], now: number): s
 function outcomeOf({ account, usage, problem }: Refreshed, now: number): string {
 	if (account.needsLogin || !account.enabled) return whatNow(account);
 	if (problem !== undefined) return problem;
-	const windows = byLength(usage?.windows ?? []).map(
-		(window) => `${spokenWindow(windowName(window.windowMinutes))} ${formatPercent(remaining(window, now))} left`,
+	const quotas = byLength(usage ? quotasOf(usage) : []).map(
+		(quota) => `${spokenWindow(windowName(quota.windowMinutes))} ${formatPercent(remaining(quota, now))} left`,
 	);
-	return windows.length > 0 ? windows.join(" · ") : "no limits are told";
+	const told = quotas.length > 0 ? quotas : withoutLimits(usage);
+	return [...told, ...(creditsUntil(usage, now) === undefined ? [] : ["bought credits"])].join(" · ");
+}
+
+function withoutLimits(usage: UsageSnapshot | undefined): string[] {
+	if (usage?.limitReached) return ["the limit is reached"];
+	return [hasFunds(usage?.credits) ? "runs on credits, without a limit" : "no limits are told"];
 }

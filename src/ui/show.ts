@@ -1,10 +1,19 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
+import { gateOf } from "../domain/candidate.ts";
 import { iso } from "../domain/moment.ts";
-import { byLength, freshness, remaining, type UsageSnapshot, windowName } from "../domain/usage.ts";
+import {
+	byLength,
+	freshness,
+	quotasOf,
+	remaining,
+	type UsageSnapshot,
+	type UsageWindow,
+	windowName,
+} from "../domain/usage.ts";
 import { aligned, cut, formatClock, formatDuration, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { ShowDocument } from "./json-schemas.ts";
-import { nobodySignedIn, whatNow } from "./messages.ts";
+import { nobodySignedIn, onlyCredits, whatNow } from "./messages.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
@@ -38,12 +47,15 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 					capturedAt: iso(usage.capturedAt),
 					source: usage.source,
 					stale: freshness(usage, now) === "stale",
-					windows: byLength(usage.windows).map((window) => ({
-						name: windowName(window.windowMinutes),
-						minutes: window.windowMinutes,
-						usedPercent: window.usedPercent,
-						resetsAt: iso(window.resetsAt),
-					})),
+					windows: byLength(usage.windows).map(quotaAsJson),
+					...(usage.budgets && {
+						budgets: usage.budgets.map((budget) => ({
+							...quotaAsJson(budget),
+							reached: budget.isReached,
+							used: budget.used ?? null,
+							limit: budget.limit ?? null,
+						})),
+					}),
 					credits: usage.credits
 						? {
 								hasCredits: usage.credits.hasCredits,
@@ -56,6 +68,10 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 		lastUsedAt: iso(shown.lastUsedAt),
 		lastError: shown.lastError?.text ?? null,
 	};
+}
+
+function quotaAsJson({ windowMinutes, usedPercent, resetsAt }: UsageWindow) {
+	return { name: windowName(windowMinutes), minutes: windowMinutes, usedPercent, resetsAt: iso(resetsAt) };
 }
 
 /** The pool as aligned text, `columns` wide at most; two lines an account where that is too narrow for one. */
@@ -76,7 +92,7 @@ const WINDOW_COLUMNS = 2;
 
 function wideRow(shown: ShownAccount, now: number): string[] {
 	const { account, usage } = shown;
-	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now, " left")) : ["usage unknown"];
+	const windows = windowTexts(usage, now, " left");
 	while (windows.length < WINDOW_COLUMNS) windows.push("");
 	const [label, plan] = [account.label, usage?.plan ?? account.plan ?? ""].map(printable);
 	return [markOf(shown), label ?? "", plan ?? "", ...windows, stateText(shown, now)];
@@ -88,7 +104,7 @@ const NARROW_MARGIN = 4;
 /** Percentages are of what is left, as in the footer. */
 function narrowRows(shown: ShownAccount, columns: number, now: number): string[] {
 	const { account, usage } = shown;
-	const windows = usage ? byLength(usage.windows).map((window) => windowText(window, now, "")) : ["usage unknown"];
+	const windows = windowTexts(usage, now, "");
 	const state = stateText(shown, now);
 	const label = cut(printable(account.label), columns - visibleWidth(state) - NARROW_MARGIN);
 	return [`${markOf(shown)} ${label}  ${state}`, `${" ".repeat(NARROW_MARGIN)}${windows.join("   ").trimStart()}`];
@@ -98,7 +114,12 @@ function markOf({ isActive }: ShownAccount): string {
 	return isActive ? "→" : " ";
 }
 
-function windowText(window: UsageSnapshot["windows"][number], now: number, left: string): string {
+function windowTexts(usage: UsageSnapshot | undefined, now: number, left: string): string[] {
+	if (!usage) return ["usage unknown"];
+	return byLength(quotasOf(usage)).map((quota) => windowText(quota, now, left));
+}
+
+function windowText(window: UsageWindow, now: number, left: string): string {
 	const name = spokenWindow(windowName(window.windowMinutes)).padStart(4);
 	const percent = formatPercent(remaining(window, now)).padStart(4);
 	const isRunning = window.resetsAt !== undefined && window.resetsAt > now;
@@ -116,12 +137,16 @@ function stateText({ state, readyAt, isPinned, isActive }: ShownAccount, now: nu
 }
 
 /** What the table has no room for: why an account cannot be used, and what is refused in part. */
-function noteOf({ account, state, cooldowns }: ShownAccount, now: number): string[] {
+function noteOf(shown: ShownAccount, now: number): string[] {
+	const { account, state, cooldowns } = shown;
 	if (state === "needs-login" || state === "disabled") return [`  ${account.label}: ${whatNow(account)}`];
-	return cooldowns
+	const gate = gateOf(shown, undefined, now);
+	const credits = gate?.kind === "credits" ? [`  ${account.label}: ${onlyCredits(gate.until, now)}`] : [];
+	const parts = cooldowns
 		.filter(({ scope }) => scope !== "account")
 		.map(
 			({ scope, reason, until }) =>
 				`  ${account.label}: ${scope.replace(":", " ")}, ${spoken(reason)} until ${formatClock(until, now)}`,
 		);
+	return [...credits, ...parts];
 }

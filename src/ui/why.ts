@@ -42,7 +42,7 @@ export function whyAsJson({ verdicts, isEnabled, isForeign, policy, model }: Why
 }
 
 function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
-	return gate.kind === "cooling" ? { kind: gate.kind, until: iso(gate.until) } : gate;
+	return gate.kind === "cooling" || gate.kind === "credits" ? { kind: gate.kind, until: iso(gate.until) } : gate;
 }
 
 /** The same for a person, `columns` wide at most: who serves and why, then everybody in the order of the choice. */
@@ -74,6 +74,9 @@ function headline({ verdicts, isEnabled, isForeign, policy, now }: WhyView): str
 	const { decidedBy, terms } = groundsOf(verdicts);
 	const term = terms.find(({ name }) => name === decidedBy);
 	const because = term ? reasonText(term.name, term.text, second?.gate) : "no other account can";
+	if (first.gate?.kind === "credits") {
+		return `${printable(first.account.label)} serves next on bought credits: no account has included quota left.`;
+	}
 	return `${printable(first.account.label)} serves next (${policy}): ${because}.`;
 }
 
@@ -106,7 +109,7 @@ function reasonText(term: string, text: string, next: Gate | undefined): string 
 }
 
 function nobody(verdicts: readonly Verdict[], now: number): string {
-	const times = verdicts.flatMap(({ gate }) => (gate?.kind === "cooling" ? [gate.until] : []));
+	const times = verdicts.flatMap(({ gate }) => (gate && "until" in gate ? [gate.until] : []));
 	if (times.length === 0) return "No account can serve the next request.";
 	const first = Math.min(...times);
 	const what = verdicts.some(({ gate }) => gate?.kind === "crowded") ? "has room" : "can serve";
@@ -117,6 +120,7 @@ function nobody(verdicts: readonly Verdict[], now: number): string {
 function rowText({ verdicts, now }: WhyView, verdict: Verdict, at: number): string {
 	const { gate, terms, rank } = verdict;
 	if (rank === undefined) return gate ? gateText(gate, now) : "";
+	if (gate?.kind === "credits") return `on bought credits until ${formatClock(gate.until, now)}`;
 	const name = at === 0 ? groundsOf(verdicts).decidedBy : verdict.decidedBy;
 	return terms.find((term) => term.name === name)?.text ?? "the only one";
 }
@@ -125,6 +129,8 @@ function gateText(gate: Gate, now: number): string {
 	switch (gate.kind) {
 		case "cooling":
 			return `cooling ${formatDuration(gate.until - now)}, back ${formatClock(gate.until, now)}`;
+		case "credits":
+			return `bought credits only, quota back ${formatClock(gate.until, now)}`;
 		case "disabled":
 			return "switched off";
 		case "needs-login":

@@ -111,12 +111,36 @@ describe("the choice among eligible accounts", () => {
 		["plus", ["other", "large"]],
 		["team", ["other", "large"]],
 		["prolite", ["large", "other"]],
+		["self_serve_business_prolite", ["large", "other"]],
+		["promax", ["large", "other"]],
+		["enterprise_cbp_trial", ["large", "other"]],
+		["nobody-knows", ["other", "large"]],
 		["pro", ["large", "other"]],
 	])("counts a session for less on a larger account: %s", (plan, expected) => {
 		const windows = [fiveHours(50, HOUR_MS), week(10, DAY_MS)];
 		const large = { ...candidate("large"), usage: aSnapshot({ windows, plan }) };
 		const other = candidate("other", [fiveHours(50, HOUR_MS), week(10, 2 * DAY_MS)]);
 		expect(ids(rank([large, other], context({ liveSessions: live({ large: 3 }) })))).toEqual(expected);
+	});
+
+	it("counts a budget for what is left, and for when that is lost where there is no window", () => {
+		const budget = (usedPercent: number, resetsInMs: number) => ({
+			...fiveHours(usedPercent, resetsInMs),
+			windowMinutes: 43_200,
+			isReached: false,
+		});
+		const seat = (id: string, windows: readonly UsageWindow[], left: number, resetsInMs = 12 * DAY_MS) => ({
+			...candidate(id),
+			usage: aSnapshot({ windows, budgets: [budget(100 - left, resetsInMs)] }),
+		});
+		const plus = candidate("plus", [fiveHours(10, HOUR_MS), week(30, DAY_MS)]);
+		expect(ids(rank([seat("seat", [], 2), plus], context(), "most-headroom"))).toEqual(["plus", "seat"]);
+		expect(ids(rank([plus, seat("seat", [], 90)], context(), "most-headroom"))).toEqual(["seat", "plus"]);
+		const windows = [fiveHours(10, HOUR_MS), week(30, 2 * DAY_MS)];
+		expect(ids(rank([plus, seat("seat", windows, 50, HOUR_MS)], context()))).toEqual(["plus", "seat"]);
+		expect(ids(rank([plus, seat("seat", [], 50, HOUR_MS)], context()))).toEqual(["seat", "plus"]);
+		const kept = context({ reserve: { "30d": 5 } });
+		expect(ids(rank([seat("seat", windows, 4, HOUR_MS), plus], kept))).toEqual(["plus", "seat"]);
 	});
 
 	it("takes an account without a 5h window for one with room", () => {

@@ -1,15 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FURTHEST_RESET_MS } from "../../src/domain/cooldown.ts";
+import { planFactor } from "../../src/domain/plan.ts";
 import {
+	creditsUntil,
 	exhaustedUntil,
 	freshness,
 	headroom,
 	isExhausted,
+	isSpent,
 	isUntouched,
+	knownReset,
 	remaining,
 	STALE_AFTER_MS,
 	tightest,
+	type UsageSnapshot,
 	type UsageWindow,
 	windowName,
 } from "../../src/domain/usage.ts";
@@ -151,5 +156,94 @@ describe("the window that ends first", () => {
 
 	it("is none where none is known", () => {
 		expect([tightest(undefined, NOW), tightest(aSnapshot(), NOW)]).toEqual([undefined, undefined]);
+	});
+});
+
+describe("what quota is made of", () => {
+	const week = { usedPercent: 40, windowMinutes: 10_080, resetsAt: NOW + DAY_MS };
+	const budget = { usedPercent: 98, windowMinutes: 43_200, resetsAt: NOW + 12 * DAY_MS, isReached: false };
+	const funded = { hasCredits: true, unlimited: false };
+	const both = aSnapshot({ windows: [week], budgets: [budget] });
+
+	it("is windows and budgets: what is left, what binds, and how old it is", () => {
+		expect(headroom(both, NOW)).toBe(2);
+		expect(tightest(both, NOW)).toMatchObject({ window: "30d", percent: 2, resetsAt: NOW + 12 * DAY_MS });
+		expect(freshness(aSnapshot({ budgets: [{ ...budget, resetsAt: NOW }] }), NOW)).toBe("stale");
+	});
+
+	it.each<[string, Partial<UsageSnapshot>, boolean]>([
+		["a window is at 100 %", { windows: [{ ...week, usedPercent: 100 }] }, true],
+		["a window was at 100 % until its reset", { windows: [{ ...week, usedPercent: 100, resetsAt: NOW }] }, false],
+		["a budget is reached", { windows: [week], budgets: [{ ...budget, usedPercent: 100, isReached: true }] }, true],
+		["the server says so", { limitReached: true }, true],
+		["the server says so beside windows with room", { windows: [week], limitReached: true }, true],
+		[
+			"the fullest is reset since the server said so",
+			{ windows: [{ ...week, resetsAt: NOW }], limitReached: true },
+			false,
+		],
+		[
+			"the spent one is reset since",
+			{ windows: [{ ...week, usedPercent: 100, resetsAt: NOW }], limitReached: true },
+			false,
+		],
+		["nothing is told", {}, false],
+	])("is spent or not where %s", (_name, told, expected) => {
+		expect(isSpent(aSnapshot(told), NOW)).toBe(expected);
+	});
+
+	it("is back at the latest reset of what is spent, else at that of the fullest", () => {
+		const spent = { ...budget, usedPercent: 100 };
+		const alsoSpent = { ...week, usedPercent: 120 };
+		expect(knownReset(aSnapshot({ windows: [alsoSpent], budgets: [spent] }), NOW)).toBe(NOW + 12 * DAY_MS);
+		expect(knownReset(aSnapshot({ windows: [alsoSpent], budgets: [budget] }), NOW)).toBe(NOW + DAY_MS);
+		expect(knownReset(both, NOW)).toBe(NOW + 12 * DAY_MS);
+		expect(knownReset(aSnapshot({ windows: [{ ...week, resetsAt: undefined }] }), NOW)).toBeUndefined();
+		expect(knownReset(undefined, NOW)).toBeUndefined();
+	});
+
+	it("is followed by credits where windows are spent, and not where a budget is", () => {
+		const windows = [{ ...week, usedPercent: 100 }];
+		expect(creditsUntil(aSnapshot({ windows, credits: funded }), NOW)).toBe(NOW + DAY_MS);
+		expect(creditsUntil(aSnapshot({ windows, credits: funded }), NOW + DAY_MS)).toBeUndefined();
+		expect(creditsUntil(aSnapshot({ windows, budgets: [{ ...budget, usedPercent: 100 }], credits: funded }), NOW)).toBe(
+			undefined,
+		);
+		expect(creditsUntil(aSnapshot({ windows: [week], credits: funded }), NOW)).toBeUndefined();
+		expect(creditsUntil(aSnapshot({ limitReached: true, credits: funded }), NOW)).toBe(NOW + 15 * MINUTE_MS);
+	});
+});
+
+describe("the size of a plan", () => {
+	const budgetOf = (limit: number) =>
+		aSnapshot({ budgets: [{ usedPercent: 1, windowMinutes: 43_200, isReached: false, limit }] });
+
+	it.each([
+		["plus", 1],
+		["Team", 1],
+		["k12", 1],
+		["sci", 1],
+		["free", 0.15],
+		["prolite", 5],
+		["self_serve_business_prolite", 5],
+		["pro", 6.7],
+		["promax", 6.7],
+		["edu_pro", 6.7],
+		["ent26", 6.7],
+		["enterprise", 6.7],
+		["enterprise_cbp_automation", 6.7],
+		["enterprise_cbp_of_tomorrow", 6.7],
+		["of_tomorrow", 1],
+		["constructor", 1],
+		[undefined, 1],
+	])("%s is worth %f plus accounts", (plan, factor) => {
+		expect(planFactor(plan, undefined)).toBe(factor);
+	});
+
+	it("of a plan that has no name yet is that of its budget, and never small", () => {
+		expect(planFactor("of_tomorrow", budgetOf(100))).toBe(1);
+		expect(planFactor("of_tomorrow", budgetOf(162_000))).toBe(5);
+		expect(planFactor("of_tomorrow", budgetOf(1e12))).toBe(20);
+		expect(planFactor("plus", budgetOf(162_000))).toBe(1);
 	});
 });

@@ -57,6 +57,9 @@ describe("what is remembered of an account", () => {
 		const usage = aSnapshot({
 			windows: [{ usedPercent: 27.5, windowMinutes: 300, resetsAt: NOW + HOUR_MS }],
 			limits: { codex_bengalfox: { name: "Spark", windows: [{ usedPercent: 100, windowMinutes: 10080 }] } },
+			budgets: [
+				{ usedPercent: 98, windowMinutes: 43_200, resetsAt: NOW + HOUR_MS, isReached: false, used: 490, limit: 500 },
+			],
 			credits: { hasCredits: true, unlimited: false, balance: "12.50" },
 			plan: "pro",
 		});
@@ -74,6 +77,36 @@ describe("what is remembered of an account", () => {
 		expect(other.memo("a")).toEqual(memo);
 		expect(openStore().memo("a")).toEqual(memo);
 		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+	});
+
+	it("is read part by part, by the bounds of today: odd figures are lost alone", () => {
+		const odd = [
+			{ usedPercent: 1e308, windowMinutes: 300 },
+			{ usedPercent: -1, windowMinutes: 300 },
+			{ usedPercent: 5, windowMinutes: 1e9 },
+			{ usedPercent: 5 },
+			"soon",
+		];
+		const week = { usedPercent: 20, windowMinutes: 10_080, resetsAt: NOW + 367 * 24 * HOUR_MS };
+		const past = { usedPercent: 100, windowMinutes: 300, resetsAt: NOW - 48 * HOUR_MS };
+		const limits = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`limit-${at}`, { windows: [past] }]));
+		const usage = {
+			capturedAt: NOW,
+			source: "api",
+			plan: "p".repeat(500),
+			windows: [...odd, week, past],
+			budgets: [{ ...past, isReached: "yes", used: -5, limit: 9 }, ...odd],
+			limits: { odd: 7, ...limits },
+			credits: { hasCredits: true, unlimited: false, balance: 12 },
+			limitReached: "maybe",
+		};
+		write({ a: { usage } });
+		const read = openStore().memo("a").usage;
+		expect(read).toMatchObject({ plan: "p".repeat(80), limitReached: false, credits: { hasCredits: true } });
+		expect(read?.windows).toEqual([{ ...week, resetsAt: undefined }, past]);
+		expect(read?.budgets).toEqual([{ ...past, isReached: false, used: undefined, limit: 9 }]);
+		expect(Object.keys(read?.limits ?? {})).toHaveLength(50);
+		expect(read?.limits["limit-0"]).toEqual({ name: undefined, windows: [past] });
 	});
 
 	it("is merged where two processes write of it at once", async () => {

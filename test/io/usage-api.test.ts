@@ -65,6 +65,9 @@ describe("usage in response headers", () => {
 			{ "reset-at": "2026-99-99T", "reset-after-seconds": 60 },
 			NOW + MINUTE_MS,
 		],
+		["over 366 days ahead", { "reset-at": inSeconds(NOW + 367 * DAY_MS) }, undefined],
+		["long past, beside seconds from now", { "reset-at": "1", "reset-after-seconds": 60 }, NOW + MINUTE_MS],
+		["in negative seconds", { "reset-after-seconds": -60 }, undefined],
 		["not at all", {}, undefined],
 		["as zero", { "reset-at": 0, "reset-after-seconds": 0 }, undefined],
 	])("tells a reset %s", (_name, fields, resetsAt) => {
@@ -80,6 +83,10 @@ describe("usage in response headers", () => {
 		["of nonsense", { "used-percent": "lots", "window-minutes": "five hours" }],
 		["of nothing", { "used-percent": "", "window-minutes": " " }],
 		["without end", { "used-percent": "Infinity", "window-minutes": 300 }],
+		["overdrawn beyond belief", { "used-percent": 1e308, "window-minutes": 300 }],
+		["used by over 1,000 percent", { "used-percent": 1001, "window-minutes": 300 }],
+		["used by less than nothing", { "used-percent": -1, "window-minutes": 300 }],
+		["longer than a year", { "used-percent": 5, "window-minutes": 367 * 1440 }],
 	])("leaves out a window that is %s", (_name, fields) => {
 		const headers = {
 			...family("codex", "primary", fields),
@@ -108,6 +115,15 @@ describe("usage in response headers", () => {
 		"x-codex-bengalfox-limit-name": "GPT-5.3-Codex-Spark",
 	};
 	const general = family("codex", "primary", { "used-percent": 10, "window-minutes": 300 });
+
+	it("keeps no more than 50 further limits, and no words longer than a line", () => {
+		const many = Array.from({ length: 200 }, (_, at) =>
+			family(`limit-${at}`, "primary", { "used-percent": 1, "window-minutes": 300 }),
+		);
+		const { snapshot } = read({ ...Object.assign({}, ...many), "x-codex-plan-type": "p".repeat(500) });
+		expect(Object.keys(snapshot?.limits ?? {})).toHaveLength(50);
+		expect(snapshot?.plan).toBe("p".repeat(80));
+	});
 
 	it("keeps the limits of single models apart from the general one", () => {
 		const { snapshot } = read({ ...general, ...spark });
@@ -290,6 +306,159 @@ describe("usage from the endpoint", () => {
 			.account("a")
 			.usage(usageAnswers.change((body) => ({ ...body, surprise: { deep: [1] }, credits: { has_credits: "many" } })));
 		expect((await ask()).credits).toBeUndefined();
+	});
+
+	const WINDOW = { used_percent: 20, limit_window_seconds: 18_000, reset_after_seconds: 3600 };
+	const KEPT = { usedPercent: 20, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
+	const askWith = (fields: Record<string, unknown>) => {
+		codex.account("a").usage(usageAnswers.change((body) => ({ ...body, ...fields })));
+		return ask();
+	};
+
+	it.each<[string, unknown]>([
+		["no number", { ...WINDOW, used_percent: null }],
+		["a use of 1e308", { ...WINDOW, used_percent: 1e308 }],
+		["a use of 1,001 percent", { ...WINDOW, used_percent: 1001 }],
+		["a negative use", { ...WINDOW, used_percent: -1 }],
+		["no length", { used_percent: 5 }],
+		["a negative length", { ...WINDOW, limit_window_seconds: -18_000 }],
+		["a length of over a year", { ...WINDOW, limit_window_seconds: 367 * 86_400 }],
+		["a text", "soon"],
+		["a list", [WINDOW]],
+	])("loses a window alone that has %s", async (_name, odd) => {
+		const snapshot = await askWith({
+			rate_limit: { allowed: true, limit_reached: "maybe", primary_window: odd, secondary_window: WINDOW },
+			additional_rate_limits: [
+				{
+					limit_name: "Spark",
+					metered_feature: "spark",
+					rate_limit: { primary_window: odd, secondary_window: WINDOW },
+				},
+			],
+		});
+		expect(snapshot.windows).toEqual([KEPT]);
+		expect(snapshot.limits).toEqual({ spark: { name: "Spark", windows: [KEPT] } });
+		expect(snapshot).toMatchObject({ plan: "pro", limitReached: false });
+	});
+
+	it.each<[string, Record<string, unknown>, number | undefined]>([
+		["numbers as text", { reset_at: `${NOW / 1000 + 60}` }, NOW + MINUTE_MS],
+		["ISO time", { reset_at: new Date(NOW + MINUTE_MS).toISOString() }, NOW + MINUTE_MS],
+		["milliseconds", { reset_at: NOW + MINUTE_MS, reset_after_seconds: 60 }, NOW + MINUTE_MS],
+		["a time over 366 days ahead", { reset_at: NOW / 1000 + 367 * 86_400 }, undefined],
+		["seconds over 366 days ahead", { reset_after_seconds: 367 * 86_400 }, undefined],
+		["a time long past", { reset_at: 1 }, undefined],
+		["negative seconds", { reset_after_seconds: -60 }, undefined],
+		["an object", { reset_at: {}, reset_after_seconds: [] }, undefined],
+	])("reads a reset told as %s", async (_name, reset, resetsAt) => {
+		const window = { used_percent: "12.5", limit_window_seconds: "18000", ...reset };
+		const { windows } = await askWith({ rate_limit: { primary_window: window } });
+		expect(windows).toEqual([{ usedPercent: 12.5, windowMinutes: 300, resetsAt }]);
+	});
+
+	it.each([
+		["rate_limit", "soon"],
+		["additional_rate_limits", { spark: {} }],
+		["additional_rate_limits", [null, 7, "x", { rate_limit: {} }, { limit_name: {}, metered_feature: 3 }]],
+		["credits", "many"],
+		["spend_control", [true]],
+		["individual_limit", false],
+		["rate_limit_reached_type", 7],
+		["plan_type", { name: "pro" }],
+	])("reads all else where %s is odd", async (part, odd) => {
+		codex.account("a").setQuota({ fiveHour: { usedPercent: 20 } });
+		codex.account("a").credits = { hasCredits: true };
+		const snapshot = await askWith({ [part]: odd });
+		expect(snapshot.plan).toBe(part === "plan_type" ? undefined : "pro");
+		expect(snapshot.windows).toHaveLength(part === "rate_limit" ? 0 : 1);
+		expect(snapshot.credits?.hasCredits).toBe(part === "credits" ? undefined : true);
+		expect([snapshot.limits, snapshot.budgets, snapshot.limitReached]).toEqual([{}, undefined, false]);
+	});
+
+	it.each<[string, Record<string, unknown>, object]>([
+		["a number", { balance: 12.5 }, { hasCredits: true, unlimited: false, balance: "12.5" }],
+		["an object", { balance: {} }, { hasCredits: true, unlimited: false, balance: undefined }],
+		["too long", { balance: "9".repeat(500) }, { hasCredits: true, unlimited: false, balance: "9".repeat(80) }],
+		[
+			"beside a limit that is reached",
+			{ balance: "5", overage_limit_reached: true },
+			{ hasCredits: false, balance: "5" },
+		],
+	])("keeps the flags of credits whose balance is %s", async (_name, odd, expected) => {
+		const { credits } = await askWith({ credits: { has_credits: true, unlimited: false, ...odd } });
+		expect(credits).toMatchObject(expected);
+	});
+
+	it("keeps no more than 50 further limits, and no names longer than a line", async () => {
+		const limits = Array.from({ length: 3000 }, (_, at) => ({ limit_name: `${at} \u001b${"x".repeat(200)}` }));
+		const kept = Object.keys((await askWith({ additional_rate_limits: limits })).limits);
+		expect(kept).toHaveLength(50);
+		expect(kept[0]).toBe(`0 ?${"x".repeat(77)}`);
+		const { plan } = await askWith({ plan_type: "p".repeat(1000) });
+		expect(plan).toBe("p".repeat(80));
+	});
+
+	it("takes limits that are called like a property of every object", async () => {
+		const names = ["__proto__", "constructor", "toString"];
+		const limits = names.map((limit_name) => ({ limit_name, rate_limit: { primary_window: WINDOW } }));
+		const { limits: known } = await askWith({ additional_rate_limits: limits });
+		expect(Object.keys(known)).toEqual(names);
+		expect(Object.getPrototypeOf(known)).toBe(Object.prototype);
+	});
+
+	const reset = { reset_at: NOW / 1000 + 12 * 86_400 };
+	const budget = { windowMinutes: 43_200, resetsAt: NOW + 12 * DAY_MS, isReached: false };
+	it.each<[string, Record<string, unknown>, object[] | undefined]>([
+		[
+			"numbers",
+			{ limit: 500, used: 490, used_percent: 98, ...reset },
+			[{ ...budget, usedPercent: 98, used: 490, limit: 500 }],
+		],
+		["text", { limit: "500", used: "490", used_percent: "98", ...reset }, [{ ...budget, usedPercent: 98, limit: 500 }]],
+		["what remains", { remaining_percent: 2, ...reset }, [{ ...budget, usedPercent: 98 }]],
+		["amounts alone", { limit: "200", used: "50", ...reset }, [{ ...budget, usedPercent: 25 }]],
+		["amounts that remain", { limit: 200, remaining: 150, ...reset }, [{ ...budget, usedPercent: 25 }]],
+		[
+			"an odd percentage beside amounts",
+			{ used_percent: 1e308, limit: 4, used: 1, ...reset },
+			[{ ...budget, usedPercent: 25 }],
+		],
+		["nothing", { source: "workspace" }, undefined],
+		["nonsense", { limit: -5, used: "all", used_percent: null }, undefined],
+	])("reads a budget told by %s", async (_name, individual_limit, expected) => {
+		const within = await askWith({ rate_limit: null, spend_control: { reached: false, individual_limit } });
+		expect(within.budgets).toEqual(expected && [expect.objectContaining(expected[0])]);
+		const beside = await askWith({ rate_limit: null, spend_control: null, individual_limit });
+		expect(beside.budgets).toEqual(within.budgets);
+	});
+
+	it("takes a budget for spent that the server calls so, whatever it has used", async () => {
+		const told = { used_percent: 40, ...reset };
+		const { budgets } = await askWith({ spend_control: { reached: true, individual_limit: told } });
+		expect(budgets).toMatchObject([{ isReached: true, usedPercent: 100, resetsAt: NOW + 12 * DAY_MS }]);
+		const { budgets: bare } = await askWith({ spend_control: { reached: true, individual_limit: null } });
+		expect(bare).toMatchObject([{ isReached: true, usedPercent: 100, resetsAt: undefined }]);
+	});
+
+	it.each<[string, unknown, object]>([
+		["a member's cap", { type: "workspace_member_usage_limit_reached" }, { budgets: [{ isReached: true }] }],
+		["an owner's limit, as text", "workspace_owner_usage_limit_reached", { budgets: [{ isReached: true }] }],
+		[
+			"credits that are gone beside no window",
+			{ type: "workspace_owner_credits_depleted" },
+			{ budgets: [{}], credits: { hasCredits: false } },
+		],
+		["the general limit", { type: "rate_limit_reached" }, { limitReached: true }],
+	])("takes the server's word that %s is reached", async (_name, rate_limit_reached_type, expected) => {
+		const credits = { has_credits: true, unlimited: false };
+		expect(await askWith({ rate_limit: null, credits, rate_limit_reached_type })).toMatchObject(expected);
+	});
+
+	it("takes no windows away for credits of the workspace that are gone", async () => {
+		codex.account("a").setQuota({ fiveHour: { usedPercent: 20 } });
+		const snapshot = await askWith({ rate_limit_reached_type: { type: "workspace_member_credits_depleted" } });
+		expect(snapshot).toMatchObject({ windows: [{ usedPercent: 20 }], limitReached: false });
+		expect(snapshot.budgets).toBeUndefined();
 	});
 
 	it.each([

@@ -497,6 +497,121 @@ describe("usage", () => {
 		expect(coolingOf()).toEqual([]);
 	});
 
+	const budget = (usedPercent: number, isReached = usedPercent >= 100) => ({
+		...window(usedPercent, 43_200, 12 * DAY_MS),
+		isReached,
+	});
+	const funded = { hasCredits: true, unlimited: false };
+
+	it("that tells of a spent budget cools the account until its reset, whatever credits there are", () => {
+		note({ source: "api", budgets: [budget(98)], credits: funded });
+		expect([coolingOf(), choose()]).toEqual([[], "b"]);
+		note({ source: "api", capturedAt: NOW + 1, budgets: [budget(100)], credits: funded });
+		expect(coolingOf()).toMatchObject([{ scope: "account", reason: "usage_limit", until: NOW + 12 * DAY_MS }]);
+		expect(pool.state(account("a"))).toBe("cooling");
+	});
+
+	it.each<[string, Partial<UsageSnapshot>]>([
+		["a budget that is reached", { budgets: [{ usedPercent: 100, windowMinutes: 43_200, isReached: true }] }],
+		["a window that is spent", { windows: [{ usedPercent: 100, windowMinutes: 300 }] }],
+		["no window at all, and the server's word", { limitReached: true }],
+		["windows with room, and the server's word", { windows: [window(60)], limitReached: true }],
+	])("without a told end rests the account until usage is asked again: %s", (_name, told) => {
+		note({ source: "api", ...told });
+		expect(coolingOf()).toMatchObject([{ until: NOW + 15 * MINUTE_MS }]);
+		note({ source: "api", ...told, capturedAt: NOW + MINUTE_MS });
+		expect(coolingOf()).toHaveLength(1);
+		note({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, windows: [window(10)] });
+		expect(coolingOf()).toEqual([]);
+	});
+
+	it.each(["usage_limit", "workspace_limit"] as const)("ends or corrects a rest for %s by a budget", (reason) => {
+		state.memos.set("a", { cooldowns: [aCooldown({ reason })], strikes: 0 });
+		note({ source: "api", budgets: [budget(100)] });
+		expect(coolingOf()).toMatchObject([{ reason, until: NOW + 12 * DAY_MS }]);
+		note({ source: "api", capturedAt: NOW + MINUTE_MS, budgets: [budget(40)] });
+		expect(coolingOf()).toEqual([]);
+	});
+
+	it("ends the rest of a seat that has no limit but the credits of its plan", () => {
+		const cooldowns = [aCooldown({ reason: "workspace_limit" })];
+		state.memos.set("a", { cooldowns, strikes: 0 });
+		note({ source: "api", capturedAt: NOW + MINUTE_MS, credits: { hasCredits: false, unlimited: false } });
+		expect(coolingOf()).toEqual(cooldowns);
+		note({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, credits: funded });
+		expect([coolingOf(), pool.state(account("a"))]).toEqual([[], "ready"]);
+	});
+
+	it("of the endpoint keeps no further limit, budget or credits that it tells no more; headers keep them", () => {
+		const limits = { spark: { windows: [week(1)] } };
+		note({ source: "api", windows: [week(5)], limits, budgets: [budget(50)], credits: funded });
+		note({ capturedAt: NOW + 1, windows: [week(6)], limits: { other: { windows: [week(2)] } } });
+		expect(state.memo("a").usage).toMatchObject({ limits: { spark: {}, other: {} }, budgets: [{}], credits: funded });
+		note({ source: "api", capturedAt: NOW + 2, windows: [week(7)] });
+		expect(state.memo("a").usage).toEqual(
+			aSnapshot({ source: "api", capturedAt: NOW + 2, windows: [week(7)], credits: undefined, plan: undefined }),
+		);
+	});
+
+	it("keeps no more than 50 further limits, however many headers name", () => {
+		for (let at = 0; at < 120; at += 1) {
+			note({ capturedAt: NOW + at, windows: [week(1)], limits: { [`limit-${at}`]: { windows: [week(1)] } } });
+		}
+		const kept = Object.keys(state.memo("a").usage?.limits ?? {});
+		expect([kept.length, kept[0]]).toEqual([50, "limit-119"]);
+	});
+
+	it("rests only the further limit that a refusal was for, although that did not name it", () => {
+		const until = NOW + 3 * DAY_MS;
+		const refusal = aCooldown({ until, models: ["spark"] });
+		const limits = { spark: { windows: [week(100)] }, other: { windows: [week(100, DAY_MS)] } };
+		for (const told of [{ windows: [week(97)] }, { windows: [week(20)], limitReached: true }, { limits: {} }]) {
+			state.memos.set("a", { cooldowns: [refusal], strikes: 0 });
+			note({ source: "api", windows: [week(20)], limits, ...told });
+			expect(coolingOf()).toMatchObject([{ scope: "account" }]);
+		}
+		state.memos.set("a", { cooldowns: [refusal], strikes: 0 });
+		note({ source: "api", windows: [week(20)], limits });
+		expect(coolingOf()).toEqual([{ ...refusal, scope: "limit:spark" }]);
+		expect(pool.readyAt(account("a"), NOW, "gpt-5.5")).toBe(NOW);
+		expect(pool.readyAt(account("a"), NOW, "spark")).toBe(until);
+	});
+
+	it.each([
+		["a flag", funded],
+		["no limit to them", { hasCredits: false, unlimited: true }],
+		["a balance", { ...funded, balance: "12.5" }],
+		["a balance that is no number", { ...funded, balance: "lots" }],
+	])("that is spent beside credits (%s) leaves the account to the sessions on it", (_name, credits) => {
+		note({ source: "api", windows: [week(100)], credits });
+		expect(coolingOf()).toEqual([]);
+		expect([choose(), choose({ affinity: "a", served: "a" })]).toEqual(["b", "b"]);
+		for (const id of ["b", "c"]) pool.noteUsage(id, aSnapshot({ windows: [week(100)] }));
+		expect([choose(), choose({ served: "b" }), choose({ served: "a" })]).toEqual([undefined, undefined, "a"]);
+		expect([pool.state(account("a")), pool.readyAt(account("a"), NOW)]).toEqual(["cooling", NOW + 3 * DAY_MS]);
+	});
+
+	it.each([
+		["the balance is 0", { ...funded, balance: "0" }],
+		["the balance is 0.00", { ...funded, balance: " 0.00 " }],
+		["the balance is negative", { ...funded, balance: "-3" }],
+		["there are none", { hasCredits: false, unlimited: false, balance: "7" }],
+	])("that is spent cools the account where %s", (_name, credits) => {
+		note({ source: "api", windows: [week(100)], credits });
+		expect(coolingOf()).toMatchObject([{ until: NOW + 3 * DAY_MS }]);
+	});
+
+	it("ends the rest of an account that has been given credits since, and of no other", () => {
+		const cooldowns = [aCooldown({ until: NOW + 3 * DAY_MS })];
+		state.memos.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [week(100)] }) });
+		note({ source: "api", capturedAt: NOW + MINUTE_MS, windows: [week(100)], credits: funded });
+		expect(coolingOf()).toEqual([]);
+		// Refused although there are credits.
+		state.memos.set("a", { ...state.memo("a"), cooldowns });
+		note({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, windows: [week(100)], credits: funded });
+		expect(coolingOf()).toEqual(cooldowns);
+	});
+
 	it("of an account that is gone does no harm", () => {
 		expect(() => note({ windows: [window(100)], plan: "pro" }, "nobody")).not.toThrow();
 	});

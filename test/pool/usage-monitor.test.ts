@@ -98,6 +98,36 @@ describe("usage", () => {
 		expect(askedFor()).toEqual(["acct-a", "acct-b", "acct-a"]);
 	});
 
+	it("is asked for once more where the account was refused while an answer was under way", async () => {
+		const finish: ((usage: UsageSnapshot) => void)[] = [];
+		answer = () => new Promise((resolve) => finish.push(resolve));
+		const first = monitor.ask("a");
+		await settled();
+		clock.at += 1000;
+		const cooldowns = [aCooldown({ setAt: clock.at })];
+		state.memos.set("a", { ...state.memo("a"), cooldowns });
+		const after = [monitor.ask("a"), monitor.ask("a")];
+		await settled();
+		expect(askedFor()).toEqual(["acct-a"]);
+		finish[0]?.(aSnapshot({ source: "api", capturedAt: NOW }));
+		await until("the second call", () => finish.length === 2);
+		finish[1]?.(aSnapshot({ source: "api", capturedAt: clock.at }));
+		expect(await Promise.all([first, ...after])).toEqual([true, true, true]);
+		expect(askedFor()).toEqual(["acct-a", "acct-a"]);
+	});
+
+	it.each<[string, Partial<UsageSnapshot>, boolean]>([
+		["a window is spent", { windows: [{ usedPercent: 100, windowMinutes: 300 }] }, true],
+		["a budget is spent", { budgets: [{ usedPercent: 100, windowMinutes: 43_200, isReached: true }] }, true],
+		["the limit is reached, without a window", { limitReached: true }, true],
+		["there is room", { windows: [{ usedPercent: 99, windowMinutes: 300 }] }, false],
+	])("is asked again of an account of which %s", async (_name, told, isAsked) => {
+		const capturedAt = NOW - 15 * MINUTE_MS;
+		open({ a: { usage: aSnapshot({ ...told, capturedAt }) } }, anAccount("a"));
+		await monitor.recheckCooling();
+		expect(askedFor()).toEqual(isAsked ? ["acct-a"] : []);
+	});
+
 	it("is asked for nowhere until it is known where", async () => {
 		monitor = createUsageMonitor({
 			isEnabled: () => true,

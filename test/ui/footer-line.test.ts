@@ -77,6 +77,25 @@ describe("the footer of an account in use", () => {
 		expect(wide).not.toMatch(/5h|week/);
 	});
 
+	it("shows a budget where it is the tightest, or all there is", () => {
+		const budget = { usedPercent: 95, windowMinutes: 43_200, resetsAt: NOW + 12 * DAY_MS, isReached: false };
+		const withBudget = (usedPercent: number, windows: readonly UsageWindow[] = [week, fiveHours]) => ({
+			active: { ...work, usage: aSnapshot({ windows, budgets: [{ ...budget, usedPercent }] }) },
+		});
+		expect(at(80, withBudget(95))).toBe("codex work · 5h 73% left · week 92% left · month 5% left · 3/4 ready");
+		expect(at(20, withBudget(95))).toBe("work · month 5%");
+		expect(at(80, withBudget(5))).not.toContain("month");
+		expect(at(80, withBudget(40, []))).toMatch(/month \S+ 60% left \(12d00h\)/);
+		expect(at(80, { ...withBudget(95), ...withFooter({ windows: "7d" }) })).toContain("week 92% left · month 5% left");
+	});
+
+	it("says that a session goes on with bought credits, also where no account is ready", () => {
+		const usage = aSnapshot({ windows: [{ ...week, usedPercent: 100 }] });
+		const active = { ...work, usage, isReady: false, isOnCredits: true };
+		expect(at(80, { active, ready: 0 })).toBe("codex work · credits · week ────────── 0% left (6d20h) · 0/4 ready");
+		expect(at(20, { active, ready: 0 })).toBe("work · credits");
+	});
+
 	it("says at every width that it is pinned", () => {
 		const texts = lines({ isPinned: true });
 		expect(texts[0]).toMatch(/^codex work pinned \(plus\) · /);

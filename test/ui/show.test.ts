@@ -49,6 +49,19 @@ const documentSchema = z.strictObject({
 							resetsAt: isoTime.nullable(),
 						}),
 					),
+					budgets: z
+						.array(
+							z.strictObject({
+								name: z.string().regex(/^\d+[mhd]$/),
+								minutes: z.number().positive(),
+								usedPercent: z.number(),
+								resetsAt: isoTime.nullable(),
+								reached: z.boolean(),
+								used: z.number().nullable(),
+								limit: z.number().nullable(),
+							}),
+						)
+						.optional(),
 					credits: z
 						.strictObject({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullable() })
 						.nullable(),
@@ -107,7 +120,20 @@ const closed = shown("closed", {
 const partly = shown("partly", {
 	cooldowns: [aCooldown({ scope: "limit:codex_bengalfox", until: NOW + HOUR_MS, models: ["gpt-5.3-codex-spark"] })],
 });
-const everybody = viewOf(work, personal, side, oldTeam, closed, partly);
+const seat = shown("seat", {
+	usage: aSnapshot({
+		budgets: [
+			{ usedPercent: 98, windowMinutes: 43_200, resetsAt: NOW + 12 * DAY_MS, isReached: false, used: 490, limit: 500 },
+		],
+	}),
+});
+/** Spent, with bought credits left. */
+const funded = shown("funded", {
+	state: "cooling",
+	readyAt: NOW + 67 * MINUTE_MS,
+	usage: aSnapshot({ windows: [{ ...fiveHours, usedPercent: 100 }], credits: { hasCredits: true, unlimited: false } }),
+});
+const everybody = viewOf(work, personal, side, oldTeam, closed, partly, seat, funded);
 
 describe("show as JSON", () => {
 	it("has exactly the contract's shape, for an account in every state", () => {
@@ -125,6 +151,8 @@ describe("show as JSON", () => {
 			"needs-login",
 			"disabled",
 			"ready",
+			"ready",
+			"cooling",
 		]);
 		expect(document.accounts[0]).toMatchObject({
 			id: "work",
@@ -150,6 +178,16 @@ describe("show as JSON", () => {
 		});
 		expect(document.accounts[3]).toMatchObject({ email: null, usage: null, lastError: "refresh_token_reused" });
 		expect(document.accounts[5]?.cooldowns[0]?.scope).toBe("limit:codex_bengalfox");
+		expect(document.accounts[5]?.usage).not.toHaveProperty("budgets");
+		const resetsAt = "2026-12-02T12:00:00.000Z";
+		expect(document.accounts[6]?.usage?.budgets).toEqual([
+			{ name: "30d", minutes: 43_200, usedPercent: 98, resetsAt, reached: false, used: 490, limit: 500 },
+		]);
+		expect(document.accounts[7]).toMatchObject({
+			state: "cooling",
+			cooldowns: [],
+			readyAt: "2026-11-20T13:07:00.000Z",
+		});
 	});
 
 	it("marks what is older than 15 minutes", () => {
@@ -236,6 +274,17 @@ describe("show as text", () => {
 		expect(text).toMatch(/closed: switched off \(account deactivated\)\./);
 		expect(text).toMatch(/partly: limit codex_bengalfox, usage limit until /);
 		expect(poolAsText(viewOf(off), 120)).toContain("off: switched off (by hand). /multicodex enable off");
+	});
+
+	it("tells of budgets, and of an account that has nothing but bought credits left", () => {
+		const [, first] = linesOf(viewOf(seat), 120);
+		expect(first).toMatch(/^ +seat +plus +month +2% left +12d00h +ready$/);
+		expect(poolAsText(viewOf(work, funded), 120)).toMatch(
+			/^ {2}funded: bought credits are left; only a session that is on it goes on with them, until \d\d:\d\d$/m,
+		);
+		// Refused although there are credits: nothing goes on there.
+		const refused = { ...funded, cooldowns: side.cooldowns };
+		expect(poolAsText(viewOf(refused), 120)).not.toContain("credits");
 	});
 
 	it("leaves what is to be typed whole, however narrow the screen", () => {

@@ -45,6 +45,28 @@ const cooling = candidate("side", { cooldowns: [aCooldown()] });
 const out = candidate("out", { account: anAccount("out", { needsLogin: { reason: "revoked", at: NOW } }) });
 const off = candidate("off", { account: anAccount("off", { enabled: false }) });
 
+const onCredits = candidate("rich", {
+	usage: { ...usage(100), credits: { hasCredits: true, unlimited: false } },
+});
+const spent = candidate("spent", { cooldowns: [aCooldown()] });
+
+describe("why, where nothing but bought credits is left", () => {
+	it("says who spends them, and that no other may", () => {
+		const own = view([spent, onCredits], { served: "id-of-rich" });
+		expect(whyAsText(own, 100)).toMatch(
+			/^rich serves next on bought credits: no account has included quota left\.\n1 rich {3}on bought credits until .*\n- spent {2}cooling/,
+		);
+		expect(whyAsJson(own).candidates[0]).toMatchObject({
+			rank: 1,
+			gate: { kind: "credits", until: new Date(NOW + HOUR_MS).toISOString() },
+		});
+		const other = view([work, onCredits], { served: "id-of-rich" });
+		expect(whyAsText(other, 100)).toMatch(/\n- rich {2}bought credits only, quota back /);
+		expect(whyAsJson(other).candidates[1]).toMatchObject({ rank: null, gate: { kind: "credits" } });
+		expect(whyAsText(view([onCredits, spent]), 100)).toMatch(/^No account can serve before /);
+	});
+});
+
 describe("why, for a person", () => {
 	it("says who serves and why, then everybody in the order of the choice", () => {
 		const affinity = "id-of-home";

@@ -15,8 +15,10 @@ export const why: Subcommand = {
 		const model = ctx.model?.provider === PROVIDER ? ctx.model.id : savedModel();
 		const sessionId = ctx.sessionManager.getSessionId();
 		const { enabled: isEnabled, rotation } = settings.read();
-		const question = { modelId: model, affinity: affinity.account(), sessionId };
-		const crowded = pool.crowded(question, affinity.lastServed(), rotation.maxWaitMs);
+		const { maxWaitMs: patienceMs } = rotation;
+		const served = affinity.lastServed();
+		const question = { modelId: model, affinity: affinity.account(), served, patienceMs, sessionId };
+		const crowded = pool.crowded(question, served, patienceMs);
 		const verdicts = pool.explain(question, undefined, crowded);
 		const view = { verdicts, isEnabled, isForeign: link.isForeign(), policy: rotation.policy, model, now: clock.now() };
 		return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson: option === "--json" };
