@@ -54,7 +54,14 @@ export function compose(pi: ExtensionAPI): void {
 	};
 
 	// Files and endpoints.
-	const accounts = openAccountStore(paths.accounts, (text) => warn(text), clock.now);
+	const accounts = openAccountStore(
+		paths.accounts,
+		(text) => warn(text),
+		clock.now,
+		(into, former) => {
+			void state.inherit(into, former);
+		},
+	);
 	const state = openStateStore(paths.state, (text) => warn(text), clock.now);
 	const settings = openSettings(paths.settings, (text) => warn(text));
 	const eventLog = openEventLog(paths.log, clock.now, process.pid);

@@ -3,7 +3,7 @@ import { readyAt } from "./cooldown.ts";
 import { hideEmails } from "./privacy.ts";
 import { creditsUntil, type UsageSnapshot } from "./usage.ts";
 
-/** First 12 hex digits of sha256(`<user>\n<accountId>`); stable across sign-ins of one identity. */
+/** First 12 hex digits of sha256(`<user>\n<accountId>`) as first seen; it never changes. */
 export type AccountId = string;
 
 /** What an account's id is made of: it is part of file names and of documents. */
@@ -16,6 +16,9 @@ export interface Credential {
 	/** Expiry of the access token, epoch ms. */
 	readonly expiresAt: number;
 }
+
+/** The reason of a sign-in whose token names no workspace: pi looks for it there. */
+export const NO_WORKSPACE = "no_workspace";
 
 /** Why an account cannot be used until the person signs in again. */
 export interface NeedsLogin {
@@ -33,6 +36,10 @@ export interface Account {
 	/** `chatgpt_account_id`: the workspace, shared by all its seats. */
 	readonly accountId: string;
 	readonly plan: string | undefined;
+	/** Every user claim that a token of it has ever carried. */
+	readonly claims?: readonly string[] | undefined;
+	/** Ids of accounts that turned out to be this one and were merged into it. */
+	readonly formerIds?: readonly AccountId[] | undefined;
 	readonly credential: Credential;
 	/** `pi`, `login` or `import:<tool>`. */
 	readonly source: string;

@@ -112,6 +112,7 @@ export type FindingCode =
 	| "link-gone"
 	| "link-behind"
 	| "link-twice"
+	| "link-unusable"
 	| "pi-key"
 	| "endpoint-good"
 	| "endpoint-unknown"
@@ -262,6 +263,7 @@ function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Fin
 	const behind = linked.filter(({ id, credential }) => id === owner && credential.refresh !== refresh);
 	return [
 		...(kind === "foreign" ? [finding("pi-key", "note", "auth.json")] : []),
+		...(kind === "oauth" && owner === undefined ? [finding("link-unusable", "warning", "auth.json")] : []),
 		...(linked.length > 1 ? [finding("link-twice", "warning", undefined, linked.length)] : []),
 		...gone.map(({ id }) => finding("link-gone", "note", id)),
 		...behind.map(({ id }) => finding("link-behind", "note", id)),

@@ -27,7 +27,7 @@ export interface FoundLogin {
 	/** What the tool calls it. */
 	readonly name: string | undefined;
 	readonly credential: Credential;
-	/** What the file says of the workspace, for tokens that do not. */
+	/** What the file says of the workspace; pi goes by the token alone. */
 	readonly accountIdHint: string | undefined;
 }
 
@@ -74,7 +74,7 @@ export interface ImportPlan {
 	readonly leftOut: readonly LeftOut[];
 }
 
-/** What is read off a token. Times are epoch ms. */
+/** What is read off a token. Of two sign-ins of one account the owner has one id. Times are epoch ms. */
 export interface ImportReader {
 	identify(found: FoundLogin): Owner | undefined;
 	issuedAt(access: string): number | undefined;
@@ -100,8 +100,8 @@ export function planImport(
 	const leftOut: LeftOut[] = findings.filter((finding) => finding.kind === "left-out");
 	const drafts = logins.flatMap((found) => {
 		const owner = reader.identify(found);
-		const { tool, path, name, credential } = found;
-		if (!owner) leftOut.push({ kind: "left-out", tool, path, name, reason: "its token names no ChatGPT workspace" });
+		const { credential } = found;
+		if (!owner) leftOut.push(withoutWorkspace(found));
 		if (!owner) return [];
 		const sharing = accounts.find((account) => account.credential.refresh === credential.refresh);
 		const account = accounts.find(({ id }) => id === owner.id) ?? sharing;
@@ -125,6 +125,11 @@ export function planImport(
 		planned.push({ ...draft, isOwnerActive, verdict: isWanted && !isBest ? spare : verdict });
 	}
 	return { planned, leftOut };
+}
+
+function withoutWorkspace({ tool, path, name, accountIdHint }: FoundLogin): LeftOut {
+	const elsewhere = accountIdHint === undefined ? "" : ", and pi looks for one nowhere else";
+	return { kind: "left-out", tool, path, name, reason: `its token names no ChatGPT workspace${elsewhere}` };
 }
 
 /** What a sign-in is worth by itself, before others of its account are looked at. */

@@ -1,7 +1,18 @@
 import { stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { ACCOUNT_ID, type Account, type Credential, labelProblem, printable, uniqueLabel } from "../domain/account.ts";
+import {
+	ACCOUNT_ID,
+	type Account,
+	type AccountId,
+	type Credential,
+	labelProblem,
+	type NeedsLogin,
+	NO_WORKSPACE,
+	printable,
+	uniqueLabel,
+} from "../domain/account.ts";
+import { accountWith, allClaims, claimsOf, type Speaker, speakForOne, type UserClaim } from "../domain/identity.ts";
 import type { AccountPatch, AccountStore } from "../pool/ports.ts";
 import { backupsOf, keepBackup, migratedCopyOf, removeBackupsOf } from "./account-backups.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
@@ -32,6 +43,8 @@ const rowSchema = z.looseObject({
 	email: optionalText,
 	userId: optionalText,
 	plan: optionalText,
+	claims: z.array(z.string()).optional().catch(undefined),
+	formerIds: z.array(z.string().regex(ACCOUNT_ID)).optional().catch(undefined),
 	source: z.string().catch("login"),
 	linked: z.boolean().catch(false),
 	enabled: z.boolean().catch(true),
@@ -83,11 +96,15 @@ export function accountsIn(
 	return { content: migrated ? "older" : "good", accounts: toAccounts(value), strangeRows };
 }
 
-/** Opens `codex-accounts.json` at `path`. `onProblem` hears of broken, newer and unwritable files, once each. */
+/**
+ * Opens `codex-accounts.json` at `path`. `onProblem` hears of broken, newer and unwritable files, once each; `onMerged` of
+ * an account that was merged into another one.
+ */
 export function openAccountStore(
 	path: string,
 	onProblem: (text: string) => void,
 	now: () => number,
+	onMerged: (into: AccountId, former: AccountId) => void = () => undefined,
 ): AccountStore & { removeBackups(): Promise<number> } {
 	const document = openSharedDocument({
 		path,
@@ -124,12 +141,14 @@ export function openAccountStore(
 	};
 	const patched =
 		(id: string, patch: AccountPatch, applies: (newest: Credential) => boolean) => (draft: AccountsFile) => {
-			const row = draft.accounts.find((candidate) => idOf(candidate) === id);
+			const row = rowWith(draft, id);
 			const former = rowSchema.safeParse(row).data;
 			if (typeof row !== "object" || row === null || !former || !applies(toCredential(former))) return;
-			const { credential, label, ...plain } = patch;
+			const { credential, label, claims = [], ...plain } = patch;
 			Object.assign(row, plain);
-			if (label !== undefined) Object.assign(row, { label: uniqueLabel(label, labelsBeside(draft, id)) });
+			const told = credential ? (identityOf(credential.access)?.claims ?? []) : [];
+			if (credential || claims.length > 0) Object.assign(row, { claims: allClaims(claimsIn(former), claims, told) });
+			if (label !== undefined) Object.assign(row, { label: uniqueLabel(label, labelsBeside(draft, former.id)) });
 			if ("needsLogin" in patch) Object.assign(row, { needsLogin: patch.needsLogin ?? null });
 			if ("disabledReason" in patch) Object.assign(row, { disabledReason: patch.disabledReason ?? null });
 			if (credential && !wasIssuedAfter(former.credential.access, credential.access)) {
@@ -145,26 +164,59 @@ export function openAccountStore(
 		};
 	};
 
+	/** Merges what speaks for the account `id` as well, with copies of the sign-ins that are given up. */
+	const mergeDoubles = async (id: string): Promise<void> => {
+		const foreseen = unite(structuredClone(document.read()), id);
+		if (foreseen.length === 0) return;
+		for (const { spare } of foreseen) await keepBackup(path, spare.id, bytesOf(spare), now());
+		let done: readonly Merged[] = [];
+		await change((draft) => {
+			const merged = unite(draft, id);
+			if (merged.length > 0) done = merged;
+		});
+		// Another process may have stored a newer sign-in between the two.
+		const kept = new Set(foreseen.map(({ spare }) => bytesOf(spare)));
+		for (const { spare } of done) {
+			if (!kept.has(bytesOf(spare))) await keepBackup(path, spare.id, bytesOf(spare), now());
+		}
+		for (const { into, former } of done) onMerged(into, former);
+	};
+	/** What was asked for is stored; a merge that could not be is found again by the next sign-in. */
+	const merging = async (durable: Promise<void>, id: string): Promise<void> => {
+		await durable;
+		await mergeDoubles(id).catch(() => undefined);
+	};
+
 	return {
 		list,
-		put: (account, { replaces } = {}) =>
-			change((draft) => {
-				draft.accounts = draft.accounts.filter((row) => replaces === undefined || idOf(row) !== replaces);
-				const at = draft.accounts.findIndex((row) => idOf(row) === account.id);
-				const former = rowSchema.safeParse(draft.accounts[at]).data;
-				const row = {
-					...former,
-					...toRow(account),
-					label: uniqueLabel(account.label, labelsBeside(draft, account.id)),
-					credential: { ...former?.credential, ...toStored(account.credential) },
-				};
-				// Another process may have stored this account, with a later token, since the caller looked.
-				const isLater = former && wasIssuedAfter(former.credential.access, account.credential.access);
-				if (isLater && !former.needsLogin) return;
-				if (at < 0) draft.accounts.push(row);
-				else draft.accounts[at] = row;
-			}),
-		patch: (id, patch, applies = () => true) => change(patched(id, patch, applies)),
+		put: (account) =>
+			merging(
+				change((draft) => {
+					const at = draft.accounts.findIndex((row) => idOf(row) === account.id);
+					const former = rowSchema.safeParse(draft.accounts[at]).data;
+					const row = {
+						...former,
+						...toRow(account),
+						label: uniqueLabel(account.label, labelsBeside(draft, account.id)),
+						credential: { ...former?.credential, ...toStored(account.credential) },
+						claims: allClaims(
+							former ? claimsIn(former) : [],
+							claimsOf(account),
+							identityOf(account.credential.access)?.claims ?? [],
+						),
+					};
+					// Another process may have stored this account, with a later token, since the caller looked.
+					const isLater = former && wasIssuedAfter(former.credential.access, account.credential.access);
+					if (isLater && !former.needsLogin) return;
+					if (at < 0) draft.accounts.push(row);
+					else draft.accounts[at] = row;
+				}),
+				account.id,
+			),
+		patch: (id, patch, applies = () => true) => {
+			const durable = change(patched(id, patch, applies));
+			return patch.credential || patch.claims ? merging(durable, id) : durable;
+		},
 		edit: (id, patch) => changeOrForget(patched(id, patch, () => true)),
 		remove: async (id) => {
 			if (!list().some((account) => account.id === id)) return;
@@ -182,7 +234,7 @@ export function openAccountStore(
 		},
 		lastRemoved: async () => {
 			for (const { path: backup, removed } of (await backupsOf(path)).reverse()) {
-				if (list().some(({ id }) => id === removed)) continue;
+				if (accountWith(list(), removed)) continue;
 				const [account] = toAccounts(await readBackup(backup));
 				if (account?.id === removed) return account;
 			}
@@ -223,8 +275,90 @@ function labelsBeside(file: AccountsFile, id: string): ReadonlySet<string> {
 	);
 }
 
+/** The row of an account, or of the one into which it was merged: an exchange that was under way stores its token there. */
+function rowWith(draft: AccountsFile, id: string): unknown {
+	const isFormer = (row: unknown) => rowSchema.safeParse(row).data?.formerIds?.includes(id) === true;
+	return draft.accounts.find((row) => idOf(row) === id) ?? draft.accounts.find(isFormer);
+}
+
 function idOf(row: unknown): unknown {
 	return typeof row === "object" && row !== null && "id" in row ? row.id : undefined;
+}
+
+/** An account that was merged into another one. */
+interface Merged {
+	readonly into: AccountId;
+	readonly former: AccountId;
+	/** The row whose sign-in was given up, as it was. */
+	readonly spare: Row;
+}
+
+/**
+ * Merges every row that speaks for the account `id`, or holds its very sign-in, into the oldest of them: that one's id,
+ * name and switch stay, with the newest sign-in that works.
+ */
+function unite(draft: AccountsFile, id: string): Merged[] {
+	const merged: Merged[] = [];
+	let wanted = id;
+	for (;;) {
+		const rows = draft.accounts.flatMap((raw) => rowSchema.safeParse(raw).data ?? []);
+		const one = rows.find((row) => row.id === wanted);
+		const other = one && rows.find((row) => row.id !== wanted && isOneWith(row, one));
+		if (!one || !other) return merged;
+		const isOlder =
+			one.addedAt === other.addedAt ? rows.indexOf(one) < rows.indexOf(other) : one.addedAt < other.addedAt;
+		const [older, newer] = isOlder ? [one, other] : [other, one];
+		const best = isBetter(newer, older) ? newer : older;
+		const spare = best === newer ? older : newer;
+		const isSameGrant = best.credential.refresh === spare.credential.refresh;
+		const united: Row = {
+			...newer,
+			...older,
+			email: best.email ?? spare.email,
+			userId: best.userId ?? spare.userId,
+			plan: best.plan ?? spare.plan,
+			claims: allClaims(claimsIn(older), claimsIn(newer)),
+			formerIds: [...new Set([...(older.formerIds ?? []), newer.id, ...(newer.formerIds ?? [])])],
+			credential: best.credential,
+			// pi's own login stays one that came from pi or elsewhere, as the older account did.
+			source: best.linked ? older.source : best.source,
+			linked: best.linked || (isSameGrant && spare.linked),
+			needsLogin: best.needsLogin,
+		};
+		draft.accounts = draft.accounts.flatMap((raw) => {
+			if (idOf(raw) === older.id) return [united];
+			return idOf(raw) === newer.id ? [] : [raw];
+		});
+		merged.push({ into: older.id, former: newer.id, spare });
+		wanted = older.id;
+	}
+}
+
+function isOneWith(a: Row, b: Row): boolean {
+	const isSameGrant = a.accountId === b.accountId && a.credential.refresh === b.credential.refresh;
+	return isSameGrant || speakForOne(speakerOf(a), speakerOf(b));
+}
+
+/** A sign-in that works is better than one that does not; of two alike the one that was issued later. */
+function isBetter(a: Row, b: Row): boolean {
+	const [aWorks, bWorks] = [a, b].map((row) => !row.needsLogin && identityOf(row.credential.access) !== undefined);
+	if (aWorks !== bWorks) return aWorks === true;
+	return wasIssuedAfter(a.credential.access, b.credential.access);
+}
+
+/** The user claims of a row: those that were kept, and those of its token. */
+function claimsIn(row: Row): UserClaim[] {
+	const told = identityOf(row.credential.access, row.accountId)?.claims ?? [];
+	if (row.claims) return allClaims(row.claims, told);
+	// Older versions kept one of them, and did not say which.
+	const isTold = told.some((claim) => claim.endsWith(`=${row.userId}`));
+	const kept = { accountId: row.accountId, email: undefined, userId: isTold ? undefined : (row.userId ?? undefined) };
+	return allClaims(told, claimsOf({ ...kept, claims: undefined, id: row.id }));
+}
+
+function speakerOf(row: Row): Speaker {
+	const email = row.email ?? identityOf(row.credential.access, row.accountId)?.email;
+	return { accountId: row.accountId, userId: row.userId ?? undefined, email, claims: claimsIn(row) };
 }
 
 function wasIssuedAfter(stored: string, offered: string): boolean {
@@ -256,14 +390,25 @@ function toAccount(row: Row, taken: ReadonlySet<string>): Account {
 		email,
 		userId: row.userId ?? told?.userId,
 		plan: row.plan ? printable(row.plan) : told?.plan,
+		claims: claimsIn(row),
+		formerIds: row.formerIds,
 		credential: toCredential(row),
 		source: row.source,
 		linked: row.linked,
 		enabled: row.enabled,
 		disabledReason: row.disabledReason ? printable(row.disabledReason) : undefined,
-		needsLogin: row.needsLogin ? { ...row.needsLogin, reason: printable(row.needsLogin.reason) } : undefined,
+		needsLogin: needsLoginOf(row),
 		addedAt: row.addedAt,
 	};
+}
+
+/**
+ * Why a row cannot be used. A token without a workspace, which older versions took in by what was stored beside it, lets
+ * pi fail before anything is sent: such an account would be chosen, and fail, for ever.
+ */
+function needsLoginOf({ needsLogin, credential, addedAt }: Row): NeedsLogin | undefined {
+	if (needsLogin) return { ...needsLogin, reason: printable(needsLogin.reason) };
+	return identityOf(credential.access) ? undefined : { reason: NO_WORKSPACE, at: addedAt };
 }
 
 /** The label of an account that nobody named: the e-mail's local part, else its id. */
@@ -280,12 +425,15 @@ function toRow(account: Account): Row {
 		userId: account.userId ?? null,
 		accountId: account.accountId,
 		plan: account.plan ?? null,
+		claims: [...(account.claims ?? [])],
+		...(account.formerIds && account.formerIds.length > 0 ? { formerIds: [...account.formerIds] } : {}),
 		credential: toStored(account.credential),
 		source: account.source,
 		linked: account.linked,
 		enabled: account.enabled,
 		disabledReason: account.disabledReason ?? null,
-		needsLogin: account.needsLogin ?? null,
+		// A token without a workspace is seen in the token itself, as long as it is there.
+		needsLogin: account.needsLogin?.reason === NO_WORKSPACE ? null : (account.needsLogin ?? null),
 		addedAt: account.addedAt,
 	};
 }
@@ -322,6 +470,7 @@ function migrate(file: unknown, now: number): unknown {
 			userId: identity.userId ?? null,
 			accountId: identity.accountId,
 			plan: identity.plan ?? null,
+			claims: [...identity.claims],
 			credential: { access: former.accessToken, refresh: former.refreshToken, expires: former.expiresAt },
 			source: "import:pi-multicodex-2",
 			linked: false,

@@ -1,6 +1,8 @@
 import { access, chmod, constants, readdir, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { Account, AccountId } from "../domain/account.ts";
 import type { DiskFacts, EntryFact, FileFact, LockFact, Repair } from "../domain/health.ts";
+import { accountOf } from "../domain/identity.ts";
 import type { HealthCheck } from "../pool/ports.ts";
 import { accountsIn } from "./account-store.ts";
 import { leftoversIn } from "./atomic-file.ts";
@@ -74,11 +76,17 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 		accounts: rows.accounts,
 		piLogin: {
 			kind: auth === "unreadable" ? "unreadable" : login.kind,
-			owner: login.kind === "oauth" ? identityOf(login.credential.access, login.accountId)?.id : undefined,
+			owner: login.kind === "oauth" ? ownerOf(login.credential.access, rows.accounts) : undefined,
 			refresh: login.kind === "oauth" ? login.credential.refresh : undefined,
 		},
 		settings: typeof settings === "string" ? settingsProblemsIn(settings) : [],
 	};
+}
+
+/** The account that a token speaks for, or the id that it would get. */
+function ownerOf(access: string, accounts: readonly Account[]): AccountId | undefined {
+	const identity = identityOf(access);
+	return identity && (accountOf(accounts, identity)?.id ?? identity.id);
 }
 
 /** Bytes of a file; undefined where there is none. */

@@ -2,14 +2,20 @@ import { createHash } from "node:crypto";
 import { jwtDecode } from "jwt-decode";
 import { z } from "zod";
 import { printable } from "../domain/account.ts";
+import { type UserClaim, userClaim } from "../domain/identity.ts";
 
 /** Who an access token speaks for, read from its claims; nothing is verified, the backend does that. */
 export interface Identity {
+	/** The id of an account that was first seen with this token. */
 	readonly id: string;
 	readonly accountId: string;
 	readonly userId: string | undefined;
 	readonly email: string | undefined;
 	readonly plan: string | undefined;
+	/** The user claims that it carries. */
+	readonly claims: readonly UserClaim[];
+	/** Ids of an account that was first seen with any one of them. */
+	readonly ids: readonly string[];
 }
 
 /** When a token was issued and when it expires, epoch ms. */
@@ -56,8 +62,8 @@ const claimsSchema = z.object({
 type Claims = z.output<typeof claimsSchema>;
 
 /**
- * The identity in an access token. `accountIdHint` is what the file beside it says, for tokens without the claim.
- * Undefined where the token is no JWT or tells no workspace: such a token cannot be used with Codex.
+ * The identity in an access token. Undefined where the token is no JWT or tells no workspace: pi reads the workspace
+ * there, and cannot use such a token. `accountIdHint` is what is stored beside it, to tell whose it is all the same.
  */
 export function identityOf(accessToken: string, accountIdHint?: string): Identity | undefined {
 	const claims = claimsOf(accessToken);
@@ -66,14 +72,27 @@ export function identityOf(accessToken: string, accountIdHint?: string): Identit
 	if (!claims || !accountId) return undefined;
 	const email = claims.email ?? claims["https://api.openai.com/profile"]?.email;
 	const userId = auth?.chatgpt_user_id ?? auth?.user_id;
-	const user = auth?.chatgpt_account_user_id ?? userId ?? claims.sub ?? email?.toLowerCase() ?? "";
+	const users = [auth?.chatgpt_account_user_id, userId, claims.sub].filter((value) => value !== undefined);
+	const ids = [...users, ...(users.length === 0 && email ? [email.toLowerCase()] : [])].map((user) =>
+		idOf(user, accountId),
+	);
 	return {
-		id: createHash("sha256").update(`${user}\n${accountId}`).digest("hex").slice(0, 12),
+		id: ids[0] ?? idOf("", accountId),
 		accountId,
 		userId: userId ?? claims.sub,
 		email,
 		plan: auth?.chatgpt_plan_type,
+		claims: [
+			...(auth?.chatgpt_account_user_id ? [userClaim("chatgpt_account_user_id", auth.chatgpt_account_user_id)] : []),
+			...(userId ? [userClaim("chatgpt_user_id", userId)] : []),
+			...(claims.sub ? [userClaim("sub", claims.sub)] : []),
+		],
+		ids,
 	};
+}
+
+function idOf(user: string, accountId: string): string {
+	return createHash("sha256").update(`${user}\n${accountId}`).digest("hex").slice(0, 12);
 }
 
 /** Issue and expiry times of an access token. */

@@ -1,6 +1,12 @@
 import { z } from "zod";
 import { ACCOUNT_ID, type AccountId } from "../domain/account.ts";
-import { activeCooldowns, type Cooldown, type CooldownReason, type CooldownScope } from "../domain/cooldown.ts";
+import {
+	activeCooldowns,
+	type Cooldown,
+	type CooldownReason,
+	type CooldownScope,
+	mergeCooldown,
+} from "../domain/cooldown.ts";
 import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../domain/usage-bounds.ts";
 import type { AccountMemo, StateStore } from "../pool/ports.ts";
@@ -143,7 +149,14 @@ const EMPTY_MEMO: AccountMemo = { cooldowns: [], strikes: 0 };
 const CLOCK_TOLERANCE_MS = 60_000;
 
 /** Opens `codex-state.json` at `path`. `onProblem` hears of newer and unwritable files, once each. */
-export function openStateStore(path: string, onProblem: (text: string) => void, now: () => number): StateStore {
+export function openStateStore(
+	path: string,
+	onProblem: (text: string) => void,
+	now: () => number,
+): StateStore & {
+	/** Moves what is remembered of an account to the one into which it was merged. */
+	inherit(into: AccountId, former: AccountId): Promise<void>;
+} {
 	const document = openSharedDocument({
 		path,
 		...STATE_FORMAT,
@@ -232,7 +245,35 @@ export function openStateStore(path: string, onProblem: (text: string) => void, 
 				else delete draft.accounts[id];
 				if (draft.pin === id) draft.pin = null;
 			}),
+		inherit: (into, former) =>
+			durable((draft) => {
+				if (draft.pin === former) draft.pin = into;
+				if (draft.lastChosen === former) draft.lastChosen = into;
+				for (const lease of Object.values(draft.live)) {
+					if (lease.account === former) lease.account = into;
+				}
+				const { [former]: gone, [into]: kept } = draft.accounts;
+				if (!gone) return;
+				draft.accounts[into] = { ...kept, ...inherited(kept ?? EMPTY_MEMO, gone, now()) };
+				// Whoever exchanges its token still goes by the former id.
+				if (gone.exchange) draft.accounts[former] = { ...EMPTY_MEMO, exchange: gone.exchange };
+				else delete draft.accounts[former];
+			}),
 		flush: () => document.flush(),
+	};
+}
+
+/** Both were one account all along: each rest holds, and of everything else what is newer. */
+function inherited(kept: AccountMemo, gone: AccountMemo, now: number): AccountMemo {
+	const isNewer = (gone.usage?.capturedAt ?? 0) > (kept.usage?.capturedAt ?? 0);
+	const lastUsedAt = Math.max(kept.lastUsedAt ?? 0, gone.lastUsedAt ?? 0);
+	return {
+		...kept,
+		cooldowns: gone.cooldowns.reduce((so: readonly Cooldown[], next) => mergeCooldown(so, next, now), kept.cooldowns),
+		usage: isNewer ? gone.usage : kept.usage,
+		...(lastUsedAt > 0 ? { lastUsedAt } : {}),
+		exchange: kept.exchange ?? gone.exchange,
+		refusal: kept.refusal ?? gone.refusal,
 	};
 }
 

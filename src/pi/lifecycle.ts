@@ -71,7 +71,9 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		const ctx = privately(given, () => settings().maskEmails);
 		current = ctx;
 		const { account, at, isCompacted } = rememberedAccount(ctx);
-		affinity.begin(ctx.sessionManager.getSessionId(), account, at);
+		// Its account may have been merged into another one since.
+		const present = account === undefined ? undefined : (pool.account(account)?.id ?? account);
+		affinity.begin(ctx.sessionManager.getSessionId(), present, at);
 		if (isCompacted) affinity.compacted();
 		for (const text of earlyWarnings.splice(0)) tell(ctx, "warning", text);
 		await link.sync();

@@ -152,6 +152,8 @@ export function createCredentials(deps: Deps): Credentials {
 			const retryAt = clock.now() + (isTelling ? leftMs : BUSY_RETRY_MS);
 			return unavailable(id, "an exchange of its token has not been answered yet", retryAt);
 		};
+		// Somebody may have begun while this was still two accounts.
+		if ((account.formerIds ?? []).some((former) => !isFree(state.memo(former)))) return claimed();
 		// Decided on the file as it is then, under its lock: if two processes race, the second sees the first one's claim.
 		if (!(await state.updateIf(id, isFree, (memo) => ({ ...memo, exchange: claim })))) return claimed();
 		const isOurs = ({ exchange }: AccountMemo) =>
@@ -167,8 +169,10 @@ export function createCredentials(deps: Deps): Credentials {
 			state.updateIf(id, isOurs, (memo) => ({ ...memo, exchange: { tokenHash, at: claim.at } }));
 		// A process that was stopped has lost its lock, and somebody else may be through with this token by now.
 		const newest = reread();
-		if (newest && newest.refresh !== before) {
+		if (newest?.refresh !== before) {
 			await release();
+			// Taken out, or merged into another account, whose own lock is another one.
+			if (!newest) return unavailable(id, "its sign-in has moved", clock.now());
 			if (lastsFor(newest, LAST_MOMENT_MS, undefined)) return ready(newest);
 			return unavailable(id, "another process has just renewed it", clock.now());
 		}
@@ -250,7 +254,7 @@ export function createCredentials(deps: Deps): Credentials {
 	const refreshLinked = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
 		piAuth.exclusively(async (file) => {
 			const account = find(id);
-			const stored = loginOf(id, file.login(), tokens);
+			const stored = account && loginOf(account, file.login(), tokens);
 			if (!account?.linked || !stored) {
 				return unavailable(id, "pi is no longer signed in with it", clock.now());
 			}
@@ -270,12 +274,12 @@ export function createCredentials(deps: Deps): Credentials {
 				// Either place is enough: what is only in ours is written to pi's at the next request.
 				await (isInFile ? inPool.catch(keepInMemory) : inPool);
 			};
-			return exchange(account, spend, store, () => loginOf(id, file.login(), tokens) ?? find(id)?.credential);
+			return exchange(account, spend, store, () => loginOf(account, file.login(), tokens) ?? find(id)?.credential);
 		}, undefined);
 
 	/** Brings `auth.json` up to date after a write to it had failed. */
 	const catchUp = async (account: Account): Promise<void> => {
-		const stored = loginOf(account.id, piAuth.peek(), tokens);
+		const stored = loginOf(account, piAuth.peek(), tokens);
 		if (!stored || stored.refresh === account.credential.refresh) return;
 		const isOursNewer = (tokens.issuedAt(account.credential.access) ?? 0) > (tokens.issuedAt(stored.access) ?? 0);
 		if (!isOursNewer) return;

@@ -1,10 +1,12 @@
 import { type Account, labelProblem } from "../domain/account.ts";
+import { accountOf, grouped } from "../domain/identity.ts";
 import {
 	type Finding,
 	type FoundLogin,
 	IMPORTED,
 	type ImportPlan,
 	isTaken,
+	type Owner,
 	planImport,
 	type ToolName,
 } from "../domain/import.ts";
@@ -32,11 +34,24 @@ interface Deps {
 
 /** Creates it over a finder. */
 export function createImports({ finder, accounts, membership, tokens, clock }: Deps): Imports {
-	const reader = {
-		identify: ({ credential, accountIdHint }: FoundLogin) => tokens.identify(credential.access, accountIdHint),
-		issuedAt: tokens.issuedAt,
+	/** Whose each sign-in is. One of them may prove that others, or accounts that are here, are the same one. */
+	const ownersOf = (logins: readonly FoundLogin[]): ReadonlyMap<FoundLogin, Owner> => {
+		const told = logins.flatMap((found) => {
+			const identity = tokens.identify(found.credential.access);
+			return identity ? [{ found, identity, account: accountOf(accounts.list(), identity) }] : [];
+		});
+		const owners = new Map<FoundLogin, Owner>();
+		for (const group of grouped(told, ({ identity, account }) => (account ? [identity, account] : [identity]))) {
+			const id = group.find(({ account }) => account)?.account?.id ?? group[0]?.identity.id ?? "";
+			for (const { found, identity } of group) owners.set(found, { id, email: identity.email });
+		}
+		return owners;
 	};
-	const plan = (findings: readonly Finding[]) => planImport(findings, accounts.list(), reader, clock.now());
+	const plan = (findings: readonly Finding[]) => {
+		const owners = ownersOf(findings.filter((finding) => finding.kind === "login"));
+		const reader = { identify: (found: FoundLogin) => owners.get(found), issuedAt: tokens.issuedAt };
+		return planImport(findings, accounts.list(), reader, clock.now());
+	};
 
 	return {
 		tools: finder.tools,
@@ -47,9 +62,14 @@ export function createImports({ finder, accounts, membership, tokens, clock }: D
 		},
 		take: async ({ planned }) => {
 			const taken: Account[] = [];
-			for (const { found } of planned.filter(isTaken)) {
-				const { credential, accountIdHint, tool, name } = found;
-				const joining = { source: `${IMPORTED}${tool}`, accountIdHint, label: labelIn(name) };
+			for (const plan of planned) {
+				const { credential, tool, name } = plan.found;
+				if (!isTaken(plan)) {
+					// It may still prove that two accounts here are one.
+					if (plan.account) await membership.recognise(credential);
+					continue;
+				}
+				const joining = { source: `${IMPORTED}${tool}`, label: labelIn(name) };
 				const account = await membership.join(credential, joining);
 				// Another process may have stored a newer sign-in of this account meanwhile.
 				if (account?.credential.refresh === credential.refresh) taken.push(account);

@@ -1,5 +1,6 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
 import { withoutRefusal } from "../domain/cooldown.ts";
+import { accountOf, accountWith, unusedId } from "../domain/identity.ts";
 import { loginOf } from "./pi-link.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStore, Clock, Identity, PiAuth, StateStore, TokenReader } from "./ports.ts";
@@ -17,8 +18,6 @@ export interface Joining {
 	/** `login` or `import:<tool>`. */
 	readonly source: string;
 	readonly label?: string | undefined;
-	/** What the file beside the token says of its workspace. */
-	readonly accountIdHint?: string | undefined;
 }
 
 /** Who is in the pool: sign-ins join it, accounts leave it and come back. All of it is durable before it resolves. */
@@ -30,6 +29,8 @@ export interface Membership {
 	 * and its switch. Undefined where the token names nobody whom Codex would serve.
 	 */
 	join(credential: Credential, joining: Joining): Promise<Account | undefined>;
+	/** Takes in what a token tells of accounts that are here, so that doubles are merged; its credential is not stored. */
+	recognise(credential: Credential): Promise<void>;
 	/** True while pi itself is signed in as this account: pi has to be signed out for it to leave. */
 	isPis(account: Account): boolean;
 	/** Takes an account out, and signs pi out of it where pi is signed in as it. Its pin ends. */
@@ -54,14 +55,16 @@ interface Deps {
 
 /** Creates it over the stores. */
 export function createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor }: Deps): Membership {
-	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
+	const find = (id: AccountId) => accountWith(accounts.list(), id);
 	const changed = () => pool.emit({ type: "changed" });
 
-	const whose = (credential: Credential, accountIdHint?: string) => {
-		const identity = tokens.identify(credential.access, accountIdHint);
-		return identity && { identity, account: find(identity.id) };
+	const whose = (credential: Credential) => {
+		const identity = tokens.identify(credential.access);
+		if (!identity) return undefined;
+		const account = accountOf(accounts.list(), identity);
+		return { identity: { ...identity, id: account?.id ?? unusedId(identity.id, accounts.list()) }, account };
 	};
-	const isPis = (account: Account) => account.linked || loginOf(account.id, piAuth.peek(), tokens) !== undefined;
+	const isPis = (account: Account) => account.linked || loginOf(account, piAuth.peek(), tokens) !== undefined;
 
 	/** Under the lock of `auth.json`. Whatever fails, the account is still in one of the two places, or in the backup. */
 	const removeWithPisLogin = (id: AccountId): Promise<Removal> =>
@@ -70,9 +73,10 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 				held();
 				const login = file.login();
 				if (login.kind === "unreadable") return { kind: "pi-unreadable" };
-				const newest = loginOf(id, login, tokens);
+				const account = find(id);
+				const newest = account && loginOf(account, login, tokens);
 				// The backup is made of our row, and only the newest token is worth putting back.
-				if (newest && find(id)?.linked) await accounts.patch(id, { credential: newest });
+				if (newest && account.linked) await accounts.patch(id, { credential: newest });
 				await accounts.backUp(id);
 				const isPiSignedOut = newest !== undefined && (await file.deleteLogin(newest.refresh));
 				await accounts.remove(id);
@@ -81,18 +85,25 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 		);
 
 	return {
-		whose: (credential) => whose(credential),
-		join: async (credential, { source, label, accountIdHint }) => {
-			const told = whose(credential, accountIdHint);
+		whose,
+		join: async (credential, { source, label }) => {
+			const told = whose(credential);
 			if (!told) return undefined;
 			const { identity } = told;
-			// A newer token may tell more of who it is for: the same sign-in is then the same account under a new id.
+			// The same grant is the same account, whatever its tokens tell.
 			const sharing = accounts.list().find((account) => account.credential.refresh === credential.refresh);
 			// pi refreshes what is linked: a copy of it would be a second holder of one refresh token.
 			if (sharing?.linked) return sharing;
 			const known = told.account ?? sharing;
+			const id = known?.id ?? identity.id;
 			const joined: Account = {
-				...identity,
+				id,
+				accountId: identity.accountId,
+				userId: identity.userId,
+				email: identity.email,
+				plan: identity.plan,
+				claims: identity.claims,
+				formerIds: known?.formerIds,
 				label: known?.label ?? label ?? labelFor(identity.email, identity.id),
 				credential,
 				source,
@@ -103,10 +114,16 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 				addedAt: known?.addedAt ?? clock.now(),
 			};
 			// A rest that the refused sign-in had earned is over with it.
-			await state.update(identity.id, (memo) => ({ ...memo, cooldowns: withoutRefusal(memo.cooldowns) }));
-			await accounts.put(joined, { replaces: sharing && sharing.id !== identity.id ? sharing.id : undefined });
+			await state.update(id, (memo) => ({ ...memo, cooldowns: withoutRefusal(memo.cooldowns) }));
+			await accounts.put(joined);
 			changed();
-			return find(identity.id);
+			return find(id);
+		},
+		recognise: async (credential) => {
+			const told = whose(credential);
+			if (!told?.account) return;
+			await accounts.patch(told.account.id, { claims: told.identity.claims });
+			changed();
 		},
 		isPis,
 		remove: async (id) => {

@@ -1,4 +1,6 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
+import { accountOf, accountsOf, accountWith, claimsOf, speakForOne, unusedId } from "../domain/identity.ts";
+import { raceAbort } from "./abort.ts";
 import type { AccountStore, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
 
 /** Keeps the pool in step with pi's own login. */
@@ -30,46 +32,60 @@ interface Deps {
 export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor }: Deps): PiLink {
 	let seen: string | undefined | null = null;
 	let foreign = false;
-	let signedInAs: AccountId | undefined;
+	let signedInAs: Identity | undefined;
 
-	const readCarefully = async (signal: AbortSignal | undefined): Promise<PiLogin> => {
+	const readCarefully = async (): Promise<PiLogin> => {
 		const login = piAuth.peek();
 		// pi truncates and rewrites in place: only the lock tells a torn read from a damaged file.
-		return login.kind === "unreadable" ? piAuth.read(signal) : login;
+		return login.kind === "unreadable" ? piAuth.read(undefined) : login;
 	};
 
-	const unlink = async (except?: string) => {
-		for (const account of linked(accounts)) {
-			if (account.id !== except) await accounts.patch(account.id, { linked: false });
-		}
+	/** One write, whoever is meant: what is asked of the store in one go is written together. */
+	const unlink = async (except?: AccountId) => {
+		const others = linked(accounts).filter(({ id }) => id !== except);
+		await Promise.all(others.map(({ id }) => accounts.patch(id, { linked: false })));
 	};
 
-	const adopt = async (login: Extract<PiLogin, { kind: "oauth" }>) => {
-		const identity = tokens.identify(login.credential.access, login.accountId);
+	/** The same grant is the same account, whatever its tokens tell. */
+	const knownAs = (identity: Identity, { refresh }: Credential) =>
+		accountOf(accounts.list(), identity) ?? accounts.list().find(({ credential }) => credential.refresh === refresh);
+
+	const adopt = async ({ credential }: Extract<PiLogin, { kind: "oauth" }>) => {
+		const identity = tokens.identify(credential.access);
 		// A token that names no workspace cannot be used with Codex: it is nobody of ours.
-		await unlink(identity?.id);
-		if (identity) await take(identity, login.credential);
+		await unlink(identity && knownAs(identity, credential)?.id);
+		if (identity) await take(identity, credential);
 	};
 
 	const take = async (identity: Identity, credential: Credential) => {
-		const known = accounts.list().find(({ id }) => id === identity.id);
-		if (!known) {
-			// A refreshed token may tell more of who it is for: the same grant is then the same account under a new id.
-			const former = accounts.list().find((account) => account.credential.refresh === credential.refresh);
+		const former = knownAs(identity, credential);
+		if (!former) {
+			const id = unusedId(identity.id, accounts.list());
 			const added: Account = {
-				...identity,
-				label: former?.label ?? labelFor(identity.email, identity.id),
+				id,
+				accountId: identity.accountId,
+				userId: identity.userId,
+				email: identity.email,
+				plan: identity.plan,
+				claims: identity.claims,
+				label: labelFor(identity.email, id),
 				credential,
 				source: "pi",
 				linked: true,
-				enabled: former?.enabled ?? true,
-				disabledReason: former?.disabledReason,
+				enabled: true,
+				disabledReason: undefined,
 				needsLogin: undefined,
-				addedAt: former?.addedAt ?? clock.now(),
+				addedAt: clock.now(),
 			};
-			await accounts.put(added, { replaces: former?.id });
+			await accounts.put(added);
 			return;
 		}
+		const hasNews = claimsOf(identity).some((claim) => !claimsOf(former).includes(claim));
+		// What its token tells may prove that two accounts here are one; the merged one is looked at anew.
+		if (hasNews || accountsOf(accounts.list(), identity).length > 1) {
+			await accounts.patch(former.id, { claims: identity.claims });
+		}
+		const known = accountWith(accounts.list(), former.id) ?? former;
 		const isSameGrant = known.credential.refresh === credential.refresh;
 		const isUpToDate = known.credential.access === credential.access;
 		if (isUpToDate && known.linked) return;
@@ -91,42 +107,63 @@ export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor 
 		}
 	};
 
-	const takeOver = async (signal: AbortSignal | undefined) => {
+	const takeOver = async () => {
 		const signature = piAuth.signature();
 		// An account whose own sign-in was lost may have another one here that was left alone so far.
-		const isWorthALook = accounts
+		const isLeftAlone = accounts
 			.list()
-			.some(({ id, linked, needsLogin }) => id === signedInAs && needsLogin && !linked);
+			.some((account) => signedInAs && account.needsLogin && !account.linked && speakForOne(account, signedInAs));
+		// Another process that looked at the file before this one may have linked its account after it.
+		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
 		if (signature === seen && !isWorthALook) return;
-		const login = await readCarefully(signal);
+		const login = await readCarefully();
 		if (login.kind === "unreadable") return;
 		foreign = login.kind === "foreign";
-		signedInAs = login.kind === "oauth" ? tokens.identify(login.credential.access, login.accountId)?.id : undefined;
+		signedInAs = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
 		if (login.kind === "oauth") await adopt(login);
 		if (login.kind === "foreign") await unlink();
 		if (login.kind === "none") await forgetLogin();
 		seen = signature;
 	};
 
+	/** One after the other: of two looks that overlap, the one that began first would undo what the other one did. */
+	let last: Promise<void> = Promise.resolve();
+	const inTurn = (work: () => Promise<void>): Promise<void> => {
+		const run = last.then(work);
+		last = run.catch(() => undefined);
+		return run;
+	};
+	/** A look that has not begun: whoever asks meanwhile waits for that one. */
+	let next: Promise<void> | undefined;
+	const look = (): Promise<void> => {
+		next ??= inTurn(async () => {
+			next = undefined;
+			await takeOver();
+		});
+		return next;
+	};
+
 	return {
 		isForeign: () => foreign,
 		sync: async (signal) => {
-			// The lock was busy or a file could not be written: what is known stays, and the next call looks again.
-			await takeOver(signal).catch(() => undefined);
+			// The lock was busy or a file could not be written: what is known stays, and the next call looks again. A caller
+			// that gives up leaves the look to the others.
+			await raceAbort(look(), signal).catch(() => undefined);
 		},
-		signedIn: async (credential) => {
-			seen = null;
-			await takeOver(undefined);
-			const identity = tokens.identify(credential.access);
-			if (identity) await take(identity, credential);
-		},
+		signedIn: (credential) =>
+			inTurn(async () => {
+				seen = null;
+				await takeOver();
+				const identity = tokens.identify(credential.access);
+				if (identity) await take(identity, credential);
+			}),
 	};
 }
 
-/** pi's login, if it is the one of account `id`. */
-export function loginOf(id: AccountId, login: PiLogin, tokens: TokenReader): Credential | undefined {
-	const isIts = login.kind === "oauth" && tokens.identify(login.credential.access, login.accountId)?.id === id;
-	return isIts ? login.credential : undefined;
+/** pi's login, if it is the one of an account. */
+export function loginOf(account: Account, login: PiLogin, tokens: TokenReader): Credential | undefined {
+	const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
+	return login.kind === "oauth" && identity && speakForOne(account, identity) ? login.credential : undefined;
 }
 
 function linked(accounts: AccountStore): Account[] {

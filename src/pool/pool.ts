@@ -3,6 +3,7 @@ import { type Candidate, type Crowded, crowdedOf, gateOf, type SelectionContext 
 import { activeCooldowns, type Cooldown, covers, isOfQuota, mergeCooldown, readyAt } from "../domain/cooldown.ts";
 import type { Asked, PoolEvent, PoolListener } from "../domain/events.ts";
 import type { Cooling } from "../domain/failure.ts";
+import { accountWith } from "../domain/identity.ts";
 import { explain, firstChoice, type Verdict } from "../domain/selection.ts";
 import type { RotationSettings } from "../domain/settings.ts";
 import { creditsUntil, type UsageSnapshot } from "../domain/usage.ts";
@@ -120,7 +121,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		}
 	};
 	const changed = () => emit({ type: "changed" });
-	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
+	const find = (id: AccountId) => accountWith(accounts.list(), id);
+	/** The pin and a session may name an account that was merged into another one since. */
+	const present = (id: AccountId | undefined) => (id === undefined ? undefined : (find(id)?.id ?? id));
 	const candidates = (): Candidate[] => {
 		const memoOf = state.snapshot();
 		return accounts.list().map((account) => {
@@ -134,9 +137,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	const contextOf = ({ modelId, affinity, served, patienceMs, sessionId }: Question): SelectionContext => ({
 		modelId,
 		now: clock.now(),
-		pinned: state.pin(),
-		affinity,
-		served,
+		pinned: present(state.pin()),
+		affinity: present(affinity),
+		served: present(served),
 		patienceMs,
 		liveSessions: state.liveSessions(sessionId),
 		reserve: rotation().reserve,
@@ -207,7 +210,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		disengage: (sessionId) => {
 			if (sessionId !== undefined) state.vacate(sessionId);
 		},
-		pinned: () => state.pin(),
+		pinned: () => present(state.pin()),
 		pin: async (id) => {
 			const isNews = state.pin() !== id;
 			await state.setPin(id);

@@ -12,7 +12,7 @@ export interface Clock {
 }
 
 /** The fields of an account that change after it was added. */
-export type AccountPatch = Partial<Pick<Account, "label" | "plan" | "credential" | "linked" | "enabled">> & {
+export type AccountPatch = Partial<Pick<Account, "label" | "plan" | "credential" | "linked" | "enabled" | "claims">> & {
 	readonly needsLogin?: NeedsLogin | undefined;
 	readonly disabledReason?: string | undefined;
 };
@@ -22,12 +22,13 @@ export interface AccountStore {
 	list(): readonly Account[];
 	/**
 	 * Adds an account, or replaces the one with its id unless that works and has a later token; the label is made unique.
-	 * `replaces` is the id under which the same sign-in was known before.
+	 * Accounts that turn out to be the same one are merged: the id and the name of the oldest stay, and the newest
+	 * credential that works; the other one is kept in a backup.
 	 */
-	put(account: Account, options?: { readonly replaces?: AccountId | undefined }): Promise<void>;
+	put(account: Account): Promise<void>;
 	/**
 	 * Changes an account if it is still there and `applies` to its newest credential. A credential never replaces one
-	 * that was issued later; a label is made unique.
+	 * that was issued later; a label is made unique; claims are added. Merges as `put` does.
 	 */
 	patch(id: AccountId, patch: AccountPatch, applies?: (newest: Credential) => boolean): Promise<void>;
 	/** As `patch`, for what a person asked for: nothing has changed where it could not be written. */
@@ -208,7 +209,10 @@ export interface HealthCheck {
 }
 
 /** Who a token speaks for. */
-export type Identity = Pick<Account, "id" | "accountId" | "userId" | "email" | "plan">;
+export interface Identity extends Pick<Account, "id" | "accountId" | "userId" | "email" | "plan" | "claims"> {
+	/** Ids of an account that was first seen with any one of its claims. */
+	readonly ids?: readonly AccountId[] | undefined;
+}
 
 /** Reads what a token says of itself. */
 export interface TokenReader {
@@ -216,8 +220,8 @@ export interface TokenReader {
 	issuedAt(access: string): number | undefined;
 	/** A short hash that tells two tokens apart without holding either. */
 	fingerprint(token: string): string;
-	/** Who the token speaks for; undefined where it is unusable with Codex. */
-	identify(access: string, accountIdHint?: string): Identity | undefined;
+	/** Who the token speaks for; undefined where it names no workspace, so that pi cannot use it. */
+	identify(access: string): Identity | undefined;
 }
 
 /** Looks for sign-ins that other tools keep. Reads only; never throws for what it finds. */

@@ -1,4 +1,4 @@
-import { type Account, printable } from "../domain/account.ts";
+import { type Account, NO_WORKSPACE, printable } from "../domain/account.ts";
 import type { Exhaustion, PoolEvent } from "../domain/events.ts";
 import { IMPORTED, TOOLS } from "../domain/import.ts";
 import type { WindowLeft } from "../domain/usage.ts";
@@ -221,6 +221,7 @@ const LOST_REASONS: Readonly<Record<string, string>> = {
 	account_session_expired: "its session has expired",
 	account_auth_invalidated: "its sign-in was revoked",
 	unauthorized: "its sign-in was refused",
+	[NO_WORKSPACE]: "its sign-in names no ChatGPT workspace, so pi cannot use it",
 	renewal_refused: "the sign-in service has refused twice to renew its sign-in",
 };
 

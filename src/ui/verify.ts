@@ -107,6 +107,10 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"link-twice": ({ figure = 0 }) => ({
 		text: `${plural(figure, "account")} are said to be pi's own login, which can be one only. That is mended at the next request.`,
 	}),
+	"link-unusable": () => ({
+		text: "pi's own login names no ChatGPT workspace, so pi cannot use it.",
+		advice: "Sign in again with /login.",
+	}),
 	"pi-key": () => ({
 		text: "auth.json holds an API key for openai-codex: requests pass through as they are, without rotation.",
 		advice: "/logout in pi removes it.",

@@ -128,6 +128,8 @@ describe("the judgement", () => {
 		expect(told({ accounts: [linked] })).toEqual(["note link-gone a"]);
 		const both = [linked, anAccount("b", { linked: true })];
 		expect(told({ accounts: both, ...login("a", "refresh-a") })).toEqual(["warning link-twice", "note link-gone b"]);
+		const unusable = { kind: "oauth", owner: undefined, refresh: "r" } as const;
+		expect(told({ accounts: [anAccount("a")], piLogin: unusable })).toEqual(["warning link-unusable auth.json"]);
 		const foreign = { kind: "foreign", owner: undefined, refresh: undefined } as const;
 		expect(told({ piLogin: foreign })).toEqual(["note pi-key auth.json"]);
 		// Half a file says nothing of a login.

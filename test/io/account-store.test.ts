@@ -9,6 +9,7 @@ import {
 	aScratch,
 	aToken,
 	aTokenOf,
+	claimsOfToken,
 	DAY_MS,
 	type FakeClock,
 	HOUR_MS,
@@ -99,6 +100,7 @@ describe("reading accounts", () => {
 				disabledReason: undefined,
 				needsLogin: { reason: "revoked", at: NOW },
 				addedAt: NOW - DAY_MS,
+				claims: [...claimsOfToken("work"), `id=${idOf("work")}`],
 			},
 		]);
 	});
@@ -251,6 +253,7 @@ describe("changing accounts", () => {
 					...work,
 					plan: "team",
 					disabledReason: null,
+					claims: [...claimsOfToken("work"), `id=${idOf("work")}`],
 					credential: { access: "a2", refresh: "r2", expires: NOW, scope: "all" },
 				},
 				"nonsense",
@@ -713,5 +716,34 @@ describe("the refresher's lock", () => {
 		await other.whileRefreshing("a", async () => order.push("two in"));
 		expect(order).toEqual(["one in", "another account", "one out", "two in"]);
 		expect(scratch.names()).toEqual([]);
+	});
+});
+
+describe("a token that names no workspace", () => {
+	const without = aToken({ sub: "auth0|work", issuedAt: NOW, auth: { chatgpt_user_id: "user-work" } });
+
+	it.each([
+		["a token without the claim", without],
+		["no token of the sort", "opaque"],
+	])("in a row of an older version needs a sign-in, and keeps its credential: %s", async (_what, access) => {
+		const credential = { ...storedRow("work").credential, access };
+		writeRows(storedRow("work", { credential }));
+		const store = openStore();
+		expect(store.list()).toMatchObject([
+			{ needsLogin: { reason: "no_workspace", at: NOW - DAY_MS }, credential: { access, refresh: "refresh-work" } },
+		]);
+		// That is seen, not stored: a sign-in with a workspace ends it.
+		await store.patch(idOf("work"), { linked: false });
+		expect(rows()).toMatchObject([{ needsLogin: null, credential }]);
+		await store.patch(idOf("work"), {
+			credential: { access: aTokenOf("work"), refresh: "next", expiresAt: NOW + DAY_MS },
+		});
+		expect(store.list()).toMatchObject([{ needsLogin: undefined, credential: { refresh: "next" } }]);
+	});
+
+	it("keeps the reason for which its sign-in was lost before", () => {
+		const credential = { ...storedRow("work").credential, access: without };
+		writeRows(storedRow("work", { credential, needsLogin: { reason: "revoked", at: NOW } }));
+		expect(openStore().list()).toMatchObject([{ needsLogin: { reason: "revoked", at: NOW } }]);
 	});
 });

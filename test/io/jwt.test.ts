@@ -22,6 +22,8 @@ describe("the identity in a token", () => {
 			userId: "user",
 			email: "Me@Work.example",
 			plan: "team",
+			claims: ["chatgpt_account_user_id=seat", "chatgpt_user_id=user", "sub=auth0|sub"],
+			ids: ["seat", "user", "auth0|sub"].map((user) => idFor(user, "acct")),
 		});
 	});
 

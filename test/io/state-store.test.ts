@@ -532,3 +532,39 @@ describe("a state file that cannot be written", () => {
 		expect(problems).toHaveLength(1);
 	});
 });
+
+describe("an account that is merged into another one", () => {
+	it("leaves it its rests, its pin, its sessions, the newer usage, and the note of an exchange under way", async () => {
+		const store = openStore();
+		const exchange = { tokenHash: "hash", at: NOW };
+		await store.update("old", () => ({
+			cooldowns: [aCooldown({ until: NOW + HOUR_MS })],
+			strikes: 0,
+			usage: aSnapshot(),
+		}));
+		await store.update("gone", () => ({
+			cooldowns: [aCooldown({ until: NOW + 2 * HOUR_MS }), aCooldown({ scope: "model:m" })],
+			strikes: 1,
+			usage: aSnapshot({ capturedAt: NOW - 1, limitReached: true }),
+			exchange,
+		}));
+		await store.setPin("gone");
+		store.occupy("session", "gone", true);
+		await store.inherit("old", "gone");
+		const memo = store.memo("old");
+		expect(memo.cooldowns.map(({ scope, until }) => [scope, until])).toEqual([
+			["account", NOW + 2 * HOUR_MS],
+			["model:m", NOW + HOUR_MS],
+		]);
+		expect(memo).toMatchObject({ usage: { capturedAt: NOW, limitReached: false }, exchange });
+		expect([store.pin(), store.lastChosen(), store.liveSessions(undefined).get("old")]).toEqual(["old", "old", 1]);
+		expect(store.memo("gone")).toEqual({ cooldowns: [], strikes: 0, exchange });
+	});
+
+	it("that nothing is remembered of changes nothing else", async () => {
+		const store = openStore();
+		await store.update("old", () => ({ cooldowns: [aCooldown()], strikes: 2 }));
+		await store.inherit("old", "gone");
+		expect(store.memo("old")).toMatchObject({ cooldowns: [{ scope: "account" }], strikes: 2 });
+	});
+});

@@ -711,3 +711,24 @@ describe("a renewal that fails until the person has changed something", () => {
 		expect([spent.length, row().needsLogin, state.memo(ID).exchange]).toEqual([1, undefined, undefined]);
 	});
 });
+
+describe("an account that is merged into another one while its token is renewed", () => {
+	it("is not renewed under both ids: the note of the former one counts", async () => {
+		open(EXPIRED, { formerIds: ["gone"] });
+		await state.update("gone", (memo) => ({ ...memo, exchange: { tokenHash: fingerprint(EXPIRED.refresh), at: NOW } }));
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect(spent).toEqual([]);
+	});
+
+	it("spends nothing once it is gone", async () => {
+		open(EXPIRED);
+		const { updateIf } = state;
+		state.updateIf = async (...given) => {
+			const isDone = await updateIf(...given);
+			accounts.rows = [];
+			return isDone;
+		};
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect([spent, state.memo(ID).exchange]).toEqual([[], undefined]);
+	});
+});

@@ -14,6 +14,7 @@ import {
 	anAccountStore,
 	aPiAuth,
 	aStateStore,
+	aToken,
 	aTokenOf,
 	DAY_MS,
 	type FakeAccountStore,
@@ -91,14 +92,41 @@ describe("looking", () => {
 		expect((await plan()).planned).toMatchObject([{ verdict: "have", account: { label: "mine" } }]);
 	});
 
-	it("takes what the file says of the workspace where the token says nothing", async () => {
+	it("leaves out a token that names no workspace, whatever the file beside it says: pi could not use it", async () => {
 		const claims: FakeClaims = { auth: { chatgpt_user_id: "user-work" } };
 		findings = [found("work", { accountIdHint: "acct-hint" }, claims), found("work", { path: "/y" }, claims)];
 		const { planned, leftOut } = await plan();
-		expect(planned).toMatchObject([{ verdict: "add", owner: { id: idFor("user-work", "acct-hint") } }]);
-		expect(leftOut).toMatchObject([{ path: "/y", reason: expect.stringMatching(/workspace/) }]);
+		expect(planned).toEqual([]);
+		expect(leftOut).toMatchObject([
+			{ reason: "its token names no ChatGPT workspace, and pi looks for one nowhere else" },
+			{ path: "/y", reason: "its token names no ChatGPT workspace" },
+		]);
 		await imports.take(await plan());
-		expect(accounts.rows).toMatchObject([{ accountId: "acct-hint" }]);
+		expect(accounts.rows).toEqual([]);
+	});
+
+	it("takes sign-ins for one account where any of them proves it, and the newest of them", async () => {
+		const login = (name: string, claims: FakeClaims) =>
+			found(name, {
+				path: `/${name}`,
+				credential: { access: aToken(claims), refresh: `refresh-${name}`, expiresAt: NOW + DAY_MS },
+			});
+		const auth = (claims: object) => ({ chatgpt_account_id: "acct-work", ...claims });
+		const seat = { chatgpt_account_user_id: "seat-of-work" };
+		findings = [
+			login("seat", { issuedAt: NOW, auth: auth(seat) }),
+			login("sub", { issuedAt: NOW, sub: "auth0|work", auth: auth({}) }),
+			login("other", { issuedAt: NOW, auth: auth({ chatgpt_user_id: "another-user" }) }),
+			login("both", { issuedAt: NOW + HOUR_MS, sub: "auth0|work", auth: auth(seat) }),
+		];
+		const { planned } = await plan();
+		expect(planned.map(({ found: { path }, verdict }) => [path, verdict])).toEqual([
+			["/seat", "older"],
+			["/sub", "older"],
+			["/other", "add"],
+			["/both", "add"],
+		]);
+		expect(new Set(planned.map(({ owner }) => owner.id)).size).toBe(2);
 	});
 
 	it("says that its owner is at it while its token lasts", async () => {

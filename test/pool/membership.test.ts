@@ -1,4 +1,5 @@
 import { chmodSync, existsSync, statSync } from "node:fs";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { Account, Credential } from "../../src/domain/account.ts";
@@ -17,7 +18,9 @@ import {
 	aPiAuth,
 	aScratch,
 	aStateStore,
+	aToken,
 	aTokenOf,
+	claimsOfToken,
 	DAY_MS,
 	type FakeClock,
 	type FakeStateStore,
@@ -119,6 +122,7 @@ describe("a sign-in that joins", () => {
 			disabledReason: undefined,
 			needsLogin: undefined,
 			addedAt: NOW,
+			claims: claimsOfToken("work"),
 		});
 		expect(onDisk()).toMatchObject([{ id: idOf("work"), credential: { refresh: "refresh-work-0" } }]);
 		expect(changes).toBe(1);
@@ -193,14 +197,12 @@ describe("a sign-in that joins", () => {
 		]);
 	});
 
-	it("that names nobody changes nothing, unless the file beside it tells the workspace", async () => {
+	it("that names no workspace changes nothing", async () => {
 		const access = aTokenOf("work", { auth: { chatgpt_user_id: "user-work" } });
 		const credential = { access, refresh: "r", expiresAt: NOW };
 		expect(await membership.join(credential, { source: "login" })).toBeUndefined();
 		expect(await membership.join({ ...credential, access: "opaque" }, { source: "login" })).toBeUndefined();
 		expect([existsSync(scratch.path(FILE)), changes, membership.whose(credential)]).toEqual([false, 0, undefined]);
-		const joining = { source: "import:codex", accountIdHint: "acct-hint" };
-		expect(await membership.join(credential, joining)).toMatchObject({ accountId: "acct-hint" });
 	});
 
 	it("that cannot be stored is an error, and nobody is told of an account", async () => {
@@ -211,13 +213,13 @@ describe("a sign-in that joins", () => {
 		expect(changes).toBe(0);
 	});
 
-	it("that tells more of the person than before is the same account, under its new id", async () => {
+	it("that tells more of the person than before is the same account, under the id that it has", async () => {
 		const vague = aTokenOf("work", { auth: { chatgpt_account_id: "acct-work" } });
 		await membership.join({ ...credentialOf("work"), access: vague }, { source: "login", label: "mine" });
 		const [before] = accounts.list();
 		expect(before?.id).not.toBe(idOf("work"));
 		await membership.join(credentialOf("work"), { source: "import:codex" });
-		expect(accounts.list()).toMatchObject([{ id: idOf("work"), label: "mine" }]);
+		expect(accounts.list()).toMatchObject([{ id: before?.id, label: "mine" }]);
 	});
 
 	it("that pi holds by the same refresh token stays pi's: there must be no second holder of it", async () => {
@@ -424,7 +426,7 @@ describe("an account that comes back", () => {
 		scratch.write(FILE, { version: 2, accounts: [work] });
 		await membership.remove(idOf("work"));
 		expect(onDisk()).toEqual([]);
-		expect(await membership.restore()).toEqual(rowOf("work"));
+		expect(await membership.restore()).toMatchObject(rowOf("work"));
 		expect(onDisk()).toEqual([work]);
 	});
 
@@ -480,5 +482,132 @@ describe("managing an account", () => {
 		await membership.remove(idOf("work"));
 		await membership.restore();
 		expect(changes).toBe(before + 4);
+	});
+});
+
+describe("accounts that were taken for two", () => {
+	const auth = (claims: object) => ({ chatgpt_account_id: "acct", ...claims });
+	const SEAT = { chatgpt_account_user_id: "seat" };
+	const tokenOf = (claims: object, sub: string | undefined, issuedAt: number): Credential => ({
+		access: aToken({ ...(sub ? { sub } : {}), email: "me@work.example", issuedAt, auth: auth(claims) }),
+		refresh: `refresh-${JSON.stringify(claims)}-${sub}-${issuedAt - NOW}`,
+		expiresAt: issuedAt + DAY_MS,
+	});
+	const bySeat = tokenOf(SEAT, undefined, NOW);
+	const bySub = tokenOf({}, "auth0|me", NOW + HOUR_MS);
+	const proof = tokenOf(SEAT, "auth0|me", NOW + 2 * HOUR_MS);
+	const backups = () => scratch.names(`${FILE}.bak`).map((name) => scratch.text(name));
+
+	/** Two accounts, `mine` the older. */
+	async function doubled(): Promise<{ older: Account; newer: Account }> {
+		const older = await membership.join(bySeat, { source: "login", label: "mine" });
+		clock.at += 1000;
+		const newer = await membership.join(bySub, { source: "import:codex", label: "again" });
+		if (!older || !newer) throw new Error("nobody joined");
+		expect(accounts.list()).toHaveLength(2);
+		return { older, newer };
+	}
+
+	it("are merged by a sign-in that proves it: the older one's id and name, the newest credential", async () => {
+		const { older, newer } = await doubled();
+		await membership.setEnabled(older.id, false);
+		expect(await membership.join(proof, { source: "login" })).toMatchObject({ id: older.id, label: "mine" });
+		expect(accounts.list()).toMatchObject([
+			{ id: older.id, label: "mine", enabled: false, credential: proof, source: "login", formerIds: [newer.id] },
+		]);
+		expect(pool.account(newer.id)?.id).toBe(older.id);
+		// The sign-in that was given up is not lost, and `add --undo` does not double the account again.
+		expect(backups().join()).toContain(JSON.stringify(bySub.refresh));
+		expect(await membership.restore()).toBeUndefined();
+	});
+
+	it("are merged by a token that is looked at only", async () => {
+		const { older, newer } = await doubled();
+		await membership.recognise(proof);
+		expect(accounts.list()).toMatchObject([{ id: older.id, label: "mine", credential: bySub, formerIds: [newer.id] }]);
+		expect(backups().join()).toContain(JSON.stringify(bySeat.refresh));
+	});
+
+	it("are merged by a renewal, also where that is stored under the id that is gone", async () => {
+		const { older, newer } = await doubled();
+		await accounts.patch(newer.id, { credential: { ...proof, refresh: "renewed" } });
+		expect(accounts.list()).toMatchObject([{ id: older.id, credential: { refresh: "renewed" } }]);
+		const next = tokenOf(SEAT, "auth0|me", NOW + 3 * HOUR_MS);
+		await accounts.patch(newer.id, { credential: next }, ({ refresh }) => refresh === "renewed");
+		expect(accounts.list()).toMatchObject([{ id: older.id, credential: next }]);
+	});
+
+	it("keep a sign-in that works, though another one is newer", async () => {
+		const { older, newer } = await doubled();
+		await accounts.patch(newer.id, { needsLogin: { reason: "revoked", at: NOW } });
+		await membership.recognise(proof);
+		expect(accounts.list()).toMatchObject([{ id: older.id, credential: bySeat, needsLogin: undefined }]);
+	});
+
+	it("stay pi's where pi's own login is the newer one, and ours where it is not", async () => {
+		const { newer } = await doubled();
+		await accounts.patch(newer.id, { linked: true });
+		await membership.recognise(proof);
+		expect(accounts.list()).toMatchObject([{ linked: true, credential: bySub }]);
+
+		scratch.remove();
+		open();
+		const { older: ours } = await doubled();
+		await accounts.patch(ours.id, { linked: true });
+		await membership.recognise(proof);
+		expect(accounts.list()).toMatchObject([{ linked: false, credential: bySub }]);
+	});
+
+	it("are merged whatever a file of an older version kept of them", async () => {
+		const { older, newer } = await doubled();
+		const stored = onDisk().map(({ claims: _, ...row }) => row);
+		scratch.write(FILE, { version: 2, accounts: stored });
+		await membership.join(proof, { source: "login" });
+		expect(accounts.list()).toMatchObject([{ id: older.id, formerIds: [newer.id], credential: proof }]);
+	});
+
+	it("are found again by what an older version made of a claim that no token carries any more", async () => {
+		const old = await membership.join(bySeat, { source: "login" });
+		const { claims: _, ...row } = onDisk()[0] ?? { id: "" };
+		const less = tokenOf({}, "auth0|me", NOW + HOUR_MS);
+		const credential = { access: less.access, refresh: less.refresh, expires: less.expiresAt };
+		scratch.write(FILE, { version: 2, accounts: [{ ...row, userId: null, credential }] });
+		await membership.join(tokenOf(SEAT, undefined, NOW + 2 * HOUR_MS), { source: "login" });
+		expect(accounts.list()).toMatchObject([{ id: old?.id }]);
+	});
+
+	it("are as many as there are chains of equal claims, whatever order their tokens come in", async () => {
+		const person = fc.constantFrom("ann", "bob");
+		const token = fc.record({ person, seat: fc.boolean(), user: fc.boolean(), sub: fc.boolean() });
+		const useful = token.filter(({ seat, user, sub }) => seat || user || sub);
+		await fc.assert(
+			fc.asyncProperty(fc.array(useful, { minLength: 1, maxLength: 6 }), async (tokens) => {
+				scratch.remove();
+				open();
+				/** Which tokens are joined so far: sets of claims, each with its first id and its newest credential. */
+				let chains: { claims: Set<string>; id: string | undefined; newest: Credential }[] = [];
+				for (const [at, { person: who, seat, user, sub }] of tokens.entries()) {
+					clock.at += 1000;
+					const claims = {
+						...(seat ? { chatgpt_account_user_id: `${who}__acct` } : {}),
+						...(user ? { chatgpt_user_id: who } : {}),
+					};
+					const credential = tokenOf(claims, sub ? `auth0|${who}` : undefined, NOW + at * HOUR_MS);
+					const told = new Set([...Object.values(claims), ...(sub ? [`auth0|${who}`] : [])]);
+					const same = chains.filter((chain) => [...told].some((claim) => chain.claims.has(claim)));
+					const joined = await membership.join(credential, { source: "login" });
+					const first = same[0] ?? { claims: new Set<string>(), id: joined?.id, newest: credential };
+					for (const claim of [...told, ...same.flatMap((chain) => [...chain.claims])]) first.claims.add(claim);
+					first.newest = credential;
+					chains = [...chains.filter((chain) => chain === first || !same.includes(chain))];
+					if (!chains.includes(first)) chains.push(first);
+					expect(joined).toMatchObject({ id: first.id, credential });
+				}
+				expect(accounts.list().map(({ id, credential }) => [id, credential.refresh])).toEqual(
+					chains.map(({ id, newest }) => [id, newest.refresh]),
+				);
+			}),
+			{ numRuns: 25 },
+		);
 	});
 });

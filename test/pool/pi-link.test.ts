@@ -12,6 +12,7 @@ import {
 	aStateStore,
 	aToken,
 	aTokenOf,
+	claimsOfToken,
 	DAY_MS,
 	type FakeAccountStore,
 	type FakePiAuth,
@@ -19,6 +20,7 @@ import {
 	HOUR_MS,
 	idFor,
 	NOW,
+	settled,
 } from "../support/fakes.ts";
 
 let accounts: FakeAccountStore;
@@ -74,6 +76,7 @@ describe("pi's login", () => {
 				disabledReason: undefined,
 				needsLogin: undefined,
 				addedAt: NOW,
+				claims: claimsOfToken("work"),
 			},
 		]);
 	});
@@ -139,9 +142,11 @@ describe("pi's login", () => {
 		login("work", { access: vague, refresh: "same", expiresAt: NOW + DAY_MS });
 		await link.sync();
 		accounts.rows = rows().map((row) => ({ ...row, label: "mine" }));
+		const [before] = rows();
 		login("work", { ...credentialOf("work", NOW + HOUR_MS), refresh: "same" });
 		await link.sync();
-		expect(rows()).toMatchObject([{ id: idOf("work"), label: "mine", linked: true }]);
+		expect(rows()).toMatchObject([{ id: before?.id, label: "mine", linked: true }]);
+		expect(rows()[0]?.claims).toEqual(expect.arrayContaining(claimsOfToken("work")));
 	});
 
 	it("that names no workspace is nobody of ours", async () => {
@@ -234,6 +239,107 @@ describe("something else than an OAuth login", () => {
 		login("work", rows()[0]?.credential);
 		await link.sync();
 		expect([link.isForeign(), rows()]).toMatchObject([false, [{ linked: true }]]);
+	});
+});
+
+describe("looks that overlap", () => {
+	const linkedOnes = () => rows().flatMap(({ label, linked }) => (linked ? [label] : []));
+
+	/** Writes that reach the store, and wait there until they are let go. */
+	function gate(): { open: () => void } {
+		let open = () => undefined as unknown;
+		const opened = new Promise<void>((resolve) => {
+			open = resolve;
+		});
+		const { put, patch } = accounts;
+		accounts.put = async (account) => {
+			await opened;
+			await put(account);
+		};
+		accounts.patch = async (...given) => {
+			await opened;
+			await patch(...given);
+		};
+		return { open };
+	}
+
+	it("leave one account linked, the one that the file holds at last", async () => {
+		login("old");
+		await link.sync();
+		const { open: letGo } = gate();
+		login("a");
+		const first = link.sync();
+		await settled();
+		login("b");
+		const second = link.sync();
+		await settled();
+		letGo();
+		await Promise.all([first, second]);
+		expect(linkedOnes()).toEqual(["b"]);
+		expect(rows().map(({ label }) => label)).toEqual(["old", "a", "b"]);
+	});
+
+	it("are one look for everybody who asks while another one is under way", async () => {
+		const { open: letGo } = gate();
+		login("a");
+		const all = [link.sync(), link.sync(), link.sync()];
+		await settled();
+		for (let more = 0; more < 20; more += 1) all.push(link.sync());
+		letGo();
+		await Promise.all(all);
+		expect(piAuth.reads).toBe(1);
+		expect(linkedOnes()).toEqual(["a"]);
+	});
+
+	it("end for a caller that gives up, and go on for the others", async () => {
+		const { open: letGo } = gate();
+		login("a");
+		const controller = new AbortController();
+		const impatient = link.sync(controller.signal);
+		const patient = link.sync();
+		await settled();
+		controller.abort();
+		await impatient;
+		expect(rows()).toEqual([]);
+		letGo();
+		await patient;
+		expect(linkedOnes()).toEqual(["a"]);
+	});
+
+	it("do not come between a sign-in through pi and the login that it replaces", async () => {
+		const { open: letGo } = gate();
+		login("old");
+		const look = link.sync();
+		const signingIn = link.signedIn(credentialOf("new"));
+		await settled();
+		letGo();
+		await Promise.all([look, signingIn]);
+		login("new");
+		await link.sync();
+		expect(linkedOnes()).toEqual(["new"]);
+	});
+
+	it("of two processes that left two accounts linked are mended, though the file has not changed", async () => {
+		login("b");
+		await link.sync();
+		accounts.rows = [rowOf("a", { source: "pi", linked: true }), ...rows()];
+		await link.sync();
+		expect(linkedOnes()).toEqual(["b"]);
+	});
+});
+
+describe("a token that tells more than those before it", () => {
+	it("is kept in mind, also where pi's grant is left to pi", async () => {
+		const less = aToken({ sub: "auth0|work", auth: { chatgpt_account_id: "acct-work" } });
+		const own = { access: less, refresh: "ours", expiresAt: NOW + DAY_MS };
+		open(rowOf("work", { credential: own, claims: ["sub=auth0|work"] }));
+		login("work");
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: false, credential: own }]);
+		expect(rows()[0]?.claims).toEqual(expect.arrayContaining(claimsOfToken("work")));
+		const before = rows()[0];
+		await link.sync();
+		expect(rows()[0]).toBe(before);
 	});
 });
 

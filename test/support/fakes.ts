@@ -5,6 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { type Account, type AccountId, type Credential, uniqueLabel } from "../../src/domain/account.ts";
 import type { Cooldown } from "../../src/domain/cooldown.ts";
+import { claimsOf } from "../../src/domain/identity.ts";
 import type { UsageSnapshot } from "../../src/domain/usage.ts";
 import type {
 	AccountMemo,
@@ -127,6 +128,11 @@ export function aTokenOf(name: string, overrides: FakeClaims = {}): string {
 	});
 }
 
+/** The user claims in a token of `aTokenOf`, as they are kept. */
+export function claimsOfToken(name: string): string[] {
+	return [`chatgpt_account_user_id=user-${name}__acct-${name}`, `chatgpt_user_id=user-${name}`, `sub=auth0|${name}`];
+}
+
 /** The id by the contract: first 12 hex digits of sha256 of user, newline, workspace. */
 export function idFor(user: string, accountId: string): AccountId {
 	return createHash("sha256").update(`${user}\n${accountId}`).digest("hex").slice(0, 12);
@@ -217,11 +223,12 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 	const patched = (id: AccountId, patch: AccountPatch, applies: (newest: Credential) => boolean) =>
 		store.rows.map((row) => {
 			if (row.id !== id || !applies(row.credential)) return row;
-			const { credential, label, ...rest } = patch;
+			const { credential, label, claims, ...rest } = patch;
 			const isTaken = credential !== undefined && !isOlder(credential, row.credential);
 			return {
 				...row,
 				...rest,
+				...(claims && { claims: [...new Set([...claimsOf(row), ...claims])] }),
 				...(label !== undefined && { label: uniqueLabel(label, labelsBeside(id)) }),
 				...(isTaken && { credential }),
 			};
@@ -234,8 +241,7 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 		isFull: false,
 		lockRefusal: undefined,
 		list: () => store.rows,
-		put: (account, { replaces } = {}) => {
-			store.rows = store.rows.filter(({ id }) => id !== replaces);
+		put: (account) => {
 			const known = store.rows.find(({ id }) => id === account.id);
 			const row = { ...account, label: uniqueLabel(account.label, labelsBeside(account.id)) };
 			if (!known) store.rows = [...store.rows, row];

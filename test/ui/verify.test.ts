@@ -30,6 +30,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"link-gone": true,
 	"link-behind": true,
 	"link-twice": true,
+	"link-unusable": true,
 	"pi-key": true,
 	"endpoint-good": true,
 	"endpoint-unknown": true,

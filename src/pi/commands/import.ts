@@ -69,6 +69,7 @@ async function take(
 	if (!isWorthTaking(plan)) {
 		// A tool that was named and has nothing to give is a failure; a look round that finds nothing new is not.
 		if (!isAnnounced && plan.planned.length === 0) return { failure: importFailure(plan, options) };
+		await deps.imports.take(plan);
 		const isAnythingThere = plan.planned.length + plan.leftOut.length > 0;
 		return { text: isAnythingThere ? `${list}\nNothing is left to import.` : list, json: asJson(plan, []) };
 	}
