@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { debuglog } from "node:util";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
 import { decisionOf } from "./domain/decision.ts";
 import { defaultLabel, openAccountStore } from "./io/account-store.ts";
@@ -26,6 +27,7 @@ import { delegate, PROVIDER, registerProvider } from "./pi/provider.ts";
 import { createOAuthHooks } from "./pi/sign-in.ts";
 import { createAffinity } from "./pool/affinity.ts";
 import { createCredentials } from "./pool/credentials.ts";
+import { createDefectNews, tellDefect } from "./pool/defects.ts";
 import { createImports } from "./pool/imports.ts";
 import { createMembership } from "./pool/membership.ts";
 import { createPiLink } from "./pool/pi-link.ts";
@@ -34,6 +36,9 @@ import type { DeviceDialog, LoginDialog, TokenReader } from "./pool/ports.ts";
 import { createSessionSockets } from "./pool/session-sockets.ts";
 import { createUsageMonitor } from "./pool/usage-monitor.ts";
 import * as messages from "./ui/messages.ts";
+
+/** Defects with their whole stack, on standard error, where `NODE_DEBUG` names us. */
+const debug = debuglog("multicodex");
 
 /** Puts the parts together. Reads downwards: files, pool, pi. */
 export function compose(pi: ExtensionAPI): void {
@@ -76,7 +81,15 @@ export function compose(pi: ExtensionAPI): void {
 
 	// The pool of accounts, and what a request needs of it.
 	const pool = createPool({ accounts, state, clock, rotation: () => settings.read().rotation });
-	const link = createPiLink({ accounts, state, piAuth, tokens, clock, labelFor: defaultLabel });
+	const link = createPiLink({
+		accounts,
+		state,
+		piAuth,
+		tokens,
+		clock,
+		labelFor: defaultLabel,
+		onFailure: (error) => tellDefect(error, "pi login", pool.emit),
+	});
 	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
 	const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
 	const imports = createImports({ finder, accounts, membership, tokens, clock });
@@ -93,7 +106,12 @@ export function compose(pi: ExtensionAPI): void {
 	const isEnabled = () => settings.read().enabled;
 	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled });
 	const affinity = createAffinity(clock);
+	const isNews = createDefectNews(clock.now);
 	pool.subscribe((event) => {
+		if (event.type === "defect") {
+			debug("%s (%s)\n  %s", event.trace.error, event.where, event.trace.stack.join("\n  "));
+			if (!isNews(event)) return;
+		}
 		const decision = decisionOf(event);
 		if (decision) eventLog.append(decision);
 	});

@@ -16,6 +16,7 @@ export const DECISION_KINDS = [
 	"last-one",
 	"on-credits",
 	"exhausted",
+	"defect",
 ] as const;
 
 /** One of {@link DECISION_KINDS}. */
@@ -42,6 +43,10 @@ export interface Decision {
 	readonly cooling?: number | undefined;
 	readonly untried?: number | undefined;
 	readonly model?: string | undefined;
+	/** Class of an error that is a defect of ours. */
+	readonly error?: string | undefined;
+	/** Where in our own code it came up, innermost first. */
+	readonly frames?: readonly string[] | undefined;
 	readonly session?: string | undefined;
 	/** The term that put the next account behind `account`. */
 	readonly decidedBy?: string | undefined;
@@ -111,6 +116,10 @@ export function decisionOf(event: PoolEvent): Decision | undefined {
 			const { total, cooling, untried, readyAt } = event.why;
 			const { modelId, sessionId } = event.asked;
 			return { kind: "exhausted", total, cooling, untried, until: readyAt, model: modelId, session: sessionId };
+		}
+		case "defect": {
+			const { error, frames } = event.trace;
+			return { kind: "defect", reason: event.where, error, frames };
 		}
 		default:
 			return undefined;

@@ -1,5 +1,6 @@
 import type { Account, AccountId } from "./account.ts";
 import type { CooldownReason, CooldownScope } from "./cooldown.ts";
+import type { DefectPlace, ErrorTrace } from "./defect.ts";
 import type { Grounds } from "./selection.ts";
 import type { WindowLeft } from "./usage.ts";
 
@@ -100,6 +101,8 @@ export type PoolEvent =
 	 * their quota is left to the sessions that are at work on them. Undefined at the end of the wait.
 	 */
 	| { readonly type: "waiting"; readonly until: number | undefined; readonly forRoom: boolean }
+	/** An error came up that a change of ours alone can mend. Without its message, which may quote anything. */
+	| { readonly type: "defect"; readonly where: DefectPlace; readonly trace: ErrorTrace }
 	/** Anything else that a footer shows: accounts, cooldowns, usage, pin. */
 	| { readonly type: "changed" }
 	/** Something the person must hear of, once: a broken file, a bad setting. */

@@ -81,6 +81,8 @@ export interface HealthFacts extends DiskFacts {
 	readonly nodeVersion: string;
 	/** Whether another extension has registered over the same provider, as far as the host lets one see. */
 	readonly rival: "none" | "another" | "not-visible";
+	/** How many defects of ours the log holds. */
+	readonly defects: number;
 	/** Variables in effect, by name. */
 	readonly environment: readonly string[];
 }
@@ -133,6 +135,7 @@ export type FindingCode =
 	| "rival-not-visible"
 	| "switched-off"
 	| "setting-bad"
+	| "defects"
 	| "environment"
 	| "tls-unchecked";
 
@@ -172,6 +175,7 @@ export function judge(facts: HealthFacts): Finding[] {
 		...ofClock(facts.endpoints),
 		...ofHost(facts),
 		...facts.settings.map((text) => finding("setting-bad", "warning", "settings.json", undefined, text)),
+		...(facts.defects > 0 ? [finding("defects", "warning", "codex-events.jsonl", facts.defects)] : []),
 		...facts.environment.map(ofVariable),
 	];
 	return findings.sort((a, b) => RANKS[a.level] - RANKS[b.level]);

@@ -3,6 +3,7 @@ import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import { z } from "zod";
 import { ACCOUNT_ID } from "../domain/account.ts";
 import { DECISION_KINDS, type Decision, type LoggedDecision } from "../domain/decision.ts";
+import { FRAME, MOST_FRAMES } from "../domain/defect.ts";
 import { iso } from "../domain/moment.ts";
 import type { EventLog } from "../pool/ports.ts";
 import { parseJson } from "./json.ts";
@@ -26,7 +27,7 @@ const ID = /^[\w.:/+-]{1,80}$/;
 const WORD = /^[A-Za-z_ -]{1,40}$/;
 const UNKNOWN_WORD = "other";
 const IDS = ["account", "from", "scope", "window", "model"] as const;
-const WORDS = ["reason", "decidedBy"] as const;
+const WORDS = ["reason", "decidedBy", "error"] as const;
 
 const optionalAccount = z.string().regex(ACCOUNT_ID).optional().catch(undefined);
 const optionalId = z.string().regex(ID).optional().catch(undefined);
@@ -54,6 +55,8 @@ const lineSchema = z.object({
 	cooling: optionalNumber,
 	untried: optionalNumber,
 	model: optionalId,
+	error: optionalWord,
+	frames: z.array(z.string().regex(FRAME)).max(MOST_FRAMES).readonly().optional().catch(undefined),
 	decidedBy: optionalWord,
 	terms: z.record(z.string().regex(WORD), z.number()).optional().catch(undefined),
 });
@@ -116,7 +119,7 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 			const word = decision[name];
 			return [name, word === undefined || shape.test(word) ? word : UNKNOWN_WORD] as const;
 		});
-	const { kind, session, until, leftPercent, total, cooling, untried, terms } = decision;
+	const { kind, session, until, leftPercent, total, cooling, untried, frames, terms } = decision;
 	const line = {
 		at: iso(now),
 		pid,
@@ -128,6 +131,7 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 		total,
 		cooling,
 		untried,
+		frames: frames?.filter((frame) => FRAME.test(frame)).slice(0, MOST_FRAMES),
 		terms: terms && Object.fromEntries(Object.entries(terms).filter(([name]) => WORD.test(name))),
 	};
 	const text = JSON.stringify(line);

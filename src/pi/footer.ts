@@ -3,6 +3,7 @@ import type { Account, AccountId } from "../domain/account.ts";
 import { gateOf } from "../domain/candidate.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import type { Settings } from "../domain/settings.ts";
+import { tellDefect } from "../pool/defects.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { AccountMemo, Clock } from "../pool/ports.ts";
 import { type FooterModel, footerLine } from "../ui/footer-line.ts";
@@ -58,9 +59,10 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 			const next = context.model?.provider === PROVIDER ? lineFor(context) : undefined;
 			if (next !== shown) context.ui.setStatus(STATUS_KEY, next);
 			shown = next;
-		} catch {
+		} catch (error) {
 			// The session was replaced; its context is of no more use, and the next one begins with `start`.
 			stop();
+			tellDefect(error, "footer", pool.emit);
 		}
 	};
 	/** Several events of one moment make one drawing. */

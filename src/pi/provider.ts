@@ -1,6 +1,7 @@
 import type { Api, AssistantMessageEventStream, Context, Model } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
 import type { ExtensionAPI, ExtensionContext, ProviderConfig } from "@mariozechner/pi-coding-agent";
+import { traceOf } from "../domain/defect.ts";
 import { raceAbort } from "../pool/abort.ts";
 import type { CodexDelegate, StreamOptions } from "../pool/attempt.ts";
 import { type FailoverDeps, failover } from "../pool/failover-stream.ts";
@@ -143,12 +144,13 @@ function streamSimple(
 	if (!isOurs) return ai.streamSimpleOpenAICodexResponses(model as Model<typeof API>, context, options);
 	if (!deps.isEnabled()) return streamWithoutUs(model, context, options, deps);
 	const outer = ai.createAssistantMessageEventStream();
-	serveFromPool(model, context, options, outer, deps).catch(() => {
+	serveFromPool(model, context, options, outer, deps).catch((error: unknown) => {
 		// Only an abort, or a defect of ours, gets here; either way the stream must end.
 		const isAborted = options.signal?.aborted === true;
 		const text = isAborted ? ABORTED : deps.failover.words.unexpected();
 		outer.push(finalError(model, isAborted ? "aborted" : "error", text, Date.now()));
 		outer.end();
+		if (!isAborted) deps.failover.pool.emit({ type: "defect", where: "request", trace: traceOf(error) });
 	});
 	return outer;
 }

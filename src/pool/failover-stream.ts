@@ -1,6 +1,7 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
 import { covers, withoutRefusal } from "../domain/cooldown.ts";
+import { traceOf } from "../domain/defect.ts";
 import type { Exhaustion } from "../domain/events.ts";
 import { raceAbort } from "./abort.ts";
 import { ABORTED, finalError } from "./messages.ts";
@@ -25,8 +26,6 @@ export interface FailoverWords extends ServeWords {
 	switchedOff(): string;
 	/** We were switched off while the request was under way. */
 	switchedOffMeanwhile(): string;
-	/** A defect of ours; says nothing of the error, whose message may quote anything. */
-	unexpected(): string;
 }
 
 /** Everything the loop stands on. */
@@ -73,10 +72,13 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 	try {
 		const words = await rotate(request, sink, deps);
 		if (words !== undefined) fail("error", words);
-	} catch {
+	} catch (error) {
 		// An abort ends any wait with a throw; anything else is a defect of ours.
 		if (options.signal?.aborted) fail("aborted", ABORTED);
-		else fail("error", deps.words.unexpected());
+		else {
+			fail("error", deps.words.unexpected());
+			deps.pool.emit({ type: "defect", where: "request", trace: traceOf(error) });
+		}
 	} finally {
 		// A summary is done with its first answer; as a live session it would keep others from the account.
 		if (!deps.affinity.isOwn(options.sessionId)) deps.pool.disengage(options.sessionId);

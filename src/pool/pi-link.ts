@@ -26,10 +26,12 @@ interface Deps {
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
 	readonly labelFor: (email: string | undefined, id: string) => string;
+	/** Hears why a look at pi's login failed. */
+	readonly onFailure?: (error: unknown) => void;
 }
 
 /** Links pi's login into the pool, unlinks it when pi signs in as someone else, and notices a logout. */
-export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor }: Deps): PiLink {
+export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor, onFailure }: Deps): PiLink {
 	let seen: string | undefined | null = null;
 	let foreign = false;
 	let signedInAs: Identity | undefined;
@@ -148,7 +150,9 @@ export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor 
 		sync: async (signal) => {
 			// The lock was busy or a file could not be written: what is known stays, and the next call looks again. A caller
 			// that gives up leaves the look to the others.
-			await raceAbort(look(), signal).catch(() => undefined);
+			await raceAbort(look(), signal).catch((error: unknown) => {
+				if (!signal?.aborted) onFailure?.(error);
+			});
 		},
 		signedIn: (credential) =>
 			inTurn(async () => {

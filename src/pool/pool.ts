@@ -7,6 +7,7 @@ import { accountWith } from "../domain/identity.ts";
 import { explain, firstChoice, type Verdict } from "../domain/selection.ts";
 import type { RotationSettings } from "../domain/settings.ts";
 import { creditsUntil, type UsageSnapshot } from "../domain/usage.ts";
+import { tellDefect } from "./defects.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
 import { withUsage } from "./usage-intake.ts";
 import { createWatch } from "./watch.ts";
@@ -115,8 +116,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		for (const listener of listeners) {
 			try {
 				listener(event);
-			} catch {
+			} catch (error) {
 				// A listener whose session was replaced meanwhile must not end somebody's request.
+				if (event.type !== "defect") tellDefect(error, "listener", emit);
 			}
 		}
 	};

@@ -1,5 +1,6 @@
 import type { Api, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
+import { cameUpHere, traceOf } from "../domain/defect.ts";
 import { type Cooling, classify, type Failure, type Remedy, SHORT_RETRY_MS } from "../domain/failure.ts";
 import type { FastMode, Settings } from "../domain/settings.ts";
 import { headroom, type UsageSnapshot } from "../domain/usage.ts";
@@ -36,6 +37,8 @@ export interface ServeWords {
 	continuesElsewhere(): string;
 	/** The inner stream ended without a final event. */
 	brokenOff(): string;
+	/** A defect of ours; says nothing of the error, whose message may quote anything. */
+	unexpected(): string;
 }
 
 /** What serving one account stands on. */
@@ -199,10 +202,13 @@ function endOf(
 	{ final, partial, thrown }: Extract<Delivery, { kind: "failed" }>,
 	isAborted: boolean,
 	{ model }: StreamRequest,
-	{ words, clock }: ServeDeps,
+	{ words, clock, pool }: ServeDeps,
 ): AssistantMessageEvent {
 	if (isAborted && final?.reason === "aborted") return final;
-	const broken = thrown instanceof Error ? thrown.message : words.brokenOff();
+	const isOurs = !isAborted && thrown !== undefined && cameUpHere(thrown);
+	if (isOurs) pool.emit({ type: "defect", where: "stream", trace: traceOf(thrown) });
+	const told = thrown instanceof Error && !isOurs ? thrown.message : undefined;
+	const broken = told ?? (isOurs ? words.unexpected() : words.brokenOff());
 	const [reason, text] = isAborted ? (["aborted", ABORTED] as const) : (["error", broken] as const);
 	return partial ? brokenOffAt(partial, reason, text) : finalError(model, reason, text, clock.now());
 }

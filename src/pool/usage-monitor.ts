@@ -1,6 +1,7 @@
 import type { Account, AccountId } from "../domain/account.ts";
 import { creditsUntil, headroom, quotasOf, USAGE_TTL_MS } from "../domain/usage.ts";
 import type { Credentials } from "./credentials.ts";
+import { tellDefect } from "./defects.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountMemo, Clock, StateStore, UsageApi } from "./ports.ts";
 
@@ -80,6 +81,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 			return true;
 		} catch (error) {
 			if (signal.aborted) return false;
+			tellDefect(error, "usage", pool.emit);
 			// A usage call that fails changes nothing else; the reason is for `show`.
 			pool.noteError(id, error instanceof Error ? error.message : "usage is not known");
 			state.updateSoon(id, (memo) => ({ ...memo, usageFailures: (memo.usageFailures ?? 0) + 1 }));

@@ -140,6 +140,9 @@ export const logSchema = z.strictObject({
 			cooling: z.number().optional(),
 			untried: z.number().optional(),
 			model: z.string().optional(),
+			/** Class of an error of ours, and where in our code it came up, innermost first. */
+			error: z.string().optional(),
+			frames: z.array(z.string()).readonly().optional(),
 			/** A hash. */
 			session: z.string().optional(),
 			decidedBy: z.string().optional(),

@@ -77,6 +77,10 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 			return `${account}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${spokenWindow(window ?? "?")} limit left`;
 		case "on-credits":
 			return `${account}: goes on with bought credits${until ? ` until ${until}` : ""}`;
+		case "defect": {
+			const [frame] = decision.frames ?? [];
+			return `a defect of pi-multicodex: ${decision.error ?? "?"}${frame === undefined ? "" : ` at ${frame}`} (${why})`;
+		}
 		case "exhausted":
 			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} cool, ${untried} not tried`;
 			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;

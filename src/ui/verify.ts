@@ -160,6 +160,10 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 	"switched-off": () => ({ text: "pi-multicodex is switched off.", advice: "/multicodex on" }),
 	"setting-bad": ({ detail }) => ({ text: detail ?? "", advice: "Correct it in settings.json." }),
+	defects: ({ subject, figure = 0 }) => ({
+		text: `${subject} holds ${plural(figure, "defect")} of pi-multicodex itself.`,
+		advice: "/multicodex log shows where. Please report it, with /multicodex log --json.",
+	}),
 	environment: ({ subject }) => ({ text: `${subject} is set.` }),
 	"tls-unchecked": ({ subject }) => ({
 		text: `${subject} is 0: nobody checks whom the sign-ins are sent to.`,

@@ -24,6 +24,7 @@ const HEALTHY: HealthFacts = {
 	hostVersion: "1.5.2",
 	nodeVersion: "22.19.0",
 	rival: "none",
+	defects: 0,
 	environment: [],
 };
 const found = (facts: Partial<HealthFacts>) => judge({ ...HEALTHY, ...facts });
@@ -176,6 +177,7 @@ describe("the judgement", () => {
 		expect(told({ rival: "not-visible" })).toEqual(["note rival-not-visible"]);
 		expect(told({ rival: "another", isEnabled: false })).toEqual(["note switched-off"]);
 		expect(told({ settings: ["x must be y."] })).toEqual(["warning setting-bad settings.json"]);
+		expect(told({ defects: 2 })).toEqual(["warning defects codex-events.jsonl"]);
 		expect(told({ environment: ["CODEX_HOME", "NODE_TLS_REJECT_UNAUTHORIZED"] })).toEqual([
 			"warning tls-unchecked NODE_TLS_REJECT_UNAUTHORIZED",
 			"note environment CODEX_HOME",

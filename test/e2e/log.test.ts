@@ -149,3 +149,29 @@ describe.each(coreOf(hostNames.map((host) => ({ host }))))("another extension on
 		expect(bench.dir.read("heard.jsonl")).not.toMatch(/secret-person|secret-user|"ann"|"ben"/);
 	});
 });
+
+describe("a defect of ours", () => {
+	/** What only we use, and not the hosts of these tests. */
+	const broken = { NODE_OPTIONS: "--import=data:text/javascript,AbortSignal.any=undefined" };
+
+	it.each(coreOf(hostNames, (host) => host === "0.73.1"))(
+		"leaves a trace without its message, on pi %s",
+		async (host) => {
+			const bench = await createBench({ host, accounts: ["a"], usage, settings: { transport: "sse" } });
+			const failed = await bench.print("say hi", [], { env: { ...broken, NODE_DEBUG: "multicodex" } });
+			expect(failed).toMatchObject({ code: 1, stdout: "" });
+			expect(failed.stderr).toContain("could not handle this request");
+			expect(failed.stderr).toMatch(/MULTICODEX \d+: TypeError \(request\)[\s\S]*attempt\.ts:\d+/);
+			expect(failed.stderr).not.toMatch(/is not a function/);
+
+			const [decision, ...others] = (await logged(bench)).filter(({ kind }) => kind === "defect");
+			expect(others).toEqual([]);
+			expect(decision).toMatchObject({ reason: "request", error: "TypeError" });
+			expect(decision?.frames?.[0]).toMatch(/^src\/pool\/attempt\.ts:\d+:\d+$/);
+			expect(bench.dir.read(LOG)).not.toMatch(/not a function|AbortSignal/);
+			const { stdout } = await bench.run(["-p", "/multicodex log", "/multicodex verify"]);
+			expect(stdout).toMatch(/a defect of pi-multicodex: TypeError at src\/pool/);
+			expect(stdout).toMatch(/^warning +codex-events\.jsonl holds 1 defect of pi-multicodex itself\./m);
+		},
+	);
+});

@@ -44,6 +44,28 @@ describe("the decision log", () => {
 		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
 	});
 
+	it("keeps a defect by class and place, and nothing that is neither", async () => {
+		const log = aLog();
+		const frames = ["src/pool/pool.ts:12:5", "index.ts:3:1"];
+		log.append({ kind: "defect", reason: "request", error: "TypeError", frames });
+		log.append({
+			kind: "defect",
+			reason: "a token: abc123",
+			error: "eyJhbGciOiJSUzI1NiJ9",
+			frames: [
+				"/home/me/src/x.ts:1:1",
+				`src/${SECRET_MARK}.js:1:1`,
+				...Array.from({ length: 9 }, () => "src/pi/panel.ts:1:2"),
+			],
+		});
+		await log.flush();
+		expect(await log.read(5)).toMatchObject([
+			{ kind: "defect", reason: "request", error: "TypeError", frames },
+			{ kind: "defect", reason: "other", error: "other", frames: Array(5).fill("src/pi/panel.ts:1:2") },
+		]);
+		expect(scratch.text(NAME)).not.toMatch(new RegExp(`eyJ|abc123|/home|${SECRET_MARK}`));
+	});
+
 	it("writes behind its caller, by itself", async () => {
 		aLog().append(rotated);
 		expect(scratch.names()).toEqual([]);

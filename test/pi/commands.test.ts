@@ -105,6 +105,9 @@ describe("/multicodex", () => {
 		expect(await run("use work")).toBe("error: multicodex use failed: an unexpected error");
 		fail(Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" }));
 		expect(await run("use work")).toBe("error: multicodex use failed: ENOSPC: no space left on device");
+		const defects = house.told.filter(({ type }) => type === "defect");
+		expect(defects).toMatchObject([{ where: "command", trace: { error: "Error" } }]);
+		expect(JSON.stringify(defects)).not.toContain("secret-token");
 	});
 });
 

@@ -72,13 +72,15 @@ const row = (id: string) =>
 const line = fc.record({
 	at: orOdd(fc.constantFrom("2026-11-20T12:00:00.000Z", "9999-12-31T23:59:59Z", "0000-01-01T00:00:00Z")),
 	pid: odd,
-	kind: fc.constantFrom("chosen", "rotated", "cooling", "exhausted"),
+	kind: fc.constantFrom("chosen", "rotated", "cooling", "exhausted", "defect"),
 	account: orOdd(fc.constantFrom("a1", "a/b:c", "x".repeat(80))),
 	from: odd,
 	reason: odd,
 	scope: orOdd(fc.constant("limit:codex")),
 	until: odd,
 	leftPercent: odd,
+	error: odd,
+	frames: orOdd(fc.constantFrom(["src/pool/pool.ts:1:2"], ["../secret"], Array(9).fill("index.ts:1"))),
 	terms: orOdd(fc.record({ pin: number })),
 });
 it("every document keeps to its schema, whatever lies in the files", async () => {
@@ -117,6 +119,7 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 				hostVersion: "1.5.2-rc.1",
 				nodeVersion: "24.0.0",
 				rival: "none",
+				defects: 2,
 				environment: [],
 			});
 			const verified = verifiedAsJson({ findings, repairs: [], isFixing: false, accounts: disk.accounts });

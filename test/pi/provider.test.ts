@@ -191,6 +191,9 @@ describe("a request for a Codex model", () => {
 		const events = await collect(stream(ours, CONTEXT));
 		expect(events).toHaveLength(1);
 		expect(wordsOf(events)).toBe("a defect");
+		const defects = house.told.filter(({ type }) => type === "defect");
+		expect(defects).toMatchObject([{ where: "request", trace: { error: "Error" } }]);
+		expect(JSON.stringify(defects)).not.toContain("secret-token");
 	});
 
 	it("ends at once in one aborted event, although the login is being read", async () => {

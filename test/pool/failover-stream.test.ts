@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Exhaustion, PoolEvent } from "../../src/domain/events.ts";
+import { hideEmails } from "../../src/domain/privacy.ts";
 import { POLICIES, type PolicyName } from "../../src/domain/selection.ts";
 import * as messages from "../../src/ui/messages.ts";
 import {
@@ -894,6 +895,34 @@ describe("the words that end a turn", () => {
 		for (const { label, email, id, accountId } of house.pool.accounts()) {
 			for (const name of [label, email ?? label, id, accountId]) expect(words).not.toContain(name);
 		}
+	});
+});
+
+describe("a defect of ours", () => {
+	const defectsOf = (house: ReturnType<typeof aHouse>) => house.told.filter(({ type }) => type === "defect");
+
+	it("ends the request in words of ours, and leaves its class and place", async () => {
+		const house = aHouse(anAccount("a"));
+		Object.assign(house.deps.affinity, {
+			account: () => {
+				throw new RangeError("secret-token");
+			},
+		});
+		const { words, ends } = await house.ask();
+		expect([words, ends]).toEqual(["a defect", 1]);
+		expect(defectsOf(house)).toMatchObject([{ where: "request", trace: { error: "RangeError" } }]);
+		expect(JSON.stringify(defectsOf(house))).not.toContain("secret-token");
+	});
+
+	it("that comes out of the stream shows nothing of its message; what the host throws is shown as it is", async () => {
+		const house = aHouse(anAccount("a"));
+		const inOurs = () => Reflect.apply(hideEmails, undefined, [Symbol("secret-token")]);
+		const inTheHost = () => {
+			throw new Error("the host's own words");
+		};
+		house.play("a", inOurs, inTheHost);
+		expect([(await house.ask()).words, defectsOf(house).length]).toEqual(["a defect", 1]);
+		expect([(await house.ask()).words, defectsOf(house).length]).toEqual(["the host's own words", 1]);
 	});
 });
 

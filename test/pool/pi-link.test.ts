@@ -43,6 +43,21 @@ function open(...rows: Account[]): void {
 }
 beforeEach(() => open());
 
+it("tells why a look failed, and not of one that was given up", async () => {
+	const failures: unknown[] = [];
+	const broken = new TypeError("broken");
+	piAuth.peek = () => {
+		throw broken;
+	};
+	const tokens = { fingerprint, identify: identityOf, issuedAt: (access: string) => tokenTimes(access).issuedAt };
+	const onFailure = (error: unknown) => void failures.push(error);
+	const clock = aClock();
+	const watched = createPiLink({ accounts, state, piAuth, tokens, clock, labelFor: defaultLabel, onFailure });
+	await watched.sync(AbortSignal.abort());
+	await watched.sync();
+	expect(failures).toEqual([broken]);
+});
+
 const idOf = (name: string) => idFor(`user-${name}__acct-${name}`, `acct-${name}`);
 const credentialOf = (name: string, issuedAt = NOW, refresh = `refresh-${name}-${issuedAt - NOW}`): Credential => ({
 	access: aTokenOf(name, { issuedAt }),

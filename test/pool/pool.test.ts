@@ -630,6 +630,19 @@ describe("events", () => {
 		expect(heard).toEqual(["changed"]);
 	});
 
+	it("tell of a listener's defect, of one that hears of that none, and of a session that was replaced none", () => {
+		let thrown: Error = new TypeError("secret");
+		const leave = pool.subscribe(() => {
+			throw thrown;
+		});
+		pool.emit({ type: "changed" });
+		thrown = new Error("a stale session");
+		pool.emit({ type: "changed" });
+		leave();
+		expect(typesTold()).toEqual(["changed", "defect", "changed"]);
+		expect(JSON.stringify(told)).not.toContain("secret");
+	});
+
 	it("tell of an answer, and clear what went wrong before", () => {
 		state.memos.set("a", { cooldowns: [], strikes: 2, lastError: { text: "rate-limit", at: NOW } });
 		pool.served("a", true);

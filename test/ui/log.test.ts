@@ -49,6 +49,16 @@ describe("the log, for a person", () => {
 			/^nobody left: 3 of 4 cool, first back .*\d\d:\d\d$/,
 		],
 		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up: 6 of 9 cool, 3 not tried$/],
+		[
+			{
+				kind: "defect",
+				reason: "request",
+				error: "TypeError",
+				frames: ["src/pool/pool.ts:12:5", "src/pool/serve.ts:1:1"],
+			},
+			/^a defect of pi-multicodex: TypeError at src\/pool\/pool\.ts:12:5 \(request\)$/,
+		],
+		[{ kind: "defect", reason: "pi login" }, /^a defect of pi-multicodex: \? \(pi login\)$/],
 		[{ kind: "signed-out", account: "gone" }, /^gone: signed out, \?$/],
 	])("has words for %j", (decision, text) => {
 		expect(spoken(decision)).toMatch(text);

@@ -51,6 +51,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"rival-not-visible": true,
 	"switched-off": true,
 	"setting-bad": true,
+	defects: true,
 	environment: true,
 	"tls-unchecked": true,
 };

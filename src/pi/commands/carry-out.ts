@@ -1,7 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { writeFailure, writeResult } from "../output.ts";
 import { privateOutcome } from "../privately.ts";
-import { type Outcome, reasonOf, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
+import { type Outcome, reasonOf, type Subcommand, type SubcommandDeps, tellUnexpected } from "./subcommand.ts";
 
 /**
  * Runs a subcommand and tells what it comes to; never throws. With `isQuiet` only a failure is told, for what is seen
@@ -20,6 +20,7 @@ export async function carryOut(
 		if (deps.signal.aborted || !outcome) return;
 		if ("failure" in outcome || !isQuiet) tell(outcome, command.name, ctx, deps);
 	} catch (error) {
+		tellUnexpected(error, deps.pool);
 		if (!deps.signal.aborted)
 			tell({ failure: `multicodex ${command.name} failed: ${reasonOf(error)}` }, command.name, ctx, deps);
 	}

@@ -6,7 +6,7 @@ import type { Paint } from "../../ui/panel.ts";
 import { createPreferencesPanel } from "../../ui/preferences-panel.ts";
 import { modeOf } from "../output.ts";
 import { openPanel } from "../panel.ts";
-import { misused, type Outcome, reasonOf, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
+import { misused, type Outcome, reasonOf, type Subcommand, type SubcommandDeps, tellUnexpected } from "./subcommand.ts";
 
 /** A preference of whatever group, seen from all settings. */
 export interface Choosable {
@@ -156,6 +156,7 @@ function showPanel(
 				try {
 					await settings.set({ [wish.preference.key]: wish.value });
 				} catch (error) {
+					tellUnexpected(error, pool);
 					return `Not saved: ${reasonOf(error)}.`;
 				}
 				pool.emit({ type: "changed" });

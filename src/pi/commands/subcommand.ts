@@ -1,6 +1,7 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, accountsNamed } from "../../domain/account.ts";
+import { isDefect, traceOf } from "../../domain/defect.ts";
 import { hideEmails } from "../../domain/privacy.ts";
 import type { Affinity } from "../../pool/affinity.ts";
 import type { Credentials } from "../../pool/credentials.ts";
@@ -135,6 +136,12 @@ export function accountChoices(
 /** Why something failed. Messages of file-system errors name paths, never content; any other may quote anything. */
 export function reasonOf(error: unknown): string {
 	return error instanceof Error && "code" in error ? error.message : "an unexpected error";
+}
+
+/** Leaves a trace of what {@link reasonOf} has no words for. */
+export function tellUnexpected(error: unknown, { emit }: Pick<Pool, "emit">): void {
+	const isForeseen = error instanceof Error && "code" in error && !isDefect(error);
+	if (!isForeseen) emit({ type: "defect", where: "command", trace: traceOf(error) });
 }
 
 /** The option of a command that prints one JSON document where it is asked to. */

@@ -48,11 +48,15 @@ export const verify: Subcommand = {
 async function verified(
 	ctx: ExtensionCommandContext,
 	options: ReadonlySet<string>,
-	{ health, settings, clock }: SubcommandDeps,
+	{ health, settings, clock, eventLog }: SubcommandDeps,
 ): Promise<Outcome> {
 	const isFixing = options.has(FIX);
 	const repairs = isFixing ? await health.repair() : [];
-	const [disk, endpoints] = await Promise.all([health.look(), health.reach(baseUrlOf(ctx))]);
+	const [disk, endpoints, decisions] = await Promise.all([
+		health.look(),
+		health.reach(baseUrlOf(ctx)),
+		eventLog.read(Number.MAX_SAFE_INTEGER),
+	]);
 	const findings = judge({
 		...disk,
 		endpoints,
@@ -61,6 +65,7 @@ async function verified(
 		hostVersion: VERSION,
 		nodeVersion: process.versions.node,
 		rival: rivalIn(ctx),
+		defects: decisions.filter(({ kind }) => kind === "defect").length,
 		environment: [
 			...VARIABLES.filter((name) => process.env[name]),
 			...(process.env[TLS.name] === TLS.value ? [TLS.name] : []),
