@@ -6,8 +6,8 @@ import { creditsUntil, type UsageSnapshot } from "./usage.ts";
 /** First 12 hex digits of sha256(`<user>\n<accountId>`) as first seen; it never changes. */
 export type AccountId = string;
 
-/** What an account's id is made of: it is part of file names and of documents. */
-export const ACCOUNT_ID = /^[\w-]{1,64}$/;
+/** What an account's id is made of: it is part of file names and of documents, in which `__proto__` cannot be a name. */
+export const ACCOUNT_ID = /^(?!__proto__$)[\w-]{1,64}$/;
 
 /** Access and refresh token of one account. Never logged, never part of the state file. */
 export interface Credential {
@@ -77,6 +77,21 @@ export function uniqueLabel(wanted: string, taken: ReadonlySet<string>): string 
 	let suffix = 2;
 	while (taken.has(`${wanted}-${suffix}`)) suffix += 1;
 	return `${wanted}-${suffix}`;
+}
+
+/** Gives labels that differ, for many accounts one after the other: each as {@link uniqueLabel} would among those before. */
+export function createUniqueLabels(): (wanted: string) => string {
+	const taken = new Set<string>();
+	/** From where a free number is looked for: those below are taken for good. */
+	const nextSuffix = new Map<string, number>();
+	return (wanted) => {
+		let label = wanted;
+		let suffix = nextSuffix.get(wanted) ?? 2;
+		for (; taken.has(label); suffix += 1) label = `${wanted}-${suffix}`;
+		nextSuffix.set(wanted, suffix);
+		taken.add(label);
+		return label;
+	};
 }
 
 /** Words that stand for something else where a label may stand. */

@@ -244,9 +244,12 @@ function ofAccounts({ accounts, now, piLogin }: HealthFacts): Finding[] {
 	const on = accounts.filter(({ enabled }) => enabled);
 	const usable = on.filter(({ needsLogin }) => !needsLogin);
 	const due = usable.filter(({ credential }) => credential.expiresAt <= now + DUE_MS);
-	const shared = accounts.filter((account, at) =>
-		accounts.some((other, where) => where < at && other.credential.refresh === account.credential.refresh),
-	);
+	const seen = new Set<string>();
+	const shared = accounts.filter(({ credential: { refresh } }) => {
+		const isSecond = seen.has(refresh);
+		seen.add(refresh);
+		return isSecond;
+	});
 	return [
 		...(usable.length === 0 ? [finding("pool-unusable", "problem", undefined, accounts.length)] : []),
 		...(usable.length > due.length ? [finding("sign-ins-good", "ok", undefined, usable.length - due.length)] : []),

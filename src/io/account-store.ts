@@ -6,6 +6,7 @@ import {
 	type Account,
 	type AccountId,
 	type Credential,
+	createUniqueLabels,
 	labelProblem,
 	type NeedsLogin,
 	NO_WORKSPACE,
@@ -20,7 +21,7 @@ import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
 import { withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
-import { type DocumentFormat, openSharedDocument, readDocument, realTarget } from "./shared-document.ts";
+import { type DocumentFormat, openSharedDocument, readDocument, realTarget, versionOf } from "./shared-document.ts";
 
 /** Version of `codex-accounts.json` that is written here. */
 const ACCOUNTS_VERSION = 2;
@@ -31,32 +32,55 @@ const REFRESH_LOCK_WAIT_MS = 3000;
 /** Room proven beyond the present size, for a longer token. */
 const SPARE_BYTES = 8192;
 
-const credentialSchema = z.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: z.number() });
+/** The end of the access token is told by the token, too; one that is told by neither is renewed before it is used. */
+const credentialSchema = z
+	.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: z.number().optional().catch(undefined) })
+	.transform((read) => ({ ...read, expires: read.expires ?? tokenTimes(read.access).expiresAt ?? 0 }));
 const optionalText = z.string().nullish().catch(undefined);
 
-const rowSchema = z.looseObject({
-	// Part of file names: of locks and backups.
-	id: z.string().regex(ACCOUNT_ID),
-	accountId: workspaceIdSchema,
-	credential: credentialSchema,
-	label: optionalText,
-	email: optionalText,
-	userId: optionalText,
-	plan: optionalText,
-	claims: z.array(z.string()).optional().catch(undefined),
-	formerIds: z.array(z.string().regex(ACCOUNT_ID)).optional().catch(undefined),
-	source: z.string().catch("login"),
-	linked: z.boolean().catch(false),
-	enabled: z.boolean().catch(true),
-	disabledReason: optionalText,
-	needsLogin: z.object({ reason: z.string(), at: z.number() }).nullish().catch(undefined),
-	addedAt: z.number().catch(0),
-});
+const rowSchema = z.preprocess(
+	withWorkspace,
+	z.looseObject({
+		// Part of file names: of locks and backups.
+		id: z.string().regex(ACCOUNT_ID),
+		accountId: workspaceIdSchema,
+		credential: credentialSchema,
+		label: optionalText,
+		email: optionalText,
+		userId: optionalText,
+		plan: optionalText,
+		claims: z.array(z.string()).optional().catch(undefined),
+		formerIds: z.array(z.string().regex(ACCOUNT_ID)).optional().catch(undefined),
+		source: z.string().catch("login"),
+		linked: z.boolean().catch(false),
+		enabled: z.boolean().catch(true),
+		disabledReason: optionalText,
+		needsLogin: z.object({ reason: z.string(), at: z.number() }).nullish().catch(undefined),
+		addedAt: z.number().catch(0),
+	}),
+);
 
 type Row = z.output<typeof rowSchema>;
 
+const tokenRowSchema = z.looseObject({
+	accountId: workspaceIdSchema.optional().catch(undefined),
+	credential: z.looseObject({ access: tokenSchema }),
+});
+
+/** A row whose workspace is missing or damaged has it from its token. */
+function withWorkspace(row: unknown): unknown {
+	const { data } = tokenRowSchema.safeParse(row);
+	if (!data || data.accountId !== undefined) return row;
+	const told = identityOf(data.credential.access)?.accountId;
+	return told === undefined ? row : { ...data, accountId: told };
+}
+
 /** Rows stay raw here, so that one that this version cannot read survives every write. */
-const fileSchema = z.looseObject({ version: z.number(), accounts: z.array(z.unknown()) });
+const fileSchema = z.looseObject({
+	// A newer one does not get here, nor does what an older version wrote.
+	version: z.literal(ACCOUNTS_VERSION).catch(ACCOUNTS_VERSION),
+	accounts: z.array(z.unknown()),
+});
 type AccountsFile = z.output<typeof fileSchema>;
 
 const versionOneSchema = z.object({ accounts: z.array(z.unknown()) });
@@ -113,6 +137,7 @@ export function openAccountStore(
 		beforeMigration: async (bytes) => {
 			await writeAtomically(migratedCopyOf(path), bytes, 0o600);
 		},
+		resolve: laterSignIn,
 		onProblem: (problem) => onProblem(problem.text),
 	});
 	let listedFrom: AccountsFile | undefined;
@@ -281,6 +306,14 @@ function rowWith(draft: AccountsFile, id: string): unknown {
 	return draft.accounts.find((row) => idOf(row) === id) ?? draft.accounts.find(isFormer);
 }
 
+/** Of a row that two processes have changed: one with another sign-in than ours began with is not ours to change. */
+function laterSignIn(_key: string, mine: unknown, theirs: unknown): unknown {
+	const [ours, stored] = [rowSchema.safeParse(mine).data, rowSchema.safeParse(theirs).data];
+	if (!ours || !stored) return theirs;
+	const isOurs = ours.credential.refresh === stored.credential.refresh;
+	return isOurs || wasIssuedAfter(ours.credential.access, stored.credential.access) ? mine : theirs;
+}
+
 function idOf(row: unknown): unknown {
 	return typeof row === "object" && row !== null && "id" in row ? row.id : undefined;
 }
@@ -368,25 +401,22 @@ function wasIssuedAfter(stored: string, offered: string): boolean {
 }
 
 function toAccounts(file: AccountsFile): Account[] {
-	const labels = new Set<string>();
-	const accounts: Account[] = [];
+	const labelFor = createUniqueLabels();
+	const accounts = new Map<string, Account>();
 	for (const raw of file.accounts) {
 		const { data: row } = rowSchema.safeParse(raw);
-		if (!row || accounts.some(({ id }) => id === row.id)) continue;
-		const account = toAccount(row, labels);
-		labels.add(account.label);
-		accounts.push(account);
+		if (row && !accounts.has(row.id)) accounts.set(row.id, toAccount(row, labelFor));
 	}
-	return accounts;
+	return [...accounts.values()];
 }
 
-function toAccount(row: Row, taken: ReadonlySet<string>): Account {
+function toAccount(row: Row, labelFor: (wanted: string) => string): Account {
 	const told = identityOf(row.credential.access, row.accountId);
 	const email = row.email ? printable(row.email) : told?.email;
 	return {
 		id: row.id,
 		accountId: row.accountId,
-		label: uniqueLabel(printable(row.label ?? defaultLabel(email, row.id)), taken),
+		label: labelFor(printable(row.label ?? defaultLabel(email, row.id))),
 		email,
 		userId: row.userId ?? told?.userId,
 		plan: row.plan ? printable(row.plan) : told?.plan,
@@ -448,12 +478,15 @@ function toStored(credential: Credential): { access: string; refresh: string; ex
 
 /** Today's shape of whatever was read. The file that pi-multicodex 2.x wrote has no version, or 1. */
 function migrate(file: unknown, now: number): unknown {
-	const version = typeof file === "object" && file !== null && "version" in file ? file.version : undefined;
-	if (version === ACCOUNTS_VERSION) return file;
 	const { accounts } = versionOneSchema.parse(file);
+	// A version that is missing or damaged says less than the rows: only a 2.x has tokens beside the e-mail.
+	if (versionOf(file) === ACCOUNTS_VERSION || !accounts.some(isOfVersionOne)) return file;
 	const rows = new Map<string, Row>();
-	const labels = new Set<string>();
+	const labelFor = createUniqueLabels();
+	const others: unknown[] = [];
 	for (const raw of accounts) {
+		// Written by this version into a file that has lost its number.
+		if (rowSchema.safeParse(raw).success) others.push(raw);
 		// A row that cannot be read stays in the copy of the original.
 		const { data: former } = versionOneRowSchema.safeParse(raw);
 		const identity = former && identityOf(former.accessToken, former.accountId ?? undefined);
@@ -461,8 +494,7 @@ function migrate(file: unknown, now: number): unknown {
 		const known = rows.get(identity.id);
 		if (known && known.credential.expires >= former.expiresAt) continue;
 		const email = identity.email ?? former.email ?? undefined;
-		const label = known?.label ?? uniqueLabel(defaultLabel(email, identity.id), labels);
-		labels.add(label);
+		const label = known?.label ?? labelFor(defaultLabel(email, identity.id));
 		rows.set(identity.id, {
 			id: identity.id,
 			label,
@@ -479,7 +511,11 @@ function migrate(file: unknown, now: number): unknown {
 			addedAt: now,
 		});
 	}
-	return { version: ACCOUNTS_VERSION, accounts: [...rows.values()] };
+	return { version: ACCOUNTS_VERSION, accounts: [...others, ...rows.values()] };
+}
+
+function isOfVersionOne(row: unknown): boolean {
+	return versionOneRowSchema.safeParse(row).success;
 }
 
 /** A file that holds one account: the row as it was. */

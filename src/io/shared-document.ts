@@ -328,8 +328,10 @@ class NewerVersionError extends Error {
 	}
 }
 
-function versionOf(raw: unknown): number {
+/** The version that a document says it has, also as text; 0 where it says none. */
+export function versionOf(raw: unknown): number {
 	const version = typeof raw === "object" && raw !== null && "version" in raw ? raw.version : undefined;
+	if (typeof version === "string") return /^\d+$/.test(version) ? Number(version) : 0;
 	return typeof version === "number" ? version : 0;
 }
 

@@ -7,6 +7,7 @@ import {
 	type CooldownScope,
 	mergeCooldown,
 } from "../domain/cooldown.ts";
+import { ownValue } from "../domain/own.ts";
 import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../domain/usage-bounds.ts";
 import type { AccountMemo, StateStore } from "../pool/ports.ts";
@@ -29,6 +30,30 @@ const REASONS = [
 	"unauthorized",
 ] as const satisfies readonly CooldownReason[];
 
+/** A list of which each damaged entry is left out by itself. */
+function listOf<S extends z.ZodType>(entry: S) {
+	return z
+		.array(z.unknown())
+		.catch([])
+		.transform((rows): readonly z.output<S>[] =>
+			rows.flatMap((row) => {
+				const read = entry.safeParse(row);
+				return read.success ? [read.data] : [];
+			}),
+		);
+}
+
+/** A record of which each damaged member is left out by itself. */
+function recordOf<S extends z.ZodType>(member: S) {
+	return z
+		.record(z.string(), z.unknown())
+		.catch({})
+		.transform((record): Record<string, z.output<S>> => {
+			const read = Object.entries(record).map(([key, value]) => ({ key, ...member.safeParse(value) }));
+			return Object.fromEntries(read.flatMap((each) => (each.success ? [[each.key, each.data]] : [])));
+		});
+}
+
 const cooldownSchema = z.object({
 	scope: z.custom<CooldownScope>(
 		(value) => value === "account" || (typeof value === "string" && /^(limit|model):./.test(value)),
@@ -40,7 +65,7 @@ const cooldownSchema = z.object({
 });
 
 const windowSchema = z.object({ usedPercent: time, windowMinutes: time, resetsAt: optionalTime });
-const windowsSchema = rowsOf(windowSchema);
+const windowsSchema = listOf(windowSchema);
 const word = optionalText.transform(boundedWord);
 const limitSchema = z.object({ name: word, windows: windowsSchema });
 const amount = time.nonnegative().optional().catch(undefined);
@@ -49,10 +74,10 @@ const budgetSchema = windowSchema.extend({ isReached: z.boolean().catch(false), 
 const usageSchema = z
 	.object({
 		capturedAt: time,
-		source: z.enum(["headers", "api"]),
+		source: z.enum(["headers", "api"]).catch("api"),
 		plan: word,
 		windows: windowsSchema,
-		budgets: rowsOf(budgetSchema).optional().catch(undefined),
+		budgets: listOf(budgetSchema).optional().catch(undefined),
 		limits: z
 			.record(z.string(), z.unknown())
 			.catch({})
@@ -84,13 +109,6 @@ function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
 	};
 }
 
-/** Rows that can be read; an odd one is lost alone. */
-function rowsOf<T>(schema: z.ZodType<T>) {
-	return z
-		.array(z.unknown())
-		.transform((rows): readonly T[] => rows.flatMap((row) => schema.safeParse(row).data ?? []));
-}
-
 /** A session at work on an account. */
 type Lease = z.output<typeof leaseSchema>;
 
@@ -99,14 +117,12 @@ const LEASE_MS = 5 * 60_000;
 /** A lease that is no news is renewed this seldom. */
 const RENEWAL_MS = 60_000;
 
+const cooldownsSchema = listOf(cooldownSchema);
 const holderSchema = z.object({ pid: z.number().int().positive(), started: optionalText, machine: z.string() });
 
 /** One damaged part must not take the rest with it: each falls back on its own. */
 const memoSchema = z.looseObject({
-	cooldowns: z
-		.array(z.unknown())
-		.catch([])
-		.transform((rows): readonly Cooldown[] => rows.flatMap((row) => cooldownSchema.safeParse(row).data ?? [])),
+	cooldowns: cooldownsSchema,
 	usage: usageSchema.optional().catch(undefined),
 	usageAskedAt: optionalTime,
 	usageFailures: z.number().int().nonnegative().optional().catch(undefined),
@@ -123,20 +139,12 @@ const memoSchema = z.looseObject({
 const leaseSchema = z.looseObject({ account: z.string(), at: time });
 
 const fileSchema = z.looseObject({
-	version: z.literal(STATE_VERSION),
+	// A newer one does not get here.
+	version: z.literal(STATE_VERSION).catch(STATE_VERSION),
 	pin: z.string().regex(ACCOUNT_ID).nullable().catch(null),
 	lastChosen: z.string().nullable().catch(null),
-	live: z
-		.record(z.string(), z.unknown())
-		.catch({})
-		.transform((leases): Record<string, Lease> => {
-			const read = Object.entries(leases).map(([session, lease]) => [session, leaseSchema.safeParse(lease).data]);
-			return Object.fromEntries(read.filter(([, lease]) => lease !== undefined));
-		}),
-	accounts: z.record(
-		z.string(),
-		memoSchema.catch(() => ({ cooldowns: [], strikes: 0 })),
-	),
+	live: recordOf(leaseSchema),
+	accounts: recordOf(memoSchema),
 });
 type StateFile = z.output<typeof fileSchema>;
 
@@ -160,6 +168,7 @@ export function openStateStore(
 	const document = openSharedDocument({
 		path,
 		...STATE_FORMAT,
+		resolve: (key, mine, theirs) => (key === "cooldowns" ? merged(theirs, mine, now()) : mine),
 		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
 		onProblem: (problem) => onProblem(problem.text),
 	});
@@ -167,14 +176,14 @@ export function openStateStore(
 	const durable = (change: (draft: StateFile, isNewest: boolean) => void) =>
 		document.change(change).catch(() => undefined);
 	const applyTo = (id: AccountId, change: (memo: AccountMemo) => AccountMemo) => (draft: StateFile) => {
-		const former = draft.accounts[id];
+		const former = ownValue(draft.accounts, id);
 		draft.accounts[id] = { ...former, ...change(former ? readable(former, now()) : EMPTY_MEMO) };
 	};
 
 	const snapshot = () => {
 		const [{ accounts }, at] = [document.read(), now()];
 		return (id: AccountId): AccountMemo => {
-			const stored = accounts[id];
+			const stored = ownValue(accounts, id);
 			return stored ? readable(stored, at) : EMPTY_MEMO;
 		};
 	};
@@ -193,7 +202,7 @@ export function openStateStore(
 			// What this process knows counts where the file cannot be had. A look at the file after its rename sees the change
 			// in it, and says nothing.
 			await durable((draft, isNewest) => {
-				const former = draft.accounts[id];
+				const former = ownValue(draft.accounts, id);
 				const isFree = applies(former ? readable(former, now()) : EMPTY_MEMO);
 				if (isNewest || didApply === undefined) didApply = isFree;
 				if (isFree) applyTo(id, change)(draft);
@@ -211,21 +220,21 @@ export function openStateStore(
 		},
 		lastChosen: () => document.read().lastChosen ?? undefined,
 		occupy: (session, account, isChoice) => {
-			const known = document.read().live[session];
+			const known = ownValue(document.read().live, session);
 			const isNews = isChoice || known?.account !== account || !isAlive(known, now());
 			if (!isNews && now() - known.at < RENEWAL_MS) return;
 			// A change that is written late tells of when it was made.
 			const at = now();
 			const change = (draft: StateFile) => {
 				const others = Object.entries(draft.live).filter(([, lease]) => isAlive(lease, now()));
-				draft.live = { ...Object.fromEntries(others), [session]: { ...draft.live[session], account, at } };
+				draft.live = { ...Object.fromEntries(others), [session]: { ...ownValue(draft.live, session), account, at } };
 				if (isChoice) draft.lastChosen = account;
 			};
 			if (isNews) void durable(change);
 			else document.changeSoon(change);
 		},
 		vacate: (session) => {
-			if (!document.read().live[session]) return;
+			if (!ownValue(document.read().live, session)) return;
 			document.changeSoon((draft) => {
 				delete draft.live[session];
 			});
@@ -239,7 +248,7 @@ export function openStateStore(
 			}),
 		forget: (id) =>
 			durable((draft) => {
-				const { exchange } = draft.accounts[id] ?? {};
+				const { exchange } = ownValue(draft.accounts, id) ?? {};
 				// The account may be put back, and its token be sent a second time.
 				if (exchange) draft.accounts[id] = { ...EMPTY_MEMO, exchange };
 				else delete draft.accounts[id];
@@ -275,6 +284,13 @@ function inherited(kept: AccountMemo, gone: AccountMemo, now: number): AccountMe
 		exchange: kept.exchange ?? gone.exchange,
 		refusal: kept.refusal ?? gone.refusal,
 	};
+}
+
+/** The cooldowns that two processes have noted, of each scope the longer one. */
+function merged(theirs: unknown, mine: unknown, now: number): readonly Cooldown[] {
+	return cooldownsSchema
+		.parse(mine)
+		.reduce<readonly Cooldown[]>((list, next) => mergeCooldown(list, next, now), cooldownsSchema.parse(theirs));
 }
 
 /** Also false for one from the future: a clock was set back since. */

@@ -1,4 +1,5 @@
 import { arch, platform, release } from "node:os";
+import { ownValue } from "../domain/own.ts";
 import type { Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../domain/usage-bounds.ts";
 import type { UsageApi } from "../pool/ports.ts";
@@ -105,7 +106,7 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 				}
 			: undefined,
 		activeLimit,
-		activeWindows: activeLimit ? (limits[activeLimit]?.windows ?? []) : windows,
+		activeWindows: activeLimit ? (ownValue(limits, activeLimit)?.windows ?? []) : windows,
 	};
 }
 

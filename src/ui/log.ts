@@ -1,6 +1,7 @@
 import { type Account, printable } from "../domain/account.ts";
 import type { LoggedDecision } from "../domain/decision.ts";
 import { iso } from "../domain/moment.ts";
+import { ownValue } from "../domain/own.ts";
 import { cut, formatClock, formatPast, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { LogDocument } from "./json-schemas.ts";
 
@@ -54,7 +55,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 	const why = spoken(reason ?? "?");
 	switch (kind) {
 		case "chosen":
-			return `${account}: begins, ${decidedBy === undefined ? "the only one" : (CHOSEN_FOR[decidedBy] ?? spoken(decidedBy))}`;
+			return `${account}: begins, ${decidedBy === undefined ? "the only one" : (ownValue(CHOSEN_FOR, decidedBy) ?? spoken(decidedBy))}`;
 		case "rotated": {
 			const cause = window !== undefined && reason === "usage_limit" ? `${spokenWindow(window)} limit` : why;
 			return `${nameOf(decision.from)} → ${account}: ${cause}${until ? `, back ${until}` : ""}`;

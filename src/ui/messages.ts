@@ -1,6 +1,7 @@
 import { type Account, NO_WORKSPACE, printable } from "../domain/account.ts";
 import type { Exhaustion, PoolEvent } from "../domain/events.ts";
 import { IMPORTED, TOOLS } from "../domain/import.ts";
+import { ownValue } from "../domain/own.ts";
 import type { WindowLeft } from "../domain/usage.ts";
 import {
 	asWord,
@@ -234,7 +235,7 @@ export function whySignedOut({ source }: Account, reason: string): string {
 	if (tool !== undefined && CLASHES.has(reason)) {
 		return `its sign-in is shared with ${toolName(tool)}, which has used or ended it`;
 	}
-	return LOST_REASONS[reason] ?? spoken(reason);
+	return ownValue(LOST_REASONS, reason) ?? spoken(reason);
 }
 
 function toolName(tool: string): string {

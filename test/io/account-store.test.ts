@@ -2,7 +2,8 @@ import { mkdirSync, statSync, unlinkSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
-import { defaultLabel, openAccountStore } from "../../src/io/account-store.ts";
+import { createUniqueLabels } from "../../src/domain/account.ts";
+import { accountsIn, defaultLabel, openAccountStore } from "../../src/io/account-store.ts";
 import {
 	aClock,
 	anAccount,
@@ -745,5 +746,170 @@ describe("a token that names no workspace", () => {
 		const credential = { ...storedRow("work").credential, access: without };
 		writeRows(storedRow("work", { credential, needsLogin: { reason: "revoked", at: NOW } }));
 		expect(openStore().list()).toMatchObject([{ needsLogin: { reason: "revoked", at: NOW } }]);
+	});
+});
+
+describe("a file that is damaged in places", () => {
+	const good = () => storedRow("other");
+
+	it.each<[string, Record<string, unknown>]>([
+		["an end that is a word", { credential: { ...storedRow("work").credential, expires: "soon" } }],
+		["no end", { credential: { access: storedRow("work").credential.access, refresh: "r" } }],
+		["an end that is nothing", { credential: { ...storedRow("work").credential, expires: null } }],
+	])("takes %s from the token", (_name, damage) => {
+		writeRows({ ...storedRow("work"), ...damage }, good());
+		expect(
+			openStore()
+				.list()
+				.map(({ label, credential }) => [label, credential.expiresAt]),
+		).toEqual([
+			["work", NOW + 10 * DAY_MS],
+			["other", storedRow("other").credential.expires],
+		]);
+	});
+
+	it.each([undefined, null, "", 5, "with a blank"])("takes a workspace that is %j from the token", (accountId) => {
+		writeRows({ ...storedRow("work"), accountId }, good());
+		expect(
+			openStore()
+				.list()
+				.map((account) => account.accountId),
+		).toEqual(["acct-work", "acct-other"]);
+	});
+
+	it.each([
+		"label",
+		"email",
+		"userId",
+		"plan",
+		"source",
+		"linked",
+		"enabled",
+		"disabledReason",
+		"needsLogin",
+		"addedAt",
+	])("does without %s, whatever stands there, and keeps the sign-in", (member) => {
+		for (const value of [[], {}, Number.MAX_VALUE, "\u0000", -1, null, { deep: [[[]]] }]) {
+			writeRows({ ...storedRow("work"), [member]: value }, good());
+			const ids = openStore()
+				.list()
+				.map(({ id }) => id);
+			expect(ids).toEqual([idOf("work"), idOf("other")]);
+		}
+	});
+
+	it.each([["2"], [null], [undefined], [true], [{}], ["two"], [1], [0]])(
+		"keeps its rows where its version is %j, and no copy of 2.x is made of it",
+		async (version) => {
+			scratch.write(NAME, { version, accounts: [storedRow("work"), { strange: 1 }], kept: 1 });
+			const store = openStore();
+			expect(store.list().map(({ label }) => label)).toEqual(["work"]);
+			await store.patch(idOf("work"), { plan: "pro" });
+			expect(rows()).toEqual([storedRow("work", { plan: "pro" }), { strange: 1 }]);
+			expect([scratch.json(NAME), scratch.names()]).toMatchObject([{ version: 2, kept: 1 }, [NAME]]);
+			expect(problems).toEqual([]);
+		},
+	);
+
+	it("is left to a newer version also where that is written as text", async () => {
+		scratch.write(NAME, { version: "3", accounts: [storedRow("work")] });
+		const before = scratch.text(NAME);
+		await expect(openStore().patch(idOf("work"), { plan: "pro" })).rejects.toThrow("newer");
+		expect(scratch.text(NAME)).toBe(before);
+	});
+
+	it("keeps every row that cannot be read, in its place, through every kind of change", async () => {
+		const strange = [5, null, "text", { id: 5 }, { id: "__proto__", x: 1 }, [], { id: "a", accountId: "b" }];
+		writeRows(strange[0], strange[1], storedRow("work"), ...strange.slice(2));
+		const store = openStore();
+		await store.patch(idOf("work"), { plan: "pro" });
+		await store.put(
+			anAccount("new", { id: "new", credential: { access: aTokenOf("new"), refresh: "n", expiresAt: 1 } }),
+		);
+		await store.edit("new", { label: "newer" });
+		await store.remove("new");
+		expect(z.object({ accounts: z.array(z.unknown()) }).parse(scratch.json(NAME)).accounts).toEqual([
+			strange[0],
+			strange[1],
+			storedRow("work", { plan: "pro" }),
+			...strange.slice(2),
+		]);
+	});
+
+	it.each(["constructor", "toString", "hasOwnProperty"])("has an account whose id is %s like any other", async (id) => {
+		writeRows({ ...storedRow("work"), id }, good());
+		const store = openStore();
+		await store.patch(id, { plan: "pro" });
+		expect(store.list().map((account) => [account.id, account.plan])).toEqual([
+			[id, "pro"],
+			[idOf("other"), "plus"],
+		]);
+	});
+});
+
+describe("changes of accounts that could not be written", () => {
+	it("do not touch an account that has signed in anew since, and carry over what was changed", async () => {
+		writeRows(storedRow("work"), storedRow("other"));
+		const store = openStore();
+		const disk = await aDiskThatFails();
+		const next = { access: aTokenOf("work", { issuedAt: NOW + 1000 }), refresh: "next", expiresAt: NOW + DAY_MS };
+		const lost = { reason: "revoked", at: NOW };
+		await store.patch(idOf("work"), { credential: next }).catch(() => undefined);
+		await store.patch(idOf("work"), { plan: "pro" }).catch(() => undefined);
+		await store.patch(idOf("other"), { needsLogin: lost }).catch(() => undefined);
+		disk.mockRestore();
+		const anew = {
+			...storedRow("other").credential,
+			access: aTokenOf("other", { issuedAt: NOW + 5000 }),
+			refresh: "anew",
+		};
+		writeRows(storedRow("work", { label: "theirs" }), storedRow("other", { credential: anew }));
+		await store.flush();
+		expect(row(idOf("work"))).toMatchObject({ plan: "pro", credential: { refresh: "next" } });
+		expect(row(idOf("other"))).toMatchObject({ credential: { refresh: "anew" }, needsLogin: null });
+	});
+});
+
+describe("a file of very many accounts", () => {
+	/** How often labels were compared for so many accounts that are all called the same. */
+	function looksFor(count: number): number {
+		const has = vi.spyOn(Set.prototype, "has");
+		const labelFor = createUniqueLabels();
+		const labels = Array.from({ length: count }, () => labelFor("work"));
+		const looks = has.mock.calls.length;
+		has.mockRestore();
+		expect([labels[0], labels[1], labels.at(-1), new Set(labels).size]).toEqual([
+			"work",
+			"work-2",
+			`work-${count}`,
+			count,
+		]);
+		return looks;
+	}
+
+	it("gives each its label with a look or two", () => {
+		expect(looksFor(4000)).toBeLessThan(3 * 4000);
+	});
+
+	it("is read in a time that grows as the file does", () => {
+		const bytesOf = (count: number) =>
+			JSON.stringify({
+				version: 2,
+				accounts: Array.from({ length: count }, (_each, at) => ({
+					...storedRow("work"),
+					id: `id-${at}`,
+					label: "same",
+				})),
+			});
+		const cpuFor = (bytes: string) => {
+			const before = process.cpuUsage();
+			accountsIn(bytes, NOW);
+			return process.cpuUsage(before).user;
+		};
+		const [few, many] = [bytesOf(1500), bytesOf(12_000)];
+		cpuFor(few);
+		const ratio = () => cpuFor(many) / Math.max(1, cpuFor(few));
+		// Eight times as many: a quadratic one would take 64 times as long.
+		expect(Math.min(ratio(), ratio())).toBeLessThan(24);
 	});
 });

@@ -568,3 +568,91 @@ describe("an account that is merged into another one", () => {
 		expect(store.memo("old")).toMatchObject({ cooldowns: [{ scope: "account" }], strikes: 2 });
 	});
 });
+
+describe("a state file that is damaged in places", () => {
+	const memo = { cooldowns: [aCooldown()], strikes: 1 };
+
+	it.each(["constructor", "toString", "__proto__"])(
+		"knows nothing of an account or a session called %s",
+		async (name) => {
+			scratch.write(NAME, { version: 1, pin: null, accounts: { a: memo } });
+			const state = openStore();
+			expect(state.memo(name)).toEqual({ cooldowns: [], strikes: 0 });
+			state.vacate(name);
+			state.occupy(name, "a", true);
+			await state.update("a", (former) => ({ ...former, strikes: 2 }));
+			await state.forget(name);
+			// No document can have a member of that name.
+			const live = name === "__proto__" ? undefined : 1;
+			expect([state.memo("a").strikes, state.liveSessions(undefined).get("a")]).toEqual([2, live]);
+		},
+	);
+
+	it("keeps what is known of an account that is called as what every object has", async () => {
+		const state = openStore();
+		await state.update("constructor", (former) => ({ ...former, strikes: 2 }));
+		expect(openStore().memo("constructor").strikes).toBe(2);
+	});
+
+	it.each([["1"], [null], [undefined], ["one"], [[]]])("is read where its version is %j", (version) => {
+		scratch.write(NAME, { version, pin: "a", accounts: { a: memo } });
+		const state = openStore();
+		expect([state.pin(), state.memo("a").strikes]).toEqual(["a", 1]);
+	});
+
+	it("loses a damaged account, window or limit by itself", () => {
+		const window = { usedPercent: 5, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
+		const usage = {
+			capturedAt: NOW,
+			source: "elsewhere",
+			windows: [window, { usedPercent: "much" }, null],
+			limits: { good: { name: "g", windows: [window, 5] }, bad: 7 },
+			credits: "none",
+			limitReached: "no",
+		};
+		scratch.write(NAME, { version: 1, pin: 5, live: [], accounts: { a: { ...memo, usage }, b: 5, c: memo } });
+		const state = openStore();
+		expect(state.memo("a").usage).toMatchObject({ windows: [window], limits: { good: { windows: [window] } } });
+		expect(Object.keys(state.memo("a").usage?.limits ?? {})).toEqual(["good"]);
+		expect([state.memo("b").strikes, state.memo("c").strikes, state.pin()]).toEqual([0, 1, undefined]);
+	});
+
+	it("is begun anew where its accounts are none, and keeps the pin", async () => {
+		scratch.write(NAME, { version: 1, pin: "a", accounts: [1, 2] });
+		const state = openStore();
+		await state.update("a", (former) => ({ ...former, strikes: 2 }));
+		expect([openStore().pin(), openStore().memo("a").strikes, scratch.names("codex-state.json.corrupt")]).toEqual([
+			"a",
+			2,
+			[],
+		]);
+	});
+});
+
+describe("changes of the state that could not be written", () => {
+	it("are made anew a few times, however many they were, and never shorten a cooldown of another process", async () => {
+		scratch.write(NAME, { version: 99 });
+		const state = openStore();
+		let calls = 0;
+		for (let at = 0; at < 500; at += 1) {
+			void state.update("a", (former) => {
+				calls += 1;
+				return { ...former, strikes: former.strikes + 1, cooldowns: [aCooldown({ until: NOW + HOUR_MS })] };
+			});
+		}
+		await state.flush();
+		calls = 0;
+		const longer = aCooldown({ until: NOW + DAY_MS });
+		scratch.write(NAME, {
+			version: 1,
+			pin: null,
+			lastChosen: null,
+			live: {},
+			accounts: { a: { cooldowns: [longer], strikes: 0 } },
+		});
+		expect(state.memo("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
+		expect(calls).toBeLessThan(10);
+		await state.flush();
+		expect(openStore().memo("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
+	});
+});
