@@ -100,6 +100,8 @@ const LONGEST_LABEL = 40;
 /** Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner. */
 const UNPRINTABLE = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const EVERY_UNPRINTABLE = new RegExp(UNPRINTABLE, "gu");
+/** The same in a label, and the quotes that keep one together where it is typed. */
+const REFUSED = new RegExp(`${UNPRINTABLE.source}|"`, "gu");
 const VISIBLE = /[^\p{C}\p{Z}\p{M}]/u;
 
 /** A text from elsewhere as it may be shown: nothing in it moves the cursor, colours, or turns the direction. */
@@ -107,12 +109,19 @@ export function printable(text: string): string {
 	return text.replaceAll(EVERY_UNPRINTABLE, "?");
 }
 
+/** A character as a sentence may name it: by its number where it cannot be seen. */
+function nameOf(character: string): string {
+	const number = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+	return character === '"' ? '"' : `U+${number}`;
+}
+
 /** Why `label` cannot be a label, as the end of a sentence; undefined where it can. */
 export function labelProblem(label: string): string | undefined {
 	if (!VISIBLE.test(label)) return "is empty";
 	if (label !== label.trim()) return "begins or ends with a blank";
 	if ([...label].length > LONGEST_LABEL) return `has more than ${LONGEST_LABEL} characters`;
-	if (UNPRINTABLE.test(label) || label.includes('"')) return "has characters that a label cannot have";
+	const refused = new Set(label.match(REFUSED));
+	if (refused.size > 0) return `has characters that a label cannot have: ${[...refused].map(nameOf).join(", ")}`;
 	if (label.startsWith("-")) return "begins like an option";
 	return RESERVED_LABELS.has(label.toLowerCase()) ? "has a meaning of its own" : undefined;
 }

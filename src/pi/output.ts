@@ -33,6 +33,10 @@ export interface Result {
 	readonly json: unknown;
 	/** Print the JSON document instead of the text. */
 	readonly asJson?: boolean;
+	/** The person left a dialog without an answer, as by Esc. */
+	readonly isCancelled?: boolean;
+	/** It was done, and has a consequence that is easily missed. */
+	readonly isWarning?: boolean;
 	/** What was asked for is told, and is bad: the exit code says so where nobody looks on. */
 	readonly isFailing?: boolean;
 }
@@ -50,7 +54,7 @@ export function writeResult(ctx: ExtensionContext, command: string, result: Resu
 			writeAll(`${documentText({ type: "multicodex", command, result: result.json })}\n`);
 			return;
 		default:
-			if (text !== "") ctx.ui.notify(text, result.isFailing ? "warning" : "info");
+			if (text !== "") ctx.ui.notify(text, result.isFailing || result.isWarning ? "warning" : "info");
 	}
 }
 

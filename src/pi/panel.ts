@@ -1,6 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
 import type { Paint, PanelKey } from "../ui/panel.ts";
+import type { Pace } from "../ui/typing.ts";
 
 /** What a panel has of the terminal it is drawn on. */
 export interface PanelHost<T> {
@@ -8,6 +9,8 @@ export interface PanelHost<T> {
 	/** True for a key that this person's key bindings give that meaning. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly repaint: () => void;
+	/** Ends with the panel: a key that waits then does nothing any more. */
+	readonly pace: Pace;
 	/** Lines that a panel may take, so that all of it is seen; changes with the terminal. */
 	readonly room: () => number;
 	/** The same for a panel with no notice above it. */
@@ -46,11 +49,37 @@ export async function openPanel<T>(
 				() => signal.removeEventListener("abort", end),
 			);
 			if (signal.aborted) end();
+			const timers = new Set<NodeJS.Timeout>();
+			const pace: Pace = {
+				now: () => performance.now(),
+				after: (ms, work) => {
+					let isOff = false;
+					const timer = setTimeout(() => {
+						timers.delete(timer);
+						// Between timers and immediates Node reads: what lay in the terminal while pi was busy comes first.
+						setImmediate(() => {
+							if (!isOff && !isOver) work();
+						});
+					}, ms);
+					timers.add(timer);
+					return () => {
+						isOff = true;
+						clearTimeout(timer);
+						timers.delete(timer);
+					};
+				},
+			};
+			let isOver = false;
+			releases.push(() => {
+				isOver = true;
+				for (const timer of timers) clearTimeout(timer);
+			});
 			const wholeRoom = () => tui.terminal.rows - FOOTER_LINES;
 			return create({
 				paint: (tone, text) => theme.fg(tone, text),
 				isKey: (typed, key) => keys.matches(typed, key),
 				repaint,
+				pace,
 				room: () => wholeRoom() - (tui.terminal.rows < LOW ? 0 : NOTICE_LINES),
 				wholeRoom,
 				close,

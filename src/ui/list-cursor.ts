@@ -1,3 +1,4 @@
+import { Key, matchesKey } from "@mariozechner/pi-tui";
 import type { PanelKey } from "./panel.ts";
 
 /** The highlighted row of a list whose rows come and go. It follows its row, and outlives the panel that shows it. */
@@ -46,7 +47,10 @@ export function createListCursor(id: string | undefined): ListCursor {
 	};
 }
 
-/** By how many rows a key moves the highlighted one; undefined for any other key. `page`: rows that are shown at once. */
+/**
+ * By how many rows a key moves the highlighted one, to an end with no limit; undefined for any other key. `page`: rows that
+ * are shown at once.
+ */
 export function stepOf(
 	typed: string,
 	isKey: (typed: string, key: PanelKey) => boolean,
@@ -59,5 +63,7 @@ export function stepOf(
 		["tui.select.pageUp", -leap],
 		["tui.select.pageDown", leap],
 	];
+	if (matchesKey(typed, Key.home)) return Number.NEGATIVE_INFINITY;
+	if (matchesKey(typed, Key.end)) return Number.POSITIVE_INFINITY;
 	return steps.find(([key]) => isKey(typed, key))?.[1];
 }

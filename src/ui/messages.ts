@@ -311,14 +311,14 @@ function nameOfOther({ email, plan, known }: OtherAccount, asked: Account): stri
 }
 
 /** Asks whether the account that has signed in is wanted. */
-export function otherAccountQuestion(
-	asked: Account,
-	other: OtherAccount,
-): { readonly heading: string; readonly question: string } {
+export function otherAccountQuestion(asked: Account, other: OtherAccount): ActQuestion {
 	const what = other.known ? `Give ${other.known.label} this new sign-in?` : "Add it as one more account?";
 	return {
 		heading: `That was not ${asked.label}`,
-		question: `You signed in as ${nameOfOther(other, asked)}, not as ${asked.label}. ${what} ${asked.label} stays as it is.`,
+		text: `You signed in as ${nameOfOther(other, asked)}, not as ${asked.label}. ${what} ${asked.label} stays as it is.`,
+		act: other.known ? `Give it to ${other.known.label}` : "Add it",
+		keep: "Change nothing",
+		isHarmless: true,
 	};
 }
 
@@ -357,8 +357,9 @@ export function notStoredYet(): string {
 }
 
 /** After `add --undo`. */
-export function restored({ label }: Account): string {
-	return `Codex: ${label} is back.`;
+export function restored({ label, source }: Account, isPiSignedIn: boolean): string {
+	const pis = source === "pi" && !isPiSignedIn ? " pi itself stays signed out; /login signs it in." : "";
+	return `Codex: ${label} is back.${pis}`;
 }
 
 /** `add <label>` with the label of an account that is here. */
@@ -369,21 +370,38 @@ export function labelTakenByAdd(account: Account): string {
 /** Why a label will not do; undefined where `problem` is. */
 export function badLabel(label: string, problem: string | undefined): string | undefined {
 	// What makes it bad may be a character that must not reach a terminal.
-	return problem === undefined
-		? undefined
-		: `${/^[\w-]+$/.test(label) ? `"${label}"` : "That label"} ${problem}. Nothing was changed.`;
+	return problem === undefined ? undefined : `${/^[\w-]+$/.test(label) ? `"${label}"` : "That label"} ${problem}.`;
 }
 
-/** Asks before an account leaves. */
+/** A question about one act, with two answers that name what they do. */
+export interface ActQuestion {
+	readonly heading: string;
+	readonly text: string;
+	/** The same for a dialog that is answered by yes or no, where it differs. */
+	readonly dialogText?: string;
+	/** The answer that does it, e.g. `Remove`. */
+	readonly act: string;
+	/** The answer that changes nothing, e.g. `Keep`. */
+	readonly keep: string;
+	/** The act is what the person came for, and takes nothing away: its answer is the highlighted one. */
+	readonly isHarmless?: boolean;
+}
+
+/** Asks before an account leaves. pi keeps its own login in the pool as long as it is signed in with it. */
 export function removeQuestion(
 	{ label }: Account,
-	how: { readonly asksLogout: boolean; readonly isActive: boolean; readonly next: Account | undefined },
-): { readonly heading: string; readonly question: string } {
-	const pis = how.asksLogout ? ["This is pi's own login. Sign pi out too?"] : [];
+	how: { readonly isPis: boolean; readonly isActive: boolean; readonly next: Account | undefined },
+): ActQuestion {
 	const next = how.next ? `The next request goes to ${how.next.label}.` : "No other account is ready.";
+	const rest = [...(how.isActive || !how.next ? [next] : []), "/multicodex add --undo puts it back."];
+	const named = how.isPis ? ["This is pi's own login: removing it signs pi out too."] : [];
+	const asked = how.isPis ? ["This is pi's own login. Sign pi out too?"] : [];
 	return {
 		heading: `Remove ${label}?`,
-		question: [...pis, ...(how.isActive ? [next] : []), "/multicodex add --undo puts it back."].join(" "),
+		text: [...named, ...rest].join(" "),
+		dialogText: [...asked, ...rest].join(" "),
+		act: how.isPis ? "Remove and sign pi out" : "Remove",
+		keep: "Keep",
 	};
 }
 
@@ -405,14 +423,25 @@ export function piLoginUnreadable({ label }: Account): string {
 /** After an account left. */
 export function removed(
 	{ label }: Account,
-	how: { readonly next: Account | undefined; readonly isPiSignedOut: boolean; readonly left: number },
+	how: {
+		readonly next: Account | undefined;
+		readonly isPiSignedOut: boolean;
+		readonly left: number;
+		/** No account can serve now, though one could before. */
+		readonly isNoneReady: boolean;
+	},
 ): string {
 	const pis = how.isPiSignedOut ? [" and signed pi out"] : [];
 	const next = how.next ? [`Now on ${how.next.label}.`] : [];
 	const none = how.left === 0 ? ["No Codex account is left."] : [];
-	return [`Codex: removed ${label}${pis.join("")}.`, ...next, ...none, "/multicodex add --undo puts it back."].join(
-		" ",
-	);
+	const unready = how.left > 0 && how.isNoneReady ? ["No Codex account is ready now."] : [];
+	return [
+		`Codex: removed ${label}${pis.join("")}.`,
+		...next,
+		...none,
+		...unready,
+		"/multicodex add --undo puts it back.",
+	].join(" ");
 }
 
 /** After an account was switched on by hand. */
@@ -423,8 +452,12 @@ export function switchedOn(account: Account): string {
 	return `Codex: ${label} is switched on.${closed}`;
 }
 
-/** After an account was switched off by hand. */
-export function switchedOff({ label }: Account, next: Account | undefined): string {
-	const moved = next ? ` Now on ${next.label}.` : "";
-	return `Codex: ${label} is switched off.${moved} /multicodex enable ${asWord(label)} to undo.`;
+/** After an account was switched off by hand. `isNoneReady`: no account can serve now. */
+export function switchedOff(
+	{ label }: Account,
+	how: { readonly next: Account | undefined; readonly isNoneReady: boolean },
+): string {
+	const moved = how.next ? ` Now on ${how.next.label}.` : "";
+	const none = how.isNoneReady ? " No Codex account is ready now." : "";
+	return `Codex: ${label} is switched off.${moved}${none} /multicodex enable ${asWord(label)} to undo.`;
 }

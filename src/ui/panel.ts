@@ -1,4 +1,4 @@
-import { truncateToWidth, visibleWidth } from "@mariozechner/pi-tui";
+import { truncateToWidth, visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
 import { cut } from "./format.ts";
 
@@ -64,4 +64,14 @@ export function flow(parts: readonly string[], separator: string, width: number)
 		else lines.push(cut(part, width));
 	}
 	return lines;
+}
+
+/** Words over as many lines as they need, within a margin. */
+export function wordsOf(text: string, tone: Tone, width: number, paint: Paint): string[] {
+	return wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - 2)).map((line) => ` ${line}`);
+}
+
+/** The keys of a panel, as many on a line as fit. */
+export function hintsOf(keys: readonly string[], width: number, paint: Paint): string[] {
+	return flow(keys, "  ", width - 2).map((line) => ` ${paint("dim", line)}`);
 }

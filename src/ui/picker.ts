@@ -1,19 +1,12 @@
-import {
-	type Component,
-	type Focusable,
-	fuzzyFilter,
-	fuzzyMatch,
-	Input,
-	Key,
-	matchesKey,
-	visibleWidth,
-} from "@mariozechner/pi-tui";
+import { type Component, type Focusable, Input, Key, matchesKey, visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
 import { stateCell, windowCells } from "./account-cells.ts";
 import { spokenWindow } from "./format.ts";
 import { type ListCursor, stepOf } from "./list-cursor.ts";
+import { filtered, noMatch } from "./list-filter.ts";
 import { cell, fitted, flow, type Line, type Paint, type PanelKey, painted, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
+import { createTyping, type Pace } from "./typing.ts";
 
 /** What was picked: an account by its id, what else there is to choose, or nothing. */
 export type Picked =
@@ -33,6 +26,7 @@ export interface PickerDeps {
 	/** Lines that the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
+	readonly pace: Pace;
 	readonly onPick: (picked: Picked) => void;
 }
 
@@ -60,17 +54,20 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 	const { cursor, paint } = deps;
 	const input = new Input();
 
-	const accountsIn = ({ accounts }: PoolView): ShownAccount[] =>
-		fuzzyFilter([...accounts], input.getValue(), ({ account }) => `${account.label} ${account.email ?? ""}`);
-	const rowsOf = (view: PoolView): Row[] => [
-		...accountsIn(view).map((shown) => ({ id: shown.account.id, shown })),
+	/** Nothing is called so: no row is highlighted until the person moves to one. */
+	let isAstray = false;
+
+	const rowsOf = ({ accounts }: PoolView): Row[] => [
+		...filtered(accounts, input.getValue()).accounts.map((shown) => ({ id: shown.account.id, shown })),
 		...LAST_ROWS,
 	];
-	/** Where nobody is called so, Enter signs somebody in: it never ends a pin by mistake. */
+	/** A slip of the keys neither ends a pin nor signs in: for that the whole word is needed, or the arrows. */
 	const highlightBest = () => {
-		const [best] = accountsIn(deps.view());
-		const isAuto = fuzzyMatch(input.getValue(), "auto").matches;
-		cursor.put(best?.account.id ?? (isAuto ? AUTO : ADD));
+		const typed = input.getValue().trim().toLowerCase();
+		const named = typed === "" ? undefined : LAST_ROWS.find(({ name }) => name === typed);
+		const { best } = filtered(deps.view().accounts, input.getValue());
+		isAstray = typed !== "" && !named && !best;
+		if (!isAstray) cursor.put(best?.account.id ?? named?.id);
 	};
 	const filter = (typed: string) => {
 		const before = input.getValue();
@@ -84,6 +81,31 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 		if ("shown" in row) deps.onPick({ kind: "use", id: row.id });
 		else deps.onPick({ kind: row.name });
 	};
+
+	const isRemoval = (typed: string) => matchesKey(typed, Key.backspace) && input.getValue() === "";
+	const press = (typed: string) => {
+		const rows = rowsOf(deps.view());
+		const ids = rows.map(({ id }) => id);
+		const step = stepOf(typed, deps.isKey, deps.room() - LINES_AROUND);
+		const row = isAstray ? undefined : rows[cursor.at(ids)];
+		if (step !== undefined) {
+			isAstray = false;
+			cursor.move(ids, step);
+			deps.repaint();
+		} else if (deps.isKey(typed, "tui.select.cancel")) deps.onPick({ kind: "closed" });
+		else if (deps.isKey(typed, "tui.select.confirm")) {
+			if (row) pick(row);
+		} else if (isRemoval(typed)) {
+			if (row && "shown" in row) deps.onPick({ kind: "remove", id: row.id });
+		} else filter(typed);
+	};
+	const typing = createTyping({
+		pace: deps.pace,
+		onKey: press,
+		onText: filter,
+		isRisky: (typed) => isRemoval(typed) || deps.isKey(typed, "tui.select.confirm"),
+		isInField: () => true,
+	});
 
 	return {
 		get focused() {
@@ -104,9 +126,10 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 			const height = Math.max(1, deps.room() - LINES_AROUND);
 			const top = cursor.top(ids, height);
 			const lineOf = lineMaker(view, width);
-			const selected = rows[at];
+			const selected = isAstray ? undefined : rows[at];
+			const enter = selected && "name" in selected && selected.name === "add" ? "sign in" : "use";
 			const hints = [
-				`(${at + 1}/${rows.length})  enter ${selected && "name" in selected && selected.name === "add" ? "sign in" : "use"}`,
+				...(isAstray ? ["↑↓ move"] : [`(${at + 1}/${rows.length})  enter ${enter}`]),
 				...(selected && "shown" in selected && input.getValue() === "" ? ["backspace remove"] : []),
 				"esc cancel",
 			];
@@ -115,8 +138,8 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 					rule,
 					line([span("accent", " Use Codex account")]),
 					...input.render(Math.max(1, width - 1)).map((field) => ` ${field}`),
-					"",
-					...rows.slice(top, top + height).map((row, index) => line(lineOf(row, top + index === at))),
+					isAstray ? line([span("warning", ` ${noMatch(input.getValue())}`)]) : "",
+					...rows.slice(top, top + height).map((row, index) => line(lineOf(row, top + index === at && !isAstray))),
 					"",
 					...flow(hints, "   ", width - LEAD).map((text) => line([span("dim", `   ${text}`)])),
 					rule,
@@ -124,21 +147,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 				width,
 			);
 		},
-		handleInput: (typed) => {
-			const rows = rowsOf(deps.view());
-			const ids = rows.map(({ id }) => id);
-			const step = stepOf(typed, deps.isKey, deps.room() - LINES_AROUND);
-			const row = rows[cursor.at(ids)];
-			if (step !== undefined) {
-				cursor.move(ids, step);
-				deps.repaint();
-			} else if (deps.isKey(typed, "tui.select.cancel")) deps.onPick({ kind: "closed" });
-			else if (deps.isKey(typed, "tui.select.confirm")) {
-				if (row) pick(row);
-			} else if (matchesKey(typed, Key.backspace) && input.getValue() === "") {
-				if (row && "shown" in row) deps.onPick({ kind: "remove", id: row.id });
-			} else filter(typed);
-		},
+		handleInput: typing.read,
 	};
 }
 

@@ -6,7 +6,8 @@ import {
 	wrapTextWithAnsi,
 } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
-import { fitted, type Paint } from "./panel.ts";
+import { fitted, type Paint, type PanelKey } from "./panel.ts";
+import { createTyping, type Pace, textIn } from "./typing.ts";
 
 /** One line of the panel. */
 export interface PreferenceRow {
@@ -33,6 +34,9 @@ export interface PreferencesPanelDeps {
 	/** What the values come to at this moment, in lines no wider than `width`. */
 	readonly preview: (width: number) => readonly string[];
 	readonly close: () => void;
+	/** True for a key that this person's key bindings give that meaning. */
+	readonly isKey: (typed: string, key: PanelKey) => boolean;
+	readonly pace: Pace;
 	/** Something on the panel has changed. */
 	readonly repaint: () => void;
 }
@@ -43,6 +47,13 @@ const LINES_AROUND = 11;
 const FEWEST_ROWS = 3;
 /** Narrower than this pi's list has no room for its own margins; what is too wide is cut here. */
 const NARROWEST_LIST = 24;
+
+/** Letters that move, as the arrows that pi's list knows. */
+const LETTER_ARROWS: ReadonlyMap<string, string> = new Map([
+	["j", "\x1b[B"],
+	["k", "\x1b[A"],
+]);
+const arrowOf = (typed: string) => LETTER_ARROWS.get(textIn(typed) ?? "");
 
 /** The panel of a group of preferences, in place of the editor: every change is saved at once, one after the other. */
 export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
@@ -75,6 +86,18 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 	const hint = (text: string) => theme.hint(text.replace("to cancel", "to close"));
 	const list = new SettingsList(items, Math.min(items.length, height), { ...theme, hint }, onChange, close);
 
+	// pi's list changes a value at Enter and at a blank, which text is full of.
+	const typing = createTyping({
+		pace: deps.pace,
+		onKey: (typed) => {
+			list.handleInput(arrowOf(typed) ?? typed);
+			repaint();
+		},
+		onText: () => undefined,
+		isRisky: (typed) => deps.isKey(typed, "tui.select.confirm"),
+		isMove: (typed) => arrowOf(typed) !== undefined,
+	});
+
 	return {
 		render: (width) => {
 			const inner = Math.max(1, width - MARGIN);
@@ -94,10 +117,7 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 			];
 			return fitted(lines, width);
 		},
-		handleInput: (typed) => {
-			list.handleInput(typed);
-			repaint();
-		},
+		handleInput: typing.read,
 		invalidate: () => list.invalidate(),
 	};
 }

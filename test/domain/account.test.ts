@@ -60,14 +60,14 @@ describe("a label that a person types", () => {
 		["the word that adds", "Add", /meaning of its own/],
 		["an option", "--device", /like an option/],
 		["a dash", "-", /like an option/],
-		["with a quote", 'my "work"', /characters/],
-		["over two lines", "a\nb", /characters/],
-		["with a tab", "a\tb", /characters/],
-		["with colours", "\x1b[31mred", /characters/],
-		["with an eight bit escape", "a\x9bb", /characters/],
-		["that turns the text", "a\u202eb", /characters/],
-		["that isolates a direction", "a\u2066b", /characters/],
-		["with a line separator", "a\u2028b", /characters/],
+		["with a quote", 'my "work"', /characters that a label cannot have: "$/],
+		["over two lines", "a\nb\n\tc", /: U\+000A, U\+0009$/],
+		["with a tab", "a\tb", /: U\+0009$/],
+		["with colours", "\x1b[31mred", /: U\+001B$/],
+		["with an eight bit escape", "a\x9bb", /: U\+009B$/],
+		["that turns the text", "a\u202eb", /: U\+202E$/],
+		["that isolates a direction", "a\u2066b", /: U\+2066$/],
+		["with a line separator", "a\u2028b", /: U\+2028$/],
 	])("cannot be %s", (_what, label, problem) => {
 		expect(labelProblem(label)).toMatch(problem);
 	});

@@ -22,6 +22,13 @@ const open = async (terminal: Terminal, command = "/multicodex", sign = CLOSE) =
 	await terminal.submit(command);
 	await terminal.waitForText(sign, PATIENCE_MS);
 };
+/** Answers the question before a removal. */
+const remove = async (terminal: Terminal, label: string) => {
+	await terminal.waitForText(`Remove ${label}?`, PATIENCE_MS);
+	await terminal.press("down");
+	await terminal.waitForText("→ Remove", PATIENCE_MS);
+	await terminal.press("enter");
+};
 /** The line of the highlighted row, once it is that of `label`. */
 const selected = async (terminal: Terminal, label: string) => {
 	await terminal.waitForText(new RegExp(`^ → ${label}\\b`, "m"), PATIENCE_MS);
@@ -51,10 +58,13 @@ describe("the dashboard in a terminal", () => {
 			await terminal.waitForText(/ready · soonest-reset/, PATIENCE_MS);
 
 			await terminal.type("x");
-			await terminal.waitForText("Remove personal?", PATIENCE_MS);
-			await terminal.press("enter");
+			await remove(terminal, "personal");
 			await selected(terminal, "side");
 			expect(storedLabels(bench)).toEqual(["work", "side"]);
+			await terminal.waitForText("Removed personal. u puts it back.", PATIENCE_MS);
+			await terminal.type("u");
+			await selected(terminal, "personal");
+			expect(storedLabels(bench)).toContain("personal");
 
 			await terminal.press("escape");
 			await terminal.waitForScreen((screen) => !screen.includes(CLOSE), PATIENCE_MS);
@@ -75,6 +85,33 @@ describe("the dashboard in a terminal", () => {
 		await terminal.press("escape");
 		await terminal.waitForScreen((screen) => !screen.includes(CLOSE), PATIENCE_MS);
 	});
+
+	it.each(
+		coreOf(
+			hostNames.map((host) => ({ host })),
+			({ host }) => host === "1.5.2",
+		),
+	)(
+		"takes a command that is typed into it for text: no account changes, no pin, nothing is sent: pi $host",
+		async ({ host }) => {
+			const bench = await createBench({ host, accounts: THREE });
+			const terminal = await openTerminal(bench, { cols: 80, rows: 30 });
+			const before = bench.dir.read("codex-accounts.json");
+			await open(terminal);
+			for (const text of ["/multicodex use side", "xvqq personal", "remove zz e v"]) {
+				await terminal.submit(text);
+				await terminal.waitForText(/No account matches/, PATIENCE_MS);
+				await terminal.press("escape");
+				await selected(terminal, "\\w+");
+			}
+			// One that does fit is what the list then shows, and no more.
+			await terminal.type("side\r\r");
+			await selected(terminal, "side");
+			await terminal.press("escape", "escape");
+			await terminal.waitForScreen((screen) => !screen.includes("MultiCodex"), PATIENCE_MS);
+			expect([bench.dir.read("codex-accounts.json"), bench.pin(), bench.asked()]).toEqual([before, null, []]);
+		},
+	);
 
 	it("keeps the highlighted account in sight while the terminal is resized", async () => {
 		const bench = await createBench({ accounts: many(12), usage: answers.serverError(503) });
@@ -100,7 +137,7 @@ describe("the dashboard in a terminal", () => {
 		await terminal.waitForScreen((screen) => !screen.includes("MultiCodex"), PATIENCE_MS);
 	});
 
-	it("of an empty pool offers a sign-in, and is back when that is cancelled", async () => {
+	it("of an empty pool offers a sign-in, and gives the editor back when that is cancelled", async () => {
 		const bench = await createBench({ accounts: [], strangers: ["first"] });
 		const terminal = await openTerminal(bench, { cols: 120 });
 		await open(terminal);
@@ -108,8 +145,8 @@ describe("the dashboard in a terminal", () => {
 		await terminal.type("n");
 		await terminal.waitForText(/http[\s\S]*esc cancel/, PATIENCE_MS);
 		await terminal.press("escape");
-		await terminal.waitForText(CLOSE, PATIENCE_MS);
-		expect(terminal.screen()).not.toContain(SIGN_IN_SCREEN);
+		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+		expect(terminal.screen()).not.toMatch(`${SIGN_IN_SCREEN}|${CLOSE}`);
 	});
 
 	it.each(
@@ -123,16 +160,14 @@ describe("the dashboard in a terminal", () => {
 			const bench = await createBench({ host, accounts: THREE });
 			const terminal = await openTerminal(bench, { cols: 80, rows: 30 });
 			await open(terminal);
-			// As a slow connection brings it: all at once.
-			await terminal.type("nx");
-			await terminal.waitForText(SIGN_IN_SCREEN, PATIENCE_MS);
-			await terminal.press("escape");
-			await terminal.waitForText(CLOSE, PATIENCE_MS);
-			await terminal.type("x\r");
+			await terminal.type("x");
 			await terminal.waitForText("Remove work?", PATIENCE_MS);
+			// As a slow connection brings it: all at once.
+			await terminal.type("yes, remove it\r\r");
+			await terminal.waitForText("Letters do not answer.", PATIENCE_MS);
 			await terminal.press("escape");
-			await terminal.waitForText(CLOSE, PATIENCE_MS);
-			await terminal.press("escape");
+			await terminal.waitForText("Nothing was removed.", PATIENCE_MS);
+			expect(storedLabels(bench)).toEqual(["work", "personal", "side"]);
 			await terminal.submit("say hi");
 			await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
 			await until("the request", () => bench.asked().length === 1);
@@ -177,12 +212,22 @@ describe("the picker in a terminal", () => {
 		await selected(terminal, "\\w+");
 		const label = / → (\w+)/.exec(terminal.screen())?.[1] ?? "";
 		await terminal.press("backspace");
-		await terminal.waitForText(`Remove ${label}?`, PATIENCE_MS);
-		await terminal.press("enter");
+		await remove(terminal, label);
 		await terminal.waitForText(/\/4\)/, PATIENCE_MS);
 		expect(storedLabels(bench)).not.toContain(label);
 		await terminal.press("escape");
 		await terminal.waitForScreen((screen) => !screen.includes(CANCEL), PATIENCE_MS);
+	});
+
+	it("starts nothing by a slip of the keys", async () => {
+		const bench = await createBench({ accounts: THREE });
+		const terminal = await openTerminal(bench, { cols: 80, rows: 30 });
+		await open(terminal, "/multicodex use", CANCEL);
+		await terminal.submit("zzz");
+		await terminal.waitForText('No account matches "zzz".', PATIENCE_MS);
+		await terminal.press("enter", "escape");
+		await terminal.waitForScreen((screen) => !screen.includes(CANCEL), PATIENCE_MS);
+		expect([bench.pin(), terminal.screen()]).toEqual([null, expect.not.stringContaining(SIGN_IN_SCREEN)]);
 	});
 
 	wide("signs in by its last row, and is open again when that is cancelled", async () => {

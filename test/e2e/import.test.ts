@@ -272,7 +272,7 @@ describe("what /multicodex import is given", () => {
 			await terminal.submit("/multicodex import");
 			// However much there is to list: what is asked, and what can be answered.
 			const isWhole = (screen: string) =>
-				["Import 24 Codex accounts?", "Yes", "No"].every((word) => screen.includes(word));
+				["Import 24 Codex accounts?", "→ Yes, import", "No, import nothing"].every((word) => screen.includes(word));
 			await terminal.waitForScreen(isWhole, 30_000);
 			await terminal.press("enter");
 			await until("the accounts to be there", () => storedLabels(tools).length === names.length, 60_000);

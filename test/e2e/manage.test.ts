@@ -446,7 +446,7 @@ describe("an account whose sign-in is over", () => {
 });
 
 describe("removing an account in the terminal", () => {
-	it("asks, does nothing on Esc, and moves the footer on at once on Yes", async () => {
+	it("asks, does nothing on Esc, and moves the footer on at once where that is the answer", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const terminal = bench.terminal([], { cols: 80, rows: 40 });
 		await terminal.ready(60_000);
@@ -461,7 +461,15 @@ describe("removing an account in the terminal", () => {
 		expect(storedLabels(bench)).toEqual(["a", "b"]);
 
 		await terminal.submit("/multicodex remove a");
-		await terminal.waitForText("Remove a?", 30_000);
+		await terminal.waitForText("→ Keep", 30_000);
+		// What is under the cursor is harmless.
+		await terminal.press("enter");
+		await terminal.waitForScreen((screen) => !screen.includes("→ Keep"), 30_000);
+		expect(storedLabels(bench)).toEqual(["a", "b"]);
+		await terminal.submit("/multicodex remove a");
+		await terminal.waitForText("→ Keep", 30_000);
+		await terminal.press("down");
+		await terminal.waitForText("→ Remove", 30_000);
 		await terminal.press("enter");
 		await terminal.waitForText("Now on b.", 30_000);
 		await terminal.waitForText(/codex b .*1/, 30_000);

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../src/domain/account.ts";
@@ -26,14 +27,19 @@ const text = () =>
 		.join("\n");
 const selected = () => text().match(/^ → (\S+)/m)?.[1];
 const press = async (...typed: readonly string[]) => {
-	for (const key of typed) desk.screen.panel?.handleInput?.(key);
+	for (const key of typed) {
+		desk.screen.panel?.handleInput?.(key);
+		await pause(30);
+	}
+	// A letter is a key once no other has followed it.
+	if (/^[a-z?]$/.test(typed.at(-1) ?? "")) await pause(170);
 	await settled();
 };
 const labels = () => desk.house.pool.accounts().map(({ label }) => label);
 const pinned = () => desk.house.pool.pinned();
 const notices = () => desk.screen.notices;
 /** Waits until the panel that a dialog has pushed aside is back. */
-const back = () => expect.poll(text).toMatch(/^ → /m);
+const back = () => expect.poll(() => (text().includes("enter answer") ? "a question" : text())).toMatch(/^ → /m);
 
 describe("/multicodex without a word", () => {
 	it("is the dashboard until it is closed, and says nothing then", async () => {
@@ -189,7 +195,8 @@ describe("keys that are typed ahead", () => {
 			desk.screen.isAway = true;
 			// The panel has closed, and the question has its place by the next key of the same moment.
 			desk.screen.panel?.handleInput?.(args === "" ? "x" : BACKSPACE);
-			await settled();
+			await expect.poll(() => desk.screen.questions).toHaveLength(1);
+			await macrotask();
 			expect([desk.screen.questions, isDropped()]).toEqual([["Remove work?"], false]);
 			await desk.pi.fire("session_shutdown", desk.screen.ctx);
 			await open;
@@ -205,7 +212,8 @@ describe("keys that are typed ahead", () => {
 				goOn = () => void work().then(resolve, reject);
 			});
 		await press("x");
-		expect([desk.screen.panel, isDropped()]).toEqual([undefined, true]);
+		await expect.poll(() => desk.screen.panel).toBeUndefined();
+		expect(isDropped()).toBe(true);
 		desk.house.clock.at += 1000;
 		expect(isDropped()).toBe(false);
 		goOn();

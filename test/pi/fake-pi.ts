@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
 
@@ -84,6 +85,8 @@ export interface FakeContext {
 	choice: string | undefined;
 	consent: boolean;
 	input: string | undefined;
+	/** Runs when a panel asks something. */
+	onQuestion: () => void;
 	/** Nobody answers: a question stands until it is taken away. */
 	isAway: boolean;
 	/** What has taken the editor's place. */
@@ -118,6 +121,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		choice: undefined,
 		consent: true,
 		input: undefined,
+		onQuestion: () => undefined,
 		isAway: false,
 		panel: undefined,
 		listeners: [],
@@ -133,6 +137,27 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 			else signal?.addEventListener("abort", resolve, { once: true });
 		});
 		return undefined;
+	};
+	/** A panel that asks is answered as its dialog would be: the person reads it, and presses keys. */
+	const answer = (panel: Component) => {
+		const lines = panel.render(300).map((line) => stripVTControlCharacters(line).replaceAll(/<\w+>/g, "").trim());
+		const [title = ""] = lines.slice(1);
+		const isField = lines.some((line) => line.startsWith("enter save"));
+		if (!isField && !lines.some((line) => line.includes("enter answer"))) return;
+		fake.questions.push(title);
+		fake.details.push(lines.slice(2).join(" ").trim());
+		fake.onQuestion();
+		if (fake.isAway) return;
+		const highlighted = lines.find((line) => line.startsWith("→ ")) ?? "";
+		const isHarmless = /^→ (Keep|No, import nothing|Change nothing)$/.test(highlighted);
+		const keys = isHarmless === fake.consent ? ["\x1b[B", "\r"] : ["\r"];
+		const typed = fake.input === undefined ? ["\x1b"] : ["\x15", `\x1b[200~${fake.input}\x1b[201~`, "\r"];
+		const pressNext = ([key, ...rest]: readonly string[]) => {
+			if (key === undefined) return;
+			panel.handleInput?.(key);
+			setTimeout(() => pressNext(rest), 30);
+		};
+		setTimeout(() => pressNext(isField ? typed : keys), 0);
 	};
 	const ui = {
 		notify: (text: string, level: string) => fake.notices.push(`${level}: ${text}`),
@@ -156,10 +181,12 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 					fake.repaints += 1;
 				};
 				const tui = { requestRender, terminal: { rows: 40 } };
-				fake.panel = create(tui, ui.theme, keys, (result) => {
+				const panel = create(tui, ui.theme, keys, (result) => {
 					fake.panel = undefined;
 					resolve(result);
 				});
+				fake.panel = panel;
+				answer(panel);
 			}),
 	};
 	const context = {

@@ -32,11 +32,9 @@ const labels = () => desk.house.pool.accounts().map(({ label }) => label);
 describe("import", () => {
 	it("looks everywhere, shows what it found, and takes it when the person says yes", async () => {
 		desk.found = [found("work"), found("home", { tool: "prodex", name: "job" }), key];
-		const { confirm } = desk.screen.ctx.ui;
 		const before: string[] = [];
-		desk.screen.ctx.ui.confirm = async (...question) => {
+		desk.screen.onQuestion = () => {
 			before.push(...desk.screen.notices);
-			return confirm(...question);
 		};
 		const text = await runAsked();
 		expect(before).toEqual([
@@ -46,7 +44,9 @@ describe("import", () => {
 		]);
 		expect(desk.screen.questions).toEqual(["Import 2 Codex accounts?"]);
 		// A list in the dialog could push its answers off the screen.
-		expect(desk.screen.details).toEqual([expect.stringMatching(/^The list above .{1,60}$/)]);
+		expect(desk.screen.details).toEqual([
+			expect.stringMatching(/^The list above says which\. These are copied.*→ Yes, import/),
+		]);
 		expect(text).toMatch(/^info: Codex: imported work, job\.\n/);
 		expect([labels(), desk.searched]).toEqual([
 			["work", "job"],
@@ -58,10 +58,8 @@ describe("import", () => {
 
 	it("looks once more when the person has said yes: a tool may have renewed its sign-in meanwhile", async () => {
 		desk.found = [found("work")];
-		const { confirm } = desk.screen.ctx.ui;
-		desk.screen.ctx.ui.confirm = async (...question) => {
+		desk.screen.onQuestion = () => {
 			desk.found = [found("work", { credential: aGrant("work", NOW + HOUR_MS) }), found("home")];
-			return confirm(...question);
 		};
 		expect(await runAsked()).toMatch(/imported work\.\n/);
 		// What was not shown is not taken.

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { initTheme } from "@mariozechner/pi-coding-agent";
 import { visibleWidth } from "@mariozechner/pi-tui";
@@ -35,7 +36,10 @@ const open = async (group: string) => {
 	if (!panel) throw new Error(`no panel: ${desk.screen.notices.join()}`);
 	const lines = (width = 80) => panel.render(width).map((line) => stripVTControlCharacters(line).trimEnd());
 	const press = async (...keys: readonly string[]) => {
-		for (const key of keys) panel.handleInput?.(key);
+		for (const key of keys) {
+			panel.handleInput?.(key);
+			await pause(30);
+		}
 		await settled();
 	};
 	return { panel, lines, press, closed };

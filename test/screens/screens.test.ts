@@ -174,7 +174,7 @@ describe("a sign-in", () => {
 
 describe("a removal", () => {
 	it.each(coreOf([80, 120, 40]))("is confirmed as stored, %i columns wide", async (columns) => {
-		const { terminal } = await sceneAfter("/multicodex remove work", /Remove work\?[\s\S]*No/, { columns });
+		const { terminal } = await sceneAfter("/multicodex remove work", /Remove work\?[\s\S]*Keep/, { columns });
 		await store(`removal-${columns}`, terminal);
 	});
 });

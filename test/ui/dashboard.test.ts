@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import { type Component, visibleWidth } from "@mariozechner/pi-tui";
+import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { createDashboard, type DashboardAction } from "../../src/ui/dashboard.ts";
 import type { LastRotation } from "../../src/ui/dashboard-words.ts";
@@ -7,6 +8,8 @@ import { createListCursor } from "../../src/ui/list-cursor.ts";
 import type { PanelKey } from "../../src/ui/panel.ts";
 import type { PoolView } from "../../src/ui/pool-view.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
+import { isWide } from "../support/tiers.ts";
+import { aPace, type FakePace } from "./pace.ts";
 import { aShown, aView, DRAWN } from "./pool-views.ts";
 
 let view: PoolView;
@@ -16,19 +19,30 @@ let lastRotation: LastRotation | undefined;
 let actions: string[];
 let repaints: number;
 let dashboard: Component;
+let pace: FakePace;
+let undoable: string | undefined;
 
-/** The keys of somebody who has bound them in a way of their own. */
+/** Keys that a person has bound in a way of their own: to F5 and so on. */
+const [UP, DOWN, PAGE_UP, PAGE_DOWN, CONFIRM, CANCEL] = [15, 17, 18, 19, 20, 21].map((code) => `\x1b[${code}~`) as [
+	string,
+	string,
+	string,
+	string,
+	string,
+	string,
+];
 const BOUND: Readonly<Record<PanelKey, string>> = {
-	"tui.select.up": "<up>",
-	"tui.select.down": "<down>",
-	"tui.select.pageUp": "<page up>",
-	"tui.select.pageDown": "<page down>",
-	"tui.select.confirm": "<confirm>",
-	"tui.select.cancel": "<cancel>",
+	"tui.select.up": UP,
+	"tui.select.down": DOWN,
+	"tui.select.pageUp": PAGE_UP,
+	"tui.select.pageDown": PAGE_DOWN,
+	"tui.select.confirm": CONFIRM,
+	"tui.select.cancel": CANCEL,
 };
 
 function open(next: PoolView): void {
 	view = next;
+	pace = aPace();
 	dashboard = createDashboard({
 		view: () => view,
 		cursor: createListCursor(view.active),
@@ -37,6 +51,8 @@ function open(next: PoolView): void {
 		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
 		isKey: (typed, key) => BOUND[key] === typed,
 		room: () => room,
+		pace,
+		undoable: () => undoable,
 		repaint: () => {
 			repaints += 1;
 		},
@@ -48,6 +64,7 @@ beforeEach(() => {
 	room = 40;
 	isAsking = false;
 	lastRotation = undefined;
+	undoable = undefined;
 	actions = [];
 	repaints = 0;
 	open(DRAWN);
@@ -55,8 +72,17 @@ beforeEach(() => {
 
 const lines = (width = 80) => dashboard.render(width).map((line) => stripVTControlCharacters(line).trimEnd());
 const text = (width = 80) => lines(width).join("\n");
+/** Keys as a person presses them, one after the other. */
 const press = (...typed: readonly string[]) => {
-	for (const key of typed) dashboard.handleInput?.(key);
+	for (const key of typed) {
+		dashboard.handleInput?.(key);
+		pace.pass(200);
+	}
+};
+/** All at once, as a slow connection brings it. */
+const burst = (text: string) => {
+	for (const key of text) dashboard.handleInput?.(key === "\r" ? CONFIRM : key);
+	pace.pass(200);
 };
 const selected = (width = 80) => lines(width).find((line) => line.startsWith(" →"));
 const many = (count: number) =>
@@ -93,7 +119,7 @@ describe("the dashboard", () => {
 			expect.stringMatching(/^ {3}last rotation \d\d:\d\d {2}side → work {2}\(5h limit\)$/),
 			"",
 			" ↑↓ move  enter use  a auto  n add  s sign in  x remove  e disable  v rename",
-			" r refresh  esc close",
+			" r refresh  ? keys  esc close",
 			rule,
 		]);
 	});
@@ -111,7 +137,7 @@ describe("the dashboard", () => {
 			"   old-team   sign in",
 			"   its sign-in was revoked",
 			"",
-			" enter use  a auto  esc close",
+			" enter use  a auto  ? keys  esc close",
 		]);
 	});
 
@@ -153,7 +179,7 @@ describe("the dashboard", () => {
 
 	it("keeps every row where it is when data arrives", () => {
 		open(aView(["a", "b", "c"].map((label) => aShown(label, { usage: undefined }))));
-		press("<down>");
+		press(DOWN);
 		const placesOf = () =>
 			lines().flatMap((line, at) => (/^ [→ ] [abc] /.test(line) ? [`${at} ${line.slice(0, 5)}`] : []));
 		const before = [placesOf(), lines().length];
@@ -261,14 +287,14 @@ describe("the dashboard", () => {
 		open(aView([]));
 		expect(text()).toMatch(/No Codex account is signed in/);
 		expect(text()).toMatch(/^ n add {2}esc close$/m);
-		press("<confirm>", "a", "x", "v", "<down>", "n", "<cancel>");
+		press(CONFIRM, "a", "x", "v", DOWN, "n", CANCEL);
 		expect(actions).toEqual(["add -", "close -"]);
 	});
 });
 
 describe("the keys of the dashboard", () => {
 	it("are those of the person where pi knows them, and letters of its own", () => {
-		press("<confirm>", "a", "n", "s", "x", "e", "v", "r", "<cancel>", "q", "\r", "\x1b");
+		press(CONFIRM, "a", "n", "s", "x", "e", "v", "r", CANCEL, "\r", "\x1b", "q");
 		expect(actions).toEqual(
 			["use", "auto", "add", "login", "remove", "disable", "rename", "refresh", "close"].map(
 				(action) => `${action} work`,
@@ -277,11 +303,11 @@ describe("the keys of the dashboard", () => {
 	});
 
 	it("move, and come in at the other end", () => {
-		press("<down>");
+		press(DOWN);
 		expect(selected()).toContain("personal");
-		press("<up>", "<up>");
+		press(UP, UP);
 		expect(selected()).toContain("old-team");
-		press("<down>");
+		press(DOWN);
 		expect([selected(), repaints]).toEqual([expect.stringContaining("work"), 4]);
 	});
 
@@ -292,24 +318,24 @@ describe("the keys of the dashboard", () => {
 		open(aView([aShown("a", { state: "disabled", account: anAccount("a", { enabled: false }) })]));
 		expect(named()).toContain("e enable");
 		expect(named()).not.toContain("enter use");
-		press("e", "<confirm>");
+		press("e", CONFIRM);
 		// Enter is not named there, but asked all the same it tells why.
 		expect(actions).toEqual(["enable a", "use a"]);
 	});
 
 	it("name the way to sign in on a narrow terminal where that is what is needed", () => {
-		press("<up>");
-		expect(lines(40).at(-2)).toBe(" a auto  s sign in  esc close");
+		press(UP);
+		expect(lines(40).at(-2)).toBe(" a auto  s sign in  ? keys  esc close");
 	});
 
 	it("scroll through a thousand accounts, and say where one is", () => {
 		open(many(1000));
 		room = 18;
 		expect(text()).toContain("(1/1000)");
-		press("<page down>");
+		press(PAGE_DOWN);
 		const page = Number(/\((\d+)\/1000\)/.exec(text())?.[1]) - 1;
 		expect(page).toBeGreaterThan(1);
-		press("<up>", "<page up>", "<up>");
+		press(UP, PAGE_UP, UP);
 		expect([selected(), text()]).toEqual([
 			expect.stringContaining("account-1000"),
 			expect.stringContaining("(1000/1000)"),
@@ -318,8 +344,124 @@ describe("the keys of the dashboard", () => {
 
 	it("keep the account on the screen when the terminal gets lower, and fill it when it gets higher", () => {
 		open(many(12));
-		press(...Array<string>(9).fill("<down>"));
+		press(...Array<string>(9).fill(DOWN));
 		for (room of [40, 16, 12, 30]) expect(selected()).toContain("account-10");
 		expect(text()).not.toContain("/12)");
+	});
+});
+
+describe("text that is typed into the dashboard", () => {
+	const filterLine = () => lines().find((line) => /^ (>|filter:)/.test(line));
+
+	it("filters, by its letters, and takes no letter and no Enter of it for a key", () => {
+		for (const text of ["/multicodex use bert\r", "x\r", "remove\r", "vx\r\r", "say hi\r", "ee\r", "\rx"]) {
+			open(DRAWN);
+			burst(text);
+			expect(actions).toEqual([]);
+		}
+	});
+
+	it("does so at the pace of a person where it begins with a slash or with a letter that is no key", () => {
+		for (const text of ["/multicodex use bert", "hello, remove everything", "zx"]) {
+			open(DRAWN);
+			press(...text, CONFIRM);
+			expect(actions).toEqual([]);
+			expect(text.replace("/", "")).toBe(filterLine()?.replace(/^ > /, "").trimEnd());
+		}
+	});
+
+	it("never acts, whatever it is and however fast", () => {
+		const letter = fc.constantFrom(..."/?jkanxsevruq \r\t職é", "\x1b[200~x e\r\x1b[201~", "multicodex ", "bert");
+		const typed = fc.array(letter, { minLength: 2, maxLength: 40 });
+		fc.assert(
+			fc.property(typed, fc.integer({ min: 0, max: 20 }), (pieces, gap) => {
+				open(DRAWN);
+				actions = [];
+				for (const piece of pieces) {
+					for (const each of piece.startsWith("\x1b") ? [piece] : piece) {
+						dashboard.handleInput?.(each === "\r" ? CONFIRM : each);
+						pace.pass(gap);
+					}
+				}
+				pace.pass(1000);
+				expect(actions).toEqual([]);
+			}),
+			{ numRuns: isWide ? 2000 : 200 },
+		);
+	});
+
+	it("leaves the rows that fit, in their order, and highlights the best", () => {
+		press("/", ..."si");
+		expect(lines().filter((line) => /^ [→ ] (work|personal|side|old-team) {2,}/.test(line))).toEqual([
+			expect.stringMatching(/^ → side/),
+		]);
+		expect(selected(40)).toContain("side");
+		expect([filterLine(), text()]).toEqual([
+			expect.stringMatching(/^ > si/),
+			expect.stringMatching(/type to filter {2}enter keep it {2}esc end it/),
+		]);
+	});
+
+	it("is kept by Enter, for the keys, and ended by Esc, with the cursor where it is", () => {
+		press("/", ..."si", CONFIRM);
+		expect([filterLine(), actions]).toEqual([" filter: si", []]);
+		press("x", CANCEL);
+		expect([filterLine(), selected(), actions]).toEqual([undefined, expect.stringContaining("side"), ["remove side"]]);
+		press("/", ..."per", CANCEL, CANCEL);
+		expect(actions).toEqual(["remove side", "close personal"]);
+	});
+
+	it("says so where nothing fits, and does nothing at Enter, nor at a key", () => {
+		press("/", ..."zzz", CONFIRM, CONFIRM);
+		expect([text(), actions]).toEqual([expect.stringContaining('No account matches "zzz".'), []]);
+	});
+
+	it("belongs to the account that was highlighted when the key was pressed", () => {
+		dashboard.handleInput?.("x");
+		view = aView(DRAWN.accounts.slice(1));
+		pace.pass(200);
+		expect(actions).toEqual([]);
+	});
+});
+
+describe("the list of keys", () => {
+	it.each([120, 80, 40, 30])("names every key at %i columns, within the terminal", (width) => {
+		undoable = "old";
+		for (room of [40, 20, 12]) {
+			press("?");
+			const shown = lines(width).join(" ").replaceAll(/\s+/g, " ");
+			for (const key of ["enter", "a ", "n ", "s ", "x ", "u ", "e ", "v ", "r ", "? ", "esc", "/"]) {
+				expect(shown).toContain(` ${key}`);
+			}
+			if (room >= 20 || width >= 80) expect(lines(width).length).toBeLessThanOrEqual(room);
+			press("?");
+			expect(selected(width)).toContain("work");
+		}
+	});
+
+	it("is closed by any key, which does nothing else", () => {
+		press("?", "x", "?", CANCEL);
+		expect([actions, selected()]).toEqual([[], expect.stringContaining("work")]);
+	});
+});
+
+describe("moving and undoing", () => {
+	it("moves by j and k, home and end", () => {
+		press("j");
+		expect(selected()).toContain("personal");
+		press("k", "\x1b[F");
+		expect(selected()).toContain("old-team");
+		press("\x1b[H");
+		expect([selected(), actions]).toEqual([expect.stringContaining("work"), []]);
+	});
+
+	it("offers to undo a removal while its line stands, at any width", () => {
+		expect(text()).not.toContain("undo");
+		undoable = "bert";
+		for (const width of [80, 40]) expect(text(width)).toMatch(/Removed bert\. u puts it back\.[\s\S]*u undo/);
+		press("u");
+		open(aView([]));
+		press("u");
+		expect(actions).toEqual(["undo work", "undo -"]);
 	});
 });

@@ -15,10 +15,12 @@ import { importFailure, importList, importOutcome } from "../../src/ui/import-li
 import { createListCursor } from "../../src/ui/list-cursor.ts";
 import { logAsText } from "../../src/ui/log.ts";
 import * as messages from "../../src/ui/messages.ts";
+import { createNameField } from "../../src/ui/name-field.ts";
 import { startsOn } from "../../src/ui/next-account.ts";
 import { createPicker } from "../../src/ui/picker.ts";
 import type { PoolView } from "../../src/ui/pool-view.ts";
 import { createPreferencesPanel } from "../../src/ui/preferences-panel.ts";
+import { createQuestionPanel } from "../../src/ui/question.ts";
 import { refreshedAsText } from "../../src/ui/refreshed.ts";
 import { poolAsText } from "../../src/ui/show.ts";
 import { createSignInScreen } from "../../src/ui/sign-in-screen.ts";
@@ -27,6 +29,7 @@ import { whyAsText } from "../../src/ui/why.ts";
 import { HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { isWide } from "../support/tiers.ts";
+import { aPace } from "./pace.ts";
 import { anyText, anyView, aShown, controlsIn } from "./pool-views.ts";
 
 /** What a screen may be given: a pool, however damaged its file, and words of a server, another file, or a person. */
@@ -51,6 +54,7 @@ const HOST = {
 	isKey: (typed: string, key: string) =>
 		Object.entries(KEYS).some(([name, sent]) => sent === typed && key.endsWith(name)),
 	repaint: () => undefined,
+	pace: aPace(),
 };
 const nothing = () => undefined;
 const RUNS = isWide ? 1000 : 100;
@@ -59,6 +63,7 @@ const RUNS = isWide ? 1000 : 100;
 function drawn(panel: Component, width: number, keys: readonly string[]): string[] {
 	return ["", ...keys].flatMap((key) => {
 		if (key !== "") panel.handleInput?.(key);
+		HOST.pace.pass(200);
 		return panel.render(width);
 	});
 }
@@ -94,7 +99,7 @@ function footersOf(view: PoolView, words: string, width: number): string[] {
 
 /** Everything that is drawn by us line by line, where pi ends at a line that is too wide. By its file in `src/ui`. */
 const PANELS: Readonly<Record<string, (world: World, width: number) => string[] | Promise<string[]>>> = {
-	dashboard: ({ view, words, room }, width) => {
+	dashboard: ({ view, words, more, room }, width) => {
 		const [from, to] = two(view);
 		const asked = { modelId: words, sessionId: undefined };
 		const grounds = { decidedBy: undefined, terms: [] };
@@ -106,9 +111,10 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 			isAsking: () => false,
 			lastRotation: () => ({ at: NOW - HOUR_MS, event: { type: "rotated", asked, grounds, ...moved } }),
 			room: () => room,
+			undoable: () => more,
 			onAction: nothing,
 		});
-		return drawn(panel, width, [KEYS.down, KEYS.pageDown, KEYS.up]);
+		return drawn(panel, width, [KEYS.down, KEYS.pageDown, KEYS.up, "?", "?", pasteOf(more), "職場", KEYS.confirm]);
 	},
 	picker: ({ view, words, room }, width) => {
 		const cursor = createListCursor(view.active);
@@ -152,6 +158,21 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		const opened = drawn(screen, width, [pasteOf(more)]);
 		screen.showCode({ userCode: "1234-56789A", verificationUri: LINK, expiresAt: NOW + HOUR_MS });
 		return [...asking, ...opened, ...drawn(screen, width, [])].map(withoutLinks);
+	},
+	question: ({ view, words, room }, width) => {
+		const { heading, text, act, keep } = messages.removeQuestion(two(view)[0], {
+			isPis: true,
+			isActive: true,
+			next: undefined,
+		});
+		const question = { heading, text: `${text} ${words}`, answers: [keep, act] };
+		const panel = createQuestionPanel({ ...HOST, question, room: () => room, onAnswer: nothing });
+		return drawn(panel, width, [KEYS.down, pasteOf(words)]);
+	},
+	"name-field": ({ words, more }, width) => {
+		const field = createNameField({ ...HOST, title: words, value: more, problemOf: () => words, onEnd: nothing });
+		field.focused = true;
+		return drawn(field, width, [KEYS.confirm, pasteOf(words)]);
 	},
 	"footer-line": ({ view, words }, width) => footersOf(view, words, width),
 };
@@ -266,28 +287,30 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 		];
 		// Read off a token, where they are made printable.
 		const other = { email: printable(words), plan: printable(more), known: undefined };
-		const removal = { next: to, isPiSignedOut: true, left: 1 };
+		const removal = { next: to, isPiSignedOut: true, left: 1, isNoneReady: true };
 		return [
 			...events.map((event) => messages.noticeOf(event, NOW)?.text),
 			messages.pinned(from, NOW + HOUR_MS, NOW),
 			messages.whatNow(from),
-			...Object.values(messages.otherAccountQuestion(from, other)),
+			...wordsIn(messages.otherAccountQuestion(from, other)),
 			messages.otherAccountRefused(from, other),
 			messages.severalNeedLogin([from, to]),
 			messages.joined(from, { isNew: true, isForNew: true, total: 2 }),
-			messages.restored(from),
+			messages.restored(from, false),
 			messages.labelTakenByAdd(from),
 			messages.badLabel(words, "is empty"),
-			...Object.values(messages.removeQuestion(from, { asksLogout: true, isActive: true, next: to })),
+			...wordsIn(messages.removeQuestion(from, { isPis: true, isActive: true, next: to })),
 			messages.removeNeedsLogout(from),
 			messages.isBeingRenewed(from),
 			messages.piLoginUnreadable(from),
 			messages.removed(from, removal),
 			messages.switchedOn(from),
-			messages.switchedOff(from, to),
+			messages.switchedOff(from, { next: to, isNoneReady: true }),
 		].join("\n");
 	},
 };
+
+const wordsIn = (question: messages.ActQuestion) => Object.values(question).map(String);
 
 /** Files of `src/ui` that nothing is shown of but through the others. */
 const PARTS = [
@@ -297,8 +320,10 @@ const PARTS = [
 	"format",
 	"json-schemas",
 	"list-cursor",
+	"list-filter",
 	"panel",
 	"pool-view",
+	"typing",
 ];
 
 describe("whatever files, servers and people say", () => {

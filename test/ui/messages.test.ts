@@ -404,7 +404,7 @@ describe("what is said of a sign-in", () => {
 	});
 
 	it("never shows a label that could move the cursor", () => {
-		expect(messages.badLabel("a\x1b[2J", "has characters that a label cannot have")).toMatch(/^That label has/);
+		expect(messages.badLabel("a\x1b[2J", "has characters: U+001B")).toBe("That label has characters: U+001B.");
 		expect(messages.badLabel("auto", "has a meaning of its own")).toMatch(/^"auto" has/);
 		expect(messages.badLabel("fine", undefined)).toBeUndefined();
 	});
@@ -412,17 +412,28 @@ describe("what is said of a sign-in", () => {
 
 describe("the question before an account leaves", () => {
 	const ask = (how: Partial<Parameters<typeof messages.removeQuestion>[1]>) =>
-		messages.removeQuestion(anAccount("work"), { asksLogout: false, isActive: false, next: undefined, ...how });
+		messages.removeQuestion(anAccount("work"), { isPis: false, isActive: false, next: anAccount("home"), ...how });
 
 	it("says what follows, and how it is undone", () => {
-		expect(ask({})).toEqual({ heading: "Remove work?", question: "/multicodex add --undo puts it back." });
-		expect(ask({ isActive: true, next: anAccount("home") }).question).toMatch(/^The next request goes to home\. /);
-		expect(ask({ isActive: true }).question).toMatch(/^No other account is ready\. /);
-		expect(ask({ asksLogout: true }).question).toMatch(/^This is pi's own login\. Sign pi out too\? /);
+		const undo = "/multicodex add --undo puts it back.";
+		expect(ask({})).toEqual({ heading: "Remove work?", text: undo, dialogText: undo, act: "Remove", keep: "Keep" });
+		expect(ask({ isActive: true }).text).toMatch(/^The next request goes to home\. /);
+		expect(ask({ next: undefined }).text).toMatch(/^No other account is ready\. /);
+	});
+
+	it("names the one act that it is about: pi's own login leaves with pi's sign-in, or stays", () => {
+		const { text, act, keep } = ask({ isPis: true });
+		expect([act, keep]).toEqual(["Remove and sign pi out", "Keep"]);
+		expect(text).toMatch(/^This is pi's own login: removing it signs pi out too\. /);
 	});
 
 	it("is answered with what has become of pi and of the pool", () => {
-		const said = messages.removed(anAccount("work"), { next: undefined, isPiSignedOut: true, left: 0 });
+		const said = messages.removed(anAccount("work"), {
+			next: undefined,
+			isPiSignedOut: true,
+			left: 0,
+			isNoneReady: true,
+		});
 		expect(said).toBe(
 			"Codex: removed work and signed pi out. No Codex account is left. /multicodex add --undo puts it back.",
 		);

@@ -5,11 +5,13 @@ import { createListCursor } from "../../src/ui/list-cursor.ts";
 import type { PanelKey } from "../../src/ui/panel.ts";
 import { createPicker, type Picked } from "../../src/ui/picker.ts";
 import type { PoolView } from "../../src/ui/pool-view.ts";
+import { aPace, type FakePace } from "./pace.ts";
 import { aShown, aView, DRAWN } from "./pool-views.ts";
 
 let view: PoolView;
 let room: number;
 let picked: Picked[];
+let pace: FakePace;
 let picker: ReturnType<typeof createPicker>;
 
 const BOUND: Readonly<Record<PanelKey, string>> = {
@@ -24,12 +26,14 @@ const [UP, DOWN, ENTER, ESCAPE, BACKSPACE] = ["\x1b[A", "\x1b[B", "\r", "\x1b", 
 
 function open(next: PoolView): void {
 	view = next;
+	pace = aPace();
 	picker = createPicker({
 		view: () => view,
 		cursor: createListCursor(view.active),
 		paint: (tone, text) => (tone === "muted" ? `\x1b[90m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
 		isKey: (typed, key) => BOUND[key] === typed,
 		room: () => room,
+		pace,
 		repaint: () => undefined,
 		onPick: (what) => picked.push(what),
 	});
@@ -50,7 +54,10 @@ const rows = (width = 80) => {
 };
 const selected = () => rows().find((line) => line.startsWith(" →"));
 const press = (...typed: readonly string[]) => {
-	for (const key of typed) picker.handleInput?.(key);
+	for (const key of typed) {
+		picker.handleInput?.(key);
+		pace.pass(200);
+	}
 };
 const type = (text: string) => press(...text);
 
@@ -141,13 +148,31 @@ describe("the keys of the picker", () => {
 		]);
 	});
 
-	it("end the pin only where that is meant: a name that nobody has leads to a sign-in", () => {
-		type("nobody");
+	it.each(["zzz", "auu", "adn", "ad z"])("start nothing where no account is called %s, and say so", (typo) => {
+		type(typo);
+		expect(lines()).toContain(` No account matches "${typo}".`);
 		press(ENTER);
-		open(DRAWN);
+		expect([selected(), picked]).toEqual([undefined, []]);
+		press(DOWN, ENTER);
+		expect(picked).toHaveLength(1);
+	});
+
+	it("end the pin, and sign in, by the whole word", () => {
 		type("auto");
 		press(ENTER);
-		expect(picked).toEqual([{ kind: "add" }, { kind: "auto" }]);
+		open(DRAWN);
+		type("add");
+		press(ENTER);
+		expect(picked).toEqual([{ kind: "auto" }, { kind: "add" }]);
+	});
+
+	it("are not in a text that ends in a line break, nor in one that takes itself back", () => {
+		for (const text of ["side\r", "\rside", "si\x7f\x7f\x7f\x7f", "\r\r"]) {
+			open(DRAWN);
+			for (const key of text) picker.handleInput?.(key);
+			pace.pass(200);
+		}
+		expect(picked).toEqual([]);
 	});
 
 	it("edit the filter with Backspace as long as there is one, and then remove the highlighted account", () => {

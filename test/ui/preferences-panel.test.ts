@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createPreferencesPanel, type PreferenceRow } from "../../src/ui/preferences-panel.ts";
 import { settled } from "../support/fakes.ts";
+import { aPace } from "./pace.ts";
 
 const same = (text: string) => text;
 const theme = { label: same, value: same, description: same, hint: same, cursor: "→ " };
@@ -13,6 +14,7 @@ const rows: PreferenceRow[] = [
 	{ name: "maxWait", summary: "longest wait for the first account to come back", choices: ["0s", "60s", "15m"] },
 ];
 
+const pace = aPace();
 let values: Map<string, string>;
 let saves: string[];
 let refusal: string | undefined;
@@ -51,18 +53,41 @@ const aPanel = (room = 40) =>
 		close: () => {
 			closed += 1;
 		},
+		isKey: (typed, key) => key === "tui.select.confirm" && typed === ENTER,
+		pace,
 		repaint: () => {
 			repaints += 1;
 		},
 	});
 type Panel = ReturnType<typeof aPanel>;
 const press = (panel: Panel, ...keys: readonly string[]) => {
-	for (const key of keys) panel.handleInput?.(key);
+	for (const key of keys) {
+		panel.handleInput?.(key);
+		pace.pass(200);
+	}
 };
 const screen = (panel: Panel, width = 60) =>
 	panel.render(width).map((line) => stripVTControlCharacters(line).trimEnd());
 
 describe("a panel of preferences", () => {
+	it("changes nothing by text, however many blanks and line breaks it has", async () => {
+		const panel = aPanel();
+		for (const text of ["say hi\r", " a b c \r", "\r\r", "\x1b[200~ a b \x1b[201~", "jj kk\r"]) {
+			// A paste is one piece of input; everything else comes letter by letter.
+			for (const piece of text.startsWith("\x1b") ? [text] : text) panel.handleInput?.(piece);
+			pace.pass(200);
+		}
+		await settled();
+		expect(saves).toEqual([]);
+	});
+
+	it("moves by j and k, and changes a value by a blank that is pressed alone", async () => {
+		const panel = aPanel();
+		press(panel, "j", " ", " ", "k", " ");
+		await settled();
+		expect(saves).toEqual(["maxWait=0s", "maxWait=60s", "usage=used"]);
+	});
+
 	it("scrolls its rows where the terminal is low, so that the chosen one is always seen", () => {
 		const many = Array.from({ length: 9 }, (_, at) => ({ name: `row${at}`, summary: "does it", choices: ["a", "b"] }));
 		rows.push(...many);

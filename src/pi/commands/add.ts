@@ -2,6 +2,7 @@ import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, type Credential, labelProblem } from "../../domain/account.ts";
 import { isCancelled, SignInError } from "../../domain/sign-in.ts";
 import * as messages from "../../ui/messages.ts";
+import { askToAct } from "../question.ts";
 import { signIn } from "../sign-in-dialog.ts";
 import { afterJoining } from "./joined.ts";
 import { misused, type Outcome, reference, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
@@ -65,8 +66,8 @@ export async function storeSignIn(
 		const who = { email, plan, known: told.account };
 		if (asked && asked.id !== told.identity.id) {
 			if (!ctx.hasUI) return { failure: messages.otherAccountRefused(asked, who) };
-			const { heading, question } = messages.otherAccountQuestion(asked, who);
-			if (!(await ctx.ui.confirm(heading, question, { signal }))) return nothing;
+			const answer = await askToAct(ctx, messages.otherAccountQuestion(asked, who), signal);
+			if (answer !== "act") return { ...nothing, isCancelled: answer === "cancelled" };
 		}
 		const { account, isStored } = await joinSurely(credential, label, deps);
 		if (!account) return { failure: messages.unusableSignIn() };
@@ -77,7 +78,7 @@ export async function storeSignIn(
 			json: { account: reference(account), isNew },
 		};
 	} catch (error) {
-		if (isCancelled(error)) return nothing;
+		if (isCancelled(error)) return { ...nothing, isCancelled: true };
 		if (error instanceof SignInError) return { failure: error.message };
 		throw error;
 	}
@@ -103,10 +104,12 @@ async function undo(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise
 	const account = await deps.membership.restore();
 	if (!account) return { failure: "There is no removed account to put back." };
 	const words = await afterJoining([account], ctx, deps);
-	return { text: `${messages.restored(account)}${words}`, json: { account: reference(account) } };
+	return { text: `${messages.restored(account, deps.hasPiLogin())}${words}`, json: { account: reference(account) } };
 }
 
 function problemOf(label: string, accounts: readonly Account[]): string | undefined {
 	const known = accounts.find((account) => account.label === label);
-	return known ? messages.labelTakenByAdd(known) : messages.badLabel(label, labelProblem(label));
+	if (known) return messages.labelTakenByAdd(known);
+	const problem = messages.badLabel(label, labelProblem(label));
+	return problem && `${problem} Nothing was changed.`;
 }

@@ -4,8 +4,8 @@ import { privateOutcome } from "../privately.ts";
 import { type Outcome, reasonOf, type Subcommand, type SubcommandDeps, tellUnexpected } from "./subcommand.ts";
 
 /**
- * Runs a subcommand and tells what it comes to; never throws. With `isQuiet` only a failure is told, for what is seen
- * anyway.
+ * Runs a subcommand and tells its outcome; never throws. With `isQuiet` only a failure is told, for what is seen
+ * anyway. `cancelled` where the person left a dialog of it without an answer.
  */
 export async function carryOut(
 	command: Subcommand,
@@ -13,16 +13,18 @@ export async function carryOut(
 	ctx: ExtensionCommandContext,
 	deps: SubcommandDeps,
 	isQuiet = false,
-): Promise<void> {
+): Promise<"done" | "cancelled"> {
 	try {
 		const outcome = await command.run(words, ctx, deps);
 		// With its session gone there is nobody to tell, and its context throws.
-		if (deps.signal.aborted || !outcome) return;
+		if (deps.signal.aborted || !outcome) return "done";
 		if ("failure" in outcome || !isQuiet) tell(outcome, command.name, ctx, deps);
+		return "isCancelled" in outcome && outcome.isCancelled ? "cancelled" : "done";
 	} catch (error) {
 		tellUnexpected(error, deps.pool);
 		if (!deps.signal.aborted)
 			tell({ failure: `multicodex ${command.name} failed: ${reasonOf(error)}` }, command.name, ctx, deps);
+		return "done";
 	}
 }
 

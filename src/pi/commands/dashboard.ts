@@ -54,6 +54,7 @@ const KEY_COMMANDS: Readonly<Record<Exclude<DashboardAction, "close">, KeyComman
 	disable: { command: disable, hasDialog: false, words: itsId },
 	rename: { command: rename, hasDialog: true, words: itsId },
 	refresh: { command: refresh, hasDialog: false, isQuiet: true, words: nothing },
+	undo: { command: add, hasDialog: true, words: () => ["--undo"] },
 };
 
 /** Usage that is due while the dashboard is open is asked for this often; the monitor says what is due. */
@@ -73,10 +74,11 @@ async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Pro
 	const baseUrl = baseUrlOf(ctx);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
 	let asking = 0;
+	let removed: string | undefined;
 	let wish: Wish | undefined;
 	do {
 		wish = await openPanel<Wish>(ctx, { signal, ended: { action: "close", id: undefined } }, (host) => {
-			const whileAsking = async (work: Promise<void>) => {
+			const whileAsking = async (work: Promise<unknown>) => {
 				asking += 1;
 				host.repaint();
 				await work;
@@ -94,28 +96,39 @@ async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Pro
 				cursor,
 				isAsking: () => asking > 0,
 				lastRotation: deps.lastRotation,
+				undoable: () => removed,
 				onAction: (action, account) => {
 					const key = action === "close" ? undefined : KEY_COMMANDS[action];
 					if (!key || key.hasDialog) {
 						host.close({ action, id: account?.id });
 						return;
 					}
+					// Its outcome takes the place of the line about the removal.
+					if (!key.isQuiet) removed = undefined;
 					const done = carryOut(key.command, key.words(account?.id ?? ""), ctx, deps, key.isQuiet);
 					if (action === "refresh") void whileAsking(done);
 				},
 			});
-			return {
-				...panel,
-				render: (width) => {
+			const { render } = panel;
+			return Object.assign(panel, {
+				render: (width: number) => {
 					// What is known is on the screen before anything is asked for.
 					if (!isPainted) setImmediate(lookBehind);
 					isPainted = true;
-					return panel.render(width);
+					return render(width);
 				},
-			};
+			});
 		});
-		if (wish && wish.action !== "close") await carryOutWish(wish.action, wish.id, ctx, deps, cursor.put);
-	} while (wish && wish.action !== "close" && !signal.aborted);
+		if (!wish || wish.action === "close") break;
+		const { action, id } = wish;
+		const label = view().accounts.find(({ account }) => account.id === id)?.account.label;
+		const ended = await carryOutWish(action, id, ctx, deps, cursor.put);
+		// Who leaves a dialog by Esc goes on in the editor: what is typed next is no key of a dashboard.
+		if (ended === "cancelled") break;
+		const isGone = action === "remove" && !pool.accounts().some((account) => account.id === id);
+		if (isGone) removed = label;
+		else if (action !== "remove") removed = undefined;
+	} while (!signal.aborted);
 	return wish !== undefined;
 }
 
@@ -126,12 +139,13 @@ async function carryOutWish(
 	ctx: ExtensionCommandContext,
 	deps: SubcommandDeps,
 	highlight: (id: string) => void,
-): Promise<void> {
+): Promise<"done" | "cancelled"> {
 	const { command, words } = KEY_COMMANDS[action];
 	const before = new Set(deps.pool.accounts().map((account) => account.id));
-	await carryOut(command, words(id ?? ""), ctx, deps);
+	const ended = await carryOut(command, words(id ?? ""), ctx, deps);
 	const joined = deps.pool.accounts().find((account) => !before.has(account.id));
 	if (joined) highlight(joined.id);
+	return ended;
 }
 
 /** Where there are only dialogs: the subcommands to choose from, each asking for what it needs. */

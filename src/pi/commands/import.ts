@@ -9,6 +9,7 @@ import {
 	importOutcome,
 	isWorthTaking,
 } from "../../ui/import-list.ts";
+import { askToAct } from "../question.ts";
 import { afterJoining } from "./joined.ts";
 import {
 	isFirst,
@@ -77,10 +78,16 @@ async function take(
 		const many = plan.planned.filter(isTaken).length;
 		// A dialog has no room for a long list, and would push its own answers off the screen.
 		ctx.ui.notify(list, "info");
-		const question = `The list above says from where. Nothing leaves its tool.`;
-		if (!(await ctx.ui.confirm(`Import ${plural(many, "Codex account")}?`, question, { signal: deps.signal }))) {
-			return { text: "Nothing was imported.", json: asJson(plan, []) };
-		}
+		const question = {
+			heading: `Import ${plural(many, "Codex account")}?`,
+			text: "The list above says which. These are copied; the other tools keep theirs.",
+			act: "Yes, import",
+			keep: "No, import nothing",
+			isHarmless: true,
+		};
+		const answer = await askToAct(ctx, question, deps.signal);
+		const isCancelled = answer === "cancelled";
+		if (answer !== "act") return { text: "Nothing was imported.", json: asJson(plan, []), isCancelled };
 	}
 	// The other tools went on while the question stood: what they renewed meanwhile is spent.
 	const current = isAnnounced && ctx.hasUI ? onlyShown(await look(), plan) : plan;

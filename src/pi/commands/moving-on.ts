@@ -10,6 +10,11 @@ export function moveOnFrom(account: Account, ctx: ExtensionCommandContext, deps:
 	return next;
 }
 
+/** True while some account can serve. */
+export function isAnyReady({ pool }: SubcommandDeps): boolean {
+	return pool.accounts().some((account) => pool.state(account) === "ready");
+}
+
 /** The account that serves once this one is out of use; undefined where none can. */
 export function nextAfter(
 	{ id }: Account,

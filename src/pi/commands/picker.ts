@@ -27,7 +27,8 @@ export async function pickOnScreen(
 		});
 		switch (picked?.kind) {
 			case "remove":
-				await carryOut(remove, [picked.id], ctx, deps);
+				// Who leaves the question by Esc goes on in the editor.
+				if ((await carryOut(remove, [picked.id], ctx, deps)) === "cancelled") return { kind: "closed" };
 				break;
 			case "add": {
 				const before = new Set(pool.accounts().map(({ id }) => id));

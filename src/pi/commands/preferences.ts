@@ -138,7 +138,7 @@ function showPanel(
 	deps: SubcommandDeps,
 ): Promise<"closed" | undefined> {
 	const { settings, pool, signal } = deps;
-	return openPanel(ctx, { signal, ended: "closed" }, ({ paint, wholeRoom, repaint, close, onClose }) => {
+	return openPanel(ctx, { signal, ended: "closed" }, ({ paint, isKey, pace, wholeRoom, repaint, close, onClose }) => {
 		onClose(pool.subscribe(repaint));
 		return createPreferencesPanel({
 			title: group.title,
@@ -164,6 +164,8 @@ function showPanel(
 			},
 			preview: (width) => group.preview(ctx, deps, width, paint),
 			close: () => close("closed"),
+			isKey,
+			pace,
 			repaint,
 		});
 	});

@@ -2,7 +2,8 @@ import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../../domain/account.ts";
 import * as messages from "../../ui/messages.ts";
 import { forgetLoginInMemory } from "../provider.ts";
-import { moveOnFrom, nextAfter } from "./moving-on.ts";
+import { askToAct } from "../question.ts";
+import { isAnyReady, moveOnFrom, nextAfter } from "./moving-on.ts";
 import {
 	accountCalled,
 	accountChoices,
@@ -34,13 +35,15 @@ export const remove: Subcommand = {
 		const isPis = deps.membership.isPis(account);
 		const mayLogout = given.options.has("--logout");
 		if (isPis && !mayLogout && !ctx.hasUI) return { failure: messages.removeNeedsLogout(account) };
-		const { heading, question } = messages.removeQuestion(account, {
-			asksLogout: isPis && !mayLogout,
-			next: nextAfter(account, ctx, deps),
-			isActive: deps.pool.active() === account.id,
-		});
-		if (ctx.hasUI && !(await ctx.ui.confirm(heading, question, { signal: deps.signal }))) {
-			return { text: "Nothing was removed.", json: { account: null } };
+		if (ctx.hasUI) {
+			const question = messages.removeQuestion(account, {
+				isPis,
+				next: nextAfter(account, ctx, deps),
+				isActive: deps.pool.active() === account.id,
+			});
+			const answer = await askToAct(ctx, question, deps.signal);
+			const isCancelled = answer === "cancelled";
+			if (answer !== "act") return { text: "Nothing was removed.", json: { account: null }, isCancelled };
 		}
 		return removeNow(account, ctx, deps);
 	},
@@ -48,14 +51,17 @@ export const remove: Subcommand = {
 
 async function removeNow(account: Account, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome> {
 	const { membership, pool } = deps;
+	const wasReady = isAnyReady(deps);
 	const removal = await membership.remove(account.id);
 	if (removal.kind === "busy") return { failure: messages.isBeingRenewed(account) };
 	if (removal.kind === "pi-unreadable") return { failure: messages.piLoginUnreadable(account) };
 	const { isPiSignedOut } = removal;
 	if (isPiSignedOut) forgetLoginInMemory(ctx);
 	const next = moveOnFrom(account, ctx, deps);
+	const isNoneReady = wasReady && !isAnyReady(deps);
 	return {
-		text: messages.removed(account, { next, isPiSignedOut, left: pool.accounts().length }),
+		text: messages.removed(account, { next, isPiSignedOut, left: pool.accounts().length, isNoneReady }),
 		json: { account: reference(account), active: next?.id ?? null },
+		isWarning: isNoneReady,
 	};
 }

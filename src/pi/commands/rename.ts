@@ -1,6 +1,17 @@
-import { labelProblem } from "../../domain/account.ts";
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { type Account, labelProblem } from "../../domain/account.ts";
 import * as messages from "../../ui/messages.ts";
-import { accountCalled, accountChoices, misused, reference, type Subcommand } from "./subcommand.ts";
+import { createNameField } from "../../ui/name-field.ts";
+import { modeOf } from "../output.ts";
+import { openPanel } from "../panel.ts";
+import {
+	accountCalled,
+	accountChoices,
+	misused,
+	reference,
+	type Subcommand,
+	type SubcommandDeps,
+} from "./subcommand.ts";
 
 /** `/multicodex rename`: give an account another label. */
 export const rename: Subcommand = {
@@ -14,13 +25,10 @@ export const rename: Subcommand = {
 		if (named === undefined || (rest.length === 0 && !ctx.hasUI)) return misused(rename);
 		const account = accountCalled([named], deps);
 		if ("failure" in account) return account;
-		const ask = () => ctx.ui.input(`New label of ${account.label}`, account.label, { signal: deps.signal });
-		const label = (rest.length > 0 ? rest.join(" ") : await ask())?.trim();
-		if (label === undefined) return { text: "Nothing was changed.", json: { account: null } };
-		const problem = messages.badLabel(label, labelProblem(label));
-		if (problem !== undefined) return { failure: problem };
-		const taken = deps.pool.accounts().find((other) => other.id !== account.id && other.label === label);
-		if (taken) return { failure: `Another Codex account is called ${label} already. Nothing was changed.` };
+		const label = (rest.length > 0 ? rest.join(" ") : await askForLabel(account, ctx, deps))?.trim();
+		if (label === undefined) return { text: "Nothing was changed.", json: { account: null }, isCancelled: true };
+		const problem = problemOf(label, account, deps);
+		if (problem !== undefined) return { failure: `${problem} Nothing was changed.` };
 		// The question may have stood for a while.
 		if (!deps.pool.account(account.id))
 			return { failure: `${account.label} is not here any more. Nothing was changed.` };
@@ -31,3 +39,35 @@ export const rename: Subcommand = {
 		};
 	},
 };
+
+/** Why an account cannot be called so, as a sentence. */
+function problemOf(label: string, { id }: Account, { pool }: SubcommandDeps): string | undefined {
+	const isTaken = pool.accounts().some((other) => other.id !== id && other.label === label);
+	return isTaken ? `Another Codex account is called ${label} already.` : messages.badLabel(label, labelProblem(label));
+}
+
+/** In a field that holds the label as it is, and stays until it holds one that will do; else in a dialog. */
+async function askForLabel(
+	account: Account,
+	ctx: ExtensionCommandContext,
+	deps: SubcommandDeps,
+): Promise<string | undefined> {
+	const { settings, signal } = deps;
+	const { label } = account;
+	const title = `New label of ${label}`;
+	// Letter by letter an e-mail cannot be hidden.
+	const value = settings.read().maskEmails && label.includes("@") ? "" : label;
+	const typed =
+		modeOf(ctx) === "tui"
+			? await openPanel<{ readonly label: string | undefined }>(ctx, { signal, ended: { label: undefined } }, (host) =>
+					createNameField({
+						...host,
+						title,
+						value,
+						problemOf: (wanted) => problemOf(wanted, account, deps),
+						onEnd: (ended) => host.close({ label: ended }),
+					}),
+				)
+			: undefined;
+	return typed ? typed.label : ctx.ui.input(title, label, { signal });
+}

@@ -1,5 +1,5 @@
 import * as messages from "../../ui/messages.ts";
-import { moveOnFrom } from "./moving-on.ts";
+import { isAnyReady, moveOnFrom } from "./moving-on.ts";
 import { accountCalled, accountChoices, misused, reference, type Subcommand } from "./subcommand.ts";
 
 /** `/multicodex enable`: offer an account again that was switched off. */
@@ -33,7 +33,10 @@ export const disable: Subcommand = {
 		if ("failure" in account) return account;
 		const json = { account: reference(account), enabled: false };
 		if (!account.enabled) return { text: `Codex account ${account.label} is switched off already.`, json };
+		const wasReady = isAnyReady(deps);
 		await deps.membership.setEnabled(account.id, false);
-		return { text: messages.switchedOff(account, moveOnFrom(account, ctx, deps)), json };
+		const next = moveOnFrom(account, ctx, deps);
+		const isNoneReady = wasReady && !isAnyReady(deps);
+		return { text: messages.switchedOff(account, { next, isNoneReady }), json, isWarning: isNoneReady };
 	},
 };

@@ -1,0 +1,32 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { ActQuestion } from "../ui/messages.ts";
+import { createQuestionPanel } from "../ui/question.ts";
+import { modeOf } from "./output.ts";
+import { openPanel } from "./panel.ts";
+
+/** What was answered; `cancelled` without an answer, by Esc or by the end of the session. */
+export type ActAnswer = "act" | "keep" | "cancelled";
+
+/** Asks whether to do something. Where there are only dialogs a plain yes or no answers. */
+export async function askToAct(
+	ctx: ExtensionCommandContext,
+	{ heading, text, dialogText = text, act, keep, isHarmless = false }: ActQuestion,
+	signal: AbortSignal,
+): Promise<ActAnswer> {
+	const answers = isHarmless ? [act, keep] : [keep, act];
+	const answered =
+		modeOf(ctx) === "tui"
+			? await openPanel<ActAnswer>(ctx, { signal, ended: "cancelled" }, (host) =>
+					createQuestionPanel({
+						...host,
+						room: host.wholeRoom,
+						question: { heading, text, answers },
+						onAnswer: (answer) => {
+							if (answer === undefined) host.close("cancelled");
+							else host.close(answer === act ? "act" : "keep");
+						},
+					}),
+				)
+			: undefined;
+	return answered ?? ((await ctx.ui.confirm(heading, dialogText, { signal })) ? "act" : "keep");
+}
