@@ -25,6 +25,7 @@ import { createFooter } from "./pi/footer.ts";
 import { followSessions } from "./pi/lifecycle.ts";
 import { delegate, PROVIDER, registerProvider } from "./pi/provider.ts";
 import { createOAuthHooks } from "./pi/sign-in.ts";
+import { createStraySignIns } from "./pi/stray-sign-in.ts";
 import { createAffinity } from "./pool/affinity.ts";
 import { createCredentials } from "./pool/credentials.ts";
 import { createDefectNews, tellDefect } from "./pool/defects.ts";
@@ -32,7 +33,7 @@ import { createImports } from "./pool/imports.ts";
 import { createMembership } from "./pool/membership.ts";
 import { createPiLink } from "./pool/pi-link.ts";
 import { createPool } from "./pool/pool.ts";
-import type { DeviceDialog, LoginDialog, TokenReader } from "./pool/ports.ts";
+import type { DeviceDialog, LoginDialog, SettingsStore, TokenReader } from "./pool/ports.ts";
 import { createSessionSockets } from "./pool/session-sockets.ts";
 import { createUsageMonitor } from "./pool/usage-monitor.ts";
 import * as messages from "./ui/messages.ts";
@@ -88,6 +89,7 @@ export function compose(pi: ExtensionAPI): void {
 		tokens,
 		clock,
 		labelFor: defaultLabel,
+		tell: pool.emit,
 		onFailure: (error) => tellDefect(error, "pi login", pool.emit),
 	});
 	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
@@ -117,8 +119,9 @@ export function compose(pi: ExtensionAPI): void {
 	});
 
 	// pi.
+	const strays = createStraySignIns();
 	const signInWays = {
-		inBrowser: (dialog: LoginDialog) => loginInBrowser(issuer, dialog, clock.now),
+		inBrowser: (dialog: LoginDialog) => strays.during(dialog, (heard) => loginInBrowser(issuer, heard, clock.now)),
 		onDevice: (dialog: DeviceDialog) => loginOnDevice(issuer, dialog, clock.now),
 		openBrowser: openInBrowser,
 	};
@@ -173,6 +176,18 @@ export function compose(pi: ExtensionAPI): void {
 			void usage.recheckCooling();
 		},
 	});
+	// What a person changes is in the log, whatever command it was.
+	const setAndTell: SettingsStore["set"] = async (values) => {
+		await settings.set(values);
+		for (const [name, value] of Object.entries(values)) {
+			pool.emit({ type: "setting", name, value: String(value) });
+		}
+	};
+	const removeBackupsAndTell = async () => {
+		const total = await accounts.removeBackups();
+		if (total > 0) pool.emit({ type: "backups-deleted", total });
+		return total;
+	};
 	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
 	registerCommand(pi, {
 		pool,
@@ -187,10 +202,10 @@ export function compose(pi: ExtensionAPI): void {
 		clock,
 		health: openHealth(directory, issuer, clock.now),
 		paths,
-		settings,
+		settings: { ...settings, set: setAndTell },
 		hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
 		savedModel: () => savedModelIn(paths.settings, PROVIDER),
-		removeBackups: accounts.removeBackups,
+		removeBackups: removeBackupsAndTell,
 	});
 	followSessions(pi, {
 		pool,
@@ -200,6 +215,7 @@ export function compose(pi: ExtensionAPI): void {
 		usage,
 		footer,
 		provider,
+		strays,
 		settings: settings.read,
 		eventLog,
 		clock,

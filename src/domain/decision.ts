@@ -17,6 +17,15 @@ export const DECISION_KINDS = [
 	"on-credits",
 	"exhausted",
 	"defect",
+	"added",
+	"signed-in",
+	"removed",
+	"restored",
+	"renamed",
+	"enabled",
+	"disabled",
+	"setting",
+	"backups-deleted",
 ] as const;
 
 /** One of {@link DECISION_KINDS}. */
@@ -47,6 +56,9 @@ export interface Decision {
 	readonly error?: string | undefined;
 	/** Where in our own code it came up, innermost first. */
 	readonly frames?: readonly string[] | undefined;
+	/** A preference that was stored, by its whole key, and what it is now. */
+	readonly setting?: string | undefined;
+	readonly value?: string | undefined;
 	readonly session?: string | undefined;
 	/** The term that put the next account behind `account`. */
 	readonly decidedBy?: string | undefined;
@@ -87,6 +99,12 @@ export function decisionOf(event: PoolEvent): Decision | undefined {
 			};
 		case "pinned":
 			return event.account === undefined ? { kind: "unpinned" } : { kind: "pinned", account: event.account };
+		case "membership":
+			return { kind: event.change, account: event.account, reason: event.source?.replace(":", " ") };
+		case "setting":
+			return { kind: "setting", setting: event.name, value: event.value };
+		case "backups-deleted":
+			return { kind: "backups-deleted", total: event.total };
 		case "cooling":
 			// Who begins a cooldown logs it.
 			if (event.cause === "elsewhere") return undefined;

@@ -47,6 +47,9 @@ export interface Switched {
 /** How a cooldown came about, or ended: by what a request met, by usage, by a person, by another process, or by itself. */
 export type CoolingCause = "refusal" | "usage" | "reset" | "elsewhere" | "time";
 
+/** What became of an account's place in the pool. */
+export type MembershipChange = "added" | "signed-in" | "removed" | "restored" | "renamed" | "enabled" | "disabled";
+
 /** Everything the pool tells the rest of the house: texts, footer, log and other extensions hang on this one source. */
 export type PoolEvent =
 	/** A session that had no account begins on one. */
@@ -92,6 +95,17 @@ export type PoolEvent =
 	  }
 	/** A request found nobody to serve it. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: Asked }
+	/** An account came, left, or was changed by a person, in this process. `source` of one that came: as the account has it. */
+	| {
+			readonly type: "membership";
+			readonly change: MembershipChange;
+			readonly account: AccountId;
+			readonly source?: string | undefined;
+	  }
+	/** A preference was stored: its whole key, and what it is now. */
+	| { readonly type: "setting"; readonly name: string; readonly value: string }
+	/** The copies of removed accounts were deleted. */
+	| { readonly type: "backups-deleted"; readonly total: number }
 	/** A person pinned an account, or (undefined) let the policy choose again. */
 	| { readonly type: "pinned"; readonly account: AccountId | undefined }
 	/** An account served a request to its end; `hasMoved`: its session was with another account before. */

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Credential } from "../domain/account.ts";
-import { LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
+import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
 import type { LoginDialog } from "../pool/ports.ts";
 import { exchangeCode } from "./code-grant.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
@@ -11,6 +11,8 @@ import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 const PORTS = [1455, 1457];
 const CALLBACK_PATH = "/auth/callback";
 const LOGIN_TIMEOUT_MS = 10 * 60_000;
+const WRONG_PASTE =
+	"The sign-in service did not accept the code that was pasted. Paste the address that the browser ended on.";
 
 /**
  * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. Throws a
@@ -25,9 +27,23 @@ export async function loginInBrowser(issuer: string, dialog: LoginDialog, now: (
 	try {
 		const redirectUri = `http://localhost:${callback.port}${CALLBACK_PATH}`;
 		dialog.showUrl(authorizeUrl(issuer, redirectUri, verifier, state), { comesBack: callback.isListening });
-		const code = await firstCode(callback, dialog, state);
-		dialog.received?.();
-		return await exchangeCode(issuer, { code, verifier, redirectUri }, now(), dialog.signal);
+		const end = endOf(dialog.signal);
+		try {
+			let problem: string | undefined;
+			for (;;) {
+				const { code, isPasted } = await firstCode(callback, dialog, state, { ended: end.reached, problem });
+				dialog.received?.();
+				try {
+					return await exchangeCode(issuer, { code, verifier, redirectUri }, now(), dialog.signal);
+				} catch (error) {
+					// Something else was pasted: the sign-in itself is as good as before.
+					if (!isPasted || !(error instanceof CodeRefusedError)) throw error;
+					problem = WRONG_PASTE;
+				}
+			}
+		} finally {
+			end.release();
+		}
 	} finally {
 		callback.close();
 	}
@@ -129,34 +145,41 @@ function refusedInBrowser(error: string, description: string): SignInError {
 		: new SignInError("The sign-in service refused the sign-in. Start again.");
 }
 
-async function firstCode(callback: Callback, dialog: LoginDialog, state: string): Promise<string> {
-	const { signal } = dialog;
-	let timer: NodeJS.Timeout | undefined;
-	let onAbort: (() => void) | undefined;
-	const ended = new Promise<never>((_, reject) => {
-		timer = setTimeout(
+/** The end of the time for a sign-in, or of the person's patience: rejects with either. */
+function endOf(signal: AbortSignal | undefined): { readonly reached: Promise<never>; release(): void } {
+	let release: () => void = () => undefined;
+	const reached = new Promise<never>((_, reject) => {
+		const timer = setTimeout(
 			() => reject(new SignInError("The sign-in was not completed within 10 minutes. Start again.")),
 			LOGIN_TIMEOUT_MS,
 		);
-		onAbort = () => reject(new SignInError(LOGIN_CANCELLED));
+		const onAbort = () => reject(new SignInError(LOGIN_CANCELLED));
 		if (signal?.aborted) onAbort();
 		signal?.addEventListener("abort", onAbort, { once: true });
+		release = () => {
+			clearTimeout(timer);
+			signal?.removeEventListener("abort", onAbort);
+		};
 	});
-	const pasted = pastedCode(dialog, state);
-	try {
-		return await Promise.race([callback.code, pasted, ended]);
-	} finally {
-		clearTimeout(timer);
-		if (onAbort) signal?.removeEventListener("abort", onAbort);
-		// Whatever loses the race may still reject, with nobody left to hear it.
-		pasted.catch(() => undefined);
-		ended.catch(() => undefined);
-	}
+	// Whatever loses the race may still reject, with nobody left to hear it.
+	reached.catch(() => undefined);
+	return { reached, release };
+}
+
+async function firstCode(
+	callback: Callback,
+	dialog: LoginDialog,
+	state: string,
+	{ ended, problem }: { readonly ended: Promise<never>; readonly problem: string | undefined },
+): Promise<{ readonly code: string; readonly isPasted: boolean }> {
+	const pasted = pastedCode(dialog, state, problem).then((code) => ({ code, isPasted: true }));
+	pasted.catch(() => undefined);
+	return Promise.race([callback.code.then((code) => ({ code, isPasted: false })), pasted, ended]);
 }
 
 /** The code that the person pastes; a text without one is said, and asked for again where that can be. */
-async function pastedCode(dialog: LoginDialog, state: string): Promise<string> {
-	let problem: string | undefined;
+async function pastedCode(dialog: LoginDialog, state: string, first: string | undefined): Promise<string> {
+	let problem = first;
 	for (;;) {
 		const text = await dialog.pasted(problem).catch(() => {
 			throw new SignInError(LOGIN_CANCELLED);

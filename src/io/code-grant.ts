@@ -1,5 +1,5 @@
 import type { Credential } from "../domain/account.ts";
-import { LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
+import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
 import { textOf } from "./body.ts";
 import { endOfGrant, grantIn } from "./grant.ts";
 import { identityOf } from "./jwt.ts";
@@ -104,7 +104,7 @@ export async function exchangeCode(
 	const refusal = refusalAtTheDoor(answer);
 	if (refusal) throw refusal;
 	if (answer.status < 200 || answer.status >= 300) {
-		throw new SignInError(`The sign-in service did not accept the code (${answer.status}). Start again.`);
+		throw new CodeRefusedError(`The sign-in service did not accept the code (${answer.status}). Start again.`);
 	}
 	const grant = grantIn(answer.text);
 	if (!grant?.access) throw new SignInError("The sign-in gave no account that Codex can be used with.");

@@ -26,7 +26,7 @@ const ID = /^[\w.:/+-]{1,80}$/;
 /** A code, or a few words of ours. None has a digit, and every token has many. */
 const WORD = /^[A-Za-z_ -]{1,40}$/;
 const UNKNOWN_WORD = "other";
-const IDS = ["account", "from", "scope", "window", "model"] as const;
+const IDS = ["account", "from", "scope", "window", "model", "setting", "value"] as const;
 const WORDS = ["reason", "decidedBy", "error"] as const;
 
 const optionalAccount = z.string().regex(ACCOUNT_ID).optional().catch(undefined);
@@ -57,6 +57,8 @@ const lineSchema = z.object({
 	model: optionalId,
 	error: optionalWord,
 	frames: z.array(z.string().regex(FRAME)).max(MOST_FRAMES).readonly().optional().catch(undefined),
+	setting: optionalId,
+	value: optionalId,
 	decidedBy: optionalWord,
 	terms: z.record(z.string().regex(WORD), z.number()).optional().catch(undefined),
 });

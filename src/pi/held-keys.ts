@@ -1,4 +1,5 @@
 import type { ExtensionCommandContext, ExtensionUIContext } from "@mariozechner/pi-coding-agent";
+import type { Component } from "@mariozechner/pi-tui";
 import type { Clock } from "../pool/ports.ts";
 import { own } from "./privately.ts";
 
@@ -38,14 +39,21 @@ export async function withHeldKeys<T, D extends { readonly clock: Clock }>(
 				ui.custom((tui, theme, keys, done) => {
 					let isOver = false;
 					// pi shows what is created a moment later: the rest of what was typed at once is still nobody's.
-					setImmediate(() => {
-						if (!isOver) freeSince = undefined;
-					});
-					return create(tui, theme, keys, (result) => {
+					const onFirstRender = <C extends Component>(component: C): C => {
+						const { render } = component;
+						return Object.assign(component, {
+							render: (width: number) => {
+								if (!isOver) freeSince = undefined;
+								return render.call(component, width);
+							},
+						});
+					};
+					const made = create(tui, theme, keys, (result) => {
 						if (!isOver) freeSince = now();
 						isOver = true;
 						done(result);
 					});
+					return made instanceof Promise ? made.then(onFirstRender) : onFirstRender(made);
 				}, options),
 		};
 		return new Proxy(ui, { get: (target, key) => Reflect.get(held, key) ?? own(target, key) });

@@ -8,11 +8,12 @@ import type { PiLink } from "../pool/pi-link.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Clock, EventLog } from "../pool/ports.ts";
 import type { UsageMonitor } from "../pool/usage-monitor.ts";
-import { noticeOf } from "../ui/messages.ts";
+import { noticeOf, strayAddress } from "../ui/messages.ts";
 import type { Footer } from "./footer.ts";
 import { writeNotice } from "./output.ts";
 import { privately } from "./privately.ts";
 import { forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
+import type { StraySignIns } from "./stray-sign-in.ts";
 
 /** Type of the session entry that remembers which account serves the session. */
 export const SESSION_ENTRY = "multicodex";
@@ -25,6 +26,7 @@ interface Deps {
 	readonly usage: UsageMonitor;
 	readonly footer: Footer;
 	readonly provider: Provider;
+	readonly strays: Pick<StraySignIns, "take">;
 	readonly settings: () => Settings;
 	readonly eventLog: EventLog;
 	readonly clock: Clock;
@@ -38,7 +40,8 @@ const LAST_WRITE_MS = 5000;
 
 /** Ties the parts to pi's sessions: begin, model changes, notices, and an end that loses nothing. */
 export function followSessions(pi: ExtensionAPI, deps: Deps): void {
-	const { pool, link, affinity, credentials, usage, footer, provider, settings, eventLog, clock, earlyWarnings } = deps;
+	const { pool, link, affinity, credentials, usage, footer, provider, strays } = deps;
+	const { settings, eventLog, clock, earlyWarnings } = deps;
 	let current: ExtensionContext | undefined;
 	let lastInfo: string | undefined;
 	/** Standard error is a screen, too. */
@@ -95,9 +98,16 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		footer.draw();
 	});
 	// Before pi looks for a key; then before every further request of the same run.
-	pi.on("input", (_event, ctx) => {
+	pi.on("input", async ({ text }, given) => {
 		lastInfo = undefined;
-		return followSettings(ctx);
+		// The code in it is as good as the sign-in: no model, no session file gets it.
+		const stray = strays.take(text);
+		if (stray !== undefined) {
+			tell(given, stray === "given" ? "info" : "warning", strayAddress(stray === "given"));
+			return { action: "handled" };
+		}
+		await followSettings(given);
+		return { action: "continue" };
 	});
 	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
 	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in as somebody

@@ -1,5 +1,6 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
 import { withoutRefusal } from "../domain/cooldown.ts";
+import type { MembershipChange } from "../domain/events.ts";
 import { accountOf, accountWith, unusedId } from "../domain/identity.ts";
 import { loginOf } from "./pi-link.ts";
 import type { Pool } from "./pool.ts";
@@ -39,6 +40,8 @@ export interface Membership {
 	restore(): Promise<Account | undefined>;
 	/** Gives an account another label, and returns the one that it has got. */
 	rename(id: AccountId, label: string): Promise<string>;
+	/** The account that was taken out last and is not back since. */
+	lastRemoved(): Promise<Account | undefined>;
 	/** Switches an account on or off by hand. */
 	setEnabled(id: AccountId, enabled: boolean): Promise<void>;
 }
@@ -56,7 +59,10 @@ interface Deps {
 /** Creates it over the stores. */
 export function createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor }: Deps): Membership {
 	const find = (id: AccountId) => accountWith(accounts.list(), id);
-	const changed = () => pool.emit({ type: "changed" });
+	const changed = (change: MembershipChange, account: AccountId, source?: string) => {
+		pool.emit({ type: "membership", change, account, source });
+		pool.emit({ type: "changed" });
+	};
 
 	const whose = (credential: Credential) => {
 		const identity = tokens.identify(credential.access);
@@ -116,14 +122,14 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			// A rest that the refused sign-in had earned is over with it.
 			await state.update(id, (memo) => ({ ...memo, cooldowns: withoutRefusal(memo.cooldowns) }));
 			await accounts.put(joined);
-			changed();
+			changed(known ? "signed-in" : "added", id, known ? undefined : source);
 			return find(id);
 		},
 		recognise: async (credential) => {
 			const told = whose(credential);
 			if (!told?.account) return;
 			await accounts.patch(told.account.id, { claims: told.identity.claims });
-			changed();
+			pool.emit({ type: "changed" });
 		},
 		isPis,
 		remove: async (id) => {
@@ -139,25 +145,26 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			);
 			if (outcome.kind !== "removed") return outcome;
 			await state.forget(id);
-			changed();
+			changed("removed", id);
 			return outcome;
 		},
 		restore: async () => {
 			const account = await accounts.lastRemoved();
 			if (!account) return undefined;
 			await accounts.restore(account.id);
-			changed();
+			changed("restored", account.id);
 			return find(account.id);
 		},
+		lastRemoved: () => accounts.lastRemoved(),
 		rename: async (id, label) => {
 			await accounts.edit(id, { label });
-			changed();
+			changed("renamed", id);
 			return find(id)?.label ?? label;
 		},
 		setEnabled: async (id, enabled) => {
 			await accounts.edit(id, { enabled, disabledReason: undefined });
 			if (enabled) await state.update(id, (memo) => ({ ...memo, strikes: 0 }));
-			changed();
+			changed(enabled ? "enabled" : "disabled", id);
 		},
 	};
 }

@@ -1,4 +1,5 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
+import type { PoolListener } from "../domain/events.ts";
 import { accountOf, accountsOf, accountWith, claimsOf, speakForOne, unusedId } from "../domain/identity.ts";
 import { raceAbort } from "./abort.ts";
 import type { AccountStore, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
@@ -26,12 +27,14 @@ interface Deps {
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
 	readonly labelFor: (email: string | undefined, id: string) => string;
+	/** Hears of accounts that came and left with pi's login. */
+	readonly tell: PoolListener;
 	/** Hears why a look at pi's login failed. */
 	readonly onFailure?: (error: unknown) => void;
 }
 
 /** Links pi's login into the pool, unlinks it when pi signs in as someone else, and notices a logout. */
-export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor, onFailure }: Deps): PiLink {
+export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor, tell, onFailure }: Deps): PiLink {
 	let seen: string | undefined | null = null;
 	let foreign = false;
 	let signedInAs: Identity | undefined;
@@ -80,6 +83,7 @@ export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor,
 				addedAt: clock.now(),
 			};
 			await accounts.put(added);
+			tell({ type: "membership", change: "added", account: added.id, source: added.source });
 			return;
 		}
 		const hasNews = claimsOf(identity).some((claim) => !claimsOf(former).includes(claim));
@@ -102,6 +106,7 @@ export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor,
 			if (account.source === "pi") {
 				await accounts.remove(account.id);
 				await state.forget(account.id);
+				tell({ type: "membership", change: "removed", account: account.id, source: "pi logout" });
 			} else {
 				const needsLogin = { reason: "signed out of pi", at: clock.now() };
 				await accounts.patch(account.id, { linked: false, needsLogin });

@@ -39,6 +39,12 @@ export function formatPast(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
 }
 
+/** A day on the local calendar: `18 Nov`. */
+export function formatDay(at: number): string {
+	const then = dateOf(at);
+	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
+}
+
 /** A count that never has three digits. */
 export function formatCount(count: number): string {
 	return count > 99 ? "over 99" : String(count);

@@ -143,6 +143,9 @@ export const logSchema = z.strictObject({
 			/** Class of an error of ours, and where in our code it came up, innermost first. */
 			error: z.string().optional(),
 			frames: z.array(z.string()).readonly().optional(),
+			/** A preference that was stored, and what it is now. */
+			setting: z.string().optional(),
+			value: z.string().optional(),
 			/** A hash. */
 			session: z.string().optional(),
 			decidedBy: z.string().optional(),

@@ -1,8 +1,8 @@
 import { type Account, printable } from "../domain/account.ts";
-import type { LoggedDecision } from "../domain/decision.ts";
+import type { DecisionKind, LoggedDecision } from "../domain/decision.ts";
 import { iso } from "../domain/moment.ts";
 import { ownValue } from "../domain/own.ts";
-import { cut, formatClock, formatPast, formatPercent, spoken, spokenWindow } from "./format.ts";
+import { cut, formatClock, formatDay, formatPast, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { LogDocument } from "./json-schemas.ts";
 
 /** The JSON document of `log --json`, version 1: the lines of the log as an array, the newest last. Ids only. */
@@ -29,9 +29,27 @@ export function logAsText(
 	// Of an account that has left, its id.
 	const nameOf = (id: string | undefined) => (id === undefined ? "?" : (labels.get(id) ?? id));
 	return decisions
-		.map((decision) => `${formatPast(decision.at, now)}  ${sentence(decision, nameOf, now)}`)
+		.map((decision) => `${formatPast(decision.at, now)}  ${sentence(decision, nameOf, now)}${dayOf(decision, now)}`)
 		.map((line) => cut(printable(line), columns))
 		.join("\n");
+}
+
+/** What a person has changed is looked for by its day, also on that day. */
+const BY_DAY: ReadonlySet<DecisionKind> = new Set([
+	"added",
+	"signed-in",
+	"removed",
+	"restored",
+	"renamed",
+	"enabled",
+	"disabled",
+	"setting",
+	"backups-deleted",
+]);
+
+function dayOf({ kind, at }: LoggedDecision, now: number): string {
+	const isToday = new Date(at).toDateString() === new Date(now).toDateString();
+	return BY_DAY.has(kind) && isToday ? ` (${formatDay(at)})` : "";
 }
 
 /** Why an account began a session, by the term that decided. */
@@ -46,6 +64,13 @@ const CHOSEN_FOR: Readonly<Record<string, string>> = {
 	live: "the least busy",
 	turn: "its turn",
 	list: "first in the list",
+};
+
+/** How an account came or left. */
+const SOURCES: Readonly<Record<string, string>> = {
+	login: "by a sign-in",
+	pi: "by pi's own login",
+	"pi logout": "pi was signed out",
 };
 
 function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => string, now: number): string {
@@ -70,6 +95,24 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 			return `${account}: rests until ${until ?? "?"}, ${why}${partOf(decision.scope)}`;
 		case "recovered":
 			return `${account}: back, by ${reason === "reset" ? "hand" : "newer usage"}${partOf(decision.scope)}`;
+		case "added":
+			return `${account}: added${reason === undefined ? "" : `, ${SOURCES[reason] ?? spoken(reason)}`}`;
+		case "signed-in":
+			return `${account}: signed in again`;
+		case "removed":
+			return `${account}: removed${reason === undefined ? "" : `, ${SOURCES[reason] ?? spoken(reason)}`}`;
+		case "restored":
+			return `${account}: put back`;
+		case "renamed":
+			return `${account}: has another label`;
+		case "enabled":
+			return `${account}: switched on by hand`;
+		case "disabled":
+			return `${account}: switched off by hand`;
+		case "setting":
+			return `setting ${decision.setting ?? "?"} is ${decision.value ?? "?"}`;
+		case "backups-deleted":
+			return `backups of removed accounts deleted${total === undefined ? "" : `: ${total}`}`;
 		case "signed-out":
 			return `${account}: signed out, ${why}`;
 		case "closed":

@@ -264,6 +264,13 @@ export function browserSignIn(comesBack: boolean): string {
 		: "Ports 1455 and 1457 are taken by other programs, so the browser cannot come back here by itself. Paste the address it ends on.";
 }
 
+/** The address of a sign-in was sent as a prompt. `isGiven`: to the sign-in that waits for it. */
+export function strayAddress(isGiven: boolean): string {
+	return isGiven
+		? "Codex: that address went to the sign-in that waits for it, and not to the model."
+		: "That is the address of a sign-in, so it was not sent to the model. /multicodex add begins a sign-in to paste it into.";
+}
+
 /** Where a sign-in waits and nothing could open its address. */
 export function browserMissing(): string {
 	return "No browser could be opened here. Open the address on any machine.";

@@ -65,6 +65,40 @@ describe("after a rotation", () => {
 		expect(statSync(bench.dir.path(LOG)).mode & 0o777).toBe(0o600);
 	});
 
+	it("log tells of every change that a person makes, with its day", async () => {
+		const bench = await createBenchOnAnyHost({ accounts: people, usage });
+		const rpc = bench.rpc();
+		rpc.answerDialogs(() => true);
+		for (const words of [
+			"disable ann",
+			"enable ann",
+			"rename ann anna",
+			"remove anna",
+			"rotation maxWait=8h",
+			"off",
+			"on",
+		]) {
+			await rpc.send(`/multicodex ${words}`);
+		}
+		await rpc.send("/multicodex log 7");
+		const told = () => rpc.notifications.at(-1)?.message.split("\n") ?? [];
+		expect(told()).toEqual(
+			[
+				"anna: switched off by hand",
+				"anna: switched on by hand",
+				"anna: has another label",
+				"anna: removed",
+				"setting rotation.maxWait is 8h",
+				"setting enabled is false",
+				"setting enabled is true",
+			].map((line) => expect.stringMatching(new RegExp(`^\\d\\d:\\d\\d {2}${line} \\(\\d+ \\w{3}\\)$`))),
+		);
+		await rpc.send("/multicodex add --undo");
+		await rpc.send("/multicodex log 1");
+		expect(told()).toEqual([expect.stringMatching(/ {2}anna: put back \(/)]);
+		expect(bench.dir.read(LOG)).not.toMatch(/\banna?\b/);
+	});
+
 	it("is one line in the session, which tells the first cause and the last account", async () => {
 		const bench = await createBenchOnAnyHost({ accounts: people, usage });
 		for (const name of ["ann", "ben"]) bench.codex.account(name).always(answers.usageLimit({ resetsInMs: HOUR_MS }));

@@ -178,6 +178,25 @@ describe("/multicodex add in a terminal", () => {
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 	});
 
+	it("keeps the field after a code that the service does not know, and no model gets an address that is sent too late", async () => {
+		const bench = await browserBench();
+		const terminal = await openTerminal(bench);
+		const { url } = await beginInBrowser(terminal);
+		const right = await redirectOf(url);
+		await paste(terminal, "garbage");
+		await terminal.waitForText("did not accept the code that was pasted.", PATIENCE_MS);
+		expect(terminal.screen()).toContain(SIGN_IN_SCREEN);
+		await paste(terminal, right);
+		await expectAdded(terminal, "a");
+		expect(bench.codex.tokenRequests()).toHaveLength(2);
+
+		await paste(terminal, right);
+		await terminal.waitForText("it was not sent to the model.", PATIENCE_MS);
+		await terminal.submit("say hi");
+		await terminal.waitForText("OK from a #1", PATIENCE_MS);
+		expect(JSON.stringify(bench.codex.responsesRequests())).not.toContain("auth/callback");
+	});
+
 	it("refuses a callback with another state, goes on, and takes the right one", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench);

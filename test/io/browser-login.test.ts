@@ -361,6 +361,24 @@ describe("a sign-in whose code is pasted", () => {
 		expect(signIn.codex.tokenRequests()).toHaveLength(1);
 	});
 
+	it("says that the service does not know a code that was pasted, and asks again: pasted or brought back, the right one does", async () => {
+		for (const last of ["paste", "browser"]) {
+			const signIn = await begin();
+			const redirect = await signIn.redirect();
+			await signIn.paste("garbage");
+			await signIn.paste("more-garbage");
+			if (last === "paste") await signIn.paste(redirect.href);
+			else {
+				await expect.poll(() => signIn.problems.length, { timeout: 20_000 }).toBe(3);
+				await visit(redirect);
+			}
+			expect(await ownerOf(signIn)).toBe("a");
+			const refused = expect.stringMatching(/did not accept the code that was pasted\. Paste the address/);
+			expect(signIn.problems).toEqual([undefined, refused, refused]);
+			await expectPortsFree();
+		}
+	});
+
 	it("is still brought back by the browser after a text that was none", async () => {
 		const signIn = await begin();
 		await signIn.paste("no code");

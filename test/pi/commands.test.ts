@@ -220,15 +220,9 @@ describe("reset", () => {
 
 	it("deletes backups after a question that names both kinds, and nothing else", async () => {
 		screen.consent = false;
-		const asked: string[] = [];
-		const { confirm } = screen.ctx.ui;
-		screen.ctx.ui.confirm = (title, question, options) => {
-			asked.push(question);
-			return confirm(title, question, options);
-		};
 		expect(await run("reset backups")).toBe("info: Nothing was deleted.");
 		expect(left()).toEqual([true, 1, 0]);
-		expect(asked.join()).toMatch(/codex-accounts\.json\.bak-.*codex-accounts\.json\.v1\.bak/);
+		expect(screen.details.join()).toMatch(/codex-accounts\.json\.bak-.*codex-accounts\.json\.v1\.bak/);
 		screen.consent = true;
 		expect(await run("reset backups")).toBe("info: Deleted 2 backups.");
 		expect(left()).toEqual([true, 1, 1]);

@@ -20,7 +20,8 @@ export interface FakePi {
 	readonly models: unknown[];
 	/** What `pi.events.emit` does. */
 	bus: (channel: string, payload: unknown) => void;
-	fire(event: string, ctx: ExtensionCommandContext): Promise<void>;
+	/** What the last handler answers. `data` is what the event has beside its type. */
+	fire(event: string, ctx: ExtensionCommandContext, data?: Record<string, unknown>): Promise<unknown>;
 }
 
 export interface FakeCommand {
@@ -36,8 +37,10 @@ export function aPi(): FakePi {
 		entries: [],
 		models: [],
 		bus: () => undefined,
-		fire: async (event, ctx) => {
-			for (const handler of handlers.get(event) ?? []) await handler({ type: event }, ctx);
+		fire: async (event, ctx, data = {}) => {
+			let answer: unknown;
+			for (const handler of handlers.get(event) ?? []) answer = await handler({ type: event, text: "", ...data }, ctx);
+			return answer;
 		},
 	};
 	const api = {
@@ -149,7 +152,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		fake.onQuestion();
 		if (fake.isAway) return;
 		const highlighted = lines.find((line) => line.startsWith("→ ")) ?? "";
-		const isHarmless = /^→ (Keep|No, import nothing|Change nothing)$/.test(highlighted);
+		const isHarmless = /^→ (Keep.*|No, .*|Change nothing)$/.test(highlighted);
 		const keys = isHarmless === fake.consent ? ["\x1b[B", "\r"] : ["\r"];
 		const typed = fake.input === undefined ? ["\x1b"] : ["\x15", `\x1b[200~${fake.input}\x1b[201~`, "\r"];
 		const pressNext = ([key, ...rest]: readonly string[]) => {

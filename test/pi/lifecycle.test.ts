@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/domain/settings.ts";
 import { followSessions, SESSION_ENTRY } from "../../src/pi/lifecycle.ts";
+import { createStraySignIns, type StraySignIns } from "../../src/pi/stray-sign-in.ts";
 import { aHouse, type House } from "../pool/house.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeContextInit, type FakePi } from "./fake-pi.ts";
@@ -13,6 +14,7 @@ let settings: Settings;
 let isOutOfStep: boolean;
 let baseUrls: string[];
 let onFlush: () => void;
+let strays: StraySignIns;
 
 beforeEach(() => {
 	house = aHouse(anAccount("a"), anAccount("b"));
@@ -23,6 +25,7 @@ beforeEach(() => {
 	isOutOfStep = false;
 	baseUrls = [];
 	onFlush = () => undefined;
+	strays = createStraySignIns();
 	house.affinity.begin(undefined);
 	followSessions(pi.api, {
 		pool: {
@@ -64,6 +67,7 @@ beforeEach(() => {
 			stop: () => order.push("footer stop"),
 		},
 		provider: { keepAvailability: () => order.push("availability"), isOutOfStep: () => isOutOfStep },
+		strays,
 		settings: () => settings,
 		eventLog: {
 			append: () => undefined,
@@ -189,6 +193,27 @@ describe("a session", () => {
 		await pi.fire("session_shutdown", screen.ctx);
 		expect(order.slice(-3)).toEqual(["idle", "flush", "log flush"]);
 		expect(order.slice(0, -3).sort()).toEqual(["footer stop", "usage stop"]);
+	});
+
+	it("sends the address of a sign-in to no model: to the sign-in that waits for it, or nowhere", async () => {
+		const screen = await start();
+		const address = "http://localhost:1455/auth/callback?code=ac_1&state=st_1";
+		expect(await pi.fire("input", screen.ctx, { text: "say hi" })).toEqual({ action: "continue" });
+		expect(await pi.fire("input", screen.ctx, { text: address })).toEqual({ action: "handled" });
+		expect(screen.notices).toEqual([expect.stringMatching(/^warning: .*not sent to the model/)]);
+		const pasted = strays.during(
+			{ showUrl: () => undefined, pasted: () => new Promise(() => undefined) },
+			async (dialog) => dialog.pasted(undefined),
+		);
+		expect(await pi.fire("input", screen.ctx, { text: `here: ${address}` })).toEqual({ action: "handled" });
+		expect([await pasted, screen.notices.at(-1)]).toEqual([
+			address,
+			expect.stringMatching(/^info: .*went to the sign-in/),
+		]);
+		// It waits no longer.
+		await pi.fire("input", screen.ctx, { text: address });
+		expect(screen.notices.at(-1)).toMatch(/^warning: /);
+		expect(screen.notices.join()).not.toMatch(/ac_1|st_1/);
 	});
 
 	it("draws the footer when the model changes", async () => {

@@ -40,6 +40,8 @@ let clock: FakeClock;
 let pool: Pool;
 let membership: Membership;
 let changes: number;
+/** Changes that were told of, as the log has them. */
+let told: string[];
 
 /** Over real files, or over whatever is given. */
 function open(over: { readonly accounts?: AccountStore; readonly piAuth?: PiAuth } = {}): void {
@@ -48,8 +50,10 @@ function open(over: { readonly accounts?: AccountStore; readonly piAuth?: PiAuth
 	state = aStateStore();
 	pool = createPool({ accounts, state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
 	changes = 0;
-	pool.subscribe(({ type }) => {
-		if (type === "changed") changes += 1;
+	told = [];
+	pool.subscribe((event) => {
+		if (event.type === "changed") changes += 1;
+		if (event.type === "membership") told.push(event.change);
 	});
 	membership = createMembership({
 		accounts,
@@ -609,5 +613,19 @@ describe("accounts that were taken for two", () => {
 			}),
 			{ numRuns: 25 },
 		);
+	});
+});
+
+describe("what is told of it", () => {
+	it("is each change once, and nothing where nothing has changed", async () => {
+		open({ accounts: anAccountStore(anAccount("work")) });
+		await membership.setEnabled("work", false);
+		await membership.setEnabled("work", true);
+		await membership.rename("work", "job");
+		await membership.remove("work");
+		await membership.remove("work");
+		expect((await membership.lastRemoved())?.label).toBe("job");
+		await membership.restore();
+		expect(told).toEqual(["disabled", "enabled", "renamed", "removed", "restored"]);
 	});
 });

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account, Credential } from "../../src/domain/account.ts";
+import type { PoolEvent } from "../../src/domain/events.ts";
 import { defaultLabel } from "../../src/io/account-store.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/io/jwt.ts";
 import { createPiLink, type PiLink } from "../../src/pool/pi-link.ts";
@@ -27,11 +28,13 @@ let accounts: FakeAccountStore;
 let state: FakeStateStore;
 let piAuth: FakePiAuth;
 let link: PiLink;
+let told: PoolEvent[];
 
 function open(...rows: Account[]): void {
 	accounts = anAccountStore(...rows);
 	state = aStateStore();
 	piAuth = aPiAuth();
+	told = [];
 	link = createPiLink({
 		accounts,
 		state,
@@ -39,6 +42,7 @@ function open(...rows: Account[]): void {
 		tokens: { fingerprint, identify: identityOf, issuedAt: (access) => tokenTimes(access).issuedAt },
 		clock: aClock(),
 		labelFor: defaultLabel,
+		tell: (event) => told.push(event),
 	});
 }
 beforeEach(() => open());
@@ -52,7 +56,16 @@ it("tells why a look failed, and not of one that was given up", async () => {
 	const tokens = { fingerprint, identify: identityOf, issuedAt: (access: string) => tokenTimes(access).issuedAt };
 	const onFailure = (error: unknown) => void failures.push(error);
 	const clock = aClock();
-	const watched = createPiLink({ accounts, state, piAuth, tokens, clock, labelFor: defaultLabel, onFailure });
+	const watched = createPiLink({
+		accounts,
+		state,
+		piAuth,
+		tokens,
+		clock,
+		tell: () => undefined,
+		labelFor: defaultLabel,
+		onFailure,
+	});
 	await watched.sync(AbortSignal.abort());
 	await watched.sync();
 	expect(failures).toEqual([broken]);
@@ -73,6 +86,18 @@ const rowOf = (name: string, overrides: Partial<Account> = {}) =>
 const rows = () => accounts.rows;
 
 describe("pi's login", () => {
+	it("is told of when it comes, and when it leaves", async () => {
+		login("work");
+		await link.sync();
+		await link.sync();
+		piAuth.login = { kind: "none" };
+		await link.sync();
+		expect(told).toEqual([
+			{ type: "membership", change: "added", account: idOf("work"), source: "pi" },
+			{ type: "membership", change: "removed", account: idOf("work"), source: "pi logout" },
+		]);
+	});
+
 	it("becomes an account by itself", async () => {
 		login("work");
 		await link.sync();

@@ -28,6 +28,14 @@ describe("the log, for a person", () => {
 	it.each<[Parameters<typeof line>[0], RegExp]>([
 		[{ kind: "chosen", decidedBy: "fresh" }, /^work: begins, the freshest$/],
 		[{ kind: "chosen" }, /^work: begins, the only one$/],
+		[{ kind: "added", reason: "login" }, /^work: added, by a sign-in \(\d+ \w{3}\)$/],
+		[{ kind: "added", reason: "import codex" }, /^work: added, import codex \(\d+ \w{3}\)$/],
+		[{ kind: "removed" }, /^work: removed \(\d+ \w{3}\)$/],
+		[{ kind: "restored" }, /^work: put back \(/],
+		[{ kind: "renamed" }, /^work: has another label \(/],
+		[{ kind: "disabled" }, /^work: switched off by hand \(/],
+		[{ kind: "setting", setting: "rotation.maxWait", value: "8h" }, /^setting rotation\.maxWait is 8h \(/],
+		[{ kind: "backups-deleted", total: 2 }, /^backups of removed accounts deleted: 2 \(/],
 		[
 			{ kind: "rotated", from: "2", reason: "usage_limit", window: "5h", until },
 			/^side → work: 5h limit, back .*\d\d:\d\d$/,

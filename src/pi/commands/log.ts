@@ -11,14 +11,15 @@ export const log: Subcommand = {
 	usage: "log [n] [--json]",
 	summary: "the last decisions: who served, and why it changed",
 	complete: (_deps, before) => jsonChoice(before),
-	run: async (words, _ctx, { eventLog, pool, clock }) => {
+	run: async (words, _ctx, { eventLog, pool, membership, clock }) => {
 		const given = sorted(words, ["--json"]);
 		const [count = String(USUAL), ...others] = given?.rest ?? [];
 		if (!given || others.length > 0 || !COUNT.test(count)) return misused(log);
 		// What this process has just decided belongs there too.
 		await eventLog.flush();
 		const decisions = await eventLog.read(Number(count));
-		const text = logAsText(decisions, pool.accounts(), clock.now(), columnsNow());
+		const gone = await membership.lastRemoved();
+		const text = logAsText(decisions, [...pool.accounts(), ...(gone ? [gone] : [])], clock.now(), columnsNow());
 		return { text, json: logAsJson(decisions), asJson: given.options.has("--json") };
 	},
 };

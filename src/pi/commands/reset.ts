@@ -1,4 +1,5 @@
 import { plural } from "../../ui/format.ts";
+import { askToAct } from "../question.ts";
 import { misused, type Subcommand, sorted } from "./subcommand.ts";
 
 const WHAT = {
@@ -15,8 +16,12 @@ const ALIASES: Readonly<Record<string, What>> = { manual: "pin", all: "all" };
 const OFFERED = ["pin", "quota", "backups"] as const;
 const YES = "--yes";
 
-const BACKUPS_QUESTION =
-	"This deletes every codex-accounts.json.bak-* file, so that add --undo finds nothing, and codex-accounts.json.v1.bak, the accounts file of pi-multicodex 2.x. They cannot be restored.";
+const BACKUPS_QUESTION = {
+	heading: "Delete the backups?",
+	text: "This deletes every codex-accounts.json.bak-* file, so that add --undo finds nothing, and codex-accounts.json.v1.bak, the accounts file of pi-multicodex 2.x. They cannot be restored.",
+	act: "Delete the backups",
+	keep: "Keep them",
+};
 
 /**
  * `/multicodex reset`: forgets the pin, the cooldowns, or both. Only `backups` deletes a sign-in, and only after a yes:
@@ -43,8 +48,9 @@ export const reset: Subcommand = {
 		const isSure = given.options.has(YES);
 		if (!isSure && !ctx.hasUI)
 			return { failure: `Add ${YES} to delete ${WHAT.backups}: /multicodex reset backups ${YES}` };
-		if (!isSure && !(await ctx.ui.confirm("Delete the backups?", BACKUPS_QUESTION, { signal }))) {
-			return { text: "Nothing was deleted.", json: { reset: null } };
+		const answer = isSure ? "act" : await askToAct(ctx, BACKUPS_QUESTION, signal);
+		if (answer !== "act") {
+			return { text: "Nothing was deleted.", json: { reset: null }, isCancelled: answer === "cancelled" };
 		}
 		const deleted = await removeBackups();
 		const text = deleted === 0 ? "There were no backups." : `Deleted ${plural(deleted, "backup")}.`;
