@@ -38,6 +38,8 @@ export interface DiskFacts {
 	readonly entries: readonly EntryFact[];
 	readonly locks: readonly LockFact[];
 	readonly isWritable: boolean;
+	/** Files that lie, as links, in another folder in which nothing can be written; `target` is where. */
+	readonly readOnly?: readonly { readonly name: string; readonly target: string }[];
 	readonly accounts: readonly Account[];
 	readonly piLogin: {
 		readonly kind: "oauth" | "foreign" | "none" | "unreadable";
@@ -96,6 +98,7 @@ export type FindingCode =
 	| "file-older"
 	| "rows-strange"
 	| "directory-unwritable"
+	| "file-read-only"
 	| "permissions-good"
 	| "permissions-wide"
 	| "leftover"
@@ -167,6 +170,7 @@ export function judge(facts: HealthFacts): Finding[] {
 	const findings = [
 		...facts.files.flatMap(ofFile),
 		...ofDirectory(facts),
+		...(facts.readOnly ?? []).map(ofReadOnly),
 		...facts.locks.map(ofLock),
 		...ofAccounts(facts),
 		...ofLink(facts),
@@ -207,6 +211,12 @@ function ofFile({ name, owner, content, bytes, strangeRows }: FileFact): Finding
 		default:
 			return [finding("file-broken", "problem", name, undefined, owner)];
 	}
+}
+
+/** pi's login and our files are renewed all the time, settings when a person wants it. */
+function ofReadOnly({ name, target }: { readonly name: string; readonly target: string }): Finding {
+	if (name === "settings.json") return finding("file-read-only", "note", name, undefined, target);
+	return finding("file-read-only", name === "auth.json" ? "warning" : "problem", name, undefined, target);
 }
 
 /** Others may read it, or a directory's names. */

@@ -1,5 +1,5 @@
-import { access, chmod, constants, readdir, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { access, chmod, constants, readdir, realpath, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Account, AccountId } from "../domain/account.ts";
 import type { DiskFacts, EntryFact, FileFact, LockFact, Repair } from "../domain/health.ts";
 import { accountOf } from "../domain/identity.ts";
@@ -73,6 +73,7 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 			() => true,
 			(error) => isMissing(error),
 		),
+		readOnly: await readOnlyIn(directory),
 		accounts: rows.accounts,
 		piLogin: {
 			kind: auth === "unreadable" ? "unreadable" : login.kind,
@@ -87,6 +88,22 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 function ownerOf(access: string, accounts: readonly Account[]): AccountId | undefined {
 	const identity = identityOf(access);
 	return identity && (accountOf(accounts, identity)?.id ?? identity.id);
+}
+
+/** Links that lead into a folder in which nothing can be written: there a file cannot be replaced in one step. */
+async function readOnlyIn(directory: string): Promise<{ name: string; target: string }[]> {
+	const home = await realpath(directory).catch(() => directory);
+	const found: { name: string; target: string }[] = [];
+	for (const name of [ACCOUNTS, STATE, AUTH, SETTINGS]) {
+		const target = await realpath(join(directory, name)).catch(() => undefined);
+		if (target === undefined || dirname(target) === home) continue;
+		const isWritable = await access(dirname(target), constants.W_OK).then(
+			() => true,
+			() => false,
+		);
+		if (!isWritable) found.push({ name, target });
+	}
+	return found;
 }
 
 /** Bytes of a file; undefined where there is none. */

@@ -1,4 +1,4 @@
-import { writeFile } from "node:fs/promises";
+import { realpath, writeFile } from "node:fs/promises";
 import { z } from "zod";
 import {
 	DEFAULT_SETTINGS,
@@ -53,9 +53,14 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 			return settings;
 		},
 		set: async (values) => {
-			// Only where there is none: the file is pi's.
-			await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
-			await changePiFile(path, LOCK, (bytes) => withValues(bytes, values));
+			try {
+				// Only where there is none: the file is pi's.
+				await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
+				await changePiFile(path, LOCK, (bytes) => withValues(bytes, values));
+			} catch (error) {
+				const code = codeOf(error) ?? "";
+				throw READ_ONLY_CODES.has(code) ? await readOnlyError(path, code) : error;
+			}
 		},
 	};
 }
@@ -178,6 +183,28 @@ class UnreadableSettingsError extends Error {
 		super("settings.json is not valid JSON and was left as it is");
 		this.name = "UnreadableSettingsError";
 	}
+}
+
+/** What a file system says of a place that is made by something else, or belongs to another user. */
+const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EROFS", "EACCES", "EPERM"]);
+
+/** The file cannot be written where it lies, typically because a generator of set-ups made it. */
+class ReadOnlySettingsError extends Error {
+	readonly code: string;
+	constructor(text: string, code: string) {
+		super(text);
+		this.name = "ReadOnlySettingsError";
+		this.code = code;
+	}
+}
+
+async function readOnlyError(path: string, code: string): Promise<ReadOnlySettingsError> {
+	const target = await realpath(path).catch(() => path);
+	const where =
+		target === path
+			? `settings.json cannot be written (${code})`
+			: `settings.json leads to ${target}, which cannot be written (${code})`;
+	return new ReadOnlySettingsError(`${where}. Set "${SETTINGS_KEY}" in what that file is made from`, code);
 }
 
 function ignoreExisting(error: unknown): undefined {

@@ -261,7 +261,7 @@ export function openStateStore(
 				for (const lease of Object.values(draft.live)) {
 					if (lease.account === former) lease.account = into;
 				}
-				const { [former]: gone, [into]: kept } = draft.accounts;
+				const [kept, gone] = [ownValue(draft.accounts, into), ownValue(draft.accounts, former)];
 				if (!gone) return;
 				draft.accounts[into] = { ...kept, ...inherited(kept ?? EMPTY_MEMO, gone, now()) };
 				// Whoever exchanges its token still goes by the former id.

@@ -22,6 +22,10 @@ export function exhausted(why: Exhaustion, now: number): string {
 	const { tried, untried, cooling, notOffered, unavailable } = why;
 	if (untried > 0) {
 		const more = formatCount(untried);
+		// None of those that were tried is out of quota: their tokens could not be had, behind a lock for instance.
+		if (unavailable > 0 && cooling <= notOffered) {
+			return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed just now. Send again to go on with ${more} more.`;
+		}
 		return `Codex quota exceeded on ${plural(tried, "account")} in a row. Send again to go on with ${more} more.`;
 	}
 	if (cooling > notOffered) {

@@ -47,6 +47,13 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: "The agent directory cannot be written: nothing can be stored, and no sign-in be renewed.",
 		advice: "Make yourself its owner. /multicodex path says where it is.",
 	}),
+	"file-read-only": ({ subject, detail }) => ({
+		text: `${subject} leads to ${detail}, where nothing can be written.`,
+		advice:
+			subject === "settings.json"
+				? "Preferences are set in what that file is made from."
+				: "Put a file of its own in the place of the link: a sign-in cannot be renewed otherwise.",
+	}),
 	"permissions-good": () => ({ text: "What is kept in the agent directory can be read by you alone." }),
 	"permissions-wide": ({ subject, figure = 0 }) => ({
 		text: `${subject === "." ? "The agent directory" : subject} is open to other users of this machine (${figure.toString(8)}).`,

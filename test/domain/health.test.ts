@@ -88,6 +88,15 @@ describe("the judgement", () => {
 			"permissions-good",
 		);
 		expect(told({ isWritable: false })).toEqual(["problem directory-unwritable"]);
+		const readOnly = ["settings.json", "auth.json", "codex-accounts.json"].map((name) => ({
+			name,
+			target: "/store/x",
+		}));
+		expect(told({ readOnly })).toEqual([
+			"problem file-read-only codex-accounts.json",
+			"warning file-read-only auth.json",
+			"note file-read-only settings.json",
+		]);
 	});
 
 	it("of what was left behind", () => {

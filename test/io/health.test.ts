@@ -14,7 +14,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openHealth } from "../../src/io/health.ts";
 import type { HealthCheck } from "../../src/pool/ports.ts";
-import { aScratch, aTokenOf, DAY_MS, idFor, type Scratch } from "../support/fakes.ts";
+import { aScratch, aTokenOf, closeFolder, DAY_MS, idFor, type Scratch } from "../support/fakes.ts";
 
 const now = () => Date.now();
 /** A process that is no more. */
@@ -132,6 +132,23 @@ describe("a look at the agent directory", () => {
 		scratch.write("codex-accounts.json", { ...accounts, accounts: [...accounts.accounts, { id: 5 }] });
 		const { files, accounts: rows } = await health.look();
 		expect([files[0]?.strangeRows, rows.map(({ label }) => label)]).toEqual([1, ["a"]]);
+	});
+
+	it("tells of each file that leads to where nothing can be written", async () => {
+		mkdirSync(scratch.path("store"));
+		for (const name of ["settings.json", "auth.json"]) {
+			scratch.write(`store/${name}`, {});
+			symlinkSync(scratch.path(`store/${name}`), scratch.path(name));
+		}
+		expect((await health.look()).readOnly).toEqual([]);
+		const reopen = closeFolder(scratch.path("store"));
+		try {
+			const { readOnly, isWritable } = await health.look();
+			expect([isWritable, readOnly?.map(({ name }) => name)]).toEqual([true, ["auth.json", "settings.json"]]);
+			expect(readOnly?.[1]?.target).toBe(scratch.path("store/settings.json"));
+		} finally {
+			reopen();
+		}
 	});
 
 	it("is not led astray by a write of pi's that is half done", async () => {

@@ -8,7 +8,7 @@ import {
 	ROTATION_PREFERENCES,
 } from "../../src/domain/settings.ts";
 import { openSettings, savedModelIn } from "../../src/io/settings-store.ts";
-import { aScratch, type Scratch, settled, until } from "../support/fakes.ts";
+import { aScratch, closeFolder, type Scratch, settled, until } from "../support/fakes.ts";
 
 const NAME = "settings.json";
 
@@ -489,4 +489,31 @@ describe("the model that the person has saved", () => {
 	it("is none where there is no file", () => {
 		expect(saved()).toBeUndefined();
 	});
+});
+
+describe("a file that another program makes and keeps where nothing can be written", () => {
+	it.each(["a folder of its own", "the agent directory"])(
+		"is read, and a change says where it lies: %s",
+		async (where) => {
+			mkdirSync(scratch.path("store"));
+			const isLink = where === "a folder of its own";
+			scratch.write(isLink ? `store/${NAME}` : NAME, { theme: "dark", "pi-multicodex": { maskEmails: true } });
+			if (isLink) symlinkSync(scratch.path(`store/${NAME}`), scratch.path(NAME));
+			const reopen = closeFolder(isLink ? scratch.path("store") : scratch.dir);
+			try {
+				const settings = open();
+				expect(settings.read().maskEmails).toBe(true);
+				const place = isLink ? `leads to ${scratch.path(`store/${NAME}`)}, which cannot` : "cannot";
+				const failure = await settings.set({ enabled: false }).catch((error: Error) => error.message);
+				expect(failure).toMatch(
+					new RegExp(
+						`^settings\\.json ${place} be written \\(E[A-Z]+\\)\\. Set "pi-multicodex" in what that file is made from$`,
+					),
+				);
+				expect([settings.read().enabled, scratch.names(`${NAME}.`)]).toEqual([true, []]);
+			} finally {
+				reopen();
+			}
+		},
+	);
 });

@@ -114,6 +114,12 @@ describe("remove", () => {
 	it("says so where it cannot be written", async () => {
 		desk.house.accounts.lockRefusal = Object.assign(new Error("EROFS: read-only file system"), { code: "EROFS" });
 		expect(await run("remove work")).toBe("error: multicodex remove failed: EROFS: read-only file system");
+		const path = "/home/me/.pi/agent/codex-accounts.json.12-0011aabb.tmp";
+		const refusal = new Error(`EROFS: read-only file system, open '${path}'`);
+		desk.house.accounts.lockRefusal = Object.assign(refusal, { code: "EROFS", path });
+		expect(await run("remove work")).toBe(
+			"error: multicodex remove failed: codex-accounts.json cannot be written: it lies where nothing can be written (EROFS)",
+		);
 	});
 });
 

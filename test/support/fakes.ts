@@ -1,5 +1,15 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+	chmodSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	realpathSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -170,6 +180,16 @@ export function aScratch(): Scratch {
 				.sort(),
 		remove: () => rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }),
 	};
+}
+
+/** Makes a folder one in which nothing can be written, also by the superuser. The result makes it as it was. */
+export function closeFolder(path: string): () => void {
+	if (process.getuid?.() !== 0) {
+		chmodSync(path, 0o500);
+		return () => chmodSync(path, 0o700);
+	}
+	execFileSync("chattr", ["+i", path]);
+	return () => void execFileSync("chattr", ["-i", path]);
 }
 
 /** Resolves as soon as `holds`; rejects with `what` after a time that only a hang takes. */

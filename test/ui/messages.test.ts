@@ -213,6 +213,12 @@ describe("the exhausted message", () => {
 		expect(exhausted({ total: 4, cooling: 3, unavailable: 1, readyAt })).toContain("1 account could not be reached.");
 	});
 
+	it("names the renewal, and not quota, where those that were tried had no token", () => {
+		expect(exhausted({ total: 2, cooling: 0, unavailable: 1, tried: 1, untried: 1, readyAt: undefined })).toBe(
+			"The Codex sign-in of 1 account could not be renewed just now. Send again to go on with 1 more.",
+		);
+	});
+
 	it("says how to go on where accounts are left untried", () => {
 		expect(exhausted({ total: 9, cooling: 6, tried: 6, untried: 3, readyAt })).toBe(
 			"Codex quota exceeded on 6 accounts in a row. Send again to go on with 3 more.",

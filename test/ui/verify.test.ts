@@ -12,6 +12,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"file-older": true,
 	"rows-strange": true,
 	"directory-unwritable": true,
+	"file-read-only": true,
 	"permissions-good": true,
 	"permissions-wide": true,
 	leftover: true,

@@ -1,7 +1,9 @@
+import { basename } from "node:path";
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, accountsNamed } from "../../domain/account.ts";
 import { isDefect, traceOf } from "../../domain/defect.ts";
+import { ownValue } from "../../domain/own.ts";
 import { hideEmails } from "../../domain/privacy.ts";
 import type { Affinity } from "../../pool/affinity.ts";
 import type { Credentials } from "../../pool/credentials.ts";
@@ -133,9 +135,27 @@ export function accountChoices(
 		});
 }
 
+/** What file systems say, in words. */
+const REASONS: Readonly<Record<string, string>> = {
+	EROFS: "it lies where nothing can be written",
+	EACCES: "you may not write there",
+	EPERM: "you may not write there",
+	ENOSPC: "the disk is full",
+	EDQUOT: "your share of the disk is full",
+};
+
+/** The path in a message is then that of the file beside which we write. */
+const TEMPORARY = /\.\d+-[0-9a-f]{8}\.tmp\b/g;
+
 /** Why something failed. Messages of file-system errors name paths, never content; any other may quote anything. */
 export function reasonOf(error: unknown): string {
-	return error instanceof Error && "code" in error ? error.message : "an unexpected error";
+	if (!(error instanceof Error) || !("code" in error)) return "an unexpected error";
+	const code = String(error.code);
+	const reason = ownValue(REASONS, code);
+	const path =
+		"path" in error && typeof error.path === "string" ? basename(error.path.replace(TEMPORARY, "")) : undefined;
+	if (reason === undefined || path === undefined) return error.message.replaceAll(TEMPORARY, "");
+	return `${path} cannot be written: ${reason} (${code})`;
 }
 
 /** Leaves a trace of what {@link reasonOf} has no words for. */
