@@ -88,7 +88,7 @@ const versionOneRowSchema = z.object({
 	email: optionalText,
 	accessToken: tokenSchema,
 	refreshToken: tokenSchema,
-	expiresAt: z.number(),
+	expiresAt: z.number().catch(0),
 	accountId: optionalText,
 	needsReauth: z.boolean().nullish().catch(undefined),
 });
@@ -191,12 +191,16 @@ export function openAccountStore(
 
 	/** Merges what speaks for the account `id` as well, with copies of the sign-ins that are given up. */
 	const mergeDoubles = async (id: string): Promise<void> => {
-		const foreseen = unite(structuredClone(document.read()), id);
+		const one = accountWith(list(), id);
+		const isDoubled = (other: Account) =>
+			other.id !== one?.id && one !== undefined && (isSameGrant(other, one) || speakForOne(other, one));
+		if (!list().some(isDoubled)) return;
+		const foreseen = unite(structuredClone(document.read()), one?.id ?? id);
 		if (foreseen.length === 0) return;
 		for (const { spare } of foreseen) await keepBackup(path, spare.id, bytesOf(spare), now());
 		let done: readonly Merged[] = [];
 		await change((draft) => {
-			const merged = unite(draft, id);
+			const merged = unite(draft, one?.id ?? id);
 			if (merged.length > 0) done = merged;
 		});
 		// Another process may have stored a newer sign-in between the two.
@@ -343,7 +347,6 @@ function unite(draft: AccountsFile, id: string): Merged[] {
 		const [older, newer] = isOlder ? [one, other] : [other, one];
 		const best = isBetter(newer, older) ? newer : older;
 		const spare = best === newer ? older : newer;
-		const isSameGrant = best.credential.refresh === spare.credential.refresh;
 		const united: Row = {
 			...newer,
 			...older,
@@ -355,7 +358,7 @@ function unite(draft: AccountsFile, id: string): Merged[] {
 			credential: best.credential,
 			// pi's own login stays one that came from pi or elsewhere, as the older account did.
 			source: best.linked ? older.source : best.source,
-			linked: best.linked || (isSameGrant && spare.linked),
+			linked: best.linked || (isSameGrant(best, spare) && spare.linked),
 			needsLogin: best.needsLogin,
 		};
 		draft.accounts = draft.accounts.flatMap((raw) => {
@@ -368,8 +371,16 @@ function unite(draft: AccountsFile, id: string): Merged[] {
 }
 
 function isOneWith(a: Row, b: Row): boolean {
-	const isSameGrant = a.accountId === b.accountId && a.credential.refresh === b.credential.refresh;
-	return isSameGrant || speakForOne(speakerOf(a), speakerOf(b));
+	return isSameGrant(a, b) || speakForOne(speakerOf(a), speakerOf(b));
+}
+
+interface Granted {
+	readonly accountId: string;
+	readonly credential: { readonly refresh: string };
+}
+
+function isSameGrant(a: Granted, b: Granted): boolean {
+	return a.accountId === b.accountId && a.credential.refresh === b.credential.refresh;
 }
 
 /** A sign-in that works is better than one that does not; of two alike the one that was issued later. */
@@ -469,7 +480,8 @@ function toRow(account: Account): Row {
 }
 
 function toCredential({ credential }: Row): Credential {
-	return { access: credential.access, refresh: credential.refresh, expiresAt: credential.expires };
+	const { access, refresh, expires } = credential;
+	return { access, refresh, expiresAt: expires > 0 ? expires : (tokenTimes(access).expiresAt ?? 0) };
 }
 
 function toStored(credential: Credential): { access: string; refresh: string; expires: number } {

@@ -7,6 +7,7 @@ import type { HealthCheck } from "../pool/ports.ts";
 import { accountsIn } from "./account-store.ts";
 import { leftoversIn } from "./atomic-file.ts";
 import { isMissing } from "./errors.ts";
+import { withoutMark } from "./json.ts";
 import { identityOf } from "./jwt.ts";
 import { clearLock, lookAtLock, pauseFor, STALE_MS, withLock } from "./lock.ts";
 import { parseLogin } from "./pi-auth.ts";
@@ -130,7 +131,7 @@ function contentOfState(bytes: string): FileFact["content"] {
 
 function isJson(bytes: string): boolean {
 	try {
-		JSON.parse(bytes);
+		JSON.parse(withoutMark(bytes));
 		return true;
 	} catch {
 		// Its message may quote a token.

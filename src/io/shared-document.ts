@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { writeAtomically } from "./atomic-file.ts";
 import { carryOver, type Resolve } from "./carry-over.ts";
 import { codeOf, isMissing } from "./errors.ts";
+import { withoutMark } from "./json.ts";
 import { LockBusyError, withLock } from "./lock.ts";
 import { NotReadableError, readText, readTextNow } from "./regular-file.ts";
 
@@ -302,7 +303,7 @@ export function openSharedDocument<S extends JsonSchema>(
 /** Reads the bytes of a file of ours. Never throws. */
 export function readDocument<S extends JsonSchema>(bytes: string, format: DocumentFormat<S>): Reading<z.output<S>> {
 	try {
-		const raw: unknown = JSON.parse(bytes);
+		const raw: unknown = JSON.parse(withoutMark(bytes));
 		if (versionOf(raw) > format.version) return { kind: "newer" };
 		const migrated = format.migrate?.(raw) ?? raw;
 		return { kind: "ok", value: format.schema.parse(migrated), bytes, migrated: migrated !== raw };

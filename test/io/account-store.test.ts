@@ -913,3 +913,22 @@ describe("a file of very many accounts", () => {
 		expect(Math.min(ratio(), ratio())).toBeLessThan(24);
 	});
 });
+
+describe("a file with a byte order mark", () => {
+	it("is read, and written without it", async () => {
+		scratch.write(NAME, `\uFEFF${JSON.stringify({ version: 2, accounts: [storedRow("work")] })}`);
+		const store = openStore();
+		expect(store.list()).toMatchObject([{ label: "work", credential: { refresh: "refresh-work" } }]);
+		await store.patch(idOf("work"), { plan: "pro" });
+		expect(rows()).toMatchObject([{ id: idOf("work"), plan: "pro" }]);
+		expect([problems, scratch.names(`${NAME}.corrupt`)]).toEqual([[], []]);
+	});
+});
+
+describe("the file of 2.x", () => {
+	it("loses no row for an expiry that makes no sense", () => {
+		const former = { email: "w@example.test", accessToken: aTokenOf("work"), refreshToken: "r", expiresAt: "soon" };
+		scratch.write(NAME, { accounts: [former] });
+		expect(openStore().list()).toMatchObject([{ credential: { refresh: "r", expiresAt: NOW + 10 * DAY_MS } }]);
+	});
+});

@@ -36,6 +36,15 @@ const next = aCredential("new", { expiresAt: NOW + 5 });
 const replace = (refresh = "refresh-old") =>
 	open().exclusively((file) => file.replaceCredential(refresh, next, "acct"), undefined);
 
+describe("a file with a byte order mark", () => {
+	it("is read, and written as pi writes it: without", async () => {
+		scratch.write(NAME, `\uFEFF${pretty({ anthropic: { key: "k" }, "openai-codex": entry() })}`);
+		expect(open().peek()).toMatchObject({ kind: "oauth", credential: { refresh: "refresh-old" } });
+		expect(await replace()).toBe(true);
+		expect(scratch.json(NAME)).toMatchObject({ anthropic: { key: "k" }, "openai-codex": { refresh: next.refresh } });
+	});
+});
+
 describe("pi's login", () => {
 	it("is the credential that pi has stored", () => {
 		write({ anthropic: { type: "api_key", key: "k" }, "openai-codex": entry() });

@@ -2,6 +2,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { codeOf } from "../errors.ts";
+import { textFrom } from "../json.ts";
 
 /** No file with sign-ins is larger; whatever is, is not read. */
 const LARGEST_BYTES = 4 * 1024 * 1024;
@@ -23,7 +24,7 @@ export async function readText(path: string): Promise<ForeignFile<string>> {
 		if (!stats.isFile())
 			return stats.isDirectory() ? { kind: "missing" } : { kind: "unreadable", reason: "is no file" };
 		if (stats.size > LARGEST_BYTES) return { kind: "unreadable", reason: "is too large" };
-		return { kind: "read", content: await readFile(path, "utf8") };
+		return { kind: "read", content: textFrom(await readFile(path)) };
 	} catch (error) {
 		const code = codeOf(error) ?? "unknown error";
 		if (code === "ENOENT" || code === "ENOTDIR") return { kind: "missing" };

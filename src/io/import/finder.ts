@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import type { Finding } from "../../domain/import.ts";
 import type { ImportFinder } from "../../pool/ports.ts";
 import { parseLogin } from "../pi-auth.ts";
-import { leftOut, loginInCodexShape, readCodexHome, type Whose } from "./codex-file.ts";
+import { leftOut, loginsInAnyShape, readCodexHome, type Whose } from "./codex-file.ts";
 import { codexAuth, codexCli, hotswap, orchestrator, prodex } from "./codex-tools.ts";
 import { expanded, namesIn, objectSchema, readJsonFile, readText } from "./files.ts";
 import { codexPool, loginsInOpencodeShape, opencode, readDatabase } from "./opencode.ts";
@@ -96,7 +96,7 @@ async function readAnyFile(path: string, isPis: IsPis): Promise<Finding[]> {
 	const file = await readJsonFile(path);
 	if (file.kind === "missing") return [];
 	if (file.kind === "unreadable") return [leftOut(whose, file.reason)];
-	return (await inOtherShape(file.content, whose)) ?? [loginInCodexShape(file.content, whose)];
+	return (await inOtherShape(file.content, whose)) ?? loginsInAnyShape(file.content, whose);
 }
 
 function anonymous(path: string): Whose {

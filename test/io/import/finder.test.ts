@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createImportFinder } from "../../../src/io/import/finder.ts";
@@ -8,6 +8,7 @@ import {
 	codexFile,
 	FIXTURES,
 	opencodeEntry,
+	type ToolLogin,
 	toolOf,
 	writeAt,
 	writeTool,
@@ -159,6 +160,69 @@ describe("a path", () => {
 	it("to pi's own login is pi's, however it is written", async () => {
 		await writeTool("pi", home, [work]);
 		expect(await at("~/.pi/agent/../agent/auth.json")).toMatchObject([{ tool: "pi" }]);
+	});
+
+	const inCamel = (login: ToolLogin) => ({
+		accessToken: login.access,
+		refreshToken: login.refresh,
+		accountId: "acct-x",
+	});
+	const inSnake = (login: ToolLogin) => ({
+		access_token: login.access,
+		refresh_token: login.refresh,
+		account_id: "acct-x",
+	});
+
+	it.each<[string, unknown, string[]]>([
+		["a list of flat sign-ins", [inSnake(work), inSnake(side)], ["-: work", "-: side"]],
+		["tokens in camel case", { tokens: inCamel(work), lastRefresh: "2026-11-20" }, ["-: work"]],
+		["a flat sign-in in camel case", { email: "w@work.example", ...inCamel(work) }, ["w@work.example: work"]],
+		["both cases mixed", { accessToken: work.access, refresh_token: work.refresh }, ["-: work"]],
+		[
+			"accounts with credentials",
+			{ version: 3, accounts: [{ name: "one", credentials: inSnake(work) }, { credentials: inCamel(side) }] },
+			["one: work", "-: side"],
+		],
+		[
+			"accounts by name",
+			{ accounts: { one: { tokens: inCamel(work) }, two: inSnake(side) } },
+			["one: work", "two: side"],
+		],
+		["a list of Codex files", [codexFile(work), codexFile(side)], ["-: work", "-: side"]],
+		["data around a list", { data: [{ label: "l", oauth: inCamel(work) }], total: 1 }, ["l: work"]],
+		[
+			"providers side by side, one of them ChatGPT",
+			{ openai: opencodeEntry(work), anthropic: { type: "oauth", access: "a", refresh: "r", expires: 1 } },
+			["-: work"],
+		],
+	])("to a file with %s is read", async (_what, content, expected) => {
+		expect(loginsOf(await at(inHome("export.json", content)))).toEqual(expected);
+	});
+
+	it.each<[string, (text: string) => Buffer]>([
+		["UTF-8 with a mark", (text) => Buffer.from(`\uFEFF${text}`)],
+		["UTF-16 as PowerShell writes it", (text) => Buffer.from(`\uFEFF${text}`, "utf16le")],
+		["UTF-16 the other way round", (text) => Buffer.from(`\uFEFF${text}`, "utf16le").swap16()],
+		["lines of Windows", (text) => Buffer.from(`${text.replaceAll("\n", "\r\n")}\r\n`)],
+	])("to a file in %s is read, whatever tool's it is", async (_what, bytes) => {
+		const files: [string, unknown][] = [
+			["codex.json", codexFile(work)],
+			["pi.json", { "openai-codex": opencodeEntry(work) }],
+			["opencode.json", { openai: opencodeEntry(work) }],
+		];
+		for (const [name, content] of files) {
+			const path = inHome(name, "");
+			writeFileSync(path, bytes(JSON.stringify(content, undefined, 2)));
+			expect([name, ...loginsOf(await at(path))]).toEqual([name, "-: work"]);
+		}
+	});
+
+	it.each<[string, unknown]>([
+		["tokens under names that nobody knows", { session: { bearer: work.access } }],
+		["a list of tokens", [work.access]],
+		["a text in place of the tokens", { credentials: JSON.stringify(inSnake(work)) }],
+	])("to a file with %s is in a shape that is not known", async (_what, content) => {
+		expect(reasonsOf(await at(inHome("x.json", content)))).toEqual([expect.stringMatching(/shape that is not known/)]);
 	});
 
 	it.each<[string, RegExp, unknown]>([
