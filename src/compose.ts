@@ -23,7 +23,7 @@ import { registerCommand } from "./pi/commands.ts";
 import { tellOthers } from "./pi/event-bus.ts";
 import { createFooter } from "./pi/footer.ts";
 import { followSessions } from "./pi/lifecycle.ts";
-import { delegate, PROVIDER, registerProvider } from "./pi/provider.ts";
+import { delegate, isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
 import { createOAuthHooks } from "./pi/sign-in.ts";
 import { createStraySignIns } from "./pi/stray-sign-in.ts";
 import { createAffinity } from "./pool/affinity.ts";
@@ -149,6 +149,8 @@ export function compose(pi: ExtensionAPI): void {
 			delegate,
 			readUsageHeaders: usageFromHeaders,
 			askUsage: (id) => void usage.ask(id),
+			isRepeatedByHost,
+			fingerprint,
 			settings: settings.read,
 			recheckCooling: () => void usage.recheckCooling(),
 			clock,

@@ -9,7 +9,8 @@ export type CooldownReason =
 	| "not_included"
 	| "model_not_supported"
 	| "workspace_disabled"
-	| "unauthorized";
+	| "unauthorized"
+	| "refused";
 
 /** Until when an account, or a part of it, is not offered. */
 export interface Cooldown {
@@ -21,6 +22,10 @@ export interface Cooldown {
 	readonly setAt: number;
 	/** For `limit:` scopes, the models that were refused on that limit. */
 	readonly models: readonly string[];
+	/** Nothing told when it ends. */
+	readonly guessed?: true | undefined;
+	/** Another seat of the workspace was refused, not this account. */
+	readonly shared?: true | undefined;
 }
 
 /** Resets further away than this are taken for nonsense (a leap year of days, in ms). */
@@ -51,11 +56,18 @@ export function mergeCooldown(cooldowns: readonly Cooldown[], next: Cooldown, no
 
 /** The cooldowns without the rest that a refused sign-in had earned: a new one has not been refused. */
 export function withoutRefusal(cooldowns: readonly Cooldown[]): Cooldown[] {
-	return cooldowns.filter(({ reason }) => reason !== "unauthorized");
+	return cooldowns.filter(({ reason }) => reason !== "unauthorized" && reason !== "refused");
+}
+
+/** Is the end at which the account can serve `modelId` again a guess? */
+export function isReadyAtGuessed(cooldowns: readonly Cooldown[], modelId: string | undefined, now: number): boolean {
+	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
+	const until = Math.max(...blocking.map((cooldown) => cooldown.until));
+	return blocking.some((cooldown) => cooldown.until === until && cooldown.guessed === true);
 }
 
 /** Was its account out of quota? Every other reason says nothing of that. */
-export function isOfQuota({ reason }: Cooldown): boolean {
+export function isOfQuota({ reason }: Pick<Cooldown, "reason">): boolean {
 	return reason === "usage_limit" || reason === "workspace_limit";
 }
 

@@ -11,7 +11,7 @@ export interface Asked {
 }
 
 /** Why a request left an account. */
-export type RotationReason = CooldownReason | "signed_out" | "closed" | "unavailable";
+export type RotationReason = CooldownReason | "signed_out" | "closed" | "unavailable" | "overloaded";
 
 /** A request left `from`, or found it spent when it began, and goes on with `to`. */
 export interface Rotated {

@@ -1,6 +1,6 @@
 import type { CooldownReason, CooldownScope } from "./cooldown.ts";
-import { FURTHEST_RESET_MS } from "./cooldown.ts";
-import { exhaustedUntil, isExhausted, type UsageWindow } from "./usage.ts";
+import { FURTHEST_RESET_MS, isOfQuota } from "./cooldown.ts";
+import { exhaustedUntil, isExhausted, knownReset, type UsageSnapshot, type UsageWindow } from "./usage.ts";
 
 /** Everything known about one refused attempt, from the best source the host offered. */
 export interface FailureEvidence {
@@ -22,6 +22,8 @@ export interface FailureEvidence {
 	readonly windows?: readonly UsageWindow[];
 	/** The metered limit that was hit, where it is not the general one. */
 	readonly limitId?: string;
+	/** The host failed before anything of the request went out. */
+	readonly unsent?: boolean;
 }
 
 /**
@@ -29,6 +31,7 @@ export interface FailureEvidence {
  * `rotate`: another account. `retry-or-rotate`: the same once if told to wait briefly, else another.
  * `refresh-or-rotate`: a new token once, then another. `close-account`: switch it off, then another.
  * `strip-reasoning`, `reconnect`: the same account once, changed. `surface`: pi hears of it unchanged.
+ * `try-elsewhere-once`: one other account, to learn whether the account or the request is at fault.
  */
 export type Remedy =
 	| "rotate"
@@ -37,6 +40,7 @@ export type Remedy =
 	| "close-account"
 	| "strip-reasoning"
 	| "reconnect"
+	| "try-elsewhere-once"
 	| "surface";
 
 /** How a failure takes an account out of the choice. */
@@ -45,19 +49,30 @@ export interface CoolingRule {
 	readonly reason: CooldownReason;
 	/** Length where the server told none, ms; `cooldown` is the person's setting. */
 	readonly otherwiseMs: number | "cooldown";
+	/** Set only once another account has served the same request: until then the request may be at fault. */
+	readonly ifAnotherServes?: true;
 }
 
 /** Signs are alternatives; within a sign everything given must hold. */
 export interface Sign {
 	readonly codes?: readonly string[];
+	/** A code that is not listed, by what its name speaks of; no stronger than words. */
+	readonly codeLike?: RegExp;
 	readonly header?: readonly [name: string, value: RegExp];
 	readonly html?: true;
 	/** A window of the limit is used up, as the headers tell. */
 	readonly exhausted?: true;
 	readonly words?: RegExp;
 	readonly status?: readonly number[];
+	/** Statuses with which the sign does not hold: there the request is at fault, whatever the words are. */
+	readonly statusNot?: readonly number[];
 	/** Only where no code tells more; makes a status as strong a sign as a code. */
 	readonly uncoded?: true;
+	/** Only where neither a code nor words came along. */
+	readonly mute?: true;
+	/** Only where no response came, or one without a status. */
+	readonly unanswered?: true;
+	readonly unsent?: true;
 }
 
 /** One row of the failure table. `sample` is its documentation and its test case. */
@@ -66,6 +81,8 @@ export interface Rule {
 	readonly signs: readonly Sign[];
 	readonly remedy: Remedy;
 	readonly cools?: CoolingRule;
+	/** Surfaced because the host asks again by itself, on the same account. Where it does not, one other account is tried. */
+	readonly leftToHost?: true;
 	readonly samples: readonly FailureEvidence[];
 }
 
@@ -74,6 +91,22 @@ const HOUR_MS = 60 * MINUTE_MS;
 
 /** The longest wait for which a throttled account is asked again instead of another one. */
 export const SHORT_RETRY_MS = 10_000;
+
+/** With these the request is at fault, not the account. */
+const REQUEST_STATUSES = [400, 404, 405, 409, 410, 413, 414, 415, 422];
+
+/** The server is at fault, or what stands in front of it. */
+const SERVER_STATUSES = [408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529];
+
+/** The content is refused, for whatever account. */
+const POLICY_CODES = [
+	"cyber_policy",
+	"bio_policy",
+	"misalignment_policy_violation",
+	"policy_capacity_unavailable",
+	"content_policy_violation",
+	"access_program_not_enabled",
+] as const;
 
 /** Codes with which a 401 says that no refresh will help; the refresh is tried once all the same. */
 export const SIGN_IN_GONE_CODES: ReadonlySet<string> = new Set([
@@ -100,9 +133,35 @@ export const RULES: readonly Rule[] = [
 	},
 	{
 		name: "region",
-		signs: [{ codes: ["unsupported_country_region_territory"] }],
+		signs: [
+			{ codes: ["unsupported_country_region_territory"] },
+			{ words: /country, region,? or territory (is )?not supported/i },
+		],
 		remedy: "surface",
-		samples: [{ status: 403, code: "unsupported_country_region_territory" }],
+		samples: [
+			{ status: 403, code: "unsupported_country_region_territory" },
+			{ words: "Codex error: Country, region, or territory not supported" },
+		],
+	},
+	{
+		name: "request",
+		signs: [
+			{ codes: POLICY_CODES },
+			{ codes: ["context_length_exceeded", "invalid_prompt"] },
+			{ codeLike: /_policy(_violation)?$/ },
+			{ words: new RegExp(`\\b(${POLICY_CODES.join("|")})\\b`, "i") },
+			{ words: /\b(usage|content|safety) polic(y|ies)\b|\bflagged (for|as) (possible|potential)/i },
+			{ words: /context window|requires a newer version of codex/i },
+		],
+		remedy: "surface",
+		samples: [
+			{ status: 400, code: "context_length_exceeded" },
+			{ status: 400, words: "The 'gpt-9' model requires a newer version of Codex. Please upgrade." },
+			{ status: 403, code: "cyber_policy" },
+			{ status: 429, code: "policy_capacity_unavailable", words: "The usage limit of this policy is reached" },
+			{ words: "Codex error: This content was flagged for possible cybersecurity risk." },
+			{ words: "The request violates our usage policies." },
+		],
 	},
 	{
 		name: "reasoning-refused",
@@ -130,27 +189,22 @@ export const RULES: readonly Rule[] = [
 		],
 	},
 	{
-		name: "request",
-		signs: [
-			{ codes: ["context_length_exceeded", "invalid_prompt", "cyber_policy", "misalignment_policy_violation"] },
-			{ words: /context window|requires a newer version of codex/i },
-		],
-		remedy: "surface",
-		samples: [
-			{ status: 400, code: "context_length_exceeded" },
-			{ status: 400, words: "The 'gpt-9' model requires a newer version of Codex. Please upgrade." },
-		],
-	},
-	{
 		name: "overloaded",
 		signs: [
-			{ codes: ["server_is_overloaded", "slow_down", "server_error"] },
-			{ status: [500, 502, 503, 504, 529], uncoded: true },
+			{ codes: ["server_is_overloaded", "server_overloaded", "overloaded_error", "slow_down"] },
+			{ codes: ["server_error", "internal_error", "internal_server_error", "service_unavailable_error"] },
+			{ status: SERVER_STATUSES, uncoded: true },
+			{ words: /\bat capacity\b|\boverloaded\b|experiencing high demand|\binternal (server )?error\b/i },
+			{ status: SERVER_STATUSES },
 		],
 		remedy: "surface",
+		leftToHost: true,
 		samples: [
 			{ status: 503, code: "server_is_overloaded" },
 			{ status: 500, words: "The usage limit service failed" },
+			{ words: "Selected model is at capacity. Please try a different model." },
+			{ words: "Our servers are currently overloaded. Please try again later." },
+			{ status: 503, code: "brand_new" },
 		],
 	},
 	{
@@ -166,11 +220,27 @@ export const RULES: readonly Rule[] = [
 		],
 	},
 	{
+		name: "member-limit",
+		signs: [
+			{ header: ["x-codex-rate-limit-reached-type", /^workspace_member_/] },
+			{ codes: ["workspace_member_credits_depleted", "workspace_member_usage_limit_reached"] },
+		],
+		remedy: "rotate",
+		cools: { covers: "account", reason: "workspace_limit", otherwiseMs: "cooldown" },
+		samples: [
+			{
+				status: 429,
+				code: "usage_limit_reached",
+				headers: { "x-codex-rate-limit-reached-type": "workspace_member_usage_limit_reached" },
+			},
+			{ status: 429, code: "workspace_member_credits_depleted" },
+		],
+	},
+	{
 		name: "workspace-limit",
 		signs: [
 			{ header: ["x-codex-rate-limit-reached-type", /^workspace_/] },
-			{ codes: ["workspace_owner_credits_depleted", "workspace_member_credits_depleted"] },
-			{ codes: ["workspace_owner_usage_limit_reached", "workspace_member_usage_limit_reached"] },
+			{ codes: ["workspace_owner_credits_depleted", "workspace_owner_usage_limit_reached"] },
 		],
 		remedy: "rotate",
 		cools: { covers: "workspace", reason: "workspace_limit", otherwiseMs: "cooldown" },
@@ -178,8 +248,9 @@ export const RULES: readonly Rule[] = [
 			{
 				status: 429,
 				code: "usage_limit_reached",
-				headers: { "x-codex-rate-limit-reached-type": "workspace_member_usage_limit_reached" },
+				headers: { "x-codex-rate-limit-reached-type": "workspace_owner_credits_depleted" },
 			},
+			{ status: 429, code: "workspace_owner_usage_limit_reached" },
 		],
 	},
 	{
@@ -201,13 +272,15 @@ export const RULES: readonly Rule[] = [
 		name: "model-not-supported",
 		signs: [
 			{ codes: ["model_not_supported_with_chatgpt_account", "model_not_found"] },
-			{ words: /model is not supported when using|model not found/i },
+			{ words: /model is not supported when using|model not found|\bhave access to (this|the) model\b/i },
+			{ words: /\bmodel\b.{0,100} does not exist or you do not have access/i },
 		],
 		remedy: "rotate",
 		cools: { covers: "model", reason: "model_not_supported", otherwiseMs: 10 * MINUTE_MS },
 		samples: [
 			{ status: 400, words: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
 			{ status: 404, words: "Model not found gpt-6" },
+			{ status: 404, words: "The model `gpt-6` does not exist or you do not have access to it." },
 		],
 	},
 	{
@@ -215,7 +288,7 @@ export const RULES: readonly Rule[] = [
 		signs: [
 			{ codes: ["deactivated_workspace", "workspace_disabled", "account_disabled", "organization_disabled"] },
 			{ status: [402, 403], words: /(workspace|organization|account) (has been |was |is )?(disabled|deactivated)/i },
-			{ status: [402] },
+			{ status: [402], mute: true },
 		],
 		remedy: "rotate",
 		cools: { covers: "account", reason: "workspace_disabled", otherwiseMs: HOUR_MS },
@@ -228,9 +301,12 @@ export const RULES: readonly Rule[] = [
 	{
 		name: "usage-limit",
 		signs: [
-			{ codes: ["usage_limit_reached", "insufficient_quota", "quota_exceeded"] },
+			{ codes: ["usage_limit_reached", "usage_limit_exceeded", "insufficient_quota", "quota_exceeded"] },
 			{ exhausted: true, status: [429] },
+			{ codeLike: /^(spend|spending|budget|individual|monthly|credits?)_/, statusNot: REQUEST_STATUSES },
 			{ words: /usage[ _]limit|insufficient_quota|exceeded your current quota|quota exceeded/i },
+			{ words: /\b(spend|spending)[ _](control|limit|cap)\b|\bindividual[ _]limit\b|\bout of (credits|budget)\b/i },
+			{ words: /\b(budget|credits?|credit limit)\b.{0,40}\b(reached|exceeded|depleted|exhausted|used up)\b/i },
 		],
 		remedy: "rotate",
 		cools: { covers: "limit", reason: "usage_limit", otherwiseMs: "cooldown" },
@@ -240,6 +316,25 @@ export const RULES: readonly Rule[] = [
 			{ words: "You have hit your ChatGPT usage limit (plus plan). Try again in ~60 min." },
 			{ status: 429, windows: [{ usedPercent: 100, windowMinutes: 300, resetsAt: undefined }] },
 			{ words: "You exceeded your current quota, please check your plan and billing details." },
+			{ status: 429, code: "spend_control_reached" },
+			{ status: 403, code: "individual_limit_reached" },
+			{ words: "You have reached your individual limit for this month." },
+			{ words: "Your monthly budget has been reached." },
+		],
+	},
+	{
+		name: "barred",
+		signs: [
+			{ codeLike: /workspace|organization|region|country/, status: [401] },
+			{ words: /\b(workspace|organization|account|seat) is not (authorized|allowed|permitted|enabled|available)/i },
+			{ words: /\bnot (authorized|allowed|permitted|available) in (this|your) (region|country|workspace)/i },
+		],
+		remedy: "rotate",
+		cools: { covers: "account", reason: "unauthorized", otherwiseMs: HOUR_MS, ifAnotherServes: true },
+		samples: [
+			{ status: 401, words: "Workspace is not authorized in this region." },
+			{ status: 401, code: "workspace_region_mismatch" },
+			{ words: "Codex error: Workspace is not authorized in this region." },
 		],
 	},
 	{
@@ -247,15 +342,30 @@ export const RULES: readonly Rule[] = [
 		signs: [
 			{ codes: ["token_expired", "token_invalidated", "token_revoked", "app_session_terminated"] },
 			{ codes: ["account_session_expired", "account_auth_invalidated"] },
-			{ words: /authentication token has been invalidated|session has ended|invalidated oauth token/i },
+			{
+				words: /\b(token|session|sign-in|login) (is|has|was)( been)? (expired|ended|invalidated|revoked)\b/i,
+				statusNot: REQUEST_STATUSES,
+			},
+			{
+				words: /\bcould not (parse|verify|validate|decode) your (authentication|access) token\b/i,
+				statusNot: REQUEST_STATUSES,
+			},
+			{
+				words: /\binvalid(ated)? (oauth|authentication|access) token\b|\b(sign|log)(ning|ging|ing)? in again\b/i,
+				statusNot: REQUEST_STATUSES,
+			},
 			{ status: [401] },
 		],
 		remedy: "refresh-or-rotate",
-		cools: { covers: "account", reason: "unauthorized", otherwiseMs: MINUTE_MS },
+		cools: { covers: "account", reason: "unauthorized", otherwiseMs: HOUR_MS, ifAnotherServes: true },
 		samples: [
 			{ status: 401 },
 			{ status: 401, code: "token_invalidated" },
 			{ words: "Your session has ended. Please log in again." },
+			{ words: "Codex error: Provided authentication token is expired. Please try signing in again." },
+			{ words: "Your authentication token has expired." },
+			{ words: "Codex error: Your authentication token has been invalidated. Please try signing in again." },
+			{ words: "Could not parse your authentication token. Please try signing in again." },
 		],
 	},
 	{
@@ -273,7 +383,59 @@ export const RULES: readonly Rule[] = [
 			{ status: 429 },
 		],
 	},
+	{
+		name: "account-refused",
+		signs: [
+			{ codes: ["codex_workspace_access_denied", "invalid_workspace_selected", "gateway_login_required"] },
+			{
+				codeLike: /(^|_)(workspace|account|organization|seat|member|billing|payment)(_|$)|denied$|login_required$/,
+				statusNot: REQUEST_STATUSES,
+			},
+			{ words: /\bextract accountId from token\b|\bno account id in token\b/i, unanswered: true },
+			{ words: /\b(do|does) not have (access|permission)\b|\baccess denied\b/i, statusNot: REQUEST_STATUSES },
+			{ status: [402, 403] },
+			{ unsent: true },
+		],
+		remedy: "try-elsewhere-once",
+		cools: { covers: "account", reason: "refused", otherwiseMs: 10 * MINUTE_MS, ifAnotherServes: true },
+		samples: [
+			{ status: 403, code: "codex_workspace_access_denied" },
+			{ status: 403, code: "brand_new" },
+			{ status: 402, code: "brand_new" },
+			{ status: 403, words: "Forbidden" },
+			{ code: "invalid_workspace_selected", words: "Codex error: invalid_workspace_selected" },
+			{ words: "Failed to extract accountId from token" },
+			{ words: "anything", unsent: true },
+		],
+	},
+	{
+		name: "connection",
+		signs: [
+			{ words: /\btimed? ?out\b|\btimeout\b|\bECONNRESET\b|\bEPIPE\b|\bETIMEDOUT\b/i, unanswered: true },
+			{ words: /\bconnection (was |is )?(closed|reset|lost|refused|aborted)\b|\bsocket hang up\b/i, unanswered: true },
+			{ words: /\bfetch failed\b|\bnetwork (error|connection lost)\b|\bother side closed\b/i, unanswered: true },
+		],
+		remedy: "surface",
+		leftToHost: true,
+		samples: [
+			{ words: "Request timed out." },
+			{ words: "read ECONNRESET" },
+			{ words: "write EPIPE" },
+			{ words: "connection closed" },
+			{ words: "fetch failed" },
+		],
+	},
 ];
+
+const KNOWN_CODES: ReadonlySet<string> = new Set(
+	RULES.flatMap(({ signs }) => signs.flatMap(({ codes }) => codes ?? [])),
+);
+
+/** The code that tells most of all that came in one refusal: of a policy, else one that a row knows, else the first. */
+export function tellingCode(codes: readonly string[]): string | undefined {
+	const policies: readonly string[] = POLICY_CODES;
+	return codes.find((code) => policies.includes(code)) ?? codes.find((code) => KNOWN_CODES.has(code)) ?? codes[0];
+}
 
 /** A cooldown to set, and on whom. */
 export interface Cooling {
@@ -282,8 +444,14 @@ export interface Cooling {
 	readonly reason: CooldownReason;
 	/** Epoch ms. */
 	readonly until: number;
+	/** Where it covers a workspace: until when the other seats are not offered, epoch ms. */
+	readonly seatsUntil?: number | undefined;
 	/** True where no reset was told: the usage endpoint knows better. */
 	readonly guessed: boolean;
+	/** No window proves what was spent: it may be the limit of one model. */
+	readonly isUnproved?: true;
+	/** Set only once another account has served the same request. */
+	readonly ifAnotherServes?: true;
 }
 
 /** A classified failure. */
@@ -296,6 +464,8 @@ export interface Failure {
 	readonly retryAfterMs: number | undefined;
 	/** A 401 whose code says that the sign-in itself is gone. */
 	readonly isSignInGone: boolean;
+	/** Surfaced in the hope that the host asks again by itself. */
+	readonly isLeftToHost: boolean;
 }
 
 /** Patterns see no more of any words: a server may quote what it was sent, and time must not grow with that. */
@@ -312,15 +482,16 @@ export function classify(
 		kind: rule?.name ?? "other",
 		remedy: rule?.remedy ?? "surface",
 		cooling: rule?.cools && coolingOf(rule.cools, evidence, context),
-		retryAfterMs: evidence.retryAfterMs,
+		retryAfterMs: lengthOf(evidence.retryAfterMs),
 		isSignInGone: evidence.code !== undefined && SIGN_IN_GONE_CODES.has(evidence.code),
+		isLeftToHost: rule?.leftToHost === true,
 	};
 }
 
 function findRule(evidence: FailureEvidence): Rule | undefined {
 	const strengths: ((sign: Sign) => boolean)[] = [
-		(sign) => sign.words === undefined && !isBareStatus(sign),
-		(sign) => sign.words !== undefined,
+		(sign) => !isWordy(sign) && !isBareStatus(sign),
+		isWordy,
 		isBareStatus,
 	];
 	for (const hasStrength of strengths) {
@@ -330,19 +501,32 @@ function findRule(evidence: FailureEvidence): Rule | undefined {
 	return undefined;
 }
 
+function isWordy(sign: Sign): boolean {
+	return sign.words !== undefined || sign.codeLike !== undefined;
+}
+
 function isBareStatus(sign: Sign): boolean {
-	return !sign.codes && !sign.header && !sign.html && !sign.exhausted && !sign.words && !sign.uncoded;
+	return !isWordy(sign) && !sign.codes && !sign.header && !sign.html && !sign.exhausted && !sign.uncoded;
 }
 
 function holds(sign: Sign, evidence: FailureEvidence): boolean {
-	if (sign.status && !(evidence.status !== undefined && sign.status.includes(evidence.status))) return false;
-	if (sign.codes && !(evidence.code !== undefined && sign.codes.includes(evidence.code))) return false;
+	const { status, code, words } = evidence;
+	if (sign.status && !(status !== undefined && sign.status.includes(status))) return false;
+	if (sign.statusNot && status !== undefined && sign.statusNot.includes(status)) return false;
+	if (sign.unanswered && status !== undefined) return false;
+	if (sign.codes && !(code !== undefined && sign.codes.includes(code))) return false;
+	if (sign.codeLike && !sign.codeLike.test(code ?? "")) return false;
 	if (sign.header && !sign.header[1].test(evidence.headers?.[sign.header[0]] ?? "")) return false;
 	if (sign.html && !evidence.html) return false;
-	if (sign.uncoded && evidence.code !== undefined) return false;
+	if (sign.unsent && !evidence.unsent) return false;
+	if (sign.uncoded && code !== undefined) return false;
+	if (sign.mute && (code !== undefined || (words ?? "") !== "")) return false;
 	if (sign.exhausted && !isExhausted(evidence.windows ?? [], Number.NEGATIVE_INFINITY)) return false;
-	return !sign.words || sign.words.test(evidence.words ?? "");
+	return !sign.words || sign.words.test(words ?? "");
 }
+
+/** What concerns a whole workspace keeps its other seats away no longer than this, unless the server tells its end. */
+const SEATS_REST_MS = 15 * MINUTE_MS;
 
 function coolingOf(
 	rule: CoolingRule,
@@ -356,8 +540,17 @@ function coolingOf(
 		scope: scopeOf(rule, evidence, modelId),
 		reason: rule.reason,
 		until: told ?? otherwise,
+		...(rule.covers === "workspace" && { seatsUntil: seatsUntil(evidence, now) }),
 		guessed: told === undefined && rule.covers !== "model",
+		...(rule.covers === "limit" && !isExhausted(evidence.windows ?? [], now) && { isUnproved: true }),
+		...(rule.ifAnotherServes && { ifAnotherServes: true }),
 	};
+}
+
+/** A spent window is the refused seat's own, and so is a reset that comes with one. */
+function seatsUntil({ windows = [], resetsAt }: FailureEvidence, now: number): number {
+	const isOwn = isExhausted(windows, now);
+	return (isOwn ? undefined : resetWithin(resetsAt, now)) ?? now + SEATS_REST_MS;
 }
 
 function scopeOf(rule: CoolingRule, evidence: FailureEvidence, modelId: string): CooldownScope {
@@ -367,10 +560,31 @@ function scopeOf(rule: CoolingRule, evidence: FailureEvidence, modelId: string):
 }
 
 function toldUntil(rule: CoolingRule, evidence: FailureEvidence, now: number): number | undefined {
-	const { resetsAt, retryAfterMs } = evidence;
+	// A refusal of the account itself tells of no quota, whatever windows its headers name.
+	if (rule.ifAnotherServes) return undefined;
+	const { resetsAt } = evidence;
+	const retryAfterMs = lengthOf(evidence.retryAfterMs);
 	// How long to hold back is no word on when a quota resets.
-	if (rule.reason === "rate_limit" && retryAfterMs !== undefined)
-		return now + Math.min(retryAfterMs, FURTHEST_RESET_MS);
-	if (resetsAt !== undefined && resetsAt > now && resetsAt - now <= FURTHEST_RESET_MS) return resetsAt;
-	return exhaustedUntil(evidence.windows ?? [], now);
+	if (rule.reason === "rate_limit" && retryAfterMs !== undefined) return now + retryAfterMs;
+	return resetWithin(resetsAt, now) ?? exhaustedUntil(evidence.windows ?? [], now);
+}
+
+/** A length that can be true, ms. */
+function lengthOf(ms: number | undefined): number | undefined {
+	return ms !== undefined && ms >= 0 && ms <= FURTHEST_RESET_MS ? ms : undefined;
+}
+
+/** A time ahead that can be true, epoch ms. */
+function resetWithin(at: number | undefined, now: number): number | undefined {
+	return at !== undefined && at > now && at - now <= FURTHEST_RESET_MS ? at : undefined;
+}
+
+/** The cooling with the end that is known of its quota, where the refusal told none. */
+export function withKnownReset(cooling: Cooling, usage: UsageSnapshot | undefined, now: number): Cooling {
+	if (!cooling.guessed || !isOfQuota(cooling) || !usage) return cooling;
+	const limitId = cooling.scope.startsWith("limit:") ? cooling.scope.slice("limit:".length) : undefined;
+	const limit = limitId !== undefined && Object.hasOwn(usage.limits, limitId) ? usage.limits[limitId] : undefined;
+	const told = limitId === undefined ? usage : { ...usage, windows: limit?.windows ?? [], budgets: [] };
+	const until = knownReset(told, now);
+	return until === undefined ? cooling : { ...cooling, until, guessed: false };
 }

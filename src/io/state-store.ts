@@ -20,6 +20,8 @@ const time = z.number().finite();
 const optionalTime = time.optional().catch(undefined);
 const optionalText = z.string().optional().catch(undefined);
 
+const flag = z.literal(true).optional().catch(undefined);
+
 const REASONS = [
 	"usage_limit",
 	"workspace_limit",
@@ -28,6 +30,7 @@ const REASONS = [
 	"model_not_supported",
 	"workspace_disabled",
 	"unauthorized",
+	"refused",
 ] as const satisfies readonly CooldownReason[];
 
 /** A list of which each damaged entry is left out by itself. */
@@ -62,6 +65,8 @@ const cooldownSchema = z.object({
 	until: time,
 	setAt: time.catch(0),
 	models: z.array(z.string()).readonly().catch([]),
+	guessed: flag,
+	shared: flag,
 });
 
 const windowSchema = z.object({ usedPercent: time, windowMinutes: time, resetsAt: optionalTime });
@@ -134,6 +139,8 @@ const memoSchema = z.looseObject({
 		.optional()
 		.catch(undefined),
 	refusal: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
+	refusedToken: optionalText,
+	doubtedUntil: optionalTime,
 });
 
 const leaseSchema = z.looseObject({ account: z.string(), at: time });

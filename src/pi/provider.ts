@@ -32,6 +32,29 @@ export const delegate: CodexDelegate = {
 	},
 };
 
+/**
+ * What the turn retry of a host without a test of its own (0.73.1 and its like) repeats: overload, statuses of a server at
+ * fault, throttling, and connections that broke.
+ */
+const OLD_HOST_REPEATS = new RegExp(
+	[
+		"overloaded|service.?unavailable|server.?error|internal.?error|provider.?returned.?error",
+		"rate.?limit|too many requests|retry delay",
+		"429|50[0234]",
+		"(network|connection|websocket).?error|connection.?(refused|lost)|websocket.?closed",
+		"other side closed|fetch failed|upstream.?connect|reset before headers|socket hang up",
+		"ended without|http2 request did not get a response|timed? out|timeout|terminated",
+	].join("|"),
+	"i",
+);
+
+/** Does this host's own turn retry ask again after an error with these words? Newer hosts can be asked. */
+export function isRepeatedByHost(words: string): boolean {
+	const ask: unknown = Reflect.get(ai, "isRetryableAssistantError");
+	if (typeof ask !== "function") return OLD_HOST_REPEATS.test(words);
+	return ask({ role: "assistant", content: [], stopReason: "error", errorMessage: words }) === true;
+}
+
 /** Base URL of the Codex backend as pi has it, `models.json` included; undefined where pi knows no such model. */
 export function baseUrlOf({ model, modelRegistry }: ExtensionContext): string | undefined {
 	if (model?.provider === PROVIDER) return model.baseUrl;

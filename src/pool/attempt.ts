@@ -1,7 +1,8 @@
 import type { Api, AssistantMessageEvent, Context, Model, SimpleStreamOptions } from "@mariozechner/pi-ai";
+import { printable } from "../domain/account.ts";
 import { readBody } from "../domain/body.ts";
 import { classify, type FailureEvidence } from "../domain/failure.ts";
-import type { UsageSnapshot, UsageWindow } from "../domain/usage.ts";
+import { isExhausted, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords } from "./evidence.ts";
 
 /** pi's stream options, with the one that only newer hosts know. */
@@ -73,26 +74,30 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 	const released = new AbortController();
 	let answered: { status: number; headers: Record<string, string> } | undefined;
 	let body: string | undefined;
+	/** From here on something may have gone out: over a socket nothing else tells of it. */
+	let isOnItsWay = false;
 
 	const evidence = (words: string): FailureEvidence => {
 		const told = words === CUT_SHORT ? {} : evidenceFromWords(words, now());
 		const refusal = answered && answered.status >= 400 ? answered : undefined;
 		const headers = refusal?.headers ?? told.headers ?? answered?.headers ?? {};
-		const usage = readUsageHeaders(headers, now());
+		const hit = limitHit(readUsageHeaders(headers, now()), now());
 		return {
 			...told,
 			...evidenceFromHeaders(headers, now()),
 			...(refusal && { status: refusal.status }),
 			...(refusal && body !== undefined && evidenceFromBody(body, now())),
 			headers,
-			windows: usage.activeWindows,
-			...(usage.activeLimit !== undefined && { limitId: usage.activeLimit }),
+			...hit,
+			...(!isOnItsWay && { unsent: true }),
 		};
 	};
 
-	const isAccountFault = () => {
+	const isAccountFault = (status: number) => {
 		const { remedy } = classify(evidence(CUT_SHORT), { now: now(), modelId: model.id, cooldownMs: 0 });
-		return remedy !== "surface";
+		// What a 403 is about stands in its body: a host that keeps that from us reads it to its end.
+		const isOpen = remedy === "try-elsewhere-once" && body === undefined && status === 403;
+		return remedy !== "surface" && !isOpen;
 	};
 
 	const inner: StreamOptions = {
@@ -100,38 +105,60 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 		apiKey: request.access,
 		signal: options.signal ? AbortSignal.any([options.signal, released.signal]) : released.signal,
 		fetch: async (input, init) => {
+			isOnItsWay = true;
 			// The backend sends none, and another origin would get the whole conversation.
 			const response = await (options.fetch ?? globalThis.fetch)(input, { ...init, redirect: "manual" });
 			body = response.ok || isRedirect(response) ? undefined : await beginningOf(response.clone());
 			return response;
 		},
 		onPayload: async (payload, target) => {
+			isOnItsWay = true;
 			const theirs = (await options.onPayload?.(payload, target)) ?? payload;
 			const replayable = request.stripReasoning ? withoutReasoning(theirs) : theirs;
 			return request.isFast ? asPriority(replayable) : replayable;
 		},
 		onResponse: async (response, target) => {
+			isOnItsWay = true;
 			answered = { status: response.status, headers: response.headers };
 			const { snapshot } = readUsageHeaders(response.headers, now());
 			if (snapshot) onUsage(snapshot);
 			await options.onResponse?.(response, target);
-			if (isRedirect(response) || (response.status >= 400 && isAccountFault())) throw new Error(CUT_SHORT);
+			if (isRedirect(response) || (response.status >= 400 && isAccountFault(response.status)))
+				throw new Error(CUT_SHORT);
 		},
 	};
 
 	return {
 		// Called inside the generator, so that a synchronous throw becomes part of the stream's failure.
 		events: (async function* () {
-			yield* delegate.stream(model, context, inner);
+			for await (const event of delegate.stream(model, context, inner)) {
+				if (event.type !== "error") isOnItsWay = true;
+				yield event;
+			}
 		})(),
 		evidence,
 		surfaced: (words) => {
 			if (words !== CUT_SHORT) return words;
 			if (answered && isRedirect(answered)) return REDIRECTED;
-			return evidence(words).words ?? `Codex refused the request with status ${answered?.status}.`;
+			const { words: told, code } = evidence(words);
+			return told ?? `Codex refused the request with status ${answered?.status}${code ? ` (${printable(code)})` : ""}.`;
 		},
 		release: () => released.abort(),
 	};
+}
+
+/**
+ * The limit that a refusal is about, as its headers tell. Where they name the general one, or none, and that has room
+ * beside a further one that is spent, it is the further one.
+ */
+function limitHit(
+	{ activeLimit, activeWindows, snapshot }: ReturnType<ReadUsageHeaders>,
+	now: number,
+): Pick<FailureEvidence, "limitId" | "windows"> {
+	if (activeLimit !== undefined) return { limitId: activeLimit, windows: activeWindows };
+	const [spent] = Object.entries(snapshot?.limits ?? {}).filter(([, { windows }]) => isExhausted(windows, now));
+	if (!spent || isExhausted(activeWindows, now)) return { windows: activeWindows };
+	return { limitId: spent[0], windows: spent[1].windows };
 }
 
 /** The beginning of a refusal's body; undefined where the connection broke in mid-body: status and headers are enough. */

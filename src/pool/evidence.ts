@@ -1,41 +1,46 @@
 import { z } from "zod";
-import type { FailureEvidence } from "../domain/failure.ts";
+import { FURTHEST_RESET_MS } from "../domain/cooldown.ts";
+import { type FailureEvidence, tellingCode } from "../domain/failure.ts";
 
 /** Types that say nothing of the cause. */
-const GENERIC_CODES = new Set(["invalid_request_error", "request_forbidden", "error", "api_error"]);
+const GENERIC_CODES = new Set(["invalid_request_error", "request_forbidden", "error", "api_error", "unknown"]);
 
-const text = z.string().nullish().catch(undefined);
-const number = z.number().nullish().catch(undefined);
+const anything = z.unknown();
 
-const detailSchema = z.object({
-	type: text,
-	code: text,
-	message: text,
-	plan_type: text,
-	resets_at: number,
-	resets_in_seconds: number,
+/** Every member that was seen in an error body or frame, at any depth. Each is read by itself: an odd one loses itself only. */
+const layerSchema = z.object({
+	error: anything,
+	detail: anything,
+	details: anything,
+	errors: anything,
+	response: anything,
+	code: anything,
+	type: anything,
+	message: anything,
+	msg: anything,
+	status: anything,
+	status_code: anything,
+	headers: anything,
+	resets_at: anything,
+	resets_in_seconds: anything,
 });
-type Detail = z.output<typeof detailSchema>;
+type Layer = Partial<z.output<typeof layerSchema>>;
 
-/** Every shape an error body or frame was seen in: `{error: {…}}`, `{error: "…"}`, `{detail: …}`, or flat. */
-const bodySchema = detailSchema.extend({
-	error: z.union([detailSchema, z.string()]).nullish().catch(undefined),
-	detail: z.union([detailSchema, z.string()]).nullish().catch(undefined),
-	status: number,
-	status_code: number,
-	headers: z.record(z.string(), z.unknown()).nullish().catch(undefined),
-});
+/** Bodies are nested three deep at most; one that is nested deeper holds nothing that would be of use. */
+const DEEPEST = 4;
+/** Of a list of errors the first ones count. */
+const MOST_LISTED = 5;
 
 /** Evidence in the body of a refused response or in an error frame. `now` is epoch ms. */
 export function evidenceFromBody(body: string, now: number): FailureEvidence {
 	const parsed = parseBody(body);
-	if (!parsed) return { words: body, ...(/^\s*</.test(body) && { html: true }) };
-	const detail = detailOf(parsed);
-	const message = detail.message ?? undefined;
-	const code = codeOf(detail);
-	const status = parsed.status ?? parsed.status_code ?? undefined;
-	const resetsAt = resetOf(detail, now);
-	const headers = parsed.headers ? lowerCased(parsed.headers) : undefined;
+	if (parsed === undefined) return { words: body, ...(/^\s*</.test(body) && { html: true }) };
+	const layers = layersOf(parsed);
+	const message = firstOf(layers.map(({ message, msg }) => textOf(message) ?? textOf(msg)));
+	const code = codeOf(layers);
+	const status = firstOf(layers.map((layer) => statusOf(layer.status) ?? statusOf(layer.status_code)));
+	const resetsAt = firstOf(layers.map((layer) => resetOf(layer, now)));
+	const headers = firstOf(layers.map((layer) => headersOf(layer.headers)));
 	return {
 		...(status !== undefined && { status }),
 		...(code !== undefined && { code }),
@@ -46,72 +51,129 @@ export function evidenceFromBody(body: string, now: number): FailureEvidence {
 	};
 }
 
-const FRAME_IN_WORDS = /^Codex error: (\{.*\})$/s;
+/** "Codex error: rate_limit_exceeded", "invalid_prompt: ...": what hosts make of a frame without a message. */
+const CODE_IN_WORDS = /^(?:Codex error: |Error Code )?([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?:: |\.?$)/i;
 
-/** Evidence in the words of an error event. 0.73.1 quotes a whole WebSocket frame there. */
+/** Evidence in the words of an error event. 0.73.1 quotes a whole WebSocket frame, or a body, there. */
 export function evidenceFromWords(words: string, now: number): FailureEvidence {
-	const frame = FRAME_IN_WORDS.exec(words)?.[1];
-	return frame ? evidenceFromBody(frame, now) : { words, ...toldToWait(words) };
+	const frame = quotedIn(words);
+	if (frame !== undefined && parseBody(frame) !== undefined) return { words, ...evidenceFromBody(frame, now) };
+	const code = CODE_IN_WORDS.exec(words.slice(0, LONGEST_CODE))?.[1];
+	return { ...(code !== undefined && { code: code.toLowerCase() }), words, ...toldToWait(words) };
+}
+
+const LONGEST_CODE = 120;
+
+const QUOTE = "Codex error:";
+
+/** The JSON that a text is, alone or after the host's own prefix. */
+function quotedIn(words: string): string | undefined {
+	const text = (words.startsWith(QUOTE) ? words.slice(QUOTE.length) : words).trim();
+	return text.startsWith("{") && text.endsWith("}") ? text : undefined;
 }
 
 /** Evidence in headers alone; names must be lower-cased. `now` is epoch ms. */
 export function evidenceFromHeaders(headers: Readonly<Record<string, string>>, now: number): FailureEvidence {
 	const retryAfterMs = retryAfterOf(headers, now);
 	const hidden = headers["x-error-json"];
-	const code = hidden && parseBody(Buffer.from(hidden, "base64").toString());
-	const found = code && codeOf(detailOf(code));
+	const parsed = hidden === undefined ? undefined : parseBody(Buffer.from(hidden, "base64").toString());
+	const found = parsed === undefined ? undefined : codeOf(layersOf(parsed));
 	return {
 		headers,
 		html: headers["content-type"]?.includes("text/html") ?? false,
 		...(retryAfterMs !== undefined && { retryAfterMs }),
-		...(found && { code: found }),
+		...(found !== undefined && { code: found }),
 	};
 }
 
-/** `retry-after-ms`, else `retry-after` in seconds or as a date. */
+/** `retry-after-ms`, else `retry-after` in seconds or as a date. What is no length that can be true is no data. */
 function retryAfterOf(headers: Readonly<Record<string, string>>, now: number): number | undefined {
-	const inMs = Number(headers["retry-after-ms"] ?? Number.NaN);
-	if (inMs >= 0) return inMs;
+	const inMs = numberOf(headers["retry-after-ms"]);
 	const told = headers["retry-after"] ?? "";
-	const inSeconds = told.trim() === "" ? Number.NaN : Number(told);
-	if (inSeconds >= 0) return inSeconds * 1000;
+	const inSeconds = numberOf(told);
 	// Only a date with a month's name: the parser takes "-5" for a year.
-	const until = /[a-z]/i.test(told) ? Date.parse(told) : Number.NaN;
-	return Number.isNaN(until) ? undefined : Math.max(0, until - now);
+	const until = /[a-z]{3}/i.test(told) ? Date.parse(told) : Number.NaN;
+	const untilMs = Number.isNaN(until) ? undefined : Math.max(0, until - now);
+	return firstOf([lengthOf(inMs), lengthOf((inSeconds ?? Number.NaN) * 1000), lengthOf(untilMs)]);
 }
 
-function parseBody(body: string): z.output<typeof bodySchema> | undefined {
+/** A length in ms that can be true. */
+function lengthOf(ms: number | undefined): number | undefined {
+	return ms !== undefined && ms >= 0 && ms <= FURTHEST_RESET_MS ? ms : undefined;
+}
+
+function parseBody(body: string): unknown {
 	try {
-		return bodySchema.safeParse(JSON.parse(body)).data;
+		const parsed: unknown = JSON.parse(body);
+		return typeof parsed === "object" && parsed !== null ? parsed : undefined;
 	} catch {
 		// Not JSON: the words are all there is.
 		return undefined;
 	}
 }
 
-function detailOf(body: z.output<typeof bodySchema>): Partial<Detail> {
-	if (typeof body.error === "string") return { ...body, message: body.message ?? body.error, code: body.error };
-	if (body.error) return body.error;
-	if (typeof body.detail === "string") return { message: body.detail };
-	return body.detail ?? body;
+/** Everything in a body that may tell of an error, the innermost first: what is nested is more exact. */
+function layersOf(value: unknown, depth = 0): Layer[] {
+	if (depth > DEEPEST) return [];
+	if (Array.isArray(value)) return value.slice(0, MOST_LISTED).flatMap((each) => layersOf(each, depth + 1));
+	const layer = layerSchema.partial().safeParse(value).data;
+	if (!layer) return [];
+	const { response, error, detail, details, errors } = layer;
+	const inner = [response, error, detail, errors, details].flatMap((each) => layersOf(each, depth + 1));
+	const spoken = [error, detail].map(textOf).find((each) => each !== undefined);
+	if (spoken === undefined) return [...inner, layer];
+	const isCode = textOf(error) === spoken && /^[\w.-]+$/.test(spoken);
+	return [...inner, { ...layer, message: textOf(layer.message) ?? spoken, ...(isCode && { code: spoken }) }];
 }
 
-function codeOf(detail: Partial<Detail>): string | undefined {
-	return [detail.code, detail.type]
+function codeOf(layers: readonly Layer[]): string | undefined {
+	const codes = layers
+		.flatMap(({ code, type }) => [textOf(code), textOf(type)])
 		.map((code) => code?.trim().toLowerCase())
-		.find((code) => code !== undefined && code !== "" && !GENERIC_CODES.has(code));
+		.filter((code) => code !== undefined)
+		.filter((code) => code !== "" && !code.startsWith("response.") && !GENERIC_CODES.has(code));
+	return tellingCode(codes);
 }
 
-function resetOf(detail: Partial<Detail>, now: number): number | undefined {
-	if (detail.resets_at) return detail.resets_at * 1000;
-	return detail.resets_in_seconds ? now + detail.resets_in_seconds * 1000 : undefined;
+function firstOf<T>(values: readonly (T | undefined)[]): T | undefined {
+	return values.find((value) => value !== undefined);
+}
+
+function textOf(value: unknown): string | undefined {
+	return typeof value === "string" && value.trim() !== "" ? value : undefined;
+}
+
+function numberOf(value: unknown): number | undefined {
+	const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+	return typeof number === "number" && Number.isFinite(number) ? number : undefined;
+}
+
+function statusOf(value: unknown): number | undefined {
+	const status = numberOf(value);
+	return status !== undefined && Number.isInteger(status) && status >= 100 && status <= 599 ? status : undefined;
+}
+
+const headersSchema = z.record(z.string(), z.unknown());
+
+function headersOf(value: unknown): Record<string, string> | undefined {
+	const headers = headersSchema.safeParse(value).data;
+	return headers && lowerCased(headers);
+}
+
+/** When the quota is back. A time that is past, or too far ahead to be true, is no data. */
+function resetOf({ resets_at, resets_in_seconds }: Layer, now: number): number | undefined {
+	const at = (numberOf(resets_at) ?? 0) * 1000;
+	if (at > now && at - now <= FURTHEST_RESET_MS) return at;
+	const inMs = lengthOf((numberOf(resets_in_seconds) ?? 0) * 1000) ?? 0;
+	return inMs > 0 ? now + inMs : undefined;
 }
 
 /** "Please try again in 1.2s", "in 350ms", "in 20 seconds". */
 function toldToWait(message: string | undefined): Pick<FailureEvidence, "retryAfterMs"> {
 	const told = /try again in (\d{1,9}(?:\.\d{1,9})?) ?(ms|milliseconds?|s|seconds?)\b/i.exec(message ?? "");
 	if (!told?.[1] || !told[2]) return {};
-	return { retryAfterMs: Number(told[1]) * (told[2].toLowerCase().startsWith("m") ? 1 : 1000) };
+	const ms = lengthOf(Number(told[1]) * (told[2].toLowerCase().startsWith("m") ? 1 : 1000));
+	return ms === undefined ? {} : { retryAfterMs: ms };
 }
 
 function lowerCased(headers: Readonly<Record<string, unknown>>): Record<string, string> {

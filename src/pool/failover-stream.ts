@@ -2,12 +2,13 @@ import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
 import { covers, withoutRefusal } from "../domain/cooldown.ts";
 import { traceOf } from "../domain/defect.ts";
-import type { Exhaustion } from "../domain/events.ts";
+import type { Exhaustion, RotationReason } from "../domain/events.ts";
+import type { Failure } from "../domain/failure.ts";
 import { raceAbort } from "./abort.ts";
 import { ABORTED, finalError } from "./messages.ts";
 import { followMoves } from "./moves.ts";
 import type { PiLink } from "./pi-link.ts";
-import { type ServeDeps, type ServeWords, type StreamRequest, serve } from "./serve.ts";
+import { type Refused, reasonIn, type ServeDeps, type ServeWords, type StreamRequest, serve } from "./serve.ts";
 
 /** Where the one outer stream's events go. */
 export interface EventSink {
@@ -59,6 +60,13 @@ interface Progress {
 	/** What is left of the longest wait. */
 	waitBudgetMs: number;
 	lastRefusal: { readonly kind: string; readonly words: string } | undefined;
+	/** Refusals of which it is open whose fault they are: another account that serves proves it. */
+	readonly suspects: Suspect[];
+}
+
+/** A refusal that may be the account's fault or the request's. */
+interface Suspect extends Refused {
+	readonly account: Account;
 }
 
 /**
@@ -100,6 +108,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		hasWaited: false,
 		waitBudgetMs: maxWaitMs,
 		lastRefusal: undefined,
+		suspects: [],
 	};
 	let rotations = 0;
 	let signedOutInARow = 0;
@@ -113,7 +122,10 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			...progress.tried,
 			...pool.crowded(question, affinity.lastServed(), progress.waitBudgetMs).keys(),
 		]);
-		let account = pool.choose({ ...question, excluded });
+		const doubted = pool.doubted();
+		let account =
+			doubted.size > 0 ? pool.choose({ ...question, excluded: new Set([...excluded, ...doubted]) }) : undefined;
+		account ??= pool.choose({ ...question, excluded });
 		if (!account && (await waitForOne(request, progress, deps))) continue;
 		if (!account) {
 			if (!deps.settings().enabled) return words.switchedOffMeanwhile();
@@ -126,22 +138,39 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			if (progress.tried.size > 0) rotations += 1;
 			if (rotations > maxRotations) return giveUp(request, progress, deps);
 		}
-		moves.begin(account, left, excluded, progress.tried.size > 0);
+		moves.begin(
+			account,
+			left,
+			excluded,
+			progress.tried.size > 0 ? reasonOf(progress.suspects.at(-1), left) : undefined,
+		);
 		progress.tried.add(account.id);
-		const next = pool.choose({ ...question, excluded: progress.tried });
+		const hasNext = pool.choose({ ...question, excluded: progress.tried }) !== undefined;
+		const isProbing = progress.suspects.some(({ failure }) => isProbe(failure));
+		const others = { hasNext, mayTryElsewhere: hasNext && !isProbing && rotations < maxRotations };
 		const push = (event: AssistantMessageEvent) => {
+			if (event.type === "done") convict(request, progress, deps);
 			moves.output(account);
 			sink.push(event);
 		};
-		const served = await serve(account, request, next !== undefined, push, deps);
-		if (served.kind === "finished") return undefined;
+		const served = await serve(account, request, others, push, deps);
+		if (served.kind === "finished") {
+			// Two accounts have refused the same: the request may be at fault, so neither rests, but a third is tried first.
+			const isAlike = isProbing && served.failure?.remedy === "try-elsewhere-once";
+			if (isAlike) pool.doubt([...progress.suspects.map((suspect) => suspect.account.id), account.id]);
+			return undefined;
+		}
 		if (served.kind === "unavailable") {
 			progress.retryAt.set(account.id, served.retryAt);
 			progress.obstacle = served.why ?? progress.obstacle;
 		}
 		const failure = served.kind === "refused" ? served.failure : undefined;
 		if (served.kind === "refused") {
-			progress.refusals.set(account.id, (progress.refusals.get(account.id) ?? 0) + 1);
+			const isSuspect = served.failure.cooling?.ifAnotherServes === true || isProbe(served.failure);
+			if (isSuspect && !served.failure.isSignInGone) progress.suspects.push({ ...served, account });
+			// Nothing will have changed for it while this request waits.
+			const refusals = isSuspect ? REFUSALS_PER_REQUEST : (progress.refusals.get(account.id) ?? 0) + 1;
+			progress.refusals.set(account.id, refusals);
 			progress.lastRefusal = { kind: served.failure.kind, words: served.words };
 		}
 		const isSignedOut = served.kind === "signed-out" || failure?.isSignInGone || failure?.remedy === "close-account";
@@ -149,6 +178,27 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		if (signedOutInARow >= MOST_SIGNED_OUT_IN_A_ROW) return words.signedOutInARow();
 		left = account;
 	}
+}
+
+/** One other account is tried after it, and no more. */
+function isProbe({ remedy, isLeftToHost }: Failure): boolean {
+	return remedy === "try-elsewhere-once" || isLeftToHost;
+}
+
+/** Why `left` was left, where nothing that is stored tells it. */
+function reasonOf(last: Suspect | undefined, left: Account | undefined): RotationReason {
+	if (last === undefined || last.account.id !== left?.id) return "unavailable";
+	return last.failure.cooling?.reason ?? "overloaded";
+}
+
+/** Another account has served what these refused: the fault is theirs. */
+function convict({ model }: StreamRequest, { suspects }: Progress, { pool }: FailoverDeps): void {
+	for (const { account, failure, words } of suspects) {
+		if (!failure.cooling) continue;
+		pool.cool(account, failure.cooling, model.id);
+		pool.noteError(account.id, reasonIn(words));
+	}
+	suspects.length = 0;
 }
 
 /**
@@ -221,7 +271,8 @@ function firstReturn(
 }
 
 function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, clock, words }: FailoverDeps): string {
-	const { lastRefusal } = progress;
+	const { lastRefusal, suspects } = progress;
+	const isSuspect = ({ id }: Account) => suspects.some(({ account }) => account.id === id);
 	const isModelRefused = lastRefusal?.kind === "model-not-supported" || lastRefusal?.kind === "not-included";
 	const now = clock.now();
 	const accounts = pool.accounts();
@@ -231,6 +282,7 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 	// The rest after a refused token says nothing of quota.
 	const refused = usable.filter((account) => {
 		const cooldowns = covering(account);
+		if (isSuspect(account)) return withoutRefusal(cooldowns).length === 0;
 		return cooldowns.length > 0 && withoutRefusal(cooldowns).length === 0;
 	});
 	// An account that refused a moment ago counts as spent even where usage data has ended its cooldown since.
@@ -258,6 +310,9 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 		obstacle: progress.obstacle,
 	};
 	pool.emit({ type: "exhausted", why, asked: { modelId: model.id, sessionId: options.sessionId } });
+	// No account is out of quota: what the last one was refused for is the better answer.
+	const [suspect] = suspects.slice(-1);
+	if (suspect && spent.length === 0 && why.untried === 0) return suspect.words;
 	return words.exhausted(why);
 }
 

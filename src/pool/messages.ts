@@ -1,6 +1,7 @@
 import type { Api, AssistantMessage, AssistantMessageEvent, Model } from "@mariozechner/pi-ai";
 
-type ErrorEvent = Extract<AssistantMessageEvent, { type: "error" }>;
+/** The final event of a request that failed. */
+export type ErrorEvent = Extract<AssistantMessageEvent, { type: "error" }>;
 
 /** What pi's own stream says when the person aborts. */
 export const ABORTED = "Request was aborted";

@@ -20,10 +20,15 @@ import type { Clock } from "./ports.ts";
 /** Tells how one request comes to its account. */
 export interface Moves {
 	/**
-	 * The request is about to try `account`, after `left`, chosen without those in `excluded`. `hasTried`: not the first
-	 * one that it tries.
+	 * The request is about to try `account`, after `left`, chosen without those in `excluded`. `refusedFor`: why `left` was
+	 * left where nothing stored tells it; undefined for the first account that the request tries.
 	 */
-	begin(account: Account, left: Account | undefined, excluded: ReadonlySet<AccountId>, hasTried: boolean): void;
+	begin(
+		account: Account,
+		left: Account | undefined,
+		excluded: ReadonlySet<AccountId>,
+		refusedFor: RotationReason | undefined,
+	): void;
 	/** Something of `account` goes out to pi. */
 	output(account: Account): void;
 }
@@ -46,7 +51,7 @@ export function followMoves(asked: Asked, { pool, affinity, clock }: Deps): Move
 	};
 
 	return {
-		begin: (account, left, excluded, hasTried) => {
+		begin: (account, left, excluded, refusedFor) => {
 			if (left?.id === account.id) return;
 			const question = { ...asked, affinity: affinity.account(), served: affinity.lastServed() };
 			const grounds = groundsOf(pool.explain(question, excluded));
@@ -55,7 +60,7 @@ export function followMoves(asked: Asked, { pool, affinity, clock }: Deps): Move
 				return;
 			}
 			const [from, to, now] = [left, account, clock.now()];
-			const why = whyLeft(from, to, asked, hasTried, pool, now);
+			const why = whyLeft(from, to, asked, refusedFor, pool, now);
 			if ("cause" in why) {
 				const { usage } = pool.memo(from.id);
 				const switched: Switched = { type: "switched", from, to, ...why, left: tightest(usage, now), asked, grounds };
@@ -91,7 +96,7 @@ function whyLeft(
 	from: Account,
 	to: Account,
 	{ modelId }: Asked,
-	hasTried: boolean,
+	refusedFor: RotationReason | undefined,
 	pool: Pool,
 	now: number,
 ): { readonly cause: SwitchCause } | { readonly reason: RotationReason; readonly readyAt: number | undefined } {
@@ -100,13 +105,14 @@ function whyLeft(
 		.cooldowns.filter((cooldown) => covers(cooldown, modelId))
 		.sort((a, b) => b.until - a.until)[0];
 	if (longest) return { reason: longest.reason, readyAt: longest.until };
+	if (refusedFor !== undefined && refusedFor !== "unavailable") return { reason: refusedFor, readyAt: undefined };
 	const until = creditsUntil(pool.memo(from.id).usage, now);
 	if (until !== undefined) return { reason: "usage_limit", readyAt: until };
 	if (pool.pinned() === to.id) return { cause: "pin" };
 	const known = pool.account(from.id);
 	if (known?.needsLogin) return { reason: "signed_out", readyAt: undefined };
 	if (!known?.enabled) return known?.disabledReason ? { reason: "closed", readyAt: undefined } : { cause: "user" };
-	return hasTried ? { reason: "unavailable", readyAt: undefined } : { cause: "policy" };
+	return refusedFor ? { reason: refusedFor, readyAt: undefined } : { cause: "policy" };
 }
 
 /** Name of the longest window or budget that is used up. */

@@ -1,15 +1,15 @@
 import { type Account, type AccountId, type AccountState, stateOf } from "../domain/account.ts";
 import { type Candidate, type Crowded, crowdedOf, gateOf, type SelectionContext } from "../domain/candidate.ts";
 import { activeCooldowns, type Cooldown, covers, isOfQuota, mergeCooldown, readyAt } from "../domain/cooldown.ts";
-import type { Asked, PoolEvent, PoolListener } from "../domain/events.ts";
+import type { Asked, CoolingCause, PoolEvent, PoolListener } from "../domain/events.ts";
 import type { Cooling } from "../domain/failure.ts";
 import { accountWith } from "../domain/identity.ts";
 import { explain, firstChoice, type Verdict } from "../domain/selection.ts";
 import type { RotationSettings } from "../domain/settings.ts";
-import { creditsUntil, type UsageSnapshot } from "../domain/usage.ts";
+import { creditsUntil, isExhausted, type UsageSnapshot } from "../domain/usage.ts";
 import { tellDefect } from "./defects.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
-import { withUsage } from "./usage-intake.ts";
+import { ENDPOINT_LAG_MS, withUsage } from "./usage-intake.ts";
 import { createWatch } from "./watch.ts";
 
 /** What a request needs to be given an account. */
@@ -84,6 +84,12 @@ export interface Pool {
 	/** Takes in what a response or the usage endpoint told. */
 	noteUsage(id: AccountId, usage: UsageSnapshot): void;
 	noteError(id: AccountId, text: string): void;
+	/** Remembers, by its hash, a token that was refused right after it had been issued. */
+	noteRefused(id: AccountId, tokenHash: string): void;
+	/** Accounts of which a refusal has told nothing yet but that others are to be tried first. */
+	doubted(): ReadonlySet<AccountId>;
+	/** Has others tried before these for a while: the request that they refused may have been at fault, or they. */
+	doubt(ids: Iterable<AccountId>): void;
 	/** An account has answered a request to its end; `hasMoved`: its session was with another account before. */
 	served(id: AccountId, hasMoved: boolean): void;
 	/** An account begins to serve a session; tells, once a session, where that costs bought credits. */
@@ -106,6 +112,9 @@ const NOBODY: ReadonlyMap<AccountId, Crowded> = new Map();
 
 /** Refusals in a row after which an account is switched off. */
 const STRIKES = 3;
+
+/** Others are tried first for this long after a refusal of which nothing tells whose fault it was. */
+const DOUBT_MS = 10 * 60_000;
 
 /** Creates the pool over its stores. */
 export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
@@ -160,6 +169,22 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	const patch = (id: AccountId, fields: Parameters<AccountStore["patch"]>[1]) => {
 		// The store has kept the change in memory and reported that it could not be written.
 		accounts.patch(id, fields).catch(() => undefined);
+	};
+
+	const seatsOf = ({ accountId }: Account) => accounts.list().filter((each) => each.accountId === accountId);
+	/** A seat of the workspace has quota: what was laid on the others for its sake is over. */
+	const freeSeats = (account: Account, isOld: (cooldown: Cooldown) => boolean, cause: CoolingCause) => {
+		const memoOf = state.snapshot();
+		const free = (cooldowns: readonly Cooldown[]) => cooldowns.filter((each) => !(each.shared && isOld(each)));
+		const held = seatsOf(account).filter(({ id }) => {
+			const { cooldowns } = memoOf(id);
+			return free(cooldowns).length < cooldowns.length;
+		});
+		if (held.length === 0) return;
+		watch.look();
+		for (const { id } of held) update(id, (memo) => ({ ...memo, cooldowns: free(memo.cooldowns) }));
+		watch.look(cause);
+		changed();
 	};
 
 	const close = (account: Account, reason: string) => {
@@ -221,18 +246,23 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		},
 		cool: (account, cooling, modelId) => {
 			const now = clock.now();
-			const { scope, reason, until } = cooling;
+			const { scope, reason, until, guessed, seatsUntil } = cooling;
 			const cooldown: Cooldown = {
 				scope,
 				reason,
 				until,
 				setAt: now,
-				models: scope.startsWith("limit:") ? [modelId] : [],
+				models: reason === "usage_limit" && !scope.startsWith("model:") ? [modelId] : [],
+				...(guessed && isOfQuota({ reason }) && { guessed: true }),
 			};
 			watch.look();
-			const seats = accounts.list().filter(({ accountId }) => accountId === account.accountId);
-			for (const { id } of cooling.covers === "workspace" ? seats : [account]) {
-				update(id, (memo) => ({ ...memo, cooldowns: mergeCooldown(memo.cooldowns, cooldown, now) }));
+			const rest = (id: AccountId, next: Cooldown) =>
+				update(id, (memo) => ({ ...memo, cooldowns: mergeCooldown(memo.cooldowns, next, now) }));
+			rest(account.id, cooldown);
+			// What one seat has used up says nothing of another's windows: those rest for the workspace's sake alone.
+			const ofOthers: Cooldown = { ...cooldown, until: seatsUntil ?? until, guessed: undefined, shared: true };
+			for (const { id } of cooling.covers === "workspace" ? seatsOf(account) : []) {
+				if (id !== account.id) rest(id, ofOthers);
 			}
 			watch.look("refusal");
 			changed();
@@ -271,6 +301,10 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			} else state.updateSoon(id, change);
 			if (id === active) watch.serves(id);
 			const account = find(id);
+			const hasRoom = usage.source === "api" && !usage.limitReached && usage.windows.length > 0;
+			if (account && hasRoom && !isExhausted(usage.windows, clock.now())) {
+				freeSeats(account, ({ setAt }) => usage.capturedAt - setAt >= ENDPOINT_LAG_MS, "usage");
+			}
 			const isNewPlan = usage.source === "api" && usage.plan !== undefined && account?.plan !== usage.plan;
 			if (isNewPlan) patch(id, { plan: usage.plan });
 			changed();
@@ -278,8 +312,29 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		noteError: (id, text) => {
 			state.updateSoon(id, (memo) => ({ ...memo, lastError: { text, at: clock.now() } }));
 		},
+		noteRefused: (id, refusedToken) => {
+			update(id, (memo) => ({ ...memo, refusedToken }));
+		},
+		doubted: () => {
+			const [memoOf, now] = [state.snapshot(), clock.now()];
+			const isDoubted = (until = 0) => until > now && until - now <= DOUBT_MS;
+			const all = accounts.list().filter(({ id }) => isDoubted(memoOf(id).doubtedUntil));
+			return new Set(all.map(({ id }) => id));
+		},
+		doubt: (ids) => {
+			const doubtedUntil = clock.now() + DOUBT_MS;
+			for (const id of ids) update(id, (memo) => ({ ...memo, doubtedUntil }));
+		},
 		served: (id, hasMoved) => {
-			state.updateSoon(id, (memo) => ({ ...memo, strikes: 0, lastUsedAt: clock.now(), lastError: undefined }));
+			state.updateSoon(id, (memo) => ({
+				...memo,
+				strikes: 0,
+				lastUsedAt: clock.now(),
+				lastError: undefined,
+				...(memo.doubtedUntil !== undefined && { doubtedUntil: undefined }),
+			}));
+			const account = find(id);
+			if (account) freeSeats(account, () => true, "usage");
 			emit({ type: "served", account: id, hasMoved });
 		},
 		spends: watch.spends,

@@ -69,6 +69,10 @@ export interface AccountMemo {
 		| undefined;
 	/** The first refusal of a renewal for a reason that is not known: of which refresh token (hash) and when, epoch ms. */
 	readonly refusal?: { readonly tokenHash: string; readonly at: number } | undefined;
+	/** Hash of an access token that was refused right after it had been issued: no renewal is spent on it again. */
+	readonly refusedToken?: string | undefined;
+	/** Until when others are tried first, epoch ms. */
+	readonly doubtedUntil?: number | undefined;
 }
 
 /** A process, as another one can find out whether it still runs. */

@@ -1,14 +1,27 @@
 import type { Api, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
-import type { Account, AccountId } from "../domain/account.ts";
+import { type Account, type AccountId, printable } from "../domain/account.ts";
 import { cameUpHere, traceOf } from "../domain/defect.ts";
-import { type Cooling, classify, type Failure, type Remedy, SHORT_RETRY_MS } from "../domain/failure.ts";
+import {
+	type Cooling,
+	classify,
+	type Failure,
+	type Remedy,
+	SHORT_RETRY_MS,
+	withKnownReset,
+} from "../domain/failure.ts";
 import type { FastMode, Settings } from "../domain/settings.ts";
 import { headroom, type UsageSnapshot } from "../domain/usage.ts";
 import type { Affinity } from "./affinity.ts";
-import { type CodexDelegate, type ReadUsageHeaders, type StreamOptions, startAttempt } from "./attempt.ts";
+import {
+	type Attempt,
+	type CodexDelegate,
+	type ReadUsageHeaders,
+	type StreamOptions,
+	startAttempt,
+} from "./attempt.ts";
 import type { Credentials } from "./credentials.ts";
 import { type Delivery, deliver } from "./delivery.ts";
-import { ABORTED, brokenOffAt, finalError, withWords } from "./messages.ts";
+import { ABORTED, brokenOffAt, type ErrorEvent, finalError, withWords } from "./messages.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
 import type { SessionSockets } from "./session-sockets.ts";
@@ -22,14 +35,32 @@ export interface StreamRequest {
 
 /** What one account made of a request. */
 export type Served =
-	/** The final event is out. */
-	| { readonly kind: "finished" }
-	/** The account was refused; it has been taken out of the choice accordingly. */
-	| { readonly kind: "refused"; readonly failure: Failure; readonly words: string }
+	/** The final event is out. `failure` where the account was refused, and pi hears of it. */
+	| { readonly kind: "finished"; readonly failure: Failure | undefined }
+	/**
+	 * The account was refused; it has been taken out of the choice accordingly, or will be if another one serves.
+	 */
+	| Refused
 	/** Its sign-in is over; it has been flagged. */
 	| { readonly kind: "signed-out" }
 	/** No token for it right now; nobody is flagged. `why` is what the person has to change first. */
 	| { readonly kind: "unavailable"; readonly retryAt: number; readonly why: string | undefined };
+
+/** A refusal that another account may make good. */
+export interface Refused {
+	readonly kind: "refused";
+	readonly failure: Failure;
+	/** The message a person may see. */
+	readonly words: string;
+}
+
+/** What else could serve the request. */
+export interface Alternatives {
+	/** Another account is there. */
+	readonly hasNext: boolean;
+	/** It may be tried also where the fault may be the request's. */
+	readonly mayTryElsewhere: boolean;
+}
 
 /** Sentences of an attempt's end. */
 export interface ServeWords {
@@ -51,6 +82,10 @@ export interface ServeDeps {
 	readonly readUsageHeaders: ReadUsageHeaders;
 	/** Asks the usage endpoint behind the request's back. */
 	readonly askUsage: (id: AccountId) => void;
+	/** Does pi's own turn retry ask again by itself after such an error? */
+	readonly isRepeatedByHost: (words: string) => boolean;
+	/** A hash of a token, to know it again by. */
+	readonly fingerprint: (token: string) => string;
 	readonly settings: () => Settings;
 	readonly clock: Clock;
 	/** Resolves after `ms`, rejects with the abort reason. Keeps the process alive meanwhile. */
@@ -59,13 +94,13 @@ export interface ServeDeps {
 }
 
 /**
- * Lets one account serve a request, trying it a second time once for each remedy that says so. While `hasNext` a slow
- * renewal of its token is left to itself, and the next account serves.
+ * Lets one account serve a request, trying it a second time once for each remedy that says so. While another one is
+ * there a slow renewal of its token is left to itself, and that one serves.
  */
 export async function serve(
 	account: Account,
 	request: StreamRequest,
-	hasNext: boolean,
+	others: Alternatives,
 	push: (event: AssistantMessageEvent) => void,
 	deps: ServeDeps,
 ): Promise<Served> {
@@ -77,7 +112,7 @@ export async function serve(
 		const token = await credentials.accessToken(account.id, {
 			signal,
 			refused,
-			patienceMs: hasNext ? RENEWAL_PATIENCE_MS : undefined,
+			patienceMs: others.hasNext ? RENEWAL_PATIENCE_MS : undefined,
 		});
 		if (token.kind === "signed-out") {
 			pool.lost(token.closed ? "closed" : "signed-out", account, token.reason);
@@ -89,12 +124,13 @@ export async function serve(
 			if (refused !== undefined) pool.cool(account, restAfterRefusal(deps.clock.now()), request.model.id);
 			return { kind: "unavailable", retryAt: token.retryAt, why: token.lasts ? token.reason : undefined };
 		}
-		const failed = await attempt(account, token.access, request, spent, push, deps);
-		if (!failed) return { kind: "finished" };
-		const { failure } = failed;
-		if (spent.has(failure.remedy) || !isWorthAnotherTry(failure)) {
+		const tried = await attempt(account, token.access, request, spent, others, push, deps);
+		if (tried.kind === "finished") return tried;
+		const { failure } = tried;
+		if (spent.has(failure.remedy) || !isWorthAnotherTry(failure, isRefusedForGood(account, token.access, deps))) {
+			if (failure.remedy === "refresh-or-rotate") pool.noteRefused(account.id, deps.fingerprint(token.access));
 			blame(account, token.access, failure, request.model.id, deps);
-			return { kind: "refused", ...failed };
+			return tried;
 		}
 		spent.add(failure.remedy);
 		if (failure.remedy === "refresh-or-rotate") refused = token.access;
@@ -122,9 +158,14 @@ function restAfterRefusal(now: number): Cooling {
 	return { covers: "account", scope: "account", reason: "unauthorized", until: now + REFUSED_REST_MS, guessed: false };
 }
 
-function isWorthAnotherTry({ remedy, retryAfterMs }: Failure): boolean {
+/** A token that was refused right after it had been issued: another one would fare no better. */
+function isRefusedForGood({ id }: Account, access: string, { pool, fingerprint }: ServeDeps): boolean {
+	return pool.memo(id).refusedToken === fingerprint(access);
+}
+
+function isWorthAnotherTry({ remedy, retryAfterMs }: Failure, isForGood: boolean): boolean {
 	if (remedy === "retry-or-rotate") return retryAfterMs !== undefined && retryAfterMs <= SHORT_RETRY_MS;
-	return remedy === "refresh-or-rotate" || isOnTheSameAccount(remedy);
+	return (remedy === "refresh-or-rotate" && !isForGood) || isOnTheSameAccount(remedy);
 }
 
 /** Remedies that only ever change the request: when they do not help, pi hears of the failure. */
@@ -132,15 +173,16 @@ function isOnTheSameAccount(remedy: Remedy): boolean {
 	return remedy === "strip-reasoning" || remedy === "reconnect";
 }
 
-/** One try. Undefined when the final event is out, else why the account did not serve. */
+/** One try: the final event is out, or the account did not serve. */
 async function attempt(
 	account: Account,
 	access: string,
 	request: StreamRequest,
 	spent: ReadonlySet<Remedy>,
+	others: Alternatives,
 	push: (event: AssistantMessageEvent) => void,
 	deps: ServeDeps,
-): Promise<{ failure: Failure; words: string } | undefined> {
+): Promise<Extract<Served, { kind: "finished" | "refused" }>> {
 	const { pool, affinity, sockets, delegate, readUsageHeaders, settings, clock } = deps;
 	const { model, context, options } = request;
 	const { sessionId, signal } = options;
@@ -169,32 +211,57 @@ async function attempt(
 			pool.stay(account.id, sessionId);
 			pool.served(account.id, affinity.served(sessionId, account.id));
 			push(delivery.final);
-			return undefined;
+			return { kind: "finished", failure: undefined };
 		}
 		const isAborted = signal?.aborted === true || delivery.final?.reason === "aborted";
-		if (isAborted || !delivery.final) {
+		const final = delivery.final ?? thrownEarly(delivery, tried, request, deps);
+		if (isAborted || !final) {
 			delivery.forwardHeld();
 			push(endOf(delivery, isAborted, request, deps));
-			return undefined;
+			return { kind: "finished", failure: undefined };
 		}
-		const told = delivery.final.error.errorMessage ?? "";
+		const told = final.error.errorMessage ?? "";
 		const surfaced = tried.surfaced(told);
 		const { cooldownMs } = settings().rotation;
 		const failure = classify(tried.evidence(told), { now: clock.now(), modelId: model.id, cooldownMs });
 		const isForPi =
 			delivery.isCommitted ||
-			failure.remedy === "surface" ||
+			isSurfaced(failure, surfaced, others, deps) ||
 			(isOnTheSameAccount(failure.remedy) && spent.has(failure.remedy));
-		if (!isForPi) return { failure, words: surfaced };
+		if (!isForPi) return { kind: "refused", failure, words: surfaced };
 		delivery.forwardHeld();
 		const text = delivery.isCommitted ? afterCommit(account, access, failure, surfaced, request, deps) : surfaced;
-		push(withWords(delivery.final, text));
-		return undefined;
+		if (failure.remedy === "try-elsewhere-once") pool.noteError(account.id, reasonIn(surfaced));
+		push(withWords(final, text));
+		return { kind: "finished", failure: delivery.isCommitted ? undefined : failure };
 	} finally {
 		clearInterval(atWork);
 		claim.release();
 		tried.release();
 	}
+}
+
+/** Is this for pi, although nothing was shown yet? */
+function isSurfaced(
+	{ remedy, isLeftToHost }: Failure,
+	words: string,
+	{ mayTryElsewhere }: Alternatives,
+	{ isRepeatedByHost }: ServeDeps,
+): boolean {
+	if (remedy === "try-elsewhere-once") return !mayTryElsewhere;
+	if (remedy !== "surface") return false;
+	return !isLeftToHost || !mayTryElsewhere || isRepeatedByHost(words);
+}
+
+/** The final event of a host that threw before anything was sent: another account may do better. */
+function thrownEarly(
+	{ isCommitted, thrown }: Extract<Delivery, { kind: "failed" }>,
+	tried: Attempt,
+	{ model }: StreamRequest,
+	{ clock }: ServeDeps,
+): ErrorEvent | undefined {
+	if (isCommitted || !(thrown instanceof Error) || cameUpHere(thrown) || !tried.evidence(thrown.message).unsent) return undefined;
+	return finalError(model, "error", thrown.message, clock.now());
 }
 
 /** The final event where the host has given none, or none of use: an abort, a stream that broke off. */
@@ -241,14 +308,33 @@ function blame(
 	access: string,
 	failure: Failure,
 	modelId: string,
-	{ pool, askUsage }: ServeDeps,
+	{ pool, askUsage, clock }: ServeDeps,
 ): void {
 	const isSignInGone = failure.remedy === "refresh-or-rotate" && failure.isSignInGone;
 	if (failure.kind === "workspace-disabled") pool.strike(account, "its workspace is disabled");
 	if (isSignInGone) pool.signOut(account, access, failure.kind);
-	else if (failure.cooling) pool.cool(account, failure.cooling, modelId);
+	// Whose fault the others are is known when another account has served.
+	else if (failure.cooling && !failure.cooling.ifAnotherServes) {
+		const known = withKnownReset(failure.cooling, pool.memo(account.id).usage, clock.now());
+		pool.cool(account, known, modelId);
+	}
 	if (failure.remedy === "close-account") pool.close(account, "closed by OpenAI");
-	// A throttled account may be an exhausted one: 0.73.1 does not show which.
-	if (failure.cooling?.guessed || failure.kind === "rate-limit") askUsage(account.id);
+	// A throttled account may be an exhausted one: 0.73.1 does not show which. A limit that no header names may be that of
+	// one model.
+	if (isQuotaInDoubt(failure)) askUsage(account.id);
 	pool.noteError(account.id, failure.kind);
+}
+
+/** Does only the usage endpoint know what of the account is spent, and until when? */
+function isQuotaInDoubt({ kind, cooling }: Failure): boolean {
+	if (kind === "rate-limit") return true;
+	return cooling !== undefined && !cooling.ifAnotherServes && (cooling.guessed || cooling.isUnproved === true);
+}
+
+/** A server's reason in `show` is no longer than this. */
+const LONGEST_REASON = 80;
+
+/** The server's words as they may be shown. */
+export function reasonIn(words: string): string {
+	return [...printable(words.trim())].slice(0, LONGEST_REASON).join("");
 }

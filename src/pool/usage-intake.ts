@@ -16,7 +16,7 @@ import type { AccountMemo } from "./ports.ts";
 
 /** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
 const ROOM_TO_RETURN_PERCENT = 5;
-const ENDPOINT_LAG_MS = 60_000;
+export const ENDPOINT_LAG_MS = 60_000;
 /** What is spent without a told end is asked for again after this long. */
 const UNKNOWN_END_MS = 15 * 60_000;
 
@@ -89,9 +89,9 @@ function settledByEndpoint(
 		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
 		if (hasCaughtUp && (isBack || (isGeneral && isNewlyFunded))) return undefined;
 		const limit = isGeneral ? limitBehind(cooldown, usage, now) : undefined;
-		if (limit !== undefined) return { ...cooldown, scope: `limit:${limit}` };
+		if (limit !== undefined) return { ...cooldown, scope: `limit:${limit}`, guessed: undefined };
 		const until = exhaustedUntil(quotas, now);
-		return until === undefined || until === cooldown.until ? cooldown : { ...cooldown, until };
+		return until === undefined || until === cooldown.until ? cooldown : { ...cooldown, until, guessed: undefined };
 	};
 	const settled = cooldowns.map(settle).filter((cooldown) => cooldown !== undefined);
 	const isSame = settled.length === cooldowns.length && settled.every((cooldown, at) => cooldown === cooldowns[at]);

@@ -159,7 +159,9 @@ const REASON_WORDS = {
 	unauthorized: "was refused",
 	signed_out: "was signed out",
 	closed: "is switched off",
+	refused: "was refused",
 	unavailable: "cannot be used just now",
+	overloaded: "met a server at its limit",
 } as const;
 
 /** First cause and last account, however many were tried between them. */

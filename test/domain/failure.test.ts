@@ -1,8 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
-import { FURTHEST_RESET_MS } from "../../src/domain/cooldown.ts";
-import { classify, type FailureEvidence, RULES, SIGN_IN_GONE_CODES } from "../../src/domain/failure.ts";
-import { DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
+import { type CooldownScope, FURTHEST_RESET_MS } from "../../src/domain/cooldown.ts";
+import {
+	type Cooling,
+	classify,
+	type FailureEvidence,
+	RULES,
+	SIGN_IN_GONE_CODES,
+	tellingCode,
+	withKnownReset,
+} from "../../src/domain/failure.ts";
+import type { UsageWindow } from "../../src/domain/usage.ts";
+import { evidenceFromBody } from "../../src/pool/evidence.ts";
+import { aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 
 const context = { now: NOW, modelId: "gpt-5.5", cooldownMs: HOUR_MS };
 const kindOf = (evidence: FailureEvidence) => classify(evidence, context).kind;
@@ -48,7 +58,7 @@ describe("the table of failures", () => {
 
 	it("rotates only on what is the account's fault", () => {
 		const cooling = RULES.filter(({ cools }) => cools).map(({ remedy }) => remedy);
-		expect(new Set(cooling)).toEqual(new Set(["rotate", "refresh-or-rotate", "retry-or-rotate"]));
+		expect(new Set(cooling)).toEqual(new Set(["rotate", "refresh-or-rotate", "retry-or-rotate", "try-elsewhere-once"]));
 		const blameless = RULES.filter(({ cools }) => !cools).map(({ remedy }) => remedy);
 		expect(new Set(blameless)).toEqual(new Set(["surface", "strip-reasoning", "reconnect", "close-account"]));
 	});
@@ -120,7 +130,11 @@ describe("evidence of different strength", () => {
 		["a time-out", { words: "Request timed out." }],
 		["a broken connection", { words: "fetch failed" }],
 		["an unknown refusal", { status: 400, code: "invalid_value", words: "Invalid image_url" }],
-		["a plain 403", { status: 403, words: "Forbidden" }],
+		["a plain 404", { status: 404, words: "Not Found" }],
+		["a policy, whatever its status", { status: 429, code: "cyber_policy", words: "The usage limit is reached" }],
+		["a policy named in words", { words: "Codex error: bio_policy (usage limit)" }],
+		["a token that a request names", { status: 400, words: "The page token is expired." }],
+		["an unknown code of a request", { status: 422, code: "workspace_name_too_long" }],
 		["nothing at all", {}],
 	])("surfaces %s and blames no account", (_name, evidence) => {
 		expect(classify(evidence, context)).toMatchObject({ remedy: "surface", cooling: undefined });
@@ -207,13 +221,139 @@ describe("the end of a cooldown", () => {
 		});
 	});
 
-	it("is of the whole workspace where that is limited", () => {
-		const headers = { "x-codex-rate-limit-reached-type": "workspace_member_usage_limit_reached" };
-		expect(coolingOf({ ...limit, headers })).toMatchObject({ covers: "workspace", scope: "account" });
+	describe("of a workspace", () => {
+		const ofType = (type: string) => ({ ...limit, headers: { "x-codex-rate-limit-reached-type": type } });
+		const owner = ofType("workspace_owner_credits_depleted");
+
+		it("covers all seats where its owner's limit is reached, others a quarter of an hour at most", () => {
+			expect(coolingOf(owner)).toMatchObject({
+				covers: "workspace",
+				until: NOW + HOUR_MS,
+				seatsUntil: NOW + 15 * MINUTE_MS,
+			});
+		});
+
+		it("covers the other seats as long as the server tells", () => {
+			expect(coolingOf({ ...owner, resetsAt: NOW + DAY_MS })).toMatchObject({ seatsUntil: NOW + DAY_MS });
+		});
+
+		it("never lays one seat's windows on another", () => {
+			const windows = [{ usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + 3 * DAY_MS }];
+			expect(coolingOf({ ...owner, windows, resetsAt: NOW + 3 * DAY_MS })).toMatchObject({
+				until: NOW + 3 * DAY_MS,
+				seatsUntil: NOW + 15 * MINUTE_MS,
+			});
+		});
+
+		it("covers one seat where the limit is its own", () => {
+			for (const type of ["workspace_member_usage_limit_reached", "workspace_member_credits_depleted"]) {
+				expect(coolingOf(ofType(type))).toMatchObject({ covers: "account", reason: "workspace_limit" });
+				expect(coolingOf({ status: 429, code: type })).toMatchObject({ covers: "account", reason: "workspace_limit" });
+			}
+		});
 	});
 
 	it("is an hour for a workspace that is switched off", () => {
 		expect(coolingOf({ status: 402 })).toMatchObject({ scope: "account", until: NOW + HOUR_MS });
+	});
+});
+
+describe("a refusal of the account itself", () => {
+	it.each<[string, FailureEvidence]>([
+		["a workspace that may not", { status: 403, code: "codex_workspace_access_denied" }],
+		["a code that no row knows", { status: 403, code: "brand_new" }],
+		["a 402 with a code that no row knows", { status: 402, code: "brand_new" }],
+		["words alone", { words: "You do not have access to Codex." }],
+		["a frame that names it", { code: "workspace_suspended_for_review", words: "no" }],
+		["a host that could not read the token", { words: "Failed to extract accountId from token" }],
+		["a host that failed before it sent anything", { words: "x is not a function", unsent: true }],
+	])("is tried once elsewhere, and rests only if that serves: %s", (_name, evidence) => {
+		expect(classify(evidence, context)).toMatchObject({
+			remedy: "try-elsewhere-once",
+			cooling: { reason: "refused", until: NOW + 10 * MINUTE_MS, ifAnotherServes: true },
+		});
+	});
+
+	it("is a 401 that says why: no renewal helps", () => {
+		const evidence = { status: 401, words: "Workspace is not authorized in this region." };
+		expect(classify(evidence, context)).toMatchObject({
+			remedy: "rotate",
+			cooling: { reason: "unauthorized", until: NOW + HOUR_MS, ifAnotherServes: true },
+		});
+	});
+
+	it("takes no end from the windows that come with it", () => {
+		const windows = [{ usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + 3 * DAY_MS }];
+		expect(classify({ status: 401, windows }, context).cooling).toMatchObject({ until: NOW + HOUR_MS });
+	});
+});
+
+describe("a token that is refused in words", () => {
+	it.each([
+		"Codex error: Provided authentication token is expired. Please try signing in again.",
+		"Your access token has expired",
+		"Your authentication token has been invalidated. Please try signing in again.",
+		"Could not parse your authentication token",
+		"Could not validate your access token. Please log in again.",
+		"Encountered invalidated oauth token for user, failing request",
+		"Your session has expired.",
+	])("is renewed: %s", (words) => {
+		expect(classify({ words }, context)).toMatchObject({ kind: "unauthorized", remedy: "refresh-or-rotate" });
+	});
+});
+
+describe("a reset that the refusal did not tell", () => {
+	const guess = (scope: CooldownScope = "account"): Cooling => ({
+		covers: "account",
+		scope,
+		reason: "usage_limit",
+		until: NOW + HOUR_MS,
+		guessed: true,
+	});
+	const spent = { usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + 3 * DAY_MS };
+	const fullest = { usedPercent: 97, windowMinutes: 300, resetsAt: NOW + 2 * HOUR_MS };
+	const free = { usedPercent: 10, windowMinutes: 10080, resetsAt: NOW + 5 * DAY_MS };
+
+	it.each<[string, UsageWindow[], number]>([
+		["of the spent window", [fullest, spent], NOW + 3 * DAY_MS],
+		["of the fullest window where none is spent", [free, fullest], NOW + 2 * HOUR_MS],
+	])("is known: that %s", (_name, windows, until) => {
+		expect(withKnownReset(guess(), aSnapshot({ windows }), NOW)).toMatchObject({ until, guessed: false });
+	});
+
+	it("stays a guess where no window tells one", () => {
+		const past = { ...spent, resetsAt: NOW - 1 };
+		const windows = [past, { ...free, resetsAt: undefined }, { ...free, resetsAt: NOW + 400 * DAY_MS }];
+		expect(withKnownReset(guess(), aSnapshot({ windows }), NOW)).toEqual(guess());
+		expect(withKnownReset(guess(), undefined, NOW)).toEqual(guess());
+	});
+
+	it("is that of its own limit", () => {
+		const limits = { codex_x: { windows: [fullest] } };
+		const usage = aSnapshot({ windows: [spent], limits });
+		expect(withKnownReset(guess("limit:codex_x"), usage, NOW).until).toBe(NOW + 2 * HOUR_MS);
+		expect(withKnownReset(guess("limit:constructor"), usage, NOW)).toEqual(guess("limit:constructor"));
+	});
+
+	it("is not looked for where the refusal told one, or is of no quota", () => {
+		const usage = aSnapshot({ windows: [spent] });
+		for (const cooling of [
+			{ ...guess(), guessed: false },
+			{ ...guess(), reason: "rate_limit" as const },
+		]) {
+			expect(withKnownReset(cooling, usage, NOW)).toEqual(cooling);
+		}
+	});
+});
+
+describe("several codes of one refusal", () => {
+	it.each<[string, string[], string | undefined]>([
+		["a policy wins", ["rate_limit_exceeded", "cyber_policy"], "cyber_policy"],
+		["a known one wins", ["brand_new", "token_expired"], "token_expired"],
+		["else the first counts", ["brand_new", "newer_still"], "brand_new"],
+		["none is none", [], undefined],
+	])("%s", (_name, codes, expected) => {
+		expect(tellingCode(codes)).toBe(expected);
 	});
 });
 
@@ -254,14 +394,53 @@ describe("arbitrary evidence", () => {
 	it("never cools for longer than 366 days, nor into the past", () => {
 		fc.assert(
 			fc.property(evidence, (each) => {
-				const sane = { ...each, retryAfterMs: Math.max(0, each.retryAfterMs ?? 0) || 0 };
-				const { cooling } = classify(sane, context);
+				const { cooling } = classify(each, context);
 				if (!cooling) return;
 				expect(cooling.until).toBeGreaterThanOrEqual(NOW);
 				expect(cooling.until - NOW).toBeLessThanOrEqual(FURTHEST_RESET_MS);
 			}),
 			{ numRuns: 2000 },
 		);
+	});
+
+	it("lets a code win over any words, and words over any status", () => {
+		const ofCode = RULES.flatMap(({ signs }) => signs.flatMap(({ codes }) => codes ?? []));
+		const words = RULES.flatMap(({ samples }) => samples.flatMap((sample) => sample.words ?? []));
+		fc.assert(
+			fc.property(fc.constantFrom(...ofCode), fc.constantFrom(...words), fc.integer(), (code, said, status) => {
+				const isServers = [408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529].includes(status);
+				expect(kindOf({ code, words: said, ...(!isServers && { status }) })).toBe(kindOf({ code }));
+			}),
+		);
+	});
+
+	it("is judged alike whatever else a body holds", () => {
+		const body = fc.record({ code: fc.constantFrom(...knownCodes), message: fc.string() });
+		const names = fc
+			.string()
+			.filter((name) => !/^(error|detail|details|errors|response|code|type|msg|message)$/.test(name));
+		const others = fc.dictionary(names, fc.jsonValue());
+		fc.assert(
+			fc.property(body, others, fc.constantFrom(401, 403, 429), (error, more, status) => {
+				const bare = evidenceFromBody(JSON.stringify({ error }), NOW);
+				const full = evidenceFromBody(JSON.stringify({ ...more, error: { ...more, ...error } }), NOW);
+				expect(kindOf({ ...full, status })).toBe(kindOf({ ...bare, status }));
+			}),
+		);
+	});
+
+	it("is harmless in any JSON, prototypes included", () => {
+		fc.assert(
+			fc.property(fc.json(), fc.jsonValue(), (text, value) => {
+				for (const body of [text, JSON.stringify({ error: value }), JSON.stringify({ detail: [value] })]) {
+					const read = evidenceFromBody(body, NOW);
+					expect(remedies.has(classify(read, context).remedy)).toBe(true);
+				}
+			}),
+			{ numRuns: 500 },
+		);
+		const hostile = '{"__proto__":{"code":"usage_limit_reached"},"error":{"__proto__":{"message":"usage limit"}}}';
+		expect(evidenceFromBody(hostile, NOW)).toEqual({});
 	});
 
 	it("gives the same answer each time", () => {

@@ -440,7 +440,7 @@ describe("a limit of the whole workspace", () => {
 		const seat = (name: string) => ({ name, accountId: "acct-shared" });
 		const bench = await createBench({ accounts: [seat("a"), seat("b"), "c"], usage: usageUnknown }, onTestFinished);
 		expect(new Set(["a", "b", "c"].map(bench.id)).size).toBe(3);
-		bench.codex.account("a").next(answers.workspaceLimit("workspace_member_usage_limit_reached"));
+		bench.codex.account("a").next(answers.workspaceLimit("workspace_owner_usage_limit_reached"));
 		expect((await bench.print("say hi")).stdout).toBe("OK from c #1\n");
 		expect(bench.asked()).toEqual(["a", "c"]);
 		for (const name of ["a", "b"]) {

@@ -261,7 +261,37 @@ describe("the body of a refusal", () => {
 			{ error: { code: 5, type: [], message: {}, resets_at: "soon", resets_in_seconds: null } },
 			{},
 		],
-		["a detail that is a list", { detail: [{ loc: ["body"], msg: "field required" }] }, {}],
+		["a detail that is a list", { detail: [{ loc: ["body"], msg: "field required" }] }, { words: "field required" }],
+		["an error in an error", { error: { error: { code: "token_expired" } } }, { code: "token_expired" }],
+		[
+			"a code beside details that tell more",
+			{ error: { code: "forbidden", details: [{ code: "cyber_policy" }] } },
+			{ code: "cyber_policy" },
+		],
+		[
+			"a policy as its type",
+			{ error: { code: "rate_limit_exceeded", type: "content_policy_violation" } },
+			{ code: "content_policy_violation" },
+		],
+		["a message in its detail", { detail: { message: "no", code: 5 } }, { words: "no" }],
+		["a list of errors", [{ code: "slow_down", message: "m" }], { code: "slow_down", words: "m" }],
+		["a status as text", { status: "403", error: { code: "x_y" } }, { status: 403, code: "x_y" }],
+		["a status that is none", { status: 7, error: { code: "x_y" } }, { code: "x_y" }],
+		[
+			"a failed response",
+			{ type: "response.failed", response: { error: { code: "cyber_policy", message: "m" } } },
+			{ code: "cyber_policy", words: "m" },
+		],
+		["a reset as text", { error: { resets_in_seconds: "3600" } }, { resetsAt: NOW + HOUR_MS }],
+		[
+			"a reset that is past",
+			{ error: { resets_at: NOW / 1000 - 5, resets_in_seconds: 60 } },
+			{ resetsAt: NOW + 60_000 },
+		],
+		["a reset in another year but one", { error: { resets_at: NOW / 1000 + 400 * 86_400 } }, {}],
+		["a reset in milliseconds", { error: { resets_at: NOW + HOUR_MS } }, {}],
+		["a negative length", { error: { resets_in_seconds: -5 } }, {}],
+		["too long a length", { error: { resets_in_seconds: 1e300 } }, {}],
 		[
 			"zero seconds",
 			{ error: { type: "usage_limit_reached", resets_at: 0, resets_in_seconds: 0 } },
@@ -319,6 +349,23 @@ describe("the words of an error event", () => {
 	it("may be of a frame that is cut off: then they are words", () => {
 		const text = 'Codex error: {"type":"error","message":"usage limit"';
 		expect(evidenceFromWords(text, NOW)).toEqual({ words: text });
+	});
+
+	it.each<[string, FailureEvidence]>([
+		["Codex error: codex_workspace_access_denied", { code: "codex_workspace_access_denied" }],
+		["rate_limit_exceeded: slow down", { code: "rate_limit_exceeded" }],
+		["Error Code token_expired: no", { code: "token_expired" }],
+		['{"detail":{"code":"invalid_workspace_selected"}}', { code: "invalid_workspace_selected" }],
+		[
+			'Codex error: {"type":"error","status":"401","error":{"code":"token_expired"}}',
+			{ status: 401, code: "token_expired" },
+		],
+	])("name a code: %s", (words, expected) => {
+		expect(evidenceFromWords(words, NOW)).toEqual({ words, ...expected });
+	});
+
+	it("are no code where they are a sentence", () => {
+		expect(evidenceFromWords("Failed to fetch: rate_limit_exceeded", NOW).code).toBeUndefined();
 	});
 
 	it("are no frame anywhere else in a text", () => {

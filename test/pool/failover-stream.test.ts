@@ -57,6 +57,13 @@ describe("a request", () => {
 		]);
 	});
 
+	it("lets go of the connection of every try that is over", async () => {
+		const house = someone("a", "b");
+		house.play("a", failedWith("The usage limit has been reached"));
+		await house.ask();
+		expect(house.options.map(({ signal }) => signal?.aborted)).toEqual([true, true]);
+	});
+
 	it("goes on when the quota runs out after the start but before any output", async () => {
 		const house = someone("a", "b");
 		house.play("a", failedWith("The usage limit has been reached"));
@@ -259,11 +266,25 @@ describe("the matrix before any output", () => {
 	it("goes to another workspace when one is limited as a whole", async () => {
 		const seat = (name: string) => anAccount(name, { accountId: "acct-team" });
 		const house = aHouse(seat("a"), seat("b"), anAccount("c"));
-		const headers = { "x-codex-rate-limit-reached-type": "workspace_member_usage_limit_reached" };
+		const headers = { "x-codex-rate-limit-reached-type": "workspace_owner_usage_limit_reached" };
 		house.play("a", refused(429, { error: { type: "usage_limit_reached" } }, headers));
 		expect((await house.ask()).text).toBe("from c");
 		expect(house.tries).toEqual(["a", "c"]);
-		expect(house.state.memo("b").cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
+		expect(house.state.memo("b").cooldowns).toMatchObject([
+			{ reason: "workspace_limit", until: NOW + 15 * MINUTE_MS, shared: true },
+		]);
+		// Another seat that answers proves that the workspace has quota: the refused one keeps its own rest.
+		house.pool.served("b", false);
+		expect(house.state.memo("b").cooldowns).toEqual([]);
+		expect(house.state.memo("a").cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
+	});
+
+	it("stays in a workspace where one member alone is at its limit", async () => {
+		const seat = (name: string) => anAccount(name, { accountId: "acct-team" });
+		const house = aHouse(seat("a"), seat("b"));
+		house.play("a", refused(429, { error: { code: "workspace_member_usage_limit_reached" } }));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.state.memo("b").cooldowns).toEqual([]);
 	});
 
 	it("cools one limit of an account alone, so that its other models go on", async () => {
@@ -393,11 +414,58 @@ describe("a sign-in", () => {
 		expect(house.state.memo("a").cooldowns).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
-	it("that is refused everywhere is not called a quota", async () => {
+	it("that is refused everywhere is not called a quota: the server's own words are passed on", async () => {
 		const house = someone("a");
 		house.play("a", refused(401, { detail: "Unauthorized" }));
+		expect((await house.ask()).words).toBe("Unauthorized");
+		expect(toldOf(house, "exhausted")).toMatchObject([
+			{ why: { total: 1, cooling: 0, unavailable: 1, readyAt: undefined } },
+		]);
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+	});
+
+	it("that is refused right after a renewal rests an hour for the server's reason, and is not renewed again", async () => {
+		const house = someone("a", "b");
+		const renewals: (string | undefined)[] = [];
+		house.tokens.set("a", (refusedToken) => {
+			if (refusedToken) renewals.push(refusedToken);
+			return { kind: "ready", access: "access-a" };
+		});
+		house.play("a", refused(401, { detail: `No entry${"!".repeat(100)}\u001b[31m` }));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.state.memo("a")).toMatchObject({
+			cooldowns: [{ reason: "unauthorized", until: NOW + HOUR_MS }],
+			lastError: { text: `No entry${"!".repeat(72)}` },
+		});
+		await house.pool.clearCooldowns();
+		house.affinity.begin("s", "a", NOW);
 		await house.ask();
-		expect(house.exhaustions).toMatchObject([{ total: 1, cooling: 0, unavailable: 1, readyAt: undefined }]);
+		expect(renewals).toEqual(["access-a"]);
+		expect(house.tries).toEqual(["a", "a", "b", "a", "b"]);
+	});
+
+	it("that is refused for a reason is not renewed at all", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(401, { detail: "Workspace is not authorized in this region." }));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.tries).toEqual(["a", "b"]);
+		expect(house.state.memo("a")).toMatchObject({
+			cooldowns: [{ reason: "unauthorized", until: NOW + HOUR_MS }],
+			lastError: { text: "Workspace is not authorized in this region." },
+		});
+		expect(toldOf(house, "rotated")).toMatchObject([{ reason: "unauthorized" }]);
+	});
+
+	it("that is refused, with no other token to be had just now, rests a minute", async () => {
+		const house = someone("a", "b");
+		house.tokens.set("a", (refusedToken) =>
+			refusedToken
+				? { kind: "unavailable", reason: "down", retryAt: NOW + 2000 }
+				: { kind: "ready", access: "access-a" },
+		);
+		house.play("a", refused(401, {}));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.state.memo("a").cooldowns).toMatchObject([{ reason: "unauthorized", until: NOW + MINUTE_MS }]);
 	});
 
 	it("whose new token is refused for good is flagged", async () => {
@@ -459,6 +527,240 @@ describe("a sign-in", () => {
 		}
 		house.play("b", LIMIT);
 		expect((await house.ask()).text).toBe("from d");
+	});
+});
+
+describe("a refusal that no row knows", () => {
+	const DENIED = refused(403, { detail: { code: "codex_workspace_access_denied" } });
+	const WORDS = "Codex refused the request with status 403 (codex_workspace_access_denied).";
+
+	it("is tried on one other account, and the first rests when that serves", async () => {
+		const house = someone("a", "b");
+		house.play("a", DENIED);
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.tries).toEqual(["a", "b"]);
+		expect(house.state.memo("a")).toMatchObject({
+			cooldowns: [{ scope: "account", reason: "refused", until: NOW + 10 * MINUTE_MS }],
+			lastError: { text: WORDS },
+		});
+		expect(toldOf(house, "rotated")).toMatchObject([{ from: { id: "a" }, to: { id: "b" }, reason: "refused" }]);
+		await house.ask();
+		expect(house.tries).toEqual(["a", "b", "b"]);
+	});
+
+	it("is surfaced where the other one is refused alike, neither rests, and the next turn begins with a third", async () => {
+		const house = someone("a", "b", "c");
+		house.play("a", DENIED);
+		house.play("b", DENIED);
+		expect((await house.ask()).words).toBe(WORDS);
+		expect(house.tries).toEqual(["a", "b"]);
+		for (const id of ["a", "b"]) expect(house.state.memo(id).cooldowns).toEqual([]);
+		expect((await house.ask()).text).toBe("from c");
+		expect(house.tries).toEqual(["a", "b", "c"]);
+	});
+
+	it("goes back to accounts that were refused alike after a while, or where there is no third", async () => {
+		const house = someone("a", "b");
+		house.play("a", DENIED, answered("again"));
+		house.play("b", DENIED);
+		await house.ask();
+		expect((await house.ask()).text).toBe("again");
+		expect(house.pool.doubted()).toEqual(new Set(["b"]));
+		house.clock.at += 10 * MINUTE_MS;
+		expect(house.pool.doubted()).toEqual(new Set());
+	});
+
+	it("is surfaced at once where there is no other account", async () => {
+		const house = someone("a");
+		house.play("a", DENIED);
+		expect(await house.ask()).toMatchObject({ words: WORDS, ends: 1 });
+		expect(house.tries).toEqual(["a"]);
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+	});
+
+	it("is surfaced where the person allows no rotation", async () => {
+		const house = someone("a", "b");
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxRotations: 0 } };
+		house.play("a", DENIED);
+		expect((await house.ask()).words).toBe(WORDS);
+		expect(house.tries).toEqual(["a"]);
+	});
+
+	it("goes past an account without quota, which says nothing of it", async () => {
+		const house = someone("a", "b", "c");
+		house.play("a", DENIED);
+		house.play("b", LIMIT);
+		expect((await house.ask()).text).toBe("from c");
+		expect(house.state.memo("a").cooldowns).toMatchObject([{ reason: "refused" }]);
+		expect(house.state.memo("b").cooldowns).toMatchObject([{ reason: "usage_limit" }]);
+	});
+
+	it("is not waited for", async () => {
+		const house = someone("a", "b");
+		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };
+		house.play("a", DENIED);
+		house.play("b", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
+		expect((await house.ask()).ends).toBe(1);
+		expect(house.tries).toEqual(["a", "b"]);
+		expect(house.pauses).toEqual([]);
+	});
+
+	it("moves no request that a policy has refused", async () => {
+		for (const play of [
+			refused(403, { error: { code: "cyber_policy", message: "no" } }),
+			refused(429, { error: { code: "policy_capacity_unavailable", message: "no" } }),
+			refused(400, { error: { type: "content_policy_violation", message: "no" } }),
+			failedWith("Codex error: bio_policy"),
+			failedWith("content_policy_violation: the usage limit of this policy"),
+		]) {
+			const house = someone("a", "b");
+			house.play("a", play);
+			expect((await house.ask()).words).toBeDefined();
+			expect(house.tries).toEqual(["a"]);
+			expect(house.state.memo("a").cooldowns).toEqual([]);
+		}
+	});
+});
+
+describe("a host that fails before anything is sent", () => {
+	const early = (words: string): Play => failedWith(words, { withStart: false });
+	const broken: Play = () => {
+		throw new Error("Cannot read properties of undefined");
+	};
+
+	it.each<[string, Play]>([
+		["with an error event", early("Failed to extract accountId from token")],
+		["with a throw", broken],
+	])("is tried with another account, and the first rests: %s", async (_name, play) => {
+		const house = someone("a", "b");
+		house.play("a", play);
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.state.memo("a").cooldowns).toMatchObject([{ reason: "refused", until: NOW + 10 * MINUTE_MS }]);
+	});
+
+	it("is surfaced in its own words where all accounts meet the same", async () => {
+		const house = someone("a", "b");
+		for (const name of ["a", "b"]) house.play(name, broken);
+		expect(await house.ask()).toMatchObject({ words: "Cannot read properties of undefined", ends: 1 });
+		expect(house.tries).toEqual(["a", "b"]);
+		for (const id of ["a", "b"]) expect(house.state.memo(id).cooldowns).toEqual([]);
+	});
+
+	it("is not meant where the request may be on its way", async () => {
+		const onItsWay: Play = async function* (options) {
+			await options.onPayload?.({}, MODEL);
+			yield* early("Cannot read properties of undefined")(options);
+		};
+		const house = someone("a", "b");
+		house.play("a", onItsWay);
+		expect((await house.ask()).words).toBe("Cannot read properties of undefined");
+		expect(house.tries).toEqual(["a"]);
+	});
+});
+
+describe("a server that is at its limit", () => {
+	const CAPACITY = "Selected model is at capacity. Please try a different model.";
+	const full = () => failedWith(CAPACITY);
+
+	it("is left to the host's own retry where that knows the words", async () => {
+		const house = someone("a", "b");
+		house.repeated = /at capacity/;
+		house.play("a", full());
+		expect((await house.ask()).words).toBe(CAPACITY);
+		expect(house.tries).toEqual(["a"]);
+	});
+
+	it("is else tried on one other account, and none rests", async () => {
+		const house = someone("a", "b");
+		house.play("a", full());
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+		expect(toldOf(house, "rotated")).toMatchObject([{ reason: "overloaded" }]);
+	});
+
+	it("is surfaced after one other account", async () => {
+		const house = someone("a", "b", "c");
+		for (const name of ["a", "b"]) house.play(name, full());
+		expect((await house.ask()).words).toBe(CAPACITY);
+		expect(house.tries).toEqual(["a", "b"]);
+	});
+
+	it.each([
+		["as a status", refused(503, { error: { code: "server_is_overloaded", message: CAPACITY } })],
+		["as a throttled request", refused(429, { error: { message: CAPACITY } })],
+		["over a socket", failedWith(`Codex error: ${CAPACITY}`)],
+		["as a broken connection", failedWith("read ECONNRESET")],
+	])("may say so %s", async (_name, play) => {
+		const house = someone("a", "b");
+		house.repeated = /nothing at all/;
+		house.play("a", play);
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+	});
+
+	it("replays nothing once something was shown", async () => {
+		const house = someone("a", "b");
+		house.play("a", failedWith(CAPACITY, { after: "half" }));
+		expect(await house.ask()).toMatchObject({ words: CAPACITY, ends: 1 });
+		expect(house.tries).toEqual(["a"]);
+	});
+});
+
+describe("a limit that is not the account's", () => {
+	const spent = { usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + 3 * DAY_MS };
+	const free = { usedPercent: 20, windowMinutes: 10080, resetsAt: NOW + 5 * DAY_MS };
+	const body = { error: { type: "usage_limit_reached", resets_in_seconds: 3 * 86_400 } };
+
+	it("rests alone beside free general windows, whatever limit the headers call active", async () => {
+		const house = someone("a", "b");
+		house.readUsageHeaders = () => ({
+			snapshot: aSnapshot({ source: "headers", windows: [free], limits: { codex_bengalfox: { windows: [spent] } } }),
+			activeLimit: undefined,
+			activeWindows: [free],
+		});
+		house.play("a", refused(429, body));
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.state.memo("a").cooldowns).toMatchObject([
+			{ scope: "limit:codex_bengalfox", models: ["gpt-5.5"], until: NOW + 3 * DAY_MS },
+		]);
+	});
+
+	it("is asked for at once where no header tells what was spent", async () => {
+		const house = someone("a", "b");
+		house.play("a", refused(429, body));
+		await house.ask();
+		expect(house.asked).toEqual(["a"]);
+	});
+
+	it("is known where a window proves it", async () => {
+		const house = someone("a", "b");
+		house.readUsageHeaders = () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [spent] });
+		house.play("a", refused(429, body));
+		await house.ask();
+		expect(house.asked).toEqual([]);
+	});
+
+	it("ends when the last known window resets, where the refusal tells no reset", async () => {
+		const house = someone("a", "b");
+		house.state.memos.set("a", {
+			cooldowns: [],
+			strikes: 0,
+			usage: aSnapshot({ windows: [{ ...spent, usedPercent: 99 }] }),
+		});
+		house.affinity.begin("s", "a", NOW);
+		house.play("a", failedWith("The usage limit has been reached"));
+		await house.ask();
+		const [cooldown] = house.state.memo("a").cooldowns;
+		expect(cooldown).toMatchObject({ until: NOW + 3 * DAY_MS });
+		expect(cooldown?.guessed).toBeUndefined();
+		expect(house.asked).toEqual(["a"]);
+	});
+
+	it("is a guess only where nothing tells its reset", async () => {
+		const house = someone("a", "b");
+		house.play("a", failedWith("The usage limit has been reached"));
+		await house.ask();
+		expect(house.state.memo("a").cooldowns).toMatchObject([{ until: NOW + HOUR_MS, guessed: true }]);
 	});
 });
 
@@ -931,6 +1233,10 @@ describe("any course of a request", () => {
 		answer: answered(),
 		limit: LIMIT,
 		throttled: refused(429, {}, { "retry-after": "3" }),
+		denied: refused(403, { detail: { code: "brand_new" } }),
+		barred: refused(401, { detail: "Workspace is not authorized in this region." }),
+		full: failedWith("Selected model is at capacity."),
+		unsent: failedWith("Failed to extract accountId from token", { withStart: false }),
 		throttledForLong: refused(429, {}, { "retry-after": "100" }),
 		unauthorized: refused(401, {}),
 		invalidated: refused(401, { error: { code: "token_invalidated" } }),

@@ -153,6 +153,8 @@ export interface House {
 	settings: Settings;
 	/** What chance says next. */
 	dice: number;
+	/** Words that the host's own turn retry repeats. */
+	repeated: RegExp;
 	/** Reasons for which nobody was left. */
 	readonly exhaustions: Exhaustion[];
 	/** What the loop itself is given. */
@@ -202,6 +204,8 @@ export function aHouse(...rows: Account[]): House {
 		delegate,
 		readUsageHeaders: (headers, now) => house.readUsageHeaders(headers, now),
 		askUsage: (id) => house.asked.push(id),
+		isRepeatedByHost: (words) => house.repeated.test(words),
+		fingerprint: (token) => `hash of ${token}`,
 		settings: () => house.settings,
 		recheckCooling: () => {
 			house.rechecks += 1;
@@ -249,6 +253,7 @@ export function aHouse(...rows: Account[]): House {
 		readUsageHeaders: () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [] }),
 		settings: { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, maxWaitMs: 0 } },
 		dice: 0,
+		repeated: /overloaded|server error|50[0234]|timed out|fetch failed|socket hang up/i,
 		exhaustions: [],
 		deps,
 		play: (account, ...plays) => void house.scripts.set(account, plays),
