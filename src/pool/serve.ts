@@ -260,7 +260,8 @@ function thrownEarly(
 	{ model }: StreamRequest,
 	{ clock }: ServeDeps,
 ): ErrorEvent | undefined {
-	if (isCommitted || !(thrown instanceof Error) || cameUpHere(thrown) || !tried.evidence(thrown.message).unsent) return undefined;
+	if (isCommitted || !(thrown instanceof Error) || cameUpHere(thrown) || !tried.evidence(thrown.message).unsent)
+		return undefined;
 	return finalError(model, "error", thrown.message, clock.now());
 }
 
