@@ -808,6 +808,15 @@ describe("usage and quota", () => {
 			{ rate_limit_reached_type: { type: "workspace_owner_usage_limit_reached" } },
 		],
 		["spend control", usageAnswers.spendControl(true), 200, { spend_control: { reached: true } }],
+		[
+			"a budget",
+			usageAnswers.budget({ usedPercent: 98, resetsInMs: HOUR_MS }),
+			200,
+			{
+				rate_limit: null,
+				spend_control: { reached: false, individual_limit: { limit: "500", used: "490", used_percent: 98 } },
+			},
+		],
 		["malformed", usageAnswers.malformed(), 200, { rate_limit: "soon" }],
 		["late", usageAnswers.modelled({ delayMs: 20 }), 200, { plan_type: "plus" }],
 		["an error", answers.serverError(500), 500, { error: { type: "server_error" } }],

@@ -176,12 +176,13 @@ export class FakeAccount {
 		return answer.kind === "refusal" && answer.atEdge ? answer : undefined;
 	}
 
-	/** Takes the answer for a request and books a healthy one on the quota; a spent quota replaces only an unscripted or repeating answer. */
+	/** Takes the answer for a request and books a healthy one on the quota; a spent quota without credits replaces only an unscripted or repeating answer. */
 	async takeAnswer(request: RecordedRequest): Promise<PlayableAnswer> {
 		const queued = this.#answers.takeQueued();
 		let answer = await this.#resolve(queued ?? this.#answers.repeating ?? echoAccount(), request);
 		const healthy = answer.kind === "stream" && answer.healthy;
-		const spent = this.quota?.spent(this.#now());
+		// Bought credits carry on past a spent window.
+		const spent = this.credits?.hasCredits ? undefined : this.quota?.spent(this.#now());
 		if (healthy && queued === undefined && spent !== undefined) {
 			answer = usageLimit({
 				resetsInMs: spent.resetsAt - this.#now(),
@@ -215,6 +216,7 @@ export class FakeAccount {
 		if (this.quota === undefined) return { "x-codex-plan-type": this.plan };
 		return {
 			...limitHeaders(this.quota.windows(this.#now()), this.#now()),
+			...creditHeaders(this.credits),
 			"x-codex-active-limit": "codex",
 			"x-codex-plan-type": this.plan,
 		};
@@ -242,4 +244,13 @@ export class FakeAccount {
 		const resolved = typeof answer === "function" ? await answer(request, this) : answer;
 		return resolved.kind === "upgrade-refusal" ? echoAccount() : resolved;
 	}
+}
+
+function creditHeaders(credits: CreditsInit | undefined): Record<string, string> {
+	if (credits === undefined) return {};
+	return {
+		"x-codex-credits-has-credits": String(credits.hasCredits),
+		"x-codex-credits-unlimited": String(credits.unlimited ?? false),
+		"x-codex-credits-balance": credits.balance ?? "",
+	};
 }

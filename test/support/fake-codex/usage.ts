@@ -30,6 +30,7 @@ export const usageAnswers = {
 	noRateLimit,
 	limitReached,
 	spendControl,
+	budget,
 	malformed,
 };
 
@@ -75,6 +76,30 @@ function limitReached(type: string): UsagePayloadAnswer {
 /** A spending limit; reached or not. */
 function spendControl(reached: boolean): UsagePayloadAnswer {
 	return change((payload) => ({ ...payload, spend_control: { reached, individual_limit: null } }));
+}
+
+/** A seat without windows, whose quota is a monthly budget; numbers are text, as they were seen. */
+function budget(init: { usedPercent: number; resetsInMs: number; reached?: boolean }): UsagePayloadAnswer {
+	const { usedPercent, resetsInMs, reached = usedPercent >= 100 } = init;
+	const at = (nowMs: number): JsonRecord => ({
+		source: "member",
+		limit: "500",
+		used: String(5 * usedPercent),
+		remaining: String(500 - 5 * usedPercent),
+		used_percent: usedPercent,
+		remaining_percent: 100 - usedPercent,
+		reset_at: epochSeconds(nowMs + resetsInMs),
+		reset_after_seconds: secondsUntil(nowMs + resetsInMs, nowMs),
+	});
+	return {
+		...change((payload) => payload),
+		change: (payload, nowMs) => ({
+			...payload,
+			rate_limit: null,
+			credits: { has_credits: true, unlimited: false, balance: null },
+			spend_control: { reached, individual_limit: at(nowMs) },
+		}),
+	};
 }
 
 /** Status 200 with a body of the wrong shape. */

@@ -1,0 +1,121 @@
+import { expect, it } from "vitest";
+import { showSchema } from "../../src/ui/json-schemas.ts";
+import { usageAnswers } from "../support/fake-codex/index.ts";
+import type { Rpc } from "../support/rpc.ts";
+import { wide } from "../support/tiers.ts";
+import { type Bench, createBench, createBenchOnAnyHost, until } from "./support.ts";
+
+const DAY_MS = 24 * 3_600_000;
+const SSE = { transport: "sse" };
+
+async function shown(bench: Bench) {
+	const { stdout } = await bench.print("/multicodex show --json");
+	return showSchema.parse(JSON.parse(stdout)).accounts;
+}
+
+/** What `/multicodex refresh` says. */
+async function refreshed(rpc: Rpc): Promise<string> {
+	const before = rpc.notifications.length;
+	await rpc.send("/multicodex refresh");
+	return rpc.notifications
+		.slice(before)
+		.map(({ message }) => message)
+		.join("\n");
+}
+
+it("a monthly budget is shown, ranked by, and waited for until its reset, as usage alone tells", async () => {
+	const bench = await createBenchOnAnyHost({
+		accounts: [{ name: "seat", plan: "business" }, "b"],
+		settings: { ...SSE, "pi-multicodex": { rotation: { policy: "most-headroom" } } },
+	});
+	const seat = bench.codex.account("seat");
+	seat.usage(usageAnswers.budget({ usedPercent: 40, resetsInMs: 12 * DAY_MS }));
+	bench.codex.account("b").setQuota({ week: { usedPercent: 55 } });
+	const rpc = bench.rpc();
+	const told = () => refreshed(rpc);
+
+	expect(await told()).toMatch(/seat +month 60% left/);
+	expect((await rpc.prompt("say hi")).text).toBe("OK from seat #1");
+	expect((await shown(bench))[0]).toMatchObject({
+		state: "ready",
+		usage: { windows: [], budgets: [{ name: "30d", usedPercent: 40, reached: false, used: 200, limit: 500 }] },
+	});
+
+	seat.usage(usageAnswers.budget({ usedPercent: 98, resetsInMs: 12 * DAY_MS }));
+	expect(await told()).toMatch(/seat +month 2% left/);
+	await rpc.command("new_session");
+	expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
+
+	seat.usage(usageAnswers.budget({ usedPercent: 99, reached: true, resetsInMs: 12 * DAY_MS }));
+	expect(await told()).toMatch(/seat +month 0% left/);
+	await until("the rest to be stored", () => bench.memo("seat").cooldowns.length > 0);
+	const [cooldown] = bench.memo("seat").cooldowns;
+	expect(cooldown).toMatchObject({ scope: "account", reason: "usage_limit" });
+	expect(Math.abs((cooldown?.until ?? 0) - Date.now() - 12 * DAY_MS)).toBeLessThan(60_000);
+	expect((await shown(bench))[0]?.state).toBe("cooling");
+	await rpc.send("/multicodex use seat");
+	expect((await rpc.prompt("say hi")).text).toBe("OK from b #2");
+	expect(bench.asked()).toEqual(["seat", "b", "b"]);
+});
+
+it("bought credits are spent by a session that is on them, once no other account has quota, and by no other", async () => {
+	const bench = await createBench({
+		accounts: [
+			{ name: "rich", quota: { week: { usedPercent: 50 } }, credits: { hasCredits: true, balance: "20" } },
+			{ name: "b", quota: { week: { usedPercent: 100 } } },
+		],
+		settings: SSE,
+	});
+	const [rich, b] = ["rich", "b"].map((name) => bench.codex.account(name));
+	const rpc = bench.rpc();
+	await refreshed(rpc);
+	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #1");
+	rich?.setQuota({ week: { usedPercent: 100 } });
+	// What is left is told by this answer.
+	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #2");
+	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #3");
+	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #4");
+	const notices = rpc.notifications
+		.map(({ message }) => message)
+		.filter((text) => text.includes("bought credits until"));
+	expect(notices).toHaveLength(1);
+	expect(notices[0]).toContain("This session goes on with rich on its bought credits until");
+
+	// Another session, pinned or not, is not moved onto them.
+	const other = await bench.print("say hi");
+	expect(other).toMatchObject({ code: 1, stdout: "" });
+	expect(other.stderr).toContain("Codex quota exceeded on all 2 accounts.");
+	expect((await shown(bench)).map(({ state, cooldowns }) => [state, cooldowns.length])).toEqual([
+		["cooling", 0],
+		["cooling", 1],
+	]);
+
+	// As soon as another has quota, the session leaves them.
+	b?.setQuota({ week: { usedPercent: 10 } });
+	await bench.print("/multicodex reset quota");
+	await refreshed(rpc);
+	expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
+	expect(bench.asked()).toEqual(["rich", "rich", "rich", "rich", "b"]);
+});
+
+wide("bought credits of the only account are spent as pi alone would, over WebSocket too", async () => {
+	const bench = await createBench({
+		accounts: [{ name: "rich", quota: { week: { usedPercent: 100 } }, credits: { hasCredits: true } }],
+		host: "0.87.1",
+	});
+	await bench.print("/multicodex refresh");
+	expect((await shown(bench))[0]).toMatchObject({ state: "cooling", cooldowns: [] });
+	for (let turn = 1; turn <= 2; turn += 1) {
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: `OK from rich #${turn}\n` });
+	}
+	expect((await bench.print("/multicodex show")).stdout).toContain("bought credits are left");
+});
+
+wide("a spent window without credits still rests the only account", async () => {
+	const bench = await createBench({
+		accounts: [{ name: "a", quota: { week: { usedPercent: 100 } }, credits: { hasCredits: false, balance: "0" } }],
+	});
+	await bench.print("/multicodex refresh");
+	expect((await bench.print("say hi")).stderr).toMatch(/^Codex quota exceeded\. It resets in /);
+	expect(bench.asked()).toEqual([]);
+});
