@@ -17,7 +17,7 @@ import { openPiAuth } from "./io/pi-auth.ts";
 import { createProcesses } from "./io/processes.ts";
 import { openSettings, savedModelIn } from "./io/settings-store.ts";
 import { openStateStore } from "./io/state-store.ts";
-import { refusalToSendTokens } from "./io/token-url.ts";
+import { refusalToSendTokens, unusualHost } from "./io/token-url.ts";
 import { createUsageApi, usageFromHeaders } from "./io/usage-api.ts";
 import { registerCommand } from "./pi/commands.ts";
 import { tellOthers } from "./pi/event-bus.ts";
@@ -55,6 +55,7 @@ export function compose(pi: ExtensionAPI): void {
 	const issuer = process.env.PI_MULTICODEX_AUTH_URL || DEFAULT_ISSUER;
 	const issuerRefusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
 	const earlyWarnings = issuerRefusal === undefined ? [] : [issuerRefusal];
+	const issuerHost = issuerRefusal === undefined ? unusualHost(issuer, DEFAULT_ISSUER) : undefined;
 	let warn = (text: string) => {
 		earlyWarnings.push(text);
 	};
@@ -222,6 +223,7 @@ export function compose(pi: ExtensionAPI): void {
 		eventLog,
 		clock,
 		earlyWarnings,
+		reminder: issuerHost === undefined ? undefined : messages.unusualIssuer(issuerHost),
 	});
 	tellOthers(pi, pool);
 	warn = (text) => pool.emit({ type: "warning", text });

@@ -33,6 +33,16 @@ export function refusalToSendTokens(url: string, setting: string, proxies = OF_T
 	return `${setting} uses plain http, and ${name} would carry it to a proxy: a Codex sign-in is never sent in the clear. Add its host to NO_PROXY as it stands in the URL, or use https.`;
 }
 
+/**
+ * The host that `url` names, where it is on another machine and not the one of `usual`: every token that falls due goes
+ * there. Without user name or password.
+ */
+export function unusualHost(url: string, usual: string): string | undefined {
+	if (!URL.canParse(url)) return undefined;
+	const { hostname, host } = new URL(url);
+	return LOOPBACK.test(hostname) || host === new URL(usual).host ? undefined : host;
+}
+
 /** A base URL to which a path can be added. */
 export function withoutSlash(url: string): string {
 	let end = url.length;

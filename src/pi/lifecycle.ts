@@ -32,6 +32,8 @@ interface Deps {
 	readonly clock: Clock;
 	/** What went wrong before there was anybody to tell; each once. */
 	readonly earlyWarnings: string[];
+	/** What is said at the beginning of every session. */
+	readonly reminder?: string | undefined;
 }
 
 /** An exchange under way is given this long at the end of a session: its own time-out and a little more. */
@@ -41,9 +43,10 @@ const LAST_WRITE_MS = 5000;
 /** Ties the parts to pi's sessions: begin, model changes, notices, and an end that loses nothing. */
 export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, strays } = deps;
-	const { settings, eventLog, clock, earlyWarnings } = deps;
+	const { settings, eventLog, clock, earlyWarnings, reminder } = deps;
 	let current: ExtensionContext | undefined;
 	let lastInfo: string | undefined;
+	let remindedIn: string | undefined;
 	/** Standard error is a screen, too. */
 	const tell = (ctx: ExtensionContext, level: "info" | "warning", text: string) =>
 		writeNotice(ctx, level, settings().maskEmails ? hideEmails(text) : text);
@@ -79,6 +82,10 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		affinity.begin(ctx.sessionManager.getSessionId(), present, at);
 		if (isCompacted) affinity.compacted();
 		for (const text of earlyWarnings.splice(0)) tell(ctx, "warning", text);
+		const session = ctx.sessionManager.getSessionId();
+		// Some hosts begin a session twice.
+		if (reminder !== undefined && settings().enabled && session !== remindedIn) tell(ctx, "warning", reminder);
+		remindedIn = session;
 		await link.sync();
 		// What holds now is no news; what changes from here on is.
 		pool.look();

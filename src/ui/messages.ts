@@ -112,6 +112,11 @@ export function switchedOffMeanwhile(): string {
 	return "pi-multicodex was switched off before an account could serve this request. Send again to go on without it.";
 }
 
+/** The sign-in service is another one than OpenAI's: tools set variables by project. */
+export function unusualIssuer(host: string): string {
+	return `PI_MULTICODEX_AUTH_URL is set: Codex sign-ins are made and renewed at ${host}, which gets every refresh token.`;
+}
+
 /** A defect of ours. */
 export function unexpected(): string {
 	return "pi-multicodex could not handle this request. PI_MULTICODEX_DISABLE=1 starts pi without it.";

@@ -11,7 +11,7 @@ import {
 import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import { coreOf, isAtAnEnd } from "../support/tiers.ts";
 import { benchWithExpiredLogin, signPiInAs, signPiOut } from "./credentials-support.ts";
-import { type Bench, createBench } from "./support.ts";
+import { type Bench, createBench, createBenchOnAnyHost } from "./support.ts";
 
 const usage = answers.serverError(500);
 const hosts = hostNames.map((host) => ({ host }));
@@ -278,6 +278,18 @@ describe("a token", () => {
 			}
 		},
 	);
+
+	it("goes to another sign-in service with a word at the beginning of a session, and only there", async () => {
+		const env = { PI_MULTICODEX_AUTH_URL: "https://issuer.example" };
+		const bench = await createBenchOnAnyHost({ accounts: ["a"], usage, env });
+		const rpc = bench.rpc();
+		await rpc.prompt("say hi");
+		await rpc.prompt("say hi");
+		expect(rpc.notifications).toMatchObject([{ level: "warning", message: expect.stringContaining("issuer.example") }]);
+		const { code, stderr } = await bench.print("say hi");
+		expect([code, stderr.trimEnd().split("\n").length]).toEqual([0, 1]);
+		expect(stderr).toMatch(/^PI_MULTICODEX_AUTH_URL is set: .*issuer\.example/);
+	});
 
 	it("is not sent in the clear to another machine: the setting that asked for it is named", async () => {
 		const bench = await createBench({ accounts: ["a"], baseUrl: "http://codex.invalid/backend-api" });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { refusalToSendTokens, withoutSlash } from "../../src/io/token-url.ts";
+import { refusalToSendTokens, unusualHost, withoutSlash } from "../../src/io/token-url.ts";
 
 describe("where a token may go", () => {
 	it.each([
@@ -52,6 +52,30 @@ describe("where a token may go", () => {
 			"http://a.example",
 			"",
 		]);
+	});
+});
+
+describe("the host of another sign-in service", () => {
+	const hostOf = (url: string) => unusualHost(url, "https://auth.openai.com");
+
+	it.each([
+		["https://issuer.example", "issuer.example"],
+		["https://issuer.example:8443/x", "issuer.example:8443"],
+		["https://me:hunter2@issuer.example", "issuer.example"],
+		["https://auth.openai.com:8443", "auth.openai.com:8443"],
+		["https://auth.openai.com.evil.example", "auth.openai.com.evil.example"],
+	])("is named: %s", (url, host) => {
+		expect(hostOf(url)).toBe(host);
+	});
+
+	it.each([
+		"https://auth.openai.com",
+		"https://AUTH.OPENAI.COM/",
+		"http://127.0.0.1:1455",
+		"https://localhost",
+		"no URL",
+	])("is none where it is the usual one, this machine or no URL: %s", (url) => {
+		expect(hostOf(url)).toBeUndefined();
 	});
 });
 
