@@ -20,15 +20,17 @@ import { openStateStore } from "./io/state-store.ts";
 import { refusalToSendTokens, unusualHost } from "./io/token-url.ts";
 import { createUsageApi, usageFromHeaders } from "./io/usage-api.ts";
 import { registerCommand } from "./pi/commands.ts";
+import { delegate } from "./pi/delegate.ts";
 import { tellOthers } from "./pi/event-bus.ts";
 import { createFooter } from "./pi/footer.ts";
 import { followSessions } from "./pi/lifecycle.ts";
-import { delegate, isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
+import { isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
 import { createOAuthHooks } from "./pi/sign-in.ts";
 import { createStraySignIns } from "./pi/stray-sign-in.ts";
 import { createAffinity } from "./pool/affinity.ts";
 import { createCredentials } from "./pool/credentials.ts";
 import { createDefectNews, tellDefect } from "./pool/defects.ts";
+import { createHandout } from "./pool/handout.ts";
 import { createImports } from "./pool/imports.ts";
 import { createMembership } from "./pool/membership.ts";
 import { createPiLink } from "./pool/pi-link.ts";
@@ -129,6 +131,7 @@ export function compose(pi: ExtensionAPI): void {
 	const provider = registerProvider(pi, {
 		isEnabled,
 		hasAccount: () => accounts.list().length > 0 || piAuth.peek().kind === "oauth",
+		keyForOthers: createHandout({ pool, affinity, credentials }),
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
 		onRequest: (baseUrl) => {
 			usage.setBaseUrl(baseUrl);

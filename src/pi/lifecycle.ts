@@ -1,4 +1,5 @@
 import type { ExtensionAPI, ExtensionContext, SessionMessageEntry } from "@mariozechner/pi-coding-agent";
+import type { AccountId } from "../domain/account.ts";
 import { hideEmails } from "../domain/privacy.ts";
 import type { Settings } from "../domain/settings.ts";
 import { within } from "../pool/abort.ts";
@@ -45,15 +46,35 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, strays } = deps;
 	const { settings, eventLog, clock, earlyWarnings, reminder } = deps;
 	let current: ExtensionContext | undefined;
+	/** The account that serves the session now, and is not remembered in it yet. */
+	let unremembered: AccountId | undefined;
+	let isKeyDue = false;
 	let lastInfo: string | undefined;
 	let remindedIn: string | undefined;
 	/** Standard error is a screen, too. */
 	const tell = (ctx: ExtensionContext, level: "info" | "warning", text: string) =>
 		writeNotice(ctx, level, settings().maskEmails ? hideEmails(text) : text);
 
+	/** Not on the way of a request, and once for all that one brings about. */
+	const keepKeySoon = () => {
+		if (isKeyDue) return;
+		isKeyDue = true;
+		setImmediate(() => {
+			isKeyDue = false;
+			if (current) provider.keepKey(current);
+		});
+	};
+	/** After the message, so that what pi tells of a message in progress is what it tells without us. */
+	const remember = () => {
+		if (unremembered === undefined) return;
+		pi.appendEntry(SESSION_ENTRY, { account: unremembered });
+		unremembered = undefined;
+	};
+
 	pool.subscribe((event) => {
 		provider.keepAvailability();
-		if (event.type === "served" && event.hasMoved) pi.appendEntry(SESSION_ENTRY, { account: event.account });
+		keepKeySoon();
+		if (event.type === "served" && event.hasMoved) unremembered = event.account;
 		if (event.type === "served") void usage.follow(event.account);
 		const notice = noticeOf(event, clock.now());
 		if (!notice || (event.type === "continued" && !settings().notifications)) return;
@@ -119,11 +140,16 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
 	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in as somebody
 	// else would leave us with nothing but it.
-	pi.on("turn_end", () => (settings().enabled ? undefined : link.sync()));
+	pi.on("turn_end", () => {
+		remember();
+		return settings().enabled ? undefined : link.sync();
+	});
+	pi.on("agent_end", remember);
 
 	pi.on("session_shutdown", async (_event, ctx) => {
 		// After a reload there is another provider object, which knows nothing of this registration.
 		if (provider.isOutOfStep()) provider.keepAvailability();
+		remember();
 		pool.disengage(ctx.sessionManager.getSessionId());
 		footer.stop();
 		usage.stop();

@@ -6,31 +6,19 @@ import { raceAbort } from "../pool/abort.ts";
 import type { CodexDelegate, StreamOptions } from "../pool/attempt.ts";
 import { type FailoverDeps, failover } from "../pool/failover-stream.ts";
 import { ABORTED, finalError } from "../pool/messages.ts";
+import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 
 /** pi's built-in provider, over which we register. */
 export const PROVIDER = "openai-codex";
 
-const API = "openai-codex-responses";
-
 /**
- * Makes the provider available where `auth.json` has no login. Never sent anywhere. Neither the name of an environment
- * variable nor anything with `$` or `!`, which hosts would resolve.
+ * Makes the provider available where `auth.json` has no login and no account has a token. Never sent anywhere. Neither
+ * the name of an environment variable nor anything with `$` or `!`, which hosts would resolve; nor has a token any.
  */
 const PLACEHOLDER_KEY = "pi-multicodex";
 
-/** pi's own Codex stream function; calls it past the registry, which leads to us. */
-export const delegate: CodexDelegate = {
-	stream: (model, context, options) =>
-		ai.streamSimpleOpenAICodexResponses(model as Model<"openai-codex-responses">, context, options),
-	forgetSession: (sessionId) => {
-		try {
-			ai.cleanupSessionResources(sessionId);
-		} catch {
-			// A clean-up of another extension threw; ours has run.
-			return;
-		}
-	},
-};
+/** So many keys are remembered as handed out by us. */
+const MOST_KEYS = 50;
 
 /**
  * What the turn retry of a host without a test of its own (0.73.1 and its like) repeats: overload, statuses of a server at
@@ -70,13 +58,21 @@ export function forgetLoginInMemory({ modelRegistry }: ExtensionContext): void {
 const ours = new WeakSet<object>();
 
 /** Whether another extension has registered over the provider after us. 0.73.1 has no way to ask. */
-export function rivalIn({ modelRegistry }: ExtensionContext): "none" | "another" | "not-visible" {
+export function rivalIn(ctx: ExtensionContext): "none" | "another" | "not-visible" {
+	const registration = registrationIn(ctx);
+	if (registration === "not-visible") return "not-visible";
+	return registration === "ours" ? "none" : "another";
+}
+
+/** Whose stream function is registered for the provider, if any. */
+function registrationIn({ modelRegistry }: ExtensionContext): "none" | "ours" | "another" | "not-visible" {
 	if (!("getRegisteredProviderConfig" in modelRegistry)) return "not-visible";
 	const { getRegisteredProviderConfig: ask } = modelRegistry;
 	if (typeof ask !== "function") return "not-visible";
 	const config: unknown = ask.call(modelRegistry, PROVIDER);
-	const stream = typeof config === "object" && config !== null && "streamSimple" in config && config.streamSimple;
-	return typeof stream === "function" && ours.has(stream) ? "none" : "another";
+	if (typeof config !== "object" || config === null) return "none";
+	const stream = "streamSimple" in config && config.streamSimple;
+	return typeof stream === "function" && ours.has(stream) ? "ours" : "another";
 }
 
 /** pi's sign-in hooks for the provider; newer hosts know fields that 0.73.1's types lack. */
@@ -88,6 +84,8 @@ export interface ProviderDeps {
 	readonly oauth: OAuthHooks;
 	/** True while anybody is signed in, here or in `auth.json`. */
 	readonly hasAccount: () => boolean;
+	/** Token of the account that would serve: what other extensions get who ask pi for the key. */
+	readonly keyForOthers: () => string | undefined;
 	/** False while the person has switched us off. */
 	readonly isEnabled: () => boolean;
 	/** Why no token may be sent to this base URL; undefined where it may. */
@@ -100,6 +98,8 @@ export interface ProviderDeps {
 export interface Provider {
 	/** Registers again when the first account came, the last one went, or the person has switched us off or on. */
 	keepAvailability(): void;
+	/** Brings the key that other extensions get up to date. Leaves a registration of theirs as it is. */
+	keepKey(ctx: ExtensionContext): void;
 	/** True while the registry does not have yet what the settings say, typically because another process set them. */
 	isOutOfStep(): boolean;
 }
@@ -110,15 +110,34 @@ type Registration = "none" | "without-key" | "with-key";
 /** Registers over `openai-codex`: models, base URL and everything else stay pi's own. */
 export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider {
 	let current: Registration = "none";
+	let key = PLACEHOLDER_KEY;
+	const keys = createKeys();
+	const place = createPlace(() => {
+		if (current !== "none") register();
+	});
+	const parts: Parts = {
+		...deps,
+		keys,
+		place,
+		failover: { ...deps.failover, delegate: keeping(deps.failover.delegate, place) },
+	};
 	const config = {
 		api: API,
-		oauth: deps.oauth,
+		oauth: {
+			...deps.oauth,
+			getApiKey: ({ access }) => (deps.isEnabled() ? keys.handOut(deps.keyForOthers() ?? access, access) : access),
+		},
 		streamSimple: (model: Model<Api>, context: Context, options?: StreamOptions) =>
-			streamSimple(model, context, options ?? {}, deps),
+			streamSimple(model, context, options ?? {}, parts),
 	} satisfies ProviderConfig;
 
 	ours.add(config.streamSimple);
 
+	const register = () => {
+		// A copy: 0.73.1 merges what is registered later into the object that it was given first.
+		pi.registerProvider(PROVIDER, { ...config, ...(current === "with-key" && { apiKey: key }) });
+	};
+	const newestKey = () => keys.handOut(deps.keyForOthers() ?? PLACEHOLDER_KEY, undefined);
 	const wanted = (): Registration => {
 		if (!deps.isEnabled()) return "none";
 		return deps.hasAccount() ? "with-key" : "without-key";
@@ -128,15 +147,65 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		if (next === current) return;
 		// Configurations are merged, so a key can only be dropped with everything else.
 		if (next === "none" || current === "with-key") pi.unregisterProvider(PROVIDER);
-		if (next !== "none") {
-			pi.registerProvider(PROVIDER, next === "with-key" ? { ...config, apiKey: PLACEHOLDER_KEY } : config);
-		}
+		current = next;
+		if (next === "with-key") key = newestKey();
+		if (next !== "none") register();
 		// The host keeps sockets by session on some versions: pi's own login must not go out on one of ours.
 		if (next === "none") deps.failover.sockets.leaveAll();
-		current = next;
+	};
+	const keepKey = (ctx: ExtensionContext) => {
+		if (current !== "with-key" || registrationIn(ctx) === "none") return;
+		const next = newestKey();
+		if (next === key) return;
+		key = next;
+		// Nothing else is named, so that whatever another extension has registered since stays.
+		pi.registerProvider(PROVIDER, { apiKey: key });
 	};
 	keepAvailability();
-	return { keepAvailability, isOutOfStep: () => (current === "none") === deps.isEnabled() };
+	return { keepAvailability, keepKey, isOutOfStep: () => (current === "none") === deps.isEnabled() };
+}
+
+/** What requests are served with. */
+interface Parts extends ProviderDeps {
+	readonly keys: Keys;
+	readonly place: Place;
+}
+
+/** Keys that pi has from us, and hands back with a request: none of them says that pi has a login of its own. */
+interface Keys {
+	/** Remembers `key`, given in place of `own`, the token of pi's login if there is one. */
+	handOut(key: string, own: string | undefined): string;
+	/** The request as plain pi would make it; undefined where plain pi would have no key for it. */
+	asPlain(options: StreamOptions): StreamOptions | undefined;
+}
+
+function createKeys(): Keys {
+	const owns = new Map<string, string | undefined>();
+	return {
+		handOut: (key, own) => {
+			const known = own ?? owns.get(key);
+			owns.delete(key);
+			owns.set(key, known);
+			const [oldest] = owns.keys();
+			if (owns.size > MOST_KEYS && oldest !== undefined) owns.delete(oldest);
+			return key;
+		},
+		asPlain: (options) => {
+			const { apiKey } = options;
+			if (apiKey === PLACEHOLDER_KEY) return undefined;
+			if (apiKey === undefined || !owns.has(apiKey)) return options;
+			const own = owns.get(apiKey);
+			return own === undefined ? undefined : { ...options, apiKey: own };
+		},
+	};
+}
+
+/** The host's stream function, whose start must not cost us our place. */
+function keeping(delegate: CodexDelegate, place: Place): CodexDelegate {
+	return {
+		...delegate,
+		stream: (model, context, options) => place.keptDuring(delegate.stream(model, context, options)),
+	};
 }
 
 /**
@@ -160,11 +229,12 @@ function streamSimple(
 	model: Model<Api>,
 	context: Context,
 	options: StreamOptions,
-	deps: ProviderDeps,
+	deps: Parts,
 ): AssistantMessageEventStream {
+	deps.place.reached();
 	const isOurs = model.provider === PROVIDER && !isKeyOfCommandLine(options.apiKey);
 	// Past this line nothing of ours is involved: another provider's request never meets one of our tokens.
-	if (!isOurs) return ai.streamSimpleOpenAICodexResponses(model as Model<typeof API>, context, options);
+	if (!isOurs) return untouched(model, context, options, deps);
 	if (!deps.isEnabled()) return streamWithoutUs(model, context, options, deps);
 	const outer = ai.createAssistantMessageEventStream();
 	serveFromPool(model, context, options, outer, deps).catch((error: unknown) => {
@@ -186,15 +256,28 @@ function streamWithoutUs(
 	model: Model<Api>,
 	context: Context,
 	options: StreamOptions,
-	{ failover: { pool, words } }: ProviderDeps,
+	deps: Parts,
 ): AssistantMessageEventStream {
+	const { pool, words } = deps.failover;
 	pool.emit({ type: "changed" });
-	const isPlaceholder = options.apiKey === PLACEHOLDER_KEY;
-	if (!isPlaceholder) return ai.streamSimpleOpenAICodexResponses(model as Model<typeof API>, context, options);
+	const plain = deps.keys.asPlain(options);
+	if (plain) return untouched(model, context, plain, deps);
 	const outer = ai.createAssistantMessageEventStream();
 	outer.push(finalError(model, "error", words.switchedOff(), Date.now()));
 	outer.end();
 	return outer;
+}
+
+/** pi's own stream, as pi would have asked for it. */
+function untouched(
+	model: Model<Api>,
+	context: Context,
+	options: StreamOptions,
+	{ place }: Parts,
+): AssistantMessageEventStream {
+	const stream = streamOfHost(model, context, options);
+	stream.result().then(place.keep, place.keep);
+	return stream;
 }
 
 async function serveFromPool(
@@ -202,12 +285,13 @@ async function serveFromPool(
 	context: Context,
 	options: StreamOptions,
 	outer: AssistantMessageEventStream,
-	deps: ProviderDeps,
+	deps: Parts,
 ): Promise<void> {
 	const { link, pool } = deps.failover;
 	await raceAbort(link.sync(options.signal), options.signal);
 	const isEmpty = pool.accounts().length === 0;
-	if (isEmpty && options.apiKey === PLACEHOLDER_KEY) {
+	const plain = deps.keys.asPlain(options);
+	if (isEmpty && !plain) {
 		// The last account has left since pi looked for a key: from the next request on it finds none.
 		pool.emit({ type: "changed" });
 		outer.push(finalError(model, "error", deps.failover.words.nobodySignedIn(), Date.now()));
@@ -216,7 +300,7 @@ async function serveFromPool(
 	}
 	if (link.isForeign() || isEmpty) {
 		deps.failover.sockets.leave(options.sessionId);
-		await forward(model, context, options, outer);
+		await forward(model, context, plain ?? options, outer, deps);
 		return;
 	}
 	const refusal = deps.refusalToSend(model.baseUrl);
@@ -235,9 +319,10 @@ async function forward(
 	context: Context,
 	options: StreamOptions,
 	outer: AssistantMessageEventStream,
+	{ place }: Parts,
 ): Promise<void> {
 	try {
-		for await (const event of delegate.stream(model, context, options)) outer.push(event);
+		for await (const event of place.keptDuring(streamOfHost(model, context, options))) outer.push(event);
 	} catch (error) {
 		const text = error instanceof Error ? error.message : String(error);
 		outer.push(finalError(model, "error", text, Date.now()));

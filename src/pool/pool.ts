@@ -14,7 +14,8 @@ import { createWatch } from "./watch.ts";
 
 /** What a request needs to be given an account. */
 export interface Choice {
-	readonly modelId: string;
+	/** Without a model only what holds for all models counts. */
+	readonly modelId: string | undefined;
 	/** The account that last served the session. */
 	readonly affinity: AccountId | undefined;
 	/** The session that asks: what it does itself is no reason to go elsewhere. */
@@ -28,7 +29,7 @@ export interface Choice {
 }
 
 /** As {@link Choice}, where nothing is sent yet. */
-type Question = Omit<Choice, "excluded" | "modelId"> & { readonly modelId: string | undefined };
+type Question = Omit<Choice, "excluded">;
 
 /** All accounts of this person, what is known of each, and who may serve next. */
 export interface Pool {

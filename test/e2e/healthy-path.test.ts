@@ -2,8 +2,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import lockfile from "proper-lockfile";
 import { describe, expect, it } from "vitest";
-import { hostNames } from "../support/hosts.ts";
-import { coreOf } from "../support/tiers.ts";
+import { z } from "zod";
+import { type HostName, hostNames } from "../support/hosts.ts";
+import { coreOf, isAtAnEnd } from "../support/tiers.ts";
 import { keepers, signPiInAs } from "./credentials-support.ts";
 import { type Bench, createBench, until } from "./support.ts";
 import { NO_SESSION, readLedger, watchedDisk } from "./under-fire-support.ts";
@@ -90,4 +91,32 @@ describe("a request of a healthy account", () => {
 		expect(writes.length).toBeLessThanOrEqual(2 + seconds);
 		expect(bench.memo("a")).toMatchObject({ strikes: 0, lastUsedAt: expect.any(Number) });
 	});
+});
+
+describe("JSON mode", () => {
+	/** What pi tells, in order, and of a message in progress what was new in it. */
+	async function told(host: HostName, extension: boolean) {
+		const bench = await createBench({
+			host,
+			settings,
+			accounts: extension ? ["a"] : [],
+			strangers: extension ? [] : ["a"],
+		});
+		if (!extension) signPiInAs(bench, "a");
+		const { result, events } = await bench.json("say hi", [], { extension });
+		expect(result).toMatchObject({ code: 0, stderr: "" });
+		return events.map(({ type, assistantMessageEvent: part }) => (part ? `${type} ${newIn.parse(part).type}` : type));
+	}
+	const newIn = z.looseObject({ type: z.string() });
+
+	it.each(coreOf(hostNames, isAtAnEnd))(
+		"tells of a turn what plain pi tells, and of the session's account when the message is over, on %s",
+		async (host) => {
+			const [ours, plain] = [await told(host, true), await told(host, false)];
+			const appended = ours.indexOf("entry_appended");
+			expect(ours.filter((type) => type !== "entry_appended")).toEqual(plain);
+			expect(ours.filter((type) => type === "entry_appended")).toHaveLength(host === "0.73.1" ? 0 : 1);
+			if (appended >= 0) expect(appended).toBeGreaterThan(ours.lastIndexOf("message_end"));
+		},
+	);
 });

@@ -66,7 +66,11 @@ beforeEach(() => {
 			draw: () => order.push("footer draw"),
 			stop: () => order.push("footer stop"),
 		},
-		provider: { keepAvailability: () => order.push("availability"), isOutOfStep: () => isOutOfStep },
+		provider: {
+			keepAvailability: () => order.push("availability"),
+			keepKey: () => order.push("key"),
+			isOutOfStep: () => isOutOfStep,
+		},
 		strays,
 		settings: () => settings,
 		eventLog: {
@@ -268,10 +272,52 @@ describe("an answer", () => {
 });
 
 describe("an answer by another account", () => {
-	it("is remembered in the session by its id alone", () => {
+	const entry = { type: "multicodex", data: { account: "b" } };
+
+	it.each(["turn_end", "agent_end", "session_shutdown"])(
+		"is remembered in the session by its id alone, once, when the message is over: %s",
+		async (event) => {
+			const { ctx } = await start();
+			house.pool.emit({ type: "served", account: "b", hasMoved: true });
+			house.pool.emit({ type: "served", account: "b", hasMoved: false });
+			expect(pi.entries).toEqual([]);
+			await pi.fire(event, ctx);
+			await pi.fire(event, ctx);
+			expect(pi.entries).toEqual([entry]);
+		},
+	);
+
+	it("is remembered although others followed within one turn: the last one counts", async () => {
+		const { ctx } = await start();
+		house.pool.emit({ type: "served", account: "a", hasMoved: true });
 		house.pool.emit({ type: "served", account: "b", hasMoved: true });
-		house.pool.emit({ type: "served", account: "b", hasMoved: false });
-		expect(pi.entries).toEqual([{ type: "multicodex", data: { account: "b" } }]);
+		await pi.fire("turn_end", ctx);
+		expect(pi.entries).toEqual([entry]);
+	});
+});
+
+describe("the key that other extensions get", () => {
+	const turns = () => order.filter((step) => step === "key").length;
+
+	it("is brought up to date once for everything that happens at a time, behind it, and while there is a session", async () => {
+		// What tests before this one have left.
+		await new Promise(setImmediate);
+		order.length = 0;
+		house.pool.emit({ type: "changed" });
+		await new Promise(setImmediate);
+		expect(turns()).toBe(0);
+		const { ctx } = await start();
+		await new Promise(setImmediate);
+		order.length = 0;
+		house.pool.emit({ type: "changed" });
+		house.pool.emit({ type: "served", account: "b", hasMoved: true });
+		expect(turns()).toBe(0);
+		await new Promise(setImmediate);
+		expect(turns()).toBe(1);
+		house.pool.emit({ type: "changed" });
+		await pi.fire("session_shutdown", ctx);
+		await new Promise(setImmediate);
+		expect(turns()).toBe(1);
 	});
 });
 

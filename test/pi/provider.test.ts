@@ -1,4 +1,5 @@
 import type { Api, AssistantMessageEvent, AssistantMessageEventStream, Model } from "@mariozechner/pi-ai";
+import * as ai from "@mariozechner/pi-ai";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { registerProvider } from "../../src/pi/provider.ts";
@@ -6,7 +7,7 @@ import type { StreamOptions } from "../../src/pool/attempt.ts";
 import { aHouse, answered, CONTEXT, type House, MODEL } from "../pool/house.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
 import { anAccount, settled } from "../support/fakes.ts";
-import { aPi, type FakePi } from "./fake-pi.ts";
+import { aContext, aPi, type FakePi } from "./fake-pi.ts";
 
 type StreamSimple = (
 	model: Model<Api>,
@@ -19,8 +20,11 @@ let pi: FakePi;
 let house: House;
 let hasAccount: boolean;
 let isEnabled: boolean;
+let keyForOthers: string | undefined;
 let refusal: string | undefined;
 let requestedAt: string[];
+/** What the host does as its own stream function is called. */
+let onInnerCall: () => void;
 const oauth = {
 	name: "ChatGPT",
 	usesCallbackServer: true,
@@ -32,10 +36,16 @@ const oauth = {
 
 function register(...names: string[]) {
 	house = aHouse(...names.map((name) => anAccount(name)));
+	const { delegate } = house.deps;
+	const stream: typeof delegate.stream = (...request) => {
+		onInnerCall();
+		return delegate.stream(...request);
+	};
 	return registerProvider(pi.api, {
-		failover: house.deps,
+		failover: { ...house.deps, delegate: { ...delegate, stream } },
 		oauth,
 		hasAccount: () => hasAccount,
+		keyForOthers: () => keyForOthers,
 		isEnabled: () => isEnabled,
 		refusalToSend: () => refusal,
 		onRequest: (baseUrl) => requestedAt.push(baseUrl),
@@ -46,9 +56,11 @@ beforeEach(async () => {
 	codex = await startFakeCodex({ accounts: ["theirs"] });
 	pi = aPi();
 	hasAccount = true;
+	keyForOthers = undefined;
 	isEnabled = true;
 	refusal = undefined;
 	requestedAt = [];
+	onInnerCall = () => undefined;
 });
 afterEach(async () => {
 	process.argv = argv;
@@ -75,7 +87,8 @@ describe("the registration", () => {
 	it("names the api, the stream and the sign-in, and leaves models and base URL to pi", () => {
 		register("a");
 		expect(Object.keys(pi.registrations[0]?.config ?? {}).sort()).toEqual(["api", "apiKey", "oauth", "streamSimple"]);
-		expect(pi.registrations[0]?.config).toMatchObject({ api: "openai-codex-responses", oauth });
+		const { getApiKey: _ours, ...same } = oauth;
+		expect(pi.registrations[0]?.config).toMatchObject({ api: "openai-codex-responses", oauth: same });
 	});
 
 	it("has a placeholder for a key that no host resolves, and only while somebody is signed in", () => {
@@ -105,6 +118,134 @@ describe("the registration", () => {
 			"unregister ",
 			"register false",
 		]);
+	});
+});
+
+describe("the key that other extensions get", () => {
+	const hooks = () => z.looseObject({ oauth: z.custom<typeof oauth>() }).parse(pi.registrations[0]?.config).oauth;
+	const keysSet = () => pi.registrations.map(({ config }) => config?.apiKey);
+	const rivalHere = (config: unknown) => {
+		const { ctx } = aContext();
+		return Object.assign(ctx, { modelRegistry: { getRegisteredProviderConfig: () => config } });
+	};
+
+	it("is the token of the account that would serve, also in place of pi's own login", () => {
+		keyForOthers = "token of a";
+		register("a");
+		expect(keysSet()).toEqual(["token of a"]);
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of a");
+		keyForOthers = undefined;
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+		keyForOthers = "token of a";
+		isEnabled = false;
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+	});
+
+	it("follows that account, and names nothing else by it", () => {
+		keyForOthers = "token of a";
+		const provider = register("a");
+		const { ctx } = aContext();
+		provider.keepKey(ctx);
+		keyForOthers = "token of b";
+		provider.keepKey(ctx);
+		provider.keepKey(ctx);
+		expect(pi.registrations.slice(1)).toEqual([{ call: "register", config: { apiKey: "token of b" } }]);
+	});
+
+	it("is not given where we are not registered", () => {
+		keyForOthers = "token of a";
+		const provider = register("a");
+		keyForOthers = "token of b";
+		provider.keepKey(rivalHere(undefined));
+		isEnabled = false;
+		provider.keepAvailability();
+		provider.keepKey(aContext().ctx);
+		expect(keysSet()).toEqual(["token of a", undefined]);
+	});
+
+	it("never makes a login of pi's: without accounts, or switched off, nothing is sent with it", async () => {
+		keyForOthers = codex.grant("theirs").access;
+		register();
+		const events = await collect(stream(there(), CONTEXT, { apiKey: keyForOthers, transport: "sse" }));
+		expect(wordsOf(events)).toBe(house.deps.words.nobodySignedIn());
+		isEnabled = false;
+		const off = await collect(stream(there(), CONTEXT, { apiKey: keyForOthers, transport: "sse" }));
+		expect(wordsOf(off)).toBe("switched off");
+		expect(codex.requests).toEqual([]);
+	});
+
+	it("gives way to pi's own login where a request is pi's own", async () => {
+		const { access } = codex.grant("theirs");
+		keyForOthers = "token of a";
+		register();
+		const key = hooks().getApiKey({ access });
+		isEnabled = false;
+		const events = await collect(stream(there(), CONTEXT, { apiKey: key, transport: "sse" }));
+		expect(events.at(-1)?.type).toBe("done");
+		expect(codex.requestsOf("responses").map(({ headers }) => headers.authorization)).toEqual([`Bearer ${access}`]);
+	});
+});
+
+describe("the place in a registry that goes by the api", () => {
+	const API = "openai-codex-responses";
+	const before = ai.getApiProvider(API);
+	const put = (streamSimple: StreamSimple) => ai.registerApiProvider({ api: API, stream: streamSimple, streamSimple });
+	afterEach(() => {
+		if (before) ai.registerApiProvider(before);
+	});
+	/** As pi 0.79.10: what an extension registers for the api is what every request goes to. */
+	const asGlobalHost = () => {
+		const { registrations } = pi;
+		const last = () => configSchema.parse(registrations.at(-1)?.config).streamSimple;
+		pi.api.registerProvider = (_name, config) => {
+			registrations.push({ call: "register", config: { ...config } });
+			put(last());
+		};
+	};
+	const call: StreamSimple = (...request) => {
+		const entry = ai.getApiProvider(API);
+		if (!entry) throw new Error("nothing is registered");
+		return entry.streamSimple(...request);
+	};
+
+	it("is taken back when the host's own function has put itself there, once for each time", async () => {
+		asGlobalHost();
+		register("a");
+		const theirs: StreamSimple = () => ai.createAssistantMessageEventStream();
+		onInnerCall = () => put(theirs);
+		for (const turn of [1, 2, 3]) {
+			house.play("a", answered(`turn ${turn}`));
+			expect((await collect(call(ours, CONTEXT, { sessionId: "s" }))).at(-1)?.type).toBe("done");
+			expect(pi.registrations).toHaveLength(1 + turn);
+		}
+		expect(house.tries).toEqual(["a", "a", "a"]);
+	});
+
+	it("is left alone where nothing has changed, and where another extension has it", async () => {
+		asGlobalHost();
+		register("a");
+		house.play("a", answered("one"));
+		await collect(call(ours, CONTEXT));
+		expect(pi.registrations).toHaveLength(1);
+		const rival: StreamSimple = () => ai.createAssistantMessageEventStream();
+		put(rival);
+		const registered = ai.getApiProvider(API);
+		await settled();
+		expect(ai.getApiProvider(API)).toBe(registered);
+		expect(pi.registrations).toHaveLength(1);
+	});
+
+	it("is not taken back once we are switched off", async () => {
+		asGlobalHost();
+		const provider = register("a");
+		onInnerCall = () => {
+			put(() => ai.createAssistantMessageEventStream());
+			isEnabled = false;
+			provider.keepAvailability();
+		};
+		house.play("a", answered("one"));
+		await collect(call(ours, CONTEXT));
+		expect(pi.registrations.map(({ call }) => call)).toEqual(["register", "unregister"]);
 	});
 });
 
