@@ -125,7 +125,10 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		api: API,
 		oauth: {
 			...deps.oauth,
-			getApiKey: ({ access }) => (deps.isEnabled() ? keys.handOut(deps.keyForOthers() ?? access, access) : access),
+			getApiKey: ({ access }) => {
+				const key = deps.isEnabled() ? deps.keyForOthers() : undefined;
+				return key === undefined ? access : keys.handOut(key, access);
+			},
 		},
 		streamSimple: (model: Model<Api>, context: Context, options?: StreamOptions) =>
 			streamSimple(model, context, options ?? {}, parts),
@@ -173,28 +176,29 @@ interface Parts extends ProviderDeps {
 
 /** Keys that pi has from us, and hands back with a request: none of them says that pi has a login of its own. */
 interface Keys {
-	/** Remembers `key`, given in place of `own`, the token of pi's login if there is one. */
+	/** Remembers the token of an account, given in place of `own`, the token of pi's login if there is one. */
 	handOut(key: string, own: string | undefined): string;
+	isOurs(key: string | undefined): boolean;
 	/** The request as plain pi would make it; undefined where plain pi would have no key for it. */
 	asPlain(options: StreamOptions): StreamOptions | undefined;
 }
 
 function createKeys(): Keys {
-	const owns = new Map<string, string | undefined>();
+	const owns = new Map<string, string | undefined>([[PLACEHOLDER_KEY, undefined]]);
+	const isOurs = (key: string | undefined): key is string => key !== undefined && owns.has(key);
 	return {
 		handOut: (key, own) => {
 			const known = own ?? owns.get(key);
 			owns.delete(key);
 			owns.set(key, known);
-			const [oldest] = owns.keys();
+			const oldest = [...owns.keys()].find((each) => each !== PLACEHOLDER_KEY);
 			if (owns.size > MOST_KEYS && oldest !== undefined) owns.delete(oldest);
 			return key;
 		},
+		isOurs,
 		asPlain: (options) => {
-			const { apiKey } = options;
-			if (apiKey === PLACEHOLDER_KEY) return undefined;
-			if (apiKey === undefined || !owns.has(apiKey)) return options;
-			const own = owns.get(apiKey);
+			if (!isOurs(options.apiKey)) return options;
+			const own = owns.get(options.apiKey);
 			return own === undefined ? undefined : { ...options, apiKey: own };
 		},
 	};
@@ -290,8 +294,8 @@ async function serveFromPool(
 	const { link, pool } = deps.failover;
 	await raceAbort(link.sync(options.signal), options.signal);
 	const isEmpty = pool.accounts().length === 0;
-	const plain = deps.keys.asPlain(options);
-	if (isEmpty && !plain) {
+	// A key that came from us, although nobody is left, is that of an account which has gone: also where it was pi's own.
+	if (isEmpty && deps.keys.isOurs(options.apiKey)) {
 		// The last account has left since pi looked for a key: from the next request on it finds none.
 		pool.emit({ type: "changed" });
 		outer.push(finalError(model, "error", deps.failover.words.nobodySignedIn(), Date.now()));
@@ -300,7 +304,7 @@ async function serveFromPool(
 	}
 	if (link.isForeign() || isEmpty) {
 		deps.failover.sockets.leave(options.sessionId);
-		await forward(model, context, plain ?? options, outer, deps);
+		await forward(model, context, deps.keys.asPlain(options) ?? options, outer, deps);
 		return;
 	}
 	const refusal = deps.refusalToSend(model.baseUrl);

@@ -15,7 +15,7 @@ import {
 	startFakeCodex,
 	type UsageAnswer,
 } from "../support/fake-codex/index.ts";
-import { type Host, type HostName, prepareHost } from "../support/hosts.ts";
+import { type Host, type HostName, OLDEST_HOST, prepareHost } from "../support/hosts.ts";
 import type { LaunchOptions } from "../support/launch.ts";
 import { parseJsonEvents, type RunOptions, type SpawnOptions, spawnPi, startRpc } from "../support/pi.ts";
 import { type JsonEvent, jsonEventSchema, type Rpc } from "../support/rpc.ts";
@@ -32,7 +32,7 @@ export interface BenchOptions extends Omit<AgentDirOptions, "accounts" | "baseUr
 	readonly rows?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 	/** How `wham/usage` answers for everybody; default: as modelled. A refusal keeps the order of accounts that of the list. */
 	readonly usage?: UsageAnswer;
-	/** Default `0.73.1`. */
+	/** Default: the oldest. */
 	readonly host?: HostName;
 	/** Base URL in models.json; default: the fake's. */
 	readonly baseUrl?: string;
@@ -119,7 +119,7 @@ export function accountIdOf(account: FakeAccount): string {
  */
 export async function createBench(options: BenchOptions = {}, whenFinished = onTestFinished): Promise<Bench> {
 	const { accounts = ["a", "b"], strangers = [], rows = {}, usage, env = {}, ...dirOptions } = options;
-	const host = await prepareHost(options.host ?? "0.73.1");
+	const host = await prepareHost(options.host ?? OLDEST_HOST);
 	const codex = await startFakeCodex({ accounts: [...accounts, ...strangers] });
 	if (usage) for (const account of codex.accounts) account.usage(usage);
 	const names = accounts.map((account) => (typeof account === "string" ? account : account.name));

@@ -174,6 +174,16 @@ describe("the key that other extensions get", () => {
 		expect(codex.requests).toEqual([]);
 	});
 
+	it("is not sent once pi is signed out, although it was the token of pi's own login", async () => {
+		const { access } = codex.grant("theirs");
+		keyForOthers = access;
+		register();
+		expect(hooks().getApiKey({ access })).toBe(access);
+		const events = await collect(stream(there(), CONTEXT, { apiKey: access, transport: "sse" }));
+		expect(wordsOf(events)).toBe(house.deps.words.nobodySignedIn());
+		expect(codex.requests).toEqual([]);
+	});
+
 	it("gives way to pi's own login where a request is pi's own", async () => {
 		const { access } = codex.grant("theirs");
 		keyForOthers = "token of a";

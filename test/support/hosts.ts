@@ -12,19 +12,27 @@ const run = promisify(execFile);
 /** Root of this repository, without a trailing slash. */
 export const repositoryRoot = fileURLToPath(new URL("../..", import.meta.url)).replace(/[/\\]$/, "");
 
-/** Every pi version the end-to-end tests run against, oldest first. */
-export const hostNames = ["0.73.1", "0.87.1", "1.5.2", "1.6.0"] as const;
+/** What `npm run test:host` has prepared: the end-to-end tests then run on it instead of the versions below. */
+const chosenSchema = z.object({ name: z.string(), node: z.string(), cli: z.string(), model: z.string() });
+const chosen = process.env.PI_HOST === undefined ? undefined : chosenSchema.parse(JSON.parse(process.env.PI_HOST));
 
-/** A pi version the end-to-end tests run against. */
-export type HostName = (typeof hostNames)[number];
+const tried = ["0.73.1", "0.87.1", "1.5.2", "1.6.0"] as const;
+
+/** A version of pi: one of those that are tested here, or any that `npm run test:host` was given. */
+export type HostName = (typeof tried)[number] | "0.79.10" | (string & Record<never, never>);
+
+/** Every pi version the end-to-end tests run against, oldest first. */
+export const hostNames: readonly HostName[] = chosen ? [chosen.name] : tried;
+
+export const OLDEST_HOST: HostName = chosen?.name ?? tried[0];
 
 /** The current pi. */
-export const NEWEST_HOST = "1.6.0" satisfies HostName;
+export const NEWEST_HOST: HostName = chosen?.name ?? "1.6.0";
 
 /** A pi that can be started: `node cli …`. */
 export interface Host {
 	readonly name: HostName;
-	/** Path of a Node binary that is new enough for this pi. */
+	/** Path of a Node binary that is new enough for this pi, or of another runtime. */
 	readonly node: string;
 	/** Path of pi's command line entry. */
 	readonly cli: string;
@@ -121,7 +129,8 @@ async function unpackOnce(pinned: PinnedPackage, target: string, expectedFile: s
 	return wanted;
 }
 
-async function findModernNode(): Promise<string> {
+/** The Node binary for every pi but the oldest. */
+export async function findModernNode(): Promise<string> {
 	if (isNewEnough(process.versions.node)) return process.execPath;
 	const platform = `${process.platform}-${process.arch}`;
 	const pinned = nodeByPlatform[platform];
@@ -136,7 +145,70 @@ async function findInstalledCli(path: string): Promise<string> {
 	return cli;
 }
 
+/** The version that a tag or a range means now. */
+export async function publishedVersion(wanted: string): Promise<string> {
+	if (/^\d+\.\d+\.\d+/.test(wanted)) return wanted;
+	const { stdout } = await run("npm", ["view", `@earendil-works/pi-coding-agent@${wanted}`, "version", "--json"]);
+	return z.string().parse(JSON.parse(stdout));
+}
+
+const manifestSchema = z.object({ bin: z.object({ pi: z.string() }) });
+
+/**
+ * Installs any published version with its dependencies, unless that was done before. Versions whose siblings are not all
+ * published cannot be installed: of those the tarball alone is taken, whose bundle finds jiti in this repository.
+ */
+export async function fetchPublished(version: string, node: string): Promise<string> {
+	const name = `${version.startsWith("0.73.") ? "@mariozechner" : "@earendil-works"}/pi-coding-agent`;
+	const target = join(hostCache, `published-${version}`);
+	const cliIn = async (folder: string) => {
+		const manifest = manifestSchema.parse(JSON.parse(await readFile(join(folder, "package.json"), "utf8")));
+		return join(folder, manifest.bin.pi);
+	};
+	const [installed, unpacked] = [join(target, "node_modules", name), join(target, "package")];
+	for (const folder of [installed, unpacked]) if (existsSync(join(folder, "package.json"))) return cliIn(folder);
+	await mkdir(hostCache, { recursive: true });
+	const staging = await mkdtemp(join(hostCache, ".staging-"));
+	try {
+		// An error of npm's is no news here: what it could not resolve is unpacked instead.
+		const install = [
+			"install",
+			"--prefix",
+			staging,
+			"--ignore-scripts",
+			"--no-audit",
+			"--no-fund",
+			`${name}@${version}`,
+		];
+		const isInstalled = await run("npm", install, { cwd: staging, timeout: 300_000 }).then(
+			async () => run(node, [await cliIn(join(staging, "node_modules", name)), "--version"], { timeout: 60_000 }),
+			() => undefined,
+		);
+		if (!isInstalled) {
+			await rm(join(staging, "node_modules"), { recursive: true, force: true });
+			const tarball = await npmPack(`${name}@${version}`, staging);
+			await run("tar", ["-xzf", tarball, "-C", staging], { timeout: 120_000 });
+		}
+		await rename(staging, target).catch((error: unknown) => {
+			if (!existsSync(target)) throw error;
+		});
+	} finally {
+		await rm(staging, { recursive: true, force: true });
+	}
+	return fetchPublished(version, node);
+}
+
+/**
+ * A pi whose siblings are not all published, so that it cannot be installed. Its bundle only lacks jiti, which Node finds
+ * in the repository's node_modules because the cache folder lies inside it.
+ */
+async function fromBundle(name: HostName, pinned: PinnedPackage, model: string): Promise<Host> {
+	const cli = await unpackOnce(pinned, join(hostCache, name), "package/dist/bundle/cli.js");
+	return { name, node: await findModernNode(), cli, model };
+}
+
 async function findHost(name: HostName): Promise<Host> {
+	if (name === chosen?.name) return chosen;
 	switch (name) {
 		case "0.73.1": {
 			const cli = await findInstalledCli("@mariozechner/pi-coding-agent/dist/cli.js");
@@ -146,13 +218,16 @@ async function findHost(name: HostName): Promise<Host> {
 			const cli = await findInstalledCli("pi-0.87.1/dist/bundle/cli.js");
 			return { name, node: await findModernNode(), cli, model: "gpt-5.5" };
 		}
-		case "1.5.2":
-		case "1.6.0": {
-			// Their siblings are not all published, so they cannot be installed. The bundle only lacks jiti, which Node finds
-			// in the repository's node_modules because the cache folder lies inside it.
-			const cli = await unpackOnce(bundled[name], join(hostCache, name), "package/dist/bundle/cli.js");
-			return { name, node: await findModernNode(), cli, model: name === "1.5.2" ? "gpt-6.1-sol" : "gpt-6.2-sol" };
+		case "0.79.10": {
+			const node = await findModernNode();
+			return { name, node, cli: await fetchPublished(name, node), model: "gpt-5.5" };
 		}
+		case "1.5.2":
+			return fromBundle(name, bundled["1.5.2"], "gpt-6.1-sol");
+		case "1.6.0":
+			return fromBundle(name, bundled["1.6.0"], "gpt-6.2-sol");
+		default:
+			throw new Error(`pi ${name} is none of ${tried.join(", ")}: npm run test:host -- ${name}`);
 	}
 }
 
