@@ -5,6 +5,7 @@ import { traceOf } from "../domain/defect.ts";
 import { raceAbort } from "../pool/abort.ts";
 import type { CodexDelegate, StreamOptions } from "../pool/attempt.ts";
 import { type FailoverDeps, failover } from "../pool/failover-stream.ts";
+import type { Handout } from "../pool/handout.ts";
 import { ABORTED, finalError } from "../pool/messages.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 
@@ -85,7 +86,7 @@ export interface ProviderDeps {
 	/** True while anybody is signed in, here or in `auth.json`. */
 	readonly hasAccount: () => boolean;
 	/** Token of the account that would serve: what other extensions get who ask pi for the key. */
-	readonly keyForOthers: () => string | undefined;
+	readonly keyForOthers: () => Handout | undefined;
 	/** False while the person has switched us off. */
 	readonly isEnabled: () => boolean;
 	/** Why no token may be sent to this base URL; undefined where it may. */
@@ -127,7 +128,7 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 			...deps.oauth,
 			getApiKey: ({ access }) => {
 				const key = deps.isEnabled() ? deps.keyForOthers() : undefined;
-				return key === undefined ? access : keys.handOut(key, access);
+				return key?.isValid ? keys.handOut(key.token, access) : access;
 			},
 		},
 		streamSimple: (model: Model<Api>, context: Context, options?: StreamOptions) =>
@@ -140,7 +141,12 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		// A copy: 0.73.1 merges what is registered later into the object that it was given first.
 		pi.registerProvider(PROVIDER, { ...config, ...(current === "with-key" && { apiKey: key }) });
 	};
-	const newestKey = () => keys.handOut(deps.keyForOthers() ?? PLACEHOLDER_KEY, undefined);
+	/** While pi has a login of its own this key is never looked at; once it is gone, nothing of it may be left here. */
+	const newestKey = () => {
+		const hasOwn = deps.failover.pool.accounts().some(({ linked }) => linked);
+		const key = hasOwn ? undefined : deps.keyForOthers();
+		return key ? keys.handOut(key.token, undefined) : PLACEHOLDER_KEY;
+	};
 	const wanted = (): Registration => {
 		if (!deps.isEnabled()) return "none";
 		return deps.hasAccount() ? "with-key" : "without-key";
@@ -178,14 +184,12 @@ interface Parts extends ProviderDeps {
 interface Keys {
 	/** Remembers the token of an account, given in place of `own`, the token of pi's login if there is one. */
 	handOut(key: string, own: string | undefined): string;
-	isOurs(key: string | undefined): boolean;
 	/** The request as plain pi would make it; undefined where plain pi would have no key for it. */
 	asPlain(options: StreamOptions): StreamOptions | undefined;
 }
 
 function createKeys(): Keys {
 	const owns = new Map<string, string | undefined>([[PLACEHOLDER_KEY, undefined]]);
-	const isOurs = (key: string | undefined): key is string => key !== undefined && owns.has(key);
 	return {
 		handOut: (key, own) => {
 			const known = own ?? owns.get(key);
@@ -195,9 +199,8 @@ function createKeys(): Keys {
 			if (owns.size > MOST_KEYS && oldest !== undefined) owns.delete(oldest);
 			return key;
 		},
-		isOurs,
 		asPlain: (options) => {
-			if (!isOurs(options.apiKey)) return options;
+			if (options.apiKey === undefined || !owns.has(options.apiKey)) return options;
 			const own = owns.get(options.apiKey);
 			return own === undefined ? undefined : { ...options, apiKey: own };
 		},
@@ -294,8 +297,8 @@ async function serveFromPool(
 	const { link, pool } = deps.failover;
 	await raceAbort(link.sync(options.signal), options.signal);
 	const isEmpty = pool.accounts().length === 0;
-	// A key that came from us, although nobody is left, is that of an account which has gone: also where it was pi's own.
-	if (isEmpty && deps.keys.isOurs(options.apiKey)) {
+	const plain = deps.keys.asPlain(options);
+	if (isEmpty && !plain) {
 		// The last account has left since pi looked for a key: from the next request on it finds none.
 		pool.emit({ type: "changed" });
 		outer.push(finalError(model, "error", deps.failover.words.nobodySignedIn(), Date.now()));
@@ -304,7 +307,7 @@ async function serveFromPool(
 	}
 	if (link.isForeign() || isEmpty) {
 		deps.failover.sockets.leave(options.sessionId);
-		await forward(model, context, deps.keys.asPlain(options) ?? options, outer, deps);
+		await forward(model, context, plain ?? options, outer, deps);
 		return;
 	}
 	const refusal = deps.refusalToSend(model.baseUrl);

@@ -21,6 +21,7 @@ let house: House;
 let hasAccount: boolean;
 let isEnabled: boolean;
 let keyForOthers: string | undefined;
+let isKeyValid: boolean;
 let refusal: string | undefined;
 let requestedAt: string[];
 /** What the host does as its own stream function is called. */
@@ -35,7 +36,11 @@ const oauth = {
 } as const;
 
 function register(...names: string[]) {
-	house = aHouse(...names.map((name) => anAccount(name)));
+	return registerHouse(aHouse(...names.map((name) => anAccount(name))));
+}
+
+function registerHouse(next: House) {
+	house = next;
 	const { delegate } = house.deps;
 	const stream: typeof delegate.stream = (...request) => {
 		onInnerCall();
@@ -45,7 +50,7 @@ function register(...names: string[]) {
 		failover: { ...house.deps, delegate: { ...delegate, stream } },
 		oauth,
 		hasAccount: () => hasAccount,
-		keyForOthers: () => keyForOthers,
+		keyForOthers: () => (keyForOthers === undefined ? undefined : { token: keyForOthers, isValid: isKeyValid }),
 		isEnabled: () => isEnabled,
 		refusalToSend: () => refusal,
 		onRequest: (baseUrl) => requestedAt.push(baseUrl),
@@ -57,6 +62,7 @@ beforeEach(async () => {
 	pi = aPi();
 	hasAccount = true;
 	keyForOthers = undefined;
+	isKeyValid = true;
 	isEnabled = true;
 	refusal = undefined;
 	requestedAt = [];
@@ -174,14 +180,15 @@ describe("the key that other extensions get", () => {
 		expect(codex.requests).toEqual([]);
 	});
 
-	it("is not sent once pi is signed out, although it was the token of pi's own login", async () => {
-		const { access } = codex.grant("theirs");
-		keyForOthers = access;
-		register();
-		expect(hooks().getApiKey({ access })).toBe(access);
-		const events = await collect(stream(there(), CONTEXT, { apiKey: access, transport: "sse" }));
-		expect(wordsOf(events)).toBe(house.deps.words.nobodySignedIn());
-		expect(codex.requests).toEqual([]);
+	it("is nothing of pi's own login where that is missing, and never one that has run out in place of it", () => {
+		keyForOthers = "token of a";
+		isKeyValid = false;
+		register("a");
+		expect(keysSet()).toEqual(["token of a"]);
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+		pi = aPi();
+		registerHouse(aHouse(anAccount("a", { linked: true })));
+		expect(keysSet()).toEqual(["pi-multicodex"]);
 	});
 
 	it("gives way to pi's own login where a request is pi's own", async () => {

@@ -6,6 +6,7 @@ import { aHouse, type House } from "./house.ts";
 let house: House;
 let expired: Set<string>;
 const tokenOf = (id: string) => house.pool.account(id)?.credential.access;
+const valid = (id: string) => ({ token: tokenOf(id), isValid: true });
 const handout = () => {
 	const credentials = {
 		...house.deps.credentials,
@@ -35,28 +36,28 @@ const cool = (...ids: string[]) => {
 
 describe("the token for others", () => {
 	it("is that of the account that the session is on, else that of the first choice", () => {
-		expect(handout()()).toBe(tokenOf("a"));
+		expect(handout()()).toEqual(valid("a"));
 		house.affinity.served("s", "b");
-		expect(handout()()).toBe(tokenOf("b"));
+		expect(handout()()).toEqual(valid("b"));
 	});
 
 	it("is another account's while one is exhausted", () => {
 		house.affinity.served("s", "a");
 		cool("a");
-		expect(handout()()).toBe(tokenOf("b"));
+		expect(handout()()).toEqual(valid("b"));
 	});
 
 	it("is one that is still valid, and without any the one that would be renewed", () => {
 		expired.add("a");
-		expect(handout()()).toBe(tokenOf("b"));
+		expect(handout()()).toEqual(valid("b"));
 		expired = new Set(["a", "b", "c"]);
-		expect(handout()()).toBe(tokenOf("a"));
+		expect(handout()()).toEqual({ token: tokenOf("a"), isValid: false });
 	});
 
 	it("is there while every account rests, and missing without accounts", () => {
 		house.affinity.served("s", "b");
 		cool("a", "b", "c");
-		expect(handout()()).toBe(tokenOf("b"));
+		expect(handout()()).toEqual(valid("b"));
 		house = aHouse();
 		expect(handout()()).toBeUndefined();
 	});
