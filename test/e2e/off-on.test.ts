@@ -56,7 +56,10 @@ describe.each(coreOf(hostNames, isAtAnEnd))("/multicodex off and on, on pi %s", 
 		// Commands go on working.
 		expect(JSON.parse((await bench.print("/multicodex show --json")).stdout)).toMatchObject({ enabled: false });
 
-		expect(await bench.print("/multicodex on")).toMatchObject({ code: 0, stderr: "" });
+		const on = await bench.print("/multicodex on");
+		// 1.6.0 says by itself, before any command, that there is no model without a login.
+		const ours = on.stderr.replace(/^Warning: No models available\..*\n(?: .*\n)*/, "");
+		expect([on.code, ours]).toEqual([0, ""]);
 		expect((await bench.print("say hi")).stdout).toContain("OK from a #1");
 		expect(bench.asked()).toEqual(["a"]);
 	});
