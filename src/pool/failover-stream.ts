@@ -123,8 +123,9 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			...pool.crowded(question, affinity.lastServed(), progress.waitBudgetMs).keys(),
 		]);
 		const doubted = pool.doubted();
-		let account =
-			doubted.size > 0 ? pool.choose({ ...question, excluded: new Set([...excluded, ...doubted]) }) : undefined;
+		// A doubt is no reason to spend credits: not even the session's own account is chosen for them here.
+		const withoutDoubted = { ...question, served: undefined, excluded: new Set([...excluded, ...doubted]) };
+		let account = doubted.size > 0 ? pool.choose(withoutDoubted) : undefined;
 		account ??= pool.choose({ ...question, excluded });
 		if (!account && (await waitForOne(request, progress, deps))) continue;
 		if (!account) {
