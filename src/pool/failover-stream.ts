@@ -1,6 +1,6 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
-import { covers, withoutRefusal } from "../domain/cooldown.ts";
+import { covers, isReadyAtGuessed, withoutRefusal } from "../domain/cooldown.ts";
 import { traceOf } from "../domain/defect.ts";
 import type { Exhaustion, RotationReason } from "../domain/events.ts";
 import type { Failure } from "../domain/failure.ts";
@@ -299,6 +299,10 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 	if (isModelRefused && notOffered.length === usable.length) return lastRefusal.words;
 	const spent = cooling.filter((account) => !notOffered.includes(account));
 	const times = spent.map((account) => readyAt(account) ?? Number.POSITIVE_INFINITY);
+	const first = times.length > 0 ? Math.min(...times) : undefined;
+	const isGuess = spent.some((account) => {
+		return readyAt(account) === first && isReadyAtGuessed(pool.memo(account.id).cooldowns, model.id, now);
+	});
 	const why: Exhaustion = {
 		total: accounts.length,
 		cooling: cooling.length,
@@ -307,7 +311,8 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 		unavailable: refused.length + ready.filter(({ id }) => progress.tried.has(id)).length,
 		tried: progress.tried.size,
 		untried: ready.filter(({ id }) => !progress.tried.has(id)).length,
-		readyAt: times.length > 0 ? Math.min(...times) : undefined,
+		readyAt: first,
+		...(isGuess && { guessed: true }),
 		obstacle: progress.obstacle,
 	};
 	pool.emit({ type: "exhausted", why, asked: { modelId: model.id, sessionId: options.sessionId } });
