@@ -146,8 +146,10 @@ function stateText({ state, readyAt, cooldowns, isPinned, isActive }: ShownAccou
 
 /** What the table has no room for: why an account cannot be used, and what is refused in part. */
 function noteOf(shown: ShownAccount, now: number): string[] {
-	const { account, state, cooldowns } = shown;
+	const { account, state, cooldowns, lastError } = shown;
 	if (state === "needs-login" || state === "disabled") return [`  ${account.label}: ${whatNow(account)}`];
+	const isRefused = cooldowns.some(({ reason }) => reason === "unauthorized" || reason === "refused");
+	if (isRefused && lastError) return [`  ${account.label}: was refused, "${lastError.text}"`];
 	const gate = gateOf(shown, undefined, now);
 	const credits = gate?.kind === "credits" ? [`  ${account.label}: ${onlyCredits(gate.until, now)}`] : [];
 	const parts = cooldowns
