@@ -392,6 +392,12 @@ export const RULES: readonly Rule[] = [
 				statusNot: REQUEST_STATUSES,
 			},
 			{ words: /\bextract accountId from token\b|\bno account id in token\b/i, unanswered: true },
+			// A frame shows its words alone, and for them nobody is switched off.
+			{
+				words: /\b(workspace|organization|account) (has been |was |is )?(disabled|deactivated|suspended|deleted)\b/i,
+				unanswered: true,
+			},
+			{ words: /\bdeactivated_workspace\b|\b(workspace|account|organization)_disabled\b/i, unanswered: true },
 			{ words: /\b(do|does) not have (access|permission)\b|\baccess denied\b/i, statusNot: REQUEST_STATUSES },
 			{ status: [402, 403] },
 			{ unsent: true },
@@ -400,6 +406,9 @@ export const RULES: readonly Rule[] = [
 		cools: { covers: "account", reason: "refused", otherwiseMs: 10 * MINUTE_MS, ifAnotherServes: true },
 		samples: [
 			{ status: 403, code: "codex_workspace_access_denied" },
+			{ words: "Codex error: This workspace has been disabled." },
+			{ words: "Codex error: Your OpenAI account has been deactivated, please check your email for more information." },
+			{ words: "Codex error: deactivated_workspace" },
 			{ status: 403, code: "brand_new" },
 			{ status: 402, code: "brand_new" },
 			{ status: 403, words: "Forbidden" },
