@@ -99,17 +99,12 @@ function whyLeft(
 	refusedFor: RotationReason | undefined,
 	pool: Pool,
 	now: number,
-):
-	| { readonly cause: SwitchCause }
-	| { readonly reason: RotationReason; readonly readyAt: number | undefined; readonly guessed?: boolean } {
+): { readonly cause: SwitchCause } | { readonly reason: RotationReason; readonly readyAt: number | undefined } {
 	const longest = pool
 		.memo(from.id)
 		.cooldowns.filter((cooldown) => covers(cooldown, modelId))
 		.sort((a, b) => b.until - a.until)[0];
-	if (longest) {
-		const { reason, until: readyAt, guessed } = longest;
-		return { reason, readyAt, ...(guessed && { guessed }) };
-	}
+	if (longest) return { reason: longest.reason, readyAt: longest.until };
 	if (refusedFor !== undefined && refusedFor !== "unavailable") return { reason: refusedFor, readyAt: undefined };
 	const until = creditsUntil(pool.memo(from.id).usage, now);
 	if (until !== undefined) return { reason: "usage_limit", readyAt: until };

@@ -15,6 +15,9 @@ export function expectSurvival(report: StressReport, seed: number): void {
 		brokenFiles: [],
 		failedTurns: [],
 		stuckLocks: [],
+		spoiltAnswers: [],
+		oddFiles: [],
+		slowTurns: [],
 	});
 	// Works, or says why not; and only who lost a token to a kill may say so.
 	const expected = fates.map(({ name, isLost }) =>

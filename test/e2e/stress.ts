@@ -1,19 +1,24 @@
-import { readdirSync, renameSync, statSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import lockfile from "proper-lockfile";
 import { fingerprint } from "../../src/io/jwt.ts";
-import { type RecordedRequest, tokenAnswers } from "../support/fake-codex/index.ts";
+import { diceOf, randomNumbers } from "../stress/chaos/dice.ts";
+import { TOKEN_FAULTS } from "../stress/chaos/faults.ts";
+import { judgeTokens } from "../stress/chaos/judge.ts";
+import { answers, type RecordedRequest, tokenAnswers } from "../support/fake-codex/index.ts";
 import type { HostName } from "../support/hosts.ts";
-import type { Rpc } from "../support/rpc.ts";
+import type { Rpc, Turn } from "../support/rpc.ts";
 import { loginOfPi, storedAccounts, writeAsPi } from "./credentials-support.ts";
 import { type Bench, createBench } from "./support.ts";
 import {
 	ageExchangeNotes,
 	ageLeftovers,
 	brokenFiles,
+	jumpingClock,
 	NO_SESSION,
 	sendings,
 	shownStates,
+	watchedDisk,
 } from "./under-fire-support.ts";
 
 /** How much fire. */
@@ -27,6 +32,12 @@ export interface StressSize {
 	readonly longestMs: number;
 	/** Of everything that is left to chance. */
 	readonly seed: number;
+	/**
+	 * `kills`: processes are killed, and everything else is well. `all`: the token endpoint errs in every way that it has,
+	 * accounts are refused, processes stand still, clocks jump, disks fail and people type commands, and nobody shortens
+	 * the minute for which a token may be spent.
+	 */
+	readonly fire: "kills" | "all";
 }
 
 /** What is left of one account when the fire is over. */
@@ -59,6 +70,12 @@ export interface StressReport {
 	readonly failedTurns: readonly string[];
 	/** Locks of the dead that the last process could not get by. */
 	readonly stuckLocks: readonly string[];
+	/** Answers that pi did not show as they were given: twice, in parts, or in another order. */
+	readonly spoiltAnswers: readonly string[];
+	/** Files that others may read, that nobody took away, or that grew without a bound. */
+	readonly oddFiles: readonly string[];
+	/** Turns that took longer than every wait that has a bound. */
+	readonly slowTurns: readonly string[];
 }
 
 /** One process of the stress, from its start to its end. */
@@ -93,6 +110,15 @@ const DELAYS_AFTER_ANSWER_MS = [0, 0, 1, 2, 4, 8, 15, 30];
 const STOPPED_BY_RULE =
 	/^Two Codex accounts in a row were signed out|could not be renewed just now\. \d+ accounts? must sign in again\./;
 
+/** What the words of {@link STOPPED_BY_RULE} need: so many accounts whose token was lost. */
+const LOST_FOR_THE_RULE = 1;
+/** Longer than the longest wait for an account, and for an exchange, with a host's own retries. */
+const LONGEST_TURN_MS = 150_000;
+/** Two files of one mebibyte, and what a batch may be above. */
+const LONGEST_LOG_BYTES = 1_100_000;
+/** `OK from a1 #3`, as one whole. */
+const WHOLE_ANSWER = /^OK from (\w+) #\d+$/;
+
 /** A newer host waits for the lock that a dead process has left on auth.json, half a minute each time it looks. */
 const NEW_SESSION_MS = 150_000;
 
@@ -104,17 +130,6 @@ function locksIn(path: string): string[] {
 			const heldSince = statSync(join(path, name), { throwIfNoEntry: false })?.mtimeMs ?? Date.now();
 			return `${name} (${Math.round((Date.now() - heldSince) / 1000)} s)`;
 		});
-}
-
-/** Numbers from 0 to 1, the same ones for the same seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-	let state = seed >>> 0;
-	return () => {
-		state = (state + 0x6d2b79f5) >>> 0;
-		let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-		mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-		return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-	};
 }
 
 /**
@@ -150,9 +165,24 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 	let isOver = false;
 	const goesOn = () => !isOver && kills < size.kills && performance.now() < deadline;
 
+	const isAll = size.fire === "all";
+	const spoiltAnswers: string[] = [];
+	const slowTurns: string[] = [];
+	/** Files that say how the clock and the disk of a post are. */
+	const fileOf = (post: number, what: "clock" | "disk") => join(dir.home, `${what}-${post}`);
+	/** Times in which a clock or a disk was wrong. */
+	const wrongTimes: { readonly from: number; to: number }[] = [];
+	const environmentOf = (post: number): Record<string, string> => {
+		if (!isAll) return {};
+		// One preload a process.
+		return post % 4 === 1 ? watchedDisk(bench, { trouble: fileOf(post, "disk") }) : jumpingClock(fileOf(post, "clock"));
+	};
+	if (isAll) fan(bench, names, size.seed);
+
 	const enlist = (post: number): Soldier => {
 		const sender = `p${post}-${soldiers.length + 1}`;
-		const client = bench.rpc(NO_SESSION, { env: { PI_MULTICODEX_AUTH_URL: codex.issuerFor(sender) } });
+		const env = { PI_MULTICODEX_AUTH_URL: codex.issuerFor(sender), ...environmentOf(post) };
+		const client = bench.rpc(NO_SESSION, { env });
 		const soldier: Soldier = { sender, client, killedAt: undefined, answersLeft: undefined };
 		soldiers.push(soldier);
 		return soldier;
@@ -161,6 +191,23 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		if (soldier.killedAt !== undefined || !soldier.client.process.signal("SIGKILL")) return;
 		soldier.killedAt = Date.now();
 		kills += 1;
+	};
+
+	/** Accounts whose sign-in is over, or whose newest token was lost with a process or on its way. */
+	const signInsLost = (): number => {
+		const { requests } = codex;
+		const bySending = sendings(requests);
+		const stored = new Set(storedAccounts(bench).map(({ credential }) => credential.refresh));
+		const flagged = storedAccounts(bench)
+			.filter(({ needsLogin }) => needsLogin)
+			.map(({ label }) => label);
+		const byExchange = requests.filter(({ kind, status, answer, issuedRefresh: next }) => {
+			if (kind !== "token") return false;
+			return (
+				(next !== undefined && !bySending.has(next) && !stored.has(next)) || (status === 401 && answer !== undefined)
+			);
+		});
+		return new Set([...flagged, ...byExchange.map(({ account }) => account)]).size;
 	};
 
 	/** One place in the line: whoever falls there is replaced. */
@@ -175,10 +222,15 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 				for (let sent = 0; goesOn(); sent += 1) {
 					if (sent > 0) await soldier.client.command("new_session", {}, NEW_SESSION_MS);
 					if (sent === 1 && isMortal) timer = setTimeout(() => kill(soldier), lifeMs);
-					const { stopReason, errorMessage } = await soldier.client.prompt("say hi", 180_000);
+					const sentAt = performance.now();
+					const turn = await soldier.client.prompt("say hi", 240_000);
+					const { stopReason, errorMessage } = turn;
+					const seconds = Math.round((performance.now() - sentAt) / 1000);
+					if (seconds * 1000 > LONGEST_TURN_MS) slowTurns.push(`${soldier.sender}: ${seconds} s`);
+					spoiltAnswers.push(...faultsOf(turn).map((fault) => `${soldier.sender}: ${fault}`));
+					const isByRule = STOPPED_BY_RULE.test(errorMessage ?? "") && signInsLost() >= LOST_FOR_THE_RULE;
 					if (stopReason === "stop") turns += 1;
-					else if (!STOPPED_BY_RULE.test(errorMessage ?? ""))
-						failedTurns.push(`${soldier.sender}: ${errorMessage ?? stopReason ?? "no answer"}`);
+					else if (!isByRule) failedTurns.push(`${soldier.sender}: ${errorMessage ?? stopReason ?? "no answer"}`);
 				}
 			} catch (error) {
 				if (soldier.killedAt === undefined)
@@ -237,8 +289,54 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		}
 	};
 
+	/** Processes that stand still, clocks that jump, disks that fail, people who type: while the fire burns. */
+	const fanFlames = async () => {
+		const dice = diceOf(size.seed, "flames");
+		const commander = bench.rpc(NO_SESSION);
+		commander.answerDialogs(() => true);
+		while (goesOn()) {
+			await pause(dice.between(300, 1200));
+			const post = dice.between(0, size.processes - 1);
+			const soldier = soldiers.findLast(({ sender }) => sender.startsWith(`p${post}-`));
+			const ms = dice.chance(0.1) ? 12_000 : dice.between(100, 2500);
+			const wrong = { from: Date.now(), to: Number.POSITIVE_INFINITY };
+			const name = dice.pick(owned);
+			switch (dice.between(0, 5)) {
+				case 0:
+				case 1:
+					if (!soldier?.client.process.signal("SIGSTOP")) break;
+					await pause(ms);
+					soldier.client.process.signal("SIGCONT");
+					break;
+				case 2:
+					wrongTimes.push(wrong);
+					writeFileSync(fileOf(post, "clock"), String(dice.pick([-3_600_000, -70_000, 70_000, 3_600_000])));
+					await pause(ms);
+					rmSync(fileOf(post, "clock"), { force: true });
+					wrong.to = Date.now();
+					break;
+				case 3:
+					wrongTimes.push(wrong);
+					writeFileSync(fileOf(post, "disk"), dice.pick(["full", "no-room", "read-only"]));
+					await pause(Math.min(ms, 2500));
+					rmSync(fileOf(post, "disk"), { force: true });
+					wrong.to = Date.now();
+					break;
+				case 4:
+					await commander.send(`/multicodex remove ${bench.id(name)}`, 60_000);
+					await commander.send("/multicodex add --undo", 60_000);
+					break;
+				default:
+					await commander.send(`/multicodex disable ${bench.id(name)}`, 60_000);
+					await commander.send(`/multicodex enable ${bench.id(name)}`, 60_000);
+			}
+			await commander.send("/multicodex reset quota", 60_000);
+		}
+		await commander.close(60_000);
+	};
+
 	void watchAnswers();
-	const others = [signInAgain(), letTheDeadRest()];
+	const others = [signInAgain(), isAll ? fanFlames() : letTheDeadRest()];
 	const posts = Array.from({ length: size.processes }, (_, post) => hold(post, post % 2 === 0));
 	await Promise.all([...posts, ...others]);
 	isOver = true;
@@ -250,7 +348,9 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 			if (signal !== null) failedTurns.push(`${soldier.sender}: did not end by itself`);
 		}),
 	);
+	if (isAll) await quench(bench, names, linked, signIns);
 	const broken = brokenFiles(bench);
+	const oddFiles = oddFilesIn(bench, soldiers, wrongTimes);
 	ageLeftovers(bench, LONG_AGO_MS);
 	const stored = new Map(
 		names.map((name) => {
@@ -269,6 +369,10 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		signedInAgain: signIns.length,
 		fates,
 		...judge(requests, soldiers, new Set(stored.values()), signIns),
+		...(isAll && { sentTwice: sentTooSoon(requests, soldiers, wrongTimes) }),
+		spoiltAnswers,
+		oddFiles,
+		slowTurns,
 		brokenFiles: [...broken, ...brokenFiles(bench)],
 		failedTurns,
 		stuckLocks: fates
@@ -302,11 +406,96 @@ function judge(
 			const next = later.issuedRefresh;
 			if (next === undefined || stored.has(next) || bySending.has(next)) continue;
 			const isReplaced = signIns.some(({ name, at }) => name === later.account && at >= later.at);
+			// Never delivered, or with nothing in it that could be stored.
+			if (later.answer === "resetAfterRotation" || later.answer === "change") continue;
 			const isLiving = deathOf(later) === Number.POSITIVE_INFINITY;
 			if (isLiving && !isReplaced) lostByTheLiving.push(`one of ${later.account}, by ${later.sender}`);
 		}
 	}
 	return { sentTwice, lostByTheLiving };
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** Lets every account and the token endpoint err, by lot: in an order that depends on the account alone. */
+function fan({ codex }: Bench, names: readonly string[], seed: number): void {
+	for (const name of names) {
+		const account = codex.account(name);
+		const dice = diceOf(seed, "exchange", name);
+		// Held up for half a minute each, the hanging ones would be all that a short fire sees.
+		const faults = TOKEN_FAULTS.filter((fault) => fault.name !== "hang");
+		account.tokenScript.next(...Array.from({ length: 2000 }, () => dice.weighed(faults).answer(dice)));
+		account.tokenScript.next(tokenAnswers.delay(25, { rotate: "before" }));
+		const refusals = diceOf(seed, "refusal", name);
+		account.always(() => {
+			const resetsInMs = refusals.between(1000, 3000);
+			if (refusals.chance(0.06)) return answers.usageLimit({ resetsInMs });
+			// pi itself asks again after it.
+			return refusals.chance(0.04) ? answers.serverError(503) : answers.echoAccount();
+		});
+	}
+}
+
+/** The fire is out: the endpoints answer as they should, and a person signs in where it is asked for. */
+async function quench(bench: Bench, names: readonly string[], linked: string, signIns: SignIn[]): Promise<void> {
+	for (const name of names) {
+		bench.codex.account(name).tokenScript.clear();
+		bench.codex.account(name).always(undefined);
+	}
+	for (const { label, needsLogin } of storedAccounts(bench)) {
+		if (!needsLogin) continue;
+		await storeLogin(bench, label, label === linked);
+		signIns.push({ name: label, at: Date.now() });
+	}
+}
+
+/** What pi showed of a turn that it should not have. */
+function faultsOf({ text, stopReason, events, retries }: Turn): string[] {
+	if (stopReason !== "stop") return [];
+	const faults: string[] = [];
+	if (!WHOLE_ANSWER.test(text)) faults.push(`shown as "${text}"`);
+	const isOfAnswer = (event: Turn["events"][number]) => JSON.stringify(event).includes('"role":"assistant"');
+	const ends = events.filter((event) => event.type === "message_end" && isOfAnswer(event)).length;
+	if (ends !== retries + 1) faults.push(`${ends} messages ended after ${retries} retries`);
+	return faults;
+}
+
+/** Refresh tokens that were sent while they may have been spent: no minute was shortened here. */
+function sentTooSoon(
+	requests: readonly RecordedRequest[],
+	soldiers: readonly Soldier[],
+	wrongTimes: readonly { readonly from: number; readonly to: number }[],
+): string[] {
+	const deathOf = (sender: string | undefined) =>
+		soldiers.find((soldier) => soldier.sender === sender)?.killedAt ?? Number.POSITIVE_INFINITY;
+	const isExcused = (at: number) => wrongTimes.some(({ from, to }) => at >= from && at <= to);
+	const tokens = requests.filter(({ kind }) => kind === "token");
+	return judgeTokens(tokens, deathOf, isExcused).map(({ what }) => what);
+}
+
+/** Files of ours that are not as they should be when every process has ended. */
+function oddFilesIn(
+	{ dir }: Bench,
+	soldiers: readonly Soldier[],
+	wrongTimes: readonly { readonly from: number; readonly to: number }[],
+): string[] {
+	const killed = new Set(
+		soldiers.filter(({ killedAt }) => killedAt !== undefined).map(({ client }) => String(client.process.pid)),
+	);
+	return readdirSync(dir.dir).flatMap((name) => {
+		if (!existsSync(dir.path(name))) return [];
+		const { mode, size, mtimeMs } = statSync(dir.path(name));
+		const odd: string[] = [];
+		if (name.startsWith("codex-") && !name.endsWith(".lock") && (mode & 0o077) !== 0)
+			odd.push(`${name} is open to others`);
+		if (name.endsWith(".jsonl") && size > LONGEST_LOG_BYTES) odd.push(`${name} has ${size} bytes`);
+		// A disk that lets nothing be taken away lets nobody clean up.
+		const wasWrong = wrongTimes.some(({ from, to }) => mtimeMs > from - 3000 && mtimeMs < to + 3000);
+		const owner = /\.(\d+)-[0-9a-f]{8}\.tmp$/.exec(name)?.[1] ?? "";
+		if (name.endsWith(".tmp") && !killed.has(owner) && !wasWrong) odd.push(`${name} was left`);
+		if (name.endsWith(".lock") && killed.size === 0 && !wasWrong) odd.push(`${name} is held`);
+		return odd;
+	});
 }
 
 /** Asks every account in turn, as the next process that is started does. */

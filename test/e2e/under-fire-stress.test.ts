@@ -14,6 +14,7 @@ it("loses no account and spends no token twice while half of its processes are k
 		// Ends with the last kill, long before, unless the machine is very busy.
 		longestMs: 90_000,
 		seed,
+		fire: "kills",
 	});
 
 	expectSurvival(report, seed);

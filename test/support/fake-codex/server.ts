@@ -6,7 +6,7 @@ import { OAuthEndpoints, type OAuthWorld } from "./oauth.ts";
 import type { TokenAnswer } from "./oauth-answers.ts";
 import { type RecordedRequest, Recorder, type RequestKind } from "./recorder.ts";
 import { Router } from "./router.ts";
-import { type Grant, TokenLedger } from "./tokens.ts";
+import { type AccessState, type Grant, TokenLedger } from "./tokens.ts";
 import { WebSocketEndpoint } from "./websocket.ts";
 
 /** How to start a fake. */
@@ -104,6 +104,16 @@ export class FakeCodex {
 	/** A new login as pi's auth.json has it. */
 	piAuthEntry(name: string, options: { expiresInMs?: number } = {}): PiAuthEntry {
 		return { type: "oauth", ...this.grant(name, options), accountId: this.account(name).accountId };
+	}
+
+	/** What an access token is worth now. */
+	accessState(token: string): AccessState {
+		return this.#ledger.access(token).state;
+	}
+
+	/** What a refresh token is worth now; looking does not spend it. */
+	refreshState(token: string): "valid" | "spent" | "revoked" | "unknown" {
+		return this.#ledger.refreshState(token);
 	}
 
 	/** Every token and code issued so far; no output may contain one. */

@@ -114,6 +114,14 @@ export class TokenLedger {
 		return { state: this.#now() >= known.expiresAt ? "expired" : "valid", account };
 	}
 
+	/** State of a refresh token. */
+	refreshState(token: string): "valid" | "spent" | "revoked" | "unknown" {
+		const known = this.#refresh.get(token);
+		if (known === undefined) return "unknown";
+		if (known.family.revoked) return "revoked";
+		return known.spent ? "spent" : "valid";
+	}
+
 	/** The account a refresh token or code was issued to. */
 	ownerOf(refreshOrCode: string): string | undefined {
 		const refresh = this.#refresh.get(refreshOrCode);

@@ -1,0 +1,239 @@
+/**
+ * One process of the chaos: the extension itself over the stream function of pi 0.87.1, without the rest of pi. Seats are
+ * sessions; each gets an extension of its own, as pi loads one for every session. The driver orders, this obeys and tells.
+ */
+import { getEventListeners } from "node:events";
+import { performance } from "node:perf_hooks";
+import type {
+	Api,
+	AssistantMessage,
+	AssistantMessageEventStream,
+	Context,
+	Model,
+	SimpleStreamOptions,
+	UserMessage,
+} from "@mariozechner/pi-ai";
+import * as ai from "@mariozechner/pi-ai";
+import { aContext, aPi, type FakeContext, type FakePi } from "../../pi/fake-pi.ts";
+import { SECRET_MARK } from "../../support/fake-codex/tokens.ts";
+import type { Message, Order, TurnOrder, TurnReport } from "./orders.ts";
+import { createWatcher } from "./watcher.ts";
+
+type StreamFunction = (
+	model: Model<Api>,
+	context: Context,
+	options: SimpleStreamOptions,
+) => AssistantMessageEventStream;
+
+interface Seat {
+	readonly pi: FakePi;
+	readonly context: FakeContext;
+	readonly session: string;
+	history: Context["messages"];
+}
+
+const RealDate = globalThis.Date;
+const realNow = () => performance.timeOrigin + performance.now();
+let jumpedMs = 0;
+const wrongNow = () => RealDate.now() + jumpedMs;
+globalThis.Date = new Proxy(RealDate, {
+	apply: () => new RealDate(wrongNow()).toString(),
+	construct: (target, args, newTarget) => Reflect.construct(target, args.length === 0 ? [wrongNow()] : args, newTarget),
+	get: (target, key) => (key === "now" ? wrongNow : Reflect.get(target, key)),
+});
+
+const baseUrl = process.env.CHAOS_BASE_URL ?? "";
+const seats = new Map<number, Seat>();
+const running = new Map<string, AbortController>();
+/** Lives as long as the process, as that of a person who never presses Esc. */
+const patient = new AbortController();
+let turns = 0;
+let isLeaving = false;
+// The driver is gone, and with it whoever would end this.
+process.on("disconnect", () => {
+	if (!isLeaving) process.exit(1);
+});
+
+const tell = (message: Message) => {
+	process.send?.(message);
+};
+const wrong = (what: string) => tell({ did: "wrong", what });
+process.on("uncaughtException", (error) => wrong(`an exception: ${error.stack}`));
+process.on("unhandledRejection", (reason) => {
+	wrong(`an unhandled rejection: ${reason instanceof Error ? reason.stack : String(reason)}`);
+});
+process.on("warning", ({ name, message }) => {
+	if (name !== "ExperimentalWarning") wrong(`a warning: ${message}`);
+});
+
+const { default: multicodex } = await import("../../../index.ts");
+const model: Model<Api> = { ...ai.getModel("openai-codex", "gpt-5.5"), baseUrl };
+
+async function sit(seat: number, session: string): Promise<void> {
+	await leave(seat);
+	const pi = aPi();
+	const context = aContext({ mode: "rpc", sessionId: session });
+	context.model = { provider: "openai-codex", baseUrl };
+	context.models = [{ provider: "openai-codex", id: model.id, baseUrl }];
+	multicodex(pi.api);
+	seats.set(seat, { pi, context, session, history: [] });
+	await pi.fire("session_start", context.ctx);
+}
+
+async function leave(number: number): Promise<void> {
+	const seat = seats.get(number);
+	if (!seat) return;
+	seats.delete(number);
+	await seat.pi.fire("session_shutdown", seat.context.ctx);
+	ai.cleanupSessionResources(seat.session);
+}
+
+/** What pi would call; undefined while nothing of ours is registered. */
+function registered({ pi }: Seat): { readonly stream: StreamFunction; readonly apiKey: string } | undefined {
+	const last = pi.registrations.at(-1);
+	if (last?.call !== "register" || !last.config) return undefined;
+	const { streamSimple, apiKey } = last.config;
+	// As the extension has registered them.
+	return { stream: streamSimple as StreamFunction, apiKey: String(apiKey ?? "none") };
+}
+
+async function turn(order: TurnOrder): Promise<TurnReport> {
+	const startedAt = realNow();
+	const { turn: id } = order;
+	const nothing = { turn: id, startedAt, shown: [], abortedAt: undefined, problems: [], words: "" };
+	const seat = seats.get(order.seat);
+	if (seat && !order.isAside) await seat.pi.fire("input", seat.context.ctx);
+	const provider = seat && registered(seat);
+	if (!seat || !provider) return { ...nothing, endedAt: realNow(), reason: "off" };
+	const own = new AbortController();
+	let abortedAt: number | undefined;
+	own.signal.addEventListener("abort", () => {
+		abortedAt = realNow();
+	});
+	running.set(id, own);
+	const timer = order.abortAfterMs === undefined ? undefined : setTimeout(() => own.abort(), order.abortAfterMs);
+	const watcher = createWatcher((what) => wrong(`${id}: ${what}, when everything was said`));
+	const prompt: UserMessage = {
+		role: "user",
+		content: [{ type: "text", text: `turn:${id};` }],
+		timestamp: Date.now(),
+	};
+	const messages: Context["messages"] = order.isAside ? [prompt] : [...seat.history, prompt];
+	const stream = provider.stream(
+		model,
+		{ systemPrompt: "Chaos.", messages },
+		{
+			apiKey: provider.apiKey,
+			signal: AbortSignal.any([own.signal, patient.signal]),
+			sessionId: order.isAside ? `${seat.session}-aside-${id}` : seat.session,
+			transport: order.transport,
+			reasoning: "low",
+		},
+	);
+	const [push, end] = [stream.push.bind(stream), stream.end.bind(stream)];
+	stream.push = (event) => {
+		watcher.push(event);
+		push(event);
+	};
+	stream.end = (result) => {
+		watcher.end();
+		end(result);
+	};
+	for await (const _ of stream);
+	// The end follows the final event at once, or not at all.
+	await new Promise((resolve) => setTimeout(resolve, 5));
+	watcher.close();
+	clearTimeout(timer);
+	running.delete(id);
+	if (order.isAside) ai.cleanupSessionResources(`${seat.session}-aside-${id}`);
+	const final = watcher.final();
+	if (final?.type === "done" && !order.isAside) remember(seat, prompt, final.message);
+	turns += 1;
+	const words = final?.type === "error" ? (final.error.errorMessage ?? "") : "";
+	const reason = final?.type === "error" ? final.reason : (final?.type ?? "none");
+	const problems = [...watcher.problems, ...(words.includes(SECRET_MARK) ? ["a token in its words"] : [])];
+	return {
+		turn: id,
+		startedAt,
+		endedAt: realNow(),
+		reason,
+		words,
+		shown: watcher.shown(),
+		abortedAt,
+		problems,
+	};
+}
+
+/** Enough of a conversation for a continuation, and for reasoning that an account may refuse. */
+function remember(seat: Seat, prompt: Context["messages"][number], message: AssistantMessage): void {
+	const hasTools = message.content.some(({ type }) => type === "toolCall");
+	seat.history = hasTools || seat.history.length >= 8 ? [] : [...seat.history, prompt, message];
+}
+
+async function command(seat: number, line: string): Promise<string[]> {
+	const { pi, context } = seats.get(seat) ?? {};
+	const handler = pi?.commands.get("multicodex")?.handler;
+	// Its session ends at this moment, and the next one has not begun.
+	if (!handler || !context) return [];
+	context.notices.length = 0;
+	await handler(line, context.ctx);
+	const told = context.notices.splice(0);
+	if (told.some((text) => text.includes(SECRET_MARK))) wrong(`a token in what /multicodex ${line} told`);
+	return told;
+}
+
+async function measure(): Promise<Extract<Message, { did: "measure" }>["measure"]> {
+	for (const { context, pi } of seats.values()) {
+		// What a test keeps is no growth of ours.
+		context.notices.length = 0;
+		context.statuses.length = 0;
+		pi.entries.length = 0;
+	}
+	for (let round = 0; round < 3; round += 1) {
+		globalThis.gc?.();
+		await new Promise((resolve) => setTimeout(resolve, 20));
+	}
+	const resources: Record<string, number> = {};
+	for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1;
+	return {
+		turns,
+		heapBytes: process.memoryUsage().heapUsed,
+		resources,
+		listeners: process.eventNames().reduce((sum, name) => sum + process.listenerCount(name), 0),
+		signalListeners: getEventListeners(patient.signal, "abort").length,
+	};
+}
+
+async function obey(order: Order): Promise<void> {
+	switch (order.do) {
+		case "sit":
+			await sit(order.seat, order.session);
+			return tell({ did: "order", ticket: order.ticket, told: [] });
+		case "turn":
+			return tell({ did: "turn", report: await turn(order) });
+		case "command":
+			return tell({ did: "order", ticket: order.ticket, told: await command(order.seat, order.line) });
+		case "abort":
+			running.get(order.turn)?.abort();
+			return;
+		case "jump":
+			jumpedMs = order.byMs;
+			return;
+		case "measure":
+			return tell({ did: "measure", ticket: order.ticket, measure: await measure() });
+		case "leave":
+			await Promise.all([...seats.keys()].map(leave));
+			isLeaving = true;
+			tell({ did: "leave" });
+			// Whatever keeps the process alive from here on is a leak; the driver's own line is not.
+			process.disconnect();
+	}
+}
+
+process.on("message", (order: Order) => {
+	obey(order).catch((error: unknown) => {
+		wrong(`${order.do}: ${error instanceof Error ? error.stack : String(error)}`);
+		if ("ticket" in order) tell({ did: "order", ticket: order.ticket, told: [] });
+	});
+});
+tell({ did: "start" });
