@@ -1,5 +1,5 @@
 import type { Account, AccountId } from "./account.ts";
-import { activeCooldowns, type Cooldown, covers, isPassing, readyAt } from "./cooldown.ts";
+import { activeCooldowns, type Cooldown, covers, isPassing, isReadyAtGuessed, readyAt } from "./cooldown.ts";
 import { planFactor } from "./plan.ts";
 import {
 	creditsUntil,
@@ -49,7 +49,7 @@ export interface SelectionContext {
 export type Gate =
 	| { readonly kind: "disabled" }
 	| { readonly kind: "needs-login" }
-	| { readonly kind: "cooling"; readonly until: number }
+	| { readonly kind: "cooling"; readonly until: number; readonly guessed?: true }
 	| { readonly kind: "credits"; readonly until: number }
 	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number }
 	| { readonly kind: "crowded"; readonly live: number; readonly roomPercent: number };
@@ -108,7 +108,10 @@ export function gateOf(candidate: Candidate, modelId: string | undefined, now: n
 	if (!account.enabled) return { kind: "disabled" };
 	if (account.needsLogin) return { kind: "needs-login" };
 	const until = cooldowns.length === 0 ? now : readyAt(cooldowns, modelId, now);
-	if (until > now) return { kind: "cooling", until };
+	if (until > now) {
+		const isGuess = isReadyAtGuessed(cooldowns, modelId, now);
+		return { kind: "cooling", until, ...(isGuess && { guessed: true }) };
+	}
 	const included = creditsUntil(usage, now);
 	return included === undefined ? undefined : { kind: "credits", until: included };
 }

@@ -47,6 +47,8 @@ export interface Decision {
 	readonly leftPercent?: number | undefined;
 	/** When the account that cools, or the first of all, is ready again, epoch ms. */
 	readonly until?: number | undefined;
+	/** Nothing told that time. */
+	readonly guessed?: boolean | undefined;
 	/** Accounts in the pool, how many of them cool, and how many one request had no more tries for. */
 	readonly total?: number | undefined;
 	readonly cooling?: number | undefined;
@@ -87,6 +89,7 @@ export function decisionOf(event: PoolEvent): Decision | undefined {
 				reason: event.reason,
 				window: event.window,
 				until: event.readyAt,
+				...(event.guessed && { guessed: true }),
 				...madeFor(event),
 			};
 		case "switched":
@@ -114,6 +117,7 @@ export function decisionOf(event: PoolEvent): Decision | undefined {
 				reason: event.reason,
 				scope: event.scope,
 				until: event.until,
+				...(event.guessed && { guessed: true }),
 			};
 		case "recovered":
 			// Its end was logged with its beginning, and every process would log it.
@@ -131,9 +135,18 @@ export function decisionOf(event: PoolEvent): Decision | undefined {
 			return { kind: "on-credits", account: event.account.id, until: event.until, model: modelId, session: sessionId };
 		}
 		case "exhausted": {
-			const { total, cooling, untried, readyAt } = event.why;
+			const { total, cooling, untried, readyAt, guessed } = event.why;
 			const { modelId, sessionId } = event.asked;
-			return { kind: "exhausted", total, cooling, untried, until: readyAt, model: modelId, session: sessionId };
+			return {
+				kind: "exhausted",
+				total,
+				cooling,
+				untried,
+				until: readyAt,
+				...(guessed && { guessed }),
+				model: modelId,
+				session: sessionId,
+			};
 		}
 		case "defect": {
 			const { error, frames } = event.trace;

@@ -23,6 +23,8 @@ export interface Rotated {
 	readonly window: string | undefined;
 	/** When `from` is ready again, epoch ms. */
 	readonly readyAt: number | undefined;
+	/** Nothing told that time. */
+	readonly guessed?: boolean | undefined;
 	/** What `to` has left, percent. */
 	readonly remainingPercent: number | undefined;
 	readonly asked: Asked;
@@ -72,6 +74,8 @@ export type PoolEvent =
 			readonly scope: CooldownScope;
 			readonly reason: CooldownReason;
 			readonly until: number;
+			/** Nothing told that time. */
+			readonly guessed?: boolean | undefined;
 			readonly cause: CoolingCause;
 	  }
 	/** A cooldown is over. */
@@ -137,6 +141,8 @@ export interface Exhaustion {
 	readonly untried: number;
 	/** When the first that cools is ready again, epoch ms. */
 	readonly readyAt: number | undefined;
+	/** Nothing told that time. */
+	readonly guessed?: boolean | undefined;
 	/** What the person has to change before those without a token have one; the end of a sentence. */
 	readonly obstacle?: string | undefined;
 }

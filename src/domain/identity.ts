@@ -63,6 +63,12 @@ export function accountOf(accounts: readonly Account[], speaker: Speaker): Accou
 	return accountsOf(accounts, speaker)[0];
 }
 
+/** True where a token tells more of an account than is known of it, or shows that accounts here are one. */
+export function tellsMore(accounts: readonly Account[], account: Account, token: Speaker): boolean {
+	const known = claimsOf(account);
+	return claimsOf(token).some((claim) => !known.includes(claim)) || accountsOf(accounts, token).length > 1;
+}
+
 /** The account with this id, or the one into which the account with this id was merged. */
 export function accountWith(accounts: readonly Account[], id: AccountId): Account | undefined {
 	return accounts.find((account) => account.id === id) ?? accounts.find(({ formerIds }) => formerIds?.includes(id));

@@ -51,6 +51,7 @@ const lineSchema = z.object({
 	window: optionalId,
 	leftPercent: optionalNumber,
 	until: time.optional().catch(undefined),
+	guessed: z.literal(true).optional().catch(undefined),
 	total: optionalNumber,
 	cooling: optionalNumber,
 	untried: optionalNumber,
@@ -121,7 +122,7 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 			const word = decision[name];
 			return [name, word === undefined || shape.test(word) ? word : UNKNOWN_WORD] as const;
 		});
-	const { kind, session, until, leftPercent, total, cooling, untried, frames, terms } = decision;
+	const { kind, session, until, guessed, leftPercent, total, cooling, untried, frames, terms } = decision;
 	const line = {
 		at: iso(now),
 		pid,
@@ -129,6 +130,7 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 		session: session === undefined ? undefined : hashOf(session),
 		...Object.fromEntries([...checked(IDS, ID), ...checked(WORDS, WORD)]),
 		until: iso(until) ?? undefined,
+		guessed: guessed || undefined,
 		leftPercent,
 		total,
 		cooling,

@@ -1,6 +1,7 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Account, AccountId } from "../domain/account.ts";
 import { gateOf } from "../domain/candidate.ts";
+import { isReadyAtGuessed } from "../domain/cooldown.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import type { Settings } from "../domain/settings.ts";
 import { tellDefect } from "../pool/defects.ts";
@@ -141,7 +142,12 @@ export function footerModel(pool: Pool, settings: Settings, moment: Moment): Foo
 	const active = accounts.find(({ id }) => id === activeId);
 	const returns = accounts.flatMap((account) => {
 		const readyAt = pool.readyAt(account, now);
-		return readyAt === undefined ? [] : { label: account.label, readyAt };
+		if (readyAt === undefined) return [];
+		return {
+			label: account.label,
+			readyAt,
+			isGuess: isReadyAtGuessed(pool.memo(account.id).cooldowns, undefined, now),
+		};
 	});
 	const first = returns.sort((a, b) => a.readyAt - b.readyAt)[0];
 	return {

@@ -1,6 +1,6 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import type { Account, AccountId } from "../domain/account.ts";
-import { covers, withoutRefusal } from "../domain/cooldown.ts";
+import { covers, isReadyAtGuessed, withoutRefusal } from "../domain/cooldown.ts";
 import { traceOf } from "../domain/defect.ts";
 import type { Exhaustion, RotationReason } from "../domain/events.ts";
 import type { Failure } from "../domain/failure.ts";
@@ -123,8 +123,9 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			...pool.crowded(question, affinity.lastServed(), progress.waitBudgetMs).keys(),
 		]);
 		const doubted = pool.doubted();
-		let account =
-			doubted.size > 0 ? pool.choose({ ...question, excluded: new Set([...excluded, ...doubted]) }) : undefined;
+		// A doubt is no reason to spend credits: not even the session's own account is chosen for them here.
+		const withoutDoubted = { ...question, served: undefined, excluded: new Set([...excluded, ...doubted]) };
+		let account = doubted.size > 0 ? pool.choose(withoutDoubted) : undefined;
 		account ??= pool.choose({ ...question, excluded });
 		if (!account && (await waitForOne(request, progress, deps))) continue;
 		if (!account) {
@@ -298,6 +299,10 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 	if (isModelRefused && notOffered.length === usable.length) return lastRefusal.words;
 	const spent = cooling.filter((account) => !notOffered.includes(account));
 	const times = spent.map((account) => readyAt(account) ?? Number.POSITIVE_INFINITY);
+	const first = times.length > 0 ? Math.min(...times) : undefined;
+	const isGuess = spent.some((account) => {
+		return readyAt(account) === first && isReadyAtGuessed(pool.memo(account.id).cooldowns, model.id, now);
+	});
 	const why: Exhaustion = {
 		total: accounts.length,
 		cooling: cooling.length,
@@ -306,7 +311,8 @@ function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, c
 		unavailable: refused.length + ready.filter(({ id }) => progress.tried.has(id)).length,
 		tried: progress.tried.size,
 		untried: ready.filter(({ id }) => !progress.tried.has(id)).length,
-		readyAt: times.length > 0 ? Math.min(...times) : undefined,
+		readyAt: first,
+		...(isGuess && { guessed: true }),
 		obstacle: progress.obstacle,
 	};
 	pool.emit({ type: "exhausted", why, asked: { modelId: model.id, sessionId: options.sessionId } });

@@ -1,7 +1,7 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
 import { withoutRefusal } from "../domain/cooldown.ts";
 import type { MembershipChange } from "../domain/events.ts";
-import { accountOf, accountWith, unusedId } from "../domain/identity.ts";
+import { accountOf, accountWith, tellsMore, unusedId } from "../domain/identity.ts";
 import { loginOf } from "./pi-link.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStore, Clock, Identity, PiAuth, StateStore, TokenReader } from "./ports.ts";
@@ -127,7 +127,7 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 		},
 		recognise: async (credential) => {
 			const told = whose(credential);
-			if (!told?.account) return;
+			if (!told?.account || !tellsMore(accounts.list(), told.account, told.identity)) return;
 			await accounts.patch(told.account.id, { claims: told.identity.claims });
 			pool.emit({ type: "changed" });
 		},

@@ -99,12 +99,17 @@ function whyLeft(
 	refusedFor: RotationReason | undefined,
 	pool: Pool,
 	now: number,
-): { readonly cause: SwitchCause } | { readonly reason: RotationReason; readonly readyAt: number | undefined } {
+):
+	| { readonly cause: SwitchCause }
+	| { readonly reason: RotationReason; readonly readyAt: number | undefined; readonly guessed?: boolean } {
 	const longest = pool
 		.memo(from.id)
 		.cooldowns.filter((cooldown) => covers(cooldown, modelId))
 		.sort((a, b) => b.until - a.until)[0];
-	if (longest) return { reason: longest.reason, readyAt: longest.until };
+	if (longest) {
+		const { reason, until: readyAt, guessed } = longest;
+		return { reason, readyAt, ...(guessed && { guessed }) };
+	}
 	if (refusedFor !== undefined && refusedFor !== "unavailable") return { reason: refusedFor, readyAt: undefined };
 	const until = creditsUntil(pool.memo(from.id).usage, now);
 	if (until !== undefined) return { reason: "usage_limit", readyAt: until };

@@ -1,6 +1,6 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
 import type { PoolListener } from "../domain/events.ts";
-import { accountOf, accountsOf, accountWith, claimsOf, speakForOne, unusedId } from "../domain/identity.ts";
+import { accountOf, accountWith, speakForOne, tellsMore, unusedId } from "../domain/identity.ts";
 import { raceAbort } from "./abort.ts";
 import type { AccountStore, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
 
@@ -86,11 +86,8 @@ export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor,
 			tell({ type: "membership", change: "added", account: added.id, source: added.source });
 			return;
 		}
-		const hasNews = claimsOf(identity).some((claim) => !claimsOf(former).includes(claim));
 		// What its token tells may prove that two accounts here are one; the merged one is looked at anew.
-		if (hasNews || accountsOf(accounts.list(), identity).length > 1) {
-			await accounts.patch(former.id, { claims: identity.claims });
-		}
+		if (tellsMore(accounts.list(), former, identity)) await accounts.patch(former.id, { claims: identity.claims });
 		const known = accountWith(accounts.list(), former.id) ?? former;
 		const isSameGrant = known.credential.refresh === credential.refresh;
 		const isUpToDate = known.credential.access === credential.access;

@@ -6,7 +6,7 @@ import type { Cooling } from "../domain/failure.ts";
 import { accountWith } from "../domain/identity.ts";
 import { explain, firstChoice, type Verdict } from "../domain/selection.ts";
 import type { RotationSettings } from "../domain/settings.ts";
-import { creditsUntil, isExhausted, type UsageSnapshot } from "../domain/usage.ts";
+import { creditsUntil, isSpent, quotasOf, type UsageSnapshot } from "../domain/usage.ts";
 import { tellDefect } from "./defects.ts";
 import type { AccountMemo, AccountStore, Clock, StateStore } from "./ports.ts";
 import { ENDPOINT_LAG_MS, withUsage } from "./usage-intake.ts";
@@ -302,8 +302,8 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			} else state.updateSoon(id, change);
 			if (id === active) watch.serves(id);
 			const account = find(id);
-			const hasRoom = usage.source === "api" && !usage.limitReached && usage.windows.length > 0;
-			if (account && hasRoom && !isExhausted(usage.windows, clock.now())) {
+			const isTold = usage.source === "api" && quotasOf(usage).length > 0;
+			if (account && isTold && !isSpent(usage, clock.now())) {
 				freeSeats(account, ({ setAt }) => usage.capturedAt - setAt >= ENDPOINT_LAG_MS, "usage");
 			}
 			const isNewPlan = usage.source === "api" && usage.plan !== undefined && account?.plan !== usage.plan;

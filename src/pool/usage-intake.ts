@@ -68,7 +68,8 @@ function corrected(
 	const isKnown = settled.some(({ scope, until }) => scope === "account" && until >= (told ?? now));
 	if (isKnown) return settled;
 	const until = told ?? now + UNKNOWN_END_MS;
-	return mergeCooldown(settled, { scope: "account", reason: "usage_limit", until, setAt: now, models: [] }, now);
+	const rest: Cooldown = { scope: "account", reason: "usage_limit", until, setAt: now, models: [] };
+	return mergeCooldown(settled, told === undefined ? { ...rest, guessed: true } : rest, now);
 }
 
 /** Quota cooldowns as the endpoint now knows them: ended where there is room again, else with the reset it tells. */

@@ -61,8 +61,8 @@ export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 			for (const [key, { account, cooldown }] of holding) {
 				const former = before.get(key)?.cooldown;
 				if (former && cooldown.until - former.until <= JITTER_MS) continue;
-				const { scope, reason, until } = cooldown;
-				emit({ type: "cooling", account, scope, reason, until, cause });
+				const { scope, reason, until, guessed } = cooldown;
+				emit({ type: "cooling", account, scope, reason, until, ...(guessed && { guessed }), cause });
 			}
 			for (const [key, { account, cooldown }] of before) {
 				const isHere = all.some(({ id }) => id === account.id);

@@ -2,7 +2,16 @@ import { gateOf } from "../domain/candidate.ts";
 import { activeCooldowns } from "../domain/cooldown.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import { freshness } from "../domain/usage.ts";
-import { formatClock, formatCountdown, formatDuration, formatPast, plural, spoken, spokenWindow } from "./format.ts";
+import {
+	about,
+	formatClock,
+	formatCountdown,
+	formatDuration,
+	formatPast,
+	plural,
+	spoken,
+	spokenWindow,
+} from "./format.ts";
 import { onlyCredits, whatNow } from "./messages.ts";
 import { type Line, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
@@ -49,7 +58,7 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 	if (state === "needs-login" || state === "disabled") lines.push([span("warning", whatNow(account))]);
 	if (state === "cooling" && readyAt !== undefined) {
 		const longest = cooldowns.find(({ scope, until }) => scope === "account" && until === readyAt);
-		const until = `cooling until ${formatClock(readyAt, now)} (${formatDuration(readyAt - now)})`;
+		const until = `cooling until ${about(longest?.guessed)}${formatClock(readyAt, now)} (${formatDuration(readyAt - now)})`;
 		lines.push([span("text", longest ? `${until}: ${spoken(longest.reason)}` : until)]);
 	}
 	const gate = gateOf(shown, undefined, now);

@@ -184,9 +184,9 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 			return fitted([...head, "", ...helpLines(keys, width, deps.room() - 4).map(line), rule], width);
 		}
 		const hasFilter = mode === "filter" || input.getValue() !== "";
+		const filterHints = selected ? FILTER_HINTS : ASTRAY_HINTS;
 		const hintsOf = (isShort: boolean) => {
-			const words =
-				mode === "filter" ? FILTER_HINTS : hintWords(keysNow(selected?.account), selected?.account, isShort);
+			const words = mode === "filter" ? filterHints : hintWords(keysNow(selected?.account), selected?.account, isShort);
 			return flow(words, "  ", width - 2).map((text) => line([span("dim", ` ${text}`)]));
 		};
 		const undone = deps.undoable();
@@ -331,6 +331,8 @@ const LETTER_STEPS: readonly (readonly [KeyId, number])[] = [
 	["k", -1],
 ];
 const FILTER_HINTS = ["type to filter", "enter keep it", "esc end it"];
+/** Where nothing fits Enter does nothing. */
+const ASTRAY_HINTS = ["type to filter", "esc end it"];
 
 const LEAD = "   ";
 

@@ -3,7 +3,7 @@ import { type Account, printable } from "../domain/account.ts";
 import type { FooterSettings } from "../domain/settings.ts";
 import { byLength, freshness, remaining, type UsageSnapshot, type UsageWindow, windowName } from "../domain/usage.ts";
 import { meter, toneOfLeft } from "./account-cells.ts";
-import { cut, formatClock, formatCountdown, formatDuration, formatPercent, spokenWindow } from "./format.ts";
+import { about, cut, formatClock, formatCountdown, formatDuration, formatPercent, spokenWindow } from "./format.ts";
 import { type Line, type Paint, type Span, span } from "./panel.ts";
 
 /** What the footer shows, at one moment. */
@@ -16,7 +16,9 @@ export interface FooterModel {
 	readonly ready: number;
 	readonly total: number;
 	/** The account that is back first, when none is ready. */
-	readonly first: { readonly label: string; readonly readyAt: number } | undefined;
+	readonly first:
+		| { readonly label: string; readonly readyAt: number; readonly isGuess?: boolean | undefined }
+		| undefined;
 	/** Set while a request waits for an account, epoch ms. */
 	readonly waitingUntil: number | undefined;
 	/** It waits although others could serve: their quota is needed by those at work on them. */
@@ -209,7 +211,7 @@ function specialLines(model: FooterModel): Form[] | undefined {
 	if (ready > 0 || active?.isOnCredits) return undefined;
 	const none: Line = [span("error", `0/${total} ready`)];
 	if (!first) return forms([none], [named(none)], [named(none), dim("/multicodex show")]);
-	const clock = formatClock(first.readyAt, now);
+	const clock = `${about(first.isGuess)}${formatClock(first.readyAt, now)}`;
 	const back: Line = [span("text", printable(first.label)), ...dim(` back ${clock}`)];
 	const long: Line = [...back, ...dim(` (${formatDuration(first.readyAt - now)})`)];
 	return forms([none], [none, dim(`back ${clock}`)], [named(none), back], [named(none), long]);

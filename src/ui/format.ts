@@ -93,3 +93,8 @@ export function asWord(label: string): string {
 function twoDigits(value: number): string {
 	return String(value).padStart(2, "0");
 }
+
+/** Stands before a time that nothing told. */
+export function about(isGuess: boolean | undefined): string {
+	return isGuess ? "about " : "";
+}

@@ -43,6 +43,8 @@ const accountSchema = z.strictObject({
 			scope: z.string().regex(/^(account$|(limit|model):.)/),
 			reason: z.string(),
 			until: time.nullable(),
+			/** Nothing told its end. */
+			guessed: z.boolean().optional(),
 		}),
 	),
 	token: z.strictObject({ expiresAt: time.nullable() }),
@@ -76,7 +78,7 @@ export const showSchema = z.strictObject({
 const gateSchema = z.discriminatedUnion("kind", [
 	z.strictObject({ kind: z.literal("disabled") }),
 	z.strictObject({ kind: z.literal("needs-login") }),
-	z.strictObject({ kind: z.literal("cooling"), until: time.nullable() }),
+	z.strictObject({ kind: z.literal("cooling"), until: time.nullable(), guessed: z.boolean().optional() }),
 	/**
 	 * Its included quota is spent, bought credits are left: for sessions that are on it alone. With a rank where it serves
 	 * on them, since no other account can.
@@ -136,6 +138,8 @@ export const logSchema = z.strictObject({
 			window: z.string().optional(),
 			leftPercent: z.number().optional(),
 			until: time.nullable().optional(),
+			/** Nothing told that time. */
+			guessed: z.boolean().optional(),
 			total: z.number().optional(),
 			cooling: z.number().optional(),
 			untried: z.number().optional(),

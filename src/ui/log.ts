@@ -2,7 +2,7 @@ import { type Account, printable } from "../domain/account.ts";
 import type { DecisionKind, LoggedDecision } from "../domain/decision.ts";
 import { iso } from "../domain/moment.ts";
 import { ownValue } from "../domain/own.ts";
-import { cut, formatClock, formatDay, formatPast, formatPercent, spoken, spokenWindow } from "./format.ts";
+import { about, cut, formatClock, formatDay, formatPast, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { LogDocument } from "./json-schemas.ts";
 
 /** The JSON document of `log --json`, version 1: the lines of the log as an array, the newest last. Ids only. */
@@ -76,7 +76,8 @@ const SOURCES: Readonly<Record<string, string>> = {
 function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => string, now: number): string {
 	const { kind, reason, decidedBy, total, cooling, untried, leftPercent, window } = decision;
 	const account = nameOf(decision.account);
-	const until = decision.until === undefined ? undefined : formatClock(decision.until, now);
+	const until =
+		decision.until === undefined ? undefined : `${about(decision.guessed)}${formatClock(decision.until, now)}`;
 	const why = spoken(reason ?? "?");
 	switch (kind) {
 		case "chosen":

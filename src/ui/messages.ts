@@ -4,6 +4,7 @@ import { IMPORTED, TOOLS } from "../domain/import.ts";
 import { ownValue } from "../domain/own.ts";
 import type { WindowLeft } from "../domain/usage.ts";
 import {
+	about,
 	asWord,
 	formatClock,
 	formatCount,
@@ -56,10 +57,10 @@ function quotaExceeded({ cooling, notOffered, total }: Exhaustion): string {
 	return `Codex quota exceeded on ${spent === total ? "all " : ""}${plural(spent, "account")}.`;
 }
 
-function firstReset({ readyAt, total }: Exhaustion, now: number): string {
+function firstReset({ readyAt, total, guessed }: Exhaustion, now: number): string {
 	if (readyAt === undefined) return "";
 	const subject = total === 1 ? "It" : "First one";
-	return `${subject} resets in ${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`;
+	return `${subject} resets in ${about(guessed)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`;
 }
 
 function othersOf({ needsLogin, notOffered, unavailable }: Exhaustion): string[] {
@@ -177,9 +178,10 @@ function continued(event: Extract<PoolEvent, { type: "continued" }>, now: number
 		const why = left ? `; ${from.label} has ${left.isStale ? "~" : ""}${leftOf(left)}` : "";
 		return `Codex: now on ${to.label}${why}.`;
 	}
-	const { from, reason, window, readyAt } = first;
+	const { from, reason, window, readyAt, guessed } = first;
 	const what = reason === "usage_limit" && window ? `reached its ${spokenWindow(window)} limit` : REASON_WORDS[reason];
-	const resets = reason === "usage_limit" && readyAt !== undefined ? ` (resets ${formatClock(readyAt, now)})` : "";
+	const resets =
+		reason === "usage_limit" && readyAt !== undefined ? ` (resets ${about(guessed)}${formatClock(readyAt, now)})` : "";
 	const rest = remainingPercent === undefined ? "" : `, ${formatPercent(remainingPercent)} left`;
 	return `Codex: ${from.label} ${what}${resets}. Continued on ${to.label}${rest}.`;
 }

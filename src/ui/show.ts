@@ -1,6 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../domain/account.ts";
 import { gateOf } from "../domain/candidate.ts";
+import { isReadyAtGuessed } from "../domain/cooldown.ts";
 import { iso } from "../domain/moment.ts";
 import {
 	byLength,
@@ -11,7 +12,7 @@ import {
 	type UsageWindow,
 	windowName,
 } from "../domain/usage.ts";
-import { aligned, cut, formatClock, formatDuration, formatPercent, spoken, spokenWindow } from "./format.ts";
+import { about, aligned, cut, formatClock, formatDuration, formatPercent, spoken, spokenWindow } from "./format.ts";
 import type { ShowDocument } from "./json-schemas.ts";
 import { nobodySignedIn, onlyCredits, whatNow } from "./messages.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
@@ -40,7 +41,12 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 		active: shown.isActive,
 		pinned: shown.isPinned,
 		readyAt: iso(shown.readyAt),
-		cooldowns: shown.cooldowns.map(({ scope, reason, until }) => ({ scope, reason, until: iso(until) })),
+		cooldowns: shown.cooldowns.map(({ scope, reason, until, guessed }) => ({
+			scope,
+			reason,
+			until: iso(until),
+			...(guessed && { guessed }),
+		})),
 		token: { expiresAt: iso(account.credential.expiresAt) },
 		usage: usage
 			? {
@@ -126,10 +132,12 @@ function windowText(window: UsageWindow, now: number, left: string): string {
 	return `${name} ${percent}${left}${isRunning ? `  ${formatDuration((window.resetsAt ?? now) - now)}` : ""}`;
 }
 
-function stateText({ state, readyAt, isPinned, isActive }: ShownAccount, now: number): string {
+function stateText({ state, readyAt, cooldowns, isPinned, isActive }: ShownAccount, now: number): string {
 	const words: string[] = [];
-	if (state === "cooling" && readyAt !== undefined) words.push(`cooling ${formatDuration(readyAt - now)}`);
-	else if (state === "needs-login") words.push("sign in again");
+	if (state === "cooling" && readyAt !== undefined) {
+		const isGuess = isReadyAtGuessed(cooldowns, undefined, now);
+		words.push(`cooling ${about(isGuess)}${formatDuration(readyAt - now)}`);
+	} else if (state === "needs-login") words.push("sign in again");
 	else if (state === "ready" && isActive) words.push("active");
 	else words.push(state);
 	if (isPinned) words.push("pinned");
@@ -138,15 +146,17 @@ function stateText({ state, readyAt, isPinned, isActive }: ShownAccount, now: nu
 
 /** What the table has no room for: why an account cannot be used, and what is refused in part. */
 function noteOf(shown: ShownAccount, now: number): string[] {
-	const { account, state, cooldowns } = shown;
+	const { account, state, cooldowns, lastError } = shown;
 	if (state === "needs-login" || state === "disabled") return [`  ${account.label}: ${whatNow(account)}`];
+	const isRefused = cooldowns.some(({ reason }) => reason === "unauthorized" || reason === "refused");
+	if (isRefused && lastError) return [`  ${account.label}: was refused, "${lastError.text}"`];
 	const gate = gateOf(shown, undefined, now);
 	const credits = gate?.kind === "credits" ? [`  ${account.label}: ${onlyCredits(gate.until, now)}`] : [];
 	const parts = cooldowns
 		.filter(({ scope }) => scope !== "account")
 		.map(
-			({ scope, reason, until }) =>
-				`  ${account.label}: ${scope.replace(":", " ")}, ${spoken(reason)} until ${formatClock(until, now)}`,
+			({ scope, reason, until, guessed }) =>
+				`  ${account.label}: ${scope.replace(":", " ")}, ${spoken(reason)} until ${about(guessed)}${formatClock(until, now)}`,
 		);
 	return [...credits, ...parts];
 }

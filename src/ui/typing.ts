@@ -63,6 +63,9 @@ export function textIn(typed: string): string | undefined {
 	return typed === "" || /\p{Cc}/u.test(typed) ? undefined : typed;
 }
 
+/** Enter to a list of pi's, whatever this person's key bindings are. */
+const isLineBreak = (typed: string) => typed === "\r" || typed === "\n";
+
 /** Creates it. */
 export function createTyping(deps: TypingDeps): Typing {
 	const { pace, onKey, onText, isRisky, isMove = () => false, isInField = () => false } = deps;
@@ -135,13 +138,13 @@ export function createTyping(deps: TypingDeps): Typing {
 			const text = textIn(typed);
 			if (text !== undefined) {
 				if (text !== "") readText(typed, text);
-			} else if (isRisky(typed)) readRisky(typed);
+			} else if (isRisky(typed) || isLineBreak(typed)) readRisky(typed);
 			else {
 				// A person who is quick has still pressed one after the other.
 				if (waiting && pace.now() - waiting.at >= BURST_MS) fire();
 				else drop();
 				// Text has these between its words.
-				if (/^[\t\r\n]$/.test(typed)) lastTextAt = pace.now();
+				if (typed === "\t") lastTextAt = pace.now();
 				onKey(typed);
 			}
 		},

@@ -3,7 +3,7 @@ import { printable } from "../domain/account.ts";
 import type { Gate } from "../domain/candidate.ts";
 import { iso } from "../domain/moment.ts";
 import { groundsOf, type Verdict } from "../domain/selection.ts";
-import { cut, formatClock, formatDuration } from "./format.ts";
+import { about, cut, formatClock, formatDuration } from "./format.ts";
 import type { WhyDocument } from "./json-schemas.ts";
 import { nobodySignedIn } from "./messages.ts";
 
@@ -42,7 +42,9 @@ export function whyAsJson({ verdicts, isEnabled, isForeign, policy, model }: Why
 }
 
 function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
-	return gate.kind === "cooling" || gate.kind === "credits" ? { kind: gate.kind, until: iso(gate.until) } : gate;
+	if (gate.kind === "credits") return { kind: gate.kind, until: iso(gate.until) };
+	if (gate.kind !== "cooling") return gate;
+	return { kind: gate.kind, until: iso(gate.until), ...(gate.guessed && { guessed: true }) };
 }
 
 /** The same for a person, `columns` wide at most: who serves and why, then everybody in the order of the choice. */
@@ -128,7 +130,7 @@ function rowText({ verdicts, now }: WhyView, verdict: Verdict, at: number): stri
 function gateText(gate: Gate, now: number): string {
 	switch (gate.kind) {
 		case "cooling":
-			return `cooling ${formatDuration(gate.until - now)}, back ${formatClock(gate.until, now)}`;
+			return `cooling ${about(gate.guessed)}${formatDuration(gate.until - now)}, back ${formatClock(gate.until, now)}`;
 		case "credits":
 			return `bought credits only, quota back ${formatClock(gate.until, now)}`;
 		case "disabled":

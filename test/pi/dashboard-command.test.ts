@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../src/domain/account.ts";
+import { LOGIN_CANCELLED, SignInError } from "../../src/domain/sign-in.ts";
 import { aCooldown, anAccount, aSnapshot, NOW, settled } from "../support/fakes.ts";
 import { aDesk, aGrant, type Desk, idOf } from "./desk.ts";
 import { aContext } from "./fake-pi.ts";
@@ -118,6 +119,55 @@ describe("/multicodex without a word", () => {
 		await press("x");
 		await back();
 		expect([labels(), selected()]).toEqual([["work", "out"], "out"]);
+	});
+
+	it("gives the editor back when a question, a sign-in or a field is left by Esc, and is back after an answer that keeps", async () => {
+		desk.screen.consent = false;
+		await press("x");
+		await back();
+		expect([labels(), desk.screen.questions]).toEqual([["work", "home", "out"], ["Remove work?"]]);
+		desk.screen.isAway = true;
+		desk.inBrowser = ({ signal }) =>
+			new Promise((_, reject) => {
+				signal?.addEventListener("abort", () => reject(new SignInError(LOGIN_CANCELLED)));
+			});
+		for (const key of ["x", "n", "v", "s"]) {
+			if (!desk.screen.panel) open = desk.command.handler("", desk.screen.ctx);
+			await press(key);
+			expect(text()).not.toMatch(/MultiCodex/);
+			await press(ESCAPE);
+			await open;
+			expect([desk.screen.panel, labels()]).toEqual([undefined, ["work", "home", "out"]]);
+		}
+		expect(notices()).toContain("info: Nothing was removed.");
+	});
+
+	it("undoes a removal by u, while nothing else has been done", async () => {
+		await press("x");
+		await back();
+		expect([labels(), text()]).toEqual([["home", "out"], expect.stringMatching(/Removed work\. u puts it back\./)]);
+		await press("u");
+		await back();
+		expect([labels().sort(), selected(), text()]).toEqual([
+			["home", "out", "work"],
+			"work",
+			expect.not.stringMatching(/puts it back/),
+		]);
+		await press("x");
+		await back();
+		await press("a");
+		expect(text()).not.toMatch(/puts it back|u undo/);
+	});
+
+	it("gives another label in a field that holds the old one, and stays until that will do", async () => {
+		desk.screen.isAway = true;
+		await press("v");
+		expect(text()).toMatch(/New label of work[\s\S]*> work/);
+		await press('"', ENTER);
+		expect(text()).toMatch(/has characters that a label cannot have: "\./);
+		await press(BACKSPACE, " ", "2", ENTER);
+		await back();
+		expect([labels(), selected()]).toEqual([["work 2", "home", "out"], "work"]);
 	});
 
 	it("signs in to one more, and is back on it; signs in again; gives another label", async () => {

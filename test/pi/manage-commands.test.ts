@@ -195,6 +195,17 @@ describe("enable and disable", () => {
 		expect(desk.house.pool.active()).toBe(home.id);
 	});
 
+	it("warn where no account is ready any more, by a switch or by a removal", async () => {
+		open([work, home, out]);
+		expect(await run("disable home")).toMatch(/^info: (?!.*No Codex account)/);
+		expect(await run("disable work")).toMatch(/^warning: .*No Codex account is ready now\. \/multicodex enable work/);
+		await run("enable home");
+		expect(await run("remove home")).toMatch(/^warning: .*No Codex account is ready now\./);
+		expect(desk.screen.details.at(-1)).toMatch(/No other account is ready/);
+		// Where none was ready before it is no news.
+		expect(await run("remove work")).toMatch(/^info: /);
+	});
+
 	it("of an account that the backend has closed says that it had been, and begins anew", async () => {
 		open([anAccount("shut", { enabled: false, disabledReason: "account_deactivated" })]);
 		desk.house.state.memos.set("shut", { cooldowns: [aCooldown()], strikes: 3 });

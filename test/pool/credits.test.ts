@@ -105,6 +105,14 @@ describe("bought credits", () => {
 		expect((await house.ask()).text).toBe("from a");
 	});
 
+	it("are not spent because the others are doubted", async () => {
+		const house = aHouse(anAccount("a"), anAccount("b"));
+		hasServed(house, "a");
+		house.pool.noteUsage("a", onCredits());
+		house.pool.doubt(["b"]);
+		expect((await house.ask()).text).toBe("from b");
+	});
+
 	it("are no reason to leave out a seat whose quota they are", async () => {
 		const house = aHouse(anAccount("a"), anAccount("b"));
 		house.pool.noteUsage("a", aSnapshot({ source: "api", credits: FUNDED }));

@@ -761,6 +761,12 @@ describe("a limit that is not the account's", () => {
 		house.play("a", failedWith("The usage limit has been reached"));
 		await house.ask();
 		expect(house.state.memo("a").cooldowns).toMatchObject([{ until: NOW + HOUR_MS, guessed: true }]);
+		expect(toldOf(house, "rotated")).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
+		house.play("b", failedWith("The usage limit has been reached"));
+		await house.ask();
+		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
+		const [why] = house.exhaustions;
+		expect(why && messages.exhausted(why, NOW)).toContain("resets in about 1h");
 	});
 });
 

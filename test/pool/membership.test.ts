@@ -532,6 +532,15 @@ describe("accounts that were taken for two", () => {
 		expect(backups().join()).toContain(JSON.stringify(bySeat.refresh));
 	});
 
+	it("are not written for a token that tells nothing new", async () => {
+		await membership.join(proof, { source: "login" });
+		const before = scratch.text(FILE);
+		changes = 0;
+		await membership.recognise(bySeat);
+		await membership.recognise(proof);
+		expect([scratch.text(FILE), changes]).toEqual([before, 0]);
+	});
+
 	it("are merged by a renewal, also where that is stored under the id that is gone", async () => {
 		const { older, newer } = await doubled();
 		await accounts.patch(newer.id, { credential: { ...proof, refresh: "renewed" } });

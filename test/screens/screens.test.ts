@@ -172,6 +172,46 @@ describe("a sign-in", () => {
 	});
 });
 
+describe("what is typed into a panel", () => {
+	it.each(coreOf([80, 120, 40, 30]))("leads to screens as stored, %i columns wide", async (columns) => {
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { columns });
+		const storeOnce = async (name: string, sign: RegExp) => {
+			await terminal.waitForText(sign, PATIENCE_MS);
+			await store(`${name}-${columns}`, terminal);
+		};
+		await terminal.type("?");
+		await storeOnce("typed-keys", /hide the keys|\/ filter/);
+		await terminal.press("escape");
+		await terminal.waitForText(/\? keys/, PATIENCE_MS);
+		await terminal.type("/per");
+		await storeOnce("typed-filter", /> per[\s\S]*esc end it/);
+		await terminal.type("zzz");
+		await storeOnce("typed-no-match", /No account/);
+		await terminal.press("escape");
+		await terminal.waitForText(/\? keys/, PATIENCE_MS);
+		await terminal.press("home");
+		await terminal.type("x");
+		await terminal.waitForText("→ Keep", PATIENCE_MS);
+		await terminal.type("yes");
+		await storeOnce("typed-question", /Letters do not/);
+		await terminal.press("down");
+		await terminal.waitForText("→ Remove", PATIENCE_MS);
+		await terminal.press("enter");
+		await storeOnce("typed-undo", /Removed work[\s\S]*u undo/);
+		await terminal.type("v");
+		await terminal.waitForText("New label", PATIENCE_MS);
+		await terminal.type('"');
+		await terminal.press("enter");
+		await storeOnce("typed-label", /cannot/);
+		await terminal.press("escape");
+		await terminal.waitForScreen((screen) => !screen.includes("New label"), PATIENCE_MS);
+		await terminal.submit("/multicodex use");
+		await terminal.waitForText("esc cancel", PATIENCE_MS);
+		await terminal.type("zzz");
+		await storeOnce("typed-slip", /No account/);
+	});
+});
+
 describe("a removal", () => {
 	it.each(coreOf([80, 120, 40]))("is confirmed as stored, %i columns wide", async (columns) => {
 		const { terminal } = await sceneAfter("/multicodex remove work", /Remove work\?[\s\S]*Keep/, { columns });
