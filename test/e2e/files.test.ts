@@ -1,4 +1,17 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+	chmodSync,
+	lstatSync,
+	mkdirSync,
+	readdirSync,
+	readFileSync,
+	rmSync,
+	statSync,
+	symlinkSync,
+	utimesSync,
+	writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { answers, type Grant } from "../support/fake-codex/index.ts";
 import { coreOf } from "../support/tiers.ts";
@@ -309,4 +322,50 @@ it("loses no login when codex-state.json is deleted", async () => {
 	expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #2\n", stderr: "" });
 
 	expect(bench.dir.read("codex-accounts.json")).toBe(rowsBefore);
+});
+
+const untrue = [
+	{ what: "dated a day ahead", make: (path: string) => mkdirSync(path), aheadMs: 86_400_000 },
+	{ what: "a file", make: (path: string) => writeFileSync(path, ""), aheadMs: -60_000 },
+	{ what: "a link to nothing", make: (path: string) => symlinkSync("nowhere", path), aheadMs: undefined },
+	{
+		what: "a folder with something in it",
+		make: (path: string) => {
+			mkdirSync(path);
+			writeFileSync(join(path, "note"), "");
+		},
+		aheadMs: -60_000,
+	},
+];
+
+it.each(coreOf(untrue))("answers and ends where locks are held by no process: $what", async ({ make, aheadMs }) => {
+	const bench = await createBenchOnAnyHost({ accounts: ["a"] });
+	bench.dir.write("codex-accounts.json", {
+		version: 2,
+		accounts: [{ ...bench.stored("a"), credential: bench.codex.grant("a", { expiresInMs: -60_000 }) }],
+	});
+	const refresh = `codex-refresh-${bench.id("a")}.lock`;
+	for (const name of ["codex-accounts.json.lock", "codex-state.json.lock", refresh]) {
+		make(bench.dir.path(name));
+		const at = (Date.now() + (aheadMs ?? 0)) / 1000;
+		if (aheadMs !== undefined) utimesSync(bench.dir.path(name), at, at);
+	}
+
+	// Far less than the 10 s for which a live holder is waited for, once for each lock.
+	const result = await bench.print("say hi", [], { timeoutMs: 25_000 });
+
+	expect(result).toMatchObject({ code: 0, stdout: "OK from a #1\n", stderr: "" });
+	expect(bench.codex.tokenRequests()).toHaveLength(1);
+	expect(readdirSync(bench.dir.dir).filter((name) => name.endsWith(".lock"))).toEqual([]);
+});
+
+it.each(coreOf(["codex-accounts.json", "codex-state.json"]))("starts where %s is a pipe, and says so", async (name) => {
+	const bench = await createBenchOnAnyHost({ accounts: ["a"] });
+	rmSync(bench.dir.path(name), { force: true });
+	execFileSync("mkfifo", [bench.dir.path(name)]);
+
+	const result = await bench.print("/multicodex verify --json", [], { timeoutMs: 30_000 });
+
+	expect(result.stdout).toContain("file-unreadable");
+	expect(lstatSync(bench.dir.path(name)).isFIFO()).toBe(true);
 });
