@@ -180,7 +180,7 @@ describe("what is typed into a panel", () => {
 			await store(`${name}-${columns}`, terminal);
 		};
 		await terminal.type("?");
-		await storeOnce("typed-keys", /hide the keys|\/ filter/);
+		await storeOnce("typed-keys", /hide keys|\/ filter/);
 		await terminal.press("escape");
 		await terminal.waitForText(/\? keys/, PATIENCE_MS);
 		await terminal.type("/per");
