@@ -182,6 +182,9 @@ function parseJson(line: string): unknown {
 	}
 }
 
+/** Versions without the event `agent_settled`. */
+const WITHOUT_SETTLED = /^0\.(7\d\.|80\.[0-3]$)/;
+
 /** Speaks RPC with a child that was started with `--mode rpc`. */
 export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 	const startedAt = Date.now();
@@ -337,12 +340,11 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 
 	const settled = async (timeoutMs = 60_000): Promise<Turn> => {
 		const from = turnStart;
-		if (hostName !== "0.73.1") {
+		if (!WITHOUT_SETTLED.test(hostName)) {
 			await waitFor((event) => event.type === "agent_settled", timeoutMs, from);
 			return describeTurn(events.slice(from));
 		}
-		// 0.73.1 has no agent_settled. It writes auto_retry_start and compaction_start in the same tick as the agent_end
-		// they follow, so a response to a command sent after agent_end comes after them.
+		// Such a host writes auto_retry_start and compaction_start in the same tick as the agent_end they follow, so a response to a command sent after agent_end comes after them.
 		const deadlineAt = Date.now() + timeoutMs;
 		for (;;) {
 			const remainingMs = Math.max(1, deadlineAt - Date.now());
