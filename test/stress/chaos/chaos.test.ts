@@ -1,4 +1,5 @@
 import { expect, it, vi } from "vitest";
+import { misfits } from "./breaks.ts";
 import { summaryOf, violationsOf } from "./report.ts";
 import { runChaos } from "./run.ts";
 
@@ -13,4 +14,8 @@ it.each(seeds)("breaks no promise while everything that can fail does, seed $see
 
 	expect(report.violations.length, violationsOf(report)).toBe(0);
 	expect(report.turns, `turns of seed ${seed}`).toBeGreaterThan(20);
+});
+
+it("knows where every guard is that it can take out", () => {
+	expect(misfits()).toEqual([]);
 });

@@ -4,7 +4,7 @@
  * a promise was broken; where a guard was taken out on purpose (`--break`), where none was.
  */
 import { parseArgs } from "node:util";
-import breaks from "./breaks.json" with { type: "json" };
+import { breaks, misfits } from "./breaks.ts";
 import { replayOf, summaryOf } from "./report.ts";
 import { runChaos, WEATHERS } from "./run.ts";
 
@@ -22,6 +22,11 @@ const { values } = parseArgs({
 const broken = values.break;
 if (broken !== undefined && !(broken in breaks)) {
 	process.stderr.write(`There is no break "${broken}". There are: ${Object.keys(breaks).join(", ")}.\n`);
+	process.exit(2);
+}
+const notThere = broken === undefined ? [] : misfits(broken);
+if (notThere.length > 0) {
+	process.stderr.write(`The source has changed: ${notThere.join(", ")}. See breaks.json.\n`);
 	process.exit(2);
 }
 const seed = Number(values.seed ?? Date.now() % 1_000_000);

@@ -86,6 +86,8 @@ const TICK_MS = 25;
 const TICKS_A_SECOND = 40;
 const DRAIN_MS = 90_000;
 const LEAVE_MS = 60_000;
+/** Longer than every wait for a lock and an endpoint in a command. */
+const LONGEST_COMMAND_MS = 45_000;
 const MOST_VIOLATIONS = 20;
 const MINUTE_MS = 60_000;
 /** A heap that is larger than after the first turns by more than this has grown. */
@@ -228,7 +230,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		counts.commands += 1;
 		journal.note(`${post.trooper?.name}: /multicodex ${line}`);
 		try {
-			const told = await post.trooper?.command(seat, line);
+			const told = await Promise.race([
+				post.trooper?.command(seat, line),
+				pause(LONGEST_COMMAND_MS).then(() => "late" as const),
+			]);
+			if (told === "late") {
+				violateNow(`/multicodex ${line} did not end`);
+				return undefined;
+			}
 			if (told?.some((text) => text.startsWith("error")))
 				journal.note(`    ${line}: ${told.join(" / ").slice(0, 200)}`);
 			return told;
@@ -507,6 +516,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			if (!row) await type(post, 0, "add --undo", NAMES);
 		}
 		for (const name of NAMES) {
+			if (isEnough()) return;
 			const row = world.rows().find(({ id }) => id === world.id(name));
 			if (!row) violateNow(`${name} has left the pool`);
 			if (!row?.enabled) await type(post, 0, `enable ${world.id(name)}`, [name]);
@@ -517,6 +527,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			const since = lastSignIn.get(name) ?? startedAt;
 			if (!isLossExplained(name, since - 500, journal, deathOf, isExcused))
 				violateNow(`${name} has lost its sign-in (${row?.needsLogin?.reason ?? "not flagged"}, token ${state})`);
+			if (isEnough()) return;
 			try {
 				await world.signIn(name);
 			} catch (error) {

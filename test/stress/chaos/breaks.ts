@@ -1,0 +1,24 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { repositoryRoot } from "../../support/hosts.ts";
+
+const breakSchema = z.object({
+	what: z.string(),
+	edits: z.array(z.object({ file: z.string(), from: z.string(), to: z.string() })).min(1),
+});
+
+/** Guards that can be taken out of the source as it is read, by name: what then happens has to be seen by the chaos. */
+export const breaks = z
+	.record(z.string(), breakSchema)
+	.parse(JSON.parse(readFileSync(new URL("breaks.json", import.meta.url), "utf8")));
+
+/** Edits of a break, of all without a name of `undefined`, whose text is not in the source any more: file and text. */
+export function misfits(name?: string): string[] {
+	const chosen = Object.entries(breaks).filter(([each]) => name === undefined || each === name);
+	return chosen.flatMap(([each, { edits }]) =>
+		edits
+			.filter(({ file, from }) => !readFileSync(join(repositoryRoot, file), "utf8").includes(from))
+			.map(({ file, from }) => `${each}: ${file} has no ${JSON.stringify(from)}`),
+	);
+}
