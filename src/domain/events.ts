@@ -133,9 +133,11 @@ export interface Exhaustion {
 	/** Of those that cool, how many only because they may not use this model. */
 	readonly notOffered: number;
 	readonly needsLogin: number;
-	/** Signed in, but no token for them right now. */
+	/** Signed in, but refused, or no token for them right now. */
 	readonly unavailable: number;
-	/** Accounts that this request has tried. */
+	/** Of those, how many were refused, for a reason that is not quota. */
+	readonly refused?: number | undefined;
+	/** Accounts that this request has asked and that turned out to be spent. */
 	readonly tried: number;
 	/** Ready accounts that were not tried, because one request tries only so many. */
 	readonly untried: number;

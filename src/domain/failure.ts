@@ -95,8 +95,11 @@ export const SHORT_RETRY_MS = 10_000;
 /** With these the request is at fault, not the account. */
 const REQUEST_STATUSES = [400, 404, 405, 409, 410, 413, 414, 415, 422];
 
+/** With these a code that names the account speaks of the account. */
+const NAMING_STATUSES = [404, 410];
+
 /** The server is at fault, or what stands in front of it. */
-const SERVER_STATUSES = [408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529];
+const SERVER_STATUSES = [408, ...Array.from({ length: 100 }, (_, at) => 500 + at)];
 
 /** The content is refused, for whatever account. */
 const POLICY_CODES = [
@@ -107,6 +110,9 @@ const POLICY_CODES = [
 	"content_policy_violation",
 	"access_program_not_enabled",
 ] as const;
+
+/** Kinds of limits that concern every seat of a workspace; of a new kind only the refused seat is known to be concerned. */
+const OF_WORKSPACE = /^workspace_(owner|credits?)_.{0,60}(depleted|reached|exceeded|exhausted)$/;
 
 /** Codes with which a 401 says that no refresh will help; the refresh is tried once all the same. */
 export const SIGN_IN_GONE_CODES: ReadonlySet<string> = new Set([
@@ -135,11 +141,16 @@ export const RULES: readonly Rule[] = [
 		name: "region",
 		signs: [
 			{ codes: ["unsupported_country_region_territory"] },
+			{
+				codeLike: /^unsupported_(country|region|territory)|^(country|region|territory)_(is_)?(not_supported|blocked)/,
+				statusNot: [401],
+			},
 			{ words: /country, region,? or territory (is )?not supported/i },
 		],
 		remedy: "surface",
 		samples: [
 			{ status: 403, code: "unsupported_country_region_territory" },
+			{ status: 403, code: "country_not_supported" },
 			{ words: "Codex error: Country, region, or territory not supported" },
 		],
 	},
@@ -194,6 +205,7 @@ export const RULES: readonly Rule[] = [
 			{ codes: ["server_is_overloaded", "server_overloaded", "overloaded_error", "slow_down"] },
 			{ codes: ["server_error", "internal_error", "internal_server_error", "service_unavailable_error"] },
 			{ status: SERVER_STATUSES, uncoded: true },
+			{ codeLike: /(^|_)(overloaded|overload|(at|over)_capacity|capacity_(reached|exceeded))(_|$)/ },
 			{ words: /\bat capacity\b|\boverloaded\b|experiencing high demand|\binternal (server )?error\b/i },
 			{ status: SERVER_STATUSES },
 		],
@@ -205,6 +217,8 @@ export const RULES: readonly Rule[] = [
 			{ words: "Selected model is at capacity. Please try a different model." },
 			{ words: "Our servers are currently overloaded. Please try again later." },
 			{ status: 503, code: "brand_new" },
+			{ status: 429, code: "engine_overloaded" },
+			{ status: 530 },
 		],
 	},
 	{
@@ -220,27 +234,11 @@ export const RULES: readonly Rule[] = [
 		],
 	},
 	{
-		name: "member-limit",
-		signs: [
-			{ header: ["x-codex-rate-limit-reached-type", /^workspace_member_/] },
-			{ codes: ["workspace_member_credits_depleted", "workspace_member_usage_limit_reached"] },
-		],
-		remedy: "rotate",
-		cools: { covers: "account", reason: "workspace_limit", otherwiseMs: "cooldown" },
-		samples: [
-			{
-				status: 429,
-				code: "usage_limit_reached",
-				headers: { "x-codex-rate-limit-reached-type": "workspace_member_usage_limit_reached" },
-			},
-			{ status: 429, code: "workspace_member_credits_depleted" },
-		],
-	},
-	{
 		name: "workspace-limit",
 		signs: [
-			{ header: ["x-codex-rate-limit-reached-type", /^workspace_/] },
+			{ header: ["x-codex-rate-limit-reached-type", OF_WORKSPACE] },
 			{ codes: ["workspace_owner_credits_depleted", "workspace_owner_usage_limit_reached"] },
+			{ codeLike: OF_WORKSPACE },
 		],
 		remedy: "rotate",
 		cools: { covers: "workspace", reason: "workspace_limit", otherwiseMs: "cooldown" },
@@ -251,6 +249,27 @@ export const RULES: readonly Rule[] = [
 				headers: { "x-codex-rate-limit-reached-type": "workspace_owner_credits_depleted" },
 			},
 			{ status: 429, code: "workspace_owner_usage_limit_reached" },
+			{ status: 429, code: "workspace_credits_depleted" },
+		],
+	},
+	{
+		name: "member-limit",
+		signs: [
+			{ header: ["x-codex-rate-limit-reached-type", /^workspace_/] },
+			{ codes: ["workspace_member_credits_depleted", "workspace_member_usage_limit_reached"] },
+			{ codeLike: /^workspace_.{0,60}(depleted|reached|exceeded|exhausted)$/ },
+		],
+		remedy: "rotate",
+		cools: { covers: "account", reason: "workspace_limit", otherwiseMs: "cooldown" },
+		samples: [
+			{
+				status: 429,
+				code: "usage_limit_reached",
+				headers: { "x-codex-rate-limit-reached-type": "workspace_member_usage_limit_reached" },
+			},
+			{ status: 429, code: "workspace_member_credits_depleted" },
+			{ status: 429, code: "workspace_seat_limit_reached" },
+			{ status: 429, headers: { "x-codex-rate-limit-reached-type": "workspace_brand_new" } },
 		],
 	},
 	{
@@ -273,7 +292,11 @@ export const RULES: readonly Rule[] = [
 		signs: [
 			{ codes: ["model_not_supported_with_chatgpt_account", "model_not_found"] },
 			{ words: /model is not supported when using|model not found|\bhave access to (this|the) model\b/i },
-			{ words: /\bmodel\b.{0,100} does not exist or you do not have access/i },
+			{ codeLike: /^(model|engine)_(is_)?not_(available|allowed|supported|enabled|permitted)|^unsupported_model/ },
+			{ words: /\bmodel\b.{0,100} does not exist\b/i },
+			{
+				words: /\bmodel\b.{0,100} not (available|included|enabled|supported)\b.{0,40}\b(plan|account|subscription)\b/i,
+			},
 		],
 		remedy: "rotate",
 		cools: { covers: "model", reason: "model_not_supported", otherwiseMs: 10 * MINUTE_MS },
@@ -281,6 +304,9 @@ export const RULES: readonly Rule[] = [
 			{ status: 400, words: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
 			{ status: 404, words: "Model not found gpt-6" },
 			{ status: 404, words: "The model `gpt-6` does not exist or you do not have access to it." },
+			{ status: 404, words: "The model `gpt-6` does not exist" },
+			{ status: 403, code: "model_not_available" },
+			{ status: 403, words: "The model gpt-6 is not available on your plan." },
 		],
 	},
 	{
@@ -303,10 +329,18 @@ export const RULES: readonly Rule[] = [
 		signs: [
 			{ codes: ["usage_limit_reached", "usage_limit_exceeded", "insufficient_quota", "quota_exceeded"] },
 			{ exhausted: true, status: [429] },
-			{ codeLike: /^(spend|spending|budget|individual|monthly|credits?)_/, statusNot: REQUEST_STATUSES },
+			{ header: ["x-codex-rate-limit-reached-type", /(^|_)(spend|spending|budget|individual|credits?)(_|$)/] },
+			{ codeLike: /^(spend_control|spend_limit|spending_limit|individual_limit)(_|$)/ },
+			{
+				codeLike: /(^|_)(spend|spending|budget|credits?|quota)(_|$)|(individual|monthly|usage|hard)_(limit|cap)/,
+				statusNot: REQUEST_STATUSES,
+			},
 			{ words: /usage[ _]limit|insufficient_quota|exceeded your current quota|quota exceeded/i },
 			{ words: /\b(spend|spending)[ _](control|limit|cap)\b|\bindividual[ _]limit\b|\bout of (credits|budget)\b/i },
-			{ words: /\b(budget|credits?|credit limit)\b.{0,40}\b(reached|exceeded|depleted|exhausted|used up)\b/i },
+			{
+				words:
+					/(?<!(tokens?|thinking|reasoning|context|output) )\b(budget|credits?|credit limit)\b.{0,40}\b(reached|exceeded|depleted|exhausted|used up)\b/i,
+			},
 		],
 		remedy: "rotate",
 		cools: { covers: "limit", reason: "usage_limit", otherwiseMs: "cooldown" },
@@ -318,6 +352,10 @@ export const RULES: readonly Rule[] = [
 			{ words: "You exceeded your current quota, please check your plan and billing details." },
 			{ status: 429, code: "spend_control_reached" },
 			{ status: 403, code: "individual_limit_reached" },
+			{ status: 400, code: "spend_control_reached" },
+			{ status: 429, code: "member_spend_cap_reached" },
+			{ status: 402, code: "billing_hard_limit_reached" },
+			{ status: 429, headers: { "x-codex-rate-limit-reached-type": "spend_control_reached" } },
 			{ words: "You have reached your individual limit for this month." },
 			{ words: "Your monthly budget has been reached." },
 		],
@@ -328,12 +366,14 @@ export const RULES: readonly Rule[] = [
 			{ codeLike: /workspace|organization|region|country/, status: [401] },
 			{ words: /\b(workspace|organization|account|seat) is not (authorized|allowed|permitted|enabled|available)/i },
 			{ words: /\bnot (authorized|allowed|permitted|available) in (this|your) (region|country|workspace)/i },
+			{ words: /\b(workspace|organization) (does not allow|requires|has blocked)\b/i, status: [401] },
 		],
 		remedy: "rotate",
 		cools: { covers: "account", reason: "unauthorized", otherwiseMs: HOUR_MS, ifAnotherServes: true },
 		samples: [
 			{ status: 401, words: "Workspace is not authorized in this region." },
 			{ status: 401, code: "workspace_region_mismatch" },
+			{ status: 401, words: "Your workspace does not allow access from this country." },
 			{ words: "Codex error: Workspace is not authorized in this region." },
 		],
 	},
@@ -343,7 +383,8 @@ export const RULES: readonly Rule[] = [
 			{ codes: ["token_expired", "token_invalidated", "token_revoked", "app_session_terminated"] },
 			{ codes: ["account_session_expired", "account_auth_invalidated"] },
 			{
-				words: /\b(token|session|sign-in|login) (is|has|was)( been)? (expired|ended|invalidated|revoked)\b/i,
+				words:
+					/\b(token|session|sign-in|login|jwt|signature)( is| has| was)?( been)? (expired|ended|invalidated|revoked)\b/i,
 				statusNot: REQUEST_STATUSES,
 			},
 			{
@@ -354,6 +395,12 @@ export const RULES: readonly Rule[] = [
 				words: /\binvalid(ated)? (oauth|authentication|access) token\b|\b(sign|log)(ning|ging|ing)? in again\b/i,
 				statusNot: REQUEST_STATUSES,
 			},
+			{
+				words: /\b(access|authentication|bearer) token is (missing|invalid|not valid)\b/i,
+				statusNot: REQUEST_STATUSES,
+			},
+			// A frame shows neither status nor code.
+			{ words: /^(codex error: )?(unauthorized|invalid token|http 401|401 unauthorized)\.?$/i, unanswered: true },
 			{ status: [401] },
 		],
 		remedy: "refresh-or-rotate",
@@ -362,6 +409,9 @@ export const RULES: readonly Rule[] = [
 			{ status: 401 },
 			{ status: 401, code: "token_invalidated" },
 			{ words: "Your session has ended. Please log in again." },
+			{ words: "Codex error: Unauthorized" },
+			{ words: "Codex error: jwt expired" },
+			{ words: "Codex error: Access token is missing" },
 			{ words: "Codex error: Provided authentication token is expired. Please try signing in again." },
 			{ words: "Your authentication token has expired." },
 			{ words: "Codex error: Your authentication token has been invalidated. Please try signing in again." },
@@ -372,6 +422,7 @@ export const RULES: readonly Rule[] = [
 		name: "rate-limit",
 		signs: [
 			{ codes: ["rate_limit_exceeded"] },
+			{ codeLike: /(^|_)rate_?limit(_|ed|$)|too_many_requests/ },
 			{ words: /rate[ _]limit (reached|exceeded)|rate_limit_exceeded|too many requests/i },
 			{ status: [429] },
 		],
@@ -379,6 +430,7 @@ export const RULES: readonly Rule[] = [
 		cools: { covers: "account", reason: "rate_limit", otherwiseMs: MINUTE_MS },
 		samples: [
 			{ status: 429, code: "rate_limit_exceeded", retryAfterMs: 1200 },
+			{ status: 429, code: "organization_rate_limit_exceeded" },
 			{ words: "Rate limit reached for gpt-5.5 in organization org-1. Please try again in 1.2s." },
 			{ status: 429 },
 		],
@@ -389,7 +441,7 @@ export const RULES: readonly Rule[] = [
 			{ codes: ["codex_workspace_access_denied", "invalid_workspace_selected", "gateway_login_required"] },
 			{
 				codeLike: /(^|_)(workspace|account|organization|seat|member|billing|payment)(_|$)|denied$|login_required$/,
-				statusNot: REQUEST_STATUSES,
+				statusNot: [...REQUEST_STATUSES.filter((status) => !NAMING_STATUSES.includes(status)), 429],
 			},
 			{ words: /\bextract accountId from token\b|\bno account id in token\b/i, unanswered: true },
 			// A frame shows its words alone, and for them nobody is switched off.
@@ -398,6 +450,10 @@ export const RULES: readonly Rule[] = [
 				unanswered: true,
 			},
 			{ words: /\bdeactivated_workspace\b|\b(workspace|account|organization)_disabled\b/i, unanswered: true },
+			{
+				words: /^(codex error: )?(forbidden|payment required|http 40[23]|40[23] (forbidden|payment required))\.?$/i,
+				unanswered: true,
+			},
 			{ words: /\b(do|does) not have (access|permission)\b|\baccess denied\b/i, statusNot: REQUEST_STATUSES },
 			{ status: [402, 403] },
 			{ unsent: true },
@@ -412,6 +468,8 @@ export const RULES: readonly Rule[] = [
 			{ status: 403, code: "brand_new" },
 			{ status: 402, code: "brand_new" },
 			{ status: 403, words: "Forbidden" },
+			{ words: "Codex error: Forbidden" },
+			{ status: 404, code: "workspace_not_found" },
 			{ code: "invalid_workspace_selected", words: "Codex error: invalid_workspace_selected" },
 			{ words: "Failed to extract accountId from token" },
 			{ words: "anything", unsent: true },
@@ -479,13 +537,18 @@ export interface Failure {
 
 /** Patterns see no more of any words: a server may quote what it was sent, and time must not grow with that. */
 const LONGEST_WORDS = 2000;
+const LONGEST_CODE = 200;
 
 /** Finds the row for `given`; what no row knows is surfaced unchanged. `now` is epoch ms. */
 export function classify(
 	given: FailureEvidence,
 	context: { readonly now: number; readonly modelId: string; readonly cooldownMs: number },
 ): Failure {
-	const evidence = given.words === undefined ? given : { ...given, words: given.words.slice(0, LONGEST_WORDS) };
+	const evidence = {
+		...given,
+		...(given.words !== undefined && { words: given.words.slice(0, LONGEST_WORDS) }),
+		...(given.code !== undefined && { code: given.code.slice(0, LONGEST_CODE) }),
+	};
 	const rule = findRule(evidence);
 	return {
 		kind: rule?.name ?? "other",

@@ -125,6 +125,8 @@ const RENEWAL_MS = 60_000;
 const cooldownsSchema = listOf(cooldownSchema);
 const holderSchema = z.object({ pid: z.number().int().positive(), started: optionalText, machine: z.string() });
 
+const errorSchema = z.object({ text: z.string(), at: time }).optional().catch(undefined);
+
 /** One damaged part must not take the rest with it: each falls back on its own. */
 const memoSchema = z.looseObject({
 	cooldowns: cooldownsSchema,
@@ -132,7 +134,8 @@ const memoSchema = z.looseObject({
 	usageAskedAt: optionalTime,
 	usageFailures: z.number().int().nonnegative().optional().catch(undefined),
 	lastUsedAt: optionalTime,
-	lastError: z.object({ text: z.string(), at: time }).optional().catch(undefined),
+	lastError: errorSchema,
+	usageError: errorSchema,
 	strikes: z.number().int().nonnegative().catch(0),
 	exchange: z
 		.object({ tokenHash: z.string(), at: time, holder: holderSchema.optional().catch(undefined) })

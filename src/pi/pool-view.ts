@@ -20,7 +20,7 @@ export function viewOf(pool: Pool, { enabled, rotation, maskEmails }: Settings, 
 			cooldowns: memo.cooldowns,
 			usage: memo.usage,
 			lastUsedAt: memo.lastUsedAt,
-			lastError: memo.lastError,
+			lastError: memo.lastError ?? memo.usageError,
 			isUsageFailing: (memo.usageFailures ?? 0) > 0,
 		};
 	});

@@ -3,7 +3,7 @@ import { printable } from "../domain/account.ts";
 import { readBody } from "../domain/body.ts";
 import { classify, type FailureEvidence } from "../domain/failure.ts";
 import { isExhausted, type UsageSnapshot, type UsageWindow } from "../domain/usage.ts";
-import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords } from "./evidence.ts";
+import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords, together } from "./evidence.ts";
 
 /** pi's stream options, with the one that only newer hosts know. */
 export type StreamOptions = SimpleStreamOptions & { readonly fetch?: typeof globalThis.fetch };
@@ -61,7 +61,8 @@ interface Deps {
  */
 const CUT_SHORT = "refused: usage limit or sign-in";
 
-const REDIRECTED =
+/** Ends a request that the backend has sent elsewhere. */
+export const REDIRECTED =
 	"The Codex backend sent a redirect, and pi-multicodex follows none: nothing was sent to where it leads. Check baseUrl of openai-codex in models.json.";
 
 /** A refused response's body is read up to here, and waited for no longer than this. */
@@ -82,11 +83,10 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 		const refusal = answered && answered.status >= 400 ? answered : undefined;
 		const headers = refusal?.headers ?? told.headers ?? answered?.headers ?? {};
 		const hit = limitHit(readUsageHeaders(headers, now()), now());
+		const inBody = refusal && body !== undefined ? evidenceFromBody(body, now()) : {};
 		return {
-			...told,
-			...evidenceFromHeaders(headers, now()),
+			...together(together(evidenceFromHeaders(headers, now()), told), inBody),
 			...(refusal && { status: refusal.status }),
-			...(refusal && body !== undefined && evidenceFromBody(body, now())),
 			headers,
 			...hit,
 			...(!isOnItsWay && { unsent: true }),
@@ -141,10 +141,15 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 			if (words !== CUT_SHORT) return words;
 			if (answered && isRedirect(answered)) return REDIRECTED;
 			const { words: told, code } = evidence(words);
-			return told ?? `Codex refused the request with status ${answered?.status}${code ? ` (${printable(code)})` : ""}.`;
+			return told ?? refusedWith(answered?.status, code);
 		},
 		release: () => released.abort(),
 	};
+}
+
+/** What is said of a refusal without words. */
+export function refusedWith(status: number | undefined, code: string | undefined): string {
+	return `Codex refused the request with status ${status}${code ? ` (${printable(code)})` : ""}.`;
 }
 
 /**

@@ -22,7 +22,9 @@ const layerSchema = z.object({
 	status_code: anything,
 	headers: anything,
 	resets_at: anything,
+	reset_at: anything,
 	resets_in_seconds: anything,
+	reset_after_seconds: anything,
 });
 type Layer = Partial<z.output<typeof layerSchema>>;
 
@@ -75,14 +77,41 @@ function quotedIn(words: string): string | undefined {
 /** Evidence in headers alone; names must be lower-cased. `now` is epoch ms. */
 export function evidenceFromHeaders(headers: Readonly<Record<string, string>>, now: number): FailureEvidence {
 	const retryAfterMs = retryAfterOf(headers, now);
-	const hidden = headers["x-error-json"];
-	const parsed = hidden === undefined ? undefined : parseBody(Buffer.from(hidden, "base64").toString());
-	const found = parsed === undefined ? undefined : codeOf(layersOf(parsed));
+	const { code, words } = hiddenIn(headers);
 	return {
 		headers,
 		html: headers["content-type"]?.includes("text/html") ?? false,
 		...(retryAfterMs !== undefined && { retryAfterMs }),
-		...(found !== undefined && { code: found }),
+		...(code !== undefined && { code }),
+		...(words !== undefined && { words }),
+	};
+}
+
+/** What a 401 tells in its headers: JSON, mostly in base64, and a code or a sentence. */
+function hiddenIn(headers: Readonly<Record<string, string>>): { readonly code?: string; readonly words?: string } {
+	const hidden = headers["x-error-json"] ?? "";
+	const json = hidden.trim().startsWith("{") ? hidden : Buffer.from(hidden, "base64").toString();
+	const told = parseBody(json) === undefined ? {} : evidenceFromBody(json, 0);
+	const spoken = textOf(headers["x-openai-authorization-error"])?.trim();
+	const isCode = spoken !== undefined && /^[\w.-]+$/.test(spoken);
+	const code = tellingCode([told.code, isCode ? spoken.toLowerCase() : undefined].filter((each) => each !== undefined));
+	const words = told.words ?? (isCode ? undefined : spoken);
+	return { ...(code !== undefined && { code }), ...(words !== undefined && { words }) };
+}
+
+/** Words that name a status and nothing else. */
+const MERE_STATUS = /^(unauthorized|forbidden|payment required|too many requests)\.?$/i;
+
+/** What the headers and the body of one refusal tell together: the body is more exact, unless it says nothing. */
+export function together(headers: FailureEvidence, body: FailureEvidence): FailureEvidence {
+	const code = tellingCode([body.code, headers.code].filter((each) => each !== undefined));
+	const isMute = MERE_STATUS.test(body.words?.trim() ?? "") || body.words === "";
+	const words = isMute ? (headers.words ?? body.words) : (body.words ?? headers.words);
+	return {
+		...headers,
+		...body,
+		...(code !== undefined && { code }),
+		...(words !== undefined && { words }),
 	};
 }
 
@@ -91,9 +120,8 @@ function retryAfterOf(headers: Readonly<Record<string, string>>, now: number): n
 	const inMs = numberOf(headers["retry-after-ms"]);
 	const told = headers["retry-after"] ?? "";
 	const inSeconds = numberOf(told);
-	// Only a date with a month's name: the parser takes "-5" for a year.
-	const until = /[a-z]{3}/i.test(told) ? Date.parse(told) : Number.NaN;
-	const untilMs = Number.isNaN(until) ? undefined : Math.max(0, until - now);
+	const until = dateOf(told);
+	const untilMs = until === undefined ? undefined : Math.max(0, until - now);
 	return firstOf([lengthOf(inMs), lengthOf((inSeconds ?? Number.NaN) * 1000), lengthOf(untilMs)]);
 }
 
@@ -161,11 +189,33 @@ function headersOf(value: unknown): Record<string, string> | undefined {
 }
 
 /** When the quota is back. A time that is past, or too far ahead to be true, is no data. */
-function resetOf({ resets_at, resets_in_seconds }: Layer, now: number): number | undefined {
-	const at = (numberOf(resets_at) ?? 0) * 1000;
-	if (at > now && at - now <= FURTHEST_RESET_MS) return at;
-	const inMs = lengthOf((numberOf(resets_in_seconds) ?? 0) * 1000) ?? 0;
+function resetOf(layer: Layer, now: number): number | undefined {
+	const at = firstOf(
+		[layer.resets_at, layer.reset_at].map((told) => {
+			const time = timeOf(told);
+			return time !== undefined && time > now && time - now <= FURTHEST_RESET_MS ? time : undefined;
+		}),
+	);
+	if (at !== undefined) return at;
+	const inSeconds = firstOf([layer.resets_in_seconds, layer.reset_after_seconds].map(numberOf)) ?? 0;
+	const inMs = lengthOf(inSeconds * 1000) ?? 0;
 	return inMs > 0 ? now + inMs : undefined;
+}
+
+/** No number of seconds is as large for thousands of years, and no number of ms was as small since 1973. */
+const LEAST_MS = 1e11;
+
+/** A time in seconds, in ms, or as a date with its year; epoch ms. */
+function timeOf(value: unknown): number | undefined {
+	const number = numberOf(value);
+	if (number !== undefined) return number >= LEAST_MS ? number : number * 1000;
+	return dateOf(textOf(value) ?? "");
+}
+
+/** A date as HTTP or ISO 8601 write it; the parser of the runtime takes "-5" for a year. */
+function dateOf(text: string): number | undefined {
+	const at = /[a-z]{3}|^\d{4}-\d{2}-\d{2}/i.test(text) ? Date.parse(text) : Number.NaN;
+	return Number.isNaN(at) ? undefined : at;
 }
 
 /** "Please try again in 1.2s", "in 350ms", "in 20 seconds". */

@@ -332,6 +332,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 				strikes: 0,
 				lastUsedAt: clock.now(),
 				lastError: undefined,
+				usageError: undefined,
 				...(memo.doubtedUntil !== undefined && { doubtedUntil: undefined }),
 			}));
 			const account = find(id);

@@ -58,6 +58,8 @@ export interface AccountMemo {
 	readonly usageFailures?: number | undefined;
 	readonly lastUsedAt?: number | undefined;
 	readonly lastError?: { readonly text: string; readonly at: number } | undefined;
+	/** Why the last call for usage failed; it never takes the place of what a request was refused for. */
+	readonly usageError?: { readonly text: string; readonly at: number } | undefined;
 	/** 402/403 in a row. */
 	readonly strikes: number;
 	/**

@@ -76,15 +76,16 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 			pool.noteUsage(id, await usageApi.fetch({ baseUrl: base, access, accountId }, signal));
 			// What failed has come right: as an error it would stand beside the account until that serves.
 			if (state.memo(id).usageFailures) {
-				state.updateSoon(id, (memo) => ({ ...memo, usageFailures: undefined, lastError: undefined }));
+				state.updateSoon(id, (memo) => ({ ...memo, usageFailures: undefined, usageError: undefined }));
 			}
 			return true;
 		} catch (error) {
 			if (signal.aborted) return false;
 			tellDefect(error, "usage", pool.emit);
 			// A usage call that fails changes nothing else; the reason is for `show`.
-			pool.noteError(id, error instanceof Error ? error.message : "usage is not known");
-			state.updateSoon(id, (memo) => ({ ...memo, usageFailures: (memo.usageFailures ?? 0) + 1 }));
+			const text = error instanceof Error ? error.message : "usage is not known";
+			const usageError = { text, at: clock.now() };
+			state.updateSoon(id, (memo) => ({ ...memo, usageError, usageFailures: (memo.usageFailures ?? 0) + 1 }));
 			return false;
 		}
 	};

@@ -1,6 +1,7 @@
 import { gateOf } from "../domain/candidate.ts";
+import { isReadyAtGuessed } from "../domain/cooldown.ts";
 import { byLength, freshness, quotasOf, remaining, type UsageWindow, windowName } from "../domain/usage.ts";
-import { formatDuration, formatPercent } from "./format.ts";
+import { about, formatDuration, formatPercent } from "./format.ts";
 import type { Tone } from "./panel.ts";
 import type { ShownAccount } from "./pool-view.ts";
 
@@ -70,7 +71,8 @@ export function stateCell(
 	if (shown.isActive && gateOf(shown, undefined, now)?.kind === "credits")
 		return { tone: "warning", text: "on credits" };
 	if (state === "cooling") {
-		const time = withTime && readyAt !== undefined ? ` ${formatDuration(readyAt - now)}` : "";
+		const isGuess = isReadyAtGuessed(shown.cooldowns, undefined, now);
+		const time = withTime && readyAt !== undefined ? ` ${about(isGuess)}${formatDuration(readyAt - now)}` : "";
 		return { tone: "muted", text: `cooling${time}` };
 	}
 	if (shown.isPinned) return { tone: "text", text: "pinned" };

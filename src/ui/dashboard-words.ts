@@ -63,9 +63,10 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 	}
 	const gate = gateOf(shown, undefined, now);
 	if (gate?.kind === "credits") lines.push([span("text", onlyCredits(gate.until, now))]);
-	for (const { scope, reason, until } of cooldowns) {
+	for (const { scope, reason, until, guessed } of cooldowns) {
 		if (scope === "account") continue;
-		lines.push([span("text", `${scope.replace(":", " ")} not before ${formatClock(until, now)}: ${spoken(reason)}`)]);
+		const back = `${about(guessed)}${formatClock(until, now)}`;
+		lines.push([span("text", `${scope.replace(":", " ")} not before ${back}: ${spoken(reason)}`)]);
 	}
 	if (lastError !== undefined) {
 		const text = lastError.text.slice(0, LONGEST_ERROR);

@@ -199,7 +199,8 @@ function specialLines(model: FooterModel): Form[] | undefined {
 		return forms([dim("no accounts")], [dim("codex no accounts")], [dim("codex no accounts"), dim("/multicodex add")]);
 	}
 	if (waitingUntil !== undefined) {
-		const left = formatCountdown(waitingUntil - now);
+		const isGuess = first?.isGuess && first.readyAt === waitingUntil;
+		const left = `${about(isGuess)}${formatCountdown(waitingUntil - now)}`;
 		const short: Line = [span("warning", `back in ${left}`)];
 		const long: Line = [span("warning", `first account back in ${left}`)];
 		return forms(

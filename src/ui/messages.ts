@@ -20,17 +20,13 @@ import {
  * looks for "429", "500" and the like anywhere in a text. `now` and `readyAt` are epoch ms.
  */
 export function exhausted(why: Exhaustion, now: number): string {
-	const { tried, untried, cooling, notOffered, unavailable } = why;
-	if (untried > 0) {
-		const more = formatCount(untried);
-		// None of those that were tried is out of quota: their tokens could not be had, behind a lock for instance.
-		if (unavailable > 0 && cooling <= notOffered) {
-			return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed just now. Send again to go on with ${more} more.`;
-		}
-		return `Codex quota exceeded on ${plural(tried, "account")} in a row. Send again to go on with ${more} more.`;
-	}
+	const { untried, cooling, notOffered, unavailable, refused = 0 } = why;
+	if (untried > 0) return [...triedInVain(why), `Send again to go on with ${formatCount(untried)} more.`].join(" ");
 	if (cooling > notOffered) {
 		return [quotaExceeded(why), firstReset(why, now), ...othersOf(why), WAYS_ON].filter(Boolean).join(" ");
+	}
+	if (unavailable > 0 && unavailable === refused) {
+		return [...triedInVain(why), ...othersOf({ ...why, refused: 0, unavailable: 0 }), WAYS_ON].join(" ");
 	}
 	if (unavailable > 0) {
 		const others = why.needsLogin > 0 ? ` ${plural(why.needsLogin, "account")} must sign in again.` : "";
@@ -42,6 +38,25 @@ export function exhausted(why: Exhaustion, now: number): string {
 	if (notOffered > 0)
 		return `No Codex account may use this model (${plural(notOffered, "account")} asked). /model switches it.`;
 	return nobodySignedIn();
+}
+
+/** What became of those that were asked. A token may not be had behind a lock, for instance. */
+function triedInVain({ tried, notOffered, unavailable, refused = 0 }: Exhaustion): string[] {
+	const unrenewed = unavailable - refused;
+	return [
+		tried > 0 ? `Codex quota exceeded on ${plural(tried, "account")} in a row.` : "",
+		refused > 0 ? wereRefused(refused, "Codex account") : "",
+		unrenewed > 0 ? `The Codex sign-in of ${plural(unrenewed, "account")} could not be renewed just now.` : "",
+		tried === 0 && unavailable === 0 && notOffered > 0 ? mayNotUseModel(notOffered) : "",
+	].filter(Boolean);
+}
+
+function wereRefused(count: number, what: string): string {
+	return `${plural(count, what)} ${count === 1 ? "was" : "were"} refused.`;
+}
+
+function mayNotUseModel(count: number): string {
+	return `${plural(count, "account")} may not use this model.`;
 }
 
 /** Nobody is there, or nobody that could be used without signing in again. */
@@ -63,12 +78,14 @@ function firstReset({ readyAt, total, guessed }: Exhaustion, now: number): strin
 	return `${subject} resets in ${about(guessed)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`;
 }
 
-function othersOf({ needsLogin, notOffered, unavailable }: Exhaustion): string[] {
+function othersOf({ needsLogin, notOffered, unavailable, refused = 0 }: Exhaustion): string[] {
+	const unreached = unavailable - refused;
 	return [
-		notOffered > 0 ? `${plural(notOffered, "account")} may not use this model.` : "",
+		notOffered > 0 ? mayNotUseModel(notOffered) : "",
 		needsLogin > 0 ? `${plural(needsLogin, "account")} must sign in again.` : "",
-		unavailable > 0 ? `${plural(unavailable, "account")} could not be reached.` : "",
-	];
+		refused > 0 ? wereRefused(refused, "account") : "",
+		unreached > 0 ? `${plural(unreached, "account")} could not be reached.` : "",
+	].filter(Boolean);
 }
 
 /** Two accounts in a row had lost their sign-in. */
@@ -202,10 +219,10 @@ function closed({ account, reason }: Extract<PoolEvent, { type: "closed" }>): st
 }
 
 /** After `use <account>`. `readyAt` (epoch ms) where the account cools. */
-export function pinned(account: Account, readyAt: number | undefined, now: number): string {
+export function pinned(account: Account, readyAt: number | undefined, now: number, isGuess = false): string {
 	const when =
 		readyAt !== undefined && readyAt > now
-			? ` It is cooling and takes over in ${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
+			? ` It is cooling and takes over in ${about(isGuess)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
 			: "";
 	return `Codex: using ${account.label} in all sessions until you choose another.${when} /multicodex use auto to undo.`;
 }

@@ -111,11 +111,12 @@ function reasonText(term: string, text: string, next: Gate | undefined): string 
 }
 
 function nobody(verdicts: readonly Verdict[], now: number): string {
-	const times = verdicts.flatMap(({ gate }) => (gate && "until" in gate ? [gate.until] : []));
-	if (times.length === 0) return "No account can serve the next request.";
-	const first = Math.min(...times);
+	const gates = verdicts.flatMap(({ gate }) => (gate && "until" in gate ? [gate] : []));
+	if (gates.length === 0) return "No account can serve the next request.";
+	const first = Math.min(...gates.map(({ until }) => until));
+	const isGuess = gates.some((gate) => gate.until === first && gate.kind === "cooling" && gate.guessed);
 	const what = verdicts.some(({ gate }) => gate?.kind === "crowded") ? "has room" : "can serve";
-	return `No account ${what} before ${formatClock(first, now)}, in ${formatDuration(first - now)}.`;
+	return `No account ${what} before ${about(isGuess)}${formatClock(first, now)}, in ${formatDuration(first - now)}.`;
 }
 
 /** What decided about an account: against the one before it, or, for the first, against the next. */

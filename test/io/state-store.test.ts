@@ -70,6 +70,7 @@ describe("what is remembered of an account", () => {
 			usageFailures: 3,
 			lastUsedAt: NOW - 1,
 			lastError: { text: "rate-limit", at: NOW },
+			usageError: { text: "503", at: NOW },
 			strikes: 2,
 			exchange: { tokenHash: "abc", at: NOW },
 		};
@@ -433,7 +434,7 @@ describe("a damaged part", () => {
 	it.each([
 		["usage", { usage: "lots" }],
 		["a usage window", { usage: { ...aSnapshot(), windows: [{ usedPercent: "27" }] } }],
-		["the last error", { lastError: "bad" }],
+		["the last error", { lastError: "bad", usageError: "bad" }],
 		["strikes", { strikes: -1 }],
 		["an exchange", { exchange: { tokenHash: 5 } }],
 		["failed calls for usage", { usageFailures: -1 }],

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { classify, type FailureEvidence } from "../../src/domain/failure.ts";
-import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords } from "../../src/pool/evidence.ts";
+import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords, together } from "../../src/pool/evidence.ts";
 import { HOUR_MS, NOW } from "../support/fakes.ts";
 import { isLinear } from "../support/growth.ts";
 
@@ -289,7 +289,7 @@ describe("the body of a refusal", () => {
 			{ resetsAt: NOW + 60_000 },
 		],
 		["a reset in another year but one", { error: { resets_at: NOW / 1000 + 400 * 86_400 } }, {}],
-		["a reset in milliseconds", { error: { resets_at: NOW + HOUR_MS } }, {}],
+		["a reset in milliseconds", { error: { resets_at: NOW + HOUR_MS } }, { resetsAt: RESETS_AT }],
 		["a negative length", { error: { resets_in_seconds: -5 } }, {}],
 		["too long a length", { error: { resets_in_seconds: 1e300 } }, {}],
 		[
@@ -297,6 +297,11 @@ describe("the body of a refusal", () => {
 			{ error: { type: "usage_limit_reached", resets_at: 0, resets_in_seconds: 0 } },
 			{ code: "usage_limit_reached" },
 		],
+		["a reset as a date", { detail: { resets_at: new Date(RESETS_AT).toISOString() } }, { resetsAt: RESETS_AT }],
+		["a reset as usage calls it", { error: { reset_at: RESETS_AT / 1000 } }, { resetsAt: RESETS_AT }],
+		["a length as usage calls it", { error: { reset_after_seconds: 3600 } }, { resetsAt: RESETS_AT }],
+		["a length in words", { error: { resets_at: "soon", resets_in_seconds: "1h" } }, {}],
+		["a date too far ahead to be true", { error: { resets_at: "2099-01-01T00:00:00Z" } }, {}],
 	])("may have %s", (_name, body, expected) => {
 		expect(evidenceFromBody(JSON.stringify(body), NOW)).toEqual(expected);
 	});
@@ -400,6 +405,8 @@ describe("the headers of a refusal", () => {
 		["as a date", { "retry-after": new Date(NOW + 20_000).toUTCString() }, 20_000],
 		["as a date in the past", { "retry-after": new Date(NOW - 20_000).toUTCString() }, 0],
 		["as nothing", { "retry-after": "" }, undefined],
+		["as a date of ISO 8601", { "retry-after": new Date(NOW + 20_000).toISOString() }, 20_000],
+		["as less than nothing", { "retry-after": "-5" }, undefined],
 	])("tell how long to wait: %s", (_name, headers, retryAfterMs) => {
 		expect(evidenceFromHeaders(headers, NOW).retryAfterMs).toBe(retryAfterMs);
 	});
@@ -415,6 +422,29 @@ describe("the headers of a refusal", () => {
 		expect(evidenceFromHeaders(hidden('{"error":{"code":"token_expired"}}'), NOW).code).toBe("token_expired");
 		expect(evidenceFromHeaders(hidden("nonsense"), NOW).code).toBeUndefined();
 		expect(evidenceFromHeaders({ "x-error-json": "%%%" }, NOW).code).toBeUndefined();
+	});
+
+	it("hide JSON as it is, a sentence, or the cause of a refused authorization", () => {
+		const json = '{"error":{"code":"workspace_moved","message":"It has moved."}}';
+		expect(evidenceFromHeaders({ "x-error-json": json }, NOW)).toMatchObject({
+			code: "workspace_moved",
+			words: "It has moved.",
+		});
+		const told = (cause: string) => evidenceFromHeaders({ "x-openai-authorization-error": cause }, NOW);
+		expect(told("Workspace_Not_In_Region")).toMatchObject({ code: "workspace_not_in_region" });
+		expect(told("Not in this region").words).toBe("Not in this region");
+		expect(told("Not in this region").code).toBeUndefined();
+	});
+
+	it.each<[string, FailureEvidence, FailureEvidence, FailureEvidence]>([
+		["its body's words count", { words: "header" }, { words: "body" }, { words: "body" }],
+		["but for a mere status", { words: "It has moved." }, { words: "Unauthorized" }, { words: "It has moved." }],
+		["a mere status is better than none", {}, { words: "Unauthorized" }, { words: "Unauthorized" }],
+		["the code that is known counts", { code: "token_expired" }, { code: "new" }, { code: "token_expired" }],
+		["else its body's", { code: "newer" }, { code: "new" }, { code: "new" }],
+		["the rest is of both", { retryAfterMs: 5 }, { resetsAt: 7 }, { retryAfterMs: 5, resetsAt: 7 }],
+	])("stand beside the body: %s", (_name, headers, body, expected) => {
+		expect(together(headers, body)).toEqual(expected);
 	});
 });
 

@@ -595,6 +595,25 @@ describe("a refusal that no row knows", () => {
 		expect(house.state.memo("b").cooldowns).toMatchObject([{ reason: "usage_limit" }]);
 	});
 
+	it("is called a refusal where others are out of quota, and counts as none of those in a row", async () => {
+		const house = someone("a", "b", "c");
+		house.play("a", DENIED);
+		for (const name of ["b", "c"]) house.play(name, LIMIT);
+		await house.ask();
+		const told = (from: House) => from.exhaustions.map((why) => messages.exhausted(why, NOW));
+		expect(told(house)).toEqual([
+			expect.stringMatching(/^Codex quota exceeded on 2 accounts\. .* 1 account was refused\. /),
+		]);
+		const some = someone("a", "b", "c", "d");
+		some.settings = { ...some.settings, rotation: { ...some.settings.rotation, maxRotations: 2 } };
+		some.play("a", DENIED);
+		for (const name of ["b", "c"]) some.play(name, LIMIT);
+		await some.ask();
+		expect(told(some)).toEqual([
+			"Codex quota exceeded on 2 accounts in a row. 1 Codex account was refused. Send again to go on with 1 more.",
+		]);
+	});
+
 	it("is not waited for", async () => {
 		const house = someone("a", "b");
 		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };

@@ -157,6 +157,17 @@ describe("usage", () => {
 		expect([await monitor.ask("a"), await monitor.ask("nobody"), asked]).toEqual([false, false, []]);
 	});
 
+	it("never hides what a request was refused for, whether it fails or comes right", async () => {
+		const lastError = { text: "Workspace is not authorized in this region.", at: NOW };
+		open({ a: { lastError } }, anAccount("a"));
+		answer = () => Promise.reject(new Error("the usage service answered 503"));
+		await monitor.ask("a");
+		expect(state.memo("a").lastError).toEqual(lastError);
+		answer = async () => aSnapshot();
+		await monitor.ask("a");
+		expect(state.memo("a")).toMatchObject({ lastError, usageError: undefined });
+	});
+
 	it("that cannot be had changes nothing else, and leaves the reason", async () => {
 		const known = aSnapshot({ windows: [{ usedPercent: 10, windowMinutes: 300 }] });
 		open({ a: { usage: known, cooldowns: [aCooldown()] } }, anAccount("a"));
@@ -165,7 +176,7 @@ describe("usage", () => {
 		expect(state.memo("a")).toMatchObject({
 			usage: known,
 			cooldowns: [aCooldown()],
-			lastError: { text: "the usage service answered 503", at: NOW },
+			usageError: { text: "the usage service answered 503", at: NOW },
 		});
 		expect(pool.account("a")).toMatchObject({ enabled: true, needsLogin: undefined });
 	});
@@ -179,7 +190,7 @@ describe("the end of a session", () => {
 		await settled();
 		monitor.stop();
 		expect(await Promise.all(all)).toEqual([false, undefined]);
-		expect(state.memo("a").lastError).toBeUndefined();
+		expect(state.memo("a").usageError).toBeUndefined();
 		answer = async () => aSnapshot();
 		await monitor.ask("a");
 		expect(state.memo("a").usage).toBeDefined();
@@ -360,7 +371,7 @@ describe("usage that cannot be had", () => {
 			...memo,
 			usageAskedAt: NOW,
 			usageFailures: 1,
-			lastError: { text: "503", at: NOW },
+			usageError: { text: "503", at: NOW },
 		});
 		expect([state.live.size, state.pinnedId, pool.account("a")]).toEqual([0, undefined, anAccount("a")]);
 	});
@@ -371,7 +382,7 @@ describe("usage that cannot be had", () => {
 		expect(state.memo("a").usageFailures).toBe(4);
 		answer = async () => aSnapshot({ capturedAt: clock.at, source: "api" });
 		expect(await monitor.ask("a")).toBe(true);
-		expect(state.memo("a")).toMatchObject({ usageFailures: undefined, lastError: undefined });
+		expect(state.memo("a")).toMatchObject({ usageFailures: undefined, usageError: undefined });
 		clock.at += 5 * MINUTE_MS;
 		answer = () => Promise.reject(new Error("503"));
 		expect(gaps(await timesOver(4))).toEqual([60, 120]);

@@ -236,6 +236,19 @@ describe("the dashboard", () => {
 			/cooling until \d\d:\d\d \(1h00m\): rate limit/,
 		],
 		[
+			"cooling for as long as is guessed",
+			{
+				state: "cooling",
+				readyAt: NOW + HOUR_MS,
+				cooldowns: [
+					aCooldown({ guessed: true }),
+					aCooldown({ scope: "limit:spark", guessed: true, until: NOW + 2 * HOUR_MS }),
+				],
+			},
+			/cooling$/m,
+			/cooling until about \d\d:\d\d \(1h00m\)[\s\S]*limit spark not before about \d\d:\d\d: usage limit/,
+		],
+		[
 			"refused for a model",
 			{ cooldowns: [aCooldown({ scope: "model:gpt-x", reason: "not_included" })] },
 			/ready$/m,

@@ -225,6 +225,8 @@ describe("the footer without an account in use", () => {
 		expect(at(40, { ready: 0 })).toMatch(/^codex 0\/4 ready · side back (\w{3} )?\d\d:\d\d \(42m\)$/);
 		expect(at(25, { ready: 0 })).toMatch(/^0\/4 ready · back (\w{3} )?\d\d:\d\d$/);
 		expect(at(12, { ready: 0 })).toBe("0/4 ready");
+		const first = { label: "side", readyAt: NOW + HOUR_MS, isGuess: true };
+		expect(at(60, { ready: 0, first })).toMatch(/side back about (\w{3} )?\d\d:\d\d \(1h00m\)$/);
 	});
 
 	it("says where to look when nobody comes back by himself", () => {
@@ -239,6 +241,8 @@ describe("the footer without an account in use", () => {
 			"codex back in 42s",
 		]);
 		expect(painted({ waitingUntil })).toContain("[warning:waiting]");
+		const first = { label: "side", readyAt: waitingUntil, isGuess: true };
+		expect(at(80, { ready: 0, waitingUntil, first })).toBe("codex waiting · first account back in about 42s");
 		expect(lines({ waitingUntil, waitsForRoom: true })).toEqual([
 			"codex waiting for room · first account back in 42s",
 			"codex waiting for room · first account back in 42s",

@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { Exhaustion, PoolEvent, Rotated, Switched } from "../../src/domain/events.ts";
 import type { WindowLeft } from "../../src/domain/usage.ts";
 import { unreachedWords } from "../../src/io/unreached.ts";
+import { REDIRECTED, refusedWith } from "../../src/pool/attempt.ts";
 import * as messages from "../../src/ui/messages.ts";
 import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 import { type HostRetry, hostRetries, retries } from "./host-retry.ts";
@@ -125,10 +126,33 @@ describe("the words that end a turn for good", () => {
 				yield exhausted({ total: count + 1, cooling: 1, needsLogin: count, readyAt });
 				yield exhausted({ total: count + 1, cooling: 1, unavailable: count, readyAt });
 				yield exhausted({ total: count, unavailable: count });
+				yield exhausted({ total: count, unavailable: count, refused: count });
+				yield exhausted({ total: count + 1, cooling: 1, unavailable: count, refused: count, readyAt });
+				yield exhausted({ tried: count, unavailable: count, refused: count, untried: count });
+				yield exhausted({ cooling: count, notOffered: count, untried: count });
 				yield exhausted({ total: count, needsLogin: count });
 			}
 		}
 		expect(awakening(sentences())).toEqual([]);
+	});
+
+	it("wake no host's retry with any other sentence of ours", () => {
+		const sentences = [
+			messages.nobodySignedIn(),
+			messages.signedOutInARow(),
+			messages.switchedOffHere(),
+			messages.switchedOffMeanwhile(),
+			messages.unexpected(),
+			REDIRECTED,
+			...[401, 402, 403].flatMap((status) => [refusedWith(status, undefined), refusedWith(status, "brand_new")]),
+		];
+		expect(awakening(sentences)).toEqual([]);
+		// These two are for the host to repeat.
+		for (const host of hosts) {
+			for (const words of [messages.continuesElsewhere(), messages.brokenOff()]) {
+				expect([host.host, words, retries(host, words)]).toEqual([host.host, words, true]);
+			}
+		}
 	});
 
 	it("name what keeps a sign-in from being renewed, where that is known, and wake no host's retry", () => {
@@ -214,7 +238,7 @@ describe("the exhausted message", () => {
 	});
 
 	it("names the renewal, and not quota, where those that were tried had no token", () => {
-		expect(exhausted({ total: 2, cooling: 0, unavailable: 1, tried: 1, untried: 1, readyAt: undefined })).toBe(
+		expect(exhausted({ total: 2, cooling: 0, unavailable: 1, untried: 1, readyAt: undefined })).toBe(
 			"The Codex sign-in of 1 account could not be renewed just now. Send again to go on with 1 more.",
 		);
 	});
@@ -222,6 +246,21 @@ describe("the exhausted message", () => {
 	it("says how to go on where accounts are left untried", () => {
 		expect(exhausted({ total: 9, cooling: 6, tried: 6, untried: 3, readyAt })).toBe(
 			"Codex quota exceeded on 6 accounts in a row. Send again to go on with 3 more.",
+		);
+	});
+
+	it("says of each account what is true of it", () => {
+		expect(exhausted({ total: 4, cooling: 2, unavailable: 2, refused: 1, readyAt })).toMatch(
+			/\. 1 account was refused\. 1 account could not be reached\. \/multicodex shows all, /,
+		);
+		expect(exhausted({ total: 3, unavailable: 2, refused: 2, needsLogin: 1 })).toBe(
+			"2 Codex accounts were refused. 1 account must sign in again. /multicodex shows all, /model switches provider.",
+		);
+		expect(exhausted({ total: 9, cooling: 4, tried: 3, unavailable: 3, refused: 2, untried: 3, readyAt })).toBe(
+			"Codex quota exceeded on 3 accounts in a row. 2 Codex accounts were refused. The Codex sign-in of 1 account could not be renewed just now. Send again to go on with 3 more.",
+		);
+		expect(exhausted({ total: 9, cooling: 6, notOffered: 6, untried: 3 })).toBe(
+			"6 accounts may not use this model. Send again to go on with 3 more.",
 		);
 	});
 
@@ -350,7 +389,8 @@ describe("the answer to a pin", () => {
 		expect(text).not.toContain("cooling");
 	});
 
-	it("says when a cooling account takes over", () => {
+	it("says when a cooling account takes over, and where that is a guess", () => {
+		expect(messages.pinned(anAccount("work"), NOW + HOUR_MS, NOW, true)).toMatch(/takes over in about 1h00m \(/);
 		expect(messages.pinned(anAccount("work"), NOW + HOUR_MS, NOW)).toMatch(/takes over in 1h00m \(/);
 	});
 });

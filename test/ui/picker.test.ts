@@ -5,6 +5,7 @@ import { createListCursor } from "../../src/ui/list-cursor.ts";
 import type { PanelKey } from "../../src/ui/panel.ts";
 import { createPicker, type Picked } from "../../src/ui/picker.ts";
 import type { PoolView } from "../../src/ui/pool-view.ts";
+import { aCooldown, HOUR_MS, NOW } from "../support/fakes.ts";
 import { aPace, type FakePace } from "./pace.ts";
 import { aShown, aView, DRAWN } from "./pool-views.ts";
 
@@ -107,6 +108,18 @@ describe("the picker", () => {
 		const line = picker.render(80).find((each) => each.includes("side"));
 		expect(line).toMatch(/90mside/);
 		expect(line).toMatch(/90mcooling 42m/);
+	});
+
+	it("calls a time a guess where nothing told it", () => {
+		const guess = aCooldown({ until: NOW + HOUR_MS, guessed: true });
+		const shown = { state: "cooling", readyAt: NOW + HOUR_MS } as const;
+		view = aView([
+			aShown("side", { ...shown, cooldowns: [guess] }),
+			aShown("work", { ...shown, cooldowns: [aCooldown()] }),
+		]);
+		expect(rows(80)[0]).toMatch(/cooling about 1h00m$/);
+		expect(rows(80)[1]).toMatch(/cooling 1h00m$/);
+		expect(rows(40)[0]).toMatch(/side +cooling about 1h00m$/);
 	});
 
 	it("scrolls within the lines it may take", () => {

@@ -143,6 +143,11 @@ describe("why, for a person", () => {
 
 	it("says when somebody is back where nobody can serve, and what to do where nobody ever could", () => {
 		expect(whyAsText(view([cooling, out]), 78)).toMatch(/^No account can serve before .*\d\d:\d\d, in 1h00m\.\n/);
+		const guessed = candidate("side", { cooldowns: [aCooldown({ guessed: true })] });
+		const later = candidate("late", { cooldowns: [aCooldown({ until: NOW + 2 * HOUR_MS })] });
+		expect(whyAsText(view([later, guessed, out]), 78)).toMatch(/^No account can serve before about .*, in 1h00m\.\n/);
+		const last = candidate("last", { cooldowns: [aCooldown({ until: NOW + 3 * HOUR_MS, guessed: true })] });
+		expect(whyAsText(view([cooling, last]), 78).split("\n")[0]).not.toContain("about");
 		expect(whyAsText(view([out, off]), 78)).toMatch(/^No account can serve the next request\.\n/);
 		expect(whyAsText(view([]), 78)).toBe("No Codex account is signed in. Run /multicodex add.");
 	});

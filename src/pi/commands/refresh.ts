@@ -62,5 +62,6 @@ async function refreshOne(account: Account, deps: SubcommandDeps): Promise<Refre
 	const token = await credentials.accessToken(id, { signal });
 	if (token.kind !== "ready") return outcome(token.kind === "signed-out" ? "signed out" : token.reason);
 	if (await usage.ask(id)) return outcome();
-	return outcome(pool.memo(id).lastError?.text ?? "its usage could not be asked for");
+	const { usageError, lastError } = pool.memo(id);
+	return outcome(usageError?.text ?? lastError?.text ?? "its usage could not be asked for");
 }

@@ -1,4 +1,5 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { isReadyAtGuessed } from "../../domain/cooldown.ts";
 import * as messages from "../../ui/messages.ts";
 import { withHeldKeys } from "../held-keys.ts";
 import { modeOf } from "../output.ts";
@@ -38,7 +39,9 @@ export const use: Subcommand = {
 			return { failure: `Codex account ${account.label} cannot be used: ${messages.whatNow(account)}` };
 		}
 		await pool.pin(account.id);
-		const text = messages.pinned(account, pool.readyAt(account, clock.now()), clock.now());
+		const now = clock.now();
+		const isGuess = isReadyAtGuessed(pool.memo(account.id).cooldowns, undefined, now);
+		const text = messages.pinned(account, pool.readyAt(account, now), now, isGuess);
 		return { text, json: { pinned: account.id } };
 	},
 };
