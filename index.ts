@@ -27,4 +27,4 @@ function whyNot(error: unknown): string {
 }
 
 /** What Node, jiti and bun say of a package, not of a file, that is not there. */
-const MISSING = /Cannot find (?:module|package) ["']((?:@[\w.-]+\/)?[\w-][\w.-]*)/;
+const MISSING = /Cannot find (?:module|package) ["']((?:@[\w.-]+\/)?[\w-][\w.-]*)(?=["'/])/;

@@ -107,6 +107,7 @@ export function compose(pi: ExtensionAPI): void {
 		processes: createProcesses(clock.now),
 		clock,
 		pause: pauseFor,
+		onFailure: (error) => tellDefect(error, "renewal", pool.emit),
 	});
 	const isEnabled = () => settings.read().enabled;
 	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled });

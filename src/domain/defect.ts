@@ -1,5 +1,14 @@
 /** Where an error came up that is ours to mend. */
-export type DefectPlace = "request" | "stream" | "listener" | "pi login" | "usage" | "command" | "footer";
+export type DefectPlace =
+	| "request"
+	| "stream"
+	| "listener"
+	| "pi login"
+	| "renewal"
+	| "usage"
+	| "command"
+	| "footer"
+	| "session";
 
 /** An error without its message, which may quote anything. */
 export interface ErrorTrace {

@@ -60,7 +60,7 @@ export async function loginOnDevice(issuer: string, dialog: DeviceDialog, now: (
 	const deviceId = device?.device_auth_id ?? device?.device_code;
 	if (!device || !userCode || !deviceId)
 		throw new SignInError(`The sign-in service gave no device code (${started.status}).`);
-	const shown = { userCode, verificationUri: `${base}/codex/device`, intervalSeconds: device.interval };
+	const shown = { userCode, verificationUri: new URL(`${base}/codex/device`).href, intervalSeconds: device.interval };
 	dialog.showCode({ ...shown, expiresInSeconds: EXPIRES_IN_SECONDS });
 	const waiting = { device_auth_id: deviceId, user_code: userCode };
 	const granted = await poll(`${base}/api/accounts/deviceauth/token`, waiting, device.interval, signal, now);

@@ -4,6 +4,8 @@ import { whyUnreached } from "./unreached.ts";
 import { usageUrl } from "./usage-api.ts";
 
 const PATIENCE_MS = 5000;
+/** An answer that says it is older tells no time. */
+const LONGEST_AGE_S = 366 * 24 * 60 * 60;
 
 /** Sees whether the Codex backend at `baseUrl` answers. No token is sent: any answer will do. Never rejects. */
 export function reachBackend(baseUrl: string, now: () => number): Promise<EndpointFact> {
@@ -30,7 +32,8 @@ async function reach({ name, url, refusal }: Endpoint, now: () => number): Promi
 		await response.body?.cancel();
 		const { status, headers } = response;
 		// Kept by a cache for so long, it is that much older.
-		const ageMs = Number(headers.get("age") ?? 0) * 1000;
+		const age = Number(headers.get("age") ?? 0);
+		const ageMs = age >= 0 && age <= LONGEST_AGE_S ? age * 1000 : Number.NaN;
 		const toldAt = Date.parse(headers.get("date") ?? "") + ageMs;
 		return {
 			name,

@@ -227,9 +227,8 @@ export function openSharedDocument<S extends JsonSchema>(
 		if (kept.length < 2) return;
 		const [base, mine] = [pristine(), pristine()];
 		for (const { change } of kept) change(mine, false);
-		const change = (draft: T) => carryOver(base, mine, draft, options.resolve ?? ((_key, ours) => ours));
 		const rest = unsaved.filter((entry) => !kept.includes(entry));
-		unsaved = [{ change, settle: undefined, isOneOff: false }, ...rest];
+		unsaved = [{ change: difference(base, mine, options.resolve), settle: undefined, isOneOff: false }, ...rest];
 	};
 
 	/** What was read last, without any change of ours. */
@@ -298,6 +297,14 @@ export function openSharedDocument<S extends JsonSchema>(
 			}
 		},
 	};
+}
+
+/**
+ * A change that carries over what `mine` has changed since `base`. It is made here so that it holds on to these two alone:
+ * made among other closures it would keep what they use alive as well, and with that the change before it, and so on.
+ */
+function difference<T extends Record<string, unknown>>(base: T, mine: T, resolve?: Resolve): (draft: T) => void {
+	return (draft) => carryOver(base, mine, draft, resolve ?? ((_key, ours) => ours));
 }
 
 /** Reads the bytes of a file of ours. Never throws. */

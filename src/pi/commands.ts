@@ -1,4 +1,5 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { tellDefect } from "../pool/defects.ts";
 import type { LastRotation } from "../ui/dashboard-words.ts";
 import { add } from "./commands/add.ts";
 import { carryOut, tell } from "./commands/carry-out.ts";
@@ -100,9 +101,14 @@ async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandD
 
 /** Another process may have added or removed accounts since the last look, and pi may have signed in or out. */
 async function lookAround({ link, pool }: SubcommandDeps): Promise<void> {
-	await link.sync();
-	pool.look();
-	pool.emit({ type: "changed" });
+	try {
+		await link.sync();
+		pool.look();
+		pool.emit({ type: "changed" });
+	} catch (error) {
+		// The command does what it can with what is known.
+		tellDefect(error, "command", pool.emit);
+	}
 }
 
 /** Words are parted by blanks; quotes keep a label or a path together. */

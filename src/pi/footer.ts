@@ -4,7 +4,7 @@ import { gateOf } from "../domain/candidate.ts";
 import { isReadyAtGuessed } from "../domain/cooldown.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import type { Settings } from "../domain/settings.ts";
-import { tellDefect } from "../pool/defects.ts";
+import { guarded, tellDefect } from "../pool/defects.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { AccountMemo, Clock } from "../pool/ports.ts";
 import { type FooterModel, footerLine } from "../ui/footer-line.ts";
@@ -106,7 +106,7 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 			context = ctx;
 			shown = undefined;
 			minutes = setInterval(() => {
-				onTick();
+				guarded(onTick, "footer", pool.emit);
 				draw();
 			}, REDRAW_MS);
 			minutes.unref();

@@ -5,6 +5,7 @@ import type { Settings } from "../domain/settings.ts";
 import { within } from "../pool/abort.ts";
 import type { Affinity } from "../pool/affinity.ts";
 import type { Credentials } from "../pool/credentials.ts";
+import { guarded } from "../pool/defects.ts";
 import type { PiLink } from "../pool/pi-link.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Clock, EventLog } from "../pool/ports.ts";
@@ -61,7 +62,8 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		isKeyDue = true;
 		setImmediate(() => {
 			isKeyDue = false;
-			if (current) provider.keepKey(current);
+			const ctx = current;
+			if (ctx) guarded(() => provider.keepKey(ctx), "session", pool.emit);
 		});
 	};
 	/** After the message, so that what pi tells of a message in progress is what it tells without us. */
@@ -147,12 +149,16 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	pi.on("agent_end", remember);
 
 	pi.on("session_shutdown", async (_event, ctx) => {
-		// After a reload there is another provider object, which knows nothing of this registration.
-		if (provider.isOutOfStep()) provider.keepAvailability();
-		remember();
-		pool.disengage(ctx.sessionManager.getSessionId());
-		footer.stop();
-		usage.stop();
+		// Each by itself: whatever fails, an exchange under way is waited for, and everything is written.
+		const steps = [
+			// After a reload there is another provider object, which knows nothing of this registration.
+			() => provider.isOutOfStep() && provider.keepAvailability(),
+			remember,
+			() => pool.disengage(ctx.sessionManager.getSessionId()),
+			footer.stop,
+			usage.stop,
+		];
+		for (const step of steps) guarded(step, "session", pool.emit);
 		await within(credentials.idle(), LAST_EXCHANGE_MS, () => undefined);
 		await within(Promise.all([pool.flush(), eventLog.flush()]), LAST_WRITE_MS, () => undefined);
 		current = undefined;

@@ -53,6 +53,8 @@ interface Deps {
 	readonly clock: Clock;
 	/** Resolves after `ms`. */
 	readonly pause: (ms: number) => Promise<void>;
+	/** Hears of every error that kept a token from being renewed or stored. */
+	readonly onFailure?: (error: unknown) => void;
 }
 
 /** Refreshed this long before expiry, so that pi's own thresholds (0 to 5 min) are rarely reached. */
@@ -75,7 +77,7 @@ const LAST_STORE_PAUSE_MS = 1600;
 
 /** Creates the refresher: one exchange an account at a time, in this process and across all others. */
 export function createCredentials(deps: Deps): Credentials {
-	const { accounts, state, piAuth, oauth, tokens, processes, clock, pause } = deps;
+	const { accounts, state, piAuth, oauth, tokens, processes, clock, pause, onFailure } = deps;
 	const flights = new Map<AccountId, Promise<TokenResult>>();
 	const backoffs = new Map<AccountId, { until: number; lengthMs: number; lasting?: string }>();
 
@@ -325,6 +327,7 @@ export function createCredentials(deps: Deps): Credentials {
 					retryAt: clock.now() + BUSY_RETRY_MS,
 				};
 			}
+			onFailure?.(error);
 			const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
 			return backOff(id, `its new token could not be stored${code}`);
 		}

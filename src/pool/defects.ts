@@ -11,6 +11,18 @@ export function tellDefect(error: unknown, where: DefectPlace, emit: (event: Poo
 	if (isDefect(error)) emit({ type: "defect", where, trace: traceOf(error) });
 }
 
+/**
+ * Runs `work` where nothing of ours catches what it throws: in a timer, and beside steps of which each must be taken. An
+ * error there would end pi.
+ */
+export function guarded(work: () => void, where: DefectPlace, emit: (event: PoolEvent) => void): void {
+	try {
+		work();
+	} catch (error) {
+		tellDefect(error, where, emit);
+	}
+}
+
 /** Says of a defect whether it is news, so that a loop that meets one again and again fills no log. */
 export function createDefectNews(now: () => number): (event: Extract<PoolEvent, { type: "defect" }>) => boolean {
 	const toldAt = new Map<string, number>();

@@ -20,6 +20,7 @@ import {
 	startAttempt,
 } from "./attempt.ts";
 import type { Credentials } from "./credentials.ts";
+import { guarded } from "./defects.ts";
 import { type Delivery, deliver } from "./delivery.ts";
 import { ABORTED, brokenOffAt, type ErrorEvent, finalError, withWords } from "./messages.ts";
 import type { Pool } from "./pool.ts";
@@ -201,7 +202,7 @@ async function attempt(
 		},
 		{ delegate, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
 	);
-	const atWork = setInterval(() => pool.stay(account.id, sessionId), AT_WORK_MS);
+	const atWork = setInterval(() => guarded(() => pool.stay(account.id, sessionId), "stream", pool.emit), AT_WORK_MS);
 	// The answer that is waited for keeps pi alive, not this.
 	atWork.unref();
 	try {

@@ -103,7 +103,12 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		};
 		const known = underWay.get(id);
 		if (known) return known.answer;
-		const answer = fly().finally(() => underWay.delete(id));
+		const answer = fly()
+			.catch((error) => {
+				tellDefect(error, "usage", pool.emit);
+				return false;
+			})
+			.finally(() => underWay.delete(id));
 		underWay.set(id, { beganAt: clock.now(), answer });
 		return answer;
 	};
@@ -132,8 +137,15 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 	};
 
 	/** Of all processes that find an account due at the same moment, one asks. */
-	const askWhereDue = async (accounts: readonly Account[], ttlMs = USAGE_TTL_MS): Promise<void> => {
-		if (!isEnabled()) return;
+	const askWhereDue = async (wanted: () => readonly Account[], ttlMs = USAGE_TTL_MS): Promise<void> => {
+		try {
+			if (isEnabled()) await askAllDue(wanted(), ttlMs);
+		} catch (error) {
+			// Most callers wait for nothing, and an error that they leave behind would end pi.
+			tellDefect(error, "usage", pool.emit);
+		}
+	};
+	const askAllDue = async (accounts: readonly Account[], ttlMs: number): Promise<void> => {
 		const due = accounts.filter((account) => isDue(account, state.memo(account.id), ttlMs));
 		await Promise.all(
 			due.map((account) =>
@@ -156,26 +168,30 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		setBaseUrl: (url) => {
 			baseUrl = url;
 		},
-		refreshStale: () => askWhereDue(pool.accounts()),
-		follow: (id) => {
-			const accounts = pool.accounts();
-			return askWhereDue(isNearer(id) ? accounts : accounts.filter((account) => account.id === id));
-		},
+		refreshStale: () => askWhereDue(pool.accounts),
+		follow: (id) =>
+			askWhereDue(() => {
+				const accounts = pool.accounts();
+				return isNearer(id) ? accounts : accounts.filter((account) => account.id === id);
+			}),
 		recheckCooling: () => {
 			const wasSpent = ({ cooldowns, usage }: AccountMemo) =>
 				cooldowns.length > 0 ||
 				(usage && (usage.limitReached || quotasOf(usage).some(({ usedPercent }) => usedPercent >= 100)));
-			return askWhereDue(
-				pool.accounts().filter(({ id }) => wasSpent(state.memo(id))),
-				COOLING_TTL_MS,
-			);
+			const spent = () => pool.accounts().filter(({ id }) => wasSpent(state.memo(id)));
+			return askWhereDue(spent, COOLING_TTL_MS);
 		},
 		ask: async (id) => {
-			await overtaken(id)?.answer;
-			return askOnce(id, async () => {
-				state.updateSoon(id, asked);
-				return true;
-			});
+			try {
+				await overtaken(id)?.answer;
+				return await askOnce(id, async () => {
+					state.updateSoon(id, asked);
+					return true;
+				});
+			} catch (error) {
+				tellDefect(error, "usage", pool.emit);
+				return false;
+			}
 		},
 		stop: () => {
 			session.abort();

@@ -97,11 +97,11 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		case "recovered":
 			return `${account}: back, by ${reason === "reset" ? "hand" : "newer usage"}${partOf(decision.scope)}`;
 		case "added":
-			return `${account}: added${reason === undefined ? "" : `, ${SOURCES[reason] ?? spoken(reason)}`}`;
+			return `${account}: added${wayOf(reason)}`;
 		case "signed-in":
 			return `${account}: signed in again`;
 		case "removed":
-			return `${account}: removed${reason === undefined ? "" : `, ${SOURCES[reason] ?? spoken(reason)}`}`;
+			return `${account}: removed${wayOf(reason)}`;
 		case "restored":
 			return `${account}: put back`;
 		case "renamed":
@@ -130,6 +130,11 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} cool, ${untried} not tried`;
 			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;
 	}
+}
+
+/** How an account came or left, where that is known. */
+function wayOf(reason: string | undefined): string {
+	return reason === undefined ? "" : `, ${ownValue(SOURCES, reason) ?? spoken(reason)}`;
 }
 
 /** Where not the whole account is meant. */

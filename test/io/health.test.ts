@@ -341,6 +341,14 @@ describe("reaching the endpoints", () => {
 		expect(Math.abs((await reach())[0]?.skewMs ?? Number.NaN)).toBeLessThanOrEqual(1000);
 	});
 
+	it.each(["1e308", "-1e308", "-600", "Infinity", "NaN", "99999999999"])(
+		"knows nothing of the clock where an answer says it is %s seconds old",
+		async (age) => {
+			answer = (_request, response) => response.writeHead(200, { date: new Date().toUTCString(), age }).end();
+			expect((await reach())[0]).toMatchObject({ status: 200, skewMs: undefined });
+		},
+	);
+
 	it("tells a challenge at the backend, follows no redirect, and asks nobody over plain http", async () => {
 		answer = (_request, response) =>
 			response.writeHead(302, { location: "/elsewhere", "cf-mitigated": "challenge" }).end();

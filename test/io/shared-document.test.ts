@@ -13,6 +13,8 @@ import {
 	unlinkSync,
 	writeFileSync,
 } from "node:fs";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
@@ -577,6 +579,12 @@ describe("a document in whose place something else lies", () => {
 	});
 });
 
+/** What nothing holds on to is gone afterwards. */
+function collectGarbage(): void {
+	setFlagsFromString("--expose-gc");
+	runInNewContext("gc")();
+}
+
 describe("changes that cannot be written", () => {
 	const counted = (name: string) => {
 		const calls = { count: 0 };
@@ -606,6 +614,23 @@ describe("changes that cannot be written", () => {
 		expect(calls.count).toBeLessThan(10);
 		await counts.flush();
 		expect(JSON.parse(readFileSync(path, "utf8"))).toEqual({ version: 2, counts: { theirs: 1, mine: 500 } });
+	});
+
+	it("keep no document alive but the two that they differ in, however long that lasts", async () => {
+		scratch.write(NAME, { version: 99 });
+		const counts = openCounts();
+		const drafts: WeakRef<Counts>[] = [];
+		for (let at = 0; at < 60; at += 1) {
+			const change = (draft: Counts) => {
+				drafts.push(new WeakRef(draft));
+				draft.counts.mine = at;
+			};
+			await counts.change(change).catch(() => undefined);
+		}
+		collectGarbage();
+		const isAlive = (draft: WeakRef<Counts>) => draft.deref() !== undefined;
+		expect(new Set(drafts.filter(isAlive).map((draft) => draft.deref())).size).toBeLessThan(5);
+		expect(counts.read().counts).toEqual({ mine: 59 });
 	});
 
 	it("take nothing back that another process has written since", async () => {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { COMMANDS, LISTED } from "../../src/pi/commands.ts";
 import type { House } from "../pool/house.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
@@ -92,6 +92,14 @@ describe("/multicodex", () => {
 		const before = house.told.length;
 		await run("path");
 		expect(house.told.slice(before)).toContainEqual({ type: "changed" });
+	});
+
+	it("carries a command out although the look before it throws, and leaves a trace of that", async () => {
+		vi.spyOn(house.pool, "look").mockImplementationOnce(() => {
+			throw new TypeError("secret-token");
+		});
+		expect(await run("use work")).toContain("using work");
+		expect(house.told).toContainEqual(expect.objectContaining({ type: "defect", where: "command" }));
 	});
 
 	it("never throws, and quotes no error whose words it does not know", async () => {

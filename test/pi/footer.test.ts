@@ -30,6 +30,19 @@ const shown = (on = screen) => on.statuses.at(-1)?.replace(/<\w+>/g, "");
 const onlyTimers = () => vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
 
 describe("the footer", () => {
+	it("keeps pi alive, and the next tick, where a look behind it throws", () => {
+		onlyTimers();
+		footer.stop();
+		const onTick = vi.fn(() => {
+			throw new TypeError("secret");
+		});
+		footer = createFooter({ pool: house.pool, settings: () => house.settings, clock: house.clock, onTick });
+		footer.start(screen.ctx);
+		vi.advanceTimersByTime(2 * HOUR_MS);
+		expect(onTick.mock.calls.length).toBeGreaterThan(1);
+		expect(house.told).toContainEqual(expect.objectContaining({ type: "defect", where: "footer" }));
+	});
+
 	it("is drawn when a session begins, and after every change that shows", async () => {
 		footer.start(screen.ctx);
 		expect(shown()).toBe("codex 2 of 2 ready");

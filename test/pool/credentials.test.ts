@@ -46,6 +46,7 @@ let spent: string[];
 /** What the issuer answers next; a new credential unless told otherwise. */
 let answer: (refresh: string) => RefreshOutcome | Promise<RefreshOutcome>;
 let pauses: number[];
+let failures: unknown[];
 let onPause: () => Promise<void>;
 
 const grant = (at = clock.now()): RefreshOutcome => ({ kind: "granted", credential: issued(at) });
@@ -72,6 +73,7 @@ const anotherProcess = () =>
 			pauses.push(ms);
 			await onPause();
 		},
+		onFailure: (error) => failures.push(error),
 	});
 
 function open(credential: Credential, overrides: Partial<Account> = {}): void {
@@ -83,6 +85,7 @@ function open(credential: Credential, overrides: Partial<Account> = {}): void {
 	piAuth = aPiAuth();
 	spent = [];
 	pauses = [];
+	failures = [];
 	onPause = () => new Promise(() => undefined);
 	answer = () => grant();
 	credentials = anotherProcess();
@@ -98,6 +101,18 @@ const inFile = () => (piAuth.login.kind === "oauth" ? piAuth.login.credential : 
 beforeEach(() => open(FRESH));
 afterEach(() => {
 	vi.useRealTimers();
+});
+
+describe("an error on the way to a new token", () => {
+	it.each(["ours", "pi's"])("is heard of, and the account is left for now: a sign-in of %s", async (whose) => {
+		if (whose === "ours") open(EXPIRED);
+		else openLinked(EXPIRED);
+		const defect = new TypeError("secret");
+		answer = () => Promise.reject(defect);
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect(failures).toEqual([defect]);
+		expect(row().needsLogin).toBeUndefined();
+	});
 });
 
 describe("a token that is good", () => {

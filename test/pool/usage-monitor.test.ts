@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Account } from "../../src/domain/account.ts";
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts";
 import type { UsageSnapshot } from "../../src/domain/usage.ts";
@@ -64,6 +64,25 @@ function open(memos: Record<string, Partial<AccountMemo>>, ...rows: Account[]): 
 beforeEach(() => {
 	isEnabled = true;
 	open({}, anAccount("a"), anAccount("b"));
+});
+
+describe("a defect on the way to usage", () => {
+	it("ends no pi, of whose calls most wait for nothing, and leaves a trace each time", async () => {
+		const told: string[] = [];
+		pool.subscribe((event) => told.push(event.type === "defect" ? event.where : event.type));
+		const memo = vi.spyOn(state, "memo").mockImplementation(() => {
+			throw new TypeError("secret");
+		});
+		const update = vi.spyOn(state, "updateSoon").mockImplementation(() => {
+			throw new TypeError("secret");
+		});
+		await Promise.all([monitor.refreshStale(), monitor.follow("a"), monitor.recheckCooling()]);
+		expect(await monitor.ask("a")).toBe(false);
+		expect(told).toEqual(["usage", "usage", "usage", "usage"]);
+		memo.mockRestore();
+		update.mockRestore();
+		expect(await monitor.ask("a")).toBe(true);
+	});
 });
 
 const askedFor = () => asked.map(({ accountId }) => accountId);

@@ -72,6 +72,13 @@ describe("the log, for a person", () => {
 		expect(spoken(decision)).toMatch(text);
 	});
 
+	it.each(["constructor", "toString", "valueOf", "hasOwnProperty"])("has %s as a word like any other", (word) => {
+		for (const kind of DECISION_KINDS) {
+			expect(spoken({ kind, reason: word, decidedBy: word, window: word, error: word })).not.toContain("[native code]");
+		}
+		expect(spoken({ kind: "added", reason: word })).toContain(`added, ${word}`);
+	});
+
 	it("has a sentence for every kind, though nothing else were known, and fits every width", () => {
 		for (const kind of DECISION_KINDS) {
 			for (let columns = 20; columns <= 200; columns += 5) {
