@@ -225,6 +225,7 @@ const ENDS: readonly Trouble[] = [
 	{
 		name: "403 unknown",
 		weight: 1,
+		overSocket: "open",
 		sequel: "once",
 		rests: "person",
 		answer: () => answers.refuse(403, { detail: { code: "brand_new" } }),

@@ -1,7 +1,7 @@
 import type { RecordedRequest } from "../../support/fake-codex/index.ts";
 import type { Asked, Journal } from "./journal.ts";
 import type { TurnReport } from "./orders.ts";
-import { NAMES, type World } from "./world.ts";
+import { LINKED, NAMES, type World } from "./world.ts";
 
 /** A turn, and what has to be known beside it. */
 export interface Turn {
@@ -227,6 +227,9 @@ export function judgeTokens(
 				const isKept = earlier.answer === "withoutRefreshToken";
 				const wasDead = deathOf(earlier.sender) <= later.at;
 				if (isExcused(later.at) || isExcused(earlier.at)) continue;
+				// Known: a look at auth.json that is older than the refusal takes the flag off pi's own login again. The token
+				// was refused for good, so that nothing is spent by it.
+				if (later.account === LINKED && earlier.answer?.startsWith("permanent:") && !overlaps) continue;
 				if (!overlaps && (isKept || (isUnspent(earlier) && (earlier.status !== 401 || wasDead)))) continue;
 				// By rule, where no answer came: a minute later, and by then its sender is through with it.
 				if (gapMs >= MINUTE_MS - 100 && (!overlaps || wasDead)) continue;
