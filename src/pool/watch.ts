@@ -55,6 +55,7 @@ export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 			const all = accounts();
 			for (const { id, enabled, needsLogin } of all) if (enabled && !needsLogin) lost.delete(id);
 			const before = known;
+			const present = new Set(all.map(({ id }) => id));
 			const holding = coolingNow(all, now);
 			known = holding;
 			if (!before) return;
@@ -65,8 +66,7 @@ export function createWatch({ accounts, memos, clock, emit }: Deps): Watch {
 				emit({ type: "cooling", account, scope, reason, until, ...(guessed && { guessed }), cause });
 			}
 			for (const [key, { account, cooldown }] of before) {
-				const isHere = all.some(({ id }) => id === account.id);
-				if (holding.has(key) || !isHere) continue;
+				if (holding.has(key) || !present.has(account.id)) continue;
 				const how = cooldown.until <= now ? "time" : cause;
 				emit({ type: "recovered", account, scope: cooldown.scope, cause: how });
 			}

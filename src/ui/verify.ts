@@ -207,8 +207,9 @@ export interface Verified {
 /** One line a finding, worst first; accounts by label. */
 export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verified): string {
 	const width = Math.max(...findings.map(({ level }) => level.length));
+	const words = wordsWith(accounts, ({ label }) => label);
 	const lines = findings.map((finding) => {
-		const { text, advice } = wordsOf(finding, accounts, ({ label }) => label);
+		const { text, advice } = words(finding);
 		return `${finding.level.padEnd(width)}  ${[text, advice].filter(Boolean).join(" ")}`;
 	});
 	const mended = repairs.map(({ kind, subject }) => REPAIRED[kind](subject));
@@ -233,11 +234,12 @@ function headOf(findings: readonly Finding[]): string {
 
 /** The same as a document; accounts by id. */
 export function verifiedAsJson({ findings, repairs, accounts }: Verified): VerifyDocument {
+	const words = wordsWith(accounts, ({ id }) => id);
 	return {
 		version: 1,
 		healthy: !hasProblem(findings),
 		findings: findings.map((finding) => {
-			const { text, advice } = wordsOf(finding, accounts, ({ id }) => id);
+			const { text, advice } = words(finding);
 			return {
 				level: finding.level,
 				code: finding.code,
@@ -250,11 +252,14 @@ export function verifiedAsJson({ findings, repairs, accounts }: Verified): Verif
 	};
 }
 
-function wordsOf(finding: Finding, accounts: readonly Account[], nameOf: (account: Account) => string): Words {
-	const account = accounts.find(({ id }) => id === finding.subject);
-	const told = { ...finding, account: account ? nameOf(account) : (finding.subject ?? "") };
-	const isLost = account !== undefined && finding.code === "sign-in-lost";
-	return WORDS[finding.code](isLost ? { ...told, detail: whySignedOut(account, finding.detail ?? "") } : told);
+function wordsWith(accounts: readonly Account[], nameOf: (account: Account) => string): (finding: Finding) => Words {
+	const byId = new Map(accounts.map((account) => [account.id, account]));
+	return (finding) => {
+		const account = byId.get(finding.subject ?? "");
+		const told = { ...finding, account: account ? nameOf(account) : (finding.subject ?? "") };
+		const isLost = account !== undefined && finding.code === "sign-in-lost";
+		return WORDS[finding.code](isLost ? { ...told, detail: whySignedOut(account, finding.detail ?? "") } : told);
+	};
 }
 
 function placeOf(endpoint: string | undefined): string {

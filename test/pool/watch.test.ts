@@ -3,6 +3,7 @@ import type { PoolEvent } from "../../src/domain/events.ts";
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts";
 import type { UsageSnapshot } from "../../src/domain/usage.ts";
 import { createPool, type Pool } from "../../src/pool/pool.ts";
+import { createWatch } from "../../src/pool/watch.ts";
 import {
 	aClock,
 	aCooldown,
@@ -225,4 +226,23 @@ it("tells of a pin when it changes", async () => {
 		{ type: "pinned", account: "a" },
 		{ type: "pinned", account: undefined },
 	]);
+});
+
+it("a look takes linear time, however many accounts rest", () => {
+	const many = 400;
+	let reads = 0;
+	const rows = Array.from({ length: many }, (_, at) => {
+		const row = anAccount(`a${at}`);
+		return Object.defineProperty({ ...row }, "id", {
+			get: () => {
+				reads += 1;
+				return row.id;
+			},
+		});
+	});
+	const resting = rows.map(({ id }) => [id, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })] }]);
+	const memo = aStateStore(Object.fromEntries(resting)).snapshot();
+	const watch = createWatch({ accounts: () => rows, memos: () => memo, clock: aClock(), emit: () => undefined });
+	for (let looks = 0; looks < 3; looks += 1) watch.look();
+	expect(reads).toBeLessThan(30 * many);
 });

@@ -131,3 +131,24 @@ describe("the words of what was verified", () => {
 		expect(document).toMatchObject({ healthy: false, findings: [{ level: "problem", subject: "auth.json" }] });
 	});
 });
+
+it("findings about many accounts are told in linear time", () => {
+	const many = 400;
+	let reads = 0;
+	const accounts = Array.from({ length: many }, (_, at) => {
+		const account = anAccount(`a${at}`);
+		return Object.defineProperty({ ...account }, "id", {
+			get: () => {
+				reads += 1;
+				return account.id;
+			},
+		});
+	});
+	const findings = accounts.map(({ id }): Finding => {
+		return { code: "account-off", level: "note", subject: id, figure: undefined, detail: undefined };
+	});
+	const found = { findings, repairs: [], isFixing: false, accounts };
+	expect(verifiedAsText(found).split("\n")).toHaveLength(many + 1);
+	expect(verifiedAsJson(found).findings).toHaveLength(many);
+	expect(reads).toBeLessThan(10 * many);
+});
