@@ -24,3 +24,11 @@ export function hideEmailsIn(value: unknown): unknown {
 	if (typeof value !== "object" || value === null) return value;
 	return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, hideEmailsIn(each)]));
 }
+
+/** An access token, or its beginning, and a refresh token as OpenAI makes them. */
+const TOKEN = /(?<![\w-])(?:eyJ[\w-]{8,}(?:\.[\w-]*){0,2}|rt[_.][\w.-]{16,})/g;
+
+/** A server's words without the token that they may quote. */
+export function hideTokens(text: string): string {
+	return text.replace(TOKEN, "…");
+}

@@ -1,4 +1,5 @@
 import type { Api, AssistantMessage, AssistantMessageEvent, Model } from "@mariozechner/pi-ai";
+import { hideTokens } from "../domain/privacy.ts";
 
 /** The final event of a request that failed. */
 export type ErrorEvent = Extract<AssistantMessageEvent, { type: "error" }>;
@@ -37,7 +38,7 @@ const ACTING = /(?![\n\t\u200d]|\r\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** A server's words as they may go out: in print mode they reach standard error as they are. */
 function shownAs(text: string): string {
-	return text.replace(ACTING, "?");
+	return hideTokens(text).replace(ACTING, "?");
 }
 
 /** The same final event with another message. */

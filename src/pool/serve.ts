@@ -9,6 +9,7 @@ import {
 	SHORT_RETRY_MS,
 	withKnownReset,
 } from "../domain/failure.ts";
+import { hideTokens } from "../domain/privacy.ts";
 import type { FastMode, Settings } from "../domain/settings.ts";
 import { headroom, type UsageSnapshot } from "../domain/usage.ts";
 import type { Affinity } from "./affinity.ts";
@@ -338,5 +339,5 @@ const LONGEST_REASON = 80;
 
 /** The server's words as they may be shown. */
 export function reasonIn(words: string): string {
-	return [...printable(words.trim())].slice(0, LONGEST_REASON).join("");
+	return [...printable(hideTokens(words).trim())].slice(0, LONGEST_REASON).join("");
 }

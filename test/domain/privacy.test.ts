@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { printable } from "../../src/domain/account.ts";
-import { hideEmails, hideEmailsIn } from "../../src/domain/privacy.ts";
+import { hideEmails, hideEmailsIn, hideTokens } from "../../src/domain/privacy.ts";
 import { isLinear } from "../support/growth.ts";
 
 describe("hiding e-mails", () => {
@@ -48,4 +48,27 @@ describe("hiding e-mails", () => {
 			b: { c: "plain" },
 		});
 	});
+});
+
+describe("hiding tokens", () => {
+	const access = `eyJhbGciOiJSUzI1NiJ9.${"eyJzdWIiOiJ1In0"}.c2lnbmF0dXJl-_x`;
+
+	it.each([
+		[`Invalid token: ${access}.`, "Invalid token: …."],
+		[`{"authorization":"Bearer ${access}"}`, '{"authorization":"Bearer …"}'],
+		[access.slice(0, 40), "…"],
+		[`refresh_token=rt_${"a1B2".repeat(9)}&x`, "refresh_token=…&x"],
+		["rt.1.AbCdEfGhIjKlMnOpQrSt was used", "… was used"],
+		["The start_of_the_sentence_is_no_token, nor is port_forwarding_is_disabled", undefined],
+		["heyJohn, part_of_something_long_enough eyJ", undefined],
+	])("makes %j %j", (text, hidden = text) => {
+		expect(hideTokens(text)).toBe(hidden);
+	});
+
+	it.each(["eyJ", "eyJaaaaaaaa.", "rt_", "rt.", "eyJaaaaaaaa-rt_"])(
+		"takes linear time over %j, however often",
+		(piece) => {
+			expect(isLinear(hideTokens, piece)).toBe(true);
+		},
+	);
 });

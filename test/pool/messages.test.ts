@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ABORTED, brokenOffAt, finalError, withWords } from "../../src/pool/messages.ts";
+import { reasonIn } from "../../src/pool/serve.ts";
 import { NOW } from "../support/fakes.ts";
 import { MODEL } from "./house.ts";
 import { aMessage } from "./streams.ts";
@@ -26,6 +27,17 @@ describe("a final event of ours", () => {
 		expect(event.error).toMatchObject({ stopReason: "error", errorMessage: "broken off", responseId: "resp_1" });
 		expect(event.error.content).toEqual([{ type: "text", text: "half" }, call]);
 		expect(partial).toEqual(before);
+	});
+
+	it("holds no token that a server's words quote", () => {
+		const told = "Invalid token eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1In0.c2ln";
+		const event = finalError(MODEL, "error", told, NOW);
+		expect(event.error.errorMessage).toBe("Invalid token …");
+		expect(withWords({ ...event, error: { ...event.error, errorMessage: told } }, told).error.errorMessage).toBe(
+			"Invalid token …",
+		);
+		expect(brokenOffAt(aMessage(), "error", told).error.errorMessage).toBe("Invalid token …");
+		expect(reasonIn(told)).toBe("Invalid token …");
 	});
 
 	it("holds nothing of a server's words that acts on a terminal; lines stay lines", () => {
