@@ -8,6 +8,7 @@ import {
 	mergeCooldown,
 } from "../domain/cooldown.ts";
 import { ownValue } from "../domain/own.ts";
+import { allSpent } from "../domain/spent.ts";
 import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../domain/usage-bounds.ts";
 import type { AccountMemo, StateStore } from "../pool/ports.ts";
@@ -123,6 +124,7 @@ const LEASE_MS = 5 * 60_000;
 const RENEWAL_MS = 60_000;
 
 const cooldownsSchema = listOf(cooldownSchema);
+const spentSchema = listOf(z.object({ tokenHash: z.string(), reason: z.string() }));
 const holderSchema = z.object({ pid: z.number().int().positive(), started: optionalText, machine: z.string() });
 
 const errorSchema = z.object({ text: z.string(), at: time }).optional().catch(undefined);
@@ -141,6 +143,7 @@ const memoSchema = z.looseObject({
 		.object({ tokenHash: z.string(), at: time, holder: holderSchema.optional().catch(undefined) })
 		.optional()
 		.catch(undefined),
+	spent: spentSchema.optional(),
 	refusal: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
 	refusedToken: optionalText,
 	doubtedUntil: optionalTime,
@@ -178,7 +181,10 @@ export function openStateStore(
 	const document = openSharedDocument({
 		path,
 		...STATE_FORMAT,
-		resolve: (key, mine, theirs) => (key === "cooldowns" ? merged(theirs, mine, now()) : mine),
+		resolve: (key, mine, theirs) => {
+			if (key === "spent") return allSpent(spentSchema.parse(theirs), spentSchema.parse(mine));
+			return key === "cooldowns" ? merged(theirs, mine, now()) : mine;
+		},
 		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
 		onProblem: (problem) => onProblem(problem.text),
 	});
@@ -258,9 +264,9 @@ export function openStateStore(
 			}),
 		forget: (id) =>
 			durable((draft) => {
-				const { exchange } = ownValue(draft.accounts, id) ?? {};
+				const { exchange, spent } = ownValue(draft.accounts, id) ?? {};
 				// The account may be put back, and its token be sent a second time.
-				if (exchange) draft.accounts[id] = { ...EMPTY_MEMO, exchange };
+				if (exchange || spent) draft.accounts[id] = { ...EMPTY_MEMO, exchange, spent };
 				else delete draft.accounts[id];
 				if (draft.pin === id) draft.pin = null;
 			}),
@@ -292,6 +298,7 @@ function inherited(kept: AccountMemo, gone: AccountMemo, now: number): AccountMe
 		usage: isNewer ? gone.usage : kept.usage,
 		...(lastUsedAt > 0 ? { lastUsedAt } : {}),
 		exchange: kept.exchange ?? gone.exchange,
+		spent: allSpent(gone.spent, kept.spent),
 		refusal: kept.refusal ?? gone.refusal,
 	};
 }

@@ -1,4 +1,5 @@
 import type { Account, AccountId, Credential } from "../domain/account.ts";
+import { allSpent } from "../domain/spent.ts";
 import { raceAbort, within } from "./abort.ts";
 import { loginOf } from "./pi-link.ts";
 import type {
@@ -72,6 +73,8 @@ const PATIENCE_MS = 1000;
 const REFUSED_AGAIN_MS = 60_000;
 /** Why an account has to sign in again after that. */
 const RENEWAL_REFUSED = "renewal_refused";
+/** Why it has to where what is stored was exchanged before, as a copy of an older file is. The issuer says the same. */
+const EXCHANGED_BEFORE = "refresh_token_reused";
 const FIRST_STORE_PAUSE_MS = 100;
 const LAST_STORE_PAUSE_MS = 1600;
 
@@ -114,7 +117,9 @@ export function createCredentials(deps: Deps): Credentials {
 			return ready(newest);
 		}
 		const patch = closed ? { enabled: false, disabledReason: code } : { needsLogin: { reason: code, at: clock.now() } };
-		await accounts.patch(account.id, patch, ({ refresh }) => refresh === spent.refresh).catch(keepInMemory);
+		// The row of pi's own login may not have what was found in pi's file yet.
+		const isMeant = ({ refresh }: Credential) => refresh === spent.refresh || refresh === account.credential.refresh;
+		await accounts.patch(account.id, { ...patch, credential: spent }, isMeant).catch(keepInMemory);
 		return { kind: "signed-out", account, reason: code, closed };
 	};
 
@@ -131,6 +136,13 @@ export function createCredentials(deps: Deps): Credentials {
 		}
 	};
 
+	/** Why the sign-in of a refresh token is over, as far as that is remembered. */
+	const endedBy = ({ id, formerIds = [] }: Account, { refresh }: Credential): string | undefined => {
+		const tokenHash = tokens.fingerprint(refresh);
+		const all = [id, ...formerIds].flatMap((each) => state.memo(each).spent ?? []);
+		return all.find((spent) => spent.tokenHash === tokenHash)?.reason;
+	};
+
 	/** Spends `spend.refresh`. The caller holds the lock under which nobody else does. */
 	const exchange = async (
 		account: Account,
@@ -142,13 +154,17 @@ export function createCredentials(deps: Deps): Credentials {
 		const tokenHash = tokens.fingerprint(spend.refresh);
 		const before = reread()?.refresh;
 		const claim = { tokenHash, at: clock.now(), holder: processes.own() };
-		const isFree = ({ exchange }: AccountMemo) => {
+		const isFree = ({ exchange, spent = [] }: AccountMemo) => {
+			// Whatever has brought it back since: no token is sent again that was exchanged, or refused for good.
+			if (spent.some((token) => token.tokenHash === tokenHash)) return false;
 			if (exchange?.tokenHash !== tokenHash) return true;
 			// Clocks jump: whatever they say, a process that runs may be waiting for the answer.
 			if (exchange.holder && processes.fateOf(exchange.holder, exchange.at) === "running") return false;
 			return Math.abs(clock.now() - exchange.at) >= UNKNOWN_OUTCOME_MS;
 		};
 		const claimed = () => {
+			const reason = endedBy(account, spend);
+			if (reason !== undefined) return endOf(account, spend, { kind: "refused", code: reason, closed: false }, reread);
 			const leftMs = (state.memo(id).exchange?.at ?? 0) + UNKNOWN_OUTCOME_MS - clock.now();
 			const isTelling = leftMs > 0 && leftMs <= UNKNOWN_OUTCOME_MS;
 			const retryAt = clock.now() + (isTelling ? leftMs : BUSY_RETRY_MS);
@@ -165,7 +181,12 @@ export function createCredentials(deps: Deps): Credentials {
 			exchange.holder.machine === claim.holder.machine;
 		// A clock that jumped may have made that lock look old, and then both were let in.
 		if (!isOurs(state.memo(id))) return claimed();
-		const release = () => state.updateIf(id, isOurs, (memo) => ({ ...memo, exchange: undefined }));
+		/** Lets others go on; `reason`: none of them may send this token again. */
+		const release = (reason?: string) =>
+			state.updateIf(id, isOurs, (memo) => {
+				const spent = reason === undefined ? memo.spent : allSpent(memo.spent, [{ tokenHash, reason }]);
+				return { ...memo, exchange: undefined, spent };
+			});
 		/** It has ended, and the token may be spent: from here on only time tells. */
 		const leaveUnanswered = () =>
 			state.updateIf(id, isOurs, (memo) => ({ ...memo, exchange: { tokenHash, at: claim.at } }));
@@ -186,7 +207,7 @@ export function createCredentials(deps: Deps): Credentials {
 		const isStored = came !== undefined && (await storeSurely(() => store(came)));
 		// While the note stays it tells every process that the token on the disk may be spent.
 		const mayBeSpent = (outcome.kind === "unknown" || outcome.kind === "granted") && !isStored;
-		if (!mayBeSpent) await release();
+		if (!mayBeSpent) await release(came?.refresh === spend.refresh ? undefined : endReasonOf(outcome));
 		// One that came and could not be stored is in this process alone: the claim holds while that runs.
 		else if (outcome.kind === "unknown" && came === undefined) await leaveUnanswered();
 		switch (outcome.kind) {
@@ -206,6 +227,8 @@ export function createCredentials(deps: Deps): Credentials {
 					return { kind: "unavailable", reason: outcome.reason, retryAt: until, lasts: true };
 				}
 				if (!isFinal) return backOff(id, outcome.reason);
+				const spent = [{ tokenHash, reason: RENEWAL_REFUSED }];
+				await state.update(id, (memo) => ({ ...memo, spent: allSpent(memo.spent, spent) }));
 				return endOf(account, spend, { kind: "refused", code: RENEWAL_REFUSED, closed: false }, reread);
 			}
 		}
@@ -260,16 +283,19 @@ export function createCredentials(deps: Deps): Credentials {
 			if (!account?.linked || !stored) {
 				return unavailable(id, "pi is no longer signed in with it", clock.now());
 			}
+			const ours = account.credential;
+			// Refused to another process while this one waited for the lock: what is stored is no news against that.
+			if (account.needsLogin && stored.refresh === ours.refresh) {
+				return unavailable(id, "its sign-in is over", clock.now());
+			}
 			if (stored.access !== had.access && lastsFor(stored, LAST_MOMENT_MS, refused)) {
 				await accounts.patch(id, { credential: stored, needsLogin: undefined }).catch(keepInMemory);
 				return ready(stored);
 			}
-			const ours = account.credential;
-			if (account.needsLogin && stored.refresh === ours.refresh) {
-				return unavailable(id, "its sign-in is over", clock.now());
-			}
 			const isOursNewer = (tokens.issuedAt(ours.access) ?? 0) > (tokens.issuedAt(stored.access) ?? 0);
-			const spend = isOursNewer ? ours : stored;
+			const [spend = ours] = (isOursNewer ? [ours, stored] : [stored, ours]).sort(
+				(a, b) => Number(endedBy(account, a) !== undefined) - Number(endedBy(account, b) !== undefined),
+			);
 			const store = async (next: Credential) => {
 				const isInFile = await file.replaceCredential(stored.refresh, next, account.accountId).catch(() => false);
 				const inPool = keep(account, spend, next);
@@ -369,6 +395,14 @@ export function createCredentials(deps: Deps): Credentials {
 function cameOf(outcome: RefreshOutcome, spent: Credential): Credential | undefined {
 	if (outcome.kind === "granted") return outcome.credential;
 	return outcome.kind === "unknown" && outcome.next ? { ...spent, refresh: outcome.next() } : undefined;
+}
+
+/** Why a token must not be sent again after this answer, once that is dealt with; undefined where it may be. */
+function endReasonOf(outcome: RefreshOutcome): string | undefined {
+	if (outcome.kind === "unavailable") return undefined;
+	if (outcome.kind !== "refused") return EXCHANGED_BEFORE;
+	// A closed account is switched off; a person who switches it on again wants another try.
+	return outcome.closed ? undefined : outcome.code;
 }
 
 /** The store keeps what it could not write in memory, has reported it, and tries again by itself. */

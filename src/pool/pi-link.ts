@@ -94,7 +94,12 @@ export function createPiLink({ accounts, state, piAuth, tokens, clock, labelFor,
 		if (isUpToDate && known.linked) return;
 		// A grant that both hold is pi's to refresh. A working one of our own stays ours, and pi keeps its own.
 		if (isSameGrant || known.linked || known.needsLogin) {
-			await accounts.patch(known.id, { credential, linked: true, needsLogin: undefined });
+			// Another process may have taken it in since, and seen it refused: that is newer than this look.
+			const isNews = ({ refresh }: Credential) => isSameGrant || refresh !== credential.refresh;
+			const tokenHash = tokens.fingerprint(credential.refresh);
+			const isOver = state.memo(known.id).spent?.some((token) => token.tokenHash === tokenHash);
+			const patch = { credential, linked: true, ...(!isOver && { needsLogin: undefined }) };
+			await accounts.patch(known.id, patch, isNews);
 		}
 	};
 

@@ -4,6 +4,7 @@ import type { Decision, LoggedDecision } from "../domain/decision.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../domain/health.ts";
 import type { Finding, ToolName } from "../domain/import.ts";
 import type { Settings, StoredValue } from "../domain/settings.ts";
+import type { SpentToken } from "../domain/spent.ts";
 import type { UsageSnapshot } from "../domain/usage.ts";
 
 /** Wall-clock time, epoch ms. */
@@ -69,6 +70,8 @@ export interface AccountMemo {
 	readonly exchange?:
 		| { readonly tokenHash: string; readonly at: number; readonly holder?: ProcessMark | undefined }
 		| undefined;
+	/** Refresh tokens that must never be sent again, the newest last; they outlive the account, which may be put back. */
+	readonly spent?: readonly SpentToken[] | undefined;
 	/** The first refusal of a renewal for a reason that is not known: of which refresh token (hash) and when, epoch ms. */
 	readonly refusal?: { readonly tokenHash: string; readonly at: number } | undefined;
 	/** Hash of an access token that was refused right after it had been issued: no renewal is spent on it again. */

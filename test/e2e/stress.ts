@@ -369,7 +369,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		signedInAgain: signIns.length,
 		fates,
 		...judge(requests, soldiers, new Set(stored.values()), signIns),
-		...(isAll && { sentTwice: sentTooSoon(requests, soldiers, wrongTimes) }),
+		...(isAll && { sentTwice: sentTooSoon(requests, soldiers) }),
 		spoiltAnswers,
 		oddFiles,
 		slowTurns,
@@ -461,16 +461,11 @@ function faultsOf({ text, stopReason, events, retries }: Turn): string[] {
 }
 
 /** Refresh tokens that were sent while they may have been spent: no minute was shortened here. */
-function sentTooSoon(
-	requests: readonly RecordedRequest[],
-	soldiers: readonly Soldier[],
-	wrongTimes: readonly { readonly from: number; readonly to: number }[],
-): string[] {
+function sentTooSoon(requests: readonly RecordedRequest[], soldiers: readonly Soldier[]): string[] {
 	const deathOf = (sender: string | undefined) =>
 		soldiers.find((soldier) => soldier.sender === sender)?.killedAt ?? Number.POSITIVE_INFINITY;
-	const isExcused = (at: number) => wrongTimes.some(({ from, to }) => at >= from && at <= to);
 	const tokens = requests.filter(({ kind }) => kind === "token");
-	return judgeTokens(tokens, deathOf, isExcused).map(({ what }) => what);
+	return judgeTokens(tokens, deathOf).map(({ what }) => what);
 }
 
 /** Files of ours that are not as they should be when every process has ended. */

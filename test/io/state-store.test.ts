@@ -1,5 +1,6 @@
 import { rmSync, statSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { allSpent } from "../../src/domain/spent.ts";
 import { openStateStore } from "../../src/io/state-store.ts";
 import {
 	aClock,
@@ -155,6 +156,19 @@ describe("what is remembered of an account", () => {
 		await state.update("a", (memo) => ({ ...memo, strikes: 1, exchange }));
 		await state.forget("a");
 		expect(openStore().memo("a")).toEqual({ ...nothing, exchange });
+	});
+
+	it("keeps which refresh tokens are spent: those that two processes note at once, and those of an account that left", async () => {
+		const [one, other] = [openStore(), openStore()];
+		const token = (tokenHash: string) => ({ tokenHash, reason: "refresh_token_reused" });
+		const note = (state: typeof one, tokenHash: string) =>
+			state.update("a", (memo) => ({ ...memo, strikes: 1, spent: allSpent(memo.spent, [token(tokenHash)]) }));
+		await Promise.all([note(one, "one"), note(other, "other")]);
+		await one.forget("a");
+		expect(openStore().memo("a")).toEqual({ ...nothing, spent: expect.arrayContaining(["one", "other"].map(token)) });
+		await note(one, "more");
+		await one.inherit("b", "a");
+		expect(openStore().memo("b").spent).toEqual(expect.arrayContaining(["one", "other", "more"].map(token)));
 	});
 
 	it("is changed by one of two processes that try at once, on the newest state of the file", async () => {

@@ -699,6 +699,130 @@ describe("a refusal for a reason that is not known", () => {
 	});
 });
 
+describe("a refresh token that was refused for good", () => {
+	const refusal: RefreshOutcome = { kind: "refused", code: "refresh_token_expired", closed: false };
+	const takeFlagBack = () => {
+		accounts.rows = [{ ...row(), needsLogin: undefined }];
+	};
+	const kinds = [
+		["ours", () => open(EXPIRED)],
+		["pi's", () => openLinked(EXPIRED)],
+	] as const;
+
+	it.each(kinds)("is not sent again, and flagged again, where the flag was taken back: %s", async (_, begin) => {
+		begin();
+		answer = () => refusal;
+		await ask();
+		for (const process of [credentials, anotherProcess(), anotherProcess()]) {
+			takeFlagBack();
+			clock.at += DAY_MS;
+			expect(await process.accessToken(ID, {})).toMatchObject({
+				kind: "signed-out",
+				reason: "refresh_token_expired",
+				closed: false,
+			});
+			expect(row().needsLogin).toEqual({ reason: "refresh_token_expired", at: clock.at });
+		}
+		expect(spent).toEqual([EXPIRED.refresh]);
+	});
+
+	it.each(kinds)("is not sent again after its account was taken out and put back: %s", async (_, begin) => {
+		begin();
+		answer = () => refusal;
+		await ask();
+		await state.forget(ID);
+		takeFlagBack();
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "signed-out" });
+		expect(spent).toHaveLength(1);
+	});
+
+	it("is followed by a new sign-in as any other", async () => {
+		open(EXPIRED);
+		answer = () => refusal;
+		await ask();
+		const again = { ...EXPIRED, refresh: "signed-in-again" };
+		accounts.rows = [{ ...row(), credential: again, needsLogin: undefined }];
+		answer = () => grant();
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "ready" });
+		expect(spent).toEqual([EXPIRED.refresh, "signed-in-again"]);
+	});
+
+	it("is refused to a process that had its claim ready before the refusal was known", async () => {
+		open(EXPIRED);
+		const { updateIf } = state;
+		state.updateIf = async (id, ...given) => {
+			await state.update(id, (memo) => ({
+				...memo,
+				spent: [{ tokenHash: fingerprint(EXPIRED.refresh), reason: "refresh_token_expired" }],
+			}));
+			return updateIf(id, ...given);
+		};
+		expect(await ask()).toMatchObject({ kind: "signed-out", reason: "refresh_token_expired" });
+		expect([spent, row().needsLogin?.reason]).toEqual([[], "refresh_token_expired"]);
+	});
+
+	it("is flagged with it where pi's file had another one than the row", async () => {
+		openLinked(issued(NOW - 20 * DAY_MS, NOW - DAY_MS));
+		piAuth.login = { kind: "oauth", credential: EXPIRED, accountId: "acct-work" };
+		answer = () => refusal;
+		expect(await ask()).toMatchObject({ kind: "signed-out" });
+		expect(row()).toMatchObject({ credential: EXPIRED, needsLogin: { reason: "refresh_token_expired" } });
+	});
+
+	it("leaves its flag where pi's file was taken in, and refused, while another process waited for the lock", async () => {
+		const later = issued(NOW - DAY_MS, NOW + 9 * MINUTE_MS);
+		openLinked(EXPIRED);
+		piAuth.beforeLock = () => {
+			piAuth.login = { kind: "oauth", credential: later, accountId: "acct-work" };
+			accounts.rows = [{ ...row(), credential: later, needsLogin: { reason: "refresh_token_expired", at: NOW } }];
+		};
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect([spent, row().needsLogin?.reason]).toEqual([[], "refresh_token_expired"]);
+	});
+
+	it("of an account that was closed is tried again by a person who switches that on again", async () => {
+		open(EXPIRED);
+		answer = () => ({ kind: "refused", code: "account_deactivated", closed: true });
+		await ask();
+		accounts.rows = [{ ...row(), enabled: true, disabledReason: undefined }];
+		answer = () => grant();
+		expect(await ask()).toMatchObject({ kind: "ready" });
+	});
+});
+
+describe("a refresh token that was exchanged before", () => {
+	it("is not sent again where an older file was put back, and its sign-in is over", async () => {
+		open(EXPIRED);
+		expect(await ask()).toMatchObject({ kind: "ready" });
+		accounts.rows = [{ ...row(), credential: EXPIRED }];
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({
+			kind: "signed-out",
+			reason: "refresh_token_reused",
+		});
+		expect(spent).toEqual([EXPIRED.refresh]);
+	});
+
+	it("is not sent where pi's file has it still, and ours has the next one of the same second", async () => {
+		openLinked(EXPIRED);
+		piAuth.isFull = true;
+		answer = () => ({ kind: "granted", credential: { ...EXPIRED, refresh: "next" } });
+		await ask();
+		piAuth.isFull = false;
+		answer = () => grant();
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "ready" });
+		expect(spent).toEqual([EXPIRED.refresh, "next"]);
+	});
+
+	it("is sent again where the issuer has left it as it was", async () => {
+		open(EXPIRED);
+		answer = () => ({ kind: "granted", credential: { ...EXPIRED, access: aTokenOf("work", { issuedAt: NOW }) } });
+		await ask();
+		answer = () => grant(NOW + HOUR_MS);
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "ready" });
+		expect(spent).toEqual([EXPIRED.refresh, EXPIRED.refresh]);
+	});
+});
+
 describe("an answer with a next refresh token and no access token", () => {
 	it("is kept, and the next one is exchanged soon", async () => {
 		open(EXPIRED);

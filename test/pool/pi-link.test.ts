@@ -383,6 +383,40 @@ describe("a token that tells more than those before it", () => {
 	});
 });
 
+describe("a look at pi's login that is older than its refusal", () => {
+	const refused = { reason: "refresh_token_expired", at: NOW };
+	const older = credentialOf("work", NOW - HOUR_MS);
+
+	it("does not take the refusal back that another process has met meanwhile", async () => {
+		open(rowOf("work", { credential: older, source: "pi", linked: true }));
+		login("work");
+		const patch = accounts.patch.bind(accounts);
+		accounts.patch = async (...given) => {
+			// The other one takes it in as well, and is through with its exchange before this one has the lock.
+			if (given[1].credential) accounts.rows = [rowOf("work", { source: "pi", linked: true, needsLogin: refused })];
+			await patch(...given);
+		};
+		await link.sync();
+		expect(rows()).toMatchObject([{ needsLogin: refused, credential: credentialOf("work") }]);
+	});
+
+	it("does not take it back where the refusal is on record", async () => {
+		open(rowOf("work", { credential: older, source: "pi", linked: true, needsLogin: refused }));
+		login("work");
+		const spent = [{ tokenHash: fingerprint(credentialOf("work").refresh), reason: refused.reason }];
+		await state.update(idOf("work"), (memo) => ({ ...memo, spent }));
+		await link.sync();
+		expect(rows()).toMatchObject([{ needsLogin: refused }]);
+	});
+
+	it("takes it back for another sign-in", async () => {
+		open(rowOf("work", { credential: older, source: "pi", linked: true, needsLogin: refused }));
+		login("work");
+		await link.sync();
+		expect(rows()).toMatchObject([{ needsLogin: undefined, credential: credentialOf("work") }]);
+	});
+});
+
 describe("a store that cannot be written", () => {
 	it("ends no request; the login is looked at again", async () => {
 		login("work");

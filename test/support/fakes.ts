@@ -450,8 +450,8 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 			for (const id of store.memos.keys()) apply(id, (memo) => ({ ...memo, cooldowns: [], strikes: 0 }));
 		},
 		forget: async (id) => {
-			const { exchange } = read(id);
-			if (exchange) store.memos.set(id, { ...empty, exchange });
+			const { exchange, spent } = read(id);
+			if (exchange || spent) store.memos.set(id, { ...empty, exchange, spent });
 			else store.memos.delete(id);
 			if (store.pinnedId === id) store.pinnedId = undefined;
 		},

@@ -1,7 +1,7 @@
 import type { RecordedRequest } from "../../support/fake-codex/index.ts";
 import type { Asked, Journal } from "./journal.ts";
 import type { TurnReport } from "./orders.ts";
-import { LINKED, NAMES, type World } from "./world.ts";
+import { NAMES, type World } from "./world.ts";
 
 /** A turn, and what has to be known beside it. */
 export interface Turn {
@@ -205,11 +205,10 @@ const MINUTE_MS = 60_000;
 /** When a sender died: epoch ms, or never. */
 export type Deaths = (sender: string | undefined) => number;
 
-/** Refresh tokens that were sent when they may have been spent. `isExcused`: clocks or disks were wrong at that time. */
+/** Refresh tokens that were sent when they may have been spent. */
 export function judgeTokens(
 	tokens: readonly RecordedRequest[],
 	deathOf: Deaths,
-	isExcused: (at: number) => boolean,
 ): { readonly what: string; readonly from: number; readonly to: number }[] {
 	const sent = new Map<string, RecordedRequest[]>();
 	for (const request of tokens) {
@@ -226,10 +225,6 @@ export function judgeTokens(
 				const overlaps = earlier.endedAt === undefined || later.at < earlier.endedAt;
 				const isKept = earlier.answer === "withoutRefreshToken";
 				const wasDead = deathOf(earlier.sender) <= later.at;
-				if (isExcused(later.at) || isExcused(earlier.at)) continue;
-				// Known: a look at auth.json that is older than the refusal takes the flag off pi's own login again. The token
-				// was refused for good, so that nothing is spent by it.
-				if (later.account === LINKED && earlier.answer?.startsWith("permanent:") && !overlaps) continue;
 				if (!overlaps && (isKept || (isUnspent(earlier) && (earlier.status !== 401 || wasDead)))) continue;
 				// By rule, where no answer came: a minute later, and by then its sender is through with it.
 				if (gapMs >= MINUTE_MS - 100 && (!overlaps || wasDead)) continue;

@@ -130,7 +130,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 
 	const toldOfTokens = new Set<string>();
 	const judgeExchanges = () => {
-		const all = judgeTokens(journal.tokens, deathOf, isExcused).filter(({ what }) => !toldOfTokens.has(what));
+		const all = judgeTokens(journal.tokens, deathOf).filter(({ what }) => !toldOfTokens.has(what));
 		for (const { what, from, to } of all) {
 			toldOfTokens.add(what);
 			violate(what, traceOf(from, to));
