@@ -70,7 +70,9 @@ async function acquire(path: string, options: LockOptions): Promise<() => Promis
 				clearings += 1;
 				continue;
 			}
-			if (codeOf(error) !== "ELOCKED") throw error;
+			// What is no folder answers in many ways, and is waited for as well.
+			const isInTheWay = codeOf(error) === "ELOCKED" || (await lookAtLock(`${path}.lock`))?.shape === "other";
+			if (!isInTheWay) throw error;
 		}
 		const left = deadline - performance.now();
 		if (left <= 0) throw new LockBusyError(path);

@@ -148,6 +148,13 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 		expect([await mine(4000), scratch.names()]).toEqual(["mine", []]);
 	});
 
+	it("does not block for long where it is a link that was made a moment ago, wherever that leads", async () => {
+		const links = { a: "nowhere", b: "b.lock", c: "/dev/null", d: "d.lock/below" };
+		for (const [name, target] of Object.entries(links)) symlinkSync(target, scratch.path(`${name}.lock`));
+		const had = Object.keys(links).map((name) => withLock(scratch.path(name), { waitMs: 4000 }, () => name));
+		expect([await Promise.all(had), scratch.names()]).toEqual([Object.keys(links), []]);
+	});
+
 	it.each(["nowhere", "folder"])("does not block where it is a link to %s, which stays as it is", async (target) => {
 		mkdirSync(scratch.path("folder"));
 		symlinkSync(target, scratch.path("a.lock"));
