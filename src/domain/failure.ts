@@ -101,6 +101,10 @@ const NAMING_STATUSES = [404, 410];
 /** The server is at fault, or what stands in front of it. */
 const SERVER_STATUSES = [408, ...Array.from({ length: 100 }, (_, at) => 500 + at)];
 
+const OVERLOAD_CODES = ["server_is_overloaded", "server_overloaded", "overloaded_error", "slow_down"];
+const OVERLOAD_CODE = /(^|_)(overloaded|overload|(at|over)_capacity|capacity_(reached|exceeded))(_|$)/;
+const OVERLOAD_WORDS = /\bat capacity\b|\boverloaded\b|experiencing high demand/i;
+
 /** The content is refused, for whatever account. */
 const POLICY_CODES = [
 	"cyber_policy",
@@ -202,11 +206,14 @@ export const RULES: readonly Rule[] = [
 	{
 		name: "overloaded",
 		signs: [
-			{ codes: ["server_is_overloaded", "server_overloaded", "overloaded_error", "slow_down"] },
+			{ codes: OVERLOAD_CODES },
 			{ codes: ["server_error", "internal_error", "internal_server_error", "service_unavailable_error"] },
 			{ status: SERVER_STATUSES, uncoded: true },
-			{ codeLike: /(^|_)(overloaded|overload|(at|over)_capacity|capacity_(reached|exceeded))(_|$)/ },
-			{ words: /\bat capacity\b|\boverloaded\b|experiencing high demand|\binternal (server )?error\b/i },
+			{ codeLike: OVERLOAD_CODE },
+			{ words: OVERLOAD_WORDS },
+			{ words: /\binternal (server )?error\b/i },
+			{ words: /\b(retry|try) your request\b|\berror (occurred )?while processing your request\b/i },
+			{ words: /\b(temporarily|currently) unavailable\b/i, statusNot: [...REQUEST_STATUSES, 401, 402, 403] },
 			{ status: SERVER_STATUSES },
 		],
 		remedy: "surface",
@@ -216,6 +223,9 @@ export const RULES: readonly Rule[] = [
 			{ status: 500, words: "The usage limit service failed" },
 			{ words: "Selected model is at capacity. Please try a different model." },
 			{ words: "Our servers are currently overloaded. Please try again later." },
+			{ words: "An error occurred while processing your request. You can retry your request, or contact us." },
+			{ words: "The server had an error while processing your request." },
+			{ words: "This model is temporarily unavailable." },
 			{ status: 503, code: "brand_new" },
 			{ status: 429, code: "engine_overloaded" },
 			{ status: 530 },
@@ -481,6 +491,7 @@ export const RULES: readonly Rule[] = [
 			{ words: /\btimed? ?out\b|\btimeout\b|\bECONNRESET\b|\bEPIPE\b|\bETIMEDOUT\b/i, unanswered: true },
 			{ words: /\bconnection (was |is )?(closed|reset|lost|refused|aborted)\b|\bsocket hang up\b/i, unanswered: true },
 			{ words: /\bfetch failed\b|\bnetwork (error|connection lost)\b|\bother side closed\b/i, unanswered: true },
+			{ words: /\bECONNREFUSED\b|\bENOTFOUND\b|\bEAI_AGAIN\b|\bstream (disconnected|ended before)/i, unanswered: true },
 		],
 		remedy: "surface",
 		leftToHost: true,
@@ -490,6 +501,8 @@ export const RULES: readonly Rule[] = [
 			{ words: "write EPIPE" },
 			{ words: "connection closed" },
 			{ words: "fetch failed" },
+			{ words: "connect ECONNREFUSED 127.0.0.1:443" },
+			{ words: "Codex WebSocket stream ended before a terminal response event" },
 		],
 	},
 ];
@@ -556,8 +569,14 @@ export function classify(
 		cooling: rule?.cools && coolingOf(rule.cools, evidence, context),
 		retryAfterMs: lengthOf(evidence.retryAfterMs),
 		isSignInGone: evidence.code !== undefined && SIGN_IN_GONE_CODES.has(evidence.code),
-		isLeftToHost: rule?.leftToHost === true,
+		isLeftToHost: rule?.leftToHost === true && !isMereServerError(evidence),
 	};
+}
+
+/** A status of the server that tells of no overload: the host has repeated the request by itself before it said so. */
+function isMereServerError({ status, code = "", words = "" }: FailureEvidence): boolean {
+	if (status === undefined || !SERVER_STATUSES.includes(status)) return false;
+	return !OVERLOAD_CODES.includes(code) && !OVERLOAD_CODE.test(code) && !OVERLOAD_WORDS.test(words);
 }
 
 function findRule(evidence: FailureEvidence): Rule | undefined {

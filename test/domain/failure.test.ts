@@ -151,6 +151,17 @@ describe("evidence of different strength", () => {
 		expect(classify(evidence, context)).toMatchObject({ remedy: "surface", cooling: undefined });
 	});
 
+	it.each<[string, FailureEvidence, boolean]>([
+		["a model at capacity in a stream", { words: "Selected model is at capacity." }, true],
+		["an overload as a status", { status: 503, code: "server_is_overloaded" }, true],
+		["an overload in the words of a status", { status: 503, words: "The model is overloaded" }, true],
+		["an error in a stream", { code: "server_error", words: "An error occurred." }, true],
+		["an error as a status", { status: 500, code: "server_error", words: "An error occurred." }, false],
+		["a gateway", { status: 502 }, false],
+	])("leaves a server's failure to the host alone, or tries it elsewhere: %s", (_name, evidence, isLeftToHost) => {
+		expect(classify(evidence, context)).toMatchObject({ kind: "overloaded", isLeftToHost, cooling: undefined });
+	});
+
 	it.each([...SIGN_IN_GONE_CODES])("takes a 401 with %s for the end of the sign-in, after one refresh", (code) => {
 		expect(classify({ status: 401, code }, context)).toMatchObject({ remedy: "refresh-or-rotate", isSignInGone: true });
 	});

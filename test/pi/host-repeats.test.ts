@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
-import { RULES } from "../../src/domain/failure.ts";
+import { classify, RULES } from "../../src/domain/failure.ts";
 import { isRepeatedByHost } from "../../src/pi/provider.ts";
-import { hostRetries, retries } from "../ui/host-retry.ts";
+import { evidenceFromWords } from "../../src/pool/evidence.ts";
+import { hostRetries, ownAnswers, retries } from "../ui/host-retry.ts";
 
 const WORDINGS = [
 	...RULES.flatMap(({ samples }) => samples.flatMap(({ words }) => words ?? [])),
@@ -17,4 +18,49 @@ it("knows of every wording whether the oldest host's own retry repeats it, as th
 	const [oldest] = await hostRetries();
 	if (!oldest) throw new Error("no host is known");
 	for (const words of WORDINGS) expect([words, isRepeatedByHost(words)]).toEqual([words, retries(oldest, words)]);
+});
+
+it("reads of every newer host what that host's own function says", async () => {
+	const [, ...newer] = await hostRetries();
+	expect(newer.map(({ host }) => host)).toEqual(["0.87.1", "1.5.2", "1.6.0"]);
+	for (const retry of newer) {
+		const read = WORDINGS.map((words) => [words, retries(retry, words)]);
+		const own = await ownAnswers(retry.host, WORDINGS);
+		expect([retry.host, read]).toEqual([retry.host, WORDINGS.map((words, at) => [words, own[at]])]);
+	}
+});
+
+/** Words of a server at its limit, and the hosts whose own retry repeats them; the others leave them to another account. */
+const LEFT_TO_HOST: readonly (readonly [words: string, hosts: string])[] = [
+	["Selected model is at capacity. Please try a different model.", "1.5.2 1.6.0"],
+	["Codex error: Selected model is at capacity. Please try a different model.", "1.5.2 1.6.0"],
+	["Our servers are currently overloaded. Please try again later.", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["Codex error: server_is_overloaded", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["Codex error: slow_down", ""],
+	["We're currently experiencing high demand.", "0.87.1 1.5.2 1.6.0"],
+	["An error occurred while processing your request. You can retry your request.", "0.87.1 1.5.2 1.6.0"],
+	["The server had an error while processing your request.", ""],
+	["Internal server error", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["This model is temporarily unavailable.", ""],
+	["Request timed out.", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["Codex SSE response headers timed out after 20000ms", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["fetch failed", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["read ECONNRESET", "1.6.0"],
+	["write EPIPE", "1.6.0"],
+	["connection closed", "1.6.0"],
+	["connect ECONNREFUSED 127.0.0.1:443", "1.6.0"],
+	["getaddrinfo ENOTFOUND chatgpt.com", "0.87.1 1.5.2 1.6.0"],
+	["Codex WebSocket stream ended before a terminal response event", "0.87.1 1.5.2 1.6.0"],
+];
+
+it.each(LEFT_TO_HOST)("knows who repeats %s", async (words, hosts) => {
+	const all = await hostRetries();
+	expect(
+		all
+			.filter((host) => retries(host, words))
+			.map(({ host }) => host)
+			.join(" "),
+	).toBe(hosts);
+	const failure = classify(evidenceFromWords(words, 0), { now: 0, modelId: "gpt-5.5", cooldownMs: 1 });
+	expect(failure).toMatchObject({ isLeftToHost: true, cooling: undefined });
 });

@@ -1,8 +1,10 @@
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { runInNewContext } from "node:vm";
 import { z } from "zod";
-import { type HostName, prepareHost, repositoryRoot } from "../support/hosts.ts";
+import { findModernNode, type HostName, prepareHost, repositoryRoot } from "../support/hosts.ts";
 
 /** What a host's own turn retry makes of an error text. */
 export interface HostRetry {
@@ -23,7 +25,7 @@ const DISTINCTIVE = "reset before headers";
 export async function hostRetries(): Promise<HostRetry[]> {
 	return [
 		fromMethod(join(repositoryRoot, "node_modules/@mariozechner/pi-coding-agent/dist/core/agent-session.js")),
-		fromLists("0.87.1", join(repositoryRoot, "node_modules/@earendil-works/pi-ai/dist/utils/retry.js")),
+		fromLists("0.87.1", RETRY_0_87_1),
 		await fromBundle("1.5.2"),
 		await fromBundle("1.6.0"),
 	];
@@ -32,6 +34,30 @@ export async function hostRetries(): Promise<HostRetry[]> {
 /** Does this host ask again by itself after such an error? */
 export function retries({ wakes, forbids }: HostRetry, text: string): boolean {
 	return wakes.test(text) && !forbids?.test(text);
+}
+
+/** Asks each of `texts` in a process that calls the test in its last argument. */
+const ASKING = `
+	const [path, texts] = process.argv.slice(1);
+	const { isRetryableAssistantError: ask } = await import(path);
+	const answers = JSON.parse(texts).map((errorMessage) =>
+		ask({ role: "assistant", content: [], stopReason: "error", errorMessage }));
+	process.stdout.write(JSON.stringify(answers));
+`;
+
+/** What the host's own function says of each text; 0.73.1 has none that could be called. */
+export async function ownAnswers(host: HostName, texts: readonly string[]): Promise<boolean[]> {
+	const path = host === "0.87.1" ? RETRY_0_87_1 : await chunkWithFunction(host);
+	const args = ["--input-type=module", "-e", ASKING, path, JSON.stringify(texts)];
+	const { stdout } = await promisify(execFile)(await findModernNode(), args, { timeout: 60_000 });
+	return z.array(z.boolean()).length(texts.length).parse(JSON.parse(stdout));
+}
+
+const RETRY_0_87_1 = join(repositoryRoot, "node_modules/@earendil-works/pi-ai/dist/utils/retry.js");
+
+async function chunkWithFunction(host: HostName): Promise<string> {
+	const { cli } = await prepareHost(host);
+	return chunkWithPattern(join(dirname(cli), "chunks"));
 }
 
 function fromMethod(path: string): HostRetry {
