@@ -87,6 +87,8 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 		return {
 			...together(together(evidenceFromHeaders(headers, now()), told), inBody),
 			...(refusal && { status: refusal.status }),
+			// Gateways call anything a page.
+			...(refusal && (body ?? "").trim() !== "" && { html: inBody.html === true }),
 			headers,
 			...hit,
 			...(!isOnItsWay && { unsent: true }),

@@ -641,6 +641,69 @@ describe("a refusal that no row knows", () => {
 	});
 });
 
+describe("an account that refuses every request", () => {
+	const early = failedWith("Failed to extract accountId from token", { withStart: false });
+	const hidden = (json: unknown) => ({ "x-error-json": Buffer.from(JSON.stringify(json)).toString("base64") });
+	const plays: [string, Play][] = [
+		["401 without words", refused(401)],
+		["401 for a region", refused(401, { detail: { code: "workspace_region_mismatch" } })],
+		[
+			"401 with its reason in a header",
+			refused(401, { detail: "Unauthorized" }, hidden({ error: { code: "seat_gone" } })),
+		],
+		["401 of a deactivated account", refused(401, "", hidden({ error: { code: "account_deactivated" } }))],
+		["401 of a token that ended", refused(401, { errors: [{ code: "token_revoked", message: "Encountered" }] })],
+		["402 without words", refused(402)],
+		["402 for a bill", refused(402, { detail: { code: "billing_not_active" } })],
+		["403 without words", refused(403, {})],
+		["403 with a list", refused(403, { errors: [{ code: "brand_new" }] })],
+		["403 cut off", refused(403, '{"detail":{"code":"codex_work')],
+		["403 of a workspace", refused(403, { response: { error: { code: "invalid_workspace_selected" } } })],
+		["403 of a plan", refused(403, { error: { type: "plan_not_supported", message: "The guest plan has no Codex." } })],
+		["404 of an account", refused(404, { detail: { code: "account_not_found" } })],
+		["429 of an organization", refused(429, { error: { code: "organization_rate_limit_exceeded" } })],
+		["429 of a member", refused(429, {}, { "x-codex-rate-limit-reached-type": "workspace_member_brand_new" })],
+		["429 of a budget", refused(429, { error: { code: "spend_control_reached", resets_at: "2027-01-01T00:00:00Z" } })],
+		["400 of a budget", refused(400, { detail: { code: "individual_limit_reached" } })],
+		["400 of a model", refused(400, { detail: "The 'gpt-5.5' model is not supported when using Codex." })],
+		["a frame without a code", failedWith("Codex error: Forbidden")],
+		["a frame of a bill", failedWith("Codex error: Payment required")],
+		["a frame of a token", failedWith("Codex error: jwt expired")],
+		["a frame of a code", failedWith("Codex error: codex_workspace_access_denied")],
+		["a failure before anything is sent", early],
+	];
+
+	it.each(plays)("costs no turn, and begins no further one: %s", async (_name, play) => {
+		for (const way of ["list", "pin", "session"]) {
+			const house = someone("a", "b");
+			house.play("a", play);
+			if (way === "pin") await house.pool.pin("a");
+			if (way === "session") house.affinity.begin("s", "a", NOW);
+			expect([way, (await house.ask()).text]).toEqual([way, "from b"]);
+			const first = house.tries.filter((name) => name === "a").length;
+			expect(first).toBeLessThanOrEqual(2);
+			// Another session, as in another process: only what is stored tells it.
+			house.affinity.begin("another", undefined, NOW);
+			expect([way, (await house.ask({ sessionId: "another" })).text]).toEqual([way, "from b"]);
+			expect([way, house.tries.filter((name) => name === "a").length]).toEqual([way, first]);
+		}
+	});
+
+	it.each(plays)(
+		"ends in one error where all are alike, and in an answer where a third is not: %s",
+		async (_name, play) => {
+			const house = someone("a", "b", "c");
+			for (const name of ["a", "b"]) house.play(name, play);
+			const outcomes = [await house.ask(), await house.ask()];
+			expect(outcomes.map(({ ends }) => ends)).toEqual([1, 1]);
+			expect(outcomes.at(-1)?.text).toBe("from c");
+			const alone = someone("a");
+			alone.play("a", play);
+			expect(await alone.ask()).toMatchObject({ ends: 1, text: "" });
+		},
+	);
+});
+
 describe("a host that fails before anything is sent", () => {
 	const early = (words: string): Play => failedWith(words, { withStart: false });
 	const broken: Play = () => {
