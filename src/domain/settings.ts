@@ -158,14 +158,14 @@ export const ROTATION_PREFERENCES: readonly Preference<RotationSettings>[] = [
 	{
 		key: "maxWait",
 		summary: "longest wait for the first account to come back",
-		...aDuration(),
+		...aDuration(["0s", "60s", "15m", "8h"]),
 		read: (stored, into) => withDuration(stored, (maxWaitMs) => ({ ...into, maxWaitMs })),
 		stored: ({ maxWaitMs }) => durationText(maxWaitMs),
 	},
 	{
 		key: "cooldown",
 		summary: "rest of an account whose reset nobody told",
-		...aDuration(),
+		...aDuration(["60s", "15m", "1h", "8h"]),
 		read: (stored, into) => withDuration(stored, (cooldownMs) => ({ ...into, cooldownMs })),
 		stored: ({ cooldownMs }) => durationText(cooldownMs),
 	},
@@ -236,8 +236,8 @@ function oneOf(choices: readonly string[]): Wanted {
 	return { wanted: `one of ${choices.join(", ")}`, choices };
 }
 
-function aDuration(): Wanted {
-	return { wanted: "a duration such as 60s, 15m or 8h", choices: ["0s", "60s", "15m", "8h"] };
+function aDuration(choices: readonly string[]): Wanted {
+	return { wanted: "a duration such as 90s, 45 min or 1h30m", choices };
 }
 
 function isPolicy(value: unknown): value is PolicyName {
@@ -252,22 +252,61 @@ function isWhole(value: unknown, most: number): value is number {
 	return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= most;
 }
 
-const UNITS_MS: readonly (readonly [unit: string, ms: number])[] = [
-	["d", 86_400_000],
-	["h", 3_600_000],
-	["m", 60_000],
-	["s", 1000],
+const SECOND_MS = 1000;
+
+/** The words that a person has for a unit, and its length; the longest first. */
+const UNITS: readonly { readonly words: readonly string[]; readonly ms: number }[] = [
+	{ words: ["w", "wk", "wks", "week", "weeks"], ms: 7 * 86_400_000 },
+	{ words: ["d", "day", "days"], ms: 86_400_000 },
+	{ words: ["h", "hr", "hrs", "hour", "hours"], ms: 3_600_000 },
+	{ words: ["m", "min", "mins", "minute", "minutes"], ms: 60_000 },
+	{ words: ["s", "sec", "secs", "second", "seconds"], ms: SECOND_MS },
 ];
+const PART = /(\d{1,8}(?:[.,]\d{1,6})?)\s*([a-z]*)\s*/gy;
+const LONGEST_DURATION = 60;
+
+/**
+ * A duration as a person writes it, in ms: `90s`, `1.5h`, `1h30m`, `1h30`, `45 min`, `2 days`, `0`. Undefined for anything
+ * else: a number without a unit may mean any.
+ */
+export function durationIn(text: string): number | undefined {
+	const typed = text.trim().toLowerCase();
+	if (typed === "" || typed.length > LONGEST_DURATION) return undefined;
+	let ms = 0;
+	let end = 0;
+	let finest = Number.POSITIVE_INFINITY;
+	for (const [part, count = "", word = ""] of typed.matchAll(PART)) {
+		const length = lengthOf(word, finest, Number(count) === 0);
+		// From the longest to the shortest, each once: anything else was not meant so.
+		if (length === undefined || length >= finest) return undefined;
+		ms += Number(count.replace(",", ".")) * length;
+		finest = length;
+		end += part.length;
+	}
+	return end === typed.length ? Math.round(ms / SECOND_MS) * SECOND_MS : undefined;
+}
+
+/** The length of a unit by its word. Without one: minutes behind hours, and what is nothing needs none. */
+function lengthOf(word: string, before: number, isNothing: boolean): number | undefined {
+	if (word !== "") return UNITS.find(({ words }) => words.includes(word))?.ms;
+	if (before === 3_600_000) return 60_000;
+	return isNothing && before === Number.POSITIVE_INFINITY ? SECOND_MS : undefined;
+}
 
 function withDuration<T>(stored: unknown, make: (ms: number) => T): T | undefined {
-	if (typeof stored !== "string") return undefined;
-	const [, count, unit] = /^(\d{1,8})([smhd])$/.exec(stored) ?? [];
-	const ms = Number(count) * (UNITS_MS.find(([name]) => name === unit)?.[1] ?? Number.NaN);
-	return Number.isFinite(ms) && ms <= FURTHEST_RESET_MS ? make(ms) : undefined;
+	if (stored !== 0 && typeof stored !== "string") return undefined;
+	const ms = durationIn(String(stored));
+	return ms !== undefined && ms <= FURTHEST_RESET_MS ? make(ms) : undefined;
 }
+
+const WRITTEN: readonly (readonly [unit: string, ms: number])[] = [
+	["h", 3_600_000],
+	["m", 60_000],
+	["s", SECOND_MS],
+];
 
 /** In hours, minutes or seconds, whichever is largest without a rest; a minute is written as the default is, `60s`. */
 function durationText(ms: number): string {
-	const [unit, length] = UNITS_MS.find(([name, size]) => ms >= size && ms % size === 0 && name !== "d") ?? ["s", 1000];
+	const [unit, length] = WRITTEN.find(([, size]) => ms >= size && ms % size === 0) ?? ["s", SECOND_MS];
 	return ms === 60_000 ? "60s" : `${Math.round(ms / length)}${unit}`;
 }

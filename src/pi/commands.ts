@@ -1,7 +1,10 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { comparable, nearest } from "../domain/nearest.ts";
 import { tellDefect } from "../pool/defects.ts";
 import type { LastRotation } from "../ui/dashboard-words.ts";
+import * as messages from "../ui/messages.ts";
 import { add } from "./commands/add.ts";
+import { ALIAS_WORDS, aliasCalled, meaningOf } from "./commands/aliases.ts";
 import { carryOut, tell } from "./commands/carry-out.ts";
 import { dashboard } from "./commands/dashboard.ts";
 import { footer } from "./commands/footer.ts";
@@ -9,6 +12,7 @@ import { help } from "./commands/help.ts";
 import { importAccounts } from "./commands/import.ts";
 import { log } from "./commands/log.ts";
 import { login } from "./commands/login.ts";
+import { next } from "./commands/next.ts";
 import { off, on } from "./commands/off-on.ts";
 import { path } from "./commands/path.ts";
 import { refresh } from "./commands/refresh.ts";
@@ -29,6 +33,7 @@ import { privately } from "./privately.ts";
 export const COMMANDS: readonly Subcommand[] = [
 	show,
 	use,
+	next,
 	add,
 	login,
 	importAccounts,
@@ -84,12 +89,15 @@ export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
 }
 
 async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
-	const [name, ...words] = wordsIn(args);
+	const [typed = "", ...rest] = wordsIn(args);
+	const alias = aliasCalled(typed);
+	const name = alias ? alias.command : typed;
+	const words = [...(alias?.words ?? []), ...rest];
 	const withoutAWord = ctx.hasUI ? dashboard : show;
-	const command = name === undefined ? withoutAWord : COMMANDS.find((candidate) => candidate.name === name);
+	const command = name === "" ? withoutAWord : commandCalled(name);
 	if (!command) {
-		const known = COMMANDS.map((candidate) => candidate.name).join(", ");
-		tell({ failure: `multicodex: there is no "${name}". Known: ${known}.` }, "help", ctx, deps);
+		const meant = nearest(name, [...COMMANDS.map((candidate) => candidate.name), ...ALIAS_WORDS]);
+		tell({ failure: messages.noSuchCommand(name, meant) }, "help", ctx, deps);
 		return;
 	}
 	if (!command.isLookOnly) {
@@ -111,9 +119,13 @@ async function lookAround({ link, pool }: SubcommandDeps): Promise<void> {
 	}
 }
 
-/** Words are parted by blanks; quotes keep a label or a path together. */
+function commandCalled(name: string): Subcommand | undefined {
+	return COMMANDS.find((candidate) => candidate.name === comparable(name));
+}
+
+/** Words are parted by blanks; quotes keep a label, a path or a value together. */
 function wordsIn(args: string): string[] {
-	return [...args.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, bare]) => quoted ?? bare ?? "");
+	return [...args.matchAll(/(?:"[^"]*"|\S)+/g)].map(([word]) => word.replace(/"([^"]*)"/g, "$1"));
 }
 
 /**
@@ -123,25 +135,54 @@ function wordsIn(args: string): string[] {
 function completionsFor(typed: string, deps: SubcommandDeps): Completion[] | null {
 	const [, head = "", last = ""] = /^(.*?)("[^"]*|\S*)$/s.exec(typed) ?? [];
 	const [name, ...before] = wordsIn(head);
-	if (name === undefined) {
-		const matches = COMMANDS.filter((command) => command.name.startsWith(last));
-		if (matches.some((command) => command.name === last)) return null;
-		return offered(
-			matches.map((command) => ({ value: command.name, label: command.name, description: command.summary })),
-		);
-	}
-	const command = COMMANDS.find((candidate) => candidate.name === name);
-	const begun = bare(last);
-	const matches = (command?.complete?.(deps, before, last) ?? []).filter(({ value }) => bare(value).startsWith(begun));
-	const [whole = ""] = wordsIn(last.toLowerCase());
-	if (matches.some(({ value }) => wordsIn(value.toLowerCase())[0] === whole)) return null;
-	return offered(matches.map((match) => ({ ...match, value: `${head}${match.value}` })));
+	if (name === undefined) return aliasCalled(last) ? null : offered(last, namesFor(last));
+	const alias = aliasCalled(name);
+	const command = commandCalled(alias?.command ?? name);
+	const choices = command?.complete?.(deps, [...(alias?.words ?? []), ...before], last) ?? [];
+	const matches = offered(last, fitting(last, choices));
+	return matches?.map((match) => ({ ...match, value: `${head}${match.value}` })) ?? null;
+}
+
+/** Subcommands; what else they may be called where none fits. */
+function namesFor(typed: string): Completion[] {
+	const names = COMMANDS.map(({ name, summary }) => ({ value: name, label: name, description: summary }));
+	const fits = fitting(typed, names);
+	if (fits.length > 0) return fits;
+	const aliases = ALIAS_WORDS.map((word) => {
+		const alias = aliasCalled(word);
+		return { value: word, label: word, ...(alias && { description: `as ${meaningOf(alias)}` }) };
+	});
+	return fitting(typed, aliases);
+}
+
+/**
+ * The choices that `typed` stands in, wherever that is, first those that begin with it. An option is offered to who
+ * begins one: any other word may be a label.
+ */
+function fitting(typed: string, choices: readonly Completion[]): Completion[] {
+	const wanted = bare(typed);
+	const isOption = ({ value }: Completion) => value.startsWith("--");
+	const all = choices.filter((choice) => !isOption(choice) || wanted === "" || wanted.startsWith("-"));
+	const placed = all.map((choice) => ({ choice, at: placeIn(bare(choice.value), wanted) }));
+	const fits = placed.filter(({ at }) => at >= 0);
+	return [...fits.filter(({ at }) => at === 0), ...fits.filter(({ at }) => at > 0)].map(({ choice }) => choice);
+}
+
+/** Where `wanted` stands in a word, or behind the `=` of a preference in its value; -1 where it does not. */
+function placeIn(word: string, wanted: string): number {
+	const at = word.indexOf(wanted);
+	const equals = wanted.indexOf("=") + 1;
+	if (at >= 0 || equals === 0 || !word.startsWith(wanted.slice(0, equals))) return at;
+	return word.indexOf(wanted.slice(equals), equals);
+}
+
+/** Nothing where there is nothing to choose any more. */
+function offered(typed: string, matches: Completion[]): Completion[] | null {
+	const [whole = ""] = wordsIn(typed);
+	const isWhole = matches.some(({ value }) => comparable(wordsIn(value)[0] ?? "") === comparable(whole));
+	return matches.length > 0 && !isWhole ? matches : null;
 }
 
 function bare(word: string): string {
-	return word.replaceAll('"', "").toLowerCase();
-}
-
-function offered(completions: Completion[]): Completion[] | null {
-	return completions.length > 0 ? completions : null;
+	return comparable(word.replaceAll('"', ""));
 }

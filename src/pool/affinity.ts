@@ -13,6 +13,8 @@ export interface Affinity {
 	account(): AccountId | undefined;
 	/** The account that served the session last, however long ago. */
 	lastServed(): AccountId | undefined;
+	/** The person moves the session: it stays on this account as if that had just served it. */
+	moveTo(account: AccountId): void;
 	/** Records who answered. True when the session has moved to another account and should remember it. */
 	served(sessionId: string | undefined, account: AccountId): boolean;
 }
@@ -46,6 +48,10 @@ export function createAffinity(clock: Clock): Affinity {
 			return stay && !isCompacted && age < CACHE_LIFE_MS ? stay.account : undefined;
 		},
 		lastServed: () => stay?.account,
+		moveTo: (account) => {
+			stay = { account, at: clock.now() };
+			isCompacted = false;
+		},
 		served: (sessionId, account) => {
 			// A host that announces no session (the SDK) has one by its first request.
 			session ??= sessionId;

@@ -203,7 +203,8 @@ function continued(event: Extract<PoolEvent, { type: "continued" }>, now: number
 	return `Codex: ${from.label} ${what}${resets}. Continued on ${to.label}${rest}.`;
 }
 
-function leftOf({ window, percent }: WindowLeft): string {
+/** `48% of its 5h limit left`. */
+export function leftOf({ window, percent }: WindowLeft): string {
 	return `${formatPercent(percent)} of its ${spokenWindow(window)} limit left`;
 }
 
@@ -497,4 +498,73 @@ export function switchedOff(
 	const moved = how.next ? ` Now on ${how.next.label}.` : "";
 	const none = how.isNoneReady ? " No Codex account is ready now." : "";
 	return `Codex: ${label} is switched off.${moved}${none} /multicodex enable ${asWord(label)} to undo.`;
+}
+
+/** The end of a sentence about an unknown word: what may have been meant, if anything is near. */
+function didYouMean(meant: readonly string[]): string {
+	return meant.length > 0 ? ` Did you mean ${oneOfThem(meant)}?` : "";
+}
+
+function oneOfThem(words: readonly string[]): string {
+	const last = words.at(-1) ?? "";
+	return words.length > 1 ? `${words.slice(0, -1).join(", ")} or ${last}` : last;
+}
+
+/** The word after `/multicodex` is none. */
+export function noSuchCommand(typed: string, meant: readonly string[]): string {
+	return `multicodex: there is no "${typed}".${didYouMean(meant) || " /multicodex help lists every command."}`;
+}
+
+/** A command was given an option that it does not have. */
+export function unknownOption(typed: string, meant: readonly string[]): string {
+	return `There is no option ${typed} here.${didYouMean(meant)}`;
+}
+
+/** A command was given a word that it does not take; undefined where there was none. */
+export function unknownWord(typed: readonly string[], meant: readonly string[]): string | undefined {
+	return typed.length > 0 ? `There is no "${typed.join(" ")}" here.${didYouMean(meant)}` : undefined;
+}
+
+/** More labels than this are a list to look up, not one to read in a message. */
+const FEW = 6;
+
+/** An account was named that there is not. */
+export function noSuchAccount(typed: string, meant: readonly string[], labels: readonly string[]): string {
+	const few = labels.length > 0 ? `Known: ${labels.join(", ")}.` : "There is none yet: /multicodex add.";
+	const known = labels.length > FEW ? "/multicodex show lists them." : few;
+	return `No Codex account is called "${typed}".${didYouMean(meant) || ` ${known}`}`;
+}
+
+/** `import` was given neither a tool nor a path that is there. */
+export function nothingToImport(typed: string, meant: readonly string[], tools: readonly string[]): string {
+	return `There is no file, folder or tool "${typed}".${didYouMean(meant) || ` Tools: ${tools.join(", ")}.`}`;
+}
+
+/** A preference was named that there is not. */
+export function noSuchSetting(typed: string, meant: readonly string[], known: readonly string[]): string {
+	return `There is no setting "${typed}".${didYouMean(meant) || ` Known: ${known.join(", ")}.`}`;
+}
+
+/** A value will not do. `wanted` is the end of "must be …". */
+export function badValue(name: string, wanted: string, meant: readonly string[]): string {
+	return `${name} must be ${wanted}, and stays as it is.${didYouMean(meant)}`;
+}
+
+/** After `next`. `before`: who would have served else; `wasPinned`: which the move has ended. */
+export function movedOn(
+	next: Account,
+	before: Account | undefined,
+	{ left, wasPinned }: { readonly left: string | undefined; readonly wasPinned: boolean },
+): string {
+	const has = left === undefined ? "" : `, ${left}`;
+	const unpinned = before && wasPinned ? ` ${before.label} is no longer pinned.` : "";
+	const back = before ? ` /multicodex use ${asWord(before.label)} goes back.` : "";
+	return `Codex: this session goes on with ${next.label}${has}.${unpinned}${back}`;
+}
+
+/** `next` where no other account can serve. */
+export function noNext(only: Account | undefined): string {
+	return only
+		? `No other Codex account can serve now: this session stays on ${only.label}. /multicodex shows all.`
+		: "No Codex account can serve now. /multicodex shows all.";
 }

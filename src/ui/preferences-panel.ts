@@ -16,6 +16,8 @@ export interface PreferenceRow {
 	readonly summary: string;
 	/** Values that are offered one after the other. */
 	readonly choices: readonly string[];
+	/** The default. */
+	readonly usual: string;
 }
 
 /** What the panel asks of the rest. */
@@ -67,9 +69,21 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 		waiting -= 1;
 		// Until all are stored the list knows better than the file what the person wants.
 		if (waiting === 0) for (const row of rows) list.updateValue(row.name, valueNow(row.name));
+		mark();
 		repaint();
 	};
+	/** A star behind each name whose value is not the default, and what that is: of what the list shows, stored or not yet. */
+	const mark = () => {
+		for (const [at, { name, summary, usual }] of rows.entries()) {
+			const item = items[at];
+			if (!item) continue;
+			const isUsual = item.currentValue === usual;
+			item.label = isUsual ? name : `${name}*`;
+			item.description = isUsual ? summary : `${summary} (default ${usual})`;
+		}
+	};
 	const onChange = (name: string, value: string) => {
+		mark();
 		waiting += 1;
 		lastSave = lastSave.then(() => store(name, value));
 	};
@@ -79,6 +93,7 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 		const values = choices.includes(currentValue) ? [...choices] : [currentValue, ...choices];
 		return { id: name, label: name, description: summary, currentValue, values };
 	});
+	mark();
 	const isAllShown = items.length + LINES_AROUND <= room;
 	// What does not fit is scrolled, which takes a line to say so.
 	const height = isAllShown ? items.length : Math.max(FEWEST_ROWS, room - LINES_AROUND - 1);

@@ -45,11 +45,55 @@ describe("a value of rotation", () => {
 		["3600s", "1h"],
 		["1d", "24h"],
 		["366d", "8784h"],
+		["1.5h", "90m"],
+		["1,5 h", "90m"],
+		["1h30m", "90m"],
+		["1h 30 min", "90m"],
+		["1h30", "90m"],
+		["1 hour 30 minutes", "90m"],
+		["45 min", "45m"],
+		["90 Seconds", "90s"],
+		["2d", "48h"],
+		["2 days", "48h"],
+		["1d12h", "36h"],
+		["1 week", "168h"],
+		["0.5m", "30s"],
+		["0.4s", "0s"],
+		["0", "0s"],
+		[" 8h ", "8h"],
 	])("that is the duration %s is written %s", (typed, written) => {
 		const { read, stored } = called("maxWait");
 		const next = read(typed, defaults);
 		expect(next && stored(next)).toBe(written);
 	});
+
+	it.each([
+		"60",
+		"1h30m15",
+		"30m1h",
+		"5m5m",
+		"h",
+		"1x",
+		"1 fortnight",
+		"1h-30m",
+		"-5s",
+		"1..5h",
+		"1e3s",
+		"5 5m",
+		"1:30",
+		"∞",
+		"367d",
+		"9".repeat(99),
+	])("that is no duration, or one that may mean anything, is left alone: %s", (typed) => {
+		expect(called("maxWait").read(typed, defaults)).toBeUndefined();
+	});
+
+	it.each(ROTATION_PREFERENCES.map((preference) => [preference.key, preference] as const))(
+		"has its default among what is offered: %s",
+		(_key, { choices, stored }) => {
+			expect(choices).toContain(String(stored(defaults)));
+		},
+	);
 
 	it("that is a duration is the same after it was written and read again", () => {
 		const { read, stored } = called("cooldown");

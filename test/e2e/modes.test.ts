@@ -109,6 +109,7 @@ describe("every document", () => {
 const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	show: ["show", "show --json"],
 	use: ["use b", "use auto"],
+	next: ["next"],
 	import: ["import --dry-run"],
 	rename: ["rename b work", "rename work b"],
 	disable: ["disable b"],

@@ -74,6 +74,13 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		},
 		{ line: "use auto", says: /the policy chooses the account again/ },
 	],
+	next: [
+		{
+			line: "next",
+			says: /^Codex: this session goes on with b, 100% of its 5h limit left\. \/multicodex use a goes back\.$/,
+		},
+		{ line: "next", says: /^Codex: this session goes on with a/ },
+	],
 	add: [{ line: "add new --device", asks: waiting, meanwhile: approve("d"), says: /^Codex: added new\./ }],
 	login: [{ line: "login --device", asks: waiting, meanwhile: approve("c"), says: /^Codex: c is signed in again/ }],
 	import: [

@@ -99,7 +99,7 @@ describe("import", () => {
 	});
 
 	it("of a word that is neither tool nor path fails, and names the tools", async () => {
-		expect(await run("import codx")).toBe('error: There is no file, folder or tool "codx". Tools: pi, codex, prodex.');
+		expect(await run("import cdx")).toBe('error: There is no file, folder or tool "cdx". Tools: pi, codex, prodex.');
 	});
 
 	it("that finds nothing is a failure only where something was named", async () => {

@@ -290,7 +290,7 @@ describe("refresh", () => {
 	it("of nobody says that there is nobody", async () => {
 		open([]);
 		expect(await run("refresh")).toBe("info: There is no Codex account to ask for.");
-		expect(await run("refresh nobody")).toMatch(/^error: No Codex account is called "nobody"\. Known: none\./);
+		expect(await run("refresh nobody")).toMatch(/^error: No Codex account is called "nobody"\. There is none yet: /);
 	});
 });
 

@@ -63,7 +63,9 @@ describe("footer", () => {
 	it.each(["usage=most", "windows=30d", "account=yes", "meters=1", "maskEmails=on", "enabled=false", "order="])(
 		"takes no value that will not do: %s",
 		async (word) => {
-			expect(await desk.run(`footer ${word}`)).toMatch(/^error: .*Usage: \/multicodex footer \[name=value …\]$/);
+			expect(await desk.run(`footer ${word}`)).toMatch(
+				/^error: .*Usage: \/multicodex footer \[name=value …\|default\]$/,
+			);
 			expect(desk.stored).toEqual([]);
 		},
 	);
@@ -136,7 +138,7 @@ describe("rotation", () => {
 	it("keeps a value that was typed by hand", async () => {
 		desk.house.settings = { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, maxWaitMs: 37 * 60_000 } };
 		const { lines, press } = await open("rotation");
-		expect(lines()).toContain("  maxWait       37m");
+		expect(lines()).toContain("  maxWait*      37m");
 		await press(DOWN, DOWN, ...Array.from({ length: 5 }, () => ENTER));
 		expect(desk.stored.map((values) => values["rotation.maxWait"])).toEqual(["0s", "60s", "15m", "8h", "37m"]);
 	});

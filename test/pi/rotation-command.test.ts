@@ -111,7 +111,7 @@ describe("rotation", () => {
 		"maxRotations=many",
 		"maxWait=60",
 		"maxWait=-5s",
-		"maxWait=1week",
+		"maxWait=1fortnight",
 		"cooldown=999999d",
 		"reserve.5h=20%",
 		"reserve=20",
@@ -123,7 +123,7 @@ describe("rotation", () => {
 		"speed=9 policy=x",
 	])("is a failure in one line, with how it is typed, where nothing of it is good: %s", async (typed) => {
 		const said = await run(`rotation ${typed}`);
-		expect(said).toMatch(/^error: .*Usage: \/multicodex rotation \[name=value …\]$/);
+		expect(said).toMatch(/^error: .*Usage: \/multicodex rotation \[name=value …\|default\]$/);
 		expect([said.split("\n").length, desk.stored, rotation()]).toEqual([1, [], DEFAULT_SETTINGS.rotation]);
 	});
 
@@ -176,8 +176,11 @@ describe("completions of rotation", () => {
 			"rotation policy=in-order",
 			"rotation policy=round-robin",
 		]);
-		expect(desk.offered("rotation policy=r")).toEqual(["rotation policy=round-robin"]);
-		expect(desk.offered("rotation x")).toBeNull();
+		expect(desk.offered("rotation policy=rou")).toEqual(["rotation policy=round-robin"]);
+		expect(desk.offered("rotation policy=head")).toEqual(["rotation policy=most-headroom"]);
+		expect(desk.offered("rotation robin")).toEqual(["rotation policy=round-robin"]);
+		expect(desk.offered("rotation maxWait=45 m")).toBeNull();
+		expect(desk.offered("rotation zz")).toBeNull();
 	});
 
 	it("offer no value twice, and keep those that stand there already", () => {

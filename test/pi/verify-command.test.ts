@@ -43,7 +43,9 @@ describe("/multicodex verify", () => {
 	it("refuses other words, and offers its options once each", async () => {
 		const desk = aDesk([anAccount("a")]);
 		expect(await desk.run("verify everything")).toBe("error: Usage: /multicodex verify [--json] [--fix]");
-		expect(await desk.run("verify --all")).toBe("error: Usage: /multicodex verify [--json] [--fix]");
+		expect(await desk.run("verify --all")).toBe(
+			"error: There is no option --all here. Usage: /multicodex verify [--json] [--fix]",
+		);
 		expect(desk.offered("verify --fix ")).toEqual(["verify --fix --json"]);
 		expect(desk.looks).toEqual([]);
 	});

@@ -129,8 +129,8 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 			title: "What is shown",
 			theme: { label: String, value: String, description: String, hint: String, cursor: "→ " },
 			rows: [
-				{ name: "usage", summary: "percent that is left, or used", choices: ["left", "used"] },
-				{ name: "maxWait", summary: "longest wait", choices: ["0s"] },
+				{ name: "usage", summary: "percent that is left, or used", choices: ["left", "used"], usual: "left" },
+				{ name: "maxWait", summary: "longest wait", choices: ["0s"], usual: "60s" },
 			],
 			valueNow: () => "37m",
 			save: async () => words,

@@ -10,8 +10,13 @@ const DOWN = "\x1b[B";
 const ENTER = "\r";
 const ESCAPE = "\x1b";
 const rows: PreferenceRow[] = [
-	{ name: "usage", summary: "percent that is left, or used", choices: ["left", "used"] },
-	{ name: "maxWait", summary: "longest wait for the first account to come back", choices: ["0s", "60s", "15m"] },
+	{ name: "usage", summary: "percent that is left, or used", choices: ["left", "used"], usual: "left" },
+	{
+		name: "maxWait",
+		summary: "longest wait for the first account to come back",
+		choices: ["0s", "60s", "15m"],
+		usual: "60s",
+	},
 ];
 
 const pace = aPace();
@@ -89,7 +94,12 @@ describe("a panel of preferences", () => {
 	});
 
 	it("scrolls its rows where the terminal is low, so that the chosen one is always seen", () => {
-		const many = Array.from({ length: 9 }, (_, at) => ({ name: `row${at}`, summary: "does it", choices: ["a", "b"] }));
+		const many = Array.from({ length: 9 }, (_, at) => ({
+			name: `row${at}`,
+			summary: "does it",
+			choices: ["a", "b"],
+			usual: "a",
+		}));
 		rows.push(...many);
 		onTestFinished(() => void rows.splice(-many.length));
 		for (const room of [30, 22, 21, 17, 15, 3]) {
@@ -111,8 +121,8 @@ describe("a panel of preferences", () => {
 			"",
 			" now left 37m",
 			"",
-			"→ usage    left",
-			"  maxWait  37m",
+			"→ usage     left",
+			"  maxWait*  37m",
 			"",
 			"  percent that is left, or used",
 			"",
@@ -124,7 +134,7 @@ describe("a panel of preferences", () => {
 	it("saves at each change, and shows what that comes to", async () => {
 		const panel = aPanel();
 		press(panel, ENTER);
-		expect(screen(panel)).toContain("→ usage    used");
+		expect(screen(panel)).toContain("→ usage*    used");
 		await settled();
 		expect(saves).toEqual(["usage=used"]);
 		expect(screen(panel)).toContain(" now used 37m");
@@ -138,6 +148,17 @@ describe("a panel of preferences", () => {
 		expect(saves).toEqual(["maxWait=0s", "maxWait=60s", "maxWait=15m", "maxWait=37m"]);
 	});
 
+	it("marks what is not the default, and says of the chosen row what that is", async () => {
+		const panel = aPanel();
+		press(panel, DOWN);
+		expect(screen(panel)).toEqual(expect.arrayContaining(["→ maxWait*  37m"]));
+		expect(screen(panel).join(" ")).toMatch(/account to come back\s+\(default\s+60s\)/);
+		press(panel, ENTER, ENTER);
+		await settled();
+		expect(screen(panel)).toEqual(expect.arrayContaining(["→ maxWait  60s"]));
+		expect(screen(panel).join(" ")).not.toMatch(/default/);
+	});
+
 	it("saves one after the other, and shows what the person chose last meanwhile", async () => {
 		isSlow = true;
 		const panel = aPanel();
@@ -145,12 +166,12 @@ describe("a panel of preferences", () => {
 		for (let saved = 0; saved < 3; saved += 1) {
 			await settled();
 			expect([saves.length, begun.length]).toEqual([saved, saved + 1]);
-			expect(screen(panel)).toEqual(expect.arrayContaining(["  usage    used", "→ maxWait  60s"]));
+			expect(screen(panel)).toEqual(expect.arrayContaining(["  usage*   used", "→ maxWait  60s"]));
 			begun.at(-1)?.();
 		}
 		await settled();
 		expect(saves).toEqual(["usage=used", "maxWait=0s", "maxWait=60s"]);
-		expect(screen(panel)).toEqual(expect.arrayContaining(["  usage    used", "→ maxWait  60s", " now used 60s"]));
+		expect(screen(panel)).toEqual(expect.arrayContaining(["  usage*   used", "→ maxWait  60s", " now used 60s"]));
 	});
 
 	it("says why a value could not be saved, shows the one that holds, and forgets it with the next that can", async () => {
@@ -162,14 +183,14 @@ describe("a panel of preferences", () => {
 			expect.arrayContaining([
 				" Not saved: settings.json is not valid",
 				" JSON and was left as it is.",
-				"→ usage    left",
+				"→ usage     left",
 			]),
 		);
 		refusal = undefined;
 		press(panel, ENTER);
 		await settled();
 		expect(screen(panel).join()).not.toContain("Not saved");
-		expect(screen(panel)).toContain("→ usage    used");
+		expect(screen(panel)).toContain("→ usage*    used");
 	});
 
 	it("is closed by Escape", () => {

@@ -19,8 +19,8 @@ export const add: Subcommand = {
 		return before.some((word) => word.startsWith("--")) ? [] : [device];
 	},
 	run: async (words, ctx, deps) => {
-		const given = sorted(words, ["--device", "--undo"]);
-		if (!given) return misused(add);
+		const given = sorted(words, ["--device", "--undo"], add);
+		if ("failure" in given) return given;
 		const { options, rest } = given;
 		if (options.has("--undo")) return words.length === 1 ? undo(ctx, deps) : misused(add);
 		const label = rest.length > 0 ? rest.join(" ").trim() : undefined;

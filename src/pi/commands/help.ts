@@ -1,5 +1,6 @@
 import { aligned } from "../../ui/format.ts";
-import type { Subcommand } from "./subcommand.ts";
+import { aliasLine } from "./aliases.ts";
+import { type Subcommand, sorted } from "./subcommand.ts";
 
 /** pi indents a notice by this much. */
 const MARGIN = 2;
@@ -9,7 +10,9 @@ export const help: Subcommand = {
 	name: "help",
 	usage: "help",
 	summary: "this list",
-	run: async (_words, _ctx, { listed }) => {
+	run: async (words, _ctx, { listed }) => {
+		const given = sorted(words, [], help);
+		if ("failure" in given) return given;
 		const wide = aligned(listed.map(({ usage, summary }) => [`/multicodex ${usage}`, summary]));
 		// A pipe has no width. In a terminal two columns that do not fit are worse than none.
 		const columns = process.stdout.columns ?? Number.POSITIVE_INFINITY;
@@ -17,6 +20,9 @@ export const help: Subcommand = {
 		const lines = fits
 			? wide
 			: listed.map(({ usage, summary }) => `${`/multicodex ${usage}`.trimEnd()}\n    ${summary}`);
-		return { text: lines.join("\n"), json: listed.map(({ name, usage, summary }) => ({ name, usage, summary })) };
+		return {
+			text: [...lines, `Also understood: ${aliasLine()}`].join("\n"),
+			json: listed.map(({ name, usage, summary }) => ({ name, usage, summary })),
+		};
 	},
 };

@@ -1,6 +1,7 @@
 import { homedir } from "node:os";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type ImportPlan, isTaken, type ToolName } from "../../domain/import.ts";
+import { nearest } from "../../domain/nearest.ts";
 import { plural } from "../../ui/format.ts";
 import {
 	type ImportListOptions,
@@ -9,17 +10,10 @@ import {
 	importOutcome,
 	isWorthTaking,
 } from "../../ui/import-list.ts";
+import * as messages from "../../ui/messages.ts";
 import { askToAct } from "../question.ts";
 import { afterJoining } from "./joined.ts";
-import {
-	isFirst,
-	misused,
-	type Outcome,
-	reference,
-	type Subcommand,
-	type SubcommandDeps,
-	sorted,
-} from "./subcommand.ts";
+import { isFirst, type Outcome, reference, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
 
 const DRY_RUN = "--dry-run";
 
@@ -34,8 +28,8 @@ export const importAccounts: Subcommand = {
 		return before.includes(DRY_RUN) ? tools : [...tools, dryRun];
 	},
 	run: async (words, ctx, deps) => {
-		const given = sorted(words, [DRY_RUN]);
-		if (!given) return misused(importAccounts);
+		const given = sorted(words, [DRY_RUN], importAccounts);
+		if ("failure" in given) return given;
 		const { imports } = deps;
 		const wanted = given.rest.join(" ").trim() || undefined;
 		const named = imports.tools.find((known) => known === wanted);
@@ -44,7 +38,7 @@ export const importAccounts: Subcommand = {
 		const look = () => (isPath ? imports.lookAt(wanted) : imports.lookIn(named));
 		const plan = await look();
 		if (!plan) {
-			return { failure: `There is no file, folder or tool "${wanted}". Tools: ${imports.tools.join(", ")}.` };
+			return { failure: messages.nothingToImport(wanted ?? "", nearest(wanted ?? "", imports.tools), imports.tools) };
 		}
 		if (given.options.has(DRY_RUN)) return { text: importList(plan, optionsOf(tool, deps)), json: asJson(plan, []) };
 		return take(plan, { isAnnounced: wanted === undefined, tool, look }, ctx, deps);

@@ -12,9 +12,10 @@ export const log: Subcommand = {
 	summary: "the last decisions: who served, and why it changed",
 	complete: (_deps, before) => jsonChoice(before),
 	run: async (words, _ctx, { eventLog, pool, membership, clock }) => {
-		const given = sorted(words, ["--json"]);
-		const [count = String(USUAL), ...others] = given?.rest ?? [];
-		if (!given || others.length > 0 || !COUNT.test(count)) return misused(log);
+		const given = sorted(words, ["--json"], log);
+		if ("failure" in given) return given;
+		const [count = String(USUAL), ...others] = given.rest;
+		if (others.length > 0 || !COUNT.test(count)) return misused(log);
 		// What this process has just decided belongs there too.
 		await eventLog.flush();
 		const decisions = await eventLog.read(Number(count));

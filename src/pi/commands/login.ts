@@ -1,6 +1,6 @@
 import * as messages from "../../ui/messages.ts";
 import { addBySignIn, storeSignIn } from "./add.ts";
-import { accountCalled, accountChoices, isFirst, misused, type Subcommand, sorted } from "./subcommand.ts";
+import { accountCalled, accountChoices, isFirst, type Subcommand, sorted } from "./subcommand.ts";
 
 /** `/multicodex login`: sign in again to an account that needs it. */
 export const login: Subcommand = {
@@ -13,8 +13,8 @@ export const login: Subcommand = {
 		return before.includes("--device") ? accounts : [...accounts, device];
 	},
 	run: async (words, ctx, deps) => {
-		const given = sorted(words, ["--device"]);
-		if (!given) return misused(login);
+		const given = sorted(words, ["--device"], login);
+		if ("failure" in given) return given;
 		const onDevice = given.options.has("--device");
 		const inNeed = deps.pool.accounts().filter(({ needsLogin }) => needsLogin);
 		let { rest } = given;

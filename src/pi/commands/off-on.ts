@@ -1,7 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import * as messages from "../../ui/messages.ts";
 import { forgetLoginInMemory, settleRegistration } from "../provider.ts";
-import { misused, type Outcome, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
+import { misused, type Outcome, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
 
 /** `/multicodex off`: pi behaves as without us, here and in every other process, until `on`. */
 export const off: Subcommand = {
@@ -25,6 +25,8 @@ async function switchTo(
 	ctx: ExtensionCommandContext,
 	{ settings, pool, hasPiLogin }: SubcommandDeps,
 ): Promise<Outcome> {
+	const given = sorted(words, [], enabled ? on : off);
+	if ("failure" in given) return given;
 	if (words.length > 0) return misused(enabled ? on : off);
 	const wasEnabled = settings.read().enabled;
 	await settings.set({ enabled });

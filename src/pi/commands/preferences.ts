@@ -1,12 +1,22 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { getSettingsListTheme } from "@mariozechner/pi-coding-agent";
+import { comparable, nearest } from "../../domain/nearest.ts";
 import { DEFAULT_SETTINGS, type Preference, type Settings, type StoredValue } from "../../domain/settings.ts";
 import { aligned } from "../../ui/format.ts";
+import { badValue, noSuchSetting } from "../../ui/messages.ts";
 import type { Paint } from "../../ui/panel.ts";
 import { createPreferencesPanel } from "../../ui/preferences-panel.ts";
 import { modeOf } from "../output.ts";
 import { openPanel } from "../panel.ts";
-import { misused, type Outcome, reasonOf, type Subcommand, type SubcommandDeps, tellUnexpected } from "./subcommand.ts";
+import {
+	misused,
+	type Outcome,
+	reasonOf,
+	type Subcommand,
+	type SubcommandDeps,
+	sorted,
+	tellUnexpected,
+} from "./subcommand.ts";
 
 /** A preference of whatever group, seen from all settings. */
 export interface Choosable {
@@ -17,8 +27,8 @@ export interface Choosable {
 	readonly summary: string;
 	readonly wanted: string;
 	readonly choices: readonly string[];
-	/** True for a value that it may have. */
-	accepts(value: StoredValue): boolean;
+	/** The value as it is stored, however it was written; undefined for one that it may not have. */
+	asStored(value: StoredValue): StoredValue | undefined;
 	/** The value as it is stored. */
 	stored(settings: Settings): StoredValue;
 }
@@ -44,7 +54,10 @@ export function preferencesOf<G extends "rotation" | "footer">(
 		...told,
 		name: key,
 		key: `${name}.${key}`,
-		accepts: (value) => read(value, DEFAULT_SETTINGS[name]) !== undefined,
+		asStored: (value) => {
+			const next = read(value, DEFAULT_SETTINGS[name]);
+			return next && stored(next);
+		},
 		stored: (settings) => stored(settings[name]),
 	}));
 }
@@ -60,38 +73,61 @@ export function generalPreferences(
 			...told,
 			name: key,
 			key,
-			accepts: (value) => read(value, DEFAULT_SETTINGS) !== undefined,
+			asStored: (value) => {
+				const next = read(value, DEFAULT_SETTINGS);
+				return next && told.stored(next);
+			},
 		}));
 }
 
-/** The subcommand of a group: a panel in the terminal, every value as text elsewhere; `name=value …` sets some anywhere. */
+/** Stands for the default of a preference, and by itself for every default of the group. */
+const DEFAULT = "default";
+
+/**
+ * The subcommand of a group: a panel in the terminal, every value as text elsewhere; `name=value …` sets some anywhere,
+ * `default` all of them.
+ */
 export function preferencesCommand(group: PreferenceGroup): Subcommand {
 	const command: Subcommand = {
 		name: group.name,
-		usage: `${group.name} [name=value …]`,
+		usage: `${group.name} [name=value …|${DEFAULT}]`,
 		summary: group.summary,
-		complete: (_deps, before, typed) => {
-			// A value that is whole though a longer one begins like it, such as 1 and 10.
-			if ("value" in wishIn(typed, group)) return [];
+		complete: ({ settings }, before, typed) => {
+			// A value that is whole though a longer one begins like it, such as 1 and 10; or one in two words, as 45 min.
+			const words = typed === "" ? [] : [typed, `${before.at(-1) ?? ""} ${typed}`];
+			if (words.some((word) => "value" in wishIn(word, group))) return [];
 			const given = new Set(before.map((word) => nameIn(word).toLowerCase()));
-			return group.preferences
+			if (given.has(DEFAULT)) return [];
+			const now = settings.read();
+			const changed = group.preferences.filter((preference) => !isDefault(preference, now));
+			const backs = new Set(changed.map(({ name }) => name));
+			const toDefault = { value: DEFAULT, label: DEFAULT, description: "every value as it was at first" };
+			const values = group.preferences
 				.filter(({ name }) => !given.has(name.toLowerCase()))
 				.flatMap(({ name, choices, summary }) =>
-					choices.map((choice) => ({ value: `${name}=${choice}`, label: `${name}=${choice}`, description: summary })),
+					[...choices, ...(backs.has(name) ? [DEFAULT] : [])].map((choice) => ({
+						value: `${name}=${choice}`,
+						label: `${name}=${choice}`,
+						description: summary,
+					})),
 				);
+			return before.length === 0 && changed.length > 0 ? [...values, toDefault] : values;
 		},
 		run: async (words, ctx, deps) => {
+			const given = sorted(words, [], command);
+			if ("failure" in given) return given;
 			if (words.length === 0) {
 				const seen = modeOf(ctx) === "tui" ? await showPanel(group, ctx, deps) : undefined;
 				return seen ? { text: "", json: asJson(group, deps, []) } : shown(group, deps, []);
 			}
-			const wishes = words.map((word) => wishIn(word, group));
+			const wishes = joined(words).flatMap((word) => wishesIn(word, group));
 			const good = wishes.filter((wish) => "value" in wish);
 			const problems = wishes.flatMap((wish) => ("problem" in wish ? [wish.problem] : []));
-			if (good.length === 0) return { failure: `${problems.join(" ")} ${misused(command).failure}` };
+			if (good.length === 0) return misused(command, problems.join(" "));
+			const before = deps.settings.read();
 			await deps.settings.set(Object.fromEntries(good.map(({ preference, value }) => [preference.key, value])));
 			deps.pool.emit({ type: "changed" });
-			return shown(group, deps, problems);
+			return shown(group, deps, problems, before);
 		},
 	};
 	return command;
@@ -99,14 +135,39 @@ export function preferencesCommand(group: PreferenceGroup): Subcommand {
 
 type Wish = { readonly preference: Choosable; readonly value: StoredValue } | { readonly problem: string };
 
+/** `maxWait=45 min` is one wish: what has no `=` of its own belongs to the value before it. */
+function joined(words: readonly string[]): string[] {
+	const wishes: string[] = [];
+	for (const word of words) {
+		const last = wishes.at(-1);
+		const isRest = last?.includes("=") && !word.includes("=") && word.toLowerCase() !== DEFAULT;
+		if (isRest) wishes.splice(-1, 1, `${last} ${word}`);
+		else wishes.push(word);
+	}
+	return wishes;
+}
+
+/** What one word asks for; `default` by itself asks for every default. */
+function wishesIn(word: string, group: PreferenceGroup): Wish[] {
+	if (word.toLowerCase() !== DEFAULT) return [wishIn(word, group)];
+	return group.preferences.map((preference) => ({ preference, value: preference.stored(DEFAULT_SETTINGS) }));
+}
+
 /** `name=value` as it would be stored. */
 function wishIn(word: string, { preferences }: PreferenceGroup): Wish {
 	const name = nameIn(word);
 	const preference = preferences.find((each) => each.name.toLowerCase() === name.toLowerCase());
-	if (!preference) return { problem: `There is no "${name}".` };
-	const value = storedFrom(word.slice(name.length + 1));
-	if (preference.accepts(value)) return { preference, value };
-	return { problem: `${preference.name} must be ${preference.wanted}, and stays as it is.` };
+	if (!preference) {
+		const names = preferences.map((each) => each.name);
+		return { problem: noSuchSetting(name, nearest(name, names), names) };
+	}
+	const typed = word.slice(name.length + 1).trim();
+	if (typed.toLowerCase() === DEFAULT) return { preference, value: preference.stored(DEFAULT_SETTINGS) };
+	const exact = preference.choices.find((choice) => comparable(choice) === comparable(typed));
+	const value = preference.asStored(storedFrom(exact ?? typed));
+	if (value !== undefined) return { preference, value };
+	const meant = nearest(typed, [...preference.choices.filter((choice) => /^\p{L}/u.test(choice)), DEFAULT]);
+	return { problem: badValue(preference.name, preference.wanted, meant) };
 }
 
 function nameIn(word: string): string {
@@ -119,10 +180,21 @@ function storedFrom(text: string): StoredValue {
 	return text === "true" || text === "false" ? text === "true" : text;
 }
 
-function shown(group: PreferenceGroup, deps: SubcommandDeps, problems: readonly string[]): Outcome {
+function isDefault({ stored }: Choosable, settings: Settings): boolean {
+	return stored(settings) === stored(DEFAULT_SETTINGS);
+}
+
+/** Every value, what was changed marked; `before`: the settings that a command has just changed. */
+function shown(group: PreferenceGroup, deps: SubcommandDeps, problems: readonly string[], before?: Settings): Outcome {
 	const now = deps.settings.read();
-	const lines = aligned(group.preferences.map(({ name, summary, stored }) => [name, String(stored(now)), summary]));
-	return { text: [...problems, ...lines].join("\n"), json: asJson(group, deps, problems) };
+	const rows = group.preferences.map((preference) => {
+		const { name, summary, stored } = preference;
+		const was = before && stored(before) !== stored(now) ? [`was ${stored(before)}`] : [];
+		const usual = isDefault(preference, now) ? [] : [`default ${stored(DEFAULT_SETTINGS)}`];
+		const marks = [...was, ...usual].join(", ");
+		return [name, String(stored(now)), marks === "" ? summary : `${summary} (${marks})`];
+	});
+	return { text: [...problems, ...aligned(rows)].join("\n"), json: asJson(group, deps, problems) };
 }
 
 function asJson({ name, preferences }: PreferenceGroup, { settings }: SubcommandDeps, problems: readonly string[]) {
@@ -145,7 +217,9 @@ function showPanel(
 			theme: getSettingsListTheme(),
 			room: wholeRoom(),
 			paint,
-			rows: group.preferences.map(({ name, summary, choices }) => ({ name, summary, choices })),
+			rows: group.preferences.map(({ name, summary, choices, stored }) => {
+				return { name, summary, choices, usual: String(stored(DEFAULT_SETTINGS)) };
+			}),
 			valueNow: (name) => {
 				const preference = group.preferences.find((each) => each.name === name);
 				return preference ? String(preference.stored(settings.read())) : "";

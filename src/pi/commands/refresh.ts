@@ -9,6 +9,7 @@ import {
 	reference,
 	type Subcommand,
 	type SubcommandDeps,
+	sorted,
 } from "./subcommand.ts";
 
 const ALL = "all";
@@ -21,8 +22,10 @@ export const refresh: Subcommand = {
 	complete: (deps, before) =>
 		before.length === 0 ? [...accountChoices(deps), { value: ALL, label: ALL, description: "every account" }] : [],
 	run: async (words, ctx, deps) => {
+		const given = sorted(words, [], refresh);
+		if ("failure" in given) return given;
 		const isAll = words.length === 0 || words.join(" ") === ALL;
-		const named = isAll ? undefined : accountCalled(words, deps);
+		const named = isAll ? undefined : accountCalled(words, deps, [ALL]);
 		if (named && "failure" in named) return named;
 		return refreshAll(named ? [named] : deps.pool.accounts(), ctx, deps);
 	},

@@ -28,8 +28,9 @@ export const remove: Subcommand = {
 		return before.includes("--logout") ? accounts : [...accounts, option];
 	},
 	run: async (words, ctx, deps) => {
-		const given = sorted(words, ["--logout"]);
-		if (!given || given.rest.length === 0) return misused(remove);
+		const given = sorted(words, ["--logout"], remove);
+		if ("failure" in given) return given;
+		if (given.rest.length === 0) return misused(remove);
 		const account = accountCalled(given.rest, deps);
 		if ("failure" in account) return account;
 		const isPis = deps.membership.isPis(account);

@@ -1,4 +1,6 @@
+import { nearest } from "../../domain/nearest.ts";
 import { plural } from "../../ui/format.ts";
+import * as messages from "../../ui/messages.ts";
 import { askToAct } from "../question.ts";
 import { misused, type Subcommand, sorted } from "./subcommand.ts";
 
@@ -37,9 +39,10 @@ export const reset: Subcommand = {
 		return takesYes ? [{ value: YES, label: YES, description: "delete without a question" }] : [];
 	},
 	run: async (words, ctx, { pool, removeBackups, signal }) => {
-		const given = sorted(words, [YES]);
-		const what = whatIn(given?.rest ?? []);
-		if (!given || !what) return misused(reset);
+		const given = sorted(words, [YES], reset);
+		if ("failure" in given) return given;
+		const what = whatIn(given.rest);
+		if (!what) return misused(reset, messages.unknownWord(given.rest, nearest(given.rest.join(" "), OFFERED)));
 		if (what !== "backups") {
 			if (what !== "quota") await pool.pin(undefined);
 			if (what !== "pin") await pool.clearCooldowns();

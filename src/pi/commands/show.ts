@@ -1,7 +1,7 @@
 import { poolAsJson, poolAsText } from "../../ui/show.ts";
 import { columnsNow } from "../output.ts";
 import { viewOf } from "../pool-view.ts";
-import { jsonChoice, misused, type Subcommand } from "./subcommand.ts";
+import { jsonChoice, misused, type Subcommand, sorted } from "./subcommand.ts";
 
 /** `/multicodex show`: every account, its state, what it has left. */
 export const show: Subcommand = {
@@ -10,9 +10,10 @@ export const show: Subcommand = {
 	summary: "every account: state, windows left, resets",
 	complete: (_deps, before) => jsonChoice(before),
 	run: async (words, _ctx, { pool, clock, settings }) => {
-		const [option] = words;
-		if (words.length > 1 || (option !== undefined && option !== "--json")) return misused(show);
+		const given = sorted(words, ["--json"], show);
+		if ("failure" in given) return given;
+		if (given.rest.length > 0) return misused(show);
 		const view = viewOf(pool, settings.read(), clock.now());
-		return { text: poolAsText(view, columnsNow()), json: poolAsJson(view), asJson: option === "--json" };
+		return { text: poolAsText(view, columnsNow()), json: poolAsJson(view), asJson: given.options.has("--json") };
 	},
 };

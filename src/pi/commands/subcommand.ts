@@ -3,6 +3,7 @@ import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, accountsNamed } from "../../domain/account.ts";
 import { isDefect, traceOf } from "../../domain/defect.ts";
+import { nearest } from "../../domain/nearest.ts";
 import { ownValue } from "../../domain/own.ts";
 import { hideEmails } from "../../domain/privacy.ts";
 import type { Affinity } from "../../pool/affinity.ts";
@@ -15,6 +16,7 @@ import type { Clock, EventLog, HealthCheck, SettingsStore } from "../../pool/por
 import type { UsageMonitor } from "../../pool/usage-monitor.ts";
 import type { LastRotation } from "../../ui/dashboard-words.ts";
 import { asWord } from "../../ui/format.ts";
+import * as messages from "../../ui/messages.ts";
 import type { Result } from "../output.ts";
 import type { SignInWays } from "../sign-in-dialog.ts";
 
@@ -81,19 +83,27 @@ export interface Subcommand {
 	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome | undefined>;
 }
 
-/** The failure for words that a subcommand does not take. */
-export function misused(command: { readonly usage: string }): { readonly failure: string } {
-	return { failure: `Usage: /multicodex ${command.usage}` };
+/** The failure for words that a subcommand does not take; `problem`, a sentence, says what is wrong with them. */
+export function misused(command: { readonly usage: string }, problem?: string): { readonly failure: string } {
+	const usage = `Usage: /multicodex ${command.usage}`;
+	return { failure: problem === undefined ? usage : `${problem} ${usage}` };
 }
 
-/** Options and the other words of a command; undefined where there is an option that it does not know. */
+const OPTION = /^-+\p{L}/u;
+/** What keyboards make of two minus signs. A label may begin so, an option that there is may be meant by it. */
+const DASHED = /^[\u2013\u2014]\p{L}/u;
+
+/** Options and the other words of a command; else the failure that names the option that it does not know. */
 export function sorted(
 	words: readonly string[],
 	known: readonly string[],
-): { readonly options: ReadonlySet<string>; readonly rest: readonly string[] } | undefined {
-	const options = words.filter((word) => word.startsWith("--"));
-	if (options.some((option) => !known.includes(option))) return undefined;
-	return { options: new Set(options), rest: words.filter((word) => !word.startsWith("--")) };
+	command: { readonly usage: string },
+): { readonly options: ReadonlySet<string>; readonly rest: readonly string[] } | { readonly failure: string } {
+	const isOption = (word: string) => OPTION.test(word) || (known.length > 0 && DASHED.test(word));
+	const options = words.filter(isOption);
+	const unknown = options.find((option) => !known.includes(option));
+	if (unknown !== undefined) return misused(command, messages.unknownOption(unknown, nearest(unknown, known)));
+	return { options: new Set(options), rest: words.filter((word) => !isOption(word)) };
 }
 
 /** True where no word but options stands before: the next one may be what the command is about. */
@@ -101,21 +111,36 @@ export function isFirst(before: readonly string[]): boolean {
 	return before.every((word) => word.startsWith("--"));
 }
 
-/** The one account that `words` name, by label, e-mail or id prefix; else why it is none. */
+/**
+ * The one account that `words` name, by label, e-mail or id prefix; else why it is none. `others` are words that may stand
+ * in its place, and may have been meant.
+ */
 export function accountCalled(
 	words: readonly string[],
-	{ pool }: SubcommandDeps,
+	{ pool }: Pick<SubcommandDeps, "pool">,
+	others: readonly string[] = [],
 ): Account | { readonly failure: string } {
 	const wanted = words.join(" ");
 	const accounts = pool.accounts();
-	const [account, ...others] = accountsNamed(accounts, wanted);
+	const [account, ...namesakes] = accountsNamed(accounts, wanted);
 	if (!account) {
-		const known = accounts.map(({ label }) => label).join(", ") || "none";
-		return { failure: `No Codex account is called "${wanted}". Known: ${known}.` };
+		const labels = accounts.map(({ label }) => label);
+		return { failure: messages.noSuchAccount(wanted, meantBy(wanted, accounts, others), labels) };
 	}
-	if (others.length === 0) return account;
-	const listed = [account, ...others].map(({ label, id }) => `${label} (${id})`).join(", ");
+	if (namesakes.length === 0) return account;
+	const listed = [account, ...namesakes].map(({ label, id }) => `${label} (${id})`).join(", ");
 	return { failure: `"${wanted}" may mean ${listed}. Nothing was changed.` };
+}
+
+/** Labels, and `others`, that may have been meant; an account by its e-mail too. */
+function meantBy(wanted: string, accounts: readonly Account[], others: readonly string[]): string[] {
+	const meant = nearest(wanted, [...accounts.map(({ label }) => label), ...others]);
+	if (meant.length > 0) return meant.map(asWord);
+	const emails = nearest(
+		wanted,
+		accounts.flatMap(({ email }) => (email === undefined ? [] : [email])),
+	);
+	return accounts.filter(({ email = "" }) => emails.includes(email)).map(({ label }) => asWord(label));
 }
 
 /** Labels to choose from, those that `isOffered` lets through. */

@@ -1,6 +1,6 @@
 import * as messages from "../../ui/messages.ts";
 import { isAnyReady, moveOnFrom } from "./moving-on.ts";
-import { accountCalled, accountChoices, misused, reference, type Subcommand } from "./subcommand.ts";
+import { accountCalled, accountChoices, misused, reference, type Subcommand, sorted } from "./subcommand.ts";
 
 /** `/multicodex enable`: offer an account again that was switched off. */
 export const enable: Subcommand = {
@@ -10,6 +10,8 @@ export const enable: Subcommand = {
 	asksAccount: ({ enabled }) => !enabled,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, enable.asksAccount) : []),
 	run: async (words, _ctx, deps) => {
+		const given = sorted(words, [], enable);
+		if ("failure" in given) return given;
 		if (words.length === 0) return misused(enable);
 		const account = accountCalled(words, deps);
 		if ("failure" in account) return account;
@@ -28,6 +30,8 @@ export const disable: Subcommand = {
 	asksAccount: ({ enabled }) => enabled,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, disable.asksAccount) : []),
 	run: async (words, ctx, deps) => {
+		const given = sorted(words, [], disable);
+		if ("failure" in given) return given;
 		if (words.length === 0) return misused(disable);
 		const account = accountCalled(words, deps);
 		if ("failure" in account) return account;

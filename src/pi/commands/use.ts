@@ -5,7 +5,7 @@ import { withHeldKeys } from "../held-keys.ts";
 import { modeOf } from "../output.ts";
 import { add } from "./add.ts";
 import { pickOnScreen } from "./picker.ts";
-import { accountCalled, accountChoices, misused, type Subcommand, type SubcommandDeps } from "./subcommand.ts";
+import { accountCalled, accountChoices, misused, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
 
 const AUTO = "auto";
 const ADD = "add";
@@ -23,6 +23,8 @@ export const use: Subcommand = {
 	run: async (words, ctx, deps) => {
 		const { pool, clock } = deps;
 		if (words.length === 0 && !ctx.hasUI) return misused(use);
+		const given = sorted(words, [], use);
+		if ("failure" in given) return given;
 		const picked =
 			words.length === 0 && modeOf(ctx) === "tui" ? await withHeldKeys(ctx, deps, pickOnScreen) : undefined;
 		if (picked?.kind === "closed") return undefined;
@@ -33,7 +35,7 @@ export const use: Subcommand = {
 			await pool.pin(undefined);
 			return { text: "Codex: the policy chooses the account again.", json: { pinned: null } };
 		}
-		const account = accountCalled([wanted], deps);
+		const account = accountCalled([wanted], deps, [AUTO, ADD]);
 		if ("failure" in account) return account;
 		if (!account.enabled || account.needsLogin) {
 			return { failure: `Codex account ${account.label} cannot be used: ${messages.whatNow(account)}` };

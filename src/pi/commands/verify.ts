@@ -39,8 +39,9 @@ export const verify: Subcommand = {
 			{ value: FIX, label: FIX, description: "repair permissions, stale locks and damaged files" },
 		].filter(({ value }) => !before.includes(value)),
 	run: async (words, ctx, deps) => {
-		const given = sorted(words, [JSON_OPTION, FIX]);
-		if (!given || given.rest.length > 0) return misused(verify);
+		const given = sorted(words, [JSON_OPTION, FIX], verify);
+		if ("failure" in given) return given;
+		if (given.rest.length > 0) return misused(verify);
 		return verified(ctx, given.options, deps);
 	},
 };

@@ -1,7 +1,7 @@
 import { whyAsJson, whyAsText } from "../../ui/why.ts";
 import { columnsNow } from "../output.ts";
 import { PROVIDER } from "../provider.ts";
-import { jsonChoice, misused, type Subcommand } from "./subcommand.ts";
+import { jsonChoice, misused, type Subcommand, sorted } from "./subcommand.ts";
 
 /** `/multicodex why`: the account that the next request of this session takes, by the rules that choose it. */
 export const why: Subcommand = {
@@ -10,8 +10,9 @@ export const why: Subcommand = {
 	summary: "the account that serves next, and why",
 	complete: (_deps, before) => jsonChoice(before),
 	run: async (words, ctx, { affinity, pool, link, settings, savedModel, clock }) => {
-		const [option] = words;
-		if (words.length > 1 || (option !== undefined && option !== "--json")) return misused(why);
+		const given = sorted(words, ["--json"], why);
+		if ("failure" in given) return given;
+		if (given.rest.length > 0) return misused(why);
 		const model = ctx.model?.provider === PROVIDER ? ctx.model.id : savedModel();
 		const sessionId = ctx.sessionManager.getSessionId();
 		const { enabled: isEnabled, rotation } = settings.read();
@@ -21,6 +22,6 @@ export const why: Subcommand = {
 		const crowded = pool.crowded(question, served, patienceMs);
 		const verdicts = pool.explain(question, undefined, crowded);
 		const view = { verdicts, isEnabled, isForeign: link.isForeign(), policy: rotation.policy, model, now: clock.now() };
-		return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson: option === "--json" };
+		return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson: given.options.has("--json") };
 	},
 };

@@ -1,0 +1,55 @@
+/** More suggestions than this are a list to read, and none of them is near. */
+const MOST = 3;
+/** Longer texts are no word that was mistyped. */
+const LONGEST = 64;
+
+/**
+ * How many letters were typed wrongly, left out, added, or typed in the wrong order (two that changed places count once):
+ * the edit distance of two texts, in whole characters.
+ */
+export function editDistance(a: string, b: string): number {
+	const [from, to] = [[...a], [...b]];
+	let beforeLast: number[] = [];
+	let last = [0, ...to.map((_letter, at) => at + 1)];
+	from.forEach((letter, row) => {
+		const next = [row + 1];
+		to.forEach((other, column) => {
+			const same = (last[column] ?? 0) + (letter === other ? 0 : 1);
+			const least = Math.min(same, (last[column + 1] ?? 0) + 1, (next[column] ?? 0) + 1);
+			const isSwapped = row > 0 && column > 0 && letter === to[column - 1] && from[row - 1] === other;
+			next.push(isSwapped ? Math.min(least, (beforeLast[column - 1] ?? 0) + 1) : least);
+		});
+		beforeLast = last;
+		last = next;
+	});
+	return last[to.length] ?? 0;
+}
+
+/** A text as it is compared: in any case, in any width and composition of its characters. */
+export function comparable(text: string): string {
+	return text.normalize("NFKC").toLowerCase();
+}
+
+/**
+ * What may have been meant by `typed` among `known`: what begins with it, else what differs from it by the fewest
+ * letters. Empty where nothing is near, and where too much is.
+ */
+export function nearest(typed: string, known: readonly string[]): string[] {
+	const wanted = comparable(typed);
+	if (wanted === "" || wanted.length > LONGEST) return [];
+	const begun = [...wanted].length > 1 ? known.filter((word) => comparable(word).startsWith(wanted)) : [];
+	if (begun.length > 0) return begun.length > MOST ? [] : [...new Set(begun)];
+	const near = known
+		.map((word) => ({ word, distance: editDistance(wanted, comparable(word)) }))
+		.filter(({ word, distance }) => distance <= mostWrong(wanted, comparable(word)));
+	const least = Math.min(...near.map(({ distance }) => distance));
+	const words = new Set(near.filter(({ distance }) => distance === least).map(({ word }) => word));
+	return words.size > MOST ? [] : [...words];
+}
+
+/** One letter of a short word, and fewer than a third of a long one; never all of it. */
+function mostWrong(a: string, b: string): number {
+	const length = Math.max([...a].length, [...b].length);
+	if (length < 2) return 0;
+	return Math.max(1, Math.ceil(length / 3) - 1);
+}

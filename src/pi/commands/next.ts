@@ -1,0 +1,57 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Account } from "../../domain/account.ts";
+import { groundsOf } from "../../domain/selection.ts";
+import { tightest } from "../../domain/usage.ts";
+import * as messages from "../../ui/messages.ts";
+import { misused, reference, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
+
+/**
+ * `/multicodex next`: this session goes on with the account that comes after its own in the policy's order, round and
+ * round. It is no pin: the session stays there as it stays anywhere, and other sessions do not follow.
+ */
+export const next: Subcommand = {
+	name: "next",
+	usage: "next",
+	summary: "this session goes on with the next account, in the policy's order",
+	run: async (words, ctx, deps) => {
+		const given = sorted(words, [], next);
+		if ("failure" in given) return given;
+		if (words.length > 0) return misused(next);
+		const { pool, affinity, clock } = deps;
+		const { from, to, asked } = moveFor(ctx, deps);
+		if (!to) return { failure: messages.noNext(from) };
+		const pinned = pool.pinned();
+		// With a pin the session would not move, whatever it stays on.
+		if (pinned !== undefined) await pool.pin(undefined);
+		affinity.moveTo(to.id);
+		pool.setActive(to.id);
+		if (from) {
+			const left = tightest(pool.memo(from.id).usage, clock.now());
+			const grounds = groundsOf(pool.explain({ ...asked, affinity: to.id }));
+			pool.emit({ type: "switched", from, to, cause: "user", left, asked, grounds });
+		}
+		pool.emit({ type: "changed" });
+		const now = tightest(pool.memo(to.id).usage, clock.now());
+		const text = messages.movedOn(to, from, {
+			left: now && `${now.isStale ? "~" : ""}${messages.leftOf(now)}`,
+			wasPinned: pinned !== undefined && pinned === from?.id,
+		});
+		return { text, json: { account: reference(to), from: from ? reference(from) : null } };
+	},
+};
+
+/** Who would serve the session's next request, and who comes after that account. */
+function moveFor(ctx: ExtensionCommandContext, { affinity, pool, settings }: SubcommandDeps) {
+	const asked = { modelId: ctx.model?.id ?? "", sessionId: ctx.sessionManager.getSessionId() };
+	const served = affinity.lastServed();
+	const { maxWaitMs: patienceMs } = settings.read().rotation;
+	const [first] = pool.explain({ ...asked, affinity: affinity.account(), served, patienceMs });
+	const from: Account | undefined = first?.rank === 1 ? first.account : undefined;
+	// Without what the session is on, the order is that of the policy; nothing moves onto bought credits.
+	const order = pool
+		.explain({ ...asked, affinity: undefined })
+		.flatMap(({ account, rank, gate }) => (rank !== undefined && gate?.kind !== "credits" ? [account] : []));
+	const at = order.findIndex(({ id }) => id === from?.id);
+	const to = order[(at + 1) % order.length];
+	return { asked, from, to: to && to.id !== from?.id ? to : undefined };
+}
