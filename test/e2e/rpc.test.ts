@@ -77,9 +77,9 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 	next: [
 		{
 			line: "next",
-			says: /^Codex: this session goes on with b, 100% of its 5h limit left\. \/multicodex use a goes back\.$/,
+			says: /^Codex: this session goes on with [ab], 100% of its 5h limit left\. \/multicodex use [ab] goes back\.$/,
 		},
-		{ line: "next", says: /^Codex: this session goes on with a/ },
+		{ line: "next", says: /^Codex: this session goes on with [ab], / },
 	],
 	add: [{ line: "add new --device", asks: waiting, meanwhile: approve("d"), says: /^Codex: added new\./ }],
 	login: [{ line: "login --device", asks: waiting, meanwhile: approve("c"), says: /^Codex: c is signed in again/ }],
