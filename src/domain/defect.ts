@@ -1,3 +1,5 @@
+import { hideTokens } from "./privacy.ts";
+
 /** Where an error came up that is ours to mend. */
 export type DefectPlace =
 	| "request"
@@ -16,7 +18,7 @@ export interface ErrorTrace {
 	readonly error: string;
 	/** Our own part of its stack, innermost first: `src/pool/pool.ts:12:5`. */
 	readonly frames: readonly string[];
-	/** The whole stack, for whoever looks for the defect. */
+	/** The whole stack, for whoever looks for the defect; without a token, wherever it may come from. */
 	readonly stack: readonly string[];
 }
 
@@ -25,7 +27,7 @@ export const FRAME = /^(src\/[\w/-]{1,60}|index)\.ts:\d{1,6}(:\d{1,6})?$/;
 /** Frames beyond these say little of the cause. */
 export const MOST_FRAMES = 5;
 
-const ROOT = decodeURI(new URL("../..", import.meta.url).pathname).replace(/^\/(?=[A-Za-z]:)/, "");
+const ROOT = decoded(new URL("../..", import.meta.url).pathname).replace(/^\/(?=[A-Za-z]:)/, "");
 const CLASS = /^[A-Za-z]{1,30}$/;
 const CODE = /^[A-Z_]{1,30}$/;
 /** What JavaScript itself complains of. Errors that are foreseen, ours and the world's, are of other classes. */
@@ -64,13 +66,23 @@ function stackOf({ stack = "", message }: Error): string[] {
 	return stack
 		.slice(at < 0 ? 0 : at + message.length)
 		.split("\n")
-		.map((line) => line.trim())
+		.map((line) => hideTokens(line.trim()))
 		.filter((line) => line.startsWith("at "));
 }
 
 function ownFrame(line: string): string[] {
-	const path = (line.includes("file://") ? decodeURI(line) : line).replaceAll("\\", "/");
+	const path = (line.includes("file://") ? decoded(line) : line).replaceAll("\\", "/");
 	const at = path.indexOf(ROOT);
 	const frame = at < 0 ? "" : path.slice(at + ROOT.length).replace(/\)$/, "");
 	return FRAME.test(frame) ? [frame] : [];
+}
+
+/** A path of a URL as the file system has it; as it is where it was never encoded. */
+function decoded(text: string): string {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		// A percent sign of its own, in a stack that any program may have written.
+		return text;
+	}
 }

@@ -68,8 +68,8 @@ function variableOfNode(env: ProxySource["env"]): string | undefined {
 }
 
 /**
- * Whether `NO_PROXY` covers `url`, by the strictest reading of the undici versions that hosts bring: only the older one
- * wants IPv6 addresses in brackets.
+ * Whether `NO_PROXY` covers `url`, by the strictest reading of all undici versions that hosts may bring: older ones want
+ * IPv6 addresses in brackets.
  */
 function isPastProxies(url: URL, noProxy: string): boolean {
 	if (noProxy === "*") return true;
@@ -81,7 +81,7 @@ function isPastProxies(url: URL, noProxy: string): boolean {
 		.some((entry) => {
 			const [, named = entry, onPort] = /^(.+):(\d+)$/.exec(entry) ?? [];
 			if (onPort !== undefined && Number(onPort) !== 0 && Number(onPort) !== port) return false;
-			const host = named.replace(/^\*?\./, "");
-			return url.hostname === host || url.hostname.endsWith(`.${host}`);
+			// To older ones a name stands for itself, and one that begins with a dot for what ends in it.
+			return url.hostname === named || (/^\*?\./.test(named) && url.hostname.endsWith(named.replace("*", "")));
 		});
 }

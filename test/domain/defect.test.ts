@@ -33,6 +33,22 @@ describe("the trace of an error", () => {
 		expect(traceOf(error).error).toBe("Error");
 	});
 
+	it("holds no token of a message that was changed after its stack was made", () => {
+		const error = new TypeError("no\n    at eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1In0.c2ln");
+		error.message = "another";
+		expect(JSON.stringify(traceOf(error))).not.toContain("eyJ");
+	});
+
+	it.each(["file:///home/100%/src/pool/pool.ts:1:1", "file:///home/%E0%A4%A/index.ts:1:1"])(
+		"is there where a path is no proper URL: %s",
+		(path) => {
+			const error = new TypeError("no");
+			error.stack = `TypeError: no\n    at f (${path})`;
+			expect(traceOf(error)).toEqual({ error: "TypeError", frames: [], stack: [`at f (${path})`] });
+			expect(cameUpHere(error)).toBe(false);
+		},
+	);
+
 	it("has the code that Node gives, and no other text", () => {
 		const coded = (code: unknown) => traceOf(Object.assign(new TypeError("no"), { code })).error;
 		expect(coded("ERR_INVALID_ARG_TYPE")).toBe("TypeError ERR_INVALID_ARG_TYPE");
