@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, uptime } from "node:os";
 import type { Processes, ProcessMark } from "../pool/ports.ts";
 import { codeOf } from "./errors.ts";
 
@@ -31,6 +31,7 @@ export function createProcesses(now: () => number): Processes {
 			own ??= { pid: process.pid, started: statusOf(process.pid)?.started, machine: machineId() };
 			return own;
 		},
+		watch: () => ({ machine: machineId(), ms: Math.round(uptime() * 1000) }),
 		fateOf: (mark, since) => {
 			if (mark.machine !== machineId()) return "unknown";
 			if (mark.started === undefined) return byIdAlone(mark, since);

@@ -140,7 +140,12 @@ const memoSchema = z.looseObject({
 	usageError: errorSchema,
 	strikes: z.number().int().nonnegative().catch(0),
 	exchange: z
-		.object({ tokenHash: z.string(), at: time, holder: holderSchema.optional().catch(undefined) })
+		.object({
+			tokenHash: z.string(),
+			at: time,
+			holder: holderSchema.optional().catch(undefined),
+			watch: z.object({ machine: z.string(), ms: time }).optional().catch(undefined),
+		})
 		.optional()
 		.catch(undefined),
 	spent: spentSchema.optional(),
@@ -189,8 +194,10 @@ export function openStateStore(
 		onProblem: (problem) => onProblem(problem.text),
 	});
 	// A state that cannot be written is kept in memory: nothing in it is worth failing a request for.
-	const durable = (change: (draft: StateFile, isNewest: boolean) => void) =>
-		document.change(change).catch(() => undefined);
+	const durable = (
+		change: (draft: StateFile, isNewest: boolean) => void,
+		onUnwritten: (error: unknown) => void = () => undefined,
+	) => document.change(change).catch(onUnwritten);
 	const applyTo = (id: AccountId, change: (memo: AccountMemo) => AccountMemo) => (draft: StateFile) => {
 		const former = ownValue(draft.accounts, id);
 		draft.accounts[id] = { ...former, ...change(former ? readable(former, now()) : EMPTY_MEMO) };
@@ -213,7 +220,7 @@ export function openStateStore(
 		memo: (id) => snapshot()(id),
 		snapshot,
 		update: (id, change) => durable(applyTo(id, change)),
-		updateIf: async (id, applies, change) => {
+		updateIf: async (id, applies, change, onUnwritten) => {
 			let didApply: boolean | undefined;
 			// What this process knows counts where the file cannot be had. A look at the file after its rename sees the change
 			// in it, and says nothing.
@@ -222,7 +229,7 @@ export function openStateStore(
 				const isFree = applies(former ? readable(former, now()) : EMPTY_MEMO);
 				if (isNewest || didApply === undefined) didApply = isFree;
 				if (isFree) applyTo(id, change)(draft);
-			});
+			}, onUnwritten);
 			return didApply === true;
 		},
 		updateSoon: (id, change) => document.changeSoon(applyTo(id, change)),

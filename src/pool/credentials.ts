@@ -153,14 +153,20 @@ export function createCredentials(deps: Deps): Credentials {
 		const { id } = account;
 		const tokenHash = tokens.fingerprint(spend.refresh);
 		const before = reread()?.refresh;
-		const claim = { tokenHash, at: clock.now(), holder: processes.own() };
+		const claim = { tokenHash, at: clock.now(), holder: processes.own(), watch: processes.watch() };
+		/** Since an exchange began, by the machine's own watch where that tells: clocks may be set, and differ. */
+		const elapsedMs = ({ at, watch }: NonNullable<AccountMemo["exchange"]>) => {
+			const { machine, ms } = processes.watch();
+			const ranMs = watch?.machine === machine ? ms - watch.ms : -1;
+			return ranMs >= 0 ? ranMs : Math.abs(clock.now() - at);
+		};
 		const isFree = ({ exchange, spent = [] }: AccountMemo) => {
 			// Whatever has brought it back since: no token is sent again that was exchanged, or refused for good.
 			if (spent.some((token) => token.tokenHash === tokenHash)) return false;
 			if (exchange?.tokenHash !== tokenHash) return true;
 			// Clocks jump: whatever they say, a process that runs may be waiting for the answer.
 			if (exchange.holder && processes.fateOf(exchange.holder, exchange.at) === "running") return false;
-			return Math.abs(clock.now() - exchange.at) >= UNKNOWN_OUTCOME_MS;
+			return elapsedMs(exchange) >= UNKNOWN_OUTCOME_MS;
 		};
 		const claimed = () => {
 			const reason = endedBy(account, spend);
@@ -173,7 +179,16 @@ export function createCredentials(deps: Deps): Credentials {
 		// Somebody may have begun while this was still two accounts.
 		if ((account.formerIds ?? []).some((former) => !isFree(state.memo(former)))) return claimed();
 		// Decided on the file as it is then, under its lock: if two processes race, the second sees the first one's claim.
-		if (!(await state.updateIf(id, isFree, (memo) => ({ ...memo, exchange: claim })))) return claimed();
+		let trouble: unknown;
+		const isClaimed = await state.updateIf(
+			id,
+			isFree,
+			(memo) => ({ ...memo, exchange: claim }),
+			(error) => {
+				trouble = error;
+			},
+		);
+		if (!isClaimed) return claimed();
 		const isOurs = ({ exchange }: AccountMemo) =>
 			exchange?.at === claim.at &&
 			exchange.tokenHash === tokenHash &&
@@ -187,9 +202,17 @@ export function createCredentials(deps: Deps): Credentials {
 				const spent = reason === undefined ? memo.spent : allSpent(memo.spent, [{ tokenHash, reason }]);
 				return { ...memo, exchange: undefined, spent };
 			});
+		// No other process can see it. A file that can never be written must not keep every account from being renewed.
+		if (isPassing(trouble)) {
+			state.updateSoon(id, (memo) => (isOurs(memo) ? { ...memo, exchange: undefined } : memo));
+			return backOff(id, "its renewal could not be noted");
+		}
 		/** It has ended, and the token may be spent: from here on only time tells. */
 		const leaveUnanswered = () =>
-			state.updateIf(id, isOurs, (memo) => ({ ...memo, exchange: { tokenHash, at: claim.at } }));
+			state.updateIf(id, isOurs, (memo) => {
+				const { at, watch } = claim;
+				return { ...memo, exchange: { tokenHash, at, watch } };
+			});
 		// A process that was stopped has lost its lock, and somebody else may be through with this token by now.
 		const newest = reread();
 		if (newest?.refresh !== before) {
@@ -395,6 +418,13 @@ export function createCredentials(deps: Deps): Credentials {
 function cameOf(outcome: RefreshOutcome, spent: Credential): Credential | undefined {
 	if (outcome.kind === "granted") return outcome.credential;
 	return outcome.kind === "unknown" && outcome.next ? { ...spent, refresh: outcome.next() } : undefined;
+}
+
+/** What keeps a file from being written for a while: no room, a disk that is away, a lock that is held. */
+const PASSING_TROUBLE = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO", "EBUSY", "EAGAIN", "EMFILE", "ENFILE", "ELOCKED"]);
+
+function isPassing(error: unknown): boolean {
+	return error instanceof Error && "code" in error && PASSING_TROUBLE.has(String(error.code));
 }
 
 /** Why a token must not be sent again after this answer, once that is dealt with; undefined where it may be. */

@@ -68,7 +68,13 @@ export interface AccountMemo {
 	 * has ended, and nobody knows whether the token is spent.
 	 */
 	readonly exchange?:
-		| { readonly tokenHash: string; readonly at: number; readonly holder?: ProcessMark | undefined }
+		| {
+				readonly tokenHash: string;
+				readonly at: number;
+				readonly holder?: ProcessMark | undefined;
+				/** The same moment on the machine's own watch. */
+				readonly watch?: WatchTime | undefined;
+		  }
 		| undefined;
 	/** Refresh tokens that must never be sent again, the newest last; they outlive the account, which may be put back. */
 	readonly spent?: readonly SpentToken[] | undefined;
@@ -89,9 +95,16 @@ export interface ProcessMark {
 	readonly machine: string;
 }
 
+/** A moment on a watch that nobody sets: how long a machine has been running. */
+export interface WatchTime {
+	readonly machine: string;
+	readonly ms: number;
+}
+
 /** The processes of this machine. */
 export interface Processes {
 	own(): ProcessMark;
+	watch(): WatchTime;
 	/**
 	 * What has become of a process that was there at `since`, epoch ms. `unknown`: it belongs to another machine, another
 	 * container, or a time before the last restart, or it cannot be told from a later one with its id.
@@ -110,12 +123,13 @@ export interface StateStore {
 	update(id: AccountId, change: (memo: AccountMemo) => AccountMemo): Promise<void>;
 	/**
 	 * Changes the memo if `applies` to the newest one, in whatever process that was written. True where it did: of several
-	 * processes that try at once, one. A file that cannot be written lets everybody through.
+	 * processes that try at once, one. A file that cannot be written lets everybody through, and `onUnwritten` hears why.
 	 */
 	updateIf(
 		id: AccountId,
 		applies: (memo: AccountMemo) => boolean,
 		change: (memo: AccountMemo) => AccountMemo,
+		onUnwritten?: (error: unknown) => void,
 	): Promise<boolean>;
 	/** Written behind, with others. */
 	updateSoon(id: AccountId, change: (memo: AccountMemo) => AccountMemo): void;

@@ -51,6 +51,14 @@ describe.runIf(process.platform === "linux")("the fate of a process", () => {
 	});
 });
 
+it("has a watch that runs with the machine, and that no clock sets", async () => {
+	const before = processes.watch();
+	const elsewhere = createProcesses(() => NOW + DAY_MS).watch();
+	expect([before.machine, elsewhere.machine]).toEqual([own.machine, own.machine]);
+	expect(elsewhere.ms - before.ms).toBeGreaterThanOrEqual(0);
+	expect(elsewhere.ms - before.ms).toBeLessThan(60_000);
+});
+
 describe("the fate of a process of which only the id is known", () => {
 	const mark = { pid: process.pid, machine: own.machine };
 

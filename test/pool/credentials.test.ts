@@ -420,7 +420,8 @@ describe("a claim on a refresh token", () => {
 	it("names no process any more once it is certain that no answer comes", async () => {
 		answer = () => ({ kind: "unknown", reason: "no answer" });
 		await ask();
-		expect(state.memo(ID).exchange).toEqual({ tokenHash: fingerprint(EXPIRED.refresh), at: NOW });
+		expect(state.memo(ID).exchange).toMatchObject({ tokenHash: fingerprint(EXPIRED.refresh), at: NOW });
+		expect(state.memo(ID).exchange).not.toHaveProperty("holder");
 	});
 
 	it("that another process has written over, both having been let in, is not acted on", async () => {
@@ -821,6 +822,65 @@ describe("a refresh token that was exchanged before", () => {
 		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "ready" });
 		expect(spent).toEqual([EXPIRED.refresh, EXPIRED.refresh]);
 	});
+});
+
+describe("an exchange that was not answered", () => {
+	beforeEach(() => {
+		open(issued(NOW - 10 * DAY_MS, NOW - 2 * DAY_MS));
+		machine.ranMs = 1000;
+		answer = () => ({ kind: "unknown", reason: "the connection was reset" });
+	});
+
+	it.each([MINUTE_MS, -MINUTE_MS, DAY_MS, -DAY_MS])(
+		"is not tried again where a clock jumps by %i ms",
+		async (jumpMs) => {
+			await ask();
+			clock.at += jumpMs;
+			machine.ranMs = 1000 + MINUTE_MS - 1;
+			expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "unavailable" });
+			expect(spent).toHaveLength(1);
+		},
+	);
+
+	it("is tried again when the machine has run for a minute, whatever clocks say", async () => {
+		await ask();
+		machine.ranMs = 1000 + MINUTE_MS;
+		await anotherProcess().accessToken(ID, {});
+		expect(spent).toHaveLength(2);
+	});
+
+	it("is tried again a minute later by the clock where the machine was restarted", async () => {
+		await ask();
+		machine.ranMs = 5;
+		await anotherProcess().accessToken(ID, {});
+		expect(spent).toHaveLength(1);
+		clock.at += MINUTE_MS;
+		await anotherProcess().accessToken(ID, {});
+		expect(spent).toHaveLength(2);
+	});
+});
+
+describe("a claim that cannot be written where others see it", () => {
+	const troubleOf = (code: string) => Object.assign(new Error(code), { code });
+
+	it.each(["ENOSPC", "EROFS", "EIO", "ELOCKED"])("sends nothing while that passes: %s", async (code) => {
+		open(EXPIRED);
+		state.trouble = troubleOf(code);
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect([spent, state.memo(ID).exchange]).toEqual([[], undefined]);
+		state.trouble = undefined;
+		clock.at += MINUTE_MS;
+		expect(await ask()).toMatchObject({ kind: "ready" });
+	});
+
+	it.each([troubleOf("EISDIR"), new Error("of a newer version")])(
+		"does not keep an account from being renewed where the file can never be written: %s",
+		async (trouble) => {
+			open(EXPIRED);
+			state.trouble = trouble;
+			expect(await ask()).toMatchObject({ kind: "ready" });
+		},
+	);
 });
 
 describe("an answer with a next refresh token and no access token", () => {

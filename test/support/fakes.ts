@@ -49,18 +49,25 @@ export function aClock(at = NOW): FakeClock {
 }
 
 /** The processes of a machine, by their ids; those in `gone` run no more. */
-export function aMachine(): { readonly gone: Set<number>; process(pid: number): Processes } {
-	const gone = new Set<number>();
-	return {
-		gone,
+export function aMachine(): { readonly gone: Set<number>; ranMs: number | undefined; process(pid: number): Processes } {
+	let restarts = 0;
+	const machine: ReturnType<typeof aMachine> = {
+		gone: new Set<number>(),
+		/** Without it no two moments are on the same watch, as after a restart. */
+		ranMs: undefined,
 		process: (pid) => ({
 			own: () => ({ pid, machine: "here" }),
+			watch: () =>
+				machine.ranMs === undefined
+					? { machine: `restarted ${++restarts} times`, ms: 0 }
+					: { machine: "here", ms: machine.ranMs },
 			fateOf: (mark) => {
 				if (mark.machine !== "here") return "unknown";
-				return gone.has(mark.pid) ? "gone" : "running";
+				return machine.gone.has(mark.pid) ? "gone" : "running";
 			},
 		}),
 	};
+	return machine;
 }
 
 export function aCredential(name: string, overrides: Partial<Credential> = {}): Credential {
@@ -394,6 +401,8 @@ export interface FakeStateStore extends StateStore {
 	/** The account that each session is at work on; nobody's lease runs out. */
 	readonly live: Map<string, AccountId>;
 	chosenLast: AccountId | undefined;
+	/** What keeps the file from being written; memory keeps the change. */
+	trouble: unknown;
 	/** Changes that were written at once, and behind, by account. */
 	readonly written: AccountId[];
 	readonly writtenSoon: AccountId[];
@@ -411,6 +420,7 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 		pinnedId: undefined,
 		live: new Map(),
 		chosenLast: undefined,
+		trouble: undefined,
 		written: [],
 		writtenSoon: [],
 		pin: () => store.pinnedId,
@@ -426,9 +436,10 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 			store.written.push(id);
 			apply(id, change);
 		},
-		updateIf: async (id, applies, change) => {
+		updateIf: async (id, applies, change, onUnwritten) => {
 			if (!applies(read(id))) return false;
 			await store.update(id, change);
+			if (store.trouble) onUnwritten?.(store.trouble);
 			return true;
 		},
 		updateSoon: (id, change) => {
