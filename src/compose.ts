@@ -70,6 +70,7 @@ export function compose(pi: ExtensionAPI): void {
 		(into, former) => {
 			void state.inherit(into, former);
 		},
+		(error) => tellDefect(error, "accounts", pool.emit),
 	);
 	const state = openStateStore(paths.state, (text) => warn(text), clock.now);
 	const settings = openSettings(paths.settings, (text) => warn(text));

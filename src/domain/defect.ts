@@ -6,6 +6,7 @@ export type DefectPlace =
 	| "stream"
 	| "listener"
 	| "pi login"
+	| "accounts"
 	| "renewal"
 	| "usage"
 	| "command"

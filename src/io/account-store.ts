@@ -122,13 +122,14 @@ export function accountsIn(
 
 /**
  * Opens `codex-accounts.json` at `path`. `onProblem` hears of broken, newer and unwritable files, once each; `onMerged` of
- * an account that was merged into another one.
+ * an account that was merged into another one; `onFailure` of an error that kept accounts from being merged.
  */
 export function openAccountStore(
 	path: string,
 	onProblem: (text: string) => void,
 	now: () => number,
 	onMerged: (into: AccountId, former: AccountId) => void = () => undefined,
+	onFailure: (error: unknown) => void = () => undefined,
 ): AccountStore & { removeBackups(): Promise<number> } {
 	const document = openSharedDocument({
 		path,
@@ -213,7 +214,7 @@ export function openAccountStore(
 	/** What was asked for is stored; a merge that could not be is found again by the next sign-in. */
 	const merging = async (durable: Promise<void>, id: string): Promise<void> => {
 		await durable;
-		await mergeDoubles(id).catch(() => undefined);
+		await mergeDoubles(id).catch(onFailure);
 	};
 
 	return {

@@ -932,3 +932,25 @@ describe("the file of 2.x", () => {
 		expect(openStore().list()).toMatchObject([{ credential: { refresh: "r", expiresAt: NOW + 10 * DAY_MS } }]);
 	});
 });
+
+describe("an error while two accounts become one", () => {
+	it("is heard of, and fails nothing that was asked for", async () => {
+		const failures: unknown[] = [];
+		const defect = new TypeError("secret");
+		const onMerged = () => {
+			throw defect;
+		};
+		const store = openAccountStore(
+			scratch.path(NAME),
+			() => undefined,
+			clock.now,
+			onMerged,
+			(error) => failures.push(error),
+		);
+		opened.push(store);
+		const first = anAccount("a", { accountId: "w" });
+		await store.put(first);
+		await store.put(anAccount("b", { accountId: "w", credential: first.credential }));
+		expect([store.list().length, failures]).toEqual([1, [defect]]);
+	});
+});
