@@ -8,6 +8,7 @@ import { openInBrowser } from "./io/browser.ts";
 import { loginInBrowser } from "./io/browser-login.ts";
 import { loginOnDevice } from "./io/device-login.ts";
 import { openEventLog } from "./io/event-log.ts";
+import { followFiles } from "./io/file-watch.ts";
 import { openHealth } from "./io/health.ts";
 import { createImportFinder } from "./io/import/finder.ts";
 import { fingerprint, identityOf, tokenTimes } from "./io/jwt.ts";
@@ -154,7 +155,7 @@ export function compose(pi: ExtensionAPI): void {
 			sockets: createSessionSockets(delegate.forgetSession),
 			delegate,
 			readUsageHeaders: usageFromHeaders,
-			askUsage: (id) => void usage.ask(id),
+			askUsage: usage.ask,
 			isRepeatedByHost,
 			fingerprint,
 			settings: settings.read,
@@ -176,6 +177,7 @@ export function compose(pi: ExtensionAPI): void {
 	});
 	const footer = createFooter({
 		pool,
+		affinity,
 		settings: settings.read,
 		clock,
 		onTick: () => {
@@ -183,6 +185,7 @@ export function compose(pi: ExtensionAPI): void {
 			pool.look();
 			void usage.recheckCooling();
 		},
+		followStores: (listener) => followFiles([paths.accounts, paths.state, paths.settings], listener),
 	});
 	// What a person changes is in the log, whatever command it was.
 	const setAndTell: SettingsStore["set"] = async (values) => {

@@ -25,7 +25,7 @@ export interface Rotated {
 	readonly readyAt: number | undefined;
 	/** Nothing told that time. */
 	readonly guessed?: boolean | undefined;
-	/** What `to` has left, percent. */
+	/** What `to` has left, percent: of its tightest window. */
 	readonly remainingPercent: number | undefined;
 	readonly asked: Asked;
 	readonly grounds: Grounds;
@@ -64,8 +64,9 @@ export type PoolEvent =
 			/** Why it left the account that it began with. */
 			readonly first: Rotated | Switched;
 			readonly to: Account;
-			/** What `to` has left, percent. */
+			/** What `to` has left, percent, and of which window or budget. */
 			readonly remainingPercent: number | undefined;
+			readonly remainingWindow?: string | undefined;
 	  }
 	/** An account, or a part of it, is not offered until `until`, epoch ms. */
 	| {
@@ -112,8 +113,16 @@ export type PoolEvent =
 	| { readonly type: "backups-deleted"; readonly total: number }
 	/** A person pinned an account, or (undefined) let the policy choose again. */
 	| { readonly type: "pinned"; readonly account: AccountId | undefined }
-	/** An account served a request to its end; `hasMoved`: its session was with another account before. */
-	| { readonly type: "served"; readonly account: AccountId; readonly hasMoved: boolean }
+	/**
+	 * An account served a request to its end; `hasMoved`: its session was with another account before. `hasToldUsage`: the
+	 * answer said what is left.
+	 */
+	| {
+			readonly type: "served";
+			readonly account: AccountId;
+			readonly hasMoved: boolean;
+			readonly hasToldUsage: boolean;
+	  }
 	/**
 	 * No account is there for a request; it goes on when the first is back, epoch ms. `forRoom`: others could serve, but
 	 * their quota is left to the sessions that are at work on them. Undefined at the end of the wait.

@@ -1,13 +1,15 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import type { Account, AccountId } from "../domain/account.ts";
+import type { Account } from "../domain/account.ts";
 import { gateOf } from "../domain/candidate.ts";
 import { isReadyAtGuessed } from "../domain/cooldown.ts";
 import type { PoolEvent } from "../domain/events.ts";
 import type { Settings } from "../domain/settings.ts";
+import type { Affinity } from "../pool/affinity.ts";
 import { guarded, tellDefect } from "../pool/defects.ts";
+import { nextInLine } from "../pool/next-in-line.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { AccountMemo, Clock } from "../pool/ports.ts";
-import { type FooterModel, footerLine } from "../ui/footer-line.ts";
+import { type ActiveAccount, type FooterModel, footerLine } from "../ui/footer-line.ts";
 import { modeOf } from "./output.ts";
 import { PROVIDER } from "./provider.ts";
 
@@ -25,10 +27,13 @@ export interface Footer {
 
 interface Deps {
 	readonly pool: Pool;
+	readonly affinity: Affinity;
 	readonly settings: () => Settings;
 	readonly clock: Clock;
 	/** Runs with every minute's redraw. */
 	readonly onTick: () => void;
+	/** Has `listener` called when another process may have stored something, until the function that it gives is called. */
+	readonly followStores: (listener: () => void) => () => void;
 }
 
 /** Times in the line are in minutes, so it is drawn again once a minute; what counts down, once a second. */
@@ -37,7 +42,7 @@ const COUNTDOWN_MS = 1000;
 const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
-export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
+export function createFooter({ pool, affinity, settings, clock, onTick, followStores }: Deps): Footer {
 	let context: ExtensionContext | undefined;
 	let waitingUntil: number | undefined;
 	let waitsForRoom = false;
@@ -45,13 +50,16 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 	let seconds: NodeJS.Timeout | undefined;
 	let isDrawQueued = false;
 	let shown: string | undefined;
+	let unfollow: (() => void) | undefined;
 
 	const lineFor = (ctx: ExtensionContext) => {
 		const { theme } = ctx.ui;
 		// A client that draws by itself is given words, not a terminal's colours.
 		const hasColours = modeOf(ctx) === "tui";
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
-		const model = footerModel(pool, settings(), { now: clock.now(), waitingUntil, waitsForRoom });
+		const [modelId, sessionId] = [ctx.model?.id, ctx.sessionManager.getSessionId()];
+		const moment = { modelId, sessionId, now: clock.now(), waitingUntil, waitsForRoom };
+		const model = footerModel(pool, affinity, settings(), moment);
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
 	};
 	const draw = () => {
@@ -88,6 +96,8 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 		clearInterval(minutes);
 		countDown();
 		process.stdout.off("resize", drawSoon);
+		unfollow?.();
+		unfollow = undefined;
 	};
 
 	pool.subscribe((event: PoolEvent) => {
@@ -112,6 +122,7 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 			minutes.unref();
 			countDown();
 			process.stdout.on("resize", drawSoon);
+			unfollow = followStores(() => pool.emit({ type: "changed" }));
 			draw();
 		},
 		draw: drawSoon,
@@ -119,52 +130,49 @@ export function createFooter({ pool, settings, clock, onTick }: Deps): Footer {
 	};
 }
 
-/** The moment that is shown. Times are epoch ms. */
-interface Moment {
+/** The session and the moment that are shown. Times are epoch ms. */
+interface Shown {
+	readonly modelId: string | undefined;
+	readonly sessionId: string | undefined;
 	readonly now: number;
 	/** Set while a request waits for an account. */
 	readonly waitingUntil?: number | undefined;
 	/** See {@link FooterModel}. */
 	readonly waitsForRoom?: boolean;
-	/** The account that serves; without it the one that served last, or is pinned. */
-	readonly active?: AccountId | undefined;
 }
 
-function isOnCredits(account: Account, { cooldowns, usage }: AccountMemo, now: number): boolean {
-	return gateOf({ account, cooldowns, usage }, undefined, now)?.kind === "credits";
-}
-
-/** What the footer shows of the pool. */
-export function footerModel(pool: Pool, settings: Settings, moment: Moment): FooterModel {
-	const { now, waitingUntil, waitsForRoom = false } = moment;
+/** What the footer shows of the pool: the account that serves the next request, and how many could. */
+export function footerModel(pool: Pool, affinity: Affinity, settings: Settings, shown: Shown): FooterModel {
+	const { modelId, sessionId, now, waitingUntil, waitsForRoom = false } = shown;
 	const accounts = pool.accounts();
-	const activeId = moment.active ?? pool.active() ?? pool.pinned();
-	const active = accounts.find(({ id }) => id === activeId);
+	const active = nextInLine(pool, affinity, { modelId, sessionId, patienceMs: settings.rotation.maxWaitMs });
 	const returns = accounts.flatMap((account) => {
-		const readyAt = pool.readyAt(account, now);
+		const readyAt = pool.readyAt(account, now, modelId);
 		if (readyAt === undefined) return [];
-		return {
-			label: account.label,
-			readyAt,
-			isGuess: isReadyAtGuessed(pool.memo(account.id).cooldowns, undefined, now),
-		};
+		const isGuess = isReadyAtGuessed(pool.memo(account.id).cooldowns, modelId, now);
+		return { label: account.label, readyAt, isGuess };
 	});
-	const first = returns.sort((a, b) => a.readyAt - b.readyAt)[0];
+	const first = [...returns].sort((a, b) => a.readyAt - b.readyAt)[0];
 	return {
 		isEnabled: settings.enabled,
 		settings: settings.footer,
-		active: active && {
-			account: active,
-			usage: pool.memo(active.id).usage,
-			isReady: pool.state(active) === "ready",
-			isOnCredits: isOnCredits(active, pool.memo(active.id), now),
-		},
-		isPinned: activeId !== undefined && activeId === pool.pinned(),
-		ready: accounts.filter((account) => pool.state(account) === "ready").length,
+		active: active && activeAccount(active, pool.memo(active.id), modelId, now),
+		isPinned: active !== undefined && active.id === pool.pinned(),
+		ready: returns.filter(({ readyAt }) => readyAt <= now).length,
 		total: accounts.length,
 		first,
 		waitingUntil,
 		waitsForRoom,
 		now,
 	};
+}
+
+function activeAccount(
+	account: Account,
+	{ cooldowns, usage }: AccountMemo,
+	modelId: string | undefined,
+	now: number,
+): ActiveAccount {
+	const gate = gateOf({ account, cooldowns, usage }, modelId, now);
+	return { account, usage, isReady: gate === undefined, isOnCredits: gate?.kind === "credits" };
 }

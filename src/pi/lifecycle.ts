@@ -15,6 +15,7 @@ import type { Footer } from "./footer.ts";
 import { writeNotice } from "./output.ts";
 import { privately } from "./privately.ts";
 import { forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
+import { createReturns } from "./returns.ts";
 import type { StraySignIns } from "./stray-sign-in.ts";
 
 /** Type of the session entry that remembers which account serves the session. */
@@ -56,6 +57,18 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	const tell = (ctx: ExtensionContext, level: "info" | "warning", text: string) =>
 		writeNotice(ctx, level, settings().maskEmails ? hideEmails(text) : text);
 
+	/** What has outlived its time meanwhile is asked for, by the same rule as when the session began. */
+	const askAgain = () => {
+		const model = current?.model;
+		if (!current?.hasUI || model?.provider !== PROVIDER || !settings().enabled) return;
+		usage.setBaseUrl(model.baseUrl);
+		void usage.refreshStale();
+	};
+	const returns = createReturns(clock, () => {
+		// Where the session was replaced its context throws, and the key must reach pi all the same.
+		guarded(askAgain, "session", pool.emit);
+	});
+
 	/** Not on the way of a request, and once for all that one brings about. */
 	const keepKeySoon = () => {
 		if (isKeyDue) return;
@@ -77,7 +90,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		provider.keepAvailability();
 		keepKeySoon();
 		if (event.type === "served" && event.hasMoved) unremembered = event.account;
-		if (event.type === "served") void usage.follow(event.account);
+		if (event.type === "served") void usage.follow(event.account, event.hasToldUsage);
 		const notice = noticeOf(event, clock.now());
 		if (!notice || (event.type === "continued" && !settings().notifications)) return;
 		// Two requests at once, of a session and its summary say, may meet the same; after the next prompt it is news again.
@@ -115,14 +128,14 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		provider.keepAvailability();
 		if (account !== undefined && pool.account(account)) pool.setActive(account);
 		footer.start(ctx);
-		const { model } = ctx;
-		if (ctx.hasUI && model?.provider === PROVIDER && settings().enabled) {
-			usage.setBaseUrl(model.baseUrl);
-			void usage.refreshStale();
-		}
+		returns.begin(ctx);
+		askAgain();
 	});
 
-	pi.on("session_compact", () => affinity.compacted());
+	pi.on("session_compact", () => {
+		affinity.compacted();
+		footer.draw();
+	});
 	pi.on("model_select", async (_event, ctx) => {
 		await followSettings(ctx);
 		footer.draw();
@@ -130,6 +143,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	// Before pi looks for a key; then before every further request of the same run.
 	pi.on("input", async ({ text }, given) => {
 		lastInfo = undefined;
+		returns.typed();
 		// The code in it is as good as the sign-in: no model, no session file gets it.
 		const stray = strays.take(text);
 		if (stray !== undefined) {
@@ -156,6 +170,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 			remember,
 			() => pool.disengage(ctx.sessionManager.getSessionId()),
 			footer.stop,
+			returns.stop,
 			usage.stop,
 		];
 		for (const step of steps) guarded(step, "session", pool.emit);

@@ -1,12 +1,17 @@
-import type { AccountId } from "../domain/account.ts";
+import type { Account } from "../domain/account.ts";
 import { hideEmails } from "../domain/privacy.ts";
 import type { Settings } from "../domain/settings.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { PoolView, ShownAccount } from "../ui/pool-view.ts";
 
-/** The pool as it is shown now; e-mails only where the person lets them be seen. */
-export function viewOf(pool: Pool, { enabled, rotation, maskEmails }: Settings, now: number): PoolView {
-	const active = pool.active() ?? lastUsed(pool);
+/** The pool as it is shown now; e-mails only where the person lets them be seen. `next` serves the next request. */
+export function viewOf(
+	pool: Pool,
+	{ enabled, rotation, maskEmails }: Settings,
+	now: number,
+	next: Account | undefined,
+): PoolView {
+	const active = next?.id;
 	const pinned = pool.pinned();
 	const accounts = pool.accounts().map((account): ShownAccount => {
 		const memo = pool.memo(account.id);
@@ -25,11 +30,4 @@ export function viewOf(pool: Pool, { enabled, rotation, maskEmails }: Settings, 
 		};
 	});
 	return { isEnabled: enabled, policy: rotation.policy, active, pinned, accounts, now };
-}
-
-/** A process that has sent nothing yet shows the account that answered last, in any process. */
-function lastUsed(pool: Pool): AccountId | undefined {
-	const used = pool.accounts().map(({ id }) => ({ id, at: pool.memo(id).lastUsedAt ?? 0 }));
-	const latest = used.reduce((last, next) => (next.at > last.at ? next : last), { id: "", at: 0 });
-	return latest.at > 0 ? latest.id : undefined;
 }

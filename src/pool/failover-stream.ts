@@ -5,8 +5,10 @@ import { traceOf } from "../domain/defect.ts";
 import type { Exhaustion, RotationReason } from "../domain/events.ts";
 import type { Failure } from "../domain/failure.ts";
 import { raceAbort } from "./abort.ts";
+import { createInquiries, type Inquiries } from "./inquiries.ts";
 import { ABORTED, finalError } from "./messages.ts";
 import { followMoves } from "./moves.ts";
+import { firstOffer } from "./next-in-line.ts";
 import type { PiLink } from "./pi-link.ts";
 import { type Refused, reasonIn, type ServeDeps, type ServeWords, type StreamRequest, serve } from "./serve.ts";
 
@@ -98,7 +100,9 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Promise<string | undefined> {
 	const { pool, link, affinity, words } = deps;
 	const { signal, sessionId } = request.options;
-	const moves = followMoves({ modelId: request.model.id, sessionId }, deps);
+	const inquiries = createInquiries(deps.askUsage);
+	const moves = followMoves({ modelId: request.model.id, sessionId }, { ...deps, usageKnown: inquiries.answered });
+	const inquiring: FailoverDeps = { ...deps, askUsage: inquiries.ask };
 	const { maxRotations, maxWaitMs } = deps.settings().rotation;
 	const progress: Progress = {
 		tried: new Set(),
@@ -118,15 +122,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		await raceAbort(link.sync(signal), signal);
 		pool.look();
 		const question = questionOf(request, progress, deps);
-		let excluded: ReadonlySet<AccountId> = new Set([
-			...progress.tried,
-			...pool.crowded(question, affinity.lastServed(), progress.waitBudgetMs).keys(),
-		]);
-		const doubted = pool.doubted();
-		// A doubt is no reason to spend credits: not even the session's own account is chosen for them here.
-		const withoutDoubted = { ...question, served: undefined, excluded: new Set([...excluded, ...doubted]) };
-		let account = doubted.size > 0 ? pool.choose(withoutDoubted) : undefined;
-		account ??= pool.choose({ ...question, excluded });
+		let { account, excluded } = firstOffer(pool, question, progress.tried);
 		if (!account && (await waitForOne(request, progress, deps))) continue;
 		if (!account) {
 			if (!deps.settings().enabled) return words.switchedOffMeanwhile();
@@ -134,10 +130,10 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			excluded = progress.tried;
 			account = pool.choose({ ...question, excluded });
 		}
-		if (!account) return giveUp(request, progress, deps);
+		if (!account) return giveUp(request, progress, inquiries, deps);
 		if (left && left.id !== account.id) {
 			if (progress.tried.size > 0) rotations += 1;
-			if (rotations > maxRotations) return giveUp(request, progress, deps);
+			if (rotations > maxRotations) return giveUp(request, progress, inquiries, deps);
 		}
 		moves.begin(
 			account,
@@ -154,7 +150,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			moves.output(account);
 			sink.push(event);
 		};
-		const served = await serve(account, request, others, push, deps);
+		const served = await serve(account, request, others, push, inquiring);
 		if (served.kind === "finished") {
 			// Two accounts have refused the same: the request may be at fault, so neither rests, but a third is tried first.
 			const isAlike = isProbing && served.failure?.remedy === "try-elsewhere-once";
@@ -271,7 +267,15 @@ function firstReturn(
 	return { readyAt: times.length > 0 ? Math.min(...times) : undefined, forRoom: crowded.size > 0 };
 }
 
-function giveUp({ model, options }: StreamRequest, progress: Progress, { pool, clock, words }: FailoverDeps): string {
+/** The words to end with. They name a time, so the usage that was asked for is waited for, a moment. */
+async function giveUp(
+	{ model, options }: StreamRequest,
+	progress: Progress,
+	inquiries: Inquiries,
+	{ pool, clock, words }: FailoverDeps,
+): Promise<string> {
+	const answered = inquiries.answered();
+	if (answered) await raceAbort(answered, options.signal);
 	const { lastRefusal, suspects } = progress;
 	const isSuspect = ({ id }: Account) => suspects.some(({ account }) => account.id === id);
 	const isModelRefused = lastRefusal?.kind === "model-not-supported" || lastRefusal?.kind === "not-included";

@@ -1,6 +1,7 @@
 import type { Account, AccountId } from "../domain/account.ts";
-import { covers } from "../domain/cooldown.ts";
+import { covers, isOfQuota } from "../domain/cooldown.ts";
 import type { Asked, Rotated, RotationReason, SwitchCause, Switched } from "../domain/events.ts";
+import { ownValue } from "../domain/own.ts";
 import { groundsOf } from "../domain/selection.ts";
 import {
 	byLength,
@@ -9,13 +10,14 @@ import {
 	headroom,
 	isExhausted,
 	quotasOf,
+	RESET_JITTER_MS,
 	tightest,
-	type UsageSnapshot,
+	type UsageWindow,
 	windowName,
 } from "../domain/usage.ts";
 import type { Affinity } from "./affinity.ts";
 import type { Pool } from "./pool.ts";
-import type { Clock } from "./ports.ts";
+import type { AccountMemo, Clock } from "./ports.ts";
 
 /** Tells how one request comes to its account. */
 export interface Moves {
@@ -37,17 +39,28 @@ interface Deps {
 	readonly pool: Pool;
 	readonly affinity: Affinity;
 	readonly clock: Clock;
+	/** Settles when the usage is known that was asked for on this request's account; undefined where none was. */
+	readonly usageKnown: () => Promise<void> | undefined;
 }
 
 /** Begins the tale of one request. */
-export function followMoves(asked: Asked, { pool, affinity, clock }: Deps): Moves {
+export function followMoves(asked: Asked, { pool, affinity, clock, usageKnown }: Deps): Moves {
 	/** The first change that a person is told of: later ones of this request only change where it ends. */
 	let first: Rotated | Switched | undefined;
 
-	const remainingPercent = (id: AccountId) => {
+	const leftOf = (id: AccountId) => {
 		const { usage } = pool.memo(id);
 		const now = clock.now();
-		return usage && freshness(usage, now) === "fresh" ? headroom(usage, now) : undefined;
+		if (!usage || freshness(usage, now) !== "fresh") return { remainingPercent: undefined };
+		return { remainingPercent: headroom(usage, now), remainingWindow: tightest(usage, now)?.window };
+	};
+	/** What was told of a spent account as it is known by now: its refusal need not have named window and reset. */
+	const asKnownNow = (told: Rotated | Switched): Rotated | Switched => {
+		if (told.type !== "rotated" || told.reason !== "usage_limit") return told;
+		const why = whyLeft(told.from, told.to, asked, told.reason, pool, clock.now());
+		if ("cause" in why || why.reason !== told.reason || why.readyAt === undefined) return told;
+		const { readyAt, guessed } = why;
+		return { ...told, readyAt, guessed, window: windowBehind(pool.memo(told.from.id), asked, clock.now()) };
 	};
 
 	return {
@@ -74,8 +87,8 @@ export function followMoves(asked: Asked, { pool, affinity, clock }: Deps): Move
 				from,
 				to,
 				...why,
-				window: exhaustedWindow(pool.memo(from.id).usage, now),
-				remainingPercent: remainingPercent(to.id),
+				window: windowBehind(pool.memo(from.id), asked, now),
+				remainingPercent: leftOf(to.id).remainingPercent,
 				asked,
 				grounds,
 			};
@@ -86,7 +99,11 @@ export function followMoves(asked: Asked, { pool, affinity, clock }: Deps): Move
 			const told = first;
 			first = undefined;
 			if (!told || told.from.id === to.id) return;
-			pool.emit({ type: "continued", first: told, to, remainingPercent: remainingPercent(to.id) });
+			const tell = () => pool.emit({ type: "continued", first: asKnownNow(told), to, ...leftOf(to.id) });
+			const isOpen = told.type === "rotated" && told.reason === "usage_limit";
+			const known = isOpen ? usageKnown() : undefined;
+			if (known) void known.then(tell);
+			else tell();
 		},
 	};
 }
@@ -120,9 +137,23 @@ function whyLeft(
 	return refusedFor ? { reason: refusedFor, readyAt: undefined } : { cause: "policy" };
 }
 
-/** Name of the longest window or budget that is used up. */
-function exhaustedWindow(usage: UsageSnapshot | undefined, now: number): string | undefined {
-	const spent = byLength(usage ? quotasOf(usage) : []).filter((window) => isExhausted([window], now));
-	const longest = spent.at(-1);
-	return longest && windowName(longest.windowMinutes);
+/**
+ * Name of the window or budget that keeps the account out: the longest that is used up; where none is known to be, the one
+ * that resets when the account is back.
+ */
+function windowBehind({ usage, cooldowns }: AccountMemo, { modelId }: Asked, now: number): string | undefined {
+	if (!usage) return undefined;
+	const [longest] = cooldowns
+		.filter((cooldown) => isOfQuota(cooldown) && covers(cooldown, modelId))
+		.sort((a, b) => b.until - a.until);
+	const limitId = longest?.scope.startsWith("limit:") ? longest.scope.slice("limit:".length) : undefined;
+	const quotas = byLength(limitId === undefined ? quotasOf(usage) : (ownValue(usage.limits, limitId)?.windows ?? []));
+	const spent = quotas.filter((window) => isExhausted([window], now));
+	const isItsReset = ({ resetsAt }: UsageWindow) =>
+		longest !== undefined &&
+		!longest.guessed &&
+		resetsAt !== undefined &&
+		Math.abs(resetsAt - longest.until) <= RESET_JITTER_MS;
+	const window = spent.at(-1) ?? quotas.findLast(isItsReset);
+	return window && windowName(window.windowMinutes);
 }

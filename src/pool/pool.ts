@@ -29,7 +29,7 @@ export interface Choice {
 }
 
 /** As {@link Choice}, where nothing is sent yet. */
-type Question = Omit<Choice, "excluded">;
+export type Question = Omit<Choice, "excluded">;
 
 /** All accounts of this person, what is known of each, and who may serve next. */
 export interface Pool {
@@ -91,8 +91,11 @@ export interface Pool {
 	doubted(): ReadonlySet<AccountId>;
 	/** Has others tried before these for a while: the request that they refused may have been at fault, or they. */
 	doubt(ids: Iterable<AccountId>): void;
-	/** An account has answered a request to its end; `hasMoved`: its session was with another account before. */
-	served(id: AccountId, hasMoved: boolean): void;
+	/**
+	 * An account has answered a request to its end; `hasMoved`: its session was with another account before. `hasToldUsage`:
+	 * the answer said what is left.
+	 */
+	served(id: AccountId, hasMoved: boolean, hasToldUsage: boolean): void;
 	/** An account begins to serve a session; tells, once a session, where that costs bought credits. */
 	spends(id: AccountId, asked: Asked): void;
 	/** Tells of cooldowns that others have begun or ended since the last look, and of those that have run out. */
@@ -326,7 +329,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			const doubtedUntil = clock.now() + DOUBT_MS;
 			for (const id of ids) update(id, (memo) => ({ ...memo, doubtedUntil }));
 		},
-		served: (id, hasMoved) => {
+		served: (id, hasMoved, hasToldUsage) => {
 			state.updateSoon(id, (memo) => ({
 				...memo,
 				strikes: 0,
@@ -337,7 +340,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			}));
 			const account = find(id);
 			if (account) freeSeats(account, () => true, "usage");
-			emit({ type: "served", account: id, hasMoved });
+			emit({ type: "served", account: id, hasMoved, hasToldUsage });
 		},
 		spends: watch.spends,
 		look: () => watch.look(),

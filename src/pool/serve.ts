@@ -82,8 +82,8 @@ export interface ServeDeps {
 	readonly sockets: SessionSockets;
 	readonly delegate: CodexDelegate;
 	readonly readUsageHeaders: ReadUsageHeaders;
-	/** Asks the usage endpoint behind the request's back. */
-	readonly askUsage: (id: AccountId) => void;
+	/** Asks the usage endpoint; nothing but a sentence waits for it. Never rejects. */
+	readonly askUsage: (id: AccountId) => Promise<unknown>;
 	/** Does pi's own turn retry ask again by itself after such an error? */
 	readonly isRepeatedByHost: (words: string) => boolean;
 	/** A hash of a token, to know it again by. */
@@ -192,6 +192,11 @@ async function attempt(
 	pool.engage(account.id, sessionId, affinity.account() !== account.id);
 	// A summary belongs to its session, which is told by its own requests.
 	if (affinity.isOwn(sessionId)) pool.spends(account.id, { modelId: model.id, sessionId });
+	let hasToldUsage = false;
+	const onUsage = (usage: UsageSnapshot) => {
+		hasToldUsage = true;
+		pool.noteUsage(account.id, usage);
+	};
 	const tried = startAttempt(
 		{
 			model,
@@ -201,7 +206,7 @@ async function attempt(
 			stripReasoning: spent.has("strip-reasoning") || sockets.refusesReasoning(sessionId),
 			isFast: isFast(settings().rotation.fastMode, pool.memo(account.id).usage, clock.now()),
 		},
-		{ delegate, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
+		{ delegate, readUsageHeaders, now: clock.now, onUsage },
 	);
 	const atWork = setInterval(() => guarded(() => pool.stay(account.id, sessionId), "stream", pool.emit), AT_WORK_MS);
 	// The answer that is waited for keeps pi alive, not this.
@@ -211,7 +216,7 @@ async function attempt(
 		if (delivery.kind === "answered") {
 			// At work until now, however long the answer took.
 			pool.stay(account.id, sessionId);
-			pool.served(account.id, affinity.served(sessionId, account.id));
+			pool.served(account.id, affinity.served(sessionId, account.id), hasToldUsage);
 			push(delivery.final);
 			return { kind: "finished", failure: undefined };
 		}
@@ -324,7 +329,7 @@ function blame(
 	if (failure.remedy === "close-account") pool.close(account, "closed by OpenAI");
 	// A throttled account may be an exhausted one: 0.73.1 does not show which. A limit that no header names may be that of
 	// one model.
-	if (isQuotaInDoubt(failure)) askUsage(account.id);
+	if (isQuotaInDoubt(failure)) void askUsage(account.id);
 	pool.noteError(account.id, failure.kind);
 }
 

@@ -14,8 +14,11 @@ export interface UsageMonitor {
 	setBaseUrl(baseUrl: string): void;
 	/** Asks for every account whose snapshot has outlived its time: where a choice is due, or somebody looks. */
 	refreshStale(): Promise<void>;
-	/** An account has served: asks for it where its response told nothing, and for the others as its end draws near. */
-	follow(id: AccountId): Promise<void>;
+	/**
+	 * An account has answered: asks for it where the answer did not say what is left (no WebSocket does), at most once a
+	 * minute, near its end after each answer; and for the others as its end draws near.
+	 */
+	follow(id: AccountId, hasToldUsage: boolean): Promise<void>;
 	/** Asks for accounts that cool: resets come early, by credits and upgrades. */
 	recheckCooling(): Promise<void>;
 	/**
@@ -50,6 +53,10 @@ const COOLING_TTL_MS = 15 * 60_000;
 /** Another process that began to ask is given this long before we ask ourselves; doubled with each failure. */
 const ASKING_MS = 30_000;
 const LONGEST_BACKOFF_MS = 15 * 60_000;
+/** An account whose answers do not say what is left is asked for this seldom, over all processes. */
+const FOLLOW_MS = 60_000;
+/** With less left, percent, the next answer may be the last one: it is asked for after each. */
+const NEAR_THE_END_PERCENT = 10;
 /**
  * With less left, percent, a move to another account is near, and worth knowing the others for. They are asked for once at
  * each step: a week may be near its end for a day.
@@ -63,6 +70,10 @@ const STEPS_TO_THE_END = [25, 10, 3] as const;
 export function createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled }: Deps): UsageMonitor {
 	const underWay = new Map<AccountId, Flight>();
 	const stepsTaken = new Map<AccountId, number>();
+	/** When this process last asked for an account because somebody looked: the answer after that is followed all the same. */
+	const looks = new Map<AccountId, number>();
+	/** Accounts that are asked for when their minute is over. */
+	const owed = new Map<AccountId, NodeJS.Timeout>();
 	let baseUrl: string | undefined;
 	let session = new AbortController();
 
@@ -149,7 +160,11 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		const due = accounts.filter((account) => isDue(account, state.memo(account.id), ttlMs));
 		await Promise.all(
 			due.map((account) =>
-				askOnce(account.id, () => state.updateIf(account.id, (memo) => isDue(account, memo, ttlMs), asked)),
+				askOnce(account.id, async () => {
+					const isOurs = await state.updateIf(account.id, (memo) => isDue(account, memo, ttlMs), asked);
+					if (isOurs) looks.set(account.id, state.memo(account.id).usageAskedAt ?? 0);
+					return isOurs;
+				}),
 			),
 		);
 	};
@@ -164,16 +179,60 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		return steps > before;
 	};
 
+	/** How long it is until the account may be asked what an answer of `answeredAt` took, ms; undefined where it is known. */
+	const untilAsked = (account: Account, memo: AccountMemo, answeredAt: number): number | undefined => {
+		if (!account.enabled || account.needsLogin) return undefined;
+		const { usage, usageAskedAt, usageFailures = 0 } = memo;
+		if (usageAskedAt === undefined) return 0;
+		const now = clock.now();
+		const sinceMs = now - usageAskedAt;
+		// A clock that was set back since leaves a call from the future.
+		if (sinceMs < 0) return -sinceMs > FOLLOW_MS ? 0 : undefined;
+		if (usageFailures === 0 && usageAskedAt > answeredAt) return undefined;
+		const isNear = usage !== undefined && headroom(usage, now) < NEAR_THE_END_PERCENT;
+		const paceMs = isNear || looks.get(account.id) === usageAskedAt ? 0 : FOLLOW_MS;
+		const restMs = usageFailures === 0 ? paceMs : Math.min(ASKING_MS * 2 ** usageFailures, LONGEST_BACKOFF_MS);
+		return Math.max(0, restMs - sinceMs);
+	};
+
+	/** Asks what an answer took that did not say it: now, or when the account's minute is over. */
+	const askAfterAnswer = async (id: AccountId, answeredAt: number): Promise<void> => {
+		try {
+			if (isEnabled()) await askOrOwe(id, answeredAt);
+		} catch (error) {
+			tellDefect(error, "usage", pool.emit);
+		}
+	};
+	const askOrOwe = async (id: AccountId, answeredAt: number): Promise<void> => {
+		// What is under way since before the answer knows nothing of it.
+		await underWay.get(id)?.answer;
+		const account = pool.account(id);
+		const waitMs = account && untilAsked(account, state.memo(id), answeredAt);
+		if (!account || waitMs === undefined) return;
+		if (waitMs === 0) {
+			await askOnce(id, () => state.updateIf(id, (memo) => untilAsked(account, memo, answeredAt) === 0, asked));
+			return;
+		}
+		clearTimeout(owed.get(id));
+		const later = () => {
+			owed.delete(id);
+			void askAfterAnswer(id, answeredAt);
+		};
+		owed.set(id, setTimeout(later, waitMs).unref());
+	};
+
 	return {
 		setBaseUrl: (url) => {
 			baseUrl = url;
 		},
 		refreshStale: () => askWhereDue(pool.accounts),
-		follow: (id) =>
-			askWhereDue(() => {
+		follow: async (id, hasToldUsage) => {
+			if (!hasToldUsage) await askAfterAnswer(id, clock.now());
+			await askWhereDue(() => {
 				const accounts = pool.accounts();
 				return isNearer(id) ? accounts : accounts.filter((account) => account.id === id);
-			}),
+			});
+		},
 		recheckCooling: () => {
 			const wasSpent = ({ cooldowns, usage }: AccountMemo) =>
 				cooldowns.length > 0 ||
@@ -194,6 +253,8 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 			}
 		},
 		stop: () => {
+			for (const timer of owed.values()) clearTimeout(timer);
+			owed.clear();
 			session.abort();
 			session = new AbortController();
 		},

@@ -49,6 +49,7 @@ const STEPS = [
 	"words of other windows",
 	"words of ready",
 	"resets",
+	"age",
 	"meters",
 	"plan",
 	"sentence of ready",
@@ -135,7 +136,9 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 	const windows = chosenWindows(usage, settings, now);
 	if (!usage || windows.length === 0) {
 		if (!has("tightest window")) return [];
-		return [dim(has("words of tightest window") ? "usage unknown" : "unknown")];
+		const isLong = has("words of tightest window");
+		if (usage) return [dim(isLong ? "no limit told" : "no limit")];
+		return [dim(isLong ? "usage unknown" : "unknown")];
 	}
 	const isStale = freshness(usage, now) === "stale";
 	const tightest = windows.reduce((least, next) => (remaining(next, now) < remaining(least, now) ? next : least));
@@ -148,7 +151,7 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 		const name = spokenWindow(windowName(window.windowMinutes));
 		const bar = settings.meters && has("meters") ? `${meter(percent, METER_CELLS, "line")} ` : "";
 		const word = hasWords ? ` ${settings.usage}` : "";
-		const isResetTold = settings.reset && !isStale && has("resets");
+		const isResetTold = settings.reset && has("resets");
 		return [
 			[
 				...dim(`${name === "week" && !hasWords ? "wk" : name} `),
@@ -157,10 +160,9 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 			],
 		];
 	});
-	// What is old says how old it is, once, and its resets are of less use than that.
-	const age = isStale && has("resets") ? ` (${formatDuration(now - usage.capturedAt)} old)` : "";
-	const last = parts.pop() ?? [];
-	return [...parts, [...last, ...dim(age)]].filter((part) => part.length > 0);
+	// The reset of a window stays true however old its figure is.
+	const age = isStale && has("age") ? dim(`${formatDuration(now - usage.capturedAt)} old`) : [];
+	return [...parts, age].filter((part) => part.length > 0);
 }
 
 /**

@@ -189,7 +189,7 @@ const REASON_WORDS = {
 
 /** First cause and last account, however many were tried between them. */
 function continued(event: Extract<PoolEvent, { type: "continued" }>, now: number): string {
-	const { first, to, remainingPercent } = event;
+	const { first, to, remainingPercent, remainingWindow } = event;
 	if (first.type === "switched") {
 		const { from, left } = first;
 		const why = left ? `; ${from.label} has ${left.isStale ? "~" : ""}${leftOf(left)}` : "";
@@ -199,7 +199,8 @@ function continued(event: Extract<PoolEvent, { type: "continued" }>, now: number
 	const what = reason === "usage_limit" && window ? `reached its ${spokenWindow(window)} limit` : REASON_WORDS[reason];
 	const resets =
 		reason === "usage_limit" && readyAt !== undefined ? ` (resets ${about(guessed)}${formatClock(readyAt, now)})` : "";
-	const rest = remainingPercent === undefined ? "" : `, ${formatPercent(remainingPercent)} left`;
+	const of = remainingWindow === undefined ? "" : ` of its ${spokenWindow(remainingWindow)} limit`;
+	const rest = remainingPercent === undefined ? "" : `, ${formatPercent(remainingPercent)}${of} left`;
 	return `Codex: ${from.label} ${what}${resets}. Continued on ${to.label}${rest}.`;
 }
 

@@ -327,7 +327,10 @@ describe("the notice of a rotation", () => {
 		const spentUntil = bench.memo("side").cooldowns[0]?.until ?? 0;
 		expect(Math.abs(spentUntil - resetsAt)).toBeLessThan(MINUTE_MS);
 		expect(rpc.notifications.map(({ message, level }) => [level, message])).toEqual([
-			["info", `Codex: side reached its 5h limit (resets ${clockOf(spentUntil)}). Continued on work, 73% left.`],
+			[
+				"info",
+				`Codex: side reached its 5h limit (resets ${clockOf(spentUntil)}). Continued on work, 73% of its 5h limit left.`,
+			],
 		]);
 		await rpc.prompt("again");
 		expect(rpc.notifications).toHaveLength(1);

@@ -1,6 +1,8 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import { formatClock } from "../../src/ui/format.ts";
 import { answers } from "../support/fake-codex/index.ts";
-import { type HostName, hostNames } from "../support/hosts.ts";
+import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
@@ -42,7 +44,7 @@ it.each(coreOf(hostNames))(
 		const bench = await aBench(host);
 		const terminal = bench.terminal([], { cols: 120, rows: ROWS });
 		await terminal.ready();
-		expect(footerOf(terminal.screen())).toBe("codex 1 of 2 ready");
+		await terminal.waitForScreen((screen) => footerOf(screen).includes("73% left"));
 		await terminal.submit("say hi");
 		const widest =
 			/^codex work \(plus\) · 5h ━{7}─{3} 73% left \(1h0[67]m\) · week ━{9}─ 92% left \(6d20h\) · last ready$/;
@@ -79,11 +81,13 @@ it.each(coreOf(hostNames))(
 		await terminal.waitForText("Reloaded");
 		await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex work · 5h 73% left"));
 		await terminal.submit("/new");
-		await terminal.waitForScreen((screen) => footerOf(screen) === "codex 1 of 2 ready");
+		// The next session's account is known before it has asked anything.
+		const isNamed = (screen: string) => footerOf(screen).startsWith("codex work · 5h 73% left");
+		await terminal.waitForScreen((screen) => isNamed(screen) && !screen.includes("OK from work"));
 		await terminal.submit("/resume");
 		await terminal.waitForText(/say hi/);
 		await terminal.press("enter");
-		await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex work · 5h 73% left"));
+		await terminal.waitForScreen((screen) => isNamed(screen) && screen.includes("OK from work #1"));
 		await terminal.submit("again");
 		await terminal.waitForText("OK from work #2");
 		await terminal.submit("/fork");
@@ -152,4 +156,66 @@ it("counts down the seconds while a request waits, and says who is back when aft
 	await terminal.waitForScreen((screen) => seconds(screen) === first - 2);
 	await terminal.press("escape");
 	await terminal.waitForScreen((screen) => /^codex 0\/1 ready · work back \d\d:\d\d \(<1m\)$/.test(footerOf(screen)));
+});
+
+describe(`the figures of pi ${NEWEST_HOST} over a WebSocket, whose answers say nothing of usage`, () => {
+	const week = { usedPercent: 31, resetsInMs: 50.5 * HOUR_MS };
+	const settings = { "pi-multicodex": { rotation: { policy: "in-order" } } };
+
+	it("follow each turn, and a notice names window and reset of the account that ran dry", async () => {
+		const bench = await createBench({
+			host: NEWEST_HOST,
+			settings,
+			accounts: [
+				{
+					name: "anna",
+					quota: {
+						fiveHour: { usedPercent: 52, resetsInMs: 72.5 * MINUTE_MS },
+						week,
+						costPerRequestPercent: { fiveHour: 24 },
+					},
+				},
+				{ name: "cleo", quota: { fiveHour: { usedPercent: 20 }, week: { usedPercent: 60 } } },
+			],
+		});
+		const terminal = bench.terminal([], { cols: 120, rows: ROWS });
+		await terminal.ready();
+		// What is known is there before the first request.
+		await terminal.waitForScreen((screen) => /^codex anna .*5h .*48% left \(1h1\dm\)/.test(footerOf(screen)));
+		await terminal.submit("say hi");
+		await terminal.waitForScreen((screen) => /^codex anna .*5h .*24% left \(1h1\dm\)/.test(footerOf(screen)));
+		// Within the minute nothing is asked: what refuses the next one is not known to be spent.
+		await terminal.submit("again");
+		await terminal.waitForText("OK from anna #2");
+		const before = bench.codex.requestsOf("usage").filter(({ account }) => account === "anna").length;
+		expect(before).toBe(2);
+		await terminal.submit("and again");
+		await terminal.waitForText("OK from cleo #1");
+		const [fiveHour] = bench.codex.account("anna").quota?.windows(Date.now()) ?? [];
+		const reset = fiveHour?.resetsAt ?? 0;
+		const told = `Codex: anna reached its 5h limit (resets ${formatClock(reset, Date.now())}). Continued on cleo, 40% of its week limit left.`;
+		await terminal.waitForText(told);
+		await terminal.waitForScreen((screen) => /^codex cleo .*week .*40% left/.test(footerOf(screen)));
+		// The same moment in the state, in the log, and in what `show` prints.
+		for (const { until } of bench.memo("anna").cooldowns) expect(Math.abs(until - reset)).toBeLessThan(1000);
+		const log = await bench.print("/multicodex log");
+		expect(log.stdout).toContain(`rests until ${formatClock(reset, Date.now())}`);
+		expect(log.stdout).not.toContain("about");
+		const shown = z
+			.object({ accounts: z.array(z.object({ label: z.string(), readyAt: z.string().nullable() })) })
+			.parse(JSON.parse((await bench.print("/multicodex show --json")).stdout));
+		const readyAt = shown.accounts.find(({ label }) => label === "anna")?.readyAt;
+		expect(Math.abs(Date.parse(readyAt ?? "") - reset)).toBeLessThan(1000);
+	});
+
+	it("show in every process what another one has changed: a pin, an account that is off", async () => {
+		const bench = await createBench({ host: NEWEST_HOST, settings });
+		const terminal = bench.terminal([], { cols: 120, rows: ROWS });
+		await terminal.ready();
+		await terminal.waitForScreen((screen) => /^codex a .*2 of 2 ready$/.test(footerOf(screen)));
+		await bench.print("/multicodex use b");
+		await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex b pinned"));
+		await bench.print("/multicodex disable b");
+		await terminal.waitForScreen((screen) => /^codex a .*1 of 2 ready$|^codex a .*last ready$/.test(footerOf(screen)));
+	});
 });

@@ -125,7 +125,7 @@ describe("/multicodex", () => {
 describe("show", () => {
 	it("prints one JSON document, and nothing else", async () => {
 		const document = JSON.parse((await run("show --json")).replace("info: ", ""));
-		expect(document).toMatchObject({ version: 1, active: null, pinned: null, policy: "soonest-reset" });
+		expect(document).toMatchObject({ version: 1, active: work.id, pinned: null, policy: "soonest-reset" });
 		expect(document.accounts.map(({ state }: { state: string }) => state)).toEqual([
 			"ready",
 			"ready",
@@ -140,13 +140,18 @@ describe("show", () => {
 		expect(await run("show --json")).not.toContain("@example.test");
 	});
 
-	it("marks the account of this process, else the one that answered last anywhere", async () => {
+	it("marks the account that serves the session's next request, and none where nobody can", async () => {
 		const active = async () => JSON.parse((await run("show --json")).replace("info: ", "")).active;
 		house.state.memos.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
-		house.state.memos.set(work.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - 2 * HOUR_MS });
-		expect(await active()).toBe(home.id);
-		house.pool.setActive(work.id);
 		expect(await active()).toBe(work.id);
+		house.affinity.begin("s", home.id, NOW);
+		expect(await active()).toBe(home.id);
+		await house.pool.pin(work.id);
+		expect(await active()).toBe(work.id);
+		for (const id of [work.id, home.id]) {
+			house.state.memos.set(id, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+		}
+		expect(await active()).toBeNull();
 	});
 
 	it("takes an account that cools for one model for a ready one", async () => {

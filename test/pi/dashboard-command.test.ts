@@ -50,19 +50,20 @@ describe("/multicodex without a word", () => {
 		expect([desk.screen.panel, notices()]).toEqual([undefined, []]);
 	});
 
-	it("begins on the account that is active, else on the one that is pinned", async () => {
-		const begun = async (change: (pool: Desk["house"]["pool"]) => unknown) => {
+	it("begins on the account that serves next: the pinned one, else the session's", async () => {
+		const begun = async (change: (house: Desk["house"]) => unknown) => {
 			desk = aDesk([work, home, out]);
-			await change(desk.house.pool);
+			await change(desk.house);
 			open = desk.command.handler("", desk.screen.ctx);
 			return selected();
 		};
-		expect(await begun((pool) => pool.pin(home.id))).toBe("home");
-		const both = (pool: Desk["house"]["pool"]) => {
-			pool.setActive(work.id);
+		expect(await begun(({ pool }) => pool.pin(home.id))).toBe("home");
+		expect(await begun(({ affinity }) => affinity.begin("s", home.id, NOW))).toBe("home");
+		const both = ({ pool, affinity }: Desk["house"]) => {
+			affinity.begin("s", work.id, NOW);
 			return pool.pin(home.id);
 		};
-		expect(await begun(both)).toBe("work");
+		expect(await begun(both)).toBe("home");
 	});
 
 	it("paints what is known before it looks at pi's login, and before it asks for usage", async () => {

@@ -101,7 +101,7 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 			const states = openStateStore(scratch.path("codex-state.json"), () => undefined, clock.now);
 			const { rotation } = DEFAULT_SETTINGS;
 			const pool = createPool({ accounts, state: states, clock, rotation: () => rotation });
-			const view = viewOf(pool, DEFAULT_SETTINGS, NOW);
+			const view = viewOf(pool, DEFAULT_SETTINGS, NOW, accounts.list()[0]);
 			showSchema.parse(JSON.parse(JSON.stringify(poolAsJson(view))));
 			const verdicts = pool.explain({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" });
 			const why = { verdicts, isEnabled: true, isForeign: false, policy: rotation.policy, model: "gpt-5.5", now: NOW };

@@ -4,7 +4,7 @@ import { followSessions, SESSION_ENTRY } from "../../src/pi/lifecycle.ts";
 import { createStraySignIns, type StraySignIns } from "../../src/pi/stray-sign-in.ts";
 import { aHouse, type House } from "../pool/house.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
-import { aContext, aPi, type FakeContextInit, type FakePi } from "./fake-pi.ts";
+import { aContext, aPi, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
 
 let house: House;
 let pi: FakePi;
@@ -54,8 +54,8 @@ beforeEach(() => {
 			refreshStale: async () => {
 				order.push("usage");
 			},
-			follow: async (id) => {
-				order.push(`follow ${id}`);
+			follow: async (id, hasToldUsage) => {
+				order.push(`follow ${id}${hasToldUsage ? "" : ", which told nothing"}`);
 			},
 			recheckCooling: async () => undefined,
 			ask: async () => true,
@@ -251,14 +251,71 @@ describe("a session that is over", () => {
 	});
 });
 
+describe("a person who comes back", () => {
+	const asks = () => order.filter((step) => step === "usage").length;
+	const press = (screen: FakeContext) => screen.listeners.map((listener) => listener("x"));
+
+	it("has old usage asked for with the first key after ten minutes, once, and every key is pi's", async () => {
+		const screen = await start();
+		expect(asks()).toBe(1);
+		house.clock.at += 10 * MINUTE_MS - 1;
+		expect(press(screen)).toEqual([undefined]);
+		expect(asks()).toBe(1);
+		house.clock.at += 10 * MINUTE_MS;
+		press(screen);
+		press(screen);
+		expect(asks()).toBe(2);
+	});
+
+	it("is noticed by what is sent where there are no keys", async () => {
+		const screen = await start({ mode: "rpc" });
+		expect(screen.listeners).toEqual([]);
+		house.clock.at += 10 * MINUTE_MS;
+		await pi.fire("input", screen.ctx);
+		expect(asks()).toBe(2);
+	});
+
+	it("has nothing asked for beside a model of another provider, nor while everything is switched off", async () => {
+		const screen = await start();
+		house.clock.at += 10 * MINUTE_MS;
+		screen.model = { provider: "anthropic", baseUrl: "x" };
+		press(screen);
+		screen.model = { provider: "openai-codex", baseUrl: "x" };
+		settings = { ...settings, enabled: false };
+		house.clock.at += 10 * MINUTE_MS;
+		press(screen);
+		expect(asks()).toBe(1);
+	});
+
+	it("is listened for once a session, however often that begins, and no longer than it lasts", async () => {
+		const screen = await start();
+		await pi.fire("session_start", screen.ctx);
+		expect(screen.listeners).toHaveLength(1);
+		await pi.fire("session_shutdown", screen.ctx);
+		expect(screen.listeners).toEqual([]);
+	});
+
+	it("can type on where the session was replaced without a word", async () => {
+		const screen = await start();
+		house.clock.at += 10 * MINUTE_MS;
+		Object.defineProperty(screen.ctx, "hasUI", {
+			get: () => {
+				throw new Error("This extension ctx is stale");
+			},
+		});
+		expect(press(screen)).toEqual([undefined]);
+		expect(asks()).toBe(1);
+	});
+});
+
 describe("an answer", () => {
 	it("is followed by a look at what is known of its account, whoever looks on", async () => {
 		await start({ hasUI: false, mode: "print" });
 		order.length = 0;
-		house.pool.served("b", false);
+		house.pool.served("b", false, true);
 		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b"]);
-		house.pool.served("a", true);
-		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b", "follow a"]);
+		house.pool.served("a", true, false);
+		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b", "follow a, which told nothing"]);
 	});
 
 	it("is the only event that is", async () => {
@@ -278,8 +335,8 @@ describe("an answer by another account", () => {
 		"is remembered in the session by its id alone, once, when the message is over: %s",
 		async (event) => {
 			const { ctx } = await start();
-			house.pool.emit({ type: "served", account: "b", hasMoved: true });
-			house.pool.emit({ type: "served", account: "b", hasMoved: false });
+			house.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+			house.pool.emit({ type: "served", account: "b", hasMoved: false, hasToldUsage: true });
 			expect(pi.entries).toEqual([]);
 			await pi.fire(event, ctx);
 			await pi.fire(event, ctx);
@@ -289,8 +346,8 @@ describe("an answer by another account", () => {
 
 	it("is remembered although others followed within one turn: the last one counts", async () => {
 		const { ctx } = await start();
-		house.pool.emit({ type: "served", account: "a", hasMoved: true });
-		house.pool.emit({ type: "served", account: "b", hasMoved: true });
+		house.pool.emit({ type: "served", account: "a", hasMoved: true, hasToldUsage: true });
+		house.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
 		await pi.fire("turn_end", ctx);
 		expect(pi.entries).toEqual([entry]);
 	});
@@ -299,7 +356,7 @@ describe("an answer by another account", () => {
 describe("the end of a session", () => {
 	it("waits for an exchange and writes everything, whatever fails before", async () => {
 		const { ctx } = await start();
-		house.pool.emit({ type: "served", account: "b", hasMoved: true });
+		house.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
 		Object.assign(pi.api, {
 			appendEntry: () => {
 				throw new TypeError("the session file is full");
@@ -326,7 +383,7 @@ describe("the key that other extensions get", () => {
 		await new Promise(setImmediate);
 		order.length = 0;
 		house.pool.emit({ type: "changed" });
-		house.pool.emit({ type: "served", account: "b", hasMoved: true });
+		house.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
 		expect(turns()).toBe(0);
 		await new Promise(setImmediate);
 		expect(turns()).toBe(1);

@@ -79,7 +79,7 @@ describe("footer", () => {
 	});
 
 	it("has a panel that shows the line as it will look, and saves at each change", async () => {
-		desk.house.pool.setActive("work");
+		desk.house.affinity.begin("s", "work", NOW);
 		const { lines, press, closed } = await open("footer");
 		expect(lines()[3]).toBe("codex work · 5h 73% left (1h00m) · week 92% left (6d00h) · 2/2 ready");
 		expect(lines(40)[3]).toBe("work · 5h 73% · wk 92% · 2/2");

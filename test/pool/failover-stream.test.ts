@@ -274,7 +274,7 @@ describe("the matrix before any output", () => {
 			{ reason: "workspace_limit", until: NOW + 15 * MINUTE_MS, shared: true },
 		]);
 		// Another seat that answers proves that the workspace has quota: the refused one keeps its own rest.
-		house.pool.served("b", false);
+		house.pool.served("b", false, true);
 		expect(house.state.memo("b").cooldowns).toEqual([]);
 		expect(house.state.memo("a").cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
 	});

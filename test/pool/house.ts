@@ -137,6 +137,8 @@ export interface House {
 	/** Sessions whose sockets were closed, in order, with the tries before. */
 	readonly closed: string[];
 	readonly asked: AccountId[];
+	/** What asking for usage comes to. */
+	onAsk: (id: AccountId) => Promise<unknown>;
 	/** How often those that cool were asked for behind a wait. */
 	rechecks: number;
 	readonly pauses: number[];
@@ -203,7 +205,10 @@ export function aHouse(...rows: Account[]): House {
 		sockets: createSessionSockets(delegate.forgetSession),
 		delegate,
 		readUsageHeaders: (headers, now) => house.readUsageHeaders(headers, now),
-		askUsage: (id) => house.asked.push(id),
+		askUsage: (id) => {
+			house.asked.push(id);
+			return house.onAsk(id);
+		},
 		isRepeatedByHost: (words) => house.repeated.test(words),
 		fingerprint: (token) => `hash of ${token}`,
 		settings: () => house.settings,
@@ -244,6 +249,7 @@ export function aHouse(...rows: Account[]): House {
 		options: [],
 		closed,
 		asked: [],
+		onAsk: async () => undefined,
 		rechecks: 0,
 		pauses: [],
 		patience: [],

@@ -1,7 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { PoolEvent } from "../../src/domain/events.ts";
+import type { UsageWindow } from "../../src/domain/usage.ts";
 import { failover } from "../../src/pool/failover-stream.ts";
-import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../support/fakes.ts";
+import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { aHouse, CONTEXT, failedWith, type House, MODEL, refused } from "./house.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
@@ -88,6 +89,101 @@ describe("a request that goes from account to account", () => {
 		house.tokens.set("a", () => ({ kind: "unavailable", reason: "busy", retryAt: NOW + HOUR_MS }));
 		await house.ask();
 		expect(movesOf(house)).toEqual(["rotated a b unavailable", "continued a b"]);
+	});
+});
+
+describe("a refusal that says neither what is spent nor until when", () => {
+	const BARE = failedWith("The usage limit has been reached");
+	const five = { usedPercent: 60, windowMinutes: 300, resetsAt: NOW + 2 * HOUR_MS };
+	const week = { usedPercent: 40, windowMinutes: 10_080, resetsAt: NOW + 50 * HOUR_MS };
+	const known = (...windows: UsageWindow[]) => ({ cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+	/** Window, time and certainty of what is told. */
+	const ends = (house: House) =>
+		toldOf(house, "continued").map(({ first }) =>
+			first.type === "rotated" ? [first.window, first.readyAt, first.guessed === true] : [],
+		);
+
+	it("is told with the window that resets when the account is back", async () => {
+		const house = someone("a", "b");
+		house.state.memos.set("a", known(five, week));
+		house.affinity.begin("s", "a", NOW);
+		house.play("a", BARE);
+		await house.ask();
+		expect(ends(house)).toEqual([["5h", five.resetsAt, false]]);
+		expect(toldOf(house, "rotated")).toMatchObject([{ window: "5h", readyAt: five.resetsAt }]);
+	});
+
+	it("is told as the usage endpoint has it, which is waited for", async () => {
+		const house = someone("a", "b");
+		house.state.memos.set("a", known(five, week));
+		house.state.memos.set("b", known(week));
+		let answer: () => void = () => undefined;
+		house.onAsk = async (id) => {
+			await new Promise<void>((resolve) => {
+				answer = resolve;
+			});
+			const windows = [five, { ...week, usedPercent: 100 }];
+			house.pool.noteUsage(id, aSnapshot({ source: "api", capturedAt: NOW, windows }));
+		};
+		house.affinity.begin("s", "a", NOW);
+		house.play("a", BARE);
+		// The answer is not held up by it.
+		expect((await house.ask()).final?.type).toBe("done");
+		expect(ends(house)).toEqual([]);
+		answer();
+		await settled();
+		expect(ends(house)).toEqual([["7d", week.resetsAt, false]]);
+		expect(toldOf(house, "continued")).toMatchObject([{ remainingPercent: 60, remainingWindow: "7d" }]);
+	});
+
+	it("is called a guess where nothing is known, also by the endpoint", async () => {
+		const house = someone("a", "b");
+		house.play("a", BARE);
+		await house.ask();
+		expect(ends(house)).toEqual([[undefined, NOW + HOUR_MS, true]]);
+	});
+
+	it("ends a turn with the endpoint's time where nobody is left", async () => {
+		const house = someone("a");
+		house.onAsk = async (id) => {
+			await settled();
+			const windows = [five, { ...week, usedPercent: 100 }];
+			house.pool.noteUsage(id, aSnapshot({ source: "api", capturedAt: NOW, windows }));
+		};
+		house.play("a", BARE);
+		await house.ask();
+		expect(house.exhaustions).toMatchObject([{ readyAt: week.resetsAt }]);
+		expect(house.exhaustions[0]?.guessed).toBeUndefined();
+	});
+
+	it("ends a turn in time where the endpoint does not answer, and at once where the person has no patience", async () => {
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+		onTestFinished(() => {
+			vi.useRealTimers();
+		});
+		const house = someone("a");
+		house.onAsk = () => new Promise(() => undefined);
+		house.play("a", BARE);
+		const asking = house.ask();
+		await vi.advanceTimersByTimeAsync(2000);
+		expect((await asking).words).toBe("nobody is left");
+		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
+		await house.pool.clearCooldowns();
+		const abort = new AbortController();
+		const aborted = house.ask({ signal: abort.signal });
+		await settled();
+		abort.abort();
+		expect((await aborted).final).toMatchObject({ type: "error", reason: "aborted" });
+	});
+
+	it("of one limit is told with that limit's window", async () => {
+		const house = someone("a", "b");
+		const limits = { spark: { windows: [{ ...week, usedPercent: 100 }] } };
+		const cooldowns = [aCooldown({ scope: "limit:spark", models: ["gpt-5.5"], until: week.resetsAt })];
+		house.state.memos.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [five], limits }) });
+		house.affinity.begin("s", "a", NOW);
+		await house.ask();
+		expect(ends(house)).toEqual([["7d", week.resetsAt, false]]);
 	});
 });
 

@@ -359,7 +359,7 @@ describe("an account that needs a person", () => {
 		expect(account("a").enabled).toBe(true);
 		for (let time = 0; time < 4; time += 1) {
 			pool.strike(account("b"), "its workspace is disabled");
-			pool.served("b", false);
+			pool.served("b", false, true);
 		}
 		expect(account("b").enabled).toBe(true);
 	});
@@ -645,9 +645,9 @@ describe("events", () => {
 
 	it("tell of an answer, and clear what went wrong before", () => {
 		state.memos.set("a", { cooldowns: [], strikes: 2, lastError: { text: "rate-limit", at: NOW } });
-		pool.served("a", true);
+		pool.served("a", true, true);
 		expect(state.memo("a")).toMatchObject({ strikes: 0, lastUsedAt: NOW, lastError: undefined });
-		expect(told.at(-1)).toEqual({ type: "served", account: "a", hasMoved: true });
+		expect(told.at(-1)).toEqual({ type: "served", account: "a", hasMoved: true, hasToldUsage: true });
 	});
 
 	it("tell of another active account once", () => {

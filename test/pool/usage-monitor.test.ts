@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Account } from "../../src/domain/account.ts";
 import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts";
 import type { UsageSnapshot } from "../../src/domain/usage.ts";
@@ -76,9 +76,10 @@ describe("a defect on the way to usage", () => {
 		const update = vi.spyOn(state, "updateSoon").mockImplementation(() => {
 			throw new TypeError("secret");
 		});
-		await Promise.all([monitor.refreshStale(), monitor.follow("a"), monitor.recheckCooling()]);
+		await Promise.all([monitor.refreshStale(), monitor.follow("a", true), monitor.recheckCooling()]);
+		await monitor.follow("a", false);
 		expect(await monitor.ask("a")).toBe(false);
-		expect(told).toEqual(["usage", "usage", "usage", "usage"]);
+		expect(told).toEqual(Array.from({ length: 6 }, () => "usage"));
 		memo.mockRestore();
 		update.mockRestore();
 		expect(await monitor.ask("a")).toBe(true);
@@ -97,7 +98,7 @@ describe("usage", () => {
 	it("is asked for by nobody but the person while everything is switched off", async () => {
 		isEnabled = false;
 		await monitor.refreshStale();
-		await monitor.follow("a");
+		await monitor.follow("a", false);
 		await monitor.recheckCooling();
 		expect(askedFor()).toEqual([]);
 		expect(await monitor.ask("a")).toBe(true);
@@ -279,24 +280,123 @@ describe("usage behind a session's turns", () => {
 			const hasReset = clock.at >= NOW + HOUR_MS / 2;
 			const resetsAt = hasReset ? NOW + 5 * HOUR_MS : NOW + HOUR_MS / 2;
 			pool.noteUsage("a", told(0, { windows: windows(hasReset ? turn / 4 : 60, 10, resetsAt) }));
-			await monitor.follow("a");
+			await monitor.follow("a", true);
 			if (turn % 2 === 0) await monitor.recheckCooling();
 		}
 		expect(asked).toHaveLength(2);
 	});
 
-	it("is asked for at most once in five minutes where no response brings it", async () => {
-		const times: number[] = [];
-		answer = async () => {
-			times.push((clock.at - NOW) / MINUTE_MS);
-			return told(40, { source: "api" });
-		};
-		for (let turn = 0; turn < 80; turn += 1) {
-			await monitor.follow("a");
-			clock.at += MINUTE_MS / 4;
-		}
-		expect(times).toEqual([0, 5, 10, 15]);
-		expect(new Set(askedFor())).toEqual(new Set(["acct-a"]));
+	describe("that no answer brings", () => {
+		let used: number;
+		let times: number[];
+		beforeEach(() => {
+			used = 40;
+			times = [];
+			answer = async () => {
+				times.push((clock.at - NOW) / MINUTE_MS);
+				return told(used, { source: "api" });
+			};
+		});
+		afterEach(() => monitor.stop());
+
+		it("is asked for of the account that answered, at most once a minute", async () => {
+			for (let turn = 0; turn < 16; turn += 1) {
+				await monitor.follow("a", false);
+				clock.at += MINUTE_MS / 4;
+			}
+			expect(times).toEqual([0, 1, 2, 3]);
+			expect(new Set(askedFor())).toEqual(new Set(["acct-a"]));
+		});
+
+		it("is asked for after the first answer, however soon that comes after the session has begun", async () => {
+			await monitor.refreshStale();
+			clock.at += 5000;
+			await monitor.follow("a", false);
+			clock.at += 5000;
+			await monitor.follow("a", false);
+			expect(askedFor()).toEqual(["acct-a", "acct-b", "acct-a"]);
+		});
+
+		it("is asked for after each answer with less than 10 % left, and not with 10 %", async () => {
+			used = 90;
+			for (let turn = 0; turn < 4; turn += 1) {
+				await monitor.follow("a", false);
+				clock.at += 1000;
+			}
+			const before = times.length;
+			expect(askedFor().filter((id) => id === "acct-a")).toHaveLength(1);
+			clock.at += MINUTE_MS;
+			used = 91;
+			for (let turn = 0; turn < 4; turn += 1) {
+				await monitor.follow("a", false);
+				clock.at += 1000;
+			}
+			expect(times.length - before).toBeGreaterThanOrEqual(4);
+			expect(askedFor().filter((id) => id === "acct-a")).toHaveLength(5);
+		});
+
+		it("is asked for when the minute is over where an answer came within it, once", async () => {
+			vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+			onTestFinished(() => {
+				vi.useRealTimers();
+			});
+			await monitor.follow("a", false);
+			for (let turn = 0; turn < 3; turn += 1) {
+				clock.at += 10_000;
+				await monitor.follow("a", false);
+			}
+			expect(times).toEqual([0]);
+			clock.at = NOW + MINUTE_MS;
+			await vi.advanceTimersByTimeAsync(MINUTE_MS);
+			expect(times).toEqual([0, 1]);
+			expect(vi.getTimerCount()).toBe(0);
+			clock.at += 10_000;
+			await monitor.follow("a", false);
+			expect(vi.getTimerCount()).toBe(1);
+			monitor.stop();
+			expect(vi.getTimerCount()).toBe(0);
+		});
+
+		it("is not asked for again where another process has asked since the answer", async () => {
+			vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+			onTestFinished(() => {
+				vi.useRealTimers();
+			});
+			await monitor.follow("a", false);
+			clock.at += 30_000;
+			await monitor.follow("a", false);
+			clock.at += 1000;
+			state.memos.set("a", { ...state.memo("a"), usageAskedAt: clock.at });
+			clock.at += 2 * MINUTE_MS;
+			await vi.advanceTimersByTimeAsync(2 * MINUTE_MS);
+			expect(times).toEqual([0]);
+		});
+
+		it("is asked for once more where a call was under way when the answer came", async () => {
+			open({}, anAccount("a"));
+			const finish: (() => void)[] = [];
+			answer = async () => {
+				await new Promise<void>((resolve) => finish.push(resolve));
+				return told(95, { source: "api" });
+			};
+			const first = monitor.ask("a");
+			await settled();
+			clock.at += 1000;
+			const following = monitor.follow("a", false);
+			await settled();
+			expect(finish).toHaveLength(1);
+			finish[0]?.();
+			await until("the second call", () => finish.length === 2);
+			finish[1]?.();
+			await Promise.all([first, following]);
+			expect(askedFor()).toEqual(["acct-a", "acct-a"]);
+		});
+
+		it("is not asked for while everything is switched off", async () => {
+			isEnabled = false;
+			await monitor.follow("a", false);
+			expect(asked).toEqual([]);
+		});
 	});
 
 	it.each([
@@ -308,7 +408,7 @@ describe("usage behind a session's turns", () => {
 	])("is asked for of the others $times times in an hour in which $used % stay used", async ({ used, times }) => {
 		for (let turn = 0; turn < 240; turn += 1) {
 			pool.noteUsage("a", told(5, { windows: windows(5, used) }));
-			await monitor.follow("a");
+			await monitor.follow("a", true);
 			clock.at += MINUTE_MS / 4;
 		}
 		expect(askedFor()).toEqual(Array.from({ length: times }, () => "acct-b"));
@@ -319,7 +419,7 @@ describe("usage behind a session's turns", () => {
 		for (const used of [76, 85, 91, 95, 98, 99, 2, 80]) {
 			clock.at += 6 * MINUTE_MS;
 			pool.noteUsage("a", told(used));
-			await monitor.follow("a");
+			await monitor.follow("a", true);
 			if (asked.length > times.length) times.push(used);
 		}
 		expect(times).toEqual([76, 91, 98, 80]);
@@ -328,12 +428,12 @@ describe("usage behind a session's turns", () => {
 
 	it("is asked for of the others where any window nears its end", async () => {
 		pool.noteUsage("a", told(5, { windows: windows(5, 80) }));
-		await monitor.follow("a");
+		await monitor.follow("a", true);
 		expect(askedFor()).toEqual(["acct-b"]);
 	});
 
 	it("is not asked for of an account that is gone", async () => {
-		await monitor.follow("gone");
+		await monitor.follow("gone", false);
 		expect(asked).toEqual([]);
 	});
 
@@ -344,7 +444,7 @@ describe("usage behind a session's turns", () => {
 			return told(40, { source: "api", windows: windows(40, 10, clock.at - MINUTE_MS) });
 		};
 		for (let turn = 0; turn < 40; turn += 1) {
-			await monitor.follow("a");
+			await monitor.follow("a", true);
 			clock.at += MINUTE_MS / 4;
 		}
 		expect(times).toEqual([0, 5]);
@@ -384,7 +484,7 @@ describe("usage that cannot be had", () => {
 		};
 		open({ a: memo }, anAccount("a"));
 		answer = () => Promise.reject(new Error("503"));
-		await monitor.follow("a");
+		await monitor.follow("a", false);
 		expect(asked).toHaveLength(1);
 		expect(state.memo("a")).toEqual({
 			...memo,
@@ -429,7 +529,7 @@ describe("usage that cannot be had", () => {
 	it("is no failure where the session ended meanwhile", async () => {
 		answer = (signal) =>
 			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
-		const asking = monitor.follow("a");
+		const asking = monitor.follow("a", false);
 		await until("it is asked", () => asked.length === 1);
 		monitor.stop();
 		await asking;
@@ -443,7 +543,7 @@ describe("usage that cannot be had", () => {
 			await new Promise<void>((resolve) => claims.push(resolve));
 			return updateIf(...claim);
 		};
-		const asking = monitor.follow("a");
+		const asking = monitor.follow("a", false);
 		await until("it waits for the file", () => claims.length === 1);
 		monitor.stop();
 		for (const proceed of claims) proceed();
@@ -515,7 +615,7 @@ describe("over many processes", () => {
 		const times: number[] = [];
 		for (let tick = 0; tick < 60; tick += 1) {
 			const before = asked.length;
-			await Promise.all(processes.map((each) => each.monitor.follow("a")));
+			await Promise.all(processes.map((each) => each.monitor.follow("a", false)));
 			await Promise.all(stores.map((store) => store.flush()));
 			for (let call = before; call < asked.length; call += 1) times.push((clock.at - NOW) / 1000);
 			clock.at += 10_000;

@@ -234,16 +234,55 @@ describe("the footer", () => {
 			options: { actors: FOUR.slice(0, 3).map((actor) => ({ ...actor, coolsForMs: HOUR_MS })) },
 			sign: /0\/3 ready/,
 		},
-		{
-			what: "stale",
-			options: { actors: FOUR.map((actor) => ({ ...actor, usageAgeMs: HOUR_MS / 3 })) },
-			sign: /~73%/,
-		},
 		{ what: "used", options: { settings: { "pi-multicodex": { footer: { usage: "used" } } } }, sign: /27%/ },
 	])("is as stored: $what", async ({ what, options, sign }) => {
 		const { terminal } = await startScene({ rows: 12, ...options });
 		await terminal.waitForText(sign, PATIENCE_MS);
 		await store(`footer-${what}`, terminal);
+	});
+
+	/** The last line at each width: the same terminal is made smaller. */
+	wide.each<{ what: string; options: SceneOptions; lines: Readonly<Record<number, RegExp>> }>([
+		{
+			what: "stale",
+			options: { actors: FOUR.map((actor) => ({ ...actor, usageAgeMs: HOUR_MS / 3 })) },
+			lines: {
+				120: /^codex work .*~73% left \(1h07m\) .*~92% left \(6d20h\) · 20m old · 2\/4 ready$/,
+				80: /^codex work · 5h ~73% left \(1h07m\) · week ~92% left \(6d20h\) · 2\/4 ready$/,
+				40: /^work · 5h ~73% · wk ~92% · 2\/4$/,
+				30: /^work · 5h ~73% · wk ~92% · 2\/4$/,
+			},
+		},
+		{
+			what: "no-limit",
+			options: { actors: [{ name: "seat", plan: "team", hasNoLimit: true }] },
+			lines: {
+				120: /^codex seat \(team\) · no limit told · 1 of 1 ready$/,
+				80: /^codex seat \(team\) · no limit told · 1 of 1 ready$/,
+				40: /^codex seat · no limit · 1\/1$/,
+				30: /^seat · no limit · 1\/1$/,
+			},
+		},
+		{
+			what: "new-session",
+			options: { isNew: true },
+			lines: {
+				120: /^codex personal \(\w+\) · 5h ━{10} 100% left · week ━{6}─{4} 58% left \(3d04h\) · 2 of 4 ready$/,
+				80: /^codex personal · 5h 100% left · week 58% left \(3d04h\) · 2\/4 ready$/,
+				40: /^personal · 5h 100% · wk 58% · 2\/4$/,
+				30: /^personal · 5h 100% · wk 58%$/,
+			},
+		},
+	])("is as stored at every width: $what", async ({ what, options, lines }) => {
+		const { terminal } = await startScene({ rows: 12, columns: 120, ...options });
+		for (const columns of [120, 80, 40, 30]) {
+			terminal.resize(columns);
+			await terminal.waitForScreen((screen) => {
+				const last = screen.split("\n").at(-1) ?? "";
+				return lines[columns]?.test(last) === true && screen.split("\n").every((line) => line.length <= columns);
+			}, PATIENCE_MS);
+			await store(`footer-${what}-${columns}`, terminal);
+		}
 	});
 });
 

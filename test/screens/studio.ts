@@ -25,6 +25,8 @@ export interface Actor {
 	readonly coolsForMs?: number;
 	readonly usedAgoMs?: number;
 	readonly usageAgeMs?: number;
+	/** Its usage is known, and tells no window. */
+	readonly hasNoLimit?: true;
 }
 
 /** Four accounts in four states. */
@@ -56,6 +58,8 @@ export interface SceneOptions {
 	readonly settings?: BenchOptions["settings"];
 	/** Name of the account that the session was with last; default: the first. */
 	readonly active?: string;
+	/** No account has served the session yet. */
+	readonly isNew?: true;
 	/** More of `codex-state.json`. */
 	readonly state?: Readonly<Record<string, unknown>>;
 	/** More of the environment. */
@@ -91,7 +95,7 @@ export async function startScene(
 	bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: Object.fromEntries(memos), ...state });
 	const clock = fileURLToPath(new URL("../support/preload/clock.mjs", import.meta.url));
 	const [first] = actors;
-	const session = first ? writeSession(bench, options.active ?? first.name) : undefined;
+	const session = first && !options.isNew ? writeSession(bench, options.active ?? first.name) : undefined;
 	const terminal = bench.terminal(session === undefined ? ["--no-session"] : ["--session", session], {
 		cols: columns,
 		rows,
@@ -132,6 +136,7 @@ function memoOf({
 	coolsForMs,
 	usedAgoMs,
 	usageAgeMs = 12_000,
+	hasNoLimit,
 }: Actor): Record<string, unknown> {
 	const window = (windowMinutes: number, told: Actor["week"]) =>
 		told
@@ -148,7 +153,9 @@ function memoOf({
 	return {
 		strikes: 0,
 		cooldowns: coolsForMs === undefined ? [] : [cooldown],
-		...(windows.length > 0 && { usage: { capturedAt: NOW - usageAgeMs, source: "api", plan, windows, limits: {} } }),
+		...((windows.length > 0 || hasNoLimit) && {
+			usage: { capturedAt: NOW - usageAgeMs, source: "api", plan, windows, limits: {} },
+		}),
 		...(usedAgoMs === undefined ? {} : { lastUsedAt: NOW - usedAgoMs }),
 	};
 }

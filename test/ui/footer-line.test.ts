@@ -103,27 +103,40 @@ describe("the footer of an account in use", () => {
 		expect(texts[2]).toMatch(/^work pinned · /);
 	});
 
-	it("marks old figures as such, and says how old they are", () => {
+	it("marks old figures as such, keeps their resets, which are still true, and says how old they are", () => {
 		const usage = aSnapshot({ windows: [week, fiveHours], capturedAt: NOW - 18 * MINUTE_MS });
 		const texts = lines({ active: { ...work, usage } });
-		expect(texts[1]).toBe("codex work · 5h ~73% left · week ~92% left (18m old) · 3/4 ready");
+		expect(texts[1]).toBe("codex work · 5h ~73% left (1h07m) · week ~92% left (6d20h) · 3/4 ready");
 		expect(texts[2]).toBe("work · 5h ~73% · wk ~92% · 3/4");
-		expect(texts[0]).toContain("5h ━━━━━━━─── ~73% left · week ━━━━━━━━━─ ~92% left (18m old)");
+		expect(at(100, { active: { ...work, usage } })).toBe(
+			"codex work · 5h ~73% left (1h07m) · week ~92% left (6d20h) · 18m old · 3/4 ready",
+		);
+		expect(texts[0]).toContain("5h ━━━━━━━─── ~73% left (1h07m) · week ━━━━━━━━━─ ~92% left (6d20h) · 18m old · ");
+		const withoutResets = { ...DEFAULT_SETTINGS.footer, reset: false };
+		expect(at(80, { active: { ...work, usage }, settings: withoutResets })).toBe(
+			"codex work · 5h ~73% left · week ~92% left · 18m old · 3/4 ready",
+		);
 	});
 
 	it("takes figures whose reset has passed for old ones, and counts the window as refilled", () => {
 		const usage = aSnapshot({ windows: [{ ...fiveHours, usedPercent: 100, resetsAt: NOW - 1 }] });
-		expect(at(80, { active: { ...work, usage } })).toContain("~100% left (<1m old)");
+		expect(at(80, { active: { ...work, usage } })).toContain("~100% left · <1m old");
 	});
 
 	it("says that usage is not known", () => {
-		for (const usage of [undefined, aSnapshot()]) {
-			expect(lines({ active: { ...work, usage } })).toEqual([
-				"codex work (plus) · usage unknown · 3 of 4 ready",
-				"codex work (plus) · usage unknown · 3 of 4 ready",
-				"codex work · unknown · 3/4",
-			]);
-		}
+		expect(lines({ active: { ...work, usage: undefined } })).toEqual([
+			"codex work (plus) · usage unknown · 3 of 4 ready",
+			"codex work (plus) · usage unknown · 3 of 4 ready",
+			"codex work · unknown · 3/4",
+		]);
+	});
+
+	it("says of a seat whose usage is known that it has no window, and not that nothing is known", () => {
+		expect(lines({ active: { ...work, usage: aSnapshot() } })).toEqual([
+			"codex work (plus) · no limit told · 3 of 4 ready",
+			"codex work (plus) · no limit told · 3 of 4 ready",
+			"codex work · no limit · 3/4",
+		]);
 	});
 
 	it("says in words at every width that nobody else is left", () => {

@@ -290,7 +290,8 @@ describe("notices", () => {
 			...overrides,
 		};
 		const { remainingPercent } = { remainingPercent: 73.4, ...overrides };
-		return messages.noticeOf({ type: "continued", first, to, remainingPercent }, NOW);
+		const remainingWindow = remainingPercent === undefined ? undefined : "7d";
+		return messages.noticeOf({ type: "continued", first, to, remainingPercent, remainingWindow }, NOW);
 	};
 	const switched = (left: WindowLeft | undefined) => {
 		const first: Switched = { type: "switched", from, to, cause: "policy", left, asked, grounds };
@@ -301,7 +302,7 @@ describe("notices", () => {
 	it("tell of a rotation in one line", () => {
 		expect(rotated()?.level).toBe("info");
 		expect(rotated()?.text).toMatch(
-			/^Codex: side reached its 5h limit \(resets (?:\w{3} )?\d\d:\d\d\)\. Continued on work, 73% left\.$/,
+			/^Codex: side reached its 5h limit \(resets (?:\w{3} )?\d\d:\d\d\)\. Continued on work, 73% of its week limit left\.$/,
 		);
 	});
 
@@ -327,7 +328,8 @@ describe("notices", () => {
 		] as const;
 		const texts = reasons.map((reason) => rotated({ reason, window: undefined })?.text ?? "");
 		expect(new Set(texts).size).toBe(reasons.length);
-		for (const text of texts) expect(text).toMatch(/^Codex: side \w.* Continued on work, 73% left\.$/);
+		for (const text of texts)
+			expect(text).toMatch(/^Codex: side \w.* Continued on work, 73% of its week limit left\.$/);
 	});
 
 	it("warn of a lost sign-in, a closed account and a broken file", () => {
@@ -374,7 +376,7 @@ describe("notices", () => {
 			{ type: "chosen", account: to, asked, grounds },
 			{ type: "recovered", account: from, scope: "account", cause: "time" },
 			{ type: "changed" },
-			{ type: "served", account: "a", hasMoved: true },
+			{ type: "served", account: "a", hasMoved: true, hasToldUsage: true },
 			{ type: "waiting", until: NOW, forRoom: false },
 		];
 		expect(quiet.map((event) => messages.noticeOf(event, NOW))).toEqual(quiet.map(() => undefined));

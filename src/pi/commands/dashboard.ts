@@ -11,6 +11,7 @@ import { baseUrlOf } from "../provider.ts";
 import { add } from "./add.ts";
 import { carryOut } from "./carry-out.ts";
 import { login } from "./login.ts";
+import { nextFor } from "./moving-on.ts";
 import { refresh } from "./refresh.ts";
 import { remove } from "./remove.ts";
 import { rename } from "./rename.ts";
@@ -68,7 +69,7 @@ interface Wish {
 /** Shows the dashboard until it is closed; false where this pi shows no panels. */
 async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<boolean> {
 	const { pool, usage, settings, clock, signal } = deps;
-	const view = () => viewOf(pool, settings.read(), clock.now());
+	const view = () => viewOf(pool, settings.read(), clock.now(), nextFor(ctx, deps));
 	const { active, pinned } = view();
 	const cursor = createListCursor(active ?? pinned);
 	const baseUrl = baseUrlOf(ctx);
@@ -152,7 +153,7 @@ async function carryOutWish(
 async function menu(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
 	const { pool, settings, clock, signal, commands } = deps;
 	const lines = commands.map(({ name, summary }) => `${name}: ${summary}`);
-	const title = menuTitle(viewOf(pool, settings.read(), clock.now()));
+	const title = menuTitle(viewOf(pool, settings.read(), clock.now(), nextFor(ctx, deps)));
 	const chosen = await ctx.ui.select(title, lines, { signal });
 	const command = commands[chosen === undefined ? -1 : lines.indexOf(chosen)];
 	if (!command) return;

@@ -1,6 +1,7 @@
 import { FOOTER_PREFERENCES, GENERAL_PREFERENCES } from "../../domain/settings.ts";
 import { footerLine } from "../../ui/footer-line.ts";
 import { footerModel } from "../footer.ts";
+import { askerIn } from "./moving-on.ts";
 import { generalPreferences, preferencesCommand, preferencesOf } from "./preferences.ts";
 
 /** `/multicodex footer`: what is shown, in the footer and elsewhere; a panel, or `name=value …`. */
@@ -12,11 +13,9 @@ export const footer = preferencesCommand({
 		...preferencesOf("footer", FOOTER_PREFERENCES),
 		...generalPreferences(GENERAL_PREFERENCES, ["notifications", "maskEmails"]),
 	],
-	preview: (ctx, { pool, settings, clock }, width, paint) => {
-		const now = clock.now();
-		const [next] = pool.explain({ modelId: ctx.model?.id ?? "", affinity: undefined, sessionId: undefined });
-		// Before the first request the line has no account to show; here the next one stands for it.
-		const active = pool.active() ?? next?.account.id;
-		return [footerLine(footerModel(pool, settings.read(), { now, active }), width, paint)];
+	preview: (ctx, deps, width, paint) => {
+		const { pool, affinity, settings, clock } = deps;
+		const shown = { ...askerIn(ctx, deps), now: clock.now() };
+		return [footerLine(footerModel(pool, affinity, settings.read(), shown), width, paint)];
 	},
 });

@@ -1,31 +1,26 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import type { Account } from "../../domain/account.ts";
+import type { Account, AccountId } from "../../domain/account.ts";
+import { nextInLine } from "../../pool/next-in-line.ts";
+import { PROVIDER } from "../provider.ts";
 import type { SubcommandDeps } from "./subcommand.ts";
-
-/** Where `account` was the active one another takes its place at once, and not only with the next request. */
-export function moveOnFrom(account: Account, ctx: ExtensionCommandContext, deps: SubcommandDeps): Account | undefined {
-	if (deps.pool.active() !== account.id) return undefined;
-	const next = nextAfter(account, ctx, deps);
-	if (next) deps.pool.setActive(next.id);
-	return next;
-}
 
 /** True while some account can serve. */
 export function isAnyReady({ pool }: SubcommandDeps): boolean {
 	return pool.accounts().some((account) => pool.state(account) === "ready");
 }
 
-/** The account that serves once this one is out of use; undefined where none can. */
-export function nextAfter(
-	{ id }: Account,
-	ctx: ExtensionCommandContext,
-	{ pool }: SubcommandDeps,
-): Account | undefined {
-	const { model, sessionManager } = ctx;
-	return pool.choose({
-		modelId: model?.id ?? "",
-		affinity: undefined,
+/** The account that serves the session's next request, `without` as if that one were gone; undefined where none can. */
+export function nextFor(ctx: ExtensionCommandContext, deps: SubcommandDeps, without?: AccountId): Account | undefined {
+	const { pool, affinity } = deps;
+	const gone = without === undefined ? undefined : new Set([without]);
+	return nextInLine(pool, affinity, askerIn(ctx, deps), gone);
+}
+
+/** Of whom the session's next request is. Beside a model of another provider: as with the one that is the default. */
+export function askerIn({ model, sessionManager }: ExtensionCommandContext, { settings, savedModel }: SubcommandDeps) {
+	return {
+		modelId: model?.provider === PROVIDER ? model.id : savedModel(),
 		sessionId: sessionManager.getSessionId(),
-		excluded: new Set([id]),
-	});
+		patienceMs: settings.read().rotation.maxWaitMs,
+	};
 }

@@ -1,8 +1,8 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import type { Account } from "../../domain/account.ts";
 import { groundsOf } from "../../domain/selection.ts";
 import { tightest } from "../../domain/usage.ts";
 import * as messages from "../../ui/messages.ts";
+import { nextFor } from "./moving-on.ts";
 import { misused, reference, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
 
 /**
@@ -41,12 +41,10 @@ export const next: Subcommand = {
 };
 
 /** Who would serve the session's next request, and who comes after that account. */
-function moveFor(ctx: ExtensionCommandContext, { affinity, pool, settings }: SubcommandDeps) {
+function moveFor(ctx: ExtensionCommandContext, deps: SubcommandDeps) {
+	const { pool } = deps;
 	const asked = { modelId: ctx.model?.id ?? "", sessionId: ctx.sessionManager.getSessionId() };
-	const served = affinity.lastServed();
-	const { maxWaitMs: patienceMs } = settings.read().rotation;
-	const [first] = pool.explain({ ...asked, affinity: affinity.account(), served, patienceMs });
-	const from: Account | undefined = first?.rank === 1 ? first.account : undefined;
+	const from = nextFor(ctx, deps);
 	// Without what the session is on, the order is that of the policy; nothing moves onto bought credits.
 	const order = pool
 		.explain({ ...asked, affinity: undefined })

@@ -5,6 +5,7 @@ import { openPanel } from "../panel.ts";
 import { viewOf } from "../pool-view.ts";
 import { add } from "./add.ts";
 import { carryOut } from "./carry-out.ts";
+import { nextFor } from "./moving-on.ts";
 import { remove } from "./remove.ts";
 import type { SubcommandDeps } from "./subcommand.ts";
 
@@ -17,7 +18,7 @@ export async function pickOnScreen(
 	deps: SubcommandDeps,
 ): Promise<Exclude<Picked, { kind: "add" | "remove" }> | undefined> {
 	const { pool, settings, clock, signal } = deps;
-	const view = () => viewOf(pool, settings.read(), clock.now());
+	const view = () => viewOf(pool, settings.read(), clock.now(), nextFor(ctx, deps));
 	const { pinned, active } = view();
 	const cursor = createListCursor(pinned ?? active);
 	for (;;) {

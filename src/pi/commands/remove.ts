@@ -3,7 +3,7 @@ import type { Account } from "../../domain/account.ts";
 import * as messages from "../../ui/messages.ts";
 import { forgetLoginInMemory } from "../provider.ts";
 import { askToAct } from "../question.ts";
-import { isAnyReady, moveOnFrom, nextAfter } from "./moving-on.ts";
+import { isAnyReady, nextFor } from "./moving-on.ts";
 import {
 	accountCalled,
 	accountChoices,
@@ -39,8 +39,8 @@ export const remove: Subcommand = {
 		if (ctx.hasUI) {
 			const question = messages.removeQuestion(account, {
 				isPis,
-				next: nextAfter(account, ctx, deps),
-				isActive: deps.pool.active() === account.id,
+				next: nextFor(ctx, deps, account.id),
+				isActive: nextFor(ctx, deps)?.id === account.id,
 			});
 			const answer = await askToAct(ctx, question, deps.signal);
 			const isCancelled = answer === "cancelled";
@@ -53,12 +53,13 @@ export const remove: Subcommand = {
 async function removeNow(account: Account, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome> {
 	const { membership, pool } = deps;
 	const wasReady = isAnyReady(deps);
+	const wasNext = nextFor(ctx, deps)?.id === account.id;
 	const removal = await membership.remove(account.id);
 	if (removal.kind === "busy") return { failure: messages.isBeingRenewed(account) };
 	if (removal.kind === "pi-unreadable") return { failure: messages.piLoginUnreadable(account) };
 	const { isPiSignedOut } = removal;
 	if (isPiSignedOut) forgetLoginInMemory(ctx);
-	const next = moveOnFrom(account, ctx, deps);
+	const next = wasNext ? nextFor(ctx, deps) : undefined;
 	const isNoneReady = wasReady && !isAnyReady(deps);
 	return {
 		text: messages.removed(account, { next, isPiSignedOut, left: pool.accounts().length, isNoneReady }),

@@ -1,5 +1,5 @@
 import * as messages from "../../ui/messages.ts";
-import { isAnyReady, moveOnFrom } from "./moving-on.ts";
+import { isAnyReady, nextFor } from "./moving-on.ts";
 import { accountCalled, accountChoices, misused, reference, type Subcommand, sorted } from "./subcommand.ts";
 
 /** `/multicodex enable`: offer an account again that was switched off. */
@@ -38,8 +38,9 @@ export const disable: Subcommand = {
 		const json = { account: reference(account), enabled: false };
 		if (!account.enabled) return { text: `Codex account ${account.label} is switched off already.`, json };
 		const wasReady = isAnyReady(deps);
+		const wasNext = nextFor(ctx, deps)?.id === account.id;
 		await deps.membership.setEnabled(account.id, false);
-		const next = moveOnFrom(account, ctx, deps);
+		const next = wasNext ? nextFor(ctx, deps) : undefined;
 		const isNoneReady = wasReady && !isAnyReady(deps);
 		return { text: messages.switchedOff(account, { next, isNoneReady }), json, isWarning: isNoneReady };
 	},
