@@ -64,6 +64,11 @@ export function judgeTurn(turn: Turn, journal: Journal, world: World, memory: Me
 	});
 	if (twice && turn.isPlain && !turn.wasReset(report.startedAt, report.endedAt))
 		problems.push(`${twice.account} was asked again after "${twice.fault.name}"`);
+	const users = report.meant.map((user) => NAMES.find((name) => world.codex.account(name).userId === user));
+	if (!isPartOf(asked, users))
+		problems.push(
+			`${asked.map(({ account }) => account).join(", ")} got requests that were meant for ${users.join(", ") || "none"}`,
+		);
 	problems.push(...memory.look(turn, asked, journal, world));
 	if (report.reason === "error" && turn.isPlain) {
 		const missed = answerable(turn, asked, journal, world);
@@ -73,6 +78,16 @@ export function judgeTurn(turn: Turn, journal: Journal, world: World, memory: Me
 			);
 	}
 	return problems;
+}
+
+/** Whether requests went to the accounts that they were meant for, in that order. Of some of them none went out. */
+function isPartOf(asked: readonly Asked[], users: readonly (string | undefined)[]): boolean {
+	let at = 0;
+	return asked.every(({ account }) => {
+		// The host itself may ask the same one again.
+		while (at < users.length && users[at] !== account) at += 1;
+		return at < users.length;
+	});
 }
 
 function sequelOf({ fault, isSocket }: Pick<Asked, "fault" | "isSocket">) {

@@ -38,6 +38,8 @@ export interface TurnReport {
 	readonly words: string;
 	/** Numbers of the requests whose answers were shown, in order; one is right. */
 	readonly shown: readonly number[];
+	/** Users whose tokens the extension gave to the host's stream function, in order. */
+	readonly meant: readonly string[];
 	/** When Esc was pressed. */
 	readonly abortedAt: number | undefined;
 	/** Promises that were broken on the way. */

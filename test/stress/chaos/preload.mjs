@@ -1,15 +1,21 @@
 /**
- * Loaded into a process of the chaos before anything else (`--import`). Gives the extension the packages of pi 0.87.1, as
- * that host does; of its largest one, which a stream function has no use for, only what the extension asks of it. With
- * `CHAOS_BREAK` a guard of the source is taken out as it is read, on no disk: see `breaks.json`.
+ * Loaded into a process of the chaos before anything else (`--import`). Gives the extension the packages of the pi that
+ * `CHAOS_HOST` names, as that host does; of its largest one, which a stream function has no use for, only what the
+ * extension asks of it. With `CHAOS_BREAK` a guard of the source is taken out as it is read, on no disk: see `breaks.json`.
  */
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 
 const root = new URL("../../../", import.meta.url);
+const PACKAGES = {
+	"0.73.1": ["node_modules/@mariozechner/pi-ai/dist/index.js", "node_modules/@mariozechner/pi-tui/dist/index.js"],
+	"0.87.1": ["node_modules/@earendil-works/pi-ai/dist/compat.js", "node_modules/@earendil-works/pi-tui/dist/index.js"],
+};
+const [ai, tui] = PACKAGES[process.env.CHAOS_HOST];
 const HOST = {
-	"@mariozechner/pi-ai": new URL("node_modules/@earendil-works/pi-ai/dist/compat.js", root).href,
-	"@mariozechner/pi-tui": new URL("node_modules/@earendil-works/pi-tui/dist/index.js", root).href,
+	"@mariozechner/pi-ai": new URL("witness.mjs", import.meta.url).href,
+	"chaos:pi-ai": new URL(ai, root).href,
+	"@mariozechner/pi-tui": new URL(tui, root).href,
 	"@mariozechner/pi-coding-agent": new URL("host.mjs", import.meta.url).href,
 };
 

@@ -173,6 +173,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			dir,
 			baseUrl: codex.baseUrl,
 			issuer: codex.issuerFor(name),
+			host: post.number === processes - 1 ? "0.73.1" : "0.87.1",
 			broken: options.broken,
 			trouble: post.trouble,
 			onWrong: violateNow,

@@ -12,6 +12,9 @@ export class Fallen extends Error {}
 /** Orders that are waited for; the ticket is ours. */
 type Ticketed<T> = T extends { readonly ticket: number } ? Omit<T, "ticket"> : never;
 
+/** Versions of pi whose stream functions take part. The older one knows its sockets by session alone. */
+export type ChaosHost = "0.73.1" | "0.87.1";
+
 /** How a process is started. */
 export interface TrooperInit {
 	readonly name: string;
@@ -19,6 +22,8 @@ export interface TrooperInit {
 	readonly dir: AgentDir;
 	readonly baseUrl: string;
 	readonly issuer: string;
+	/** Whose packages the extension gets. */
+	readonly host: ChaosHost;
 	/** Name of a guard that is taken out. */
 	readonly broken: string | undefined;
 	/** The disk is what this file says, while it is there. */
@@ -66,6 +71,7 @@ export async function enlist(init: TrooperInit): Promise<Trooper> {
 			PI_CODING_AGENT_DIR: dir.dir,
 			PI_MULTICODEX_AUTH_URL: init.issuer,
 			CHAOS_BASE_URL: init.baseUrl,
+			CHAOS_HOST: init.host,
 			TEST_PRELOAD_DISK: JSON.stringify({ folder: dir.dir, trouble: init.trouble }),
 			...(init.broken !== undefined && { CHAOS_BREAK: init.broken }),
 		},

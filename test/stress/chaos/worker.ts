@@ -1,5 +1,5 @@
 /**
- * One process of the chaos: the extension itself over the stream function of pi 0.87.1, without the rest of pi. Seats are
+ * One process of the chaos: the extension itself over the stream function of a pi, without the rest of that. Seats are
  * sessions; each gets an extension of its own, as pi loads one for every session. The driver orders, this obeys and tells.
  */
 import { getEventListeners } from "node:events";
@@ -66,6 +66,18 @@ process.on("warning", ({ name, message }) => {
 	if (name !== "ExperimentalWarning") wrong(`a warning: ${message}`);
 });
 
+/** Turn by turn, whose tokens were meant. */
+const meant = new Map<string, string[]>();
+Object.assign(globalThis, {
+	witness: ({ messages }: Context, access: string) => {
+		const last = messages.findLast(({ role }) => role === "user");
+		const id = /turn:([\w-]+);/.exec(JSON.stringify(last?.content))?.[1];
+		const claims: unknown = JSON.parse(Buffer.from(access.split(".")[1] ?? "", "base64url").toString());
+		if (id !== undefined && typeof claims === "object" && claims !== null && "sub" in claims)
+			meant.get(id)?.push(String(claims.sub));
+	},
+});
+
 const { default: multicodex } = await import("../../../index.ts");
 const model: Model<Api> = { ...ai.getModel("openai-codex", "gpt-5.5"), baseUrl };
 
@@ -100,7 +112,7 @@ function registered({ pi }: Seat): { readonly stream: StreamFunction; readonly a
 async function turn(order: TurnOrder): Promise<TurnReport> {
 	const startedAt = realNow();
 	const { turn: id } = order;
-	const nothing = { turn: id, startedAt, shown: [], abortedAt: undefined, problems: [], words: "" };
+	const nothing = { turn: id, startedAt, shown: [], meant: [], abortedAt: undefined, problems: [], words: "" };
 	const seat = seats.get(order.seat);
 	if (seat && !order.isAside) await seat.pi.fire("input", seat.context.ctx);
 	const provider = seat && registered(seat);
@@ -111,6 +123,7 @@ async function turn(order: TurnOrder): Promise<TurnReport> {
 		abortedAt = realNow();
 	});
 	running.set(id, own);
+	meant.set(id, []);
 	const timer = order.abortAfterMs === undefined ? undefined : setTimeout(() => own.abort(), order.abortAfterMs);
 	const watcher = createWatcher((what) => wrong(`${id}: ${what}, when everything was said`));
 	const prompt: UserMessage = {
@@ -145,6 +158,8 @@ async function turn(order: TurnOrder): Promise<TurnReport> {
 	watcher.close();
 	clearTimeout(timer);
 	running.delete(id);
+	const users = meant.get(id) ?? [];
+	meant.delete(id);
 	if (order.isAside) ai.cleanupSessionResources(`${seat.session}-aside-${id}`);
 	const final = watcher.final();
 	if (final?.type === "done" && !order.isAside) remember(seat, prompt, final.message);
@@ -159,6 +174,7 @@ async function turn(order: TurnOrder): Promise<TurnReport> {
 		reason,
 		words,
 		shown: watcher.shown(),
+		meant: users,
 		abortedAt,
 		problems,
 	};
