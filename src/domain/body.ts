@@ -1,7 +1,7 @@
 /** The body of a response, as far as it was read. */
 export interface BodyText {
 	readonly text: string;
-	/** False where the limit or the signal cut it off. */
+	/** False where the limit, the signal or a broken connection cut it off. */
 	readonly isWhole: boolean;
 }
 
@@ -11,6 +11,17 @@ export interface BodyText {
  * Rejects where the connection breaks.
  */
 export async function readBody(response: Response, limit: number, signal: AbortSignal): Promise<BodyText> {
+	const { broken, ...read } = await readAllThatCame(response, limit, signal);
+	if (broken) throw broken.by;
+	return read;
+}
+
+/** Reads as {@link readBody} does. Of a connection that breaks it gives what had come until then, and the error. */
+export async function readAllThatCame(
+	response: Response,
+	limit: number,
+	signal: AbortSignal,
+): Promise<BodyText & { readonly broken?: { readonly by: unknown } }> {
 	const reader = response.body?.getReader();
 	if (!reader) return { text: "", isWhole: true };
 	const stop = () => void reader.cancel().catch(() => undefined);
@@ -28,6 +39,8 @@ export async function readBody(response: Response, limit: number, signal: AbortS
 			if (left < 0) break;
 		}
 		return { text, isWhole: false };
+	} catch (error) {
+		return { text, isWhole: false, broken: { by: error } };
 	} finally {
 		signal.removeEventListener("abort", stop);
 		// Whatever is left of it is not wanted, and lets go of the connection.

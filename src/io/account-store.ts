@@ -15,7 +15,7 @@ import {
 } from "../domain/account.ts";
 import { accountWith, allClaims, claimsOf, type Speaker, speakForOne, type UserClaim } from "../domain/identity.ts";
 import type { AccountPatch, AccountStore } from "../pool/ports.ts";
-import { backupsOf, keepBackup, migratedCopyOf, removeBackupsOf } from "./account-backups.ts";
+import { type AccountBackup, backupsOf, keepBackup, migratedCopyOf, removeBackupsOf } from "./account-backups.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
@@ -166,10 +166,11 @@ export function openAccountStore(
 		});
 	};
 	const patched =
-		(id: string, patch: AccountPatch, applies: (newest: Credential) => boolean) => (draft: AccountsFile) => {
+		(id: string, patch: AccountPatch, applies?: (newest: Credential) => boolean) => (draft: AccountsFile) => {
 			const row = rowWith(draft, id);
 			const former = rowSchema.safeParse(row).data;
-			if (typeof row !== "object" || row === null || !former || !applies(toCredential(former))) return;
+			if (typeof row !== "object" || row === null || !former) return;
+			if (applies && !applies(toCredential(former))) return;
 			const { credential, label, claims = [], ...plain } = patch;
 			Object.assign(row, plain);
 			const told = credential ? (identityOf(credential.access)?.claims ?? []) : [];
@@ -177,14 +178,16 @@ export function openAccountStore(
 			if (label !== undefined) Object.assign(row, { label: uniqueLabel(label, labelsBeside(draft, former.id)) });
 			if ("needsLogin" in patch) Object.assign(row, { needsLogin: patch.needsLogin ?? null });
 			if ("disabledReason" in patch) Object.assign(row, { disabledReason: patch.disabledReason ?? null });
-			if (credential && !wasIssuedAfter(former.credential.access, credential.access)) {
+			// What comes for the very sign-in that is stored replaces it, whatever time its service believes it is.
+			const isNext = applies !== undefined || !wasIssuedAfter(former.credential.access, credential?.access ?? "");
+			if (credential && isNext) {
 				Object.assign(row, { credential: { ...former.credential, ...toStored(credential) } });
 			}
 		};
 	/** The result corrects the copy, where the row turns out to have changed. */
 	const keepCopy = async (id: string): Promise<(row: unknown) => Promise<void>> => {
 		const row = document.read().accounts.find((candidate) => idOf(candidate) === id);
-		const replace = await keepBackup(path, id, bytesOf(row), now());
+		const replace = await keepBackup(path, { id, why: "removed" }, bytesOf(row), now());
 		return async (changed) => {
 			if (changed !== undefined && bytesOf(changed) !== bytesOf(row)) await replace(bytesOf(changed));
 		};
@@ -198,7 +201,8 @@ export function openAccountStore(
 		if (!list().some(isDoubled)) return;
 		const foreseen = unite(structuredClone(document.read()), one?.id ?? id);
 		if (foreseen.length === 0) return;
-		for (const { spare } of foreseen) await keepBackup(path, spare.id, bytesOf(spare), now());
+		const keepSpare = (spare: Row) => keepBackup(path, { id: spare.id, why: "merged" }, bytesOf(spare), now());
+		for (const { spare } of foreseen) await keepSpare(spare);
 		let done: readonly Merged[] = [];
 		await change((draft) => {
 			const merged = unite(draft, one?.id ?? id);
@@ -207,7 +211,7 @@ export function openAccountStore(
 		// Another process may have stored a newer sign-in between the two.
 		const kept = new Set(foreseen.map(({ spare }) => bytesOf(spare)));
 		for (const { spare } of done) {
-			if (!kept.has(bytesOf(spare))) await keepBackup(path, spare.id, bytesOf(spare), now());
+			if (!kept.has(bytesOf(spare))) await keepSpare(spare);
 		}
 		for (const { into, former } of done) onMerged(into, former);
 	};
@@ -243,11 +247,11 @@ export function openAccountStore(
 				}),
 				account.id,
 			),
-		patch: (id, patch, applies = () => true) => {
+		patch: (id, patch, applies) => {
 			const durable = change(patched(id, patch, applies));
 			return patch.credential || patch.claims ? merging(durable, id) : durable;
 		},
-		edit: (id, patch) => changeOrForget(patched(id, patch, () => true)),
+		edit: (id, patch) => changeOrForget(patched(id, patch)),
 		remove: async (id) => {
 			if (!list().some((account) => account.id === id)) return;
 			const correct = await keepCopy(id);
@@ -263,15 +267,17 @@ export function openAccountStore(
 			await keepCopy(id);
 		},
 		lastRemoved: async () => {
-			for (const { path: backup, removed } of (await backupsOf(path)).reverse()) {
-				if (accountWith(list(), removed)) continue;
-				const [account] = toAccounts(await readBackup(backup));
-				if (account?.id === removed) return account;
+			for (const backup of (await removedFrom(path)).reverse()) {
+				if (accountWith(list(), backup.id)) continue;
+				const [account] = toAccounts(await readBackup(backup.path));
+				// It may have come back by a sign-in that gave it another id.
+				const isBack = account !== undefined && list().some((other) => speakForOne(other, account));
+				if (account?.id === backup.id && !isBack) return account;
 			}
 			return undefined;
 		},
 		restore: async (id) => {
-			const backup = (await backupsOf(path)).findLast(({ removed }) => removed === id);
+			const backup = (await removedFrom(path)).findLast((each) => each.id === id);
 			const [raw] = backup ? (await readBackup(backup.path)).accounts : [];
 			const row = rowSchema.safeParse(raw).data;
 			if (!row) return;
@@ -534,6 +540,11 @@ function isOfVersionOne(row: unknown): boolean {
 /** A file that holds one account: the row as it was. */
 function bytesOf(row: unknown): string {
 	return `${JSON.stringify({ version: ACCOUNTS_VERSION, accounts: [row] }, undefined, 2)}\n`;
+}
+
+/** Backups of accounts that were taken out: only those are worth putting back. */
+async function removedFrom(path: string): Promise<AccountBackup[]> {
+	return (await backupsOf(path)).filter(({ why }) => why === "removed");
 }
 
 async function readBackup(path: string): Promise<AccountsFile> {

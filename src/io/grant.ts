@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { parseJson } from "./json.ts";
-import { tokenSchema, tokenTimes } from "./jwt.ts";
+import { identityOf, tokenTimes, writtenTokenSchema } from "./jwt.ts";
 
 /** What an answer of the token endpoint holds. Each part is read by itself: an odd one never costs another one. */
 export interface Grant {
@@ -15,8 +15,7 @@ const DEFAULT_LIFETIME_MS = 60 * 60_000;
 /** A longer lifetime is a mistake, such as a point in time in its place. */
 const LONGEST_LIFETIME_S = 366 * 24 * 60 * 60;
 
-/** A token, with the blanks around it taken off. */
-const token = z.string().trim().pipe(tokenSchema).optional().catch(undefined);
+const token = writtenTokenSchema.optional().catch(undefined);
 const seconds = z
 	.union([z.number(), z.string().trim().min(1).transform(Number)])
 	.pipe(z.number().positive().max(LONGEST_LIFETIME_S))
@@ -34,10 +33,11 @@ export function grantIn(body: string): Grant | undefined {
 	if (!content) return undefined;
 	const places = [content, ...AROUND.map((name) => recordSchema.safeParse(content[name]).data ?? {})];
 	const read = places.map((place) => grantSchema.parse(place));
-	const { access_token, refresh_token, expires_in } = read.find((grant) => grant.access_token) ?? read[0] ?? {};
+	const best = read.find((grant) => isUsable(grant.access_token)) ?? read.find((grant) => grant.access_token);
+	const { access_token, refresh_token, expires_in } = best ?? read[0] ?? {};
 	return {
 		access: access_token,
-		refresh: refresh_token,
+		refresh: refresh_token ?? read.find((grant) => grant.refresh_token)?.refresh_token,
 		lifetimeMs: expires_in === undefined ? undefined : expires_in * 1000,
 	};
 }
@@ -45,6 +45,11 @@ export function grantIn(body: string): Grant | undefined {
 /** When an access token of a grant ends, epoch ms: by itself, else by the answer that it came with, else by default. */
 export function endOfGrant(access: string, { lifetimeMs }: Grant, now: number): number {
 	return tokenTimes(access).expiresAt ?? now + (lifetimeMs ?? DEFAULT_LIFETIME_MS);
+}
+
+/** True where Codex can be used with an access token: pi takes the workspace from it. */
+export function isUsable(access: string | undefined): access is string {
+	return access !== undefined && identityOf(access) !== undefined;
 }
 
 const codeSchema = z

@@ -27,14 +27,17 @@ export interface TokenTimes {
 /** A stored token: what can stand in a header. Anything else would come back, quoted, in somebody's error message. */
 export const tokenSchema = z.string().regex(/^[\x21-\x7e]+$/);
 
+/** A token as services and other programs write it: with blanks around it, at times. */
+export const writtenTokenSchema = z.string().trim().pipe(tokenSchema);
+
 /** A workspace's id: what can stand in a header. */
 export const workspaceIdSchema = tokenSchema;
 
 const text = z.string().min(1).optional().catch(undefined);
 /** Only ever shown. */
 const shown = z.string().min(1).transform(printable).optional().catch(undefined);
-/** The last moment that a date can be. */
-const LAST_SECOND = 8_640_000_000_000;
+/** A later time is one in milliseconds, or a mistake of another kind. */
+const LAST_SECOND = 100_000_000_000;
 const seconds = z
 	.union([z.number(), z.string().trim().min(1).transform(Number)])
 	.pipe(z.number().positive().max(LAST_SECOND))
@@ -97,10 +100,12 @@ function idOf(user: string, accountId: string): string {
 
 /** Issue and expiry times of an access token. */
 export function tokenTimes(accessToken: string): TokenTimes {
-	const claims = claimsOf(accessToken);
+	const { iat, exp } = claimsOf(accessToken) ?? {};
+	// No token is issued after its end: of two such times the end is the one that matters.
+	const isOdd = iat !== undefined && exp !== undefined && iat > exp;
 	return {
-		issuedAt: claims?.iat === undefined ? undefined : claims.iat * 1000,
-		expiresAt: claims?.exp === undefined ? undefined : claims.exp * 1000,
+		issuedAt: iat === undefined || isOdd ? undefined : iat * 1000,
+		expiresAt: exp === undefined ? undefined : exp * 1000,
 	};
 }
 
@@ -109,7 +114,11 @@ export function fingerprint(token: string): string {
 	return createHash("sha256").update(token).digest("hex").slice(0, 16);
 }
 
+/** The parts of a JWT that is signed. pi takes no token with more or fewer of them. */
+const JWT_PARTS = 3;
+
 function claimsOf(accessToken: string): Claims | undefined {
+	if (accessToken.split(".").length !== JWT_PARTS) return undefined;
 	try {
 		const parsed = claimsSchema.safeParse(jwtDecode(accessToken));
 		return parsed.success ? parsed.data : undefined;

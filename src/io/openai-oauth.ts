@@ -1,6 +1,6 @@
+import { readAllThatCame } from "../domain/body.ts";
 import type { OAuthClient, RefreshOutcome } from "../pool/ports.ts";
-import { textOf } from "./body.ts";
-import { codesIn, endOfGrant, grantIn, isSpoken } from "./grant.ts";
+import { codesIn, endOfGrant, type Grant, grantIn, isSpoken, isUsable } from "./grant.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 import { unreachedWords, whyUnreached } from "./unreached.ts";
 
@@ -49,12 +49,14 @@ const EXCHANGE_TICKS = 120;
 /** Tokens and error pages are far shorter. A longer grant counts as one that cannot be read: the token may be spent. */
 const LONGEST_ANSWER_BYTES = 262_144;
 
+const WITHOUT_TOKEN = "the sign-in service gave an answer without a token";
+
 /** Talks to the OAuth issuer at `issuer`; throws where tokens must not be sent there. */
 export function createOAuthClient(issuer: string, now: () => number): OAuthClient {
 	return {
 		refresh: async (refreshToken) => {
 			const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
-			if (refusal) return { kind: "unavailable", reason: refusal };
+			if (refusal) return { kind: "unavailable", reason: refusal, lasts: true };
 			const timeout = tickingTimeout();
 			try {
 				const response = await fetch(`${withoutSlash(issuer)}/oauth/token`, {
@@ -68,8 +70,14 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 					redirect: "error",
 					signal: timeout.signal,
 				});
-				const body = await textOf(response, timeout.signal, LONGEST_ANSWER_BYTES);
-				return outcomeOf(response.status, body, refreshToken, now());
+				const came = await readAllThatCame(response, LONGEST_ANSWER_BYTES, timeout.signal);
+				// Of an answer that was cut off after its tokens nothing is missing.
+				const grant = grantIn(came.text);
+				const tokens = grant && tokensOf(grant, response.ok, refreshToken, now());
+				if (tokens) return tokens;
+				if (came.broken) return connectionFailure(came.broken.by);
+				timeout.signal.throwIfAborted();
+				return outcomeOf(response, came.isWhole ? came.text : "");
 			} catch (error) {
 				return connectionFailure(error);
 			} finally {
@@ -79,36 +87,37 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 	};
 }
 
-function outcomeOf(status: number, body: string, refreshToken: string, now: number): RefreshOutcome {
-	if (status >= 200 && status < 300) return grantOf(body, refreshToken, now);
-	const reason = `the sign-in service answered ${status}`;
+/**
+ * What an answer with tokens comes to; undefined where it holds none. The former refresh token is spent then: neither
+ * the status nor another member of the answer decides over an access token that can be used.
+ */
+function tokensOf(grant: Grant, isOk: boolean, refreshToken: string, now: number): RefreshOutcome | undefined {
+	const { access, refresh } = grant;
+	if (isUsable(access)) {
+		const credential = { access, refresh: refresh ?? refreshToken, expiresAt: endOfGrant(access, grant, now) };
+		return { kind: "granted", credential };
+	}
+	// In a refusal this may be a word about the token that was sent.
+	if (!isOk) return undefined;
+	const reason =
+		access === undefined ? WITHOUT_TOKEN : "the sign-in service gave a token that names no ChatGPT workspace";
+	if (refresh !== undefined && refresh !== refreshToken) return { kind: "unknown", reason, next: () => refresh };
+	return access === undefined ? undefined : { kind: "unknown", reason };
+}
+
+function outcomeOf({ ok, status }: Response, body: string): RefreshOutcome {
+	const reason = ok ? WITHOUT_TOKEN : `the sign-in service answered ${status}`;
 	const codes = codesIn(body);
-	const isPassing = status >= 500 || status === 429 || codes.some((code) => PASSING.has(code));
+	const isPassing = !ok && (status >= 500 || status === 429 || codes.some((code) => PASSING.has(code)));
 	if (isPassing) return { kind: "unavailable", reason };
 	const closed = codes.find((code) => ACCOUNT_CLOSED.has(code));
 	if (closed) return { kind: "refused", code: closed, closed: true };
 	const over = codes.find((code) => SIGN_IN_AGAIN.has(code));
 	if (over) return { kind: "refused", code: over, closed: false };
+	if (ok) return { kind: "unknown", reason };
 	// A code that we do not know may quote anything, the token included: it goes no further.
 	if (status === 401 && isSpoken(body)) return { kind: "refused", code: "unauthorized", closed: false };
 	return { kind: "unavailable", reason, ...(status === 400 && isSpoken(body) ? { mayBeFinal: true } : {}) };
-}
-
-function grantOf(body: string, refreshToken: string, now: number): RefreshOutcome {
-	const grant = grantIn(body);
-	if (!grant?.access) {
-		const reason = "the sign-in service gave an answer without a token";
-		const next = grant?.refresh;
-		return next === undefined ? { kind: "unknown", reason } : { kind: "unknown", reason, next: () => next };
-	}
-	return {
-		kind: "granted",
-		credential: {
-			access: grant.access,
-			refresh: grant.refresh ?? refreshToken,
-			expiresAt: endOfGrant(grant.access, grant, now),
-		},
-	};
 }
 
 function connectionFailure(error: unknown): RefreshOutcome {

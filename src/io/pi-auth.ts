@@ -4,7 +4,7 @@ import type { LockedPiAuth, PiAuth, PiLogin } from "../pool/ports.ts";
 import type { StagedFile } from "./atomic-file.ts";
 import { isMissing } from "./errors.ts";
 import { parseJson } from "./json.ts";
-import { tokenSchema } from "./jwt.ts";
+import { tokenSchema, tokenTimes } from "./jwt.ts";
 import { withLock } from "./lock.ts";
 import { changePiFile, stageBeside } from "./pi-file.ts";
 import { readText, readTextNow } from "./regular-file.ts";
@@ -21,7 +21,8 @@ const oauthSchema = z.looseObject({
 	type: z.literal("oauth"),
 	access: tokenSchema,
 	refresh: tokenSchema,
-	expires: z.number(),
+	// The token tells its end, too.
+	expires: z.number().optional().catch(undefined),
 	accountId: z.string().optional().catch(undefined),
 });
 
@@ -86,7 +87,8 @@ export function parseLogin(bytes: string): PiLogin {
 	const { data: login } = oauthSchema.safeParse(entry);
 	if (login) {
 		const { access, refresh, expires, accountId } = login;
-		return { kind: "oauth", credential: { access, refresh, expiresAt: expires }, accountId };
+		const expiresAt = expires ?? tokenTimes(access).expiresAt ?? 0;
+		return { kind: "oauth", credential: { access, refresh, expiresAt }, accountId };
 	}
 	// Half an OAuth login is damage; any other type is somebody else's.
 	const damaged = z.object({ type: z.literal("oauth") }).safeParse(entry).success;

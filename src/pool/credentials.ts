@@ -241,7 +241,10 @@ export function createCredentials(deps: Deps): Credentials {
 			case "refused":
 				return endOf(account, spend, outcome, reread);
 			case "unknown":
-				return unavailable(id, outcome.reason, clock.now() + (isStored ? BUSY_RETRY_MS : UNKNOWN_OUTCOME_MS));
+				// With the next token in hand nothing is at stake, but each further try would spend one.
+				return isStored
+					? backOff(id, outcome.reason)
+					: unavailable(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
 			case "unavailable": {
 				const isFinal = outcome.mayBeFinal === true && (await isRefusedAgain(id, tokenHash));
 				if (outcome.lasts) {

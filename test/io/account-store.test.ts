@@ -332,6 +332,27 @@ describe("a patch of a credential", () => {
 		expect(one.list()).toMatchObject([{ credential: { refresh: "latest" } }]);
 	});
 
+	it("takes what came for the sign-in that is stored, though its service believes it to be earlier", async () => {
+		writeRows(storedRow("work"));
+		const next = credentialOf(NOW - HOUR_MS, "next");
+		await openStore().patch(idOf("work"), { credential: next }, ({ refresh }) => refresh === "refresh-work");
+		expect(row(idOf("work"))).toMatchObject({ credential: { access: next.access, refresh: "next" } });
+		await openStore().patch(idOf("work"), { credential: next }, ({ refresh }) => refresh === "refresh-work");
+		expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "next" } });
+	});
+
+	it("is not held up by a token that was issued after its own end, or counts in milliseconds", async () => {
+		for (const odd of [
+			{ issuedAt: NOW + 20 * DAY_MS, expiresAt: NOW + 10 * DAY_MS },
+			{ issuedAt: NOW * 1000, expiresAt: NOW * 1000 },
+		]) {
+			const access = aTokenOf("work", odd);
+			writeRows(storedRow("work", { credential: { access, refresh: "odd", expires: NOW } }));
+			await openStore().patch(idOf("work"), { credential: credentialOf(NOW, "next") });
+			expect(row(idOf("work"))).toMatchObject({ credential: { refresh: "next" } });
+		}
+	});
+
 	it("takes any where one of the two does not say when it was issued", async () => {
 		writeRows(storedRow("work"));
 		await openStore().patch(idOf("work"), { credential: { access: "opaque", refresh: "next", expiresAt: NOW } });

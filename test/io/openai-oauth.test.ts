@@ -1,10 +1,11 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createServer as createSocketServer } from "node:net";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createOAuthClient } from "../../src/io/openai-oauth.ts";
 import type { RefreshOutcome } from "../../src/pool/ports.ts";
 import { answers, CLIENT_ID, type FakeCodex, startFakeCodex, tokenAnswers } from "../support/fake-codex/index.ts";
-import { aTokenOf, DAY_MS, NOW } from "../support/fakes.ts";
+import { aToken, aTokenOf, DAY_MS, NOW } from "../support/fakes.ts";
 
 let codex: FakeCodex;
 beforeEach(async () => {
@@ -14,6 +15,9 @@ afterEach(async () => {
 	vi.useRealTimers();
 	await codex.close();
 });
+
+/** Can be used, and does not tell when it ends. */
+const TIMELESS = aToken({ auth: { chatgpt_account_id: "acct-a" } });
 
 const refresh = (token: string, issuer = codex.issuer) => createOAuthClient(issuer, () => NOW).refresh(token);
 
@@ -60,7 +64,7 @@ describe("a refresh", () => {
 	});
 
 	it("takes expires_in, and else an hour, where the token does not tell its end", async () => {
-		const opaque = (expires?: number) => tokenAnswers.change(() => ({ access_token: "opaque", expires_in: expires }));
+		const opaque = (expires?: number) => tokenAnswers.change(() => ({ access_token: TIMELESS, expires_in: expires }));
 		expect(await outcomeOf(opaque(120))).toMatchObject({ credential: { expiresAt: NOW + 120_000 } });
 		expect(await outcomeOf(opaque())).toMatchObject({ credential: { expiresAt: NOW + 3_600_000 } });
 		expect(
@@ -128,8 +132,8 @@ describe("a refresh", () => {
 		[1e12, NOW + 3_600_000],
 		["Infinity", NOW + 3_600_000],
 	])("reads a lifetime of %j where the token tells none", async (told, expiresAt) => {
-		const { outcome } = await kept((body) => ({ ...body, access_token: "opaque", expires_in: told }));
-		expect(outcome).toMatchObject({ kind: "granted", credential: { access: "opaque", expiresAt } });
+		const { outcome } = await kept((body) => ({ ...body, access_token: TIMELESS, expires_in: told }));
+		expect(outcome).toMatchObject({ kind: "granted", credential: { access: TIMELESS, expiresAt } });
 	});
 
 	it.each(["data", "result", "tokens", "token"])(
@@ -143,10 +147,10 @@ describe("a refresh", () => {
 	it.each([
 		["a byte order mark", (json: string) => `\uFEFF${json}`],
 		["blank lines", (json: string) => `\r\n\t ${json} \r\n`],
-	])("reads an answer with %s around it, with any status of success", async (_what, around) => {
+	])("reads an answer with %s around it, with any status", async (_what, around) => {
 		const access = aTokenOf("a");
 		const body = around(JSON.stringify({ access_token: ` ${access}\n`, refresh_token: "next" }));
-		for (const status of [200, 201, 203]) {
+		for (const status of [200, 201, 203, 206, 400, 429, 500, 503]) {
 			expect(await outcomeOf(answers.refuse(status, body))).toMatchObject({
 				kind: "granted",
 				credential: { access, refresh: "next" },
@@ -160,9 +164,41 @@ describe("a refresh", () => {
 		expect(JSON.stringify(outcome)).not.toContain("next");
 	});
 
+	it("keeps a next refresh token that lies elsewhere in the answer than the access token", async () => {
+		const { outcome } = await kept(({ access_token, refresh_token }) => ({ access_token, data: { refresh_token } }));
+		expect(outcome).toMatchObject({ kind: "granted", credential: { refresh: "next" } });
+	});
+
+	it.each([
+		["no JWT", "opaque"],
+		["without a workspace", aToken({ sub: "auth0|a", expiresAt: NOW + DAY_MS })],
+		["without claims", aToken({})],
+		["in four parts", `${aTokenOf("a")}.more`],
+		["in two parts", aTokenOf("a").replace(/\.signature$/, "")],
+		["not decodable", "x.%%%.y"],
+	])(
+		"keeps the next refresh token, and nothing else, where the access token is %s: pi could not use it",
+		async (_what, odd) => {
+			const { outcome } = await kept((body) => ({ ...body, access_token: odd }));
+			expect(outcome.kind === "unknown" && outcome.next?.()).toBe("next");
+		},
+	);
+
+	it("takes no word about the token in a refusal for the next one", async () => {
+		const refusal = answers.refuse(400, { error: "invalid_grant", refresh_token: "unknown", access_token: "none" });
+		expect(await outcomeOf(refusal)).toEqual({ kind: "refused", code: "invalid_grant", closed: false });
+	});
+
+	it("is refused by an answer of success that holds a code for that, and no token", async () => {
+		expect(await outcomeOf(answers.refuse(200, { error: "invalid_grant" }))).toMatchObject({ kind: "refused" });
+		expect(await outcomeOf(answers.refuse(200, { error: "server_error" }))).toMatchObject({ kind: "unknown" });
+	});
+
 	it("is never sent in the clear to another machine", async () => {
 		const outcome = await refresh("secret", "http://auth.example");
-		expect(outcome).toEqual({ kind: "unavailable", reason: expect.stringContaining("PI_MULTICODEX_AUTH_URL") });
+		const reason = expect.stringContaining("PI_MULTICODEX_AUTH_URL");
+		// Nothing is waited for: only the person can change it.
+		expect(outcome).toEqual({ kind: "unavailable", reason, lasts: true });
 	});
 });
 
@@ -343,5 +379,81 @@ describe("no answer", () => {
 		const outcome = await outcomeOf(answers.refuse(307, {}, { location: `${codex.issuer}/elsewhere` }));
 		expect(outcome.kind).not.toBe("granted");
 		expect(codex.requests.map(({ path }) => path)).toEqual(["/oauth/token"]);
+	});
+});
+
+describe("an answer, as it comes over the wire,", () => {
+	const access = aTokenOf("a");
+	const json = JSON.stringify({ access_token: access, refresh_token: "next", expires_in: 60 });
+	const length = Buffer.byteLength(json);
+	const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+	const inChunks = (text: string, size: number) => text.match(new RegExp(`[^]{1,${size}}`, "g"))?.map(chunk) ?? [];
+
+	/** An issuer that writes these parts to the socket, one after the other, and then ends, breaks or keeps it. */
+	async function issuerThatWrites(parts: readonly string[], end: "end" | "break" | "keep"): Promise<string> {
+		const server = createSocketServer((socket) => {
+			socket.on("error", () => undefined);
+			socket.once("data", async () => {
+				for (const part of parts) {
+					socket.write(part);
+					await new Promise((resolve) => setTimeout(resolve, 2));
+				}
+				if (end === "end") socket.end();
+				if (end === "break") socket.resetAndDestroy();
+			});
+			onTestFinished(() => void socket.destroy());
+		});
+		await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+		onTestFinished(() => void server.close());
+		const { port } = server.address() as AddressInfo;
+		return `http://127.0.0.1:${port}`;
+	}
+	const head = (...lines: readonly string[]) => `HTTP/1.1 200 OK\r\n${lines.map((line) => `${line}\r\n`).join("")}\r\n`;
+	const granted = { kind: "granted", credential: { access, refresh: "next", expiresAt: NOW + 10 * DAY_MS } };
+
+	it.each<[string, readonly string[], "end" | "break"]>([
+		["in one piece", [head(`content-length: ${length}`), json], "end"],
+		["as HTML by its type", [head("content-type: text/html", `content-length: ${length}`), json], "end"],
+		["in chunks of a few bytes", [head("transfer-encoding: chunked"), ...inChunks(json, 40), chunk("")], "end"],
+		["without a length, until the connection ends", [head("connection: close"), json], "end"],
+		["after its mark, between blanks", [head("connection: close"), "\uFEFF", "\r\n ", json, "\r\n\r\n"], "end"],
+		["with a status between", ["HTTP/1.1 103 Early Hints\r\n\r\n", head(`content-length: ${length}`), json], "end"],
+		["shorter than it was announced", [head(`content-length: ${length + 9}`), json], "end"],
+		["cut off after its last byte", [head("transfer-encoding: chunked"), chunk(json)], "break"],
+	])("is taken %s", async (_what, parts, end) => {
+		expect(await refresh("spent", await issuerThatWrites(parts, end))).toEqual(granted);
+	});
+
+	it("is taken where nothing tells that it has ended, when its time is up", async () => {
+		const issuer = await issuerThatWrites([head("transfer-encoding: chunked"), chunk(json)], "keep");
+		vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+		const outcome = refresh("spent", issuer);
+		await new Promise((resolve) => setTimeout(resolve, 100));
+		vi.advanceTimersByTime(31_000);
+		expect(await outcome).toEqual(granted);
+	});
+
+	it("is unknown where it was cut off among its tokens", async () => {
+		for (const end of ["end", "break"] as const) {
+			const issuer = await issuerThatWrites([head(`content-length: ${length}`), json.slice(0, -12)], end);
+			expect(await refresh("spent", issuer)).toMatchObject({ kind: "unknown" });
+		}
+	});
+
+	/** Odd values of each member, alone and in pairs: none of them costs the access token, nor another one's good value. */
+	const ODD = [undefined, null, "", " ", 0, -1, 1e300, "soon", [], {}, true] as const;
+	const MEMBERS = ["refresh_token", "expires_in", "id_token", "scope", "token_type", "error", "data"] as const;
+	it.each(MEMBERS)("keeps what is good with an odd %s, beside any other odd member", async (first) => {
+		for (const second of MEMBERS) {
+			for (const [at, value] of ODD.entries()) {
+				const odd: Record<string, unknown> = { [first]: value, [second]: ODD[(at * 7 + 3) % ODD.length] };
+				const body = JSON.stringify({ access_token: access, refresh_token: "next", expires_in: 60, ...odd });
+				codex.account("a").token(answers.refuse(200, body));
+				const { refresh: token } = codex.grant("a");
+				const told = odd.refresh_token === "soon" ? "soon" : token;
+				const credential = { ...granted.credential, refresh: "refresh_token" in odd ? told : "next" };
+				expect([odd, await refresh(token)]).toEqual([odd, { kind: "granted", credential }]);
+			}
+		}
 	});
 });

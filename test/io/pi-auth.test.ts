@@ -66,7 +66,8 @@ describe("pi's login", () => {
 		["unreadable", "the file is no object", "[]"],
 		["unreadable", "the file is null", "null"],
 		["unreadable", "a field is missing", pretty({ "openai-codex": { type: "oauth", access: "a", expires: 1 } })],
-		["unreadable", "a field is broken", pretty({ "openai-codex": entry({ expires: "soon" }) })],
+		["unreadable", "a field is broken", pretty({ "openai-codex": entry({ refresh: 5 }) })],
+		["oauth", "its end is told by the token alone", pretty({ "openai-codex": entry({ expires: "soon" }) })],
 	])("is %s where %s", (kind, _name, bytes) => {
 		expect(parseLogin(bytes).kind).toBe(kind);
 		scratch.write(NAME, bytes);

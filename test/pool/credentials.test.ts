@@ -884,7 +884,7 @@ describe("a claim that cannot be written where others see it", () => {
 });
 
 describe("an answer with a next refresh token and no access token", () => {
-	it("is kept, and the next one is exchanged soon", async () => {
+	it("is kept, and the next one is exchanged soon, but not at once: each try spends one", async () => {
 		open(EXPIRED);
 		answer = () => ({ kind: "unknown", reason: "an answer without a token", next: () => "next" });
 		const result = await ask();
@@ -892,6 +892,8 @@ describe("an answer with a next refresh token and no access token", () => {
 		expect(row().credential).toEqual({ ...EXPIRED, refresh: "next" });
 		expect(state.memo(ID).exchange).toBeUndefined();
 		answer = () => grant();
+		clock.at += 1000;
+		expect(await ask()).toMatchObject({ kind: "unavailable" });
 		clock.at += 1000;
 		expect(await ask()).toMatchObject({ kind: "ready" });
 		expect(spent).toEqual([EXPIRED.refresh, "next"]);

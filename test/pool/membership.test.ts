@@ -557,6 +557,78 @@ describe("accounts that were taken for two", () => {
 		expect(accounts.list()).toMatchObject([{ id: older.id, credential: bySeat, needsLogin: undefined }]);
 	});
 
+	it("leave copies of what was given up, which push out no copy of a removed account", async () => {
+		for (const name of ["a", "b", "c"]) {
+			await add(name);
+			await membership.remove(idOf(name));
+		}
+		const removed = scratch.names(`${FILE}.bak-`);
+		expect(removed).toHaveLength(3);
+		const given: string[] = [];
+		for (let pair = 0; pair < 5; pair += 1) {
+			const seat = { chatgpt_account_user_id: `seat-${pair}` };
+			const first = tokenOf(seat, undefined, NOW);
+			given.push(first.refresh, `second-${pair}`);
+			await membership.join(first, { source: "login" });
+			await membership.join({ ...tokenOf({}, `auth0|${pair}`, NOW), refresh: `second-${pair}` }, { source: "login" });
+			await membership.join(tokenOf(seat, `auth0|${pair}`, NOW + HOUR_MS), { source: "login" });
+		}
+		expect(accounts.list()).toHaveLength(5);
+		expect(scratch.names(`${FILE}.bak-`)).toEqual(expect.arrayContaining(removed));
+		const kept = backups().join();
+		expect(
+			given.filter((_, index) => index % 2 === 1).filter((refresh) => !kept.includes(JSON.stringify(refresh))),
+		).toEqual([]);
+		expect((await membership.restore())?.id).toBe(idOf("c"));
+	});
+
+	it("leave a copy of each sign-in that one account has given up", async () => {
+		const third = tokenOf({ chatgpt_user_id: "me" }, undefined, NOW + HOUR_MS);
+		await doubled();
+		await membership.join(third, { source: "login" });
+		expect(accounts.list()).toHaveLength(2 + 1);
+		await membership.recognise(proof);
+		await membership.recognise(tokenOf({ ...SEAT, chatgpt_user_id: "me" }, undefined, NOW));
+		expect(accounts.list()).toHaveLength(1);
+		const everywhere = `${backups().join()}${scratch.text(FILE)}`;
+		expect([bySeat, bySub, third].filter(({ refresh }) => !everywhere.includes(JSON.stringify(refresh)))).toEqual([]);
+	});
+
+	it("that come back under another id are not put back once more", async () => {
+		const { older } = await doubled();
+		await membership.recognise(proof);
+		await membership.remove(older.id);
+		await membership.join(bySub, { source: "login" });
+		expect(accounts.list()).toHaveLength(1);
+		expect(await membership.lastRemoved()).toBeUndefined();
+		expect(await membership.restore()).toBeUndefined();
+	});
+
+	it("are put back as one, whichever of their sign-ins is used again", async () => {
+		const { older } = await doubled();
+		await membership.recognise(proof);
+		await membership.remove(older.id);
+		expect(await membership.restore()).toMatchObject({ id: older.id, credential: bySub });
+		await membership.join(bySeat, { source: "import:codex" });
+		expect(accounts.list()).toMatchObject([{ id: older.id }]);
+	});
+
+	it("are one also where two processes sign in at once, each with a token that tells less", async () => {
+		const tokens = { fingerprint, identify: identityOf, issuedAt: (access: string) => tokenTimes(access).issuedAt };
+		const stores = [accounts, openAccountStore(scratch.path(FILE), () => undefined, clock.now)];
+		const processes = stores.map((store) => {
+			const piAuth = openPiAuth(scratch.path("auth.json"));
+			return createMembership({ accounts: store, state, pool, piAuth, tokens, clock, labelFor: defaultLabel });
+		});
+		const user = { chatgpt_user_id: "me" };
+		const [one, other] = [tokenOf(SEAT, "auth0|me", NOW), tokenOf(user, "auth0|me", NOW + HOUR_MS)];
+		await Promise.all([processes[0]?.join(one, { source: "login" }), processes[1]?.join(other, { source: "login" })]);
+		await Promise.all(stores.map((store) => store.flush()));
+		expect(onDisk()).toHaveLength(1);
+		expect(`${backups().join()}${scratch.text(FILE)}`).toContain(JSON.stringify(one.refresh));
+		expect(onDisk()).toMatchObject([{ credential: { refresh: other.refresh } }]);
+	});
+
 	it("stay pi's where pi's own login is the newer one, and ours where it is not", async () => {
 		const { newer } = await doubled();
 		await accounts.patch(newer.id, { linked: true });

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import type { Finding, LeftOut, ToolName } from "../../domain/import.ts";
-import { tokenSchema, tokenTimes } from "../jwt.ts";
+import { tokenTimes, writtenTokenSchema } from "../jwt.ts";
 import { objectSchema, readJsonFile, readTomlFile } from "./files.ts";
 
 const text = z.string().nullish().catch(undefined);
@@ -13,7 +13,7 @@ const NAMES = {
 	accountId: ["account_id", "accountId", "chatgpt_account_id", "chatgptAccountId"],
 } as const;
 
-const token = z.string().trim().pipe(tokenSchema).optional().catch(undefined);
+const token = writtenTokenSchema.optional().catch(undefined);
 
 function partIn(content: Readonly<Record<string, unknown>>, part: keyof typeof NAMES): string | undefined {
 	return NAMES[part].map((name) => token.parse(content[name])).find((value) => value !== undefined);

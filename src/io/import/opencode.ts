@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Finding } from "../../domain/import.ts";
 import { parseJson } from "../json.ts";
-import { tokenSchema, tokenTimes } from "../jwt.ts";
+import { tokenTimes, writtenTokenSchema } from "../jwt.ts";
 import { leftOut, type Whose, workspaceIn } from "./codex-file.ts";
 import { objectSchema, readJsonFile } from "./files.ts";
 import type { ImportSource, Places } from "./source.ts";
@@ -12,7 +12,7 @@ const text = z.string().nullish().catch(undefined);
 const oauthSchema = z.object({
 	type: z.literal("oauth"),
 	access: z.string(),
-	refresh: tokenSchema,
+	refresh: writtenTokenSchema,
 	// Epoch ms, and often earlier than what the token itself says.
 	expires: z.number().catch(0),
 	accountId: text,
@@ -60,7 +60,7 @@ function loginIn(entry: unknown, whose: Whose): Finding {
 		const isKey = other?.type === "api" || other?.type === "key";
 		return leftOut(whose, isKey ? "holds an API key, no ChatGPT sign-in" : "holds no ChatGPT sign-in");
 	}
-	const { data: access } = tokenSchema.safeParse(login.access);
+	const { data: access } = writtenTokenSchema.safeParse(login.access);
 	if (access === undefined) return leftOut(whose, "holds no access token, which would tell whose it is");
 	return {
 		kind: "login",
@@ -90,8 +90,8 @@ const accountRowSchema = z.object({
 	email: text,
 	label: text,
 	chatgpt_account_id: text,
-	access_token: tokenSchema,
-	refresh_token: tokenSchema,
+	access_token: writtenTokenSchema,
+	refresh_token: writtenTokenSchema,
 	expires_at: z.number().catch(0),
 	disabled_at: z.number().nullish().catch(undefined),
 });

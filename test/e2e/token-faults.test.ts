@@ -1,0 +1,82 @@
+import { describe, expect, it, onTestFinished } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
+import { aToken, DAY_MS } from "../support/fakes.ts";
+import { codexFile, writeAt } from "../support/import-fixtures.ts";
+import { wide } from "../support/tiers.ts";
+import { startUntrusted } from "../support/untrusted.ts";
+import { benchWithExpiredLogin, storedAccounts } from "./credentials-support.ts";
+import { createBenchOnAnyHost } from "./support.ts";
+
+/** A token that pi cannot use, since it names no workspace. */
+const withoutWorkspace = () =>
+	aToken({
+		sub: "auth0|z",
+		email: "z@example.test",
+		issuedAt: Date.now(),
+		expiresAt: Date.now() + 10 * DAY_MS,
+		auth: { user_id: "user-z" },
+	});
+
+describe("a sign-in whose token names no workspace", () => {
+	it("is not taken in by an import, and one that an older version stored is not chosen", async () => {
+		const bench = await createBenchOnAnyHost({ usage: answers.serverError(500), accounts: ["b"], strangers: ["z"] });
+		const access = withoutWorkspace();
+		const credential = { access, refresh: "refresh-of-z", expires: Date.now() + 10 * DAY_MS };
+		const good = bench.stored("b");
+		const { claims: _, ...row } = bench.row("z", { credential });
+		bench.dir.write("codex-accounts.json", { version: 2, accounts: [row, good] });
+
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: expect.stringContaining("OK from b") });
+		expect(bench.asked()).toEqual(["b"]);
+		const shown = await bench.print("/multicodex show");
+		expect(shown.stdout).toMatch(/names no ChatGPT workspace, so pi cannot use it/);
+		const verified = await bench.print("/multicodex verify");
+		expect(verified.stdout).toMatch(/z has to sign in again: its sign-in names no ChatGPT workspace/);
+		expect(storedAccounts(bench)[0]?.credential).toEqual(credential);
+
+		const file = writeAt(bench.dir.path("export/auth.json"), {
+			...codexFile({ name: "z", access, refresh: "refresh-of-z-elsewhere", expires: credential.expires }),
+		});
+		const imported = await bench.print(`/multicodex import ${file} --dry-run`);
+		expect(imported.stdout).toMatch(/its token names no ChatGPT workspace/);
+		expect(storedAccounts(bench)).toHaveLength(2);
+	});
+});
+
+describe("a renewal", () => {
+	wide("that is refused twice for a reason that nobody knows ends the sign-in, said once", async () => {
+		const bench = await benchWithExpiredLogin("us", ["b"]);
+		bench.codex.account("a").token(answers.refuse(400, { error: { code: "brand_new_reason", message: "No." } }));
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: expect.stringContaining("OK from b") });
+		expect(bench.stored("a").needsLogin).toBeNull();
+		const text = bench.dir.read("codex-state.json") ?? "";
+		const aged = JSON.parse(text, (key, value) =>
+			key === "refusal" ? { ...value, at: Number(value.at) - 61_000 } : value,
+		);
+		bench.dir.write("codex-state.json", aged);
+		const again = await bench.print("say hi");
+		expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining("OK from b") });
+		expect(again.stderr).toMatch(/has refused twice to renew its sign-in/);
+		expect(bench.stored("a").needsLogin).toMatchObject({ reason: "renewal_refused" });
+		expect((await bench.print("say hi")).stderr).not.toMatch(/refused twice/);
+		expect(bench.codex.requests.filter(({ kind }) => kind === "token")).toHaveLength(2);
+	});
+
+	wide("that meets a certificate which is not trusted says so at once, and spends nothing", async () => {
+		const issuer = await startUntrusted();
+		onTestFinished(() => issuer.close());
+		const bench = await benchWithExpiredLogin("us", [], { env: { PI_MULTICODEX_AUTH_URL: issuer.url } });
+		const began = performance.now();
+		const turn = await bench.print("say hi");
+		const named =
+			/certificate of the sign-in service is not trusted \(DEPTH_ZERO_SELF_SIGNED_CERT\).*NODE_EXTRA_CA_CERTS/;
+		expect(turn.code).not.toBe(0);
+		expect(turn.stderr).toMatch(named);
+		// Nothing is waited for: no second try would help.
+		expect(performance.now() - began).toBeLessThan(45_000);
+		expect((await bench.print("/multicodex refresh")).stderr).toMatch(named);
+		const verified = await bench.print("/multicodex verify");
+		expect(`${verified.stdout}${verified.stderr}`).toMatch(/certificate of the sign-in service is not trusted/);
+		expect(bench.stored("a")).toMatchObject({ needsLogin: null, credential: { refresh: bench.spent.refresh } });
+	});
+});
