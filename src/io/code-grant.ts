@@ -1,8 +1,7 @@
 import type { Credential } from "../domain/account.ts";
+import { readAllThatCame } from "../domain/body.ts";
 import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
-import { textOf } from "./body.ts";
-import { endOfGrant, grantIn } from "./grant.ts";
-import { identityOf } from "./jwt.ts";
+import { endOfGrant, grantIn, isSpoken, isUsable } from "./grant.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
 import { withoutSlash } from "./token-url.ts";
 import { type Unreached, unreachedWords, whyUnreached } from "./unreached.ts";
@@ -46,8 +45,13 @@ export async function askIssuer(
 			redirect: "error",
 			signal: either,
 		});
-		const text = await textOf(response, either, LONGEST_ANSWER_BYTES);
-		return { status: response.status, headers: response.headers, text };
+		const came = await readAllThatCame(response, LONGEST_ANSWER_BYTES, either);
+		signal?.throwIfAborted();
+		// Of an answer that was cut off after its last member nothing is missing.
+		const isAllThere = came.isWhole || isSpoken(came.text);
+		if (!isAllThere && came.broken) throw came.broken.by;
+		if (!isAllThere) timeout.throwIfAborted();
+		return { status: response.status, headers: response.headers, text: isAllThere ? came.text : "" };
 	} catch (error) {
 		// Errors of fetch may quote what was sent.
 		if (signal?.aborted) throw new SignInError(LOGIN_CANCELLED);
@@ -101,21 +105,22 @@ export async function exchangeCode(
 	});
 	const url = `${withoutSlash(issuer)}/oauth/token`;
 	const answer = await askIssuer(url, form, { signal, timeoutMs: EXCHANGE_TIMEOUT_MS });
+	const grant = grantIn(answer.text);
+	const { access, refresh } = grant ?? {};
+	// The code is spent with them: no status decides over tokens that are there.
+	if (grant && refresh !== undefined && isUsable(access)) {
+		return { access, refresh, expiresAt: endOfGrant(access, grant, now) };
+	}
 	const refusal = refusalAtTheDoor(answer);
 	if (refusal) throw refusal;
 	if (answer.status < 200 || answer.status >= 300) {
 		throw new CodeRefusedError(`The sign-in service did not accept the code (${answer.status}). Start again.`);
 	}
-	const grant = grantIn(answer.text);
-	if (!grant?.access) throw new SignInError("The sign-in gave no account that Codex can be used with.");
-	const { access, refresh } = grant;
-	if (!identityOf(access)) {
+	if (access === undefined) throw new SignInError("The sign-in gave no account that Codex can be used with.");
+	if (!isUsable(access)) {
 		throw new SignInError(
 			"The sign-in gave no account that Codex can be used with: its token names no ChatGPT workspace.",
 		);
 	}
-	if (refresh === undefined) {
-		throw new SignInError("The sign-in gave no account that lasts: it came without a refresh token. Start again.");
-	}
-	return { access, refresh, expiresAt: endOfGrant(access, grant, now) };
+	throw new SignInError("The sign-in gave no account that lasts: it came without a refresh token. Start again.");
 }

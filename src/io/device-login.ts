@@ -95,7 +95,9 @@ async function poll(
 		if (codes.includes("access_denied")) throw new SignInError("The sign-in was refused on the other device.");
 		if (codes.includes("expired_token")) break;
 		const isPending = answer.status === 403 || answer.status === 404 || answer.status === 429 || answer.status >= 500;
-		const isAskedToWait = isSlowDown || codes.some((each) => PENDING.has(each));
+		// An answer without a code, and without a refusal, is not the last one.
+		const isNoAnswer = isGood && !code && codes.length === 0;
+		const isAskedToWait = isNoAnswer || isSlowDown || codes.some((each) => PENDING.has(each));
 		if (isPending || isAskedToWait) continue;
 		throw new SignInError(`The sign-in service refused the device code (${answer.status}). Start again.`);
 	}

@@ -1,9 +1,10 @@
 import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { expect } from "vitest";
+import type { PiResult } from "../support/child.ts";
 import { answers, CLIENT_ID, type FakeAccountInit } from "../support/fake-codex/index.ts";
 import { type Fixture, type ToolLogin, writeTool } from "../support/import-fixtures.ts";
-import { type Bench, type BenchOptions, createBenchOnAnyHost } from "./support.ts";
+import { type Bench, type BenchOptions, besidesPi, createBenchOnAnyHost } from "./support.ts";
 
 /** Where pi, and so we, may write. Everything else in the home is other people's. */
 const OURS = /^(\.pi|work|tmp)(\/|$)/;
@@ -45,6 +46,8 @@ export async function createTools(
 	};
 	return {
 		...bench,
+		print: async (...args) => withoutPisWords(await bench.print(...args)),
+		run: async (...args) => withoutPisWords(await bench.run(...args)),
 		login,
 		install: async (tool, names) => {
 			const logins = names.map((name) => login(name));
@@ -57,6 +60,10 @@ export async function createTools(
 			return () => expect(Object.fromEntries(treeOf(bench.dir.home))).toEqual(Object.fromEntries(before));
 		},
 	};
+}
+
+function withoutPisWords(result: PiResult): PiResult {
+	return { ...result, stderr: besidesPi(result.stderr) };
 }
 
 /** Renews a login as its tool does, and gives the new one. */

@@ -220,6 +220,14 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 	};
 }
 
+/**
+ * What a run wrote to stderr besides pi's own words: without an account 1.6.0 says, before any command, that there is no
+ * model.
+ */
+export function besidesPi(stderr: string): string {
+	return stderr.replace(/^Warning: No models available\..*\n(?: .*\n)*/, "");
+}
+
 /** As {@link createBench}, for what no host has a part in: see {@link ANY_HOST}. */
 export const createBenchOnAnyHost: typeof createBench = (options = {}, whenFinished) =>
 	createBench({ host: ANY_HOST, ...options }, whenFinished);

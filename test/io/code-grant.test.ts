@@ -58,6 +58,18 @@ async function reasonOf(failing: Promise<unknown>): Promise<string> {
 }
 
 describe("the exchange of a code", () => {
+	it("takes the tokens that came, with any status, and of an answer that was cut off after them", async () => {
+		for (const status of [201, 206, 400, 429, 500]) {
+			Object.assign(issuer, { status, body: `\uFEFF${grant()}\r\n`, headers: { "content-type": "text/html" } });
+			expect(await exchange()).toMatchObject({ refresh: "rt_SECRET" });
+		}
+		const announced = { "content-length": `${grant().length + 5}`, connection: "close" };
+		Object.assign(issuer, { status: 200, body: grant(), headers: announced });
+		expect(await exchange()).toMatchObject({ refresh: "rt_SECRET" });
+		Object.assign(issuer, { body: grant().slice(0, -2) });
+		expect(await reasonOf(exchange())).toMatch(/cannot be reached/);
+	});
+
 	it("takes no answer that is longer than any grant", async () => {
 		issuer.body = grant({ padding: "x".repeat(200_000) });
 		expect((await exchange()).refresh).toBe("rt_SECRET");

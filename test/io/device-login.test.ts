@@ -93,6 +93,13 @@ describe("signing in on another device", () => {
 		expect(waiting.seconds).toEqual([waited]);
 	});
 
+	it("takes an answer of success without a code for a code that was not typed yet", async () => {
+		const codex = await start();
+		codex.device.polls.next(answers.refuse(200, {}), answers.refuse(202, { status: "pending" }));
+		expect((await signIn(codex, { after: 2 })).credential.access).not.toBe("");
+		expect(polls(codex)).toHaveLength(3);
+	});
+
 	it("asks more slowly from then on whenever it is told to", async () => {
 		const codex = await start();
 		script(codex, 400, { code: "slow_down" });

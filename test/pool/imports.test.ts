@@ -164,6 +164,22 @@ describe("taking", () => {
 		]);
 	});
 
+	it("takes each of ten accounts once, two of which are there twice, beside what cannot be used", async () => {
+		const names = Array.from({ length: 10 }, (_, index) => `n${index}`);
+		const again = ["n3", "n7"].map((name) => {
+			const copy = found(name, { path: `/y/${name}.json` }, later);
+			return { ...copy, credential: { ...copy.credential, refresh: `newer-${name}` } };
+		});
+		const expired = found("old", {}, { issuedAt: NOW - 20 * DAY_MS, expiresAt: NOW - 10 * DAY_MS });
+		const useless = found("none", {}, { auth: {} });
+		findings = [...again.slice(0, 1), ...names.map((name) => found(name)), useless, expired, ...again.slice(1)];
+		const taken = await imports.take(await plan());
+		expect(taken.map(({ id }) => id).sort()).toEqual([...names, "old"].map(idOf).sort());
+		const refreshes = accounts.rows.map(({ credential }) => credential.refresh);
+		expect(refreshes).toEqual(expect.arrayContaining(["newer-n3", "newer-n7", "refresh-n0", "refresh-old"]));
+		expect(refreshes).toHaveLength(11);
+	});
+
 	it("takes the newest of all copies", async () => {
 		const newest = found("work", { tool: "opencode" }, later);
 		findings = [found("work"), newest, found("work", { tool: "prodex" })];

@@ -2,6 +2,7 @@ import { realpath, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Finding } from "../../domain/import.ts";
 import type { ImportFinder } from "../../pool/ports.ts";
+import { identityOf } from "../jwt.ts";
 import { parseLogin } from "../pi-auth.ts";
 import { leftOut, loginsInAnyShape, readCodexHome, type Whose } from "./codex-file.ts";
 import { codexAuth, codexCli, hotswap, orchestrator, prodex } from "./codex-tools.ts";
@@ -103,12 +104,25 @@ function anonymous(path: string): Whose {
 	return { tool: "file", path, name: undefined };
 }
 
-/** What JSON in pi's or opencode's shape holds; undefined where it is in neither. */
+/**
+ * What JSON in pi's or opencode's shape holds; undefined where it is in neither. Exports use the same names for other
+ * things, and extensions keep further accounts beside pi's: what else is a sign-in for Codex is found, too.
+ */
 async function inOtherShape(content: unknown, whose: Whose): Promise<Finding[] | undefined> {
 	const { data: entries } = objectSchema.safeParse(content);
-	if (entries?.["openai-codex"] !== undefined) return readPiAuth(whose);
-	const isOpencode = entries?.openai !== undefined || entries?.codex !== undefined;
-	return isOpencode ? loginsInOpencodeShape(content, whose) : undefined;
+	const isPis = entries?.["openai-codex"] !== undefined;
+	const isOpencodes = entries?.openai !== undefined || entries?.codex !== undefined;
+	if (!isPis && !isOpencodes) return undefined;
+	const known = isPis ? await readPiAuth(whose) : loginsInOpencodeShape(content, whose);
+	const logins = known.filter((found) => found.kind === "login");
+	const seen = new Set(logins.map((found) => found.credential.refresh));
+	const others = loginsInAnyShape(content, whose).filter(
+		(found) =>
+			found.kind === "login" &&
+			!seen.has(found.credential.refresh) &&
+			identityOf(found.credential.access, found.accountIdHint) !== undefined,
+	);
+	return others.length > 0 ? [...logins, ...others] : known;
 }
 
 /** An `auth.json` of pi. */

@@ -29,6 +29,14 @@ const side = aLogin("side");
 const inHome = (path: string, content: unknown) => writeAt(join(home, path), content);
 const at = (path: string) => search({ home, path });
 
+/** How the programs of any system may save a text. */
+const ENCODINGS: [string, (text: string) => Buffer][] = [
+	["UTF-8 with a mark", (text) => Buffer.from(`\uFEFF${text}`)],
+	["UTF-16 as PowerShell writes it", (text) => Buffer.from(`\uFEFF${text}`, "utf16le")],
+	["UTF-16 the other way round", (text) => Buffer.from(`\uFEFF${text}`, "utf16le").swap16()],
+	["lines of Windows", (text) => Buffer.from(`${text.replaceAll("\n", "\r\n")}\r\n`)],
+];
+
 describe("looking in all places", () => {
 	it("finds what every tool keeps, under the name by which it is asked for", async () => {
 		const finder = createImportFinder({ home, env: {} }, join(home, ".pi/agent/auth.json"));
@@ -46,6 +54,18 @@ describe("looking in all places", () => {
 		// In the order in which the tools are named.
 		const order = found.map(({ tool }) => finder.tools.indexOf(tool));
 		expect(order).toEqual([...order].sort((a, b) => a - b));
+	});
+
+	it.each<[string, (text: string) => Buffer]>(ENCODINGS)("finds what every tool keeps in %s", async (_what, bytes) => {
+		for (const fixture of FIXTURES) await writeTool(fixture, home, [work]);
+		const before = (await searchWithSqlite({ home })).found.map(({ tool, kind, name }) => `${tool} ${kind} ${name}`);
+		const texts = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) =>
+			/\.(json|toml)$/.test(name),
+		);
+		expect(texts.length).toBeGreaterThan(FIXTURES.length);
+		for (const path of texts.map((name) => join(home, name))) writeFileSync(path, bytes(readFileSync(path, "utf8")));
+		const { found } = await searchWithSqlite({ home });
+		expect(found.map(({ tool, kind, name }) => `${tool} ${kind} ${name}`)).toEqual(before);
 	});
 
 	it("changes nothing that it reads, and leaves nothing behind", async () => {
@@ -167,6 +187,7 @@ describe("a path", () => {
 		refreshToken: login.refresh,
 		accountId: "acct-x",
 	});
+	const claude = { ...aLogin("claude"), access: "opaque", refresh: "opaque" };
 	const inSnake = (login: ToolLogin) => ({
 		access_token: login.access,
 		refresh_token: login.refresh,
@@ -191,6 +212,17 @@ describe("a path", () => {
 		["a list of Codex files", [codexFile(work), codexFile(side)], ["-: work", "-: side"]],
 		["data around a list", { data: [{ label: "l", oauth: inCamel(work) }], total: 1 }, ["l: work"]],
 		[
+			"a list under the name that opencode has for its login",
+			{ codex: [inSnake(work), inSnake(side)] },
+			["-: work", "-: side"],
+		],
+		[
+			"further accounts beside pi's own",
+			{ "openai-codex": opencodeEntry(work), "openai-codex-2": opencodeEntry(side), anthropic: opencodeEntry(claude) },
+			["-: work", "-: side"],
+		],
+		["a key and a sign-in", { openai: { type: "api", key: "SECRET" }, accounts: [inSnake(work)] }, ["-: work"]],
+		[
 			"providers side by side, one of them ChatGPT",
 			{ openai: opencodeEntry(work), anthropic: { type: "oauth", access: "a", refresh: "r", expires: 1 } },
 			["-: work"],
@@ -199,23 +231,21 @@ describe("a path", () => {
 		expect(loginsOf(await at(inHome("export.json", content)))).toEqual(expected);
 	});
 
-	it.each<[string, (text: string) => Buffer]>([
-		["UTF-8 with a mark", (text) => Buffer.from(`\uFEFF${text}`)],
-		["UTF-16 as PowerShell writes it", (text) => Buffer.from(`\uFEFF${text}`, "utf16le")],
-		["UTF-16 the other way round", (text) => Buffer.from(`\uFEFF${text}`, "utf16le").swap16()],
-		["lines of Windows", (text) => Buffer.from(`${text.replaceAll("\n", "\r\n")}\r\n`)],
-	])("to a file in %s is read, whatever tool's it is", async (_what, bytes) => {
-		const files: [string, unknown][] = [
-			["codex.json", codexFile(work)],
-			["pi.json", { "openai-codex": opencodeEntry(work) }],
-			["opencode.json", { openai: opencodeEntry(work) }],
-		];
-		for (const [name, content] of files) {
-			const path = inHome(name, "");
-			writeFileSync(path, bytes(JSON.stringify(content, undefined, 2)));
-			expect([name, ...loginsOf(await at(path))]).toEqual([name, "-: work"]);
-		}
-	});
+	it.each<[string, (text: string) => Buffer]>(ENCODINGS)(
+		"to a file in %s is read, whatever tool's it is",
+		async (_what, bytes) => {
+			const files: [string, unknown][] = [
+				["codex.json", codexFile(work)],
+				["pi.json", { "openai-codex": opencodeEntry(work) }],
+				["opencode.json", { openai: opencodeEntry(work) }],
+			];
+			for (const [name, content] of files) {
+				const path = inHome(name, "");
+				writeFileSync(path, bytes(JSON.stringify(content, undefined, 2)));
+				expect([name, ...loginsOf(await at(path))]).toEqual([name, "-: work"]);
+			}
+		},
+	);
 
 	it.each<[string, unknown]>([
 		["tokens under names that nobody knows", { session: { bearer: work.access } }],
