@@ -100,12 +100,10 @@ function idOf(user: string, accountId: string): string {
 
 /** Issue and expiry times of an access token. */
 export function tokenTimes(accessToken: string): TokenTimes {
-	const { iat, exp } = claimsOf(accessToken) ?? {};
-	// No token is issued after its end: of two such times the end is the one that matters.
-	const isOdd = iat !== undefined && exp !== undefined && iat > exp;
+	const claims = claimsOf(accessToken);
 	return {
-		issuedAt: iat === undefined || isOdd ? undefined : iat * 1000,
-		expiresAt: exp === undefined ? undefined : exp * 1000,
+		issuedAt: claims?.iat === undefined ? undefined : claims.iat * 1000,
+		expiresAt: claims?.exp === undefined ? undefined : claims.exp * 1000,
 	};
 }
 
