@@ -85,6 +85,11 @@ export interface Pool {
 	/** Takes in what a response or the usage endpoint told. */
 	noteUsage(id: AccountId, usage: UsageSnapshot): void;
 	noteError(id: AccountId, text: string): void;
+	/**
+	 * Takes note of a refusal of which nothing tells whose fault it was. The same twice in a row has others tried first for a
+	 * while, so that no session begins every turn on an account that refuses it.
+	 */
+	noteUnknown(id: AccountId, text: string): void;
 	/** Remembers, by its hash, a token that was refused right after it had been issued. */
 	noteRefused(id: AccountId, tokenHash: string): void;
 	/** Accounts of which a refusal has told nothing yet but that others are to be tried first. */
@@ -194,6 +199,14 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	const close = (account: Account, reason: string) => {
 		patch(account.id, { enabled: false, disabledReason: reason });
 		watch.lost("closed", account, reason);
+	};
+
+	const doubt = (ids: Iterable<AccountId>) => {
+		const doubtedUntil = clock.now() + DOUBT_MS;
+		for (const id of ids) update(id, (memo) => ({ ...memo, doubtedUntil }));
+	};
+	const noteError = (id: AccountId, text: string) => {
+		state.updateSoon(id, (memo) => ({ ...memo, lastError: { text, at: clock.now() } }));
 	};
 
 	return {
@@ -313,8 +326,11 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			if (isNewPlan) patch(id, { plan: usage.plan });
 			changed();
 		},
-		noteError: (id, text) => {
-			state.updateSoon(id, (memo) => ({ ...memo, lastError: { text, at: clock.now() } }));
+		noteError,
+		noteUnknown: (id, text) => {
+			const { lastError } = state.memo(id);
+			if (lastError?.text === text && Math.abs(clock.now() - lastError.at) < DOUBT_MS) doubt([id]);
+			noteError(id, text);
 		},
 		noteRefused: (id, refusedToken) => {
 			update(id, (memo) => ({ ...memo, refusedToken }));
@@ -325,10 +341,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			const all = accounts.list().filter(({ id }) => isDoubted(memoOf(id).doubtedUntil));
 			return new Set(all.map(({ id }) => id));
 		},
-		doubt: (ids) => {
-			const doubtedUntil = clock.now() + DOUBT_MS;
-			for (const id of ids) update(id, (memo) => ({ ...memo, doubtedUntil }));
-		},
+		doubt,
 		served: (id, hasMoved, hasToldUsage) => {
 			state.updateSoon(id, (memo) => ({
 				...memo,

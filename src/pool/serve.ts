@@ -239,6 +239,9 @@ async function attempt(
 		delivery.forwardHeld();
 		const text = delivery.isCommitted ? afterCommit(account, access, failure, surfaced, request, deps) : surfaced;
 		if (failure.remedy === "try-elsewhere-once") pool.noteError(account.id, reasonIn(surfaced));
+		if (failure.kind === "other" && !delivery.isCommitted && !deps.isRepeatedByHost(surfaced)) {
+			pool.noteUnknown(account.id, reasonIn(surfaced));
+		}
 		push(withWords(final, text));
 		return { kind: "finished", failure: delivery.isCommitted ? undefined : failure };
 	} finally {

@@ -689,6 +689,24 @@ describe("an account that refuses every request", () => {
 		}
 	});
 
+	it.each<[string, Play]>([
+		["a frame of an unknown kind", failedWith("Codex error: The moon is in the way.")],
+		["404", refused(404, { detail: "Not Found" })],
+		["418", refused(418, { error: { code: "teapot" } })],
+	])("begins no third turn where nothing tells whose fault it is: %s", async (_name, play) => {
+		const house = someone("a", "b");
+		house.play("a", play);
+		for (const _turn of [1, 2]) expect((await house.ask()).words).toBeDefined();
+		expect((await house.ask()).text).toBe("from b");
+		expect(house.tries).toEqual(["a", "a", "b"]);
+		expect(house.state.memo("a").cooldowns).toEqual([]);
+		// One good answer between them, and it was the request.
+		const other = someone("a", "b");
+		other.play("a", play, answered("fine"), play, answered("still here"));
+		for (const _turn of [1, 2, 3, 4]) await other.ask();
+		expect(other.tries).toEqual(["a", "a", "a", "a"]);
+	});
+
 	it.each(plays)(
 		"ends in one error where all are alike, and in an answer where a third is not: %s",
 		async (_name, play) => {
