@@ -165,7 +165,8 @@ export const RULES: readonly Rule[] = [
 			{ codes: ["context_length_exceeded", "invalid_prompt"] },
 			{ codeLike: /_policy(_violation)?$/ },
 			{ words: new RegExp(`\\b(${POLICY_CODES.join("|")})\\b`, "i") },
-			{ words: /\b(usage|content|safety) polic(y|ies)\b|\bflagged (for|as) (possible|potential)/i },
+			{ words: /\b(usage|content|safety|cyber|bio) polic(y|ies)\b|\bviolates .{0,40}\bpolic(y|ies)\b/i },
+			{ words: /\bflagged (for|as) (possible|potential)/i },
 			{ words: /context window|requires a newer version of codex/i },
 		],
 		remedy: "surface",
@@ -176,6 +177,7 @@ export const RULES: readonly Rule[] = [
 			{ status: 429, code: "policy_capacity_unavailable", words: "The usage limit of this policy is reached" },
 			{ words: "Codex error: This content was flagged for possible cybersecurity risk." },
 			{ words: "The request violates our usage policies." },
+			{ words: "Codex error: This request violates the cyber policy." },
 		],
 	},
 	{
