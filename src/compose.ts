@@ -2,7 +2,9 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { debuglog } from "node:util";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
+import type { Credential } from "./domain/account.ts";
 import { decisionOf } from "./domain/decision.ts";
+import { hideEmails } from "./domain/privacy.ts";
 import { defaultLabel, openAccountStore } from "./io/account-store.ts";
 import { openInBrowser } from "./io/browser.ts";
 import { loginInBrowser } from "./io/browser-login.ts";
@@ -25,9 +27,11 @@ import { delegate } from "./pi/delegate.ts";
 import { tellOthers } from "./pi/event-bus.ts";
 import { createFooter } from "./pi/footer.ts";
 import { followSessions } from "./pi/lifecycle.ts";
+import { isOnPlanLogin } from "./pi/plan-login.ts";
 import { isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
 import { createOAuthHooks } from "./pi/sign-in.ts";
 import { createStraySignIns } from "./pi/stray-sign-in.ts";
+import { createWelcome } from "./pi/welcome.ts";
 import { createAffinity } from "./pool/affinity.ts";
 import { createCredentials } from "./pool/credentials.ts";
 import { createDefectNews, tellDefect } from "./pool/defects.ts";
@@ -126,8 +130,14 @@ export function compose(pi: ExtensionAPI): void {
 
 	// pi.
 	const strays = createStraySignIns();
+	const nameOf = (credential: Credential) => {
+		const told = membership.whose(credential);
+		const name = told?.account?.label ?? told?.identity.email;
+		return name !== undefined && settings.read().maskEmails ? hideEmails(name) : name;
+	};
 	const signInWays = {
-		inBrowser: (dialog: LoginDialog) => strays.during(dialog, (heard) => loginInBrowser(issuer, heard, clock.now)),
+		inBrowser: (dialog: LoginDialog) =>
+			strays.during(dialog, (heard) => loginInBrowser(issuer, heard, clock.now, nameOf)),
 		onDevice: (dialog: DeviceDialog) => loginOnDevice(issuer, dialog, clock.now),
 		openBrowser: openInBrowser,
 	};
@@ -227,6 +237,13 @@ export function compose(pi: ExtensionAPI): void {
 		footer,
 		provider,
 		strays,
+		welcome: createWelcome({
+			state,
+			imports,
+			emit: pool.emit,
+			isHomeEmpty: () => accounts.list().length === 0 && piAuth.peek().kind === "none",
+		}),
+		isOnPlanLogin: (model) => isOnPlanLogin(model, piAuth.hasPlanLogin),
 		settings: settings.read,
 		eventLog,
 		clock,

@@ -11,7 +11,8 @@ export type DefectPlace =
 	| "usage"
 	| "command"
 	| "footer"
-	| "session";
+	| "session"
+	| "welcome";
 
 /** An error without its message, which may quote anything. */
 export interface ErrorTrace {

@@ -47,6 +47,8 @@ export interface DiskFacts {
 		readonly owner: AccountId | undefined;
 		readonly refresh: string | undefined;
 	};
+	/** pi is signed in with ChatGPT under its provider `openai`, too. */
+	readonly hasPlanLogin?: boolean;
 	/** Complaints about preferences, as whole sentences. */
 	readonly settings: readonly string[];
 }
@@ -81,6 +83,8 @@ export interface HealthFacts extends DiskFacts {
 	readonly endpoints: readonly EndpointFact[];
 	readonly hostVersion: string;
 	readonly nodeVersion: string;
+	/** The session's model is one of pi's provider `openai`, and served by that sign-in. */
+	readonly isOnPlanLogin?: boolean;
 	/** Whether another extension has registered over the same provider, as far as the host lets one see. */
 	readonly rival: "none" | "another" | "not-visible";
 	/** How many defects of ours the log holds. */
@@ -119,6 +123,8 @@ export type FindingCode =
 	| "link-twice"
 	| "link-unusable"
 	| "pi-key"
+	| "plan-login"
+	| "plan-login-used"
 	| "endpoint-good"
 	| "endpoint-unknown"
 	| "endpoint-refused"
@@ -157,6 +163,9 @@ export interface Finding {
 /** Hosts on which every test runs, oldest first. */
 const TRIED_HOSTS = ["0.73.1", "0.87.1", "1.5.2", "1.6.0"] as const;
 
+/** The first host with a ChatGPT sign-in under its provider `openai`. */
+const FIRST_PLAN_LOGIN = "0.99.0";
+
 const OLDEST_NODE = "20.6.0";
 /** Windows last for hours: a clock that is wrong by less does no harm. */
 const SKEW_MS = 60_000;
@@ -174,6 +183,7 @@ export function judge(facts: HealthFacts): Finding[] {
 		...facts.locks.map(ofLock),
 		...ofAccounts(facts),
 		...ofLink(facts),
+		...ofPlanLogin(facts),
 		...facts.endpoints.map(ofEndpoint),
 		...(facts.endpoints.some(({ name }) => name === "backend") ? [] : [finding("endpoint-unknown", "note", "backend")]),
 		...ofClock(facts.endpoints),
@@ -285,6 +295,17 @@ function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Fin
 		...gone.map(({ id }) => finding("link-gone", "note", id)),
 		...behind.map(({ id }) => finding("link-behind", "note", id)),
 	];
+}
+
+/** Does this host use a ChatGPT sign-in under its provider `openai`? Older ones ignore what `auth.json` says of it. */
+export function offersPlanLogin(hostVersion: string): boolean {
+	return !isBefore(hostVersion, FIRST_PLAN_LOGIN);
+}
+
+/** Such a sign-in never passes through us, and pi's default model is one of it where both are there. */
+function ofPlanLogin({ hasPlanLogin = false, isOnPlanLogin = false, hostVersion }: HealthFacts): Finding[] {
+	if (!hasPlanLogin || !offersPlanLogin(hostVersion)) return [];
+	return [isOnPlanLogin ? finding("plan-login-used", "warning", "openai") : finding("plan-login", "note", "openai")];
 }
 
 function ofEndpoint({ name, refusal, untrusted, status, isChallenge }: EndpointFact): Finding {

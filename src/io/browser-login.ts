@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { Credential } from "../domain/account.ts";
-import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
+import { type Credential, printable } from "../domain/account.ts";
+import { CodeRefusedError, isCancelled, LOGIN_CANCELLED, SignInError } from "../domain/sign-in.ts";
 import type { LoginDialog } from "../pool/ports.ts";
 import { exchangeCode } from "./code-grant.ts";
+import { identityOf } from "./jwt.ts";
 import { CLIENT_ID } from "./openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 
@@ -11,14 +12,24 @@ import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 const PORTS = [1455, 1457];
 const CALLBACK_PATH = "/auth/callback";
 const LOGIN_TIMEOUT_MS = 10 * 60_000;
+/** The page waits so long for the end of the sign-in. */
+const PAGE_WAIT_MS = 3000;
+const PAGE_WITHOUT_NEWS = "The sign-in is on its way to pi. You can close this page and go back there.";
+/** A browser that takes no page must not hold up the sign-in. */
+const LAST_PAGE_MS = 1000;
 const WRONG_PASTE =
 	"The sign-in service did not accept the code that was pasted. Paste the address that the browser ended on.";
 
 /**
- * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. Throws a
- * {@link SignInError}; the ports are free again either way.
+ * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. The page that the browser
+ * ends on waits a moment, so that it can say by `nameOf` who has signed in. Throws a {@link SignInError}; the ports are free again either way.
  */
-export async function loginInBrowser(issuer: string, dialog: LoginDialog, now: () => number): Promise<Credential> {
+export async function loginInBrowser(
+	issuer: string,
+	dialog: LoginDialog,
+	now: () => number,
+	nameOf: (credential: Credential) => string | undefined = ({ access }) => identityOf(access)?.email,
+): Promise<Credential> {
 	const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
 	if (refusal) throw new SignInError(refusal);
 	const verifier = randomBytes(32).toString("base64url");
@@ -34,7 +45,9 @@ export async function loginInBrowser(issuer: string, dialog: LoginDialog, now: (
 				const { code, isPasted } = await firstCode(callback, dialog, state, { ended: end.reached, problem });
 				dialog.received?.();
 				try {
-					return await exchangeCode(issuer, { code, verifier, redirectUri }, now(), dialog.signal);
+					const credential = await exchangeCode(issuer, { code, verifier, redirectUri }, now(), dialog.signal);
+					await callback.tell(pageOfSuccess(nameOf(credential)));
+					return credential;
 				} catch (error) {
 					// Something else was pasted: the sign-in itself is as good as before.
 					if (!isPasted || !(error instanceof CodeRefusedError)) throw error;
@@ -44,6 +57,9 @@ export async function loginInBrowser(issuer: string, dialog: LoginDialog, now: (
 		} finally {
 			end.release();
 		}
+	} catch (error) {
+		await callback.tell(pageOfFailure(error));
+		throw error;
 	} finally {
 		callback.close();
 	}
@@ -72,6 +88,8 @@ interface Callback {
 	/** False where every registered port is taken: then the code can only be pasted. */
 	readonly isListening: boolean;
 	readonly code: Promise<string>;
+	/** Answers the browser that has brought the code and waits, if one does; resolves when the page is on its way. */
+	tell(page: string): Promise<void>;
 	close(): void;
 }
 
@@ -83,6 +101,12 @@ async function listen(state: string): Promise<Callback> {
 	});
 	code.catch(() => undefined);
 	let isAnswered = false;
+	let waiting: ServerResponse | undefined;
+	const tell = async (page: string) => {
+		const response = waiting;
+		waiting = undefined;
+		if (response) await endWith(response, page);
+	};
 	const onRequest = (request: IncomingMessage, response: ServerResponse) => {
 		// Anybody on this machine can send anything here, "//" included, which is no URL.
 		const asked = `http://localhost${request.url ?? "/"}`;
@@ -95,10 +119,19 @@ async function listen(state: string): Promise<Callback> {
 		response.writeHead(answer !== null || error !== null ? 200 : 400, {
 			"content-type": "text/plain; charset=utf-8",
 			connection: "close",
+			"x-content-type-options": "nosniff",
 		});
-		response.end(pageFor(answer, error));
-		if (answer !== null) settle?.resolve(answer);
-		else if (error !== null) settle?.reject(refusedInBrowser(error, told.get("error_description") ?? ""));
+		if (answer !== null) {
+			waiting = response;
+			const giveUp = setTimeout(() => void tell(PAGE_WITHOUT_NEWS), PAGE_WAIT_MS);
+			response.once("close", () => clearTimeout(giveUp));
+			settle?.resolve(answer);
+			return;
+		}
+		response.end(
+			error === null ? "This is not the page pi is waiting for." : "The sign-in was refused. Go back to pi.",
+		);
+		if (error !== null) settle?.reject(refusedInBrowser(error, told.get("error_description") ?? ""));
 	};
 	for (const port of PORTS) {
 		const tries = await Promise.all(["127.0.0.1", "::1"].map((host) => tryListen(host, port, onRequest)));
@@ -106,10 +139,10 @@ async function listen(state: string): Promise<Callback> {
 		// Somebody else on one of the two addresses would be given the code by browsers that try that one first. A machine
 		// without IPv6 is fine.
 		if (servers.length > 0 && !tries.includes("EADDRINUSE"))
-			return { port, isListening: true, code, close: () => closeAll(servers) };
+			return { port, isListening: true, code, tell, close: () => closeAll(servers) };
 		closeAll(servers);
 	}
-	return { port: PORTS[0] ?? 1455, isListening: false, code, close: () => undefined };
+	return { port: PORTS[0] ?? 1455, isListening: false, code, tell, close: () => undefined };
 }
 
 function tryListen(
@@ -131,9 +164,27 @@ function closeAll(servers: readonly Server[]): void {
 	}
 }
 
-function pageFor(code: string | null, error: string | null): string {
-	if (code !== null) return "The sign-in is on its way to pi. You can close this page and go back there.";
-	return error === null ? "This is not the page pi is waiting for." : "The sign-in was refused. Go back to pi.";
+/** Ends a response; resolves when it is on its way, or cannot be any more. */
+function endWith(response: ServerResponse, page: string): Promise<void> {
+	return new Promise((resolve) => {
+		const patience = setTimeout(resolve, LAST_PAGE_MS);
+		const done = () => {
+			clearTimeout(patience);
+			resolve();
+		};
+		response.once("close", done);
+		response.end(page, done);
+	});
+}
+
+function pageOfSuccess(name: string | undefined): string {
+	const who = name === undefined ? "You are signed in" : `Signed in as ${printable(name)}`;
+	return `${who}, and pi has the sign-in. You can close this page.`;
+}
+
+function pageOfFailure(error: unknown): string {
+	if (isCancelled(error)) return "The sign-in was cancelled in pi. You can close this page.";
+	return `The sign-in did not work, and pi has nothing of it. ${error instanceof SignInError ? error.message : "Go back to pi."}`;
 }
 
 function refusedInBrowser(error: string, description: string): SignInError {

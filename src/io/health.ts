@@ -10,7 +10,7 @@ import { isMissing } from "./errors.ts";
 import { withoutMark } from "./json.ts";
 import { identityOf } from "./jwt.ts";
 import { clearLock, lookAtLock, pauseFor, STALE_MS, withLock } from "./lock.ts";
-import { parseLogin } from "./pi-auth.ts";
+import { hasPlanLoginIn, parseLogin } from "./pi-auth.ts";
 import { reachBackend, reachIssuer } from "./reach.ts";
 import { readText } from "./regular-file.ts";
 import { settingsProblemsIn } from "./settings-store.ts";
@@ -81,6 +81,7 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 			owner: login.kind === "oauth" ? ownerOf(login.credential.access, rows.accounts) : undefined,
 			refresh: login.kind === "oauth" ? login.credential.refresh : undefined,
 		},
+		hasPlanLogin: typeof auth === "string" && hasPlanLoginIn(auth),
 		settings: typeof settings === "string" ? settingsProblemsIn(settings) : [],
 	};
 }

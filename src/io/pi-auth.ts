@@ -34,6 +34,7 @@ export function openPiAuth(path: string): PiAuth {
 	return {
 		signature: () => signatureOf(path),
 		peek: () => readLogin(path),
+		hasPlanLogin: () => hasPlanLoginIn(readTextIfAny(path)),
 		read: (signal) => locked(signal, async () => readLogin(path)),
 		exclusively: async (work, signal) => {
 			const staged = await stageBeside(path);
@@ -93,6 +94,21 @@ export function parseLogin(bytes: string): PiLogin {
 	// Half an OAuth login is damage; any other type is somebody else's.
 	const damaged = z.object({ type: z.literal("oauth") }).safeParse(entry).success;
 	return { kind: damaged ? "unreadable" : "foreign" };
+}
+
+/** Does the content of an `auth.json` hold a ChatGPT sign-in under pi's provider `openai`? */
+export function hasPlanLoginIn(bytes: string): boolean {
+	const read = parseJson(z.looseObject({ openai: z.looseObject({ type: z.literal("oauth") }) }), bytes);
+	return read !== undefined;
+}
+
+function readTextIfAny(path: string): string {
+	try {
+		return readTextNow(path);
+	} catch {
+		// Missing, or not to be opened: `verify` says so.
+		return "";
+	}
 }
 
 /** The file's content with the credential replaced; undefined where it does not hold `replacedRefresh`. */

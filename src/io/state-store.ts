@@ -1,3 +1,5 @@
+import { access, constants } from "node:fs/promises";
+import { dirname } from "node:path";
 import { z } from "zod";
 import { ACCOUNT_ID, type AccountId } from "../domain/account.ts";
 import {
@@ -12,6 +14,7 @@ import { allSpent } from "../domain/spent.ts";
 import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../domain/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../domain/usage-bounds.ts";
 import type { AccountMemo, StateStore } from "../pool/ports.ts";
+import { isMissing } from "./errors.ts";
 import { openSharedDocument } from "./shared-document.ts";
 
 /** Version of `codex-state.json` that is written here. */
@@ -162,6 +165,8 @@ const fileSchema = z.looseObject({
 	pin: z.string().regex(ACCOUNT_ID).nullable().catch(null),
 	lastChosen: z.string().nullable().catch(null),
 	live: recordOf(leaseSchema),
+	/** When a home without an account was told how to begin. */
+	welcomedAt: optionalTime,
 	accounts: recordOf(memoSchema),
 });
 type StateFile = z.output<typeof fileSchema>;
@@ -277,6 +282,23 @@ export function openStateStore(
 				else delete draft.accounts[id];
 				if (draft.pin === id) draft.pin = null;
 			}),
+		claimWelcome: async () => {
+			// Who is welcomed at every start is pestered; and a home without an account has nothing else to keep.
+			if (!(await canKeep(path))) return false;
+			let isOurs: boolean | undefined;
+			await durable((draft, isNewest) => {
+				const isFree = draft.welcomedAt === undefined;
+				if (isNewest || isOurs === undefined) isOurs = isFree;
+				if (isFree) draft.welcomedAt = now();
+			});
+			return isOurs === true;
+		},
+		endWelcome: () => {
+			if (document.read().welcomedAt === undefined) return;
+			document.changeSoon((draft) => {
+				delete draft.welcomedAt;
+			});
+		},
 		inherit: (into, former) =>
 			durable((draft) => {
 				if (draft.pin === former) draft.pin = into;
@@ -293,6 +315,14 @@ export function openStateStore(
 			}),
 		flush: () => document.flush(),
 	};
+}
+
+/** Can the file be written, as far as its folder tells? One that is not there yet is made. */
+async function canKeep(path: string): Promise<boolean> {
+	return access(dirname(path), constants.W_OK).then(
+		() => true,
+		(error) => isMissing(error),
+	);
 }
 
 /** Both were one account all along: each rest holds, and of everything else what is newer. */

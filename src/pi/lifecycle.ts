@@ -10,13 +10,15 @@ import type { PiLink } from "../pool/pi-link.ts";
 import type { Pool } from "../pool/pool.ts";
 import type { Clock, EventLog } from "../pool/ports.ts";
 import type { UsageMonitor } from "../pool/usage-monitor.ts";
-import { noticeOf, strayAddress } from "../ui/messages.ts";
+import { noticeOf, notServed, strayAddress } from "../ui/messages.ts";
 import type { Footer } from "./footer.ts";
-import { writeNotice } from "./output.ts";
+import { modeOf, writeNotice } from "./output.ts";
+import { codexModelLike } from "./plan-login.ts";
 import { privately } from "./privately.ts";
 import { forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
 import { createReturns } from "./returns.ts";
 import type { StraySignIns } from "./stray-sign-in.ts";
+import type { Welcome } from "./welcome.ts";
 
 /** Type of the session entry that remembers which account serves the session. */
 export const SESSION_ENTRY = "multicodex";
@@ -30,6 +32,10 @@ interface Deps {
 	readonly footer: Footer;
 	readonly provider: Provider;
 	readonly strays: Pick<StraySignIns, "take">;
+	/** Left out where nobody is to be told how to begin. */
+	readonly welcome?: Welcome;
+	/** True for a model that pi serves with its ChatGPT sign-in under `openai`, past us. */
+	readonly isOnPlanLogin?: (model: ExtensionContext["model"]) => boolean;
 	readonly settings: () => Settings;
 	readonly eventLog: EventLog;
 	readonly clock: Clock;
@@ -45,7 +51,7 @@ const LAST_WRITE_MS = 5000;
 
 /** Ties the parts to pi's sessions: begin, model changes, notices, and an end that loses nothing. */
 export function followSessions(pi: ExtensionAPI, deps: Deps): void {
-	const { pool, link, affinity, credentials, usage, footer, provider, strays } = deps;
+	const { pool, link, affinity, credentials, usage, footer, provider, strays, welcome, isOnPlanLogin } = deps;
 	const { settings, eventLog, clock, earlyWarnings, reminder } = deps;
 	let current: ExtensionContext | undefined;
 	/** The account that serves the session now, and is not remembered in it yet. */
@@ -53,6 +59,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 	let isKeyDue = false;
 	let lastInfo: string | undefined;
 	let remindedIn: string | undefined;
+	let toldOfPlanIn: string | undefined;
 	/** Standard error is a screen, too. */
 	const tell = (ctx: ExtensionContext, level: "info" | "warning", text: string) =>
 		writeNotice(ctx, level, settings().maskEmails ? hideEmails(text) : text);
@@ -108,6 +115,14 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		await settleRegistration(ctx);
 	};
 
+	/** Told once a session: whoever meets a limit there would wait in vain for the next account. */
+	const tellOfPlanLogin = (ctx: ExtensionContext, model: ExtensionContext["model"]) => {
+		const session = ctx.sessionManager.getSessionId();
+		if (!settings().enabled || session === toldOfPlanIn || !isOnPlanLogin?.(model)) return;
+		toldOfPlanIn = session;
+		tell(ctx, "info", notServed(pool.accounts().length > 0 ? codexModelLike(model, ctx) : undefined));
+	};
+
 	// A resumed or new session, also twice in a row on some hosts: everything here may run again.
 	pi.on("session_start", async (_event, given) => {
 		const ctx = privately(given, () => settings().maskEmails);
@@ -117,7 +132,8 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		const present = account === undefined ? undefined : (pool.account(account)?.id ?? account);
 		affinity.begin(ctx.sessionManager.getSessionId(), present, at);
 		if (isCompacted) affinity.compacted();
-		for (const text of earlyWarnings.splice(0)) tell(ctx, "warning", text);
+		const warnings = earlyWarnings.splice(0);
+		for (const text of warnings) tell(ctx, "warning", text);
 		const session = ctx.sessionManager.getSessionId();
 		// Some hosts begin a session twice.
 		if (reminder !== undefined && settings().enabled && session !== remindedIn) tell(ctx, "warning", reminder);
@@ -130,15 +146,25 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		footer.start(ctx);
 		returns.begin(ctx);
 		askAgain();
+		tellOfPlanLogin(ctx, ctx.model);
+		// pi puts one quiet line in the place of another: a session that was told something has no room for it.
+		const isQuiet = warnings.length === 0 && toldOfPlanIn !== session && settings().enabled;
+		if (isQuiet && modeOf(ctx) === "tui") {
+			void welcome?.begin(
+				(text) => tell(ctx, "info", text),
+				() => current !== ctx,
+			);
+		}
 	});
 
 	pi.on("session_compact", () => {
 		affinity.compacted();
 		footer.draw();
 	});
-	pi.on("model_select", async (_event, ctx) => {
+	pi.on("model_select", async ({ model }, ctx) => {
 		await followSettings(ctx);
 		footer.draw();
+		tellOfPlanLogin(ctx, model);
 	});
 	// Before pi looks for a key; then before every further request of the same run.
 	pi.on("input", async ({ text }, given) => {

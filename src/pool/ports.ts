@@ -147,6 +147,10 @@ export interface StateStore {
 	/** Ends every cooldown of every account. */
 	clearCooldowns(): Promise<void>;
 	forget(id: AccountId): Promise<void>;
+	/** True for the one process that is to say how to begin, in a home where none has said so yet. */
+	claimWelcome(): Promise<boolean>;
+	/** There is an account: should the last one leave, it may be said again. Writes only where it was said. */
+	endWelcome(): void;
 	flush(): Promise<void>;
 }
 
@@ -165,6 +169,8 @@ export interface PiAuth {
 	signature(): string | undefined;
 	/** One read without the lock. */
 	peek(): PiLogin;
+	/** True where pi is signed in with ChatGPT under its provider `openai`: another grant, which is never ours. */
+	hasPlanLogin(): boolean;
 	/** A read under the lock, for when `peek` does not parse. Throws `LockBusyError`. */
 	read(signal: AbortSignal | undefined): Promise<PiLogin>;
 	/**

@@ -1,8 +1,16 @@
 import { type Account, NO_WORKSPACE, printable } from "../domain/account.ts";
 import type { Exhaustion, PoolEvent } from "../domain/events.ts";
-import { IMPORTED, TOOLS } from "../domain/import.ts";
+import { IMPORTED, isTaken, type PlannedImport, TOOLS } from "../domain/import.ts";
 import { ownValue } from "../domain/own.ts";
-import type { WindowLeft } from "../domain/usage.ts";
+import {
+	byLength,
+	isUntouched,
+	quotasOf,
+	remaining,
+	type UsageSnapshot,
+	type WindowLeft,
+	windowName,
+} from "../domain/usage.ts";
 import {
 	about,
 	asWord,
@@ -57,6 +65,25 @@ function wereRefused(count: number, what: string): string {
 
 function mayNotUseModel(count: number): string {
 	return `${plural(count, "account")} may not use this model.`;
+}
+
+/** The first words in a home without an account: what other tools keep, and what to type. */
+export function welcome(planned: readonly PlannedImport[]): string {
+	const [first, ...others] = planned.filter(isTaken);
+	if (!first) return "No Codex account yet. /multicodex add signs in to one.";
+	const { owner, found } = first;
+	const who = owner.email ?? found.name;
+	if (others.length === 0) {
+		return `${TOOLS[found.tool]} login${who === undefined ? "" : ` ${who}`} found. /multicodex import takes it.`;
+	}
+	const tools = new Set([first, ...others].map((each) => TOOLS[each.found.tool]));
+	return `${others.length + 1} Codex logins found (${[...tools].join(", ")}). /multicodex import takes them.`;
+}
+
+/** A session on pi's ChatGPT sign-in under `openai`. `model`: the Codex model to change to, where an account could serve it. */
+export function notServed(model: string | undefined): string {
+	const remedy = model === undefined ? "/multicodex add signs in there." : `/model openai-codex/${model}`;
+	return `This session uses OpenAI's own ChatGPT sign-in; pi-multicodex serves openai-codex. ${remedy}`;
 }
 
 /** Nobody is there, or nobody that could be used without signing in again. */
@@ -378,10 +405,45 @@ export interface Joined {
 	readonly isForNew: boolean;
 	/** Accounts in the pool now. */
 	readonly total: number;
+	/** What the account has left; undefined where its usage is not known yet. */
+	readonly usage?: UsageSnapshot | undefined;
+	/** Epoch ms. */
+	readonly now: number;
+	/** How to choose a model, where that is left to do. */
+	readonly modelAdvice?: string;
 }
 
-/** After a sign-in. */
-export function joined(account: Account, { isNew, isForNew, total }: Joined): string {
+/** After a sign-in: what was done, who that is and what is left, and what to type for the next one. */
+export function joined(account: Account, how: Joined): string {
+	const { usage, now, modelAdvice = "" } = how;
+	const left = usage === undefined ? undefined : leftUntil(usage, now);
+	const about = [whoThatIs(account), ...(left === undefined ? [] : [`Left: ${left}.`])].filter(Boolean).join(" ");
+	const lines = [`${whatWasDone(account, how)}${modelAdvice}`, about, how.isNew ? NEXT_ONE : ""];
+	return lines.filter(Boolean).join("\n");
+}
+
+const NEXT_ONE = "/multicodex add signs in to the next one, /multicodex shows all.";
+
+function whoThatIs({ label, email, plan }: Account): string {
+	const named = email === label ? undefined : email;
+	if (named === undefined && plan === undefined) return "";
+	const what = named === undefined ? `on the ${plan} plan` : `${named}${plan === undefined ? "" : ` (${plan})`}`;
+	return `${label} is ${what}.`;
+}
+
+/** What is left of each window and until when: `73% of 5h until 14:57, 92% of the week until 27 Nov`. */
+export function leftUntil(usage: UsageSnapshot, now: number): string | undefined {
+	const quotas = byLength(quotasOf(usage)).map((quota) => {
+		const name = spokenWindow(windowName(quota.windowMinutes));
+		const { resetsAt } = quota;
+		const isRunning = resetsAt !== undefined && resetsAt > now && !isUntouched(quota, usage, now);
+		const until = isRunning ? ` until ${formatClock(resetsAt, now)}` : "";
+		return `${formatPercent(remaining(quota, now))} of ${/^\d/.test(name) ? name : `the ${name}`}${until}`;
+	});
+	return quotas.length > 0 ? quotas.join(", ") : undefined;
+}
+
+function whatWasDone(account: Account, { isNew, isForNew, total }: Joined): string {
 	const { label, enabled } = account;
 	const renewed = isForNew
 		? `Codex: that was ${label}, which is here already and has the new sign-in now. To add another account choose it in the browser, or use a private window.`

@@ -122,6 +122,14 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: "auth.json holds an API key for openai-codex: requests pass through as they are, without rotation.",
 		advice: "/logout in pi removes it.",
 	}),
+	"plan-login": ({ subject }) => ({
+		text: `pi is also signed in with ChatGPT under its provider ${subject}. Sessions on it are not served by pi-multicodex, and pi prefers it as the default model.`,
+		advice: "/model chooses a model of openai-codex, and pi keeps it as the default.",
+	}),
+	"plan-login-used": ({ subject }) => ({
+		text: `This session uses pi's ChatGPT sign-in under its provider ${subject}, which pi-multicodex does not serve: no account is rotated.`,
+		advice: "/model chooses a model of openai-codex, and pi keeps it as the default.",
+	}),
 	"endpoint-good": ({ subject }) => ({ text: `${capitalised(placeOf(subject))} answers.` }),
 	"endpoint-unknown": () => ({
 		text: "pi knows no Codex model, so the Codex backend was not asked.",

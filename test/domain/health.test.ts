@@ -199,3 +199,16 @@ describe("the judgement", () => {
 		expect(hasProblem(found({ isWritable: false }))).toBe(true);
 	});
 });
+
+describe("pi's ChatGPT sign-in under openai", () => {
+	const hostVersion = "1.6.0";
+	it("is a note, and a warning where the session is on it", () => {
+		expect(told({ hostVersion, hasPlanLogin: true })).toEqual(["note plan-login openai"]);
+		expect(told({ hostVersion, hasPlanLogin: true, isOnPlanLogin: true })).toEqual(["warning plan-login-used openai"]);
+	});
+
+	it("is nothing on a host that does not use it, nor without it", () => {
+		expect(told({ hostVersion: "0.87.1", hasPlanLogin: true })).toEqual([]);
+		expect(told({ hostVersion })).toEqual([]);
+	});
+});

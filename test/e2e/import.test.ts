@@ -233,23 +233,40 @@ describe("what /multicodex import is given", () => {
 		await tools.install("prodex", ["b"]);
 		const untouched = tools.furnished();
 		const rpc = tools.rpc();
-		for (const refusal of [false, undefined]) {
+		const rows = [
+			"[x] a@example.test, Codex CLI (~/.codex/auth.json)",
+			expect.stringMatching(/^\[x\] b@.*, prodex b /),
+		];
+		for (const refusal of ["No, import nothing", undefined]) {
 			const asked = rpc.send("/multicodex import");
 			const dialog = await rpc.waitForDialog();
-			expect(dialog).toMatchObject({ method: "confirm", title: "Import 2 Codex accounts?" });
-			const list = rpc.notifications.at(-1)?.message;
-			expect(list).toMatch(/a@example\.test, Codex CLI[\s\S]*b@example\.test, prodex b/);
+			expect(dialog).toMatchObject({
+				method: "select",
+				title: "Import 2 Codex accounts?",
+				options: ["Yes, import all 2", "No, import nothing", ...rows],
+			});
 			rpc.answer(dialog, refusal);
 			await asked;
 			expect(rpc.notifications.at(-1)).toMatchObject({ level: "info", message: "Nothing was imported." });
 			expect(storedLabels(tools)).toEqual([]);
 		}
-		rpc.answerDialogs(() => true);
+		// The first answer takes b out, the second imports the rest.
+		const given = ["[x] b@", "Yes, import 1 of 2"];
+		rpc.answerDialogs((dialog) => {
+			const wanted = given.shift() ?? "";
+			return dialog.method === "select" ? dialog.options.find((option) => option.startsWith(wanted)) : undefined;
+		});
 		await rpc.send("/multicodex import");
-		expect(rpc.notifications.at(-1)?.message).toMatch(/^Codex: imported a, b\./);
-		// What was found has just been read in the question.
-		expect(rpc.notifications.at(-1)?.message).not.toContain("Found");
+		expect(rpc.notifications.at(-1)?.message).toMatch(/^Codex: imported a\.\nThe pool has 1 account now\./);
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
+		// Of one account it is a plain question; what is here already is said before.
+		const one = rpc.send("/multicodex import");
+		const question = await rpc.waitForDialog();
+		expect(question).toMatchObject({ method: "confirm", title: "Import 1 Codex account?" });
+		expect(rpc.notifications.at(-1)?.message).toContain("here already: a,");
+		rpc.answer(question, true);
+		await one;
+		expect(rpc.notifications.at(-1)?.message).toMatch(/^Codex: imported b\./);
 
 		// With nothing left to take nobody is asked.
 		rpc.answerDialogs(() => {
@@ -272,7 +289,9 @@ describe("what /multicodex import is given", () => {
 			await terminal.submit("/multicodex import");
 			// However much there is to list: what is asked, and what can be answered.
 			const isWhole = (screen: string) =>
-				["Import 24 Codex accounts?", "→ Yes, import", "No, import nothing"].every((word) => screen.includes(word));
+				["Import 24 Codex accounts?", "→ Yes, import all 24", "No, import nothing", "[x] n0@"].every((word) =>
+					screen.includes(word),
+				);
 			await terminal.waitForScreen(isWhole, 30_000);
 			await terminal.press("enter");
 			await until("the accounts to be there", () => storedLabels(tools).length === names.length, 60_000);

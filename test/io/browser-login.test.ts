@@ -41,7 +41,7 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(() => giveBack?.());
 
-async function begin(): Promise<SignIn> {
+async function begin(nameOf?: (credential: Credential) => string | undefined): Promise<SignIn> {
 	const codex = await startFakeCodex({ accounts: ["a", "b"] });
 	onTestFinished(() => codex.close());
 	const problems: (string | undefined)[] = [];
@@ -63,6 +63,7 @@ async function begin(): Promise<SignIn> {
 			received: () => received.push(codex.tokenRequests().length),
 		},
 		Date.now,
+		nameOf,
 	);
 	// A sign-in that a test gives up has nobody to hear of it; the ports must be free before the next one.
 	onTestFinished(async () => {
@@ -182,7 +183,10 @@ describe("a sign-in that the browser brings back", () => {
 		const signIn = await begin();
 		signIn.codex.signIn("b");
 		const { status, page } = await visit(signIn.url);
-		expect([status, page]).toEqual([200, expect.stringMatching(/close this page/)]);
+		expect([status, page]).toEqual([
+			200,
+			"Signed in as b@example.test, and pi has the sign-in. You can close this page.",
+		]);
 		expect(await ownerOf(signIn)).toBe("b");
 		expect(await signIn.credential).toMatchObject({ refresh: expect.stringMatching(/./) });
 		await expectPortsFree();
@@ -299,8 +303,11 @@ describe("the exchange at its end", () => {
 	])("that meets %s says so, and the ports are free again", async (_what, reason, prepare) => {
 		const signIn = await begin();
 		prepare(signIn.codex);
-		await visit(signIn.url);
+		const { page } = await visit(signIn.url);
 		expect(await signIn.reason()).toMatch(reason);
+		// The person is still in front of the browser.
+		expect(page).toMatch(/^The sign-in did not work, and pi has nothing of it\./);
+		expect(page).toMatch(reason);
 		await expectPortsFree();
 		expect(signIn.codex.tokenRequests()).toHaveLength(1);
 	});
@@ -308,11 +315,26 @@ describe("the exchange at its end", () => {
 	it("can be cancelled too", async () => {
 		const signIn = await begin();
 		signIn.codex.token(answers.hang());
-		await visit(signIn.url);
+		const page = visit(signIn.url);
 		await signIn.codex.waitFor(({ kind }) => kind === "token", 20_000);
 		signIn.controller.abort();
 		expect(await signIn.reason()).toBe(LOGIN_CANCELLED);
+		expect((await page).page).toBe("The sign-in was cancelled in pi. You can close this page.");
 		await expectPortsFree();
+	});
+
+	it("that takes long leaves no page waiting", async () => {
+		const signIn = await begin();
+		signIn.codex.token(answers.hang());
+		expect((await visit(signIn.url)).page).toMatch(/^The sign-in is on its way to pi\./);
+	});
+
+	it("names the account on the page as it is told to, and nothing in it acts on a page", async () => {
+		const signIn = await begin(() => "<b>my label</b>\u001b[2J");
+		const { page } = await visit(signIn.url);
+		expect(page).toMatch(/^Signed in as <b>my label<\/b>\P{Cc}*, and pi has/u);
+		const without = await begin(() => undefined);
+		expect((await visit(without.url)).page).toMatch(/^You are signed in, and pi has the sign-in\./);
 	});
 });
 

@@ -264,3 +264,23 @@ describe("a busy lock", () => {
 		await expect(open().read(undefined)).rejects.toMatchObject({ code: "ENOENT" });
 	});
 });
+
+describe("pi's ChatGPT sign-in under openai", () => {
+	it.each<[string, unknown, boolean]>([
+		["a sign-in", { openai: { type: "oauth", access: "a", clientId: "oaiapp_x" } }, true],
+		["a sign-in beside ours", { openai: { type: "oauth" }, "openai-codex": entry() }, true],
+		["an API key", { openai: { type: "api_key", key: "sk-x" } }, false],
+		["ours alone", { "openai-codex": entry() }, false],
+		["something else", { openai: null }, false],
+		["no object", [], false],
+	])("is there with %s: %j", (_what, content, isThere) => {
+		write(content);
+		expect(open().hasPlanLogin()).toBe(isThere);
+	});
+
+	it("is not there without a file, or with one that does not parse", () => {
+		expect(open().hasPlanLogin()).toBe(false);
+		scratch.write(NAME, '{"openai": {"type": "oa');
+		expect(open().hasPlanLogin()).toBe(false);
+	});
+});

@@ -1,4 +1,4 @@
-import { rmSync, statSync } from "node:fs";
+import { chmodSync, rmSync, statSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { allSpent } from "../../src/domain/spent.ts";
 import { openStateStore } from "../../src/io/state-store.ts";
@@ -669,5 +669,40 @@ describe("changes of the state that could not be written", () => {
 		expect(calls).toBeLessThan(10);
 		await state.flush();
 		expect(openStore().memo("a")).toMatchObject({ strikes: 500, cooldowns: [{ until: NOW + DAY_MS }] });
+	});
+});
+
+describe("the first words in a home", () => {
+	it("are for one of the processes that begin at once, and for none afterwards", async () => {
+		const [one, other] = [openStore(), openStore()];
+		const claims = await Promise.all([one.claimWelcome(), other.claimWelcome()]);
+		expect([...claims].sort()).toEqual([false, true]);
+		expect(await openStore().claimWelcome()).toBe(false);
+		expect(scratch.json(NAME)).toMatchObject({ welcomedAt: NOW });
+	});
+
+	it("are due again after an account was there", async () => {
+		const state = openStore();
+		await state.claimWelcome();
+		state.endWelcome();
+		await state.flush();
+		expect(scratch.json(NAME)).not.toHaveProperty("welcomedAt");
+		expect(await openStore().claimWelcome()).toBe(true);
+	});
+
+	it("leave a home alone in which nothing was said", async () => {
+		const state = openStore();
+		state.endWelcome();
+		await state.flush();
+		expect(scratch.names()).toEqual([]);
+	});
+
+	it.skipIf(process.getuid?.() === 0)("are not said where it cannot be remembered, and nothing else is", async () => {
+		chmodSync(scratch.path(""), 0o500);
+		try {
+			expect([await openStore().claimWelcome(), problems]).toEqual([false, []]);
+		} finally {
+			chmodSync(scratch.path(""), 0o700);
+		}
 	});
 });

@@ -88,6 +88,8 @@ export interface FakeContext {
 	choice: string | undefined;
 	consent: boolean;
 	input: string | undefined;
+	/** Choices from a list that may be given one after the other, before `choice`. */
+	readonly choices: string[];
 	/** Runs when a panel asks something. */
 	onQuestion: () => void;
 	/** Nobody answers: a question stands until it is taken away. */
@@ -122,6 +124,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		model: { provider: "openai-codex", baseUrl: "http://127.0.0.1:1/backend-api" },
 		models: [],
 		choice: undefined,
+		choices: [],
 		consent: true,
 		input: undefined,
 		onQuestion: () => undefined,
@@ -146,7 +149,8 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		const lines = panel.render(300).map((line) => stripVTControlCharacters(line).replaceAll(/<\w+>/g, "").trim());
 		const [title = ""] = lines.slice(1);
 		const isField = lines.some((line) => line.startsWith("enter save"));
-		if (!isField && !lines.some((line) => line.includes("enter answer"))) return;
+		const isQuestion = lines.some((line) => line.includes("enter answer") || line.includes("esc import nothing"));
+		if (!isField && !isQuestion) return;
 		fake.questions.push(title);
 		fake.details.push(lines.slice(2).join(" ").trim());
 		fake.onQuestion();
@@ -171,7 +175,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		},
 		theme: { fg: (tone: string, text: string) => `<${tone}>${text}` },
 		select: (title: string, options: readonly string[], { signal }: Dialog = {}) =>
-			asked(fake.choice, title, options.join(", "), signal),
+			asked(fake.choices.shift() ?? fake.choice, title, options.join(", "), signal),
 		confirm: async (title: string, message: string, { signal }: Dialog = {}) =>
 			(await asked(fake.consent, title, message, signal)) ?? false,
 		input: (title: string, placeholder: string, { signal }: Dialog = {}) =>

@@ -1,7 +1,11 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Finding } from "../../src/domain/import.ts";
-import { anAccount, HOUR_MS, NOW } from "../support/fakes.ts";
+import { anAccount, aSnapshot, aTokenOf, HOUR_MS, NOW } from "../support/fakes.ts";
 import { aDesk, aGrant, type Desk, idOf } from "./desk.ts";
+
+const UP = "\x1b[A";
+const DOWN = "\x1b[B";
 
 let desk: Desk;
 beforeEach(() => {
@@ -9,8 +13,8 @@ beforeEach(() => {
 });
 
 const run = (args: string) => desk.run(args);
-/** Where the list goes out before the question. */
-const runAsked = () => desk.run("import", 2);
+/** What a person is asked to choose from is on the panel; only what cannot be chosen goes out before it. */
+const runAsked = () => desk.run("import");
 const found = (name: string, overrides: Partial<Extract<Finding, { kind: "login" }>> = {}): Finding => ({
 	kind: "login",
 	tool: "codex",
@@ -30,30 +34,95 @@ const key: Finding = {
 const labels = () => desk.house.pool.accounts().map(({ label }) => label);
 
 describe("import", () => {
-	it("looks everywhere, shows what it found, and takes it when the person says yes", async () => {
+	it("looks everywhere, and takes what it found when the person says yes", async () => {
 		desk.found = [found("work"), found("home", { tool: "prodex", name: "job" }), key];
 		const before: string[] = [];
 		desk.screen.onQuestion = () => {
 			before.push(...desk.screen.notices);
 		};
-		const text = await runAsked();
-		expect(before).toEqual([
+		const text = await desk.run("import", 2);
+		expect(before).toEqual([expect.stringMatching(/^info: Left out:\n.*API key$/)]);
+		expect(desk.screen.questions).toEqual(["Import 2 Codex accounts?"]);
+		expect(desk.screen.details).toEqual([
 			expect.stringMatching(
-				/^info: Found 2 .*\n.*new: work@example\.test.*\n.*new: home@.*prodex job.*\nLeft out:\n.*API key/,
+				/→ Yes, import all 2 No, import nothing .*\[x\] work@example\.test, Codex CLI \(.*\[x\] home@.*prodex job.*These are copied/,
 			),
 		]);
-		expect(desk.screen.questions).toEqual(["Import 2 Codex accounts?"]);
-		// A list in the dialog could push its answers off the screen.
-		expect(desk.screen.details).toEqual([
-			expect.stringMatching(/^The list above says which\. These are copied.*→ Yes, import/),
-		]);
-		expect(text).toMatch(/^info: Codex: imported work, job\.\n/);
+		expect(text).toMatch(/^info: Codex: imported work, job\.\nThe pool has 2 accounts now\. \/multicodex shows/);
 		expect([labels(), desk.searched]).toEqual([
 			["work", "job"],
 			[undefined, undefined],
 		]);
 		// What they have left is worth knowing before the first request.
 		expect(desk.askedUsage).toEqual([idOf("work"), idOf("home")]);
+	});
+
+	it("says what those have left that it took, where that is known in time", async () => {
+		desk.found = [found("work")];
+		const window = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
+		desk.usage.set(idOf("work"), () => aSnapshot({ windows: [window] }));
+		expect(await runAsked()).toMatch(
+			/imported work\.\nwork: 73% of 5h until \d\d:\d\d left\.\nThe pool has 1 account now\.\n/,
+		);
+	});
+
+	it("takes only what the person has chosen on the panel", async () => {
+		desk.found = [found("work"), found("home"), found("side")];
+		desk.screen.isAway = true;
+		const running = desk.command.handler("import", desk.screen.ctx);
+		await expect.poll(() => desk.screen.panel !== undefined).toBe(true);
+		// Down to the second account, out with it, and up to the answer again.
+		for (const key of [DOWN, DOWN, DOWN, " ", UP, UP, UP, "\r"]) {
+			desk.screen.panel?.handleInput?.(key);
+			await pause(200);
+		}
+		await running;
+		expect(labels()).toEqual(["work", "side"]);
+	});
+
+	it("shows no e-mail on the panel to a person who hides them", async () => {
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		desk.found = [found("work")];
+		desk.screen.consent = false;
+		await runAsked();
+		expect(desk.screen.details[0]).toMatch(/\[x\] w…@example\.test, Codex CLI/);
+	});
+
+	it("in RPC mode lets the person choose from a list, until one of its answers is given", async () => {
+		desk = aDesk([], { mode: "rpc" });
+		desk.found = [found("work"), found("home")];
+		desk.screen.choices.push("[x] home@example.test, Codex CLI (/data/home.json)");
+		desk.screen.choice = "Yes, import 1 of 2";
+		await desk.run("import");
+		expect(labels()).toEqual(["work"]);
+		expect(desk.screen.questions).toEqual(["Import 2 Codex accounts?", "Import 2 Codex accounts?"]);
+		expect(desk.screen.details[0]).toMatch(/^Yes, import all 2, No, import nothing, \[x\] work@/);
+		desk = aDesk([], { mode: "rpc" });
+		desk.found = [found("work"), found("home")];
+		desk.screen.choice = "No, import nothing";
+		expect(await desk.run("import")).toBe("info: Nothing was imported.");
+		desk.screen.choice = undefined;
+		expect(await desk.run("import")).toBe("info: Nothing was imported.");
+		expect(labels()).toEqual([]);
+	});
+
+	it("in RPC mode keeps two accounts apart that are called alike", async () => {
+		desk = aDesk([], { mode: "rpc" });
+		const path = "/data/export.json";
+		const twin = { access: aTokenOf("home", { profileEmail: "work@example.test" }), refresh: "r", expiresAt: NOW };
+		desk.found = [found("work", { path }), found("home", { path, credential: twin })];
+		desk.screen.choices.push(`[x] work@example.test (${idOf("home")}), Codex CLI (${path})`);
+		desk.screen.choice = "Yes, import 1 of 2";
+		await desk.run("import");
+		expect(desk.house.pool.accounts().map(({ id }) => id)).toEqual([idOf("work")]);
+	});
+
+	it("in RPC mode is a plain question for one account, which names it", async () => {
+		desk = aDesk([], { mode: "rpc" });
+		desk.found = [found("work")];
+		await desk.run("import");
+		expect(desk.screen.details).toEqual([expect.stringMatching(/^work@example\.test, Codex CLI \(.*These are copied/)]);
+		expect(labels()).toEqual(["work"]);
 	});
 
 	it("looks once more when the person has said yes: a tool may have renewed its sign-in meanwhile", async () => {
@@ -76,7 +145,7 @@ describe("import", () => {
 	it("of a tool that was named does not ask, and says what it did", async () => {
 		desk.found = [found("work"), found("home", { tool: "prodex" })];
 		expect(await run("import codex")).toMatch(
-			/^info: Found 1 Codex sign-in:\n.*work.*\nCodex: imported work\.\nCodex CLI still/,
+			/^info: Found 1 Codex sign-in:\n.*work.*\nCodex: imported work\.\nThe pool has 1 account now\..*\nCodex CLI still/,
 		);
 		expect([labels(), desk.screen.questions]).toEqual([["work"], []]);
 	});

@@ -15,6 +15,9 @@ let isOutOfStep: boolean;
 let baseUrls: string[];
 let onFlush: () => void;
 let strays: StraySignIns;
+let welcomed: { readonly isOver: () => boolean }[];
+let firstWords: string | undefined;
+let isOnPlan: boolean;
 
 beforeEach(() => {
 	house = aHouse(anAccount("a"), anAccount("b"));
@@ -26,6 +29,9 @@ beforeEach(() => {
 	baseUrls = [];
 	onFlush = () => undefined;
 	strays = createStraySignIns();
+	welcomed = [];
+	firstWords = undefined;
+	isOnPlan = false;
 	house.affinity.begin(undefined);
 	followSessions(pi.api, {
 		pool: {
@@ -72,6 +78,13 @@ beforeEach(() => {
 			isOutOfStep: () => isOutOfStep,
 		},
 		strays,
+		welcome: {
+			begin: async (tell, isOver) => {
+				welcomed.push({ isOver });
+				if (firstWords !== undefined) tell(firstWords);
+			},
+		},
+		isOnPlanLogin: (model) => isOnPlan && model?.provider === "openai",
 		settings: () => settings,
 		eventLog: {
 			append: () => undefined,
@@ -496,5 +509,90 @@ describe("a change of another process's hand", () => {
 		settings = { ...DEFAULT_SETTINGS, enabled: false };
 		await start();
 		expect(order).not.toContain("usage");
+	});
+});
+
+describe("the first words in a home", () => {
+	beforeEach(() => {
+		firstWords = "Codex CLI login me@acme.example found.";
+	});
+
+	it("are told in a terminal, and hide an e-mail where that is wanted", async () => {
+		expect((await start()).notices).toEqual(["info: Codex CLI login me@acme.example found."]);
+		settings = { ...settings, maskEmails: true };
+		expect((await start()).notices).toEqual(["info: Codex CLI login m…@acme.example found."]);
+	});
+
+	it.each<FakeContextInit>([{ mode: "rpc" }, { mode: "print", hasUI: false }, { mode: "json", hasUI: false }])(
+		"are never told elsewhere: %j",
+		async (init) => {
+			expect((await start(init)).notices).toEqual([]);
+			expect(welcomed).toEqual([]);
+		},
+	);
+
+	it("are not told over a warning, nor while we are off", async () => {
+		earlyWarnings.push("codex-accounts.json was written by a newer version.");
+		expect((await start()).notices).toEqual(["warning: codex-accounts.json was written by a newer version."]);
+		settings = { ...settings, enabled: false };
+		await start();
+		expect(welcomed).toEqual([]);
+	});
+
+	it("are over with the session for which they were sought", async () => {
+		const screen = await start();
+		expect(welcomed.map(({ isOver }) => isOver())).toEqual([false]);
+		await pi.fire("session_shutdown", screen.ctx);
+		expect(welcomed.map(({ isOver }) => isOver())).toEqual([true]);
+	});
+});
+
+describe("a session on pi's ChatGPT sign-in under openai", () => {
+	const NOT_SERVED = "info: This session uses OpenAI's own ChatGPT sign-in; pi-multicodex serves openai-codex.";
+	const sessionOn = (provider: string, init: FakeContextInit = {}) => {
+		isOnPlan = true;
+		const screen = aContext({ mode: "tui", ...init });
+		screen.model = Object.assign({ provider, baseUrl: "x" }, { id: "gpt-6.2-sol" });
+		screen.models = ["gpt-6.1", "gpt-6.2-sol", "gpt-7"].map((id) => ({ provider: "openai-codex", id, baseUrl: "y" }));
+		return screen;
+	};
+
+	it("is one line a session that says what to type", async () => {
+		const screen = sessionOn("openai");
+		for (const event of ["session_start", "session_start"]) await pi.fire(event, screen.ctx);
+		await pi.fire("model_select", screen.ctx, { model: screen.model });
+		expect(screen.notices).toEqual([`${NOT_SERVED} /model openai-codex/gpt-6.2-sol`]);
+		const next = sessionOn("openai", { sessionId: "other", mode: "rpc" });
+		await pi.fire("session_start", next.ctx);
+		expect(next.notices).toHaveLength(1);
+		// One quiet line would take the place of the other.
+		expect(welcomed).toEqual([]);
+	});
+
+	it("comes with a change of model too, and not for any other", async () => {
+		const screen = sessionOn("anthropic");
+		await pi.fire("session_start", screen.ctx);
+		screen.notices.length = 0;
+		await pi.fire("model_select", screen.ctx, { model: { provider: "openai-codex", id: "gpt-7" } });
+		expect(screen.notices).toEqual([]);
+		await pi.fire("model_select", screen.ctx, { model: { provider: "openai", id: "gpt-old" } });
+		// No Codex model is called so: the newest one is named.
+		expect(screen.notices).toEqual([`${NOT_SERVED} /model openai-codex/gpt-7`]);
+	});
+
+	it("says how to sign in there, where no account could serve", async () => {
+		house.accounts.rows = [];
+		const screen = sessionOn("openai");
+		await pi.fire("session_start", screen.ctx);
+		expect(screen.notices).toEqual([`${NOT_SERVED} /multicodex add signs in there.`]);
+	});
+
+	it("says nothing in print mode, nor while we are off", async () => {
+		const unseen = sessionOn("openai", { mode: "print", hasUI: false });
+		await pi.fire("session_start", unseen.ctx);
+		settings = { ...settings, enabled: false };
+		const off = sessionOn("openai", { sessionId: "off" });
+		await pi.fire("session_start", off.ctx);
+		expect([unseen.notices, off.notices]).toEqual([[], []]);
 	});
 });

@@ -3,12 +3,13 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Account, Credential } from "../../src/domain/account.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../src/domain/sign-in.ts";
 import type { DeviceDialog, LoginDialog } from "../../src/pool/ports.ts";
-import { anAccount, HOUR_MS, NOW, settled } from "../support/fakes.ts";
+import { anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { aDesk, aGrant, type Desk, idOf } from "./desk.ts";
 import { aContext, type FakeContextInit } from "./fake-pi.ts";
 
 const ESCAPE = "\x1b";
 const ADDRESS = "https://auth.example.test/oauth/authorize?state=x";
+const NEXT_ONE = "/multicodex add signs in to the next one, /multicodex shows all.";
 const CODE = {
 	userCode: "1234-56789A",
 	verificationUri: "https://auth.example.test/codex/device",
@@ -58,9 +59,19 @@ const start = async (args: string) => {
 describe("add", () => {
 	it("adds whoever signs in, called as wanted, and asks for what the account has left", async () => {
 		signsInAs("work");
-		expect(await run("add")).toBe("info: Codex: added work. The pool has 1 account now.");
+		expect((await run("add")).split("\n")).toEqual([
+			"info: Codex: added work. The pool has 1 account now.",
+			"work is work@example.test (plus).",
+			NEXT_ONE,
+		]);
 		signsInAs("home");
-		expect(await run("add day job")).toBe("info: Codex: added day job. The pool has 2 accounts now.");
+		const window = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
+		desk.usage.set(idOf("home"), () => aSnapshot({ windows: [window] }));
+		expect((await run("add day job")).split("\n")).toEqual([
+			"info: Codex: added day job. The pool has 2 accounts now.",
+			expect.stringMatching(/^day job is home@example\.test \(plus\)\. Left: 73% of 5h until \d\d:\d\d\.$/),
+			NEXT_ONE,
+		]);
 		expect([labels(), desk.askedUsage]).toEqual([
 			["work", "day job"],
 			[idOf("work"), idOf("home")],
@@ -122,7 +133,7 @@ describe("add", () => {
 		hasNoModel();
 		desk.savedModel = saved;
 		signsInAs("work");
-		expect(await run("add")).toBe("info: Codex: added work. The pool has 1 account now.");
+		expect(await run("add")).toMatch(/^info: Codex: added work\. The pool has 1 account now\.\n/);
 		expect([desk.pi.models, desk.screen.details]).toEqual([[codexModels[0]], ["gpt-6.1, gpt-5.5"]]);
 		expect(desk.screen.questions).toEqual([expect.stringMatching(/^Signed in: work\. Which Codex model/)]);
 	});
@@ -131,14 +142,14 @@ describe("add", () => {
 		hasNoModel();
 		desk.savedModel = "gpt-6.1";
 		signsInAs("work");
-		expect(await run("add")).toBe("info: Codex: added work. The pool has 1 account now.");
+		expect(await run("add")).toMatch(/^info: Codex: added work\. The pool has 1 account now\.\n/);
 		expect([desk.pi.models, desk.screen.questions]).toEqual([[codexModels[1]], []]);
 	});
 
 	it("says how to choose one where the session has another provider's, and leaves that alone", async () => {
 		desk.screen.model = { provider: "other", baseUrl: "http://y" };
 		signsInAs("work");
-		expect(await run("add")).toMatch(/ \/model chooses a Codex model\.$/);
+		expect(await run("add")).toMatch(/^.* \/model chooses a Codex model\.\n/);
 		expect([desk.pi.models, desk.screen.questions]).toEqual([[], []]);
 	});
 });
@@ -147,14 +158,14 @@ describe("login", () => {
 	it("signs in to the account that was named", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut)]);
 		signsInAs("work");
-		expect(await run("login work")).toBe("info: Codex: work is signed in again.");
+		expect(await run("login work")).toMatch(/^info: Codex: work is signed in again\.\n/);
 		expect([account("work")?.needsLogin, account("home")?.needsLogin]).toEqual([undefined, signedOut.needsLogin]);
 	});
 
 	it("without a name is for the only one that needs it", async () => {
 		open([rowOf("work"), rowOf("home", signedOut)]);
 		signsInAs("home");
-		expect(await run("login")).toBe("info: Codex: home is signed in again.");
+		expect(await run("login")).toMatch(/^info: Codex: home is signed in again\.\n/);
 		expect(desk.screen.questions).toEqual([]);
 	});
 
@@ -162,7 +173,7 @@ describe("login", () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut), rowOf("side")]);
 		signsInAs("home");
 		desk.screen.choice = "home";
-		expect(await run("login")).toBe("info: Codex: home is signed in again.");
+		expect(await run("login")).toMatch(/^info: Codex: home is signed in again\.\n/);
 		expect(desk.screen.details).toEqual(["work, home"]);
 		desk.screen.choice = undefined;
 		open([rowOf("work", signedOut), rowOf("home", signedOut)]);
@@ -201,7 +212,7 @@ describe("login", () => {
 	it("as another account that is here asks whether to renew that one", async () => {
 		open([rowOf("work"), rowOf("home", { label: "job" })]);
 		signsInAs("home");
-		expect(await run("login work")).toBe("info: Codex: job is signed in again.");
+		expect(await run("login work")).toMatch(/^info: Codex: job is signed in again\.\n/);
 		expect(desk.screen.details[0]).toMatch(/signed in as job, not as work\. Give job this new sign-in\?/);
 	});
 

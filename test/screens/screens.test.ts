@@ -1,6 +1,8 @@
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { desk } from "../e2e/sign-in-support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
+import { writeTool } from "../support/import-fixtures.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { GROUNDS, PICTURES, pictureOf } from "./picture.ts";
@@ -169,6 +171,34 @@ describe("a sign-in", () => {
 		const { terminal } = await sceneAfter("/multicodex add --device", "esc cancel", { columns });
 		await terminal.waitForText(/[0-9A-F]{4}-[0-9A-F]{6}/, PATIENCE_MS);
 		await store(`sign-in-device-${columns}`, terminal, tame);
+	});
+});
+
+describe("the first minute", () => {
+	const found = {
+		settings: { defaultProvider: undefined, defaultModel: undefined },
+		actors: [],
+		strangers: ["me", "you"],
+	};
+
+	it.each(coreOf([80, 120, 40, 30]))("leads to screens as stored, %i columns wide", async (columns) => {
+		const { terminal } = await startScene({
+			...found,
+			columns,
+			furnish: async ({ codex, dir, excuse }) => {
+				const logins = ["me", "you"].map((name) => ({ name, ...codex.grant(name) }));
+				await writeTool("codex-account-orchestrator", dir.home, logins);
+				excuse(logins.map(({ name }) => join(dir.home, `.codex-account-orchestrator/${name}/auth.json`)));
+			},
+		});
+		await terminal.waitForText(/import takes/, PATIENCE_MS);
+		await store(`first-words-${columns}`, terminal);
+		await terminal.submit("/multicodex import");
+		await terminal.waitForText(/Yes, import all 2/, PATIENCE_MS);
+		await store(`first-import-${columns}`, terminal);
+		await terminal.press("down", "down", "enter");
+		await terminal.waitForText(/import 1 of 2/, PATIENCE_MS);
+		await store(`first-choice-${columns}`, terminal);
 	});
 });
 

@@ -62,6 +62,10 @@ export interface SceneOptions {
 	readonly isNew?: true;
 	/** More of `codex-state.json`. */
 	readonly state?: Readonly<Record<string, unknown>>;
+	/** Accounts that nobody has added yet. */
+	readonly strangers?: readonly string[];
+	/** Puts other things into the home before pi starts. */
+	readonly furnish?: (bench: Bench) => Promise<void>;
 	/** More of the environment. */
 	readonly env?: (bench: Bench) => Readonly<Record<string, string>>;
 }
@@ -70,7 +74,17 @@ export interface SceneOptions {
 export async function startScene(
 	options: SceneOptions = {},
 ): Promise<{ readonly bench: Bench; readonly terminal: Terminal }> {
-	const { actors = FOUR, columns = 80, rows = 30, theme = "dark", host = "0.73.1", settings, state, env } = options;
+	const {
+		actors = FOUR,
+		columns = 80,
+		rows = 30,
+		theme = "dark",
+		host = "0.73.1",
+		settings,
+		state,
+		env,
+		strangers = [],
+	} = options;
 	const bench = await createBench({
 		host,
 		accounts: actors.map(({ name, email, plan = "plus" }) => ({
@@ -78,8 +92,10 @@ export async function startScene(
 			plan,
 			...(email === undefined ? {} : { email }),
 		})),
+		strangers,
 		settings: { theme, ...settings },
 	});
+	await options.furnish?.(bench);
 	// What is on the screen is what was known before: nothing else ever comes.
 	for (const account of bench.codex.accounts) account.usage(answers.hang());
 	const accounts = actors.map(({ name, label = name, row = {} }) =>

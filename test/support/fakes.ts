@@ -333,6 +333,8 @@ export interface FakePiAuth extends PiAuth {
 	isFull: boolean;
 	/** Looks at the content, with and without the lock. */
 	reads: number;
+	/** pi is signed in with ChatGPT under its provider `openai`. */
+	isOnPlan: boolean;
 	/** Runs while the lock is being had, as another process's turn. */
 	beforeLock: (() => void) | undefined;
 }
@@ -374,12 +376,14 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 		lockRefusal: undefined,
 		isFull: false,
 		reads: 0,
+		isOnPlan: false,
 		beforeLock: undefined,
 		signature: () => (current.kind === "none" ? undefined : `version-${changes}`),
 		peek: () => {
 			auth.reads += 1;
 			return auth.torn ? { kind: "unreadable" } : current;
 		},
+		hasPlanLogin: () => auth.isOnPlan,
 		read: () =>
 			locked(async () => {
 				auth.reads += 1;
@@ -403,6 +407,8 @@ export interface FakeStateStore extends StateStore {
 	chosenLast: AccountId | undefined;
 	/** What keeps the file from being written; memory keeps the change. */
 	trouble: unknown;
+	/** A home without an account was told how to begin. */
+	isWelcomed: boolean;
 	/** Changes that were written at once, and behind, by account. */
 	readonly written: AccountId[];
 	readonly writtenSoon: AccountId[];
@@ -421,6 +427,7 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 		live: new Map(),
 		chosenLast: undefined,
 		trouble: undefined,
+		isWelcomed: false,
 		written: [],
 		writtenSoon: [],
 		pin: () => store.pinnedId,
@@ -465,6 +472,14 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 			if (exchange || spent) store.memos.set(id, { ...empty, exchange, spent });
 			else store.memos.delete(id);
 			if (store.pinnedId === id) store.pinnedId = undefined;
+		},
+		claimWelcome: async () => {
+			const isOurs = !store.isWelcomed;
+			store.isWelcomed = true;
+			return isOurs;
+		},
+		endWelcome: () => {
+			store.isWelcomed = false;
 		},
 		flush: async () => undefined,
 	};

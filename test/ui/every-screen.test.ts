@@ -12,6 +12,7 @@ import { DEFAULT_SETTINGS } from "../../src/domain/settings.ts";
 import { createDashboard } from "../../src/ui/dashboard.ts";
 import { footerLine } from "../../src/ui/footer-line.ts";
 import { importFailure, importList, importOutcome } from "../../src/ui/import-list.ts";
+import { createImportPanel } from "../../src/ui/import-panel.ts";
 import { createListCursor } from "../../src/ui/list-cursor.ts";
 import { logAsText } from "../../src/ui/log.ts";
 import * as messages from "../../src/ui/messages.ts";
@@ -169,6 +170,12 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		const panel = createQuestionPanel({ ...HOST, question, room: () => room, onAnswer: nothing });
 		return drawn(panel, width, [KEYS.down, pasteOf(words)]);
 	},
+	"import-panel": ({ words, more, room }, width) => {
+		const row = { name: words, place: more, warning: undefined };
+		const rows = ["a", "b", "c", "d"].map((id) => ({ ...row, id, name: `${words} ${id}` }));
+		const panel = createImportPanel({ ...HOST, heading: "Import 4?", rows, room: () => room, onAnswer: nothing });
+		return drawn(panel, width, [KEYS.down, KEYS.down, KEYS.down, " ", pasteOf(words), KEYS.pageDown]);
+	},
 	"name-field": ({ words, more }, width) => {
 		const field = createNameField({ ...HOST, title: words, value: more, problemOf: () => words, onEnd: nothing });
 		field.focused = true;
@@ -295,7 +302,7 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 			...wordsIn(messages.otherAccountQuestion(from, other)),
 			messages.otherAccountRefused(from, other),
 			messages.severalNeedLogin([from, to]),
-			messages.joined(from, { isNew: true, isForNew: true, total: 2 }),
+			messages.joined(from, { isNew: true, isForNew: true, total: 2, now: NOW }),
 			messages.restored(from, false),
 			messages.labelTakenByAdd(from),
 			messages.badLabel(words, "is empty"),

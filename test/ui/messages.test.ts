@@ -2,11 +2,12 @@ import { isContextOverflow } from "@mariozechner/pi-ai";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Exhaustion, PoolEvent, Rotated, Switched } from "../../src/domain/events.ts";
+import type { PlannedImport, ToolName } from "../../src/domain/import.ts";
 import type { WindowLeft } from "../../src/domain/usage.ts";
 import { unreachedWords } from "../../src/io/unreached.ts";
 import { REDIRECTED, refusedWith } from "../../src/pool/attempt.ts";
 import * as messages from "../../src/ui/messages.ts";
-import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
+import { aCredential, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 import { type HostRetry, hostRetries, retries } from "./host-retry.ts";
 
 let hosts: HostRetry[];
@@ -434,14 +435,50 @@ describe("why a sign-in is over", () => {
 
 describe("what is said of a sign-in", () => {
 	it("names an account of a new one, and counts as people do", () => {
-		expect(messages.joined(anAccount("work"), { isNew: true, isForNew: true, total: 1 })).toBe(
-			"Codex: added work. The pool has 1 account now.",
+		expect(messages.joined(anAccount("work"), { isNew: true, isForNew: true, total: 1, now: NOW }).split("\n")).toEqual(
+			[
+				"Codex: added work. The pool has 1 account now.",
+				"work is work@example.test (plus).",
+				"/multicodex add signs in to the next one, /multicodex shows all.",
+			],
 		);
-		const known = { isNew: false, total: 3 };
-		expect(messages.joined(anAccount("work"), { ...known, isForNew: false })).toBe("Codex: work is signed in again.");
+		const known = { isNew: false, total: 3, now: NOW };
+		const nameless = anAccount("work", { email: undefined, plan: undefined });
+		expect(messages.joined(nameless, { ...known, isForNew: false })).toBe("Codex: work is signed in again.");
 		expect(messages.joined(anAccount("work"), { ...known, isForNew: true })).toMatch(
 			/^Codex: that was work, which is here already.*another account.*private window/,
 		);
+	});
+
+	it("says what is left and until when, and how to choose a model where that is to be done", () => {
+		const usage = aSnapshot({
+			windows: [
+				{ usedPercent: 8, windowMinutes: 10080, resetsAt: NOW + 6 * DAY_MS },
+				{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
+			],
+		});
+		const how = {
+			isNew: true,
+			isForNew: true,
+			total: 2,
+			now: NOW,
+			usage,
+			modelAdvice: " /model chooses a Codex model.",
+		};
+		const account = anAccount("me@x.example", { email: "me@x.example" });
+		const [done, about] = messages.joined(account, how).split("\n");
+		expect(done).toBe("Codex: added me@x.example. The pool has 2 accounts now. /model chooses a Codex model.");
+		expect(about).toMatch(
+			/^me@x\.example is on the plus plan\. Left: 73% of 5h until \d\d:\d\d, 92% of the week until \d+ Nov\.$/,
+		);
+	});
+
+	it("promises no end of a window that has not begun, and says nothing of limits that nobody has told", () => {
+		const untouched = aSnapshot({ windows: [{ usedPercent: 0, windowMinutes: 300 }] });
+		expect(messages.leftUntil(untouched, NOW)).toBe("100% of 5h");
+		const notBegun = aSnapshot({ windows: [{ usedPercent: 0, windowMinutes: 300, resetsAt: NOW + 5 * HOUR_MS }] });
+		expect(messages.leftUntil(notBegun, NOW)).toBe("100% of 5h");
+		expect(messages.leftUntil(aSnapshot(), NOW)).toBeUndefined();
 	});
 
 	it("tells where to go with a code, and how long it is good for", () => {
@@ -485,5 +522,32 @@ describe("the question before an account leaves", () => {
 		expect(said).toBe(
 			"Codex: removed work and signed pi out. No Codex account is left. /multicodex add --undo puts it back.",
 		);
+	});
+});
+
+describe("the first words in a home", () => {
+	const found = (email: string | undefined, tool: ToolName, name?: string): PlannedImport => ({
+		found: { kind: "login", tool, path: "/x", name, credential: aCredential("x"), accountIdHint: undefined },
+		owner: { id: `${email}`, email },
+		account: undefined,
+		verdict: "add",
+		isOwnerActive: true,
+	});
+
+	it("name what one tool keeps, as far as that has a name", () => {
+		expect(messages.welcome([found("me@acme.example", "codex")])).toBe(
+			"Codex CLI login me@acme.example found. /multicodex import takes it.",
+		);
+		expect(messages.welcome([found(undefined, "prodex", "main")])).toBe(
+			"prodex login main found. /multicodex import takes it.",
+		);
+		expect(messages.welcome([found(undefined, "opencode")])).toBe("opencode login found. /multicodex import takes it.");
+	});
+
+	it("count what several keep, and leave out what could not be taken", () => {
+		const many = [found("a@x.example", "codex"), found("b@x.example", "prodex"), found("c@x.example", "prodex")];
+		expect(messages.welcome(many)).toBe("3 Codex logins found (Codex CLI, prodex). /multicodex import takes them.");
+		const spent = { ...found("a@x.example", "codex"), verdict: "spent" } as const;
+		expect(messages.welcome([spent])).toBe("No Codex account yet. /multicodex add signs in to one.");
 	});
 });

@@ -33,6 +33,8 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"link-twice": true,
 	"link-unusable": true,
 	"pi-key": true,
+	"plan-login": true,
+	"plan-login-used": true,
 	"endpoint-good": true,
 	"endpoint-unknown": true,
 	"endpoint-refused": true,

@@ -71,10 +71,18 @@ export async function storeSignIn(
 		}
 		const { account, isStored } = await joinSurely(credential, label, deps);
 		if (!account) return { failure: messages.unusableSignIn() };
-		const words = await afterJoining([account], ctx, deps);
+		const { modelAdvice, usageOf } = await afterJoining([account], ctx, deps);
 		const isNew = told.account === undefined;
+		const done = messages.joined(account, {
+			isNew,
+			isForNew: asked === undefined,
+			total: pool.accounts().length,
+			usage: usageOf(account),
+			now: deps.clock.now(),
+			modelAdvice,
+		});
 		return {
-			text: `${isStored ? "" : messages.notStoredYet()}${messages.joined(account, { isNew, isForNew: asked === undefined, total: pool.accounts().length })}${words}`,
+			text: `${isStored ? "" : messages.notStoredYet()}${done}`,
 			json: { account: reference(account), isNew },
 		};
 	} catch (error) {
@@ -103,8 +111,11 @@ async function joinSurely(
 async function undo(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome> {
 	const account = await deps.membership.restore();
 	if (!account) return { failure: "There is no removed account to put back." };
-	const words = await afterJoining([account], ctx, deps);
-	return { text: `${messages.restored(account, deps.hasPiLogin())}${words}`, json: { account: reference(account) } };
+	const { modelAdvice } = await afterJoining([account], ctx, deps);
+	return {
+		text: `${messages.restored(account, deps.hasPiLogin())}${modelAdvice}`,
+		json: { account: reference(account) },
+	};
 }
 
 function problemOf(label: string, accounts: readonly Account[]): string | undefined {

@@ -1,17 +1,27 @@
 import { homedir } from "node:os";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import { type ImportPlan, isTaken, type ToolName } from "../../domain/import.ts";
+import type { AccountId } from "../../domain/account.ts";
+import type { ImportPlan, ToolName } from "../../domain/import.ts";
 import { nearest } from "../../domain/nearest.ts";
 import { plural } from "../../ui/format.ts";
 import {
+	IMPORT_COPIES,
+	IMPORT_NOTHING,
 	type ImportListOptions,
+	type ImportRow,
+	importAnswer,
+	importChoice,
 	importFailure,
 	importList,
 	importOutcome,
+	importRest,
+	importRows,
 	isWorthTaking,
 } from "../../ui/import-list.ts";
+import { createImportPanel } from "../../ui/import-panel.ts";
 import * as messages from "../../ui/messages.ts";
-import { askToAct } from "../question.ts";
+import { modeOf } from "../output.ts";
+import { openPanel } from "../panel.ts";
 import { afterJoining } from "./joined.ts";
 import { isFirst, type Outcome, reference, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
 
@@ -68,33 +78,88 @@ async function take(
 		const isAnythingThere = plan.planned.length + plan.leftOut.length > 0;
 		return { text: isAnythingThere ? `${list}\nNothing is left to import.` : list, json: asJson(plan, []) };
 	}
+	let chosen: ReadonlySet<AccountId> | undefined;
 	if (isAnnounced && ctx.hasUI) {
-		const many = plan.planned.filter(isTaken).length;
-		// A dialog has no room for a long list, and would push its own answers off the screen.
-		ctx.ui.notify(list, "info");
-		const question = {
-			heading: `Import ${plural(many, "Codex account")}?`,
-			text: "The list above says which. These are copied; the other tools keep theirs.",
-			act: "Yes, import",
-			keep: "No, import nothing",
-			isHarmless: true,
-		};
-		const answer = await askToAct(ctx, question, deps.signal);
-		const isCancelled = answer === "cancelled";
-		if (answer !== "act") return { text: "Nothing was imported.", json: asJson(plan, []), isCancelled };
+		const choice = await chooseRows(plan, options, ctx, deps);
+		if (choice.kind !== "chosen") {
+			const isCancelled = choice.kind === "cancelled";
+			return { text: "Nothing was imported.", json: asJson(plan, []), isCancelled };
+		}
+		chosen = choice.ids;
 	}
 	// The other tools went on while the question stood: what they renewed meanwhile is spent.
-	const current = isAnnounced && ctx.hasUI ? onlyShown(await look(), plan) : plan;
+	const current = chosen ? onlyChosen(await look(), plan, chosen) : plan;
 	const taken = await deps.imports.take(current);
-	const outcome = `${importOutcome(current, taken)}${await afterJoining(taken, ctx, deps)}`;
-	// Who has just said yes to the list need not read it again.
-	const text = isAnnounced && ctx.hasUI ? outcome : `${list}\n${outcome}`;
+	const { modelAdvice, usageOf } = await afterJoining(taken, ctx, deps);
+	const how = { modelAdvice, usageOf, total: deps.pool.accounts().length, now: deps.clock.now() };
+	const outcome = importOutcome(current, taken, ctx.hasUI ? how : undefined);
+	// Who has just chosen from the list need not read it again.
+	const text = chosen ? outcome : `${list}\n${outcome}`;
 	return { text, json: asJson(current, taken) };
 }
 
-function onlyShown(current: ImportPlan | undefined, shown: ImportPlan): ImportPlan {
-	const agreed = new Set(shown.planned.filter(isTaken).map(({ owner }) => owner.id));
-	return { planned: (current?.planned ?? []).filter(({ owner }) => agreed.has(owner.id)), leftOut: shown.leftOut };
+type Choice =
+	| { readonly kind: "chosen"; readonly ids: ReadonlySet<AccountId> }
+	| { readonly kind: "none" | "cancelled" };
+
+/** Lets the person choose among the accounts that can be taken, on a panel or in dialogs. */
+async function chooseRows(
+	plan: ImportPlan,
+	options: ImportListOptions,
+	ctx: ExtensionCommandContext,
+	{ signal }: SubcommandDeps,
+): Promise<Choice> {
+	const rows = importRows(plan, options);
+	const heading = `Import ${plural(rows.length, "Codex account")}?`;
+	const rest = importRest(plan, options);
+	if (rest !== undefined) ctx.ui.notify(rest, "info");
+	const onPanel =
+		modeOf(ctx) === "tui"
+			? await openPanel<Choice>(ctx, { signal, ended: { kind: "cancelled" } }, (host) =>
+					createImportPanel({
+						...host,
+						room: host.wholeRoom,
+						heading,
+						rows,
+						onAnswer: (ids) => host.close(ids ? choiceOf(ids) : { kind: "cancelled" }),
+					}),
+				)
+			: undefined;
+	return onPanel ?? chooseInDialogs(heading, rows, ctx, signal);
+}
+
+function choiceOf(ids: ReadonlySet<AccountId>): Choice {
+	return ids.size > 0 ? { kind: "chosen", ids } : { kind: "none" };
+}
+
+/** One account is a plain question. Of several each answer that is a row switches it, until one of the others is given. */
+async function chooseInDialogs(
+	heading: string,
+	rows: readonly ImportRow[],
+	ctx: ExtensionCommandContext,
+	signal: AbortSignal,
+): Promise<Choice> {
+	const ids = new Set(rows.map(({ id }) => id));
+	const [only, ...others] = rows;
+	if (only && others.length === 0) {
+		const text = `${only.name}, ${only.place}. ${IMPORT_COPIES}`;
+		return (await ctx.ui.confirm(heading, text, { signal })) ? choiceOf(ids) : { kind: "none" };
+	}
+	for (;;) {
+		const answer = importAnswer(ids.size, rows.length);
+		const choices = rows.map((row) => importChoice(row, ids.has(row.id)));
+		const given = await ctx.ui.select(heading, [answer, IMPORT_NOTHING, ...choices], { signal });
+		if (given === undefined) return { kind: "cancelled" };
+		if (given === IMPORT_NOTHING) return { kind: "none" };
+		if (given === answer && ids.size > 0) return choiceOf(ids);
+		const row = rows[choices.indexOf(given)];
+		if (row && !ids.delete(row.id)) ids.add(row.id);
+	}
+}
+
+/** What was chosen, as it lies with the other tools now. */
+function onlyChosen(current: ImportPlan | undefined, shown: ImportPlan, chosen: ReadonlySet<AccountId>): ImportPlan {
+	return { planned: (current?.planned ?? []).filter(({ owner }) => chosen.has(owner.id)), leftOut: shown.leftOut };
 }
 
 function optionsOf(tool: ToolName | undefined, { clock }: SubcommandDeps): ImportListOptions {

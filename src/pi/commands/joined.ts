@@ -1,6 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import type { Account } from "../../domain/account.ts";
+import type { Account, AccountId } from "../../domain/account.ts";
+import type { UsageSnapshot } from "../../domain/usage.ts";
+import { within } from "../../pool/abort.ts";
 import { modeOf } from "../output.ts";
 import { baseUrlOf, PROVIDER } from "../provider.ts";
 import type { SubcommandDeps } from "./subcommand.ts";
@@ -9,23 +11,48 @@ import type { SubcommandDeps } from "./subcommand.ts";
 const MODELS_TRIES = 40;
 const MODELS_PAUSE_MS = 50;
 
+/** The person waits this long to hear what is left; later answers are on the footer. */
+const USAGE_MS = 3000;
+
+/** What the person should know when accounts have joined. */
+export interface Joining {
+	/** How to choose a model, with a blank before it; empty where there is nothing to do. */
+	readonly modelAdvice: string;
+	/** What an account has left; undefined where no answer came in time. */
+	usageOf(account: Account): UsageSnapshot | undefined;
+}
+
 /**
  * What follows when accounts have joined: their usage is asked for, and a pi that has no model yet, as before the first
- * sign-in, is given one. Returns what the person should know.
+ * sign-in, is given one.
  */
 export async function afterJoining(
 	accounts: readonly Account[],
 	ctx: ExtensionCommandContext,
 	deps: SubcommandDeps,
-): Promise<string> {
-	if (!ctx.hasUI) return "";
-	const words = await offerModel(accounts, ctx, deps);
-	const baseUrl = baseUrlOf(ctx);
-	if (baseUrl !== undefined && deps.settings.read().enabled) {
-		deps.usage.setBaseUrl(baseUrl);
-		for (const { id } of accounts) void deps.usage.ask(id);
-	}
-	return words;
+): Promise<Joining> {
+	const { usage, pool, signal } = deps;
+	if (!ctx.hasUI) return { modelAdvice: "", usageOf: () => undefined };
+	const answered = new Set<AccountId>();
+	const askFor = async ({ id }: Account) => {
+		if (await usage.ask(id)) answered.add(id);
+	};
+	const beginAsking = (): Promise<unknown> | undefined => {
+		const baseUrl = baseUrlOf(ctx);
+		if (baseUrl === undefined || !deps.settings.read().enabled) return undefined;
+		usage.setBaseUrl(baseUrl);
+		return Promise.all(accounts.map(askFor));
+	};
+	const asking = beginAsking();
+	const modelAdvice = await offerModel(accounts, ctx, deps);
+	// Without any account some hosts knew no Codex model before, and with it no address.
+	const asked = asking ?? beginAsking() ?? Promise.resolve();
+	const gone = new Promise<void>((resolve) => {
+		if (signal.aborted) resolve();
+		signal.addEventListener("abort", () => resolve(), { once: true });
+	});
+	await within(Promise.race([asked, gone]), USAGE_MS, () => undefined);
+	return { modelAdvice, usageOf: ({ id }) => (answered.has(id) ? pool.memo(id).usage : undefined) };
 }
 
 async function offerModel(

@@ -1,6 +1,7 @@
 import { type ExtensionCommandContext, VERSION } from "@mariozechner/pi-coding-agent";
 import { hasProblem, judge } from "../../domain/health.ts";
 import { verifiedAsJson, verifiedAsText } from "../../ui/verify.ts";
+import { isOnPlanLogin } from "../plan-login.ts";
 import { baseUrlOf, rivalIn } from "../provider.ts";
 import { misused, type Outcome, type Subcommand, type SubcommandDeps, sorted } from "./subcommand.ts";
 
@@ -65,6 +66,7 @@ async function verified(
 		isEnabled: settings.read().enabled,
 		hostVersion: VERSION,
 		nodeVersion: process.versions.node,
+		isOnPlanLogin: isOnPlanLogin(ctx.model, () => disk.hasPlanLogin === true),
 		rival: rivalIn(ctx),
 		defects: decisions.filter(({ kind }) => kind === "defect").length,
 		environment: [
