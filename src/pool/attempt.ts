@@ -32,6 +32,8 @@ export interface Attempt {
 	evidence(words: string): FailureEvidence;
 	/** The message a person may see: the server's own where the try was cut short by us. */
 	surfaced(words: string): string;
+	/** Did the answer come with headers of the backend, which say what is left where there are windows? No socket's does. */
+	hasUsageHeaders(): boolean;
 	/** Lets go of the connection, whatever state it is in. */
 	release(): void;
 }
@@ -145,6 +147,7 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 			const { words: told, code } = evidence(words);
 			return told ?? refusedWith(answered?.status, code);
 		},
+		hasUsageHeaders: () => Object.keys(answered?.headers ?? {}).some((name) => name.startsWith("x-codex-")),
 		release: () => released.abort(),
 	};
 }

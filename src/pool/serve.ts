@@ -192,11 +192,6 @@ async function attempt(
 	pool.engage(account.id, sessionId, affinity.account() !== account.id);
 	// A summary belongs to its session, which is told by its own requests.
 	if (affinity.isOwn(sessionId)) pool.spends(account.id, { modelId: model.id, sessionId });
-	let hasToldUsage = false;
-	const onUsage = (usage: UsageSnapshot) => {
-		hasToldUsage = true;
-		pool.noteUsage(account.id, usage);
-	};
 	const tried = startAttempt(
 		{
 			model,
@@ -206,7 +201,7 @@ async function attempt(
 			stripReasoning: spent.has("strip-reasoning") || sockets.refusesReasoning(sessionId),
 			isFast: isFast(settings().rotation.fastMode, pool.memo(account.id).usage, clock.now()),
 		},
-		{ delegate, readUsageHeaders, now: clock.now, onUsage },
+		{ delegate, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
 	);
 	const atWork = setInterval(() => guarded(() => pool.stay(account.id, sessionId), "stream", pool.emit), AT_WORK_MS);
 	// The answer that is waited for keeps pi alive, not this.
@@ -216,7 +211,7 @@ async function attempt(
 		if (delivery.kind === "answered") {
 			// At work until now, however long the answer took.
 			pool.stay(account.id, sessionId);
-			pool.served(account.id, affinity.served(sessionId, account.id), hasToldUsage);
+			pool.served(account.id, affinity.served(sessionId, account.id), tried.hasUsageHeaders());
 			push(delivery.final);
 			return { kind: "finished", failure: undefined };
 		}

@@ -171,7 +171,7 @@ describe.each(coreOf(withWebSocket, inCore))("pi $name, WebSockets accepted", (p
 			const { until } = only(bench.memo("a").cooldowns);
 			expect(until).toBeGreaterThan(before + inMoreThanAnHour - 1_000);
 		}, 15_000);
-		expect(bench.codex.usageRequests().map((request) => request.account)).toEqual(["a"]);
+		expect(bench.codex.usageRequests("a")).toHaveLength(1);
 		expect(bench.asked()).toEqual(["a", "b"]);
 	});
 

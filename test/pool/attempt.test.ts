@@ -61,6 +61,19 @@ async function request(inner: StreamOptions): Promise<Response> {
 	return inner.fetch("http://127.0.0.1/");
 }
 
+describe("what is left", () => {
+	it.each([
+		["over a socket, of which nothing is told", undefined, false],
+		["without a header of the backend", { "content-type": "text/event-stream" }, false],
+		["with its headers, also of a plan without windows", { "x-codex-plan-type": "team" }, true],
+	])("is known to have come with an answer %s: %o", async (_name, headers, isTold) => {
+		const { attempt, begin } = aTry();
+		const inner = await begin();
+		if (headers) await respond(inner, 200, headers);
+		expect(attempt.hasUsageHeaders()).toBe(isTold);
+	});
+});
+
 describe("a try", () => {
 	it("is made with the account's token and everything else that the caller wants", async () => {
 		const { begin } = aTry({ apiKey: "placeholder", reasoning: "high", sessionId: "s", headers: { a: "b" } });

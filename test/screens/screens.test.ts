@@ -308,8 +308,10 @@ describe("the footer", () => {
 		for (const columns of [120, 80, 40, 30]) {
 			terminal.resize(columns);
 			await terminal.waitForScreen((screen) => {
-				const last = screen.split("\n").at(-1) ?? "";
-				return lines[columns]?.test(last) === true && screen.split("\n").every((line) => line.length <= columns);
+				const rows = screen.split("\n");
+				// A line that reads the same at two widths says nothing of whether pi has drawn anew: its rules do.
+				const rules = rows.filter((row) => /^─+$/.test(row));
+				return lines[columns]?.test(rows.at(-1) ?? "") === true && rules.every(({ length }) => length === columns);
 			}, PATIENCE_MS);
 			await store(`footer-${what}-${columns}`, terminal);
 		}
