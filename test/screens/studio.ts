@@ -108,7 +108,10 @@ export async function startScene(
 	);
 	bench.dir.write("codex-accounts.json", { version: 2, accounts });
 	const memos = actors.map((actor) => [bench.id(actor.name), memoOf(actor)] as const);
-	bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: Object.fromEntries(memos), ...state });
+	// Nobody is new here, unless a scene is about just that.
+	const welcomed = actors.length === 0 && !options.furnish ? { welcomedAt: NOW } : {};
+	const remembered = { version: 1, pin: null, ...welcomed, accounts: Object.fromEntries(memos) };
+	bench.dir.write("codex-state.json", { ...remembered, ...state });
 	const clock = fileURLToPath(new URL("../support/preload/clock.mjs", import.meta.url));
 	const [first] = actors;
 	const session = first && !options.isNew ? writeSession(bench, options.active ?? first.name) : undefined;
