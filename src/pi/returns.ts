@@ -32,7 +32,8 @@ export function createReturns(clock: Clock, onReturn: () => void): Returns {
 		begin: (ctx) => {
 			stop();
 			lastAt = clock.now();
-			if (modeOf(ctx) !== "tui") return;
+			// Where the host has no such hook, what is sent tells it.
+			if (modeOf(ctx) !== "tui" || typeof ctx.ui.onTerminalInput !== "function") return;
 			release = ctx.ui.onTerminalInput(() => {
 				typed();
 				return undefined;

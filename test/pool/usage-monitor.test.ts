@@ -623,6 +623,22 @@ describe("over many processes", () => {
 		expect(times).toEqual([0, 60, 180, 420]);
 	});
 
+	it("ask once a minute, together, behind answers that do not say what is left", async () => {
+		const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+		onTestFinished(() => {
+			for (const each of processes) each.monitor.stop();
+		});
+		const times: number[] = [];
+		for (let tick = 0; tick < 19; tick += 1) {
+			const before = asked.length;
+			await Promise.all(processes.map((each) => each.monitor.follow("a", false)));
+			await Promise.all(stores.map((store) => store.flush()));
+			for (let call = before; call < asked.length; call += 1) times.push((clock.at - NOW) / 1000);
+			clock.at += 10_000;
+		}
+		expect(times).toEqual([0, 60, 120, 180]);
+	});
+
 	it("one that has no token good now leaves the question to another", async () => {
 		const [without, having] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 		const none = createUsageMonitor({
