@@ -166,7 +166,8 @@ export function openAccountStore(
 		});
 	};
 	const patched =
-		(id: string, patch: AccountPatch, applies?: (newest: Credential) => boolean) => (draft: AccountsFile) => {
+		(id: string, patch: AccountPatch, applies: ((newest: Credential) => boolean) | undefined, isExchanged: boolean) =>
+		(draft: AccountsFile) => {
 			const row = rowWith(draft, id);
 			const former = rowSchema.safeParse(row).data;
 			if (typeof row !== "object" || row === null || !former) return;
@@ -178,8 +179,8 @@ export function openAccountStore(
 			if (label !== undefined) Object.assign(row, { label: uniqueLabel(label, labelsBeside(draft, former.id)) });
 			if ("needsLogin" in patch) Object.assign(row, { needsLogin: patch.needsLogin ?? null });
 			if ("disabledReason" in patch) Object.assign(row, { disabledReason: patch.disabledReason ?? null });
-			// What comes for the very sign-in that is stored replaces it, whatever time its service believes it is.
-			const isNext = applies !== undefined || !wasIssuedAfter(former.credential.access, credential?.access ?? "");
+			// What came for the sign-in that is stored replaces it, whatever time its service believes it is.
+			const isNext = isExchanged || !wasIssuedAfter(former.credential.access, credential?.access ?? "");
 			if (credential && isNext) {
 				Object.assign(row, { credential: { ...former.credential, ...toStored(credential) } });
 			}
@@ -247,11 +248,11 @@ export function openAccountStore(
 				}),
 				account.id,
 			),
-		patch: (id, patch, applies) => {
-			const durable = change(patched(id, patch, applies));
+		patch: (id, patch, applies, isExchanged = false) => {
+			const durable = change(patched(id, patch, applies, isExchanged));
 			return patch.credential || patch.claims ? merging(durable, id) : durable;
 		},
-		edit: (id, patch) => changeOrForget(patched(id, patch)),
+		edit: (id, patch) => changeOrForget(patched(id, patch, undefined, false)),
 		remove: async (id) => {
 			if (!list().some((account) => account.id === id)) return;
 			const correct = await keepCopy(id);

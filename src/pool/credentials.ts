@@ -280,6 +280,7 @@ export function createCredentials(deps: Deps): Credentials {
 			id,
 			{ credential: next, needsLogin: undefined },
 			({ refresh }) => refresh === credential.refresh || refresh === spent.refresh,
+			true,
 		);
 
 	const refreshOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>

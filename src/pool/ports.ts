@@ -29,9 +29,15 @@ export interface AccountStore {
 	put(account: Account): Promise<void>;
 	/**
 	 * Changes an account if it is still there and `applies` to its newest credential. A credential never replaces one
-	 * that was issued later; a label is made unique; claims are added. Merges as `put` does.
+	 * that was issued later, unless it came in exchange for that one; a label is made unique; claims are added. Merges as
+	 * `put` does.
 	 */
-	patch(id: AccountId, patch: AccountPatch, applies?: (newest: Credential) => boolean): Promise<void>;
+	patch(
+		id: AccountId,
+		patch: AccountPatch,
+		applies?: (newest: Credential) => boolean,
+		isExchanged?: boolean,
+	): Promise<void>;
 	/** As `patch`, for what a person asked for: nothing has changed where it could not be written. */
 	edit(id: AccountId, patch: AccountPatch): Promise<void>;
 	/** Takes an account out, once it is kept in a backup. Nothing has changed where that could not be written. */
