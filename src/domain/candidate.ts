@@ -1,5 +1,13 @@
 import type { Account, AccountId } from "./account.ts";
-import { activeCooldowns, type Cooldown, covers, isPassing, isReadyAtGuessed, readyAt } from "./cooldown.ts";
+import {
+	activeCooldowns,
+	type Cooldown,
+	covers,
+	isPassing,
+	isReadyAtGuessed,
+	isReadyAtOfQuota,
+	readyAt,
+} from "./cooldown.ts";
 import { planFactor } from "./plan.ts";
 import {
 	creditsUntil,
@@ -43,13 +51,13 @@ export interface SelectionContext {
 
 /**
  * What keeps an account out of a choice, or at its end (`reserve`), or has a session wait for another (`crowded`).
- * `credits`: its included quota is spent and bought credits are left, which only a session that is on it may use. Times are
+ * `ofQuota`: it rests for want of quota. `credits`: its included quota is spent and bought credits are left, which only a session that is on it may use. Times are
  * epoch ms.
  */
 export type Gate =
 	| { readonly kind: "disabled" }
 	| { readonly kind: "needs-login" }
-	| { readonly kind: "cooling"; readonly until: number; readonly guessed?: true }
+	| { readonly kind: "cooling"; readonly until: number; readonly guessed?: true; readonly ofQuota?: true }
 	| { readonly kind: "credits"; readonly until: number }
 	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number }
 	| { readonly kind: "crowded"; readonly live: number; readonly roomPercent: number };
@@ -110,7 +118,8 @@ export function gateOf(candidate: Candidate, modelId: string | undefined, now: n
 	const until = cooldowns.length === 0 ? now : readyAt(cooldowns, modelId, now);
 	if (until > now) {
 		const isGuess = isReadyAtGuessed(cooldowns, modelId, now);
-		return { kind: "cooling", until, ...(isGuess && { guessed: true }) };
+		const isOfQuota = isReadyAtOfQuota(cooldowns, modelId, now);
+		return { kind: "cooling", until, ...(isGuess && { guessed: true }), ...(isOfQuota && { ofQuota: true }) };
 	}
 	const included = creditsUntil(usage, now);
 	return included === undefined ? undefined : { kind: "credits", until: included };

@@ -66,6 +66,13 @@ export function isReadyAtGuessed(cooldowns: readonly Cooldown[], modelId: string
 	return blocking.some((cooldown) => cooldown.until === until && cooldown.guessed === true);
 }
 
+/** Is it for want of quota that the account cannot serve `modelId` until then? */
+export function isReadyAtOfQuota(cooldowns: readonly Cooldown[], modelId: string | undefined, now: number): boolean {
+	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
+	const until = Math.max(...blocking.map((cooldown) => cooldown.until));
+	return blocking.some((cooldown) => cooldown.until === until && isOfQuota(cooldown));
+}
+
 /** Was its account out of quota? Every other reason says nothing of that. */
 export function isOfQuota({ reason }: Pick<Cooldown, "reason">): boolean {
 	return reason === "usage_limit" || reason === "workspace_limit";

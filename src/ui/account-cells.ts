@@ -1,9 +1,9 @@
 import { gateOf } from "../domain/candidate.ts";
-import { isReadyAtGuessed } from "../domain/cooldown.ts";
 import { byLength, freshness, quotasOf, remaining, type UsageWindow, windowName } from "../domain/usage.ts";
-import { about, formatDuration, formatPercent } from "./format.ts";
+import { formatDuration, formatPercent } from "./format.ts";
 import type { Tone } from "./panel.ts";
 import type { ShownAccount } from "./pool-view.ts";
+import { restFor, stateWord } from "./state-words.ts";
 
 /** What is left of one window, ready to be laid out. */
 export interface WindowCell {
@@ -59,23 +59,23 @@ export function meter(percent: number, cells: number, look: keyof typeof METER_L
 	return full.repeat(filled) + empty.repeat(cells - filled);
 }
 
-/** The state of an account in a word or two. With `withTime` also how long it cools. */
+/** The state of an account in a word or two. With `withTime` also how long it rests. */
 export function stateCell(
 	shown: ShownAccount,
 	now: number,
 	withTime: boolean,
 ): { readonly tone: Tone; readonly text: string } {
-	const { state, readyAt } = shown;
-	if (state === "needs-login") return { tone: "warning", text: "sign in" };
-	if (state === "disabled") return { tone: "muted", text: "switched off" };
+	const { state } = shown;
+	const word = stateWord(shown, now);
+	if (state === "needs-login") return { tone: "warning", text: word };
+	if (state === "disabled") return { tone: "muted", text: word };
 	if (shown.isActive && gateOf(shown, undefined, now)?.kind === "credits")
 		return { tone: "warning", text: "on credits" };
 	if (state === "cooling") {
-		const isGuess = isReadyAtGuessed(shown.cooldowns, undefined, now);
-		const time = withTime && readyAt !== undefined ? ` ${about(isGuess)}${formatDuration(readyAt - now)}` : "";
-		return { tone: "muted", text: `cooling${time}` };
+		const time = withTime ? restFor(shown, now) : undefined;
+		return { tone: "muted", text: time === undefined ? word : `${word} ${time}` };
 	}
-	if (shown.isPinned) return { tone: "text", text: "pinned" };
+	if (shown.isPinned) return { tone: "text", text: `${word}, pinned` };
 	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
-	return { tone: "text", text: shown.isActive ? "active" : "ready" };
+	return { tone: "text", text: word };
 }

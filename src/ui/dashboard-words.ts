@@ -10,11 +10,13 @@ import {
 	formatPast,
 	plural,
 	spoken,
+	spokenScope,
 	spokenWindow,
 } from "./format.ts";
-import { onlyCredits, whatNow } from "./messages.ts";
+import { errorWords, onlyCredits, whatNow } from "./messages.ts";
 import { type Line, span } from "./panel.ts";
 import type { PoolView, ShownAccount } from "./pool-view.ts";
+import { stateWord } from "./state-words.ts";
 
 /** The last time a request of this process left one account for another. */
 export interface LastRotation {
@@ -58,7 +60,8 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 	if (state === "needs-login" || state === "disabled") lines.push([span("warning", whatNow(account))]);
 	if (state === "cooling" && readyAt !== undefined) {
 		const longest = cooldowns.find(({ scope, until }) => scope === "account" && until === readyAt);
-		const until = `cooling until ${about(longest?.guessed)}${formatClock(readyAt, now)} (${formatDuration(readyAt - now)})`;
+		const clock = `${about(longest?.guessed)}${formatClock(readyAt, now)}`;
+		const until = `${stateWord(shown, now)} until ${clock} (${formatDuration(readyAt - now)})`;
 		lines.push([span("text", longest ? `${until}: ${spoken(longest.reason)}` : until)]);
 	}
 	const gate = gateOf(shown, undefined, now);
@@ -66,16 +69,21 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 	for (const { scope, reason, until, guessed } of cooldowns) {
 		if (scope === "account") continue;
 		const back = `${about(guessed)}${formatClock(until, now)}`;
-		lines.push([span("text", `${scope.replace(":", " ")} not before ${back}: ${spoken(reason)}`)]);
+		lines.push([span("text", `${spokenScope(scope)} not before ${back}: ${spoken(reason)}`)]);
 	}
 	if (lastError !== undefined) {
-		const text = lastError.text.slice(0, LONGEST_ERROR);
-		lines.push([span("warning", `last error ${formatPast(lastError.at, now)}: ${text}`)]);
+		lines.push([span("warning", lastErrorLine(lastError, now))]);
 	}
 	return lines;
 }
 
-function signedIn({ account: { credential, needsLogin } }: ShownAccount, now: number): string | undefined {
+/** `last error 14:02: usage limit`: in words, also where a code of ours is all that is known. */
+export function lastErrorLine({ text, at }: { readonly text: string; readonly at: number }, now: number): string {
+	return `last error ${formatPast(at, now)}: ${errorWords(text).slice(0, LONGEST_ERROR)}`;
+}
+
+/** When the token of an account ends; undefined where it has to sign in again. */
+export function signedIn({ account: { credential, needsLogin } }: ShownAccount, now: number): string | undefined {
 	if (needsLogin) return undefined;
 	const { expiresAt } = credential;
 	return expiresAt > now

@@ -60,6 +60,12 @@ export function spoken(code: string): string {
 	return printable(code.replaceAll("_", " "));
 }
 
+/** What a cooldown covers, in words: `limit codex bengalfox`, `model gpt-5.5`. */
+export function spokenScope(scope: string): string {
+	const [kind = "", ...name] = scope.split(":");
+	return kind === "limit" ? `${kind} ${spoken(name.join(":"))}` : printable(`${kind} ${name.join(":")}`.trim());
+}
+
 /** Rows of cells as lines, the cells of a column below each other. */
 export function aligned(rows: readonly (readonly string[])[]): string[] {
 	const widths: number[] = [];

@@ -93,7 +93,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		case "unpinned":
 			return "the policy chooses again";
 		case "cooling":
-			return `${account}: rests until ${until ?? "?"}, ${why}${partOf(decision.scope)}`;
+			return `${account}: ${reason === "usage_limit" || reason === "workspace_limit" ? "out of quota" : "resting"} until ${until ?? "?"}, ${why}${partOf(decision.scope)}`;
 		case "recovered":
 			return `${account}: back, by ${reason === "reset" ? "hand" : "newer usage"}${partOf(decision.scope)}`;
 		case "added":
@@ -127,8 +127,8 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 			return `a defect of pi-multicodex: ${decision.error ?? "?"}${frame === undefined ? "" : ` at ${frame}`} (${why})`;
 		}
 		case "exhausted":
-			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} cool, ${untried} not tried`;
-			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} cool${until ? `, first back ${until}` : ""}`;
+			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} not ready, ${untried} not tried`;
+			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} not ready${until ? `, first back ${until}` : ""}`;
 	}
 }
 

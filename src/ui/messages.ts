@@ -243,15 +243,15 @@ function lastOne({ account, left }: Extract<PoolEvent, { type: "last-one" }>, no
 
 /** A workspace that stays disabled is not OpenAI's word on the account. */
 function closed({ account, reason }: Extract<PoolEvent, { type: "closed" }>): string {
-	if (reason.includes("workspace")) return `Codex account ${account.label} is switched off: ${printable(reason)}.`;
-	return `Codex account ${account.label} was deactivated by OpenAI and is switched off.`;
+	if (reason.includes("workspace")) return `Codex account ${account.label} is off: ${printable(reason)}.`;
+	return `Codex account ${account.label} was deactivated by OpenAI and is off.`;
 }
 
-/** After `use <account>`. `readyAt` (epoch ms) where the account cools. */
+/** After `use <account>`. `readyAt` (epoch ms) where the account rests. */
 export function pinned(account: Account, readyAt: number | undefined, now: number, isGuess = false): string {
 	const when =
 		readyAt !== undefined && readyAt > now
-			? ` It is cooling and takes over in ${about(isGuess)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
+			? ` It cannot serve yet and takes over in ${about(isGuess)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
 			: "";
 	return `Codex: using ${account.label} in all sessions until you choose another.${when} /multicodex use auto to undo.`;
 }
@@ -297,6 +297,14 @@ export function whySignedOut({ source }: Account, reason: string): string {
 	return ownValue(LOST_REASONS, reason) ?? spoken(reason);
 }
 
+const CODE = /^[a-z]+([-_][a-z]+)*$/;
+
+/** The last error of an account in words, also where a code is all that is known of it. */
+export function errorWords(text: string): string {
+	if (!CODE.test(text)) return text;
+	return ownValue(LOST_REASONS, text) ?? text.replaceAll(/[-_]/g, " ");
+}
+
 function toolName(tool: string): string {
 	return Object.entries(TOOLS).find(([name]) => name === tool)?.[1] ?? tool;
 }
@@ -310,7 +318,7 @@ export function onlyCredits(until: number, now: number): string {
 export function whatNow(account: Account): string {
 	if (!account.enabled) {
 		const why = account.disabledReason === undefined ? "by hand" : spoken(account.disabledReason);
-		return `switched off (${why}). /multicodex enable ${asWord(account.label)}`;
+		return `off (${why}). /multicodex enable ${asWord(account.label)}`;
 	}
 	const { needsLogin } = account;
 	return needsLogin ? `${whySignedOut(account, needsLogin.reason)}. ${signInAgain(account)}` : "ready";

@@ -94,7 +94,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: `${plural(figure, "account")} with a token that has run out or is about to. It is renewed at its next use.`,
 	}),
 	"sign-in-lost": ({ account, detail }) => ({
-		text: `${account} has to sign in again: ${detail}.`,
+		text: `${account} is signed out: ${detail}.`,
 		advice: `${SIGN_IN} ${asWord(account)}`,
 	}),
 	"sign-in-shared": ({ account }) => ({
@@ -102,7 +102,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: `${SIGN_IN} ${asWord(account)}`,
 	}),
 	"account-off": ({ account }) => ({
-		text: `${account} is switched off.`,
+		text: `${account} is off.`,
 		advice: `/multicodex enable ${asWord(account)}`,
 	}),
 	"link-gone": ({ account }) => ({

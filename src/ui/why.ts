@@ -131,13 +131,13 @@ function rowText({ verdicts, now }: WhyView, verdict: Verdict, at: number): stri
 function gateText(gate: Gate, now: number): string {
 	switch (gate.kind) {
 		case "cooling":
-			return `cooling ${about(gate.guessed)}${formatDuration(gate.until - now)}, back ${formatClock(gate.until, now)}`;
+			return `${gate.ofQuota ? "out of quota" : "resting"} until ${about(gate.guessed)}${formatClock(gate.until, now)}, in ${formatDuration(gate.until - now)}`;
 		case "credits":
-			return `bought credits only, quota back ${formatClock(gate.until, now)}`;
+			return `out of quota until ${formatClock(gate.until, now)}, bought credits are left`;
 		case "disabled":
-			return "switched off";
+			return "off";
 		case "needs-login":
-			return "sign in again";
+			return "signed out";
 		case "reserve":
 			return `kept in reserve: ${gate.leftPercent} % of ${gate.window} left`;
 		case "crowded":

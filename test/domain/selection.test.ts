@@ -394,7 +394,7 @@ describe("the explanation of a choice", () => {
 			["late", 1, undefined, true],
 			["off", undefined, { kind: "disabled" }, false],
 			["out", undefined, { kind: "needs-login" }, false],
-			["cooling", undefined, { kind: "cooling", until: NOW + HOUR_MS }, false],
+			["cooling", undefined, { kind: "cooling", until: NOW + HOUR_MS, ofQuota: true }, false],
 		]);
 	});
 

@@ -52,10 +52,10 @@ describe("/multicodex show", () => {
 		const text = await bench.print("/multicodex show");
 		expect(text).toMatchObject({ code: 0, stderr: "" });
 		const lineOf = (name: string) => text.stdout.split("\n").find((line) => line.includes(` ${name} `));
-		expect(lineOf("side")).toMatch(/5h +0% left .*cooling/);
-		expect(lineOf("work")).toMatch(/5h +73% left .*week +92% left .*active/);
-		expect(lineOf("old")).toMatch(/sign in/);
-		expect(lineOf("off")).toMatch(/off|disabled/);
+		expect(lineOf("side")).toMatch(/5h +0%.*out of quota/);
+		expect(lineOf("work")).toMatch(/5h +73%.*week +92%.*ready/);
+		expect(lineOf("old")).toMatch(/signed out$/);
+		expect(lineOf("off")).toMatch(/off$/);
 		expect((await bench.print("/multicodex")).stdout.split("\n")).toHaveLength(text.stdout.split("\n").length);
 
 		const result = await bench.print("/multicodex show --json");
@@ -177,7 +177,7 @@ describe("/multicodex use", () => {
 		const result = await bench.print("/multicodex use a");
 		expect(result.code).toBe(0);
 		expect(result.stdout).toMatch(
-			/^Codex: using a in all sessions .* cooling .* 59m \(.*\)\. \/multicodex use auto to undo\.\n$/,
+			/^Codex: using a in all sessions .* cannot serve yet.* 59m \(.*\)\. \/multicodex use auto to undo\.\n$/,
 		);
 		expect(bench.pin()).toBe(bench.id("a"));
 	});

@@ -63,7 +63,7 @@ describe.each(coreOf(hostNames, isAtAnEnd))("/multicodex verify, on pi %s", (hos
 		expect(message).toMatch(/^1 problem, \d warnings\.\nproblem +auth\.json is damaged/);
 		expect(message).toContain("codex-accounts.json is open to other users");
 		expect(message).toContain("codex-state.json.lock was left");
-		expect(message).toContain("b has to sign in again");
+		expect(message).toContain("b is signed out");
 		expect(listing(bench)).toEqual(before);
 		expect(bench.codex.responsesRequests()).toHaveLength(requests);
 		const asked = bench.codex.requests.filter(({ kind, path }) => kind === "other" || path.endsWith("/usage"));

@@ -191,7 +191,7 @@ describe("use", () => {
 	it.each([
 		["nobody", /"nobody"\. Known: work, home, off, out\./],
 		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
-		["off", /switched off/],
+		["off", /off \(by hand\)/],
 		["out", /revoked\. \/multicodex login out/],
 		["work home", /"work home"/],
 	])("%s changes nothing, and says why", async (word, words) => {
@@ -289,7 +289,7 @@ describe("completions", () => {
 		expect(offered("use H")).toEqual(["use home"]);
 		expect(offered("use HOME")).toBeNull();
 		expect(offered("reset ")).toEqual(["reset pin", "reset quota", "reset backups"]);
-		expect(offered("show --")).toEqual(["show --json"]);
+		expect(offered("show --")).toEqual(["show --json", "show --compact", "show --detail"]);
 		expect(offered("help ")).toBeNull();
 		expect(offered("nonsense ")).toBeNull();
 	});

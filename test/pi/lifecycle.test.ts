@@ -446,9 +446,7 @@ describe("a notice", () => {
 	it("of a change is not kept for a later session, a warning is", async () => {
 		house.pool.emit(continued);
 		house.pool.emit({ type: "closed", account: anAccount("a"), reason: "account_deactivated" });
-		expect((await start()).notices).toEqual([
-			"warning: Codex account a was deactivated by OpenAI and is switched off.",
-		]);
+		expect((await start()).notices).toEqual(["warning: Codex account a was deactivated by OpenAI and is off."]);
 	});
 
 	it("of a rotation is nothing for a person who does not want it; a warning is", async () => {

@@ -282,7 +282,7 @@ describe("refresh", () => {
 
 	it("does not ask for an account that is switched off", async () => {
 		await run("disable work");
-		expect(await run("refresh work")).toMatch(/^error: work {2}switched off \(by hand\)\. \/multicodex enable work/);
+		expect(await run("refresh work")).toMatch(/^error: work {2}off \(by hand\)\. \/multicodex enable work/);
 		expect(desk.askedUsage).toEqual([]);
 	});
 

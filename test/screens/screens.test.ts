@@ -329,6 +329,24 @@ describe("what a command says", () => {
 	});
 });
 
+/** All that is there to see of what a person types, right or wrong; one pi a width. */
+wide.each([120, 80, 40, 30])("the words for what is typed are as stored, %i columns wide", async (columns) => {
+	const { terminal } = await startScene({ columns, rows: 60 });
+	const said = async (command: string, name: string, sign: RegExp) => {
+		await terminal.submit(`/multicodex ${command}`);
+		await terminal.waitForText(sign, PATIENCE_MS);
+		await store(`said-${name}-${columns}`, terminal);
+	};
+	await said("show --detail", "detail", /id \w+/);
+	if (columns >= 80) await said("status --compact", "compact", /^ *→ work +ready +-/m);
+	await said("show --jsno", "mistyped-option", /mean\s+--json/);
+	await said("use wrok", "mistyped-account", /mean\s+work/);
+	await said("rotation maxWait=1.5h", "rotation-changed", /was\s+60s/);
+	await terminal.submit("/multicodex rotation");
+	await terminal.waitForText("maxWait*", PATIENCE_MS);
+	await store(`panel-rotation-changed-${columns}`, terminal);
+});
+
 describe("the pictures", () => {
 	it("are taken, each that is named", () => {
 		expect([...taken].sort()).toEqual(Object.keys(PICTURES).sort());

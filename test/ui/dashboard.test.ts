@@ -109,11 +109,11 @@ describe("the dashboard", () => {
 			rule,
 			" MultiCodex  2 of 4 ready · soonest-reset · usage 12s ago",
 			"",
-			"   account     plan   5h left                  week left                state",
-			" → work        plus   ███████░░░  73%  1h07m   █████████░  92%  6d20h   active",
-			"   personal    pro    ██████████ 100%          ██████░░░░  58%  3d04h   ready",
-			"   side        plus   ░░░░░░░░░░   0%    42m   ███░░░░░░░  31%  1d09h   cooling",
-			"   old-team    team      --                       --                    sign in",
+			"   account     plan   5h left                week left              state",
+			" → work        plus   ██████░░  73%  1h07m   ███████░  92%  6d20h   ready",
+			"   personal    pro    ████████ 100%          █████░░░  58%  3d04h   ready",
+			"   side        plus   ░░░░░░░░   0%    42m   ██░░░░░░  31%  1d09h   out of quota",
+			"   old-team    team      --                     --                  signed out",
 			"",
 			"   work@acme.dev · account …7f3a · token until 30 Nov, renewed by itself",
 			expect.stringMatching(/^ {3}last rotation \d\d:\d\d {2}side → work {2}\(5h limit\)$/),
@@ -128,13 +128,13 @@ describe("the dashboard", () => {
 		expect(lines(40).slice(1, -1)).toEqual([
 			" MultiCodex  2 of 4 ready",
 			"",
-			" → work       active",
+			" → work       ready",
 			"   5h  73%  1h07m   wk  92%  6d20h",
 			"   personal   ready",
 			"   5h 100%          wk  58%  3d04h",
-			"   side       cooling 42m",
+			"   side       out of quota 42m",
 			"   5h   0%    42m   wk  31%  1d09h",
-			"   old-team   sign in",
+			"   old-team   signed out",
 			"   its sign-in was revoked",
 			"",
 			" enter use  a auto  ? keys  esc close",
@@ -143,11 +143,11 @@ describe("the dashboard", () => {
 
 	it("gives up meters, then the plan, before it takes two lines an account", () => {
 		expect(text(76)).toMatch(/█/);
-		expect(text(60)).toMatch(/plus +73%/);
-		expect(text(60)).not.toMatch(/█/);
-		expect(text(54)).toMatch(/work +73% {2}1h07m +92%/);
-		expect(text(54)).not.toMatch(/plus/);
-		expect(text(48)).toMatch(/work +active\n {3}5h/);
+		expect(text(64)).toMatch(/plus +73%/);
+		expect(text(64)).not.toMatch(/█/);
+		expect(text(58)).toMatch(/work +73% {2}1h07m +92%/);
+		expect(text(58)).not.toMatch(/plus/);
+		expect(text(48)).toMatch(/work +ready\n {3}5h/);
 	});
 
 	it("cuts a label that is too long, keeps the columns apart, and the states below each other", () => {
@@ -221,7 +221,7 @@ describe("the dashboard", () => {
 
 	it.each<[string, Parameters<typeof aShown>[1], RegExp, RegExp]>([
 		["ready", {}, /ready$/m, /token until 30 Nov, renewed by itself/],
-		["pinned", { isPinned: true, isActive: true }, /pinned$/m, /token until/],
+		["pinned", { isPinned: true, isActive: true }, /ready, pinned$/m, /token until/],
 		[
 			"out of reach",
 			{ isUsageFailing: true, isActive: true, lastError: { text: "HTTP 503", at: NOW - 25 * HOUR_MS } },
@@ -232,8 +232,8 @@ describe("the dashboard", () => {
 		[
 			"cooling",
 			{ state: "cooling", readyAt: NOW + HOUR_MS, cooldowns: [aCooldown({ reason: "rate_limit" })] },
-			/cooling$/m,
-			/cooling until \d\d:\d\d \(1h00m\): rate limit/,
+			/resting$/m,
+			/resting until \d\d:\d\d \(1h00m\): rate limit/,
 		],
 		[
 			"cooling for as long as is guessed",
@@ -245,8 +245,8 @@ describe("the dashboard", () => {
 					aCooldown({ scope: "limit:spark", guessed: true, until: NOW + 2 * HOUR_MS }),
 				],
 			},
-			/cooling$/m,
-			/cooling until about \d\d:\d\d \(1h00m\)[\s\S]*limit spark not before about \d\d:\d\d: usage limit/,
+			/out of quota$/m,
+			/out of quota until about \d\d:\d\d \(1h00m\)[\s\S]*limit spark not before about \d\d:\d\d: usage limit/,
 		],
 		[
 			"refused for a model",
@@ -257,13 +257,13 @@ describe("the dashboard", () => {
 		[
 			"switched off",
 			{ state: "disabled", account: anAccount("a", { enabled: false, disabledReason: "account_deactivated" }) },
-			/switched off$/m,
-			/switched off \(account deactivated\)\. \/multicodex enable a/,
+			/off$/m,
+			/off \(account deactivated\)\. \/multicodex enable a/,
 		],
 		[
 			"signed out",
 			{ state: "needs-login", account: anAccount("a", { needsLogin: { reason: "revoked", at: NOW } }) },
-			/sign in$/m,
+			/signed out$/m,
 			/its sign-in was revoked\. \/multicodex login a/,
 		],
 	])("tells of an account that is %s so, and what to do", (_state, overrides, row, detail) => {

@@ -23,7 +23,7 @@ import type { PoolView } from "../../src/ui/pool-view.ts";
 import { createPreferencesPanel } from "../../src/ui/preferences-panel.ts";
 import { createQuestionPanel } from "../../src/ui/question.ts";
 import { refreshedAsText } from "../../src/ui/refreshed.ts";
-import { poolAsText } from "../../src/ui/show.ts";
+import { poolAsLines, poolAsText, poolInDetail } from "../../src/ui/show.ts";
 import { createSignInScreen } from "../../src/ui/sign-in-screen.ts";
 import { verifiedAsText } from "../../src/ui/verify.ts";
 import { whyAsText } from "../../src/ui/why.ts";
@@ -219,7 +219,7 @@ function toldByStore(account: Account): Account {
 
 /** Everything that is said, and wrapped by pi or by the terminal; a string a line as it is meant. */
 const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> = {
-	show: ({ view }, width) => poolAsText(view, width),
+	show: ({ view }, width) => [poolAsText(view, width), poolInDetail(view, width), poolAsLines(view)].join("\n"),
 	why: ({ view, words }, width) => {
 		const about = { isEnabled: view.isEnabled, isForeign: false, policy: "soonest-reset", model: words, now: NOW };
 		return whyAsText({ ...about, verdicts: verdictsOf(view, words) }, width);
@@ -330,6 +330,7 @@ const PARTS = [
 	"list-filter",
 	"panel",
 	"pool-view",
+	"state-words",
 	"typing",
 ];
 

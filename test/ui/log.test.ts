@@ -45,7 +45,10 @@ describe("the log, for a person", () => {
 		[{ kind: "switched", from: "2", reason: "user" }, /^side → work: by hand$/],
 		[{ kind: "pinned" }, /^work: pinned$/],
 		[{ kind: "unpinned", account: undefined }, /^the policy chooses again$/],
-		[{ kind: "cooling", reason: "rate_limit", scope: "account", until }, /^work: rests until .*\d\d:\d\d, rate limit$/],
+		[
+			{ kind: "cooling", reason: "rate_limit", scope: "account", until },
+			/^work: resting until .*\d\d:\d\d, rate limit$/,
+		],
 		[{ kind: "cooling", reason: "not_included", scope: "model:gpt-6", until }, /not included \(model gpt-6\)$/],
 		[{ kind: "recovered", reason: "usage", scope: "account" }, /^work: back, by newer usage$/],
 		[{ kind: "recovered", reason: "reset", scope: "account" }, /^work: back, by hand$/],
@@ -54,9 +57,9 @@ describe("the log, for a person", () => {
 		[{ kind: "last-one", window: "7d", leftPercent: 9.5 }, /^work: the last one, 9% of its week limit left$/],
 		[
 			{ kind: "exhausted", account: undefined, total: 4, cooling: 3, until },
-			/^nobody left: 3 of 4 cool, first back .*\d\d:\d\d$/,
+			/^nobody left: 3 of 4 not ready, first back .*\d\d:\d\d$/,
 		],
-		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up: 6 of 9 cool, 3 not tried$/],
+		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up: 6 of 9 not ready, 3 not tried$/],
 		[
 			{
 				kind: "defect",

@@ -340,11 +340,11 @@ describe("notices", () => {
 		});
 		expect(messages.noticeOf({ type: "closed", account: from, reason: "account_deactivated" }, NOW)).toMatchObject({
 			level: "warning",
-			text: "Codex account side was deactivated by OpenAI and is switched off.",
+			text: "Codex account side was deactivated by OpenAI and is off.",
 		});
 		const reason = "its workspace is disabled";
 		expect(messages.noticeOf({ type: "closed", account: from, reason }, NOW)?.text).toBe(
-			"Codex account side is switched off: its workspace is disabled.",
+			"Codex account side is off: its workspace is disabled.",
 		);
 		expect(messages.noticeOf({ type: "warning", text: "x.json is broken." }, NOW)).toEqual({
 			level: "warning",
@@ -428,7 +428,7 @@ describe("why a sign-in is over", () => {
 
 	it("goes behind that the account is switched off", () => {
 		const account = anAccount("a", { enabled: false, needsLogin: { reason: "revoked", at: NOW } });
-		expect(messages.whatNow(account)).toBe("switched off (by hand). /multicodex enable a");
+		expect(messages.whatNow(account)).toBe("off (by hand). /multicodex enable a");
 		expect(messages.whatNow(anAccount("a"))).toBe("ready");
 	});
 });

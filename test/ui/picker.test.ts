@@ -91,7 +91,7 @@ describe("the picker", () => {
 				"add",
 			]);
 		}
-		expect(rows(40)[2]).toMatch(/side +cooling 42m/);
+		expect(rows(40)[2]).toMatch(/side +out of quota 42m/);
 		expect(rows(40)[4]).toMatch(/let the policy choose$/);
 	});
 
@@ -107,7 +107,7 @@ describe("the picker", () => {
 	it("mutes an account that cools as a whole, with its time", () => {
 		const line = picker.render(80).find((each) => each.includes("side"));
 		expect(line).toMatch(/90mside/);
-		expect(line).toMatch(/90mcooling 42m/);
+		expect(line).toMatch(/90mout of quota 42m/);
 	});
 
 	it("calls a time a guess where nothing told it", () => {
@@ -117,9 +117,9 @@ describe("the picker", () => {
 			aShown("side", { ...shown, cooldowns: [guess] }),
 			aShown("work", { ...shown, cooldowns: [aCooldown()] }),
 		]);
-		expect(rows(80)[0]).toMatch(/cooling about 1h00m$/);
-		expect(rows(80)[1]).toMatch(/cooling 1h00m$/);
-		expect(rows(40)[0]).toMatch(/side +cooling about 1h00m$/);
+		expect(rows(80)[0]).toMatch(/out of quota about 1h00m$/);
+		expect(rows(80)[1]).toMatch(/out of quota 1h00m$/);
+		expect(rows(40)[0]).toMatch(/side +out of quota about 1h00m$/);
 	});
 
 	it("scrolls within the lines it may take", () => {

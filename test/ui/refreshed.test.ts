@@ -39,8 +39,8 @@ describe("what asking for usage came to", () => {
 			"work  its sign-in has expired. /multicodex login work",
 		);
 		const off = anAccount("day job", { enabled: false });
-		expect(line(of("x", { account: off, problem: "switched off" }))).toBe(
-			'day job  switched off (by hand). /multicodex enable "day job"',
+		expect(line(of("x", { account: off, problem: "off" }))).toBe(
+			'day job  off (by hand). /multicodex enable "day job"',
 		);
 	});
 

@@ -222,10 +222,10 @@ describe("show as text", () => {
 		const [head, ...rows] = linesOf(viewOf(work, personal, side), 120);
 		expect(head).toBe("2 of 3 ready · soonest-reset");
 		expect(rows).toHaveLength(3);
-		expect(rows[0]).toMatch(/^→ +work +plus +5h +73% left +1h07m +week +92% left +6d20h +active$/);
+		expect(rows[0]).toMatch(/^→ +work +plus +5h +73% left +1h07m +week +92% left +6d20h +ready$/);
 		expect(rows[1]).toMatch(/^ +personal +plus +usage unknown +ready, pinned$/);
-		expect(rows[2]).toMatch(/^ +side +plus +5h +0% left +1h07m +cooling 42m$/);
-		const stateColumn = [rows[0]?.indexOf("active"), rows[1]?.indexOf("ready,"), rows[2]?.indexOf("cooling")];
+		expect(rows[2]).toMatch(/^ +side +plus +5h +0% left +1h07m +out of quota 42m$/);
+		const stateColumn = [rows[0]?.indexOf("ready"), rows[1]?.indexOf("ready,"), rows[2]?.indexOf("out of")];
 		expect(new Set(stateColumn).size).toBe(1);
 	});
 
@@ -238,7 +238,7 @@ describe("show as text", () => {
 	it("is two lines an account at 40 columns, with state and windows", () => {
 		const lines = linesOf(viewOf(work, personal, side), 40);
 		expect(lines).toHaveLength(7);
-		expect(lines[1]).toMatch(/^→ work +active$/);
+		expect(lines[1]).toMatch(/^→ work +ready$/);
 		expect(lines[2]).toMatch(/^ {4}5h +73%.* 1h07m +w(ee)?k +92%.* 6d20h$/);
 		expect(lines[4]).toBe("    usage unknown");
 		for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(40);
@@ -250,11 +250,11 @@ describe("show as text", () => {
 		const lines = linesOf(viewOf(...[work, personal, side, oldTeam, closed].map(long)), 40);
 		const firsts = [1, 3, 5, 7, 9].map((at) => lines[at] ?? "");
 		expect(firsts.map((line) => line.replace(/^[→ ] x+…/, ""))).toEqual([
-			"  active",
+			"  ready",
 			"  ready, pinned",
-			"  cooling 42m",
-			"  sign in again",
-			"  disabled",
+			"  out of quota 42m",
+			"  signed out",
+			"  off",
 		]);
 		// All of the width is used.
 		for (const line of firsts) expect(visibleWidth(line)).toBe(40);
@@ -271,9 +271,9 @@ describe("show as text", () => {
 		const off = shown("off", { account: anAccount("off", { enabled: false }), state: "disabled" });
 		const text = poolAsText(everybody, 120);
 		expect(text).toMatch(/old-team: its sign-in was used by another program\. \/multicodex login old-team$/m);
-		expect(text).toMatch(/closed: switched off \(account deactivated\)\./);
-		expect(text).toMatch(/partly: limit codex_bengalfox, usage limit until /);
-		expect(poolAsText(viewOf(off), 120)).toContain("off: switched off (by hand). /multicodex enable off");
+		expect(text).toMatch(/closed: off \(account deactivated\)\./);
+		expect(text).toMatch(/partly: limit codex bengalfox, usage limit until /);
+		expect(poolAsText(viewOf(off), 120)).toContain("off: off (by hand). /multicodex enable off");
 	});
 
 	it("tells of budgets, and of an account that has nothing but bought credits left", () => {

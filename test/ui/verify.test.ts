@@ -81,7 +81,7 @@ describe("the words of what was verified", () => {
 	it("name an account by its label on the screen, and by its id alone in the document", () => {
 		const finding = aFinding("sign-in-lost", { subject: account.id, detail: "refresh_token_reused" });
 		expect(line(finding)).toBe(
-			'warning  my label has to sign in again: its sign-in was used by another program. /multicodex login "my label"',
+			'warning  my label is signed out: its sign-in was used by another program. /multicodex login "my label"',
 		);
 		const json = JSON.stringify(verifiedAsJson(seen([finding])));
 		expect(json).toContain("/multicodex login 0123456789ab");

@@ -54,14 +54,14 @@ describe("why, where nothing but bought credits is left", () => {
 	it("says who spends them, and that no other may", () => {
 		const own = view([spent, onCredits], { served: "id-of-rich" });
 		expect(whyAsText(own, 100)).toMatch(
-			/^rich serves next on bought credits: no account has included quota left\.\n1 rich {3}on bought credits until .*\n- spent {2}cooling/,
+			/^rich serves next on bought credits: no account has included quota left\.\n1 rich {3}on bought credits until .*\n- spent {2}out of quota/,
 		);
 		expect(whyAsJson(own).candidates[0]).toMatchObject({
 			rank: 1,
 			gate: { kind: "credits", until: new Date(NOW + HOUR_MS).toISOString() },
 		});
 		const other = view([work, onCredits], { served: "id-of-rich" });
-		expect(whyAsText(other, 100)).toMatch(/\n- rich {2}bought credits only, quota back /);
+		expect(whyAsText(other, 100)).toMatch(/\n- rich {2}out of quota until /);
 		expect(whyAsJson(other).candidates[1]).toMatchObject({ rank: null, gate: { kind: "credits" } });
 		expect(whyAsText(view([onCredits, spent]), 100)).toMatch(/^No account can serve before /);
 	});
@@ -74,9 +74,9 @@ describe("why, for a person", () => {
 			"home serves next (soonest-reset): it served this session last.",
 			"1 home  served this session last",
 			"2 work  new to this session",
-			expect.stringMatching(/^- side {2}cooling 1h00m, back (\w+ )?\d\d:\d\d$/),
-			"- out   sign in again",
-			"- off   switched off",
+			expect.stringMatching(/^- side {2}out of quota until (\w+ )?\d\d:\d\d, in 1h00m$/),
+			"- out   signed out",
+			"- off   off",
 		]);
 	});
 
@@ -160,7 +160,7 @@ describe("why, for a person", () => {
 		expect(whyAsText(waits, 78).split("\n")).toEqual([
 			expect.stringMatching(/^No account has room before .*\d\d:\d\d, in 1h00m\.$/),
 			"- busy  left to its 2 live sessions",
-			expect.stringMatching(/^- side {2}cooling/),
+			expect.stringMatching(/^- side {2}out of quota/),
 		]);
 		expect(whyAsJson(waits)).toMatchObject({
 			next: null,

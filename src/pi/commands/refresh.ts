@@ -59,7 +59,7 @@ async function refreshOne(account: Account, deps: SubcommandDeps): Promise<Refre
 	const outcome = (problem?: string): Refreshed => {
 		return { account: pool.account(id) ?? account, usage: pool.memo(id).usage, problem };
 	};
-	if (!account.enabled) return outcome("switched off");
+	if (!account.enabled) return outcome("off");
 	// A refresh token that was refused once is not sent again: it needs the person.
 	if (account.needsLogin) return outcome("signed out");
 	const token = await credentials.accessToken(id, { signal });
