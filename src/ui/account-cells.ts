@@ -75,7 +75,8 @@ export function stateCell(
 		const time = withTime ? restFor(shown, now) : undefined;
 		return { tone: "muted", text: time === undefined ? word : `${word} ${time}` };
 	}
-	if (shown.isPinned) return { tone: "text", text: `${word}, pinned` };
+	// Only one that is ready is called so: the column stays as wide as it was.
+	if (shown.isPinned) return { tone: "text", text: "pinned" };
 	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
 	return { tone: "text", text: word };
 }

@@ -37,6 +37,24 @@ const pinIs = (bench: Bench, name: string | undefined) =>
 	until(`the pin of ${name}`, () => bench.pin() === (name === undefined ? null : bench.id(name)));
 const many = (count: number) => Array.from({ length: count }, (_, at) => `acc-${String(at + 1).padStart(2, "0")}`);
 
+describe("what is typed after /multicodex", () => {
+	it.each(
+		coreOf([{ host: NEWEST_HOST }, ...hostNames.filter((host) => host !== NEWEST_HOST).map((host) => ({ host }))]),
+	)("is run by Enter where it is whole, and completed by it where it is not: pi $host", async ({ host }) => {
+		const bench = await createBench({ host, accounts: ["a", "b"], rows: { a: { label: "home work" } } });
+		const terminal = bench.terminal([], { cols: 80, rows: 30 });
+		await terminal.ready(PATIENCE_MS);
+		await terminal.submit("/multicodex why");
+		await terminal.waitForText("serves next", PATIENCE_MS);
+		await terminal.type("/multicodex use wo");
+		await terminal.waitForText("→ home work", PATIENCE_MS);
+		await terminal.press("enter");
+		await terminal.waitForText('/multicodex use "home work"', PATIENCE_MS);
+		await terminal.press("enter");
+		await until("the pin", () => bench.pin() === bench.id("a"));
+	});
+});
+
 describe("the dashboard in a terminal", () => {
 	it.each(coreOf(hostNames.map((host) => ({ host }))))(
 		"shows every account, pins, unpins and removes one, and gives the editor back: pi $host",

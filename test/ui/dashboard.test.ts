@@ -221,7 +221,7 @@ describe("the dashboard", () => {
 
 	it.each<[string, Parameters<typeof aShown>[1], RegExp, RegExp]>([
 		["ready", {}, /ready$/m, /token until 30 Nov, renewed by itself/],
-		["pinned", { isPinned: true, isActive: true }, /ready, pinned$/m, /token until/],
+		["pinned", { isPinned: true, isActive: true }, /pinned$/m, /token until/],
 		[
 			"out of reach",
 			{ isUsageFailing: true, isActive: true, lastError: { text: "HTTP 503", at: NOW - 25 * HOUR_MS } },

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { UsageWindow } from "../../src/domain/usage.ts";
 import type { PoolView, ShownAccount } from "../../src/ui/pool-view.ts";
-import { poolAsJson, poolAsText } from "../../src/ui/show.ts";
+import { poolAsJson, poolAsLines, poolAsText, poolInDetail } from "../../src/ui/show.ts";
+import { STATE_WORDS, type StateWord, stateWord } from "../../src/ui/state-words.ts";
 import { aCooldown, aCredential, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 
 const isoTime = z.iso.datetime({ precision: 3 });
@@ -317,5 +318,122 @@ describe("show as text", () => {
 
 	it("leaves no blanks at the end of a line", () => {
 		for (const columns of [120, 40]) expect(poolAsText(everybody, columns)).not.toMatch(/ $/m);
+	});
+});
+
+describe("show --compact", () => {
+	const rows = () => poolAsLines(everybody).split("\n");
+
+	it("is one line an account and nothing else, with each column where it always is", () => {
+		expect(rows()).toEqual([
+			"→ work              ready         -       5h     73% 1h07m   week   92% 6d20h",
+			"  personal          ready         -       -        - -       -        - -",
+			"  side              out of quota  42m     5h      0% 1h07m   -        - -",
+			"  old-team          signed out    -       -        - -       -        - -",
+			"  closed            off           -       -        - -       -        - -",
+			"  partly            ready         -       5h     73% 1h07m   week   92% 6d20h",
+			"  seat              ready         -       month   2% 12d00h  -        - -",
+			"  funded            out of quota  1h07m   5h      0% 1h07m   -        - -",
+		]);
+	});
+
+	it("fits eighty columns with any label", () => {
+		const long = shown("x".repeat(40), { isActive: true });
+		const wide = shown("東京オフィス東京オフィス東京", {
+			usage: aSnapshot({ windows: [{ ...week, usedPercent: 0 }] }),
+		});
+		const lines = poolAsLines(viewOf(long, wide, side)).split("\n");
+		for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(78);
+		expect(new Set(lines.map((line) => visibleWidth(line.split(/ready|out of/)[0] ?? ""))).size).toBe(1);
+	});
+
+	it("says how to begin where there is no account", () => {
+		expect(poolAsLines(viewOf())).toBe(poolAsText(viewOf(), 80));
+	});
+});
+
+describe("show --detail", () => {
+	const text = (view: PoolView, columns = 120) => poolInDetail(view, columns);
+
+	it("tells of each window when it resets on the clock, and what else is known", () => {
+		expect(text(viewOf(work))).toMatch(
+			/^→ work\n {2}state +ready, serves next\n {2}who +work@\S+ · plus · id work\n {2}5h +73% left, resets (\w+ )?\d\d:\d\d \(1h07m\)\n {2}week +92% left, resets .+ \(6d20h\)\n/,
+		);
+		expect(text(viewOf(work))).toMatch(/\n {2}sign-in +token until /);
+		expect(text(viewOf(work))).toMatch(/\n {2}last used +\d\d:\d\d$/);
+	});
+
+	it("tells until when an account is out of quota, and of credits and budgets", () => {
+		expect(text(viewOf(side))).toMatch(/state +out of quota until \d\d:\d\d \(42m\)\n/);
+		expect(text(viewOf(side))).toMatch(/credits +some are left/);
+		expect(text(viewOf(seat))).toMatch(/month budget +2% left, resets .* \(12d00h\), 490 of 500 used/);
+		const rich = shown("rich", {
+			usage: aSnapshot({ windows: [], credits: { hasCredits: true, unlimited: false, balance: "12.50" } }),
+		});
+		expect(text(viewOf(rich))).toMatch(/credits +12\.50 left/);
+	});
+
+	it("tells of the limits of single models, and of what is refused in part", () => {
+		const limits = { codex_bengalfox: { windows: [{ ...fiveHours, usedPercent: 40 }] } };
+		const limited = shown("limited", { usage: aSnapshot({ windows: [week], limits }), cooldowns: partly.cooldowns });
+		expect(text(viewOf(limited))).toMatch(/limit codex bengalfox +5h 60% left, resets /);
+		expect(text(viewOf(limited))).toMatch(/limited: limit codex bengalfox, usage limit until \d\d:\d\d$/);
+	});
+
+	it.each([
+		["usage-limit", "usage limit"],
+		["rate-limit", "rate limit"],
+		["refresh_token_reused", "its sign-in was used by another program"],
+		["HTTP 503", "HTTP 503"],
+		["Your workspace is not allowed here.", "Your workspace is not allowed here."],
+	])("tells the last error in words: %s", (told, words) => {
+		const failed = shown("failed", { lastError: { text: told, at: NOW } });
+		expect(text(viewOf(failed))).toMatch(new RegExp(`last error +\\d\\d:\\d\\d, ${words.replaceAll(".", "\\.")}$`));
+	});
+
+	it("tells of each account, a blank line between, and cuts what is too wide", () => {
+		expect(text(everybody).split("\n\n")).toHaveLength(8);
+		for (const columns of [118, 78, 38, 28]) {
+			const rows = text(viewOf(work, side, seat), columns).split("\n");
+			for (const row of rows) expect(visibleWidth(row)).toBeLessThanOrEqual(columns);
+		}
+	});
+});
+
+describe("one vocabulary", () => {
+	it("has one of five words for the state of every account, and no code, in every form", () => {
+		const forms = [
+			poolAsText(everybody, 120),
+			poolAsText(everybody, 40),
+			poolAsLines(everybody),
+			poolInDetail(everybody, 120),
+		];
+		for (const form of forms) {
+			expect(form).not.toMatch(/cooling|needs-login|disabled|switched off|sign in again|\bactive\b|\w_\w/);
+			for (const word of STATE_WORDS.filter((each) => each !== "resting")) expect(form).toContain(word);
+		}
+	});
+
+	it.each<[StateWord, Partial<ShownAccount>]>([
+		["ready", {}],
+		["out of quota", { state: "cooling", cooldowns: [aCooldown()] }],
+		["out of quota", { state: "cooling", cooldowns: [aCooldown({ reason: "workspace_limit" })] }],
+		["resting", { state: "cooling", cooldowns: [aCooldown({ reason: "rate_limit" })] }],
+		["resting", { state: "cooling", cooldowns: [aCooldown({ reason: "refused" })] }],
+		[
+			"resting",
+			{
+				state: "cooling",
+				cooldowns: [
+					aCooldown({ reason: "workspace_disabled", until: NOW + 2 * HOUR_MS }),
+					aCooldown({ scope: "model:x" }),
+				],
+			},
+		],
+		["out of quota", { state: "cooling", usage: funded.usage }],
+		["signed out", { state: "needs-login" }],
+		["off", { state: "disabled" }],
+	])("calls it %s", (word, overrides) => {
+		expect(stateWord(shown("a", overrides), NOW)).toBe(word);
 	});
 });
