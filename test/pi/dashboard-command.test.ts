@@ -91,7 +91,7 @@ describe("/multicodex without a word", () => {
 		await press("a");
 		expect([pinned(), notices().at(-1)]).toEqual([undefined, expect.stringMatching(/policy chooses/)]);
 		await press("e");
-		expect(text()).toMatch(/home .*switched off/);
+		expect(text()).toMatch(/home .*off$/m);
 		await press("e");
 		expect(text()).toMatch(/home .*ready/);
 		expect(selected()).toBe("home");
@@ -190,7 +190,7 @@ describe("/multicodex without a word", () => {
 	it("follows what happens elsewhere while it is open, and stops when it is closed", async () => {
 		desk.house.state.memos.set(home.id, { cooldowns: [aCooldown()], strikes: 0 });
 		desk.house.pool.emit({ type: "changed" });
-		expect(text()).toMatch(/home .*cooling/);
+		expect(text()).toMatch(/home .*out of quota/);
 		desk.house.pool.emit({
 			type: "rotated",
 			asked: { modelId: "gpt-5.5", sessionId: "s" },

@@ -91,7 +91,7 @@ describe("add", () => {
 	it("says what an account that is switched off still needs", async () => {
 		open([rowOf("work", { enabled: false })]);
 		signsInAs("work");
-		expect(await run("add")).toMatch(/It is switched off \(by hand\)\. \/multicodex enable work/);
+		expect(await run("add")).toMatch(/It is off \(by hand\)\. \/multicodex enable work/);
 	});
 
 	it.each([
