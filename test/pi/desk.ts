@@ -51,6 +51,8 @@ export interface Desk {
 	/** What asking for an account's usage comes to; nothing without one. */
 	readonly usage: Map<string, () => UsageSnapshot | string>;
 	readonly askedUsage: string[];
+	/** How long an answer of the usage endpoint takes. */
+	askUsage: () => Promise<void>;
 	/** What the log holds. */
 	decisions: LoggedDecision[];
 	/** What asking for usage that has outlived its time comes to. */
@@ -115,6 +117,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 			stop: () => undefined,
 			ask: async (id) => {
 				desk.askedUsage.push(id);
+				await desk.askUsage();
 				const told = desk.usage.get(id)?.();
 				if (typeof told === "string") pool.noteError(id, told);
 				else if (told) pool.noteUsage(id, told);
@@ -204,6 +207,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		searched: [],
 		usage: new Map(),
 		askedUsage: [],
+		askUsage: async () => undefined,
 		decisions: [],
 		refreshStale: async () => undefined,
 		stored: [],

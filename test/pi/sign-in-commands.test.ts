@@ -79,6 +79,20 @@ describe("add", () => {
 		expect(desk.opened).toEqual([ADDRESS, ADDRESS]);
 	});
 
+	it("waits for figures no longer than a person would, and not past the end of the session", async () => {
+		desk.askUsage = () => new Promise(() => undefined);
+		signsInAs("work");
+		const began = performance.now();
+		expect(await run("add")).toMatch(/added work[\s\S]*work@example\.test \(plus\)\.\n/);
+		expect(performance.now() - began).toBeLessThan(20_000);
+		signsInAs("home");
+		const running = desk.command.handler("add", desk.screen.ctx);
+		await expect.poll(() => desk.askedUsage).toContain(idOf("home"));
+		await desk.pi.fire("session_shutdown", desk.screen.ctx);
+		await running;
+		expect(labels()).toEqual(["work", "home"]);
+	});
+
 	it("renews an account that is here, whatever label was typed", async () => {
 		open([rowOf("work", { ...signedOut, label: "mine" })]);
 		signsInAs("work");

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Account, AccountId } from "../../domain/account.ts";
 import type { UsageSnapshot } from "../../domain/usage.ts";
-import { within } from "../../pool/abort.ts";
+import { raceAbort, within } from "../../pool/abort.ts";
 import { modeOf } from "../output.ts";
 import { baseUrlOf, PROVIDER } from "../provider.ts";
 import type { SubcommandDeps } from "./subcommand.ts";
@@ -47,11 +47,9 @@ export async function afterJoining(
 	const modelAdvice = await offerModel(accounts, ctx, deps);
 	// Without any account some hosts knew no Codex model before, and with it no address.
 	const asked = asking ?? beginAsking() ?? Promise.resolve();
-	const gone = new Promise<void>((resolve) => {
-		if (signal.aborted) resolve();
-		signal.addEventListener("abort", () => resolve(), { once: true });
-	});
-	await within(Promise.race([asked, gone]), USAGE_MS, () => undefined);
+	// With its session gone there is nobody to tell.
+	const told = raceAbort(asked, signal).catch(() => undefined);
+	await within(told, USAGE_MS, () => undefined);
 	return { modelAdvice, usageOf: ({ id }) => (answered.has(id) ? pool.memo(id).usage : undefined) };
 }
 
