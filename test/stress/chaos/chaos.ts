@@ -1,5 +1,5 @@
 /**
- * `npm run chaos -- [--seed N] [--minutes M | --seconds S] [--break NAME] [--phase MS]
+ * `npm run chaos -- [--seed N] [--minutes M | --seconds S] [--break NAME] [--phase MS] [--processes N] [--seats N]
  * [--weather NAME]…`: see `run.ts`. Exits with 1 where
  * a promise was broken; where a guard was taken out on purpose (`--break`), where none was.
  */
@@ -15,6 +15,8 @@ const { values } = parseArgs({
 		seconds: { type: "string", default: "60" },
 		break: { type: "string" },
 		phase: { type: "string" },
+		processes: { type: "string" },
+		seats: { type: "string" },
 		weather: { type: "string", multiple: true },
 	},
 });
@@ -39,6 +41,8 @@ const report = await runChaos({
 	ms,
 	broken,
 	...(values.phase !== undefined && { phaseMs: Number(values.phase) }),
+	...(values.processes !== undefined && { processes: Number(values.processes) }),
+	...(values.seats !== undefined && { seats: Number(values.seats) }),
 	untilFirst: broken !== undefined,
 	...(weathers.length > 0 && { weathers }),
 	onProgress: (line) => process.stdout.write(`${line}\n`),

@@ -45,12 +45,14 @@ export interface Journal {
 	readonly requests: Map<string, Asked[]>;
 	readonly rests: Rest[];
 	readonly tokens: RecordedRequest[];
-	/** Good answers and usage that contradict a rest: when they ended, by account. */
-	readonly news: { readonly account: string; readonly at: number }[];
+	/** Good answers and usage that contradict a rest: when they ended, by account, and when an answer was asked for. */
+	readonly news: { readonly account: string; readonly at: number; readonly askedAt: number | undefined }[];
 	readonly snapshots: Snapshot[];
 	/** What else happened, for a trace. */
 	readonly happened: { readonly at: number; readonly what: string }[];
 	readonly counts: { requests: number; faults: number; usage: number };
+	/** How late the driver itself has been of late, ms: as late as that is everybody on this machine. */
+	readonly lateness: { ms: number };
 	note(what: string): void;
 	/** Takes over what the backend has recorded. */
 	harvest(): void;
@@ -70,6 +72,8 @@ export interface Journal {
 /** Usage that was told before a reset may arrive this long after it. */
 const USAGE_UNDER_WAY_MS = 4000;
 const SNAPSHOT_MS = 20;
+/** By each look; half of it is left after some three seconds. */
+const FADING = 0.995;
 const TURN = /turn:([\w-]+);/g;
 
 /** Answers every request by lot, and writes down what came of it. `onHang`: a turn was given an answer that never ends. */
@@ -79,10 +83,11 @@ export function keepJournal(seed: number, world: World, onHang: (turn: string, a
 		requests: new Map<string, Asked[]>(),
 		rests: [] as Rest[],
 		tokens: [] as RecordedRequest[],
-		news: [] as { account: string; at: number }[],
+		news: [] as { account: string; at: number; askedAt: number | undefined }[],
 		snapshots: [] as Snapshot[],
 		happened: [] as { at: number; what: string }[],
 		counts: { requests: 0, faults: 0, usage: 0 },
+		lateness: { ms: 0 },
 	};
 	const ended = new Map<string, number>();
 	let pending: RecordedRequest[] = [];
@@ -159,16 +164,18 @@ export function keepJournal(seed: number, world: World, onHang: (turn: string, a
 				if (record.endedAt === undefined || record.account === undefined) continue;
 				if (record.kind === "usage" && record.answer !== "spent") {
 					journal.counts.usage += 1;
-					journal.news.push({ account: record.account, at: record.endedAt });
+					journal.news.push({ account: record.account, at: record.endedAt, askedAt: undefined });
 				}
 				const isGood = ["text", "responses"].includes(record.answer ?? "") && record.status === 200;
-				if (isGood) journal.news.push({ account: record.account, at: record.endedAt });
+				if (isGood) journal.news.push({ account: record.account, at: record.endedAt, askedAt: record.at });
 			}
 			refill();
 		},
 		look: () => {
 			const now = Date.now();
-			if (now - lastLook < SNAPSHOT_MS) return [];
+			const sinceMs = now - lastLook;
+			if (sinceMs < SNAPSHOT_MS) return [];
+			if (lastLook > 0) journal.lateness.ms = Math.max(sinceMs, journal.lateness.ms * FADING);
 			lastLook = now;
 			const problems = world.look();
 			const rows = world.rows();

@@ -144,6 +144,21 @@ describe("a broken promise is seen:", () => {
 		expect(judge({ turn: "u", shown: [3] })).toEqual([expect.stringMatching(/before its return/)]);
 	});
 
+	it("such an account also where it has answered since, but not where its usage has said that it is back", () => {
+		ask("t", "a2", "quota");
+		expect(judge({ reason: "error" })).toEqual([]);
+		const refusedAt = began;
+		began += 3000;
+		ask("u", "a2", "text", 0);
+		journal.news.push({ account: "a2", at: began, askedAt: began - 100 });
+		expect(judge({ turn: "u", shown: [2] })).toEqual([expect.stringMatching(/before its return/)]);
+		journal.news.push({ account: "a2", at: refusedAt + 200, askedAt: refusedAt - 100 });
+		expect(judge({ turn: "u", shown: [2] })).toEqual([]);
+		journal.news.length = 0;
+		journal.news.push({ account: "a2", at: began - 500, askedAt: undefined });
+		expect(judge({ turn: "u", shown: [2] })).toEqual([]);
+	});
+
 	it("an account that another process knew to rest", () => {
 		ask("t", "a2", "quota");
 		expect(judge({ reason: "error" })).toEqual([]);

@@ -164,8 +164,13 @@ export function createMemory(): Memory {
 			const problems: string[] = [];
 			const { report, seat, isPlain, wasReset } = turn;
 			for (const { account, at, record } of asked) {
+				// An answer that ended before a refusal may be dealt with behind it, by another process that is late.
+				const lateMs = Math.min(UNDER_WAY_MS, NEWS_UNDER_WAY_MS + 4 * journal.lateness.ms);
+				// What should not have been asked for excuses nothing.
 				const hasNews = (from: number) =>
-					journal.news.some((news) => news.account === account && news.at >= from - UNDER_WAY_MS);
+					journal.news.some(
+						(news) => news.account === account && news.at >= from - lateMs && (news.askedAt ?? from) <= from + lateMs,
+					);
 				const known = told.get(`${seat} ${account}`);
 				const heeds = known && known.knownAt < report.startedAt && record.at < known.until;
 				if (isPlain && heeds && !wasReset(known.at - UNDER_WAY_MS, at) && !hasNews(known.at))
@@ -215,6 +220,8 @@ function isUnspent({ status, answer, endedAt }: RecordedRequest): boolean {
 
 /** What was told before may be learnt after: an answer takes its time on a busy machine. */
 const UNDER_WAY_MS = 4000;
+/** The same on a machine that is at rest, for answers that are not told by hand. */
+const NEWS_UNDER_WAY_MS = 500;
 const MINUTE_MS = 60_000;
 
 /** When a sender died: epoch ms, or never. */

@@ -14,9 +14,14 @@ export function summaryOf(report: ChaosReport): string {
 }
 
 /** How to play a run again. */
-export function replayOf({ options: { seed, ms, phaseMs, weathers = [] } }: ChaosReport): string {
+export function replayOf({
+	options: { seed, ms, phaseMs, processes, seats, broken, weathers = [] },
+}: ChaosReport): string {
 	const words = ["npm run chaos --", `--seed ${seed}`, `--seconds ${Math.round(ms / 1000)}`];
 	if (phaseMs !== undefined) words.push(`--phase ${phaseMs}`);
+	if (processes !== undefined) words.push(`--processes ${processes}`);
+	if (seats !== undefined) words.push(`--seats ${seats}`);
+	if (broken !== undefined) words.push(`--break ${broken}`);
 	return [...words, ...weathers.map((weather) => `--weather ${weather}`)].join(" ");
 }
 

@@ -82,8 +82,13 @@ const STALE_MS = 12_000;
 /** Who is killed has been at work for so long. */
 const UP_MS = 1000;
 const PHASE_MS = 7000;
+/** These locks are held over a read and a write, on a machine as busy as any. */
+const LONGEST_HOLD_MS = 8000;
 const TICK_MS = 25;
 const TICKS_A_SECOND = 40;
+/** With so many accounts at rest a person resets them, and not again before it has shown. */
+const MOST_RESTING = 4;
+const RESET_MS = 6000;
 const DRAIN_MS = 90_000;
 const LEAVE_MS = 60_000;
 /** Longer than every wait for a lock and an endpoint in a command. */
@@ -478,7 +483,11 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			await pause(600);
 			const post = dice.pick(posts);
 			const isAtWork = post.trooper && !post.stops.some(({ to }) => to > Date.now()) && !existsSync(post.trouble);
-			if (isAtWork && journal.resting().length >= 4) await type(post, 0, "reset quota");
+			if (!isAtWork || journal.resting().length < MOST_RESTING) continue;
+			await type(post, 0, "reset quota");
+			// What is excused by it is excused for a while: with one after the other nothing would ever be judged.
+			const again = Math.min(untilAt, Date.now() + RESET_MS);
+			while (Date.now() < again && !isEnough()) await pause(100);
 		}
 	};
 
@@ -501,6 +510,9 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			await pause(TICK_MS);
 			journal.harvest();
 			for (const problem of journal.look()) violateNow(problem);
+			// Whoever was killed, or stood still, has an excuse for a while.
+			const isQuiet = (weather === "calm" || weather === "commands") && isSettled(Date.now());
+			for (const lock of world.heldFor(LONGEST_HOLD_MS)) if (isQuiet) violateNow(`${lock} was not given back`);
 			ticks += 1;
 			if (ticks % TICKS_A_SECOND === 0) judgeExchanges();
 			if (STORMY.has(weather)) ambush(dice);

@@ -63,6 +63,8 @@ export interface World {
 	signIn(name: string): Promise<void>;
 	/** What is not as it should be in files that anybody may read at any moment. */
 	look(): readonly string[];
+	/** Locks of files that one holder has held for so long, ms; each of them once. */
+	heldFor(ms: number): readonly string[];
 	close(): Promise<void>;
 }
 
@@ -103,6 +105,7 @@ export async function createWorld(): Promise<World> {
 			await release();
 		}
 	};
+	const holders = new Map<string, { readonly holder: string; readonly since: number; isTold: boolean }>();
 	const rows = () => read("codex-accounts.json", accountsSchema, { accounts: [] }).accounts;
 	return {
 		codex,
@@ -145,6 +148,18 @@ export async function createWorld(): Promise<World> {
 				seen.set(name, version);
 				const text = dir.read(name);
 				return text === undefined || parses(text) ? [] : [`${name} does not parse`];
+			}),
+		heldFor: (ms) =>
+			["codex-accounts.json.lock", "codex-state.json.lock"].filter((name) => {
+				const { ino, birthtimeMs } = statSync(dir.path(name), { throwIfNoEntry: false }) ?? {};
+				const holder = `${ino}-${birthtimeMs}`;
+				const known = holders.get(name);
+				if (known?.holder !== holder) holders.set(name, { holder, since: Date.now(), isTold: ino === undefined });
+				else if (!known.isTold && Date.now() - known.since > ms) {
+					known.isTold = true;
+					return true;
+				}
+				return false;
 			}),
 		close: async () => {
 			await codex.close();
