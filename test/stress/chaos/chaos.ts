@@ -1,7 +1,7 @@
 /**
  * `npm run chaos -- [--seed N] [--minutes M | --seconds S] [--break NAME] [--phase MS] [--processes N] [--seats N]
- * [--weather NAME]…`: see `run.ts`. Exits with 1 where
- * a promise was broken; where a guard was taken out on purpose (`--break`), where none was.
+ * [--weather NAME]…`: see `run.ts`. Exits with 1 where a promise was broken; where a guard was taken out on purpose
+ * (`--break`), where none was.
  */
 import { parseArgs } from "node:util";
 import { breaks, misfits } from "./breaks.ts";

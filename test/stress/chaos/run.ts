@@ -591,7 +591,12 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			wrongTime.to = Date.now();
 			for (const { trooper } of posts) {
 				if (!trooper) continue;
-				const measure = await trooper.measure();
+				// One that was ambushed at the end of the phase falls in these moments.
+				const measure = await trooper.measure().catch((error: unknown) => {
+					if (error instanceof Fallen) return undefined;
+					throw error;
+				});
+				if (!measure) continue;
 				measures.push({ ...measure, name: trooper.name });
 				const first = firstMeasures.get(trooper.name);
 				if (!first && measure.turns >= WARM_TURNS) firstMeasures.set(trooper.name, measure);
