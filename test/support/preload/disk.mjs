@@ -68,7 +68,12 @@ const before = (operation, path, isSync = false) => {
 	throw Object.assign(new Error(`${code}: ${operation} '${text}'`), { code, syscall: operation, path: text });
 };
 
-const isReading = (flags) => flags === undefined || flags === "r" || flags === fs.constants.O_RDONLY;
+const CHANGING = fs.constants.O_WRONLY | fs.constants.O_RDWR | fs.constants.O_CREAT;
+
+const isReading = (flags) => {
+	if (typeof flags === "number") return (flags & CHANGING) === 0;
+	return flags === undefined || flags === "r";
+};
 
 /** The path that an operation changes. */
 const changed = (operation, args) => {
