@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { showSchema } from "../../src/ui/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
-import { type Bench, createBenchOnAnyHost, resultLines, until } from "./support.ts";
+import { type Bench, besidesPi, createBenchOnAnyHost, resultLines, until } from "./support.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -129,11 +129,9 @@ describe("/multicodex show", () => {
 
 	it("says that nobody is signed in where that is so", async () => {
 		const bench = await createBenchOnAnyHost({ accounts: [] });
-		expect(await bench.print("/multicodex show")).toMatchObject({
-			code: 0,
-			stdout: expect.stringMatching(/^No Codex account is signed in\./),
-			stderr: "",
-		});
+		const { code, stdout, stderr } = await bench.print("/multicodex show");
+		expect({ code, stderr: besidesPi(stderr) }).toEqual({ code: 0, stderr: "" });
+		expect(stdout).toMatch(/^No Codex account is signed in\./);
 		const shown = showSchema.parse(JSON.parse((await bench.print("/multicodex show --json")).stdout));
 		expect(shown).toMatchObject({ active: null, pinned: null, accounts: [] });
 	});
@@ -293,7 +291,7 @@ describe("/multicodex path and help", () => {
 });
 
 describe("a word that no subcommand has", () => {
-	it("is refused with the list of those there are, in every mode", async () => {
+	it("is refused in one line that leads to help, in every mode", async () => {
 		const bench = await createBenchOnAnyHost();
 		for (const args of [["-p"], ["--mode", "json"]]) {
 			const result = await bench.run([...args, "/multicodex nonsense"]);
@@ -301,7 +299,7 @@ describe("a word that no subcommand has", () => {
 			expect(result.stdout).not.toContain("nonsense");
 			expect(resultLines(result.stdout.includes("{") ? result.stdout : "")).toEqual([]);
 			expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
-			for (const word of ["nonsense", ...WORDS]) expect(result.stderr).toContain(word);
+			expect(result.stderr).toMatch(/"nonsense".*\/multicodex help/);
 		}
 		expect(bench.codex.requests).toEqual([]);
 	});
