@@ -1,3 +1,5 @@
+import { renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { formatClock } from "../../src/ui/format.ts";
@@ -5,6 +7,7 @@ import { answers } from "../support/fake-codex/index.ts";
 import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
+import { jumpingClock } from "./under-fire-support.ts";
 
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
@@ -217,5 +220,26 @@ describe(`the figures of pi ${NEWEST_HOST} over a WebSocket, whose answers say n
 		await terminal.waitForScreen((screen) => footerOf(screen).startsWith("codex b pinned"));
 		await bench.print("/multicodex disable b");
 		await terminal.waitForScreen((screen) => /^codex a .*1 of 2 ready$|^codex a .*last ready$/.test(footerOf(screen)));
+	});
+
+	it("keep their resets while they grow old, and are asked for with the first key after ten minutes", async () => {
+		const fiveHour = { usedPercent: 52, resetsInMs: 72.5 * MINUTE_MS };
+		const bench = await createBench({ host: NEWEST_HOST, accounts: [{ name: "anna", quota: { fiveHour, week } }] });
+		const jumps = join(bench.dir.home, "clock");
+		const terminal = bench.terminal([], { cols: 120, rows: ROWS, env: jumpingClock(jumps) });
+		await terminal.ready();
+		await terminal.waitForScreen((screen) => /^codex anna .* 48% left \(1h1\dm\)/.test(footerOf(screen)));
+		const asked = bench.codex.usageRequests("anna").length;
+		bench.codex.account("anna").quota?.setUsed("fiveHour", 70);
+		// The machine sleeps for twenty minutes.
+		writeFileSync(`${jumps}.new`, String(20 * MINUTE_MS));
+		renameSync(`${jumps}.new`, jumps);
+		terminal.resize(110);
+		await terminal.waitForScreen((screen) => /^codex anna .*~48% left \(5\dm\)/.test(footerOf(screen)));
+		expect(bench.codex.usageRequests("anna")).toHaveLength(asked);
+		await terminal.type("x");
+		await terminal.waitForScreen((screen) => /^codex anna .* 30% left \(5\dm\)/.test(footerOf(screen)));
+		await terminal.type("y");
+		expect(bench.codex.usageRequests("anna")).toHaveLength(asked + 1);
 	});
 });
