@@ -339,7 +339,7 @@ wide.each([120, 80, 40, 30])("the words for what is typed are as stored, %i colu
 		await terminal.waitForText(sign, PATIENCE_MS);
 		await store(`said-${name}-${columns}`, terminal);
 	};
-	await said("show --detail", "detail", /id \w+/);
+	await said("show --detail", "detail", /last used/);
 	if (columns >= 80) await said("status --compact", "compact", /^ *→ work +ready +-/m);
 	await said("show --jsno", "mistyped-option", /mean\s+--json/);
 	await said("use wrok", "mistyped-account", /mean\s+work/);
