@@ -204,8 +204,11 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		}
 	};
 	const askOrOwe = async (id: AccountId, answeredAt: number): Promise<void> => {
+		const { signal } = session;
 		// What is under way since before the answer knows nothing of it.
 		await underWay.get(id)?.answer;
+		// The end of a session ends what is under way; another call after it would hold up the end of pi.
+		if (signal.aborted) return;
 		const account = pool.account(id);
 		const waitMs = account && untilAsked(account, state.memo(id), answeredAt);
 		if (!account || waitMs === undefined) return;
@@ -227,7 +230,9 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		},
 		refreshStale: () => askWhereDue(pool.accounts),
 		follow: async (id, hasToldUsage) => {
+			const { signal } = session;
 			if (!hasToldUsage) await askAfterAnswer(id, clock.now());
+			if (signal.aborted) return;
 			await askWhereDue(() => {
 				const accounts = pool.accounts();
 				return isNearer(id) ? accounts : accounts.filter((account) => account.id === id);
@@ -242,7 +247,9 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		},
 		ask: async (id) => {
 			try {
+				const { signal } = session;
 				await overtaken(id)?.answer;
+				if (signal.aborted) return false;
 				return await askOnce(id, async () => {
 					state.updateSoon(id, asked);
 					return true;

@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { answers, startFakeCodex } from "../support/fake-codex/index.ts";
+import { NEWEST_HOST } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
+import { wide } from "../support/tiers.ts";
 import { type Bench, createBench, gapBetween, until } from "./support.ts";
 
 const MINUTE_MS = 60_000;
@@ -128,6 +130,15 @@ describe("a usage endpoint that does not answer", () => {
 		expect(result).toMatchObject({ code: 0, stdout: "OK from b #1\n", stderr: "" });
 		expect(bench.codex.usageRequests().length).toBeGreaterThan(0);
 		// A request is given up after 15 s; a pi that waited for that would not have ended before.
+		expect(result.ms).toBeLessThan(12_000);
+	});
+
+	wide("delays the end of pi no more where the answer came over a WebSocket, and is followed", async () => {
+		const bench = await createBench({ usage: answers.hang(), host: NEWEST_HOST });
+		bench.codex.account("a").always(answers.slow({ beforeHeadersMs: 2000 }));
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({ code: 0, stdout: "OK from a #1\n", stderr: "" });
+		expect(bench.codex.requestsOf("websocket-request")).toHaveLength(1);
 		expect(result.ms).toBeLessThan(12_000);
 	});
 });

@@ -203,6 +203,27 @@ describe("usage", () => {
 });
 
 describe("the end of a session", () => {
+	it("begins no call that waited for one under way: that would hold up the end of pi", async () => {
+		open({}, anAccount("a"));
+		let calls = 0;
+		answer = (signal) => {
+			calls += 1;
+			return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+		};
+		const first = monitor.ask("a");
+		await settled();
+		clock.at += 1000;
+		const waiting = monitor.follow("a", false);
+		state.memos.set("a", { ...state.memo("a"), cooldowns: [aCooldown({ setAt: clock.at })] });
+		const again = monitor.ask("a");
+		await settled();
+		monitor.stop();
+		await first;
+		await settled();
+		expect(calls).toBe(1);
+		expect(await Promise.all([waiting, again])).toEqual([undefined, false]);
+	});
+
 	it("lets go of what is being asked, without a word of it, and the next one asks again", async () => {
 		answer = (signal) =>
 			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
