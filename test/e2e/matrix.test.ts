@@ -497,7 +497,7 @@ describe("an account whose workspace is refused", () => {
 		}
 		const third = await bench.print("say hi");
 		expect(third).toMatchObject({ code: 0, stdout: "OK from b #3\n" });
-		expect(third.stderr).toMatch(/^Codex account a .* is off.*\n$/);
+		expect(third.stderr).toMatch(/^Codex account a is off: its workspace is disabled\.\n$/);
 		expect(bench.stored("a")).toMatchObject({ enabled: false, needsLogin: null });
 		letCooldownsEnd(bench);
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stderr: "" });
