@@ -19,6 +19,7 @@ import {
 	writeAsPi,
 } from "./credentials-support.ts";
 import { type Bench, createBench } from "./support.ts";
+import { ageExchangeNotes } from "./under-fire-support.ts";
 
 /** Changes the credential of `a` where its keeper has it, in place, as another process would. */
 function storeElsewhere(bench: Bench, keeper: Keeper, credential: object): void {
@@ -36,15 +37,6 @@ function renewedIn(text: string, former: Grant, renewed: Grant | undefined): str
 		.replace(former.access, String(renewed?.access))
 		.replace(former.refresh, String(renewed?.refresh))
 		.replace(String(former.expires), String(renewed?.expires));
-}
-
-/** Lets the note of an exchange without an answer grow older by so much. */
-function ageExchangeNotes(bench: Bench, byMs: number): void {
-	const text = bench.dir.read("codex-state.json") ?? "";
-	const state = JSON.parse(text, (key, value) =>
-		key === "exchange" ? { ...value, at: Number(value.at) - byMs } : value,
-	);
-	bench.dir.write("codex-state.json", state);
 }
 
 describe("pi's own login", () => {

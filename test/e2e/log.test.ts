@@ -104,6 +104,8 @@ describe("after a rotation", () => {
 		for (const name of ["ann", "ben"]) bench.codex.account(name).always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 		const rpc = bench.rpc();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from cat #1");
+		// The line is written when what is known of the accounts has come in.
+		await rpc.waitForNotification("Continued on");
 		const told = rpc.notifications.map(({ message }) => message);
 		expect(told).toEqual([expect.stringMatching(/^Codex: ann reached its .*limit.*\. Continued on cat\.$/)]);
 	});

@@ -60,7 +60,8 @@ describe("/multicodex remove", () => {
 			{
 				type: "multicodex",
 				command: "remove",
-				result: { account: { id: bench.id("c"), label: "c" }, active: null },
+				// Who serves next is known before the first request.
+				result: { account: { id: bench.id("c"), label: "c" }, active: bench.id("d") },
 			},
 		]);
 		expect(storedLabels(bench)).toEqual(["d"]);

@@ -8,7 +8,7 @@ import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { launchCommand } from "../support/launch.ts";
 import { coreOf, isAtAnEnd, wide } from "../support/tiers.ts";
-import { type Bench, createBench, createBenchOnAnyHost, resultLines } from "./support.ts";
+import { type Bench, besidesPi, createBench, createBenchOnAnyHost, resultLines } from "./support.ts";
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -34,7 +34,7 @@ async function piped(bench: Bench, prompt: string, ...options: readonly string[]
 /** Labels in the document of `show --json` that a late reader got, and pi's exit code. */
 async function labelsPiped(bench: Bench) {
 	const { stdout, stderr } = await piped(bench, "/multicodex show --json");
-	return { labels: showSchema.parse(JSON.parse(stdout)).accounts.map(({ label }) => label), stderr };
+	return { labels: showSchema.parse(JSON.parse(stdout)).accounts.map(({ label }) => label), stderr: besidesPi(stderr) };
 }
 
 describe.each(coreOf(hostNames, isAtAnEnd))("a pipe behind pi -p show --json, on pi %s", (host) => {

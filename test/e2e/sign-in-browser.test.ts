@@ -272,11 +272,13 @@ describe("/multicodex add in a terminal", () => {
 		bench.codex.account("a").token(tokenAnswers.delay(2_000));
 		const terminal = await openTerminal(bench);
 		const { url } = await beginInBrowser(terminal);
-		await fetch(url);
+		// The page waits for what becomes of the exchange.
+		const page = fetch(url);
 		await bench.codex.waitFor(({ kind }) => kind === "token", PATIENCE_MS);
 
 		await terminal.press("escape");
 
+		expect(await (await page).text()).toBe("The sign-in was cancelled in pi. You can close this page.");
 		await expectNothingHappened(bench, terminal);
 		await bench.codex.waitFor(({ kind, endedAt }) => kind === "token" && endedAt !== undefined, PATIENCE_MS);
 		expect(storedAccounts(bench)).toEqual([]);

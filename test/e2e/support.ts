@@ -245,9 +245,9 @@ export function resultLines(stdout: string): unknown[] {
 }
 
 /** Waits for a condition that has no event of its own, such as the content of a file. Rejects after the time-out. */
-export async function until(what: string, probe: () => boolean, timeoutMs = 20_000): Promise<void> {
+export async function until(what: string, probe: () => boolean | Promise<boolean>, timeoutMs = 20_000): Promise<void> {
 	const deadlineAt = Date.now() + timeoutMs;
-	while (!probe()) {
+	while (!(await probe())) {
 		if (Date.now() > deadlineAt) throw new Error(`${what}: not within ${timeoutMs} ms`);
 		await new Promise((resolve) => setTimeout(resolve, 10));
 	}

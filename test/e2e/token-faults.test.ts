@@ -31,7 +31,7 @@ describe("a sign-in whose token names no workspace", () => {
 		const shown = await bench.print("/multicodex show");
 		expect(shown.stdout).toMatch(/names no ChatGPT workspace, so pi cannot use it/);
 		const verified = await bench.print("/multicodex verify");
-		expect(verified.stdout).toMatch(/z has to sign in again: its sign-in names no ChatGPT workspace/);
+		expect(verified.stdout).toMatch(/z is signed out: its sign-in names no ChatGPT workspace/);
 		expect(storedAccounts(bench)[0]?.credential).toEqual(credential);
 
 		const file = writeAt(bench.dir.path("export/auth.json"), {
