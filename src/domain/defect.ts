@@ -20,7 +20,7 @@ export interface ErrorTrace {
 	readonly error: string;
 	/** Our own part of its stack, innermost first: `src/pool/pool.ts:12:5`. */
 	readonly frames: readonly string[];
-	/** The whole stack, for whoever looks for the defect; without a token, wherever it may come from. */
+	/** The whole stack, for debugging. Tokens are removed. */
 	readonly stack: readonly string[];
 }
 

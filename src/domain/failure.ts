@@ -456,7 +456,7 @@ export const RULES: readonly Rule[] = [
 				statusNot: [...REQUEST_STATUSES.filter((status) => !NAMING_STATUSES.includes(status)), 429],
 			},
 			{ words: /\bextract accountId from token\b|\bno account id in token\b/i, unanswered: true },
-			// A frame shows its words alone, and for them nobody is switched off.
+			// A frame shows only its words, which are too weak a reason to switch an account off.
 			{
 				words: /\b(workspace|organization|account) (has been |was |is )?(disabled|deactivated|suspended|deleted)\b/i,
 				unanswered: true,

@@ -8,7 +8,7 @@ export const MOST_LIMITS = 50;
 const LONGEST_WORD = 80;
 /** A use beyond this is no use: overdrawn windows were seen a little above 100. */
 const MOST_PERCENT = 1000;
-/** A reset that lies this far back when it is told was not told of this window. */
+/** A reset that is this far in the past when it arrives does not belong to the current window. */
 const OLDEST_RESET_MS = 24 * 60 * 60_000;
 const MOST_MINUTES = FURTHEST_RESET_MS / 60_000;
 

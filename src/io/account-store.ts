@@ -32,7 +32,7 @@ const REFRESH_LOCK_WAIT_MS = 3000;
 /** Room proven beyond the present size, for a longer token. */
 const SPARE_BYTES = 8192;
 
-/** The end of the access token is told by the token, too; one that is told by neither is renewed before it is used. */
+/** The token itself carries its expiry, too. Without either expiry it is renewed before use. */
 const credentialSchema = z
 	.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: z.number().optional().catch(undefined) })
 	.transform((read) => ({ ...read, expires: read.expires ?? tokenTimes(read.access).expiresAt ?? 0 }));

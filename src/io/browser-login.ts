@@ -212,7 +212,7 @@ function endOf(signal: AbortSignal | undefined): { readonly reached: Promise<nev
 			signal?.removeEventListener("abort", onAbort);
 		};
 	});
-	// Whatever loses the race may still reject, with nobody left to hear it.
+	// The promise that loses the race may still reject after its listeners are gone.
 	reached.catch(() => undefined);
 	return { reached, release };
 }

@@ -1,7 +1,7 @@
 import { watch } from "node:fs";
 import { basename, dirname } from "node:path";
 
-/** A write makes several events: what comes within this time is told once. */
+/** One write makes several events: those within this time count as one. */
 const SETTLE_MS = 150;
 
 /**

@@ -25,7 +25,7 @@ export interface LockOptions {
  * Touching it every 2 s (proper-lockfile's lower bound is 1 s) keeps it ours during a slow exchange.
  */
 const TOUCH_MS = 2000;
-/** When a lock counts as left behind, unless it is said otherwise; pi's own figure. */
+/** Default age from which a lock counts as left behind; pi's own figure. */
 export const STALE_MS = 10_000;
 /** Every holder makes a folder. Anything else in its place gets this long, in case it is still being made. */
 const STRANGE_MS = 2000;
