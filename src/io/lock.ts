@@ -31,7 +31,7 @@ export const STALE_MS = 10_000;
 const STRANGE_MS = 2000;
 const FIRST_RETRY_MS = 20;
 const LONGEST_RETRY_MS = 1000;
-/** What comes back each time is somebody's, and is waited for. */
+/** An odd lock that comes back each time has an owner, so it is waited for. */
 const MOST_CLEARINGS = 3;
 
 /**
@@ -95,7 +95,7 @@ export async function lookAtLock(
 	return { shape: names.length > 0 ? "full-folder" : "folder", stats };
 }
 
-/** True where nobody holds it: `ageMs` is since it was touched last, and negative where it is dated ahead. */
+/** True for a lock without a live holder. `ageMs` counts from its last touch; it is negative for a date ahead. */
 export function isLeftBehind(shape: LockShape, ageMs: number, staleMs: number): boolean {
 	return Math.abs(ageMs) > (shape === "other" ? STRANGE_MS : staleMs);
 }

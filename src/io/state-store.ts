@@ -309,7 +309,7 @@ export function openStateStore(
 				const [kept, gone] = [ownValue(draft.accounts, into), ownValue(draft.accounts, former)];
 				if (!gone) return;
 				draft.accounts[into] = { ...kept, ...inherited(kept ?? EMPTY_MEMO, gone, now()) };
-				// Whoever exchanges its token still goes by the former id.
+				// An exchange under way still uses the former id.
 				if (gone.exchange) draft.accounts[former] = { ...EMPTY_MEMO, exchange: gone.exchange };
 				else delete draft.accounts[former];
 			}),

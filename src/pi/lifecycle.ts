@@ -32,7 +32,7 @@ interface Deps {
 	readonly footer: Footer;
 	readonly provider: Provider;
 	readonly strays: Pick<StraySignIns, "take">;
-	/** Left out where nobody is to be told how to begin. */
+	/** Undefined where no first line is wanted. */
 	readonly welcome?: Welcome;
 	/** True for a model that pi serves with its ChatGPT sign-in under `openai`, past us. */
 	readonly isOnPlanLogin?: (model: ExtensionContext["model"]) => boolean;
@@ -41,7 +41,7 @@ interface Deps {
 	readonly clock: Clock;
 	/** What went wrong before there was anybody to tell; each once. */
 	readonly earlyWarnings: string[];
-	/** What is said at the beginning of every session. */
+	/** A warning that every session begins with. */
 	readonly reminder?: string | undefined;
 }
 
@@ -115,7 +115,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		await settleRegistration(ctx);
 	};
 
-	/** Told once a session: whoever meets a limit there would wait in vain for the next account. */
+	/** Writes the line once a session: at a limit there no other account would take over. */
 	const tellOfPlanLogin = (ctx: ExtensionContext, model: ExtensionContext["model"]) => {
 		const session = ctx.sessionManager.getSessionId();
 		if (!settings().enabled || session === toldOfPlanIn || !isOnPlanLogin?.(model)) return;

@@ -10,7 +10,7 @@ import { welcome } from "../ui/messages.ts";
 export interface Welcome {
 	/**
 	 * Looks for sign-ins of other tools behind the start, and tells what to type: once a home, until it has an account.
-	 * `isOver` is asked before anything is told. Never rejects.
+	 * `isOver` is called before the line is written. Never rejects.
 	 */
 	begin(tell: (text: string) => void, isOver: () => boolean): Promise<void>;
 }

@@ -152,7 +152,7 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 	};
 }
 
-/** What is said of a refusal without words. */
+/** The message for a refusal without words. */
 export function refusedWith(status: number | undefined, code: string | undefined): string {
 	return `Codex refused the request with status ${status}${code ? ` (${printable(code)})` : ""}.`;
 }

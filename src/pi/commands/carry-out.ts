@@ -16,7 +16,7 @@ export async function carryOut(
 ): Promise<"done" | "cancelled"> {
 	try {
 		const outcome = await command.run(words, ctx, deps);
-		// With its session gone there is nobody to tell, and its context throws.
+		// The session has ended: its chat is gone, and its context throws.
 		if (deps.signal.aborted || !outcome) return "done";
 		if ("failure" in outcome || !isQuiet) tell(outcome, command.name, ctx, deps);
 		return "isCancelled" in outcome && outcome.isCancelled ? "cancelled" : "done";

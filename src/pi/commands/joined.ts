@@ -47,7 +47,7 @@ export async function afterJoining(
 	const modelAdvice = await offerModel(accounts, ctx, deps);
 	// Without any account some hosts knew no Codex model before, and with it no address.
 	const asked = asking ?? beginAsking() ?? Promise.resolve();
-	// With its session gone there is nobody to tell.
+	// The session has ended, and its chat with it.
 	const told = raceAbort(asked, signal).catch(() => undefined);
 	await within(told, USAGE_MS, () => undefined);
 	return { modelAdvice, usageOf: ({ id }) => (answered.has(id) ? pool.memo(id).usage : undefined) };
