@@ -98,6 +98,9 @@ export interface Terminal {
 	stop(): Promise<TerminalExit>;
 }
 
+/** The terminal mode that brackets a frame. */
+const SYNCHRONIZED_OUTPUT = 2026;
+
 const keyPauseMs = 30;
 // pi takes an Esc for a key of its own only when nothing follows it for a moment.
 const escapePauseMs = 120;
@@ -202,10 +205,25 @@ export function startTerminal(
 		announce();
 	});
 
-	const screen = (): string => {
+	const drawn = (): string => {
 		const { viewportY } = emulator.buffer.active;
 		return linesOf(emulator, viewportY, viewportY + emulator.rows);
 	};
+	// pi brackets each frame (mode 2026); a terminal shows the former frame until the new one is whole.
+	let formerFrame: string | undefined;
+	const onFrame = (final: "h" | "l", act: () => void): void => {
+		emulator.parser.registerCsiHandler({ prefix: "?", final }, (modes) => {
+			if (modes.includes(SYNCHRONIZED_OUTPUT)) act();
+			return false;
+		});
+	};
+	onFrame("h", () => {
+		formerFrame ??= drawn();
+	});
+	onFrame("l", () => {
+		formerFrame = undefined;
+	});
+	const screen = (): string => formerFrame ?? drawn();
 
 	const until = <T>(what: string, timeoutMs: number, probe: () => T | undefined): Promise<T> =>
 		new Promise((resolve, reject) => {
