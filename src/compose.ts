@@ -2,48 +2,48 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { debuglog } from "node:util";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
-import type { Credential } from "./domain/account.ts";
-import { decisionOf } from "./domain/decision.ts";
-import { hideEmails } from "./domain/privacy.ts";
-import { defaultLabel, openAccountStore } from "./io/account-store.ts";
-import { openInBrowser } from "./io/browser.ts";
-import { loginInBrowser } from "./io/browser-login.ts";
-import { loginOnDevice } from "./io/device-login.ts";
-import { openEventLog } from "./io/event-log.ts";
-import { followFiles } from "./io/file-watch.ts";
-import { openHealth } from "./io/health.ts";
-import { createImportFinder } from "./io/import/finder.ts";
-import { fingerprint, identityOf, tokenTimes } from "./io/jwt.ts";
-import { pauseFor } from "./io/lock.ts";
-import { createOAuthClient, DEFAULT_ISSUER } from "./io/openai-oauth.ts";
-import { openPiAuth } from "./io/pi-auth.ts";
-import { createProcesses } from "./io/processes.ts";
-import { openSettings, savedModelIn } from "./io/settings-store.ts";
-import { openStateStore } from "./io/state-store.ts";
-import { refusalToSendTokens, unusualHost } from "./io/token-url.ts";
-import { createUsageApi, usageFromHeaders } from "./io/usage-api.ts";
-import { registerCommand } from "./pi/commands.ts";
+import type { Credential } from "./core/account.ts";
+import { createAffinity } from "./core/affinity.ts";
+import { createCredentials } from "./core/credentials.ts";
+import { decisionOf } from "./core/decision.ts";
+import { createDefectNews, tellDefect } from "./core/defect-reports.ts";
+import { createHandout } from "./core/handout.ts";
+import { createMembership } from "./core/membership.ts";
+import { createPiLoginSync } from "./core/pi-login-sync.ts";
+import { createPool } from "./core/pool.ts";
+import type { DeviceDialog, LoginDialog, SettingsStore, TokenReader } from "./core/ports.ts";
+import { hideEmails } from "./core/privacy.ts";
+import { createSessionSockets } from "./core/session-sockets.ts";
+import { createUsageMonitor } from "./core/usage-monitor.ts";
+import { publishEvents } from "./features/explain/event-bus.ts";
+import { createFooter } from "./features/footer/footer.ts";
+import { createImports } from "./features/import/imports.ts";
+import { createImportFinder } from "./features/import/tools/finder.ts";
+import { loginInBrowser } from "./features/sign-in/browser-login.ts";
+import { loginOnDevice } from "./features/sign-in/device-login.ts";
+import { createOAuthHooks } from "./features/sign-in/login-hooks.ts";
+import { openInBrowser } from "./features/sign-in/open-browser.ts";
+import { createStraySignIns } from "./features/sign-in/stray-sign-in.ts";
+import { openHealth } from "./features/verify/disk.ts";
+import { createWelcome } from "./features/welcome/welcome.ts";
 import { delegate } from "./pi/delegate.ts";
-import { tellOthers } from "./pi/event-bus.ts";
-import { createFooter } from "./pi/footer.ts";
-import { followSessions } from "./pi/lifecycle.ts";
+import { registerSessionHooks } from "./pi/lifecycle.ts";
 import { isOnPlanLogin } from "./pi/plan-login.ts";
 import { isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
-import { createOAuthHooks } from "./pi/sign-in.ts";
-import { createStraySignIns } from "./pi/stray-sign-in.ts";
-import { createWelcome } from "./pi/welcome.ts";
-import { createAffinity } from "./pool/affinity.ts";
-import { createCredentials } from "./pool/credentials.ts";
-import { createDefectNews, tellDefect } from "./pool/defects.ts";
-import { createHandout } from "./pool/handout.ts";
-import { createImports } from "./pool/imports.ts";
-import { createMembership } from "./pool/membership.ts";
-import { createPiLink } from "./pool/pi-link.ts";
-import { createPool } from "./pool/pool.ts";
-import type { DeviceDialog, LoginDialog, SettingsStore, TokenReader } from "./pool/ports.ts";
-import { createSessionSockets } from "./pool/session-sockets.ts";
-import { createUsageMonitor } from "./pool/usage-monitor.ts";
-import * as messages from "./ui/messages.ts";
+import { registerCommand } from "./pi/router.ts";
+import { defaultLabel, openAccountStore } from "./platform/account-store.ts";
+import { openEventLog } from "./platform/event-log.ts";
+import { followFiles } from "./platform/file-watch.ts";
+import { fingerprint, identityOf, tokenTimes } from "./platform/jwt.ts";
+import { pauseFor } from "./platform/lock.ts";
+import { createOAuthClient, DEFAULT_ISSUER } from "./platform/openai-oauth.ts";
+import { openPiAuth } from "./platform/pi-auth.ts";
+import { createProcesses } from "./platform/processes.ts";
+import { openSettings, savedModelIn } from "./platform/settings-store.ts";
+import { openStateStore } from "./platform/state-store.ts";
+import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
+import { createUsageApi, usageFromHeaders } from "./platform/usage-api.ts";
+import * as messages from "./ui-kit/messages.ts";
 
 /** Defects with their whole stack, on standard error, where `NODE_DEBUG` names us. */
 const debug = debuglog("multicodex");
@@ -91,7 +91,7 @@ export function compose(pi: ExtensionAPI): void {
 
 	// The pool of accounts, and what a request needs of it.
 	const pool = createPool({ accounts, state, clock, rotation: () => settings.read().rotation });
-	const link = createPiLink({
+	const link = createPiLoginSync({
 		accounts,
 		state,
 		piAuth,
@@ -154,7 +154,7 @@ export function compose(pi: ExtensionAPI): void {
 		oauth: createOAuthHooks({
 			link,
 			ways: signInWays,
-			accountIdOf: (access) => identityOf(access)?.accountId,
+			workspaceIdOf: (access) => identityOf(access)?.workspaceId,
 			onSignedIn: () => pool.emit({ type: "changed" }),
 		}),
 		failover: {
@@ -192,7 +192,7 @@ export function compose(pi: ExtensionAPI): void {
 		clock,
 		onTick: () => {
 			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
-			pool.look();
+			pool.detectChanges();
 			void usage.recheckCooling();
 		},
 		followStores: (listener) => followFiles([paths.accounts, paths.state, paths.settings], listener),
@@ -228,7 +228,7 @@ export function compose(pi: ExtensionAPI): void {
 		savedModel: () => savedModelIn(paths.settings, PROVIDER),
 		removeBackups: removeBackupsAndTell,
 	});
-	followSessions(pi, {
+	registerSessionHooks(pi, {
 		pool,
 		link,
 		affinity,
@@ -250,6 +250,6 @@ export function compose(pi: ExtensionAPI): void {
 		earlyWarnings,
 		reminder: issuerHost === undefined ? undefined : messages.unusualIssuer(issuerHost),
 	});
-	tellOthers(pi, pool);
+	publishEvents(pi, pool);
 	warn = (text) => pool.emit({ type: "warning", text });
 }

@@ -9,9 +9,9 @@ import {
 	type Preference,
 	ROTATION_PREFERENCES,
 	type StoredValue,
-} from "../src/domain/settings.ts";
-import { COMMANDS, LISTED } from "../src/pi/commands.ts";
-import { logSchema, showSchema, verifySchema, whySchema } from "../src/ui/json-schemas.ts";
+} from "../src/core/settings.ts";
+import { logSchema, showSchema, verifySchema, whySchema } from "../src/pi/json-schemas.ts";
+import { COMMANDS, LISTED } from "../src/pi/router.ts";
 import { PICTURES } from "./screens/picture.ts";
 import { repositoryRoot } from "./support/hosts.ts";
 
@@ -85,7 +85,7 @@ describe("the README", () => {
 	});
 
 	it("lists every event that other extensions hear, with what it carries", () => {
-		const source = readFileSync(join(repositoryRoot, "src/pi/event-bus.ts"), "utf8");
+		const source = readFileSync(join(repositoryRoot, "src/features/explain/event-bus.ts"), "utf8");
 		const [, declared = ""] = /interface BusEvents \{\n(.*?)\n\}/s.exec(source) ?? [];
 		const events = [...declared.matchAll(/readonly "(multicodex:[^"]+)": \{(.*?)\};(?:\n|$)/gs)];
 		const fieldsOf = (body: string) => [...body.matchAll(/readonly (\w+):/g)].map(([, field]) => field);

@@ -5,7 +5,7 @@ import { createAgentDir } from "./support/agent-dir.ts";
 it.each([
 	["Provider openai-codex: secret details", "TypeError."],
 	[
-		"Cannot find package 'zod' imported from /secret/src/io/jwt.ts",
+		"Cannot find package 'zod' imported from /secret/src/platform/jwt.ts",
 		/^the package zod is missing\. Run "npm install" in /,
 	],
 	["Cannot find module '@scope/some.name/deep/file.js'", /^the package @scope\/some\.name is missing\./],

@@ -7,7 +7,7 @@ import type {
 	OpenAICodexResponsesOptions,
 } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
-import type { CodexDelegate, StreamOptions } from "../pool/attempt.ts";
+import type { CodexDelegate, StreamOptions } from "../core/attempt.ts";
 
 /** The api of pi's built-in Codex provider. */
 export const API = "openai-codex-responses";

@@ -1,31 +1,31 @@
 import type { ExtensionAPI, ExtensionContext, SessionMessageEntry } from "@mariozechner/pi-coding-agent";
-import type { AccountId } from "../domain/account.ts";
-import { hideEmails } from "../domain/privacy.ts";
-import type { Settings } from "../domain/settings.ts";
-import { within } from "../pool/abort.ts";
-import type { Affinity } from "../pool/affinity.ts";
-import type { Credentials } from "../pool/credentials.ts";
-import { guarded } from "../pool/defects.ts";
-import type { PiLink } from "../pool/pi-link.ts";
-import type { Pool } from "../pool/pool.ts";
-import type { Clock, EventLog } from "../pool/ports.ts";
-import type { UsageMonitor } from "../pool/usage-monitor.ts";
-import { noticeOf, notServed, strayAddress } from "../ui/messages.ts";
-import type { Footer } from "./footer.ts";
+import { within } from "../core/abort.ts";
+import type { AccountId } from "../core/account.ts";
+import type { Affinity } from "../core/affinity.ts";
+import type { Credentials } from "../core/credentials.ts";
+import { guarded } from "../core/defect-reports.ts";
+import type { PiLoginSync } from "../core/pi-login-sync.ts";
+import type { Pool } from "../core/pool.ts";
+import type { Clock, EventLog } from "../core/ports.ts";
+import { hideEmails } from "../core/privacy.ts";
+import type { Settings } from "../core/settings.ts";
+import type { UsageMonitor } from "../core/usage-monitor.ts";
+import type { Footer } from "../features/footer/footer.ts";
+import type { StraySignIns } from "../features/sign-in/stray-sign-in.ts";
+import type { Welcome } from "../features/welcome/welcome.ts";
+import { noticeOf, notServed, strayAddress } from "../ui-kit/messages.ts";
+import { maskedContext } from "./mask-emails.ts";
 import { modeOf, writeNotice } from "./output.ts";
 import { codexModelLike } from "./plan-login.ts";
-import { privately } from "./privately.ts";
 import { forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
 import { createReturns } from "./returns.ts";
-import type { StraySignIns } from "./stray-sign-in.ts";
-import type { Welcome } from "./welcome.ts";
 
 /** Type of the session entry that remembers which account serves the session. */
 export const SESSION_ENTRY = "multicodex";
 
 interface Deps {
 	readonly pool: Pool;
-	readonly link: PiLink;
+	readonly link: PiLoginSync;
 	readonly affinity: Affinity;
 	readonly credentials: Credentials;
 	readonly usage: UsageMonitor;
@@ -50,7 +50,7 @@ const LAST_EXCHANGE_MS = 35_000;
 const LAST_WRITE_MS = 5000;
 
 /** Ties the parts to pi's sessions: begin, model changes, notices, and an end that loses nothing. */
-export function followSessions(pi: ExtensionAPI, deps: Deps): void {
+export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, strays, welcome, isOnPlanLogin } = deps;
 	const { settings, eventLog, clock, earlyWarnings, reminder } = deps;
 	let current: ExtensionContext | undefined;
@@ -125,7 +125,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 
 	// A resumed or new session, also twice in a row on some hosts: everything here may run again.
 	pi.on("session_start", async (_event, given) => {
-		const ctx = privately(given, () => settings().maskEmails);
+		const ctx = maskedContext(given, () => settings().maskEmails);
 		current = ctx;
 		const { account, at, isCompacted } = rememberedAccount(ctx);
 		// Its account may have been merged into another one since.
@@ -140,7 +140,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 		remindedIn = session;
 		await link.sync();
 		// What holds now is no news; what changes from here on is.
-		pool.look();
+		pool.detectChanges();
 		provider.keepAvailability();
 		if (account !== undefined && pool.account(account)) pool.setActive(account);
 		footer.start(ctx);
@@ -194,7 +194,7 @@ export function followSessions(pi: ExtensionAPI, deps: Deps): void {
 			// After a reload there is another provider object, which knows nothing of this registration.
 			() => provider.isOutOfStep() && provider.keepAvailability(),
 			remember,
-			() => pool.disengage(ctx.sessionManager.getSessionId()),
+			() => pool.releaseLease(ctx.sessionManager.getSessionId()),
 			footer.stop,
 			returns.stop,
 			usage.stop,

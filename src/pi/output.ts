@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import { printable } from "../domain/account.ts";
+import { printable } from "../core/account.ts";
 
 /** How this pi talks to its person. */
 export type Mode = "tui" | "rpc" | "json" | "print";

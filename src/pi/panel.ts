@@ -1,7 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
-import type { Paint, PanelKey } from "../ui/panel.ts";
-import type { Pace } from "../ui/typing.ts";
+import type { Paint, PanelKey } from "../ui-kit/panel.ts";
+import type { Pace } from "../ui-kit/typing.ts";
 
 /** What a panel has of the terminal it is drawn on. */
 export interface PanelHost<T> {

@@ -1,5 +1,5 @@
 import { type ExtensionContext, VERSION } from "@mariozechner/pi-coding-agent";
-import { offersPlanLogin } from "../domain/health.ts";
+import { offersPlanLogin } from "../features/verify/rules.ts";
 import { PROVIDER } from "./provider.ts";
 
 /** pi's provider whose ChatGPT sign-in is another grant, which never passes through us. */

@@ -1,12 +1,12 @@
 import type { Api, AssistantMessageEventStream, Context, Model } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
 import type { ExtensionAPI, ExtensionContext, ProviderConfig } from "@mariozechner/pi-coding-agent";
-import { traceOf } from "../domain/defect.ts";
-import { raceAbort } from "../pool/abort.ts";
-import type { CodexDelegate, StreamOptions } from "../pool/attempt.ts";
-import { type FailoverDeps, failover } from "../pool/failover-stream.ts";
-import type { Handout } from "../pool/handout.ts";
-import { ABORTED, finalError } from "../pool/messages.ts";
+import { raceAbort } from "../core/abort.ts";
+import type { CodexDelegate, StreamOptions } from "../core/attempt.ts";
+import { traceOf } from "../core/defect.ts";
+import { ABORTED, finalError } from "../core/final-events.ts";
+import type { Handout } from "../core/handout.ts";
+import { type FailoverDeps, failover } from "../core/request-loop.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 
 /** pi's built-in provider, over which we register. */

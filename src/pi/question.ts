@@ -1,6 +1,6 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import type { ActQuestion } from "../ui/messages.ts";
-import { createQuestionPanel } from "../ui/question.ts";
+import type { ActQuestion } from "../ui-kit/messages.ts";
+import { createQuestionPanel } from "../ui-kit/question.ts";
 import { modeOf } from "./output.ts";
 import { openPanel } from "./panel.ts";
 

@@ -1,5 +1,5 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import type { Clock } from "../pool/ports.ts";
+import type { Clock } from "../core/ports.ts";
 import { modeOf } from "./output.ts";
 
 /** Notices that a person comes back to a session in which nothing was typed for a while. */

@@ -1,4 +1,4 @@
-import { identityOf } from "../../src/io/jwt.ts";
+import { identityOf } from "../../src/platform/jwt.ts";
 import { type AgentDir, createAgentDir } from "../support/agent-dir.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
 import { type Host, prepareHost } from "../support/hosts.ts";
@@ -28,7 +28,7 @@ function agentDirFor(codex: FakeCodex): AgentDir {
 	const rows = others.map((name) => {
 		const credential = codex.grant(name);
 		const identity = identityOf(credential.access);
-		return { id: identity?.id, label: name, accountId: identity?.accountId, credential };
+		return { id: identity?.id, label: name, workspaceId: identity?.workspaceId, credential };
 	});
 	return createAgentDir({
 		baseUrl: codex.baseUrl,

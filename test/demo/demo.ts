@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs, stripVTControlCharacters } from "node:util";
-import { identityOf } from "../../src/io/jwt.ts";
+import { identityOf } from "../../src/platform/jwt.ts";
 import { type AgentDir, createAgentDir } from "../support/agent-dir.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
 import { type Host, prepareHost } from "../support/hosts.ts";
@@ -61,7 +61,7 @@ function prepareAgentDir(codex: FakeCodex): AgentDir {
 		const credential = codex.grant(name);
 		const identity = identityOf(credential.access);
 		if (!identity) throw new Error("the fake backend gave a token without an identity");
-		return { id: identity.id, label: name, email: identity.email, accountId: identity.accountId, credential };
+		return { id: identity.id, label: name, email: identity.email, workspaceId: identity.workspaceId, credential };
 	});
 	return createAgentDir({
 		baseUrl: codex.baseUrl,

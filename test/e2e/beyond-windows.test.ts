@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { showSchema } from "../../src/ui/json-schemas.ts";
+import { showSchema } from "../../src/pi/json-schemas.ts";
 import { usageAnswers } from "../support/fake-codex/index.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { wide } from "../support/tiers.ts";

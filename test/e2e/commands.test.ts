@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { showSchema } from "../../src/ui/json-schemas.ts";
+import { showSchema } from "../../src/pi/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { type Bench, besidesPi, createBenchOnAnyHost, resultLines, until } from "./support.ts";
 

@@ -2,7 +2,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { formatClock } from "../../src/ui/format.ts";
+import { formatClock } from "../../src/ui-kit/format.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { type HostName, hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";

@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { logSchema, whySchema } from "../../src/ui/json-schemas.ts";
+import { logSchema, whySchema } from "../../src/pi/json-schemas.ts";
 import { answers, type FakeAccountInit } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { coreOf } from "../support/tiers.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { showSchema } from "../../src/ui/json-schemas.ts";
+import { showSchema } from "../../src/pi/json-schemas.ts";
 import { type Answer, answers } from "../support/fake-codex/index.ts";
 import { type HostName, hostNames, NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
 import { coreOf, isAtAnEnd, wide } from "../support/tiers.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { LISTED } from "../../src/pi/commands.ts";
-import { logSchema, showSchema, verifySchema, whySchema } from "../../src/ui/json-schemas.ts";
+import { logSchema, showSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
+import { LISTED } from "../../src/pi/router.ts";
 import { type HostName, hostNames } from "../support/hosts.ts";
 import { writeTool } from "../support/import-fixtures.ts";
 import type { Dialog, DialogAnswer, Rpc } from "../support/rpc.ts";

@@ -104,7 +104,7 @@ export type StoredMemo = z.output<typeof memoSchema>;
 export type StoredRow = z.output<typeof rowSchema>;
 
 /** Our id of an account of the fake, by the rule of the contract. */
-export function accountIdOf(account: FakeAccount): string {
+export function workspaceIdOf(account: FakeAccount): string {
 	const { claims } = account.identity();
 	const user = claims.chatgpt_account_user_id ?? claims.chatgpt_user_id ?? account.userId;
 	return createHash("sha256")
@@ -127,7 +127,7 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 	const row: Bench["row"] = (name, fields = {}) => {
 		const account = codex.account(name);
 		return {
-			id: accountIdOf(account),
+			id: workspaceIdOf(account),
 			label: name,
 			email: account.email,
 			userId: account.userId,
@@ -181,7 +181,7 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 	});
 
 	const state = () => stateSchema.parse(dir.readJson("codex-state.json") ?? { version: 1, pin: null, accounts: {} });
-	const id = (name: string) => accountIdOf(codex.account(name));
+	const id = (name: string) => workspaceIdOf(codex.account(name));
 	return {
 		codex,
 		dir,

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { verifySchema } from "../../src/ui/json-schemas.ts";
+import { verifySchema } from "../../src/pi/json-schemas.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { coreOf, isAtAnEnd } from "../support/tiers.ts";

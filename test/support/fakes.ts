@@ -13,20 +13,20 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { type Account, type AccountId, type Credential, uniqueLabel } from "../../src/domain/account.ts";
-import type { Cooldown } from "../../src/domain/cooldown.ts";
-import { claimsOf } from "../../src/domain/identity.ts";
-import type { UsageSnapshot } from "../../src/domain/usage.ts";
+import { type Account, type AccountId, type Credential, uniqueLabel } from "../../src/core/account.ts";
+import type { Cooldown } from "../../src/core/cooldown.ts";
+import { claimsOf } from "../../src/core/identity.ts";
 import type {
-	AccountMemo,
 	AccountPatch,
+	AccountStatus,
 	AccountStore,
 	Clock,
 	PiAuth,
 	PiLogin,
 	Processes,
 	StateStore,
-} from "../../src/pool/ports.ts";
+} from "../../src/core/ports.ts";
+import type { UsageSnapshot } from "../../src/core/usage.ts";
 
 // What one run finds, the next one must find again; a search from other seeds is `FC_SEED=<number>`.
 fc.configureGlobal({ seed: Number(process.env.FC_SEED ?? 20261120) });
@@ -81,7 +81,7 @@ export function anAccount(label: string, overrides: Partial<Account> = {}): Acco
 		label,
 		email: `${label}@example.test`,
 		userId: `user-${label}`,
-		accountId: `acct-${label}`,
+		workspaceId: `acct-${label}`,
 		plan: "plus",
 		credential: aCredential(label),
 		source: "login",
@@ -352,10 +352,10 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 		queue = run.catch(() => undefined);
 		return run;
 	};
-	const replace = async (replaced: string, next: Credential, accountId: string): Promise<boolean> => {
+	const replace = async (replaced: string, next: Credential, workspaceId: string): Promise<boolean> => {
 		if (auth.isFull) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
 		if (current.kind !== "oauth" || current.credential.refresh !== replaced) return false;
-		auth.login = { kind: "oauth", credential: next, accountId };
+		auth.login = { kind: "oauth", credential: next, workspaceId };
 		return true;
 	};
 	const deleteLogin = async (refresh: string): Promise<boolean> => {
@@ -400,7 +400,7 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 export interface FakeStateStore extends StateStore {
 	/** How often the file was looked at for what is known of accounts. */
 	looks: number;
-	readonly memos: Map<AccountId, AccountMemo>;
+	readonly memos: Map<AccountId, AccountStatus>;
 	pinnedId: AccountId | undefined;
 	/** The account that each session is at work on; nobody's lease runs out. */
 	readonly live: Map<string, AccountId>;
@@ -414,10 +414,10 @@ export interface FakeStateStore extends StateStore {
 	readonly writtenSoon: AccountId[];
 }
 
-export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMemo>>> = {}): FakeStateStore {
-	const empty: AccountMemo = { cooldowns: [], strikes: 0 };
+export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountStatus>>> = {}): FakeStateStore {
+	const empty: AccountStatus = { cooldowns: [], strikes: 0 };
 	const read = (id: AccountId) => store.memos.get(id) ?? empty;
-	const apply = (id: AccountId, change: (memo: AccountMemo) => AccountMemo) => {
+	const apply = (id: AccountId, change: (memo: AccountStatus) => AccountStatus) => {
 		store.memos.set(id, change(read(id)));
 	};
 	const store: FakeStateStore = {
@@ -434,7 +434,7 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 		setPin: async (id) => {
 			store.pinnedId = id;
 		},
-		memo: (id) => store.snapshot()(id),
+		status: (id) => store.snapshot()(id),
 		snapshot: () => {
 			store.looks += 1;
 			return read;
@@ -459,11 +459,11 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountMem
 			return counts;
 		},
 		lastChosen: () => store.chosenLast,
-		occupy: (session, id, isChoice) => {
+		acquireLease: (session, id, isChoice) => {
 			store.live.set(session, id);
 			if (isChoice) store.chosenLast = id;
 		},
-		vacate: (session) => void store.live.delete(session),
+		releaseLease: (session) => void store.live.delete(session),
 		clearCooldowns: async () => {
 			for (const id of store.memos.keys()) apply(id, (memo) => ({ ...memo, cooldowns: [], strikes: 0 }));
 		},

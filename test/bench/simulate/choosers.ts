@@ -1,6 +1,6 @@
-import type { AccountId } from "../../../src/domain/account.ts";
-import { crowdedOf, isEligible, type SelectionContext } from "../../../src/domain/candidate.ts";
-import { firstChoice, type PolicyName } from "../../../src/domain/selection.ts";
+import type { AccountId } from "../../../src/core/account.ts";
+import { crowdedOf, isEligible, type SelectionContext } from "../../../src/core/candidate.ts";
+import { firstChoice, type PolicyName } from "../../../src/core/policies.ts";
 import type { Meter, SeenWindow } from "./meter.ts";
 import { CACHE_LIFE_MS, HOUR_MS, MINUTE_MS, NIGHT_MS } from "./model.ts";
 import type { Dice } from "./random.ts";

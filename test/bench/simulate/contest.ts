@@ -1,4 +1,4 @@
-import { DEFAULT_POLICY, POLICIES, type PolicyName } from "../../../src/domain/selection.ts";
+import { DEFAULT_POLICY, POLICIES, type PolicyName } from "../../../src/core/policies.ts";
 import { fluidBound } from "./bound.ts";
 import {
 	type Chooser,

@@ -1,7 +1,7 @@
-import type { Account } from "../../../src/domain/account.ts";
-import type { Candidate } from "../../../src/domain/candidate.ts";
-import type { Cooldown } from "../../../src/domain/cooldown.ts";
-import type { UsageSnapshot, UsageWindow } from "../../../src/domain/usage.ts";
+import type { Account } from "../../../src/core/account.ts";
+import type { Candidate } from "../../../src/core/candidate.ts";
+import type { Cooldown } from "../../../src/core/cooldown.ts";
+import type { UsageSnapshot, UsageWindow } from "../../../src/core/usage.ts";
 import type { AccountSpec } from "./demand.ts";
 import { type Model, SHORT_MS } from "./model.ts";
 
@@ -192,7 +192,7 @@ function accountOf({ plan }: AccountSpec, index: number): Account {
 		label: id,
 		email: undefined,
 		userId: undefined,
-		accountId: id,
+		workspaceId: id,
 		plan,
 		credential: { access: "", refresh: "", expiresAt: Number.MAX_SAFE_INTEGER },
 		source: "login",

@@ -1,13 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Account } from "../../../src/domain/account.ts";
-import type { Candidate } from "../../../src/domain/candidate.ts";
-import { firstChoice, POLICIES, type PolicyName, rank } from "../../../src/domain/selection.ts";
-import { DEFAULT_SETTINGS } from "../../../src/domain/settings.ts";
-import { openAccountStore } from "../../../src/io/account-store.ts";
-import { openStateStore } from "../../../src/io/state-store.ts";
-import { createPool, type Pool } from "../../../src/pool/pool.ts";
+import type { Account } from "../../../src/core/account.ts";
+import type { Candidate } from "../../../src/core/candidate.ts";
+import { firstChoice, POLICIES, type PolicyName, rank } from "../../../src/core/policies.ts";
+import { createPool, type Pool } from "../../../src/core/pool.ts";
+import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
+import { openAccountStore } from "../../../src/platform/account-store.ts";
+import { openStateStore } from "../../../src/platform/state-store.ts";
 import { DAY_MS, HOUR_MS, START } from "./model.ts";
 import { createDice } from "./random.ts";
 
@@ -75,9 +75,9 @@ function median(work: () => unknown): string {
 /** Puts the candidates into files, and returns how to open a pool over these. */
 function writePool(directory: string, candidates: readonly Candidate[]): (policy: PolicyName) => Pool {
 	const paths = { accounts: join(directory, "codex-accounts.json"), state: join(directory, "codex-state.json") };
-	const rows = candidates.map(({ account: { id, accountId, credential } }) => {
+	const rows = candidates.map(({ account: { id, workspaceId, credential } }) => {
 		const { access, refresh, expiresAt: expires } = credential;
-		return { id, accountId, credential: { access, refresh, expires } };
+		return { id, workspaceId, credential: { access, refresh, expires } };
 	});
 	const memos = candidates.map(({ account, cooldowns, usage }) => [account.id, { cooldowns, usage, strikes: 0 }]);
 	writeFileSync(paths.accounts, JSON.stringify({ version: 2, accounts: rows }));
@@ -102,7 +102,7 @@ function accountAt(index: number): Account {
 		label: id,
 		email: undefined,
 		userId: undefined,
-		accountId: id,
+		workspaceId: id,
 		plan: "plus",
 		credential: { access: "access", refresh: "refresh", expiresAt: START + DAY_MS },
 		source: "login",

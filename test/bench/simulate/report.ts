@@ -1,4 +1,4 @@
-import { DEFAULT_POLICY } from "../../../src/domain/selection.ts";
+import { DEFAULT_POLICY } from "../../../src/core/policies.ts";
 import type { Contest, Entry } from "./contest.ts";
 import type { Family } from "./demand.ts";
 

@@ -14,8 +14,8 @@ import type {
 	UserMessage,
 } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
-import { aContext, aPi, type FakeContext, type FakePi } from "../../pi/fake-pi.ts";
 import { SECRET_MARK } from "../../support/fake-codex/tokens.ts";
+import { aContext, aPi, type FakeContext, type FakePi } from "../../unit/fake-pi.ts";
 import type { Message, Order, TurnOrder, TurnReport } from "./orders.ts";
 import { createWatcher } from "./watcher.ts";
 

@@ -1,0 +1,149 @@
+import type { Cooldown } from "./cooldown.ts";
+import { readyAt } from "./cooldown.ts";
+import { hideEmails } from "./privacy.ts";
+import { creditsUntil, type UsageSnapshot } from "./usage.ts";
+
+/** First 12 hex digits of sha256(`<user>\n<workspaceId>`) as first seen; it never changes. */
+export type AccountId = string;
+
+/** What an account's id is made of: it is part of file names and of documents, in which `__proto__` cannot be a name. */
+export const ACCOUNT_ID = /^(?!__proto__$)[\w-]{1,64}$/;
+
+/** Access and refresh token of one account. Never logged, never part of the state file. */
+export interface Credential {
+	readonly access: string;
+	readonly refresh: string;
+	/** Expiry of the access token, epoch ms. */
+	readonly expiresAt: number;
+}
+
+/** The reason of a sign-in whose token names no workspace: pi looks for it there. */
+export const NO_WORKSPACE = "no_workspace";
+
+/** Why an account cannot be used until the person signs in again. */
+export interface NeedsLogin {
+	readonly reason: string;
+	readonly at: number;
+}
+
+/** One ChatGPT login: a user in a workspace, with its credential. */
+export interface Account {
+	readonly id: AccountId;
+	/** Short human name, unique in the pool. */
+	readonly label: string;
+	readonly email: string | undefined;
+	readonly userId: string | undefined;
+	/** `chatgpt_account_id`: the workspace, shared by all its seats. */
+	readonly workspaceId: string;
+	readonly plan: string | undefined;
+	/** Every user claim that a token of it has ever carried. */
+	readonly claims?: readonly string[] | undefined;
+	/** Ids of accounts that turned out to be this one and were merged into it. */
+	readonly formerIds?: readonly AccountId[] | undefined;
+	readonly credential: Credential;
+	/** `pi`, `login` or `import:<tool>`. */
+	readonly source: string;
+	/** True while pi's `auth.json` owns the credential. */
+	readonly linked: boolean;
+	readonly enabled: boolean;
+	/** Why the account was switched off, when it was not the person who did it. */
+	readonly disabledReason: string | undefined;
+	readonly needsLogin: NeedsLogin | undefined;
+	readonly addedAt: number;
+}
+
+/** What the person is told about an account; `cooling` means every model waits. */
+export type AccountState = "ready" | "cooling" | "needs-login" | "disabled";
+
+/**
+ * The state of an account at `now` (epoch ms), regardless of the model asked for. One that has nothing but bought credits
+ * left cools: only a session that is on it already goes on there.
+ */
+export function stateOf(
+	account: Account,
+	cooldowns: readonly Cooldown[],
+	now: number,
+	usage?: UsageSnapshot | undefined,
+): AccountState {
+	if (!account.enabled) return "disabled";
+	if (account.needsLogin) return "needs-login";
+	const isCooling = readyAt(cooldowns, undefined, now) > now || creditsUntil(usage, now) !== undefined;
+	return isCooling ? "cooling" : "ready";
+}
+
+/** A label nobody in `taken` has: `wanted`, else `wanted-2`, `wanted-3` and so on. */
+export function uniqueLabel(wanted: string, taken: ReadonlySet<string>): string {
+	if (!taken.has(wanted)) return wanted;
+	let suffix = 2;
+	while (taken.has(`${wanted}-${suffix}`)) suffix += 1;
+	return `${wanted}-${suffix}`;
+}
+
+/** Gives labels that differ, for many accounts one after the other: each as {@link uniqueLabel} would among those before. */
+export function createUniqueLabels(): (wanted: string) => string {
+	const taken = new Set<string>();
+	/** From where a free number is looked for: those below are taken for good. */
+	const nextSuffix = new Map<string, number>();
+	return (wanted) => {
+		let label = wanted;
+		let suffix = nextSuffix.get(wanted) ?? 2;
+		for (; taken.has(label); suffix += 1) label = `${wanted}-${suffix}`;
+		nextSuffix.set(wanted, suffix);
+		taken.add(label);
+		return label;
+	};
+}
+
+/** Words that stand for something else where a label may stand. */
+const RESERVED_LABELS = new Set(["auto", "add", "all"]);
+const LONGEST_LABEL = 40;
+/** Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner. */
+const UNPRINTABLE = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+const EVERY_UNPRINTABLE = new RegExp(UNPRINTABLE, "gu");
+/** The same in a label, and the quotes that keep one together where it is typed. */
+const REFUSED = new RegExp(`${UNPRINTABLE.source}|"`, "gu");
+const VISIBLE = /[^\p{C}\p{Z}\p{M}]/u;
+
+/** A text from elsewhere as it may be shown: nothing in it moves the cursor, colours, or turns the direction. */
+export function printable(text: string): string {
+	return text.replaceAll(EVERY_UNPRINTABLE, "?");
+}
+
+/** A character as a sentence may name it: by its number where it cannot be seen. */
+function nameOf(character: string): string {
+	const number = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
+	return character === '"' ? '"' : `U+${number}`;
+}
+
+/** Why `label` cannot be a label, as the end of a sentence; undefined where it can. */
+export function labelProblem(label: string): string | undefined {
+	if (!VISIBLE.test(label)) return "is empty";
+	if (label !== label.trim()) return "begins or ends with a blank";
+	if ([...label].length > LONGEST_LABEL) return `has more than ${LONGEST_LABEL} characters`;
+	const refused = new Set(label.match(REFUSED));
+	if (refused.size > 0) return `has characters that a label cannot have: ${[...refused].map(nameOf).join(", ")}`;
+	if (label.startsWith("-")) return "begins like an option";
+	return RESERVED_LABELS.has(label.toLowerCase()) ? "has a meaning of its own" : undefined;
+}
+
+/**
+ * The accounts that `text` may name: an exact label, else an exact e-mail, else an id prefix, else a label whose e-mail is
+ * hidden. Several means ambiguous.
+ */
+export function matchAccounts(accounts: readonly Account[], text: string): Account[] {
+	const wanted = text.trim().toLowerCase();
+	if (wanted === "") return [];
+	const tests: ((account: Account) => boolean)[] = [
+		(account) => account.label === text.trim(),
+		(account) => account.label.toLowerCase() === wanted,
+		(account) => account.email?.toLowerCase() === wanted,
+		(account) => account.id.startsWith(wanted),
+		// As it stands on a screen with `maskEmails`, in what that says is to be typed.
+		(account) => account.label.includes("@") && hideEmails(account.label) === text.trim(),
+	];
+	for (const test of tests) {
+		const matches = accounts.filter(test);
+		if (matches.length > 0) return matches;
+	}
+	return [];
+}

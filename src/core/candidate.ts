@@ -1,0 +1,267 @@
+import type { Account, AccountId } from "./account.ts";
+import {
+	activeCooldowns,
+	type Cooldown,
+	covers,
+	isPassing,
+	isReadyAtGuessed,
+	isReadyAtOfQuota,
+	readyAt,
+} from "./cooldown.ts";
+import { planFactor } from "./plan-sizes.ts";
+import {
+	creditsUntil,
+	isSpent,
+	isUntouched,
+	remaining,
+	type UsageSnapshot,
+	type UsageWindow,
+	windowName,
+} from "./usage.ts";
+
+/** An account as the choice sees it. */
+export interface Candidate {
+	readonly account: Account;
+	readonly cooldowns: readonly Cooldown[];
+	readonly usage: UsageSnapshot | undefined;
+}
+
+/** What has to be left of a window, in percent, before a new session begins on an account; by window name (`5h`, `7d`). */
+export type Reserve = Readonly<Record<string, number>>;
+
+/** What a choice is made for. */
+export interface SelectionContext {
+	readonly modelId: string | undefined;
+	/** Epoch ms. */
+	readonly now: number;
+	/** The person's explicit choice. */
+	readonly pinned: AccountId | undefined;
+	/** The account that last served this session. */
+	readonly affinity: AccountId | undefined;
+	/** The same, however long ago that was: the session may go on there on bought credits. */
+	readonly served?: AccountId | undefined;
+	/** How long the session would rather wait than spend credits while another account only rests, ms. */
+	readonly patienceMs?: number | undefined;
+	/** How many other sessions are live on an account, in any process: with a request in flight, or served just now. */
+	readonly liveSessions: ReadonlyMap<AccountId, number>;
+	readonly reserve: Reserve;
+	/** The account that the policy chose last, for whatever session. */
+	readonly lastChosen: AccountId | undefined;
+}
+
+/**
+ * What keeps an account out of a choice, or at its end (`reserve`), or has a session wait for another (`crowded`).
+ * `ofQuota`: it rests for want of quota. `credits`: its included quota is spent and bought credits are left, which only a session that is on it may use. Times are
+ * epoch ms.
+ */
+export type Gate =
+	| { readonly kind: "disabled" }
+	| { readonly kind: "needs-login" }
+	| { readonly kind: "cooling"; readonly until: number; readonly guessed?: true; readonly ofQuota?: true }
+	| { readonly kind: "credits"; readonly until: number }
+	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number }
+	| { readonly kind: "crowded"; readonly live: number; readonly roomPercent: number };
+
+/** How far an account's clocks run: the fresher, the smaller. */
+export const FRESHNESS = { untouched: 0, idle: 1, unknown: 2, running: 3 } as const;
+
+/** One of {@link FRESHNESS}. */
+export type Freshness = (typeof FRESHNESS)[keyof typeof FRESHNESS];
+
+/** A usage window or budget at the moment of a choice. */
+export interface WindowNow {
+	/** As `5h` or `7d`. */
+	readonly name: string;
+	readonly minutes: number;
+	readonly leftPercent: number;
+	/** Its clock does not run: the next request starts it. */
+	readonly isUntouched: boolean;
+	/** When it resets, epoch ms; undefined while its clock does not run, or where nobody said. */
+	readonly resetsAt: number | undefined;
+}
+
+/** A candidate with everything that a term may ask of it. */
+export interface Measured {
+	readonly candidate: Candidate;
+	/** Place in the pool's list, from 0. */
+	readonly position: number;
+	/** Places after the account that was chosen last, from 0, going round the list. */
+	readonly turn: number;
+	readonly isPinned: boolean;
+	/** It served this session last. */
+	readonly isOwn: boolean;
+	readonly reserve: Extract<Gate, { kind: "reserve" }> | undefined;
+	/** Other live sessions on it. */
+	readonly live: number;
+	/** What is left of the 5h window after what the live sessions will take, in percent; undefined without such a window. */
+	readonly roomPercent: number | undefined;
+	readonly freshness: Freshness;
+	/** The longest window; where there is none, the budget. */
+	readonly longest: WindowNow | undefined;
+	/** The least that is left over all windows and budgets, in percent; undefined while nothing is known. */
+	readonly headroomPercent: number | undefined;
+}
+
+const NO_WINDOWS: readonly WindowNow[] = [];
+
+/** What one live session is expected to take of a plus account's 5h window, in percent. Found with `npm run simulate`. */
+const PERCENT_PER_SESSION = 35;
+
+/** With less room than this, percent, an account's quota is left to the sessions that are at work on it. */
+const CROWDED_BELOW_PERCENT = 10;
+
+/** Why `candidate` cannot serve `modelId` at `now`; undefined where it can. */
+export function gateOf(candidate: Candidate, modelId: string | undefined, now: number): Gate | undefined {
+	const { account, cooldowns, usage } = candidate;
+	if (!account.enabled) return { kind: "disabled" };
+	if (account.needsLogin) return { kind: "needs-login" };
+	const until = cooldowns.length === 0 ? now : readyAt(cooldowns, modelId, now);
+	if (until > now) {
+		const isGuess = isReadyAtGuessed(cooldowns, modelId, now);
+		const isOfQuota = isReadyAtOfQuota(cooldowns, modelId, now);
+		return { kind: "cooling", until, ...(isGuess && { guessed: true }), ...(isOfQuota && { ofQuota: true }) };
+	}
+	const included = creditsUntil(usage, now);
+	return included === undefined ? undefined : { kind: "credits", until: included };
+}
+
+/** Signed in, enabled, not cooling for this model, and with included quota left as far as is known. */
+export function isEligible(candidate: Candidate, modelId: string | undefined, now: number): boolean {
+	return gateOf(candidate, modelId, now) === undefined;
+}
+
+/**
+ * The account that may serve on bought credits: one that the session is on already, or the only one that could serve at
+ * all, and only while no other has included quota. As pi without us would spend them; nothing ever moves onto credits.
+ */
+export function spendsCredits(
+	candidates: readonly Candidate[],
+	{ modelId, now, served, patienceMs = 0 }: SelectionContext,
+	excluded: ReadonlySet<AccountId>,
+): Candidate | undefined {
+	const usable = candidates.filter(({ account }) => account.enabled && !account.needsLogin);
+	const own = usable.length === 1 ? usable[0] : usable.find(({ account }) => account.id === served);
+	if (!own || excluded.has(own.account.id) || gateOf(own, modelId, now)?.kind !== "credits") return undefined;
+	const hasQuota = (other: Candidate): boolean => {
+		const gate = gateOf(other, modelId, now);
+		if (!gate) return true;
+		const isSoon = gate.kind === "cooling" && gate.until <= now + patienceMs;
+		return isSoon && isOnlyResting(other, modelId, now);
+	};
+	const others = usable.filter((other) => other !== own && !excluded.has(other.account.id));
+	return others.some(hasQuota) ? undefined : own;
+}
+
+/** Does it cool for a moment, with quota left? */
+function isOnlyResting({ cooldowns, usage }: Candidate, modelId: string | undefined, now: number): boolean {
+	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
+	return blocking.every(isPassing) && !(usage && isSpent(usage, now));
+}
+
+/** A way to measure the candidates of one choice among `candidates`, the whole pool in the list's order. */
+export function createMeasure(
+	candidates: readonly Candidate[],
+	context: SelectionContext,
+): (candidate: Candidate, position: number) => Measured {
+	const { now, pinned, affinity, liveSessions, lastChosen } = context;
+	const size = candidates.length;
+	const lastPosition = candidates.findIndex(({ account }) => account.id === lastChosen);
+	const floors = Object.entries(context.reserve).filter(([, floor]) => floor > 0);
+	return (candidate, position) => {
+		const { account, usage } = candidate;
+		const live = liveSessions.get(account.id) ?? 0;
+		const windows = usage ? windowsNow(usage.windows, usage, now) : NO_WINDOWS;
+		const budgets = usage?.budgets ? windowsNow(usage.budgets, usage, now) : NO_WINDOWS;
+		const quotas = budgets.length === 0 ? windows : [...windows, ...budgets];
+		// A budget beside windows limits them; alone it is the quota.
+		const [shortest, longest] = extremesOf(windows.length > 0 ? windows : budgets);
+		return {
+			candidate,
+			position,
+			turn: (position - lastPosition - 1 + size) % size,
+			isPinned: account.id === pinned,
+			isOwn: account.id === affinity,
+			reserve: reserveOf(quotas, floors),
+			live,
+			roomPercent: roomOf(candidate, windows, live),
+			freshness: freshnessOf(windows, shortest, live),
+			longest,
+			headroomPercent: usage && quotas.reduce((least, { leftPercent }) => Math.min(least, leftPercent), 100),
+		};
+	};
+}
+
+/** Why an account is crowded. */
+export type Crowded = Extract<Gate, { kind: "crowded" }>;
+
+/**
+ * Accounts that could serve, but whose live sessions need what their 5h window has left: one more session there, and
+ * all of them have to change sooner, each at the price of a cold cache. Never the pinned one, nor one of which nothing is
+ * known.
+ */
+export function crowdedOf(
+	candidates: readonly Candidate[],
+	context: SelectionContext,
+): ReadonlyMap<AccountId, Crowded> {
+	const measure = createMeasure(candidates, context);
+	const crowded = new Map<AccountId, Crowded>();
+	candidates.forEach((candidate, position) => {
+		if (!isEligible(candidate, context.modelId, context.now)) return;
+		const { isPinned, live, roomPercent } = measure(candidate, position);
+		const isFull = live > 0 && roomPercent !== undefined && roomPercent < CROWDED_BELOW_PERCENT;
+		if (isFull && candidate.usage && !isPinned)
+			crowded.set(candidate.account.id, { kind: "crowded", live, roomPercent });
+	});
+	return crowded;
+}
+
+function windowsNow(windows: readonly UsageWindow[], usage: UsageSnapshot, now: number): WindowNow[] {
+	return windows.map((window) => {
+		const untouched = isUntouched(window, usage, now);
+		return {
+			name: windowName(window.windowMinutes),
+			minutes: window.windowMinutes,
+			leftPercent: remaining(window, now),
+			isUntouched: untouched,
+			resetsAt: untouched ? undefined : window.resetsAt,
+		};
+	});
+}
+
+/** The shortest, and the longest: the extremes of what a backend may send in any order. */
+function extremesOf(windows: readonly WindowNow[]): readonly [WindowNow | undefined, WindowNow | undefined] {
+	let [shortest] = windows;
+	let longest = shortest;
+	for (const window of windows) {
+		if (shortest && window.minutes < shortest.minutes) shortest = window;
+		if (longest && window.minutes > longest.minutes) longest = window;
+	}
+	return [shortest, longest];
+}
+
+function freshnessOf(windows: readonly WindowNow[], shortest: WindowNow | undefined, live: number): Freshness {
+	if (!shortest) return FRESHNESS.unknown;
+	// Somebody is about to start the clocks, or has, and the news is not here yet: sessions that start together spread
+	// as if one had begun after the other.
+	if (live > 0 || !shortest.isUntouched) return FRESHNESS.running;
+	return windows.every((window) => window.isUntouched) ? FRESHNESS.untouched : FRESHNESS.idle;
+}
+
+function roomOf({ account, usage }: Candidate, windows: readonly WindowNow[], live: number): number | undefined {
+	const short = windows.find(({ name }) => name === "5h");
+	if (usage && !short) return undefined;
+	const left = short?.leftPercent ?? 100;
+	if (live === 0) return left;
+	return left - (PERCENT_PER_SESSION * live) / planFactor(usage?.plan ?? account.plan, usage);
+}
+
+function reserveOf(
+	windows: readonly WindowNow[],
+	floors: readonly (readonly [name: string, floor: number])[],
+): Measured["reserve"] {
+	for (const [name, floorPercent] of floors) {
+		const short = windows.find((window) => window.name === name && window.leftPercent <= floorPercent);
+		if (short) return { kind: "reserve", window: name, leftPercent: short.leftPercent, floorPercent };
+	}
+	return undefined;
+}

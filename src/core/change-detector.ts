@@ -1,0 +1,114 @@
+import { type Account, type AccountId, stateOf } from "./account.ts";
+import { activeCooldowns, type Cooldown, isPassing } from "./cooldown.ts";
+import type { CoolingCause, PoolEvent, RequestInfo } from "./events.ts";
+import type { AccountStatus, Clock } from "./ports.ts";
+import { creditsUntil, tightest } from "./usage.ts";
+
+/** Notices what has become of the accounts since the last look, in whatever process, and tells each thing once. */
+export interface ChangeDetector {
+	/** Tells of cooldowns that began or ended. `cause` is of what this process has just done. */
+	look(cause?: CoolingCause): void;
+	/** An account's sign-in is over, or OpenAI has closed it: several requests may find that out at once. */
+	lost(type: "signed-out" | "closed", account: Account, reason: string): void;
+	/** The account serves: tells where it is the last one and nears its end. */
+	serves(id: AccountId): void;
+	/** The account serves a session: tells, once a session, where that costs bought credits. */
+	spends(id: AccountId, asked: RequestInfo): void;
+}
+
+interface Deps {
+	readonly accounts: () => readonly Account[];
+	/** What is known of every account, with one look at the file for all of them. */
+	readonly memos: () => (id: AccountId) => AccountStatus;
+	readonly clock: Clock;
+	readonly emit: (event: PoolEvent) => void;
+}
+
+/** An end that is told again a little later is the same end. */
+const JITTER_MS = 60_000;
+/** With more left of every window nobody needs to be told that there is no other account, percent. */
+const NEAR_THE_END_PERCENT = 25;
+
+/** Creates the watch. Its first look tells nothing: what holds then is no news. */
+export function createChangeDetector({ accounts, memos, clock, emit }: Deps): ChangeDetector {
+	let known: ReadonlyMap<string, Cooling> | undefined;
+	const lost = new Map<AccountId, string>();
+	/** Reset of the window that was told of, by account and window. */
+	const warned = new Map<string, number | undefined>();
+	const spending = new Set<string | undefined>();
+
+	/** Cooldowns that hold now, by account and scope. */
+	const coolingNow = (all: readonly Account[], now: number) => {
+		const found = new Map<string, Cooling>();
+		const memo = memos();
+		for (const account of all) {
+			for (const cooldown of activeCooldowns(memo(account.id).cooldowns, now)) {
+				found.set(`${account.id} ${cooldown.scope}`, { account, cooldown });
+			}
+		}
+		return found;
+	};
+
+	return {
+		look: (cause = "elsewhere") => {
+			const now = clock.now();
+			const all = accounts();
+			for (const { id, enabled, needsLogin } of all) if (enabled && !needsLogin) lost.delete(id);
+			const before = known;
+			const present = new Set(all.map(({ id }) => id));
+			const holding = coolingNow(all, now);
+			known = holding;
+			if (!before) return;
+			for (const [key, { account, cooldown }] of holding) {
+				const former = before.get(key)?.cooldown;
+				if (former && cooldown.until - former.until <= JITTER_MS) continue;
+				const { scope, reason, until, guessed } = cooldown;
+				emit({ type: "cooling", account, scope, reason, until, ...(guessed && { guessed }), cause });
+			}
+			for (const [key, { account, cooldown }] of before) {
+				if (holding.has(key) || !present.has(account.id)) continue;
+				const how = cooldown.until <= now ? "time" : cause;
+				emit({ type: "recovered", account, scope: cooldown.scope, cause: how });
+			}
+		},
+		lost: (type, account, reason) => {
+			if (lost.get(account.id) === type) return;
+			lost.set(account.id, type);
+			emit({ type, account, reason });
+		},
+		serves: (id) => {
+			const now = clock.now();
+			const memo = memos();
+			const left = tightest(memo(id).usage, now);
+			if (!left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
+			const states = accounts().map((account) => {
+				const { usage, ...known } = memo(account.id);
+				const lasting = activeCooldowns(known.cooldowns, now).filter((each) => !isPassing(each));
+				// A rest of a moment leaves the account its quota.
+				const state = stateOf(account, lasting, now, usage);
+				return { account, state };
+			});
+			const [last, ...others] = states.filter(({ state }) => state === "ready");
+			// Whoever has only one account, or has switched the others off, knows.
+			const isLast = last?.account.id === id && others.length === 0 && states.some(({ state }) => state === "cooling");
+			if (!last || !isLast) return;
+			const key = `${id} ${left.window}`;
+			const isSameWindow = warned.has(key) && (left.resetsAt ?? 0) - (warned.get(key) ?? 0) <= JITTER_MS;
+			if (isSameWindow) return;
+			warned.set(key, left.resetsAt);
+			emit({ type: "last-one", account: last.account, left });
+		},
+		spends: (id, asked) => {
+			const until = creditsUntil(memos()(id).usage, clock.now());
+			const account = accounts().find((each) => each.id === id);
+			if (until === undefined || !account || spending.has(asked.sessionId)) return;
+			spending.add(asked.sessionId);
+			emit({ type: "on-credits", account, until, asked });
+		},
+	};
+}
+
+interface Cooling {
+	readonly account: Account;
+	readonly cooldown: Cooldown;
+}

@@ -1,0 +1,169 @@
+import type { AccountId } from "./account.ts";
+import type { PoolEvent, RequestInfo } from "./events.ts";
+import type { SelectionReason } from "./policies.ts";
+
+/** Kinds of lines in the decision log. */
+export const DECISION_KINDS = [
+	"chosen",
+	"rotated",
+	"switched",
+	"pinned",
+	"unpinned",
+	"cooling",
+	"recovered",
+	"signed-out",
+	"closed",
+	"last-one",
+	"on-credits",
+	"exhausted",
+	"defect",
+	"added",
+	"signed-in",
+	"removed",
+	"restored",
+	"renamed",
+	"enabled",
+	"disabled",
+	"setting",
+	"backups-deleted",
+] as const;
+
+/** One of {@link DECISION_KINDS}. */
+export type DecisionKind = (typeof DECISION_KINDS)[number];
+
+/** One decision, as it is logged: ids, numbers and words of ours. No label, e-mail, token or text of anybody else. */
+export interface Decision {
+	readonly kind: DecisionKind;
+	/** The account that serves, or that it happened to. */
+	readonly account?: AccountId | undefined;
+	/** The account that was left. */
+	readonly from?: AccountId | undefined;
+	readonly reason?: string | undefined;
+	/** `account`, or the limit or model that cools. */
+	readonly scope?: string | undefined;
+	/** As `5h`. */
+	readonly window?: string | undefined;
+	/** What is left of it. */
+	readonly leftPercent?: number | undefined;
+	/** When the account that cools, or the first of all, is ready again, epoch ms. */
+	readonly until?: number | undefined;
+	/** Nothing told that time. */
+	readonly guessed?: boolean | undefined;
+	/** Accounts in the pool, how many of them cool, and how many one request had no more tries for. */
+	readonly total?: number | undefined;
+	readonly cooling?: number | undefined;
+	readonly untried?: number | undefined;
+	readonly model?: string | undefined;
+	/** Class of an error that is a defect of ours. */
+	readonly error?: string | undefined;
+	/** Where in our own code it came up, innermost first. */
+	readonly frames?: readonly string[] | undefined;
+	/** A preference that was stored, by its whole key, and what it is now. */
+	readonly setting?: string | undefined;
+	readonly value?: string | undefined;
+	readonly session?: string | undefined;
+	/** The term that put the next account behind `account`. */
+	readonly decidedBy?: string | undefined;
+	/** What `account` was measured at, by term. */
+	readonly terms?: Readonly<Record<string, number>> | undefined;
+}
+
+/** A decision as it was logged. `session` is a hash. */
+export interface LoggedDecision extends Decision {
+	/** Epoch ms. */
+	readonly at: number;
+	/** The process that logged it. */
+	readonly pid: number;
+}
+
+/** The decision in an event; undefined where there is none, or where another process logs it. */
+export function decisionOf(event: PoolEvent): Decision | undefined {
+	switch (event.type) {
+		case "chosen":
+			return { kind: "chosen", account: event.account.id, ...madeFor(event) };
+		case "rotated":
+			return {
+				kind: "rotated",
+				from: event.from.id,
+				account: event.to.id,
+				reason: event.reason,
+				window: event.window,
+				until: event.readyAt,
+				...(event.guessed && { guessed: true }),
+				...madeFor(event),
+			};
+		case "switched":
+			return {
+				kind: "switched",
+				from: event.from.id,
+				account: event.to.id,
+				reason: event.cause,
+				...madeFor(event),
+			};
+		case "pinned":
+			return event.account === undefined ? { kind: "unpinned" } : { kind: "pinned", account: event.account };
+		case "membership":
+			return { kind: event.change, account: event.account, reason: event.source?.replace(":", " ") };
+		case "setting":
+			return { kind: "setting", setting: event.name, value: event.value };
+		case "backups-deleted":
+			return { kind: "backups-deleted", total: event.total };
+		case "cooling":
+			// Who begins a cooldown logs it.
+			if (event.cause === "elsewhere") return undefined;
+			return {
+				kind: "cooling",
+				account: event.account.id,
+				reason: event.reason,
+				scope: event.scope,
+				until: event.until,
+				...(event.guessed && { guessed: true }),
+			};
+		case "recovered":
+			// Its end was logged with its beginning, and every process would log it.
+			if (event.cause === "elsewhere" || event.cause === "time") return undefined;
+			return { kind: "recovered", account: event.account.id, reason: event.cause, scope: event.scope };
+		case "signed-out":
+		case "closed":
+			return { kind: event.type, account: event.account.id, reason: event.reason };
+		case "last-one": {
+			const { window, percent, resetsAt } = event.left;
+			return { kind: "last-one", account: event.account.id, window, leftPercent: percent, until: resetsAt };
+		}
+		case "on-credits": {
+			const { modelId, sessionId } = event.asked;
+			return { kind: "on-credits", account: event.account.id, until: event.until, model: modelId, session: sessionId };
+		}
+		case "exhausted": {
+			const { total, cooling, untried, readyAt, guessed } = event.why;
+			const { modelId, sessionId } = event.asked;
+			return {
+				kind: "exhausted",
+				total,
+				cooling,
+				untried,
+				until: readyAt,
+				...(guessed && { guessed }),
+				model: modelId,
+				session: sessionId,
+			};
+		}
+		case "defect": {
+			const { error, frames } = event.trace;
+			return { kind: "defect", reason: event.where, error, frames };
+		}
+		default:
+			return undefined;
+	}
+}
+
+function madeFor(event: { readonly asked: RequestInfo; readonly grounds: SelectionReason }) {
+	const { asked, grounds } = event;
+	const known = grounds.terms.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value] as const]));
+	return {
+		model: asked.modelId,
+		session: asked.sessionId,
+		decidedBy: grounds.decidedBy,
+		terms: Object.fromEntries(known),
+	};
+}

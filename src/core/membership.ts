@@ -1,0 +1,184 @@
+import type { Account, AccountId, Credential } from "./account.ts";
+import { withoutRefusal } from "./cooldown.ts";
+import type { MembershipChange } from "./events.ts";
+import { accountOf, accountWith, tellsMore, unusedId } from "./identity.ts";
+import { loginOf } from "./pi-login-sync.ts";
+import type { Pool } from "./pool.ts";
+import type { AccountStore, Clock, Identity, PiAuth, StateStore, TokenReader } from "./ports.ts";
+
+/** What removing an account comes to; nothing has changed unless it is `removed`. */
+export type Removal =
+	| { readonly kind: "removed"; readonly isPiSignedOut: boolean }
+	/** Its token is being renewed by some process. */
+	| { readonly kind: "busy" }
+	/** pi's own file is damaged, so pi cannot be signed out. */
+	| { readonly kind: "pi-unreadable" };
+
+/** Where a credential that joins came from, and how the person wants to call a new account. */
+export interface Joining {
+	/** `login` or `import:<tool>`. */
+	readonly source: string;
+	readonly label?: string | undefined;
+}
+
+/** Who is in the pool: sign-ins join it, accounts leave it and come back. All of it is durable before it resolves. */
+export interface Membership {
+	/** Who the credential is for, and the account that it belongs to where there is one. */
+	whose(credential: Credential): { readonly identity: Identity; readonly account: Account | undefined } | undefined;
+	/**
+	 * Stores a credential as ours: of a new account, or as the new one of an account that is here, which keeps its name
+	 * and its switch. Undefined where the token names nobody whom Codex would serve.
+	 */
+	join(credential: Credential, joining: Joining): Promise<Account | undefined>;
+	/** Takes in what a token tells of accounts that are here, so that doubles are merged; its credential is not stored. */
+	recognise(credential: Credential): Promise<void>;
+	/** True while pi itself is signed in as this account: pi has to be signed out for it to leave. */
+	isPis(account: Account): boolean;
+	/** Takes an account out, and signs pi out of it where pi is signed in as it. Its pin ends. */
+	remove(id: AccountId): Promise<Removal>;
+	/** Puts back the account that was taken out last; undefined where there is none. */
+	restore(): Promise<Account | undefined>;
+	/** Gives an account another label, and returns the one that it has got. */
+	rename(id: AccountId, label: string): Promise<string>;
+	/** The account that was taken out last and is not back since. */
+	lastRemoved(): Promise<Account | undefined>;
+	/** Switches an account on or off by hand. */
+	setEnabled(id: AccountId, enabled: boolean): Promise<void>;
+}
+
+interface Deps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly piAuth: PiAuth;
+	readonly pool: Pool;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+	readonly labelFor: (email: string | undefined, id: string) => string;
+}
+
+/** Creates it over the stores. */
+export function createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor }: Deps): Membership {
+	const find = (id: AccountId) => accountWith(accounts.list(), id);
+	const changed = (change: MembershipChange, account: AccountId, source?: string) => {
+		pool.emit({ type: "membership", change, account, source });
+		pool.emit({ type: "changed" });
+	};
+
+	const whose = (credential: Credential) => {
+		const identity = tokens.identify(credential.access);
+		if (!identity) return undefined;
+		const account = accountOf(accounts.list(), identity);
+		return { identity: { ...identity, id: account?.id ?? unusedId(identity.id, accounts.list()) }, account };
+	};
+	const isPis = (account: Account) => account.linked || loginOf(account, piAuth.peek(), tokens) !== undefined;
+
+	/** Under the lock of `auth.json`. Whatever fails, the account is still in one of the two places, or in the backup. */
+	const removeWithPisLogin = (id: AccountId): Promise<Removal> =>
+		unlessBusy((held) =>
+			piAuth.exclusively(async (file): Promise<Removal> => {
+				held();
+				const login = file.login();
+				if (login.kind === "unreadable") return { kind: "pi-unreadable" };
+				const account = find(id);
+				const newest = account && loginOf(account, login, tokens);
+				// The backup is made of our row, and only the newest token is worth putting back.
+				if (newest && account.linked) await accounts.patch(id, { credential: newest });
+				await accounts.backUp(id);
+				const isPiSignedOut = newest !== undefined && (await file.deleteLogin(newest.refresh));
+				await accounts.remove(id);
+				return { kind: "removed", isPiSignedOut };
+			}, undefined),
+		);
+
+	return {
+		whose,
+		join: async (credential, { source, label }) => {
+			const told = whose(credential);
+			if (!told) return undefined;
+			const { identity } = told;
+			// The same grant is the same account, whatever its tokens tell.
+			const sharing = accounts.list().find((account) => account.credential.refresh === credential.refresh);
+			// pi refreshes what is linked: a copy of it would be a second holder of one refresh token.
+			if (sharing?.linked) return sharing;
+			const known = told.account ?? sharing;
+			const id = known?.id ?? identity.id;
+			const joined: Account = {
+				id,
+				workspaceId: identity.workspaceId,
+				userId: identity.userId,
+				email: identity.email,
+				plan: identity.plan,
+				claims: identity.claims,
+				formerIds: known?.formerIds,
+				label: known?.label ?? label ?? labelFor(identity.email, identity.id),
+				credential,
+				source,
+				linked: false,
+				enabled: known?.enabled ?? true,
+				disabledReason: known?.disabledReason,
+				needsLogin: undefined,
+				addedAt: known?.addedAt ?? clock.now(),
+			};
+			// A rest that the refused sign-in had earned is over with it.
+			await state.update(id, (memo) => ({ ...memo, cooldowns: withoutRefusal(memo.cooldowns) }));
+			await accounts.put(joined);
+			changed(known ? "signed-in" : "added", id, known ? undefined : source);
+			return find(id);
+		},
+		recognise: async (credential) => {
+			const told = whose(credential);
+			if (!told?.account || !tellsMore(accounts.list(), told.account, told.identity)) return;
+			await accounts.patch(told.account.id, { claims: told.identity.claims });
+			pool.emit({ type: "changed" });
+		},
+		isPis,
+		remove: async (id) => {
+			const account = find(id);
+			if (!account) return { kind: "removed", isPiSignedOut: false };
+			const outcome = await unlessBusy((held) =>
+				accounts.whileRefreshing(id, async (): Promise<Removal> => {
+					held();
+					if (isPis(find(id) ?? account)) return removeWithPisLogin(id);
+					await accounts.remove(id);
+					return { kind: "removed", isPiSignedOut: false };
+				}),
+			);
+			if (outcome.kind !== "removed") return outcome;
+			await state.forget(id);
+			changed("removed", id);
+			return outcome;
+		},
+		restore: async () => {
+			const account = await accounts.lastRemoved();
+			if (!account) return undefined;
+			await accounts.restore(account.id);
+			changed("restored", account.id);
+			return find(account.id);
+		},
+		lastRemoved: () => accounts.lastRemoved(),
+		rename: async (id, label) => {
+			await accounts.edit(id, { label });
+			changed("renamed", id);
+			return find(id)?.label ?? label;
+		},
+		setEnabled: async (id, enabled) => {
+			await accounts.edit(id, { enabled, disabledReason: undefined });
+			if (enabled) await state.update(id, (memo) => ({ ...memo, strikes: 0 }));
+			changed(enabled ? "enabled" : "disabled", id);
+		},
+	};
+}
+
+/** Runs `work`, which says when it has its lock; a lock that was not had in time means that somebody renews the token. */
+async function unlessBusy(work: (held: () => void) => Promise<Removal>): Promise<Removal> {
+	let isHeld = false;
+	try {
+		return await work(() => {
+			isHeld = true;
+		});
+	} catch (error) {
+		const isBusy = !isHeld && error instanceof Error && error.name === "LockBusyError";
+		if (isBusy) return { kind: "busy" };
+		throw error;
+	}
+}

@@ -1,0 +1,191 @@
+import { raceAbort } from "./abort.ts";
+import type { Account, AccountId, Credential } from "./account.ts";
+import type { PoolListener } from "./events.ts";
+import { accountOf, accountWith, speakForOne, tellsMore, unusedId } from "./identity.ts";
+import type { AccountStore, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
+
+/** Keeps the pool in step with pi's own login. */
+export interface PiLoginSync {
+	/**
+	 * Takes over what changed in `auth.json` since the last call; a stat when nothing did. Never throws: a file that
+	 * cannot be read is looked at again next time.
+	 */
+	sync(signal?: AbortSignal): Promise<void>;
+	/**
+	 * Takes in a sign-in that pi is about to store: the identity it replaces is kept with its newest token, then the new
+	 * one is stored durably. Rejects when it cannot be.
+	 */
+	signedIn(credential: Credential): Promise<void>;
+	/** True while pi holds something else than an OAuth login for Codex: requests are then not ours. */
+	isForeign(): boolean;
+}
+
+interface Deps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly piAuth: PiAuth;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+	readonly labelFor: (email: string | undefined, id: string) => string;
+	/** Hears of accounts that came and left with pi's login. */
+	readonly tell: PoolListener;
+	/** Hears why a look at pi's login failed. */
+	readonly onFailure?: (error: unknown) => void;
+}
+
+/** Links pi's login into the pool, unlinks it when pi signs in as someone else, and notices a logout. */
+export function createPiLoginSync({
+	accounts,
+	state,
+	piAuth,
+	tokens,
+	clock,
+	labelFor,
+	tell,
+	onFailure,
+}: Deps): PiLoginSync {
+	let seen: string | undefined | null = null;
+	let foreign = false;
+	let signedInAs: Identity | undefined;
+
+	const readCarefully = async (): Promise<PiLogin> => {
+		const login = piAuth.peek();
+		// pi truncates and rewrites in place: only the lock tells a torn read from a damaged file.
+		return login.kind === "unreadable" ? piAuth.read(undefined) : login;
+	};
+
+	/** One write, whoever is meant: what is asked of the store in one go is written together. */
+	const unlink = async (except?: AccountId) => {
+		const others = linked(accounts).filter(({ id }) => id !== except);
+		await Promise.all(others.map(({ id }) => accounts.patch(id, { linked: false })));
+	};
+
+	/** The same grant is the same account, whatever its tokens tell. */
+	const knownAs = (identity: Identity, { refresh }: Credential) =>
+		accountOf(accounts.list(), identity) ?? accounts.list().find(({ credential }) => credential.refresh === refresh);
+
+	const linkTo = async ({ credential }: Extract<PiLogin, { kind: "oauth" }>) => {
+		const identity = tokens.identify(credential.access);
+		// A token that names no workspace cannot be used with Codex: it is nobody of ours.
+		await unlink(identity && knownAs(identity, credential)?.id);
+		if (identity) await upsertLinked(identity, credential);
+	};
+
+	const upsertLinked = async (identity: Identity, credential: Credential) => {
+		const former = knownAs(identity, credential);
+		if (!former) {
+			const id = unusedId(identity.id, accounts.list());
+			const added: Account = {
+				id,
+				workspaceId: identity.workspaceId,
+				userId: identity.userId,
+				email: identity.email,
+				plan: identity.plan,
+				claims: identity.claims,
+				label: labelFor(identity.email, id),
+				credential,
+				source: "pi",
+				linked: true,
+				enabled: true,
+				disabledReason: undefined,
+				needsLogin: undefined,
+				addedAt: clock.now(),
+			};
+			await accounts.put(added);
+			tell({ type: "membership", change: "added", account: added.id, source: added.source });
+			return;
+		}
+		// What its token tells may prove that two accounts here are one; the merged one is looked at anew.
+		if (tellsMore(accounts.list(), former, identity)) await accounts.patch(former.id, { claims: identity.claims });
+		const known = accountWith(accounts.list(), former.id) ?? former;
+		const isSameGrant = known.credential.refresh === credential.refresh;
+		const isUpToDate = known.credential.access === credential.access;
+		if (isUpToDate && known.linked) return;
+		// A grant that both hold is pi's to refresh. A working one of our own stays ours, and pi keeps its own.
+		if (isSameGrant || known.linked || known.needsLogin) {
+			// Another process may have taken it in since, and seen it refused: that is newer than this look.
+			const isNews = ({ refresh }: Credential) => isSameGrant || refresh !== credential.refresh;
+			const tokenHash = tokens.fingerprint(credential.refresh);
+			const isOver = state.status(known.id).spent?.some((token) => token.tokenHash === tokenHash);
+			const patch = { credential, linked: true, ...(!isOver && { needsLogin: undefined }) };
+			await accounts.patch(known.id, patch, isNews);
+		}
+	};
+
+	const forgetLogin = async () => {
+		for (const account of linked(accounts)) {
+			if (account.source === "pi") {
+				await accounts.remove(account.id);
+				await state.forget(account.id);
+				tell({ type: "membership", change: "removed", account: account.id, source: "pi logout" });
+			} else {
+				const needsLogin = { reason: "signed out of pi", at: clock.now() };
+				await accounts.patch(account.id, { linked: false, needsLogin });
+			}
+		}
+	};
+
+	const syncNow = async () => {
+		const signature = piAuth.signature();
+		// An account whose own sign-in was lost may have another one here that was left alone so far.
+		const isLeftAlone = accounts
+			.list()
+			.some((account) => signedInAs && account.needsLogin && !account.linked && speakForOne(account, signedInAs));
+		// Another process that looked at the file before this one may have linked its account after it.
+		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
+		if (signature === seen && !isWorthALook) return;
+		const login = await readCarefully();
+		if (login.kind === "unreadable") return;
+		foreign = login.kind === "foreign";
+		signedInAs = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
+		if (login.kind === "oauth") await linkTo(login);
+		if (login.kind === "foreign") await unlink();
+		if (login.kind === "none") await forgetLogin();
+		seen = signature;
+	};
+
+	/** One after the other: of two looks that overlap, the one that began first would undo what the other one did. */
+	let last: Promise<void> = Promise.resolve();
+	const inTurn = (work: () => Promise<void>): Promise<void> => {
+		const run = last.then(work);
+		last = run.catch(() => undefined);
+		return run;
+	};
+	/** A look that has not begun: whoever asks meanwhile waits for that one. */
+	let next: Promise<void> | undefined;
+	const look = (): Promise<void> => {
+		next ??= inTurn(async () => {
+			next = undefined;
+			await syncNow();
+		});
+		return next;
+	};
+
+	return {
+		isForeign: () => foreign,
+		sync: async (signal) => {
+			// The lock was busy or a file could not be written: what is known stays, and the next call looks again. A caller
+			// that gives up leaves the look to the others.
+			await raceAbort(look(), signal).catch((error: unknown) => {
+				if (!signal?.aborted) onFailure?.(error);
+			});
+		},
+		signedIn: (credential) =>
+			inTurn(async () => {
+				seen = null;
+				await syncNow();
+				const identity = tokens.identify(credential.access);
+				if (identity) await upsertLinked(identity, credential);
+			}),
+	};
+}
+
+/** pi's login, if it is the one of an account. */
+export function loginOf(account: Account, login: PiLogin, tokens: TokenReader): Credential | undefined {
+	const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
+	return login.kind === "oauth" && identity && speakForOne(account, identity) ? login.credential : undefined;
+}
+
+function linked(accounts: AccountStore): Account[] {
+	return accounts.list().filter((account) => account.linked);
+}

@@ -1,0 +1,29 @@
+import type { Account, AccountState } from "./account.ts";
+import type { Cooldown } from "./cooldown.ts";
+import type { UsageSnapshot } from "./usage.ts";
+
+/** One account as it is shown. Times are epoch ms. */
+export interface ShownAccount {
+	readonly account: Account;
+	readonly state: AccountState;
+	readonly isActive: boolean;
+	readonly isPinned: boolean;
+	readonly readyAt: number | undefined;
+	readonly cooldowns: readonly Cooldown[];
+	readonly usage: UsageSnapshot | undefined;
+	readonly lastUsedAt: number | undefined;
+	readonly lastError: { readonly text: string; readonly at: number } | undefined;
+	/** The last call for its usage failed: what is known may be old. */
+	readonly isUsageFailing: boolean;
+}
+
+/** The pool at one moment, as `show`, the dashboard and the picker tell it. */
+export interface PoolView {
+	/** False while the person has switched us off. */
+	readonly isEnabled: boolean;
+	readonly policy: string;
+	readonly active: string | undefined;
+	readonly pinned: string | undefined;
+	readonly accounts: readonly ShownAccount[];
+	readonly now: number;
+}

@@ -1,0 +1,79 @@
+import type { AccountId } from "./account.ts";
+
+/** What one session has open with the backend, so that nothing of one account is used with another. */
+export interface SessionSockets {
+	/**
+	 * Called right before an attempt. Closes the session's cached socket when it belongs to another account, because
+	 * the host keeps sockets, and the `previous_response_id` that lives on them, by session and not by account.
+	 */
+	claim(sessionId: string | undefined, account: AccountId): SocketClaim;
+	/** The session goes on without us: closes what one of our accounts has open in it. */
+	leave(sessionId: string | undefined): void;
+	/** The same for every session; an answer under way is let finish first. */
+	leaveAll(): void;
+	/** Closes whatever the session has open. */
+	forget(sessionId: string | undefined): void;
+	/** The backend refused this session's encrypted reasoning: leave it out from now on. */
+	rememberReasoningRefused(sessionId: string | undefined): void;
+	refusesReasoning(sessionId: string | undefined): boolean;
+}
+
+/** An attempt's hold on its session's sockets. */
+export interface SocketClaim {
+	/** True while another account's attempt is under way in this session: closing its socket would end its answer. */
+	readonly mustNotShare: boolean;
+	release(): void;
+}
+
+/** Keeps track of sockets by session; `close` is the host's own clean-up. */
+export function createSessionSockets(close: (sessionId: string) => void): SessionSockets {
+	const owners = new Map<string, AccountId>();
+	const underWay = new Map<string, number>();
+	const withoutReasoning = new Set<string>();
+	/** Sessions to be left as soon as nothing is under way in them. */
+	const leaving = new Set<string>();
+
+	const forget = (sessionId: string | undefined) => {
+		if (sessionId === undefined) return;
+		owners.delete(sessionId);
+		leaving.delete(sessionId);
+		close(sessionId);
+	};
+
+	return {
+		claim: (sessionId, account) => {
+			if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
+			const others = underWay.get(sessionId) ?? 0;
+			leaving.delete(sessionId);
+			// A socket of unknown origin is foreign, too: extensions are loaded anew while the host keeps its sockets.
+			const isForeign = owners.get(sessionId) !== account;
+			if (isForeign && others === 0) forget(sessionId);
+			const mustNotShare = isForeign && others > 0;
+			if (!mustNotShare) owners.set(sessionId, account);
+			underWay.set(sessionId, others + 1);
+			return {
+				mustNotShare,
+				release: () => {
+					const left = (underWay.get(sessionId) ?? 1) - 1;
+					if (left > 0) underWay.set(sessionId, left);
+					else underWay.delete(sessionId);
+					if (left <= 0 && leaving.has(sessionId)) forget(sessionId);
+				},
+			};
+		},
+		leave: (sessionId) => {
+			if (sessionId !== undefined && owners.has(sessionId)) forget(sessionId);
+		},
+		leaveAll: () => {
+			for (const sessionId of [...owners.keys()]) {
+				if (underWay.has(sessionId)) leaving.add(sessionId);
+				else forget(sessionId);
+			}
+		},
+		forget,
+		rememberReasoningRefused: (sessionId) => {
+			if (sessionId !== undefined) withoutReasoning.add(sessionId);
+		},
+		refusesReasoning: (sessionId) => sessionId !== undefined && withoutReasoning.has(sessionId),
+	};
+}

@@ -1,0 +1,269 @@
+import type { Account, AccountId } from "./account.ts";
+import type { Credentials } from "./credentials.ts";
+import { tellDefect } from "./defect-reports.ts";
+import type { Pool } from "./pool.ts";
+import type { AccountStatus, Clock, StateStore, UsageApi } from "./ports.ts";
+import { creditsUntil, headroom, quotasOf, USAGE_TTL_MS } from "./usage.ts";
+
+/**
+ * Keeps what is known of the accounts' usage no older than it needs to be, with as few calls as that takes: responses
+ * over HTTP bring it along. Nothing here throws, and no request waits for it.
+ */
+export interface UsageMonitor {
+	/** Where usage is asked: beside the base URL of the model in use. Until it is set nothing is asked. */
+	setBaseUrl(baseUrl: string): void;
+	/** Asks for every account whose snapshot has outlived its time: where a choice is due, or somebody looks. */
+	refreshStale(): Promise<void>;
+	/**
+	 * An account has answered: asks for it where the answer did not say what is left (no WebSocket does), at most once a
+	 * minute, near its end after each answer; and for the others as its end draws near.
+	 */
+	follow(id: AccountId, hasToldUsage: boolean): Promise<void>;
+	/** Asks for accounts that cool: resets come early, by credits and upgrades. */
+	recheckCooling(): Promise<void>;
+	/**
+	 * Asks for one account now, however fresh its snapshot. True where an answer came. A call that began before the account
+	 * was refused knows nothing of that: it is followed by one more.
+	 */
+	ask(id: AccountId): Promise<boolean>;
+	/** Lets go of whatever is being asked: an open connection would hold up the end of pi. */
+	stop(): void;
+}
+
+interface Deps {
+	readonly pool: Pool;
+	readonly state: StateStore;
+	readonly credentials: Credentials;
+	readonly usageApi: UsageApi;
+	readonly clock: Clock;
+	/** False while the person has switched us off: then only what somebody asks for is asked. */
+	readonly isEnabled: () => boolean;
+}
+
+/** A call for usage. */
+interface Flight {
+	/** Epoch ms. */
+	readonly beganAt: number;
+	/** True where an answer came. */
+	readonly answer: Promise<boolean>;
+}
+
+/** A cooling account is asked this seldom before its reset. */
+const COOLING_TTL_MS = 15 * 60_000;
+/** Another process that began to ask is given this long before we ask ourselves; doubled with each failure. */
+const ASKING_MS = 30_000;
+const LONGEST_BACKOFF_MS = 15 * 60_000;
+/** An account whose answers do not say what is left is asked for this seldom, over all processes. */
+const FOLLOW_MS = 60_000;
+/** With less left, percent, the next answer may be the last one: it is asked for after each. */
+const NEAR_THE_END_PERCENT = 10;
+/**
+ * With less left, percent, a move to another account is near, and worth knowing the others for. They are asked for once at
+ * each step: a week may be near its end for a day.
+ */
+const STEPS_TO_THE_END = [25, 10, 3] as const;
+
+/**
+ * Creates the monitor. It only ever uses tokens that are valid now: an exchange of a single-use token is not begun for
+ * work that may be cut off at any moment.
+ */
+export function createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled }: Deps): UsageMonitor {
+	const underWay = new Map<AccountId, Flight>();
+	const stepsTaken = new Map<AccountId, number>();
+	/** When this process last asked for an account because somebody looked: the answer after that is followed all the same. */
+	const looks = new Map<AccountId, number>();
+	/** Accounts that are asked for when their minute is over. */
+	const owed = new Map<AccountId, NodeJS.Timeout>();
+	let baseUrl: string | undefined;
+	let session = new AbortController();
+
+	const fetchOne = async (
+		{ id, workspaceId }: Account,
+		access: string,
+		base: string,
+		signal: AbortSignal,
+	): Promise<boolean> => {
+		try {
+			pool.noteUsage(id, await usageApi.fetch({ baseUrl: base, access, workspaceId }, signal));
+			// What failed has come right: as an error it would stand beside the account until that serves.
+			if (state.status(id).usageFailures) {
+				state.updateSoon(id, (memo) => ({ ...memo, usageFailures: undefined, usageError: undefined }));
+			}
+			return true;
+		} catch (error) {
+			if (signal.aborted) return false;
+			tellDefect(error, "usage", pool.emit);
+			// A usage call that fails changes nothing else; the reason is for `show`.
+			const text = error instanceof Error ? error.message : "usage is not known";
+			const usageError = { text, at: clock.now() };
+			state.updateSoon(id, (memo) => ({ ...memo, usageError, usageFailures: (memo.usageFailures ?? 0) + 1 }));
+			return false;
+		}
+	};
+
+	/** One call at a time for an account; `claim` says whether it is this process that makes it. */
+	const askOnce = (id: AccountId, claim: () => Promise<boolean>): Promise<boolean> => {
+		const fly = async () => {
+			const account = pool.account(id);
+			const access = credentials.currentToken(id);
+			if (!account?.enabled || access === undefined || baseUrl === undefined) return false;
+			const [base, { signal }] = [baseUrl, session];
+			const isOurs = await claim();
+			// The session may have ended while the file was waited for.
+			return isOurs && !signal.aborted && fetchOne(account, access, base, signal);
+		};
+		const known = underWay.get(id);
+		if (known) return known.answer;
+		const answer = fly()
+			.catch((error) => {
+				tellDefect(error, "usage", pool.emit);
+				return false;
+			})
+			.finally(() => underWay.delete(id));
+		underWay.set(id, { beganAt: clock.now(), answer });
+		return answer;
+	};
+	/** The call under way that a refusal has overtaken. */
+	const overtaken = (id: AccountId): Flight | undefined => {
+		const flight = underWay.get(id);
+		return flight && state.status(id).cooldowns.some(({ setAt }) => setAt >= flight.beganAt) ? flight : undefined;
+	};
+	const asked = (memo: AccountStatus): AccountStatus => ({ ...memo, usageAskedAt: clock.now() });
+
+	const isDue = (account: Account, memo: AccountStatus, ttlMs: number): boolean => {
+		if (!account.enabled || account.needsLogin) return false;
+		const now = clock.now();
+		const { usage, usageAskedAt, usageFailures = 0 } = memo;
+		const restMs = Math.min(ASKING_MS * 2 ** usageFailures, LONGEST_BACKOFF_MS);
+		if (usageAskedAt !== undefined && Math.abs(now - usageAskedAt) < restMs) return false;
+		if (!usage) return true;
+		const isCooling = memo.cooldowns.some(({ scope }) => scope === "account") || creditsUntil(usage, now) !== undefined;
+		// What was past when it was told is no news: the backend's clock is behind ours.
+		const wasTold = usageFailures === 0 && usageAskedAt !== undefined && now - usageAskedAt < USAGE_TTL_MS;
+		const newsSince = wasTold ? usageAskedAt : 0;
+		const hasReset = quotasOf(usage).some(
+			({ resetsAt }) => resetsAt !== undefined && resetsAt <= now && resetsAt > newsSince,
+		);
+		return hasReset || now - usage.capturedAt >= (isCooling ? COOLING_TTL_MS : ttlMs);
+	};
+
+	/** Of all processes that find an account due at the same moment, one asks. */
+	const askWhereDue = async (wanted: () => readonly Account[], ttlMs = USAGE_TTL_MS): Promise<void> => {
+		try {
+			if (isEnabled()) await askAllDue(wanted(), ttlMs);
+		} catch (error) {
+			// Most callers wait for nothing, and an error that they leave behind would end pi.
+			tellDefect(error, "usage", pool.emit);
+		}
+	};
+	const askAllDue = async (accounts: readonly Account[], ttlMs: number): Promise<void> => {
+		const due = accounts.filter((account) => isDue(account, state.status(account.id), ttlMs));
+		await Promise.all(
+			due.map((account) =>
+				askOnce(account.id, async () => {
+					const isOurs = await state.updateIf(account.id, (memo) => isDue(account, memo, ttlMs), asked);
+					if (isOurs) looks.set(account.id, state.status(account.id).usageAskedAt ?? 0);
+					return isOurs;
+				}),
+			),
+		);
+	};
+
+	/** Has the account taken a step to its end since the last look? */
+	const isNearer = (id: AccountId): boolean => {
+		const { usage } = state.status(id);
+		const left = usage ? headroom(usage, clock.now()) : 100;
+		const steps = STEPS_TO_THE_END.filter((step) => left < step).length;
+		const before = stepsTaken.get(id) ?? 0;
+		stepsTaken.set(id, steps);
+		return steps > before;
+	};
+
+	/** How long it is until the account may be asked what an answer of `answeredAt` took, ms; undefined where it is known. */
+	const untilAsked = (account: Account, memo: AccountStatus, answeredAt: number): number | undefined => {
+		if (!account.enabled || account.needsLogin) return undefined;
+		const { usage, usageAskedAt, usageFailures = 0 } = memo;
+		if (usageAskedAt === undefined) return 0;
+		const now = clock.now();
+		const sinceMs = now - usageAskedAt;
+		// A clock that was set back since leaves a call from the future.
+		if (sinceMs < 0) return -sinceMs > FOLLOW_MS ? 0 : undefined;
+		if (usageFailures === 0 && usageAskedAt > answeredAt) return undefined;
+		const isNear = usage !== undefined && headroom(usage, now) < NEAR_THE_END_PERCENT;
+		const paceMs = isNear || looks.get(account.id) === usageAskedAt ? 0 : FOLLOW_MS;
+		const restMs = usageFailures === 0 ? paceMs : Math.min(ASKING_MS * 2 ** usageFailures, LONGEST_BACKOFF_MS);
+		return Math.max(0, restMs - sinceMs);
+	};
+
+	/** Asks what an answer took that did not say it: now, or when the account's minute is over. */
+	const askAfterAnswer = async (id: AccountId, answeredAt: number): Promise<void> => {
+		try {
+			if (isEnabled()) await askOrOwe(id, answeredAt);
+		} catch (error) {
+			tellDefect(error, "usage", pool.emit);
+		}
+	};
+	const askOrOwe = async (id: AccountId, answeredAt: number): Promise<void> => {
+		const { signal } = session;
+		// What is under way since before the answer knows nothing of it.
+		await underWay.get(id)?.answer;
+		// The end of a session ends what is under way; another call after it would hold up the end of pi.
+		if (signal.aborted) return;
+		const account = pool.account(id);
+		const waitMs = account && untilAsked(account, state.status(id), answeredAt);
+		if (!account || waitMs === undefined) return;
+		if (waitMs === 0) {
+			await askOnce(id, () => state.updateIf(id, (memo) => untilAsked(account, memo, answeredAt) === 0, asked));
+			return;
+		}
+		clearTimeout(owed.get(id));
+		const later = () => {
+			owed.delete(id);
+			void askAfterAnswer(id, answeredAt);
+		};
+		owed.set(id, setTimeout(later, waitMs).unref());
+	};
+
+	return {
+		setBaseUrl: (url) => {
+			baseUrl = url;
+		},
+		refreshStale: () => askWhereDue(pool.accounts),
+		follow: async (id, hasToldUsage) => {
+			const { signal } = session;
+			if (!hasToldUsage) await askAfterAnswer(id, clock.now());
+			if (signal.aborted) return;
+			await askWhereDue(() => {
+				const accounts = pool.accounts();
+				return isNearer(id) ? accounts : accounts.filter((account) => account.id === id);
+			});
+		},
+		recheckCooling: () => {
+			const wasSpent = ({ cooldowns, usage }: AccountStatus) =>
+				cooldowns.length > 0 ||
+				(usage && (usage.limitReached || quotasOf(usage).some(({ usedPercent }) => usedPercent >= 100)));
+			const spent = () => pool.accounts().filter(({ id }) => wasSpent(state.status(id)));
+			return askWhereDue(spent, COOLING_TTL_MS);
+		},
+		ask: async (id) => {
+			try {
+				const { signal } = session;
+				await overtaken(id)?.answer;
+				if (signal.aborted) return false;
+				return await askOnce(id, async () => {
+					state.updateSoon(id, asked);
+					return true;
+				});
+			} catch (error) {
+				tellDefect(error, "usage", pool.emit);
+				return false;
+			}
+		},
+		stop: () => {
+			for (const timer of owed.values()) clearTimeout(timer);
+			owed.clear();
+			session.abort();
+			session = new AbortController();
+		},
+	};
+}

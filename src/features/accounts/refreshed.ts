@@ -1,0 +1,42 @@
+import { type Account, printable } from "../../core/account.ts";
+import {
+	byLength,
+	creditsUntil,
+	hasFunds,
+	quotasOf,
+	remaining,
+	type UsageSnapshot,
+	windowName,
+} from "../../core/usage.ts";
+import { aligned, formatPercent, windowLabel } from "../../ui-kit/format.ts";
+import { whatNow } from "../../ui-kit/messages.ts";
+
+/** What asking for one account's usage came to. */
+export interface Refreshed {
+	readonly account: Account;
+	readonly usage: UsageSnapshot | undefined;
+	/** Why there is no new answer. */
+	readonly problem: string | undefined;
+}
+
+/** One line an account. `now` is epoch ms. */
+export function refreshedAsText(refreshed: readonly Refreshed[], now: number): string {
+	if (refreshed.length === 0) return "There is no Codex account to ask for.";
+	const rows = refreshed.map((each) => [printable(each.account.label), printable(outcomeOf(each, now))]);
+	return aligned(rows).join("\n");
+}
+
+function outcomeOf({ account, usage, problem }: Refreshed, now: number): string {
+	if (account.needsLogin || !account.enabled) return whatNow(account);
+	if (problem !== undefined) return problem;
+	const quotas = byLength(usage ? quotasOf(usage) : []).map(
+		(quota) => `${windowLabel(windowName(quota.windowMinutes))} ${formatPercent(remaining(quota, now))} left`,
+	);
+	const told = quotas.length > 0 ? quotas : withoutLimits(usage);
+	return [...told, ...(creditsUntil(usage, now) === undefined ? [] : ["bought credits"])].join(" · ");
+}
+
+function withoutLimits(usage: UsageSnapshot | undefined): string[] {
+	if (usage?.limitReached) return ["the limit is reached"];
+	return [hasFunds(usage?.credits) ? "runs on credits, without a limit" : "no limits are told"];
+}

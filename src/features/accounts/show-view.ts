@@ -1,0 +1,282 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { printable } from "../../core/account.ts";
+import { gateOf } from "../../core/candidate.ts";
+import { iso } from "../../core/iso-time.ts";
+import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import {
+	byLength,
+	freshness,
+	quotasOf,
+	remaining,
+	type UsageSnapshot,
+	type UsageWindow,
+	windowName,
+} from "../../core/usage.ts";
+import type { ShowDocument } from "../../pi/json-schemas.ts";
+import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
+import {
+	about,
+	aligned,
+	cut,
+	formatClock,
+	formatCountdown,
+	formatDuration,
+	formatPast,
+	formatPercent,
+	humanize,
+	spokenScope,
+	windowLabel,
+} from "../../ui-kit/format.ts";
+import { errorWords, nobodySignedIn, onlyCredits, whatNow } from "../../ui-kit/messages.ts";
+import { cell } from "../../ui-kit/panel.ts";
+import { restFor, restUntil, stateWord } from "../../ui-kit/state-words.ts";
+import { signedIn } from "../dashboard/texts.ts";
+
+/** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
+export function poolAsJson(view: PoolView): ShowDocument {
+	return {
+		version: 1,
+		enabled: view.isEnabled,
+		policy: view.policy,
+		active: view.active ?? null,
+		pinned: view.pinned ?? null,
+		accounts: view.accounts.map((shown) => accountAsJson(shown, view.now)),
+	};
+}
+
+function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number): ShowDocument["accounts"][number] {
+	return {
+		id: account.id,
+		label: account.label,
+		email: account.email ?? null,
+		plan: usage?.plan ?? account.plan ?? null,
+		source: account.source,
+		linked: account.linked,
+		state: shown.state,
+		active: shown.isActive,
+		pinned: shown.isPinned,
+		readyAt: iso(shown.readyAt),
+		cooldowns: shown.cooldowns.map(({ scope, reason, until, guessed }) => ({
+			scope,
+			reason,
+			until: iso(until),
+			...(guessed && { guessed }),
+		})),
+		token: { expiresAt: iso(account.credential.expiresAt) },
+		usage: usage
+			? {
+					capturedAt: iso(usage.capturedAt),
+					source: usage.source,
+					stale: freshness(usage, now) === "stale",
+					windows: byLength(usage.windows).map(quotaAsJson),
+					...(usage.budgets && {
+						budgets: usage.budgets.map((budget) => ({
+							...quotaAsJson(budget),
+							reached: budget.isReached,
+							used: budget.used ?? null,
+							limit: budget.limit ?? null,
+						})),
+					}),
+					credits: usage.credits
+						? {
+								hasCredits: usage.credits.hasCredits,
+								unlimited: usage.credits.unlimited,
+								balance: usage.credits.balance ?? null,
+							}
+						: null,
+				}
+			: null,
+		lastUsedAt: iso(shown.lastUsedAt),
+		lastError: shown.lastError?.text ?? null,
+	};
+}
+
+function quotaAsJson({ windowMinutes, usedPercent, resetsAt }: UsageWindow) {
+	return { name: windowName(windowMinutes), minutes: windowMinutes, usedPercent, resetsAt: iso(resetsAt) };
+}
+
+/** The pool as aligned text, `columns` wide at most; two lines an account where that is too narrow for one. */
+export function poolAsText(view: PoolView, columns: number): string {
+	if (view.accounts.length === 0) return nobodySignedIn();
+	const ready = view.accounts.filter(({ state }) => state === "ready").length;
+	const head = `${ready} of ${view.accounts.length} ready · ${view.policy}`;
+	// With the word beside each percentage where there is room for it.
+	const forms = [" left", ""].map((left) => aligned(view.accounts.map((shown) => wideRow(shown, view.now, left))));
+	const wide = forms.find((lines) => lines.every((line) => visibleWidth(line) <= columns));
+	const body = wide ?? view.accounts.flatMap((shown) => narrowRows(shown, columns, view.now));
+	// Notes end in what to type: they are left to wrap.
+	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now)).map(printable);
+	return [...[head, ...body].map((line) => cut(line, columns)), ...notes].join("\n");
+}
+
+/** Columns for windows: most accounts have a short and a long one. */
+const WINDOW_COLUMNS = 2;
+
+function wideRow(shown: ShownAccount, now: number, left: string): string[] {
+	const { account, usage } = shown;
+	const windows = windowTexts(usage, now, left);
+	while (windows.length < WINDOW_COLUMNS) windows.push("");
+	const [label, plan] = [account.label, usage?.plan ?? account.plan ?? ""].map(printable);
+	return [markOf(shown), label ?? "", plan ?? "", ...windows, stateText(shown, now)];
+}
+
+/** The mark, and what parts label and state. */
+const NARROW_MARGIN = 4;
+
+/** Percentages are of what is left, as in the footer. */
+function narrowRows(shown: ShownAccount, columns: number, now: number): string[] {
+	const { account, usage } = shown;
+	const windows = windowTexts(usage, now, "");
+	const state = stateText(shown, now);
+	const label = cut(printable(account.label), columns - visibleWidth(state) - NARROW_MARGIN);
+	return [`${markOf(shown)} ${label}  ${state}`, `${" ".repeat(NARROW_MARGIN)}${windows.join("   ").trimStart()}`];
+}
+
+function markOf({ isActive }: ShownAccount): string {
+	return isActive ? "→" : " ";
+}
+
+function windowTexts(usage: UsageSnapshot | undefined, now: number, left: string): string[] {
+	if (!usage) return ["usage unknown"];
+	return byLength(quotasOf(usage)).map((quota) => windowText(quota, now, left));
+}
+
+function windowText(window: UsageWindow, now: number, left: string): string {
+	const name = windowLabel(windowName(window.windowMinutes)).padStart(4);
+	const percent = formatPercent(remaining(window, now)).padStart(4);
+	const isRunning = window.resetsAt !== undefined && window.resetsAt > now;
+	return `${name} ${percent}${left}${isRunning ? `  ${formatDuration((window.resetsAt ?? now) - now)}` : ""}`;
+}
+
+function stateText(shown: ShownAccount, now: number): string {
+	const rest = restFor(shown, now);
+	const word = stateWord(shown, now);
+	const state = rest === undefined ? word : `${word} ${rest}`;
+	return shown.isPinned ? `${state}, pinned` : state;
+}
+
+/** What the table has no room for: why an account cannot be used, and what is refused in part. */
+function noteOf(shown: ShownAccount, now: number): string[] {
+	const { account, state, cooldowns, lastError } = shown;
+	if (state === "needs-login" || state === "disabled") return [`  ${account.label}: ${whatNow(account)}`];
+	const isRefused = cooldowns.some(({ reason }) => reason === "unauthorized" || reason === "refused");
+	if (isRefused && lastError) return [`  ${account.label}: was refused, "${errorWords(lastError.text)}"`];
+	const gate = gateOf(shown, undefined, now);
+	const credits = gate?.kind === "credits" ? [`  ${account.label}: ${onlyCredits(gate.until, now)}`] : [];
+	const parts = cooldowns
+		.filter(({ scope }) => scope !== "account")
+		.map(
+			({ scope, reason, until, guessed }) =>
+				`  ${account.label}: ${spokenScope(scope)}, ${humanize(reason)} until ${about(guessed)}${formatClock(until, now)}`,
+		);
+	return [...credits, ...parts];
+}
+
+/** What a column of {@link poolAsLines} is wide. */
+const LINE = { label: 16, state: 12, rest: 6, window: 5, left: 4, resets: 6 };
+const ABSENT = "-";
+
+/**
+ * One line an account and nothing else, for `watch` and scripts: columns that are where they are whatever stands in them,
+ * 78 wide. The mark of who serves next, label, state, time to the end of a rest, and of two windows name, what is left and
+ * time to the reset; `-` where there is none.
+ */
+export function poolAsLines(view: PoolView): string {
+	if (view.accounts.length === 0) return nobodySignedIn();
+	return view.accounts.map((shown) => accountAsLine(shown, view.now)).join("\n");
+}
+
+function accountAsLine(shown: ShownAccount, now: number): string {
+	const { account, readyAt } = shown;
+	const rest = readyAt !== undefined && shown.state === "cooling" ? formatDuration(readyAt - now) : ABSENT;
+	const [first, second] = windowCells(shown, now);
+	const cells = [
+		cell(account.label, LINE.label),
+		cell(stateWord(shown, now), LINE.state),
+		cell(rest, LINE.rest),
+		compactWindow(first),
+		compactWindow(second),
+	];
+	return `${markOf(shown)} ${cells.join("  ")}`.trimEnd();
+}
+
+function compactWindow(window: WindowCell | undefined): string {
+	const { name = ABSENT, left = ABSENT, resetsIn = "" } = window ?? {};
+	const parts = [cell(windowLabel(name), LINE.window), left.padStart(LINE.left), cell(resetsIn || ABSENT, LINE.resets)];
+	return parts.join(" ");
+}
+
+/** Everything that is known of each account, `columns` wide at most where words do not have to wrap. */
+export function poolInDetail(view: PoolView, columns: number): string {
+	if (view.accounts.length === 0) return nobodySignedIn();
+	return view.accounts.map((shown) => accountInDetail(shown, view, columns).join("\n")).join("\n\n");
+}
+
+function accountInDetail(shown: ShownAccount, { now }: PoolView, columns: number): string[] {
+	const { account, usage, lastError, lastUsedAt } = shown;
+	const until = restUntil(shown, now);
+	const state = [stateWord(shown, now), ...(until === undefined ? [] : [`until ${until} (${restFor(shown, now)})`])];
+	const plan = usage?.plan ?? account.plan;
+	const rows = [
+		["state", `${state.join(" ")}${shown.isPinned ? ", pinned" : ""}${shown.isActive ? ", serves next" : ""}`],
+		["who", [account.email, plan, `id ${account.id}`].filter((part) => part !== undefined).join(" · ")],
+		...windowsInDetail(shown, now),
+		...creditsInDetail(usage),
+		...limitsInDetail(usage, now),
+		...(usage
+			? [["usage", `${formatCountdown(Math.max(0, now - usage.capturedAt))} old${isOld(usage, now) ? ", stale" : ""}`]]
+			: [["usage", "unknown"]]),
+		["sign-in", signedIn(shown, now) ?? "over"],
+		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)]]),
+		...(lastError ? [["last error", `${formatPast(lastError.at, now)}, ${errorWords(lastError.text)}`]] : []),
+	];
+	const lines = aligned(rows.map((row) => row.map(printable))).map((line) => cut(`  ${line}`, columns));
+	// Notes end in what to type: they are left to wrap.
+	return [cut(`${markOf(shown)} ${printable(account.label)}`, columns), ...lines, ...noteOf(shown, now).map(printable)];
+}
+
+function isOld(usage: UsageSnapshot, now: number): boolean {
+	return freshness(usage, now) === "stale";
+}
+
+/** `5h  73% left, resets 16:16 (1h07m)`; of a budget also how much of how much is used. */
+function windowsInDetail({ usage }: ShownAccount, now: number): string[][] {
+	if (!usage) return [];
+	const windows = byLength(usage.windows).map((window) => [nameOf(window), quotaInDetail(window, now)]);
+	const budgets = (usage.budgets ?? []).map((budget) => {
+		const { used, limit } = budget;
+		const spent = used === undefined || limit === undefined ? "" : `, ${used} of ${limit} used`;
+		return [`${nameOf(budget)} budget`, `${quotaInDetail(budget, now)}${spent}`];
+	});
+	return [...windows, ...budgets];
+}
+
+function nameOf({ windowMinutes }: UsageWindow): string {
+	return windowLabel(windowName(windowMinutes));
+}
+
+function quotaInDetail(window: UsageWindow, now: number): string {
+	const { resetsAt } = window;
+	const left = `${formatPercent(remaining(window, now))} left`;
+	if (resetsAt === undefined || resetsAt <= now) return left;
+	return `${left}, resets ${formatClock(resetsAt, now)} (${formatDuration(resetsAt - now)})`;
+}
+
+function creditsInDetail(usage: UsageSnapshot | undefined): string[][] {
+	const credits = usage?.credits;
+	if (!credits) return [];
+	const { hasCredits, unlimited, balance } = credits;
+	if (unlimited) return [["credits", "without a limit"]];
+	if (!hasCredits) return [["credits", "none"]];
+	return [["credits", balance === undefined ? "some are left" : `${balance} left`]];
+}
+
+/** Limits that only some models draw on. */
+function limitsInDetail(usage: UsageSnapshot | undefined, now: number): string[][] {
+	return Object.entries(usage?.limits ?? {}).flatMap(([id, { name, windows }]) =>
+		byLength(windows).map((window) => [
+			`limit ${humanize(name ?? id)}`,
+			`${nameOf(window)} ${quotaInDetail(window, now)}`,
+		]),
+	);
+}

@@ -1,0 +1,204 @@
+import { type Component, type Focusable, Input, Key, matchesKey, visibleWidth } from "@mariozechner/pi-tui";
+import { printable } from "../../core/account.ts";
+import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { stateCell, windowCells } from "../../ui-kit/account-cells.ts";
+import { windowLabel } from "../../ui-kit/format.ts";
+import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
+import { cell, fitted, flow, type Line, type Paint, type PanelKey, painted, span } from "../../ui-kit/panel.ts";
+import { createTyping, type Pace } from "../../ui-kit/typing.ts";
+import { filtered, noMatch } from "./list-filter.ts";
+
+/** What was picked: an account by its id, what else there is to choose, or nothing. */
+export type Picked =
+	| { readonly kind: "use"; readonly id: string }
+	| { readonly kind: "remove"; readonly id: string }
+	| { readonly kind: "auto" }
+	| { readonly kind: "add" }
+	| { readonly kind: "closed" };
+
+/** What the picker asks of the rest. */
+export interface PickerDeps {
+	readonly view: () => PoolView;
+	readonly cursor: ListCursor;
+	readonly paint: Paint;
+	/** True for a key that this person's key bindings give that meaning. */
+	readonly isKey: (typed: string, key: PanelKey) => boolean;
+	/** Lines that the panel may take now. */
+	readonly room: () => number;
+	readonly repaint: () => void;
+	readonly pace: Pace;
+	readonly onPick: (picked: Picked) => void;
+}
+
+type Row =
+	| { readonly id: string; readonly shown: ShownAccount }
+	| { readonly id: string; readonly name: "auto" | "add"; readonly does: string };
+
+/** Ids of rows that are no accounts; no account has a blank in its id. */
+const AUTO = "row auto";
+const ADD = "row add";
+/** What is there to choose beside the accounts. */
+const LAST_ROWS = [
+	{ id: AUTO, name: "auto", does: "let the policy choose" },
+	{ id: ADD, name: "add", does: "sign in to another account" },
+] as const;
+const LONGEST_DEED = Math.max(...LAST_ROWS.map(({ does }) => does.length));
+/** Labels have this much room where there is enough of it. */
+const LABEL = 24;
+const LEAD = 3;
+/** Rules, title, field, blanks and hints. */
+const LINES_AROUND = 8;
+
+/** Creates the picker: accounts by a filter, and below them what is always there. */
+export function createPicker(deps: PickerDeps): Component & Focusable {
+	const { cursor, paint } = deps;
+	const input = new Input();
+
+	/** Nothing is called so: no row is highlighted until the person moves to one. */
+	let isAstray = false;
+
+	const rowsOf = ({ accounts }: PoolView): Row[] => [
+		...filtered(accounts, input.getValue()).accounts.map((shown) => ({ id: shown.account.id, shown })),
+		...LAST_ROWS,
+	];
+	/** A slip of the keys neither ends a pin nor signs in: for that the whole word is needed, or the arrows. */
+	const highlightBest = () => {
+		const typed = input.getValue().trim().toLowerCase();
+		const named = typed === "" ? undefined : LAST_ROWS.find(({ name }) => name === typed);
+		const { best } = filtered(deps.view().accounts, input.getValue());
+		isAstray = typed !== "" && !named && !best;
+		if (!isAstray) cursor.put(best?.account.id ?? named?.id);
+	};
+	const filter = (typed: string) => {
+		const before = input.getValue();
+		input.handleInput(typed);
+		const pasted = printable(input.getValue());
+		if (pasted !== input.getValue()) input.setValue(pasted);
+		if (input.getValue() !== before) highlightBest();
+		deps.repaint();
+	};
+	const pick = (row: Row) => {
+		if ("shown" in row) deps.onPick({ kind: "use", id: row.id });
+		else deps.onPick({ kind: row.name });
+	};
+
+	const isRemoval = (typed: string) => matchesKey(typed, Key.backspace) && input.getValue() === "";
+	const press = (typed: string) => {
+		const rows = rowsOf(deps.view());
+		const ids = rows.map(({ id }) => id);
+		const step = stepOf(typed, deps.isKey, deps.room() - LINES_AROUND);
+		const row = isAstray ? undefined : rows[cursor.at(ids)];
+		if (step !== undefined) {
+			isAstray = false;
+			cursor.move(ids, step);
+			deps.repaint();
+		} else if (deps.isKey(typed, "tui.select.cancel")) deps.onPick({ kind: "closed" });
+		else if (deps.isKey(typed, "tui.select.confirm")) {
+			if (row) pick(row);
+		} else if (isRemoval(typed)) {
+			if (row && "shown" in row) deps.onPick({ kind: "remove", id: row.id });
+		} else filter(typed);
+	};
+	const typing = createTyping({
+		pace: deps.pace,
+		onKey: press,
+		onText: filter,
+		isRisky: (typed) => isRemoval(typed) || deps.isKey(typed, "tui.select.confirm"),
+		isInField: () => true,
+	});
+
+	return {
+		get focused() {
+			return input.focused;
+		},
+		// Passed on, so that input methods find the cursor.
+		set focused(isFocused) {
+			input.focused = isFocused;
+		},
+		invalidate: () => input.invalidate(),
+		render: (width) => {
+			const view = deps.view();
+			const rows = rowsOf(view);
+			const ids = rows.map(({ id }) => id);
+			const at = cursor.at(ids);
+			const line = (spans: Line) => painted(spans, width, paint);
+			const rule = paint("dim", "─".repeat(width));
+			const height = Math.max(1, deps.room() - LINES_AROUND);
+			const top = cursor.top(ids, height);
+			const lineOf = lineMaker(view, width);
+			const selected = isAstray ? undefined : rows[at];
+			const enter = selected && "name" in selected && selected.name === "add" ? "sign in" : "use";
+			const hints = [
+				...(isAstray ? ["↑↓ move"] : [`(${at + 1}/${rows.length})  enter ${enter}`]),
+				...(selected && "shown" in selected && input.getValue() === "" ? ["backspace remove"] : []),
+				"esc cancel",
+			];
+			return fitted(
+				[
+					rule,
+					line([span("accent", " Use Codex account")]),
+					...input.render(Math.max(1, width - 1)).map((field) => ` ${field}`),
+					isAstray ? line([span("warning", ` ${noMatch(input.getValue())}`)]) : "",
+					...rows.slice(top, top + height).map((row, index) => line(lineOf(row, top + index === at && !isAstray))),
+					"",
+					...flow(hints, "   ", width - LEAD).map((text) => line([span("dim", `   ${text}`)])),
+					rule,
+				],
+				width,
+			);
+		},
+		handleInput: typing.read,
+	};
+}
+
+/** How rows are drawn at this width: with what is left of the windows where there is room, else without. */
+function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolean) => Line {
+	const { now } = view;
+	const longest = view.accounts.reduce(
+		(most, { account }) => Math.max(most, visibleWidth(printable(account.label))),
+		8,
+	);
+	const rests = view.accounts.map((shown) => restOf(shown, now));
+	const room = (most: number) => width - LEAD - 2 - most;
+	const withWindows = room(Math.max(0, ...rests.map(({ whole }) => whole)));
+	const isWide = withWindows >= Math.min(longest, LABEL / 2);
+	// What the last rows do has room beside a label that is only wide for its looks.
+	const comfortable = Math.min(LABEL, room(LONGEST_DEED));
+	const label = isWide
+		? Math.min(withWindows, Math.max(longest, comfortable))
+		: Math.max(1, Math.min(longest, room(Math.max(0, ...rests.map(({ state }) => state)))));
+	return (row, isSelected) => {
+		const lead = span("accent", isSelected ? " → " : "   ");
+		const name = "shown" in row ? row.shown.account.label : row.name;
+		const tone = isSelected ? "accent" : "text";
+		if (!("shown" in row)) {
+			const policy = row.name === "auto" ? ` (${view.policy})` : "";
+			const hasRoom = visibleWidth(row.does + policy) <= room(label);
+			return [lead, span(tone, `${cell(name, label)}  `), span("muted", hasRoom ? row.does + policy : row.does)];
+		}
+		const state = stateCell(row.shown, now, true);
+		// What cannot serve now is muted as a whole.
+		const isReady = row.shown.state === "ready";
+		const windows = isWide
+			? windowCells(row.shown, now).map(({ name: window, left, tone: ofLeft }) =>
+					span(isReady ? ofLeft : "muted", `${windowLabel(window)} ${left.padStart(4)}   `),
+				)
+			: [];
+		return [
+			lead,
+			span(isReady || isSelected ? tone : "muted", `${cell(name, label)}  `),
+			...windows,
+			isReady ? state : span("muted", state.text),
+		];
+	};
+}
+
+/** Columns that the rest of a row takes beside its label, with windows and without. */
+function restOf(shown: ShownAccount, now: number): { readonly whole: number; readonly state: number } {
+	const state = stateCell(shown, now, true).text.length;
+	const windows = windowCells(shown, now).reduce(
+		(sum, { name, left }) => sum + windowLabel(name).length + 1 + Math.max(4, left.length) + 3,
+		0,
+	);
+	return { whole: windows + state, state };
+}

@@ -1,0 +1,179 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { printable } from "../../core/account.ts";
+import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { meter, stateCell, type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
+import { windowLabel } from "../../ui-kit/format.ts";
+import { whySignedOut } from "../../ui-kit/messages.ts";
+import { cell, type Line, span } from "../../ui-kit/panel.ts";
+
+/** The accounts as lines, in the richest form that fits. */
+export interface Table {
+	/** Two lines an account, and room for little else. */
+	readonly isNarrow: boolean;
+	readonly heading: readonly Line[];
+	/** Lines that one account takes. */
+	readonly height: number;
+	row(shown: ShownAccount, isSelected: boolean): Line[];
+}
+
+const LEAD = 3;
+const GAP = 3;
+/** With the blank before it: `  73%`, ` ~73%`, `~100%`. */
+const PERCENT = 5;
+const RESET = 5;
+const SHORTEST_LABEL = 10;
+/** More of a label than this gives way to meters. */
+const TELLING_LABEL = 16;
+const PLAN = 4;
+const LONGEST_PLAN = 12;
+const METERS = [10, 9, 8, 7, 6, 5, 0];
+const UNKNOWN = "--";
+
+/** What each form of the table shows; from the richest on. */
+const FORMS = [...METERS.map((cells) => ({ cells, hasPlan: true })), { cells: 0, hasPlan: false }];
+
+/** What is left of each account's windows: worked out once a drawing, for a pool may be large. */
+type Cells = ReadonlyMap<ShownAccount, readonly WindowCell[]>;
+
+/** Columns of windows that every account has a cell in, the shortest first; by name. */
+function windowColumns(cells: Cells): string[] {
+	const lengths = new Map<string, number>();
+	for (const { name, minutes } of [...cells.values()].flat()) lengths.set(name, lengths.get(name) ?? minutes);
+	const names = [...lengths].sort(([, a], [, b]) => a - b).map(([name]) => name);
+	return names.length > 0 ? names : ["5h", "7d"];
+}
+
+/** Lays the accounts of `view` out for `width` columns. What is measured is all of them, so that scrolling moves nothing. */
+export function layOut(view: PoolView, width: number): Table {
+	const { accounts, now } = view;
+	const known: Cells = new Map(accounts.map((shown) => [shown, windowCells(shown, now)]));
+	const names = windowColumns(known);
+	const longestLabel = widest(
+		accounts.map(({ account }) => account.label),
+		SHORTEST_LABEL,
+	);
+	const plan = Math.min(LONGEST_PLAN, widest(accounts.map(planOf), PLAN));
+	const state = widest(
+		accounts.map((shown) => stateCell(shown, now, false).text),
+		"state".length,
+	);
+	const reset = widest(
+		[...known.values()].flatMap((cells) => cells.map(({ resetsIn }) => resetsIn)),
+		RESET,
+	);
+	for (const { cells, hasPlan } of FORMS) {
+		const window = cells + PERCENT + 2 + reset;
+		const fixed = LEAD + 2 + (hasPlan ? plan + GAP : 0) + names.length * (window + GAP) + state;
+		const room = width - fixed;
+		if (room >= Math.min(longestLabel, TELLING_LABEL)) {
+			const label = Math.min(longestLabel, room);
+			return wideTable({ names, label, plan: hasPlan ? plan : 0, cells, reset }, known, now);
+		}
+	}
+	const narrowState = widest(
+		accounts.map((shown) => stateCell(shown, now, true).text),
+		0,
+	);
+	const label = Math.max(1, Math.min(longestLabel, width - LEAD - 1 - narrowState));
+	const withResets = LEAD + names.length * (2 + PERCENT + 2 + RESET + GAP) - GAP <= width;
+	return narrowTable(label, withResets, known, now);
+}
+
+interface Widths {
+	readonly names: readonly string[];
+	readonly label: number;
+	/** 0 leaves the column out; so with the cells of a meter. */
+	readonly plan: number;
+	readonly cells: number;
+	readonly reset: number;
+}
+
+function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, now: number): Table {
+	const width = cells + PERCENT + 2 + reset;
+	const gap = span("dim", " ".repeat(GAP));
+	const planCell = (text: string) => (plan > 0 ? [span("dim", cell(text, plan)), gap] : []);
+	const windowCell = (found: WindowCell | undefined, isUnknown: boolean): Line => {
+		if (!found) return [span("dim", cell(isUnknown ? UNKNOWN.padStart(PERCENT) : "", width))];
+		return [
+			span(found.tone, (cells > 0 ? meter(found.leftPercent, cells, "bar") : "") + found.left.padStart(PERCENT)),
+			span("dim", `  ${found.resetsIn.padStart(reset)}`),
+		];
+	};
+	const heads = names.flatMap((name) => [gap, span("dim", cell(`${windowLabel(name)} left`, width))]).slice(1);
+	return {
+		isNarrow: false,
+		height: 1,
+		heading: [
+			[
+				span("dim", `${" ".repeat(LEAD)}${cell("account", label)}  `),
+				...planCell("plan"),
+				...heads,
+				gap,
+				span("dim", "state"),
+			],
+		],
+		row: (shown, isSelected) => {
+			const its = known.get(shown) ?? [];
+			const windows = names
+				.flatMap((name) => {
+					const found = its.find((each) => each.name === name);
+					return [gap, ...windowCell(found, its.length === 0)];
+				})
+				.slice(1);
+			return [
+				[
+					lead(isSelected),
+					span(isSelected ? "accent" : "text", `${cell(shown.account.label, label)}  `),
+					...planCell(planOf(shown)),
+					...windows,
+					gap,
+					stateCell(shown, now, false),
+				],
+			];
+		},
+	};
+}
+
+function narrowTable(label: number, withResets: boolean, known: Cells, now: number): Table {
+	return {
+		isNarrow: true,
+		height: 2,
+		heading: [],
+		row: (shown, isSelected) => {
+			const windows = (known.get(shown) ?? []).flatMap(({ name, left, resetsIn, tone }) => [
+				span("dim", " ".repeat(GAP)),
+				span(tone, `${shortName(name)}${left.padStart(PERCENT)}`),
+				span("dim", withResets ? `  ${resetsIn.padStart(RESET)}` : ""),
+			]);
+			return [
+				[
+					lead(isSelected),
+					span(isSelected ? "accent" : "text", `${cell(shown.account.label, label)} `),
+					stateCell(shown, now, true),
+				],
+				windows.length > 0 ? windows : [span("dim", " ".repeat(LEAD) + withoutUsage(shown))],
+			];
+		},
+	};
+}
+
+function withoutUsage({ account, state }: ShownAccount): string {
+	const { needsLogin } = account;
+	return state === "needs-login" && needsLogin ? whySignedOut(account, needsLogin.reason) : "usage unknown";
+}
+
+function lead(isSelected: boolean) {
+	return span("accent", isSelected ? " → " : "   ");
+}
+
+function shortName(name: string): string {
+	return name === "7d" ? "wk" : name;
+}
+
+function planOf({ account, usage }: ShownAccount): string {
+	return usage?.plan ?? account.plan ?? "";
+}
+
+function widest(texts: readonly string[], least: number): number {
+	return texts.reduce((most, text) => Math.max(most, visibleWidth(printable(text))), least);
+}

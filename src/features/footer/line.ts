@@ -1,0 +1,241 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { type Account, printable } from "../../core/account.ts";
+import type { FooterSettings } from "../../core/settings.ts";
+import { byLength, freshness, remaining, type UsageSnapshot, type UsageWindow, windowName } from "../../core/usage.ts";
+import { meter, toneOfLeft } from "../../ui-kit/account-cells.ts";
+import {
+	about,
+	cut,
+	formatClock,
+	formatCountdown,
+	formatDuration,
+	formatPercent,
+	windowLabel,
+} from "../../ui-kit/format.ts";
+import { type Line, type Paint, type Span, span } from "../../ui-kit/panel.ts";
+
+/** What the footer shows, at one moment. */
+export interface FooterModel {
+	/** False while the person has switched us off. */
+	readonly isEnabled: boolean;
+	readonly settings: FooterSettings;
+	readonly active: ActiveAccount | undefined;
+	readonly isPinned: boolean;
+	readonly ready: number;
+	readonly total: number;
+	/** The account that is back first, when none is ready. */
+	readonly first:
+		| { readonly label: string; readonly readyAt: number; readonly isGuess?: boolean | undefined }
+		| undefined;
+	/** Set while a request waits for an account, epoch ms. */
+	readonly waitingUntil: number | undefined;
+	/** It waits although others could serve: their quota is needed by those at work on them. */
+	readonly waitsForRoom: boolean;
+	readonly now: number;
+}
+
+/** The account that serves. */
+export interface ActiveAccount {
+	readonly account: Account;
+	readonly usage: UsageSnapshot | undefined;
+	readonly isReady: boolean;
+	/** Its included quota is spent, and the session goes on with bought credits. */
+	readonly isOnCredits?: boolean;
+}
+
+/**
+ * What the line gains while there is room, the most important first: every segment in its short form, then their words,
+ * then what is good to know. Where one does not fit, nothing behind it is had either.
+ */
+const STEPS = [
+	"account",
+	"tightest window",
+	"other windows",
+	"ready",
+	"words of account",
+	"words of tightest window",
+	"words of other windows",
+	"words of ready",
+	"resets",
+	"age",
+	"meters",
+	"plan",
+	"sentence of ready",
+] as const;
+type Step = (typeof STEPS)[number];
+type Has = (step: Step) => boolean;
+
+const SHORT_FORMS = STEPS.indexOf("words of account");
+
+/** pi shows what all extensions say on one line: longer forms leave the others this much, in columns. */
+const LEFT_TO_OTHERS = 10;
+
+/** Draws a segment, in parts, with what the line has room for; nothing where it is not had. */
+type Segment = (model: FooterModel, has: Has) => readonly Line[];
+
+/** The next segment is one entry here, its place in {@link ORDERS}, and what it gains with room in {@link STEPS}. */
+const SEGMENTS = {
+	account: drawAccount,
+	windows: drawWindows,
+	credits: drawCredits,
+	ready: drawReady,
+} satisfies Record<string, Segment>;
+
+const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SEGMENTS)[]>> = {
+	"account-first": ["account", "credits", "windows", "ready"],
+	"usage-first": ["windows", "credits", "account", "ready"],
+};
+
+/** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
+export function footerLine(model: FooterModel, columns: number, paint: Paint): string {
+	const lines = specialLines(model) ?? usualLines(model);
+	const fitting = lines.filter(({ parts, spare }) => visibleWidth(plain(parts)) + spare <= columns).at(-1);
+	const [shortest] = lines;
+	if (!fitting) return paint("text", cut(shortest ? plain(shortest.parts) : "", columns));
+	const painted = fitting.parts.map((part) => part.map(({ tone, text }) => paint(tone, text)).join(""));
+	return painted.join(paint("dim", SEPARATOR));
+}
+
+const SEPARATOR = " · ";
+
+function plain(parts: readonly Line[]): string {
+	return parts.map((part) => part.map(({ text }) => text).join("")).join(SEPARATOR);
+}
+
+/** One form of the footer, and the columns that have to be left beside it. */
+interface Form {
+	readonly parts: readonly Line[];
+	readonly spare: number;
+}
+
+/** From the shortest to the richest. */
+function usualLines(model: FooterModel): Form[] {
+	const lines = STEPS.map((_step, last): Form => {
+		const has = (step: Step) => STEPS.indexOf(step) <= last;
+		const [first = [], ...others] = ORDERS[model.settings.order].flatMap((id) => SEGMENTS[id](model, has));
+		const name = has("words of account") ? dim(first.length > 0 ? "codex " : "codex") : [];
+		return { parts: [[...name, ...first], ...others], spare: last < SHORT_FORMS ? 0 : LEFT_TO_OTHERS };
+	});
+	return lines.filter(({ parts }) => plain(parts) !== "");
+}
+
+function drawAccount({ active, isPinned, settings }: FooterModel, has: Has): Line[] {
+	if (!active || !has("account")) return [];
+	const pinned = isPinned ? "pinned" : "";
+	if (!settings.account) return isPinned ? [dim(pinned)] : [];
+	const { account, usage } = active;
+	const plan = usage?.plan ?? account.plan;
+	return [
+		[
+			span("text", printable(account.label)),
+			...dim(isPinned ? ` ${pinned}` : ""),
+			...dim(plan && has("plan") ? ` (${printable(plan)})` : ""),
+		],
+	];
+}
+
+function drawCredits({ active }: FooterModel, has: Has): Line[] {
+	return active?.isOnCredits && has("account") ? [[span("warning", "credits")]] : [];
+}
+
+function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
+	if (!active) return [];
+	const { usage } = active;
+	const windows = chosenWindows(usage, settings, now);
+	if (!usage || windows.length === 0) {
+		if (!has("tightest window")) return [];
+		const isLong = has("words of tightest window");
+		if (usage) return [dim(isLong ? "no limit told" : "no limit")];
+		return [dim(isLong ? "usage unknown" : "unknown")];
+	}
+	const isStale = freshness(usage, now) === "stale";
+	const tightest = windows.reduce((least, next) => (remaining(next, now) < remaining(least, now) ? next : least));
+	const parts = windows.flatMap((window): Line[] => {
+		const which = window === tightest ? "tightest window" : "other windows";
+		if (!has(which)) return [];
+		const hasWords = has(`words of ${which}`);
+		const left = remaining(window, now);
+		const percent = settings.usage === "left" ? left : 100 - left;
+		const name = windowLabel(windowName(window.windowMinutes));
+		const bar = settings.meters && has("meters") ? `${meter(percent, METER_CELLS, "line")} ` : "";
+		const word = hasWords ? ` ${settings.usage}` : "";
+		const isResetTold = settings.reset && has("resets");
+		return [
+			[
+				...dim(`${name === "week" && !hasWords ? "wk" : name} `),
+				span(toneOfLeft(left), `${bar}${isStale ? "~" : ""}${formatPercent(percent)}${word}`),
+				...dim(isResetTold ? resetOf(window, now) : ""),
+			],
+		];
+	});
+	// The reset of a window stays true however old its figure is.
+	const age = isStale && has("age") ? dim(`${formatDuration(now - usage.capturedAt)} old`) : [];
+	return [...parts, age].filter((part) => part.length > 0);
+}
+
+/**
+ * Those that the person wants, shortest first; an account that has only others shows what it has. A budget is shown where
+ * it is the tightest, or all there is.
+ */
+function chosenWindows(usage: UsageSnapshot | undefined, { windows }: FooterSettings, now: number): UsageWindow[] {
+	const all = byLength(usage?.windows ?? []);
+	const wanted = all.filter(({ windowMinutes }) => windows === "both" || windowName(windowMinutes) === windows);
+	const chosen = wanted.length > 0 ? wanted : all;
+	const [budget] = [...(usage?.budgets ?? [])].sort((a, b) => remaining(a, now) - remaining(b, now));
+	const isTightest = budget && all.every((window) => remaining(budget, now) < remaining(window, now));
+	return isTightest ? [...chosen, budget] : chosen;
+}
+
+function resetOf({ resetsAt }: UsageWindow, now: number): string {
+	return resetsAt !== undefined && resetsAt > now ? ` (${formatDuration(resetsAt - now)})` : "";
+}
+
+const METER_CELLS = 10;
+
+function drawReady({ active, ready, total, settings }: FooterModel, has: Has): Line[] {
+	// Before the first request there is nothing else to show.
+	if (!has("ready") || (active && !settings.ready)) return [];
+	if (ready === 1 && total > 1 && active?.isReady) return [[span("warning", "last ready")]];
+	if (has("sentence of ready")) return [dim(`${ready} of ${total} ready`)];
+	return [dim(`${ready}/${total}${has("words of ready") ? " ready" : ""}`)];
+}
+
+/** Where no account is at work: off, nobody there, waiting, nobody ready. From the shortest to the richest. */
+function specialLines(model: FooterModel): Form[] | undefined {
+	const { isEnabled, active, total, ready, waitingUntil, waitsForRoom, first, now } = model;
+	const off: Line = [span("warning", "off")];
+	if (!isEnabled) return forms([off], [named(off)], [named(off), dim("/multicodex on")]);
+	if (total === 0) {
+		return forms([dim("no accounts")], [dim("codex no accounts")], [dim("codex no accounts"), dim("/multicodex add")]);
+	}
+	if (waitingUntil !== undefined) {
+		const isGuess = first?.isGuess && first.readyAt === waitingUntil;
+		const left = `${about(isGuess)}${formatCountdown(waitingUntil - now)}`;
+		const short: Line = [span("warning", `back in ${left}`)];
+		const long: Line = [span("warning", `first account back in ${left}`)];
+		return forms(
+			[short],
+			[named(short)],
+			[named([span("warning", waitsForRoom ? "waiting for room" : "waiting")]), long],
+		);
+	}
+	if (ready > 0 || active?.isOnCredits) return undefined;
+	const none: Line = [span("error", `0/${total} ready`)];
+	if (!first) return forms([none], [named(none)], [named(none), dim("/multicodex show")]);
+	const clock = `${about(first.isGuess)}${formatClock(first.readyAt, now)}`;
+	const back: Line = [span("text", printable(first.label)), ...dim(` back ${clock}`)];
+	const long: Line = [...back, ...dim(` (${formatDuration(first.readyAt - now)})`)];
+	return forms([none], [none, dim(`back ${clock}`)], [named(none), back], [named(none), long]);
+}
+
+function named(part: Line): Line {
+	return [...dim("codex "), ...part];
+}
+
+function forms(...lines: readonly (readonly Line[])[]): Form[] {
+	return lines.map((parts) => ({ parts, spare: 0 }));
+}
+
+function dim(text: string): Span[] {
+	return text === "" ? [] : [{ tone: "dim", text }];
+}

@@ -1,0 +1,149 @@
+import type { Account, AccountId, Credential } from "../../core/account.ts";
+
+/** What precedes the tool's name in the `source` of an imported account. */
+export const IMPORTED = "import:";
+
+/** Tools from which accounts are taken: as typed and stored, and as spoken of. */
+export const TOOLS = {
+	pi: "pi",
+	codex: "Codex CLI",
+	"codex-auth": "codex-auth",
+	"codex-account-orchestrator": "codex-account-orchestrator",
+	"codex-hotswap": "codex-hotswap",
+	prodex: "prodex",
+	opencode: "opencode",
+	"codex-pool": "opencode codex-pool",
+	file: "the program that keeps that file",
+} as const;
+
+/** A tool as typed. */
+export type ToolName = keyof typeof TOOLS;
+
+/** A sign-in that lies with another tool. */
+export interface FoundLogin {
+	readonly kind: "login";
+	readonly tool: ToolName;
+	readonly path: string;
+	/** What the tool calls it. */
+	readonly name: string | undefined;
+	readonly credential: Credential;
+	/** What the file says of the workspace; pi goes by the token alone. */
+	readonly workspaceIdHint: string | undefined;
+}
+
+/** Something that lies with another tool and is no sign-in that could be taken. */
+export interface LeftOut {
+	readonly kind: "left-out";
+	readonly tool: ToolName;
+	readonly path: string;
+	readonly name: string | undefined;
+	/** The end of a sentence; holds no secret. */
+	readonly reason: string;
+}
+
+/** One thing that was found. */
+export type Finding = FoundLogin | LeftOut;
+
+/** Who a found sign-in is for. */
+export interface Owner {
+	readonly id: AccountId;
+	readonly email: string | undefined;
+}
+
+/**
+ * What is done with a found sign-in: `add` a new account; `renew` the sign-in of one that is here; nothing, because the
+ * account is here (`have`), because another place holds a newer sign-in of it (`older`) or this very one (`same`), or
+ * because it is known to be spent or refused (`spent`).
+ */
+export type Verdict = "add" | "renew" | "have" | "older" | "same" | "spent";
+
+/** A found sign-in and what is to be done with it. */
+export interface PlannedImport {
+	readonly found: FoundLogin;
+	readonly owner: Owner;
+	/** The account that it belongs to, where that is here. */
+	readonly account: Account | undefined;
+	readonly verdict: Verdict;
+	/** Its tool has signed in or renewed it within the life of a token: it will go on doing so. */
+	readonly isOwnerActive: boolean;
+}
+
+/** Everything that an import comes to. */
+export interface ImportPlan {
+	readonly planned: readonly PlannedImport[];
+	readonly leftOut: readonly LeftOut[];
+}
+
+/** What is read off a token. Of two sign-ins of one account the owner has one id. Times are epoch ms. */
+export interface ImportReader {
+	identify(found: FoundLogin): Owner | undefined;
+	issuedAt(access: string): number | undefined;
+}
+
+/** True where carrying the plan out stores this sign-in. */
+export function isTaken({ verdict }: PlannedImport): boolean {
+	return verdict === "add" || verdict === "renew";
+}
+
+/** Decides what is done with each finding: one sign-in an identity, the newest that may work. `now` is epoch ms. */
+export function planImport(
+	findings: readonly Finding[],
+	accounts: readonly Account[],
+	reader: ImportReader,
+	now: number,
+): ImportPlan {
+	const logins = findings.filter((finding) => finding.kind === "login");
+	const issuedAt = ({ credential }: FoundLogin) => reader.issuedAt(credential.access) ?? credential.expiresAt;
+	/** The best so far of each account, and of each sign-in: a file may be there twice. */
+	const newest = new Map<AccountId, FoundLogin>();
+	const planned: PlannedImport[] = [];
+	const leftOut: LeftOut[] = findings.filter((finding) => finding.kind === "left-out");
+	const drafts = logins.flatMap((found) => {
+		const owner = reader.identify(found);
+		const { credential } = found;
+		if (!owner) leftOut.push(withoutWorkspace(found));
+		if (!owner) return [];
+		const sharing = accounts.find((account) => account.credential.refresh === credential.refresh);
+		const account = accounts.find(({ id }) => id === owner.id) ?? sharing;
+		return [{ found, owner, account, verdict: verdictOn(found, account, reader) }];
+	});
+	const grants = new Set<string>();
+	for (const { found, owner, verdict } of drafts) {
+		if (verdict !== "add" && verdict !== "renew") continue;
+		const best = newest.get(owner.id);
+		if (!best || issuedAt(found) > issuedAt(best)) newest.set(owner.id, found);
+	}
+	for (const draft of drafts) {
+		const { found, owner, verdict } = draft;
+		const isOwnerActive = found.credential.expiresAt > now;
+		const isWanted = verdict === "add" || verdict === "renew";
+		const best = newest.get(owner.id);
+		const isBest = best === found && !grants.has(found.credential.refresh);
+		if (isWanted && isBest) grants.add(found.credential.refresh);
+		const isSame = best?.credential.refresh === found.credential.refresh || grants.has(found.credential.refresh);
+		const spare: Verdict = isSame ? "same" : "older";
+		planned.push({ ...draft, isOwnerActive, verdict: isWanted && !isBest ? spare : verdict });
+	}
+	return { planned, leftOut };
+}
+
+function withoutWorkspace({ tool, path, name, workspaceIdHint }: FoundLogin): LeftOut {
+	const elsewhere = workspaceIdHint === undefined ? "" : ", and pi looks for one nowhere else";
+	return { kind: "left-out", tool, path, name, reason: `its token names no ChatGPT workspace${elsewhere}` };
+}
+
+/** What a sign-in is worth by itself, before others of its account are looked at. */
+function verdictOn(found: FoundLogin, account: Account | undefined, reader: ImportReader): Verdict {
+	const isOurs = account?.credential.refresh === found.credential.refresh;
+	// pi's own login is linked, never copied: two holders of one refresh token would sign each other out.
+	if (found.tool === "pi") return account?.needsLogin && isOurs ? "spent" : "have";
+	if (!account) return "add";
+	if (isOurs) return account.needsLogin ? "spent" : "have";
+	const ours = reader.issuedAt(account.credential.access) ?? 0;
+	const theirs = reader.issuedAt(found.credential.access) ?? 0;
+	const isFromThere = account.source === `${IMPORTED}${found.tool}`;
+	// What was taken from any tool and renewed here since is spent: tools keep copies of one chain.
+	if (account.source.startsWith(IMPORTED) && theirs <= ours) return account.needsLogin ? "spent" : "have";
+	// A sign-in of its own is better than a shared one; a shared one that its tool has renewed since is spent here.
+	return account.needsLogin || isFromThere ? "renew" : "have";
+}

@@ -1,0 +1,174 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { tokenTimes, writtenTokenSchema } from "../../../platform/jwt.ts";
+import type { Finding, LeftOut, ToolName } from "../rules.ts";
+import { objectSchema, readJsonFile, readTomlFile } from "./files.ts";
+
+const text = z.string().nullish().catch(undefined);
+
+/** What tools call the parts of a sign-in; `id_token` is of no use to us and may be missing. */
+const NAMES = {
+	access: ["access_token", "accessToken", "access"],
+	refresh: ["refresh_token", "refreshToken", "refresh"],
+	accountId: ["account_id", "accountId", "chatgpt_account_id", "chatgptAccountId"],
+} as const;
+
+const token = writtenTokenSchema.optional().catch(undefined);
+
+function partIn(content: Readonly<Record<string, unknown>>, part: keyof typeof NAMES): string | undefined {
+	return NAMES[part].map((name) => token.parse(content[name])).find((value) => value !== undefined);
+}
+
+const fileSchema = z.object({
+	auth_mode: text,
+	OPENAI_API_KEY: text,
+	personal_access_token: text,
+	agent_identity: z.unknown().optional(),
+	bedrock_api_key: z.unknown().optional(),
+	tokens: z.unknown().optional(),
+});
+
+/** Whose file it is, and what it is called there. */
+export interface Whose {
+	readonly tool: ToolName;
+	readonly path: string;
+	readonly name: string | undefined;
+}
+
+/** What an `auth.json` in Codex's shape holds; undefined where there is no such file. */
+export async function readCodexFile(whose: Whose): Promise<Finding | undefined> {
+	const file = await readJsonFile(whose.path);
+	if (file.kind === "missing") return undefined;
+	if (file.kind === "unreadable") return leftOut(whose, file.reason);
+	return loginInCodexShape(file.content, whose);
+}
+
+/** What JSON in Codex's shape holds: `tokens` beside other things, or the same names at top level. */
+export function loginInCodexShape(content: unknown, whose: Whose): Finding {
+	const { data: record } = objectSchema.safeParse(content);
+	const { data: file } = fileSchema.safeParse(content);
+	if (!record || !file) return leftOut(whose, nothingIn(content));
+	const other = otherThanChatGpt(file);
+	if (other) return leftOut(whose, other);
+	const tokens = objectSchema.safeParse(record.tokens).data ?? record;
+	const access = partIn(tokens, "access");
+	if (access === undefined) return leftOut(whose, isOfCodex(record) ? NONE : nothingIn(content));
+	if (file.auth_mode === "chatgptAuthTokens") return leftOut(whose, "holds tokens that another program lends to Codex");
+	const refresh = partIn(tokens, "refresh");
+	if (refresh === undefined) return leftOut(whose, "holds no refresh token, so it would end with its access token");
+	return {
+		kind: "login",
+		...whose,
+		credential: { access, refresh, expiresAt: tokenTimes(access).expiresAt ?? 0 },
+		workspaceIdHint: workspaceIn(partIn(tokens, "accountId")),
+	};
+}
+
+const NONE = "holds no ChatGPT sign-in";
+/** Said of what was not understood: it may well hold one. */
+const UNKNOWN = "is in a shape that is not known";
+
+/** A file that Codex itself has written, whatever it holds. */
+function isOfCodex(record: Readonly<Record<string, unknown>>): boolean {
+	return ["auth_mode", "OPENAI_API_KEY", "tokens"].some((name) => name in record);
+}
+
+/** Why nothing was taken from content in which no sign-in was found. */
+function nothingIn(content: unknown): string {
+	return mayHoldLogin(content, DEEPEST) ? UNKNOWN : NONE;
+}
+
+/** True where some member is called like a part of a sign-in, or some text is as long as a token. */
+function mayHoldLogin(content: unknown, depth: number): boolean {
+	if (typeof content === "string") return content.length >= SHORTEST_TOKEN;
+	if (typeof content !== "object" || content === null) return false;
+	if (depth < 0) return true;
+	return Object.entries(content)
+		.slice(0, MOST_ENTRIES)
+		.some(([name, value]) => LIKE_A_LOGIN.test(name) || mayHoldLogin(value, depth - 1));
+}
+
+const LIKE_A_LOGIN = /token|access|refresh|credential|session|cookie|oauth|jwt/i;
+const SHORTEST_TOKEN = 60;
+
+/** Deeper than this, and beyond this many, nothing is looked for. */
+const DEEPEST = 5;
+const MOST_ENTRIES = 500;
+/** Members whose own members are called by the names of accounts. */
+const BY_NAME = new Set(["accounts", "profiles", "users"]);
+const nameSchema = z.string().trim().min(1).optional().catch(undefined);
+
+/**
+ * Everything that JSON of some tool holds, one account or many: lists, accounts by name, a sign-in under `tokens`,
+ * `credentials` or the like, in snake or in camel case.
+ */
+export function loginsInAnyShape(content: unknown, whose: Whose): Finding[] {
+	const found = findingsIn(content, whose, DEEPEST);
+	return found.length > 0 ? found : [leftOut(whose, nothingIn(content))];
+}
+
+function findingsIn(content: unknown, whose: Whose, depth: number): Finding[] {
+	if (depth < 0) return [];
+	if (Array.isArray(content)) {
+		return content.slice(0, MOST_ENTRIES).flatMap((entry: unknown) => findingsIn(entry, whose, depth - 1));
+	}
+	const { data: record } = objectSchema.safeParse(content);
+	if (!record) return [];
+	const called = ["name", "label", "alias", "email"].map((name) => nameSchema.parse(record[name]));
+	const named = { ...whose, name: called.find((name) => name !== undefined) ?? whose.name };
+	const tokens = objectSchema.safeParse(record.tokens).data ?? {};
+	const isLogin = partIn(record, "access") !== undefined || partIn(tokens, "access") !== undefined;
+	if (isLogin || isOfCodex(record)) return [loginInCodexShape(record, named)];
+	return Object.entries(record)
+		.slice(0, MOST_ENTRIES)
+		.flatMap(([key, value]) => {
+			const { data: byName } = BY_NAME.has(key) ? objectSchema.safeParse(value) : { data: undefined };
+			if (!byName) return findingsIn(value, named, depth - 1);
+			return Object.entries(byName).flatMap(([name, each]) => findingsIn(each, { ...named, name }, depth - 2));
+		});
+}
+
+/** A workspace's id; some tools write the id of an API organisation in its place. */
+export function workspaceIn(accountId: string | null | undefined): string | undefined {
+	return accountId && !accountId.startsWith("org-") ? accountId : undefined;
+}
+
+/** The finding that something is there, but no sign-in that could be taken. */
+export function leftOut({ tool, path, name }: Whose, reason: string): LeftOut {
+	return { kind: "left-out", tool, path, name, reason };
+}
+
+const CHATGPT_MODES = new Set(["chatgpt", "chatgptAuthTokens"]);
+
+/** What else the file signs in with. Without a mode an API key wins over tokens, as in Codex. */
+function otherThanChatGpt(file: z.output<typeof fileSchema>): string | undefined {
+	const mode = file.auth_mode ?? undefined;
+	if (mode !== undefined && CHATGPT_MODES.has(mode)) return undefined;
+	if (mode === "apikey" || mode === "api_key") return "holds an API key, no ChatGPT sign-in";
+	if (mode === "personalAccessToken") return "holds a personal access token, no ChatGPT sign-in";
+	if (mode === "agentIdentity") return "holds an agent's identity, no ChatGPT sign-in";
+	if (mode === "bedrockApiKey") return "holds an API key of Bedrock, no ChatGPT sign-in";
+	if (file.tokens) return file.OPENAI_API_KEY ? "holds an API key, which Codex uses instead of the sign-in" : undefined;
+	if (file.OPENAI_API_KEY) return "holds an API key, no ChatGPT sign-in";
+	return file.personal_access_token ? "holds a personal access token, no ChatGPT sign-in" : undefined;
+}
+
+/**
+ * Where else than in its file a Codex home keeps its login; undefined where it is the file. Codex's `config.toml` says so:
+ * with `keyring` and `ephemeral` a file that is there is a leftover, with `auto` there is one where the keyring has none.
+ */
+async function keptElsewhere(codexHome: string, hasFile: boolean): Promise<string | undefined> {
+	const { cli_auth_credentials_store: store } = await readTomlFile(join(codexHome, "config.toml"));
+	if (store === "keyring" || (store === "auto" && !hasFile)) return "keeps its login in the system's keyring";
+	return store === "ephemeral" ? "keeps its login in memory only" : undefined;
+}
+
+/** What a folder holds that is a Codex home. */
+export async function readCodexHome(folder: string, whose: Omit<Whose, "path">): Promise<Finding[]> {
+	const path = join(folder, "auth.json");
+	const found = await readCodexFile({ ...whose, path });
+	const elsewhere = await keptElsewhere(folder, found !== undefined);
+	if (elsewhere === undefined) return found ? [found] : [];
+	const reason = `${elsewhere}${found ? ", and this file is a leftover" : ""}; sign in to it with /multicodex add`;
+	return [leftOut({ ...whose, path }, reason)];
+}

@@ -1,0 +1,84 @@
+import { readdir, readFile, stat } from "node:fs/promises";
+import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
+import { codeOf } from "../../../platform/errors.ts";
+import { textFrom } from "../../../platform/json.ts";
+
+/** No file with sign-ins is larger; whatever is, is not read. */
+const LARGEST_BYTES = 4 * 1024 * 1024;
+
+/** Other tools write in place: a file that does not parse is read once more after this. */
+const TORN_PAUSE_MS = 100;
+
+/** What a file of another tool came to. */
+export type ForeignFile<T> =
+	| { readonly kind: "read"; readonly content: T }
+	| { readonly kind: "missing" }
+	/** The end of a sentence. */
+	| { readonly kind: "unreadable"; readonly reason: string };
+
+/** The text of a file that is none of ours. Never throws, and never waits: a pipe or a device is not opened. */
+export async function readText(path: string): Promise<ForeignFile<string>> {
+	try {
+		const stats = await stat(path);
+		if (!stats.isFile())
+			return stats.isDirectory() ? { kind: "missing" } : { kind: "unreadable", reason: "is no file" };
+		if (stats.size > LARGEST_BYTES) return { kind: "unreadable", reason: "is too large" };
+		return { kind: "read", content: textFrom(await readFile(path)) };
+	} catch (error) {
+		const code = codeOf(error) ?? "unknown error";
+		if (code === "ENOENT" || code === "ENOTDIR") return { kind: "missing" };
+		return { kind: "unreadable", reason: `cannot be read (${code})` };
+	}
+}
+
+/** A JSON file that another program may be writing. Its content goes no further when it is damaged. */
+export async function readJsonFile(path: string): Promise<ForeignFile<unknown>> {
+	return (await readJsonOnce(path)) ?? (await readAgain(path));
+}
+
+async function readAgain(path: string): Promise<ForeignFile<unknown>> {
+	await pause(TORN_PAUSE_MS);
+	return (await readJsonOnce(path)) ?? { kind: "unreadable", reason: "is not valid JSON" };
+}
+
+/** Undefined where it does not parse. */
+async function readJsonOnce(path: string): Promise<ForeignFile<unknown> | undefined> {
+	const text = await readText(path);
+	if (text.kind !== "read") return text;
+	try {
+		const content: unknown = JSON.parse(text.content);
+		return { kind: "read", content };
+	} catch {
+		// The parser's message would quote the content.
+		return undefined;
+	}
+}
+
+/** A TOML file; an empty one where it is missing or damaged. */
+export async function readTomlFile(path: string): Promise<Readonly<Record<string, unknown>>> {
+	const text = await readText(path);
+	if (text.kind !== "read") return {};
+	try {
+		// Loaded when it is wanted: every start of pi would pay for it.
+		const { parse } = await import("smol-toml");
+		return parse(text.content);
+	} catch {
+		// Its tool cannot read it either; the message would quote the content.
+		return {};
+	}
+}
+
+/** A path with its `~` written out. */
+export function expanded(path: string, home: string): string {
+	return path.replace(/^~(?=[/\\]|$)/, () => home);
+}
+
+/** Names in a folder, sorted; none where there is no such folder. */
+export async function namesIn(folder: string): Promise<string[]> {
+	const names = await readdir(folder).catch(() => []);
+	return names.sort();
+}
+
+/** A JSON object, whatever is in it. */
+export const objectSchema = z.record(z.string(), z.unknown());

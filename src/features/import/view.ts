@@ -1,0 +1,189 @@
+import { type Account, type AccountId, printable } from "../../core/account.ts";
+import type { UsageSnapshot } from "../../core/usage.ts";
+import { formatCount, plural } from "../../ui-kit/format.ts";
+import { leftUntil, signInAgain } from "../../ui-kit/messages.ts";
+import {
+	type Finding,
+	type ImportPlan,
+	isTaken,
+	type PlannedImport,
+	TOOLS,
+	type ToolName,
+	type Verdict,
+} from "./rules.ts";
+
+/** How what was found is shown. */
+export interface ImportListOptions {
+	/** The person's home, written `~`. */
+	readonly home: string;
+	/** Epoch ms. */
+	readonly now: number;
+	/** The only tool that was looked at; `file` where it was a path. */
+	readonly tool: ToolName | undefined;
+}
+
+const VERDICTS: Readonly<Record<Verdict, string>> = {
+	add: "new",
+	renew: "new sign-in",
+	have: "here already",
+	older: "an older copy",
+	same: "the same sign-in",
+	spent: "used up",
+};
+
+/** What was found, a line each, and what was left out and why. */
+export function importList({ planned, leftOut }: ImportPlan, options: ImportListOptions): string {
+	if (planned.length === 0 && leftOut.length === 0) return nothingFound(options.tool);
+	const found = planned.map(
+		(each) => `  ${VERDICTS[each.verdict]}: ${whoIs(each, options)}, ${placeOf(each.found, options)}`,
+	);
+	const heading = planned.length > 0 ? [`Found ${plural(planned.length, "Codex sign-in")}:`] : [];
+	const out = leftOut.map((each) => `  ${placeOf(each, options)} ${each.reason}`);
+	return [...heading, ...found, ...(out.length > 0 ? ["Left out:"] : []), ...out].map(printable).join("\n");
+}
+
+/** One account to choose. */
+export interface ImportRow {
+	readonly id: AccountId;
+	/** What it is called, or would be. */
+	readonly name: string;
+	/** Where it was found. */
+	readonly place: string;
+	/** What follows from a sign-in that two programs share; undefined where the tool does not use it any more. */
+	readonly warning: string | undefined;
+}
+
+/** The accounts of a plan that can be taken, in its order. */
+export function importRows({ planned }: ImportPlan, options: ImportListOptions): ImportRow[] {
+	const offered = planned.filter(isTaken);
+	const names = offered.map(nameOf);
+	// One person in two workspaces has one e-mail.
+	const isTwin = (name: string) => names.indexOf(name) !== names.lastIndexOf(name);
+	return offered.map((each) => ({
+		id: each.owner.id,
+		name: isTwin(nameOf(each)) ? `${nameOf(each)} (${each.owner.id})` : nameOf(each),
+		place: placeOf(each.found, options),
+		warning: each.isOwnerActive ? `${capitalised(TOOLS[each.found.tool])} still uses this sign-in.` : undefined,
+	}));
+}
+
+/** The answer that imports `chosen` of `total` accounts; with none it does nothing. */
+export function importAnswer(chosen: number, total: number): string {
+	if (chosen === 0) return "Nothing is chosen";
+	if (chosen < total) return `Yes, import ${chosen} of ${formatCount(total)}`;
+	return total === 1 ? "Yes, import it" : `Yes, import all ${formatCount(total)}`;
+}
+
+/** What an import does to the other tools. */
+export const IMPORT_COPIES = "These are copied; the other tools keep theirs.";
+
+/** The answer that changes nothing. */
+export const IMPORT_NOTHING = "No, import nothing";
+
+/** A row as it is chosen from, in a dialog or on a panel. */
+export function importChoice({ name, place }: ImportRow, isChosen: boolean): string {
+	return printable(`${isChosen ? "[x]" : "[ ]"} ${name}, ${place}`);
+}
+
+/** What was found and is not to be chosen: what is here already, and what was left out and why; undefined without any. */
+export function importRest({ planned, leftOut }: ImportPlan, options: ImportListOptions): string | undefined {
+	const rest = { planned: planned.filter((each) => !isTaken(each)), leftOut };
+	return rest.planned.length + leftOut.length > 0 ? importList(rest, options) : undefined;
+}
+
+/** In one line, why nothing of what was named could be taken. */
+export function importFailure(plan: ImportPlan, options: ImportListOptions): string {
+	const reasons = plan.leftOut.map((each) => `${placeOf(each, options)} ${each.reason}`).join("; ");
+	return `${reasons === "" ? importList(plan, options) : `${printable(reasons)}.`} Nothing was imported.`;
+}
+
+function nothingFound(tool: ToolName | undefined): string {
+	if (!tool) return "No other tool on this machine keeps a Codex sign-in.";
+	return tool === "file" ? "No Codex sign-in was found there." : `No Codex sign-in of ${TOOLS[tool]} was found.`;
+}
+
+function nameOf({ account, owner, found }: PlannedImport): string {
+	return account?.label ?? owner.email ?? found.name ?? owner.id;
+}
+
+function whoIs(planned: PlannedImport, { now }: ImportListOptions): string {
+	const { found } = planned;
+	const name = nameOf(planned);
+	return found.credential.expiresAt > now ? name : `${name} (its token has run out and is renewed at first use)`;
+}
+
+function placeOf({ tool, path, name }: Finding, { home }: ImportListOptions): string {
+	const isAtHome = path.startsWith(home) && /^[/\\]/.test(path.slice(home.length));
+	const place = isAtHome ? `~${path.slice(home.length)}` : path;
+	const called = name !== undefined && !name.includes("@") ? ` ${name}` : "";
+	return tool === "file" ? place : `${TOOLS[tool]}${called} (${place})`;
+}
+
+/** True where carrying the plan out would change something. */
+export function isWorthTaking({ planned }: ImportPlan): boolean {
+	return planned.some(isTaken);
+}
+
+/** What is known when accounts were taken. */
+export interface ImportedHow {
+	/** How to choose a model, where that is left to do. */
+	readonly modelAdvice: string;
+	/** What an account has left, where that is known. */
+	usageOf(account: Account): UsageSnapshot | undefined;
+	/** Accounts in the pool now. */
+	readonly total: number;
+	/** Epoch ms. */
+	readonly now: number;
+}
+
+/** More accounts than these are not told of one by one. */
+const MOST_TOLD = 5;
+
+/** What was taken and, with `how`, what is left; then what follows from a sign-in that two programs share. */
+export function importOutcome({ planned }: ImportPlan, taken: readonly Account[], how?: ImportedHow): string {
+	if (taken.length === 0) return "Nothing was imported.";
+	const done = `Codex: imported ${taken.map(({ label }) => label).join(", ")}.`;
+	const shared = planned.filter(isTaken).flatMap(({ found, owner, isOwnerActive }) => {
+		const account = taken.find(({ id }) => id === owner.id);
+		return account ? [{ tool: TOOLS[found.tool], account, isOwnerActive }] : [];
+	});
+	const warnings = [...new Set(shared.map(({ tool }) => tool))].flatMap((tool) => {
+		const its = shared.filter((each) => each.tool === tool);
+		const labels = (isOwnerActive: boolean) =>
+			its.filter((each) => each.isOwnerActive === isOwnerActive).map(({ account }) => account);
+		return [...stillUsed(tool, labels(true)), ...outdated(tool, labels(false))];
+	});
+	return [done, ...(how ? whatIsThere(taken, how) : []), ...warnings].map(printable).join("\n");
+}
+
+function whatIsThere(taken: readonly Account[], { total, modelAdvice, usageOf, now }: ImportedHow): string[] {
+	const left = taken.flatMap((account) => {
+		const usage = usageOf(account);
+		const words = usage && leftUntil(usage, now);
+		return words === undefined ? [] : [`${account.label}: ${words} left.`];
+	});
+	const pool = `The pool has ${plural(total, "account")} now.`;
+	if (left.length > 0 && left.length <= MOST_TOLD) return [...left, `${pool}${modelAdvice}`];
+	return [`${pool} /multicodex shows what each has left.${modelAdvice}`];
+}
+
+function stillUsed(tool: string, accounts: readonly Account[]): string[] {
+	const [first, ...others] = accounts;
+	if (!first) return [];
+	const own = others.length === 0 ? signInAgain(first) : "/multicodex login <account>";
+	const whose = accounts.map(({ label }) => label).join(", ");
+	return [
+		`${capitalised(tool)} still uses the sign-in of ${whose}; whichever of the two renews it second is signed out. ${own} gives a sign-in of its own.`,
+	];
+}
+
+function outdated(tool: string, accounts: readonly Account[]): string[] {
+	if (accounts.length === 0) return [];
+	const whose = accounts.map(({ label }) => label).join(", ");
+	return [`${capitalised(tool)} has to sign in again once ${whose} was used here: the sign-in is renewed then.`];
+}
+
+/** Names of tools stay as they are written. */
+function capitalised(subject: string): string {
+	return subject.replace(/^the /, "The ");
+}

@@ -1,0 +1,246 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { getSettingsListTheme } from "@mariozechner/pi-coding-agent";
+import { DEFAULT_SETTINGS, type Preference, type Settings, type StoredValue } from "../../core/settings.ts";
+import {
+	type Outcome,
+	parseOptions,
+	reasonOf,
+	type Subcommand,
+	type SubcommandDeps,
+	tellUnexpected,
+	usageError,
+} from "../../pi/command.ts";
+import { modeOf } from "../../pi/output.ts";
+import { openPanel } from "../../pi/panel.ts";
+import { aligned } from "../../ui-kit/format.ts";
+import { badValue, noSuchSetting } from "../../ui-kit/messages.ts";
+import { comparable, nearest } from "../../ui-kit/nearest.ts";
+import type { Paint } from "../../ui-kit/panel.ts";
+import { createPreferencesPanel } from "./panel.ts";
+
+/** A preference of whatever group, seen from all settings. */
+export interface Choosable {
+	/** As it is typed and shown. */
+	readonly name: string;
+	/** Its whole key in the file. */
+	readonly key: string;
+	readonly summary: string;
+	readonly wanted: string;
+	readonly choices: readonly string[];
+	/** The value as it is stored, however it was written; undefined for one that it may not have. */
+	asStored(value: StoredValue): StoredValue | undefined;
+	/** The value as it is stored. */
+	stored(settings: Settings): StoredValue;
+}
+
+/** A group as its subcommand shows it. */
+export interface PreferenceGroup {
+	/** The subcommand, and the group's name in a result. */
+	readonly name: string;
+	readonly summary: string;
+	/** The head of its panel. */
+	readonly title: string;
+	readonly preferences: readonly Choosable[];
+	/** What the settings come to at this moment, in lines no wider than `width`; plain or painted. */
+	preview(ctx: ExtensionCommandContext, deps: SubcommandDeps, width: number, paint: Paint): readonly string[];
+}
+
+/** The preferences of a group that stands under `name` in the settings. */
+export function preferencesOf<G extends "rotation" | "footer">(
+	name: G,
+	preferences: readonly Preference<Settings[G]>[],
+): Choosable[] {
+	return preferences.map(({ key, read, stored, ...told }) => ({
+		...told,
+		name: key,
+		key: `${name}.${key}`,
+		asStored: (value) => {
+			const next = read(value, DEFAULT_SETTINGS[name]);
+			return next && stored(next);
+		},
+		stored: (settings) => stored(settings[name]),
+	}));
+}
+
+/** Preferences that stand by themselves, those named. */
+export function generalPreferences(
+	preferences: readonly Preference<Settings>[],
+	names: readonly string[],
+): Choosable[] {
+	return preferences
+		.filter(({ key }) => names.includes(key))
+		.map(({ key, read, ...told }) => ({
+			...told,
+			name: key,
+			key,
+			asStored: (value) => {
+				const next = read(value, DEFAULT_SETTINGS);
+				return next && told.stored(next);
+			},
+		}));
+}
+
+/** Stands for the default of a preference, and by itself for every default of the group. */
+const DEFAULT = "default";
+
+/**
+ * The subcommand of a group: a panel in the terminal, every value as text elsewhere; `name=value …` sets some anywhere,
+ * `default` all of them.
+ */
+export function preferencesCommand(group: PreferenceGroup): Subcommand {
+	const command: Subcommand = {
+		name: group.name,
+		usage: `${group.name} [name=value …|${DEFAULT}]`,
+		summary: group.summary,
+		complete: ({ settings }, before, typed) => {
+			// A value that is whole though a longer one begins like it, such as 1 and 10; or one in two words, as 45 min.
+			const words = typed === "" ? [] : [typed, `${before.at(-1) ?? ""} ${typed}`];
+			if (words.some((word) => "value" in wishIn(word, group))) return [];
+			const given = new Set(before.map((word) => nameIn(word).toLowerCase()));
+			if (given.has(DEFAULT)) return [];
+			const now = settings.read();
+			const changed = group.preferences.filter((preference) => !isDefault(preference, now));
+			const backs = new Set(changed.map(({ name }) => name));
+			const toDefault = { value: DEFAULT, label: DEFAULT, description: "every value as it was at first" };
+			const values = group.preferences
+				.filter(({ name }) => !given.has(name.toLowerCase()))
+				.flatMap(({ name, choices, summary }) =>
+					[...choices, ...(backs.has(name) ? [DEFAULT] : [])].map((choice) => ({
+						value: `${name}=${choice}`,
+						label: `${name}=${choice}`,
+						description: summary,
+					})),
+				);
+			return before.length === 0 && changed.length > 0 ? [...values, toDefault] : values;
+		},
+		run: async (words, ctx, deps) => {
+			const given = parseOptions(words, [], command);
+			if ("failure" in given) return given;
+			if (words.length === 0) {
+				const seen = modeOf(ctx) === "tui" ? await showPanel(group, ctx, deps) : undefined;
+				return seen ? { text: "", json: asJson(group, deps, []) } : shown(group, deps, []);
+			}
+			const wishes = joined(words).flatMap((word) => wishesIn(word, group));
+			const good = wishes.filter((wish) => "value" in wish);
+			const problems = wishes.flatMap((wish) => ("problem" in wish ? [wish.problem] : []));
+			if (good.length === 0) return usageError(command, problems.join(" "));
+			const before = deps.settings.read();
+			await deps.settings.set(Object.fromEntries(good.map(({ preference, value }) => [preference.key, value])));
+			deps.pool.emit({ type: "changed" });
+			return shown(group, deps, problems, before);
+		},
+	};
+	return command;
+}
+
+type Wish = { readonly preference: Choosable; readonly value: StoredValue } | { readonly problem: string };
+
+/** `maxWait=45 min` is one wish: what has no `=` of its own belongs to the value before it. */
+function joined(words: readonly string[]): string[] {
+	const wishes: string[] = [];
+	for (const word of words) {
+		const last = wishes.at(-1);
+		const isRest = last?.includes("=") && !word.includes("=") && word.toLowerCase() !== DEFAULT;
+		if (isRest) wishes.splice(-1, 1, `${last} ${word}`);
+		else wishes.push(word);
+	}
+	return wishes;
+}
+
+/** What one word asks for; `default` by itself asks for every default. */
+function wishesIn(word: string, group: PreferenceGroup): Wish[] {
+	if (word.toLowerCase() !== DEFAULT) return [wishIn(word, group)];
+	return group.preferences.map((preference) => ({ preference, value: preference.stored(DEFAULT_SETTINGS) }));
+}
+
+/** `name=value` as it would be stored. */
+function wishIn(word: string, { preferences }: PreferenceGroup): Wish {
+	const name = nameIn(word);
+	const preference = preferences.find((each) => each.name.toLowerCase() === name.toLowerCase());
+	if (!preference) {
+		const names = preferences.map((each) => each.name);
+		return { problem: noSuchSetting(name, nearest(name, names), names) };
+	}
+	const typed = word.slice(name.length + 1).trim();
+	if (typed.toLowerCase() === DEFAULT) return { preference, value: preference.stored(DEFAULT_SETTINGS) };
+	const exact = preference.choices.find((choice) => comparable(choice) === comparable(typed));
+	const value = preference.asStored(storedFrom(exact ?? typed));
+	if (value !== undefined) return { preference, value };
+	const meant = nearest(typed, [...preference.choices.filter((choice) => /^\p{L}/u.test(choice)), DEFAULT]);
+	return { problem: badValue(preference.name, preference.wanted, meant) };
+}
+
+function nameIn(word: string): string {
+	return word.split("=", 1)[0] ?? "";
+}
+
+/** What is typed or chosen, as JSON would have it. */
+function storedFrom(text: string): StoredValue {
+	if (/^\d{1,9}$/.test(text)) return Number(text);
+	return text === "true" || text === "false" ? text === "true" : text;
+}
+
+function isDefault({ stored }: Choosable, settings: Settings): boolean {
+	return stored(settings) === stored(DEFAULT_SETTINGS);
+}
+
+/** Every value, what was changed marked; `before`: the settings that a command has just changed. */
+function shown(group: PreferenceGroup, deps: SubcommandDeps, problems: readonly string[], before?: Settings): Outcome {
+	const now = deps.settings.read();
+	const rows = group.preferences.map((preference) => {
+		const { name, summary, stored } = preference;
+		const was = before && stored(before) !== stored(now) ? [`was ${stored(before)}`] : [];
+		const usual = isDefault(preference, now) ? [] : [`default ${stored(DEFAULT_SETTINGS)}`];
+		const marks = [...was, ...usual].join(", ");
+		return [name, String(stored(now)), marks === "" ? summary : `${summary} (${marks})`];
+	});
+	return { text: [...problems, ...aligned(rows)].join("\n"), json: asJson(group, deps, problems) };
+}
+
+function asJson({ name, preferences }: PreferenceGroup, { settings }: SubcommandDeps, problems: readonly string[]) {
+	const now = settings.read();
+	const values = Object.fromEntries(preferences.map((each) => [each.name, each.stored(now)]));
+	return { [name]: values, problems };
+}
+
+/** Resolves when the person closes it, or when the session ends; undefined where this pi shows no panels. */
+function showPanel(
+	group: PreferenceGroup,
+	ctx: ExtensionCommandContext,
+	deps: SubcommandDeps,
+): Promise<"closed" | undefined> {
+	const { settings, pool, signal } = deps;
+	return openPanel(ctx, { signal, ended: "closed" }, ({ paint, isKey, pace, wholeRoom, repaint, close, onClose }) => {
+		onClose(pool.subscribe(repaint));
+		return createPreferencesPanel({
+			title: group.title,
+			theme: getSettingsListTheme(),
+			room: wholeRoom(),
+			paint,
+			rows: group.preferences.map(({ name, summary, choices, stored }) => {
+				return { name, summary, choices, usual: String(stored(DEFAULT_SETTINGS)) };
+			}),
+			valueNow: (name) => {
+				const preference = group.preferences.find((each) => each.name === name);
+				return preference ? String(preference.stored(settings.read())) : "";
+			},
+			save: async (name, value) => {
+				const wish = wishIn(`${name}=${value}`, group);
+				if ("problem" in wish) return wish.problem;
+				try {
+					await settings.set({ [wish.preference.key]: wish.value });
+				} catch (error) {
+					tellUnexpected(error, pool);
+					return `Not saved: ${reasonOf(error)}.`;
+				}
+				pool.emit({ type: "changed" });
+				return undefined;
+			},
+			preview: (width) => group.preview(ctx, deps, width, paint),
+			close: () => close("closed"),
+			isKey,
+			pace,
+			repaint,
+		});
+	});
+}

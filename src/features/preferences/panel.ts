@@ -1,0 +1,138 @@
+import {
+	type Component,
+	type SettingItem,
+	SettingsList,
+	type SettingsListTheme,
+	wrapTextWithAnsi,
+} from "@mariozechner/pi-tui";
+import { printable } from "../../core/account.ts";
+import { fitted, type Paint, type PanelKey } from "../../ui-kit/panel.ts";
+import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
+
+/** One line of the panel. */
+export interface PreferenceRow {
+	readonly name: string;
+	/** What it does; shown while the row is selected. */
+	readonly summary: string;
+	/** Values that are offered one after the other. */
+	readonly choices: readonly string[];
+	/** The default. */
+	readonly usual: string;
+}
+
+/** What the panel asks of the rest. */
+export interface PreferencesPanelDeps {
+	readonly title: string;
+	/** pi's look of a list of settings. */
+	readonly theme: SettingsListTheme;
+	/** Lines that the panel may take. */
+	readonly room: number;
+	readonly paint: Paint;
+	readonly rows: readonly PreferenceRow[];
+	/** The value of a row as it is now. */
+	readonly valueNow: (name: string) => string;
+	/** Stores a value; resolves with why that failed, if it did, and never rejects. */
+	readonly save: (name: string, value: string) => Promise<string | undefined>;
+	/** What the values come to at this moment, in lines no wider than `width`. */
+	readonly preview: (width: number) => readonly string[];
+	readonly close: () => void;
+	/** True for a key that this person's key bindings give that meaning. */
+	readonly isKey: (typed: string, key: PanelKey) => boolean;
+	readonly pace: Pace;
+	/** Something on the panel has changed. */
+	readonly repaint: () => void;
+}
+
+const MARGIN = 1;
+/** Rules, title, preview, what the selected row does, hint, and the blanks between them. */
+const LINES_AROUND = 11;
+const FEWEST_ROWS = 3;
+/** Narrower than this pi's list has no room for its own margins; what is too wide is cut here. */
+const NARROWEST_LIST = 24;
+
+/** Letters that move, as the arrows that pi's list knows. */
+const LETTER_ARROWS: ReadonlyMap<string, string> = new Map([
+	["j", "\x1b[B"],
+	["k", "\x1b[A"],
+]);
+const arrowOf = (typed: string) => LETTER_ARROWS.get(textIn(typed) ?? "");
+
+/** The panel of a group of preferences, in place of the editor: every change is saved at once, one after the other. */
+export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
+	const { title, theme, room, paint, rows, valueNow, save, preview, close, repaint } = deps;
+	let problem: string | undefined;
+	let lastSave = Promise.resolve();
+	let waiting = 0;
+
+	const store = async (name: string, value: string) => {
+		problem = await save(name, value);
+		waiting -= 1;
+		// Until all are stored the list knows better than the file what the person wants.
+		if (waiting === 0) for (const row of rows) list.updateValue(row.name, valueNow(row.name));
+		mark();
+		repaint();
+	};
+	/** A star behind each name whose value is not the default, and what that is: of what the list shows, stored or not yet. */
+	const mark = () => {
+		for (const [at, { name, summary, usual }] of rows.entries()) {
+			const item = items[at];
+			if (!item) continue;
+			const isUsual = item.currentValue === usual;
+			item.label = isUsual ? name : `${name}*`;
+			item.description = isUsual ? summary : `${summary} (default ${usual})`;
+		}
+	};
+	const onChange = (name: string, value: string) => {
+		mark();
+		waiting += 1;
+		lastSave = lastSave.then(() => store(name, value));
+	};
+	const items = rows.map(({ name, summary, choices }): SettingItem => {
+		const currentValue = valueNow(name);
+		// What was typed by hand in the file is one more choice.
+		const values = choices.includes(currentValue) ? [...choices] : [currentValue, ...choices];
+		return { id: name, label: name, description: summary, currentValue, values };
+	});
+	mark();
+	const isAllShown = items.length + LINES_AROUND <= room;
+	// What does not fit is scrolled, which takes a line to say so.
+	const height = isAllShown ? items.length : Math.max(FEWEST_ROWS, room - LINES_AROUND - 1);
+	// pi's list calls its end a cancel, but every change is saved by then, and stays.
+	const hint = (text: string) => theme.hint(text.replace("to cancel", "to close"));
+	const list = new SettingsList(items, Math.min(items.length, height), { ...theme, hint }, onChange, close);
+
+	// pi's list changes a value at Enter and at a blank, which text is full of.
+	const typing = createTyping({
+		pace: deps.pace,
+		onKey: (typed) => {
+			list.handleInput(arrowOf(typed) ?? typed);
+			repaint();
+		},
+		onText: () => undefined,
+		isRisky: (typed) => deps.isKey(typed, "tui.select.confirm"),
+		isMove: (typed) => arrowOf(typed) !== undefined,
+	});
+
+	return {
+		render: (width) => {
+			const inner = Math.max(1, width - MARGIN);
+			const indented = (lines: readonly string[]) => lines.map((line) => `${" ".repeat(MARGIN)}${line}`);
+			const rule = paint("dim", "─".repeat(width));
+			const notes =
+				problem === undefined ? [] : ["", ...indented(wrapTextWithAnsi(paint("error", printable(problem)), inner))];
+			const lines = [
+				rule,
+				...indented(wrapTextWithAnsi(paint("text", title), inner)),
+				"",
+				...preview(width),
+				...notes,
+				"",
+				...list.render(Math.max(NARROWEST_LIST, width)),
+				rule,
+			];
+			return fitted(lines, width);
+		},
+		handleInput: typing.read,
+		invalidate: () => list.invalidate(),
+	};
+}

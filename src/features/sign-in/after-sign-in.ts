@@ -1,0 +1,81 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { raceAbort, within } from "../../core/abort.ts";
+import type { Account, AccountId } from "../../core/account.ts";
+import type { UsageSnapshot } from "../../core/usage.ts";
+import type { SubcommandDeps } from "../../pi/command.ts";
+import { modeOf } from "../../pi/output.ts";
+import { baseUrlOf, PROVIDER } from "../../pi/provider.ts";
+
+/** Newer hosts take a registration in behind: their models are there a moment after the first account. */
+const MODELS_TRIES = 40;
+const MODELS_PAUSE_MS = 50;
+
+/** The person waits this long to hear what is left; later answers are on the footer. */
+const USAGE_MS = 3000;
+
+/** What the person should know when accounts have joined. */
+export interface Joining {
+	/** How to choose a model, with a blank before it; empty where there is nothing to do. */
+	readonly modelAdvice: string;
+	/** What an account has left; undefined where no answer came in time. */
+	usageOf(account: Account): UsageSnapshot | undefined;
+}
+
+/**
+ * What follows when accounts have joined: their usage is asked for, and a pi that has no model yet, as before the first
+ * sign-in, is given one.
+ */
+export async function afterAccountsAdded(
+	accounts: readonly Account[],
+	ctx: ExtensionCommandContext,
+	deps: SubcommandDeps,
+): Promise<Joining> {
+	const { usage, pool, signal } = deps;
+	if (!ctx.hasUI) return { modelAdvice: "", usageOf: () => undefined };
+	const answered = new Set<AccountId>();
+	const askFor = async ({ id }: Account) => {
+		if (await usage.ask(id)) answered.add(id);
+	};
+	const beginAsking = (): Promise<unknown> | undefined => {
+		const baseUrl = baseUrlOf(ctx);
+		if (baseUrl === undefined || !deps.settings.read().enabled) return undefined;
+		usage.setBaseUrl(baseUrl);
+		return Promise.all(accounts.map(askFor));
+	};
+	const asking = beginAsking();
+	const modelAdvice = await offerModel(accounts, ctx, deps);
+	// Without any account some hosts knew no Codex model before, and with it no address.
+	const asked = asking ?? beginAsking() ?? Promise.resolve();
+	// The session has ended, and its chat with it.
+	const told = raceAbort(asked, signal).catch(() => undefined);
+	await within(told, USAGE_MS, () => undefined);
+	return { modelAdvice, usageOf: ({ id }) => (answered.has(id) ? pool.status(id).usage : undefined) };
+}
+
+async function offerModel(
+	accounts: readonly Account[],
+	ctx: ExtensionCommandContext,
+	{ setModel, savedModel, signal }: SubcommandDeps,
+): Promise<string> {
+	const { model } = ctx;
+	if (model?.provider === PROVIDER) return "";
+	// Newer hosts have a model of this name as long as they have none.
+	const isMissing = model === undefined || model.provider === "unknown";
+	if (!isMissing || modeOf(ctx) !== "tui") return " /model chooses a Codex model.";
+	for (let tries = 0; tries < MODELS_TRIES && !signal.aborted; tries += 1) {
+		const models = ctx.modelRegistry.getAvailable().filter(({ provider }) => provider === PROVIDER);
+		if (models.length > 0) {
+			const saved = models.find(({ id }) => id === savedModel());
+			const who = accounts.map(({ label }) => label).join(", ");
+			const names = models.map(({ id }) => id).reverse();
+			const ask = () => ctx.ui.select(`Signed in: ${who}. Which Codex model do you want to use?`, names, { signal });
+			const chosen = saved?.id ?? (await ask());
+			const wanted = models.find(({ id }) => id === chosen);
+			if (wanted && (await setModel(wanted))) return "";
+			break;
+		}
+		await pause(MODELS_PAUSE_MS);
+	}
+	return " /model chooses a Codex model.";
+}

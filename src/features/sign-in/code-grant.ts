@@ -1,0 +1,126 @@
+import type { Credential } from "../../core/account.ts";
+import { readAllThatCame } from "../../core/bounded-body.ts";
+import { endOfGrant, grantIn, isSpoken, isUsable } from "../../platform/grant.ts";
+import { CLIENT_ID } from "../../platform/openai-oauth.ts";
+import { withoutSlash } from "../../platform/token-url.ts";
+import { type Unreached, unreachedWords, whyUnreached } from "../../platform/unreached.ts";
+import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "./rules.ts";
+
+const EXCHANGE_TIMEOUT_MS = 30_000;
+/** Tokens and error pages are far shorter. */
+const LONGEST_ANSWER_BYTES = 262_144;
+
+/** What a sign-in ends with, to be exchanged once. */
+export interface AuthorizationCode {
+	readonly code: string;
+	/** The PKCE verifier that belongs to it. */
+	readonly verifier: string;
+	readonly redirectUri: string;
+}
+
+/** What the sign-in service answered. */
+export interface IssuerAnswer {
+	readonly status: number;
+	readonly headers: Headers;
+	readonly text: string;
+}
+
+/**
+ * Asks the sign-in service, once. Throws a {@link SignInError}: cancelled when `signal` fires, else that it cannot be
+ * reached.
+ */
+export async function askIssuer(
+	url: string,
+	body: URLSearchParams | object,
+	{ signal, timeoutMs }: { readonly signal: AbortSignal | undefined; readonly timeoutMs: number },
+): Promise<IssuerAnswer> {
+	const timeout = AbortSignal.timeout(timeoutMs);
+	const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
+	const isForm = body instanceof URLSearchParams;
+	try {
+		const response = await fetch(url, {
+			method: "POST",
+			headers: { "content-type": isForm ? "application/x-www-form-urlencoded" : "application/json" },
+			body: isForm ? body : JSON.stringify(body),
+			redirect: "error",
+			signal: either,
+		});
+		const came = await readAllThatCame(response, LONGEST_ANSWER_BYTES, either);
+		signal?.throwIfAborted();
+		// Of an answer that was cut off after its last member nothing is missing.
+		const isAllThere = came.isWhole || isSpoken(came.text);
+		if (!isAllThere && came.broken) throw came.broken.by;
+		if (!isAllThere) timeout.throwIfAborted();
+		return { status: response.status, headers: response.headers, text: isAllThere ? came.text : "" };
+	} catch (error) {
+		// Errors of fetch may quote what was sent.
+		if (signal?.aborted) throw new SignInError(LOGIN_CANCELLED);
+		throw new SignInError(unreachedSentence(whyUnreached(error)));
+	}
+}
+
+/** What to do about a sign-in service that cannot be reached depends on why. */
+function unreachedSentence(why: Unreached): string {
+	if (why.kind === "unanswered" || why.kind === "unconnected") {
+		return "The sign-in service cannot be reached. Check the network, or the proxy that Node uses.";
+	}
+	const words = unreachedWords(why, "the sign-in service");
+	return `${words.slice(0, 1).toUpperCase()}${words.slice(1)}.`;
+}
+
+/** Refusals that have nothing to do with this sign-in, whatever step they come at; undefined for all others. */
+export function refusalAtTheDoor({ status, headers, text }: IssuerAnswer): SignInError | undefined {
+	if (text.includes("unsupported_country_region_territory")) {
+		return new SignInError(
+			"OpenAI does not offer Codex in the region that this connection comes from. Check the proxy that Node uses.",
+		);
+	}
+	const isChallenge = headers.get("cf-mitigated") === "challenge" || (status === 403 && /<html/i.test(text));
+	if (isChallenge) {
+		return new SignInError(
+			"Cloudflare stopped this machine on its way to the sign-in service. Try again later, or from another network.",
+		);
+	}
+	if (status === 429) {
+		return new SignInError("The sign-in service has had too many sign-ins from here. Try again in a few minutes.");
+	}
+	return status >= 500
+		? new SignInError(`The sign-in service is out of order (${status}). Try again later.`)
+		: undefined;
+}
+
+/** Exchanges an authorization code for a credential. Throws a {@link SignInError}. `now` is epoch ms. */
+export async function exchangeCode(
+	issuer: string,
+	{ code, verifier, redirectUri }: AuthorizationCode,
+	now: number,
+	signal: AbortSignal | undefined,
+): Promise<Credential> {
+	const form = new URLSearchParams({
+		grant_type: "authorization_code",
+		code,
+		redirect_uri: redirectUri,
+		client_id: CLIENT_ID,
+		code_verifier: verifier,
+	});
+	const url = `${withoutSlash(issuer)}/oauth/token`;
+	const answer = await askIssuer(url, form, { signal, timeoutMs: EXCHANGE_TIMEOUT_MS });
+	const grant = grantIn(answer.text);
+	const { access, refresh } = grant ?? {};
+	// The code is spent with them: no status decides over tokens that are there.
+	if (grant && refresh !== undefined && isUsable(access)) {
+		return { access, refresh, expiresAt: endOfGrant(access, grant, now) };
+	}
+	const refusal = refusalAtTheDoor(answer);
+	if (refusal) throw refusal;
+	if (answer.status < 200 || answer.status >= 300) {
+		throw new CodeRefusedError(`The sign-in service did not accept the code (${answer.status}). Start again.`);
+	}
+	if (access === undefined) throw new SignInError("The sign-in gave no account that Codex can be used with.");
+	if (!isUsable(access)) {
+		throw new SignInError(
+			"The sign-in gave no account that Codex can be used with: its token names no ChatGPT workspace.",
+		);
+	}
+	throw new SignInError("The sign-in gave no account that lasts: it came without a refresh token. Start again.");
+}

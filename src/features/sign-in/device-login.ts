@@ -1,0 +1,109 @@
+import { z } from "zod";
+import type { Credential } from "../../core/account.ts";
+import type { DeviceDialog } from "../../core/ports.ts";
+import { codesIn } from "../../platform/grant.ts";
+import { parseJson } from "../../platform/json.ts";
+import { pauseFor } from "../../platform/lock.ts";
+import { CLIENT_ID } from "../../platform/openai-oauth.ts";
+import { refusalToSendTokens, withoutSlash } from "../../platform/token-url.ts";
+import { type AuthorizationCode, askIssuer, exchangeCode, refusalAtTheDoor } from "./code-grant.ts";
+import { LOGIN_CANCELLED, SignInError } from "./rules.ts";
+
+/** The issuer's own ceiling. */
+const EXPIRES_IN_SECONDS = 15 * 60;
+const CALL_TIMEOUT_MS = 15_000;
+/** Added to the interval whenever the issuer asks to slow down. */
+const SLOWER_SECONDS = 5;
+
+const PENDING = new Set(["deviceauth_authorization_pending", "authorization_pending"]);
+
+const text = z
+	.union([z.string().trim().min(1), z.number().transform(String)])
+	.optional()
+	.catch(undefined);
+/** Shown as it is. */
+const userCode = z
+	.string()
+	.trim()
+	.regex(/^[\w-]+$/)
+	.optional()
+	.catch(undefined);
+
+const startSchema = z.object({
+	device_auth_id: text,
+	device_code: text,
+	user_code: userCode,
+	usercode: userCode,
+	userCode,
+	// Arrives as a string.
+	interval: z.coerce.number().min(1).max(60).catch(5),
+});
+const codeSchema = z.object({ authorization_code: text, code_verifier: text });
+
+/** Signs in with a code that is typed on another device. Throws a {@link SignInError}. */
+export async function loginOnDevice(issuer: string, dialog: DeviceDialog, now: () => number): Promise<Credential> {
+	const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
+	if (refusal) throw new SignInError(refusal);
+	const { signal } = dialog;
+	const base = withoutSlash(issuer);
+	const begun = { client_id: CLIENT_ID };
+	const started = await askIssuer(`${base}/api/accounts/deviceauth/usercode`, begun, timed(signal));
+	if (started.status === 404) {
+		throw new SignInError(
+			"Device codes are switched off for this account. Switch them on in ChatGPT under Settings, Security, or sign in with a browser.",
+		);
+	}
+	const atTheDoor = refusalAtTheDoor(started);
+	if (atTheDoor) throw atTheDoor;
+	const device = parseJson(startSchema, started.text);
+	const userCode = device?.user_code ?? device?.usercode ?? device?.userCode;
+	const deviceId = device?.device_auth_id ?? device?.device_code;
+	if (!device || !userCode || !deviceId)
+		throw new SignInError(`The sign-in service gave no device code (${started.status}).`);
+	const shown = { userCode, verificationUri: new URL(`${base}/codex/device`).href, intervalSeconds: device.interval };
+	dialog.showCode({ ...shown, expiresInSeconds: EXPIRES_IN_SECONDS });
+	const waiting = { device_auth_id: deviceId, user_code: userCode };
+	const granted = await poll(`${base}/api/accounts/deviceauth/token`, waiting, device.interval, signal, now);
+	return exchangeCode(issuer, { ...granted, redirectUri: `${base}/deviceauth/callback` }, now(), signal);
+}
+
+/** Asks until the code was typed. 403 and 404 mean "not yet"; trouble on the way is waited out. */
+async function poll(
+	url: string,
+	waiting: Readonly<Record<string, string>>,
+	interval: number,
+	signal: AbortSignal | undefined,
+	now: () => number,
+): Promise<Pick<AuthorizationCode, "code" | "verifier">> {
+	const expiresAt = now() + EXPIRES_IN_SECONDS * 1000;
+	let seconds = interval;
+	while (now() < expiresAt) {
+		await pauseFor(seconds * 1000, signal).catch(() => {
+			throw new SignInError(LOGIN_CANCELLED);
+		});
+		const answer = await askIssuer(url, waiting, timed(signal)).catch((error) => {
+			if (signal?.aborted) throw error;
+			return undefined;
+		});
+		if (!answer) continue;
+		const { authorization_code: code, code_verifier: verifier } = parseJson(codeSchema, answer.text) ?? {};
+		const isGood = answer.status >= 200 && answer.status < 300;
+		if (isGood && code && verifier) return { code, verifier };
+		const codes = codesIn(answer.text);
+		const isSlowDown = codes.includes("slow_down");
+		if (isSlowDown) seconds += SLOWER_SECONDS;
+		if (codes.includes("access_denied")) throw new SignInError("The sign-in was refused on the other device.");
+		if (codes.includes("expired_token")) break;
+		const isPending = answer.status === 403 || answer.status === 404 || answer.status === 429 || answer.status >= 500;
+		// An answer without a code, and without a refusal, is not the last one.
+		const isNoAnswer = isGood && !code && codes.length === 0;
+		const isAskedToWait = isNoAnswer || isSlowDown || codes.some((each) => PENDING.has(each));
+		if (isPending || isAskedToWait) continue;
+		throw new SignInError(`The sign-in service refused the device code (${answer.status}). Start again.`);
+	}
+	throw new SignInError("The device code was not used within 15 minutes. Start again.");
+}
+
+function timed(signal: AbortSignal | undefined): { signal: AbortSignal | undefined; timeoutMs: number } {
+	return { signal, timeoutMs: CALL_TIMEOUT_MS };
+}

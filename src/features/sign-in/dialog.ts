@@ -1,0 +1,171 @@
+import { copyToClipboard, type ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Credential } from "../../core/account.ts";
+import type { DeviceDialog, LoginDialog } from "../../core/ports.ts";
+import { modeOf } from "../../pi/output.ts";
+import { openPanel } from "../../pi/panel.ts";
+import * as messages from "../../ui-kit/messages.ts";
+import { LOGIN_CANCELLED, SignInError } from "./rules.ts";
+import { createSignInScreen, type SignInScreen } from "./screen.ts";
+
+/** The ways to sign in. Each throws a `SignInError`. */
+export interface SignInWays {
+	inBrowser(dialog: LoginDialog): Promise<Credential>;
+	onDevice(dialog: DeviceDialog): Promise<Credential>;
+	/** False where no browser could be started. */
+	openBrowser(url: string): Promise<boolean>;
+}
+
+/** One sign-in that a command asks for. */
+export interface SignInRequest {
+	/** What it is for, as a title. */
+	readonly title: string;
+	/** With a code that is typed on another device, instead of a browser on this machine. */
+	readonly onDevice: boolean;
+	/** Fires when the session ends. */
+	readonly signal: AbortSignal;
+}
+
+type Outcome = { readonly credential: Credential } | { readonly error: unknown };
+
+/** Lets the person sign in, in whatever way this mode has. Throws a `SignInError`; nothing is stored yet. */
+export async function signIn(
+	ctx: ExtensionCommandContext,
+	request: SignInRequest,
+	ways: SignInWays,
+): Promise<Credential> {
+	switch (modeOf(ctx)) {
+		case "tui":
+			return onScreen(ctx, request, ways);
+		case "rpc":
+			return inDialogs(ctx, request, ways);
+		default:
+			return unattended(request, ways);
+	}
+}
+
+/** In the terminal: one screen, on which the browser, a pasted code, Esc and the time-out all end up. */
+async function onScreen(
+	ctx: ExtensionCommandContext,
+	{ title, onDevice, signal }: SignInRequest,
+	ways: SignInWays,
+): Promise<Credential> {
+	const cancelling = new AbortController();
+	const ended = AbortSignal.any([signal, cancelling.signal]);
+	const left = { error: new SignInError(LOGIN_CANCELLED) };
+	const outcome = await openPanel<Outcome>(
+		ctx,
+		{ signal, ended: left },
+		({ paint, isKey, repaint, wholeRoom, close }) => {
+			const screen = createSignInScreen({
+				title,
+				paint,
+				isCancelKey: (typed) => isKey(typed, "tui.select.cancel"),
+				onCancel: () => cancelling.abort(),
+				copy,
+				repaint,
+				now: Date.now,
+				room: wholeRoom,
+			});
+			const signedIn = onDevice
+				? ways.onDevice({ signal: ended, showCode: (shown) => screen.showCode(withExpiry(shown)) })
+				: ways.inBrowser(dialogOn(screen, ended, ways));
+			signedIn.then(
+				(credential) => close({ credential }),
+				(error: unknown) => close({ error }),
+			);
+			return screen;
+		},
+	);
+	if (!outcome) return inDialogs(ctx, { title, onDevice, signal }, ways);
+	if ("error" in outcome) throw outcome.error;
+	return outcome.credential;
+}
+
+function dialogOn(screen: SignInScreen, signal: AbortSignal, ways: SignInWays): LoginDialog {
+	return {
+		signal,
+		showUrl: (url, how) => {
+			screen.showUrl(url, how);
+			void ways.openBrowser(url).then((isOpen) => screen.showBrowser(isOpen));
+		},
+		pasted: (problem) => screen.pasted(problem),
+		received: () => screen.received(),
+	};
+}
+
+/** Where there are only dialogs: notices for what is to be seen, and a question that stands until it is over. */
+async function inDialogs(
+	ctx: ExtensionCommandContext,
+	{ title, onDevice, signal }: SignInRequest,
+	ways: SignInWays,
+): Promise<Credential> {
+	const over = new AbortController();
+	const cancelling = new AbortController();
+	const questionSignal = AbortSignal.any([signal, over.signal]);
+	const ended = AbortSignal.any([signal, cancelling.signal]);
+	try {
+		if (!onDevice) {
+			return await ways.inBrowser({
+				signal: ended,
+				showUrl: (url, { comesBack }) => {
+					ctx.ui.notify(`${title}. ${messages.browserSignIn(comesBack)}\n${url}`, "info");
+					void ways.openBrowser(url).then((isOpen) => {
+						if (!isOpen && !questionSignal.aborted && !ended.aborted) ctx.ui.notify(messages.browserMissing(), "info");
+					});
+				},
+				pasted: async (problem) => {
+					if (problem !== undefined) ctx.ui.notify(problem, "warning");
+					const text = await ctx.ui.input("Paste the code, or the address the browser ended on", "", {
+						signal: questionSignal,
+					});
+					if (text === undefined) throw new SignInError(LOGIN_CANCELLED);
+					return text;
+				},
+			});
+		}
+		return await ways.onDevice({
+			signal: ended,
+			showCode: (shown) => {
+				ctx.ui.notify(`${title}. ${messages.deviceSignIn(shown)}`, "info");
+				// The only answer there is; a question that nobody can answer stays until the code was typed.
+				void ctx.ui
+					.select("Waiting for the code to be typed on the other device", ["Cancel"], {
+						signal: questionSignal,
+					})
+					.then(
+						() => cancelling.abort(),
+						() => cancelling.abort(),
+					);
+			},
+		});
+	} finally {
+		over.abort();
+	}
+}
+
+/** Where nobody can be asked: a code to type elsewhere, told on stderr, is the only way. */
+async function unattended({ onDevice, signal }: SignInRequest, ways: SignInWays): Promise<Credential> {
+	if (!onDevice) throw new SignInError(messages.noBrowserHere());
+	return ways.onDevice({
+		signal,
+		showCode: (shown) => {
+			process.stderr.write(`${messages.deviceSignIn(shown)}\n`);
+		},
+	});
+}
+
+type Shown = Parameters<DeviceDialog["showCode"]>[0];
+
+function withExpiry({ userCode, verificationUri, expiresInSeconds }: Shown): Parameters<SignInScreen["showCode"]>[0] {
+	return { userCode, verificationUri, expiresAt: Date.now() + expiresInSeconds * 1000 };
+}
+
+async function copy(text: string): Promise<boolean> {
+	try {
+		await copyToClipboard(text);
+		return true;
+	} catch {
+		// No clipboard on this machine, or none that answers.
+		return false;
+	}
+}

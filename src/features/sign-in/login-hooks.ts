@@ -1,0 +1,73 @@
+import type { OAuthCredentials, OAuthLoginCallbacks } from "@mariozechner/pi-ai";
+import type { Credential } from "../../core/account.ts";
+import type { PiLoginSync } from "../../core/pi-login-sync.ts";
+import type { DeviceDialog, LoginDialog } from "../../core/ports.ts";
+import type { OAuthHooks } from "../../pi/provider.ts";
+import * as messages from "../../ui-kit/messages.ts";
+import type { SignInWays } from "./dialog.ts";
+import { LOGIN_CANCELLED, SignInError } from "./rules.ts";
+
+interface Deps {
+	readonly link: PiLoginSync;
+	readonly ways: Pick<SignInWays, "inBrowser" | "onDevice">;
+	readonly workspaceIdOf: (access: string) => string | undefined;
+	/** The first account may have come. */
+	readonly onSignedIn: () => void;
+}
+
+/**
+ * What pi calls for `/login`, and while it looks for a key. `refreshToken` runs while pi holds the lock of `auth.json`:
+ * it gives back what it got, at once. The exchange happens in our stream.
+ */
+export function createOAuthHooks({ link, workspaceIdOf, onSignedIn, ways }: Deps): OAuthHooks {
+	return {
+		// pi shows this name wherever it speaks of the login, so it is pi's own.
+		name: "ChatGPT Plus/Pro (Codex Subscription)",
+		usesCallbackServer: true,
+		isSubscription: true,
+		login: async (callbacks) => {
+			const credential = await signIn(callbacks, ways);
+			// The identity that this one replaces, and the new one, are safe before pi writes over the former.
+			await link.signedIn(credential);
+			onSignedIn();
+			return toPi(credential, workspaceIdOf(credential.access));
+		},
+		refreshToken: (credentials) => Promise.resolve(credentials),
+		getApiKey: (credentials) => credentials.access,
+	};
+}
+
+/** Newer hosts can show a device code; there, as in pi's own login, the person chooses first. */
+type NewerCallbacks = OAuthLoginCallbacks & { readonly onDeviceCode?: DeviceDialog["showCode"] };
+
+async function signIn(callbacks: NewerCallbacks, { inBrowser, onDevice }: Deps["ways"]): Promise<Credential> {
+	const { onSelect, onDeviceCode, signal } = callbacks;
+	if (!onSelect || !onDeviceCode) return inBrowser(dialogOf(callbacks));
+	const way = await onSelect({
+		message: "How do you want to sign in?",
+		options: [
+			{ id: "browser", label: "In the browser" },
+			{ id: "device_code", label: "With a code on another device (no browser here)" },
+		],
+	});
+	if (way === undefined) throw new SignInError(LOGIN_CANCELLED);
+	return way === "device_code" ? onDevice({ signal, showCode: onDeviceCode }) : inBrowser(dialogOf(callbacks));
+}
+
+function dialogOf(callbacks: OAuthLoginCallbacks): LoginDialog {
+	return {
+		signal: callbacks.signal,
+		showUrl: (url, { comesBack }) => callbacks.onAuth({ url, instructions: messages.browserSignIn(comesBack) }),
+		pasted: async (problem) => {
+			// pi can be asked once.
+			if (problem !== undefined) return undefined;
+			return callbacks.onManualCodeInput
+				? callbacks.onManualCodeInput()
+				: callbacks.onPrompt({ message: "Paste the code or the whole redirect URL:" });
+		},
+	};
+}
+
+function toPi({ access, refresh, expiresAt }: Credential, accountId: string | undefined): OAuthCredentials {
+	return { access, refresh, expires: expiresAt, ...(accountId !== undefined && { accountId }) };
+}

@@ -1,0 +1,44 @@
+import type { LoginDialog } from "../../core/ports.ts";
+import { signInAddressIn } from "./rules.ts";
+
+/** What became of an address of a sign-in that was sent as a prompt. */
+export type Stray = "given" | "kept";
+
+/** Keeps the address of a sign-in from the model, and gives it to the sign-in that waits for it. */
+export interface StraySignIns {
+	/** Runs a sign-in, which takes an address from the editor as well as from its own field until it ends. */
+	during<T>(dialog: LoginDialog, signIn: (dialog: LoginDialog) => Promise<T>): Promise<T>;
+	/** Runs for every prompt; undefined where it has nothing of a sign-in. */
+	take(prompt: string): Stray | undefined;
+}
+
+/** Creates it. Of several sign-ins that wait in one process the last one gets the address. */
+export function createStraySignIns(): StraySignIns {
+	const waiting = new Set<(text: string) => void>();
+	return {
+		during: async (dialog, signIn) => {
+			let give: (text: string) => void = () => undefined;
+			const hear = (text: string) => give(text);
+			waiting.add(hear);
+			const pasted: LoginDialog["pasted"] = (problem) =>
+				Promise.race([
+					dialog.pasted(problem),
+					new Promise<string>((resolve) => {
+						give = resolve;
+					}),
+				]);
+			try {
+				return await signIn({ ...dialog, pasted });
+			} finally {
+				waiting.delete(hear);
+			}
+		},
+		take: (prompt) => {
+			const address = signInAddressIn(prompt);
+			if (address === undefined) return undefined;
+			const give = [...waiting].at(-1);
+			give?.(address);
+			return give ? "given" : "kept";
+		},
+	};
+}

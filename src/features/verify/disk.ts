@@ -1,0 +1,276 @@
+import { access, chmod, constants, readdir, realpath, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Account, AccountId } from "../../core/account.ts";
+import { accountOf } from "../../core/identity.ts";
+import type { HealthCheck } from "../../core/ports.ts";
+import { accountsIn } from "../../platform/account-store.ts";
+import { leftoversIn } from "../../platform/atomic-file.ts";
+import { isMissing } from "../../platform/errors.ts";
+import { withoutMark } from "../../platform/json.ts";
+import { identityOf } from "../../platform/jwt.ts";
+import { clearLock, lookAtLock, pauseFor, STALE_MS, withLock } from "../../platform/lock.ts";
+import { hasPlanLoginIn, parseLogin } from "../../platform/pi-auth.ts";
+import { readText } from "../../platform/regular-file.ts";
+import { settingsProblemsIn } from "../../platform/settings-store.ts";
+import { quarantine, readDocument, realTarget } from "../../platform/shared-document.ts";
+import { STATE_FORMAT } from "../../platform/state-store.ts";
+import { probeBackend, probeIssuer } from "./probe.ts";
+import type { DiskFacts, EntryFact, FileFact, LockFact, Repair } from "./rules.ts";
+
+const ACCOUNTS = "codex-accounts.json";
+const STATE = "codex-state.json";
+const AUTH = "auth.json";
+const SETTINGS = "settings.json";
+
+/** Files and locks that are ours, or pi's and of interest to us. Others may begin their names with `codex-`, too. */
+const OURS = /^codex-(accounts\.json|state\.json|events(\.1)?\.jsonl)(\.[\w.-]+)?$/;
+const LOCK = /^(codex-(accounts\.json|state\.json|events\.jsonl|refresh-[\w-]+)|auth\.json|settings\.json)\.lock$/;
+const QUARANTINED = /\.corrupt-\d+$/;
+/** Something that lay where a lock belongs. */
+const FORMER_LOCK = /^(codex-refresh-[\w-]+|auth\.json|settings\.json)\.lock\.corrupt-\d+$/;
+
+/** As whoever takes them has it: pi's own asynchronous lock of `auth.json`, and ours of everything else. */
+const STALE_AUTH_MS = 30_000;
+
+/** Of a directory that everybody writes into, as `/tmp`: it is not ours to close. */
+const STICKY = 0o1000;
+
+/** pi writes in place, so that a read may meet half a file. */
+const TORN_TRIES = 3;
+const TORN_PAUSE_MS = 50;
+
+/** Looks after the agent directory: `look` reads and changes nothing, `repair` mends what is safe to mend. */
+export function openHealth(directory: string, issuer: string, now: () => number): HealthCheck {
+	return {
+		look: () => look(directory, now),
+		repair: async () => [
+			...(await narrowPermissions(directory)),
+			...(await releaseLocks(directory)),
+			...(await removeLeftovers(directory)),
+			...(await setBrokenAside(directory, now)),
+		],
+		reach: (baseUrl) =>
+			Promise.all([...(baseUrl === undefined ? [] : [probeBackend(baseUrl, now)]), probeIssuer(issuer, now)]),
+	};
+}
+
+async function look(directory: string, now: () => number): Promise<DiskFacts> {
+	const auth = await readSteadily(join(directory, AUTH), (bytes) => parseLogin(bytes).kind !== "unreadable");
+	const settings = await readSteadily(join(directory, SETTINGS), isJson);
+	const accounts = await readOnce(join(directory, ACCOUNTS));
+	const state = await readOnce(join(directory, STATE));
+	const rows = accountsIn(typeof accounts === "string" ? accounts : "", now());
+	const login = parseLogin(typeof auth === "string" ? auth : "{}");
+	return {
+		files: [
+			fact(ACCOUNTS, "us", accounts, () => rows.content, rows.strangeRows),
+			fact(STATE, "us", state, contentOfState),
+			fact(AUTH, "pi", auth, (bytes) => (parseLogin(bytes).kind === "unreadable" ? "broken" : "good")),
+			fact(SETTINGS, "pi", settings, (bytes) => (isJson(bytes) ? "good" : "broken")),
+		],
+		entries: await entriesOf(directory),
+		locks: await locksOf(directory, now),
+		isWritable: await access(directory, constants.W_OK).then(
+			() => true,
+			(error) => isMissing(error),
+		),
+		readOnly: await readOnlyIn(directory),
+		accounts: rows.accounts,
+		piLogin: {
+			kind: auth === "unreadable" ? "unreadable" : login.kind,
+			owner: login.kind === "oauth" ? ownerOf(login.credential.access, rows.accounts) : undefined,
+			refresh: login.kind === "oauth" ? login.credential.refresh : undefined,
+		},
+		hasPlanLogin: typeof auth === "string" && hasPlanLoginIn(auth),
+		settings: typeof settings === "string" ? settingsProblemsIn(settings) : [],
+	};
+}
+
+/** The account that a token speaks for, or the id that it would get. */
+function ownerOf(access: string, accounts: readonly Account[]): AccountId | undefined {
+	const identity = identityOf(access);
+	return identity && (accountOf(accounts, identity)?.id ?? identity.id);
+}
+
+/** Links that lead into a folder in which nothing can be written: there a file cannot be replaced in one step. */
+async function readOnlyIn(directory: string): Promise<{ name: string; target: string }[]> {
+	const home = await realpath(directory).catch(() => directory);
+	const found: { name: string; target: string }[] = [];
+	for (const name of [ACCOUNTS, STATE, AUTH, SETTINGS]) {
+		const target = await realpath(join(directory, name)).catch(() => undefined);
+		if (target === undefined || dirname(target) === home) continue;
+		const isWritable = await access(dirname(target), constants.W_OK).then(
+			() => true,
+			() => false,
+		);
+		if (!isWritable) found.push({ name, target });
+	}
+	return found;
+}
+
+/** Bytes of a file; undefined where there is none. */
+type Bytes = string | undefined | "unreadable";
+
+function fact(
+	name: string,
+	owner: FileFact["owner"],
+	bytes: Bytes,
+	contentOf: (bytes: string) => FileFact["content"],
+	strangeRows = 0,
+): FileFact {
+	const kept = { name, owner, strangeRows: 0, bytes: 0 };
+	if (bytes === undefined) return { ...kept, content: "missing" };
+	if (bytes === "unreadable") return { ...kept, content: "unreadable" };
+	return { ...kept, content: contentOf(bytes), bytes: Buffer.byteLength(bytes), strangeRows };
+}
+
+function contentOfState(bytes: string): FileFact["content"] {
+	const { kind } = readDocument(bytes, STATE_FORMAT);
+	if (kind === "ok") return "good";
+	return kind === "newer" ? "newer" : "broken";
+}
+
+function isJson(bytes: string): boolean {
+	try {
+		JSON.parse(withoutMark(bytes));
+		return true;
+	} catch {
+		// Its message may quote a token.
+		return false;
+	}
+}
+
+async function readOnce(path: string): Promise<Bytes> {
+	return readText(path).catch((error) => (isMissing(error) ? undefined : "unreadable"));
+}
+
+async function readSteadily(path: string, isWhole: (bytes: string) => boolean): Promise<Bytes> {
+	let bytes = await readOnce(path);
+	for (let tries = 1; tries < TORN_TRIES && bytes !== undefined && !isWhole(bytes); tries += 1) {
+		await pauseFor(TORN_PAUSE_MS);
+		bytes = await readOnce(path);
+	}
+	return bytes;
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+	return (await readdir(directory).catch(() => [])).sort();
+}
+
+async function entriesOf(directory: string): Promise<EntryFact[]> {
+	const leftovers = new Set(await leftoversOf(directory));
+	const isKnown = (name: string) => OURS.test(name) || FORMER_LOCK.test(name) || name === AUTH || leftovers.has(name);
+	const names = (await namesIn(directory)).filter(isKnown);
+	const entries: EntryFact[] = [];
+	for (const name of [".", ...names]) {
+		const found = await stat(join(directory, name)).catch(() => undefined);
+		if (!found) continue;
+		const kind = kindOf(name, leftovers);
+		const isFolder = found.isDirectory() && name !== ".";
+		// A folder that was set aside is to be heard of, and nothing else of it.
+		if (isFolder ? kind !== "quarantined" : name !== "." && !found.isFile()) continue;
+		entries.push({ name, kind, mode: isFolder ? undefined : permissionsIn(found.mode) });
+	}
+	return entries;
+}
+
+function kindOf(name: string, leftovers: ReadonlySet<string>): EntryFact["kind"] {
+	if (name === ".") return "directory";
+	if (leftovers.has(name)) return "leftover";
+	return QUARANTINED.test(name) ? "quarantined" : "file";
+}
+
+/** Windows keeps none of these. */
+function permissionsIn(mode: number): number | undefined {
+	return process.platform === "win32" ? undefined : mode & 0o777;
+}
+
+function leftoversOf(directory: string): Promise<string[]> {
+	const isWanted = (target: string) => OURS.test(target) || target === AUTH || target === SETTINGS;
+	return leftoversIn(directory, isWanted).catch(() => []);
+}
+
+async function locksOf(directory: string, now: () => number): Promise<LockFact[]> {
+	const locks: LockFact[] = [];
+	for (const name of (await namesIn(directory)).filter((each) => LOCK.test(each))) {
+		const found = await lookAtLock(join(directory, name));
+		// Given back in the meantime.
+		if (!found) continue;
+		const { shape, stats } = found;
+		locks.push({ name, ageMs: now() - stats.mtimeMs, staleMs: staleMsOf(name), isStrange: shape !== "folder" });
+	}
+	return locks;
+}
+
+function staleMsOf(lock: string): number {
+	return lock === `${AUTH}.lock` ? STALE_AUTH_MS : STALE_MS;
+}
+
+async function narrowPermissions(directory: string): Promise<Repair[]> {
+	const repairs: Repair[] = [];
+	for (const { name, kind, mode: bits } of await entriesOf(directory)) {
+		if (bits === undefined || (bits & 0o077) === 0) continue;
+		const path = join(directory, name);
+		const narrow = async () => {
+			const { mode } = await stat(path);
+			if (mode & STICKY) return false;
+			// Nothing is added to what its owner may do.
+			await chmod(path, mode & (kind === "directory" ? 0o700 : 0o600));
+			return true;
+		};
+		if (await narrow().catch(notMended)) repairs.push({ kind: "permissions", subject: name });
+	}
+	return repairs;
+}
+
+/** Takes away every lock that no live process holds. */
+async function releaseLocks(directory: string): Promise<Repair[]> {
+	const repairs: Repair[] = [];
+	for (const name of (await namesIn(directory)).filter((each) => LOCK.test(each))) {
+		const isCleared = await clearLock(join(directory, name), staleMsOf(name), true).catch(notMended);
+		if (isCleared) repairs.push({ kind: "lock", subject: name });
+	}
+	return repairs;
+}
+
+async function removeLeftovers(directory: string): Promise<Repair[]> {
+	const repairs: Repair[] = [];
+	for (const name of await leftoversOf(directory)) {
+		const remove = async () => {
+			await rm(join(directory, name), { force: true });
+			return true;
+		};
+		if (await remove().catch(notMended)) repairs.push({ kind: "leftover", subject: name });
+	}
+	return repairs;
+}
+
+/** Only our own files: pi's are a person's to repair. */
+async function setBrokenAside(directory: string, now: () => number): Promise<Repair[]> {
+	const isBroken = {
+		[ACCOUNTS]: (bytes: string) => accountsIn(bytes, now()).content === "broken",
+		[STATE]: (bytes: string) => contentOfState(bytes) === "broken",
+	};
+	const repairs: Repair[] = [];
+	for (const [name, test] of Object.entries(isBroken)) {
+		const path = join(directory, name);
+		const isSuspect = async (target: string) => {
+			const bytes = await readOnce(target);
+			return bytes !== undefined && bytes !== "unreadable" && test(bytes);
+		};
+		if (!(await isSuspect(path))) continue;
+		const set = async () => {
+			const target = await realTarget(path);
+			// Somebody may have set it aside since, and begun a new one.
+			return withLock(target, { waitMs: STALE_MS }, async () => (await isSuspect(target)) && quarantine(target, path));
+		};
+		const kept = await set().catch(notMended);
+		if (kept) repairs.push({ kind: "set-aside", subject: basename(kept) });
+	}
+	return repairs;
+}
+
+/** Somebody holds it, or the file system says no: it is found again by the next look, and the rest is mended. */
+function notMended(): false {
+	return false;
+}

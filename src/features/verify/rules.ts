@@ -1,0 +1,358 @@
+import type { Account, AccountId } from "../../core/account.ts";
+
+/** How much a finding matters; a `problem` keeps accounts from being used. */
+export type Level = "ok" | "note" | "warning" | "problem";
+
+/** A file that we or pi keep in the agent directory. */
+export interface FileFact {
+	readonly name: string;
+	/** `pi`: pi writes it, too, and only a person repairs it. */
+	readonly owner: "us" | "pi";
+	readonly content: "good" | "missing" | "unreadable" | "broken" | "newer" | "older";
+	readonly bytes: number;
+	/** Rows that this version cannot read. */
+	readonly strangeRows: number;
+}
+
+/** Everything that lies there and may hold a login, with its permission bits; undefined where there are none (Windows). */
+export interface EntryFact {
+	readonly name: string;
+	readonly kind: "directory" | "file" | "quarantined" | "leftover";
+	readonly mode: number | undefined;
+}
+
+/** A lock that somebody holds, or left. */
+export interface LockFact {
+	readonly name: string;
+	/** Since it was touched last, negative where it is dated ahead. A live holder touches it every few seconds. */
+	readonly ageMs: number;
+	/** It is not an empty folder, which is what every holder makes. */
+	readonly isStrange: boolean;
+	/** From this age on everybody may take it over. */
+	readonly staleMs: number;
+}
+
+/** What lies in the agent directory. */
+export interface DiskFacts {
+	readonly files: readonly FileFact[];
+	readonly entries: readonly EntryFact[];
+	readonly locks: readonly LockFact[];
+	readonly isWritable: boolean;
+	/** Files that lie, as links, in another folder in which nothing can be written; `target` is where. */
+	readonly readOnly?: readonly { readonly name: string; readonly target: string }[];
+	readonly accounts: readonly Account[];
+	readonly piLogin: {
+		readonly kind: "oauth" | "foreign" | "none" | "unreadable";
+		/** Whose login it is, and its refresh token. */
+		readonly owner: AccountId | undefined;
+		readonly refresh: string | undefined;
+	};
+	/** pi is signed in with ChatGPT under its provider `openai`, too. */
+	readonly hasPlanLogin?: boolean;
+	/** Complaints about preferences, as whole sentences. */
+	readonly settings: readonly string[];
+}
+
+/** What one endpoint said to a request without a token. */
+export interface EndpointFact {
+	readonly name: "backend" | "issuer";
+	/** Why tokens may not be sent there. */
+	readonly refusal: string | undefined;
+	/** What Node calls the fault of its certificate, where that is not trusted here. */
+	readonly untrusted?: string | undefined;
+	/** Undefined: no answer in time. */
+	readonly status: number | undefined;
+	/** It asks for a proof that a person is there. */
+	readonly isChallenge: boolean;
+	/** Its clock minus ours, ms. */
+	readonly skewMs: number | undefined;
+}
+
+/** Something that was mended: permissions narrowed, a stale lock or leftover removed, a broken file set aside. */
+export interface Repair {
+	readonly kind: "permissions" | "lock" | "leftover" | "set-aside";
+	/** The file's name; of a broken one the name under which it is kept. */
+	readonly subject: string;
+}
+
+/** Everything that {@link diagnose} judges. */
+export interface HealthFacts extends DiskFacts {
+	/** Epoch ms. */
+	readonly now: number;
+	readonly isEnabled: boolean;
+	readonly endpoints: readonly EndpointFact[];
+	readonly hostVersion: string;
+	readonly nodeVersion: string;
+	/** The session's model is one of pi's provider `openai`, and served by that sign-in. */
+	readonly isOnPlanLogin?: boolean;
+	/** Whether another extension has registered over the same provider, as far as the host lets one see. */
+	readonly rival: "none" | "another" | "not-visible";
+	/** How many defects of ours the log holds. */
+	readonly defects: number;
+	/** Variables in effect, by name. */
+	readonly environment: readonly string[];
+}
+
+/** Everything that can be found. `ui/verify.ts` has the words of each. */
+export type FindingCode =
+	| "file-good"
+	| "file-unreadable"
+	| "file-broken"
+	| "file-newer"
+	| "file-older"
+	| "rows-strange"
+	| "directory-unwritable"
+	| "file-read-only"
+	| "permissions-good"
+	| "permissions-wide"
+	| "leftover"
+	| "quarantined"
+	| "lock-held"
+	| "lock-stale"
+	| "lock-ahead"
+	| "lock-strange"
+	| "pool-empty"
+	| "pool-unusable"
+	| "sign-ins-good"
+	| "tokens-due"
+	| "sign-in-lost"
+	| "sign-in-shared"
+	| "account-off"
+	| "link-gone"
+	| "link-behind"
+	| "link-twice"
+	| "link-unusable"
+	| "pi-key"
+	| "plan-login"
+	| "plan-login-used"
+	| "endpoint-good"
+	| "endpoint-unknown"
+	| "endpoint-refused"
+	| "endpoint-silent"
+	| "endpoint-untrusted"
+	| "endpoint-failing"
+	| "endpoint-challenge"
+	| "clock-good"
+	| "clock-wrong"
+	| "host-tried"
+	| "host-untried"
+	| "host-old"
+	| "node-good"
+	| "node-old"
+	| "rival-none"
+	| "rival-another"
+	| "rival-not-visible"
+	| "switched-off"
+	| "setting-bad"
+	| "defects"
+	| "environment"
+	| "tls-unchecked";
+
+/** One thing that was found. Holds no secret, no label and no e-mail. */
+export interface Finding {
+	readonly code: FindingCode;
+	readonly level: Level;
+	/** File, lock, account id, endpoint or variable. */
+	readonly subject: string | undefined;
+	/** A count, or ms; `code` says which. */
+	readonly figure: number | undefined;
+	/** More words, of our own making. */
+	readonly detail: string | undefined;
+}
+
+/** Hosts on which every test runs, oldest first. */
+const TRIED_HOSTS = ["0.73.1", "0.87.1", "1.5.2", "1.6.0"] as const;
+
+/** The first host with a ChatGPT sign-in under its provider `openai`. */
+const FIRST_PLAN_LOGIN = "0.99.0";
+
+const OLDEST_NODE = "20.6.0";
+/** Windows last for hours: a clock that is wrong by less does no harm. */
+const SKEW_MS = 60_000;
+/** Tokens are renewed this long before they run out. */
+const DUE_MS = 10 * 60_000;
+const TLS_VARIABLE = "NODE_TLS_REJECT_UNAUTHORIZED";
+const RANKS: Readonly<Record<Level, number>> = { problem: 0, warning: 1, note: 2, ok: 3 };
+
+/** What the facts come to, worst first. */
+export function diagnose(facts: HealthFacts): Finding[] {
+	const findings = [
+		...facts.files.flatMap(ofFile),
+		...ofDirectory(facts),
+		...(facts.readOnly ?? []).map(ofReadOnly),
+		...facts.locks.map(ofLock),
+		...ofAccounts(facts),
+		...ofLink(facts),
+		...ofPlanLogin(facts),
+		...facts.endpoints.map(ofEndpoint),
+		...(facts.endpoints.some(({ name }) => name === "backend") ? [] : [finding("endpoint-unknown", "note", "backend")]),
+		...ofClock(facts.endpoints),
+		...ofHost(facts),
+		...facts.settings.map((text) => finding("setting-bad", "warning", "settings.json", undefined, text)),
+		...(facts.defects > 0 ? [finding("defects", "warning", "codex-events.jsonl", facts.defects)] : []),
+		...facts.environment.map(ofVariable),
+	];
+	return findings.sort((a, b) => RANKS[a.level] - RANKS[b.level]);
+}
+
+/** True where something keeps accounts from being used. */
+export function hasProblem(findings: readonly Finding[]): boolean {
+	return findings.some(({ level }) => level === "problem");
+}
+
+function finding(code: FindingCode, level: Level, subject?: string, figure?: number, detail?: string): Finding {
+	return { code, level, subject, figure, detail };
+}
+
+function ofFile({ name, owner, content, bytes, strangeRows }: FileFact): Finding[] {
+	switch (content) {
+		case "missing":
+			return [];
+		case "good":
+			return strangeRows > 0
+				? [finding("rows-strange", "warning", name, strangeRows)]
+				: [finding("file-good", "ok", name, bytes)];
+		case "older":
+			return [finding("file-older", "note", name)];
+		case "newer":
+			return [finding("file-newer", "warning", name)];
+		case "unreadable":
+			return [finding("file-unreadable", "problem", name)];
+		default:
+			return [finding("file-broken", "problem", name, undefined, owner)];
+	}
+}
+
+/** pi's login and our files are renewed all the time, settings when a person wants it. */
+function ofReadOnly({ name, target }: { readonly name: string; readonly target: string }): Finding {
+	if (name === "settings.json") return finding("file-read-only", "note", name, undefined, target);
+	return finding("file-read-only", name === "auth.json" ? "warning" : "problem", name, undefined, target);
+}
+
+/** Others may read it, or a directory's names. */
+function isWide({ mode }: EntryFact): boolean {
+	return mode !== undefined && (mode & 0o077) !== 0;
+}
+
+function ofDirectory({ entries, isWritable }: DiskFacts): Finding[] {
+	const wide = entries.filter(isWide);
+	const areKnown = entries.some(({ mode }) => mode !== undefined);
+	const narrow = areKnown && wide.length === 0 ? [finding("permissions-good", "ok")] : [];
+	return [
+		...(isWritable ? [] : [finding("directory-unwritable", "problem")]),
+		...narrow,
+		...wide.map(({ name, kind, mode }) =>
+			// The files in it are what counts; pi itself may have made it so.
+			finding("permissions-wide", kind === "directory" ? "note" : "warning", name, mode),
+		),
+		...entries.filter(({ kind }) => kind === "leftover").map(({ name }) => finding("leftover", "warning", name)),
+		...entries.filter(({ kind }) => kind === "quarantined").map(({ name }) => finding("quarantined", "note", name)),
+	];
+}
+
+function ofLock({ name, ageMs, staleMs, isStrange }: LockFact): Finding {
+	if (isStrange) return finding("lock-strange", "warning", name);
+	if (ageMs > staleMs) return finding("lock-stale", "warning", name, ageMs);
+	// A clock that is a little behind makes every lock look so.
+	return ageMs < -staleMs
+		? finding("lock-ahead", "warning", name, -ageMs)
+		: finding("lock-held", "note", name, Math.abs(ageMs));
+}
+
+function ofAccounts({ accounts, now, piLogin }: HealthFacts): Finding[] {
+	if (accounts.length === 0) return piLogin.kind === "none" ? [finding("pool-empty", "note")] : [];
+	const on = accounts.filter(({ enabled }) => enabled);
+	const usable = on.filter(({ needsLogin }) => !needsLogin);
+	const due = usable.filter(({ credential }) => credential.expiresAt <= now + DUE_MS);
+	const seen = new Set<string>();
+	const shared = accounts.filter(({ credential: { refresh } }) => {
+		const isSecond = seen.has(refresh);
+		seen.add(refresh);
+		return isSecond;
+	});
+	return [
+		...(usable.length === 0 ? [finding("pool-unusable", "problem", undefined, accounts.length)] : []),
+		...(usable.length > due.length ? [finding("sign-ins-good", "ok", undefined, usable.length - due.length)] : []),
+		...(due.length > 0 ? [finding("tokens-due", "note", undefined, due.length)] : []),
+		...on
+			.filter(({ needsLogin }) => needsLogin)
+			.map(({ id, needsLogin }) => finding("sign-in-lost", "warning", id, undefined, needsLogin?.reason)),
+		...shared.map(({ id }) => finding("sign-in-shared", "warning", id)),
+		...accounts.filter(({ enabled }) => !enabled).map(({ id }) => finding("account-off", "note", id)),
+	];
+}
+
+/** pi's own login, and what our file says of it. */
+function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Finding[] {
+	if (kind === "unreadable") return [];
+	const linked = accounts.filter((account) => account.linked);
+	const gone = linked.filter(({ id }) => id !== owner);
+	const behind = linked.filter(({ id, credential }) => id === owner && credential.refresh !== refresh);
+	return [
+		...(kind === "foreign" ? [finding("pi-key", "note", "auth.json")] : []),
+		...(kind === "oauth" && owner === undefined ? [finding("link-unusable", "warning", "auth.json")] : []),
+		...(linked.length > 1 ? [finding("link-twice", "warning", undefined, linked.length)] : []),
+		...gone.map(({ id }) => finding("link-gone", "note", id)),
+		...behind.map(({ id }) => finding("link-behind", "note", id)),
+	];
+}
+
+/** Does this host use a ChatGPT sign-in under its provider `openai`? Older ones ignore what `auth.json` says of it. */
+export function offersPlanLogin(hostVersion: string): boolean {
+	return !isBefore(hostVersion, FIRST_PLAN_LOGIN);
+}
+
+/** Such a sign-in never passes through us, and pi's default model is one of it where both are there. */
+function ofPlanLogin({ hasPlanLogin = false, isOnPlanLogin = false, hostVersion }: HealthFacts): Finding[] {
+	if (!hasPlanLogin || !offersPlanLogin(hostVersion)) return [];
+	return [isOnPlanLogin ? finding("plan-login-used", "warning", "openai") : finding("plan-login", "note", "openai")];
+}
+
+function ofEndpoint({ name, refusal, untrusted, status, isChallenge }: EndpointFact): Finding {
+	if (refusal !== undefined) return finding("endpoint-refused", "problem", name, undefined, refusal);
+	if (untrusted !== undefined) return finding("endpoint-untrusted", "problem", name, undefined, untrusted);
+	if (status === undefined) return finding("endpoint-silent", "problem", name);
+	if (isChallenge) return finding("endpoint-challenge", "warning", name);
+	return status >= 500 ? finding("endpoint-failing", "warning", name, status) : finding("endpoint-good", "ok", name);
+}
+
+/** The largest difference: an endpoint that is nearer does not make it smaller. */
+function ofClock(endpoints: readonly EndpointFact[]): Finding[] {
+	const told = endpoints.flatMap(({ skewMs }) => (skewMs === undefined ? [] : [skewMs]));
+	if (told.length === 0) return [];
+	const worst = told.reduce((most, next) => (Math.abs(next) > Math.abs(most) ? next : most));
+	const isWrong = Math.abs(worst) > SKEW_MS;
+	return [finding(isWrong ? "clock-wrong" : "clock-good", isWrong ? "warning" : "ok", undefined, worst)];
+}
+
+function ofHost({ hostVersion, nodeVersion, rival, isEnabled }: HealthFacts): Finding[] {
+	const isOld = isBefore(hostVersion, TRIED_HOSTS[0]);
+	const wasTried = TRIED_HOSTS.some((tried) => tried === hostVersion);
+	const untried = isOld ? finding("host-old", "warning", hostVersion) : finding("host-untried", "note", hostVersion);
+	const isNodeOld = isBefore(nodeVersion, OLDEST_NODE);
+	const rivals = {
+		none: finding("rival-none", "ok"),
+		another: finding("rival-another", "warning"),
+		"not-visible": finding("rival-not-visible", "note"),
+	};
+	return [
+		wasTried ? finding("host-tried", "ok", hostVersion) : untried,
+		finding(isNodeOld ? "node-old" : "node-good", isNodeOld ? "problem" : "ok", nodeVersion),
+		// Nothing of ours is registered while we are switched off.
+		isEnabled ? rivals[rival] : finding("switched-off", "note"),
+	];
+}
+
+function ofVariable(name: string): Finding {
+	return name === TLS_VARIABLE ? finding("tls-unchecked", "warning", name) : finding("environment", "note", name);
+}
+
+/** Of versions such as `1.5.2`; what follows the numbers does not count. */
+function isBefore(version: string, other: string): boolean {
+	const [ours, theirs] = [version, other].map((text) => text.split(/[.-]/).slice(0, 3).map(Number));
+	for (const [at, number] of (ours ?? []).entries()) {
+		const difference = number - (theirs?.[at] ?? 0);
+		if (difference !== 0) return difference < 0;
+	}
+	return false;
+}

@@ -1,0 +1,283 @@
+import { type Account, printable } from "../../core/account.ts";
+import type { VerifyDocument } from "../../pi/json-schemas.ts";
+import { asWord, formatDuration, plural } from "../../ui-kit/format.ts";
+import { whySignedOut } from "../../ui-kit/messages.ts";
+import { type Finding, type FindingCode, hasProblem, type Level, type Repair } from "./rules.ts";
+
+/** What is said of a finding, and what to do about it: a sentence, or a command to type. */
+interface Words {
+	readonly text: string;
+	readonly advice?: string;
+}
+
+/** What a finding is told of; `account` is how its account is called, where it is about one. */
+interface Told extends Finding {
+	readonly account: string;
+}
+
+const FIX = "/multicodex verify --fix";
+const SIGN_IN = "/multicodex login";
+
+/** The words of every finding. The next code is one entry here. */
+const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
+	"file-good": ({ subject, figure }) => ({ text: `${subject} can be read (${sizeText(figure)}).` }),
+	"file-unreadable": ({ subject }) => ({
+		text: `${subject} cannot be opened, or is not a regular file.`,
+		advice: `Make yourself its owner, or move away what lies in its place, then ${FIX}`,
+	}),
+	"file-broken": ({ subject, detail }) => ({
+		text: `${subject} is damaged and cannot be read.`,
+		advice:
+			detail === "us"
+				? `${FIX} keeps it beside a new one.`
+				: "It is pi's own and is left as it is: repair it by hand, or move it away.",
+	}),
+	"file-newer": ({ subject }) => ({
+		text: `${subject} was written by a newer pi-multicodex and is left as it is.`,
+		advice: "pi update",
+	}),
+	"file-older": ({ subject }) => ({
+		text: `${subject} is of an older version and is taken over at the next start. A copy of it is kept.`,
+	}),
+	"rows-strange": ({ subject, figure = 0 }) => ({
+		text: `${subject} has ${plural(figure, "row")} that cannot be read. They are kept, and not used.`,
+		advice: "Sign in again to the accounts that are missing: /multicodex add",
+	}),
+	"directory-unwritable": () => ({
+		text: "The agent directory cannot be written: nothing can be stored, and no sign-in be renewed.",
+		advice: "Make yourself its owner. /multicodex path says where it is.",
+	}),
+	"file-read-only": ({ subject, detail }) => ({
+		text: `${subject} leads to ${detail}, where nothing can be written.`,
+		advice:
+			subject === "settings.json"
+				? "Preferences are set in what that file is made from."
+				: "Put a file of its own in the place of the link: a sign-in cannot be renewed otherwise.",
+	}),
+	"permissions-good": () => ({ text: "What is kept in the agent directory can be read by you alone." }),
+	"permissions-wide": ({ subject, figure = 0 }) => ({
+		text: `${subject === "." ? "The agent directory" : subject} is open to other users of this machine (${figure.toString(8)}).`,
+		advice: FIX,
+	}),
+	leftover: ({ subject }) => ({
+		text: `${subject} was left by a pi that was killed while it wrote, and may hold a sign-in.`,
+		advice: FIX,
+	}),
+	quarantined: ({ subject }) => ({
+		text: `${subject} is a damaged file that was set aside, and may hold sign-ins.`,
+		advice: "Delete it once you miss nothing.",
+	}),
+	"lock-held": ({ subject, figure = 0 }) => ({
+		text: `${subject} is held, and was touched ${formatDuration(figure)} ago: somebody is writing.`,
+	}),
+	"lock-stale": ({ subject, figure = 0 }) => ({
+		text: `${subject} was left ${formatDuration(figure)} ago by a program that is gone.`,
+		advice: FIX,
+	}),
+	"lock-ahead": ({ subject, figure = 0 }) => ({
+		text: `${subject} is dated ${formatDuration(figure)} ahead: a program whose clock was wrong left it.`,
+		advice: FIX,
+	}),
+	"lock-strange": ({ subject }) => ({
+		text: `${subject} is not an empty folder, so it is no lock, and it is in the way of one.`,
+		advice: FIX,
+	}),
+	"pool-empty": () => ({ text: "No Codex account is signed in.", advice: "/multicodex add" }),
+	"pool-unusable": ({ figure = 0 }) => ({
+		text: figure === 1 ? "The only account cannot be used." : `None of ${plural(figure, "account")} can be used.`,
+		advice: SIGN_IN,
+	}),
+	"sign-ins-good": ({ figure = 0 }) => ({
+		text: `${plural(figure, "account")} signed in, with a token that is valid.`,
+	}),
+	"tokens-due": ({ figure = 0 }) => ({
+		text: `${plural(figure, "account")} with a token that has run out or is about to. It is renewed at its next use.`,
+	}),
+	"sign-in-lost": ({ account, detail }) => ({
+		text: `${account} is signed out: ${detail}.`,
+		advice: `${SIGN_IN} ${asWord(account)}`,
+	}),
+	"sign-in-shared": ({ account }) => ({
+		text: `${account} has the same sign-in as another account: whichever renews it second is signed out.`,
+		advice: `${SIGN_IN} ${asWord(account)}`,
+	}),
+	"account-off": ({ account }) => ({
+		text: `${account} is off.`,
+		advice: `/multicodex enable ${asWord(account)}`,
+	}),
+	"link-gone": ({ account }) => ({
+		text: `${account} was pi's own login, and auth.json holds it no more. That is taken over at the next request.`,
+	}),
+	"link-behind": ({ account }) => ({
+		text: `${account} is pi's own login, and auth.json holds another token. The later one is taken over at the next request.`,
+	}),
+	"link-twice": ({ figure = 0 }) => ({
+		text: `${plural(figure, "account")} are said to be pi's own login, which can be one only. That is mended at the next request.`,
+	}),
+	"link-unusable": () => ({
+		text: "pi's own login names no ChatGPT workspace, so pi cannot use it.",
+		advice: "Sign in again with /login.",
+	}),
+	"pi-key": () => ({
+		text: "auth.json holds an API key for openai-codex: requests pass through as they are, without rotation.",
+		advice: "/logout in pi removes it.",
+	}),
+	"plan-login": ({ subject }) => ({
+		text: `pi is also signed in with ChatGPT under its provider ${subject}. Sessions on it are not served by pi-multicodex, and pi prefers it as the default model.`,
+		advice: "/model chooses a model of openai-codex, and pi keeps it as the default.",
+	}),
+	"plan-login-used": ({ subject }) => ({
+		text: `This session uses pi's ChatGPT sign-in under its provider ${subject}, which pi-multicodex does not serve: no account is rotated.`,
+		advice: "/model chooses a model of openai-codex, and pi keeps it as the default.",
+	}),
+	"endpoint-good": ({ subject }) => ({ text: `${capitalised(placeOf(subject))} answers.` }),
+	"endpoint-unknown": () => ({
+		text: "pi knows no Codex model, so the Codex backend was not asked.",
+		advice: "/model",
+	}),
+	"endpoint-refused": ({ detail }) => ({ text: detail ?? "", advice: "Correct it, then /multicodex verify" }),
+	"endpoint-silent": ({ subject }) => ({
+		text: `${capitalised(placeOf(subject))} gives no answer.`,
+		advice: "Look at the network, a proxy or a firewall, then /multicodex verify",
+	}),
+	"endpoint-untrusted": ({ subject, detail }) => ({
+		text: `The certificate of ${placeOf(subject)} is not trusted (${detail}).`,
+		advice: "Name the root certificate of your network in NODE_EXTRA_CA_CERTS, and start pi again.",
+	}),
+	"endpoint-failing": ({ subject, figure }) => ({
+		text: `${capitalised(placeOf(subject))} answers ${figure}: it has a problem of its own.`,
+		advice: "Try again in a while.",
+	}),
+	"endpoint-challenge": ({ subject }) => ({
+		text: `${capitalised(placeOf(subject))} wants a browser to prove that a person is there. Requests from this network may be refused.`,
+		advice: "Try another network, or without a VPN.",
+	}),
+	"clock-good": () => ({ text: "The clock of this machine is right." }),
+	"clock-wrong": ({ figure = 0 }) => ({
+		text: `The clock of this machine is ${formatDuration(Math.abs(figure))} ${figure > 0 ? "slow" : "fast"}: tokens and resets are misjudged by as much.`,
+		advice: "Set the clock.",
+	}),
+	"host-tried": ({ subject }) => ({ text: `pi ${subject} is a version on which every test runs.` }),
+	"host-untried": ({ subject }) => ({ text: `pi ${subject} is a version on which the tests do not run.` }),
+	"host-old": ({ subject }) => ({ text: `pi ${subject} is older than any that was tried.`, advice: "pi update" }),
+	"node-good": ({ subject }) => ({ text: `Node ${subject} will do.` }),
+	"node-old": ({ subject }) => ({
+		text: `Node ${subject} is too old.`,
+		advice: "Install Node 20.6 or newer.",
+	}),
+	"rival-none": () => ({ text: "Requests for openai-codex come to pi-multicodex." }),
+	"rival-another": () => ({
+		text: "Another extension has registered over openai-codex: requests go to it, and no account is rotated.",
+		advice: "Take one of the two out of pi's settings.",
+	}),
+	"rival-not-visible": () => ({
+		text: "Whether another extension has registered over openai-codex is not visible on this version of pi.",
+	}),
+	"switched-off": () => ({ text: "pi-multicodex is switched off.", advice: "/multicodex on" }),
+	"setting-bad": ({ detail }) => ({ text: detail ?? "", advice: "Correct it in settings.json." }),
+	defects: ({ subject, figure = 0 }) => ({
+		text: `${subject} holds ${plural(figure, "defect")} of pi-multicodex itself.`,
+		advice: "/multicodex log shows where. Please report it, with /multicodex log --json.",
+	}),
+	environment: ({ subject }) => ({ text: `${subject} is set.` }),
+	"tls-unchecked": ({ subject }) => ({
+		text: `${subject} is 0: nobody checks whom the sign-ins are sent to.`,
+		advice: `unset ${subject}`,
+	}),
+};
+
+/** What `--fix` is for, beside a damaged file of ours. */
+const REPAIRABLE: ReadonlySet<FindingCode> = new Set([
+	"permissions-wide",
+	"lock-stale",
+	"lock-ahead",
+	"lock-strange",
+	"leftover",
+]);
+
+const REPAIRED: Readonly<Record<Repair["kind"], (subject: string) => string>> = {
+	permissions: (subject) => `${subject === "." ? "The agent directory" : subject} can be read by you alone now.`,
+	lock: (subject) => `Removed ${subject}, which nobody held.`,
+	leftover: (subject) => `Removed ${subject}.`,
+	"set-aside": (subject) => `Set a damaged file aside as ${subject}.`,
+};
+
+/** What was found and mended. */
+export interface Verified {
+	readonly findings: readonly Finding[];
+	readonly repairs: readonly Repair[];
+	/** `--fix` was asked for. */
+	readonly isFixing: boolean;
+	/** The accounts that findings are about. */
+	readonly accounts: readonly Account[];
+}
+
+/** One line a finding, worst first; accounts by label. */
+export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verified): string {
+	const width = Math.max(...findings.map(({ level }) => level.length));
+	const words = wordsWith(accounts, ({ label }) => label);
+	const lines = findings.map((finding) => {
+		const { text, advice } = words(finding);
+		return `${finding.level.padEnd(width)}  ${[text, advice].filter(Boolean).join(" ")}`;
+	});
+	const mended = repairs.map(({ kind, subject }) => REPAIRED[kind](subject));
+	const left = isFixing ? findings.filter(({ code }) => REPAIRABLE.has(code)) : [];
+	const resisted = left.map(({ subject }) => `Could not repair ${subject === "." ? "the agent directory" : subject}.`);
+	const why = left.length > 0 ? "Nothing could be repaired." : "There was nothing to repair.";
+	const nothing = isFixing && mended.length === 0 ? [why] : [];
+	// Names of files, and what stands in them, may be anything.
+	return [headOf(findings), ...mended, ...nothing, ...resisted, ...lines].map(printable).join("\n");
+}
+
+function headOf(findings: readonly Finding[]): string {
+	const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
+	const [problems, warnings] = [count("problem"), count("warning")];
+	if (problems + warnings === 0) return "Everything that was looked at is in order.";
+	const parts = [
+		...(problems > 0 ? [plural(problems, "problem")] : []),
+		...(warnings > 0 ? [plural(warnings, "warning")] : []),
+	];
+	return `${parts.join(", ")}.`;
+}
+
+/** The same as a document; accounts by id. */
+export function verifiedAsJson({ findings, repairs, accounts }: Verified): VerifyDocument {
+	const words = wordsWith(accounts, ({ id }) => id);
+	return {
+		version: 1,
+		healthy: !hasProblem(findings),
+		findings: findings.map((finding) => {
+			const { text, advice } = words(finding);
+			return {
+				level: finding.level,
+				code: finding.code,
+				subject: finding.subject ?? null,
+				text,
+				advice: advice ?? null,
+			};
+		}),
+		repaired: repairs.map(({ kind, subject }) => ({ kind, subject })),
+	};
+}
+
+function wordsWith(accounts: readonly Account[], nameOf: (account: Account) => string): (finding: Finding) => Words {
+	const byId = new Map(accounts.map((account) => [account.id, account]));
+	return (finding) => {
+		const account = byId.get(finding.subject ?? "");
+		const told = { ...finding, account: account ? nameOf(account) : (finding.subject ?? "") };
+		const isLost = account !== undefined && finding.code === "sign-in-lost";
+		return WORDS[finding.code](isLost ? { ...told, detail: whySignedOut(account, finding.detail ?? "") } : told);
+	};
+}
+
+function placeOf(endpoint: string | undefined): string {
+	return endpoint === "issuer" ? "the sign-in service" : "the Codex backend";
+}
+
+function capitalised(text: string): string {
+	return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
+}
+
+function sizeText(bytes = 0): string {
+	return bytes < 1024 ? `${bytes} B` : `${Math.round(bytes / 1024)} KiB`;
+}

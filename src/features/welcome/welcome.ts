@@ -1,0 +1,43 @@
+import { setImmediate } from "node:timers/promises";
+import { within } from "../../core/abort.ts";
+import { tellDefect } from "../../core/defect-reports.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { StateStore } from "../../core/ports.ts";
+import { welcome } from "../../ui-kit/messages.ts";
+import type { Imports } from "../import/imports.ts";
+
+/** Tells a newcomer how to begin. */
+export interface Welcome {
+	/**
+	 * Looks for sign-ins of other tools behind the start, and tells what to type: once a home, until it has an account.
+	 * `isOver` is called before the line is written. Never rejects.
+	 */
+	begin(tell: (text: string) => void, isOver: () => boolean): Promise<void>;
+}
+
+interface Deps {
+	readonly state: Pick<StateStore, "claimWelcome" | "endWelcome">;
+	readonly imports: Pick<Imports, "lookIn">;
+	readonly emit: Pool["emit"];
+	/** True where nothing is signed in, neither here nor in pi. */
+	readonly isHomeEmpty: () => boolean;
+}
+
+/** A home on a network may answer late, or never. */
+const LOOK_MS = 5000;
+
+/** Creates it. */
+export function createWelcome({ state, imports, emit, isHomeEmpty }: Deps): Welcome {
+	const tellOnce = async (tell: (text: string) => void, isOver: () => boolean) => {
+		if (!isHomeEmpty()) return state.endWelcome();
+		// pi paints its first screen before anything is read for this.
+		await setImmediate();
+		const plan = await within(imports.lookIn(undefined), LOOK_MS, () => undefined);
+		if (isOver() || !isHomeEmpty()) return;
+		const isOurs = await state.claimWelcome();
+		if (isOurs && !isOver()) tell(welcome(plan?.planned ?? []));
+	};
+	return {
+		begin: (tell, isOver) => tellOnce(tell, isOver).catch((error) => tellDefect(error, "welcome", emit)),
+	};
+}

@@ -1,0 +1,53 @@
+import { comparable } from "../ui-kit/nearest.ts";
+
+/** What an everyday word stands for: a subcommand, and words that come before those typed behind it. */
+export interface Alias {
+	/** Empty for the command without a word. */
+	readonly command: string;
+	readonly words: readonly string[];
+}
+
+const of = (command: string, ...words: string[]): Alias => ({ command, words });
+
+/** Words of other tools and of everyday use. The next one is one entry here. */
+const ALIASES: ReadonlyMap<string, Alias> = new Map([
+	["list", of("show")],
+	["ls", of("show")],
+	["status", of("show")],
+	["quota", of("show")],
+	["accounts", of("")],
+	["switch", of("use")],
+	["select", of("use")],
+	["pin", of("use")],
+	["unpin", of("use", "auto")],
+	["delete", of("remove")],
+	["rm", of("remove")],
+	["undo", of("add", "--undo")],
+	["doctor", of("verify")],
+	["--help", of("help")],
+	["-h", of("help")],
+]);
+
+/** What the word stands for; undefined where it is no alias. */
+export function aliasCalled(word: string): Alias | undefined {
+	return ALIASES.get(comparable(word));
+}
+
+/** The words that are offered and listed; the options that every program knows are understood only. */
+export const ALIAS_WORDS: readonly string[] = [...ALIASES.keys()].filter((word) => !word.startsWith("-"));
+
+/** The subcommand that an alias is short for, as it would be typed. */
+export function meaningOf({ command, words }: Alias): string {
+	return ["/multicodex", command, ...words].filter((word) => word !== "").join(" ");
+}
+
+/** `list, ls, status, quota = show; …`: every alias, in one line. */
+export function aliasLine(): string {
+	const meanings = new Map<string, string[]>();
+	for (const word of ALIAS_WORDS) {
+		const alias = ALIASES.get(word);
+		const meaning = alias ? [alias.command || "/multicodex", ...alias.words].join(" ") : "";
+		meanings.set(meaning, [...(meanings.get(meaning) ?? []), word]);
+	}
+	return [...meanings].map(([meaning, words]) => `${words.join(", ")} = ${meaning}`).join("; ");
+}

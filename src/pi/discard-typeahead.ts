@@ -1,0 +1,69 @@
+import type { ExtensionCommandContext, ExtensionUIContext } from "@mariozechner/pi-coding-agent";
+import type { Component } from "@mariozechner/pi-tui";
+import type { Clock } from "../core/ports.ts";
+import { own } from "./mask-emails.ts";
+
+/** Nobody is kept from typing for longer than this: between two panels an account may wait for a lock. */
+const LONGEST_HOLD_MS = 1000;
+
+/**
+ * Runs what shows panels and dialogs one after the other, through the context that it is given. Between two of them the
+ * keys are pi's editor's: what somebody types ahead would stand there, and an Enter would send it to the model. Such keys
+ * are dropped until the next panel or dialog takes them.
+ */
+export async function discardingTypeahead<T, D extends { readonly clock: Clock }>(
+	ctx: ExtensionCommandContext,
+	deps: D,
+	work: (ctx: ExtensionCommandContext, deps: D) => Promise<T>,
+): Promise<T> {
+	const now = () => deps.clock.now();
+	/** Since when nothing on the screen takes keys; undefined while something does. */
+	let freeSince: number | undefined = now();
+	const release = ctx.ui.onTerminalInput(() =>
+		freeSince !== undefined && now() - freeSince < LONGEST_HOLD_MS ? { consume: true } : undefined,
+	);
+	const whileOpen = async <T>(ask: () => Promise<T>): Promise<T> => {
+		freeSince = undefined;
+		try {
+			return await ask();
+		} finally {
+			freeSince = now();
+		}
+	};
+	const heldUi = (ui: ExtensionUIContext): ExtensionUIContext => {
+		const held: Partial<ExtensionUIContext> = {
+			select: (...asked) => whileOpen(() => ui.select(...asked)),
+			confirm: (...asked) => whileOpen(() => ui.confirm(...asked)),
+			input: (...asked) => whileOpen(() => ui.input(...asked)),
+			custom: (create, options) =>
+				ui.custom((tui, theme, keys, done) => {
+					let isOver = false;
+					// pi shows what is created a moment later: the rest of what was typed at once is still nobody's.
+					const onFirstRender = <C extends Component>(component: C): C => {
+						const { render } = component;
+						return Object.assign(component, {
+							render: (width: number) => {
+								if (!isOver) freeSince = undefined;
+								return render.call(component, width);
+							},
+						});
+					};
+					const made = create(tui, theme, keys, (result) => {
+						if (!isOver) freeSince = now();
+						isOver = true;
+						done(result);
+					});
+					return made instanceof Promise ? made.then(onFirstRender) : onFirstRender(made);
+				}, options),
+		};
+		return new Proxy(ui, { get: (target, key) => Reflect.get(held, key) ?? own(target, key) });
+	};
+	try {
+		// A stale context throws here as it always does.
+		const get = (target: ExtensionCommandContext, key: string | symbol) =>
+			key === "ui" ? heldUi(target.ui) : Reflect.get(target, key);
+		return await work(new Proxy(ctx, { get }), deps);
+	} finally {
+		release();
+	}
+}

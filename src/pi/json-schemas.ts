@@ -1,0 +1,193 @@
+import { z } from "zod";
+import { ACCOUNT_ID } from "../core/account.ts";
+import { DECISION_KINDS } from "../core/decision.ts";
+
+/**
+ * What `--json` prints, each document by its command. Fields are added within a version; a change of meaning is a new
+ * version. No document holds a secret; times are ISO 8601, UTC.
+ */
+
+const time = z.iso.datetime();
+const accountId = z.string().regex(ACCOUNT_ID);
+
+const windowSchema = z.strictObject({
+	/** By its length: `5h`, `7d`, `30d`. */
+	name: z.string(),
+	minutes: z.number(),
+	usedPercent: z.number(),
+	resetsAt: time.nullable(),
+});
+
+/** A monthly budget or a member's cap. */
+const budgetSchema = windowSchema.extend({
+	/** The server's own word that it is spent. */
+	reached: z.boolean(),
+	/** In the server's unit, where it tells them. */
+	used: z.number().nullable(),
+	limit: z.number().nullable(),
+});
+
+const accountSchema = z.strictObject({
+	id: accountId,
+	label: z.string(),
+	email: z.string().nullable(),
+	plan: z.string().nullable(),
+	source: z.string(),
+	linked: z.boolean(),
+	state: z.enum(["ready", "cooling", "needs-login", "disabled"]),
+	active: z.boolean(),
+	pinned: z.boolean(),
+	readyAt: time.nullable(),
+	cooldowns: z.array(
+		z.strictObject({
+			scope: z.string().regex(/^(account$|(limit|model):.)/),
+			reason: z.string(),
+			until: time.nullable(),
+			/** Nothing told its end. */
+			guessed: z.boolean().optional(),
+		}),
+	),
+	token: z.strictObject({ expiresAt: time.nullable() }),
+	usage: z
+		.strictObject({
+			capturedAt: time.nullable(),
+			source: z.enum(["headers", "api"]),
+			stale: z.boolean(),
+			windows: z.array(windowSchema),
+			/** Where the account has any. */
+			budgets: z.array(budgetSchema).optional(),
+			credits: z
+				.strictObject({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullable() })
+				.nullable(),
+		})
+		.nullable(),
+	lastUsedAt: time.nullable(),
+	lastError: z.string().nullable(),
+});
+
+/** `show --json`. */
+export const showSchema = z.strictObject({
+	version: z.literal(1),
+	enabled: z.boolean(),
+	policy: z.string(),
+	active: accountId.nullable(),
+	pinned: accountId.nullable(),
+	accounts: z.array(accountSchema),
+});
+
+const gateSchema = z.discriminatedUnion("kind", [
+	z.strictObject({ kind: z.literal("disabled") }),
+	z.strictObject({ kind: z.literal("needs-login") }),
+	z.strictObject({ kind: z.literal("cooling"), until: time.nullable(), guessed: z.boolean().optional() }),
+	/**
+	 * Its included quota is spent, bought credits are left: for sessions that are on it alone. With a rank where it serves
+	 * on them, since no other account can.
+	 */
+	z.strictObject({ kind: z.literal("credits"), until: time.nullable() }),
+	/** Has a rank: it comes behind those that have more. */
+	z.strictObject({
+		kind: z.literal("reserve"),
+		window: z.string(),
+		leftPercent: z.number(),
+		floorPercent: z.number(),
+	}),
+	/** The session waits: the quota that is left here is needed by those at work on it. */
+	z.strictObject({ kind: z.literal("crowded"), live: z.number(), roomPercent: z.number() }),
+]);
+
+/** `why --json`. Names accounts by their ids alone. */
+export const whySchema = z.strictObject({
+	version: z.literal(1),
+	enabled: z.boolean(),
+	policy: z.string(),
+	model: z.string().nullable(),
+	/** The account that serves next; null where none of the pool does. */
+	next: accountId.nullable(),
+	/** The term that put the second behind it. */
+	decidedBy: z.string().nullable(),
+	/** By rank, then those without one. */
+	candidates: z.array(
+		z.strictObject({
+			id: accountId,
+			rank: z.number().nullable(),
+			/** What keeps it out. */
+			gate: gateSchema.nullable(),
+			/** The term that put it behind the one before it. */
+			decidedBy: z.string().nullable(),
+			/** The first to decide first. */
+			terms: z.array(z.strictObject({ name: z.string(), value: z.number().nullable(), text: z.string() })),
+		}),
+	),
+});
+
+/** `log --json`. Names accounts by their ids alone. */
+export const logSchema = z.strictObject({
+	version: z.literal(1),
+	/** The newest last. What does not apply is left out. */
+	decisions: z.array(
+		z.strictObject({
+			at: time.nullable(),
+			/** The process that logged it. */
+			pid: z.number(),
+			kind: z.enum(DECISION_KINDS),
+			account: accountId.optional(),
+			/** The account that was left. */
+			from: accountId.optional(),
+			reason: z.string().optional(),
+			scope: z.string().optional(),
+			window: z.string().optional(),
+			leftPercent: z.number().optional(),
+			until: time.nullable().optional(),
+			/** Nothing told that time. */
+			guessed: z.boolean().optional(),
+			total: z.number().optional(),
+			cooling: z.number().optional(),
+			untried: z.number().optional(),
+			model: z.string().optional(),
+			/** Class of an error of ours, and where in our code it came up, innermost first. */
+			error: z.string().optional(),
+			frames: z.array(z.string()).readonly().optional(),
+			/** A preference that was stored, and what it is now. */
+			setting: z.string().optional(),
+			value: z.string().optional(),
+			/** A hash. */
+			session: z.string().optional(),
+			decidedBy: z.string().optional(),
+			terms: z.record(z.string(), z.number()).optional(),
+		}),
+	),
+});
+
+/** `verify --json`. Names accounts by their ids alone, and no path. */
+export const verifySchema = z.strictObject({
+	version: z.literal(1),
+	/** False where the exit code is 1. */
+	healthy: z.boolean(),
+	findings: z.array(
+		z.strictObject({
+			level: z.enum(["ok", "note", "warning", "problem"]),
+			code: z.string(),
+			/** A file, a lock, an account's id, an endpoint, a version or a variable. */
+			subject: z.string().nullable(),
+			text: z.string(),
+			/** What to do about it. */
+			advice: z.string().nullable(),
+		}),
+	),
+	/** What `--fix` has done. */
+	repaired: z.array(
+		z.strictObject({ kind: z.enum(["permissions", "lock", "leftover", "set-aside"]), subject: z.string() }),
+	),
+});
+
+/** The document of `show --json`. */
+export type ShowDocument = z.output<typeof showSchema>;
+
+/** The document of `why --json`. */
+export type WhyDocument = z.output<typeof whySchema>;
+
+/** The document of `log --json`. */
+export type LogDocument = z.input<typeof logSchema>;
+
+/** The document of `verify --json`. */
+export type VerifyDocument = z.output<typeof verifySchema>;

@@ -1,0 +1,220 @@
+import { createHash } from "node:crypto";
+import { type FileHandle, open, rename, stat } from "node:fs/promises";
+import { z } from "zod";
+import { ACCOUNT_ID } from "../core/account.ts";
+import { DECISION_KINDS, type Decision, type LoggedDecision } from "../core/decision.ts";
+import { FRAME, MOST_FRAMES } from "../core/defect.ts";
+import { iso } from "../core/iso-time.ts";
+import type { EventLog } from "../core/ports.ts";
+import { parseJson } from "./json.ts";
+import { withLock } from "./lock.ts";
+import { readText } from "./regular-file.ts";
+import { realTarget } from "./shared-document.ts";
+
+/** A file that would grow beyond this is set aside, and its predecessor dropped: 1 MiB. */
+export const LOG_BYTES = 1024 * 1024;
+/** No line is longer, and all that wait are less than a file. Characters, of which each is a byte. */
+export const LINE_LENGTH = 2000;
+const MOST_WAITING = 500;
+
+const COALESCE_MS = 1000;
+const LOCK_WAIT_MS = 1000;
+/** Somebody else may set the file aside between our look at it and our write. */
+const TRIES = 3;
+/** An id of a model or a limit; that of an account is one, too. */
+const ID = /^[\w.:/+-]{1,80}$/;
+/** A code, or a few words of ours. None has a digit, and every token has many. */
+const WORD = /^[A-Za-z_ -]{1,40}$/;
+const UNKNOWN_WORD = "other";
+const IDS = ["account", "from", "scope", "window", "model", "setting", "value"] as const;
+const WORDS = ["reason", "decidedBy", "error"] as const;
+
+const optionalAccount = z.string().regex(ACCOUNT_ID).optional().catch(undefined);
+const optionalId = z.string().regex(ID).optional().catch(undefined);
+const optionalWord = z.string().regex(WORD).optional().catch(undefined);
+const optionalNumber = z.number().finite().optional().catch(undefined);
+const time = z.iso
+	.datetime()
+	.transform((text) => Date.parse(text))
+	.pipe(z.number().finite());
+
+/** One line. Kinds that only a newer version knows are passed over. */
+const lineSchema = z.object({
+	at: time,
+	pid: z.number().int().catch(0),
+	kind: z.enum(DECISION_KINDS),
+	session: optionalId,
+	account: optionalAccount,
+	from: optionalAccount,
+	reason: optionalWord,
+	scope: optionalId,
+	window: optionalId,
+	leftPercent: optionalNumber,
+	until: time.optional().catch(undefined),
+	guessed: z.literal(true).optional().catch(undefined),
+	total: optionalNumber,
+	cooling: optionalNumber,
+	untried: optionalNumber,
+	model: optionalId,
+	error: optionalWord,
+	frames: z.array(z.string().regex(FRAME)).max(MOST_FRAMES).readonly().optional().catch(undefined),
+	setting: optionalId,
+	value: optionalId,
+	decidedBy: optionalWord,
+	terms: z.record(z.string().regex(WORD), z.number()).optional().catch(undefined),
+});
+
+/**
+ * Opens the log at `path`, which ends in `.jsonl`; what no longer fits is beside it in `.1.jsonl`. Many processes append
+ * to it, each whole lines at a time. A disk that is full or read-only loses lines, and nobody hears of it: no decision is worth a complaint.
+ */
+export function openEventLog(path: string, now: () => number, pid: number): EventLog {
+	let waiting: string[] = [];
+	let writing: Promise<void> | undefined;
+	let timer: NodeJS.Timeout | undefined;
+
+	const writeBatch = async (): Promise<void> => {
+		const batch = waiting.join("");
+		waiting = [];
+		if (batch === "") return;
+		try {
+			await append(await realTarget(path), batch);
+		} catch {
+			// Lost, see above. The next batch tries again.
+			return;
+		}
+	};
+
+	const flush = async (): Promise<void> => {
+		clearTimeout(timer);
+		timer = undefined;
+		// One after the other, so that lines stay in order.
+		while (writing) await writing;
+		writing = writeBatch().finally(() => {
+			writing = undefined;
+		});
+		await writing;
+	};
+
+	return {
+		append: (decision) => {
+			// Only a loop gone wild gets here: its beginning tells more than its end.
+			if (waiting.length >= MOST_WAITING) return;
+			waiting.push(lineOf(decision, now(), pid));
+			timer ??= setTimeout(() => void flush(), COALESCE_MS).unref();
+		},
+		read: async (count) => {
+			const text = await realTarget(path).then(readBoth, () => "");
+			const decisions = text.split("\n").flatMap((line): LoggedDecision[] => {
+				const parsed = line === "" ? undefined : parseJson(lineSchema, line);
+				return parsed ? [parsed] : [];
+			});
+			// Every process writes a second's lines at a time. Sorting is stable.
+			return decisions.sort((a, b) => a.at - b.at).slice(-count);
+		},
+		flush,
+	};
+}
+
+function lineOf(decision: Decision, now: number, pid: number): string {
+	const checked = (names: readonly (typeof IDS | typeof WORDS)[number][], shape: RegExp) =>
+		names.map((name) => {
+			const word = decision[name];
+			return [name, word === undefined || shape.test(word) ? word : UNKNOWN_WORD] as const;
+		});
+	const { kind, session, until, guessed, leftPercent, total, cooling, untried, frames, terms } = decision;
+	const line = {
+		at: iso(now),
+		pid,
+		kind,
+		session: session === undefined ? undefined : hashOf(session),
+		...Object.fromEntries([...checked(IDS, ID), ...checked(WORDS, WORD)]),
+		until: iso(until) ?? undefined,
+		guessed: guessed || undefined,
+		leftPercent,
+		total,
+		cooling,
+		untried,
+		frames: frames?.filter((frame) => FRAME.test(frame)).slice(0, MOST_FRAMES),
+		terms: terms && Object.fromEntries(Object.entries(terms).filter(([name]) => WORD.test(name))),
+	};
+	const text = JSON.stringify(line);
+	return text.length < LINE_LENGTH ? `${text}\n` : `${JSON.stringify({ ...line, terms: undefined })}\n`;
+}
+
+/** Tells two sessions apart, and names no file. */
+function hashOf(session: string): string {
+	return createHash("sha256").update(session).digest("hex").slice(0, 12);
+}
+
+/** Appends `batch`, which is whole lines, to the file at `target`; sets that aside first where it is full. */
+async function append(target: string, batch: string): Promise<void> {
+	for (let tries = 1; tries <= TRIES; tries += 1) {
+		// Opening a pipe or a device has effects of its own.
+		const isOther = await stat(target).then(
+			(found) => !found.isFile(),
+			() => false,
+		);
+		if (isOther) return;
+		const handle = await open(target, "a+", 0o600);
+		try {
+			const held = await handle.stat();
+			if (!held.isFile()) return;
+			if (held.size > 0 && held.size + Buffer.byteLength(batch) > LOG_BYTES) {
+				await setAside(target, batch);
+				continue;
+			}
+			// Set aside since it was opened, by somebody else: the next round begins a new one.
+			if ((await inodeOf(target)) !== held.ino) continue;
+			// What a full disk has cut off must not take our first line with it.
+			const text = (await endsInALine(handle, held.size)) ? batch : `\n${batch}`;
+			// One write at the end of the file: lines of several processes follow each other, whole.
+			await handle.write(text);
+			return;
+		} finally {
+			await handle.close();
+		}
+	}
+}
+
+/** Of several processes that find the file full one renames it; the others find a new one, or none yet. */
+async function setAside(target: string, batch: string): Promise<void> {
+	await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
+		const size = await stat(target).then((held) => held.size, nothing);
+		if (size !== undefined && size + Buffer.byteLength(batch) > LOG_BYTES) await rename(target, olderOf(target));
+	});
+}
+
+/** Where a full log at `path` goes. */
+function olderOf(path: string): string {
+	return path.replace(/(\.jsonl)?$/, ".1.jsonl");
+}
+
+async function endsInALine(handle: FileHandle, size: number): Promise<boolean> {
+	if (size === 0) return true;
+	const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
+	return bytesRead === 0 || buffer.toString() === "\n";
+}
+
+/** Both files as they are at one moment: between two reads one may become the other. */
+async function readBoth(path: string): Promise<string> {
+	for (let tries = 1; ; tries += 1) {
+		const before = await inodeOf(path);
+		const [older, newer] = [await textOf(olderOf(path)), await textOf(path)];
+		if ((await inodeOf(path)) === before || tries >= TRIES) return `${older}\n${newer}`;
+	}
+}
+
+function inodeOf(path: string): Promise<number | undefined> {
+	return stat(path).then(({ ino }) => ino, nothing);
+}
+
+/** There is no such file, or none that can be looked at. */
+function nothing(): undefined {
+	return undefined;
+}
+
+/** Nothing where there is no such file, or none that can be read. */
+function textOf(path: string): Promise<string> {
+	return readText(path).catch(() => "");
+}

@@ -1,0 +1,127 @@
+import { createHash } from "node:crypto";
+import { jwtDecode } from "jwt-decode";
+import { z } from "zod";
+import { printable } from "../core/account.ts";
+import { type UserClaim, userClaim } from "../core/identity.ts";
+
+/** Who an access token speaks for, read from its claims; nothing is verified, the backend does that. */
+export interface Identity {
+	/** The id of an account that was first seen with this token. */
+	readonly id: string;
+	readonly workspaceId: string;
+	readonly userId: string | undefined;
+	readonly email: string | undefined;
+	readonly plan: string | undefined;
+	/** The user claims that it carries. */
+	readonly claims: readonly UserClaim[];
+	/** Ids of an account that was first seen with any one of them. */
+	readonly ids: readonly string[];
+}
+
+/** When a token was issued and when it expires, epoch ms. */
+export interface TokenTimes {
+	readonly issuedAt: number | undefined;
+	readonly expiresAt: number | undefined;
+}
+
+/** A stored token: what can stand in a header. Anything else would come back, quoted, in somebody's error message. */
+export const tokenSchema = z.string().regex(/^[\x21-\x7e]+$/);
+
+/** A token as services and other programs write it: with blanks around it, at times. */
+export const writtenTokenSchema = z.string().trim().pipe(tokenSchema);
+
+/** A workspace's id: what can stand in a header. */
+export const workspaceIdSchema = tokenSchema;
+
+const text = z.string().min(1).optional().catch(undefined);
+/** Only ever shown. */
+const shown = z.string().min(1).transform(printable).optional().catch(undefined);
+/** A later time is one in milliseconds, or a mistake of another kind. */
+const LAST_SECOND = 100_000_000_000;
+const seconds = z
+	.union([z.number(), z.string().trim().min(1).transform(Number)])
+	.pipe(z.number().positive().max(LAST_SECOND))
+	.optional()
+	.catch(undefined);
+
+const claimsSchema = z.object({
+	sub: text,
+	email: shown,
+	iat: seconds,
+	exp: seconds,
+	"https://api.openai.com/auth": z
+		.object({
+			chatgpt_account_id: workspaceIdSchema.optional().catch(undefined),
+			chatgpt_user_id: text,
+			user_id: text,
+			chatgpt_account_user_id: text,
+			chatgpt_plan_type: shown,
+		})
+		.optional()
+		.catch(undefined),
+	"https://api.openai.com/profile": z.object({ email: shown }).optional().catch(undefined),
+});
+
+type Claims = z.output<typeof claimsSchema>;
+
+/**
+ * The identity in an access token. Undefined where the token is no JWT or tells no workspace: pi reads the workspace
+ * there, and cannot use such a token. `workspaceIdHint` is what is stored beside it, to tell whose it is all the same.
+ */
+export function identityOf(accessToken: string, workspaceIdHint?: string): Identity | undefined {
+	const claims = claimsOf(accessToken);
+	const auth = claims?.["https://api.openai.com/auth"];
+	const workspaceId = auth?.chatgpt_account_id ?? workspaceIdSchema.safeParse(workspaceIdHint).data;
+	if (!claims || !workspaceId) return undefined;
+	const email = claims.email ?? claims["https://api.openai.com/profile"]?.email;
+	const userId = auth?.chatgpt_user_id ?? auth?.user_id;
+	const users = [auth?.chatgpt_account_user_id, userId, claims.sub].filter((value) => value !== undefined);
+	const ids = [...users, ...(users.length === 0 && email ? [email.toLowerCase()] : [])].map((user) =>
+		idOf(user, workspaceId),
+	);
+	return {
+		id: ids[0] ?? idOf("", workspaceId),
+		workspaceId,
+		userId: userId ?? claims.sub,
+		email,
+		plan: auth?.chatgpt_plan_type,
+		claims: [
+			...(auth?.chatgpt_account_user_id ? [userClaim("chatgpt_account_user_id", auth.chatgpt_account_user_id)] : []),
+			...(userId ? [userClaim("chatgpt_user_id", userId)] : []),
+			...(claims.sub ? [userClaim("sub", claims.sub)] : []),
+		],
+		ids,
+	};
+}
+
+function idOf(user: string, workspaceId: string): string {
+	return createHash("sha256").update(`${user}\n${workspaceId}`).digest("hex").slice(0, 12);
+}
+
+/** Issue and expiry times of an access token. */
+export function tokenTimes(accessToken: string): TokenTimes {
+	const claims = claimsOf(accessToken);
+	return {
+		issuedAt: claims?.iat === undefined ? undefined : claims.iat * 1000,
+		expiresAt: claims?.exp === undefined ? undefined : claims.exp * 1000,
+	};
+}
+
+/** First 16 hex digits of a token's sha256: tells two tokens apart, reveals neither. */
+export function fingerprint(token: string): string {
+	return createHash("sha256").update(token).digest("hex").slice(0, 16);
+}
+
+/** The parts of a JWT that is signed. pi takes no token with more or fewer of them. */
+const JWT_PARTS = 3;
+
+function claimsOf(accessToken: string): Claims | undefined {
+	if (accessToken.split(".").length !== JWT_PARTS) return undefined;
+	try {
+		const parsed = claimsSchema.safeParse(jwtDecode(accessToken));
+		return parsed.success ? parsed.data : undefined;
+	} catch {
+		// Not a JWT. The decoder's message quotes the token, so it goes nowhere.
+		return undefined;
+	}
+}

@@ -1,0 +1,137 @@
+import { z } from "zod";
+import type { Credential } from "../core/account.ts";
+import type { LockedPiAuth, PiAuth, PiLogin } from "../core/ports.ts";
+import type { StagedFile } from "./atomic-file.ts";
+import { isMissing } from "./errors.ts";
+import { parseJson } from "./json.ts";
+import { tokenSchema, tokenTimes } from "./jwt.ts";
+import { withLock } from "./lock.ts";
+import { changePiFile, stageBeside } from "./pi-file.ts";
+import { readText, readTextNow } from "./regular-file.ts";
+import { signatureOf } from "./shared-document.ts";
+
+/** The provider whose login in `auth.json` is ours to link. */
+const ENTRY = "openai-codex";
+
+/** A lock held for longer is not worth a turn's wait; pi's own asynchronous lock uses the same figure for a dead holder. */
+const LOCK = { waitMs: 3000, staleMs: 30_000 };
+
+const fileSchema = z.record(z.string(), z.unknown());
+const oauthSchema = z.looseObject({
+	type: z.literal("oauth"),
+	access: tokenSchema,
+	refresh: tokenSchema,
+	// The token tells its end, too.
+	expires: z.number().optional().catch(undefined),
+	accountId: z.string().optional().catch(undefined),
+});
+
+/** Opens pi's `auth.json` at `path`. Nothing is read until asked. */
+export function openPiAuth(path: string): PiAuth {
+	const locked = <T>(signal: AbortSignal | undefined, work: () => Promise<T>) =>
+		withLock(path, { ...LOCK, signal }, work);
+
+	return {
+		signature: () => signatureOf(path),
+		peek: () => readLogin(path),
+		hasPlanLogin: () => hasPlanLoginIn(readTextIfAny(path)),
+		read: (signal) => locked(signal, async () => readLogin(path)),
+		exclusively: async (work, signal) => {
+			const staged = await stageBeside(path);
+			try {
+				return await locked(signal, () => work(lockedFile(path, staged)));
+			} finally {
+				await staged.discard();
+			}
+		},
+		writeBack: (replacedRefresh, next, accountId) =>
+			changePiFile(path, LOCK, (bytes) => withCredential(bytes, replacedRefresh, next, accountId)),
+	};
+}
+
+function lockedFile(path: string, staged: StagedFile): LockedPiAuth {
+	return {
+		login: () => readLogin(path),
+		replaceCredential: async (replacedRefresh, next, accountId) => {
+			const after = withCredential(await readText(path), replacedRefresh, next, accountId);
+			if (after === undefined) return false;
+			await staged.write(after);
+			await staged.commit();
+			return true;
+		},
+		deleteLogin: async (refresh) => {
+			const after = withEntry(await readText(path), refresh, () => undefined);
+			if (after === undefined) return false;
+			await staged.write(after);
+			await staged.commit();
+			return true;
+		},
+	};
+}
+
+function readLogin(path: string): PiLogin {
+	let bytes: string;
+	try {
+		bytes = readTextNow(path);
+	} catch (error) {
+		return { kind: isMissing(error) ? "none" : "unreadable" };
+	}
+	return parseLogin(bytes);
+}
+
+/** What the content of an `auth.json` says of `openai-codex`. */
+export function parseLogin(bytes: string): PiLogin {
+	const entries = parseJson(fileSchema, bytes);
+	if (!entries) return { kind: "unreadable" };
+	const entry = entries[ENTRY];
+	if (entry === undefined) return { kind: "none" };
+	const { data: login } = oauthSchema.safeParse(entry);
+	if (login) {
+		const { access, refresh, expires, accountId } = login;
+		const expiresAt = expires ?? tokenTimes(access).expiresAt ?? 0;
+		return { kind: "oauth", credential: { access, refresh, expiresAt }, workspaceId: accountId };
+	}
+	// Half an OAuth login is damage; any other type is somebody else's.
+	const damaged = z.object({ type: z.literal("oauth") }).safeParse(entry).success;
+	return { kind: damaged ? "unreadable" : "foreign" };
+}
+
+/** Does the content of an `auth.json` hold a ChatGPT sign-in under pi's provider `openai`? */
+export function hasPlanLoginIn(bytes: string): boolean {
+	const read = parseJson(z.looseObject({ openai: z.looseObject({ type: z.literal("oauth") }) }), bytes);
+	return read !== undefined;
+}
+
+function readTextIfAny(path: string): string {
+	try {
+		return readTextNow(path);
+	} catch {
+		// Missing, or not to be opened: `verify` says so.
+		return "";
+	}
+}
+
+/** The file's content with the credential replaced; undefined where it does not hold `replacedRefresh`. */
+function withCredential(
+	bytes: string,
+	replacedRefresh: string,
+	next: Credential,
+	accountId: string,
+): string | undefined {
+	const { access, refresh, expiresAt: expires } = next;
+	return withEntry(bytes, replacedRefresh, (entry) => ({ ...entry, access, refresh, expires, accountId }));
+}
+
+/** The file's content, in pi's own layout, with our entry changed if it holds `refresh`; undefined where it does not. */
+function withEntry(
+	bytes: string,
+	refresh: string,
+	change: (entry: Record<string, unknown>) => Record<string, unknown> | undefined,
+): string | undefined {
+	const entries = parseJson(fileSchema, bytes);
+	const { data: entry } = z.record(z.string(), z.unknown()).safeParse(entries?.[ENTRY]);
+	if (!entries || !entry || oauthSchema.safeParse(entry).data?.refresh !== refresh) return undefined;
+	// An entry without a value is left out.
+	const text = JSON.stringify({ ...entries, [ENTRY]: change(entry) }, undefined, 2);
+	return bytes.endsWith("\n") ? `${text}\n` : text;
+}

@@ -1,0 +1,212 @@
+import { realpath, writeFile } from "node:fs/promises";
+import { z } from "zod";
+import type { SettingsStore } from "../core/ports.ts";
+import {
+	DEFAULT_SETTINGS,
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	type Preference,
+	ROTATION_PREFERENCES,
+	type Settings,
+	type StoredValue,
+} from "../core/settings.ts";
+import { codeOf } from "./errors.ts";
+import { parseJson } from "./json.ts";
+import { changePiFile } from "./pi-file.ts";
+import { readTextNow } from "./regular-file.ts";
+import { signatureOf } from "./shared-document.ts";
+
+/** Our key in pi's `settings.json`. */
+const SETTINGS_KEY = "pi-multicodex";
+
+/** As pi's own synchronous lock has it. */
+const LOCK = { waitMs: 3000, staleMs: 10_000 };
+
+const groupSchema = z.record(z.string(), z.unknown());
+
+/**
+ * Reads preferences from pi's `settings.json`, again whenever the file has changed, and writes them there under pi's lock.
+ * A torn or broken file keeps the last good values; a bad value falls back to its default and is reported once.
+ */
+export function openSettings(path: string, onProblem: (text: string) => void): SettingsStore {
+	let signature: string | undefined;
+	let settings = DEFAULT_SETTINGS;
+	const reported = new Set<string>();
+	return {
+		read: () => {
+			const current = signatureOf(path);
+			if (current === signature) return settings;
+			if (current === undefined) {
+				signature = undefined;
+				settings = DEFAULT_SETTINGS;
+				return settings;
+			}
+			const loaded = load(path);
+			// pi writes in place: an unreadable moment is looked at again next time.
+			if (!loaded) return settings;
+			signature = current;
+			settings = toSettings(loaded.preferences, (name, wanted) => {
+				if (reported.has(name)) return;
+				reported.add(name);
+				onProblem(badSetting(name, wanted));
+			});
+			return settings;
+		},
+		set: async (values) => {
+			try {
+				// Only where there is none: the file is pi's.
+				await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
+				await changePiFile(path, LOCK, (bytes) => withValues(bytes, values));
+			} catch (error) {
+				const code = codeOf(error) ?? "";
+				throw READ_ONLY_CODES.has(code) ? await readOnlyError(path, code) : error;
+			}
+		},
+	};
+}
+
+/** What is wrong with our preferences in the bytes of a `settings.json`, as whole sentences. */
+export function settingsProblemsIn(bytes: string): string[] {
+	const problems: string[] = [];
+	const file = parseJson(groupSchema, bytes);
+	if (file) toSettings(file[SETTINGS_KEY], (name, wanted) => problems.push(badSetting(name, wanted)));
+	return problems;
+}
+
+function badSetting(name: string, wanted: string): string {
+	return `settings.json: ${name} must be ${wanted}; the default is used.`;
+}
+
+const savedModelSchema = z.object({ defaultProvider: z.string(), defaultModel: z.string() });
+
+/** The model of `provider` that pi's `settings.json` names as the default; undefined where it names none of it. */
+export function savedModelIn(path: string, provider: string): string | undefined {
+	const saved = parseJson(savedModelSchema, textOf(path));
+	return saved?.defaultProvider === provider ? saved.defaultModel : undefined;
+}
+
+/** What stands under our key; undefined where the file cannot be read. */
+function load(path: string): { readonly preferences: unknown } | undefined {
+	const file = parseJson(groupSchema, textOf(path));
+	return file && { preferences: file[SETTINGS_KEY] };
+}
+
+/** Empty where the file is not there, or not to be had at this moment. */
+function textOf(path: string): string {
+	try {
+		return readTextNow(path);
+	} catch {
+		// An empty text is no JSON: it says nothing, as a torn one does.
+		return "";
+	}
+}
+
+/** Keys of pi-multicodex 2.x that stood by themselves, and what they are called in `footer`. */
+const FORMER_FOOTER_KEYS: ReadonlyMap<string, string> = new Map([
+	["usageMode", "usage"],
+	["resetWindow", "windows"],
+	["showAccount", "account"],
+	["showReset", "reset"],
+	["order", "order"],
+]);
+
+/** One preference at a time: a bad one falls back alone. */
+function toSettings(preferences: unknown, complain: (name: string, wanted: string) => void): Settings {
+	const group = (value: unknown, name: string) => {
+		const { data } = groupSchema.safeParse(value);
+		if (!data && value !== undefined) complain(name, "an object");
+		return data ?? {};
+	};
+	const valueAt = (stored: Record<string, unknown>, key: string, name: string) => {
+		const [outer = key, inner] = key.split(".");
+		return inner === undefined ? stored[outer] : group(stored[outer], `${name}.${outer}`)[inner];
+	};
+	const readAll = <G>(
+		entries: readonly Preference<G>[],
+		defaults: G,
+		stored: Record<string, unknown>,
+		name: string,
+	) => {
+		let settings = defaults;
+		for (const { key, wanted, read } of entries) {
+			const value = valueAt(stored, key, name);
+			if (value === undefined) continue;
+			const next = read(value, settings);
+			if (next) settings = next;
+			else complain(`${name}.${key}`, wanted);
+		}
+		return settings;
+	};
+	const ours = group(preferences, SETTINGS_KEY);
+	const general = readAll(GENERAL_PREFERENCES, DEFAULT_SETTINGS, ours, SETTINGS_KEY);
+	const rotation = group(ours.rotation, `${SETTINGS_KEY}.rotation`);
+	const footer = group(footerIn(ours), `${SETTINGS_KEY}.footer`);
+	return {
+		...general,
+		rotation: readAll(ROTATION_PREFERENCES, DEFAULT_SETTINGS.rotation, rotation, `${SETTINGS_KEY}.rotation`),
+		footer: readAll(FOOTER_PREFERENCES, DEFAULT_SETTINGS.footer, footer, `${SETTINGS_KEY}.footer`),
+	};
+}
+
+/** What is stored of the footer; without a group of its own, what pi-multicodex 2.x stored. */
+function footerIn(ours: Record<string, unknown>): unknown {
+	if (ours.footer !== undefined) return ours.footer;
+	const former = [...FORMER_FOOTER_KEYS].flatMap(([old, key]) => (ours[old] === undefined ? [] : [[key, ours[old]]]));
+	return former.length > 0 ? Object.fromEntries(former) : undefined;
+}
+
+/** The file with the values in it, in pi's own layout. Throws where the file cannot be read: it is never written over. */
+function withValues(bytes: string, values: Readonly<Record<string, StoredValue>>): string {
+	const file = parseJson(groupSchema, bytes);
+	if (!file) throw new UnreadableSettingsError();
+	let ours: Record<string, unknown> = groupSchema.safeParse(file[SETTINGS_KEY]).data ?? {};
+	for (const [key, value] of Object.entries(values)) {
+		const path = key.split(".");
+		// The former keys are not read beside a group: what they say goes with the first value into it.
+		if (path[0] === "footer" && ours.footer === undefined) ours = { ...ours, footer: footerIn(ours) };
+		ours = withValueAt(ours, path, value);
+	}
+	const text = JSON.stringify({ ...file, [SETTINGS_KEY]: ours }, undefined, 2);
+	return bytes.endsWith("\n") ? `${text}\n` : text;
+}
+
+function withValueAt(stored: unknown, [key, ...rest]: readonly string[], value: StoredValue): Record<string, unknown> {
+	const group = groupSchema.safeParse(stored).data ?? {};
+	if (key === undefined) return group;
+	return { ...group, [key]: rest.length === 0 ? value : withValueAt(group[key], rest, value) };
+}
+
+/** `settings.json` does not parse. */
+class UnreadableSettingsError extends Error {
+	readonly code = "EUNREADABLE";
+	constructor() {
+		super("settings.json is not valid JSON and was left as it is");
+		this.name = "UnreadableSettingsError";
+	}
+}
+
+/** What a file system says of a place that is made by something else, or belongs to another user. */
+const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EROFS", "EACCES", "EPERM"]);
+
+/** The file cannot be written where it lies, typically because a generator of set-ups made it. */
+class ReadOnlySettingsError extends Error {
+	readonly code: string;
+	constructor(text: string, code: string) {
+		super(text);
+		this.name = "ReadOnlySettingsError";
+		this.code = code;
+	}
+}
+
+async function readOnlyError(path: string, code: string): Promise<ReadOnlySettingsError> {
+	const target = await realpath(path).catch(() => path);
+	const where =
+		target === path
+			? `settings.json cannot be written (${code})`
+			: `settings.json leads to ${target}, which cannot be written (${code})`;
+	return new ReadOnlySettingsError(`${where}. Set "${SETTINGS_KEY}" in what that file is made from`, code);
+}
+
+function ignoreExisting(error: unknown): undefined {
+	if (codeOf(error) !== "EEXIST") throw error;
+}

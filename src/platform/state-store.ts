@@ -1,0 +1,363 @@
+import { access, constants } from "node:fs/promises";
+import { dirname } from "node:path";
+import { z } from "zod";
+import { ACCOUNT_ID, type AccountId } from "../core/account.ts";
+import {
+	activeCooldowns,
+	type Cooldown,
+	type CooldownReason,
+	type CooldownScope,
+	mergeCooldown,
+} from "../core/cooldown.ts";
+import { ownValue } from "../core/own-value.ts";
+import type { AccountStatus, StateStore } from "../core/ports.ts";
+import { allSpent } from "../core/spent-tokens.ts";
+import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
+import { boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
+import { isMissing } from "./errors.ts";
+import { openSharedDocument } from "./shared-document.ts";
+
+/** Version of `codex-state.json` that is written here. */
+const STATE_VERSION = 1;
+
+const time = z.number().finite();
+const optionalTime = time.optional().catch(undefined);
+const optionalText = z.string().optional().catch(undefined);
+
+const flag = z.literal(true).optional().catch(undefined);
+
+const REASONS = [
+	"usage_limit",
+	"workspace_limit",
+	"rate_limit",
+	"not_included",
+	"model_not_supported",
+	"workspace_disabled",
+	"unauthorized",
+	"refused",
+] as const satisfies readonly CooldownReason[];
+
+/** A list of which each damaged entry is left out by itself. */
+function listOf<S extends z.ZodType>(entry: S) {
+	return z
+		.array(z.unknown())
+		.catch([])
+		.transform((rows): readonly z.output<S>[] =>
+			rows.flatMap((row) => {
+				const read = entry.safeParse(row);
+				return read.success ? [read.data] : [];
+			}),
+		);
+}
+
+/** A record of which each damaged member is left out by itself. */
+function recordOf<S extends z.ZodType>(member: S) {
+	return z
+		.record(z.string(), z.unknown())
+		.catch({})
+		.transform((record): Record<string, z.output<S>> => {
+			const read = Object.entries(record).map(([key, value]) => ({ key, ...member.safeParse(value) }));
+			return Object.fromEntries(read.flatMap((each) => (each.success ? [[each.key, each.data]] : [])));
+		});
+}
+
+const cooldownSchema = z.object({
+	scope: z.custom<CooldownScope>(
+		(value) => value === "account" || (typeof value === "string" && /^(limit|model):./.test(value)),
+	),
+	reason: z.enum(REASONS),
+	until: time,
+	setAt: time.catch(0),
+	models: z.array(z.string()).readonly().catch([]),
+	guessed: flag,
+	shared: flag,
+});
+
+const windowSchema = z.object({ usedPercent: time, windowMinutes: time, resetsAt: optionalTime });
+const windowsSchema = listOf(windowSchema);
+const word = optionalText.transform(boundedWord);
+const limitSchema = z.object({ name: word, windows: windowsSchema });
+const amount = time.nonnegative().optional().catch(undefined);
+const budgetSchema = windowSchema.extend({ isReached: z.boolean().catch(false), used: amount, limit: amount });
+
+const usageSchema = z
+	.object({
+		capturedAt: time,
+		source: z.enum(["headers", "api"]).catch("api"),
+		plan: word,
+		windows: windowsSchema,
+		budgets: listOf(budgetSchema).optional().catch(undefined),
+		limits: z
+			.record(z.string(), z.unknown())
+			.catch({})
+			.transform((limits): Readonly<Record<string, MeteredLimit>> => {
+				const read = Object.entries(limits).flatMap(([id, limit]) => {
+					const known = limitSchema.safeParse(limit).data;
+					return known ? [[id, known] as const] : [];
+				});
+				return Object.fromEntries(read.slice(0, MOST_LIMITS));
+			}),
+		credits: z.object({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: word }).optional().catch(undefined),
+		limitReached: z.boolean().catch(false),
+	})
+	.transform(boundedUsage);
+
+/** What an older version has taken in, or a hand has written, by today's bounds. */
+function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
+	const { capturedAt, windows, budgets, limits } = usage;
+	// A reset that has passed since is one: headers leave a window as it was told before them.
+	const toldAt = (row: UsageWindow) => Math.min(capturedAt, row.resetsAt ?? capturedAt);
+	const bounded = (rows: readonly UsageWindow[]) => rows.flatMap((row) => boundedWindow(row, toldAt(row)) ?? []);
+	return {
+		...usage,
+		windows: bounded(windows),
+		...(budgets && { budgets: budgets.flatMap((row) => bounded([row]).map((told) => ({ ...row, ...told }))) }),
+		limits: Object.fromEntries(
+			Object.entries(limits).map(([id, limit]) => [id, { ...limit, windows: bounded(limit.windows) }]),
+		),
+	};
+}
+
+/** A session at work on an account. */
+type Lease = z.output<typeof leaseSchema>;
+
+/** A session that has asked nothing for this long is not at work any more. */
+const LEASE_MS = 5 * 60_000;
+/** A lease that is no news is renewed this seldom. */
+const RENEWAL_MS = 60_000;
+
+const cooldownsSchema = listOf(cooldownSchema);
+const spentSchema = listOf(z.object({ tokenHash: z.string(), reason: z.string() }));
+const holderSchema = z.object({ pid: z.number().int().positive(), started: optionalText, machine: z.string() });
+
+const errorSchema = z.object({ text: z.string(), at: time }).optional().catch(undefined);
+
+/** One damaged part must not take the rest with it: each falls back on its own. */
+const memoSchema = z.looseObject({
+	cooldowns: cooldownsSchema,
+	usage: usageSchema.optional().catch(undefined),
+	usageAskedAt: optionalTime,
+	usageFailures: z.number().int().nonnegative().optional().catch(undefined),
+	lastUsedAt: optionalTime,
+	lastError: errorSchema,
+	usageError: errorSchema,
+	strikes: z.number().int().nonnegative().catch(0),
+	exchange: z
+		.object({
+			tokenHash: z.string(),
+			at: time,
+			holder: holderSchema.optional().catch(undefined),
+			watch: z.object({ machine: z.string(), ms: time }).optional().catch(undefined),
+		})
+		.optional()
+		.catch(undefined),
+	spent: spentSchema.optional(),
+	refusal: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
+	refusedToken: optionalText,
+	doubtedUntil: optionalTime,
+});
+
+const leaseSchema = z.looseObject({ account: z.string(), at: time });
+
+const fileSchema = z.looseObject({
+	// A newer one does not get here.
+	version: z.literal(STATE_VERSION).catch(STATE_VERSION),
+	pin: z.string().regex(ACCOUNT_ID).nullable().catch(null),
+	lastChosen: z.string().nullable().catch(null),
+	live: recordOf(leaseSchema),
+	/** When a home without an account was told how to begin. */
+	welcomedAt: optionalTime,
+	accounts: recordOf(memoSchema),
+});
+type StateFile = z.output<typeof fileSchema>;
+
+/** How `codex-state.json` is read. */
+export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
+
+const EMPTY_MEMO: AccountStatus = { cooldowns: [], strikes: 0 };
+
+/** Clocks of two machines, or one that was set back, may disagree by this much before a snapshot is from the future. */
+const CLOCK_TOLERANCE_MS = 60_000;
+
+/** Opens `codex-state.json` at `path`. `onProblem` hears of newer and unwritable files, once each. */
+export function openStateStore(
+	path: string,
+	onProblem: (text: string) => void,
+	now: () => number,
+): StateStore & {
+	/** Moves what is remembered of an account to the one into which it was merged. */
+	inherit(into: AccountId, former: AccountId): Promise<void>;
+} {
+	const document = openSharedDocument({
+		path,
+		...STATE_FORMAT,
+		resolve: (key, mine, theirs) => {
+			if (key === "spent") return allSpent(spentSchema.parse(theirs), spentSchema.parse(mine));
+			return key === "cooldowns" ? merged(theirs, mine, now()) : mine;
+		},
+		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
+		onProblem: (problem) => onProblem(problem.text),
+	});
+	// A state that cannot be written is kept in memory: nothing in it is worth failing a request for.
+	const durable = (
+		change: (draft: StateFile, isNewest: boolean) => void,
+		onUnwritten: (error: unknown) => void = () => undefined,
+	) => document.update(change).catch(onUnwritten);
+	const applyTo = (id: AccountId, change: (memo: AccountStatus) => AccountStatus) => (draft: StateFile) => {
+		const former = ownValue(draft.accounts, id);
+		draft.accounts[id] = { ...former, ...change(former ? readable(former, now()) : EMPTY_MEMO) };
+	};
+
+	const snapshot = () => {
+		const [{ accounts }, at] = [document.read(), now()];
+		return (id: AccountId): AccountStatus => {
+			const stored = ownValue(accounts, id);
+			return stored ? readable(stored, at) : EMPTY_MEMO;
+		};
+	};
+
+	return {
+		pin: () => document.read().pin ?? undefined,
+		setPin: (id) =>
+			durable((draft) => {
+				draft.pin = id ?? null;
+			}),
+		status: (id) => snapshot()(id),
+		snapshot,
+		update: (id, change) => durable(applyTo(id, change)),
+		updateIf: async (id, applies, change, onUnwritten) => {
+			let didApply: boolean | undefined;
+			// What this process knows counts where the file cannot be had. A look at the file after its rename sees the change
+			// in it, and says nothing.
+			await durable((draft, isNewest) => {
+				const former = ownValue(draft.accounts, id);
+				const isFree = applies(former ? readable(former, now()) : EMPTY_MEMO);
+				if (isNewest || didApply === undefined) didApply = isFree;
+				if (isFree) applyTo(id, change)(draft);
+			}, onUnwritten);
+			return didApply === true;
+		},
+		updateSoon: (id, change) => document.updateDebounced(applyTo(id, change)),
+		liveSessions: (except) => {
+			const counts = new Map<AccountId, number>();
+			for (const [session, lease] of Object.entries(document.read().live)) {
+				if (session === except || !isAlive(lease, now())) continue;
+				counts.set(lease.account, (counts.get(lease.account) ?? 0) + 1);
+			}
+			return counts;
+		},
+		lastChosen: () => document.read().lastChosen ?? undefined,
+		acquireLease: (session, account, isChoice) => {
+			const known = ownValue(document.read().live, session);
+			const isNews = isChoice || known?.account !== account || !isAlive(known, now());
+			if (!isNews && now() - known.at < RENEWAL_MS) return;
+			// A change that is written late tells of when it was made.
+			const at = now();
+			const change = (draft: StateFile) => {
+				const others = Object.entries(draft.live).filter(([, lease]) => isAlive(lease, now()));
+				draft.live = { ...Object.fromEntries(others), [session]: { ...ownValue(draft.live, session), account, at } };
+				if (isChoice) draft.lastChosen = account;
+			};
+			if (isNews) void durable(change);
+			else document.updateDebounced(change);
+		},
+		releaseLease: (session) => {
+			if (!ownValue(document.read().live, session)) return;
+			document.updateDebounced((draft) => {
+				delete draft.live[session];
+			});
+		},
+		clearCooldowns: () =>
+			durable((draft) => {
+				for (const memo of Object.values(draft.accounts)) {
+					memo.cooldowns = [];
+					memo.strikes = 0;
+				}
+			}),
+		forget: (id) =>
+			durable((draft) => {
+				const { exchange, spent } = ownValue(draft.accounts, id) ?? {};
+				// The account may be put back, and its token be sent a second time.
+				if (exchange || spent) draft.accounts[id] = { ...EMPTY_MEMO, exchange, spent };
+				else delete draft.accounts[id];
+				if (draft.pin === id) draft.pin = null;
+			}),
+		claimWelcome: async () => {
+			// Who is welcomed at every start is pestered; and a home without an account has nothing else to keep.
+			if (!(await canKeep(path))) return false;
+			let isOurs: boolean | undefined;
+			await durable((draft, isNewest) => {
+				const isFree = draft.welcomedAt === undefined;
+				if (isNewest || isOurs === undefined) isOurs = isFree;
+				if (isFree) draft.welcomedAt = now();
+			});
+			return isOurs === true;
+		},
+		endWelcome: () => {
+			if (document.read().welcomedAt === undefined) return;
+			document.updateDebounced((draft) => {
+				delete draft.welcomedAt;
+			});
+		},
+		inherit: (into, former) =>
+			durable((draft) => {
+				if (draft.pin === former) draft.pin = into;
+				if (draft.lastChosen === former) draft.lastChosen = into;
+				for (const lease of Object.values(draft.live)) {
+					if (lease.account === former) lease.account = into;
+				}
+				const [kept, gone] = [ownValue(draft.accounts, into), ownValue(draft.accounts, former)];
+				if (!gone) return;
+				draft.accounts[into] = { ...kept, ...inherited(kept ?? EMPTY_MEMO, gone, now()) };
+				// An exchange under way still uses the former id.
+				if (gone.exchange) draft.accounts[former] = { ...EMPTY_MEMO, exchange: gone.exchange };
+				else delete draft.accounts[former];
+			}),
+		flush: () => document.flush(),
+	};
+}
+
+/** Can the file be written, as far as its folder tells? One that is not there yet is made. */
+async function canKeep(path: string): Promise<boolean> {
+	return access(dirname(path), constants.W_OK).then(
+		() => true,
+		(error) => isMissing(error),
+	);
+}
+
+/** Both were one account all along: each rest holds, and of everything else what is newer. */
+function inherited(kept: AccountStatus, gone: AccountStatus, now: number): AccountStatus {
+	const isNewer = (gone.usage?.capturedAt ?? 0) > (kept.usage?.capturedAt ?? 0);
+	const lastUsedAt = Math.max(kept.lastUsedAt ?? 0, gone.lastUsedAt ?? 0);
+	return {
+		...kept,
+		cooldowns: gone.cooldowns.reduce((so: readonly Cooldown[], next) => mergeCooldown(so, next, now), kept.cooldowns),
+		usage: isNewer ? gone.usage : kept.usage,
+		...(lastUsedAt > 0 ? { lastUsedAt } : {}),
+		exchange: kept.exchange ?? gone.exchange,
+		spent: allSpent(gone.spent, kept.spent),
+		refusal: kept.refusal ?? gone.refusal,
+	};
+}
+
+/** The cooldowns that two processes have noted, of each scope the longer one. */
+function merged(theirs: unknown, mine: unknown, now: number): readonly Cooldown[] {
+	return cooldownsSchema
+		.parse(mine)
+		.reduce<readonly Cooldown[]>((list, next) => mergeCooldown(list, next, now), cooldownsSchema.parse(theirs));
+}
+
+/** Also false for one from the future: a clock was set back since. */
+function isAlive({ at }: Lease, now: number): boolean {
+	return Math.abs(now - at) < LEASE_MS;
+}
+
+/** What is stored, without what cannot be true: expired or absurd cooldowns, snapshots from the future. */
+function readable(stored: AccountStatus, now: number): AccountStatus {
+	const { usage } = stored;
+	return {
+		...stored,
+		cooldowns: activeCooldowns(stored.cooldowns, now),
+		usage: usage && usage.capturedAt <= now + CLOCK_TOLERANCE_MS ? usage : undefined,
+	};
+}

@@ -1,0 +1,133 @@
+import { arch, platform, release } from "node:os";
+import { ownValue } from "../core/own-value.ts";
+import type { UsageApi } from "../core/ports.ts";
+import type { Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
+import { boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
+import { readText } from "./read-body.ts";
+import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
+import { unreachedWords, whyUnreached } from "./unreached.ts";
+import { numberIn, resetIn, usageFromBody } from "./usage-body.ts";
+
+const TIMEOUT_MS = 15_000;
+/** An answer of the backend has a few KiB. */
+const LONGEST_ANSWER_BYTES = 1_048_576;
+
+/** Ids of the general limit; anything else is a limit that only some models draw on. */
+const GENERAL_LIMITS = new Set(["codex", "premium"]);
+
+/** The usage endpoint beside a model's base URL: `<base>/wham/usage`. */
+export function createUsageApi(now: () => number): UsageApi {
+	return {
+		fetch: async ({ baseUrl, access, workspaceId }, signal) => {
+			const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
+			if (refusal) throw new Error(refusal);
+			// An answer is as old as its question: what was refused meanwhile is newer.
+			const askedAt = now();
+			const bounded = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
+			const response = await get(usageUrl(baseUrl), access, workspaceId, bounded);
+			if (!response.ok) {
+				await response.body?.cancel();
+				throw new Error(`the usage service answered ${response.status}`);
+			}
+			const snapshot = usageFromBody(await readText(response, bounded, LONGEST_ANSWER_BYTES).catch(() => ""), askedAt);
+			if (!snapshot) throw new Error("the usage service gave an answer of another shape");
+			return snapshot;
+		},
+	};
+}
+
+async function get(url: string, access: string, workspaceId: string, signal: AbortSignal): Promise<Response> {
+	try {
+		return await fetch(url, {
+			headers: {
+				authorization: `Bearer ${access}`,
+				"chatgpt-account-id": workspaceId,
+				accept: "application/json",
+				"user-agent": `pi (${platform()} ${release()}; ${arch()})`,
+			},
+			redirect: "error",
+			signal,
+		});
+	} catch (error) {
+		// The message may quote a header, and so the token.
+		const why = whyUnreached(error);
+		const isPlain = why.kind === "unanswered" || why.kind === "unconnected";
+		throw new Error(isPlain ? "the usage service cannot be reached" : unreachedWords(why, "the usage service"));
+	}
+}
+
+/** `<base>/wham/usage`, for a base that may already name the responses endpoint. */
+export function usageUrl(baseUrl: string): string {
+	return `${withoutSlash(baseUrl).replace(/\/codex(\/responses)?$/, "")}/wham/usage`;
+}
+
+/** What the `x-codex-*` headers of a response tell. */
+export interface HeaderUsage {
+	/** Undefined where the headers carry no window of the general limit and no other limit. */
+	readonly snapshot: UsageSnapshot | undefined;
+	/** The limit that governs this request, where it is not the general one. */
+	readonly activeLimit: string | undefined;
+	/** The windows of the limit that governs. */
+	readonly activeWindows: readonly UsageWindow[];
+}
+
+const WINDOW_HEADER = /^x-(.+)-(?:primary|secondary)-(?:used-percent|window-minutes|reset-at|reset-after-seconds)$/;
+
+/** Reads the usage headers of a Codex response; names must be lower-cased. `now` is epoch ms. */
+export function usageFromHeaders(headers: Readonly<Record<string, string>>, now: number): HeaderUsage {
+	const families = new Set<string>();
+	for (const name of Object.keys(headers)) {
+		const family = WINDOW_HEADER.exec(name)?.[1];
+		if (family) families.add(family);
+	}
+	const found: [id: string, limit: MeteredLimit][] = [];
+	for (const family of families) {
+		const id = boundedWord(family.replaceAll("-", "_"));
+		const windows = familyWindows(headers, family, now);
+		if (id === undefined || id === "codex" || windows.length === 0) continue;
+		found.push([id, { name: boundedWord(headers[`x-${family}-limit-name`]), windows }]);
+	}
+	// Not by assignment: an id may be the name of something that every object has.
+	const limits: Readonly<Record<string, MeteredLimit>> = Object.fromEntries(found.slice(0, MOST_LIMITS));
+	const windows = familyWindows(headers, "codex", now);
+	const activeId = boundedWord(headers["x-codex-active-limit"]?.toLowerCase().replaceAll("-", "_"));
+	const activeLimit = activeId && !GENERAL_LIMITS.has(activeId) ? activeId : undefined;
+	const known = windows.length > 0 || Object.keys(limits).length > 0;
+	return {
+		snapshot: known
+			? {
+					capturedAt: now,
+					source: "headers",
+					plan: boundedWord(headers["x-codex-plan-type"]),
+					windows,
+					limits,
+					credits: creditsOf(headers),
+					limitReached: false,
+				}
+			: undefined,
+		activeLimit,
+		activeWindows: activeLimit ? (ownValue(limits, activeLimit)?.windows ?? []) : windows,
+	};
+}
+
+function familyWindows(headers: Readonly<Record<string, string>>, family: string, now: number): UsageWindow[] {
+	return ["primary", "secondary"].flatMap((slot) => {
+		const field = (name: string) => headers[`x-${family}-${slot}-${name}`];
+		const told = {
+			usedPercent: numberIn(field("used-percent")),
+			windowMinutes: numberIn(field("window-minutes")),
+			resetsAt: resetIn(field("reset-at"), field("reset-after-seconds"), now),
+		};
+		return boundedWindow(told, now) ?? [];
+	});
+}
+
+function creditsOf(headers: Readonly<Record<string, string>>): Credits | undefined {
+	const hasCredits = headers["x-codex-credits-has-credits"];
+	if (hasCredits === undefined) return undefined;
+	return {
+		hasCredits: hasCredits.toLowerCase() === "true",
+		unlimited: headers["x-codex-credits-unlimited"]?.toLowerCase() === "true",
+		balance: boundedWord(headers["x-codex-credits-balance"]),
+	};
+}

@@ -1,0 +1,170 @@
+import { z } from "zod";
+import type { Budget, Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
+import { boundedPercent, boundedReset, boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
+import { parseJson } from "./json.ts";
+
+/** A budget tells its reset, and no length: those that were seen are of a calendar month. */
+const MONTH_MINUTES = 43_200;
+
+/** So many entries are looked at for {@link MOST_LIMITS} limits that can be read. */
+const MOST_ENTRIES = 4 * MOST_LIMITS;
+
+/** Each part of an answer is read by itself: an odd one is lost alone. */
+const anything = z.unknown().optional();
+const number = anything.transform(numberIn);
+const word = anything.transform((told) => boundedWord(typeof told === "string" ? told : undefined));
+const balance = anything.transform((told) => boundedWord(typeof told === "string" ? told : numberIn(told)?.toString()));
+const flag = anything.transform((told): boolean | undefined => {
+	if (typeof told === "boolean") return told;
+	return told === "true" || told === "false" ? told === "true" : undefined;
+});
+const part = <S extends z.ZodType>(schema: S) => schema.optional().catch(undefined);
+
+const resetFields = { reset_at: anything, reset_after_seconds: anything };
+const windowSchema = part(z.object({ used_percent: number, limit_window_seconds: number, ...resetFields }));
+const limitSchema = part(
+	z.object({
+		allowed: flag,
+		limit_reached: flag,
+		primary_window: windowSchema,
+		secondary_window: windowSchema,
+		tertiary_window: windowSchema,
+	}),
+);
+const budgetSchema = part(
+	z.object({
+		limit: number,
+		used: number,
+		remaining: number,
+		used_percent: number,
+		remaining_percent: number,
+		...resetFields,
+	}),
+);
+const entrySchema = z.object({ limit_name: word, metered_feature: word, rate_limit: limitSchema });
+const bodySchema = z.object({
+	plan_type: word,
+	rate_limit: limitSchema,
+	additional_rate_limits: part(z.array(z.unknown())),
+	credits: part(z.object({ has_credits: flag, unlimited: flag, balance, overage_limit_reached: flag })),
+	spend_control: part(z.object({ reached: flag, individual_limit: budgetSchema })),
+	individual_limit: budgetSchema,
+	rate_limit_reached_type: part(z.union([z.object({ type: word }), word.transform((type) => ({ type }))])),
+});
+type Body = z.output<typeof bodySchema>;
+
+/** What an answer of the usage endpoint tells; undefined where it tells nothing that could be read. Times are epoch ms. */
+export function usageFromBody(text: string, askedAt: number): UsageSnapshot | undefined {
+	const body = parseJson(bodySchema, text);
+	if (!body) return undefined;
+	const { rate_limit: general } = body;
+	const windows = windowsOf(general, askedAt);
+	const limits = limitsOf(body, askedAt);
+	const budgets = budgetsOf(body, windows.length > 0, askedAt);
+	const credits = creditsOf(body);
+	const isGeneralOdd = !general && parseJson(ODD_LIMIT, text) !== undefined;
+	const isEmpty = body.plan_type === undefined && limits.length === 0 && budgets.length === 0 && !credits;
+	// An answer without a limit is one; an answer of which nothing could be read says nothing of the limits either.
+	if (isGeneralOdd && isEmpty) return undefined;
+	const isReached = reachedType(body) === "rate_limit_reached" && general?.allowed !== true;
+	return {
+		capturedAt: askedAt,
+		source: "api",
+		plan: body.plan_type,
+		windows,
+		...(budgets.length > 0 && { budgets }),
+		// Not by assignment: an id may be the name of something that every object has.
+		limits: Object.fromEntries(limits),
+		credits,
+		limitReached: general?.limit_reached === true || general?.allowed === false || isReached,
+	};
+}
+
+/** A limit that is there, and is none. */
+const ODD_LIMIT = z.object({ rate_limit: z.union([z.string(), z.number(), z.boolean(), z.array(z.unknown())]) });
+
+function windowsOf(limit: Body["rate_limit"], askedAt: number): UsageWindow[] {
+	return [limit?.primary_window, limit?.secondary_window, limit?.tertiary_window].flatMap((window) => {
+		if (!window) return [];
+		const { used_percent: usedPercent, limit_window_seconds: seconds, reset_at, reset_after_seconds } = window;
+		const windowMinutes = seconds === undefined ? undefined : Math.ceil(seconds / 60);
+		const resetsAt = resetIn(reset_at, reset_after_seconds, askedAt);
+		return boundedWindow({ usedPercent, windowMinutes, resetsAt }, askedAt) ?? [];
+	});
+}
+
+function limitsOf({ additional_rate_limits: entries = [] }: Body, askedAt: number): [string, MeteredLimit][] {
+	const limits = entries.slice(0, MOST_ENTRIES).flatMap((entry): [string, MeteredLimit][] => {
+		const { limit_name: name, metered_feature, rate_limit } = entrySchema.safeParse(entry).data ?? {};
+		const id = metered_feature ?? name;
+		return id === undefined ? [] : [[id, { name, windows: windowsOf(rate_limit, askedAt) }]];
+	});
+	return limits.slice(0, MOST_LIMITS);
+}
+
+function budgetsOf(body: Body, hasWindows: boolean, askedAt: number): Budget[] {
+	const told = body.spend_control?.individual_limit ?? body.individual_limit;
+	const usedPercent = told && usedOf(told);
+	const isReached = body.spend_control?.reached === true || isBudgetReached(body, hasWindows);
+	if (usedPercent === undefined && !isReached) return [];
+	return [
+		{
+			usedPercent: isReached ? Math.max(100, usedPercent ?? 100) : (usedPercent ?? 0),
+			windowMinutes: MONTH_MINUTES,
+			resetsAt: boundedReset(resetIn(told?.reset_at, told?.reset_after_seconds, askedAt), askedAt),
+			isReached,
+			used: amount(told?.used),
+			limit: amount(told?.limit),
+		},
+	];
+}
+
+function usedOf({ used_percent, remaining_percent, used, remaining, limit }: NonNullable<Body["individual_limit"]>) {
+	const left = (percent: number | undefined) => (percent === undefined ? undefined : 100 - percent);
+	const share = (part: number | undefined) => (part !== undefined && limit ? (part / limit) * 100 : undefined);
+	const ways = [used_percent, left(remaining_percent), share(used), left(share(remaining))];
+	return ways.map(boundedPercent).find((percent) => percent !== undefined);
+}
+
+function amount(told: number | undefined): number | undefined {
+	return told !== undefined && told >= 0 && told <= Number.MAX_SAFE_INTEGER ? told : undefined;
+}
+
+/** A workspace that has no credits left still has the windows of its seats. */
+function isBudgetReached(body: Body, hasWindows: boolean): boolean {
+	const type = reachedType(body);
+	if (type.endsWith("_usage_limit_reached")) return true;
+	return isDepleted(body) && !(hasWindows && body.rate_limit?.allowed === true);
+}
+
+function isDepleted(body: Body): boolean {
+	return reachedType(body).endsWith("_credits_depleted");
+}
+
+function reachedType(body: Body): string {
+	return body.rate_limit_reached_type?.type ?? "";
+}
+
+/** Credits whose own limit is reached, or that the workspace has used up, are none. */
+function creditsOf(body: Body): Credits | undefined {
+	const { has_credits, unlimited, balance, overage_limit_reached } = body.credits ?? {};
+	if (has_credits === undefined && unlimited === undefined) return undefined;
+	const isClosed = overage_limit_reached === true || isDepleted(body);
+	return { hasCredits: has_credits === true && !isClosed, unlimited: unlimited === true && !isClosed, balance };
+}
+
+/** A number, also one that is written as text. */
+export function numberIn(told: unknown): number | undefined {
+	if (typeof told !== "number" && typeof told !== "string") return undefined;
+	const value = typeof told === "string" && told.trim() === "" ? Number.NaN : Number(told);
+	return Number.isFinite(value) ? value : undefined;
+}
+
+/** A reset, epoch ms: told as seconds since 1970 or as ISO time, else as seconds from now on. */
+export function resetIn(at: unknown, afterSeconds: unknown, now: number): number | undefined {
+	const iso = typeof at === "string" && at.includes("T") ? Date.parse(at) : Number.NaN;
+	const told = boundedReset(Number.isNaN(iso) ? (numberIn(at) ?? 0) * 1000 : iso, now);
+	if (told !== undefined) return told;
+	const after = numberIn(afterSeconds);
+	return after === undefined || after <= 0 ? undefined : boundedReset(now + after * 1000, now);
+}

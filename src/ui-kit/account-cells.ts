@@ -1,0 +1,82 @@
+import { gateOf } from "../core/candidate.ts";
+import type { ShownAccount } from "../core/pool-view.ts";
+import { byLength, freshness, quotasOf, remaining, type UsageWindow, windowName } from "../core/usage.ts";
+import { formatDuration, formatPercent } from "./format.ts";
+import type { Tone } from "./panel.ts";
+import { restFor, stateWord } from "./state-words.ts";
+
+/** What is left of one window, ready to be laid out. */
+export interface WindowCell {
+	/** As `5h` or `7d`. */
+	readonly name: string;
+	readonly minutes: number;
+	readonly leftPercent: number;
+	/** `73%`; with a `~` where it is old. */
+	readonly left: string;
+	/** `1h07m`; empty while its clock does not run. */
+	readonly resetsIn: string;
+	readonly tone: Tone;
+}
+
+/** What is left of each of an account's windows and budgets, the shortest first; of one name the one with less. */
+export function windowCells({ usage }: ShownAccount, now: number): WindowCell[] {
+	const mark = freshness(usage, now) === "stale" ? "~" : "";
+	const tightest = new Map<string, UsageWindow>();
+	for (const quota of usage ? quotasOf(usage) : []) {
+		const name = windowName(quota.windowMinutes);
+		const known = tightest.get(name);
+		if (!known || remaining(quota, now) < remaining(known, now)) tightest.set(name, quota);
+	}
+	return byLength([...tightest.values()]).map((window) => {
+		const { windowMinutes: minutes, resetsAt } = window;
+		const leftPercent = remaining(window, now);
+		return {
+			name: windowName(minutes),
+			minutes,
+			leftPercent,
+			left: `${mark}${formatPercent(leftPercent)}`,
+			resetsIn: resetsAt !== undefined && resetsAt > now ? formatDuration(resetsAt - now) : "",
+			tone: toneOfLeft(leftPercent),
+		};
+	});
+}
+
+/** As pi's own meter of the context: a warning at 30 % left or less, an error at 10. */
+export function toneOfLeft(percent: number): Tone {
+	if (percent <= 10) return "error";
+	return percent <= 30 ? "warning" : "dim";
+}
+
+/** What a meter is drawn with: a cell that is filled, and one that is not. */
+const METER_LOOKS = { bar: ["█", "░"], line: ["━", "─"] } as const;
+
+/** A meter of `percent` in so many cells. Neither what it shows nor its rest is rounded away. */
+export function meter(percent: number, cells: number, look: keyof typeof METER_LOOKS): string {
+	const rounded = Math.round((percent / 100) * cells);
+	const atLeast = percent > 0 ? Math.max(1, rounded) : 0;
+	const filled = percent < 100 ? Math.min(cells - 1, atLeast) : cells;
+	const [full, empty] = METER_LOOKS[look];
+	return full.repeat(filled) + empty.repeat(cells - filled);
+}
+
+/** The state of an account in a word or two. With `withTime` also how long it rests. */
+export function stateCell(
+	shown: ShownAccount,
+	now: number,
+	withTime: boolean,
+): { readonly tone: Tone; readonly text: string } {
+	const { state } = shown;
+	const word = stateWord(shown, now);
+	if (state === "needs-login") return { tone: "warning", text: word };
+	if (state === "disabled") return { tone: "muted", text: word };
+	if (shown.isActive && gateOf(shown, undefined, now)?.kind === "credits")
+		return { tone: "warning", text: "on credits" };
+	if (state === "cooling") {
+		const time = withTime ? restFor(shown, now) : undefined;
+		return { tone: "muted", text: time === undefined ? word : `${word} ${time}` };
+	}
+	// Only one that is ready is called so: the column stays as wide as it was.
+	if (shown.isPinned) return { tone: "text", text: "pinned" };
+	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
+	return { tone: "text", text: word };
+}

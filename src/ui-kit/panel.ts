@@ -1,0 +1,77 @@
+import { truncateToWidth, visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
+import { printable } from "../core/account.ts";
+import { cut } from "./format.ts";
+
+/** Colours of pi's theme that panels use. */
+export type Tone = "accent" | "dim" | "error" | "muted" | "text" | "warning";
+
+/** Puts a text into a colour of pi's theme. */
+export type Paint = (tone: Tone, text: string) => string;
+
+/** Keys that come from the person's own key bindings. */
+export type PanelKey =
+	| "tui.select.up"
+	| "tui.select.down"
+	| "tui.select.pageUp"
+	| "tui.select.pageDown"
+	| "tui.select.confirm"
+	| "tui.select.cancel";
+
+/** A piece of a line, in one colour. */
+export interface Span {
+	readonly tone: Tone;
+	readonly text: string;
+}
+
+/** A line that is not painted yet. */
+export type Line = readonly Span[];
+
+/** Shorthand for a piece of a line. */
+export function span(tone: Tone, text: string): Span {
+	return { tone, text };
+}
+
+/** A line as it goes to the terminal, cut to `width`; nothing in it moves the cursor, wherever its words are from. */
+export function painted(line: Line, width: number, paint: Paint): string {
+	let rest = width;
+	let result = "";
+	for (const { tone, text } of line) {
+		if (rest <= 0) break;
+		const shown = cut(printable(text), rest);
+		rest -= visibleWidth(shown);
+		result += paint(tone, shown);
+	}
+	return result;
+}
+
+/** The text in `width` columns, filled up or cut. */
+export function cell(text: string, width: number): string {
+	const shown = cut(printable(text), width);
+	return shown + " ".repeat(Math.max(0, width - visibleWidth(shown)));
+}
+
+/** No line wider than the terminal: pi ends at one that is. In a column or two even the margins are too much. */
+export function fitted(lines: readonly string[], width: number): string[] {
+	return lines.map((line) => (visibleWidth(line) > width ? truncateToWidth(line, width, "") : line));
+}
+
+/** Parts that are not broken, as many on a line as fit. */
+export function flow(parts: readonly string[], separator: string, width: number): string[] {
+	const lines: string[] = [];
+	for (const part of parts) {
+		const joined = lines.length > 0 ? `${lines.at(-1)}${separator}${part}` : part;
+		if (lines.length > 0 && visibleWidth(joined) <= width) lines[lines.length - 1] = joined;
+		else lines.push(cut(part, width));
+	}
+	return lines;
+}
+
+/** Words over as many lines as they need, within a margin. */
+export function wordsOf(text: string, tone: Tone, width: number, paint: Paint): string[] {
+	return wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - 2)).map((line) => ` ${line}`);
+}
+
+/** The keys of a panel, as many on a line as fit. */
+export function hintsOf(keys: readonly string[], width: number, paint: Paint): string[] {
+	return flow(keys, "  ", width - 2).map((line) => ` ${paint("dim", line)}`);
+}

@@ -1,0 +1,34 @@
+import { isReadyAtGuessed, isReadyAtOfQuota } from "../core/cooldown.ts";
+import type { ShownAccount } from "../core/pool-view.ts";
+import { creditsUntil } from "../core/usage.ts";
+import { about, formatClock, formatDuration } from "./format.ts";
+
+/** The words for the states of an account, on every screen and in every document. */
+export const STATE_WORDS = ["ready", "resting", "out of quota", "signed out", "off"] as const;
+
+/** One of {@link STATE_WORDS}. */
+export type StateWord = (typeof STATE_WORDS)[number];
+
+/** What an account needs to be known of for its word. */
+type Known = Pick<ShownAccount, "state" | "cooldowns" | "usage">;
+
+/** The one word for the state of an account. */
+export function stateWord({ state, cooldowns, usage }: Known, now: number): StateWord {
+	if (state === "ready") return "ready";
+	if (state === "disabled") return "off";
+	if (state === "needs-login") return "signed out";
+	if (creditsUntil(usage, now) !== undefined) return "out of quota";
+	return isReadyAtOfQuota(cooldowns, undefined, now) ? "out of quota" : "resting";
+}
+
+/** How long an account that waits goes on to: `42m`, or `about 42m` where nothing told; undefined for any other. */
+export function restFor({ state, readyAt, cooldowns }: ShownAccount, now: number): string | undefined {
+	if (state !== "cooling" || readyAt === undefined) return undefined;
+	return `${about(isReadyAtGuessed(cooldowns, undefined, now))}${formatDuration(readyAt - now)}`;
+}
+
+/** Until when, on the clock: `16:16`, or `about 16:16`. */
+export function restUntil({ state, readyAt, cooldowns }: ShownAccount, now: number): string | undefined {
+	if (state !== "cooling" || readyAt === undefined) return undefined;
+	return `${about(isReadyAtGuessed(cooldowns, undefined, now))}${formatClock(readyAt, now)}`;
+}

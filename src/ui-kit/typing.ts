@@ -1,0 +1,152 @@
+import { decodeKittyPrintable } from "@mariozechner/pi-tui";
+import { printable } from "../core/account.ts";
+
+/** Time as a panel needs it to tell keys from text. */
+export interface Pace {
+	/** Milliseconds on a clock that never goes back. */
+	now(): number;
+	/** Runs `work` after `ms`, and after everything that was typed by then. Returns how to call it off. */
+	after(ms: number, work: () => void): () => void;
+}
+
+/** Two keys of one person are further apart than this. */
+export const BURST_MS = 25;
+/** A move and the key after it are further apart than this. */
+const AFTER_MOVE_MS = 75;
+/** A letter is a key of its own when no other follows within this time: text is typed faster. */
+export const LETTER_MS = 150;
+
+/** What a panel does with what is typed. */
+export interface TypingDeps {
+	readonly pace: Pace;
+	/** A key that was pressed by itself. */
+	readonly onKey: (typed: string) => void;
+	/** Text: a paste, a burst, or letters that follow each other as in words. */
+	readonly onText: (text: string) => void;
+	/** True for a key that may change something, as Enter does: it is never taken out of a burst. */
+	readonly isRisky: (typed: string) => boolean;
+	/** True for a letter that only moves: it acts at once, and belongs to the text when more letters follow. */
+	readonly isMove?: (typed: string) => boolean;
+	/** True while every letter is text, as in a field. */
+	readonly isInField?: () => boolean;
+}
+
+/** Tells keys from text, so that no text is ever taken for commands. */
+export interface Typing {
+	read(typed: string): void;
+	/** True while a key waits for what follows it. */
+	isWaiting(): boolean;
+}
+
+interface Waiting {
+	readonly typed: string;
+	/** The letters so far; undefined for a risky key. */
+	readonly text: string | undefined;
+	readonly at: number;
+	/** It has acted already. */
+	readonly isDone: boolean;
+	readonly callOff: () => void;
+}
+
+const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+const PASTE_BEGINS = "\x1b[200~";
+const PASTE_ENDS = "\x1b[201~";
+
+/** The text in one piece of input; undefined for a key that is no text. */
+export function textIn(typed: string): string | undefined {
+	if (typed.startsWith(PASTE_BEGINS)) {
+		const [pasted = ""] = typed.slice(PASTE_BEGINS.length).split(PASTE_ENDS);
+		return printable(pasted.replaceAll(/[\r\n\t]+/g, " "));
+	}
+	const decoded = decodeKittyPrintable(typed);
+	if (decoded !== undefined) return decoded;
+	return typed === "" || /\p{Cc}/u.test(typed) ? undefined : typed;
+}
+
+/** Enter to a list of pi's, whatever this person's key bindings are. */
+const isLineBreak = (typed: string) => typed === "\r" || typed === "\n";
+
+/** Creates it. */
+export function createTyping(deps: TypingDeps): Typing {
+	const { pace, onKey, onText, isRisky, isMove = () => false, isInField = () => false } = deps;
+	let waiting: Waiting | undefined;
+	let lastTextAt = Number.NEGATIVE_INFINITY;
+
+	const drop = () => {
+		waiting?.callOff();
+		waiting = undefined;
+	};
+	const fire = () => {
+		const due = waiting;
+		drop();
+		if (due && !due.isDone) onKey(due.typed);
+	};
+	const wait = (typed: string, text: string | undefined, isDone = false) => {
+		waiting = {
+			typed,
+			text,
+			at: pace.now(),
+			isDone,
+			callOff: pace.after(text === undefined ? BURST_MS : LETTER_MS, fire),
+		};
+	};
+	const take = (text: string) => {
+		drop();
+		lastTextAt = pace.now();
+		onText(text);
+	};
+
+	const readText = (typed: string, text: string) => {
+		const isOne = [...GRAPHEMES.segment(text)].length === 1 && !typed.startsWith(PASTE_BEGINS);
+		const now = pace.now();
+		const isInText = isInField() || now - lastTextAt < LETTER_MS;
+		// Who moves and then presses another key is as quick as that, and no quicker.
+		if (waiting?.isDone && now - waiting.at >= AFTER_MOVE_MS) drop();
+		const before = waiting;
+		if (!isOne || isInText) return take((before?.text ?? "") + text);
+		if (isMove(typed) && (!before || before.isDone)) {
+			drop();
+			onKey(typed);
+			return wait(typed, (before?.text ?? "") + text, true);
+		}
+		if (!before) return wait(typed, text);
+		// The same letter again is a key that is pressed again.
+		if (before.text === text && now - before.at >= BURST_MS) {
+			fire();
+			return wait(typed, text);
+		}
+		take((before.text ?? "") + text);
+	};
+
+	const readRisky = (typed: string) => {
+		const now = pace.now();
+		const before = waiting;
+		// After a move, or after a risky key, there may be another, as fast as a person presses them.
+		const isNext = !before || ((before.isDone || before.text === undefined) && now - before.at >= BURST_MS);
+		if (isNext && now - lastTextAt >= BURST_MS) {
+			fire();
+			return wait(typed, undefined);
+		}
+		drop();
+		lastTextAt = now;
+		if (before?.text !== undefined && !before.isDone) onText(before.text);
+	};
+
+	return {
+		isWaiting: () => waiting !== undefined,
+		read: (typed) => {
+			const text = textIn(typed);
+			if (text !== undefined) {
+				if (text !== "") readText(typed, text);
+			} else if (isRisky(typed) || isLineBreak(typed)) readRisky(typed);
+			else {
+				// A person who is quick has still pressed one after the other.
+				if (waiting && pace.now() - waiting.at >= BURST_MS) fire();
+				else drop();
+				// Text has these between its words.
+				if (typed === "\t") lastTextAt = pace.now();
+				onKey(typed);
+			}
+		},
+	};
+}

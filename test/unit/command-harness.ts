@@ -1,0 +1,265 @@
+import { expect } from "vitest";
+import type { Account, Credential } from "../../src/core/account.ts";
+import type { LoggedDecision } from "../../src/core/decision.ts";
+import { createMembership } from "../../src/core/membership.ts";
+import type { DeviceDialog, LoginDialog } from "../../src/core/ports.ts";
+import {
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	ROTATION_PREFERENCES,
+	type StoredValue,
+} from "../../src/core/settings.ts";
+import type { UsageSnapshot } from "../../src/core/usage.ts";
+import { createImports } from "../../src/features/import/imports.ts";
+import type { Finding, ToolName } from "../../src/features/import/rules.ts";
+import type { DiskFacts, EndpointFact, Repair } from "../../src/features/verify/rules.ts";
+import { registerCommand } from "../../src/pi/router.ts";
+import { defaultLabel } from "../../src/platform/account-store.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
+import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
+import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
+import { aHouse, type House } from "./harness.ts";
+
+/** `/multicodex` over a pool in memory, with a person who signs in as the test says. */
+export interface Desk {
+	readonly house: House;
+	readonly pi: FakePi;
+	readonly command: FakeCommand;
+	screen: FakeContext;
+	readonly piAuth: FakePiAuth;
+	/** How often pi's login was looked at, and the backups were deleted. */
+	syncs: number;
+	removals: number;
+	/** pi holds a key of its own. */
+	isForeign: boolean;
+	/** Dialogs of sign-ins, in order. */
+	readonly browserDialogs: LoginDialog[];
+	readonly deviceDialogs: DeviceDialog[];
+	/** Addresses that a browser was opened with, and whether it opened. */
+	readonly opened: string[];
+	browserOpens: () => Promise<boolean>;
+	/** The model that the person has saved as the default. */
+	savedModel: string | undefined;
+	/** Plays a sign-in, in a browser or on a device; without one nobody can sign in. */
+	inBrowser: (dialog: LoginDialog) => Promise<Credential>;
+	onDevice: (dialog: DeviceDialog) => Promise<Credential>;
+	/** What other tools keep, and what lies at paths. */
+	found: Finding[];
+	readonly paths: Map<string, Finding[]>;
+	/** What was asked of the finder. */
+	readonly searched: (ToolName | string | undefined)[];
+	/** What asking for an account's usage comes to; nothing without one. */
+	readonly usage: Map<string, () => UsageSnapshot | string>;
+	readonly askedUsage: string[];
+	/** How long an answer of the usage endpoint takes. */
+	askUsage: () => Promise<void>;
+	/** What the log holds. */
+	decisions: LoggedDecision[];
+	/** What asking for usage that has outlived its time comes to. */
+	refreshStale: () => Promise<void>;
+	/** Preferences that were stored, write by write. */
+	readonly stored: Readonly<Record<string, StoredValue>>[];
+	/** What lies in the agent directory beside the accounts, what would be mended there, and who answers. */
+	disk: Omit<DiskFacts, "accounts">;
+	repairs: readonly Repair[];
+	endpoints: readonly EndpointFact[];
+	/** What was asked of the health check, in order. */
+	readonly looks: string[];
+	/** What storing them throws, if anything. */
+	settingsRefusal: Error | undefined;
+	/** Gives a command; the last of the `notices` things that are said, one unless told otherwise, as `<level>: <text>`. */
+	run(args: string, notices?: number): Promise<string>;
+	/** The same where nobody looks on: what is written to standard error, and the exit code. */
+	runUnseen(args: string): Promise<{ readonly said: string; readonly code: unknown }>;
+	/** Values that are offered while `typed` stands in the editor. */
+	offered(typed: string): string[] | null;
+}
+
+/** Creates it with these accounts, in a terminal unless told otherwise. */
+export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { mode: "tui" }): Desk {
+	const house = aHouse(...rows);
+	const { accounts, state, pool, clock } = house;
+	const pi = aPi();
+	const piAuth = aPiAuth();
+	const tokens = {
+		fingerprint,
+		identify: identityOf,
+		issuedAt: (access: string) => tokenTimes(access).issuedAt,
+	};
+	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
+	const finder = {
+		tools: ["pi", "codex", "prodex"] as const,
+		find: async (tool: ToolName | undefined) => {
+			desk.searched.push(tool);
+			return desk.found.filter((finding) => tool === undefined || finding.tool === tool);
+		},
+		read: async (path: string) => {
+			desk.searched.push(path);
+			return desk.paths.get(path);
+		},
+	};
+	const nobody = () => Promise.reject(new Error("nobody signs in"));
+	registerCommand(pi.api, {
+		pool,
+		affinity: house.affinity,
+		eventLog: {
+			append: () => undefined,
+			read: async (count) => desk.decisions.slice(-count),
+			flush: async () => undefined,
+		},
+		membership,
+		credentials: house.deps.credentials,
+		usage: {
+			setBaseUrl: () => undefined,
+			refreshStale: () => desk.refreshStale(),
+			follow: async () => undefined,
+			recheckCooling: async () => undefined,
+			stop: () => undefined,
+			ask: async (id) => {
+				desk.askedUsage.push(id);
+				await desk.askUsage();
+				const told = desk.usage.get(id)?.();
+				if (typeof told === "string") pool.noteError(id, told);
+				else if (told) pool.noteUsage(id, told);
+				return typeof told === "object";
+			},
+		},
+		imports: createImports({ finder, accounts, membership, tokens, clock }),
+		link: {
+			...house.deps.link,
+			isForeign: () => desk.isForeign,
+			sync: async () => {
+				desk.syncs += 1;
+			},
+		},
+		signInWays: {
+			inBrowser: (dialog) => {
+				desk.browserDialogs.push(dialog);
+				return desk.inBrowser(dialog);
+			},
+			onDevice: (dialog) => {
+				desk.deviceDialogs.push(dialog);
+				return desk.onDevice(dialog);
+			},
+			openBrowser: async (url) => {
+				desk.opened.push(url);
+				return desk.browserOpens();
+			},
+		},
+		clock,
+		settings: {
+			read: () => house.settings,
+			set: async (values) => {
+				if (desk.settingsRefusal) throw desk.settingsRefusal;
+				desk.stored.push(values);
+				let { settings } = house;
+				let { rotation, footer } = settings;
+				for (const { key, read } of GENERAL_PREFERENCES) settings = read(values[key], settings) ?? settings;
+				for (const { key, read } of ROTATION_PREFERENCES) {
+					rotation = read(values[`rotation.${key}`], rotation) ?? rotation;
+				}
+				for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
+				house.settings = { ...settings, rotation, footer };
+			},
+		},
+		health: {
+			look: async () => {
+				desk.looks.push("look");
+				return { ...desk.disk, accounts: accounts.list() };
+			},
+			repair: async () => {
+				desk.looks.push("repair");
+				return desk.repairs;
+			},
+			reach: async (baseUrl) => {
+				desk.looks.push(`reach ${baseUrl}`);
+				return desk.endpoints;
+			},
+		},
+		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
+		hasPiLogin: () => piAuth.login.kind !== "none",
+		savedModel: () => desk.savedModel,
+		removeBackups: async () => {
+			desk.removals += 1;
+			return 2;
+		},
+	});
+	const command = pi.commands.get("multicodex");
+	if (!command) throw new Error("no command");
+	const desk: Desk = {
+		house,
+		pi,
+		command,
+		screen: aContext(init),
+		piAuth,
+		syncs: 0,
+		removals: 0,
+		isForeign: false,
+		browserDialogs: [],
+		deviceDialogs: [],
+		opened: [],
+		browserOpens: async () => true,
+		savedModel: undefined,
+		inBrowser: nobody,
+		onDevice: nobody,
+		found: [],
+		paths: new Map(),
+		searched: [],
+		usage: new Map(),
+		askedUsage: [],
+		askUsage: async () => undefined,
+		decisions: [],
+		refreshStale: async () => undefined,
+		stored: [],
+		disk: {
+			files: [],
+			entries: [],
+			locks: [],
+			isWritable: true,
+			piLogin: { kind: "none", owner: undefined, refresh: undefined },
+			settings: [],
+		},
+		repairs: [],
+		endpoints: [{ name: "backend", refusal: undefined, status: 401, isChallenge: false, skewMs: 0 }],
+		looks: [],
+		settingsRefusal: undefined,
+		runUnseen: async (args) => {
+			const write = process.stderr.write;
+			const before = process.exitCode;
+			let said = "";
+			process.stderr.write = (text: string | Uint8Array) => {
+				said += String(text);
+				return true;
+			};
+			try {
+				await desk.command.handler(args, desk.screen.ctx);
+				return { said, code: process.exitCode };
+			} finally {
+				process.stderr.write = write;
+				process.exitCode = before;
+			}
+		},
+		run: async (args, notices = 1) => {
+			desk.screen.notices.length = 0;
+			await command.handler(args, desk.screen.ctx);
+			expect(desk.screen.notices).toHaveLength(notices);
+			return desk.screen.notices.at(-1) ?? "";
+		},
+		offered: (typed) => command.getArgumentCompletions(typed)?.map(({ value }) => value) ?? null,
+	};
+	return desk;
+}
+
+/** The id of somebody whose token is {@link aTokenOf} that name. */
+export function idOf(name: string): string {
+	return idFor(`user-${name}__acct-${name}`, `acct-${name}`);
+}
+
+/** What a sign-in of somebody gives. */
+export function aGrant(name: string, issuedAt = NOW): Credential {
+	return {
+		access: aTokenOf(name, { issuedAt }),
+		refresh: `granted-${name}-${issuedAt - NOW}`,
+		expiresAt: issuedAt + 10 * DAY_MS,
+	};
+}

@@ -1,0 +1,345 @@
+import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
+import { describe, expect, it } from "vitest";
+import { type Attempt, type CodexDelegate, type StreamOptions, startAttempt } from "../../../src/core/attempt.ts";
+import type { UsageSnapshot } from "../../../src/core/usage.ts";
+import { aSnapshot, NOW } from "../../support/fakes.ts";
+import { CONTEXT, MODEL } from "../harness.ts";
+import { aMessage } from "../streams.ts";
+
+/** A try whose host is in the test's hands. */
+function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = false, usage = aSnapshot() } = {}) {
+	const noted: UsageSnapshot[] = [];
+	let given: StreamOptions | undefined;
+	const delegate: CodexDelegate = {
+		stream: (_model, _context, inner) => {
+			given = inner;
+			return (async function* (): AsyncGenerator<AssistantMessageEvent> {
+				yield { type: "start", partial: aMessage() };
+			})();
+		},
+		forgetSession: () => undefined,
+	};
+	const attempt = startAttempt(
+		{ model: MODEL, context: CONTEXT, options, access: "the-token", stripReasoning, isFast },
+		{
+			delegate,
+			readUsageHeaders: (headers) => ({
+				snapshot: "x-codex" in headers ? usage : undefined,
+				activeLimit: headers["x-codex-active-limit"],
+				activeWindows: "x-spent" in headers ? [{ usedPercent: 100, windowMinutes: 300 }] : [],
+			}),
+			now: () => NOW,
+			onUsage: (snapshot) => noted.push(snapshot),
+		},
+	);
+	const begin = async (): Promise<StreamOptions> => {
+		for await (const _event of attempt.events) break;
+		if (!given) throw new Error("the host was not called");
+		return given;
+	};
+	return { attempt, begin, noted };
+}
+
+/** The host's own `onResponse`, and what came of it. */
+async function respond(inner: StreamOptions, status: number, headers: Record<string, string> = {}) {
+	try {
+		await inner.onResponse?.({ status, headers }, MODEL);
+		return undefined;
+	} catch (error) {
+		return error instanceof Error ? error.message : "?";
+	}
+}
+
+const answering =
+	(body: string | ReadableStream, status = 429): typeof globalThis.fetch =>
+	async () =>
+		new Response(body, { status });
+
+/** A request that the host makes through the `fetch` that it was given. */
+async function request(inner: StreamOptions): Promise<Response> {
+	if (!inner.fetch) throw new Error("no fetch");
+	return inner.fetch("http://127.0.0.1/");
+}
+
+describe("what is left", () => {
+	it.each([
+		["over a socket, of which nothing is told", undefined, false],
+		["without a header of the backend", { "content-type": "text/event-stream" }, false],
+		["with its headers, also of a plan without windows", { "x-codex-plan-type": "team" }, true],
+	])("is known to have come with an answer %s: %o", async (_name, headers, isTold) => {
+		const { attempt, begin } = aTry();
+		const inner = await begin();
+		if (headers) await respond(inner, 200, headers);
+		expect(attempt.hasUsageHeaders()).toBe(isTold);
+	});
+});
+
+describe("a try", () => {
+	it("is made with the account's token and everything else that the caller wants", async () => {
+		const { begin } = aTry({ apiKey: "placeholder", reasoning: "high", sessionId: "s", headers: { a: "b" } });
+		expect(await begin()).toMatchObject({
+			apiKey: "the-token",
+			reasoning: "high",
+			sessionId: "s",
+			headers: { a: "b" },
+		});
+	});
+
+	it("is not begun before somebody listens", () => {
+		const { attempt } = aTry();
+		expect(attempt.surfaced("words")).toBe("words");
+	});
+
+	it("makes a throw of the host a failure of the stream", async () => {
+		const attempt: Attempt = startAttempt(
+			{ model: MODEL, context: CONTEXT, options: {}, access: "t", stripReasoning: false, isFast: false },
+			{
+				delegate: {
+					stream: () => {
+						throw new Error("no key");
+					},
+					forgetSession: () => undefined,
+				},
+				readUsageHeaders: () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [] }),
+				now: () => NOW,
+				onUsage: () => undefined,
+			},
+		);
+		await expect(attempt.events[Symbol.asyncIterator]().next()).rejects.toThrow("no key");
+	});
+
+	it("is given up by a release, and by the caller's abort", async () => {
+		const released = aTry();
+		const inner = await released.begin();
+		expect(inner.signal?.aborted).toBe(false);
+		released.attempt.release();
+		expect(inner.signal?.aborted).toBe(true);
+		const abort = new AbortController();
+		const aborted = await aTry({ signal: abort.signal }).begin();
+		abort.abort();
+		expect(aborted.signal?.aborted).toBe(true);
+	});
+});
+
+describe("a response", () => {
+	it("is one to the caller, too, before anything is made of it", async () => {
+		const seen: number[] = [];
+		const { begin } = aTry({ onResponse: ({ status }) => void seen.push(status) });
+		const inner = await begin();
+		await respond(inner, 200);
+		await respond(inner, 429);
+		expect(seen).toEqual([200, 429]);
+	});
+
+	it("tells of usage, on success as on refusal", async () => {
+		const { begin, noted } = aTry();
+		const inner = await begin();
+		await respond(inner, 200, { "x-codex": "1" });
+		await respond(inner, 429, { "x-codex": "1" });
+		await respond(inner, 200);
+		expect(noted).toHaveLength(2);
+	});
+
+	it.each([
+		[401, {}],
+		[402, {}],
+		[429, {}],
+		[403, { "x-error-json": Buffer.from('{"error":{"code":"usage_not_included"}}').toString("base64") }],
+	])("of %i is cut short, in words on which every host gives up at once", async (status, headers) => {
+		expect(await respond(await aTry().begin(), status, headers)).toMatch(/usage limit/);
+	});
+
+	it.each([200, 400, 403, 404, 500, 502, 503])(
+		"of %i is the host's, if its headers blame no account",
+		async (status) => {
+			expect(await respond(await aTry().begin(), status)).toBeUndefined();
+		},
+	);
+
+	it("is cut short by its body, where the host shows it", async () => {
+		const { begin } = aTry({ fetch: answering('{"detail":"Model not found gpt-5.5"}', 404) });
+		const inner = await begin();
+		await request(inner);
+		expect(await respond(inner, 404)).toMatch(/usage limit/);
+	});
+});
+
+describe("evidence of a refusal", () => {
+	it("is the response's body over the words, with status, headers and windows", async () => {
+		const { attempt, begin } = aTry({
+			fetch: answering('{"error":{"type":"usage_limit_reached","message":"limit","resets_in_seconds":60}}'),
+		});
+		const inner = await begin();
+		await request(inner);
+		const headers = { "x-spent": "1", "x-codex-active-limit": "codex_bengalfox" };
+		const told = (await respond(inner, 429, headers)) ?? "";
+		expect(attempt.evidence(told)).toMatchObject({
+			status: 429,
+			code: "usage_limit_reached",
+			words: "limit",
+			resetsAt: NOW + 60_000,
+			headers,
+			limitId: "codex_bengalfox",
+			windows: [{ usedPercent: 100 }],
+		});
+		expect(attempt.surfaced(told)).toBe("limit");
+	});
+
+	it("is the status alone where nothing else is shown, and says so to a person", async () => {
+		const { attempt, begin } = aTry();
+		const told = (await respond(await begin(), 429)) ?? "";
+		expect(attempt.evidence(told)).toMatchObject({ status: 429, headers: {} });
+		expect(attempt.evidence(told).words).toBeUndefined();
+		expect(attempt.surfaced(told)).toContain("429");
+		expect(attempt.surfaced(told)).not.toBe(told);
+	});
+
+	it("is the words where the host tells no more, and a frame in them", async () => {
+		const { attempt, begin } = aTry();
+		await begin();
+		expect(attempt.evidence("The usage limit has been reached")).toMatchObject({
+			words: "The usage limit has been reached",
+		});
+		const frame = { type: "error", status: 429, error: { type: "usage_limit_reached" }, headers: { "X-Spent": "1" } };
+		expect(attempt.evidence(`Codex error: ${JSON.stringify(frame)}`)).toMatchObject({
+			status: 429,
+			code: "usage_limit_reached",
+			windows: [{ usedPercent: 100 }],
+		});
+	});
+
+	it("has no status of a response that was fine before its stream failed", async () => {
+		const { attempt, begin } = aTry();
+		await respond(await begin(), 200, { "x-spent": "1" });
+		expect(attempt.evidence("The usage limit has been reached").status).toBeUndefined();
+	});
+});
+
+describe("the body of a refusal", () => {
+	it("is left whole for the host", async () => {
+		const { begin } = aTry({ fetch: answering("the whole body") });
+		expect(await (await request(await begin())).text()).toBe("the whole body");
+	});
+
+	it("of a success is not touched at all", async () => {
+		let isRead = false;
+		const body = new ReadableStream(
+			{
+				pull: (controller) => {
+					isRead = true;
+					controller.enqueue(new TextEncoder().encode("x"));
+				},
+			},
+			{ highWaterMark: 0 },
+		);
+		const { begin } = aTry({ fetch: answering(body, 200) });
+		await request(await begin());
+		expect(isRead).toBe(false);
+	});
+
+	it("is read up to a bound, however long it is", async () => {
+		let chunks = 0;
+		const endless = new ReadableStream(
+			{
+				pull: (controller) => {
+					chunks += 1;
+					controller.enqueue(new TextEncoder().encode("x".repeat(8192)));
+				},
+			},
+			{ highWaterMark: 0 },
+		);
+		const { attempt, begin } = aTry({ fetch: answering(endless) });
+		const inner = await begin();
+		await request(inner);
+		const told = (await respond(inner, 429)) ?? "";
+		expect(attempt.evidence(told).words?.length).toBeLessThanOrEqual(2 * 65_536);
+		expect(chunks).toBeLessThan(50);
+	});
+
+	it("that breaks off is none: status and headers are enough", async () => {
+		const broken = new ReadableStream({
+			start: (controller) => {
+				controller.enqueue(new TextEncoder().encode('{"error":'));
+			},
+			pull: (controller) => controller.error(new Error("reset")),
+		});
+		const { attempt, begin } = aTry({ fetch: answering(broken) });
+		const inner = await begin();
+		await request(inner);
+		expect(attempt.evidence((await respond(inner, 429)) ?? "")).toMatchObject({ status: 429 });
+	});
+});
+
+describe("a redirect", () => {
+	it.each([301, 302, 303, 307, 308])("is not followed, and ends the request with words of ours: %i", async (status) => {
+		const inits: (RequestInit | undefined)[] = [];
+		const { attempt, begin } = aTry({
+			fetch: async (_input, init) => {
+				inits.push(init);
+				return new Response("moved", { status, headers: { location: "https://elsewhere.example/" } });
+			},
+		});
+		const inner = await begin();
+		await request(inner);
+		const told = (await respond(inner, status)) ?? "";
+		expect(inits).toMatchObject([{ redirect: "manual" }]);
+		// Every host gives up on an error with these words in it.
+		expect(told).toContain("usage limit");
+		expect(attempt.surfaced(told)).toMatch(/redirect.*models\.json/);
+		expect(attempt.surfaced(told)).not.toMatch(/usage limit|elsewhere|\d{3}/);
+	});
+});
+
+describe("a payload", () => {
+	const reasoning = { type: "reasoning", id: "rs_1", encrypted_content: "gA" };
+	const payload = { model: "gpt-5.5", input: [reasoning, { type: "message", id: "msg_1", role: "user" }, "text"] };
+	const changed = async (options: StreamOptions, stripReasoning: boolean, sent: unknown = payload) =>
+		(await aTry(options, { stripReasoning }).begin()).onPayload?.(sent, MODEL);
+
+	const fast = async (options: StreamOptions, sent: unknown = payload, stripReasoning = false) =>
+		(await aTry(options, { stripReasoning, isFast: true }).begin()).onPayload?.(sent, MODEL);
+
+	it("goes out as it is", async () => {
+		expect(await changed({}, false)).toBe(payload);
+	});
+
+	it("goes out as another extension has changed it", async () => {
+		expect(await changed({ onPayload: () => ({ mine: true }) }, false)).toEqual({ mine: true });
+		expect(await changed({ onPayload: () => undefined }, false)).toBe(payload);
+	});
+
+	it("loses its reasoning after that, with the ids that would refer to it", async () => {
+		const stripped = { model: "gpt-5.5", input: [{ type: "message", role: "user" }, "text"] };
+		expect(await changed({}, true)).toEqual(stripped);
+		expect(await changed({ onPayload: () => ({ ...payload, mine: true }) }, true)).toEqual({ ...stripped, mine: true });
+		expect(payload.input[0]).toBe(reasoning);
+	});
+
+	it("asks for the faster tier where it is to, after everybody else", async () => {
+		expect(await fast({})).toEqual({ ...payload, service_tier: "priority" });
+		expect(await fast({ onPayload: () => ({ mine: true }) })).toEqual({ mine: true, service_tier: "priority" });
+		expect(payload).not.toHaveProperty("service_tier");
+	});
+
+	it.each(["flex", "default", null])("keeps the tier that somebody else has chosen: %j", async (service_tier) => {
+		const theirs = { ...payload, service_tier };
+		expect(await fast({}, theirs)).toEqual(theirs);
+		expect(await fast({ onPayload: () => theirs })).toEqual(theirs);
+	});
+
+	it("asks for the faster tier without its reasoning, too", async () => {
+		expect(await fast({}, payload, true)).toEqual({
+			model: "gpt-5.5",
+			input: [{ type: "message", role: "user" }, "text"],
+			service_tier: "priority",
+		});
+	});
+
+	it.each([null, "text"])("of another shape asks for nothing: %j", async (sent) => {
+		expect(await fast({}, sent)).toEqual(sent);
+	});
+
+	it.each([null, "text", {}, { input: "text" }])("of another shape is left alone: %j", async (sent) => {
+		expect(await changed({}, true, sent)).toEqual(sent);
+	});
+});

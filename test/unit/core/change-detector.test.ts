@@ -1,0 +1,253 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { createChangeDetector } from "../../../src/core/change-detector.ts";
+import type { PoolEvent } from "../../../src/core/events.ts";
+import { createPool, type Pool } from "../../../src/core/pool.ts";
+import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
+import type { UsageSnapshot } from "../../../src/core/usage.ts";
+import {
+	aClock,
+	aCooldown,
+	anAccount,
+	anAccountStore,
+	aSnapshot,
+	aStateStore,
+	type FakeAccountStore,
+	type FakeClock,
+	type FakeStateStore,
+	HOUR_MS,
+	MINUTE_MS,
+	NOW,
+} from "../../support/fakes.ts";
+
+let clock: FakeClock;
+let accounts: FakeAccountStore;
+let state: FakeStateStore;
+
+/** A process, and what is told in it but for redraws. */
+interface Process {
+	readonly pool: Pool;
+	readonly told: PoolEvent[];
+	/** As `<type> <account> <cause>`. */
+	heard(): string[];
+}
+
+function aProcess(): Process {
+	const pool = createPool({ accounts, state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+	const told: PoolEvent[] = [];
+	pool.subscribe((event) => event.type !== "changed" && told.push(event));
+	const heard = () =>
+		told.map((event) =>
+			"cause" in event && "account" in event ? `${event.type} ${event.account.id} ${event.cause}` : event.type,
+		);
+	return { pool, told, heard };
+}
+
+const limit = (overrides: Partial<Parameters<Pool["cool"]>[1]> = {}) =>
+	({
+		covers: "account",
+		scope: "account",
+		reason: "usage_limit",
+		until: NOW + HOUR_MS,
+		guessed: false,
+		...overrides,
+	}) as const;
+const used = (percent: number, overrides: Partial<UsageSnapshot> = {}) =>
+	aSnapshot({
+		capturedAt: clock.at,
+		source: "api",
+		windows: [{ usedPercent: percent, windowMinutes: 300, resetsAt: NOW + 2 * HOUR_MS }],
+		...overrides,
+	});
+
+let ours: Process;
+let theirs: Process;
+beforeEach(() => {
+	clock = aClock();
+	accounts = anAccountStore(anAccount("a"), anAccount("b"), anAccount("c"));
+	state = aStateStore();
+	[ours, theirs] = [aProcess(), aProcess()];
+	for (const { pool } of [ours, theirs]) pool.detectChanges();
+});
+
+const account = (id: string) => ours.pool.account(id) ?? anAccount(id);
+
+describe("a cooldown", () => {
+	it("is told where it begins, and at the next look in every other process", () => {
+		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		expect([ours.heard(), theirs.heard()]).toEqual([["cooling a refusal"], []]);
+		for (const { pool } of [ours, theirs, theirs]) pool.detectChanges();
+		expect([ours.heard(), theirs.heard()]).toEqual([["cooling a refusal"], ["cooling a elsewhere"]]);
+		expect(ours.told[0]).toMatchObject({ scope: "account", reason: "usage_limit", until: NOW + HOUR_MS });
+	});
+
+	it("is no news where it held before the first look", () => {
+		state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		const late = aProcess();
+		late.pool.detectChanges();
+		expect(late.heard()).toEqual([]);
+	});
+
+	it("is told again where its end moves away, and not for a jitter", () => {
+		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		ours.pool.cool(account("a"), limit({ until: NOW + HOUR_MS + MINUTE_MS }), "gpt-5.5");
+		expect(ours.heard()).toHaveLength(1);
+		ours.pool.cool(account("a"), limit({ until: NOW + 5 * HOUR_MS }), "gpt-5.5");
+		expect(ours.heard()).toHaveLength(2);
+	});
+
+	it("is over by its time, seen at the next look and once", () => {
+		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		clock.at = NOW + HOUR_MS + 1;
+		expect(ours.heard()).toHaveLength(1);
+		for (let looks = 0; looks < 3; looks += 1) ours.pool.detectChanges();
+		expect(ours.heard()).toEqual(["cooling a refusal", "recovered a time"]);
+	});
+
+	it("is over by newer usage, here and elsewhere", () => {
+		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		theirs.pool.detectChanges();
+		clock.at = NOW + 5 * MINUTE_MS;
+		ours.pool.noteUsage("a", used(3));
+		theirs.pool.detectChanges();
+		expect(ours.heard().at(-1)).toBe("recovered a usage");
+		expect(theirs.heard().at(-1)).toBe("recovered a elsewhere");
+	});
+
+	it("is over by hand", async () => {
+		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		await ours.pool.clearCooldowns();
+		expect(ours.heard()).toEqual(["cooling a refusal", "recovered a reset"]);
+	});
+
+	it("begins with usage that is used up", () => {
+		ours.pool.noteUsage("b", used(100));
+		expect(ours.heard()).toEqual(["cooling b usage"]);
+	});
+
+	it("of a part of an account is one of its own", () => {
+		ours.pool.cool(account("a"), limit({ scope: "model:gpt-6", reason: "not_included" }), "gpt-6");
+		ours.pool.cool(account("a"), limit(), "gpt-6");
+		expect(ours.told.map((event) => "scope" in event && event.scope)).toEqual(["model:gpt-6", "account"]);
+	});
+
+	it("of an account that has left is nobody's", async () => {
+		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		await accounts.remove("a");
+		ours.pool.detectChanges();
+		expect(ours.heard()).toEqual(["cooling a refusal"]);
+	});
+});
+
+describe("a lost sign-in", () => {
+	it("is told once by however many requests, and again after a new sign-in", async () => {
+		const lose = async () => {
+			await accounts.patch("a", { needsLogin: { reason: "revoked", at: clock.at } });
+			ours.pool.lost("signed-out", account("a"), "revoked");
+		};
+		await lose();
+		await lose();
+		ours.pool.detectChanges();
+		await lose();
+		expect(ours.heard()).toEqual(["signed-out"]);
+		await accounts.patch("a", { needsLogin: undefined });
+		ours.pool.detectChanges();
+		await lose();
+		expect(ours.heard()).toEqual(["signed-out", "signed-out"]);
+	});
+
+	it("is not told by another process, which finds it flagged", () => {
+		ours.pool.signOut(account("a"), "access-a", "unauthorized");
+		theirs.pool.detectChanges();
+		expect([ours.heard(), theirs.heard()]).toEqual([["signed-out"], []]);
+	});
+
+	it("of an account that OpenAI has closed is told once", () => {
+		ours.pool.close(account("a"), "closed by OpenAI");
+		ours.pool.close(account("a"), "closed by OpenAI");
+		expect(ours.heard()).toEqual(["closed"]);
+	});
+});
+
+describe("the last account", () => {
+	const lastOnes = () => ours.told.filter(({ type }) => type === "last-one");
+	const alone = () => {
+		for (const id of ["a", "b"]) ours.pool.cool(account(id), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		ours.pool.setActive("c");
+	};
+
+	it("is told of when it nears its end, once a window", () => {
+		alone();
+		ours.pool.noteUsage("c", used(74));
+		expect(lastOnes()).toEqual([]);
+		for (const percent of [75, 91, 96]) ours.pool.noteUsage("c", used(percent));
+		expect(lastOnes()).toMatchObject([
+			{ account: { id: "c" }, left: { window: "5h", percent: 25, resetsAt: NOW + 2 * HOUR_MS } },
+		]);
+		clock.at = NOW + 3 * HOUR_MS;
+		const next = [{ usedPercent: 80, windowMinutes: 300, resetsAt: NOW + 7 * HOUR_MS }];
+		ours.pool.noteUsage("c", used(80, { windows: next }));
+		expect(lastOnes()).toHaveLength(2);
+	});
+
+	it("is not told of while another is ready, by whoever uses another, nor to a person with one", () => {
+		ours.pool.cool(account("a"), limit(), "gpt-5.5");
+		ours.pool.setActive("c");
+		ours.pool.noteUsage("c", used(95));
+		expect(lastOnes()).toEqual([]);
+		ours.pool.cool(account("b"), limit(), "gpt-5.5");
+		theirs.pool.noteUsage("c", used(96));
+		expect(theirs.heard()).not.toContain("last-one");
+		ours.pool.noteUsage("c", used(96));
+		expect(lastOnes()).toHaveLength(1);
+	});
+
+	it("is not told of while another only rests for a moment, and is once that has run out", () => {
+		ours.pool.cool(account("a"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		ours.pool.cool(account("b"), limit({ reason: "rate_limit", until: NOW + MINUTE_MS }), "gpt-5.5");
+		ours.pool.setActive("c");
+		ours.pool.noteUsage("c", used(95));
+		expect(lastOnes()).toEqual([]);
+		ours.pool.cool(account("b"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		ours.pool.noteUsage("c", used(96));
+		expect(lastOnes()).toHaveLength(1);
+	});
+
+	it("is not told of where the others were switched off by hand", async () => {
+		for (const id of ["a", "b"]) await accounts.patch(id, { enabled: false });
+		ours.pool.setActive("c");
+		ours.pool.noteUsage("c", used(95));
+		expect(lastOnes()).toEqual([]);
+	});
+});
+
+it("tells of a pin when it changes", async () => {
+	for (const id of ["a", "a", undefined, undefined]) await ours.pool.pin(id);
+	expect(ours.told).toEqual([
+		{ type: "pinned", account: "a" },
+		{ type: "pinned", account: undefined },
+	]);
+});
+
+it("a look takes linear time, however many accounts rest", () => {
+	const many = 400;
+	let reads = 0;
+	const rows = Array.from({ length: many }, (_, at) => {
+		const row = anAccount(`a${at}`);
+		return Object.defineProperty({ ...row }, "id", {
+			get: () => {
+				reads += 1;
+				return row.id;
+			},
+		});
+	});
+	const resting = rows.map(({ id }) => [id, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })] }]);
+	const memo = aStateStore(Object.fromEntries(resting)).snapshot();
+	const watch = createChangeDetector({
+		accounts: () => rows,
+		memos: () => memo,
+		clock: aClock(),
+		emit: () => undefined,
+	});
+	for (let looks = 0; looks < 3; looks += 1) watch.look();
+	expect(reads).toBeLessThan(30 * many);
+});

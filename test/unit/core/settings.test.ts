@@ -1,0 +1,114 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { DEFAULT_SETTINGS, ROTATION_PREFERENCES } from "../../../src/core/settings.ts";
+import { DAY_MS } from "../../support/fakes.ts";
+
+const { rotation: defaults } = DEFAULT_SETTINGS;
+const called = (key: string) => {
+	const found = ROTATION_PREFERENCES.find((preference) => preference.key === key);
+	if (!found) throw new Error(`no ${key}`);
+	return found;
+};
+
+describe("a value of rotation", () => {
+	it.each(ROTATION_PREFERENCES.map((preference) => [preference.key, preference] as const))(
+		"is stored as it is read: %s, by default",
+		(_key, { read, stored }) => {
+			expect(read(stored(defaults), defaults)).toEqual(defaults);
+		},
+	);
+
+	it.each(ROTATION_PREFERENCES.map((preference) => [preference.key, preference] as const))(
+		"changes itself alone, and nothing for what will not do: %s",
+		(_key, { choices, read, stored }) => {
+			for (const choice of choices) {
+				const value = /^\d+$/.test(choice) ? Number(choice) : choice;
+				const next = read(value, defaults);
+				expect(next).toBeDefined();
+				for (const other of ROTATION_PREFERENCES) {
+					if (next && other.stored !== stored) expect(other.stored(next)).toEqual(other.stored(defaults));
+				}
+			}
+			for (const bad of [undefined, null, "", "x", -1, 0.5, Number.NaN, 1e9, true, [], {}]) {
+				expect(read(bad, defaults)).toBeUndefined();
+			}
+		},
+	);
+
+	it.each([
+		["0s", "0s"],
+		["60s", "60s"],
+		["1m", "60s"],
+		["61s", "61s"],
+		["120s", "2m"],
+		["90m", "90m"],
+		["3600s", "1h"],
+		["1d", "24h"],
+		["366d", "8784h"],
+		["1.5h", "90m"],
+		["1,5 h", "90m"],
+		["1h30m", "90m"],
+		["1h 30 min", "90m"],
+		["1h30", "90m"],
+		["1 hour 30 minutes", "90m"],
+		["45 min", "45m"],
+		["90 Seconds", "90s"],
+		["2d", "48h"],
+		["2 days", "48h"],
+		["1d12h", "36h"],
+		["1 week", "168h"],
+		["0.5m", "30s"],
+		["0.4s", "0s"],
+		["0", "0s"],
+		[" 8h ", "8h"],
+	])("that is the duration %s is written %s", (typed, written) => {
+		const { read, stored } = called("maxWait");
+		const next = read(typed, defaults);
+		expect(next && stored(next)).toBe(written);
+	});
+
+	it.each([
+		"60",
+		"1h30m15",
+		"30m1h",
+		"5m5m",
+		"h",
+		"1x",
+		"1 fortnight",
+		"1h-30m",
+		"-5s",
+		"1..5h",
+		"1e3s",
+		"5 5m",
+		"1:30",
+		"∞",
+		"367d",
+		"9".repeat(99),
+	])("that is no duration, or one that may mean anything, is left alone: %s", (typed) => {
+		expect(called("maxWait").read(typed, defaults)).toBeUndefined();
+	});
+
+	it.each(ROTATION_PREFERENCES.map((preference) => [preference.key, preference] as const))(
+		"has its default among what is offered: %s",
+		(_key, { choices, stored }) => {
+			expect(choices).toContain(String(stored(defaults)));
+		},
+	);
+
+	it("that is a duration is the same after it was written and read again", () => {
+		const { read, stored } = called("cooldown");
+		fc.assert(
+			fc.property(fc.nat(9_999_999), fc.constantFrom("s", "m", "h", "d"), (count, unit) => {
+				const once = read(`${count}${unit}`, defaults);
+				if (!once) return;
+				expect(once.cooldownMs).toBeLessThanOrEqual(366 * DAY_MS);
+				expect(read(stored(once), defaults)).toEqual(once);
+			}),
+		);
+	});
+
+	it("of the reserve leaves the other windows alone", () => {
+		const reserved = called("reserve.5h").read(10, { ...defaults, reserve: { "7d": 20, "30d": 5 } });
+		expect(reserved?.reserve).toEqual({ "5h": 10, "7d": 20, "30d": 5 });
+	});
+});

@@ -1,0 +1,745 @@
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import type { Account } from "../../../src/core/account.ts";
+import { createPool, type Pool } from "../../../src/core/pool.ts";
+import type { AccountStatus, StateStore } from "../../../src/core/ports.ts";
+import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
+import type { UsageSnapshot } from "../../../src/core/usage.ts";
+import { createUsageMonitor, type UsageMonitor } from "../../../src/core/usage-monitor.ts";
+import { openStateStore } from "../../../src/platform/state-store.ts";
+import {
+	aClock,
+	aCooldown,
+	anAccount,
+	anAccountStore,
+	aScratch,
+	aSnapshot,
+	aStateStore,
+	type FakeClock,
+	type FakeStateStore,
+	HOUR_MS,
+	MINUTE_MS,
+	NOW,
+	type Scratch,
+	settled,
+	until,
+} from "../../support/fakes.ts";
+
+const BASE = "http://127.0.0.1:1/backend-api";
+
+let isEnabled: boolean;
+let clock: FakeClock;
+let state: FakeStateStore;
+let pool: Pool;
+let monitor: UsageMonitor;
+let asked: { baseUrl: string; access: string; workspaceId: string }[];
+let answer: (signal: AbortSignal) => Promise<UsageSnapshot>;
+let tokens: Map<string, string | undefined>;
+
+function open(memos: Record<string, Partial<AccountStatus>>, ...rows: Account[]): void {
+	clock = aClock();
+	state = aStateStore(memos);
+	pool = createPool({ accounts: anAccountStore(...rows), state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+	asked = [];
+	answer = async () => aSnapshot({ source: "api", capturedAt: clock.now() });
+	tokens = new Map();
+	monitor = createUsageMonitor({
+		pool,
+		state,
+		clock,
+		isEnabled: () => isEnabled,
+		credentials: {
+			accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
+			currentToken: (id) => (tokens.has(id) ? tokens.get(id) : `access-${id}`),
+			idle: async () => undefined,
+		},
+		usageApi: {
+			fetch: async (request, signal) => {
+				asked.push(request);
+				return answer(signal);
+			},
+		},
+	});
+	monitor.setBaseUrl(BASE);
+}
+beforeEach(() => {
+	isEnabled = true;
+	open({}, anAccount("a"), anAccount("b"));
+});
+
+describe("a defect on the way to usage", () => {
+	it("ends no pi, of whose calls most wait for nothing, and leaves a trace each time", async () => {
+		const told: string[] = [];
+		pool.subscribe((event) => told.push(event.type === "defect" ? event.where : event.type));
+		const memo = vi.spyOn(state, "status").mockImplementation(() => {
+			throw new TypeError("secret");
+		});
+		const update = vi.spyOn(state, "updateSoon").mockImplementation(() => {
+			throw new TypeError("secret");
+		});
+		await Promise.all([monitor.refreshStale(), monitor.follow("a", true), monitor.recheckCooling()]);
+		await monitor.follow("a", false);
+		expect(await monitor.ask("a")).toBe(false);
+		expect(told).toEqual(Array.from({ length: 6 }, () => "usage"));
+		memo.mockRestore();
+		update.mockRestore();
+		expect(await monitor.ask("a")).toBe(true);
+	});
+});
+
+const askedFor = () => asked.map(({ workspaceId }) => workspaceId);
+
+describe("usage", () => {
+	it("is asked for with the account's own token, and taken in", async () => {
+		expect(await monitor.ask("a")).toBe(true);
+		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", workspaceId: "acct-a" }]);
+		expect(state.status("a")).toMatchObject({ usage: { source: "api", capturedAt: NOW }, usageAskedAt: NOW });
+	});
+
+	it("is asked for by nobody but the person while everything is switched off", async () => {
+		isEnabled = false;
+		await monitor.refreshStale();
+		await monitor.follow("a", false);
+		await monitor.recheckCooling();
+		expect(askedFor()).toEqual([]);
+		expect(await monitor.ask("a")).toBe(true);
+	});
+
+	it("is asked for once while an answer is under way", async () => {
+		const finish: ((usage: UsageSnapshot) => void)[] = [];
+		answer = () => new Promise((resolve) => finish.push(resolve));
+		const all = [monitor.ask("a"), monitor.ask("a"), monitor.refreshStale()];
+		await settled();
+		expect(askedFor()).toEqual(["acct-a", "acct-b"]);
+		for (const each of finish) each(aSnapshot());
+		// Its answer is everybody's.
+		expect(await Promise.all(all)).toEqual([true, true, undefined]);
+		answer = async () => aSnapshot();
+		await monitor.ask("a");
+		expect(askedFor()).toEqual(["acct-a", "acct-b", "acct-a"]);
+	});
+
+	it("is asked for once more where the account was refused while an answer was under way", async () => {
+		const finish: ((usage: UsageSnapshot) => void)[] = [];
+		answer = () => new Promise((resolve) => finish.push(resolve));
+		const first = monitor.ask("a");
+		await settled();
+		clock.at += 1000;
+		const cooldowns = [aCooldown({ setAt: clock.at })];
+		state.memos.set("a", { ...state.status("a"), cooldowns });
+		const after = [monitor.ask("a"), monitor.ask("a")];
+		await settled();
+		expect(askedFor()).toEqual(["acct-a"]);
+		finish[0]?.(aSnapshot({ source: "api", capturedAt: NOW }));
+		await until("the second call", () => finish.length === 2);
+		finish[1]?.(aSnapshot({ source: "api", capturedAt: clock.at }));
+		expect(await Promise.all([first, ...after])).toEqual([true, true, true]);
+		expect(askedFor()).toEqual(["acct-a", "acct-a"]);
+	});
+
+	it.each<[string, Partial<UsageSnapshot>, boolean]>([
+		["a window is spent", { windows: [{ usedPercent: 100, windowMinutes: 300 }] }, true],
+		["a budget is spent", { budgets: [{ usedPercent: 100, windowMinutes: 43_200, isReached: true }] }, true],
+		["the limit is reached, without a window", { limitReached: true }, true],
+		["there is room", { windows: [{ usedPercent: 99, windowMinutes: 300 }] }, false],
+	])("is asked again of an account of which %s", async (_name, told, isAsked) => {
+		const capturedAt = NOW - 15 * MINUTE_MS;
+		open({ a: { usage: aSnapshot({ ...told, capturedAt }) } }, anAccount("a"));
+		await monitor.recheckCooling();
+		expect(askedFor()).toEqual(isAsked ? ["acct-a"] : []);
+	});
+
+	it("is asked for nowhere until it is known where", async () => {
+		monitor = createUsageMonitor({
+			isEnabled: () => true,
+			pool,
+			state,
+			clock,
+			credentials: {
+				accessToken: () => Promise.reject(new Error("no")),
+				currentToken: () => "access",
+				idle: async () => undefined,
+			},
+			usageApi: { fetch: () => Promise.reject(new Error("asked")) },
+		});
+		await monitor.refreshStale();
+		expect(await monitor.ask("a")).toBe(false);
+		expect(state.status("a")).toEqual({ cooldowns: [], strikes: 0 });
+	});
+
+	it("is asked for with no token that is not good now", async () => {
+		tokens.set("a", undefined);
+		expect(await monitor.ask("a")).toBe(false);
+		expect(asked).toEqual([]);
+	});
+
+	it("is asked for neither of who is switched off nor of nobody", async () => {
+		open({}, anAccount("a", { enabled: false }));
+		expect([await monitor.ask("a"), await monitor.ask("nobody"), asked]).toEqual([false, false, []]);
+	});
+
+	it("never hides what a request was refused for, whether it fails or comes right", async () => {
+		const lastError = { text: "Workspace is not authorized in this region.", at: NOW };
+		open({ a: { lastError } }, anAccount("a"));
+		answer = () => Promise.reject(new Error("the usage service answered 503"));
+		await monitor.ask("a");
+		expect(state.status("a").lastError).toEqual(lastError);
+		answer = async () => aSnapshot();
+		await monitor.ask("a");
+		expect(state.status("a")).toMatchObject({ lastError, usageError: undefined });
+	});
+
+	it("that cannot be had changes nothing else, and leaves the reason", async () => {
+		const known = aSnapshot({ windows: [{ usedPercent: 10, windowMinutes: 300 }] });
+		open({ a: { usage: known, cooldowns: [aCooldown()] } }, anAccount("a"));
+		answer = () => Promise.reject(new Error("the usage service answered 503"));
+		expect(await monitor.ask("a")).toBe(false);
+		expect(state.status("a")).toMatchObject({
+			usage: known,
+			cooldowns: [aCooldown()],
+			usageError: { text: "the usage service answered 503", at: NOW },
+		});
+		expect(pool.account("a")).toMatchObject({ enabled: true, needsLogin: undefined });
+	});
+});
+
+describe("the end of a session", () => {
+	it("begins no call that waited for one under way: that would hold up the end of pi", async () => {
+		open({}, anAccount("a"));
+		let calls = 0;
+		answer = (signal) => {
+			calls += 1;
+			return new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+		};
+		const first = monitor.ask("a");
+		await settled();
+		clock.at += 1000;
+		const waiting = monitor.follow("a", false);
+		state.memos.set("a", { ...state.status("a"), cooldowns: [aCooldown({ setAt: clock.at })] });
+		const again = monitor.ask("a");
+		await settled();
+		monitor.stop();
+		await first;
+		await settled();
+		expect(calls).toBe(1);
+		expect(await Promise.all([waiting, again])).toEqual([undefined, false]);
+	});
+
+	it("lets go of what is being asked, without a word of it, and the next one asks again", async () => {
+		answer = (signal) =>
+			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+		const all = [monitor.ask("a"), monitor.refreshStale()];
+		await settled();
+		monitor.stop();
+		expect(await Promise.all(all)).toEqual([false, undefined]);
+		expect(state.status("a").usageError).toBeUndefined();
+		answer = async () => aSnapshot();
+		await monitor.ask("a");
+		expect(state.status("a").usage).toBeDefined();
+	});
+});
+
+describe("a refresh of what is stale", () => {
+	const at = (ageMs: number, overrides: Partial<UsageSnapshot> = {}): Partial<AccountStatus> => ({
+		usage: aSnapshot({ capturedAt: NOW - ageMs, ...overrides }),
+	});
+	const fresh = at(MINUTE_MS);
+
+	it.each<[string, Partial<AccountStatus>, boolean]>([
+		["nothing is known", {}, true],
+		["it is younger than five minutes", at(5 * MINUTE_MS - 1), false],
+		["it is five minutes old", at(5 * MINUTE_MS), true],
+		[
+			"a window was reset since",
+			at(MINUTE_MS, { windows: [{ usedPercent: 9, windowMinutes: 300, resetsAt: NOW }] }),
+			true,
+		],
+		["another process has just begun to ask", { ...at(HOUR_MS), usageAskedAt: NOW - 29_000 }, false],
+		["another process began to ask half a minute ago", { ...at(HOUR_MS), usageAskedAt: NOW - 30_000 }, true],
+		["the account cools, and it is ten minutes old", { ...at(10 * MINUTE_MS), cooldowns: [aCooldown()] }, false],
+		["the account cools, and it is fifteen minutes old", { ...at(15 * MINUTE_MS), cooldowns: [aCooldown()] }, true],
+		["a clock was set back", { ...at(-HOUR_MS), usageAskedAt: NOW + HOUR_MS }, false],
+	])("asks where %s: %j %s", async (_name, memo, isAsked) => {
+		open({ a: memo, b: fresh }, anAccount("a"), anAccount("b"));
+		await monitor.refreshStale();
+		expect(askedFor()).toEqual(isAsked ? ["acct-a"] : []);
+	});
+
+	it("asks for nobody who is switched off or must sign in", async () => {
+		open({}, anAccount("a", { enabled: false }), anAccount("b", { needsLogin: { reason: "revoked", at: NOW } }));
+		await monitor.refreshStale();
+		expect(asked).toEqual([]);
+	});
+
+	it("asks for everybody, whatever comes of one", async () => {
+		let calls = 0;
+		answer = async () => {
+			calls += 1;
+			if (calls === 1) throw new Error("503");
+			return aSnapshot();
+		};
+		await expect(monitor.refreshStale()).resolves.toBeUndefined();
+		expect(askedFor()).toEqual(["acct-a", "acct-b"]);
+		expect(state.status("b").usage).toBeDefined();
+	});
+});
+
+/** Windows of an account: percent used of 5 hours, and of the week; when the 5 hours end. */
+const windows = (used5h: number, used7d = 10, resets5hAt = NOW + 4 * HOUR_MS) => [
+	{ usedPercent: used5h, windowMinutes: 300, resetsAt: resets5hAt },
+	{ usedPercent: used7d, windowMinutes: 10080, resetsAt: NOW + 5 * 24 * HOUR_MS },
+];
+
+describe("usage behind a session's turns", () => {
+	const told = (used5h: number, overrides: Partial<UsageSnapshot> = {}) =>
+		aSnapshot({ capturedAt: clock.at, windows: windows(used5h), ...overrides });
+
+	it("is never asked for in an hour in which every response brings it, over a reset too", async () => {
+		await monitor.refreshStale();
+		expect(askedFor()).toEqual(["acct-a", "acct-b"]);
+		for (let turn = 0; turn < 120; turn += 1) {
+			clock.at += MINUTE_MS / 2;
+			const hasReset = clock.at >= NOW + HOUR_MS / 2;
+			const resetsAt = hasReset ? NOW + 5 * HOUR_MS : NOW + HOUR_MS / 2;
+			pool.noteUsage("a", told(0, { windows: windows(hasReset ? turn / 4 : 60, 10, resetsAt) }));
+			await monitor.follow("a", true);
+			if (turn % 2 === 0) await monitor.recheckCooling();
+		}
+		expect(asked).toHaveLength(2);
+	});
+
+	describe("that no answer brings", () => {
+		let used: number;
+		let times: number[];
+		beforeEach(() => {
+			used = 40;
+			times = [];
+			answer = async () => {
+				times.push((clock.at - NOW) / MINUTE_MS);
+				return told(used, { source: "api" });
+			};
+		});
+		afterEach(() => monitor.stop());
+
+		it("is asked for of the account that answered, at most once a minute", async () => {
+			for (let turn = 0; turn < 16; turn += 1) {
+				await monitor.follow("a", false);
+				clock.at += MINUTE_MS / 4;
+			}
+			expect(times).toEqual([0, 1, 2, 3]);
+			expect(new Set(askedFor())).toEqual(new Set(["acct-a"]));
+		});
+
+		it("is asked for after the first answer, however soon that comes after the session has begun", async () => {
+			await monitor.refreshStale();
+			clock.at += 5000;
+			await monitor.follow("a", false);
+			clock.at += 5000;
+			await monitor.follow("a", false);
+			expect(askedFor()).toEqual(["acct-a", "acct-b", "acct-a"]);
+		});
+
+		it("is asked for after each answer with less than 10 % left, and not with 10 %", async () => {
+			used = 90;
+			for (let turn = 0; turn < 4; turn += 1) {
+				await monitor.follow("a", false);
+				clock.at += 1000;
+			}
+			const before = times.length;
+			expect(askedFor().filter((id) => id === "acct-a")).toHaveLength(1);
+			clock.at += MINUTE_MS;
+			used = 91;
+			for (let turn = 0; turn < 4; turn += 1) {
+				await monitor.follow("a", false);
+				clock.at += 1000;
+			}
+			expect(times.length - before).toBeGreaterThanOrEqual(4);
+			expect(askedFor().filter((id) => id === "acct-a")).toHaveLength(5);
+		});
+
+		it("is asked for when the minute is over where an answer came within it, once", async () => {
+			vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+			onTestFinished(() => {
+				vi.useRealTimers();
+			});
+			await monitor.follow("a", false);
+			for (let turn = 0; turn < 3; turn += 1) {
+				clock.at += 10_000;
+				await monitor.follow("a", false);
+			}
+			expect(times).toEqual([0]);
+			clock.at = NOW + MINUTE_MS;
+			await vi.advanceTimersByTimeAsync(MINUTE_MS);
+			expect(times).toEqual([0, 1]);
+			expect(vi.getTimerCount()).toBe(0);
+			clock.at += 10_000;
+			await monitor.follow("a", false);
+			expect(vi.getTimerCount()).toBe(1);
+			monitor.stop();
+			expect(vi.getTimerCount()).toBe(0);
+		});
+
+		it("is not asked for again where another process has asked since the answer", async () => {
+			vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+			onTestFinished(() => {
+				vi.useRealTimers();
+			});
+			await monitor.follow("a", false);
+			clock.at += 30_000;
+			await monitor.follow("a", false);
+			clock.at += 1000;
+			state.memos.set("a", { ...state.status("a"), usageAskedAt: clock.at });
+			clock.at += 2 * MINUTE_MS;
+			await vi.advanceTimersByTimeAsync(2 * MINUTE_MS);
+			expect(times).toEqual([0]);
+		});
+
+		it("is asked for once more where a call was under way when the answer came", async () => {
+			open({}, anAccount("a"));
+			const finish: (() => void)[] = [];
+			answer = async () => {
+				await new Promise<void>((resolve) => finish.push(resolve));
+				return told(95, { source: "api" });
+			};
+			const first = monitor.ask("a");
+			await settled();
+			clock.at += 1000;
+			const following = monitor.follow("a", false);
+			await settled();
+			expect(finish).toHaveLength(1);
+			finish[0]?.();
+			await until("the second call", () => finish.length === 2);
+			finish[1]?.();
+			await Promise.all([first, following]);
+			expect(askedFor()).toEqual(["acct-a", "acct-a"]);
+		});
+
+		it("is not asked for while everything is switched off", async () => {
+			isEnabled = false;
+			await monitor.follow("a", false);
+			expect(asked).toEqual([]);
+		});
+	});
+
+	it.each([
+		{ used: 75, times: 0 },
+		{ used: 76, times: 1 },
+		{ used: 90, times: 1 },
+		{ used: 91, times: 1 },
+		{ used: 100, times: 1 },
+	])("is asked for of the others $times times in an hour in which $used % stay used", async ({ used, times }) => {
+		for (let turn = 0; turn < 240; turn += 1) {
+			pool.noteUsage("a", told(5, { windows: windows(5, used) }));
+			await monitor.follow("a", true);
+			clock.at += MINUTE_MS / 4;
+		}
+		expect(askedFor()).toEqual(Array.from({ length: times }, () => "acct-b"));
+	});
+
+	it("is asked for of the others again at each step to the end, and after a reset anew", async () => {
+		const times: number[] = [];
+		for (const used of [76, 85, 91, 95, 98, 99, 2, 80]) {
+			clock.at += 6 * MINUTE_MS;
+			pool.noteUsage("a", told(used));
+			await monitor.follow("a", true);
+			if (asked.length > times.length) times.push(used);
+		}
+		expect(times).toEqual([76, 91, 98, 80]);
+		expect(new Set(askedFor())).toEqual(new Set(["acct-b"]));
+	});
+
+	it("is asked for of the others where any window nears its end", async () => {
+		pool.noteUsage("a", told(5, { windows: windows(5, 80) }));
+		await monitor.follow("a", true);
+		expect(askedFor()).toEqual(["acct-b"]);
+	});
+
+	it("is not asked for of an account that is gone", async () => {
+		await monitor.follow("gone", false);
+		expect(asked).toEqual([]);
+	});
+
+	it("is asked for no more often where the backend's clock is behind", async () => {
+		const times: number[] = [];
+		answer = async () => {
+			times.push((clock.at - NOW) / MINUTE_MS);
+			return told(40, { source: "api", windows: windows(40, 10, clock.at - MINUTE_MS) });
+		};
+		for (let turn = 0; turn < 40; turn += 1) {
+			await monitor.follow("a", true);
+			clock.at += MINUTE_MS / 4;
+		}
+		expect(times).toEqual([0, 5]);
+	});
+});
+
+describe("usage that cannot be had", () => {
+	beforeEach(() => open({}, anAccount("a")));
+
+	const timesOver = async (minutes: number, look = () => monitor.refreshStale()) => {
+		const times: number[] = [];
+		const play = answer;
+		answer = (signal) => {
+			times.push((clock.at - NOW) / 1000);
+			return play(signal);
+		};
+		for (let tick = 0; tick < minutes * 6; tick += 1) {
+			await look();
+			clock.at += 10_000;
+		}
+		answer = play;
+		return times;
+	};
+	const gaps = (times: readonly number[]) => times.slice(1).map((time, at) => time - (times[at] ?? 0));
+
+	it("is asked for ever more seldom, down to once in a quarter of an hour", async () => {
+		answer = () => Promise.reject(new Error("503"));
+		expect(gaps(await timesOver(75))).toEqual([60, 120, 240, 480, 900, 900, 900]);
+	});
+
+	it("changes nothing but when it is asked for again, and what is said of it", async () => {
+		const memo = {
+			usage: aSnapshot({ capturedAt: NOW - HOUR_MS, windows: windows(30) }),
+			cooldowns: [aCooldown({ scope: "model:x" })],
+			strikes: 1,
+			lastUsedAt: NOW - HOUR_MS,
+		};
+		open({ a: memo }, anAccount("a"));
+		answer = () => Promise.reject(new Error("503"));
+		await monitor.follow("a", false);
+		expect(asked).toHaveLength(1);
+		expect(state.status("a")).toEqual({
+			...memo,
+			usageAskedAt: NOW,
+			usageFailures: 1,
+			usageError: { text: "503", at: NOW },
+		});
+		expect([state.live.size, state.pinnedId, pool.account("a")]).toEqual([0, undefined, anAccount("a")]);
+	});
+
+	it("is as if it had never failed once an answer has come", async () => {
+		answer = () => Promise.reject(new Error("503"));
+		await timesOver(8);
+		expect(state.status("a").usageFailures).toBe(4);
+		answer = async () => aSnapshot({ capturedAt: clock.at, source: "api" });
+		expect(await monitor.ask("a")).toBe(true);
+		expect(state.status("a")).toMatchObject({ usageFailures: undefined, usageError: undefined });
+		clock.at += 5 * MINUTE_MS;
+		answer = () => Promise.reject(new Error("503"));
+		expect(gaps(await timesOver(4))).toEqual([60, 120]);
+	});
+
+	it("is asked for at once where a person wants it", async () => {
+		answer = () => Promise.reject(new Error("503"));
+		await timesOver(30);
+		const before = asked.length;
+		expect(await monitor.ask("a")).toBe(false);
+		expect(asked).toHaveLength(before + 1);
+	});
+
+	it("holds up no other account", async () => {
+		open({}, anAccount("a"), anAccount("b"));
+		answer = () => Promise.reject(new Error("503"));
+		await monitor.ask("a");
+		await monitor.ask("a");
+		answer = async () => aSnapshot({ capturedAt: clock.at });
+		asked = [];
+		await monitor.refreshStale();
+		expect(askedFor()).toEqual(["acct-b"]);
+	});
+
+	it("is no failure where the session ended meanwhile", async () => {
+		answer = (signal) =>
+			new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(new Error("aborted"))));
+		const asking = monitor.follow("a", false);
+		await until("it is asked", () => asked.length === 1);
+		monitor.stop();
+		await asking;
+		expect(state.status("a").usageFailures).toBeUndefined();
+	});
+
+	it("is not asked for any more where the session ended before its turn came", async () => {
+		const claims: (() => void)[] = [];
+		const { updateIf } = state;
+		state.updateIf = async (...claim) => {
+			await new Promise<void>((resolve) => claims.push(resolve));
+			return updateIf(...claim);
+		};
+		const asking = monitor.follow("a", false);
+		await until("it waits for the file", () => claims.length === 1);
+		monitor.stop();
+		for (const proceed of claims) proceed();
+		await asking;
+		expect(asked).toEqual([]);
+	});
+});
+
+describe("over many processes", () => {
+	let scratch: Scratch;
+	let stores: StateStore[];
+	beforeEach(() => {
+		scratch = aScratch();
+		stores = [];
+	});
+	afterEach(async () => {
+		await Promise.all(stores.map((store) => store.flush()));
+		scratch.remove();
+	});
+
+	/** One more process on the same state file. */
+	const aProcess = (...rows: Account[]) => {
+		const store = openStateStore(scratch.path("codex-state.json"), () => undefined, clock.now);
+		stores.push(store);
+		const accounts = anAccountStore(...rows);
+		const itsPool = createPool({ accounts, state: store, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+		const itsMonitor = createUsageMonitor({
+			isEnabled: () => true,
+			pool: itsPool,
+			state: store,
+			clock,
+			credentials: {
+				accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
+				currentToken: (id) => `access-${id}`,
+				idle: async () => undefined,
+			},
+			usageApi: {
+				fetch: async (request, signal) => {
+					asked.push(request);
+					return answer(signal);
+				},
+			},
+		});
+		itsMonitor.setBaseUrl(BASE);
+		return { pool: itsPool, state: store, monitor: itsMonitor };
+	};
+	const six = ["a", "b", "c", "d", "e", "f"].map((name) => anAccount(name));
+
+	it("eight that start together ask six times for six accounts, and all know the answers", async () => {
+		answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(42) });
+		const processes = Array.from({ length: 8 }, () => aProcess(...six));
+		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
+		expect(askedFor().sort()).toEqual(six.map(({ workspaceId }) => workspaceId));
+		await Promise.all(stores.map((store) => store.flush()));
+		for (const { state: each } of processes) {
+			for (const { id } of six) expect(each.status(id).usage?.windows).toEqual(windows(42));
+		}
+		clock.at += 5 * MINUTE_MS - 1;
+		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
+		expect(asked).toHaveLength(6);
+		clock.at += 1;
+		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
+		expect(asked).toHaveLength(12);
+	});
+
+	it("all back off where one of them has failed", async () => {
+		answer = () => Promise.reject(new Error("503"));
+		const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+		const times: number[] = [];
+		for (let tick = 0; tick < 60; tick += 1) {
+			const before = asked.length;
+			await Promise.all(processes.map((each) => each.monitor.follow("a", false)));
+			await Promise.all(stores.map((store) => store.flush()));
+			for (let call = before; call < asked.length; call += 1) times.push((clock.at - NOW) / 1000);
+			clock.at += 10_000;
+		}
+		expect(times).toEqual([0, 60, 180, 420]);
+	});
+
+	it("ask once a minute, together, behind answers that do not say what is left", async () => {
+		const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+		onTestFinished(() => {
+			for (const each of processes) each.monitor.stop();
+		});
+		const times: number[] = [];
+		for (let tick = 0; tick < 19; tick += 1) {
+			const before = asked.length;
+			await Promise.all(processes.map((each) => each.monitor.follow("a", false)));
+			await Promise.all(stores.map((store) => store.flush()));
+			for (let call = before; call < asked.length; call += 1) times.push((clock.at - NOW) / 1000);
+			clock.at += 10_000;
+		}
+		expect(times).toEqual([0, 60, 120, 180]);
+	});
+
+	it("one that has no token good now leaves the question to another", async () => {
+		const [without, having] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+		const none = createUsageMonitor({
+			isEnabled: () => true,
+			pool: without.pool,
+			state: without.state,
+			clock,
+			credentials: {
+				accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
+				currentToken: () => undefined,
+				idle: async () => undefined,
+			},
+			usageApi: { fetch: () => Promise.reject(new Error("asked")) },
+		});
+		none.setBaseUrl(BASE);
+		await none.refreshStale();
+		await having.monitor.refreshStale();
+		expect(askedFor()).toEqual(["acct-a"]);
+	});
+
+	describe("an account that cools", () => {
+		const reset = NOW + 125 * MINUTE_MS;
+		const spent = () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(100, 10, reset) });
+		const timesOver = async (minutes: number, tick: () => Promise<unknown>) => {
+			const times: number[] = [];
+			for (let minute = 0; minute < minutes; minute += 1) {
+				clock.at += MINUTE_MS;
+				const before = asked.length;
+				await tick();
+				// A second has passed long before the next minute.
+				await Promise.all(stores.map((store) => store.flush()));
+				for (let call = before; call < asked.length; call += 1) times.push((clock.at - NOW) / MINUTE_MS);
+			}
+			return times;
+		};
+
+		it("is asked for every quarter of an hour and at its reset, by one of them, and is ready for all then", async () => {
+			const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+			const [one, other] = processes;
+			one?.pool.noteUsage("a", spent());
+			await one?.state.flush();
+			expect(other?.pool.choose({ ...anyone, excluded: new Set() })).toBeUndefined();
+			answer = async () =>
+				clock.at < reset
+					? spent()
+					: aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(0, 10, clock.at + 5 * HOUR_MS) });
+			const times = await timesOver(139, () => Promise.all(processes.map((each) => each.monitor.recheckCooling())));
+			expect(times).toEqual([15, 30, 45, 60, 75, 90, 105, 120, 125]);
+			for (const { pool: each } of processes) expect(each.choose({ ...anyone, excluded: new Set() })?.id).toBe("a");
+		});
+
+		it("that is back early is ready for all at once", async () => {
+			const [one, other] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
+			one.pool.noteUsage("a", spent());
+			await one.state.flush();
+			answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(0) });
+			expect(await timesOver(20, () => other.monitor.recheckCooling())).toEqual([15]);
+			await other.state.flush();
+			for (const { pool: each } of [one, other]) expect(each.choose({ ...anyone, excluded: new Set() })?.id).toBe("a");
+		});
+
+		it("only for one limit is asked for no more often", async () => {
+			const { state: store, monitor: its } = aProcess(...six.slice(0, 1));
+			const cooldown = aCooldown({ scope: "limit:spark", models: ["spark"], until: NOW + 24 * HOUR_MS });
+			await store.update("a", (memo) => ({
+				...memo,
+				cooldowns: [cooldown],
+				usage: aSnapshot({ windows: windows(20) }),
+			}));
+			answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(20) });
+			expect(await timesOver(50, () => its.recheckCooling())).toEqual([15, 30, 45]);
+		});
+
+		it("is the only one that is asked for", async () => {
+			const { state: store, monitor: its } = aProcess(...six.slice(0, 3));
+			await store.update("b", (memo) => ({ ...memo, cooldowns: [aCooldown()] }));
+			await its.recheckCooling();
+			expect(askedFor()).toEqual(["acct-b"]);
+		});
+	});
+});
+
+const anyone = { modelId: "gpt-5.5", affinity: undefined, sessionId: undefined };

@@ -1,0 +1,365 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Component, visibleWidth } from "@mariozechner/pi-tui";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Account, printable } from "../../src/core/account.ts";
+import { DECISION_KINDS } from "../../src/core/decision.ts";
+import type { PoolEvent } from "../../src/core/events.ts";
+import { explain } from "../../src/core/policies.ts";
+import type { PoolView } from "../../src/core/pool-view.ts";
+import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
+import { createNameField } from "../../src/features/accounts/name-field.ts";
+import { refreshedAsText } from "../../src/features/accounts/refreshed.ts";
+import { poolAsLines, poolAsText, poolInDetail } from "../../src/features/accounts/show-view.ts";
+import { createDashboard } from "../../src/features/dashboard/dashboard.ts";
+import { createPicker } from "../../src/features/dashboard/picker.ts";
+import { logAsText } from "../../src/features/explain/log.ts";
+import { whyAsText } from "../../src/features/explain/why.ts";
+import { footerLine } from "../../src/features/footer/line.ts";
+import { createImportPanel } from "../../src/features/import/panel.ts";
+import type { Verdict as ImportVerdict } from "../../src/features/import/rules.ts";
+import { importFailure, importList, importOutcome } from "../../src/features/import/view.ts";
+import { createPreferencesPanel } from "../../src/features/preferences/panel.ts";
+import { startsOn } from "../../src/features/preferences/preview.ts";
+import { createSignInScreen } from "../../src/features/sign-in/screen.ts";
+import { verifiedAsText } from "../../src/features/verify/view.ts";
+import { createListCursor } from "../../src/ui-kit/list-cursor.ts";
+import * as messages from "../../src/ui-kit/messages.ts";
+import { createQuestionPanel } from "../../src/ui-kit/question.ts";
+import { HOUR_MS, NOW, settled } from "../support/fakes.ts";
+import { repositoryRoot } from "../support/hosts.ts";
+import { isWide } from "../support/tiers.ts";
+import { aPace } from "./pace.ts";
+import { anyText, anyView, aShown, controlsIn } from "./pool-views.ts";
+
+/** What a screen may be given: a pool, however damaged its file, and words of a server, another file, or a person. */
+interface World {
+	readonly view: PoolView;
+	readonly words: string;
+	readonly more: string;
+	/** Lines of the terminal. */
+	readonly room: number;
+}
+
+const anyWorld: fc.Arbitrary<World> = fc.record({
+	view: anyView,
+	words: anyText,
+	more: anyText,
+	room: fc.integer({ min: 0, max: 60 }),
+});
+
+const KEYS = { up: "\x1b[A", down: "\x1b[B", pageDown: "\x1b[6~", confirm: "\r" } as const;
+const HOST = {
+	paint: (tone: string, text: string) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
+	isKey: (typed: string, key: string) =>
+		Object.entries(KEYS).some(([name, sent]) => sent === typed && key.endsWith(name)),
+	repaint: () => undefined,
+	pace: aPace(),
+};
+const nothing = () => undefined;
+const RUNS = isWide ? 1000 : 100;
+
+/** The panel as it is drawn at first, and after each of the keys. */
+function drawn(panel: Component, width: number, keys: readonly string[]): string[] {
+	return ["", ...keys].flatMap((key) => {
+		if (key !== "") panel.handleInput?.(key);
+		HOST.pace.pass(200);
+		return panel.render(width);
+	});
+}
+
+const pasteOf = (text: string) => `\x1b[200~${text}\x1b[201~`;
+
+/** Two accounts that a sentence may be about. */
+function two({ accounts }: PoolView): readonly [Account, Account] {
+	const [first = aShown("first"), second = aShown("second")] = accounts;
+	return [first.account, second.account];
+}
+
+/** The footer with an account at work, and with none. */
+function footersOf(view: PoolView, words: string, width: number): string[] {
+	const [account, other] = two(view);
+	const [shown] = view.accounts;
+	const model = {
+		isEnabled: view.isEnabled,
+		settings: DEFAULT_SETTINGS.footer,
+		isPinned: true,
+		total: 3,
+		waitingUntil: words === "" ? NOW + HOUR_MS : undefined,
+		waitsForRoom: true,
+		first: { label: other.label, readyAt: NOW + HOUR_MS },
+		now: NOW,
+	};
+	const active = { account, usage: shown?.usage, isReady: true };
+	return [
+		{ ...model, active, ready: 2 },
+		{ ...model, active: undefined, ready: 0 },
+	].map((each) => footerLine(each, width, HOST.paint));
+}
+
+/** Everything that is drawn by us line by line, where pi ends at a line that is too wide. By its file in `src/ui`. */
+const PANELS: Readonly<Record<string, (world: World, width: number) => string[] | Promise<string[]>>> = {
+	dashboard: ({ view, words, more, room }, width) => {
+		const [from, to] = two(view);
+		const asked = { modelId: words, sessionId: undefined };
+		const grounds = { decidedBy: undefined, terms: [] };
+		const moved = { from, to, reason: "usage_limit", window: words, readyAt: NOW, remainingPercent: 1 } as const;
+		const panel = createDashboard({
+			...HOST,
+			view: () => view,
+			cursor: createListCursor(view.active),
+			isAsking: () => false,
+			lastRotation: () => ({ at: NOW - HOUR_MS, event: { type: "rotated", asked, grounds, ...moved } }),
+			room: () => room,
+			undoable: () => more,
+			onAction: nothing,
+		});
+		return drawn(panel, width, [KEYS.down, KEYS.pageDown, KEYS.up, "?", "?", pasteOf(more), "職場", KEYS.confirm]);
+	},
+	picker: ({ view, words, room }, width) => {
+		const cursor = createListCursor(view.active);
+		const panel = createPicker({ ...HOST, view: () => view, cursor, room: () => room, onPick: nothing });
+		panel.focused = true;
+		return drawn(panel, width, [KEYS.down, pasteOf(words), "職場"]);
+	},
+	"preferences-panel": async ({ view, words, room }, width) => {
+		const panel = createPreferencesPanel({
+			...HOST,
+			room,
+			title: "What is shown",
+			theme: { label: String, value: String, description: String, hint: String, cursor: "→ " },
+			rows: [
+				{ name: "usage", summary: "percent that is left, or used", choices: ["left", "used"], usual: "left" },
+				{ name: "maxWait", summary: "longest wait", choices: ["0s"], usual: "60s" },
+			],
+			valueNow: () => "37m",
+			save: async () => words,
+			preview: (columns) => footersOf(view, words, columns),
+			close: nothing,
+		});
+		const before = drawn(panel, width, [KEYS.confirm, KEYS.down]);
+		await settled();
+		return [...before, ...drawn(panel, width, [])];
+	},
+	"sign-in-screen": ({ words, more, room }, width) => {
+		const screen = createSignInScreen({
+			...HOST,
+			room: () => room,
+			title: messages.signInAgainTitle(aShown(more).account),
+			isCancelKey: () => false,
+			onCancel: nothing,
+			copy: async () => true,
+			now: () => NOW,
+		});
+		screen.focused = true;
+		const asking = drawn(screen, width, []);
+		screen.showUrl(LINK, { comesBack: words.length % 2 === 0 });
+		void screen.pasted(words);
+		const opened = drawn(screen, width, [pasteOf(more)]);
+		screen.showCode({ userCode: "1234-56789A", verificationUri: LINK, expiresAt: NOW + HOUR_MS });
+		return [...asking, ...opened, ...drawn(screen, width, [])].map(withoutLinks);
+	},
+	question: ({ view, words, room }, width) => {
+		const { heading, text, act, keep } = messages.removeQuestion(two(view)[0], {
+			isPis: true,
+			isActive: true,
+			next: undefined,
+		});
+		const question = { heading, text: `${text} ${words}`, answers: [keep, act] };
+		const panel = createQuestionPanel({ ...HOST, question, room: () => room, onAnswer: nothing });
+		return drawn(panel, width, [KEYS.down, pasteOf(words)]);
+	},
+	"import-panel": ({ words, more, room }, width) => {
+		const row = { name: words, place: more, warning: undefined };
+		const rows = ["a", "b", "c", "d"].map((id) => ({ ...row, id, name: `${words} ${id}` }));
+		const panel = createImportPanel({ ...HOST, heading: "Import 4?", rows, room: () => room, onAnswer: nothing });
+		return drawn(panel, width, [KEYS.down, KEYS.down, KEYS.down, " ", pasteOf(words), KEYS.pageDown]);
+	},
+	"name-field": ({ words, more }, width) => {
+		const field = createNameField({ ...HOST, title: words, value: more, problemOf: () => words, onEnd: nothing });
+		field.focused = true;
+		return drawn(field, width, [KEYS.confirm, pasteOf(words)]);
+	},
+	"footer-line": ({ view, words }, width) => footersOf(view, words, width),
+};
+
+const LINK = `https://auth.example.test/oauth/authorize?${"scope=openid%20profile&".repeat(12)}`;
+const withoutLinks = (line: string) => line.replaceAll(`\x1b]8;;${LINK}\x07`, "").replaceAll("\x1b]8;;\x07", "");
+
+const verdictsOf = ({ accounts }: PoolView, modelId: string) =>
+	explain(
+		accounts.map(({ account, cooldowns, usage }) => ({ account, cooldowns, usage })),
+		{
+			modelId,
+			now: NOW,
+			pinned: undefined,
+			affinity: undefined,
+			liveSessions: new Map(),
+			reserve: { "5h": 90 },
+			lastChosen: undefined,
+		},
+		"soonest-reset",
+	);
+
+const IMPORT_VERDICTS: readonly ImportVerdict[] = ["add", "renew", "have", "older", "same", "spent"];
+
+/** An account as the store gives it: what its row says is made printable there. */
+function toldByStore(account: Account): Account {
+	const { label, email, plan, disabledReason, needsLogin } = account;
+	return {
+		...account,
+		label: printable(label),
+		email: email && printable(email),
+		plan: plan && printable(plan),
+		disabledReason: disabledReason && printable(disabledReason),
+		needsLogin: needsLogin && { ...needsLogin, reason: printable(needsLogin.reason) },
+	};
+}
+
+/** Everything that is said, and wrapped by pi or by the terminal; a string a line as it is meant. */
+const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> = {
+	show: ({ view }, width) => [poolAsText(view, width), poolInDetail(view, width), poolAsLines(view)].join("\n"),
+	why: ({ view, words }, width) => {
+		const about = { isEnabled: view.isEnabled, isForeign: false, policy: "soonest-reset", model: words, now: NOW };
+		return whyAsText({ ...about, verdicts: verdictsOf(view, words) }, width);
+	},
+	"next-account": ({ view, words }) => startsOn(verdictsOf(view, words)),
+	log: ({ view, words, more }, width) => {
+		const accounts = view.accounts.map(({ account }) => account);
+		const told = { reason: words, scope: `limit:${more}`, window: more, decidedBy: words, from: more };
+		const decisions = DECISION_KINDS.flatMap((kind) => [
+			{ at: NOW, pid: 1, kind, account: words, ...told },
+			{ at: NOW, pid: 1, kind, account: accounts[0]?.id, ...told },
+		]);
+		return logAsText(decisions, accounts, NOW, width);
+	},
+	refreshed: ({ view, words }) => {
+		const told = view.accounts.map(({ account, usage }, at) => {
+			return { account, usage, problem: at % 2 === 0 ? words : undefined };
+		});
+		return refreshedAsText(told, NOW);
+	},
+	verify: ({ view, words, more }) => {
+		const accounts = view.accounts.map(({ account }) => account);
+		const finding = { level: "warning", figure: 1 } as const;
+		const findings = [
+			{ ...finding, code: "leftover", subject: words, detail: more },
+			{ ...finding, code: "setting-bad", subject: undefined, detail: words },
+			{ ...finding, code: "sign-in-lost", subject: accounts[0]?.id ?? more, detail: words },
+		] as const;
+		const repairs = [{ kind: "set-aside", subject: words }] as const;
+		return verifiedAsText({ findings, repairs, isFixing: true, accounts });
+	},
+	"import-list": ({ view, words, more }) => {
+		const taken = view.accounts.map(({ account }) => account);
+		const [account] = two(view);
+		const credential = { access: "a", refresh: "r", expiresAt: NOW };
+		const found = {
+			kind: "login",
+			tool: "codex",
+			path: words,
+			name: more,
+			credential,
+			workspaceIdHint: undefined,
+		} as const;
+		const planned = IMPORT_VERDICTS.map((verdict, at) => ({
+			found: { ...found, name: at % 2 === 0 ? more : undefined },
+			owner: { id: account.id, email: at % 3 === 0 ? words : undefined },
+			account: at === 1 ? account : undefined,
+			verdict,
+			isOwnerActive: at % 2 === 0,
+		}));
+		const leftOut = [{ kind: "left-out", tool: "file", path: more, name: words, reason: words }] as const;
+		const options = { home: "/home/me", now: NOW, tool: undefined };
+		const plan = { planned, leftOut };
+		return [importList(plan, options), importFailure(plan, options), importOutcome(plan, taken)].join("\n");
+	},
+	messages: ({ view, words, more }) => {
+		const [from, to] = [toldByStore(two(view)[0]), toldByStore(two(view)[1])];
+		const asked = { modelId: words, sessionId: undefined };
+		const grounds = { decidedBy: undefined, terms: [] };
+		const left = { window: "7d", percent: 3, resetsAt: NOW + HOUR_MS, isStale: false };
+		const rotated = { type: "rotated", from, to, reason: "usage_limit", window: "5h", asked, grounds } as const;
+		const moves = [
+			{ ...rotated, readyAt: NOW + HOUR_MS, remainingPercent: 4 },
+			{ type: "switched", from, to, cause: "policy", left, asked, grounds },
+		] as const;
+		const events: PoolEvent[] = [
+			...moves.map((first) => ({ type: "continued", first, to, remainingPercent: 3 }) as const),
+			{ type: "last-one", account: from, left },
+			{ type: "signed-out", account: from, reason: words },
+			{ type: "closed", account: from, reason: words },
+			{ type: "warning", text: words },
+		];
+		// Read off a token, where they are made printable.
+		const other = { email: printable(words), plan: printable(more), known: undefined };
+		const removal = { next: to, isPiSignedOut: true, left: 1, isNoneReady: true };
+		return [
+			...events.map((event) => messages.noticeOf(event, NOW)?.text),
+			messages.pinned(from, NOW + HOUR_MS, NOW),
+			messages.whatNow(from),
+			...wordsIn(messages.otherAccountQuestion(from, other)),
+			messages.otherAccountRefused(from, other),
+			messages.severalNeedLogin([from, to]),
+			messages.joined(from, { isNew: true, isForNew: true, total: 2, now: NOW }),
+			messages.restored(from, false),
+			messages.labelTakenByAdd(from),
+			messages.badLabel(words, "is empty"),
+			...wordsIn(messages.removeQuestion(from, { isPis: true, isActive: true, next: to })),
+			messages.removeNeedsLogout(from),
+			messages.isBeingRenewed(from),
+			messages.piLoginUnreadable(from),
+			messages.removed(from, removal),
+			messages.switchedOn(from),
+			messages.switchedOff(from, { next: to, isNoneReady: true }),
+		].join("\n");
+	},
+};
+
+const wordsIn = (question: messages.ActQuestion) => Object.values(question).map(String);
+
+/** Files of `src/ui` that nothing is shown of but through the others. */
+const PARTS = [
+	"account-cells",
+	"dashboard-table",
+	"dashboard-words",
+	"format",
+	"json-schemas",
+	"list-cursor",
+	"list-filter",
+	"panel",
+	"pool-view",
+	"state-words",
+	"typing",
+];
+
+describe("whatever files, servers and people say", () => {
+	it("every file of src/ui that shows something has its row here", () => {
+		const files = readdirSync(join(repositoryRoot, "src/ui")).map((name) => name.replace(/\.ts$/, ""));
+		expect([...Object.keys(PANELS), ...Object.keys(TEXTS), ...PARTS].sort()).toEqual(files.sort());
+	});
+
+	it.each(Object.entries(PANELS))(
+		"no line of %s is too wide for any terminal, nor moves its cursor",
+		async (_name, draw) => {
+			await fc.assert(
+				fc.asyncProperty(anyWorld, fc.integer({ min: 1, max: 200 }), async (world, width) => {
+					const lines = await draw(world, width);
+					expect(lines.filter((line) => visibleWidth(line) > width)).toEqual([]);
+					expect(controlsIn(lines)).toEqual([]);
+				}),
+				{ numRuns: RUNS },
+			);
+		},
+	);
+
+	it.each(Object.entries(TEXTS))("nothing that %s says moves the cursor", (_name, say) => {
+		fc.assert(
+			fc.property(anyWorld, fc.integer({ min: 1, max: 200 }), (world, width) => {
+				expect(controlsIn(say(world, width).split("\n"))).toEqual([]);
+			}),
+			{ numRuns: RUNS },
+		);
+	});
+});

@@ -1,0 +1,480 @@
+import { stripVTControlCharacters } from "node:util";
+import { type Component, visibleWidth } from "@mariozechner/pi-tui";
+import fc from "fast-check";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { PoolView } from "../../../../src/core/pool-view.ts";
+import { createDashboard, type DashboardAction } from "../../../../src/features/dashboard/dashboard.ts";
+import type { LastRotation } from "../../../../src/features/dashboard/texts.ts";
+import { createListCursor } from "../../../../src/ui-kit/list-cursor.ts";
+import type { PanelKey } from "../../../../src/ui-kit/panel.ts";
+import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { isWide } from "../../../support/tiers.ts";
+import { aPace, type FakePace } from "../../pace.ts";
+import { aShown, aView, DRAWN } from "../../pool-views.ts";
+
+let view: PoolView;
+let room: number;
+let isAsking: boolean;
+let lastRotation: LastRotation | undefined;
+let actions: string[];
+let repaints: number;
+let dashboard: Component;
+let pace: FakePace;
+let undoable: string | undefined;
+
+/** Keys that a person has bound in a way of their own: to F5 and so on. */
+const [UP, DOWN, PAGE_UP, PAGE_DOWN, CONFIRM, CANCEL] = [15, 17, 18, 19, 20, 21].map((code) => `\x1b[${code}~`) as [
+	string,
+	string,
+	string,
+	string,
+	string,
+	string,
+];
+const BOUND: Readonly<Record<PanelKey, string>> = {
+	"tui.select.up": UP,
+	"tui.select.down": DOWN,
+	"tui.select.pageUp": PAGE_UP,
+	"tui.select.pageDown": PAGE_DOWN,
+	"tui.select.confirm": CONFIRM,
+	"tui.select.cancel": CANCEL,
+};
+
+function open(next: PoolView): void {
+	view = next;
+	pace = aPace();
+	dashboard = createDashboard({
+		view: () => view,
+		cursor: createListCursor(view.active),
+		isAsking: () => isAsking,
+		lastRotation: () => lastRotation,
+		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
+		isKey: (typed, key) => BOUND[key] === typed,
+		room: () => room,
+		pace,
+		undoable: () => undoable,
+		repaint: () => {
+			repaints += 1;
+		},
+		onAction: (action: DashboardAction, account) => actions.push(`${action} ${account?.label ?? "-"}`),
+	});
+}
+
+beforeEach(() => {
+	room = 40;
+	isAsking = false;
+	lastRotation = undefined;
+	undoable = undefined;
+	actions = [];
+	repaints = 0;
+	open(DRAWN);
+});
+
+const lines = (width = 80) => dashboard.render(width).map((line) => stripVTControlCharacters(line).trimEnd());
+const text = (width = 80) => lines(width).join("\n");
+/** Keys as a person presses them, one after the other. */
+const press = (...typed: readonly string[]) => {
+	for (const key of typed) {
+		dashboard.handleInput?.(key);
+		pace.pass(200);
+	}
+};
+/** All at once, as a slow connection brings it. */
+const burst = (text: string) => {
+	for (const key of text) dashboard.handleInput?.(key === "\r" ? CONFIRM : key);
+	pace.pass(200);
+};
+const selected = (width = 80) => lines(width).find((line) => line.startsWith(" →"));
+const many = (count: number) =>
+	aView(Array.from({ length: count }, (_, at) => aShown(`account-${at + 1}`, { isActive: at === 0 })));
+
+describe("the dashboard", () => {
+	it("is as drawn at 80 columns", () => {
+		lastRotation = {
+			at: NOW - 2 * HOUR_MS,
+			event: {
+				type: "rotated",
+				asked: { modelId: "gpt-5.5", sessionId: "s" },
+				grounds: { decidedBy: undefined, terms: [] },
+				from: anAccount("side"),
+				to: anAccount("work"),
+				reason: "usage_limit",
+				window: "5h",
+				readyAt: undefined,
+				remainingPercent: undefined,
+			},
+		};
+		const rule = "─".repeat(80);
+		expect(lines()).toEqual([
+			rule,
+			" MultiCodex  2 of 4 ready · soonest-reset · usage 12s ago",
+			"",
+			"   account     plan   5h left                week left              state",
+			" → work        plus   ██████░░  73%  1h07m   ███████░  92%  6d20h   ready",
+			"   personal    pro    ████████ 100%          █████░░░  58%  3d04h   ready",
+			"   side        plus   ░░░░░░░░   0%    42m   ██░░░░░░  31%  1d09h   out of quota",
+			"   old-team    team      --                     --                  signed out",
+			"",
+			"   work@acme.dev · account …7f3a · token until 30 Nov, renewed by itself",
+			expect.stringMatching(/^ {3}last rotation \d\d:\d\d {2}side → work {2}\(5h limit\)$/),
+			"",
+			" ↑↓ move  enter use  a auto  n add  s sign in  x remove  e disable  v rename",
+			" r refresh  ? keys  esc close",
+			rule,
+		]);
+	});
+
+	it("is as drawn at 40 columns: two lines an account, and the keys that matter most", () => {
+		expect(lines(40).slice(1, -1)).toEqual([
+			" MultiCodex  2 of 4 ready",
+			"",
+			" → work       ready",
+			"   5h  73%  1h07m   wk  92%  6d20h",
+			"   personal   ready",
+			"   5h 100%          wk  58%  3d04h",
+			"   side       out of quota 42m",
+			"   5h   0%    42m   wk  31%  1d09h",
+			"   old-team   signed out",
+			"   its sign-in was revoked",
+			"",
+			" enter use  a auto  ? keys  esc close",
+		]);
+	});
+
+	it("gives up meters, then the plan, before it takes two lines an account", () => {
+		expect(text(76)).toMatch(/█/);
+		expect(text(64)).toMatch(/plus +73%/);
+		expect(text(64)).not.toMatch(/█/);
+		expect(text(58)).toMatch(/work +73% {2}1h07m +92%/);
+		expect(text(58)).not.toMatch(/plus/);
+		expect(text(48)).toMatch(/work +ready\n {3}5h/);
+	});
+
+	it("cuts a label that is too long, keeps the columns apart, and the states below each other", () => {
+		const long = aShown("a-very-long-label-that-is-forty-chars-xx");
+		open(aView([aShown("職場のアカウント", { isActive: true }), long, aShown("c", { isUsageFailing: true })]));
+		expect(text()).toMatch(/a-very-[\w-]*… {2}plus/);
+		for (const width of [40, 50, 80, 140]) {
+			const starts = lines(width)
+				.slice(2)
+				.flatMap((line) => {
+					const [before] = line.split(/(active|ready|fetch failed)$/);
+					return before !== undefined && before !== line ? [visibleWidth(before)] : [];
+				});
+			expect([starts.length, new Set(starts).size]).toEqual([3, 1]);
+		}
+	});
+
+	it("takes no more lines than it may, as long as that leaves one account", () => {
+		for (const width of [40, 80, 120]) {
+			for (const count of [1, 4, 12, 1000]) {
+				for (room of [10, 11, 13, 16, 20, 30, 59]) {
+					open(many(count));
+					expect(dashboard.render(width).length).toBeLessThanOrEqual(room);
+					expect(selected(width)).toContain("account-1");
+				}
+			}
+		}
+	});
+
+	it("keeps every row where it is when data arrives", () => {
+		open(aView(["a", "b", "c"].map((label) => aShown(label, { usage: undefined }))));
+		press(DOWN);
+		const placesOf = () =>
+			lines().flatMap((line, at) => (/^ [→ ] [abc] /.test(line) ? [`${at} ${line.slice(0, 5)}`] : []));
+		const before = [placesOf(), lines().length];
+		view = aView([
+			aShown("a", { state: "cooling", readyAt: NOW + HOUR_MS, cooldowns: [aCooldown()] }),
+			aShown("b", { usage: undefined, isUsageFailing: true }),
+			aShown("c", { isActive: true }),
+		]);
+		expect([placesOf(), lines().length]).toEqual(before);
+	});
+
+	it("begins on the active account, and stays on its account when another one leaves", () => {
+		open(aView([aShown("a"), aShown("b", { isActive: true }), aShown("c")]));
+		expect(selected()).toContain("b");
+		view = aView(view.accounts.slice(1));
+		expect(selected()).toContain("b");
+		view = aView(view.accounts.slice(1));
+		expect(selected()).toContain("c");
+	});
+
+	it("says that it is switched off, what is pinned, and that usage is being asked for", () => {
+		expect(text()).toMatch(/ready · soonest-reset · usage 12s ago/);
+		isAsking = true;
+		expect(text()).toMatch(/asking for usage/);
+		open({ ...DRAWN, pinned: "side", isEnabled: false });
+		expect(text()).toMatch(/MultiCodex {2}off, \/multicodex on resumes · 2 of 4 ready · pinned to side/);
+	});
+
+	it("tells how old usage is, and marks what is stale", () => {
+		const stale = aSnapshot({ capturedAt: NOW - HOUR_MS, windows: [{ usedPercent: 27, windowMinutes: 300 }] });
+		open(aView([aShown("a", { usage: stale }), aShown("b")]));
+		expect(text()).toMatch(/usage 12s ago/);
+		expect(text()).toMatch(/a .* ~73%/);
+		open(aView([aShown("a", { usage: stale })]));
+		expect(text()).toMatch(/usage 1h00m old/);
+		open(aView([aShown("a", { usage: undefined })]));
+		expect(text()).toMatch(/usage unknown/);
+	});
+
+	it.each<[string, Parameters<typeof aShown>[1], RegExp, RegExp]>([
+		["ready", {}, /ready$/m, /token until 30 Nov, renewed by itself/],
+		["pinned", { isPinned: true, isActive: true }, /pinned$/m, /token until/],
+		[
+			"out of reach",
+			{ isUsageFailing: true, isActive: true, lastError: { text: "HTTP 503", at: NOW - 25 * HOUR_MS } },
+			/fetch failed$/m,
+			/last error 19 Nov \d\d:\d\d: HTTP 503/,
+		],
+		["pinned and out of reach", { isUsageFailing: true, isPinned: true }, /pinned$/m, /token until/],
+		[
+			"cooling",
+			{ state: "cooling", readyAt: NOW + HOUR_MS, cooldowns: [aCooldown({ reason: "rate_limit" })] },
+			/resting$/m,
+			/resting until \d\d:\d\d \(1h00m\): rate limit/,
+		],
+		[
+			"cooling for as long as is guessed",
+			{
+				state: "cooling",
+				readyAt: NOW + HOUR_MS,
+				cooldowns: [
+					aCooldown({ guessed: true }),
+					aCooldown({ scope: "limit:spark", guessed: true, until: NOW + 2 * HOUR_MS }),
+				],
+			},
+			/out of quota$/m,
+			/out of quota until about \d\d:\d\d \(1h00m\)[\s\S]*limit spark not before about \d\d:\d\d: usage limit/,
+		],
+		[
+			"refused for a model",
+			{ cooldowns: [aCooldown({ scope: "model:gpt-x", reason: "not_included" })] },
+			/ready$/m,
+			/model gpt-x not before \d\d:\d\d: not included/,
+		],
+		[
+			"switched off",
+			{ state: "disabled", account: anAccount("a", { enabled: false, disabledReason: "account_deactivated" }) },
+			/off$/m,
+			/off \(account deactivated\)\. \/multicodex enable a/,
+		],
+		[
+			"signed out",
+			{ state: "needs-login", account: anAccount("a", { needsLogin: { reason: "revoked", at: NOW } }) },
+			/signed out$/m,
+			/its sign-in was revoked\. \/multicodex login a/,
+		],
+	])("tells of an account that is %s so, and what to do", (_state, overrides, row, detail) => {
+		open(aView([aShown("a", overrides)]));
+		expect(text()).toMatch(row);
+		expect(text()).toMatch(detail);
+	});
+
+	it("has no e-mail where there is none to be seen", () => {
+		open(aView([aShown("a", { account: anAccount("a", { email: undefined, workspaceId: "acct-9c1f" }) })]));
+		expect(text()).toMatch(/^ {3}account …9c1f · token until/m);
+	});
+
+	it("shows windows by their length, whichever an account has", () => {
+		const month = aSnapshot({ capturedAt: NOW, windows: [{ usedPercent: 50, windowMinutes: 43_200 }] });
+		open(aView([aShown("free", { usage: month }), aShown("paid")]));
+		expect(text(140)).toMatch(/5h left +week left +month left/);
+		expect(text(140)).toMatch(/free +plus +█████░░░░░ +50%/);
+		expect(text(140)).not.toMatch(/free.*--/);
+	});
+
+	it("never rounds a rest or a use away", () => {
+		const at = (usedPercent: number) => {
+			open(aView([aShown("a", { usage: aSnapshot({ windows: [{ usedPercent, windowMinutes: 300 }] }) })]));
+			return /([█░]+) +(\S+)/.exec(text())?.slice(1);
+		};
+		expect(at(99.5)).toEqual(["█░░░░░░░░░", "<1%"]);
+		expect(at(100)).toEqual(["░░░░░░░░░░", "0%"]);
+		expect(at(1)).toEqual(["█████████░", "99%"]);
+		expect(at(0)).toEqual(["██████████", "100%"]);
+	});
+
+	it("of an empty pool says how to begin, and offers no key that needs an account", () => {
+		open(aView([]));
+		expect(text()).toMatch(/No Codex account is signed in/);
+		expect(text()).toMatch(/^ n add {2}esc close$/m);
+		press(CONFIRM, "a", "x", "v", DOWN, "n", CANCEL);
+		expect(actions).toEqual(["add -", "close -"]);
+	});
+});
+
+describe("the keys of the dashboard", () => {
+	it("are those of the person where pi knows them, and letters of its own", () => {
+		press(CONFIRM, "a", "n", "s", "x", "e", "v", "r", CANCEL, "\r", "\x1b", "q");
+		expect(actions).toEqual(
+			["use", "auto", "add", "login", "remove", "disable", "rename", "refresh", "close"].map(
+				(action) => `${action} work`,
+			),
+		);
+	});
+
+	it("move, and come in at the other end", () => {
+		press(DOWN);
+		expect(selected()).toContain("personal");
+		press(UP, UP);
+		expect(selected()).toContain("old-team");
+		press(DOWN);
+		expect([selected(), repaints]).toEqual([expect.stringContaining("work"), 4]);
+	});
+
+	it("are named as far as they do something: each that is named, and no other", () => {
+		const named = () =>
+			text(200).match(/\S+ (use|auto|add|sign in|remove|disable|enable|rename|refresh|close)(?= {2}|$)/gm);
+		expect(named()).toHaveLength(9);
+		open(aView([aShown("a", { state: "disabled", account: anAccount("a", { enabled: false }) })]));
+		expect(named()).toContain("e enable");
+		expect(named()).not.toContain("enter use");
+		press("e", CONFIRM);
+		// Enter is not named there, but asked all the same it tells why.
+		expect(actions).toEqual(["enable a", "use a"]);
+	});
+
+	it("name the way to sign in on a narrow terminal where that is what is needed", () => {
+		press(UP);
+		expect(lines(40).at(-2)).toBe(" a auto  s sign in  ? keys  esc close");
+	});
+
+	it("scroll through a thousand accounts, and say where one is", () => {
+		open(many(1000));
+		room = 18;
+		expect(text()).toContain("(1/1000)");
+		press(PAGE_DOWN);
+		const page = Number(/\((\d+)\/1000\)/.exec(text())?.[1]) - 1;
+		expect(page).toBeGreaterThan(1);
+		press(UP, PAGE_UP, UP);
+		expect([selected(), text()]).toEqual([
+			expect.stringContaining("account-1000"),
+			expect.stringContaining("(1000/1000)"),
+		]);
+	});
+
+	it("keep the account on the screen when the terminal gets lower, and fill it when it gets higher", () => {
+		open(many(12));
+		press(...Array<string>(9).fill(DOWN));
+		for (room of [40, 16, 12, 30]) expect(selected()).toContain("account-10");
+		expect(text()).not.toContain("/12)");
+	});
+});
+
+describe("text that is typed into the dashboard", () => {
+	const filterLine = () => lines().find((line) => /^ (>|filter:)/.test(line));
+
+	it("filters, by its letters, and takes no letter and no Enter of it for a key", () => {
+		for (const text of ["/multicodex use bert\r", "x\r", "remove\r", "vx\r\r", "say hi\r", "ee\r", "\rx"]) {
+			open(DRAWN);
+			burst(text);
+			expect(actions).toEqual([]);
+		}
+	});
+
+	it("does so at the pace of a person where it begins with a slash or with a letter that is no key", () => {
+		for (const text of ["/multicodex use bert", "hello, remove everything", "zx"]) {
+			open(DRAWN);
+			press(...text, CONFIRM);
+			expect(actions).toEqual([]);
+			expect(text.replace("/", "")).toBe(filterLine()?.replace(/^ > /, "").trimEnd());
+		}
+	});
+
+	it("never acts, whatever it is and however fast", () => {
+		const letter = fc.constantFrom(..."/?jkanxsevruq \r\t職é", "\x1b[200~x e\r\x1b[201~", "multicodex ", "bert");
+		const typed = fc.array(letter, { minLength: 2, maxLength: 40 });
+		fc.assert(
+			fc.property(typed, fc.integer({ min: 0, max: 20 }), (pieces, gap) => {
+				open(DRAWN);
+				actions = [];
+				for (const piece of pieces) {
+					for (const each of piece.startsWith("\x1b") ? [piece] : piece) {
+						dashboard.handleInput?.(each === "\r" ? CONFIRM : each);
+						pace.pass(gap);
+					}
+				}
+				pace.pass(1000);
+				expect(actions).toEqual([]);
+			}),
+			{ numRuns: isWide ? 2000 : 200 },
+		);
+	});
+
+	it("leaves the rows that fit, in their order, and highlights the best", () => {
+		press("/", ..."si");
+		expect(lines().filter((line) => /^ [→ ] (work|personal|side|old-team) {2,}/.test(line))).toEqual([
+			expect.stringMatching(/^ → side/),
+		]);
+		expect(selected(40)).toContain("side");
+		expect([filterLine(), text()]).toEqual([
+			expect.stringMatching(/^ > si/),
+			expect.stringMatching(/type to filter {2}enter keep it {2}esc end it/),
+		]);
+	});
+
+	it("is kept by Enter, for the keys, and ended by Esc, with the cursor where it is", () => {
+		press("/", ..."si", CONFIRM);
+		expect([filterLine(), actions]).toEqual([" filter: si", []]);
+		press("x", CANCEL);
+		expect([filterLine(), selected(), actions]).toEqual([undefined, expect.stringContaining("side"), ["remove side"]]);
+		press("/", ..."per", CANCEL, CANCEL);
+		expect(actions).toEqual(["remove side", "close personal"]);
+	});
+
+	it("says so where nothing fits, and does nothing at Enter, nor at a key", () => {
+		press("/", ..."zzz", CONFIRM, CONFIRM);
+		expect([text(), actions]).toEqual([expect.stringContaining('No account matches "zzz".'), []]);
+	});
+
+	it("belongs to the account that was highlighted when the key was pressed", () => {
+		dashboard.handleInput?.("x");
+		view = aView(DRAWN.accounts.slice(1));
+		pace.pass(200);
+		expect(actions).toEqual([]);
+	});
+});
+
+describe("the list of keys", () => {
+	it.each([120, 80, 40, 30])("names every key at %i columns, within the terminal", (width) => {
+		undoable = "old";
+		for (room of [40, 20, 12]) {
+			press("?");
+			const shown = lines(width).join(" ").replaceAll(/\s+/g, " ");
+			for (const key of ["enter", "a ", "n ", "s ", "x ", "u ", "e ", "v ", "r ", "? ", "esc", "/"]) {
+				expect(shown).toContain(` ${key}`);
+			}
+			if (room >= 20 || width >= 80) expect(lines(width).length).toBeLessThanOrEqual(room);
+			press("?");
+			expect(selected(width)).toContain("work");
+		}
+	});
+
+	it("is closed by any key, which does nothing else", () => {
+		press("?", "x", "?", CANCEL);
+		expect([actions, selected()]).toEqual([[], expect.stringContaining("work")]);
+	});
+});
+
+describe("moving and undoing", () => {
+	it("moves by j and k, home and end", () => {
+		press("j");
+		expect(selected()).toContain("personal");
+		press("k", "\x1b[F");
+		expect(selected()).toContain("old-team");
+		press("\x1b[H");
+		expect([selected(), actions]).toEqual([expect.stringContaining("work"), []]);
+	});
+
+	it("offers to undo a removal while its line stands, at any width", () => {
+		expect(text()).not.toContain("undo");
+		undoable = "bert";
+		for (const width of [80, 40]) expect(text(width)).toMatch(/Removed bert\. u puts it back\.[\s\S]*u undo/);
+		press("u");
+		open(aView([]));
+		press("u");
+		expect(actions).toEqual(["undo work", "undo -"]);
+	});
+});

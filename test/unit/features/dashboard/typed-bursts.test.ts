@@ -1,0 +1,74 @@
+import { initTheme } from "@mariozechner/pi-coding-agent";
+import fc from "fast-check";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { anAccount } from "../../../support/fakes.ts";
+import { isWide } from "../../../support/tiers.ts";
+import { aDesk } from "../../command-harness.ts";
+
+/** Every panel, by the command that opens it. */
+const PANELS = ["", "use", "remove work", "rename work", "footer", "rotation", "reset backups"];
+
+/** Words and keys as they come when a person types or pastes for the editor while a panel is open. */
+const anyPiece = fc.oneof(
+	fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 }),
+	fc.constantFrom(
+		"/multicodex use home",
+		"remove",
+		"exit",
+		" ",
+		"\r",
+		"\n",
+		"\t",
+		"j",
+		"k",
+		"x",
+		"e",
+		"n",
+		"u",
+		"\x7f",
+	),
+	fc.string({ maxLength: 12 }).map((text) => `\x1b[200~${text}\r\x1b[201~`),
+);
+const anyBurst = fc.array(anyPiece, { minLength: 2, maxLength: 30 });
+
+// The panels of preferences are drawn with it.
+beforeAll(() => initTheme("dark"));
+beforeEach(() => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
+});
+afterEach(() => {
+	vi.useRealTimers();
+});
+
+describe("a burst of text", () => {
+	it.each(PANELS)("changes no account, no pin and no setting: /multicodex %s", async (command) => {
+		await fc.assert(
+			fc.asyncProperty(anyBurst, fc.integer({ min: 0, max: 20 }), async (pieces, gap) => {
+				const desk = aDesk([anAccount("work", { id: "1" }), anAccount("home", { id: "2" })]);
+				desk.screen.isAway = true;
+				const before = JSON.stringify(desk.house.accounts.rows);
+				const running = desk.command.handler(command, desk.screen.ctx);
+				await vi.advanceTimersByTimeAsync(0);
+				expect(desk.screen.panel).toBeDefined();
+				for (const piece of pieces) {
+					// pi gives a paste in one piece, and everything else letter by letter.
+					for (const typed of piece.startsWith("\x1b") ? [piece] : piece) {
+						desk.screen.panel?.handleInput?.(typed);
+						if (gap > 0) await vi.advanceTimersByTimeAsync(gap);
+					}
+				}
+				await vi.advanceTimersByTimeAsync(1000);
+				expect(JSON.stringify(desk.house.accounts.rows)).toBe(before);
+				expect([desk.house.pool.pinned(), desk.stored, desk.removals, desk.browserDialogs]).toEqual([
+					undefined,
+					[],
+					0,
+					[],
+				]);
+				await desk.pi.fire("session_shutdown", desk.screen.ctx);
+				await running;
+			}),
+			{ numRuns: isWide ? 500 : 40 },
+		);
+	});
+});

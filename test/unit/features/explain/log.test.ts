@@ -1,0 +1,116 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { describe, expect, it } from "vitest";
+import { DECISION_KINDS, type LoggedDecision } from "../../../../src/core/decision.ts";
+import { POLICIES } from "../../../../src/core/policies.ts";
+import { logAsJson, logAsText } from "../../../../src/features/explain/log.ts";
+import { anAccount, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+
+const accounts = [anAccount("work", { id: "1" }), anAccount("side", { id: "2" })];
+const line = (decision: Partial<LoggedDecision> & Pick<LoggedDecision, "kind">): LoggedDecision => ({
+	at: NOW,
+	pid: 7,
+	account: "1",
+	...decision,
+});
+const spoken = (decision: Parameters<typeof line>[0], columns = 78) =>
+	logAsText([line(decision)], accounts, NOW, columns).replace(/^\d\d:\d\d {2}/, "");
+const until = NOW + HOUR_MS;
+
+describe("the log, for a person", () => {
+	it("has words for every term that may decide", () => {
+		const terms = new Set(["pin", "session", "reserve", "list"]);
+		for (const policy of Object.values(POLICIES)) for (const { name } of policy) terms.add(name);
+		const texts = [...terms].map((decidedBy) => spoken({ kind: "chosen", decidedBy }));
+		expect(new Set(texts).size).toBe(terms.size);
+		for (const term of terms) expect(texts).not.toContain(`work: begins, ${term}`);
+	});
+
+	it.each<[Parameters<typeof line>[0], RegExp]>([
+		[{ kind: "chosen", decidedBy: "fresh" }, /^work: begins, the freshest$/],
+		[{ kind: "chosen" }, /^work: begins, the only one$/],
+		[{ kind: "added", reason: "login" }, /^work: added, by a sign-in \(\d+ \w{3}\)$/],
+		[{ kind: "added", reason: "import codex" }, /^work: added, import codex \(\d+ \w{3}\)$/],
+		[{ kind: "removed" }, /^work: removed \(\d+ \w{3}\)$/],
+		[{ kind: "restored" }, /^work: put back \(/],
+		[{ kind: "renamed" }, /^work: has another label \(/],
+		[{ kind: "disabled" }, /^work: switched off by hand \(/],
+		[{ kind: "setting", setting: "rotation.maxWait", value: "8h" }, /^setting rotation\.maxWait is 8h \(/],
+		[{ kind: "backups-deleted", total: 2 }, /^backups of removed accounts deleted: 2 \(/],
+		[
+			{ kind: "rotated", from: "2", reason: "usage_limit", window: "5h", until },
+			/^side → work: 5h limit, back .*\d\d:\d\d$/,
+		],
+		[{ kind: "rotated", from: "2", reason: "signed_out" }, /^side → work: signed out$/],
+		[{ kind: "switched", from: "2", reason: "policy" }, /^side → work: by policy$/],
+		[{ kind: "switched", from: "2", reason: "user" }, /^side → work: by hand$/],
+		[{ kind: "pinned" }, /^work: pinned$/],
+		[{ kind: "unpinned", account: undefined }, /^the policy chooses again$/],
+		[
+			{ kind: "cooling", reason: "rate_limit", scope: "account", until },
+			/^work: resting until .*\d\d:\d\d, rate limit$/,
+		],
+		[{ kind: "cooling", reason: "not_included", scope: "model:gpt-6", until }, /not included \(model gpt-6\)$/],
+		[{ kind: "recovered", reason: "usage", scope: "account" }, /^work: back, by newer usage$/],
+		[{ kind: "recovered", reason: "reset", scope: "account" }, /^work: back, by hand$/],
+		[{ kind: "signed-out", reason: "refresh_token_reused" }, /^work: signed out, refresh token reused$/],
+		[{ kind: "closed", reason: "account_deactivated" }, /^work: switched off, account deactivated$/],
+		[{ kind: "last-one", window: "7d", leftPercent: 9.5 }, /^work: the last one, 9% of its week limit left$/],
+		[
+			{ kind: "exhausted", account: undefined, total: 4, cooling: 3, until },
+			/^nobody left: 3 of 4 not ready, first back .*\d\d:\d\d$/,
+		],
+		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up: 6 of 9 not ready, 3 not tried$/],
+		[
+			{
+				kind: "defect",
+				reason: "request",
+				error: "TypeError",
+				frames: ["src/core/pool.ts:12:5", "src/core/serve.ts:1:1"],
+			},
+			/^a defect of pi-multicodex: TypeError at src\/core\/pool\.ts:12:5 \(request\)$/,
+		],
+		[{ kind: "defect", reason: "pi login" }, /^a defect of pi-multicodex: \? \(pi login\)$/],
+		[{ kind: "signed-out", account: "gone" }, /^gone: signed out, \?$/],
+	])("has words for %j", (decision, text) => {
+		expect(spoken(decision)).toMatch(text);
+	});
+
+	it.each(["constructor", "toString", "valueOf", "hasOwnProperty"])("has %s as a word like any other", (word) => {
+		for (const kind of DECISION_KINDS) {
+			expect(spoken({ kind, reason: word, decidedBy: word, window: word, error: word })).not.toContain("[native code]");
+		}
+		expect(spoken({ kind: "added", reason: word })).toContain(`added, ${word}`);
+	});
+
+	it("has a sentence for every kind, though nothing else were known, and fits every width", () => {
+		for (const kind of DECISION_KINDS) {
+			for (let columns = 20; columns <= 200; columns += 5) {
+				const text = logAsText([{ at: NOW, pid: 0, kind }], accounts, NOW, columns);
+				expect(text).toMatch(/^\d\d:\d\d {2}\S/);
+				expect(visibleWidth(text)).toBeLessThanOrEqual(columns);
+			}
+		}
+	});
+
+	it("tells the day of what was not today, and says when there is nothing", () => {
+		expect(logAsText([line({ kind: "pinned", at: NOW - 40 * DAY_MS })], accounts, NOW, 78)).toMatch(/^1[01] Oct \d\d:/);
+		expect(logAsText([], accounts, NOW, 78)).toBe("No decision has been logged yet.");
+	});
+});
+
+it("the log, for a program, is one document of ids and ISO times", () => {
+	expect(logAsJson([line({ kind: "cooling", until, reason: "usage_limit" }), line({ kind: "pinned" })])).toEqual({
+		version: 1,
+		decisions: [
+			{
+				at: "2026-11-20T12:00:00.000Z",
+				pid: 7,
+				kind: "cooling",
+				account: "1",
+				reason: "usage_limit",
+				until: "2026-11-20T13:00:00.000Z",
+			},
+			{ at: "2026-11-20T12:00:00.000Z", pid: 7, kind: "pinned", account: "1" },
+		],
+	});
+});

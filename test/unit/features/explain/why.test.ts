@@ -1,0 +1,224 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Candidate, crowdedOf, type SelectionContext } from "../../../../src/core/candidate.ts";
+import { explain, POLICIES, type PolicyName } from "../../../../src/core/policies.ts";
+import { whyAsJson, whyAsText } from "../../../../src/features/explain/why.ts";
+import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+
+const context: SelectionContext = {
+	modelId: "gpt-5.5",
+	now: NOW,
+	pinned: undefined,
+	affinity: undefined,
+	liveSessions: new Map(),
+	reserve: {},
+	lastChosen: undefined,
+};
+const usage = (used5h: number, usedWeek = 20, resetsInMs = DAY_MS) =>
+	aSnapshot({
+		windows: [
+			{ usedPercent: used5h, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
+			{ usedPercent: usedWeek, windowMinutes: 10080, resetsAt: NOW + resetsInMs },
+		],
+	});
+const candidate = (label: string, overrides: Partial<Candidate> = {}): Candidate => ({
+	account: anAccount(label, { id: `id-of-${label}` }),
+	cooldowns: [],
+	usage: usage(30),
+	...overrides,
+});
+const view = (
+	candidates: readonly Candidate[],
+	overrides: Partial<SelectionContext> = {},
+	policy: PolicyName = "soonest-reset",
+) => ({
+	verdicts: explain(candidates, { ...context, ...overrides }, policy),
+	isEnabled: true,
+	isForeign: false,
+	policy,
+	model: "gpt-5.5",
+	now: NOW,
+});
+const [work, home] = [candidate("work"), candidate("home")];
+const cooling = candidate("side", { cooldowns: [aCooldown()] });
+const out = candidate("out", { account: anAccount("out", { needsLogin: { reason: "revoked", at: NOW } }) });
+const off = candidate("off", { account: anAccount("off", { enabled: false }) });
+
+const onCredits = candidate("rich", {
+	usage: { ...usage(100), credits: { hasCredits: true, unlimited: false } },
+});
+const spent = candidate("spent", { cooldowns: [aCooldown()] });
+
+describe("why, where nothing but bought credits is left", () => {
+	it("says who spends them, and that no other may", () => {
+		const own = view([spent, onCredits], { served: "id-of-rich" });
+		expect(whyAsText(own, 100)).toMatch(
+			/^rich serves next on bought credits: no account has included quota left\.\n1 rich {3}on bought credits until .*\n- spent {2}out of quota/,
+		);
+		expect(whyAsJson(own).candidates[0]).toMatchObject({
+			rank: 1,
+			gate: { kind: "credits", until: new Date(NOW + HOUR_MS).toISOString() },
+		});
+		const other = view([work, onCredits], { served: "id-of-rich" });
+		expect(whyAsText(other, 100)).toMatch(/\n- rich {2}out of quota until /);
+		expect(whyAsJson(other).candidates[1]).toMatchObject({ rank: null, gate: { kind: "credits" } });
+		expect(whyAsText(view([onCredits, spent]), 100)).toMatch(/^No account can serve before /);
+	});
+});
+
+describe("why, for a person", () => {
+	it("says who serves and why, then everybody in the order of the choice", () => {
+		const affinity = "id-of-home";
+		expect(whyAsText(view([work, cooling, home, out, off], { affinity }), 78).split("\n")).toEqual([
+			"home serves next (soonest-reset): it served this session last.",
+			"1 home  served this session last",
+			"2 work  new to this session",
+			expect.stringMatching(/^- side {2}out of quota until (\w+ )?\d\d:\d\d, in 1h00m$/),
+			"- out   signed out",
+			"- off   off",
+		]);
+	});
+
+	it.each<[string, readonly Candidate[], Partial<SelectionContext>, PolicyName, string]>([
+		[
+			"a pin",
+			[work, home],
+			{ pinned: "id-of-home" },
+			"soonest-reset",
+			"home serves next (soonest-reset): it is pinned.",
+		],
+		[
+			"being the only one",
+			[work, cooling],
+			{},
+			"soonest-reset",
+			"work serves next (soonest-reset): no other account can.",
+		],
+		[
+			"the others' reserve",
+			[candidate("work", { usage: usage(95) }), home],
+			{ reserve: { "5h": 10 } },
+			"soonest-reset",
+			"home serves next (soonest-reset): the others have no more than their reserve of 5h.",
+		],
+		[
+			"room",
+			[candidate("work", { usage: usage(85) }), home],
+			{},
+			"soonest-reset",
+			"home serves next (soonest-reset): it has room for a session, 70% of 5h left.",
+		],
+		[
+			"the soonest reset",
+			[work, candidate("home", { usage: usage(30, 20, HOUR_MS) })],
+			{},
+			"soonest-reset",
+			"home serves next (soonest-reset): its quota is lost soonest, week resets in 1h00m.",
+		],
+		[
+			"headroom",
+			[work, candidate("home", { usage: usage(10) })],
+			{},
+			"most-headroom",
+			"home serves next (most-headroom): no other has more, 80% left.",
+		],
+		[
+			"its turn",
+			[work, home],
+			{ lastChosen: "id-of-work" },
+			"round-robin",
+			"home serves next (round-robin): it is its turn.",
+		],
+		[
+			"the list",
+			[work, home],
+			{},
+			"in-order",
+			"work serves next (in-order): nothing tells it from the next but the list, where it comes first.",
+		],
+	])("gives %s as the reason", (_name, candidates, overrides, policy, sentence) => {
+		expect(whyAsText(view(candidates, overrides, policy), 78).split("\n")[0]).toBe(sentence);
+	});
+
+	it("says when somebody is back where nobody can serve, and what to do where nobody ever could", () => {
+		expect(whyAsText(view([cooling, out]), 78)).toMatch(/^No account can serve before .*\d\d:\d\d, in 1h00m\.\n/);
+		const guessed = candidate("side", { cooldowns: [aCooldown({ guessed: true })] });
+		const later = candidate("late", { cooldowns: [aCooldown({ until: NOW + 2 * HOUR_MS })] });
+		expect(whyAsText(view([later, guessed, out]), 78)).toMatch(/^No account can serve before about .*, in 1h00m\.\n/);
+		const last = candidate("last", { cooldowns: [aCooldown({ until: NOW + 3 * HOUR_MS, guessed: true })] });
+		expect(whyAsText(view([cooling, last]), 78).split("\n")[0]).not.toContain("about");
+		expect(whyAsText(view([out, off]), 78)).toMatch(/^No account can serve the next request\.\n/);
+		expect(whyAsText(view([]), 78)).toBe("No Codex account is signed in. Run /multicodex add.");
+	});
+
+	it("says that a session waits for room, and who needs what is left", () => {
+		const busy = candidate("busy", { usage: usage(60) });
+		const at = { ...context, liveSessions: new Map([[busy.account.id, 2]]) };
+		const all = [busy, cooling];
+		const waits = { ...view(all), verdicts: explain(all, at, "soonest-reset", undefined, crowdedOf(all, at)) };
+		expect(whyAsText(waits, 78).split("\n")).toEqual([
+			expect.stringMatching(/^No account has room before .*\d\d:\d\d, in 1h00m\.$/),
+			"- busy  left to its 2 live sessions",
+			expect.stringMatching(/^- side {2}out of quota/),
+		]);
+		expect(whyAsJson(waits)).toMatchObject({
+			next: null,
+			candidates: [{ rank: null, gate: { kind: "crowded", live: 2, roomPercent: -30 } }, {}],
+		});
+		const one = { ...at, liveSessions: new Map([[busy.account.id, 1]]) };
+		expect(
+			whyAsText({ ...waits, verdicts: explain(all, one, "in-order", undefined, crowdedOf(all, one)) }, 78),
+		).toContain("- busy  left to its 1 live session");
+	});
+
+	it("keeps its rows within every width, whatever accounts are called", () => {
+		const labels = fc.array(
+			fc.string({ unit: fc.constantFrom("a", "é", "漢", "🧪", " ", "-"), minLength: 1, maxLength: 40 }),
+			{
+				minLength: 1,
+				maxLength: 5,
+			},
+		);
+		fc.assert(
+			fc.property(labels, fc.integer({ min: 20, max: 200 }), (names, columns) => {
+				const candidates = names.map((name, at) => candidate(name, at % 2 ? { cooldowns: [aCooldown()] } : {}));
+				const [, ...rows] = whyAsText(view(candidates), columns).split("\n");
+				for (const row of rows) expect(visibleWidth(row)).toBeLessThanOrEqual(columns);
+			}),
+		);
+	});
+});
+
+describe("why, for a program", () => {
+	it("names accounts by id alone, and tells rank, terms and gate", () => {
+		const document = JSON.parse(JSON.stringify(whyAsJson(view([work, cooling, home], { affinity: "id-of-home" }))));
+		expect(document).toMatchObject({
+			version: 1,
+			policy: "soonest-reset",
+			model: "gpt-5.5",
+			next: "id-of-home",
+			decidedBy: "session",
+			candidates: [
+				{ id: "id-of-home", rank: 1, gate: null, decidedBy: null },
+				{ id: "id-of-work", rank: 2, gate: null, decidedBy: "session" },
+				{ id: "id-of-side", rank: null, gate: { kind: "cooling", until: "2026-11-20T13:00:00.000Z" }, terms: [] },
+			],
+		});
+		expect(document.candidates[0].terms).toContainEqual({ name: "room", value: 70, text: "70% of 5h left" });
+		expect(JSON.stringify(document)).not.toMatch(/example\.test|"work"|"home"/);
+	});
+
+	it("says first that pi serves by itself while all is switched off", () => {
+		const off = { ...view([work]), isEnabled: false };
+		expect(whyAsText(off, 78).split("\n")[0]).toMatch(/is off: pi uses its own login.*\/multicodex on/);
+		expect(whyAsJson(off)).toMatchObject({ enabled: false, next: "id-of-work" });
+	});
+
+	it("has nobody next where nobody can serve, and agrees with every policy", () => {
+		expect(whyAsJson(view([cooling]))).toMatchObject({ next: null, decidedBy: null });
+		for (const policy of Object.keys(POLICIES) as PolicyName[]) {
+			expect(whyAsJson(view([work], {}, policy))).toMatchObject({ next: "id-of-work", policy });
+		}
+	});
+});

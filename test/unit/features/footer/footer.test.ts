@@ -1,0 +1,330 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createFooter, type Footer } from "../../../../src/features/footer/footer.ts";
+import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
+import { aContext, type FakeContext } from "../../fake-pi.ts";
+import { aHouse, type House } from "../../harness.ts";
+
+let house: House;
+let footer: Footer;
+let screen: FakeContext;
+let ticks: number;
+let stores: Set<() => void>;
+beforeEach(() => {
+	house = aHouse(anAccount("a"), anAccount("b"));
+	ticks = 0;
+	stores = new Set();
+	footer = createFooter({
+		pool: house.pool,
+		affinity: house.affinity,
+		settings: () => house.settings,
+		clock: house.clock,
+		onTick: () => {
+			ticks += 1;
+		},
+		followStores: (listener) => {
+			stores.add(listener);
+			return () => stores.delete(listener);
+		},
+	});
+	screen = aContext({ mode: "tui" });
+});
+afterEach(() => {
+	footer.stop();
+	vi.useRealTimers();
+});
+/** The line that is shown, without its colours. */
+const shown = (on = screen) => on.statuses.at(-1)?.replace(/<\w+>/g, "");
+/** The session is on this account from now on. */
+const serves = (id: string) => {
+	house.affinity.begin("s", id, NOW);
+	house.pool.emit({ type: "changed" });
+};
+const onlyTimers = () => vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+
+describe("the footer", () => {
+	it("keeps pi alive, and the next tick, where a look behind it throws", () => {
+		onlyTimers();
+		footer.stop();
+		const onTick = vi.fn(() => {
+			throw new TypeError("secret");
+		});
+		const { pool, affinity, clock } = house;
+		const followStores = () => () => undefined;
+		footer = createFooter({ pool, affinity, settings: () => house.settings, clock, onTick, followStores });
+		footer.start(screen.ctx);
+		vi.advanceTimersByTime(2 * HOUR_MS);
+		expect(onTick.mock.calls.length).toBeGreaterThan(1);
+		expect(house.told).toContainEqual(expect.objectContaining({ type: "defect", where: "footer" }));
+	});
+
+	it("is drawn when a session begins, and after every change that shows", async () => {
+		footer.start(screen.ctx);
+		expect(shown()).toBe("codex a (plus) · usage unknown · 2 of 2 ready");
+		serves("b");
+		await settled();
+		expect(screen.statuses.at(-1)).toBe(
+			"<dim>codex <text>b<dim> (plus)<dim> · <dim>usage unknown<dim> · <dim>2 of 2 ready",
+		);
+	});
+
+	it("is drawn once for many changes of one moment, and not at all where nothing shows", async () => {
+		footer.start(screen.ctx);
+		for (let time = 0; time < 20; time += 1) house.pool.emit({ type: "changed" });
+		await settled();
+		expect(screen.statuses).toHaveLength(1);
+		for (const id of ["b", "a", "b"]) serves(id);
+		await settled();
+		expect(screen.statuses).toHaveLength(2);
+	});
+
+	it("is there only while a Codex model is selected, and comes back with it", async () => {
+		footer.start(screen.ctx);
+		screen.model = { provider: "anthropic", baseUrl: "x" };
+		footer.draw();
+		await settled();
+		expect(shown()).toBeUndefined();
+		serves("a");
+		await settled();
+		expect(shown()).toBeUndefined();
+		screen.model = { provider: "openai-codex", baseUrl: "x" };
+		footer.draw();
+		await settled();
+		expect(shown()).toContain("codex a");
+	});
+
+	it("is not there where nobody looks on", async () => {
+		screen = aContext({ hasUI: false, mode: "print" });
+		footer.start(screen.ctx);
+		serves("a");
+		await settled();
+		expect(screen.statuses).toEqual([]);
+	});
+
+	it("has no colours where a client draws by itself", () => {
+		screen = aContext({ mode: "rpc" });
+		footer.start(screen.ctx);
+		expect(screen.statuses).toEqual(["codex a (plus) · usage unknown · 2 of 2 ready"]);
+	});
+
+	it("follows the person's settings, and says that we are off", async () => {
+		footer.start(screen.ctx);
+		serves("a");
+		house.settings = { ...house.settings, footer: { ...house.settings.footer, ready: false } };
+		await settled();
+		expect(shown()).toBe("codex a (plus) · usage unknown");
+		house.settings = { ...house.settings, enabled: false };
+		house.pool.emit({ type: "changed" });
+		await settled();
+		expect(shown()).toBe("codex off · /multicodex on");
+	});
+
+	it("names the account that is back first when none is ready, and leaves out who must sign in", async () => {
+		house.accounts.rows = [...house.accounts.rows, anAccount("c", { needsLogin: { reason: "revoked", at: NOW } })];
+		const cool = (until: number) => ({ cooldowns: [aCooldown({ until })], strikes: 0 });
+		house.state.memos.set("a", cool(NOW + 2 * HOUR_MS));
+		house.state.memos.set("b", cool(NOW + HOUR_MS));
+		footer.start(screen.ctx);
+		expect(shown()).toMatch(/^codex 0\/3 ready · b back /);
+	});
+
+	it("shows the pinned account before the first request", () => {
+		house.state.pinnedId = "b";
+		footer.start(screen.ctx);
+		expect(shown()).toMatch(/^codex b pinned \(plus\)/);
+	});
+
+	describe("names the account that serves the next request", () => {
+		const week = { usedPercent: 8, windowMinutes: 10_080, resetsAt: NOW + 24 * HOUR_MS };
+		const used = (usedPercent: number) =>
+			aSnapshot({ windows: [{ usedPercent, windowMinutes: 300, resetsAt: NOW + HOUR_MS }, week] });
+		const COOLING = {
+			covers: "account",
+			scope: "account",
+			reason: "usage_limit",
+			until: NOW + HOUR_MS,
+			guessed: false,
+		} as const;
+		const name = () => /^codex (\S+(?: pinned)?)/.exec(shown() ?? "")?.[1];
+
+		it("from the first second, with the figures that are stored", () => {
+			house.state.memos.set("a", { usage: used(90), cooldowns: [], strikes: 0 });
+			house.state.memos.set("b", { usage: used(27), cooldowns: [], strikes: 0 });
+			footer.start(screen.ctx);
+			expect(shown()).toBe("codex b · 5h 73% left (1h00m) · week 92% left (1d00h) · 2/2 ready");
+		});
+
+		it("after each change of the pool, and never one that is off or out", async () => {
+			const { pool, accounts, state } = house;
+			serves("a");
+			footer.start(screen.ctx);
+			const names = [name()];
+			const step = async (change: () => unknown) => {
+				await change();
+				await settled();
+				names.push(name());
+			};
+			await step(() => pool.pin("b"));
+			await step(() => pool.pin(undefined));
+			await step(() => pool.cool(anAccount("a"), COOLING, "m"));
+			await step(() => pool.clearCooldowns());
+			await step(() => accounts.patch("a", { enabled: false }).then(() => pool.emit({ type: "changed" })));
+			await step(() => accounts.patch("a", { enabled: true }).then(() => pool.emit({ type: "changed" })));
+			await step(() => accounts.remove("a").then(() => pool.emit({ type: "changed" })));
+			expect(names).toEqual(["a", "b pinned", "a", "b", "a", "b", "a", "b"]);
+			// What another process has stored needs no event of this one.
+			state.memos.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			for (const tell of stores) tell();
+			await settled();
+			expect(shown()).toMatch(/^codex 0\/1 ready · b back /);
+		});
+
+		it("for the model that is selected: one that may not use it is neither named nor counted", async () => {
+			const cooldowns = [aCooldown({ scope: "model:m", reason: "model_not_supported", until: NOW + HOUR_MS })];
+			house.state.memos.set("a", { cooldowns, strikes: 0 });
+			screen.model = Object.assign({ provider: "openai-codex", baseUrl: "x" }, { id: "m" });
+			footer.start(screen.ctx);
+			expect(shown()).toBe("codex b (plus) · usage unknown · last ready");
+			house.state.memos.set("b", { cooldowns, strikes: 0 });
+			house.pool.emit({ type: "changed" });
+			await settled();
+			expect(shown()).toMatch(/^codex 0\/2 ready · a back /);
+		});
+
+		it("where others need the rest of all there are", () => {
+			house.state.memos.set("a", { usage: used(95), cooldowns: [], strikes: 0 });
+			house.state.memos.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			house.state.live.set("other", "a");
+			house.affinity.begin("s", "b", NOW);
+			footer.start(screen.ctx);
+			expect(name()).toBe("a");
+		});
+
+		it("as the request chooses, also where others are tried first for a while", async () => {
+			house.pool.doubt(["a"]);
+			footer.start(screen.ctx);
+			expect(name()).toBe("b");
+			await house.ask();
+			expect(house.tries).toEqual(["b"]);
+		});
+
+		it("and looks at what others store for as long as a session lasts", () => {
+			footer.start(screen.ctx);
+			footer.start(screen.ctx);
+			expect(stores.size).toBe(1);
+			footer.stop();
+			expect(stores.size).toBe(0);
+		});
+	});
+
+	it("fits the terminal, also after that has another size", async () => {
+		const before = Object.getOwnPropertyDescriptor(process.stdout, "columns");
+		const resize = (columns: number) => {
+			Object.defineProperty(process.stdout, "columns", { configurable: true, value: columns });
+			process.stdout.emit("resize");
+		};
+		try {
+			serves("a");
+			resize(120);
+			footer.start(screen.ctx);
+			expect(shown()).toBe("codex a (plus) · usage unknown · 2 of 2 ready");
+			resize(30);
+			await settled();
+			expect(shown()).toBe("a · unknown · 2/2");
+		} finally {
+			Reflect.deleteProperty(process.stdout, "columns");
+			if (before) Object.defineProperty(process.stdout, "columns", before);
+		}
+	});
+});
+
+describe("the footer while a request waits", () => {
+	it("counts down, and is as before when the wait is over", async () => {
+		footer.start(screen.ctx);
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		await settled();
+		expect(shown()).toBe("codex waiting · first account back in 42s");
+		house.pool.emit({ type: "waiting", until: undefined, forRoom: false });
+		await settled();
+		expect(shown()).toBe("codex a (plus) · usage unknown · 2 of 2 ready");
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: true });
+		await settled();
+		expect(shown()).toBe("codex waiting for room · first account back in 42s");
+	});
+
+	it("counts every second, in whatever session, and leaves no timer", async () => {
+		onlyTimers();
+		footer.start(screen.ctx);
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		expect(vi.getTimerCount()).toBe(2);
+		house.clock.at += 1000;
+		vi.advanceTimersByTime(1000);
+		expect(shown()).toBe("codex waiting · first account back in 41s");
+		footer.stop();
+		expect(vi.getTimerCount()).toBe(0);
+
+		const next = aContext({ mode: "tui" });
+		footer.start(next.ctx);
+		house.clock.at += 1000;
+		vi.advanceTimersByTime(1000);
+		expect(shown(next)).toBe("codex waiting · first account back in 40s");
+		house.pool.emit({ type: "waiting", until: undefined, forRoom: false });
+		expect(vi.getTimerCount()).toBe(1);
+		footer.stop();
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
+	it("begins no timer where no session is", () => {
+		onlyTimers();
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
+	it("leaves no timer behind a session that was replaced without a word", () => {
+		onlyTimers();
+		footer.start(screen.ctx);
+		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		screen.isStale = true;
+		house.clock.at += 1000;
+		vi.advanceTimersByTime(1000);
+		expect(vi.getTimerCount()).toBe(0);
+	});
+});
+
+describe("the footer over sessions", () => {
+	it("is looked after once a minute, once", () => {
+		onlyTimers();
+		footer.start(screen.ctx);
+		house.affinity.begin("s", "b", NOW);
+		vi.advanceTimersByTime(60_000);
+		expect([ticks, screen.statuses.length]).toEqual([1, 2]);
+		footer.start(screen.ctx);
+		vi.advanceTimersByTime(60_000);
+		expect(ticks).toBe(2);
+		footer.stop();
+		vi.advanceTimersByTime(600_000);
+		expect(ticks).toBe(2);
+		expect(vi.getTimerCount()).toBe(0);
+	});
+
+	it("outlives a context whose session was replaced, and is drawn again in the next", async () => {
+		footer.start(screen.ctx);
+		screen.isStale = true;
+		serves("a");
+		await settled();
+		const next = aContext({ mode: "tui" });
+		footer.start(next.ctx);
+		expect(next.statuses).toHaveLength(1);
+		serves("b");
+		await settled();
+		expect([screen.statuses.length, next.statuses.length]).toEqual([1, 2]);
+	});
+
+	it("leaves no listener on the terminal, however often a session begins", () => {
+		const before = process.stdout.listenerCount("resize");
+		for (let time = 0; time < 5; time += 1) footer.start(screen.ctx);
+		expect(process.stdout.listenerCount("resize")).toBe(before + 1);
+		footer.stop();
+		expect(process.stdout.listenerCount("resize")).toBe(before);
+	});
+});

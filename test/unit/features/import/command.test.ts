@@ -1,0 +1,233 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Finding } from "../../../../src/features/import/rules.ts";
+import { anAccount, aSnapshot, aTokenOf, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { aDesk, aGrant, type Desk, idOf } from "../../command-harness.ts";
+
+const UP = "\x1b[A";
+const DOWN = "\x1b[B";
+
+let desk: Desk;
+beforeEach(() => {
+	desk = aDesk();
+});
+
+const run = (args: string) => desk.run(args);
+/** What a person is asked to choose from is on the panel; only what cannot be chosen goes out before it. */
+const runAsked = () => desk.run("import");
+const found = (name: string, overrides: Partial<Extract<Finding, { kind: "login" }>> = {}): Finding => ({
+	kind: "login",
+	tool: "codex",
+	path: `/data/${name}.json`,
+	name: undefined,
+	credential: aGrant(name),
+	workspaceIdHint: undefined,
+	...overrides,
+});
+const key: Finding = {
+	kind: "left-out",
+	tool: "prodex",
+	path: "/data/key.json",
+	name: "key",
+	reason: "holds an API key",
+};
+const labels = () => desk.house.pool.accounts().map(({ label }) => label);
+
+describe("import", () => {
+	it("looks everywhere, and takes what it found when the person says yes", async () => {
+		desk.found = [found("work"), found("home", { tool: "prodex", name: "job" }), key];
+		const before: string[] = [];
+		desk.screen.onQuestion = () => {
+			before.push(...desk.screen.notices);
+		};
+		const text = await desk.run("import", 2);
+		expect(before).toEqual([expect.stringMatching(/^info: Left out:\n.*API key$/)]);
+		expect(desk.screen.questions).toEqual(["Import 2 Codex accounts?"]);
+		expect(desk.screen.details).toEqual([
+			expect.stringMatching(
+				/→ Yes, import all 2 No, import nothing .*\[x\] work@example\.test, Codex CLI \(.*\[x\] home@.*prodex job.*These are copied/,
+			),
+		]);
+		expect(text).toMatch(/^info: Codex: imported work, job\.\nThe pool has 2 accounts now\. \/multicodex shows/);
+		expect([labels(), desk.searched]).toEqual([
+			["work", "job"],
+			[undefined, undefined],
+		]);
+		// What they have left is worth knowing before the first request.
+		expect(desk.askedUsage).toEqual([idOf("work"), idOf("home")]);
+	});
+
+	it("says what those have left that it took, where that is known in time", async () => {
+		desk.found = [found("work")];
+		const window = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
+		desk.usage.set(idOf("work"), () => aSnapshot({ windows: [window] }));
+		expect(await runAsked()).toMatch(
+			/imported work\.\nwork: 73% of 5h until \d\d:\d\d left\.\nThe pool has 1 account now\.\n/,
+		);
+	});
+
+	it("takes only what the person has chosen on the panel", async () => {
+		desk.found = [found("work"), found("home"), found("side")];
+		desk.screen.isAway = true;
+		const running = desk.command.handler("import", desk.screen.ctx);
+		await expect.poll(() => desk.screen.panel !== undefined).toBe(true);
+		// Down to the second account, out with it, and up to the answer again.
+		for (const key of [DOWN, DOWN, DOWN, " ", UP, UP, UP, "\r"]) {
+			desk.screen.panel?.handleInput?.(key);
+			await pause(200);
+		}
+		await running;
+		expect(labels()).toEqual(["work", "side"]);
+	});
+
+	it("shows no e-mail on the panel to a person who hides them", async () => {
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		desk.found = [found("work")];
+		desk.screen.consent = false;
+		await runAsked();
+		expect(desk.screen.details[0]).toMatch(/\[x\] w…@example\.test, Codex CLI/);
+	});
+
+	it("in RPC mode lets the person choose from a list, until one of its answers is given", async () => {
+		desk = aDesk([], { mode: "rpc" });
+		desk.found = [found("work"), found("home")];
+		desk.screen.choices.push("[x] home@example.test, Codex CLI (/data/home.json)");
+		desk.screen.choice = "Yes, import 1 of 2";
+		await desk.run("import");
+		expect(labels()).toEqual(["work"]);
+		expect(desk.screen.questions).toEqual(["Import 2 Codex accounts?", "Import 2 Codex accounts?"]);
+		expect(desk.screen.details[0]).toMatch(/^Yes, import all 2, No, import nothing, \[x\] work@/);
+		desk = aDesk([], { mode: "rpc" });
+		desk.found = [found("work"), found("home")];
+		desk.screen.choice = "No, import nothing";
+		expect(await desk.run("import")).toBe("info: Nothing was imported.");
+		desk.screen.choice = undefined;
+		expect(await desk.run("import")).toBe("info: Nothing was imported.");
+		expect(labels()).toEqual([]);
+	});
+
+	it("in RPC mode keeps two accounts apart that are called alike", async () => {
+		desk = aDesk([], { mode: "rpc" });
+		const path = "/data/export.json";
+		const twin = { access: aTokenOf("home", { profileEmail: "work@example.test" }), refresh: "r", expiresAt: NOW };
+		desk.found = [found("work", { path }), found("home", { path, credential: twin })];
+		desk.screen.choices.push(`[x] work@example.test (${idOf("home")}), Codex CLI (${path})`);
+		desk.screen.choice = "Yes, import 1 of 2";
+		await desk.run("import");
+		expect(desk.house.pool.accounts().map(({ id }) => id)).toEqual([idOf("work")]);
+	});
+
+	it("in RPC mode is a plain question for one account, which names it", async () => {
+		desk = aDesk([], { mode: "rpc" });
+		desk.found = [found("work")];
+		await desk.run("import");
+		expect(desk.screen.details).toEqual([expect.stringMatching(/^work@example\.test, Codex CLI \(.*These are copied/)]);
+		expect(labels()).toEqual(["work"]);
+	});
+
+	it("looks once more when the person has said yes: a tool may have renewed its sign-in meanwhile", async () => {
+		desk.found = [found("work")];
+		desk.screen.onQuestion = () => {
+			desk.found = [found("work", { credential: aGrant("work", NOW + HOUR_MS) }), found("home")];
+		};
+		expect(await runAsked()).toMatch(/imported work\.\n/);
+		// What was not shown is not taken.
+		expect(desk.house.pool.accounts()).toMatchObject([{ credential: aGrant("work", NOW + HOUR_MS) }]);
+	});
+
+	it("takes nothing when the person says no", async () => {
+		desk.found = [found("work")];
+		desk.screen.consent = false;
+		expect(await runAsked()).toBe("info: Nothing was imported.");
+		expect(labels()).toEqual([]);
+	});
+
+	it("of a tool that was named does not ask, and says what it did", async () => {
+		desk.found = [found("work"), found("home", { tool: "prodex" })];
+		expect(await run("import codex")).toMatch(
+			/^info: Found 1 Codex sign-in:\n.*work.*\nCodex: imported work\.\nThe pool has 1 account now\..*\nCodex CLI still/,
+		);
+		expect([labels(), desk.screen.questions]).toEqual([["work"], []]);
+	});
+
+	it("of a path takes what lies there, blanks included", async () => {
+		desk.paths.set("~/my folder/auth.json", [found("work", { tool: "file" })]);
+		expect(await run("import ~/my folder/auth.json")).toMatch(/imported work/);
+		expect(await run('import "~/my folder/auth.json"')).toMatch(
+			/^info: .*here already.*\nNothing is left to import\./s,
+		);
+		expect(desk.searched).toEqual(["~/my folder/auth.json", "~/my folder/auth.json"]);
+	});
+
+	it("--dry-run shows the same and changes nothing, in any place of the line", async () => {
+		desk.found = [found("work"), key];
+		for (const args of ["import --dry-run", "import codex --dry-run", "import --dry-run codex"]) {
+			expect(await run(args)).toMatch(/^info: Found 1 Codex sign-in:\n {2}new: work@/);
+		}
+		expect([labels(), desk.screen.questions]).toEqual([[], []]);
+	});
+
+	it("of a word that is neither tool nor path fails, and names the tools", async () => {
+		expect(await run("import cdx")).toBe('error: There is no file, folder or tool "cdx". Tools: pi, codex, prodex.');
+	});
+
+	it("that finds nothing is a failure only where something was named", async () => {
+		expect(await run("import")).toBe("info: No other tool on this machine keeps a Codex sign-in.");
+		expect(await run("import codex")).toBe("error: No Codex sign-in of Codex CLI was found. Nothing was imported.");
+		expect(await run("import codex --dry-run")).toBe("info: No Codex sign-in of Codex CLI was found.");
+		desk.paths.set("/empty", []);
+		expect(await run("import /empty")).toMatch(/^error: /);
+		desk.found = [key];
+		expect(await run("import prodex")).toBe(
+			"error: prodex key (/data/key.json) holds an API key. Nothing was imported.",
+		);
+		expect(await run("import")).toMatch(/^info: Left out:\n.*API key\nNothing is left to import\./);
+	});
+
+	// A path is no machine: what lies elsewhere was not looked at.
+	it("that finds nothing at a path says nothing of other places", async () => {
+		desk.paths.set("/empty", []);
+		for (const args of ["import /empty", "import /empty --dry-run"]) {
+			expect(await run(args)).toMatch(/No Codex sign-in was found/);
+		}
+	});
+
+	it("that fails for several reasons keeps them apart in its one line", async () => {
+		desk.found = [key, { ...key, path: "/data/torn.json", name: "torn", reason: "is not valid JSON" }];
+		expect(await run("import prodex")).toBe(
+			"error: prodex key (/data/key.json) holds an API key; prodex torn (/data/torn.json) is not valid JSON. Nothing was imported.",
+		);
+	});
+
+	it.each(['import ""', 'import " "', 'import "" ""'])("%s names nothing, and looks everywhere", async (args) => {
+		expect(await run(args)).toMatch(/^info: No other tool on this machine/);
+		expect(desk.searched).toEqual([undefined]);
+	});
+
+	it("that finds only what is here says so, and asks nothing", async () => {
+		desk = aDesk([anAccount("work", { id: idOf("work") })]);
+		desk.found = [found("work")];
+		expect(await run("import")).toMatch(/^info: .*here already: work.*\nNothing is left to import\./s);
+		expect(desk.screen.questions).toEqual([]);
+	});
+
+	it("renews an account that its tool has renewed, and counts it", async () => {
+		const lost = { needsLogin: { reason: "refresh_token_reused", at: NOW }, source: "import:codex" };
+		desk = aDesk([anAccount("mine", { id: idOf("work"), ...lost })]);
+		desk.found = [found("work", { credential: aGrant("work", NOW + HOUR_MS) })];
+		expect(await runAsked()).toMatch(/imported mine/);
+		expect(desk.house.pool.account(idOf("work"))).toMatchObject({ needsLogin: undefined });
+	});
+
+	it("shows no e-mail to a person who hides them", async () => {
+		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		desk.found = [found("work")];
+		expect(await run("import --dry-run")).toMatch(/new: w…@example\.test/);
+	});
+
+	it("says so where an account cannot be stored", async () => {
+		desk.found = [found("work")];
+		desk.house.accounts.isFull = true;
+		expect(await run("import codex")).toBe("error: multicodex import failed: no space");
+	});
+});

@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import type { Candidate } from "../../../../src/core/candidate.ts";
+import { explain, POLICIES } from "../../../../src/core/policies.ts";
+import { startsOn } from "../../../../src/features/preferences/preview.ts";
+import { aCooldown, anAccount, aSnapshot, DAY_MS, NOW } from "../../../support/fakes.ts";
+
+const weekly = (label: string, usedPercent: number, resetsInMs: number): Candidate => ({
+	account: anAccount(label),
+	cooldowns: [],
+	usage: aSnapshot({ windows: [{ usedPercent, windowMinutes: 10080, resetsAt: NOW + resetsInMs }] }),
+});
+const work = weekly("work", 40, 2 * DAY_MS);
+const home = weekly("home", 10, 5 * DAY_MS);
+const cooling: Candidate = { ...home, cooldowns: [aCooldown()] };
+
+const said = (candidates: readonly Candidate[], pinned?: string, policy: keyof typeof POLICIES = "soonest-reset") =>
+	startsOn(
+		explain(
+			candidates,
+			{
+				modelId: "m",
+				now: NOW,
+				pinned,
+				affinity: undefined,
+				liveSessions: new Map(),
+				reserve: {},
+				lastChosen: undefined,
+			},
+			policy,
+		),
+	);
+
+describe("which account a new session starts on", () => {
+	it("is said with what decided, of both", () => {
+		expect(said([work, home])).toBe("A new session starts on work: week resets in 2d00h (home: week resets in 5d00h).");
+		expect(said([work, home], undefined, "most-headroom")).toBe(
+			"A new session starts on home: 90% left (work: 60% left).",
+		);
+		expect(said([home, work], undefined, "in-order")).toMatch(/starts on home: number 1 of the list \(work: number 2/);
+		expect(said([work, home], "home")).toBe("A new session starts on home: pinned (work: not pinned).");
+	});
+
+	it("needs no reason where there is no choice", () => {
+		expect(said([work, cooling])).toBe("A new session starts on work, the only one that is ready.");
+	});
+
+	it("is said of nobody where nobody is ready, or there", () => {
+		expect(said([cooling])).toBe("A new session finds no account ready.");
+		expect(said([])).toBe("No Codex account is signed in. Run /multicodex add.");
+	});
+
+	it("has words for every policy", () => {
+		for (const policy of Object.keys(POLICIES)) {
+			expect(said([work, home], undefined, policy as keyof typeof POLICIES)).toMatch(
+				/on (work|home): .+ \((work|home): .+\)\.$/,
+			);
+		}
+	});
+});

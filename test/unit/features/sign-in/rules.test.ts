@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest";
+import { signInAddressIn } from "../../../../src/features/sign-in/rules.ts";
+
+const END = "http://localhost:1455/auth/callback?code=ac_XyZ-1.2&scope=openid%20email&state=s_t-1";
+const BEGINNING = "https://auth.openai.com/oauth/authorize?response_type=code&client_id=app_x&state=s_t-1";
+
+describe("the address of a sign-in in a prompt", () => {
+	it.each([
+		["the address that the browser ended on", ` ${END}\n`, END],
+		["it among words", `it says ${END} and stops`, END],
+		["it without a scheme", END.replace("http://", ""), END.replace("http://", "")],
+		["it by number", END.replace("localhost:1455", "127.0.0.1:1457"), END.replace("localhost:1455", "127.0.0.1:1457")],
+		["it broken over lines", END.replace("scope", "\n  scope").replace("code=", "\ncode="), END],
+		["a refusal", "http://localhost:1455/auth/callback?error=access_denied&state=s", undefined],
+		["its query alone", "?code=ac_1&state=s_1", "?code=ac_1&state=s_1"],
+		["its query without the mark", "code=ac_1&state=s_1", "code=ac_1&state=s_1"],
+		["the address where it begins", BEGINNING, BEGINNING],
+	])("is found: %s", (_what, prompt, address) => {
+		expect(signInAddressIn(prompt)).toBe(address ?? prompt);
+	});
+
+	it.each([
+		"say hi",
+		"why does http://localhost:3000/auth/callback?code=1&state=2 fail?",
+		"code=1",
+		"set state=2 in the form, please",
+		"see https://auth.openai.com/oauth/authorize?client_id=app for the address",
+		"https://example.test/?code=1",
+		"",
+	])("is not in %j", (prompt) => {
+		expect(signInAddressIn(prompt)).toBeUndefined();
+	});
+});

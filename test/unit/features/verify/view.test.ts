@@ -1,0 +1,156 @@
+import { describe, expect, it } from "vitest";
+import type { Finding, FindingCode } from "../../../../src/features/verify/rules.ts";
+import { verifiedAsJson, verifiedAsText } from "../../../../src/features/verify/view.ts";
+import { verifySchema } from "../../../../src/pi/json-schemas.ts";
+import { anAccount } from "../../../support/fakes.ts";
+
+const CODES: Readonly<Record<FindingCode, true>> = {
+	"file-good": true,
+	"file-unreadable": true,
+	"file-broken": true,
+	"file-newer": true,
+	"file-older": true,
+	"rows-strange": true,
+	"directory-unwritable": true,
+	"file-read-only": true,
+	"permissions-good": true,
+	"permissions-wide": true,
+	leftover: true,
+	quarantined: true,
+	"lock-held": true,
+	"lock-stale": true,
+	"lock-ahead": true,
+	"lock-strange": true,
+	"pool-empty": true,
+	"pool-unusable": true,
+	"sign-ins-good": true,
+	"tokens-due": true,
+	"sign-in-lost": true,
+	"sign-in-shared": true,
+	"account-off": true,
+	"link-gone": true,
+	"link-behind": true,
+	"link-twice": true,
+	"link-unusable": true,
+	"pi-key": true,
+	"plan-login": true,
+	"plan-login-used": true,
+	"endpoint-good": true,
+	"endpoint-unknown": true,
+	"endpoint-refused": true,
+	"endpoint-silent": true,
+	"endpoint-untrusted": true,
+	"endpoint-failing": true,
+	"endpoint-challenge": true,
+	"clock-good": true,
+	"clock-wrong": true,
+	"host-tried": true,
+	"host-untried": true,
+	"host-old": true,
+	"node-good": true,
+	"node-old": true,
+	"rival-none": true,
+	"rival-another": true,
+	"rival-not-visible": true,
+	"switched-off": true,
+	"setting-bad": true,
+	defects: true,
+	environment: true,
+	"tls-unchecked": true,
+};
+const account = anAccount("my label", { id: "0123456789ab", email: "me@work.example" });
+const aFinding = (code: string, overrides: Partial<Finding> = {}): Finding => ({
+	code: code as FindingCode,
+	level: "warning",
+	subject: undefined,
+	figure: undefined,
+	detail: undefined,
+	...overrides,
+});
+const seen = (findings: readonly Finding[]) => ({ findings, repairs: [], isFixing: false, accounts: [account] });
+const line = (finding: Finding) => verifiedAsText(seen([finding])).split("\n")[1];
+
+describe("the words of what was verified", () => {
+	it.each(Object.keys(CODES))("are a whole sentence, and hold nothing that was not told: %s", (code) => {
+		const finding = aFinding(code, { subject: account.id, figure: 2, detail: "Something is so." });
+		const text = verifiedAsJson(seen([finding])).findings[0]?.text;
+		expect(text).toMatch(/^\S.*[.)]$/);
+		expect(text).not.toMatch(/undefined|NaN|!/);
+	});
+
+	it("name an account by its label on the screen, and by its id alone in the document", () => {
+		const finding = aFinding("sign-in-lost", { subject: account.id, detail: "refresh_token_reused" });
+		expect(line(finding)).toBe(
+			'warning  my label is signed out: its sign-in was used by another program. /multicodex login "my label"',
+		);
+		const json = JSON.stringify(verifiedAsJson(seen([finding])));
+		expect(json).toContain("/multicodex login 0123456789ab");
+		expect(json).not.toMatch(/label|work\.example/);
+	});
+
+	it("say which way the clock is wrong, and how wide permissions are", () => {
+		expect(line(aFinding("clock-wrong", { figure: 600_000 }))).toContain("is 10m slow");
+		expect(line(aFinding("clock-wrong", { figure: -600_000 }))).toContain("is 10m fast");
+		expect(line(aFinding("permissions-wide", { subject: ".", figure: 0o755 }))).toContain(
+			"The agent directory is open to other users of this machine (755). /multicodex verify --fix",
+		);
+	});
+
+	it("name a certificate that is not trusted, and the variable that mends it", () => {
+		const finding = aFinding("endpoint-untrusted", { subject: "issuer", detail: "SELF_SIGNED_CERT_IN_CHAIN" });
+		expect(line(finding)).toMatch(
+			/certificate of the sign-in service is not trusted \(SELF_SIGNED_CERT_IN_CHAIN\).*NODE_EXTRA_CA_CERTS/,
+		);
+	});
+
+	it("begin with how much there is, and tell what was repaired", () => {
+		const head = (...levels: Finding["level"][]) =>
+			verifiedAsText(seen(levels.map((level) => aFinding("pool-empty", { level })))).split("\n")[0];
+		expect(head("ok", "note")).toBe("Everything that was looked at is in order.");
+		expect(head("problem", "warning", "warning")).toBe("1 problem, 2 warnings.");
+		const ok = aFinding("pool-empty", { level: "ok" });
+		const fixing = { ...seen([ok]), isFixing: true };
+		expect(verifiedAsText(fixing).split("\n")[1]).toBe("There was nothing to repair.");
+		const left = aFinding("lock-stale", { level: "warning", subject: "auth.json.lock" });
+		expect(verifiedAsText({ ...fixing, findings: [left] }).split("\n")[1]).toBe("Nothing could be repaired.");
+		const repairs = [
+			{ kind: "permissions", subject: "." },
+			{ kind: "set-aside", subject: "x.corrupt-1" },
+		] as const;
+		expect(
+			verifiedAsText({ ...fixing, repairs })
+				.split("\n")
+				.slice(1, 3),
+		).toEqual(["The agent directory can be read by you alone now.", "Set a damaged file aside as x.corrupt-1."]);
+	});
+
+	it("make a document as it is promised", () => {
+		const document = verifiedAsJson({
+			...seen([aFinding("file-broken", { level: "problem", subject: "auth.json", detail: "pi" })]),
+			repairs: [{ kind: "lock", subject: "auth.json.lock" }],
+		});
+		expect(verifySchema.parse(document)).toEqual(document);
+		expect(document).toMatchObject({ healthy: false, findings: [{ level: "problem", subject: "auth.json" }] });
+	});
+});
+
+it("findings about many accounts are told in linear time", () => {
+	const many = 400;
+	let reads = 0;
+	const accounts = Array.from({ length: many }, (_, at) => {
+		const account = anAccount(`a${at}`);
+		return Object.defineProperty({ ...account }, "id", {
+			get: () => {
+				reads += 1;
+				return account.id;
+			},
+		});
+	});
+	const findings = accounts.map(({ id }): Finding => {
+		return { code: "account-off", level: "note", subject: id, figure: undefined, detail: undefined };
+	});
+	const found = { findings, repairs: [], isFixing: false, accounts };
+	expect(verifiedAsText(found).split("\n")).toHaveLength(many + 1);
+	expect(verifiedAsJson(found).findings).toHaveLength(many);
+	expect(reads).toBeLessThan(10 * many);
+});

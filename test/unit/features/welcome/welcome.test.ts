@@ -1,0 +1,74 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { PoolEvent } from "../../../../src/core/events.ts";
+import type { PlannedImport } from "../../../../src/features/import/rules.ts";
+import { createWelcome, type Welcome } from "../../../../src/features/welcome/welcome.ts";
+import { aCredential, aStateStore, type FakeStateStore } from "../../../support/fakes.ts";
+
+let state: FakeStateStore;
+let isHomeEmpty: boolean;
+let planned: PlannedImport[];
+let events: PoolEvent[];
+let look: () => Promise<{ planned: PlannedImport[]; leftOut: [] }>;
+let welcome: Welcome;
+beforeEach(() => {
+	state = aStateStore();
+	isHomeEmpty = true;
+	planned = [];
+	events = [];
+	look = async () => ({ planned, leftOut: [] });
+	welcome = createWelcome({
+		state,
+		imports: { lookIn: () => look() },
+		emit: (event) => events.push(event),
+		isHomeEmpty: () => isHomeEmpty,
+	});
+});
+
+const found = (email: string | undefined, tool: "codex" | "prodex" = "codex"): PlannedImport => ({
+	found: { kind: "login", tool, path: "/x", name: undefined, credential: aCredential("x"), workspaceIdHint: undefined },
+	owner: { id: String(email), email },
+	account: undefined,
+	verdict: "add",
+	isOwnerActive: true,
+});
+const told = async (isOver: () => boolean = () => false) => {
+	const words: string[] = [];
+	await welcome.begin((text) => words.push(text), isOver);
+	return words;
+};
+
+describe("the first words in a home without an account", () => {
+	it("say what was found on this machine and what to type, once", async () => {
+		planned = [found("me@acme.example")];
+		expect(await told()).toEqual(["Codex CLI login me@acme.example found. /multicodex import takes it."]);
+		expect(await told()).toEqual([]);
+	});
+
+	it("say how to sign in where nothing was found", async () => {
+		expect(await told()).toEqual(["No Codex account yet. /multicodex add signs in to one."]);
+	});
+
+	it("come once more when the last account has left again", async () => {
+		await told();
+		isHomeEmpty = false;
+		expect(await told()).toEqual([]);
+		isHomeEmpty = true;
+		expect(await told()).toHaveLength(1);
+	});
+
+	it("are kept for the next start where the session is over, or an account has come, before they are known", async () => {
+		expect(await told(() => true)).toEqual([]);
+		look = async () => {
+			isHomeEmpty = false;
+			return { planned: [], leftOut: [] };
+		};
+		expect(await told()).toEqual([]);
+		expect(state.isWelcomed).toBe(false);
+	});
+
+	it("do without what could not be looked at, and a defect of ours is told", async () => {
+		look = () => Promise.reject(new TypeError("x is not a function"));
+		expect(await told()).toEqual([]);
+		expect(events).toMatchObject([{ type: "defect", where: "welcome" }]);
+	});
+});

@@ -1,0 +1,280 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
+import { ALIAS_WORDS, aliasCalled } from "../../../src/pi/aliases.ts";
+import { COMMANDS } from "../../../src/pi/router.ts";
+import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { aDesk, type Desk } from "../command-harness.ts";
+import { aContext } from "../fake-pi.ts";
+
+let desk: Desk;
+
+beforeEach(() => {
+	desk = aDesk([
+		anAccount("anna", { id: "aaaaaaaaaaaa", email: "anna@acme.dev" }),
+		anAccount("bert", { id: "bbbbbbbbbbbb", email: "robert@acme.dev" }),
+		anAccount("day job", { id: "cccccccccccc", email: undefined }),
+		anAccount("🚀 東京オフィス", { id: "dddddddddddd", email: undefined }),
+	]);
+	desk.house.settings = DEFAULT_SETTINGS;
+	desk.screen = aContext({ mode: "rpc" });
+});
+
+const run = (args: string) => desk.run(args);
+const pinned = () => desk.house.pool.pinned();
+
+describe("a word that is mistyped", () => {
+	it.each([
+		["stauts", 'multicodex: there is no "stauts". Did you mean status?'],
+		["rmeove anna", 'multicodex: there is no "rmeove". Did you mean remove?'],
+		["rot", 'multicodex: there is no "rot". Did you mean rotation?'],
+		["frobnicate", 'multicodex: there is no "frobnicate". /multicodex help lists every command.'],
+		["constructor", 'multicodex: there is no "constructor". /multicodex help lists every command.'],
+		["use ana", 'No Codex account is called "ana". Did you mean anna?'],
+		["remove brt", 'No Codex account is called "brt". Did you mean bert?'],
+		["enable dayjob", 'No Codex account is called "dayjob". Did you mean "day job"?'],
+		["rename robret@acme.dev x", 'No Codex account is called "robret@acme.dev". Did you mean bert?'],
+		["use atuo", 'No Codex account is called "atuo". Did you mean auto?'],
+		["refresh al", 'No Codex account is called "al". Did you mean all?'],
+		["use nemo", 'No Codex account is called "nemo". Known: anna, bert, day job, 🚀 東京オフィス.'],
+		["reset quoat", 'There is no "quoat" here. Did you mean quota?'],
+		["import codx", 'There is no file, folder or tool "codx". Did you mean codex?'],
+		["rotation polcy=in-order", 'There is no setting "polcy". Did you mean policy?'],
+		["rotation policy=in-ordr", "and stays as it is. Did you mean in-order?"],
+		["rotation policy=defualt", "and stays as it is. Did you mean default?"],
+		["footer metrs=true", 'There is no setting "metrs". Did you mean meters?'],
+		["rotation speed=9", 'There is no setting "speed". Known: policy, maxRotations,'],
+	])("changes nothing, and what may have been meant is named: %s", async (typed, words) => {
+		const said = await run(typed);
+		expect(said).toMatch(/^error: /);
+		expect(said).toContain(words);
+		expect([pinned(), desk.stored, desk.house.pool.accounts().length]).toEqual([undefined, [], 4]);
+	});
+
+	it.each([
+		["add --devcie", "--devcie", "--device"],
+		["add —device", "—device", "--device"],
+		["add --udno", "--udno", "--undo"],
+		["show --jsno", "--jsno", "--json"],
+		["why --jso", "--jso", "--json"],
+		["log 5 --jsonn", "--jsonn", "--json"],
+		["verify --fxi", "--fxi", "--fix"],
+		["remove anna --logotu", "--logotu", "--logout"],
+		["login --devic", "--devic", "--device"],
+		["import --dryrun", "--dryrun", "--dry-run"],
+		["reset backups --yse", "--yse", "--yes"],
+	])("in an option is named, with the option that may have been meant: %s", async (typed, wrong, right) => {
+		expect(await run(typed)).toMatch(
+			new RegExp(`^error: There is no option ${wrong} here\\. Did you mean ${right}\\? Usage: /multicodex `),
+		);
+	});
+
+	it.each(COMMANDS.filter(({ name }) => name !== "rename").map(({ name }) => name))(
+		"in an option of %s is named where no option is near, and nothing is done",
+		async (name) => {
+			expect(await run(`${name} --frobnicate`)).toMatch(
+				/^error: There is no option --frobnicate here\. Usage: \/multicodex /,
+			);
+			expect([desk.stored, desk.removals, desk.browserDialogs.length]).toEqual([[], 0, 0]);
+		},
+	);
+
+	it("lists no twenty labels where nothing is near", async () => {
+		desk = aDesk(Array.from({ length: 20 }, (_, at) => anAccount(`seat ${at}`, { id: `s${at}` })));
+		expect(await run("use nemo")).toBe('error: No Codex account is called "nemo". /multicodex show lists them.');
+	});
+});
+
+describe("an everyday word", () => {
+	it.each(["list", "ls", "status", "quota", "LS", "Show"])("%s shows", async (word) => {
+		expect(await run(word)).toMatch(/^info: 4 of 4 ready/);
+		expect(await run(`${word} --json`)).toMatch(/^info: \{\n {2}"version": 1/);
+	});
+
+	it.each(["switch", "select", "pin"])("%s pins an account", async (word) => {
+		expect(await run(`${word} bert`)).toMatch(/^info: Codex: using bert in all sessions/);
+		expect(pinned()).toBe("bbbbbbbbbbbb");
+	});
+
+	it("unpin ends a pin, and takes no word", async () => {
+		await run("pin bert");
+		expect(await run("unpin")).toBe("info: Codex: the policy chooses the account again.");
+		expect(pinned()).toBeUndefined();
+		await run("pin bert");
+		expect(await run("unpin anna")).toMatch(/^error: /);
+		expect(pinned()).toBe("bbbbbbbbbbbb");
+	});
+
+	it.each(["delete", "rm"])("%s removes, after the same question", async (word) => {
+		desk.screen.consent = false;
+		expect(await run(`${word} bert`)).toBe("info: Nothing was removed.");
+		desk.screen.consent = true;
+		expect(await run(`${word} bert`)).toMatch(/^info: Codex: removed bert/);
+		expect(await run("undo")).toMatch(/^info: Codex: bert is back/);
+	});
+
+	it("doctor verifies, and accounts is the dashboard, or what stands for it", async () => {
+		expect(await run("doctor")).toMatch(/No problems|in order|pi /);
+		desk.screen = aContext({ mode: "print" });
+		expect((await desk.runUnseen("accounts")).code).toBe(process.exitCode);
+	});
+
+	it("is understood for --help and -h too", async () => {
+		expect(await run("--help")).toContain("/multicodex use [account|auto]");
+		expect(await run("-h")).toContain("/multicodex use [account|auto]");
+	});
+
+	it("stands for a subcommand that there is, and hides none", () => {
+		const names = COMMANDS.map(({ name }) => name);
+		for (const word of ALIAS_WORDS) {
+			const command = aliasCalled(word)?.command;
+			expect([word, command === "" || names.includes(command ?? "?")]).toEqual([word, true]);
+			expect(names).not.toContain(word);
+		}
+	});
+
+	it("is offered only where no subcommand fits, and nothing more once it is whole", () => {
+		expect(desk.offered("li")).toEqual(["list"]);
+		expect(desk.offered("st")).toEqual(["status", "list"]);
+		expect(desk.offered("doc")).toEqual(["doctor"]);
+		expect(desk.offered("s")).not.toContain("status");
+		for (const word of ALIAS_WORDS) expect(desk.offered(word)).toBeNull();
+		expect(desk.offered("switch be")).toEqual(["switch bert"]);
+		expect(desk.offered("unpin ")).toBeNull();
+	});
+});
+
+describe("what is offered", () => {
+	it.each([
+		["use er", ["use bert"]],
+		["use 東", ['use "🚀 東京オフィス"']],
+		["use オフィス", ['use "🚀 東京オフィス"']],
+		["use 🚀", ['use "🚀 東京オフィス"']],
+		["use job", ['use "day job"']],
+		['use "job', ['use "day job"']],
+		["use ＡＮＮＡ", null],
+		["use ＮＮ", ["use anna"]],
+		["move", ["remove"]],
+		["ro", ["rotation"]],
+	])("stands anywhere in the word: %s", (typed, offers) => {
+		expect(desk.offered(typed)).toEqual(offers);
+	});
+
+	it("begins with those that begin so", () => {
+		expect(desk.offered("o")?.slice(0, 2)).toEqual(["off", "on"]);
+	});
+
+	it("is no option for a word that may be a label", () => {
+		for (const typed of ["add d", "add un", "add device", "login json"]) expect(desk.offered(typed)).toBeNull();
+		expect(desk.offered("add -")).toEqual(["add --device", "add --undo"]);
+	});
+});
+
+describe("next", () => {
+	const serves = () =>
+		desk.house.pool.choose({
+			modelId: "gpt-5.5",
+			affinity: desk.house.affinity.account(),
+			sessionId: "s",
+			excluded: new Set(),
+		})?.label;
+
+	beforeEach(() => {
+		desk.house.settings = { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, policy: "in-order" } };
+	});
+
+	it("moves the session to the next account of the order, round and round, and pins nothing", async () => {
+		const events: string[] = [];
+		desk.house.pool.subscribe((event) => {
+			if (event.type === "switched") events.push(`${event.from.label} → ${event.to.label} ${event.cause}`);
+		});
+		expect(await run("next")).toBe("info: Codex: this session goes on with bert. /multicodex use anna goes back.");
+		expect(serves()).toBe("bert");
+		await run("next");
+		expect(serves()).toBe("day job");
+		expect(await run("next")).toContain('/multicodex use "day job" goes back.');
+		await run("next");
+		expect([serves(), pinned(), desk.house.pool.active()]).toEqual(["anna", undefined, "aaaaaaaaaaaa"]);
+		expect(events[0]).toBe("anna → bert user");
+	});
+
+	it("passes over accounts that are not ready, and says what the next one has left", async () => {
+		desk.house.state.memos.set("bbbbbbbbbbbb", {
+			...desk.house.pool.status("bbbbbbbbbbbb"),
+			cooldowns: [aCooldown({ until: NOW + HOUR_MS })],
+		});
+		desk.house.pool.noteUsage(
+			"cccccccccccc",
+			aSnapshot({ windows: [{ usedPercent: 52, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] }),
+		);
+		expect(await run("next")).toBe(
+			"info: Codex: this session goes on with day job, 48% of its 5h limit left. /multicodex use anna goes back.",
+		);
+	});
+
+	it("ends a pin, which would hold the session back, and says so", async () => {
+		await run("use bert");
+		expect(await run("next")).toBe(
+			"info: Codex: this session goes on with anna. bert is no longer pinned. /multicodex use bert goes back.",
+		);
+		expect([serves(), pinned()]).toEqual(["anna", undefined]);
+	});
+
+	it("changes nothing where no other account can serve", async () => {
+		desk = aDesk([anAccount("anna"), anAccount("off", { enabled: false })]);
+		await run("use anna");
+		expect(await run("next")).toBe(
+			"error: No other Codex account can serve now: this session stays on anna. /multicodex shows all.",
+		);
+		expect(pinned()).toBe("anna");
+		desk = aDesk([]);
+		expect(await run("next")).toBe("error: No Codex account can serve now. /multicodex shows all.");
+	});
+
+	it("takes no word", async () => {
+		expect(await run("next bert")).toBe("error: Usage: /multicodex next");
+	});
+});
+
+describe("durations and defaults of a group", () => {
+	it.each([
+		["rotation maxWait=45 min", { "rotation.maxWait": "45m" }],
+		["rotation maxWait=1.5h", { "rotation.maxWait": "90m" }],
+		['rotation maxWait="1h 30m" policy=in-order', { "rotation.maxWait": "90m", "rotation.policy": "in-order" }],
+		["rotation cooldown=1 hour 30 minutes", { "rotation.cooldown": "90m" }],
+		["rotation cooldown=2d", { "rotation.cooldown": "48h" }],
+		["rotation maxWait=0", { "rotation.maxWait": "0s" }],
+		["rotation POLICY=In-Order", { "rotation.policy": "in-order" }],
+		["rotation policy=default", { "rotation.policy": "soonest-reset" }],
+		["footer meters=default", { "footer.meters": true }],
+	])("are taken as a person writes them: %s", async (typed, stored) => {
+		expect(await run(typed)).toMatch(/^info: /);
+		expect(desk.stored).toEqual([stored]);
+	});
+
+	it("marks each value that is not the default, and what the command has changed", async () => {
+		await run("rotation policy=round-robin");
+		const said = await run("rotation maxWait=8h");
+		expect(said).toMatch(/^(info: )?policy +round-robin .*\(default soonest-reset\)$/m);
+		expect(said).toMatch(/^maxWait +8h .*\(was 60s, default 60s\)$/m);
+		expect(said.match(/\(/g)).toHaveLength(2);
+		expect(await run("rotation")).toMatch(/^maxWait +8h .*\(default 60s\)$/m);
+	});
+
+	it("goes back to every default of the group at once, and offers that only where something is changed", async () => {
+		expect(desk.offered("rotation def")).toBeNull();
+		await run("rotation policy=round-robin maxWait=8h reserve.7d=20");
+		expect(desk.offered("rotation def")).toEqual([
+			"rotation default",
+			"rotation policy=default",
+			"rotation maxWait=default",
+			"rotation reserve.7d=default",
+		]);
+		expect(desk.offered("rotation default")).toBeNull();
+		const said = await run("rotation default");
+		expect(said.match(/\(was /g)).toHaveLength(3);
+		expect(desk.house.settings.rotation).toEqual(DEFAULT_SETTINGS.rotation);
+		await run("footer meters=false maskEmails=true");
+		await run("footer default");
+		expect(desk.house.settings).toEqual(DEFAULT_SETTINGS);
+	});
+});

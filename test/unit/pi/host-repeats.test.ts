@@ -1,0 +1,66 @@
+import { expect, it } from "vitest";
+import { evidenceFromWords } from "../../../src/core/evidence.ts";
+import { classify, RULES } from "../../../src/core/failure-rules.ts";
+import { isRepeatedByHost } from "../../../src/pi/provider.ts";
+import { hostRetries, ownAnswers, retries } from "../host-retry.ts";
+
+const WORDINGS = [
+	...RULES.flatMap(({ samples }) => samples.flatMap(({ words }) => words ?? [])),
+	...["Service Unavailable", "Server error", "Internal error", "Provider returned error", "rate limit", "retry delay"],
+	...["Too many requests", "HTTP 429", "HTTP 500", "HTTP 502", "HTTP 503", "HTTP 504", "HTTP 501", "HTTP 520"],
+	...["network error", "connection error", "connection refused", "connection lost", "connection closed"],
+	...["WebSocket closed 1006", "websocket error", "other side closed", "fetch failed", "upstream connect"],
+	...["reset before headers", "socket hang up", "ended without", "HTTP2 request did not get a response"],
+	...["timed out", "timeout", "terminated", "read ECONNRESET", "write EPIPE", "connect ETIMEDOUT"],
+];
+
+it("knows of every wording whether the oldest host's own retry repeats it, as that host's own file has it", async () => {
+	const [oldest] = await hostRetries();
+	if (!oldest) throw new Error("no host is known");
+	for (const words of WORDINGS) expect([words, isRepeatedByHost(words)]).toEqual([words, retries(oldest, words)]);
+});
+
+it("reads of every newer host what that host's own function says", async () => {
+	const [, ...newer] = await hostRetries();
+	expect(newer.map(({ host }) => host)).toEqual(["0.87.1", "1.5.2", "1.6.0"]);
+	for (const retry of newer) {
+		const read = WORDINGS.map((words) => [words, retries(retry, words)]);
+		const own = await ownAnswers(retry.host, WORDINGS);
+		expect([retry.host, read]).toEqual([retry.host, WORDINGS.map((words, at) => [words, own[at]])]);
+	}
+});
+
+/** Words of a server at its limit, and the hosts whose own retry repeats them; the others leave them to another account. */
+const LEFT_TO_HOST: readonly (readonly [words: string, hosts: string])[] = [
+	["Selected model is at capacity. Please try a different model.", "1.5.2 1.6.0"],
+	["Codex error: Selected model is at capacity. Please try a different model.", "1.5.2 1.6.0"],
+	["Our servers are currently overloaded. Please try again later.", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["Codex error: server_is_overloaded", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["Codex error: slow_down", ""],
+	["We're currently experiencing high demand.", "0.87.1 1.5.2 1.6.0"],
+	["An error occurred while processing your request. You can retry your request.", "0.87.1 1.5.2 1.6.0"],
+	["The server had an error while processing your request.", ""],
+	["Internal server error", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["This model is temporarily unavailable.", ""],
+	["Request timed out.", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["Codex SSE response headers timed out after 20000ms", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["fetch failed", "0.73.1 0.87.1 1.5.2 1.6.0"],
+	["read ECONNRESET", "1.6.0"],
+	["write EPIPE", "1.6.0"],
+	["connection closed", "1.6.0"],
+	["connect ECONNREFUSED 127.0.0.1:443", "1.6.0"],
+	["getaddrinfo ENOTFOUND chatgpt.com", "0.87.1 1.5.2 1.6.0"],
+	["Codex WebSocket stream ended before a terminal response event", "0.87.1 1.5.2 1.6.0"],
+];
+
+it.each(LEFT_TO_HOST)("knows who repeats %s", async (words, hosts) => {
+	const all = await hostRetries();
+	expect(
+		all
+			.filter((host) => retries(host, words))
+			.map(({ host }) => host)
+			.join(" "),
+	).toBe(hosts);
+	const failure = classify(evidenceFromWords(words, 0), { now: 0, modelId: "gpt-5.5", cooldownMs: 1 });
+	expect(failure).toMatchObject({ isLeftToHost: true, cooling: undefined });
+});

@@ -1,0 +1,424 @@
+import type { Api, AssistantMessageEvent, AssistantMessageEventStream, Model } from "@mariozechner/pi-ai";
+import * as ai from "@mariozechner/pi-ai";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import type { StreamOptions } from "../../../src/core/attempt.ts";
+import { registerProvider } from "../../../src/pi/provider.ts";
+import { answers, type FakeCodex, startFakeCodex } from "../../support/fake-codex/index.ts";
+import { anAccount, settled } from "../../support/fakes.ts";
+import { aContext, aPi, type FakePi } from "../fake-pi.ts";
+import { aHouse, answered, CONTEXT, type House, MODEL } from "../harness.ts";
+
+type StreamSimple = (
+	model: Model<Api>,
+	context: typeof CONTEXT,
+	options?: StreamOptions,
+) => AssistantMessageEventStream;
+
+let codex: FakeCodex;
+let pi: FakePi;
+let house: House;
+let hasAccount: boolean;
+let isEnabled: boolean;
+let keyForOthers: string | undefined;
+let isKeyValid: boolean;
+let refusal: string | undefined;
+let requestedAt: string[];
+/** What the host does as its own stream function is called. */
+let onInnerCall: () => void;
+const oauth = {
+	name: "ChatGPT",
+	usesCallbackServer: true,
+	isSubscription: true,
+	login: () => Promise.reject(new Error("not here")),
+	refreshToken: <T>(credentials: T) => Promise.resolve(credentials),
+	getApiKey: ({ access }: { access: string }) => access,
+} as const;
+
+function register(...names: string[]) {
+	return registerHouse(aHouse(...names.map((name) => anAccount(name))));
+}
+
+function registerHouse(next: House) {
+	house = next;
+	const { delegate } = house.deps;
+	const stream: typeof delegate.stream = (...request) => {
+		onInnerCall();
+		return delegate.stream(...request);
+	};
+	return registerProvider(pi.api, {
+		failover: { ...house.deps, delegate: { ...delegate, stream } },
+		oauth,
+		hasAccount: () => hasAccount,
+		keyForOthers: () => (keyForOthers === undefined ? undefined : { token: keyForOthers, isValid: isKeyValid }),
+		isEnabled: () => isEnabled,
+		refusalToSend: () => refusal,
+		onRequest: (baseUrl) => requestedAt.push(baseUrl),
+	});
+}
+const { argv } = process;
+beforeEach(async () => {
+	codex = await startFakeCodex({ accounts: ["theirs"] });
+	pi = aPi();
+	hasAccount = true;
+	keyForOthers = undefined;
+	isKeyValid = true;
+	isEnabled = true;
+	refusal = undefined;
+	requestedAt = [];
+	onInnerCall = () => undefined;
+});
+afterEach(async () => {
+	process.argv = argv;
+	await codex.close();
+});
+
+const configSchema = z.object({ streamSimple: z.custom<StreamSimple>((value) => typeof value === "function") });
+const stream: StreamSimple = (model, context, options) =>
+	configSchema.parse(pi.registrations.at(-1)?.config).streamSimple(model, context, options);
+const ours: Model<Api> = MODEL;
+const there = (): Model<Api> => ({ ...MODEL, baseUrl: codex.baseUrl });
+
+async function collect(events: AssistantMessageEventStream): Promise<AssistantMessageEvent[]> {
+	const all: AssistantMessageEvent[] = [];
+	for await (const event of events) all.push(event);
+	return all;
+}
+const wordsOf = (events: readonly AssistantMessageEvent[]) => {
+	const final = events.at(-1);
+	return final?.type === "error" ? final.error.errorMessage : undefined;
+};
+
+describe("the registration", () => {
+	it("names the api, the stream and the sign-in, and leaves models and base URL to pi", () => {
+		register("a");
+		expect(Object.keys(pi.registrations[0]?.config ?? {}).sort()).toEqual(["api", "apiKey", "oauth", "streamSimple"]);
+		const { getApiKey: _ours, ...same } = oauth;
+		expect(pi.registrations[0]?.config).toMatchObject({ api: "openai-codex-responses", oauth: same });
+	});
+
+	it("has a placeholder for a key that no host resolves, and only while somebody is signed in", () => {
+		register("a");
+		const key = pi.registrations[0]?.config?.apiKey;
+		expect(key).toBe("pi-multicodex");
+		expect(process.env[String(key)]).toBeUndefined();
+		hasAccount = false;
+		pi = aPi();
+		register();
+		expect(pi.registrations[0]?.config).not.toHaveProperty("apiKey");
+	});
+
+	it("is made anew when the first account comes and when the last one goes, not else", () => {
+		hasAccount = false;
+		const provider = register();
+		provider.keepAvailability();
+		hasAccount = true;
+		provider.keepAvailability();
+		provider.keepAvailability();
+		hasAccount = false;
+		provider.keepAvailability();
+		provider.keepAvailability();
+		expect(pi.registrations.map(({ call, config }) => `${call} ${config ? "apiKey" in config : ""}`)).toEqual([
+			"register false",
+			"register true",
+			"unregister ",
+			"register false",
+		]);
+	});
+});
+
+describe("the key that other extensions get", () => {
+	const hooks = () => z.looseObject({ oauth: z.custom<typeof oauth>() }).parse(pi.registrations[0]?.config).oauth;
+	const keysSet = () => pi.registrations.map(({ config }) => config?.apiKey);
+	const rivalHere = (config: unknown) => {
+		const { ctx } = aContext();
+		return Object.assign(ctx, { modelRegistry: { getRegisteredProviderConfig: () => config } });
+	};
+
+	it("is the token of the account that would serve, also in place of pi's own login", () => {
+		keyForOthers = "token of a";
+		register("a");
+		expect(keysSet()).toEqual(["token of a"]);
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of a");
+		keyForOthers = undefined;
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+		keyForOthers = "token of a";
+		isEnabled = false;
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+	});
+
+	it("follows that account, and names nothing else by it", () => {
+		keyForOthers = "token of a";
+		const provider = register("a");
+		const { ctx } = aContext();
+		provider.keepKey(ctx);
+		keyForOthers = "token of b";
+		provider.keepKey(ctx);
+		provider.keepKey(ctx);
+		expect(pi.registrations.slice(1)).toEqual([{ call: "register", config: { apiKey: "token of b" } }]);
+	});
+
+	it("is not given where we are not registered", () => {
+		keyForOthers = "token of a";
+		const provider = register("a");
+		keyForOthers = "token of b";
+		provider.keepKey(rivalHere(undefined));
+		isEnabled = false;
+		provider.keepAvailability();
+		provider.keepKey(aContext().ctx);
+		expect(keysSet()).toEqual(["token of a", undefined]);
+	});
+
+	it("never makes a login of pi's: without accounts, or switched off, nothing is sent with it", async () => {
+		keyForOthers = codex.grant("theirs").access;
+		register();
+		const events = await collect(stream(there(), CONTEXT, { apiKey: keyForOthers, transport: "sse" }));
+		expect(wordsOf(events)).toBe(house.deps.words.nobodySignedIn());
+		isEnabled = false;
+		const off = await collect(stream(there(), CONTEXT, { apiKey: keyForOthers, transport: "sse" }));
+		expect(wordsOf(off)).toBe("switched off");
+		expect(codex.requests).toEqual([]);
+	});
+
+	it("is nothing of pi's own login where that is missing, and never one that has run out in place of it", () => {
+		keyForOthers = "token of a";
+		isKeyValid = false;
+		register("a");
+		expect(keysSet()).toEqual(["token of a"]);
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+		pi = aPi();
+		registerHouse(aHouse(anAccount("a", { linked: true })));
+		expect(keysSet()).toEqual(["pi-multicodex"]);
+	});
+
+	it("gives way to pi's own login where a request is pi's own", async () => {
+		const { access } = codex.grant("theirs");
+		keyForOthers = "token of a";
+		register();
+		const key = hooks().getApiKey({ access });
+		isEnabled = false;
+		const events = await collect(stream(there(), CONTEXT, { apiKey: key, transport: "sse" }));
+		expect(events.at(-1)?.type).toBe("done");
+		expect(codex.requestsOf("responses").map(({ headers }) => headers.authorization)).toEqual([`Bearer ${access}`]);
+	});
+});
+
+describe("the place in a registry that goes by the api", () => {
+	const API = "openai-codex-responses";
+	const before = ai.getApiProvider(API);
+	const put = (streamSimple: StreamSimple) => ai.registerApiProvider({ api: API, stream: streamSimple, streamSimple });
+	afterEach(() => {
+		if (before) ai.registerApiProvider(before);
+	});
+	/** As pi 0.79.10: what an extension registers for the api is what every request goes to. */
+	const asGlobalHost = () => {
+		const { registrations } = pi;
+		const last = () => configSchema.parse(registrations.at(-1)?.config).streamSimple;
+		pi.api.registerProvider = (_name, config) => {
+			registrations.push({ call: "register", config: { ...config } });
+			put(last());
+		};
+	};
+	const call: StreamSimple = (...request) => {
+		const entry = ai.getApiProvider(API);
+		if (!entry) throw new Error("nothing is registered");
+		return entry.streamSimple(...request);
+	};
+
+	it("is taken back when the host's own function has put itself there, once for each time", async () => {
+		asGlobalHost();
+		register("a");
+		const theirs: StreamSimple = () => ai.createAssistantMessageEventStream();
+		onInnerCall = () => put(theirs);
+		for (const turn of [1, 2, 3]) {
+			house.play("a", answered(`turn ${turn}`));
+			expect((await collect(call(ours, CONTEXT, { sessionId: "s" }))).at(-1)?.type).toBe("done");
+			expect(pi.registrations).toHaveLength(1 + turn);
+		}
+		expect(house.tries).toEqual(["a", "a", "a"]);
+	});
+
+	it("is left alone where nothing has changed, and where another extension has it", async () => {
+		asGlobalHost();
+		register("a");
+		house.play("a", answered("one"));
+		await collect(call(ours, CONTEXT));
+		expect(pi.registrations).toHaveLength(1);
+		const rival: StreamSimple = () => ai.createAssistantMessageEventStream();
+		put(rival);
+		const registered = ai.getApiProvider(API);
+		await settled();
+		expect(ai.getApiProvider(API)).toBe(registered);
+		expect(pi.registrations).toHaveLength(1);
+	});
+
+	it("is not taken back once we are switched off", async () => {
+		asGlobalHost();
+		const provider = register("a");
+		onInnerCall = () => {
+			put(() => ai.createAssistantMessageEventStream());
+			isEnabled = false;
+			provider.keepAvailability();
+		};
+		house.play("a", answered("one"));
+		await collect(call(ours, CONTEXT));
+		expect(pi.registrations.map(({ call }) => call)).toEqual(["register", "unregister"]);
+	});
+});
+
+describe("switched off", () => {
+	const calls = () => pi.registrations.map(({ call, config }) => `${call} ${config ? "apiKey" in config : ""}`.trim());
+
+	it("registers nothing from the start, and everything once it is switched on", () => {
+		isEnabled = false;
+		const provider = register("a");
+		provider.keepAvailability();
+		expect(calls()).toEqual([]);
+		isEnabled = true;
+		expect(provider.isOutOfStep()).toBe(true);
+		provider.keepAvailability();
+		expect(calls()).toEqual(["register true"]);
+		expect(provider.isOutOfStep()).toBe(false);
+	});
+
+	it("takes the registration back, whether it had a key or not, and closes what a session has open", () => {
+		for (const withAccount of [true, false]) {
+			pi = aPi();
+			isEnabled = true;
+			hasAccount = withAccount;
+			const provider = register("a");
+			house.deps.sockets.claim("s", "a").release();
+			house.closed.length = 0;
+			isEnabled = false;
+			provider.keepAvailability();
+			provider.keepAvailability();
+			expect(calls()).toEqual([`register ${withAccount}`, "unregister"]);
+			expect(house.closed).toHaveLength(1);
+		}
+	});
+
+	it("sends a request that comes all the same as it is, with the key of pi's own login", async () => {
+		register("a");
+		isEnabled = false;
+		const events = await collect(stream(there(), CONTEXT, { apiKey: codex.grant("theirs").access }));
+		expect(events.at(-1)).toMatchObject({ type: "done" });
+		expect(codex.responsesRequests().map(({ account }) => account)).toEqual(["theirs"]);
+		expect([house.tries, requestedAt]).toEqual([[], []]);
+		expect(house.told).toContainEqual({ type: "changed" });
+	});
+
+	it("says that nobody is signed in where pi has no login of its own", async () => {
+		register("a");
+		isEnabled = false;
+		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex" }));
+		expect(wordsOf(events)).toBe("switched off");
+		expect(codex.responsesRequests()).toEqual([]);
+	});
+});
+
+describe("a request for a Codex model", () => {
+	it("is served from the pool, on a stream that is handed out at once", async () => {
+		register("a");
+		house.play("a", answered("from the pool"));
+		const events = stream(ours, CONTEXT, { apiKey: "pi-multicodex", sessionId: "s" });
+		expect(events).not.toBeInstanceOf(Promise);
+		expect((await collect(events)).at(-1)?.type).toBe("done");
+		expect([house.tries, requestedAt]).toEqual([["a"], [ours.baseUrl]]);
+	});
+
+	it("may come without options", async () => {
+		register("a");
+		expect((await collect(stream(ours, CONTEXT))).at(-1)?.type).toBe("done");
+	});
+
+	it("is refused where a token must not go, with the setting named, and nothing is sent", async () => {
+		register("a");
+		refusal = "baseUrl of openai-codex in models.json must use https";
+		const events = await collect(stream(there(), CONTEXT));
+		expect(wordsOf(events)).toBe(refusal);
+		expect([house.tries, codex.requests]).toEqual([[], []]);
+	});
+
+	it("ends in one event where something of ours breaks", async () => {
+		register("a");
+		Object.assign(house.deps.link, {
+			isForeign: () => {
+				throw new Error("secret-token");
+			},
+		});
+		const events = await collect(stream(ours, CONTEXT));
+		expect(events).toHaveLength(1);
+		expect(wordsOf(events)).toBe("a defect");
+		const defects = house.told.filter(({ type }) => type === "defect");
+		expect(defects).toMatchObject([{ where: "request", trace: { error: "Error" } }]);
+		expect(JSON.stringify(defects)).not.toContain("secret-token");
+	});
+
+	it("ends at once in one aborted event, although the login is being read", async () => {
+		register("a");
+		Object.assign(house.deps.link, { sync: () => new Promise(() => undefined) });
+		const abort = new AbortController();
+		const collecting = collect(stream(ours, CONTEXT, { signal: abort.signal }));
+		await settled();
+		abort.abort();
+		expect(await collecting).toMatchObject([{ type: "error", reason: "aborted" }]);
+	});
+});
+
+describe("a request that is not ours", () => {
+	/** What reached the backend: exactly the token that the caller gave. */
+	async function passesThrough(model: Model<Api>): Promise<void> {
+		const { access } = codex.grant("theirs");
+		codex.account("theirs").always(answers.text("their own answer"));
+		const options: StreamOptions = { apiKey: access, transport: "sse" };
+		if (process.argv.includes("--api-key")) process.argv = [...process.argv, access];
+		const events = await collect(stream(model, CONTEXT, options));
+		expect(events.at(-1)?.type).toBe("done");
+		expect(codex.requestsOf("responses").map(({ headers }) => headers.authorization)).toEqual([`Bearer ${access}`]);
+		expect([house.tries, requestedAt]).toEqual([[], []]);
+	}
+
+	it("because its provider is another one never meets a token of ours", async () => {
+		register("a");
+		await passesThrough({ ...there(), provider: "my-proxy" });
+	});
+
+	it("because the person gave its key on the command line goes out with that key", async () => {
+		register("a");
+		process.argv = [...argv, "--api-key"];
+		await passesThrough(there());
+	});
+
+	it("because nobody is signed in is pi's own", async () => {
+		register();
+		await passesThrough(there());
+	});
+
+	it("because pi holds an API key is pi's own, and takes no socket of ours along", async () => {
+		register("a");
+		house.deps.sockets.claim("s", "a").release();
+		house.closed.length = 0;
+		Object.assign(house.deps.link, { isForeign: () => true });
+		await passesThrough(there());
+		const { access } = codex.grant("theirs");
+		await collect(stream(there(), CONTEXT, { apiKey: access, transport: "sse", sessionId: "s" }));
+		expect(house.closed).toHaveLength(1);
+	});
+
+	it("and came with our placeholder, because the last account left meanwhile, says so and sends nothing", async () => {
+		register();
+		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex", transport: "sse" }));
+		expect(events).toMatchObject([{ type: "error", reason: "error" }]);
+		expect(wordsOf(events)).toBe(house.deps.words.nobodySignedIn());
+		expect(codex.requests).toEqual([]);
+		// So that pi's own guidance is back at the next request.
+		expect(house.told.map(({ type }) => type)).toContain("changed");
+	});
+
+	it("fails in pi's own words", async () => {
+		register();
+		const words = wordsOf(await collect(stream(there(), CONTEXT, { apiKey: "no jwt", transport: "sse" })));
+		expect(words).toMatch(/account/i);
+		expect(codex.requests).toEqual([]);
+	});
+});

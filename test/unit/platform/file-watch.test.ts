@@ -1,0 +1,53 @@
+import { renameSync, rmSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { followFiles } from "../../../src/platform/file-watch.ts";
+import { aScratch, type Scratch, until } from "../../support/fakes.ts";
+
+let scratch: Scratch;
+let calls: number;
+let stop: () => void;
+beforeEach(() => {
+	scratch = aScratch();
+	calls = 0;
+	stop = followFiles([scratch.path("a.json"), scratch.path("b.json")], () => {
+		calls += 1;
+	});
+});
+afterEach(() => stop());
+const awhile = () => new Promise((resolve) => setTimeout(resolve, 400));
+
+describe("files that another process writes", () => {
+	it("are told of, in place or by a rename, once for all that comes at one moment", async () => {
+		scratch.write("a.json", { n: 1 });
+		scratch.write("b.json", { n: 1 });
+		await until("the first call", () => calls === 1);
+		await awhile();
+		expect(calls).toBe(1);
+		scratch.write("b.json.tmp", { n: 2 });
+		renameSync(scratch.path("b.json.tmp"), scratch.path("b.json"));
+		await until("the second call", () => calls === 2);
+	});
+
+	it("are told of alone", async () => {
+		scratch.write("other.json", {});
+		await awhile();
+		expect(calls).toBe(0);
+	});
+
+	it("are told of no more after the end", async () => {
+		scratch.write("a.json", { n: 1 });
+		await until("the call", () => calls === 1);
+		scratch.write("a.json", { n: 2 });
+		stop();
+		await awhile();
+		expect(calls).toBe(1);
+	});
+
+	it("need not be there, nor stay", async () => {
+		const folder = scratch.path("gone");
+		followFiles([`${folder}/a.json`], () => undefined)();
+		rmSync(scratch.dir, { recursive: true, force: true });
+		await awhile();
+		expect(calls).toBeLessThanOrEqual(1);
+	});
+});

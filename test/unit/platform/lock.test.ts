@@ -1,0 +1,191 @@
+import { lutimesSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
+import lockfile from "proper-lockfile";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { LockBusyError, pauseFor, withLock } from "../../../src/platform/lock.ts";
+import { aScratch, type Scratch, settled } from "../../support/fakes.ts";
+
+let scratch: Scratch;
+beforeEach(() => {
+	scratch = aScratch();
+});
+afterEach(() => scratch.remove());
+
+describe("a lock", () => {
+	it("is pi's: a folder beside the file, gone when the work is done", async () => {
+		const names = await withLock(scratch.path("auth.json"), { waitMs: 0 }, () => scratch.names());
+		expect(names).toEqual(["auth.json.lock"]);
+		expect(scratch.names()).toEqual([]);
+	});
+
+	it("does not follow a link, so that both of pi's own locks mean the same", async () => {
+		scratch.write("real.json", "{}");
+		symlinkSync(scratch.path("real.json"), scratch.path("auth.json"));
+		await withLock(scratch.path("auth.json"), { waitMs: 0 }, () => {
+			expect(scratch.names()).toContain("auth.json.lock");
+			expect(scratch.names()).not.toContain("real.json.lock");
+		});
+	});
+
+	it("lets one in at a time", async () => {
+		let inside = 0;
+		let most = 0;
+		const work = async () => {
+			inside += 1;
+			most = Math.max(most, inside);
+			await settled();
+			inside -= 1;
+		};
+		await Promise.all(Array.from({ length: 6 }, () => withLock(scratch.path("a"), { waitMs: 60_000 }, work)));
+		expect(most).toBe(1);
+	});
+
+	it("is given back when the work fails", async () => {
+		const failing = withLock(scratch.path("a"), { waitMs: 0 }, () => Promise.reject(new Error("no")));
+		await expect(failing).rejects.toThrow("no");
+		await expect(withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).resolves.toBe("mine");
+	});
+
+	it("that a live process holds is busy, and its holder keeps it", async () => {
+		const release = await lockfile.lock(scratch.path("a"), { realpath: false });
+		try {
+			let hasRun = false;
+			const attempt = withLock(scratch.path("a"), { waitMs: 50 }, () => {
+				hasRun = true;
+			});
+			await expect(attempt).rejects.toThrow(LockBusyError);
+			expect(hasRun).toBe(false);
+			expect(scratch.names()).toEqual(["a.lock"]);
+		} finally {
+			await release();
+		}
+	});
+
+	it("that a dead process left behind is taken over", async () => {
+		mkdirSync(scratch.path("a.lock"));
+		const longAgo = new Date(Date.now() - 60_000);
+		utimesSync(scratch.path("a.lock"), longAgo, longAgo);
+		await expect(withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).resolves.toBe("mine");
+	});
+
+	it("that somebody took for stale ends neither the work nor the process, and is not given back", async () => {
+		const outcome = await withLock(scratch.path("a"), { waitMs: 0 }, async () => {
+			const later = new Date(Date.now() + 5000);
+			utimesSync(scratch.path("a.lock"), later, later);
+			// Longer than the lock goes without being touched: that is when its loss is noticed.
+			await pauseFor(2500);
+			return "done";
+		});
+		expect(outcome).toBe("done");
+		expect(scratch.names()).toEqual(["a.lock"]);
+	});
+
+	it("is not waited for after an abort", async () => {
+		const release = await lockfile.lock(scratch.path("a"), { realpath: false });
+		const abort = new AbortController();
+		const attempt = withLock(scratch.path("a"), { waitMs: 600_000, signal: abort.signal }, () => undefined);
+		abort.abort(new Error("the person left"));
+		await expect(attempt).rejects.toThrow("the person left");
+		await release();
+	});
+
+	it("is not taken at all when the abort came first", async () => {
+		let hasRun = false;
+		const signal = AbortSignal.abort(new Error("gone"));
+		const attempt = withLock(scratch.path("a"), { waitMs: 0, signal }, () => {
+			hasRun = true;
+		});
+		await expect(attempt).rejects.toThrow("gone");
+		expect(hasRun).toBe(false);
+	});
+
+	it("that cannot be made at all says so at once", async () => {
+		scratch.write("file", "x");
+		const attempt = withLock(scratch.path("file/a"), { waitMs: 600_000 }, () => undefined);
+		await expect(attempt).rejects.toMatchObject({ code: "ENOTDIR" });
+	});
+});
+
+describe("a pause", () => {
+	it("ends with the reason of an abort, before or meanwhile", async () => {
+		const abort = new AbortController();
+		const pause = pauseFor(600_000, abort.signal);
+		abort.abort(new Error("enough"));
+		await expect(pause).rejects.toThrow("enough");
+		await expect(pauseFor(600_000, abort.signal)).rejects.toThrow("enough");
+	});
+
+	it("ends by itself", async () => {
+		await expect(pauseFor(1, new AbortController().signal)).resolves.toBeUndefined();
+	});
+});
+
+describe("what lies where a lock belongs, and is held by no live process", () => {
+	const at = (ageMs: number) => new Date(Date.now() - ageMs);
+	const mine = (waitMs = 0) => withLock(scratch.path("a"), { waitMs }, () => "mine");
+	const folder = (ageMs: number) => {
+		mkdirSync(scratch.path("a.lock"));
+		utimesSync(scratch.path("a.lock"), at(ageMs), at(ageMs));
+	};
+
+	it.each([11_000, 3_600_000, -11_000, -86_400_000])("does not block: touched %d ms ago", async (ageMs) => {
+		folder(ageMs);
+		expect([await mine(), scratch.names()]).toEqual(["mine", []]);
+	});
+
+	it.each([0, 8000, -8000])("may be a lock of a clock that is a little wrong: touched %d ms ago", async (ageMs) => {
+		folder(ageMs);
+		await expect(mine()).rejects.toThrow(LockBusyError);
+		expect(scratch.names()).toEqual(["a.lock"]);
+	});
+
+	it.each([3000, 60_000, -60_000])("does not block where it is a file, touched %d ms ago", async (ageMs) => {
+		utimesSync(scratch.write("a.lock", "x"), at(ageMs), at(ageMs));
+		expect([await mine(), scratch.names()]).toEqual(["mine", []]);
+	});
+
+	it("does not block for long where it is a file that was made a moment ago", async () => {
+		scratch.write("a.lock", "x");
+		expect([await mine(4000), scratch.names()]).toEqual(["mine", []]);
+	});
+
+	it("does not block for long where it is a link that was made a moment ago, wherever that leads", async () => {
+		const links = { a: "nowhere", b: "b.lock", c: "/dev/null", d: "d.lock/below" };
+		for (const [name, target] of Object.entries(links)) symlinkSync(target, scratch.path(`${name}.lock`));
+		const had = Object.keys(links).map((name) => withLock(scratch.path(name), { waitMs: 4000 }, () => name));
+		expect([await Promise.all(had), scratch.names()]).toEqual([Object.keys(links), []]);
+	});
+
+	it.each(["nowhere", "folder"])("does not block where it is a link to %s, which stays as it is", async (target) => {
+		mkdirSync(scratch.path("folder"));
+		symlinkSync(target, scratch.path("a.lock"));
+		lutimesSync(scratch.path("a.lock"), at(5000), at(5000));
+		expect([await mine(), scratch.names()]).toEqual(["mine", ["folder"]]);
+	});
+
+	it.each([60_000, -60_000])(
+		"is kept beside the file where it has something in it: touched %d ms ago",
+		async (ageMs) => {
+			folder(ageMs);
+			scratch.write("a.lock/note", "x");
+			utimesSync(scratch.path("a.lock"), at(ageMs), at(ageMs));
+			expect(await mine()).toBe("mine");
+			const [kept = "", ...others] = scratch.names();
+			expect([scratch.text(`${kept}/note`), others]).toEqual(["x", []]);
+			expect(kept).toMatch(/^a\.lock\.corrupt-\d+$/);
+		},
+	);
+
+	it("is taken over by one at a time, however many come", async () => {
+		folder(-86_400_000);
+		let inside = 0;
+		let most = 0;
+		const work = async () => {
+			inside += 1;
+			most = Math.max(most, inside);
+			await settled();
+			inside -= 1;
+		};
+		await Promise.all(Array.from({ length: 8 }, () => withLock(scratch.path("a"), { waitMs: 60_000 }, work)));
+		expect([most, scratch.names()]).toEqual([1, []]);
+	});
+});

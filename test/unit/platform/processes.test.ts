@@ -1,0 +1,78 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { createProcesses } from "../../../src/platform/processes.ts";
+import { DAY_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+
+const processes = createProcesses(() => NOW);
+const own = processes.own();
+afterEach(() => {
+	vi.restoreAllMocks();
+});
+
+/** When Linux says that a process was started. */
+function startOf(pid: number): string | undefined {
+	const [, fields = ""] = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ");
+	return fields.split(" ")[19];
+}
+
+/** A process that runs until it is ended by the test. */
+function aProcess() {
+	const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000); console.log('up')"], { stdio: "pipe" });
+	return {
+		pid: child.pid ?? 0,
+		isUp: once(child.stdout, "data"),
+		end: async () => {
+			child.kill("SIGKILL");
+			await once(child, "exit");
+		},
+	};
+}
+
+describe.runIf(process.platform === "linux")("the fate of a process", () => {
+	it("is that it runs, of this one and of another, stopped or not, and that it is gone after its end", async () => {
+		const other = aProcess();
+		await other.isUp;
+		const mark = { ...own, pid: other.pid, started: startOf(other.pid) };
+		expect([processes.fateOf(own, NOW), processes.fateOf(mark, NOW)]).toEqual(["running", "running"]);
+		process.kill(other.pid, "SIGSTOP");
+		expect(processes.fateOf(mark, NOW)).toBe("running");
+		await other.end();
+		expect(processes.fateOf(mark, NOW)).toBe("gone");
+	});
+
+	it("is that it is gone where a later one has got its id", () => {
+		expect(processes.fateOf({ ...own, started: "1" }, NOW)).toBe("gone");
+	});
+
+	it("is not known of another machine, of another container, and of a time before the last restart", () => {
+		expect(processes.fateOf({ ...own, machine: "other" }, NOW)).toBe("unknown");
+	});
+});
+
+it("has a watch that runs with the machine, and that no clock sets", async () => {
+	const before = processes.watch();
+	const elsewhere = createProcesses(() => NOW + DAY_MS).watch();
+	expect([before.machine, elsewhere.machine]).toEqual([own.machine, own.machine]);
+	expect(elsewhere.ms - before.ms).toBeGreaterThanOrEqual(0);
+	expect(elsewhere.ms - before.ms).toBeLessThan(60_000);
+});
+
+describe("the fate of a process of which only the id is known", () => {
+	const mark = { pid: process.pid, machine: own.machine };
+
+	it("is that it runs while one with that id does, for two minutes of running time, whatever the clock says", () => {
+		let elapsedMs = 0;
+		vi.spyOn(performance, "now").mockImplementation(() => elapsedMs);
+		const fresh = createProcesses(() => NOW + 5 * MINUTE_MS);
+		expect(fresh.fateOf(mark, NOW)).toBe("running");
+		elapsedMs = 2 * MINUTE_MS;
+		expect(fresh.fateOf(mark, NOW)).toBe("unknown");
+	});
+
+	it("is not known a day later, and is that it is gone where there is no such process", () => {
+		expect(createProcesses(() => NOW + DAY_MS).fateOf(mark, NOW)).toBe("unknown");
+		expect(processes.fateOf({ ...mark, pid: 2 ** 30 }, NOW)).toBe("gone");
+	});
+});

@@ -1,0 +1,519 @@
+import { chmodSync, lstatSync, mkdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import lockfile from "proper-lockfile";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+	DEFAULT_SETTINGS,
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	ROTATION_PREFERENCES,
+} from "../../../src/core/settings.ts";
+import { openSettings, savedModelIn } from "../../../src/platform/settings-store.ts";
+import { aScratch, closeFolder, type Scratch, settled, until } from "../../support/fakes.ts";
+
+const NAME = "settings.json";
+
+let scratch: Scratch;
+let problems: string[];
+beforeEach(() => {
+	scratch = aScratch();
+	problems = [];
+});
+afterEach(() => scratch.remove());
+
+const open = () => openSettings(scratch.path(NAME), (text) => problems.push(text));
+const write = (ours: unknown, others: Record<string, unknown> = {}) =>
+	scratch.write(NAME, { theme: "dark", ...others, "pi-multicodex": ours });
+
+describe("preferences", () => {
+	it("are the defaults where there is no file, no key, or an empty one", () => {
+		expect(open().read()).toEqual(DEFAULT_SETTINGS);
+		scratch.write(NAME, { theme: "dark" });
+		expect(open().read()).toEqual(DEFAULT_SETTINGS);
+		write({});
+		expect(open().read()).toEqual(DEFAULT_SETTINGS);
+		expect(problems).toEqual([]);
+	});
+
+	it("have the contract's defaults", () => {
+		expect(DEFAULT_SETTINGS).toEqual({
+			enabled: true,
+			footer: {
+				usage: "left",
+				windows: "both",
+				account: true,
+				reset: true,
+				meters: true,
+				ready: true,
+				order: "account-first",
+			},
+			rotation: {
+				policy: "soonest-reset",
+				reserve: { "5h": 0, "7d": 0 },
+				fastMode: "off",
+				maxRotations: 5,
+				maxWaitMs: 60_000,
+				cooldownMs: 3_600_000,
+			},
+			notifications: true,
+			maskEmails: false,
+		});
+	});
+
+	it("are what the person wrote", () => {
+		write({
+			rotation: {
+				policy: "in-order",
+				maxRotations: 0,
+				maxWait: "90s",
+				cooldown: "8h",
+				reserve: { "5h": 10, "7d": 95 },
+				fastMode: "auto",
+			},
+			notifications: false,
+			maskEmails: true,
+			footer: { usage: "used", windows: "5h", meters: false, order: "usage-first" },
+			enabled: false,
+		});
+		expect(open().read()).toEqual({
+			enabled: false,
+			footer: {
+				usage: "used",
+				windows: "5h",
+				account: true,
+				reset: true,
+				meters: false,
+				ready: true,
+				order: "usage-first",
+			},
+			rotation: {
+				policy: "in-order",
+				maxRotations: 0,
+				maxWaitMs: 90_000,
+				cooldownMs: 8 * 3_600_000,
+				reserve: { "5h": 10, "7d": 95 },
+				fastMode: "auto",
+			},
+			notifications: false,
+			maskEmails: true,
+		});
+		expect(problems).toEqual([]);
+	});
+
+	it.each([
+		["0s", 0],
+		["60s", 60_000],
+		["15m", 900_000],
+		["8h", 28_800_000],
+		["2d", 172_800_000],
+	])("write a duration as %s", (text, ms) => {
+		write({ rotation: { maxWait: text } });
+		expect(open().read().rotation.maxWaitMs).toBe(ms);
+	});
+
+	it("follow the file while pi runs", () => {
+		const settings = open();
+		write({ notifications: false });
+		expect(settings.read().notifications).toBe(false);
+		write({ notifications: true, maskEmails: true });
+		expect(settings.read()).toMatchObject({ notifications: true, maskEmails: true });
+		expect(settings.read()).toBe(settings.read());
+	});
+});
+
+describe("a bad value", () => {
+	it.each([
+		["rotation.policy", { rotation: { policy: "fastest" } }],
+		["rotation.policy", { rotation: { policy: "toString" } }],
+		["rotation.policy", { rotation: { policy: 0 } }],
+		["rotation.fastMode", { rotation: { fastMode: true } }],
+		["rotation.fastMode", { rotation: { fastMode: "sometimes" } }],
+		["rotation.reserve.5h", { rotation: { reserve: { "5h": 96 } } }],
+		["rotation.reserve.7d", { rotation: { reserve: { "7d": "20%" } } }],
+		["rotation.reserve", { rotation: { reserve: 20 } }],
+		["rotation.reserve", { rotation: { reserve: [10, 20] } }],
+		["rotation.maxRotations", { rotation: { maxRotations: 51 } }],
+		["rotation.maxRotations", { rotation: { maxRotations: 2.5 } }],
+		["rotation.maxRotations", { rotation: { maxRotations: -1 } }],
+		["rotation.maxRotations", { rotation: { maxRotations: "5" } }],
+		["rotation.maxWait", { rotation: { maxWait: 60 } }],
+		["rotation.maxWait", { rotation: { maxWait: "1 moment" } }],
+		["rotation.maxWait", { rotation: { maxWait: "-5s" } }],
+		["rotation.cooldown", { rotation: { cooldown: "1y" } }],
+		["notifications", { notifications: "yes" }],
+		["maskEmails", { maskEmails: null }],
+		["rotation", { rotation: "fast" }],
+		["rotation", { rotation: [] }],
+	])("%s is the default, and the person is told once which and why: %j", (name, ours) => {
+		write(ours);
+		const settings = open();
+		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
+		write({ ...ours, again: true });
+		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
+		expect(problems).toEqual([expect.stringContaining(`pi-multicodex.${name} must be `)]);
+	});
+
+	it("of the whole key is no preference at all, and told of once", () => {
+		write("everything");
+		const settings = open();
+		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
+		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
+		expect(problems).toEqual([expect.stringContaining("pi-multicodex")]);
+	});
+
+	it("is named with the others, each once, in a file full of them", () => {
+		write({
+			rotation: {
+				policy: "x",
+				maxRotations: -1,
+				maxWait: 5,
+				cooldown: "soon",
+				reserve: { "5h": -1, "7d": null },
+				fastMode: "x",
+			},
+			footer: { usage: "most", windows: 5, account: 1, reset: "x", meters: null, ready: [], order: "x" },
+			enabled: "no",
+			notifications: 1,
+			maskEmails: "x",
+		});
+		const settings = open();
+		expect([settings.read(), settings.read()]).toEqual([DEFAULT_SETTINGS, DEFAULT_SETTINGS]);
+		const named = problems.map((problem) => /pi-multicodex\.(\S+) must be \S/.exec(problem)?.[1]);
+		expect(named.sort()).toEqual(
+			[
+				...ROTATION_PREFERENCES.map(({ key }) => `rotation.${key}`),
+				...FOOTER_PREFERENCES.map(({ key }) => `footer.${key}`),
+				...GENERAL_PREFERENCES.map(({ key }) => key),
+			].sort(),
+		);
+	});
+
+	it("are those of pi-multicodex 2.x where there is no footer yet", () => {
+		const former = { usageMode: "used", resetWindow: "7d", showAccount: false, showReset: false, order: "usage-first" };
+		write(former);
+		const footer = { usage: "used", windows: "7d", account: false, reset: false, order: "usage-first" };
+		expect(open().read().footer).toEqual({ ...DEFAULT_SETTINGS.footer, ...footer });
+		write({ ...former, footer: { order: "account-first" } });
+		expect(open().read().footer).toEqual(DEFAULT_SETTINGS.footer);
+		expect(problems).toEqual([]);
+	});
+
+	it("takes no good one with it, beside it or in the same group", () => {
+		write({ rotation: { reserve: { "5h": 10, "7d": 100 }, fastMode: "auto", policy: "x" } });
+		expect(open().read().rotation).toMatchObject({
+			reserve: { "5h": 10, "7d": 0 },
+			fastMode: "auto",
+			policy: "soonest-reset",
+		});
+		expect(problems).toHaveLength(2);
+	});
+
+	it("takes no good one with it", () => {
+		write({ rotation: { maxRotations: "many", maxWait: "5s" }, maskEmails: true });
+		expect(open().read()).toMatchObject({ rotation: { maxRotations: 5, maxWaitMs: 5000 }, maskEmails: true });
+		expect(problems).toHaveLength(1);
+	});
+
+	it("is never quoted, as it may be anything", () => {
+		write({ notifications: "secret-token" });
+		open().read();
+		expect(problems.join()).not.toContain("secret-token");
+	});
+
+	it.each(["999999d", "367d"])("is a cooldown of %s, after which no account would ever cool", (cooldown) => {
+		write({ rotation: { cooldown } });
+		expect(open().read().rotation.cooldownMs).toBeLessThanOrEqual(366 * 24 * 3_600_000);
+	});
+});
+
+describe("a settings file that cannot be read", () => {
+	it("leaves the last good values in force until it can be", () => {
+		write({ maskEmails: true });
+		const settings = open();
+		expect(settings.read().maskEmails).toBe(true);
+		scratch.write(NAME, '{"pi-multicodex":{"maskEm');
+		expect(settings.read().maskEmails).toBe(true);
+		write({ maskEmails: false });
+		expect(settings.read().maskEmails).toBe(false);
+		expect(problems).toEqual([]);
+	});
+
+	it.each(["", "{", "null", "[]", '"x"'])("is never touched: %j", (bytes) => {
+		scratch.write(NAME, bytes);
+		expect(open().read()).toEqual(DEFAULT_SETTINGS);
+		expect(scratch.text(NAME)).toBe(bytes);
+		expect(scratch.names()).toEqual([NAME]);
+	});
+
+	it("is none when it is gone", () => {
+		write({ maskEmails: true });
+		const settings = open();
+		settings.read();
+		unlinkSync(scratch.path(NAME));
+		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
+	});
+});
+
+describe("storing values of rotation", () => {
+	const pretty = (value: unknown) => JSON.stringify(value, undefined, 2);
+	const whole = {
+		lastChangelogVersion: "1.5.2",
+		"pi-multicodex": {
+			maskEmails: true,
+			mood: "good",
+			rotation: { maxWait: "8h", mood: "better", reserve: { "30d": 5, "7d": 10 }, policy: "in-order" },
+			footer: { order: "account-first" },
+		},
+		theme: "dark",
+		packages: ["a", { source: "b" }],
+		nothing: null,
+	};
+
+	it("changes those alone: all else stays, with its order, layout and mode", async () => {
+		scratch.write(NAME, pretty(whole));
+		chmodSync(scratch.path(NAME), 0o640);
+		const settings = open();
+		await settings.set({ "rotation.policy": "round-robin", "rotation.reserve.7d": 20, "rotation.maxRotations": 2 });
+		const rotation = {
+			maxWait: "8h",
+			mood: "better",
+			reserve: { "30d": 5, "7d": 20 },
+			policy: "round-robin",
+			maxRotations: 2,
+		};
+		expect(scratch.text(NAME)).toBe(pretty({ ...whole, "pi-multicodex": { ...whole["pi-multicodex"], rotation } }));
+		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o640);
+		expect(scratch.names()).toEqual([NAME]);
+		expect(settings.read()).toMatchObject({
+			rotation: { policy: "round-robin", maxRotations: 2, reserve: { "5h": 0, "7d": 20 }, maxWaitMs: 28_800_000 },
+			maskEmails: true,
+		});
+	});
+
+	it("begins a group where there is none, or something else in its place", async () => {
+		for (const before of [{}, { rotation: "fast" }, { rotation: { reserve: 5 } }]) {
+			scratch.write(NAME, { "pi-multicodex": before });
+			await open().set({ "rotation.reserve.5h": 10 });
+			expect(scratch.json(NAME)).toEqual({ "pi-multicodex": { rotation: { reserve: { "5h": 10 } } } });
+		}
+		scratch.write(NAME, { theme: "dark" });
+		await open().set({ "rotation.fastMode": "auto" });
+		expect(scratch.json(NAME)).toEqual({ theme: "dark", "pi-multicodex": { rotation: { fastMode: "auto" } } });
+	});
+
+	it("takes what pi-multicodex 2.x stored of the footer with the first value", async () => {
+		scratch.write(NAME, { "pi-multicodex": { usageMode: "used", showReset: false } });
+		await open().set({ "footer.meters": false, "footer.windows": "5h" });
+		expect(open().read().footer).toMatchObject({ usage: "used", reset: false, meters: false, windows: "5h" });
+		expect(scratch.json(NAME)).toEqual({
+			"pi-multicodex": {
+				usageMode: "used",
+				showReset: false,
+				footer: { usage: "used", reset: false, meters: false, windows: "5h" },
+			},
+		});
+	});
+
+	it("stores what stands by itself", async () => {
+		scratch.write(NAME, { "pi-multicodex": { rotation: { policy: "in-order" } } });
+		await open().set({ enabled: false, maskEmails: true });
+		expect(open().read()).toMatchObject({ enabled: false, maskEmails: true, rotation: { policy: "in-order" } });
+	});
+
+	it("keeps the line end that the file had", async () => {
+		scratch.write(NAME, `${pretty(whole)}\n`);
+		await open().set({ "rotation.policy": "round-robin" });
+		expect(scratch.text(NAME).endsWith("}\n")).toBe(true);
+	});
+
+	it("keeps a link a link, and writes what it leads to", async () => {
+		mkdirSync(scratch.path("dotfiles"));
+		scratch.write("dotfiles/settings.json", pretty(whole));
+		symlinkSync(scratch.path("dotfiles/settings.json"), scratch.path(NAME));
+		await open().set({ "rotation.policy": "round-robin" });
+		expect(lstatSync(scratch.path(NAME)).isSymbolicLink()).toBe(true);
+		expect(scratch.text("dotfiles/settings.json")).toContain("round-robin");
+		expect(scratch.names()).toEqual(["dotfiles", NAME]);
+	});
+
+	it("makes the file where there is none, for its person alone", async () => {
+		const settings = open();
+		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
+		await settings.set({ "rotation.policy": "in-order" });
+		expect(scratch.json(NAME)).toEqual({ "pi-multicodex": { rotation: { policy: "in-order" } } });
+		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+		expect(settings.read().rotation.policy).toBe("in-order");
+	});
+
+	it.each(["", "{", '{"theme":"dark","pi-multi', "null", "[]", '"x"'])(
+		"writes nothing over what it cannot read, and says so without a word of it: %j",
+		async (bytes) => {
+			scratch.write(NAME, bytes);
+			const failure = await open()
+				.set({ "rotation.policy": "in-order" })
+				.catch((error: unknown) => error);
+			expect(failure).toMatchObject({ code: "EUNREADABLE", message: expect.not.stringContaining("dark") });
+			expect(scratch.text(NAME)).toBe(bytes);
+			expect(scratch.names()).toEqual([NAME]);
+		},
+	);
+
+	it("reads a file that pi is in the middle of writing once more, when pi is done", async () => {
+		const bytes = pretty(whole);
+		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
+		scratch.write(NAME, bytes.slice(0, 100));
+		const storing = open().set({ "rotation.policy": "round-robin" });
+		await new Promise((resolve) => setTimeout(resolve, 30));
+		scratch.write(NAME, bytes);
+		await release();
+		await storing;
+		expect(scratch.json(NAME)).toMatchObject({
+			theme: "dark",
+			"pi-multicodex": { rotation: { policy: "round-robin" } },
+		});
+	});
+
+	it("waits for pi's lock, and loses nothing of what pi wrote meanwhile", async () => {
+		scratch.write(NAME, pretty(whole));
+		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
+		const storing = open().set({ "rotation.policy": "round-robin" });
+		await until("the write is prepared", () => scratch.names().some((name) => name.endsWith(".tmp")));
+		for (let turn = 0; turn < 20; turn += 1) await settled();
+		expect(scratch.text(NAME)).toBe(pretty(whole));
+		writeFileSync(scratch.path(NAME), pretty({ ...whole, theme: "light" }));
+		await release();
+		await storing;
+		expect(scratch.json(NAME)).toMatchObject({
+			theme: "light",
+			"pi-multicodex": { rotation: { policy: "round-robin" } },
+		});
+		expect(scratch.names()).toEqual([NAME]);
+	});
+
+	it("loses nothing where many write at once, pi among them", async () => {
+		scratch.write(NAME, pretty(whole));
+		const mine = ROTATION_PREFERENCES.map(({ key, choices }) => [key, choices.at(-1) ?? ""] as const);
+		const wanted = mine.map(([key, choice]) => [key, /^\d+$/.test(choice) ? Number(choice) : choice] as const);
+		const theirs = async (name: string) => {
+			const release = await lockfile.lock(scratch.path(NAME), {
+				realpath: false,
+				retries: { retries: 1000, minTimeout: 5, maxTimeout: 20 },
+			});
+			writeFileSync(scratch.path(NAME), pretty({ ...Object(scratch.json(NAME)), [name]: name }));
+			await release();
+		};
+		const names = Array.from({ length: 8 }, (_each, at) => `pi-${at}`);
+		await Promise.all([
+			...wanted.map(([key, value]) => open().set({ [`rotation.${key}`]: value })),
+			...names.map((name) => theirs(name)),
+		]);
+		const stored = open().read().rotation;
+		for (const { key, stored: read } of ROTATION_PREFERENCES) {
+			expect([key, read(stored)]).toEqual([key, new Map(wanted).get(key)]);
+		}
+		expect(scratch.json(NAME)).toMatchObject(Object.fromEntries(names.map((name) => [name, name])));
+		expect(scratch.names()).toEqual([NAME]);
+	});
+
+	it("comes through, and loses nothing, where somebody else is quicker each time", async () => {
+		scratch.write(NAME, pretty(whole));
+		let isOver = false;
+		const storing = open()
+			.set({ "rotation.policy": "round-robin" })
+			.finally(() => {
+				isOver = true;
+			});
+		const seen = new Set<string>();
+		while (!isOver) {
+			const names = scratch.names();
+			const begun = names.find((name) => name.endsWith(".tmp") && !seen.has(name));
+			// Only between others' locks, as pi would.
+			if (begun !== undefined && !names.includes(`${NAME}.lock`)) {
+				seen.add(begun);
+				writeFileSync(scratch.path(NAME), pretty({ ...whole, theirs: seen.size }));
+			}
+			await settled();
+		}
+		await storing;
+		expect(seen.size).toBeGreaterThan(1);
+		expect(scratch.json(NAME)).toMatchObject({
+			theirs: seen.size,
+			"pi-multicodex": { rotation: { policy: "round-robin" } },
+		});
+		expect(scratch.names()).toEqual([NAME]);
+	});
+
+	it("is seen by every other store at its next look, without a restart", async () => {
+		scratch.write(NAME, pretty(whole));
+		const [one, other] = [open(), open()];
+		expect(other.read().rotation.policy).toBe("in-order");
+		for (const policy of ["round-robin", "in-order", "most-headroom", "in-order"]) {
+			await one.set({ "rotation.policy": policy });
+			expect([one.read().rotation.policy, other.read().rotation.policy]).toEqual([policy, policy]);
+		}
+	});
+
+	it("fails, and changes nothing, where the file cannot be had", async () => {
+		scratch.write(NAME, pretty(whole));
+		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
+		await expect(open().set({ "rotation.policy": "round-robin" })).rejects.toMatchObject({ code: "ELOCKED" });
+		await release();
+		expect(scratch.text(NAME)).toBe(pretty(whole));
+		expect(scratch.names()).toEqual([NAME]);
+		symlinkSync(scratch.path("gone/settings.json"), scratch.path("linked.json"));
+		const dangling = openSettings(scratch.path("linked.json"), () => undefined);
+		await expect(dangling.set({ "rotation.policy": "round-robin" })).rejects.toMatchObject({ code: "ENOENT" });
+	});
+});
+
+describe("the model that the person has saved", () => {
+	const PROVIDER = "openai-codex";
+	const saved = () => savedModelIn(scratch.path(NAME), PROVIDER);
+
+	it("is the default that pi keeps, where it is one of the provider", () => {
+		scratch.write(NAME, { defaultProvider: PROVIDER, defaultModel: "gpt-6.1" });
+		expect(saved()).toBe("gpt-6.1");
+		scratch.write(NAME, { defaultProvider: "other", defaultModel: "gpt-6.1" });
+		expect(saved()).toBeUndefined();
+	});
+
+	it.each([
+		["without a provider", { defaultModel: "gpt-6.1" }],
+		["of another shape", { defaultProvider: PROVIDER, defaultModel: 5 }],
+		["that is torn", '{"defaultProvider":"openai-codex","defaultModel":"gpt'],
+		["that is a list", []],
+	])("is none in a file %s", (_what, content) => {
+		scratch.write(NAME, content);
+		expect(saved()).toBeUndefined();
+	});
+
+	it("is none where there is no file", () => {
+		expect(saved()).toBeUndefined();
+	});
+});
+
+describe("a file that another program makes and keeps where nothing can be written", () => {
+	it.each(["a folder of its own", "the agent directory"])(
+		"is read, and a change says where it lies: %s",
+		async (where) => {
+			mkdirSync(scratch.path("store"));
+			const isLink = where === "a folder of its own";
+			scratch.write(isLink ? `store/${NAME}` : NAME, { theme: "dark", "pi-multicodex": { maskEmails: true } });
+			if (isLink) symlinkSync(scratch.path(`store/${NAME}`), scratch.path(NAME));
+			const reopen = closeFolder(isLink ? scratch.path("store") : scratch.dir);
+			try {
+				const settings = open();
+				expect(settings.read().maskEmails).toBe(true);
+				const place = isLink ? `leads to ${scratch.path(`store/${NAME}`)}, which cannot` : "cannot";
+				const failure = await settings.set({ enabled: false }).catch((error: Error) => error.message);
+				expect(failure).toMatch(
+					new RegExp(
+						`^settings\\.json ${place} be written \\(E[A-Z]+\\)\\. Set "pi-multicodex" in what that file is made from$`,
+					),
+				);
+				expect([settings.read().enabled, scratch.names(`${NAME}.`)]).toEqual([true, []]);
+			} finally {
+				reopen();
+			}
+		},
+	);
+});
