@@ -1,8 +1,9 @@
 import type { Api, AssistantMessageEvent, Context, Model, SimpleStreamOptions } from "@mariozechner/pi-ai";
 import { printable } from "./account.ts";
 import { readBody } from "./bounded-body.ts";
-import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords, together } from "./evidence.ts";
-import { classify, type FailureEvidence } from "./failure-rules.ts";
+import { classify } from "./classify.ts";
+import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } from "./evidence.ts";
+import type { FailureEvidence } from "./failure-rules.ts";
 import { isExhausted, type UsageSnapshot, type UsageWindow } from "./usage.ts";
 
 /** pi's stream options, with the one that only newer hosts know. */
@@ -28,10 +29,10 @@ export type ReadUsageHeaders = (
 /** One try on one account. */
 export interface Attempt {
 	readonly events: AsyncIterable<AssistantMessageEvent>;
-	/** Everything known about why it failed; `words` is the host's message. */
-	evidence(words: string): FailureEvidence;
+	/** Everything known about why it failed; `message` is the host's. */
+	evidence(message: string): FailureEvidence;
 	/** The message a person may see: the server's own where the try was cut short by us. */
-	surfaced(words: string): string;
+	surfaced(message: string): string;
 	/** Did the answer come with headers of the backend, which say what is left where there are windows? No socket's does. */
 	hasUsageHeaders(): boolean;
 	/** Lets go of the connection, whatever state it is in. */
@@ -80,14 +81,14 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 	/** From here on something may have gone out: over a socket nothing else tells of it. */
 	let isOnItsWay = false;
 
-	const evidence = (words: string): FailureEvidence => {
-		const told = words === CUT_SHORT ? {} : evidenceFromWords(words, now());
+	const evidence = (message: string): FailureEvidence => {
+		const inMessage = message === CUT_SHORT ? {} : evidenceFromMessage(message, now());
 		const refusal = answered && answered.status >= 400 ? answered : undefined;
-		const headers = refusal?.headers ?? told.headers ?? answered?.headers ?? {};
+		const headers = refusal?.headers ?? inMessage.headers ?? answered?.headers ?? {};
 		const hit = limitHit(readUsageHeaders(headers, now()), now());
 		const inBody = refusal && body !== undefined ? evidenceFromBody(body, now()) : {};
 		return {
-			...together(together(evidenceFromHeaders(headers, now()), told), inBody),
+			...together(together(evidenceFromHeaders(headers, now()), inMessage), inBody),
 			...(refusal && { status: refusal.status }),
 			// Gateways call anything a page.
 			...(refusal && (body ?? "").trim() !== "" && { html: inBody.html === true }),
@@ -141,18 +142,18 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 			}
 		})(),
 		evidence,
-		surfaced: (words) => {
-			if (words !== CUT_SHORT) return words;
+		surfaced: (message) => {
+			if (message !== CUT_SHORT) return message;
 			if (answered && isRedirect(answered)) return REDIRECTED;
-			const { words: told, code } = evidence(words);
-			return told ?? refusedWith(answered?.status, code);
+			const { message: reported, code } = evidence(message);
+			return reported ?? refusedWith(answered?.status, code);
 		},
 		hasUsageHeaders: () => Object.keys(answered?.headers ?? {}).some((name) => name.startsWith("x-codex-")),
 		release: () => released.abort(),
 	};
 }
 
-/** The message for a refusal without words. */
+/** The message for a refusal that came without one. */
 export function refusedWith(status: number | undefined, code: string | undefined): string {
 	return `Codex refused the request with status ${status}${code ? ` (${printable(code)})` : ""}.`;
 }

@@ -31,6 +31,16 @@ export interface Cooldown {
 /** Resets further away than this are taken for nonsense (a leap year of days, in ms). */
 export const FURTHEST_RESET_MS = 366 * 24 * 60 * 60 * 1000;
 
+/** A length of time as given, ms; undefined if it cannot be true. */
+export function plausibleLength(ms: number | undefined): number | undefined {
+	return ms !== undefined && ms >= 0 && ms <= FURTHEST_RESET_MS ? ms : undefined;
+}
+
+/** A reset as given, epoch ms; undefined if it is over, or too far ahead to be true. */
+export function plausibleReset(at: number | undefined, now: number): number | undefined {
+	return at !== undefined && at > now && at - now <= FURTHEST_RESET_MS ? at : undefined;
+}
+
 /** The cooldowns that hold at `now`; expired ones and absurdly distant ones are left out. */
 export function activeCooldowns(cooldowns: readonly Cooldown[], now: number): Cooldown[] {
 	return cooldowns.filter((cooldown) => cooldown.until > now && cooldown.until - now <= FURTHEST_RESET_MS);

@@ -1,42 +1,51 @@
-import { z } from "zod";
-import { FURTHEST_RESET_MS } from "./cooldown.ts";
-import { type FailureEvidence, tellingCode } from "./failure-rules.ts";
+import { tellingCode } from "./classify.ts";
+import { plausibleLength, plausibleReset } from "./cooldown.ts";
+import type { FailureEvidence } from "./failure-rules.ts";
 
-/** Types that say nothing of the cause. */
-const GENERIC_CODES = new Set(["invalid_request_error", "request_forbidden", "error", "api_error", "unknown"]);
-
-const anything = z.unknown();
-
-/** Every member that was seen in an error body or frame, at any depth. Each is read by itself: an odd one loses itself only. */
-const layerSchema = z.object({
-	error: anything,
-	detail: anything,
-	details: anything,
-	errors: anything,
-	response: anything,
-	code: anything,
-	type: anything,
-	message: anything,
-	msg: anything,
-	status: anything,
-	status_code: anything,
-	headers: anything,
-	resets_at: anything,
-	reset_at: anything,
-	resets_in_seconds: anything,
-	reset_after_seconds: anything,
-});
-type Layer = Partial<z.output<typeof layerSchema>>;
-
-/** Bodies are nested three deep at most; one that is nested deeper holds nothing that would be of use. */
+/** Error bodies are nested three deep at most; deeper levels are ignored. */
 const DEEPEST = 4;
-/** Of a list of errors the first ones count. */
+/** Of a list of errors only the first ones count. */
 const MOST_LISTED = 5;
+/** A code is looked for at the beginning of a message only. */
+const LONGEST_CODE = 120;
+/** No number of seconds is as large for thousands of years, and no number of ms has been as small since 1973. */
+const LEAST_MS = 1e11;
 
-/** Evidence in the body of a refused response or in an error frame. `now` is epoch ms. */
+/** Types that do not name the cause. */
+const GENERIC_CODES: ReadonlySet<string> = new Set([
+	"invalid_request_error",
+	"request_forbidden",
+	"error",
+	"api_error",
+	"unknown",
+]);
+
+/** Every member that was seen in an error body or frame, at any depth. */
+type Member =
+	| "error"
+	| "detail"
+	| "details"
+	| "errors"
+	| "response"
+	| "code"
+	| "type"
+	| "message"
+	| "msg"
+	| "status"
+	| "status_code"
+	| "headers"
+	| "resets_at"
+	| "reset_at"
+	| "resets_in_seconds"
+	| "reset_after_seconds";
+
+/** One object of an error body. Each member is read by itself, so that an odd one loses only itself. */
+type Layer = Readonly<Partial<Record<Member, unknown>>>;
+
+/** Reads evidence from the body of a refused response or from an error frame. `now` is epoch ms. */
 export function evidenceFromBody(body: string, now: number): FailureEvidence {
 	const parsed = parseBody(body);
-	if (parsed === undefined) return { words: body, ...(/^\s*</.test(body) && { html: true }) };
+	if (parsed === undefined) return { message: body, ...(/^\s*</.test(body) && { html: true }) };
 	const layers = layersOf(parsed);
 	const message = firstOf(layers.map(({ message, msg }) => textOf(message) ?? textOf(msg)));
 	const code = codeOf(layers);
@@ -46,88 +55,92 @@ export function evidenceFromBody(body: string, now: number): FailureEvidence {
 	return {
 		...(status !== undefined && { status }),
 		...(code !== undefined && { code }),
-		...(message !== undefined && { words: message }),
+		...(message !== undefined && { message }),
 		...(resetsAt !== undefined && { resetsAt }),
 		...(headers !== undefined && { headers }),
-		...toldToWait(message),
+		...waitIn(message),
 	};
 }
 
-/** "Codex error: rate_limit_exceeded", "invalid_prompt: ...": what hosts make of a frame without a message. */
-const CODE_IN_WORDS = /^(?:Codex error: |Error Code )?([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?:: |\.?$)/i;
+/** The code that some hosts put into the message of a frame that has none: "Codex error: rate_limit_exceeded". */
+const CODE_IN_MESSAGE = /^(?:Codex error: |Error Code )?([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?:: |\.?$)/i;
 
-/** Evidence in the words of an error event. 0.73.1 quotes a whole WebSocket frame, or a body, there. */
-export function evidenceFromWords(words: string, now: number): FailureEvidence {
-	const frame = quotedIn(words);
-	if (frame !== undefined && parseBody(frame) !== undefined) return { words, ...evidenceFromBody(frame, now) };
-	const code = CODE_IN_WORDS.exec(words.slice(0, LONGEST_CODE))?.[1];
-	return { ...(code !== undefined && { code: code.toLowerCase() }), words, ...toldToWait(words) };
+/** Reads evidence from the message of an error event. 0.73.1 quotes a whole WebSocket frame, or a body, there. */
+export function evidenceFromMessage(message: string, now: number): FailureEvidence {
+	const frame = jsonIn(message);
+	if (frame !== undefined && parseBody(frame) !== undefined) return { message, ...evidenceFromBody(frame, now) };
+	const code = CODE_IN_MESSAGE.exec(message.slice(0, LONGEST_CODE))?.[1];
+	return { ...(code !== undefined && { code: code.toLowerCase() }), message, ...waitIn(message) };
 }
 
-const LONGEST_CODE = 120;
+const HOST_PREFIX = "Codex error:";
 
-const QUOTE = "Codex error:";
-
-/** The JSON that a text is, alone or after the host's own prefix. */
-function quotedIn(words: string): string | undefined {
-	const text = (words.startsWith(QUOTE) ? words.slice(QUOTE.length) : words).trim();
+/** The JSON text of a message, without the host's own prefix; undefined for a sentence. */
+function jsonIn(message: string): string | undefined {
+	const text = (message.startsWith(HOST_PREFIX) ? message.slice(HOST_PREFIX.length) : message).trim();
 	return text.startsWith("{") && text.endsWith("}") ? text : undefined;
 }
 
-/** Evidence in headers alone; names must be lower-cased. `now` is epoch ms. */
+/** Reads evidence from headers alone; names must be lower-cased. `now` is epoch ms. */
 export function evidenceFromHeaders(headers: Readonly<Record<string, string>>, now: number): FailureEvidence {
 	const retryAfterMs = retryAfterOf(headers, now);
-	const { code, words } = hiddenIn(headers);
+	const { code, message } = authorizationErrorIn(headers);
 	return {
 		headers,
 		html: headers["content-type"]?.includes("text/html") ?? false,
 		...(retryAfterMs !== undefined && { retryAfterMs }),
 		...(code !== undefined && { code }),
-		...(words !== undefined && { words }),
+		...(message !== undefined && { message }),
 	};
 }
 
-/** What a 401 tells in its headers: JSON, mostly in base64, and a code or a sentence. */
-function hiddenIn(headers: Readonly<Record<string, string>>): { readonly code?: string; readonly words?: string } {
-	const hidden = headers["x-error-json"] ?? "";
-	const json = hidden.trim().startsWith("{") ? hidden : Buffer.from(hidden, "base64").toString();
-	const told = parseBody(json) === undefined ? {} : evidenceFromBody(json, 0);
-	const spoken = textOf(headers["x-openai-authorization-error"])?.trim();
-	const isCode = spoken !== undefined && /^[\w.-]+$/.test(spoken);
-	const code = tellingCode([told.code, isCode ? spoken.toLowerCase() : undefined].filter((each) => each !== undefined));
-	const words = told.words ?? (isCode ? undefined : spoken);
-	return { ...(code !== undefined && { code }), ...(words !== undefined && { words }) };
+/** Code and message that a 401 has in its headers: JSON, mostly in base64, and a code or a sentence. */
+function authorizationErrorIn(headers: Readonly<Record<string, string>>): Pick<FailureEvidence, "code" | "message"> {
+	const encoded = headers["x-error-json"] ?? "";
+	const json = encoded.trim().startsWith("{") ? encoded : fromBase64(encoded);
+	const error = parseBody(json) === undefined ? {} : evidenceFromBody(json, 0);
+	const text = textOf(headers["x-openai-authorization-error"])?.trim();
+	const isCode = text !== undefined && /^[\w.-]+$/.test(text);
+	const code = tellingCode([error.code, isCode ? text.toLowerCase() : undefined].filter((each) => each !== undefined));
+	const message = error.message ?? (isCode ? undefined : text);
+	return { ...(code !== undefined && { code }), ...(message !== undefined && { message }) };
 }
 
-/** Words that name a status and nothing else. */
+/** The UTF-8 text that is encoded in `base64`; empty if it is not base64. */
+function fromBase64(base64: string): string {
+	try {
+		const bytes = atob(base64.replaceAll("-", "+").replaceAll("_", "/"));
+		return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+	} catch {
+		// Not base64: a header that tells nothing more than its status.
+		return "";
+	}
+}
+
+/** A message that names a status and nothing else. */
 const MERE_STATUS = /^(unauthorized|forbidden|payment required|too many requests)\.?$/i;
 
-/** What the headers and the body of one refusal tell together: the body is more exact, unless it says nothing. */
+/** Joins the evidence of headers and body of one refusal. The body is more exact, unless it only names the status. */
 export function together(headers: FailureEvidence, body: FailureEvidence): FailureEvidence {
 	const code = tellingCode([body.code, headers.code].filter((each) => each !== undefined));
-	const isMute = MERE_STATUS.test(body.words?.trim() ?? "") || body.words === "";
-	const words = isMute ? (headers.words ?? body.words) : (body.words ?? headers.words);
+	const isEmpty = MERE_STATUS.test(body.message?.trim() ?? "") || body.message === "";
+	const message = isEmpty ? (headers.message ?? body.message) : (body.message ?? headers.message);
 	return {
 		...headers,
 		...body,
 		...(code !== undefined && { code }),
-		...(words !== undefined && { words }),
+		...(message !== undefined && { message }),
 	};
 }
 
-/** `retry-after-ms`, else `retry-after` in seconds or as a date. What is no length that can be true is no data. */
+/** Reads `retry-after-ms`, else `retry-after` in seconds or as a date. A length that cannot be true is ignored. */
 function retryAfterOf(headers: Readonly<Record<string, string>>, now: number): number | undefined {
 	const inMs = numberOf(headers["retry-after-ms"]);
-	const told = headers["retry-after"] ?? "";
-	const inSeconds = numberOf(told);
-	const until = dateOf(told);
+	const text = headers["retry-after"] ?? "";
+	const inSeconds = numberOf(text);
+	const until = dateOf(text);
 	const untilMs = until === undefined ? undefined : Math.max(0, until - now);
-	return firstOf([lengthOf(inMs), lengthOf((inSeconds ?? Number.NaN) * 1000), lengthOf(untilMs)]);
-}
-
-/** A length in ms that can be true. */
-function lengthOf(ms: number | undefined): number | undefined {
-	return ms !== undefined && ms >= 0 && ms <= FURTHEST_RESET_MS ? ms : undefined;
+	return firstOf([plausibleLength(inMs), plausibleLength((inSeconds ?? Number.NaN) * 1000), plausibleLength(untilMs)]);
 }
 
 function parseBody(body: string): unknown {
@@ -135,23 +148,22 @@ function parseBody(body: string): unknown {
 		const parsed: unknown = JSON.parse(body);
 		return typeof parsed === "object" && parsed !== null ? parsed : undefined;
 	} catch {
-		// Not JSON: the words are all there is.
+		// Not JSON: the text is all the evidence.
 		return undefined;
 	}
 }
 
-/** Everything in a body that may tell of an error, the innermost first: what is nested is more exact. */
+/** Every object of a body that may describe the error, the innermost first: nested objects are more exact. */
 function layersOf(value: unknown, depth = 0): Layer[] {
 	if (depth > DEEPEST) return [];
 	if (Array.isArray(value)) return value.slice(0, MOST_LISTED).flatMap((each) => layersOf(each, depth + 1));
-	const layer = layerSchema.partial().safeParse(value).data;
-	if (!layer) return [];
-	const { response, error, detail, details, errors } = layer;
+	if (!isGroup(value)) return [];
+	const { response, error, detail, details, errors } = value;
 	const inner = [response, error, detail, errors, details].flatMap((each) => layersOf(each, depth + 1));
-	const spoken = [error, detail].map(textOf).find((each) => each !== undefined);
-	if (spoken === undefined) return [...inner, layer];
-	const isCode = textOf(error) === spoken && /^[\w.-]+$/.test(spoken);
-	return [...inner, { ...layer, message: textOf(layer.message) ?? spoken, ...(isCode && { code: spoken }) }];
+	const sentence = [error, detail].map(textOf).find((each) => each !== undefined);
+	if (sentence === undefined) return [...inner, value];
+	const isCode = textOf(error) === sentence && /^[\w.-]+$/.test(sentence);
+	return [...inner, { ...value, message: textOf(value.message) ?? sentence, ...(isCode && { code: sentence }) }];
 }
 
 function codeOf(layers: readonly Layer[]): string | undefined {
@@ -181,29 +193,22 @@ function statusOf(value: unknown): number | undefined {
 	return status !== undefined && Number.isInteger(status) && status >= 100 && status <= 599 ? status : undefined;
 }
 
-const headersSchema = z.record(z.string(), z.unknown());
-
 function headersOf(value: unknown): Record<string, string> | undefined {
-	const headers = headersSchema.safeParse(value).data;
-	return headers && lowerCased(headers);
+	return isGroup(value) ? lowerCased(value) : undefined;
 }
 
-/** When the quota is back. A time that is past, or too far ahead to be true, is no data. */
+function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** When the quota is back, epoch ms. A time that is over, or too far ahead to be true, is ignored. */
 function resetOf(layer: Layer, now: number): number | undefined {
-	const at = firstOf(
-		[layer.resets_at, layer.reset_at].map((told) => {
-			const time = timeOf(told);
-			return time !== undefined && time > now && time - now <= FURTHEST_RESET_MS ? time : undefined;
-		}),
-	);
+	const at = firstOf([layer.resets_at, layer.reset_at].map((time) => plausibleReset(timeOf(time), now)));
 	if (at !== undefined) return at;
 	const inSeconds = firstOf([layer.resets_in_seconds, layer.reset_after_seconds].map(numberOf)) ?? 0;
-	const inMs = lengthOf(inSeconds * 1000) ?? 0;
+	const inMs = plausibleLength(inSeconds * 1000) ?? 0;
 	return inMs > 0 ? now + inMs : undefined;
 }
-
-/** No number of seconds is as large for thousands of years, and no number of ms was as small since 1973. */
-const LEAST_MS = 1e11;
 
 /** A time in seconds, in ms, or as a date with its year; epoch ms. */
 function timeOf(value: unknown): number | undefined {
@@ -212,20 +217,21 @@ function timeOf(value: unknown): number | undefined {
 	return dateOf(textOf(value) ?? "");
 }
 
-/** A date as HTTP or ISO 8601 write it; the parser of the runtime takes "-5" for a year. */
+/** A date as HTTP or ISO 8601 write it. `Date.parse` alone would read "-5" as a year. */
 function dateOf(text: string): number | undefined {
 	const at = /[a-z]{3}|^\d{4}-\d{2}-\d{2}/i.test(text) ? Date.parse(text) : Number.NaN;
 	return Number.isNaN(at) ? undefined : at;
 }
 
-/** "Please try again in 1.2s", "in 350ms", "in 20 seconds". */
-function toldToWait(message: string | undefined): Pick<FailureEvidence, "retryAfterMs"> {
-	const told = /try again in (\d{1,9}(?:\.\d{1,9})?) ?(ms|milliseconds?|s|seconds?)\b/i.exec(message ?? "");
-	if (!told?.[1] || !told[2]) return {};
-	const ms = lengthOf(Number(told[1]) * (told[2].toLowerCase().startsWith("m") ? 1 : 1000));
+/** The wait that a message asks for: "Please try again in 1.2s", "in 350ms", "in 20 seconds". */
+function waitIn(message: string | undefined): Pick<FailureEvidence, "retryAfterMs"> {
+	const asked = /try again in (\d{1,9}(?:\.\d{1,9})?) ?(ms|milliseconds?|s|seconds?)\b/i.exec(message ?? "");
+	if (!asked?.[1] || !asked[2]) return {};
+	const ms = plausibleLength(Number(asked[1]) * (asked[2].toLowerCase().startsWith("m") ? 1 : 1000));
 	return ms === undefined ? {} : { retryAfterMs: ms };
 }
 
 function lowerCased(headers: Readonly<Record<string, unknown>>): Record<string, string> {
-	return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]));
+	const readable = Object.entries(headers).filter(([, value]) => typeof value !== "object");
+	return Object.fromEntries(readable.map(([name, value]) => [name.toLowerCase(), String(value)]));
 }

@@ -1,10 +1,10 @@
 import { type Account, type AccountId, type AccountState, stateOf } from "./account.ts";
 import { type Candidate, type Crowded, crowdedOf, gateOf, type SelectionContext } from "./candidate.ts";
 import { createChangeDetector } from "./change-detector.ts";
+import type { Cooling } from "./classify.ts";
 import { activeCooldowns, type Cooldown, covers, isOfQuota, mergeCooldown, readyAt } from "./cooldown.ts";
 import { tellDefect } from "./defect-reports.ts";
 import type { CoolingCause, PoolEvent, PoolListener, RequestInfo } from "./events.ts";
-import type { Cooling } from "./failure-rules.ts";
 import { accountWith } from "./identity.ts";
 import { ENDPOINT_LAG_MS, mergeUsage } from "./merge-usage.ts";
 import { explain, firstChoice, type Verdict } from "./policies.ts";

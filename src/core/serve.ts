@@ -8,11 +8,12 @@ import {
 	type StreamOptions,
 	startAttempt,
 } from "./attempt.ts";
+import { type Cooling, classify, type Failure, withKnownReset } from "./classify.ts";
 import type { Credentials } from "./credentials.ts";
 import { cameUpHere, traceOf } from "./defect.ts";
 import { guarded } from "./defect-reports.ts";
 import { type Delivery, deliver } from "./delivery.ts";
-import { type Cooling, classify, type Failure, type Remedy, SHORT_RETRY_MS, withKnownReset } from "./failure-rules.ts";
+import type { Remedy } from "./failure-rules.ts";
 import { ABORTED, brokenOffAt, type ErrorEvent, finalError, withWords } from "./final-events.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
@@ -142,6 +143,9 @@ function isFast(mode: FastMode, usage: UsageSnapshot | undefined, now: number): 
 	if (mode !== "auto") return mode === "always";
 	return usage !== undefined && headroom(usage, now) >= FAST_LEFT_PERCENT;
 }
+
+/** The longest wait for which a throttled account is asked again instead of another one. */
+const SHORT_RETRY_MS = 10_000;
 
 /** A session is said to be at work this often while its answer comes: other processes look back five minutes. */
 const AT_WORK_MS = 60_000;

@@ -176,7 +176,7 @@ describe("evidence of a refusal", () => {
 		expect(attempt.evidence(told)).toMatchObject({
 			status: 429,
 			code: "usage_limit_reached",
-			words: "limit",
+			message: "limit",
 			resetsAt: NOW + 60_000,
 			headers,
 			limitId: "codex_bengalfox",
@@ -189,7 +189,7 @@ describe("evidence of a refusal", () => {
 		const { attempt, begin } = aTry();
 		const told = (await respond(await begin(), 429)) ?? "";
 		expect(attempt.evidence(told)).toMatchObject({ status: 429, headers: {} });
-		expect(attempt.evidence(told).words).toBeUndefined();
+		expect(attempt.evidence(told).message).toBeUndefined();
 		expect(attempt.surfaced(told)).toContain("429");
 		expect(attempt.surfaced(told)).not.toBe(told);
 	});
@@ -198,7 +198,7 @@ describe("evidence of a refusal", () => {
 		const { attempt, begin } = aTry();
 		await begin();
 		expect(attempt.evidence("The usage limit has been reached")).toMatchObject({
-			words: "The usage limit has been reached",
+			message: "The usage limit has been reached",
 		});
 		const frame = { type: "error", status: 429, error: { type: "usage_limit_reached" }, headers: { "X-Spent": "1" } };
 		expect(attempt.evidence(`Codex error: ${JSON.stringify(frame)}`)).toMatchObject({
@@ -252,7 +252,7 @@ describe("the body of a refusal", () => {
 		const inner = await begin();
 		await request(inner);
 		const told = (await respond(inner, 429)) ?? "";
-		expect(attempt.evidence(told).words?.length).toBeLessThanOrEqual(2 * 65_536);
+		expect(attempt.evidence(told).message?.length).toBeLessThanOrEqual(2 * 65_536);
 		expect(chunks).toBeLessThan(50);
 	});
 

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { evidenceFromBody, evidenceFromHeaders, evidenceFromWords, together } from "../../../src/core/evidence.ts";
-import { classify, type FailureEvidence } from "../../../src/core/failure-rules.ts";
+import { classify } from "../../../src/core/classify.ts";
+import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } from "../../../src/core/evidence.ts";
+import type { FailureEvidence } from "../../../src/core/failure-rules.ts";
 import { HOUR_MS, NOW } from "../../support/fakes.ts";
 import { isLinear } from "../../support/growth.ts";
 
@@ -29,21 +30,21 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 				resets_in_seconds: 3600,
 			},
 		},
-		{ code: "usage_limit_reached", words: "The usage limit has been reached", resetsAt: RESETS_AT },
+		{ code: "usage_limit_reached", message: "The usage limit has been reached", resetsAt: RESETS_AT },
 		"usage-limit",
 	],
 	[
 		"a usage limit that tells only how long",
 		429,
 		{ error: { type: "usage_limit_reached", message: "The usage limit has been reached", resets_in_seconds: 3600 } },
-		{ code: "usage_limit_reached", words: "The usage limit has been reached", resetsAt: RESETS_AT },
+		{ code: "usage_limit_reached", message: "The usage limit has been reached", resetsAt: RESETS_AT },
 		"usage-limit",
 	],
 	[
 		"no use for this plan",
 		429,
 		{ error: { type: "usage_not_included", message: "To use Codex, upgrade to Plus." } },
-		{ code: "usage_not_included", words: "To use Codex, upgrade to Plus." },
+		{ code: "usage_not_included", message: "To use Codex, upgrade to Plus." },
 		"not-included",
 	],
 	[
@@ -56,38 +57,38 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 				message: "Rate limit reached. Please try again in 1.2s.",
 			},
 		},
-		{ code: "rate_limit_exceeded", words: "Rate limit reached. Please try again in 1.2s.", retryAfterMs: 1200 },
+		{ code: "rate_limit_exceeded", message: "Rate limit reached. Please try again in 1.2s.", retryAfterMs: 1200 },
 		"rate-limit",
 	],
 	["a 429 that says nothing", 429, {}, {}, "rate-limit"],
-	["a 429 of plain text", 429, "slow down", { words: "slow down" }, "rate-limit"],
+	["a 429 of plain text", 429, "slow down", { message: "slow down" }, "rate-limit"],
 	[
 		"an invalidated token",
 		401,
 		{ error: REUSED, status: 401 },
-		{ status: 401, code: "token_invalidated", words: REUSED.message },
+		{ status: 401, code: "token_invalidated", message: REUSED.message },
 		"unauthorized",
 	],
-	["an unauthorized detail", 401, { detail: "Unauthorized" }, { words: "Unauthorized" }, "unauthorized"],
+	["an unauthorized detail", 401, { detail: "Unauthorized" }, { message: "Unauthorized" }, "unauthorized"],
 	[
 		"a revoked token",
 		401,
 		{ error: { code: "token_revoked", message: "Encountered invalidated oauth token for user, failing request" } },
-		{ code: "token_revoked", words: "Encountered invalidated oauth token for user, failing request" },
+		{ code: "token_revoked", message: "Encountered invalidated oauth token for user, failing request" },
 		"unauthorized",
 	],
 	[
 		"a session that has ended",
 		401,
 		{ error: { code: "app_session_terminated", message: "Your session has ended. Please log in again." } },
-		{ code: "app_session_terminated", words: "Your session has ended. Please log in again." },
+		{ code: "app_session_terminated", message: "Your session has ended. Please log in again." },
 		"unauthorized",
 	],
 	[
 		"a deactivated account",
 		401,
 		{ error: { code: "account_deactivated", message: "Your OpenAI account has been deactivated." } },
-		{ code: "account_deactivated", words: "Your OpenAI account has been deactivated." },
+		{ code: "account_deactivated", message: "Your OpenAI account has been deactivated." },
 		"account-closed",
 	],
 	[
@@ -97,7 +98,7 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 		{ code: "deactivated_workspace" },
 		"workspace-disabled",
 	],
-	["a challenge of Cloudflare", 403, PAGE, { words: PAGE, html: true }, "cloudflare"],
+	["a challenge of Cloudflare", 403, PAGE, { message: PAGE, html: true }, "cloudflare"],
 	[
 		"a region without Codex",
 		403,
@@ -109,56 +110,56 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 				type: "request_forbidden",
 			},
 		},
-		{ code: "unsupported_country_region_territory", words: "Country, region, or territory not supported" },
+		{ code: "unsupported_country_region_territory", message: "Country, region, or territory not supported" },
 		"region",
 	],
 	[
 		"a disabled workspace",
 		403,
 		{ error: { code: "workspace_disabled", message: "This workspace has been disabled." } },
-		{ code: "workspace_disabled", words: "This workspace has been disabled." },
+		{ code: "workspace_disabled", message: "This workspace has been disabled." },
 		"workspace-disabled",
 	],
 	[
 		"a disabled organization, by words alone",
 		403,
 		{ detail: "Your organization has been disabled." },
-		{ words: "Your organization has been disabled." },
+		{ message: "Your organization has been disabled." },
 		"workspace-disabled",
 	],
 	[
 		"a model that ChatGPT accounts may not use",
 		400,
 		{ detail: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
-		{ words: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
+		{ message: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
 		"model-not-supported",
 	],
 	[
 		"the same, nested",
 		400,
 		{ error: { message: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." } },
-		{ words: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
+		{ message: "The 'gpt-6' model is not supported when using Codex with a ChatGPT account." },
 		"model-not-supported",
 	],
 	[
 		"the same, with a code",
 		400,
 		{ error: { code: "model_not_supported_with_chatgpt_account", message: "no" } },
-		{ code: "model_not_supported_with_chatgpt_account", words: "no" },
+		{ code: "model_not_supported_with_chatgpt_account", message: "no" },
 		"model-not-supported",
 	],
 	[
 		"a model that wants a newer Codex",
 		400,
 		{ detail: "The 'gpt-6' model requires a newer version of Codex. Please upgrade." },
-		{ words: "The 'gpt-6' model requires a newer version of Codex. Please upgrade." },
+		{ message: "The 'gpt-6' model requires a newer version of Codex. Please upgrade." },
 		"request",
 	],
 	[
 		"a model that is not there for responses-lite",
 		400,
 		{ detail: "This model is not supported when using X-OpenAI-Internal-Codex-Responses-Lite." },
-		{ words: "This model is not supported when using X-OpenAI-Internal-Codex-Responses-Lite." },
+		{ message: "This model is not supported when using X-OpenAI-Internal-Codex-Responses-Lite." },
 		"model-not-supported",
 	],
 	[
@@ -171,49 +172,49 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 				message: "The encrypted content gA= could not be verified.",
 			},
 		},
-		{ code: "invalid_encrypted_content", words: "The encrypted content gA= could not be verified." },
+		{ code: "invalid_encrypted_content", message: "The encrypted content gA= could not be verified." },
 		"reasoning-refused",
 	],
 	[
 		"a lost response",
 		400,
 		{ error: { code: "previous_response_not_found", message: "Previous response with id 'r' not found." } },
-		{ code: "previous_response_not_found", words: "Previous response with id 'r' not found." },
+		{ code: "previous_response_not_found", message: "Previous response with id 'r' not found." },
 		"connection-lost-state",
 	],
 	[
 		"too long an input",
 		400,
 		{ error: { code: "context_length_exceeded", message: "Your input exceeds the context window." } },
-		{ code: "context_length_exceeded", words: "Your input exceeds the context window." },
+		{ code: "context_length_exceeded", message: "Your input exceeds the context window." },
 		"request",
 	],
 	[
 		"a bad value",
 		400,
 		{ error: { code: "invalid_value", message: "image_url" } },
-		{ code: "invalid_value", words: "image_url" },
+		{ code: "invalid_value", message: "image_url" },
 		"other",
 	],
 	[
 		"a policy",
 		400,
 		{ error: { code: "cyber_policy", message: "no" } },
-		{ code: "cyber_policy", words: "no" },
+		{ code: "cyber_policy", message: "no" },
 		"request",
 	],
 	[
 		"a model that was not found",
 		404,
 		{ error: { ...REUSED, code: null, message: "Model not found gpt-6" } },
-		{ words: "Model not found gpt-6" },
+		{ message: "Model not found gpt-6" },
 		"model-not-supported",
 	],
 	[
 		"an overload",
 		503,
 		{ error: { code: "server_is_overloaded", message: "Our servers are currently overloaded." } },
-		{ code: "server_is_overloaded", words: "Our servers are currently overloaded." },
+		{ code: "server_is_overloaded", message: "Our servers are currently overloaded." },
 		"overloaded",
 	],
 	["a request to slow down", 503, { error: { code: "slow_down" } }, { code: "slow_down" }, "overloaded"],
@@ -221,14 +222,14 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 		"a capacity",
 		503,
 		{ error: { message: "Selected model is at capacity" } },
-		{ words: "Selected model is at capacity" },
+		{ message: "Selected model is at capacity" },
 		"overloaded",
 	],
 	[
 		"an error of the server",
 		500,
 		{ error: { type: "server_error", code: null, message: "oops" } },
-		{ code: "server_error", words: "oops" },
+		{ code: "server_error", message: "oops" },
 		"overloaded",
 	],
 ];
@@ -242,12 +243,16 @@ describe("the body of a refusal", () => {
 	});
 
 	it.each([
-		["an error that is a text", { error: "invalid_grant", message: "no" }, { code: "invalid_grant", words: "no" }],
-		["an error that is a text alone", { error: "quota_exceeded" }, { code: "quota_exceeded", words: "quota_exceeded" }],
+		["an error that is a text", { error: "invalid_grant", message: "no" }, { code: "invalid_grant", message: "no" }],
+		[
+			"an error that is a text alone",
+			{ error: "quota_exceeded" },
+			{ code: "quota_exceeded", message: "quota_exceeded" },
+		],
 		[
 			"a flat event",
 			{ type: "error", code: "usage_limit_reached", message: "m" },
-			{ code: "usage_limit_reached", words: "m" },
+			{ code: "usage_limit_reached", message: "m" },
 		],
 		["a code in capitals", { error: { code: " Usage_Limit_Reached " } }, { code: "usage_limit_reached" }],
 		[
@@ -261,7 +266,7 @@ describe("the body of a refusal", () => {
 			{ error: { code: 5, type: [], message: {}, resets_at: "soon", resets_in_seconds: null } },
 			{},
 		],
-		["a detail that is a list", { detail: [{ loc: ["body"], msg: "field required" }] }, { words: "field required" }],
+		["a detail that is a list", { detail: [{ loc: ["body"], msg: "field required" }] }, { message: "field required" }],
 		["an error in an error", { error: { error: { code: "token_expired" } } }, { code: "token_expired" }],
 		[
 			"a code beside details that tell more",
@@ -273,14 +278,14 @@ describe("the body of a refusal", () => {
 			{ error: { code: "rate_limit_exceeded", type: "content_policy_violation" } },
 			{ code: "content_policy_violation" },
 		],
-		["a message in its detail", { detail: { message: "no", code: 5 } }, { words: "no" }],
-		["a list of errors", [{ code: "slow_down", message: "m" }], { code: "slow_down", words: "m" }],
+		["a message in its detail", { detail: { message: "no", code: 5 } }, { message: "no" }],
+		["a list of errors", [{ code: "slow_down", message: "m" }], { code: "slow_down", message: "m" }],
 		["a status as text", { status: "403", error: { code: "x_y" } }, { status: 403, code: "x_y" }],
 		["a status that is none", { status: 7, error: { code: "x_y" } }, { code: "x_y" }],
 		[
 			"a failed response",
 			{ type: "response.failed", response: { error: { code: "cyber_policy", message: "m" } } },
-			{ code: "cyber_policy", words: "m" },
+			{ code: "cyber_policy", message: "m" },
 		],
 		["a reset as text", { error: { resets_in_seconds: "3600" } }, { resetsAt: NOW + HOUR_MS }],
 		[
@@ -320,7 +325,7 @@ describe("the body of a refusal", () => {
 		fc.assert(
 			fc.property(fc.oneof(fc.string({ unit: "binary" }), fc.json()), (body) => {
 				expect(evidenceFromBody(body, NOW)).toBeTypeOf("object");
-				expect(evidenceFromWords(`Codex error: ${body}`, NOW)).toBeTypeOf("object");
+				expect(evidenceFromMessage(`Codex error: ${body}`, NOW)).toBeTypeOf("object");
 			}),
 			{ numRuns: 1000 },
 		);
@@ -335,11 +340,16 @@ describe("the words of an error event", () => {
 		headers: { "X-Codex-Primary-Used-Percent": "100", "X-Codex-Primary-Window-Minutes": 300 },
 	};
 
+	it("may quote a frame with headers that are no text: those are left out", () => {
+		const frame = { type: "error", status: 429, headers: { "X-A": { toString: 1, valueOf: 1 }, "X-B": 1, "X-C": null } };
+		expect(evidenceFromMessage(`Codex error: ${JSON.stringify(frame)}`, NOW).headers).toEqual({ "x-b": "1" });
+	});
+
 	it("may quote a whole frame, as 0.73.1 does: status, code, reset and headers are in it", () => {
-		expect(evidenceFromWords(`Codex error: ${JSON.stringify(frame)}`, NOW)).toEqual({
+		expect(evidenceFromMessage(`Codex error: ${JSON.stringify(frame)}`, NOW)).toEqual({
 			status: 429,
 			code: "usage_limit_reached",
-			words: "The usage limit has been reached",
+			message: "The usage limit has been reached",
 			resetsAt: RESETS_AT,
 			headers: { "x-codex-primary-used-percent": "100", "x-codex-primary-window-minutes": "300" },
 		});
@@ -348,12 +358,12 @@ describe("the words of an error event", () => {
 	it("may quote a frame over several lines, or with status_code", () => {
 		const { status, ...rest } = frame;
 		const text = `Codex error: ${JSON.stringify({ ...rest, status_code: status }, undefined, 2)}`;
-		expect(evidenceFromWords(text, NOW)).toMatchObject({ status: 429, code: "usage_limit_reached" });
+		expect(evidenceFromMessage(text, NOW)).toMatchObject({ status: 429, code: "usage_limit_reached" });
 	});
 
 	it("may be of a frame that is cut off: then they are words", () => {
 		const text = 'Codex error: {"type":"error","message":"usage limit"';
-		expect(evidenceFromWords(text, NOW)).toEqual({ words: text });
+		expect(evidenceFromMessage(text, NOW)).toEqual({ message: text });
 	});
 
 	it.each<[string, FailureEvidence]>([
@@ -366,16 +376,16 @@ describe("the words of an error event", () => {
 			{ status: 401, code: "token_expired" },
 		],
 	])("name a code: %s", (words, expected) => {
-		expect(evidenceFromWords(words, NOW)).toEqual({ words, ...expected });
+		expect(evidenceFromMessage(words, NOW)).toEqual({ message: words, ...expected });
 	});
 
 	it("are no code where they are a sentence", () => {
-		expect(evidenceFromWords("Failed to fetch: rate_limit_exceeded", NOW).code).toBeUndefined();
+		expect(evidenceFromMessage("Failed to fetch: rate_limit_exceeded", NOW).code).toBeUndefined();
 	});
 
 	it("are no frame anywhere else in a text", () => {
 		const text = `He said: Codex error: ${JSON.stringify(frame)}`;
-		expect(evidenceFromWords(text, NOW)).toEqual({ words: text });
+		expect(evidenceFromMessage(text, NOW)).toEqual({ message: text });
 	});
 
 	it.each([
@@ -390,7 +400,7 @@ describe("the words of an error event", () => {
 		["Try again in 2 sunny days", undefined],
 		["Try again later", undefined],
 	])("tell how long to wait: %s", (words, retryAfterMs) => {
-		expect(evidenceFromWords(words, NOW).retryAfterMs).toBe(retryAfterMs);
+		expect(evidenceFromMessage(words, NOW).retryAfterMs).toBe(retryAfterMs);
 	});
 });
 
@@ -424,22 +434,29 @@ describe("the headers of a refusal", () => {
 		expect(evidenceFromHeaders({ "x-error-json": "%%%" }, NOW).code).toBeUndefined();
 	});
 
+	it("hide a code in base64 that is written for URLs, without padding, with letters beyond ASCII", () => {
+		const json = '{"error":{"code":"token_expired","message":"ü>>>???"}}';
+		const encoded = Buffer.from(json).toString("base64url");
+		expect(encoded).toMatch(/[-_]/);
+		expect(evidenceFromHeaders({ "x-error-json": encoded }, NOW)).toMatchObject({ message: "ü>>>???" });
+	});
+
 	it("hide JSON as it is, a sentence, or the cause of a refused authorization", () => {
 		const json = '{"error":{"code":"workspace_moved","message":"It has moved."}}';
 		expect(evidenceFromHeaders({ "x-error-json": json }, NOW)).toMatchObject({
 			code: "workspace_moved",
-			words: "It has moved.",
+			message: "It has moved.",
 		});
 		const told = (cause: string) => evidenceFromHeaders({ "x-openai-authorization-error": cause }, NOW);
 		expect(told("Workspace_Not_In_Region")).toMatchObject({ code: "workspace_not_in_region" });
-		expect(told("Not in this region").words).toBe("Not in this region");
+		expect(told("Not in this region").message).toBe("Not in this region");
 		expect(told("Not in this region").code).toBeUndefined();
 	});
 
 	it.each<[string, FailureEvidence, FailureEvidence, FailureEvidence]>([
-		["its body's words count", { words: "header" }, { words: "body" }, { words: "body" }],
-		["but for a mere status", { words: "It has moved." }, { words: "Unauthorized" }, { words: "It has moved." }],
-		["a mere status is better than none", {}, { words: "Unauthorized" }, { words: "Unauthorized" }],
+		["its body's words count", { message: "header" }, { message: "body" }, { message: "body" }],
+		["but for a mere status", { message: "It has moved." }, { message: "Unauthorized" }, { message: "It has moved." }],
+		["a mere status is better than none", {}, { message: "Unauthorized" }, { message: "Unauthorized" }],
 		["the code that is known counts", { code: "token_expired" }, { code: "new" }, { code: "token_expired" }],
 		["else its body's", { code: "newer" }, { code: "new" }, { code: "new" }],
 		["the rest is of both", { retryAfterMs: 5 }, { resetsAt: 7 }, { retryAfterMs: 5, resetsAt: 7 }],
@@ -453,7 +470,7 @@ describe("adversarial words", () => {
 		"are read in time by their length, not by its square: %j over and over",
 		(piece) => {
 			const work = (text: string) => {
-				for (const words of [text, `Codex error: {${text}`, `try again in ${text}`]) evidenceFromWords(words, NOW);
+				for (const words of [text, `Codex error: {${text}`, `try again in ${text}`]) evidenceFromMessage(words, NOW);
 				evidenceFromBody(text, NOW);
 				evidenceFromHeaders({ "retry-after": text, "x-error-json": text }, NOW);
 			};

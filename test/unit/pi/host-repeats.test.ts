@@ -1,11 +1,12 @@
 import { expect, it } from "vitest";
-import { evidenceFromWords } from "../../../src/core/evidence.ts";
-import { classify, RULES } from "../../../src/core/failure-rules.ts";
+import { classify } from "../../../src/core/classify.ts";
+import { evidenceFromMessage } from "../../../src/core/evidence.ts";
+import { RULES } from "../../../src/core/failure-rules.ts";
 import { isRepeatedByHost } from "../../../src/pi/provider.ts";
 import { hostRetries, ownAnswers, retries } from "../host-retry.ts";
 
 const WORDINGS = [
-	...RULES.flatMap(({ samples }) => samples.flatMap(({ words }) => words ?? [])),
+	...RULES.flatMap(({ samples }) => samples.flatMap(({ message }) => message ?? [])),
 	...["Service Unavailable", "Server error", "Internal error", "Provider returned error", "rate limit", "retry delay"],
 	...["Too many requests", "HTTP 429", "HTTP 500", "HTTP 502", "HTTP 503", "HTTP 504", "HTTP 501", "HTTP 520"],
 	...["network error", "connection error", "connection refused", "connection lost", "connection closed"],
@@ -31,7 +32,7 @@ it("reads of every newer host what that host's own function says", async () => {
 });
 
 /** Words of a server at its limit, and the hosts whose own retry repeats them; the others leave them to another account. */
-const LEFT_TO_HOST: readonly (readonly [words: string, hosts: string])[] = [
+const LEFT_TO_HOST: readonly (readonly [message: string, hosts: string])[] = [
 	["Selected model is at capacity. Please try a different model.", "1.5.2 1.6.0"],
 	["Codex error: Selected model is at capacity. Please try a different model.", "1.5.2 1.6.0"],
 	["Our servers are currently overloaded. Please try again later.", "0.73.1 0.87.1 1.5.2 1.6.0"],
@@ -61,6 +62,6 @@ it.each(LEFT_TO_HOST)("knows who repeats %s", async (words, hosts) => {
 			.map(({ host }) => host)
 			.join(" "),
 	).toBe(hosts);
-	const failure = classify(evidenceFromWords(words, 0), { now: 0, modelId: "gpt-5.5", cooldownMs: 1 });
+	const failure = classify(evidenceFromMessage(words, 0), { now: 0, modelId: "gpt-5.5", cooldownMs: 1 });
 	expect(failure).toMatchObject({ isLeftToHost: true, cooling: undefined });
 });
