@@ -341,7 +341,11 @@ describe("the words of an error event", () => {
 	};
 
 	it("may quote a frame with headers that are no text: those are left out", () => {
-		const frame = { type: "error", status: 429, headers: { "X-A": { toString: 1, valueOf: 1 }, "X-B": 1, "X-C": null } };
+		const frame = {
+			type: "error",
+			status: 429,
+			headers: { "X-A": { toString: 1, valueOf: 1 }, "X-B": 1, "X-C": null },
+		};
 		expect(evidenceFromMessage(`Codex error: ${JSON.stringify(frame)}`, NOW).headers).toEqual({ "x-b": "1" });
 	});
 
