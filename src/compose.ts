@@ -173,16 +173,6 @@ export function compose(pi: ExtensionAPI): void {
 			clock,
 			pause: pauseFor,
 			random: Math.random,
-			words: {
-				exhausted: (why) => messages.exhausted(why, clock.now()),
-				nobodySignedIn: messages.nobodySignedIn,
-				switchedOff: messages.switchedOffHere,
-				switchedOffMeanwhile: messages.switchedOffMeanwhile,
-				signedOutInARow: messages.signedOutInARow,
-				continuesElsewhere: messages.continuesElsewhere,
-				brokenOff: messages.brokenOff,
-				unexpected: messages.unexpected,
-			},
 		},
 	});
 	const footer = createFooter({

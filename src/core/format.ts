@@ -1,5 +1,7 @@
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
+/** Epoch ms; no calendar has a day behind it. */
+const LAST_DATE = 8.64e15;
 
 /**
  * A duration in at most two units: `<1m`, `42m`, `1h07m`, `6d20h`. No part has more than two digits, so that it can
@@ -25,6 +27,52 @@ export function formatPercent(percent: number): string {
 export function windowLabel(name: string): string {
 	if (name === "7d") return "week";
 	return name === "30d" ? "month" : name;
+}
+
+const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** A moment on the local clock: `14:32` today, `Mon 14:32` within a week, else `12 Dec`. */
+export function formatClock(at: number, now: number): string {
+	const then = dateOf(at);
+	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
+	if (then.toDateString() === new Date(now).toDateString()) return clock;
+	if (at - now < 6 * DAY_MS) return `${WEEKDAYS[then.getDay()]} ${clock}`;
+	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
+}
+
+/** A moment in the past on the local clock: with its day, as `18 Nov 14:32`, unless that is today. */
+export function formatPast(at: number, now: number): string {
+	const then = dateOf(at);
+	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
+	if (then.toDateString() === new Date(now).toDateString()) return clock;
+	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
+}
+
+/** A day on the local calendar: `18 Nov`. */
+export function formatDay(at: number): string {
+	const then = dateOf(at);
+	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
+}
+
+/** A count that never has three digits. */
+export function formatCount(count: number): string {
+	return count > 99 ? "over 99" : String(count);
+}
+
+/** `1 account`, `2 accounts`. */
+export function plural(count: number, noun: string): string {
+	return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Stands before a time that nothing told. */
+export function about(isGuess: boolean | undefined): string {
+	return isGuess ? "about " : "";
+}
+
+/** A date; the last one that there is, or the first, for a time that no calendar has. */
+function dateOf(at: number): Date {
+	return new Date(Math.min(LAST_DATE, Math.max(-LAST_DATE, at)));
 }
 
 function twoDigits(value: number): string {

@@ -10,7 +10,8 @@ import { createInquiries, type Inquiries } from "./inquiries.ts";
 import { firstOffer } from "./next-in-line.ts";
 import type { PiLoginSync } from "./pi-login-sync.ts";
 import { createRotationReporter } from "./rotation-reporter.ts";
-import { type Refused, reasonIn, type ServeDeps, type ServeWords, type StreamRequest, serve } from "./serve.ts";
+import { type Refused, reasonIn, type ServeDeps, type StreamRequest, serve } from "./serve.ts";
+import { exhausted, signedOutInARow, switchedOffMeanwhile, unexpected } from "./turn-texts.ts";
 
 /** Where the one outer stream's events go. */
 export interface EventSink {
@@ -18,23 +19,9 @@ export interface EventSink {
 	end(): void;
 }
 
-/** The sentences that end a turn. */
-export interface FailoverWords extends ServeWords {
-	exhausted(why: Exhaustion): string;
-	/** The pool has become empty. */
-	nobodySignedIn(): string;
-	/** Two accounts in a row had lost their sign-in. */
-	signedOutInARow(): string;
-	/** We are switched off, and pi itself has no login. */
-	switchedOff(): string;
-	/** We were switched off while the request was under way. */
-	switchedOffMeanwhile(): string;
-}
-
 /** Everything the loop stands on. */
 export interface FailoverDeps extends ServeDeps {
 	readonly link: PiLoginSync;
-	readonly words: FailoverWords;
 	/** At least 0, less than 1. */
 	readonly random: () => number;
 	/** Asks, behind the request's back, whether an account that cools is back early. */
@@ -86,7 +73,7 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 		// An abort ends any wait with a throw; anything else is a defect of ours.
 		if (options.signal?.aborted) fail("aborted", ABORTED);
 		else {
-			fail("error", deps.words.unexpected());
+			fail("error", unexpected());
 			deps.pool.emit({ type: "defect", where: "request", trace: traceOf(error) });
 		}
 	} finally {
@@ -98,7 +85,7 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 
 /** The loop. Undefined when a final event is out, else the words to end with. */
 async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Promise<string | undefined> {
-	const { pool, link, affinity, words } = deps;
+	const { pool, link, affinity } = deps;
 	const { signal, sessionId } = request.options;
 	const inquiries = createInquiries(deps.askUsage);
 	const moves = createRotationReporter(
@@ -118,7 +105,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		suspects: [],
 	};
 	let rotations = 0;
-	let signedOutInARow = 0;
+	let lostInARow = 0;
 	// A session whose account ran out between two requests moves as visibly as one that moves within a request.
 	let left = pool.account(affinity.lastServed() ?? "");
 	for (;;) {
@@ -128,7 +115,7 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 		let { account, excluded } = firstOffer(pool, question, progress.tried);
 		if (!account && (await waitForOne(request, progress, deps))) continue;
 		if (!account) {
-			if (!deps.settings().enabled) return words.switchedOffMeanwhile();
+			if (!deps.settings().enabled) return switchedOffMeanwhile();
 			// One more on a crowded account is better than nobody.
 			excluded = progress.tried;
 			account = pool.choose({ ...question, excluded });
@@ -174,8 +161,8 @@ async function rotate(request: StreamRequest, sink: EventSink, deps: FailoverDep
 			progress.lastRefusal = { kind: served.failure.kind, words: served.words };
 		}
 		const isSignedOut = served.kind === "signed-out" || failure?.isSignInGone || failure?.remedy === "close-account";
-		signedOutInARow = isSignedOut ? signedOutInARow + 1 : 0;
-		if (signedOutInARow >= MOST_SIGNED_OUT_IN_A_ROW) return words.signedOutInARow();
+		lostInARow = isSignedOut ? lostInARow + 1 : 0;
+		if (lostInARow >= MOST_SIGNED_OUT_IN_A_ROW) return signedOutInARow();
 		left = account;
 	}
 }
@@ -275,7 +262,7 @@ async function giveUp(
 	{ model, options }: StreamRequest,
 	progress: Progress,
 	inquiries: Inquiries,
-	{ pool, clock, words }: FailoverDeps,
+	{ pool, clock }: FailoverDeps,
 ): Promise<string> {
 	const answered = inquiries.answered();
 	if (answered) await raceAbort(answered, options.signal);
@@ -327,7 +314,7 @@ async function giveUp(
 	// No account is out of quota: what the last one was refused for is the better answer.
 	const [suspect] = suspects.slice(-1);
 	if (suspect && spent.length === 0 && why.untried === 0) return suspect.words;
-	return words.exhausted(why);
+	return exhausted(why, now);
 }
 
 function isForModel(scope: string): boolean {

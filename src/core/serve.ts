@@ -20,6 +20,7 @@ import type { Clock } from "./ports.ts";
 import { hideTokens } from "./privacy.ts";
 import type { SessionSockets } from "./session-sockets.ts";
 import type { FastMode, Settings } from "./settings.ts";
+import { brokenOff, continuesElsewhere, unexpected } from "./turn-texts.ts";
 import { headroom, type UsageSnapshot } from "./usage.ts";
 
 /** One call of pi's stream function. */
@@ -58,16 +59,6 @@ export interface Alternatives {
 	readonly mayTryElsewhere: boolean;
 }
 
-/** Sentences of an attempt's end. */
-export interface ServeWords {
-	/** Quota ran out in mid-answer: worded so that pi's own retry asks again, on the next account. */
-	continuesElsewhere(): string;
-	/** The inner stream ended without a final event. */
-	brokenOff(): string;
-	/** A defect of ours; says nothing of the error, whose message may quote anything. */
-	unexpected(): string;
-}
-
 /** What serving one account stands on. */
 export interface ServeDeps {
 	readonly pool: Pool;
@@ -86,7 +77,6 @@ export interface ServeDeps {
 	readonly clock: Clock;
 	/** Resolves after `ms`, rejects with the abort reason. Keeps the process alive meanwhile. */
 	readonly pause: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
-	readonly words: ServeWords;
 }
 
 /**
@@ -275,13 +265,13 @@ function endOf(
 	{ final, partial, thrown }: Extract<Delivery, { kind: "failed" }>,
 	isAborted: boolean,
 	{ model }: StreamRequest,
-	{ words, clock, pool }: ServeDeps,
+	{ clock, pool }: ServeDeps,
 ): AssistantMessageEvent {
 	if (isAborted && final?.reason === "aborted") return final;
 	const isOurs = !isAborted && thrown !== undefined && cameUpHere(thrown);
 	if (isOurs) pool.emit({ type: "defect", where: "stream", trace: traceOf(thrown) });
 	const told = thrown instanceof Error && !isOurs ? thrown.message : undefined;
-	const broken = told ?? (isOurs ? words.unexpected() : words.brokenOff());
+	const broken = told ?? (isOurs ? unexpected() : brokenOff());
 	const [reason, text] = isAborted ? (["aborted", ABORTED] as const) : (["error", broken] as const);
 	return partial ? brokenOffAt(partial, reason, text) : finalError(model, reason, text, clock.now());
 }
@@ -305,7 +295,7 @@ function afterCommit(
 		sessionId,
 		excluded: new Set([account.id]),
 	});
-	return next ? deps.words.continuesElsewhere() : told;
+	return next ? continuesElsewhere() : told;
 }
 
 /** Takes the account out of the choice as the failure says; `access` is the token that it was refused with. */

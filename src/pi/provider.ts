@@ -7,6 +7,7 @@ import { traceOf } from "../core/defect.ts";
 import { ABORTED, finalError } from "../core/final-events.ts";
 import type { Handout } from "../core/handout.ts";
 import { type FailoverDeps, failover } from "../core/request-loop.ts";
+import { nobodySignedIn, switchedOffHere, unexpected } from "../core/turn-texts.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 
 /** pi's built-in provider, over which we register. */
@@ -247,7 +248,7 @@ function streamSimple(
 	serveFromPool(model, context, options, outer, deps).catch((error: unknown) => {
 		// Only an abort, or a defect of ours, gets here; either way the stream must end.
 		const isAborted = options.signal?.aborted === true;
-		const text = isAborted ? ABORTED : deps.failover.words.unexpected();
+		const text = isAborted ? ABORTED : unexpected();
 		outer.push(finalError(model, isAborted ? "aborted" : "error", text, Date.now()));
 		outer.end();
 		if (!isAborted) deps.failover.pool.emit({ type: "defect", where: "request", trace: traceOf(error) });
@@ -265,12 +266,12 @@ function streamWithoutUs(
 	options: StreamOptions,
 	deps: Parts,
 ): AssistantMessageEventStream {
-	const { pool, words } = deps.failover;
+	const { pool } = deps.failover;
 	pool.emit({ type: "changed" });
 	const plain = deps.keys.asPlain(options);
 	if (plain) return untouched(model, context, plain, deps);
 	const outer = ai.createAssistantMessageEventStream();
-	outer.push(finalError(model, "error", words.switchedOff(), Date.now()));
+	outer.push(finalError(model, "error", switchedOffHere(), Date.now()));
 	outer.end();
 	return outer;
 }
@@ -301,7 +302,7 @@ async function serveFromPool(
 	if (isEmpty && !plain) {
 		// The last account has left since pi looked for a key: from the next request on it finds none.
 		pool.emit({ type: "changed" });
-		outer.push(finalError(model, "error", deps.failover.words.nobodySignedIn(), Date.now()));
+		outer.push(finalError(model, "error", nobodySignedIn(), Date.now()));
 		outer.end();
 		return;
 	}

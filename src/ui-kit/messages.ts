@@ -1,6 +1,7 @@
 import { type Account, NO_WORKSPACE, printable } from "../core/account.ts";
-import type { Exhaustion, PoolEvent } from "../core/events.ts";
+import type { PoolEvent } from "../core/events.ts";
 import { ownValue } from "../core/own-value.ts";
+import { nobodySignedIn } from "../core/turn-texts.ts";
 import {
 	byLength,
 	isUntouched,
@@ -11,61 +12,7 @@ import {
 	windowName,
 } from "../core/usage.ts";
 import { IMPORTED, isTaken, type PlannedImport, TOOLS } from "../features/import/rules.ts";
-import {
-	about,
-	asWord,
-	formatClock,
-	formatCount,
-	formatDuration,
-	formatPercent,
-	humanize,
-	plural,
-	windowLabel,
-} from "./format.ts";
-
-/**
- * The words that end a turn when nobody is left. They carry no label and no number of three digits: pi's own retry
- * looks for "429", "500" and the like anywhere in a text. `now` and `readyAt` are epoch ms.
- */
-export function exhausted(why: Exhaustion, now: number): string {
-	const { untried, cooling, notOffered, unavailable, refused = 0 } = why;
-	if (untried > 0) return [...triedInVain(why), `Send again to go on with ${formatCount(untried)} more.`].join(" ");
-	if (cooling > notOffered) {
-		return [quotaExceeded(why), firstReset(why, now), ...othersOf(why), WAYS_ON].filter(Boolean).join(" ");
-	}
-	if (unavailable > 0 && unavailable === refused) {
-		return [...triedInVain(why), ...othersOf({ ...why, refused: 0, unavailable: 0 }), WAYS_ON].join(" ");
-	}
-	if (unavailable > 0) {
-		const others = why.needsLogin > 0 ? ` ${plural(why.needsLogin, "account")} must sign in again.` : "";
-		if (why.obstacle !== undefined) {
-			return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed: ${why.obstacle}.${others} /model switches provider.`;
-		}
-		return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed just now.${others} Send again in a while, or use /model to switch provider.`;
-	}
-	if (notOffered > 0)
-		return `No Codex account may use this model (${plural(notOffered, "account")} asked). /model switches it.`;
-	return nobodySignedIn();
-}
-
-/** What became of those that were asked. A token may not be had behind a lock, for instance. */
-function triedInVain({ tried, notOffered, unavailable, refused = 0 }: Exhaustion): string[] {
-	const unrenewed = unavailable - refused;
-	return [
-		tried > 0 ? `Codex quota exceeded on ${plural(tried, "account")} in a row.` : "",
-		refused > 0 ? wereRefused(refused, "Codex account") : "",
-		unrenewed > 0 ? `The Codex sign-in of ${plural(unrenewed, "account")} could not be renewed just now.` : "",
-		tried === 0 && unavailable === 0 && notOffered > 0 ? mayNotUseModel(notOffered) : "",
-	].filter(Boolean);
-}
-
-function wereRefused(count: number, what: string): string {
-	return `${plural(count, what)} ${count === 1 ? "was" : "were"} refused.`;
-}
-
-function mayNotUseModel(count: number): string {
-	return `${plural(count, "account")} may not use this model.`;
-}
+import { about, asWord, formatClock, formatDuration, formatPercent, humanize, plural, windowLabel } from "./format.ts";
 
 /** The first words in a home without an account: what other tools keep, and what to type. */
 export function welcome(planned: readonly PlannedImport[]): string {
@@ -86,50 +33,6 @@ export function notServed(model: string | undefined): string {
 	return `This session uses OpenAI's own ChatGPT sign-in; pi-multicodex serves openai-codex. ${remedy}`;
 }
 
-/** Nobody is there, or nobody that could be used without signing in again. */
-export function nobodySignedIn(): string {
-	return "No Codex account is signed in. Run /multicodex add.";
-}
-
-const WAYS_ON = "/multicodex shows all, /model switches provider.";
-
-function quotaExceeded({ cooling, notOffered, total }: Exhaustion): string {
-	const spent = cooling - notOffered;
-	if (total === 1) return "Codex quota exceeded.";
-	return `Codex quota exceeded on ${spent === total ? "all " : ""}${plural(spent, "account")}.`;
-}
-
-function firstReset({ readyAt, total, guessed }: Exhaustion, now: number): string {
-	if (readyAt === undefined) return "";
-	const subject = total === 1 ? "It" : "First one";
-	return `${subject} resets in ${about(guessed)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`;
-}
-
-function othersOf({ needsLogin, notOffered, unavailable, refused = 0 }: Exhaustion): string[] {
-	const unreached = unavailable - refused;
-	return [
-		notOffered > 0 ? mayNotUseModel(notOffered) : "",
-		needsLogin > 0 ? `${plural(needsLogin, "account")} must sign in again.` : "",
-		refused > 0 ? wereRefused(refused, "account") : "",
-		unreached > 0 ? `${plural(unreached, "account")} could not be reached.` : "",
-	].filter(Boolean);
-}
-
-/** Two accounts in a row had lost their sign-in. */
-export function signedOutInARow(): string {
-	return "Two Codex accounts in a row were signed out, so no more were tried. /multicodex shows which; /multicodex login signs in again.";
-}
-
-/** Quota ran out in mid-answer. Ends in the words on which every host's own retry asks again, after two seconds. */
-export function continuesElsewhere(): string {
-	return "The Codex usage limit was reached while answering. Another account takes over after the retry delay.";
-}
-
-/** The host's stream ended without a final event; pi's own retry asks again on "ended without". */
-export function brokenOff(): string {
-	return "The Codex stream ended without a final event.";
-}
-
 /** After `off`. Other processes follow at their next request. */
 export function switchedAllOff(hasPiLogin: boolean, wasOff: boolean): string {
 	const done = wasOff
@@ -147,24 +50,9 @@ export function switchedBackOn(accounts: number, wasOn: boolean): string {
 	return accounts === 0 ? `${done} ${nobodySignedIn()}` : `${done} The pool has ${plural(accounts, "account")}.`;
 }
 
-/** We are switched off, and pi itself has no login. */
-export function switchedOffHere(): string {
-	return "pi-multicodex is off, and pi itself has no Codex login. /multicodex on, or /login.";
-}
-
-/** We were switched off while a request was under way, and nobody had served it yet. */
-export function switchedOffMeanwhile(): string {
-	return "pi-multicodex was switched off before an account could serve this request. Send again to go on without it.";
-}
-
 /** The sign-in service is another one than OpenAI's: tools set variables by project. */
 export function unusualIssuer(host: string): string {
 	return `PI_MULTICODEX_AUTH_URL is set: Codex sign-ins are made and renewed at ${host}, which gets every refresh token.`;
-}
-
-/** A defect of ours. */
-export function unexpected(): string {
-	return "pi-multicodex could not handle this request. PI_MULTICODEX_DISABLE=1 starts pi without it.";
 }
 
 /** What a person hears of a pool event; undefined where the footer is enough. */

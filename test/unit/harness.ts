@@ -9,6 +9,7 @@ import { createPool, type Pool } from "../../src/core/pool.ts";
 import { type FailoverDeps, failover } from "../../src/core/request-loop.ts";
 import { createSessionSockets } from "../../src/core/session-sockets.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/core/settings.ts";
+import { exhausted } from "../../src/core/turn-texts.ts";
 import {
 	aClock,
 	anAccountStore,
@@ -223,19 +224,6 @@ export function aHouse(...rows: Account[]): House {
 			signal?.throwIfAborted();
 		},
 		random: () => house.dice,
-		words: {
-			exhausted: (why) => {
-				house.exhaustions.push(why);
-				return "nobody is left";
-			},
-			nobodySignedIn: () => "nobody signed in",
-			switchedOff: () => "switched off",
-			switchedOffMeanwhile: () => "switched off meanwhile",
-			signedOutInARow: () => "two in a row",
-			continuesElsewhere: () => "another account takes over",
-			brokenOff: () => "broken off",
-			unexpected: () => "a defect",
-		},
 	};
 
 	const house: House = {
@@ -279,9 +267,18 @@ export function aHouse(...rows: Account[]): House {
 			return { events, final, words: wordsOf(final), ends, text: textOf(final) };
 		},
 	};
-	pool.subscribe((event) => house.told.push(event));
+	pool.subscribe((event) => {
+		house.told.push(event);
+		if (event.type === "exhausted") house.exhaustions.push(event.why);
+	});
 	affinity.begin("s");
 	return house;
+}
+
+/** The sentence that the last request of `house` ended with when no account was left. */
+export function gaveUp({ exhaustions, clock }: House): string | undefined {
+	const why = exhaustions.at(-1);
+	return why && exhausted(why, clock.at);
 }
 
 async function* asAsync(events: AsyncIterable<Event> | Iterable<Event>): AsyncGenerator<Event> {

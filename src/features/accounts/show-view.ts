@@ -3,6 +3,7 @@ import { printable } from "../../core/account.ts";
 import { gateOf } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { nobodySignedIn } from "../../core/turn-texts.ts";
 import {
 	byLength,
 	freshness,
@@ -27,7 +28,7 @@ import {
 	spokenScope,
 	windowLabel,
 } from "../../ui-kit/format.ts";
-import { errorWords, nobodySignedIn, onlyCredits, whatNow } from "../../ui-kit/messages.ts";
+import { errorWords, onlyCredits, whatNow } from "../../ui-kit/messages.ts";
 import { cell } from "../../ui-kit/panel.ts";
 import { restFor, restUntil, stateWord } from "../../ui-kit/state-words.ts";
 import { signedIn } from "../dashboard/texts.ts";

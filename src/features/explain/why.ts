@@ -3,9 +3,9 @@ import { printable } from "../../core/account.ts";
 import type { Gate } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import { selectionReasonOf, type Verdict } from "../../core/policies.ts";
+import { nobodySignedIn } from "../../core/turn-texts.ts";
 import type { WhyDocument } from "../../pi/json-schemas.ts";
 import { about, cut, formatClock, formatDuration } from "../../ui-kit/format.ts";
-import { nobodySignedIn } from "../../ui-kit/messages.ts";
 
 /** What the next request of a session would be decided on. */
 export interface WhyView {

@@ -1,6 +1,6 @@
 import { printable } from "../../core/account.ts";
 import type { Verdict } from "../../core/policies.ts";
-import { nobodySignedIn } from "../../ui-kit/messages.ts";
+import { nobodySignedIn } from "../../core/turn-texts.ts";
 
 /** Which account a new session would start on, and what puts it before the next one. */
 export function startsOn(verdicts: readonly Verdict[]): string {

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { Exhaustion, PoolEvent } from "../../../src/core/events.ts";
+import type { PoolEvent } from "../../../src/core/events.ts";
 import { POLICIES, type PolicyName } from "../../../src/core/policies.ts";
 import { hideEmails } from "../../../src/core/privacy.ts";
-import * as messages from "../../../src/ui-kit/messages.ts";
+import * as texts from "../../../src/core/turn-texts.ts";
 import {
 	aCooldown,
 	aCredential,
@@ -15,7 +15,7 @@ import {
 	NOW,
 	settled,
 } from "../../support/fakes.ts";
-import { aHouse, answered, failedWith, type House, MODEL, type Play, refused, silent } from "../harness.ts";
+import { aHouse, answered, failedWith, gaveUp, type House, MODEL, type Play, refused, silent } from "../harness.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
 const someone = (...names: string[]) => aHouse(...names.map((name) => anAccount(name)));
@@ -78,7 +78,7 @@ describe("a request", () => {
 		for (const { id } of house.pool.accounts()) house.play(id, LIMIT);
 		const { words, ends } = await house.ask();
 		expect(house.tries).toEqual(["a", "b", "c", "d", "e", "f"]);
-		expect([words, ends]).toEqual(["nobody is left", 1]);
+		expect([words, ends]).toEqual([gaveUp(house), 1]);
 		expect(house.exhaustions).toMatchObject([{ tried: 6, untried: 2, total: 8 }]);
 	});
 
@@ -86,7 +86,7 @@ describe("a request", () => {
 		const house = someone("a", "b", "c");
 		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxRotations: 0 } };
 		house.play("a", LIMIT);
-		expect((await house.ask()).words).toBe("nobody is left");
+		expect((await house.ask()).words).toBe(gaveUp(house));
 		expect(house.tries).toEqual(["a"]);
 	});
 
@@ -199,7 +199,7 @@ describe("output that was shown", () => {
 		house.play("a", failedWith("The usage limit has been reached", { after: "half an ans" }));
 		const { events, words, text } = await house.ask();
 		expect(typesOf(events)).toEqual(["start", "text_delta", "error"]);
-		expect(words).toBe("another account takes over");
+		expect(words).toBe(texts.continuesElsewhere());
 		expect(text).toBe("");
 		expect(house.tries).toEqual(["a"]);
 		expect(house.state.status("a").cooldowns).toHaveLength(1);
@@ -513,7 +513,7 @@ describe("a sign-in", () => {
 				house.tokens.set(account.id, () => ({ kind: "signed-out", account, reason: "revoked", closed: false }));
 			}
 		}
-		expect((await house.ask()).words).toBe("two in a row");
+		expect((await house.ask()).words).toBe(texts.signedOutInARow());
 		expect(house.tries).toEqual([]);
 		expect(toldOf(house, "signed-out").map(({ account }) => account.id)).toEqual(["a", "b"]);
 	});
@@ -600,7 +600,7 @@ describe("a refusal that no row knows", () => {
 		house.play("a", DENIED);
 		for (const name of ["b", "c"]) house.play(name, LIMIT);
 		await house.ask();
-		const told = (from: House) => from.exhaustions.map((why) => messages.exhausted(why, NOW));
+		const told = (from: House) => from.exhaustions.map((why) => texts.exhausted(why, NOW));
 		expect(told(house)).toEqual([
 			expect.stringMatching(/^Codex quota exceeded on 2 accounts\. .* 1 account was refused\. /),
 		]);
@@ -866,7 +866,7 @@ describe("a limit that is not the account's", () => {
 		await house.ask();
 		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
 		const [why] = house.exhaustions;
-		expect(why && messages.exhausted(why, NOW)).toContain("resets in about 1h");
+		expect(why && texts.exhausted(why, NOW)).toContain("resets in about 1h");
 	});
 });
 
@@ -908,7 +908,7 @@ describe("waiting for an account", () => {
 	it("does not begin where the first is back too late", async () => {
 		const house = waiting("a");
 		cool(house, "a", NOW + 61_000);
-		expect((await house.ask()).words).toBe("nobody is left");
+		expect((await house.ask()).words).toBe(gaveUp(house));
 		expect([house.pauses, house.tries]).toEqual([[], []]);
 		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + 61_000 }]);
 	});
@@ -927,7 +927,7 @@ describe("waiting for an account", () => {
 		const house = waiting("a");
 		cool(house, "a", NOW + 30_000);
 		house.onPause = () => cool(house, "a", NOW + DAY_MS);
-		expect((await house.ask()).words).toBe("nobody is left");
+		expect((await house.ask()).words).toBe(gaveUp(house));
 	});
 
 	it("ends as soon as the person switches us off, in whatever process", async () => {
@@ -936,7 +936,7 @@ describe("waiting for an account", () => {
 		house.onPause = () => {
 			house.settings = { ...house.settings, enabled: false };
 		};
-		expect((await house.ask()).words).toBe("switched off meanwhile");
+		expect((await house.ask()).words).toBe(texts.switchedOffMeanwhile());
 		expect([house.pauses.length, house.tries, house.exhaustions]).toEqual([1, [], []]);
 	});
 
@@ -976,14 +976,14 @@ describe("waiting for an account", () => {
 			if (asked > 20) throw new Error("it never ends");
 			return { kind: "unavailable", reason: "down", retryAt: house.clock.now() + 20_000 };
 		});
-		expect((await house.ask()).words).toBe("nobody is left");
+		expect((await house.ask()).words).toBe(gaveUp(house));
 		expect([asked, house.clock.at]).toEqual([4, NOW + 60_000]);
 	});
 
 	it("tries no account for ever", async () => {
 		const house = waiting("a");
 		house.play("a", refused(429, {}, { "retry-after": "12" }));
-		expect((await house.ask()).words).toBe("nobody is left");
+		expect((await house.ask()).words).toBe(gaveUp(house));
 		expect(house.tries).toEqual(["a", "a"]);
 	});
 });
@@ -1088,7 +1088,7 @@ describe("waiting for room", () => {
 		house.onPause = () => {
 			house.settings = { ...house.settings, enabled: false };
 		};
-		expect((await house.ask()).words).toBe("switched off meanwhile");
+		expect((await house.ask()).words).toBe(texts.switchedOffMeanwhile());
 		expect([house.pauses.length, house.tries, house.exhaustions]).toEqual([1, [], []]);
 	});
 
@@ -1216,11 +1216,11 @@ describe("a host that misbehaves", () => {
 	it("and ends without a final event gets one, before output and after", async () => {
 		const house = someone("a");
 		house.play("a", () => []);
-		expect(await house.ask()).toMatchObject({ words: "broken off", ends: 1 });
+		expect(await house.ask()).toMatchObject({ words: texts.brokenOff(), ends: 1 });
 		house.play("a", async function* (options) {
 			for await (const event of asAsync(answered("half")(options))) if (event.type !== "done") yield event;
 		});
-		expect(await house.ask()).toMatchObject({ words: "broken off", text: "half", ends: 1 });
+		expect(await house.ask()).toMatchObject({ words: texts.brokenOff(), text: "half", ends: 1 });
 		expect(house.tries).toEqual(["a", "a"]);
 	});
 
@@ -1277,14 +1277,7 @@ describe("the words that end a turn", () => {
 	/** Labels that would wake a host's retry. */
 	const labels = ["timeout 429", "overloaded-500", "rate limit"];
 	const named = () => {
-		const house = aHouse(
-			...labels.map((label, at) => anAccount(label, { id: `id-of-${at}`, credential: credentialOf(at) })),
-		);
-		Object.assign(house.deps.words, {
-			...messages,
-			exhausted: (why: Exhaustion) => messages.exhausted(why, house.clock.at),
-		});
-		return house;
+		return aHouse(...labels.map((label, at) => anAccount(label, { id: `id-of-${at}`, credential: credentialOf(at) })));
 	};
 	const credentialOf = (at: number) => aCredential(String(at));
 	const SECOND_LIMIT = failedWith("The usage limit has been reached", { after: "half" });
@@ -1317,7 +1310,7 @@ describe("a defect of ours", () => {
 			},
 		});
 		const { words, ends } = await house.ask();
-		expect([words, ends]).toEqual(["a defect", 1]);
+		expect([words, ends]).toEqual([texts.unexpected(), 1]);
 		expect(defectsOf(house)).toMatchObject([{ where: "request", trace: { error: "RangeError" } }]);
 		expect(JSON.stringify(defectsOf(house))).not.toContain("secret-token");
 	});
@@ -1329,7 +1322,7 @@ describe("a defect of ours", () => {
 			throw new Error("the host's own words");
 		};
 		house.play("a", inOurs, inTheHost);
-		expect([(await house.ask()).words, defectsOf(house).length]).toEqual(["a defect", 1]);
+		expect([(await house.ask()).words, defectsOf(house).length]).toEqual([texts.unexpected(), 1]);
 		expect([(await house.ask()).words, defectsOf(house).length]).toEqual(["the host's own words", 1]);
 	});
 });

@@ -3,7 +3,7 @@ import type { PoolEvent } from "../../../src/core/events.ts";
 import { failover } from "../../../src/core/request-loop.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../support/fakes.ts";
-import { aHouse, CONTEXT, failedWith, type House, MODEL, refused } from "../harness.ts";
+import { aHouse, CONTEXT, failedWith, gaveUp, type House, MODEL, refused } from "../harness.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
 const someone = (...names: string[]) => aHouse(...names.map((name) => anAccount(name)));
@@ -166,7 +166,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		house.play("a", BARE);
 		const asking = house.ask();
 		await vi.advanceTimersByTimeAsync(2000);
-		expect((await asking).words).toBe("nobody is left");
+		expect((await asking).words).toBe(gaveUp(house));
 		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
 		await house.pool.clearCooldowns();
 		const abort = new AbortController();

@@ -3,6 +3,7 @@ import * as ai from "@mariozechner/pi-ai";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { StreamOptions } from "../../../src/core/attempt.ts";
+import * as texts from "../../../src/core/turn-texts.ts";
 import { registerProvider } from "../../../src/pi/provider.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../../support/fake-codex/index.ts";
 import { anAccount, settled } from "../../support/fakes.ts";
@@ -173,10 +174,10 @@ describe("the key that other extensions get", () => {
 		keyForOthers = codex.grant("theirs").access;
 		register();
 		const events = await collect(stream(there(), CONTEXT, { apiKey: keyForOthers, transport: "sse" }));
-		expect(wordsOf(events)).toBe(house.deps.words.nobodySignedIn());
+		expect(wordsOf(events)).toBe(texts.nobodySignedIn());
 		isEnabled = false;
 		const off = await collect(stream(there(), CONTEXT, { apiKey: keyForOthers, transport: "sse" }));
-		expect(wordsOf(off)).toBe("switched off");
+		expect(wordsOf(off)).toBe(texts.switchedOffHere());
 		expect(codex.requests).toEqual([]);
 	});
 
@@ -311,7 +312,7 @@ describe("switched off", () => {
 		register("a");
 		isEnabled = false;
 		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex" }));
-		expect(wordsOf(events)).toBe("switched off");
+		expect(wordsOf(events)).toBe(texts.switchedOffHere());
 		expect(codex.responsesRequests()).toEqual([]);
 	});
 });
@@ -348,7 +349,7 @@ describe("a request for a Codex model", () => {
 		});
 		const events = await collect(stream(ours, CONTEXT));
 		expect(events).toHaveLength(1);
-		expect(wordsOf(events)).toBe("a defect");
+		expect(wordsOf(events)).toBe(texts.unexpected());
 		const defects = house.told.filter(({ type }) => type === "defect");
 		expect(defects).toMatchObject([{ where: "request", trace: { error: "Error" } }]);
 		expect(JSON.stringify(defects)).not.toContain("secret-token");
@@ -409,7 +410,7 @@ describe("a request that is not ours", () => {
 		register();
 		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex", transport: "sse" }));
 		expect(events).toMatchObject([{ type: "error", reason: "error" }]);
-		expect(wordsOf(events)).toBe(house.deps.words.nobodySignedIn());
+		expect(wordsOf(events)).toBe(texts.nobodySignedIn());
 		expect(codex.requests).toEqual([]);
 		// So that pi's own guidance is back at the next request.
 		expect(house.told.map(({ type }) => type)).toContain("changed");
