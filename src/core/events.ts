@@ -52,7 +52,7 @@ export type CoolingCause = "refusal" | "usage" | "reset" | "elsewhere" | "time";
 /** What became of an account's place in the pool. */
 export type MembershipChange = "added" | "signed-in" | "removed" | "restored" | "renamed" | "enabled" | "disabled";
 
-/** Everything the pool tells the rest of the house: texts, footer, log and other extensions hang on this one source. */
+/** Everything the pool publishes: notices, footer, log and other extensions all read this one source. */
 export type PoolEvent =
 	/** A session that had no account begins on one. */
 	| {

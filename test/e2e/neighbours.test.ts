@@ -118,7 +118,7 @@ function timeless(body: Record<string, unknown>): unknown {
 }
 
 describe.each(hosts)("the key that another extension gets from pi $host", ({ host }) => {
-	async function desk(linked: boolean) {
+	async function setUp(linked: boolean) {
 		const bench = await createBench({
 			host,
 			usage,
@@ -139,7 +139,7 @@ describe.each(hosts)("the key that another extension gets from pi $host", ({ hos
 		{ whose: "our own accounts", linked: false, first: "a", second: "b" },
 		{ whose: "an account of ours before pi's login", linked: true, first: "b", second: "a" },
 	])("is the token of the account that would serve: $whose", async ({ linked, first, second }) => {
-		const { bench, rpc, key } = await desk(linked);
+		const { bench, rpc, key } = await setUp(linked);
 		const tokenOf = (name: string) => bench.stored(name).credential.access;
 		bench.codex
 			.account(first)
@@ -156,7 +156,7 @@ describe.each(hosts)("the key that another extension gets from pi $host", ({ hos
 	});
 
 	wide("is there before the first request of a session", async () => {
-		const { bench, key } = await desk(false);
+		const { bench, key } = await setUp(false);
 		expect(await key()).toMatchObject({ ok: true, apiKey: bench.stored("a").credential.access });
 	});
 });

@@ -11,7 +11,7 @@ import { type Bench, createBench } from "./support.ts";
 vi.setConfig({ testTimeout: 300_000 });
 
 /** A bench, and a client of a pi on it. */
-interface Desk {
+interface Setup {
 	readonly bench: Bench;
 	readonly rpc: Rpc;
 }
@@ -32,7 +32,7 @@ interface Row {
 	/** Without one there must be no dialog. */
 	readonly asks?: Question;
 	/** What happens outside pi while the command waits; `from`: notices before it. */
-	readonly meanwhile?: (desk: Desk, from: number) => Promise<void>;
+	readonly meanwhile?: (setup: Setup, from: number) => Promise<void>;
 	/** The last notice. */
 	readonly says: RegExp;
 	/** The same notice is a document of this schema. */
@@ -134,7 +134,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 };
 
 /** Two accounts that are ready, one that is signed out, one that nobody has added, and one that another tool has. */
-async function startDesk(host: HostName = "0.73.1"): Promise<Desk> {
+async function startRpc(host: HostName = "0.73.1"): Promise<Setup> {
 	const bench = await createBench({
 		host,
 		accounts: ["a", "b", "c"],
@@ -149,8 +149,8 @@ const dialogsOf = ({ events }: Rpc) =>
 	events.filter(({ method }) => ["select", "confirm", "input", "editor"].includes(String(method))).length;
 
 /** Gives the command of a row, with its dialog cancelled where that is wanted; what was said, one string a notice. */
-async function give(row: Row, desk: Desk, isCancelling: boolean): Promise<string[]> {
-	const { rpc } = desk;
+async function give(row: Row, setup: Setup, isCancelling: boolean): Promise<string[]> {
+	const { rpc } = setup;
 	const { line, asks, meanwhile } = row;
 	const [notices, dialogs] = [rpc.notifications.length, dialogsOf(rpc)];
 	const done = rpc.send(`/multicodex ${line}`, 2 * PATIENCE_MS);
@@ -162,7 +162,7 @@ async function give(row: Row, desk: Desk, isCancelling: boolean): Promise<string
 		if (isCancelling) rpc.answer(dialog, undefined);
 		else if (asks.answer) rpc.answer(dialog, asks.answer(dialog));
 		else {
-			await meanwhile?.(desk, notices);
+			await meanwhile?.(setup, notices);
 			await done;
 			rpc.answer(dialog, undefined);
 		}
@@ -184,19 +184,19 @@ describe("every subcommand, by the protocol", () => {
 	it.each(coreOf(hostNames))(
 		"answers by notices alone, whether its dialog is cancelled or answered, and pi goes on: pi %s",
 		async (host) => {
-			const desk = await startDesk(host);
-			const { bench, rpc } = desk;
+			const setup = await startRpc(host);
+			const { bench, rpc } = setup;
 			await rpc.prompt("say hi");
 			for (const row of Object.values(ROWS).flat()) {
 				if (row.asks) {
 					const before = [...stored(bench), bench.pin()];
-					const told = await give(row, desk, true);
+					const told = await give(row, setup, true);
 					const { cancelled } = row.asks;
 					if (cancelled) expect([row.line, told.at(-1)]).toEqual([row.line, expect.stringMatching(cancelled)]);
 					else expect([row.line, told]).toEqual([row.line, []]);
 					expect([...stored(bench), bench.pin()]).toEqual(before);
 				}
-				const said = (await give(row, desk, false)).at(-1) ?? "";
+				const said = (await give(row, setup, false)).at(-1) ?? "";
 				expect([row.line, said]).toEqual([row.line, expect.stringMatching(row.says)]);
 				row.schema?.parse(JSON.parse(said));
 				const served = await rpc.prompt("say hi").then(
@@ -213,7 +213,7 @@ describe("every subcommand, by the protocol", () => {
 	it.each(coreOf(hostNames))(
 		"changes nothing where its dialog is never answered, and pi ends with its client: pi %s",
 		async (host) => {
-			const { bench, rpc } = await startDesk(host);
+			const { bench, rpc } = await startRpc(host);
 			await rpc.prompt("say hi");
 			const before = [...stored(bench), bench.pin()];
 			const asking = Object.values(ROWS).flatMap((rows) => rows.filter(({ asks }) => asks));

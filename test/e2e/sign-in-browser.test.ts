@@ -11,13 +11,13 @@ import {
 	beginInBrowser,
 	browserBench,
 	codeOf,
-	desk,
 	expectAdded,
 	expectPortsFree,
 	expectSignInGone,
 	MODEL_QUESTION,
 	occupy,
 	opened,
+	openers,
 	openTerminal,
 	PATIENCE_MS,
 	passingFast,
@@ -484,7 +484,7 @@ describe("/multicodex add in a terminal", () => {
 	it.each(coreOf(hostNames.map((host) => ({ host }))))("copies the address with ctrl+y: pi $host", async ({ host }) => {
 		const bench = await browserBench({ host });
 		const copied = bench.dir.path("copied");
-		desk(bench);
+		openers(bench);
 		writeFileSync(bench.dir.path("bin/xclip"), `#!/bin/sh\ncat > '${copied}'\n`, { mode: 0o755 });
 		writeFileSync(bench.dir.path("bin/pbcopy"), `#!/bin/sh\ncat > '${copied}'\n`, { mode: 0o755 });
 		const terminal = await openTerminal(bench, { env: { DISPLAY: ":0", XDG_SESSION_TYPE: "x11" } });

@@ -25,14 +25,14 @@ export async function browserBench(options: BenchOptions = {}): Promise<Bench> {
 	return createBench({ usage: answers.serverError(500), accounts: [], strangers: STRANGERS, ...options });
 }
 
-/** What the openers of the desk do: write down what they were given, or fail. */
-export type Desk = "browser" | "no browser";
+/** What the openers of addresses do: write down what they were given, or fail. */
+export type Opener = "browser" | "no browser";
 
 /**
  * Environment of a pi on a machine whose browser is ours: no real one may open. On Linux the opener asks `BROWSER`, on
  * macOS it is `open`.
  */
-export function desk(bench: Bench, kind: Desk = "browser"): Record<string, string> {
+export function openers(bench: Bench, kind: Opener = "browser"): Record<string, string> {
 	const script = kind === "browser" ? `#!/bin/sh\necho "$1" >> '${openedFile(bench)}'\n` : "#!/bin/sh\nexit 3\n";
 	for (const opener of ["browser", "xdg-open", "open"]) {
 		writeFileSync(bench.dir.path(`bin/${opener}`), script, { mode: 0o755 });
@@ -40,7 +40,7 @@ export function desk(bench: Bench, kind: Desk = "browser"): Record<string, strin
 	return { BROWSER: bench.dir.path("bin/browser"), PATH: `${bench.dir.path("bin")}:${process.env.PATH}` };
 }
 
-/** Addresses that the browser of the desk was opened with. */
+/** Addresses that a browser was opened with. */
 export function opened(bench: Bench): string[] {
 	return (bench.dir.read("opened") ?? "").split("\n").filter((line) => line !== "");
 }
@@ -49,12 +49,12 @@ function openedFile(bench: Bench): string {
 	return bench.dir.path("opened");
 }
 
-/** pi in a terminal on a desk with a browser of ours, ready for a command. */
+/** pi in a terminal whose openers are ours, ready for a command. */
 export async function openTerminal(
 	bench: Bench,
-	{ at = "browser", env, ...options }: TerminalOptions & { readonly at?: Desk } = {},
+	{ at = "browser", env, ...options }: TerminalOptions & { readonly at?: Opener } = {},
 ): Promise<Terminal> {
-	const terminal = bench.terminal([], { cols: 120, rows: 40, ...options, env: { ...desk(bench, at), ...env } });
+	const terminal = bench.terminal([], { cols: 120, rows: 40, ...options, env: { ...openers(bench, at), ...env } });
 	await terminal.ready(40_000);
 	return terminal;
 }
@@ -190,9 +190,9 @@ export async function nextPoll(codex: FakeCodex): Promise<void> {
 	await expect.poll(() => polls(codex).length, { timeout: PATIENCE_MS }).toBeGreaterThan(before);
 }
 
-/** pi in RPC mode on a desk with a browser of ours. */
+/** pi in RPC mode whose openers are ours. */
 export function rpcOnDesk(bench: Bench, { env, ...options }: LaunchOptions = {}): Rpc {
-	return bench.rpc([], { ...options, env: { ...desk(bench), ...env } });
+	return bench.rpc([], { ...options, env: { ...openers(bench), ...env } });
 }
 
 /** The first notice after the first `from` that matches. */

@@ -14,7 +14,7 @@ export const PICTURES = {
 } as const;
 
 /** What the terminal itself paints with. */
-export interface Ground {
+export interface Palette {
 	readonly color: string;
 	readonly background: string;
 }
@@ -23,19 +23,19 @@ export interface Ground {
 export const GROUNDS = {
 	dark: { color: "#d4d4d4", background: "#18181e" },
 	light: { color: "#1f2328", background: "#ffffff" },
-} as const satisfies Record<string, Ground>;
+} as const satisfies Record<string, Palette>;
 
 /** A screen as an SVG document: text stays text, every run stands in its own columns whatever the font. */
-export function pictureOf(title: string, screen: readonly (readonly Cell[])[], ground: Ground): string {
+export function pictureOf(title: string, screen: readonly (readonly Cell[])[], palette: Palette): string {
 	const rows = withoutEmptyEnds(screen);
 	const columns = Math.max(...rows.map((row) => row.reduce((sum, { width }) => sum + width, 0)));
 	const [width, height] = [size(columns * CELL_WIDTH + 2 * MARGIN), rows.length * CELL_HEIGHT + 2 * MARGIN];
 	return [
 		`<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">`,
 		`<title>${escaped(title)}</title>`,
-		`<rect width="100%" height="100%" rx="6" fill="${ground.background}"/>`,
-		`<g font-family="${FONT}" font-size="14" fill="${ground.color}">`,
-		...rows.flatMap((row, index) => runsOf(row).flatMap((run) => elementsOf(run, index, ground))),
+		`<rect width="100%" height="100%" rx="6" fill="${palette.background}"/>`,
+		`<g font-family="${FONT}" font-size="14" fill="${palette.color}">`,
+		...rows.flatMap((row, index) => runsOf(row).flatMap((run) => elementsOf(run, index, palette))),
 		"</g>",
 		"</svg>",
 		"",
@@ -71,12 +71,12 @@ function looksLike(one: Omit<Cell, "width" | "text">, other: Omit<Cell, "width" 
 	return (["color", "background", "isBold", "isDim", "isInverse"] as const).every((key) => one[key] === other[key]);
 }
 
-function elementsOf(run: Run, row: number, ground: Ground): string[] {
+function elementsOf(run: Run, row: number, palette: Palette): string[] {
 	const xOf = (column: number) => size(MARGIN + column * CELL_WIDTH);
 	const [x, y] = [xOf(run.at), MARGIN + row * CELL_HEIGHT];
 	const width = size(run.columns * CELL_WIDTH);
 	const [color, background] = run.isInverse
-		? [run.background ?? ground.background, run.color ?? ground.color]
+		? [run.background ?? palette.background, run.color ?? palette.color]
 		: [run.color, run.background];
 	const behind = background
 		? [`<rect x="${x}" y="${y}" width="${width}" height="${CELL_HEIGHT}" fill="${background}"/>`]

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { desk } from "../e2e/sign-in-support.ts";
+import { openers } from "../e2e/sign-in-support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
 import { writeTool } from "../support/import-fixtures.ts";
 import type { Terminal } from "../support/terminal.ts";
@@ -162,7 +162,7 @@ describe("a sign-in", () => {
 		const { terminal } = await sceneAfter("/multicodex add", /^ Your browser is open[\s\S]*esc cancel/m, {
 			columns,
 			rows: 40,
-			env: desk,
+			env: openers,
 		});
 		await store(`sign-in-browser-${columns}`, terminal, tame);
 	});

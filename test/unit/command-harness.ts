@@ -18,11 +18,11 @@ import { defaultLabel } from "../../src/platform/account-store.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
-import { aHouse, type House } from "./harness.ts";
+import { createHarness, type Harness } from "./harness.ts";
 
 /** `/multicodex` over a pool in memory, with a person who signs in as the test says. */
-export interface Desk {
-	readonly house: House;
+export interface CommandHarness {
+	readonly harness: Harness;
 	readonly pi: FakePi;
 	readonly command: FakeCommand;
 	screen: FakeContext;
@@ -76,9 +76,12 @@ export interface Desk {
 }
 
 /** Creates it with these accounts, in a terminal unless told otherwise. */
-export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { mode: "tui" }): Desk {
-	const house = aHouse(...rows);
-	const { accounts, state, pool, clock } = house;
+export function createCommandHarness(
+	rows: readonly Account[] = [],
+	init: FakeContextInit = { mode: "tui" },
+): CommandHarness {
+	const harness = createHarness(...rows);
+	const { accounts, state, pool, clock } = harness;
 	const pi = aPi();
 	const piAuth = aPiAuth();
 	const tokens = {
@@ -90,35 +93,35 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 	const finder = {
 		tools: ["pi", "codex", "prodex"] as const,
 		find: async (tool: ToolName | undefined) => {
-			desk.searched.push(tool);
-			return desk.found.filter((finding) => tool === undefined || finding.tool === tool);
+			cli.searched.push(tool);
+			return cli.found.filter((finding) => tool === undefined || finding.tool === tool);
 		},
 		read: async (path: string) => {
-			desk.searched.push(path);
-			return desk.paths.get(path);
+			cli.searched.push(path);
+			return cli.paths.get(path);
 		},
 	};
 	const nobody = () => Promise.reject(new Error("nobody signs in"));
 	registerCommand(pi.api, {
 		pool,
-		affinity: house.affinity,
+		affinity: harness.affinity,
 		eventLog: {
 			append: () => undefined,
-			read: async (count) => desk.decisions.slice(-count),
+			read: async (count) => cli.decisions.slice(-count),
 			flush: async () => undefined,
 		},
 		membership,
-		credentials: house.deps.credentials,
+		credentials: harness.deps.credentials,
 		usage: {
 			setBaseUrl: () => undefined,
-			refreshStale: () => desk.refreshStale(),
+			refreshStale: () => cli.refreshStale(),
 			follow: async () => undefined,
 			recheckCooling: async () => undefined,
 			stop: () => undefined,
 			ask: async (id) => {
-				desk.askedUsage.push(id);
-				await desk.askUsage();
-				const told = desk.usage.get(id)?.();
+				cli.askedUsage.push(id);
+				await cli.askUsage();
+				const told = cli.usage.get(id)?.();
 				if (typeof told === "string") pool.noteError(id, told);
 				else if (told) pool.noteUsage(id, told);
 				return typeof told === "object";
@@ -126,68 +129,68 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 		},
 		imports: createImports({ finder, accounts, membership, tokens, clock }),
 		link: {
-			...house.deps.link,
-			isForeign: () => desk.isForeign,
+			...harness.deps.link,
+			isForeign: () => cli.isForeign,
 			sync: async () => {
-				desk.syncs += 1;
+				cli.syncs += 1;
 			},
 		},
 		signInWays: {
 			inBrowser: (dialog) => {
-				desk.browserDialogs.push(dialog);
-				return desk.inBrowser(dialog);
+				cli.browserDialogs.push(dialog);
+				return cli.inBrowser(dialog);
 			},
 			onDevice: (dialog) => {
-				desk.deviceDialogs.push(dialog);
-				return desk.onDevice(dialog);
+				cli.deviceDialogs.push(dialog);
+				return cli.onDevice(dialog);
 			},
 			openBrowser: async (url) => {
-				desk.opened.push(url);
-				return desk.browserOpens();
+				cli.opened.push(url);
+				return cli.browserOpens();
 			},
 		},
 		clock,
 		settings: {
-			read: () => house.settings,
+			read: () => harness.settings,
 			set: async (values) => {
-				if (desk.settingsRefusal) throw desk.settingsRefusal;
-				desk.stored.push(values);
-				let { settings } = house;
+				if (cli.settingsRefusal) throw cli.settingsRefusal;
+				cli.stored.push(values);
+				let { settings } = harness;
 				let { rotation, footer } = settings;
 				for (const { key, read } of GENERAL_PREFERENCES) settings = read(values[key], settings) ?? settings;
 				for (const { key, read } of ROTATION_PREFERENCES) {
 					rotation = read(values[`rotation.${key}`], rotation) ?? rotation;
 				}
 				for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
-				house.settings = { ...settings, rotation, footer };
+				harness.settings = { ...settings, rotation, footer };
 			},
 		},
 		health: {
 			look: async () => {
-				desk.looks.push("look");
-				return { ...desk.disk, accounts: accounts.list() };
+				cli.looks.push("look");
+				return { ...cli.disk, accounts: accounts.list() };
 			},
 			repair: async () => {
-				desk.looks.push("repair");
-				return desk.repairs;
+				cli.looks.push("repair");
+				return cli.repairs;
 			},
 			reach: async (baseUrl) => {
-				desk.looks.push(`reach ${baseUrl}`);
-				return desk.endpoints;
+				cli.looks.push(`reach ${baseUrl}`);
+				return cli.endpoints;
 			},
 		},
 		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
 		hasPiLogin: () => piAuth.login.kind !== "none",
-		savedModel: () => desk.savedModel,
+		savedModel: () => cli.savedModel,
 		removeBackups: async () => {
-			desk.removals += 1;
+			cli.removals += 1;
 			return 2;
 		},
 	});
 	const command = pi.commands.get("multicodex");
 	if (!command) throw new Error("no command");
-	const desk: Desk = {
-		house,
+	const cli: CommandHarness = {
+		harness,
 		pi,
 		command,
 		screen: aContext(init),
@@ -232,7 +235,7 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 				return true;
 			};
 			try {
-				await desk.command.handler(args, desk.screen.ctx);
+				await cli.command.handler(args, cli.screen.ctx);
 				return { said, code: process.exitCode };
 			} finally {
 				process.stderr.write = write;
@@ -240,14 +243,14 @@ export function aDesk(rows: readonly Account[] = [], init: FakeContextInit = { m
 			}
 		},
 		run: async (args, notices = 1) => {
-			desk.screen.notices.length = 0;
-			await command.handler(args, desk.screen.ctx);
-			expect(desk.screen.notices).toHaveLength(notices);
-			return desk.screen.notices.at(-1) ?? "";
+			cli.screen.notices.length = 0;
+			await command.handler(args, cli.screen.ctx);
+			expect(cli.screen.notices).toHaveLength(notices);
+			return cli.screen.notices.at(-1) ?? "";
 		},
 		offered: (typed) => command.getArgumentCompletions(typed)?.map(({ value }) => value) ?? null,
 	};
-	return desk;
+	return cli;
 }
 
 /** The id of somebody whose token is {@link aTokenOf} that name. */

@@ -124,7 +124,7 @@ export interface Outcome {
 }
 
 /** A pool with everything a request needs, and a host that plays a script. */
-export interface House {
+export interface Harness {
 	readonly clock: FakeClock;
 	readonly accounts: FakeAccountStore;
 	readonly state: FakeStateStore;
@@ -166,11 +166,11 @@ export interface House {
 	ask(options?: Partial<StreamOptions>): Promise<Outcome>;
 }
 
-export function aHouse(...rows: Account[]): House {
+export function createHarness(...rows: Account[]): Harness {
 	const clock = aClock();
 	const accounts = anAccountStore(...rows);
 	const state = aStateStore();
-	const pool = createPool({ accounts, state, clock, rotation: () => house.settings.rotation });
+	const pool = createPool({ accounts, state, clock, rotation: () => harness.settings.rotation });
 	const affinity = createAffinity(clock);
 	const tries: string[] = [];
 	const closed: string[] = [];
@@ -179,8 +179,8 @@ export function aHouse(...rows: Account[]): House {
 		stream: (_model, _context, options) => {
 			const account = options.apiKey?.replace(/^access-/, "") ?? "";
 			tries.push(account);
-			house.options.push(options);
-			const script = house.scripts.get(account) ?? [];
+			harness.options.push(options);
+			const script = harness.scripts.get(account) ?? [];
 			const play = (script.length > 1 ? script.shift() : script[0]) ?? answered(`from ${account}`);
 			return asAsync(play(options));
 		},
@@ -189,8 +189,8 @@ export function aHouse(...rows: Account[]): House {
 	const credentials: Credentials = {
 		accessToken: async (id, { signal, refused: refusedToken, patienceMs }) => {
 			signal?.throwIfAborted();
-			house.patience.push(patienceMs);
-			const scripted = house.tokens.get(id);
+			harness.patience.push(patienceMs);
+			const scripted = harness.tokens.get(id);
 			if (scripted) return scripted(refusedToken);
 			return { kind: "ready", access: pool.account(id)?.credential.access ?? "" };
 		},
@@ -205,28 +205,28 @@ export function aHouse(...rows: Account[]): House {
 		affinity,
 		sockets: createSessionSockets(delegate.forgetSession),
 		delegate,
-		readUsageHeaders: (headers, now) => house.readUsageHeaders(headers, now),
+		readUsageHeaders: (headers, now) => harness.readUsageHeaders(headers, now),
 		askUsage: (id) => {
-			house.asked.push(id);
-			return house.onAsk(id);
+			harness.asked.push(id);
+			return harness.onAsk(id);
 		},
-		isRepeatedByHost: (words) => house.repeated.test(words),
+		isRepeatedByHost: (words) => harness.repeated.test(words),
 		fingerprint: (token) => `hash of ${token}`,
-		settings: () => house.settings,
+		settings: () => harness.settings,
 		recheckCooling: () => {
-			house.rechecks += 1;
+			harness.rechecks += 1;
 		},
 		clock,
 		pause: async (ms, signal) => {
-			house.pauses.push(ms);
+			harness.pauses.push(ms);
 			clock.at += ms;
-			house.onPause?.();
+			harness.onPause?.();
 			signal?.throwIfAborted();
 		},
-		random: () => house.dice,
+		random: () => harness.dice,
 	};
 
-	const house: House = {
+	const harness: Harness = {
 		clock,
 		accounts,
 		state,
@@ -250,7 +250,7 @@ export function aHouse(...rows: Account[]): House {
 		repeated: /overloaded|server error|50[0234]|timed out|fetch failed|socket hang up/i,
 		exhaustions: [],
 		deps,
-		play: (account, ...plays) => void house.scripts.set(account, plays),
+		play: (account, ...plays) => void harness.scripts.set(account, plays),
 		ask: async (options = {}) => {
 			const events: Event[] = [];
 			let ends = 0;
@@ -268,15 +268,15 @@ export function aHouse(...rows: Account[]): House {
 		},
 	};
 	pool.subscribe((event) => {
-		house.told.push(event);
-		if (event.type === "exhausted") house.exhaustions.push(event.why);
+		harness.told.push(event);
+		if (event.type === "exhausted") harness.exhaustions.push(event.why);
 	});
 	affinity.begin("s");
-	return house;
+	return harness;
 }
 
-/** The sentence that the last request of `house` ended with when no account was left. */
-export function gaveUp({ exhaustions, clock }: House): string | undefined {
+/** The sentence that the last request of `harness` ended with when no account was left. */
+export function gaveUp({ exhaustions, clock }: Harness): string | undefined {
 	const why = exhaustions.at(-1);
 	return why && exhausted(why, clock.at);
 }

@@ -15,129 +15,139 @@ import {
 	NOW,
 	settled,
 } from "../../support/fakes.ts";
-import { aHouse, answered, failedWith, gaveUp, type House, MODEL, type Play, refused, silent } from "../harness.ts";
+import {
+	answered,
+	createHarness,
+	failedWith,
+	gaveUp,
+	type Harness,
+	MODEL,
+	type Play,
+	refused,
+	silent,
+} from "../harness.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
-const someone = (...names: string[]) => aHouse(...names.map((name) => anAccount(name)));
+const someone = (...names: string[]) => createHarness(...names.map((name) => anAccount(name)));
 const typesOf = (events: readonly { type: string }[]) => events.map(({ type }) => type);
-const toldOf = <T extends PoolEvent["type"]>(house: House, type: T) =>
-	house.told.filter((event): event is Extract<PoolEvent, { type: T }> => event.type === type);
+const toldOf = <T extends PoolEvent["type"]>(harness: Harness, type: T) =>
+	harness.told.filter((event): event is Extract<PoolEvent, { type: T }> => event.type === type);
 const WHOLE = ["start", "text_start", "text_delta", "text_end", "done"];
 
 describe("a request", () => {
 	it("gets exactly what the host's stream gives", async () => {
-		const house = someone("a");
-		const { events, ends, text } = await house.ask();
+		const harness = someone("a");
+		const { events, ends, text } = await harness.ask();
 		expect(typesOf(events)).toEqual(WHOLE);
 		expect([text, ends]).toEqual(["from a", 1]);
-		expect(house.tries).toEqual(["a"]);
+		expect(harness.tries).toEqual(["a"]);
 	});
 
 	it("looks at the state file no more often for two hundred accounts than for two", async () => {
 		const looksOf = async (count: number) => {
-			const house = someone(...Array.from({ length: count }, (_, at) => `a${at}`));
-			await house.ask();
-			house.state.looks = 0;
-			await house.ask();
-			return house.state.looks;
+			const harness = someone(...Array.from({ length: count }, (_, at) => `a${at}`));
+			await harness.ask();
+			harness.state.looks = 0;
+			await harness.ask();
+			return harness.state.looks;
 		};
 		expect(await looksOf(200)).toBe(await looksOf(2));
 	});
 
 	it("goes to another account when the quota is used up, once to each, and nobody sees the first", async () => {
-		const house = someone("a", "b");
-		house.play("a", LIMIT);
-		const { events, text } = await house.ask();
+		const harness = someone("a", "b");
+		harness.play("a", LIMIT);
+		const { events, text } = await harness.ask();
 		expect(typesOf(events)).toEqual(WHOLE);
 		expect(text).toBe("from b");
-		expect(house.tries).toEqual(["a", "b"]);
-		expect(house.state.status("a").cooldowns).toMatchObject([{ scope: "account", until: NOW + HOUR_MS }]);
-		expect(toldOf(house, "rotated")).toMatchObject([
+		expect(harness.tries).toEqual(["a", "b"]);
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ scope: "account", until: NOW + HOUR_MS }]);
+		expect(toldOf(harness, "rotated")).toMatchObject([
 			{ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit", readyAt: NOW + HOUR_MS },
 		]);
 	});
 
 	it("lets go of the connection of every try that is over", async () => {
-		const house = someone("a", "b");
-		house.play("a", failedWith("The usage limit has been reached"));
-		await house.ask();
-		expect(house.options.map(({ signal }) => signal?.aborted)).toEqual([true, true]);
+		const harness = someone("a", "b");
+		harness.play("a", failedWith("The usage limit has been reached"));
+		await harness.ask();
+		expect(harness.options.map(({ signal }) => signal?.aborted)).toEqual([true, true]);
 	});
 
 	it("goes on when the quota runs out after the start but before any output", async () => {
-		const house = someone("a", "b");
-		house.play("a", failedWith("The usage limit has been reached"));
-		const { events, text } = await house.ask();
+		const harness = someone("a", "b");
+		harness.play("a", failedWith("The usage limit has been reached"));
+		const { events, text } = await harness.ask();
 		expect(typesOf(events)).toEqual(WHOLE);
 		expect(text).toBe("from b");
-		expect(house.asked).toEqual(["a"]);
+		expect(harness.asked).toEqual(["a"]);
 	});
 
 	it("tries five accounts more at most, and says how many are left", async () => {
-		const house = someone("a", "b", "c", "d", "e", "f", "g", "h");
-		for (const { id } of house.pool.accounts()) house.play(id, LIMIT);
-		const { words, ends } = await house.ask();
-		expect(house.tries).toEqual(["a", "b", "c", "d", "e", "f"]);
-		expect([words, ends]).toEqual([gaveUp(house), 1]);
-		expect(house.exhaustions).toMatchObject([{ tried: 6, untried: 2, total: 8 }]);
+		const harness = someone("a", "b", "c", "d", "e", "f", "g", "h");
+		for (const { id } of harness.pool.accounts()) harness.play(id, LIMIT);
+		const { words, ends } = await harness.ask();
+		expect(harness.tries).toEqual(["a", "b", "c", "d", "e", "f"]);
+		expect([words, ends]).toEqual([gaveUp(harness), 1]);
+		expect(harness.exhaustions).toMatchObject([{ tried: 6, untried: 2, total: 8 }]);
 	});
 
 	it("tries as many as the person allows", async () => {
-		const house = someone("a", "b", "c");
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxRotations: 0 } };
-		house.play("a", LIMIT);
-		expect((await house.ask()).words).toBe(gaveUp(house));
-		expect(house.tries).toEqual(["a"]);
+		const harness = someone("a", "b", "c");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxRotations: 0 } };
+		harness.play("a", LIMIT);
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect(harness.tries).toEqual(["a"]);
 	});
 
 	it("ends with one error when all are used up, with the first return", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 7200 } }));
-		house.play("b", LIMIT);
-		const { events, final } = await house.ask();
+		const harness = someone("a", "b");
+		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 7200 } }));
+		harness.play("b", LIMIT);
+		const { events, final } = await harness.ask();
 		expect(typesOf(events)).toEqual(["error"]);
 		expect(final).toMatchObject({ reason: "error", error: { stopReason: "error", content: [] } });
-		expect(house.exhaustions).toMatchObject([
+		expect(harness.exhaustions).toMatchObject([
 			{ total: 2, cooling: 2, untried: 0, needsLogin: 0, readyAt: NOW + HOUR_MS },
 		]);
 	});
 
 	it("calls an account spent that refused a moment ago, though somebody has ended its cooldown since", async () => {
-		const house = someone("a");
-		house.play("a", LIMIT);
-		house.pool.subscribe((event) => {
-			if (event.type === "cooling") void house.pool.clearCooldowns();
+		const harness = someone("a");
+		harness.play("a", LIMIT);
+		harness.pool.subscribe((event) => {
+			if (event.type === "cooling") void harness.pool.clearCooldowns();
 		});
-		await house.ask();
-		expect(house.state.status("a").cooldowns).toEqual([]);
-		expect(house.exhaustions).toMatchObject([{ total: 1, cooling: 1, notOffered: 0 }]);
+		await harness.ask();
+		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(harness.exhaustions).toMatchObject([{ total: 1, cooling: 1, notOffered: 0 }]);
 	});
 
 	it("knows at the next request who is used up, and asks nobody in vain", async () => {
-		const house = someone("a", "b");
-		house.play("a", LIMIT);
-		await house.ask();
-		house.tries.length = 0;
-		await house.ask();
-		expect(house.tries).toEqual(["b"]);
+		const harness = someone("a", "b");
+		harness.play("a", LIMIT);
+		await harness.ask();
+		harness.tries.length = 0;
+		await harness.ask();
+		expect(harness.tries).toEqual(["b"]);
 	});
 
 	it("begins with the session's account, and with the pinned one before that", async () => {
-		const house = someone("a", "b", "c");
-		house.affinity.begin("s", "b", NOW);
-		await house.ask();
-		await house.pool.pin("c");
-		await house.ask();
-		expect(house.tries).toEqual(["b", "c"]);
+		const harness = someone("a", "b", "c");
+		harness.affinity.begin("s", "b", NOW);
+		await harness.ask();
+		await harness.pool.pin("c");
+		await harness.ask();
+		expect(harness.tries).toEqual(["b", "c"]);
 	});
 
 	it("is remembered by its session when it is answered by another account, once", async () => {
-		const house = someone("a", "b");
-		await house.ask();
-		await house.ask();
-		house.play("a", LIMIT);
-		await house.ask();
-		expect(toldOf(house, "served").map(({ account, hasMoved }) => [account, hasMoved])).toEqual([
+		const harness = someone("a", "b");
+		await harness.ask();
+		await harness.ask();
+		harness.play("a", LIMIT);
+		await harness.ask();
+		expect(toldOf(harness, "served").map(({ account, hasMoved }) => [account, hasMoved])).toEqual([
 			["a", true],
 			["a", false],
 			["b", true],
@@ -145,35 +155,35 @@ describe("a request", () => {
 	});
 
 	it("is told of before pi hears that it is done", async () => {
-		const house = someone("a");
+		const harness = someone("a");
 		const order: string[] = [];
-		house.pool.subscribe(({ type }) => order.push(type));
-		const { final } = await house.ask();
+		harness.pool.subscribe(({ type }) => order.push(type));
+		const { final } = await harness.ask();
 		expect(final?.type).toBe("done");
 		expect(order.filter((type) => type === "served")).toHaveLength(1);
-		expect(house.pool.active()).toBe("a");
+		expect(harness.pool.active()).toBe("a");
 	});
 
 	it("uses no socket of one account with another", async () => {
-		const house = someone("a", "b");
-		house.play("a", answered("first"), LIMIT);
-		await house.ask();
-		await house.ask();
-		expect(house.tries).toEqual(["a", "a", "b"]);
+		const harness = someone("a", "b");
+		harness.play("a", answered("first"), LIMIT);
+		await harness.ask();
+		await harness.ask();
+		expect(harness.tries).toEqual(["a", "a", "b"]);
 		// The first one is of unknown origin.
-		expect(house.closed).toEqual(["s before try 1", "s before try 3"]);
+		expect(harness.closed).toEqual(["s before try 1", "s before try 3"]);
 	});
 
 	it("goes without sockets beside one of another account that is under way in its session", async () => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const abort = new AbortController();
-		house.play("a", silent(), LIMIT);
-		const first = house.ask({ signal: abort.signal });
+		harness.play("a", silent(), LIMIT);
+		const first = harness.ask({ signal: abort.signal });
 		await settled();
-		const second = await house.ask({ transport: "auto" });
+		const second = await harness.ask({ transport: "auto" });
 		expect(second.text).toBe("from b");
-		expect(house.options.map(({ transport }) => transport)).toEqual([undefined, "auto", "sse"]);
-		expect(house.closed).toEqual(["s before try 1"]);
+		expect(harness.options.map(({ transport }) => transport)).toEqual([undefined, "auto", "sse"]);
+		expect(harness.closed).toEqual(["s before try 1"]);
 		abort.abort();
 		await first;
 	});
@@ -181,9 +191,9 @@ describe("a request", () => {
 
 describe("what the host is given", () => {
 	it("is the caller's own, but for the token", async () => {
-		const house = someone("a");
-		await house.ask({ reasoning: "high", headers: { "x-mine": "1" }, maxRetries: 2 });
-		expect(house.options[0]).toMatchObject({
+		const harness = someone("a");
+		await harness.ask({ reasoning: "high", headers: { "x-mine": "1" }, maxRetries: 2 });
+		expect(harness.options[0]).toMatchObject({
 			apiKey: "access-a",
 			reasoning: "high",
 			headers: { "x-mine": "1" },
@@ -195,28 +205,28 @@ describe("what the host is given", () => {
 
 describe("output that was shown", () => {
 	it("is never replayed: another account takes over by pi's own retry", async () => {
-		const house = someone("a", "b");
-		house.play("a", failedWith("The usage limit has been reached", { after: "half an ans" }));
-		const { events, words, text } = await house.ask();
+		const harness = someone("a", "b");
+		harness.play("a", failedWith("The usage limit has been reached", { after: "half an ans" }));
+		const { events, words, text } = await harness.ask();
 		expect(typesOf(events)).toEqual(["start", "text_delta", "error"]);
 		expect(words).toBe(texts.continuesElsewhere());
 		expect(text).toBe("");
-		expect(house.tries).toEqual(["a"]);
-		expect(house.state.status("a").cooldowns).toHaveLength(1);
-		expect((await house.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["a"]);
+		expect(harness.state.status("a").cooldowns).toHaveLength(1);
+		expect((await harness.ask()).text).toBe("from b");
 	});
 
 	it("is followed by the backend's own words where nobody can take over", async () => {
-		const house = someone("a");
-		house.play("a", failedWith("The usage limit has been reached", { after: "half" }));
-		expect((await house.ask()).words).toBe("The usage limit has been reached");
+		const harness = someone("a");
+		harness.play("a", failedWith("The usage limit has been reached", { after: "half" }));
+		expect((await harness.ask()).words).toBe("The usage limit has been reached");
 	});
 
 	it("is followed by the backend's own words where the account is not at fault", async () => {
-		const house = someone("a", "b");
-		house.play("a", failedWith("The server had an error", { after: "half" }));
-		expect((await house.ask()).words).toBe("The server had an error");
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		const harness = someone("a", "b");
+		harness.play("a", failedWith("The server had an error", { after: "half" }));
+		expect((await harness.ask()).words).toBe("The server had an error");
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 });
 
@@ -232,19 +242,19 @@ describe("the matrix before any output", () => {
 		["a policy", refused(400, { error: { code: "cyber_policy" } }), "HTTP 400"],
 		["any other 400", refused(400, { error: { message: "bad image" } }), "HTTP 400"],
 	])("surfaces %s in the host's own words, without another try and without blame", async (_name, play, told) => {
-		const house = someone("a", "b");
-		house.play("a", play);
-		const { words, ends } = await house.ask();
+		const harness = someone("a", "b");
+		harness.play("a", play);
+		const { words, ends } = await harness.ask();
 		expect([words, ends]).toEqual([told, 1]);
-		expect(house.tries).toEqual(["a"]);
-		expect(house.state.status("a").cooldowns).toEqual([]);
-		expect(toldOf(house, "rotated")).toEqual([]);
+		expect(harness.tries).toEqual(["a"]);
+		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(toldOf(harness, "rotated")).toEqual([]);
 	});
 
 	it("forwards the start that was held, where a failure after it goes to pi", async () => {
-		const house = someone("a");
-		house.play("a", failedWith("Request timed out."));
-		expect(typesOf((await house.ask()).events)).toEqual(["start", "error"]);
+		const harness = someone("a");
+		harness.play("a", failedWith("Request timed out."));
+		expect(typesOf((await harness.ask()).events)).toEqual(["start", "error"]);
 	});
 
 	it("rotates on every fault of the account, and cools what is at fault", async () => {
@@ -256,54 +266,56 @@ describe("the matrix before any output", () => {
 			[refused(429, {}), "account", "rate_limit"],
 		];
 		for (const [play, scope, reason] of faults) {
-			const house = someone("a", "b");
-			house.play("a", play);
-			expect((await house.ask()).text).toBe("from b");
-			expect(house.state.status("a").cooldowns).toMatchObject([{ scope, reason }]);
+			const harness = someone("a", "b");
+			harness.play("a", play);
+			expect((await harness.ask()).text).toBe("from b");
+			expect(harness.state.status("a").cooldowns).toMatchObject([{ scope, reason }]);
 		}
 	});
 
 	it("goes to another workspace when one is limited as a whole", async () => {
 		const seat = (name: string) => anAccount(name, { workspaceId: "acct-team" });
-		const house = aHouse(seat("a"), seat("b"), anAccount("c"));
+		const harness = createHarness(seat("a"), seat("b"), anAccount("c"));
 		const headers = { "x-codex-rate-limit-reached-type": "workspace_owner_usage_limit_reached" };
-		house.play("a", refused(429, { error: { type: "usage_limit_reached" } }, headers));
-		expect((await house.ask()).text).toBe("from c");
-		expect(house.tries).toEqual(["a", "c"]);
-		expect(house.state.status("b").cooldowns).toMatchObject([
+		harness.play("a", refused(429, { error: { type: "usage_limit_reached" } }, headers));
+		expect((await harness.ask()).text).toBe("from c");
+		expect(harness.tries).toEqual(["a", "c"]);
+		expect(harness.state.status("b").cooldowns).toMatchObject([
 			{ reason: "workspace_limit", until: NOW + 15 * MINUTE_MS, shared: true },
 		]);
 		// Another seat that answers proves that the workspace has quota: the refused one keeps its own rest.
-		house.pool.served("b", false, true);
-		expect(house.state.status("b").cooldowns).toEqual([]);
-		expect(house.state.status("a").cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
+		harness.pool.served("b", false, true);
+		expect(harness.state.status("b").cooldowns).toEqual([]);
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "workspace_limit" }]);
 	});
 
 	it("stays in a workspace where one member alone is at its limit", async () => {
 		const seat = (name: string) => anAccount(name, { workspaceId: "acct-team" });
-		const house = aHouse(seat("a"), seat("b"));
-		house.play("a", refused(429, { error: { code: "workspace_member_usage_limit_reached" } }));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.state.status("b").cooldowns).toEqual([]);
+		const harness = createHarness(seat("a"), seat("b"));
+		harness.play("a", refused(429, { error: { code: "workspace_member_usage_limit_reached" } }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.state.status("b").cooldowns).toEqual([]);
 	});
 
 	it("cools one limit of an account alone, so that its other models go on", async () => {
-		const house = someone("a", "b");
-		house.readUsageHeaders = () => ({ snapshot: undefined, activeLimit: "codex_bengalfox", activeWindows: [] });
-		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
-		await house.ask();
-		expect(house.state.status("a").cooldowns).toMatchObject([{ scope: "limit:codex_bengalfox", models: ["gpt-5.5"] }]);
-		const account = house.pool.account("a") ?? anAccount("a");
-		expect(house.pool.state(account)).toBe("ready");
-		expect(house.pool.readyAt(account, NOW, "gpt-6")).toBe(NOW);
+		const harness = someone("a", "b");
+		harness.readUsageHeaders = () => ({ snapshot: undefined, activeLimit: "codex_bengalfox", activeWindows: [] });
+		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
+		await harness.ask();
+		expect(harness.state.status("a").cooldowns).toMatchObject([
+			{ scope: "limit:codex_bengalfox", models: ["gpt-5.5"] },
+		]);
+		const account = harness.pool.account("a") ?? anAccount("a");
+		expect(harness.pool.state(account)).toBe("ready");
+		expect(harness.pool.readyAt(account, NOW, "gpt-6")).toBe(NOW);
 	});
 
 	it("waits briefly and asks the same account once, where it is told to", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(429, {}, { "retry-after": "2" }), answered("second try"));
-		expect((await house.ask()).text).toBe("second try");
-		expect([house.tries, house.pauses]).toEqual([["a", "a"], [2000]]);
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		const harness = someone("a", "b");
+		harness.play("a", refused(429, {}, { "retry-after": "2" }), answered("second try"));
+		expect((await harness.ask()).text).toBe("second try");
+		expect([harness.tries, harness.pauses]).toEqual([["a", "a"], [2000]]);
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
 	it("goes elsewhere after that, and where it is told to wait for longer", async () => {
@@ -319,14 +331,14 @@ describe("the matrix before any output", () => {
 	});
 
 	it("asks usage behind the request where no reset was told", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(429, { error: { type: "usage_limit_reached" } }));
-		await house.ask();
-		expect(house.asked).toEqual(["a"]);
+		const harness = someone("a", "b");
+		harness.play("a", refused(429, { error: { type: "usage_limit_reached" } }));
+		await harness.ask();
+		expect(harness.asked).toEqual(["a"]);
 	});
 
 	it("leaves out the reasoning that is refused, once, and from then on in this session", async () => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const payloads: unknown[] = [];
 		const payload = {
 			input: [
@@ -339,28 +351,28 @@ describe("the matrix before any output", () => {
 				payloads.push(await options.onPayload?.(payload, {} as never));
 				yield* play(options);
 			};
-		house.play("a", seeing(refused(400, { error: { code: "invalid_encrypted_content" } })), seeing(answered("yes")));
-		expect((await house.ask()).text).toBe("yes");
-		expect(house.tries).toEqual(["a", "a"]);
-		await house.ask();
+		harness.play("a", seeing(refused(400, { error: { code: "invalid_encrypted_content" } })), seeing(answered("yes")));
+		expect((await harness.ask()).text).toBe("yes");
+		expect(harness.tries).toEqual(["a", "a"]);
+		await harness.ask();
 		const stripped = { input: [{ type: "message", role: "user" }] };
 		expect(payloads).toEqual([payload, stripped, stripped]);
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
 	it("surfaces refused reasoning that is refused without it, too", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(400, { error: { code: "invalid_encrypted_content", message: "not verified" } }));
-		expect((await house.ask()).words).toBe("not verified");
-		expect(house.tries).toEqual(["a", "a"]);
+		const harness = someone("a", "b");
+		harness.play("a", refused(400, { error: { code: "invalid_encrypted_content", message: "not verified" } }));
+		expect((await harness.ask()).words).toBe("not verified");
+		expect(harness.tries).toEqual(["a", "a"]);
 	});
 
 	it("resends on a fresh socket where the backend has lost its state", async () => {
-		const house = someone("a", "b");
-		house.play("a", failedWith("Invalid `previous_response_id`", { withStart: false }), answered("again"));
-		expect((await house.ask()).text).toBe("again");
-		expect(house.tries).toEqual(["a", "a"]);
-		expect(house.closed).toContain("s before try 2");
+		const harness = someone("a", "b");
+		harness.play("a", failedWith("Invalid `previous_response_id`", { withStart: false }), answered("again"));
+		expect((await harness.ask()).text).toBe("again");
+		expect(harness.tries).toEqual(["a", "a"]);
+		expect(harness.closed).toContain("s before try 2");
 		const still = someone("a", "b");
 		still.play("a", failedWith("Invalid `previous_response_id`", { withStart: false }));
 		expect((await still.ask()).words).toBe("Invalid `previous_response_id`");
@@ -368,20 +380,20 @@ describe("the matrix before any output", () => {
 	});
 
 	it("passes the backend's words on where no account may use the model", async () => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const words = "The 'gpt-5.5' model is not supported when using Codex with a ChatGPT account.";
-		for (const name of ["a", "b"]) house.play(name, refused(400, { detail: words }));
-		expect((await house.ask()).words).toBe(words);
-		expect(house.tries).toEqual(["a", "b"]);
-		expect(house.exhaustions).toEqual([]);
+		for (const name of ["a", "b"]) harness.play(name, refused(400, { detail: words }));
+		expect((await harness.ask()).words).toBe(words);
+		expect(harness.tries).toEqual(["a", "b"]);
+		expect(harness.exhaustions).toEqual([]);
 	});
 
 	it("switches a closed account off, and one whose workspace refuses it three times in a row", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(401, { error: { code: "account_deactivated" } }));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.pool.account("a")).toMatchObject({ enabled: false });
-		expect(toldOf(house, "closed")).toHaveLength(1);
+		const harness = someone("a", "b");
+		harness.play("a", refused(401, { error: { code: "account_deactivated" } }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.pool.account("a")).toMatchObject({ enabled: false });
+		expect(toldOf(harness, "closed")).toHaveLength(1);
 		const disabled = someone("a", "b");
 		disabled.play("a", refused(402, {}));
 		for (let time = 1; time <= 3; time += 1) {
@@ -396,137 +408,140 @@ describe("the matrix before any output", () => {
 
 describe("a sign-in", () => {
 	it("is renewed once on a 401, and the same account goes on", async () => {
-		const house = someone("a", "b");
-		house.tokens.set("a", (refusedToken) => ({ kind: "ready", access: refusedToken ? "access-renewed" : "access-a" }));
-		house.play("a", refused(401, { error: { code: "token_expired" } }));
-		house.play("renewed", answered("renewed"));
-		expect((await house.ask()).text).toBe("renewed");
-		expect(house.tries).toEqual(["a", "renewed"]);
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		const harness = someone("a", "b");
+		harness.tokens.set("a", (refusedToken) => ({
+			kind: "ready",
+			access: refusedToken ? "access-renewed" : "access-a",
+		}));
+		harness.play("a", refused(401, { error: { code: "token_expired" } }));
+		harness.play("renewed", answered("renewed"));
+		expect((await harness.ask()).text).toBe("renewed");
+		expect(harness.tries).toEqual(["a", "renewed"]);
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
 	it("that is refused again rests, and another account serves", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(401, { detail: "Unauthorized" }));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.tries).toEqual(["a", "a", "b"]);
-		expect(house.pool.account("a")?.needsLogin).toBeUndefined();
-		expect(house.state.status("a").cooldowns).toMatchObject([{ reason: "unauthorized" }]);
+		const harness = someone("a", "b");
+		harness.play("a", refused(401, { detail: "Unauthorized" }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["a", "a", "b"]);
+		expect(harness.pool.account("a")?.needsLogin).toBeUndefined();
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
 	it("that is refused everywhere is not called a quota: the server's own words are passed on", async () => {
-		const house = someone("a");
-		house.play("a", refused(401, { detail: "Unauthorized" }));
-		expect((await house.ask()).words).toBe("Unauthorized");
-		expect(toldOf(house, "exhausted")).toMatchObject([
+		const harness = someone("a");
+		harness.play("a", refused(401, { detail: "Unauthorized" }));
+		expect((await harness.ask()).words).toBe("Unauthorized");
+		expect(toldOf(harness, "exhausted")).toMatchObject([
 			{ why: { total: 1, cooling: 0, unavailable: 1, readyAt: undefined } },
 		]);
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
 	it("that is refused right after a renewal rests an hour for the server's reason, and is not renewed again", async () => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const renewals: (string | undefined)[] = [];
-		house.tokens.set("a", (refusedToken) => {
+		harness.tokens.set("a", (refusedToken) => {
 			if (refusedToken) renewals.push(refusedToken);
 			return { kind: "ready", access: "access-a" };
 		});
-		house.play("a", refused(401, { detail: `No entry${"!".repeat(100)}\u001b[31m` }));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.state.status("a")).toMatchObject({
+		harness.play("a", refused(401, { detail: `No entry${"!".repeat(100)}\u001b[31m` }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.state.status("a")).toMatchObject({
 			cooldowns: [{ reason: "unauthorized", until: NOW + HOUR_MS }],
 			lastError: { text: `No entry${"!".repeat(72)}` },
 		});
-		await house.pool.clearCooldowns();
-		house.affinity.begin("s", "a", NOW);
-		await house.ask();
+		await harness.pool.clearCooldowns();
+		harness.affinity.begin("s", "a", NOW);
+		await harness.ask();
 		expect(renewals).toEqual(["access-a"]);
-		expect(house.tries).toEqual(["a", "a", "b", "a", "b"]);
+		expect(harness.tries).toEqual(["a", "a", "b", "a", "b"]);
 	});
 
 	it("that is refused for a reason is not renewed at all", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(401, { detail: "Workspace is not authorized in this region." }));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.tries).toEqual(["a", "b"]);
-		expect(house.state.status("a")).toMatchObject({
+		const harness = someone("a", "b");
+		harness.play("a", refused(401, { detail: "Workspace is not authorized in this region." }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["a", "b"]);
+		expect(harness.state.status("a")).toMatchObject({
 			cooldowns: [{ reason: "unauthorized", until: NOW + HOUR_MS }],
 			lastError: { text: "Workspace is not authorized in this region." },
 		});
-		expect(toldOf(house, "rotated")).toMatchObject([{ reason: "unauthorized" }]);
+		expect(toldOf(harness, "rotated")).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
 	it("that is refused, with no other token to be had just now, rests a minute", async () => {
-		const house = someone("a", "b");
-		house.tokens.set("a", (refusedToken) =>
+		const harness = someone("a", "b");
+		harness.tokens.set("a", (refusedToken) =>
 			refusedToken
 				? { kind: "unavailable", reason: "down", retryAt: NOW + 2000 }
 				: { kind: "ready", access: "access-a" },
 		);
-		house.play("a", refused(401, {}));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.state.status("a").cooldowns).toMatchObject([{ reason: "unauthorized", until: NOW + MINUTE_MS }]);
+		harness.play("a", refused(401, {}));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "unauthorized", until: NOW + MINUTE_MS }]);
 	});
 
 	it("whose new token is refused for good is flagged", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(401, { error: { code: "token_invalidated" } }));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.pool.account("a")?.needsLogin).toBeDefined();
-		expect(toldOf(house, "signed-out").map(({ account }) => account.id)).toEqual(["a"]);
+		const harness = someone("a", "b");
+		harness.play("a", refused(401, { error: { code: "token_invalidated" } }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.pool.account("a")?.needsLogin).toBeDefined();
+		expect(toldOf(harness, "signed-out").map(({ account }) => account.id)).toEqual(["a"]);
 	});
 
 	it("that cannot be renewed just now blames nobody, and another account serves", async () => {
-		const house = someone("a", "b");
-		house.tokens.set("a", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + 2000 }));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.tries).toEqual(["b"]);
-		expect(house.pool.account("a")).toMatchObject({ enabled: true, needsLogin: undefined });
+		const harness = someone("a", "b");
+		harness.tokens.set("a", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + 2000 }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["b"]);
+		expect(harness.pool.account("a")).toMatchObject({ enabled: true, needsLogin: undefined });
 	});
 
 	it("is waited for to its end only where nobody else could serve meanwhile", async () => {
-		const house = someone("a", "b", "c");
-		house.state.memos.set("c", { cooldowns: [aCooldown()], strikes: 0 });
-		house.play("a", LIMIT);
-		await house.ask();
-		expect([house.tries, house.patience]).toEqual([
+		const harness = someone("a", "b", "c");
+		harness.state.memos.set("c", { cooldowns: [aCooldown()], strikes: 0 });
+		harness.play("a", LIMIT);
+		await harness.ask();
+		expect([harness.tries, harness.patience]).toEqual([
 			["a", "b"],
 			[expect.any(Number), undefined],
 		]);
 	});
 
 	it("is waited for where no other account is left", async () => {
-		const house = someone("a");
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };
-		house.tokens.set("a", () =>
-			house.clock.now() < NOW + 2000
+		const harness = someone("a");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
+		harness.tokens.set("a", () =>
+			harness.clock.now() < NOW + 2000
 				? { kind: "unavailable", reason: "down", retryAt: NOW + 2000 }
 				: { kind: "ready", access: "access-a" },
 		);
-		expect((await house.ask()).text).toBe("from a");
+		expect((await harness.ask()).text).toBe("from a");
 	});
 
 	it("lost by two accounts in a row stops the walk through the pool", async () => {
-		const house = someone("a", "b", "c", "d");
-		for (const account of house.pool.accounts()) {
+		const harness = someone("a", "b", "c", "d");
+		for (const account of harness.pool.accounts()) {
 			if (account.id !== "d") {
-				house.tokens.set(account.id, () => ({ kind: "signed-out", account, reason: "revoked", closed: false }));
+				harness.tokens.set(account.id, () => ({ kind: "signed-out", account, reason: "revoked", closed: false }));
 			}
 		}
-		expect((await house.ask()).words).toBe(texts.signedOutInARow());
-		expect(house.tries).toEqual([]);
-		expect(toldOf(house, "signed-out").map(({ account }) => account.id)).toEqual(["a", "b"]);
+		expect((await harness.ask()).words).toBe(texts.signedOutInARow());
+		expect(harness.tries).toEqual([]);
+		expect(toldOf(harness, "signed-out").map(({ account }) => account.id)).toEqual(["a", "b"]);
 	});
 
 	it("lost by two accounts with another failure between them does not stop it", async () => {
-		const house = someone("a", "b", "c", "d");
-		for (const account of house.pool.accounts()) {
+		const harness = someone("a", "b", "c", "d");
+		for (const account of harness.pool.accounts()) {
 			if (account.id === "a" || account.id === "c") {
-				house.tokens.set(account.id, () => ({ kind: "signed-out", account, reason: "revoked", closed: false }));
+				harness.tokens.set(account.id, () => ({ kind: "signed-out", account, reason: "revoked", closed: false }));
 			}
 		}
-		house.play("b", LIMIT);
-		expect((await house.ask()).text).toBe("from d");
+		harness.play("b", LIMIT);
+		expect((await harness.ask()).text).toBe("from d");
 	});
 });
 
@@ -535,73 +550,73 @@ describe("a refusal that no row knows", () => {
 	const WORDS = "Codex refused the request with status 403 (codex_workspace_access_denied).";
 
 	it("is tried on one other account, and the first rests when that serves", async () => {
-		const house = someone("a", "b");
-		house.play("a", DENIED);
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.tries).toEqual(["a", "b"]);
-		expect(house.state.status("a")).toMatchObject({
+		const harness = someone("a", "b");
+		harness.play("a", DENIED);
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["a", "b"]);
+		expect(harness.state.status("a")).toMatchObject({
 			cooldowns: [{ scope: "account", reason: "refused", until: NOW + 10 * MINUTE_MS }],
 			lastError: { text: WORDS },
 		});
-		expect(toldOf(house, "rotated")).toMatchObject([{ from: { id: "a" }, to: { id: "b" }, reason: "refused" }]);
-		await house.ask();
-		expect(house.tries).toEqual(["a", "b", "b"]);
+		expect(toldOf(harness, "rotated")).toMatchObject([{ from: { id: "a" }, to: { id: "b" }, reason: "refused" }]);
+		await harness.ask();
+		expect(harness.tries).toEqual(["a", "b", "b"]);
 	});
 
 	it("is surfaced where the other one is refused alike, neither rests, and the next turn begins with a third", async () => {
-		const house = someone("a", "b", "c");
-		house.play("a", DENIED);
-		house.play("b", DENIED);
-		expect((await house.ask()).words).toBe(WORDS);
-		expect(house.tries).toEqual(["a", "b"]);
-		for (const id of ["a", "b"]) expect(house.state.status(id).cooldowns).toEqual([]);
-		expect((await house.ask()).text).toBe("from c");
-		expect(house.tries).toEqual(["a", "b", "c"]);
+		const harness = someone("a", "b", "c");
+		harness.play("a", DENIED);
+		harness.play("b", DENIED);
+		expect((await harness.ask()).words).toBe(WORDS);
+		expect(harness.tries).toEqual(["a", "b"]);
+		for (const id of ["a", "b"]) expect(harness.state.status(id).cooldowns).toEqual([]);
+		expect((await harness.ask()).text).toBe("from c");
+		expect(harness.tries).toEqual(["a", "b", "c"]);
 	});
 
 	it("goes back to accounts that were refused alike after a while, or where there is no third", async () => {
-		const house = someone("a", "b");
-		house.play("a", DENIED, answered("again"));
-		house.play("b", DENIED);
-		await house.ask();
-		expect((await house.ask()).text).toBe("again");
-		expect(house.pool.doubted()).toEqual(new Set(["b"]));
-		house.clock.at += 10 * MINUTE_MS;
-		expect(house.pool.doubted()).toEqual(new Set());
+		const harness = someone("a", "b");
+		harness.play("a", DENIED, answered("again"));
+		harness.play("b", DENIED);
+		await harness.ask();
+		expect((await harness.ask()).text).toBe("again");
+		expect(harness.pool.doubted()).toEqual(new Set(["b"]));
+		harness.clock.at += 10 * MINUTE_MS;
+		expect(harness.pool.doubted()).toEqual(new Set());
 	});
 
 	it("is surfaced at once where there is no other account", async () => {
-		const house = someone("a");
-		house.play("a", DENIED);
-		expect(await house.ask()).toMatchObject({ words: WORDS, ends: 1 });
-		expect(house.tries).toEqual(["a"]);
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		const harness = someone("a");
+		harness.play("a", DENIED);
+		expect(await harness.ask()).toMatchObject({ words: WORDS, ends: 1 });
+		expect(harness.tries).toEqual(["a"]);
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
 	it("is surfaced where the person allows no rotation", async () => {
-		const house = someone("a", "b");
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxRotations: 0 } };
-		house.play("a", DENIED);
-		expect((await house.ask()).words).toBe(WORDS);
-		expect(house.tries).toEqual(["a"]);
+		const harness = someone("a", "b");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxRotations: 0 } };
+		harness.play("a", DENIED);
+		expect((await harness.ask()).words).toBe(WORDS);
+		expect(harness.tries).toEqual(["a"]);
 	});
 
 	it("goes past an account without quota, which says nothing of it", async () => {
-		const house = someone("a", "b", "c");
-		house.play("a", DENIED);
-		house.play("b", LIMIT);
-		expect((await house.ask()).text).toBe("from c");
-		expect(house.state.status("a").cooldowns).toMatchObject([{ reason: "refused" }]);
-		expect(house.state.status("b").cooldowns).toMatchObject([{ reason: "usage_limit" }]);
+		const harness = someone("a", "b", "c");
+		harness.play("a", DENIED);
+		harness.play("b", LIMIT);
+		expect((await harness.ask()).text).toBe("from c");
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "refused" }]);
+		expect(harness.state.status("b").cooldowns).toMatchObject([{ reason: "usage_limit" }]);
 	});
 
 	it("is called a refusal where others are out of quota, and counts as none of those in a row", async () => {
-		const house = someone("a", "b", "c");
-		house.play("a", DENIED);
-		for (const name of ["b", "c"]) house.play(name, LIMIT);
-		await house.ask();
-		const told = (from: House) => from.exhaustions.map((why) => texts.exhausted(why, NOW));
-		expect(told(house)).toEqual([
+		const harness = someone("a", "b", "c");
+		harness.play("a", DENIED);
+		for (const name of ["b", "c"]) harness.play(name, LIMIT);
+		await harness.ask();
+		const told = (from: Harness) => from.exhaustions.map((why) => texts.exhausted(why, NOW));
+		expect(told(harness)).toEqual([
 			expect.stringMatching(/^Codex quota exceeded on 2 accounts\. .* 1 account was refused\. /),
 		]);
 		const some = someone("a", "b", "c", "d");
@@ -615,13 +630,13 @@ describe("a refusal that no row knows", () => {
 	});
 
 	it("is not waited for", async () => {
-		const house = someone("a", "b");
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };
-		house.play("a", DENIED);
-		house.play("b", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
-		expect((await house.ask()).ends).toBe(1);
-		expect(house.tries).toEqual(["a", "b"]);
-		expect(house.pauses).toEqual([]);
+		const harness = someone("a", "b");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
+		harness.play("a", DENIED);
+		harness.play("b", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 3600 } }));
+		expect((await harness.ask()).ends).toBe(1);
+		expect(harness.tries).toEqual(["a", "b"]);
+		expect(harness.pauses).toEqual([]);
 	});
 
 	it("moves no request that a policy has refused", async () => {
@@ -632,11 +647,11 @@ describe("a refusal that no row knows", () => {
 			failedWith("Codex error: bio_policy"),
 			failedWith("content_policy_violation: the usage limit of this policy"),
 		]) {
-			const house = someone("a", "b");
-			house.play("a", play);
-			expect((await house.ask()).words).toBeDefined();
-			expect(house.tries).toEqual(["a"]);
-			expect(house.state.status("a").cooldowns).toEqual([]);
+			const harness = someone("a", "b");
+			harness.play("a", play);
+			expect((await harness.ask()).words).toBeDefined();
+			expect(harness.tries).toEqual(["a"]);
+			expect(harness.state.status("a").cooldowns).toEqual([]);
 		}
 	});
 });
@@ -675,17 +690,17 @@ describe("an account that refuses every request", () => {
 
 	it.each(plays)("costs no turn, and begins no further one: %s", async (_name, play) => {
 		for (const way of ["list", "pin", "session"]) {
-			const house = someone("a", "b");
-			house.play("a", play);
-			if (way === "pin") await house.pool.pin("a");
-			if (way === "session") house.affinity.begin("s", "a", NOW);
-			expect([way, (await house.ask()).text]).toEqual([way, "from b"]);
-			const first = house.tries.filter((name) => name === "a").length;
+			const harness = someone("a", "b");
+			harness.play("a", play);
+			if (way === "pin") await harness.pool.pin("a");
+			if (way === "session") harness.affinity.begin("s", "a", NOW);
+			expect([way, (await harness.ask()).text]).toEqual([way, "from b"]);
+			const first = harness.tries.filter((name) => name === "a").length;
 			expect(first).toBeLessThanOrEqual(2);
 			// Another session, as in another process: only what is stored tells it.
-			house.affinity.begin("another", undefined, NOW);
-			expect([way, (await house.ask({ sessionId: "another" })).text]).toEqual([way, "from b"]);
-			expect([way, house.tries.filter((name) => name === "a").length]).toEqual([way, first]);
+			harness.affinity.begin("another", undefined, NOW);
+			expect([way, (await harness.ask({ sessionId: "another" })).text]).toEqual([way, "from b"]);
+			expect([way, harness.tries.filter((name) => name === "a").length]).toEqual([way, first]);
 		}
 	});
 
@@ -694,12 +709,12 @@ describe("an account that refuses every request", () => {
 		["404", refused(404, { detail: "Not Found" })],
 		["418", refused(418, { error: { code: "teapot" } })],
 	])("begins no third turn where nothing tells whose fault it is: %s", async (_name, play) => {
-		const house = someone("a", "b");
-		house.play("a", play);
-		for (const _turn of [1, 2]) expect((await house.ask()).words).toBeDefined();
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.tries).toEqual(["a", "a", "b"]);
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		const harness = someone("a", "b");
+		harness.play("a", play);
+		for (const _turn of [1, 2]) expect((await harness.ask()).words).toBeDefined();
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["a", "a", "b"]);
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 		// One good answer between them, and it was the request.
 		const other = someone("a", "b");
 		other.play("a", play, answered("fine"), play, answered("still here"));
@@ -710,9 +725,9 @@ describe("an account that refuses every request", () => {
 	it.each(plays)(
 		"ends in one error where all are alike, and in an answer where a third is not: %s",
 		async (_name, play) => {
-			const house = someone("a", "b", "c");
-			for (const name of ["a", "b"]) house.play(name, play);
-			const outcomes = [await house.ask(), await house.ask()];
+			const harness = someone("a", "b", "c");
+			for (const name of ["a", "b"]) harness.play(name, play);
+			const outcomes = [await harness.ask(), await harness.ask()];
 			expect(outcomes.map(({ ends }) => ends)).toEqual([1, 1]);
 			expect(outcomes.at(-1)?.text).toBe("from c");
 			const alone = someone("a");
@@ -732,18 +747,18 @@ describe("a host that fails before anything is sent", () => {
 		["with an error event", early("Failed to extract accountId from token")],
 		["with a throw", broken],
 	])("is tried with another account, and the first rests: %s", async (_name, play) => {
-		const house = someone("a", "b");
-		house.play("a", play);
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.state.status("a").cooldowns).toMatchObject([{ reason: "refused", until: NOW + 10 * MINUTE_MS }]);
+		const harness = someone("a", "b");
+		harness.play("a", play);
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "refused", until: NOW + 10 * MINUTE_MS }]);
 	});
 
 	it("is surfaced in its own words where all accounts meet the same", async () => {
-		const house = someone("a", "b");
-		for (const name of ["a", "b"]) house.play(name, broken);
-		expect(await house.ask()).toMatchObject({ words: "Cannot read properties of undefined", ends: 1 });
-		expect(house.tries).toEqual(["a", "b"]);
-		for (const id of ["a", "b"]) expect(house.state.status(id).cooldowns).toEqual([]);
+		const harness = someone("a", "b");
+		for (const name of ["a", "b"]) harness.play(name, broken);
+		expect(await harness.ask()).toMatchObject({ words: "Cannot read properties of undefined", ends: 1 });
+		expect(harness.tries).toEqual(["a", "b"]);
+		for (const id of ["a", "b"]) expect(harness.state.status(id).cooldowns).toEqual([]);
 	});
 
 	it("is not meant where the request may be on its way", async () => {
@@ -751,10 +766,10 @@ describe("a host that fails before anything is sent", () => {
 			await options.onPayload?.({}, MODEL);
 			yield* early("Cannot read properties of undefined")(options);
 		};
-		const house = someone("a", "b");
-		house.play("a", onItsWay);
-		expect((await house.ask()).words).toBe("Cannot read properties of undefined");
-		expect(house.tries).toEqual(["a"]);
+		const harness = someone("a", "b");
+		harness.play("a", onItsWay);
+		expect((await harness.ask()).words).toBe("Cannot read properties of undefined");
+		expect(harness.tries).toEqual(["a"]);
 	});
 });
 
@@ -763,26 +778,26 @@ describe("a server that is at its limit", () => {
 	const full = () => failedWith(CAPACITY);
 
 	it("is left to the host's own retry where that knows the words", async () => {
-		const house = someone("a", "b");
-		house.repeated = /at capacity/;
-		house.play("a", full());
-		expect((await house.ask()).words).toBe(CAPACITY);
-		expect(house.tries).toEqual(["a"]);
+		const harness = someone("a", "b");
+		harness.repeated = /at capacity/;
+		harness.play("a", full());
+		expect((await harness.ask()).words).toBe(CAPACITY);
+		expect(harness.tries).toEqual(["a"]);
 	});
 
 	it("is else tried on one other account, and none rests", async () => {
-		const house = someone("a", "b");
-		house.play("a", full());
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.state.status("a").cooldowns).toEqual([]);
-		expect(toldOf(house, "rotated")).toMatchObject([{ reason: "overloaded" }]);
+		const harness = someone("a", "b");
+		harness.play("a", full());
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect(toldOf(harness, "rotated")).toMatchObject([{ reason: "overloaded" }]);
 	});
 
 	it("is surfaced after one other account", async () => {
-		const house = someone("a", "b", "c");
-		for (const name of ["a", "b"]) house.play(name, full());
-		expect((await house.ask()).words).toBe(CAPACITY);
-		expect(house.tries).toEqual(["a", "b"]);
+		const harness = someone("a", "b", "c");
+		for (const name of ["a", "b"]) harness.play(name, full());
+		expect((await harness.ask()).words).toBe(CAPACITY);
+		expect(harness.tries).toEqual(["a", "b"]);
 	});
 
 	it.each([
@@ -791,18 +806,18 @@ describe("a server that is at its limit", () => {
 		["over a socket", failedWith(`Codex error: ${CAPACITY}`)],
 		["as a broken connection", failedWith("read ECONNRESET")],
 	])("may say so %s", async (_name, play) => {
-		const house = someone("a", "b");
-		house.repeated = /nothing at all/;
-		house.play("a", play);
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		const harness = someone("a", "b");
+		harness.repeated = /nothing at all/;
+		harness.play("a", play);
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
 	it("replays nothing once something was shown", async () => {
-		const house = someone("a", "b");
-		house.play("a", failedWith(CAPACITY, { after: "half" }));
-		expect(await house.ask()).toMatchObject({ words: CAPACITY, ends: 1 });
-		expect(house.tries).toEqual(["a"]);
+		const harness = someone("a", "b");
+		harness.play("a", failedWith(CAPACITY, { after: "half" }));
+		expect(await harness.ask()).toMatchObject({ words: CAPACITY, ends: 1 });
+		expect(harness.tries).toEqual(["a"]);
 	});
 });
 
@@ -812,92 +827,92 @@ describe("a limit that is not the account's", () => {
 	const body = { error: { type: "usage_limit_reached", resets_in_seconds: 3 * 86_400 } };
 
 	it("rests alone beside free general windows, whatever limit the headers call active", async () => {
-		const house = someone("a", "b");
-		house.readUsageHeaders = () => ({
+		const harness = someone("a", "b");
+		harness.readUsageHeaders = () => ({
 			snapshot: aSnapshot({ source: "headers", windows: [free], limits: { codex_bengalfox: { windows: [spent] } } }),
 			activeLimit: undefined,
 			activeWindows: [free],
 		});
-		house.play("a", refused(429, body));
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.state.status("a").cooldowns).toMatchObject([
+		harness.play("a", refused(429, body));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.state.status("a").cooldowns).toMatchObject([
 			{ scope: "limit:codex_bengalfox", models: ["gpt-5.5"], until: NOW + 3 * DAY_MS },
 		]);
 	});
 
 	it("is asked for at once where no header tells what was spent", async () => {
-		const house = someone("a", "b");
-		house.play("a", refused(429, body));
-		await house.ask();
-		expect(house.asked).toEqual(["a"]);
+		const harness = someone("a", "b");
+		harness.play("a", refused(429, body));
+		await harness.ask();
+		expect(harness.asked).toEqual(["a"]);
 	});
 
 	it("is known where a window proves it", async () => {
-		const house = someone("a", "b");
-		house.readUsageHeaders = () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [spent] });
-		house.play("a", refused(429, body));
-		await house.ask();
-		expect(house.asked).toEqual([]);
+		const harness = someone("a", "b");
+		harness.readUsageHeaders = () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [spent] });
+		harness.play("a", refused(429, body));
+		await harness.ask();
+		expect(harness.asked).toEqual([]);
 	});
 
 	it("ends when the last known window resets, where the refusal tells no reset", async () => {
-		const house = someone("a", "b");
-		house.state.memos.set("a", {
+		const harness = someone("a", "b");
+		harness.state.memos.set("a", {
 			cooldowns: [],
 			strikes: 0,
 			usage: aSnapshot({ windows: [{ ...spent, usedPercent: 99 }] }),
 		});
-		house.affinity.begin("s", "a", NOW);
-		house.play("a", failedWith("The usage limit has been reached"));
-		await house.ask();
-		const [cooldown] = house.state.status("a").cooldowns;
+		harness.affinity.begin("s", "a", NOW);
+		harness.play("a", failedWith("The usage limit has been reached"));
+		await harness.ask();
+		const [cooldown] = harness.state.status("a").cooldowns;
 		expect(cooldown).toMatchObject({ until: NOW + 3 * DAY_MS });
 		expect(cooldown?.guessed).toBeUndefined();
-		expect(house.asked).toEqual(["a"]);
+		expect(harness.asked).toEqual(["a"]);
 	});
 
 	it("is a guess only where nothing tells its reset", async () => {
-		const house = someone("a", "b");
-		house.play("a", failedWith("The usage limit has been reached"));
-		await house.ask();
-		expect(house.state.status("a").cooldowns).toMatchObject([{ until: NOW + HOUR_MS, guessed: true }]);
-		expect(toldOf(house, "rotated")).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
-		house.play("b", failedWith("The usage limit has been reached"));
-		await house.ask();
-		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
-		const [why] = house.exhaustions;
+		const harness = someone("a", "b");
+		harness.play("a", failedWith("The usage limit has been reached"));
+		await harness.ask();
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ until: NOW + HOUR_MS, guessed: true }]);
+		expect(toldOf(harness, "rotated")).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
+		harness.play("b", failedWith("The usage limit has been reached"));
+		await harness.ask();
+		expect(harness.exhaustions).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
+		const [why] = harness.exhaustions;
 		expect(why && texts.exhausted(why, NOW)).toContain("resets in about 1h");
 	});
 });
 
 describe("waiting for an account", () => {
 	const waiting = (...names: string[]) => {
-		const house = someone(...names);
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };
-		return house;
+		const harness = someone(...names);
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
+		return harness;
 	};
-	const cool = (house: House, id: string, until: number) => {
-		house.state.memos.set(id, { cooldowns: [aCooldown({ until })], strikes: 0 });
+	const cool = (harness: Harness, id: string, until: number) => {
+		harness.state.memos.set(id, { cooldowns: [aCooldown({ until })], strikes: 0 });
 	};
 
 	it("goes on with the first that is back, and says until when it waits", async () => {
-		const house = waiting("a", "b");
-		cool(house, "a", NOW + 40_000);
-		cool(house, "b", NOW + 30_000);
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.clock.at).toBe(NOW + 30_000);
-		expect(Math.max(...house.pauses)).toBeLessThanOrEqual(30_000);
-		const untils = toldOf(house, "waiting").map(({ until }) => until);
+		const harness = waiting("a", "b");
+		cool(harness, "a", NOW + 40_000);
+		cool(harness, "b", NOW + 30_000);
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.clock.at).toBe(NOW + 30_000);
+		expect(Math.max(...harness.pauses)).toBeLessThanOrEqual(30_000);
+		const untils = toldOf(harness, "waiting").map(({ until }) => until);
 		expect(untils[0]).toBe(NOW + 30_000);
 		expect(untils.at(-1)).toBeUndefined();
 	});
 
 	it("does not end in the same moment in every process, nor later than the person allows", async () => {
-		const house = waiting("a");
-		house.dice = 0.5;
-		cool(house, "a", NOW + 40_000);
-		await house.ask();
-		expect(house.clock.at).toBe(NOW + 40_500);
+		const harness = waiting("a");
+		harness.dice = 0.5;
+		cool(harness, "a", NOW + 40_000);
+		await harness.ask();
+		expect(harness.clock.at).toBe(NOW + 40_500);
 		const late = waiting("a");
 		late.dice = 0.5;
 		cool(late, "a", NOW + 60_000);
@@ -906,49 +921,49 @@ describe("waiting for an account", () => {
 	});
 
 	it("does not begin where the first is back too late", async () => {
-		const house = waiting("a");
-		cool(house, "a", NOW + 61_000);
-		expect((await house.ask()).words).toBe(gaveUp(house));
-		expect([house.pauses, house.tries]).toEqual([[], []]);
-		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + 61_000 }]);
+		const harness = waiting("a");
+		cool(harness, "a", NOW + 61_000);
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect([harness.pauses, harness.tries]).toEqual([[], []]);
+		expect(harness.exhaustions).toMatchObject([{ readyAt: NOW + 61_000 }]);
 	});
 
 	it("ends as soon as an account is freed by somebody else", async () => {
-		const house = waiting("a");
-		cool(house, "a", NOW + 50_000);
-		house.onPause = () => {
-			if (house.pauses.length === 3) house.state.memos.set("a", { cooldowns: [], strikes: 0 });
+		const harness = waiting("a");
+		cool(harness, "a", NOW + 50_000);
+		harness.onPause = () => {
+			if (harness.pauses.length === 3) harness.state.memos.set("a", { cooldowns: [], strikes: 0 });
 		};
-		expect((await house.ask()).text).toBe("from a");
-		expect(house.clock.at).toBeLessThan(NOW + 50_000);
+		expect((await harness.ask()).text).toBe("from a");
+		expect(harness.clock.at).toBeLessThan(NOW + 50_000);
 	});
 
 	it("ends where the account that it waits for is cooled for longer meanwhile", async () => {
-		const house = waiting("a");
-		cool(house, "a", NOW + 30_000);
-		house.onPause = () => cool(house, "a", NOW + DAY_MS);
-		expect((await house.ask()).words).toBe(gaveUp(house));
+		const harness = waiting("a");
+		cool(harness, "a", NOW + 30_000);
+		harness.onPause = () => cool(harness, "a", NOW + DAY_MS);
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
 	});
 
 	it("ends as soon as the person switches us off, in whatever process", async () => {
-		const house = waiting("a");
-		cool(house, "a", NOW + 30_000);
-		house.onPause = () => {
-			house.settings = { ...house.settings, enabled: false };
+		const harness = waiting("a");
+		cool(harness, "a", NOW + 30_000);
+		harness.onPause = () => {
+			harness.settings = { ...harness.settings, enabled: false };
 		};
-		expect((await house.ask()).words).toBe(texts.switchedOffMeanwhile());
-		expect([house.pauses.length, house.tries, house.exhaustions]).toEqual([1, [], []]);
+		expect((await harness.ask()).words).toBe(texts.switchedOffMeanwhile());
+		expect([harness.pauses.length, harness.tries, harness.exhaustions]).toEqual([1, [], []]);
 	});
 
 	it("ends with the person's abort, in one aborted event", async () => {
-		const house = waiting("a");
-		cool(house, "a", NOW + 30_000);
+		const harness = waiting("a");
+		cool(harness, "a", NOW + 30_000);
 		const abort = new AbortController();
-		house.onPause = () => abort.abort();
-		const { events, ends } = await house.ask({ signal: abort.signal });
+		harness.onPause = () => abort.abort();
+		const { events, ends } = await harness.ask({ signal: abort.signal });
 		expect(events).toMatchObject([{ type: "error", reason: "aborted", error: { stopReason: "aborted" } }]);
 		expect(ends).toBe(1);
-		expect(toldOf(house, "waiting").at(-1)?.until).toBeUndefined();
+		expect(toldOf(harness, "waiting").at(-1)?.until).toBeUndefined();
 	});
 
 	it("survives a clock that is set back or jumps ahead", async () => {
@@ -969,70 +984,74 @@ describe("waiting for an account", () => {
 	});
 
 	it("is no longer in all than the person allows, however often it begins anew", async () => {
-		const house = waiting("a");
+		const harness = waiting("a");
 		let asked = 0;
-		house.tokens.set("a", () => {
+		harness.tokens.set("a", () => {
 			asked += 1;
 			if (asked > 20) throw new Error("it never ends");
-			return { kind: "unavailable", reason: "down", retryAt: house.clock.now() + 20_000 };
+			return { kind: "unavailable", reason: "down", retryAt: harness.clock.now() + 20_000 };
 		});
-		expect((await house.ask()).words).toBe(gaveUp(house));
-		expect([asked, house.clock.at]).toEqual([4, NOW + 60_000]);
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect([asked, harness.clock.at]).toEqual([4, NOW + 60_000]);
 	});
 
 	it("tries no account for ever", async () => {
-		const house = waiting("a");
-		house.play("a", refused(429, {}, { "retry-after": "12" }));
-		expect((await house.ask()).words).toBe(gaveUp(house));
-		expect(house.tries).toEqual(["a", "a"]);
+		const harness = waiting("a");
+		harness.play("a", refused(429, {}, { "retry-after": "12" }));
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect(harness.tries).toEqual(["a", "a"]);
 	});
 });
 
 describe("waiting for room", () => {
 	/** The session's own account `a` is out of quota for 40 s; `b` has half left, and two sessions at work on it. */
 	const crowded = (maxWaitMs = 60_000) => {
-		const house = someone("a", "b");
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs } };
-		house.affinity.begin("s", "a", NOW);
-		house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 40_000 })], strikes: 0 });
+		const harness = someone("a", "b");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs } };
+		harness.affinity.begin("s", "a", NOW);
+		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 40_000 })], strikes: 0 });
 		const windows = [{ usedPercent: 50, windowMinutes: 300, resetsAt: NOW + HOUR_MS }];
-		house.state.memos.set("b", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
-		for (const session of ["s1", "s2"]) house.pool.acquireLease("b", session, true);
-		return house;
+		harness.state.memos.set("b", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+		for (const session of ["s1", "s2"]) harness.pool.acquireLease("b", session, true);
+		return harness;
 	};
 
 	it("leaves a crowded account to those at work on it, and goes on when its own is back", async () => {
-		const house = crowded();
-		expect((await house.ask()).text).toBe("from a");
-		expect([house.tries, house.clock.at]).toEqual([["a"], NOW + 40_000]);
-		expect(toldOf(house, "waiting")[0]).toEqual({ type: "waiting", until: NOW + 40_000, forRoom: true });
-		expect(toldOf(house, "waiting").at(-1)).toEqual({ type: "waiting", until: undefined, forRoom: false });
-		expect(typesOf(house.told)).not.toContain("rotated");
+		const harness = crowded();
+		expect((await harness.ask()).text).toBe("from a");
+		expect([harness.tries, harness.clock.at]).toEqual([["a"], NOW + 40_000]);
+		expect(toldOf(harness, "waiting")[0]).toEqual({ type: "waiting", until: NOW + 40_000, forRoom: true });
+		expect(toldOf(harness, "waiting").at(-1)).toEqual({ type: "waiting", until: undefined, forRoom: false });
+		expect(typesOf(harness.told)).not.toContain("rotated");
 	});
 
 	it("does so too where its own is refused in the request itself", async () => {
-		const house = crowded();
-		house.state.memos.delete("a");
-		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }), answered("again"));
-		expect((await house.ask()).text).toBe("again");
-		expect([house.tries, house.clock.at]).toEqual([["a", "a"], NOW + 30_000]);
+		const harness = crowded();
+		harness.state.memos.delete("a");
+		harness.play(
+			"a",
+			refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }),
+			answered("again"),
+		);
+		expect((await harness.ask()).text).toBe("again");
+		expect([harness.tries, harness.clock.at]).toEqual([["a", "a"], NOW + 30_000]);
 	});
 
 	it("ends as soon as there is room", async () => {
-		const house = crowded();
-		house.onPause = () => {
-			if (house.pauses.length === 3) house.pool.releaseLease("s1");
+		const harness = crowded();
+		harness.onPause = () => {
+			if (harness.pauses.length === 3) harness.pool.releaseLease("s1");
 		};
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.pauses).toHaveLength(3);
-		const [rotated] = toldOf(house, "rotated");
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.pauses).toHaveLength(3);
+		const [rotated] = toldOf(harness, "rotated");
 		expect(rotated).toMatchObject({ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" });
 	});
 
 	it("does not begin where nobody is back soon enough: one more is better than nobody", async () => {
-		const house = crowded(39_000);
-		expect((await house.ask()).text).toBe("from b");
-		expect([house.tries, house.pauses]).toEqual([["b"], []]);
+		const harness = crowded(39_000);
+		expect((await harness.ask()).text).toBe("from b");
+		expect([harness.tries, harness.pauses]).toEqual([["b"], []]);
 	});
 
 	it("does not begin for a new session, nor for one that changes without need", async () => {
@@ -1047,125 +1066,125 @@ describe("waiting for room", () => {
 	});
 
 	it("does not begin for a new session whose first account refuses: it has no cache to lose", async () => {
-		const house = crowded();
-		house.affinity.begin("s");
-		house.state.memos.delete("a");
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy: "in-order" } };
-		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }));
-		expect((await house.ask()).text).toBe("from b");
-		expect([house.tries, house.pauses]).toEqual([["a", "b"], []]);
+		const harness = crowded();
+		harness.affinity.begin("s");
+		harness.state.memos.delete("a");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
+		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect([harness.tries, harness.pauses]).toEqual([["a", "b"], []]);
 	});
 
 	it("is for the account that served the session, also where another was tried in vain since", async () => {
-		const house = crowded();
-		house.accounts.rows.push(anAccount("c"));
-		house.tokens.set("c", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + DAY_MS }));
-		expect((await house.ask()).text).toBe("from a");
-		expect(house.clock.at).toBe(NOW + 40_000);
+		const harness = crowded();
+		harness.accounts.rows.push(anAccount("c"));
+		harness.tokens.set("c", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + DAY_MS }));
+		expect((await harness.ask()).text).toBe("from a");
+		expect(harness.clock.at).toBe(NOW + 40_000);
 	});
 
 	it("passes a crowded account for one that is not, and does not wait", async () => {
-		const house = crowded();
-		house.accounts.rows.push(anAccount("c"));
-		expect((await house.ask()).text).toBe("from c");
-		expect(house.pauses).toEqual([]);
+		const harness = crowded();
+		harness.accounts.rows.push(anAccount("c"));
+		expect((await harness.ask()).text).toBe("from c");
+		expect(harness.pauses).toEqual([]);
 		// The one that was passed is no ground for the choice.
-		expect(toldOf(house, "rotated")).toMatchObject([{ grounds: { decidedBy: undefined } }]);
+		expect(toldOf(harness, "rotated")).toMatchObject([{ grounds: { decidedBy: undefined } }]);
 	});
 
 	it("ends on the crowded one where its own stays away for longer than it may wait", async () => {
-		const house = crowded();
-		house.onPause = () => {
-			if (house.pauses.length !== 5) return;
-			house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+		const harness = crowded();
+		harness.onPause = () => {
+			if (harness.pauses.length !== 5) return;
+			harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
 		};
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.pauses).toHaveLength(5);
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.pauses).toHaveLength(5);
 	});
 
 	it("ends with nobody where the person switches us off", async () => {
-		const house = crowded();
-		house.onPause = () => {
-			house.settings = { ...house.settings, enabled: false };
+		const harness = crowded();
+		harness.onPause = () => {
+			harness.settings = { ...harness.settings, enabled: false };
 		};
-		expect((await house.ask()).words).toBe(texts.switchedOffMeanwhile());
-		expect([house.pauses.length, house.tries, house.exhaustions]).toEqual([1, [], []]);
+		expect((await harness.ask()).words).toBe(texts.switchedOffMeanwhile());
+		expect([harness.pauses.length, harness.tries, harness.exhaustions]).toEqual([1, [], []]);
 	});
 
 	it("ends on the crowded one where its own refuses it again, and is not begun a third time", async () => {
-		const house = crowded();
-		house.state.memos.delete("a");
-		house.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 20 } }));
-		expect((await house.ask()).text).toBe("from b");
-		expect([house.tries, house.clock.at]).toEqual([["a", "a", "b"], NOW + 20_000]);
-		expect(toldOf(house, "rotated")).toMatchObject([{ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" }]);
+		const harness = crowded();
+		harness.state.memos.delete("a");
+		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 20 } }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect([harness.tries, harness.clock.at]).toEqual([["a", "a", "b"], NOW + 20_000]);
+		expect(toldOf(harness, "rotated")).toMatchObject([{ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" }]);
 	});
 
 	it("goes back to its own where another is back as well, though it was about to choose anew", async () => {
-		const house = crowded();
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy: "in-order" } };
-		house.accounts.rows.unshift(anAccount("c"));
-		house.state.memos.set("c", house.state.status("a"));
-		house.affinity.compacted();
-		house.onPause = () => {
-			for (const name of ["a", "c"]) house.state.memos.delete(name);
+		const harness = crowded();
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
+		harness.accounts.rows.unshift(anAccount("c"));
+		harness.state.memos.set("c", harness.state.status("a"));
+		harness.affinity.compacted();
+		harness.onPause = () => {
+			for (const name of ["a", "c"]) harness.state.memos.delete(name);
 		};
-		expect((await house.ask()).text).toBe("from a");
-		expect(typesOf(house.told)).not.toContain("switched");
+		expect((await harness.ask()).text).toBe("from a");
+		expect(typesOf(harness.told)).not.toContain("switched");
 	});
 
 	it("goes on with the one that is back, though its own is away for longer than it may still wait", async () => {
-		const house = crowded();
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy: "in-order" } };
-		house.accounts.rows.push(anAccount("c"));
-		house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
-		house.state.memos.set("c", { cooldowns: [aCooldown({ until: NOW + 30_000, reason: "rate_limit" })], strikes: 0 });
-		expect((await house.ask()).text).toBe("from c");
-		expect(house.clock.at).toBe(NOW + 30_000);
+		const harness = crowded();
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
+		harness.accounts.rows.push(anAccount("c"));
+		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+		harness.state.memos.set("c", { cooldowns: [aCooldown({ until: NOW + 30_000, reason: "rate_limit" })], strikes: 0 });
+		expect((await harness.ask()).text).toBe("from c");
+		expect(harness.clock.at).toBe(NOW + 30_000);
 	});
 
 	it("ends with a pin, also on a crowded account, and also where another is back in that moment", async () => {
-		const house = crowded();
-		house.affinity.compacted();
-		house.onPause = () => {
-			if (house.pauses.length !== 2) return;
-			house.state.memos.delete("a");
-			void house.pool.pin("b");
+		const harness = crowded();
+		harness.affinity.compacted();
+		harness.onPause = () => {
+			if (harness.pauses.length !== 2) return;
+			harness.state.memos.delete("a");
+			void harness.pool.pin("b");
 		};
-		expect((await house.ask()).text).toBe("from b");
-		expect(house.pauses).toHaveLength(2);
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.pauses).toHaveLength(2);
 	});
 
 	it("does not end in the same moment in every process", async () => {
-		const house = crowded();
-		house.dice = 0.5;
-		await house.ask();
-		expect(house.clock.at).toBe(NOW + 40_500);
-		expect(house.pauses.slice(0, -1)).toEqual(house.pauses.slice(0, -1).map(() => 1000));
+		const harness = crowded();
+		harness.dice = 0.5;
+		await harness.ask();
+		expect(harness.clock.at).toBe(NOW + 40_500);
+		expect(harness.pauses.slice(0, -1)).toEqual(harness.pauses.slice(0, -1).map(() => 1000));
 	});
 
 	it("is no longer than the person allows, whatever chance says", async () => {
-		const house = crowded(40_000);
-		house.dice = 0.9;
-		expect((await house.ask()).text).toBe("from a");
-		expect(house.clock.at).toBe(NOW + 40_000);
+		const harness = crowded(40_000);
+		harness.dice = 0.9;
+		expect((await harness.ask()).text).toBe("from a");
+		expect(harness.clock.at).toBe(NOW + 40_000);
 	});
 
 	it.each(Object.keys(POLICIES) as PolicyName[])("is the same under %s", async (policy) => {
-		const house = crowded();
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy } };
-		expect((await house.ask()).text).toBe("from a");
+		const harness = crowded();
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy } };
+		expect((await harness.ask()).text).toBe("from a");
 	});
 
 	it.each(Object.keys(POLICIES) as PolicyName[])(
 		"does not end on the crowded one where a choice is due: %s",
 		async (policy) => {
-			const house = crowded();
-			house.settings = { ...house.settings, rotation: { ...house.settings.rotation, policy } };
-			house.accounts.rows.reverse();
-			house.affinity.compacted();
-			expect((await house.ask()).text).toBe("from a");
-			expect(house.clock.at).toBe(NOW + 40_000);
+			const harness = crowded();
+			harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy } };
+			harness.accounts.rows.reverse();
+			harness.affinity.compacted();
+			expect((await harness.ask()).text).toBe("from a");
+			expect(harness.clock.at).toBe(NOW + 40_000);
 		},
 	);
 });
@@ -1176,32 +1195,32 @@ describe("an abort", () => {
 		["in silence", silent(), ["start", "error"]],
 		["after output", silent("half"), ["start", "text_delta", "error"]],
 	])("ends the request in one aborted event: %s", async (_name, play, types) => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const abort = new AbortController();
 		if (typeof play === "string") abort.abort();
-		else house.play("a", play);
-		const asking = house.ask({ signal: abort.signal });
+		else harness.play("a", play);
+		const asking = harness.ask({ signal: abort.signal });
 		await settled();
 		abort.abort();
 		const { events, final, ends } = await asking;
 		expect(typesOf(events)).toEqual(types);
 		expect(final).toMatchObject({ type: "error", reason: "aborted", error: { stopReason: "aborted" } });
 		expect(ends).toBe(1);
-		expect(house.tries.length).toBeLessThanOrEqual(1);
-		expect(house.state.status("a").cooldowns).toEqual([]);
+		expect(harness.tries.length).toBeLessThanOrEqual(1);
+		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
 	it("keeps what was shown in the final message", async () => {
-		const house = someone("a");
+		const harness = someone("a");
 		const abort = new AbortController();
-		house.play("a", async function* (options) {
+		harness.play("a", async function* (options) {
 			for await (const event of asAsync(silent("half an answer")(options))) {
 				// A host that says nothing more after an abort.
 				if (event.type === "error") await new Promise(() => undefined);
 				yield event;
 			}
 		});
-		const asking = house.ask({ signal: abort.signal });
+		const asking = harness.ask({ signal: abort.signal });
 		await settled();
 		abort.abort();
 		expect(await asking).toMatchObject({ text: "half an answer", final: { reason: "aborted" } });
@@ -1214,38 +1233,38 @@ async function* asAsync<T>(events: AsyncIterable<T> | Iterable<T>): AsyncGenerat
 
 describe("a host that misbehaves", () => {
 	it("and ends without a final event gets one, before output and after", async () => {
-		const house = someone("a");
-		house.play("a", () => []);
-		expect(await house.ask()).toMatchObject({ words: texts.brokenOff(), ends: 1 });
-		house.play("a", async function* (options) {
+		const harness = someone("a");
+		harness.play("a", () => []);
+		expect(await harness.ask()).toMatchObject({ words: texts.brokenOff(), ends: 1 });
+		harness.play("a", async function* (options) {
 			for await (const event of asAsync(answered("half")(options))) if (event.type !== "done") yield event;
 		});
-		expect(await house.ask()).toMatchObject({ words: texts.brokenOff(), text: "half", ends: 1 });
-		expect(house.tries).toEqual(["a", "a"]);
+		expect(await harness.ask()).toMatchObject({ words: texts.brokenOff(), text: "half", ends: 1 });
+		expect(harness.tries).toEqual(["a", "a"]);
 	});
 
 	it("and throws gets a final event in its own words all the same, before output and after", async () => {
-		const house = someone("a", "b");
-		house.play("a", () => {
+		const harness = someone("a", "b");
+		harness.play("a", () => {
 			throw new TypeError("socket hang up");
 		});
-		expect(await house.ask()).toMatchObject({ words: "socket hang up", ends: 1 });
-		house.play("a", async function* (options) {
+		expect(await harness.ask()).toMatchObject({ words: "socket hang up", ends: 1 });
+		harness.play("a", async function* (options) {
 			for await (const event of asAsync(answered("half")(options))) {
 				if (event.type === "text_end") throw new Error("socket hang up");
 				yield event;
 			}
 		});
-		expect(await house.ask()).toMatchObject({ words: "socket hang up", text: "half", ends: 1 });
-		expect(house.tries).toEqual(["a", "a"]);
+		expect(await harness.ask()).toMatchObject({ words: "socket hang up", text: "half", ends: 1 });
+		expect(harness.tries).toEqual(["a", "a"]);
 	});
 });
 
 describe("what is told of a rotation", () => {
 	it("names the window that is used up, and what the next account has left", async () => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const spent = { usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + HOUR_MS };
-		house.readUsageHeaders = (headers, now) =>
+		harness.readUsageHeaders = (headers, now) =>
 			headers["x-codex"] === undefined
 				? { snapshot: undefined, activeLimit: undefined, activeWindows: [] }
 				: {
@@ -1254,22 +1273,22 @@ describe("what is told of a rotation", () => {
 						activeWindows: [spent],
 					};
 		const room = aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] });
-		house.state.memos.set("b", { cooldowns: [], strikes: 0, usage: room });
-		house.affinity.begin("s", "a", NOW);
-		house.play("a", refused(429, { error: { type: "usage_limit_reached" } }, { "x-codex": "1" }));
-		await house.ask();
-		expect(toldOf(house, "rotated")).toMatchObject([
+		harness.state.memos.set("b", { cooldowns: [], strikes: 0, usage: room });
+		harness.affinity.begin("s", "a", NOW);
+		harness.play("a", refused(429, { error: { type: "usage_limit_reached" } }, { "x-codex": "1" }));
+		await harness.ask();
+		expect(toldOf(harness, "rotated")).toMatchObject([
 			{ window: "7d", remainingPercent: 73, readyAt: NOW + HOUR_MS, reason: "usage_limit" },
 		]);
 	});
 
 	it("promises nothing from old figures", async () => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const old = aSnapshot({ capturedAt: NOW - HOUR_MS, windows: [{ usedPercent: 27, windowMinutes: 300 }] });
-		house.state.memos.set("b", { cooldowns: [], strikes: 0, usage: old });
-		house.play("a", LIMIT);
-		await house.ask();
-		expect(toldOf(house, "rotated")[0]?.remainingPercent).toBeUndefined();
+		harness.state.memos.set("b", { cooldowns: [], strikes: 0, usage: old });
+		harness.play("a", LIMIT);
+		await harness.ask();
+		expect(toldOf(harness, "rotated")[0]?.remainingPercent).toBeUndefined();
 	});
 });
 
@@ -1277,7 +1296,9 @@ describe("the words that end a turn", () => {
 	/** Labels that would wake a host's retry. */
 	const labels = ["timeout 429", "overloaded-500", "rate limit"];
 	const named = () => {
-		return aHouse(...labels.map((label, at) => anAccount(label, { id: `id-of-${at}`, credential: credentialOf(at) })));
+		return createHarness(
+			...labels.map((label, at) => anAccount(label, { id: `id-of-${at}`, credential: credentialOf(at) })),
+		);
 	};
 	const credentialOf = (at: number) => aCredential(String(at));
 	const SECOND_LIMIT = failedWith("The usage limit has been reached", { after: "half" });
@@ -1288,42 +1309,42 @@ describe("the words that end a turn", () => {
 		["sign-ins are lost", refused(401, { error: { code: "token_invalidated" } }), 5, /in a row were signed out/],
 		["another account takes over", SECOND_LIMIT, 5, /takes over after the retry delay/],
 	])("name no account where %s", async (_name, play, maxRotations, expected) => {
-		const house = named();
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxRotations } };
-		for (const at of labels.keys()) house.play(String(at), play);
-		const { words = "" } = await house.ask();
+		const harness = named();
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxRotations } };
+		for (const at of labels.keys()) harness.play(String(at), play);
+		const { words = "" } = await harness.ask();
 		expect(words).toMatch(expected);
-		for (const { label, email, id, workspaceId } of house.pool.accounts()) {
+		for (const { label, email, id, workspaceId } of harness.pool.accounts()) {
 			for (const name of [label, email ?? label, id, workspaceId]) expect(words).not.toContain(name);
 		}
 	});
 });
 
 describe("a defect of ours", () => {
-	const defectsOf = (house: ReturnType<typeof aHouse>) => house.told.filter(({ type }) => type === "defect");
+	const defectsOf = (harness: ReturnType<typeof createHarness>) => harness.told.filter(({ type }) => type === "defect");
 
 	it("ends the request in words of ours, and leaves its class and place", async () => {
-		const house = aHouse(anAccount("a"));
-		Object.assign(house.deps.affinity, {
+		const harness = createHarness(anAccount("a"));
+		Object.assign(harness.deps.affinity, {
 			account: () => {
 				throw new RangeError("secret-token");
 			},
 		});
-		const { words, ends } = await house.ask();
+		const { words, ends } = await harness.ask();
 		expect([words, ends]).toEqual([texts.unexpected(), 1]);
-		expect(defectsOf(house)).toMatchObject([{ where: "request", trace: { error: "RangeError" } }]);
-		expect(JSON.stringify(defectsOf(house))).not.toContain("secret-token");
+		expect(defectsOf(harness)).toMatchObject([{ where: "request", trace: { error: "RangeError" } }]);
+		expect(JSON.stringify(defectsOf(harness))).not.toContain("secret-token");
 	});
 
 	it("that comes out of the stream shows nothing of its message; what the host throws is shown as it is", async () => {
-		const house = aHouse(anAccount("a"));
+		const harness = createHarness(anAccount("a"));
 		const inOurs = () => Reflect.apply(hideEmails, undefined, [Symbol("secret-token")]);
 		const inTheHost = () => {
 			throw new Error("the host's own words");
 		};
-		house.play("a", inOurs, inTheHost);
-		expect([(await house.ask()).words, defectsOf(house).length]).toEqual([texts.unexpected(), 1]);
-		expect([(await house.ask()).words, defectsOf(house).length]).toEqual(["the host's own words", 1]);
+		harness.play("a", inOurs, inTheHost);
+		expect([(await harness.ask()).words, defectsOf(harness).length]).toEqual([texts.unexpected(), 1]);
+		expect([(await harness.ask()).words, defectsOf(harness).length]).toEqual(["the host's own words", 1]);
 	});
 });
 
@@ -1360,22 +1381,22 @@ describe("any course of a request", () => {
 	it("ends in exactly one final event, after at most six accounts, without a replay", async () => {
 		await fc.assert(
 			fc.asyncProperty(courses, fc.constantFrom(0, 60_000), async (course, maxWaitMs) => {
-				const house = aHouse(...course.map((_plays, at) => anAccount(`a${at}`)));
-				house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs } };
+				const harness = createHarness(...course.map((_plays, at) => anAccount(`a${at}`)));
+				harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs } };
 				for (const [at, names] of course.entries()) {
-					house.play(`a${at}`, ...names.flatMap((name) => plays[name] ?? []));
+					harness.play(`a${at}`, ...names.flatMap((name) => plays[name] ?? []));
 				}
-				const { events, ends } = await house.ask();
+				const { events, ends } = await harness.ask();
 				expect(ends).toBe(1);
 				const finals = events.filter(({ type }) => type === "done" || type === "error");
 				expect(finals).toHaveLength(1);
 				expect(finals[0]).toBe(events.at(-1));
 				// One answer's beginning at most: a second start would double the message.
 				expect(events.filter(({ type }) => type === "start").length).toBeLessThanOrEqual(1);
-				const sent = new Set(house.tries);
+				const sent = new Set(harness.tries);
 				expect(sent.size).toBeLessThanOrEqual(6);
 				if (maxWaitMs === 0) {
-					const visits = house.tries.filter((name, at) => name !== house.tries[at - 1]);
+					const visits = harness.tries.filter((name, at) => name !== harness.tries[at - 1]);
 					expect(new Set(visits).size).toBe(visits.length);
 				}
 			}),
@@ -1386,12 +1407,12 @@ describe("any course of a request", () => {
 	it("has the same end where an abort comes at any moment of it", async () => {
 		await fc.assert(
 			fc.asyncProperty(courses, fc.nat(12), async (course, turns) => {
-				const house = aHouse(...course.map((_plays, at) => anAccount(`a${at}`)));
+				const harness = createHarness(...course.map((_plays, at) => anAccount(`a${at}`)));
 				for (const [at, names] of course.entries()) {
-					house.play(`a${at}`, ...names.flatMap((name) => plays[name] ?? []));
+					harness.play(`a${at}`, ...names.flatMap((name) => plays[name] ?? []));
 				}
 				const abort = new AbortController();
-				const asking = house.ask({ signal: abort.signal });
+				const asking = harness.ask({ signal: abort.signal });
 				for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
 				abort.abort();
 				const { events, ends } = await asking;
@@ -1405,37 +1426,37 @@ describe("any course of a request", () => {
 
 describe("a summary, which has an id of its own", () => {
 	it("is at work while it is written, and no live session after that", async () => {
-		const house = someone("a");
+		const harness = someone("a");
 		const during: unknown[] = [];
 		const play = answered();
-		house.play("a", (options) => {
-			during.push([...house.state.live]);
+		harness.play("a", (options) => {
+			during.push([...harness.state.live]);
 			return play(options);
 		});
-		await house.ask();
-		await house.ask({ sessionId: "summary" });
+		await harness.ask();
+		await harness.ask({ sessionId: "summary" });
 		expect(during.at(-1)).toContainEqual(["summary", "a"]);
-		expect([...house.state.live]).toEqual([["s", "a"]]);
+		expect([...harness.state.live]).toEqual([["s", "a"]]);
 	});
 
 	it("is gone also where it fails", async () => {
-		const house = someone("a");
-		await house.ask();
-		house.play("a", refused(500, {}));
-		await house.ask({ sessionId: "summary" });
-		await house.ask();
-		expect([...house.state.live]).toEqual([["s", "a"]]);
+		const harness = someone("a");
+		await harness.ask();
+		harness.play("a", refused(500, {}));
+		await harness.ask({ sessionId: "summary" });
+		await harness.ask();
+		expect([...harness.state.live]).toEqual([["s", "a"]]);
 	});
 });
 
 describe("many requests at once", () => {
 	it("share what is known, not their tries", async () => {
-		const house = someone("a", "b", "c");
-		house.play("a", LIMIT);
-		const outcomes = await Promise.all(["s", "t", "u"].map((sessionId) => house.ask({ sessionId })));
+		const harness = someone("a", "b", "c");
+		harness.play("a", LIMIT);
+		const outcomes = await Promise.all(["s", "t", "u"].map((sessionId) => harness.ask({ sessionId })));
 		for (const { text, ends } of outcomes) expect([text.startsWith("from "), ends]).toEqual([true, 1]);
-		expect(house.state.status("a").cooldowns).toHaveLength(1);
-		expect(house.clock.at - NOW).toBeLessThan(MINUTE_MS);
+		expect(harness.state.status("a").cooldowns).toHaveLength(1);
+		expect(harness.clock.at - NOW).toBeLessThan(MINUTE_MS);
 	});
 });
 
@@ -1448,11 +1469,11 @@ describe("the faster tier", () => {
 				{ usedPercent: used7d, windowMinutes: 10080, resetsAt: NOW + DAY_MS },
 			],
 		});
-	const tierOf = async (house: House, at: number) =>
-		Object(await house.options[at]?.onPayload?.(payload, MODEL)).service_tier;
-	const within = (house: House, fastMode: "off" | "auto" | "always") => {
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, fastMode } };
-		return house;
+	const tierOf = async (harness: Harness, at: number) =>
+		Object(await harness.options[at]?.onPayload?.(payload, MODEL)).service_tier;
+	const within = (harness: Harness, fastMode: "off" | "auto" | "always") => {
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, fastMode } };
+		return harness;
 	};
 
 	it.each<["off" | "auto" | "always", number, number, string | undefined]>([
@@ -1462,29 +1483,29 @@ describe("the faster tier", () => {
 		["auto", 70.1, 0, undefined],
 		["auto", 0, 71, undefined],
 	])("is asked for where it is %s, with %d and %d percent used: %s", async (fastMode, used5h, used7d, tier) => {
-		const house = within(someone("a"), fastMode);
-		house.pool.noteUsage("a", spent(used5h, used7d));
-		await house.ask();
-		expect(await tierOf(house, 0)).toBe(tier);
+		const harness = within(someone("a"), fastMode);
+		harness.pool.noteUsage("a", spent(used5h, used7d));
+		await harness.ask();
+		expect(await tierOf(harness, 0)).toBe(tier);
 	});
 
 	it("is not asked for by itself of an account that nothing is known of", async () => {
-		const house = within(someone("a"), "auto");
-		await house.ask();
-		expect(await tierOf(house, 0)).toBeUndefined();
+		const harness = within(someone("a"), "auto");
+		await harness.ask();
+		expect(await tierOf(harness, 0)).toBeUndefined();
 	});
 
 	it("is a matter of each account that serves, and of the settings as they are then", async () => {
-		const house = within(someone("a", "b"), "auto");
-		house.pool.noteUsage("a", spent(90, 0));
-		house.pool.noteUsage("b", spent(10, 0));
-		house.affinity.begin("s", "a", NOW);
-		house.play("a", LIMIT);
-		await house.ask();
-		within(house, "off");
-		await house.ask();
-		expect(house.tries).toEqual(["a", "b", "b"]);
-		expect([await tierOf(house, 0), await tierOf(house, 1), await tierOf(house, 2)]).toEqual([
+		const harness = within(someone("a", "b"), "auto");
+		harness.pool.noteUsage("a", spent(90, 0));
+		harness.pool.noteUsage("b", spent(10, 0));
+		harness.affinity.begin("s", "a", NOW);
+		harness.play("a", LIMIT);
+		await harness.ask();
+		within(harness, "off");
+		await harness.ask();
+		expect(harness.tries).toEqual(["a", "b", "b"]);
+		expect([await tierOf(harness, 0), await tierOf(harness, 1), await tierOf(harness, 2)]).toEqual([
 			undefined,
 			"priority",
 			undefined,
@@ -1494,15 +1515,15 @@ describe("the faster tier", () => {
 
 describe("a session at work", () => {
 	it("is counted on the account that serves it, and a choice is one only where it moves", async () => {
-		const house = someone("a", "b");
-		await house.ask();
-		expect([[...house.state.live], house.state.chosenLast]).toEqual([[["s", "a"]], "a"]);
-		house.state.chosenLast = undefined;
-		await house.ask();
-		expect([[...house.state.live], house.state.chosenLast]).toEqual([[["s", "a"]], undefined]);
-		house.play("a", LIMIT);
-		await house.ask();
-		expect([[...house.state.live], house.state.chosenLast]).toEqual([[["s", "b"]], "b"]);
+		const harness = someone("a", "b");
+		await harness.ask();
+		expect([[...harness.state.live], harness.state.chosenLast]).toEqual([[["s", "a"]], "a"]);
+		harness.state.chosenLast = undefined;
+		await harness.ask();
+		expect([[...harness.state.live], harness.state.chosenLast]).toEqual([[["s", "a"]], undefined]);
+		harness.play("a", LIMIT);
+		await harness.ask();
+		expect([[...harness.state.live], harness.state.chosenLast]).toEqual([[["s", "b"]], "b"]);
 	});
 
 	it.each([
@@ -1511,14 +1532,14 @@ describe("a session at work", () => {
 	])("is counted as long as its answer takes, and no longer when that $how", async ({ end }) => {
 		vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
 		onTestFinished(() => void vi.useRealTimers());
-		const house = someone("a", "b");
-		const occupy = vi.spyOn(house.state, "acquireLease");
+		const harness = someone("a", "b");
+		const occupy = vi.spyOn(harness.state, "acquireLease");
 		const finish: (() => void)[] = [];
-		house.play("a", async function* (options) {
+		harness.play("a", async function* (options) {
 			await new Promise<void>((resolve) => finish.push(resolve));
 			yield* end(options);
 		});
-		const answer = house.ask();
+		const answer = harness.ask();
 		await settled();
 		expect(occupy.mock.calls).toEqual([["s", "a", true]]);
 		vi.advanceTimersByTime(20 * MINUTE_MS);
@@ -1529,30 +1550,30 @@ describe("a session at work", () => {
 	});
 
 	it("is counted before the answer is there: others that begin meanwhile go elsewhere", async () => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const elsewhere: (string | undefined)[] = [];
 		const look: Play = (options) => {
-			const { pool } = house;
+			const { pool } = harness;
 			const choice = { modelId: MODEL.id, affinity: undefined, sessionId: "other", excluded: new Set<string>() };
 			elsewhere.push(pool.choose(choice)?.id);
 			return answered()(options);
 		};
-		house.play("a", look);
-		await house.ask();
+		harness.play("a", look);
+		await harness.ask();
 		expect(elsewhere).toEqual(["b"]);
 	});
 
 	it("is counted from the end of its answer, however long that took", async () => {
-		const house = someone("a");
+		const harness = someone("a");
 		const occupied: [session: string, account: string, isChoice: boolean, at: number][] = [];
-		house.state.acquireLease = (session, account, isChoice) => {
-			occupied.push([session, account, isChoice, house.clock.at]);
+		harness.state.acquireLease = (session, account, isChoice) => {
+			occupied.push([session, account, isChoice, harness.clock.at]);
 		};
-		house.play("a", (options) => {
-			house.clock.at += 10 * MINUTE_MS;
+		harness.play("a", (options) => {
+			harness.clock.at += 10 * MINUTE_MS;
 			return answered()(options);
 		});
-		await house.ask();
+		await harness.ask();
 		expect(occupied).toEqual([
 			["s", "a", true, NOW],
 			["s", "a", false, NOW + 10 * MINUTE_MS],
@@ -1560,36 +1581,36 @@ describe("a session at work", () => {
 	});
 
 	it("goes to an account with other sessions on it rather than fail", async () => {
-		const house = someone("a");
-		for (let each = 0; each < 20; each += 1) house.state.live.set(`other-${each}`, "a");
-		expect((await house.ask()).text).toBe("from a");
+		const harness = someone("a");
+		for (let each = 0; each < 20; each += 1) harness.state.live.set(`other-${each}`, "a");
+		expect((await harness.ask()).text).toBe("from a");
 	});
 
 	it("asks for the accounts that cool, behind the wait for one of them", async () => {
-		const house = someone("a");
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: 60_000 } };
-		house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 10_000 })], strikes: 0 });
-		expect((await house.ask()).text).toBe("from a");
-		expect(house.rechecks).toBe(10);
+		const harness = someone("a");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
+		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 10_000 })], strikes: 0 });
+		expect((await harness.ask()).text).toBe("from a");
+		expect(harness.rechecks).toBe(10);
 	});
 
 	it("goes on at once where such an account turns out to be back", async () => {
-		const house = someone("a");
-		house.settings = { ...house.settings, rotation: { ...house.settings.rotation, maxWaitMs: HOUR_MS } };
-		house.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 30 * MINUTE_MS })], strikes: 0 });
-		house.onPause = () => {
-			if (house.rechecks < 3) return;
+		const harness = someone("a");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: HOUR_MS } };
+		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 30 * MINUTE_MS })], strikes: 0 });
+		harness.onPause = () => {
+			if (harness.rechecks < 3) return;
 			const windows = [{ usedPercent: 0, windowMinutes: 300 }];
-			house.pool.noteUsage("a", aSnapshot({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, windows }));
+			harness.pool.noteUsage("a", aSnapshot({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, windows }));
 		};
-		expect((await house.ask()).text).toBe("from a");
-		expect(house.pauses.length).toBe(3);
+		expect((await harness.ask()).text).toBe("from a");
+		expect(harness.pauses.length).toBe(3);
 	});
 
 	it("does not ask for them where nobody is waited for", async () => {
-		const house = someone("a");
-		house.state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
-		await house.ask();
-		expect(house.rechecks).toBe(0);
+		const harness = someone("a");
+		harness.state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		await harness.ask();
+		expect(harness.rechecks).toBe(0);
 	});
 });

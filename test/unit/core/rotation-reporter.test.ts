@@ -3,15 +3,15 @@ import type { PoolEvent } from "../../../src/core/events.ts";
 import { failover } from "../../../src/core/request-loop.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../support/fakes.ts";
-import { aHouse, CONTEXT, failedWith, gaveUp, type House, MODEL, refused } from "../harness.ts";
+import { CONTEXT, createHarness, failedWith, gaveUp, type Harness, MODEL, refused } from "../harness.ts";
 
 const LIMIT = refused(429, { error: { type: "usage_limit_reached", message: "limit", resets_in_seconds: 3600 } });
-const someone = (...names: string[]) => aHouse(...names.map((name) => anAccount(name)));
-const toldOf = <T extends PoolEvent["type"]>(house: House, type: T) =>
-	house.told.filter((event): event is Extract<PoolEvent, { type: T }> => event.type === type);
+const someone = (...names: string[]) => createHarness(...names.map((name) => anAccount(name)));
+const toldOf = <T extends PoolEvent["type"]>(harness: Harness, type: T) =>
+	harness.told.filter((event): event is Extract<PoolEvent, { type: T }> => event.type === type);
 /** What was told of changes, as `<type> <from> <to> <why>`. */
-const movesOf = (house: House) =>
-	house.told.flatMap((event) => {
+const movesOf = (harness: Harness) =>
+	harness.told.flatMap((event) => {
 		if (event.type === "chosen") return `chosen ${event.account.id} ${event.grounds.decidedBy}`;
 		if (event.type === "rotated") return `rotated ${event.from.id} ${event.to.id} ${event.reason}`;
 		if (event.type === "switched") return `switched ${event.from.id} ${event.to.id} ${event.cause}`;
@@ -20,40 +20,40 @@ const movesOf = (house: House) =>
 
 describe("a session's first request", () => {
 	it("chooses, once, and says by what", async () => {
-		const house = someone("a", "b");
-		await house.ask();
-		await house.ask();
-		expect(movesOf(house)).toEqual(["chosen a list"]);
-		const [chosen] = toldOf(house, "chosen");
+		const harness = someone("a", "b");
+		await harness.ask();
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["chosen a list"]);
+		const [chosen] = toldOf(harness, "chosen");
 		expect(chosen?.asked).toEqual({ modelId: "gpt-5.5", sessionId: "s" });
 		expect(chosen?.grounds.terms.map(({ name }) => name)).toContain("room");
 	});
 
 	it("has nothing to decide with one account", async () => {
-		const house = someone("a");
-		await house.ask();
-		expect(movesOf(house)).toEqual(["chosen a undefined"]);
+		const harness = someone("a");
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["chosen a undefined"]);
 	});
 });
 
 describe("a request that goes from account to account", () => {
 	it("tells each step, and in the end one line: the first cause, and who answers", async () => {
-		const house = someone("a", "b", "c");
-		house.affinity.begin("s", "a", NOW);
-		house.play("a", LIMIT);
-		house.play("b", LIMIT);
-		await house.ask();
-		expect(movesOf(house)).toEqual(["rotated a b usage_limit", "rotated b c usage_limit", "continued a c"]);
-		expect(toldOf(house, "rotated")[1]?.grounds.decidedBy).toBeUndefined();
+		const harness = someone("a", "b", "c");
+		harness.affinity.begin("s", "a", NOW);
+		harness.play("a", LIMIT);
+		harness.play("b", LIMIT);
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["rotated a b usage_limit", "rotated b c usage_limit", "continued a c"]);
+		expect(toldOf(harness, "rotated")[1]?.grounds.decidedBy).toBeUndefined();
 	});
 
 	it("tells who answers before anything is shown, and does not when nobody does", async () => {
-		const house = someone("a", "b");
-		house.play("a", failedWith("The usage limit has been reached"));
+		const harness = someone("a", "b");
+		harness.play("a", failedWith("The usage limit has been reached"));
 		const order: string[] = [];
-		house.pool.subscribe(({ type }) => type === "continued" && order.push(type));
+		harness.pool.subscribe(({ type }) => type === "continued" && order.push(type));
 		const sink = { push: ({ type }: { type: string }) => order.push(type), end: () => undefined };
-		await failover({ model: MODEL, context: CONTEXT, options: { sessionId: "s" } }, sink, house.deps);
+		await failover({ model: MODEL, context: CONTEXT, options: { sessionId: "s" } }, sink, harness.deps);
 		expect(order).toEqual(["continued", "start", "text_start", "text_delta", "text_end", "done"]);
 		const nobody = someone("a", "b");
 		for (const id of ["a", "b"]) nobody.play(id, LIMIT);
@@ -65,30 +65,30 @@ describe("a request that goes from account to account", () => {
 	});
 
 	it("tells it also where the next account's answer is an error of the backend", async () => {
-		const house = someone("a", "b");
-		house.play("a", LIMIT);
-		house.play("b", failedWith("socket hang up"));
-		await house.ask();
-		expect(movesOf(house).at(-1)).toBe("continued a b");
+		const harness = someone("a", "b");
+		harness.play("a", LIMIT);
+		harness.play("b", failedWith("socket hang up"));
+		await harness.ask();
+		expect(movesOf(harness).at(-1)).toBe("continued a b");
 	});
 
 	it("says what has become of an account that lost its sign-in", async () => {
-		const house = someone("a", "b");
-		house.affinity.begin("s", "a", NOW);
-		house.tokens.set("a", () => {
-			void house.accounts.patch("a", { needsLogin: { reason: "revoked", at: NOW } });
+		const harness = someone("a", "b");
+		harness.affinity.begin("s", "a", NOW);
+		harness.tokens.set("a", () => {
+			void harness.accounts.patch("a", { needsLogin: { reason: "revoked", at: NOW } });
 			return { kind: "signed-out", account: anAccount("a"), reason: "revoked", closed: false };
 		});
-		await house.ask();
-		expect(movesOf(house)).toEqual(["rotated a b signed_out", "continued a b"]);
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["rotated a b signed_out", "continued a b"]);
 	});
 
 	it("says so where no token was to be had", async () => {
-		const house = someone("a", "b");
-		house.affinity.begin("s", "a", NOW);
-		house.tokens.set("a", () => ({ kind: "unavailable", reason: "busy", retryAt: NOW + HOUR_MS }));
-		await house.ask();
-		expect(movesOf(house)).toEqual(["rotated a b unavailable", "continued a b"]);
+		const harness = someone("a", "b");
+		harness.affinity.begin("s", "a", NOW);
+		harness.tokens.set("a", () => ({ kind: "unavailable", reason: "busy", retryAt: NOW + HOUR_MS }));
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["rotated a b unavailable", "continued a b"]);
 	});
 });
 
@@ -98,62 +98,62 @@ describe("a refusal that says neither what is spent nor until when", () => {
 	const week = { usedPercent: 40, windowMinutes: 10_080, resetsAt: NOW + 50 * HOUR_MS };
 	const known = (...windows: UsageWindow[]) => ({ cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
 	/** Window, time and certainty of what is told. */
-	const ends = (house: House) =>
-		toldOf(house, "continued").map(({ first }) =>
+	const ends = (harness: Harness) =>
+		toldOf(harness, "continued").map(({ first }) =>
 			first.type === "rotated" ? [first.window, first.readyAt, first.guessed === true] : [],
 		);
 
 	it("is told with the window that resets when the account is back", async () => {
-		const house = someone("a", "b");
-		house.state.memos.set("a", known(five, week));
-		house.affinity.begin("s", "a", NOW);
-		house.play("a", BARE);
-		await house.ask();
-		expect(ends(house)).toEqual([["5h", five.resetsAt, false]]);
-		expect(toldOf(house, "rotated")).toMatchObject([{ window: "5h", readyAt: five.resetsAt }]);
+		const harness = someone("a", "b");
+		harness.state.memos.set("a", known(five, week));
+		harness.affinity.begin("s", "a", NOW);
+		harness.play("a", BARE);
+		await harness.ask();
+		expect(ends(harness)).toEqual([["5h", five.resetsAt, false]]);
+		expect(toldOf(harness, "rotated")).toMatchObject([{ window: "5h", readyAt: five.resetsAt }]);
 	});
 
 	it("is told as the usage endpoint has it, which is waited for", async () => {
-		const house = someone("a", "b");
-		house.state.memos.set("a", known(five, week));
-		house.state.memos.set("b", known(week));
+		const harness = someone("a", "b");
+		harness.state.memos.set("a", known(five, week));
+		harness.state.memos.set("b", known(week));
 		let answer: () => void = () => undefined;
-		house.onAsk = async (id) => {
+		harness.onAsk = async (id) => {
 			await new Promise<void>((resolve) => {
 				answer = resolve;
 			});
 			const windows = [five, { ...week, usedPercent: 100 }];
-			house.pool.noteUsage(id, aSnapshot({ source: "api", capturedAt: NOW, windows }));
+			harness.pool.noteUsage(id, aSnapshot({ source: "api", capturedAt: NOW, windows }));
 		};
-		house.affinity.begin("s", "a", NOW);
-		house.play("a", BARE);
+		harness.affinity.begin("s", "a", NOW);
+		harness.play("a", BARE);
 		// The answer is not held up by it.
-		expect((await house.ask()).final?.type).toBe("done");
-		expect(ends(house)).toEqual([]);
+		expect((await harness.ask()).final?.type).toBe("done");
+		expect(ends(harness)).toEqual([]);
 		answer();
 		await settled();
-		expect(ends(house)).toEqual([["7d", week.resetsAt, false]]);
-		expect(toldOf(house, "continued")).toMatchObject([{ remainingPercent: 60, remainingWindow: "7d" }]);
+		expect(ends(harness)).toEqual([["7d", week.resetsAt, false]]);
+		expect(toldOf(harness, "continued")).toMatchObject([{ remainingPercent: 60, remainingWindow: "7d" }]);
 	});
 
 	it("is called a guess where nothing is known, also by the endpoint", async () => {
-		const house = someone("a", "b");
-		house.play("a", BARE);
-		await house.ask();
-		expect(ends(house)).toEqual([[undefined, NOW + HOUR_MS, true]]);
+		const harness = someone("a", "b");
+		harness.play("a", BARE);
+		await harness.ask();
+		expect(ends(harness)).toEqual([[undefined, NOW + HOUR_MS, true]]);
 	});
 
 	it("ends a turn with the endpoint's time where nobody is left", async () => {
-		const house = someone("a");
-		house.onAsk = async (id) => {
+		const harness = someone("a");
+		harness.onAsk = async (id) => {
 			await settled();
 			const windows = [five, { ...week, usedPercent: 100 }];
-			house.pool.noteUsage(id, aSnapshot({ source: "api", capturedAt: NOW, windows }));
+			harness.pool.noteUsage(id, aSnapshot({ source: "api", capturedAt: NOW, windows }));
 		};
-		house.play("a", BARE);
-		await house.ask();
-		expect(house.exhaustions).toMatchObject([{ readyAt: week.resetsAt }]);
-		expect(house.exhaustions[0]?.guessed).toBeUndefined();
+		harness.play("a", BARE);
+		await harness.ask();
+		expect(harness.exhaustions).toMatchObject([{ readyAt: week.resetsAt }]);
+		expect(harness.exhaustions[0]?.guessed).toBeUndefined();
 	});
 
 	it("ends a turn in time where the endpoint does not answer, and at once where the person has no patience", async () => {
@@ -161,64 +161,64 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		onTestFinished(() => {
 			vi.useRealTimers();
 		});
-		const house = someone("a");
-		house.onAsk = () => new Promise(() => undefined);
-		house.play("a", BARE);
-		const asking = house.ask();
+		const harness = someone("a");
+		harness.onAsk = () => new Promise(() => undefined);
+		harness.play("a", BARE);
+		const asking = harness.ask();
 		await vi.advanceTimersByTimeAsync(2000);
-		expect((await asking).words).toBe(gaveUp(house));
-		expect(house.exhaustions).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
-		await house.pool.clearCooldowns();
+		expect((await asking).words).toBe(gaveUp(harness));
+		expect(harness.exhaustions).toMatchObject([{ readyAt: NOW + HOUR_MS, guessed: true }]);
+		await harness.pool.clearCooldowns();
 		const abort = new AbortController();
-		const aborted = house.ask({ signal: abort.signal });
+		const aborted = harness.ask({ signal: abort.signal });
 		await settled();
 		abort.abort();
 		expect((await aborted).final).toMatchObject({ type: "error", reason: "aborted" });
 	});
 
 	it("of one limit is told with that limit's window", async () => {
-		const house = someone("a", "b");
+		const harness = someone("a", "b");
 		const limits = { spark: { windows: [{ ...week, usedPercent: 100 }] } };
 		const cooldowns = [aCooldown({ scope: "limit:spark", models: ["gpt-5.5"], until: week.resetsAt })];
-		house.state.memos.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [five], limits }) });
-		house.affinity.begin("s", "a", NOW);
-		await house.ask();
-		expect(ends(house)).toEqual([["7d", week.resetsAt, false]]);
+		harness.state.memos.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [five], limits }) });
+		harness.affinity.begin("s", "a", NOW);
+		await harness.ask();
+		expect(ends(harness)).toEqual([["7d", week.resetsAt, false]]);
 	});
 });
 
 describe("a session between two requests", () => {
 	const begun = async () => {
-		const house = someone("a", "b");
-		house.affinity.begin("s", "a", NOW);
-		await house.ask();
-		house.told.length = 0;
-		return house;
+		const harness = someone("a", "b");
+		harness.affinity.begin("s", "a", NOW);
+		await harness.ask();
+		harness.told.length = 0;
+		return harness;
 	};
 
 	it("is moved by the policy when its cache is gone, and says what was left", async () => {
-		const house = await begun();
+		const harness = await begun();
 		const windows = [{ usedPercent: 92, windowMinutes: 300, resetsAt: NOW + 4 * HOUR_MS }];
-		house.state.memos.set("a", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
-		house.clock.at = NOW + HOUR_MS;
-		await house.ask();
-		expect(movesOf(house)).toEqual(["switched a b policy", "continued a b"]);
-		expect(toldOf(house, "switched")).toMatchObject([{ left: { window: "5h", percent: 8, isStale: true } }]);
-		expect(toldOf(house, "switched")[0]?.grounds.decidedBy).toBe("room");
+		harness.state.memos.set("a", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+		harness.clock.at = NOW + HOUR_MS;
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["switched a b policy", "continued a b"]);
+		expect(toldOf(harness, "switched")).toMatchObject([{ left: { window: "5h", percent: 8, isStale: true } }]);
+		expect(toldOf(harness, "switched")[0]?.grounds.decidedBy).toBe("room");
 	});
 
 	it("moves as visibly where its account was spent meanwhile", async () => {
-		const house = await begun();
-		house.state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
-		await house.ask();
-		expect(movesOf(house)).toEqual(["rotated a b usage_limit", "continued a b"]);
+		const harness = await begun();
+		harness.state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["rotated a b usage_limit", "continued a b"]);
 	});
 
 	it("tells nobody a line where a person has pinned another account, or switched its own off", async () => {
-		const house = await begun();
-		await house.pool.pin("b");
-		await house.ask();
-		expect(movesOf(house)).toEqual(["switched a b pin"]);
+		const harness = await begun();
+		await harness.pool.pin("b");
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["switched a b pin"]);
 		const other = await begun();
 		await other.accounts.edit("a", { enabled: false });
 		await other.ask();
@@ -226,11 +226,11 @@ describe("a session between two requests", () => {
 	});
 
 	it("tells the failover that follows a pin", async () => {
-		const house = someone("a", "b", "c");
-		house.affinity.begin("s", "a", NOW);
-		await house.pool.pin("b");
-		house.play("b", LIMIT);
-		await house.ask();
-		expect(movesOf(house)).toEqual(["switched a b pin", "rotated b a usage_limit", "continued b a"]);
+		const harness = someone("a", "b", "c");
+		harness.affinity.begin("s", "a", NOW);
+		await harness.pool.pin("b");
+		harness.play("b", LIMIT);
+		await harness.ask();
+		expect(movesOf(harness)).toEqual(["switched a b pin", "rotated b a usage_limit", "continued b a"]);
 	});
 });

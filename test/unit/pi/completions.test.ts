@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { labelProblem } from "../../../src/core/account.ts";
 import { COMMANDS } from "../../../src/pi/router.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
-import { aDesk } from "../command-harness.ts";
+import { createCommandHarness } from "../command-harness.ts";
 
 const aLabel = fc
 	.oneof(
@@ -14,7 +14,7 @@ const aLabel = fc
 const someLabels = fc.uniqueArray(aLabel, { maxLength: 5 });
 
 const aDeskOf = (labels: readonly string[]) =>
-	aDesk(
+	createCommandHarness(
 		labels.map((label, at) =>
 			anAccount(label, {
 				id: `${at}`,
@@ -25,10 +25,10 @@ const aDeskOf = (labels: readonly string[]) =>
 	);
 
 /** Everything that is offered to who takes an offer and goes on, up to three words behind the subcommand. */
-function everyOffer(desk: ReturnType<typeof aDesk>): string[] {
+function everyOffer(cli: ReturnType<typeof createCommandHarness>): string[] {
 	const found: string[] = [];
 	const explore = (typed: string, depth: number) => {
-		for (const value of desk.offered(typed) ?? []) {
+		for (const value of cli.offered(typed) ?? []) {
 			found.push(value);
 			// All of a kind lead to the same: two of them tell what follows.
 			if (depth > 0) explore(`${value} `, depth - 1);
@@ -38,15 +38,15 @@ function everyOffer(desk: ReturnType<typeof aDesk>): string[] {
 		// Twenty values after twenty values are no news.
 		explore(`${name} `, name === "rotation" || name === "footer" ? 0 : 2);
 	}
-	return [...found, ...(desk.offered("") ?? [])];
+	return [...found, ...(cli.offered("") ?? [])];
 }
 
 describe("what is offered while a command is typed", () => {
 	it("is nothing more once one of the offers is typed in full: an open list would swallow the Enter", () => {
 		fc.assert(
 			fc.property(someLabels, (labels) => {
-				const desk = aDeskOf(labels);
-				for (const value of everyOffer(desk)) expect([value, desk.offered(value)]).toEqual([value, null]);
+				const cli = aDeskOf(labels);
+				for (const value of everyOffer(cli)) expect([value, cli.offered(value)]).toEqual([value, null]);
 			}),
 			{ numRuns: 60 },
 		);
@@ -55,13 +55,13 @@ describe("what is offered while a command is typed", () => {
 	it("goes on with what stands there, and keeps a label of several words together", () => {
 		fc.assert(
 			fc.property(someLabels, (labels) => {
-				const desk = aDeskOf(labels);
+				const cli = aDeskOf(labels);
 				for (const label of labels) {
 					const word = /\s/.test(label) ? `"${label}"` : label;
-					expect(desk.offered("rename ")).toContain(`rename ${word}`);
+					expect(cli.offered("rename ")).toContain(`rename ${word}`);
 				}
 				for (const name of COMMANDS.map((command) => command.name)) {
-					for (const value of desk.offered(`${name} `) ?? []) expect(value.startsWith(`${name} `)).toBe(true);
+					for (const value of cli.offered(`${name} `) ?? []) expect(value.startsWith(`${name} `)).toBe(true);
 				}
 			}),
 			{ numRuns: 60 },
@@ -69,14 +69,14 @@ describe("what is offered while a command is typed", () => {
 	});
 
 	it("is on the way to every offer, letter by letter", () => {
-		const desk = aDeskOf(["work", "day job", "職場"]);
-		for (const value of everyOffer(desk).filter((each) => each.includes(" "))) {
+		const cli = aDeskOf(["work", "day job", "職場"]);
+		for (const value of everyOffer(cli).filter((each) => each.includes(" "))) {
 			const begun =
 				value.lastIndexOf(" ", value.endsWith('"') ? value.lastIndexOf('"', value.length - 2) : undefined) + 1;
 			for (let end = begun; end < value.length; end += 1) {
 				const typed = value.slice(0, end);
 				// A shorter offer may be whole by then, such as a number of one digit.
-				const offers = desk.offered(typed);
+				const offers = cli.offered(typed);
 				if (offers) expect([typed, offers]).toEqual([typed, expect.arrayContaining([value])]);
 			}
 		}

@@ -3,24 +3,24 @@ import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import { ALIAS_WORDS, aliasCalled } from "../../../src/pi/aliases.ts";
 import { COMMANDS } from "../../../src/pi/router.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../support/fakes.ts";
-import { aDesk, type Desk } from "../command-harness.ts";
+import { type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext } from "../fake-pi.ts";
 
-let desk: Desk;
+let cli: CommandHarness;
 
 beforeEach(() => {
-	desk = aDesk([
+	cli = createCommandHarness([
 		anAccount("anna", { id: "aaaaaaaaaaaa", email: "anna@acme.dev" }),
 		anAccount("bert", { id: "bbbbbbbbbbbb", email: "robert@acme.dev" }),
 		anAccount("day job", { id: "cccccccccccc", email: undefined }),
 		anAccount("🚀 東京オフィス", { id: "dddddddddddd", email: undefined }),
 	]);
-	desk.house.settings = DEFAULT_SETTINGS;
-	desk.screen = aContext({ mode: "rpc" });
+	cli.harness.settings = DEFAULT_SETTINGS;
+	cli.screen = aContext({ mode: "rpc" });
 });
 
-const run = (args: string) => desk.run(args);
-const pinned = () => desk.house.pool.pinned();
+const run = (args: string) => cli.run(args);
+const pinned = () => cli.harness.pool.pinned();
 
 describe("a word that is mistyped", () => {
 	it.each([
@@ -47,7 +47,7 @@ describe("a word that is mistyped", () => {
 		const said = await run(typed);
 		expect(said).toMatch(/^error: /);
 		expect(said).toContain(words);
-		expect([pinned(), desk.stored, desk.house.pool.accounts().length]).toEqual([undefined, [], 4]);
+		expect([pinned(), cli.stored, cli.harness.pool.accounts().length]).toEqual([undefined, [], 4]);
 	});
 
 	it.each([
@@ -74,12 +74,12 @@ describe("a word that is mistyped", () => {
 			expect(await run(`${name} --frobnicate`)).toMatch(
 				/^error: There is no option --frobnicate here\. Usage: \/multicodex /,
 			);
-			expect([desk.stored, desk.removals, desk.browserDialogs.length]).toEqual([[], 0, 0]);
+			expect([cli.stored, cli.removals, cli.browserDialogs.length]).toEqual([[], 0, 0]);
 		},
 	);
 
 	it("lists no twenty labels where nothing is near", async () => {
-		desk = aDesk(Array.from({ length: 20 }, (_, at) => anAccount(`seat ${at}`, { id: `s${at}` })));
+		cli = createCommandHarness(Array.from({ length: 20 }, (_, at) => anAccount(`seat ${at}`, { id: `s${at}` })));
 		expect(await run("use nemo")).toBe('error: No Codex account is called "nemo". /multicodex show lists them.');
 	});
 });
@@ -105,17 +105,17 @@ describe("an everyday word", () => {
 	});
 
 	it.each(["delete", "rm"])("%s removes, after the same question", async (word) => {
-		desk.screen.consent = false;
+		cli.screen.consent = false;
 		expect(await run(`${word} bert`)).toBe("info: Nothing was removed.");
-		desk.screen.consent = true;
+		cli.screen.consent = true;
 		expect(await run(`${word} bert`)).toMatch(/^info: Codex: removed bert/);
 		expect(await run("undo")).toMatch(/^info: Codex: bert is back/);
 	});
 
 	it("doctor verifies, and accounts is the dashboard, or what stands for it", async () => {
 		expect(await run("doctor")).toMatch(/No problems|in order|pi /);
-		desk.screen = aContext({ mode: "print" });
-		expect((await desk.runUnseen("accounts")).code).toBe(process.exitCode);
+		cli.screen = aContext({ mode: "print" });
+		expect((await cli.runUnseen("accounts")).code).toBe(process.exitCode);
 	});
 
 	it("is understood for --help and -h too", async () => {
@@ -133,13 +133,13 @@ describe("an everyday word", () => {
 	});
 
 	it("is offered only where no subcommand fits, and nothing more once it is whole", () => {
-		expect(desk.offered("li")).toEqual(["list"]);
-		expect(desk.offered("st")).toEqual(["status", "list"]);
-		expect(desk.offered("doc")).toEqual(["doctor"]);
-		expect(desk.offered("s")).not.toContain("status");
-		for (const word of ALIAS_WORDS) expect(desk.offered(word)).toBeNull();
-		expect(desk.offered("switch be")).toEqual(["switch bert"]);
-		expect(desk.offered("unpin ")).toBeNull();
+		expect(cli.offered("li")).toEqual(["list"]);
+		expect(cli.offered("st")).toEqual(["status", "list"]);
+		expect(cli.offered("doc")).toEqual(["doctor"]);
+		expect(cli.offered("s")).not.toContain("status");
+		for (const word of ALIAS_WORDS) expect(cli.offered(word)).toBeNull();
+		expect(cli.offered("switch be")).toEqual(["switch bert"]);
+		expect(cli.offered("unpin ")).toBeNull();
 	});
 });
 
@@ -156,35 +156,35 @@ describe("what is offered", () => {
 		["move", ["remove"]],
 		["ro", ["rotation"]],
 	])("stands anywhere in the word: %s", (typed, offers) => {
-		expect(desk.offered(typed)).toEqual(offers);
+		expect(cli.offered(typed)).toEqual(offers);
 	});
 
 	it("begins with those that begin so", () => {
-		expect(desk.offered("o")?.slice(0, 2)).toEqual(["off", "on"]);
+		expect(cli.offered("o")?.slice(0, 2)).toEqual(["off", "on"]);
 	});
 
 	it("is no option for a word that may be a label", () => {
-		for (const typed of ["add d", "add un", "add device", "login json"]) expect(desk.offered(typed)).toBeNull();
-		expect(desk.offered("add -")).toEqual(["add --device", "add --undo"]);
+		for (const typed of ["add d", "add un", "add device", "login json"]) expect(cli.offered(typed)).toBeNull();
+		expect(cli.offered("add -")).toEqual(["add --device", "add --undo"]);
 	});
 });
 
 describe("next", () => {
 	const serves = () =>
-		desk.house.pool.choose({
+		cli.harness.pool.choose({
 			modelId: "gpt-5.5",
-			affinity: desk.house.affinity.account(),
+			affinity: cli.harness.affinity.account(),
 			sessionId: "s",
 			excluded: new Set(),
 		})?.label;
 
 	beforeEach(() => {
-		desk.house.settings = { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, policy: "in-order" } };
+		cli.harness.settings = { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, policy: "in-order" } };
 	});
 
 	it("moves the session to the next account of the order, round and round, and pins nothing", async () => {
 		const events: string[] = [];
-		desk.house.pool.subscribe((event) => {
+		cli.harness.pool.subscribe((event) => {
 			if (event.type === "switched") events.push(`${event.from.label} → ${event.to.label} ${event.cause}`);
 		});
 		expect(await run("next")).toBe("info: Codex: this session goes on with bert. /multicodex use anna goes back.");
@@ -193,16 +193,16 @@ describe("next", () => {
 		expect(serves()).toBe("day job");
 		expect(await run("next")).toContain('/multicodex use "day job" goes back.');
 		await run("next");
-		expect([serves(), pinned(), desk.house.pool.active()]).toEqual(["anna", undefined, "aaaaaaaaaaaa"]);
+		expect([serves(), pinned(), cli.harness.pool.active()]).toEqual(["anna", undefined, "aaaaaaaaaaaa"]);
 		expect(events[0]).toBe("anna → bert user");
 	});
 
 	it("passes over accounts that are not ready, and says what the next one has left", async () => {
-		desk.house.state.memos.set("bbbbbbbbbbbb", {
-			...desk.house.pool.status("bbbbbbbbbbbb"),
+		cli.harness.state.memos.set("bbbbbbbbbbbb", {
+			...cli.harness.pool.status("bbbbbbbbbbbb"),
 			cooldowns: [aCooldown({ until: NOW + HOUR_MS })],
 		});
-		desk.house.pool.noteUsage(
+		cli.harness.pool.noteUsage(
 			"cccccccccccc",
 			aSnapshot({ windows: [{ usedPercent: 52, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] }),
 		);
@@ -220,13 +220,13 @@ describe("next", () => {
 	});
 
 	it("changes nothing where no other account can serve", async () => {
-		desk = aDesk([anAccount("anna"), anAccount("off", { enabled: false })]);
+		cli = createCommandHarness([anAccount("anna"), anAccount("off", { enabled: false })]);
 		await run("use anna");
 		expect(await run("next")).toBe(
 			"error: No other Codex account can serve now: this session stays on anna. /multicodex shows all.",
 		);
 		expect(pinned()).toBe("anna");
-		desk = aDesk([]);
+		cli = createCommandHarness([]);
 		expect(await run("next")).toBe("error: No Codex account can serve now. /multicodex shows all.");
 	});
 
@@ -248,7 +248,7 @@ describe("durations and defaults of a group", () => {
 		["footer meters=default", { "footer.meters": true }],
 	])("are taken as a person writes them: %s", async (typed, stored) => {
 		expect(await run(typed)).toMatch(/^info: /);
-		expect(desk.stored).toEqual([stored]);
+		expect(cli.stored).toEqual([stored]);
 	});
 
 	it("marks each value that is not the default, and what the command has changed", async () => {
@@ -261,20 +261,20 @@ describe("durations and defaults of a group", () => {
 	});
 
 	it("goes back to every default of the group at once, and offers that only where something is changed", async () => {
-		expect(desk.offered("rotation def")).toBeNull();
+		expect(cli.offered("rotation def")).toBeNull();
 		await run("rotation policy=round-robin maxWait=8h reserve.7d=20");
-		expect(desk.offered("rotation def")).toEqual([
+		expect(cli.offered("rotation def")).toEqual([
 			"rotation default",
 			"rotation policy=default",
 			"rotation maxWait=default",
 			"rotation reserve.7d=default",
 		]);
-		expect(desk.offered("rotation default")).toBeNull();
+		expect(cli.offered("rotation default")).toBeNull();
 		const said = await run("rotation default");
 		expect(said.match(/\(was /g)).toHaveLength(3);
-		expect(desk.house.settings.rotation).toEqual(DEFAULT_SETTINGS.rotation);
+		expect(cli.harness.settings.rotation).toEqual(DEFAULT_SETTINGS.rotation);
 		await run("footer meters=false maskEmails=true");
 		await run("footer default");
-		expect(desk.house.settings).toEqual(DEFAULT_SETTINGS);
+		expect(cli.harness.settings).toEqual(DEFAULT_SETTINGS);
 	});
 });

@@ -4,9 +4,9 @@ import { createStraySignIns, type StraySignIns } from "../../../src/features/sig
 import { registerSessionHooks, SESSION_ENTRY } from "../../../src/pi/lifecycle.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import { aContext, aPi, type FakeContext, type FakeContextInit, type FakePi } from "../fake-pi.ts";
-import { aHouse, type House } from "../harness.ts";
+import { createHarness, type Harness } from "../harness.ts";
 
-let house: House;
+let harness: Harness;
 let pi: FakePi;
 let order: string[];
 let earlyWarnings: string[];
@@ -20,7 +20,7 @@ let firstWords: string | undefined;
 let isOnPlan: boolean;
 
 beforeEach(() => {
-	house = aHouse(anAccount("a"), anAccount("b"));
+	harness = createHarness(anAccount("a"), anAccount("b"));
 	pi = aPi();
 	order = [];
 	earlyWarnings = [];
@@ -32,22 +32,22 @@ beforeEach(() => {
 	welcomed = [];
 	firstWords = undefined;
 	isOnPlan = false;
-	house.affinity.begin(undefined);
+	harness.affinity.begin(undefined);
 	registerSessionHooks(pi.api, {
 		pool: {
-			...house.pool,
+			...harness.pool,
 			flush: async () => {
 				onFlush();
 				order.push("flush");
 			},
 		},
 		link: {
-			...house.deps.link,
+			...harness.deps.link,
 			sync: async () => {
 				order.push("sync");
 			},
 		},
-		affinity: house.affinity,
+		affinity: harness.affinity,
 		credentials: {
 			accessToken: () => Promise.reject(new Error("not here")),
 			currentToken: () => undefined,
@@ -93,7 +93,7 @@ beforeEach(() => {
 				order.push("log flush");
 			},
 		},
-		clock: house.clock,
+		clock: harness.clock,
 		earlyWarnings,
 	});
 });
@@ -131,25 +131,25 @@ const continued = { type: "continued", first: rotated, to: anAccount("b"), remai
 describe("a session", () => {
 	it("goes on with the account that its branch names last", async () => {
 		await start({ branch: [remembers({ account: "b" }, HOUR_MS), remembers({ account: "a" }, MINUTE_MS)] });
-		expect([house.affinity.account(), house.pool.active()]).toEqual(["a", "a"]);
+		expect([harness.affinity.account(), harness.pool.active()]).toEqual(["a", "a"]);
 	});
 
 	it("is as old as its last answer, not as its last change of account", async () => {
 		await start({ branch: [remembers({ account: "b" }, 5 * HOUR_MS), answer(10 * MINUTE_MS)] });
-		expect(house.affinity.account()).toBe("b");
+		expect(harness.affinity.account()).toBe("b");
 		await start({ branch: [remembers({ account: "b" }, 5 * HOUR_MS), answer(2 * HOUR_MS)] });
-		expect(house.affinity.account()).toBeUndefined();
+		expect(harness.affinity.account()).toBeUndefined();
 	});
 
 	it("chooses anew after a compaction, also where it is resumed after one", async () => {
 		const compaction = { type: "compaction", timestamp: at(MINUTE_MS) };
 		const before = [remembers({ account: "b" }, HOUR_MS / 2), answer(2 * MINUTE_MS)];
 		await start({ branch: [...before, compaction] });
-		expect([house.affinity.account(), house.affinity.lastServed()]).toEqual([undefined, "b"]);
+		expect([harness.affinity.account(), harness.affinity.lastServed()]).toEqual([undefined, "b"]);
 		await start({ branch: [...before, compaction, answer(MINUTE_MS / 2)] });
-		expect(house.affinity.account()).toBe("b");
+		expect(harness.affinity.account()).toBe("b");
 		await pi.fire("session_compact", aContext().ctx);
-		expect(house.affinity.account()).toBeUndefined();
+		expect(harness.affinity.account()).toBeUndefined();
 	});
 
 	it.each([{ stopReason: "error" }, { stopReason: "aborted" }, { provider: "anthropic" }])(
@@ -157,10 +157,10 @@ describe("a session", () => {
 		async (message) => {
 			const served = [remembers({ account: "b" }, 3 * HOUR_MS), answer(2 * HOUR_MS)];
 			await start({ branch: [...served, answer(MINUTE_MS, message)] });
-			expect(house.affinity.account()).toBeUndefined();
+			expect(harness.affinity.account()).toBeUndefined();
 			const compacted = [remembers({ account: "b" }, HOUR_MS / 2), { type: "compaction", timestamp: at(MINUTE_MS) }];
 			await start({ branch: [...compacted, answer(MINUTE_MS / 2, message)] });
-			expect([house.affinity.account(), house.affinity.lastServed()]).toEqual([undefined, "b"]);
+			expect([harness.affinity.account(), harness.affinity.lastServed()]).toEqual([undefined, "b"]);
 		},
 	);
 
@@ -171,19 +171,19 @@ describe("a session", () => {
 				{ type: "custom", customType: "other", data: { account: "b" }, timestamp: at(0) },
 			],
 		});
-		expect(house.affinity.account()).toBeUndefined();
+		expect(harness.affinity.account()).toBeUndefined();
 	});
 
 	it("that names an account which is gone makes nobody active", async () => {
 		await start({ branch: [remembers({ account: "gone" }, MINUTE_MS)] });
-		expect(house.pool.active()).toBeUndefined();
+		expect(harness.pool.active()).toBeUndefined();
 	});
 
 	it("may begin twice in a row", async () => {
 		const branch = [remembers({ account: "b" }, MINUTE_MS)];
 		await start({ branch });
 		await start({ branch });
-		expect(house.affinity.account()).toBe("b");
+		expect(harness.affinity.account()).toBe("b");
 	});
 
 	it("looks at pi's login before the footer is drawn", async () => {
@@ -243,12 +243,12 @@ describe("a session", () => {
 
 describe("a session that is over", () => {
 	it("is no longer at work on its account, for everybody after the last write; another one still is", async () => {
-		house.pool.acquireLease("a", "s", true);
-		house.pool.acquireLease("a", "other", true);
+		harness.pool.acquireLease("a", "s", true);
+		harness.pool.acquireLease("a", "other", true);
 		const { ctx } = await start();
 		let atFlush: unknown;
 		onFlush = () => {
-			atFlush = [...house.state.live];
+			atFlush = [...harness.state.live];
 		};
 		await pi.fire("session_shutdown", ctx);
 		expect(atFlush).toEqual([["other", "a"]]);
@@ -256,11 +256,11 @@ describe("a session that is over", () => {
 
 	it("takes nothing from the one that follows it", async () => {
 		const first = await start({ sessionId: "first" });
-		house.pool.acquireLease("a", "first", true);
+		harness.pool.acquireLease("a", "first", true);
 		await pi.fire("session_shutdown", first.ctx);
 		await start({ sessionId: "second" });
-		house.pool.acquireLease("a", "second", true);
-		expect([...house.state.live]).toEqual([["second", "a"]]);
+		harness.pool.acquireLease("a", "second", true);
+		expect([...harness.state.live]).toEqual([["second", "a"]]);
 	});
 });
 
@@ -271,10 +271,10 @@ describe("a person who comes back", () => {
 	it("has old usage asked for with the first key after ten minutes, once, and every key is pi's", async () => {
 		const screen = await start();
 		expect(asks()).toBe(1);
-		house.clock.at += 10 * MINUTE_MS - 1;
+		harness.clock.at += 10 * MINUTE_MS - 1;
 		expect(press(screen)).toEqual([undefined]);
 		expect(asks()).toBe(1);
-		house.clock.at += 10 * MINUTE_MS;
+		harness.clock.at += 10 * MINUTE_MS;
 		press(screen);
 		press(screen);
 		expect(asks()).toBe(2);
@@ -283,19 +283,19 @@ describe("a person who comes back", () => {
 	it("is noticed by what is sent where there are no keys", async () => {
 		const screen = await start({ mode: "rpc" });
 		expect(screen.listeners).toEqual([]);
-		house.clock.at += 10 * MINUTE_MS;
+		harness.clock.at += 10 * MINUTE_MS;
 		await pi.fire("input", screen.ctx);
 		expect(asks()).toBe(2);
 	});
 
 	it("has nothing asked for beside a model of another provider, nor while everything is switched off", async () => {
 		const screen = await start();
-		house.clock.at += 10 * MINUTE_MS;
+		harness.clock.at += 10 * MINUTE_MS;
 		screen.model = { provider: "anthropic", baseUrl: "x" };
 		press(screen);
 		screen.model = { provider: "openai-codex", baseUrl: "x" };
 		settings = { ...settings, enabled: false };
-		house.clock.at += 10 * MINUTE_MS;
+		harness.clock.at += 10 * MINUTE_MS;
 		press(screen);
 		expect(asks()).toBe(1);
 	});
@@ -310,7 +310,7 @@ describe("a person who comes back", () => {
 
 	it("can type on where the session was replaced without a word", async () => {
 		const screen = await start();
-		house.clock.at += 10 * MINUTE_MS;
+		harness.clock.at += 10 * MINUTE_MS;
 		Object.defineProperty(screen.ctx, "hasUI", {
 			get: () => {
 				throw new Error("This extension ctx is stale");
@@ -325,18 +325,18 @@ describe("an answer", () => {
 	it("is followed by a look at what is known of its account, whoever looks on", async () => {
 		await start({ hasUI: false, mode: "print" });
 		order.length = 0;
-		house.pool.served("b", false, true);
+		harness.pool.served("b", false, true);
 		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b"]);
-		house.pool.served("a", true, false);
+		harness.pool.served("a", true, false);
 		expect(order.filter((step) => step.startsWith("follow"))).toEqual(["follow b", "follow a, which told nothing"]);
 	});
 
 	it("is the only event that is", async () => {
 		await start();
 		order.length = 0;
-		house.pool.emit(rotated);
-		house.pool.emit({ type: "changed" });
-		house.pool.acquireLease("a", "s", true);
+		harness.pool.emit(rotated);
+		harness.pool.emit({ type: "changed" });
+		harness.pool.acquireLease("a", "s", true);
 		expect(order.filter((step) => step.startsWith("follow"))).toEqual([]);
 	});
 });
@@ -348,8 +348,8 @@ describe("an answer by another account", () => {
 		"is remembered in the session by its id alone, once, when the message is over: %s",
 		async (event) => {
 			const { ctx } = await start();
-			house.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
-			house.pool.emit({ type: "served", account: "b", hasMoved: false, hasToldUsage: true });
+			harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+			harness.pool.emit({ type: "served", account: "b", hasMoved: false, hasToldUsage: true });
 			expect(pi.entries).toEqual([]);
 			await pi.fire(event, ctx);
 			await pi.fire(event, ctx);
@@ -359,8 +359,8 @@ describe("an answer by another account", () => {
 
 	it("is remembered although others followed within one turn: the last one counts", async () => {
 		const { ctx } = await start();
-		house.pool.emit({ type: "served", account: "a", hasMoved: true, hasToldUsage: true });
-		house.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+		harness.pool.emit({ type: "served", account: "a", hasMoved: true, hasToldUsage: true });
+		harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
 		await pi.fire("turn_end", ctx);
 		expect(pi.entries).toEqual([entry]);
 	});
@@ -369,7 +369,7 @@ describe("an answer by another account", () => {
 describe("the end of a session", () => {
 	it("waits for an exchange and writes everything, whatever fails before", async () => {
 		const { ctx } = await start();
-		house.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+		harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
 		Object.assign(pi.api, {
 			appendEntry: () => {
 				throw new TypeError("the session file is full");
@@ -378,7 +378,7 @@ describe("the end of a session", () => {
 		order.length = 0;
 		await pi.fire("session_shutdown", ctx);
 		expect(order).toEqual(expect.arrayContaining(["footer stop", "usage stop", "idle", "flush", "log flush"]));
-		expect(house.told).toContainEqual(expect.objectContaining({ type: "defect", where: "session" }));
+		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "session" }));
 	});
 });
 
@@ -389,18 +389,18 @@ describe("the key that other extensions get", () => {
 		// What tests before this one have left.
 		await new Promise(setImmediate);
 		order.length = 0;
-		house.pool.emit({ type: "changed" });
+		harness.pool.emit({ type: "changed" });
 		await new Promise(setImmediate);
 		expect(turns()).toBe(0);
 		const { ctx } = await start();
 		await new Promise(setImmediate);
 		order.length = 0;
-		house.pool.emit({ type: "changed" });
-		house.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
+		harness.pool.emit({ type: "changed" });
+		harness.pool.emit({ type: "served", account: "b", hasMoved: true, hasToldUsage: true });
 		expect(turns()).toBe(0);
 		await new Promise(setImmediate);
 		expect(turns()).toBe(1);
-		house.pool.emit({ type: "changed" });
+		harness.pool.emit({ type: "changed" });
 		await pi.fire("session_shutdown", ctx);
 		await new Promise(setImmediate);
 		expect(turns()).toBe(1);
@@ -410,16 +410,16 @@ describe("the key that other extensions get", () => {
 describe("a notice", () => {
 	it("is one line in the session", async () => {
 		const { notices } = await start();
-		house.pool.emit(rotated);
-		house.pool.emit(continued);
+		harness.pool.emit(rotated);
+		harness.pool.emit(continued);
 		expect(notices).toEqual(["info: Codex: a reached its 5h limit. Continued on b."]);
 	});
 
 	it("is not repeated for a second request that meets the same at once; another one is told", async () => {
 		const { notices } = await start();
-		house.pool.emit(continued);
-		house.pool.emit(continued);
-		house.pool.emit({ ...continued, to: anAccount("c") });
+		harness.pool.emit(continued);
+		harness.pool.emit(continued);
+		harness.pool.emit({ ...continued, to: anAccount("c") });
 		expect(notices).toHaveLength(2);
 	});
 
@@ -430,36 +430,36 @@ describe("a notice", () => {
 		onTestFinished(() => void vi.restoreAllMocks());
 		earlyWarnings.push("early: me@work.example.");
 		await start({ mode: "print", hasUI: false });
-		house.pool.emit({ type: "signed-out", account: anAccount("me@work.example"), reason: "revoked" });
+		harness.pool.emit({ type: "signed-out", account: anAccount("me@work.example"), reason: "revoked" });
 		expect(written).toHaveLength(2);
 		expect(written.join("")).not.toContain("me@");
 	});
 
 	it("is news again after the next prompt", async () => {
 		const screen = await start();
-		house.pool.emit(continued);
+		harness.pool.emit(continued);
 		await pi.fire("input", screen.ctx);
-		house.pool.emit(continued);
+		harness.pool.emit(continued);
 		expect(screen.notices).toHaveLength(2);
 	});
 
 	it("of a change is not kept for a later session, a warning is", async () => {
-		house.pool.emit(continued);
-		house.pool.emit({ type: "closed", account: anAccount("a"), reason: "account_deactivated" });
+		harness.pool.emit(continued);
+		harness.pool.emit({ type: "closed", account: anAccount("a"), reason: "account_deactivated" });
 		expect((await start()).notices).toEqual(["warning: Codex account a was deactivated by OpenAI and is off."]);
 	});
 
 	it("of a rotation is nothing for a person who does not want it; a warning is", async () => {
 		settings = { ...DEFAULT_SETTINGS, notifications: false };
 		const { notices } = await start();
-		house.pool.emit(continued);
-		house.pool.emit({ type: "signed-out", account: anAccount("a"), reason: "revoked" });
+		harness.pool.emit(continued);
+		harness.pool.emit({ type: "signed-out", account: anAccount("a"), reason: "revoked" });
 		expect(notices).toEqual([expect.stringMatching(/^warning: Codex account a was signed out/)]);
 	});
 
 	it("from before the session is told when it begins, once", async () => {
 		earlyWarnings.push("codex-state.json could not be read.");
-		house.pool.emit({ type: "warning", text: "settings.json: bad." });
+		harness.pool.emit({ type: "warning", text: "settings.json: bad." });
 		const { notices } = await start();
 		expect(notices).toEqual(["warning: codex-state.json could not be read.", "warning: Codex: settings.json: bad."]);
 		expect((await start()).notices).toEqual([]);
@@ -468,7 +468,7 @@ describe("a notice", () => {
 	it("waits for the next session where the last one has ended", async () => {
 		const ended = await start();
 		await pi.fire("session_shutdown", ended.ctx);
-		house.pool.emit({ type: "warning", text: "late." });
+		harness.pool.emit({ type: "warning", text: "late." });
 		expect(ended.notices).toEqual([]);
 		expect((await start()).notices).toEqual(["warning: Codex: late."]);
 	});
@@ -579,7 +579,7 @@ describe("a session on pi's ChatGPT sign-in under openai", () => {
 	});
 
 	it("says how to sign in there, where no account could serve", async () => {
-		house.accounts.rows = [];
+		harness.accounts.rows = [];
 		const screen = sessionOn("openai");
 		await pi.fire("session_start", screen.ctx);
 		expect(screen.notices).toEqual([`${NOT_SERVED} /multicodex add signs in there.`]);

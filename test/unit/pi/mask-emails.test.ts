@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { maskedContext } from "../../../src/pi/mask-emails.ts";
 import { COMMANDS } from "../../../src/pi/router.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
-import { aDesk, aGrant, type Desk } from "../command-harness.ts";
+import { aGrant, type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext } from "../fake-pi.ts";
 
 const lost = { needsLogin: { reason: "revoked", at: NOW } };
@@ -14,12 +14,12 @@ const side = anAccount("side", { id: "cccccccccccc", email: "side@home.example",
 const other = anAccount("my own@home.example", { id: "dddddddddddd", email: "own@home.example", ...lost });
 const ADDRESS = /(me|mo|side|own|new)@/;
 
-function aMaskedDesk(mode: "tui" | "rpc" | "print" = "rpc"): Desk {
-	const desk = aDesk([work, twin, side, other], { mode, hasUI: mode !== "print" });
-	desk.house.settings = { ...desk.house.settings, maskEmails: true };
-	desk.inBrowser = async () => aGrant("new");
-	desk.onDevice = async () => aGrant("new");
-	desk.found = [
+function aMaskedHarness(mode: "tui" | "rpc" | "print" = "rpc"): CommandHarness {
+	const cli = createCommandHarness([work, twin, side, other], { mode, hasUI: mode !== "print" });
+	cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
+	cli.inBrowser = async () => aGrant("new");
+	cli.onDevice = async () => aGrant("new");
+	cli.found = [
 		{
 			kind: "login",
 			tool: "codex",
@@ -29,7 +29,7 @@ function aMaskedDesk(mode: "tui" | "rpc" | "print" = "rpc"): Desk {
 			workspaceIdHint: undefined,
 		},
 	];
-	return desk;
+	return cli;
 }
 /** Ways to give each command that have something to say; every other command is given as it stands, too. */
 const WAYS: Readonly<Record<string, readonly string[]>> = {
@@ -49,36 +49,36 @@ const WAYS: Readonly<Record<string, readonly string[]>> = {
 describe("with maskEmails", () => {
 	const lines = COMMANDS.flatMap(({ name }) => ["", ...(WAYS[name] ?? [])].map((words) => `${name} ${words}`.trim()));
 	it.each([...new Set([...lines, "me@work.example"])])("no e-mail is shown by /multicodex %s", async (line) => {
-		const desk = aMaskedDesk();
-		await desk.command.handler(line, desk.screen.ctx);
-		const { notices, questions, details } = desk.screen;
+		const cli = aMaskedHarness();
+		await cli.command.handler(line, cli.screen.ctx);
+		const { notices, questions, details } = cli.screen;
 		expect(notices.length + questions.length).toBeGreaterThan(0);
 		expect([...notices, ...questions, ...details].join("\n")).not.toMatch(ADDRESS);
 	});
 
 	it("no completion shows or types one", () => {
-		const desk = aMaskedDesk();
+		const cli = aMaskedHarness();
 		for (const { name } of COMMANDS) {
-			expect(JSON.stringify(desk.command.getArgumentCompletions(`${name} `))).not.toMatch(ADDRESS);
+			expect(JSON.stringify(cli.command.getArgumentCompletions(`${name} `))).not.toMatch(ADDRESS);
 		}
-		expect(desk.offered("use ")).toEqual(expect.arrayContaining(["use aaaaaaaaaaaa", "use side"]));
+		expect(cli.offered("use ")).toEqual(expect.arrayContaining(["use aaaaaaaaaaaa", "use side"]));
 	});
 
 	it("the account that was chosen is the one that was offered, though another looks the same", async () => {
-		const desk = aMaskedDesk();
-		desk.screen.choice = "m…@work.example-2";
-		desk.inBrowser = () => Promise.reject(new Error("not now"));
-		await desk.command.handler("login", desk.screen.ctx);
-		expect(desk.screen.details[0]).toBe("m…@work.example, my o…@home.example");
-		desk.screen.choice = "m…@work.example-2";
-		await desk.command.handler("use", desk.screen.ctx);
-		expect(desk.screen.notices.at(-1)).toMatch(/^error: Codex account m…@work\.example cannot be used/);
+		const cli = aMaskedHarness();
+		cli.screen.choice = "m…@work.example-2";
+		cli.inBrowser = () => Promise.reject(new Error("not now"));
+		await cli.command.handler("login", cli.screen.ctx);
+		expect(cli.screen.details[0]).toBe("m…@work.example, my o…@home.example");
+		cli.screen.choice = "m…@work.example-2";
+		await cli.command.handler("use", cli.screen.ctx);
+		expect(cli.screen.notices.at(-1)).toMatch(/^error: Codex account m…@work\.example cannot be used/);
 	});
 
 	it("what nobody looks on says none either", async () => {
-		const desk = aMaskedDesk("print");
+		const cli = aMaskedHarness("print");
 		for (const line of ["use nobody@home.example", "me@work.example", "remove me@work.example --x"]) {
-			const { said } = await desk.runUnseen(line);
+			const { said } = await cli.runUnseen(line);
 			expect(said).not.toBe("");
 			expect(said).not.toMatch(/(nobody|me)@/);
 		}
@@ -86,13 +86,13 @@ describe("with maskEmails", () => {
 });
 
 it("an account is the one that was chosen from the menu of a masked pool, though another looks the same", async () => {
-	const desk = aMaskedDesk();
+	const cli = aMaskedHarness();
 	const disable = COMMANDS.find(({ name }) => name === "disable");
 	const answers = [`disable: ${disable?.summary}`, "m…@work.example-2"];
-	Object.defineProperty(desk.screen, "choice", { get: () => answers.shift() });
-	await desk.command.handler("", desk.screen.ctx);
-	const twinIsOn = desk.house.pool.account(twin.id)?.enabled;
-	expect([desk.screen.notices.at(-1), twinIsOn]).toEqual([expect.stringContaining("info: "), false]);
+	Object.defineProperty(cli.screen, "choice", { get: () => answers.shift() });
+	await cli.command.handler("", cli.screen.ctx);
+	const twinIsOn = cli.harness.pool.account(twin.id)?.enabled;
+	expect([cli.screen.notices.at(-1), twinIsOn]).toEqual([expect.stringContaining("info: "), false]);
 });
 
 describe("a private context", () => {

@@ -8,7 +8,7 @@ import { registerProvider } from "../../../src/pi/provider.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../../support/fake-codex/index.ts";
 import { anAccount, settled } from "../../support/fakes.ts";
 import { aContext, aPi, type FakePi } from "../fake-pi.ts";
-import { aHouse, answered, CONTEXT, type House, MODEL } from "../harness.ts";
+import { answered, CONTEXT, createHarness, type Harness, MODEL } from "../harness.ts";
 
 type StreamSimple = (
 	model: Model<Api>,
@@ -18,7 +18,7 @@ type StreamSimple = (
 
 let codex: FakeCodex;
 let pi: FakePi;
-let house: House;
+let harness: Harness;
 let hasAccount: boolean;
 let isEnabled: boolean;
 let keyForOthers: string | undefined;
@@ -37,18 +37,18 @@ const oauth = {
 } as const;
 
 function register(...names: string[]) {
-	return registerHouse(aHouse(...names.map((name) => anAccount(name))));
+	return registerHouse(createHarness(...names.map((name) => anAccount(name))));
 }
 
-function registerHouse(next: House) {
-	house = next;
-	const { delegate } = house.deps;
+function registerHouse(next: Harness) {
+	harness = next;
+	const { delegate } = harness.deps;
 	const stream: typeof delegate.stream = (...request) => {
 		onInnerCall();
 		return delegate.stream(...request);
 	};
 	return registerProvider(pi.api, {
-		failover: { ...house.deps, delegate: { ...delegate, stream } },
+		failover: { ...harness.deps, delegate: { ...delegate, stream } },
 		oauth,
 		hasAccount: () => hasAccount,
 		keyForOthers: () => (keyForOthers === undefined ? undefined : { token: keyForOthers, isValid: isKeyValid }),
@@ -188,7 +188,7 @@ describe("the key that other extensions get", () => {
 		expect(keysSet()).toEqual(["token of a"]);
 		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
 		pi = aPi();
-		registerHouse(aHouse(anAccount("a", { linked: true })));
+		registerHouse(createHarness(anAccount("a", { linked: true })));
 		expect(keysSet()).toEqual(["pi-multicodex"]);
 	});
 
@@ -232,17 +232,17 @@ describe("the place in a registry that goes by the api", () => {
 		const theirs: StreamSimple = () => ai.createAssistantMessageEventStream();
 		onInnerCall = () => put(theirs);
 		for (const turn of [1, 2, 3]) {
-			house.play("a", answered(`turn ${turn}`));
+			harness.play("a", answered(`turn ${turn}`));
 			expect((await collect(call(ours, CONTEXT, { sessionId: "s" }))).at(-1)?.type).toBe("done");
 			expect(pi.registrations).toHaveLength(1 + turn);
 		}
-		expect(house.tries).toEqual(["a", "a", "a"]);
+		expect(harness.tries).toEqual(["a", "a", "a"]);
 	});
 
 	it("is left alone where nothing has changed, and where another extension has it", async () => {
 		asGlobalHost();
 		register("a");
-		house.play("a", answered("one"));
+		harness.play("a", answered("one"));
 		await collect(call(ours, CONTEXT));
 		expect(pi.registrations).toHaveLength(1);
 		const rival: StreamSimple = () => ai.createAssistantMessageEventStream();
@@ -261,7 +261,7 @@ describe("the place in a registry that goes by the api", () => {
 			isEnabled = false;
 			provider.keepAvailability();
 		};
-		house.play("a", answered("one"));
+		harness.play("a", answered("one"));
 		await collect(call(ours, CONTEXT));
 		expect(pi.registrations.map(({ call }) => call)).toEqual(["register", "unregister"]);
 	});
@@ -288,13 +288,13 @@ describe("switched off", () => {
 			isEnabled = true;
 			hasAccount = withAccount;
 			const provider = register("a");
-			house.deps.sockets.claim("s", "a").release();
-			house.closed.length = 0;
+			harness.deps.sockets.claim("s", "a").release();
+			harness.closed.length = 0;
 			isEnabled = false;
 			provider.keepAvailability();
 			provider.keepAvailability();
 			expect(calls()).toEqual([`register ${withAccount}`, "unregister"]);
-			expect(house.closed).toHaveLength(1);
+			expect(harness.closed).toHaveLength(1);
 		}
 	});
 
@@ -304,8 +304,8 @@ describe("switched off", () => {
 		const events = await collect(stream(there(), CONTEXT, { apiKey: codex.grant("theirs").access }));
 		expect(events.at(-1)).toMatchObject({ type: "done" });
 		expect(codex.responsesRequests().map(({ account }) => account)).toEqual(["theirs"]);
-		expect([house.tries, requestedAt]).toEqual([[], []]);
-		expect(house.told).toContainEqual({ type: "changed" });
+		expect([harness.tries, requestedAt]).toEqual([[], []]);
+		expect(harness.told).toContainEqual({ type: "changed" });
 	});
 
 	it("says that nobody is signed in where pi has no login of its own", async () => {
@@ -320,11 +320,11 @@ describe("switched off", () => {
 describe("a request for a Codex model", () => {
 	it("is served from the pool, on a stream that is handed out at once", async () => {
 		register("a");
-		house.play("a", answered("from the pool"));
+		harness.play("a", answered("from the pool"));
 		const events = stream(ours, CONTEXT, { apiKey: "pi-multicodex", sessionId: "s" });
 		expect(events).not.toBeInstanceOf(Promise);
 		expect((await collect(events)).at(-1)?.type).toBe("done");
-		expect([house.tries, requestedAt]).toEqual([["a"], [ours.baseUrl]]);
+		expect([harness.tries, requestedAt]).toEqual([["a"], [ours.baseUrl]]);
 	});
 
 	it("may come without options", async () => {
@@ -337,12 +337,12 @@ describe("a request for a Codex model", () => {
 		refusal = "baseUrl of openai-codex in models.json must use https";
 		const events = await collect(stream(there(), CONTEXT));
 		expect(wordsOf(events)).toBe(refusal);
-		expect([house.tries, codex.requests]).toEqual([[], []]);
+		expect([harness.tries, codex.requests]).toEqual([[], []]);
 	});
 
 	it("ends in one event where something of ours breaks", async () => {
 		register("a");
-		Object.assign(house.deps.link, {
+		Object.assign(harness.deps.link, {
 			isForeign: () => {
 				throw new Error("secret-token");
 			},
@@ -350,14 +350,14 @@ describe("a request for a Codex model", () => {
 		const events = await collect(stream(ours, CONTEXT));
 		expect(events).toHaveLength(1);
 		expect(wordsOf(events)).toBe(texts.unexpected());
-		const defects = house.told.filter(({ type }) => type === "defect");
+		const defects = harness.told.filter(({ type }) => type === "defect");
 		expect(defects).toMatchObject([{ where: "request", trace: { error: "Error" } }]);
 		expect(JSON.stringify(defects)).not.toContain("secret-token");
 	});
 
 	it("ends at once in one aborted event, although the login is being read", async () => {
 		register("a");
-		Object.assign(house.deps.link, { sync: () => new Promise(() => undefined) });
+		Object.assign(harness.deps.link, { sync: () => new Promise(() => undefined) });
 		const abort = new AbortController();
 		const collecting = collect(stream(ours, CONTEXT, { signal: abort.signal }));
 		await settled();
@@ -376,7 +376,7 @@ describe("a request that is not ours", () => {
 		const events = await collect(stream(model, CONTEXT, options));
 		expect(events.at(-1)?.type).toBe("done");
 		expect(codex.requestsOf("responses").map(({ headers }) => headers.authorization)).toEqual([`Bearer ${access}`]);
-		expect([house.tries, requestedAt]).toEqual([[], []]);
+		expect([harness.tries, requestedAt]).toEqual([[], []]);
 	}
 
 	it("because its provider is another one never meets a token of ours", async () => {
@@ -397,13 +397,13 @@ describe("a request that is not ours", () => {
 
 	it("because pi holds an API key is pi's own, and takes no socket of ours along", async () => {
 		register("a");
-		house.deps.sockets.claim("s", "a").release();
-		house.closed.length = 0;
-		Object.assign(house.deps.link, { isForeign: () => true });
+		harness.deps.sockets.claim("s", "a").release();
+		harness.closed.length = 0;
+		Object.assign(harness.deps.link, { isForeign: () => true });
 		await passesThrough(there());
 		const { access } = codex.grant("theirs");
 		await collect(stream(there(), CONTEXT, { apiKey: access, transport: "sse", sessionId: "s" }));
-		expect(house.closed).toHaveLength(1);
+		expect(harness.closed).toHaveLength(1);
 	});
 
 	it("and came with our placeholder, because the last account left meanwhile, says so and sends nothing", async () => {
@@ -413,7 +413,7 @@ describe("a request that is not ours", () => {
 		expect(wordsOf(events)).toBe(texts.nobodySignedIn());
 		expect(codex.requests).toEqual([]);
 		// So that pi's own guidance is back at the next request.
-		expect(house.told.map(({ type }) => type)).toContain("changed");
+		expect(harness.told.map(({ type }) => type)).toContain("changed");
 	});
 
 	it("fails in pi's own words", async () => {

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { COMMANDS, LISTED } from "../../../src/pi/router.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../support/fakes.ts";
-import { aDesk, type Desk } from "../command-harness.ts";
+import { type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext, type FakeContext } from "../fake-pi.ts";
-import type { House } from "../harness.ts";
+import type { Harness } from "../harness.ts";
 
-let desk: Desk;
-let house: House;
+let cli: CommandHarness;
+let harness: Harness;
 let screen: FakeContext;
 
 const work = anAccount("work", { id: "3f9c0a7be21d" });
@@ -15,12 +15,12 @@ const off = anAccount("off", { id: "aaaaaaaaaaaa", enabled: false });
 const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
 
 beforeEach(() => {
-	desk = aDesk([work, home, off, out]);
-	({ house, screen } = desk);
+	cli = createCommandHarness([work, home, off, out]);
+	({ harness, screen } = cli);
 });
 
-const run = (args: string) => desk.run(args);
-const offered = (typed: string) => desk.offered(typed);
+const run = (args: string) => cli.run(args);
+const offered = (typed: string) => cli.offered(typed);
 
 describe("help", () => {
 	const { columns } = process.stdout;
@@ -43,8 +43,8 @@ describe("/multicodex", () => {
 	it("shows every account, having looked at pi's login first", async () => {
 		const text = await run("  show  ");
 		expect(text).toMatch(/^info: 2 of 4 ready · soonest-reset\n/);
-		for (const { label } of house.pool.accounts()) expect(text).toContain(label);
-		expect(desk.syncs).toBe(1);
+		for (const { label } of harness.pool.accounts()) expect(text).toContain(label);
+		expect(cli.syncs).toBe(1);
 	});
 
 	it("names what may have been meant by a word that it does not know, and else where all are listed", async () => {
@@ -57,7 +57,7 @@ describe("/multicodex", () => {
 	});
 
 	it("says how a subcommand is typed, and changes nothing, for words that it does not take", async () => {
-		house.state.pinnedId = work.id;
+		harness.state.pinnedId = work.id;
 		for (const args of [
 			"show --xml",
 			"show --json now",
@@ -75,39 +75,39 @@ describe("/multicodex", () => {
 		]) {
 			expect(await run(args)).toMatch(/^error: .*Usage: \/multicodex /);
 		}
-		expect(house.pool.pinned()).toBe(work.id);
+		expect(harness.pool.pinned()).toBe(work.id);
 	});
 
 	it("keeps words in quotes together, and takes a name of several words without them too", async () => {
-		await house.accounts.patch(home.id, { label: "day  job" });
+		await harness.accounts.patch(home.id, { label: "day  job" });
 		expect(await run('use "day  job"')).toContain("using day  job");
-		await house.accounts.patch(home.id, { label: "day job" });
+		await harness.accounts.patch(home.id, { label: "day job" });
 		for (const args of ['use "day job"', "use day job", 'use   "day job"  ', "use day   job"]) {
-			await house.pool.pin(undefined);
+			await harness.pool.pin(undefined);
 			expect(await run(args)).toContain("using day job");
-			expect(house.pool.pinned()).toBe(home.id);
+			expect(harness.pool.pinned()).toBe(home.id);
 		}
 		expect(await run('rename "day job" "night shift"')).toContain("is called night shift now");
 		expect(await run('use ""')).toMatch(/^error: /);
 	});
 
 	it("tells everybody that accounts may have changed elsewhere, before a command is carried out", async () => {
-		const before = house.told.length;
+		const before = harness.told.length;
 		await run("path");
-		expect(house.told.slice(before)).toContainEqual({ type: "changed" });
+		expect(harness.told.slice(before)).toContainEqual({ type: "changed" });
 	});
 
 	it("carries a command out although the look before it throws, and leaves a trace of that", async () => {
-		vi.spyOn(house.pool, "detectChanges").mockImplementationOnce(() => {
+		vi.spyOn(harness.pool, "detectChanges").mockImplementationOnce(() => {
 			throw new TypeError("secret-token");
 		});
 		expect(await run("use work")).toContain("using work");
-		expect(house.told).toContainEqual(expect.objectContaining({ type: "defect", where: "command" }));
+		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "command" }));
 	});
 
 	it("never throws, and quotes no error whose words it does not know", async () => {
 		const fail = (error: Error) =>
-			Object.assign(house.state, {
+			Object.assign(harness.state, {
 				setPin: async () => {
 					throw error;
 				},
@@ -116,7 +116,7 @@ describe("/multicodex", () => {
 		expect(await run("use work")).toBe("error: multicodex use failed: an unexpected error");
 		fail(Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" }));
 		expect(await run("use work")).toBe("error: multicodex use failed: ENOSPC: no space left on device");
-		const defects = house.told.filter(({ type }) => type === "defect");
+		const defects = harness.told.filter(({ type }) => type === "defect");
 		expect(defects).toMatchObject([{ where: "command", trace: { error: "Error" } }]);
 		expect(JSON.stringify(defects)).not.toContain("secret-token");
 	});
@@ -136,26 +136,26 @@ describe("show", () => {
 
 	it("hides e-mails from a person who wants that", async () => {
 		expect(await run("show --json")).toContain("work@example.test");
-		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
 		expect(await run("show --json")).not.toContain("@example.test");
 	});
 
 	it("marks the account that serves the session's next request, and none where nobody can", async () => {
 		const active = async () => JSON.parse((await run("show --json")).replace("info: ", "")).active;
-		house.state.memos.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
+		harness.state.memos.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
 		expect(await active()).toBe(work.id);
-		house.affinity.begin("s", home.id, NOW);
+		harness.affinity.begin("s", home.id, NOW);
 		expect(await active()).toBe(home.id);
-		await house.pool.pin(work.id);
+		await harness.pool.pin(work.id);
 		expect(await active()).toBe(work.id);
 		for (const id of [work.id, home.id]) {
-			house.state.memos.set(id, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			harness.state.memos.set(id, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
 		}
 		expect(await active()).toBeNull();
 	});
 
 	it("takes an account that cools for one model for a ready one", async () => {
-		house.state.memos.set(work.id, {
+		harness.state.memos.set(work.id, {
 			cooldowns: [aCooldown({ scope: "model:gpt-6", until: NOW + HOUR_MS })],
 			strikes: 0,
 			usage: aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300 }] }),
@@ -173,19 +173,19 @@ describe("use", () => {
 		["3f00", home],
 	])("%s pins the account, and says that it holds everywhere", async (word, account) => {
 		expect(await run(`use ${word}`)).toContain(`using ${account.label} in all sessions`);
-		expect(house.pool.pinned()).toBe(account.id);
+		expect(harness.pool.pinned()).toBe(account.id);
 	});
 
 	it("auto ends the pin", async () => {
-		house.state.pinnedId = work.id;
+		harness.state.pinnedId = work.id;
 		expect(await run("use auto")).toMatch(/^info: /);
-		expect(house.pool.pinned()).toBeUndefined();
+		expect(harness.pool.pinned()).toBeUndefined();
 	});
 
 	it("pins a cooling account and says when it takes over", async () => {
-		house.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 0 });
+		harness.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 0 });
 		expect(await run("use work")).toMatch(/takes over in 1h00m/);
-		expect(house.pool.pinned()).toBe(work.id);
+		expect(harness.pool.pinned()).toBe(work.id);
 	});
 
 	it.each([
@@ -197,31 +197,31 @@ describe("use", () => {
 	])("%s changes nothing, and says why", async (word, words) => {
 		expect(await run(`use ${word}`)).toMatch(words);
 		expect(screen.notices[0]).toMatch(/^error: /);
-		expect(house.pool.pinned()).toBeUndefined();
+		expect(harness.pool.pinned()).toBeUndefined();
 	});
 
 	it("asks where there are only dialogs", async () => {
-		desk.screen = aContext({ mode: "rpc" });
-		({ screen } = desk);
+		cli.screen = aContext({ mode: "rpc" });
+		({ screen } = cli);
 		screen.choice = "home";
 		await run("use");
-		expect([screen.questions.length, house.pool.pinned()]).toEqual([1, home.id]);
+		expect([screen.questions.length, harness.pool.pinned()]).toEqual([1, home.id]);
 		screen.choice = undefined;
 		expect(await run("use")).toBe("info: Nothing was changed.");
-		expect(house.pool.pinned()).toBe(home.id);
+		expect(harness.pool.pinned()).toBe(home.id);
 		expect(screen.details[0]).toBe("work, home, off, out, auto, add");
 		screen.choice = "add";
 		expect(await run("use")).toMatch(/^error: /);
-		expect(desk.browserDialogs).toHaveLength(1);
+		expect(cli.browserDialogs).toHaveLength(1);
 	});
 });
 
 describe("reset", () => {
 	beforeEach(() => {
-		house.state.pinnedId = work.id;
-		house.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 2 });
+		harness.state.pinnedId = work.id;
+		harness.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 2 });
 	});
-	const left = () => [house.pool.pinned() === work.id, house.state.status(work.id).cooldowns.length, desk.removals];
+	const left = () => [harness.pool.pinned() === work.id, harness.state.status(work.id).cooldowns.length, cli.removals];
 
 	it.each([
 		["", [false, 0, 0]],
@@ -295,7 +295,7 @@ describe("completions", () => {
 	});
 
 	it("put a label of several words in quotes, whatever of it was typed", async () => {
-		await house.accounts.patch(home.id, { label: "day job" });
+		await harness.accounts.patch(home.id, { label: "day job" });
 		for (const typed of ['use "day', "use day", 'use "', 'use "Day job']) {
 			expect([typed, offered(typed)]).toEqual([typed, expect.arrayContaining(['use "day job"'])]);
 		}
@@ -345,9 +345,9 @@ describe("completions", () => {
 	});
 
 	it("show e-mails to nobody who hides them", () => {
-		const descriptions = () => desk.command.getArgumentCompletions("use ")?.map(({ description }) => description);
+		const descriptions = () => cli.command.getArgumentCompletions("use ")?.map(({ description }) => description);
 		expect(descriptions()).toContain("work@example.test");
-		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
 		expect(descriptions()?.join()).not.toContain("@");
 	});
 });

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../../support/fakes.ts";
-import { aDesk, aGrant, type Desk, idOf } from "../../command-harness.ts";
+import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
-let desk: Desk;
+let cli: CommandHarness;
 
 const work = anAccount("work", { id: "3f9c0a7be21d" });
 const home = anAccount("home", { id: "3f00aa7be21d" });
@@ -12,20 +12,20 @@ const side = anAccount("side", { id: "aaaaaaaaaaaa" });
 const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
 
 function open(rows: readonly Account[] = [work, home, side, out], mode: "tui" | "print" = "tui"): void {
-	desk = aDesk(rows, { mode, hasUI: mode === "tui" });
+	cli = createCommandHarness(rows, { mode, hasUI: mode === "tui" });
 }
 beforeEach(() => open());
 
-const run = (args: string) => desk.run(args);
-const labels = () => desk.house.pool.accounts().map(({ label }) => label);
-const account = (id: string) => desk.house.pool.account(id);
+const run = (args: string) => cli.run(args);
+const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
+const account = (id: string) => cli.harness.pool.account(id);
 
 describe("remove", () => {
 	it("asks first, and takes no for an answer", async () => {
-		desk.screen.consent = false;
+		cli.screen.consent = false;
 		expect(await run("remove work")).toBe("info: Nothing was removed.");
-		expect([labels(), desk.screen.questions]).toEqual([["work", "home", "side", "out"], ["Remove work?"]]);
-		desk.screen.consent = true;
+		expect([labels(), cli.screen.questions]).toEqual([["work", "home", "side", "out"], ["Remove work?"]]);
+		cli.screen.consent = true;
 		expect(await run("remove work")).toMatch(/^info: Codex: removed work\..*add --undo/);
 		expect(labels()).toEqual(["home", "side", "out"]);
 	});
@@ -40,60 +40,60 @@ describe("remove", () => {
 		["nobody", /"nobody"\. Known: work, home, side, out\./],
 	])("of %s removes nobody, without a question", async (named, words) => {
 		expect(await run(`remove ${named}`)).toMatch(words);
-		expect([labels().length, desk.screen.questions]).toEqual([4, []]);
+		expect([labels().length, cli.screen.questions]).toEqual([4, []]);
 	});
 
 	it("of the active one moves on at once, and says to whom, before and after", async () => {
-		desk.house.affinity.begin("s", work.id, NOW);
+		cli.harness.affinity.begin("s", work.id, NOW);
 		expect(await run("remove work")).toMatch(/Now on home\./);
-		expect(desk.screen.details[0]).toMatch(/next request goes to home/);
-		expect(desk.house.told.filter(({ type }) => type === "rotated")).toEqual([]);
+		expect(cli.screen.details[0]).toMatch(/next request goes to home/);
+		expect(cli.harness.told.filter(({ type }) => type === "rotated")).toEqual([]);
 	});
 
 	it("of another one moves nothing", async () => {
-		desk.house.affinity.begin("s", work.id, NOW);
+		cli.harness.affinity.begin("s", work.id, NOW);
 		expect(await run("remove home")).not.toMatch(/Now on/);
-		expect(desk.screen.details[0]).not.toMatch(/next|No other/);
+		expect(cli.screen.details[0]).not.toMatch(/next|No other/);
 	});
 
 	it("of the active one, with nobody else ready, says so", async () => {
 		open([work, out]);
-		desk.house.pool.setActive(work.id);
+		cli.harness.pool.setActive(work.id);
 		await run("remove work");
-		expect(desk.screen.details[0]).toMatch(/No other account is ready/);
+		expect(cli.screen.details[0]).toMatch(/No other account is ready/);
 		expect(await run("remove out")).toMatch(/No Codex account is left/);
 	});
 
 	it("of pi's own login asks whether to sign pi out too, and does", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		desk.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
 		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
-		expect(desk.screen.details[0]).toMatch(
+		expect(cli.screen.details[0]).toMatch(
 			/pi's own login: removing it signs pi out too\. .*→ Keep *Remove and sign pi out/,
 		);
-		expect(desk.piAuth.login.kind).toBe("none");
+		expect(cli.piAuth.login.kind).toBe("none");
 	});
 
 	it("of pi's own login needs the word where nobody can be asked", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })], "print");
-		desk.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
-		const refused = await desk.runUnseen("remove work");
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		const refused = await cli.runUnseen("remove work");
 		expect(refused).toEqual({ said: expect.stringMatching(/\/multicodex remove work --logout\n$/), code: 1 });
-		expect([labels(), desk.piAuth.login.kind]).toEqual([["work"], "oauth"]);
+		expect([labels(), cli.piAuth.login.kind]).toEqual([["work"], "oauth"]);
 	});
 
 	it("with the word asks once, as without it", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		desk.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
 		await run("remove work --logout");
-		expect(desk.piAuth.login.kind).toBe("none");
+		expect(cli.piAuth.login.kind).toBe("none");
 	});
 
 	it("says so while the token is being renewed, and changes nothing", async () => {
-		desk.house.accounts.lockRefusal = Object.assign(new Error("/x/y is locked"), { name: "LockBusyError" });
+		cli.harness.accounts.lockRefusal = Object.assign(new Error("/x/y is locked"), { name: "LockBusyError" });
 		expect(await run("remove work")).toMatch(/^error: .*work is being renewed.*Try again/);
 		expect(labels()).toContain("work");
 	});
@@ -101,18 +101,18 @@ describe("remove", () => {
 	it("says so while another process holds pi's file, and leaves pi signed in", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
-		desk.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
-		desk.piAuth.lockRefusal = Object.assign(new Error("/x/auth.json is locked"), { name: "LockBusyError" });
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		cli.piAuth.lockRefusal = Object.assign(new Error("/x/auth.json is locked"), { name: "LockBusyError" });
 		expect(await run("remove work --logout")).toMatch(/^error: .*work is being renewed.*Try again/);
-		expect([labels(), desk.piAuth.login.kind]).toEqual([["work"], "oauth"]);
+		expect([labels(), cli.piAuth.login.kind]).toEqual([["work"], "oauth"]);
 	});
 
 	it("says so where it cannot be written", async () => {
-		desk.house.accounts.lockRefusal = Object.assign(new Error("EROFS: read-only file system"), { code: "EROFS" });
+		cli.harness.accounts.lockRefusal = Object.assign(new Error("EROFS: read-only file system"), { code: "EROFS" });
 		expect(await run("remove work")).toBe("error: multicodex remove failed: EROFS: read-only file system");
 		const path = "/home/me/.pi/agent/codex-accounts.json.12-0011aabb.tmp";
 		const refusal = new Error(`EROFS: read-only file system, open '${path}'`);
-		desk.house.accounts.lockRefusal = Object.assign(refusal, { code: "EROFS", path });
+		cli.harness.accounts.lockRefusal = Object.assign(refusal, { code: "EROFS", path });
 		expect(await run("remove work")).toBe(
 			"error: multicodex remove failed: codex-accounts.json cannot be written: it lies where nothing can be written (EROFS)",
 		);
@@ -125,16 +125,16 @@ describe("add --undo", () => {
 		await run("remove work");
 		expect(await run("add --undo")).toBe("info: Codex: work is back.");
 		expect(labels()).toContain("work");
-		expect(desk.askedUsage).toEqual([work.id]);
+		expect(cli.askedUsage).toEqual([work.id]);
 		expect(await run("add --undo")).toMatch(/^error: There is no removed account/);
 	});
 });
 
 describe("rename", () => {
 	it("says so where the account has gone while the question stood", async () => {
-		Object.defineProperty(desk.screen, "input", {
+		Object.defineProperty(cli.screen, "input", {
 			get: () => {
-				desk.house.accounts.rows = desk.house.accounts.rows.filter(({ id }) => id !== work.id);
+				cli.harness.accounts.rows = cli.harness.accounts.rows.filter(({ id }) => id !== work.id);
 				return "day job";
 			},
 		});
@@ -147,13 +147,13 @@ describe("rename", () => {
 	});
 
 	it("asks for the label where none was typed, and takes no answer for none", async () => {
-		desk.screen.input = " day job ";
+		cli.screen.input = " day job ";
 		expect(await run("rename work")).toBe("info: Codex: work is called day job now.");
-		expect(desk.screen.questions).toEqual(["New label of work"]);
-		desk.screen.input = undefined;
+		expect(cli.screen.questions).toEqual(["New label of work"]);
+		cli.screen.input = undefined;
 		expect(await run('rename "day job"')).toBe("info: Nothing was changed.");
 		open([work], "print");
-		expect((await desk.runUnseen("rename work")).said).toMatch(/^Usage: \/multicodex rename/);
+		expect((await cli.runUnseen("rename work")).said).toMatch(/^Usage: \/multicodex rename/);
 	});
 
 	it.each([
@@ -186,11 +186,11 @@ describe("enable and disable", () => {
 	});
 
 	it("of the active one moves on at once", async () => {
-		desk.house.affinity.begin("s", work.id, NOW);
+		cli.harness.affinity.begin("s", work.id, NOW);
 		expect(await run("disable work")).toMatch(/Now on home\./);
 		expect(await run("enable work")).not.toMatch(/Now on/);
 		// The request goes by the pin, so that is the account that is left.
-		await desk.house.pool.pin(home.id);
+		await cli.harness.pool.pin(home.id);
 		expect(await run("disable work")).not.toMatch(/Now on/);
 	});
 
@@ -200,16 +200,16 @@ describe("enable and disable", () => {
 		expect(await run("disable work")).toMatch(/^warning: .*No Codex account is ready now\. \/multicodex enable work/);
 		await run("enable home");
 		expect(await run("remove home")).toMatch(/^warning: .*No Codex account is ready now\./);
-		expect(desk.screen.details.at(-1)).toMatch(/No other account is ready/);
+		expect(cli.screen.details.at(-1)).toMatch(/No other account is ready/);
 		// Where none was ready before it is no news.
 		expect(await run("remove work")).toMatch(/^info: /);
 	});
 
 	it("of an account that the backend has closed says that it had been, and begins anew", async () => {
 		open([anAccount("shut", { enabled: false, disabledReason: "account_deactivated" })]);
-		desk.house.state.memos.set("shut", { cooldowns: [aCooldown()], strikes: 3 });
+		cli.harness.state.memos.set("shut", { cooldowns: [aCooldown()], strikes: 3 });
 		expect(await run("enable shut")).toMatch(/had been switched off: account deactivated/);
-		expect(desk.house.state.status("shut").strikes).toBe(0);
+		expect(cli.harness.state.status("shut").strikes).toBe(0);
 	});
 
 	it("of an account without a sign-in says what it still needs", async () => {
@@ -221,14 +221,14 @@ describe("enable and disable", () => {
 describe("refresh", () => {
 	const fresh = () => aSnapshot({ source: "api", windows: [{ usedPercent: 27, windowMinutes: 300 }] });
 	beforeEach(() => {
-		for (const { id } of [work, home, side]) desk.usage.set(id, fresh);
+		for (const { id } of [work, home, side]) cli.usage.set(id, fresh);
 	});
 
 	it("asks for one account, or for all, and tells what is left", async () => {
 		expect(await run("refresh work")).toBe("info: work  5h 73% left");
-		expect(desk.askedUsage).toEqual([work.id]);
+		expect(cli.askedUsage).toEqual([work.id]);
 		const text = await run("refresh");
-		expect(desk.askedUsage.slice(1)).toEqual([work.id, home.id, side.id]);
+		expect(cli.askedUsage.slice(1)).toEqual([work.id, home.id, side.id]);
 		expect(text.split("\n")).toHaveLength(4);
 		expect(text).toMatch(/^out {3}its sign-in was revoked\. \/multicodex login out$/m);
 		expect(await run("refresh all")).toBe(text);
@@ -237,53 +237,53 @@ describe("refresh", () => {
 	it("renews the token where that is due, before it asks, and never sends a refresh token that was refused", async () => {
 		const tokens: string[] = [];
 		for (const { id, label } of [work, out]) {
-			desk.house.tokens.set(id, () => {
+			cli.harness.tokens.set(id, () => {
 				tokens.push(label);
 				return { kind: "ready", access: "new" };
 			});
 		}
 		await run("refresh");
 		expect(tokens).toEqual(["work"]);
-		expect(desk.askedUsage).not.toContain(out.id);
+		expect(cli.askedUsage).not.toContain(out.id);
 	});
 
 	it("says why where nobody could be asked, as a failure", async () => {
-		desk.usage.set(work.id, () => "HTTP 503");
-		desk.house.tokens.set(home.id, () => ({ kind: "unavailable", reason: "network", retryAt: NOW }));
+		cli.usage.set(work.id, () => "HTTP 503");
+		cli.harness.tokens.set(home.id, () => ({ kind: "unavailable", reason: "network", retryAt: NOW }));
 		expect(await run("refresh work")).toBe("error: work  HTTP 503");
 		expect(await run("refresh home")).toBe("error: home  network");
 		expect(await run("refresh out")).toMatch(/^error: out {2}its sign-in was revoked/);
-		desk.usage.delete(side.id);
+		cli.usage.delete(side.id);
 		expect(await run("refresh side")).toMatch(/^error: side {2}its usage could not be asked for/);
 	});
 
 	it("is no failure where somebody could be asked", async () => {
-		desk.usage.set(work.id, () => "HTTP 503");
+		cli.usage.set(work.id, () => "HTTP 503");
 		expect(await run("refresh")).toMatch(/^info: work {2}HTTP 503\nhome {2}5h/);
 	});
 
 	it("takes an answer for one, also where somebody else had asked before", async () => {
 		const windows = [{ usedPercent: 27, windowMinutes: 300 }];
-		desk.usage.set(work.id, () => aSnapshot({ source: "api", capturedAt: NOW - 1000, windows }));
+		cli.usage.set(work.id, () => aSnapshot({ source: "api", capturedAt: NOW - 1000, windows }));
 		expect(await run("refresh work")).toBe("info: work  5h 73% left");
 	});
 
 	it("takes what was known before for no answer, and gives the account's last error as the reason", async () => {
 		const before = NOW - HOUR_MS;
-		desk.house.state.memos.set(work.id, {
+		cli.harness.state.memos.set(work.id, {
 			cooldowns: [],
 			strikes: 0,
 			usage: aSnapshot({ source: "api", capturedAt: before }),
 			lastError: { text: "long ago", at: before },
 		});
-		desk.usage.delete(work.id);
+		cli.usage.delete(work.id);
 		expect(await run("refresh work")).toBe("error: work  long ago");
 	});
 
 	it("does not ask for an account that is switched off", async () => {
 		await run("disable work");
 		expect(await run("refresh work")).toMatch(/^error: work {2}off \(by hand\)\. \/multicodex enable work/);
-		expect(desk.askedUsage).toEqual([]);
+		expect(cli.askedUsage).toEqual([]);
 	});
 
 	it("of nobody says that there is nobody", async () => {
@@ -295,13 +295,13 @@ describe("refresh", () => {
 
 describe("a session that has ended", () => {
 	it("is told nothing any more", async () => {
-		desk.screen.isAway = true;
-		const removing = desk.command.handler("remove work", desk.screen.ctx);
-		await expect.poll(() => desk.screen.questions.length).toBe(1);
-		await desk.pi.fire("session_shutdown", desk.screen.ctx);
+		cli.screen.isAway = true;
+		const removing = cli.command.handler("remove work", cli.screen.ctx);
+		await expect.poll(() => cli.screen.questions.length).toBe(1);
+		await cli.pi.fire("session_shutdown", cli.screen.ctx);
 		await removing;
-		expect([desk.screen.notices, labels().includes("work")]).toEqual([[], true]);
-		desk.screen = aContext({ mode: "tui" });
+		expect([cli.screen.notices, labels().includes("work")]).toEqual([[], true]);
+		cli.screen = aContext({ mode: "tui" });
 		expect(await run("remove work")).toMatch(/removed work/);
 	});
 });

@@ -4,10 +4,10 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
 import { aCooldown, anAccount, aSnapshot, NOW, settled } from "../../../support/fakes.ts";
-import { aDesk, aGrant, type Desk, idOf } from "../../command-harness.ts";
+import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
-let desk: Desk;
+let cli: CommandHarness;
 let open: Promise<void>;
 
 const work = anAccount("work", { id: "3f9c0a7be21d" });
@@ -16,29 +16,29 @@ const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoke
 const [DOWN, ENTER, ESCAPE, BACKSPACE] = ["\x1b[B", "\r", "\x1b", "\x7f"] as const;
 
 function begin(rows: readonly Account[] = [work, home, out], args = ""): void {
-	desk = aDesk(rows);
-	open = desk.command.handler(args, desk.screen.ctx);
+	cli = createCommandHarness(rows);
+	open = cli.command.handler(args, cli.screen.ctx);
 }
 beforeEach(() => begin());
 
 // As wide as the names of colours need, which the theme of the tests writes out.
 const text = () =>
-	(desk.screen.panel?.render(300) ?? [])
+	(cli.screen.panel?.render(300) ?? [])
 		.map((line) => stripVTControlCharacters(line).replaceAll(/<\w+>/g, ""))
 		.join("\n");
 const selected = () => text().match(/^ → (\S+)/m)?.[1];
 const press = async (...typed: readonly string[]) => {
 	for (const key of typed) {
-		desk.screen.panel?.handleInput?.(key);
+		cli.screen.panel?.handleInput?.(key);
 		await pause(30);
 	}
 	// A letter is a key once no other has followed it.
 	if (/^[a-z?]$/.test(typed.at(-1) ?? "")) await pause(170);
 	await settled();
 };
-const labels = () => desk.house.pool.accounts().map(({ label }) => label);
-const pinned = () => desk.house.pool.pinned();
-const notices = () => desk.screen.notices;
+const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
+const pinned = () => cli.harness.pool.pinned();
+const notices = () => cli.screen.notices;
 /** Waits until the panel that a dialog has pushed aside is back. */
 const back = () => expect.poll(() => (text().includes("enter answer") ? "a question" : text())).toMatch(/^ → /m);
 
@@ -47,19 +47,19 @@ describe("/multicodex without a word", () => {
 		expect(text()).toMatch(/MultiCodex {2}2 of 3 ready/);
 		await press(ESCAPE);
 		await open;
-		expect([desk.screen.panel, notices()]).toEqual([undefined, []]);
+		expect([cli.screen.panel, notices()]).toEqual([undefined, []]);
 	});
 
 	it("begins on the account that serves next: the pinned one, else the session's", async () => {
-		const begun = async (change: (house: Desk["house"]) => unknown) => {
-			desk = aDesk([work, home, out]);
-			await change(desk.house);
-			open = desk.command.handler("", desk.screen.ctx);
+		const begun = async (change: (harness: CommandHarness["harness"]) => unknown) => {
+			cli = createCommandHarness([work, home, out]);
+			await change(cli.harness);
+			open = cli.command.handler("", cli.screen.ctx);
 			return selected();
 		};
 		expect(await begun(({ pool }) => pool.pin(home.id))).toBe("home");
 		expect(await begun(({ affinity }) => affinity.begin("s", home.id, NOW))).toBe("home");
-		const both = ({ pool, affinity }: Desk["house"]) => {
+		const both = ({ pool, affinity }: CommandHarness["harness"]) => {
 			affinity.begin("s", work.id, NOW);
 			return pool.pin(home.id);
 		};
@@ -68,17 +68,17 @@ describe("/multicodex without a word", () => {
 
 	it("paints what is known before it looks at pi's login, and before it asks for usage", async () => {
 		let looked = 0;
-		desk = aDesk([work]);
-		desk.refreshStale = () => {
+		cli = createCommandHarness([work]);
+		cli.refreshStale = () => {
 			looked += 1;
 			return new Promise(() => undefined);
 		};
-		open = desk.command.handler("", desk.screen.ctx);
+		open = cli.command.handler("", cli.screen.ctx);
 		// Synchronously: neither a file nor the network has had a chance to answer.
 		expect(text()).toMatch(/→ work/);
 		expect(looked).toBe(0);
 		await expect.poll(() => looked).toBe(1);
-		expect(desk.syncs).toBe(1);
+		expect(cli.syncs).toBe(1);
 		expect(text()).toMatch(/asking for usage/);
 		await press(ESCAPE);
 		await open;
@@ -104,10 +104,10 @@ describe("/multicodex without a word", () => {
 	});
 
 	it("asks for usage again, and says only what went wrong", async () => {
-		for (const { id } of [work, home]) desk.usage.set(id, () => aSnapshot({ source: "api" }));
+		for (const { id } of [work, home]) cli.usage.set(id, () => aSnapshot({ source: "api" }));
 		await press("r");
-		expect([desk.askedUsage, notices()]).toEqual([[work.id, home.id], []]);
-		for (const { id } of [work, home]) desk.usage.set(id, () => "HTTP 503");
+		expect([cli.askedUsage, notices()]).toEqual([[work.id, home.id], []]);
+		for (const { id } of [work, home]) cli.usage.set(id, () => "HTTP 503");
 		await press("r");
 		expect(notices().at(-1)).toMatch(/^error: work {2}HTTP 503/);
 	});
@@ -115,30 +115,30 @@ describe("/multicodex without a word", () => {
 	it("makes room for the question before a removal, and is back on the nearest row", async () => {
 		await press(DOWN, "x");
 		await back();
-		expect([desk.screen.questions, labels(), selected()]).toEqual([["Remove home?"], ["work", "out"], "out"]);
-		desk.screen.consent = false;
+		expect([cli.screen.questions, labels(), selected()]).toEqual([["Remove home?"], ["work", "out"], "out"]);
+		cli.screen.consent = false;
 		await press("x");
 		await back();
 		expect([labels(), selected()]).toEqual([["work", "out"], "out"]);
 	});
 
 	it("gives the editor back when a question, a sign-in or a field is left by Esc, and is back after an answer that keeps", async () => {
-		desk.screen.consent = false;
+		cli.screen.consent = false;
 		await press("x");
 		await back();
-		expect([labels(), desk.screen.questions]).toEqual([["work", "home", "out"], ["Remove work?"]]);
-		desk.screen.isAway = true;
-		desk.inBrowser = ({ signal }) =>
+		expect([labels(), cli.screen.questions]).toEqual([["work", "home", "out"], ["Remove work?"]]);
+		cli.screen.isAway = true;
+		cli.inBrowser = ({ signal }) =>
 			new Promise((_, reject) => {
 				signal?.addEventListener("abort", () => reject(new SignInError(LOGIN_CANCELLED)));
 			});
 		for (const key of ["x", "n", "v", "s"]) {
-			if (!desk.screen.panel) open = desk.command.handler("", desk.screen.ctx);
+			if (!cli.screen.panel) open = cli.command.handler("", cli.screen.ctx);
 			await press(key);
 			expect(text()).not.toMatch(/MultiCodex/);
 			await press(ESCAPE);
 			await open;
-			expect([desk.screen.panel, labels()]).toEqual([undefined, ["work", "home", "out"]]);
+			expect([cli.screen.panel, labels()]).toEqual([undefined, ["work", "home", "out"]]);
 		}
 		expect(notices()).toContain("info: Nothing was removed.");
 	});
@@ -161,7 +161,7 @@ describe("/multicodex without a word", () => {
 	});
 
 	it("gives another label in a field that holds the old one, and stays until that will do", async () => {
-		desk.screen.isAway = true;
+		cli.screen.isAway = true;
 		await press("v");
 		expect(text()).toMatch(/New label of work[\s\S]*> work/);
 		await press('"', ENTER);
@@ -173,25 +173,25 @@ describe("/multicodex without a word", () => {
 
 	it("signs in to one more, and is back on it; signs in again; gives another label", async () => {
 		const [first, again] = [aGrant("new"), aGrant("new", NOW + 1000)];
-		desk.inBrowser = async () => first;
+		cli.inBrowser = async () => first;
 		await press("n");
 		await back();
 		expect([labels().at(-1), selected()]).toEqual(["new", "new"]);
-		desk.inBrowser = async () => again;
+		cli.inBrowser = async () => again;
 		await press("s");
 		await back();
-		expect(desk.house.pool.account(idOf("new"))?.credential).toEqual(again);
-		desk.screen.input = "other";
+		expect(cli.harness.pool.account(idOf("new"))?.credential).toEqual(again);
+		cli.screen.input = "other";
 		await press("v");
 		await back();
 		expect([labels().at(-1), selected()]).toEqual(["other", "other"]);
 	});
 
 	it("follows what happens elsewhere while it is open, and stops when it is closed", async () => {
-		desk.house.state.memos.set(home.id, { cooldowns: [aCooldown()], strikes: 0 });
-		desk.house.pool.emit({ type: "changed" });
+		cli.harness.state.memos.set(home.id, { cooldowns: [aCooldown()], strikes: 0 });
+		cli.harness.pool.emit({ type: "changed" });
 		expect(text()).toMatch(/home .*out of quota/);
-		desk.house.pool.emit({
+		cli.harness.pool.emit({
 			type: "rotated",
 			asked: { modelId: "gpt-5.5", sessionId: "s" },
 			grounds: { decidedBy: undefined, terms: [] },
@@ -206,27 +206,27 @@ describe("/multicodex without a word", () => {
 		// What is asked for behind the first paint has been answered.
 		await expect.poll(text).toMatch(/usage unknown/);
 		await new Promise((resolve) => setImmediate(resolve));
-		const renders = desk.screen.repaints;
-		desk.house.pool.emit({ type: "changed" });
-		expect(desk.screen.repaints).toBe(renders + 1);
+		const renders = cli.screen.repaints;
+		cli.harness.pool.emit({ type: "changed" });
+		expect(cli.screen.repaints).toBe(renders + 1);
 		await press(ESCAPE);
 		await open;
-		desk.house.pool.emit({ type: "changed" });
-		expect(desk.screen.repaints).toBe(renders + 1);
+		cli.harness.pool.emit({ type: "changed" });
+		expect(cli.screen.repaints).toBe(renders + 1);
 	});
 
 	it("ends with the session that it was opened in, and touches its context no more", async () => {
-		await desk.pi.fire("session_shutdown", desk.screen.ctx);
-		desk.screen.isStale = true;
+		await cli.pi.fire("session_shutdown", cli.screen.ctx);
+		cli.screen.isStale = true;
 		await open;
-		expect([desk.screen.panel, notices()]).toEqual([undefined, []]);
+		expect([cli.screen.panel, notices()]).toEqual([undefined, []]);
 	});
 
 	it("of an empty pool offers to sign in", async () => {
 		await press(ESCAPE);
 		begin([]);
 		expect(text()).toMatch(/No Codex account is signed in/);
-		desk.inBrowser = async () => aGrant("new");
+		cli.inBrowser = async () => aGrant("new");
 		await press("n");
 		await back();
 		expect(selected()).toBe("new");
@@ -234,7 +234,7 @@ describe("/multicodex without a word", () => {
 });
 
 describe("keys that are typed ahead", () => {
-	const isDropped = () => desk.screen.listeners.some((listener) => listener("q")?.consume === true);
+	const isDropped = () => cli.screen.listeners.some((listener) => listener("q")?.consume === true);
 	const macrotask = () => new Promise((resolve) => setImmediate(resolve));
 
 	it.each(["", "use"])(
@@ -243,29 +243,29 @@ describe("keys that are typed ahead", () => {
 			begin([work, home, out], args);
 			await macrotask();
 			expect(isDropped()).toBe(false);
-			desk.screen.isAway = true;
+			cli.screen.isAway = true;
 			// The panel has closed, and the question has its place by the next key of the same moment.
-			desk.screen.panel?.handleInput?.(args === "" ? "x" : BACKSPACE);
-			await expect.poll(() => desk.screen.questions).toHaveLength(1);
+			cli.screen.panel?.handleInput?.(args === "" ? "x" : BACKSPACE);
+			await expect.poll(() => cli.screen.questions).toHaveLength(1);
 			await macrotask();
-			expect([desk.screen.questions, isDropped()]).toEqual([["Remove work?"], false]);
-			await desk.pi.fire("session_shutdown", desk.screen.ctx);
+			expect([cli.screen.questions, isDropped()]).toEqual([["Remove work?"], false]);
+			await cli.pi.fire("session_shutdown", cli.screen.ctx);
 			await open;
-			expect(desk.screen.listeners).toEqual([]);
+			expect(cli.screen.listeners).toEqual([]);
 		},
 	);
 
 	it("are dropped while what was asked for is done, yet not for long", async () => {
 		await macrotask();
 		let goOn: () => void = () => undefined;
-		desk.house.accounts.whileRefreshing = (_id, work) =>
+		cli.harness.accounts.whileRefreshing = (_id, work) =>
 			new Promise((resolve, reject) => {
 				goOn = () => void work().then(resolve, reject);
 			});
 		await press("x");
-		await expect.poll(() => desk.screen.panel).toBeUndefined();
+		await expect.poll(() => cli.screen.panel).toBeUndefined();
 		expect(isDropped()).toBe(true);
-		desk.house.clock.at += 1000;
+		cli.harness.clock.at += 1000;
 		expect(isDropped()).toBe(false);
 		goOn();
 		await back();
@@ -273,16 +273,16 @@ describe("keys that are typed ahead", () => {
 		expect([labels(), isDropped()]).toEqual([["home", "out"], false]);
 		await press(ESCAPE);
 		await open;
-		expect(desk.screen.listeners).toEqual([]);
+		expect(cli.screen.listeners).toEqual([]);
 	});
 });
 
 describe("/multicodex where there are only dialogs", () => {
 	const menu = async (...choices: readonly string[]) => {
-		desk = aDesk([work, home, out], { mode: "rpc" });
+		cli = createCommandHarness([work, home, out], { mode: "rpc" });
 		const left = [...choices];
-		Object.defineProperty(desk.screen, "choice", { get: () => left.shift() });
-		await desk.command.handler("", desk.screen.ctx);
+		Object.defineProperty(cli.screen, "choice", { get: () => left.shift() });
+		await cli.command.handler("", cli.screen.ctx);
 		return notices();
 	};
 
@@ -290,13 +290,13 @@ describe("/multicodex where there are only dialogs", () => {
 		expect(await menu("show: every account: state, windows left, resets")).toEqual([
 			expect.stringMatching(/^info: 2 of 3 ready/),
 		]);
-		expect(desk.screen.questions).toEqual(["MultiCodex: 2 of 3 accounts ready"]);
-		expect(desk.screen.details[0]).toMatch(/add: sign in to one more account.*remove: .*help: /);
+		expect(cli.screen.questions).toEqual(["MultiCodex: 2 of 3 accounts ready"]);
+		expect(cli.screen.details[0]).toMatch(/add: sign in to one more account.*remove: .*help: /);
 	});
 
 	it("asks for an account where the subcommand needs one, offers those that it is for, and says where there is none", async () => {
 		await menu("disable: keep an account, but out of use", "home");
-		expect([desk.screen.details[1], desk.house.pool.account(home.id)?.enabled]).toEqual(["work, home, out", false]);
+		expect([cli.screen.details[1], cli.harness.pool.account(home.id)?.enabled]).toEqual(["work, home, out", false]);
 		expect(await menu("enable: switch an account on again")).toEqual([
 			"error: multicodex enable: there is no account for that.",
 		]);
@@ -304,14 +304,16 @@ describe("/multicodex where there are only dialogs", () => {
 
 	it("offers accounts alone where it asks for one, and takes the very one that was chosen", async () => {
 		await menu("remove: take an account out; add --undo puts it back", "home");
-		expect(desk.screen.details[1]).toBe("work, home, out");
+		expect(cli.screen.details[1]).toBe("work, home, out");
 		expect(labels()).toEqual(["work", "out"]);
 		// Two e-mails that look the same once they are hidden.
-		desk = aDesk([anAccount("me@a.example", { id: "1" }), anAccount("mo@a.example", { id: "2" })], { mode: "rpc" });
-		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		cli = createCommandHarness([anAccount("me@a.example", { id: "1" }), anAccount("mo@a.example", { id: "2" })], {
+			mode: "rpc",
+		});
+		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
 		const left = ["remove: take an account out; add --undo puts it back", "m…@a.example-2"];
-		Object.defineProperty(desk.screen, "choice", { get: () => left.shift() });
-		await desk.command.handler("", desk.screen.ctx);
+		Object.defineProperty(cli.screen, "choice", { get: () => left.shift() });
+		await cli.command.handler("", cli.screen.ctx);
 		expect(labels()).toEqual(["me@a.example"]);
 	});
 
@@ -337,25 +339,25 @@ describe("/multicodex use without an account", () => {
 	});
 
 	it("lets the policy choose, by the row for that", async () => {
-		await desk.house.pool.pin(home.id);
+		await cli.harness.pool.pin(home.id);
 		await press(..."auto", ENTER);
 		await open;
 		expect([pinned(), notices()]).toEqual([undefined, [expect.stringMatching(/policy chooses/)]]);
 	});
 
 	it("removes with Backspace, after a question that says what follows, and is open again on the nearest row", async () => {
-		desk.house.pool.setActive(work.id);
+		cli.harness.pool.setActive(work.id);
 		await press(BACKSPACE);
 		await back();
-		expect([desk.screen.questions, labels(), selected()]).toEqual([["Remove work?"], ["home", "out"], "home"]);
-		expect(desk.screen.details[0]).toMatch(/next request goes to home/);
+		expect([cli.screen.questions, labels(), selected()]).toEqual([["Remove work?"], ["home", "out"], "home"]);
+		expect(cli.screen.details[0]).toMatch(/next request goes to home/);
 		await press(ESCAPE);
 		await open;
 		expect(notices()).toEqual([expect.stringMatching(/removed work\. Now on home/)]);
 	});
 
 	it("signs in, and is open again on the account that has joined", async () => {
-		desk.inBrowser = async () => aGrant("new");
+		cli.inBrowser = async () => aGrant("new");
 		await press(..."add", ENTER);
 		await back();
 		expect(selected()).toBe("new");
@@ -368,19 +370,19 @@ describe("/multicodex use without an account", () => {
 		await press(ESCAPE);
 		await open;
 		expect(notices()).toEqual([]);
-		open = desk.command.handler("use", desk.screen.ctx);
-		await desk.pi.fire("session_shutdown", desk.screen.ctx);
+		open = cli.command.handler("use", cli.screen.ctx);
+		await cli.pi.fire("session_shutdown", cli.screen.ctx);
 		await open;
-		expect([desk.screen.panel, notices(), pinned()]).toEqual([undefined, [], undefined]);
+		expect([cli.screen.panel, notices(), pinned()]).toEqual([undefined, [], undefined]);
 	});
 
 	it("falls back to a dialog where this pi shows no panels", async () => {
 		await press(ESCAPE);
-		desk.screen = aContext({ mode: "tui", hasPanels: false });
-		desk.screen.choice = "home";
-		await desk.command.handler("use", desk.screen.ctx);
-		expect([desk.screen.questions, pinned()]).toEqual([["Use Codex account"], home.id]);
-		await desk.command.handler("", desk.screen.ctx);
-		expect(desk.screen.questions.at(-1)).toMatch(/^MultiCodex: /);
+		cli.screen = aContext({ mode: "tui", hasPanels: false });
+		cli.screen.choice = "home";
+		await cli.command.handler("use", cli.screen.ctx);
+		expect([cli.screen.questions, pinned()]).toEqual([["Use Codex account"], home.id]);
+		await cli.command.handler("", cli.screen.ctx);
+		expect(cli.screen.questions.at(-1)).toMatch(/^MultiCodex: /);
 	});
 });

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { anAccount } from "../../../support/fakes.ts";
 import { isWide } from "../../../support/tiers.ts";
-import { aDesk } from "../../command-harness.ts";
+import { createCommandHarness } from "../../command-harness.ts";
 
 /** Every panel, by the command that opens it. */
 const PANELS = ["", "use", "remove work", "rename work", "footer", "rotation", "reset backups"];
@@ -44,28 +44,28 @@ describe("a burst of text", () => {
 	it.each(PANELS)("changes no account, no pin and no setting: /multicodex %s", async (command) => {
 		await fc.assert(
 			fc.asyncProperty(anyBurst, fc.integer({ min: 0, max: 20 }), async (pieces, gap) => {
-				const desk = aDesk([anAccount("work", { id: "1" }), anAccount("home", { id: "2" })]);
-				desk.screen.isAway = true;
-				const before = JSON.stringify(desk.house.accounts.rows);
-				const running = desk.command.handler(command, desk.screen.ctx);
+				const cli = createCommandHarness([anAccount("work", { id: "1" }), anAccount("home", { id: "2" })]);
+				cli.screen.isAway = true;
+				const before = JSON.stringify(cli.harness.accounts.rows);
+				const running = cli.command.handler(command, cli.screen.ctx);
 				await vi.advanceTimersByTimeAsync(0);
-				expect(desk.screen.panel).toBeDefined();
+				expect(cli.screen.panel).toBeDefined();
 				for (const piece of pieces) {
 					// pi gives a paste in one piece, and everything else letter by letter.
 					for (const typed of piece.startsWith("\x1b") ? [piece] : piece) {
-						desk.screen.panel?.handleInput?.(typed);
+						cli.screen.panel?.handleInput?.(typed);
 						if (gap > 0) await vi.advanceTimersByTimeAsync(gap);
 					}
 				}
 				await vi.advanceTimersByTimeAsync(1000);
-				expect(JSON.stringify(desk.house.accounts.rows)).toBe(before);
-				expect([desk.house.pool.pinned(), desk.stored, desk.removals, desk.browserDialogs]).toEqual([
+				expect(JSON.stringify(cli.harness.accounts.rows)).toBe(before);
+				expect([cli.harness.pool.pinned(), cli.stored, cli.removals, cli.browserDialogs]).toEqual([
 					undefined,
 					[],
 					0,
 					[],
 				]);
-				await desk.pi.fire("session_shutdown", desk.screen.ctx);
+				await cli.pi.fire("session_shutdown", cli.screen.ctx);
 				await running;
 			}),
 			{ numRuns: isWide ? 500 : 40 },

@@ -1,19 +1,19 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
-import { aDesk, type Desk } from "../../command-harness.ts";
+import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { MODEL } from "../../harness.ts";
 
-let desk: Desk;
+let cli: CommandHarness;
 beforeEach(() => {
-	desk = aDesk([anAccount("work", { id: "3f9c0a7be21d" }), anAccount("home", { id: "3f00aa7be21d" })]);
+	cli = createCommandHarness([anAccount("work", { id: "3f9c0a7be21d" }), anAccount("home", { id: "3f00aa7be21d" })]);
 });
-const documentOf = async (args: string) => JSON.parse((await desk.run(args)).replace("info: ", ""));
+const documentOf = async (args: string) => JSON.parse((await cli.run(args)).replace("info: ", ""));
 
 describe("log", () => {
 	beforeEach(() => {
 		const kinds = Array.from({ length: 30 }, (_, at) => (at % 2 ? ("pinned" as const) : ("signed-out" as const)));
-		desk.decisions = kinds.map((kind, at) => ({
+		cli.decisions = kinds.map((kind, at) => ({
 			at: NOW + at,
 			pid: 1,
 			kind,
@@ -23,8 +23,8 @@ describe("log", () => {
 	});
 
 	it("shows the last twenty, or as many as it is told", async () => {
-		expect((await desk.run("log")).split("\n")).toHaveLength(20);
-		expect((await desk.run("log 3")).split("\n")).toEqual([
+		expect((await cli.run("log")).split("\n")).toHaveLength(20);
+		expect((await cli.run("log 3")).split("\n")).toEqual([
 			expect.stringContaining("work: pinned"),
 			expect.stringContaining("work: signed out"),
 			expect.stringContaining("work: pinned"),
@@ -35,7 +35,7 @@ describe("log", () => {
 	});
 
 	it.each(["log 0", "log -1", "log many", "log 3 4", "log --xml", "log 1.5"])("takes no `%s`", async (args) => {
-		expect(await desk.run(args)).toMatch(
+		expect(await cli.run(args)).toMatch(
 			/^error: (There is no option --\w+ here\. )?Usage: \/multicodex log \[n\] \[--json\]$/,
 		);
 	});
@@ -43,31 +43,31 @@ describe("log", () => {
 
 describe("why", () => {
 	it("answers as the next request of this session would be decided", async () => {
-		desk.house.affinity.begin("s", "3f00aa7be21d", NOW);
-		expect(await desk.run("why")).toMatch(/^info: home serves next \(soonest-reset\): it served this session last\.\n/);
+		cli.harness.affinity.begin("s", "3f00aa7be21d", NOW);
+		expect(await cli.run("why")).toMatch(/^info: home serves next \(soonest-reset\): it served this session last\.\n/);
 		expect(await documentOf("why --json")).toMatchObject({ next: "3f00aa7be21d", decidedBy: "session" });
-		await desk.house.pool.pin("3f9c0a7be21d");
-		expect(await desk.run("why")).toMatch(/^info: work serves next \(soonest-reset\): it is pinned\.\n/);
+		await cli.harness.pool.pin("3f9c0a7be21d");
+		expect(await cli.run("why")).toMatch(/^info: work serves next \(soonest-reset\): it is pinned\.\n/);
 	});
 
 	it("asks for the session's model, else for the saved one", async () => {
 		const cooldowns = [aCooldown({ scope: "model:gpt-6" })];
-		desk.house.state.memos.set("3f9c0a7be21d", { cooldowns, strikes: 0 });
-		desk.savedModel = "gpt-6";
-		desk.screen.model = { provider: "anthropic", baseUrl: "x" };
+		cli.harness.state.memos.set("3f9c0a7be21d", { cooldowns, strikes: 0 });
+		cli.savedModel = "gpt-6";
+		cli.screen.model = { provider: "anthropic", baseUrl: "x" };
 		expect(await documentOf("why --json")).toMatchObject({ model: "gpt-6", next: "3f00aa7be21d" });
-		desk.savedModel = undefined;
+		cli.savedModel = undefined;
 		expect(await documentOf("why --json")).toMatchObject({ model: null, next: "3f9c0a7be21d" });
 	});
 
 	it("says that nobody of ours serves while pi holds a key of its own", async () => {
-		desk.isForeign = true;
-		expect(await desk.run("why")).toMatch(/^info: auth\.json holds an API key for openai-codex, which serves as it is/);
+		cli.isForeign = true;
+		expect(await cli.run("why")).toMatch(/^info: auth\.json holds an API key for openai-codex, which serves as it is/);
 		expect(await documentOf("why --json")).toMatchObject({ next: null, candidates: [{ rank: 1 }, { rank: 2 }] });
 	});
 
 	it.each(["why not", "why --json now"])("takes no `%s`", async (args) => {
-		expect(await desk.run(args)).toBe("error: Usage: /multicodex why [--json]");
+		expect(await cli.run(args)).toBe("error: Usage: /multicodex why [--json]");
 	});
 });
 
@@ -120,26 +120,26 @@ it("why names the account of the next request, or nobody where that finds nobody
 			const accounts = rows.map(({ enabled, isLost }, at) =>
 				anAccount(IDS[at] ?? "", { enabled, needsLogin: isLost ? needsLogin : undefined }),
 			);
-			const asked = aDesk(accounts);
-			const { house } = asked;
-			const { settings, state } = house;
-			house.settings = { ...settings, rotation: { ...settings.rotation, ...rotation } };
+			const asked = createCommandHarness(accounts);
+			const { harness } = asked;
+			const { settings, state } = harness;
+			harness.settings = { ...settings, rotation: { ...settings.rotation, ...rotation } };
 			for (const [at, { memo, live }] of rows.entries()) {
 				const id = IDS[at] ?? "";
 				state.memos.set(id, memo);
 				for (let session = 0; session < live; session += 1) state.live.set(`${id}-${session}`, id);
 			}
 			Object.assign(state, { pinnedId: pinned, chosenLast });
-			house.affinity.begin("s", served, NOW - servedMs);
-			if (isCompacted) house.affinity.compacted();
+			harness.affinity.begin("s", served, NOW - servedMs);
+			if (isCompacted) harness.affinity.compacted();
 			Object.assign(asked.screen.model ?? {}, { id: MODEL.id });
 			const { next, candidates } = JSON.parse((await asked.run("why --json")).replace("info: ", ""));
 			const hasCrowded = candidates.some(({ gate }: { gate: { kind: string } | null }) => gate?.kind === "crowded");
 			const abort = new AbortController();
-			house.onPause = () => abort.abort();
-			await house.ask({ signal: abort.signal });
-			expect(house.tries[0] ?? null).toBe(next);
-			const wait = house.told.find((event) => event.type === "waiting" && event.until !== undefined);
+			harness.onPause = () => abort.abort();
+			await harness.ask({ signal: abort.signal });
+			expect(harness.tries[0] ?? null).toBe(next);
+			const wait = harness.told.find((event) => event.type === "waiting" && event.until !== undefined);
 			if (hasCrowded && next === null) expect(wait).toBeDefined();
 			if (wait) expect([wait, next]).toMatchObject([{ forRoom: hasCrowded }, null]);
 			if (hasCrowded && wait) waitedForRoom += 1;

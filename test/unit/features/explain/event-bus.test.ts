@@ -4,7 +4,7 @@ import type { PoolEvent } from "../../../../src/core/events.ts";
 import { type BusEvents, busEventOf, publishEvents } from "../../../../src/features/explain/event-bus.ts";
 import { anAccount, HOUR_MS, NOW } from "../../../support/fakes.ts";
 import { aPi } from "../../fake-pi.ts";
-import { aHouse } from "../../harness.ts";
+import { createHarness } from "../../harness.ts";
 
 const [a, b] = [anAccount("label-a", { id: "a" }), anAccount("label-b", { id: "b" })];
 const asked = { modelId: "gpt-5.5", sessionId: "the-session" };
@@ -78,19 +78,19 @@ describe("what other extensions hear", () => {
 	});
 
 	it("is frozen, and a bus that throws keeps the event from nobody else", () => {
-		const house = aHouse(anAccount("a"));
+		const harness = createHarness(anAccount("a"));
 		const pi = aPi();
 		const heard: unknown[] = [];
 		pi.bus = (channel, payload) => {
 			heard.push([channel, Object.isFrozen(payload)]);
 			throw new Error("a listener's own fault");
 		};
-		publishEvents(pi.api, house.pool);
+		publishEvents(pi.api, harness.pool);
 		let later = 0;
-		house.pool.subscribe(() => {
+		harness.pool.subscribe(() => {
 			later += 1;
 		});
-		for (const event of [...EVENTS, ...OURS]) house.pool.emit(event);
+		for (const event of [...EVENTS, ...OURS]) harness.pool.emit(event);
 		expect(heard).toEqual(EVENTS.map(({ type }) => [CHANNEL[type], true]));
 		expect(later).toBe(EVENTS.length + OURS.length);
 	});

@@ -2,22 +2,22 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createFooter, type Footer } from "../../../../src/features/footer/footer.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aContext, type FakeContext } from "../../fake-pi.ts";
-import { aHouse, type House } from "../../harness.ts";
+import { createHarness, type Harness } from "../../harness.ts";
 
-let house: House;
+let harness: Harness;
 let footer: Footer;
 let screen: FakeContext;
 let ticks: number;
 let stores: Set<() => void>;
 beforeEach(() => {
-	house = aHouse(anAccount("a"), anAccount("b"));
+	harness = createHarness(anAccount("a"), anAccount("b"));
 	ticks = 0;
 	stores = new Set();
 	footer = createFooter({
-		pool: house.pool,
-		affinity: house.affinity,
-		settings: () => house.settings,
-		clock: house.clock,
+		pool: harness.pool,
+		affinity: harness.affinity,
+		settings: () => harness.settings,
+		clock: harness.clock,
 		onTick: () => {
 			ticks += 1;
 		},
@@ -36,8 +36,8 @@ afterEach(() => {
 const shown = (on = screen) => on.statuses.at(-1)?.replace(/<\w+>/g, "");
 /** The session is on this account from now on. */
 const serves = (id: string) => {
-	house.affinity.begin("s", id, NOW);
-	house.pool.emit({ type: "changed" });
+	harness.affinity.begin("s", id, NOW);
+	harness.pool.emit({ type: "changed" });
 };
 const onlyTimers = () => vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
 
@@ -48,13 +48,13 @@ describe("the footer", () => {
 		const onTick = vi.fn(() => {
 			throw new TypeError("secret");
 		});
-		const { pool, affinity, clock } = house;
+		const { pool, affinity, clock } = harness;
 		const followStores = () => () => undefined;
-		footer = createFooter({ pool, affinity, settings: () => house.settings, clock, onTick, followStores });
+		footer = createFooter({ pool, affinity, settings: () => harness.settings, clock, onTick, followStores });
 		footer.start(screen.ctx);
 		vi.advanceTimersByTime(2 * HOUR_MS);
 		expect(onTick.mock.calls.length).toBeGreaterThan(1);
-		expect(house.told).toContainEqual(expect.objectContaining({ type: "defect", where: "footer" }));
+		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "footer" }));
 	});
 
 	it("is drawn when a session begins, and after every change that shows", async () => {
@@ -69,7 +69,7 @@ describe("the footer", () => {
 
 	it("is drawn once for many changes of one moment, and not at all where nothing shows", async () => {
 		footer.start(screen.ctx);
-		for (let time = 0; time < 20; time += 1) house.pool.emit({ type: "changed" });
+		for (let time = 0; time < 20; time += 1) harness.pool.emit({ type: "changed" });
 		await settled();
 		expect(screen.statuses).toHaveLength(1);
 		for (const id of ["b", "a", "b"]) serves(id);
@@ -109,26 +109,26 @@ describe("the footer", () => {
 	it("follows the person's settings, and says that we are off", async () => {
 		footer.start(screen.ctx);
 		serves("a");
-		house.settings = { ...house.settings, footer: { ...house.settings.footer, ready: false } };
+		harness.settings = { ...harness.settings, footer: { ...harness.settings.footer, ready: false } };
 		await settled();
 		expect(shown()).toBe("codex a (plus) · usage unknown");
-		house.settings = { ...house.settings, enabled: false };
-		house.pool.emit({ type: "changed" });
+		harness.settings = { ...harness.settings, enabled: false };
+		harness.pool.emit({ type: "changed" });
 		await settled();
 		expect(shown()).toBe("codex off · /multicodex on");
 	});
 
 	it("names the account that is back first when none is ready, and leaves out who must sign in", async () => {
-		house.accounts.rows = [...house.accounts.rows, anAccount("c", { needsLogin: { reason: "revoked", at: NOW } })];
+		harness.accounts.rows = [...harness.accounts.rows, anAccount("c", { needsLogin: { reason: "revoked", at: NOW } })];
 		const cool = (until: number) => ({ cooldowns: [aCooldown({ until })], strikes: 0 });
-		house.state.memos.set("a", cool(NOW + 2 * HOUR_MS));
-		house.state.memos.set("b", cool(NOW + HOUR_MS));
+		harness.state.memos.set("a", cool(NOW + 2 * HOUR_MS));
+		harness.state.memos.set("b", cool(NOW + HOUR_MS));
 		footer.start(screen.ctx);
 		expect(shown()).toMatch(/^codex 0\/3 ready · b back /);
 	});
 
 	it("shows the pinned account before the first request", () => {
-		house.state.pinnedId = "b";
+		harness.state.pinnedId = "b";
 		footer.start(screen.ctx);
 		expect(shown()).toMatch(/^codex b pinned \(plus\)/);
 	});
@@ -147,14 +147,14 @@ describe("the footer", () => {
 		const name = () => /^codex (\S+(?: pinned)?)/.exec(shown() ?? "")?.[1];
 
 		it("from the first second, with the figures that are stored", () => {
-			house.state.memos.set("a", { usage: used(90), cooldowns: [], strikes: 0 });
-			house.state.memos.set("b", { usage: used(27), cooldowns: [], strikes: 0 });
+			harness.state.memos.set("a", { usage: used(90), cooldowns: [], strikes: 0 });
+			harness.state.memos.set("b", { usage: used(27), cooldowns: [], strikes: 0 });
 			footer.start(screen.ctx);
 			expect(shown()).toBe("codex b · 5h 73% left (1h00m) · week 92% left (1d00h) · 2/2 ready");
 		});
 
 		it("after each change of the pool, and never one that is off or out", async () => {
-			const { pool, accounts, state } = house;
+			const { pool, accounts, state } = harness;
 			serves("a");
 			footer.start(screen.ctx);
 			const names = [name()];
@@ -180,31 +180,31 @@ describe("the footer", () => {
 
 		it("for the model that is selected: one that may not use it is neither named nor counted", async () => {
 			const cooldowns = [aCooldown({ scope: "model:m", reason: "model_not_supported", until: NOW + HOUR_MS })];
-			house.state.memos.set("a", { cooldowns, strikes: 0 });
+			harness.state.memos.set("a", { cooldowns, strikes: 0 });
 			screen.model = Object.assign({ provider: "openai-codex", baseUrl: "x" }, { id: "m" });
 			footer.start(screen.ctx);
 			expect(shown()).toBe("codex b (plus) · usage unknown · last ready");
-			house.state.memos.set("b", { cooldowns, strikes: 0 });
-			house.pool.emit({ type: "changed" });
+			harness.state.memos.set("b", { cooldowns, strikes: 0 });
+			harness.pool.emit({ type: "changed" });
 			await settled();
 			expect(shown()).toMatch(/^codex 0\/2 ready · a back /);
 		});
 
 		it("where others need the rest of all there are", () => {
-			house.state.memos.set("a", { usage: used(95), cooldowns: [], strikes: 0 });
-			house.state.memos.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
-			house.state.live.set("other", "a");
-			house.affinity.begin("s", "b", NOW);
+			harness.state.memos.set("a", { usage: used(95), cooldowns: [], strikes: 0 });
+			harness.state.memos.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			harness.state.live.set("other", "a");
+			harness.affinity.begin("s", "b", NOW);
 			footer.start(screen.ctx);
 			expect(name()).toBe("a");
 		});
 
 		it("as the request chooses, also where others are tried first for a while", async () => {
-			house.pool.doubt(["a"]);
+			harness.pool.doubt(["a"]);
 			footer.start(screen.ctx);
 			expect(name()).toBe("b");
-			await house.ask();
-			expect(house.tries).toEqual(["b"]);
+			await harness.ask();
+			expect(harness.tries).toEqual(["b"]);
 		});
 
 		it("and looks at what others store for as long as a session lasts", () => {
@@ -240,13 +240,13 @@ describe("the footer", () => {
 describe("the footer while a request waits", () => {
 	it("counts down, and is as before when the wait is over", async () => {
 		footer.start(screen.ctx);
-		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
 		await settled();
 		expect(shown()).toBe("codex waiting · first account back in 42s");
-		house.pool.emit({ type: "waiting", until: undefined, forRoom: false });
+		harness.pool.emit({ type: "waiting", until: undefined, forRoom: false });
 		await settled();
 		expect(shown()).toBe("codex a (plus) · usage unknown · 2 of 2 ready");
-		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: true });
+		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: true });
 		await settled();
 		expect(shown()).toBe("codex waiting for room · first account back in 42s");
 	});
@@ -254,10 +254,10 @@ describe("the footer while a request waits", () => {
 	it("counts every second, in whatever session, and leaves no timer", async () => {
 		onlyTimers();
 		footer.start(screen.ctx);
-		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
-		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
 		expect(vi.getTimerCount()).toBe(2);
-		house.clock.at += 1000;
+		harness.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
 		expect(shown()).toBe("codex waiting · first account back in 41s");
 		footer.stop();
@@ -265,10 +265,10 @@ describe("the footer while a request waits", () => {
 
 		const next = aContext({ mode: "tui" });
 		footer.start(next.ctx);
-		house.clock.at += 1000;
+		harness.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
 		expect(shown(next)).toBe("codex waiting · first account back in 40s");
-		house.pool.emit({ type: "waiting", until: undefined, forRoom: false });
+		harness.pool.emit({ type: "waiting", until: undefined, forRoom: false });
 		expect(vi.getTimerCount()).toBe(1);
 		footer.stop();
 		expect(vi.getTimerCount()).toBe(0);
@@ -276,16 +276,16 @@ describe("the footer while a request waits", () => {
 
 	it("begins no timer where no session is", () => {
 		onlyTimers();
-		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
 	it("leaves no timer behind a session that was replaced without a word", () => {
 		onlyTimers();
 		footer.start(screen.ctx);
-		house.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
 		screen.isStale = true;
-		house.clock.at += 1000;
+		harness.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
 		expect(vi.getTimerCount()).toBe(0);
 	});
@@ -295,7 +295,7 @@ describe("the footer over sessions", () => {
 	it("is looked after once a minute, once", () => {
 		onlyTimers();
 		footer.start(screen.ctx);
-		house.affinity.begin("s", "b", NOW);
+		harness.affinity.begin("s", "b", NOW);
 		vi.advanceTimersByTime(60_000);
 		expect([ticks, screen.statuses.length]).toEqual([1, 2]);
 		footer.start(screen.ctx);

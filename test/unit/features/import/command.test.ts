@@ -2,19 +2,19 @@ import { setTimeout as pause } from "node:timers/promises";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Finding } from "../../../../src/features/import/rules.ts";
 import { anAccount, aSnapshot, aTokenOf, HOUR_MS, NOW } from "../../../support/fakes.ts";
-import { aDesk, aGrant, type Desk, idOf } from "../../command-harness.ts";
+import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
 
 const UP = "\x1b[A";
 const DOWN = "\x1b[B";
 
-let desk: Desk;
+let cli: CommandHarness;
 beforeEach(() => {
-	desk = aDesk();
+	cli = createCommandHarness();
 });
 
-const run = (args: string) => desk.run(args);
+const run = (args: string) => cli.run(args);
 /** What a person is asked to choose from is on the panel; only what cannot be chosen goes out before it. */
-const runAsked = () => desk.run("import");
+const runAsked = () => cli.run("import");
 const found = (name: string, overrides: Partial<Extract<Finding, { kind: "login" }>> = {}): Finding => ({
 	kind: "login",
 	tool: "codex",
@@ -31,49 +31,49 @@ const key: Finding = {
 	name: "key",
 	reason: "holds an API key",
 };
-const labels = () => desk.house.pool.accounts().map(({ label }) => label);
+const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
 
 describe("import", () => {
 	it("looks everywhere, and takes what it found when the person says yes", async () => {
-		desk.found = [found("work"), found("home", { tool: "prodex", name: "job" }), key];
+		cli.found = [found("work"), found("home", { tool: "prodex", name: "job" }), key];
 		const before: string[] = [];
-		desk.screen.onQuestion = () => {
-			before.push(...desk.screen.notices);
+		cli.screen.onQuestion = () => {
+			before.push(...cli.screen.notices);
 		};
-		const text = await desk.run("import", 2);
+		const text = await cli.run("import", 2);
 		expect(before).toEqual([expect.stringMatching(/^info: Left out:\n.*API key$/)]);
-		expect(desk.screen.questions).toEqual(["Import 2 Codex accounts?"]);
-		expect(desk.screen.details).toEqual([
+		expect(cli.screen.questions).toEqual(["Import 2 Codex accounts?"]);
+		expect(cli.screen.details).toEqual([
 			expect.stringMatching(
 				/→ Yes, import all 2 No, import nothing .*\[x\] work@example\.test, Codex CLI \(.*\[x\] home@.*prodex job.*These are copied/,
 			),
 		]);
 		expect(text).toMatch(/^info: Codex: imported work, job\.\nThe pool has 2 accounts now\. \/multicodex shows/);
-		expect([labels(), desk.searched]).toEqual([
+		expect([labels(), cli.searched]).toEqual([
 			["work", "job"],
 			[undefined, undefined],
 		]);
 		// What they have left is worth knowing before the first request.
-		expect(desk.askedUsage).toEqual([idOf("work"), idOf("home")]);
+		expect(cli.askedUsage).toEqual([idOf("work"), idOf("home")]);
 	});
 
 	it("says what those have left that it took, where that is known in time", async () => {
-		desk.found = [found("work")];
+		cli.found = [found("work")];
 		const window = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
-		desk.usage.set(idOf("work"), () => aSnapshot({ windows: [window] }));
+		cli.usage.set(idOf("work"), () => aSnapshot({ windows: [window] }));
 		expect(await runAsked()).toMatch(
 			/imported work\.\nwork: 73% of 5h until \d\d:\d\d left\.\nThe pool has 1 account now\.\n/,
 		);
 	});
 
 	it("takes only what the person has chosen on the panel", async () => {
-		desk.found = [found("work"), found("home"), found("side")];
-		desk.screen.isAway = true;
-		const running = desk.command.handler("import", desk.screen.ctx);
-		await expect.poll(() => desk.screen.panel !== undefined).toBe(true);
+		cli.found = [found("work"), found("home"), found("side")];
+		cli.screen.isAway = true;
+		const running = cli.command.handler("import", cli.screen.ctx);
+		await expect.poll(() => cli.screen.panel !== undefined).toBe(true);
 		// Down to the second account, out with it, and up to the answer again.
 		for (const key of [DOWN, DOWN, DOWN, " ", UP, UP, UP, "\r"]) {
-			desk.screen.panel?.handleInput?.(key);
+			cli.screen.panel?.handleInput?.(key);
 			await pause(200);
 		}
 		await running;
@@ -81,90 +81,90 @@ describe("import", () => {
 	});
 
 	it("shows no e-mail on the panel to a person who hides them", async () => {
-		desk.house.settings = { ...desk.house.settings, maskEmails: true };
-		desk.found = [found("work")];
-		desk.screen.consent = false;
+		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
+		cli.found = [found("work")];
+		cli.screen.consent = false;
 		await runAsked();
-		expect(desk.screen.details[0]).toMatch(/\[x\] w…@example\.test, Codex CLI/);
+		expect(cli.screen.details[0]).toMatch(/\[x\] w…@example\.test, Codex CLI/);
 	});
 
 	it("in RPC mode lets the person choose from a list, until one of its answers is given", async () => {
-		desk = aDesk([], { mode: "rpc" });
-		desk.found = [found("work"), found("home")];
-		desk.screen.choices.push("[x] home@example.test, Codex CLI (/data/home.json)");
-		desk.screen.choice = "Yes, import 1 of 2";
-		await desk.run("import");
+		cli = createCommandHarness([], { mode: "rpc" });
+		cli.found = [found("work"), found("home")];
+		cli.screen.choices.push("[x] home@example.test, Codex CLI (/data/home.json)");
+		cli.screen.choice = "Yes, import 1 of 2";
+		await cli.run("import");
 		expect(labels()).toEqual(["work"]);
-		expect(desk.screen.questions).toEqual(["Import 2 Codex accounts?", "Import 2 Codex accounts?"]);
-		expect(desk.screen.details[0]).toMatch(/^Yes, import all 2, No, import nothing, \[x\] work@/);
-		desk = aDesk([], { mode: "rpc" });
-		desk.found = [found("work"), found("home")];
-		desk.screen.choice = "No, import nothing";
-		expect(await desk.run("import")).toBe("info: Nothing was imported.");
-		desk.screen.choice = undefined;
-		expect(await desk.run("import")).toBe("info: Nothing was imported.");
+		expect(cli.screen.questions).toEqual(["Import 2 Codex accounts?", "Import 2 Codex accounts?"]);
+		expect(cli.screen.details[0]).toMatch(/^Yes, import all 2, No, import nothing, \[x\] work@/);
+		cli = createCommandHarness([], { mode: "rpc" });
+		cli.found = [found("work"), found("home")];
+		cli.screen.choice = "No, import nothing";
+		expect(await cli.run("import")).toBe("info: Nothing was imported.");
+		cli.screen.choice = undefined;
+		expect(await cli.run("import")).toBe("info: Nothing was imported.");
 		expect(labels()).toEqual([]);
 	});
 
 	it("in RPC mode keeps two accounts apart that are called alike", async () => {
-		desk = aDesk([], { mode: "rpc" });
+		cli = createCommandHarness([], { mode: "rpc" });
 		const path = "/data/export.json";
 		const twin = { access: aTokenOf("home", { profileEmail: "work@example.test" }), refresh: "r", expiresAt: NOW };
-		desk.found = [found("work", { path }), found("home", { path, credential: twin })];
-		desk.screen.choices.push(`[x] work@example.test (${idOf("home")}), Codex CLI (${path})`);
-		desk.screen.choice = "Yes, import 1 of 2";
-		await desk.run("import");
-		expect(desk.house.pool.accounts().map(({ id }) => id)).toEqual([idOf("work")]);
+		cli.found = [found("work", { path }), found("home", { path, credential: twin })];
+		cli.screen.choices.push(`[x] work@example.test (${idOf("home")}), Codex CLI (${path})`);
+		cli.screen.choice = "Yes, import 1 of 2";
+		await cli.run("import");
+		expect(cli.harness.pool.accounts().map(({ id }) => id)).toEqual([idOf("work")]);
 	});
 
 	it("in RPC mode is a plain question for one account, which names it", async () => {
-		desk = aDesk([], { mode: "rpc" });
-		desk.found = [found("work")];
-		await desk.run("import");
-		expect(desk.screen.details).toEqual([expect.stringMatching(/^work@example\.test, Codex CLI \(.*These are copied/)]);
+		cli = createCommandHarness([], { mode: "rpc" });
+		cli.found = [found("work")];
+		await cli.run("import");
+		expect(cli.screen.details).toEqual([expect.stringMatching(/^work@example\.test, Codex CLI \(.*These are copied/)]);
 		expect(labels()).toEqual(["work"]);
 	});
 
 	it("looks once more when the person has said yes: a tool may have renewed its sign-in meanwhile", async () => {
-		desk.found = [found("work")];
-		desk.screen.onQuestion = () => {
-			desk.found = [found("work", { credential: aGrant("work", NOW + HOUR_MS) }), found("home")];
+		cli.found = [found("work")];
+		cli.screen.onQuestion = () => {
+			cli.found = [found("work", { credential: aGrant("work", NOW + HOUR_MS) }), found("home")];
 		};
 		expect(await runAsked()).toMatch(/imported work\.\n/);
 		// What was not shown is not taken.
-		expect(desk.house.pool.accounts()).toMatchObject([{ credential: aGrant("work", NOW + HOUR_MS) }]);
+		expect(cli.harness.pool.accounts()).toMatchObject([{ credential: aGrant("work", NOW + HOUR_MS) }]);
 	});
 
 	it("takes nothing when the person says no", async () => {
-		desk.found = [found("work")];
-		desk.screen.consent = false;
+		cli.found = [found("work")];
+		cli.screen.consent = false;
 		expect(await runAsked()).toBe("info: Nothing was imported.");
 		expect(labels()).toEqual([]);
 	});
 
 	it("of a tool that was named does not ask, and says what it did", async () => {
-		desk.found = [found("work"), found("home", { tool: "prodex" })];
+		cli.found = [found("work"), found("home", { tool: "prodex" })];
 		expect(await run("import codex")).toMatch(
 			/^info: Found 1 Codex sign-in:\n.*work.*\nCodex: imported work\.\nThe pool has 1 account now\..*\nCodex CLI still/,
 		);
-		expect([labels(), desk.screen.questions]).toEqual([["work"], []]);
+		expect([labels(), cli.screen.questions]).toEqual([["work"], []]);
 	});
 
 	it("of a path takes what lies there, blanks included", async () => {
-		desk.paths.set("~/my folder/auth.json", [found("work", { tool: "file" })]);
+		cli.paths.set("~/my folder/auth.json", [found("work", { tool: "file" })]);
 		expect(await run("import ~/my folder/auth.json")).toMatch(/imported work/);
 		expect(await run('import "~/my folder/auth.json"')).toMatch(
 			/^info: .*here already.*\nNothing is left to import\./s,
 		);
-		expect(desk.searched).toEqual(["~/my folder/auth.json", "~/my folder/auth.json"]);
+		expect(cli.searched).toEqual(["~/my folder/auth.json", "~/my folder/auth.json"]);
 	});
 
 	it("--dry-run shows the same and changes nothing, in any place of the line", async () => {
-		desk.found = [found("work"), key];
+		cli.found = [found("work"), key];
 		for (const args of ["import --dry-run", "import codex --dry-run", "import --dry-run codex"]) {
 			expect(await run(args)).toMatch(/^info: Found 1 Codex sign-in:\n {2}new: work@/);
 		}
-		expect([labels(), desk.screen.questions]).toEqual([[], []]);
+		expect([labels(), cli.screen.questions]).toEqual([[], []]);
 	});
 
 	it("of a word that is neither tool nor path fails, and names the tools", async () => {
@@ -175,9 +175,9 @@ describe("import", () => {
 		expect(await run("import")).toBe("info: No other tool on this machine keeps a Codex sign-in.");
 		expect(await run("import codex")).toBe("error: No Codex sign-in of Codex CLI was found. Nothing was imported.");
 		expect(await run("import codex --dry-run")).toBe("info: No Codex sign-in of Codex CLI was found.");
-		desk.paths.set("/empty", []);
+		cli.paths.set("/empty", []);
 		expect(await run("import /empty")).toMatch(/^error: /);
-		desk.found = [key];
+		cli.found = [key];
 		expect(await run("import prodex")).toBe(
 			"error: prodex key (/data/key.json) holds an API key. Nothing was imported.",
 		);
@@ -186,14 +186,14 @@ describe("import", () => {
 
 	// A path is no machine: what lies elsewhere was not looked at.
 	it("that finds nothing at a path says nothing of other places", async () => {
-		desk.paths.set("/empty", []);
+		cli.paths.set("/empty", []);
 		for (const args of ["import /empty", "import /empty --dry-run"]) {
 			expect(await run(args)).toMatch(/No Codex sign-in was found/);
 		}
 	});
 
 	it("that fails for several reasons keeps them apart in its one line", async () => {
-		desk.found = [key, { ...key, path: "/data/torn.json", name: "torn", reason: "is not valid JSON" }];
+		cli.found = [key, { ...key, path: "/data/torn.json", name: "torn", reason: "is not valid JSON" }];
 		expect(await run("import prodex")).toBe(
 			"error: prodex key (/data/key.json) holds an API key; prodex torn (/data/torn.json) is not valid JSON. Nothing was imported.",
 		);
@@ -201,33 +201,33 @@ describe("import", () => {
 
 	it.each(['import ""', 'import " "', 'import "" ""'])("%s names nothing, and looks everywhere", async (args) => {
 		expect(await run(args)).toMatch(/^info: No other tool on this machine/);
-		expect(desk.searched).toEqual([undefined]);
+		expect(cli.searched).toEqual([undefined]);
 	});
 
 	it("that finds only what is here says so, and asks nothing", async () => {
-		desk = aDesk([anAccount("work", { id: idOf("work") })]);
-		desk.found = [found("work")];
+		cli = createCommandHarness([anAccount("work", { id: idOf("work") })]);
+		cli.found = [found("work")];
 		expect(await run("import")).toMatch(/^info: .*here already: work.*\nNothing is left to import\./s);
-		expect(desk.screen.questions).toEqual([]);
+		expect(cli.screen.questions).toEqual([]);
 	});
 
 	it("renews an account that its tool has renewed, and counts it", async () => {
 		const lost = { needsLogin: { reason: "refresh_token_reused", at: NOW }, source: "import:codex" };
-		desk = aDesk([anAccount("mine", { id: idOf("work"), ...lost })]);
-		desk.found = [found("work", { credential: aGrant("work", NOW + HOUR_MS) })];
+		cli = createCommandHarness([anAccount("mine", { id: idOf("work"), ...lost })]);
+		cli.found = [found("work", { credential: aGrant("work", NOW + HOUR_MS) })];
 		expect(await runAsked()).toMatch(/imported mine/);
-		expect(desk.house.pool.account(idOf("work"))).toMatchObject({ needsLogin: undefined });
+		expect(cli.harness.pool.account(idOf("work"))).toMatchObject({ needsLogin: undefined });
 	});
 
 	it("shows no e-mail to a person who hides them", async () => {
-		desk.house.settings = { ...desk.house.settings, maskEmails: true };
-		desk.found = [found("work")];
+		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
+		cli.found = [found("work")];
 		expect(await run("import --dry-run")).toMatch(/new: w…@example\.test/);
 	});
 
 	it("says so where an account cannot be stored", async () => {
-		desk.found = [found("work")];
-		desk.house.accounts.isFull = true;
+		cli.found = [found("work")];
+		cli.harness.accounts.isFull = true;
 		expect(await run("import codex")).toBe("error: multicodex import failed: no space");
 	});
 });

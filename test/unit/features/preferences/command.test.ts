@@ -5,35 +5,35 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
-import { aDesk, type Desk } from "../../command-harness.ts";
+import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
 const DOWN = "\x1b[B";
 const ENTER = "\r";
 const ESCAPE = "\x1b";
 
-let desk: Desk;
+let cli: CommandHarness;
 
 beforeAll(() => initTheme("dark"));
 beforeEach(() => {
-	desk = aDesk([anAccount("work"), anAccount("職場", { id: "b" })]);
-	desk.house.settings = DEFAULT_SETTINGS;
+	cli = createCommandHarness([anAccount("work"), anAccount("職場", { id: "b" })]);
+	cli.harness.settings = DEFAULT_SETTINGS;
 	const windows = [
 		{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
 		{ usedPercent: 8, windowMinutes: 10080, resetsAt: NOW + 6 * DAY_MS },
 	];
-	desk.house.pool.noteUsage("work", aSnapshot({ windows }));
+	cli.harness.pool.noteUsage("work", aSnapshot({ windows }));
 });
 
 /** Opens the panel of a group; `closed` resolves when the command is done. */
 const open = async (group: string) => {
-	desk.screen.notices.length = 0;
+	cli.screen.notices.length = 0;
 	// Colours that take no room, as a terminal's.
-	Object.assign(desk.screen.ctx.ui.theme, { fg: (_tone: string, text: string) => text });
-	const closed = desk.command.handler(group, desk.screen.ctx);
+	Object.assign(cli.screen.ctx.ui.theme, { fg: (_tone: string, text: string) => text });
+	const closed = cli.command.handler(group, cli.screen.ctx);
 	await settled();
-	const { panel } = desk.screen;
-	if (!panel) throw new Error(`no panel: ${desk.screen.notices.join()}`);
+	const { panel } = cli.screen;
+	if (!panel) throw new Error(`no panel: ${cli.screen.notices.join()}`);
 	const lines = (width = 80) => panel.render(width).map((line) => stripVTControlCharacters(line).trimEnd());
 	const press = async (...keys: readonly string[]) => {
 		for (const key of keys) {
@@ -47,11 +47,11 @@ const open = async (group: string) => {
 
 describe("footer", () => {
 	it("sets what is shown, in the footer and elsewhere, by words in every mode", async () => {
-		const said = await desk.run("footer usage=used meters=false notifications=false maskEmails=true");
-		expect(desk.stored).toEqual([
+		const said = await cli.run("footer usage=used meters=false notifications=false maskEmails=true");
+		expect(cli.stored).toEqual([
 			{ "footer.usage": "used", "footer.meters": false, notifications: false, maskEmails: true },
 		]);
-		expect(desk.house.settings).toMatchObject({
+		expect(cli.harness.settings).toMatchObject({
 			footer: { usage: "used", meters: false, account: true },
 			notifications: false,
 			maskEmails: true,
@@ -63,41 +63,41 @@ describe("footer", () => {
 	it.each(["usage=most", "windows=30d", "account=yes", "meters=1", "maskEmails=on", "enabled=false", "order="])(
 		"takes no value that will not do: %s",
 		async (word) => {
-			expect(await desk.run(`footer ${word}`)).toMatch(
+			expect(await cli.run(`footer ${word}`)).toMatch(
 				/^error: .*Usage: \/multicodex footer \[name=value …\|default\]$/,
 			);
-			expect(desk.stored).toEqual([]);
+			expect(cli.stored).toEqual([]);
 		},
 	);
 
 	it("prints every value where nobody looks on or where there is no panel, and asks nothing", async () => {
-		desk.screen = aContext({ mode: "rpc" });
-		const text = await desk.run("footer");
+		cli.screen = aContext({ mode: "rpc" });
+		const text = await cli.run("footer");
 		expect(text.split("\n")).toHaveLength(9);
 		expect(text).toMatch(/^order {10}account-first {2}what comes first$/m);
-		expect([desk.screen.questions, desk.stored]).toEqual([[], []]);
+		expect([cli.screen.questions, cli.stored]).toEqual([[], []]);
 	});
 
 	it("has a panel that shows the line as it will look, and saves at each change", async () => {
-		desk.house.affinity.begin("s", "work", NOW);
+		cli.harness.affinity.begin("s", "work", NOW);
 		const { lines, press, closed } = await open("footer");
 		expect(lines()[3]).toBe("codex work · 5h 73% left (1h00m) · week 92% left (6d00h) · 2/2 ready");
 		expect(lines(40)[3]).toBe("work · 5h 73% · wk 92% · 2/2");
 		await press(ENTER);
-		expect(desk.stored).toEqual([{ "footer.usage": "used" }]);
+		expect(cli.stored).toEqual([{ "footer.usage": "used" }]);
 		expect(lines()[3]).toBe("codex work · 5h 27% used (1h00m) · week 8% used (6d00h) · 2/2 ready");
 		await press(DOWN, DOWN, ENTER);
-		expect(desk.stored.at(-1)).toEqual({ "footer.account": false });
+		expect(cli.stored.at(-1)).toEqual({ "footer.account": false });
 		expect(lines()[3]).toBe("codex 5h 27% used (1h00m) · week 8% used (6d00h) · 2/2 ready");
 		await press(ESCAPE);
 		await closed;
-		expect(desk.screen.notices).toEqual([]);
+		expect(cli.screen.notices).toEqual([]);
 	});
 
 	it("draws whatever shows it at once, with the new value", async () => {
 		const { press } = await open("footer");
 		const shown: boolean[] = [];
-		desk.house.pool.subscribe(() => shown.push(desk.house.settings.footer.usage === "used"));
+		cli.harness.pool.subscribe(() => shown.push(cli.harness.settings.footer.usage === "used"));
 		await press(ENTER);
 		expect(shown).toEqual([true]);
 	});
@@ -108,21 +108,21 @@ describe("footer", () => {
 	});
 
 	it("says in the panel why something could not be saved", async () => {
-		desk.settingsRefusal = Object.assign(new Error("settings.json is not valid JSON"), { code: "EUNREADABLE" });
+		cli.settingsRefusal = Object.assign(new Error("settings.json is not valid JSON"), { code: "EUNREADABLE" });
 		const { lines, press } = await open("footer");
 		await press(ENTER);
 		expect(lines()).toContain(" Not saved: settings.json is not valid JSON.");
 		expect(lines()).toContain("→ usage          left");
-		desk.settingsRefusal = new Error("secret-token");
+		cli.settingsRefusal = new Error("secret-token");
 		await press(ENTER);
 		expect(lines()).toContain(" Not saved: an unexpected error.");
 	});
 
 	it("goes with its session", async () => {
 		const { closed } = await open("footer");
-		await desk.pi.fire("session_shutdown", desk.screen.ctx);
+		await cli.pi.fire("session_shutdown", cli.screen.ctx);
 		await closed;
-		expect([desk.screen.panel, desk.screen.notices]).toEqual([undefined, []]);
+		expect([cli.screen.panel, cli.screen.notices]).toEqual([undefined, []]);
 	});
 });
 
@@ -131,22 +131,22 @@ describe("rotation", () => {
 		const { lines, press } = await open("rotation");
 		expect(lines()[3]).toMatch(/^ A new session starts on 職場: .+ \(work: .+\)\.$/);
 		await press(ENTER);
-		expect(desk.stored).toEqual([{ "rotation.policy": "most-headroom" }]);
+		expect(cli.stored).toEqual([{ "rotation.policy": "most-headroom" }]);
 		expect(lines()[3]).toBe(" A new session starts on work: 73% left (職場: usage not known).");
 	});
 
 	it("keeps a value that was typed by hand", async () => {
-		desk.house.settings = { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, maxWaitMs: 37 * 60_000 } };
+		cli.harness.settings = { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, maxWaitMs: 37 * 60_000 } };
 		const { lines, press } = await open("rotation");
 		expect(lines()).toContain("  maxWait*      37m");
 		await press(DOWN, DOWN, ...Array.from({ length: 5 }, () => ENTER));
-		expect(desk.stored.map((values) => values["rotation.maxWait"])).toEqual(["0s", "60s", "15m", "8h", "37m"]);
+		expect(cli.stored.map((values) => values["rotation.maxWait"])).toEqual(["0s", "60s", "15m", "8h", "37m"]);
 	});
 
 	it("stores numbers as numbers", async () => {
 		const { press } = await open("rotation");
 		await press(DOWN, ENTER);
-		expect(desk.stored).toEqual([{ "rotation.maxRotations": 10 }]);
+		expect(cli.stored).toEqual([{ "rotation.maxRotations": 10 }]);
 	});
 });
 

@@ -3,18 +3,18 @@ import { DEFAULT_SETTINGS, ROTATION_PREFERENCES } from "../../../../src/core/set
 import { rotation as command } from "../../../../src/features/preferences/rotation.ts";
 import type { SubcommandDeps } from "../../../../src/pi/command.ts";
 import { anAccount } from "../../../support/fakes.ts";
-import { aDesk, type Desk } from "../../command-harness.ts";
+import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
-let desk: Desk;
+let cli: CommandHarness;
 
 beforeEach(() => {
-	desk = aDesk([anAccount("a"), anAccount("b")]);
-	desk.house.settings = DEFAULT_SETTINGS;
+	cli = createCommandHarness([anAccount("a"), anAccount("b")]);
+	cli.harness.settings = DEFAULT_SETTINGS;
 });
 
-const run = (args: string) => desk.run(args);
-const rotation = () => desk.house.settings.rotation;
+const run = (args: string) => cli.run(args);
+const rotation = () => cli.harness.settings.rotation;
 /** The value that stands behind a name in what was said. */
 const shown = (text: string, key: string) =>
 	text
@@ -24,7 +24,7 @@ const shown = (text: string, key: string) =>
 
 describe("rotation", () => {
 	it("shows every value, and what it does, where there is no panel", async () => {
-		desk.screen = aContext({ mode: "rpc" });
+		cli.screen = aContext({ mode: "rpc" });
 		const text = await run("rotation");
 		const lines = text.replace("info: ", "").split("\n");
 		expect(lines).toHaveLength(ROTATION_PREFERENCES.length);
@@ -32,11 +32,11 @@ describe("rotation", () => {
 			expect([key, shown(text, key)]).toEqual([key, String(stored(rotation()))]);
 			expect(text).toContain(summary);
 		}
-		expect(desk.stored).toEqual([]);
+		expect(cli.stored).toEqual([]);
 	});
 
 	it("shows the contract's values", async () => {
-		desk.screen = aContext({ mode: "rpc" });
+		cli.screen = aContext({ mode: "rpc" });
 		const text = await run("rotation");
 		const values = ["policy", "maxRotations", "maxWait", "cooldown", "reserve.5h", "reserve.7d", "fastMode"];
 		expect(values.map((key) => shown(text, key))).toEqual(["soonest-reset", "5", "60s", "1h", "0", "0", "off"]);
@@ -54,9 +54,9 @@ describe("rotation", () => {
 		["FASTMODE=always", "fastMode", "always", "always"],
 	])("%s stores it as it is typed, at once, and shows all of them", async (typed, key, value, text) => {
 		const writesBefore: number[] = [];
-		desk.house.pool.subscribe(() => writesBefore.push(desk.stored.length));
+		cli.harness.pool.subscribe(() => writesBefore.push(cli.stored.length));
 		const said = await run(`rotation ${typed}`);
-		expect(desk.stored).toEqual([{ [`rotation.${key}`]: value }]);
+		expect(cli.stored).toEqual([{ [`rotation.${key}`]: value }]);
 		expect([shown(said, key), said.split("\n").length]).toEqual([text, ROTATION_PREFERENCES.length]);
 		// Whoever draws something draws it with the new value.
 		expect(writesBefore.at(-1)).toBe(1);
@@ -76,7 +76,7 @@ describe("rotation", () => {
 
 	it("takes several at once, in one write, the last of two for one name", async () => {
 		await run("rotation policy=in-order maxWait=15m policy=most-headroom reserve.7d=20");
-		expect(desk.stored).toEqual([
+		expect(cli.stored).toEqual([
 			{ "rotation.policy": "most-headroom", "rotation.maxWait": "15m", "rotation.reserve.7d": 20 },
 		]);
 		expect(rotation()).toMatchObject({ policy: "most-headroom", maxWaitMs: 900_000, reserve: { "5h": 0, "7d": 20 } });
@@ -84,8 +84,8 @@ describe("rotation", () => {
 
 	it("acts on the next choice, without a restart", async () => {
 		const choose = () =>
-			desk.house.pool.choose({ modelId: "m", affinity: undefined, sessionId: "s", excluded: new Set() })?.id;
-		desk.house.state.chosenLast = "a";
+			cli.harness.pool.choose({ modelId: "m", affinity: undefined, sessionId: "s", excluded: new Set() })?.id;
+		cli.harness.state.chosenLast = "a";
 		expect(choose()).toBe("a");
 		await run("rotation policy=round-robin");
 		expect(choose()).toBe("b");
@@ -97,7 +97,7 @@ describe("rotation", () => {
 		expect(first).toMatch(/^policy must be one of soonest-reset, .*stays as it is/);
 		expect(second).toContain('"speed"');
 		expect(third).toMatch(/^reserve\.5h must be a whole number from 0 to 95/);
-		expect(desk.stored).toEqual([{ "rotation.maxWait": "15m" }]);
+		expect(cli.stored).toEqual([{ "rotation.maxWait": "15m" }]);
 		expect([shown(said, "policy"), shown(said, "maxWait")]).toEqual(["soonest-reset", "15m"]);
 	});
 
@@ -124,11 +124,11 @@ describe("rotation", () => {
 	])("is a failure in one line, with how it is typed, where nothing of it is good: %s", async (typed) => {
 		const said = await run(`rotation ${typed}`);
 		expect(said).toMatch(/^error: .*Usage: \/multicodex rotation \[name=value …\|default\]$/);
-		expect([said.split("\n").length, desk.stored, rotation()]).toEqual([1, [], DEFAULT_SETTINGS.rotation]);
+		expect([said.split("\n").length, cli.stored, rotation()]).toEqual([1, [], DEFAULT_SETTINGS.rotation]);
 	});
 
 	it("says why where it cannot be stored, and changes nothing", async () => {
-		desk.settingsRefusal = Object.assign(new Error("settings.json is not valid JSON"), { code: "EUNREADABLE" });
+		cli.settingsRefusal = Object.assign(new Error("settings.json is not valid JSON"), { code: "EUNREADABLE" });
 		expect(await run("rotation policy=in-order")).toBe(
 			"error: multicodex rotation failed: settings.json is not valid JSON",
 		);
@@ -136,10 +136,10 @@ describe("rotation", () => {
 	});
 
 	it("is one JSON document for a program, with the values as they are stored", async () => {
-		const settings = { read: () => desk.house.settings, set: async () => undefined };
+		const settings = { read: () => cli.harness.settings, set: async () => undefined };
 		// Only what this subcommand uses of them.
-		const deps = { settings, pool: desk.house.pool } as unknown as SubcommandDeps;
-		const outcome = await command.run(["maxWait=soon", "maxRotations=5"], desk.screen.ctx, deps);
+		const deps = { settings, pool: cli.harness.pool } as unknown as SubcommandDeps;
+		const outcome = await command.run(["maxWait=soon", "maxRotations=5"], cli.screen.ctx, deps);
 		expect(outcome && "json" in outcome && outcome.json).toEqual({
 			rotation: {
 				policy: "soonest-reset",
@@ -157,7 +157,7 @@ describe("rotation", () => {
 
 describe("completions of rotation", () => {
 	it("are values that will do, each of them", () => {
-		const values = desk.offered("rotation ") ?? [];
+		const values = cli.offered("rotation ") ?? [];
 		for (const { key } of ROTATION_PREFERENCES) {
 			expect(values.some((value) => value.startsWith(`rotation ${key}=`))).toBe(true);
 		}
@@ -170,31 +170,31 @@ describe("completions of rotation", () => {
 	});
 
 	it("follow what is typed", () => {
-		expect(desk.offered("rotation pol")).toEqual([
+		expect(cli.offered("rotation pol")).toEqual([
 			"rotation policy=soonest-reset",
 			"rotation policy=most-headroom",
 			"rotation policy=in-order",
 			"rotation policy=round-robin",
 		]);
-		expect(desk.offered("rotation policy=rou")).toEqual(["rotation policy=round-robin"]);
-		expect(desk.offered("rotation policy=head")).toEqual(["rotation policy=most-headroom"]);
-		expect(desk.offered("rotation robin")).toEqual(["rotation policy=round-robin"]);
-		expect(desk.offered("rotation maxWait=45 m")).toBeNull();
-		expect(desk.offered("rotation zz")).toBeNull();
+		expect(cli.offered("rotation policy=rou")).toEqual(["rotation policy=round-robin"]);
+		expect(cli.offered("rotation policy=head")).toEqual(["rotation policy=most-headroom"]);
+		expect(cli.offered("rotation robin")).toEqual(["rotation policy=round-robin"]);
+		expect(cli.offered("rotation maxWait=45 m")).toBeNull();
+		expect(cli.offered("rotation zz")).toBeNull();
 	});
 
 	it("offer no value twice, and keep those that stand there already", () => {
-		const values = desk.offered("rotation policy=in-order ") ?? [];
+		const values = cli.offered("rotation policy=in-order ") ?? [];
 		expect(values.every((value) => value.startsWith("rotation policy=in-order "))).toBe(true);
 		expect(values.some((value) => value.includes(" maxWait="))).toBe(true);
 		expect(values.some((value) => value.slice("rotation policy=in-order ".length).startsWith("policy"))).toBe(false);
 	});
 
 	it("offer nothing once a value is whole: an open list would swallow the Enter", () => {
-		expect(desk.offered("rotation policy=in-order")).toBeNull();
+		expect(cli.offered("rotation policy=in-order")).toBeNull();
 		// Ten begins like one, which is as good a value.
-		expect(desk.offered("rotation maxRotations=1")).toBeNull();
-		expect(desk.offered("rotation maxWait=37m")).toBeNull();
-		expect(desk.offered("rotation maxWait=1")).toEqual(["rotation maxWait=15m"]);
+		expect(cli.offered("rotation maxRotations=1")).toBeNull();
+		expect(cli.offered("rotation maxWait=37m")).toBeNull();
+		expect(cli.offered("rotation maxWait=1")).toEqual(["rotation maxWait=15m"]);
 	});
 });

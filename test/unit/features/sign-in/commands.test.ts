@@ -4,7 +4,7 @@ import type { Account, Credential } from "../../../../src/core/account.ts";
 import type { DeviceDialog, LoginDialog } from "../../../../src/core/ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
 import { anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
-import { aDesk, aGrant, type Desk, idOf } from "../../command-harness.ts";
+import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
 import { aContext, type FakeContextInit } from "../../fake-pi.ts";
 
 const ESCAPE = "\x1b";
@@ -17,22 +17,22 @@ const CODE = {
 	expiresInSeconds: 900,
 };
 
-let desk: Desk;
+let cli: CommandHarness;
 
 const rowOf = (name: string, overrides: Partial<Account> = {}) => anAccount(name, { id: idOf(name), ...overrides });
 const signedOut = { needsLogin: { reason: "revoked", at: NOW } };
 function open(rows: readonly Account[] = [], init: FakeContextInit = { mode: "tui" }): void {
-	desk = aDesk(rows, init);
+	cli = createCommandHarness(rows, init);
 }
 beforeEach(() => open());
 
 /** Whoever signs in does so at once. */
 const signsInAs = (name: string, issuedAt = NOW + HOUR_MS) => {
-	desk.inBrowser = async ({ showUrl }) => {
+	cli.inBrowser = async ({ showUrl }) => {
 		showUrl(ADDRESS, { comesBack: true });
 		return aGrant(name, issuedAt);
 	};
-	desk.onDevice = async ({ showCode }) => {
+	cli.onDevice = async ({ showCode }) => {
 		showCode(CODE);
 		return aGrant(name, issuedAt);
 	};
@@ -44,14 +44,14 @@ const waits = ({ signal }: LoginDialog | DeviceDialog) =>
 		if (signal?.aborted) cancel();
 		signal?.addEventListener("abort", cancel, { once: true });
 	});
-const labels = () => desk.house.pool.accounts().map(({ label }) => label);
-const account = (name: string) => desk.house.pool.account(idOf(name));
-const run = (args: string) => desk.run(args);
-const panel = () => stripVTControlCharacters(desk.screen.panel?.render(120).join("\n") ?? "");
+const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
+const account = (name: string) => cli.harness.pool.account(idOf(name));
+const run = (args: string) => cli.run(args);
+const panel = () => stripVTControlCharacters(cli.screen.panel?.render(120).join("\n") ?? "");
 /** Begins a sign-in; its end is `running`. */
 const start = async (args: string) => {
-	const running = desk.command.handler(args, desk.screen.ctx);
-	await expect.poll(() => desk.browserDialogs.length + desk.deviceDialogs.length, { timeout: 20_000 }).toBe(1);
+	const running = cli.command.handler(args, cli.screen.ctx);
+	await expect.poll(() => cli.browserDialogs.length + cli.deviceDialogs.length, { timeout: 20_000 }).toBe(1);
 	await settled();
 	return { running };
 };
@@ -66,29 +66,29 @@ describe("add", () => {
 		]);
 		signsInAs("home");
 		const window = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
-		desk.usage.set(idOf("home"), () => aSnapshot({ windows: [window] }));
+		cli.usage.set(idOf("home"), () => aSnapshot({ windows: [window] }));
 		expect((await run("add day job")).split("\n")).toEqual([
 			"info: Codex: added day job. The pool has 2 accounts now.",
 			expect.stringMatching(/^day job is home@example\.test \(plus\)\. Left: 73% of 5h until \d\d:\d\d\.$/),
 			NEXT_ONE,
 		]);
-		expect([labels(), desk.askedUsage]).toEqual([
+		expect([labels(), cli.askedUsage]).toEqual([
 			["work", "day job"],
 			[idOf("work"), idOf("home")],
 		]);
-		expect(desk.opened).toEqual([ADDRESS, ADDRESS]);
+		expect(cli.opened).toEqual([ADDRESS, ADDRESS]);
 	});
 
 	it("waits for figures no longer than a person would, and not past the end of the session", async () => {
-		desk.askUsage = () => new Promise(() => undefined);
+		cli.askUsage = () => new Promise(() => undefined);
 		signsInAs("work");
 		const began = performance.now();
 		expect(await run("add")).toMatch(/added work[\s\S]*work@example\.test \(plus\)\.\n/);
 		expect(performance.now() - began).toBeLessThan(20_000);
 		signsInAs("home");
-		const running = desk.command.handler("add", desk.screen.ctx);
-		await expect.poll(() => desk.askedUsage).toContain(idOf("home"));
-		await desk.pi.fire("session_shutdown", desk.screen.ctx);
+		const running = cli.command.handler("add", cli.screen.ctx);
+		await expect.poll(() => cli.askedUsage).toContain(idOf("home"));
+		await cli.pi.fire("session_shutdown", cli.screen.ctx);
 		await running;
 		expect(labels()).toEqual(["work", "home"]);
 	});
@@ -115,56 +115,56 @@ describe("add", () => {
 	])("as %s begins no sign-in", async (label, words) => {
 		open([rowOf("work")]);
 		expect(await run(`add ${label}`)).toMatch(words);
-		expect(desk.browserDialogs).toEqual([]);
+		expect(cli.browserDialogs).toEqual([]);
 	});
 
 	it("says what went wrong in the sentence of the sign-in, and stores nothing", async () => {
-		desk.inBrowser = () => Promise.reject(new SignInError("The sign-in was refused in the browser."));
+		cli.inBrowser = () => Promise.reject(new SignInError("The sign-in was refused in the browser."));
 		expect(await run("add")).toBe("error: The sign-in was refused in the browser.");
-		desk.inBrowser = () => Promise.reject(new Error("secret-token"));
+		cli.inBrowser = () => Promise.reject(new Error("secret-token"));
 		expect(await run("add")).toBe("error: multicodex add failed: an unexpected error");
-		desk.inBrowser = async () => ({ access: "opaque", refresh: "r", expiresAt: NOW });
+		cli.inBrowser = async () => ({ access: "opaque", refresh: "r", expiresAt: NOW });
 		expect(await run("add")).toMatch(/^error: .*no account that Codex can be used with/);
 		expect(labels()).toEqual([]);
 	});
 
 	it("that cannot be stored now is kept in memory, and says that pi must stay open", async () => {
 		signsInAs("work");
-		desk.house.accounts.isFull = true;
+		cli.harness.accounts.isFull = true;
 		expect(await run("add")).toMatch(/^info: .*cannot be written.*leave pi open.*added work/);
 		expect(labels()).toEqual(["work"]);
 	});
 
 	const codexModels = ["gpt-5.5", "gpt-6.1"].map((id) => ({ provider: "openai-codex", id, baseUrl: "http://x" }));
 	const hasNoModel = () => {
-		desk.screen.model = undefined;
-		desk.screen.models = [...codexModels, { provider: "other", id: "o", baseUrl: "http://y" }];
-		desk.screen.choice = "gpt-5.5";
+		cli.screen.model = undefined;
+		cli.screen.models = [...codexModels, { provider: "other", id: "o", baseUrl: "http://y" }];
+		cli.screen.choice = "gpt-5.5";
 	};
 
 	// The saved one may be another provider's, or have been withdrawn.
 	it.each([undefined, "o", "gpt-4"])("gives a pi without a model a choice of ours, %s being saved", async (saved) => {
 		hasNoModel();
-		desk.savedModel = saved;
+		cli.savedModel = saved;
 		signsInAs("work");
 		expect(await run("add")).toMatch(/^info: Codex: added work\. The pool has 1 account now\.\n/);
-		expect([desk.pi.models, desk.screen.details]).toEqual([[codexModels[0]], ["gpt-6.1, gpt-5.5"]]);
-		expect(desk.screen.questions).toEqual([expect.stringMatching(/^Signed in: work\. Which Codex model/)]);
+		expect([cli.pi.models, cli.screen.details]).toEqual([[codexModels[0]], ["gpt-6.1, gpt-5.5"]]);
+		expect(cli.screen.questions).toEqual([expect.stringMatching(/^Signed in: work\. Which Codex model/)]);
 	});
 
 	it("gives a pi without a model the one that the person has saved, without a question", async () => {
 		hasNoModel();
-		desk.savedModel = "gpt-6.1";
+		cli.savedModel = "gpt-6.1";
 		signsInAs("work");
 		expect(await run("add")).toMatch(/^info: Codex: added work\. The pool has 1 account now\.\n/);
-		expect([desk.pi.models, desk.screen.questions]).toEqual([[codexModels[1]], []]);
+		expect([cli.pi.models, cli.screen.questions]).toEqual([[codexModels[1]], []]);
 	});
 
 	it("says how to choose one where the session has another provider's, and leaves that alone", async () => {
-		desk.screen.model = { provider: "other", baseUrl: "http://y" };
+		cli.screen.model = { provider: "other", baseUrl: "http://y" };
 		signsInAs("work");
 		expect(await run("add")).toMatch(/^.* \/model chooses a Codex model\.\n/);
-		expect([desk.pi.models, desk.screen.questions]).toEqual([[], []]);
+		expect([cli.pi.models, cli.screen.questions]).toEqual([[], []]);
 	});
 });
 
@@ -180,19 +180,19 @@ describe("login", () => {
 		open([rowOf("work"), rowOf("home", signedOut)]);
 		signsInAs("home");
 		expect(await run("login")).toMatch(/^info: Codex: home is signed in again\.\n/);
-		expect(desk.screen.questions).toEqual([]);
+		expect(cli.screen.questions).toEqual([]);
 	});
 
 	it("without a name asks which, where several need it", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut), rowOf("side")]);
 		signsInAs("home");
-		desk.screen.choice = "home";
+		cli.screen.choice = "home";
 		expect(await run("login")).toMatch(/^info: Codex: home is signed in again\.\n/);
-		expect(desk.screen.details).toEqual(["work, home"]);
-		desk.screen.choice = undefined;
+		expect(cli.screen.details).toEqual(["work, home"]);
+		cli.screen.choice = undefined;
 		open([rowOf("work", signedOut), rowOf("home", signedOut)]);
 		expect(await run("login")).toBe("info: Nothing was changed.");
-		expect(desk.browserDialogs).toEqual([]);
+		expect(cli.browserDialogs).toEqual([]);
 	});
 
 	it("without a name adds where nobody needs it", async () => {
@@ -205,19 +205,19 @@ describe("login", () => {
 		open([rowOf("work", { email: "me@x.example" }), rowOf("home", { email: "me@x.example" })]);
 		expect(await run("login nobody")).toMatch(/^error: No Codex account is called "nobody"/);
 		expect(await run("login me@x.example")).toMatch(/^error: "me@x\.example" may mean work \(.*\), home \(/);
-		expect(desk.browserDialogs).toEqual([]);
+		expect(cli.browserDialogs).toEqual([]);
 	});
 
 	it("as somebody else says so, and adds that account only when the person agrees", async () => {
 		open([rowOf("work", signedOut)]);
 		signsInAs("home");
-		desk.screen.consent = false;
+		cli.screen.consent = false;
 		expect(await run("login work")).toBe("info: Nothing was changed.");
-		expect([labels(), desk.screen.questions]).toEqual([["work"], ["That was not work"]]);
-		expect(desk.screen.details[0]).toMatch(
+		expect([labels(), cli.screen.questions]).toEqual([["work"], ["That was not work"]]);
+		expect(cli.screen.details[0]).toMatch(
 			/signed in as home@example\.test, not as work\. Add it as one more account\?/,
 		);
-		desk.screen.consent = true;
+		cli.screen.consent = true;
 		expect(await run("login work")).toMatch(/added home/);
 		expect(labels()).toEqual(["work", "home"]);
 		expect(account("work")?.needsLogin).toEqual(signedOut.needsLogin);
@@ -227,22 +227,22 @@ describe("login", () => {
 		open([rowOf("work"), rowOf("home", { label: "job" })]);
 		signsInAs("home");
 		expect(await run("login work")).toMatch(/^info: Codex: job is signed in again\.\n/);
-		expect(desk.screen.details[0]).toMatch(/signed in as job, not as work\. Give job this new sign-in\?/);
+		expect(cli.screen.details[0]).toMatch(/signed in as job, not as work\. Give job this new sign-in\?/);
 	});
 
 	it("as somebody else shows no e-mail to a person who hides them", async () => {
 		open([rowOf("work")]);
-		desk.house.settings = { ...desk.house.settings, maskEmails: true };
+		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
 		signsInAs("home");
 		await run("login work");
-		expect(desk.screen.details[0]).toMatch(/signed in as h…@example\.test, not as work/);
+		expect(cli.screen.details[0]).toMatch(/signed in as h…@example\.test, not as work/);
 	});
 });
 
 describe("a sign-in in the terminal", () => {
 	it("shows the address and opens the browser, and goes when it is over", async () => {
 		let finish: (credential: Credential) => void = () => undefined;
-		desk.inBrowser = ({ showUrl, pasted }) => {
+		cli.inBrowser = ({ showUrl, pasted }) => {
 			showUrl(ADDRESS, { comesBack: true });
 			void pasted(undefined);
 			return new Promise((resolve) => {
@@ -254,59 +254,59 @@ describe("a sign-in in the terminal", () => {
 		expect(panel()).toMatch(/browser is open/);
 		finish(aGrant("work"));
 		await running;
-		expect([desk.screen.panel, labels()]).toEqual([undefined, ["work"]]);
+		expect([cli.screen.panel, labels()]).toEqual([undefined, ["work"]]);
 	});
 
 	it("gives what is pasted to the sign-in", async () => {
-		desk.inBrowser = async ({ showUrl, pasted }) => {
+		cli.inBrowser = async ({ showUrl, pasted }) => {
 			showUrl(ADDRESS, { comesBack: false });
 			expect(await pasted(undefined)).toBe("bad");
 			expect(await pasted("There is no code in it.")).toBe("good");
 			return aGrant("work");
 		};
 		const { running } = await start("add");
-		for (const typed of ["bad", "\r"]) desk.screen.panel?.handleInput?.(typed);
+		for (const typed of ["bad", "\r"]) cli.screen.panel?.handleInput?.(typed);
 		await settled();
 		expect(panel()).toMatch(/There is no code in it\./);
-		for (const typed of ["good", "\r"]) desk.screen.panel?.handleInput?.(typed);
+		for (const typed of ["good", "\r"]) cli.screen.panel?.handleInput?.(typed);
 		await running;
 		expect(labels()).toEqual(["work"]);
 	});
 
 	it.each(["add", "add --device", "login work", "login work --device"])("%s is cancelled by Esc", async (args) => {
 		open([rowOf("work")]);
-		const before = desk.house.accounts.rows;
-		desk.inBrowser = waits;
-		desk.onDevice = waits;
+		const before = cli.harness.accounts.rows;
+		cli.inBrowser = waits;
+		cli.onDevice = waits;
 		const { running } = await start(args);
-		desk.screen.panel?.handleInput?.(ESCAPE);
+		cli.screen.panel?.handleInput?.(ESCAPE);
 		await running;
-		expect(desk.screen.notices).toEqual(["info: Nothing was changed."]);
-		expect([desk.screen.panel, desk.house.accounts.rows]).toEqual([undefined, before]);
+		expect(cli.screen.notices).toEqual(["info: Nothing was changed."]);
+		expect([cli.screen.panel, cli.harness.accounts.rows]).toEqual([undefined, before]);
 	});
 
 	it("ends with its session, of which nobody is told", async () => {
-		desk.inBrowser = waits;
+		cli.inBrowser = waits;
 		const { running } = await start("add");
-		await desk.pi.fire("session_shutdown", desk.screen.ctx);
+		await cli.pi.fire("session_shutdown", cli.screen.ctx);
 		await running;
-		expect([desk.screen.notices, desk.browserDialogs[0]?.signal?.aborted]).toEqual([[], true]);
+		expect([cli.screen.notices, cli.browserDialogs[0]?.signal?.aborted]).toEqual([[], true]);
 		// The next session is not born cancelled.
-		desk.screen = aContext({ mode: "tui" });
+		cli.screen = aContext({ mode: "tui" });
 		signsInAs("work");
 		expect(await run("add")).toMatch(/added work/);
 	});
 
 	it("with --device shows a code, and opens no browser", async () => {
-		desk.onDevice = async (dialog) => {
+		cli.onDevice = async (dialog) => {
 			dialog.showCode(CODE);
 			return waits(dialog);
 		};
 		const { running } = await start("add --device");
 		expect(panel()).toContain(CODE.userCode);
 		expect(panel()).toContain(CODE.verificationUri);
-		expect([desk.opened, desk.browserDialogs]).toEqual([[], []]);
-		desk.screen.panel?.handleInput?.(ESCAPE);
+		expect([cli.opened, cli.browserDialogs]).toEqual([[], []]);
+		cli.screen.panel?.handleInput?.(ESCAPE);
 		await running;
 	});
 });
@@ -315,29 +315,29 @@ describe("a sign-in where there are only dialogs", () => {
 	beforeEach(() => open([], { mode: "rpc" }));
 
 	it("tells the address, and takes it that the browser comes back while it asks", async () => {
-		desk.screen.isAway = true;
-		desk.inBrowser = async ({ showUrl, pasted }) => {
+		cli.screen.isAway = true;
+		cli.inBrowser = async ({ showUrl, pasted }) => {
 			showUrl(ADDRESS, { comesBack: true });
 			void pasted(undefined).catch(() => undefined);
 			return aGrant("work");
 		};
-		await desk.command.handler("add", desk.screen.ctx);
-		expect(desk.screen.notices).toEqual([
+		await cli.command.handler("add", cli.screen.ctx);
+		expect(cli.screen.notices).toEqual([
 			expect.stringContaining(`\n${ADDRESS}`),
 			expect.stringMatching(/^info: Codex: added work/),
 		]);
-		expect(desk.opened).toEqual([ADDRESS]);
+		expect(cli.opened).toEqual([ADDRESS]);
 	});
 
 	it("says where no browser could be opened", async () => {
-		desk.browserOpens = async () => false;
-		desk.inBrowser = async ({ showUrl }) => {
+		cli.browserOpens = async () => false;
+		cli.inBrowser = async ({ showUrl }) => {
 			showUrl(ADDRESS, { comesBack: true });
 			await settled();
 			return aGrant("work");
 		};
-		await desk.command.handler("add", desk.screen.ctx);
-		expect(desk.screen.notices).toEqual([
+		await cli.command.handler("add", cli.screen.ctx);
+		expect(cli.screen.notices).toEqual([
 			expect.stringContaining(`\n${ADDRESS}`),
 			expect.stringMatching(/^info: No browser could be opened here\./),
 			expect.stringMatching(/added work/),
@@ -346,21 +346,21 @@ describe("a sign-in where there are only dialogs", () => {
 
 	it("says nothing of a browser once it is over", async () => {
 		let give: (isOpen: boolean) => void = () => undefined;
-		desk.browserOpens = () =>
+		cli.browserOpens = () =>
 			new Promise((resolve) => {
 				give = resolve;
 			});
 		signsInAs("work");
-		await desk.command.handler("add", desk.screen.ctx);
+		await cli.command.handler("add", cli.screen.ctx);
 		give(false);
 		await settled();
-		expect(desk.screen.notices.at(-1)).toMatch(/added work/);
+		expect(cli.screen.notices.at(-1)).toMatch(/added work/);
 	});
 
 	it("takes the question away once it is over", async () => {
-		desk.screen.isAway = true;
+		cli.screen.isAway = true;
 		let isAnswered = false;
-		desk.inBrowser = async ({ pasted }) => {
+		cli.inBrowser = async ({ pasted }) => {
 			void pasted(undefined).then(
 				() => undefined,
 				() => {
@@ -369,23 +369,23 @@ describe("a sign-in where there are only dialogs", () => {
 			);
 			return aGrant("work");
 		};
-		await desk.command.handler("add", desk.screen.ctx);
+		await cli.command.handler("add", cli.screen.ctx);
 		await expect.poll(() => isAnswered).toBe(true);
 	});
 
 	it("gives what was typed to the sign-in, and says what was wrong with it", async () => {
-		desk.screen.input = "pasted";
-		desk.inBrowser = async ({ pasted }) => {
+		cli.screen.input = "pasted";
+		cli.inBrowser = async ({ pasted }) => {
 			expect(await pasted(undefined)).toBe("pasted");
 			expect(await pasted("There is no code in it.")).toBe("pasted");
 			return aGrant("work");
 		};
-		await desk.command.handler("add", desk.screen.ctx);
-		expect(desk.screen.notices).toEqual(["warning: There is no code in it.", expect.stringMatching(/added work/)]);
+		await cli.command.handler("add", cli.screen.ctx);
+		expect(cli.screen.notices).toEqual(["warning: There is no code in it.", expect.stringMatching(/added work/)]);
 	});
 
 	it("is cancelled with the question", async () => {
-		desk.inBrowser = async ({ pasted }) => {
+		cli.inBrowser = async ({ pasted }) => {
 			await pasted(undefined);
 			return aGrant("work");
 		};
@@ -394,24 +394,24 @@ describe("a sign-in where there are only dialogs", () => {
 	});
 
 	it("with --device tells the code, and waits until it was typed", async () => {
-		desk.screen.isAway = true;
+		cli.screen.isAway = true;
 		signsInAs("work");
-		await desk.command.handler("add --device", desk.screen.ctx);
-		expect(desk.screen.notices).toEqual([
+		await cli.command.handler("add --device", cli.screen.ctx);
+		expect(cli.screen.notices).toEqual([
 			expect.stringMatching(/https:.*\/codex\/device.*1234-56789A.*15m/),
 			expect.stringMatching(/added work/),
 		]);
-		expect(desk.screen.details).toEqual(["Cancel"]);
+		expect(cli.screen.details).toEqual(["Cancel"]);
 	});
 
 	it("with --device is cancelled by the only answer there is", async () => {
-		desk.screen.choice = "Cancel";
-		desk.onDevice = async (dialog) => {
+		cli.screen.choice = "Cancel";
+		cli.onDevice = async (dialog) => {
 			dialog.showCode(CODE);
 			return waits(dialog);
 		};
-		await desk.command.handler("add --device", desk.screen.ctx);
-		expect(desk.screen.notices.at(-1)).toBe("info: Nothing was changed.");
+		await cli.command.handler("add --device", cli.screen.ctx);
+		expect(cli.screen.notices.at(-1)).toBe("info: Nothing was changed.");
 	});
 });
 
@@ -419,13 +419,13 @@ describe("a sign-in where nobody can be asked", () => {
 	beforeEach(() => open([rowOf("work", signedOut)], { mode: "print", hasUI: false }));
 
 	it.each(["add", "login work", "login"])("%s says how to do it with a code, and fails", async (args) => {
-		expect(await desk.runUnseen(args)).toEqual({ said: expect.stringMatching(/^[^\n]*--device[^\n]*\n$/), code: 1 });
-		expect(desk.browserDialogs).toEqual([]);
+		expect(await cli.runUnseen(args)).toEqual({ said: expect.stringMatching(/^[^\n]*--device[^\n]*\n$/), code: 1 });
+		expect(cli.browserDialogs).toEqual([]);
 	});
 
 	it("as somebody else is refused, and says what takes any account", async () => {
 		signsInAs("home");
-		const { said, code } = await desk.runUnseen("login work --device");
+		const { said, code } = await cli.runUnseen("login work --device");
 		expect(said).toMatch(
 			/1234-56789A[\s\S]*signed in as home@example\.test, not as work\. Nothing was changed\. \/multicodex add/,
 		);
@@ -434,7 +434,7 @@ describe("a sign-in where nobody can be asked", () => {
 
 	it("of several names them, and fails", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut)], { mode: "print", hasUI: false });
-		expect(await desk.runUnseen("login --device")).toEqual({
+		expect(await cli.runUnseen("login --device")).toEqual({
 			said: expect.stringMatching(/need a sign-in: work, home\. Name one/),
 			code: 1,
 		});
