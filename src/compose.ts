@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { debuglog } from "node:util";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
 import type { Credential } from "./core/account.ts";
@@ -35,10 +36,10 @@ import { defaultLabel, openAccountStore } from "./platform/account-store.ts";
 import { openEventLog } from "./platform/event-log.ts";
 import { followFiles } from "./platform/file-watch.ts";
 import { fingerprint, identityOf, tokenTimes } from "./platform/jwt.ts";
-import { pauseFor } from "./platform/lock.ts";
 import { createOAuthClient, DEFAULT_ISSUER } from "./platform/openai-oauth.ts";
 import { openPiAuth } from "./platform/pi-auth.ts";
 import { createProcesses } from "./platform/processes.ts";
+import { readRefusal } from "./platform/read-body.ts";
 import { openSettings, savedModelIn } from "./platform/settings-store.ts";
 import { openStateStore } from "./platform/state-store.ts";
 import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
@@ -51,6 +52,7 @@ const debug = debuglog("multicodex");
 /** Puts the parts together. Reads downwards: files, pool, pi. */
 export function compose(pi: ExtensionAPI): void {
 	const clock = { now: () => Date.now() };
+	const pause = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, { signal });
 	const directory = getAgentDir();
 	const paths = {
 		accounts: join(directory, "codex-accounts.json"),
@@ -112,7 +114,7 @@ export function compose(pi: ExtensionAPI): void {
 		tokens,
 		processes: createProcesses(clock.now),
 		clock,
-		pause: pauseFor,
+		pause,
 		onFailure: (error) => tellDefect(error, "renewal", pool.emit),
 	});
 	const isEnabled = () => settings.read().enabled;
@@ -138,7 +140,7 @@ export function compose(pi: ExtensionAPI): void {
 	const signInWays = {
 		inBrowser: (dialog: LoginDialog) =>
 			strays.during(dialog, (heard) => loginInBrowser(issuer, heard, clock.now, nameOf)),
-		onDevice: (dialog: DeviceDialog) => loginOnDevice(issuer, dialog, clock.now),
+		onDevice: (dialog: DeviceDialog) => loginOnDevice(issuer, dialog, clock.now, pause),
 		openBrowser: openInBrowser,
 	};
 	const provider = registerProvider(pi, {
@@ -164,6 +166,7 @@ export function compose(pi: ExtensionAPI): void {
 			affinity,
 			sockets: createSessionSockets(delegate.forgetSession),
 			delegate,
+			backend: { fetch: (input, init) => globalThis.fetch(input, init), readRefusal },
 			readUsageHeaders: usageFromHeaders,
 			askUsage: usage.ask,
 			isRepeatedByHost,
@@ -171,7 +174,7 @@ export function compose(pi: ExtensionAPI): void {
 			settings: settings.read,
 			recheckCooling: () => void usage.recheckCooling(),
 			clock,
-			pause: pauseFor,
+			pause,
 			random: Math.random,
 		},
 	});

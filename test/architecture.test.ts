@@ -49,6 +49,10 @@ function roomOf(path: string): string {
 	return /^src\/(features\/[a-z-]+|[a-z-]+)\//.exec(path)?.[1] ?? "unknown";
 }
 
+/** A clock, dice, the network, or a global that only Node has. */
+const IMPURE =
+	/\bDate\.now\b|\bMath\.random\b|\bnew Date\(\)|\b(await|return|globalThis\.)\s*fetch\(|\bBuffer\.|\bprocess\.\w/;
+
 /** What a room may import; the words say what is wrong, undefined that nothing is. */
 const RULES: Readonly<Record<string, (imported: Import, room: string) => string | undefined>> = {
 	core: ({ target, specifier, isType }) => {
@@ -83,7 +87,7 @@ function violations(sources: Sources, manifest: Manifest): string[] {
 		const report = (what: string) => found.push(`${file}: ${what}`);
 		const rule = RULES[room.replace(/\/.*/, "")];
 		if (!rule) report("is in no room");
-		if (room === "core" && /\bDate\.now\b|\bMath\.random\b|\bnew Date\(\)/.test(text)) report("is not pure");
+		if (room === "core" && IMPURE.test(text)) report("is not pure");
 		if (["core", "platform", "ui-kit"].includes(room) && /ExtensionAPI/.test(text)) report("knows ExtensionAPI");
 		for (const imported of importsOf(file, text)) {
 			const { specifier, isType, target } = imported;
@@ -203,6 +207,9 @@ describe("the check of the architecture", () => {
 		["src/core/a.ts", 'import { view } from "../features/show/view.ts";', "core imports only core"],
 		["src/core/a.ts", "export const now = Date.now();", "is not pure"],
 		["src/core/a.ts", "export const dice = () => Math.random();", "is not pure"],
+		["src/core/a.ts", "export const ask = () => globalThis.fetch(url);", "is not pure"],
+		["src/core/a.ts", "export const text = Buffer.from(bytes);", "is not pure"],
+		["src/core/a.ts", "export const id = process.pid;", "is not pure"],
 		["src/core/a.ts", "export type Pi = ExtensionAPI;", "knows ExtensionAPI"],
 		["src/platform/a.ts", 'import { text } from "../ui-kit/text.ts";', "platform imports only core and platform"],
 		[

@@ -1,6 +1,5 @@
 import type { Api, AssistantMessageEvent, Context, Model, SimpleStreamOptions } from "@mariozechner/pi-ai";
 import { printable } from "./account.ts";
-import { readBody } from "./bounded-body.ts";
 import { classify } from "./classify.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } from "./evidence.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
@@ -51,8 +50,16 @@ export interface AttemptRequest {
 	readonly isFast: boolean;
 }
 
+/** The way to the Codex backend. */
+export interface BackendAccess {
+	readonly fetch: typeof globalThis.fetch;
+	/** Reads the beginning of a refused request's body, within a moment; undefined if the connection broke. Never rejects. */
+	readonly readRefusal: (response: Response) => Promise<string | undefined>;
+}
+
 interface Deps {
 	readonly delegate: CodexDelegate;
+	readonly backend: BackendAccess;
 	readonly readUsageHeaders: ReadUsageHeaders;
 	readonly now: () => number;
 	readonly onUsage: (usage: UsageSnapshot) => void;
@@ -68,12 +75,9 @@ const CUT_SHORT = "refused: usage limit or sign-in";
 export const REDIRECTED =
 	"The Codex backend sent a redirect, and pi-multicodex follows none: nothing was sent to where it leads. Check baseUrl of openai-codex in models.json.";
 
-/** A refused response's body is read up to here, and waited for no longer than this. */
-const LONGEST_BODY_BYTES = 65_536;
-const BODY_WAIT_MS = 2000;
-
 /** Starts one try. Never throws; whatever goes wrong comes out of `events`. */
-export function startAttempt(request: AttemptRequest, { delegate, readUsageHeaders, now, onUsage }: Deps): Attempt {
+export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
+	const { delegate, backend, readUsageHeaders, now, onUsage } = deps;
 	const { model, context, options } = request;
 	const released = new AbortController();
 	let answered: { status: number; headers: Record<string, string> } | undefined;
@@ -112,8 +116,8 @@ export function startAttempt(request: AttemptRequest, { delegate, readUsageHeade
 		fetch: async (input, init) => {
 			isOnItsWay = true;
 			// The backend sends none, and another origin would get the whole conversation.
-			const response = await (options.fetch ?? globalThis.fetch)(input, { ...init, redirect: "manual" });
-			body = response.ok || isRedirect(response) ? undefined : await beginningOf(response.clone());
+			const response = await (options.fetch ?? backend.fetch)(input, { ...init, redirect: "manual" });
+			body = response.ok || isRedirect(response) ? undefined : await backend.readRefusal(response.clone());
 			return response;
 		},
 		onPayload: async (payload, target) => {
@@ -170,14 +174,6 @@ function limitHit(
 	const [spent] = Object.entries(snapshot?.limits ?? {}).filter(([, { windows }]) => isExhausted(windows, now));
 	if (!spent || isExhausted(activeWindows, now)) return { windows: activeWindows };
 	return { limitId: spent[0], windows: spent[1].windows };
-}
-
-/** The beginning of a refusal's body; undefined where the connection broke in mid-body: status and headers are enough. */
-async function beginningOf(response: Response): Promise<string | undefined> {
-	const beginning = await readBody(response, LONGEST_BODY_BYTES, AbortSignal.timeout(BODY_WAIT_MS)).catch(
-		() => undefined,
-	);
-	return beginning?.text;
 }
 
 /** A redirect that was not followed; where a runtime hides it, its status is 0. */

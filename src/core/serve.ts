@@ -3,6 +3,7 @@ import { type Account, type AccountId, printable } from "./account.ts";
 import type { Affinity } from "./affinity.ts";
 import {
 	type Attempt,
+	type BackendAccess,
 	type CodexDelegate,
 	type ReadUsageHeaders,
 	type StreamOptions,
@@ -66,6 +67,7 @@ export interface ServeDeps {
 	readonly affinity: Affinity;
 	readonly sockets: SessionSockets;
 	readonly delegate: CodexDelegate;
+	readonly backend: BackendAccess;
 	readonly readUsageHeaders: ReadUsageHeaders;
 	/** Asks the usage endpoint; nothing but a sentence waits for it. Never rejects. */
 	readonly askUsage: (id: AccountId) => Promise<unknown>;
@@ -172,7 +174,7 @@ async function tryOnce(
 	push: (event: AssistantMessageEvent) => void,
 	deps: ServeDeps,
 ): Promise<Extract<Served, { kind: "finished" | "refused" }>> {
-	const { pool, affinity, sockets, delegate, readUsageHeaders, settings, clock } = deps;
+	const { pool, affinity, sockets, delegate, backend, readUsageHeaders, settings, clock } = deps;
 	const { model, context, options } = request;
 	const { sessionId, signal } = options;
 	const claim = sockets.claim(sessionId, account.id);
@@ -188,7 +190,7 @@ async function tryOnce(
 			stripReasoning: spent.has("strip-reasoning") || sockets.refusesReasoning(sessionId),
 			isFast: isFast(settings().rotation.fastMode, pool.status(account.id).usage, clock.now()),
 		},
-		{ delegate, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
+		{ delegate, backend, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
 	);
 	const atWork = setInterval(
 		() => guarded(() => pool.renewLease(account.id, sessionId), "stream", pool.emit),

@@ -2,8 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { codeOf } from "./errors.ts";
-import { pauseFor } from "./lock.ts";
 
 /** A temporary file beside its target, proven writable before anything irreversible happens. */
 export interface StagedFile {
@@ -139,7 +139,7 @@ async function renamePatiently(from: string, to: string): Promise<void> {
 			const code = codeOf(error) ?? "";
 			if (!RENAME_RETRY_CODES.has(code) || performance.now() >= deadline) throw error;
 		}
-		await pauseFor(50);
+		await setTimeout(50);
 	}
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
 import { lstat, readdir, rename, rmdir, unlink } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
 import { codeOf, isMissing } from "./errors.ts";
 
@@ -76,7 +77,8 @@ async function acquire(path: string, options: LockOptions): Promise<() => Promis
 		}
 		const left = deadline - performance.now();
 		if (left <= 0) throw new LockBusyError(path);
-		await pauseFor(Math.min(pause, left), options.signal);
+		// An abort ends the pause, and the next round throws its reason.
+		await setTimeout(Math.min(pause, left), undefined, { signal: options.signal }).catch(() => undefined);
 	}
 }
 
@@ -127,23 +129,4 @@ export async function clearLock(lock: string, staleMs: number, isForced = false)
 	if (!taken.isDirectory()) await unlink(aside);
 	else await rmdir(aside).catch(() => rename(aside, `${lock}.corrupt-${Date.now()}`));
 	return true;
-}
-
-/** Resolves after `ms`, or rejects with the abort reason as soon as `signal` fires. The timer keeps the process alive. */
-export function pauseFor(ms: number, signal?: AbortSignal): Promise<void> {
-	return new Promise((resolve, reject) => {
-		if (signal?.aborted) {
-			reject(signal.reason);
-			return;
-		}
-		const onAbort = () => {
-			clearTimeout(timer);
-			reject(signal?.reason);
-		};
-		const timer = setTimeout(() => {
-			signal?.removeEventListener("abort", onAbort);
-			resolve();
-		}, ms);
-		signal?.addEventListener("abort", onAbort, { once: true });
-	});
 }

@@ -1,6 +1,6 @@
-import { readAllThatCame } from "../core/bounded-body.ts";
 import type { OAuthClient, RefreshOutcome } from "../core/ports.ts";
 import { codesIn, endOfGrant, type Grant, grantIn, isSpoken, isUsable } from "./grant.ts";
+import { readBody } from "./read-body.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 import { unreachedWords, whyUnreached } from "./unreached.ts";
 
@@ -70,7 +70,7 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 					redirect: "error",
 					signal: timeout.signal,
 				});
-				const came = await readAllThatCame(response, LONGEST_ANSWER_BYTES, timeout.signal);
+				const came = await readBody(response, LONGEST_ANSWER_BYTES, timeout.signal);
 				// Of an answer that was cut off after its tokens nothing is missing.
 				const grant = grantIn(came.text);
 				const tokens = grant && tokensOf(grant, response.ok, refreshToken, now());

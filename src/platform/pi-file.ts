@@ -1,6 +1,7 @@
 import { realpath, stat } from "node:fs/promises";
+import { setTimeout } from "node:timers/promises";
 import { type StagedFile, stageFile } from "./atomic-file.ts";
-import { type LockOptions, pauseFor, withLock } from "./lock.ts";
+import { type LockOptions, withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 
 /** Room proven beyond the present size, for what is longer than before. */
@@ -26,7 +27,7 @@ export async function changePiFile(
 		const before = await readText(path);
 		const after = changed(before, change);
 		if (after === TORN) {
-			await pauseFor(TORN_PAUSE_MS);
+			await setTimeout(TORN_PAUSE_MS);
 			continue;
 		}
 		if (after === undefined) return false;

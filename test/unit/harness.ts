@@ -10,6 +10,7 @@ import { type FailoverDeps, failover } from "../../src/core/request-loop.ts";
 import { createSessionSockets } from "../../src/core/session-sockets.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/core/settings.ts";
 import { exhausted } from "../../src/core/turn-texts.ts";
+import { readRefusal } from "../../src/platform/read-body.ts";
 import {
 	aClock,
 	anAccountStore,
@@ -205,6 +206,7 @@ export function createHarness(...rows: Account[]): Harness {
 		affinity,
 		sockets: createSessionSockets(delegate.forgetSession),
 		delegate,
+		backend: { fetch: globalThis.fetch, readRefusal },
 		readUsageHeaders: (headers, now) => harness.readUsageHeaders(headers, now),
 		askUsage: (id) => {
 			harness.asked.push(id);

@@ -1,7 +1,7 @@
 import type { Credential } from "../../core/account.ts";
-import { readAllThatCame } from "../../core/bounded-body.ts";
 import { endOfGrant, grantIn, isSpoken, isUsable } from "../../platform/grant.ts";
 import { CLIENT_ID } from "../../platform/openai-oauth.ts";
+import { readBody } from "../../platform/read-body.ts";
 import { withoutSlash } from "../../platform/token-url.ts";
 import { type Unreached, unreachedWords, whyUnreached } from "../../platform/unreached.ts";
 import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "./rules.ts";
@@ -45,7 +45,7 @@ export async function askIssuer(
 			redirect: "error",
 			signal: either,
 		});
-		const came = await readAllThatCame(response, LONGEST_ANSWER_BYTES, either);
+		const came = await readBody(response, LONGEST_ANSWER_BYTES, either);
 		signal?.throwIfAborted();
 		// Of an answer that was cut off after its last member nothing is missing.
 		const isAllThere = came.isWhole || isSpoken(came.text);

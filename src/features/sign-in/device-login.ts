@@ -3,7 +3,6 @@ import type { Credential } from "../../core/account.ts";
 import type { DeviceDialog } from "../../core/ports.ts";
 import { codesIn } from "../../platform/grant.ts";
 import { parseJson } from "../../platform/json.ts";
-import { pauseFor } from "../../platform/lock.ts";
 import { CLIENT_ID } from "../../platform/openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "../../platform/token-url.ts";
 import { type AuthorizationCode, askIssuer, exchangeCode, refusalAtTheDoor } from "./code-grant.ts";
@@ -40,8 +39,16 @@ const startSchema = z.object({
 });
 const codeSchema = z.object({ authorization_code: text, code_verifier: text });
 
+/** Waits for `ms`; rejects as soon as `signal` fires. */
+type Pause = (ms: number, signal: AbortSignal | undefined) => Promise<void>;
+
 /** Signs in with a code that is typed on another device. Throws a {@link SignInError}. */
-export async function loginOnDevice(issuer: string, dialog: DeviceDialog, now: () => number): Promise<Credential> {
+export async function loginOnDevice(
+	issuer: string,
+	dialog: DeviceDialog,
+	now: () => number,
+	pause: Pause,
+): Promise<Credential> {
 	const refusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
 	if (refusal) throw new SignInError(refusal);
 	const { signal } = dialog;
@@ -63,7 +70,7 @@ export async function loginOnDevice(issuer: string, dialog: DeviceDialog, now: (
 	const shown = { userCode, verificationUri: new URL(`${base}/codex/device`).href, intervalSeconds: device.interval };
 	dialog.showCode({ ...shown, expiresInSeconds: EXPIRES_IN_SECONDS });
 	const waiting = { device_auth_id: deviceId, user_code: userCode };
-	const granted = await poll(`${base}/api/accounts/deviceauth/token`, waiting, device.interval, signal, now);
+	const granted = await poll(`${base}/api/accounts/deviceauth/token`, waiting, device.interval, { signal, now, pause });
 	return exchangeCode(issuer, { ...granted, redirectUri: `${base}/deviceauth/callback` }, now(), signal);
 }
 
@@ -72,13 +79,16 @@ async function poll(
 	url: string,
 	waiting: Readonly<Record<string, string>>,
 	interval: number,
-	signal: AbortSignal | undefined,
-	now: () => number,
+	{
+		signal,
+		now,
+		pause,
+	}: { readonly signal: AbortSignal | undefined; readonly now: () => number; readonly pause: Pause },
 ): Promise<Pick<AuthorizationCode, "code" | "verifier">> {
 	const expiresAt = now() + EXPIRES_IN_SECONDS * 1000;
 	let seconds = interval;
 	while (now() < expiresAt) {
-		await pauseFor(seconds * 1000, signal).catch(() => {
+		await pause(seconds * 1000, signal).catch(() => {
 			throw new SignInError(LOGIN_CANCELLED);
 		});
 		const answer = await askIssuer(url, waiting, timed(signal)).catch((error) => {

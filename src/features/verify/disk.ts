@@ -1,5 +1,6 @@
 import { access, chmod, constants, readdir, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import type { Account, AccountId } from "../../core/account.ts";
 import { accountOf } from "../../core/identity.ts";
 import type { HealthCheck } from "../../core/ports.ts";
@@ -8,7 +9,7 @@ import { leftoversIn } from "../../platform/atomic-file.ts";
 import { isMissing } from "../../platform/errors.ts";
 import { withoutMark } from "../../platform/json.ts";
 import { identityOf } from "../../platform/jwt.ts";
-import { clearLock, lookAtLock, pauseFor, STALE_MS, withLock } from "../../platform/lock.ts";
+import { clearLock, lookAtLock, STALE_MS, withLock } from "../../platform/lock.ts";
 import { hasPlanLoginIn, parseLogin } from "../../platform/pi-auth.ts";
 import { readText } from "../../platform/regular-file.ts";
 import { settingsProblemsIn } from "../../platform/settings-store.ts";
@@ -147,7 +148,7 @@ async function readOnce(path: string): Promise<Bytes> {
 async function readSteadily(path: string, isWhole: (bytes: string) => boolean): Promise<Bytes> {
 	let bytes = await readOnce(path);
 	for (let tries = 1; tries < TORN_TRIES && bytes !== undefined && !isWhole(bytes); tries += 1) {
-		await pauseFor(TORN_PAUSE_MS);
+		await setTimeout(TORN_PAUSE_MS);
 		bytes = await readOnce(path);
 	}
 	return bytes;

@@ -2,6 +2,7 @@ import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import { describe, expect, it } from "vitest";
 import { type Attempt, type CodexDelegate, type StreamOptions, startAttempt } from "../../../src/core/attempt.ts";
 import type { UsageSnapshot } from "../../../src/core/usage.ts";
+import { readRefusal } from "../../../src/platform/read-body.ts";
 import { aSnapshot, NOW } from "../../support/fakes.ts";
 import { CONTEXT, MODEL } from "../harness.ts";
 import { aMessage } from "../streams.ts";
@@ -23,6 +24,7 @@ function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = fa
 		{ model: MODEL, context: CONTEXT, options, access: "the-token", stripReasoning, isFast },
 		{
 			delegate,
+			backend: { fetch: globalThis.fetch, readRefusal },
 			readUsageHeaders: (headers) => ({
 				snapshot: "x-codex" in headers ? usage : undefined,
 				activeLimit: headers["x-codex-active-limit"],
@@ -100,6 +102,7 @@ describe("a try", () => {
 					},
 					forgetSession: () => undefined,
 				},
+				backend: { fetch: globalThis.fetch, readRefusal },
 				readUsageHeaders: () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [] }),
 				now: () => NOW,
 				onUsage: () => undefined,

@@ -1,10 +1,10 @@
+import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Credential } from "../../../src/core/account.ts";
 import { createCredentials } from "../../../src/core/credentials.ts";
 import type { AccountStore } from "../../../src/core/ports.ts";
 import { openAccountStore } from "../../../src/platform/account-store.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../../src/platform/jwt.ts";
-import { pauseFor } from "../../../src/platform/lock.ts";
 import { openStateStore } from "../../../src/platform/state-store.ts";
 import {
 	aClock,
@@ -78,7 +78,7 @@ it(`sends no refresh token twice in ${EXCHANGES} exchanges of processes whose cl
 					for (const other of processes) other.jump();
 					// An answer that takes its time, in which the others come as well.
 					const waits = dice(2) === 0 ? [] : others(at);
-					await Promise.race([Promise.allSettled(waits), pauseFor(LONGEST_ANSWER_MS)]);
+					await Promise.race([Promise.allSettled(waits), setTimeout(LONGEST_ANSWER_MS)]);
 					return { kind: "granted", credential: issue(spent.length) };
 				},
 			},

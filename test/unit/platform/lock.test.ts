@@ -1,7 +1,8 @@
 import { lutimesSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
+import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { LockBusyError, pauseFor, withLock } from "../../../src/platform/lock.ts";
+import { LockBusyError, withLock } from "../../../src/platform/lock.ts";
 import { aScratch, type Scratch, settled } from "../../support/fakes.ts";
 
 let scratch: Scratch;
@@ -72,7 +73,7 @@ describe("a lock", () => {
 			const later = new Date(Date.now() + 5000);
 			utimesSync(scratch.path("a.lock"), later, later);
 			// Longer than the lock goes without being touched: that is when its loss is noticed.
-			await pauseFor(2500);
+			await setTimeout(2500);
 			return "done";
 		});
 		expect(outcome).toBe("done");
@@ -102,20 +103,6 @@ describe("a lock", () => {
 		scratch.write("file", "x");
 		const attempt = withLock(scratch.path("file/a"), { waitMs: 600_000 }, () => undefined);
 		await expect(attempt).rejects.toMatchObject({ code: "ENOTDIR" });
-	});
-});
-
-describe("a pause", () => {
-	it("ends with the reason of an abort, before or meanwhile", async () => {
-		const abort = new AbortController();
-		const pause = pauseFor(600_000, abort.signal);
-		abort.abort(new Error("enough"));
-		await expect(pause).rejects.toThrow("enough");
-		await expect(pauseFor(600_000, abort.signal)).rejects.toThrow("enough");
-	});
-
-	it("ends by itself", async () => {
-		await expect(pauseFor(1, new AbortController().signal)).resolves.toBeUndefined();
 	});
 });
 

@@ -42,7 +42,9 @@ describe("a service that is not reached", () => {
 		expect(refreshed).toEqual({ kind: "unavailable", reason: expect.stringMatching(named), lasts: true });
 		const code = { code: "code-SECRET", verifier: "verifier", redirectUri: "http://localhost:1455/auth/callback" };
 		await expect(exchangeCode(service.url, code, 0, undefined)).rejects.toThrow(named);
-		await expect(loginOnDevice(service.url, { showCode: () => undefined }, Date.now)).rejects.toThrow(named);
+		await expect(
+			loginOnDevice(service.url, { showCode: () => undefined }, Date.now, async () => undefined),
+		).rejects.toThrow(named);
 		const usage = { baseUrl: service.url, access: "access-SECRET", workspaceId: "acct" };
 		await expect(createUsageApi(Date.now).fetch(usage, new AbortController().signal)).rejects.toThrow(named);
 		const untrusted = { untrusted: "DEPTH_ZERO_SELF_SIGNED_CERT", status: undefined };

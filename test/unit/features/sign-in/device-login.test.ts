@@ -1,20 +1,18 @@
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { loginOnDevice } from "../../../../src/features/sign-in/device-login.ts";
 import { LOGIN_CANCELLED } from "../../../../src/features/sign-in/rules.ts";
 import { answers, type FakeCodex, startFakeCodex, tokenAnswers } from "../../../support/fake-codex/index.ts";
 import { settled } from "../../../support/fakes.ts";
 
 /** The time between polls passes in a moment; what was waited is written down, in seconds. */
-const waiting = vi.hoisted(() => ({ seconds: [] as number[], onPause: () => undefined as unknown }));
-vi.mock("../../../../src/platform/lock.ts", () => ({
-	pauseFor: async (ms: number, signal?: AbortSignal) => {
-		signal?.throwIfAborted();
-		waiting.seconds.push(ms / 1000);
-		waiting.onPause();
-		await new Promise((resolve) => setImmediate(resolve));
-		signal?.throwIfAborted();
-	},
-}));
+const waiting = { seconds: [] as number[], onPause: () => undefined as unknown };
+const pause = async (ms: number, signal: AbortSignal | undefined) => {
+	signal?.throwIfAborted();
+	waiting.seconds.push(ms / 1000);
+	waiting.onPause();
+	await new Promise((resolve) => setImmediate(resolve));
+	signal?.throwIfAborted();
+};
 
 type Shown = Parameters<Parameters<typeof loginOnDevice>[1]["showCode"]>[0];
 
@@ -34,7 +32,7 @@ async function signIn(codex: FakeCodex, { after = 0, now = Date.now } = {}) {
 	waiting.onPause = () => {
 		if (polls(codex).length >= after) codex.device.approve("b");
 	};
-	const signedIn = loginOnDevice(codex.issuer, { showCode: (next) => shown.push(next) }, now);
+	const signedIn = loginOnDevice(codex.issuer, { showCode: (next) => shown.push(next) }, now, pause);
 	return { credential: await signedIn, shown };
 }
 
@@ -43,7 +41,7 @@ const script = (codex: FakeCodex, status: number, error: unknown) =>
 
 /** Why a sign-in fails at which nobody types the code. */
 async function reasonOf(codex: FakeCodex, now = Date.now): Promise<string> {
-	const failed = await loginOnDevice(codex.issuer, { showCode: () => undefined }, now).then(
+	const failed = await loginOnDevice(codex.issuer, { showCode: () => undefined }, now, pause).then(
 		() => "it did not",
 		(error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : "no error"),
 	);
@@ -59,7 +57,7 @@ describe("signing in on another device", () => {
 			shown = next;
 			codex.device.approve("b", next.userCode);
 		};
-		const credential = await loginOnDevice(`${codex.issuer}/`, { showCode }, Date.now);
+		const credential = await loginOnDevice(`${codex.issuer}/`, { showCode }, Date.now, pause);
 		expect(shown).toMatchObject({
 			verificationUri: `${codex.issuer}/codex/device`,
 			intervalSeconds: 1,
@@ -134,7 +132,7 @@ describe("signing in on another device", () => {
 		const good = { authorization_code: "code", code_verifier: "verifier", code_challenge: null };
 		codex.device.polls.next(answers.refuse(203, good));
 		const shown: Shown[] = [];
-		const signingIn = loginOnDevice(codex.issuer, { showCode: (next) => shown.push(next) }, Date.now);
+		const signingIn = loginOnDevice(codex.issuer, { showCode: (next) => shown.push(next) }, Date.now, pause);
 		// The fake issuer does not know the code that was made up here.
 		await expect(signingIn).rejects.toThrow(/did not accept the code/);
 		expect([shown[0]?.userCode, waiting.seconds]).toEqual([userCode, [seconds]]);
@@ -178,7 +176,7 @@ describe("signing in on another device", () => {
 		const cancelled = new Error(LOGIN_CANCELLED);
 		cancelled.name = "SignInError";
 		const signInUntil = (controller: AbortController, showCode: () => void = () => undefined) =>
-			loginOnDevice(codex.issuer, { signal: controller.signal, showCode }, Date.now);
+			loginOnDevice(codex.issuer, { signal: controller.signal, showCode }, Date.now, pause);
 
 		const early = new AbortController();
 		early.abort();
@@ -213,7 +211,7 @@ describe("signing in on another device", () => {
 	});
 
 	it("sends nothing to a service in the clear, and names the setting", async () => {
-		const refused = loginOnDevice("http://auth.example.test", { showCode: () => undefined }, Date.now);
+		const refused = loginOnDevice("http://auth.example.test", { showCode: () => undefined }, Date.now, pause);
 		await expect(refused).rejects.toThrow(/PI_MULTICODEX_AUTH_URL/);
 	});
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readBody } from "../../../src/core/bounded-body.ts";
+import { readBody, readRefusal, readText } from "../../../src/platform/read-body.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -44,8 +44,42 @@ describe("a body", () => {
 		expect(await readBody(new Response("abc"), 100, abort.signal)).toEqual({ text: "", isWhole: false });
 	});
 
-	it("rejects where the connection breaks", async () => {
+	it("is given as far as it arrived when the connection breaks, with the error", async () => {
+		let pulls = 0;
+		const breaking = new ReadableStream({
+			pull: (controller) => {
+				pulls += 1;
+				if (pulls === 1) controller.enqueue(new TextEncoder().encode("abc"));
+				else controller.error(new Error("reset"));
+			},
+		});
+		const read = await readBody(new Response(breaking), 100, NEVER);
+		expect(read).toMatchObject({ text: "abc", isWhole: false, broken: { by: new Error("reset") } });
+	});
+});
+
+describe("a body read as text", () => {
+	it("is empty when it is longer than the limit", async () => {
+		expect(await readText(new Response("12345"), NEVER, 5)).toBe("12345");
+		expect(await readText(new Response("123456"), NEVER, 5)).toBe("");
+	});
+
+	it("rejects on abort, and when the connection breaks", async () => {
+		await expect(readText(new Response("abc"), AbortSignal.abort(new Error("enough")), 5)).rejects.toThrow("enough");
 		const broken = new ReadableStream({ start: (controller) => controller.error(new Error("reset")) });
-		await expect(readBody(new Response(broken), 100, NEVER)).rejects.toThrow("reset");
+		await expect(readText(new Response(broken), NEVER, 100)).rejects.toThrow("reset");
+	});
+});
+
+describe("the body of a refusal", () => {
+	it("is cut off at 64 KiB", async () => {
+		const { response, seen } = endless(10_000);
+		expect(await readRefusal(response)).toHaveLength(65_536);
+		expect(seen.isCancelled).toBe(true);
+	});
+
+	it("is unknown when the connection breaks", async () => {
+		const broken = new ReadableStream({ start: (controller) => controller.error(new Error("reset")) });
+		expect(await readRefusal(new Response(broken))).toBeUndefined();
 	});
 });
