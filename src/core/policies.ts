@@ -34,10 +34,10 @@ const ROOM_PERCENT = 20;
 const UNKNOWN_HEADROOM_PERCENT = 50;
 
 const FRESHNESS_TEXTS: Readonly<Record<Freshness, string>> = {
-	[FRESHNESS.untouched]: "untouched",
-	[FRESHNESS.idle]: "its shortest clock stands still",
-	[FRESHNESS.unknown]: "usage not known",
-	[FRESHNESS.running]: "its clocks run",
+	[FRESHNESS.untouched]: "unused",
+	[FRESHNESS.idle]: "its shortest window has not started",
+	[FRESHNESS.unknown]: "usage unknown",
+	[FRESHNESS.running]: "its windows are running",
 };
 
 const pin: Term = {
@@ -72,7 +72,7 @@ const room: Term = {
 	value: ({ roomPercent }) => roomPercent,
 	text: ({ roomPercent, live, candidate }) => {
 		if (roomPercent === undefined) return "no 5h window";
-		const left = candidate.usage ? `${formatPercent(Math.max(0, roomPercent))} of 5h left` : "5h not known";
+		const left = candidate.usage ? `${formatPercent(Math.max(0, roomPercent))} of 5h left` : "5h unknown";
 		const others = live > 0 ? ` after ${sessions(live)}` : "";
 		return `${left}${others}${roomPercent < ROOM_PERCENT ? ", too little" : ""}`;
 	},
@@ -93,11 +93,11 @@ const expires: Term = {
 	key: ({ longest }) => longest?.resetsAt ?? Number.MAX_SAFE_INTEGER,
 	value: ({ longest }) => longest?.resetsAt,
 	text: ({ longest, candidate }, now) => {
-		if (!longest) return candidate.usage ? "no limit told" : "no window known";
+		if (!longest) return candidate.usage ? "no limit reported" : "no window known";
 		const { resetsAt, isUntouched } = longest;
 		const name = windowLabel(longest.name);
 		if (resetsAt !== undefined) return `${name} resets in ${formatDuration(resetsAt - now)}`;
-		return isUntouched ? `${name} not begun` : `reset of ${name} not known`;
+		return isUntouched ? `${name} not started` : `reset of ${name} unknown`;
 	},
 };
 
@@ -106,7 +106,7 @@ const headroom: Term = {
 	key: ({ headroomPercent }) => -(headroomPercent ?? UNKNOWN_HEADROOM_PERCENT),
 	value: ({ headroomPercent }) => headroomPercent,
 	text: ({ headroomPercent }) =>
-		headroomPercent === undefined ? "usage not known" : `${formatPercent(headroomPercent)} left`,
+		headroomPercent === undefined ? "usage unknown" : `${formatPercent(headroomPercent)} left`,
 };
 
 /** Sessions that start together spread over accounts that are alike. */

@@ -164,7 +164,7 @@ export const ROTATION_PREFERENCES: readonly Preference<RotationSettings>[] = [
 	},
 	{
 		key: "cooldown",
-		summary: "rest of an account whose reset nobody told",
+		summary: "how long an account rests when its reset is unknown",
 		...aDuration(["60s", "15m", "1h", "8h"]),
 		read: (stored, into) => withDuration(stored, (cooldownMs) => ({ ...into, cooldownMs })),
 		stored: ({ cooldownMs }) => durationText(cooldownMs),

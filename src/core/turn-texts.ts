@@ -15,7 +15,7 @@ export function exhausted(why: Exhaustion, now: number): string {
 		return [...triedInVain(why), ...othersOf({ ...why, refused: 0, unavailable: 0 }), WAYS_ON].join(" ");
 	}
 	if (unavailable > 0) {
-		const others = why.needsLogin > 0 ? ` ${plural(why.needsLogin, "account")} must sign in again.` : "";
+		const others = why.needsLogin > 0 ? ` ${areSignedOut(why.needsLogin)}` : "";
 		if (why.obstacle !== undefined) {
 			return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed: ${why.obstacle}.${others} /model switches provider.`;
 		}
@@ -39,6 +39,10 @@ function triedInVain({ tried, notOffered, unavailable, refused = 0 }: Exhaustion
 
 function wereRefused(count: number, what: string): string {
 	return `${plural(count, what)} ${count === 1 ? "was" : "were"} refused.`;
+}
+
+function areSignedOut(count: number): string {
+	return `${plural(count, "account")} ${count === 1 ? "is" : "are"} signed out.`;
 }
 
 function mayNotUseModel(count: number): string {
@@ -68,7 +72,7 @@ function othersOf({ needsLogin, notOffered, unavailable, refused = 0 }: Exhausti
 	const unreached = unavailable - refused;
 	return [
 		notOffered > 0 ? mayNotUseModel(notOffered) : "",
-		needsLogin > 0 ? `${plural(needsLogin, "account")} must sign in again.` : "",
+		needsLogin > 0 ? areSignedOut(needsLogin) : "",
 		refused > 0 ? wereRefused(refused, "account") : "",
 		unreached > 0 ? `${plural(unreached, "account")} could not be reached.` : "",
 	].filter(Boolean);
@@ -96,7 +100,7 @@ export function switchedOffHere(): string {
 
 /** The extension was switched off while a request was under way that no account had served yet. */
 export function switchedOffMeanwhile(): string {
-	return "pi-multicodex was switched off before an account could serve this request. Send again to go on without it.";
+	return "pi-multicodex was turned off before an account could serve this request. Send again to go on without it.";
 }
 
 /** A defect of ours. */

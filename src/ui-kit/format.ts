@@ -1,4 +1,4 @@
-import { visibleWidth } from "@mariozechner/pi-tui";
+import { visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
 import { formatDuration } from "../core/format.ts";
 
@@ -40,6 +40,26 @@ export function aligned(rows: readonly (readonly string[])[]): string[] {
 	}
 	const padded = (cell: string, at: number) => cell + " ".repeat((widths[at] ?? 0) - visibleWidth(cell));
 	return rows.map((row) => row.map(padded).join("  ").trimEnd());
+}
+
+/** A second column that is narrower than this stands below the first one. */
+const NARROWEST_COLUMN = 12;
+const INDENT = 4;
+
+/**
+ * `text` behind `head` in lines of `columns`, nothing cut: each line after the first stands below the beginning of the text,
+ * or indented where `head` leaves too little room. Plain text in, plain text out.
+ */
+export function hanging(head: string, text: string, columns: number): string[] {
+	const used = visibleWidth(head);
+	if (columns - used >= NARROWEST_COLUMN || visibleWidth(text) <= columns - used) {
+		const [first = "", ...others] = wrapTextWithAnsi(text, Math.max(1, columns - used));
+		return [head + first, ...others.map((line) => " ".repeat(used) + line)].map((line) => line.trimEnd());
+	}
+	const indent = Math.min(INDENT, Math.max(0, columns - 2));
+	const below = wrapTextWithAnsi(text, Math.max(1, columns - indent));
+	const heads = wrapTextWithAnsi(head.trimEnd(), Math.max(1, columns));
+	return [...heads, ...below.map((line) => " ".repeat(indent) + line)].map((line) => line.trimEnd());
 }
 
 const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });

@@ -93,10 +93,10 @@ const REASON_WORDS = {
 	rate_limit: "is asked to slow down",
 	not_included: "has no Codex use for this model",
 	model_not_supported: "may not use this model",
-	workspace_disabled: "is switched off in its workspace",
+	workspace_disabled: "was turned off by its workspace",
 	unauthorized: "was refused",
 	signed_out: "was signed out",
-	closed: "is switched off",
+	closed: "is off",
 	refused: "was refused",
 	unavailable: "cannot be used just now",
 	overloaded: "met a server at its limit",
@@ -135,13 +135,47 @@ function closed({ account, reason }: Extract<PoolEvent, { type: "closed" }>): st
 	return `Codex account ${account.label} was deactivated by OpenAI and is off.`;
 }
 
+/** Who serves the next request. */
+export interface NextRequest {
+	/** False while the person has turned us off. */
+	readonly isEnabled: boolean;
+	/** pi holds a key of its own for Codex, which serves as it is. */
+	readonly isForeign: boolean;
+	/** The account that serves; undefined where none can. */
+	readonly account: Account | undefined;
+}
+
+/** `The next request goes to work.`, or why it does not go to one of the accounts. */
+export function nextRequest({ isEnabled, isForeign, account }: NextRequest): string {
+	if (!isEnabled) return "pi-multicodex is off: this counts after /multicodex on.";
+	if (isForeign) return "pi's own API key for openai-codex serves as long as it is there.";
+	return account ? `The next request goes to ${account.label}.` : "No Codex account is ready now.";
+}
+
 /** After `use <account>`. `readyAt` (epoch ms) where the account rests. */
-export function pinned(account: Account, readyAt: number | undefined, now: number, isGuess = false): string {
-	const when =
-		readyAt !== undefined && readyAt > now
-			? ` It cannot serve yet and takes over in ${about(isGuess)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
-			: "";
-	return `Codex: using ${account.label} in all sessions until you choose another.${when} /multicodex use auto to undo.`;
+export function pinned(
+	account: Account,
+	how: {
+		readonly readyAt: number | undefined;
+		readonly isGuess: boolean;
+		readonly next: NextRequest;
+		/** Epoch ms. */
+		readonly now: number;
+	},
+): string {
+	const { readyAt, isGuess, next, now } = how;
+	const rests = readyAt !== undefined && readyAt > now;
+	const when = rests
+		? ` It cannot serve yet and takes over in ${about(isGuess)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
+		: "";
+	// That the account serves at once is said already.
+	const follows = next.account?.id === account.id && next.isEnabled && !next.isForeign ? "" : ` ${nextRequest(next)}`;
+	return `Codex: using ${account.label} in all sessions until you choose another.${when}${follows} /multicodex use auto to undo.`;
+}
+
+/** After `use auto`. */
+export function unpinned(next: NextRequest): string {
+	return `Codex: unpinned; accounts are chosen automatically. ${nextRequest(next)}`;
 }
 
 /** How to sign in to an account again. */
@@ -243,7 +277,7 @@ export function deviceSignIn(shown: {
 
 /** A sign-in was asked for where nobody can use a browser or paste anything. */
 export function noBrowserHere(): string {
-	return "Nobody can sign in with a browser here. Add --device: that prints a code to type on another device.";
+	return "No browser can be used here. Add --device: it prints a code to type on another device.";
 }
 
 /** The token that came names nobody whom Codex would serve. */
@@ -342,7 +376,7 @@ export function leftUntil(usage: UsageSnapshot, now: number): string | undefined
 function whatWasDone(account: Account, { isNew, isForNew, total }: Joined): string {
 	const { label, enabled } = account;
 	const renewed = isForNew
-		? `Codex: that was ${label}, which is here already and has the new sign-in now. To add another account choose it in the browser, or use a private window.`
+		? `Codex: that was ${label}, which was already added; its sign-in is renewed. To add another account, choose it in the browser or use a private window.`
 		: `Codex: ${label} is signed in again.`;
 	const done = isNew ? `Codex: added ${label}. The pool has ${plural(total, "account")} now.` : renewed;
 	return enabled ? done : `${done} It is ${whatNow(account)}`;
@@ -387,10 +421,12 @@ export interface ActQuestion {
 /** Asks before an account leaves. pi keeps its own login in the pool as long as it is signed in with it. */
 export function removeQuestion(
 	{ label }: Account,
-	how: { readonly isPis: boolean; readonly isActive: boolean; readonly next: Account | undefined },
+	how: { readonly isPis: boolean; readonly isActive: boolean; readonly next: NextRequest },
 ): ActQuestion {
-	const next = how.next ? `The next request goes to ${how.next.label}.` : "No other account is ready.";
-	const rest = [...(how.isActive || !how.next ? [next] : []), "/multicodex add --undo puts it back."];
+	const { account, isEnabled, isForeign } = how.next;
+	const isLast = account === undefined && isEnabled && !isForeign;
+	const next = isLast ? "No other account is ready." : nextRequest(how.next);
+	const rest = [...(how.isActive || isLast ? [next] : []), "/multicodex add --undo puts it back."];
 	const named = how.isPis ? ["This is pi's own login: removing it signs pi out too."] : [];
 	const asked = how.isPis ? ["This is pi's own login. Sign pi out too?"] : [];
 	return {
@@ -421,42 +457,32 @@ export function piLoginUnreadable({ label }: Account): string {
 export function removed(
 	{ label }: Account,
 	how: {
-		readonly next: Account | undefined;
+		/** Undefined where the account was not the one to serve next. */
+		readonly next: NextRequest | undefined;
 		readonly isPiSignedOut: boolean;
 		readonly left: number;
-		/** No account can serve now, though one could before. */
-		readonly isNoneReady: boolean;
 	},
 ): string {
-	const pis = how.isPiSignedOut ? [" and signed pi out"] : [];
-	const next = how.next ? [`Now on ${how.next.label}.`] : [];
-	const none = how.left === 0 ? ["No Codex account is left."] : [];
-	const unready = how.left > 0 && how.isNoneReady ? ["No Codex account is ready now."] : [];
+	const pis = how.isPiSignedOut ? " and signed pi out" : "";
+	const next = how.next ? [nextRequest(how.next)] : [];
 	return [
-		`Codex: removed ${label}${pis.join("")}.`,
-		...next,
-		...none,
-		...unready,
+		`Codex: removed ${label}${pis}.`,
+		...(how.left === 0 ? ["No Codex account is left."] : next),
 		"/multicodex add --undo puts it back.",
 	].join(" ");
 }
 
-/** After an account was switched on by hand. */
-export function switchedOn(account: Account): string {
+/** After an account was turned on by hand. */
+export function switchedOn(account: Account, next: NextRequest): string {
 	const { label, disabledReason, needsLogin } = account;
-	if (needsLogin) return `Codex: ${label} is switched on, and needs a sign-in: ${signInAgain(account)}`;
-	const closed = disabledReason ? ` It had been switched off: ${humanize(disabledReason)}.` : "";
-	return `Codex: ${label} is switched on.${closed}`;
+	if (needsLogin) return `Codex: ${label} is on again, but signed out: ${signInAgain(account)}`;
+	const closed = disabledReason ? ` It had been turned off: ${humanize(disabledReason)}.` : "";
+	return `Codex: ${label} is on again.${closed} ${nextRequest(next)}`;
 }
 
-/** After an account was switched off by hand. `isNoneReady`: no account can serve now. */
-export function switchedOff(
-	{ label }: Account,
-	how: { readonly next: Account | undefined; readonly isNoneReady: boolean },
-): string {
-	const moved = how.next ? ` Now on ${how.next.label}.` : "";
-	const none = how.isNoneReady ? " No Codex account is ready now." : "";
-	return `Codex: ${label} is switched off.${moved}${none} /multicodex enable ${asWord(label)} to undo.`;
+/** After an account was turned off by hand. */
+export function switchedOff({ label }: Account, next: NextRequest): string {
+	return `Codex: ${label} is off. ${nextRequest(next)} /multicodex enable ${asWord(label)} to undo.`;
 }
 
 /** The end of a sentence about an unknown word: what may have been meant, if anything is near. */
@@ -519,6 +545,11 @@ export function movedOn(
 	const unpinned = before && wasPinned ? ` ${before.label} is no longer pinned.` : "";
 	const back = before ? ` /multicodex use ${asWord(before.label)} goes back.` : "";
 	return `Codex: this session goes on with ${next.label}${has}.${unpinned}${back}`;
+}
+
+/** `next` while everything is off. */
+export function noNextWhileOff(): string {
+	return "pi-multicodex is off, so pi serves with its own Codex login. /multicodex on resumes.";
 }
 
 /** `next` where no other account can serve. */

@@ -278,7 +278,7 @@ describe("/multicodex over RPC", () => {
 				"select: MultiCodex: 2 of 2 accounts ready",
 				"select: disable: keep an account, but out of use",
 			]);
-			expect(rpc.notifications.at(-1)?.message).toMatch(/b is switched off/);
+			expect(rpc.notifications.at(-1)?.message).toMatch(/b is off/);
 			expect(bench.stored("b").enabled).toBe(false);
 			expect(rpc.strayLines).toEqual([]);
 		},

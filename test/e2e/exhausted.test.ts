@@ -102,13 +102,13 @@ describe("with every account out of quota", () => {
 		expect(bench.asked().sort()).toEqual(["a", "b", "c"]);
 	});
 
-	it("counts those that must sign in again apart, and asks nothing of them", async () => {
+	it("counts those that are signed out apart, and asks nothing of them", async () => {
 		const needsLogin = { reason: "refresh_token_expired", at: Date.now() };
 		const bench = await createSseBench({ rows: { a: { needsLogin } }, usage: usageUnknown });
 		bench.codex.account("b").always(spent(42 * MINUTE_MS));
 		const result = await bench.print("say hi");
 		expect(result.code).toBe(1);
-		expect(result.stderr).toMatch(/^Codex quota exceeded on 1 account\. .* 1 account must sign in again\. /);
+		expect(result.stderr).toMatch(/^Codex quota exceeded on 1 account\. .* 1 account is signed out\. /);
 		expect(bench.codex.requests.filter(({ account }) => account === "a")).toEqual([]);
 	});
 

@@ -221,7 +221,7 @@ describe("what /multicodex import is given", () => {
 
 		const again = await tools.print("/multicodex import");
 		expect(again).toMatchObject({ code: 0, stderr: "" });
-		expect(again.stdout).toMatch(/here already: a,[\s\S]*here already: b,[\s\S]*Nothing is left to import\./);
+		expect(again.stdout).toMatch(/already added: a,[\s\S]*already added: b,[\s\S]*Nothing is left to import\./);
 		expect(storedLabels(tools)).toEqual(["a", "b"]);
 		untouched();
 	});
@@ -263,7 +263,7 @@ describe("what /multicodex import is given", () => {
 		const questions: unknown[] = [];
 		rpc.answerDialogs((dialog) => {
 			questions.push(dialog);
-			expect(rpc.notifications.at(-1)?.message).toContain("here already: a,");
+			expect(rpc.notifications.at(-1)?.message).toContain("already added: a,");
 			return true;
 		});
 		await rpc.send("/multicodex import");
@@ -359,7 +359,7 @@ describe("what /multicodex import is given", () => {
 		}
 		// A blank needs no quotes.
 		await rpc.send("/multicodex import ~/my logins/first one.json");
-		expect(rpc.notifications.at(-1)?.message).toContain("here already: a");
+		expect(rpc.notifications.at(-1)?.message).toContain("already added: a");
 		for (const nothing of ["~/many/notes.json", "~/nowhere.json"]) {
 			await rpc.send(`/multicodex import ${nothing}`);
 			expect(rpc.notifications.at(-1), nothing).toMatchObject({ level: "error" });
@@ -373,7 +373,7 @@ describe("what /multicodex import is given", () => {
 		const grant = signPiInAs(tools, "a");
 		const auth = tools.dir.read("auth.json");
 		const result = await tools.print("/multicodex import pi");
-		expect(result).toMatchObject({ code: 0, stdout: expect.stringContaining("here already: a") });
+		expect(result).toMatchObject({ code: 0, stdout: expect.stringContaining("already added: a") });
 		expect(storedAccounts(tools)).toMatchObject([{ label: "a", source: "pi", linked: true, credential: grant }]);
 		expect(tools.dir.read("auth.json")).toBe(auth);
 	});
@@ -446,7 +446,7 @@ describe("several sign-ins of one identity", () => {
 		await tools.install("prodex", ["a", "b"]);
 		tools.furnished();
 		const result = await tools.print("/multicodex import");
-		expect(result.stdout).toMatch(/here already: a,/);
+		expect(result.stdout).toMatch(/already added: a,/);
 		expect(storedLabels(tools)).toEqual(["a", "b"]);
 		expect(tools.stored("a")).toEqual(ours);
 	});

@@ -84,8 +84,8 @@ describe("after a rotation", () => {
 		const told = () => rpc.notifications.at(-1)?.message.split("\n") ?? [];
 		expect(told()).toEqual(
 			[
-				"anna: switched off by hand",
-				"anna: switched on by hand",
+				"anna: off, by hand",
+				"anna: on again, by hand",
 				"anna: has another label",
 				"anna: removed",
 				"setting rotation.maxWait is 8h",

@@ -131,7 +131,9 @@ describe("/multicodex remove", () => {
 
 		await until("the footer to show b", () => /codex b .*2(\/| of )2 ready/.test(rpc.status(STATUS) ?? ""));
 		expect(bench.asked()).toEqual(["a"]);
-		expect(rpc.notifications).toMatchObject([{ level: "info", message: expect.stringContaining("Now on b.") }]);
+		expect(rpc.notifications).toMatchObject([
+			{ level: "info", message: expect.stringContaining("The next request goes to b.") },
+		]);
 		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
 		// Nobody had run out: there is no rotation to tell of.
 		expect(rpc.notifications).toHaveLength(1);

@@ -158,7 +158,7 @@ describe("/multicodex disable and enable", () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		const off = await bench.print("/multicodex disable a");
 		expect(off).toMatchObject({ code: 0, stderr: "" });
-		expect(off.stdout).toMatch(/^Codex: a is switched off\..*\/multicodex enable a/);
+		expect(off.stdout).toMatch(/^Codex: a is off\..*\/multicodex enable a/);
 		expect(bench.stored("a")).toMatchObject({ enabled: false, disabledReason: null });
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
 		const again = await bench.run(["--mode", "json", "/multicodex disable a"]);
@@ -181,7 +181,9 @@ describe("/multicodex disable and enable", () => {
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		await rpc.send("/multicodex disable a");
 		await until("the footer to show b", () => rpc.status(STATUS)?.includes("codex b ") === true);
-		expect(rpc.notifications).toMatchObject([{ level: "info", message: expect.stringContaining("Now on b.") }]);
+		expect(rpc.notifications).toMatchObject([
+			{ level: "info", message: expect.stringContaining("The next request goes to b.") },
+		]);
 		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
 		expect(bench.asked()).toEqual(["a", "b"]);
 		expect(rpc.notifications).toHaveLength(1);
@@ -471,7 +473,7 @@ describe("removing an account in the terminal", () => {
 		await terminal.press("down");
 		await terminal.waitForText("→ Remove", 30_000);
 		await terminal.press("enter");
-		await terminal.waitForText("Now on b.", 30_000);
+		await terminal.waitForText(/next request goes to\s+b\./, 30_000);
 		await terminal.waitForText(/codex b .*1/, 30_000);
 		expect(storedLabels(bench)).toEqual(["b"]);
 		await terminal.submit("say hi");

@@ -43,7 +43,7 @@ describe.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
 			expect(footer(mine)).toMatch(/^codex waiting for room · first account back in \ds$/);
 			await mine.send("/multicodex why");
 			expect(mine.notifications.at(-1)?.message).toMatch(
-				/^No account has room before .*\n- a +out of quota [\s\S]*\n- b +left to its 1 live session$/,
+				/^No account has room before .*\n- a +out of quota [\s\S]*\n- b +kept for its 1 live session$/,
 			);
 
 			expect(await mine.settled()).toMatchObject({ stopReason: "stop", text: "OK from a #3", retries: 0 });

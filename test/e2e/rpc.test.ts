@@ -72,7 +72,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 			asks: { method: "select", answer: () => "b", cancelled: UNCHANGED },
 			says: /^Codex: using b in all sessions/,
 		},
-		{ line: "use auto", says: /the policy chooses the account again/ },
+		{ line: "use auto", says: /accounts are chosen automatically\. The next request goes to [ab]\.$/ },
 	],
 	next: [
 		{
@@ -95,8 +95,8 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		},
 		{ line: "rename work b", says: /^Codex: work is called b now\.$/ },
 	],
-	disable: [{ line: "disable b", says: /^Codex: b is switched off\./ }],
-	enable: [{ line: "enable b", says: /^Codex: b is switched on\.$/ }],
+	disable: [{ line: "disable b", says: /^Codex: b is off\. The next request goes to a\. / }],
+	enable: [{ line: "enable b", says: /^Codex: b is on again\. The next request goes to [ab]\.$/ }],
 	refresh: [{ line: "refresh a", says: /^a {2}5h 100% left/ }],
 	footer: [
 		{ line: "footer", says: /^usage +left/ },
@@ -111,7 +111,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		{ line: "why --json", says: /^\{/, schema: whySchema },
 	],
 	log: [
-		{ line: "log 50", says: /: begins, / },
+		{ line: "log 50", says: /: started, / },
 		{ line: "log --json", says: /^\{/, schema: logSchema },
 	],
 	remove: [
@@ -119,12 +119,12 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		{ line: "add --undo", says: /^Codex: b is back\.$/ },
 	],
 	reset: [
-		{ line: "reset quota", says: /^Cleared all cooldowns\.$/ },
-		{ line: "reset", says: /^Cleared the pin and all cooldowns\.$/ },
+		{ line: "reset quota", says: /^Accounts that rested .* The next request goes to a\.$/ },
+		{ line: "reset", says: /^Unpinned, and .* The next request goes to a\.$/ },
 		{ line: "reset backups", asks: confirm(/^Nothing was deleted\.$/), says: /^Deleted 1 backup\.$/ },
 	],
 	verify: [
-		{ line: "verify", says: /^Everything that was looked at is in order\./ },
+		{ line: "verify", says: /^No problems found\./ },
 		{ line: "verify --json", says: /^\{/, schema: verifySchema },
 	],
 	off: [{ line: "off", says: /^pi-multicodex is off, here/, isServing: false }],

@@ -38,7 +38,7 @@ describe("who has signed in", () => {
 
 		const told = await signInOnDevice(bench, rpc, "/multicodex add another --device", "a");
 
-		expect(told).toContain("that was first one, which is here already and has the new sign-in now.");
+		expect(told).toContain("that was first one, which was already added; its sign-in is renewed.");
 		expect(told).toContain('/multicodex enable "first one"');
 		expect(storedLabels(bench)).toEqual(["first one", "b"]);
 		const after = bench.stored("a");
@@ -266,7 +266,7 @@ describe("a sign-in as the account that pi holds", () => {
 
 			const told = await signInOnDevice(bench, rpc, "/multicodex add --device", "a");
 
-			expect(told).toContain("that was a, which is here already and has the new sign-in now.");
+			expect(told).toContain("that was a, which was already added; its sign-in is renewed.");
 			expect(bench.dir.read("auth.json")).toBe(authBefore);
 			expect(storedAccounts(bench)).toMatchObject([{ label: "a", linked: false, source: "login", needsLogin: null }]);
 			const ours = bench.stored("a").credential;

@@ -108,7 +108,7 @@ const DELAYS_AFTER_ANSWER_MS = [0, 0, 1, 2, 4, 8, 15, 30];
  * token refused a moment ago and perhaps spent. Either way it says so.
  */
 const STOPPED_BY_RULE =
-	/^Two Codex accounts in a row were signed out|could not be renewed just now\. \d+ accounts? must sign in again\./;
+	/^Two Codex accounts in a row were signed out|could not be renewed just now\. \d+ accounts? (is|are) signed out\./;
 
 /** What the words of {@link STOPPED_BY_RULE} need: so many accounts whose token was lost. */
 const LOST_FOR_THE_RULE = 1;

@@ -289,8 +289,8 @@ describe("the footer", () => {
 			what: "no-limit",
 			options: { actors: [{ name: "seat", plan: "team", hasNoLimit: true }] },
 			lines: {
-				120: /^codex seat \(team\) · no limit told · 1 of 1 ready$/,
-				80: /^codex seat \(team\) · no limit told · 1 of 1 ready$/,
+				120: /^codex seat \(team\) · no limit reported · 1 of 1 ready$/,
+				80: /^codex seat \(team\) · no limit reported · 1 of 1 ready$/,
 				40: /^codex seat · no limit · 1\/1$/,
 				30: /^seat · no limit · 1\/1$/,
 			},

@@ -33,6 +33,13 @@ import { isWide } from "../support/tiers.ts";
 import { aPace } from "./pace.ts";
 import { anyText, anyView, aShown, controlsIn } from "./pool-views.ts";
 
+/** Who serves next, with nothing in the way. */
+const nextIs = (account: Account | undefined): messages.NextRequest => ({
+	isEnabled: true,
+	isForeign: false,
+	account,
+});
+
 /** What a screen may be given: a pool, however damaged its file, and words of a server, another file, or a person. */
 interface World {
 	readonly view: PoolView;
@@ -164,7 +171,7 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		const { heading, text, act, keep } = messages.removeQuestion(two(view)[0], {
 			isPis: true,
 			isActive: true,
-			next: undefined,
+			next: nextIs(undefined),
 		});
 		const question = { heading, text: `${text} ${words}`, answers: [keep, act] };
 		const panel = createQuestionPanel({ ...HOST, question, room: () => room, onAnswer: nothing });
@@ -294,10 +301,12 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 		];
 		// Read off a token, where they are made printable.
 		const other = { email: printable(words), plan: printable(more), known: undefined };
-		const removal = { next: to, isPiSignedOut: true, left: 1, isNoneReady: true };
+		const next = nextIs(to);
+		const removal = { next, isPiSignedOut: true, left: 1 };
 		return [
 			...events.map((event) => messages.noticeOf(event, NOW)?.text),
-			messages.pinned(from, NOW + HOUR_MS, NOW),
+			messages.pinned(from, { readyAt: NOW + HOUR_MS, isGuess: false, next, now: NOW }),
+			messages.unpinned(next),
 			messages.whatNow(from),
 			...wordsIn(messages.otherAccountQuestion(from, other)),
 			messages.otherAccountRefused(from, other),
@@ -306,13 +315,13 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 			messages.restored(from, false),
 			messages.labelTakenByAdd(from),
 			messages.badLabel(words, "is empty"),
-			...wordsIn(messages.removeQuestion(from, { isPis: true, isActive: true, next: to })),
+			...wordsIn(messages.removeQuestion(from, { isPis: true, isActive: true, next })),
 			messages.removeNeedsLogout(from),
 			messages.isBeingRenewed(from),
 			messages.piLoginUnreadable(from),
 			messages.removed(from, removal),
-			messages.switchedOn(from),
-			messages.switchedOff(from, { next: to, isNoneReady: true }),
+			messages.switchedOn(from, next),
+			messages.switchedOff(from, next),
 		].join("\n");
 	},
 };

@@ -7,25 +7,25 @@ import {
 	usageError,
 } from "../../pi/command.ts";
 import * as messages from "../../ui-kit/messages.ts";
-import { isAnyReady, nextFor } from "./successor.ts";
+import { isAnyReady, nextRequestFor } from "./successor.ts";
 
-/** `/multicodex enable`: offer an account again that was switched off. */
+/** `/multicodex enable`: offer an account again that was off. */
 export const enable: Subcommand = {
 	name: "enable",
 	usage: "enable <account>",
-	summary: "switch an account on again",
+	summary: "turn an account on again",
 	asksAccount: ({ enabled }) => !enabled,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, enable.asksAccount) : []),
-	run: async (words, _ctx, deps) => {
+	run: async (words, ctx, deps) => {
 		const given = parseOptions(words, [], enable);
 		if ("failure" in given) return given;
 		if (words.length === 0) return usageError(enable);
 		const account = resolveAccount(words, deps);
 		if ("failure" in account) return account;
 		const json = { account: accountRef(account), enabled: true };
-		if (account.enabled) return { text: `Codex account ${account.label} is switched on already.`, json };
+		if (account.enabled) return { text: `Codex account ${account.label} is on already.`, json };
 		await deps.membership.setEnabled(account.id, true);
-		return { text: messages.switchedOn(account), json };
+		return { text: messages.switchedOn(account, nextRequestFor(ctx, deps)), json };
 	},
 };
 
@@ -33,7 +33,7 @@ export const enable: Subcommand = {
 export const disable: Subcommand = {
 	name: "disable",
 	usage: "disable <account>",
-	summary: "keep an account, but out of use",
+	summary: "turn an account off: keep it, but do not use it",
 	asksAccount: ({ enabled }) => enabled,
 	complete: (deps, before) => (before.length === 0 ? accountChoices(deps, disable.asksAccount) : []),
 	run: async (words, ctx, deps) => {
@@ -43,12 +43,10 @@ export const disable: Subcommand = {
 		const account = resolveAccount(words, deps);
 		if ("failure" in account) return account;
 		const json = { account: accountRef(account), enabled: false };
-		if (!account.enabled) return { text: `Codex account ${account.label} is switched off already.`, json };
+		if (!account.enabled) return { text: `Codex account ${account.label} is off already.`, json };
 		const wasReady = isAnyReady(deps);
-		const wasNext = nextFor(ctx, deps)?.id === account.id;
 		await deps.membership.setEnabled(account.id, false);
-		const next = wasNext ? nextFor(ctx, deps) : undefined;
 		const isNoneReady = wasReady && !isAnyReady(deps);
-		return { text: messages.switchedOff(account, { next, isNoneReady }), json, isWarning: isNoneReady };
+		return { text: messages.switchedOff(account, nextRequestFor(ctx, deps)), json, isWarning: isNoneReady };
 	},
 };

@@ -18,6 +18,7 @@ export const next: Subcommand = {
 		if ("failure" in given) return given;
 		if (words.length > 0) return usageError(next);
 		const { pool, affinity, clock } = deps;
+		if (!deps.settings.read().enabled) return { failure: messages.noNextWhileOff() };
 		const { from, to, asked } = moveFor(ctx, deps);
 		if (!to) return { failure: messages.noNext(from) };
 		const pinned = pool.pinned();

@@ -21,7 +21,7 @@ export interface Refreshed {
 
 /** One line an account. `now` is epoch ms. */
 export function refreshedAsText(refreshed: readonly Refreshed[], now: number): string {
-	if (refreshed.length === 0) return "There is no Codex account to ask for.";
+	if (refreshed.length === 0) return "No Codex account is signed in.";
 	const rows = refreshed.map((each) => [printable(each.account.label), printable(outcomeOf(each, now))]);
 	return aligned(rows).join("\n");
 }
@@ -37,6 +37,6 @@ function outcomeOf({ account, usage, problem }: Refreshed, now: number): string 
 }
 
 function withoutLimits(usage: UsageSnapshot | undefined): string[] {
-	if (usage?.limitReached) return ["the limit is reached"];
-	return [hasFunds(usage?.credits) ? "runs on credits, without a limit" : "no limits are told"];
+	if (usage?.limitReached) return ["limit reached"];
+	return [hasFunds(usage?.credits) ? "runs on credits, without a limit" : "no limit reported"];
 }

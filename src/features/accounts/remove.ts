@@ -14,7 +14,7 @@ import {
 import { forgetLoginInMemory } from "../../pi/provider.ts";
 import { askToAct } from "../../pi/question.ts";
 import * as messages from "../../ui-kit/messages.ts";
-import { isAnyReady, nextFor } from "./successor.ts";
+import { isAnyReady, nextFor, nextRequestFor } from "./successor.ts";
 
 /** `/multicodex remove`: take an account out of the pool. Asks first where it can. */
 export const remove: Subcommand = {
@@ -39,7 +39,7 @@ export const remove: Subcommand = {
 		if (ctx.hasUI) {
 			const question = messages.removeQuestion(account, {
 				isPis,
-				next: nextFor(ctx, deps, account.id),
+				next: nextRequestFor(ctx, deps, account.id),
 				isActive: nextFor(ctx, deps)?.id === account.id,
 			});
 			const answer = await askToAct(ctx, question, deps.signal);
@@ -59,11 +59,15 @@ async function removeNow(account: Account, ctx: ExtensionCommandContext, deps: S
 	if (removal.kind === "pi-unreadable") return { failure: messages.piLoginUnreadable(account) };
 	const { isPiSignedOut } = removal;
 	if (isPiSignedOut) forgetLoginInMemory(ctx);
-	const next = wasNext ? nextFor(ctx, deps) : undefined;
+	const next = nextRequestFor(ctx, deps);
 	const isNoneReady = wasReady && !isAnyReady(deps);
 	return {
-		text: messages.removed(account, { next, isPiSignedOut, left: pool.accounts().length, isNoneReady }),
-		json: { account: accountRef(account), active: next?.id ?? null },
+		text: messages.removed(account, {
+			next: wasNext || isNoneReady ? next : undefined,
+			isPiSignedOut,
+			left: pool.accounts().length,
+		}),
+		json: { account: accountRef(account), active: wasNext ? (next.account?.id ?? null) : null },
 		isWarning: isNoneReady,
 	};
 }

@@ -3,15 +3,23 @@ import { askToAct } from "../../pi/question.ts";
 import { plural } from "../../ui-kit/format.ts";
 import * as messages from "../../ui-kit/messages.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
+import { nextRequestFor } from "./successor.ts";
 
 const WHAT = {
-	pin: "the pinned account",
-	quota: "all cooldowns",
-	all: "the pin and all cooldowns",
+	pin: "the pin",
+	quota: "every rest: accounts are offered again at once",
+	all: "the pin and every rest",
 	backups: "the backups of removed accounts",
 } as const;
 
 type What = keyof typeof WHAT;
+
+/** What was done. */
+const DONE = {
+	pin: "Unpinned; accounts are chosen automatically.",
+	quota: "Accounts that rested or were out of quota are offered again.",
+	all: "Unpinned, and accounts that rested or were out of quota are offered again.",
+} as const;
 
 /** Words of earlier versions. Neither deletes anything. */
 const ALIASES: Readonly<Record<string, What>> = { manual: "pin", all: "all" };
@@ -26,19 +34,20 @@ const BACKUPS_QUESTION = {
 };
 
 /**
- * `/multicodex reset`: forgets the pin, the cooldowns, or both. Only `backups` deletes a sign-in, and only after a yes:
+ * `/multicodex reset`: forgets the pin, the rests, or both. Only `backups` deletes a sign-in, and only after a yes:
  * the answer to a question, or `--yes`.
  */
 export const reset: Subcommand = {
 	name: "reset",
 	usage: "reset [pin|quota|backups] [--yes]",
-	summary: "clear pin and cooldowns; backups deletes copies of removed accounts",
+	summary: "unpin, and offer resting accounts again; backups deletes copies of removed accounts",
 	complete: (_deps, before) => {
 		if (before.length === 0) return OFFERED.map((value) => ({ value, label: value, description: WHAT[value] }));
 		const takesYes = before.includes("backups") && !before.includes(YES);
 		return takesYes ? [{ value: YES, label: YES, description: "delete without a question" }] : [];
 	},
-	run: async (words, ctx, { pool, removeBackups, signal }) => {
+	run: async (words, ctx, deps) => {
+		const { pool, removeBackups, signal } = deps;
 		const given = parseOptions(words, [YES], reset);
 		if ("failure" in given) return given;
 		const what = whatIn(given.rest);
@@ -46,7 +55,7 @@ export const reset: Subcommand = {
 		if (what !== "backups") {
 			if (what !== "quota") await pool.pin(undefined);
 			if (what !== "pin") await pool.clearCooldowns();
-			return { text: `Cleared ${WHAT[what]}.`, json: { reset: what } };
+			return { text: `${DONE[what]} ${messages.nextRequest(nextRequestFor(ctx, deps))}`, json: { reset: what } };
 		}
 		const isSure = given.options.has(YES);
 		if (!isSure && !ctx.hasUI)

@@ -24,12 +24,13 @@ import {
 	formatDuration,
 	formatPast,
 	formatPercent,
+	hanging,
 	humanize,
 	spokenScope,
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { errorWords, onlyCredits, whatNow } from "../../ui-kit/messages.ts";
-import { cell } from "../../ui-kit/panel.ts";
+import { cell, flow } from "../../ui-kit/panel.ts";
 import { restFor, restUntil, stateWord } from "../../ui-kit/state-words.ts";
 import { signedIn } from "../dashboard/texts.ts";
 
@@ -130,7 +131,9 @@ function narrowRows(shown: ShownAccount, columns: number, now: number): string[]
 	const windows = windowTexts(usage, now, "");
 	const state = stateText(shown, now);
 	const label = cut(printable(account.label), columns - visibleWidth(state) - NARROW_MARGIN);
-	return [`${markOf(shown)} ${label}  ${state}`, `${" ".repeat(NARROW_MARGIN)}${windows.join("   ").trimStart()}`];
+	const margin = " ".repeat(NARROW_MARGIN);
+	const lines = flow(windows, "   ", columns - NARROW_MARGIN).map((line) => `${margin}${line.trimStart()}`);
+	return [`${markOf(shown)} ${label}  ${state}`, ...lines];
 }
 
 function markOf({ isActive }: ShownAccount): string {
@@ -207,7 +210,7 @@ function compactWindow(window: WindowCell | undefined): string {
 	return parts.join(" ");
 }
 
-/** Everything that is known of each account, `columns` wide at most where words do not have to wrap. */
+/** Everything that is known of each account, in lines of `columns`; nothing is cut. */
 export function poolInDetail(view: PoolView, columns: number): string {
 	if (view.accounts.length === 0) return nobodySignedIn();
 	return view.accounts.map((shown) => accountInDetail(shown, view, columns).join("\n")).join("\n\n");
@@ -231,7 +234,11 @@ function accountInDetail(shown: ShownAccount, { now }: PoolView, columns: number
 		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)]]),
 		...(lastError ? [["last error", `${formatPast(lastError.at, now)}, ${errorWords(lastError.text)}`]] : []),
 	];
-	const lines = aligned(rows.map((row) => row.map(printable))).map((line) => cut(`  ${line}`, columns));
+	const texts = rows.map((row) => row.map(printable));
+	const names = Math.max(...texts.map(([name = ""]) => visibleWidth(name)));
+	const lines = texts.flatMap(([name = "", value = ""]) => {
+		return hanging(`  ${name}${" ".repeat(names - visibleWidth(name))}  `, value, columns);
+	});
 	// Notes end in what to type: they are left to wrap.
 	return [cut(`${markOf(shown)} ${printable(account.label)}`, columns), ...lines, ...noteOf(shown, now).map(printable)];
 }

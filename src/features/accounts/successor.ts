@@ -3,6 +3,7 @@ import type { Account, AccountId } from "../../core/account.ts";
 import { nextInLine } from "../../core/next-in-line.ts";
 import type { SubcommandDeps } from "../../pi/command.ts";
 import { PROVIDER } from "../../pi/provider.ts";
+import type { NextRequest } from "../../ui-kit/messages.ts";
 
 /** True while some account can serve. */
 export function isAnyReady({ pool }: SubcommandDeps): boolean {
@@ -14,6 +15,12 @@ export function nextFor(ctx: ExtensionCommandContext, deps: SubcommandDeps, with
 	const { pool, affinity } = deps;
 	const gone = without === undefined ? undefined : new Set([without]);
 	return nextInLine(pool, affinity, askerIn(ctx, deps), gone);
+}
+
+/** The same as a sentence needs it. */
+export function nextRequestFor(ctx: ExtensionCommandContext, deps: SubcommandDeps, without?: AccountId): NextRequest {
+	const { settings, link } = deps;
+	return { isEnabled: settings.read().enabled, isForeign: link.isForeign(), account: nextFor(ctx, deps, without) };
 }
 
 /** Of whom the session's next request is. Beside a model of another provider: as with the one that is the default. */

@@ -11,6 +11,7 @@ import {
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
 import { modeOf } from "../../pi/output.ts";
 import * as messages from "../../ui-kit/messages.ts";
+import { nextRequestFor } from "../accounts/successor.ts";
 import { add } from "../sign-in/add.ts";
 import { pickOnScreen } from "./picker-command.ts";
 
@@ -40,7 +41,7 @@ export const use: Subcommand = {
 		if (wanted === ADD) return add.run([], ctx, deps);
 		if (wanted === AUTO) {
 			await pool.pin(undefined);
-			return { text: "Codex: the policy chooses the account again.", json: { pinned: null } };
+			return { text: messages.unpinned(nextRequestFor(ctx, deps)), json: { pinned: null } };
 		}
 		const account = resolveAccount([wanted], deps, [AUTO, ADD]);
 		if ("failure" in account) return account;
@@ -50,7 +51,8 @@ export const use: Subcommand = {
 		await pool.pin(account.id);
 		const now = clock.now();
 		const isGuess = isReadyAtGuessed(pool.status(account.id).cooldowns, undefined, now);
-		const text = messages.pinned(account, pool.readyAt(account, now), now, isGuess);
+		const next = nextRequestFor(ctx, deps);
+		const text = messages.pinned(account, { readyAt: pool.readyAt(account, now), isGuess, next, now });
 		return { text, json: { pinned: account.id } };
 	},
 };

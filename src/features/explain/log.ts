@@ -5,11 +5,11 @@ import { ownValue } from "../../core/own-value.ts";
 import type { LogDocument } from "../../pi/json-schemas.ts";
 import {
 	about,
-	cut,
 	formatClock,
 	formatDay,
 	formatPast,
 	formatPercent,
+	hanging,
 	humanize,
 	windowLabel,
 } from "../../ui-kit/format.ts";
@@ -26,7 +26,7 @@ export function logAsJson(decisions: readonly LoggedDecision[]): LogDocument {
 	};
 }
 
-/** The same for a person: one line a decision, `columns` wide at most, with labels and the local clock. */
+/** The same for a person: one entry a decision, in lines of `columns`, with labels and the local clock. */
 export function logAsText(
 	decisions: readonly LoggedDecision[],
 	accounts: readonly Account[],
@@ -38,8 +38,10 @@ export function logAsText(
 	// Of an account that has left, its id.
 	const nameOf = (id: string | undefined) => (id === undefined ? "?" : (labels.get(id) ?? id));
 	return decisions
-		.map((decision) => `${formatPast(decision.at, now)}  ${sentence(decision, nameOf, now)}${dayOf(decision, now)}`)
-		.map((line) => cut(printable(line), columns))
+		.flatMap((decision) => {
+			const what = printable(`${sentence(decision, nameOf, now)}${dayOf(decision, now)}`);
+			return hanging(`${formatPast(decision.at, now)}  `, what, columns);
+		})
 		.join("\n");
 }
 
@@ -68,7 +70,7 @@ const CHOSEN_FOR: Readonly<Record<string, string>> = {
 	reserve: "the others are in reserve",
 	room: "it has room",
 	fresh: "the freshest",
-	expires: "its quota is lost soonest",
+	expires: "its quota expires soonest",
 	headroom: "most left",
 	live: "the least busy",
 	turn: "its turn",
@@ -90,7 +92,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 	const why = humanize(reason ?? "?");
 	switch (kind) {
 		case "chosen":
-			return `${account}: begins, ${decidedBy === undefined ? "the only one" : (ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy))}`;
+			return `${account}: started, ${decidedBy === undefined ? "the only one" : (ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy))}`;
 		case "rotated": {
 			const cause = window !== undefined && reason === "usage_limit" ? `${windowLabel(window)} limit` : why;
 			return `${nameOf(decision.from)} → ${account}: ${cause}${until ? `, back ${until}` : ""}`;
@@ -100,7 +102,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		case "pinned":
 			return `${account}: pinned`;
 		case "unpinned":
-			return "the policy chooses again";
+			return "unpinned";
 		case "cooling":
 			return `${account}: ${reason === "usage_limit" || reason === "workspace_limit" ? "out of quota" : "resting"} until ${until ?? "?"}, ${why}${partOf(decision.scope)}`;
 		case "recovered":
@@ -116,9 +118,9 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		case "renamed":
 			return `${account}: has another label`;
 		case "enabled":
-			return `${account}: switched on by hand`;
+			return `${account}: on again, by hand`;
 		case "disabled":
-			return `${account}: switched off by hand`;
+			return `${account}: off, by hand`;
 		case "setting":
 			return `setting ${decision.setting ?? "?"} is ${decision.value ?? "?"}`;
 		case "backups-deleted":
@@ -126,7 +128,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		case "signed-out":
 			return `${account}: signed out, ${why}`;
 		case "closed":
-			return `${account}: switched off, ${why}`;
+			return `${account}: off, ${why}`;
 		case "last-one":
 			return `${account}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${windowLabel(window ?? "?")} limit left`;
 		case "on-credits":
@@ -137,7 +139,7 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		}
 		case "exhausted":
 			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} not ready, ${untried} not tried`;
-			return `nobody left: ${cooling ?? "?"} of ${total ?? "?"} not ready${until ? `, first back ${until}` : ""}`;
+			return `no account left: ${cooling ?? "?"} of ${total ?? "?"} not ready${until ? `, first back ${until}` : ""}`;
 	}
 }
 

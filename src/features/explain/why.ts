@@ -5,7 +5,7 @@ import { iso } from "../../core/iso-time.ts";
 import { selectionReasonOf, type Verdict } from "../../core/policies.ts";
 import { nobodySignedIn } from "../../core/turn-texts.ts";
 import type { WhyDocument } from "../../pi/json-schemas.ts";
-import { about, cut, formatClock, formatDuration } from "../../ui-kit/format.ts";
+import { about, cut, formatClock, formatDuration, formatPercent, hanging, windowLabel } from "../../ui-kit/format.ts";
 
 /** What the next request of a session would be decided on. */
 export interface WhyView {
@@ -47,18 +47,18 @@ function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
 	return { kind: gate.kind, until: iso(gate.until), ...(gate.guessed && { guessed: true }) };
 }
 
-/** The same for a person, `columns` wide at most: who serves and why, then everybody in the order of the choice. */
+/** The same for a person, in lines of `columns`: who serves and why, then all accounts in the order of the choice. */
 export function whyAsText(view: WhyView, columns: number): string {
 	const { verdicts } = view;
 	if (verdicts.length === 0) return nobodySignedIn();
 	const labels = Math.max(...verdicts.map(({ account }) => visibleWidth(printable(account.label))));
 	const width = Math.min(labels, Math.floor(columns / 3));
 	const digits = String(verdicts.length).length;
-	const rows = verdicts.map((verdict, at) => {
+	const rows = verdicts.flatMap((verdict, at) => {
 		const label = cut(printable(verdict.account.label), width);
 		const pad = " ".repeat(width - visibleWidth(label));
 		const rank = String(verdict.rank ?? "-").padStart(digits);
-		return cut(`${rank} ${label}${pad}  ${rowText(view, verdict, at)}`, columns);
+		return hanging(`${rank} ${label}${pad}  `, rowText(view, verdict, at), columns);
 	});
 	// The sentence is left to wrap.
 	return [headline(view), ...rows].join("\n");
@@ -72,7 +72,7 @@ function headline({ verdicts, isEnabled, isForeign, policy, now }: WhyView): str
 	if (!isEnabled) return SWITCHED_OFF;
 	if (isForeign) return FOREIGN;
 	const [first, second] = verdicts;
-	if (first?.rank !== 1) return nobody(verdicts, now);
+	if (first?.rank !== 1) return noneReady(verdicts, now);
 	const { decidedBy, terms } = selectionReasonOf(verdicts);
 	const term = terms.find(({ name }) => name === decidedBy);
 	const because = term ? reasonText(term.name, term.text, second?.gate) : "no other account can";
@@ -90,13 +90,15 @@ function reasonText(term: string, text: string, next: Gate | undefined): string 
 		case "session":
 			return "it served this session last";
 		case "reserve":
-			return next?.kind === "reserve" ? `the others have no more than their reserve of ${next.window}` : text;
+			return next?.kind === "reserve"
+				? `the others have no more than their reserve of ${windowLabel(next.window)}`
+				: text;
 		case "room":
 			return `it has room for a session, ${text}`;
 		case "fresh":
-			return `it is the freshest, ${text}`;
+			return `its windows are the freshest, ${text}`;
 		case "expires":
-			return `its quota is lost soonest, ${text}`;
+			return `its quota expires soonest, ${text}`;
 		case "headroom":
 			return `no other has more, ${text}`;
 		case "live":
@@ -104,13 +106,13 @@ function reasonText(term: string, text: string, next: Gate | undefined): string 
 		case "turn":
 			return "it is its turn";
 		case "list":
-			return "nothing tells it from the next but the list, where it comes first";
+			return "all else is equal, and it comes first in the list";
 		default:
 			return text;
 	}
 }
 
-function nobody(verdicts: readonly Verdict[], now: number): string {
+function noneReady(verdicts: readonly Verdict[], now: number): string {
 	const gates = verdicts.flatMap(({ gate }) => (gate && "until" in gate ? [gate] : []));
 	if (gates.length === 0) return "No account can serve the next request.";
 	const first = Math.min(...gates.map(({ until }) => until));
@@ -139,8 +141,8 @@ function gateText(gate: Gate, now: number): string {
 		case "needs-login":
 			return "signed out";
 		case "reserve":
-			return `kept in reserve: ${gate.leftPercent} % of ${gate.window} left`;
+			return `kept in reserve: ${formatPercent(gate.leftPercent)} of ${windowLabel(gate.window)} left`;
 		case "crowded":
-			return `left to its ${gate.live} live ${gate.live === 1 ? "session" : "sessions"}`;
+			return `kept for its ${gate.live} live ${gate.live === 1 ? "session" : "sessions"}`;
 	}
 }

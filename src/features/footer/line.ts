@@ -145,7 +145,7 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 	if (!usage || windows.length === 0) {
 		if (!has("tightest window")) return [];
 		const isLong = has("words of tightest window");
-		if (usage) return [dim(isLong ? "no limit told" : "no limit")];
+		if (usage) return [dim(isLong ? "no limit reported" : "no limit")];
 		return [dim(isLong ? "usage unknown" : "unknown")];
 	}
 	const isStale = freshness(usage, now) === "stale";

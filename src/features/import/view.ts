@@ -25,7 +25,7 @@ export interface ImportListOptions {
 const VERDICTS: Readonly<Record<Verdict, string>> = {
 	add: "new",
 	renew: "new sign-in",
-	have: "here already",
+	have: "already added",
 	older: "an older copy",
 	same: "the same sign-in",
 	spent: "used up",

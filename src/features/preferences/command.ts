@@ -10,9 +10,9 @@ import {
 	tellUnexpected,
 	usageError,
 } from "../../pi/command.ts";
-import { modeOf } from "../../pi/output.ts";
+import { columnsNow, modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
-import { aligned } from "../../ui-kit/format.ts";
+import { aligned, hanging } from "../../ui-kit/format.ts";
 import { badValue, noSuchSetting } from "../../ui-kit/messages.ts";
 import { comparable, nearest } from "../../ui-kit/nearest.ts";
 import type { Paint } from "../../ui-kit/panel.ts";
@@ -194,7 +194,14 @@ function shown(group: PreferenceGroup, deps: SubcommandDeps, problems: readonly 
 		const marks = [...was, ...usual].join(", ");
 		return [name, String(stored(now)), marks === "" ? summary : `${summary} (${marks})`];
 	});
-	return { text: [...problems, ...aligned(rows)].join("\n"), json: asJson(group, deps, problems) };
+	// A pipe has no width.
+	const columns = process.stdout.columns === undefined ? Number.POSITIVE_INFINITY : columnsNow();
+	const heads = aligned(rows.map(([name = "", value = ""]) => [name, value]));
+	const widest = Math.max(...heads.map((head) => head.length));
+	const lines = rows.flatMap(([, , summary = ""], at) => {
+		return hanging(`${(heads[at] ?? "").padEnd(widest)}  `, summary, columns);
+	});
+	return { text: [...problems, ...lines].join("\n"), json: asJson(group, deps, problems) };
 }
 
 function asJson({ name, preferences }: PreferenceGroup, { settings }: SubcommandDeps, problems: readonly string[]) {

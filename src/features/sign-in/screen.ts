@@ -145,7 +145,7 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 			const rule = paint("dim", "─".repeat(width));
 			const notes = note ? ["", ...words(note.tone, note.text, width)] : [];
 			const keys = [
-				...(shown.kind === "url" ? ["enter take what was pasted"] : []),
+				...(shown.kind === "url" ? ["enter submit"] : []),
 				...(shown.kind === "nothing" ? [] : ["ctrl+y copy address"]),
 				"esc cancel",
 			];

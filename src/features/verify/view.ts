@@ -68,7 +68,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: "Delete it once you miss nothing.",
 	}),
 	"lock-held": ({ subject, figure = 0 }) => ({
-		text: `${subject} is held, and was touched ${formatDuration(figure)} ago: somebody is writing.`,
+		text: `${subject} is held, and was touched ${formatDuration(figure)} ago: a program is writing.`,
 	}),
 	"lock-stale": ({ subject, figure = 0 }) => ({
 		text: `${subject} was left ${formatDuration(figure)} ago by a program that is gone.`,
@@ -160,7 +160,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"host-tried": ({ subject }) => ({ text: `pi ${subject} is a version on which every test runs.` }),
 	"host-untried": ({ subject }) => ({ text: `pi ${subject} is a version on which the tests do not run.` }),
 	"host-old": ({ subject }) => ({ text: `pi ${subject} is older than any that was tried.`, advice: "pi update" }),
-	"node-good": ({ subject }) => ({ text: `Node ${subject} will do.` }),
+	"node-good": ({ subject }) => ({ text: `Node ${subject} is supported.` }),
 	"node-old": ({ subject }) => ({
 		text: `Node ${subject} is too old.`,
 		advice: "Install Node 20.6 or newer.",
@@ -173,7 +173,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"rival-not-visible": () => ({
 		text: "Whether another extension has registered over openai-codex is not visible on this version of pi.",
 	}),
-	"switched-off": () => ({ text: "pi-multicodex is switched off.", advice: "/multicodex on" }),
+	"switched-off": () => ({ text: "pi-multicodex is off.", advice: "/multicodex on" }),
 	"setting-bad": ({ detail }) => ({ text: detail ?? "", advice: "Correct it in settings.json." }),
 	defects: ({ subject, figure = 0 }) => ({
 		text: `${subject} holds ${plural(figure, "defect")} of pi-multicodex itself.`,
@@ -181,7 +181,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 	environment: ({ subject }) => ({ text: `${subject} is set.` }),
 	"tls-unchecked": ({ subject }) => ({
-		text: `${subject} is 0: nobody checks whom the sign-ins are sent to.`,
+		text: `${subject} is 0: the receiver of sign-ins is not verified.`,
 		advice: `unset ${subject}`,
 	}),
 };
@@ -197,7 +197,7 @@ const REPAIRABLE: ReadonlySet<FindingCode> = new Set([
 
 const REPAIRED: Readonly<Record<Repair["kind"], (subject: string) => string>> = {
 	permissions: (subject) => `${subject === "." ? "The agent directory" : subject} can be read by you alone now.`,
-	lock: (subject) => `Removed ${subject}, which nobody held.`,
+	lock: (subject) => `Removed ${subject}, which no program held.`,
 	leftover: (subject) => `Removed ${subject}.`,
 	"set-aside": (subject) => `Set a damaged file aside as ${subject}.`,
 };
@@ -232,7 +232,7 @@ export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verifi
 function headOf(findings: readonly Finding[]): string {
 	const count = (level: Level) => findings.filter((finding) => finding.level === level).length;
 	const [problems, warnings] = [count("problem"), count("warning")];
-	if (problems + warnings === 0) return "Everything that was looked at is in order.";
+	if (problems + warnings === 0) return "No problems found.";
 	const parts = [
 		...(problems > 0 ? [plural(problems, "problem")] : []),
 		...(warnings > 0 ? [plural(warnings, "warning")] : []),

@@ -375,18 +375,18 @@ describe("the explanation of a choice", () => {
 	});
 
 	it.each([
-		["room", candidate("a"), "5h not known"],
+		["room", candidate("a"), "5h unknown"],
 		["room", candidate("a", [week(10, DAY_MS)]), "no 5h window"],
 		["room", candidate("a", [fiveHours(99.5, HOUR_MS)]), "<1% of 5h left, too little"],
-		["fresh", candidate("a"), "usage not known"],
-		["fresh", candidate("a", [fiveHours(0, 5 * HOUR_MS)]), "untouched"],
-		["fresh", candidate("a", [fiveHours(0, 5 * HOUR_MS), week(9, DAY_MS)]), "its shortest clock stands still"],
-		["fresh", candidate("a", [fiveHours(9, HOUR_MS)]), "its clocks run"],
+		["fresh", candidate("a"), "usage unknown"],
+		["fresh", candidate("a", [fiveHours(0, 5 * HOUR_MS)]), "unused"],
+		["fresh", candidate("a", [fiveHours(0, 5 * HOUR_MS), week(9, DAY_MS)]), "its shortest window has not started"],
+		["fresh", candidate("a", [fiveHours(9, HOUR_MS)]), "its windows are running"],
 		["expires", candidate("a"), "no window known"],
-		["expires", candidate("a", [fiveHours(9, HOUR_MS), week(0, 7 * DAY_MS)]), "week not begun"],
-		["expires", candidate("a", [week(9)]), "reset of week not known"],
+		["expires", candidate("a", [fiveHours(9, HOUR_MS), week(0, 7 * DAY_MS)]), "week not started"],
+		["expires", candidate("a", [week(9)]), "reset of week unknown"],
 		["expires", candidate("a", [week(9, 42 * 60_000 + 1)]), "week resets in 42m"],
-		["headroom", candidate("a"), "usage not known"],
+		["headroom", candidate("a"), "usage unknown"],
 	])("says what it knows: %s", (name, account, text) => {
 		const [first] = explain([account], context());
 		expect(first?.terms.find((term) => term.name === name)?.text).toBe(text);

@@ -231,7 +231,7 @@ describe("the exhausted message", () => {
 
 	it("says who else could not be used", () => {
 		expect(exhausted({ total: 4, cooling: 3, needsLogin: 1, readyAt })).toMatch(
-			/^Codex quota exceeded on 3 accounts\. .*\. 1 account must sign in again\. /,
+			/^Codex quota exceeded on 3 accounts\. .*\. 1 account is signed out\. /,
 		);
 		expect(exhausted({ total: 4, cooling: 3, unavailable: 1, readyAt })).toContain("1 account could not be reached.");
 	});
@@ -253,7 +253,7 @@ describe("the exhausted message", () => {
 			/\. 1 account was refused\. 1 account could not be reached\. \/multicodex shows all, /,
 		);
 		expect(exhausted({ total: 3, unavailable: 2, refused: 2, needsLogin: 1 })).toBe(
-			"2 Codex accounts were refused. 1 account must sign in again. /multicodex shows all, /model switches provider.",
+			"2 Codex accounts were refused. 1 account is signed out. /multicodex shows all, /model switches provider.",
 		);
 		expect(exhausted({ total: 9, cooling: 4, tried: 3, unavailable: 3, refused: 2, untried: 3, readyAt })).toBe(
 			"Codex quota exceeded on 3 accounts in a row. 2 Codex accounts were refused. The Codex sign-in of 1 account could not be renewed just now. Send again to go on with 3 more.",

@@ -97,7 +97,9 @@ describe("an everyday word", () => {
 
 	it("unpin ends a pin, and takes no word", async () => {
 		await run("pin bert");
-		expect(await run("unpin")).toBe("info: Codex: the policy chooses the account again.");
+		expect(await run("unpin")).toBe(
+			"info: Codex: unpinned; accounts are chosen automatically. The next request goes to anna.",
+		);
 		expect(pinned()).toBeUndefined();
 		await run("pin bert");
 		expect(await run("unpin anna")).toMatch(/^error: /);

@@ -224,15 +224,20 @@ describe("reset", () => {
 	const left = () => [harness.pool.pinned() === work.id, harness.state.status(work.id).cooldowns.length, cli.removals];
 
 	it.each([
-		["", [false, 0, 0]],
-		["pin", [false, 1, 0]],
-		["quota", [true, 0, 0]],
-		["manual", [false, 1, 0]],
-		["all", [false, 0, 0]],
-	])("'%s' clears what it says, asks nothing and deletes no backup", async (what, expected) => {
-		expect(await run(`reset ${what}`)).toMatch(/^info: Cleared /);
-		expect([left(), screen.questions]).toEqual([expected, []]);
-	});
+		["", [false, 0, 0], /^info: Unpinned, and accounts that rested or were out of quota are offered again\. /],
+		["pin", [false, 1, 0], /^info: Unpinned; accounts are chosen automatically\. /],
+		["quota", [true, 0, 0], /^info: Accounts that rested or were out of quota are offered again\. /],
+		["manual", [false, 1, 0], /^info: Unpinned; /],
+		["all", [false, 0, 0], /^info: Unpinned, and /],
+	])(
+		"'%s' does what it says, tells who serves next, asks nothing and deletes no backup",
+		async (what, expected, says) => {
+			const said = await run(`reset ${what}`);
+			expect(said).toMatch(says);
+			expect(said).toMatch(/(The next request goes to \w+|No Codex account is ready now)\.$/);
+			expect([left(), screen.questions]).toEqual([expected, []]);
+		},
+	);
 
 	it("deletes backups after a question that names both kinds, and nothing else", async () => {
 		screen.consent = false;
@@ -247,7 +252,7 @@ describe("reset", () => {
 	it("deletes backups without a question after --yes, and in no other form", async () => {
 		expect(await run("reset backups --yes")).toBe("info: Deleted 2 backups.");
 		expect([screen.questions, left()]).toEqual([[], [true, 1, 1]]);
-		expect(await run("reset --yes")).toMatch(/^info: Cleared the pin/);
+		expect(await run("reset --yes")).toMatch(/^info: Unpinned, /);
 		expect(left()).toEqual([false, 0, 1]);
 	});
 });

@@ -11,6 +11,7 @@ import {
 	formatDuration,
 	formatPast,
 	formatPercent,
+	hanging,
 	plural,
 	windowLabel,
 } from "../../../src/ui-kit/format.ts";
@@ -163,6 +164,37 @@ it("cells of a column stand below each other, whatever their characters are wide
 		]),
 	).toEqual(["a    職場  x", "bcd  e", ""]);
 	expect(aligned([])).toEqual([]);
+});
+
+describe("a text behind a head", () => {
+	it("goes on below its own beginning, and loses nothing", () => {
+		expect(hanging("5h  ", "73% left, resets 14:57", 16)).toEqual(["5h  73% left,", "    resets 14:57"]);
+		expect(hanging("5h  ", "73% left", 16)).toEqual(["5h  73% left"]);
+	});
+
+	it("stands below the head, indented, where little room is beside it", () => {
+		expect(hanging("limit bengalfox  ", "40% left, resets 14:57", 20)).toEqual([
+			"limit bengalfox",
+			"    40% left, resets",
+			"    14:57",
+		]);
+		expect(hanging("limit bengalfox  ", "40%", 20)).toEqual(["limit bengalfox  40%"]);
+	});
+
+	it("fits any width, and holds every character", () => {
+		fc.assert(
+			fc.property(
+				fc.stringMatching(/^[a-z職]{0,12}$/),
+				fc.stringMatching(/^[a-z職場]{1,8}( [a-z職場]{1,8}){0,6}$/),
+				fc.integer({ min: 2, max: 80 }),
+				(head, text, columns) => {
+					const lines = hanging(head, text, columns);
+					for (const line of lines) expect(visibleWidth(line)).toBeLessThanOrEqual(columns);
+					expect(lines.join("").replaceAll(" ", "")).toBe(`${head}${text}`.replaceAll(" ", ""));
+				},
+			),
+		);
+	});
 });
 
 describe("a moment in the past", () => {

@@ -1,9 +1,13 @@
 import { describe, expect, it } from "vitest";
+import type { Account } from "../../../src/core/account.ts";
 import type { PoolEvent, Rotated, Switched } from "../../../src/core/events.ts";
 import type { WindowLeft } from "../../../src/core/usage.ts";
 import type { PlannedImport, ToolName } from "../../../src/features/import/rules.ts";
 import * as messages from "../../../src/ui-kit/messages.ts";
 import { aCredential, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+
+/** Who serves next, with nothing in the way. */
+const nextIs = (account: Account | undefined): messages.NextRequest => ({ isEnabled: true, isForeign: false, account });
 
 describe("notices", () => {
 	const from = anAccount("side");
@@ -118,16 +122,36 @@ describe("notices", () => {
 });
 
 describe("the answer to a pin", () => {
+	const atOnce = { readyAt: undefined, isGuess: false, next: nextIs(anAccount("work")), now: NOW };
+
 	it("says that it holds for all sessions, and how it ends", () => {
-		const text = messages.pinned(anAccount("work"), NOW, NOW);
+		const text = messages.pinned(anAccount("work"), { ...atOnce, readyAt: NOW });
 		expect(text).toContain("using work in all sessions");
 		expect(text).toContain("/multicodex use auto");
 		expect(text).not.toContain("cooling");
 	});
 
 	it("says when a cooling account takes over, and where that is a guess", () => {
-		expect(messages.pinned(anAccount("work"), NOW + HOUR_MS, NOW, true)).toMatch(/takes over in about 1h00m \(/);
-		expect(messages.pinned(anAccount("work"), NOW + HOUR_MS, NOW)).toMatch(/takes over in 1h00m \(/);
+		const later = { ...atOnce, readyAt: NOW + HOUR_MS, next: nextIs(anAccount("home")) };
+		expect(messages.pinned(anAccount("work"), { ...later, isGuess: true })).toMatch(/takes over in about 1h00m \(/);
+		expect(messages.pinned(anAccount("work"), later)).toMatch(
+			/takes over in 1h00m \(.*\)\. The next request goes to home\. /,
+		);
+	});
+
+	it("says who serves instead where that is neither the account nor another one", () => {
+		const said = (next: Partial<messages.NextRequest>) =>
+			messages.pinned(anAccount("work"), { ...atOnce, next: { ...atOnce.next, ...next } });
+		expect(said({ isEnabled: false })).toMatch(/ pi-multicodex is off: this counts after \/multicodex on\. /);
+		expect(said({ isForeign: true })).toMatch(/ pi's own API key for openai-codex serves /);
+		expect(said({ account: undefined })).toMatch(/ No Codex account is ready now\. /);
+		expect(said({})).not.toMatch(/next request|No Codex/);
+	});
+
+	it("ends with who serves next where the pin is taken away", () => {
+		expect(messages.unpinned(nextIs(anAccount("home")))).toBe(
+			"Codex: unpinned; accounts are chosen automatically. The next request goes to home.",
+		);
 	});
 });
 
@@ -159,7 +183,7 @@ describe("why a sign-in is over", () => {
 		expect(notice?.text).toMatch(/day job was signed out: its sign-in has expired\. \/multicodex login "day job"$/);
 	});
 
-	it("goes behind that the account is switched off", () => {
+	it("goes behind that the account is off", () => {
 		const account = anAccount("a", { enabled: false, needsLogin: { reason: "revoked", at: NOW } });
 		expect(messages.whatNow(account)).toBe("off (by hand). /multicodex enable a");
 		expect(messages.whatNow(anAccount("a"))).toBe("ready");
@@ -179,7 +203,7 @@ describe("what is said of a sign-in", () => {
 		const nameless = anAccount("work", { email: undefined, plan: undefined });
 		expect(messages.joined(nameless, { ...known, isForNew: false })).toBe("Codex: work is signed in again.");
 		expect(messages.joined(anAccount("work"), { ...known, isForNew: true })).toMatch(
-			/^Codex: that was work, which is here already.*another account.*private window/,
+			/^Codex: that was work, which was already added.*another account.*private window/,
 		);
 	});
 
@@ -230,13 +254,18 @@ describe("what is said of a sign-in", () => {
 
 describe("the question before an account leaves", () => {
 	const ask = (how: Partial<Parameters<typeof messages.removeQuestion>[1]>) =>
-		messages.removeQuestion(anAccount("work"), { isPis: false, isActive: false, next: anAccount("home"), ...how });
+		messages.removeQuestion(anAccount("work"), {
+			isPis: false,
+			isActive: false,
+			next: nextIs(anAccount("home")),
+			...how,
+		});
 
 	it("says what follows, and how it is undone", () => {
 		const undo = "/multicodex add --undo puts it back.";
 		expect(ask({})).toEqual({ heading: "Remove work?", text: undo, dialogText: undo, act: "Remove", keep: "Keep" });
 		expect(ask({ isActive: true }).text).toMatch(/^The next request goes to home\. /);
-		expect(ask({ next: undefined }).text).toMatch(/^No other account is ready\. /);
+		expect(ask({ next: nextIs(undefined) }).text).toMatch(/^No other account is ready\. /);
 	});
 
 	it("names the one act that it is about: pi's own login leaves with pi's sign-in, or stays", () => {
@@ -247,10 +276,9 @@ describe("the question before an account leaves", () => {
 
 	it("is answered with what has become of pi and of the pool", () => {
 		const said = messages.removed(anAccount("work"), {
-			next: undefined,
+			next: nextIs(undefined),
 			isPiSignedOut: true,
 			left: 0,
-			isNoneReady: true,
 		});
 		expect(said).toBe(
 			"Codex: removed work and signed pi out. No Codex account is left. /multicodex add --undo puts it back.",

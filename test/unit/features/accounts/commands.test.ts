@@ -45,14 +45,14 @@ describe("remove", () => {
 
 	it("of the active one moves on at once, and says to whom, before and after", async () => {
 		cli.harness.affinity.begin("s", work.id, NOW);
-		expect(await run("remove work")).toMatch(/Now on home\./);
+		expect(await run("remove work")).toMatch(/The next request goes to home\./);
 		expect(cli.screen.details[0]).toMatch(/next request goes to home/);
 		expect(cli.harness.told.filter(({ type }) => type === "rotated")).toEqual([]);
 	});
 
 	it("of another one moves nothing", async () => {
 		cli.harness.affinity.begin("s", work.id, NOW);
-		expect(await run("remove home")).not.toMatch(/Now on/);
+		expect(await run("remove home")).not.toMatch(/next request/);
 		expect(cli.screen.details[0]).not.toMatch(/next|No other/);
 	});
 
@@ -177,21 +177,21 @@ describe("rename", () => {
 
 describe("enable and disable", () => {
 	it("switch an account off and on, and say how to undo it", async () => {
-		expect(await run("disable home")).toMatch(/home is switched off\..*\/multicodex enable home to undo/);
+		expect(await run("disable home")).toMatch(/home is off\..*\/multicodex enable home to undo/);
 		expect(account(home.id)).toMatchObject({ enabled: false, disabledReason: undefined });
-		expect(await run("disable home")).toMatch(/switched off already/);
-		expect(await run("enable home")).toBe("info: Codex: home is switched on.");
-		expect(await run("enable home")).toMatch(/switched on already/);
+		expect(await run("disable home")).toMatch(/is off already/);
+		expect(await run("enable home")).toBe("info: Codex: home is on again. The next request goes to work.");
+		expect(await run("enable home")).toMatch(/is on already/);
 		expect(account(home.id)?.enabled).toBe(true);
 	});
 
-	it("of the active one moves on at once", async () => {
+	it("say who serves next, whomever they are about", async () => {
 		cli.harness.affinity.begin("s", work.id, NOW);
-		expect(await run("disable work")).toMatch(/Now on home\./);
-		expect(await run("enable work")).not.toMatch(/Now on/);
+		expect(await run("disable work")).toMatch(/The next request goes to home\./);
+		expect(await run("enable work")).toMatch(/The next request goes to work\./);
 		// The request goes by the pin, so that is the account that is left.
 		await cli.harness.pool.pin(home.id);
-		expect(await run("disable work")).not.toMatch(/Now on/);
+		expect(await run("disable work")).toMatch(/The next request goes to home\./);
 	});
 
 	it("warn where no account is ready any more, by a switch or by a removal", async () => {
@@ -208,13 +208,13 @@ describe("enable and disable", () => {
 	it("of an account that the backend has closed says that it had been, and begins anew", async () => {
 		open([anAccount("shut", { enabled: false, disabledReason: "account_deactivated" })]);
 		cli.harness.state.memos.set("shut", { cooldowns: [aCooldown()], strikes: 3 });
-		expect(await run("enable shut")).toMatch(/had been switched off: account deactivated/);
+		expect(await run("enable shut")).toMatch(/had been turned off: account deactivated/);
 		expect(cli.harness.state.status("shut").strikes).toBe(0);
 	});
 
 	it("of an account without a sign-in says what it still needs", async () => {
 		open([{ ...out, enabled: false }]);
-		expect(await run("enable out")).toMatch(/needs a sign-in: \/multicodex login out/);
+		expect(await run("enable out")).toMatch(/is on again, but signed out: \/multicodex login out/);
 	});
 });
 
@@ -280,7 +280,7 @@ describe("refresh", () => {
 		expect(await run("refresh work")).toBe("error: work  long ago");
 	});
 
-	it("does not ask for an account that is switched off", async () => {
+	it("does not ask for an account that is off", async () => {
 		await run("disable work");
 		expect(await run("refresh work")).toMatch(/^error: work {2}off \(by hand\)\. \/multicodex enable work/);
 		expect(cli.askedUsage).toEqual([]);
@@ -288,7 +288,7 @@ describe("refresh", () => {
 
 	it("of nobody says that there is nobody", async () => {
 		open([]);
-		expect(await run("refresh")).toBe("info: There is no Codex account to ask for.");
+		expect(await run("refresh")).toBe("info: No Codex account is signed in.");
 		expect(await run("refresh nobody")).toMatch(/^error: No Codex account is called "nobody"\. There is none yet: /);
 	});
 });

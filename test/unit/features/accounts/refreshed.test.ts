@@ -51,14 +51,14 @@ describe("what asking for usage came to", () => {
 		[{ ...usage, budgets: [budget] }, "5h 72% left · week 92% left · month 2% left"],
 		[{ budgets: [{ ...budget, usedPercent: 100, isReached: true }], credits: funded }, "month 0% left"],
 		[{ credits: funded }, "runs on credits, without a limit"],
-		[{ limitReached: true }, "the limit is reached"],
+		[{ limitReached: true }, "limit reached"],
 		[{ windows: [{ usedPercent: 100, windowMinutes: 300 }], credits: funded }, "5h 0% left · bought credits"],
 	])("tells of budgets and credits: %#", (told, text) => {
 		expect(line(of("work", { usage: aSnapshot(told) }))).toBe(`work  ${text}`);
 	});
 
 	it("says so where an account has no limits, and where there is no account", () => {
-		expect(line(of("work", { usage: aSnapshot() }))).toBe("work  no limits are told");
-		expect(refreshedAsText([], NOW)).toMatch(/no Codex account/);
+		expect(line(of("work", { usage: aSnapshot() }))).toBe("work  no limit reported");
+		expect(refreshedAsText([], NOW)).toBe("No Codex account is signed in.");
 	});
 });

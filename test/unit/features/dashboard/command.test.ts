@@ -89,7 +89,7 @@ describe("/multicodex without a word", () => {
 		expect([pinned(), notices().at(-1)]).toEqual([home.id, expect.stringMatching(/^info: Codex: using home in all/)]);
 		expect(text()).toMatch(/pinned to home/);
 		await press("a");
-		expect([pinned(), notices().at(-1)]).toEqual([undefined, expect.stringMatching(/policy chooses/)]);
+		expect([pinned(), notices().at(-1)]).toEqual([undefined, expect.stringMatching(/chosen automatically/)]);
 		await press("e");
 		expect(text()).toMatch(/home .*off$/m);
 		await press("e");
@@ -295,9 +295,9 @@ describe("/multicodex where there are only dialogs", () => {
 	});
 
 	it("asks for an account where the subcommand needs one, offers those that it is for, and says where there is none", async () => {
-		await menu("disable: keep an account, but out of use", "home");
+		await menu("disable: turn an account off: keep it, but do not use it", "home");
 		expect([cli.screen.details[1], cli.harness.pool.account(home.id)?.enabled]).toEqual(["work, home, out", false]);
-		expect(await menu("enable: switch an account on again")).toEqual([
+		expect(await menu("enable: turn an account on again")).toEqual([
 			"error: multicodex enable: there is no account for that.",
 		]);
 	});
@@ -342,7 +342,7 @@ describe("/multicodex use without an account", () => {
 		await cli.harness.pool.pin(home.id);
 		await press(..."auto", ENTER);
 		await open;
-		expect([pinned(), notices()]).toEqual([undefined, [expect.stringMatching(/policy chooses/)]]);
+		expect([pinned(), notices()]).toEqual([undefined, [expect.stringMatching(/chosen automatically/)]]);
 	});
 
 	it("removes with Backspace, after a question that says what follows, and is open again on the nearest row", async () => {
@@ -353,7 +353,7 @@ describe("/multicodex use without an account", () => {
 		expect(cli.screen.details[0]).toMatch(/next request goes to home/);
 		await press(ESCAPE);
 		await open;
-		expect(notices()).toEqual([expect.stringMatching(/removed work\. Now on home/)]);
+		expect(notices()).toEqual([expect.stringMatching(/removed work\. The next request goes to home/)]);
 	});
 
 	it("signs in, and is open again on the account that has joined", async () => {

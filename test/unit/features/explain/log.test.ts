@@ -22,18 +22,18 @@ describe("the log, for a person", () => {
 		for (const policy of Object.values(POLICIES)) for (const { name } of policy) terms.add(name);
 		const texts = [...terms].map((decidedBy) => spoken({ kind: "chosen", decidedBy }));
 		expect(new Set(texts).size).toBe(terms.size);
-		for (const term of terms) expect(texts).not.toContain(`work: begins, ${term}`);
+		for (const term of terms) expect(texts).not.toContain(`work: started, ${term}`);
 	});
 
 	it.each<[Parameters<typeof line>[0], RegExp]>([
-		[{ kind: "chosen", decidedBy: "fresh" }, /^work: begins, the freshest$/],
-		[{ kind: "chosen" }, /^work: begins, the only one$/],
+		[{ kind: "chosen", decidedBy: "fresh" }, /^work: started, the freshest$/],
+		[{ kind: "chosen" }, /^work: started, the only one$/],
 		[{ kind: "added", reason: "login" }, /^work: added, by a sign-in \(\d+ \w{3}\)$/],
 		[{ kind: "added", reason: "import codex" }, /^work: added, import codex \(\d+ \w{3}\)$/],
 		[{ kind: "removed" }, /^work: removed \(\d+ \w{3}\)$/],
 		[{ kind: "restored" }, /^work: put back \(/],
 		[{ kind: "renamed" }, /^work: has another label \(/],
-		[{ kind: "disabled" }, /^work: switched off by hand \(/],
+		[{ kind: "disabled" }, /^work: off, by hand \(/],
 		[{ kind: "setting", setting: "rotation.maxWait", value: "8h" }, /^setting rotation\.maxWait is 8h \(/],
 		[{ kind: "backups-deleted", total: 2 }, /^backups of removed accounts deleted: 2 \(/],
 		[
@@ -44,7 +44,7 @@ describe("the log, for a person", () => {
 		[{ kind: "switched", from: "2", reason: "policy" }, /^side → work: by policy$/],
 		[{ kind: "switched", from: "2", reason: "user" }, /^side → work: by hand$/],
 		[{ kind: "pinned" }, /^work: pinned$/],
-		[{ kind: "unpinned", account: undefined }, /^the policy chooses again$/],
+		[{ kind: "unpinned", account: undefined }, /^unpinned$/],
 		[
 			{ kind: "cooling", reason: "rate_limit", scope: "account", until },
 			/^work: resting until .*\d\d:\d\d, rate limit$/,
@@ -53,11 +53,11 @@ describe("the log, for a person", () => {
 		[{ kind: "recovered", reason: "usage", scope: "account" }, /^work: back, by newer usage$/],
 		[{ kind: "recovered", reason: "reset", scope: "account" }, /^work: back, by hand$/],
 		[{ kind: "signed-out", reason: "refresh_token_reused" }, /^work: signed out, refresh token reused$/],
-		[{ kind: "closed", reason: "account_deactivated" }, /^work: switched off, account deactivated$/],
+		[{ kind: "closed", reason: "account_deactivated" }, /^work: off, account deactivated$/],
 		[{ kind: "last-one", window: "7d", leftPercent: 9.5 }, /^work: the last one, 9% of its week limit left$/],
 		[
 			{ kind: "exhausted", account: undefined, total: 4, cooling: 3, until },
-			/^nobody left: 3 of 4 not ready, first back .*\d\d:\d\d$/,
+			/^no account left: 3 of 4 not ready, first back .*\d\d:\d\d$/,
 		],
 		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up: 6 of 9 not ready, 3 not tried$/],
 		[
@@ -87,7 +87,8 @@ describe("the log, for a person", () => {
 			for (let columns = 20; columns <= 200; columns += 5) {
 				const text = logAsText([{ at: NOW, pid: 0, kind }], accounts, NOW, columns);
 				expect(text).toMatch(/^\d\d:\d\d {2}\S/);
-				expect(visibleWidth(text)).toBeLessThanOrEqual(columns);
+				for (const each of text.split("\n")) expect(visibleWidth(each)).toBeLessThanOrEqual(columns);
+				expect(text).not.toContain("…");
 			}
 		}
 	});

@@ -114,7 +114,7 @@ describe("why, for a person", () => {
 			[work, candidate("home", { usage: usage(30, 20, HOUR_MS) })],
 			{},
 			"soonest-reset",
-			"home serves next (soonest-reset): its quota is lost soonest, week resets in 1h00m.",
+			"home serves next (soonest-reset): its quota expires soonest, week resets in 1h00m.",
 		],
 		[
 			"headroom",
@@ -135,7 +135,7 @@ describe("why, for a person", () => {
 			[work, home],
 			{},
 			"in-order",
-			"work serves next (in-order): nothing tells it from the next but the list, where it comes first.",
+			"work serves next (in-order): all else is equal, and it comes first in the list.",
 		],
 	])("gives %s as the reason", (_name, candidates, overrides, policy, sentence) => {
 		expect(whyAsText(view(candidates, overrides, policy), 78).split("\n")[0]).toBe(sentence);
@@ -159,7 +159,7 @@ describe("why, for a person", () => {
 		const waits = { ...view(all), verdicts: explain(all, at, "soonest-reset", undefined, crowdedOf(all, at)) };
 		expect(whyAsText(waits, 78).split("\n")).toEqual([
 			expect.stringMatching(/^No account has room before .*\d\d:\d\d, in 1h00m\.$/),
-			"- busy  left to its 2 live sessions",
+			"- busy  kept for its 2 live sessions",
 			expect.stringMatching(/^- side {2}out of quota/),
 		]);
 		expect(whyAsJson(waits)).toMatchObject({
@@ -169,7 +169,7 @@ describe("why, for a person", () => {
 		const one = { ...at, liveSessions: new Map([[busy.account.id, 1]]) };
 		expect(
 			whyAsText({ ...waits, verdicts: explain(all, one, "in-order", undefined, crowdedOf(all, one)) }, 78),
-		).toContain("- busy  left to its 1 live session");
+		).toContain("- busy  kept for its 1 live session");
 	});
 
 	it("keeps its rows within every width, whatever accounts are called", () => {

@@ -133,8 +133,8 @@ describe("the footer of an account in use", () => {
 
 	it("says of a seat whose usage is known that it has no window, and not that nothing is known", () => {
 		expect(lines({ active: { ...work, usage: aSnapshot() } })).toEqual([
-			"codex work (plus) · no limit told · 3 of 4 ready",
-			"codex work (plus) · no limit told · 3 of 4 ready",
+			"codex work (plus) · no limit reported · 3 of 4 ready",
+			"codex work (plus) · no limit reported · 3 of 4 ready",
 			"codex work · no limit · 3/4",
 		]);
 	});

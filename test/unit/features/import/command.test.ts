@@ -154,7 +154,7 @@ describe("import", () => {
 		cli.paths.set("~/my folder/auth.json", [found("work", { tool: "file" })]);
 		expect(await run("import ~/my folder/auth.json")).toMatch(/imported work/);
 		expect(await run('import "~/my folder/auth.json"')).toMatch(
-			/^info: .*here already.*\nNothing is left to import\./s,
+			/^info: .*already added.*\nNothing is left to import\./s,
 		);
 		expect(cli.searched).toEqual(["~/my folder/auth.json", "~/my folder/auth.json"]);
 	});
@@ -207,7 +207,7 @@ describe("import", () => {
 	it("that finds only what is here says so, and asks nothing", async () => {
 		cli = createCommandHarness([anAccount("work", { id: idOf("work") })]);
 		cli.found = [found("work")];
-		expect(await run("import")).toMatch(/^info: .*here already: work.*\nNothing is left to import\./s);
+		expect(await run("import")).toMatch(/^info: .*already added: work.*\nNothing is left to import\./s);
 		expect(cli.screen.questions).toEqual([]);
 	});
 

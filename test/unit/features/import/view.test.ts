@@ -75,7 +75,7 @@ describe("the list of what was found", () => {
 			"Found 6 Codex sign-ins:",
 			"  new: work@example.test, Codex CLI (~/.codex/work.json)",
 			"  new sign-in: mine, codex-auth job (~/.codex/home.json)",
-			"  here already: side@example.test, opencode (/data/opencode/auth.json)",
+			"  already added: side@example.test, opencode (/data/opencode/auth.json)",
 			"  an older copy: work@example.test, Codex CLI (~/.codex/work.json)",
 			"  used up: lost@example.test, Codex CLI (~/.codex/lost.json)",
 			"  the same sign-in: work@example.test, Codex CLI (~/.codex/work.json)",

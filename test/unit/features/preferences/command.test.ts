@@ -132,7 +132,7 @@ describe("rotation", () => {
 		expect(lines()[3]).toMatch(/^ A new session starts on 職場: .+ \(work: .+\)\.$/);
 		await press(ENTER);
 		expect(cli.stored).toEqual([{ "rotation.policy": "most-headroom" }]);
-		expect(lines()[3]).toBe(" A new session starts on work: 73% left (職場: usage not known).");
+		expect(lines()[3]).toBe(" A new session starts on work: 73% left (職場: usage unknown).");
 	});
 
 	it("keeps a value that was typed by hand", async () => {

@@ -97,7 +97,7 @@ describe("add", () => {
 		open([rowOf("work", { ...signedOut, label: "mine" })]);
 		signsInAs("work");
 		expect(await run("add other")).toMatch(
-			/^info: Codex: that was mine, which is here already and has the new sign-in/,
+			/^info: Codex: that was mine, which was already added; its sign-in is renewed/,
 		);
 		expect(account("work")).toMatchObject({ label: "mine", needsLogin: undefined, source: "login" });
 	});

@@ -19,7 +19,7 @@ describe("/multicodex verify", () => {
 	it("repairs first where it is told to, and says what", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		cli.repairs = [{ kind: "lock", subject: "auth.json.lock" }];
-		expect(await cli.run("verify --fix")).toContain("Removed auth.json.lock, which nobody held.");
+		expect(await cli.run("verify --fix")).toContain("Removed auth.json.lock, which no program held.");
 		expect(cli.looks.slice(0, 2)).toEqual(["repair", "look"]);
 	});
 

@@ -106,7 +106,7 @@ describe("the words of what was verified", () => {
 	it("begin with how much there is, and tell what was repaired", () => {
 		const head = (...levels: Finding["level"][]) =>
 			verifiedAsText(seen(levels.map((level) => aFinding("pool-empty", { level })))).split("\n")[0];
-		expect(head("ok", "note")).toBe("Everything that was looked at is in order.");
+		expect(head("ok", "note")).toBe("No problems found.");
 		expect(head("problem", "warning", "warning")).toBe("1 problem, 2 warnings.");
 		const ok = aFinding("pool-empty", { level: "ok" });
 		const fixing = { ...seen([ok]), isFixing: true };
