@@ -1,11 +1,12 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
-import type { Paint, PanelKey } from "../ui-kit/panel.ts";
+import type { Highlight, Paint, PanelKey } from "../ui-kit/panel.ts";
 import type { Pace } from "../ui-kit/typing.ts";
 
 /** What a panel has of the terminal it is drawn on. */
 export interface PanelHost<T> {
 	readonly paint: Paint;
+	readonly highlight: Highlight;
 	/** True for a key that this person's key bindings give that meaning. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly repaint: () => void;
@@ -77,6 +78,7 @@ export async function openPanel<T>(
 			const wholeRoom = () => tui.terminal.rows - FOOTER_LINES;
 			return create({
 				paint: (tone, text) => theme.fg(tone, text),
+				highlight: (line) => theme.bg("selectedBg", line),
 				isKey: (typed, key) => keys.matches(typed, key),
 				repaint,
 				pace,

@@ -2,7 +2,7 @@ import { gateOf } from "../core/candidate.ts";
 import type { ShownAccount } from "../core/pool-view.ts";
 import { byLength, freshness, quotasOf, remaining, type UsageWindow, windowName } from "../core/usage.ts";
 import { formatDuration, formatPercent } from "./format.ts";
-import type { Tone } from "./panel.ts";
+import { type Span, span, type Tone } from "./panel.ts";
 import { restFor, stateWord } from "./state-words.ts";
 
 /** What is left of one window, ready to be laid out. */
@@ -57,6 +57,11 @@ export function meter(percent: number, cells: number, look: keyof typeof METER_L
 	const filled = percent < 100 ? Math.min(cells - 1, atLeast) : cells;
 	const [full, empty] = METER_LOOKS[look];
 	return full.repeat(filled) + empty.repeat(cells - filled);
+}
+
+/** What stands between the column of the cursor's sign and a label: the arrow marks who serves the next request. */
+export function leadOf(servesNext: boolean): Span {
+	return span("accent", servesNext ? "→ " : "  ");
 }
 
 /** The state of an account in a word or two. With `withTime` also how long it rests. */

@@ -8,6 +8,12 @@ export type Tone = "accent" | "dim" | "error" | "muted" | "text" | "warning";
 /** Puts a text into a colour of pi's theme. */
 export type Paint = (tone: Tone, text: string) => string;
 
+/** Puts a whole line on the theme's background of a selected row. */
+export type Highlight = (line: string) => string;
+
+/** Stands before the highlighted row: a background alone says nothing where there are no colours. */
+export const CURSOR_SIGN = "█";
+
 /** Keys that come from the person's own key bindings. */
 export type PanelKey =
 	| "tui.select.up"
@@ -42,6 +48,18 @@ export function painted(line: Line, width: number, paint: Paint): string {
 		result += paint(tone, shown);
 	}
 	return result;
+}
+
+/** What a row of a list is drawn with. */
+export interface RowLook {
+	readonly paint: Paint;
+	readonly highlight: Highlight;
+}
+
+/** A line of a row, behind the column of the cursor's sign; all of it stands out where its row is highlighted. */
+export function rowLine(line: Line, isSelected: boolean, width: number, { paint, highlight }: RowLook): string {
+	const whole = painted([span("accent", isSelected ? CURSOR_SIGN : " "), ...line], width, paint);
+	return isSelected ? highlight(whole + " ".repeat(Math.max(0, width - visibleWidth(whole)))) : whole;
 }
 
 /** The text in `width` columns, filled up or cut. */

@@ -1,6 +1,16 @@
 import type { Component } from "@mariozechner/pi-tui";
 import { createListCursor, stepOf } from "./list-cursor.ts";
-import { fitted, hintsOf, type Paint, type PanelKey, painted, span, type Tone, wordsOf } from "./panel.ts";
+import {
+	fitted,
+	type Highlight,
+	hintsOf,
+	type Paint,
+	type PanelKey,
+	rowLine,
+	span,
+	type Tone,
+	wordsOf,
+} from "./panel.ts";
 import { createTyping, type Pace } from "./typing.ts";
 
 /** A question whose answers name what they do. */
@@ -16,6 +26,7 @@ export interface Question {
 export interface QuestionPanelDeps {
 	readonly question: Question;
 	readonly paint: Paint;
+	readonly highlight: Highlight;
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
 	/** Lines that the panel may take now. */
@@ -64,8 +75,7 @@ export function createQuestionPanel(deps: QuestionPanelDeps): Component {
 			const at = cursor.at(answers);
 			const rows = answers.map((answer, index) => {
 				const isSelected = index === at;
-				const line = [span("accent", isSelected ? " → " : "   "), span(isSelected ? "accent" : "text", answer)];
-				return painted(line, width, paint);
+				return rowLine([span(isSelected ? "accent" : "text", `  ${answer}`)], isSelected, width, deps);
 			});
 			const hints = hintsOf(["↑↓ choose", "enter answer", "esc cancel"], width, paint);
 			const notes = hasText ? ["", ...words("warning", TYPED)] : [];

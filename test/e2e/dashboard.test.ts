@@ -26,12 +26,12 @@ const open = async (terminal: Terminal, command = "/multicodex", sign = CLOSE) =
 const remove = async (terminal: Terminal, label: string) => {
 	await terminal.waitForText(`Remove ${label}?`, PATIENCE_MS);
 	await terminal.press("down");
-	await terminal.waitForText("→ Remove", PATIENCE_MS);
+	await terminal.waitForText("█  Remove", PATIENCE_MS);
 	await terminal.press("enter");
 };
 /** The line of the highlighted row, once it is that of `label`. */
 const selected = async (terminal: Terminal, label: string) => {
-	await terminal.waitForText(new RegExp(`^ → ${label}\\b`, "m"), PATIENCE_MS);
+	await terminal.waitForText(new RegExp(`^█[→ ] ${label}\\b`, "m"), PATIENCE_MS);
 };
 const pinIs = (bench: Bench, name: string | undefined) =>
 	until(`the pin of ${name}`, () => bench.pin() === (name === undefined ? null : bench.id(name)));
@@ -228,7 +228,7 @@ describe("the picker in a terminal", () => {
 		await terminal.press("backspace");
 		await terminal.waitForText(/\/5\)/, PATIENCE_MS);
 		await selected(terminal, "\\w+");
-		const label = / → (\w+)/.exec(terminal.screen())?.[1] ?? "";
+		const label = /█[→ ] (\w+)/.exec(terminal.screen())?.[1] ?? "";
 		await terminal.press("backspace");
 		await remove(terminal, label);
 		await terminal.waitForText(/\/4\)/, PATIENCE_MS);

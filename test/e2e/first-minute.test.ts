@@ -52,7 +52,7 @@ describe("the first minute in a home without an account", () => {
 		// Who has read it once is left in peace, until there is an account.
 		const again = await startIn(tools);
 		await again.submit("/multicodex import");
-		await again.waitForText("→ Yes, import it", PATIENCE_MS);
+		await again.waitForText("█  Yes, import it", PATIENCE_MS);
 		expect(flat(again.screen())).not.toContain(FOUND);
 		await again.press("enter");
 		await waitFor(again, MODEL_QUESTION);

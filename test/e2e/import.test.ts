@@ -291,7 +291,7 @@ describe("what /multicodex import is given", () => {
 			await terminal.submit("/multicodex import");
 			// However much there is to list: what is asked, and what can be answered.
 			const isWhole = (screen: string) =>
-				["Import 24 Codex accounts?", "→ Yes, import all 24", "No, import nothing", "[x] n0@"].every((word) =>
+				["Import 24 Codex accounts?", "█  Yes, import all 24", "No, import nothing", "[x] n0@"].every((word) =>
 					screen.includes(word),
 				);
 			await terminal.waitForScreen(isWhole, 30_000);

@@ -463,15 +463,15 @@ describe("removing an account in the terminal", () => {
 		expect(storedLabels(bench)).toEqual(["a", "b"]);
 
 		await terminal.submit("/multicodex remove a");
-		await terminal.waitForText("→ Keep", 30_000);
+		await terminal.waitForText("█  Keep", 30_000);
 		// What is under the cursor is harmless.
 		await terminal.press("enter");
-		await terminal.waitForScreen((screen) => !screen.includes("→ Keep"), 30_000);
+		await terminal.waitForScreen((screen) => !screen.includes("█  Keep"), 30_000);
 		expect(storedLabels(bench)).toEqual(["a", "b"]);
 		await terminal.submit("/multicodex remove a");
-		await terminal.waitForText("→ Keep", 30_000);
+		await terminal.waitForText("█  Keep", 30_000);
 		await terminal.press("down");
-		await terminal.waitForText("→ Remove", 30_000);
+		await terminal.waitForText("█  Remove", 30_000);
 		await terminal.press("enter");
 		await terminal.waitForText(/next request goes to\s+b\./, 30_000);
 		await terminal.waitForText(/codex b .*1/, 30_000);

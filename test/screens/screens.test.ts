@@ -72,7 +72,7 @@ describe("the dashboard", () => {
 		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors: TWELVE, columns: 120 });
 		terminal.resize(40, 20);
 		await terminal.waitForScreen((screen) => screen.split("\n").every((line) => line.length <= 40), PATIENCE_MS);
-		await terminal.waitForText(/^ → acc-01/m, PATIENCE_MS);
+		await terminal.waitForText(/^█→ acc-01/m, PATIENCE_MS);
 		await store("dashboard-resized", terminal);
 	});
 
@@ -223,11 +223,11 @@ describe("what is typed into a panel", () => {
 		await terminal.waitForText(/\? keys/, PATIENCE_MS);
 		await terminal.press("home");
 		await terminal.type("x");
-		await terminal.waitForText("→ Keep", PATIENCE_MS);
+		await terminal.waitForText("█  Keep", PATIENCE_MS);
 		await terminal.type("yes");
 		await storeOnce("typed-question", /Letters do not/);
 		await terminal.press("down");
-		await terminal.waitForText("→ Remove", PATIENCE_MS);
+		await terminal.waitForText("█  Remove", PATIENCE_MS);
 		await terminal.press("enter");
 		await storeOnce("typed-undo", /Removed work[\s\S]*u undo/);
 		await terminal.type("v");

@@ -61,6 +61,7 @@ const HOST = {
 	paint: (tone: string, text: string) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
 	isKey: (typed: string, key: string) =>
 		Object.entries(KEYS).some(([name, sent]) => sent === typed && key.endsWith(name)),
+	highlight: (line: string) => `\x1b[7m${line}\x1b[27m`,
 	repaint: () => undefined,
 	pace: aPace(),
 };

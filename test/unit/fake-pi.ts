@@ -155,8 +155,8 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		fake.details.push(lines.slice(2).join(" ").trim());
 		fake.onQuestion();
 		if (fake.isAway) return;
-		const highlighted = lines.find((line) => line.startsWith("→ ")) ?? "";
-		const isHarmless = /^→ (Keep.*|No, .*|Change nothing)$/.test(highlighted);
+		const highlighted = lines.find((line) => line.startsWith("█")) ?? "";
+		const isHarmless = /^█ +(Keep.*|No, .*|Change nothing)$/.test(highlighted);
 		const keys = isHarmless === fake.consent ? ["\x1b[B", "\r"] : ["\r"];
 		const typed = fake.input === undefined ? ["\x1b"] : ["\x15", `\x1b[200~${fake.input}\x1b[201~`, "\r"];
 		const pressNext = ([key, ...rest]: readonly string[]) => {
@@ -173,7 +173,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 			fake.listeners.push(handler);
 			return () => void fake.listeners.splice(fake.listeners.indexOf(handler), 1);
 		},
-		theme: { fg: (tone: string, text: string) => `<${tone}>${text}` },
+		theme: { fg: (tone: string, text: string) => `<${tone}>${text}`, bg: (_tone: string, text: string) => text },
 		select: (title: string, options: readonly string[], { signal }: Dialog = {}) =>
 			asked(fake.choices.shift() ?? fake.choice, title, options.join(", "), signal),
 		confirm: async (title: string, message: string, { signal }: Dialog = {}) =>

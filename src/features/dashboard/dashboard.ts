@@ -10,7 +10,18 @@ import {
 import { type Account, printable } from "../../core/account.ts";
 import type { PoolView } from "../../core/pool-view.ts";
 import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
-import { fitted, flow, type Line, type Paint, type PanelKey, painted, span, wordsOf } from "../../ui-kit/panel.ts";
+import {
+	fitted,
+	flow,
+	type Highlight,
+	type Line,
+	type Paint,
+	type PanelKey,
+	painted,
+	rowLine,
+	span,
+	wordsOf,
+} from "../../ui-kit/panel.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 import { filtered, noMatch } from "./list-filter.ts";
 import { layOut } from "./table.ts";
@@ -38,6 +49,7 @@ export interface DashboardDeps {
 	readonly isAsking: () => boolean;
 	readonly lastRotation: () => LastRotation | undefined;
 	readonly paint: Paint;
+	readonly highlight: Highlight;
 	/** True for a key that this person's key bindings give that meaning. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	/** Lines that the panel may take now. */
@@ -217,9 +229,10 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		if (!form) return [];
 		page = Math.max(1, Math.min(ids.length, rowsIn(form)));
 		const top = cursor.top(ids, page);
-		const rows = view.accounts
-			.slice(top, top + page)
-			.flatMap((shown, index) => table.row(shown, top + index === at).map(line));
+		const rows = view.accounts.slice(top, top + page).flatMap((shown, index) => {
+			const isSelected = top + index === at;
+			return table.row(shown, isSelected).map((spans) => rowLine(spans, isSelected, width, deps));
+		});
 		const count = page < ids.length ? line([span("dim", `${LEAD}(${at + 1}/${ids.length})`)]) : "";
 		return fitted([...form.above, ...rows, count, ...form.below], width);
 	};

@@ -1,10 +1,21 @@
 import { type Component, type Focusable, Input, Key, matchesKey, visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
-import { stateCell, windowCells } from "../../ui-kit/account-cells.ts";
+import { leadOf, stateCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { windowLabel } from "../../ui-kit/format.ts";
 import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
-import { cell, fitted, flow, type Line, type Paint, type PanelKey, painted, span } from "../../ui-kit/panel.ts";
+import {
+	cell,
+	fitted,
+	flow,
+	type Highlight,
+	type Line,
+	type Paint,
+	type PanelKey,
+	painted,
+	rowLine,
+	span,
+} from "../../ui-kit/panel.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 import { filtered, noMatch } from "./list-filter.ts";
 
@@ -21,6 +32,7 @@ export interface PickerDeps {
 	readonly view: () => PoolView;
 	readonly cursor: ListCursor;
 	readonly paint: Paint;
+	readonly highlight: Highlight;
 	/** True for a key that this person's key bindings give that meaning. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	/** Lines that the panel may take now. */
@@ -139,7 +151,10 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 					line([span("accent", " Use Codex account")]),
 					...input.render(Math.max(1, width - 1)).map((field) => ` ${field}`),
 					isAstray ? line([span("warning", ` ${noMatch(input.getValue())}`)]) : "",
-					...rows.slice(top, top + height).map((row, index) => line(lineOf(row, top + index === at && !isAstray))),
+					...rows.slice(top, top + height).map((row, index) => {
+						const isSelected = top + index === at && !isAstray;
+						return rowLine(lineOf(row, isSelected), isSelected, width, deps);
+					}),
 					"",
 					...flow(hints, "   ", width - LEAD).map((text) => line([span("dim", `   ${text}`)])),
 					rule,
@@ -168,7 +183,7 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 		? Math.min(withWindows, Math.max(longest, comfortable))
 		: Math.max(1, Math.min(longest, room(Math.max(0, ...rests.map(({ state }) => state)))));
 	return (row, isSelected) => {
-		const lead = span("accent", isSelected ? " → " : "   ");
+		const lead = leadOf("shown" in row && row.shown.isActive);
 		const name = "shown" in row ? row.shown.account.label : row.name;
 		const tone = isSelected ? "accent" : "text";
 		if (!("shown" in row)) {

@@ -1,7 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
-import { meter, stateCell, type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
+import { leadOf, meter, stateCell, type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { windowLabel } from "../../ui-kit/format.ts";
 import { whySignedOut } from "../../ui-kit/messages.ts";
 import { cell, type Line, span } from "../../ui-kit/panel.ts";
@@ -13,6 +13,7 @@ export interface Table {
 	readonly heading: readonly Line[];
 	/** Lines that one account takes. */
 	readonly height: number;
+	/** Without the column of the cursor's sign. */
 	row(shown: ShownAccount, isSelected: boolean): Line[];
 }
 
@@ -122,7 +123,7 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 				.slice(1);
 			return [
 				[
-					lead(isSelected),
+					leadOf(shown.isActive),
 					span(isSelected ? "accent" : "text", `${cell(shown.account.label, label)}  `),
 					...planCell(planOf(shown)),
 					...windows,
@@ -140,18 +141,18 @@ function narrowTable(label: number, withResets: boolean, known: Cells, now: numb
 		height: 2,
 		heading: [],
 		row: (shown, isSelected) => {
-			const windows = (known.get(shown) ?? []).flatMap(({ name, left, resetsIn, tone }) => [
-				span("dim", " ".repeat(GAP)),
+			const windows = (known.get(shown) ?? []).flatMap(({ name, left, resetsIn, tone }, at) => [
+				span("dim", " ".repeat(at === 0 ? LEAD - 1 : GAP)),
 				span(tone, `${shortName(name)}${left.padStart(PERCENT)}`),
 				span("dim", withResets ? `  ${resetsIn.padStart(RESET)}` : ""),
 			]);
 			return [
 				[
-					lead(isSelected),
+					leadOf(shown.isActive),
 					span(isSelected ? "accent" : "text", `${cell(shown.account.label, label)} `),
 					stateCell(shown, now, true),
 				],
-				windows.length > 0 ? windows : [span("dim", " ".repeat(LEAD) + withoutUsage(shown))],
+				windows.length > 0 ? windows : [span("dim", " ".repeat(LEAD - 1) + withoutUsage(shown))],
 			];
 		},
 	};
@@ -160,10 +161,6 @@ function narrowTable(label: number, withResets: boolean, known: Cells, now: numb
 function withoutUsage({ account, state }: ShownAccount): string {
 	const { needsLogin } = account;
 	return state === "needs-login" && needsLogin ? whySignedOut(account, needsLogin.reason) : "usage unknown";
-}
-
-function lead(isSelected: boolean) {
-	return span("accent", isSelected ? " → " : "   ");
 }
 
 function shortName(name: string): string {

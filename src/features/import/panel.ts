@@ -1,7 +1,17 @@
 import type { Component } from "@mariozechner/pi-tui";
 import type { AccountId } from "../../core/account.ts";
 import { createListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
-import { fitted, hintsOf, type Paint, type PanelKey, painted, span, type Tone, wordsOf } from "../../ui-kit/panel.ts";
+import {
+	fitted,
+	type Highlight,
+	hintsOf,
+	type Paint,
+	type PanelKey,
+	rowLine,
+	span,
+	type Tone,
+	wordsOf,
+} from "../../ui-kit/panel.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 import { IMPORT_COPIES, IMPORT_NOTHING, type ImportRow, importAnswer, importChoice } from "./view.ts";
 
@@ -10,6 +20,7 @@ export interface ImportPanelDeps {
 	readonly heading: string;
 	readonly rows: readonly ImportRow[];
 	readonly paint: Paint;
+	readonly highlight: Highlight;
 	/** True for a key that this person's key bindings give that meaning. */
 	readonly isKey: (typed: string, key: PanelKey) => boolean;
 	readonly pace: Pace;
@@ -75,7 +86,7 @@ export function createImportPanel(deps: ImportPanelDeps): Component {
 		const row = rows.find((each) => each.id === id);
 		const answer = id === YES ? importAnswer(chosen.size, rows.length) : IMPORT_NOTHING;
 		const text = row ? importChoice(row, chosen.has(id)) : answer;
-		return painted([span("accent", isSelected ? " → " : "   "), span(tone, text)], width, paint);
+		return rowLine([span(tone, `  ${text}`)], isSelected, width, deps);
 	};
 
 	return {

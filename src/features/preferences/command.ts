@@ -217,13 +217,15 @@ function showPanel(
 	deps: SubcommandDeps,
 ): Promise<"closed" | undefined> {
 	const { settings, pool, signal } = deps;
-	return openPanel(ctx, { signal, ended: "closed" }, ({ paint, isKey, pace, wholeRoom, repaint, close, onClose }) => {
+	return openPanel(ctx, { signal, ended: "closed" }, (host) => {
+		const { paint, highlight, isKey, pace, wholeRoom, repaint, close, onClose } = host;
 		onClose(pool.subscribe(repaint));
 		return createPreferencesPanel({
 			title: group.title,
 			theme: getSettingsListTheme(),
 			room: wholeRoom(),
 			paint,
+			highlight,
 			rows: group.preferences.map(({ name, summary, choices, stored }) => {
 				return { name, summary, choices, usual: String(stored(DEFAULT_SETTINGS)) };
 			}),

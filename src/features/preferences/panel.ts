@@ -3,10 +3,11 @@ import {
 	type SettingItem,
 	SettingsList,
 	type SettingsListTheme,
+	visibleWidth,
 	wrapTextWithAnsi,
 } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
-import { fitted, type Paint, type PanelKey } from "../../ui-kit/panel.ts";
+import { CURSOR_SIGN, fitted, type Highlight, type Paint, type PanelKey } from "../../ui-kit/panel.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 
 /** One line of the panel. */
@@ -28,6 +29,7 @@ export interface PreferencesPanelDeps {
 	/** Lines that the panel may take. */
 	readonly room: number;
 	readonly paint: Paint;
+	readonly highlight: Highlight;
 	readonly rows: readonly PreferenceRow[];
 	/** The value of a row as it is now. */
 	readonly valueNow: (name: string) => string;
@@ -59,7 +61,7 @@ const arrowOf = (typed: string) => LETTER_ARROWS.get(textIn(typed) ?? "");
 
 /** The panel of a group of preferences, in place of the editor: every change is saved at once, one after the other. */
 export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
-	const { title, theme, room, paint, rows, valueNow, save, preview, close, repaint } = deps;
+	const { title, theme, room, paint, highlight, rows, valueNow, save, preview, close, repaint } = deps;
 	let problem: string | undefined;
 	let lastSave = Promise.resolve();
 	let waiting = 0;
@@ -99,7 +101,9 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 	const height = isAllShown ? items.length : Math.max(FEWEST_ROWS, room - LINES_AROUND - 1);
 	// pi's list calls its end a cancel, but every change is saved by then, and stays.
 	const hint = (text: string) => theme.hint(text.replace("to cancel", "to close"));
-	const list = new SettingsList(items, Math.min(items.length, height), { ...theme, hint }, onChange, close);
+	// Painted with each drawing: the theme may change while the panel stands.
+	const cursor = `${CURSOR_SIGN} `;
+	const list = new SettingsList(items, Math.min(items.length, height), { ...theme, hint, cursor }, onChange, close);
 
 	// pi's list changes a value at Enter and at a blank, which text is full of.
 	const typing = createTyping({
@@ -118,6 +122,10 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 			const inner = Math.max(1, width - MARGIN);
 			const indented = (lines: readonly string[]) => lines.map((line) => `${" ".repeat(MARGIN)}${line}`);
 			const rule = paint("dim", "─".repeat(width));
+			const highlighted = (line: string) => {
+				const whole = paint("accent", CURSOR_SIGN) + line.slice(CURSOR_SIGN.length);
+				return highlight(whole + " ".repeat(Math.max(0, width - visibleWidth(whole))));
+			};
 			const notes =
 				problem === undefined ? [] : ["", ...indented(wrapTextWithAnsi(paint("error", printable(problem)), inner))];
 			const lines = [
@@ -127,7 +135,9 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 				...preview(width),
 				...notes,
 				"",
-				...list.render(Math.max(NARROWEST_LIST, width)),
+				...list
+					.render(Math.max(NARROWEST_LIST, width))
+					.map((line) => (line.startsWith(cursor) ? highlighted(line) : line)),
 				rule,
 			];
 			return fitted(lines, width);

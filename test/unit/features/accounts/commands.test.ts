@@ -70,7 +70,7 @@ describe("remove", () => {
 		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
 		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
 		expect(cli.screen.details[0]).toMatch(
-			/pi's own login: removing it signs pi out too\. .*→ Keep *Remove and sign pi out/,
+			/pi's own login: removing it signs pi out too\. .*█ +Keep *Remove and sign pi out/,
 		);
 		expect(cli.piAuth.login.kind).toBe("none");
 	});

@@ -24,9 +24,9 @@ beforeEach(() => begin());
 // As wide as the names of colours need, which the theme of the tests writes out.
 const text = () =>
 	(cli.screen.panel?.render(300) ?? [])
-		.map((line) => stripVTControlCharacters(line).replaceAll(/<\w+>/g, ""))
+		.map((line) => stripVTControlCharacters(line).replaceAll(/<\w+>/g, "").trimEnd())
 		.join("\n");
-const selected = () => text().match(/^ → (\S+)/m)?.[1];
+const selected = () => text().match(/^█[→ ] (\S+)/m)?.[1];
 const press = async (...typed: readonly string[]) => {
 	for (const key of typed) {
 		cli.screen.panel?.handleInput?.(key);
@@ -40,7 +40,7 @@ const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
 const pinned = () => cli.harness.pool.pinned();
 const notices = () => cli.screen.notices;
 /** Waits until the panel that a dialog has pushed aside is back. */
-const back = () => expect.poll(() => (text().includes("enter answer") ? "a question" : text())).toMatch(/^ → /m);
+const back = () => expect.poll(() => (text().includes("enter answer") ? "a question" : text())).toMatch(/^█[→ ] /m);
 
 describe("/multicodex without a word", () => {
 	it("is the dashboard until it is closed, and says nothing then", async () => {

@@ -48,6 +48,7 @@ function open(next: PoolView): void {
 		cursor: createListCursor(view.active),
 		isAsking: () => isAsking,
 		lastRotation: () => lastRotation,
+		highlight: (line) => `\x1b[7m${line}\x1b[27m`,
 		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
 		isKey: (typed, key) => BOUND[key] === typed,
 		room: () => room,
@@ -84,7 +85,7 @@ const burst = (text: string) => {
 	for (const key of text) dashboard.handleInput?.(key === "\r" ? CONFIRM : key);
 	pace.pass(200);
 };
-const selected = (width = 80) => lines(width).find((line) => line.startsWith(" →"));
+const selected = (width = 80) => lines(width).find((line) => line.startsWith("█"));
 const many = (count: number) =>
 	aView(Array.from({ length: count }, (_, at) => aShown(`account-${at + 1}`, { isActive: at === 0 })));
 
@@ -110,7 +111,7 @@ describe("the dashboard", () => {
 			" MultiCodex  2 of 4 ready · soonest-reset · usage 12s ago",
 			"",
 			"   account     plan   5h left                week left              state",
-			" → work        plus   ██████░░  73%  1h07m   ███████░  92%  6d20h   ready",
+			"█→ work        plus   ██████░░  73%  1h07m   ███████░  92%  6d20h   ready",
 			"   personal    pro    ████████ 100%          █████░░░  58%  3d04h   ready",
 			"   side        plus   ░░░░░░░░   0%    42m   ██░░░░░░  31%  1d09h   out of quota",
 			"   old-team    team      --                     --                  signed out",
@@ -128,8 +129,8 @@ describe("the dashboard", () => {
 		expect(lines(40).slice(1, -1)).toEqual([
 			" MultiCodex  2 of 4 ready",
 			"",
-			" → work       ready",
-			"   5h  73%  1h07m   wk  92%  6d20h",
+			"█→ work       ready",
+			"█  5h  73%  1h07m   wk  92%  6d20h",
 			"   personal   ready",
 			"   5h 100%          wk  58%  3d04h",
 			"   side       out of quota 42m",
@@ -144,10 +145,10 @@ describe("the dashboard", () => {
 	it("gives up meters, then the plan, before it takes two lines an account", () => {
 		expect(text(76)).toMatch(/█/);
 		expect(text(64)).toMatch(/plus +73%/);
-		expect(text(64)).not.toMatch(/█/);
+		expect(text(64)).not.toMatch(/█ *\d/);
 		expect(text(58)).toMatch(/work +73% {2}1h07m +92%/);
 		expect(text(58)).not.toMatch(/plus/);
-		expect(text(48)).toMatch(/work +ready\n {3}5h/);
+		expect(text(48)).toMatch(/work +ready\n█ {2}5h/);
 	});
 
 	it("cuts a label that is too long, keeps the columns apart, and the states below each other", () => {
@@ -181,7 +182,7 @@ describe("the dashboard", () => {
 		open(aView(["a", "b", "c"].map((label) => aShown(label, { usage: undefined }))));
 		press(DOWN);
 		const placesOf = () =>
-			lines().flatMap((line, at) => (/^ [→ ] [abc] /.test(line) ? [`${at} ${line.slice(0, 5)}`] : []));
+			lines().flatMap((line, at) => (/^[█ ][→ ] [abc] /.test(line) ? [`${at} ${line.slice(3, 5)}`] : []));
 		const before = [placesOf(), lines().length];
 		view = aView([
 			aShown("a", { state: "cooling", readyAt: NOW + HOUR_MS, cooldowns: [aCooldown()] }),
@@ -288,7 +289,7 @@ describe("the dashboard", () => {
 	it("never rounds a rest or a use away", () => {
 		const at = (usedPercent: number) => {
 			open(aView([aShown("a", { usage: aSnapshot({ windows: [{ usedPercent, windowMinutes: 300 }] }) })]));
-			return /([█░]+) +(\S+)/.exec(text())?.slice(1);
+			return /([█░]{10}) +(\S+)/.exec(text())?.slice(1);
 		};
 		expect(at(99.5)).toEqual(["█░░░░░░░░░", "<1%"]);
 		expect(at(100)).toEqual(["░░░░░░░░░░", "0%"]);
@@ -313,6 +314,17 @@ describe("the keys of the dashboard", () => {
 				(action) => `${action} work`,
 			),
 		);
+	});
+
+	it("move the highlight, and leave the arrow with the account that serves next", () => {
+		const marked = () => lines().filter((line) => /^(█| →)/.test(line));
+		expect(marked()).toEqual([expect.stringMatching(/^█→ work/)]);
+		press(DOWN);
+		expect(marked()).toEqual([expect.stringMatching(/^ → work/), expect.stringMatching(/^█ {2}personal/)]);
+		// All of the row stands out, to the end of the line.
+		const row = dashboard.render(80).find((line) => line.includes("personal")) ?? "";
+		expect(row).toMatch(/^\x1b\[7m.*\x1b\[27m$/);
+		expect(visibleWidth(row)).toBe(80);
 	});
 
 	it("move, and come in at the other end", () => {
@@ -405,8 +417,8 @@ describe("text that is typed into the dashboard", () => {
 
 	it("leaves the rows that fit, in their order, and highlights the best", () => {
 		press("/", ..."si");
-		expect(lines().filter((line) => /^ [→ ] (work|personal|side|old-team) {2,}/.test(line))).toEqual([
-			expect.stringMatching(/^ → side/),
+		expect(lines().filter((line) => /^[█ ][→ ] (work|personal|side|old-team) {2,}/.test(line))).toEqual([
+			expect.stringMatching(/^█ {2}side/),
 		]);
 		expect(selected(40)).toContain("side");
 		expect([filterLine(), text()]).toEqual([

@@ -31,6 +31,7 @@ function open(next: PoolView): void {
 	picker = createPicker({
 		view: () => view,
 		cursor: createListCursor(view.active),
+		highlight: (line) => `\x1b[7m${line}\x1b[27m`,
 		paint: (tone, text) => (tone === "muted" ? `\x1b[90m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
 		isKey: (typed, key) => BOUND[key] === typed,
 		room: () => room,
@@ -53,7 +54,7 @@ const rows = (width = 80) => {
 	const from = all.indexOf("") + 1;
 	return all.slice(from, all.indexOf("", from));
 };
-const selected = () => rows().find((line) => line.startsWith(" →"));
+const selected = () => rows().find((line) => line.startsWith("█"));
 const press = (...typed: readonly string[]) => {
 	for (const key of typed) {
 		picker.handleInput?.(key);
@@ -71,13 +72,18 @@ describe("the picker", () => {
 			" Use Codex account",
 			expect.stringMatching(/^ > per/),
 			"",
-			" → personal                  5h 100%   week  58%   ready",
+			"█  personal                  5h 100%   week  58%   ready",
 			"   auto                      let the policy choose (soonest-reset)",
 			"   add                       sign in to another account",
 			"",
 			"   (1/3)  enter use   esc cancel",
 			rule,
 		]);
+	});
+
+	it("highlights a row, and marks the account that serves next with the arrow", () => {
+		press(DOWN);
+		expect(rows().slice(0, 2)).toEqual([expect.stringMatching(/^ → work/), expect.stringMatching(/^█ {2}personal/)]);
 	});
 
 	it("lists every account, and what is always there last, at any width", () => {

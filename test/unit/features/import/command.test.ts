@@ -45,7 +45,7 @@ describe("import", () => {
 		expect(cli.screen.questions).toEqual(["Import 2 Codex accounts?"]);
 		expect(cli.screen.details).toEqual([
 			expect.stringMatching(
-				/→ Yes, import all 2 No, import nothing .*\[x\] work@example\.test, Codex CLI \(.*\[x\] home@.*prodex job.*These are copied/,
+				/█ +Yes, import all 2 No, import nothing .*\[x\] work@example\.test, Codex CLI \(.*\[x\] home@.*prodex job.*These are copied/,
 			),
 		]);
 		expect(text).toMatch(/^info: Codex: imported work, job\.\nThe pool has 2 accounts now\. \/multicodex shows/);

@@ -23,6 +23,7 @@ const open = (rows: readonly ImportRow[] = [rowOf("a", "Codex CLI still uses thi
 	createImportPanel({
 		heading: `Import ${rows.length} Codex accounts?`,
 		rows,
+		highlight: (line) => `\x1b[7m${line}\x1b[27m`,
 		paint: (_tone, text) => text,
 		isKey: (typed, key) => Object.entries(KEYS).some(([name, sent]) => sent === typed && key === `tui.select.${name}`),
 		pace,
@@ -36,12 +37,13 @@ const press = (panel: Component, ...keys: readonly string[]) => {
 		pace.pass(200);
 	}
 };
-const text = (panel: Component, width = 80) => stripVTControlCharacters(panel.render(width).join("\n"));
+const text = (panel: Component, width = 80) =>
+	stripVTControlCharacters(panel.render(width).join("\n")).replaceAll(/ +$/gm, "");
 
 describe("the panel of an import", () => {
 	it("imports everything where nothing else is chosen, and names that", () => {
 		const panel = open();
-		expect(text(panel)).toMatch(/→ Yes, import all 2\n {3}No, import nothing\n\n {3}\[x\] a@x\.example, Codex CLI/);
+		expect(text(panel)).toMatch(/█ {2}Yes, import all 2\n {3}No, import nothing\n\n {3}\[x\] a@x\.example, Codex CLI/);
 		press(panel, KEYS.confirm);
 		expect(answers).toEqual([["a", "b"]]);
 	});
@@ -49,7 +51,7 @@ describe("the panel of an import", () => {
 	it("switches a row by a blank or by Enter, and imports the rest", () => {
 		const panel = open();
 		press(panel, KEYS.down, KEYS.down, " ");
-		expect(text(panel)).toMatch(/Yes, import 1 of 2\n[\s\S]*→ \[ \] a@x/);
+		expect(text(panel)).toMatch(/Yes, import 1 of 2\n[\s\S]*█ {2}\[ \] a@x/);
 		expect(text(panel)).toContain("Codex CLI still uses this sign-in.");
 		press(panel, KEYS.confirm, KEYS.confirm, KEYS.up, KEYS.up, KEYS.confirm);
 		expect(answers).toEqual([["b"]]);
@@ -58,7 +60,7 @@ describe("the panel of an import", () => {
 	it("does nothing where nothing is chosen", () => {
 		const panel = open();
 		press(panel, KEYS.down, KEYS.down, " ", KEYS.down, " ", KEYS.up, KEYS.up, KEYS.up);
-		expect(text(panel)).toContain("→ Nothing is chosen");
+		expect(text(panel)).toContain("█  Nothing is chosen");
 		press(panel, KEYS.confirm);
 		expect(answers).toEqual([]);
 	});
@@ -76,7 +78,7 @@ describe("the panel of an import", () => {
 	])("is not answered by %s and the Enter at its end", (_what, typed) => {
 		const panel = open();
 		press(panel, KEYS.down, KEYS.down, ...typed, KEYS.confirm);
-		expect(text(panel)).toContain("→ [x] a@x");
+		expect(text(panel)).toContain("█  [x] a@x");
 		expect(text(panel)).toContain("Text does not answer.");
 		press(panel, KEYS.up, KEYS.up, KEYS.confirm);
 		expect(answers).toEqual([["a", "b"]]);
@@ -89,7 +91,7 @@ describe("the panel of an import", () => {
 			press(panel, ...Array.from({ length: 20 }, () => KEYS.down));
 			const lines = text(panel).split("\n");
 			expect(lines.length).toBeLessThanOrEqual(room);
-			expect(text(panel)).toMatch(/Yes, import all 24\n[\s\S]*→ \[x\] n18@/);
+			expect(text(panel)).toMatch(/Yes, import all 24\n[\s\S]*█ {2}\[x\] n18@/);
 		}
 	});
 });

@@ -112,7 +112,7 @@ describe("footer", () => {
 		const { lines, press } = await open("footer");
 		await press(ENTER);
 		expect(lines()).toContain(" Not saved: settings.json is not valid JSON.");
-		expect(lines()).toContain("→ usage          left");
+		expect(lines()).toContain("█ usage          left");
 		cli.settingsRefusal = new Error("secret-token");
 		await press(ENTER);
 		expect(lines()).toContain(" Not saved: an unexpected error.");

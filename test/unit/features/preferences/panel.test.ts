@@ -5,7 +5,7 @@ import { settled } from "../../../support/fakes.ts";
 import { aPace } from "../../pace.ts";
 
 const same = (text: string) => text;
-const theme = { label: same, value: same, description: same, hint: same, cursor: "→ " };
+const theme = { label: same, value: same, description: same, hint: same, cursor: "█ " };
 const DOWN = "\x1b[B";
 const ENTER = "\r";
 const ESCAPE = "\x1b";
@@ -45,6 +45,7 @@ const aPanel = (room = 40) =>
 		room,
 		title: "A group (saved at each change)",
 		theme,
+		highlight: (line) => `\x1b[7m${line}\x1b[27m`,
 		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[0m` : text),
 		rows,
 		valueNow: (name) => values.get(name) ?? "",
@@ -107,7 +108,7 @@ describe("a panel of preferences", () => {
 			for (const { name } of rows) {
 				const lines = screen(panel);
 				expect(lines.length).toBeLessThanOrEqual(Math.max(room, 15));
-				expect(lines.join("\n")).toMatch(new RegExp(`^→ ${name}\\b`, "m"));
+				expect(lines.join("\n")).toMatch(new RegExp(`^█ ${name}\\b`, "m"));
 				press(panel, DOWN);
 			}
 			expect(screen(panel).join("\n").includes("(1/11)")).toBe(room < 22);
@@ -121,7 +122,7 @@ describe("a panel of preferences", () => {
 			"",
 			" now left 37m",
 			"",
-			"→ usage     left",
+			"█ usage     left",
 			"  maxWait*  37m",
 			"",
 			"  percent that is left, or used",
@@ -134,7 +135,7 @@ describe("a panel of preferences", () => {
 	it("saves at each change, and shows what that comes to", async () => {
 		const panel = aPanel();
 		press(panel, ENTER);
-		expect(screen(panel)).toContain("→ usage*    used");
+		expect(screen(panel)).toContain("█ usage*    used");
 		await settled();
 		expect(saves).toEqual(["usage=used"]);
 		expect(screen(panel)).toContain(" now used 37m");
@@ -151,11 +152,11 @@ describe("a panel of preferences", () => {
 	it("marks what is not the default, and says of the chosen row what that is", async () => {
 		const panel = aPanel();
 		press(panel, DOWN);
-		expect(screen(panel)).toEqual(expect.arrayContaining(["→ maxWait*  37m"]));
+		expect(screen(panel)).toEqual(expect.arrayContaining(["█ maxWait*  37m"]));
 		expect(screen(panel).join(" ")).toMatch(/account to come back\s+\(default\s+60s\)/);
 		press(panel, ENTER, ENTER);
 		await settled();
-		expect(screen(panel)).toEqual(expect.arrayContaining(["→ maxWait  60s"]));
+		expect(screen(panel)).toEqual(expect.arrayContaining(["█ maxWait  60s"]));
 		expect(screen(panel).join(" ")).not.toMatch(/default/);
 	});
 
@@ -166,12 +167,12 @@ describe("a panel of preferences", () => {
 		for (let saved = 0; saved < 3; saved += 1) {
 			await settled();
 			expect([saves.length, begun.length]).toEqual([saved, saved + 1]);
-			expect(screen(panel)).toEqual(expect.arrayContaining(["  usage*   used", "→ maxWait  60s"]));
+			expect(screen(panel)).toEqual(expect.arrayContaining(["  usage*   used", "█ maxWait  60s"]));
 			begun.at(-1)?.();
 		}
 		await settled();
 		expect(saves).toEqual(["usage=used", "maxWait=0s", "maxWait=60s"]);
-		expect(screen(panel)).toEqual(expect.arrayContaining(["  usage*   used", "→ maxWait  60s", " now used 60s"]));
+		expect(screen(panel)).toEqual(expect.arrayContaining(["  usage*   used", "█ maxWait  60s", " now used 60s"]));
 	});
 
 	it("says why a value could not be saved, shows the one that holds, and forgets it with the next that can", async () => {
@@ -183,14 +184,14 @@ describe("a panel of preferences", () => {
 			expect.arrayContaining([
 				" Not saved: settings.json is not valid",
 				" JSON and was left as it is.",
-				"→ usage     left",
+				"█ usage     left",
 			]),
 		);
 		refusal = undefined;
 		press(panel, ENTER);
 		await settled();
 		expect(screen(panel).join()).not.toContain("Not saved");
-		expect(screen(panel)).toContain("→ usage*    used");
+		expect(screen(panel)).toContain("█ usage*    used");
 	});
 
 	it("is closed by Escape", () => {
