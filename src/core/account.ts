@@ -1,10 +1,8 @@
 import type { Cooldown } from "./cooldown.ts";
 import { readyAt } from "./cooldown.ts";
+import type { AccountId, WorkspaceId } from "./ids.ts";
 import { hideEmails } from "./privacy.ts";
 import { creditsUntil, type UsageSnapshot } from "./usage.ts";
-
-/** First 12 hex digits of sha256(`<user>\n<workspaceId>`) as first seen; it never changes. */
-export type AccountId = string;
 
 /** What an account's id is made of: it is part of file names and of documents, in which `__proto__` cannot be a name. */
 export const ACCOUNT_ID = /^(?!__proto__$)[\w-]{1,64}$/;
@@ -33,8 +31,7 @@ export interface Account {
 	readonly label: string;
 	readonly email: string | undefined;
 	readonly userId: string | undefined;
-	/** `chatgpt_account_id`: the workspace, shared by all its seats. */
-	readonly workspaceId: string;
+	readonly workspaceId: WorkspaceId;
 	readonly plan: string | undefined;
 	/** Every user claim that a token of it has ever carried. */
 	readonly claims?: readonly string[] | undefined;

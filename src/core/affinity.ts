@@ -1,12 +1,12 @@
-import type { AccountId } from "./account.ts";
+import type { AccountId, SessionId } from "./ids.ts";
 import type { Clock } from "./ports.ts";
 
 /** Which account a session stays on. */
 export interface Affinity {
 	/** A session begins or is resumed; `account` is what it remembers, `lastServedAt` when (epoch ms). */
-	begin(sessionId: string | undefined, account?: AccountId, lastServedAt?: number): void;
+	begin(sessionId: SessionId | undefined, account?: AccountId, lastServedAt?: number): void;
 	/** Is a request with this id the session's own, or that of a host that has announced none? */
-	isOwn(sessionId: string | undefined): boolean;
+	isOwn(sessionId: SessionId | undefined): boolean;
 	/** The session's context was compacted: no cache knows what it will ask next. */
 	compacted(): void;
 	/** The account to stay on; undefined where a choice is due. */
@@ -16,7 +16,7 @@ export interface Affinity {
 	/** The person moves the session: it stays on this account as if that had just served it. */
 	moveTo(account: AccountId): void;
 	/** Records who answered. True when the session has moved to another account and should remember it. */
-	served(sessionId: string | undefined, account: AccountId): boolean;
+	served(sessionId: SessionId | undefined, account: AccountId): boolean;
 }
 
 /** A prompt cache is gone after about this long without a request, so a new choice costs nothing. */
@@ -27,7 +27,7 @@ const CACHE_LIFE_MS = 60 * 60_000;
  * (compaction, summaries), follow it but leave no trace.
  */
 export function createAffinity(clock: Clock): Affinity {
-	let session: string | undefined;
+	let session: SessionId | undefined;
 	let stay: { account: AccountId; at: number } | undefined;
 	let isCompacted = false;
 	/** What the session remembers by itself. */

@@ -3,6 +3,7 @@ import { printable } from "./account.ts";
 import { classify } from "./classify.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } from "./evidence.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
+import type { SessionId } from "./ids.ts";
 import { isExhausted, type UsageSnapshot, type UsageWindow } from "./usage.ts";
 
 /** pi's stream options, with the one that only newer hosts know. */
@@ -12,7 +13,7 @@ export type StreamOptions = SimpleStreamOptions & { readonly fetch?: typeof glob
 export interface CodexDelegate {
 	stream(model: Model<Api>, context: Context, options: StreamOptions): AsyncIterable<AssistantMessageEvent>;
 	/** Closes the session's cached sockets, and with them any continuation of a response. */
-	forgetSession(sessionId: string): void;
+	forgetSession(sessionId: SessionId): void;
 }
 
 /** Reads usage from lower-cased response headers. */

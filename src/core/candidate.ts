@@ -1,4 +1,4 @@
-import type { Account, AccountId } from "./account.ts";
+import type { Account } from "./account.ts";
 import {
 	activeCooldowns,
 	type Cooldown,
@@ -8,6 +8,7 @@ import {
 	isReadyAtOfQuota,
 	readyAt,
 } from "./cooldown.ts";
+import type { AccountId } from "./ids.ts";
 import { planFactor } from "./plan-sizes.ts";
 import {
 	creditsUntil,

@@ -1,6 +1,7 @@
-import { type Account, type AccountId, stateOf } from "./account.ts";
+import { type Account, stateOf } from "./account.ts";
 import { activeCooldowns, type Cooldown, isPassing } from "./cooldown.ts";
 import type { CoolingCause, PoolEvent, RequestInfo } from "./events.ts";
+import type { AccountId, SessionId } from "./ids.ts";
 import type { AccountStatus, Clock } from "./ports.ts";
 import { creditsUntil, tightest } from "./usage.ts";
 
@@ -35,7 +36,7 @@ export function createChangeDetector({ accounts, memos, clock, emit }: Deps): Ch
 	const lost = new Map<AccountId, string>();
 	/** Reset of the window that was told of, by account and window. */
 	const warned = new Map<string, number | undefined>();
-	const spending = new Set<string | undefined>();
+	const spending = new Set<SessionId | undefined>();
 
 	/** Cooldowns that hold now, by account and scope. */
 	const coolingNow = (all: readonly Account[], now: number) => {

@@ -1,5 +1,6 @@
 import { raceAbort, within } from "./abort.ts";
-import type { Account, AccountId, Credential } from "./account.ts";
+import type { Account, Credential } from "./account.ts";
+import type { AccountId } from "./ids.ts";
 import { loginOf } from "./pi-login-sync.ts";
 import type {
 	AccountStatus,

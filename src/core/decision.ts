@@ -1,5 +1,5 @@
-import type { AccountId } from "./account.ts";
 import type { PoolEvent, RequestInfo } from "./events.ts";
+import type { AccountId, SessionId } from "./ids.ts";
 import type { SelectionReason } from "./policies.ts";
 
 /** Kinds of lines in the decision log. */
@@ -61,7 +61,7 @@ export interface Decision {
 	/** A preference that was stored, by its whole key, and what it is now. */
 	readonly setting?: string | undefined;
 	readonly value?: string | undefined;
-	readonly session?: string | undefined;
+	readonly session?: SessionId | undefined;
 	/** The term that put the next account behind `account`. */
 	readonly decidedBy?: string | undefined;
 	/** What `account` was measured at, by term. */

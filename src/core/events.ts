@@ -1,13 +1,14 @@
-import type { Account, AccountId } from "./account.ts";
+import type { Account } from "./account.ts";
 import type { CooldownReason, CooldownScope } from "./cooldown.ts";
 import type { DefectPlace, ErrorTrace } from "./defect.ts";
+import type { AccountId, SessionId } from "./ids.ts";
 import type { SelectionReason } from "./policies.ts";
 import type { WindowLeft } from "./usage.ts";
 
 /** The request that made an event. */
 export interface RequestInfo {
 	readonly modelId: string;
-	readonly sessionId: string | undefined;
+	readonly sessionId: SessionId | undefined;
 }
 
 /** Why a request left an account. */

@@ -1,6 +1,6 @@
-import type { AccountId } from "./account.ts";
 import type { Affinity } from "./affinity.ts";
 import type { Credentials } from "./credentials.ts";
+import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 
 interface Deps {

@@ -1,4 +1,5 @@
-import type { Account, AccountId } from "./account.ts";
+import type { Account } from "./account.ts";
+import type { AccountId } from "./ids.ts";
 
 /** A user claim of a token with its value, as `sub=auth0|x`: tokens tell more or less of them from one issue to the next. */
 export type UserClaim = string;

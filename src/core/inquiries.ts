@@ -1,5 +1,5 @@
 import { within } from "./abort.ts";
-import type { AccountId } from "./account.ts";
+import type { AccountId } from "./ids.ts";
 
 /** Calls for usage that one request has begun, about accounts whose refusal did not say until when they are out. */
 export interface Inquiries {

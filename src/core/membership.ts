@@ -1,7 +1,8 @@
-import type { Account, AccountId, Credential } from "./account.ts";
+import type { Account, Credential } from "./account.ts";
 import { withoutRefusal } from "./cooldown.ts";
 import type { MembershipChange } from "./events.ts";
 import { accountOf, accountWith, tellsMore, unusedId } from "./identity.ts";
+import type { AccountId } from "./ids.ts";
 import { loginOf } from "./pi-login-sync.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStore, Clock, Identity, PiAuth, StateStore, TokenReader } from "./ports.ts";
@@ -53,7 +54,7 @@ interface Deps {
 	readonly pool: Pool;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
-	readonly labelFor: (email: string | undefined, id: string) => string;
+	readonly labelFor: (email: string | undefined, id: AccountId) => string;
 }
 
 /** Creates it over the stores. */

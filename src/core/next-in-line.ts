@@ -1,5 +1,6 @@
-import type { Account, AccountId } from "./account.ts";
+import type { Account } from "./account.ts";
 import type { Affinity } from "./affinity.ts";
+import type { AccountId, SessionId } from "./ids.ts";
 import type { Pool, SelectionRequest } from "./pool.ts";
 
 /** What a request is offered first. */
@@ -26,7 +27,7 @@ export function firstOffer(pool: Pool, question: SelectionRequest, tried: Readon
 /** Of whom the next request would be. */
 export interface Asker {
 	readonly modelId: string | undefined;
-	readonly sessionId: string | undefined;
+	readonly sessionId: SessionId | undefined;
 	/** How long the session waits for an account, ms. */
 	readonly patienceMs: number;
 }

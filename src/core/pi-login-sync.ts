@@ -1,7 +1,8 @@
 import { raceAbort } from "./abort.ts";
-import type { Account, AccountId, Credential } from "./account.ts";
+import type { Account, Credential } from "./account.ts";
 import type { PoolListener } from "./events.ts";
 import { accountOf, accountWith, speakForOne, tellsMore, unusedId } from "./identity.ts";
+import type { AccountId } from "./ids.ts";
 import type { AccountStore, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
 
 /** Keeps the pool in step with pi's own login. */
@@ -26,7 +27,7 @@ interface Deps {
 	readonly piAuth: PiAuth;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
-	readonly labelFor: (email: string | undefined, id: string) => string;
+	readonly labelFor: (email: string | undefined, id: AccountId) => string;
 	/** Hears of accounts that came and left with pi's login. */
 	readonly tell: PoolListener;
 	/** Hears why a look at pi's login failed. */

@@ -1,4 +1,4 @@
-import type { Account, AccountId } from "./account.ts";
+import type { Account } from "./account.ts";
 import {
 	type Candidate,
 	type Crowded,
@@ -13,6 +13,7 @@ import {
 	spendsCredits,
 } from "./candidate.ts";
 import { formatDuration, formatPercent, windowLabel } from "./format.ts";
+import type { AccountId } from "./ids.ts";
 
 /** One thing by which accounts are ordered. */
 interface Term {

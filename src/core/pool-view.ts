@@ -1,5 +1,6 @@
 import type { Account, AccountState } from "./account.ts";
 import type { Cooldown } from "./cooldown.ts";
+import type { AccountId } from "./ids.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 /** One account as it is shown. Times are epoch ms. */
@@ -23,7 +24,7 @@ export interface PoolView {
 	readonly isEnabled: boolean;
 	readonly policy: string;
 	readonly active: string | undefined;
-	readonly pinned: string | undefined;
+	readonly pinned: AccountId | undefined;
 	readonly accounts: readonly ShownAccount[];
 	readonly now: number;
 }

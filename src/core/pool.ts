@@ -1,4 +1,4 @@
-import { type Account, type AccountId, type AccountState, stateOf } from "./account.ts";
+import { type Account, type AccountState, stateOf } from "./account.ts";
 import { type Candidate, type Crowded, crowdedOf, gateOf, type SelectionContext } from "./candidate.ts";
 import { createChangeDetector } from "./change-detector.ts";
 import type { Cooling } from "./classify.ts";
@@ -6,6 +6,7 @@ import { activeCooldowns, type Cooldown, covers, isOfQuota, mergeCooldown, ready
 import { tellDefect } from "./defect-reports.ts";
 import type { CoolingCause, PoolEvent, PoolListener, RequestInfo } from "./events.ts";
 import { accountWith } from "./identity.ts";
+import type { AccountId, SessionId } from "./ids.ts";
 import { ENDPOINT_LAG_MS, mergeUsage } from "./merge-usage.ts";
 import { explain, firstChoice, type Verdict } from "./policies.ts";
 import type { AccountStatus, AccountStore, Clock, StateStore } from "./ports.ts";
@@ -19,7 +20,7 @@ export interface Choice {
 	/** The account that last served the session. */
 	readonly affinity: AccountId | undefined;
 	/** The session that asks: what it does itself is no reason to go elsewhere. */
-	readonly sessionId: string | undefined;
+	readonly sessionId: SessionId | undefined;
 	/** The same, however long ago: the session may go on there on bought credits. */
 	readonly served?: AccountId | undefined;
 	/** How long the session would wait for an account that only rests, rather than spend credits; ms. */
@@ -54,11 +55,11 @@ export interface Pool {
 	active(): AccountId | undefined;
 	setActive(id: AccountId): void;
 	/** A session is at work on an account; `isChoice`: it was with none, or with another, before. */
-	acquireLease(id: AccountId, sessionId: string | undefined, isChoice: boolean): void;
+	acquireLease(id: AccountId, sessionId: SessionId | undefined, isChoice: boolean): void;
 	/** The session is still at work on it. */
-	renewLease(id: AccountId, sessionId: string | undefined): void;
+	renewLease(id: AccountId, sessionId: SessionId | undefined): void;
 	/** The session is over. */
-	releaseLease(sessionId: string | undefined): void;
+	releaseLease(sessionId: SessionId | undefined): void;
 	/**
 	 * Every account's rank, or what keeps it out, and why. Without a model only what holds for all models counts. `crowded`:
 	 * what {@link Pool.crowded} gave, where the session waits.

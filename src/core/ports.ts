@@ -1,8 +1,9 @@
 import type { Finding, ToolName } from "../features/import/rules.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../features/verify/rules.ts";
-import type { Account, AccountId, Credential, NeedsLogin } from "./account.ts";
+import type { Account, Credential, NeedsLogin } from "./account.ts";
 import type { Cooldown } from "./cooldown.ts";
 import type { Decision, LoggedDecision } from "./decision.ts";
+import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
 import type { Settings, StoredValue } from "./settings.ts";
 import type { SpentToken } from "./spent-tokens.ts";
 import type { UsageSnapshot } from "./usage.ts";
@@ -140,16 +141,16 @@ export interface StateStore {
 	/** Written behind, with others. */
 	updateSoon(id: AccountId, change: (memo: AccountStatus) => AccountStatus): void;
 	/** How many sessions are at work on each account, in any process; `except` is not counted. */
-	liveSessions(except: string | undefined): ReadonlyMap<AccountId, number>;
+	liveSessions(except: SessionId | undefined): ReadonlyMap<AccountId, number>;
 	/** The account that was chosen last, for whatever session. */
 	lastChosen(): AccountId | undefined;
 	/**
 	 * A session is at work on an account from now on; `isChoice`: it was with none, or with another, before. Told to other processes at once where
 	 * that is news, and never waited for: a lease that is late costs a little spread, nothing else.
 	 */
-	acquireLease(session: string, account: AccountId, isChoice: boolean): void;
+	acquireLease(session: SessionId, account: AccountId, isChoice: boolean): void;
 	/** The session is over. Written with the next flush. */
-	releaseLease(session: string): void;
+	releaseLease(session: SessionId): void;
 	/** Ends every cooldown of every account. */
 	clearCooldowns(): Promise<void>;
 	forget(id: AccountId): Promise<void>;
@@ -162,7 +163,7 @@ export interface StateStore {
 
 /** What pi's own `auth.json` says of `openai-codex`. */
 export type PiLogin =
-	| { readonly kind: "oauth"; readonly credential: Credential; readonly workspaceId: string | undefined }
+	| { readonly kind: "oauth"; readonly credential: Credential; readonly workspaceId: WorkspaceId | undefined }
 	/** An API key, or anything else that is not an OAuth login: not ours. */
 	| { readonly kind: "foreign" }
 	| { readonly kind: "none" }
@@ -185,14 +186,14 @@ export interface PiAuth {
 	 */
 	exclusively<T>(work: (file: LockedPiAuth) => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
 	/** Replaces the credential as {@link LockedPiAuth.replaceCredential} does, holding the lock only for a rename. */
-	writeBack(replacedRefresh: string, next: Credential, workspaceId: string): Promise<boolean>;
+	writeBack(replacedRefresh: string, next: Credential, workspaceId: WorkspaceId): Promise<boolean>;
 }
 
 /** `auth.json` while its lock is held. */
 export interface LockedPiAuth {
 	login(): PiLogin;
 	/** Replaces the credential if the entry still holds `replacedRefresh`; false where it does not. All else stays. */
-	replaceCredential(replacedRefresh: string, next: Credential, workspaceId: string): Promise<boolean>;
+	replaceCredential(replacedRefresh: string, next: Credential, workspaceId: WorkspaceId): Promise<boolean>;
 	/** Deletes the entry if it still holds `refresh`; false where it does not. All else stays. */
 	deleteLogin(refresh: string): Promise<boolean>;
 }
@@ -222,7 +223,10 @@ export interface OAuthClient {
 /** The usage endpoint. */
 export interface UsageApi {
 	/** Throws on any failure, with a reason that holds no secret. */
-	fetch(request: { baseUrl: string; access: string; workspaceId: string }, signal: AbortSignal): Promise<UsageSnapshot>;
+	fetch(
+		request: { baseUrl: string; access: string; workspaceId: WorkspaceId },
+		signal: AbortSignal,
+	): Promise<UsageSnapshot>;
 }
 
 /** The person's preferences. */

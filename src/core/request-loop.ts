@@ -1,11 +1,12 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import { raceAbort } from "./abort.ts";
-import type { Account, AccountId } from "./account.ts";
+import type { Account } from "./account.ts";
 import type { Failure } from "./classify.ts";
 import { covers, isReadyAtGuessed, withoutRefusal } from "./cooldown.ts";
 import { traceOf } from "./defect.ts";
 import type { Exhaustion, RotationReason } from "./events.ts";
 import { ABORTED, finalError } from "./final-events.ts";
+import type { AccountId } from "./ids.ts";
 import { createInquiries, type Inquiries } from "./inquiries.ts";
 import { firstOffer } from "./next-in-line.ts";
 import type { PiLoginSync } from "./pi-login-sync.ts";

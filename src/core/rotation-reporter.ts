@@ -1,7 +1,8 @@
-import type { Account, AccountId } from "./account.ts";
+import type { Account } from "./account.ts";
 import type { Affinity } from "./affinity.ts";
 import { covers, isOfQuota } from "./cooldown.ts";
 import type { RequestInfo, Rotated, RotationReason, SwitchCause, Switched } from "./events.ts";
+import type { AccountId } from "./ids.ts";
 import { ownValue } from "./own-value.ts";
 import { selectionReasonOf } from "./policies.ts";
 import type { Pool } from "./pool.ts";

@@ -1,5 +1,5 @@
 import type { Api, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
-import { type Account, type AccountId, printable } from "./account.ts";
+import { type Account, printable } from "./account.ts";
 import type { Affinity } from "./affinity.ts";
 import {
 	type Attempt,
@@ -16,6 +16,7 @@ import { guarded } from "./defect-reports.ts";
 import { type Delivery, deliver } from "./delivery.ts";
 import type { Remedy } from "./failure-rules.ts";
 import { ABORTED, brokenOffAt, type ErrorEvent, finalError, withWords } from "./final-events.ts";
+import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
 import { hideTokens } from "./privacy.ts";

@@ -1,4 +1,4 @@
-import type { AccountId } from "./account.ts";
+import type { AccountId, SessionId } from "./ids.ts";
 
 /** What one session has open with the backend, so that nothing of one account is used with another. */
 export interface SessionSockets {
@@ -6,16 +6,16 @@ export interface SessionSockets {
 	 * Called right before an attempt. Closes the session's cached socket when it belongs to another account, because
 	 * the host keeps sockets, and the `previous_response_id` that lives on them, by session and not by account.
 	 */
-	claim(sessionId: string | undefined, account: AccountId): SocketClaim;
+	claim(sessionId: SessionId | undefined, account: AccountId): SocketClaim;
 	/** The session goes on without us: closes what one of our accounts has open in it. */
-	leave(sessionId: string | undefined): void;
+	leave(sessionId: SessionId | undefined): void;
 	/** The same for every session; an answer under way is let finish first. */
 	leaveAll(): void;
 	/** Closes whatever the session has open. */
-	forget(sessionId: string | undefined): void;
+	forget(sessionId: SessionId | undefined): void;
 	/** The backend refused this session's encrypted reasoning: leave it out from now on. */
-	rememberReasoningRefused(sessionId: string | undefined): void;
-	refusesReasoning(sessionId: string | undefined): boolean;
+	rememberReasoningRefused(sessionId: SessionId | undefined): void;
+	refusesReasoning(sessionId: SessionId | undefined): boolean;
 }
 
 /** An attempt's hold on its session's sockets. */
@@ -26,14 +26,14 @@ export interface SocketClaim {
 }
 
 /** Keeps track of sockets by session; `close` is the host's own clean-up. */
-export function createSessionSockets(close: (sessionId: string) => void): SessionSockets {
-	const owners = new Map<string, AccountId>();
-	const underWay = new Map<string, number>();
-	const withoutReasoning = new Set<string>();
+export function createSessionSockets(close: (sessionId: SessionId) => void): SessionSockets {
+	const owners = new Map<SessionId, AccountId>();
+	const underWay = new Map<SessionId, number>();
+	const withoutReasoning = new Set<SessionId>();
 	/** Sessions to be left as soon as nothing is under way in them. */
-	const leaving = new Set<string>();
+	const leaving = new Set<SessionId>();
 
-	const forget = (sessionId: string | undefined) => {
+	const forget = (sessionId: SessionId | undefined) => {
 		if (sessionId === undefined) return;
 		owners.delete(sessionId);
 		leaving.delete(sessionId);

@@ -1,6 +1,7 @@
-import type { Account, AccountId } from "./account.ts";
+import type { Account } from "./account.ts";
 import type { Credentials } from "./credentials.ts";
 import { tellDefect } from "./defect-reports.ts";
+import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStatus, Clock, StateStore, UsageApi } from "./ports.ts";
 import { creditsUntil, headroom, quotasOf, USAGE_TTL_MS } from "./usage.ts";

@@ -1,9 +1,9 @@
 import type { ExtensionAPI, ExtensionContext, SessionMessageEntry } from "@mariozechner/pi-coding-agent";
 import { within } from "../core/abort.ts";
-import type { AccountId } from "../core/account.ts";
 import type { Affinity } from "../core/affinity.ts";
 import type { Credentials } from "../core/credentials.ts";
 import { guarded } from "../core/defect-reports.ts";
+import type { AccountId } from "../core/ids.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
 import type { Clock, EventLog } from "../core/ports.ts";

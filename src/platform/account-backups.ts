@@ -1,5 +1,6 @@
 import { readdir, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import type { AccountId } from "../core/ids.ts";
 import { writeAtomically } from "./atomic-file.ts";
 import { isMissing } from "./errors.ts";
 import { readText } from "./regular-file.ts";
@@ -14,7 +15,7 @@ export interface AccountBackup {
 	/** When it was made, epoch ms. */
 	readonly at: number;
 	/** Which account it holds: that one, and no other. */
-	readonly id: string;
+	readonly id: AccountId;
 }
 
 /**
@@ -32,7 +33,7 @@ const MARKS: Readonly<Record<Leaving, string>> = { removed: "", merged: "merged-
  */
 export async function keepBackup(
 	path: string,
-	{ id, why }: { readonly id: string; readonly why: Leaving },
+	{ id, why }: { readonly id: AccountId; readonly why: Leaving },
 	content: string,
 	now: number,
 ): Promise<(content: string) => Promise<void>> {

@@ -4,7 +4,6 @@ import { z } from "zod";
 import {
 	ACCOUNT_ID,
 	type Account,
-	type AccountId,
 	type Credential,
 	createUniqueLabels,
 	labelProblem,
@@ -14,6 +13,7 @@ import {
 	uniqueLabel,
 } from "../core/account.ts";
 import { accountWith, allClaims, claimsOf, type Speaker, speakForOne, type UserClaim } from "../core/identity.ts";
+import type { AccountId, WorkspaceId } from "../core/ids.ts";
 import type { AccountPatch, AccountStore } from "../core/ports.ts";
 import { type AccountBackup, backupsOf, keepBackup, migratedCopyOf, removeBackupsOf } from "./account-backups.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
@@ -166,7 +166,12 @@ export function openAccountStore(
 		});
 	};
 	const patched =
-		(id: string, patch: AccountPatch, applies: ((newest: Credential) => boolean) | undefined, isExchanged: boolean) =>
+		(
+			id: AccountId,
+			patch: AccountPatch,
+			applies: ((newest: Credential) => boolean) | undefined,
+			isExchanged: boolean,
+		) =>
 		(draft: AccountsFile) => {
 			const row = rowWith(draft, id);
 			const former = rowSchema.safeParse(row).data;
@@ -186,7 +191,7 @@ export function openAccountStore(
 			}
 		};
 	/** The result corrects the copy, where the row turns out to have changed. */
-	const keepCopy = async (id: string): Promise<(row: unknown) => Promise<void>> => {
+	const keepCopy = async (id: AccountId): Promise<(row: unknown) => Promise<void>> => {
 		const row = document.read().accounts.find((candidate) => idOf(candidate) === id);
 		const replace = await keepBackup(path, { id, why: "removed" }, bytesOf(row), now());
 		return async (changed) => {
@@ -195,7 +200,7 @@ export function openAccountStore(
 	};
 
 	/** Merges what speaks for the account `id` as well, with copies of the sign-ins that are given up. */
-	const mergeDoubles = async (id: string): Promise<void> => {
+	const mergeDoubles = async (id: AccountId): Promise<void> => {
 		const one = accountWith(list(), id);
 		const isDoubled = (other: Account) =>
 			other.id !== one?.id && one !== undefined && (isSameGrant(other, one) || speakForOne(other, one));
@@ -217,7 +222,7 @@ export function openAccountStore(
 		for (const { into, former } of done) onMerged(into, former);
 	};
 	/** What was asked for is stored; a merge that could not be is found again by the next sign-in. */
-	const merging = async (durable: Promise<void>, id: string): Promise<void> => {
+	const merging = async (durable: Promise<void>, id: AccountId): Promise<void> => {
 		await durable;
 		await mergeDoubles(id).catch(onFailure);
 	};
@@ -304,7 +309,7 @@ export function openAccountStore(
 	};
 }
 
-function labelsBeside(file: AccountsFile, id: string): ReadonlySet<string> {
+function labelsBeside(file: AccountsFile, id: AccountId): ReadonlySet<string> {
 	return new Set(
 		toAccounts(file)
 			.filter((account) => account.id !== id)
@@ -313,7 +318,7 @@ function labelsBeside(file: AccountsFile, id: string): ReadonlySet<string> {
 }
 
 /** The row of an account, or of the one into which it was merged: an exchange that was under way stores its token there. */
-function rowWith(draft: AccountsFile, id: string): unknown {
+function rowWith(draft: AccountsFile, id: AccountId): unknown {
 	const isFormer = (row: unknown) => rowSchema.safeParse(row).data?.formerIds?.includes(id) === true;
 	return draft.accounts.find((row) => idOf(row) === id) ?? draft.accounts.find(isFormer);
 }
@@ -342,7 +347,7 @@ interface Merged {
  * Merges every row that speaks for the account `id`, or holds its very sign-in, into the oldest of them: that one's id,
  * name and switch stay, with the newest sign-in that works.
  */
-function unite(draft: AccountsFile, id: string): Merged[] {
+function unite(draft: AccountsFile, id: AccountId): Merged[] {
 	const merged: Merged[] = [];
 	let wanted = id;
 	for (;;) {
@@ -383,7 +388,7 @@ function isOneWith(a: Row, b: Row): boolean {
 }
 
 interface Granted {
-	readonly workspaceId: string;
+	readonly workspaceId: WorkspaceId;
 	readonly credential: { readonly refresh: string };
 }
 
@@ -465,7 +470,7 @@ function needsLoginOf({ needsLogin, credential, addedAt }: Row): NeedsLogin | un
 }
 
 /** The label of an account that nobody named: the e-mail's local part, else its id. */
-export function defaultLabel(email: string | undefined, id: string): string {
+export function defaultLabel(email: string | undefined, id: AccountId): string {
 	const wanted = email?.split("@")[0] ?? "";
 	return labelProblem(wanted) ? id : wanted;
 }

@@ -2,20 +2,21 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { printable } from "../core/account.ts";
 import { type UserClaim, userClaim } from "../core/identity.ts";
+import type { AccountId, WorkspaceId } from "../core/ids.ts";
 import { parseJson } from "./json.ts";
 
 /** Who an access token speaks for, read from its claims; nothing is verified, the backend does that. */
 export interface Identity {
 	/** The id of an account that was first seen with this token. */
-	readonly id: string;
-	readonly workspaceId: string;
+	readonly id: AccountId;
+	readonly workspaceId: WorkspaceId;
 	readonly userId: string | undefined;
 	readonly email: string | undefined;
 	readonly plan: string | undefined;
 	/** The user claims that it carries. */
 	readonly claims: readonly UserClaim[];
 	/** Ids of an account that was first seen with any one of them. */
-	readonly ids: readonly string[];
+	readonly ids: readonly AccountId[];
 }
 
 /** When a token was issued and when it expires, epoch ms. */
@@ -94,7 +95,7 @@ export function identityOf(accessToken: string, workspaceIdHint?: string): Ident
 	};
 }
 
-function idOf(user: string, workspaceId: string): string {
+function idOf(user: string, workspaceId: WorkspaceId): AccountId {
 	return createHash("sha256").update(`${user}\n${workspaceId}`).digest("hex").slice(0, 12);
 }
 

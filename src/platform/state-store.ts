@@ -1,7 +1,7 @@
 import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { ACCOUNT_ID, type AccountId } from "../core/account.ts";
+import { ACCOUNT_ID } from "../core/account.ts";
 import {
 	activeCooldowns,
 	type Cooldown,
@@ -9,6 +9,7 @@ import {
 	type CooldownScope,
 	mergeCooldown,
 } from "../core/cooldown.ts";
+import type { AccountId } from "../core/ids.ts";
 import { ownValue } from "../core/own-value.ts";
 import type { AccountStatus, StateStore } from "../core/ports.ts";
 import { allSpent } from "../core/spent-tokens.ts";

@@ -1,4 +1,5 @@
 import { arch, platform, release } from "node:os";
+import type { WorkspaceId } from "../core/ids.ts";
 import { ownValue } from "../core/own-value.ts";
 import type { UsageApi } from "../core/ports.ts";
 import type { Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
@@ -36,7 +37,7 @@ export function createUsageApi(now: () => number): UsageApi {
 	};
 }
 
-async function get(url: string, access: string, workspaceId: string, signal: AbortSignal): Promise<Response> {
+async function get(url: string, access: string, workspaceId: WorkspaceId, signal: AbortSignal): Promise<Response> {
 	try {
 		return await fetch(url, {
 			headers: {

@@ -13,9 +13,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { type Account, type AccountId, type Credential, uniqueLabel } from "../../src/core/account.ts";
+import { type Account, type Credential, uniqueLabel } from "../../src/core/account.ts";
 import type { Cooldown } from "../../src/core/cooldown.ts";
 import { claimsOf } from "../../src/core/identity.ts";
+import type { AccountId } from "../../src/core/ids.ts";
 import type {
 	AccountPatch,
 	AccountStatus,

@@ -1,9 +1,10 @@
 import type { Api, AssistantMessage, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
-import type { Account, AccountId } from "../../src/core/account.ts";
+import type { Account } from "../../src/core/account.ts";
 import { type Affinity, createAffinity } from "../../src/core/affinity.ts";
 import type { CodexDelegate, ReadUsageHeaders, StreamOptions } from "../../src/core/attempt.ts";
 import type { Credentials, TokenResult } from "../../src/core/credentials.ts";
 import type { Exhaustion, PoolEvent } from "../../src/core/events.ts";
+import type { AccountId } from "../../src/core/ids.ts";
 import type { PiLoginSync } from "../../src/core/pi-login-sync.ts";
 import { createPool, type Pool } from "../../src/core/pool.ts";
 import { type FailoverDeps, failover } from "../../src/core/request-loop.ts";

@@ -1,5 +1,6 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import type { Account, AccountId } from "../../core/account.ts";
+import type { Account } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
 import { nextInLine } from "../../core/next-in-line.ts";
 import type { SubcommandDeps } from "../../pi/command.ts";
 import { PROVIDER } from "../../pi/provider.ts";

@@ -1,5 +1,6 @@
 import { type Component, type Focusable, Input, Key, matchesKey, visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import { leadOf, stateCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { windowLabel } from "../../ui-kit/format.ts";
@@ -21,8 +22,8 @@ import { filtered, noMatch } from "./list-filter.ts";
 
 /** What was picked: an account by its id, what else there is to choose, or nothing. */
 export type Picked =
-	| { readonly kind: "use"; readonly id: string }
-	| { readonly kind: "remove"; readonly id: string }
+	| { readonly kind: "use"; readonly id: AccountId }
+	| { readonly kind: "remove"; readonly id: AccountId }
 	| { readonly kind: "auto" }
 	| { readonly kind: "add" }
 	| { readonly kind: "closed" };

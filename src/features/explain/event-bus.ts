@@ -1,7 +1,7 @@
 import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
-import type { AccountId } from "../../core/account.ts";
 import type { CooldownReason, CooldownScope } from "../../core/cooldown.ts";
 import type { CoolingCause, PoolEvent, RotationReason, SwitchCause } from "../../core/events.ts";
+import type { AccountId } from "../../core/ids.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { Pool } from "../../core/pool.ts";
 

@@ -5,6 +5,7 @@ import { gateOf } from "../../core/candidate.ts";
 import { isReadyAtGuessed } from "../../core/cooldown.ts";
 import { guarded, tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
+import type { SessionId } from "../../core/ids.ts";
 import { nextInLine } from "../../core/next-in-line.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { AccountStatus, Clock } from "../../core/ports.ts";
@@ -133,7 +134,7 @@ export function createFooter({ pool, affinity, settings, clock, onTick, followSt
 /** The session and the moment that are shown. Times are epoch ms. */
 interface Shown {
 	readonly modelId: string | undefined;
-	readonly sessionId: string | undefined;
+	readonly sessionId: SessionId | undefined;
 	readonly now: number;
 	/** Set while a request waits for an account. */
 	readonly waitingUntil?: number | undefined;

@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import type { AccountId } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
 import {
 	accountRef,
 	isFirstPositional,

@@ -1,5 +1,5 @@
 import type { Component } from "@mariozechner/pi-tui";
-import type { AccountId } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
 import { createListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
 import {
 	fitted,

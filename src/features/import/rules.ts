@@ -1,4 +1,5 @@
-import type { Account, AccountId, Credential } from "../../core/account.ts";
+import type { Account, Credential } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
 
 /** What precedes the tool's name in the `source` of an imported account. */
 export const IMPORTED = "import:";

@@ -1,4 +1,5 @@
-import { type Account, type AccountId, printable } from "../../core/account.ts";
+import { type Account, printable } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
 import { formatCount, plural } from "../../ui-kit/format.ts";
 import { leftUntil, signInAgain } from "../../ui-kit/messages.ts";

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { raceAbort, within } from "../../core/abort.ts";
-import type { Account, AccountId } from "../../core/account.ts";
+import type { Account } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
 import type { SubcommandDeps } from "../../pi/command.ts";
 import { modeOf } from "../../pi/output.ts";

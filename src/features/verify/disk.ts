@@ -1,8 +1,9 @@
 import { access, chmod, constants, readdir, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import type { Account, AccountId } from "../../core/account.ts";
+import type { Account } from "../../core/account.ts";
 import { accountOf } from "../../core/identity.ts";
+import type { AccountId } from "../../core/ids.ts";
 import type { HealthCheck } from "../../core/ports.ts";
 import { accountsIn } from "../../platform/account-store.ts";
 import { leftoversIn } from "../../platform/atomic-file.ts";

@@ -1,4 +1,5 @@
-import type { Account, AccountId } from "../../core/account.ts";
+import type { Account } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
 
 /** How much a finding matters; a `problem` keeps accounts from being used. */
 export type Level = "ok" | "note" | "warning" | "problem";

@@ -1,5 +1,5 @@
-import type { AccountId } from "../../../src/core/account.ts";
 import { crowdedOf, isEligible, type SelectionContext } from "../../../src/core/candidate.ts";
+import type { AccountId } from "../../../src/core/ids.ts";
 import { firstChoice, type PolicyName } from "../../../src/core/policies.ts";
 import type { Meter, SeenWindow } from "./meter.ts";
 import { CACHE_LIFE_MS, HOUR_MS, MINUTE_MS, NIGHT_MS } from "./model.ts";

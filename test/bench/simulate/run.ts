@@ -1,4 +1,4 @@
-import type { AccountId } from "../../../src/core/account.ts";
+import type { AccountId } from "../../../src/core/ids.ts";
 import { type Chooser, nextReadyAt } from "./choosers.ts";
 import type { Scenario, Session } from "./demand.ts";
 import { createMeter, type Meter } from "./meter.ts";
