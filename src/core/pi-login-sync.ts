@@ -108,7 +108,9 @@ export function createPiLoginSync({
 			const isNews = ({ refresh }: Credential) => isSameGrant || refresh !== credential.refresh;
 			const tokenHash = tokens.fingerprint(credential.refresh);
 			const isOver = state.status(known.id).spent?.some((token) => token.tokenHash === tokenHash);
-			const patch = { credential, linked: true, ...(!isOver && { needsLogin: undefined }) };
+			// What is spent never takes the place of what came for it: both may be of one second, and a write to the file may
+			// have failed.
+			const patch = { linked: true, ...(!isOver && { credential, needsLogin: undefined }) };
 			await accounts.patch(known.id, patch, isNews);
 		}
 	};

@@ -45,6 +45,11 @@ export interface AccountStore {
 	remove(id: AccountId): Promise<void>;
 	/** Keeps a copy of an account, as `remove` does. */
 	backUp(id: AccountId): Promise<void>;
+	/**
+	 * Puts `next` into the backup of an account that was taken out while its token was exchanged: what the backup has is
+	 * spent by then. Changes no backup with another credential than `spentRefresh`.
+	 */
+	renewBackup(id: AccountId, spentRefresh: string, next: Credential): Promise<void>;
 	/** The account that was taken out last and is not back since, as the backup has it. */
 	lastRemoved(): Promise<Account | undefined>;
 	/** Puts an account back from its backup, whole, as one of ours. */

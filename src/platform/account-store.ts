@@ -272,6 +272,14 @@ export function openAccountStore(
 		backUp: async (id) => {
 			await keepCopy(id);
 		},
+		renewBackup: async (id, spentRefresh, next) => {
+			for (const backup of (await removedFrom(path)).filter((each) => each.id === id)) {
+				const row = rowSchema.safeParse((await readBackup(backup.path)).accounts[0]).data;
+				if (row?.credential.refresh !== spentRefresh) continue;
+				const renewed = { ...row, credential: { ...row.credential, ...toStored(next) } };
+				await writeAtomically(backup.path, bytesOf(renewed), 0o600);
+			}
+		},
 		lastRemoved: async () => {
 			for (const backup of (await removedFrom(path)).reverse()) {
 				if (accountWith(list(), backup.id)) continue;

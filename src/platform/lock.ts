@@ -1,8 +1,10 @@
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
 import { lstat, readdir, rename, rmdir, unlink } from "node:fs/promises";
+import { resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
+import { raceAbort, within } from "../core/abort.ts";
 import { codeOf, isMissing } from "./errors.ts";
 
 /** Thrown when a lock was not had in time; the holder is alive. */
@@ -42,17 +44,62 @@ const MOST_CLEARINGS = 3;
  * after the machine slept, does not end `work`: it must look at the file again before it replaces it.
  */
 export async function withLock<T>(path: string, options: LockOptions, work: () => T | Promise<T>): Promise<T> {
-	const release = await acquire(path, options);
+	const deadline = performance.now() + options.waitMs;
+	const endTurn = await takeTurn(path, deadline, options.signal);
 	try {
-		return await work();
+		const release = await acquire(path, deadline, options);
+		try {
+			return await work();
+		} finally {
+			// A lock that was taken from us is no longer ours to release.
+			await release().catch(() => undefined);
+		}
 	} finally {
-		// A lock that was taken from us is no longer ours to release.
-		await release().catch(() => undefined);
+		endTurn();
 	}
 }
 
-async function acquire(path: string, options: LockOptions): Promise<() => Promise<void>> {
-	const deadline = performance.now() + options.waitMs;
+declare global {
+	/** The last turn at each lock, for every copy of this module: pi may load one for each session. */
+	var multicodexLockTurns: Map<string, Promise<void>> | undefined;
+}
+
+/**
+ * Waits until no other work of this process has the lock. That one is at work as long as the process is, so its lock is
+ * never stale, however a clock that was set makes it look. Resolves to a function that ends the turn.
+ */
+async function takeTurn(path: string, deadline: number, signal: AbortSignal | undefined): Promise<() => void> {
+	globalThis.multicodexLockTurns ??= new Map();
+	const turns = globalThis.multicodexLockTurns;
+	const key = resolve(path);
+	const before = turns.get(key);
+	const { promise, resolve: endTurn } = withResolvers();
+	// A turn that is given up lets the next one wait for those before it all the same.
+	const last = Promise.all([before, promise]).then(() => {
+		if (turns.get(key) === last) turns.delete(key);
+	});
+	turns.set(key, last);
+	if (!before) return endTurn;
+	try {
+		const isMine = before.then(() => true);
+		const isInTime = within(isMine, Math.max(0, deadline - performance.now()), () => false);
+		if (!(await raceAbort(isInTime, signal))) throw new LockBusyError(path);
+		return endTurn;
+	} catch (error) {
+		endTurn();
+		throw error;
+	}
+}
+
+function withResolvers(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+	let resolvePromise: () => void = () => undefined;
+	const promise = new Promise<void>((done) => {
+		resolvePromise = done;
+	});
+	return { promise, resolve: resolvePromise };
+}
+
+async function acquire(path: string, deadline: number, options: LockOptions): Promise<() => Promise<void>> {
 	let clearings = 0;
 	for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, LONGEST_RETRY_MS)) {
 		options.signal?.throwIfAborted();

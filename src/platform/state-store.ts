@@ -166,6 +166,8 @@ const fileSchema = z.looseObject({
 	pin: z.string().regex(ACCOUNT_ID).nullable().catch(null),
 	lastChosen: z.string().nullable().catch(null),
 	live: recordOf(leaseSchema),
+	/** How often cooldowns were cleared by hand. */
+	resets: z.number().int().nonnegative().optional().catch(undefined),
 	/** When a home without an account was told how to begin. */
 	welcomedAt: optionalTime,
 	accounts: recordOf(memoSchema),
@@ -204,9 +206,16 @@ export function openStateStore(
 		change: (draft: StateFile, isNewest: boolean) => void,
 		onUnwritten: (error: unknown) => void = () => undefined,
 	) => document.update(change).catch(onUnwritten);
-	const applyTo = (id: AccountId, change: (memo: AccountStatus) => AccountStatus) => (draft: StateFile) => {
-		const former = ownValue(draft.accounts, id);
-		draft.accounts[id] = { ...former, ...change(former ? readable(former, now()) : EMPTY_MEMO) };
+	const applyTo = (id: AccountId, change: (memo: AccountStatus) => AccountStatus) => {
+		const { resets } = document.read();
+		return (draft: StateFile) => {
+			const former = ownValue(draft.accounts, id);
+			const memo = former ? readable(former, now()) : EMPTY_MEMO;
+			const next = change(memo);
+			// Counted and not dated: clocks differ. What was learnt before a reset is not brought back by a write after it.
+			const { cooldowns } = draft.resets === resets ? next : memo;
+			draft.accounts[id] = { ...former, ...next, cooldowns };
+		};
 	};
 
 	const snapshot = () => {
@@ -228,13 +237,14 @@ export function openStateStore(
 		update: (id, change) => durable(applyTo(id, change)),
 		updateIf: async (id, applies, change, onUnwritten) => {
 			let didApply: boolean | undefined;
+			const apply = applyTo(id, change);
 			// What this process knows counts where the file cannot be had. A look at the file after its rename sees the change
 			// in it, and says nothing.
 			await durable((draft, isNewest) => {
 				const former = ownValue(draft.accounts, id);
 				const isFree = applies(former ? readable(former, now()) : EMPTY_MEMO);
 				if (isNewest || didApply === undefined) didApply = isFree;
-				if (isFree) applyTo(id, change)(draft);
+				if (isFree) apply(draft);
 			}, onUnwritten);
 			return didApply === true;
 		},
@@ -268,13 +278,17 @@ export function openStateStore(
 				delete draft.live[session];
 			});
 		},
-		clearCooldowns: () =>
-			durable((draft) => {
+		clearCooldowns: () => {
+			// Fixed here: the change may be made to a draft that has it already.
+			const resets = (document.read().resets ?? 0) + 1;
+			return durable((draft) => {
+				draft.resets = Math.max(draft.resets ?? 0, resets);
 				for (const memo of Object.values(draft.accounts)) {
 					memo.cooldowns = [];
 					memo.strikes = 0;
 				}
-			}),
+			});
+		},
 		forget: (id) =>
 			durable((draft) => {
 				const { exchange, spent } = ownValue(draft.accounts, id) ?? {};

@@ -296,6 +296,11 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 			await durable();
 			lastRemoved = store.rows.find((row) => row.id === id) ?? lastRemoved;
 		},
+		renewBackup: async (id, spentRefresh, next) => {
+			if (lastRemoved?.id !== id || lastRemoved.credential.refresh !== spentRefresh) return;
+			await durable();
+			lastRemoved = { ...lastRemoved, credential: next };
+		},
 		restore: async (id) => {
 			if (lastRemoved?.id !== id || store.rows.some((row) => row.id === id)) return;
 			await durable();

@@ -3,7 +3,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { RecordedRequest } from "../../support/fake-codex/index.ts";
 import { BAD, type Fault, GOOD } from "./faults.ts";
 import { type Asked, type Journal, keepJournal } from "./journal.ts";
-import { createMemory, isLossExplained, judgeTokens, judgeTurn, type Memory, type Turn } from "./judge.ts";
+import {
+	createMemory,
+	isBeingRenewed,
+	isLossExplained,
+	judgeTokens,
+	judgeTurn,
+	type Memory,
+	type Turn,
+} from "./judge.ts";
 import type { TurnReport } from "./orders.ts";
 import { createWatcher } from "./watcher.ts";
 import { createWorld, NAMES, type World } from "./world.ts";
@@ -261,7 +269,8 @@ describe("refresh tokens", () => {
 
 	it("may be sent again a minute after their sender was killed in mid-exchange, and not before", () => {
 		const deathOf = (sender: string | undefined) => (sender === "p0" ? 5 : Number.POSITIVE_INFINITY);
-		expect([twice({ answer: OPEN }, 60_000, deathOf), twice({ answer: OPEN }, 50_000, deathOf)]).toEqual([0, 1]);
+		const gaps = [60_000, 57_000, 56_000];
+		expect(gaps.map((gapMs) => twice({ answer: OPEN }, gapMs, deathOf))).toEqual([0, 0, 1]);
 	});
 
 	it("of other kinds of grants are not looked at, nor others", () => {
@@ -270,6 +279,25 @@ describe("refresh tokens", () => {
 		expect(judgeTokens([sent(0, "p0", code), sent(1, "p0", code), sent(2, "p0", other), sent(3, "p0")], never)).toEqual(
 			[],
 		);
+	});
+});
+
+describe("an account whose token is spent", () => {
+	const never = () => Number.POSITIVE_INFINITY;
+	const isRenewed = (request: Partial<RecordedRequest>, deathOf: Parameters<typeof isBeingRenewed>[2] = never) => {
+		const tokens = [aRecord({ account: "a2", sender: "p0", answer: "delay", ...request })];
+		return isBeingRenewed("a2", { tokens }, deathOf, began + 10_000);
+	};
+
+	it("may be without another one while its answer is under way, and until that is stored", () => {
+		expect(isRenewed({})).toBe(true);
+		expect(isRenewed({ endedAt: began + 9000 })).toBe(true);
+	});
+
+	it("has to have another one some time after the answer, or when its process is dead", () => {
+		expect(isRenewed({ endedAt: began + 5000 })).toBe(false);
+		expect(isRenewed({}, () => began + 9000)).toBe(false);
+		expect(isRenewed({ account: "a3" })).toBe(false);
 	});
 });
 

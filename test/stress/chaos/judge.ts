@@ -223,6 +223,10 @@ const UNDER_WAY_MS = 4000;
 /** The same on a machine that is at rest, for answers that are not told by hand. */
 const NEWS_UNDER_WAY_MS = 500;
 const MINUTE_MS = 60_000;
+/** From the note of an exchange to its request, on a machine as busy as any. */
+const NOTE_TO_REQUEST_MS = 3000;
+/** What came is stored by then, on a machine as busy as any. */
+const STORING_MS = 4000;
 
 /** When a sender died: epoch ms, or never. */
 export type Deaths = (sender: string | undefined) => number;
@@ -248,8 +252,10 @@ export function judgeTokens(
 				const isKept = earlier.answer === "withoutRefreshToken";
 				const wasDead = deathOf(earlier.sender) <= later.at;
 				if (!overlaps && (isKept || (isUnspent(earlier) && (earlier.status !== 401 || wasDead)))) continue;
-				// By rule, where no answer came: a minute later, and by then its sender is through with it.
-				if (gapMs >= MINUTE_MS - 100 && (!overlaps || wasDead)) continue;
+				// By rule, where no answer came: a minute later, and by then its sender is through with it. That of a sender who
+				// was killed begins with its note, before the request.
+				const minuteMs = MINUTE_MS - (wasDead ? NOTE_TO_REQUEST_MS : 100);
+				if (gapMs >= minuteMs && (!overlaps || wasDead)) continue;
 				const what = `${earlier.answer} ${earlier.status ?? "no status"}`;
 				problems.push({
 					what: `a refresh token of ${later.account} was sent by ${earlier.sender} (${what}) and ${gapMs} ms later by ${later.sender}`,
@@ -260,6 +266,21 @@ export function judgeTokens(
 		}
 	}
 	return problems;
+}
+
+/**
+ * Whether an exchange of the account has yet to end, or what came for it to be stored: it goes on behind the turn that
+ * wanted it. Until then the token on the disk is spent, and no sign-in is lost.
+ */
+export function isBeingRenewed(
+	account: string,
+	{ tokens }: Pick<Journal, "tokens">,
+	deathOf: Deaths,
+	now: number,
+): boolean {
+	return tokens.some(({ account: whose, sender, endedAt = now }) => {
+		return whose === account && now - endedAt < STORING_MS && deathOf(sender) > now;
+	});
 }
 
 /** Whether something on record explains that an account's sign-in is over. */

@@ -2,7 +2,7 @@ import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { prepareHost } from "../../support/hosts.ts";
 import { type Dice, diceOf } from "./dice.ts";
 import { keepJournal } from "./journal.ts";
-import { createMemory, isLossExplained, judgeTokens, judgeTurn } from "./judge.ts";
+import { createMemory, isBeingRenewed, isLossExplained, judgeTokens, judgeTurn } from "./judge.ts";
 import type { Measure, TurnReport } from "./orders.ts";
 import { enlist, Fallen, type Trooper } from "./trooper.ts";
 import { createWorld, LINKED, leftIn, NAMES } from "./world.ts";
@@ -93,6 +93,8 @@ const DRAIN_MS = 90_000;
 const LEAVE_MS = 60_000;
 /** Longer than every wait for a lock and an endpoint in a command. */
 const LONGEST_COMMAND_MS = 45_000;
+/** An exchange is given up after 30 s, and what came is then stored. */
+const LONGEST_EXCHANGE_MS = 45_000;
 const MOST_VIOLATIONS = 20;
 const MINUTE_MS = 60_000;
 /** A heap that is larger than after the first turns by more than this has grown. */
@@ -519,6 +521,18 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		}
 	})();
 
+	/** Of the refresh token that an account is left with, once its exchanges under way have ended. */
+	const stateOfLogin = async (name: string) => {
+		const deadline = Date.now() + LONGEST_EXCHANGE_MS;
+		for (;;) {
+			const login = world.login(name);
+			const state = login === undefined ? "gone" : codex.refreshState(login.refresh);
+			const isOpen = isBeingRenewed(name, journal, deathOf, Date.now()) && Date.now() < deadline;
+			if (state === "valid" || !isOpen) return state;
+			await pause(100);
+		}
+	};
+
 	/** Puts everything right that somebody has to put right. */
 	const tidy = async () => {
 		const [post] = posts;
@@ -533,13 +547,13 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			const row = world.rows().find(({ id }) => id === world.id(name));
 			if (!row) violateNow(`${name} has left the pool`);
 			if (!row?.enabled) await type(post, 0, `enable ${world.id(name)}`, [name]);
-			const login = world.login(name);
-			const state = login === undefined ? "gone" : codex.refreshState(login.refresh);
-			if (!row?.needsLogin && state === "valid") continue;
+			const state = await stateOfLogin(name);
+			const { needsLogin } = world.rows().find(({ id }) => id === world.id(name)) ?? {};
+			if (!needsLogin && state === "valid") continue;
 			// A claim that is not answered yet may still be settled by its minute; then it is looked at again.
 			const since = lastSignIn.get(name) ?? startedAt;
 			if (!isLossExplained(name, since - 500, journal, deathOf, isExcused))
-				violateNow(`${name} has lost its sign-in (${row?.needsLogin?.reason ?? "not flagged"}, token ${state})`);
+				violateNow(`${name} has lost its sign-in (${needsLogin?.reason ?? "not flagged"}, token ${state})`);
 			if (isEnough()) return;
 			try {
 				await world.signIn(name);

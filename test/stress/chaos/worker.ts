@@ -144,7 +144,9 @@ async function turn(order: TurnOrder): Promise<TurnReport> {
 		},
 	);
 	const [push, end] = [stream.push.bind(stream), stream.end.bind(stream)];
+	const watched = new Set<unknown>();
 	stream.push = (event) => {
+		watched.add(event);
 		watcher.push(event);
 		push(event);
 	};
@@ -152,7 +154,12 @@ async function turn(order: TurnOrder): Promise<TurnReport> {
 		watcher.end();
 		end(result);
 	};
-	for await (const _ of stream);
+	for await (const event of stream) {
+		if (watched.has(event)) continue;
+		// It came before anything could watch: switched off, the host itself refuses a request at once.
+		watcher.push(event);
+		if (event.type === "done" || event.type === "error") watcher.end();
+	}
 	// The end follows the final event at once, or not at all.
 	await new Promise((resolve) => setTimeout(resolve, 5));
 	watcher.close();

@@ -424,6 +424,49 @@ describe("a claim on a refresh token", () => {
 		expect(state.status(ID).exchange).not.toHaveProperty("holder");
 	});
 
+	it("keeps another token of its account from being sent meanwhile, so that the note of it stays", async () => {
+		await sendAndWait();
+		const former = issued(NOW - 11 * DAY_MS, NOW - DAY_MS);
+		accounts.rows = [{ ...row(), credential: former }];
+		expect(await ask()).toMatchObject({ kind: "unavailable", retryAt: NOW + 500 });
+		expect([spent, state.status(ID).exchange?.tokenHash]).toEqual([[EXPIRED.refresh], fingerprint(EXPIRED.refresh)]);
+	});
+
+	it.each([
+		["its process is gone", () => machine.gone.add(2)],
+		["a minute has passed", () => (clock.at += MINUTE_MS)],
+	])("lets a new sign-in of its account be renewed once %s", async (_name, happen) => {
+		await sendAndWait();
+		happen();
+		const next = { ...issued(NOW - DAY_MS, NOW - 1), refresh: "signed in anew" };
+		accounts.rows = [{ ...row(), credential: next }];
+		expect(await ask()).toMatchObject({ kind: "ready" });
+		expect(spent).toEqual([EXPIRED.refresh, "signed in anew"]);
+	});
+
+	it("leaves a token known as spent where another process has written over it", async () => {
+		const theirs = { tokenHash: "another", at: NOW, holder: { pid: 9, machine: "here" } };
+		answer = async () => {
+			await state.update(ID, (memo) => ({ ...memo, exchange: theirs }));
+			return grant();
+		};
+		await ask();
+		expect(state.status(ID)).toMatchObject({ exchange: theirs, spent: [{ tokenHash: fingerprint(EXPIRED.refresh) }] });
+	});
+
+	it("holds for a minute from the moment at which its exchange ended without an answer", async () => {
+		answer = () => {
+			clock.at += MINUTE_MS / 2;
+			return { kind: "unknown", reason: "no answer in 30 s" };
+		};
+		await ask();
+		answer = () => grant();
+		clock.at += MINUTE_MS - 1;
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "unavailable" });
+		clock.at += 1;
+		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "ready" });
+	});
+
 	it("that another process has written over, both having been let in, is not acted on", async () => {
 		const { updateIf } = state;
 		const theirs = { tokenHash: fingerprint(EXPIRED.refresh), at: NOW, holder: { pid: 9, machine: "here" } };
@@ -434,6 +477,108 @@ describe("a claim on a refresh token", () => {
 		};
 		expect(await ask()).toMatchObject({ kind: "unavailable" });
 		expect([spent, state.status(ID).exchange]).toEqual([[], theirs]);
+	});
+});
+
+describe("what came for a refresh token while its exchange was under way", () => {
+	/** The answer comes once this has happened. */
+	const meanwhile = (happen: () => unknown, next = issued(NOW)) => {
+		answer = async () => {
+			await happen();
+			return { kind: "granted", credential: next };
+		};
+	};
+
+	it("is put back with its account, which was taken out meanwhile", async () => {
+		open(EXPIRED);
+		meanwhile(() => accounts.remove(ID));
+		await ask();
+		await accounts.restore(ID);
+		expect(row().credential).toEqual(issued(NOW));
+	});
+
+	it("is stored where its account was taken out and put back meanwhile, or renamed and switched off", async () => {
+		open(EXPIRED);
+		meanwhile(async () => {
+			await accounts.remove(ID);
+			await accounts.restore(ID);
+			await accounts.edit(ID, { label: "other", enabled: false });
+		});
+		await ask();
+		expect(row()).toMatchObject({ credential: issued(NOW), label: "other", enabled: false });
+	});
+
+	it("is stored where a copy from before the former exchange was put back meanwhile", async () => {
+		open(issued(NOW - 20 * DAY_MS, NOW - 10 * DAY_MS));
+		const first = row().credential;
+		answer = () => ({ kind: "granted", credential: EXPIRED });
+		await ask();
+		meanwhile(() => {
+			accounts.rows = [{ ...row(), credential: first }];
+		});
+		await anotherProcess().accessToken(ID, {});
+		expect([spent, row().credential]).toEqual([[first.refresh, EXPIRED.refresh], issued(NOW)]);
+	});
+
+	it("gives way to a sign-in of its account that was stored meanwhile", async () => {
+		open(EXPIRED);
+		const anew = { ...issued(NOW + 1000), refresh: "signed in anew" };
+		meanwhile(() => accounts.patch(ID, { credential: anew }));
+		await ask();
+		expect(row().credential).toEqual(anew);
+	});
+
+	it("is written to pi's file although its account was taken out of ours meanwhile", async () => {
+		openLinked(EXPIRED);
+		meanwhile(() => accounts.remove(ID));
+		await ask();
+		expect(inFile()).toEqual(issued(NOW));
+	});
+
+	it("stays ours where pi has signed in as another account meanwhile", async () => {
+		openLinked(EXPIRED);
+		meanwhile(async () => {
+			piAuth.login = { kind: "oauth", credential: { ...FRESH, access: aTokenOf("home") }, workspaceId: "acct-home" };
+			await accounts.patch(ID, { linked: false });
+		});
+		await ask();
+		expect(row()).toMatchObject({ linked: false, credential: issued(NOW) });
+	});
+
+	it("is put back with its account where pi has signed out meanwhile", async () => {
+		openLinked(EXPIRED);
+		meanwhile(async () => {
+			piAuth.login = { kind: "none" };
+			await accounts.remove(ID);
+		});
+		await ask();
+		await accounts.restore(ID);
+		expect(row().credential).toEqual(issued(NOW));
+	});
+
+	it.each([0, 1000])(
+		"is written to pi's file later where that could not be, although both were issued within %d ms",
+		async (apartMs) => {
+			openLinked(EXPIRED);
+			const next = { ...issued(NOW - 10 * DAY_MS + apartMs, NOW + DAY_MS), refresh: "next" };
+			piAuth.isFull = true;
+			meanwhile(() => undefined, next);
+			await ask();
+			piAuth.isFull = false;
+			expect(await anotherProcess().accessToken(ID, {})).toEqual({ kind: "ready", access: next.access });
+			expect([spent, inFile()]).toEqual([[EXPIRED.refresh], next]);
+		},
+	);
+
+	it("is not given up for pi's file, which has an older token of the same second that still lasts", async () => {
+		openLinked(DUE);
+		const next = { ...DUE, access: aTokenOf("work", { issuedAt: NOW - 10 * DAY_MS, expiresAt: NOW }), refresh: "next" };
+		piAuth.isFull = true;
+		meanwhile(() => undefined, next);
+		await ask();
+		answer = () => grant();
+		await ask({ refused: next.access });
+		expect([spent, row().credential]).toEqual([[DUE.refresh, "next"], issued(NOW)]);
 	});
 });
 

@@ -409,6 +409,17 @@ describe("a look at pi's login that is older than its refusal", () => {
 		expect(rows()).toMatchObject([{ needsLogin: refused }]);
 	});
 
+	it("does not put a token that was exchanged over the one that came for it in the same second", async () => {
+		const access = aTokenOf("work", { issuedAt: NOW, expiresAt: NOW + 11 * DAY_MS });
+		const next = { access, refresh: "next", expiresAt: NOW + 11 * DAY_MS };
+		open(rowOf("work", { credential: next, source: "pi", linked: true }));
+		login("work");
+		const spent = [{ tokenHash: fingerprint(credentialOf("work").refresh), reason: "refresh_token_reused" }];
+		await state.update(idOf("work"), (memo) => ({ ...memo, spent }));
+		await link.sync();
+		expect(rows()).toMatchObject([{ linked: true, credential: next }]);
+	});
+
 	it("takes it back for another sign-in", async () => {
 		open(rowOf("work", { credential: older, source: "pi", linked: true, needsLogin: refused }));
 		login("work");

@@ -461,6 +461,19 @@ describe("the account that was taken out last", () => {
 		expect(await store.lastRemoved()).toBeUndefined();
 	});
 
+	it("is put back with what came for its token after it had left", async () => {
+		writeRows(storedRow("a"), storedRow("b"));
+		const store = openStore();
+		const [{ credential }] = [store.list().find(({ id }) => id === idOf("b")) ?? anAccount("none")];
+		const next = { access: aTokenOf("b", { issuedAt: NOW + HOUR_MS }), refresh: "next", expiresAt: NOW + DAY_MS };
+		await store.remove(idOf("b"));
+		await store.renewBackup(idOf("b"), "another", { ...next, refresh: "none of it" });
+		await store.renewBackup(idOf("a"), credential.refresh, { ...next, refresh: "none of it" });
+		await store.renewBackup(idOf("b"), credential.refresh, next);
+		await openStore().restore(idOf("b"));
+		expect(openStore().list().at(-1)).toMatchObject({ id: idOf("b"), credential: next });
+	});
+
 	it("is followed by the one before it, once it is back", async () => {
 		writeRows(...["a", "b", "c"].map((name) => storedRow(name)));
 		const store = openStore();

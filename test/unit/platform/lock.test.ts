@@ -1,7 +1,7 @@
 import { lutimesSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LockBusyError, withLock } from "../../../src/platform/lock.ts";
 import { aScratch, type Scratch, settled } from "../../support/fakes.ts";
 
@@ -38,6 +38,38 @@ describe("a lock", () => {
 		};
 		await Promise.all(Array.from({ length: 6 }, () => withLock(scratch.path("a"), { waitMs: 60_000 }, work)));
 		expect(most).toBe(1);
+	});
+
+	it("that work of this process holds is never stale, however a clock that was set makes it look", async () => {
+		await withLock(scratch.path("a"), { waitMs: 0 }, async () => {
+			const longAgo = new Date(Date.now() - 3_600_000);
+			utimesSync(scratch.path("a.lock"), longAgo, longAgo);
+			vi.resetModules();
+			// As another session of this process has it: a copy of its own.
+			const copy = await import("../../../src/platform/lock.ts");
+			expect(copy.withLock).not.toBe(withLock);
+			const attempt = copy.withLock(scratch.path("a"), { waitMs: 50 }, () => "theirs");
+			await expect(attempt).rejects.toMatchObject({ code: "ELOCKED" });
+			const abort = new AbortController();
+			const given = copy.withLock(scratch.path("a"), { waitMs: 600_000, signal: abort.signal }, () => "theirs");
+			abort.abort(new Error("enough"));
+			await expect(given).rejects.toThrow("enough");
+		});
+		expect(await withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).toBe("mine");
+	});
+
+	it("is had in the order in which it was asked for, past a wait that was given up", async () => {
+		const order: number[] = [];
+		const had = (number: number, waitMs = 60_000) =>
+			withLock(scratch.path("a"), { waitMs }, async () => {
+				await settled();
+				order.push(number);
+			});
+		const all = await Promise.allSettled([had(1), had(2), had(3, 0), had(4)]);
+		expect([order, all.map(({ status }) => status)]).toEqual([
+			[1, 2, 4],
+			["fulfilled", "fulfilled", "rejected", "fulfilled"],
+		]);
 	});
 
 	it("is given back when the work fails", async () => {

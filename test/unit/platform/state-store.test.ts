@@ -1,6 +1,7 @@
 import { chmodSync, rmSync, statSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { allSpent } from "../../../src/core/spent-tokens.ts";
+import { withLock } from "../../../src/platform/lock.ts";
 import { openStateStore } from "../../../src/platform/state-store.ts";
 import {
 	aClock,
@@ -516,6 +517,43 @@ describe("ending cooldowns", () => {
 		await one.update("a", (memo) => ({ ...memo, cooldowns: [aCooldown()] }));
 		await other.clearCooldowns();
 		expect(one.status("a").cooldowns).toEqual([]);
+	});
+});
+
+describe("a cooldown that is written after a reset, and was set before it", () => {
+	const rest = aCooldown({ until: NOW + 5 * HOUR_MS });
+
+	it.each(["at once", "behind"])("does not come back where it is written %s by another process", async (how) => {
+		const [one, other] = [openStore(), openStore()];
+		await other.update("a", (memo) => ({ ...memo, lastUsedAt: NOW - 1 }));
+		one.status("a");
+		const change = (memo: ReturnType<typeof one.status>) => ({ ...memo, cooldowns: [rest], lastUsedAt: NOW });
+		if (how === "behind") {
+			one.updateSoon("a", change);
+			await other.clearCooldowns();
+			await one.flush();
+		} else {
+			// The other process is quicker with the lock.
+			await withLock(scratch.path(NAME), { waitMs: 0 }, async () => {
+				void one.update("a", change);
+				write({ a: { cooldowns: [], strikes: 0, lastUsedAt: NOW - 1 } }, { resets: 1 });
+			});
+			await one.flush();
+		}
+		const expected = { cooldowns: [], lastUsedAt: NOW };
+		expect([one.status("a"), openStore().status("a")]).toMatchObject([expected, expected]);
+	});
+
+	it("leaves those alone that were set since", async () => {
+		const [one, other] = [openStore(), openStore()];
+		one.updateSoon("a", (memo) => ({ ...memo, cooldowns: [rest] }));
+		await other.clearCooldowns();
+		const later = aCooldown({ until: NOW + HOUR_MS });
+		await other.update("a", (memo) => ({ ...memo, cooldowns: [later] }));
+		await one.flush();
+		expect(openStore().status("a").cooldowns).toMatchObject([later]);
+		await one.update("a", (memo) => ({ ...memo, cooldowns: [...memo.cooldowns, rest] }));
+		expect(openStore().status("a").cooldowns).toHaveLength(2);
 	});
 });
 

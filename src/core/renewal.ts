@@ -1,0 +1,245 @@
+import type { Account, Credential } from "./account.ts";
+import type { TokenResult } from "./credentials.ts";
+import { accountWith } from "./identity.ts";
+import type { AccountId } from "./ids.ts";
+import { loginOf } from "./pi-login-sync.ts";
+import type {
+	AccountStatus,
+	AccountStore,
+	Clock,
+	LockedPiAuth,
+	OAuthClient,
+	PiAuth,
+	Processes,
+	RefreshOutcome,
+	StateStore,
+	TokenReader,
+} from "./ports.ts";
+import { createRenewalBackoff } from "./renewal-backoff.ts";
+import { BUSY_RETRY_MS, createTokenClaims, UNKNOWN_OUTCOME_MS } from "./token-claims.ts";
+import { createTokenExchange, type Exchanged, type Keeper } from "./token-exchange.ts";
+
+/** What renewing a token needs of the world. */
+export interface RenewalDeps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly piAuth: PiAuth;
+	readonly oauth: OAuthClient;
+	readonly tokens: TokenReader;
+	readonly processes: Processes;
+	readonly clock: Clock;
+	/** Resolves after `ms`. */
+	readonly pause: (ms: number) => Promise<void>;
+	/** Hears of every error that kept a token from being renewed or stored. */
+	readonly onFailure?: (error: unknown) => void;
+}
+
+/** Renews the token of an account where its credential is kept: in our file, or in pi's. */
+export interface Renewal {
+	/** `refused`: a token that the backend has just answered 401 to. Never rejects. */
+	renew(account: Account, refused: string | undefined): Promise<TokenResult>;
+	/** Brings `auth.json` up to date after a write to it had failed. */
+	catchUp(account: Account): Promise<void>;
+	/** Is the access token good for `ms` more, and none that was refused? */
+	lastsFor(credential: Credential, ms: number, refused: string | undefined): boolean;
+}
+
+/** A token this close to its end is not sent any more. */
+export const LAST_MOMENT_MS = 5000;
+/** A refusal for a reason that is not known is for good once it is repeated this much later. */
+const REFUSED_AGAIN_MS = 60_000;
+/** Why an account has to sign in again after that. */
+const RENEWAL_REFUSED = "renewal_refused";
+
+/** Creates it. */
+export function createRenewal(deps: RenewalDeps): Renewal {
+	const { accounts, state, piAuth, tokens, clock, onFailure } = deps;
+	const claims = createTokenClaims(deps);
+	const exchange = createTokenExchange({ claims, oauth: deps.oauth, pause: deps.pause });
+	const backoff = createRenewalBackoff(clock);
+
+	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
+	const ready = (credential: Credential): TokenResult => ({ kind: "ready", access: credential.access });
+	const lastsFor = (credential: Credential, ms: number, refused: string | undefined) =>
+		credential.access !== refused && credential.expiresAt - clock.now() > ms;
+	/** One whose refresh token is spent is the older one, whatever second it was issued in. */
+	const isNewer = (account: Account, one: Credential, other: Credential) => {
+		const [isOneOver, isOtherOver] = [one, other].map((each) => claims.endedBy(account, each) !== undefined);
+		if (isOneOver !== isOtherOver) return isOtherOver === true;
+		return (tokens.issuedAt(one.access) ?? 0) > (tokens.issuedAt(other.access) ?? 0);
+	};
+
+	/**
+	 * The end of a grant. A process that signed in, or exchanged, while it was being refused has stored another one: then
+	 * that is taken, and the account is not flagged.
+	 */
+	const endOf = async (
+		account: Account,
+		{ spend, reread }: Keeper,
+		{ code, closed }: Pick<Extract<RefreshOutcome, { kind: "refused" }>, "code" | "closed">,
+	): Promise<TokenResult> => {
+		const newest = reread();
+		if (newest && newest.refresh !== spend.refresh && lastsFor(newest, LAST_MOMENT_MS, spend.access)) {
+			await accounts.patch(account.id, { credential: newest, needsLogin: undefined }).catch(ignoreWriteFailure);
+			return ready(newest);
+		}
+		const patch = closed ? { enabled: false, disabledReason: code } : { needsLogin: { reason: code, at: clock.now() } };
+		// The row of pi's own login may not have what was found in pi's file yet.
+		const isMeant = ({ refresh }: Credential) => refresh === spend.refresh || refresh === account.credential.refresh;
+		await accounts.patch(account.id, { ...patch, credential: spend }, isMeant).catch(ignoreWriteFailure);
+		return { kind: "signed-out", account, reason: code, closed };
+	};
+
+	const answered = async (
+		account: Account,
+		keeper: Keeper,
+		{ outcome, isStored }: Extract<Exchanged, { kind: "answered" }>,
+	): Promise<TokenResult> => {
+		const { id } = account;
+		switch (outcome.kind) {
+			case "granted":
+				backoff.end(id);
+				if (state.status(id).refusal) state.updateSoon(id, (memo) => ({ ...memo, refusal: undefined }));
+				return ready(outcome.credential);
+			case "refused":
+				return endOf(account, keeper, outcome);
+			case "unknown":
+				// With the next token in hand nothing is at stake, but each further try would spend one.
+				return isStored
+					? backoff.longer(id, outcome.reason)
+					: backoff.until(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
+			case "unavailable": {
+				const isFinal = outcome.mayBeFinal === true && (await isRefusedAgain(id, keeper.spend));
+				if (outcome.lasts) return backoff.lasting(id, outcome.reason);
+				if (!isFinal) return backoff.longer(id, outcome.reason);
+				await claims.end(id, keeper.spend, RENEWAL_REFUSED);
+				return endOf(account, keeper, { code: RENEWAL_REFUSED, closed: false });
+			}
+		}
+	};
+
+	const exchanged = async (account: Account, keeper: Keeper): Promise<TokenResult> => {
+		const { id } = account;
+		const result = await exchange(account, keeper);
+		switch (result.kind) {
+			case "spent":
+				return endOf(account, keeper, { code: result.reason, closed: false });
+			case "taken":
+				return backoff.until(id, "an exchange of its token has not been answered yet", result.retryAt);
+			case "unnoted":
+				return backoff.longer(id, "its renewal could not be noted");
+			case "moved":
+				// Taken out, or merged into another account, whose own lock is another one.
+				if (!result.newest) return backoff.until(id, "its sign-in has moved", clock.now());
+				if (lastsFor(result.newest, LAST_MOMENT_MS, undefined)) return ready(result.newest);
+				return backoff.until(id, "another process has just renewed it", clock.now());
+			case "answered":
+				return answered(account, keeper, result);
+		}
+	};
+
+	/**
+	 * Notes a refusal for a reason that is not known, where every process sees it. True where the same token was refused
+	 * so before, long enough ago to be no passing trouble.
+	 */
+	const isRefusedAgain = async (id: AccountId, { refresh }: Credential): Promise<boolean> => {
+		const [tokenHash, now] = [tokens.fingerprint(refresh), clock.now()];
+		const isKnown = ({ refusal }: AccountStatus) => refusal?.tokenHash === tokenHash && refusal.at <= now;
+		await state.update(id, (memo) => (isKnown(memo) ? memo : { ...memo, refusal: { tokenHash, at: now } }));
+		return now - (state.status(id).refusal?.at ?? now) >= REFUSED_AGAIN_MS;
+	};
+
+	/**
+	 * Stores what came for `spend` in our file. A row that holds another grant that works has got it by a sign-in since:
+	 * that one stays. An account that was taken out meanwhile has it in its backup, where it can be put back from.
+	 */
+	const keep = async (account: Account, spend: Credential, next: Credential): Promise<void> => {
+		const { id, credential } = account;
+		const isReplaced = ({ refresh }: Credential) =>
+			refresh === credential.refresh || refresh === spend.refresh || claims.endedBy(account, { refresh }) !== undefined;
+		await accounts.patch(id, { credential: next, needsLogin: undefined }, isReplaced, true);
+		if (!accountWith(accounts.list(), id)) await accounts.renewBackup(id, spend.refresh, next);
+	};
+
+	const renewOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
+		accounts.whileRefreshing(id, async () => {
+			// A full or read-only disk is found before the token is spent, not after; and before the look at what is stored,
+			// since a process that is stopped in between would go on with what it had seen.
+			await accounts.assertWritable();
+			const account = find(id);
+			if (!account || account.linked) return backoff.until(id, "its sign-in has moved", clock.now());
+			const { credential } = account;
+			if (credential.access !== had.access && lastsFor(credential, LAST_MOMENT_MS, refused)) return ready(credential);
+			// Refused to another process while this one waited for the lock: it is not sent once more.
+			if (account.needsLogin) return backoff.until(id, "its sign-in is over", clock.now());
+			return exchanged(account, {
+				spend: credential,
+				store: (next) => keep(account, credential, next),
+				reread: () => find(id)?.credential,
+			});
+		});
+
+	const renewLinked = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
+		piAuth.exclusively(async (file) => {
+			const account = find(id);
+			const stored = account && loginOf(account, file.login(), tokens);
+			if (!account?.linked || !stored) return backoff.until(id, "pi is no longer signed in with it", clock.now());
+			const ours = account.credential;
+			// Refused to another process while this one waited for the lock: what is stored is no news against that.
+			if (account.needsLogin && stored.refresh === ours.refresh) {
+				return backoff.until(id, "its sign-in is over", clock.now());
+			}
+			const spend = isNewer(account, ours, stored) ? ours : stored;
+			if (spend.access !== had.access && lastsFor(spend, LAST_MOMENT_MS, refused)) {
+				const patch = { credential: spend, needsLogin: undefined };
+				if (spend === stored) await accounts.patch(id, patch).catch(ignoreWriteFailure);
+				return ready(spend);
+			}
+			return exchanged(account, {
+				spend,
+				store: (next) => storeLinked(account, file, { stored, spend, next }),
+				reread: () => loginOf(account, file.login(), tokens) ?? find(id)?.credential,
+			});
+		}, undefined);
+
+	const storeLinked = async (
+		account: Account,
+		file: LockedPiAuth,
+		{ stored, spend, next }: Record<"stored" | "spend" | "next", Credential>,
+	): Promise<void> => {
+		const isInFile = await file.replaceCredential(stored.refresh, next, account.workspaceId).catch(() => false);
+		const inPool = keep(account, spend, next);
+		// Either place is enough: what is only in ours is written to pi's at the next request.
+		await (isInFile ? inPool.catch(ignoreWriteFailure) : inPool);
+	};
+
+	return {
+		lastsFor,
+		catchUp: async (account) => {
+			const stored = loginOf(account, piAuth.peek(), tokens);
+			if (!stored || stored.refresh === account.credential.refresh) return;
+			if (!isNewer(account, account.credential, stored)) return;
+			await piAuth.writeBack(stored.refresh, account.credential, account.workspaceId).catch(ignoreWriteFailure);
+		},
+		renew: async ({ id, credential, linked }, refused) => {
+			const tooEarly = backoff.current(id);
+			if (tooEarly) return tooEarly;
+			try {
+				return await (linked ? renewLinked(id, credential, refused) : renewOwned(id, credential, refused));
+			} catch (error) {
+				if (error instanceof Error && error.name === "LockBusyError") {
+					const retryAt = clock.now() + BUSY_RETRY_MS;
+					return { kind: "unavailable", reason: "another process is refreshing it", retryAt };
+				}
+				onFailure?.(error);
+				const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
+				return backoff.longer(id, `its new token could not be stored${code}`);
+			}
+		},
+	};
+}
+
+/** The store keeps what it could not write in memory, has reported it, and tries again by itself. */
+function ignoreWriteFailure(): undefined {
+	return undefined;
+}
