@@ -14,7 +14,7 @@ import { createImports } from "../../src/features/import/imports.ts";
 import type { Finding, ToolName } from "../../src/features/import/rules.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../../src/features/verify/rules.ts";
 import { registerCommand } from "../../src/pi/router.ts";
-import { defaultLabel } from "../../src/platform/account-store.ts";
+import { defaultLabel } from "../../src/platform/account-file.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";

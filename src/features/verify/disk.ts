@@ -5,7 +5,7 @@ import type { Account } from "../../core/account.ts";
 import { accountOf } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { HealthCheck } from "../../core/ports.ts";
-import { accountsIn } from "../../platform/account-store.ts";
+import { accountsIn } from "../../platform/account-file.ts";
 import { leftoversIn } from "../../platform/atomic-file.ts";
 import { isMissing } from "../../platform/errors.ts";
 import { withoutMark } from "../../platform/json.ts";
@@ -65,7 +65,7 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 	const login = parseLogin(typeof auth === "string" ? auth : "{}");
 	return {
 		files: [
-			fact(ACCOUNTS, "us", accounts, () => rows.content, rows.strangeRows),
+			fact(ACCOUNTS, "us", accounts, () => rows.content, rows.unreadableRows),
 			fact(STATE, "us", state, contentOfState),
 			fact(AUTH, "pi", auth, (bytes) => (parseLogin(bytes).kind === "unreadable" ? "broken" : "good")),
 			fact(SETTINGS, "pi", settings, (bytes) => (isJson(bytes) ? "good" : "broken")),
@@ -118,12 +118,12 @@ function fact(
 	owner: FileFact["owner"],
 	bytes: Bytes,
 	contentOf: (bytes: string) => FileFact["content"],
-	strangeRows = 0,
+	unreadableRows = 0,
 ): FileFact {
-	const kept = { name, owner, strangeRows: 0, bytes: 0 };
+	const kept = { name, owner, unreadableRows: 0, bytes: 0 };
 	if (bytes === undefined) return { ...kept, content: "missing" };
 	if (bytes === "unreadable") return { ...kept, content: "unreadable" };
-	return { ...kept, content: contentOf(bytes), bytes: Buffer.byteLength(bytes), strangeRows };
+	return { ...kept, content: contentOf(bytes), bytes: Buffer.byteLength(bytes), unreadableRows };
 }
 
 function contentOfState(bytes: string): FileFact["content"] {

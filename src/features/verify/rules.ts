@@ -12,7 +12,7 @@ export interface FileFact {
 	readonly content: "good" | "missing" | "unreadable" | "broken" | "newer" | "older";
 	readonly bytes: number;
 	/** Rows that this version cannot read. */
-	readonly strangeRows: number;
+	readonly unreadableRows: number;
 }
 
 /** Everything that lies there and may hold a login, with its permission bits; undefined where there are none (Windows). */
@@ -205,13 +205,13 @@ function finding(code: FindingCode, level: Level, subject?: string, figure?: num
 	return { code, level, subject, figure, detail };
 }
 
-function ofFile({ name, owner, content, bytes, strangeRows }: FileFact): Finding[] {
+function ofFile({ name, owner, content, bytes, unreadableRows }: FileFact): Finding[] {
 	switch (content) {
 		case "missing":
 			return [];
 		case "good":
-			return strangeRows > 0
-				? [finding("rows-strange", "warning", name, strangeRows)]
+			return unreadableRows > 0
+				? [finding("rows-strange", "warning", name, unreadableRows)]
 				: [finding("file-good", "ok", name, bytes)];
 		case "older":
 			return [finding("file-older", "note", name)];

@@ -7,7 +7,8 @@ import { createMembership, type Membership } from "../../../src/core/membership.
 import { createPool, type Pool } from "../../../src/core/pool.ts";
 import type { AccountStore, PiAuth } from "../../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
-import { defaultLabel, openAccountStore } from "../../../src/platform/account-store.ts";
+import { defaultLabel } from "../../../src/platform/account-file.ts";
+import { openAccountStore } from "../../../src/platform/account-store.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../../src/platform/jwt.ts";
 import { openPiAuth } from "../../../src/platform/pi-auth.ts";
 import {

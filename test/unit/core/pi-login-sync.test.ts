@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Account, Credential } from "../../../src/core/account.ts";
 import type { PoolEvent } from "../../../src/core/events.ts";
 import { createPiLoginSync, type PiLoginSync } from "../../../src/core/pi-login-sync.ts";
-import { defaultLabel } from "../../../src/platform/account-store.ts";
+import { defaultLabel } from "../../../src/platform/account-file.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../../src/platform/jwt.ts";
 import {
 	aClock,

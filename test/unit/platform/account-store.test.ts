@@ -3,7 +3,8 @@ import { open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { createUniqueLabels } from "../../../src/core/account.ts";
-import { accountsIn, defaultLabel, openAccountStore } from "../../../src/platform/account-store.ts";
+import { accountsIn, defaultLabel } from "../../../src/platform/account-file.ts";
+import { openAccountStore } from "../../../src/platform/account-store.ts";
 import {
 	aClock,
 	anAccount,

@@ -3,7 +3,7 @@ import { anAccount } from "../../../support/fakes.ts";
 import { createCommandHarness } from "../../command-harness.ts";
 
 afterEach(() => vi.unstubAllEnvs());
-const broken = { name: "auth.json", owner: "pi", content: "broken", bytes: 1, strangeRows: 0 } as const;
+const broken = { name: "auth.json", owner: "pi", content: "broken", bytes: 1, unreadableRows: 0 } as const;
 
 describe("/multicodex verify", () => {
 	it("looks, and neither repairs nor takes over what others have stored", async () => {

@@ -131,7 +131,7 @@ describe("a look at the agent directory", () => {
 		mkdirSync(scratch.path("codex-events.jsonl"));
 		scratch.write("codex-accounts.json", { ...accounts, accounts: [...accounts.accounts, { id: 5 }] });
 		const { files, accounts: rows } = await health.look();
-		expect([files[0]?.strangeRows, rows.map(({ label }) => label)]).toEqual([1, ["a"]]);
+		expect([files[0]?.unreadableRows, rows.map(({ label }) => label)]).toEqual([1, ["a"]]);
 	});
 
 	it("tells of each file that leads to where nothing can be written", async () => {

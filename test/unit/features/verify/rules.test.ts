@@ -7,7 +7,7 @@ const answering = { refusal: undefined, status: 401, isChallenge: false, skewMs:
 const HEALTHY: HealthFacts = {
 	now: NOW,
 	isEnabled: true,
-	files: [{ name: "codex-accounts.json", owner: "us", content: "good", bytes: 700, strangeRows: 0 }],
+	files: [{ name: "codex-accounts.json", owner: "us", content: "good", bytes: 700, unreadableRows: 0 }],
 	entries: [
 		{ name: ".", kind: "directory", mode: 0o700 },
 		{ name: "codex-accounts.json", kind: "file", mode: 0o600 },
@@ -75,7 +75,7 @@ describe("the judgement", () => {
 		expect(found({ files: [{ ...aFile, content: "missing" }] }).map(({ subject }) => subject)).not.toContain(
 			aFile.name,
 		);
-		expect(found({ files: [{ ...aFile, strangeRows: 2 }] })[0]).toMatchObject({ code: "rows-strange", figure: 2 });
+		expect(found({ files: [{ ...aFile, unreadableRows: 2 }] })[0]).toMatchObject({ code: "rows-strange", figure: 2 });
 	});
 
 	it("of permissions: those of files are a warning, of the directory a note, and Windows has none", () => {
