@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -15,7 +15,11 @@ import { PICTURES } from "./screens/picture.ts";
 import { COMMANDS, LISTED } from "./support/commands.ts";
 import { repositoryRoot } from "./support/hosts.ts";
 
-const readme = readFileSync(join(repositoryRoot, "README.md"), "utf8");
+const read = (page: string) => readFileSync(join(repositoryRoot, page), "utf8");
+const readme = read("README.md");
+const manual = readdirSync(join(repositoryRoot, "docs")).map((name) => read(`docs/${name}`));
+/** The README and the manual, one after the other. */
+const pages = [readme, ...manual].join("\n");
 
 function defaultsOf<G>(
 	prefix: string,
@@ -33,26 +37,54 @@ function leavesOf(value: unknown, path = ""): Record<string, unknown> {
 }
 
 describe("the README", () => {
+	it("has at most 800 words before its links to the manual", () => {
+		const [prose = ""] = readme.split("## Manual");
+		const words = prose.replace(/\]\([^)]*\)/g, "]").match(/[\p{L}\p{N}][\p{L}\p{N}'/.-]*/gu) ?? [];
+		expect(words.length).toBeLessThanOrEqual(800);
+	});
+
+	it("links to every page of the manual, and to nothing that is not there", () => {
+		const links = [...pages.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path = ""]) => path.replace(/^\.\.\//, ""));
+		const isThere = (path: string) =>
+			existsSync(join(repositoryRoot, path)) || existsSync(join(repositoryRoot, "docs", path));
+		expect(links.filter((path) => !isThere(path))).toEqual([]);
+		const linked = [...readme.matchAll(/\]\((docs\/[^)#]+)/g)].map(([, path]) => path);
+		const there = readdirSync(join(repositoryRoot, "docs")).map((name) => `docs/${name}`);
+		expect(there.filter((page) => !linked.includes(page))).toEqual([]);
+	});
+
+	it("has no line of prose over 120 columns, and neither has the manual", () => {
+		const prose = pages
+			.replace(/^```[\s\S]*?^```/gm, "")
+			.split("\n")
+			.filter((line) => !line.startsWith("|"));
+		expect(prose.filter((line) => line.length > 120)).toEqual([]);
+	});
+});
+
+describe("the manual", () => {
 	it("lists every subcommand as help does", () => {
-		const rows = readme.split("\n").filter((line) => line.startsWith("| `/multicodex"));
+		const rows = read("docs/commands.md")
+			.split("\n")
+			.filter((line) => line.startsWith("| `/multicodex"));
 		const cell = (text: string) => text.replaceAll("|", "\\|");
 		const command = (usage: string) => `/multicodex ${cell(usage)}`.trimEnd();
 		expect(rows).toEqual(LISTED.map(({ usage, summary }) => `| \`${command(usage)}\` | ${cell(summary)} |`));
 	});
 
 	it("types no command that there is not, neither of pi-multicodex nor of npm", () => {
-		const typed = [...readme.matchAll(/\/multicodex ([a-z]+)/g)].map(([, word]) => word);
+		const typed = [...pages.matchAll(/\/multicodex ([a-z]+)/g)].map(([, word]) => word);
 		const known = COMMANDS.map(({ name }) => name);
 		expect(typed.filter((word) => !known.includes(word ?? ""))).toEqual([]);
 		const { scripts } = z
 			.object({ scripts: z.record(z.string(), z.string()) })
 			.parse(JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8")));
-		const run = [...readme.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name);
+		const run = [...pages.matchAll(/npm run ([\w:]+)/g)].map(([, name]) => name);
 		expect(run.filter((name) => scripts[name ?? ""] === undefined)).toEqual([]);
 	});
 
 	it("has each setting, with its default in the example and its meaning in the table", () => {
-		const [, example = ""] = /```json\n(\{\n {2}"pi-multicodex".*?)```/s.exec(readme) ?? [];
+		const [, example = ""] = /```json\n(\{\n {2}"pi-multicodex".*?)```/s.exec(pages) ?? [];
 		const { "pi-multicodex": shown } = z.object({ "pi-multicodex": z.unknown() }).parse(JSON.parse(example));
 		const { footer, rotation } = DEFAULT_SETTINGS;
 		expect(leavesOf(shown)).toEqual({
@@ -60,20 +92,25 @@ describe("the README", () => {
 			...defaultsOf("footer.", FOOTER_PREFERENCES, footer),
 			...defaultsOf("", GENERAL_PREFERENCES, DEFAULT_SETTINGS),
 		});
-		const rows = readme.split("\n").filter((line) => /^\| `[a-z][a-zA-Z.]+` \| /.test(line));
+		const rows = read("docs/settings.md")
+			.split("\n")
+			.filter((line) => /^\| `[a-z][a-zA-Z.]+` \| /.test(line));
 		const explained = rows.map((line) => line.split("`")[1] ?? "");
 		const keys = Object.keys(leavesOf(shown)).map((key) => key.replace(/^(rotation\.reserve)\..*/, "$1"));
 		expect(new Set(explained)).toEqual(new Set(keys));
 	});
 
 	it("shows pictures of dashboard, picker and footer, and none but those that the screens are taken to", () => {
-		const shown = [...readme.matchAll(/!\[([^\]]*)\]\(([^)]*)\)/g)].map(([, title, path]) => ({ title, path }));
+		const shown = [...pages.matchAll(/!\[([^\]]*)\]\(([^)]*)\)/g)].map(([, title, path]) => ({
+			title,
+			path: path?.replace("../", ""),
+		}));
 		const taken = Object.entries(PICTURES).map(([name, title]) => ({
 			title,
 			path: `test/screens/pictures/${name}.svg`,
 		}));
 		for (const picture of shown) expect(taken).toContainEqual(picture);
-		for (const name of ["dashboard", "picker", "footer"]) {
+		for (const name of ["rotation", "dashboard", "picker", "footer"]) {
 			expect(shown.map(({ path }) => path)).toContain(`test/screens/pictures/${name}.svg`);
 		}
 		const files = readdirSync(join(repositoryRoot, "test/screens/pictures"));
@@ -89,7 +126,7 @@ describe("the README", () => {
 		const [, declared = ""] = /interface BusEvents \{\n(.*?)\n\}/s.exec(source) ?? [];
 		const events = [...declared.matchAll(/readonly "(multicodex:[^"]+)": \{(.*?)\};(?:\n|$)/gs)];
 		const fieldsOf = (body: string) => [...body.matchAll(/readonly (\w+):/g)].map(([, field]) => field);
-		const listed = [...readme.matchAll(/^\| `(multicodex:[^`]+)` \| (.*?) \|/gm)];
+		const listed = [...pages.matchAll(/^\| `(multicodex:[^`]+)` \| (.*?) \|/gm)];
 		const namesIn = (cell: string) => [...cell.matchAll(/`(\w+)`/g)].map(([, field]) => field);
 		expect(events.length).toBeGreaterThan(0);
 		expect(listed.map(([, channel, cell = ""]) => [channel, namesIn(cell)])).toEqual(
@@ -104,7 +141,7 @@ describe("the README", () => {
 		["log", logSchema],
 		["verify", verifySchema],
 	])("shows what %s --json prints, as its schema has it", (name, schema) => {
-		const [, example = ""] = new RegExp(`\`\`\`json ${name}\n(.*?)\`\`\``, "s").exec(readme) ?? [];
+		const [, example = ""] = new RegExp(`\`\`\`json ${name}\n(.*?)\`\`\``, "s").exec(pages) ?? [];
 		expect(schema.parse(JSON.parse(example))).toEqual(JSON.parse(example));
 	});
 });

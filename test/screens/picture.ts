@@ -11,6 +11,7 @@ export const PICTURES = {
 	picker: "The picker: choose an account, or type to filter",
 	footer: "The footer, below pi's own",
 	"footer-panel": "What the footer shows, with a preview",
+	rotation: "A rotation: work runs out of quota, personal answers",
 } as const;
 
 /** What the terminal itself paints with. */
@@ -25,9 +26,48 @@ export const GROUNDS = {
 	light: { color: "#1f2328", background: "#ffffff" },
 } as const satisfies Record<string, Palette>;
 
+/** A screen of a moving picture. */
+export interface Frame {
+	readonly screen: readonly (readonly Cell[])[];
+	readonly lastsMs: number;
+}
+
 /** A screen as an SVG document: text stays text, every run stands in its own columns whatever the font. */
 export function pictureOf(title: string, screen: readonly (readonly Cell[])[], palette: Palette): string {
 	const rows = withoutEmptyEnds(screen);
+	return documentOf(title, rows, palette, elementsOfRows(rows, palette));
+}
+
+/**
+ * Screens of one size as a moving SVG document that starts over at its end. A viewer that does not animate shows the last
+ * one.
+ */
+export function movingPictureOf(title: string, frames: readonly Frame[], palette: Palette): string {
+	const totalMs = frames.reduce((sum, { lastsMs }) => sum + lastsMs, 0);
+	let startsMs = 0;
+	const groups = frames.flatMap(({ screen, lastsMs }, index) => {
+		const isLast = index === frames.length - 1;
+		const [from, to] = [startsMs / totalMs, (startsMs + lastsMs) / totalMs].map((share) => share.toFixed(4));
+		startsMs += lastsMs;
+		const times = index === 0 ? `0;${to}` : `0;${from};${isLast ? "1" : to}`;
+		const values = index === 0 ? "visible;hidden" : `hidden;visible;${isLast ? "visible" : "hidden"}`;
+		return [
+			`<g visibility="${isLast ? "visible" : "hidden"}">`,
+			`<animate attributeName="visibility" calcMode="discrete" dur="${totalMs}ms" repeatCount="indefinite" ` +
+				`values="${values}" keyTimes="${times}"/>`,
+			...elementsOfRows(screen, palette),
+			"</g>",
+		];
+	});
+	return documentOf(title, frames.at(-1)?.screen ?? [], palette, groups);
+}
+
+function documentOf(
+	title: string,
+	rows: readonly (readonly Cell[])[],
+	palette: Palette,
+	elements: readonly string[],
+): string {
 	const columns = Math.max(...rows.map((row) => row.reduce((sum, { width }) => sum + width, 0)));
 	const [width, height] = [size(columns * CELL_WIDTH + 2 * MARGIN), rows.length * CELL_HEIGHT + 2 * MARGIN];
 	return [
@@ -35,11 +75,15 @@ export function pictureOf(title: string, screen: readonly (readonly Cell[])[], p
 		`<title>${escaped(title)}</title>`,
 		`<rect width="100%" height="100%" rx="6" fill="${palette.background}"/>`,
 		`<g font-family="${FONT}" font-size="14" fill="${palette.color}">`,
-		...rows.flatMap((row, index) => runsOf(row).flatMap((run) => elementsOf(run, index, palette))),
+		...elements,
 		"</g>",
 		"</svg>",
 		"",
 	].join("\n");
+}
+
+function elementsOfRows(rows: readonly (readonly Cell[])[], palette: Palette): string[] {
+	return rows.flatMap((row, index) => runsOf(row).flatMap((run) => elementsOf(run, index, palette)));
 }
 
 function withoutEmptyEnds(screen: readonly (readonly Cell[])[]): readonly (readonly Cell[])[] {

@@ -2,11 +2,12 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openers } from "../e2e/sign-in-support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
+import { answers } from "../support/fake-codex/index.ts";
 import { writeTool } from "../support/import-fixtures.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { coreOf, wide } from "../support/tiers.ts";
-import { GROUNDS, PICTURES, pictureOf } from "./picture.ts";
-import { type Actor, FOUR, type SceneOptions, startScene } from "./studio.ts";
+import { type Frame, GROUNDS, movingPictureOf, PICTURES, pictureOf } from "./picture.ts";
+import { type Actor, FOUR, NOW, type SceneOptions, startScene } from "./studio.ts";
 
 /**
  * The screens as they are stored. `npm run screenshots` takes them anew, and the pictures of the README with them: what is
@@ -104,6 +105,45 @@ describe("the picker", () => {
 	wide("says the same on a light screen", async () => {
 		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { theme: "light" });
 		await store("picker-80", terminal);
+	});
+});
+
+/** What waits for `opened` goes on once `open` was called. */
+function createGate(): { readonly opened: Promise<void>; readonly open: () => void } {
+	const gate: { open: () => void } = { open: () => undefined };
+	const opened = new Promise<void>((resolve) => {
+		gate.open = resolve;
+	});
+	return { opened, open: () => gate.open() };
+}
+
+describe("a rotation", () => {
+	wide("is as stored, screen by screen", async () => {
+		const [refusal, answer] = [createGate(), createGate()];
+		const { bench, terminal } = await startScene({ rows: 20 });
+		bench.codex.account("work").always(async () => {
+			await refusal.opened;
+			return answers.usageLimit({ resetsInMs: 67 * 60_000 + NOW - Date.now() });
+		});
+		bench.codex.account("personal").always(async () => {
+			await answer.opened;
+			return answers.text("src/core/request-loop.ts: it decides what follows a refusal.");
+		});
+		const frames: Frame[] = [];
+		const take = async (sign: RegExp, lastsMs: number) => {
+			await terminal.waitForText(sign, PATIENCE_MS);
+			frames.push({ screen: terminal.cells(), lastsMs });
+		};
+		await terminal.type("Which file decides what follows a refusal?");
+		await take(/what follows a refusal\?/, 1500);
+		await terminal.press("enter");
+		await take(/⠋ Working/, 1500);
+		refusal.open();
+		await take(/⠋ Working[\s\S]*codex personal/, 1500);
+		answer.open();
+		await take(/it decides what follows/, 6000);
+		const picture = movingPictureOf(PICTURES.rotation, frames, GROUNDS.dark);
+		await expect(picture).toMatchFileSnapshot("pictures/rotation.svg");
 	});
 });
 

@@ -1,0 +1,57 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { repositoryRoot } from "../support/hosts.ts";
+import { writeTool } from "../support/import-fixtures.ts";
+import { ANY_HOST } from "../support/tiers.ts";
+import { PATIENCE_MS } from "./sign-in-support.ts";
+import { createBench } from "./support.ts";
+
+const PAGES = ["README.md", ...readdirSync(join(repositoryRoot, "docs")).map((name) => `docs/${name}`)];
+
+/** Every command that a page types as it stands; those with a placeholder are rows of a table of forms. */
+function commandsIn(page: string): string[] {
+	const text = readFileSync(join(repositoryRoot, page), "utf8");
+	const inline = [...text.matchAll(/`(\/multicodex[^`]*)`/g)].map(([, command = ""]) => command);
+	// In a block, a description follows after two blanks.
+	const inBlocks = [...text.matchAll(/^(\/multicodex.*?)(?: {2,}.*)?$/gm)].map(([, command = ""]) => command);
+	return [...inline, ...inBlocks].map((command) => command.trim()).filter((command) => !/[<[…|]/.test(command));
+}
+
+const UNDONE_BY: Readonly<Record<string, readonly string[]>> = {
+	"/multicodex disable work": ["/multicodex enable work"],
+	"/multicodex off": ["/multicodex on"],
+};
+
+/** What a command complains about in the home of this test, whose accounts exist already. */
+const EXPECTED: Readonly<Record<string, RegExp>> = {
+	"/multicodex add work": /\bwork already\b.*\/multicodex login work/,
+};
+
+it("runs every command that the README and the manual type, as it stands there", async () => {
+	const bench = await createBench({ host: ANY_HOST, accounts: ["work", "personal"], strangers: ["e"] });
+	bench.excuse(await writeTool("codex", bench.dir.home, [{ name: "e", ...bench.codex.grant("e") }]));
+	const backup = join(bench.dir.home, "backup");
+	mkdirSync(backup);
+	writeFileSync(join(backup, "auth.json"), readFileSync(join(bench.dir.home, ".codex/auth.json")));
+	bench.excuse([join(backup, "auth.json")]);
+	const rpc = bench.rpc();
+	const typed = [...new Set(PAGES.flatMap(commandsIn))];
+	// The state of before, for those that follow.
+	const commands = typed.flatMap((command) => [command, ...(UNDONE_BY[command] ?? [])]);
+	expect(commands.length).toBeGreaterThan(25);
+	const seen: [command: string, unexpected: readonly string[]][] = [];
+	for (const command of commands) {
+		const from = rpc.notifications.length;
+		const done = rpc.send(command, 2 * PATIENCE_MS);
+		// A question is left without an answer: the command ends by that, and has understood its words.
+		const dialog = await Promise.race([done.then(() => undefined), rpc.waitForDialog(2 * PATIENCE_MS)]);
+		if (dialog) rpc.answer(dialog, undefined);
+		await done;
+		const complaints = rpc.notifications.slice(from).filter(({ level }) => level === "error" || level === "warning");
+		const unexpected = complaints.map(({ message }) => message).filter((message) => !EXPECTED[command]?.test(message));
+		seen.push([command, unexpected]);
+	}
+	expect(seen.filter(([, unexpected]) => unexpected.length > 0)).toEqual([]);
+	expect(await rpc.close(PATIENCE_MS)).toMatchObject({ code: 0 });
+});
