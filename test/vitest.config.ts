@@ -2,16 +2,42 @@ import { defineConfig } from "vitest/config";
 
 const LOOPBACK = "localhost,127.0.0.1,[::1]";
 
+/** What starts a real pi, reads a host's own files, or plays whole weeks. */
+const HOSTED = ["e2e", "stress", "support"].map((folder) => `test/${folder}/**/*.test.ts`);
+const LONG = "test/bench/simulate/weeks.test.ts";
+const SCREENS = ["test/screens/**/*.test.ts"];
+
+/** Real pi processes on a shared machine: a bound against hanging, not a measure. */
+const A_LONG_WHILE = 120_000;
+
+const hosted = {
+	// Fetches the hosts once. Runs only when a test of its project does.
+	globalSetup: ["test/support/global-setup.ts"],
+	testTimeout: A_LONG_WHILE,
+	hookTimeout: A_LONG_WHILE,
+};
+
 export default defineConfig({
 	test: {
 		root: new URL("..", import.meta.url).pathname,
-		include: ["test/**/*.test.ts"],
-		globalSetup: ["test/support/global-setup.ts"],
 		// The fakes are on this machine: what the developer's own proxy would carry is refused.
 		env: { NO_PROXY: LOOPBACK, no_proxy: LOOPBACK },
-		// Real pi processes on a shared machine: a bound against hanging, not a measure.
-		testTimeout: 120_000,
-		hookTimeout: 120_000,
 		maxWorkers: 2,
+		projects: [
+			{
+				extends: true,
+				test: {
+					name: "unit",
+					include: ["test/**/*.test.ts"],
+					exclude: [...HOSTED, ...SCREENS, LONG],
+					testTimeout: 5000,
+					hookTimeout: 5000,
+					// One registry of modules for a worker: a third of the time would go into imports.
+					isolate: false,
+				},
+			},
+			{ extends: true, test: { name: "e2e", include: [...HOSTED, LONG], ...hosted, sequence: { groupOrder: 1 } } },
+			{ extends: true, test: { name: "screens", include: SCREENS, ...hosted, sequence: { groupOrder: 1 } } },
+		],
 	},
 });

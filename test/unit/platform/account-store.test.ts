@@ -947,7 +947,7 @@ describe("a file of very many accounts", () => {
 			accountsIn(bytes, NOW);
 			return process.cpuUsage(before).user;
 		};
-		const [few, many] = [bytesOf(1500), bytesOf(12_000)];
+		const [few, many] = [bytesOf(200), bytesOf(1600)];
 		cpuFor(few);
 		const ratio = () => cpuFor(many) / Math.max(1, cpuFor(few));
 		// Eight times as many: a quadratic one would take 64 times as long.

@@ -109,7 +109,7 @@ describe("an atomic write", () => {
 		await writeAtomically(target, contents[0] ?? "", 0o600);
 		let isWriting = true;
 		const writing = (async () => {
-			for (let round = 0; round < 40; round += 1) await writeAtomically(target, contents[round % 2] ?? "", 0o600);
+			for (let round = 0; round < 12; round += 1) await writeAtomically(target, contents[round % 2] ?? "", 0o600);
 			isWriting = false;
 		})();
 		while (isWriting) {

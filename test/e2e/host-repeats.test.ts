@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { classify } from "../../../src/core/classify.ts";
-import { evidenceFromMessage } from "../../../src/core/evidence.ts";
-import { RULES } from "../../../src/core/failure-rules.ts";
-import { isRepeatedByHost } from "../../../src/pi/provider.ts";
-import { hostRetries, ownAnswers, retries } from "../host-retry.ts";
+import { classify } from "../../src/core/classify.ts";
+import { evidenceFromMessage } from "../../src/core/evidence.ts";
+import { RULES } from "../../src/core/failure-rules.ts";
+import { isRepeatedByHost } from "../../src/pi/provider.ts";
+import { hostRetries, ownAnswers, retries } from "../support/host-retry.ts";
 
 const WORDINGS = [
 	...RULES.flatMap(({ samples }) => samples.flatMap(({ message }) => message ?? [])),

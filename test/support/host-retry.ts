@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { runInNewContext } from "node:vm";
 import { z } from "zod";
-import { findModernNode, type HostName, prepareHost, repositoryRoot } from "../support/hosts.ts";
+import { findModernNode, type HostName, prepareHost, repositoryRoot } from "./hosts.ts";
 
 /** What a host's own turn retry makes of an error text. */
 export interface HostRetry {
