@@ -143,7 +143,7 @@ export function compose(pi: ExtensionAPI): void {
 		inBrowser: (dialog: LoginDialog) =>
 			strays.during(dialog, (heard) => loginInBrowser(issuer, heard, clock.now, nameOf)),
 		onDevice: (dialog: DeviceDialog) => loginOnDevice(issuer, dialog, clock.now, pause),
-		openBrowser: openInBrowser,
+		openBrowser: (url: string) => openInBrowser(url),
 	};
 	const provider = registerProvider(pi, {
 		isEnabled,

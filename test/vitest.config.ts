@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 const LOOPBACK = "localhost,127.0.0.1,[::1]";
@@ -19,7 +20,7 @@ const hosted = {
 
 export default defineConfig({
 	test: {
-		root: new URL("..", import.meta.url).pathname,
+		root: fileURLToPath(new URL("..", import.meta.url)),
 		// The fakes are on this machine: what the developer's own proxy would carry is refused.
 		env: { NO_PROXY: LOOPBACK, no_proxy: LOOPBACK },
 		maxWorkers: 2,

@@ -1,8 +1,9 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
 	test: {
-		root: new URL("../..", import.meta.url).pathname,
+		root: fileURLToPath(new URL("../..", import.meta.url)),
 		include: ["test/stress/**/*.stress.ts"],
 		globalSetup: ["test/support/global-setup.ts"],
 		// One fire burns up to its own bound, and then every account is asked.

@@ -613,21 +613,22 @@ describe("over many processes", () => {
 	};
 	const six = ["a", "b", "c", "d", "e", "f"].map((name) => anAccount(name));
 
-	it("eight that start together ask six times for six accounts, and all know the answers", async () => {
+	it("four that start together ask three times for three accounts, and all know the answers", async () => {
+		const three = six.slice(0, 3);
 		answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(42) });
-		const processes = Array.from({ length: 8 }, () => aProcess(...six));
+		const processes = Array.from({ length: 4 }, () => aProcess(...three));
 		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
-		expect(askedFor().sort()).toEqual(six.map(({ workspaceId }) => workspaceId));
+		expect(askedFor().sort()).toEqual(three.map(({ workspaceId }) => workspaceId));
 		await Promise.all(stores.map((store) => store.flush()));
 		for (const { state: each } of processes) {
-			for (const { id } of six) expect(each.status(id).usage?.windows).toEqual(windows(42));
+			for (const { id } of three) expect(each.status(id).usage?.windows).toEqual(windows(42));
 		}
 		clock.at += 5 * MINUTE_MS - 1;
 		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
-		expect(asked).toHaveLength(6);
+		expect(asked).toHaveLength(3);
 		clock.at += 1;
 		await Promise.all(processes.map((each) => each.monitor.refreshStale()));
-		expect(asked).toHaveLength(12);
+		expect(asked).toHaveLength(6);
 	});
 
 	it("all back off where one of them has failed", async () => {

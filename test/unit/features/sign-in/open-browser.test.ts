@@ -1,24 +1,20 @@
+import type { ChildProcess } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openInBrowser } from "../../../../src/features/sign-in/open-browser.ts";
 
-const opening = vi.hoisted(() => ({ urls: [] as string[], start: (): unknown => undefined }));
-vi.mock("open", () => ({
-	default: async (url: string) => {
-		opening.urls.push(url);
-		return opening.start();
-	},
-}));
+const openedUrls: string[] = [];
 
 /** A program that was started to open an address. */
 const anOpener = (exitCode: number | null = null) => Object.assign(new EventEmitter(), { exitCode });
-const opensWith = (opener: unknown) => {
-	opening.start = () => opener;
-	return openInBrowser("https://x.test/");
-};
+const opensWith = (opener: EventEmitter & { exitCode: number | null }) =>
+	openInBrowser("https://x.test/", async (url) => {
+		openedUrls.push(url);
+		return opener as unknown as ChildProcess;
+	});
 
 beforeEach(() => {
-	opening.urls.length = 0;
+	openedUrls.length = 0;
 	// The machine that runs this may be one at the far end.
 	vi.stubEnv("SSH_CONNECTION", undefined);
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
@@ -39,7 +35,7 @@ describe("opening a browser", () => {
 		await vi.waitFor(() => expect(opener.listenerCount("exit")).toBe(1));
 		opener.emit("exit", code);
 		expect(await opened).toBe(isOpen);
-		expect([opening.urls, vi.getTimerCount()]).toEqual([["https://x.test/"], 0]);
+		expect([openedUrls, vi.getTimerCount()]).toEqual([["https://x.test/"], 0]);
 	});
 
 	it.each([
@@ -59,13 +55,11 @@ describe("opening a browser", () => {
 
 	it("is not tried over SSH: it would open at the far end", async () => {
 		vi.stubEnv("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22");
-		expect([await opensWith(anOpener(0)), opening.urls]).toEqual([false, []]);
+		expect([await opensWith(anOpener(0)), openedUrls]).toEqual([false, []]);
 	});
 
 	it("has not worked where nothing can be started", async () => {
-		opening.start = () => {
-			throw new Error("spawn xdg-open ENOENT");
-		};
-		expect(await openInBrowser("https://x.test/")).toBe(false);
+		const starting = () => Promise.reject(new Error("spawn xdg-open ENOENT"));
+		expect(await openInBrowser("https://x.test/", starting)).toBe(false);
 	});
 });
