@@ -29,7 +29,7 @@ import * as messages from "../../src/ui-kit/messages.ts";
 import { createQuestionPanel } from "../../src/ui-kit/question.ts";
 import { HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
-import { isWide } from "../support/tiers.ts";
+import { runs } from "../support/tiers.ts";
 import { aPace } from "./pace.ts";
 import { anyText, anyView, aShown, controlsIn } from "./pool-views.ts";
 
@@ -66,7 +66,6 @@ const HOST = {
 	pace: aPace(),
 };
 const nothing = () => undefined;
-const RUNS = isWide ? 1000 : 100;
 
 /** The panel as it is drawn at first, and after each of the keys. */
 function drawn(panel: Component, width: number, keys: readonly string[]): string[] {
@@ -359,7 +358,7 @@ describe("whatever files, servers and people say", () => {
 					expect(lines.filter((line) => visibleWidth(line) > width)).toEqual([]);
 					expect(controlsIn(lines)).toEqual([]);
 				}),
-				{ numRuns: RUNS },
+				runs(40),
 			);
 		},
 	);
@@ -369,7 +368,7 @@ describe("whatever files, servers and people say", () => {
 			fc.property(anyWorld, fc.integer({ min: 1, max: 200 }), (world, width) => {
 				expect(controlsIn(say(world, width).split("\n"))).toEqual([]);
 			}),
-			{ numRuns: RUNS },
+			runs(40),
 		);
 	});
 });

@@ -6,6 +6,7 @@ import { evidenceFromBody } from "../../../src/core/evidence.ts";
 import { type FailureEvidence, RULES, SIGN_IN_GONE_CODES } from "../../../src/core/failure-rules.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
 import { aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 
 const context = { now: NOW, modelId: "gpt-5.5", cooldownMs: HOUR_MS };
 const kindOf = (evidence: FailureEvidence) => classify(evidence, context).kind;
@@ -353,7 +354,7 @@ describe("arbitrary evidence", () => {
 				expect(remedies.has(failure.remedy)).toBe(true);
 				expect(failure.kind === "other" || RULES.some(({ name }) => name === failure.kind)).toBe(true);
 			}),
-			{ numRuns: 2000 },
+			runs(300),
 		);
 	});
 
@@ -365,7 +366,7 @@ describe("arbitrary evidence", () => {
 				expect(cooling.until).toBeGreaterThanOrEqual(NOW);
 				expect(cooling.until - NOW).toBeLessThanOrEqual(FURTHEST_RESET_MS);
 			}),
-			{ numRuns: 2000 },
+			runs(300),
 		);
 	});
 
@@ -403,7 +404,7 @@ describe("arbitrary evidence", () => {
 					expect(remedies.has(classify(read, context).remedy)).toBe(true);
 				}
 			}),
-			{ numRuns: 500 },
+			runs(150),
 		);
 		const hostile = '{"__proto__":{"code":"usage_limit_reached"},"error":{"__proto__":{"message":"usage limit"}}}';
 		expect(evidenceFromBody(hostile, NOW)).toEqual({});

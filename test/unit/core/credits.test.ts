@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { gateOf } from "../../../src/core/candidate.ts";
 import { type Budget, creditsUntil, type UsageSnapshot } from "../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 import { answered, createHarness, gaveUp, type Harness, refused } from "../harness.ts";
 
 const week = (usedPercent: number, resetsInMs = 3 * DAY_MS) => ({
@@ -204,7 +205,7 @@ describe("bought credits", () => {
 					}
 				},
 			),
-			{ numRuns: 150 },
+			runs(50),
 		);
 		// The search has been where credits are spent.
 		expect(spendings).toBeGreaterThan(20);

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { type Delivery, deliver } from "../../../src/core/delivery.ts";
 import { settled } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 import { aMessage } from "../streams.ts";
 
 type Event = AssistantMessageEvent;
@@ -306,7 +307,7 @@ describe("any sequence of events", () => {
 				delivery.forwardHeld();
 				expect(pushed).toEqual(expected);
 			}),
-			{ numRuns: 500 },
+			runs(200),
 		);
 	});
 });

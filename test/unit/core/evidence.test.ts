@@ -5,6 +5,7 @@ import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } 
 import type { FailureEvidence } from "../../../src/core/failure-rules.ts";
 import { HOUR_MS, NOW } from "../../support/fakes.ts";
 import { isLinear } from "../../support/growth.ts";
+import { runs } from "../../support/tiers.ts";
 
 const RESETS_AT = NOW + HOUR_MS;
 const REUSED = {
@@ -327,7 +328,7 @@ describe("the body of a refusal", () => {
 				expect(evidenceFromBody(body, NOW)).toBeTypeOf("object");
 				expect(evidenceFromMessage(`Codex error: ${body}`, NOW)).toBeTypeOf("object");
 			}),
-			{ numRuns: 1000 },
+			runs(200),
 		);
 	});
 });

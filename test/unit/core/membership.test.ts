@@ -31,6 +31,7 @@ import {
 	type Scratch,
 	settled,
 } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 
 const FILE = "codex-accounts.json";
 
@@ -697,7 +698,7 @@ describe("accounts that were taken for two", () => {
 					chains.map(({ id, newest }) => [id, newest.refresh]),
 				);
 			}),
-			{ numRuns: 25 },
+			runs(12),
 		);
 	});
 });

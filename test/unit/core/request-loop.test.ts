@@ -15,6 +15,7 @@ import {
 	NOW,
 	settled,
 } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 import {
 	answered,
 	createHarness,
@@ -1400,7 +1401,7 @@ describe("any course of a request", () => {
 					expect(new Set(visits).size).toBe(visits.length);
 				}
 			}),
-			{ numRuns: 400 },
+			runs(100),
 		);
 	});
 
@@ -1419,7 +1420,7 @@ describe("any course of a request", () => {
 				expect(ends).toBe(1);
 				expect(events.filter(({ type }) => type === "done" || type === "error")).toHaveLength(1);
 			}),
-			{ numRuns: 200 },
+			runs(60),
 		);
 	});
 });

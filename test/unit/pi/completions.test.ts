@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { labelProblem } from "../../../src/core/account.ts";
 import { COMMANDS } from "../../support/commands.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 import { createCommandHarness } from "../command-harness.ts";
 
 const aLabel = fc
@@ -48,7 +49,7 @@ describe("what is offered while a command is typed", () => {
 				const cli = aDeskOf(labels);
 				for (const value of everyOffer(cli)) expect([value, cli.offered(value)]).toEqual([value, null]);
 			}),
-			{ numRuns: 60 },
+			runs(20),
 		);
 	});
 
@@ -64,7 +65,7 @@ describe("what is offered while a command is typed", () => {
 					for (const value of cli.offered(`${name} `) ?? []) expect(value.startsWith(`${name} `)).toBe(true);
 				}
 			}),
-			{ numRuns: 60 },
+			runs(20),
 		);
 	});
 

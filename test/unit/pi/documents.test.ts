@@ -14,7 +14,7 @@ import { openAccountStore } from "../../../src/platform/account-store.ts";
 import { openEventLog } from "../../../src/platform/event-log.ts";
 import { openStateStore } from "../../../src/platform/state-store.ts";
 import { aScratch, aTokenOf, NOW, type Scratch } from "../../support/fakes.ts";
-import { isWide } from "../../support/tiers.ts";
+import { runs } from "../../support/tiers.ts";
 
 let scratch: Scratch;
 beforeEach(() => {
@@ -127,6 +127,6 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 			verifySchema.parse(JSON.parse(JSON.stringify(verified)));
 			expect(JSON.stringify(verified)).not.toContain(scratch.dir);
 		}),
-		{ numRuns: isWide ? 500 : 40 },
+		runs(40),
 	);
 });

@@ -6,6 +6,7 @@ import { LINE_LENGTH, LOG_BYTES, openEventLog } from "../../../src/platform/even
 import { withLock } from "../../../src/platform/lock.ts";
 import { SECRET_MARK } from "../../support/fake-codex/index.ts";
 import { aScratch, HOUR_MS, NOW, type Scratch, until } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 
 const NAME = "codex-events.jsonl";
 const OLDER = "codex-events.1.jsonl";
@@ -206,7 +207,7 @@ describe("whatever is logged", () => {
 				for (const line of lines) expect(line.length).toBeLessThanOrEqual(LINE_LENGTH);
 				expect((await log.read(99)).map(({ kind }) => kind)).toEqual(decisions.map(({ kind }) => kind));
 			}),
-			{ numRuns: 60 },
+			runs(20),
 		);
 	});
 

@@ -24,6 +24,7 @@ import {
 	type SharedDocumentOptions,
 } from "../../../src/platform/shared-document.ts";
 import { aScratch, type Scratch, settled, until } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 
 const schema = z.looseObject({ version: z.number(), counts: z.record(z.string(), z.number()) });
 type Counts = z.output<typeof schema>;
@@ -222,7 +223,7 @@ describe("two processes over one document", () => {
 				for (const process of processes) expect(process.read().counts).toEqual(Object.fromEntries(expected));
 				rmSync(scratch.path(NAME), { force: true });
 			}),
-			{ numRuns: 30 },
+			runs(15),
 		);
 	});
 });

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createUsageApi, usageFromHeaders, usageUrl } from "../../../src/platform/usage-api.ts";
 import { answers, type FakeCodex, startFakeCodex, usageAnswers } from "../../support/fake-codex/index.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 
 const inSeconds = (ms: number) => String(Math.floor(ms / 1000));
 
@@ -186,7 +187,7 @@ describe("usage in response headers", () => {
 					expect(Number.isFinite(window.usedPercent)).toBe(true);
 				}
 			}),
-			{ numRuns: 500 },
+			runs(200),
 		);
 	});
 });

@@ -8,7 +8,7 @@ import type { LastRotation } from "../../../../src/features/dashboard/texts.ts";
 import { createListCursor } from "../../../../src/ui-kit/list-cursor.ts";
 import type { PanelKey } from "../../../../src/ui-kit/panel.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../../support/fakes.ts";
-import { isWide } from "../../../support/tiers.ts";
+import { runs } from "../../../support/tiers.ts";
 import { aPace, type FakePace } from "../../pace.ts";
 import { aShown, aView, DRAWN } from "../../pool-views.ts";
 
@@ -411,7 +411,7 @@ describe("text that is typed into the dashboard", () => {
 				pace.pass(1000);
 				expect(actions).toEqual([]);
 			}),
-			{ numRuns: isWide ? 2000 : 200 },
+			runs(80),
 		);
 	});
 

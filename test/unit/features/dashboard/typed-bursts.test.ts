@@ -2,7 +2,7 @@ import { initTheme } from "@mariozechner/pi-coding-agent";
 import fc from "fast-check";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { anAccount } from "../../../support/fakes.ts";
-import { isWide } from "../../../support/tiers.ts";
+import { runs } from "../../../support/tiers.ts";
 import { createCommandHarness } from "../../command-harness.ts";
 
 /** Every panel, by the command that opens it. */
@@ -68,7 +68,7 @@ describe("a burst of text", () => {
 				await cli.pi.fire("session_shutdown", cli.screen.ctx);
 				await running;
 			}),
-			{ numRuns: isWide ? 500 : 40 },
+			runs(20),
 		);
 	});
 });

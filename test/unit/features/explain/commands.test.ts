@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { MODEL } from "../../harness.ts";
 
@@ -144,7 +145,7 @@ it("why names the account of the next request, or nobody where that finds nobody
 			if (wait) expect([wait, next]).toMatchObject([{ forRoom: hasCrowded }, null]);
 			if (hasCrowded && wait) waitedForRoom += 1;
 		}),
-		{ numRuns: 1000 },
+		runs(150),
 	);
 	expect(waitedForRoom).toBeGreaterThan(0);
 });

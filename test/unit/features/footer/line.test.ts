@@ -13,6 +13,7 @@ import type { UsageWindow } from "../../../../src/core/usage.ts";
 import { type FooterModel, footerLine } from "../../../../src/features/footer/line.ts";
 import type { Paint } from "../../../../src/ui-kit/panel.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 
 const fiveHours: UsageWindow = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + 67 * MINUTE_MS };
 const week: UsageWindow = { usedPercent: 8, windowMinutes: 10080, resetsAt: NOW + 6 * DAY_MS + 20 * HOUR_MS };
@@ -329,7 +330,7 @@ describe("any footer", () => {
 				expect(visibleWidth(text)).toBeLessThanOrEqual(columns);
 				expect(text).not.toMatch(/\p{Cc}|[\u202a-\u202e\u2066-\u2069]/u);
 			}),
-			{ numRuns: 1000 },
+			runs(200),
 		);
 	});
 
@@ -375,7 +376,7 @@ describe("any footer", () => {
 				// A label that does not fit is cut, and a wide character may leave a column free.
 				expect(visibleWidth(textOf(each, columns + 1))).toBeGreaterThanOrEqual(narrow - 1);
 			}),
-			{ numRuns: 500 },
+			runs(100),
 		);
 	});
 

@@ -15,6 +15,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { HealthCheck } from "../../../../src/core/ports.ts";
 import { openHealth } from "../../../../src/features/verify/disk.ts";
 import { aScratch, aTokenOf, closeFolder, DAY_MS, idFor, type Scratch } from "../../../support/fakes.ts";
+import { runs } from "../../../support/tiers.ts";
 
 const now = () => Date.now();
 /** A process that is no more. */
@@ -106,7 +107,7 @@ describe("a look at the agent directory", () => {
 					expect(facts.files.map(({ name }) => name)).toEqual(names);
 				},
 			),
-			{ numRuns: 60 },
+			runs(25),
 		);
 	});
 
