@@ -1,4 +1,4 @@
-import * as z from "zod/mini";
+import { z } from "zod";
 import {
 	ACCOUNT_ID,
 	type Account,
@@ -13,38 +13,36 @@ import { allClaims, claimsOf, type Speaker, type UserClaim } from "../core/ident
 import type { AccountId } from "../core/ids.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
-import { lenient, lenientOrNull } from "./lenient.ts";
 import { type DocumentFormat, readDocument, versionOf } from "./shared-document.ts";
 
 /** Version of `codex-accounts.json` that is written here. */
 export const ACCOUNTS_VERSION = 2;
 
 /** A missing expiry is read from the token. Without either, the token is renewed before use. */
-const credentialSchema = z.pipe(
-	z.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: lenient(z.number()) }),
-	z.transform((read) => ({ ...read, expires: read.expires ?? tokenTimes(read.access).expiresAt ?? 0 })),
-);
-const optionalText = lenientOrNull(z.string());
+const credentialSchema = z
+	.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: z.number().optional().catch(undefined) })
+	.transform((read) => ({ ...read, expires: read.expires ?? tokenTimes(read.access).expiresAt ?? 0 }));
+const optionalText = z.string().nullish().catch(undefined);
 
-export const rowSchema = z.pipe(
-	z.transform(withWorkspace),
+export const rowSchema = z.preprocess(
+	withWorkspace,
 	z.looseObject({
 		// Part of file names: of locks and backups.
-		id: z.string().check(z.regex(ACCOUNT_ID)),
+		id: z.string().regex(ACCOUNT_ID),
 		accountId: workspaceIdSchema,
 		credential: credentialSchema,
 		label: optionalText,
 		email: optionalText,
 		userId: optionalText,
 		plan: optionalText,
-		claims: lenient(z.array(z.string())),
-		formerIds: lenient(z.array(z.string().check(z.regex(ACCOUNT_ID)))),
-		source: z.catch(z.string(), "login"),
-		linked: z.catch(z.boolean(), false),
-		enabled: z.catch(z.boolean(), true),
+		claims: z.array(z.string()).optional().catch(undefined),
+		formerIds: z.array(z.string().regex(ACCOUNT_ID)).optional().catch(undefined),
+		source: z.string().catch("login"),
+		linked: z.boolean().catch(false),
+		enabled: z.boolean().catch(true),
 		disabledReason: optionalText,
-		needsLogin: lenientOrNull(z.object({ reason: z.string(), at: z.number() })),
-		addedAt: z.catch(z.number(), 0),
+		needsLogin: z.object({ reason: z.string(), at: z.number() }).nullish().catch(undefined),
+		addedAt: z.number().catch(0),
 	}),
 );
 
@@ -52,7 +50,7 @@ export const rowSchema = z.pipe(
 export type Row = z.output<typeof rowSchema>;
 
 const tokenRowSchema = z.looseObject({
-	accountId: lenient(workspaceIdSchema),
+	accountId: workspaceIdSchema.optional().catch(undefined),
 	credential: z.looseObject({ access: tokenSchema }),
 });
 
@@ -67,7 +65,7 @@ function withWorkspace(row: unknown): unknown {
 /** Rows stay raw here, so that a row that this version cannot read survives every write. */
 const fileSchema = z.looseObject({
 	// Neither a newer version nor an older one gets here.
-	version: z.catch(z.literal(ACCOUNTS_VERSION), ACCOUNTS_VERSION),
+	version: z.literal(ACCOUNTS_VERSION).catch(ACCOUNTS_VERSION),
 	accounts: z.array(z.unknown()),
 });
 /** The content of `codex-accounts.json`. */
@@ -78,9 +76,9 @@ const versionOneRowSchema = z.object({
 	email: optionalText,
 	accessToken: tokenSchema,
 	refreshToken: tokenSchema,
-	expiresAt: z.catch(z.number(), 0),
+	expiresAt: z.number().catch(0),
 	accountId: optionalText,
-	needsReauth: lenientOrNull(z.boolean()),
+	needsReauth: z.boolean().nullish().catch(undefined),
 });
 
 /** The format of `codex-accounts.json`. */

@@ -1,76 +1,61 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../../core/account.ts";
-import type { PoolEvent } from "../../core/events.ts";
-import type { Pool } from "../../core/pool.ts";
-import type { Clock } from "../../core/ports.ts";
-import type { UsageMonitor } from "../../core/usage-monitor.ts";
-import type { CommandContext, Ended, Given, NoArgs, Subcommand } from "../../pi/command.ts";
+import type { Subcommand, SubcommandDeps } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
 import { modeOf, writeFailure } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import { baseUrlOf } from "../../pi/provider.ts";
-import type { SessionView } from "../../pi/session-view.ts";
+import { runSubcommand } from "../../pi/run-subcommand.ts";
+import { viewOf } from "../../pi/view-of-pool.ts";
 import { createListCursor } from "../../ui-kit/list-cursor.ts";
+import { disable, enable } from "../accounts/account-toggle.ts";
+import { refresh } from "../accounts/refresh.ts";
+import { remove } from "../accounts/remove.ts";
+import { rename } from "../accounts/rename.ts";
+import { nextFor } from "../accounts/successor.ts";
+import { add } from "../sign-in/add.ts";
+import { login } from "../sign-in/login.ts";
 import { createDashboard, type DashboardAction } from "./dashboard.ts";
-import { type LastRotation, menuTitle } from "./texts.ts";
+import { menuTitle } from "./texts.ts";
+import { use } from "./use.ts";
 
-interface Ports {
-	readonly pool: Pool;
-	readonly usage: Pick<UsageMonitor, "refreshStale" | "setBaseUrl">;
-	readonly session: SessionView;
-	readonly clock: Clock;
-}
+/** `/multicodex` without a word: the dashboard, or a menu where there are only dialogs. Tells everything by itself. */
+export const dashboard: Subcommand = {
+	name: "dashboard",
+	usage: "",
+	summary: "every account at a glance, with keys for what can be done; without a terminal, show",
+	isPanel: () => true,
+	run: async (_words, ctx, deps) => {
+		const isShown = modeOf(ctx) === "tui" && (await discardingTypeahead(ctx, deps, onScreen));
+		if (!isShown) await menu(ctx, deps);
+		return undefined;
+	},
+};
 
-/**
- * `/multicodex` without a word: the dashboard, a menu where there are only dialogs, `show` where there is no person.
- * Everything that it does is reported on the way.
- */
-export function createDashboardCommand(ports: Ports): Subcommand<NoArgs> {
-	const { pool, clock } = ports;
-	let last: LastRotation | undefined;
-	pool.subscribe((event: PoolEvent) => {
-		if (event.type === "rotated") last = { at: clock.now(), event };
-	});
-	return {
-		name: "dashboard",
-		usage: "",
-		summary: "every account at a glance, with keys for what can be done; without a terminal, show",
-		isPanel: () => true,
-		parse: () => ({}),
-		run: async (_args, ctx) => {
-			if (!ctx.host.hasUI) {
-				await ctx.run("show", { words: [] });
-				return undefined;
-			}
-			const show = (held: CommandContext) => onScreen(held, ports, () => last);
-			const isShown = modeOf(ctx.host) === "tui" && (await discardingTypeahead(ctx, clock, show));
-			if (!isShown) await menu(ctx, ports);
-			return undefined;
-		},
-	};
-}
-
-/** A key of the dashboard: the subcommand that it runs. */
+/** What the dashboard's keys do: the subcommands, given an account by its id. */
 interface KeyCommand {
-	readonly command: string;
+	readonly command: Subcommand;
 	/** Opens a dialog of its own: the dashboard makes room, and is back afterwards. */
 	readonly hasDialog: boolean;
-	/** Its outcome is seen in the dashboard. */
+	/** What it comes to is seen in the dashboard. */
 	readonly isQuiet?: boolean;
-	/** The words it is run with; without them, the highlighted account. */
-	readonly words?: readonly string[];
+	words(id: string): readonly string[];
 }
 
+const nothing = () => [];
+const itsId = (id: string) => [id];
+
 const KEY_COMMANDS: Readonly<Record<Exclude<DashboardAction, "close">, KeyCommand>> = {
-	use: { command: "use", hasDialog: false },
-	auto: { command: "use", hasDialog: false, words: ["auto"] },
-	add: { command: "add", hasDialog: true, words: [] },
-	login: { command: "login", hasDialog: true },
-	remove: { command: "remove", hasDialog: true },
-	enable: { command: "enable", hasDialog: false },
-	disable: { command: "disable", hasDialog: false },
-	rename: { command: "rename", hasDialog: true },
-	refresh: { command: "refresh", hasDialog: false, isQuiet: true, words: [] },
-	undo: { command: "add", hasDialog: true, words: ["--undo"] },
+	use: { command: use, hasDialog: false, words: itsId },
+	auto: { command: use, hasDialog: false, words: () => ["auto"] },
+	add: { command: add, hasDialog: true, words: nothing },
+	login: { command: login, hasDialog: true, words: itsId },
+	remove: { command: remove, hasDialog: true, words: itsId },
+	enable: { command: enable, hasDialog: false, words: itsId },
+	disable: { command: disable, hasDialog: false, words: itsId },
+	rename: { command: rename, hasDialog: true, words: itsId },
+	refresh: { command: refresh, hasDialog: false, isQuiet: true, words: nothing },
+	undo: { command: add, hasDialog: true, words: () => ["--undo"] },
 };
 
 /** Usage that is due while the dashboard is open is asked for this often; the monitor says what is due. */
@@ -82,22 +67,18 @@ interface Wish {
 }
 
 /** Shows the dashboard until it is closed; false where this pi shows no panels. */
-async function onScreen(
-	ctx: CommandContext,
-	ports: Ports,
-	lastRotation: () => LastRotation | undefined,
-): Promise<boolean> {
-	const { pool, usage, session } = ports;
-	const view = () => session.pool(ctx.host);
+async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<boolean> {
+	const { pool, usage, settings, clock, signal } = deps;
+	const view = () => viewOf(pool, settings.read(), clock.now(), nextFor(ctx, deps));
 	const { active, pinned } = view();
 	const cursor = createListCursor(active ?? pinned);
-	const baseUrl = baseUrlOf(ctx.host);
+	const baseUrl = baseUrlOf(ctx);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
 	let asking = 0;
 	let removed: string | undefined;
 	let wish: Wish | undefined;
 	do {
-		wish = await openPanel<Wish>(ctx, { ended: { action: "close", id: undefined } }, (host) => {
+		wish = await openPanel<Wish>(ctx, { signal, ended: { action: "close", id: undefined } }, (host) => {
 			const whileAsking = async (work: Promise<unknown>) => {
 				asking += 1;
 				host.repaint();
@@ -115,7 +96,7 @@ async function onScreen(
 				view,
 				cursor,
 				isAsking: () => asking > 0,
-				lastRotation,
+				lastRotation: deps.lastRotation,
 				undoable: () => removed,
 				onAction: (action, account) => {
 					const key = action === "close" ? undefined : KEY_COMMANDS[action];
@@ -125,7 +106,7 @@ async function onScreen(
 					}
 					// Its outcome takes the place of the line about the removal.
 					if (!key.isQuiet) removed = undefined;
-					const done = pressKey(key, account?.id, ctx, ports);
+					const done = runSubcommand(key.command, key.words(account?.id ?? ""), ctx, deps, key.isQuiet);
 					if (action === "refresh") void whileAsking(done);
 				},
 			});
@@ -142,79 +123,58 @@ async function onScreen(
 		if (!wish || wish.action === "close") break;
 		const { action, id } = wish;
 		const label = view().accounts.find(({ account }) => account.id === id)?.account.label;
-		const ended = await carryOutWish(KEY_COMMANDS[action], id, ctx, ports, cursor.put);
+		const ended = await carryOutWish(action, id, ctx, deps, cursor.put);
 		// Who leaves a dialog by Esc goes on in the editor: what is typed next is no key of a dashboard.
 		if (ended === "cancelled") break;
 		const isGone = action === "remove" && !pool.accounts().some((account) => account.id === id);
 		if (isGone) removed = label;
 		else if (action !== "remove") removed = undefined;
-	} while (!ctx.signal.aborted);
+	} while (!signal.aborted);
 	return wish !== undefined;
 }
 
-/** Runs the subcommand of a key on the account as it is now; the one on the screen may be masked, or gone. */
-async function pressKey(
-	{ command, words, isQuiet = false }: KeyCommand,
-	id: string | undefined,
-	ctx: CommandContext,
-	{ pool }: Ports,
-): Promise<Ended> {
-	const given = words ? { words } : givenAccount(id, pool);
-	if (given) return ctx.run(command, given, { isQuiet });
-	writeFailure(ctx.host, `multicodex ${command}: that account is not here any more.`);
-	return "done";
-}
-
-function givenAccount(id: string | undefined, pool: Pool): Given | undefined {
-	const account = id === undefined ? undefined : pool.account(id);
-	return account && { account };
-}
-
-/** Runs a key that needs a dialog of its own; afterwards an account that has joined is the highlighted one. */
+/** What needs a dialog of its own; afterwards an account that has joined is the highlighted one. */
 async function carryOutWish(
-	key: KeyCommand,
+	action: Exclude<DashboardAction, "close">,
 	id: string | undefined,
-	ctx: CommandContext,
-	ports: Ports,
+	ctx: ExtensionCommandContext,
+	deps: SubcommandDeps,
 	highlight: (id: string) => void,
-): Promise<Ended> {
-	const { pool } = ports;
-	const before = new Set(pool.accounts().map((account) => account.id));
-	const ended = await pressKey(key, id, ctx, ports);
-	const joined = pool.accounts().find((account) => !before.has(account.id));
+): Promise<"done" | "cancelled"> {
+	const { command, words } = KEY_COMMANDS[action];
+	const before = new Set(deps.pool.accounts().map((account) => account.id));
+	const ended = await runSubcommand(command, words(id ?? ""), ctx, deps);
+	const joined = deps.pool.accounts().find((account) => !before.has(account.id));
 	if (joined) highlight(joined.id);
 	return ended;
 }
 
 /** Where there are only dialogs: the subcommands to choose from, each asking for what it needs. */
-async function menu(ctx: CommandContext, { pool, session }: Ports): Promise<void> {
-	const { host, signal } = ctx;
-	// The first one is this menu.
-	const commands = ctx.commands.slice(1);
+async function menu(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
+	const { pool, settings, clock, signal, commands } = deps;
 	const lines = commands.map(({ name, summary }) => `${name}: ${summary}`);
-	const chosen = await host.ui.select(menuTitle(session.pool(host)), lines, { signal });
+	const title = menuTitle(viewOf(pool, settings.read(), clock.now(), nextFor(ctx, deps)));
+	const chosen = await ctx.ui.select(title, lines, { signal });
 	const command = commands[chosen === undefined ? -1 : lines.indexOf(chosen)];
 	if (!command) return;
-	const { name, onAccount } = command;
-	const isOffered = onAccount?.isOffered;
-	const given = isOffered ? await chooseAccount(command, isOffered, ctx, pool) : { words: [] };
-	if (given) await ctx.run(name, given);
+	const words = command.asksAccount ? await accountFor(command, command.asksAccount, ctx, deps) : [];
+	if (words) await runSubcommand(command, words, ctx, deps);
 }
 
-/** The account that the command is to work on; undefined when the person has chosen none. */
-async function chooseAccount(
+/** The account that the command is to work on; undefined where the person has chosen none. */
+async function accountFor(
 	{ name, summary }: Subcommand,
 	isOffered: (account: Account) => boolean,
-	{ host, signal }: CommandContext,
-	pool: Pool,
-): Promise<{ readonly account: Account } | undefined> {
+	ctx: ExtensionCommandContext,
+	{ pool, signal }: SubcommandDeps,
+): Promise<readonly string[] | undefined> {
 	const accounts = pool.accounts().filter(isOffered);
 	if (accounts.length === 0) {
-		writeFailure(host, `multicodex ${name}: there is no account for that.`);
+		writeFailure(ctx, `multicodex ${name}: there is no account for that.`);
 		return undefined;
 	}
 	const labels = accounts.map(({ label }) => label);
-	const chosen = await host.ui.select(`${name}: ${summary}`, labels, { signal });
+	const chosen = await ctx.ui.select(`${name}: ${summary}`, labels, { signal });
 	const account = accounts.find(({ label }) => label === chosen);
-	return account && { account };
+	return account && [account.id];
 }

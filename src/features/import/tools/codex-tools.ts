@@ -1,6 +1,5 @@
 import { basename, isAbsolute, join, resolve } from "node:path";
-import * as z from "zod/mini";
-import { lenient, lenientOrNull } from "../../../platform/lenient.ts";
+import { z } from "zod";
 import type { Finding } from "../rules.ts";
 import { leftOut, readCodexFile, readCodexHome } from "./codex-file.ts";
 import { expanded, namesIn, objectSchema, readJsonFile, readTomlFile } from "./files.ts";
@@ -45,7 +44,12 @@ async function snapshotsIn(folder: string): Promise<Finding[]> {
 }
 
 const registrySchema = z.object({
-	accounts: z.array(lenient(z.object({ account_key: z.string(), alias: z.string().check(z.minLength(1)) }))),
+	accounts: z.array(
+		z
+			.object({ account_key: z.string(), alias: z.string().min(1) })
+			.optional()
+			.catch(undefined),
+	),
 });
 
 /** What the person called each account, by its key. */
@@ -71,7 +75,14 @@ export const orchestrator: ImportSource = {
 const ORCHESTRATOR = ".codex-account-orchestrator";
 
 const targetsSchema = z.object({
-	targets: z.catch(z.array(lenient(z.object({ codex_home: z.string().check(z.minLength(1)) }))), []),
+	targets: z
+		.array(
+			z
+				.object({ codex_home: z.string().min(1) })
+				.optional()
+				.catch(undefined),
+		)
+		.catch([]),
 });
 
 /** codex-hotswap: `~/.codex-<name>`, or whatever folder its configuration names. */
@@ -93,8 +104,8 @@ export const hotswap: ImportSource = {
 };
 
 const profileSchema = z.object({
-	codex_home: z.string().check(z.minLength(1)),
-	provider: lenientOrNull(z.object({ provider_kind: z.string() })),
+	codex_home: z.string().min(1),
+	provider: z.object({ provider_kind: z.string() }).nullish().catch(undefined),
 });
 
 /** prodex: the profiles that its `state.json` names, wherever they lie, and those in `profiles`. */

@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import * as z from "zod/mini";
+import { z } from "zod";
 import { codeOf } from "../../../platform/errors.ts";
 import { textFrom } from "../../../platform/json.ts";
 
