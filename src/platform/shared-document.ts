@@ -3,11 +3,12 @@ import { mkdir, readlink, realpath, rename } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type { z } from "zod";
 import { writeAtomically } from "./atomic-file.ts";
-import { carryOver, type Resolve } from "./carry-over.ts";
+import type { Resolve } from "./carry-over.ts";
 import { codeOf, isMissing } from "./errors.ts";
 import { withoutMark } from "./json.ts";
 import { LockBusyError, withLock } from "./lock.ts";
 import { NotReadableError, readText, readTextNow } from "./regular-file.ts";
+import { type Change, createWriteQueue, type WriteBatch } from "./write-queue.ts";
 
 /** A JSON file of ours that many processes share. */
 export interface SharedDocument<T> {
@@ -63,14 +64,6 @@ export type Reading<T> =
 	| { readonly kind: "corrupt" | "newer" };
 type Loaded<T> = Reading<T> | { readonly kind: "none" };
 
-interface Unsaved<T> {
-	readonly change: (draft: T, isNewest: boolean) => void;
-	/** Told once, by the first write that carries the change. */
-	settle: ((error?: unknown) => void) | undefined;
-	/** Not kept where it could not be written. */
-	readonly isOneOff: boolean;
-}
-
 const LOCK_WAIT_MS = 10_000;
 /** Of no file: the next look reads it again. */
 const FORGOTTEN = "forgotten";
@@ -95,8 +88,6 @@ export function openSharedDocument<S extends JsonSchema>(
 	let value: T = options.empty();
 	/** What `value` was read from; undefined where that was no file of ours. */
 	let readFrom: string | undefined;
-	/** Not in the file yet, in order; `value` has them. */
-	let unsaved: Unsaved<T>[] = [];
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	let retryMs = COALESCE_MS;
@@ -112,9 +103,17 @@ export function openSharedDocument<S extends JsonSchema>(
 		options.onProblem({ kind, text });
 	};
 
+	/** What was read last, without any change of ours. */
+	const pristine = (): T => {
+		const loaded = readFrom === undefined ? undefined : readDocument(readFrom, options);
+		return loaded?.kind === "ok" ? loaded.value : options.empty();
+	};
+	/** What is not in the file yet; `value` has it. */
+	const queue = createWriteQueue<T>(pristine, options.resolve);
+
 	const adopt = (next: T) => {
 		value = next;
-		for (const { change } of unsaved) change(value, false);
+		queue.applyTo(value);
 	};
 
 	const read = (): T => {
@@ -158,7 +157,7 @@ export function openSharedDocument<S extends JsonSchema>(
 	};
 
 	/** One locked read, change and replacement. False when somebody else wrote although we held the lock. */
-	const writeOnce = async (batch: readonly Unsaved<T>[]): Promise<boolean> => {
+	const writeOnce = async (batch: WriteBatch<T>): Promise<boolean> => {
 		const target = await realTarget(path);
 		return withLock(target, { waitMs: LOCK_WAIT_MS, signal: impatience.signal }, async () => {
 			let current = signatureOf(target);
@@ -170,10 +169,10 @@ export function openSharedDocument<S extends JsonSchema>(
 			// A broken one was moved out of the way.
 			if (loaded.kind === "corrupt") current = undefined;
 			const next: T = loaded.kind === "ok" ? loaded.value : options.empty();
-			for (const { change } of batch) change(next, true);
+			batch.applyTo(next);
 			const bytes = `${JSON.stringify(next, undefined, 2)}\n`;
 			const isUnchanged = loaded.kind === "ok" && loaded.bytes === bytes;
-			const hasNothingToKeep = loaded.kind !== "ok" && batch.length === 0;
+			const hasNothingToKeep = loaded.kind !== "ok" && batch.isEmpty;
 			if (!isUnchanged && !hasNothingToKeep) {
 				const written = await writeAtomically(target, bytes, 0o600, () => signatureOf(target) === current);
 				if (!written) return false;
@@ -182,59 +181,35 @@ export function openSharedDocument<S extends JsonSchema>(
 			// Of what `next` is, and not of what lies there by now: somebody who takes no lock may have replaced it.
 			signature = current;
 			readFrom = hasNothingToKeep ? undefined : bytes;
-			unsaved = unsaved.filter((entry) => !batch.includes(entry));
+			batch.written();
 			adopt(next);
 			return true;
 		});
 	};
 
 	const writeBatch = async (): Promise<void> => {
-		const batch = [...unsaved];
+		const batch = queue.take();
 		try {
 			for (let tries = 1; !(await writeOnce(batch)); tries += 1) {
 				if (tries >= TRIES_AGAINST_INTRUDERS) throw new LockBusyError(path);
 			}
 			retryMs = COALESCE_MS;
 			isNewer = false;
-			for (const { settle } of batch) settle?.();
+			batch.settle();
 		} catch (error) {
-			for (const entry of batch) {
-				entry.settle?.(error);
-				entry.settle = undefined;
+			if (batch.failed(error).isRolledBack) {
+				// Read again without the changes that were dropped.
+				signature = FORGOTTEN;
+				read();
 			}
-			if (batch.some(({ isOneOff }) => isOneOff)) forget(batch);
-			fold(batch);
 			isNewer = error instanceof NewerVersionError;
-			if (isNewer || unsaved.length === 0) return;
+			if (isNewer || queue.length === 0) return;
 			const reason = reasonOf(error);
 			// What cannot be read cannot be written either: that is one thing to hear of.
 			report("unwritable", `${name} cannot be written (${reason}); changes are kept in memory.`, reason);
 			retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
 			writeIn(retryMs);
 		}
-	};
-
-	/** Takes back what was not to be kept, also out of memory. */
-	const forget = (batch: readonly Unsaved<T>[]) => {
-		unsaved = unsaved.filter((entry) => !(entry.isOneOff && batch.includes(entry)));
-		signature = FORGOTTEN;
-		read();
-	};
-
-	/** Puts one change in the place of all that could not be written: they are made anew whenever the file is read. */
-	const fold = (batch: readonly Unsaved<T>[]) => {
-		const kept = unsaved.filter((entry) => batch.includes(entry));
-		if (kept.length < 2) return;
-		const [base, mine] = [pristine(), pristine()];
-		for (const { change } of kept) change(mine, false);
-		const rest = unsaved.filter((entry) => !kept.includes(entry));
-		unsaved = [{ change: difference(base, mine, options.resolve), settle: undefined, isOneOff: false }, ...rest];
-	};
-
-	/** What was read last, without any change of ours. */
-	const pristine = (): T => {
-		const loaded = readFrom === undefined ? undefined : readDocument(readFrom, options);
-		return loaded?.kind === "ok" ? loaded.value : options.empty();
 	};
 
 	const write = (): Promise<void> => {
@@ -244,11 +219,11 @@ export function openSharedDocument<S extends JsonSchema>(
 				// Everything asked for in this tick goes into one write.
 				await Promise.resolve();
 				do await writeBatch();
-				while (unsaved.some(({ settle }) => settle));
+				while (queue.hasWaiting());
 			} finally {
 				// In the same step as the last look at what is unsaved, so that nothing falls in between.
 				writing = undefined;
-				if (unsaved.length === 0) stopTimer();
+				if (queue.length === 0) stopTimer();
 				else if (!isNewer) writeIn(COALESCE_MS);
 			}
 		})();
@@ -266,23 +241,23 @@ export function openSharedDocument<S extends JsonSchema>(
 		timer.unref();
 	};
 
-	const enqueue = (change: Unsaved<T>["change"], settle: Unsaved<T>["settle"], isOneOff = false) => {
-		read();
-		change(value, false);
-		unsaved.push({ change, settle, isOneOff });
-	};
-	const changeNow = (change: Unsaved<T>["change"], isOneOff: boolean): Promise<void> =>
+	const writeNow = (change: Change<T>, isRolledBack: boolean): Promise<void> =>
 		new Promise((resolve, reject) => {
-			enqueue(change, (error) => (error === undefined ? resolve() : reject(error)), isOneOff);
+			read();
+			change(value, false);
+			const settle = (error?: unknown) => (error === undefined ? resolve() : reject(error));
+			queue.add({ change, settle, isRolledBack });
 			void write();
 		});
 
 	return {
 		read,
-		update: (change) => changeNow(change, false),
-		updateOrRollBack: (change) => changeNow(change, true),
+		update: (change) => writeNow(change, false),
+		updateOrRollBack: (change) => writeNow(change, true),
 		updateDebounced: (change) => {
-			enqueue(change, undefined);
+			read();
+			change(value);
+			queue.add({ change });
 			writeIn(COALESCE_MS);
 		},
 		flush: async () => {
@@ -290,21 +265,13 @@ export function openSharedDocument<S extends JsonSchema>(
 			const hurry = setTimeout(() => impatience.abort(new LockBusyError(path)), FLUSH_WAIT_MS);
 			try {
 				await writing;
-				if (unsaved.length > 0) await write();
+				if (queue.length > 0) await write();
 			} finally {
 				clearTimeout(hurry);
 				if (signal.aborted) impatience = new AbortController();
 			}
 		},
 	};
-}
-
-/**
- * A change that carries over what `mine` has changed since `base`. It is made here so that it holds on to these two alone:
- * made among other closures it would keep what they use alive as well, and with that the change before it, and so on.
- */
-function difference<T extends Record<string, unknown>>(base: T, mine: T, resolve?: Resolve): (draft: T) => void {
-	return (draft) => carryOver(base, mine, draft, resolve ?? ((_key, ours) => ours));
 }
 
 /** Reads the bytes of a file of ours. Never throws. */
