@@ -20,6 +20,7 @@ import { publishEvents } from "./features/explain/event-bus.ts";
 import { createFooter } from "./features/footer/footer.ts";
 import { createImports } from "./features/import/imports.ts";
 import { createImportFinder } from "./features/import/tools/finder.ts";
+import { createCommands } from "./features/index.ts";
 import { loginInBrowser } from "./features/sign-in/browser-login.ts";
 import { loginOnDevice } from "./features/sign-in/device-login.ts";
 import { createOAuthHooks } from "./features/sign-in/login-hooks.ts";
@@ -203,8 +204,7 @@ export function compose(pi: ExtensionAPI): void {
 		if (total > 0) pool.emit({ type: "backups-deleted", total });
 		return total;
 	};
-	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
-	registerCommand(pi, {
+	const commands = createCommands({
 		pool,
 		affinity,
 		eventLog,
@@ -220,8 +220,11 @@ export function compose(pi: ExtensionAPI): void {
 		settings: { ...settings, set: setAndTell },
 		hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
 		savedModel: () => savedModelIn(paths.settings, PROVIDER),
+		setModel: (model) => pi.setModel(model),
 		removeBackups: removeBackupsAndTell,
 	});
+	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
+	registerCommand(pi, { commands, link, pool, settings });
 	registerSessionHooks(pi, {
 		pool,
 		link,

@@ -11,8 +11,8 @@ import {
 	type StoredValue,
 } from "../src/core/settings.ts";
 import { logSchema, showSchema, verifySchema, whySchema } from "../src/pi/json-schemas.ts";
-import { COMMANDS, LISTED } from "../src/pi/router.ts";
 import { PICTURES } from "./screens/picture.ts";
+import { COMMANDS, LISTED } from "./support/commands.ts";
 import { repositoryRoot } from "./support/hosts.ts";
 
 const read = (page: string) => readFileSync(join(repositoryRoot, page), "utf8");

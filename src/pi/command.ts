@@ -1,58 +1,15 @@
 import { basename } from "node:path";
-import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, matchAccounts } from "../core/account.ts";
-import type { Affinity } from "../core/affinity.ts";
-import type { Credentials } from "../core/credentials.ts";
 import { isDefect, traceOf } from "../core/defect.ts";
-import type { Membership } from "../core/membership.ts";
 import { ownValue } from "../core/own-value.ts";
-import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
-import type { Clock, EventLog, HealthCheck, SettingsStore } from "../core/ports.ts";
+import type { SettingsStore } from "../core/ports.ts";
 import { hideEmails } from "../core/privacy.ts";
-import type { UsageMonitor } from "../core/usage-monitor.ts";
-import type { LastRotation } from "../features/dashboard/texts.ts";
-import type { Imports } from "../features/import/imports.ts";
-import type { SignInWays } from "../features/sign-in/dialog.ts";
 import { asWord } from "../ui-kit/format.ts";
 import * as messages from "../ui-kit/messages.ts";
 import { nearest } from "../ui-kit/nearest.ts";
 import type { Result } from "./output.ts";
-
-/** What subcommands work on. */
-export interface SubcommandDeps {
-	/** All subcommands. */
-	readonly commands: readonly Subcommand[];
-	/** The same after the command without a word, for `help`. */
-	readonly listed: readonly Subcommand[];
-	readonly pool: Pool;
-	readonly affinity: Affinity;
-	readonly eventLog: EventLog;
-	readonly membership: Membership;
-	readonly credentials: Credentials;
-	readonly usage: UsageMonitor;
-	readonly imports: Imports;
-	readonly link: PiLoginSync;
-	readonly signInWays: SignInWays;
-	readonly settings: SettingsStore;
-	readonly health: HealthCheck;
-	/** Makes a model the session's; false where pi has no key for it. */
-	readonly setModel: (model: Model<Api>) => Promise<boolean>;
-	/** True where pi has a Codex login of its own, of whatever kind. */
-	readonly hasPiLogin: () => boolean;
-	/** The Codex model that the person has saved as the default. */
-	readonly savedModel: () => string | undefined;
-	readonly clock: Clock;
-	/** Where everything is stored: what it is, and its path. */
-	readonly paths: Readonly<Record<string, string>>;
-	/** Deletes the backups of removed and migrated accounts; resolves to how many there were. */
-	readonly removeBackups: () => Promise<number>;
-	/** The last time that this process moved from one account to another. */
-	readonly lastRotation: () => LastRotation | undefined;
-	/** Fires when the session ends in which the command was given. */
-	readonly signal: AbortSignal;
-}
 
 /** A choice while a command is typed. */
 export interface Completion {
@@ -61,32 +18,77 @@ export interface Completion {
 	readonly description?: string;
 }
 
-/** What a command comes to. A failure is one line; nothing has changed then. */
-export type Outcome = Result | { readonly failure: string };
+/** Why a command did nothing, as one line. */
+export interface Failure {
+	readonly failure: string;
+}
 
-/** One word after `/multicodex`. */
-export interface Subcommand {
+/** True for a {@link Failure}. */
+export function isFailure(value: object): value is Failure {
+	return "failure" in value && typeof value.failure === "string";
+}
+
+/** The outcome of a command. After a failure nothing has changed. */
+export type Outcome = Result | Failure;
+
+/** What a command is run on: words typed after its name, or the account that a panel or a menu holds. */
+export type Given = { readonly words: readonly string[] } | { readonly account: Account };
+
+/** How a command ended: `cancelled` when the person left one of its dialogs without an answer. */
+export type Ended = "done" | "cancelled";
+
+/** The session that a command runs in, and the other commands of the list. */
+export interface CommandContext {
+	/** pi's own context. */
+	readonly host: ExtensionCommandContext;
+	/** Fires when the session ends in which the command was given. */
+	readonly signal: AbortSignal;
+	/** Every subcommand, the one without a word first. */
+	readonly commands: readonly Subcommand[];
+	/** Runs another command of the list and reports its outcome; with `isQuiet` only a failure. Never throws. */
+	run(name: string, given: Given, how?: { readonly isQuiet?: boolean }): Promise<Ended>;
+	/** The same session through another view of pi's context. */
+	on(host: ExtensionCommandContext): CommandContext;
+}
+
+/** One word after `/multicodex`. A feature creates it over the ports that it names. */
+export interface Subcommand<Args extends object = object> {
 	readonly name: string;
 	/** How it is typed, for `help`. */
 	readonly usage: string;
 	/** What it does, in a few words. */
 	readonly summary: string;
-	/** Nothing may be written for it: what other processes and pi have stored since is not taken over first. */
+	/** It writes nothing: what other processes and pi have stored since is not taken over first. */
 	readonly isLookOnly?: true;
+	/** It can work on one account that a panel or a menu holds. */
+	readonly onAccount?: AccountCommand<Args>;
 	/** The words that may follow those in `before`; `typed` is what stands of the next one already. */
-	complete?(deps: SubcommandDeps, before: readonly string[], typed: string): Completion[];
-	/** It needs an account, which a menu asks for; says which of them there are to choose from. */
-	asksAccount?(account: Account): boolean;
-	/** With these words it is a panel, which paints at once: what may have changed elsewhere is looked at behind it. */
+	complete?(before: readonly string[], typed: string): Completion[];
+	/** With these words it is a panel, which paints at once: what may have changed elsewhere is read afterwards. */
 	isPanel?(words: readonly string[]): boolean;
-	/** Undefined where everything has been told already. */
-	run(words: readonly string[], ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome | undefined>;
+	/** Reads the words of the slash command. Only typed words come here. */
+	parse(words: readonly string[]): Args | Failure;
+	/** Undefined when everything has been reported already. */
+	run(args: Args, ctx: CommandContext): Promise<Outcome | undefined>;
+}
+
+/** The side of a command that works on one account. */
+export interface AccountCommand<Args> {
+	args(account: Account): Args;
+	/** A menu asks for the account first, and offers these. Without it the command asks by itself. */
+	isOffered?(account: Account): boolean;
+}
+
+/** The subcommands: the one for `/multicodex` without a word, and the others in the order in which `help` lists them. */
+export interface CommandList {
+	readonly withoutAWord: Subcommand;
+	readonly named: readonly Subcommand[];
 }
 
 /** The failure for words that a subcommand does not take; `problem`, a sentence, says what is wrong with them. */
-export function usageError(command: { readonly usage: string }, problem?: string): { readonly failure: string } {
-	const usage = `Usage: /multicodex ${command.usage}`;
-	return { failure: problem === undefined ? usage : `${problem} ${usage}` };
+export function usageError(usage: string, problem?: string): Failure {
+	const typed = `Usage: /multicodex ${usage}`;
+	return { failure: problem === undefined ? typed : `${problem} ${typed}` };
 }
 
 const OPTION = /^-+\p{L}/u;
@@ -97,13 +99,41 @@ const DASHED = /^[\u2013\u2014]\p{L}/u;
 export function parseOptions(
 	words: readonly string[],
 	known: readonly string[],
-	command: { readonly usage: string },
-): { readonly options: ReadonlySet<string>; readonly rest: readonly string[] } | { readonly failure: string } {
+	usage: string,
+): { readonly options: ReadonlySet<string>; readonly rest: readonly string[] } | Failure {
 	const isOption = (word: string) => OPTION.test(word) || (known.length > 0 && DASHED.test(word));
 	const options = words.filter(isOption);
 	const unknown = options.find((option) => !known.includes(option));
-	if (unknown !== undefined) return usageError(command, messages.unknownOption(unknown, nearest(unknown, known)));
+	if (unknown !== undefined) return usageError(usage, messages.unknownOption(unknown, nearest(unknown, known)));
 	return { options: new Set(options), rest: words.filter((word) => !isOption(word)) };
+}
+
+/** The arguments of a command that takes no words. */
+export type NoArgs = Readonly<Record<string, never>>;
+
+/** Refuses every word. */
+export function parseNothing(words: readonly string[], usage: string): NoArgs | Failure {
+	const given = parseOptions(words, [], usage);
+	if ("failure" in given) return given;
+	return words.length > 0 ? usageError(usage) : {};
+}
+
+/** The arguments of a command that takes an account and nothing else. */
+export interface AccountArgs {
+	readonly account: Account;
+}
+
+/** Reads the name of one account. */
+export function parseAccount(
+	words: readonly string[],
+	usage: string,
+	pool: Pick<Pool, "accounts">,
+): AccountArgs | Failure {
+	const given = parseOptions(words, [], usage);
+	if ("failure" in given) return given;
+	if (words.length === 0) return usageError(usage);
+	const account = resolveAccount(words, pool);
+	return "failure" in account ? account : { account };
 }
 
 /** True where no word but options stands before: the next one may be what the command is about. */
@@ -117,9 +147,9 @@ export function isFirstPositional(before: readonly string[]): boolean {
  */
 export function resolveAccount(
 	words: readonly string[],
-	{ pool }: Pick<SubcommandDeps, "pool">,
+	pool: Pick<Pool, "accounts">,
 	others: readonly string[] = [],
-): Account | { readonly failure: string } {
+): Account | Failure {
 	const wanted = words.join(" ");
 	const accounts = pool.accounts();
 	const [account, ...namesakes] = matchAccounts(accounts, wanted);
@@ -143,9 +173,15 @@ function meantBy(wanted: string, accounts: readonly Account[], others: readonly 
 	return accounts.filter(({ email = "" }) => emails.includes(email)).map(({ label }) => asWord(label));
 }
 
+/** What the completion of an account's name reads. */
+export interface AccountNames {
+	readonly pool: Pick<Pool, "accounts">;
+	readonly settings: Pick<SettingsStore, "read">;
+}
+
 /** Labels to choose from, those that `isOffered` lets through. */
 export function accountChoices(
-	{ pool, settings }: SubcommandDeps,
+	{ pool, settings }: AccountNames,
 	isOffered: (account: Account) => boolean = () => true,
 ): Completion[] {
 	const { maskEmails } = settings.read();

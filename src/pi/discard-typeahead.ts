@@ -1,6 +1,7 @@
 import type { ExtensionCommandContext, ExtensionUIContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
 import type { Clock } from "../core/ports.ts";
+import type { CommandContext } from "./command.ts";
 import { own } from "./mask-emails.ts";
 
 /** Nobody is kept from typing for longer than this: between two panels an account may wait for a lock. */
@@ -11,15 +12,15 @@ const LONGEST_HOLD_MS = 1000;
  * keys are pi's editor's: what somebody types ahead would stand there, and an Enter would send it to the model. Such keys
  * are dropped until the next panel or dialog takes them.
  */
-export async function discardingTypeahead<T, D extends { readonly clock: Clock }>(
-	ctx: ExtensionCommandContext,
-	deps: D,
-	work: (ctx: ExtensionCommandContext, deps: D) => Promise<T>,
+export async function discardingTypeahead<T>(
+	ctx: CommandContext,
+	clock: Clock,
+	work: (ctx: CommandContext) => Promise<T>,
 ): Promise<T> {
-	const now = () => deps.clock.now();
+	const now = () => clock.now();
 	/** Since when nothing on the screen takes keys; undefined while something does. */
 	let freeSince: number | undefined = now();
-	const release = ctx.ui.onTerminalInput(() =>
+	const release = ctx.host.ui.onTerminalInput(() =>
 		freeSince !== undefined && now() - freeSince < LONGEST_HOLD_MS ? { consume: true } : undefined,
 	);
 	const whileOpen = async <T>(ask: () => Promise<T>): Promise<T> => {
@@ -62,7 +63,7 @@ export async function discardingTypeahead<T, D extends { readonly clock: Clock }
 		// A stale context throws here as it always does.
 		const get = (target: ExtensionCommandContext, key: string | symbol) =>
 			key === "ui" ? heldUi(target.ui) : Reflect.get(target, key);
-		return await work(new Proxy(ctx, { get }), deps);
+		return await work(ctx.on(new Proxy(ctx.host, { get })));
 	} finally {
 		release();
 	}

@@ -1,7 +1,7 @@
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
 import type { Highlight, Paint, PanelKey } from "../ui-kit/panel.ts";
 import type { Pace } from "../ui-kit/typing.ts";
+import type { CommandContext } from "./command.ts";
 
 /** What a panel has of the terminal it is drawn on. */
 export interface PanelHost<T> {
@@ -30,17 +30,16 @@ const NOTICE_LINES = 2;
 const LOW = 20;
 
 /**
- * Shows a panel in place of the editor until it closes itself. When `signal` fires, because the session ends, it closes
- * with `ended`. Undefined where this pi shows no panels.
+ * Shows a panel in place of the editor until it closes itself. When the session ends it closes with `ended`. Undefined where this pi shows no panels.
  */
 export async function openPanel<T>(
-	ctx: ExtensionCommandContext,
-	{ signal, ended }: { readonly signal: AbortSignal; readonly ended: T },
+	{ host, signal }: CommandContext,
+	{ ended }: { readonly ended: T },
 	create: (host: PanelHost<T>) => Component,
 ): Promise<T | undefined> {
 	const releases: (() => void)[] = [];
 	try {
-		return await ctx.ui.custom<T>((tui, theme, keys, close) => {
+		return await host.ui.custom<T>((tui, theme, keys, close) => {
 			const repaint = () => tui.requestRender();
 			const ticking = setInterval(repaint, TICK_MS);
 			const end = () => close(ended);

@@ -1,6 +1,6 @@
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { ActQuestion } from "../ui-kit/messages.ts";
 import { createQuestionPanel } from "../ui-kit/question.ts";
+import type { CommandContext } from "./command.ts";
 import { modeOf } from "./output.ts";
 import { openPanel } from "./panel.ts";
 
@@ -9,14 +9,13 @@ export type ActAnswer = "act" | "keep" | "cancelled";
 
 /** Asks whether to do something. Where there are only dialogs a plain yes or no answers. */
 export async function askToAct(
-	ctx: ExtensionCommandContext,
+	ctx: CommandContext,
 	{ heading, text, dialogText = text, act, keep, isHarmless = false }: ActQuestion,
-	signal: AbortSignal,
 ): Promise<ActAnswer> {
 	const answers = isHarmless ? [act, keep] : [keep, act];
 	const answered =
-		modeOf(ctx) === "tui"
-			? await openPanel<ActAnswer>(ctx, { signal, ended: "cancelled" }, (host) =>
+		modeOf(ctx.host) === "tui"
+			? await openPanel<ActAnswer>(ctx, { ended: "cancelled" }, (host) =>
 					createQuestionPanel({
 						...host,
 						room: host.wholeRoom,
@@ -28,5 +27,5 @@ export async function askToAct(
 					}),
 				)
 			: undefined;
-	return answered ?? ((await ctx.ui.confirm(heading, dialogText, { signal })) ? "act" : "keep");
+	return answered ?? ((await ctx.host.ui.confirm(heading, dialogText, { signal: ctx.signal })) ? "act" : "keep");
 }

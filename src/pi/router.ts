@@ -1,114 +1,69 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { tellDefect } from "../core/defect-reports.ts";
-import { disable, enable } from "../features/accounts/account-toggle.ts";
-import { next } from "../features/accounts/next.ts";
-import { path } from "../features/accounts/path.ts";
-import { refresh } from "../features/accounts/refresh.ts";
-import { remove } from "../features/accounts/remove.ts";
-import { rename } from "../features/accounts/rename.ts";
-import { reset } from "../features/accounts/reset.ts";
-import { show } from "../features/accounts/show.ts";
-import { dashboard } from "../features/dashboard/command.ts";
-import type { LastRotation } from "../features/dashboard/texts.ts";
-import { use } from "../features/dashboard/use.ts";
-import { log } from "../features/explain/log-command.ts";
-import { why } from "../features/explain/why-command.ts";
-import { footer } from "../features/footer/command.ts";
-import { importAccounts } from "../features/import/command.ts";
-import { rotation } from "../features/preferences/rotation.ts";
-import { add } from "../features/sign-in/add.ts";
-import { login } from "../features/sign-in/login.ts";
-import { off, on } from "../features/toggle/command.ts";
-import { verify } from "../features/verify/command.ts";
+import type { PiLoginSync } from "../core/pi-login-sync.ts";
+import type { Pool } from "../core/pool.ts";
+import type { SettingsStore } from "../core/ports.ts";
 import * as messages from "../ui-kit/messages.ts";
 import { comparable, nearest } from "../ui-kit/nearest.ts";
 import { ALIAS_WORDS, aliasCalled, meaningOf } from "./aliases.ts";
-import type { Completion, Subcommand, SubcommandDeps } from "./command.ts";
-import { help } from "./help.ts";
+import type { CommandList, Completion, Subcommand } from "./command.ts";
 import { maskedContext } from "./mask-emails.ts";
 import { modeOf } from "./output.ts";
-import { report, runSubcommand } from "./run-subcommand.ts";
+import { type CommandSession, createCommandContext, report, runCommand } from "./run-command.ts";
 
-/** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
-export const COMMANDS: readonly Subcommand[] = [
-	show,
-	use,
-	next,
-	add,
-	login,
-	importAccounts,
-	remove,
-	rename,
-	enable,
-	disable,
-	refresh,
-	footer,
-	rotation,
-	why,
-	log,
-	reset,
-	verify,
-	off,
-	on,
-	path,
-	help,
-];
-
-/** What `help` and the README list: the command without a word, and each subcommand. */
-export const LISTED: readonly Subcommand[] = [dashboard, ...COMMANDS];
-
-/** What subcommands work on, as far as it outlives the session. */
-export type CommandParts = Omit<SubcommandDeps, "commands" | "listed" | "lastRotation" | "signal" | "setModel">;
+interface Deps {
+	readonly commands: CommandList;
+	readonly link: Pick<PiLoginSync, "sync">;
+	readonly pool: Pick<Pool, "detectChanges" | "emit">;
+	readonly settings: Pick<SettingsStore, "read">;
+}
 
 /** Registers `/multicodex`. The handler never throws: a throw would end `pi -p` with exit code 0. */
-export function registerCommand(pi: ExtensionAPI, parts: CommandParts): void {
+export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
+	const { commands, pool, settings } = deps;
 	let session = new AbortController();
-	const isMasked = () => parts.settings.read().maskEmails;
+	const isMasked = () => settings.read().maskEmails;
 	// A sign-in that waits for its person must not outlive the session it was begun in.
 	pi.on("session_shutdown", () => {
 		session.abort();
 		session = new AbortController();
 	});
-	let lastRotation: LastRotation | undefined;
-	parts.pool.subscribe((event) => {
-		if (event.type === "rotated") lastRotation = { at: parts.clock.now(), event };
-	});
-	const deps = (): SubcommandDeps => ({
-		...parts,
-		lastRotation: () => lastRotation,
-		commands: COMMANDS,
-		listed: LISTED,
-		signal: session.signal,
-		setModel: (model) => pi.setModel(model),
-	});
+	const all = [commands.withoutAWord, ...commands.named];
 	pi.registerCommand("multicodex", {
 		description: "Codex accounts at a glance; show, use, add, import, remove and more",
-		getArgumentCompletions: (typed) => completionsFor(typed, deps()),
-		handler: (args, ctx) => run(args, maskedContext(ctx, isMasked), deps()),
+		getArgumentCompletions: (typed) => completionsFor(typed, commands.named),
+		handler: (args, host) =>
+			run(args, maskedContext(host, isMasked), deps, {
+				commands: all,
+				signal: session.signal,
+				isMasked,
+				emit: pool.emit,
+			}),
 	});
 }
 
-async function run(args: string, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
+async function run(args: string, host: ExtensionCommandContext, deps: Deps, session: CommandSession): Promise<void> {
+	const { withoutAWord, named } = deps.commands;
+	const ctx = createCommandContext(host, session);
 	const [typed = "", ...rest] = wordsIn(args);
 	const alias = aliasCalled(typed);
 	const name = alias ? alias.command : typed;
 	const words = [...(alias?.words ?? []), ...rest];
-	const withoutAWord = ctx.hasUI ? dashboard : show;
-	const command = name === "" ? withoutAWord : commandCalled(name);
+	const command = name === "" ? withoutAWord : commandCalled(name, named);
 	if (!command) {
-		const meant = nearest(name, [...COMMANDS.map((candidate) => candidate.name), ...ALIAS_WORDS]);
-		report({ failure: messages.noSuchCommand(name, meant) }, "help", ctx, deps);
+		const meant = nearest(name, [...named.map((candidate) => candidate.name), ...ALIAS_WORDS]);
+		report({ failure: messages.noSuchCommand(name, meant) }, "help", ctx, session);
 		return;
 	}
 	if (!command.isLookOnly) {
-		const looking = lookAround(deps);
-		if (!(modeOf(ctx) === "tui" && command.isPanel?.(words))) await looking;
+		const syncing = syncBeforeCommand(deps);
+		if (!(modeOf(host) === "tui" && command.isPanel?.(words))) await syncing;
 	}
-	await runSubcommand(command, words, ctx, deps);
+	await runCommand(command, { words }, ctx, session);
 }
 
 /** Another process may have added or removed accounts since the last look, and pi may have signed in or out. */
-async function lookAround({ link, pool }: SubcommandDeps): Promise<void> {
+async function syncBeforeCommand({ link, pool }: Deps): Promise<void> {
 	try {
 		await link.sync();
 		pool.detectChanges();
@@ -119,8 +74,8 @@ async function lookAround({ link, pool }: SubcommandDeps): Promise<void> {
 	}
 }
 
-function commandCalled(name: string): Subcommand | undefined {
-	return COMMANDS.find((candidate) => candidate.name === comparable(name));
+function commandCalled(name: string, commands: readonly Subcommand[]): Subcommand | undefined {
+	return commands.find((candidate) => candidate.name === comparable(name));
 }
 
 /** Words are parted by blanks; quotes keep a label, a path or a value together. */
@@ -132,20 +87,20 @@ function wordsIn(args: string): string[] {
  * The chosen value replaces everything after the command's name, so it holds all words. Nothing is offered once a
  * choice is complete: an open list would swallow the Enter that submits.
  */
-function completionsFor(typed: string, deps: SubcommandDeps): Completion[] | null {
+function completionsFor(typed: string, commands: readonly Subcommand[]): Completion[] | null {
 	const [, head = "", last = ""] = /^(.*?)("[^"]*|\S*)$/s.exec(typed) ?? [];
 	const [name, ...before] = wordsIn(head);
-	if (name === undefined) return aliasCalled(last) ? null : offered(last, namesFor(last));
+	if (name === undefined) return aliasCalled(last) ? null : offered(last, namesFor(last, commands));
 	const alias = aliasCalled(name);
-	const command = commandCalled(alias?.command ?? name);
-	const choices = command?.complete?.(deps, [...(alias?.words ?? []), ...before], last) ?? [];
+	const command = commandCalled(alias?.command ?? name, commands);
+	const choices = command?.complete?.([...(alias?.words ?? []), ...before], last) ?? [];
 	const matches = offered(last, fitting(last, choices));
 	return matches?.map((match) => ({ ...match, value: `${head}${match.value}` })) ?? null;
 }
 
 /** Subcommands; what else they may be called where none fits. */
-function namesFor(typed: string): Completion[] {
-	const names = COMMANDS.map(({ name, summary }) => ({ value: name, label: name, description: summary }));
+function namesFor(typed: string, commands: readonly Subcommand[]): Completion[] {
+	const names = commands.map(({ name, summary }) => ({ value: name, label: name, description: summary }));
 	const fits = fitting(typed, names);
 	if (fits.length > 0) return fits;
 	const aliases = ALIAS_WORDS.map((word) => {

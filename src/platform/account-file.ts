@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import {
 	ACCOUNT_ID,
 	type Account,
@@ -13,36 +13,38 @@ import { allClaims, claimsOf, type Speaker, type UserClaim } from "../core/ident
 import type { AccountId } from "../core/ids.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
+import { lenient, lenientOrNull } from "./lenient.ts";
 import { type DocumentFormat, readDocument, versionOf } from "./shared-document.ts";
 
 /** Version of `codex-accounts.json` that is written here. */
 export const ACCOUNTS_VERSION = 2;
 
 /** A missing expiry is read from the token. Without either, the token is renewed before use. */
-const credentialSchema = z
-	.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: z.number().optional().catch(undefined) })
-	.transform((read) => ({ ...read, expires: read.expires ?? tokenTimes(read.access).expiresAt ?? 0 }));
-const optionalText = z.string().nullish().catch(undefined);
+const credentialSchema = z.pipe(
+	z.looseObject({ access: tokenSchema, refresh: tokenSchema, expires: lenient(z.number()) }),
+	z.transform((read) => ({ ...read, expires: read.expires ?? tokenTimes(read.access).expiresAt ?? 0 })),
+);
+const optionalText = lenientOrNull(z.string());
 
-export const rowSchema = z.preprocess(
-	withWorkspace,
+export const rowSchema = z.pipe(
+	z.transform(withWorkspace),
 	z.looseObject({
 		// Part of file names: of locks and backups.
-		id: z.string().regex(ACCOUNT_ID),
+		id: z.string().check(z.regex(ACCOUNT_ID)),
 		accountId: workspaceIdSchema,
 		credential: credentialSchema,
 		label: optionalText,
 		email: optionalText,
 		userId: optionalText,
 		plan: optionalText,
-		claims: z.array(z.string()).optional().catch(undefined),
-		formerIds: z.array(z.string().regex(ACCOUNT_ID)).optional().catch(undefined),
-		source: z.string().catch("login"),
-		linked: z.boolean().catch(false),
-		enabled: z.boolean().catch(true),
+		claims: lenient(z.array(z.string())),
+		formerIds: lenient(z.array(z.string().check(z.regex(ACCOUNT_ID)))),
+		source: z.catch(z.string(), "login"),
+		linked: z.catch(z.boolean(), false),
+		enabled: z.catch(z.boolean(), true),
 		disabledReason: optionalText,
-		needsLogin: z.object({ reason: z.string(), at: z.number() }).nullish().catch(undefined),
-		addedAt: z.number().catch(0),
+		needsLogin: lenientOrNull(z.object({ reason: z.string(), at: z.number() })),
+		addedAt: z.catch(z.number(), 0),
 	}),
 );
 
@@ -50,7 +52,7 @@ export const rowSchema = z.preprocess(
 export type Row = z.output<typeof rowSchema>;
 
 const tokenRowSchema = z.looseObject({
-	accountId: workspaceIdSchema.optional().catch(undefined),
+	accountId: lenient(workspaceIdSchema),
 	credential: z.looseObject({ access: tokenSchema }),
 });
 
@@ -65,7 +67,7 @@ function withWorkspace(row: unknown): unknown {
 /** Rows stay raw here, so that a row that this version cannot read survives every write. */
 const fileSchema = z.looseObject({
 	// Neither a newer version nor an older one gets here.
-	version: z.literal(ACCOUNTS_VERSION).catch(ACCOUNTS_VERSION),
+	version: z.catch(z.literal(ACCOUNTS_VERSION), ACCOUNTS_VERSION),
 	accounts: z.array(z.unknown()),
 });
 /** The content of `codex-accounts.json`. */
@@ -76,9 +78,9 @@ const versionOneRowSchema = z.object({
 	email: optionalText,
 	accessToken: tokenSchema,
 	refreshToken: tokenSchema,
-	expiresAt: z.number().catch(0),
+	expiresAt: z.catch(z.number(), 0),
 	accountId: optionalText,
-	needsReauth: z.boolean().nullish().catch(undefined),
+	needsReauth: lenientOrNull(z.boolean()),
 });
 
 /** The format of `codex-accounts.json`. */

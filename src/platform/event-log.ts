@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { ACCOUNT_ID } from "../core/account.ts";
 import { DECISION_KINDS, type Decision, type LoggedDecision } from "../core/decision.ts";
 import { FRAME, MOST_FRAMES } from "../core/defect.ts";
 import { iso } from "../core/iso-time.ts";
 import type { EventLog } from "../core/ports.ts";
 import { parseJson } from "./json.ts";
+import { lenient } from "./lenient.ts";
 import { withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 import { realTarget } from "./shared-document.ts";
@@ -29,19 +30,22 @@ const UNKNOWN_WORD = "other";
 const IDS = ["account", "from", "scope", "window", "model", "setting", "value"] as const;
 const WORDS = ["reason", "decidedBy", "error"] as const;
 
-const optionalAccount = z.string().regex(ACCOUNT_ID).optional().catch(undefined);
-const optionalId = z.string().regex(ID).optional().catch(undefined);
-const optionalWord = z.string().regex(WORD).optional().catch(undefined);
-const optionalNumber = z.number().finite().optional().catch(undefined);
-const time = z.iso
-	.datetime()
-	.transform((text) => Date.parse(text))
-	.pipe(z.number().finite());
+const optionalAccount = lenient(z.string().check(z.regex(ACCOUNT_ID)));
+const optionalId = lenient(z.string().check(z.regex(ID)));
+const optionalWord = lenient(z.string().check(z.regex(WORD)));
+const optionalNumber = lenient(z.number());
+const time = z.pipe(
+	z.pipe(
+		z.iso.datetime(),
+		z.transform((text: string) => Date.parse(text)),
+	),
+	z.number(),
+);
 
 /** One line. Kinds that only a newer version knows are passed over. */
 const lineSchema = z.object({
 	at: time,
-	pid: z.number().int().catch(0),
+	pid: z.catch(z.int(), 0),
 	kind: z.enum(DECISION_KINDS),
 	session: optionalId,
 	account: optionalAccount,
@@ -50,18 +54,18 @@ const lineSchema = z.object({
 	scope: optionalId,
 	window: optionalId,
 	leftPercent: optionalNumber,
-	until: time.optional().catch(undefined),
-	guessed: z.literal(true).optional().catch(undefined),
+	until: lenient(time),
+	guessed: lenient(z.literal(true)),
 	total: optionalNumber,
 	cooling: optionalNumber,
 	untried: optionalNumber,
 	model: optionalId,
 	error: optionalWord,
-	frames: z.array(z.string().regex(FRAME)).max(MOST_FRAMES).readonly().optional().catch(undefined),
+	frames: lenient(z.readonly(z.array(z.string().check(z.regex(FRAME))).check(z.maxLength(MOST_FRAMES)))),
 	setting: optionalId,
 	value: optionalId,
 	decidedBy: optionalWord,
-	terms: z.record(z.string().regex(WORD), z.number()).optional().catch(undefined),
+	terms: lenient(z.record(z.string().check(z.regex(WORD)), z.number())),
 });
 
 /**

@@ -1,6 +1,7 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenTimes, writtenTokenSchema } from "./jwt.ts";
+import { lenient } from "./lenient.ts";
 
 /** What an answer of the token endpoint holds. Each part is read by itself: an odd one never costs another one. */
 export interface Grant {
@@ -15,12 +16,13 @@ const DEFAULT_LIFETIME_MS = 60 * 60_000;
 /** A longer lifetime is a mistake, such as a point in time in its place. */
 const LONGEST_LIFETIME_S = 366 * 24 * 60 * 60;
 
-const token = writtenTokenSchema.optional().catch(undefined);
-const seconds = z
-	.union([z.number(), z.string().trim().min(1).transform(Number)])
-	.pipe(z.number().positive().max(LONGEST_LIFETIME_S))
-	.optional()
-	.catch(undefined);
+const token = lenient(writtenTokenSchema);
+const seconds = lenient(
+	z.pipe(
+		z.union([z.number(), z.pipe(z.string().check(z.trim(), z.minLength(1)), z.transform(Number))]),
+		z.number().check(z.positive(), z.maximum(LONGEST_LIFETIME_S)),
+	),
+);
 const grantSchema = z.object({ access_token: token, refresh_token: token, expires_in: seconds });
 const recordSchema = z.record(z.string(), z.unknown());
 
@@ -52,11 +54,7 @@ export function isUsable(access: string | undefined): access is string {
 	return access !== undefined && identityOf(access) !== undefined;
 }
 
-const codeSchema = z
-	.string()
-	.trim()
-	.toLowerCase()
-	.regex(/^[\w.-]{1,80}$/);
+const codeSchema = z.string().check(z.trim(), z.toLowerCase(), z.regex(/^[\w.-]{1,80}$/));
 
 /** Every code that a refusal carries, lower-cased, the most telling place first; none where it is no JSON object. */
 export function codesIn(body: string): string[] {

@@ -1,7 +1,7 @@
-import type { z } from "zod";
+import type * as z from "zod/mini";
 
 /** What `schema` makes of a JSON text; undefined where it is not that. */
-export function parseJson<S extends z.ZodType>(schema: S, text: string): z.output<S> | undefined {
+export function parseJson<S extends z.ZodMiniType>(schema: S, text: string): z.output<S> | undefined {
 	try {
 		return schema.safeParse(JSON.parse(withoutMark(text))).data;
 	} catch {

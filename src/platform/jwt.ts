@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { printable } from "../core/account.ts";
 import { type UserClaim, userClaim } from "../core/identity.ts";
 import type { AccountId, WorkspaceId } from "../core/ids.ts";
 import { parseJson } from "./json.ts";
+import { lenient } from "./lenient.ts";
 
 /** Who an access token speaks for, read from its claims; nothing is verified, the backend does that. */
 export interface Identity {
@@ -26,41 +27,41 @@ export interface TokenTimes {
 }
 
 /** A stored token: what can stand in a header. Anything else would come back, quoted, in somebody's error message. */
-export const tokenSchema = z.string().regex(/^[\x21-\x7e]+$/);
+export const tokenSchema = z.string().check(z.regex(/^[\x21-\x7e]+$/));
 
 /** A token as services and other programs write it: with blanks around it, at times. */
-export const writtenTokenSchema = z.string().trim().pipe(tokenSchema);
+export const writtenTokenSchema = z.pipe(z.string().check(z.trim()), tokenSchema);
 
 /** A workspace's id: what can stand in a header. */
 export const workspaceIdSchema = tokenSchema;
 
-const text = z.string().min(1).optional().catch(undefined);
+const text = lenient(z.string().check(z.minLength(1)));
 /** Only ever shown. */
-const shown = z.string().min(1).transform(printable).optional().catch(undefined);
+const shown = lenient(z.pipe(z.string().check(z.minLength(1)), z.transform(printable)));
 /** A later time is one in milliseconds, or a mistake of another kind. */
 const LAST_SECOND = 100_000_000_000;
-const seconds = z
-	.union([z.number(), z.string().trim().min(1).transform(Number)])
-	.pipe(z.number().positive().max(LAST_SECOND))
-	.optional()
-	.catch(undefined);
+const seconds = lenient(
+	z.pipe(
+		z.union([z.number(), z.pipe(z.string().check(z.trim(), z.minLength(1)), z.transform(Number))]),
+		z.number().check(z.positive(), z.maximum(LAST_SECOND)),
+	),
+);
 
 const claimsSchema = z.object({
 	sub: text,
 	email: shown,
 	iat: seconds,
 	exp: seconds,
-	"https://api.openai.com/auth": z
-		.object({
-			chatgpt_account_id: workspaceIdSchema.optional().catch(undefined),
+	"https://api.openai.com/auth": lenient(
+		z.object({
+			chatgpt_account_id: lenient(workspaceIdSchema),
 			chatgpt_user_id: text,
 			user_id: text,
 			chatgpt_account_user_id: text,
 			chatgpt_plan_type: shown,
-		})
-		.optional()
-		.catch(undefined),
-	"https://api.openai.com/profile": z.object({ email: shown }).optional().catch(undefined),
+		}),
+	),
+	"https://api.openai.com/profile": lenient(z.object({ email: shown })),
 });
 
 type Claims = z.output<typeof claimsSchema>;

@@ -1,10 +1,11 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import type { Credential } from "../core/account.ts";
 import type { LockedPiAuth, PiAuth, PiLogin } from "../core/ports.ts";
 import type { StagedFile } from "./atomic-file.ts";
 import { isMissing } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { tokenSchema, tokenTimes } from "./jwt.ts";
+import { lenient } from "./lenient.ts";
 import { withLock } from "./lock.ts";
 import { changePiFile, stageBeside } from "./pi-file.ts";
 import { readText, readTextNow } from "./regular-file.ts";
@@ -22,8 +23,8 @@ const oauthSchema = z.looseObject({
 	access: tokenSchema,
 	refresh: tokenSchema,
 	// The token tells its end, too.
-	expires: z.number().optional().catch(undefined),
-	accountId: z.string().optional().catch(undefined),
+	expires: lenient(z.number()),
+	accountId: lenient(z.string()),
 });
 
 /** Opens pi's `auth.json` at `path`. Nothing is read until asked. */

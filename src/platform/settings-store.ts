@@ -1,5 +1,5 @@
 import { realpath, writeFile } from "node:fs/promises";
-import { z } from "zod";
+import * as z from "zod/mini";
 import type { SettingsStore } from "../core/ports.ts";
 import {
 	DEFAULT_SETTINGS,

@@ -1,7 +1,7 @@
 import { type BigIntStats, statSync } from "node:fs";
 import { mkdir, readlink, realpath, rename } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
-import type { z } from "zod";
+import type * as z from "zod/mini";
 import { writeAtomically } from "./atomic-file.ts";
 import type { Resolve } from "./carry-over.ts";
 import { codeOf, isMissing } from "./errors.ts";
@@ -30,7 +30,7 @@ export interface SharedDocument<T> {
 }
 
 /** Of a document, which is an object. */
-type JsonSchema = z.ZodType<Record<string, unknown>>;
+type JsonSchema = z.ZodMiniType<Record<string, unknown>>;
 
 /** How a file of ours is read. */
 export interface DocumentFormat<S extends JsonSchema> {

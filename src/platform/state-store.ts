@@ -1,6 +1,6 @@
 import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { ACCOUNT_ID } from "../core/account.ts";
 import {
 	activeCooldowns,
@@ -16,16 +16,17 @@ import { allSpent } from "../core/spent-tokens.ts";
 import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
 import { isMissing } from "./errors.ts";
+import { lenient } from "./lenient.ts";
 import { openSharedDocument } from "./shared-document.ts";
 
 /** Version of `codex-state.json` that is written here. */
 const STATE_VERSION = 1;
 
-const time = z.number().finite();
-const optionalTime = time.optional().catch(undefined);
-const optionalText = z.string().optional().catch(undefined);
+const time = z.number();
+const optionalTime = lenient(time);
+const optionalText = lenient(z.string());
 
-const flag = z.literal(true).optional().catch(undefined);
+const flag = lenient(z.literal(true));
 
 const REASONS = [
 	"usage_limit",
@@ -39,27 +40,27 @@ const REASONS = [
 ] as const satisfies readonly CooldownReason[];
 
 /** A list of which each damaged entry is left out by itself. */
-function listOf<S extends z.ZodType>(entry: S) {
-	return z
-		.array(z.unknown())
-		.catch([])
-		.transform((rows): readonly z.output<S>[] =>
+function listOf<S extends z.ZodMiniType>(entry: S) {
+	return z.pipe(
+		z.catch(z.array(z.unknown()), []),
+		z.transform((rows: unknown[]): readonly z.output<S>[] =>
 			rows.flatMap((row) => {
 				const read = entry.safeParse(row);
 				return read.success ? [read.data] : [];
 			}),
-		);
+		),
+	);
 }
 
 /** A record of which each damaged member is left out by itself. */
-function recordOf<S extends z.ZodType>(member: S) {
-	return z
-		.record(z.string(), z.unknown())
-		.catch({})
-		.transform((record): Record<string, z.output<S>> => {
+function recordOf<S extends z.ZodMiniType>(member: S) {
+	return z.pipe(
+		z.catch(z.record(z.string(), z.unknown()), {}),
+		z.transform((record: Record<string, unknown>): Record<string, z.output<S>> => {
 			const read = Object.entries(record).map(([key, value]) => ({ key, ...member.safeParse(value) }));
 			return Object.fromEntries(read.flatMap((each) => (each.success ? [[each.key, each.data]] : [])));
-		});
+		}),
+	);
 }
 
 const cooldownSchema = z.object({
@@ -68,40 +69,42 @@ const cooldownSchema = z.object({
 	),
 	reason: z.enum(REASONS),
 	until: time,
-	setAt: time.catch(0),
-	models: z.array(z.string()).readonly().catch([]),
+	setAt: z.catch(time, 0),
+	models: z.catch(z.readonly(z.array(z.string())), []),
 	guessed: flag,
 	shared: flag,
 });
 
 const windowSchema = z.object({ usedPercent: time, windowMinutes: time, resetsAt: optionalTime });
 const windowsSchema = listOf(windowSchema);
-const word = optionalText.transform(boundedWord);
+const word = z.pipe(optionalText, z.transform(boundedWord));
 const limitSchema = z.object({ name: word, windows: windowsSchema });
-const amount = time.nonnegative().optional().catch(undefined);
-const budgetSchema = windowSchema.extend({ isReached: z.boolean().catch(false), used: amount, limit: amount });
+const amount = lenient(time.check(z.nonnegative()));
+const budgetSchema = z.extend(windowSchema, { isReached: z.catch(z.boolean(), false), used: amount, limit: amount });
 
-const usageSchema = z
-	.object({
-		capturedAt: time,
-		source: z.enum(["headers", "api"]).catch("api"),
-		plan: word,
-		windows: windowsSchema,
-		budgets: listOf(budgetSchema).optional().catch(undefined),
-		limits: z
-			.record(z.string(), z.unknown())
-			.catch({})
-			.transform((limits): Readonly<Record<string, MeteredLimit>> => {
-				const read = Object.entries(limits).flatMap(([id, limit]) => {
-					const known = limitSchema.safeParse(limit).data;
-					return known ? [[id, known] as const] : [];
-				});
-				return Object.fromEntries(read.slice(0, MOST_LIMITS));
-			}),
-		credits: z.object({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: word }).optional().catch(undefined),
-		limitReached: z.boolean().catch(false),
-	})
-	.transform(boundedUsage);
+const storedUsageSchema = z.object({
+	capturedAt: time,
+	source: z.catch(z.enum(["headers", "api"]), "api"),
+	plan: word,
+	windows: windowsSchema,
+	budgets: lenient(listOf(budgetSchema)),
+	limits: z.pipe(
+		z.catch(z.record(z.string(), z.unknown()), {}),
+		z.transform((limits: Record<string, unknown>): Readonly<Record<string, MeteredLimit>> => {
+			const read = Object.entries(limits).flatMap(([id, limit]) => {
+				const known = limitSchema.safeParse(limit).data;
+				return known ? [[id, known] as const] : [];
+			});
+			return Object.fromEntries(read.slice(0, MOST_LIMITS));
+		}),
+	),
+	credits: lenient(z.object({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: word })),
+	limitReached: z.catch(z.boolean(), false),
+});
+const usageSchema = z.pipe(
+	storedUsageSchema,
+	z.transform((usage: z.output<typeof storedUsageSchema>) => boundedUsage(usage)),
+);
 
 /** What an older version has taken in, or a hand has written, by today's bounds. */
 function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
@@ -129,31 +132,30 @@ const RENEWAL_MS = 60_000;
 
 const cooldownsSchema = listOf(cooldownSchema);
 const spentSchema = listOf(z.object({ tokenHash: z.string(), reason: z.string() }));
-const holderSchema = z.object({ pid: z.number().int().positive(), started: optionalText, machine: z.string() });
+const holderSchema = z.object({ pid: z.int().check(z.positive()), started: optionalText, machine: z.string() });
 
-const errorSchema = z.object({ text: z.string(), at: time }).optional().catch(undefined);
+const errorSchema = lenient(z.object({ text: z.string(), at: time }));
 
 /** One damaged part must not take the rest with it: each falls back on its own. */
 const memoSchema = z.looseObject({
 	cooldowns: cooldownsSchema,
-	usage: usageSchema.optional().catch(undefined),
+	usage: lenient(usageSchema),
 	usageAskedAt: optionalTime,
-	usageFailures: z.number().int().nonnegative().optional().catch(undefined),
+	usageFailures: lenient(z.int().check(z.nonnegative())),
 	lastUsedAt: optionalTime,
 	lastError: errorSchema,
 	usageError: errorSchema,
-	strikes: z.number().int().nonnegative().catch(0),
-	exchange: z
-		.object({
+	strikes: z.catch(z.int().check(z.nonnegative()), 0),
+	exchange: lenient(
+		z.object({
 			tokenHash: z.string(),
 			at: time,
-			holder: holderSchema.optional().catch(undefined),
-			watch: z.object({ machine: z.string(), ms: time }).optional().catch(undefined),
-		})
-		.optional()
-		.catch(undefined),
-	spent: spentSchema.optional(),
-	refusal: z.object({ tokenHash: z.string(), at: time }).optional().catch(undefined),
+			holder: lenient(holderSchema),
+			watch: lenient(z.object({ machine: z.string(), ms: time })),
+		}),
+	),
+	spent: z.optional(spentSchema),
+	refusal: lenient(z.object({ tokenHash: z.string(), at: time })),
 	refusedToken: optionalText,
 	doubtedUntil: optionalTime,
 });
@@ -162,12 +164,12 @@ const leaseSchema = z.looseObject({ account: z.string(), at: time });
 
 const fileSchema = z.looseObject({
 	// A newer one does not get here.
-	version: z.literal(STATE_VERSION).catch(STATE_VERSION),
-	pin: z.string().regex(ACCOUNT_ID).nullable().catch(null),
-	lastChosen: z.string().nullable().catch(null),
+	version: z.catch(z.literal(STATE_VERSION), STATE_VERSION),
+	pin: z.catch(z.nullable(z.string().check(z.regex(ACCOUNT_ID))), null),
+	lastChosen: z.catch(z.nullable(z.string()), null),
 	live: recordOf(leaseSchema),
 	/** How often cooldowns were cleared by hand. */
-	resets: z.number().int().nonnegative().optional().catch(undefined),
+	resets: lenient(z.int().check(z.nonnegative())),
 	/** When a home without an account was told how to begin. */
 	welcomedAt: optionalTime,
 	accounts: recordOf(memoSchema),

@@ -1,7 +1,8 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import type { Budget, Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedPercent, boundedReset, boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
 import { parseJson } from "./json.ts";
+import { lenient } from "./lenient.ts";
 
 /** A budget tells its reset, and no length: those that were seen are of a calendar month. */
 const MONTH_MINUTES = 43_200;
@@ -10,19 +11,19 @@ const MONTH_MINUTES = 43_200;
 const MOST_ENTRIES = 4 * MOST_LIMITS;
 
 /** Each part of an answer is read by itself: an odd one is lost alone. */
-const anything = z.unknown().optional();
-const number = anything.transform(numberIn);
-const word = anything.transform((told) => boundedWord(typeof told === "string" ? told : undefined));
-const balance = anything.transform((told) => boundedWord(typeof told === "string" ? told : numberIn(told)?.toString()));
-const flag = anything.transform((told): boolean | undefined => {
+const anything = z.optional(z.unknown());
+const read = <T>(how: (told: unknown) => T) => z.pipe(anything, z.transform(how));
+const number = read(numberIn);
+const word = read((told) => boundedWord(typeof told === "string" ? told : undefined));
+const balance = read((told) => boundedWord(typeof told === "string" ? told : numberIn(told)?.toString()));
+const flag = read((told): boolean | undefined => {
 	if (typeof told === "boolean") return told;
 	return told === "true" || told === "false" ? told === "true" : undefined;
 });
-const part = <S extends z.ZodType>(schema: S) => schema.optional().catch(undefined);
 
 const resetFields = { reset_at: anything, reset_after_seconds: anything };
-const windowSchema = part(z.object({ used_percent: number, limit_window_seconds: number, ...resetFields }));
-const limitSchema = part(
+const windowSchema = lenient(z.object({ used_percent: number, limit_window_seconds: number, ...resetFields }));
+const limitSchema = lenient(
 	z.object({
 		allowed: flag,
 		limit_reached: flag,
@@ -31,7 +32,7 @@ const limitSchema = part(
 		tertiary_window: windowSchema,
 	}),
 );
-const budgetSchema = part(
+const budgetSchema = lenient(
 	z.object({
 		limit: number,
 		used: number,
@@ -45,11 +46,19 @@ const entrySchema = z.object({ limit_name: word, metered_feature: word, rate_lim
 const bodySchema = z.object({
 	plan_type: word,
 	rate_limit: limitSchema,
-	additional_rate_limits: part(z.array(z.unknown())),
-	credits: part(z.object({ has_credits: flag, unlimited: flag, balance, overage_limit_reached: flag })),
-	spend_control: part(z.object({ reached: flag, individual_limit: budgetSchema })),
+	additional_rate_limits: lenient(z.array(z.unknown())),
+	credits: lenient(z.object({ has_credits: flag, unlimited: flag, balance, overage_limit_reached: flag })),
+	spend_control: lenient(z.object({ reached: flag, individual_limit: budgetSchema })),
 	individual_limit: budgetSchema,
-	rate_limit_reached_type: part(z.union([z.object({ type: word }), word.transform((type) => ({ type }))])),
+	rate_limit_reached_type: lenient(
+		z.union([
+			z.object({ type: word }),
+			z.pipe(
+				word,
+				z.transform((type: string | undefined) => ({ type })),
+			),
+		]),
+	),
 });
 type Body = z.output<typeof bodySchema>;
 

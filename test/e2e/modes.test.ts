@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { logSchema, showSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
-import { COMMANDS } from "../../src/pi/router.ts";
+import { COMMANDS } from "../support/commands.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
 import { launchCommand } from "../support/launch.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { logSchema, showSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
-import { LISTED } from "../../src/pi/router.ts";
+import { LISTED } from "../support/commands.ts";
 import { type HostName, hostNames } from "../support/hosts.ts";
 import { writeTool } from "../support/import-fixtures.ts";
 import type { Dialog, DialogAnswer, Rpc } from "../support/rpc.ts";

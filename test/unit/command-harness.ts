@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import type { Account, Credential } from "../../src/core/account.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
 import { createMembership } from "../../src/core/membership.ts";
-import type { DeviceDialog, LoginDialog } from "../../src/core/ports.ts";
+import type { DeviceDialog, LoginDialog, SettingsStore } from "../../src/core/ports.ts";
 import {
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
@@ -12,7 +12,9 @@ import {
 import type { UsageSnapshot } from "../../src/core/usage.ts";
 import { createImports } from "../../src/features/import/imports.ts";
 import type { Finding, ToolName } from "../../src/features/import/rules.ts";
+import { createCommands } from "../../src/features/index.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../../src/features/verify/rules.ts";
+import type { CommandList } from "../../src/pi/command.ts";
 import { registerCommand } from "../../src/pi/router.ts";
 import { defaultLabel } from "../../src/platform/account-file.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
@@ -25,6 +27,7 @@ export interface CommandHarness {
 	readonly harness: Harness;
 	readonly pi: FakePi;
 	readonly command: FakeCommand;
+	readonly commands: CommandList;
 	screen: FakeContext;
 	readonly piAuth: FakePiAuth;
 	/** How often pi's login was looked at, and the backups were deleted. */
@@ -102,7 +105,29 @@ export function createCommandHarness(
 		},
 	};
 	const nobody = () => Promise.reject(new Error("nobody signs in"));
-	registerCommand(pi.api, {
+	const settings: SettingsStore = {
+		read: () => harness.settings,
+		set: async (values) => {
+			if (cli.settingsRefusal) throw cli.settingsRefusal;
+			cli.stored.push(values);
+			let { settings } = harness;
+			let { rotation, footer } = settings;
+			for (const { key, read } of GENERAL_PREFERENCES) settings = read(values[key], settings) ?? settings;
+			for (const { key, read } of ROTATION_PREFERENCES) {
+				rotation = read(values[`rotation.${key}`], rotation) ?? rotation;
+			}
+			for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
+			harness.settings = { ...settings, rotation, footer };
+		},
+	};
+	const link = {
+		...harness.deps.link,
+		isForeign: () => cli.isForeign,
+		sync: async () => {
+			cli.syncs += 1;
+		},
+	};
+	const commands = createCommands({
 		pool,
 		affinity: harness.affinity,
 		eventLog: {
@@ -128,13 +153,7 @@ export function createCommandHarness(
 			},
 		},
 		imports: createImports({ finder, accounts, membership, tokens, clock }),
-		link: {
-			...harness.deps.link,
-			isForeign: () => cli.isForeign,
-			sync: async () => {
-				cli.syncs += 1;
-			},
-		},
+		link,
 		signInWays: {
 			inBrowser: (dialog) => {
 				cli.browserDialogs.push(dialog);
@@ -150,21 +169,7 @@ export function createCommandHarness(
 			},
 		},
 		clock,
-		settings: {
-			read: () => harness.settings,
-			set: async (values) => {
-				if (cli.settingsRefusal) throw cli.settingsRefusal;
-				cli.stored.push(values);
-				let { settings } = harness;
-				let { rotation, footer } = settings;
-				for (const { key, read } of GENERAL_PREFERENCES) settings = read(values[key], settings) ?? settings;
-				for (const { key, read } of ROTATION_PREFERENCES) {
-					rotation = read(values[`rotation.${key}`], rotation) ?? rotation;
-				}
-				for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
-				harness.settings = { ...settings, rotation, footer };
-			},
-		},
+		settings,
 		health: {
 			look: async () => {
 				cli.looks.push("look");
@@ -186,13 +191,16 @@ export function createCommandHarness(
 			cli.removals += 1;
 			return 2;
 		},
+		setModel: (model) => pi.api.setModel(model),
 	});
+	registerCommand(pi.api, { commands, link, pool, settings });
 	const command = pi.commands.get("multicodex");
 	if (!command) throw new Error("no command");
 	const cli: CommandHarness = {
 		harness,
 		pi,
 		command,
+		commands,
 		screen: aContext(init),
 		piAuth,
 		syncs: 0,

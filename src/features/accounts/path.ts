@@ -1,15 +1,19 @@
-import { parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
+import { type NoArgs, parseNothing, type Subcommand } from "../../pi/command.ts";
 import { aligned } from "../../ui-kit/format.ts";
 
+interface Ports {
+	/** What is stored, and its path. */
+	readonly paths: Readonly<Record<string, string>>;
+}
+
 /** `/multicodex path`: where everything is stored. */
-export const path: Subcommand = {
-	name: "path",
-	usage: "path",
-	summary: "where everything is stored",
-	run: async (words, _ctx, { paths }) => {
-		const given = parseOptions(words, [], path);
-		if ("failure" in given) return given;
-		if (words.length > 0) return usageError(path);
-		return { text: aligned(Object.entries(paths)).join("\n"), json: paths };
-	},
-};
+export function createPath({ paths }: Ports): Subcommand<NoArgs> {
+	const usage = "path";
+	return {
+		name: "path",
+		usage,
+		summary: "where everything is stored",
+		parse: (words) => parseNothing(words, usage),
+		run: async () => ({ text: aligned(Object.entries(paths)).join("\n"), json: paths }),
+	};
+}

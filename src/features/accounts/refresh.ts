@@ -1,45 +1,61 @@
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../../core/account.ts";
+import type { Credentials } from "../../core/credentials.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import {
+	type AccountNames,
 	accountChoices,
 	accountRef,
+	type CommandContext,
 	type Outcome,
 	parseOptions,
 	resolveAccount,
 	type Subcommand,
-	type SubcommandDeps,
 } from "../../pi/command.ts";
 import { baseUrlOf } from "../../pi/provider.ts";
 import { type Refreshed, refreshedAsText } from "./refreshed.ts";
 
 const ALL = "all";
 
-/** `/multicodex refresh`: ask for usage now, and renew the token where that is due. */
-export const refresh: Subcommand = {
-	name: "refresh",
-	usage: "refresh [account|all]",
-	summary: "ask for usage now, and renew tokens that are due",
-	complete: (deps, before) =>
-		before.length === 0 ? [...accountChoices(deps), { value: ALL, label: ALL, description: "every account" }] : [],
-	run: async (words, ctx, deps) => {
-		const given = parseOptions(words, [], refresh);
-		if ("failure" in given) return given;
-		const isAll = words.length === 0 || words.join(" ") === ALL;
-		const named = isAll ? undefined : resolveAccount(words, deps, [ALL]);
-		if (named && "failure" in named) return named;
-		return refreshAll(named ? [named] : deps.pool.accounts(), ctx, deps);
-	},
-};
+interface Args {
+	/** Undefined: every account. */
+	readonly account: Account | undefined;
+}
 
-async function refreshAll(
-	accounts: readonly Account[],
-	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
-): Promise<Outcome> {
-	const { pool, usage, clock } = deps;
-	const baseUrl = baseUrlOf(ctx);
+interface Ports extends AccountNames {
+	readonly pool: Pool;
+	readonly credentials: Pick<Credentials, "accessToken">;
+	readonly usage: Pick<UsageMonitor, "ask" | "setBaseUrl">;
+	readonly clock: Clock;
+}
+
+/** `/multicodex refresh`: ask for usage now, and renew the token where that is due. */
+export function createRefresh(ports: Ports): Subcommand<Args> {
+	const { pool } = ports;
+	const usage = "refresh [account|all]";
+	return {
+		name: "refresh",
+		usage,
+		summary: "ask for usage now, and renew tokens that are due",
+		complete: (before) =>
+			before.length === 0 ? [...accountChoices(ports), { value: ALL, label: ALL, description: "every account" }] : [],
+		parse: (words) => {
+			const given = parseOptions(words, [], usage);
+			if ("failure" in given) return given;
+			if (words.length === 0 || words.join(" ") === ALL) return { account: undefined };
+			const account = resolveAccount(words, pool, [ALL]);
+			return "failure" in account ? account : { account };
+		},
+		run: ({ account }, ctx) => refreshAll(account ? [account] : pool.accounts(), ctx, ports),
+	};
+}
+
+async function refreshAll(accounts: readonly Account[], ctx: CommandContext, ports: Ports): Promise<Outcome> {
+	const { pool, usage, clock } = ports;
+	const baseUrl = baseUrlOf(ctx.host);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
-	const refreshed = await Promise.all(accounts.map((account) => refreshOne(account, deps)));
+	const refreshed = await Promise.all(accounts.map((account) => refreshOne(account, ctx.signal, ports)));
 	pool.emit({ type: "changed" });
 	const text = refreshedAsText(refreshed, clock.now());
 	const [first] = refreshed;
@@ -53,8 +69,11 @@ async function refreshAll(
 	};
 }
 
-async function refreshOne(account: Account, deps: SubcommandDeps): Promise<Refreshed> {
-	const { pool, credentials, usage, signal } = deps;
+async function refreshOne(
+	account: Account,
+	signal: AbortSignal,
+	{ pool, credentials, usage }: Ports,
+): Promise<Refreshed> {
 	const { id } = account;
 	const outcome = (problem?: string): Refreshed => {
 		return { account: pool.account(id) ?? account, usage: pool.status(id).usage, problem };

@@ -1,66 +1,91 @@
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../../core/account.ts";
+import type { Membership } from "../../core/membership.ts";
 import {
+	type AccountNames,
 	accountChoices,
 	accountRef,
+	type CommandContext,
 	isFirstPositional,
 	type Outcome,
 	parseOptions,
 	resolveAccount,
 	type Subcommand,
-	type SubcommandDeps,
 	usageError,
 } from "../../pi/command.ts";
 import { forgetLoginInMemory } from "../../pi/provider.ts";
 import { askToAct } from "../../pi/question.ts";
+import type { SessionView } from "../../pi/session-view.ts";
 import * as messages from "../../ui-kit/messages.ts";
-import { isAnyReady, nextFor, nextRequestFor } from "./successor.ts";
+
+interface Args {
+	readonly account: Account;
+	/** `--logout` was typed. */
+	readonly mayLogout: boolean;
+}
+
+interface Ports extends AccountNames {
+	readonly membership: Pick<Membership, "isPis" | "remove">;
+	readonly session: Pick<SessionView, "isAnyReady" | "next" | "nextRequest">;
+}
 
 /** `/multicodex remove`: take an account out of the pool. Asks first where it can. */
-export const remove: Subcommand = {
-	name: "remove",
-	usage: "remove <account> [--logout]",
-	summary: "take an account out; add --undo puts it back",
-	asksAccount: () => true,
-	complete: (deps, before) => {
-		const accounts = isFirstPositional(before) ? accountChoices(deps) : [];
-		const option = { value: "--logout", label: "--logout", description: "sign pi out too, where it is pi's own login" };
-		return before.includes("--logout") ? accounts : [...accounts, option];
-	},
-	run: async (words, ctx, deps) => {
-		const given = parseOptions(words, ["--logout"], remove);
-		if ("failure" in given) return given;
-		if (given.rest.length === 0) return usageError(remove);
-		const account = resolveAccount(given.rest, deps);
-		if ("failure" in account) return account;
-		const isPis = deps.membership.isPis(account);
-		const mayLogout = given.options.has("--logout");
-		if (isPis && !mayLogout && !ctx.hasUI) return { failure: messages.removeNeedsLogout(account) };
-		if (ctx.hasUI) {
-			const question = messages.removeQuestion(account, {
-				isPis,
-				next: nextRequestFor(ctx, deps, account.id),
-				isActive: nextFor(ctx, deps)?.id === account.id,
-			});
-			const answer = await askToAct(ctx, question, deps.signal);
-			const isCancelled = answer === "cancelled";
-			if (answer !== "act") return { text: "Nothing was removed.", json: { account: null }, isCancelled };
-		}
-		return removeNow(account, ctx, deps);
-	},
-};
+export function createRemove(ports: Ports): Subcommand<Args> {
+	const { membership, pool, session } = ports;
+	const usage = "remove <account> [--logout]";
+	return {
+		name: "remove",
+		usage,
+		summary: "take an account out; add --undo puts it back",
+		onAccount: { isOffered: () => true, args: (account) => ({ account, mayLogout: false }) },
+		complete: (before) => {
+			const accounts = isFirstPositional(before) ? accountChoices(ports) : [];
+			const option = {
+				value: "--logout",
+				label: "--logout",
+				description: "sign pi out too, where it is pi's own login",
+			};
+			return before.includes("--logout") ? accounts : [...accounts, option];
+		},
+		parse: (words) => {
+			const given = parseOptions(words, ["--logout"], usage);
+			if ("failure" in given) return given;
+			if (given.rest.length === 0) return usageError(usage);
+			const account = resolveAccount(given.rest, pool);
+			return "failure" in account ? account : { account, mayLogout: given.options.has("--logout") };
+		},
+		run: async ({ account, mayLogout }, ctx) => {
+			const { host } = ctx;
+			const isPis = membership.isPis(account);
+			if (isPis && !mayLogout && !host.hasUI) return { failure: messages.removeNeedsLogout(account) };
+			if (host.hasUI) {
+				const question = messages.removeQuestion(account, {
+					isPis,
+					next: session.nextRequest(host, account.id),
+					isActive: session.next(host)?.id === account.id,
+				});
+				const answer = await askToAct(ctx, question);
+				const isCancelled = answer === "cancelled";
+				if (answer !== "act") return { text: "Nothing was removed.", json: { account: null }, isCancelled };
+			}
+			return removeNow(account, ctx, ports);
+		},
+	};
+}
 
-async function removeNow(account: Account, ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome> {
-	const { membership, pool } = deps;
-	const wasReady = isAnyReady(deps);
-	const wasNext = nextFor(ctx, deps)?.id === account.id;
+async function removeNow(
+	account: Account,
+	{ host }: CommandContext,
+	{ membership, pool, session }: Ports,
+): Promise<Outcome> {
+	const wasReady = session.isAnyReady();
+	const wasNext = session.next(host)?.id === account.id;
 	const removal = await membership.remove(account.id);
 	if (removal.kind === "busy") return { failure: messages.isBeingRenewed(account) };
 	if (removal.kind === "pi-unreadable") return { failure: messages.piLoginUnreadable(account) };
 	const { isPiSignedOut } = removal;
-	if (isPiSignedOut) forgetLoginInMemory(ctx);
-	const next = nextRequestFor(ctx, deps);
-	const isNoneReady = wasReady && !isAnyReady(deps);
+	if (isPiSignedOut) forgetLoginInMemory(host);
+	const next = session.nextRequest(host);
+	const isNoneReady = wasReady && !session.isAnyReady();
 	return {
 		text: messages.removed(account, {
 			next: wasNext || isNoneReady ? next : undefined,

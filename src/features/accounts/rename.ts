@@ -1,11 +1,12 @@
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, labelProblem } from "../../core/account.ts";
+import type { Membership } from "../../core/membership.ts";
 import {
+	type AccountNames,
 	accountChoices,
 	accountRef,
+	type CommandContext,
 	resolveAccount,
 	type Subcommand,
-	type SubcommandDeps,
 	usageError,
 } from "../../pi/command.ts";
 import { modeOf } from "../../pi/output.ts";
@@ -13,61 +14,75 @@ import { openPanel } from "../../pi/panel.ts";
 import * as messages from "../../ui-kit/messages.ts";
 import { createNameField } from "./name-field.ts";
 
+interface Args {
+	readonly account: Account;
+	/** Undefined: the person is asked for it. */
+	readonly label: string | undefined;
+}
+
+interface Ports extends AccountNames {
+	readonly membership: Pick<Membership, "rename">;
+}
+
+const USAGE = "rename <account> <label>";
+
 /** `/multicodex rename`: give an account another label. */
-export const rename: Subcommand = {
-	name: "rename",
-	usage: "rename <account> <label>",
-	summary: "give an account another label",
-	asksAccount: () => true,
-	complete: (deps, before) => (before.length === 0 ? accountChoices(deps) : []),
-	run: async (words, ctx, deps) => {
-		const [named, ...rest] = words;
-		if (named === undefined || (rest.length === 0 && !ctx.hasUI)) return usageError(rename);
-		const account = resolveAccount([named], deps);
-		if ("failure" in account) return account;
-		const label = (rest.length > 0 ? rest.join(" ") : await askForLabel(account, ctx, deps))?.trim();
-		if (label === undefined) return { text: "Nothing was changed.", json: { account: null }, isCancelled: true };
-		const problem = problemOf(label, account, deps);
-		if (problem !== undefined) return { failure: `${problem} Nothing was changed.` };
-		// The question may have stood for a while.
-		if (!deps.pool.account(account.id))
-			return { failure: `${account.label} is not here any more. Nothing was changed.` };
-		const given = await deps.membership.rename(account.id, label);
-		return {
-			text: `Codex: ${account.label} is called ${given} now.`,
-			json: { account: { ...accountRef(account), label: given }, formerly: account.label },
-		};
-	},
-};
+export function createRename(ports: Ports): Subcommand<Args> {
+	const { pool, membership } = ports;
+	return {
+		name: "rename",
+		usage: USAGE,
+		summary: "give an account another label",
+		onAccount: { isOffered: () => true, args: (account) => ({ account, label: undefined }) },
+		complete: (before) => (before.length === 0 ? accountChoices(ports) : []),
+		parse: ([named, ...rest]) => {
+			if (named === undefined) return usageError(USAGE);
+			const account = resolveAccount([named], pool);
+			if ("failure" in account) return account;
+			return { account, label: rest.length > 0 ? rest.join(" ") : undefined };
+		},
+		run: async ({ account, label: wanted }, ctx) => {
+			if (wanted === undefined && !ctx.host.hasUI) return usageError(USAGE);
+			const label = (wanted ?? (await askForLabel(account, ctx, ports)))?.trim();
+			if (label === undefined) return { text: "Nothing was changed.", json: { account: null }, isCancelled: true };
+			const problem = problemOf(label, account, ports);
+			if (problem !== undefined) return { failure: `${problem} Nothing was changed.` };
+			// The question may have stood for a while.
+			if (!pool.accounts().some(({ id }) => id === account.id))
+				return { failure: `${account.label} is not here any more. Nothing was changed.` };
+			const given = await membership.rename(account.id, label);
+			return {
+				text: `Codex: ${account.label} is called ${given} now.`,
+				json: { account: { ...accountRef(account), label: given }, formerly: account.label },
+			};
+		},
+	};
+}
 
 /** Why an account cannot be called so, as a sentence. */
-function problemOf(label: string, { id }: Account, { pool }: SubcommandDeps): string | undefined {
+function problemOf(label: string, { id }: Account, { pool }: Ports): string | undefined {
 	const isTaken = pool.accounts().some((other) => other.id !== id && other.label === label);
 	return isTaken ? `Another Codex account is called ${label} already.` : messages.badLabel(label, labelProblem(label));
 }
 
 /** In a field that holds the label as it is, and stays until it holds one that will do; else in a dialog. */
-async function askForLabel(
-	account: Account,
-	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
-): Promise<string | undefined> {
-	const { settings, signal } = deps;
+async function askForLabel(account: Account, ctx: CommandContext, ports: Ports): Promise<string | undefined> {
+	const { host, signal } = ctx;
 	const { label } = account;
 	const title = `New label of ${label}`;
 	// Letter by letter an e-mail cannot be hidden.
-	const value = settings.read().maskEmails && label.includes("@") ? "" : label;
+	const value = ports.settings.read().maskEmails && label.includes("@") ? "" : label;
 	const typed =
-		modeOf(ctx) === "tui"
-			? await openPanel<{ readonly label: string | undefined }>(ctx, { signal, ended: { label: undefined } }, (host) =>
+		modeOf(host) === "tui"
+			? await openPanel<{ readonly label: string | undefined }>(ctx, { ended: { label: undefined } }, (panel) =>
 					createNameField({
-						...host,
+						...panel,
 						title,
 						value,
-						problemOf: (wanted) => problemOf(wanted, account, deps),
-						onEnd: (ended) => host.close({ label: ended }),
+						problemOf: (wanted) => problemOf(wanted, account, ports),
+						onEnd: (ended) => panel.close({ label: ended }),
 					}),
 				)
 			: undefined;
-	return typed ? typed.label : ctx.ui.input(title, label, { signal });
+	return typed ? typed.label : host.ui.input(title, label, { signal });
 }

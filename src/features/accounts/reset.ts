@@ -1,9 +1,10 @@
+import type { Pool } from "../../core/pool.ts";
 import { parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { askToAct } from "../../pi/question.ts";
+import type { SessionView } from "../../pi/session-view.ts";
 import { plural } from "../../ui-kit/format.ts";
 import * as messages from "../../ui-kit/messages.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
-import { nextRequestFor } from "./successor.ts";
 
 const WHAT = {
 	pin: "the pin",
@@ -33,42 +34,59 @@ const BACKUPS_QUESTION = {
 	keep: "Keep them",
 };
 
+interface Args {
+	readonly what: What;
+	/** `--yes` was typed. */
+	readonly isSure: boolean;
+}
+
+interface Ports {
+	readonly pool: Pick<Pool, "clearCooldowns" | "pin">;
+	readonly session: Pick<SessionView, "nextRequest">;
+	/** Deletes the backups of removed and migrated accounts; resolves to how many there were. */
+	readonly removeBackups: () => Promise<number>;
+}
+
 /**
  * `/multicodex reset`: forgets the pin, the rests, or both. Only `backups` deletes a sign-in, and only after a yes:
  * the answer to a question, or `--yes`.
  */
-export const reset: Subcommand = {
-	name: "reset",
-	usage: "reset [pin|quota|backups] [--yes]",
-	summary: "unpin, and offer resting accounts again; backups deletes copies of removed accounts",
-	complete: (_deps, before) => {
-		if (before.length === 0) return OFFERED.map((value) => ({ value, label: value, description: WHAT[value] }));
-		const takesYes = before.includes("backups") && !before.includes(YES);
-		return takesYes ? [{ value: YES, label: YES, description: "delete without a question" }] : [];
-	},
-	run: async (words, ctx, deps) => {
-		const { pool, removeBackups, signal } = deps;
-		const given = parseOptions(words, [YES], reset);
-		if ("failure" in given) return given;
-		const what = whatIn(given.rest);
-		if (!what) return usageError(reset, messages.unknownWord(given.rest, nearest(given.rest.join(" "), OFFERED)));
-		if (what !== "backups") {
-			if (what !== "quota") await pool.pin(undefined);
-			if (what !== "pin") await pool.clearCooldowns();
-			return { text: `${DONE[what]} ${messages.nextRequest(nextRequestFor(ctx, deps))}`, json: { reset: what } };
-		}
-		const isSure = given.options.has(YES);
-		if (!isSure && !ctx.hasUI)
-			return { failure: `Add ${YES} to delete ${WHAT.backups}: /multicodex reset backups ${YES}` };
-		const answer = isSure ? "act" : await askToAct(ctx, BACKUPS_QUESTION, signal);
-		if (answer !== "act") {
-			return { text: "Nothing was deleted.", json: { reset: null }, isCancelled: answer === "cancelled" };
-		}
-		const deleted = await removeBackups();
-		const text = deleted === 0 ? "There were no backups." : `Deleted ${plural(deleted, "backup")}.`;
-		return { text, json: { reset: what, deleted } };
-	},
-};
+export function createReset({ pool, session, removeBackups }: Ports): Subcommand<Args> {
+	const usage = "reset [pin|quota|backups] [--yes]";
+	return {
+		name: "reset",
+		usage,
+		summary: "unpin, and offer resting accounts again; backups deletes copies of removed accounts",
+		complete: (before) => {
+			if (before.length === 0) return OFFERED.map((value) => ({ value, label: value, description: WHAT[value] }));
+			const takesYes = before.includes("backups") && !before.includes(YES);
+			return takesYes ? [{ value: YES, label: YES, description: "delete without a question" }] : [];
+		},
+		parse: (words) => {
+			const given = parseOptions(words, [YES], usage);
+			if ("failure" in given) return given;
+			const what = whatIn(given.rest);
+			if (!what) return usageError(usage, messages.unknownWord(given.rest, nearest(given.rest.join(" "), OFFERED)));
+			return { what, isSure: given.options.has(YES) };
+		},
+		run: async ({ what, isSure }, ctx) => {
+			if (what !== "backups") {
+				if (what !== "quota") await pool.pin(undefined);
+				if (what !== "pin") await pool.clearCooldowns();
+				return { text: `${DONE[what]} ${messages.nextRequest(session.nextRequest(ctx.host))}`, json: { reset: what } };
+			}
+			if (!isSure && !ctx.host.hasUI)
+				return { failure: `Add ${YES} to delete ${WHAT.backups}: /multicodex reset backups ${YES}` };
+			const answer = isSure ? "act" : await askToAct(ctx, BACKUPS_QUESTION);
+			if (answer !== "act") {
+				return { text: "Nothing was deleted.", json: { reset: null }, isCancelled: answer === "cancelled" };
+			}
+			const deleted = await removeBackups();
+			const text = deleted === 0 ? "There were no backups." : `Deleted ${plural(deleted, "backup")}.`;
+			return { text, json: { reset: what, deleted } };
+		},
+	};
+}
 
 /** What the words ask for; without any, what can be cleared without losing a sign-in. */
 function whatIn([word = "all", ...others]: readonly string[]): What | undefined {

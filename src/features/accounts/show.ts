@@ -1,9 +1,8 @@
 import type { PoolView } from "../../core/pool-view.ts";
 import { parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
-import { viewOf } from "../../pi/view-of-pool.ts";
+import type { SessionView } from "../../pi/session-view.ts";
 import { poolAsJson, poolAsLines, poolAsText, poolInDetail } from "./show-view.ts";
-import { nextFor } from "./successor.ts";
 
 const JSON_OPTION = "--json";
 const COMPACT = "--compact";
@@ -18,27 +17,36 @@ const OPTIONS = [
 	},
 ];
 
+interface Args {
+	readonly options: ReadonlySet<string>;
+}
+
+interface Ports {
+	readonly session: Pick<SessionView, "pool">;
+}
+
 /** `/multicodex show`: every account, its state, what it has left. */
-export const show: Subcommand = {
-	name: "show",
-	usage: `show [${JSON_OPTION}|${COMPACT}|${DETAIL}]`,
-	summary: "every account: state, windows left, resets",
-	complete: (_deps, before) => (before.length === 0 ? OPTIONS : []),
-	run: async (words, ctx, deps) => {
-		const { pool, clock, settings } = deps;
-		const given = parseOptions(
-			words,
-			OPTIONS.map(({ value }) => value),
-			show,
-		);
-		if ("failure" in given) return given;
-		const { options, rest } = given;
-		if (rest.length > 0) return usageError(show);
-		if (options.size > 1) return usageError(show, `${[...options].join(" and ")} do not go together.`);
-		const view = viewOf(pool, settings.read(), clock.now(), nextFor(ctx, deps));
-		return { text: textOf(view, options), json: poolAsJson(view), asJson: options.has(JSON_OPTION) };
-	},
-};
+export function createShow({ session }: Ports): Subcommand<Args> {
+	const usage = `show [${JSON_OPTION}|${COMPACT}|${DETAIL}]`;
+	const known = OPTIONS.map(({ value }) => value);
+	return {
+		name: "show",
+		usage,
+		summary: "every account: state, windows left, resets",
+		complete: (before) => (before.length === 0 ? OPTIONS : []),
+		parse: (words) => {
+			const given = parseOptions(words, known, usage);
+			if ("failure" in given) return given;
+			const { options, rest } = given;
+			if (rest.length > 0) return usageError(usage);
+			return options.size > 1 ? usageError(usage, `${[...options].join(" and ")} do not go together.`) : { options };
+		},
+		run: async ({ options }, { host }) => {
+			const view = session.pool(host);
+			return { text: textOf(view, options), json: poolAsJson(view), asJson: options.has(JSON_OPTION) };
+		},
+	};
+}
 
 function textOf(view: PoolView, options: ReadonlySet<string>): string {
 	if (options.has(COMPACT)) return poolAsLines(view);

@@ -1,61 +1,76 @@
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../../core/account.ts";
-import type { Subcommand, SubcommandDeps } from "../../pi/command.ts";
+import type { PoolEvent } from "../../core/events.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { UsageMonitor } from "../../core/usage-monitor.ts";
+import type { CommandContext, Ended, Given, NoArgs, Subcommand } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
 import { modeOf, writeFailure } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import { baseUrlOf } from "../../pi/provider.ts";
-import { runSubcommand } from "../../pi/run-subcommand.ts";
-import { viewOf } from "../../pi/view-of-pool.ts";
+import type { SessionView } from "../../pi/session-view.ts";
 import { createListCursor } from "../../ui-kit/list-cursor.ts";
-import { disable, enable } from "../accounts/account-toggle.ts";
-import { refresh } from "../accounts/refresh.ts";
-import { remove } from "../accounts/remove.ts";
-import { rename } from "../accounts/rename.ts";
-import { nextFor } from "../accounts/successor.ts";
-import { add } from "../sign-in/add.ts";
-import { login } from "../sign-in/login.ts";
 import { createDashboard, type DashboardAction } from "./dashboard.ts";
-import { menuTitle } from "./texts.ts";
-import { use } from "./use.ts";
+import { type LastRotation, menuTitle } from "./texts.ts";
 
-/** `/multicodex` without a word: the dashboard, or a menu where there are only dialogs. Tells everything by itself. */
-export const dashboard: Subcommand = {
-	name: "dashboard",
-	usage: "",
-	summary: "every account at a glance, with keys for what can be done; without a terminal, show",
-	isPanel: () => true,
-	run: async (_words, ctx, deps) => {
-		const isShown = modeOf(ctx) === "tui" && (await discardingTypeahead(ctx, deps, onScreen));
-		if (!isShown) await menu(ctx, deps);
-		return undefined;
-	},
-};
-
-/** What the dashboard's keys do: the subcommands, given an account by its id. */
-interface KeyCommand {
-	readonly command: Subcommand;
-	/** Opens a dialog of its own: the dashboard makes room, and is back afterwards. */
-	readonly hasDialog: boolean;
-	/** What it comes to is seen in the dashboard. */
-	readonly isQuiet?: boolean;
-	words(id: string): readonly string[];
+interface Ports {
+	readonly pool: Pool;
+	readonly usage: Pick<UsageMonitor, "refreshStale" | "setBaseUrl">;
+	readonly session: SessionView;
+	readonly clock: Clock;
 }
 
-const nothing = () => [];
-const itsId = (id: string) => [id];
+/**
+ * `/multicodex` without a word: the dashboard, a menu where there are only dialogs, `show` where there is no person.
+ * Everything that it does is reported on the way.
+ */
+export function createDashboardCommand(ports: Ports): Subcommand<NoArgs> {
+	const { pool, clock } = ports;
+	let last: LastRotation | undefined;
+	pool.subscribe((event: PoolEvent) => {
+		if (event.type === "rotated") last = { at: clock.now(), event };
+	});
+	return {
+		name: "dashboard",
+		usage: "",
+		summary: "every account at a glance, with keys for what can be done; without a terminal, show",
+		isPanel: () => true,
+		parse: () => ({}),
+		run: async (_args, ctx) => {
+			if (!ctx.host.hasUI) {
+				await ctx.run("show", { words: [] });
+				return undefined;
+			}
+			const show = (held: CommandContext) => onScreen(held, ports, () => last);
+			const isShown = modeOf(ctx.host) === "tui" && (await discardingTypeahead(ctx, clock, show));
+			if (!isShown) await menu(ctx, ports);
+			return undefined;
+		},
+	};
+}
+
+/** A key of the dashboard: the subcommand that it runs. */
+interface KeyCommand {
+	readonly command: string;
+	/** Opens a dialog of its own: the dashboard makes room, and is back afterwards. */
+	readonly hasDialog: boolean;
+	/** Its outcome is seen in the dashboard. */
+	readonly isQuiet?: boolean;
+	/** The words it is run with; without them, the highlighted account. */
+	readonly words?: readonly string[];
+}
 
 const KEY_COMMANDS: Readonly<Record<Exclude<DashboardAction, "close">, KeyCommand>> = {
-	use: { command: use, hasDialog: false, words: itsId },
-	auto: { command: use, hasDialog: false, words: () => ["auto"] },
-	add: { command: add, hasDialog: true, words: nothing },
-	login: { command: login, hasDialog: true, words: itsId },
-	remove: { command: remove, hasDialog: true, words: itsId },
-	enable: { command: enable, hasDialog: false, words: itsId },
-	disable: { command: disable, hasDialog: false, words: itsId },
-	rename: { command: rename, hasDialog: true, words: itsId },
-	refresh: { command: refresh, hasDialog: false, isQuiet: true, words: nothing },
-	undo: { command: add, hasDialog: true, words: () => ["--undo"] },
+	use: { command: "use", hasDialog: false },
+	auto: { command: "use", hasDialog: false, words: ["auto"] },
+	add: { command: "add", hasDialog: true, words: [] },
+	login: { command: "login", hasDialog: true },
+	remove: { command: "remove", hasDialog: true },
+	enable: { command: "enable", hasDialog: false },
+	disable: { command: "disable", hasDialog: false },
+	rename: { command: "rename", hasDialog: true },
+	refresh: { command: "refresh", hasDialog: false, isQuiet: true, words: [] },
+	undo: { command: "add", hasDialog: true, words: ["--undo"] },
 };
 
 /** Usage that is due while the dashboard is open is asked for this often; the monitor says what is due. */
@@ -67,18 +82,22 @@ interface Wish {
 }
 
 /** Shows the dashboard until it is closed; false where this pi shows no panels. */
-async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<boolean> {
-	const { pool, usage, settings, clock, signal } = deps;
-	const view = () => viewOf(pool, settings.read(), clock.now(), nextFor(ctx, deps));
+async function onScreen(
+	ctx: CommandContext,
+	ports: Ports,
+	lastRotation: () => LastRotation | undefined,
+): Promise<boolean> {
+	const { pool, usage, session } = ports;
+	const view = () => session.pool(ctx.host);
 	const { active, pinned } = view();
 	const cursor = createListCursor(active ?? pinned);
-	const baseUrl = baseUrlOf(ctx);
+	const baseUrl = baseUrlOf(ctx.host);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
 	let asking = 0;
 	let removed: string | undefined;
 	let wish: Wish | undefined;
 	do {
-		wish = await openPanel<Wish>(ctx, { signal, ended: { action: "close", id: undefined } }, (host) => {
+		wish = await openPanel<Wish>(ctx, { ended: { action: "close", id: undefined } }, (host) => {
 			const whileAsking = async (work: Promise<unknown>) => {
 				asking += 1;
 				host.repaint();
@@ -96,7 +115,7 @@ async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Pro
 				view,
 				cursor,
 				isAsking: () => asking > 0,
-				lastRotation: deps.lastRotation,
+				lastRotation,
 				undoable: () => removed,
 				onAction: (action, account) => {
 					const key = action === "close" ? undefined : KEY_COMMANDS[action];
@@ -106,7 +125,7 @@ async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Pro
 					}
 					// Its outcome takes the place of the line about the removal.
 					if (!key.isQuiet) removed = undefined;
-					const done = runSubcommand(key.command, key.words(account?.id ?? ""), ctx, deps, key.isQuiet);
+					const done = pressKey(key, account?.id, ctx, ports);
 					if (action === "refresh") void whileAsking(done);
 				},
 			});
@@ -123,58 +142,79 @@ async function onScreen(ctx: ExtensionCommandContext, deps: SubcommandDeps): Pro
 		if (!wish || wish.action === "close") break;
 		const { action, id } = wish;
 		const label = view().accounts.find(({ account }) => account.id === id)?.account.label;
-		const ended = await carryOutWish(action, id, ctx, deps, cursor.put);
+		const ended = await carryOutWish(KEY_COMMANDS[action], id, ctx, ports, cursor.put);
 		// Who leaves a dialog by Esc goes on in the editor: what is typed next is no key of a dashboard.
 		if (ended === "cancelled") break;
 		const isGone = action === "remove" && !pool.accounts().some((account) => account.id === id);
 		if (isGone) removed = label;
 		else if (action !== "remove") removed = undefined;
-	} while (!signal.aborted);
+	} while (!ctx.signal.aborted);
 	return wish !== undefined;
 }
 
-/** What needs a dialog of its own; afterwards an account that has joined is the highlighted one. */
-async function carryOutWish(
-	action: Exclude<DashboardAction, "close">,
+/** Runs the subcommand of a key on the account as it is now; the one on the screen may be masked, or gone. */
+async function pressKey(
+	{ command, words, isQuiet = false }: KeyCommand,
 	id: string | undefined,
-	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
+	ctx: CommandContext,
+	{ pool }: Ports,
+): Promise<Ended> {
+	const given = words ? { words } : givenAccount(id, pool);
+	if (given) return ctx.run(command, given, { isQuiet });
+	writeFailure(ctx.host, `multicodex ${command}: that account is not here any more.`);
+	return "done";
+}
+
+function givenAccount(id: string | undefined, pool: Pool): Given | undefined {
+	const account = id === undefined ? undefined : pool.account(id);
+	return account && { account };
+}
+
+/** Runs a key that needs a dialog of its own; afterwards an account that has joined is the highlighted one. */
+async function carryOutWish(
+	key: KeyCommand,
+	id: string | undefined,
+	ctx: CommandContext,
+	ports: Ports,
 	highlight: (id: string) => void,
-): Promise<"done" | "cancelled"> {
-	const { command, words } = KEY_COMMANDS[action];
-	const before = new Set(deps.pool.accounts().map((account) => account.id));
-	const ended = await runSubcommand(command, words(id ?? ""), ctx, deps);
-	const joined = deps.pool.accounts().find((account) => !before.has(account.id));
+): Promise<Ended> {
+	const { pool } = ports;
+	const before = new Set(pool.accounts().map((account) => account.id));
+	const ended = await pressKey(key, id, ctx, ports);
+	const joined = pool.accounts().find((account) => !before.has(account.id));
 	if (joined) highlight(joined.id);
 	return ended;
 }
 
 /** Where there are only dialogs: the subcommands to choose from, each asking for what it needs. */
-async function menu(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<void> {
-	const { pool, settings, clock, signal, commands } = deps;
+async function menu(ctx: CommandContext, { pool, session }: Ports): Promise<void> {
+	const { host, signal } = ctx;
+	// The first one is this menu.
+	const commands = ctx.commands.slice(1);
 	const lines = commands.map(({ name, summary }) => `${name}: ${summary}`);
-	const title = menuTitle(viewOf(pool, settings.read(), clock.now(), nextFor(ctx, deps)));
-	const chosen = await ctx.ui.select(title, lines, { signal });
+	const chosen = await host.ui.select(menuTitle(session.pool(host)), lines, { signal });
 	const command = commands[chosen === undefined ? -1 : lines.indexOf(chosen)];
 	if (!command) return;
-	const words = command.asksAccount ? await accountFor(command, command.asksAccount, ctx, deps) : [];
-	if (words) await runSubcommand(command, words, ctx, deps);
+	const { name, onAccount } = command;
+	const isOffered = onAccount?.isOffered;
+	const given = isOffered ? await chooseAccount(command, isOffered, ctx, pool) : { words: [] };
+	if (given) await ctx.run(name, given);
 }
 
-/** The account that the command is to work on; undefined where the person has chosen none. */
-async function accountFor(
+/** The account that the command is to work on; undefined when the person has chosen none. */
+async function chooseAccount(
 	{ name, summary }: Subcommand,
 	isOffered: (account: Account) => boolean,
-	ctx: ExtensionCommandContext,
-	{ pool, signal }: SubcommandDeps,
-): Promise<readonly string[] | undefined> {
+	{ host, signal }: CommandContext,
+	pool: Pool,
+): Promise<{ readonly account: Account } | undefined> {
 	const accounts = pool.accounts().filter(isOffered);
 	if (accounts.length === 0) {
-		writeFailure(ctx, `multicodex ${name}: there is no account for that.`);
+		writeFailure(host, `multicodex ${name}: there is no account for that.`);
 		return undefined;
 	}
 	const labels = accounts.map(({ label }) => label);
-	const chosen = await ctx.ui.select(`${name}: ${summary}`, labels, { signal });
+	const chosen = await host.ui.select(`${name}: ${summary}`, labels, { signal });
 	const account = accounts.find(({ label }) => label === chosen);
-	return account && [account.id];
+	return account && { account };
 }

@@ -1,3 +1,6 @@
+import type { Membership } from "../../core/membership.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { Clock, EventLog } from "../../core/ports.ts";
 import { jsonChoice, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
 import { logAsJson, logAsText } from "./log.ts";
@@ -5,22 +8,40 @@ import { logAsJson, logAsText } from "./log.ts";
 const USUAL = 20;
 const COUNT = /^[1-9]\d{0,5}$/;
 
+interface Args {
+	readonly count: number;
+	readonly asJson: boolean;
+}
+
+interface Ports {
+	readonly eventLog: Pick<EventLog, "flush" | "read">;
+	readonly pool: Pick<Pool, "accounts">;
+	readonly membership: Pick<Membership, "lastRemoved">;
+	readonly clock: Clock;
+}
+
 /** `/multicodex log`: the last decisions of all processes. */
-export const log: Subcommand = {
-	name: "log",
-	usage: "log [n] [--json]",
-	summary: "the last decisions: who served, and why it changed",
-	complete: (_deps, before) => jsonChoice(before),
-	run: async (words, _ctx, { eventLog, pool, membership, clock }) => {
-		const given = parseOptions(words, ["--json"], log);
-		if ("failure" in given) return given;
-		const [count = String(USUAL), ...others] = given.rest;
-		if (others.length > 0 || !COUNT.test(count)) return usageError(log);
-		// What this process has just decided belongs there too.
-		await eventLog.flush();
-		const decisions = await eventLog.read(Number(count));
-		const gone = await membership.lastRemoved();
-		const text = logAsText(decisions, [...pool.accounts(), ...(gone ? [gone] : [])], clock.now(), columnsNow());
-		return { text, json: logAsJson(decisions), asJson: given.options.has("--json") };
-	},
-};
+export function createLog({ eventLog, pool, membership, clock }: Ports): Subcommand<Args> {
+	const usage = "log [n] [--json]";
+	return {
+		name: "log",
+		usage,
+		summary: "the last decisions: who served, and why it changed",
+		complete: jsonChoice,
+		parse: (words) => {
+			const given = parseOptions(words, ["--json"], usage);
+			if ("failure" in given) return given;
+			const [count = String(USUAL), ...others] = given.rest;
+			if (others.length > 0 || !COUNT.test(count)) return usageError(usage);
+			return { count: Number(count), asJson: given.options.has("--json") };
+		},
+		run: async ({ count, asJson }) => {
+			// What this process has just decided belongs there too.
+			await eventLog.flush();
+			const decisions = await eventLog.read(count);
+			const gone = await membership.lastRemoved();
+			const text = logAsText(decisions, [...pool.accounts(), ...(gone ? [gone] : [])], clock.now(), columnsNow());
+			return { text, json: logAsJson(decisions), asJson };
+		},
+	};
+}

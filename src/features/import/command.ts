@@ -1,20 +1,22 @@
 import { homedir } from "node:os";
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { AccountId } from "../../core/ids.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { AfterSignIn } from "../../pi/after-sign-in.ts";
 import {
 	accountRef,
+	type CommandContext,
 	isFirstPositional,
 	type Outcome,
 	parseOptions,
 	type Subcommand,
-	type SubcommandDeps,
 } from "../../pi/command.ts";
 import { modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import { plural } from "../../ui-kit/format.ts";
 import * as messages from "../../ui-kit/messages.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
-import { afterAccountsAdded } from "../sign-in/after-sign-in.ts";
+import type { Imports } from "./imports.ts";
 import { createImportPanel } from "./panel.ts";
 import type { ImportPlan, ToolName } from "./rules.ts";
 import {
@@ -34,33 +36,54 @@ import {
 
 const DRY_RUN = "--dry-run";
 
+interface Args {
+	/** The word, a tool or a path; undefined without one. */
+	readonly wanted: string | undefined;
+	readonly isDryRun: boolean;
+}
+
+interface Ports {
+	readonly imports: Imports;
+	readonly pool: Pick<Pool, "accounts">;
+	readonly clock: Clock;
+	readonly afterSignIn: AfterSignIn;
+}
+
 /** `/multicodex import`: take accounts over from other tools. */
-export const importAccounts: Subcommand = {
-	name: "import",
-	usage: "import [tool|path] [--dry-run]",
-	summary: "take accounts over from other tools",
-	complete: ({ imports }, before) => {
-		const tools = isFirstPositional(before) ? imports.tools.map((tool) => ({ value: tool, label: tool })) : [];
-		const dryRun = { value: DRY_RUN, label: DRY_RUN, description: "only show what would be taken" };
-		return before.includes(DRY_RUN) ? tools : [...tools, dryRun];
-	},
-	run: async (words, ctx, deps) => {
-		const given = parseOptions(words, [DRY_RUN], importAccounts);
-		if ("failure" in given) return given;
-		const { imports } = deps;
-		const wanted = given.rest.join(" ").trim() || undefined;
-		const named = imports.tools.find((known) => known === wanted);
-		const isPath = wanted !== undefined && named === undefined;
-		const tool = isPath ? "file" : named;
-		const look = () => (isPath ? imports.lookAt(wanted) : imports.lookIn(named));
-		const plan = await look();
-		if (!plan) {
-			return { failure: messages.nothingToImport(wanted ?? "", nearest(wanted ?? "", imports.tools), imports.tools) };
-		}
-		if (given.options.has(DRY_RUN)) return { text: importList(plan, optionsOf(tool, deps)), json: asJson(plan, []) };
-		return take(plan, { isAnnounced: wanted === undefined, tool, look }, ctx, deps);
-	},
-};
+export function createImport(ports: Ports): Subcommand<Args> {
+	const { imports } = ports;
+	const usage = "import [tool|path] [--dry-run]";
+	return {
+		name: "import",
+		usage,
+		summary: "take accounts over from other tools",
+		complete: (before) => {
+			const tools = isFirstPositional(before) ? imports.tools.map((tool) => ({ value: tool, label: tool })) : [];
+			const dryRun = { value: DRY_RUN, label: DRY_RUN, description: "only show what would be taken" };
+			return before.includes(DRY_RUN) ? tools : [...tools, dryRun];
+		},
+		parse: (words) => {
+			const given = parseOptions(words, [DRY_RUN], usage);
+			if ("failure" in given) return given;
+			return { wanted: given.rest.join(" ").trim() || undefined, isDryRun: given.options.has(DRY_RUN) };
+		},
+		run: (args, ctx) => importWanted(args, ctx, ports),
+	};
+}
+
+async function importWanted({ wanted, isDryRun }: Args, ctx: CommandContext, ports: Ports): Promise<Outcome> {
+	const { imports } = ports;
+	const named = imports.tools.find((known) => known === wanted);
+	const isPath = wanted !== undefined && named === undefined;
+	const tool = isPath ? "file" : named;
+	const look = () => (isPath ? imports.lookAt(wanted) : imports.lookIn(named));
+	const plan = await look();
+	if (!plan) {
+		return { failure: messages.nothingToImport(wanted ?? "", nearest(wanted ?? "", imports.tools), imports.tools) };
+	}
+	if (isDryRun) return { text: importList(plan, optionsOf(tool, ports)), json: asJson(plan, []) };
+	return take(plan, { isAnnounced: wanted === undefined, tool, look }, ctx, ports);
+}
 
 /** What was asked for. */
 interface ImportWish {
@@ -73,21 +96,21 @@ interface ImportWish {
 async function take(
 	plan: ImportPlan,
 	{ isAnnounced, tool, look }: ImportWish,
-	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
+	ctx: CommandContext,
+	ports: Ports,
 ): Promise<Outcome> {
-	const options = optionsOf(tool, deps);
+	const options = optionsOf(tool, ports);
 	const list = importList(plan, options);
 	if (!isWorthTaking(plan)) {
 		// A tool that was named and has nothing to give is a failure; a look round that finds nothing new is not.
 		if (!isAnnounced && plan.planned.length === 0) return { failure: importFailure(plan, options) };
-		await deps.imports.take(plan);
+		await ports.imports.take(plan);
 		const isAnythingThere = plan.planned.length + plan.leftOut.length > 0;
 		return { text: isAnythingThere ? `${list}\nNothing is left to import.` : list, json: asJson(plan, []) };
 	}
 	let chosen: ReadonlySet<AccountId> | undefined;
-	if (isAnnounced && ctx.hasUI) {
-		const choice = await chooseRows(plan, options, ctx, deps);
+	if (isAnnounced && ctx.host.hasUI) {
+		const choice = await chooseRows(plan, options, ctx);
 		if (choice.kind !== "chosen") {
 			const isCancelled = choice.kind === "cancelled";
 			return { text: "Nothing was imported.", json: asJson(plan, []), isCancelled };
@@ -96,10 +119,10 @@ async function take(
 	}
 	// The other tools went on while the question stood: what they renewed meanwhile is spent.
 	const current = chosen ? onlyChosen(await look(), plan, chosen) : plan;
-	const taken = await deps.imports.take(current);
-	const { modelAdvice, usageOf } = await afterAccountsAdded(taken, ctx, deps);
-	const how = { modelAdvice, usageOf, total: deps.pool.accounts().length, now: deps.clock.now() };
-	const outcome = importOutcome(current, taken, ctx.hasUI ? how : undefined);
+	const taken = await ports.imports.take(current);
+	const { modelAdvice, usageOf } = await ports.afterSignIn(taken, ctx);
+	const how = { modelAdvice, usageOf, total: ports.pool.accounts().length, now: ports.clock.now() };
+	const outcome = importOutcome(current, taken, ctx.host.hasUI ? how : undefined);
 	// Who has just chosen from the list need not read it again.
 	const text = chosen ? outcome : `${list}\n${outcome}`;
 	return { text, json: asJson(current, taken) };
@@ -110,29 +133,25 @@ type Choice =
 	| { readonly kind: "none" | "cancelled" };
 
 /** Lets the person choose among the accounts that can be taken, on a panel or in dialogs. */
-async function chooseRows(
-	plan: ImportPlan,
-	options: ImportListOptions,
-	ctx: ExtensionCommandContext,
-	{ signal }: SubcommandDeps,
-): Promise<Choice> {
+async function chooseRows(plan: ImportPlan, options: ImportListOptions, ctx: CommandContext): Promise<Choice> {
+	const { host } = ctx;
 	const rows = importRows(plan, options);
 	const heading = `Import ${plural(rows.length, "Codex account")}?`;
 	const rest = importRest(plan, options);
-	if (rest !== undefined) ctx.ui.notify(rest, "info");
+	if (rest !== undefined) host.ui.notify(rest, "info");
 	const onPanel =
-		modeOf(ctx) === "tui"
-			? await openPanel<Choice>(ctx, { signal, ended: { kind: "cancelled" } }, (host) =>
+		modeOf(host) === "tui"
+			? await openPanel<Choice>(ctx, { ended: { kind: "cancelled" } }, (panel) =>
 					createImportPanel({
-						...host,
-						room: host.wholeRoom,
+						...panel,
+						room: panel.wholeRoom,
 						heading,
 						rows,
-						onAnswer: (ids) => host.close(ids ? choiceOf(ids) : { kind: "cancelled" }),
+						onAnswer: (ids) => panel.close(ids ? choiceOf(ids) : { kind: "cancelled" }),
 					}),
 				)
 			: undefined;
-	return onPanel ?? chooseInDialogs(heading, rows, ctx, signal);
+	return onPanel ?? chooseInDialogs(heading, rows, ctx);
 }
 
 function choiceOf(ids: ReadonlySet<AccountId>): Choice {
@@ -143,19 +162,18 @@ function choiceOf(ids: ReadonlySet<AccountId>): Choice {
 async function chooseInDialogs(
 	heading: string,
 	rows: readonly ImportRow[],
-	ctx: ExtensionCommandContext,
-	signal: AbortSignal,
+	{ host, signal }: CommandContext,
 ): Promise<Choice> {
 	const ids = new Set(rows.map(({ id }) => id));
 	const [only, ...others] = rows;
 	if (only && others.length === 0) {
 		const text = `${only.name}, ${only.place}. ${IMPORT_COPIES}`;
-		return (await ctx.ui.confirm(heading, text, { signal })) ? choiceOf(ids) : { kind: "none" };
+		return (await host.ui.confirm(heading, text, { signal })) ? choiceOf(ids) : { kind: "none" };
 	}
 	for (;;) {
 		const answer = importAnswer(ids.size, rows.length);
 		const choices = rows.map((row) => importChoice(row, ids.has(row.id)));
-		const given = await ctx.ui.select(heading, [answer, IMPORT_NOTHING, ...choices], { signal });
+		const given = await host.ui.select(heading, [answer, IMPORT_NOTHING, ...choices], { signal });
 		if (given === undefined) return { kind: "cancelled" };
 		if (given === IMPORT_NOTHING) return { kind: "none" };
 		if (given === answer && ids.size > 0) return choiceOf(ids);
@@ -169,7 +187,7 @@ function onlyChosen(current: ImportPlan | undefined, shown: ImportPlan, chosen: 
 	return { planned: (current?.planned ?? []).filter(({ owner }) => chosen.has(owner.id)), leftOut: shown.leftOut };
 }
 
-function optionsOf(tool: ToolName | undefined, { clock }: SubcommandDeps): ImportListOptions {
+function optionsOf(tool: ToolName | undefined, { clock }: Ports): ImportListOptions {
 	return { home: homedir(), now: clock.now(), tool };
 }
 

@@ -1,12 +1,14 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { getSettingsListTheme } from "@mariozechner/pi-coding-agent";
+import type { Pool } from "../../core/pool.ts";
+import type { SettingsStore } from "../../core/ports.ts";
 import { DEFAULT_SETTINGS, type Preference, type Settings, type StoredValue } from "../../core/settings.ts";
 import {
+	type CommandContext,
 	type Outcome,
 	parseOptions,
 	reasonOf,
 	type Subcommand,
-	type SubcommandDeps,
 	tellUnexpected,
 	usageError,
 } from "../../pi/command.ts";
@@ -42,7 +44,7 @@ export interface PreferenceGroup {
 	readonly title: string;
 	readonly preferences: readonly Choosable[];
 	/** What the settings come to at this moment, in lines no wider than `width`; plain or painted. */
-	preview(ctx: ExtensionCommandContext, deps: SubcommandDeps, width: number, paint: Paint): readonly string[];
+	preview(host: ExtensionCommandContext, width: number, paint: Paint): readonly string[];
 }
 
 /** The preferences of a group that stands under `name` in the settings. */
@@ -80,6 +82,17 @@ export function generalPreferences(
 		}));
 }
 
+/** What a command of preferences works on. */
+export interface PreferencePorts {
+	readonly settings: SettingsStore;
+	readonly pool: Pick<Pool, "emit" | "subscribe">;
+}
+
+interface Args {
+	/** What is to be set; without any the values are shown. */
+	readonly wishes: readonly Wish[];
+}
+
 /** Stands for the default of a preference, and by itself for every default of the group. */
 const DEFAULT = "default";
 
@@ -87,12 +100,14 @@ const DEFAULT = "default";
  * The subcommand of a group: a panel in the terminal, every value as text elsewhere; `name=value …` sets some anywhere,
  * `default` all of them.
  */
-export function preferencesCommand(group: PreferenceGroup): Subcommand {
-	const command: Subcommand = {
+export function createPreferencesCommand(group: PreferenceGroup, ports: PreferencePorts): Subcommand<Args> {
+	const { settings, pool } = ports;
+	const usage = `${group.name} [name=value …|${DEFAULT}]`;
+	return {
 		name: group.name,
-		usage: `${group.name} [name=value …|${DEFAULT}]`,
+		usage,
 		summary: group.summary,
-		complete: ({ settings }, before, typed) => {
+		complete: (before, typed) => {
 			// A value that is whole though a longer one begins like it, such as 1 and 10; or one in two words, as 45 min.
 			const words = typed === "" ? [] : [typed, `${before.at(-1) ?? ""} ${typed}`];
 			if (words.some((word) => "value" in wishIn(word, group))) return [];
@@ -113,24 +128,24 @@ export function preferencesCommand(group: PreferenceGroup): Subcommand {
 				);
 			return before.length === 0 && changed.length > 0 ? [...values, toDefault] : values;
 		},
-		run: async (words, ctx, deps) => {
-			const given = parseOptions(words, [], command);
-			if ("failure" in given) return given;
-			if (words.length === 0) {
-				const seen = modeOf(ctx) === "tui" ? await showPanel(group, ctx, deps) : undefined;
-				return seen ? { text: "", json: asJson(group, deps, []) } : shown(group, deps, []);
+		parse: (words) => {
+			const given = parseOptions(words, [], usage);
+			return "failure" in given ? given : { wishes: joined(words).flatMap((word) => wishesIn(word, group)) };
+		},
+		run: async ({ wishes }, ctx) => {
+			if (wishes.length === 0) {
+				const seen = modeOf(ctx.host) === "tui" ? await showPanel(group, ctx, ports) : undefined;
+				return seen ? { text: "", json: asJson(group, ports, []) } : shown(group, ports, []);
 			}
-			const wishes = joined(words).flatMap((word) => wishesIn(word, group));
 			const good = wishes.filter((wish) => "value" in wish);
 			const problems = wishes.flatMap((wish) => ("problem" in wish ? [wish.problem] : []));
-			if (good.length === 0) return usageError(command, problems.join(" "));
-			const before = deps.settings.read();
-			await deps.settings.set(Object.fromEntries(good.map(({ preference, value }) => [preference.key, value])));
-			deps.pool.emit({ type: "changed" });
-			return shown(group, deps, problems, before);
+			if (good.length === 0) return usageError(usage, problems.join(" "));
+			const before = settings.read();
+			await settings.set(Object.fromEntries(good.map(({ preference, value }) => [preference.key, value])));
+			pool.emit({ type: "changed" });
+			return shown(group, ports, problems, before);
 		},
 	};
-	return command;
 }
 
 type Wish = { readonly preference: Choosable; readonly value: StoredValue } | { readonly problem: string };
@@ -185,8 +200,13 @@ function isDefault({ stored }: Choosable, settings: Settings): boolean {
 }
 
 /** Every value, what was changed marked; `before`: the settings that a command has just changed. */
-function shown(group: PreferenceGroup, deps: SubcommandDeps, problems: readonly string[], before?: Settings): Outcome {
-	const now = deps.settings.read();
+function shown(
+	group: PreferenceGroup,
+	ports: PreferencePorts,
+	problems: readonly string[],
+	before?: Settings,
+): Outcome {
+	const now = ports.settings.read();
 	const rows = group.preferences.map((preference) => {
 		const { name, summary, stored } = preference;
 		const was = before && stored(before) !== stored(now) ? [`was ${stored(before)}`] : [];
@@ -201,10 +221,10 @@ function shown(group: PreferenceGroup, deps: SubcommandDeps, problems: readonly 
 	const lines = rows.flatMap(([, , summary = ""], at) => {
 		return hanging(`${(heads[at] ?? "").padEnd(widest)}  `, summary, columns);
 	});
-	return { text: [...problems, ...lines].join("\n"), json: asJson(group, deps, problems) };
+	return { text: [...problems, ...lines].join("\n"), json: asJson(group, ports, problems) };
 }
 
-function asJson({ name, preferences }: PreferenceGroup, { settings }: SubcommandDeps, problems: readonly string[]) {
+function asJson({ name, preferences }: PreferenceGroup, { settings }: PreferencePorts, problems: readonly string[]) {
 	const now = settings.read();
 	const values = Object.fromEntries(preferences.map((each) => [each.name, each.stored(now)]));
 	return { [name]: values, problems };
@@ -213,12 +233,11 @@ function asJson({ name, preferences }: PreferenceGroup, { settings }: Subcommand
 /** Resolves when the person closes it, or when the session ends; undefined where this pi shows no panels. */
 function showPanel(
 	group: PreferenceGroup,
-	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
+	ctx: CommandContext,
+	{ settings, pool }: PreferencePorts,
 ): Promise<"closed" | undefined> {
-	const { settings, pool, signal } = deps;
-	return openPanel(ctx, { signal, ended: "closed" }, (host) => {
-		const { paint, highlight, isKey, pace, wholeRoom, repaint, close, onClose } = host;
+	return openPanel(ctx, { ended: "closed" }, (panel) => {
+		const { paint, highlight, isKey, pace, wholeRoom, repaint, close, onClose } = panel;
 		onClose(pool.subscribe(repaint));
 		return createPreferencesPanel({
 			title: group.title,
@@ -245,7 +264,7 @@ function showPanel(
 				pool.emit({ type: "changed" });
 				return undefined;
 			},
-			preview: (width) => group.preview(ctx, deps, width, paint),
+			preview: (width) => group.preview(ctx.host, width, paint),
 			close: () => close("closed"),
 			isKey,
 			pace,

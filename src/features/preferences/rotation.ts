@@ -1,16 +1,26 @@
 import { wrapTextWithAnsi } from "@mariozechner/pi-tui";
+import type { Pool } from "../../core/pool.ts";
 import { ROTATION_PREFERENCES } from "../../core/settings.ts";
-import { preferencesCommand, preferencesOf } from "./command.ts";
+import type { Subcommand } from "../../pi/command.ts";
+import { createPreferencesCommand, type PreferenceGroup, type PreferencePorts, preferencesOf } from "./command.ts";
 import { startsOn } from "./preview.ts";
 
+interface Ports extends PreferencePorts {
+	readonly pool: Pick<Pool, "emit" | "explain" | "subscribe">;
+}
+
 /** `/multicodex rotation`: how accounts are chosen and changed; a panel, or `name=value …`. */
-export const rotation = preferencesCommand({
-	name: "rotation",
-	summary: "how accounts are chosen and changed: show or set",
-	title: "How accounts are chosen and changed (saved at each change)",
-	preferences: preferencesOf("rotation", ROTATION_PREFERENCES),
-	preview: (ctx, { pool }, width, paint) => {
-		const verdicts = pool.explain({ modelId: ctx.model?.id ?? "", affinity: undefined, sessionId: undefined });
-		return wrapTextWithAnsi(paint("text", startsOn(verdicts)), Math.max(1, width - 1)).map((line) => ` ${line}`);
-	},
-});
+export function createRotation(ports: Ports): Subcommand {
+	const group: PreferenceGroup = {
+		name: "rotation",
+		summary: "how accounts are chosen and changed: show or set",
+		title: "How accounts are chosen and changed (saved at each change)",
+		preferences: preferencesOf("rotation", ROTATION_PREFERENCES),
+		preview: (host, width, paint) => {
+			const request = { modelId: host.model?.id ?? "", affinity: undefined, sessionId: undefined };
+			const text = paint("text", startsOn(ports.pool.explain(request)));
+			return wrapTextWithAnsi(text, Math.max(1, width - 1)).map((line) => ` ${line}`);
+		},
+	};
+	return createPreferencesCommand(group, ports);
+}

@@ -1,50 +1,75 @@
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, type Credential, labelProblem } from "../../core/account.ts";
+import type { Membership } from "../../core/membership.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { AfterSignIn } from "../../pi/after-sign-in.ts";
 import {
 	accountRef,
+	type CommandContext,
 	type Outcome,
 	parseOptions,
 	type Subcommand,
-	type SubcommandDeps,
 	usageError,
 } from "../../pi/command.ts";
 import { askToAct } from "../../pi/question.ts";
 import * as messages from "../../ui-kit/messages.ts";
-import { afterAccountsAdded } from "./after-sign-in.ts";
-import { signIn } from "./dialog.ts";
+import { type SignInWays, signIn } from "./dialog.ts";
 import { isCancelled, SignInError } from "./rules.ts";
 
-/** `/multicodex add`: sign in to one more account, or put back the one that was removed last. */
-export const add: Subcommand = {
-	name: "add",
-	usage: "add [label] [--device] | add --undo",
-	summary: "sign in to one more account; put back the last one removed",
-	complete: (_deps, before) => {
-		const device = { value: "--device", label: "--device", description: "with a code to type on another device" };
-		const undo = { value: "--undo", label: "--undo", description: "put back the account that was removed last" };
-		if (before.length === 0) return [device, undo];
-		return before.some((word) => word.startsWith("--")) ? [] : [device];
-	},
-	run: async (words, ctx, deps) => {
-		const given = parseOptions(words, ["--device", "--undo"], add);
-		if ("failure" in given) return given;
-		const { options, rest } = given;
-		if (options.has("--undo")) return words.length === 1 ? undo(ctx, deps) : usageError(add);
-		const label = rest.length > 0 ? rest.join(" ").trim() : undefined;
-		const problem = label === undefined ? undefined : problemOf(label, deps.pool.accounts());
-		if (problem !== undefined) return { failure: problem };
-		return addBySignIn({ label, onDevice: options.has("--device") }, ctx, deps);
-	},
-};
+type Args =
+	| { readonly kind: "sign-in"; readonly label: string | undefined; readonly onDevice: boolean }
+	| { readonly kind: "undo" };
 
-/** Signs in and adds whoever that is; an account that is here already gets the new sign-in. */
-export async function addBySignIn(
+/** What a sign-in by a command works on. */
+export interface SignInPorts {
+	readonly membership: Pick<Membership, "join" | "whose">;
+	readonly pool: Pool;
+	readonly clock: Clock;
+	readonly signInWays: SignInWays;
+	readonly afterSignIn: AfterSignIn;
+}
+
+interface Ports extends SignInPorts {
+	readonly membership: Pick<Membership, "join" | "restore" | "whose">;
+	/** True where pi has a Codex login of its own, of whatever kind. */
+	readonly hasPiLogin: () => boolean;
+}
+
+/** `/multicodex add`: sign in to one more account, or put back the one that was removed last. */
+export function createAdd(ports: Ports): Subcommand<Args> {
+	const usage = "add [label] [--device] | add --undo";
+	return {
+		name: "add",
+		usage,
+		summary: "sign in to one more account; put back the last one removed",
+		complete: (before) => {
+			const device = { value: "--device", label: "--device", description: "with a code to type on another device" };
+			const undo = { value: "--undo", label: "--undo", description: "put back the account that was removed last" };
+			if (before.length === 0) return [device, undo];
+			return before.some((word) => word.startsWith("--")) ? [] : [device];
+		},
+		parse: (words) => {
+			const given = parseOptions(words, ["--device", "--undo"], usage);
+			if ("failure" in given) return given;
+			const { options, rest } = given;
+			if (options.has("--undo")) return words.length === 1 ? { kind: "undo" } : usageError(usage);
+			const label = rest.length > 0 ? rest.join(" ").trim() : undefined;
+			const problem = label === undefined ? undefined : problemOf(label, ports.pool.accounts());
+			if (problem !== undefined) return { failure: problem };
+			return { kind: "sign-in", label, onDevice: options.has("--device") };
+		},
+		run: (args, ctx) => (args.kind === "undo" ? undo(ctx, ports) : addBySignIn(args, ctx, ports)),
+	};
+}
+
+/** Signs in and adds the account; one that is here already gets the new sign-in. */
+export function addBySignIn(
 	{ label, onDevice }: { readonly label: string | undefined; readonly onDevice: boolean },
-	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
+	ctx: CommandContext,
+	ports: SignInPorts,
 ): Promise<Outcome> {
 	const title = "Sign in to one more Codex account";
-	return storeSignIn({ title, onDevice, label, asked: undefined }, ctx, deps);
+	return storeSignIn({ title, onDevice, label, asked: undefined }, ctx, ports);
 }
 
 /** What a sign-in is for. */
@@ -60,32 +85,32 @@ interface SignInGoal {
 /** Lets the person sign in and stores whom the token names, whatever was typed. */
 export async function storeSignIn(
 	{ title, onDevice, label, asked }: SignInGoal,
-	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
+	ctx: CommandContext,
+	ports: SignInPorts,
 ): Promise<Outcome> {
-	const { membership, pool, signal } = deps;
+	const { membership, pool } = ports;
 	const nothing = { text: "Nothing was changed.", json: { account: null } };
 	try {
-		const credential = await signIn(ctx, { title, onDevice, signal }, deps.signInWays);
+		const credential = await signIn(ctx, { title, onDevice }, ports.signInWays);
 		const told = membership.whose(credential);
 		if (!told) return { failure: messages.unusableSignIn() };
 		const { email, plan } = told.identity;
 		const who = { email, plan, known: told.account };
 		if (asked && asked.id !== told.identity.id) {
-			if (!ctx.hasUI) return { failure: messages.otherAccountRefused(asked, who) };
-			const answer = await askToAct(ctx, messages.otherAccountQuestion(asked, who), signal);
+			if (!ctx.host.hasUI) return { failure: messages.otherAccountRefused(asked, who) };
+			const answer = await askToAct(ctx, messages.otherAccountQuestion(asked, who));
 			if (answer !== "act") return { ...nothing, isCancelled: answer === "cancelled" };
 		}
-		const { account, isStored } = await joinSurely(credential, label, deps);
+		const { account, isStored } = await joinSurely(credential, label, ports);
 		if (!account) return { failure: messages.unusableSignIn() };
-		const { modelAdvice, usageOf } = await afterAccountsAdded([account], ctx, deps);
+		const { modelAdvice, usageOf } = await ports.afterSignIn([account], ctx);
 		const isNew = told.account === undefined;
 		const done = messages.joined(account, {
 			isNew,
 			isForNew: asked === undefined,
 			total: pool.accounts().length,
 			usage: usageOf(account),
-			now: deps.clock.now(),
+			now: ports.clock.now(),
 			modelAdvice,
 		});
 		return {
@@ -103,7 +128,7 @@ export async function storeSignIn(
 async function joinSurely(
 	credential: Credential,
 	label: string | undefined,
-	{ membership, pool }: SubcommandDeps,
+	{ membership, pool }: SignInPorts,
 ): Promise<{ readonly account: Account | undefined; readonly isStored: boolean }> {
 	try {
 		return { account: await membership.join(credential, { source: "login", label }), isStored: true };
@@ -115,12 +140,12 @@ async function joinSurely(
 	}
 }
 
-async function undo(ctx: ExtensionCommandContext, deps: SubcommandDeps): Promise<Outcome> {
-	const account = await deps.membership.restore();
+async function undo(ctx: CommandContext, { membership, afterSignIn, hasPiLogin }: Ports): Promise<Outcome> {
+	const account = await membership.restore();
 	if (!account) return { failure: "There is no removed account to put back." };
-	const { modelAdvice } = await afterAccountsAdded([account], ctx, deps);
+	const { modelAdvice } = await afterSignIn([account], ctx);
 	return {
-		text: `${messages.restored(account, deps.hasPiLogin())}${modelAdvice}`,
+		text: `${messages.restored(account, hasPiLogin())}${modelAdvice}`,
 		json: { account: accountRef(account) },
 	};
 }

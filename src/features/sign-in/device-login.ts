@@ -1,8 +1,9 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import type { Credential } from "../../core/account.ts";
 import type { DeviceDialog } from "../../core/ports.ts";
 import { codesIn } from "../../platform/grant.ts";
 import { parseJson } from "../../platform/json.ts";
+import { lenient } from "../../platform/lenient.ts";
 import { CLIENT_ID } from "../../platform/openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "../../platform/token-url.ts";
 import { type AuthorizationCode, askIssuer, exchangeCode, refusalAtTheDoor } from "./code-grant.ts";
@@ -16,17 +17,9 @@ const SLOWER_SECONDS = 5;
 
 const PENDING = new Set(["deviceauth_authorization_pending", "authorization_pending"]);
 
-const text = z
-	.union([z.string().trim().min(1), z.number().transform(String)])
-	.optional()
-	.catch(undefined);
+const text = lenient(z.union([z.string().check(z.trim(), z.minLength(1)), z.pipe(z.number(), z.transform(String))]));
 /** Shown as it is. */
-const userCode = z
-	.string()
-	.trim()
-	.regex(/^[\w-]+$/)
-	.optional()
-	.catch(undefined);
+const userCode = lenient(z.string().check(z.trim(), z.regex(/^[\w-]+$/)));
 
 const startSchema = z.object({
 	device_auth_id: text,
@@ -35,7 +28,7 @@ const startSchema = z.object({
 	usercode: userCode,
 	userCode,
 	// Arrives as a string.
-	interval: z.coerce.number().min(1).max(60).catch(5),
+	interval: z.catch(z.coerce.number().check(z.minimum(1), z.maximum(60)), 5),
 });
 const codeSchema = z.object({ authorization_code: text, code_verifier: text });
 

@@ -1,6 +1,7 @@
-import { copyToClipboard, type ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { copyToClipboard } from "@mariozechner/pi-coding-agent";
 import type { Credential } from "../../core/account.ts";
 import type { DeviceDialog, LoginDialog } from "../../core/ports.ts";
+import type { CommandContext } from "../../pi/command.ts";
 import { modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import * as messages from "../../ui-kit/messages.ts";
@@ -21,62 +22,53 @@ export interface SignInRequest {
 	readonly title: string;
 	/** With a code that is typed on another device, instead of a browser on this machine. */
 	readonly onDevice: boolean;
-	/** Fires when the session ends. */
-	readonly signal: AbortSignal;
 }
 
 type Outcome = { readonly credential: Credential } | { readonly error: unknown };
 
 /** Lets the person sign in, in whatever way this mode has. Throws a `SignInError`; nothing is stored yet. */
-export async function signIn(
-	ctx: ExtensionCommandContext,
-	request: SignInRequest,
-	ways: SignInWays,
-): Promise<Credential> {
-	switch (modeOf(ctx)) {
+export async function signIn(ctx: CommandContext, request: SignInRequest, ways: SignInWays): Promise<Credential> {
+	switch (modeOf(ctx.host)) {
 		case "tui":
 			return onScreen(ctx, request, ways);
 		case "rpc":
 			return inDialogs(ctx, request, ways);
 		default:
-			return unattended(request, ways);
+			return unattended(ctx, request, ways);
 	}
 }
 
 /** In the terminal: one screen, on which the browser, a pasted code, Esc and the time-out all end up. */
 async function onScreen(
-	ctx: ExtensionCommandContext,
-	{ title, onDevice, signal }: SignInRequest,
+	ctx: CommandContext,
+	{ title, onDevice }: SignInRequest,
 	ways: SignInWays,
 ): Promise<Credential> {
+	const { signal } = ctx;
 	const cancelling = new AbortController();
 	const ended = AbortSignal.any([signal, cancelling.signal]);
 	const left = { error: new SignInError(LOGIN_CANCELLED) };
-	const outcome = await openPanel<Outcome>(
-		ctx,
-		{ signal, ended: left },
-		({ paint, isKey, repaint, wholeRoom, close }) => {
-			const screen = createSignInScreen({
-				title,
-				paint,
-				isCancelKey: (typed) => isKey(typed, "tui.select.cancel"),
-				onCancel: () => cancelling.abort(),
-				copy,
-				repaint,
-				now: Date.now,
-				room: wholeRoom,
-			});
-			const signedIn = onDevice
-				? ways.onDevice({ signal: ended, showCode: (shown) => screen.showCode(withExpiry(shown)) })
-				: ways.inBrowser(dialogOn(screen, ended, ways));
-			signedIn.then(
-				(credential) => close({ credential }),
-				(error: unknown) => close({ error }),
-			);
-			return screen;
-		},
-	);
-	if (!outcome) return inDialogs(ctx, { title, onDevice, signal }, ways);
+	const outcome = await openPanel<Outcome>(ctx, { ended: left }, ({ paint, isKey, repaint, wholeRoom, close }) => {
+		const screen = createSignInScreen({
+			title,
+			paint,
+			isCancelKey: (typed) => isKey(typed, "tui.select.cancel"),
+			onCancel: () => cancelling.abort(),
+			copy,
+			repaint,
+			now: Date.now,
+			room: wholeRoom,
+		});
+		const signedIn = onDevice
+			? ways.onDevice({ signal: ended, showCode: (shown) => screen.showCode(withExpiry(shown)) })
+			: ways.inBrowser(dialogOn(screen, ended, ways));
+		signedIn.then(
+			(credential) => close({ credential }),
+			(error: unknown) => close({ error }),
+		);
+		return screen;
+	});
+	if (!outcome) return inDialogs(ctx, { title, onDevice }, ways);
 	if ("error" in outcome) throw outcome.error;
 	return outcome.credential;
 }
@@ -95,8 +87,8 @@ function dialogOn(screen: SignInScreen, signal: AbortSignal, ways: SignInWays): 
 
 /** Where there are only dialogs: notices for what is to be seen, and a question that stands until it is over. */
 async function inDialogs(
-	ctx: ExtensionCommandContext,
-	{ title, onDevice, signal }: SignInRequest,
+	{ host, signal }: CommandContext,
+	{ title, onDevice }: SignInRequest,
 	ways: SignInWays,
 ): Promise<Credential> {
 	const over = new AbortController();
@@ -108,14 +100,14 @@ async function inDialogs(
 			return await ways.inBrowser({
 				signal: ended,
 				showUrl: (url, { comesBack }) => {
-					ctx.ui.notify(`${title}. ${messages.browserSignIn(comesBack)}\n${url}`, "info");
+					host.ui.notify(`${title}. ${messages.browserSignIn(comesBack)}\n${url}`, "info");
 					void ways.openBrowser(url).then((isOpen) => {
-						if (!isOpen && !questionSignal.aborted && !ended.aborted) ctx.ui.notify(messages.browserMissing(), "info");
+						if (!isOpen && !questionSignal.aborted && !ended.aborted) host.ui.notify(messages.browserMissing(), "info");
 					});
 				},
 				pasted: async (problem) => {
-					if (problem !== undefined) ctx.ui.notify(problem, "warning");
-					const text = await ctx.ui.input("Paste the code, or the address the browser ended on", "", {
+					if (problem !== undefined) host.ui.notify(problem, "warning");
+					const text = await host.ui.input("Paste the code, or the address the browser ended on", "", {
 						signal: questionSignal,
 					});
 					if (text === undefined) throw new SignInError(LOGIN_CANCELLED);
@@ -126,9 +118,9 @@ async function inDialogs(
 		return await ways.onDevice({
 			signal: ended,
 			showCode: (shown) => {
-				ctx.ui.notify(`${title}. ${messages.deviceSignIn(shown)}`, "info");
+				host.ui.notify(`${title}. ${messages.deviceSignIn(shown)}`, "info");
 				// The only answer there is; a question that nobody can answer stays until the code was typed.
-				void ctx.ui
+				void host.ui
 					.select("Waiting for the code to be typed on the other device", ["Cancel"], {
 						signal: questionSignal,
 					})
@@ -144,7 +136,11 @@ async function inDialogs(
 }
 
 /** Where nobody can be asked: a code to type elsewhere, told on stderr, is the only way. */
-async function unattended({ onDevice, signal }: SignInRequest, ways: SignInWays): Promise<Credential> {
+async function unattended(
+	{ signal }: CommandContext,
+	{ onDevice }: SignInRequest,
+	ways: SignInWays,
+): Promise<Credential> {
 	if (!onDevice) throw new SignInError(messages.noBrowserHere());
 	return ways.onDevice({
 		signal,

@@ -1,37 +1,67 @@
-import { accountChoices, isFirstPositional, parseOptions, resolveAccount, type Subcommand } from "../../pi/command.ts";
+import type { Account } from "../../core/account.ts";
+import {
+	type AccountNames,
+	accountChoices,
+	type CommandContext,
+	isFirstPositional,
+	type Outcome,
+	parseOptions,
+	resolveAccount,
+	type Subcommand,
+} from "../../pi/command.ts";
 import * as messages from "../../ui-kit/messages.ts";
-import { addBySignIn, storeSignIn } from "./add.ts";
+import { addBySignIn, type SignInPorts, storeSignIn } from "./add.ts";
+
+interface Args {
+	/** Undefined: the one that needs it. */
+	readonly account: Account | undefined;
+	readonly onDevice: boolean;
+}
+
+type Ports = SignInPorts & AccountNames;
 
 /** `/multicodex login`: sign in again to an account that needs it. */
-export const login: Subcommand = {
-	name: "login",
-	usage: "login [account] [--device]",
-	summary: "sign in again to an account that needs it",
-	complete: (deps, before) => {
-		const accounts = isFirstPositional(before) ? accountChoices(deps) : [];
-		const device = { value: "--device", label: "--device", description: "with a code to type on another device" };
-		return before.includes("--device") ? accounts : [...accounts, device];
-	},
-	run: async (words, ctx, deps) => {
-		const given = parseOptions(words, ["--device"], login);
-		if ("failure" in given) return given;
-		const onDevice = given.options.has("--device");
-		const inNeed = deps.pool.accounts().filter(({ needsLogin }) => needsLogin);
-		let { rest } = given;
-		if (rest.length === 0) {
-			const [only, ...others] = inNeed;
-			if (!only) return addBySignIn({ label: undefined, onDevice }, ctx, deps);
-			if (others.length > 0 && !ctx.hasUI) return { failure: messages.severalNeedLogin(inNeed) };
-			const labels = inNeed.map(({ label }) => label);
-			const chosen =
-				others.length === 0
-					? only.label
-					: await ctx.ui.select("Sign in again to which account?", labels, { signal: deps.signal });
-			if (chosen === undefined) return { text: "Nothing was changed.", json: { account: null } };
-			rest = [chosen];
-		}
-		const asked = resolveAccount(rest, deps);
-		if ("failure" in asked) return asked;
-		return storeSignIn({ title: messages.signInAgainTitle(asked), onDevice, asked }, ctx, deps);
-	},
-};
+export function createLogin(ports: Ports): Subcommand<Args> {
+	const { pool } = ports;
+	const usage = "login [account] [--device]";
+	return {
+		name: "login",
+		usage,
+		summary: "sign in again to an account that needs it",
+		onAccount: { args: (account) => ({ account, onDevice: false }) },
+		complete: (before) => {
+			const accounts = isFirstPositional(before) ? accountChoices(ports) : [];
+			const device = { value: "--device", label: "--device", description: "with a code to type on another device" };
+			return before.includes("--device") ? accounts : [...accounts, device];
+		},
+		parse: (words) => {
+			const given = parseOptions(words, ["--device"], usage);
+			if ("failure" in given) return given;
+			const onDevice = given.options.has("--device");
+			if (given.rest.length === 0) return { account: undefined, onDevice };
+			const account = resolveAccount(given.rest, pool);
+			return "failure" in account ? account : { account, onDevice };
+		},
+		run: (args, ctx) =>
+			args.account ? signInAgain(args.account, args.onDevice, ctx, ports) : oneInNeed(args, ctx, ports),
+	};
+}
+
+/** Signs in to the account that needs it; to a new one when none does. */
+async function oneInNeed({ onDevice }: Args, ctx: CommandContext, ports: Ports): Promise<Outcome> {
+	const { host, signal } = ctx;
+	const inNeed = ports.pool.accounts().filter(({ needsLogin }) => needsLogin);
+	const [only, ...others] = inNeed;
+	if (!only) return addBySignIn({ label: undefined, onDevice }, ctx, ports);
+	if (others.length === 0) return signInAgain(only, onDevice, ctx, ports);
+	if (!host.hasUI) return { failure: messages.severalNeedLogin(inNeed) };
+	const labels = inNeed.map(({ label }) => label);
+	const chosen = await host.ui.select("Sign in again to which account?", labels, { signal });
+	const account = inNeed.find(({ label }) => label === chosen);
+	if (!account) return { text: "Nothing was changed.", json: { account: null } };
+	return signInAgain(account, onDevice, ctx, ports);
+}
+
+function signInAgain(asked: Account, onDevice: boolean, ctx: CommandContext, ports: Ports): Promise<Outcome> {
+	return storeSignIn({ title: messages.signInAgainTitle(asked), onDevice, asked }, ctx, ports);
+}

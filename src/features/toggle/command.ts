@@ -1,39 +1,49 @@
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import { type Outcome, parseOptions, type Subcommand, type SubcommandDeps, usageError } from "../../pi/command.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { SettingsStore } from "../../core/ports.ts";
+import { type CommandContext, type NoArgs, type Outcome, parseNothing, type Subcommand } from "../../pi/command.ts";
 import { forgetLoginInMemory, settleRegistration } from "../../pi/provider.ts";
 import * as messages from "../../ui-kit/messages.ts";
 
+interface Ports {
+	readonly settings: SettingsStore;
+	readonly pool: Pick<Pool, "accounts" | "emit">;
+	/** True where pi has a Codex login of its own, of whatever kind. */
+	readonly hasPiLogin: () => boolean;
+}
+
 /** `/multicodex off`: pi behaves as without us, here and in every other process, until `on`. */
-export const off: Subcommand = {
-	name: "off",
-	usage: "off",
-	summary: "stop all intervention: pi behaves as without pi-multicodex",
-	run: (words, ctx, deps) => switchTo(false, words, ctx, deps),
-};
+export function createOff(ports: Ports): Subcommand<NoArgs> {
+	return {
+		name: "off",
+		usage: "off",
+		summary: "stop all intervention: pi behaves as without pi-multicodex",
+		parse: (words) => parseNothing(words, "off"),
+		run: (_args, ctx) => setExtensionEnabled(false, ctx, ports),
+	};
+}
 
 /** `/multicodex on`: resume. */
-export const on: Subcommand = {
-	name: "on",
-	usage: "on",
-	summary: "resume after off",
-	run: (words, ctx, deps) => switchTo(true, words, ctx, deps),
-};
+export function createOn(ports: Ports): Subcommand<NoArgs> {
+	return {
+		name: "on",
+		usage: "on",
+		summary: "resume after off",
+		parse: (words) => parseNothing(words, "on"),
+		run: (_args, ctx) => setExtensionEnabled(true, ctx, ports),
+	};
+}
 
-async function switchTo(
+async function setExtensionEnabled(
 	enabled: boolean,
-	words: readonly string[],
-	ctx: ExtensionCommandContext,
-	{ settings, pool, hasPiLogin }: SubcommandDeps,
+	{ host }: CommandContext,
+	{ settings, pool, hasPiLogin }: Ports,
 ): Promise<Outcome> {
-	const given = parseOptions(words, [], enabled ? on : off);
-	if ("failure" in given) return given;
-	if (words.length > 0) return usageError(enabled ? on : off);
 	const wasEnabled = settings.read().enabled;
 	await settings.set({ enabled });
 	// The provider leaves the registry, or comes back, on this event.
 	pool.emit({ type: "changed" });
-	forgetLoginInMemory(ctx);
-	await settleRegistration(ctx);
+	forgetLoginInMemory(host);
+	await settleRegistration(host);
 	const text = enabled
 		? messages.switchedBackOn(pool.accounts().length, wasEnabled)
 		: messages.switchedAllOff(hasPiLogin(), !wasEnabled);

@@ -1,5 +1,6 @@
 import { type ExtensionCommandContext, VERSION } from "@mariozechner/pi-coding-agent";
-import { type Outcome, parseOptions, type Subcommand, type SubcommandDeps, usageError } from "../../pi/command.ts";
+import type { Clock, EventLog, HealthCheck, SettingsStore } from "../../core/ports.ts";
+import { type Outcome, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { isOnPlanLogin } from "../../pi/plan-login.ts";
 import { baseUrlOf, rivalIn } from "../../pi/provider.ts";
 import { diagnose, hasProblem } from "./rules.ts";
@@ -28,35 +29,50 @@ const VARIABLES = [
 /** Only this value of it switches anything. */
 const TLS = { name: "NODE_TLS_REJECT_UNAUTHORIZED", value: "0" };
 
+interface Args {
+	readonly isFixing: boolean;
+	readonly asJson: boolean;
+}
+
+interface Ports {
+	readonly health: HealthCheck;
+	readonly settings: Pick<SettingsStore, "read">;
+	readonly eventLog: Pick<EventLog, "read">;
+	readonly clock: Clock;
+}
+
 /** `/multicodex verify`: what is wrong, and what to do about it. Changes nothing without `--fix`. */
-export const verify: Subcommand = {
-	name: "verify",
-	usage: "verify [--json] [--fix]",
-	summary: "what is wrong, and what to do about it",
-	isLookOnly: true,
-	complete: (_deps, before) =>
-		[
-			{ value: JSON_OPTION, label: JSON_OPTION, description: "as one JSON document" },
-			{ value: FIX, label: FIX, description: "repair permissions, stale locks and damaged files" },
-		].filter(({ value }) => !before.includes(value)),
-	run: async (words, ctx, deps) => {
-		const given = parseOptions(words, [JSON_OPTION, FIX], verify);
-		if ("failure" in given) return given;
-		if (given.rest.length > 0) return usageError(verify);
-		return verified(ctx, given.options, deps);
-	},
-};
+export function createVerify(ports: Ports): Subcommand<Args> {
+	const usage = "verify [--json] [--fix]";
+	return {
+		name: "verify",
+		usage,
+		summary: "what is wrong, and what to do about it",
+		isLookOnly: true,
+		complete: (before) =>
+			[
+				{ value: JSON_OPTION, label: JSON_OPTION, description: "as one JSON document" },
+				{ value: FIX, label: FIX, description: "repair permissions, stale locks and damaged files" },
+			].filter(({ value }) => !before.includes(value)),
+		parse: (words) => {
+			const given = parseOptions(words, [JSON_OPTION, FIX], usage);
+			if ("failure" in given) return given;
+			const { options, rest } = given;
+			return rest.length > 0 ? usageError(usage) : { isFixing: options.has(FIX), asJson: options.has(JSON_OPTION) };
+		},
+		run: (args, { host }) => verified(host, args, ports),
+	};
+}
 
 async function verified(
-	ctx: ExtensionCommandContext,
-	options: ReadonlySet<string>,
-	{ health, settings, clock, eventLog }: SubcommandDeps,
+	host: ExtensionCommandContext,
+	{ isFixing, asJson }: Args,
+	{ health, settings, clock, eventLog }: Ports,
 ): Promise<Outcome> {
-	const isFixing = options.has(FIX);
 	const repairs = isFixing ? await health.repair() : [];
 	const [disk, endpoints, decisions] = await Promise.all([
 		health.look(),
-		health.reach(baseUrlOf(ctx)),
+		health.reach(baseUrlOf(host)),
 		eventLog.read(Number.MAX_SAFE_INTEGER),
 	]);
 	const findings = diagnose({
@@ -66,8 +82,8 @@ async function verified(
 		isEnabled: settings.read().enabled,
 		hostVersion: VERSION,
 		nodeVersion: process.versions.node,
-		isOnPlanLogin: isOnPlanLogin(ctx.model, () => disk.hasPlanLogin === true),
-		rival: rivalIn(ctx),
+		isOnPlanLogin: isOnPlanLogin(host.model, () => disk.hasPlanLogin === true),
+		rival: rivalIn(host),
 		defects: decisions.filter(({ kind }) => kind === "defect").length,
 		environment: [
 			...VARIABLES.filter((name) => process.env[name]),
@@ -78,7 +94,7 @@ async function verified(
 	return {
 		text: verifiedAsText(seen),
 		json: verifiedAsJson(seen),
-		asJson: options.has(JSON_OPTION),
+		asJson,
 		isFailing: hasProblem(findings),
 	};
 }

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import { ALIAS_WORDS, aliasCalled } from "../../../src/pi/aliases.ts";
-import { COMMANDS } from "../../../src/pi/router.ts";
+import { COMMANDS } from "../../support/commands.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext } from "../fake-pi.ts";

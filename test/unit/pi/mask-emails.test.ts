@@ -1,7 +1,7 @@
 import { type Component, visibleWidth } from "@mariozechner/pi-tui";
 import { afterEach, describe, expect, it } from "vitest";
 import { maskedContext } from "../../../src/pi/mask-emails.ts";
-import { COMMANDS } from "../../../src/pi/router.ts";
+import { COMMANDS } from "../../support/commands.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
 import { aGrant, type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext } from "../fake-pi.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { COMMANDS, LISTED } from "../../../src/pi/router.ts";
+import { COMMANDS, LISTED } from "../../support/commands.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../command-harness.ts";
 import { aContext, type FakeContext } from "../fake-pi.ts";

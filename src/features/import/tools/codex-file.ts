@@ -1,10 +1,11 @@
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { tokenTimes, writtenTokenSchema } from "../../../platform/jwt.ts";
+import { lenient, lenientOrNull } from "../../../platform/lenient.ts";
 import type { Finding, LeftOut, ToolName } from "../rules.ts";
 import { objectSchema, readJsonFile, readTomlFile } from "./files.ts";
 
-const text = z.string().nullish().catch(undefined);
+const text = lenientOrNull(z.string());
 
 /** What tools call the parts of a sign-in; `id_token` is of no use to us and may be missing. */
 const NAMES = {
@@ -13,7 +14,7 @@ const NAMES = {
 	accountId: ["account_id", "accountId", "chatgpt_account_id", "chatgptAccountId"],
 } as const;
 
-const token = writtenTokenSchema.optional().catch(undefined);
+const token = lenient(writtenTokenSchema);
 
 function partIn(content: Readonly<Record<string, unknown>>, part: keyof typeof NAMES): string | undefined {
 	return NAMES[part].map((name) => token.parse(content[name])).find((value) => value !== undefined);
@@ -23,9 +24,9 @@ const fileSchema = z.object({
 	auth_mode: text,
 	OPENAI_API_KEY: text,
 	personal_access_token: text,
-	agent_identity: z.unknown().optional(),
-	bedrock_api_key: z.unknown().optional(),
-	tokens: z.unknown().optional(),
+	agent_identity: z.optional(z.unknown()),
+	bedrock_api_key: z.optional(z.unknown()),
+	tokens: z.optional(z.unknown()),
 });
 
 /** Whose file it is, and what it is called there. */
@@ -96,7 +97,7 @@ const DEEPEST = 5;
 const MOST_ENTRIES = 500;
 /** Members whose own members are called by the names of accounts. */
 const BY_NAME = new Set(["accounts", "profiles", "users"]);
-const nameSchema = z.string().trim().min(1).optional().catch(undefined);
+const nameSchema = lenient(z.string().check(z.trim(), z.minLength(1)));
 
 /**
  * Everything that JSON of some tool holds, one account or many: lists, accounts by name, a sign-in under `tokens`,

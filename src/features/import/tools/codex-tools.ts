@@ -1,5 +1,6 @@
 import { basename, isAbsolute, join, resolve } from "node:path";
-import { z } from "zod";
+import * as z from "zod/mini";
+import { lenient, lenientOrNull } from "../../../platform/lenient.ts";
 import type { Finding } from "../rules.ts";
 import { leftOut, readCodexFile, readCodexHome } from "./codex-file.ts";
 import { expanded, namesIn, objectSchema, readJsonFile, readTomlFile } from "./files.ts";
@@ -44,12 +45,7 @@ async function snapshotsIn(folder: string): Promise<Finding[]> {
 }
 
 const registrySchema = z.object({
-	accounts: z.array(
-		z
-			.object({ account_key: z.string(), alias: z.string().min(1) })
-			.optional()
-			.catch(undefined),
-	),
+	accounts: z.array(lenient(z.object({ account_key: z.string(), alias: z.string().check(z.minLength(1)) }))),
 });
 
 /** What the person called each account, by its key. */
@@ -75,14 +71,7 @@ export const orchestrator: ImportSource = {
 const ORCHESTRATOR = ".codex-account-orchestrator";
 
 const targetsSchema = z.object({
-	targets: z
-		.array(
-			z
-				.object({ codex_home: z.string().min(1) })
-				.optional()
-				.catch(undefined),
-		)
-		.catch([]),
+	targets: z.catch(z.array(lenient(z.object({ codex_home: z.string().check(z.minLength(1)) }))), []),
 });
 
 /** codex-hotswap: `~/.codex-<name>`, or whatever folder its configuration names. */
@@ -104,8 +93,8 @@ export const hotswap: ImportSource = {
 };
 
 const profileSchema = z.object({
-	codex_home: z.string().min(1),
-	provider: z.object({ provider_kind: z.string() }).nullish().catch(undefined),
+	codex_home: z.string().check(z.minLength(1)),
+	provider: lenientOrNull(z.object({ provider_kind: z.string() })),
 });
 
 /** prodex: the profiles that its `state.json` names, wherever they lie, and those in `profiles`. */

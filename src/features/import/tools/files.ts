@@ -1,6 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { codeOf } from "../../../platform/errors.ts";
 import { textFrom } from "../../../platform/json.ts";
 

@@ -1,22 +1,23 @@
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { parseJson } from "../../../platform/json.ts";
 import { tokenTimes, writtenTokenSchema } from "../../../platform/jwt.ts";
+import { lenientOrNull } from "../../../platform/lenient.ts";
 import type { Finding } from "../rules.ts";
 import { leftOut, type Whose, workspaceIn } from "./codex-file.ts";
 import { objectSchema, readJsonFile } from "./files.ts";
 import type { ImportSource, Places } from "./source.ts";
 import { rowsOf } from "./sqlite.ts";
 
-const text = z.string().nullish().catch(undefined);
+const text = lenientOrNull(z.string());
 const oauthSchema = z.object({
 	type: z.literal("oauth"),
 	access: z.string(),
 	refresh: writtenTokenSchema,
 	// Epoch ms, and often earlier than what the token itself says.
-	expires: z.number().catch(0),
+	expires: z.catch(z.number(), 0),
 	accountId: text,
-	metadata: z.object({ accountID: text }).nullish().catch(undefined),
+	metadata: lenientOrNull(z.object({ accountID: text })),
 });
 
 /** Where ChatGPT's login is kept; some versions wrote renewed tokens under the second name. */
@@ -92,8 +93,8 @@ const accountRowSchema = z.object({
 	chatgpt_account_id: text,
 	access_token: writtenTokenSchema,
 	refresh_token: writtenTokenSchema,
-	expires_at: z.number().catch(0),
-	disabled_at: z.number().nullish().catch(undefined),
+	expires_at: z.catch(z.number(), 0),
+	disabled_at: lenientOrNull(z.number()),
 });
 
 /** opencode codex-pool: the table `account` of its database, which lies in the usual data folder whatever XDG says. */

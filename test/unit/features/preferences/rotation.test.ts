@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS, ROTATION_PREFERENCES } from "../../../../src/core/settings.ts";
-import { rotation as command } from "../../../../src/features/preferences/rotation.ts";
-import type { SubcommandDeps } from "../../../../src/pi/command.ts";
+import { createRotation } from "../../../../src/features/preferences/rotation.ts";
+import { isFailure } from "../../../../src/pi/command.ts";
+import { createCommandContext } from "../../../../src/pi/run-command.ts";
 import { anAccount } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
@@ -136,10 +137,13 @@ describe("rotation", () => {
 	});
 
 	it("is one JSON document for a program, with the values as they are stored", async () => {
+		const { pool } = cli.harness;
 		const settings = { read: () => cli.harness.settings, set: async () => undefined };
-		// Only what this subcommand uses of them.
-		const deps = { settings, pool: cli.harness.pool } as unknown as SubcommandDeps;
-		const outcome = await command.run(["maxWait=soon", "maxRotations=5"], cli.screen.ctx, deps);
+		const command = createRotation({ settings, pool });
+		const args = command.parse(["maxWait=soon", "maxRotations=5"]);
+		const session = { commands: [], signal: new AbortController().signal, isMasked: () => false, emit: pool.emit };
+		const ctx = createCommandContext(cli.screen.ctx, session);
+		const outcome = isFailure(args) ? args : await command.run(args, ctx);
 		expect(outcome && "json" in outcome && outcome.json).toEqual({
 			rotation: {
 				policy: "soonest-reset",

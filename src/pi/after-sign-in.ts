@@ -1,12 +1,15 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import { raceAbort, within } from "../../core/abort.ts";
-import type { Account } from "../../core/account.ts";
-import type { AccountId } from "../../core/ids.ts";
-import type { UsageSnapshot } from "../../core/usage.ts";
-import type { SubcommandDeps } from "../../pi/command.ts";
-import { modeOf } from "../../pi/output.ts";
-import { baseUrlOf, PROVIDER } from "../../pi/provider.ts";
+import type { Api, Model } from "@mariozechner/pi-ai";
+import { raceAbort, within } from "../core/abort.ts";
+import type { Account } from "../core/account.ts";
+import type { AccountId } from "../core/ids.ts";
+import type { Pool } from "../core/pool.ts";
+import type { SettingsStore } from "../core/ports.ts";
+import type { UsageSnapshot } from "../core/usage.ts";
+import type { UsageMonitor } from "../core/usage-monitor.ts";
+import type { CommandContext } from "./command.ts";
+import { modeOf } from "./output.ts";
+import { baseUrlOf, PROVIDER } from "./provider.ts";
 
 /** Newer hosts take a registration in behind: their models are there a moment after the first account. */
 const MODELS_TRIES = 40;
@@ -27,19 +30,33 @@ export interface Joining {
  * What follows when accounts have joined: their usage is asked for, and a pi that has no model yet, as before the first
  * sign-in, is given one.
  */
-export async function afterAccountsAdded(
-	accounts: readonly Account[],
-	ctx: ExtensionCommandContext,
-	deps: SubcommandDeps,
-): Promise<Joining> {
-	const { usage, pool, signal } = deps;
-	if (!ctx.hasUI) return { modelAdvice: "", usageOf: () => undefined };
+export type AfterSignIn = (accounts: readonly Account[], ctx: CommandContext) => Promise<Joining>;
+
+interface Deps {
+	readonly usage: Pick<UsageMonitor, "ask" | "setBaseUrl">;
+	readonly pool: Pick<Pool, "status">;
+	readonly settings: Pick<SettingsStore, "read">;
+	/** Makes a model the session's; false where pi has no key for it. */
+	readonly setModel: (model: Model<Api>) => Promise<boolean>;
+	/** The Codex model that the person has saved as the default. */
+	readonly savedModel: () => string | undefined;
+}
+
+/** Creates it. */
+export function createAfterSignIn(deps: Deps): AfterSignIn {
+	return (accounts, ctx) => afterSignIn(accounts, ctx, deps);
+}
+
+async function afterSignIn(accounts: readonly Account[], ctx: CommandContext, deps: Deps): Promise<Joining> {
+	const { usage, pool } = deps;
+	const { host, signal } = ctx;
+	if (!host.hasUI) return { modelAdvice: "", usageOf: () => undefined };
 	const answered = new Set<AccountId>();
 	const askFor = async ({ id }: Account) => {
 		if (await usage.ask(id)) answered.add(id);
 	};
 	const beginAsking = (): Promise<unknown> | undefined => {
-		const baseUrl = baseUrlOf(ctx);
+		const baseUrl = baseUrlOf(host);
 		if (baseUrl === undefined || !deps.settings.read().enabled) return undefined;
 		usage.setBaseUrl(baseUrl);
 		return Promise.all(accounts.map(askFor));
@@ -56,21 +73,21 @@ export async function afterAccountsAdded(
 
 async function offerModel(
 	accounts: readonly Account[],
-	ctx: ExtensionCommandContext,
-	{ setModel, savedModel, signal }: SubcommandDeps,
+	{ host, signal }: CommandContext,
+	{ setModel, savedModel }: Deps,
 ): Promise<string> {
-	const { model } = ctx;
+	const { model } = host;
 	if (model?.provider === PROVIDER) return "";
 	// Newer hosts have a model of this name as long as they have none.
 	const isMissing = model === undefined || model.provider === "unknown";
-	if (!isMissing || modeOf(ctx) !== "tui") return " /model chooses a Codex model.";
+	if (!isMissing || modeOf(host) !== "tui") return " /model chooses a Codex model.";
 	for (let tries = 0; tries < MODELS_TRIES && !signal.aborted; tries += 1) {
-		const models = ctx.modelRegistry.getAvailable().filter(({ provider }) => provider === PROVIDER);
+		const models = host.modelRegistry.getAvailable().filter(({ provider }) => provider === PROVIDER);
 		if (models.length > 0) {
 			const saved = models.find(({ id }) => id === savedModel());
 			const who = accounts.map(({ label }) => label).join(", ");
 			const names = models.map(({ id }) => id).reverse();
-			const ask = () => ctx.ui.select(`Signed in: ${who}. Which Codex model do you want to use?`, names, { signal });
+			const ask = () => host.ui.select(`Signed in: ${who}. Which Codex model do you want to use?`, names, { signal });
 			const chosen = saved?.id ?? (await ask());
 			const wanted = models.find(({ id }) => id === chosen);
 			if (wanted && (await setModel(wanted))) return "";

@@ -1,0 +1,60 @@
+import type { Membership } from "../../core/membership.ts";
+import {
+	type AccountArgs,
+	type AccountNames,
+	accountChoices,
+	accountRef,
+	parseAccount,
+	type Subcommand,
+} from "../../pi/command.ts";
+import type { SessionView } from "../../pi/session-view.ts";
+import * as messages from "../../ui-kit/messages.ts";
+
+interface Ports extends AccountNames {
+	readonly membership: Pick<Membership, "setEnabled">;
+	readonly session: Pick<SessionView, "isAnyReady" | "nextRequest">;
+}
+
+/** `/multicodex enable`: offer an account again that was off. */
+export function createEnable(ports: Ports): Subcommand<AccountArgs> {
+	const { membership, pool, session } = ports;
+	const isOffered = ({ enabled }: AccountArgs["account"]) => !enabled;
+	const usage = "enable <account>";
+	return {
+		name: "enable",
+		usage,
+		summary: "turn an account on again",
+		onAccount: { isOffered, args: (account) => ({ account }) },
+		complete: (before) => (before.length === 0 ? accountChoices(ports, isOffered) : []),
+		parse: (words) => parseAccount(words, usage, pool),
+		run: async ({ account }, { host }) => {
+			const json = { account: accountRef(account), enabled: true };
+			if (account.enabled) return { text: `Codex account ${account.label} is on already.`, json };
+			await membership.setEnabled(account.id, true);
+			return { text: messages.switchedOn(account, session.nextRequest(host)), json };
+		},
+	};
+}
+
+/** `/multicodex disable`: keep an account, but out of use. */
+export function createDisable(ports: Ports): Subcommand<AccountArgs> {
+	const { membership, pool, session } = ports;
+	const isOffered = ({ enabled }: AccountArgs["account"]) => enabled;
+	const usage = "disable <account>";
+	return {
+		name: "disable",
+		usage,
+		summary: "turn an account off: keep it, but do not use it",
+		onAccount: { isOffered, args: (account) => ({ account }) },
+		complete: (before) => (before.length === 0 ? accountChoices(ports, isOffered) : []),
+		parse: (words) => parseAccount(words, usage, pool),
+		run: async ({ account }, { host }) => {
+			const json = { account: accountRef(account), enabled: false };
+			if (!account.enabled) return { text: `Codex account ${account.label} is off already.`, json };
+			const wasReady = session.isAnyReady();
+			await membership.setEnabled(account.id, false);
+			const isNoneReady = wasReady && !session.isAnyReady();
+			return { text: messages.switchedOff(account, session.nextRequest(host)), json, isWarning: isNoneReady };
+		},
+	};
+}

@@ -1,0 +1,46 @@
+import type { Pool } from "../../core/pool.ts";
+import type { CommandContext } from "../../pi/command.ts";
+import { openPanel } from "../../pi/panel.ts";
+import type { SessionView } from "../../pi/session-view.ts";
+import { createListCursor } from "../../ui-kit/list-cursor.ts";
+import { createPicker, type Picked } from "./picker.ts";
+
+interface Ports {
+	readonly pool: Pool;
+	readonly session: Pick<SessionView, "pool">;
+}
+
+/**
+ * Lets the person pick an account on the screen; adding and removing is done on the way, and the picker is open again
+ * afterwards. Undefined where this pi shows no panels.
+ */
+export async function pickOnScreen(
+	ctx: CommandContext,
+	{ pool, session }: Ports,
+): Promise<Exclude<Picked, { kind: "add" | "remove" }> | undefined> {
+	const view = () => session.pool(ctx.host);
+	const { pinned, active } = view();
+	const cursor = createListCursor(pinned ?? active);
+	for (;;) {
+		const picked = await openPanel<Picked>(ctx, { ended: { kind: "closed" } }, (panel) => {
+			panel.onClose(pool.subscribe(() => panel.repaint()));
+			return createPicker({ ...panel, view, cursor, onPick: panel.close });
+		});
+		switch (picked?.kind) {
+			case "remove": {
+				const account = pool.account(picked.id);
+				// Who leaves the question by Esc goes on in the editor.
+				if (account && (await ctx.run("remove", { account })) === "cancelled") return { kind: "closed" };
+				break;
+			}
+			case "add": {
+				const before = new Set(pool.accounts().map(({ id }) => id));
+				await ctx.run("add", { words: [] });
+				cursor.put(pool.accounts().find(({ id }) => !before.has(id))?.id);
+				break;
+			}
+			default:
+				return picked;
+		}
+	}
+}

@@ -1,0 +1,106 @@
+import type { Account } from "../../core/account.ts";
+import { isReadyAtGuessed } from "../../core/cooldown.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { Clock } from "../../core/ports.ts";
+import {
+	type AccountNames,
+	accountChoices,
+	type CommandContext,
+	type Outcome,
+	parseOptions,
+	resolveAccount,
+	type Subcommand,
+	usageError,
+} from "../../pi/command.ts";
+import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
+import { modeOf } from "../../pi/output.ts";
+import type { SessionView } from "../../pi/session-view.ts";
+import * as messages from "../../ui-kit/messages.ts";
+import { pickOnScreen } from "./pick-on-screen.ts";
+
+const AUTO = "auto";
+const ADD = "add";
+
+/** An account to pin, `auto` for the policy, `add` for a sign-in, or `ask` for a list to choose from. */
+type Choice = { readonly kind: "account"; readonly account: Account } | { readonly kind: "auto" | "add" | "ask" };
+
+interface Ports extends AccountNames {
+	readonly pool: Pool;
+	readonly session: Pick<SessionView, "nextRequest" | "pool">;
+	readonly clock: Clock;
+}
+
+/** `/multicodex use`: pin an account for all sessions, or let the policy choose again. */
+export function createUse(ports: Ports): Subcommand<Choice> {
+	const { pool, session } = ports;
+	const usage = "use [account|auto]";
+	return {
+		name: "use",
+		usage,
+		summary: "pin an account in all sessions, or end that; choose from a list",
+		isPanel: (words) => words.length === 0,
+		onAccount: { args: (account) => ({ kind: "account", account }) },
+		complete: (before) =>
+			before.length > 0
+				? []
+				: [...accountChoices(ports), { value: AUTO, label: AUTO, description: "let the policy choose" }],
+		parse: (words) => {
+			const given = parseOptions(words, [], usage);
+			if ("failure" in given) return given;
+			if (words.length === 0) return { kind: "ask" };
+			const wanted = words.join(" ");
+			if (wanted === AUTO || wanted === ADD) return { kind: wanted };
+			const account = resolveAccount([wanted], pool, [AUTO, ADD]);
+			return "failure" in account ? account : { kind: "account", account };
+		},
+		run: async (args, ctx) => {
+			if (args.kind === "ask" && !ctx.host.hasUI) return usageError(usage);
+			const choice = args.kind === "ask" ? await ask(ctx, ports) : args;
+			switch (choice?.kind) {
+				case "account":
+					return pin(choice.account, ctx, ports);
+				case "auto":
+					await pool.pin(undefined);
+					return { text: messages.unpinned(session.nextRequest(ctx.host)), json: { pinned: null } };
+				case "add":
+					await ctx.run("add", { words: [] });
+					return undefined;
+				case "closed":
+					return undefined;
+				default:
+					return { text: "Nothing was changed.", json: { pinned: null } };
+			}
+		},
+	};
+}
+
+async function pin(account: Account, { host }: CommandContext, { pool, session, clock }: Ports): Promise<Outcome> {
+	if (!account.enabled || account.needsLogin) {
+		return { failure: `Codex account ${account.label} cannot be used: ${messages.whatNow(account)}` };
+	}
+	await pool.pin(account.id);
+	const now = clock.now();
+	const isGuess = isReadyAtGuessed(pool.status(account.id).cooldowns, undefined, now);
+	const next = session.nextRequest(host);
+	const text = messages.pinned(account, { readyAt: pool.readyAt(account, now), isGuess, next, now });
+	return { text, json: { pinned: account.id } };
+}
+
+/** Asks on a panel, or in a dialog where there are only dialogs; undefined without an answer. */
+async function ask(ctx: CommandContext, ports: Ports): Promise<Choice | { readonly kind: "closed" } | undefined> {
+	const { pool, clock } = ports;
+	const { host, signal } = ctx;
+	const pick = (held: CommandContext) => pickOnScreen(held, ports);
+	const picked = modeOf(host) === "tui" ? await discardingTypeahead(ctx, clock, pick) : undefined;
+	if (picked?.kind === "use") {
+		const account = pool.account(picked.id);
+		return account && { kind: "account", account };
+	}
+	if (picked) return picked;
+	const accounts = pool.accounts();
+	const choices = [...accounts.map(({ label }) => label), AUTO, ADD];
+	const chosen = await host.ui.select("Use Codex account", choices, { signal });
+	if (chosen === AUTO || chosen === ADD) return { kind: chosen };
+	const account = accounts.find(({ label }) => label === chosen);
+	return account && { kind: "account", account };
+}

@@ -1,0 +1,94 @@
+import type { Api, Model } from "@mariozechner/pi-ai";
+import type { Affinity } from "../core/affinity.ts";
+import type { Credentials } from "../core/credentials.ts";
+import type { Membership } from "../core/membership.ts";
+import type { PiLoginSync } from "../core/pi-login-sync.ts";
+import type { Pool } from "../core/pool.ts";
+import type { Clock, EventLog, HealthCheck, SettingsStore } from "../core/ports.ts";
+import type { UsageMonitor } from "../core/usage-monitor.ts";
+import { createAfterSignIn } from "../pi/after-sign-in.ts";
+import type { CommandList } from "../pi/command.ts";
+import { help } from "../pi/help.ts";
+import { createSessionView } from "../pi/session-view.ts";
+import { createDisable, createEnable } from "./accounts/enable-disable.ts";
+import { createNext } from "./accounts/next.ts";
+import { createPath } from "./accounts/path.ts";
+import { createRefresh } from "./accounts/refresh.ts";
+import { createRemove } from "./accounts/remove.ts";
+import { createRename } from "./accounts/rename.ts";
+import { createReset } from "./accounts/reset.ts";
+import { createShow } from "./accounts/show.ts";
+import { createDashboardCommand } from "./dashboard/command.ts";
+import { createUse } from "./dashboard/use-command.ts";
+import { createLog } from "./explain/log-command.ts";
+import { createWhy } from "./explain/why-command.ts";
+import { createFooterPreview } from "./footer/preview.ts";
+import { createImport } from "./import/command.ts";
+import type { Imports } from "./import/imports.ts";
+import { createFooterPreferences } from "./preferences/footer.ts";
+import { createRotation } from "./preferences/rotation.ts";
+import { createAdd } from "./sign-in/add.ts";
+import type { SignInWays } from "./sign-in/dialog.ts";
+import { createLogin } from "./sign-in/login.ts";
+import { createOff, createOn } from "./toggle/command.ts";
+import { createVerify } from "./verify/command.ts";
+
+/** What the composition root has to offer. Each command takes the ports that it names, and nothing else. */
+export interface CommandPorts {
+	readonly pool: Pool;
+	readonly affinity: Affinity;
+	readonly eventLog: EventLog;
+	readonly membership: Membership;
+	readonly credentials: Credentials;
+	readonly usage: UsageMonitor;
+	readonly imports: Imports;
+	readonly link: PiLoginSync;
+	readonly signInWays: SignInWays;
+	readonly settings: SettingsStore;
+	readonly health: HealthCheck;
+	readonly clock: Clock;
+	/** Makes a model the session's; false where pi has no key for it. */
+	readonly setModel: (model: Model<Api>) => Promise<boolean>;
+	/** True where pi has a Codex login of its own, of whatever kind. */
+	readonly hasPiLogin: () => boolean;
+	/** The Codex model that the person has saved as the default. */
+	readonly savedModel: () => string | undefined;
+	/** Where everything is stored: what it is, and its path. */
+	readonly paths: Readonly<Record<string, string>>;
+	/** Deletes the backups of removed and migrated accounts; resolves to how many there were. */
+	readonly removeBackups: () => Promise<number>;
+}
+
+/** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
+export function createCommands(given: CommandPorts): CommandList {
+	const session = createSessionView(given);
+	const afterSignIn = createAfterSignIn(given);
+	const ports = { ...given, session, afterSignIn };
+	const previewFooter = createFooterPreview(ports);
+	return {
+		withoutAWord: createDashboardCommand(ports),
+		named: [
+			createShow(ports),
+			createUse(ports),
+			createNext(ports),
+			createAdd(ports),
+			createLogin(ports),
+			createImport(ports),
+			createRemove(ports),
+			createRename(ports),
+			createEnable(ports),
+			createDisable(ports),
+			createRefresh(ports),
+			createFooterPreferences({ ...ports, previewFooter }),
+			createRotation(ports),
+			createWhy(ports),
+			createLog(ports),
+			createReset(ports),
+			createVerify(ports),
+			createOff(ports),
+			createOn(ports),
+			createPath(ports),
+			help,
+		],
+	};
+}

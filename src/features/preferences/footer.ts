@@ -1,0 +1,29 @@
+import { FOOTER_PREFERENCES, GENERAL_PREFERENCES } from "../../core/settings.ts";
+import type { Subcommand } from "../../pi/command.ts";
+import {
+	createPreferencesCommand,
+	generalPreferences,
+	type PreferenceGroup,
+	type PreferencePorts,
+	preferencesOf,
+} from "./command.ts";
+
+interface Ports extends PreferencePorts {
+	/** The footer as it is now. */
+	readonly previewFooter: PreferenceGroup["preview"];
+}
+
+/** `/multicodex footer`: what is shown, in the footer and elsewhere; a panel, or `name=value …`. */
+export function createFooterPreferences(ports: Ports): Subcommand {
+	const group: PreferenceGroup = {
+		name: "footer",
+		summary: "what is shown: footer, notices, e-mails",
+		title: "What is shown (saved at each change)",
+		preferences: [
+			...preferencesOf("footer", FOOTER_PREFERENCES),
+			...generalPreferences(GENERAL_PREFERENCES, ["notifications", "maskEmails"]),
+		],
+		preview: ports.previewFooter,
+	};
+	return createPreferencesCommand(group, ports);
+}

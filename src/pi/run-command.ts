@@ -1,0 +1,81 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Pool } from "../core/pool.ts";
+import {
+	type CommandContext,
+	type Ended,
+	type Given,
+	isFailure,
+	type Outcome,
+	reasonOf,
+	type Subcommand,
+	tellUnexpected,
+} from "./command.ts";
+import { maskedOutcome } from "./mask-emails.ts";
+import { writeFailure, writeResult } from "./output.ts";
+
+/** What every command of a session shares. */
+export interface CommandSession {
+	readonly commands: readonly Subcommand[];
+	readonly signal: AbortSignal;
+	readonly isMasked: () => boolean;
+	readonly emit: Pool["emit"];
+}
+
+/** Creates the context that commands of a session run in. */
+export function createCommandContext(host: ExtensionCommandContext, session: CommandSession): CommandContext {
+	const ctx: CommandContext = {
+		host,
+		signal: session.signal,
+		commands: session.commands,
+		on: (other) => createCommandContext(other, session),
+		run: async (name, given, { isQuiet = false } = {}) => {
+			const command = session.commands.find((candidate) => candidate.name === name);
+			if (command) return runCommand(command, given, ctx, session, isQuiet);
+			report({ failure: `multicodex: there is no "${name}".` }, name, ctx, session);
+			return "done";
+		},
+	};
+	return ctx;
+}
+
+/** Runs a subcommand and reports its outcome; never throws. With `isQuiet` only a failure is reported. */
+export async function runCommand(
+	command: Subcommand,
+	given: Given,
+	ctx: CommandContext,
+	session: CommandSession,
+	isQuiet = false,
+): Promise<Ended> {
+	const { signal, emit } = session;
+	try {
+		const args = argsFor(command, given);
+		const outcome = isFailure(args) ? args : await command.run(args, ctx);
+		// The session has ended: its chat is gone, and its context throws.
+		if (signal.aborted || !outcome) return "done";
+		if ("failure" in outcome || !isQuiet) report(outcome, command.name, ctx, session);
+		return "isCancelled" in outcome && outcome.isCancelled ? "cancelled" : "done";
+	} catch (error) {
+		tellUnexpected(error, { emit });
+		const failure = `multicodex ${command.name} failed: ${reasonOf(error)}`;
+		if (!signal.aborted) report({ failure }, command.name, ctx, session);
+		return "done";
+	}
+}
+
+/** An account in hand needs no search; words are parsed. */
+function argsFor({ name, onAccount, parse }: Subcommand, given: Given): object {
+	if ("words" in given) return parse(given.words);
+	return onAccount?.args(given.account) ?? { failure: `multicodex ${name} works on no account.` };
+}
+
+/** Writes the outcome of a command in the form of the mode, without e-mails if the person hides them. */
+export function report(
+	reported: Outcome,
+	command: string,
+	{ host }: Pick<CommandContext, "host">,
+	{ isMasked }: Pick<CommandSession, "isMasked">,
+): void {
+	const outcome = maskedOutcome(reported, isMasked());
+	if ("failure" in outcome) writeFailure(host, outcome.failure);
+	else writeResult(host, command, outcome);
+}
