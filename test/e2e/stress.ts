@@ -112,12 +112,38 @@ const STOPPED_BY_RULE =
 
 /** What the words of {@link STOPPED_BY_RULE} need: so many accounts whose token was lost. */
 const LOST_FOR_THE_RULE = 1;
+/** As the fake calls an answer of a server at fault. */
+const SERVER_AT_FAULT = "serverError";
+/** How long a refused account rests until a person resets it, and a token waits whose exchange was not answered. */
+const LONGEST_AWAY_MS = { refused: 15_000, token: 70_000 };
+/** So many turns of all are ended by the person who waits for them, at most so long after they were begun. */
+const ABORTS = 0.06;
+const LATEST_ABORT_MS = 600;
+
+function isResponse({ kind }: RecordedRequest): boolean {
+	return kind === "responses" || kind === "websocket-request";
+}
+
+/** Whether an account may have been out of quota then, or without a token that could be used. */
+function isAway(requests: readonly RecordedRequest[], name: string, at: number): boolean {
+	return requests.some((request) => {
+		if (request.account !== name || request.at > at) return false;
+		const { status, endedAt } = request;
+		if (isResponse(request)) return status !== 200 && at - request.at < LONGEST_AWAY_MS.refused;
+		return (
+			request.kind === "token" && (endedAt === undefined || status !== 200) && at - request.at < LONGEST_AWAY_MS.token
+		);
+	});
+}
+
 /** Longer than the longest wait for an account, and for an exchange, with a host's own retries. */
 const LONGEST_TURN_MS = 150_000;
 /** Two files of one mebibyte, and what a batch may be above. */
 const LONGEST_LOG_BYTES = 1_100_000;
 /** `OK from a1 #3`, as one whole. */
 const WHOLE_ANSWER = /^OK from (\w+) #\d+$/;
+
+const STARTING_MS = 180_000;
 
 /** A newer host waits for the lock that a dead process has left on auth.json, half a minute each time it looks. */
 const NEW_SESSION_MS = 150_000;
@@ -194,7 +220,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 	};
 
 	/** Accounts whose sign-in is over, or whose newest token was lost with a process or on its way. */
-	const signInsLost = (): number => {
+	const signInsLost = (): ReadonlySet<string | undefined> => {
 		const { requests } = codex;
 		const bySending = sendings(requests);
 		const stored = new Set(storedAccounts(bench).map(({ credential }) => credential.refresh));
@@ -207,7 +233,21 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 				(next !== undefined && !bySending.has(next) && !stored.has(next)) || (status === 401 && answer !== undefined)
 			);
 		});
-		return new Set([...flagged, ...byExchange.map(({ account }) => account)]).size;
+		return new Set([...flagged, ...byExchange.map(({ account }) => account)]);
+	};
+
+	/**
+	 * Whether servers at fault were all that there was: a host that does not repeat these words hears of them where a second
+	 * account met them as well, or where no other one could be asked.
+	 */
+	const isEndedByServer = (mark: string): boolean => {
+		const asked = codex.requests.filter((request) => isResponse(request) && request.bodyText.includes(`(${mark})`));
+		const last = asked.at(-1);
+		if (last?.answer !== SERVER_AT_FAULT) return false;
+		if (new Set(asked.filter(({ answer }) => answer === SERVER_AT_FAULT).map(({ account }) => account)).size > 1)
+			return true;
+		const lost = signInsLost();
+		return names.every((name) => name === last.account || lost.has(name) || isAway(codex.requests, name, last.at));
 	};
 
 	/** One place in the line: whoever falls there is replaced. */
@@ -223,14 +263,25 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 					if (sent > 0) await soldier.client.command("new_session", {}, NEW_SESSION_MS);
 					if (sent === 1 && isMortal) timer = setTimeout(() => kill(soldier), lifeMs);
 					const sentAt = performance.now();
-					const turn = await soldier.client.prompt("say hi", 240_000);
+					const mark = `${soldier.sender}/${sent}`;
+					// One that is just being started takes no order yet.
+					const isAborted = isAll && sent > 0 && random() < ABORTS;
+					const abort = async () => {
+						if (!isAborted) return;
+						await pause(random() * LATEST_ABORT_MS);
+						await soldier.client.abort(60_000);
+					};
+					const [turn] = await Promise.all([soldier.client.prompt(`say hi (${mark})`, 240_000), abort()]);
 					const { stopReason, errorMessage } = turn;
 					const seconds = Math.round((performance.now() - sentAt) / 1000);
 					if (seconds * 1000 > LONGEST_TURN_MS) slowTurns.push(`${soldier.sender}: ${seconds} s`);
 					spoiltAnswers.push(...faultsOf(turn).map((fault) => `${soldier.sender}: ${fault}`));
-					const isByRule = STOPPED_BY_RULE.test(errorMessage ?? "") && signInsLost() >= LOST_FOR_THE_RULE;
+					const isByRule =
+						(STOPPED_BY_RULE.test(errorMessage ?? "") && signInsLost().size >= LOST_FOR_THE_RULE) ||
+						isEndedByServer(mark);
 					if (stopReason === "stop") turns += 1;
-					else if (!isByRule) failedTurns.push(`${soldier.sender}: ${errorMessage ?? stopReason ?? "no answer"}`);
+					else if (!isByRule && !isAborted)
+						failedTurns.push(`${soldier.sender}: ${errorMessage ?? stopReason ?? "no answer"}`);
 				}
 			} catch (error) {
 				if (soldier.killedAt === undefined)
@@ -294,6 +345,8 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		const dice = diceOf(size.seed, "flames");
 		const commander = bench.rpc(NO_SESSION);
 		commander.answerDialogs(() => true);
+		// Nine of them are being started at once.
+		await commander.command("get_state", {}, STARTING_MS);
 		while (goesOn()) {
 			await pause(dice.between(300, 1200));
 			const post = dice.between(0, size.processes - 1);
@@ -430,6 +483,8 @@ function fan({ codex }: Bench, names: readonly string[], seed: number): void {
 		account.always(() => {
 			const resetsInMs = refusals.between(1000, 3000);
 			if (refusals.chance(0.06)) return answers.usageLimit({ resetsInMs });
+			if (refusals.chance(0.03)) return answers.unauthorized("token_expired");
+			if (refusals.chance(0.01)) return answers.unauthorized("token_invalidated");
 			// pi itself asks again after it.
 			return refusals.chance(0.04) ? answers.serverError(503) : answers.echoAccount();
 		});

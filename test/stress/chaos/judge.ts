@@ -169,7 +169,7 @@ export function createMemory(): Memory {
 				// What should not have been asked for excuses nothing.
 				const hasNews = (from: number) =>
 					journal.news.some(
-						(news) => news.account === account && news.at >= from - lateMs && (news.askedAt ?? from) <= from + lateMs,
+						(news) => news.account === account && news.at >= from - lateMs && news.askedAt <= from + lateMs,
 					);
 				const known = told.get(`${seat} ${account}`);
 				const heeds = known && known.knownAt < report.startedAt && record.at < known.until;
