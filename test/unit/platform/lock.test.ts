@@ -44,9 +44,10 @@ describe("a lock", () => {
 		await withLock(scratch.path("a"), { waitMs: 0 }, async () => {
 			const longAgo = new Date(Date.now() - 3_600_000);
 			utimesSync(scratch.path("a.lock"), longAgo, longAgo);
-			vi.resetModules();
 			// As another session of this process has it: a copy of its own.
-			const copy = await import("../../../src/platform/lock.ts");
+			const copy = await vi.importActual<typeof import("../../../src/platform/lock.ts")>(
+				"../../../src/platform/lock.ts?copy",
+			);
 			expect(copy.withLock).not.toBe(withLock);
 			const attempt = copy.withLock(scratch.path("a"), { waitMs: 50 }, () => "theirs");
 			await expect(attempt).rejects.toMatchObject({ code: "ELOCKED" });
