@@ -5,7 +5,7 @@ import { accountOf, accountWith, tellsMore, unusedId } from "./identity.ts";
 import type { AccountId } from "./ids.ts";
 import { loginOf } from "./pi-login-sync.ts";
 import type { Pool } from "./pool.ts";
-import type { AccountStore, Clock, Identity, PiAuth, StateStore, TokenReader } from "./ports.ts";
+import type { AccountStore, Busy, Clock, Identity, PiAuth, StateStore, TokenReader } from "./ports.ts";
 
 /** What removing an account comes to; nothing has changed unless it is `removed`. */
 export type Removal =
@@ -74,22 +74,19 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 	const isPis = (account: Account) => account.linked || loginOf(account, piAuth.peek(), tokens) !== undefined;
 
 	/** Under the lock of `auth.json`. Whatever fails, the account is still in one of the two places, or in the backup. */
-	const removeWithPisLogin = (id: AccountId): Promise<Removal> =>
-		unlessBusy((held) =>
-			piAuth.exclusively(async (file): Promise<Removal> => {
-				held();
-				const login = file.login();
-				if (login.kind === "unreadable") return { kind: "pi-unreadable" };
-				const account = find(id);
-				const newest = account && loginOf(account, login, tokens);
-				// The backup is made of our row, and only the newest token is worth putting back.
-				if (newest && account.linked) await accounts.patch(id, { credential: newest });
-				await accounts.backUp(id);
-				const isPiSignedOut = newest !== undefined && (await file.deleteLogin(newest.refresh));
-				await accounts.remove(id);
-				return { kind: "removed", isPiSignedOut };
-			}, undefined),
-		);
+	const removeWithPisLogin = (id: AccountId): Promise<Removal | Busy> =>
+		piAuth.exclusively(async (file): Promise<Removal> => {
+			const login = file.login();
+			if (login.kind === "unreadable") return { kind: "pi-unreadable" };
+			const account = find(id);
+			const newest = account && loginOf(account, login, tokens);
+			// The backup is made of our row, and only the newest token is worth putting back.
+			if (newest && account.linked) await accounts.patch(id, { credential: newest });
+			await accounts.backUp(id);
+			const isPiSignedOut = newest !== undefined && (await file.deleteLogin(newest.refresh));
+			await accounts.remove(id);
+			return { kind: "removed", isPiSignedOut };
+		}, undefined);
 
 	return {
 		whose,
@@ -136,14 +133,12 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 		remove: async (id) => {
 			const account = find(id);
 			if (!account) return { kind: "removed", isPiSignedOut: false };
-			const outcome = await unlessBusy((held) =>
-				accounts.whileRefreshing(id, async (): Promise<Removal> => {
-					held();
-					if (isPis(find(id) ?? account)) return removeWithPisLogin(id);
-					await accounts.remove(id);
-					return { kind: "removed", isPiSignedOut: false };
-				}),
-			);
+			const outcome = await accounts.whileRefreshing(id, async (): Promise<Removal | Busy> => {
+				if (isPis(find(id) ?? account)) return removeWithPisLogin(id);
+				await accounts.remove(id);
+				return { kind: "removed", isPiSignedOut: false };
+			});
+			if (outcome === "busy") return { kind: "busy" };
 			if (outcome.kind !== "removed") return outcome;
 			await state.forget(id);
 			changed("removed", id);
@@ -168,18 +163,4 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			changed(enabled ? "enabled" : "disabled", id);
 		},
 	};
-}
-
-/** Runs `work`, which says when it has its lock; a lock that was not had in time means that somebody renews the token. */
-async function unlessBusy(work: (held: () => void) => Promise<Removal>): Promise<Removal> {
-	let isHeld = false;
-	try {
-		return await work(() => {
-			isHeld = true;
-		});
-	} catch (error) {
-		const isBusy = !isHeld && error instanceof Error && error.name === "LockBusyError";
-		if (isBusy) return { kind: "busy" };
-		throw error;
-	}
 }

@@ -3,7 +3,7 @@ import type { Account, Credential } from "./account.ts";
 import type { PoolListener } from "./events.ts";
 import { accountOf, accountWith, speakForOne, tellsMore, unusedId } from "./identity.ts";
 import type { AccountId } from "./ids.ts";
-import type { AccountStore, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
+import type { AccountStore, Busy, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "./ports.ts";
 
 /** Keeps the pool in step with pi's own login. */
 export interface PiLoginSync {
@@ -49,7 +49,7 @@ export function createPiLoginSync({
 	let foreign = false;
 	let signedInAs: Identity | undefined;
 
-	const readCarefully = async (): Promise<PiLogin> => {
+	const readCarefully = async (): Promise<PiLogin | Busy> => {
 		const login = piAuth.peek();
 		// pi truncates and rewrites in place: only the lock tells a torn read from a damaged file.
 		return login.kind === "unreadable" ? piAuth.read(undefined) : login;
@@ -138,7 +138,8 @@ export function createPiLoginSync({
 		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
 		if (signature === seen && !isWorthALook) return;
 		const login = await readCarefully();
-		if (login.kind === "unreadable") return;
+		// What is known stays, and the next call looks again.
+		if (login === "busy" || login.kind === "unreadable") return;
 		foreign = login.kind === "foreign";
 		signedInAs = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
 		if (login.kind === "oauth") await linkTo(login);
@@ -167,8 +168,8 @@ export function createPiLoginSync({
 	return {
 		isForeign: () => foreign,
 		sync: async (signal) => {
-			// The lock was busy or a file could not be written: what is known stays, and the next call looks again. A caller
-			// that gives up leaves the look to the others.
+			// A file could not be written: what is known stays, and the next call looks again. A caller that gives up leaves
+			// the look to the others.
 			await raceAbort(look(), signal).catch((error: unknown) => {
 				if (!signal?.aborted) onFailure?.(error);
 			});

@@ -13,6 +13,9 @@ export interface Clock {
 	now(): number;
 }
 
+/** What a port answers if another process holds a lock for too long: nothing was done. */
+export type Busy = "busy";
+
 /** The fields of an account that change after it was added. */
 export type AccountPatch = Partial<Pick<Account, "label" | "plan" | "credential" | "linked" | "enabled" | "claims">> & {
 	readonly needsLogin?: NeedsLogin | undefined;
@@ -54,8 +57,8 @@ export interface AccountStore {
 	lastRemoved(): Promise<Account | undefined>;
 	/** Puts an account back from its backup, whole, as one of ours. */
 	restore(id: AccountId): Promise<void>;
-	/** Runs `work` as the only process that refreshes this account. Throws `LockBusyError` when not had in 3 s. */
-	whileRefreshing<T>(id: AccountId, work: () => Promise<T>): Promise<T>;
+	/** Runs `work` as the only process that refreshes this account; busy if another one does so for 3 s. */
+	whileRefreshing<T>(id: AccountId, work: () => Promise<T>): Promise<T | Busy>;
 	/** Proves that the file can be written, before a single-use token is spent. Throws what the file system says. */
 	assertWritable(): Promise<void>;
 	flush(): Promise<void>;
@@ -183,13 +186,13 @@ export interface PiAuth {
 	peek(): PiLogin;
 	/** True where pi is signed in with ChatGPT under its provider `openai`: another grant, which is never ours. */
 	hasPlanLogin(): boolean;
-	/** A read under the lock, for when `peek` does not parse. Throws `LockBusyError`. */
-	read(signal: AbortSignal | undefined): Promise<PiLogin>;
+	/** A read under the lock, for when `peek` does not parse. */
+	read(signal: AbortSignal | undefined): Promise<PiLogin | Busy>;
 	/**
-	 * Holds the lock over `work`, having proved first that a write can succeed. Throws `LockBusyError` when the lock is
-	 * not had in 3 s, and what the file system says when the directory cannot be written.
+	 * Holds the lock over `work`, having proved first that a write can succeed; busy if another process holds it for 3 s.
+	 * Throws what the file system says when the directory cannot be written.
 	 */
-	exclusively<T>(work: (file: LockedPiAuth) => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
+	exclusively<T>(work: (file: LockedPiAuth) => Promise<T>, signal: AbortSignal | undefined): Promise<T | Busy>;
 	/** Replaces the credential as {@link LockedPiAuth.replaceCredential} does, holding the lock only for a rename. */
 	writeBack(replacedRefresh: string, next: Credential, workspaceId: WorkspaceId): Promise<boolean>;
 }

@@ -6,6 +6,7 @@ import { loginOf } from "./pi-login-sync.ts";
 import type {
 	AccountStatus,
 	AccountStore,
+	Busy,
 	Clock,
 	LockedPiAuth,
 	OAuthClient,
@@ -161,7 +162,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		if (!accountWith(accounts.list(), id)) await accounts.renewBackup(id, spend.refresh, next);
 	};
 
-	const renewOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
+	const renewOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult | Busy> =>
 		accounts.whileRefreshing(id, async () => {
 			// A full or read-only disk is found before the token is spent, not after; and before the look at what is stored,
 			// since a process that is stopped in between would go on with what it had seen.
@@ -179,7 +180,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			});
 		});
 
-	const renewLinked = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult> =>
+	const renewLinked = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult | Busy> =>
 		piAuth.exclusively(async (file) => {
 			const account = find(id);
 			const stored = account && loginOf(account, file.login(), tokens);
@@ -225,12 +226,11 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			const tooEarly = backoff.current(id);
 			if (tooEarly) return tooEarly;
 			try {
-				return await (linked ? renewLinked(id, credential, refused) : renewOwned(id, credential, refused));
+				const result = await (linked ? renewLinked(id, credential, refused) : renewOwned(id, credential, refused));
+				if (result !== "busy") return result;
+				const retryAt = clock.now() + BUSY_RETRY_MS;
+				return { kind: "unavailable", reason: "another process is refreshing it", retryAt };
 			} catch (error) {
-				if (error instanceof Error && error.name === "LockBusyError") {
-					const retryAt = clock.now() + BUSY_RETRY_MS;
-					return { kind: "unavailable", reason: "another process is refreshing it", retryAt };
-				}
 				onFailure?.(error);
 				const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
 				return backoff.longer(id, `its new token could not be stored${code}`);

@@ -25,7 +25,7 @@ import {
 import { isSameGrant, type Merged, unite } from "./account-merge.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { identityOf } from "./jwt.ts";
-import { withLock } from "./lock.ts";
+import { withLockUnlessBusy } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 import { openSharedDocument, realTarget } from "./shared-document.ts";
 
@@ -219,7 +219,7 @@ export function openAccountStore(
 		},
 		whileRefreshing: async (id, work) => {
 			const folder = dirname(await realTarget(path));
-			return withLock(join(folder, `codex-refresh-${id}`), { waitMs: REFRESH_LOCK_WAIT_MS }, work);
+			return withLockUnlessBusy(join(folder, `codex-refresh-${id}`), { waitMs: REFRESH_LOCK_WAIT_MS }, work);
 		},
 		assertWritable: async () => {
 			const target = await realTarget(path);

@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
 import { raceAbort, within } from "../core/abort.ts";
+import type { Busy } from "../core/ports.ts";
 import { codeOf, isMissing } from "./errors.ts";
 
 /** Thrown when a lock was not had in time; the holder is alive. */
@@ -56,6 +57,26 @@ export async function withLock<T>(path: string, options: LockOptions, work: () =
 		}
 	} finally {
 		endTurn();
+	}
+}
+
+/** Runs `work` as {@link withLock} does, but answers `busy` if the lock is not had in time. */
+export async function withLockUnlessBusy<T>(
+	path: string,
+	options: LockOptions,
+	work: () => Promise<T>,
+): Promise<T | Busy> {
+	let isHeld = false;
+	const held = () => {
+		isHeld = true;
+		return work();
+	};
+	try {
+		return await withLock(path, options, held);
+	} catch (error) {
+		// `work` may take other locks; that one of them is busy is an error of its own.
+		if (!isHeld && error instanceof LockBusyError) return "busy";
+		throw error;
 	}
 }
 

@@ -6,7 +6,7 @@ import { isMissing } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { tokenSchema, tokenTimes } from "./jwt.ts";
 import { lenient } from "./lenient.ts";
-import { withLock } from "./lock.ts";
+import { withLockUnlessBusy } from "./lock.ts";
 import { changePiFile, stageBeside } from "./pi-file.ts";
 import { readText, readTextNow } from "./regular-file.ts";
 import { signatureOf } from "./shared-document.ts";
@@ -30,7 +30,7 @@ const oauthSchema = z.looseObject({
 /** Opens pi's `auth.json` at `path`. Nothing is read until asked. */
 export function openPiAuth(path: string): PiAuth {
 	const locked = <T>(signal: AbortSignal | undefined, work: () => Promise<T>) =>
-		withLock(path, { ...LOCK, signal }, work);
+		withLockUnlessBusy(path, { ...LOCK, signal }, work);
 
 	return {
 		signature: () => signatureOf(path),

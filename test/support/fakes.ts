@@ -239,8 +239,8 @@ export interface FakeAccountStore extends AccountStore {
 	readonly removed: AccountId[];
 	/** Makes every write fail as a full disk does; memory keeps the change. */
 	isFull: boolean;
-	/** What taking the refresh lock throws, if anything. */
-	lockRefusal: Error | undefined;
+	/** What taking the refresh lock throws, if anything; or another process holds it. */
+	lockRefusal: Error | "busy" | undefined;
 }
 
 export function anAccountStore(...rows: Account[]): FakeAccountStore {
@@ -311,7 +311,8 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 		lastRemoved: async () => (store.rows.some(({ id }) => id === lastRemoved?.id) ? undefined : lastRemoved),
 		whileRefreshing: (id, work) => {
 			const before = queues.get(id) ?? Promise.resolve();
-			const run = before.then(() => {
+			const run = before.then(async () => {
+				if (store.lockRefusal === "busy") return store.lockRefusal;
 				if (store.lockRefusal) throw store.lockRefusal;
 				return work();
 			});
@@ -333,8 +334,8 @@ export interface FakePiAuth extends PiAuth {
 	login: PiLogin;
 	/** What a read without the lock sees instead, e.g. a torn file. */
 	torn: boolean;
-	/** What taking the lock throws, if anything. */
-	lockRefusal: Error | undefined;
+	/** What taking the lock throws, if anything; or another process holds it. */
+	lockRefusal: Error | "busy" | undefined;
 	/** Makes every write fail as a full disk does. */
 	isFull: boolean;
 	/** Looks at the content, with and without the lock. */
@@ -349,9 +350,10 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 	let current = login;
 	let changes = 0;
 	let queue: Promise<unknown> = Promise.resolve();
-	const locked = <T>(work: () => Promise<T>): Promise<T> => {
+	const locked = <T>(work: () => Promise<T>): Promise<T | "busy"> => {
 		const run = queue.then(async () => {
 			auth.beforeLock?.();
+			if (auth.lockRefusal === "busy") return auth.lockRefusal;
 			if (auth.lockRefusal) throw auth.lockRefusal;
 			return work();
 		});
@@ -397,7 +399,7 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 			}),
 		exclusively: (work) =>
 			locked(() => work({ login: () => current, replaceCredential: replace, deleteLogin: deleteLogin })),
-		writeBack: (replaced, next, accountId) => locked(() => replace(replaced, next, accountId)),
+		writeBack: async (replaced, next, accountId) => (await locked(() => replace(replaced, next, accountId))) === true,
 	};
 	return auth;
 }

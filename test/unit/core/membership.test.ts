@@ -327,7 +327,7 @@ describe("an account that leaves", () => {
 
 	it("stays, and pi stays signed in, while another process holds the lock of pi's file", async () => {
 		const piAuth = aPiAuth({ kind: "oauth", credential: credentialOf("work"), workspaceId: "acct-work" });
-		piAuth.lockRefusal = Object.assign(new Error("busy"), { name: "LockBusyError" });
+		piAuth.lockRefusal = "busy";
 		open({ piAuth, accounts: anAccountStore(rowOf("work", { linked: true, source: "pi" })) });
 		state.pinnedId = idOf("work");
 		expect(await membership.remove(idOf("work"))).toEqual({ kind: "busy" });

@@ -2,7 +2,7 @@ import { lutimesSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { LockBusyError, withLock } from "../../../src/platform/lock.ts";
+import { LockBusyError, withLock, withLockUnlessBusy } from "../../../src/platform/lock.ts";
 import { aScratch, type Scratch, settled } from "../../support/fakes.ts";
 
 let scratch: Scratch;
@@ -207,5 +207,25 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 		};
 		await Promise.all(Array.from({ length: 8 }, () => withLock(scratch.path("a"), { waitMs: 60_000 }, work)));
 		expect([most, scratch.names()]).toEqual([1, []]);
+	});
+});
+
+describe("a lock that is asked for unless it is busy", () => {
+	it("answers busy while another holder has it, and runs nothing", async () => {
+		let runs = 0;
+		const work = async () => {
+			runs += 1;
+			return runs;
+		};
+		const ask = () => withLockUnlessBusy(scratch.path("a"), { waitMs: 50 }, work);
+		expect(await withLock(scratch.path("a"), { waitMs: 0 }, ask)).toBe("busy");
+		expect(runs).toBe(0);
+		expect(await ask()).toBe(1);
+	});
+
+	it("lets an inner lock that is busy be an error of its own", async () => {
+		const inner = () => withLock(scratch.path("b"), { waitMs: 0 }, () => undefined);
+		const outer = () => withLockUnlessBusy(scratch.path("a"), { waitMs: 1000 }, inner);
+		await expect(withLock(scratch.path("b"), { waitMs: 0 }, outer)).rejects.toThrow(LockBusyError);
 	});
 });

@@ -93,7 +93,7 @@ describe("remove", () => {
 	});
 
 	it("says so while the token is being renewed, and changes nothing", async () => {
-		cli.harness.accounts.lockRefusal = Object.assign(new Error("/x/y is locked"), { name: "LockBusyError" });
+		cli.harness.accounts.lockRefusal = "busy";
 		expect(await run("remove work")).toMatch(/^error: .*work is being renewed.*Try again/);
 		expect(labels()).toContain("work");
 	});
@@ -102,7 +102,7 @@ describe("remove", () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
 		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
-		cli.piAuth.lockRefusal = Object.assign(new Error("/x/auth.json is locked"), { name: "LockBusyError" });
+		cli.piAuth.lockRefusal = "busy";
 		expect(await run("remove work --logout")).toMatch(/^error: .*work is being renewed.*Try again/);
 		expect([labels(), cli.piAuth.login.kind]).toEqual([["work"], "oauth"]);
 	});
