@@ -12,20 +12,24 @@ import { createHandout } from "./core/handout.ts";
 import { createMembership } from "./core/membership.ts";
 import { createPiLoginSync } from "./core/pi-login-sync.ts";
 import { createPool } from "./core/pool.ts";
-import type { DeviceDialog, LoginDialog, SettingsStore, TokenReader } from "./core/ports.ts";
+import type { SettingsStore, TokenReader } from "./core/ports.ts";
 import { hideEmails } from "./core/privacy.ts";
 import { createSessionSockets } from "./core/session-sockets.ts";
 import { createUsageMonitor } from "./core/usage-monitor.ts";
 import { publishEvents } from "./features/explain/event-bus.ts";
 import { createFooter } from "./features/footer/footer.ts";
 import { createImports } from "./features/import/imports.ts";
+import { takeableSignIns } from "./features/import/rules.ts";
 import { createImportFinder } from "./features/import/tools/finder.ts";
 import { createCommands } from "./features/index.ts";
+import { noticeOf } from "./features/notices/texts.ts";
 import { loginInBrowser } from "./features/sign-in/browser-login.ts";
 import { loginOnDevice } from "./features/sign-in/device-login.ts";
 import { createOAuthHooks } from "./features/sign-in/login-hooks.ts";
 import { openInBrowser } from "./features/sign-in/open-browser.ts";
+import type { DeviceDialog, LoginDialog } from "./features/sign-in/ports.ts";
 import { createStraySignIns } from "./features/sign-in/stray-sign-in.ts";
+import { unusualIssuer } from "./features/sign-in/texts.ts";
 import { openHealth } from "./features/verify/disk.ts";
 import { createWelcome } from "./features/welcome/welcome.ts";
 import { delegate } from "./pi/delegate.ts";
@@ -46,7 +50,6 @@ import { openSettings, savedModelIn } from "./platform/settings-store.ts";
 import { openStateStore } from "./platform/state-store.ts";
 import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
 import { createUsageApi, usageFromHeaders } from "./platform/usage-api.ts";
-import * as messages from "./ui-kit/messages.ts";
 
 /** Defects with their whole stack, on standard error, where `NODE_DEBUG` names us. */
 const debug = debuglog("multicodex");
@@ -233,10 +236,11 @@ export function compose(pi: ExtensionAPI): void {
 		usage,
 		footer,
 		provider,
-		strays,
+		takeStray: strays.take,
+		noticeOf,
 		welcome: createWelcome({
 			state,
-			imports,
+			findSignIns: async () => takeableSignIns(await imports.lookIn(undefined)),
 			emit: pool.emit,
 			isHomeEmpty: () => accounts.list().length === 0 && piAuth.peek().kind === "none",
 		}),
@@ -245,7 +249,7 @@ export function compose(pi: ExtensionAPI): void {
 		eventLog,
 		clock,
 		earlyWarnings,
-		reminder: issuerHost === undefined ? undefined : messages.unusualIssuer(issuerHost),
+		reminder: issuerHost === undefined ? undefined : unusualIssuer(issuerHost),
 	});
 	publishEvents(pi, pool);
 	warn = (text) => pool.emit({ type: "warning", text });

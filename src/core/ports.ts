@@ -1,5 +1,3 @@
-import type { Finding, ToolName } from "../features/import/rules.ts";
-import type { DiskFacts, EndpointFact, Repair } from "../features/verify/rules.ts";
 import type { Account, Credential, NeedsLogin } from "./account.ts";
 import type { Cooldown } from "./cooldown.ts";
 import type { Decision, LoggedDecision } from "./decision.ts";
@@ -245,16 +243,6 @@ export interface SettingsStore {
 	set(values: Readonly<Record<string, StoredValue>>): Promise<void>;
 }
 
-/** The state of the files and of the way to the backend. */
-export interface HealthCheck {
-	/** Reads what lies in the agent directory, and changes nothing. */
-	look(): Promise<DiskFacts>;
-	/** Mends what is safe to mend, and tells what that was; what resists stays as it is. Never rejects. */
-	repair(): Promise<readonly Repair[]>;
-	/** Asks sign-in service and, where its base URL is known, backend for any answer; no token is sent. Never rejects. */
-	reach(baseUrl: string | undefined): Promise<readonly EndpointFact[]>;
-}
-
 /** Who a token speaks for. */
 export interface Identity extends Pick<Account, "id" | "workspaceId" | "userId" | "email" | "plan" | "claims"> {
 	/** Ids of an account that was first seen with any one of its claims. */
@@ -269,42 +257,6 @@ export interface TokenReader {
 	fingerprint(token: string): string;
 	/** Who the token speaks for; undefined where it names no workspace, so that pi cannot use it. */
 	identify(access: string): Identity | undefined;
-}
-
-/** Looks for sign-ins that other tools keep. Reads only; never throws for what it finds. */
-export interface ImportFinder {
-	/** Tools that can be named, in the order in which they are looked at. */
-	readonly tools: readonly ToolName[];
-	/** What one tool keeps, or all of them. */
-	find(tool: ToolName | undefined): Promise<Finding[]>;
-	/** What a file or a folder holds; undefined where there is no such thing. */
-	read(path: string): Promise<Finding[] | undefined>;
-}
-
-/** The person's side of a sign-in. */
-export interface LoginDialog {
-	/** Shows the URL, and opens it where there is a browser. Without `comesBack` the browser cannot bring the code itself. */
-	showUrl(url: string, how: { readonly comesBack: boolean }): void;
-	/**
-	 * The code or the whole redirect URL, pasted at any time; rejects when the person cancels. Asked again, with the
-	 * problem, after a text that holds no code; undefined where it cannot be.
-	 */
-	pasted(problem: string | undefined): Promise<string | undefined>;
-	/** The code is here and is being exchanged. */
-	received?(): void;
-	readonly signal?: AbortSignal | undefined;
-}
-
-/** The person's side of a sign-in on another device. */
-export interface DeviceDialog {
-	/** Shows where to go and which code to type there. */
-	showCode(shown: {
-		userCode: string;
-		verificationUri: string;
-		intervalSeconds: number;
-		expiresInSeconds: number;
-	}): void;
-	readonly signal?: AbortSignal | undefined;
 }
 
 /** The log of decisions. Losing it loses nothing else: nothing here throws. */

@@ -4,7 +4,7 @@ import type { Credentials } from "../core/credentials.ts";
 import type { Membership } from "../core/membership.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
-import type { Clock, EventLog, HealthCheck, SettingsStore } from "../core/ports.ts";
+import type { Clock, EventLog, SettingsStore } from "../core/ports.ts";
 import type { UsageMonitor } from "../core/usage-monitor.ts";
 import { createAfterSignIn } from "../pi/after-sign-in.ts";
 import type { CommandList } from "../pi/command.ts";
@@ -28,10 +28,11 @@ import type { Imports } from "./import/imports.ts";
 import { createFooterPreferences } from "./preferences/footer.ts";
 import { createRotation } from "./preferences/rotation.ts";
 import { createAdd } from "./sign-in/add.ts";
-import type { SignInWays } from "./sign-in/dialog.ts";
 import { createLogin } from "./sign-in/login.ts";
+import type { SignInWays } from "./sign-in/ports.ts";
 import { createOff, createOn } from "./toggle/command.ts";
 import { createVerify } from "./verify/command.ts";
+import type { HealthCheck } from "./verify/disk.ts";
 
 /** What the composition root has to offer. Each command takes the ports that it names, and nothing else. */
 export interface CommandPorts {

@@ -7,8 +7,8 @@ import type { Pool } from "../core/pool.ts";
 import type { SettingsStore } from "../core/ports.ts";
 import { hideEmails } from "../core/privacy.ts";
 import { asWord } from "../ui-kit/format.ts";
-import * as messages from "../ui-kit/messages.ts";
 import { nearest } from "../ui-kit/nearest.ts";
+import { noSuchAccount, unknownOption } from "./command-texts.ts";
 import type { Result } from "./output.ts";
 
 /** A choice while a command is typed. */
@@ -104,7 +104,7 @@ export function parseOptions(
 	const isOption = (word: string) => OPTION.test(word) || (known.length > 0 && DASHED.test(word));
 	const options = words.filter(isOption);
 	const unknown = options.find((option) => !known.includes(option));
-	if (unknown !== undefined) return usageError(usage, messages.unknownOption(unknown, nearest(unknown, known)));
+	if (unknown !== undefined) return usageError(usage, unknownOption(unknown, nearest(unknown, known)));
 	return { options: new Set(options), rest: words.filter((word) => !isOption(word)) };
 }
 
@@ -155,7 +155,7 @@ export function resolveAccount(
 	const [account, ...namesakes] = matchAccounts(accounts, wanted);
 	if (!account) {
 		const labels = accounts.map(({ label }) => label);
-		return { failure: messages.noSuchAccount(wanted, meantBy(wanted, accounts, others), labels) };
+		return { failure: noSuchAccount(wanted, meantBy(wanted, accounts, others), labels) };
 	}
 	if (namesakes.length === 0) return account;
 	const listed = [account, ...namesakes].map(({ label, id }) => `${label} (${id})`).join(", ");

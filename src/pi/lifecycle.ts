@@ -3,6 +3,7 @@ import { within } from "../core/abort.ts";
 import type { Affinity } from "../core/affinity.ts";
 import type { Credentials } from "../core/credentials.ts";
 import { guarded } from "../core/defect-reports.ts";
+import type { PoolEvent } from "../core/events.ts";
 import type { AccountId } from "../core/ids.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
@@ -10,13 +11,9 @@ import type { Clock, EventLog } from "../core/ports.ts";
 import { hideEmails } from "../core/privacy.ts";
 import type { Settings } from "../core/settings.ts";
 import type { UsageMonitor } from "../core/usage-monitor.ts";
-import type { Footer } from "../features/footer/footer.ts";
-import type { StraySignIns } from "../features/sign-in/stray-sign-in.ts";
-import type { Welcome } from "../features/welcome/welcome.ts";
-import { noticeOf, notServed, strayAddress } from "../ui-kit/messages.ts";
 import { maskedContext } from "./mask-emails.ts";
-import { modeOf, writeNotice } from "./output.ts";
-import { codexModelLike } from "./plan-login.ts";
+import { modeOf, type Notice, writeNotice } from "./output.ts";
+import { codexModelLike, notServed } from "./plan-login.ts";
 import { forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
 import { createReturns } from "./returns.ts";
 
@@ -29,11 +26,14 @@ interface Deps {
 	readonly affinity: Affinity;
 	readonly credentials: Credentials;
 	readonly usage: UsageMonitor;
-	readonly footer: Footer;
+	readonly footer: { start(ctx: ExtensionContext): void; draw(): void; stop(): void };
 	readonly provider: Provider;
-	readonly strays: Pick<StraySignIns, "take">;
-	/** Undefined where no first line is wanted. */
-	readonly welcome?: Welcome;
+	/** Keeps a prompt from the model that holds an address of a sign-in; the notice that takes its place. */
+	readonly takeStray: (prompt: string) => Notice | undefined;
+	/** Tells a newcomer how to begin; undefined where no first line is wanted. */
+	readonly welcome?: { begin(tell: (text: string) => void, isOver: () => boolean): Promise<void> };
+	/** What a person hears of an event. */
+	readonly noticeOf: (event: PoolEvent, now: number) => Notice | undefined;
 	/** True for a model that pi serves with its ChatGPT sign-in under `openai`, past us. */
 	readonly isOnPlanLogin?: (model: ExtensionContext["model"]) => boolean;
 	readonly settings: () => Settings;
@@ -51,7 +51,8 @@ const LAST_WRITE_MS = 5000;
 
 /** Ties the parts to pi's sessions: begin, model changes, notices, and an end that loses nothing. */
 export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
-	const { pool, link, affinity, credentials, usage, footer, provider, strays, welcome, isOnPlanLogin } = deps;
+	const { pool, link, affinity, credentials, usage, footer, provider, takeStray, welcome, noticeOf, isOnPlanLogin } =
+		deps;
 	const { settings, eventLog, clock, earlyWarnings, reminder } = deps;
 	let current: ExtensionContext | undefined;
 	/** The account that serves the session now, and is not remembered in it yet. */
@@ -171,9 +172,9 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		lastInfo = undefined;
 		returns.typed();
 		// The code in it is as good as the sign-in: no model, no session file gets it.
-		const stray = strays.take(text);
+		const stray = takeStray(text);
 		if (stray !== undefined) {
-			tell(given, stray === "given" ? "info" : "warning", strayAddress(stray === "given"));
+			tell(given, stray.level, stray.text);
 			return { action: "handled" };
 		}
 		await followSettings(given);

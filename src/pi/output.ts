@@ -69,6 +69,12 @@ export function writeFailure(ctx: ExtensionContext, text: string): void {
 	process.exitCode = 1;
 }
 
+/** One line for the person, about something that happened. */
+export interface Notice {
+	readonly level: "info" | "warning";
+	readonly text: string;
+}
+
 /** Tells the person of something that happened. In print and JSON mode warnings go to stderr, the rest nowhere. */
 export function writeNotice(ctx: ExtensionContext, level: "info" | "warning", text: string): void {
 	const mode = modeOf(ctx);

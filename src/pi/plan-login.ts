@@ -1,5 +1,5 @@
 import { type ExtensionContext, VERSION } from "@mariozechner/pi-coding-agent";
-import { offersPlanLogin } from "../features/verify/rules.ts";
+import { offersPlanLogin } from "./host-version.ts";
 import { PROVIDER } from "./provider.ts";
 
 /** pi's provider whose ChatGPT sign-in is another grant, which never passes through us. */
@@ -22,4 +22,10 @@ export function isOnPlanLogin(
 export function codexModelLike(model: ExtensionContext["model"], ctx: ExtensionContext): string | undefined {
 	const models = ctx.modelRegistry.getAll().filter(({ provider }) => provider === PROVIDER);
 	return (models.find(({ id }) => id === model?.id) ?? models.at(-1))?.id;
+}
+
+/** A session on pi's ChatGPT sign-in under `openai`. `model`: the Codex model to change to, where an account could serve it. */
+export function notServed(model: string | undefined): string {
+	const remedy = model === undefined ? "/multicodex add signs in there." : `/model openai-codex/${model}`;
+	return `This session uses OpenAI's own ChatGPT sign-in; pi-multicodex serves openai-codex. ${remedy}`;
 }

@@ -1,5 +1,4 @@
-import type { ActQuestion } from "../ui-kit/messages.ts";
-import { createQuestionPanel } from "../ui-kit/question.ts";
+import { type ActQuestion, createQuestionPanel } from "../ui-kit/question.ts";
 import type { CommandContext } from "./command.ts";
 import { modeOf } from "./output.ts";
 import { openPanel } from "./panel.ts";

@@ -3,10 +3,10 @@ import { tellDefect } from "../core/defect-reports.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
 import type { SettingsStore } from "../core/ports.ts";
-import * as messages from "../ui-kit/messages.ts";
 import { comparable, nearest } from "../ui-kit/nearest.ts";
 import { ALIAS_WORDS, aliasCalled, meaningOf } from "./aliases.ts";
 import type { CommandList, Completion, Subcommand } from "./command.ts";
+import { noSuchCommand } from "./command-texts.ts";
 import { maskedContext } from "./mask-emails.ts";
 import { modeOf } from "./output.ts";
 import { type CommandSession, createCommandContext, report, runCommand } from "./run-command.ts";
@@ -52,7 +52,7 @@ async function run(args: string, host: ExtensionCommandContext, deps: Deps, sess
 	const command = name === "" ? withoutAWord : commandCalled(name, named);
 	if (!command) {
 		const meant = nearest(name, [...named.map((candidate) => candidate.name), ...ALIAS_WORDS]);
-		report({ failure: messages.noSuchCommand(name, meant) }, "help", ctx, session);
+		report({ failure: noSuchCommand(name, meant) }, "help", ctx, session);
 		return;
 	}
 	if (!command.isLookOnly) {

@@ -7,7 +7,7 @@ import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView } from "../core/pool-view.ts";
 import type { Clock, SettingsStore } from "../core/ports.ts";
-import type { NextRequest } from "../ui-kit/messages.ts";
+import type { NextRequest } from "../ui-kit/account-texts.ts";
 import { PROVIDER } from "./provider.ts";
 import { viewOf } from "./view-of-pool.ts";
 

@@ -53,3 +53,13 @@ function mostWrong(a: string, b: string): number {
 	if (length < 2) return 0;
 	return Math.max(1, Math.ceil(length / 3) - 1);
 }
+
+/** The end of a sentence about an unknown word: what may have been meant, if anything is near. */
+export function didYouMean(meant: readonly string[]): string {
+	return meant.length > 0 ? ` Did you mean ${oneOfThem(meant)}?` : "";
+}
+
+function oneOfThem(words: readonly string[]): string {
+	const last = words.at(-1) ?? "";
+	return words.length > 1 ? `${words.slice(0, -1).join(", ")} or ${last}` : last;
+}

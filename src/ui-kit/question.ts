@@ -98,3 +98,17 @@ export function createQuestionPanel(deps: QuestionPanelDeps): Component {
 		},
 	};
 }
+
+/** A question about one act, with two answers that name what they do. */
+export interface ActQuestion {
+	readonly heading: string;
+	readonly text: string;
+	/** The same for a dialog that is answered by yes or no, where it differs. */
+	readonly dialogText?: string;
+	/** The answer that does it, e.g. `Remove`. */
+	readonly act: string;
+	/** The answer that changes nothing, e.g. `Keep`. */
+	readonly keep: string;
+	/** The act is what the person came for, and takes nothing away: its answer is the highlighted one. */
+	readonly isHarmless?: boolean;
+}

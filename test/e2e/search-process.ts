@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
-import type { Finding, ToolName } from "../../src/features/import/rules.ts";
+import type { ToolName } from "../../src/core/account-source.ts";
+import type { Finding } from "../../src/features/import/rules.ts";
 import { prepareHost, repositoryRoot } from "../support/hosts.ts";
 import { expectNoSecrets, piAuthIn, type Search } from "../unit/features/import/readers.ts";
 

@@ -1,8 +1,9 @@
 import { expect } from "vitest";
 import type { Account, Credential } from "../../src/core/account.ts";
+import type { ToolName } from "../../src/core/account-source.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
 import { createMembership } from "../../src/core/membership.ts";
-import type { DeviceDialog, LoginDialog, SettingsStore } from "../../src/core/ports.ts";
+import type { SettingsStore } from "../../src/core/ports.ts";
 import {
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
@@ -11,8 +12,9 @@ import {
 } from "../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../src/core/usage.ts";
 import { createImports } from "../../src/features/import/imports.ts";
-import type { Finding, ToolName } from "../../src/features/import/rules.ts";
+import type { Finding } from "../../src/features/import/rules.ts";
 import { createCommands } from "../../src/features/index.ts";
+import type { DeviceDialog, LoginDialog } from "../../src/features/sign-in/ports.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../../src/features/verify/rules.ts";
 import type { CommandList } from "../../src/pi/command.ts";
 import { registerCommand } from "../../src/pi/router.ts";

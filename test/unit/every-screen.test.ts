@@ -12,21 +12,41 @@ import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { createNameField } from "../../src/features/accounts/name-field.ts";
 import { refreshedAsText } from "../../src/features/accounts/refreshed.ts";
 import { poolAsLines, poolAsText, poolInDetail } from "../../src/features/accounts/show-view.ts";
+import {
+	isBeingRenewed,
+	piLoginUnreadable,
+	removed,
+	removeNeedsLogout,
+	removeQuestion,
+	switchedOff,
+	switchedOn,
+} from "../../src/features/accounts/texts.ts";
 import { createDashboard } from "../../src/features/dashboard/dashboard.ts";
 import { createPicker } from "../../src/features/dashboard/picker.ts";
+import { pinned, unpinned } from "../../src/features/dashboard/pin-texts.ts";
 import { logAsText } from "../../src/features/explain/log.ts";
 import { whyAsText } from "../../src/features/explain/why.ts";
 import { footerLine } from "../../src/features/footer/line.ts";
 import { createImportPanel } from "../../src/features/import/panel.ts";
 import type { Verdict as ImportVerdict } from "../../src/features/import/rules.ts";
 import { importFailure, importList, importOutcome } from "../../src/features/import/view.ts";
+import { noticeOf } from "../../src/features/notices/texts.ts";
 import { createPreferencesPanel } from "../../src/features/preferences/panel.ts";
 import { startsOn } from "../../src/features/preferences/preview.ts";
 import { createSignInScreen } from "../../src/features/sign-in/screen.ts";
+import {
+	joined,
+	labelTakenByAdd,
+	otherAccountQuestion,
+	otherAccountRefused,
+	restored,
+	severalNeedLogin,
+	signInAgainTitle,
+} from "../../src/features/sign-in/texts.ts";
 import { verifiedAsText } from "../../src/features/verify/view.ts";
+import { badLabel, type NextRequest, whatNow } from "../../src/ui-kit/account-texts.ts";
 import { createListCursor } from "../../src/ui-kit/list-cursor.ts";
-import * as messages from "../../src/ui-kit/messages.ts";
-import { createQuestionPanel } from "../../src/ui-kit/question.ts";
+import { type ActQuestion, createQuestionPanel } from "../../src/ui-kit/question.ts";
 import { HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { runs } from "../support/tiers.ts";
@@ -34,7 +54,7 @@ import { aPace } from "./pace.ts";
 import { anyText, anyView, aShown, controlsIn } from "./pool-views.ts";
 
 /** Who serves next, with nothing in the way. */
-const nextIs = (account: Account | undefined): messages.NextRequest => ({
+const nextIs = (account: Account | undefined): NextRequest => ({
 	isEnabled: true,
 	isForeign: false,
 	account,
@@ -153,7 +173,7 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		const screen = createSignInScreen({
 			...HOST,
 			room: () => room,
-			title: messages.signInAgainTitle(aShown(more).account),
+			title: signInAgainTitle(aShown(more).account),
 			isCancelKey: () => false,
 			onCancel: nothing,
 			copy: async () => true,
@@ -168,7 +188,7 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		return [...asking, ...opened, ...drawn(screen, width, [])].map(withoutLinks);
 	},
 	question: ({ view, words, room }, width) => {
-		const { heading, text, act, keep } = messages.removeQuestion(two(view)[0], {
+		const { heading, text, act, keep } = removeQuestion(two(view)[0], {
 			isPis: true,
 			isActive: true,
 			next: nextIs(undefined),
@@ -304,29 +324,29 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 		const next = nextIs(to);
 		const removal = { next, isPiSignedOut: true, left: 1 };
 		return [
-			...events.map((event) => messages.noticeOf(event, NOW)?.text),
-			messages.pinned(from, { readyAt: NOW + HOUR_MS, isGuess: false, next, now: NOW }),
-			messages.unpinned(next),
-			messages.whatNow(from),
-			...wordsIn(messages.otherAccountQuestion(from, other)),
-			messages.otherAccountRefused(from, other),
-			messages.severalNeedLogin([from, to]),
-			messages.joined(from, { isNew: true, isForNew: true, total: 2, now: NOW }),
-			messages.restored(from, false),
-			messages.labelTakenByAdd(from),
-			messages.badLabel(words, "is empty"),
-			...wordsIn(messages.removeQuestion(from, { isPis: true, isActive: true, next })),
-			messages.removeNeedsLogout(from),
-			messages.isBeingRenewed(from),
-			messages.piLoginUnreadable(from),
-			messages.removed(from, removal),
-			messages.switchedOn(from, next),
-			messages.switchedOff(from, next),
+			...events.map((event) => noticeOf(event, NOW)?.text),
+			pinned(from, { readyAt: NOW + HOUR_MS, isGuess: false, next, now: NOW }),
+			unpinned(next),
+			whatNow(from),
+			...wordsIn(otherAccountQuestion(from, other)),
+			otherAccountRefused(from, other),
+			severalNeedLogin([from, to]),
+			joined(from, { isNew: true, isForNew: true, total: 2, now: NOW }),
+			restored(from, false),
+			labelTakenByAdd(from),
+			badLabel(words, "is empty"),
+			...wordsIn(removeQuestion(from, { isPis: true, isActive: true, next })),
+			removeNeedsLogout(from),
+			isBeingRenewed(from),
+			piLoginUnreadable(from),
+			removed(from, removal),
+			switchedOn(from, next),
+			switchedOff(from, next),
 		].join("\n");
 	},
 };
 
-const wordsIn = (question: messages.ActQuestion) => Object.values(question).map(String);
+const wordsIn = (question: ActQuestion) => Object.values(question).map(String);
 
 /** What draws a panel, or makes a text of several lines. */
 const SHOWS = /\brender\b|export function (?:\w+(?:AsText|AsLines|InDetail|List|Outcome)|footerLine)\b/;

@@ -8,7 +8,7 @@ import {
 	type Subcommand,
 } from "../../pi/command.ts";
 import type { SessionView } from "../../pi/session-view.ts";
-import * as messages from "../../ui-kit/messages.ts";
+import * as texts from "./texts.ts";
 
 interface Ports extends AccountNames {
 	readonly membership: Pick<Membership, "setEnabled">;
@@ -31,7 +31,7 @@ export function createEnable(ports: Ports): Subcommand<AccountArgs> {
 			const json = { account: accountRef(account), enabled: true };
 			if (account.enabled) return { text: `Codex account ${account.label} is on already.`, json };
 			await membership.setEnabled(account.id, true);
-			return { text: messages.switchedOn(account, session.nextRequest(host)), json };
+			return { text: texts.switchedOn(account, session.nextRequest(host)), json };
 		},
 	};
 }
@@ -54,7 +54,7 @@ export function createDisable(ports: Ports): Subcommand<AccountArgs> {
 			const wasReady = session.isAnyReady();
 			await membership.setEnabled(account.id, false);
 			const isNoneReady = wasReady && !session.isAnyReady();
-			return { text: messages.switchedOff(account, session.nextRequest(host)), json, isWarning: isNoneReady };
+			return { text: texts.switchedOff(account, session.nextRequest(host)), json, isWarning: isNoneReady };
 		},
 	};
 }

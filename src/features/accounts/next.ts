@@ -6,7 +6,8 @@ import type { Clock, SettingsStore } from "../../core/ports.ts";
 import { tightest } from "../../core/usage.ts";
 import { accountRef, type NoArgs, type Outcome, parseNothing, type Subcommand } from "../../pi/command.ts";
 import type { SessionView } from "../../pi/session-view.ts";
-import * as messages from "../../ui-kit/messages.ts";
+import { leftOf } from "../../ui-kit/account-texts.ts";
+import * as texts from "./texts.ts";
 
 interface Ports {
 	readonly pool: Pool;
@@ -33,9 +34,9 @@ export function createNext(ports: Ports): Subcommand<NoArgs> {
 
 async function moveOn(host: ExtensionCommandContext, ports: Ports): Promise<Outcome> {
 	const { pool, affinity, settings, clock } = ports;
-	if (!settings.read().enabled) return { failure: messages.noNextWhileOff() };
+	if (!settings.read().enabled) return { failure: texts.noNextWhileOff() };
 	const { from, to, asked } = moveFor(host, ports);
-	if (!to) return { failure: messages.noNext(from) };
+	if (!to) return { failure: texts.noNext(from) };
 	const pinned = pool.pinned();
 	// With a pin the session would not move, whatever it stays on.
 	if (pinned !== undefined) await pool.pin(undefined);
@@ -48,8 +49,8 @@ async function moveOn(host: ExtensionCommandContext, ports: Ports): Promise<Outc
 	}
 	pool.emit({ type: "changed" });
 	const now = tightest(pool.status(to.id).usage, clock.now());
-	const text = messages.movedOn(to, from, {
-		left: now && `${now.isStale ? "~" : ""}${messages.leftOf(now)}`,
+	const text = texts.movedOn(to, from, {
+		left: now && `${now.isStale ? "~" : ""}${leftOf(now)}`,
 		wasPinned: pinned !== undefined && pinned === from?.id,
 	});
 	return { text, json: { account: accountRef(to), from: from ? accountRef(from) : null } };

@@ -8,8 +8,8 @@ import {
 	type UsageSnapshot,
 	windowName,
 } from "../../core/usage.ts";
+import { whatNow } from "../../ui-kit/account-texts.ts";
 import { aligned, formatPercent, windowLabel } from "../../ui-kit/format.ts";
-import { whatNow } from "../../ui-kit/messages.ts";
 
 /** What asking for one account's usage came to. */
 export interface Refreshed {

@@ -15,7 +15,7 @@ import {
 import { forgetLoginInMemory } from "../../pi/provider.ts";
 import { askToAct } from "../../pi/question.ts";
 import type { SessionView } from "../../pi/session-view.ts";
-import * as messages from "../../ui-kit/messages.ts";
+import * as texts from "./texts.ts";
 
 interface Args {
 	readonly account: Account;
@@ -56,9 +56,9 @@ export function createRemove(ports: Ports): Subcommand<Args> {
 		run: async ({ account, mayLogout }, ctx) => {
 			const { host } = ctx;
 			const isPis = membership.isPis(account);
-			if (isPis && !mayLogout && !host.hasUI) return { failure: messages.removeNeedsLogout(account) };
+			if (isPis && !mayLogout && !host.hasUI) return { failure: texts.removeNeedsLogout(account) };
 			if (host.hasUI) {
-				const question = messages.removeQuestion(account, {
+				const question = texts.removeQuestion(account, {
 					isPis,
 					next: session.nextRequest(host, account.id),
 					isActive: session.next(host)?.id === account.id,
@@ -80,14 +80,14 @@ async function removeNow(
 	const wasReady = session.isAnyReady();
 	const wasNext = session.next(host)?.id === account.id;
 	const removal = await membership.remove(account.id);
-	if (removal.kind === "busy") return { failure: messages.isBeingRenewed(account) };
-	if (removal.kind === "pi-unreadable") return { failure: messages.piLoginUnreadable(account) };
+	if (removal.kind === "busy") return { failure: texts.isBeingRenewed(account) };
+	if (removal.kind === "pi-unreadable") return { failure: texts.piLoginUnreadable(account) };
 	const { isPiSignedOut } = removal;
 	if (isPiSignedOut) forgetLoginInMemory(host);
 	const next = session.nextRequest(host);
 	const isNoneReady = wasReady && !session.isAnyReady();
 	return {
-		text: messages.removed(account, {
+		text: texts.removed(account, {
 			next: wasNext || isNoneReady ? next : undefined,
 			isPiSignedOut,
 			left: pool.accounts().length,

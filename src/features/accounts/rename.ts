@@ -11,7 +11,7 @@ import {
 } from "../../pi/command.ts";
 import { modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
-import * as messages from "../../ui-kit/messages.ts";
+import { badLabel } from "../../ui-kit/account-texts.ts";
 import { createNameField } from "./name-field.ts";
 
 interface Args {
@@ -62,7 +62,7 @@ export function createRename(ports: Ports): Subcommand<Args> {
 /** Why an account cannot be called so, as a sentence. */
 function problemOf(label: string, { id }: Account, { pool }: Ports): string | undefined {
 	const isTaken = pool.accounts().some((other) => other.id !== id && other.label === label);
-	return isTaken ? `Another Codex account is called ${label} already.` : messages.badLabel(label, labelProblem(label));
+	return isTaken ? `Another Codex account is called ${label} already.` : badLabel(label, labelProblem(label));
 }
 
 /** In a field that holds the label as it is, and stays until it holds one that will do; else in a dialog. */

@@ -1,9 +1,10 @@
 import type { Pool } from "../../core/pool.ts";
 import { parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
+import { unknownWord } from "../../pi/command-texts.ts";
 import { askToAct } from "../../pi/question.ts";
 import type { SessionView } from "../../pi/session-view.ts";
+import { nextRequest } from "../../ui-kit/account-texts.ts";
 import { plural } from "../../ui-kit/format.ts";
-import * as messages from "../../ui-kit/messages.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
 
 const WHAT = {
@@ -66,14 +67,14 @@ export function createReset({ pool, session, removeBackups }: Ports): Subcommand
 			const given = parseOptions(words, [YES], usage);
 			if ("failure" in given) return given;
 			const what = whatIn(given.rest);
-			if (!what) return usageError(usage, messages.unknownWord(given.rest, nearest(given.rest.join(" "), OFFERED)));
+			if (!what) return usageError(usage, unknownWord(given.rest, nearest(given.rest.join(" "), OFFERED)));
 			return { what, isSure: given.options.has(YES) };
 		},
 		run: async ({ what, isSure }, ctx) => {
 			if (what !== "backups") {
 				if (what !== "quota") await pool.pin(undefined);
 				if (what !== "pin") await pool.clearCooldowns();
-				return { text: `${DONE[what]} ${messages.nextRequest(session.nextRequest(ctx.host))}`, json: { reset: what } };
+				return { text: `${DONE[what]} ${nextRequest(session.nextRequest(ctx.host))}`, json: { reset: what } };
 			}
 			if (!isSure && !ctx.host.hasUI)
 				return { failure: `Add ${YES} to delete ${WHAT.backups}: /multicodex reset backups ${YES}` };

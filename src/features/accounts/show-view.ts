@@ -15,6 +15,7 @@ import {
 } from "../../core/usage.ts";
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
+import { errorWords, onlyCredits, signedIn, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
 	aligned,
@@ -29,10 +30,8 @@ import {
 	spokenScope,
 	windowLabel,
 } from "../../ui-kit/format.ts";
-import { errorWords, onlyCredits, whatNow } from "../../ui-kit/messages.ts";
 import { cell, flow } from "../../ui-kit/panel.ts";
 import { restFor, restUntil, stateWord } from "../../ui-kit/state-words.ts";
-import { signedIn } from "../dashboard/texts.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
 export function poolAsJson(view: PoolView): ShowDocument {
@@ -230,7 +229,7 @@ function accountInDetail(shown: ShownAccount, { now }: PoolView, columns: number
 		...(usage
 			? [["usage", `${formatCountdown(Math.max(0, now - usage.capturedAt))} old${isOld(usage, now) ? ", stale" : ""}`]]
 			: [["usage", "unknown"]]),
-		["sign-in", signedIn(shown, now) ?? "over"],
+		["sign-in", signedIn(shown.account, now) ?? "over"],
 		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)]]),
 		...(lastError ? [["last error", `${formatPast(lastError.at, now)}, ${errorWords(lastError.text)}`]] : []),
 	];

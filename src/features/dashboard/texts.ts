@@ -3,6 +3,7 @@ import { activeCooldowns } from "../../core/cooldown.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import { freshness } from "../../core/usage.ts";
+import { errorWords, onlyCredits, signedIn, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
 	formatClock,
@@ -14,7 +15,6 @@ import {
 	spokenScope,
 	windowLabel,
 } from "../../ui-kit/format.ts";
-import { errorWords, onlyCredits, whatNow } from "../../ui-kit/messages.ts";
 import { type Line, span } from "../../ui-kit/panel.ts";
 import { stateWord } from "../../ui-kit/state-words.ts";
 
@@ -55,7 +55,7 @@ const LONGEST_ERROR = 200;
 export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 	const { account, state, readyAt, lastError } = shown;
 	const cooldowns = activeCooldowns(shown.cooldowns, now);
-	const who = [account.email, `account …${account.workspaceId.slice(-4)}`, signedIn(shown, now)];
+	const who = [account.email, `account …${account.workspaceId.slice(-4)}`, signedIn(account, now)];
 	const lines: Line[] = [[span("text", who.filter((part) => part !== undefined).join(" · "))]];
 	if (state === "needs-login" || state === "disabled") lines.push([span("warning", whatNow(account))]);
 	if (state === "cooling" && readyAt !== undefined) {
@@ -80,15 +80,6 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 /** `last error 14:02: usage limit`: in words, also where a code of ours is all that is known. */
 export function lastErrorLine({ text, at }: { readonly text: string; readonly at: number }, now: number): string {
 	return `last error ${formatPast(at, now)}: ${errorWords(text).slice(0, LONGEST_ERROR)}`;
-}
-
-/** When the token of an account ends; undefined where it has to sign in again. */
-export function signedIn({ account: { credential, needsLogin } }: ShownAccount, now: number): string | undefined {
-	if (needsLogin) return undefined;
-	const { expiresAt } = credential;
-	return expiresAt > now
-		? `token until ${formatClock(expiresAt, now)}, renewed by itself`
-		: "renewed at its next request";
 }
 
 /** `last rotation 14:02  side → work  (5h limit)`. */

@@ -15,8 +15,9 @@ import {
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
 import { modeOf } from "../../pi/output.ts";
 import type { SessionView } from "../../pi/session-view.ts";
-import * as messages from "../../ui-kit/messages.ts";
+import { whatNow } from "../../ui-kit/account-texts.ts";
 import { pickOnScreen } from "./pick-on-screen.ts";
+import { pinned, unpinned } from "./pin-texts.ts";
 
 const AUTO = "auto";
 const ADD = "add";
@@ -61,7 +62,7 @@ export function createUse(ports: Ports): Subcommand<Choice> {
 					return pin(choice.account, ctx, ports);
 				case "auto":
 					await pool.pin(undefined);
-					return { text: messages.unpinned(session.nextRequest(ctx.host)), json: { pinned: null } };
+					return { text: unpinned(session.nextRequest(ctx.host)), json: { pinned: null } };
 				case "add":
 					await ctx.run("add", { words: [] });
 					return undefined;
@@ -76,13 +77,13 @@ export function createUse(ports: Ports): Subcommand<Choice> {
 
 async function pin(account: Account, { host }: CommandContext, { pool, session, clock }: Ports): Promise<Outcome> {
 	if (!account.enabled || account.needsLogin) {
-		return { failure: `Codex account ${account.label} cannot be used: ${messages.whatNow(account)}` };
+		return { failure: `Codex account ${account.label} cannot be used: ${whatNow(account)}` };
 	}
 	await pool.pin(account.id);
 	const now = clock.now();
 	const isGuess = isReadyAtGuessed(pool.status(account.id).cooldowns, undefined, now);
 	const next = session.nextRequest(host);
-	const text = messages.pinned(account, { readyAt: pool.readyAt(account, now), isGuess, next, now });
+	const text = pinned(account, { readyAt: pool.readyAt(account, now), isGuess, next, now });
 	return { text, json: { pinned: account.id } };
 }
 

@@ -1,4 +1,5 @@
 import { homedir } from "node:os";
+import type { ToolName } from "../../core/account-source.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock } from "../../core/ports.ts";
@@ -14,11 +15,11 @@ import {
 import { modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import { plural } from "../../ui-kit/format.ts";
-import * as messages from "../../ui-kit/messages.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
 import type { Imports } from "./imports.ts";
 import { createImportPanel } from "./panel.ts";
-import type { ImportPlan, ToolName } from "./rules.ts";
+import type { ImportPlan } from "./rules.ts";
+import * as texts from "./texts.ts";
 import {
 	IMPORT_COPIES,
 	IMPORT_NOTHING,
@@ -79,7 +80,7 @@ async function importWanted({ wanted, isDryRun }: Args, ctx: CommandContext, por
 	const look = () => (isPath ? imports.lookAt(wanted) : imports.lookIn(named));
 	const plan = await look();
 	if (!plan) {
-		return { failure: messages.nothingToImport(wanted ?? "", nearest(wanted ?? "", imports.tools), imports.tools) };
+		return { failure: texts.nothingToImport(wanted ?? "", nearest(wanted ?? "", imports.tools), imports.tools) };
 	}
 	if (isDryRun) return { text: importList(plan, optionsOf(tool, ports)), json: asJson(plan, []) };
 	return take(plan, { isAnnounced: wanted === undefined, tool, look }, ctx, ports);

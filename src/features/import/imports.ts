@@ -1,17 +1,19 @@
 import { type Account, labelProblem } from "../../core/account.ts";
+import { IMPORTED, type ToolName } from "../../core/account-source.ts";
 import { accountOf, grouped } from "../../core/identity.ts";
 import type { Membership } from "../../core/membership.ts";
-import type { AccountStore, Clock, ImportFinder, TokenReader } from "../../core/ports.ts";
-import {
-	type Finding,
-	type FoundLogin,
-	IMPORTED,
-	type ImportPlan,
-	isTaken,
-	type Owner,
-	planImport,
-	type ToolName,
-} from "./rules.ts";
+import type { AccountStore, Clock, TokenReader } from "../../core/ports.ts";
+import { type Finding, type FoundLogin, type ImportPlan, isTaken, type Owner, planImport } from "./rules.ts";
+
+/** Looks for sign-ins that other tools keep. Reads only; never throws for what it finds. */
+export interface ImportFinder {
+	/** Tools that can be named, in the order in which they are looked at. */
+	readonly tools: readonly ToolName[];
+	/** What one tool keeps, or all of them. */
+	find(tool: ToolName | undefined): Promise<Finding[]>;
+	/** What a file or a folder holds; undefined where there is no such thing. */
+	read(path: string): Promise<Finding[] | undefined>;
+}
 
 /** Takes accounts over from other tools. */
 export interface Imports {

@@ -1,24 +1,6 @@
 import type { Account, Credential } from "../../core/account.ts";
+import { IMPORTED, TOOLS, type ToolName } from "../../core/account-source.ts";
 import type { AccountId } from "../../core/ids.ts";
-
-/** What precedes the tool's name in the `source` of an imported account. */
-export const IMPORTED = "import:";
-
-/** Tools from which accounts are taken: as typed and stored, and as spoken of. */
-export const TOOLS = {
-	pi: "pi",
-	codex: "Codex CLI",
-	"codex-auth": "codex-auth",
-	"codex-account-orchestrator": "codex-account-orchestrator",
-	"codex-hotswap": "codex-hotswap",
-	prodex: "prodex",
-	opencode: "opencode",
-	"codex-pool": "opencode codex-pool",
-	file: "the program that keeps that file",
-} as const;
-
-/** A tool as typed. */
-export type ToolName = keyof typeof TOOLS;
 
 /** A sign-in that lies with another tool. */
 export interface FoundLogin {
@@ -84,6 +66,15 @@ export interface ImportReader {
 /** True where carrying the plan out stores this sign-in. */
 export function isTaken({ verdict }: PlannedImport): boolean {
 	return verdict === "add" || verdict === "renew";
+}
+
+/** The sign-ins that an import would store, as they are spoken of. */
+export function takeableSignIns({
+	planned,
+}: ImportPlan): { readonly tool: string; readonly who: string | undefined }[] {
+	return planned
+		.filter(isTaken)
+		.map(({ found, owner }) => ({ tool: TOOLS[found.tool], who: owner.email ?? found.name }));
 }
 
 /** Decides what is done with each finding: one sign-in an identity, the newest that may work. `now` is epoch ms. */

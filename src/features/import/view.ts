@@ -1,17 +1,10 @@
 import { type Account, printable } from "../../core/account.ts";
+import { TOOLS, type ToolName } from "../../core/account-source.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
+import { leftUntil, signInAgain } from "../../ui-kit/account-texts.ts";
 import { formatCount, plural } from "../../ui-kit/format.ts";
-import { leftUntil, signInAgain } from "../../ui-kit/messages.ts";
-import {
-	type Finding,
-	type ImportPlan,
-	isTaken,
-	type PlannedImport,
-	TOOLS,
-	type ToolName,
-	type Verdict,
-} from "./rules.ts";
+import { type Finding, type ImportPlan, isTaken, type PlannedImport, type Verdict } from "./rules.ts";
 
 /** How what was found is shown. */
 export interface ImportListOptions {

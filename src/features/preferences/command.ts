@@ -15,10 +15,10 @@ import {
 import { columnsNow, modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import { aligned, hanging } from "../../ui-kit/format.ts";
-import { badValue, noSuchSetting } from "../../ui-kit/messages.ts";
 import { comparable, nearest } from "../../ui-kit/nearest.ts";
 import type { Paint } from "../../ui-kit/panel.ts";
 import { createPreferencesPanel } from "./panel.ts";
+import { badValue, noSuchSetting } from "./texts.ts";
 
 /** A preference of whatever group, seen from all settings. */
 export interface Choosable {

@@ -12,9 +12,11 @@ import {
 	usageError,
 } from "../../pi/command.ts";
 import { askToAct } from "../../pi/question.ts";
-import * as messages from "../../ui-kit/messages.ts";
-import { type SignInWays, signIn } from "./dialog.ts";
+import { badLabel } from "../../ui-kit/account-texts.ts";
+import { signIn } from "./dialog.ts";
+import type { SignInWays } from "./ports.ts";
 import { isCancelled, SignInError } from "./rules.ts";
+import * as texts from "./texts.ts";
 
 type Args =
 	| { readonly kind: "sign-in"; readonly label: string | undefined; readonly onDevice: boolean }
@@ -93,19 +95,19 @@ export async function storeSignIn(
 	try {
 		const credential = await signIn(ctx, { title, onDevice }, ports.signInWays);
 		const told = membership.whose(credential);
-		if (!told) return { failure: messages.unusableSignIn() };
+		if (!told) return { failure: texts.unusableSignIn() };
 		const { email, plan } = told.identity;
 		const who = { email, plan, known: told.account };
 		if (asked && asked.id !== told.identity.id) {
-			if (!ctx.host.hasUI) return { failure: messages.otherAccountRefused(asked, who) };
-			const answer = await askToAct(ctx, messages.otherAccountQuestion(asked, who));
+			if (!ctx.host.hasUI) return { failure: texts.otherAccountRefused(asked, who) };
+			const answer = await askToAct(ctx, texts.otherAccountQuestion(asked, who));
 			if (answer !== "act") return { ...nothing, isCancelled: answer === "cancelled" };
 		}
 		const { account, isStored } = await joinSurely(credential, label, ports);
-		if (!account) return { failure: messages.unusableSignIn() };
+		if (!account) return { failure: texts.unusableSignIn() };
 		const { modelAdvice, usageOf } = await ports.afterSignIn([account], ctx);
 		const isNew = told.account === undefined;
-		const done = messages.joined(account, {
+		const done = texts.joined(account, {
 			isNew,
 			isForNew: asked === undefined,
 			total: pool.accounts().length,
@@ -114,7 +116,7 @@ export async function storeSignIn(
 			modelAdvice,
 		});
 		return {
-			text: `${isStored ? "" : messages.notStoredYet()}${done}`,
+			text: `${isStored ? "" : texts.notStoredYet()}${done}`,
 			json: { account: accountRef(account), isNew },
 		};
 	} catch (error) {
@@ -145,14 +147,14 @@ async function undo(ctx: CommandContext, { membership, afterSignIn, hasPiLogin }
 	if (!account) return { failure: "There is no removed account to put back." };
 	const { modelAdvice } = await afterSignIn([account], ctx);
 	return {
-		text: `${messages.restored(account, hasPiLogin())}${modelAdvice}`,
+		text: `${texts.restored(account, hasPiLogin())}${modelAdvice}`,
 		json: { account: accountRef(account) },
 	};
 }
 
 function problemOf(label: string, accounts: readonly Account[]): string | undefined {
 	const known = accounts.find((account) => account.label === label);
-	if (known) return messages.labelTakenByAdd(known);
-	const problem = messages.badLabel(label, labelProblem(label));
+	if (known) return texts.labelTakenByAdd(known);
+	const problem = badLabel(label, labelProblem(label));
 	return problem && `${problem} Nothing was changed.`;
 }

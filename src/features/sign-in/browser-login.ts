@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type Credential, printable } from "../../core/account.ts";
-import type { LoginDialog } from "../../core/ports.ts";
 import { identityOf } from "../../platform/jwt.ts";
 import { CLIENT_ID } from "../../platform/openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "../../platform/token-url.ts";
 import { exchangeCode } from "./code-grant.ts";
+import type { LoginDialog } from "./ports.ts";
 import { CodeRefusedError, isCancelled, LOGIN_CANCELLED, SignInError } from "./rules.ts";
 
 /** Redirect ports that the issuer has registered for this client, in the order in which to try them. */

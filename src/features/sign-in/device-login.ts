@@ -1,12 +1,12 @@
 import * as z from "zod/mini";
 import type { Credential } from "../../core/account.ts";
-import type { DeviceDialog } from "../../core/ports.ts";
 import { codesIn } from "../../platform/grant.ts";
 import { parseJson } from "../../platform/json.ts";
 import { lenient } from "../../platform/lenient.ts";
 import { CLIENT_ID } from "../../platform/openai-oauth.ts";
 import { refusalToSendTokens, withoutSlash } from "../../platform/token-url.ts";
 import { type AuthorizationCode, askIssuer, exchangeCode, refusalAtTheDoor } from "./code-grant.ts";
+import type { DeviceDialog } from "./ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "./rules.ts";
 
 /** The issuer's own ceiling. */

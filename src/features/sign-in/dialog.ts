@@ -1,20 +1,12 @@
 import { copyToClipboard } from "@mariozechner/pi-coding-agent";
 import type { Credential } from "../../core/account.ts";
-import type { DeviceDialog, LoginDialog } from "../../core/ports.ts";
 import type { CommandContext } from "../../pi/command.ts";
 import { modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
-import * as messages from "../../ui-kit/messages.ts";
+import type { DeviceDialog, LoginDialog, SignInWays } from "./ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "./rules.ts";
 import { createSignInScreen, type SignInScreen } from "./screen.ts";
-
-/** The ways to sign in. Each throws a `SignInError`. */
-export interface SignInWays {
-	inBrowser(dialog: LoginDialog): Promise<Credential>;
-	onDevice(dialog: DeviceDialog): Promise<Credential>;
-	/** False where no browser could be started. */
-	openBrowser(url: string): Promise<boolean>;
-}
+import * as texts from "./texts.ts";
 
 /** One sign-in that a command asks for. */
 export interface SignInRequest {
@@ -100,9 +92,9 @@ async function inDialogs(
 			return await ways.inBrowser({
 				signal: ended,
 				showUrl: (url, { comesBack }) => {
-					host.ui.notify(`${title}. ${messages.browserSignIn(comesBack)}\n${url}`, "info");
+					host.ui.notify(`${title}. ${texts.browserSignIn(comesBack)}\n${url}`, "info");
 					void ways.openBrowser(url).then((isOpen) => {
-						if (!isOpen && !questionSignal.aborted && !ended.aborted) host.ui.notify(messages.browserMissing(), "info");
+						if (!isOpen && !questionSignal.aborted && !ended.aborted) host.ui.notify(texts.browserMissing(), "info");
 					});
 				},
 				pasted: async (problem) => {
@@ -118,7 +110,7 @@ async function inDialogs(
 		return await ways.onDevice({
 			signal: ended,
 			showCode: (shown) => {
-				host.ui.notify(`${title}. ${messages.deviceSignIn(shown)}`, "info");
+				host.ui.notify(`${title}. ${texts.deviceSignIn(shown)}`, "info");
 				// The only answer there is; a question that nobody can answer stays until the code was typed.
 				void host.ui
 					.select("Waiting for the code to be typed on the other device", ["Cancel"], {
@@ -141,11 +133,11 @@ async function unattended(
 	{ onDevice }: SignInRequest,
 	ways: SignInWays,
 ): Promise<Credential> {
-	if (!onDevice) throw new SignInError(messages.noBrowserHere());
+	if (!onDevice) throw new SignInError(texts.noBrowserHere());
 	return ways.onDevice({
 		signal,
 		showCode: (shown) => {
-			process.stderr.write(`${messages.deviceSignIn(shown)}\n`);
+			process.stderr.write(`${texts.deviceSignIn(shown)}\n`);
 		},
 	});
 }

@@ -1,11 +1,10 @@
 import type { OAuthCredentials, OAuthLoginCallbacks } from "@mariozechner/pi-ai";
 import type { Credential } from "../../core/account.ts";
 import type { PiLoginSync } from "../../core/pi-login-sync.ts";
-import type { DeviceDialog, LoginDialog } from "../../core/ports.ts";
 import type { OAuthHooks } from "../../pi/provider.ts";
-import * as messages from "../../ui-kit/messages.ts";
-import type { SignInWays } from "./dialog.ts";
+import type { DeviceDialog, LoginDialog, SignInWays } from "./ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "./rules.ts";
+import * as texts from "./texts.ts";
 
 interface Deps {
 	readonly link: PiLoginSync;
@@ -57,7 +56,7 @@ async function signIn(callbacks: NewerCallbacks, { inBrowser, onDevice }: Deps["
 function dialogOf(callbacks: OAuthLoginCallbacks): LoginDialog {
 	return {
 		signal: callbacks.signal,
-		showUrl: (url, { comesBack }) => callbacks.onAuth({ url, instructions: messages.browserSignIn(comesBack) }),
+		showUrl: (url, { comesBack }) => callbacks.onAuth({ url, instructions: texts.browserSignIn(comesBack) }),
 		pasted: async (problem) => {
 			// pi can be asked once.
 			if (problem !== undefined) return undefined;

@@ -9,8 +9,8 @@ import {
 	resolveAccount,
 	type Subcommand,
 } from "../../pi/command.ts";
-import * as messages from "../../ui-kit/messages.ts";
 import { addBySignIn, type SignInPorts, storeSignIn } from "./add.ts";
+import * as texts from "./texts.ts";
 
 interface Args {
 	/** Undefined: the one that needs it. */
@@ -54,7 +54,7 @@ async function oneInNeed({ onDevice }: Args, ctx: CommandContext, ports: Ports):
 	const [only, ...others] = inNeed;
 	if (!only) return addBySignIn({ label: undefined, onDevice }, ctx, ports);
 	if (others.length === 0) return signInAgain(only, onDevice, ctx, ports);
-	if (!host.hasUI) return { failure: messages.severalNeedLogin(inNeed) };
+	if (!host.hasUI) return { failure: texts.severalNeedLogin(inNeed) };
 	const labels = inNeed.map(({ label }) => label);
 	const chosen = await host.ui.select("Sign in again to which account?", labels, { signal });
 	const account = inNeed.find(({ label }) => label === chosen);
@@ -63,5 +63,5 @@ async function oneInNeed({ onDevice }: Args, ctx: CommandContext, ports: Ports):
 }
 
 function signInAgain(asked: Account, onDevice: boolean, ctx: CommandContext, ports: Ports): Promise<Outcome> {
-	return storeSignIn({ title: messages.signInAgainTitle(asked), onDevice, asked }, ctx, ports);
+	return storeSignIn({ title: texts.signInAgainTitle(asked), onDevice, asked }, ctx, ports);
 }

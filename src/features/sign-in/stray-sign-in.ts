@@ -1,15 +1,14 @@
-import type { LoginDialog } from "../../core/ports.ts";
+import type { Notice } from "../../pi/output.ts";
+import type { LoginDialog } from "./ports.ts";
 import { signInAddressIn } from "./rules.ts";
-
-/** What became of an address of a sign-in that was sent as a prompt. */
-export type Stray = "given" | "kept";
+import { strayNotice } from "./texts.ts";
 
 /** Keeps the address of a sign-in from the model, and gives it to the sign-in that waits for it. */
 export interface StraySignIns {
 	/** Runs a sign-in, which takes an address from the editor as well as from its own field until it ends. */
 	during<T>(dialog: LoginDialog, signIn: (dialog: LoginDialog) => Promise<T>): Promise<T>;
-	/** Runs for every prompt; undefined where it has nothing of a sign-in. */
-	take(prompt: string): Stray | undefined;
+	/** Runs for every prompt; undefined for one without an address of a sign-in, else the notice to show in its place. */
+	take(prompt: string): Notice | undefined;
 }
 
 /** Creates it. Of several sign-ins that wait in one process the last one gets the address. */
@@ -38,7 +37,7 @@ export function createStraySignIns(): StraySignIns {
 			if (address === undefined) return undefined;
 			const give = [...waiting].at(-1);
 			give?.(address);
-			return give ? "given" : "kept";
+			return strayNotice(give !== undefined);
 		},
 	};
 }

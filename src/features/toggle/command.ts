@@ -2,7 +2,7 @@ import type { Pool } from "../../core/pool.ts";
 import type { SettingsStore } from "../../core/ports.ts";
 import { type CommandContext, type NoArgs, type Outcome, parseNothing, type Subcommand } from "../../pi/command.ts";
 import { forgetLoginInMemory, settleRegistration } from "../../pi/provider.ts";
-import * as messages from "../../ui-kit/messages.ts";
+import * as texts from "./texts.ts";
 
 interface Ports {
 	readonly settings: SettingsStore;
@@ -45,7 +45,7 @@ async function setExtensionEnabled(
 	forgetLoginInMemory(host);
 	await settleRegistration(host);
 	const text = enabled
-		? messages.switchedBackOn(pool.accounts().length, wasEnabled)
-		: messages.switchedAllOff(hasPiLogin(), !wasEnabled);
+		? texts.switchedBackOn(pool.accounts().length, wasEnabled)
+		: texts.switchedAllOff(hasPiLogin(), !wasEnabled);
 	return { text, json: { enabled } };
 }

@@ -1,8 +1,9 @@
 import { type ExtensionCommandContext, VERSION } from "@mariozechner/pi-coding-agent";
-import type { Clock, EventLog, HealthCheck, SettingsStore } from "../../core/ports.ts";
+import type { Clock, EventLog, SettingsStore } from "../../core/ports.ts";
 import { type Outcome, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { isOnPlanLogin } from "../../pi/plan-login.ts";
 import { baseUrlOf, rivalIn } from "../../pi/provider.ts";
+import type { HealthCheck } from "./disk.ts";
 import { diagnose, hasProblem } from "./rules.ts";
 import { verifiedAsJson, verifiedAsText } from "./view.ts";
 

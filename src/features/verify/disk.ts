@@ -4,7 +4,6 @@ import { setTimeout } from "node:timers/promises";
 import type { Account } from "../../core/account.ts";
 import { accountOf } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
-import type { HealthCheck } from "../../core/ports.ts";
 import { accountsIn } from "../../platform/account-file.ts";
 import { leftoversIn } from "../../platform/atomic-file.ts";
 import { isMissing } from "../../platform/errors.ts";
@@ -17,7 +16,7 @@ import { settingsProblemsIn } from "../../platform/settings-store.ts";
 import { quarantine, readDocument, realTarget } from "../../platform/shared-document.ts";
 import { STATE_FORMAT } from "../../platform/state-store.ts";
 import { probeBackend, probeIssuer } from "./probe.ts";
-import type { DiskFacts, EntryFact, FileFact, LockFact, Repair } from "./rules.ts";
+import type { DiskFacts, EndpointFact, EntryFact, FileFact, LockFact, Repair } from "./rules.ts";
 
 const ACCOUNTS = "codex-accounts.json";
 const STATE = "codex-state.json";
@@ -40,6 +39,16 @@ const STICKY = 0o1000;
 /** pi writes in place, so that a read may meet half a file. */
 const TORN_TRIES = 3;
 const TORN_PAUSE_MS = 50;
+
+/** The state of the files and of the way to the backend. */
+export interface HealthCheck {
+	/** Reads what lies in the agent directory, and changes nothing. */
+	look(): Promise<DiskFacts>;
+	/** Mends what is safe to mend, and tells what that was; what resists stays as it is. Never rejects. */
+	repair(): Promise<readonly Repair[]>;
+	/** Asks sign-in service and, where its base URL is known, backend for any answer; no token is sent. Never rejects. */
+	reach(baseUrl: string | undefined): Promise<readonly EndpointFact[]>;
+}
 
 /** Looks after the agent directory: `look` reads and changes nothing, `repair` mends what is safe to mend. */
 export function openHealth(directory: string, issuer: string, now: () => number): HealthCheck {

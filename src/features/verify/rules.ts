@@ -1,5 +1,6 @@
 import type { Account } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
+import { isBefore, offersPlanLogin } from "../../pi/host-version.ts";
 
 /** How much a finding matters; a `problem` keeps accounts from being used. */
 export type Level = "ok" | "note" | "warning" | "problem";
@@ -164,9 +165,6 @@ export interface Finding {
 /** Hosts on which every test runs, oldest first. */
 const TRIED_HOSTS = ["0.73.1", "0.87.1", "1.5.2", "1.6.0"] as const;
 
-/** The first host with a ChatGPT sign-in under its provider `openai`. */
-const FIRST_PLAN_LOGIN = "0.99.0";
-
 const OLDEST_NODE = "20.6.0";
 /** Windows last for hours: a clock that is wrong by less does no harm. */
 const SKEW_MS = 60_000;
@@ -298,11 +296,6 @@ function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Fin
 	];
 }
 
-/** Does this host use a ChatGPT sign-in under its provider `openai`? Older ones ignore what `auth.json` says of it. */
-export function offersPlanLogin(hostVersion: string): boolean {
-	return !isBefore(hostVersion, FIRST_PLAN_LOGIN);
-}
-
 /** Such a sign-in never passes through us, and pi's default model is one of it where both are there. */
 function ofPlanLogin({ hasPlanLogin = false, isOnPlanLogin = false, hostVersion }: HealthFacts): Finding[] {
 	if (!hasPlanLogin || !offersPlanLogin(hostVersion)) return [];
@@ -346,14 +339,4 @@ function ofHost({ hostVersion, nodeVersion, rival, isEnabled }: HealthFacts): Fi
 
 function ofVariable(name: string): Finding {
 	return name === TLS_VARIABLE ? finding("tls-unchecked", "warning", name) : finding("environment", "note", name);
-}
-
-/** Of versions such as `1.5.2`; what follows the numbers does not count. */
-function isBefore(version: string, other: string): boolean {
-	const [ours, theirs] = [version, other].map((text) => text.split(/[.-]/).slice(0, 3).map(Number));
-	for (const [at, number] of (ours ?? []).entries()) {
-		const difference = number - (theirs?.[at] ?? 0);
-		if (difference !== 0) return difference < 0;
-	}
-	return false;
 }

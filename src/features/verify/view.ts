@@ -1,7 +1,7 @@
 import { type Account, printable } from "../../core/account.ts";
 import type { VerifyDocument } from "../../pi/json-schemas.ts";
+import { whySignedOut } from "../../ui-kit/account-texts.ts";
 import { asWord, formatDuration, plural } from "../../ui-kit/format.ts";
-import { whySignedOut } from "../../ui-kit/messages.ts";
 import { type Finding, type FindingCode, hasProblem, type Level, type Repair } from "./rules.ts";
 
 /** What is said of a finding, and what to do about it: a sentence, or a command to type. */

@@ -3,8 +3,7 @@ import { within } from "../../core/abort.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { StateStore } from "../../core/ports.ts";
-import { welcome } from "../../ui-kit/messages.ts";
-import type { Imports } from "../import/imports.ts";
+import { type FoundSignIn, welcome } from "./texts.ts";
 
 /** Tells a newcomer how to begin. */
 export interface Welcome {
@@ -17,7 +16,8 @@ export interface Welcome {
 
 interface Deps {
 	readonly state: Pick<StateStore, "claimWelcome" | "endWelcome">;
-	readonly imports: Pick<Imports, "lookIn">;
+	/** Looks for sign-ins that an import would take. */
+	readonly findSignIns: () => Promise<readonly FoundSignIn[]>;
 	readonly emit: Pool["emit"];
 	/** True where nothing is signed in, neither here nor in pi. */
 	readonly isHomeEmpty: () => boolean;
@@ -27,15 +27,15 @@ interface Deps {
 const LOOK_MS = 5000;
 
 /** Creates it. */
-export function createWelcome({ state, imports, emit, isHomeEmpty }: Deps): Welcome {
+export function createWelcome({ state, findSignIns, emit, isHomeEmpty }: Deps): Welcome {
 	const tellOnce = async (tell: (text: string) => void, isOver: () => boolean) => {
 		if (!isHomeEmpty()) return state.endWelcome();
 		// pi paints its first screen before anything is read for this.
 		await setImmediate();
-		const plan = await within(imports.lookIn(undefined), LOOK_MS, () => undefined);
+		const found = await within(findSignIns(), LOOK_MS, () => undefined);
 		if (isOver() || !isHomeEmpty()) return;
 		const isOurs = await state.claimWelcome();
-		if (isOurs && !isOver()) tell(welcome(plan?.planned ?? []));
+		if (isOurs && !isOver()) tell(welcome(found ?? []));
 	};
 	return {
 		begin: (tell, isOver) => tellOnce(tell, isOver).catch((error) => tellDefect(error, "welcome", emit)),

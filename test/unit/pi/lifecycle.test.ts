@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { DEFAULT_SETTINGS, type Settings } from "../../../src/core/settings.ts";
+import { noticeOf } from "../../../src/features/notices/texts.ts";
 import { createStraySignIns, type StraySignIns } from "../../../src/features/sign-in/stray-sign-in.ts";
 import { registerSessionHooks, SESSION_ENTRY } from "../../../src/pi/lifecycle.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
@@ -77,7 +78,8 @@ beforeEach(() => {
 			keepKey: () => order.push("key"),
 			isOutOfStep: () => isOutOfStep,
 		},
-		strays,
+		takeStray: strays.take,
+		noticeOf,
 		welcome: {
 			begin: async (tell, isOver) => {
 				welcomed.push({ isOver });

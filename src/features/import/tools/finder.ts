@@ -1,8 +1,8 @@
 import { realpath, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { ImportFinder } from "../../../core/ports.ts";
 import { identityOf } from "../../../platform/jwt.ts";
 import { parseLogin } from "../../../platform/pi-auth.ts";
+import type { ImportFinder } from "../imports.ts";
 import type { Finding } from "../rules.ts";
 import { leftOut, loginsInAnyShape, readCodexHome, type Whose } from "./codex-file.ts";
 import { codexAuth, codexCli, hotswap, orchestrator, prodex } from "./codex-tools.ts";

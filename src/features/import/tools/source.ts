@@ -1,4 +1,5 @@
-import type { Finding, ToolName } from "../rules.ts";
+import type { ToolName } from "../../../core/account-source.ts";
+import type { Finding } from "../rules.ts";
 
 /** Where a person's files lie. */
 export interface Places {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { Finding, ToolName } from "../../../../src/features/import/rules.ts";
+import type { ToolName } from "../../../../src/core/account-source.ts";
+import type { Finding } from "../../../../src/features/import/rules.ts";
 import { createImportFinder } from "../../../../src/features/import/tools/finder.ts";
 import { aTokenOf, DAY_MS, type FakeClaims, NOW } from "../../../support/fakes.ts";
 import type { ToolLogin } from "../../../support/import-fixtures.ts";

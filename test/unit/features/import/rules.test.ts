@@ -1,13 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
+import type { ToolName } from "../../../../src/core/account-source.ts";
 import {
 	type Finding,
 	type FoundLogin,
 	type ImportReader,
 	type PlannedImport,
 	planImport,
-	type ToolName,
+	takeableSignIns,
 	type Verdict,
 } from "../../../../src/features/import/rules.ts";
 import { anAccount, HOUR_MS, NOW } from "../../../support/fakes.ts";
@@ -278,5 +279,19 @@ describe("any plan", () => {
 				expect(plan(findings, [...after.values()]).planned.filter(isTaken)).toEqual([]);
 			}),
 		);
+	});
+});
+
+describe("the sign-ins that an import would take", () => {
+	it("are named by e-mail or by the name that the tool has for them, and leave out what is not taken", () => {
+		const findings = [found("a@5"), found("b@5", { tool: "prodex", name: "main" }), found("c@5")];
+		const { planned, leftOut } = plan(findings, [holding("c@9", { source: "login" })]);
+		const nameless = planned.map((each) =>
+			each.owner.id === "b" ? { ...each, owner: { id: "b", email: undefined } } : each,
+		);
+		expect(takeableSignIns({ planned: nameless, leftOut })).toEqual([
+			{ tool: "Codex CLI", who: "a@example.test" },
+			{ tool: "prodex", who: "main" },
+		]);
 	});
 });

@@ -1,12 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type {
-	FoundLogin,
-	ImportPlan,
-	LeftOut,
-	PlannedImport,
-	ToolName,
-	Verdict,
-} from "../../../../src/features/import/rules.ts";
+import type { ToolName } from "../../../../src/core/account-source.ts";
+import type { FoundLogin, ImportPlan, LeftOut, PlannedImport, Verdict } from "../../../../src/features/import/rules.ts";
 import { importFailure, importList, importOutcome, isWorthTaking } from "../../../../src/features/import/view.ts";
 import { anAccount, HOUR_MS, NOW } from "../../../support/fakes.ts";
 

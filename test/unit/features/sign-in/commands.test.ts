@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account, Credential } from "../../../../src/core/account.ts";
-import type { DeviceDialog, LoginDialog } from "../../../../src/core/ports.ts";
+import type { DeviceDialog, LoginDialog } from "../../../../src/features/sign-in/ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
 import { anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";

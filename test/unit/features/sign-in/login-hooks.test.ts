@@ -1,8 +1,8 @@
 import type { OAuthLoginCallbacks } from "@mariozechner/pi-ai";
 import { describe, expect, it } from "vitest";
 import type { Credential } from "../../../../src/core/account.ts";
-import type { DeviceDialog, LoginDialog } from "../../../../src/core/ports.ts";
 import { createOAuthHooks } from "../../../../src/features/sign-in/login-hooks.ts";
+import type { DeviceDialog, LoginDialog } from "../../../../src/features/sign-in/ports.ts";
 import { LOGIN_CANCELLED } from "../../../../src/features/sign-in/rules.ts";
 import { aCredential, NOW } from "../../../support/fakes.ts";
 

@@ -12,7 +12,7 @@ import {
 import { createServer, type RequestListener, type Server } from "node:http";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { HealthCheck } from "../../../../src/core/ports.ts";
+import type { HealthCheck } from "../../../../src/features/verify/disk.ts";
 import { openHealth } from "../../../../src/features/verify/disk.ts";
 import { aScratch, aTokenOf, closeFolder, DAY_MS, idFor, type Scratch } from "../../../support/fakes.ts";
 import { runs } from "../../../support/tiers.ts";

@@ -1,36 +1,29 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { PoolEvent } from "../../../../src/core/events.ts";
-import type { PlannedImport } from "../../../../src/features/import/rules.ts";
+import type { FoundSignIn } from "../../../../src/features/welcome/texts.ts";
 import { createWelcome, type Welcome } from "../../../../src/features/welcome/welcome.ts";
-import { aCredential, aStateStore, type FakeStateStore } from "../../../support/fakes.ts";
+import { aStateStore, type FakeStateStore } from "../../../support/fakes.ts";
 
 let state: FakeStateStore;
 let isHomeEmpty: boolean;
-let planned: PlannedImport[];
+let signIns: FoundSignIn[];
 let events: PoolEvent[];
-let look: () => Promise<{ planned: PlannedImport[]; leftOut: [] }>;
+let look: () => Promise<FoundSignIn[]>;
 let welcome: Welcome;
 beforeEach(() => {
 	state = aStateStore();
 	isHomeEmpty = true;
-	planned = [];
+	signIns = [];
 	events = [];
-	look = async () => ({ planned, leftOut: [] });
+	look = async () => signIns;
 	welcome = createWelcome({
 		state,
-		imports: { lookIn: () => look() },
+		findSignIns: () => look(),
 		emit: (event) => events.push(event),
 		isHomeEmpty: () => isHomeEmpty,
 	});
 });
 
-const found = (email: string | undefined, tool: "codex" | "prodex" = "codex"): PlannedImport => ({
-	found: { kind: "login", tool, path: "/x", name: undefined, credential: aCredential("x"), workspaceIdHint: undefined },
-	owner: { id: String(email), email },
-	account: undefined,
-	verdict: "add",
-	isOwnerActive: true,
-});
 const told = async (isOver: () => boolean = () => false) => {
 	const words: string[] = [];
 	await welcome.begin((text) => words.push(text), isOver);
@@ -39,7 +32,7 @@ const told = async (isOver: () => boolean = () => false) => {
 
 describe("the first words in a home without an account", () => {
 	it("say what was found on this machine and what to type, once", async () => {
-		planned = [found("me@acme.example")];
+		signIns = [{ tool: "Codex CLI", who: "me@acme.example" }];
 		expect(await told()).toEqual(["Codex CLI login me@acme.example found. /multicodex import takes it."]);
 		expect(await told()).toEqual([]);
 	});
@@ -60,7 +53,7 @@ describe("the first words in a home without an account", () => {
 		expect(await told(() => true)).toEqual([]);
 		look = async () => {
 			isHomeEmpty = false;
-			return { planned: [], leftOut: [] };
+			return [];
 		};
 		expect(await told()).toEqual([]);
 		expect(state.isWelcomed).toBe(false);

@@ -1,0 +1,95 @@
+import type { Account } from "../../core/account.ts";
+import { type NextRequest, nextRequest, signInAgain } from "../../ui-kit/account-texts.ts";
+import { asWord, humanize } from "../../ui-kit/format.ts";
+import type { ActQuestion } from "../../ui-kit/question.ts";
+
+/** Asks before an account leaves. pi keeps its own login in the pool as long as it is signed in with it. */
+export function removeQuestion(
+	{ label }: Account,
+	how: { readonly isPis: boolean; readonly isActive: boolean; readonly next: NextRequest },
+): ActQuestion {
+	const { account, isEnabled, isForeign } = how.next;
+	const isLast = account === undefined && isEnabled && !isForeign;
+	const next = isLast ? "No other account is ready." : nextRequest(how.next);
+	const rest = [...(how.isActive || isLast ? [next] : []), "/multicodex add --undo puts it back."];
+	const named = how.isPis ? ["This is pi's own login: removing it signs pi out too."] : [];
+	const asked = how.isPis ? ["This is pi's own login. Sign pi out too?"] : [];
+	return {
+		heading: `Remove ${label}?`,
+		text: [...named, ...rest].join(" "),
+		dialogText: [...asked, ...rest].join(" "),
+		act: how.isPis ? "Remove and sign pi out" : "Remove",
+		keep: "Keep",
+	};
+}
+
+/** pi's own login cannot be removed while pi keeps it. */
+export function removeNeedsLogout(account: Account): string {
+	return `${account.label} is pi's own login. To remove it and sign pi out: /multicodex remove ${asWord(account.label)} --logout`;
+}
+
+/** An account cannot leave while its token is on its way. */
+export function isBeingRenewed({ label }: Account): string {
+	return `The sign-in of ${label} is being renewed just now. Try again in a moment.`;
+}
+
+/** pi cannot be signed out of a file that nobody can read. */
+export function piLoginUnreadable({ label }: Account): string {
+	return `pi's auth.json cannot be read, so pi cannot be signed out of ${label}. Nothing was changed.`;
+}
+
+/** After an account left. */
+export function removed(
+	{ label }: Account,
+	how: {
+		/** Undefined where the account was not the one to serve next. */
+		readonly next: NextRequest | undefined;
+		readonly isPiSignedOut: boolean;
+		readonly left: number;
+	},
+): string {
+	const pis = how.isPiSignedOut ? " and signed pi out" : "";
+	const next = how.next ? [nextRequest(how.next)] : [];
+	return [
+		`Codex: removed ${label}${pis}.`,
+		...(how.left === 0 ? ["No Codex account is left."] : next),
+		"/multicodex add --undo puts it back.",
+	].join(" ");
+}
+
+/** After an account was turned on by hand. */
+export function switchedOn(account: Account, next: NextRequest): string {
+	const { label, disabledReason, needsLogin } = account;
+	if (needsLogin) return `Codex: ${label} is on again, but signed out: ${signInAgain(account)}`;
+	const closed = disabledReason ? ` It had been turned off: ${humanize(disabledReason)}.` : "";
+	return `Codex: ${label} is on again.${closed} ${nextRequest(next)}`;
+}
+
+/** After an account was turned off by hand. */
+export function switchedOff({ label }: Account, next: NextRequest): string {
+	return `Codex: ${label} is off. ${nextRequest(next)} /multicodex enable ${asWord(label)} to undo.`;
+}
+
+/** After `next`. `before`: who would have served else; `wasPinned`: which the move has ended. */
+export function movedOn(
+	next: Account,
+	before: Account | undefined,
+	{ left, wasPinned }: { readonly left: string | undefined; readonly wasPinned: boolean },
+): string {
+	const has = left === undefined ? "" : `, ${left}`;
+	const unpinned = before && wasPinned ? ` ${before.label} is no longer pinned.` : "";
+	const back = before ? ` /multicodex use ${asWord(before.label)} goes back.` : "";
+	return `Codex: this session goes on with ${next.label}${has}.${unpinned}${back}`;
+}
+
+/** `next` while everything is off. */
+export function noNextWhileOff(): string {
+	return "pi-multicodex is off, so pi serves with its own Codex login. /multicodex on resumes.";
+}
+
+/** `next` where no other account can serve. */
+export function noNext(only: Account | undefined): string {
+	return only
+		? `No other Codex account can serve now: this session stays on ${only.label}. /multicodex shows all.`
+		: "No Codex account can serve now. /multicodex shows all.";
+}

@@ -1,0 +1,157 @@
+import type { Account } from "../../core/account.ts";
+import type { UsageSnapshot } from "../../core/usage.ts";
+import type { Notice } from "../../pi/output.ts";
+import { leftUntil, signInAgain, whatNow } from "../../ui-kit/account-texts.ts";
+import { formatDuration, plural } from "../../ui-kit/format.ts";
+import type { ActQuestion } from "../../ui-kit/question.ts";
+
+/** The sign-in service is another one than OpenAI's: tools set variables by project. */
+export function unusualIssuer(host: string): string {
+	return `PI_MULTICODEX_AUTH_URL is set: Codex sign-ins are made and renewed at ${host}, which gets every refresh token.`;
+}
+
+/** Beside the address of a sign-in. */
+export function browserSignIn(comesBack: boolean): string {
+	return comesBack
+		? "A browser window should open. Complete the sign-in to finish."
+		: "Ports 1455 and 1457 are taken by other programs, so the browser cannot come back here by itself. Paste the address it ends on.";
+}
+
+/** The address of a sign-in was sent as a prompt. `isGiven`: to the sign-in that waits for it. */
+export function strayNotice(isGiven: boolean): Notice {
+	return isGiven
+		? {
+				level: "info",
+				text: "Codex: that address went to the sign-in that waits for it, and not to the model.",
+			}
+		: {
+				level: "warning",
+				text: "That is the address of a sign-in, so it was not sent to the model. /multicodex add begins a sign-in to paste it into.",
+			};
+}
+
+/** Where a sign-in waits and nothing could open its address. */
+export function browserMissing(): string {
+	return "No browser could be opened here. Open the address on any machine.";
+}
+
+/** Where to go with a device code. */
+export function deviceSignIn(shown: {
+	readonly userCode: string;
+	readonly verificationUri: string;
+	readonly expiresInSeconds: number;
+}): string {
+	const { userCode, verificationUri, expiresInSeconds } = shown;
+	return `Open ${verificationUri} on any device and type the code ${userCode} there. It is good for ${formatDuration(expiresInSeconds * 1000)}.`;
+}
+
+/** A sign-in was asked for where nobody can use a browser or paste anything. */
+export function noBrowserHere(): string {
+	return "No browser can be used here. Add --device: it prints a code to type on another device.";
+}
+
+/** The token that came names nobody whom Codex would serve. */
+export function unusableSignIn(): string {
+	return "The sign-in gave no account that Codex can be used with. Nothing was changed.";
+}
+
+/** The title of a sign-in to an account that is here. */
+export function signInAgainTitle({ label }: Account): string {
+	return `Sign in to ${label} again`;
+}
+
+/** Somebody else has signed in than was asked for. */
+export interface OtherAccount {
+	/** Undefined where it is not known. */
+	readonly email: string | undefined;
+	readonly plan: string | undefined;
+	/** The account that this is, where it is in the pool. */
+	readonly known: Account | undefined;
+}
+
+function nameOfOther({ email, plan, known }: OtherAccount, asked: Account): string {
+	if (known) return known.label;
+	if (email === undefined) return "another account";
+	// One person in two workspaces has one e-mail.
+	return email === asked.email ? `another workspace of ${email}${plan ? ` (${plan})` : ""}` : email;
+}
+
+/** Asks whether the account that has signed in is wanted. */
+export function otherAccountQuestion(asked: Account, other: OtherAccount): ActQuestion {
+	const what = other.known ? `Give ${other.known.label} this new sign-in?` : "Add it as one more account?";
+	return {
+		heading: `That was not ${asked.label}`,
+		text: `You signed in as ${nameOfOther(other, asked)}, not as ${asked.label}. ${what} ${asked.label} stays as it is.`,
+		act: other.known ? `Give it to ${other.known.label}` : "Add it",
+		keep: "Change nothing",
+		isHarmless: true,
+	};
+}
+
+/** The same where nobody can be asked. */
+export function otherAccountRefused(asked: Account, other: OtherAccount): string {
+	return `You signed in as ${nameOfOther(other, asked)}, not as ${asked.label}. Nothing was changed. /multicodex add takes any account.`;
+}
+
+/** Several accounts need a sign-in, and none was named. */
+export function severalNeedLogin(accounts: readonly Account[]): string {
+	return `Several Codex accounts need a sign-in: ${accounts.map(({ label }) => label).join(", ")}. Name one.`;
+}
+
+/** What became of a sign-in. */
+export interface Joined {
+	readonly isNew: boolean;
+	/** It was meant for a new account. */
+	readonly isForNew: boolean;
+	/** Accounts in the pool now. */
+	readonly total: number;
+	/** What the account has left; undefined where its usage is not known yet. */
+	readonly usage?: UsageSnapshot | undefined;
+	/** Epoch ms. */
+	readonly now: number;
+	/** How to choose a model, where that is left to do. */
+	readonly modelAdvice?: string;
+}
+
+/** After a sign-in: what was done, who that is and what is left, and what to type for the next one. */
+export function joined(account: Account, how: Joined): string {
+	const { usage, now, modelAdvice = "" } = how;
+	const left = usage === undefined ? undefined : leftUntil(usage, now);
+	const about = [whoThatIs(account), ...(left === undefined ? [] : [`Left: ${left}.`])].filter(Boolean).join(" ");
+	const lines = [`${whatWasDone(account, how)}${modelAdvice}`, about, how.isNew ? NEXT_ONE : ""];
+	return lines.filter(Boolean).join("\n");
+}
+
+const NEXT_ONE = "/multicodex add signs in to the next one, /multicodex shows all.";
+
+function whoThatIs({ label, email, plan }: Account): string {
+	const named = email === label ? undefined : email;
+	if (named === undefined && plan === undefined) return "";
+	const what = named === undefined ? `on the ${plan} plan` : `${named}${plan === undefined ? "" : ` (${plan})`}`;
+	return `${label} is ${what}.`;
+}
+
+function whatWasDone(account: Account, { isNew, isForNew, total }: Joined): string {
+	const { label, enabled } = account;
+	const renewed = isForNew
+		? `Codex: that was ${label}, which was already added; its sign-in is renewed. To add another account, choose it in the browser or use a private window.`
+		: `Codex: ${label} is signed in again.`;
+	const done = isNew ? `Codex: added ${label}. The pool has ${plural(total, "account")} now.` : renewed;
+	return enabled ? done : `${done} It is ${whatNow(account)}`;
+}
+
+/** Before what became of a sign-in that is only in memory so far. */
+export function notStoredYet(): string {
+	return "codex-accounts.json cannot be written just now: leave pi open, it tries again by itself. ";
+}
+
+/** After `add --undo`. */
+export function restored({ label, source }: Account, isPiSignedIn: boolean): string {
+	const pis = source === "pi" && !isPiSignedIn ? " pi itself stays signed out; /login signs it in." : "";
+	return `Codex: ${label} is back.${pis}`;
+}
+
+/** `add <label>` with the label of an account that is here. */
+export function labelTakenByAdd(account: Account): string {
+	return `A Codex account is called ${account.label} already. ${signInAgain(account)} signs in to it again.`;
+}

@@ -1,0 +1,130 @@
+import { type Account, NO_WORKSPACE } from "../core/account.ts";
+import { IMPORTED, TOOLS } from "../core/account-source.ts";
+import { ownValue } from "../core/own-value.ts";
+import {
+	byLength,
+	isUntouched,
+	quotasOf,
+	remaining,
+	type UsageSnapshot,
+	type WindowLeft,
+	windowName,
+} from "../core/usage.ts";
+import { asWord, formatClock, formatPercent, humanize, windowLabel } from "./format.ts";
+
+/** `48% of its 5h limit left`. */
+export function leftOf({ window, percent }: WindowLeft): string {
+	return `${formatPercent(percent)} of its ${windowLabel(window)} limit left`;
+}
+
+/** Who serves the next request. */
+export interface NextRequest {
+	/** False while the person has turned us off. */
+	readonly isEnabled: boolean;
+	/** pi holds a key of its own for Codex, which serves as it is. */
+	readonly isForeign: boolean;
+	/** The account that serves; undefined where none can. */
+	readonly account: Account | undefined;
+}
+
+/** `The next request goes to work.`, or why it does not go to one of the accounts. */
+export function nextRequest({ isEnabled, isForeign, account }: NextRequest): string {
+	if (!isEnabled) return "pi-multicodex is off: this counts after /multicodex on.";
+	if (isForeign) return "pi's own API key for openai-codex serves as long as it is there.";
+	return account ? `The next request goes to ${account.label}.` : "No Codex account is ready now.";
+}
+
+/** How to sign in to an account again. */
+export function signInAgain({ label }: Account): string {
+	return `/multicodex login ${asWord(label)}`;
+}
+
+const LOST_REASONS: Readonly<Record<string, string>> = {
+	refresh_token_expired: "its sign-in has expired",
+	refresh_token_reused: "its sign-in was used by another program",
+	refresh_token_invalidated: "its sign-in was revoked",
+	refresh_token_exhausted: "its sign-in cannot be renewed any more",
+	refresh_token_revoked: "its sign-in was revoked",
+	refresh_token_invalid: "its sign-in is not valid any more",
+	refresh_token_not_found: "its sign-in is not valid any more",
+	invalid_refresh_token: "its sign-in was revoked",
+	revoked: "its sign-in was revoked",
+	token_revoked: "its sign-in was revoked",
+	token_invalidated: "its sign-in was revoked",
+	invalid_grant: "its sign-in is not valid any more",
+	token_expired: "its sign-in has expired",
+	app_session_terminated: "its session was ended",
+	session_terminated: "its session was ended",
+	session_expired: "its session has expired",
+	account_session_expired: "its session has expired",
+	account_auth_invalidated: "its sign-in was revoked",
+	unauthorized: "its sign-in was refused",
+	[NO_WORKSPACE]: "its sign-in names no ChatGPT workspace, so pi cannot use it",
+	renewal_refused: "the sign-in service has refused twice to renew its sign-in",
+};
+
+/** Codes that say that somebody else has used or ended a sign-in which two programs share. */
+const CLASHES = new Set(["refresh_token_reused", "refresh_token_invalidated", "revoked", "token_revoked"]);
+
+/** Why the sign-in of an account is over, as the end of a sentence. An imported one may have clashed with its tool. */
+export function whySignedOut({ source }: Account, reason: string): string {
+	const tool = source.startsWith(IMPORTED) ? source.slice(IMPORTED.length) : undefined;
+	if (tool !== undefined && CLASHES.has(reason)) {
+		return `its sign-in is shared with ${toolName(tool)}, which has used or ended it`;
+	}
+	return ownValue(LOST_REASONS, reason) ?? humanize(reason);
+}
+
+const CODE = /^[a-z]+([-_][a-z]+)*$/;
+
+/** The last error of an account in words, also where a code is all that is known of it. */
+export function errorWords(text: string): string {
+	if (!CODE.test(text)) return text;
+	return ownValue(LOST_REASONS, text) ?? text.replaceAll(/[-_]/g, " ");
+}
+
+function toolName(tool: string): string {
+	return Object.entries(TOOLS).find(([name]) => name === tool)?.[1] ?? tool;
+}
+
+/** Of an account whose included quota is spent while bought credits are left. `until`, when quota is back, is epoch ms. */
+export function onlyCredits(until: number, now: number): string {
+	return `bought credits are left; only a session that is on it goes on with them, until ${formatClock(until, now)}`;
+}
+
+/** What is the matter with an account that cannot be used, and what to type. */
+export function whatNow(account: Account): string {
+	if (!account.enabled) {
+		const why = account.disabledReason === undefined ? "by hand" : humanize(account.disabledReason);
+		return `off (${why}). /multicodex enable ${asWord(account.label)}`;
+	}
+	const { needsLogin } = account;
+	return needsLogin ? `${whySignedOut(account, needsLogin.reason)}. ${signInAgain(account)}` : "ready";
+}
+
+/** What is left of each window and until when: `73% of 5h until 14:57, 92% of the week until 27 Nov`. */
+export function leftUntil(usage: UsageSnapshot, now: number): string | undefined {
+	const quotas = byLength(quotasOf(usage)).map((quota) => {
+		const name = windowLabel(windowName(quota.windowMinutes));
+		const { resetsAt } = quota;
+		const isRunning = resetsAt !== undefined && resetsAt > now && !isUntouched(quota, usage, now);
+		const until = isRunning ? ` until ${formatClock(resetsAt, now)}` : "";
+		return `${formatPercent(remaining(quota, now))} of ${/^\d/.test(name) ? name : `the ${name}`}${until}`;
+	});
+	return quotas.length > 0 ? quotas.join(", ") : undefined;
+}
+
+/** Why a label will not do; undefined where `problem` is. */
+export function badLabel(label: string, problem: string | undefined): string | undefined {
+	// What makes it bad may be a character that must not reach a terminal.
+	return problem === undefined ? undefined : `${/^[\w-]+$/.test(label) ? `"${label}"` : "That label"} ${problem}.`;
+}
+
+/** When the token of an account ends; undefined where it has to sign in again. */
+export function signedIn({ credential, needsLogin }: Account, now: number): string | undefined {
+	if (needsLogin) return undefined;
+	const { expiresAt } = credential;
+	return expiresAt > now
+		? `token until ${formatClock(expiresAt, now)}, renewed by itself`
+		: "renewed at its next request";
+}

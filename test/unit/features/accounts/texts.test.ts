@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import type { Account } from "../../../../src/core/account.ts";
+import { removed, removeQuestion } from "../../../../src/features/accounts/texts.ts";
+import type { NextRequest } from "../../../../src/ui-kit/account-texts.ts";
+import { anAccount } from "../../../support/fakes.ts";
+
+/** Who serves next, with nothing in the way. */
+const nextIs = (account: Account | undefined): NextRequest => ({ isEnabled: true, isForeign: false, account });
+
+describe("the question before an account leaves", () => {
+	const ask = (how: Partial<Parameters<typeof removeQuestion>[1]>) =>
+		removeQuestion(anAccount("work"), {
+			isPis: false,
+			isActive: false,
+			next: nextIs(anAccount("home")),
+			...how,
+		});
+
+	it("says what follows, and how it is undone", () => {
+		const undo = "/multicodex add --undo puts it back.";
+		expect(ask({})).toEqual({ heading: "Remove work?", text: undo, dialogText: undo, act: "Remove", keep: "Keep" });
+		expect(ask({ isActive: true }).text).toMatch(/^The next request goes to home\. /);
+		expect(ask({ next: nextIs(undefined) }).text).toMatch(/^No other account is ready\. /);
+	});
+
+	it("names the one act that it is about: pi's own login leaves with pi's sign-in, or stays", () => {
+		const { text, act, keep } = ask({ isPis: true });
+		expect([act, keep]).toEqual(["Remove and sign pi out", "Keep"]);
+		expect(text).toMatch(/^This is pi's own login: removing it signs pi out too\. /);
+	});
+
+	it("is answered with what has become of pi and of the pool", () => {
+		const said = removed(anAccount("work"), {
+			next: nextIs(undefined),
+			isPiSignedOut: true,
+			left: 0,
+		});
+		expect(said).toBe(
+			"Codex: removed work and signed pi out. No Codex account is left. /multicodex add --undo puts it back.",
+		);
+	});
+});

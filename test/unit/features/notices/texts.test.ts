@@ -1,0 +1,117 @@
+import { describe, expect, it } from "vitest";
+import type { PoolEvent, Rotated, Switched } from "../../../../src/core/events.ts";
+import type { WindowLeft } from "../../../../src/core/usage.ts";
+import { noticeOf } from "../../../../src/features/notices/texts.ts";
+import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+
+describe("notices", () => {
+	const from = anAccount("side");
+	const to = anAccount("work");
+	const asked = { modelId: "gpt-5.5", sessionId: "s" };
+	const grounds = { decidedBy: undefined, terms: [] };
+	const rotated = (overrides: Partial<Rotated> = {}) => {
+		const first: Rotated = {
+			type: "rotated",
+			from,
+			to: anAccount("between"),
+			reason: "usage_limit",
+			window: "5h",
+			readyAt: NOW + HOUR_MS,
+			remainingPercent: 12,
+			asked,
+			grounds,
+			...overrides,
+		};
+		const { remainingPercent } = { remainingPercent: 73.4, ...overrides };
+		const remainingWindow = remainingPercent === undefined ? undefined : "7d";
+		return noticeOf({ type: "continued", first, to, remainingPercent, remainingWindow }, NOW);
+	};
+	const switched = (left: WindowLeft | undefined) => {
+		const first: Switched = { type: "switched", from, to, cause: "policy", left, asked, grounds };
+		return noticeOf({ type: "continued", first, to, remainingPercent: 90 }, NOW);
+	};
+	const nearItsEnd: WindowLeft = { window: "5h", percent: 8.3, resetsAt: NOW + 67 * MINUTE_MS, isStale: false };
+
+	it("tell of a rotation in one line", () => {
+		expect(rotated()?.level).toBe("info");
+		expect(rotated()?.text).toMatch(
+			/^Codex: side reached its 5h limit \(resets (?:\w{3} )?\d\d:\d\d\)\. Continued on work, 73% of its week limit left\.$/,
+		);
+	});
+
+	it("leave out what is not known", () => {
+		expect(rotated({ window: undefined, readyAt: undefined, remainingPercent: undefined })?.text).toBe(
+			"Codex: side reached its usage limit. Continued on work.",
+		);
+		expect(rotated({ reason: "unavailable", window: undefined })?.text).toMatch(/^Codex: side cannot be used just now/);
+	});
+
+	it("have words for every reason", () => {
+		const reasons = [
+			"usage_limit",
+			"workspace_limit",
+			"rate_limit",
+			"not_included",
+			"model_not_supported",
+			"workspace_disabled",
+			"unauthorized",
+			"signed_out",
+			"closed",
+			"unavailable",
+		] as const;
+		const texts = reasons.map((reason) => rotated({ reason, window: undefined })?.text ?? "");
+		expect(new Set(texts).size).toBe(reasons.length);
+		for (const text of texts)
+			expect(text).toMatch(/^Codex: side \w.* Continued on work, 73% of its week limit left\.$/);
+	});
+
+	it("warn of a lost sign-in, a closed account and a broken file", () => {
+		expect(noticeOf({ type: "signed-out", account: from, reason: "revoked" }, NOW)).toMatchObject({
+			level: "warning",
+			text: expect.stringContaining("side was signed out"),
+		});
+		expect(noticeOf({ type: "closed", account: from, reason: "account_deactivated" }, NOW)).toMatchObject({
+			level: "warning",
+			text: "Codex account side was deactivated by OpenAI and is off.",
+		});
+		const reason = "its workspace is disabled";
+		expect(noticeOf({ type: "closed", account: from, reason }, NOW)?.text).toBe(
+			"Codex account side is off: its workspace is disabled.",
+		);
+		expect(noticeOf({ type: "warning", text: "x.json is broken." }, NOW)).toEqual({
+			level: "warning",
+			text: "Codex: x.json is broken.",
+		});
+	});
+
+	it("tell of a switch by the policy, and what was left of the account before", () => {
+		expect(switched(nearItsEnd)).toEqual({
+			level: "info",
+			text: "Codex: now on work; side has 8% of its 5h limit left.",
+		});
+		expect(switched({ ...nearItsEnd, isStale: true })?.text).toBe(
+			"Codex: now on work; side has ~8% of its 5h limit left.",
+		);
+		expect(switched(undefined)?.text).toBe("Codex: now on work.");
+	});
+
+	it("warn of the last account", () => {
+		const lastOne = (left: WindowLeft) => noticeOf({ type: "last-one", account: to, left }, NOW);
+		expect(lastOne({ ...nearItsEnd, percent: 9 })).toEqual({
+			level: "warning",
+			text: "work is the last Codex account with quota: 9% of its 5h limit left, resets in 1h07m.",
+		});
+		expect(lastOne({ ...nearItsEnd, resetsAt: undefined })?.text).toMatch(/8% of its 5h limit left\.$/);
+	});
+
+	it("are silent where the footer is enough", () => {
+		const quiet: PoolEvent[] = [
+			{ type: "chosen", account: to, asked, grounds },
+			{ type: "recovered", account: from, scope: "account", cause: "time" },
+			{ type: "changed" },
+			{ type: "served", account: "a", hasMoved: true, hasToldUsage: true },
+			{ type: "waiting", until: NOW, forRoom: false },
+		];
+		expect(quiet.map((event) => noticeOf(event, NOW))).toEqual(quiet.map(() => undefined));
+	});
+});

@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { deviceSignIn, joined } from "../../../../src/features/sign-in/texts.ts";
+import { badLabel, leftUntil } from "../../../../src/ui-kit/account-texts.ts";
+import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+
+describe("what is said of a sign-in", () => {
+	it("names an account of a new one, and counts as people do", () => {
+		expect(joined(anAccount("work"), { isNew: true, isForNew: true, total: 1, now: NOW }).split("\n")).toEqual([
+			"Codex: added work. The pool has 1 account now.",
+			"work is work@example.test (plus).",
+			"/multicodex add signs in to the next one, /multicodex shows all.",
+		]);
+		const known = { isNew: false, total: 3, now: NOW };
+		const nameless = anAccount("work", { email: undefined, plan: undefined });
+		expect(joined(nameless, { ...known, isForNew: false })).toBe("Codex: work is signed in again.");
+		expect(joined(anAccount("work"), { ...known, isForNew: true })).toMatch(
+			/^Codex: that was work, which was already added.*another account.*private window/,
+		);
+	});
+
+	it("says what is left and until when, and how to choose a model where that is to be done", () => {
+		const usage = aSnapshot({
+			windows: [
+				{ usedPercent: 8, windowMinutes: 10080, resetsAt: NOW + 6 * DAY_MS },
+				{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
+			],
+		});
+		const how = {
+			isNew: true,
+			isForNew: true,
+			total: 2,
+			now: NOW,
+			usage,
+			modelAdvice: " /model chooses a Codex model.",
+		};
+		const account = anAccount("me@x.example", { email: "me@x.example" });
+		const [done, about] = joined(account, how).split("\n");
+		expect(done).toBe("Codex: added me@x.example. The pool has 2 accounts now. /model chooses a Codex model.");
+		expect(about).toMatch(
+			/^me@x\.example is on the plus plan\. Left: 73% of 5h until \d\d:\d\d, 92% of the week until \d+ Nov\.$/,
+		);
+	});
+
+	it("promises no end of a window that has not begun, and says nothing of limits that nobody has told", () => {
+		const untouched = aSnapshot({ windows: [{ usedPercent: 0, windowMinutes: 300 }] });
+		expect(leftUntil(untouched, NOW)).toBe("100% of 5h");
+		const notBegun = aSnapshot({ windows: [{ usedPercent: 0, windowMinutes: 300, resetsAt: NOW + 5 * HOUR_MS }] });
+		expect(leftUntil(notBegun, NOW)).toBe("100% of 5h");
+		expect(leftUntil(aSnapshot(), NOW)).toBeUndefined();
+	});
+
+	it("tells where to go with a code, and how long it is good for", () => {
+		const shown = { userCode: "1234-56789A", verificationUri: "https://x.test/device", expiresInSeconds: 900 };
+		expect(deviceSignIn(shown)).toBe(
+			"Open https://x.test/device on any device and type the code 1234-56789A there. It is good for 15m.",
+		);
+	});
+
+	it("never shows a label that could move the cursor", () => {
+		expect(badLabel("a\x1b[2J", "has characters: U+001B")).toBe("That label has characters: U+001B.");
+		expect(badLabel("auto", "has a meaning of its own")).toMatch(/^"auto" has/);
+		expect(badLabel("fine", undefined)).toBeUndefined();
+	});
+});
