@@ -32,6 +32,7 @@ import {
 	settled,
 } from "../../support/fakes.ts";
 import { runs } from "../../support/tiers.ts";
+import { hurryLocks } from "../waits.ts";
 
 const FILE = "codex-accounts.json";
 
@@ -274,6 +275,7 @@ describe("an account that leaves", () => {
 		state.pinnedId = idOf("work");
 		const before = scratch.text(FILE);
 		await accounts.whileRefreshing(idOf("work"), async () => {
+			hurryLocks();
 			expect(await membership.remove(idOf("work"))).toEqual({ kind: "busy" });
 		});
 		expect([scratch.text(FILE), state.pinnedId]).toEqual([before, idOf("work")]);

@@ -21,6 +21,7 @@ import {
 	settled,
 	until,
 } from "../../support/fakes.ts";
+import { hurryLocks } from "../waits.ts";
 
 const NAME = "codex-accounts.json";
 const WORK_CLAIMS = {
@@ -745,6 +746,7 @@ describe("the refresher's lock", () => {
 	it("lets one in at a time for an account, and others meanwhile", async () => {
 		const [one, other] = [openStore(), openStore()];
 		const order: string[] = [];
+		hurryLocks();
 		await one.whileRefreshing("a", async () => {
 			order.push("one in");
 			await other.whileRefreshing("b", async () => {

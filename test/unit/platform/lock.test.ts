@@ -164,13 +164,16 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 	});
 
 	it("does not block for long where it is a file that was made a moment ago", async () => {
-		scratch.write("a.lock", "x");
+		utimesSync(scratch.write("a.lock", "x"), at(1800), at(1800));
 		expect([await mine(4000), scratch.names()]).toEqual(["mine", []]);
 	});
 
 	it("does not block for long where it is a link that was made a moment ago, wherever that leads", async () => {
 		const links = { a: "nowhere", b: "b.lock", c: "/dev/null", d: "d.lock/below" };
-		for (const [name, target] of Object.entries(links)) symlinkSync(target, scratch.path(`${name}.lock`));
+		for (const [name, target] of Object.entries(links)) {
+			symlinkSync(target, scratch.path(`${name}.lock`));
+			lutimesSync(scratch.path(`${name}.lock`), at(1800), at(1800));
+		}
 		const had = Object.keys(links).map((name) => withLock(scratch.path(name), { waitMs: 4000 }, () => name));
 		expect([await Promise.all(had), scratch.names()]).toEqual([Object.keys(links), []]);
 	});

@@ -9,6 +9,7 @@ import {
 } from "../../../src/core/settings.ts";
 import { openSettings, savedModelIn } from "../../../src/platform/settings-store.ts";
 import { aScratch, closeFolder, type Scratch, settled, until } from "../../support/fakes.ts";
+import { hurryLocks } from "../waits.ts";
 
 const NAME = "settings.json";
 
@@ -455,6 +456,7 @@ describe("storing values of rotation", () => {
 	it("fails, and changes nothing, where the file cannot be had", async () => {
 		scratch.write(NAME, pretty(whole));
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
+		hurryLocks();
 		await expect(open().set({ "rotation.policy": "round-robin" })).rejects.toMatchObject({ code: "ELOCKED" });
 		await release();
 		expect(scratch.text(NAME)).toBe(pretty(whole));

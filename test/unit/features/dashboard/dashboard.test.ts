@@ -168,7 +168,7 @@ describe("the dashboard", () => {
 
 	it("takes no more lines than it may, as long as that leaves one account", () => {
 		for (const width of [40, 80, 120]) {
-			for (const count of [1, 4, 12, 1000]) {
+			for (const count of [1, 4, 12, 200]) {
 				for (room of [10, 11, 13, 16, 20, 30, 59]) {
 					open(many(count));
 					expect(dashboard.render(width).length).toBeLessThanOrEqual(room);

@@ -8,6 +8,7 @@ import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/r
 import { CALLBACK_PORTS, holdCallbackPorts } from "../../../support/callback-ports.ts";
 import { answers, type FakeCodex, startFakeCodex, tokenAnswers } from "../../../support/fake-codex/index.ts";
 import { settled } from "../../../support/fakes.ts";
+import { hurryTimersOf } from "../../waits.ts";
 
 /** One sign-in under way, and the person at it. */
 interface SignIn {
@@ -241,6 +242,7 @@ describe("a sign-in that the browser brings back", () => {
 	});
 
 	it("a second time is ignored: the first code is the one that is exchanged", async () => {
+		hurryTimersOf(3000);
 		const signIn = await begin();
 		signIn.codex.token(answers.hang());
 		const first = await signIn.redirect();
@@ -324,6 +326,7 @@ describe("the exchange at its end", () => {
 	});
 
 	it("that takes long leaves no page waiting", async () => {
+		hurryTimersOf(3000);
 		const signIn = await begin();
 		signIn.codex.token(answers.hang());
 		expect((await visit(signIn.url)).page).toMatch(/^The sign-in is on its way to pi\./);

@@ -1,0 +1,23 @@
+import { onTestFinished, vi } from "vitest";
+
+const BLINK_MS = 30;
+
+/** Ends the waits for a lock early: each look at the stopwatch is almost as long after the last one as a lock is waited for. */
+export function hurryLocks(): void {
+	let at = 0;
+	const now = vi.spyOn(performance, "now").mockImplementation(() => {
+		at += 2900;
+		return at;
+	});
+	onTestFinished(() => now.mockRestore());
+}
+
+/** Lets the timers that are set for `ms` fire after a blink. All others run as they are. */
+export function hurryTimersOf(ms: number): void {
+	const setTimer = globalThis.setTimeout;
+	const timers = vi
+		.spyOn(globalThis, "setTimeout")
+		.mockImplementation(((act: () => void, wanted?: number) =>
+			setTimer(act, wanted === ms ? BLINK_MS : wanted)) as typeof setTimeout);
+	onTestFinished(() => timers.mockRestore());
+}
