@@ -14,10 +14,8 @@ export function hurryLocks(): void {
 
 /** Lets the timers that are set for `ms` fire after a blink. All others run as they are. */
 export function hurryTimersOf(ms: number): void {
-	const setTimer = globalThis.setTimeout;
-	const timers = vi
-		.spyOn(globalThis, "setTimeout")
-		.mockImplementation(((act: () => void, wanted?: number) =>
-			setTimer(act, wanted === ms ? BLINK_MS : wanted)) as typeof setTimeout);
+	const setTimer: (act: () => void, wanted?: number, ...rest: unknown[]) => NodeJS.Timeout = globalThis.setTimeout;
+	const hurried: typeof setTimer = (act, wanted, ...rest) => setTimer(act, wanted === ms ? BLINK_MS : wanted, ...rest);
+	const timers = vi.spyOn(globalThis, "setTimeout").mockImplementation(hurried as typeof setTimeout);
 	onTestFinished(() => timers.mockRestore());
 }
