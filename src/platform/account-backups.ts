@@ -5,31 +5,31 @@ import { writeAtomically } from "./atomic-file.ts";
 import { isMissing } from "./errors.ts";
 import { readText } from "./regular-file.ts";
 
-/** Why an account left the file: it was taken out, or its sign-in was given up for a better one of the same account. */
+/** Why an account left the file: it was removed, or its sign-in was given up for a better one of the same account. */
 export type Leaving = "removed" | "merged";
 
-/** A copy of one account that left, beside the file that it was in. */
+/** A copy of one account that left, in a file beside the accounts file. */
 export interface AccountBackup {
 	readonly path: string;
 	readonly why: Leaving;
 	/** When it was made, epoch ms. */
 	readonly at: number;
-	/** Which account it holds: that one, and no other. */
+	/** The account that it holds. */
 	readonly id: AccountId;
 }
 
 /**
- * How many of each are kept. They are counted apart: a pool whose accounts are merged one after the other must not push
- * out what a person has removed.
+ * How many backups of each kind are kept. The kinds are counted apart: merging many accounts must not push out the
+ * backup of an account that a person has removed.
  */
 const BACKUPS_KEPT: Readonly<Record<Leaving, number>> = { removed: 3, merged: 10 };
 
-/** What stands before the time in a file's name. */
+/** The part of a file name before the time. */
 const MARKS: Readonly<Record<Leaving, string>> = { removed: "", merged: "merged-" };
 
 /**
- * Keeps `content`, which is account `id` of the file at `path`, in a file of its own, and the last few of these. The
- * result puts other content into that file. `now` is epoch ms.
+ * Writes `content`, which is account `id` of the file at `path`, into a backup file, and deletes the oldest backups.
+ * Resolves to a function that replaces the content of the new backup. `now` is epoch ms.
  */
 export async function keepBackup(
 	path: string,
@@ -38,13 +38,13 @@ export async function keepBackup(
 	now: number,
 ): Promise<(content: string) => Promise<void>> {
 	const ofThisKind = async () => (await backupsOf(path)).filter((backup) => backup.why === why);
-	// A clock that was set back must not make the newest the oldest.
+	// A clock that was set back must not make the newest backup the oldest.
 	const latest = (await ofThisKind()).at(-1)?.at ?? 0;
 	const kept = `${path}.bak-${MARKS[why]}${Math.max(now, latest + 1)}-${id}`;
 	await writeAtomically(kept, content, 0o600);
 	const all = await ofThisKind();
 	const former = all.filter((backup) => backup.id === id && backup.path < kept);
-	// Many processes may notice one logout: each account is kept once. Sign-ins that were given up for others are several.
+	// Several processes may notice one logout, so a removed account is kept once. An account may be merged several times.
 	const isSame = async (backup: AccountBackup) =>
 		why === "removed" || (await readText(backup.path).catch(() => undefined)) === content;
 	const same = await Promise.all(former.map(isSame));
@@ -57,7 +57,7 @@ export async function keepBackup(
 	};
 }
 
-/** The backups beside the file at `path`, of each kind the oldest first. */
+/** The backups beside the file at `path`, the oldest of each kind first. */
 export async function backupsOf(path: string): Promise<AccountBackup[]> {
 	const prefix = `${basename(path)}.bak-`;
 	const names = await readdir(dirname(path)).catch(() => []);
@@ -69,7 +69,7 @@ export async function backupsOf(path: string): Promise<AccountBackup[]> {
 	});
 }
 
-/** Where the file of pi-multicodex 2.x at `path` is kept as it was. */
+/** The path of the unchanged copy of a pi-multicodex 2.x file at `path`. */
 export function migratedCopyOf(path: string): string {
 	return `${path}.v1.bak`;
 }
@@ -83,7 +83,7 @@ export async function removeBackupsOf(path: string): Promise<number> {
 			await rm(copy);
 			count += 1;
 		} catch (error) {
-			// Another process has deleted it, or there never was one.
+			// Another process has deleted it, or it never existed.
 			if (!isMissing(error)) throw error;
 		}
 	}

@@ -29,7 +29,7 @@ const optionalText = lenientOrNull(z.string());
 export const rowSchema = z.pipe(
 	z.transform(withWorkspace),
 	z.looseObject({
-		// Part of file names: of locks and backups.
+		// Part of the names of locks and backups.
 		id: z.string().check(z.regex(ACCOUNT_ID)),
 		accountId: workspaceIdSchema,
 		credential: credentialSchema,

@@ -12,8 +12,8 @@ export interface Merged {
 }
 
 /**
- * Merges every row that speaks for the account `id`, or holds the same sign-in, into the oldest of them. The oldest keeps
- * its id, its name and whether it is enabled, and gets the newest sign-in that works.
+ * Merges every row that speaks for the account `id`, or holds the same sign-in, into the oldest of them. The oldest
+ * keeps its id, its name and whether it is enabled, and gets the newest sign-in that works.
  */
 export function unite(draft: AccountsFile, id: AccountId): Merged[] {
 	const merged: Merged[] = [];

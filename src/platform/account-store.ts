@@ -36,8 +36,9 @@ const REFRESH_LOCK_WAIT_MS = 3000;
 const SPARE_BYTES = 8192;
 
 /**
- * Opens `codex-accounts.json` at `path`. `onProblem` is called once for each broken, newer or unwritable file; `onMerged`
- * when an account was merged into another one; `onFailure` with an error that kept accounts from being merged.
+ * Opens `codex-accounts.json` at `path`. `onProblem` is called once for each broken, newer or unwritable file;
+ * `onMerged` when an account was merged into another one; `onFailure` with an error that kept accounts from being
+ * merged.
  */
 export function openAccountStore(
 	path: string,

@@ -5,27 +5,27 @@ import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { codeOf } from "./errors.ts";
 
-/** A temporary file beside its target, proven writable before anything irreversible happens. */
+/** A temporary file beside its target, proved writable before anything irreversible happens. */
 export interface StagedFile {
 	/** Writes `content` durably into the temporary file. */
 	write(content: string): Promise<void>;
 	/**
-	 * Renames the temporary file over the target, and tells what it put there. The stage is used up. `isStillOurs` is asked
-	 * right before the rename; undefined, and nothing has changed, where it says no.
+	 * Renames the temporary file over the target and returns the stats of the new file; the stage is used up then.
+	 * `isStillOurs` is called right before the rename; if it says no, nothing changes and the result is undefined.
 	 */
 	commit(isStillOurs?: () => boolean): Promise<BigIntStats | undefined>;
 	/** Removes the temporary file; harmless after `commit`. */
 	discard(): Promise<void>;
 }
 
-/** How long a rename is tried again while Windows holds the target open. */
+/** How long a rename is retried while another program on Windows has the target open. */
 const RENAME_PATIENCE_MS = 2000;
 const LEFTOVER_MS = 60_000;
 const RENAME_RETRY_CODES = new Set(["EPERM", "EBUSY", "EACCES"]);
 
 /**
- * Opens a temporary file beside `target` (a real path: resolve links first) and makes room for `bytes` in it.
- * Throws what the file system says: a full or read-only disk is found here, before a single-use token is spent.
+ * Opens a temporary file beside `target` (a real path: resolve links first) and reserves `bytes` in it. Throws the
+ * error of the file system: a full or read-only disk is found here, before a single-use token is spent.
  */
 export async function stageFile(target: string, options: { bytes: number; mode: number }): Promise<StagedFile> {
 	await mkdir(dirname(target), { recursive: true, mode: 0o700 });
@@ -37,7 +37,7 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 		await rm(temporary, { force: true });
 	};
 	try {
-		// The process mask may have taken bits away that the target has.
+		// The umask may have removed bits that the target has.
 		await handle.chmod(options.mode);
 		if (options.bytes > 0) {
 			await writeAll(handle, Buffer.alloc(options.bytes, " "));
@@ -52,7 +52,7 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 		commit: async (isStillOurs = () => true) => {
 			const stats = await handle.stat({ bigint: true });
 			await handle.close();
-			// Nothing is waited for in between: another process could write meanwhile.
+			// No await between the check and the rename: another process could write meanwhile.
 			if (!isStillOurs()) return undefined;
 			await renamePatiently(temporary, target);
 			await syncDirectory(dirname(target));
@@ -63,8 +63,8 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 }
 
 /**
- * Replaces `target` with `content` in one step: temporary file, fsync, rename. `isStillOurs` is asked right before the
- * rename; undefined, and nothing has changed, where it says no. Else what was put there.
+ * Replaces `target` with `content` in one step: temporary file, fsync, rename. Resolves to the stats of the new file.
+ * `isStillOurs` is called right before the rename; if it says no, nothing changes and the result is undefined.
  */
 export async function writeAtomically(
 	target: string,
@@ -81,7 +81,7 @@ export async function writeAtomically(
 	}
 }
 
-/** Removes what processes that were killed left beside `target`: it may hold tokens. */
+/** Removes temporary files that killed processes left beside `target`: they may hold tokens. */
 async function sweepLeftovers(target: string): Promise<void> {
 	const directory = dirname(target);
 	for (const name of await leftoversIn(directory, (written) => written === basename(target))) {
@@ -89,13 +89,13 @@ async function sweepLeftovers(target: string): Promise<void> {
 	}
 }
 
-/** Names of the temporary files in `directory` whose writers are gone. `isWanted` is asked for whom each was written. */
+/** Names of the temporary files in `directory` whose writers have ended. `isWanted` gets the name of the target. */
 export async function leftoversIn(directory: string, isWanted: (target: string) => boolean): Promise<string[]> {
 	const found: string[] = [];
 	for (const name of await readdir(directory)) {
 		const [, target = "", pid] = /^(.+)\.(\d+)-[0-9a-f]{8}\.tmp$/.exec(name) ?? [];
 		if (pid === undefined || !isWanted(target) || isAlive(Number(pid))) continue;
-		// A process of another container may look as if it were gone: its write is over within moments.
+		// A process in another container looks as if it had ended, so a file must also be older than any write takes.
 		const age = await stat(join(directory, name)).then(
 			({ mtimeMs }) => Date.now() - mtimeMs,
 			() => 0,
@@ -121,7 +121,7 @@ async function fill(handle: FileHandle, content: string): Promise<void> {
 	await handle.sync();
 }
 
-/** A write may take a part of what it is given, and say so only by its count. */
+/** Writes all bytes: one call of `write` may take a part of them, and reports that only by its count. */
 async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
 	for (let at = 0; at < bytes.length; ) {
 		const { bytesWritten } = await handle.write(bytes, at, bytes.length - at, at);
@@ -144,8 +144,8 @@ async function renamePatiently(from: string, to: string): Promise<void> {
 }
 
 /**
- * Makes the rename itself durable where that is possible. The content is in its place already, and some file systems (SMB,
- * some of FUSE) cannot sync a directory, nor may every one be opened: no error of this makes the write one that failed.
+ * Makes the rename durable where the file system can. The content is in place already, so an error here does not fail
+ * the write: SMB and some FUSE file systems cannot sync a directory, and not every directory may be opened.
  */
 async function syncDirectory(path: string): Promise<void> {
 	if (process.platform === "win32") return;

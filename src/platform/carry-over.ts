@@ -3,16 +3,16 @@ export type Resolve = (key: string, mine: unknown, theirs: unknown) => unknown;
 
 type Group = Record<string, unknown>;
 
-/** A value that is nested deeper is taken as a whole. */
+/** A value that is nested deeper is copied as a whole. */
 const DEEPEST = 12;
 
 /**
- * Changes `theirs` by everything in which `mine` differs from `base`, member by member, and lists of rows with an `id` row
- * by row. What `mine` has not changed stays as it is in `theirs`.
+ * Applies the difference between `base` and `mine` to `theirs`: member by member, and row by row for lists of rows with
+ * an `id`. Members and rows that are the same in `base` and `mine` stay as they are in `theirs`.
  */
 export function carryOver(base: Group, mine: Group, theirs: Group, resolve: Resolve, depth = 0): void {
 	for (const key of new Set([...Object.keys(base), ...Object.keys(mine)])) {
-		// Assigning to it would change the object's prototype. No member of ours is called so.
+		// An assignment would change the prototype of the object. No member of ours has this name.
 		if (key === "__proto__") continue;
 		const [before, after, now] = [own(base, key), own(mine, key), own(theirs, key)];
 		if (depth < DEEPEST && isGroup(after) && isGroup(now)) {
@@ -31,7 +31,7 @@ interface Row extends Group {
 	readonly id: string;
 }
 
-/** The rows of `theirs` with what `mine` has added, changed and taken out since `base`. */
+/** The rows of `theirs` with the rows that `mine` has added, changed or removed since `base`. */
 function rowsOf(base: readonly unknown[], mine: readonly unknown[], theirs: readonly unknown[], resolve: Resolve) {
 	const [before, after] = [byId(base), byId(mine)];
 	const known = byId(theirs);
@@ -74,12 +74,12 @@ function isSame(a: unknown, b: unknown): boolean {
 	try {
 		return JSON.stringify(a) === JSON.stringify(b);
 	} catch {
-		// Nested too deeply to be written: nothing of ours is, so it is what was read.
+		// Nested too deeply for JSON. Values of ours never are, so this one came from the file and is unchanged.
 		return true;
 	}
 }
 
-/** What is changed later must not change what it was copied from. */
+/** A copy, so that a later change of the draft does not change the pending difference. */
 function copy(value: unknown): unknown {
 	return structuredClone(value);
 }

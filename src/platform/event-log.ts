@@ -12,19 +12,19 @@ import { withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 import { realTarget } from "./shared-document.ts";
 
-/** A file that would grow beyond this is set aside, and its predecessor dropped: 1 MiB. */
+/** A log that would grow beyond 1 MiB becomes the former log, in place of the one before it. */
 export const LOG_BYTES = 1024 * 1024;
-/** No line is longer, and all that wait are less than a file. Characters, of which each is a byte. */
+/** Maximum length of a line. The longest queue of lines stays below the size of a file. Each character is one byte. */
 export const LINE_LENGTH = 2000;
 const MOST_WAITING = 500;
 
 const COALESCE_MS = 1000;
 const LOCK_WAIT_MS = 1000;
-/** Somebody else may set the file aside between our look at it and our write. */
+/** Another process may rename the file between our look at it and our write. */
 const TRIES = 3;
-/** An id of a model or a limit; that of an account is one, too. */
+/** The id of a model, a limit or an account. */
 const ID = /^[\w.:/+-]{1,80}$/;
-/** A code, or a few words of ours. None has a digit, and every token has many. */
+/** A code, or a few words of ours: without a digit, of which every token has many. */
 const WORD = /^[A-Za-z_ -]{1,40}$/;
 const UNKNOWN_WORD = "other";
 const IDS = ["account", "from", "scope", "window", "model", "setting", "value"] as const;
@@ -42,7 +42,7 @@ const time = z.pipe(
 	z.number(),
 );
 
-/** One line. Kinds that only a newer version knows are passed over. */
+/** One line. Kinds that only a newer version knows are ignored. */
 const lineSchema = z.object({
 	at: time,
 	pid: z.catch(z.int(), 0),
@@ -69,8 +69,9 @@ const lineSchema = z.object({
 });
 
 /**
- * Opens the log at `path`, which ends in `.jsonl`; what no longer fits is beside it in `.1.jsonl`. Many processes append
- * to it, each whole lines at a time. A disk that is full or read-only loses lines, and nobody hears of it: no decision is worth a complaint.
+ * Opens the log at `path`, which ends in `.jsonl`; the former log is beside it in `.1.jsonl`. Many processes append to
+ * it, whole lines at a time. Lines are lost silently on a full or read-only disk: no decision is worth an error
+ * message.
  */
 export function openEventLog(path: string, now: () => number, pid: number): EventLog {
 	let waiting: string[] = [];
@@ -84,7 +85,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 		try {
 			await append(await realTarget(path), batch);
 		} catch {
-			// Lost, see above. The next batch tries again.
+			// These lines are lost, see above. The next batch is tried again.
 			return;
 		}
 	};
@@ -92,7 +93,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 	const flush = async (): Promise<void> => {
 		clearTimeout(timer);
 		timer = undefined;
-		// One after the other, so that lines stay in order.
+		// One write after the other, so that lines stay in order.
 		while (writing) await writing;
 		writing = writeBatch().finally(() => {
 			writing = undefined;
@@ -102,7 +103,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 
 	return {
 		append: (decision) => {
-			// Only a loop gone wild gets here: its beginning tells more than its end.
+			// Only a runaway loop fills the queue, and its beginning says more than its end.
 			if (waiting.length >= MOST_WAITING) return;
 			waiting.push(lineOf(decision, now(), pid));
 			timer ??= setTimeout(() => void flush(), COALESCE_MS).unref();
@@ -113,7 +114,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 				const parsed = line === "" ? undefined : parseJson(lineSchema, line);
 				return parsed ? [parsed] : [];
 			});
-			// Every process writes a second's lines at a time. Sorting is stable.
+			// Each process writes the lines of a second at once, so the lines of several are out of order. Sorting is stable.
 			return decisions.sort((a, b) => a.at - b.at).slice(-count);
 		},
 		flush,
@@ -146,15 +147,15 @@ function lineOf(decision: Decision, now: number, pid: number): string {
 	return text.length < LINE_LENGTH ? `${text}\n` : `${JSON.stringify({ ...line, terms: undefined })}\n`;
 }
 
-/** Tells two sessions apart, and names no file. */
+/** A hash that tells two sessions apart without naming a file. */
 function hashOf(session: string): string {
 	return createHash("sha256").update(session).digest("hex").slice(0, 12);
 }
 
-/** Appends `batch`, which is whole lines, to the file at `target`; sets that aside first where it is full. */
+/** Appends `batch`, which is whole lines, to the file at `target`; renames a full one first. */
 async function append(target: string, batch: string): Promise<void> {
 	for (let tries = 1; tries <= TRIES; tries += 1) {
-		// Opening a pipe or a device has effects of its own.
+		// Opening a pipe or a device has side effects.
 		const isOther = await stat(target).then(
 			(found) => !found.isFile(),
 			() => false,
@@ -168,11 +169,11 @@ async function append(target: string, batch: string): Promise<void> {
 				await setAside(target, batch);
 				continue;
 			}
-			// Set aside since it was opened, by somebody else: the next round begins a new one.
+			// Another process has renamed it since it was opened: the next round begins a new file.
 			if ((await inodeOf(target)) !== held.ino) continue;
-			// What a full disk has cut off must not take our first line with it.
+			// A line that a full disk has cut off must not swallow our first line.
 			const text = (await endsInALine(handle, held.size)) ? batch : `\n${batch}`;
-			// One write at the end of the file: lines of several processes follow each other, whole.
+			// One write at the end of the file keeps the lines of several processes whole.
 			await handle.write(text);
 			return;
 		} finally {
@@ -181,7 +182,7 @@ async function append(target: string, batch: string): Promise<void> {
 	}
 }
 
-/** Of several processes that find the file full one renames it; the others find a new one, or none yet. */
+/** Renames a full log. If several processes find it full, one renames it and the others find a new one, or none yet. */
 async function setAside(target: string, batch: string): Promise<void> {
 	await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
 		const size = await stat(target).then((held) => held.size, nothing);
@@ -189,7 +190,7 @@ async function setAside(target: string, batch: string): Promise<void> {
 	});
 }
 
-/** Where a full log at `path` goes. */
+/** The path of the former log. */
 function olderOf(path: string): string {
 	return path.replace(/(\.jsonl)?$/, ".1.jsonl");
 }
@@ -200,7 +201,7 @@ async function endsInALine(handle: FileHandle, size: number): Promise<boolean> {
 	return bytesRead === 0 || buffer.toString() === "\n";
 }
 
-/** Both files as they are at one moment: between two reads one may become the other. */
+/** Both files as of one moment: between two reads the log may become the former log. */
 async function readBoth(path: string): Promise<string> {
 	for (let tries = 1; ; tries += 1) {
 		const before = await inodeOf(path);
@@ -213,12 +214,12 @@ function inodeOf(path: string): Promise<number | undefined> {
 	return stat(path).then(({ ino }) => ino, nothing);
 }
 
-/** There is no such file, or none that can be looked at. */
+/** Undefined if there is no such file, or if it cannot be looked at. */
 function nothing(): undefined {
 	return undefined;
 }
 
-/** Nothing where there is no such file, or none that can be read. */
+/** Empty if there is no such file, or if it cannot be read. */
 function textOf(path: string): Promise<string> {
 	return readText(path).catch(() => "");
 }

@@ -1,13 +1,13 @@
 import { watch } from "node:fs";
 import { basename, dirname } from "node:path";
 
-/** One write makes several events: those within this time count as one. */
+/** One write causes several events: those within this time count as one. */
 const SETTLE_MS = 150;
 
 /**
- * Calls `listener` soon after one of the files was written, which have to lie in one folder. Where the system tells of no
- * changes (network drives, a limit that is reached) it is never called. Gives the function that ends it; until then it
- * keeps no process alive.
+ * Calls `listener` soon after one of the files was written; all must be in one folder. It is never called if the system
+ * reports no changes (network drives, a limit of watches). Returns a function that ends the watch, which does not keep
+ * the process alive.
  */
 export function followFiles(paths: readonly [string, ...string[]], listener: () => void): () => void {
 	const names = new Set(paths.map((path) => basename(path)));
@@ -32,7 +32,7 @@ function startWatching(folder: string, onEvent: (event: string, name: string | n
 		watcher.on("error", () => watcher.close());
 		return watcher;
 	} catch {
-		// Not there, or more is watched than the system allows: what is shown follows by the minute then.
+		// Missing, or beyond the number of watches that the system allows: screens are refreshed by the minute then.
 		return undefined;
 	}
 }

@@ -3,17 +3,17 @@ import { parseJson } from "./json.ts";
 import { identityOf, tokenTimes, writtenTokenSchema } from "./jwt.ts";
 import { lenient } from "./lenient.ts";
 
-/** What an answer of the token endpoint holds. Each part is read by itself: an odd one never costs another one. */
+/** The members of a token answer. Each is read by itself, so that an odd one loses only itself. */
 export interface Grant {
 	readonly access: string | undefined;
 	readonly refresh: string | undefined;
-	/** Lifetime that the answer tells, ms; undefined where it makes no sense. */
+	/** Lifetime as the answer states it, ms; undefined if it makes no sense. */
 	readonly lifetimeMs: number | undefined;
 }
 
-/** Lifetime of an access token that tells none, in an answer that tells none either. */
+/** Lifetime of an access token if neither the token nor its answer states one. */
 const DEFAULT_LIFETIME_MS = 60 * 60_000;
-/** A longer lifetime is a mistake, such as a point in time in its place. */
+/** A longer lifetime is a mistake, such as a point in time instead of a length. */
 const LONGEST_LIFETIME_S = 366 * 24 * 60 * 60;
 
 const token = lenient(writtenTokenSchema);
@@ -29,7 +29,7 @@ const recordSchema = z.record(z.string(), z.unknown());
 /** Members that gateways put around the answer of the service behind them. */
 const AROUND = ["data", "result", "tokens", "token"];
 
-/** Reads the body of a token answer; undefined where it is no JSON object. */
+/** Reads the body of a token answer; undefined if it is no JSON object. */
 export function grantIn(body: string): Grant | undefined {
 	const content = parseJson(recordSchema, body);
 	if (!content) return undefined;
@@ -44,19 +44,19 @@ export function grantIn(body: string): Grant | undefined {
 	};
 }
 
-/** When an access token of a grant ends, epoch ms: by itself, else by the answer that it came with, else by default. */
+/** The expiry of an access token, epoch ms: by its own claims, else by its answer, else by default. */
 export function endOfGrant(access: string, { lifetimeMs }: Grant, now: number): number {
 	return tokenTimes(access).expiresAt ?? now + (lifetimeMs ?? DEFAULT_LIFETIME_MS);
 }
 
-/** True where Codex can be used with an access token: pi takes the workspace from it. */
+/** Can Codex be used with this access token? pi reads the workspace from it. */
 export function isUsable(access: string | undefined): access is string {
 	return access !== undefined && identityOf(access) !== undefined;
 }
 
 const codeSchema = z.string().check(z.trim(), z.toLowerCase(), z.regex(/^[\w.-]{1,80}$/));
 
-/** Every code that a refusal carries, lower-cased, the most telling place first; none where it is no JSON object. */
+/** Every code in a refusal, lower-cased, the most telling place first; none if the body is no JSON object. */
 export function codesIn(body: string): string[] {
 	const content = parseJson(recordSchema, body) ?? {};
 	const { error, detail, code } = content;
@@ -65,7 +65,7 @@ export function codesIn(body: string): string[] {
 	return told.flatMap((each) => codeSchema.safeParse(each).data ?? []);
 }
 
-/** True where the body is a JSON object: an answer of the service itself, and of nothing in between. */
+/** Is the body a JSON object? Then the service itself answered, and not a proxy. */
 export function isSpoken(body: string): boolean {
 	return parseJson(recordSchema, body) !== undefined;
 }

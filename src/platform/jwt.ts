@@ -6,7 +6,7 @@ import type { AccountId, WorkspaceId } from "../core/ids.ts";
 import { parseJson } from "./json.ts";
 import { lenient } from "./lenient.ts";
 
-/** Who an access token speaks for, read from its claims; nothing is verified, the backend does that. */
+/** The user and workspace of an access token, from its claims. Nothing is verified: the backend does that. */
 export interface Identity {
 	/** The id of an account that was first seen with this token. */
 	readonly id: AccountId;
@@ -14,9 +14,9 @@ export interface Identity {
 	readonly userId: string | undefined;
 	readonly email: string | undefined;
 	readonly plan: string | undefined;
-	/** The user claims that it carries. */
+	/** The user claims in it. */
 	readonly claims: readonly UserClaim[];
-	/** Ids of an account that was first seen with any one of them. */
+	/** The ids of an account that was first seen with any one of these claims. */
 	readonly ids: readonly AccountId[];
 }
 
@@ -26,19 +26,19 @@ export interface TokenTimes {
 	readonly expiresAt: number | undefined;
 }
 
-/** A stored token: what can stand in a header. Anything else would come back, quoted, in somebody's error message. */
+/** A token that can stand in a header. Any other value would be quoted in an error message of the runtime. */
 export const tokenSchema = z.string().check(z.regex(/^[\x21-\x7e]+$/));
 
-/** A token as services and other programs write it: with blanks around it, at times. */
+/** A token as services and other programs write it, sometimes with blanks around it. */
 export const writtenTokenSchema = z.pipe(z.string().check(z.trim()), tokenSchema);
 
-/** A workspace's id: what can stand in a header. */
+/** The id of a workspace, which must be able to stand in a header. */
 export const workspaceIdSchema = tokenSchema;
 
 const text = lenient(z.string().check(z.minLength(1)));
-/** Only ever shown. */
+/** A text that is only shown. */
 const shown = lenient(z.pipe(z.string().check(z.minLength(1)), z.transform(printable)));
-/** A later time is one in milliseconds, or a mistake of another kind. */
+/** A later time is in milliseconds, or another mistake. */
 const LAST_SECOND = 100_000_000_000;
 const seconds = lenient(
 	z.pipe(
@@ -67,8 +67,9 @@ const claimsSchema = z.object({
 type Claims = z.output<typeof claimsSchema>;
 
 /**
- * The identity in an access token. Undefined where the token is no JWT or tells no workspace: pi reads the workspace
- * there, and cannot use such a token. `workspaceIdHint` is what is stored beside it, to tell whose it is all the same.
+ * Reads the identity in an access token. Undefined if the token is no JWT or has no workspace: pi reads the workspace
+ * there, and cannot use such a token. `workspaceIdHint` is the workspace stored beside it, which still tells whose it
+ * is.
  */
 export function identityOf(accessToken: string, workspaceIdHint?: string): Identity | undefined {
 	const claims = claimsOf(accessToken);
@@ -109,7 +110,7 @@ export function tokenTimes(accessToken: string): TokenTimes {
 	};
 }
 
-/** First 16 hex digits of a token's sha256: tells two tokens apart, reveals neither. */
+/** First 16 hex digits of a token's sha256, which tell two tokens apart and reveal neither. */
 export function fingerprint(token: string): string {
 	return createHash("sha256").update(token).digest("hex").slice(0, 16);
 }

@@ -172,8 +172,8 @@ export function isLeftBehind(shape: LockShape, ageMs: number, staleMs: number): 
 
 /**
  * Takes away what lies at the path of a lock and is none of a live holder: one that was not touched for `staleMs`, one
- * that is dated ahead by more than that, and what is no folder; with `isForced` all that is no empty folder. A folder with
- * something in it is kept under another name. False where it stays; throws what the file system says.
+ * that is dated ahead by more than that, and what is no folder; with `isForced` all that is no empty folder. A folder
+ * with something in it is kept under another name. False where it stays; throws what the file system says.
  */
 export async function clearLock(lock: string, staleMs: number, isForced = false): Promise<boolean> {
 	const found = await lookAtLock(lock);

@@ -4,13 +4,13 @@ import { readBody } from "./read-body.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 import { unreachedWords, whyUnreached } from "./unreached.ts";
 
-/** pi's and Codex's public OAuth client. */
+/** The public OAuth client of pi and Codex. */
 export const CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann";
 
 /** The issuer, unless `PI_MULTICODEX_AUTH_URL` names another. */
 export const DEFAULT_ISSUER = "https://auth.openai.com";
 
-/** Codes that no second try mends (Codex's and codex-lb's lists, and those of public reports). */
+/** Codes with which no second try helps (from Codex, codex-lb and public reports). */
 const SIGN_IN_AGAIN = new Set([
 	"refresh_token_expired",
 	"refresh_token_reused",
@@ -33,7 +33,7 @@ const SIGN_IN_AGAIN = new Set([
 ]);
 const ACCOUNT_CLOSED = new Set(["account_deactivated", "account_suspended", "account_deleted"]);
 
-/** Codes that say nothing of the token, whatever status they come with. */
+/** Codes that say nothing about the token, whatever their status. */
 const PASSING = new Set([
 	"unsupported_country_region_territory",
 	"temporarily_unavailable",
@@ -42,16 +42,16 @@ const PASSING = new Set([
 	"slow_down",
 ]);
 
-/** Time-out of an exchange, counted in ticks of the running process: a machine that slept has not timed out. */
+/** Time-out of an exchange, counted in ticks of the running process: a sleep of the machine does not count. */
 const TICK_MS = 250;
 const EXCHANGE_TICKS = 120;
 
-/** Tokens and error pages are far shorter. A longer grant counts as one that cannot be read: the token may be spent. */
+/** Tokens and error pages are far shorter. A longer answer counts as unreadable: the token may be spent. */
 const LONGEST_ANSWER_BYTES = 262_144;
 
 const WITHOUT_TOKEN = "the sign-in service gave an answer without a token";
 
-/** Talks to the OAuth issuer at `issuer`; throws where tokens must not be sent there. */
+/** Creates the client of the OAuth issuer at `issuer`; throws if tokens must not be sent there. */
 export function createOAuthClient(issuer: string, now: () => number): OAuthClient {
 	return {
 		refresh: async (refreshToken) => {
@@ -71,7 +71,7 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 					signal: timeout.signal,
 				});
 				const came = await readBody(response, LONGEST_ANSWER_BYTES, timeout.signal);
-				// Of an answer that was cut off after its tokens nothing is missing.
+				// An answer that was cut off behind its tokens is good enough.
 				const grant = grantIn(came.text);
 				const tokens = grant && tokensOf(grant, response.ok, refreshToken, now());
 				if (tokens) return tokens;
@@ -88,8 +88,8 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 }
 
 /**
- * What an answer with tokens comes to; undefined where it holds none. The former refresh token is spent then: neither
- * the status nor another member of the answer decides over an access token that can be used.
+ * Reads the tokens of an answer; undefined without any. The former refresh token is spent by such an answer, so neither
+ * the status nor another member of it decides over an access token that can be used.
  */
 function tokensOf(grant: Grant, isOk: boolean, refreshToken: string, now: number): RefreshOutcome | undefined {
 	const { access, refresh } = grant;
@@ -97,7 +97,7 @@ function tokensOf(grant: Grant, isOk: boolean, refreshToken: string, now: number
 		const credential = { access, refresh: refresh ?? refreshToken, expiresAt: endOfGrant(access, grant, now) };
 		return { kind: "granted", credential };
 	}
-	// In a refusal this may be a word about the token that was sent.
+	// In a refusal this may be a message about the token that was sent.
 	if (!isOk) return undefined;
 	const reason =
 		access === undefined ? WITHOUT_TOKEN : "the sign-in service gave a token that names no ChatGPT workspace";
@@ -115,7 +115,7 @@ function outcomeOf({ ok, status }: Response, body: string): RefreshOutcome {
 	const over = codes.find((code) => SIGN_IN_AGAIN.has(code));
 	if (over) return { kind: "refused", code: over, closed: false };
 	if (ok) return { kind: "unknown", reason };
-	// A code that we do not know may quote anything, the token included: it goes no further.
+	// An unknown code may quote anything, the token included, so it is not passed on.
 	if (status === 401 && isSpoken(body)) return { kind: "refused", code: "unauthorized", closed: false };
 	return { kind: "unavailable", reason, ...(status === 400 && isSpoken(body) ? { mayBeFinal: true } : {}) };
 }

@@ -11,10 +11,10 @@ import { changePiFile, stageBeside } from "./pi-file.ts";
 import { readText, readTextNow } from "./regular-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
-/** The provider whose login in `auth.json` is ours to link. */
+/** The provider whose login in `auth.json` is linked. */
 const ENTRY = "openai-codex";
 
-/** A lock held for longer is not worth a turn's wait; pi's own asynchronous lock uses the same figure for a dead holder. */
+/** A turn waits no longer for the lock. pi's own asynchronous lock has the same figure for a dead holder. */
 const LOCK = { waitMs: 3000, staleMs: 30_000 };
 
 const fileSchema = z.record(z.string(), z.unknown());
@@ -22,12 +22,12 @@ const oauthSchema = z.looseObject({
 	type: z.literal("oauth"),
 	access: tokenSchema,
 	refresh: tokenSchema,
-	// The token tells its end, too.
+	// The token has its expiry, too.
 	expires: lenient(z.number()),
 	accountId: lenient(z.string()),
 });
 
-/** Opens pi's `auth.json` at `path`. Nothing is read until asked. */
+/** Opens pi's `auth.json` at `path`. Reads nothing before the first call. */
 export function openPiAuth(path: string): PiAuth {
 	const locked = <T>(signal: AbortSignal | undefined, work: () => Promise<T>) =>
 		withLockUnlessBusy(path, { ...LOCK, signal }, work);
@@ -80,7 +80,7 @@ function readLogin(path: string): PiLogin {
 	return parseLogin(bytes);
 }
 
-/** What the content of an `auth.json` says of `openai-codex`. */
+/** Reads the login of `openai-codex` from the content of an `auth.json`. */
 export function parseLogin(bytes: string): PiLogin {
 	const entries = parseJson(fileSchema, bytes);
 	if (!entries) return { kind: "unreadable" };
@@ -92,7 +92,7 @@ export function parseLogin(bytes: string): PiLogin {
 		const expiresAt = expires ?? tokenTimes(access).expiresAt ?? 0;
 		return { kind: "oauth", credential: { access, refresh, expiresAt }, workspaceId: accountId };
 	}
-	// Half an OAuth login is damage; any other type is somebody else's.
+	// Half an OAuth login is damage; any other type is not ours.
 	const damaged = z.object({ type: z.literal("oauth") }).safeParse(entry).success;
 	return { kind: damaged ? "unreadable" : "foreign" };
 }
@@ -107,12 +107,12 @@ function readTextIfAny(path: string): string {
 	try {
 		return readTextNow(path);
 	} catch {
-		// Missing, or not to be opened: `verify` says so.
+		// Missing, or unreadable: `verify` reports it.
 		return "";
 	}
 }
 
-/** The file's content with the credential replaced; undefined where it does not hold `replacedRefresh`. */
+/** The content of the file with the credential replaced; undefined if it does not hold `replacedRefresh`. */
 function withCredential(
 	bytes: string,
 	replacedRefresh: string,
@@ -123,7 +123,7 @@ function withCredential(
 	return withEntry(bytes, replacedRefresh, (entry) => ({ ...entry, access, refresh, expires, accountId }));
 }
 
-/** The file's content, in pi's own layout, with our entry changed if it holds `refresh`; undefined where it does not. */
+/** The content of the file, in pi's own layout, with our entry changed; undefined if that does not hold `refresh`. */
 function withEntry(
 	bytes: string,
 	refresh: string,
@@ -132,7 +132,7 @@ function withEntry(
 	const entries = parseJson(fileSchema, bytes);
 	const { data: entry } = z.record(z.string(), z.unknown()).safeParse(entries?.[ENTRY]);
 	if (!entries || !entry || oauthSchema.safeParse(entry).data?.refresh !== refresh) return undefined;
-	// An entry without a value is left out.
+	// JSON leaves out an entry that is undefined.
 	const text = JSON.stringify({ ...entries, [ENTRY]: change(entry) }, undefined, 2);
 	return bytes.endsWith("\n") ? `${text}\n` : text;
 }

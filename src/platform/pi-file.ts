@@ -4,19 +4,19 @@ import { type StagedFile, stageFile } from "./atomic-file.ts";
 import { type LockOptions, withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 
-/** Room proven beyond the present size, for what is longer than before. */
+/** The temporary file reserves this much beyond the present size, for longer content. */
 const SPARE_BYTES = 8192;
 
-/** pi, or another program that keeps to its lock, wrote between our look and our lock: it is looked at again. */
+/** How often the file is read again because another program wrote between our look and our lock. */
 const TRIES = 5;
 
 const TORN = Symbol("torn");
 const TORN_PAUSE_MS = 20;
 
 /**
- * Changes one of pi's own files: links stay links, mode and everything that `change` leaves alone stay, and pi's lock is
- * held for a rename only, unless others write all the time, because pi's start gives up waiting for it after 200 ms.
- * `change` returns undefined where there is nothing to do. False where nothing was written.
+ * Changes one of pi's own files. Links stay links; the mode stays, and everything that `change` leaves alone. pi's lock
+ * is held for a rename only, because pi's start gives up waiting for it after 200 ms, unless others write all the time.
+ * `change` returns undefined if there is nothing to do. Resolves to false if nothing was written.
  */
 export async function changePiFile(
 	path: string,
@@ -44,7 +44,7 @@ export async function changePiFile(
 			await staged.discard();
 		}
 	}
-	// Somebody was quicker each time: now nobody gets in between.
+	// Another program was quicker each time. Now the lock is held over the read, too.
 	return withLock(path, lock, async () => {
 		const after = change(await readText(path));
 		if (after === undefined) return false;
@@ -59,7 +59,7 @@ export async function changePiFile(
 	});
 }
 
-/** What `change` makes of the bytes. pi writes in place: what it throws over may be half a file, and is read again. */
+/** Applies `change` to the bytes. pi writes in place, so `change` may throw over half a file, which is read again. */
 function changed(bytes: string, change: (bytes: string) => string | undefined): string | undefined | typeof TORN {
 	try {
 		return change(bytes);
@@ -68,7 +68,7 @@ function changed(bytes: string, change: (bytes: string) => string | undefined): 
 	}
 }
 
-/** Stages beside the real file, so that a link stays one; size and mode are those of the file. */
+/** Stages a file beside the real one, so that a link stays a link; size and mode are those of the file. */
 export async function stageBeside(path: string): Promise<StagedFile> {
 	const target = await realpath(path);
 	const { size, mode } = await stat(target);

@@ -4,19 +4,19 @@ import { hostname, uptime } from "node:os";
 import type { Processes, ProcessMark } from "../core/ports.ts";
 import { codeOf } from "./errors.ts";
 
-/** Where only its id is known, a process may be another one that got the id: it is believed for this long. */
+/** A process that is known by its id alone counts as running for no longer than this: ids are given away again. */
 const WATCHED_MS = 2 * 60_000;
 const LONGEST_BELIEF_MS = 24 * 60 * 60_000;
-/** Fields of `/proc/<pid>/stat` behind the name, which ends with the last bracket: the state, and the time of the start. */
+/** Positions in `/proc/<pid>/stat` behind the name, which ends with the last bracket: state and start time. */
 const STATE_FIELD = 0;
 const STARTED_FIELD = 19;
 
-/** Tells processes apart and whether they run, by more than their id, which is given away again. */
+/** Tells processes apart, and whether they run, by more than their id, which the system gives away again. */
 export function createProcesses(now: () => number): Processes {
 	let own: ProcessMark | undefined;
 	const firstSeen = new Map<string, number>();
 
-	/** By its id alone. By this process's own running time as well as by the clock, which may be set at any moment. */
+	/** The fate by the id alone. The running time of this process counts as well as the clock, which may be set. */
 	const byIdAlone = ({ pid }: ProcessMark, since: number) => {
 		if (!isThere(pid)) return "gone";
 		const key = `${pid} ${since}`;
@@ -36,7 +36,7 @@ export function createProcesses(now: () => number): Processes {
 			if (mark.machine !== machineId()) return "unknown";
 			if (mark.started === undefined) return byIdAlone(mark, since);
 			const status = statusOf(mark.pid);
-			// It may be another user's, whose processes are not shown.
+			// The process may belong to another user, and be hidden.
 			if (!status) return isThere(mark.pid) ? "unknown" : "gone";
 			return status.isRunning && status.started === mark.started ? "running" : "gone";
 		},
@@ -46,8 +46,8 @@ export function createProcesses(now: () => number): Processes {
 let machine: string | undefined;
 
 /**
- * Tells where ids of processes mean the same: until the machine restarts, and within one container. Elsewhere than on
- * Linux the name of the machine has to do.
+ * Names the scope in which a process id is unique: until the machine restarts, and within one container. On systems
+ * other than Linux it is the name of the machine.
  */
 function machineId(): string {
 	machine ??= createHash("sha256").update(placeOf()).digest("hex").slice(0, 12);
@@ -59,18 +59,18 @@ function placeOf(): string {
 		const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 		return `${boot} ${readlinkSync("/proc/self/ns/pid")}`;
 	} catch {
-		// No Linux, or one that shows neither.
+		// Not Linux, or a system that hides both.
 		return hostname();
 	}
 }
 
-/** What Linux says of a process; undefined where there is none, or where it is not Linux. */
+/** State and start of a process on Linux; undefined if there is no such process, or on another system. */
 function statusOf(pid: number): { readonly started: string; readonly isRunning: boolean } | undefined {
 	try {
 		const text = readFileSync(`/proc/${pid}/stat`, "utf8");
 		const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
 		const [state = "", started] = [fields[STATE_FIELD], fields[STARTED_FIELD]];
-		// One that has ended stays until its parent has asked for it.
+		// A process that has ended stays as a zombie until its parent has read its result.
 		return started === undefined ? undefined : { started, isRunning: !"ZXx".includes(state) };
 	} catch {
 		return undefined;

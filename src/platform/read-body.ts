@@ -44,8 +44,8 @@ export async function readBody(response: Response, limit: number, signal: AbortS
 }
 
 /**
- * Reads a body as text; empty if it has more than `limit` bytes: no endpoint of ours answers so much, and half a document
- * is none. Rejects on abort, and where the connection breaks.
+ * Reads a body as text; empty if it has more than `limit` bytes: no endpoint of ours answers so much, and half a
+ * document is none. Rejects on abort, and where the connection breaks.
  */
 export async function readText(response: Response, signal: AbortSignal, limit: number): Promise<string> {
 	const { text, isWhole, broken } = await readBody(response, limit, signal);
@@ -54,7 +54,9 @@ export async function readText(response: Response, signal: AbortSignal, limit: n
 	return isWhole ? text : "";
 }
 
-/** Reads the beginning of a refused request's body. Undefined if the connection broke: status and headers are enough. */
+/**
+ * Reads the beginning of a refused request's body. Undefined if the connection broke: status and headers are enough.
+ */
 export async function readRefusal(response: Response): Promise<string | undefined> {
 	const body = await readBody(response, LONGEST_REFUSAL_BYTES, AbortSignal.timeout(REFUSAL_WAIT_MS));
 	return body.broken ? undefined : body.text;

@@ -1,13 +1,13 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
 
-/** The largest file that is read. Ours and pi's have a few kilobytes: a larger one is none of them. */
+/** The largest file that is read. Our files and those of pi have a few kilobytes. */
 export const MOST_BYTES = 64 * 1024 * 1024;
 
-/** Opening a pipe without this waits until another program writes into it. Windows has neither. */
+/** Without this, opening a pipe waits until another program writes into it. Windows has neither. */
 const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
-/** Thrown for a path that leads to a folder, a pipe, a socket or a device, and for a file that is far too large. */
+/** Thrown for a path of a folder, a pipe, a socket or a device, and for a file that is far too large. */
 export class NotReadableError extends Error {
 	readonly code: "ENOTREGULAR" | "EFBIG";
 	constructor(path: string, code: "ENOTREGULAR" | "EFBIG") {
@@ -17,13 +17,13 @@ export class NotReadableError extends Error {
 	}
 }
 
-/** Reads a text file at once. Throws {@link NotReadableError}, or what the file system says. */
+/** Reads a text file synchronously. Throws {@link NotReadableError}, or the error of the file system. */
 export function readTextNow(path: string): string {
-	// Before it is opened: with some devices opening alone has an effect.
+	// Before it is opened: opening some devices has a side effect.
 	assertReadable(path, statSync(path));
 	const file = openSync(path, READ_ONLY);
 	try {
-		// Another file may have taken its place.
+		// Another file may have taken its place meanwhile.
 		assertReadable(path, fstatSync(file));
 		return readFileSync(file, "utf8");
 	} finally {
@@ -31,7 +31,7 @@ export function readTextNow(path: string): string {
 	}
 }
 
-/** Reads a text file. Rejects with {@link NotReadableError}, or with what the file system says. */
+/** Reads a text file. Rejects with {@link NotReadableError}, or with the error of the file system. */
 export async function readText(path: string): Promise<string> {
 	assertReadable(path, await stat(path));
 	const handle = await open(path, READ_ONLY);

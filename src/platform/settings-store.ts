@@ -19,14 +19,14 @@ import { signatureOf } from "./shared-document.ts";
 /** Our key in pi's `settings.json`. */
 const SETTINGS_KEY = "pi-multicodex";
 
-/** As pi's own synchronous lock has it. */
+/** The figure of pi's own synchronous lock. */
 const LOCK = { waitMs: 3000, staleMs: 10_000 };
 
 const groupSchema = z.record(z.string(), z.unknown());
 
 /**
- * Reads preferences from pi's `settings.json`, again whenever the file has changed, and writes them there under pi's lock.
- * A torn or broken file keeps the last good values; a bad value falls back to its default and is reported once.
+ * Reads preferences from pi's `settings.json` whenever the file has changed, and writes them there under pi's lock.
+ * With a torn or broken file the last good values stay; a bad value falls back to its default and is reported once.
  */
 export function openSettings(path: string, onProblem: (text: string) => void): SettingsStore {
 	let signature: string | undefined;
@@ -42,7 +42,7 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 				return settings;
 			}
 			const loaded = load(path);
-			// pi writes in place: an unreadable moment is looked at again next time.
+			// pi writes in place: a file that cannot be read now is read again next time.
 			if (!loaded) return settings;
 			signature = current;
 			settings = toSettings(loaded.preferences, (name, wanted) => {
@@ -54,7 +54,7 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 		},
 		set: async (values) => {
 			try {
-				// Only where there is none: the file is pi's.
+				// Only if there is none: the file is pi's.
 				await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
 				await changePiFile(path, LOCK, (bytes) => withValues(bytes, values));
 			} catch (error) {
@@ -65,7 +65,7 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 	};
 }
 
-/** What is wrong with our preferences in the bytes of a `settings.json`, as whole sentences. */
+/** The problems of our preferences in the bytes of a `settings.json`, as whole sentences. */
 export function settingsProblemsIn(bytes: string): string[] {
 	const problems: string[] = [];
 	const file = parseJson(groupSchema, bytes);
@@ -79,29 +79,29 @@ function badSetting(name: string, wanted: string): string {
 
 const savedModelSchema = z.object({ defaultProvider: z.string(), defaultModel: z.string() });
 
-/** The model of `provider` that pi's `settings.json` names as the default; undefined where it names none of it. */
+/** The default model in pi's `settings.json`, if it is one of `provider`. */
 export function savedModelIn(path: string, provider: string): string | undefined {
 	const saved = parseJson(savedModelSchema, textOf(path));
 	return saved?.defaultProvider === provider ? saved.defaultModel : undefined;
 }
 
-/** What stands under our key; undefined where the file cannot be read. */
+/** The value of our key; undefined if the file cannot be read. */
 function load(path: string): { readonly preferences: unknown } | undefined {
 	const file = parseJson(groupSchema, textOf(path));
 	return file && { preferences: file[SETTINGS_KEY] };
 }
 
-/** Empty where the file is not there, or not to be had at this moment. */
+/** The text of the file; empty if it is missing, or cannot be read at this moment. */
 function textOf(path: string): string {
 	try {
 		return readTextNow(path);
 	} catch {
-		// An empty text is no JSON: it says nothing, as a torn one does.
+		// An empty text is no JSON, and treated as a torn one.
 		return "";
 	}
 }
 
-/** Keys of pi-multicodex 2.x that stood by themselves, and what they are called in `footer`. */
+/** Keys of pi-multicodex 2.x outside any group, and their names in `footer`. */
 const FORMER_FOOTER_KEYS: ReadonlyMap<string, string> = new Map([
 	["usageMode", "usage"],
 	["resetWindow", "windows"],
@@ -110,7 +110,7 @@ const FORMER_FOOTER_KEYS: ReadonlyMap<string, string> = new Map([
 	["order", "order"],
 ]);
 
-/** One preference at a time: a bad one falls back alone. */
+/** Reads one preference at a time, so that a bad one falls back alone. */
 function toSettings(preferences: unknown, complain: (name: string, wanted: string) => void): Settings {
 	const group = (value: unknown, name: string) => {
 		const { data } = groupSchema.safeParse(value);
@@ -148,21 +148,21 @@ function toSettings(preferences: unknown, complain: (name: string, wanted: strin
 	};
 }
 
-/** What is stored of the footer; without a group of its own, what pi-multicodex 2.x stored. */
+/** The stored group of the footer; without one, the keys that pi-multicodex 2.x stored. */
 function footerIn(ours: Record<string, unknown>): unknown {
 	if (ours.footer !== undefined) return ours.footer;
 	const former = [...FORMER_FOOTER_KEYS].flatMap(([old, key]) => (ours[old] === undefined ? [] : [[key, ours[old]]]));
 	return former.length > 0 ? Object.fromEntries(former) : undefined;
 }
 
-/** The file with the values in it, in pi's own layout. Throws where the file cannot be read: it is never written over. */
+/** The file with the new values, in pi's own layout. Throws if the file cannot be read: it is never overwritten. */
 function withValues(bytes: string, values: Readonly<Record<string, StoredValue>>): string {
 	const file = parseJson(groupSchema, bytes);
 	if (!file) throw new UnreadableSettingsError();
 	let ours: Record<string, unknown> = groupSchema.safeParse(file[SETTINGS_KEY]).data ?? {};
 	for (const [key, value] of Object.entries(values)) {
 		const path = key.split(".");
-		// The former keys are not read beside a group: what they say goes with the first value into it.
+		// The former keys are not read beside a group, so their values go into it together with the first new one.
 		if (path[0] === "footer" && ours.footer === undefined) ours = { ...ours, footer: footerIn(ours) };
 		ours = withValueAt(ours, path, value);
 	}
@@ -185,10 +185,10 @@ class UnreadableSettingsError extends Error {
 	}
 }
 
-/** What a file system says of a place that is made by something else, or belongs to another user. */
+/** Codes of a file system that is read-only, or of a file that belongs to another user. */
 const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EROFS", "EACCES", "EPERM"]);
 
-/** The file cannot be written where it lies, typically because a generator of set-ups made it. */
+/** The file cannot be written in its place, typically because a configuration manager generated it. */
 class ReadOnlySettingsError extends Error {
 	readonly code: string;
 	constructor(text: string, code: string) {

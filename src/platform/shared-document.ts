@@ -12,68 +12,72 @@ import { type Change, createWriteQueue, type WriteBatch } from "./write-queue.ts
 
 /** A JSON file of ours that many processes share. */
 export interface SharedDocument<T> {
-	/** The newest content: the file's, with this process's unsaved changes on top. Synchronous; a stat when nothing changed. */
+	/**
+	 * The newest content: the file with the pending changes of this process. Synchronous; one stat if nothing changed.
+	 */
 	read(): T;
 	/**
-	 * Applies `change` in memory at once and to the freshly read file under its lock. Resolves when durable, rejects when
-	 * it could not be written: memory keeps it then, and it is tried again by itself and with the next write. `change` may
-	 * run several times and must touch only what it owns; `isNewest`: the draft is the file as it is under the lock, without
-	 * the change. Any other draft may have it already.
+	 * Applies `change` in memory at once, and to the freshly read file under its lock. Resolves when the change is
+	 * durable. Rejects when it could not be written: memory keeps the change, and it is retried after a while and with
+	 * the next write. `change` may run several times and must touch only what it owns. `isNewest`: the draft is the file
+	 * as it is under the lock, without the change; any other draft may have the change already.
 	 */
 	update(change: (draft: T, isNewest: boolean) => void): Promise<void>;
-	/** As `change`, for what a person asked for and is told the outcome of: forgotten where it could not be written. */
+	/** Works as `update` does, for a change whose outcome a person sees: one that cannot be written is undone. */
 	updateOrRollBack(change: (draft: T) => void): Promise<void>;
-	/** As `change`, but written with others, at least a second later. Failures are reported, not thrown. */
+	/** Works as `update` does, but writes a second later, with other changes. Failures are reported, not thrown. */
 	updateDebounced(change: (draft: T) => void): void;
-	/** Writes whatever is not written yet, once more where it had failed. Never rejects. */
+	/** Writes all pending changes, including those of a failed write. Never rejects. */
 	flush(): Promise<void>;
 }
 
-/** Of a document, which is an object. */
+/** The schema of a document, which is an object. */
 type JsonSchema = z.ZodMiniType<Record<string, unknown>>;
 
-/** How a file of ours is read. */
+/** The format of a file of ours. */
 export interface DocumentFormat<S extends JsonSchema> {
 	readonly schema: S;
 	/** Newest version this code understands; files with a larger `version` are never written. */
 	readonly version: number;
-	/** Turns older versions into today's shape, before the schema is applied. May throw; then the file counts as corrupt. */
+	/**
+	 * Turns older versions into today's shape, before the schema is applied. May throw; then the file counts as corrupt.
+	 */
 	readonly migrate?: (raw: unknown) => unknown;
 }
 
-/** What a shared document is made of. */
+/** The parts of a shared document. */
 export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFormat<S> {
 	readonly path: string;
 	readonly empty: () => z.output<S>;
 	/**
-	 * Decides over a value that this process and another one have both changed, where changes could not be written: they
-	 * are kept as one difference then, however many they were. Without it this process wins.
+	 * Decides over a value that another process has changed since this one could not write its change. By default ours
+	 * wins.
 	 */
 	readonly resolve?: Resolve;
-	/** Called before a migrated file is first overwritten, with its former bytes. */
+	/** Called with the former bytes before a migrated file is first overwritten. */
 	readonly beforeMigration?: (bytes: string) => Promise<void>;
-	/** Told once per problem; never receives content. */
+	/** Called once per problem; never receives content. */
 	readonly onProblem: (problem: { kind: ProblemKind; text: string }) => void;
 }
 
 type ProblemKind = "corrupt" | "newer" | "unwritable" | "unreadable";
 
-/** What the bytes of a file come to. */
+/** A file that was read. */
 export type Reading<T> =
 	| { readonly kind: "ok"; readonly value: T; readonly bytes: string; readonly migrated: boolean }
 	| { readonly kind: "corrupt" | "newer" };
 type Loaded<T> = Reading<T> | { readonly kind: "none" };
 
 const LOCK_WAIT_MS = 10_000;
-/** Of no file: the next look reads it again. */
+/** The signature of no file: the next look reads the file again. */
 const FORGOTTEN = "forgotten";
 const COALESCE_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
-/** pi waits for a flush when it ends: a lock that is not had by then is given up. */
+/** pi waits for a flush when it ends, so a flush waits no longer for a lock. */
 const FLUSH_WAIT_MS = 3000;
-/** These pass by themselves. */
+/** Errors that pass by themselves. */
 const PASSING_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EINTR", "EIO"]);
-/** Another process may take our lock for stale, and the file with it, when this one was stopped in mid-write. */
+/** If this process is stopped in mid-write, another one takes the lock for stale and writes: then ours starts anew. */
 const TRIES_AGAINST_INTRUDERS = 3;
 
 /** Opens a shared document. Nothing is read or written until it is used. */
@@ -83,17 +87,17 @@ export function openSharedDocument<S extends JsonSchema>(
 	type T = z.output<S>;
 	const { path } = options;
 	const name = basename(path);
-	/** Of the file that `value` was read from; undefined where there was none, or where it must be read again. */
+	/** Signature of the file that `value` was read from; undefined without a file. */
 	let signature: string | undefined;
 	let value: T = options.empty();
-	/** What `value` was read from; undefined where that was no file of ours. */
+	/** The bytes that `value` was read from; undefined if they were no document of ours. */
 	let readFrom: string | undefined;
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	let retryMs = COALESCE_MS;
-	/** The file is not ours to write until somebody changes it: nothing is tried again by itself. */
+	/** The file belongs to a newer version: no write is retried by itself. */
 	let isNewer = false;
-	/** Ends the wait for the lock. */
+	/** Ends the wait for the lock early. */
 	let impatience = new AbortController();
 	const reported = new Set<string>();
 
@@ -103,12 +107,12 @@ export function openSharedDocument<S extends JsonSchema>(
 		options.onProblem({ kind, text });
 	};
 
-	/** What was read last, without any change of ours. */
+	/** The document as last read, without any change of ours. */
 	const pristine = (): T => {
 		const loaded = readFrom === undefined ? undefined : readDocument(readFrom, options);
 		return loaded?.kind === "ok" ? loaded.value : options.empty();
 	};
-	/** What is not in the file yet; `value` has it. */
+	/** Changes that `value` has, and the file does not have yet. */
 	const queue = createWriteQueue<T>(pristine, options.resolve);
 
 	const adopt = (next: T) => {
@@ -121,7 +125,7 @@ export function openSharedDocument<S extends JsonSchema>(
 		if (current === signature && current !== undefined) return value;
 		const found = readNow(path);
 		if ("why" in found) {
-			// What is known stays, and the file is read again next time.
+			// The present value stays, and the file is read again next time.
 			if (!PASSING_CODES.has(codeOf(found.why) ?? "")) reportUnreadable(found.why);
 			return value;
 		}
@@ -132,7 +136,7 @@ export function openSharedDocument<S extends JsonSchema>(
 		readFrom = loaded.kind === "ok" ? bytes : undefined;
 		adopt(loaded.kind === "ok" ? loaded.value : options.empty());
 		if (loaded.kind === "newer") reportNewer();
-		// Setting a broken file aside needs the lock, which only the writer takes.
+		// Moving a broken file out of the way needs the lock, which only a write takes.
 		if (loaded.kind === "corrupt" || (loaded.kind === "ok" && loaded.migrated)) void write();
 		return value;
 	};
@@ -143,7 +147,7 @@ export function openSharedDocument<S extends JsonSchema>(
 	const reportUnreadable = (why: unknown) =>
 		report("unreadable", `${name} cannot be read (${reasonOf(why)}) and is left as it is.`, reasonOf(why));
 
-	/** Under the lock: the file's content, with a broken file moved out of the way. */
+	/** Reads the file under the lock, and moves a broken one out of the way. */
 	const loadForWriting = async (target: string): Promise<Loaded<T>> => {
 		const bytes = await readText(target).catch(ignoreMissing);
 		if (bytes === undefined) return { kind: "none" };
@@ -156,7 +160,7 @@ export function openSharedDocument<S extends JsonSchema>(
 		return loaded;
 	};
 
-	/** One locked read, change and replacement. False when somebody else wrote although we held the lock. */
+	/** Reads, changes and replaces the file under the lock. False if another process wrote although we held the lock. */
 	const writeOnce = async (batch: WriteBatch<T>): Promise<boolean> => {
 		const target = await realTarget(path);
 		return withLock(target, { waitMs: LOCK_WAIT_MS, signal: impatience.signal }, async () => {
@@ -178,7 +182,7 @@ export function openSharedDocument<S extends JsonSchema>(
 				if (!written) return false;
 				current = signatureFrom(written);
 			}
-			// Of what `next` is, and not of what lies there by now: somebody who takes no lock may have replaced it.
+			// The signature of what was written, not of the file by now: a program without the lock may have replaced it.
 			signature = current;
 			readFrom = hasNothingToKeep ? undefined : bytes;
 			batch.written();
@@ -205,7 +209,7 @@ export function openSharedDocument<S extends JsonSchema>(
 			isNewer = error instanceof NewerVersionError;
 			if (isNewer || queue.length === 0) return;
 			const reason = reasonOf(error);
-			// What cannot be read cannot be written either: that is one thing to hear of.
+			// A file that cannot be read cannot be written either: that is one problem, reported once.
 			report("unwritable", `${name} cannot be written (${reason}); changes are kept in memory.`, reason);
 			retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
 			writeIn(retryMs);
@@ -216,12 +220,12 @@ export function openSharedDocument<S extends JsonSchema>(
 		stopTimer();
 		writing ??= (async () => {
 			try {
-				// Everything asked for in this tick goes into one write.
+				// All changes of this tick go into one write.
 				await Promise.resolve();
 				do await writeBatch();
 				while (queue.hasWaiting());
 			} finally {
-				// In the same step as the last look at what is unsaved, so that nothing falls in between.
+				// In the same tick as the last look at the queue, so that no change falls in between.
 				writing = undefined;
 				if (queue.length === 0) stopTimer();
 				else if (!isNewer) writeIn(COALESCE_MS);
@@ -282,12 +286,12 @@ export function readDocument<S extends JsonSchema>(bytes: string, format: Docume
 		const migrated = format.migrate?.(raw) ?? raw;
 		return { kind: "ok", value: format.schema.parse(migrated), bytes, migrated: migrated !== raw };
 	} catch {
-		// JSON and schema errors quote the file's content, which may be a token: only the kind goes on.
+		// Errors of JSON and schemas quote the content, which may be a token: only the kind is passed on.
 		return { kind: "corrupt" };
 	}
 }
 
-/** Moves a broken file out of the way, beside `path`, and gives the path of what is kept. Its lock must be held. */
+/** Renames a broken file, beside `path`, and resolves to its new path. The caller holds its lock. */
 export async function quarantine(target: string, path: string): Promise<string> {
 	const kept = `${path}.corrupt-${Date.now()}`;
 	await rename(target, kept);
@@ -303,14 +307,14 @@ class NewerVersionError extends Error {
 	}
 }
 
-/** The version that a document says it has, also as text; 0 where it says none. */
+/** The version in a document, which may be a text; 0 without one. */
 export function versionOf(raw: unknown): number {
 	const version = typeof raw === "object" && raw !== null && "version" in raw ? raw.version : undefined;
 	if (typeof version === "string") return /^\d+$/.test(version) ? Number(version) : 0;
 	return typeof version === "number" ? version : 0;
 }
 
-/** The bytes of a file, undefined where there is none; else why it cannot be read. */
+/** The bytes of a file, which are undefined without a file; else why it cannot be read. */
 function readNow(path: string): { readonly bytes: string | undefined } | { readonly why: unknown } {
 	try {
 		return { bytes: readTextNow(path) };
@@ -321,8 +325,8 @@ function readNow(path: string): { readonly bytes: string | undefined } | { reado
 }
 
 /**
- * Where the bytes of one of our files really are, its folder made if need be: a file which is a link stays one, and
- * everybody who shares it locks the same place. The path itself where there is nothing yet.
+ * Resolves the real path of one of our files, and creates its folder if need be: a link stays a link, and all processes
+ * lock the same path. Resolves to the path itself if there is no file yet.
  */
 export async function realTarget(path: string): Promise<string> {
 	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -332,18 +336,18 @@ export async function realTarget(path: string): Promise<string> {
 	});
 }
 
-/** Where a link to nothing leads: the file is made there, and the link stays. No loop gets here. */
+/** The target of a link to a missing file, which is created there. `realpath` has refused loops before. */
 async function endOfLink(path: string): Promise<string> {
 	const next = await readlink(path).catch(() => undefined);
 	return next === undefined ? path : endOfLink(resolve(await realpath(dirname(path)), next));
 }
 
-/** Identity of a file's content as far as a stat can tell; undefined where there is none. */
+/** Identifies the content of a file as far as a stat can; undefined without a file. */
 export function signatureOf(path: string): string | undefined {
 	try {
 		return signatureFrom(statSync(path, { bigint: true }));
 	} catch {
-		// Not there, or not reachable: nothing to read either way.
+		// Missing or unreachable: there is nothing to read either way.
 		return undefined;
 	}
 }
@@ -359,7 +363,7 @@ function ignoreMissing(error: unknown): undefined {
 function reasonOf(error: unknown): string {
 	if (error instanceof LockBusyError) return "locked by another process";
 	if (error instanceof NotReadableError) return error.code === "EFBIG" ? "too large" : "not a regular file";
-	// What JSON throws for a value that is nested a hundred thousand times.
+	// The error of JSON for a value that is nested a hundred thousand times.
 	if (error instanceof RangeError) return "nested too deeply, or too large";
 	return codeOf(error) ?? "unknown error";
 }

@@ -39,7 +39,7 @@ const REASONS = [
 	"refused",
 ] as const satisfies readonly CooldownReason[];
 
-/** A list of which each damaged entry is left out by itself. */
+/** A list without its damaged entries. */
 function listOf<S extends z.ZodMiniType>(entry: S) {
 	return z.pipe(
 		z.catch(z.array(z.unknown()), []),
@@ -52,7 +52,7 @@ function listOf<S extends z.ZodMiniType>(entry: S) {
 	);
 }
 
-/** A record of which each damaged member is left out by itself. */
+/** A record without its damaged members. */
 function recordOf<S extends z.ZodMiniType>(member: S) {
 	return z.pipe(
 		z.catch(z.record(z.string(), z.unknown()), {}),
@@ -106,10 +106,10 @@ const usageSchema = z.pipe(
 	z.transform((usage: z.output<typeof storedUsageSchema>) => boundedUsage(usage)),
 );
 
-/** What an older version has taken in, or a hand has written, by today's bounds. */
+/** Applies today's bounds to usage that an older version or a person has written. */
 function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
 	const { capturedAt, windows, budgets, limits } = usage;
-	// A reset that has passed since is one: headers leave a window as it was told before them.
+	// A window may be older than the snapshot: headers leave it as it was reported before.
 	const toldAt = (row: UsageWindow) => Math.min(capturedAt, row.resetsAt ?? capturedAt);
 	const bounded = (rows: readonly UsageWindow[]) => rows.flatMap((row) => boundedWindow(row, toldAt(row)) ?? []);
 	return {
@@ -125,9 +125,9 @@ function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
 /** A session at work on an account. */
 type Lease = z.output<typeof leaseSchema>;
 
-/** A session that has asked nothing for this long is not at work any more. */
+/** A session without a request for this long is no longer at work. */
 const LEASE_MS = 5 * 60_000;
-/** A lease that is no news is renewed this seldom. */
+/** A lease that has not changed is renewed no more often than this. */
 const RENEWAL_MS = 60_000;
 
 const cooldownsSchema = listOf(cooldownSchema);
@@ -136,7 +136,7 @@ const holderSchema = z.object({ pid: z.int().check(z.positive()), started: optio
 
 const errorSchema = lenient(z.object({ text: z.string(), at: time }));
 
-/** One damaged part must not take the rest with it: each falls back on its own. */
+/** Each part falls back by itself, so that a damaged one loses only itself. */
 const memoSchema = z.looseObject({
 	cooldowns: cooldownsSchema,
 	usage: lenient(usageSchema),
@@ -163,34 +163,34 @@ const memoSchema = z.looseObject({
 const leaseSchema = z.looseObject({ account: z.string(), at: time });
 
 const fileSchema = z.looseObject({
-	// A newer one does not get here.
+	// A newer version does not get here.
 	version: z.catch(z.literal(STATE_VERSION), STATE_VERSION),
 	pin: z.catch(z.nullable(z.string().check(z.regex(ACCOUNT_ID))), null),
 	lastChosen: z.catch(z.nullable(z.string()), null),
 	live: recordOf(leaseSchema),
 	/** How often cooldowns were cleared by hand. */
 	resets: lenient(z.int().check(z.nonnegative())),
-	/** When a home without an account was told how to begin. */
+	/** When the welcome was shown in a home without an account. */
 	welcomedAt: optionalTime,
 	accounts: recordOf(memoSchema),
 });
 type StateFile = z.output<typeof fileSchema>;
 
-/** How `codex-state.json` is read. */
+/** The format of `codex-state.json`. */
 export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
 
 const EMPTY_MEMO: AccountStatus = { cooldowns: [], strikes: 0 };
 
-/** Clocks of two machines, or one that was set back, may disagree by this much before a snapshot is from the future. */
+/** A snapshot is from the future if it is ahead by more than this: clocks of two machines differ a little. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
-/** Opens `codex-state.json` at `path`. `onProblem` hears of newer and unwritable files, once each. */
+/** Opens `codex-state.json` at `path`. `onProblem` is called once for a newer and for an unwritable file. */
 export function openStateStore(
 	path: string,
 	onProblem: (text: string) => void,
 	now: () => number,
 ): StateStore & {
-	/** Moves what is remembered of an account to the one into which it was merged. */
+	/** Moves the status of an account to the one into which it was merged. */
 	inherit(into: AccountId, former: AccountId): Promise<void>;
 } {
 	const document = openSharedDocument({
@@ -203,7 +203,7 @@ export function openStateStore(
 		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
 		onProblem: (problem) => onProblem(problem.text),
 	});
-	// A state that cannot be written is kept in memory: nothing in it is worth failing a request for.
+	// State that cannot be written stays in memory: none of it is worth failing a request for.
 	const durable = (
 		change: (draft: StateFile, isNewest: boolean) => void,
 		onUnwritten: (error: unknown) => void = () => undefined,
@@ -240,8 +240,8 @@ export function openStateStore(
 		updateIf: async (id, applies, change, onUnwritten) => {
 			let didApply: boolean | undefined;
 			const apply = applyTo(id, change);
-			// What this process knows counts where the file cannot be had. A look at the file after its rename sees the change
-			// in it, and says nothing.
+			// If the file cannot be read, memory decides. A look at the file after its rename already has the change, and
+			// does not decide.
 			await durable((draft, isNewest) => {
 				const former = ownValue(draft.accounts, id);
 				const isFree = applies(former ? readable(former, now()) : EMPTY_MEMO);
@@ -264,7 +264,7 @@ export function openStateStore(
 			const known = ownValue(document.read().live, session);
 			const isNews = isChoice || known?.account !== account || !isAlive(known, now());
 			if (!isNews && now() - known.at < RENEWAL_MS) return;
-			// A change that is written late tells of when it was made.
+			// A change may be written late: the lease has the time of the change.
 			const at = now();
 			const change = (draft: StateFile) => {
 				const others = Object.entries(draft.live).filter(([, lease]) => isAlive(lease, now()));
@@ -294,13 +294,13 @@ export function openStateStore(
 		forget: (id) =>
 			durable((draft) => {
 				const { exchange, spent } = ownValue(draft.accounts, id) ?? {};
-				// The account may be put back, and its token be sent a second time.
+				// The account may be restored, and must not send its token a second time.
 				if (exchange || spent) draft.accounts[id] = { ...EMPTY_MEMO, exchange, spent };
 				else delete draft.accounts[id];
 				if (draft.pin === id) draft.pin = null;
 			}),
 		claimWelcome: async () => {
-			// Who is welcomed at every start is pestered; and a home without an account has nothing else to keep.
+			// If it cannot be stored, the welcome would be shown at every start.
 			if (!(await canKeep(path))) return false;
 			let isOurs: boolean | undefined;
 			await durable((draft, isNewest) => {
@@ -326,7 +326,7 @@ export function openStateStore(
 				const [kept, gone] = [ownValue(draft.accounts, into), ownValue(draft.accounts, former)];
 				if (!gone) return;
 				draft.accounts[into] = { ...kept, ...inherited(kept ?? EMPTY_MEMO, gone, now()) };
-				// An exchange under way still uses the former id.
+				// An exchange under way still has the former id.
 				if (gone.exchange) draft.accounts[former] = { ...EMPTY_MEMO, exchange: gone.exchange };
 				else delete draft.accounts[former];
 			}),
@@ -334,7 +334,7 @@ export function openStateStore(
 	};
 }
 
-/** Can the file be written, as far as its folder tells? One that is not there yet is made. */
+/** Can the file be written, as far as its folder shows? A missing folder will be created. */
 async function canKeep(path: string): Promise<boolean> {
 	return access(dirname(path), constants.W_OK).then(
 		() => true,
@@ -342,7 +342,7 @@ async function canKeep(path: string): Promise<boolean> {
 	);
 }
 
-/** Both were one account all along: each rest holds, and of everything else what is newer. */
+/** Both were one account all along: cooldowns of both hold, and of everything else the newer value. */
 function inherited(kept: AccountStatus, gone: AccountStatus, now: number): AccountStatus {
 	const isNewer = (gone.usage?.capturedAt ?? 0) > (kept.usage?.capturedAt ?? 0);
 	const lastUsedAt = Math.max(kept.lastUsedAt ?? 0, gone.lastUsedAt ?? 0);
@@ -357,19 +357,19 @@ function inherited(kept: AccountStatus, gone: AccountStatus, now: number): Accou
 	};
 }
 
-/** The cooldowns that two processes have noted, of each scope the longer one. */
+/** Joins the cooldowns of two processes, the longer one of each scope. */
 function merged(theirs: unknown, mine: unknown, now: number): readonly Cooldown[] {
 	return cooldownsSchema
 		.parse(mine)
 		.reduce<readonly Cooldown[]>((list, next) => mergeCooldown(list, next, now), cooldownsSchema.parse(theirs));
 }
 
-/** Also false for one from the future: a clock was set back since. */
+/** Is the lease recent? One from the future is not: a clock was set back since. */
 function isAlive({ at }: Lease, now: number): boolean {
 	return Math.abs(now - at) < LEASE_MS;
 }
 
-/** What is stored, without what cannot be true: expired or absurd cooldowns, snapshots from the future. */
+/** The stored status without what cannot be true: expired or absurd cooldowns, snapshots from the future. */
 function readable(stored: AccountStatus, now: number): AccountStatus {
 	const { usage } = stored;
 	return {

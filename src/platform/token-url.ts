@@ -1,20 +1,21 @@
-/** Hosts on which plain http cannot leave the machine. */
+/** Hosts for which plain http does not leave the machine. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 const HTTP_PORT = 80;
 
-/** Where the proxies of this process are named. */
+/** The places that name the proxies of this process. */
 export interface ProxySource {
 	readonly env: Readonly<Record<string, string | undefined>>;
-	/** Bun's agents read more variables than those of Node. */
+	/** Agents of bun read more variables than those of Node. */
 	readonly isBun: boolean;
 }
 
 const OF_THIS_PROCESS: ProxySource = { env: process.env, isBun: "bun" in process.versions };
 
 /**
- * Says why a token must not be sent to `url`, naming the setting it came from; undefined where it may.
- * Tokens travel over https, or to a loopback address past every proxy. Never quotes the URL: it may hold a password.
+ * Says why a token must not be sent to `url`, and names the setting that the URL came from; undefined if it may be
+ * sent. Tokens travel over https, or to a loopback address past every proxy. Never quotes the URL, which may hold a
+ * password.
  */
 export function refusalToSendTokens(url: string, setting: string, proxies = OF_THIS_PROCESS): string | undefined {
 	const parsed = URL.canParse(url) ? new URL(url) : undefined;
@@ -34,7 +35,7 @@ export function refusalToSendTokens(url: string, setting: string, proxies = OF_T
 }
 
 /**
- * The host that `url` names, where it is on another machine and not the one of `usual`: every token that falls due goes
+ * The host of `url` if it is on another machine and is not the host of `usual`: every token due for renewal is sent
  * there. Without user name or password.
  */
 export function unusualHost(url: string, usual: string): string | undefined {
@@ -50,7 +51,7 @@ export function withoutSlash(url: string): string {
 	return url.slice(0, end);
 }
 
-/** The variable whose proxy gets plain http to `url`; undefined where the connection is direct. */
+/** The variable whose proxy gets plain http to `url`; undefined if the connection is direct. */
 function proxyFor(url: URL, { env, isBun }: ProxySource): string | undefined {
 	const variable = isBun ? firstSet(env, ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]) : variableOfNode(env);
 	if (variable === undefined || isPastProxies(url, env.no_proxy ?? env.NO_PROXY ?? "")) return undefined;
@@ -61,15 +62,15 @@ function firstSet(env: ProxySource["env"], names: readonly string[]): string | u
 	return names.find((name) => env[name]);
 }
 
-/** As undici's `EnvHttpProxyAgent` has it, which the hosts install: an empty `http_proxy` hides `HTTP_PROXY`. */
+/** Follows undici's `EnvHttpProxyAgent`, which the hosts install: an empty `http_proxy` hides `HTTP_PROXY`. */
 function variableOfNode(env: ProxySource["env"]): string | undefined {
 	const variable = env.http_proxy === undefined ? "HTTP_PROXY" : "http_proxy";
 	return env[variable] ? variable : undefined;
 }
 
 /**
- * Whether `NO_PROXY` covers `url`, by the strictest reading of all undici versions that hosts may bring: older ones want
- * IPv6 addresses in brackets.
+ * Does `NO_PROXY` cover `url`? The strictest reading of all undici versions that hosts may bring: older ones want IPv6
+ * addresses in brackets.
  */
 function isPastProxies(url: URL, noProxy: string): boolean {
 	if (noProxy === "*") return true;
@@ -81,7 +82,7 @@ function isPastProxies(url: URL, noProxy: string): boolean {
 		.some((entry) => {
 			const [, named = entry, onPort] = /^(.+):(\d+)$/.exec(entry) ?? [];
 			if (onPort !== undefined && Number(onPort) !== 0 && Number(onPort) !== port) return false;
-			// To older ones a name stands for itself, and one that begins with a dot for what ends in it.
+			// Older versions: a name covers itself only, and a name with a leading dot every host that ends in it.
 			return url.hostname === named || (/^\*?\./.test(named) && url.hostname.endsWith(named.replace("*", "")));
 		});
 }

@@ -1,19 +1,19 @@
 import { codeOf } from "./errors.ts";
 
-/** Why a service could not be asked, or gave no answer. */
+/** Why a service could not be reached, or gave no answer. */
 export interface Unreached {
 	/**
-	 * `certificate`: it is not trusted here. `tls`: no encrypted connection came about. `proxy`: a proxy in between
-	 * refused. `unconnected`: no connection at all. `unanswered`: anything later.
+	 * `certificate`: not trusted on this machine. `tls`: no encrypted connection. `proxy`: a proxy refused.
+	 * `unconnected`: no connection at all. `unanswered`: any later failure.
 	 */
 	readonly kind: "certificate" | "tls" | "proxy" | "unconnected" | "unanswered";
-	/** One of the codes below, which quote nothing; undefined where the error has another one. */
+	/** One of the codes below, which quote nothing; undefined for any other code. */
 	readonly code: string | undefined;
-	/** False: nothing of the request has left this machine. */
+	/** False if nothing of the request has left this machine. */
 	readonly maybeSent: boolean;
 }
 
-/** What Node and OpenSSL call a certificate that they do not accept. */
+/** Codes of Node and OpenSSL for a certificate that they do not accept. */
 const CERTIFICATE = new Set([
 	"CERT_CHAIN_TOO_LONG",
 	"CERT_HAS_EXPIRED",
@@ -47,7 +47,7 @@ const CERTIFICATE = new Set([
 	"UNKNOWN_CERTIFICATE_VERIFICATION_ERROR",
 ]);
 
-/** Failures of the connection itself; the last two are bun's. */
+/** Codes of a connection that failed; the last two are bun's. */
 const UNCONNECTED = new Set([
 	"EAI_AGAIN",
 	"EAI_FAIL",
@@ -64,26 +64,26 @@ const UNCONNECTED = new Set([
 	"FailedToOpenSocket",
 ]);
 
-/** System calls that come before anything is sent, whatever their error is called. */
+/** System calls before anything is sent, whatever the code of their error. */
 const BEFORE_SENDING = new Set(["connect", "getaddrinfo", "queryA", "queryAaaa"]);
 
-/** OpenSSL's reasons of a handshake that failed. Other `ERR_SSL_` codes may come in the middle of an answer. */
+/** Reasons of OpenSSL for a failed handshake. Other `ERR_SSL_` codes may come in the middle of an answer. */
 const HANDSHAKE =
 	/^ERR_SSL_(?:WRONG_VERSION_NUMBER|WRONG_SSL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|HTTP_REQUEST|HTTPS_PROXY_REQUEST|NO_SHARED_CIPHER|NO_CIPHER_MATCH|UNKNOWN_PROTOCOL|DH_KEY_TOO_SMALL|EE_KEY_TOO_SMALL|CA_KEY_TOO_SMALL|CA_MD_TOO_WEAK|UNSAFE_LEGACY_RENEGOTIATION_DISABLED|CERTIFICATE_VERIFY_FAILED|[\w/]*ALERT_(?:HANDSHAKE_FAILURE|PROTOCOL_VERSION|INSUFFICIENT_SECURITY|UNRECOGNIZED_NAME|UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_EXPIRED|CERTIFICATE_UNKNOWN|NO_APPLICATION_PROTOCOL)|TLSV1_UNRECOGNIZED_NAME)$/;
 
-/** A chain of causes is not followed any further. */
+/** A chain of causes is followed to this depth. */
 const DEEPEST = 8;
 
-/** Tells why a call of `fetch` rejected, from the codes of the error and of everything that caused it. */
+/** Finds out why a call of `fetch` rejected, from the codes of the error and of its causes. */
 export function whyUnreached(error: unknown): Unreached {
 	const roots = rootsOf(error, DEEPEST).map(kindOf);
 	const certificate = roots.find(({ kind }) => kind === "certificate");
 	if (certificate) return certificate;
-	// Several addresses were tried: one that may have been sent to is enough.
+	// Several addresses were tried: the request may have reached one of them.
 	return roots.find(({ maybeSent }) => maybeSent) ?? roots[0] ?? unanswered;
 }
 
-/** The end of a sentence about `service`, such as `the sign-in service`; it quotes nothing of what was sent. */
+/** The end of a sentence about `service`, such as `the sign-in service`; quotes nothing of the request. */
 export function unreachedWords({ kind, code }: Unreached, service: string): string {
 	const named = code === undefined ? "" : ` (${code})`;
 	switch (kind) {
@@ -102,7 +102,7 @@ export function unreachedWords({ kind, code }: Unreached, service: string): stri
 
 const unanswered: Unreached = { kind: "unanswered", code: undefined, maybeSent: true };
 
-/** The errors at the bottom: what every cause and every part of an `AggregateError` leads to. */
+/** The innermost errors, along every cause and every part of an `AggregateError`. */
 function rootsOf(error: unknown, depth: number): Error[] {
 	if (!(error instanceof Error)) return [];
 	const parts: readonly unknown[] = error instanceof AggregateError ? error.errors : [error.cause];

@@ -13,7 +13,7 @@ const TIMEOUT_MS = 15_000;
 /** An answer of the backend has a few KiB. */
 const LONGEST_ANSWER_BYTES = 1_048_576;
 
-/** Ids of the general limit; anything else is a limit that only some models draw on. */
+/** Ids of the general limit; any other id is a limit of some models only. */
 const GENERAL_LIMITS = new Set(["codex", "premium"]);
 
 /** The usage endpoint beside a model's base URL: `<base>/wham/usage`. */
@@ -22,7 +22,7 @@ export function createUsageApi(now: () => number): UsageApi {
 		fetch: async ({ baseUrl, access, workspaceId }, signal) => {
 			const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
 			if (refusal) throw new Error(refusal);
-			// An answer is as old as its question: what was refused meanwhile is newer.
+			// An answer is as old as its request: a refusal meanwhile is newer.
 			const askedAt = now();
 			const bounded = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
 			const response = await get(usageUrl(baseUrl), access, workspaceId, bounded);
@@ -50,7 +50,7 @@ async function get(url: string, access: string, workspaceId: WorkspaceId, signal
 			signal,
 		});
 	} catch (error) {
-		// The message may quote a header, and so the token.
+		// The message may quote a header, and with it the token.
 		const why = whyUnreached(error);
 		const isPlain = why.kind === "unanswered" || why.kind === "unconnected";
 		throw new Error(isPlain ? "the usage service cannot be reached" : unreachedWords(why, "the usage service"));
@@ -62,11 +62,11 @@ export function usageUrl(baseUrl: string): string {
 	return `${withoutSlash(baseUrl).replace(/\/codex(\/responses)?$/, "")}/wham/usage`;
 }
 
-/** What the `x-codex-*` headers of a response tell. */
+/** Usage in the `x-codex-*` headers of a response. */
 export interface HeaderUsage {
-	/** Undefined where the headers carry no window of the general limit and no other limit. */
+	/** Undefined without a window of the general limit and without any other limit. */
 	readonly snapshot: UsageSnapshot | undefined;
-	/** The limit that governs this request, where it is not the general one. */
+	/** The limit that governs this request, unless it is the general one. */
 	readonly activeLimit: string | undefined;
 	/** The windows of the limit that governs. */
 	readonly activeWindows: readonly UsageWindow[];
@@ -88,7 +88,7 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 		if (id === undefined || id === "codex" || windows.length === 0) continue;
 		found.push([id, { name: boundedWord(headers[`x-${family}-limit-name`]), windows }]);
 	}
-	// Not by assignment: an id may be the name of something that every object has.
+	// Not by assignment: an id may be the name of an inherited member.
 	const limits: Readonly<Record<string, MeteredLimit>> = Object.fromEntries(found.slice(0, MOST_LIMITS));
 	const windows = familyWindows(headers, "codex", now);
 	const activeId = boundedWord(headers["x-codex-active-limit"]?.toLowerCase().replaceAll("-", "_"));

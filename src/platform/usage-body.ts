@@ -4,13 +4,13 @@ import { boundedPercent, boundedReset, boundedWindow, boundedWord, MOST_LIMITS }
 import { parseJson } from "./json.ts";
 import { lenient } from "./lenient.ts";
 
-/** A budget tells its reset, and no length: those that were seen are of a calendar month. */
+/** Budgets have a reset and no length; all that were seen are of a calendar month. */
 const MONTH_MINUTES = 43_200;
 
-/** So many entries are looked at for {@link MOST_LIMITS} limits that can be read. */
+/** At most so many entries are read to find {@link MOST_LIMITS} good limits. */
 const MOST_ENTRIES = 4 * MOST_LIMITS;
 
-/** Each part of an answer is read by itself: an odd one is lost alone. */
+/** Each part of an answer is read by itself, so that an odd one loses only itself. */
 const anything = z.optional(z.unknown());
 const read = <T>(how: (told: unknown) => T) => z.pipe(anything, z.transform(how));
 const number = read(numberIn);
@@ -62,7 +62,7 @@ const bodySchema = z.object({
 });
 type Body = z.output<typeof bodySchema>;
 
-/** What an answer of the usage endpoint tells; undefined where it tells nothing that could be read. Times are epoch ms. */
+/** Reads an answer of the usage endpoint; undefined if none of it could be read. Times are epoch ms. */
 export function usageFromBody(text: string, askedAt: number): UsageSnapshot | undefined {
 	const body = parseJson(bodySchema, text);
 	if (!body) return undefined;
@@ -73,7 +73,7 @@ export function usageFromBody(text: string, askedAt: number): UsageSnapshot | un
 	const credits = creditsOf(body);
 	const isGeneralOdd = !general && parseJson(ODD_LIMIT, text) !== undefined;
 	const isEmpty = body.plan_type === undefined && limits.length === 0 && budgets.length === 0 && !credits;
-	// An answer without a limit is one; an answer of which nothing could be read says nothing of the limits either.
+	// An answer without a limit is valid, but one of which nothing could be read says nothing about limits either.
 	if (isGeneralOdd && isEmpty) return undefined;
 	const isReached = reachedType(body) === "rate_limit_reached" && general?.allowed !== true;
 	return {
@@ -82,14 +82,14 @@ export function usageFromBody(text: string, askedAt: number): UsageSnapshot | un
 		plan: body.plan_type,
 		windows,
 		...(budgets.length > 0 && { budgets }),
-		// Not by assignment: an id may be the name of something that every object has.
+		// Not by assignment: an id may be the name of an inherited member.
 		limits: Object.fromEntries(limits),
 		credits,
 		limitReached: general?.limit_reached === true || general?.allowed === false || isReached,
 	};
 }
 
-/** A limit that is there, and is none. */
+/** A limit that is listed but does not limit anything. */
 const ODD_LIMIT = z.object({ rate_limit: z.union([z.string(), z.number(), z.boolean(), z.array(z.unknown())]) });
 
 function windowsOf(limit: Body["rate_limit"], askedAt: number): UsageWindow[] {
@@ -139,7 +139,7 @@ function amount(told: number | undefined): number | undefined {
 	return told !== undefined && told >= 0 && told <= Number.MAX_SAFE_INTEGER ? told : undefined;
 }
 
-/** A workspace that has no credits left still has the windows of its seats. */
+/** A workspace without credits still has the windows of its seats. */
 function isBudgetReached(body: Body, hasWindows: boolean): boolean {
 	const type = reachedType(body);
 	if (type.endsWith("_usage_limit_reached")) return true;
@@ -154,7 +154,7 @@ function reachedType(body: Body): string {
 	return body.rate_limit_reached_type?.type ?? "";
 }
 
-/** Credits whose own limit is reached, or that the workspace has used up, are none. */
+/** Credits whose own limit is reached, or that the workspace has used up, do not count. */
 function creditsOf(body: Body): Credits | undefined {
 	const { has_credits, unlimited, balance, overage_limit_reached } = body.credits ?? {};
 	if (has_credits === undefined && unlimited === undefined) return undefined;
@@ -162,14 +162,14 @@ function creditsOf(body: Body): Credits | undefined {
 	return { hasCredits: has_credits === true && !isClosed, unlimited: unlimited === true && !isClosed, balance };
 }
 
-/** A number, also one that is written as text. */
+/** A number, which may be written as text. */
 export function numberIn(told: unknown): number | undefined {
 	if (typeof told !== "number" && typeof told !== "string") return undefined;
 	const value = typeof told === "string" && told.trim() === "" ? Number.NaN : Number(told);
 	return Number.isFinite(value) ? value : undefined;
 }
 
-/** A reset, epoch ms: told as seconds since 1970 or as ISO time, else as seconds from now on. */
+/** A reset, epoch ms: from seconds since 1970 or an ISO time, else from seconds from now on. */
 export function resetIn(at: unknown, afterSeconds: unknown, now: number): number | undefined {
 	const iso = typeof at === "string" && at.includes("T") ? Date.parse(at) : Number.NaN;
 	const told = boundedReset(Number.isNaN(iso) ? (numberIn(at) ?? 0) * 1000 : iso, now);

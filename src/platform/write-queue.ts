@@ -45,9 +45,10 @@ export interface WriteBatch<T> {
 }
 
 /**
- * Creates a queue. `pristine` gives a fresh copy of the document as last read, without any pending change. What replaces
- * several changes holds one value before and one after for each key (account, pin, lease) and is applied by
- * {@link carryOver}: what another process writes to other keys stays, and `resolve` decides over a key that both changed.
+ * Creates a queue. `pristine` gives a fresh copy of the document as last read, without any pending change. What
+ * replaces several changes holds one value before and one after for each key (account, pin, lease) and is applied by
+ * {@link carryOver}: what another process writes to other keys stays, and `resolve` decides over a key that both
+ * changed.
  */
 export function createWriteQueue<T extends Record<string, unknown>>(
 	pristine: () => T,
