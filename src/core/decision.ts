@@ -1,4 +1,4 @@
-import type { PoolEvent, RequestInfo } from "./events.ts";
+import { type EventTable, mapEvent, type PoolEvent, type RequestInfo } from "./events.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import type { SelectionReason } from "./policies.ts";
 
@@ -76,85 +76,77 @@ export interface LoggedDecision extends Decision {
 	readonly pid: number;
 }
 
+/** Decides nothing. */
+const nothing = () => undefined;
+
+const DECISIONS: EventTable<Decision | undefined> = {
+	chosen: (event) => ({ kind: "chosen", account: event.account.id, ...madeFor(event) }),
+	rotated: (event) => ({
+		kind: "rotated",
+		from: event.from.id,
+		account: event.to.id,
+		reason: event.reason,
+		window: event.window,
+		until: event.readyAt,
+		...(event.guessed && { guessed: true }),
+		...madeFor(event),
+	}),
+	switched: (event) => ({
+		kind: "switched",
+		from: event.from.id,
+		account: event.to.id,
+		reason: event.cause,
+		...madeFor(event),
+	}),
+	pinned: ({ account }) => (account === undefined ? { kind: "unpinned" } : { kind: "pinned", account }),
+	membership: ({ change, account, source }) => ({ kind: change, account, reason: source?.replace(":", " ") }),
+	setting: ({ name, value }) => ({ kind: "setting", setting: name, value }),
+	"backups-deleted": ({ total }) => ({ kind: "backups-deleted", total }),
+	cooling: ({ account, reason, scope, until, guessed, cause }) => {
+		// The process that begins a cooldown logs it.
+		if (cause === "elsewhere") return undefined;
+		return { kind: "cooling", account: account.id, reason, scope, until, ...(guessed && { guessed: true }) };
+	},
+	recovered: ({ account, scope, cause }) => {
+		// Its end was logged with its beginning, and every process would log it.
+		if (cause === "elsewhere" || cause === "time") return undefined;
+		return { kind: "recovered", account: account.id, reason: cause, scope };
+	},
+	"signed-out": ({ type: kind, account, reason }) => ({ kind, account: account.id, reason }),
+	closed: ({ type: kind, account, reason }) => ({ kind, account: account.id, reason }),
+	"last-one": ({ account, left }) => {
+		const { window, percent, resetsAt } = left;
+		return { kind: "last-one", account: account.id, window, leftPercent: percent, until: resetsAt };
+	},
+	"on-credits": ({ account, until, asked }) => {
+		const { modelId, sessionId } = asked;
+		return { kind: "on-credits", account: account.id, until, model: modelId, session: sessionId };
+	},
+	exhausted: ({ why, asked }) => {
+		const { total, cooling, untried, readyAt, guessed } = why;
+		const { modelId, sessionId } = asked;
+		return {
+			kind: "exhausted",
+			total,
+			cooling,
+			untried,
+			until: readyAt,
+			...(guessed && { guessed }),
+			model: modelId,
+			session: sessionId,
+		};
+	},
+	defect: ({ where, trace }) => ({ kind: "defect", reason: where, error: trace.error, frames: trace.frames }),
+	continued: nothing,
+	served: nothing,
+	waiting: nothing,
+	changed: nothing,
+	warning: nothing,
+};
+
 /** The decision in an event; undefined where there is none, or where another process logs it. */
 export function decisionOf(event: PoolEvent): Decision | undefined {
-	switch (event.type) {
-		case "chosen":
-			return { kind: "chosen", account: event.account.id, ...madeFor(event) };
-		case "rotated":
-			return {
-				kind: "rotated",
-				from: event.from.id,
-				account: event.to.id,
-				reason: event.reason,
-				window: event.window,
-				until: event.readyAt,
-				...(event.guessed && { guessed: true }),
-				...madeFor(event),
-			};
-		case "switched":
-			return {
-				kind: "switched",
-				from: event.from.id,
-				account: event.to.id,
-				reason: event.cause,
-				...madeFor(event),
-			};
-		case "pinned":
-			return event.account === undefined ? { kind: "unpinned" } : { kind: "pinned", account: event.account };
-		case "membership":
-			return { kind: event.change, account: event.account, reason: event.source?.replace(":", " ") };
-		case "setting":
-			return { kind: "setting", setting: event.name, value: event.value };
-		case "backups-deleted":
-			return { kind: "backups-deleted", total: event.total };
-		case "cooling":
-			// Who begins a cooldown logs it.
-			if (event.cause === "elsewhere") return undefined;
-			return {
-				kind: "cooling",
-				account: event.account.id,
-				reason: event.reason,
-				scope: event.scope,
-				until: event.until,
-				...(event.guessed && { guessed: true }),
-			};
-		case "recovered":
-			// Its end was logged with its beginning, and every process would log it.
-			if (event.cause === "elsewhere" || event.cause === "time") return undefined;
-			return { kind: "recovered", account: event.account.id, reason: event.cause, scope: event.scope };
-		case "signed-out":
-		case "closed":
-			return { kind: event.type, account: event.account.id, reason: event.reason };
-		case "last-one": {
-			const { window, percent, resetsAt } = event.left;
-			return { kind: "last-one", account: event.account.id, window, leftPercent: percent, until: resetsAt };
-		}
-		case "on-credits": {
-			const { modelId, sessionId } = event.asked;
-			return { kind: "on-credits", account: event.account.id, until: event.until, model: modelId, session: sessionId };
-		}
-		case "exhausted": {
-			const { total, cooling, untried, readyAt, guessed } = event.why;
-			const { modelId, sessionId } = event.asked;
-			return {
-				kind: "exhausted",
-				total,
-				cooling,
-				untried,
-				until: readyAt,
-				...(guessed && { guessed }),
-				model: modelId,
-				session: sessionId,
-			};
-		}
-		case "defect": {
-			const { error, frames } = event.trace;
-			return { kind: "defect", reason: event.where, error, frames };
-		}
-		default:
-			return undefined;
-	}
+	return mapEvent(DECISIONS, event, undefined);
 }
 
 function madeFor(event: { readonly asked: RequestInfo; readonly grounds: SelectionReason }) {

@@ -166,3 +166,26 @@ export interface Exhaustion {
 
 /** Receives pool events; must not throw. */
 export type PoolListener = (event: PoolEvent) => void;
+
+/** The type of an event. */
+export type EventType = PoolEvent["type"];
+
+/** A method, so that a table of them can be called with any event: `mapEvent` picks the one of its type. */
+interface Handlers<E, Context, Result> {
+	on(event: E, context: Context): Result;
+}
+
+/** One entry for every type of event. The compiler finds a forgotten one. */
+export type EventTable<Result, Context = undefined> = {
+	readonly [T in EventType]: Handlers<Extract<PoolEvent, { readonly type: T }>, Context, Result>["on"];
+};
+
+/** What a table makes of an event. */
+export function mapEvent<Result, Context>(
+	table: EventTable<Result, Context>,
+	event: PoolEvent,
+	context: Context,
+): Result {
+	const byType: Readonly<Record<EventType, Handlers<PoolEvent, Context, Result>["on"]>> = table;
+	return byType[event.type](event, context);
+}

@@ -1,6 +1,13 @@
 import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 import type { CooldownReason, CooldownScope } from "../../core/cooldown.ts";
-import type { CoolingCause, PoolEvent, RotationReason, SwitchCause } from "../../core/events.ts";
+import {
+	type CoolingCause,
+	type EventTable,
+	mapEvent,
+	type PoolEvent,
+	type RotationReason,
+	type SwitchCause,
+} from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { Pool } from "../../core/pool.ts";
@@ -75,47 +82,50 @@ export function publishEvents(pi: ExtensionAPI, pool: Pool): void {
 	});
 }
 
-/** What others hear of a pool event; undefined where it is only ours. */
+/** Is of no concern to others. */
+const silent = () => undefined;
+
+const BUS_EVENTS: EventTable<BusEvent | undefined> = {
+	chosen: ({ type, account, grounds, asked }) => {
+		const cause = grounds.decidedBy === "pin" ? "pin" : "policy";
+		const payload = { from: null, to: account.id, cause, how: type, model: asked.modelId } as const;
+		return ["multicodex:account:switched", payload];
+	},
+	rotated: ({ type: how, from, to, reason: cause, asked }) => {
+		return ["multicodex:account:switched", { from: from.id, to: to.id, cause, how, model: asked.modelId }];
+	},
+	switched: ({ type: how, from, to, cause, asked }) => {
+		return ["multicodex:account:switched", { from: from.id, to: to.id, cause, how, model: asked.modelId }];
+	},
+	cooling: ({ account, scope, reason, until, cause }) => {
+		return ["multicodex:account:cooling", { account: account.id, scope, reason, until: iso(until), cause }];
+	},
+	recovered: ({ account, scope, cause }) => ["multicodex:account:recovered", { account: account.id, scope, cause }],
+	"signed-out": ({ account, reason }) => ["multicodex:account:signed-out", { account: account.id, reason }],
+	closed: ({ account, reason }) => ["multicodex:account:closed", { account: account.id, reason }],
+	"last-one": ({ account, left }) => {
+		const { window, percent: leftPercent, resetsAt } = left;
+		return ["multicodex:pool:last-one", { account: account.id, window, leftPercent, resetsAt: iso(resetsAt) }];
+	},
+	exhausted: ({ why, asked }) => {
+		const { total, cooling, needsLogin, untried, readyAt } = why;
+		const payload = { total, cooling, needsLogin, untried, readyAt: iso(readyAt), model: asked.modelId };
+		return ["multicodex:pool:exhausted", payload];
+	},
+	continued: silent,
+	"on-credits": silent,
+	membership: silent,
+	setting: silent,
+	"backups-deleted": silent,
+	pinned: silent,
+	served: silent,
+	waiting: silent,
+	defect: silent,
+	changed: silent,
+	warning: silent,
+};
+
+/** The event for other extensions; undefined for one that is only ours. */
 export function busEventOf(event: PoolEvent): BusEvent | undefined {
-	switch (event.type) {
-		case "chosen": {
-			const cause = event.grounds.decidedBy === "pin" ? "pin" : "policy";
-			const { modelId: model } = event.asked;
-			return ["multicodex:account:switched", { from: null, to: event.account.id, cause, how: event.type, model }];
-		}
-		case "rotated": {
-			const { type: how, from, to, reason: cause, asked } = event;
-			const payload = { from: from.id, to: to.id, cause, how, model: asked.modelId };
-			return ["multicodex:account:switched", payload];
-		}
-		case "switched": {
-			const { type: how, from, to, cause, asked } = event;
-			const payload = { from: from.id, to: to.id, cause, how, model: asked.modelId };
-			return ["multicodex:account:switched", payload];
-		}
-		case "cooling": {
-			const { account, scope, reason, until, cause } = event;
-			return ["multicodex:account:cooling", { account: account.id, scope, reason, until: iso(until), cause }];
-		}
-		case "recovered": {
-			const { account, scope, cause } = event;
-			return ["multicodex:account:recovered", { account: account.id, scope, cause }];
-		}
-		case "signed-out":
-			return ["multicodex:account:signed-out", { account: event.account.id, reason: event.reason }];
-		case "closed":
-			return ["multicodex:account:closed", { account: event.account.id, reason: event.reason }];
-		case "last-one": {
-			const { window, percent: leftPercent, resetsAt } = event.left;
-			const payload = { account: event.account.id, window, leftPercent, resetsAt: iso(resetsAt) };
-			return ["multicodex:pool:last-one", payload];
-		}
-		case "exhausted": {
-			const { total, cooling, needsLogin, untried, readyAt } = event.why;
-			const payload = { total, cooling, needsLogin, untried, readyAt: iso(readyAt), model: event.asked.modelId };
-			return ["multicodex:pool:exhausted", payload];
-		}
-		default:
-			return undefined;
-	}
+	return mapEvent(BUS_EVENTS, event, undefined);
 }

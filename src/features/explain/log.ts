@@ -45,22 +45,9 @@ export function logAsText(
 		.join("\n");
 }
 
-/** What a person has changed is looked for by its day, also on that day. */
-const BY_DAY: ReadonlySet<DecisionKind> = new Set([
-	"added",
-	"signed-in",
-	"removed",
-	"restored",
-	"renamed",
-	"enabled",
-	"disabled",
-	"setting",
-	"backups-deleted",
-]);
-
 function dayOf({ kind, at }: LoggedDecision, now: number): string {
 	const isToday = new Date(at).toDateString() === new Date(now).toDateString();
-	return BY_DAY.has(kind) && isToday ? ` (${formatDay(at)})` : "";
+	return "byDay" in LINES[kind] && isToday ? ` (${formatDay(at)})` : "";
 }
 
 /** Why an account began a session, by the term that decided. */
@@ -84,63 +71,95 @@ const SOURCES: Readonly<Record<string, string>> = {
 	"pi logout": "pi was signed out",
 };
 
-function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => string, now: number): string {
-	const { kind, reason, decidedBy, total, cooling, untried, leftPercent, window } = decision;
-	const account = nameOf(decision.account);
-	const until =
-		decision.until === undefined ? undefined : `${about(decision.guessed)}${formatClock(decision.until, now)}`;
-	const why = humanize(reason ?? "?");
-	switch (kind) {
-		case "chosen":
-			return `${account}: started, ${decidedBy === undefined ? "the only one" : (ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy))}`;
-		case "rotated": {
+/** A decision with its names and words, as its line needs them. */
+interface Told extends LoggedDecision {
+	/** Labels, or ids of accounts that have left. */
+	readonly name: string;
+	readonly formerName: string;
+	/** The clock of `until`. */
+	readonly clock: string | undefined;
+	/** The reason in words. */
+	readonly why: string;
+}
+
+interface LogLine {
+	readonly text: (told: Told) => string;
+	/** A person did it, and looks for it by its day, also on that day. */
+	readonly byDay?: true;
+}
+
+/** The line of every kind of decision. */
+const LINES = {
+	chosen: {
+		text: ({ name, decidedBy }) =>
+			`${name}: started, ${decidedBy === undefined ? "the only one" : (ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy))}`,
+	},
+	rotated: {
+		text: ({ name, formerName, window, reason, why, clock }) => {
 			const cause = window !== undefined && reason === "usage_limit" ? `${windowLabel(window)} limit` : why;
-			return `${nameOf(decision.from)} → ${account}: ${cause}${until ? `, back ${until}` : ""}`;
-		}
-		case "switched":
-			return `${nameOf(decision.from)} → ${account}: by ${reason === "user" ? "hand" : why}`;
-		case "pinned":
-			return `${account}: pinned`;
-		case "unpinned":
-			return "unpinned";
-		case "cooling":
-			return `${account}: ${reason === "usage_limit" || reason === "workspace_limit" ? "out of quota" : "resting"} until ${until ?? "?"}, ${why}${partOf(decision.scope)}`;
-		case "recovered":
-			return `${account}: back, by ${reason === "reset" ? "hand" : "newer usage"}${partOf(decision.scope)}`;
-		case "added":
-			return `${account}: added${wayOf(reason)}`;
-		case "signed-in":
-			return `${account}: signed in again`;
-		case "removed":
-			return `${account}: removed${wayOf(reason)}`;
-		case "restored":
-			return `${account}: put back`;
-		case "renamed":
-			return `${account}: has another label`;
-		case "enabled":
-			return `${account}: on again, by hand`;
-		case "disabled":
-			return `${account}: off, by hand`;
-		case "setting":
-			return `setting ${decision.setting ?? "?"} is ${decision.value ?? "?"}`;
-		case "backups-deleted":
-			return `backups of removed accounts deleted${total === undefined ? "" : `: ${total}`}`;
-		case "signed-out":
-			return `${account}: signed out, ${why}`;
-		case "closed":
-			return `${account}: off, ${why}`;
-		case "last-one":
-			return `${account}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${windowLabel(window ?? "?")} limit left`;
-		case "on-credits":
-			return `${account}: goes on with bought credits${until ? ` until ${until}` : ""}`;
-		case "defect": {
-			const [frame] = decision.frames ?? [];
-			return `a defect of pi-multicodex: ${decision.error ?? "?"}${frame === undefined ? "" : ` at ${frame}`} (${why})`;
-		}
-		case "exhausted":
-			if (untried) return `given up: ${cooling ?? "?"} of ${total ?? "?"} not ready, ${untried} not tried`;
-			return `no account left: ${cooling ?? "?"} of ${total ?? "?"} not ready${until ? `, first back ${until}` : ""}`;
-	}
+			return `${formerName} → ${name}: ${cause}${clock ? `, back ${clock}` : ""}`;
+		},
+	},
+	switched: {
+		text: ({ name, formerName, reason, why }) => `${formerName} → ${name}: by ${reason === "user" ? "hand" : why}`,
+	},
+	pinned: { text: ({ name }) => `${name}: pinned` },
+	unpinned: { text: () => "unpinned" },
+	cooling: {
+		text: ({ name, reason, clock, why, scope }) => {
+			const state = reason === "usage_limit" || reason === "workspace_limit" ? "out of quota" : "resting";
+			return `${name}: ${state} until ${clock ?? "?"}, ${why}${partOf(scope)}`;
+		},
+	},
+	recovered: {
+		text: ({ name, reason, scope }) =>
+			`${name}: back, by ${reason === "reset" ? "hand" : "newer usage"}${partOf(scope)}`,
+	},
+	added: { text: ({ name, reason }) => `${name}: added${wayOf(reason)}`, byDay: true },
+	"signed-in": { text: ({ name }) => `${name}: signed in again`, byDay: true },
+	removed: { text: ({ name, reason }) => `${name}: removed${wayOf(reason)}`, byDay: true },
+	restored: { text: ({ name }) => `${name}: put back`, byDay: true },
+	renamed: { text: ({ name }) => `${name}: has another label`, byDay: true },
+	enabled: { text: ({ name }) => `${name}: on again, by hand`, byDay: true },
+	disabled: { text: ({ name }) => `${name}: off, by hand`, byDay: true },
+	setting: { text: ({ setting, value }) => `setting ${setting ?? "?"} is ${value ?? "?"}`, byDay: true },
+	"backups-deleted": {
+		text: ({ total }) => `backups of removed accounts deleted${total === undefined ? "" : `: ${total}`}`,
+		byDay: true,
+	},
+	"signed-out": { text: ({ name, why }) => `${name}: signed out, ${why}` },
+	closed: { text: ({ name, why }) => `${name}: off, ${why}` },
+	"last-one": {
+		text: ({ name, leftPercent, window }) =>
+			`${name}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${windowLabel(window ?? "?")} limit left`,
+	},
+	"on-credits": {
+		text: ({ name, clock }) => `${name}: goes on with bought credits${clock ? ` until ${clock}` : ""}`,
+	},
+	defect: {
+		text: ({ error, frames, why }) => {
+			const [frame] = frames ?? [];
+			return `a defect of pi-multicodex: ${error ?? "?"}${frame === undefined ? "" : ` at ${frame}`} (${why})`;
+		},
+	},
+	exhausted: {
+		text: ({ total, cooling, untried, clock }) => {
+			const unready = `${cooling ?? "?"} of ${total ?? "?"} not ready`;
+			if (untried) return `given up: ${unready}, ${untried} not tried`;
+			return `no account left: ${unready}${clock ? `, first back ${clock}` : ""}`;
+		},
+	},
+} satisfies Record<DecisionKind, LogLine>;
+
+function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => string, now: number): string {
+	const { kind, account, from, until, guessed, reason } = decision;
+	return LINES[kind].text({
+		...decision,
+		name: nameOf(account),
+		formerName: nameOf(from),
+		clock: until === undefined ? undefined : `${about(guessed)}${formatClock(until, now)}`,
+		why: humanize(reason ?? "?"),
+	});
 }
 
 /** How an account came or left, where that is known. */

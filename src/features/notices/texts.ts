@@ -1,36 +1,44 @@
 import { printable } from "../../core/account.ts";
-import type { PoolEvent } from "../../core/events.ts";
+import { type EventTable, mapEvent, type PoolEvent } from "../../core/events.ts";
 import type { Notice } from "../../pi/output.ts";
 import { leftOf, signInAgain, whySignedOut } from "../../ui-kit/account-texts.ts";
 import { about, formatClock, formatDuration, formatPercent, windowLabel } from "../../ui-kit/format.ts";
 
-/** What a person hears of a pool event; undefined where the footer is enough. */
+/** Says nothing: the footer is enough, or the event is for the log alone. */
+const silent = () => undefined;
+
+const NOTICES: EventTable<Notice | undefined, number> = {
+	continued: (event, now) => ({ level: "info", text: continued(event, now) }),
+	"last-one": (event, now) => ({ level: "warning", text: lastOne(event, now) }),
+	"on-credits": ({ account, until }, now) => ({
+		level: "warning",
+		text: `Codex: no account has included quota left. This session goes on with ${account.label} on its bought credits until ${formatClock(until, now)}.`,
+	}),
+	"signed-out": ({ account, reason }) => ({
+		level: "warning",
+		text: `Codex account ${account.label} was signed out: ${printable(whySignedOut(account, reason))}. ${signInAgain(account)}`,
+	}),
+	closed: (event) => ({ level: "warning", text: closed(event) }),
+	warning: ({ text }) => ({ level: "warning", text: `Codex: ${printable(text)}` }),
+	chosen: silent,
+	rotated: silent,
+	switched: silent,
+	cooling: silent,
+	recovered: silent,
+	exhausted: silent,
+	membership: silent,
+	setting: silent,
+	"backups-deleted": silent,
+	pinned: silent,
+	served: silent,
+	waiting: silent,
+	defect: silent,
+	changed: silent,
+};
+
+/** The notice for a person about a pool event; undefined when the footer is enough. `now` is epoch ms. */
 export function noticeOf(event: PoolEvent, now: number): Notice | undefined {
-	switch (event.type) {
-		case "continued":
-			return { level: "info", text: continued(event, now) };
-		case "last-one":
-			return { level: "warning", text: lastOne(event, now) };
-		case "on-credits":
-			return {
-				level: "warning",
-				text: `Codex: no account has included quota left. This session goes on with ${event.account.label} on its bought credits until ${formatClock(event.until, now)}.`,
-			};
-		case "signed-out":
-			return {
-				level: "warning",
-				text: `Codex account ${event.account.label} was signed out: ${printable(whySignedOut(event.account, event.reason))}. ${signInAgain(event.account)}`,
-			};
-		case "closed":
-			return {
-				level: "warning",
-				text: closed(event),
-			};
-		case "warning":
-			return { level: "warning", text: `Codex: ${printable(event.text)}` };
-		default:
-			return undefined;
-	}
+	return mapEvent(NOTICES, event, now);
 }
 
 const REASON_WORDS = {
