@@ -187,7 +187,6 @@ export function compose(pi: ExtensionAPI): void {
 		pool,
 		affinity,
 		settings: settings.read,
-		clock,
 		onTick: () => {
 			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
 			pool.detectChanges();

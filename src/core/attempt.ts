@@ -81,7 +81,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	const { delegate, backend, readUsageHeaders, now, onUsage } = deps;
 	const { model, context, options } = request;
 	const released = new AbortController();
-	let answered: { status: number; headers: Record<string, string> } | undefined;
+	let answered: { status: number; headers: Record<string, string>; usage: ReturnType<ReadUsageHeaders> } | undefined;
 	let body: string | undefined;
 	/** From here on something may have gone out: over a socket nothing else tells of it. */
 	let isOnItsWay = false;
@@ -90,7 +90,8 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 		const inMessage = message === CUT_SHORT ? {} : evidenceFromMessage(message, now());
 		const refusal = answered && answered.status >= 400 ? answered : undefined;
 		const headers = refusal?.headers ?? inMessage.headers ?? answered?.headers ?? {};
-		const hit = limitHit(readUsageHeaders(headers, now()), now());
+		const usage = headers === answered?.headers ? answered.usage : readUsageHeaders(headers, now());
+		const hit = limitHit(usage, now());
 		const inBody = refusal && body !== undefined ? evidenceFromBody(body, now()) : {};
 		return {
 			...together(together(evidenceFromHeaders(headers, now()), inMessage), inBody),
@@ -129,9 +130,10 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 		},
 		onResponse: async (response, target) => {
 			isOnItsWay = true;
-			answered = { status: response.status, headers: response.headers };
-			const { snapshot } = readUsageHeaders(response.headers, now());
-			if (snapshot) onUsage(snapshot);
+			const { status, headers } = response;
+			const usage = readUsageHeaders(headers, now());
+			answered = { status, headers, usage };
+			if (usage.snapshot) onUsage(usage.snapshot);
 			await options.onResponse?.(response, target);
 			if (isRedirect(response) || (response.status >= 400 && isAccountFault(response.status)))
 				throw new Error(CUT_SHORT);

@@ -25,24 +25,23 @@ export interface Candidate {
 	readonly account: Account;
 	readonly cooldowns: readonly Cooldown[];
 	readonly usage: UsageSnapshot | undefined;
+	/** It has refused requests lately, and nothing tells whose fault that was: others are tried first. */
+	readonly isDoubted?: boolean | undefined;
+	/** When it was last asked although it cooled, epoch ms. */
+	readonly trialAt?: number | undefined;
 }
 
 /** What has to be left of a window, in percent, before a new session begins on an account; by window name (`5h`, `7d`). */
 export type Reserve = Readonly<Record<string, number>>;
 
-/** What a choice is made for. */
-export interface SelectionContext {
-	readonly modelId: string | undefined;
+/** What the measures of a choice depend on beside the candidates. */
+export interface MeasureContext {
 	/** Epoch ms. */
 	readonly now: number;
 	/** The person's explicit choice. */
 	readonly pinned: AccountId | undefined;
-	/** The account that last served this session. */
+	/** The account that the session is to stay on. */
 	readonly affinity: AccountId | undefined;
-	/** The same, however long ago that was: the session may go on there on bought credits. */
-	readonly served?: AccountId | undefined;
-	/** How long the session would rather wait than spend credits while another account only rests, ms. */
-	readonly patienceMs?: number | undefined;
 	/** How many other sessions are live on an account, in any process: with a request in flight, or served just now. */
 	readonly liveSessions: ReadonlyMap<AccountId, number>;
 	readonly reserve: Reserve;
@@ -132,37 +131,33 @@ export function isEligible(candidate: Candidate, modelId: string | undefined, no
 }
 
 /**
- * The account that may serve on bought credits: one that the session is on already, or the only one that could serve at
- * all, and only while no other has included quota. As pi without us would spend them; nothing ever moves onto credits.
+ * When the candidate can serve `modelId` again from its included quota, epoch ms; `now` where it can already, undefined
+ * while it needs a person.
  */
-export function spendsCredits(
-	candidates: readonly Candidate[],
-	{ modelId, now, served, patienceMs = 0 }: SelectionContext,
-	excluded: ReadonlySet<AccountId>,
-): Candidate | undefined {
-	const usable = candidates.filter(({ account }) => account.enabled && !account.needsLogin);
-	const own = usable.length === 1 ? usable[0] : usable.find(({ account }) => account.id === served);
-	if (!own || excluded.has(own.account.id) || gateOf(own, modelId, now)?.kind !== "credits") return undefined;
-	const hasQuota = (other: Candidate): boolean => {
-		const gate = gateOf(other, modelId, now);
-		if (!gate) return true;
-		const isSoon = gate.kind === "cooling" && gate.until <= now + patienceMs;
-		return isSoon && isOnlyResting(other, modelId, now);
-	};
-	const others = usable.filter((other) => other !== own && !excluded.has(other.account.id));
-	return others.some(hasQuota) ? undefined : own;
+export function returnOf(
+	{ account, cooldowns, usage }: Candidate,
+	modelId: string | undefined,
+	now: number,
+): number | undefined {
+	if (!account.enabled || account.needsLogin) return undefined;
+	return Math.max(readyAt(cooldowns, modelId, now), creditsUntil(usage, now) ?? now);
+}
+
+/** The cooldowns that keep the candidate from serving `modelId` now. */
+export function blockingOf({ cooldowns }: Candidate, modelId: string | undefined, now: number): readonly Cooldown[] {
+	return activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
 }
 
 /** Does it cool for a moment, with quota left? */
-function isOnlyResting({ cooldowns, usage }: Candidate, modelId: string | undefined, now: number): boolean {
-	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
-	return blocking.every(isPassing) && !(usage && isSpent(usage, now));
+export function isOnlyResting(candidate: Candidate, modelId: string | undefined, now: number): boolean {
+	const { usage } = candidate;
+	return blockingOf(candidate, modelId, now).every(isPassing) && !(usage && isSpent(usage, now));
 }
 
 /** A way to measure the candidates of one choice among `candidates`, the whole pool in the list's order. */
 export function createMeasure(
 	candidates: readonly Candidate[],
-	context: SelectionContext,
+	context: MeasureContext,
 ): (candidate: Candidate, position: number) => Measured {
 	const { now, pinned, affinity, liveSessions, lastChosen } = context;
 	const size = candidates.length;
@@ -196,24 +191,12 @@ export function createMeasure(
 export type Crowded = Extract<Gate, { kind: "crowded" }>;
 
 /**
- * Accounts that could serve, but whose live sessions need what their 5h window has left: one more session there, and
- * all of them have to change sooner, each at the price of a cold cache. Never the pinned one, nor one of which nothing is
- * known.
+ * Tells where the live sessions of an account need what its 5h window has left: one more session there, and all of them
+ * have to change sooner, each at the price of a cold cache. Never the pinned one, nor one of which nothing is known.
  */
-export function crowdedOf(
-	candidates: readonly Candidate[],
-	context: SelectionContext,
-): ReadonlyMap<AccountId, Crowded> {
-	const measure = createMeasure(candidates, context);
-	const crowded = new Map<AccountId, Crowded>();
-	candidates.forEach((candidate, position) => {
-		if (!isEligible(candidate, context.modelId, context.now)) return;
-		const { isPinned, live, roomPercent } = measure(candidate, position);
-		const isFull = live > 0 && roomPercent !== undefined && roomPercent < CROWDED_BELOW_PERCENT;
-		if (isFull && candidate.usage && !isPinned)
-			crowded.set(candidate.account.id, { kind: "crowded", live, roomPercent });
-	});
-	return crowded;
+export function crowdOn({ candidate, isPinned, live, roomPercent }: Measured): Crowded | undefined {
+	if (!candidate.usage || isPinned || live === 0 || roomPercent === undefined) return undefined;
+	return roomPercent < CROWDED_BELOW_PERCENT ? { kind: "crowded", live, roomPercent } : undefined;
 }
 
 function windowsNow(windows: readonly UsageWindow[], usage: UsageSnapshot, now: number): WindowNow[] {

@@ -1,6 +1,6 @@
 import { type EventTable, mapEvent, type PoolEvent, type RequestInfo } from "./events.ts";
 import type { AccountId, SessionId } from "./ids.ts";
-import type { SelectionReason } from "./policies.ts";
+import type { SelectionReason } from "./plan.ts";
 
 /** Kinds of lines in the decision log. */
 export const DECISION_KINDS = [

@@ -2,7 +2,7 @@ import type { Account } from "./account.ts";
 import type { CooldownReason, CooldownScope } from "./cooldown.ts";
 import type { DefectPlace, ErrorTrace } from "./defect.ts";
 import type { AccountId, SessionId } from "./ids.ts";
-import type { SelectionReason } from "./policies.ts";
+import type { SelectionReason } from "./plan.ts";
 import type { WindowLeft } from "./usage.ts";
 
 /** The request that made an event. */
@@ -131,9 +131,15 @@ export type PoolEvent =
 	  }
 	/**
 	 * No account is there for a request; it goes on when the first is back, epoch ms. `forRoom`: others could serve, but
-	 * their quota is left to the sessions that are at work on them. Undefined at the end of the wait.
+	 * their quota is left to the sessions that are at work on them. Undefined at the end of the wait. `request` tells the
+	 * requests of this process apart.
 	 */
-	| { readonly type: "waiting"; readonly until: number | undefined; readonly forRoom: boolean }
+	| {
+			readonly type: "waiting";
+			readonly request: number;
+			readonly until: number | undefined;
+			readonly forRoom: boolean;
+	  }
 	/** An error came up that a change of ours alone can mend. Without its message, which may quote anything. */
 	| { readonly type: "defect"; readonly where: DefectPlace; readonly trace: ErrorTrace }
 	/** Anything else that a footer shows: accounts, cooldowns, usage, pin. */

@@ -1,6 +1,5 @@
 import type { Affinity } from "./affinity.ts";
 import type { Credentials } from "./credentials.ts";
-import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 
 interface Deps {
@@ -25,18 +24,15 @@ export interface Handout {
  */
 export function createHandout({ pool, affinity, credentials }: Deps): () => Handout | undefined {
 	return () => {
-		const tried = new Set<AccountId>();
 		const own = affinity.account();
-		while (tried.size < MOST_TRIES) {
-			const account = pool.choose({ modelId: undefined, affinity: own, sessionId: undefined, excluded: tried });
-			if (!account) break;
-			const token = credentials.currentToken(account.id);
+		const { order, lastResort } = pool.plan({ modelId: undefined, affinity: own, sessionId: undefined });
+		const inLine = [...order, ...lastResort].slice(0, MOST_TRIES).map(({ account }) => account);
+		for (const { id } of inLine) {
+			const token = credentials.currentToken(id);
 			if (token !== undefined) return { token, isValid: true };
-			tried.add(account.id);
 		}
-		const [first] = tried;
 		const usable = pool.accounts().filter(({ enabled, needsLogin }) => enabled && !needsLogin);
-		const fallback = usable.find(({ id }) => id === (first ?? own)) ?? usable[0];
+		const fallback = usable.find(({ id }) => id === (inLine[0]?.id ?? own)) ?? usable[0];
 		if (!fallback) return undefined;
 		const isValid = credentials.currentToken(fallback.id) !== undefined;
 		return { token: fallback.credential.access, isValid };

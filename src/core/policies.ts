@@ -1,19 +1,5 @@
-import type { Account } from "./account.ts";
-import {
-	type Candidate,
-	type Crowded,
-	createMeasure,
-	FRESHNESS,
-	type Freshness,
-	type Gate,
-	gateOf,
-	isEligible,
-	type Measured,
-	type SelectionContext,
-	spendsCredits,
-} from "./candidate.ts";
+import { FRESHNESS, type Freshness, type Measured } from "./candidate.ts";
 import { formatDuration, formatPercent, windowLabel } from "./format.ts";
-import type { AccountId } from "./ids.ts";
 
 /** One thing by which accounts are ordered. */
 interface Term {
@@ -39,6 +25,13 @@ const FRESHNESS_TEXTS: Readonly<Record<Freshness, string>> = {
 	[FRESHNESS.idle]: "its shortest window has not started",
 	[FRESHNESS.unknown]: "usage unknown",
 	[FRESHNESS.running]: "its windows are running",
+};
+
+const doubt: Term = {
+	name: "doubt",
+	key: ({ candidate }) => (candidate.isDoubted ? 1 : 0),
+	value: ({ candidate }) => (candidate.isDoubted ? 1 : 0),
+	text: ({ candidate }) => (candidate.isDoubted ? "refused requests lately" : "refused no request lately"),
 };
 
 const pin: Term = {
@@ -147,7 +140,7 @@ export type PolicyName = keyof typeof POLICIES;
 export const DEFAULT_POLICY: PolicyName = "soonest-reset";
 
 /** What comes before any policy. */
-const ALWAYS: Policy = [pin, session, reserve];
+const ALWAYS: Policy = [doubt, pin, session, reserve];
 
 /** A term of one account, to be read. */
 export interface TermShown {
@@ -156,132 +149,31 @@ export interface TermShown {
 	readonly text: string;
 }
 
-/** Why an account stands where it does. */
-export interface Verdict {
-	readonly account: Account;
-	/** 1 is tried first; undefined where a gate keeps the account out. */
-	readonly rank: number | undefined;
-	/** What keeps the account out, or with a rank at the end: `reserve`, or `credits` where there is no other. */
-	readonly gate: Gate | undefined;
-	/** What it is ordered by, the first to decide first; empty without a rank. */
-	readonly terms: readonly TermShown[];
-	/** The term that put it behind the one before it; undefined for the first and without a rank. */
-	readonly decidedBy: string | undefined;
+/** Places accounts under a policy. */
+export interface Ordering {
+	/** Compares two accounts, term by term; never 0 for two of one list, as its order is the last term. */
+	compare(a: Measured, b: Measured): number;
+	/** The term that puts `b` behind `a`. */
+	decisive(a: Measured, b: Measured): string | undefined;
+	/** What an account is ordered by, the first to decide first. */
+	show(measured: Measured, now: number): readonly TermShown[];
 }
 
-/** Why an account was the one to be tried. */
-export interface SelectionReason {
-	/** The term that put the next account behind it; undefined where there was no other. */
-	readonly decidedBy: string | undefined;
-	/** What it is ordered by. */
-	readonly terms: readonly TermShown[];
-}
-
-const NOBODY: ReadonlySet<AccountId> = new Set();
-
-/**
- * The candidate to try next: the first of {@link rank}, without those that are excluded. `candidates` is the whole pool
- * in the list's order; undefined where nobody is left.
- */
-export function firstChoice(
-	candidates: readonly Candidate[],
-	context: SelectionContext,
-	policy: PolicyName = DEFAULT_POLICY,
-	excluded: ReadonlySet<AccountId> = NOBODY,
-): Candidate | undefined {
-	const before = orderOf(policy);
-	let first: Measured | undefined;
-	for (const measured of eligibleOf(candidates, context, excluded)) {
-		if (!first || before(measured, first) < 0) first = measured;
-	}
-	return first?.candidate;
-}
-
-/**
- * The eligible candidates in the order in which to try them: pin, then affinity, then the policy's order, and last
- * those that are kept in reserve. `candidates` is the whole pool in the list's order.
- */
-export function rank(
-	candidates: readonly Candidate[],
-	context: SelectionContext,
-	policy: PolicyName = DEFAULT_POLICY,
-): Candidate[] {
-	return eligibleOf(candidates, context)
-		.sort(orderOf(policy))
-		.map(({ candidate }) => candidate);
-}
-
-/**
- * What {@link rank} does with every account of the pool, and why; those without a rank last, as listed. Those in
- * `excluded` are left out, those in `crowded` (of {@link crowdedOf}) have no rank.
- */
-export function explain(
-	candidates: readonly Candidate[],
-	context: SelectionContext,
-	policy: PolicyName = DEFAULT_POLICY,
-	excluded: ReadonlySet<AccountId> = NOBODY,
-	crowded: ReadonlyMap<AccountId, Crowded> = new Map(),
-): Verdict[] {
-	const { modelId, now } = context;
-	const terms = termsOf(policy);
-	const placed = eligibleOf(candidates, context, new Set([...excluded, ...crowded.keys()])).sort(orderOf(policy));
-	const ranked = placed.map((measured, at): Verdict => {
-		const before = placed[at - 1];
-		const decisive = before && terms.find(({ key }) => key(before) !== key(measured));
-		return {
-			account: measured.candidate.account,
-			rank: at + 1,
-			gate: gateOf(measured.candidate, modelId, now) ?? measured.reserve,
-			terms: terms.map(({ name, value, text }) => ({ name, value: value(measured), text: text(measured, now) })),
-			decidedBy: decisive?.name,
-		};
-	});
-	const isPlaced = new Set(placed.map(({ candidate }) => candidate.account.id));
-	const out = candidates.flatMap((candidate): Verdict[] => {
-		const { account } = candidate;
-		const gate = gateOf(candidate, modelId, now) ?? crowded.get(account.id);
-		return gate && !excluded.has(account.id) && !isPlaced.has(account.id)
-			? [{ account, rank: undefined, gate, terms: [], decidedBy: undefined }]
-			: [];
-	});
-	return [...ranked, ...out];
-}
-
-/** Why the first of `verdicts` is the first. */
-export function selectionReasonOf([first, second]: readonly Verdict[]): SelectionReason {
-	return { decidedBy: second?.decidedBy, terms: first?.terms ?? [] };
-}
-
-function termsOf(policy: PolicyName): Policy {
-	return [...ALWAYS, ...POLICIES[policy], list];
-}
-
-function eligibleOf(
-	candidates: readonly Candidate[],
-	context: SelectionContext,
-	excluded: ReadonlySet<AccountId> = NOBODY,
-): Measured[] {
-	const { modelId, now } = context;
-	const measure = createMeasure(candidates, context);
-	const onCredits = spendsCredits(candidates, context, excluded);
-	const eligible: Measured[] = [];
-	candidates.forEach((candidate, position) => {
-		const isReady = isEligible(candidate, modelId, now) || candidate === onCredits;
-		const isOffered = isReady && !excluded.has(candidate.account.id);
-		if (isOffered) eligible.push(measure(candidate, position));
-	});
-	return eligible;
-}
-
-/** Compares two accounts, term by term; never 0 for two of one list, as its order is the last term. */
-function orderOf(policy: PolicyName): (a: Measured, b: Measured) => number {
-	const terms = termsOf(policy);
-	return (a, b) => {
-		for (const { key } of terms) {
-			const difference = key(a) - key(b);
-			if (difference !== 0) return difference;
-		}
-		return 0;
+/** The order of a policy, behind what comes before any. A term that tells none of `all` from another is left out where it is of doubt. */
+export function orderingOf(policy: PolicyName, all: readonly Measured[]): Ordering {
+	const isAnyDoubted = all.some(({ candidate }) => candidate.isDoubted);
+	const terms = [...ALWAYS, ...POLICIES[policy], list].filter((term) => term !== doubt || isAnyDoubted);
+	return {
+		compare: (a, b) => {
+			for (const { key } of terms) {
+				const difference = key(a) - key(b);
+				if (difference !== 0) return difference;
+			}
+			return 0;
+		},
+		decisive: (a, b) => terms.find(({ key }) => key(a) !== key(b))?.name,
+		show: (measured, now) =>
+			terms.map(({ name, value, text }) => ({ name, value: value(measured), text: text(measured, now) })),
 	};
 }
 

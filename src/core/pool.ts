@@ -1,36 +1,17 @@
 import { type Account, type AccountState, stateOf } from "./account.ts";
-import { type Candidate, type Crowded, crowdedOf, gateOf, type SelectionContext } from "./candidate.ts";
+import type { Candidate } from "./candidate.ts";
 import { createChangeDetector } from "./change-detector.ts";
 import type { Cooling } from "./classify.ts";
-import { activeCooldowns, type Cooldown, covers, isOfQuota, mergeCooldown, readyAt } from "./cooldown.ts";
+import { type Cooldown, covers, isOfQuota, mergeCooldown } from "./cooldown.ts";
 import { tellDefect } from "./defect-reports.ts";
 import type { CoolingCause, PoolEvent, PoolListener, RequestInfo } from "./events.ts";
 import { accountWith } from "./identity.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import { ENDPOINT_LAG_MS, mergeUsage } from "./merge-usage.ts";
-import { explain, firstChoice, type Verdict } from "./policies.ts";
+import { type Plan, plan, type SelectionRequest, type Snapshot, TRIAL_MS } from "./plan.ts";
 import type { AccountStatus, AccountStore, Clock, StateStore } from "./ports.ts";
 import type { RotationSettings } from "./settings.ts";
-import { creditsUntil, isSpent, quotasOf, type UsageSnapshot } from "./usage.ts";
-
-/** What a request needs to be given an account. */
-export interface Choice {
-	/** Without a model only what holds for all models counts. */
-	readonly modelId: string | undefined;
-	/** The account that last served the session. */
-	readonly affinity: AccountId | undefined;
-	/** The session that asks: what it does itself is no reason to go elsewhere. */
-	readonly sessionId: SessionId | undefined;
-	/** The same, however long ago: the session may go on there on bought credits. */
-	readonly served?: AccountId | undefined;
-	/** How long the session would wait for an account that only rests, rather than spend credits; ms. */
-	readonly patienceMs?: number | undefined;
-	/** Accounts that this request is done with. */
-	readonly excluded: ReadonlySet<AccountId>;
-}
-
-/** As {@link Choice}, where nothing is sent yet. */
-export type SelectionRequest = Omit<Choice, "excluded">;
+import { isSpent, quotasOf, type UsageSnapshot } from "./usage.ts";
 
 /** All accounts of this person, what is known of each, and who may serve next. */
 export interface Pool {
@@ -38,19 +19,8 @@ export interface Pool {
 	account(id: AccountId): Account | undefined;
 	status(id: AccountId): AccountStatus;
 	state(account: Account): AccountState;
-	/**
-	 * When the account can serve `modelId` (any model without one) from its included quota, epoch ms; `now` where it can
-	 * already, undefined while it needs a person.
-	 */
-	readyAt(account: Account, now: number, modelId?: string): number | undefined;
-	/** The account to try next. Never waits for the network. */
-	choose(choice: Choice): Account | undefined;
-	/**
-	 * Accounts that a session leaves to those at work there, because `own`, which served it last, has run out of quota and
-	 * another one has room, or somebody is back within `patienceMs`. Nobody where `own` could serve, or is away for another
-	 * reason.
-	 */
-	crowded(question: SelectionRequest, own: AccountId | undefined, patienceMs: number): ReadonlyMap<AccountId, Crowded>;
+	/** Who serves `request`, in which order, when, and why. Never waits for the network. */
+	plan(request: SelectionRequest): Plan;
 	/** The account that the last attempt of this process used. */
 	active(): AccountId | undefined;
 	setActive(id: AccountId): void;
@@ -60,15 +30,6 @@ export interface Pool {
 	renewLease(id: AccountId, sessionId: SessionId | undefined): void;
 	/** The session is over. */
 	releaseLease(sessionId: SessionId | undefined): void;
-	/**
-	 * Every account's rank, or what keeps it out, and why. Without a model only what holds for all models counts. `crowded`:
-	 * what {@link Pool.crowded} gave, where the session waits.
-	 */
-	explain(
-		question: SelectionRequest,
-		excluded?: ReadonlySet<AccountId>,
-		crowded?: ReadonlyMap<AccountId, Crowded>,
-	): Verdict[];
 	pinned(): AccountId | undefined;
 	/** Pins an account for all sessions on this machine; undefined ends it. */
 	pin(id: AccountId | undefined): Promise<void>;
@@ -97,10 +58,15 @@ export interface Pool {
 	noteUnknown(id: AccountId, text: string): void;
 	/** Remembers, by its hash, a token that was refused right after it had been issued. */
 	noteRefused(id: AccountId, tokenHash: string): void;
-	/** Accounts of which a refusal has told nothing yet but that others are to be tried first. */
-	doubted(): ReadonlySet<AccountId>;
 	/** Has others tried before these for a while: the request that they refused may have been at fault, or they. */
 	doubt(ids: Iterable<AccountId>): void;
+	/**
+	 * True where this process may ask an account that cools on weak evidence: of all processes that try at once, one may, and
+	 * none for a while after it.
+	 */
+	claimTrial(id: AccountId): Promise<boolean>;
+	/** The account has answered `modelId` in a trial that began at `began`, epoch ms: what kept it out before is refuted. */
+	endTrial(id: AccountId, modelId: string, began: number): void;
 	/**
 	 * An account has answered a request to its end; `hasMoved`: its session was with another account before. `hasToldUsage`:
 	 * the answer said what is left.
@@ -121,8 +87,6 @@ interface Deps {
 	readonly clock: Clock;
 	readonly rotation: () => RotationSettings;
 }
-
-const NOBODY: ReadonlyMap<AccountId, Crowded> = new Map();
 
 /** Refusals in a row after which an account is switched off. */
 const STRIKES = 3;
@@ -149,27 +113,30 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	const find = (id: AccountId) => accountWith(accounts.list(), id);
 	/** The pin and a session may name an account that was merged into another one since. */
 	const present = (id: AccountId | undefined) => (id === undefined ? undefined : (find(id)?.id ?? id));
-	const candidates = (): Candidate[] => {
-		const memoOf = state.snapshot();
+	const candidatesAt = (now: number): Candidate[] => {
+		const statusOf = state.snapshot();
+		const isDoubted = (until = 0) => until > now && until - now <= DOUBT_MS;
 		return accounts.list().map((account) => {
-			const { cooldowns, usage } = memoOf(account.id);
-			return { account, cooldowns, usage };
+			const { cooldowns, usage, doubtedUntil, trialAt } = statusOf(account.id);
+			return { account, cooldowns, usage, isDoubted: isDoubted(doubtedUntil), trialAt };
 		});
 	};
 
 	const watch = createChangeDetector({ accounts: accounts.list, memos: state.snapshot, clock, emit });
 
-	const contextOf = ({ modelId, affinity, served, patienceMs, sessionId }: SelectionRequest): SelectionContext => ({
-		modelId,
-		now: clock.now(),
-		pinned: present(state.pin()),
-		affinity: present(affinity),
-		served: present(served),
-		patienceMs,
-		liveSessions: state.liveSessions(sessionId),
-		reserve: rotation().reserve,
-		lastChosen: state.lastChosen(),
-	});
+	const snapshotFor = (sessionId: SessionId | undefined): Snapshot => {
+		const now = clock.now();
+		const { policy, reserve } = rotation();
+		return {
+			now,
+			candidates: candidatesAt(now),
+			pinned: present(state.pin()),
+			liveSessions: state.liveSessions(sessionId),
+			lastChosen: state.lastChosen(),
+			policy,
+			reserve,
+		};
+	};
 	const setActive = (id: AccountId) => {
 		if (active === id) return;
 		active = id;
@@ -222,31 +189,11 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			const { cooldowns, usage } = state.status(account.id);
 			return stateOf(account, cooldowns, clock.now(), usage);
 		},
-		readyAt: (account, now, modelId) => {
-			if (!account.enabled || account.needsLogin) return undefined;
-			const { cooldowns, usage } = state.status(account.id);
-			return Math.max(readyAt(cooldowns, modelId, now), creditsUntil(usage, now) ?? now);
+		plan: (request) => {
+			const { affinity, served, sessionId } = request;
+			const ids = { affinity: present(affinity), served: present(served) };
+			return plan({ ...request, ...ids }, snapshotFor(sessionId));
 		},
-		choose: ({ excluded, ...choice }) => {
-			return firstChoice(candidates(), contextOf(choice), rotation().policy, excluded)?.account;
-		},
-		crowded: (question, own, patienceMs) => {
-			const { modelId } = question;
-			const now = clock.now();
-			const left = own === undefined ? undefined : find(own);
-			const cooldowns = left?.enabled && !left.needsLogin ? state.status(left.id).cooldowns : [];
-			const isSpent = activeCooldowns(cooldowns, now).some((each) => isOfQuota(each) && covers(each, modelId));
-			if (!isSpent) return NOBODY;
-			const all = candidates();
-			const crowded = crowdedOf(all, contextOf(question));
-			const isWorthIt = all.some((candidate) => {
-				const gate = crowded.get(candidate.account.id) ?? gateOf(candidate, modelId, now);
-				return !gate || (gate.kind === "cooling" && gate.until <= now + patienceMs);
-			});
-			return isWorthIt ? crowded : NOBODY;
-		},
-		explain: (question, excluded, crowded) =>
-			explain(candidates(), contextOf(question), rotation().policy, excluded, crowded),
 		active: () => active,
 		setActive,
 		acquireLease: (id, sessionId, isChoice) => {
@@ -340,13 +287,19 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		noteRefused: (id, refusedToken) => {
 			update(id, (memo) => ({ ...memo, refusedToken }));
 		},
-		doubted: () => {
-			const [memoOf, now] = [state.snapshot(), clock.now()];
-			const isDoubted = (until = 0) => until > now && until - now <= DOUBT_MS;
-			const all = accounts.list().filter(({ id }) => isDoubted(memoOf(id).doubtedUntil));
-			return new Set(all.map(({ id }) => id));
-		},
 		doubt,
+		claimTrial: (id) => {
+			const isFree = ({ trialAt = 0 }: AccountStatus) => Math.abs(clock.now() - trialAt) >= TRIAL_MS;
+			return state.updateIf(id, isFree, (status) => ({ ...status, trialAt: clock.now() }));
+		},
+		endTrial: (id, modelId, began) => {
+			const isRefuted = (each: Cooldown) => isOfQuota(each) && covers(each, modelId) && each.setAt < began;
+			if (!state.status(id).cooldowns.some(isRefuted)) return;
+			watch.look();
+			update(id, (status) => ({ ...status, cooldowns: status.cooldowns.filter((each) => !isRefuted(each)) }));
+			watch.look("usage");
+			changed();
+		},
 		served: (id, hasMoved, hasToldUsage) => {
 			state.updateSoon(id, (memo) => ({
 				...memo,

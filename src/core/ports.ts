@@ -97,6 +97,8 @@ export interface AccountStatus {
 	readonly refusedToken?: string | undefined;
 	/** Until when others are tried first, epoch ms. */
 	readonly doubtedUntil?: number | undefined;
+	/** When it was last asked although it cooled, epoch ms. */
+	readonly trialAt?: number | undefined;
 }
 
 /** A process, as another one can find out whether it still runs. */

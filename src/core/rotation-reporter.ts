@@ -1,59 +1,52 @@
 import type { Account } from "./account.ts";
-import type { Affinity } from "./affinity.ts";
-import { covers, isOfQuota } from "./cooldown.ts";
+import { type Cooldown, isOfQuota } from "./cooldown.ts";
 import type { RequestInfo, Rotated, RotationReason, SwitchCause, Switched } from "./events.ts";
-import type { AccountId } from "./ids.ts";
 import { ownValue } from "./own-value.ts";
-import { selectionReasonOf } from "./policies.ts";
+import { type Gated, gatedIn, type Plan, type SelectionReason } from "./plan.ts";
 import type { Pool } from "./pool.ts";
-import type { AccountStatus, Clock } from "./ports.ts";
+import type { Clock } from "./ports.ts";
+import type { Try, Wait } from "./request-progress.ts";
 import {
 	byLength,
-	creditsUntil,
 	freshness,
 	headroom,
 	isExhausted,
 	quotasOf,
 	RESET_JITTER_MS,
 	tightest,
+	type UsageSnapshot,
 	type UsageWindow,
 	windowName,
 } from "./usage.ts";
 
 /** Tells how one request comes to its account. */
 export interface RotationReporter {
-	/**
-	 * The request is about to try `account`, after `left`, chosen without those in `excluded`. `refusedFor`: why `left` was
-	 * left where nothing stored tells it; undefined for the first account that the request tries.
-	 */
-	begin(
-		account: Account,
-		left: Account | undefined,
-		excluded: ReadonlySet<AccountId>,
-		refusedFor: RotationReason | undefined,
-	): void;
+	/** The request is about to take `step`, after `previous`, because of `grounds`. */
+	begin(step: Try, previous: Account | undefined, plan: Plan, grounds: SelectionReason): void;
+	/** The request waits for an account; undefined: no longer. */
+	waits(wait: Pick<Wait, "until" | "forRoom"> | undefined): void;
 	/** Something of `account` goes out to pi. */
 	output(account: Account): void;
 }
 
 interface Deps {
 	readonly pool: Pool;
-	readonly affinity: Affinity;
 	readonly clock: Clock;
 	/** Settles when the usage is known that was asked for on this request's account; undefined where none was. */
 	readonly usageKnown: () => Promise<void> | undefined;
 }
 
-/** Begins the tale of one request. */
+/** Creates the reporter of one request; `id` tells it from others of this process. */
 export function createRotationReporter(
+	id: number,
 	asked: RequestInfo,
-	{ pool, affinity, clock, usageKnown }: Deps,
+	{ pool, clock, usageKnown }: Deps,
 ): RotationReporter {
+	let isWaiting = false;
 	/** The first change that a person is told of: later ones of this request only change where it ends. */
 	let first: Rotated | Switched | undefined;
 
-	const leftOf = (id: AccountId) => {
-		const { usage } = pool.status(id);
+	const remainingOn = (usage: UsageSnapshot | undefined) => {
 		const now = clock.now();
 		if (!usage || freshness(usage, now) !== "fresh") return { remainingPercent: undefined };
 		return { remainingPercent: headroom(usage, now), remainingWindow: tightest(usage, now)?.window };
@@ -61,27 +54,33 @@ export function createRotationReporter(
 	/** What was told of a spent account as it is known by now: its refusal need not have named window and reset. */
 	const asKnownNow = (told: Rotated | Switched): Rotated | Switched => {
 		if (told.type !== "rotated" || told.reason !== "usage_limit") return told;
-		const why = whyLeft(told.from, told.to, asked, told.reason, pool, clock.now());
+		const plan = pool.plan({ ...asked, affinity: undefined });
+		const why = whyLeft(told.from, told.to, told.reason, plan);
 		if ("cause" in why || why.reason !== told.reason || why.readyAt === undefined) return told;
 		const { readyAt, guessed } = why;
-		return { ...told, readyAt, guessed, window: windowBehind(pool.status(told.from.id), asked, clock.now()) };
+		return { ...told, readyAt, guessed, window: windowBehind(gatedIn(plan, told.from.id), plan.now) };
+	};
+	const waits: RotationReporter["waits"] = (wait) => {
+		if (!wait && !isWaiting) return;
+		isWaiting = wait !== undefined;
+		pool.emit({ type: "waiting", request: id, until: wait?.until, forRoom: wait?.forRoom ?? false });
 	};
 
 	return {
-		begin: (account, left, excluded, refusedFor) => {
-			if (left?.id === account.id) return;
-			const question = { ...asked, affinity: affinity.account(), served: affinity.lastServed() };
-			const grounds = selectionReasonOf(pool.explain(question, excluded));
-			if (!left) {
-				pool.emit({ type: "chosen", account, asked, grounds });
+		waits,
+		begin: ({ account: to, leftFor }, from, plan, grounds) => {
+			waits(undefined);
+			if (from?.id === to.id) return;
+			if (!from) {
+				pool.emit({ type: "chosen", account: to, asked, grounds });
 				return;
 			}
-			const [from, to, now] = [left, account, clock.now()];
-			const why = whyLeft(from, to, asked, refusedFor, pool, now);
+			const why = whyLeft(from, to, leftFor, plan);
+			const { now } = plan;
 			if ("cause" in why) {
-				const { usage } = pool.status(from.id);
-				const switched: Switched = { type: "switched", from, to, ...why, left: tightest(usage, now), asked, grounds };
-				// Whoever pins or switches off by hand knows.
+				const left = tightest(pool.status(from.id).usage, now);
+				const switched: Switched = { type: "switched", from, to, ...why, left, asked, grounds };
+				// A person who pins or switches off by hand knows.
 				if (why.cause === "policy") first ??= switched;
 				pool.emit(switched);
 				return;
@@ -91,8 +90,8 @@ export function createRotationReporter(
 				from,
 				to,
 				...why,
-				window: windowBehind(pool.status(from.id), asked, now),
-				remainingPercent: leftOf(to.id).remainingPercent,
+				window: windowBehind(gatedIn(plan, from.id), now),
+				remainingPercent: remainingOn(pool.status(to.id).usage).remainingPercent,
 				asked,
 				grounds,
 			};
@@ -103,7 +102,8 @@ export function createRotationReporter(
 			const told = first;
 			first = undefined;
 			if (!told || told.from.id === to.id) return;
-			const tell = () => pool.emit({ type: "continued", first: asKnownNow(told), to, ...leftOf(to.id) });
+			const tell = () =>
+				pool.emit({ type: "continued", first: asKnownNow(told), to, ...remainingOn(pool.status(to.id).usage) });
 			const isOpen = told.type === "rotated" && told.reason === "usage_limit";
 			const known = isOpen ? usageKnown() : undefined;
 			if (known) void known.then(tell);
@@ -112,44 +112,51 @@ export function createRotationReporter(
 	};
 }
 
-/** Why `from` was left is what the pool now knows of it. */
+/** Why `from` was left is what the plan knows of it. `leftFor`: where nothing that is stored tells it. */
 function whyLeft(
 	from: Account,
 	to: Account,
-	{ modelId }: RequestInfo,
-	refusedFor: RotationReason | undefined,
-	pool: Pool,
-	now: number,
+	leftFor: RotationReason | undefined,
+	plan: Plan,
 ):
 	| { readonly cause: SwitchCause }
 	| { readonly reason: RotationReason; readonly readyAt: number | undefined; readonly guessed?: boolean } {
-	const longest = pool
-		.status(from.id)
-		.cooldowns.filter((cooldown) => covers(cooldown, modelId))
-		.sort((a, b) => b.until - a.until)[0];
+	const gated = gatedIn(plan, from.id);
+	const longest = longestOf(gated?.blocking ?? []);
 	if (longest) {
 		const { reason, until: readyAt, guessed } = longest;
 		return { reason, readyAt, ...(guessed && { guessed }) };
 	}
-	if (refusedFor !== undefined && refusedFor !== "unavailable") return { reason: refusedFor, readyAt: undefined };
-	const until = creditsUntil(pool.status(from.id).usage, now);
-	if (until !== undefined) return { reason: "usage_limit", readyAt: until };
-	if (pool.pinned() === to.id) return { cause: "pin" };
-	const known = pool.account(from.id);
-	if (known?.needsLogin) return { reason: "signed_out", readyAt: undefined };
-	if (!known?.enabled) return known?.disabledReason ? { reason: "closed", readyAt: undefined } : { cause: "user" };
-	return refusedFor ? { reason: refusedFor, readyAt: undefined } : { cause: "policy" };
+	if (leftFor !== undefined && leftFor !== "unavailable") return { reason: leftFor, readyAt: undefined };
+	if (gated?.gate.kind === "credits") return { reason: "usage_limit", readyAt: gated.gate.until };
+	if (plan.pinned === to.id) return { cause: "pin" };
+	if (gated?.gate.kind === "needs-login") return { reason: "signed_out", readyAt: undefined };
+	if (gated?.gate.kind === "disabled") {
+		return gated.account.disabledReason ? { reason: "closed", readyAt: undefined } : { cause: "user" };
+	}
+	if (!isIn(plan, from)) return { cause: "user" };
+	return leftFor ? { reason: leftFor, readyAt: undefined } : { cause: "policy" };
+}
+
+function isIn({ order, lastResort, passed, gated }: Plan, { id }: Account): boolean {
+	return (
+		[...order, ...lastResort, ...gated].some(({ account }) => account.id === id) ||
+		passed.some((each) => each.id === id)
+	);
+}
+
+function longestOf(cooldowns: readonly Cooldown[]): Cooldown | undefined {
+	return [...cooldowns].sort((a, b) => b.until - a.until)[0];
 }
 
 /**
  * Name of the window or budget that keeps the account out: the longest that is used up; where none is known to be, the one
  * that resets when the account is back.
  */
-function windowBehind({ usage, cooldowns }: AccountStatus, { modelId }: RequestInfo, now: number): string | undefined {
-	if (!usage) return undefined;
-	const [longest] = cooldowns
-		.filter((cooldown) => isOfQuota(cooldown) && covers(cooldown, modelId))
-		.sort((a, b) => b.until - a.until);
+function windowBehind(gated: Gated | undefined, now: number): string | undefined {
+	if (!gated?.usage) return undefined;
+	const { usage, blocking } = gated;
+	const longest = longestOf(blocking.filter(isOfQuota));
 	const limitId = longest?.scope.startsWith("limit:") ? longest.scope.slice("limit:".length) : undefined;
 	const quotas = byLength(limitId === undefined ? quotasOf(usage) : (ownValue(usage.limits, limitId)?.windows ?? []));
 	const spent = quotas.filter((window) => isExhausted([window], now));

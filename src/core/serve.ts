@@ -291,12 +291,12 @@ function afterCommit(
 	const isAccountFault = failure.remedy === "rotate" || failure.remedy === "retry-or-rotate";
 	if (!isAccountFault) return told;
 	penalize(account, access, failure, model.id, deps);
-	const next = deps.pool.choose({
+	const { next } = deps.pool.plan({
 		modelId: model.id,
 		affinity: deps.affinity.account(),
 		served: deps.affinity.lastServed(),
 		sessionId,
-		excluded: new Set([account.id]),
+		tried: new Set([account.id]),
 	});
 	return next ? continuesElsewhere() : told;
 }

@@ -2,8 +2,8 @@ import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../core/account.ts";
 import type { Affinity } from "../core/affinity.ts";
 import type { AccountId } from "../core/ids.ts";
-import { type Asker, nextInLine } from "../core/next-in-line.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
+import { type Plan, readyCount, type SelectionRequest } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView } from "../core/pool-view.ts";
 import type { Clock, SettingsStore } from "../core/ports.ts";
@@ -14,7 +14,9 @@ import { viewOf } from "./view-of-pool.ts";
 /** The pool as the session in front of the person sees it. */
 export interface SessionView {
 	/** The request that the session sends next. Beside a model of another provider: one for the saved default. */
-	asker(host: ExtensionContext): Asker;
+	request(host: ExtensionContext): SelectionRequest;
+	/** Who serves that request, and why; `without` as if that account were gone. */
+	plan(host: ExtensionContext, without?: AccountId): Plan;
 	/** The account that serves that request, `without` as if that one were gone; undefined where none can. */
 	next(host: ExtensionContext, without?: AccountId): Account | undefined;
 	/** The same as a sentence needs it. */
@@ -37,22 +39,25 @@ interface Deps {
 
 /** Creates it. */
 export function createSessionView({ pool, affinity, link, settings, savedModel, clock }: Deps): SessionView {
-	const asker = ({ model, sessionManager }: ExtensionContext): Asker => ({
+	const request = ({ model, sessionManager }: ExtensionContext): SelectionRequest => ({
 		modelId: model?.provider === PROVIDER ? model.id : savedModel(),
 		sessionId: sessionManager.getSessionId(),
+		affinity: affinity.account(),
+		served: affinity.lastServed(),
 		patienceMs: settings.read().rotation.maxWaitMs,
 	});
-	const next = (host: ExtensionContext, without?: AccountId) => {
-		const gone = without === undefined ? undefined : new Set([without]);
-		return nextInLine(pool, affinity, asker(host), gone);
+	const plan = (host: ExtensionContext, without?: AccountId) => {
+		return pool.plan({ ...request(host), tried: without === undefined ? undefined : new Set([without]) });
 	};
+	const next = (host: ExtensionContext, without?: AccountId) => plan(host, without).next;
 	return {
-		asker,
+		request,
+		plan,
 		next,
 		nextRequest: (host, without) => {
 			return { isEnabled: settings.read().enabled, isForeign: link.isForeign(), account: next(host, without) };
 		},
-		isAnyReady: () => pool.accounts().some((account) => pool.state(account) === "ready"),
+		isAnyReady: () => readyCount(pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined })) > 0,
 		pool: (host) => viewOf(pool, settings.read(), clock.now(), next(host)),
 	};
 }

@@ -1,4 +1,5 @@
 import type { Account } from "../core/account.ts";
+import { gatedIn } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView, ShownAccount } from "../core/pool-view.ts";
 import { hideEmails } from "../core/privacy.ts";
@@ -13,15 +14,15 @@ export function viewOf(
 ): PoolView {
 	const active = next?.id;
 	const pinned = pool.pinned();
+	const plan = pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined });
 	const accounts = pool.accounts().map((account): ShownAccount => {
 		const memo = pool.status(account.id);
-		const readyAt = pool.readyAt(account, now);
 		return {
 			account: maskEmails ? { ...account, label: hideEmails(account.label), email: undefined } : account,
 			state: pool.state(account),
 			isActive: account.id === active,
 			isPinned: account.id === pinned,
-			readyAt: readyAt !== undefined && readyAt > now ? readyAt : undefined,
+			readyAt: gatedIn(plan, account.id)?.readyAt,
 			cooldowns: memo.cooldowns,
 			usage: memo.usage,
 			lastUsedAt: memo.lastUsedAt,

@@ -158,6 +158,7 @@ const memoSchema = z.looseObject({
 	refusal: lenient(z.object({ tokenHash: z.string(), at: time })),
 	refusedToken: optionalText,
 	doubtedUntil: optionalTime,
+	trialAt: optionalTime,
 });
 
 const leaseSchema = z.looseObject({ account: z.string(), at: time });

@@ -6,7 +6,6 @@ import { describe, expect, it } from "vitest";
 import { type Account, printable } from "../../src/core/account.ts";
 import { DECISION_KINDS } from "../../src/core/decision.ts";
 import type { PoolEvent } from "../../src/core/events.ts";
-import { explain } from "../../src/core/policies.ts";
 import type { PoolView } from "../../src/core/pool-view.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { createNameField } from "../../src/features/accounts/name-field.ts";
@@ -51,6 +50,7 @@ import { HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { runs } from "../support/tiers.ts";
 import { aPace } from "./pace.ts";
+import { planOf } from "./plans.ts";
 import { anyText, anyView, aShown, controlsIn } from "./pool-views.ts";
 
 /** Who serves next, with nothing in the way. */
@@ -214,19 +214,10 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 const LINK = `https://auth.example.test/oauth/authorize?${"scope=openid%20profile&".repeat(12)}`;
 const withoutLinks = (line: string) => line.replaceAll(`\x1b]8;;${LINK}\x07`, "").replaceAll("\x1b]8;;\x07", "");
 
-const verdictsOf = ({ accounts }: PoolView, modelId: string) =>
-	explain(
+const planAt = ({ accounts }: PoolView, modelId: string) =>
+	planOf(
 		accounts.map(({ account, cooldowns, usage }) => ({ account, cooldowns, usage })),
-		{
-			modelId,
-			now: NOW,
-			pinned: undefined,
-			affinity: undefined,
-			liveSessions: new Map(),
-			reserve: { "5h": 90 },
-			lastChosen: undefined,
-		},
-		"soonest-reset",
+		{ modelId, reserve: { "5h": 90 } },
 	);
 
 const IMPORT_VERDICTS: readonly ImportVerdict[] = ["add", "renew", "have", "older", "same", "spent"];
@@ -248,10 +239,10 @@ function toldByStore(account: Account): Account {
 const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> = {
 	show: ({ view }, width) => [poolAsText(view, width), poolInDetail(view, width), poolAsLines(view)].join("\n"),
 	why: ({ view, words }, width) => {
-		const about = { isEnabled: view.isEnabled, isForeign: false, policy: "soonest-reset", model: words, now: NOW };
-		return whyAsText({ ...about, verdicts: verdictsOf(view, words) }, width);
+		const about = { isEnabled: view.isEnabled, isForeign: false, policy: "soonest-reset", model: words };
+		return whyAsText({ ...about, plan: planAt(view, words) }, width);
 	},
-	"next-account": ({ view, words }) => startsOn(verdictsOf(view, words)),
+	"next-account": ({ view, words }) => startsOn(planAt(view, words)),
 	log: ({ view, words, more }, width) => {
 		const accounts = view.accounts.map(({ account }) => account);
 		const told = { reason: words, scope: `limit:${more}`, window: more, decidedBy: words, from: more };

@@ -1,6 +1,6 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Affinity } from "../../core/affinity.ts";
-import { selectionReasonOf } from "../../core/policies.ts";
+import { selectionReason } from "../../core/plan.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock, SettingsStore } from "../../core/ports.ts";
 import { tightest } from "../../core/usage.ts";
@@ -44,7 +44,7 @@ async function moveOn(host: ExtensionCommandContext, ports: Ports): Promise<Outc
 	pool.setActive(to.id);
 	if (from) {
 		const left = tightest(pool.status(from.id).usage, clock.now());
-		const grounds = selectionReasonOf(pool.explain({ ...asked, affinity: to.id }));
+		const grounds = selectionReason(pool.plan({ ...asked, affinity: to.id }), to);
 		pool.emit({ type: "switched", from, to, cause: "user", left, asked, grounds });
 	}
 	pool.emit({ type: "changed" });
@@ -62,8 +62,8 @@ function moveFor(host: ExtensionCommandContext, { pool, session }: Ports) {
 	const from = session.next(host);
 	// Without what the session is on, the order is that of the policy; nothing moves onto bought credits.
 	const order = pool
-		.explain({ ...asked, affinity: undefined })
-		.flatMap(({ account, rank, gate }) => (rank !== undefined && gate?.kind !== "credits" ? [account] : []));
+		.plan({ ...asked, affinity: undefined })
+		.order.flatMap(({ account, gate }) => (gate?.kind === "credits" ? [] : [account]));
 	const at = order.findIndex(({ id }) => id === from?.id);
 	const to = order[(at + 1) % order.length];
 	return { asked, from, to: to && to.id !== from?.id ? to : undefined };

@@ -1,5 +1,5 @@
 import type { Account } from "../../core/account.ts";
-import { isReadyAtGuessed } from "../../core/cooldown.ts";
+import { gatedIn } from "../../core/plan.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock } from "../../core/ports.ts";
 import {
@@ -27,7 +27,7 @@ type Choice = { readonly kind: "account"; readonly account: Account } | { readon
 
 interface Ports extends AccountNames {
 	readonly pool: Pool;
-	readonly session: Pick<SessionView, "nextRequest" | "pool">;
+	readonly session: Pick<SessionView, "nextRequest" | "plan" | "pool">;
 	readonly clock: Clock;
 }
 
@@ -81,9 +81,10 @@ async function pin(account: Account, { host }: CommandContext, { pool, session, 
 	}
 	await pool.pin(account.id);
 	const now = clock.now();
-	const isGuess = isReadyAtGuessed(pool.status(account.id).cooldowns, undefined, now);
+	const gated = gatedIn(session.plan(host), account.id);
+	const isGuess = gated?.gate.kind === "cooling" && gated.gate.guessed === true;
 	const next = session.nextRequest(host);
-	const text = pinned(account, { readyAt: pool.readyAt(account, now), isGuess, next, now });
+	const text = pinned(account, { readyAt: gated?.readyAt, isGuess, next, now });
 	return { text, json: { pinned: account.id } };
 }
 

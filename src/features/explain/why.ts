@@ -1,16 +1,15 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
-import { printable } from "../../core/account.ts";
+import { type Account, printable } from "../../core/account.ts";
 import type { Gate } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
-import { selectionReasonOf, type Verdict } from "../../core/policies.ts";
+import { firstBack, type Plan, type Ranked } from "../../core/plan.ts";
 import { nobodySignedIn } from "../../core/turn-texts.ts";
 import type { WhyDocument } from "../../pi/json-schemas.ts";
 import { about, cut, formatClock, formatDuration, formatPercent, hanging, windowLabel } from "../../ui-kit/format.ts";
 
 /** What the next request of a session would be decided on. */
 export interface WhyView {
-	/** As `explain` gives them: by rank, then those without one. */
-	readonly verdicts: readonly Verdict[];
+	readonly plan: Plan;
 	/** False while the person has switched us off: then pi serves by itself. */
 	readonly isEnabled: boolean;
 	/** True while pi holds a key of its own for Codex: requests are then not ours. */
@@ -18,26 +17,34 @@ export interface WhyView {
 	readonly policy: string;
 	/** Undefined where the session uses none of Codex. */
 	readonly model: string | undefined;
-	readonly now: number;
 }
 
 /** The JSON document of `why --json`, version 1. Ids only; times are ISO 8601. */
-export function whyAsJson({ verdicts, isEnabled, isForeign, policy, model }: WhyView): WhyDocument {
-	const [first] = verdicts;
+export function whyAsJson({ plan, isEnabled, isForeign, policy, model }: WhyView): WhyDocument {
+	const [first, second] = plan.order;
 	return {
 		version: 1,
 		enabled: isEnabled,
 		policy,
 		model: model ?? null,
-		next: first?.rank === 1 && !isForeign ? first.account.id : null,
-		decidedBy: selectionReasonOf(verdicts).decidedBy ?? null,
-		candidates: verdicts.map(({ account, rank, gate, decidedBy, terms }) => ({
-			id: account.id,
-			rank: rank ?? null,
-			gate: gate ? gateAsJson(gate) : null,
-			decidedBy: decidedBy ?? null,
-			terms: terms.map(({ name, value, text }) => ({ name, value: value ?? null, text })),
-		})),
+		next: first && !isForeign ? first.account.id : null,
+		decidedBy: second?.decidedBy ?? null,
+		candidates: [
+			...plan.order.map(({ account, rank, gate, decidedBy, terms }) => ({
+				id: account.id,
+				rank,
+				gate: gate ? gateAsJson(gate) : null,
+				decidedBy: decidedBy ?? null,
+				terms: terms.map(({ name, value, text }) => ({ name, value: value ?? null, text })),
+			})),
+			...plan.gated.map(({ account, gate }) => ({
+				id: account.id,
+				rank: null,
+				gate: gateAsJson(gate),
+				decidedBy: null,
+				terms: [],
+			})),
+		],
 	};
 }
 
@@ -49,42 +56,48 @@ function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
 
 /** The same for a person, in lines of `columns`: who serves and why, then all accounts in the order of the choice. */
 export function whyAsText(view: WhyView, columns: number): string {
-	const { verdicts } = view;
-	if (verdicts.length === 0) return nobodySignedIn();
-	const labels = Math.max(...verdicts.map(({ account }) => visibleWidth(printable(account.label))));
+	const { order, gated, now } = view.plan;
+	const all = [...order, ...gated];
+	if (all.length === 0) return nobodySignedIn();
+	const labels = Math.max(...all.map(({ account }) => visibleWidth(printable(account.label))));
 	const width = Math.min(labels, Math.floor(columns / 3));
-	const digits = String(verdicts.length).length;
-	const rows = verdicts.flatMap((verdict, at) => {
-		const label = cut(printable(verdict.account.label), width);
-		const pad = " ".repeat(width - visibleWidth(label));
-		const rank = String(verdict.rank ?? "-").padStart(digits);
-		return hanging(`${rank} ${label}${pad}  `, rowText(view, verdict, at), columns);
-	});
+	const digits = String(all.length).length;
+	const row = ({ label }: Account, rank: number | undefined, text: string) => {
+		const name = cut(printable(label), width);
+		const pad = " ".repeat(width - visibleWidth(name));
+		return hanging(`${String(rank ?? "-").padStart(digits)} ${name}${pad}  `, text, columns);
+	};
 	// The sentence is left to wrap.
-	return [headline(view), ...rows].join("\n");
+	return [
+		headline(view),
+		...order.flatMap((ranked, at) => row(ranked.account, ranked.rank, decisiveText(ranked, order[at + 1], now))),
+		...gated.flatMap(({ account, gate }) => row(account, undefined, gateText(gate, now))),
+	].join("\n");
 }
 
 const SWITCHED_OFF = "pi-multicodex is off: pi uses its own login. After /multicodex on it would be:";
 
 const FOREIGN = "auth.json holds an API key for openai-codex, which serves as it is. After /logout in pi it would be:";
 
-function headline({ verdicts, isEnabled, isForeign, policy, now }: WhyView): string {
+function headline({ plan, isEnabled, isForeign, policy }: WhyView): string {
 	if (!isEnabled) return SWITCHED_OFF;
 	if (isForeign) return FOREIGN;
-	const [first, second] = verdicts;
-	if (first?.rank !== 1) return noneReady(verdicts, now);
-	const { decidedBy, terms } = selectionReasonOf(verdicts);
-	const term = terms.find(({ name }) => name === decidedBy);
-	const because = term ? reasonText(term.name, term.text, second?.gate) : "no other account can";
+	const [first, second] = plan.order;
+	if (!first) return noneReady(plan);
+	const name = printable(first.account.label);
 	if (first.gate?.kind === "credits") {
-		return `${printable(first.account.label)} serves next on bought credits: no account has included quota left.`;
+		return `${name} serves next on bought credits: no account has included quota left.`;
 	}
-	return `${printable(first.account.label)} serves next (${policy}): ${because}.`;
+	const term = first.terms.find((each) => each.name === second?.decidedBy);
+	const because = term ? reasonText(term.name, term.text, second?.gate) : "no other account can";
+	return `${name} serves next (${policy}): ${because}.`;
 }
 
 /** Why a term puts an account first, as the end of a sentence. `text` is what it was measured at. */
 function reasonText(term: string, text: string, next: Gate | undefined): string {
 	switch (term) {
+		case "doubt":
+			return "the others refused requests lately";
 		case "pin":
 			return "it is pinned";
 		case "session":
@@ -112,21 +125,22 @@ function reasonText(term: string, text: string, next: Gate | undefined): string 
 	}
 }
 
-function noneReady(verdicts: readonly Verdict[], now: number): string {
-	const gates = verdicts.flatMap(({ gate }) => (gate && "until" in gate ? [gate] : []));
-	if (gates.length === 0) return "No account can serve the next request.";
-	const first = Math.min(...gates.map(({ until }) => until));
-	const isGuess = gates.some((gate) => gate.until === first && gate.kind === "cooling" && gate.guessed);
-	const what = verdicts.some(({ gate }) => gate?.kind === "crowded") ? "has room" : "can serve";
-	return `No account ${what} before ${about(isGuess)}${formatClock(first, now)}, in ${formatDuration(first - now)}.`;
+function noneReady(plan: Plan): string {
+	const { gated, now, trial } = plan;
+	const first = firstBack(plan);
+	const what = gated.some(({ gate }) => gate.kind === "crowded") ? "has room" : "can serve";
+	if (trial && what === "can serve") {
+		return `No account is known to have quota left. ${printable(trial.label)} is asked once more all the same: what is known of it is old, or a guess.`;
+	}
+	if (!first) return "No account can serve the next request.";
+	const { readyAt, isGuess } = first;
+	return `No account ${what} before ${about(isGuess)}${formatClock(readyAt, now)}, in ${formatDuration(readyAt - now)}.`;
 }
 
 /** What decided about an account: against the one before it, or, for the first, against the next. */
-function rowText({ verdicts, now }: WhyView, verdict: Verdict, at: number): string {
-	const { gate, terms, rank } = verdict;
-	if (rank === undefined) return gate ? gateText(gate, now) : "";
+function decisiveText({ rank, gate, terms, decidedBy }: Ranked, following: Ranked | undefined, now: number): string {
 	if (gate?.kind === "credits") return `on bought credits until ${formatClock(gate.until, now)}`;
-	const name = at === 0 ? selectionReasonOf(verdicts).decidedBy : verdict.decidedBy;
+	const name = rank === 1 ? following?.decidedBy : decidedBy;
 	return terms.find((term) => term.name === name)?.text ?? "the only one";
 }
 

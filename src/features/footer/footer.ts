@@ -1,18 +1,13 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import type { Account } from "../../core/account.ts";
 import type { Affinity } from "../../core/affinity.ts";
-import { gateOf } from "../../core/candidate.ts";
-import { isReadyAtGuessed } from "../../core/cooldown.ts";
 import { guarded, tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
-import type { SessionId } from "../../core/ids.ts";
-import { nextInLine } from "../../core/next-in-line.ts";
+import { type FirstBack, firstBack, type Plan, readyCount } from "../../core/plan.ts";
 import type { Pool } from "../../core/pool.ts";
-import type { AccountStatus, Clock } from "../../core/ports.ts";
 import type { Settings } from "../../core/settings.ts";
 import { modeOf } from "../../pi/output.ts";
 import { PROVIDER } from "../../pi/provider.ts";
-import { type ActiveAccount, type FooterModel, footerLine } from "./line.ts";
+import { type FooterModel, footerLine } from "./line.ts";
 
 /** Status key, also the slash command's name. */
 const STATUS_KEY = "multicodex";
@@ -30,7 +25,6 @@ interface Deps {
 	readonly pool: Pool;
 	readonly affinity: Affinity;
 	readonly settings: () => Settings;
-	readonly clock: Clock;
 	/** Runs with every minute's redraw. */
 	readonly onTick: () => void;
 	/** Has `listener` called when another process may have stored something, until the function that it gives is called. */
@@ -43,10 +37,10 @@ const COUNTDOWN_MS = 1000;
 const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
-export function createFooter({ pool, affinity, settings, clock, onTick, followStores }: Deps): Footer {
+export function createFooter({ pool, affinity, settings, onTick, followStores }: Deps): Footer {
 	let context: ExtensionContext | undefined;
-	let waitingUntil: number | undefined;
-	let waitsForRoom = false;
+	/** By request: one that ends leaves the countdown of another. */
+	const waits = new Map<number, Waiting>();
 	let minutes: NodeJS.Timeout | undefined;
 	let seconds: NodeJS.Timeout | undefined;
 	let isDrawQueued = false;
@@ -59,8 +53,16 @@ export function createFooter({ pool, affinity, settings, clock, onTick, followSt
 		const hasColours = modeOf(ctx) === "tui";
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
 		const [modelId, sessionId] = [ctx.model?.id, ctx.sessionManager.getSessionId()];
-		const moment = { modelId, sessionId, now: clock.now(), waitingUntil, waitsForRoom };
-		const model = footerModel(pool, affinity, settings(), moment);
+		const now = settings();
+		const plan = pool.plan({
+			modelId,
+			sessionId,
+			affinity: affinity.account(),
+			served: affinity.lastServed(),
+			patienceMs: now.rotation.maxWaitMs,
+		});
+		const [soonest] = [...waits.values()].sort((a, b) => a.until - b.until);
+		const model = footerModel(plan, now, soonest);
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
 	};
 	const draw = () => {
@@ -85,7 +87,7 @@ export function createFooter({ pool, affinity, settings, clock, onTick, followSt
 		});
 	};
 	const countDown = () => {
-		if (waitingUntil !== undefined && context) {
+		if (waits.size > 0 && context) {
 			seconds ??= setInterval(draw, COUNTDOWN_MS).unref();
 			return;
 		}
@@ -103,8 +105,9 @@ export function createFooter({ pool, affinity, settings, clock, onTick, followSt
 
 	pool.subscribe((event: PoolEvent) => {
 		if (event.type === "waiting") {
-			waitingUntil = event.until;
-			waitsForRoom = event.forRoom;
+			const { request, until, forRoom } = event;
+			if (until === undefined) waits.delete(request);
+			else waits.set(request, { until, forRoom });
 			countDown();
 		}
 		drawSoon();
@@ -131,49 +134,38 @@ export function createFooter({ pool, affinity, settings, clock, onTick, followSt
 	};
 }
 
-/** The session and the moment that are shown. Times are epoch ms. */
-interface Shown {
-	readonly modelId: string | undefined;
-	readonly sessionId: SessionId | undefined;
-	readonly now: number;
-	/** Set while a request waits for an account. */
-	readonly waitingUntil?: number | undefined;
-	/** See {@link FooterModel}. */
-	readonly waitsForRoom?: boolean;
-}
-
-/** What the footer shows of the pool: the account that serves the next request, and how many could. */
-export function footerModel(pool: Pool, affinity: Affinity, settings: Settings, shown: Shown): FooterModel {
-	const { modelId, sessionId, now, waitingUntil, waitsForRoom = false } = shown;
-	const accounts = pool.accounts();
-	const active = nextInLine(pool, affinity, { modelId, sessionId, patienceMs: settings.rotation.maxWaitMs });
-	const returns = accounts.flatMap((account) => {
-		const readyAt = pool.readyAt(account, now, modelId);
-		if (readyAt === undefined) return [];
-		const isGuess = isReadyAtGuessed(pool.status(account.id).cooldowns, modelId, now);
-		return { label: account.label, readyAt, isGuess };
-	});
-	const first = [...returns].sort((a, b) => a.readyAt - b.readyAt)[0];
+/** What the footer shows of a plan: the account that serves the next request, and how many could. */
+export function footerModel(plan: Plan, settings: Settings, waiting?: Waiting): FooterModel {
+	const { order, lastResort, total, now, next, pinned } = plan;
+	const [ranked] = [...order, ...lastResort].filter(({ account }) => account === next);
+	const gate = ranked?.gate?.kind === "reserve" ? undefined : ranked?.gate;
 	return {
 		isEnabled: settings.enabled,
 		settings: settings.footer,
-		active: active && activeAccount(active, pool.status(active.id), modelId, now),
-		isPinned: active !== undefined && active.id === pool.pinned(),
-		ready: returns.filter(({ readyAt }) => readyAt <= now).length,
-		total: accounts.length,
-		first,
-		waitingUntil,
-		waitsForRoom,
+		active: ranked && {
+			account: ranked.account,
+			usage: ranked.usage,
+			isReady: gate === undefined,
+			isOnCredits: gate?.kind === "credits",
+		},
+		isPinned: next !== undefined && next.id === pinned,
+		ready: readyCount(plan),
+		total,
+		first: labelled(firstBack(plan)),
+		waitingUntil: waiting?.until,
+		waitsForRoom: waiting?.forRoom ?? false,
 		now,
 	};
 }
 
-function activeAccount(
-	account: Account,
-	{ cooldowns, usage }: AccountStatus,
-	modelId: string | undefined,
-	now: number,
-): ActiveAccount {
-	const gate = gateOf({ account, cooldowns, usage }, modelId, now);
-	return { account, usage, isReady: gate === undefined, isOnCredits: gate?.kind === "credits" };
+function labelled(first: FirstBack | undefined): FooterModel["first"] {
+	return first && { label: first.account.label, readyAt: first.readyAt, isGuess: first.isGuess };
+}
+
+/** A request's wait for an account. */
+interface Waiting {
+	/** Epoch ms. */
+	readonly until: number;
+	/** See {@link FooterModel}. */
+	readonly forRoom: boolean;
 }

@@ -1,16 +1,16 @@
 import { printable } from "../../core/account.ts";
-import type { Verdict } from "../../core/policies.ts";
+import type { Plan, Ranked } from "../../core/plan.ts";
 import { nobodySignedIn } from "../../core/turn-texts.ts";
 
 /** Which account a new session would start on, and what puts it before the next one. */
-export function startsOn(verdicts: readonly Verdict[]): string {
-	const [first, second] = verdicts.filter(({ rank }) => rank !== undefined);
-	if (verdicts.length === 0) return nobodySignedIn();
+export function startsOn({ order, gated }: Plan): string {
+	const [first, second] = order;
+	if (order.length + gated.length === 0) return nobodySignedIn();
 	if (!first) return "A new session finds no account ready.";
-	const nameOf = ({ account }: Verdict) => printable(account.label);
+	const nameOf = ({ account }: Ranked) => printable(account.label);
 	const start = `A new session starts on ${nameOf(first)}`;
 	if (first.gate?.kind === "credits") return `${start}, on its bought credits: its included quota is spent.`;
 	if (!second) return `${start}, the only one that is ready.`;
-	const textOf = ({ terms }: Verdict) => terms.find(({ name }) => name === second.decidedBy)?.text ?? "";
+	const textOf = ({ terms }: Ranked) => terms.find(({ name }) => name === second.decidedBy)?.text ?? "";
 	return `${start}: ${textOf(first)} (${nameOf(second)}: ${textOf(second)}).`;
 }

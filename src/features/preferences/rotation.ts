@@ -6,7 +6,7 @@ import { createPreferencesCommand, type PreferenceGroup, type PreferencePorts, p
 import { startsOn } from "./preview.ts";
 
 interface Ports extends PreferencePorts {
-	readonly pool: Pick<Pool, "emit" | "explain" | "subscribe">;
+	readonly pool: Pick<Pool, "emit" | "plan" | "subscribe">;
 }
 
 /** `/multicodex rotation`: how accounts are chosen and changed; a panel, or `name=value …`. */
@@ -18,7 +18,7 @@ export function createRotation(ports: Ports): Subcommand {
 		preferences: preferencesOf("rotation", ROTATION_PREFERENCES),
 		preview: (host, width, paint) => {
 			const request = { modelId: host.model?.id ?? "", affinity: undefined, sessionId: undefined };
-			const text = paint("text", startsOn(ports.pool.explain(request)));
+			const text = paint("text", startsOn(ports.pool.plan(request)));
 			return wrapTextWithAnsi(text, Math.max(1, width - 1)).map((line) => ` ${line}`);
 		},
 	};

@@ -1,6 +1,7 @@
-import { crowdedOf, isEligible, type SelectionContext } from "../../../src/core/candidate.ts";
+import { isEligible } from "../../../src/core/candidate.ts";
 import type { AccountId } from "../../../src/core/ids.ts";
-import { firstChoice, type PolicyName } from "../../../src/core/policies.ts";
+import { plan } from "../../../src/core/plan.ts";
+import type { PolicyName } from "../../../src/core/policies.ts";
 import type { Meter, SeenWindow } from "./meter.ts";
 import { CACHE_LIFE_MS, HOUR_MS, MINUTE_MS, NIGHT_MS } from "./model.ts";
 import type { Dice } from "./random.ts";
@@ -33,13 +34,13 @@ const isReady = (meter: Meter, now: number) => meter.cooldowns.length === 0 || i
 
 /** What {@link ours} can be told. */
 interface Ours {
-	/** Asks `firstChoice` also where affinity decides. */
+	/** Asks for a plan also where affinity decides. */
 	readonly isSure?: boolean;
 	/** `rotation.maxWait`: with less than it takes until an account is back nobody waits for room. */
 	readonly maxWaitMs?: number;
 }
 
-/** Our policy: the product's own `firstChoice` and `crowdedOf`, with affinity and wait as the product has them. */
+/** Our policy: the product's own plan, with affinity and wait as the product has them. */
 export function ours(policy: PolicyName, { isSure = false, maxWaitMs = NIGHT_MS }: Ours = {}): Chooser {
 	let lastChosen: AccountId | undefined;
 	return {
@@ -47,23 +48,30 @@ export function ours(policy: PolicyName, { isSure = false, maxWaitMs = NIGHT_MS 
 		choose: ({ now, meters, last, isCompacted, waitsSince, liveSessions }) => {
 			const isCached = last !== undefined && now - last.at < CACHE_LIFE_MS && !isCompacted;
 			const own = isCached || waitsSince !== undefined ? last?.meter : undefined;
-			// `firstChoice` takes it, which the tests of the selection show; the tests of the simulator run with `isSure`.
+			// The plan begins with it, which the tests of the selection show; the tests of the simulator run with `isSure`.
 			if (!isSure && own && isReady(own, now)) return own;
-			const context: SelectionContext = {
-				modelId: MODEL_ID,
-				now,
-				pinned: undefined,
-				affinity: own?.account.id,
-				liveSessions: liveSessions(),
-				reserve: {},
-				lastChosen,
-			};
-			const choose = (out?: ReadonlySet<AccountId>) => firstChoice(meters, context, policy, out);
-			const hasLostIts = last !== undefined && !isReady(last.meter, now);
-			const crowded = new Set(hasLostIts ? crowdedOf(meters, context).keys() : []);
-			const mayWait = nextReadyAt(meters, now) <= (waitsSince ?? now) + maxWaitMs;
-			const first = choose(crowded) ?? (mayWait ? undefined : choose());
-			const chosen = meters.find((meter) => meter === first);
+			const patienceMs = (waitsSince ?? now) + maxWaitMs - now;
+			const { order, lastResort, waitUntil } = plan(
+				{
+					modelId: MODEL_ID,
+					sessionId: undefined,
+					affinity: own?.account.id,
+					served: last?.meter.account.id,
+					patienceMs,
+				},
+				{
+					now,
+					candidates: meters,
+					pinned: undefined,
+					liveSessions: liveSessions(),
+					lastChosen,
+					policy,
+					reserve: {},
+				},
+			);
+			const mayWait = waitUntil !== undefined && waitUntil <= now + patienceMs;
+			const first = order[0] ?? (mayWait ? undefined : lastResort[0]);
+			const chosen = meters.find((meter) => meter.account === first?.account);
 			if (chosen && chosen !== own) lastChosen = chosen.account.id;
 			return chosen;
 		},

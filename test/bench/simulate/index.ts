@@ -7,7 +7,7 @@ import { rankTime } from "./rank-time.ts";
 import { goalsAsText, goalsOf, tableOf } from "./report.ts";
 
 /**
- * Which policy serves how much of what is wanted: weeks of made-up users, played through the product's own `firstChoice`
+ * Which policy serves how much of what is wanted: weeks of made-up users, played through the product's own plan
  * against a made-up backend. Nothing in it is measured on real accounts. Ends with 1 where a goal is missed.
  */
 

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Account } from "../../../src/core/account.ts";
 import type { Candidate } from "../../../src/core/candidate.ts";
-import { firstChoice, POLICIES, type PolicyName, rank } from "../../../src/core/policies.ts";
+import { plan } from "../../../src/core/plan.ts";
+import { POLICIES, type PolicyName } from "../../../src/core/policies.ts";
 import { createPool, type Pool } from "../../../src/core/pool.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import { openAccountStore } from "../../../src/platform/account-store.ts";
@@ -14,7 +15,7 @@ import { createDice } from "./random.ts";
 const ACCOUNTS = 1000;
 const ROUNDS = 300;
 
-/** How long it takes to choose among a thousand accounts, by policy: the rule alone, all in order, and as a request does. */
+/** How long a plan over a thousand accounts takes, by policy: alone, and as a request makes it. */
 export function rankTime(): string {
 	const dice = createDice(1, "rank");
 	const candidates = Array.from({ length: ACCOUNTS }, (_, index): Candidate => {
@@ -37,11 +38,10 @@ export function rankTime(): string {
 		};
 	});
 	const liveSessions = new Map(candidates.slice(0, 100).map(({ account }) => [account.id, dice.whole(1, 3)]));
-	const context = {
-		modelId: "simulated",
+	const snapshot = {
 		now: START,
+		candidates,
 		pinned: undefined,
-		affinity: undefined,
 		liveSessions,
 		reserve: { "5h": 10, "7d": 5 },
 		lastChosen: candidates[500]?.account.id,
@@ -49,13 +49,12 @@ export function rankTime(): string {
 	const directory = mkdtempSync(join(tmpdir(), "pi-multicodex-bench-"));
 	try {
 		const poolOf = writePool(directory, candidates);
-		const request = { modelId: "simulated", affinity: undefined, sessionId: undefined, excluded: new Set<string>() };
+		const request = { modelId: "simulated", affinity: undefined, sessionId: undefined };
 		const lines = (Object.keys(POLICIES) as PolicyName[]).map((policy) => {
 			const pool = poolOf(policy);
-			const choice = median(() => firstChoice(candidates, context, policy));
-			const order = median(() => rank(candidates, context, policy));
-			const whole = median(() => pool.choose(request));
-			return `${policy}: a choice ${choice}, as a request makes it from the files ${whole}; the whole order ${order}`;
+			const alone = median(() => plan(request, { ...snapshot, policy }));
+			const whole = median(() => pool.plan(request));
+			return `${policy}: a plan ${alone}, as a request makes it from the files ${whole}`;
 		});
 		return [`Over ${ACCOUNTS} accounts, median of ${ROUNDS}`, ...lines].join("\n");
 	} finally {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gateOf } from "../../../src/core/candidate.ts";
-import { type Budget, creditsUntil, type UsageSnapshot } from "../../../src/core/usage.ts";
+import { type Budget, creditsUntil, hasFunds, type UsageSnapshot } from "../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import { runs } from "../../support/tiers.ts";
 import { answered, createHarness, gaveUp, type Harness, refused } from "../harness.ts";
@@ -177,7 +177,10 @@ describe("bought credits", () => {
 								if (rows.some((row) => gate(row.id) === undefined)) wrong.push(`${name} spent beside quota`);
 							}
 							const kind = gate(name)?.kind;
-							if (kind !== (isSpending ? "credits" : undefined)) wrong.push(`${name} was asked behind ${kind}`);
+							const isTrial = kind === "cooling" && rows.every((row) => gate(row.id) !== undefined);
+							if (isTrial && hasFunds(pool.status(name).usage?.credits)) wrong.push(`${name} was tried beside credits`);
+							const expected = isSpending ? "credits" : undefined;
+							if (kind !== expected && !isTrial) wrong.push(`${name} was asked behind ${kind}`);
 							return isRefused
 								? refused(429, { error: { type: "usage_limit_reached" } })(options)
 								: answered()(options);

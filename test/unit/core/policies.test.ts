@@ -1,28 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Candidate, crowdedOf, isEligible, type SelectionContext } from "../../../src/core/candidate.ts";
+import { type Candidate, isEligible } from "../../../src/core/candidate.ts";
 import { readyAt } from "../../../src/core/cooldown.ts";
-import {
-	explain,
-	firstChoice,
-	POLICIES,
-	type PolicyName,
-	rank,
-	selectionReasonOf,
-} from "../../../src/core/policies.ts";
+import { gatedIn, selectionReason } from "../../../src/core/plan.ts";
+import { POLICIES, type PolicyName } from "../../../src/core/policies.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { aSetting as context, planOf, rank, rowsOf, type Setting } from "../plans.ts";
 
-const context = (overrides: Partial<SelectionContext> = {}): SelectionContext => ({
-	modelId: "gpt-5.5",
-	now: NOW,
-	pinned: undefined,
-	affinity: undefined,
-	liveSessions: new Map(),
-	reserve: {},
-	lastChosen: undefined,
-	...overrides,
-});
+const explain = (...args: Parameters<typeof planOf>) => rowsOf(planOf(...args));
 const candidate = (id: string, windows?: readonly UsageWindow[], overrides: Partial<Candidate> = {}): Candidate => ({
 	account: anAccount(id),
 	cooldowns: [],
@@ -292,8 +278,16 @@ describe("the reserve", () => {
 
 describe("an account", () => {
 	const usage = (used: number, plan = "plus") => aSnapshot({ windows: [fiveHours(used, HOUR_MS), week(20)], plan });
-	const crowded = (one: Candidate, sessions: number, overrides: Partial<SelectionContext> = {}) =>
-		crowdedOf([one], context({ liveSessions: live({ one: sessions }), ...overrides })).get("one");
+	/** It served the session that asks, and is back as soon as that would wait. */
+	const own = candidate("own", undefined, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })] });
+	const crowdOf = (plan: ReturnType<typeof planOf>) => {
+		const gate = gatedIn(plan, "one")?.gate;
+		return gate?.kind === "crowded" ? gate : undefined;
+	};
+	const crowded = (one: Candidate, sessions: number, overrides: Partial<Setting> = {}) =>
+		crowdOf(
+			planOf([own, one], { liveSessions: live({ one: sessions }), served: "own", patienceMs: HOUR_MS, ...overrides }),
+		);
 	const one = (used: number, overrides: Partial<Candidate> = {}) => ({
 		...candidate("one", undefined, { usage: usage(used) }),
 		...overrides,
@@ -328,8 +322,11 @@ describe("an account", () => {
 
 	it("that is crowded has no rank where the session waits, and says why", () => {
 		const other = candidate("other", undefined, { cooldowns: [aCooldown()] });
-		const at = context({ liveSessions: live({ one: 2 }) });
-		const verdicts = explain([one(60), other], at, "soonest-reset", undefined, crowdedOf([one(60), other], at));
+		const verdicts = explain([one(60), other], {
+			liveSessions: live({ one: 2 }),
+			served: "other",
+			patienceMs: HOUR_MS,
+		});
 		expect(verdicts).toMatchObject([
 			{ account: { id: "one" }, rank: undefined, gate: { kind: "crowded", live: 2, roomPercent: -30 } },
 			{ account: { id: "other" }, rank: undefined, gate: { kind: "cooling" } },
@@ -503,8 +500,9 @@ describe("any ranking", () => {
 		fc.assert(
 			fc.property(pools, contexts, policies, (pool, where, policy) => {
 				const [first, second] = rank(pool, where, policy);
-				expect(firstChoice(pool, where, policy)).toBe(first);
-				expect(firstChoice(pool, where, policy, new Set(first && [first.account.id]))).toBe(second);
+				expect(planOf(pool, where, policy).next).toBe(first?.account);
+				const tried = new Set(first && [first.account.id]);
+				expect(planOf(pool, { ...where, tried }, policy).next).toBe(second?.account);
 			}),
 		);
 	});
@@ -643,10 +641,14 @@ describe("the grounds of a choice", () => {
 		candidate("second", [fiveHours(10)]),
 		candidate("third", [fiveHours(60)]),
 	];
-	const grounds = (excluded: readonly string[], cooling?: Candidate) =>
-		selectionReasonOf(
-			explain([first, second, third, ...(cooling ? [cooling] : [])], context(), "most-headroom", new Set(excluded)),
+	const grounds = (tried: readonly string[], cooling?: Candidate) => {
+		const plan = planOf(
+			[first, second, third, ...(cooling ? [cooling] : [])],
+			{ tried: new Set(tried) },
+			"most-headroom",
 		);
+		return selectionReason(plan, plan.next ?? anAccount("none"));
+	};
 
 	it("are what the next account lacks, of those that are still to be had", () => {
 		expect(grounds([]).decidedBy).toBe("list");
@@ -658,11 +660,5 @@ describe("the grounds of a choice", () => {
 		expect(grounds(["first", "second"]).decidedBy).toBeUndefined();
 		const cooling = candidate("cooling", undefined, { cooldowns: [aCooldown()] });
 		expect(grounds(["first", "second", "third"], cooling)).toEqual({ decidedBy: undefined, terms: [] });
-	});
-
-	it("leave out whoever is excluded, also where it cools", () => {
-		const cooling = candidate("cooling", undefined, { cooldowns: [aCooldown()] });
-		const verdicts = explain([first, cooling], context(), "in-order", new Set(["cooling"]));
-		expect(verdicts.map(({ account }) => account.id)).toEqual(["first"]);
 	});
 });

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../src/core/account.ts";
 import type { PoolEvent } from "../../../src/core/events.ts";
+import { gatedIn, type SelectionRequest } from "../../../src/core/plan.ts";
 import { createPool, type Pool } from "../../../src/core/pool.ts";
 import { DEFAULT_SETTINGS, type RotationSettings } from "../../../src/core/settings.ts";
 import type { UsageSnapshot, UsageWindow } from "../../../src/core/usage.ts";
@@ -19,6 +20,7 @@ import {
 	MINUTE_MS,
 	NOW,
 } from "../../support/fakes.ts";
+import { rowsOf } from "../plans.ts";
 
 let clock: FakeClock;
 let accounts: FakeAccountStore;
@@ -42,8 +44,17 @@ const anotherPool = () => createPool({ accounts, state, clock, rotation: () => r
 beforeEach(() => open(anAccount("a"), anAccount("b"), anAccount("c")));
 
 const account = (id: string) => pool.account(id) ?? anAccount(id);
-const choose = (overrides: Partial<Parameters<Pool["choose"]>[0]> = {}) =>
-	pool.choose({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s", excluded: new Set(), ...overrides })?.id;
+const planFor = (overrides: Partial<SelectionRequest> = {}, of = pool) =>
+	of.plan({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s", ...overrides });
+const choose = (overrides: Partial<SelectionRequest> = {}, of = pool) => planFor(overrides, of).next?.id;
+/** When the account can serve `modelId` (any without one) again; the present where it can already. */
+const backAt = (id: string, modelId?: string) => {
+	const plan = planFor({ modelId });
+	const gated = gatedIn(plan, id);
+	return gated ? gated.readyAt : plan.now;
+};
+const crowdedFor = (overrides: Partial<SelectionRequest>) =>
+	planFor(overrides).gated.flatMap(({ account: { id }, gate }) => (gate.kind === "crowded" ? [id] : []));
 const typesTold = () => told.map(({ type }) => type);
 const cooling = (overrides: Partial<Parameters<Pool["cool"]>[1]> = {}) =>
 	({
@@ -61,8 +72,8 @@ describe("the choice", () => {
 		expect(choose({ affinity: "b" })).toBe("b");
 		await pool.pin("c");
 		expect(choose({ affinity: "b" })).toBe("c");
-		expect(choose({ affinity: "b", excluded: new Set(["b", "c"]) })).toBe("a");
-		expect(choose({ excluded: new Set(["a", "b", "c"]) })).toBeUndefined();
+		expect(choose({ affinity: "b", tried: new Set(["b", "c"]) })).toBe("a");
+		expect(choose({ tried: new Set(["a", "b", "c"]) })).toBeUndefined();
 	});
 
 	it("keeps the pin while it cools, and comes back to it", async () => {
@@ -102,9 +113,7 @@ describe("the choice by policy", () => {
 	it("spreads them over processes, as soon as one knows of the other", () => {
 		const other = anotherPool();
 		pool.acquireLease("a", "s1", true);
-		expect(other.choose({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s2", excluded: new Set() })?.id).toBe(
-			"b",
-		);
+		expect(choose({ sessionId: "s2" }, other)).toBe("b");
 	});
 
 	it("counts no session against itself, and none that is over", () => {
@@ -115,10 +124,7 @@ describe("the choice by policy", () => {
 	});
 
 	it("leaves an account to those at work on it while the own one is out of quota, for room now or soon", async () => {
-		const question = { modelId: "gpt-5.5", affinity: undefined, sessionId: "s" };
-		const crowded = (own: string | undefined, patienceMs = 5 * HOUR_MS) => [
-			...pool.crowded(question, own, patienceMs).keys(),
-		];
+		const crowded = (served: string | undefined, patienceMs = 5 * HOUR_MS) => crowdedFor({ served, patienceMs });
 		know("b", fiveHours(60), week(10));
 		know("c", fiveHours(10), week(10));
 		for (const session of ["s1", "s2"]) pool.acquireLease("b", session, true);
@@ -138,8 +144,7 @@ describe("the choice by policy", () => {
 	});
 
 	it("does the same where the whole workspace is out of quota, and not for a throttle beside another model's quota", () => {
-		const crowded = () =>
-			pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).size;
+		const crowded = () => crowdedFor({ served: "a", patienceMs: 5 * HOUR_MS }).length;
 		know("b", fiveHours(60), week(10));
 		for (const session of ["s1", "s2"]) pool.acquireLease("b", session, true);
 		pool.cool(account("a"), cooling({ scope: "limit:spark" }), "gpt-5.4-spark");
@@ -157,7 +162,7 @@ describe("the choice by policy", () => {
 		know("b", fiveHours(60), week(10));
 		for (const session of ["s1", "s2"]) pool.acquireLease("b", session, true);
 		pool.cool(account("a"), cooling(overrides), "gpt-5.4-spark");
-		expect(pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).size).toBe(0);
+		expect(crowdedFor({ served: "a", patienceMs: 5 * HOUR_MS })).toEqual([]);
 	});
 
 	it.each([
@@ -167,9 +172,7 @@ describe("the choice by policy", () => {
 		know("b", fiveHours(60), week(10));
 		for (const session of ["s1", "s2"]) pool.acquireLease("b", session, true);
 		for (const name of ["a", "c"]) pool.cool(account(name), cooling(), "gpt-5.5");
-		const crowded = () => [
-			...pool.crowded({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" }, "a", 5 * HOUR_MS).keys(),
-		];
+		const crowded = () => crowdedFor({ served: "a", patienceMs: 5 * HOUR_MS });
 		expect(crowded()).toEqual(["b"]);
 		await accounts.patch("a", fields);
 		expect(crowded()).toEqual([]);
@@ -185,9 +188,7 @@ describe("the choice by policy", () => {
 		set({ policy: "round-robin" });
 		expect(["s1", "s2", "s3", "s4", "s5"].map(begin)).toEqual(["a", "b", "c", "a", "b"]);
 		const other = anotherPool();
-		expect(other.choose({ modelId: "gpt-5.5", affinity: undefined, sessionId: "x", excluded: new Set() })?.id).toBe(
-			"c",
-		);
+		expect(choose({ sessionId: "x" }, other)).toBe("c");
 	});
 
 	it("goes on round the list past whoever cools, and is not moved on by a session that stays", () => {
@@ -245,7 +246,7 @@ describe("the choice by policy", () => {
 		know("c", week(90));
 		expect(choose()).toBe("b");
 		expect(choose({ affinity: "a" })).toBe("a");
-		expect(choose({ excluded: new Set(["b"]) })).toBe("a");
+		expect(choose({ tried: new Set(["b"]) })).toBe("a");
 		set({ reserve: { "5h": 0, "7d": 0 } });
 		expect(choose()).toBe("a");
 	});
@@ -264,7 +265,7 @@ describe("the choice by policy", () => {
 		know("b", week(50, 5 * DAY_MS));
 		know("e", week(50, DAY_MS));
 		pool.cool(account("c"), cooling(), "gpt-5.5");
-		const verdicts = pool.explain({ modelId: "gpt-5.5", affinity: "d", sessionId: "s" });
+		const verdicts = rowsOf(planFor({ affinity: "d" }));
 		expect(verdicts.map(({ account: { id }, rank, gate }) => [id, rank, gate?.kind])).toEqual([
 			["d", 1, undefined],
 			["b", 2, undefined],
@@ -282,7 +283,7 @@ describe("a cooldown", () => {
 		pool.cool(account("a"), cooling(), "gpt-5.5");
 		expect([choose(), choose({ modelId: "gpt-6" })]).toEqual(["b", "b"]);
 		expect(pool.state(account("a"))).toBe("cooling");
-		expect(pool.readyAt(account("a"), clock.at)).toBe(NOW + HOUR_MS);
+		expect(backAt("a")).toBe(NOW + HOUR_MS);
 		expect([state.written, state.writtenSoon]).toEqual([["a"], []]);
 		expect(typesTold()).toContain("changed");
 	});
@@ -314,7 +315,7 @@ describe("a cooldown", () => {
 		const other = anotherPool();
 		pool.cool(account("a"), cooling({ until: NOW + 5 * DAY_MS }), "gpt-5.5");
 		other.cool(account("a"), cooling({ reason: "rate_limit", until: NOW + 30_000 }), "gpt-5.5");
-		expect(pool.readyAt(account("a"), clock.at)).toBe(NOW + 5 * DAY_MS);
+		expect(backAt("a")).toBe(NOW + 5 * DAY_MS);
 	});
 
 	it("ends when the person says so", async () => {
@@ -331,7 +332,7 @@ describe("an account that needs a person", () => {
 			anAccount("out", { needsLogin: { reason: "revoked", at: NOW } }),
 			anAccount("on"),
 		);
-		expect(["off", "out", "on"].map((id) => pool.readyAt(account(id), clock.at))).toEqual([undefined, undefined, NOW]);
+		expect(["off", "out", "on"].map((id) => backAt(id))).toEqual([undefined, undefined, NOW]);
 		expect(choose()).toBe("on");
 	});
 
@@ -573,8 +574,8 @@ describe("usage", () => {
 		state.memos.set("a", { cooldowns: [refusal], strikes: 0 });
 		note({ source: "api", windows: [week(20)], limits });
 		expect(coolingOf()).toEqual([{ ...refusal, scope: "limit:spark" }]);
-		expect(pool.readyAt(account("a"), NOW, "gpt-5.5")).toBe(NOW);
-		expect(pool.readyAt(account("a"), NOW, "spark")).toBe(until);
+		expect(backAt("a", "gpt-5.5")).toBe(NOW);
+		expect(backAt("a", "spark")).toBe(until);
 	});
 
 	it.each([
@@ -588,7 +589,7 @@ describe("usage", () => {
 		expect([choose(), choose({ affinity: "a", served: "a" })]).toEqual(["b", "b"]);
 		for (const id of ["b", "c"]) pool.noteUsage(id, aSnapshot({ windows: [week(100)] }));
 		expect([choose(), choose({ served: "b" }), choose({ served: "a" })]).toEqual([undefined, undefined, "a"]);
-		expect([pool.state(account("a")), pool.readyAt(account("a"), NOW)]).toEqual(["cooling", NOW + 3 * DAY_MS]);
+		expect([pool.state(account("a")), backAt("a")]).toEqual(["cooling", NOW + 3 * DAY_MS]);
 	});
 
 	it.each([

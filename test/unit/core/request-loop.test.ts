@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { PoolEvent } from "../../../src/core/events.ts";
+import { gatedIn, type SelectionRequest } from "../../../src/core/plan.ts";
 import { POLICIES, type PolicyName } from "../../../src/core/policies.ts";
 import { hideEmails } from "../../../src/core/privacy.ts";
 import * as texts from "../../../src/core/turn-texts.ts";
@@ -33,6 +34,9 @@ const someone = (...names: string[]) => createHarness(...names.map((name) => anA
 const typesOf = (events: readonly { type: string }[]) => events.map(({ type }) => type);
 const toldOf = <T extends PoolEvent["type"]>(harness: Harness, type: T) =>
 	harness.told.filter((event): event is Extract<PoolEvent, { type: T }> => event.type === type);
+/** The plan of a session that no account has served yet. */
+const planOf = ({ pool }: Harness, overrides: Partial<SelectionRequest> = {}) =>
+	pool.plan({ modelId: MODEL.id, sessionId: "s", affinity: undefined, ...overrides });
 const WHOLE = ["start", "text_start", "text_delta", "text_end", "done"];
 
 describe("a request", () => {
@@ -308,7 +312,7 @@ describe("the matrix before any output", () => {
 		]);
 		const account = harness.pool.account("a") ?? anAccount("a");
 		expect(harness.pool.state(account)).toBe("ready");
-		expect(harness.pool.readyAt(account, NOW, "gpt-6")).toBe(NOW);
+		expect(gatedIn(planOf(harness, { modelId: "gpt-6" }), "a")).toBeUndefined();
 	});
 
 	it("waits briefly and asks the same account once, where it is told to", async () => {
@@ -581,9 +585,13 @@ describe("a refusal that no row knows", () => {
 		harness.play("b", DENIED);
 		await harness.ask();
 		expect((await harness.ask()).text).toBe("again");
-		expect(harness.pool.doubted()).toEqual(new Set(["b"]));
+		const doubted = () =>
+			planOf(harness).order.flatMap(({ account, terms }) =>
+				terms.some(({ name, value }) => name === "doubt" && value === 1) ? [account.id] : [],
+			);
+		expect(doubted()).toEqual(["b"]);
 		harness.clock.at += 10 * MINUTE_MS;
-		expect(harness.pool.doubted()).toEqual(new Set());
+		expect(doubted()).toEqual([]);
 	});
 
 	it("is surfaced at once where there is no other account", async () => {
@@ -1021,8 +1029,8 @@ describe("waiting for room", () => {
 		const harness = crowded();
 		expect((await harness.ask()).text).toBe("from a");
 		expect([harness.tries, harness.clock.at]).toEqual([["a"], NOW + 40_000]);
-		expect(toldOf(harness, "waiting")[0]).toEqual({ type: "waiting", until: NOW + 40_000, forRoom: true });
-		expect(toldOf(harness, "waiting").at(-1)).toEqual({ type: "waiting", until: undefined, forRoom: false });
+		expect(toldOf(harness, "waiting")[0]).toMatchObject({ until: NOW + 40_000, forRoom: true });
+		expect(toldOf(harness, "waiting").at(-1)).toMatchObject({ until: undefined, forRoom: false });
 		expect(typesOf(harness.told)).not.toContain("rotated");
 	});
 
@@ -1188,6 +1196,95 @@ describe("waiting for room", () => {
 			expect(harness.clock.at).toBe(NOW + 40_000);
 		},
 	);
+});
+
+describe("a trial on weak evidence", () => {
+	const guess = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, guessed: true });
+	const guessed = (...names: string[]) => {
+		const harness = someone(...names);
+		for (const name of names) harness.state.memos.set(name, { cooldowns: [guess], strikes: 0 });
+		return harness;
+	};
+
+	it("serves where the account is back after all, and ends its cooldown", async () => {
+		const harness = guessed("a");
+		expect((await harness.ask()).text).toBe("from a");
+		expect(harness.state.status("a").cooldowns).toEqual([]);
+		expect((await harness.ask()).text).toBe("from a");
+	});
+
+	it("that is refused is one request, not repeated for ten minutes, and the end is still said", async () => {
+		const harness = guessed("a", "b");
+		harness.play("a", failedWith("The usage limit has been reached"));
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect(harness.tries).toEqual(["a"]);
+		// The other one's turn: its evidence is as weak, and it was not asked.
+		harness.play("b", failedWith("The usage limit has been reached"));
+		await harness.ask();
+		await harness.ask();
+		expect(harness.tries).toEqual(["a", "b"]);
+		harness.clock.at += 10 * MINUTE_MS;
+		await harness.ask();
+		expect(harness.tries).toEqual(["a", "b", "a"]);
+	});
+
+	it("is made by one of many requests that find the same", async () => {
+		const harness = guessed("a");
+		harness.play("a", failedWith("The usage limit has been reached"));
+		await Promise.all(["s", "t", "u"].map((sessionId) => harness.ask({ sessionId })));
+		expect(harness.tries).toEqual(["a"]);
+	});
+
+	it("is not made while another account can serve, nor on an account that refused in this very request", async () => {
+		const harness = guessed("a");
+		harness.accounts.rows.push(anAccount("b"));
+		expect((await harness.ask()).text).toBe("from b");
+		harness.play("b", failedWith("The usage limit has been reached"));
+		harness.play("a", LIMIT);
+		await harness.ask();
+		expect(harness.tries).toEqual(["b", "b", "a"]);
+	});
+
+	it("leaves a cooldown that another request has met since it began", async () => {
+		const harness = guessed("a");
+		const later = aCooldown({ until: NOW + DAY_MS, setAt: NOW + 1 });
+		harness.play("a", (options) => {
+			harness.state.memos.set("a", { cooldowns: [later], strikes: 0 });
+			return answered()(options);
+		});
+		await harness.ask();
+		expect(harness.state.status("a").cooldowns).toEqual([later]);
+	});
+});
+
+describe("the longest wait", () => {
+	it("counts the time that passed, not the pauses that were asked for", async () => {
+		const harness = someone("a");
+		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
+		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 50_000 })], strikes: 0 });
+		// Another request's refusal puts the return off; every look at pi's login takes five seconds.
+		Object.assign(harness.deps.link, {
+			sync: async () => {
+				harness.clock.at += 5000;
+				const until = harness.clock.at + 9000;
+				harness.state.memos.set("a", { cooldowns: [aCooldown({ until })], strikes: 0 });
+			},
+		});
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect(harness.clock.at - NOW).toBeLessThanOrEqual(66_000);
+		expect(harness.pauses.length).toBeLessThanOrEqual(10);
+	});
+});
+
+describe("a look at pi's login", () => {
+	it("is taken once a step, behind the account that was tried", async () => {
+		const harness = someone("a", "b", "c");
+		const looks: number[] = [];
+		Object.assign(harness.deps.link, { sync: async () => void looks.push(harness.tries.length) });
+		for (const name of ["a", "b"]) harness.play(name, LIMIT);
+		expect((await harness.ask()).text).toBe("from c");
+		expect(looks).toEqual([1, 2]);
+	});
 });
 
 describe("an abort", () => {
@@ -1554,9 +1651,7 @@ describe("a session at work", () => {
 		const harness = someone("a", "b");
 		const elsewhere: (string | undefined)[] = [];
 		const look: Play = (options) => {
-			const { pool } = harness;
-			const choice = { modelId: MODEL.id, affinity: undefined, sessionId: "other", excluded: new Set<string>() };
-			elsewhere.push(pool.choose(choice)?.id);
+			elsewhere.push(planOf(harness, { sessionId: "other" }).next?.id);
 			return answered()(options);
 		};
 		harness.play("a", look);

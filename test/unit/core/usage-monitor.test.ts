@@ -702,14 +702,14 @@ describe("over many processes", () => {
 			const [one, other] = processes;
 			one?.pool.noteUsage("a", spent());
 			await one?.state.flush();
-			expect(other?.pool.choose({ ...anyone, excluded: new Set() })).toBeUndefined();
+			expect(other?.pool.plan(anyone).next).toBeUndefined();
 			answer = async () =>
 				clock.at < reset
 					? spent()
 					: aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(0, 10, clock.at + 5 * HOUR_MS) });
 			const times = await timesOver(139, () => Promise.all(processes.map((each) => each.monitor.recheckCooling())));
 			expect(times).toEqual([15, 30, 45, 60, 75, 90, 105, 120, 125]);
-			for (const { pool: each } of processes) expect(each.choose({ ...anyone, excluded: new Set() })?.id).toBe("a");
+			for (const { pool: each } of processes) expect(each.plan(anyone).next?.id).toBe("a");
 		});
 
 		it("that is back early is ready for all at once", async () => {
@@ -719,7 +719,7 @@ describe("over many processes", () => {
 			answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(0) });
 			expect(await timesOver(20, () => other.monitor.recheckCooling())).toEqual([15]);
 			await other.state.flush();
-			for (const { pool: each } of [one, other]) expect(each.choose({ ...anyone, excluded: new Set() })?.id).toBe("a");
+			for (const { pool: each } of [one, other]) expect(each.plan(anyone).next?.id).toBe("a");
 		});
 
 		it("only for one limit is asked for no more often", async () => {

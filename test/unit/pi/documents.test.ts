@@ -104,8 +104,8 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 			const pool = createPool({ accounts, state: states, clock, rotation: () => rotation });
 			const view = viewOf(pool, DEFAULT_SETTINGS, NOW, accounts.list()[0]);
 			showSchema.parse(JSON.parse(JSON.stringify(poolAsJson(view))));
-			const verdicts = pool.explain({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" });
-			const why = { verdicts, isEnabled: true, isForeign: false, policy: rotation.policy, model: "gpt-5.5", now: NOW };
+			const plan = pool.plan({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" });
+			const why = { plan, isEnabled: true, isForeign: false, policy: rotation.policy, model: "gpt-5.5" };
 			whySchema.parse(JSON.parse(JSON.stringify(whyAsJson(why))));
 			const log = openEventLog(scratch.path("codex-events.jsonl"), clock.now, 1);
 			logSchema.parse(JSON.parse(JSON.stringify(logAsJson(await log.read(9)))));

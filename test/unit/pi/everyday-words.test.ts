@@ -173,12 +173,11 @@ describe("what is offered", () => {
 
 describe("next", () => {
 	const serves = () =>
-		cli.harness.pool.choose({
+		cli.harness.pool.plan({
 			modelId: "gpt-5.5",
 			affinity: cli.harness.affinity.account(),
 			sessionId: "s",
-			excluded: new Set(),
-		})?.label;
+		}).next?.label;
 
 	beforeEach(() => {
 		cli.harness.settings = { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, policy: "in-order" } };

@@ -47,7 +47,7 @@ const EVENTS: readonly PoolEvent[] = [
 const OURS: readonly PoolEvent[] = [
 	{ type: "continued", first: rotated, to: b, remainingPercent: 73 },
 	{ type: "served", account: "a", hasMoved: true, hasToldUsage: true },
-	{ type: "waiting", until: NOW, forRoom: false },
+	{ type: "waiting", request: 1, until: NOW, forRoom: false },
 	{ type: "changed" },
 	{ type: "warning", text: "x" },
 ];

@@ -1,20 +1,12 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Candidate, crowdedOf, type SelectionContext } from "../../../../src/core/candidate.ts";
-import { explain, POLICIES, type PolicyName } from "../../../../src/core/policies.ts";
+import type { Candidate } from "../../../../src/core/candidate.ts";
+import { POLICIES, type PolicyName } from "../../../../src/core/policies.ts";
 import { whyAsJson, whyAsText } from "../../../../src/features/explain/why.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { planOf, type Setting } from "../../plans.ts";
 
-const context: SelectionContext = {
-	modelId: "gpt-5.5",
-	now: NOW,
-	pinned: undefined,
-	affinity: undefined,
-	liveSessions: new Map(),
-	reserve: {},
-	lastChosen: undefined,
-};
 const usage = (used5h: number, usedWeek = 20, resetsInMs = DAY_MS) =>
 	aSnapshot({
 		windows: [
@@ -30,15 +22,14 @@ const candidate = (label: string, overrides: Partial<Candidate> = {}): Candidate
 });
 const view = (
 	candidates: readonly Candidate[],
-	overrides: Partial<SelectionContext> = {},
+	overrides: Partial<Setting> = {},
 	policy: PolicyName = "soonest-reset",
 ) => ({
-	verdicts: explain(candidates, { ...context, ...overrides }, policy),
+	plan: planOf(candidates, overrides, policy),
 	isEnabled: true,
 	isForeign: false,
 	policy,
 	model: "gpt-5.5",
-	now: NOW,
 });
 const [work, home] = [candidate("work"), candidate("home")];
 const cooling = candidate("side", { cooldowns: [aCooldown()] });
@@ -80,7 +71,7 @@ describe("why, for a person", () => {
 		]);
 	});
 
-	it.each<[string, readonly Candidate[], Partial<SelectionContext>, PolicyName, string]>([
+	it.each<[string, readonly Candidate[], Partial<Setting>, PolicyName, string]>([
 		[
 			"a pin",
 			[work, home],
@@ -154,9 +145,9 @@ describe("why, for a person", () => {
 
 	it("says that a session waits for room, and who needs what is left", () => {
 		const busy = candidate("busy", { usage: usage(60) });
-		const at = { ...context, liveSessions: new Map([[busy.account.id, 2]]) };
 		const all = [busy, cooling];
-		const waits = { ...view(all), verdicts: explain(all, at, "soonest-reset", undefined, crowdedOf(all, at)) };
+		const at = { served: cooling.account.id, patienceMs: HOUR_MS };
+		const waits = view(all, { ...at, liveSessions: new Map([[busy.account.id, 2]]) });
 		expect(whyAsText(waits, 78).split("\n")).toEqual([
 			expect.stringMatching(/^No account has room before .*\d\d:\d\d, in 1h00m\.$/),
 			"- busy  kept for its 2 live sessions",
@@ -166,10 +157,8 @@ describe("why, for a person", () => {
 			next: null,
 			candidates: [{ rank: null, gate: { kind: "crowded", live: 2, roomPercent: -30 } }, {}],
 		});
-		const one = { ...at, liveSessions: new Map([[busy.account.id, 1]]) };
-		expect(
-			whyAsText({ ...waits, verdicts: explain(all, one, "in-order", undefined, crowdedOf(all, one)) }, 78),
-		).toContain("- busy  kept for its 1 live session");
+		const one = view(all, { ...at, liveSessions: new Map([[busy.account.id, 1]]) }, "in-order");
+		expect(whyAsText(one, 78)).toContain("- busy  kept for its 1 live session");
 	});
 
 	it("keeps its rows within every width, whatever accounts are called", () => {

@@ -17,7 +17,6 @@ beforeEach(() => {
 		pool: harness.pool,
 		affinity: harness.affinity,
 		settings: () => harness.settings,
-		clock: harness.clock,
 		onTick: () => {
 			ticks += 1;
 		},
@@ -48,9 +47,9 @@ describe("the footer", () => {
 		const onTick = vi.fn(() => {
 			throw new TypeError("secret");
 		});
-		const { pool, affinity, clock } = harness;
+		const { pool, affinity } = harness;
 		const followStores = () => () => undefined;
-		footer = createFooter({ pool, affinity, settings: () => harness.settings, clock, onTick, followStores });
+		footer = createFooter({ pool, affinity, settings: () => harness.settings, onTick, followStores });
 		footer.start(screen.ctx);
 		vi.advanceTimersByTime(2 * HOUR_MS);
 		expect(onTick.mock.calls.length).toBeGreaterThan(1);
@@ -240,22 +239,37 @@ describe("the footer", () => {
 describe("the footer while a request waits", () => {
 	it("counts down, and is as before when the wait is over", async () => {
 		footer.start(screen.ctx);
-		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
 		await settled();
 		expect(shown()).toBe("codex waiting · first account back in 42s");
-		harness.pool.emit({ type: "waiting", until: undefined, forRoom: false });
+		harness.pool.emit({ type: "waiting", request: 1, until: undefined, forRoom: false });
 		await settled();
 		expect(shown()).toBe("codex a (plus) · usage unknown · 2 of 2 ready");
-		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: true });
+		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: true });
 		await settled();
 		expect(shown()).toBe("codex waiting for room · first account back in 42s");
+	});
+
+	it("goes on with the countdown of one request where the wait of another ends, and shows the soonest", async () => {
+		footer.start(screen.ctx);
+		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", request: 2, until: NOW + 21_000, forRoom: true });
+		await settled();
+		expect(shown()).toBe("codex waiting for room · first account back in 21s");
+		harness.pool.emit({ type: "waiting", request: 2, until: undefined, forRoom: false });
+		await settled();
+		expect(shown()).toBe("codex waiting · first account back in 42s");
+		// A request that never waited has nothing to end.
+		harness.pool.emit({ type: "waiting", request: 3, until: undefined, forRoom: false });
+		await settled();
+		expect(shown()).toBe("codex waiting · first account back in 42s");
 	});
 
 	it("counts every second, in whatever session, and leaves no timer", async () => {
 		onlyTimers();
 		footer.start(screen.ctx);
-		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
-		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
 		expect(vi.getTimerCount()).toBe(2);
 		harness.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
@@ -268,7 +282,7 @@ describe("the footer while a request waits", () => {
 		harness.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
 		expect(shown(next)).toBe("codex waiting · first account back in 40s");
-		harness.pool.emit({ type: "waiting", until: undefined, forRoom: false });
+		harness.pool.emit({ type: "waiting", request: 1, until: undefined, forRoom: false });
 		expect(vi.getTimerCount()).toBe(1);
 		footer.stop();
 		expect(vi.getTimerCount()).toBe(0);
@@ -276,14 +290,14 @@ describe("the footer while a request waits", () => {
 
 	it("begins no timer where no session is", () => {
 		onlyTimers();
-		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
 	it("leaves no timer behind a session that was replaced without a word", () => {
 		onlyTimers();
 		footer.start(screen.ctx);
-		harness.pool.emit({ type: "waiting", until: NOW + 42_000, forRoom: false });
+		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
 		screen.isStale = true;
 		harness.clock.at += 1000;
 		vi.advanceTimersByTime(1000);

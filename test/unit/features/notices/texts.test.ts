@@ -110,7 +110,7 @@ describe("notices", () => {
 			{ type: "recovered", account: from, scope: "account", cause: "time" },
 			{ type: "changed" },
 			{ type: "served", account: "a", hasMoved: true, hasToldUsage: true },
-			{ type: "waiting", until: NOW, forRoom: false },
+			{ type: "waiting", request: 1, until: NOW, forRoom: false },
 		];
 		expect(quiet.map((event) => noticeOf(event, NOW))).toEqual(quiet.map(() => undefined));
 	});

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Candidate } from "../../../../src/core/candidate.ts";
-import { explain, POLICIES } from "../../../../src/core/policies.ts";
+import { POLICIES } from "../../../../src/core/policies.ts";
 import { startsOn } from "../../../../src/features/preferences/preview.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, NOW } from "../../../support/fakes.ts";
+import { planOf } from "../../plans.ts";
 
 const weekly = (label: string, usedPercent: number, resetsInMs: number): Candidate => ({
 	account: anAccount(label),
@@ -14,21 +15,7 @@ const home = weekly("home", 10, 5 * DAY_MS);
 const cooling: Candidate = { ...home, cooldowns: [aCooldown()] };
 
 const said = (candidates: readonly Candidate[], pinned?: string, policy: keyof typeof POLICIES = "soonest-reset") =>
-	startsOn(
-		explain(
-			candidates,
-			{
-				modelId: "m",
-				now: NOW,
-				pinned,
-				affinity: undefined,
-				liveSessions: new Map(),
-				reserve: {},
-				lastChosen: undefined,
-			},
-			policy,
-		),
-	);
+	startsOn(planOf(candidates, { modelId: "m", pinned }, policy));
 
 describe("which account a new session starts on", () => {
 	it("is said with what decided, of both", () => {

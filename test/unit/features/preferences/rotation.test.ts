@@ -84,8 +84,7 @@ describe("rotation", () => {
 	});
 
 	it("acts on the next choice, without a restart", async () => {
-		const choose = () =>
-			cli.harness.pool.choose({ modelId: "m", affinity: undefined, sessionId: "s", excluded: new Set() })?.id;
+		const choose = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: "s" }).next?.id;
 		cli.harness.state.chosenLast = "a";
 		expect(choose()).toBe("a");
 		await run("rotation policy=round-robin");

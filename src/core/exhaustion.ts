@@ -1,0 +1,74 @@
+import type { Account } from "./account.ts";
+import { withoutRefusal } from "./cooldown.ts";
+import type { Exhaustion } from "./events.ts";
+import { type Gated, gatedIn, type Plan } from "./plan.ts";
+import type { Progress } from "./request-progress.ts";
+import { exhausted } from "./turn-texts.ts";
+
+/** The end of a request that no account serves. */
+export interface Ending {
+	/** Undefined where every account has said the same of the model. */
+	readonly why: Exhaustion | undefined;
+	/** What the turn ends with: the backend's own words where they are the better answer. */
+	readonly words: string;
+}
+
+/** Refusals of a model: what the backend says of it is the better answer where every account has said the same. */
+const MODEL_REFUSALS: readonly string[] = ["model-not-supported", "not-included"];
+
+/** Counts why no account of `plan` serves the request, each account once. */
+export function endingOf(progress: Progress, plan: Plan): Ending {
+	const { refusals, suspects, lastRefusal, obstacle } = progress;
+	const entries = entriesOf(plan);
+	const usable = entries.filter(({ readyAt }) => readyAt !== undefined);
+	const isSuspect = ({ id }: Account) => suspects.some(({ account }) => account.id === id);
+	// The rest after a refused token says nothing of quota.
+	const refused = usable.filter(({ account, blocking }) => {
+		if (withoutRefusal(blocking).length > 0) return false;
+		return blocking.length > 0 || isSuspect(account);
+	});
+	// An account that refused a moment ago counts as spent even where usage data has ended its cooldown since.
+	const cooling = usable.filter(
+		(entry) => !refused.includes(entry) && (isAway(entry, plan) || refusals.has(entry.account.id)),
+	);
+	const notOffered = cooling.filter(
+		({ blocking }) => blocking.length > 0 && blocking.every(({ scope }) => scope.startsWith("model:")),
+	);
+	const ready = usable.filter((entry) => !cooling.includes(entry) && !refused.includes(entry));
+	const isModelRefused = lastRefusal !== undefined && MODEL_REFUSALS.includes(lastRefusal.failure.kind);
+	if (isModelRefused && notOffered.length === usable.length) return { why: undefined, words: lastRefusal.words };
+	const spent = cooling.filter((entry) => !notOffered.includes(entry));
+	const times = spent.flatMap(({ readyAt }) => readyAt ?? []);
+	const first = times.length > 0 ? Math.min(...times) : undefined;
+	const isGuess = spent.some(({ gate, readyAt }) => readyAt === first && gate?.kind === "cooling" && gate.guessed);
+	const passed = ready.filter(({ account }) => plan.passed.includes(account));
+	const why: Exhaustion = {
+		total: plan.total,
+		cooling: cooling.length,
+		notOffered: notOffered.length,
+		needsLogin: entries.filter(({ gate }) => gate?.kind === "needs-login").length,
+		unavailable: refused.length + passed.length,
+		refused: refused.length,
+		tried: spent.filter(({ account }) => refusals.has(account.id)).length,
+		untried: ready.length - passed.length,
+		readyAt: first,
+		...(isGuess && { guessed: true }),
+		obstacle,
+	};
+	// No account is out of quota: what the last one was refused for is the better answer.
+	const suspect = spent.length === 0 && why.untried === 0 ? suspects.at(-1) : undefined;
+	return { why, words: suspect?.words ?? exhausted(why, plan.now) };
+}
+
+type Entry = Pick<Gated, "account" | "readyAt" | "blocking"> & { readonly gate: Gated["gate"] | undefined };
+
+/** Every account of the plan, once. */
+function entriesOf(plan: Plan): readonly Entry[] {
+	const free = [...plan.order.map(({ account }) => account), ...plan.lastResort.map(({ account }) => account)];
+	const ungated = [...free, ...plan.passed].filter(({ id }) => !gatedIn(plan, id));
+	return [...ungated.map((account) => ({ account, readyAt: plan.now, blocking: [], gate: undefined })), ...plan.gated];
+}
+
+function isAway({ readyAt = 0 }: Entry, { now }: Plan): boolean {
+	return readyAt > now;
+}

@@ -1,0 +1,329 @@
+import type { Account } from "./account.ts";
+import {
+	blockingOf,
+	type Candidate,
+	type Crowded,
+	createMeasure,
+	crowdOn,
+	type Gate,
+	gateOf,
+	isOnlyResting,
+	type Measured,
+	type Reserve,
+	returnOf,
+} from "./candidate.ts";
+import { type Cooldown, isOfQuota } from "./cooldown.ts";
+import type { AccountId, SessionId } from "./ids.ts";
+import { type Ordering, orderingOf, type PolicyName, type TermShown } from "./policies.ts";
+import { hasFunds, STALE_AFTER_MS, type UsageSnapshot } from "./usage.ts";
+
+/** What an account is asked for. */
+export interface SelectionRequest {
+	/** Without a model only what holds for all models counts. */
+	readonly modelId: string | undefined;
+	/** The session that asks: what it does itself is no reason to go elsewhere. */
+	readonly sessionId: SessionId | undefined;
+	/** The account that the session is to stay on. */
+	readonly affinity: AccountId | undefined;
+	/** The account that served the session last, however long ago: it may go on there on bought credits. */
+	readonly served?: AccountId | undefined;
+	/** How long the session would wait for an account, ms. */
+	readonly patienceMs?: number | undefined;
+	/** Accounts that are not to be offered: the request has tried them, or asks as if they were gone. */
+	readonly tried?: ReadonlySet<AccountId> | undefined;
+	/** Accounts that are not even waited for. */
+	readonly givenUp?: ReadonlySet<AccountId> | undefined;
+	/** When an account may be asked again that no cooldown keeps out, epoch ms. */
+	readonly retryAt?: ReadonlyMap<AccountId, number> | undefined;
+}
+
+/** The pool at one moment. */
+export interface Snapshot {
+	/** Epoch ms. */
+	readonly now: number;
+	/** All accounts, in the list's order. */
+	readonly candidates: readonly Candidate[];
+	readonly pinned: AccountId | undefined;
+	/** How many other sessions than the one that asks are live on an account, in any process. */
+	readonly liveSessions: ReadonlyMap<AccountId, number>;
+	/** The account that the policy chose last, for whatever session. */
+	readonly lastChosen: AccountId | undefined;
+	readonly policy: PolicyName;
+	readonly reserve: Reserve;
+}
+
+/** An account that may be tried, and why it stands where it does. */
+export interface Ranked {
+	readonly account: Account;
+	/** 1 is tried first. */
+	readonly rank: number;
+	readonly usage: UsageSnapshot | undefined;
+	/** `reserve` where it is kept for later, `credits` where nothing but bought credits is left anywhere. */
+	readonly gate: Gate | undefined;
+	/** What it is ordered by, the first to decide first. */
+	readonly terms: readonly TermShown[];
+	/** The term that put it behind the one before it; undefined for the first. */
+	readonly decidedBy: string | undefined;
+}
+
+/** An account that is not offered. */
+export interface Gated {
+	readonly account: Account;
+	readonly usage: UsageSnapshot | undefined;
+	readonly gate: Gate;
+	/** When it can serve again, epoch ms: the present for one that is crowded, undefined while it needs a person. */
+	readonly readyAt: number | undefined;
+	/** The cooldowns that keep it out. */
+	readonly blocking: readonly Cooldown[];
+}
+
+/** Who serves a request, in which order, when, and why: the one answer of which everything else is read. */
+export interface Plan {
+	/** Epoch ms. */
+	readonly now: number;
+	/** Accounts of the pool, whatever becomes of them here. */
+	readonly total: number;
+	/** Accounts to try now. */
+	readonly order: readonly Ranked[];
+	/** Accounts that could serve as well, but are needed by others; tried where no wait for another helps. */
+	readonly lastResort: readonly Ranked[];
+	/** Accounts that are not offered, as listed: those of `lastResort` among them. */
+	readonly gated: readonly Gated[];
+	/** Accounts that could serve, but that the request is done with. */
+	readonly passed: readonly Account[];
+	/** When the first account is back that is worth waiting for, epoch ms; undefined where one can be tried now. */
+	readonly waitUntil: number | undefined;
+	/** The wait passes accounts by that could serve. */
+	readonly forRoom: boolean;
+	/** An account that cools on weak evidence: with none left it may be asked once. */
+	readonly trial: Account | undefined;
+	/** The account that serves next; undefined while none is ready. */
+	readonly next: Account | undefined;
+	readonly pinned: AccountId | undefined;
+}
+
+/** Why an account was the one to be tried. */
+export interface SelectionReason {
+	/** The term that put the next account behind it; undefined where there was no other. */
+	readonly decidedBy: string | undefined;
+	/** What it is ordered by. */
+	readonly terms: readonly TermShown[];
+}
+
+/** A cooling account is asked on weak evidence this seldom; a refusal counts as such a question. */
+export const TRIAL_MS = 10 * 60_000;
+
+const EMPTY: ReadonlySet<AccountId> = new Set();
+
+/** A candidate with everything that the plan measures of it, once. */
+interface Seen {
+	readonly candidate: Candidate;
+	readonly account: Account;
+	readonly position: number;
+	readonly gate: Gate | undefined;
+	readonly readyAt: number | undefined;
+	readonly crowd: Crowded | undefined;
+	/** Undefined behind a gate. */
+	readonly measured: Measured | undefined;
+}
+
+/** Makes the plan for `request` over the pool of `snapshot`. */
+export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
+	const { tried = EMPTY, retryAt } = request;
+	const { now } = snapshot;
+	const measure = createMeasure(snapshot.candidates, { ...snapshot, affinity: request.affinity });
+	const seen = look(request, snapshot, measure);
+	const isOut = ({ id }: Account) => tried.has(id) || (retryAt?.get(id) ?? 0) > now;
+	const crowded = isRoomWorthWaiting(seen, request, now) ? seen.filter(({ crowd }) => crowd) : [];
+	const offered = seen.filter(({ gate, account }) => !gate && !isOut(account));
+	const credits = onCredits(seen, request, now, isOut);
+	const ordering = orderingOf(
+		snapshot.policy,
+		seen.flatMap(({ measured }) => measured ?? []),
+	);
+	const placed = (some: readonly Seen[]) => ranked(some, ordering, measure, now);
+	const free = offered.filter((each) => !crowded.includes(each));
+	const order = placed(free.length === 0 && credits ? [credits] : free);
+	const lastResort = placed([
+		...offered.filter((each) => crowded.includes(each)),
+		...(free.length > 0 && credits ? [credits] : []),
+	]);
+	const isOrdered = new Set(order.map(({ account }) => account.id));
+	return {
+		now,
+		total: seen.length,
+		order,
+		lastResort,
+		gated: seen.flatMap((each) => {
+			const gate = each.gate ?? (crowded.includes(each) ? each.crowd : undefined);
+			return gate && !isOrdered.has(each.account.id) ? [gatedOf(each, gate, request, now)] : [];
+		}),
+		passed: seen.flatMap(({ gate, account }) => (!gate && isOut(account) ? [account] : [])),
+		waitUntil: order.length > 0 ? undefined : firstReturn(seen, crowded, request),
+		forRoom: crowded.length > 0,
+		trial: trialOf(seen, request, now, isOut),
+		next: (order[0] ?? lastResort[0])?.account,
+		pinned: snapshot.pinned,
+	};
+}
+
+function look(
+	{ modelId }: SelectionRequest,
+	{ candidates, now }: Snapshot,
+	measure: (candidate: Candidate, position: number) => Measured,
+): Seen[] {
+	return candidates.map((candidate, position) => {
+		const gate = gateOf(candidate, modelId, now);
+		const measured = gate ? undefined : measure(candidate, position);
+		return {
+			candidate,
+			account: candidate.account,
+			position,
+			gate,
+			readyAt: gate ? returnOf(candidate, modelId, now) : now,
+			crowd: measured && crowdOn(measured),
+			measured,
+		};
+	});
+}
+
+/**
+ * A session leaves crowded accounts to those at work there only where its own has run out of quota, and another one has
+ * room, or is back as soon as the session would wait. Without an account of its own it has no cache to lose.
+ */
+function isRoomWorthWaiting(
+	seen: readonly Seen[],
+	{ served, modelId, patienceMs = 0 }: SelectionRequest,
+	now: number,
+): boolean {
+	const own = seen.find(({ account }) => account.id === served);
+	if (own?.gate?.kind !== "cooling" || !blockingOf(own.candidate, modelId, now).some(isOfQuota)) return false;
+	return seen.some(({ gate, crowd }) => {
+		if (crowd) return false;
+		return !gate || (gate.kind === "cooling" && gate.until <= now + patienceMs);
+	});
+}
+
+/**
+ * The account that may serve on bought credits: one that the session is on already, or the only one that could serve at
+ * all, and only behind every account with included quota. As pi without us would spend them; nothing ever moves onto
+ * credits.
+ */
+function onCredits(
+	seen: readonly Seen[],
+	{ served, modelId, patienceMs = 0 }: SelectionRequest,
+	now: number,
+	isOut: (account: Account) => boolean,
+): Seen | undefined {
+	const usable = seen.filter(({ account }) => account.enabled && !account.needsLogin);
+	const own = usable.length === 1 ? usable[0] : usable.find(({ account }) => account.id === served);
+	if (own?.gate?.kind !== "credits" || isOut(own.account)) return undefined;
+	const isBackSoon = usable.some(({ account, gate, candidate }) => {
+		if (account === own.account || isOut(account) || gate?.kind !== "cooling") return false;
+		return gate.until <= now + patienceMs && isOnlyResting(candidate, modelId, now);
+	});
+	return isBackSoon ? undefined : own;
+}
+
+function ranked(
+	some: readonly Seen[],
+	ordering: Ordering,
+	measure: (candidate: Candidate, position: number) => Measured,
+	now: number,
+): Ranked[] {
+	const placed = some
+		.map(({ candidate, position, gate, measured }) => ({ gate, measured: measured ?? measure(candidate, position) }))
+		.sort((a, b) => ordering.compare(a.measured, b.measured));
+	return placed.map(({ gate, measured }, at) => {
+		const before = placed[at - 1]?.measured;
+		return {
+			account: measured.candidate.account,
+			rank: at + 1,
+			usage: measured.candidate.usage,
+			gate: gate ?? measured.reserve,
+			// Sentences for a thousand accounts would cost a request a moment; most requests read those of one.
+			get terms() {
+				return ordering.show(measured, now);
+			},
+			decidedBy: before && ordering.decisive(before, measured),
+		};
+	});
+}
+
+function gatedOf({ candidate, account, readyAt }: Seen, gate: Gate, { modelId }: SelectionRequest, now: number): Gated {
+	return { account, usage: candidate.usage, gate, readyAt, blocking: blockingOf(candidate, modelId, now) };
+}
+
+function firstReturn(
+	seen: readonly Seen[],
+	crowded: readonly Seen[],
+	{ givenUp, retryAt }: SelectionRequest,
+): number | undefined {
+	const times = seen.flatMap((each) => {
+		const { account, readyAt } = each;
+		if (readyAt === undefined || crowded.includes(each) || givenUp?.has(account.id)) return [];
+		return Math.max(readyAt, retryAt?.get(account.id) ?? 0);
+	});
+	return times.length > 0 ? Math.min(...times) : undefined;
+}
+
+/**
+ * The account whose evidence is weakest: only a guess says when it is back, or what said it is old. It must be for want of
+ * quota that it cools, and nothing may say that it would spend bought credits.
+ */
+function trialOf(
+	seen: readonly Seen[],
+	{ modelId }: SelectionRequest,
+	now: number,
+	isOut: (account: Account) => boolean,
+): Account | undefined {
+	const weak = seen.flatMap(({ account, gate, candidate }) => {
+		if (gate?.kind !== "cooling" || isOut(account)) return [];
+		const { usage } = candidate;
+		const trialAt = (candidate.trialAt ?? 0) <= now ? (candidate.trialAt ?? 0) : 0;
+		const blocking = blockingOf(candidate, modelId, now);
+		const seenAt = Math.max(...blocking.map(({ setAt }) => setAt));
+		if (hasFunds(usage?.credits) || now - Math.max(seenAt, trialAt) < TRIAL_MS) return [];
+		const isOld = now - Math.max(seenAt, usage?.capturedAt ?? 0) > STALE_AFTER_MS;
+		const isWeak = blocking.every((cooldown) => isOfQuota(cooldown) && (cooldown.guessed === true || isOld));
+		return isWeak ? [{ account, isGuess: gate.guessed === true, seenAt }] : [];
+	});
+	weak.sort((a, b) => Number(b.isGuess) - Number(a.isGuess) || a.seenAt - b.seenAt);
+	return weak[0]?.account;
+}
+
+/** Why `account` was the one to be tried among those of its kind in the plan. */
+export function selectionReason({ order, lastResort }: Plan, account: Account): SelectionReason {
+	const [first, second] = [order, lastResort].find(([each]) => each?.account.id === account.id) ?? [];
+	return { decidedBy: second?.decidedBy, terms: first?.terms ?? [] };
+}
+
+/** What keeps an account out; undefined where it is offered. */
+export function gatedIn({ gated }: Plan, id: AccountId): Gated | undefined {
+	return gated.find(({ account }) => account.id === id);
+}
+
+/** How many accounts could serve from their included quota, crowded ones among them. */
+export function readyCount({ order, lastResort }: Plan): number {
+	return [...order, ...lastResort].filter(({ gate }) => gate?.kind !== "credits").length;
+}
+
+/** When an account is back. */
+export interface FirstBack {
+	readonly account: Account;
+	/** Epoch ms. */
+	readonly readyAt: number;
+	/** Nothing told that time. */
+	readonly isGuess: boolean;
+}
+
+/** The account that is back first of those that cool, or have only bought credits left. */
+export function firstBack({ gated }: Plan): FirstBack | undefined {
+	let first: FirstBack | undefined;
+	for (const { account, gate, readyAt } of gated) {
+		if (readyAt === undefined || gate.kind === "crowded") continue;
+		const isGuess = gate.kind === "cooling" && gate.guessed === true;
+		if (!first || readyAt < first.readyAt) first = { account, readyAt, isGuess };
+	}
+	return first;
+}
