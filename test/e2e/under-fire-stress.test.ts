@@ -13,6 +13,7 @@ it("loses no account and spends no token twice while half of its processes are k
 		kills: 4,
 		// Ends with the last kill, long before, unless the machine is very busy.
 		longestMs: 90_000,
+		leastKills: 1,
 		seed,
 		fire: "kills",
 	});

@@ -112,6 +112,12 @@ describe("an error on the way to a new token", () => {
 		expect(await ask()).toMatchObject({ kind: "unavailable" });
 		expect(failures).toEqual([defect]);
 		expect(row().needsLogin).toBeUndefined();
+		// It may have been sent: nothing is waited for any more, and yet it is not sent again at once.
+		expect(state.status(ID).exchange).toEqual({
+			tokenHash: fingerprint(EXPIRED.refresh),
+			at: NOW,
+			watch: expect.anything(),
+		});
 	});
 });
 
@@ -199,6 +205,17 @@ describe("a token that has expired", () => {
 			new Set([issued(NOW).access]),
 		);
 		expect(spent).toEqual([EXPIRED.refresh]);
+	});
+
+	it("is asked for at its lock once by many requests of one process", async () => {
+		const { whileRefreshing } = accounts;
+		let asked = 0;
+		accounts.whileRefreshing = (...given) => {
+			asked += 1;
+			return whileRefreshing(...given);
+		};
+		await Promise.all([ask(), ask(), ask()]);
+		expect(asked).toBe(1);
 	});
 
 	it("is left to itself by a request that has somewhere else to go, and stored when it comes", async () => {
@@ -424,6 +441,26 @@ describe("a claim on a refresh token", () => {
 		expect(state.status(ID).exchange).not.toHaveProperty("holder");
 	});
 
+	it("is had by one of two sessions of one process that ask in the same millisecond, and whose locks do not hold", async () => {
+		accounts.whileRefreshing = (_id, work) => work();
+		processes = 0;
+		const twin = anotherProcess();
+		await Promise.all([ask(), twin.accessToken(ID, {})]);
+		expect(spent).toEqual([EXPIRED.refresh]);
+	});
+
+	it("is kept where what came for pi's own login could be stored neither in its file nor in ours", async () => {
+		openLinked(EXPIRED);
+		answer = () => {
+			accounts.isFull = true;
+			piAuth.isFull = true;
+			return grant();
+		};
+		onPause = async () => undefined;
+		await ask();
+		expect(state.status(ID).exchange).toMatchObject({ holder: { pid: 1 } });
+	});
+
 	it("keeps another token of its account from being sent meanwhile, so that the note of it stays", async () => {
 		await sendAndWait();
 		const former = issued(NOW - 11 * DAY_MS, NOW - DAY_MS);
@@ -522,7 +559,8 @@ describe("what came for a refresh token while its exchange was under way", () =>
 
 	it("gives way to a sign-in of its account that was stored meanwhile", async () => {
 		open(EXPIRED);
-		const anew = { ...issued(NOW + 1000), refresh: "signed in anew" };
+		// By a clock that is behind.
+		const anew = { ...issued(NOW - 1000), refresh: "signed in anew" };
 		meanwhile(() => accounts.patch(ID, { credential: anew }));
 		await ask();
 		expect(row().credential).toEqual(anew);
