@@ -2,15 +2,14 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { DEFAULT_SETTINGS, type StoredValue } from "../src/core/settings.ts";
+import { logSchema, showSchema, verifySchema, whySchema } from "../src/pi/json-schemas.ts";
 import {
-	DEFAULT_SETTINGS,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
 	type Preference,
 	ROTATION_PREFERENCES,
-	type StoredValue,
-} from "../src/core/settings.ts";
-import { logSchema, showSchema, verifySchema, whySchema } from "../src/pi/json-schemas.ts";
+} from "../src/platform/settings-schema.ts";
 import { PICTURES } from "./screens/picture.ts";
 import { COMMANDS, LISTED } from "./support/commands.ts";
 import { repositoryRoot } from "./support/hosts.ts";

@@ -1,19 +1,12 @@
 import { realpath, writeFile } from "node:fs/promises";
 import * as z from "zod/mini";
 import type { SettingsStore } from "../core/ports.ts";
-import {
-	DEFAULT_SETTINGS,
-	FOOTER_PREFERENCES,
-	GENERAL_PREFERENCES,
-	type Preference,
-	ROTATION_PREFERENCES,
-	type Settings,
-	type StoredValue,
-} from "../core/settings.ts";
+import { DEFAULT_SETTINGS, type Settings, type StoredValue } from "../core/settings.ts";
 import { codeOf } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { changePiFile } from "./pi-file.ts";
 import { readTextNow } from "./regular-file.ts";
+import { FOOTER_PREFERENCES, GENERAL_PREFERENCES, type Preference, ROTATION_PREFERENCES } from "./settings-schema.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** Our key in pi's `settings.json`. */

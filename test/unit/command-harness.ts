@@ -4,12 +4,7 @@ import type { ToolName } from "../../src/core/account-source.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
 import { createMembership } from "../../src/core/membership.ts";
 import type { SettingsStore } from "../../src/core/ports.ts";
-import {
-	FOOTER_PREFERENCES,
-	GENERAL_PREFERENCES,
-	ROTATION_PREFERENCES,
-	type StoredValue,
-} from "../../src/core/settings.ts";
+import type { StoredValue } from "../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../src/core/usage.ts";
 import { createImports } from "../../src/features/import/imports.ts";
 import type { Finding } from "../../src/features/import/rules.ts";
@@ -20,6 +15,7 @@ import type { CommandList } from "../../src/pi/command.ts";
 import { registerCommand } from "../../src/pi/router.ts";
 import { defaultLabel } from "../../src/platform/account-file.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
+import { FOOTER_PREFERENCES, GENERAL_PREFERENCES, ROTATION_PREFERENCES } from "../../src/platform/settings-schema.ts";
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
 import { createHarness, type Harness } from "./harness.ts";

@@ -2,7 +2,7 @@ import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { getSettingsListTheme } from "@mariozechner/pi-coding-agent";
 import type { Pool } from "../../core/pool.ts";
 import type { SettingsStore } from "../../core/ports.ts";
-import { DEFAULT_SETTINGS, type Preference, type Settings, type StoredValue } from "../../core/settings.ts";
+import { DEFAULT_SETTINGS, type Settings, type StoredValue } from "../../core/settings.ts";
 import {
 	type CommandContext,
 	type Outcome,
@@ -14,6 +14,7 @@ import {
 } from "../../pi/command.ts";
 import { columnsNow, modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
+import type { Preference } from "../../platform/settings-schema.ts";
 import { aligned, hanging } from "../../ui-kit/format.ts";
 import { comparable, nearest } from "../../ui-kit/nearest.ts";
 import type { Paint } from "../../ui-kit/panel.ts";

@@ -1,5 +1,5 @@
-import { FOOTER_PREFERENCES, GENERAL_PREFERENCES } from "../../core/settings.ts";
 import type { Subcommand } from "../../pi/command.ts";
+import { FOOTER_PREFERENCES, GENERAL_PREFERENCES } from "../../platform/settings-schema.ts";
 import {
 	createPreferencesCommand,
 	generalPreferences,

@@ -1,7 +1,7 @@
 import { wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import type { Pool } from "../../core/pool.ts";
-import { ROTATION_PREFERENCES } from "../../core/settings.ts";
 import type { Subcommand } from "../../pi/command.ts";
+import { ROTATION_PREFERENCES } from "../../platform/settings-schema.ts";
 import { createPreferencesCommand, type PreferenceGroup, type PreferencePorts, preferencesOf } from "./command.ts";
 import { startsOn } from "./preview.ts";
 

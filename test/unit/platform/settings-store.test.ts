@@ -1,12 +1,12 @@
 import { chmodSync, lstatSync, mkdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import {
-	DEFAULT_SETTINGS,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
 	ROTATION_PREFERENCES,
-} from "../../../src/core/settings.ts";
+} from "../../../src/platform/settings-schema.ts";
 import { openSettings, savedModelIn } from "../../../src/platform/settings-store.ts";
 import { aScratch, closeFolder, type Scratch, settled, until } from "../../support/fakes.ts";
 import { hurryLocks } from "../waits.ts";

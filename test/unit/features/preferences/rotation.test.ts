@@ -1,8 +1,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { DEFAULT_SETTINGS, ROTATION_PREFERENCES } from "../../../../src/core/settings.ts";
+import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { createRotation } from "../../../../src/features/preferences/rotation.ts";
 import { isFailure } from "../../../../src/pi/command.ts";
 import { createCommandContext } from "../../../../src/pi/run-command.ts";
+import { ROTATION_PREFERENCES } from "../../../../src/platform/settings-schema.ts";
 import { anAccount } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DEFAULT_SETTINGS, ROTATION_PREFERENCES } from "../../../src/core/settings.ts";
+import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
+import { ROTATION_PREFERENCES } from "../../../src/platform/settings-schema.ts";
 import { DAY_MS } from "../../support/fakes.ts";
 
 const { rotation: defaults } = DEFAULT_SETTINGS;

@@ -1,0 +1,52 @@
+const SECOND_MS = 1000;
+
+/** The words that a person has for a unit, and its length; the longest first. */
+const UNITS: readonly { readonly words: readonly string[]; readonly ms: number }[] = [
+	{ words: ["w", "wk", "wks", "week", "weeks"], ms: 7 * 86_400_000 },
+	{ words: ["d", "day", "days"], ms: 86_400_000 },
+	{ words: ["h", "hr", "hrs", "hour", "hours"], ms: 3_600_000 },
+	{ words: ["m", "min", "mins", "minute", "minutes"], ms: 60_000 },
+	{ words: ["s", "sec", "secs", "second", "seconds"], ms: SECOND_MS },
+];
+const PART = /(\d{1,8}(?:[.,]\d{1,6})?)\s*([a-z]*)\s*/gy;
+const LONGEST_DURATION = 60;
+
+/**
+ * A duration as a person writes it, in ms: `90s`, `1.5h`, `1h30m`, `1h30`, `45 min`, `2 days`, `0`. Undefined for anything
+ * else: a number without a unit may mean any.
+ */
+export function durationIn(text: string): number | undefined {
+	const typed = text.trim().toLowerCase();
+	if (typed === "" || typed.length > LONGEST_DURATION) return undefined;
+	let ms = 0;
+	let end = 0;
+	let finest = Number.POSITIVE_INFINITY;
+	for (const [part, count = "", word = ""] of typed.matchAll(PART)) {
+		const length = lengthOf(word, finest, Number(count) === 0);
+		// From the longest to the shortest, each once: anything else was not meant so.
+		if (length === undefined || length >= finest) return undefined;
+		ms += Number(count.replace(",", ".")) * length;
+		finest = length;
+		end += part.length;
+	}
+	return end === typed.length ? Math.round(ms / SECOND_MS) * SECOND_MS : undefined;
+}
+
+/** The length of a unit by its word. Without one: minutes behind hours, and what is nothing needs none. */
+function lengthOf(word: string, before: number, isNothing: boolean): number | undefined {
+	if (word !== "") return UNITS.find(({ words }) => words.includes(word))?.ms;
+	if (before === 3_600_000) return 60_000;
+	return isNothing && before === Number.POSITIVE_INFINITY ? SECOND_MS : undefined;
+}
+
+const WRITTEN: readonly (readonly [unit: string, ms: number])[] = [
+	["h", 3_600_000],
+	["m", 60_000],
+	["s", SECOND_MS],
+];
+
+/** In hours, minutes or seconds, whichever is largest without a rest; a minute is written as the default is, `60s`. */
+export function durationText(ms: number): string {
+	const [unit, length] = WRITTEN.find(([, size]) => ms >= size && ms % size === 0) ?? ["s", SECOND_MS];
+	return ms === 60_000 ? "60s" : `${Math.round(ms / length)}${unit}`;
+}
