@@ -1,4 +1,4 @@
-/** Settles as `work` does, or rejects with the abort reason as soon as `signal` fires; `work` goes on by itself. */
+/** Settles as `work` does, or rejects with the abort reason as soon as `signal` fires; `work` is not stopped. */
 export function raceAbort<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
 	if (!signal) return work;
 	return new Promise((resolve, reject) => {
@@ -9,7 +9,7 @@ export function raceAbort<T>(work: Promise<T>, signal: AbortSignal | undefined):
 	});
 }
 
-/** Settles as `work` does, or with `otherwise()` after `ms`; `work` goes on by itself. */
+/** Settles as `work` does, or with `otherwise()` after `ms`; `work` is not stopped. */
 export function within<T>(work: Promise<T>, ms: number, otherwise: () => T): Promise<T> {
 	return new Promise((resolve, reject) => {
 		const timer = setTimeout(() => resolve(otherwise()), ms);

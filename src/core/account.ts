@@ -4,7 +4,7 @@ import type { AccountId, WorkspaceId } from "./ids.ts";
 import { hideEmails } from "./privacy.ts";
 import { creditsUntil, type UsageSnapshot } from "./usage.ts";
 
-/** What an account's id is made of: it is part of file names and of documents, in which `__proto__` cannot be a name. */
+/** The form of an account id, which is part of file names and a key of documents: never `__proto__`. */
 export const ACCOUNT_ID = /^(?!__proto__$)[\w-]{1,64}$/;
 
 /** Access and refresh token of one account. Never logged, never part of the state file. */
@@ -15,7 +15,7 @@ export interface Credential {
 	readonly expiresAt: number;
 }
 
-/** The reason of a sign-in whose token names no workspace: pi looks for it there. */
+/** The reason for a new sign-in if the token has no workspace, which pi reads from it. */
 export const NO_WORKSPACE = "no_workspace";
 
 /** Why an account cannot be used until the person signs in again. */
@@ -33,7 +33,7 @@ export interface Account {
 	readonly userId: string | undefined;
 	readonly workspaceId: WorkspaceId;
 	readonly plan: string | undefined;
-	/** Every user claim that a token of it has ever carried. */
+	/** Every user claim that any of its tokens has ever had. */
 	readonly claims?: readonly string[] | undefined;
 	/** Ids of accounts that turned out to be this one and were merged into it. */
 	readonly formerIds?: readonly AccountId[] | undefined;
@@ -43,18 +43,18 @@ export interface Account {
 	/** True while pi's `auth.json` owns the credential. */
 	readonly linked: boolean;
 	readonly enabled: boolean;
-	/** Why the account was switched off, when it was not the person who did it. */
+	/** Why the account was switched off, unless the person did it. */
 	readonly disabledReason: string | undefined;
 	readonly needsLogin: NeedsLogin | undefined;
 	readonly addedAt: number;
 }
 
-/** What the person is told about an account; `cooling` means every model waits. */
+/** The state of an account as a person sees it; `cooling` means that no model can be used. */
 export type AccountState = "ready" | "cooling" | "needs-login" | "disabled";
 
 /**
- * The state of an account at `now` (epoch ms), regardless of the model asked for. One that has nothing but bought credits
- * left cools: only a session that is on it already goes on there.
+ * The state of an account at `now` (epoch ms), whatever the model. An account with nothing but bought credits counts as
+ * cooling: only a session that is on it already continues there.
  */
 export function stateOf(
 	account: Account,
@@ -68,7 +68,7 @@ export function stateOf(
 	return isCooling ? "cooling" : "ready";
 }
 
-/** A label nobody in `taken` has: `wanted`, else `wanted-2`, `wanted-3` and so on. */
+/** A label that is not in `taken`: `wanted`, else `wanted-2`, `wanted-3` and so on. */
 export function uniqueLabel(wanted: string, taken: ReadonlySet<string>): string {
 	if (!taken.has(wanted)) return wanted;
 	let suffix = 2;
@@ -76,10 +76,10 @@ export function uniqueLabel(wanted: string, taken: ReadonlySet<string>): string 
 	return `${wanted}-${suffix}`;
 }
 
-/** Gives labels that differ, for many accounts one after the other: each as {@link uniqueLabel} would among those before. */
+/** Creates a function that makes each label differ from those before, as {@link uniqueLabel} would. */
 export function createUniqueLabels(): (wanted: string) => string {
 	const taken = new Set<string>();
-	/** From where a free number is looked for: those below are taken for good. */
+	/** The first suffix to try for a label: all below are taken. */
 	const nextSuffix = new Map<string, number>();
 	return (wanted) => {
 		let label = wanted;
@@ -91,28 +91,30 @@ export function createUniqueLabels(): (wanted: string) => string {
 	};
 }
 
-/** Words that stand for something else where a label may stand. */
+/** Words that mean something else in the place of a label. */
 const RESERVED_LABELS = new Set(["auto", "add", "all"]);
 const LONGEST_LABEL = 40;
-/** Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner. */
+/**
+ * Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner.
+ */
 const UNPRINTABLE = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 const EVERY_UNPRINTABLE = new RegExp(UNPRINTABLE, "gu");
-/** The same in a label, and the quotes that keep one together where it is typed. */
+/** Characters that a label cannot have: the same, and quotes, between which a label is typed. */
 const REFUSED = new RegExp(`${UNPRINTABLE.source}|"`, "gu");
 const VISIBLE = /[^\p{C}\p{Z}\p{M}]/u;
 
-/** A text from elsewhere as it may be shown: nothing in it moves the cursor, colours, or turns the direction. */
+/** Makes a foreign text safe to show: it cannot move the cursor, set colours, or turn the direction. */
 export function printable(text: string): string {
 	return text.replaceAll(EVERY_UNPRINTABLE, "?");
 }
 
-/** A character as a sentence may name it: by its number where it cannot be seen. */
+/** The name of a character in a sentence: its number if it cannot be seen. */
 function nameOf(character: string): string {
 	const number = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
 	return character === '"' ? '"' : `U+${number}`;
 }
 
-/** Why `label` cannot be a label, as the end of a sentence; undefined where it can. */
+/** Why `label` cannot be a label, as the end of a sentence; undefined if it can. */
 export function labelProblem(label: string): string | undefined {
 	if (!VISIBLE.test(label)) return "is empty";
 	if (label !== label.trim()) return "begins or ends with a blank";
@@ -124,8 +126,8 @@ export function labelProblem(label: string): string | undefined {
 }
 
 /**
- * The accounts that `text` may name: an exact label, else an exact e-mail, else an id prefix, else a label whose e-mail is
- * hidden. Several means ambiguous.
+ * Finds the accounts that `text` may mean: by exact label, else by exact e-mail, else by id prefix, else by a label
+ * whose e-mail is hidden. Several matches mean that the text is ambiguous.
  */
 export function matchAccounts(accounts: readonly Account[], text: string): Account[] {
 	const wanted = text.trim().toLowerCase();
@@ -135,7 +137,7 @@ export function matchAccounts(accounts: readonly Account[], text: string): Accou
 		(account) => account.label.toLowerCase() === wanted,
 		(account) => account.email?.toLowerCase() === wanted,
 		(account) => account.id.startsWith(wanted),
-		// As it stands on a screen with `maskEmails`, in what that says is to be typed.
+		// With `maskEmails`, screens show a label like this in the commands that they suggest.
 		(account) => account.label.includes("@") && hideEmails(account.label) === text.trim(),
 	];
 	for (const test of tests) {

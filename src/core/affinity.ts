@@ -1,25 +1,25 @@
 import type { AccountId, SessionId } from "./ids.ts";
 import type { Clock } from "./ports.ts";
 
-/** Which account a session stays on. */
+/** Keeps a session on one account. */
 export interface Affinity {
-	/** A session begins or is resumed; `account` is what it remembers, `lastServedAt` when (epoch ms). */
+	/** Begins or resumes a session; `account` served it last, at `lastServedAt` (epoch ms), as the session recorded. */
 	begin(sessionId: SessionId | undefined, account?: AccountId, lastServedAt?: number): void;
-	/** Is a request with this id the session's own, or that of a host that has announced none? */
+	/** Does a request with this id belong to the session, or to a host that has announced no session? */
 	isOwn(sessionId: SessionId | undefined): boolean;
-	/** The session's context was compacted: no cache knows what it will ask next. */
+	/** Records that the session's context was compacted: no prompt cache has what it will ask next. */
 	compacted(): void;
-	/** The account to stay on; undefined where a choice is due. */
+	/** The account to stay on; undefined if a new choice is due. */
 	account(): AccountId | undefined;
 	/** The account that served the session last, however long ago. */
 	lastServed(): AccountId | undefined;
-	/** The person moves the session: it stays on this account as if that had just served it. */
+	/** Moves the session to an account by hand: it stays there as if that account had just served it. */
 	moveTo(account: AccountId): void;
-	/** Records who answered. True when the session has moved to another account and should remember it. */
+	/** Records which account answered. True if the session has moved to another account and should record it. */
 	served(sessionId: SessionId | undefined, account: AccountId): boolean;
 }
 
-/** A prompt cache is gone after about this long without a request, so a new choice costs nothing. */
+/** A prompt cache expires after about this long without a request, so a new choice costs nothing. */
 const CACHE_LIFE_MS = 60 * 60_000;
 
 /**
@@ -30,7 +30,7 @@ export function createAffinity(clock: Clock): Affinity {
 	let session: SessionId | undefined;
 	let stay: { account: AccountId; at: number } | undefined;
 	let isCompacted = false;
-	/** What the session remembers by itself. */
+	/** The account as the session itself recorded it. */
 	let remembered: AccountId | undefined;
 	return {
 		begin: (sessionId, account, lastServedAt) => {
@@ -53,7 +53,7 @@ export function createAffinity(clock: Clock): Affinity {
 			isCompacted = false;
 		},
 		served: (sessionId, account) => {
-			// A host that announces no session (the SDK) has one by its first request.
+			// The SDK announces no session: its first request begins one.
 			session ??= sessionId;
 			const isOwn = sessionId !== undefined && sessionId === session;
 			if (isOwn || stay === undefined) stay = { account, at: clock.now() };

@@ -33,7 +33,9 @@ export interface Attempt {
 	evidence(message: string): FailureEvidence;
 	/** The message a person may see: the server's own where the try was cut short by us. */
 	surfaced(message: string): string;
-	/** Did the answer come with headers of the backend, which say what is left where there are windows? No socket's does. */
+	/**
+	 * Did the answer come with headers of the backend, which say what is left where there are windows? No socket's does.
+	 */
 	hasUsageHeaders(): boolean;
 	/** Lets go of the connection, whatever state it is in. */
 	release(): void;
@@ -54,7 +56,9 @@ export interface AttemptRequest {
 /** The way to the Codex backend. */
 export interface BackendAccess {
 	readonly fetch: typeof globalThis.fetch;
-	/** Reads the beginning of a refused request's body, within a moment; undefined if the connection broke. Never rejects. */
+	/**
+	 * Reads the beginning of a refused request's body, within a moment; undefined if the connection broke. Never rejects.
+	 */
 	readonly readRefusal: (response: Response) => Promise<string | undefined>;
 }
 

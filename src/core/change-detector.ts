@@ -5,36 +5,36 @@ import type { AccountId, SessionId } from "./ids.ts";
 import type { AccountStatus, Clock } from "./ports.ts";
 import { creditsUntil, tightest } from "./usage.ts";
 
-/** Notices what has become of the accounts since the last look, in whatever process, and tells each thing once. */
+/** Finds out what has changed with the accounts since the last look, in any process, and emits each event once. */
 export interface ChangeDetector {
-	/** Tells of cooldowns that began or ended. `cause` is of what this process has just done. */
+	/** Emits cooldowns that began or ended. `cause` is what this process has just done. */
 	look(cause?: CoolingCause): void;
-	/** An account's sign-in is over, or OpenAI has closed it: several requests may find that out at once. */
+	/** Emits that an account lost its sign-in, or was closed, once: several requests may find that out together. */
 	lost(type: "signed-out" | "closed", account: Account, reason: string): void;
-	/** The account serves: tells where it is the last one and nears its end. */
+	/** Called with the account that serves: emits a warning if it is the last one and nearly used up. */
 	serves(id: AccountId): void;
-	/** The account serves a session: tells, once a session, where that costs bought credits. */
+	/** Called with the account that serves a session: emits, once a session, that this costs bought credits. */
 	spends(id: AccountId, asked: RequestInfo): void;
 }
 
 interface Deps {
 	readonly accounts: () => readonly Account[];
-	/** What is known of every account, with one look at the file for all of them. */
+	/** The status of every account, with one look at the file for all of them. */
 	readonly memos: () => (id: AccountId) => AccountStatus;
 	readonly clock: Clock;
 	readonly emit: (event: PoolEvent) => void;
 }
 
-/** An end that is told again a little later is the same end. */
+/** Reset times that differ by less than this are the same reset. */
 const JITTER_MS = 60_000;
-/** With more left of every window nobody needs to be told that there is no other account, percent. */
+/** The last account is worth a warning only below this much of a window, percent. */
 const NEAR_THE_END_PERCENT = 25;
 
-/** Creates the watch. Its first look tells nothing: what holds then is no news. */
+/** Creates the detector. Its first look emits nothing: what holds then is not new. */
 export function createChangeDetector({ accounts, memos, clock, emit }: Deps): ChangeDetector {
 	let known: ReadonlyMap<string, Cooling> | undefined;
 	const lost = new Map<AccountId, string>();
-	/** Reset of the window that was told of, by account and window. */
+	/** Reset of the window that was warned about, by account and window. */
 	const warned = new Map<string, number | undefined>();
 	const spending = new Set<SessionId | undefined>();
 
@@ -85,12 +85,12 @@ export function createChangeDetector({ accounts, memos, clock, emit }: Deps): Ch
 			const states = accounts().map((account) => {
 				const { usage, ...known } = memo(account.id);
 				const lasting = activeCooldowns(known.cooldowns, now).filter((each) => !isPassing(each));
-				// A rest of a moment leaves the account its quota.
+				// A short cooldown does not use up the quota of an account.
 				const state = stateOf(account, lasting, now, usage);
 				return { account, state };
 			});
 			const [last, ...others] = states.filter(({ state }) => state === "ready");
-			// Whoever has only one account, or has switched the others off, knows.
+			// A person with one account, or with the others switched off, knows that there is no other.
 			const isLast = last?.account.id === id && others.length === 0 && states.some(({ state }) => state === "cooling");
 			if (!last || !isLast) return;
 			const key = `${id} ${left.window}`;

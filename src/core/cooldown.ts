@@ -12,7 +12,7 @@ export type CooldownReason =
 	| "unauthorized"
 	| "refused";
 
-/** Until when an account, or a part of it, is not offered. */
+/** A time until which an account, or a part of it, is not offered. */
 export interface Cooldown {
 	readonly scope: CooldownScope;
 	readonly reason: CooldownReason;
@@ -22,13 +22,13 @@ export interface Cooldown {
 	readonly setAt: number;
 	/** For `limit:` scopes, the models that were refused on that limit. */
 	readonly models: readonly string[];
-	/** Nothing told when it ends. */
+	/** The end is a guess: the refusal named none. */
 	readonly guessed?: true | undefined;
 	/** Another seat of the workspace was refused, not this account. */
 	readonly shared?: true | undefined;
 }
 
-/** Resets further away than this are taken for nonsense (a leap year of days, in ms). */
+/** Resets further away than this cannot be true (a leap year, in ms). */
 export const FURTHEST_RESET_MS = 366 * 24 * 60 * 60 * 1000;
 
 /** A length of time as given, ms; undefined if it cannot be true. */
@@ -47,8 +47,8 @@ export function activeCooldowns(cooldowns: readonly Cooldown[], now: number): Co
 }
 
 /**
- * Adds `next` to the list. One entry a scope is kept, and a later, shorter cooldown never shortens a longer one:
- * a 30 s retry-after must not erase a weekly block.
+ * Adds `next` to the list, which has one entry per scope. A later, shorter cooldown never shortens a longer one: a 30 s
+ * retry-after must not erase a weekly cooldown.
  */
 export function mergeCooldown(cooldowns: readonly Cooldown[], next: Cooldown, now: number): Cooldown[] {
 	const live = activeCooldowns(cooldowns, now);
@@ -64,31 +64,31 @@ export function mergeCooldown(cooldowns: readonly Cooldown[], next: Cooldown, no
 	return live.map((cooldown) => (cooldown === same ? merged : cooldown));
 }
 
-/** The cooldowns without the rest that a refused sign-in had earned: a new one has not been refused. */
+/** The cooldowns without those of a refused sign-in, which a new sign-in ends. */
 export function withoutRefusal(cooldowns: readonly Cooldown[]): Cooldown[] {
 	return cooldowns.filter(({ reason }) => reason !== "unauthorized" && reason !== "refused");
 }
 
-/** Is the end at which the account can serve `modelId` again a guess? */
+/** Is the time at which the account can serve `modelId` again a guess? */
 export function isReadyAtGuessed(cooldowns: readonly Cooldown[], modelId: string | undefined, now: number): boolean {
 	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
 	const until = Math.max(...blocking.map((cooldown) => cooldown.until));
 	return blocking.some((cooldown) => cooldown.until === until && cooldown.guessed === true);
 }
 
-/** Is it for want of quota that the account cannot serve `modelId` until then? */
+/** Does the account cool for `modelId` because its quota is used up? */
 export function isReadyAtOfQuota(cooldowns: readonly Cooldown[], modelId: string | undefined, now: number): boolean {
 	const blocking = activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
 	const until = Math.max(...blocking.map((cooldown) => cooldown.until));
 	return blocking.some((cooldown) => cooldown.until === until && isOfQuota(cooldown));
 }
 
-/** Was its account out of quota? Every other reason says nothing of that. */
+/** Is the cooldown one of a used up quota? */
 export function isOfQuota({ reason }: Pick<Cooldown, "reason">): boolean {
 	return reason === "usage_limit" || reason === "workspace_limit";
 }
 
-/** Is its account back in a moment, with the quota that it had? */
+/** Does the cooldown pass without a change of quota? */
 export function isPassing({ reason }: Cooldown): boolean {
 	return reason === "rate_limit" || reason === "unauthorized";
 }

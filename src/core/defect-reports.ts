@@ -1,19 +1,19 @@
 import { type DefectPlace, isDefect, traceOf } from "./defect.ts";
 import type { PoolEvent } from "./events.ts";
 
-/** The same defect is news again after so long. */
+/** The same defect is reported again after this long. */
 const NEWS_MS = 3_600_000;
-/** A process with so many different ones in that time has told enough. */
+/** A process reports no more than this many different defects in that time. */
 const MOST_KINDS = 50;
 
-/** Tells of an error that was caught and that nothing else tells of, if a change of ours alone can mend it. */
+/** Reports an error that was caught and is not shown anywhere else, if it is a defect of ours. */
 export function tellDefect(error: unknown, where: DefectPlace, emit: (event: PoolEvent) => void): void {
 	if (isDefect(error)) emit({ type: "defect", where, trace: traceOf(error) });
 }
 
 /**
- * Runs `work` where nothing of ours catches what it throws: in a timer, and beside steps of which each must be taken. An
- * error there would end pi.
+ * Runs `work` and reports what it throws: in a timer, where an error would end pi, and between steps each of which must
+ * be taken.
  */
 export function guarded(work: () => void, where: DefectPlace, emit: (event: PoolEvent) => void): void {
 	try {
@@ -23,7 +23,7 @@ export function guarded(work: () => void, where: DefectPlace, emit: (event: Pool
 	}
 }
 
-/** Says of a defect whether it is news, so that a loop that meets one again and again fills no log. */
+/** Decides whether a defect is reported, so that a loop that repeats it does not fill the log. */
 export function createDefectNews(now: () => number): (event: Extract<PoolEvent, { type: "defect" }>) => boolean {
 	const toldAt = new Map<string, number>();
 	return ({ where, trace: { error, frames } }) => {

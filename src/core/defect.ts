@@ -1,6 +1,6 @@
 import { hideTokens } from "./privacy.ts";
 
-/** Where an error came up that is ours to mend. */
+/** The part of pi-multicodex in which a defect occurred. */
 export type DefectPlace =
 	| "request"
 	| "stream"
@@ -14,28 +14,28 @@ export type DefectPlace =
 	| "session"
 	| "welcome";
 
-/** An error without its message, which may quote anything. */
+/** A defect without its message, which may quote anything. */
 export interface ErrorTrace {
-	/** Its class, and its code where it has one: `TypeError ERR_INVALID_ARG_TYPE`. */
+	/** Class of the error, and its code if it has one: `TypeError ERR_INVALID_ARG_TYPE`. */
 	readonly error: string;
-	/** Our own part of its stack, innermost first: `src/core/pool.ts:12:5`. */
+	/** Frames of our own code, innermost first: `src/core/pool.ts:12:5`. */
 	readonly frames: readonly string[];
 	/** The whole stack, for debugging. Tokens are removed. */
 	readonly stack: readonly string[];
 }
 
-/** One of our own frames. */
+/** A frame of our own code. */
 export const FRAME = /^(src\/[\w/-]{1,60}|index)\.ts:\d{1,6}(:\d{1,6})?$/;
-/** Frames beyond these say little of the cause. */
+/** Further frames say little about the cause. */
 export const MOST_FRAMES = 5;
 
 const ROOT = decoded(new URL("../..", import.meta.url).pathname).replace(/^\/(?=[A-Za-z]:)/, "");
 const CLASS = /^[A-Za-z]{1,30}$/;
 const CODE = /^[A-Z_]{1,30}$/;
-/** What JavaScript itself complains of. Errors that are foreseen, ours and the world's, are of other classes. */
+/** Classes that JavaScript itself throws. Errors that are expected have other classes. */
 const OF_THE_LANGUAGE = [TypeError, RangeError, ReferenceError, SyntaxError, URIError, EvalError];
 
-/** Describes an error without a word of its message. */
+/** Describes an error without its message. */
 export function traceOf(error: unknown): ErrorTrace {
 	if (!(error instanceof Error)) return { error: "no error", frames: [], stack: [] };
 	const stack = stackOf(error);
@@ -47,12 +47,12 @@ export function traceOf(error: unknown): ErrorTrace {
 	};
 }
 
-/** True for an error that only a change of ours can mend. A file system that says no is none, nor is an error of the host. */
+/** Is the error a defect of ours? A refusal of the file system is none, nor is an error of the host. */
 export function isDefect(error: unknown): boolean {
 	return !(error instanceof Error) || OF_THE_LANGUAGE.some((each) => error instanceof each);
 }
 
-/** True for an error that our own code has thrown, or a function of JavaScript that it called. */
+/** Did our own code throw the error, or a function of JavaScript that it called? */
 export function cameUpHere(error: unknown): boolean {
 	const innermost = error instanceof Error ? stackOf(error).find((line) => /[/\\]/.test(line)) : undefined;
 	return innermost !== undefined && ownFrame(innermost).length > 0;
@@ -62,7 +62,7 @@ function codeOf(error: Error): string | undefined {
 	return "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** The lines of the stack after the message, which may have lines of its own. */
+/** The lines of the stack behind the message, which may have several lines. */
 function stackOf({ stack = "", message }: Error): string[] {
 	const at = stack.indexOf(message);
 	return stack
@@ -79,12 +79,12 @@ function ownFrame(line: string): string[] {
 	return FRAME.test(frame) ? [frame] : [];
 }
 
-/** A path of a URL as the file system has it; as it is where it was never encoded. */
+/** Decodes the path of a URL; returns a path that was never encoded unchanged. */
 function decoded(text: string): string {
 	try {
 		return decodeURIComponent(text);
 	} catch {
-		// A percent sign of its own, in a stack that any program may have written.
+		// The path has a percent sign of its own.
 		return text;
 	}
 }

@@ -2,36 +2,36 @@ import type { AssistantMessage, AssistantMessageEvent } from "@mariozechner/pi-a
 
 type ErrorEvent = Extract<AssistantMessageEvent, { type: "error" }>;
 
-/** How a try's events went out. */
+/** How the events of an attempt were delivered. */
 export type Delivery =
-	/** `done` has arrived and was not forwarded yet: the pool hears of it first. */
+	/** `done` has arrived and was not forwarded yet: the pool records it first. */
 	| { readonly kind: "answered"; readonly final: AssistantMessageEvent }
 	| {
 			readonly kind: "failed";
-			/** Undefined where the stream ended without a final event, threw, or an abort outran the host. */
+			/** Undefined if the stream ended without a final event, threw, or did not end soon after an abort. */
 			readonly final: ErrorEvent | undefined;
-			/** What the stream threw instead of ending. */
+			/** The error that the stream threw instead of ending. */
 			readonly thrown: unknown;
-			/** True once content has been forwarded: the request cannot move to another account any more. */
+			/** True once content was forwarded: the request can no longer move to another account. */
 			readonly isCommitted: boolean;
-			/** The answer as far as it came. */
+			/** The answer as far as it arrived. */
 			readonly partial: AssistantMessage | undefined;
-			/** Forwards what was held back; for when the failure goes to pi as it is. */
+			/** Forwards the held events; for a failure that is surfaced. */
 			readonly forwardHeld: () => void;
 	  };
 
-/** pi's own stream ends an aborted answer within moments, in its own words; one that does not is not waited for. */
+/** pi's own stream ends an aborted answer within moments, with its own message; we wait no longer for it. */
 const ABORT_GRACE_MS = 500;
 
 /**
- * So many events before any content are no answer that still begins. Each holds a copy of the whole message: to hold on
- * would take time by the square of their number.
+ * At most so many events are held back. Each holds a copy of the whole message, so the time for more would grow with
+ * the square of their number, and an answer begins sooner than that.
  */
 const MOST_HELD = 200;
 
 /**
- * Forwards a try's events to `push`, holding back everything before the first content. Held events go out once, in
- * order, as they were when they came. The final event is returned, never forwarded.
+ * Forwards the events of an attempt to `push`, and holds back everything before the first content. Held events go out
+ * once, in order, as they were when they arrived. The final event is returned, never forwarded.
  */
 export async function deliver(
 	events: AsyncIterable<AssistantMessageEvent>,
@@ -57,7 +57,7 @@ export async function deliver(
 			}
 			partial = event.partial;
 			if (!isCommitted && !carriesContent(event) && held.length < MOST_HELD) {
-				// The host goes on changing one message object: what is forwarded later must be as it is now.
+				// The host keeps changing one message object, and a held event must stay as it is now.
 				held.push({ ...event, partial: structuredClone(event.partial) });
 				continue;
 			}
@@ -71,7 +71,7 @@ export async function deliver(
 	}
 }
 
-/** True for an event that shows something: a delta or an end that is not empty. */
+/** Does the event show anything: a delta or an end that is not empty? */
 function carriesContent(event: AssistantMessageEvent): boolean {
 	switch (event.type) {
 		case "text_delta":

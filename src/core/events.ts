@@ -47,7 +47,9 @@ export interface Switched {
 	readonly grounds: SelectionReason;
 }
 
-/** How a cooldown came about, or ended: by what a request met, by usage, by a person, by another process, or by itself. */
+/**
+ * How a cooldown came about, or ended: by what a request met, by usage, by a person, by another process, or by itself.
+ */
 export type CoolingCause = "refusal" | "usage" | "reset" | "elsewhere" | "time";
 
 /** What became of an account's place in the pool. */
@@ -106,7 +108,10 @@ export type PoolEvent =
 	  }
 	/** A request found nobody to serve it. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: RequestInfo }
-	/** An account came, left, or was changed by a person, in this process. `source` of one that came: as the account has it. */
+	/**
+	 * An account came, left, or was changed by a person, in this process. `source` of one that came: as the account has
+	 * it.
+	 */
 	| {
 			readonly type: "membership";
 			readonly change: MembershipChange;
@@ -120,8 +125,8 @@ export type PoolEvent =
 	/** A person pinned an account, or (undefined) let the policy choose again. */
 	| { readonly type: "pinned"; readonly account: AccountId | undefined }
 	/**
-	 * An account served a request to its end; `hasMoved`: its session was with another account before. `hasToldUsage`: the
-	 * answer said what is left.
+	 * An account served a request to its end; `hasMoved`: its session was with another account before. `hasToldUsage`:
+	 * the answer said what is left.
 	 */
 	| {
 			readonly type: "served";

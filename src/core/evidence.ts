@@ -112,7 +112,7 @@ function fromBase64(base64: string): string {
 		const bytes = atob(base64.replaceAll("-", "+").replaceAll("_", "/"));
 		return new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
 	} catch {
-		// Not base64: a header that tells nothing more than its status.
+		// Not base64: the header says nothing.
 		return "";
 	}
 }

@@ -4,10 +4,10 @@ import { hideTokens } from "./privacy.ts";
 /** The final event of a request that failed. */
 export type ErrorEvent = Extract<AssistantMessageEvent, { type: "error" }>;
 
-/** What pi's own stream says when the person aborts. */
+/** The message of pi's own stream for an abort. */
 export const ABORTED = "Request was aborted";
 
-/** A final event for a request that no inner stream has answered. */
+/** Creates the final event of a request that no inner stream has answered. */
 export function finalError(model: Model<Api>, reason: ErrorEvent["reason"], text: string, now: number): ErrorEvent {
 	return {
 		type: "error",
@@ -33,29 +33,29 @@ export function finalError(model: Model<Api>, reason: ErrorEvent["reason"], text
 	};
 }
 
-/** Characters that act on a terminal; the ends of lines and tabs do no harm, and emoji need the zero-width joiner. */
+/** Characters that act on a terminal. Tabs and ends of lines do no harm, and emoji need the zero-width joiner. */
 const ACTING = /(?![\n\t\u200d]|\r\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** A server's words as they may go out: in print mode they reach standard error as they are. */
+/** Makes a message of a server safe to show: in print mode it reaches standard error unchanged. */
 function shownAs(text: string): string {
 	return hideTokens(text).replace(ACTING, "?");
 }
 
-/** The same final event with another message. */
+/** The final event with another message. */
 export function withWords(event: ErrorEvent, text: string): ErrorEvent {
 	const errorMessage = shownAs(text);
 	return event.error.errorMessage === errorMessage ? event : { ...event, error: { ...event.error, errorMessage } };
 }
 
-/** What hosts keep beside a tool call's content while it streams. */
+/** Members that hosts keep beside the content of a tool call while it streams. */
 interface Scratch {
 	readonly partialJson?: unknown;
 	readonly customInput?: unknown;
 }
 
-/** The final event of an answer that was broken off at `partial`. */
+/** Creates the final event of an answer that broke off at `partial`. */
 export function brokenOffAt(partial: AssistantMessage, reason: ErrorEvent["reason"], text: string): ErrorEvent {
-	// Half-parsed tool arguments must not be stored.
+	// Half-parsed tool arguments must not be stored in the session.
 	const content = partial.content.map((block) => {
 		const { partialJson: _json, customInput: _input, ...kept }: typeof block & Scratch = block;
 		return kept;

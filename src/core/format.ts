@@ -1,11 +1,11 @@
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
-/** Epoch ms; no calendar has a day behind it. */
+/** Epoch ms; the last day that JavaScript can express. */
 const LAST_DATE = 8.64e15;
 
 /**
- * A duration in at most two units: `<1m`, `42m`, `1h07m`, `6d20h`. No part has more than two digits, so that it can
- * stand in an error text: pi's retry looks for numbers such as 429 and 500 anywhere in it.
+ * A duration in at most two units: `<1m`, `42m`, `1h07m`, `6d20h`. No part has more than two digits, so that it can be
+ * in an error message: pi's retry looks for numbers such as 429 and 500 anywhere in it.
  */
 export function formatDuration(ms: number): string {
 	if (ms < MINUTE_MS) return "<1m";
@@ -17,13 +17,16 @@ export function formatDuration(ms: number): string {
 	return days < 100 ? `${days}d${twoDigits(hours % 24)}h` : "over 99d";
 }
 
-/** A percentage without decimals; a rest above zero is never shown as 0, a use below full never as 100. */
+/**
+ * A percentage without decimals. A little more than nothing is never shown as 0, and a little less than all never as
+ * 100.
+ */
 export function formatPercent(percent: number): string {
 	if (percent > 0 && percent < 1) return "<1%";
 	return `${Math.floor(Math.min(100, Math.max(0, percent)))}%`;
 }
 
-/** How a window is called in running text: `week` for seven days, `month` for thirty, else its length. */
+/** The name of a window in a sentence: `week` for seven days, `month` for thirty, else its length. */
 export function windowLabel(name: string): string {
 	if (name === "7d") return "week";
 	return name === "30d" ? "month" : name;
@@ -32,7 +35,7 @@ export function windowLabel(name: string): string {
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** A moment on the local clock: `14:32` today, `Mon 14:32` within a week, else `12 Dec`. */
+/** A time on the local clock: `14:32` today, `Mon 14:32` within a week, else `12 Dec`. */
 export function formatClock(at: number, now: number): string {
 	const then = dateOf(at);
 	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
@@ -41,7 +44,7 @@ export function formatClock(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
 }
 
-/** A moment in the past on the local clock: with its day, as `18 Nov 14:32`, unless that is today. */
+/** A time in the past on the local clock: `14:32` today, else with its day, as `18 Nov 14:32`. */
 export function formatPast(at: number, now: number): string {
 	const then = dateOf(at);
 	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
@@ -65,12 +68,12 @@ export function plural(count: number, noun: string): string {
 	return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** Stands before a time that nothing told. */
+/** Precedes a time that is a guess. */
 export function about(isGuess: boolean | undefined): string {
 	return isGuess ? "about " : "";
 }
 
-/** A date; the last one that there is, or the first, for a time that no calendar has. */
+/** A date; the first or last possible one for a time that JavaScript cannot express. */
 function dateOf(at: number): Date {
 	return new Date(Math.min(LAST_DATE, Math.max(-LAST_DATE, at)));
 }

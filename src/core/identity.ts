@@ -1,16 +1,16 @@
 import type { Account } from "./account.ts";
 import type { AccountId } from "./ids.ts";
 
-/** A user claim of a token with its value, as `sub=auth0|x`: tokens tell more or less of them from one issue to the next. */
+/** A user claim of a token with its value, as `sub=auth0|x`. Tokens of one account do not all have the same claims. */
 export type UserClaim = string;
 
 /** The claims that tell users of one workspace apart. */
 export const USER_CLAIMS = ["chatgpt_account_user_id", "chatgpt_user_id", "sub"] as const;
 
-/** Who a token, or the tokens of an account so far, speak for. */
+/** The user and workspace of a token, or of all tokens that an account has had so far. */
 export interface Speaker extends Pick<Account, "workspaceId" | "userId" | "email" | "claims"> {
 	readonly id?: AccountId | undefined;
-	/** Of a token: every id that an account first seen with one of its claims has. */
+	/** For a token: the ids of accounts that were first seen with one of its claims. */
 	readonly ids?: readonly AccountId[] | undefined;
 }
 
@@ -19,14 +19,14 @@ export function userClaim(name: (typeof USER_CLAIMS)[number], value: string): Us
 	return `${name}=${value}`;
 }
 
-/** What is left of the claim under which an account was first seen, where the claim itself was not kept: its id. */
+/** Stands for the claim with which an account was first seen, if only the id made of it was stored. */
 export function firstSeenAs(id: AccountId): UserClaim {
 	return `${FIRST_SEEN}${id}`;
 }
 
 const FIRST_SEEN = "id=";
 
-/** The claims that are known of a speaker. Older versions kept one value alone, which may have been either of two claims. */
+/** The known claims of a speaker. Older versions stored one value alone, which may have been either of two claims. */
 export function claimsOf({ claims, userId, id }: Speaker): readonly UserClaim[] {
 	if (claims) return claims;
 	const user = userId === undefined ? [] : [userClaim("chatgpt_user_id", userId), userClaim("sub", userId)];
@@ -34,8 +34,8 @@ export function claimsOf({ claims, userId, id }: Speaker): readonly UserClaim[] 
 }
 
 /**
- * True where both speak for one account: the same workspace, and any user claim that both carry with the same value. The
- * e-mail counts where neither carries a user claim; neither it nor the workspace is enough otherwise.
+ * Do both speak for one account? They do with the same workspace and one user claim of the same value. If neither has a
+ * user claim, the e-mail counts; otherwise neither the e-mail nor the workspace is enough.
  */
 export function speakForOne(a: Speaker, b: Speaker): boolean {
 	const [ours, theirs] = [claimsOf(a), claimsOf(b)];
@@ -49,22 +49,22 @@ export function speakForOne(a: Speaker, b: Speaker): boolean {
 	return a.email !== undefined && a.email.toLowerCase() === b.email?.toLowerCase();
 }
 
-/** Claims of both, each once. */
+/** Joins lists of claims, each claim once. */
 export function allClaims(...told: readonly (readonly UserClaim[])[]): UserClaim[] {
 	return [...new Set(told.flat())];
 }
 
-/** Every account that a speaker speaks for, the oldest first. More than one: they were taken for two so far. */
+/** Every account that a speaker speaks for, the oldest first. Several turn out to be one account. */
 export function accountsOf(accounts: readonly Account[], speaker: Speaker): Account[] {
 	return accounts.filter((account) => speakForOne(account, speaker)).sort((a, b) => a.addedAt - b.addedAt);
 }
 
-/** The account that a speaker speaks for; the oldest of them, whose id stays. */
+/** The account that a speaker speaks for: the oldest one, whose id stays. */
 export function accountOf(accounts: readonly Account[], speaker: Speaker): Account | undefined {
 	return accountsOf(accounts, speaker)[0];
 }
 
-/** True where a token tells more of an account than is known of it, or shows that accounts here are one. */
+/** Does a token have a new claim of an account, or show that two accounts are one? */
 export function tellsMore(accounts: readonly Account[], account: Account, token: Speaker): boolean {
 	const known = claimsOf(account);
 	return claimsOf(token).some((claim) => !known.includes(claim)) || accountsOf(accounts, token).length > 1;
@@ -75,7 +75,7 @@ export function accountWith(accounts: readonly Account[], id: AccountId): Accoun
 	return accounts.find((account) => account.id === id) ?? accounts.find(({ formerIds }) => formerIds?.includes(id));
 }
 
-/** `id`, or the next one that no account has or had: two users may have been seen first under the same words. */
+/** `id`, or the next one that no account has or had: two users may have the same value in different claims. */
 export function unusedId(id: AccountId, accounts: readonly Account[]): AccountId {
 	let free = id;
 	for (let tries = 2; accountWith(accounts, free); tries += 1) {
@@ -85,7 +85,7 @@ export function unusedId(id: AccountId, accounts: readonly Account[]): AccountId
 	return free;
 }
 
-/** Groups speakers by the account that they speak for; one may prove that two others are the same. */
+/** Groups speakers by their account; one speaker may prove that two others are the same. */
 export function grouped<T>(items: readonly T[], speakersOf: (item: T) => readonly Speaker[]): T[][] {
 	let groups: { readonly items: T[]; readonly speakers: Speaker[] }[] = [];
 	for (const item of items) {

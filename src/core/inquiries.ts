@@ -1,18 +1,18 @@
 import { within } from "./abort.ts";
 import type { AccountId } from "./ids.ts";
 
-/** Calls for usage that one request has begun, about accounts whose refusal did not say until when they are out. */
+/** Calls of the usage endpoint that one request began, about accounts whose refusal named no reset. */
 export interface Inquiries {
-	/** Asks behind the request. Never rejects. */
+	/** Begins a call in the background. Never rejects. */
 	ask(id: AccountId): Promise<unknown>;
-	/** Resolves when all are answered, or soon; undefined where none is under way. */
+	/** Resolves when all calls are answered, or soon; undefined if none is under way. */
 	answered(): Promise<void> | undefined;
 }
 
-/** A sentence about an end waits this long for the usage endpoint's word on it. */
+/** A message with a reset waits this long for the usage endpoint. */
 const PATIENCE_MS = 2000;
 
-/** Creates the list of one request. `askUsage` never rejects. */
+/** Creates the calls of one request. `askUsage` never rejects. */
 export function createInquiries(askUsage: (id: AccountId) => Promise<unknown>): Inquiries {
 	const underWay = new Set<Promise<unknown>>();
 	return {

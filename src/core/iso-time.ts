@@ -1,7 +1,7 @@
-/** As every calendar and schema has it: with a year of four digits. */
+/** A year of four digits, as schemas expect. */
 const PLAIN = /^\d{4}-/;
 
-/** ISO 8601, UTC, of a time in epoch ms; null for undefined, and for a time that no calendar has. */
+/** Formats epoch ms as ISO 8601, UTC; null for undefined, and for a time without a year of four digits. */
 export function iso(at: number | undefined): string | null {
 	const date = new Date(at ?? Number.NaN);
 	const text = Number.isNaN(date.getTime()) ? "" : date.toISOString();

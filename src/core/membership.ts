@@ -7,43 +7,43 @@ import { loginOf } from "./pi-login-sync.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStore, Busy, Clock, Identity, PiAuth, StateStore, TokenReader } from "./ports.ts";
 
-/** What removing an account comes to; nothing has changed unless it is `removed`. */
+/** How the removal of an account ended; nothing has changed unless it is `removed`. */
 export type Removal =
 	| { readonly kind: "removed"; readonly isPiSignedOut: boolean }
-	/** Its token is being renewed by some process. */
+	/** A process is renewing its token. */
 	| { readonly kind: "busy" }
 	/** pi's own file is damaged, so pi cannot be signed out. */
 	| { readonly kind: "pi-unreadable" };
 
-/** Where a credential that joins came from, and how the person wants to call a new account. */
+/** Where a new credential came from, and the label that the person wants for a new account. */
 export interface Joining {
 	/** `login` or `import:<tool>`. */
 	readonly source: string;
 	readonly label?: string | undefined;
 }
 
-/** Who is in the pool: sign-ins join it, accounts leave it and come back. All of it is durable before it resolves. */
+/** Adds, removes, restores and renames accounts of the pool. Every change is durable before it resolves. */
 export interface Membership {
-	/** Who the credential is for, and the account that it belongs to where there is one. */
+	/** Reads whose the credential is, and finds its account if there is one. */
 	whose(credential: Credential): { readonly identity: Identity; readonly account: Account | undefined } | undefined;
 	/**
-	 * Stores a credential as ours: of a new account, or as the new one of an account that is here, which keeps its name
-	 * and its switch. Undefined where the token names nobody whom Codex would serve.
+	 * Stores a credential as an owned one: of a new account, or as the new one of a known account, which keeps its label
+	 * and stays enabled or disabled. Undefined if the token has no workspace.
 	 */
 	join(credential: Credential, joining: Joining): Promise<Account | undefined>;
-	/** Takes in what a token tells of accounts that are here, so that doubles are merged; its credential is not stored. */
+	/** Adds the claims of a token to its account, so that duplicates are merged; the credential is not stored. */
 	recognise(credential: Credential): Promise<void>;
-	/** True while pi itself is signed in as this account: pi has to be signed out for it to leave. */
+	/** Is pi itself signed in as this account? Then its removal signs pi out. */
 	isPis(account: Account): boolean;
-	/** Takes an account out, and signs pi out of it where pi is signed in as it. Its pin ends. */
+	/** Removes an account and its pin, and signs pi out if pi is signed in as it. */
 	remove(id: AccountId): Promise<Removal>;
-	/** Puts back the account that was taken out last; undefined where there is none. */
+	/** Restores the account that was removed last; undefined if there is none. */
 	restore(): Promise<Account | undefined>;
-	/** Gives an account another label, and returns the one that it has got. */
+	/** Gives an account another label, and resolves to the one that it has now. */
 	rename(id: AccountId, label: string): Promise<string>;
-	/** The account that was taken out last and is not back since. */
+	/** The account that was removed last and has not come back since. */
 	lastRemoved(): Promise<Account | undefined>;
-	/** Switches an account on or off by hand. */
+	/** Enables or disables an account. */
 	setEnabled(id: AccountId, enabled: boolean): Promise<void>;
 }
 
@@ -57,7 +57,7 @@ interface Deps {
 	readonly labelFor: (email: string | undefined, id: AccountId) => string;
 }
 
-/** Creates it over the stores. */
+/** Creates the membership over the stores. */
 export function createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor }: Deps): Membership {
 	const find = (id: AccountId) => accountWith(accounts.list(), id);
 	const changed = (change: MembershipChange, account: AccountId, source?: string) => {
@@ -73,14 +73,17 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 	};
 	const isPis = (account: Account) => account.linked || loginOf(account, piAuth.peek(), tokens) !== undefined;
 
-	/** Under the lock of `auth.json`. Whatever fails, the account is still in one of the two places, or in the backup. */
+	/**
+	 * Removes an account under the lock of `auth.json`. Whatever fails, the login is in one of the files or in the
+	 * backup.
+	 */
 	const removeWithPisLogin = (id: AccountId): Promise<Removal | Busy> =>
 		piAuth.exclusively(async (file): Promise<Removal> => {
 			const login = file.login();
 			if (login.kind === "unreadable") return { kind: "pi-unreadable" };
 			const account = find(id);
 			const newest = account && loginOf(account, login, tokens);
-			// The backup is made of our row, and only the newest token is worth putting back.
+			// The backup is a copy of our row, and only the newest token is worth restoring.
 			if (newest && account.linked) await accounts.patch(id, { credential: newest });
 			await accounts.backUp(id);
 			const isPiSignedOut = newest !== undefined && (await file.deleteLogin(newest.refresh));
@@ -94,9 +97,9 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			const told = whose(credential);
 			if (!told) return undefined;
 			const { identity } = told;
-			// The same grant is the same account, whatever its tokens tell.
+			// The same grant is the same account, whatever its claims.
 			const sharing = accounts.list().find((account) => account.credential.refresh === credential.refresh);
-			// pi refreshes what is linked: a copy of it would be a second holder of one refresh token.
+			// pi refreshes a linked account: a copy of it would be a second holder of one refresh token.
 			if (sharing?.linked) return sharing;
 			const known = told.account ?? sharing;
 			const id = known?.id ?? identity.id;
@@ -117,7 +120,7 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 				needsLogin: undefined,
 				addedAt: known?.addedAt ?? clock.now(),
 			};
-			// A rest that the refused sign-in had earned is over with it.
+			// A new sign-in ends the cooldown of the refused one.
 			await state.update(id, (memo) => ({ ...memo, cooldowns: withoutRefusal(memo.cooldowns) }));
 			await accounts.put(joined);
 			changed(known ? "signed-in" : "added", id, known ? undefined : source);

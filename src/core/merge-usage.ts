@@ -17,10 +17,12 @@ import { MOST_LIMITS } from "./usage-bounds.ts";
 /** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
 const ROOM_TO_RETURN_PERCENT = 5;
 export const ENDPOINT_LAG_MS = 60_000;
-/** What is spent without a told end is asked for again after this long. */
+/** A spent window without a reset is asked about again after this long. */
 const UNKNOWN_END_MS = 15 * 60_000;
 
-/** The memo with a newer snapshot in it, at `now` (epoch ms). Newer data may end a cooldown, correct its end, or begin one. */
+/**
+ * Puts a newer snapshot into a status, at `now` (epoch ms). New data may end a cooldown, correct its end, or begin one.
+ */
 export function mergeUsage(memo: AccountStatus, usage: UsageSnapshot, now: number): AccountStatus {
 	const former = memo.usage;
 	if (former && former.capturedAt > usage.capturedAt) return memo;
@@ -38,14 +40,14 @@ export function mergeUsage(memo: AccountStatus, usage: UsageSnapshot, now: numbe
 	return { ...memo, usage: merged, cooldowns: reconcileCooldowns(memo.cooldowns, told, former, now) };
 }
 
-/** The endpoint tells every window there is; the headers of a refusal may name only the one that was hit. */
+/** The endpoint reports every window; the headers of a refusal may report only the one that was hit. */
 function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot): readonly UsageWindow[] {
 	if (usage.source === "api") return usage.windows;
 	const told = new Set(usage.windows.map(({ windowMinutes }) => windowMinutes));
 	return [...usage.windows, ...(former?.windows ?? []).filter(({ windowMinutes }) => !told.has(windowMinutes))];
 }
 
-/** Newest first, so that a backend that names ever new ones does not make the file grow. */
+/** The newest limits first, so that a backend with ever new ones does not make the file grow. */
 function mergedLimits(former: UsageSnapshot | undefined, usage: UsageSnapshot): Readonly<Record<string, MeteredLimit>> {
 	const kept = Object.entries(former?.limits ?? {}).filter(([id]) => !Object.hasOwn(usage.limits, id));
 	return Object.fromEntries([...Object.entries(usage.limits), ...kept].slice(0, MOST_LIMITS));
@@ -57,11 +59,11 @@ function reconcileCooldowns(
 	former: UsageSnapshot | undefined,
 	now: number,
 ): readonly Cooldown[] {
-	// Only the endpoint tells all there is: headers may name one window of several, and would end a weekly block. What they
-	// do name counts, and only that: an older snapshot must not bring back a cooldown that the person has ended.
+	// Only the endpoint reports everything: headers may have one window of several, and would end a weekly cooldown. They
+	// count for their own windows only: an older snapshot must not bring back a cooldown that the person has ended.
 	const isWhole = usage.source === "api";
 	const settled = isWhole ? reconcileWithEndpoint(cooldowns, usage, former, now) : cooldowns;
-	// With bought credits it does not cool: a gate of its own keeps it for the sessions that are on it.
+	// With bought credits it does not cool: another gate keeps it for the sessions that are on it.
 	if (!isSpent(usage, now) || creditsUntil(usage, now) !== undefined) return settled;
 	const told = exhaustedUntil(quotasOf(usage), now);
 	if (told === undefined && !isWhole) return settled;
@@ -72,7 +74,7 @@ function reconcileCooldowns(
 	return mergeCooldown(settled, told === undefined ? { ...rest, guessed: true } : rest, now);
 }
 
-/** Quota cooldowns as the endpoint now knows them: ended where there is room again, else with the reset it tells. */
+/** Corrects quota cooldowns by the endpoint: ended if there is quota again, else with the reset that it reports. */
 function reconcileWithEndpoint(
 	cooldowns: readonly Cooldown[],
 	usage: UsageSnapshot,
@@ -111,8 +113,8 @@ function isRoomy(quotas: readonly UsageWindow[], now: number): boolean {
 }
 
 /**
- * A refusal need not say which limit was hit. Where the general one has room, and a further one is spent until the very
- * moment that the refusal told, it was that.
+ * Finds the limit that was hit if the refusal did not name it: the general limit has quota left, and another limit is
+ * spent until the reset that the refusal named.
  */
 function limitBehind(cooldown: Cooldown, usage: UsageSnapshot, now: number): string | undefined {
 	if (cooldown.models.length === 0 || !hasRoom(usage, now)) return undefined;

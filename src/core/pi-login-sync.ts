@@ -8,16 +8,16 @@ import type { AccountStore, Busy, Clock, Identity, PiAuth, PiLogin, StateStore, 
 /** Keeps the pool in step with pi's own login. */
 export interface PiLoginSync {
 	/**
-	 * Takes over what changed in `auth.json` since the last call; a stat when nothing did. Never throws: a file that
-	 * cannot be read is looked at again next time.
+	 * Takes over changes of `auth.json` since the last call; one stat if there are none. Never throws: a file that cannot
+	 * be read is read again next time.
 	 */
 	sync(signal?: AbortSignal): Promise<void>;
 	/**
-	 * Takes in a sign-in that pi is about to store: the identity it replaces is kept with its newest token, then the new
-	 * one is stored durably. Rejects when it cannot be.
+	 * Takes over a sign-in that pi is about to store: keeps the account that it replaces with its newest token, then
+	 * stores the new one durably. Rejects if it cannot be stored.
 	 */
 	signedIn(credential: Credential): Promise<void>;
-	/** True while pi holds something else than an OAuth login for Codex: requests are then not ours. */
+	/** Does pi hold something else than an OAuth login for Codex? Then we serve no requests. */
 	isForeign(): boolean;
 }
 
@@ -28,9 +28,9 @@ interface Deps {
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
 	readonly labelFor: (email: string | undefined, id: AccountId) => string;
-	/** Hears of accounts that came and left with pi's login. */
+	/** Called for accounts that were added or removed with pi's login. */
 	readonly tell: PoolListener;
-	/** Hears why a look at pi's login failed. */
+	/** Called with the error of a failed look at pi's login. */
 	readonly onFailure?: (error: unknown) => void;
 }
 
@@ -55,19 +55,19 @@ export function createPiLoginSync({
 		return login.kind === "unreadable" ? piAuth.read(undefined) : login;
 	};
 
-	/** One write, whoever is meant: what is asked of the store in one go is written together. */
+	/** Unlinks in one write: the store writes together what it gets in one tick. */
 	const unlink = async (except?: AccountId) => {
 		const others = linked(accounts).filter(({ id }) => id !== except);
 		await Promise.all(others.map(({ id }) => accounts.patch(id, { linked: false })));
 	};
 
-	/** The same grant is the same account, whatever its tokens tell. */
+	/** The same grant is the same account, whatever its claims. */
 	const knownAs = (identity: Identity, { refresh }: Credential) =>
 		accountOf(accounts.list(), identity) ?? accounts.list().find(({ credential }) => credential.refresh === refresh);
 
 	const linkTo = async ({ credential }: Extract<PiLogin, { kind: "oauth" }>) => {
 		const identity = tokens.identify(credential.access);
-		// A token that names no workspace cannot be used with Codex: it is nobody of ours.
+		// A token without a workspace cannot be used with Codex, so it belongs to no account.
 		await unlink(identity && knownAs(identity, credential)?.id);
 		if (identity) await upsertLinked(identity, credential);
 	};
@@ -96,19 +96,19 @@ export function createPiLoginSync({
 			tell({ type: "membership", change: "added", account: added.id, source: added.source });
 			return;
 		}
-		// What its token tells may prove that two accounts here are one; the merged one is looked at anew.
+		// Its claims may prove that two accounts are one, so the merged account is read anew.
 		if (tellsMore(accounts.list(), former, identity)) await accounts.patch(former.id, { claims: identity.claims });
 		const known = accountWith(accounts.list(), former.id) ?? former;
 		const isSameGrant = known.credential.refresh === credential.refresh;
 		const isUpToDate = known.credential.access === credential.access;
 		if (isUpToDate && known.linked) return;
-		// A grant that both hold is pi's to refresh. A working one of our own stays ours, and pi keeps its own.
+		// pi refreshes a grant that both hold. A working grant of our own stays ours, and pi keeps its own.
 		if (isSameGrant || known.linked || known.needsLogin) {
-			// Another process may have taken it in since, and seen it refused: that is newer than this look.
+			// Another process may have stored it since, and seen it refused: that is newer than this look.
 			const isNews = ({ refresh }: Credential) => isSameGrant || refresh !== credential.refresh;
 			const tokenHash = tokens.fingerprint(credential.refresh);
 			const isOver = state.status(known.id).spent?.some((token) => token.tokenHash === tokenHash);
-			// What is spent never takes the place of what came for it: both may be of one second, and a write to the file may
+			// A spent token never replaces the one that came for it: both may be of one second, and a write to the file may
 			// have failed.
 			const patch = { linked: true, ...(!isOver && { credential, needsLogin: undefined }) };
 			await accounts.patch(known.id, patch, isNews);
@@ -130,11 +130,11 @@ export function createPiLoginSync({
 
 	const syncNow = async () => {
 		const signature = piAuth.signature();
-		// An account whose own sign-in was lost may have another one here that was left alone so far.
+		// An account that has lost its own sign-in may use the one in pi, which was left alone so far.
 		const isLeftAlone = accounts
 			.list()
 			.some((account) => signedInAs && account.needsLogin && !account.linked && speakForOne(account, signedInAs));
-		// Another process that looked at the file before this one may have linked its account after it.
+		// Two linked accounts: a process that read the file earlier may have linked its account later.
 		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
 		if (signature === seen && !isWorthALook) return;
 		const login = await readCarefully();
@@ -148,14 +148,14 @@ export function createPiLoginSync({
 		seen = signature;
 	};
 
-	/** One after the other: of two looks that overlap, the one that began first would undo what the other one did. */
+	/** Runs looks one after the other: if two overlapped, the older one would undo the newer one. */
 	let last: Promise<void> = Promise.resolve();
 	const inTurn = (work: () => Promise<void>): Promise<void> => {
 		const run = last.then(work);
 		last = run.catch(() => undefined);
 		return run;
 	};
-	/** A look that has not begun: whoever asks meanwhile waits for that one. */
+	/** A look that has not begun yet, which all callers meanwhile share. */
 	let next: Promise<void> | undefined;
 	const look = (): Promise<void> => {
 		next ??= inTurn(async () => {
@@ -168,8 +168,7 @@ export function createPiLoginSync({
 	return {
 		isForeign: () => foreign,
 		sync: async (signal) => {
-			// A file could not be written: what is known stays, and the next call looks again. A caller that gives up leaves
-			// the look to the others.
+			// A file could not be written: the next call looks again. If this caller aborts, the look goes on for the others.
 			await raceAbort(look(), signal).catch((error: unknown) => {
 				if (!signal?.aborted) onFailure?.(error);
 			});

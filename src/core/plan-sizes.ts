@@ -5,8 +5,8 @@ const PLUS_MONTH_CREDITS = 32_400;
 const LARGEST_FACTOR = 20;
 
 /**
- * How much larger than a plus account's the windows of a plan are. Names are those of the backend; where the size of one
- * was never told, it stands with the plan that it is a kind of.
+ * The size of a plan's windows relative to plus, by the backend's name of the plan. A plan of unknown size has the size
+ * of the plan of which it is a variant.
  */
 const PLAN_FACTORS: ReadonlyMap<string, number> = new Map([
 	["guest", 0.15],
@@ -31,13 +31,13 @@ const PLAN_FACTORS: ReadonlyMap<string, number> = new Map([
 	["ent26", 6.7],
 ]);
 
-/** `enterprise`, and all that begins so: `enterprise_cbp_automation`, `_trial`, `_usage_based`. */
+/** `enterprise` and its variants: `enterprise_cbp_automation`, `_trial`, `_usage_based`. */
 const ENTERPRISE = "enterprise";
 const ENTERPRISE_FACTOR = 6.7;
 
 /**
- * How many plus accounts one of this plan is worth. A plan without a name here counts as plus, and as more where the size
- * of its monthly budget says so; never as the smallest.
+ * How many plus accounts one of this plan is worth. An unknown plan counts as plus, or as more if its monthly budget is
+ * larger; never as the smallest.
  */
 export function planFactor(plan: string | undefined, usage: UsageSnapshot | undefined): number {
 	const name = (plan ?? "").toLowerCase();

@@ -3,7 +3,7 @@ import type { Cooldown } from "./cooldown.ts";
 import type { AccountId } from "./ids.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
-/** One account as it is shown. Times are epoch ms. */
+/** One account for display. Times are epoch ms. */
 export interface ShownAccount {
 	readonly account: Account;
 	readonly state: AccountState;
@@ -14,13 +14,13 @@ export interface ShownAccount {
 	readonly usage: UsageSnapshot | undefined;
 	readonly lastUsedAt: number | undefined;
 	readonly lastError: { readonly text: string; readonly at: number } | undefined;
-	/** The last call for its usage failed: what is known may be old. */
+	/** The last call of the usage endpoint failed: the figures may be old. */
 	readonly isUsageFailing: boolean;
 }
 
-/** The pool at one moment, as `show`, the dashboard and the picker tell it. */
+/** The pool at one moment, for `show`, the dashboard and the picker. */
 export interface PoolView {
-	/** False while the person has switched us off. */
+	/** False while the person has switched the extension off. */
 	readonly isEnabled: boolean;
 	readonly policy: string;
 	readonly active: string | undefined;

@@ -91,7 +91,9 @@ export interface AccountStatus {
 		| undefined;
 	/** Refresh tokens that must never be sent again, the newest last; they outlive the account, which may be put back. */
 	readonly spent?: readonly SpentToken[] | undefined;
-	/** The first refusal of a renewal for a reason that is not known: of which refresh token (hash) and when, epoch ms. */
+	/**
+	 * The first refusal of a renewal for a reason that is not known: of which refresh token (hash) and when, epoch ms.
+	 */
 	readonly refusal?: { readonly tokenHash: string; readonly at: number } | undefined;
 	/** Hash of an access token that was refused right after it had been issued: no renewal is spent on it again. */
 	readonly refusedToken?: string | undefined;
@@ -137,8 +139,9 @@ export interface StateStore {
 	/** Written at once; resolves when durable, never rejects (the change then lives in memory). */
 	update(id: AccountId, change: (memo: AccountStatus) => AccountStatus): Promise<void>;
 	/**
-	 * Changes the memo if `applies` to the newest one, in whatever process that was written. True where it did: of several
-	 * processes that try at once, one. A file that cannot be written lets everybody through, and `onUnwritten` hears why.
+	 * Changes the memo if `applies` to the newest one, in whatever process that was written. True where it did: of
+	 * several processes that try at once, one. A file that cannot be written lets everybody through, and `onUnwritten`
+	 * hears why.
 	 */
 	updateIf(
 		id: AccountId,
@@ -153,8 +156,9 @@ export interface StateStore {
 	/** The account that was chosen last, for whatever session. */
 	lastChosen(): AccountId | undefined;
 	/**
-	 * A session is at work on an account from now on; `isChoice`: it was with none, or with another, before. Told to other processes at once where
-	 * that is news, and never waited for: a lease that is late costs a little spread, nothing else.
+	 * A session is at work on an account from now on; `isChoice`: it was with none, or with another, before. Told to
+	 * other processes at once where that is news, and never waited for: a lease that is late costs a little spread,
+	 * nothing else.
 	 */
 	acquireLease(session: SessionId, account: AccountId, isChoice: boolean): void;
 	/** The session is over. Written with the next flush. */

@@ -150,8 +150,8 @@ function longestOf(cooldowns: readonly Cooldown[]): Cooldown | undefined {
 }
 
 /**
- * Name of the window or budget that keeps the account out: the longest that is used up; where none is known to be, the one
- * that resets when the account is back.
+ * Name of the window or budget that keeps the account out: the longest that is used up; where none is known to be, the
+ * one that resets when the account is back.
  */
 function windowBehind(gated: Gated | undefined, now: number): string | undefined {
 	if (!gated?.usage) return undefined;

@@ -279,7 +279,9 @@ function endOf(
 	return partial ? brokenOffAt(partial, reason, text) : finalError(model, reason, text, clock.now());
 }
 
-/** Output was shown, so nothing is replayed here: the account is taken out, and pi's own turn retry goes on elsewhere. */
+/**
+ * Output was shown, so nothing is replayed here: the account is taken out, and pi's own turn retry goes on elsewhere.
+ */
 function afterCommit(
 	account: Account,
 	access: string,
@@ -318,8 +320,8 @@ function penalize(
 		pool.cool(account, known, modelId);
 	}
 	if (failure.remedy === "close-account") pool.close(account, "closed by OpenAI");
-	// A throttled account may be an exhausted one: 0.73.1 does not show which. A limit that no header names may be that of
-	// one model.
+	// A throttled account may be an exhausted one: 0.73.1 does not show which. A limit that no header names may be that
+	// of one model.
 	if (isQuotaInDoubt(failure)) void askUsage(account.id);
 	pool.noteError(account.id, failure.kind);
 }

@@ -1,26 +1,26 @@
 import type { AccountId, SessionId } from "./ids.ts";
 
-/** What one session has open with the backend, so that nothing of one account is used with another. */
+/** The cached sockets of sessions, so that nothing of one account is used with another. */
 export interface SessionSockets {
 	/**
 	 * Called right before an attempt. Closes the session's cached socket when it belongs to another account, because
 	 * the host keeps sockets, and the `previous_response_id` that lives on them, by session and not by account.
 	 */
 	claim(sessionId: SessionId | undefined, account: AccountId): SocketClaim;
-	/** The session goes on without us: closes what one of our accounts has open in it. */
+	/** Closes the socket of one of our accounts: the session continues without us. */
 	leave(sessionId: SessionId | undefined): void;
-	/** The same for every session; an answer under way is let finish first. */
+	/** Leaves every session; an answer under way finishes first. */
 	leaveAll(): void;
-	/** Closes whatever the session has open. */
+	/** Closes the socket of the session, whatever its account. */
 	forget(sessionId: SessionId | undefined): void;
-	/** The backend refused this session's encrypted reasoning: leave it out from now on. */
+	/** Records that the backend refused this session's encrypted reasoning, which is left out from now on. */
 	rememberReasoningRefused(sessionId: SessionId | undefined): void;
 	refusesReasoning(sessionId: SessionId | undefined): boolean;
 }
 
-/** An attempt's hold on its session's sockets. */
+/** The claim of an attempt on the socket of its session. */
 export interface SocketClaim {
-	/** True while another account's attempt is under way in this session: closing its socket would end its answer. */
+	/** Is an attempt of another account under way in this session? Closing its socket would end its answer. */
 	readonly mustNotShare: boolean;
 	release(): void;
 }
@@ -30,7 +30,7 @@ export function createSessionSockets(close: (sessionId: SessionId) => void): Ses
 	const owners = new Map<SessionId, AccountId>();
 	const underWay = new Map<SessionId, number>();
 	const withoutReasoning = new Set<SessionId>();
-	/** Sessions to be left as soon as nothing is under way in them. */
+	/** Sessions to leave as soon as no attempt is under way in them. */
 	const leaving = new Set<SessionId>();
 
 	const forget = (sessionId: SessionId | undefined) => {
@@ -45,7 +45,7 @@ export function createSessionSockets(close: (sessionId: SessionId) => void): Ses
 			if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
 			const others = underWay.get(sessionId) ?? 0;
 			leaving.delete(sessionId);
-			// A socket of unknown origin is foreign, too: extensions are loaded anew while the host keeps its sockets.
+			// A socket of unknown origin is foreign, too: the host keeps sockets while extensions are reloaded.
 			const isForeign = owners.get(sessionId) !== account;
 			if (isForeign && others === 0) forget(sessionId);
 			const mustNotShare = isForeign && others > 0;

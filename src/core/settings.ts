@@ -1,13 +1,13 @@
 import type { Reserve } from "./candidate.ts";
 import { DEFAULT_POLICY, type PolicyName } from "./policies.ts";
 
-/** When to ask for the faster service tier: never, while every known window has much left, or always. */
+/** When to ask for the faster service tier: never, while every known window has plenty left, or always. */
 export const FAST_MODES = ["off", "auto", "always"] as const;
 
 /** One of {@link FAST_MODES}. */
 export type FastMode = (typeof FAST_MODES)[number];
 
-/** Whether percentages are of what is left or of what is used. */
+/** Percentages of the quota that is left, or of the quota that is used. */
 export const USAGE_MODES = ["left", "used"] as const;
 
 /** Windows that the footer shows. */
@@ -16,25 +16,25 @@ export const FOOTER_WINDOWS = ["both", "5h", "7d"] as const;
 /** What the footer begins with. */
 export const FOOTER_ORDERS = ["account-first", "usage-first"] as const;
 
-/** How accounts are chosen and changed. Durations in ms. */
+/** How accounts are chosen and rotated. Durations in ms. */
 export interface RotationSettings {
 	readonly policy: PolicyName;
-	/** Other accounts tried for one request. */
+	/** How many other accounts one request may try. */
 	readonly maxRotations: number;
-	/** Longest wait for the first account to come back, when none is left. */
+	/** Longest wait for an account if none is available. */
 	readonly maxWaitMs: number;
-	/** Cooldown after a usage limit whose reset nobody told. */
+	/** Cooldown after a usage limit without a known reset. */
 	readonly cooldownMs: number;
-	/** What is kept of each window for sessions that are already on an account. */
+	/** The part of each window that is reserved for sessions already on an account. */
 	readonly reserve: Reserve;
 	readonly fastMode: FastMode;
 }
 
-/** What the footer shows of the account that serves, as far as there is room. */
+/** The parts of the footer, which shows as many as fit. */
 export interface FooterSettings {
-	/** Percentages are of what is left, or of what is used. */
+	/** Percentages of the quota that is left, or of the quota that is used. */
 	readonly usage: (typeof USAGE_MODES)[number];
-	/** Which windows, by name; an account that has only others shows those. */
+	/** The windows to show, by name; an account that has only others shows those. */
 	readonly windows: (typeof FOOTER_WINDOWS)[number];
 	/** The label. */
 	readonly account: boolean;
@@ -46,19 +46,19 @@ export interface FooterSettings {
 	readonly order: (typeof FOOTER_ORDERS)[number];
 }
 
-/** The preferences that have an effect. Written by the person under `pi-multicodex` in `settings.json`. */
+/** All settings with their defaults. A person sets them under `pi-multicodex` in `settings.json`. */
 export interface Settings {
-	/** False: pi behaves as without us. */
+	/** If false, pi behaves as without this extension. */
 	readonly enabled: boolean;
 	readonly rotation: RotationSettings;
 	readonly footer: FooterSettings;
 	/** One line when a request moves to another account. */
 	readonly notifications: boolean;
-	/** Hide e-mails on the person's own screen. */
+	/** Hide e-mails on every screen. */
 	readonly maskEmails: boolean;
 }
 
-/** What holds where the person set nothing. */
+/** The settings of a person who has set none. */
 export const DEFAULT_SETTINGS: Settings = {
 	enabled: true,
 	rotation: {
@@ -82,5 +82,5 @@ export const DEFAULT_SETTINGS: Settings = {
 	maskEmails: false,
 };
 
-/** A preference as `settings.json` holds it. */
+/** A preference as stored in `settings.json`. */
 export type StoredValue = string | number | boolean;

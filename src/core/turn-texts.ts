@@ -2,8 +2,8 @@ import type { Exhaustion } from "./events.ts";
 import { about, formatClock, formatCount, formatDuration, plural } from "./format.ts";
 
 /**
- * Words the end of a turn for which no account was left. They carry no label and no number of three digits: pi's own retry
- * looks for "429", "500" and the like anywhere in a text. `now` and `readyAt` are epoch ms.
+ * Words the end of a turn for which no account was left. They carry no label and no number of three digits: pi's own
+ * retry looks for "429", "500" and the like anywhere in a text. `now` and `readyAt` are epoch ms.
  */
 export function exhausted(why: Exhaustion, now: number): string {
 	const { untried, cooling, notOffered, unavailable, refused = 0 } = why;

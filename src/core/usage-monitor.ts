@@ -7,27 +7,27 @@ import type { AccountStatus, Clock, StateStore, UsageApi } from "./ports.ts";
 import { creditsUntil, headroom, quotasOf, USAGE_TTL_MS } from "./usage.ts";
 
 /**
- * Keeps what is known of the accounts' usage no older than it needs to be, with as few calls as that takes: responses
- * over HTTP bring it along. Nothing here throws, and no request waits for it.
+ * Keeps the usage of the accounts recent with as few calls as possible: responses over HTTP have usage in their
+ * headers. Nothing here throws, and no request waits for it.
  */
 export interface UsageMonitor {
-	/** Where usage is asked: beside the base URL of the model in use. Until it is set nothing is asked. */
+	/** Sets the base URL of the model in use, beside which the usage endpoint is. No call is made before. */
 	setBaseUrl(baseUrl: string): void;
-	/** Asks for every account whose snapshot has outlived its time: where a choice is due, or somebody looks. */
+	/** Asks for every account with a stale snapshot: before a choice, or when a person looks. */
 	refreshStale(): Promise<void>;
 	/**
-	 * An account has answered: asks for it where the answer did not say what is left (no WebSocket does), at most once a
-	 * minute, near its end after each answer; and for the others as its end draws near.
+	 * Called with the account that answered: asks for it if the answer had no usage (over a WebSocket it never has), at
+	 * most once a minute, or after each answer if little is left; and for the other accounts as it runs out.
 	 */
 	follow(id: AccountId, hasToldUsage: boolean): Promise<void>;
-	/** Asks for accounts that cool: resets come early, by credits and upgrades. */
+	/** Asks for cooling accounts: credits and upgrades may reset them early. */
 	recheckCooling(): Promise<void>;
 	/**
-	 * Asks for one account now, however fresh its snapshot. True where an answer came. A call that began before the account
-	 * was refused knows nothing of that: it is followed by one more.
+	 * Asks for one account now, however fresh its snapshot. True if an answer came. A call that began before the account
+	 * was refused is followed by another one.
 	 */
 	ask(id: AccountId): Promise<boolean>;
-	/** Lets go of whatever is being asked: an open connection would hold up the end of pi. */
+	/** Ends the calls under way: an open connection would delay the end of pi. */
 	stop(): void;
 }
 
@@ -37,43 +37,43 @@ interface Deps {
 	readonly credentials: Credentials;
 	readonly usageApi: UsageApi;
 	readonly clock: Clock;
-	/** False while the person has switched us off: then only what somebody asks for is asked. */
+	/** False while the extension is switched off: then only explicit calls are made. */
 	readonly isEnabled: () => boolean;
 }
 
-/** A call for usage. */
+/** A call of the usage endpoint. */
 interface Flight {
 	/** Epoch ms. */
 	readonly beganAt: number;
-	/** True where an answer came. */
+	/** True if an answer came. */
 	readonly answer: Promise<boolean>;
 }
 
-/** A cooling account is asked this seldom before its reset. */
+/** Before its reset, a cooling account is asked about no more often than this. */
 const COOLING_TTL_MS = 15 * 60_000;
-/** Another process that began to ask is given this long before we ask ourselves; doubled with each failure. */
+/** Another process that began a call gets this long before we make our own; doubled with each failure. */
 const ASKING_MS = 30_000;
 const LONGEST_BACKOFF_MS = 15 * 60_000;
-/** An account whose answers do not say what is left is asked for this seldom, over all processes. */
+/** An account whose answers have no usage is asked about no more often than this, over all processes. */
 const FOLLOW_MS = 60_000;
-/** With less left, percent, the next answer may be the last one: it is asked for after each. */
+/** With less left, percent, the next answer may be the last one: the account is asked about after each. */
 const NEAR_THE_END_PERCENT = 10;
 /**
- * With less left, percent, a move to another account is near, and worth knowing the others for. They are asked for once at
- * each step: a week may be near its end for a day.
+ * With less left, percent, a rotation is near, and the others are asked about as well: once at each step, since a
+ * weekly window may be nearly used up for a day.
  */
 const STEPS_TO_THE_END = [25, 10, 3] as const;
 
 /**
- * Creates the monitor. It only ever uses tokens that are valid now: an exchange of a single-use token is not begun for
- * work that may be cut off at any moment.
+ * Creates the monitor. It only uses tokens that are valid now: work that may be cut off at any moment must not begin
+ * the exchange of a single-use token.
  */
 export function createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled }: Deps): UsageMonitor {
 	const underWay = new Map<AccountId, Flight>();
 	const stepsTaken = new Map<AccountId, number>();
-	/** When this process last asked for an account because somebody looked: the answer after that is followed all the same. */
+	/** When this process last asked because a person looked, which does not count for the limit after an answer. */
 	const looks = new Map<AccountId, number>();
-	/** Accounts that are asked for when their minute is over. */
+	/** Accounts to ask about when their minute is over. */
 	const owed = new Map<AccountId, NodeJS.Timeout>();
 	let baseUrl: string | undefined;
 	let session = new AbortController();
@@ -86,7 +86,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 	): Promise<boolean> => {
 		try {
 			pool.noteUsage(id, await usageApi.fetch({ baseUrl: base, access, workspaceId }, signal));
-			// What failed has come right: as an error it would stand beside the account until that serves.
+			// Clear the last error: it would be shown beside the account until that serves.
 			if (state.status(id).usageFailures) {
 				state.updateSoon(id, (memo) => ({ ...memo, usageFailures: undefined, usageError: undefined }));
 			}
@@ -94,7 +94,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		} catch (error) {
 			if (signal.aborted) return false;
 			tellDefect(error, "usage", pool.emit);
-			// A usage call that fails changes nothing else; the reason is for `show`.
+			// A failed call changes nothing else; `show` has the reason.
 			const text = error instanceof Error ? error.message : "usage is not known";
 			const usageError = { text, at: clock.now() };
 			state.updateSoon(id, (memo) => ({ ...memo, usageError, usageFailures: (memo.usageFailures ?? 0) + 1 }));
@@ -102,7 +102,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		}
 	};
 
-	/** One call at a time for an account; `claim` says whether it is this process that makes it. */
+	/** Makes one call at a time for an account; `claim` decides whether this process makes it. */
 	const askOnce = (id: AccountId, claim: () => Promise<boolean>): Promise<boolean> => {
 		const fly = async () => {
 			const account = pool.account(id);
@@ -110,7 +110,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 			if (!account?.enabled || access === undefined || baseUrl === undefined) return false;
 			const [base, { signal }] = [baseUrl, session];
 			const isOurs = await claim();
-			// The session may have ended while the file was waited for.
+			// The session may have ended during the wait for the file.
 			return isOurs && !signal.aborted && fetchOne(account, access, base, signal);
 		};
 		const known = underWay.get(id);
@@ -124,7 +124,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		underWay.set(id, { beganAt: clock.now(), answer });
 		return answer;
 	};
-	/** The call under way that a refusal has overtaken. */
+	/** The call under way that began before the last refusal. */
 	const overtaken = (id: AccountId): Flight | undefined => {
 		const flight = underWay.get(id);
 		return flight && state.status(id).cooldowns.some(({ setAt }) => setAt >= flight.beganAt) ? flight : undefined;
@@ -139,7 +139,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		if (usageAskedAt !== undefined && Math.abs(now - usageAskedAt) < restMs) return false;
 		if (!usage) return true;
 		const isCooling = memo.cooldowns.some(({ scope }) => scope === "account") || creditsUntil(usage, now) !== undefined;
-		// What was past when it was told is no news: the backend's clock is behind ours.
+		// A reset that was past when it was reported is no news: the clock of the backend is behind ours.
 		const wasTold = usageFailures === 0 && usageAskedAt !== undefined && now - usageAskedAt < USAGE_TTL_MS;
 		const newsSince = wasTold ? usageAskedAt : 0;
 		const hasReset = quotasOf(usage).some(
@@ -148,12 +148,12 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		return hasReset || now - usage.capturedAt >= (isCooling ? COOLING_TTL_MS : ttlMs);
 	};
 
-	/** Of all processes that find an account due at the same moment, one asks. */
+	/** Claims the call: of all processes that find an account due at the same time, one asks. */
 	const askWhereDue = async (wanted: () => readonly Account[], ttlMs = USAGE_TTL_MS): Promise<void> => {
 		try {
 			if (isEnabled()) await askAllDue(wanted(), ttlMs);
 		} catch (error) {
-			// Most callers wait for nothing, and an error that they leave behind would end pi.
+			// Most callers do not wait, and an unhandled rejection would end pi.
 			tellDefect(error, "usage", pool.emit);
 		}
 	};
@@ -170,7 +170,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		);
 	};
 
-	/** Has the account taken a step to its end since the last look? */
+	/** Has the account reached the next step since the last look? */
 	const isNearer = (id: AccountId): boolean => {
 		const { usage } = state.status(id);
 		const left = usage ? headroom(usage, clock.now()) : 100;
@@ -180,14 +180,14 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		return steps > before;
 	};
 
-	/** How long it is until the account may be asked what an answer of `answeredAt` took, ms; undefined where it is known. */
+	/** The wait, ms, before the account is asked what an answer of `answeredAt` used; undefined if that is known. */
 	const untilAsked = (account: Account, memo: AccountStatus, answeredAt: number): number | undefined => {
 		if (!account.enabled || account.needsLogin) return undefined;
 		const { usage, usageAskedAt, usageFailures = 0 } = memo;
 		if (usageAskedAt === undefined) return 0;
 		const now = clock.now();
 		const sinceMs = now - usageAskedAt;
-		// A clock that was set back since leaves a call from the future.
+		// A call from the future: the clock was set back since.
 		if (sinceMs < 0) return -sinceMs > FOLLOW_MS ? 0 : undefined;
 		if (usageFailures === 0 && usageAskedAt > answeredAt) return undefined;
 		const isNear = usage !== undefined && headroom(usage, now) < NEAR_THE_END_PERCENT;
@@ -196,7 +196,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		return Math.max(0, restMs - sinceMs);
 	};
 
-	/** Asks what an answer took that did not say it: now, or when the account's minute is over. */
+	/** Asks what an answer used: now, or when the minute of the account is over. */
 	const askAfterAnswer = async (id: AccountId, answeredAt: number): Promise<void> => {
 		try {
 			if (isEnabled()) await askOrOwe(id, answeredAt);
@@ -206,9 +206,9 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 	};
 	const askOrOwe = async (id: AccountId, answeredAt: number): Promise<void> => {
 		const { signal } = session;
-		// What is under way since before the answer knows nothing of it.
+		// A call that began before the answer does not include it.
 		await underWay.get(id)?.answer;
-		// The end of a session ends what is under way; another call after it would hold up the end of pi.
+		// The end of a session ends the calls under way; another call after it would delay the end of pi.
 		if (signal.aborted) return;
 		const account = pool.account(id);
 		const waitMs = account && untilAsked(account, state.status(id), answeredAt);

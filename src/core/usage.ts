@@ -1,6 +1,6 @@
 import { FURTHEST_RESET_MS } from "./cooldown.ts";
 
-/** One rolling limit. Named by its length, never by the slot it came in. */
+/** One rolling limit. Named by its length, never by its position in the answer. */
 export interface UsageWindow {
 	/** 0..100, may be fractional; 100 or more means exhausted. */
 	readonly usedPercent: number;
@@ -11,9 +11,9 @@ export interface UsageWindow {
 
 /** A budget of a month, or a member's cap in a workspace: spent like a window, and filled again on a day. */
 export interface Budget extends UsageWindow {
-	/** The server's own word that it is spent; `usedPercent` is 100 or more then. */
+	/** The server says that it is spent; `usedPercent` is 100 or more then. */
 	readonly isReached: boolean;
-	/** In the server's unit, where it tells them. */
+	/** In the server's unit, if it reports them. */
 	readonly used?: number | undefined;
 	readonly limit?: number | undefined;
 }
@@ -24,9 +24,9 @@ export interface MeteredLimit {
 	readonly windows: readonly UsageWindow[];
 }
 
-/** Credits of an account, as the backend says. */
+/** Credits of an account, as the backend reports them. */
 export interface Credits {
-	/** False also where the limit of what may be spent of them is reached. */
+	/** False also if the limit on spending them is reached. */
 	readonly hasCredits: boolean;
 	readonly unlimited: boolean;
 	readonly balance?: string | undefined;
@@ -39,16 +39,16 @@ export interface UsageSnapshot {
 	readonly source: "headers" | "api";
 	readonly plan?: string | undefined;
 	readonly windows: readonly UsageWindow[];
-	/** Told by the endpoint alone. */
+	/** Only the endpoint reports these. */
 	readonly budgets?: readonly Budget[] | undefined;
 	/** By limit id, e.g. `codex_bengalfox`. */
 	readonly limits: Readonly<Record<string, MeteredLimit>>;
 	readonly credits?: Credits | undefined;
-	/** The server's own word that the general limit is reached, where it gives one. */
+	/** The server says that the general limit is reached. */
 	readonly limitReached: boolean;
 }
 
-/** Age from which a snapshot counts as stale (15 min, as in Codex's own status). */
+/** A snapshot of this age is stale (15 min, as in the status of Codex). */
 export const STALE_AFTER_MS = 15 * 60 * 1000;
 
 /** Usage is asked again at most this often (5 min), over all processes. */
@@ -73,23 +73,23 @@ export function windowName(minutes: number): string {
 	return minutes < 2880 ? `${Math.round(minutes / 60)}h` : `${Math.round(minutes / 1440)}d`;
 }
 
-/** What is left of a window in percent, 0..100; all of it once its reset has passed. */
+/** The remaining part of a window in percent, 0..100; all of it once its reset has passed. */
 export function remaining(window: UsageWindow, now: number): number {
 	if (window.resetsAt !== undefined && window.resetsAt <= now) return 100;
 	return Math.min(100, Math.max(0, 100 - window.usedPercent));
 }
 
-/** All that an account's included quota is made of: its windows, then its budgets. */
+/** The included quota of an account: its windows, then its budgets. */
 export function quotasOf({ windows, budgets = [] }: UsageSnapshot): readonly UsageWindow[] {
 	return budgets.length === 0 ? windows : [...windows, ...budgets];
 }
 
-/** The least that is left over all windows and budgets, in percent; 100 without any. */
+/** The smallest remaining part of all windows and budgets, in percent; 100 without any. */
 export function headroom(snapshot: UsageSnapshot, now: number): number {
 	return quotasOf(snapshot).reduce((least, quota) => Math.min(least, remaining(quota, now)), 100);
 }
 
-/** What is left of a window or budget. */
+/** The remaining part of a window or budget. */
 export interface WindowLeft {
 	/** As `5h`. */
 	readonly window: string;
@@ -99,7 +99,7 @@ export interface WindowLeft {
 	readonly isStale: boolean;
 }
 
-/** What is left of the window or budget that ends first, as it looks now; undefined where none is known. */
+/** The window or budget that will run out first, as it looks now; undefined if none is known. */
 export function tightest(snapshot: UsageSnapshot | undefined, now: number): WindowLeft | undefined {
 	const [least] = [...(snapshot ? quotasOf(snapshot) : [])].sort((a, b) => remaining(a, now) - remaining(b, now));
 	if (!least) return undefined;
@@ -119,7 +119,7 @@ export function freshness(snapshot: UsageSnapshot | undefined, now: number): "fr
 	return quotasOf(snapshot).some(({ resetsAt }) => resetsAt !== undefined && resetsAt <= now) ? "stale" : "fresh";
 }
 
-/** True where a window's clock does not run: nothing used since its last reset, so the next request starts it. */
+/** Is the window idle? Nothing was used since its last reset, so the next request starts it. */
 export function isUntouched(window: UsageWindow, snapshot: UsageSnapshot, now: number): boolean {
 	if (window.resetsAt === undefined) return window.usedPercent <= 0;
 	if (window.resetsAt <= now) return true;
@@ -127,7 +127,7 @@ export function isUntouched(window: UsageWindow, snapshot: UsageSnapshot, now: n
 	return window.usedPercent <= 0 && window.resetsAt - snapshot.capturedAt >= fullLength - RESET_JITTER_MS;
 }
 
-/** The latest reset among the exhausted windows, epoch ms; undefined where none is exhausted or none tells its reset. */
+/** The latest reset of the exhausted windows, epoch ms; undefined if none is exhausted or none has a reset. */
 export function exhaustedUntil(windows: readonly UsageWindow[], now: number): number | undefined {
 	const resets = windows
 		.filter((window) => window.usedPercent >= 100)
@@ -144,17 +144,20 @@ export function isExhausted(windows: readonly UsageWindow[], now: number): boole
 	);
 }
 
-/** Is the included quota used up at `now`: a window, a budget, or all of it by the server's own word? */
+/** Is the included quota used up at `now`: a window, a budget, or all of it as the server says? */
 export function isSpent(snapshot: UsageSnapshot, now: number): boolean {
 	const quotas = quotasOf(snapshot);
 	if (isExhausted(quotas, now)) return true;
-	// The word is as old as the windows: where one of them tells more, that counts, and so does its reset.
+	// That statement is as old as the windows, so a window that has reset since counts more.
 	if (!snapshot.limitReached || quotas.some(({ usedPercent }) => usedPercent >= 100)) return false;
 	const { resetsAt } = fullest(quotas) ?? {};
 	return resetsAt === undefined || resetsAt > now;
 }
 
-/** When included quota is back: the latest reset of what is spent, else of the fullest. Epoch ms, undefined if not known. */
+/**
+ * When included quota is back, epoch ms: the latest reset of the spent windows, else of the fullest; undefined if
+ * unknown.
+ */
 export function knownReset(snapshot: UsageSnapshot | undefined, now: number): number | undefined {
 	if (!snapshot) return undefined;
 	const quotas = quotasOf(snapshot);
@@ -166,7 +169,7 @@ function fullest(quotas: readonly UsageWindow[]): UsageWindow | undefined {
 	return [...quotas].sort((a, b) => b.usedPercent - a.usedPercent)[0];
 }
 
-/** Can the account go on when its included quota is spent? A balance that is no number leaves the server's flag. */
+/** Can the account continue when its included quota is spent? Without a readable balance the server's flag decides. */
 export function hasFunds(credits: Credits | undefined): boolean {
 	if (!credits) return false;
 	if (credits.unlimited) return true;
@@ -176,7 +179,7 @@ export function hasFunds(credits: Credits | undefined): boolean {
 
 /**
  * Until when an account would serve on bought credits alone, epoch ms: its windows are spent, and credits are left.
- * Undefined where it has included quota, or where not even credits help: a spent budget is a limit on those as well.
+ * Undefined if it has included quota, or if not even credits help: a spent budget limits those as well.
  */
 export function creditsUntil(snapshot: UsageSnapshot | undefined, now: number): number | undefined {
 	if (!snapshot || !hasFunds(snapshot.credits) || !isSpent(snapshot, now)) return undefined;
