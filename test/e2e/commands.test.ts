@@ -127,7 +127,7 @@ describe("/multicodex show", () => {
 		}
 	});
 
-	it("says that nobody is signed in where that is so", async () => {
+	it("says that no account is signed in", async () => {
 		const bench = await createBenchOnAnyHost({ accounts: [] });
 		const { code, stdout, stderr } = await bench.print("/multicodex show");
 		expect({ code, stderr: besidesPi(stderr) }).toEqual({ code: 0, stderr: "" });
@@ -168,7 +168,7 @@ describe("/multicodex use", () => {
 		expect(bench.asked()).toEqual(["b"]);
 	});
 
-	it("says when the account cools, and pins it all the same", async () => {
+	it("says when the account cools, and still pins it", async () => {
 		const bench = await createBenchOnAnyHost({ usage: usageUnknown });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS - 1000 }));
 		await bench.print("say hi");

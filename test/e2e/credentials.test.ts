@@ -144,7 +144,7 @@ describe("pi's own login", () => {
 		expect(loginOfPi(bench)?.access).not.toBe(former.access);
 	});
 
-	it("is not spent where auth.json cannot be written: another account serves, nobody is flagged", async () => {
+	it("is not spent where auth.json cannot be written: another account serves, and none is flagged", async () => {
 		const bench = await benchWithExpiredLogin("pi", ["b"]);
 		// A temporary file beside it would have a name that no file system takes; this stops even a privileged user.
 		const target = bench.dir.path(`auth.json.${"x".repeat(240)}`);
@@ -287,7 +287,7 @@ describe.each(keepers)("an expired token kept by $keeper", ({ keeper }) => {
 	});
 
 	coreFor("us")(
-		"flags the account, once and for every process, when it is refused as reused and nobody has a newer one",
+		"flags the account, once and for every process, when it is refused as reused and no process has a newer one",
 		async () => {
 			const bench = await benchWithExpiredLogin(keeper, ["b"]);
 			bench.codex.account("a").token(tokenAnswers.permanent("refresh_token_reused"));

@@ -66,7 +66,7 @@ describe("with every account out of quota", () => {
 		expect(bench.asked()).toEqual([]);
 	});
 
-	it("does not wake pi's own retry, though a reset in 500 or 429 minutes is told", async () => {
+	it("does not wake pi's own retry, even with a reset in 500 or 429 minutes", async () => {
 		const bench = await createSseBench({ usage: usageUnknown });
 		bench.codex.account("a").always(spent(500 * MINUTE_MS + 10 * SECOND_MS));
 		bench.codex.account("b").always(spent(429 * MINUTE_MS + 10 * SECOND_MS));
@@ -112,7 +112,7 @@ describe("with every account out of quota", () => {
 		expect(bench.codex.requests.filter(({ account }) => account === "a")).toEqual([]);
 	});
 
-	it("says that nobody is signed in when that is why", async () => {
+	it("says that no account is signed in when that is why", async () => {
 		const needsLogin = { reason: "refresh_token_expired", at: Date.now() };
 		const bench = await createSseBench({ rows: { a: { needsLogin }, b: { enabled: false } }, usage: usageUnknown });
 		const result = await bench.print("say hi");

@@ -347,7 +347,7 @@ describe("the notice of a rotation", () => {
 		expect(rpc.notifications).toHaveLength(1);
 	});
 
-	it("is left out with notifications off, and wherever nobody looks on", async () => {
+	it("is left out with notifications off, and wherever there is no screen", async () => {
 		const bench = await createBench({
 			usage: usageUnknown,
 			settings: { "pi-multicodex": { notifications: false } },

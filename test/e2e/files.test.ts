@@ -42,7 +42,7 @@ describe.each(
 		({ what }) => what === "cut off in the middle" || what === "JSON of another shape",
 	),
 )("a codex-accounts.json that is $what", ({ bytes }) => {
-	it("is kept byte for byte and told of once, and pi answers with its own login", async () => {
+	it("is kept byte for byte and reported once, and pi answers with its own login", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a"] });
 		signPiInAs(bench, "a");
 		writeFileSync(bench.dir.path("codex-accounts.json"), bytes, { mode: 0o600 });
@@ -151,7 +151,7 @@ it.each(["codex-accounts.json", "codex-state.json"])(
 	},
 );
 
-it("writes files that nobody else may read, whatever they were before", async () => {
+it("writes files that only their owner may read, whatever they were before", async () => {
 	const bench = await createBenchOnAnyHost({ usage });
 	bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: {} });
 	for (const name of ["codex-accounts.json", "codex-state.json"]) chmodSync(bench.dir.path(name), 0o644);
@@ -163,7 +163,7 @@ it("writes files that nobody else may read, whatever they were before", async ()
 	expect(modeOf(bench.dir.path("codex-state.json"))).toBe(0o600);
 });
 
-it("makes new files that nobody else may read, under the widest mask", async () => {
+it("makes new files that only their owner may read, even under the widest mask", async () => {
 	const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a", "b"] });
 	signPiInAs(bench, "a");
 	const mask = process.umask(0);
@@ -191,7 +191,7 @@ it("makes new files that nobody else may read, under the widest mask", async () 
 describe("PI_MULTICODEX_DISABLE=1", () => {
 	const env = { PI_MULTICODEX_DISABLE: "1" };
 
-	it("leaves pi as it is without us: no account of ours, no command, no file, no request", async () => {
+	it("leaves pi as it is without the extension: no account, no command, no file, no request", async () => {
 		const bench = await createBenchOnAnyHost({ host: "0.87.1" });
 		const rowsBefore = bench.dir.read("codex-accounts.json");
 		const without = (result: { code: number | null; stdout: string; stderr: string }) => {

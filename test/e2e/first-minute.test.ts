@@ -93,7 +93,7 @@ describe("a session on pi's own ChatGPT sign-in under openai", () => {
 		},
 	};
 
-	it("is told that it is not served and what to type; verify has it", async () => {
+	it("shows that it is not served and what to type, and so does verify", async () => {
 		const settings = { defaultProvider: "openai", defaultModel: "gpt-6.2-sol" };
 		const bench = await createBench({ host: NEWEST_HOST, settings, auth, usage: answers.serverError(500) });
 		const terminal = await startIn(bench);

@@ -116,7 +116,7 @@ describe("opencode's database", () => {
 	it.each([
 		["a key", '{"type":"key","key":"sk-SECRET"}', /^main .*API key/],
 		["a damaged login", credentialValue(work).slice(0, 60), /^main .*no ChatGPT sign-in/],
-	])("with %s for ChatGPT has replaced the file all the same", async (_what, value, reason) => {
+	])("with %s for ChatGPT still replaces the file", async (_what, value, reason) => {
 		await writeDatabase(path(), credentialSql([{ label: "main", value }]));
 		await writeTool("opencode", home, [work]);
 		const findings = await look();

@@ -522,7 +522,7 @@ describe("a sign-in that two programs share", () => {
 });
 
 describe("what cannot be taken", () => {
-	it("is told by place and reason, and nothing of it keeps the rest from being taken", async () => {
+	it("is listed by place and reason, and does not keep the others from being imported", async () => {
 		const tools = await createTools(["a", "b", "c"]);
 		const { home } = tools.dir;
 		const orchestrator = (name: string) => join(home, ".codex-account-orchestrator", name, "auth.json");

@@ -125,7 +125,7 @@ it("loses no line of processes that log at once, and passes over what is none", 
 	expect((bench.dir.read(LOG) ?? "").split("\n").at(-1)).toBe("");
 });
 
-it("costs nobody a turn where it cannot be written", async () => {
+it("costs no turn where it cannot be written", async () => {
 	const bench = await createBenchOnAnyHost({ accounts: people, usage });
 	// A folder in its place is refused like a read-only disk, also to root.
 	mkdirSync(bench.dir.path(LOG));
@@ -148,7 +148,7 @@ export default function (pi) {
 const heardSchema = z.object({ noun: z.string(), payload: z.looseObject({}), frozen: z.literal(true) });
 
 describe.each(coreOf(hostNames.map((host) => ({ host }))))("another extension on pi $host", ({ host }) => {
-	it("hears what becomes of the accounts, and a throw of it ends nothing of ours", async () => {
+	it("receives the events of the accounts, and a throw in it ends nothing of ours", async () => {
 		const bench = await createBench({ host, accounts: people, usage });
 		const [ann, ben] = ["ann", "ben"].map(bench.id);
 		bench.dir.write("listener.ts", LISTENER);

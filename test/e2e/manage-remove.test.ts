@@ -186,7 +186,7 @@ describe("/multicodex remove", () => {
 });
 
 describe("/multicodex remove of pi's own login", () => {
-	it("needs --logout where nobody can be asked, and changes nothing without it", async () => {
+	it("needs --logout where no question can be asked, and changes nothing without it", async () => {
 		const bench = await benchWithPisLogin();
 		expect((await bench.print("/multicodex show")).code).toBe(0);
 		const auth = bench.dir.read("auth.json");
@@ -242,7 +242,7 @@ describe("/multicodex remove of pi's own login", () => {
 		expect(storedLabels(bench)).toEqual(["b"]);
 	});
 
-	wide("asks the same of an account of ours as which pi is signed in too", async () => {
+	wide("asks the same of an account that pi is signed in to as well", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b"] });
 		signPiInAs(bench, "a");
 		expect(await bench.print("/multicodex remove a")).toMatchObject({ code: 1, stdout: "" });

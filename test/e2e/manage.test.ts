@@ -244,7 +244,7 @@ describe("/multicodex disable and enable", () => {
 });
 
 describe("/multicodex refresh", () => {
-	it("asks for one account's usage, or for everybody's", async () => {
+	it("asks for the usage of one account, or of all", async () => {
 		const bench = await createBenchOnAnyHost({
 			accounts: [
 				{ name: "a", quota },

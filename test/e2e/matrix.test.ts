@@ -312,7 +312,7 @@ const SURFACED: readonly Surfaced[] = [
 	},
 ];
 
-describe("what is nobody's fault is pi's business", () => {
+describe("a failure that no account causes is left to pi", () => {
 	it.concurrent.for(coreOf(SURFACED, ({ isVariant }) => !isVariant))(
 		"$what",
 		async ({ always }, { onTestFinished, expect }) => {
@@ -407,7 +407,7 @@ describe("a model that is refused for an account", () => {
 		expect((await bench.print("third", ["--model", "openai-codex/gpt-5.4"])).stdout).toBe("OK from a #2\n");
 	});
 
-	it.concurrent("and for every other is told in pi's own words", async ({ onTestFinished, expect }) => {
+	it.concurrent("and for every other ends in pi's own words", async ({ onTestFinished, expect }) => {
 		const bench = await createBench({ accounts: ["a", "b", "c"], usage: usageUnknown }, onTestFinished);
 		const refusal = answers.failedBeforeOutput("invalid_request_error", NOT_SUPPORTED);
 		for (const account of bench.codex.accounts) account.always(refusal);
@@ -486,7 +486,7 @@ describe("an account whose workspace is refused", () => {
 		dir.write("codex-state.json", { ...state, accounts: Object.fromEntries(accounts) });
 	}
 
-	it.concurrent("three times in a row is switched off, and that is said", async ({ onTestFinished, expect }) => {
+	it.concurrent("three times in a row is switched off, with a notice", async ({ onTestFinished, expect }) => {
 		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
 		bench.codex.account("a").always(answers.deactivatedWorkspace());
 		for (const strikes of [1, 2]) {

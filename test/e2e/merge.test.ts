@@ -66,7 +66,7 @@ function rewriteSessions({ dir }: Bench, served: string, account: string): void 
 }
 
 describe("an account that is here twice", () => {
-	it("is one after a renewal that proves it, with all that was said of the other one", async () => {
+	it("is one after a renewal that proves it, with everything known of the other one", async () => {
 		const bench = await benchWithDouble();
 		const cooldown = {
 			scope: "account",

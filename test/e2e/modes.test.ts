@@ -87,12 +87,12 @@ describe("every document", () => {
 		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 1"]);
 	});
 
-	wide("is whole where nobody is signed in", async () => {
+	wide("is complete where no account is signed in", async () => {
 		const bench = await createBench({ accounts: [], usage });
 		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 0"]);
 	});
 
-	wide("is whole where everybody is used up", async () => {
+	wide("is complete where every account is used up", async () => {
 		const bench = await createBench({ usage });
 		for (const { name } of bench.codex.accounts) bench.codex.account(name).always(answers.usageLimit({}));
 		expect((await bench.print("say hi")).code).toBe(1);

@@ -86,7 +86,7 @@ describe("/multicodex add in a terminal", () => {
 		},
 	);
 
-	wide("has the account also where nobody chooses a model afterwards, and says how to", async () => {
+	wide("keeps the account when no model is chosen afterwards, and says how to choose one", async () => {
 		const settings = { defaultProvider: undefined, defaultModel: undefined };
 		const bench = await browserBench({ settings });
 		const terminal = await openTerminal(bench);
@@ -99,7 +99,7 @@ describe("/multicodex add in a terminal", () => {
 		expect(storedLabels(bench)).toEqual(["a"]);
 	});
 
-	wide("calls the new account as it was told to, blanks included", async () => {
+	wide("gives the new account the label that was typed, blanks included", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench);
 		const { url } = await beginInBrowser(terminal, '/multicodex add "big corp"');

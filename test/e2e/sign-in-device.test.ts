@@ -58,7 +58,7 @@ describe("/multicodex add --device in a terminal", () => {
 		expect(storedLabels(bench)).toEqual(["side"]);
 	});
 
-	wide("asks less often when it is told to slow down", async () => {
+	wide("asks less often when the server says slow_down", async () => {
 		const bench = await benchWithoutAccounts();
 		bench.codex.device.polls.next(slowDown);
 		const terminal = await openTerminal(bench);
@@ -83,7 +83,7 @@ describe("/multicodex add --device in a terminal", () => {
 		expect(polls(bench.codex).length).toBeGreaterThan(3);
 	});
 
-	it("ends when nobody has typed the code in a quarter of an hour, and says so", async () => {
+	it("ends when the code was not typed within a quarter of an hour, and says so", async () => {
 		const bench = await benchWithoutAccounts();
 		bench.codex.device.intervalSeconds = 53;
 		const terminal = await openTerminal(bench, { env: passingFast(53_000, 100) });
@@ -257,7 +257,7 @@ describe("/multicodex add --device over RPC", () => {
 	});
 });
 
-describe("signing in where nobody looks on", () => {
+describe("signing in without a screen", () => {
 	it.each(
 		coreOf(
 			hostNames.flatMap((host) => [
@@ -321,7 +321,7 @@ describe("signing in where nobody looks on", () => {
 	);
 
 	wide.each([{ mode: [] }, { mode: ["--mode", "json"] }])(
-		"refuses whoever is not the account that was named, and changes nothing: $mode",
+		"refuses any account but the one that was named, and changes nothing: $mode",
 		async ({ mode }) => {
 			const bench = await createBench({
 				usage: answers.serverError(500),

@@ -60,7 +60,7 @@ describe("who has signed in", () => {
 		expect(bearerOf(bench.codex.responsesRequests().at(-1))).toBe(bench.stored("a").credential.access);
 	});
 
-	it("is another account than was asked for: it is said, and added after a yes", async () => {
+	it("is another account than the one named: this is shown, and the account is added after a yes", async () => {
 		const bench = await benchOfTwo({ rows: { a: lost } });
 		const before = bench.stored("a");
 		const rpc = rpcOnDesk(bench);
@@ -222,7 +222,7 @@ describe("/multicodex login without a name", () => {
 		expect(bench.codex.requestsOf("deviceauth")).toEqual([]);
 	});
 
-	wide("names those that need it where nobody can be asked", async () => {
+	wide("names those that need it where no question can be asked", async () => {
 		const bench = await benchOfTwo({ rows: { a: lost, b: lost } });
 
 		const result = await bench.run(["-p", "/multicodex login --device"]);
@@ -232,7 +232,7 @@ describe("/multicodex login without a name", () => {
 		expect(bench.codex.requests).toEqual([]);
 	});
 
-	wide("adds one more where nobody needs it", async () => {
+	wide("adds one more where no account needs it", async () => {
 		const bench = await benchOfTwo();
 		const rpc = rpcOnDesk(bench);
 
@@ -241,7 +241,7 @@ describe("/multicodex login without a name", () => {
 		expect(storedLabels(bench)).toEqual(["a", "b", "c"]);
 	});
 
-	wide("refuses a name that nobody has, before anything is begun", async () => {
+	wide("refuses an unknown name before anything begins", async () => {
 		const bench = await benchOfTwo();
 
 		const result = await bench.run(["-p", "/multicodex login nobody --device"]);

@@ -44,7 +44,7 @@ describe("a sign-in whose token names no workspace", () => {
 });
 
 describe("a renewal", () => {
-	wide("that is refused twice for a reason that nobody knows ends the sign-in, said once", async () => {
+	wide("that is refused twice for an unknown reason ends the sign-in, with one notice", async () => {
 		const bench = await benchWithExpiredLogin("us", ["b"]);
 		bench.codex.account("a").token(answers.refuse(400, { error: { code: "brand_new_reason", message: "No." } }));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: expect.stringContaining("OK from b") });

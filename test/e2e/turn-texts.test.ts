@@ -103,7 +103,7 @@ describe("the words that end a turn for good", () => {
 		expect(awakening(sentences())).toEqual([]);
 	});
 
-	it("wake no host's retry with any other sentence of ours", () => {
+	it("wake no host's retry with any other of our sentences", () => {
 		const sentences = [
 			texts.nobodySignedIn(),
 			texts.signedOutInARow(),

@@ -108,7 +108,7 @@ describe("/multicodex verify", () => {
 		expect(line).toMatchObject({ type: "multicodex", command: "verify", result: { healthy: false } });
 	});
 
-	it("says that nobody answers, within seconds", async () => {
+	it("says within seconds that there is no answer", async () => {
 		const bench = await createBench({ accounts: ["a"], baseUrl: "http://127.0.0.1:1/backend-api" });
 		const env = { PI_MULTICODEX_AUTH_URL: "http://issuer.example" };
 		const result = await bench.print("/multicodex verify", [], { env });

@@ -482,7 +482,7 @@ describe("broken streams", () => {
 		await codex.waitFor((each) => each.answer === "hangAfterStart" && each.endedAt !== undefined);
 	});
 
-	it("takes its time where told to", async () => {
+	it("takes as long as the script says", async () => {
 		codex
 			.account("a")
 			.next(answers.slow({ beforeHeadersMs: 60, perTokenMs: 20 }), answers.delayed(60, answers.bare429()));
@@ -632,7 +632,7 @@ describe("tokens", () => {
 		expect((await refresh(token)).status).toBe(200);
 	});
 
-	it("scripts the token endpoint for everybody", async () => {
+	it("scripts the token endpoint for all accounts", async () => {
 		codex.token(answers.serverError(500));
 		expect((await refresh(codex.grant("a").refresh)).status).toBe(500);
 		codex.token(undefined);

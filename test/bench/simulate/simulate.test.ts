@@ -93,7 +93,7 @@ describe("a simulated account", () => {
 		expect(meter.cooldowns).toMatchObject([{ until: START + 2 * MINUTE_MS + 5 * HOUR_MS }]);
 	});
 
-	it("is never known later than it was asked, also where nobody looked in between", () => {
+	it("is known as of the moment it was asked, even when no look came in between", () => {
 		const meter = createMeter(aSpec(), 0, MODEL);
 		meter.takeOutside(MODEL.windowWork, START + 12 * MINUTE_MS);
 		meter.observe(START + 13 * MINUTE_MS);
@@ -195,7 +195,7 @@ describe("a simulated session", () => {
 			expect(outcome.waitedMs).toBeLessThan(30 * MINUTE_MS);
 		});
 
-		it("goes there at once where nobody is back as soon as it may wait", () => {
+		it("goes there at once where no account is back within the time it may wait", () => {
 			const outcome = play(scenario(), ours("soonest-reset", { maxWaitMs: HOUR_MS }), MODEL);
 			expect(outcome).toMatchObject({ switches: 1, servedTurns: 51, blockedTurns: 0, waitedMs: 0 });
 		});

@@ -94,7 +94,7 @@ describe("a turn that kept every promise", () => {
 		expect(judge({ turn: "u", shown: [3] })).toEqual([]);
 	});
 
-	it("is one that no other account could have answered, or that somebody ended", () => {
+	it("is one that no other account could have answered, or that was ended on purpose", () => {
 		allWork();
 		ask("t", "a2", "context too long");
 		expect(judge({ reason: "error", words: "Your input exceeds the context window" })).toEqual([]);
@@ -222,7 +222,7 @@ describe("events of a stream", () => {
 		expect(watch(events).problems).toContainEqual(expect.stringMatching(words));
 	});
 
-	it("are wrong where nobody ends them, and where one comes when everything was said", () => {
+	it("are wrong without a final event, and with one after the final event", () => {
 		expect(watch(good, false).problems).toEqual(["a stream that nobody ended"]);
 		const { watcher, late } = watch(good);
 		watcher.push(done);

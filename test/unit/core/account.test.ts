@@ -19,7 +19,7 @@ describe("the state of an account", () => {
 });
 
 describe("a label", () => {
-	it("is the wanted one while nobody has it, else numbered", () => {
+	it("is the wanted one while no account has it, and is numbered otherwise", () => {
 		expect(uniqueLabel("work", new Set())).toBe("work");
 		expect(uniqueLabel("work", new Set(["work"]))).toBe("work-2");
 		expect(uniqueLabel("work", new Set(["work", "work-2", "work-3"]))).toBe("work-4");

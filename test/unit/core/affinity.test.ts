@@ -87,7 +87,7 @@ describe("a session", () => {
 		expect(affinity.account()).toBe("a");
 	});
 
-	it("that nobody announced begins with its first answer", () => {
+	it("that was not announced begins with its first answer", () => {
 		expect(affinity.served("s", "a")).toBe(true);
 		expect(affinity.served("s", "b")).toBe(true);
 		expect(affinity.account()).toBe("b");
@@ -95,7 +95,7 @@ describe("a session", () => {
 });
 
 describe("a request that is not the session's own", () => {
-	it("is told by its id, once there is a session", () => {
+	it("is recognised by its id, once there is a session", () => {
 		expect(affinity.isOwn("s")).toBe(true);
 		affinity.begin("s");
 		expect([affinity.isOwn("s"), affinity.isOwn("t"), affinity.isOwn(undefined)]).toEqual([true, false, false]);

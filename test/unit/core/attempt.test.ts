@@ -87,7 +87,7 @@ describe("a try", () => {
 		});
 	});
 
-	it("is not begun before somebody listens", () => {
+	it("does not begin before its stream is read", () => {
 		const { attempt } = aTry();
 		expect(attempt.surfaced("words")).toBe("words");
 	});
@@ -274,7 +274,7 @@ describe("the body of a refusal", () => {
 });
 
 describe("a redirect", () => {
-	it.each([301, 302, 303, 307, 308])("is not followed, and ends the request with words of ours: %i", async (status) => {
+	it.each([301, 302, 303, 307, 308])("is not followed, and ends the request with our own error: %i", async (status) => {
 		const inits: (RequestInit | undefined)[] = [];
 		const { attempt, begin } = aTry({
 			fetch: async (_input, init) => {
@@ -318,13 +318,13 @@ describe("a payload", () => {
 		expect(payload.input[0]).toBe(reasoning);
 	});
 
-	it("asks for the faster tier where it is to, after everybody else", async () => {
+	it("asks for the faster tier where the settings say so, after the other hooks", async () => {
 		expect(await fast({})).toEqual({ ...payload, service_tier: "priority" });
 		expect(await fast({ onPayload: () => ({ mine: true }) })).toEqual({ mine: true, service_tier: "priority" });
 		expect(payload).not.toHaveProperty("service_tier");
 	});
 
-	it.each(["flex", "default", null])("keeps the tier that somebody else has chosen: %j", async (service_tier) => {
+	it.each(["flex", "default", null])("keeps a tier that is set already: %j", async (service_tier) => {
 		const theirs = { ...payload, service_tier };
 		expect(await fast({}, theirs)).toEqual(theirs);
 		expect(await fast({ onPayload: () => theirs })).toEqual(theirs);

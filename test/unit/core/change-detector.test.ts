@@ -72,7 +72,7 @@ beforeEach(() => {
 const account = (id: string) => ours.pool.account(id) ?? anAccount(id);
 
 describe("a cooldown", () => {
-	it("is told where it begins, and at the next look in every other process", () => {
+	it("is reported when it begins, and at the next look by every other process", () => {
 		ours.pool.cool(account("a"), limit(), "gpt-5.5");
 		expect([ours.heard(), theirs.heard()]).toEqual([["cooling a refusal"], []]);
 		for (const { pool } of [ours, theirs, theirs]) pool.detectChanges();
@@ -87,7 +87,7 @@ describe("a cooldown", () => {
 		expect(late.heard()).toEqual([]);
 	});
 
-	it("is told again where its end moves away, and not for a jitter", () => {
+	it("is reported again when its end moves later, and not for a jitter", () => {
 		ours.pool.cool(account("a"), limit(), "gpt-5.5");
 		ours.pool.cool(account("a"), limit({ until: NOW + HOUR_MS + MINUTE_MS }), "gpt-5.5");
 		expect(ours.heard()).toHaveLength(1);
@@ -130,7 +130,7 @@ describe("a cooldown", () => {
 		expect(ours.told.map((event) => "scope" in event && event.scope)).toEqual(["model:gpt-6", "account"]);
 	});
 
-	it("of an account that has left is nobody's", async () => {
+	it("of an account that was removed is not reported", async () => {
 		ours.pool.cool(account("a"), limit(), "gpt-5.5");
 		await accounts.remove("a");
 		ours.pool.detectChanges();
@@ -139,7 +139,7 @@ describe("a cooldown", () => {
 });
 
 describe("a lost sign-in", () => {
-	it("is told once by however many requests, and again after a new sign-in", async () => {
+	it("is reported once for any number of requests, and again after a new sign-in", async () => {
 		const lose = async () => {
 			await accounts.patch("a", { needsLogin: { reason: "revoked", at: clock.at } });
 			ours.pool.lost("signed-out", account("a"), "revoked");
@@ -161,7 +161,7 @@ describe("a lost sign-in", () => {
 		expect([ours.heard(), theirs.heard()]).toEqual([["signed-out"], []]);
 	});
 
-	it("of an account that OpenAI has closed is told once", () => {
+	it("of an account that OpenAI has closed is reported once", () => {
 		ours.pool.close(account("a"), "closed by OpenAI");
 		ours.pool.close(account("a"), "closed by OpenAI");
 		expect(ours.heard()).toEqual(["closed"]);
@@ -175,7 +175,7 @@ describe("the last account", () => {
 		ours.pool.setActive("c");
 	};
 
-	it("is told of when it nears its end, once a window", () => {
+	it("is reported when it nears its end, once a window", () => {
 		alone();
 		ours.pool.noteUsage("c", used(74));
 		expect(lastOnes()).toEqual([]);
@@ -189,7 +189,7 @@ describe("the last account", () => {
 		expect(lastOnes()).toHaveLength(2);
 	});
 
-	it("is not told of while another is ready, by whoever uses another, nor to a person with one", () => {
+	it("is not reported while another account is ready or in use, nor to a person with one account", () => {
 		ours.pool.cool(account("a"), limit(), "gpt-5.5");
 		ours.pool.setActive("c");
 		ours.pool.noteUsage("c", used(95));
@@ -201,7 +201,7 @@ describe("the last account", () => {
 		expect(lastOnes()).toHaveLength(1);
 	});
 
-	it("is not told of while another only rests for a moment, and is once that has run out", () => {
+	it("is not reported while another account cools only for a moment, and is reported once that one has run out", () => {
 		ours.pool.cool(account("a"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
 		ours.pool.cool(account("b"), limit({ reason: "rate_limit", until: NOW + MINUTE_MS }), "gpt-5.5");
 		ours.pool.setActive("c");
@@ -212,7 +212,7 @@ describe("the last account", () => {
 		expect(lastOnes()).toHaveLength(1);
 	});
 
-	it("is not told of where the others were switched off by hand", async () => {
+	it("is not reported where the others were switched off by hand", async () => {
 		for (const id of ["a", "b"]) await accounts.patch(id, { enabled: false });
 		ours.pool.setActive("c");
 		ours.pool.noteUsage("c", used(95));

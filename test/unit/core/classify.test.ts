@@ -140,7 +140,7 @@ describe("the end of a cooldown", () => {
 		expect(coolingOf({ ...limit, windows })).toMatchObject({ until: NOW + 3 * DAY_MS, guessed: false });
 	});
 
-	it("is the person's setting, and a guess, where nobody told any", () => {
+	it("is the person's setting, marked as a guess, where the server gives none", () => {
 		expect(coolingOf(limit)).toMatchObject({ until: NOW + HOUR_MS, guessed: true });
 		expect(classify(limit, { ...context, cooldownMs: 5 * MINUTE_MS }).cooling).toMatchObject({
 			until: NOW + 5 * MINUTE_MS,

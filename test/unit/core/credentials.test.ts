@@ -178,7 +178,7 @@ describe("a token that is due", () => {
 	it.each<[string, RefreshOutcome]>([
 		["the issuer is down", { kind: "unavailable", reason: "503" }],
 		["nobody knows whether it was exchanged", { kind: "unknown", reason: "no answer" }],
-	])("serves on while it is valid where %s, and nobody is flagged", async (_name, outcome) => {
+	])("goes on serving while it is valid where %s, and no account is flagged", async (_name, outcome) => {
 		answer = () => outcome;
 		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
 		expect(row()).toMatchObject({ needsLogin: undefined, enabled: true });
@@ -232,11 +232,11 @@ describe("a token that has expired", () => {
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
-	it("is nobody's current token", () => {
+	it("is not offered as the current token", () => {
 		expect(credentials.currentToken(ID)).toBeUndefined();
 	});
 
-	it("is announced before it is spent, so that nobody spends it twice", async () => {
+	it("is claimed before it is spent, so that no process spends it twice", async () => {
 		let noted: unknown;
 		answer = () => {
 			noted = state.status(ID).exchange;
@@ -270,7 +270,7 @@ describe("a token that has expired", () => {
 		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW + 1000).access });
 	});
 
-	it("is tried again ever more seldom while the issuer is down, and nobody is flagged", async () => {
+	it("is tried at growing intervals while the issuer is down, and no account is flagged", async () => {
 		answer = () => ({ kind: "unavailable", reason: "503" });
 		const lengths: number[] = [];
 		for (let time = 0; time < 10; time += 1) {
@@ -325,7 +325,7 @@ describe("a token that has expired", () => {
 		expect(state.status(ID).exchange).toMatchObject({ tokenHash: fingerprint(EXPIRED.refresh) });
 	});
 
-	it("is not waited for where another process is slow to renew it, nor is anybody flagged", async () => {
+	it("is not waited for where another process is slow to renew it, and no account is flagged", async () => {
 		accounts.lockRefusal = "busy";
 		const result = await ask();
 		expect(result).toMatchObject({ kind: "unavailable" });
@@ -351,7 +351,7 @@ describe("a sign-in that is over", () => {
 		expect(row()).toMatchObject({ enabled: false, disabledReason: "account_deactivated", needsLogin: undefined });
 	});
 
-	it("is none where somebody else has stored a newer token meanwhile", async () => {
+	it("is not reported where another process has stored a newer token meanwhile", async () => {
 		answer = () => {
 			accounts.rows = [{ ...row(), credential: issued(NOW + 1000) }];
 			return { kind: "refused", code: "refresh_token_reused", closed: false };
@@ -566,7 +566,7 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		expect(row().credential).toEqual(anew);
 	});
 
-	it("is written to pi's file although its account was taken out of ours meanwhile", async () => {
+	it("is written to pi's file even when its account was removed from our file meanwhile", async () => {
 		openLinked(EXPIRED);
 		meanwhile(() => accounts.remove(ID));
 		await ask();
@@ -680,7 +680,7 @@ describe("a token that the backend has refused", () => {
 		expect(spent).toEqual([]);
 	});
 
-	it("serves nobody while no other is to be had", async () => {
+	it("serves no request while there is no other token", async () => {
 		answer = () => ({ kind: "unavailable", reason: "503" });
 		expect(await ask({ refused: FRESH.access })).toMatchObject({ kind: "unavailable" });
 		expect(row().needsLogin).toBeUndefined();
@@ -720,7 +720,7 @@ describe("pi's own login", () => {
 		expect(spent).toEqual([EXPIRED.refresh]);
 	});
 
-	it("is taken from the file where pi, or another process of ours, has renewed it", async () => {
+	it("is taken from the file when pi or another of our processes has renewed it", async () => {
 		openLinked(EXPIRED);
 		const theirs = issued(NOW + 1000);
 		piAuth.beforeLock = () => {
@@ -738,7 +738,7 @@ describe("pi's own login", () => {
 		expect(spent).toEqual([EXPIRED.refresh]);
 	});
 
-	it("that the issuer refuses is read again: where pi has a newer one by now, nobody is flagged", async () => {
+	it("is read again when the issuer refuses it: no account is flagged where pi has a newer token by then", async () => {
 		openLinked(EXPIRED);
 		const theirs = issued(NOW + 1000);
 		answer = () => {

@@ -30,7 +30,7 @@ describe("a defect", () => {
 		expect(news.filter(Boolean)).toHaveLength(50);
 	});
 
-	it("is told of where an error is one", () => {
+	it("is reported when an error is one", () => {
 		const told: PoolEvent[] = [];
 		tellDefect(new TypeError("secret"), "usage", (event) => told.push(event));
 		tellDefect(new Error("the usage service answered 503"), "usage", (event) => told.push(event));

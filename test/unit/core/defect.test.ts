@@ -26,7 +26,7 @@ describe("the trace of an error", () => {
 		expect(JSON.stringify([error, frames, stack])).not.toMatch(/secret|symbol/i);
 	});
 
-	it("holds nothing of a message that looks like a stack, or of a name that somebody has set", () => {
+	it("holds nothing of a message that looks like a stack, or of a name that was set by hand", () => {
 		const error = new RangeError(`no\n    at f (${repositoryRoot}/src/pool/secret.ts:1:1)\n    at secret (x.ts:1:1)`);
 		expect(JSON.stringify(traceOf(error))).not.toContain("secret");
 		error.name = "Error sk-secret1";

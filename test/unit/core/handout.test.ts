@@ -62,7 +62,7 @@ describe("the token for others", () => {
 		expect(handout()()).toBeUndefined();
 	});
 
-	it("is of nobody who has to sign in again or is switched off", () => {
+	it("is never that of an account that is switched off or must sign in again", () => {
 		harness = createHarness(
 			anAccount("a", { enabled: false }),
 			anAccount("b", { needsLogin: { reason: "revoked", at: 1 } }),

@@ -117,7 +117,7 @@ const writeAuth = (entries: Record<string, unknown>) =>
 	scratch.write("auth.json", JSON.stringify(entries, undefined, 2));
 
 describe("a sign-in that joins", () => {
-	it("is a new account of its own, durable before anybody is told", async () => {
+	it("is a new account of its own, stored before it is announced", async () => {
 		const account = await add("work");
 		expect(account).toEqual({
 			id: idOf("work"),
@@ -216,7 +216,7 @@ describe("a sign-in that joins", () => {
 		expect([existsSync(scratch.path(FILE)), changes, membership.whose(credential)]).toEqual([false, 0, undefined]);
 	});
 
-	it("that cannot be stored is an error, and nobody is told of an account", async () => {
+	it("that cannot be stored is an error, and no account is announced", async () => {
 		const full = anAccountStore();
 		full.isFull = true;
 		open({ accounts: full });
@@ -306,7 +306,7 @@ describe("an account that leaves", () => {
 		});
 	});
 
-	it("with an own grant beside pi's leaves with its own, and pi is signed out all the same", async () => {
+	it("with its own grant beside pi's leaves with its own, and pi is still signed out", async () => {
 		writeAuth({ "openai-codex": piLogin("work", credentialOf("work", NOW + HOUR_MS, "pis")) });
 		await accounts.put(rowOf("work", { source: "import:codex" }));
 		expect(membership.isPis(inHand("work"))).toBe(true);
@@ -318,7 +318,7 @@ describe("an account that leaves", () => {
 		});
 	});
 
-	it("leaves pi's login of somebody else alone", async () => {
+	it("leaves pi's login alone where it is another account's", async () => {
 		const path = writeAuth({ "openai-codex": piLogin("home") });
 		await add("work");
 		expect(membership.isPis(inHand("work"))).toBe(false);
@@ -339,21 +339,24 @@ describe("an account that leaves", () => {
 	it.each([
 		["alone", {}],
 		["with pi's login", { linked: true, source: "pi" }],
-	])("%s is no more busy once its locks are had: what fails then is said as it is", async (_what, overrides) => {
-		const store = anAccountStore(rowOf("work", overrides));
-		const piAuth = aPiAuth({ kind: "oauth", credential: credentialOf("work"), workspaceId: "acct-work" });
-		if (!("linked" in overrides)) piAuth.login = { kind: "none" };
-		const remove = () => Promise.reject(Object.assign(new Error("the file's lock"), { name: "LockBusyError" }));
-		open({ piAuth, accounts: { ...store, remove } });
-		await expect(membership.remove(idOf("work"))).rejects.toThrow("the file's lock");
-	});
+	])(
+		"%s is no longer called busy once its locks are held: a later failure is reported as it is",
+		async (_what, overrides) => {
+			const store = anAccountStore(rowOf("work", overrides));
+			const piAuth = aPiAuth({ kind: "oauth", credential: credentialOf("work"), workspaceId: "acct-work" });
+			if (!("linked" in overrides)) piAuth.login = { kind: "none" };
+			const remove = () => Promise.reject(Object.assign(new Error("the file's lock"), { name: "LockBusyError" }));
+			open({ piAuth, accounts: { ...store, remove } });
+			await expect(membership.remove(idOf("work"))).rejects.toThrow("the file's lock");
+		},
+	);
 });
 
 describe("an account that cannot leave", () => {
 	const credential = credentialOf("work", NOW + HOUR_MS, "pis");
 	const login = { kind: "oauth", credential, workspaceId: "acct-work" } as const;
 
-	it("of which pi has a grant too waits for the renewal of ours", async () => {
+	it("that pi is signed in to as well waits for the renewal of our grant", async () => {
 		const piAuth = aPiAuth(login);
 		const store = anAccountStore(rowOf("work"));
 		open({ piAuth, accounts: store });
@@ -374,7 +377,7 @@ describe("an account that cannot leave", () => {
 		expect([order, piAuth.login.kind]).toEqual([["renewed", "removed"], "none"]);
 	});
 
-	it("leaves pi alone where pi's file is damaged: nobody could sign pi out", async () => {
+	it("leaves pi alone where pi's file is damaged, since pi could not be signed out", async () => {
 		scratch.write("auth.json", "{ torn");
 		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
 		expect(await membership.remove(idOf("work"))).toEqual({ kind: "pi-unreadable" });
@@ -408,7 +411,7 @@ describe("an account that comes back", () => {
 		expect(stored("home")?.credential).toEqual(renewed);
 	});
 
-	it("brings back neither those that left before it nor anybody twice", async () => {
+	it("brings back neither accounts that were removed earlier nor one account twice", async () => {
 		for (const name of ["work", "home"]) await add(name);
 		for (const name of ["work", "home"]) {
 			clock.at += 1000;
@@ -442,7 +445,7 @@ describe("an account that comes back", () => {
 		expect(onDisk()).toEqual([work]);
 	});
 
-	it("stays away, and nobody is told of it, where it cannot be stored", async () => {
+	it("stays away, and is not announced, where it cannot be stored", async () => {
 		const store = anAccountStore(rowOf("work"));
 		open({ accounts: store });
 		await membership.remove(idOf("work"));
@@ -459,7 +462,7 @@ describe("an account that comes back", () => {
 		expect((await membership.restore())?.label).toBe("work-2");
 	});
 
-	it("is nobody where nobody has left", async () => {
+	it("is undefined where no account was removed", async () => {
 		expect([await membership.restore(), changes]).toEqual([undefined, 0]);
 	});
 });
@@ -705,7 +708,7 @@ describe("accounts that were taken for two", () => {
 	});
 });
 
-describe("what is told of it", () => {
+describe("what a change announces", () => {
 	it("is each change once, and nothing where nothing has changed", async () => {
 		open({ accounts: anAccountStore(anAccount("work")) });
 		await membership.setEnabled("work", false);

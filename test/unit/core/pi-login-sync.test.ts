@@ -86,7 +86,7 @@ const rowOf = (name: string, overrides: Partial<Account> = {}) =>
 const rows = () => accounts.rows;
 
 describe("pi's login", () => {
-	it("is told of when it comes, and when it leaves", async () => {
+	it("is announced when it appears, and when it is gone", async () => {
 		login("work");
 		await link.sync();
 		await link.sync();
@@ -130,7 +130,7 @@ describe("pi's login", () => {
 		expect(rows()).toMatchObject([{ credential: credentialOf("work", NOW + HOUR_MS) }]);
 	});
 
-	it("as somebody else adds an account, and the former one becomes ours", async () => {
+	it("as another person adds an account, and the former one becomes ours", async () => {
 		for (const name of ["one", "two", "three"]) {
 			login(name);
 			await link.sync();
@@ -142,7 +142,7 @@ describe("pi's login", () => {
 		]);
 	});
 
-	it("as somebody whom we hold with a working sign-in of our own leaves both grants where they are", async () => {
+	it("as an account that has a working sign-in of its own leaves both grants where they are", async () => {
 		open(rowOf("work", { source: "login" }));
 		login("work", credentialOf("work", NOW + HOUR_MS, "pi's own"));
 		await link.sync();
@@ -189,7 +189,7 @@ describe("pi's login", () => {
 		expect(rows()[0]?.claims).toEqual(expect.arrayContaining(claimsOfToken("work")));
 	});
 
-	it("that names no workspace is nobody of ours", async () => {
+	it("that names no workspace is not linked to any account", async () => {
 		open(rowOf("work", { linked: true, source: "pi" }));
 		const access = aToken({ sub: "x", email: "x@example.test" });
 		piAuth.login = { kind: "oauth", credential: { access, refresh: "r", expiresAt: NOW }, workspaceId: undefined };
@@ -219,7 +219,7 @@ describe("a logout in pi", () => {
 		expect(rows()).toMatchObject([{ linked: false, needsLogin: { reason: "signed out of pi", at: NOW } }]);
 	});
 
-	it("touches nobody who is ours alone", async () => {
+	it("leaves accounts alone that pi is not signed in to", async () => {
 		open(rowOf("other", { source: "login" }), rowOf("former", { source: "pi" }));
 		const before = rows();
 		login("work");
@@ -229,7 +229,7 @@ describe("a logout in pi", () => {
 		expect(rows()).toEqual(before);
 	});
 
-	it("is noticed where pi was signed out while nothing of ours ran", async () => {
+	it("is noticed when pi was signed out while the extension did not run", async () => {
 		open(rowOf("work", { source: "pi", linked: true }));
 		await link.sync();
 		expect(rows()).toEqual([]);
@@ -270,7 +270,7 @@ describe("a file that cannot be read", () => {
 });
 
 describe("something else than an OAuth login", () => {
-	it("makes requests foreign, unlinks and removes nobody, until it is gone", async () => {
+	it("makes requests foreign, and unlinks and removes no account, until it is gone", async () => {
 		open(rowOf("work", { source: "pi", linked: true }));
 		expect(link.isForeign()).toBe(false);
 		piAuth.login = { kind: "foreign" };
@@ -319,7 +319,7 @@ describe("looks that overlap", () => {
 		expect(rows().map(({ label }) => label)).toEqual(["old", "a", "b"]);
 	});
 
-	it("are one look for everybody who asks while another one is under way", async () => {
+	it("become one more look, whatever the number of callers", async () => {
 		const { open: letGo } = gate();
 		login("a");
 		const all = [link.sync(), link.sync(), link.sync()];

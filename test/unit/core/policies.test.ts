@@ -162,7 +162,7 @@ describe("the choice among eligible accounts", () => {
 		]);
 	});
 
-	it("is nobody where nobody is left", () => {
+	it("is undefined where no account is left", () => {
 		expect(rank([], context())).toEqual([]);
 	});
 });
@@ -257,7 +257,7 @@ describe("the reserve", () => {
 		expect(ids(rank([monthly, other], context({ reserve: { "30d": 5 } }), "in-order"))).toEqual(["other", "monthly"]);
 	});
 
-	it("is none where nobody asked for one", () => {
+	it("is none where none was asked for", () => {
 		const empty = candidate("empty", [fiveHours(100, HOUR_MS), week(100, DAY_MS)]);
 		expect(ids(rank([empty, other], context({ reserve: { "5h": 0, "7d": 0 } }), "in-order"))).toEqual([
 			"empty",
@@ -300,11 +300,11 @@ describe("an account", () => {
 		expect(crowded(one(0), 3)).toEqual({ kind: "crowded", live: 3, roomPercent: -5 });
 	});
 
-	it("is never crowded with nobody on it, however little is left", () => {
+	it("is never crowded with no session on it, however little is left", () => {
 		expect(crowded(one(99), 0)).toBeUndefined();
 	});
 
-	it("is never crowded by what nobody knows: without usage, or without a 5h window", () => {
+	it("is never crowded without usage, or without a 5h window", () => {
 		expect(crowded(one(0, { usage: undefined }), 9)).toBeUndefined();
 		expect(crowded(one(0, { usage: aSnapshot({ windows: [week(90)] }) }), 9)).toBeUndefined();
 	});
@@ -650,13 +650,13 @@ describe("the grounds of a choice", () => {
 		return selectionReason(plan, plan.next ?? anAccount("none"));
 	};
 
-	it("are what the next account lacks, of those that are still to be had", () => {
+	it("are what the next account lacks, of those that can still serve", () => {
 		expect(grounds([]).decidedBy).toBe("list");
 		expect(grounds(["second"]).decidedBy).toBe("headroom");
 		expect(grounds(["first"]).terms).toContainEqual({ name: "list", value: 2, text: "number 2 of the list" });
 	});
 
-	it("are none where there is no other, or nobody", () => {
+	it("are none where there is no other account, or none at all", () => {
 		expect(grounds(["first", "second"]).decidedBy).toBeUndefined();
 		const cooling = candidate("cooling", undefined, { cooldowns: [aCooldown()] });
 		expect(grounds(["first", "second", "third"], cooling)).toEqual({ decidedBy: undefined, terms: [] });

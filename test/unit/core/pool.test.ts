@@ -158,7 +158,7 @@ describe("the choice by policy", () => {
 		["of another limit", { scope: "limit:spark" }],
 		["of a throttle", { reason: "rate_limit" }],
 		["of a refused token", { reason: "unauthorized" }],
-	] as const)("leaves nobody out because %s", (_name, overrides) => {
+	] as const)("leaves no account out because %s", (_name, overrides) => {
 		know("b", fiveHours(60), week(10));
 		for (const session of ["s1", "s2"]) pool.acquireLease("b", session, true);
 		pool.cool(account("a"), cooling(overrides), "gpt-5.4-spark");
@@ -168,17 +168,20 @@ describe("the choice by policy", () => {
 	it.each([
 		["is switched off besides", { enabled: false }],
 		["needs a sign-in besides", { needsLogin: { reason: "revoked", at: NOW } }],
-	])("leaves nobody out because of an account that %s: its quota brings it not back", async (_name, fields) => {
-		know("b", fiveHours(60), week(10));
-		for (const session of ["s1", "s2"]) pool.acquireLease("b", session, true);
-		for (const name of ["a", "c"]) pool.cool(account(name), cooling(), "gpt-5.5");
-		const crowded = () => crowdedFor({ served: "a", patienceMs: 5 * HOUR_MS });
-		expect(crowded()).toEqual(["b"]);
-		await accounts.patch("a", fields);
-		expect(crowded()).toEqual([]);
-	});
+	])(
+		"leaves no account out for the sake of one that %s, which its quota does not bring back",
+		async (_name, fields) => {
+			know("b", fiveHours(60), week(10));
+			for (const session of ["s1", "s2"]) pool.acquireLease("b", session, true);
+			for (const name of ["a", "c"]) pool.cool(account(name), cooling(), "gpt-5.5");
+			const crowded = () => crowdedFor({ served: "a", patienceMs: 5 * HOUR_MS });
+			expect(crowded()).toEqual(["b"]);
+			await accounts.patch("a", fields);
+			expect(crowded()).toEqual([]);
+		},
+	);
 
-	it("does without a session that nobody names", () => {
+	it("works without a session id", () => {
 		pool.acquireLease("b", undefined, true);
 		pool.releaseLease(undefined);
 		expect([pool.active(), state.live.size, choose({ sessionId: undefined })]).toEqual(["b", 0, "a"]);
@@ -191,7 +194,7 @@ describe("the choice by policy", () => {
 		expect(choose({ sessionId: "x" }, other)).toBe("c");
 	});
 
-	it("goes on round the list past whoever cools, and is not moved on by a session that stays", () => {
+	it("goes round the list past accounts that cool, and is not moved on by a session that stays", () => {
 		set({ policy: "round-robin" });
 		expect(begin("s1")).toBe("a");
 		pool.cool(account("b"), cooling(), "gpt-5.5");
@@ -239,7 +242,7 @@ describe("the choice by policy", () => {
 		expect(choose()).toBe("a");
 	});
 
-	it("leaves a reserve alone while anybody else has room, and breaks into it rather than fail", () => {
+	it("leaves a reserve alone while another account has room, and breaks into it rather than fail", () => {
 		set({ policy: "in-order", reserve: { "5h": 0, "7d": 20 } });
 		know("a", week(85));
 		know("b", week(79));
@@ -301,7 +304,7 @@ describe("a cooldown", () => {
 		expect([choose({ modelId: "spark" }), choose({ modelId: "spark-2" }), choose()]).toEqual(["b", "b", "a"]);
 	});
 
-	it("of a workspace takes out every seat of it, and nobody else", () => {
+	it("of a workspace takes out every seat of it, and no other account", () => {
 		open(anAccount("a", { workspaceId: "team" }), anAccount("b", { workspaceId: "team" }), anAccount("c"));
 		pool.cool(account("a"), cooling({ covers: "workspace", reason: "workspace_limit" }), "gpt-5.5");
 		expect([pool.state(account("a")), pool.state(account("b")), pool.state(account("c"))]).toEqual([
@@ -372,7 +375,7 @@ describe("an account that needs a person", () => {
 		expect(typesTold()).toContain("signed-out");
 	});
 
-	it("is not flagged, nor told of, for a token that it no longer has", () => {
+	it("is neither flagged nor reported for a token that it no longer has", () => {
 		pool.signOut(account("a"), "access-of-before", "unauthorized");
 		expect(pool.account("a")?.needsLogin).toBeUndefined();
 		expect(typesTold()).not.toContain("signed-out");
@@ -443,7 +446,7 @@ describe("usage", () => {
 		expect(state.written).toEqual(["a"]);
 	});
 
-	it("that is spent cools nobody who runs on credits, nor one who is almost spent", () => {
+	it("that is spent cools no account that runs on credits or is almost spent", () => {
 		note({ windows: [window(100)], credits: { hasCredits: true, unlimited: false } });
 		note({ windows: [window(100)], credits: { hasCredits: false, unlimited: true } }, "b");
 		note({ windows: [window(99.6)] }, "c");

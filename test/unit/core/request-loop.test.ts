@@ -59,7 +59,7 @@ describe("a request", () => {
 		expect(await looksOf(200)).toBe(await looksOf(2));
 	});
 
-	it("goes to another account when the quota is used up, once to each, and nobody sees the first", async () => {
+	it("goes to another account when the quota is used up, once to each, and shows nothing of the first", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", LIMIT);
 		const { events, text } = await harness.ask();
@@ -117,7 +117,7 @@ describe("a request", () => {
 		]);
 	});
 
-	it("calls an account spent that refused a moment ago, though somebody has ended its cooldown since", async () => {
+	it("calls an account spent that refused a moment ago, even when its cooldown was ended since", async () => {
 		const harness = someone("a");
 		harness.play("a", LIMIT);
 		harness.pool.subscribe((event) => {
@@ -128,7 +128,7 @@ describe("a request", () => {
 		expect(harness.exhaustions).toMatchObject([{ total: 1, cooling: 1, notOffered: 0 }]);
 	});
 
-	it("knows at the next request who is used up, and asks nobody in vain", async () => {
+	it("remembers at the next request which accounts are used up, and asks none of them", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", LIMIT);
 		await harness.ask();
@@ -159,7 +159,7 @@ describe("a request", () => {
 		]);
 	});
 
-	it("is told of before pi hears that it is done", async () => {
+	it("is recorded before pi learns that it is done", async () => {
 		const harness = someone("a");
 		const order: string[] = [];
 		harness.pool.subscribe(({ type }) => order.push(type));
@@ -221,7 +221,7 @@ describe("output that was shown", () => {
 		expect((await harness.ask()).text).toBe("from b");
 	});
 
-	it("is followed by the backend's own words where nobody can take over", async () => {
+	it("is followed by the backend's own words where no account can take over", async () => {
 		const harness = someone("a");
 		harness.play("a", failedWith("The usage limit has been reached", { after: "half" }));
 		expect((await harness.ask()).words).toBe("The usage limit has been reached");
@@ -315,7 +315,7 @@ describe("the matrix before any output", () => {
 		expect(gatedIn(planOf(harness, { modelId: "gpt-6" }), "a")).toBeUndefined();
 	});
 
-	it("waits briefly and asks the same account once, where it is told to", async () => {
+	it("waits briefly and asks the same account once more, where the server says so", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(429, {}, { "retry-after": "2" }), answered("second try"));
 		expect((await harness.ask()).text).toBe("second try");
@@ -323,7 +323,7 @@ describe("the matrix before any output", () => {
 		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
-	it("goes elsewhere after that, and where it is told to wait for longer", async () => {
+	it("goes elsewhere after that, and where the server asks for a longer wait", async () => {
 		const twice = someone("a", "b");
 		twice.play("a", refused(429, {}, { "retry-after": "2" }));
 		expect((await twice.ask()).text).toBe("from b");
@@ -335,7 +335,7 @@ describe("the matrix before any output", () => {
 		expect(long.state.status("a").cooldowns).toMatchObject([{ until: NOW + 11_000 }]);
 	});
 
-	it("asks usage behind the request where no reset was told", async () => {
+	it("asks for usage in the background where the refusal names no reset", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached" } }));
 		await harness.ask();
@@ -476,7 +476,7 @@ describe("a sign-in", () => {
 		expect(toldOf(harness, "rotated")).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
-	it("that is refused, with no other token to be had just now, rests a minute", async () => {
+	it("that is refused while no other token can be had cools for a minute", async () => {
 		const harness = someone("a", "b");
 		harness.tokens.set("a", (refusedToken) =>
 			refusedToken
@@ -496,7 +496,7 @@ describe("a sign-in", () => {
 		expect(toldOf(harness, "signed-out").map(({ account }) => account.id)).toEqual(["a"]);
 	});
 
-	it("that cannot be renewed just now blames nobody, and another account serves", async () => {
+	it("that cannot be renewed just now flags no account, and another account serves", async () => {
 		const harness = someone("a", "b");
 		harness.tokens.set("a", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + 2000 }));
 		expect((await harness.ask()).text).toBe("from b");
@@ -504,7 +504,7 @@ describe("a sign-in", () => {
 		expect(harness.pool.account("a")).toMatchObject({ enabled: true, needsLogin: undefined });
 	});
 
-	it("is waited for to its end only where nobody else could serve meanwhile", async () => {
+	it("is waited for to its end only where no other account could serve meanwhile", async () => {
 		const harness = someone("a", "b", "c");
 		harness.state.memos.set("c", { cooldowns: [aCooldown()], strikes: 0 });
 		harness.play("a", LIMIT);
@@ -937,7 +937,7 @@ describe("waiting for an account", () => {
 		expect(harness.exhaustions).toMatchObject([{ readyAt: NOW + 61_000 }]);
 	});
 
-	it("ends as soon as an account is freed by somebody else", async () => {
+	it("ends as soon as another process frees an account", async () => {
 		const harness = waiting("a");
 		cool(harness, "a", NOW + 50_000);
 		harness.onPause = () => {
@@ -1057,7 +1057,7 @@ describe("waiting for room", () => {
 		expect(rotated).toMatchObject({ from: { id: "a" }, to: { id: "b" }, reason: "usage_limit" });
 	});
 
-	it("does not begin where nobody is back soon enough: one more is better than nobody", async () => {
+	it("does not begin where no account is back soon enough: one more try is better than none", async () => {
 		const harness = crowded(39_000);
 		expect((await harness.ask()).text).toBe("from b");
 		expect([harness.tries, harness.pauses]).toEqual([["b"], []]);
@@ -1111,7 +1111,7 @@ describe("waiting for room", () => {
 		expect(harness.pauses).toHaveLength(5);
 	});
 
-	it("ends with nobody where the person switches us off", async () => {
+	it("ends without an account where the person switches the extension off", async () => {
 		const harness = crowded();
 		harness.onPause = () => {
 			harness.settings = { ...harness.settings, enabled: false };
@@ -1341,7 +1341,7 @@ describe("a host that misbehaves", () => {
 		expect(harness.tries).toEqual(["a", "a"]);
 	});
 
-	it("and throws gets a final event in its own words all the same, before output and after", async () => {
+	it("and throws still gets a final event in its own words, before output and after", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", () => {
 			throw new TypeError("socket hang up");
@@ -1358,7 +1358,7 @@ describe("a host that misbehaves", () => {
 	});
 });
 
-describe("what is told of a rotation", () => {
+describe("the events of a rotation", () => {
 	it("names the window that is used up, and what the next account has left", async () => {
 		const harness = someone("a", "b");
 		const spent = { usedPercent: 100, windowMinutes: 10080, resetsAt: NOW + HOUR_MS };
@@ -1421,7 +1421,7 @@ describe("the words that end a turn", () => {
 describe("a defect of ours", () => {
 	const defectsOf = (harness: ReturnType<typeof createHarness>) => harness.told.filter(({ type }) => type === "defect");
 
-	it("ends the request in words of ours, and leaves its class and place", async () => {
+	it("ends the request with our own error, and records its class and place", async () => {
 		const harness = createHarness(anAccount("a"));
 		Object.assign(harness.deps.affinity, {
 			account: () => {
@@ -1703,7 +1703,7 @@ describe("a session at work", () => {
 		expect(harness.pauses.length).toBe(3);
 	});
 
-	it("does not ask for them where nobody is waited for", async () => {
+	it("does not ask for them where there is no account to wait for", async () => {
 		const harness = someone("a");
 		harness.state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
 		await harness.ask();

@@ -47,7 +47,7 @@ describe("a request that goes from account to account", () => {
 		expect(toldOf(harness, "rotated")[1]?.grounds.decidedBy).toBeUndefined();
 	});
 
-	it("tells who answers before anything is shown, and does not when nobody does", async () => {
+	it("names the account that answers before anything is shown, and none when none does", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", failedWith("The usage limit has been reached"));
 		const order: string[] = [];
@@ -83,7 +83,7 @@ describe("a request that goes from account to account", () => {
 		expect(movesOf(harness)).toEqual(["rotated a b signed_out", "continued a b"]);
 	});
 
-	it("says so where no token was to be had", async () => {
+	it("says so where no token could be had", async () => {
 		const harness = someone("a", "b");
 		harness.affinity.begin("s", "a", NOW);
 		harness.tokens.set("a", () => ({ kind: "unavailable", reason: "busy", retryAt: NOW + HOUR_MS }));
@@ -103,7 +103,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 			first.type === "rotated" ? [first.window, first.readyAt, first.guessed === true] : [],
 		);
 
-	it("is told with the window that resets when the account is back", async () => {
+	it("names the window that resets when the account is back", async () => {
 		const harness = someone("a", "b");
 		harness.state.memos.set("a", known(five, week));
 		harness.affinity.begin("s", "a", NOW);
@@ -113,7 +113,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect(toldOf(harness, "rotated")).toMatchObject([{ window: "5h", readyAt: five.resetsAt }]);
 	});
 
-	it("is told as the usage endpoint has it, which is waited for", async () => {
+	it("uses the answer of the usage endpoint, which it waits for", async () => {
 		const harness = someone("a", "b");
 		harness.state.memos.set("a", known(five, week));
 		harness.state.memos.set("b", known(week));
@@ -143,7 +143,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect(ends(harness)).toEqual([[undefined, NOW + HOUR_MS, true]]);
 	});
 
-	it("ends a turn with the endpoint's time where nobody is left", async () => {
+	it("ends a turn with the endpoint's time where no account is left", async () => {
 		const harness = someone("a");
 		harness.onAsk = async (id) => {
 			await settled();
@@ -176,7 +176,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect((await aborted).final).toMatchObject({ type: "error", reason: "aborted" });
 	});
 
-	it("of one limit is told with that limit's window", async () => {
+	it("of one limit names that limit's window", async () => {
 		const harness = someone("a", "b");
 		const limits = { spark: { windows: [{ ...week, usedPercent: 100 }] } };
 		const cooldowns = [aCooldown({ scope: "limit:spark", models: ["gpt-5.5"], until: week.resetsAt })];
@@ -214,7 +214,7 @@ describe("a session between two requests", () => {
 		expect(movesOf(harness)).toEqual(["rotated a b usage_limit", "continued a b"]);
 	});
 
-	it("tells nobody a line where a person has pinned another account, or switched its own off", async () => {
+	it("shows no notice where a person has pinned another account, or switched the session's own off", async () => {
 		const harness = await begun();
 		await harness.pool.pin("b");
 		await harness.ask();

@@ -77,7 +77,7 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual(["s"]);
 	});
 
-	it("are nobody's once they are forgotten", () => {
+	it("belong to no session once they are forgotten", () => {
 		sockets.forget("s");
 		expect(closed).toEqual(["s"]);
 		use("s", "a");

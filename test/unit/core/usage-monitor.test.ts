@@ -95,7 +95,7 @@ describe("usage", () => {
 		expect(state.status("a")).toMatchObject({ usage: { source: "api", capturedAt: NOW }, usageAskedAt: NOW });
 	});
 
-	it("is asked for by nobody but the person while everything is switched off", async () => {
+	it("is asked for only by the person while everything is switched off", async () => {
 		isEnabled = false;
 		await monitor.refreshStale();
 		await monitor.follow("a", false);
@@ -172,7 +172,7 @@ describe("usage", () => {
 		expect(asked).toEqual([]);
 	});
 
-	it("is asked for neither of who is switched off nor of nobody", async () => {
+	it("is asked for no account that is switched off or unknown", async () => {
 		open({}, anAccount("a", { enabled: false }));
 		expect([await monitor.ask("a"), await monitor.ask("nobody"), asked]).toEqual([false, false, []]);
 	});
@@ -188,7 +188,7 @@ describe("usage", () => {
 		expect(state.status("a")).toMatchObject({ lastError, usageError: undefined });
 	});
 
-	it("that cannot be had changes nothing else, and leaves the reason", async () => {
+	it("that fails to arrive changes nothing else, and leaves the reason", async () => {
 		const known = aSnapshot({ windows: [{ usedPercent: 10, windowMinutes: 300 }] });
 		open({ a: { usage: known, cooldowns: [aCooldown()] } }, anAccount("a"));
 		answer = () => Promise.reject(new Error("the usage service answered 503"));
@@ -264,13 +264,13 @@ describe("a refresh of what is stale", () => {
 		expect(askedFor()).toEqual(isAsked ? ["acct-a"] : []);
 	});
 
-	it("asks for nobody who is switched off or must sign in", async () => {
+	it("skips accounts that are switched off or must sign in", async () => {
 		open({}, anAccount("a", { enabled: false }), anAccount("b", { needsLogin: { reason: "revoked", at: NOW } }));
 		await monitor.refreshStale();
 		expect(asked).toEqual([]);
 	});
 
-	it("asks for everybody, whatever comes of one", async () => {
+	it("asks for every account, even when one of them fails", async () => {
 		let calls = 0;
 		answer = async () => {
 			calls += 1;
@@ -472,7 +472,7 @@ describe("usage behind a session's turns", () => {
 	});
 });
 
-describe("usage that cannot be had", () => {
+describe("usage that fails to arrive", () => {
 	beforeEach(() => open({}, anAccount("a")));
 
 	const timesOver = async (minutes: number, look = () => monitor.refreshStale()) => {
@@ -491,12 +491,12 @@ describe("usage that cannot be had", () => {
 	};
 	const gaps = (times: readonly number[]) => times.slice(1).map((time, at) => time - (times[at] ?? 0));
 
-	it("is asked for ever more seldom, down to once in a quarter of an hour", async () => {
+	it("is asked for at growing intervals, up to a quarter of an hour", async () => {
 		answer = () => Promise.reject(new Error("503"));
 		expect(gaps(await timesOver(75))).toEqual([60, 120, 240, 480, 900, 900, 900]);
 	});
 
-	it("changes nothing but when it is asked for again, and what is said of it", async () => {
+	it("changes only when it is asked for again, and what is shown of it", async () => {
 		const memo = {
 			usage: aSnapshot({ capturedAt: NOW - HOUR_MS, windows: windows(30) }),
 			cooldowns: [aCooldown({ scope: "model:x" })],

@@ -176,7 +176,7 @@ describe("a session", () => {
 		expect(harness.affinity.account()).toBeUndefined();
 	});
 
-	it("that names an account which is gone makes nobody active", async () => {
+	it("that names an account which is gone makes no account active", async () => {
 		await start({ branch: [remembers({ account: "gone" }, MINUTE_MS)] });
 		expect(harness.pool.active()).toBeUndefined();
 	});
@@ -194,7 +194,7 @@ describe("a session", () => {
 		expect(order.indexOf("sync")).toBeLessThan(order.indexOf("footer start"));
 	});
 
-	it("asks for usage in the background where somebody looks on a Codex model", async () => {
+	it("asks for usage in the background where there is a screen and a Codex model", async () => {
 		const screen = await start();
 		expect([baseUrls, order.includes("usage")]).toEqual([[screen.model?.baseUrl], true]);
 		order.length = 0;
@@ -244,7 +244,7 @@ describe("a session", () => {
 });
 
 describe("a session that is over", () => {
-	it("is no longer at work on its account, for everybody after the last write; another one still is", async () => {
+	it("is no longer at work on its account in any process after the last write, and another session still is", async () => {
 		harness.pool.acquireLease("a", "s", true);
 		harness.pool.acquireLease("a", "other", true);
 		const { ctx } = await start();
@@ -324,7 +324,7 @@ describe("a person who comes back", () => {
 });
 
 describe("an answer", () => {
-	it("is followed by a look at what is known of its account, whoever looks on", async () => {
+	it("is followed by a look at what is known of its account, with or without a screen", async () => {
 		await start({ hasUI: false, mode: "print" });
 		order.length = 0;
 		harness.pool.served("b", false, true);
@@ -417,7 +417,7 @@ describe("a notice", () => {
 		expect(notices).toEqual(["info: Codex: a reached its 5h limit. Continued on b."]);
 	});
 
-	it("is not repeated for a second request that meets the same at once; another one is told", async () => {
+	it("is not repeated for a second request that meets the same at once, and another notice is shown", async () => {
 		const { notices } = await start();
 		harness.pool.emit(continued);
 		harness.pool.emit(continued);
@@ -459,7 +459,7 @@ describe("a notice", () => {
 		expect(notices).toEqual([expect.stringMatching(/^warning: Codex account a was signed out/)]);
 	});
 
-	it("from before the session is told when it begins, once", async () => {
+	it("from before the session is shown when it begins, once", async () => {
 		earlyWarnings.push("codex-state.json could not be read.");
 		harness.pool.emit({ type: "warning", text: "settings.json: bad." });
 		const { notices } = await start();
@@ -487,7 +487,7 @@ describe("a change of another process's hand", () => {
 		expect(order).toContain("availability");
 	});
 
-	it("leaves pi to renew its login alone, and what it comes to is noted after every turn", async () => {
+	it("leaves pi to renew its own login, and notes the result after every turn", async () => {
 		const screen = await start();
 		order.length = 0;
 		await pi.fire("turn_end", screen.ctx);
@@ -497,7 +497,7 @@ describe("a change of another process's hand", () => {
 		expect(order).toEqual(["sync"]);
 	});
 
-	it("is followed before a reload, after which nobody knows of this registration", async () => {
+	it("is followed before a reload, which forgets this registration", async () => {
 		const screen = await start();
 		order.length = 0;
 		isOutOfStep = true;
@@ -517,7 +517,7 @@ describe("the first words in a home", () => {
 		firstWords = "Codex CLI login me@acme.example found.";
 	});
 
-	it("are told in a terminal, and hide an e-mail where that is wanted", async () => {
+	it("are shown in a terminal, and hide an e-mail where that is wanted", async () => {
 		expect((await start()).notices).toEqual(["info: Codex CLI login me@acme.example found."]);
 		settings = { ...settings, maskEmails: true };
 		expect((await start()).notices).toEqual(["info: Codex CLI login m…@acme.example found."]);

@@ -75,7 +75,7 @@ describe("with maskEmails", () => {
 		expect(cli.screen.notices.at(-1)).toMatch(/^error: Codex account m…@work\.example cannot be used/);
 	});
 
-	it("what nobody looks on says none either", async () => {
+	it("output without a screen shows none either", async () => {
 		const cli = aMaskedHarness("print");
 		for (const line of ["use nobody@home.example", "me@work.example", "remove me@work.example --x"]) {
 			const { said } = await cli.runUnseen(line);

@@ -57,7 +57,7 @@ describe("a document", () => {
 });
 
 describe("a failure", () => {
-	it("is a notice where somebody looks on", () => {
+	it("is a notice where there is a screen", () => {
 		const { ctx, notices } = aContext({ mode: "tui" });
 		writeFailure(ctx, "no such account");
 		expect([notices, process.exitCode]).toEqual([["error: no such account"], exitCode]);
@@ -71,7 +71,7 @@ describe("a failure", () => {
 	});
 });
 
-it("nothing that is told moves the cursor or colours, whoever's words it quotes; lines stay lines", () => {
+it("no output moves the cursor or colours, whatever it quotes, and lines stay lines", () => {
 	const { ctx, notices } = aContext({ mode: "tui" });
 	const text = "one\u001b[2J\ntwo\u202e";
 	writeResult(ctx, "show", { text, json: null });
@@ -81,7 +81,7 @@ it("nothing that is told moves the cursor or colours, whoever's words it quotes;
 });
 
 describe("a notice", () => {
-	it("is shown where somebody looks on", () => {
+	it("is shown where there is a screen", () => {
 		const { ctx, notices } = aContext({ mode: "rpc" });
 		writeNotice(ctx, "info", "rotated");
 		writeNotice(ctx, "warning", "broken");

@@ -98,7 +98,7 @@ describe("the registration", () => {
 		expect(pi.registrations[0]?.config).toMatchObject({ api: "openai-codex-responses", oauth: same });
 	});
 
-	it("has a placeholder for a key that no host resolves, and only while somebody is signed in", () => {
+	it("has a placeholder for a key that no host resolves, and only while an account is signed in", () => {
 		register("a");
 		const key = pi.registrations[0]?.config?.apiKey;
 		expect(key).toBe("pi-multicodex");
@@ -298,7 +298,7 @@ describe("switched off", () => {
 		}
 	});
 
-	it("sends a request that comes all the same as it is, with the key of pi's own login", async () => {
+	it("passes on a request that still comes as it is, with the key of pi's own login", async () => {
 		register("a");
 		isEnabled = false;
 		const events = await collect(stream(there(), CONTEXT, { apiKey: codex.grant("theirs").access }));
@@ -308,7 +308,7 @@ describe("switched off", () => {
 		expect(harness.told).toContainEqual({ type: "changed" });
 	});
 
-	it("says that nobody is signed in where pi has no login of its own", async () => {
+	it("says that no account is signed in where pi has no login of its own", async () => {
 		register("a");
 		isEnabled = false;
 		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex" }));
@@ -390,7 +390,7 @@ describe("a request that is not ours", () => {
 		await passesThrough(there());
 	});
 
-	it("because nobody is signed in is pi's own", async () => {
+	it("because no account is signed in is pi's own", async () => {
 		register();
 		await passesThrough(there());
 	});

@@ -91,7 +91,7 @@ describe("/multicodex", () => {
 		expect(await run('use ""')).toMatch(/^error: /);
 	});
 
-	it("tells everybody that accounts may have changed elsewhere, before a command is carried out", async () => {
+	it("announces that accounts may have changed elsewhere before it runs a command", async () => {
 		const before = harness.told.length;
 		await run("path");
 		expect(harness.told.slice(before)).toContainEqual({ type: "changed" });
@@ -140,7 +140,7 @@ describe("show", () => {
 		expect(await run("show --json")).not.toContain("@example.test");
 	});
 
-	it("marks the account that serves the session's next request, and none where nobody can", async () => {
+	it("marks the account that serves the session's next request, and none where none can", async () => {
 		const active = async () => JSON.parse((await run("show --json")).replace("info: ", "")).active;
 		harness.state.memos.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
 		expect(await active()).toBe(work.id);
@@ -349,7 +349,7 @@ describe("completions", () => {
 		expect(offered("reset backups ")).toEqual(["reset backups --yes"]);
 	});
 
-	it("show e-mails to nobody who hides them", () => {
+	it("show no e-mails to a person who hides them", () => {
 		const descriptions = () => cli.command.getArgumentCompletions("use ")?.map(({ description }) => description);
 		expect(descriptions()).toContain("work@example.test");
 		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };

@@ -134,7 +134,7 @@ describe("reading accounts", () => {
 		}
 	});
 
-	it("takes a bad field for none, a bad row for nobody, and a second row of one id for none", () => {
+	it("ignores a bad field, a bad row, and a second row of one id", () => {
 		const { credential, ...withoutCredential } = storedRow("other");
 		writeRows(
 			storedRow("work", { label: 5, enabled: "yes", linked: null, needsLogin: "soon", addedAt: "today", plan: {} }),
@@ -300,7 +300,7 @@ describe("changing accounts", () => {
 		expect(rows()).toMatchObject([{ needsLogin: null, enabled: true, disabledReason: null }]);
 	});
 
-	it("patches nobody who is gone, and brings nobody back", async () => {
+	it("patches no account that is gone, and brings none back", async () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
 		await store.patch("nobody", { plan: "pro" });
@@ -322,7 +322,7 @@ describe("a patch of a credential", () => {
 		expect(row(idOf("work"))).toMatchObject({ credential: { access: next.access, refresh: "next" } });
 	});
 
-	it("never goes back to one that was issued earlier, whoever wrote the later one", async () => {
+	it("never goes back to one that was issued earlier, whichever process wrote the later one", async () => {
 		writeRows(storedRow("work"));
 		const [one, other] = [openStore(), openStore()];
 		await Promise.all([
@@ -386,7 +386,7 @@ describe("removing accounts", () => {
 		for (const name of backups) expect(statSync(scratch.path(name)).mode & 0o777).toBe(0o600);
 	});
 
-	it("removes nobody whom it cannot keep in a backup", async () => {
+	it("removes no account that it cannot keep in a backup", async () => {
 		writeRows(storedRow("work"));
 		mkdirSync(scratch.path(`${NAME}.bak-${NOW}-${idOf("work")}`));
 		await expect(openStore().remove(idOf("work"))).rejects.toThrow();
@@ -439,7 +439,7 @@ describe("removing accounts", () => {
 		expect(rows()).toEqual([storedRow("work", { plan: "pro" })]);
 	});
 
-	it("forgets all backups when it is told to", async () => {
+	it("forgets all backups on request", async () => {
 		writeRows(storedRow("work"));
 		scratch.write(`${NAME}.v1.bak`, "{}");
 		const store = openStore();
@@ -505,7 +505,7 @@ describe("the account that was taken out last", () => {
 		expect(row(idOf("b"))).toMatchObject({ credential: { refresh: "refresh-b" } });
 	});
 
-	it("is nobody where its backup is damaged, gone, or of another time", async () => {
+	it("is undefined where its backup is damaged, gone, or of another time", async () => {
 		writeRows(storedRow("a"), storedRow("b"));
 		const store = openStore();
 		await store.remove(idOf("b"));
@@ -521,7 +521,7 @@ describe("the account that was taken out last", () => {
 });
 
 describe("an account that is put back", () => {
-	it("is whole, with what this version does not know of it, and nobody else is touched", async () => {
+	it("is complete, with the fields that this version does not know, and no other account is touched", async () => {
 		const strange = { id: "from-the-future", credential: { kind: "passkey" } };
 		const work = storedRow("work", {
 			colour: "red",
@@ -540,7 +540,7 @@ describe("an account that is put back", () => {
 		expect(store.list()).toMatchObject([{ label: "moved" }, { id: idOf("work"), disabledReason: "closed" }]);
 	});
 
-	it("is ours where it was pi's: what pi owned when it left is nobody else's now", async () => {
+	it("is ours where it was pi's, since pi gave that grant up", async () => {
 		writeRows(storedRow("work", { linked: true, source: "pi" }));
 		const store = openStore();
 		await store.remove(idOf("work"));
@@ -568,7 +568,7 @@ describe("an account that is put back", () => {
 		expect(rows()).toEqual([storedRow("work", { plan: "pro" })]);
 	});
 
-	it("is nobody where its backup is damaged or gone", async () => {
+	it("is undefined where its backup is damaged or gone", async () => {
 		writeRows(storedRow("a"), storedRow("b"));
 		const store = openStore();
 		await store.remove(idOf("b"));
@@ -699,7 +699,7 @@ describe("an accounts file that cannot be used", () => {
 	it.each([
 		["torn", '{"version":2,"accounts":[{"id":"3f9c'],
 		["of no version that ever was", '{"version":2,"accounts":{}}'],
-	])("that is %s is kept byte for byte, and told of without its content", async (_name, bytes) => {
+	])("that is %s is kept byte for byte, and reported without its content", async (_name, bytes) => {
 		scratch.write(NAME, bytes);
 		const store = openStore();
 		expect(store.list()).toEqual([]);

@@ -118,7 +118,7 @@ describe("the decision log", () => {
 		expect((await log.read(2)).map(({ kind }) => kind)).toEqual(["pinned", "rotated"]);
 	});
 
-	it("loses nothing where somebody else has just set it aside, and not begun a new one yet", async () => {
+	it("loses nothing where another process has just set the file aside and not begun a new one yet", async () => {
 		scratch.write(NAME, "x".repeat(LOG_BYTES));
 		const log = aLog();
 		log.append(rotated);

@@ -17,7 +17,7 @@ afterEach(() => stop());
 const awhile = () => new Promise((resolve) => setTimeout(resolve, 400));
 
 describe("files that another process writes", () => {
-	it("are told of, in place or by a rename, once for all that comes at one moment", async () => {
+	it("are noticed, in place or by a rename, once for all changes of one moment", async () => {
 		scratch.write("a.json", { n: 1 });
 		scratch.write("b.json", { n: 1 });
 		await until("the first call", () => calls === 1);
@@ -28,13 +28,13 @@ describe("files that another process writes", () => {
 		await until("the second call", () => calls === 2);
 	});
 
-	it("are told of alone", async () => {
+	it("are noticed, and no other files", async () => {
 		scratch.write("other.json", {});
 		await awhile();
 		expect(calls).toBe(0);
 	});
 
-	it("are told of no more after the end", async () => {
+	it("are not noticed after the end", async () => {
 		scratch.write("a.json", { n: 1 });
 		await until("the call", () => calls === 1);
 		scratch.write("a.json", { n: 2 });

@@ -59,7 +59,7 @@ describe("a lock", () => {
 		expect(await withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).toBe("mine");
 	});
 
-	it("is had in the order in which it was asked for, past a wait that was given up", async () => {
+	it("is given in the order in which it was asked for, past a wait that was given up", async () => {
 		const order: number[] = [];
 		const had = (number: number, waitMs = 60_000) =>
 			withLock(scratch.path("a"), { waitMs }, async () => {
@@ -101,7 +101,7 @@ describe("a lock", () => {
 		await expect(withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).resolves.toBe("mine");
 	});
 
-	it("that somebody took for stale ends neither the work nor the process, and is not given back", async () => {
+	it("that another process took for stale ends neither the work nor the process, and is not released", async () => {
 		const outcome = await withLock(scratch.path("a"), { waitMs: 0 }, async () => {
 			const later = new Date(Date.now() + 5000);
 			utimesSync(scratch.path("a.lock"), later, later);

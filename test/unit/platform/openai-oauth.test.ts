@@ -74,7 +74,7 @@ describe("a refresh", () => {
 		});
 	});
 
-	it("is unknown where the answer is longer than any grant: the token may be spent all the same", async () => {
+	it("is unknown where the answer is longer than any grant, since the token may be spent", async () => {
 		const padded = (length: number) => tokenAnswers.change((body) => ({ ...body, padding: "x".repeat(length) }));
 		expect(await outcomeOf(padded(200_000))).toMatchObject({ kind: "granted" });
 		expect(await outcomeOf(padded(262_144))).toMatchObject({ kind: "unknown" });
@@ -324,7 +324,7 @@ describe("a refusal for now", () => {
 		expect((await outcomeOf(answers.regionBlocked())).kind).toBe("unavailable");
 	});
 
-	it("is an issuer that nobody reaches: the token cannot be spent", async () => {
+	it("is an issuer that cannot be reached: the token cannot be spent", async () => {
 		const { issuer } = codex;
 		const { refresh: token } = codex.grant("a");
 		await codex.close();

@@ -172,7 +172,7 @@ describe("replacing pi's credential", () => {
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	it("sees what pi wrote after the lock was had", async () => {
+	it("sees what pi wrote after the lock was taken", async () => {
 		write({ "openai-codex": entry() });
 		const hasReplaced = await open().exclusively(async (file) => {
 			expect(file.login().kind).toBe("oauth");
@@ -259,7 +259,7 @@ describe("a busy lock", () => {
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	it("is told from a folder that is gone", async () => {
+	it("is a different error from a folder that is gone", async () => {
 		write({ "openai-codex": entry() });
 		unlinkSync(scratch.path(NAME));
 		scratch.remove();

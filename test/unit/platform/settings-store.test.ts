@@ -144,7 +144,7 @@ describe("a bad value", () => {
 		["maskEmails", { maskEmails: null }],
 		["rotation", { rotation: "fast" }],
 		["rotation", { rotation: [] }],
-	])("%s is the default, and the person is told once which and why: %j", (name, ours) => {
+	])("%s becomes the default, with one message that names the key and the reason: %j", (name, ours) => {
 		write(ours);
 		const settings = open();
 		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
@@ -153,7 +153,7 @@ describe("a bad value", () => {
 		expect(problems).toEqual([expect.stringContaining(`pi-multicodex.${name} must be `)]);
 	});
 
-	it("of the whole key is no preference at all, and told of once", () => {
+	it("of the whole key leaves every default, with one message", () => {
 		write("everything");
 		const settings = open();
 		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
@@ -198,7 +198,7 @@ describe("a bad value", () => {
 		expect(problems).toEqual([]);
 	});
 
-	it("takes no good one with it, beside it or in the same group", () => {
+	it("leaves the good values beside it and in its group in force", () => {
 		write({ rotation: { reserve: { "5h": 10, "7d": 100 }, fastMode: "auto", policy: "x" } });
 		expect(open().read().rotation).toMatchObject({
 			reserve: { "5h": 10, "7d": 0 },
@@ -208,7 +208,7 @@ describe("a bad value", () => {
 		expect(problems).toHaveLength(2);
 	});
 
-	it("takes no good one with it", () => {
+	it("leaves the good values beside it in force", () => {
 		write({ rotation: { maxRotations: "many", maxWait: "5s" }, maskEmails: true });
 		expect(open().read()).toMatchObject({ rotation: { maxRotations: 5, maxWaitMs: 5000 }, maskEmails: true });
 		expect(problems).toHaveLength(1);
@@ -415,7 +415,7 @@ describe("storing values of rotation", () => {
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
-	it("comes through, and loses nothing, where somebody else is quicker each time", async () => {
+	it("succeeds, and loses nothing, where another process is quicker each time", async () => {
 		scratch.write(NAME, pretty(whole));
 		let isOver = false;
 		const storing = open()
@@ -453,7 +453,7 @@ describe("storing values of rotation", () => {
 		}
 	});
 
-	it("fails, and changes nothing, where the file cannot be had", async () => {
+	it("fails, and changes nothing, where the file stays locked", async () => {
 		scratch.write(NAME, pretty(whole));
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
 		hurryLocks();

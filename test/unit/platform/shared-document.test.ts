@@ -79,7 +79,7 @@ const stored = (name = NAME) => schema.parse(scratch.json(name)).counts;
 const inode = () => statSync(scratch.path(NAME)).ino;
 
 describe("a shared document", () => {
-	it("is empty and writes nothing as long as nobody changes it", async () => {
+	it("is empty and writes nothing until it is changed", async () => {
 		const counts = openCounts();
 		expect(counts.read()).toEqual({ version: 2, counts: {} });
 		await counts.flush();
@@ -301,7 +301,7 @@ describe("a document that cannot be read", () => {
 		["is no JSON", "<html>secret-token</html>\n\u0000"],
 		["has another shape", '{"version":2,"counts":["secret-token"]}'],
 		["is no object", '"secret-token"'],
-	])("because it %s is kept byte for byte, told of once, and begun anew", async (_name, bytes) => {
+	])("because it %s is kept byte for byte, reported once, and begun anew", async (_name, bytes) => {
 		scratch.write(NAME, bytes);
 		const counts = openCounts();
 		expect(counts.read().counts).toEqual({});
@@ -316,7 +316,7 @@ describe("a document that cannot be read", () => {
 		expect(problems.join()).not.toContain("secret-token");
 	});
 
-	it("is set aside by a look alone, and told of", async () => {
+	it("is set aside by a look alone, and reported", async () => {
 		scratch.write(NAME, "{torn");
 		const counts = openCounts();
 		counts.read();
@@ -339,7 +339,7 @@ describe("a document that cannot be read", () => {
 });
 
 describe("a document that is a link", () => {
-	it("stays one, and its lock is where everybody who shares it locks", async () => {
+	it("stays one, and is locked at its target, where every process locks", async () => {
 		mkdirSync(scratch.path("shared"));
 		scratch.write("shared/real.json", { version: 2, counts: {} });
 		symlinkSync(scratch.path("shared/real.json"), scratch.path(NAME));
@@ -382,7 +382,7 @@ describe("a document of a newer version", () => {
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
-	it("is never written, whoever asks, and told of once", async () => {
+	it("is never written, and is reported once", async () => {
 		scratch.write(NAME, bytes);
 		const counts = openCounts();
 		counts.read();
@@ -406,7 +406,7 @@ describe("a document of a newer version", () => {
 		expect(problems).toHaveLength(1);
 	});
 
-	it("stands in nobody's way once it is gone", async () => {
+	it("is in the way no longer once it is gone", async () => {
 		scratch.write(NAME, bytes);
 		const counts = openCounts();
 		counts.read();
@@ -544,7 +544,7 @@ describe("a document in whose place something else lies", () => {
 		return path;
 	};
 
-	it.each(others)("is not opened, not replaced and told of once: %s", async (_name, make) => {
+	it.each(others)("is not opened, not replaced and reported once: %s", async (_name, make) => {
 		make(scratch.path(NAME));
 		const before = lstatSync(scratch.path(NAME));
 		const counts = openCounts();
@@ -576,7 +576,7 @@ describe("a document in whose place something else lies", () => {
 		expect([stored("mounted/real.json"), lstatSync(scratch.path(NAME)).isSymbolicLink()]).toEqual([{ a: 1 }, true]);
 	});
 
-	it("is no file of ours where a link leads into a folder that is not there", async () => {
+	it("is left alone where a link leads into a folder that does not exist", async () => {
 		symlinkSync("unmounted/real.json", scratch.path(NAME));
 		const counts = openCounts();
 		await expect(write(counts, set("a"))).rejects.toThrow();

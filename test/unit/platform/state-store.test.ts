@@ -132,7 +132,7 @@ describe("what is remembered of an account", () => {
 		expect(scratch.text(NAME)).not.toContain("exchange");
 	});
 
-	it("is written behind where nobody needs it at once", async () => {
+	it("is written in the background where no process needs it at once", async () => {
 		const state = openStore();
 		state.updateSoon("a", (memo) => ({ ...memo, lastUsedAt: NOW }));
 		expect(state.status("a")).toMatchObject({ lastUsedAt: NOW });
@@ -255,7 +255,7 @@ describe("a session at work", () => {
 		expect([live(state), state.lastChosen(), scratch.names()]).toEqual([{ a: 1 }, "a", []]);
 	});
 
-	it("is told to others at once where that is news: it begins, it moves, it is back after a rest", async () => {
+	it("is written at once where that is news: it begins, it moves, it is back after a pause", async () => {
 		const [one, other] = [openStore(), openStore()];
 		// What is written behind waits for a timer.
 		vi.useFakeTimers({ toFake: ["setTimeout"] });
@@ -330,7 +330,7 @@ describe("a session at work", () => {
 		expect(live(openStore())).toEqual({ a: 1 });
 	});
 
-	it("is over when it says so, for everybody after the next flush, and for nobody else", async () => {
+	it("is over when it says so, for every process after the next flush, and no other session is", async () => {
 		const [one, other] = [openStore(), openStore()];
 		one.acquireLease("s1", "a", true);
 		one.acquireLease("s2", "a", true);
@@ -413,7 +413,7 @@ describe("a session at work", () => {
 		expect(live(openStore(scratch.path(`folder/${NAME}`)))).toEqual({});
 	});
 
-	it("is told only by its id and its account's", async () => {
+	it("is stored only by its id and the account's", async () => {
 		const state = openStore();
 		state.acquireLease("s1", "a", true);
 		await state.flush();
@@ -489,7 +489,7 @@ describe("a damaged part", () => {
 		expect(state.status("b").cooldowns).toEqual([]);
 	});
 
-	it("is set aside as a whole where nothing can be read, and told of", async () => {
+	it("is set aside as a whole where nothing can be read, and reported", async () => {
 		scratch.write(NAME, '{"version":1,"pin":');
 		const state = openStore();
 		expect(state.status("a")).toEqual(nothing);
@@ -558,7 +558,7 @@ describe("a cooldown that is written after a reset, and was set before it", () =
 });
 
 describe("a state file that cannot be written", () => {
-	it("never rejects: what happens is kept in memory and told of once", async () => {
+	it("never rejects: the change is kept in memory and the failure reported once", async () => {
 		scratch.write("folder", "a file where a folder should be");
 		const state = openStore(scratch.path(`folder/${NAME}`));
 		await state.update("a", (memo) => ({ ...memo, cooldowns: [aCooldown()] }));
@@ -728,7 +728,7 @@ describe("the first words in a home", () => {
 		expect(await openStore().claimWelcome()).toBe(true);
 	});
 
-	it("leave a home alone in which nothing was said", async () => {
+	it("leave a home alone in which nothing was shown", async () => {
 		const state = openStore();
 		state.endWelcome();
 		await state.flush();

@@ -302,7 +302,7 @@ describe("usage from the endpoint", () => {
 		},
 	);
 
-	it("survives fields that nobody knows, and credits that nobody can read", async () => {
+	it("survives unknown fields, and credits that cannot be read", async () => {
 		codex
 			.account("a")
 			.usage(usageAnswers.change((body) => ({ ...body, surprise: { deep: [1] }, credits: { has_credits: "many" } })));
@@ -487,7 +487,7 @@ describe("usage from the endpoint", () => {
 		expect(await failureOf(ask())).toMatch(/another shape/);
 	});
 
-	it("fails on a connection that is reset, and on nobody there", async () => {
+	it("fails on a connection that is reset, and on one that is refused", async () => {
 		codex.account("a").usage(answers.resetBeforeHeaders());
 		await failureOf(ask());
 		const { baseUrl } = codex;
@@ -496,7 +496,7 @@ describe("usage from the endpoint", () => {
 		await expect(api.fetch(asked, new AbortController().signal)).rejects.toThrow(/cannot be reached/);
 	});
 
-	it("is let go of at once when nobody wants it any more", async () => {
+	it("is dropped at once when it is no longer wanted", async () => {
 		codex.account("a").usage(answers.hang());
 		const abort = new AbortController();
 		const asked = ask(codex.baseUrl, abort.signal);

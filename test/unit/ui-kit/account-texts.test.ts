@@ -24,7 +24,7 @@ describe("why a sign-in is over", () => {
 		expect(whySignedOut(imported, "refresh_token_expired")).toBe("its sign-in has expired");
 	});
 
-	it("is told with what to type, in a notice and wherever the account is shown", () => {
+	it("comes with what to type, in a notice and wherever the account is shown", () => {
 		const account = anAccount("day job", { needsLogin: { reason: "refresh_token_expired", at: NOW } });
 		expect(whatNow(account)).toBe('its sign-in has expired. /multicodex login "day job"');
 		const notice = noticeOf({ type: "signed-out", account, reason: "refresh_token_expired" }, NOW);

@@ -38,7 +38,7 @@ describe("remove", () => {
 	it.each([
 		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
 		["nobody", /"nobody"\. Known: work, home, side, out\./],
-	])("of %s removes nobody, without a question", async (named, words) => {
+	])("of %s removes no account, and asks no question", async (named, words) => {
 		expect(await run(`remove ${named}`)).toMatch(words);
 		expect([labels().length, cli.screen.questions]).toEqual([4, []]);
 	});
@@ -56,7 +56,7 @@ describe("remove", () => {
 		expect(cli.screen.details[0]).not.toMatch(/next|No other/);
 	});
 
-	it("of the active one, with nobody else ready, says so", async () => {
+	it("of the active account, with no other one ready, says so", async () => {
 		open([work, out]);
 		cli.harness.pool.setActive(work.id);
 		await run("remove work");
@@ -75,7 +75,7 @@ describe("remove", () => {
 		expect(cli.piAuth.login.kind).toBe("none");
 	});
 
-	it("of pi's own login needs the word where nobody can be asked", async () => {
+	it("of pi's own login needs the flag where no question can be asked", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })], "print");
 		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
@@ -247,7 +247,7 @@ describe("refresh", () => {
 		expect(cli.askedUsage).not.toContain(out.id);
 	});
 
-	it("says why where nobody could be asked, as a failure", async () => {
+	it("says why, as a failure, where no question could be asked", async () => {
 		cli.usage.set(work.id, () => "HTTP 503");
 		cli.harness.tokens.set(home.id, () => ({ kind: "unavailable", reason: "network", retryAt: NOW }));
 		expect(await run("refresh work")).toBe("error: work  HTTP 503");
@@ -257,12 +257,12 @@ describe("refresh", () => {
 		expect(await run("refresh side")).toMatch(/^error: side {2}its usage could not be asked for/);
 	});
 
-	it("is no failure where somebody could be asked", async () => {
+	it("is no failure where a question could be asked", async () => {
 		cli.usage.set(work.id, () => "HTTP 503");
 		expect(await run("refresh")).toMatch(/^info: work {2}HTTP 503\nhome {2}5h/);
 	});
 
-	it("takes an answer for one, also where somebody else had asked before", async () => {
+	it("counts an answer as one even when another process had asked before", async () => {
 		const windows = [{ usedPercent: 27, windowMinutes: 300 }];
 		cli.usage.set(work.id, () => aSnapshot({ source: "api", capturedAt: NOW - 1000, windows }));
 		expect(await run("refresh work")).toBe("info: work  5h 73% left");
@@ -286,7 +286,7 @@ describe("refresh", () => {
 		expect(cli.askedUsage).toEqual([]);
 	});
 
-	it("of nobody says that there is nobody", async () => {
+	it("of no account says that there is none", async () => {
 		open([]);
 		expect(await run("refresh")).toBe("info: No Codex account is signed in.");
 		expect(await run("refresh nobody")).toMatch(/^error: No Codex account is called "nobody"\. There is none yet: /);
@@ -294,7 +294,7 @@ describe("refresh", () => {
 });
 
 describe("a session that has ended", () => {
-	it("is told nothing any more", async () => {
+	it("receives nothing any more", async () => {
 		cli.screen.isAway = true;
 		const removing = cli.command.handler("remove work", cli.screen.ctx);
 		await expect.poll(() => cli.screen.questions.length).toBe(1);

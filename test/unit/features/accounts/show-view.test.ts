@@ -301,7 +301,7 @@ describe("show as text", () => {
 		expect(poolAsText(viewOf(oldTeam), 20)).toMatch(/\/multicodex login old-team$/);
 	});
 
-	it("says what to do where nobody is signed in", () => {
+	it("says what to do where no account is signed in", () => {
 		expect(poolAsText(viewOf(), 120)).toBe("No Codex account is signed in. Run /multicodex add.");
 	});
 

@@ -237,23 +237,20 @@ describe("keys that are typed ahead", () => {
 	const isDropped = () => cli.screen.listeners.some((listener) => listener("q")?.consume === true);
 	const macrotask = () => new Promise((resolve) => setImmediate(resolve));
 
-	it.each(["", "use"])(
-		"go to no editor between two panels, and are nobody's business else: /multicodex %s",
-		async (args) => {
-			begin([work, home, out], args);
-			await macrotask();
-			expect(isDropped()).toBe(false);
-			cli.screen.isAway = true;
-			// The panel has closed, and the question has its place by the next key of the same moment.
-			cli.screen.panel?.handleInput?.(args === "" ? "x" : BACKSPACE);
-			await expect.poll(() => cli.screen.questions).toHaveLength(1);
-			await macrotask();
-			expect([cli.screen.questions, isDropped()]).toEqual([["Remove work?"], false]);
-			await cli.pi.fire("session_shutdown", cli.screen.ctx);
-			await open;
-			expect(cli.screen.listeners).toEqual([]);
-		},
-	);
+	it.each(["", "use"])("go to no editor between two panels: /multicodex %s", async (args) => {
+		begin([work, home, out], args);
+		await macrotask();
+		expect(isDropped()).toBe(false);
+		cli.screen.isAway = true;
+		// The panel has closed, and the question has its place by the next key of the same moment.
+		cli.screen.panel?.handleInput?.(args === "" ? "x" : BACKSPACE);
+		await expect.poll(() => cli.screen.questions).toHaveLength(1);
+		await macrotask();
+		expect([cli.screen.questions, isDropped()]).toEqual([["Remove work?"], false]);
+		await cli.pi.fire("session_shutdown", cli.screen.ctx);
+		await open;
+		expect(cli.screen.listeners).toEqual([]);
+	});
 
 	it("are dropped while what was asked for is done, yet not for long", async () => {
 		await macrotask();

@@ -23,7 +23,7 @@ describe("log", () => {
 		}));
 	});
 
-	it("shows the last twenty, or as many as it is told", async () => {
+	it("shows the last twenty, or as many as were asked for", async () => {
 		expect((await cli.run("log")).split("\n")).toHaveLength(20);
 		expect((await cli.run("log 3")).split("\n")).toEqual([
 			expect.stringContaining("work: pinned"),
@@ -61,7 +61,7 @@ describe("why", () => {
 		expect(await documentOf("why --json")).toMatchObject({ model: null, next: "3f9c0a7be21d" });
 	});
 
-	it("says that nobody of ours serves while pi holds a key of its own", async () => {
+	it("says that no account serves while pi holds a key of its own", async () => {
 		cli.isForeign = true;
 		expect(await cli.run("why")).toMatch(/^info: auth\.json holds an API key for openai-codex, which serves as it is/);
 		expect(await documentOf("why --json")).toMatchObject({ next: null, candidates: [{ rank: 1 }, { rank: 2 }] });
@@ -113,7 +113,7 @@ const situation = fc.record({
 	maxWaitMs: fc.constantFrom(0, HOUR_MS - 1, HOUR_MS),
 } as const);
 
-it("why names the account of the next request, or nobody where that finds nobody or waits", async () => {
+it("why names the account of the next request, or none where that request finds none or waits", async () => {
 	let waitedForRoom = 0;
 	await fc.assert(
 		fc.asyncProperty(situation, async ({ rows, pinned, chosenLast, served, servedMs, isCompacted, ...rotation }) => {

@@ -77,7 +77,7 @@ describe("what other extensions hear", () => {
 		expect(OURS.map(busEventOf)).toEqual(OURS.map(() => undefined));
 	});
 
-	it("is frozen, and a bus that throws keeps the event from nobody else", () => {
+	it("is frozen, and reaches the other listeners when a bus throws", () => {
 		const harness = createHarness(anAccount("a"));
 		const pi = aPi();
 		const heard: unknown[] = [];

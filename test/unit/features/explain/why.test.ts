@@ -59,7 +59,7 @@ describe("why, where nothing but bought credits is left", () => {
 });
 
 describe("why, for a person", () => {
-	it("says who serves and why, then everybody in the order of the choice", () => {
+	it("names the account that serves and why, then all accounts in the order of the choice", () => {
 		const affinity = "id-of-home";
 		expect(whyAsText(view([work, cooling, home, out, off], { affinity }), 78).split("\n")).toEqual([
 			"home serves next (soonest-reset): it served this session last.",
@@ -132,7 +132,7 @@ describe("why, for a person", () => {
 		expect(whyAsText(view(candidates, overrides, policy), 78).split("\n")[0]).toBe(sentence);
 	});
 
-	it("says when somebody is back where nobody can serve, and what to do where nobody ever could", () => {
+	it("says when an account is back where none can serve, and what to do where none ever will", () => {
 		expect(whyAsText(view([cooling, out]), 78)).toMatch(/^No account can serve before .*\d\d:\d\d, in 1h00m\.\n/);
 		const guessed = candidate("side", { cooldowns: [aCooldown({ guessed: true })] });
 		const later = candidate("late", { cooldowns: [aCooldown({ until: NOW + 2 * HOUR_MS })] });
@@ -204,7 +204,7 @@ describe("why, for a program", () => {
 		expect(whyAsJson(off)).toMatchObject({ enabled: false, next: "id-of-work" });
 	});
 
-	it("has nobody next where nobody can serve, and agrees with every policy", () => {
+	it("has no next account where none can serve, and agrees with every policy", () => {
 		expect(whyAsJson(view([cooling]))).toMatchObject({ next: null, decidedBy: null });
 		for (const policy of Object.keys(POLICIES) as PolicyName[]) {
 			expect(whyAsJson(view([work], {}, policy))).toMatchObject({ next: "id-of-work", policy });

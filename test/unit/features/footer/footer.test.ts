@@ -91,7 +91,7 @@ describe("the footer", () => {
 		expect(shown()).toContain("codex a");
 	});
 
-	it("is not there where nobody looks on", async () => {
+	it("is not there without a screen", async () => {
 		screen = aContext({ hasUI: false, mode: "print" });
 		footer.start(screen.ctx);
 		serves("a");

@@ -140,7 +140,7 @@ describe("the footer of an account in use", () => {
 		]);
 	});
 
-	it("says in words at every width that nobody else is left", () => {
+	it("says in words at every width that no other account is left", () => {
 		for (const text of lines({ ready: 1 })) expect(text).toMatch(/ · last ready$/);
 	});
 
@@ -149,7 +149,7 @@ describe("the footer of an account in use", () => {
 		expect(lines({ ready: 1, active: { ...work, isReady: false } })[0]).toMatch(/1 of 4 ready$/);
 	});
 
-	it("prefers the plan that usage told to the one in the token", () => {
+	it("prefers the plan in the usage answer to the one in the token", () => {
 		const usage = aSnapshot({ windows: [week], plan: "pro" });
 		expect(lines({ active: { ...work, usage } })[0]).toMatch(/^codex work \(pro\) · /);
 	});
@@ -243,7 +243,7 @@ describe("the footer without an account in use", () => {
 		expect(at(60, { ready: 0, first })).toMatch(/side back about (\w{3} )?\d\d:\d\d \(1h00m\)$/);
 	});
 
-	it("says where to look when nobody comes back by himself", () => {
+	it("says where to look when no account comes back by itself", () => {
 		expect(at(80, { ready: 0, first: undefined })).toBe("codex 0/4 ready · /multicodex show");
 	});
 

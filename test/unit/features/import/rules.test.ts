@@ -117,7 +117,7 @@ describe("what is done with a sign-in that lies with another tool", () => {
 		expect(active).toEqual([false, true]);
 	});
 
-	it("leaves out what is no sign-in, and a token of nobody, with the reason", () => {
+	it("leaves out what is no sign-in, and a token without an owner, with the reason", () => {
 		const key: Finding = { kind: "left-out", tool: "prodex", path: "/p", name: "main", reason: "holds an API key" };
 		const { planned, leftOut } = plan([key, found("-@5", { name: "x" }), found("a@1")]);
 		expect(planned).toHaveLength(1);
@@ -127,7 +127,7 @@ describe("what is done with a sign-in that lies with another tool", () => {
 		]);
 	});
 
-	it("is told with the account it belongs to, and whom it is for", () => {
+	it("is shown with the account it belongs to, and the person it is for", () => {
 		const account = holding("a@5");
 		expect(plan([found("a@5")], [account]).planned).toMatchObject([
 			{ owner: { id: "a", email: "a@example.test" }, account },
@@ -189,7 +189,7 @@ describe("any plan", () => {
 		);
 	});
 
-	it("adds nobody who is here, and renews nobody who is not", () => {
+	it("adds no account that is present, and renews none that is absent", () => {
 		fc.assert(
 			fc.property(whole, ([findings, accounts]) => {
 				for (const { verdict, account, owner, found: one } of plan(findings, accounts).planned) {

@@ -201,7 +201,7 @@ describe("what came of an import", () => {
 		}
 	});
 
-	it("warns of nobody who was not taken", () => {
+	it("warns of no account that was not imported", () => {
 		expect(importOutcome(plan(planned("add", "work"), planned("add", "home")), [work]).split("\n")).toHaveLength(2);
 	});
 });

@@ -70,7 +70,7 @@ describe("footer", () => {
 		},
 	);
 
-	it("prints every value where nobody looks on or where there is no panel, and asks nothing", async () => {
+	it("prints every value where there is no screen or no panel, and asks nothing", async () => {
 		cli.screen = aContext({ mode: "rpc" });
 		const text = await cli.run("footer");
 		expect(text.split("\n")).toHaveLength(9);

@@ -18,7 +18,7 @@ const said = (candidates: readonly Candidate[], pinned?: string, policy: keyof t
 	startsOn(planOf(candidates, { modelId: "m", pinned }, policy));
 
 describe("which account a new session starts on", () => {
-	it("is said with what decided, of both", () => {
+	it("names what decided, for both accounts", () => {
 		expect(said([work, home])).toBe("A new session starts on work: week resets in 2d00h (home: week resets in 5d00h).");
 		expect(said([work, home], undefined, "most-headroom")).toBe(
 			"A new session starts on home: 90% left (work: 60% left).",
@@ -31,7 +31,7 @@ describe("which account a new session starts on", () => {
 		expect(said([work, cooling])).toBe("A new session starts on work, the only one that is ready.");
 	});
 
-	it("is said of nobody where nobody is ready, or there", () => {
+	it("names no account where none is ready or there is none", () => {
 		expect(said([cooling])).toBe("A new session finds no account ready.");
 		expect(said([])).toBe("No Codex account is signed in. Run /multicodex add.");
 	});

@@ -180,7 +180,7 @@ describe("the address of a sign-in", () => {
 });
 
 describe("a sign-in that the browser brings back", () => {
-	it("ends with whoever signed in there, and gives the ports back", async () => {
+	it("ends with the account that signed in there, and gives the ports back", async () => {
 		const signIn = await begin();
 		signIn.codex.signIn("b");
 		const { status, page } = await visit(signIn.url);
@@ -228,7 +228,7 @@ describe("a sign-in that the browser brings back", () => {
 		expect(await ownerOf(signIn)).toBe("a");
 	});
 
-	it("is not ended by what anybody else sends to the port", async () => {
+	it("is not ended by what other programs send to the port", async () => {
 		const signIn = await begin();
 		const base = signIn.redirectUri.replace("localhost", "127.0.0.1");
 		const origin = new URL(base).origin;
@@ -332,7 +332,7 @@ describe("the exchange at its end", () => {
 		expect((await visit(signIn.url)).page).toMatch(/^The sign-in is on its way to pi\./);
 	});
 
-	it("names the account on the page as it is told to, and nothing in it acts on a page", async () => {
+	it("names the account on the page by its label, and nothing in the label acts on a page", async () => {
 		const signIn = await begin(() => "<b>my label</b>\u001b[2J");
 		const { page } = await visit(signIn.url);
 		expect(page).toMatch(/^Signed in as <b>my label<\/b>\P{Cc}*, and pi has/u);
@@ -463,7 +463,7 @@ describe("callback ports that others use", () => {
 		expect(await ownerOf(signIn)).toBe("a");
 	});
 
-	it("leave pasting where none is free, and that is said", async () => {
+	it("leave pasting where none is free, and the screen says so", async () => {
 		await Promise.all(CALLBACK_PORTS.map(occupy));
 		const signIn = await begin();
 		expect([signIn.redirectUri, signIn.comesBack]).toEqual(["http://localhost:1455/auth/callback", false]);

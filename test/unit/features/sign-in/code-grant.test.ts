@@ -156,13 +156,13 @@ describe("the exchange of a code", () => {
 		expect(issuer.asked).toHaveLength(1);
 	});
 
-	it.each(["reset", "closed"])("that meets a connection that is %s says that nobody is there", async (how) => {
+	it.each(["reset", "closed"])("that meets a connection that is %s says that there is no answer", async (how) => {
 		if (how === "reset") issuer.instead = "reset";
 		else server.close();
 		expect(await reasonOf(exchange())).toMatch(/cannot be reached/);
 	});
 
-	it("follows nobody elsewhere with what it sends", async () => {
+	it("follows no redirect with what it sends", async () => {
 		Object.assign(issuer, { status: 307, headers: { location: `${issuer.url}/elsewhere` } });
 		expect(await reasonOf(exchange())).toMatch(/cannot be reached/);
 		expect(issuer.asked.map(({ path }) => path)).toEqual(["/oauth/token"]);

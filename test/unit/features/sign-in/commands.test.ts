@@ -58,7 +58,7 @@ const start = async (args: string) => {
 };
 
 describe("add", () => {
-	it("adds whoever signs in, called as wanted, and asks for what the account has left", async () => {
+	it("adds the account that signs in under the wanted label, and asks for what it has left", async () => {
 		signsInAs("work");
 		expect((await run("add")).split("\n")).toEqual([
 			"info: Codex: added work. The pool has 1 account now.",
@@ -195,20 +195,20 @@ describe("login", () => {
 		expect(cli.browserDialogs).toEqual([]);
 	});
 
-	it("without a name adds where nobody needs it", async () => {
+	it("without a name adds an account where none needs a sign-in", async () => {
 		open([rowOf("work")]);
 		signsInAs("home");
 		expect(await run("login")).toMatch(/added home/);
 	});
 
-	it("of nobody, or of several, begins no sign-in", async () => {
+	it("of no account, or of several, begins no sign-in", async () => {
 		open([rowOf("work", { email: "me@x.example" }), rowOf("home", { email: "me@x.example" })]);
 		expect(await run("login nobody")).toMatch(/^error: No Codex account is called "nobody"/);
 		expect(await run("login me@x.example")).toMatch(/^error: "me@x\.example" may mean work \(.*\), home \(/);
 		expect(cli.browserDialogs).toEqual([]);
 	});
 
-	it("as somebody else says so, and adds that account only when the person agrees", async () => {
+	it("as another account says so, and adds that account only when the person agrees", async () => {
 		open([rowOf("work", signedOut)]);
 		signsInAs("home");
 		cli.screen.consent = false;
@@ -230,7 +230,7 @@ describe("login", () => {
 		expect(cli.screen.details[0]).toMatch(/signed in as job, not as work\. Give job this new sign-in\?/);
 	});
 
-	it("as somebody else shows no e-mail to a person who hides them", async () => {
+	it("as another account shows no e-mail to a person who hides them", async () => {
 		open([rowOf("work")]);
 		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
 		signsInAs("home");
@@ -285,7 +285,7 @@ describe("a sign-in in the terminal", () => {
 		expect([cli.screen.panel, cli.harness.accounts.rows]).toEqual([undefined, before]);
 	});
 
-	it("ends with its session, of which nobody is told", async () => {
+	it("ends with its session, without a message", async () => {
 		cli.inBrowser = waits;
 		const { running } = await start("add");
 		await cli.pi.fire("session_shutdown", cli.screen.ctx);
@@ -415,7 +415,7 @@ describe("a sign-in where there are only dialogs", () => {
 	});
 });
 
-describe("a sign-in where nobody can be asked", () => {
+describe("a sign-in where no question can be asked", () => {
 	beforeEach(() => open([rowOf("work", signedOut)], { mode: "print", hasUI: false }));
 
 	it.each(["add", "login work", "login"])("%s says how to do it with a code, and fails", async (args) => {
@@ -423,7 +423,7 @@ describe("a sign-in where nobody can be asked", () => {
 		expect(cli.browserDialogs).toEqual([]);
 	});
 
-	it("as somebody else is refused, and says what takes any account", async () => {
+	it("as another account is refused, and says which command takes any account", async () => {
 		signsInAs("home");
 		const { said, code } = await cli.runUnseen("login work --device");
 		expect(said).toMatch(

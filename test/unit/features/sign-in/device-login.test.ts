@@ -71,7 +71,7 @@ describe("signing in on another device", () => {
 		expect(credential.refresh).not.toBe("");
 	});
 
-	it("asks again, at the interval that it was told, until the code was typed", async () => {
+	it("asks again, at the interval that the server gave, until the code was typed", async () => {
 		const codex = await start();
 		codex.device.intervalSeconds = 7;
 		const { credential, shown } = await signIn(codex, { after: 3 });
@@ -98,7 +98,7 @@ describe("signing in on another device", () => {
 		expect(polls(codex)).toHaveLength(3);
 	});
 
-	it("asks more slowly from then on whenever it is told to", async () => {
+	it("asks more slowly from then on whenever the server says slow_down", async () => {
 		const codex = await start();
 		script(codex, 400, { code: "slow_down" });
 		script(codex, 403, { code: "deviceauth_authorization_pending" });
@@ -126,7 +126,7 @@ describe("signing in on another device", () => {
 		[{ device_auth_id: 17, user_code: " AB-1\n", usercode: 5 }, "AB-1", 5],
 		[{ device_auth_id: "d", userCode: "AB-1", interval: null, expires_in: "soon" }, "AB-1", 5],
 		[{ device_code: "d", user_code: null, usercode: "AB-1", interval: 2 }, "AB-1", 2],
-	])("takes a code however it is told: %j", async (told, userCode, seconds) => {
+	])("reads a code from any known answer: %j", async (told, userCode, seconds) => {
 		const codex = await start();
 		codex.device.starts.next(answers.refuse(201, told));
 		const good = { authorization_code: "code", code_verifier: "verifier", code_challenge: null };
@@ -204,7 +204,7 @@ describe("signing in on another device", () => {
 		expect(polls(codex)).toEqual([]);
 	});
 
-	it("says so where nobody is there", async () => {
+	it("says so where there is no answer", async () => {
 		const codex = await start();
 		await codex.close();
 		expect(await reasonOf(codex)).toMatch(/cannot be reached/);

@@ -226,7 +226,7 @@ describe("the screen of a sign-in", () => {
 describe("pasting on the screen", () => {
 	beforeEach(() => screen.showUrl(URL_SHOWN, { comesBack: true }));
 
-	it("gives the text to whoever waits for it, once, and empties the field", async () => {
+	it("gives the text to the one who waits for it, once, and empties the field", async () => {
 		const given = screen.pasted(undefined);
 		paste("the-code");
 		expect(text()).toContain("the-code");

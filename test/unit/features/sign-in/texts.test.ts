@@ -3,7 +3,7 @@ import { deviceSignIn, joined } from "../../../../src/features/sign-in/texts.ts"
 import { badLabel, leftUntil } from "../../../../src/ui-kit/account-texts.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 
-describe("what is said of a sign-in", () => {
+describe("the texts of a sign-in", () => {
 	it("names an account of a new one, and counts as people do", () => {
 		expect(joined(anAccount("work"), { isNew: true, isForNew: true, total: 1, now: NOW }).split("\n")).toEqual([
 			"Codex: added work. The pool has 1 account now.",
@@ -41,7 +41,7 @@ describe("what is said of a sign-in", () => {
 		);
 	});
 
-	it("promises no end of a window that has not begun, and says nothing of limits that nobody has told", () => {
+	it("promises no end of a window that has not begun, and says nothing of unknown limits", () => {
 		const untouched = aSnapshot({ windows: [{ usedPercent: 0, windowMinutes: 300 }] });
 		expect(leftUntil(untouched, NOW)).toBe("100% of 5h");
 		const notBegun = aSnapshot({ windows: [{ usedPercent: 0, windowMinutes: 300, resetsAt: NOW + 5 * HOUR_MS }] });

@@ -3,7 +3,7 @@ import { anAccount } from "../../../support/fakes.ts";
 import { createCommandHarness } from "../../command-harness.ts";
 
 describe("/multicodex off and on", () => {
-	it("store what was said, publish a change, and say what follows", async () => {
+	it("store the new value, publish a change, and say what follows", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		cli.harness.told.length = 0;
 		expect(await cli.run("off")).toBe(

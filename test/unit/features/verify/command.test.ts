@@ -16,7 +16,7 @@ describe("/multicodex verify", () => {
 		expect([cli.syncs, cli.harness.told]).toEqual([0, []]);
 	});
 
-	it("repairs first where it is told to, and says what", async () => {
+	it("repairs first with --fix, and says what it did", async () => {
 		const cli = createCommandHarness([anAccount("a")]);
 		cli.repairs = [{ kind: "lock", subject: "auth.json.lock" }];
 		expect(await cli.run("verify --fix")).toContain("Removed auth.json.lock, which no program held.");

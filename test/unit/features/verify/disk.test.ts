@@ -111,7 +111,7 @@ describe("a look at the agent directory", () => {
 		);
 	});
 
-	it("tells what each file of ours and of pi's is", async () => {
+	it("reports what each of our files and of pi's is", async () => {
 		expect((await health.look()).files.map(({ content }) => content)).toEqual(Array(4).fill("missing"));
 		for (const [name, content, expected] of [
 			["codex-accounts.json", accounts, "good"],
@@ -216,7 +216,7 @@ describe("a repair", () => {
 		expect(await health.repair()).toEqual([]);
 	});
 
-	it("touches nothing of others, whatever it is called, and gives nobody a permission that was lacking", async () => {
+	it("touches no file of other programs, whatever its name, and adds no permission that was lacking", async () => {
 		chmodSync(scratch.write("codex-notes.md", "theirs"), 0o644);
 		lock("codex-build.lock", DAY_MS);
 		chmodSync(scratch.dir, 0o1777);
@@ -350,7 +350,7 @@ describe("reaching the endpoints", () => {
 		},
 	);
 
-	it("tells a challenge at the backend, follows no redirect, and asks nobody over plain http", async () => {
+	it("reports a challenge at the backend, follows no redirect, and asks nothing over plain http", async () => {
 		answer = (_request, response) =>
 			response.writeHead(302, { location: "/elsewhere", "cf-mitigated": "challenge" }).end();
 		expect(await reach()).toMatchObject([{ status: 302, isChallenge: true }, { isChallenge: false }]);

@@ -113,7 +113,7 @@ describe("the judgement", () => {
 		expect(told({ locks: lock(0, true) })).toEqual(["warning lock-strange x.lock"]);
 	});
 
-	it("of accounts: nobody, nobody usable, lost, switched off, due, shared", () => {
+	it("of accounts: none, none usable, lost, switched off, due, shared", () => {
 		const due = anAccount("due", { credential: aCredential("due", { expiresAt: NOW + 9 * MINUTE_MS }) });
 		expect(told({ accounts: [] })).toEqual(["note pool-empty"]);
 		expect(told({ accounts: [], piLogin: { kind: "oauth", owner: "a", refresh: "r" } })).toEqual([]);

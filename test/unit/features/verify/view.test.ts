@@ -134,7 +134,7 @@ describe("the words of what was verified", () => {
 	});
 });
 
-it("findings about many accounts are told in linear time", () => {
+it("findings about many accounts are written in linear time", () => {
 	const many = 400;
 	let reads = 0;
 	const accounts = Array.from({ length: many }, (_, at) => {

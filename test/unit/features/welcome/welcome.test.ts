@@ -59,7 +59,7 @@ describe("the first words in a home without an account", () => {
 		expect(state.isWelcomed).toBe(false);
 	});
 
-	it("do without what could not be looked at, and a defect of ours is told", async () => {
+	it("leave out what could not be read, and report a defect", async () => {
 		look = () => Promise.reject(new TypeError("x is not a function"));
 		expect(await told()).toEqual([]);
 		expect(events).toMatchObject([{ type: "defect", where: "welcome" }]);

@@ -121,7 +121,7 @@ describe("Codex CLI", () => {
 		expect(loginsOf(await found("codex"))).toEqual(["-: work"]);
 	});
 
-	it("keeps its login in the keyring: that is said, and a leftover file is not taken", async () => {
+	it("keeps its login in the keyring: the list says so, and a leftover file is not imported", async () => {
 		inHome(".codex/config.toml", '# mine\nmodel = "gpt-5.5"\ncli_auth_credentials_store = "keyring"\n');
 		expect(reasonsOf(await found("codex"))).toEqual([
 			expect.stringMatching(/^- .*keyring(?!.*leftover).*\/multicodex add/),
@@ -179,14 +179,11 @@ describe("a file that another program keeps", () => {
 		]);
 	});
 
-	it.skipIf(process.platform === "win32")(
-		"is left out where it is a pipe, which nobody may ever write to",
-		async () => {
-			mkdirSync(join(home, ".codex"));
-			for (const name of ["auth.json", "config.toml"]) execFileSync("mkfifo", [join(home, ".codex", name)]);
-			expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/is no file/)]);
-		},
-	);
+	it.skipIf(process.platform === "win32")("is left out where it is a pipe that may never be written to", async () => {
+		mkdirSync(join(home, ".codex"));
+		for (const name of ["auth.json", "config.toml"]) execFileSync("mkfifo", [join(home, ".codex", name)]);
+		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/is no file/)]);
+	});
 
 	it("is left out where its link leads nowhere but to itself", async () => {
 		mkdirSync(join(home, ".codex"));
@@ -261,7 +258,7 @@ describe("codex-account-orchestrator", () => {
 		expect(loginsOf(await found("codex-account-orchestrator"))).toEqual(["side: side", "work: work"]);
 	});
 
-	it("has accounts that nobody signed in to, and one that is a registry by mistake", async () => {
+	it("has accounts without a sign-in, and one that is a registry by mistake", async () => {
 		await writeTool("codex-account-orchestrator", home, [work]);
 		mkdirSync(join(home, ".codex-account-orchestrator/empty"));
 		inHome(".codex-account-orchestrator/registry/auth.json", { version: 1, accounts: {} });

@@ -79,14 +79,14 @@ describe("opencode's file", () => {
 		expect(reasonsOf(await found())).toEqual([expect.stringMatching(reason)]);
 	});
 
-	it("of somebody who uses no ChatGPT is no finding", async () => {
+	it("of a person without ChatGPT is no finding", async () => {
 		writeAuth({ anthropic: { type: "api", key: "sk-SECRET" } });
 		expect(await found()).toEqual([]);
 	});
 });
 
 describe("a database, on a Node without SQLite", () => {
-	it("is left out with what it takes to read it, and opencode's file is read all the same", async () => {
+	it("is left out with what it takes to read it, and opencode's file is still read", async () => {
 		vi.spyOn(process, "getBuiltinModule").mockReturnValue(undefined);
 		for (const name of ["opencode.db", "codex-pool.db"]) writeAt(join(data, name), "a database");
 		await writeTool("opencode", home, [side]);
@@ -116,7 +116,7 @@ describe("a database, on a Node whose SQLite", () => {
 		expect(await look()).toEqual([NEEDS_NEWER_NODE]);
 	});
 
-	it("cannot read that database is not told to be too old", async () => {
+	it("cannot read that database is not called too old", async () => {
 		failing(Object.assign(new Error("file is not a database: SECRET"), { code: "ERR_SQLITE_ERROR" }));
 		expect(await look()).toEqual([expect.stringMatching(/is no SQLite database/)]);
 	});
