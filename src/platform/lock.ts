@@ -4,7 +4,7 @@ import { lstat, readdir, rename, rmdir, unlink } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
-import { raceAbort, within } from "../core/abort.ts";
+import { raceAbort } from "../core/abort.ts";
 import type { Busy } from "../core/ports.ts";
 import { codeOf, isMissing } from "./errors.ts";
 
@@ -101,14 +101,19 @@ async function takeTurn(path: string, deadline: number, signal: AbortSignal | un
 	});
 	turns.set(key, last);
 	if (!before) return endTurn;
+	const giveUp = new AbortController();
+	const isTooLate = setTimeout(Math.max(0, deadline - performance.now()), true, { signal: giveUp.signal });
 	try {
-		const isMine = before.then(() => true);
-		const isInTime = within(isMine, Math.max(0, deadline - performance.now()), () => false);
+		const isInTime = Promise.race([before.then(() => true), isTooLate.then(() => false)]);
 		if (!(await raceAbort(isInTime, signal))) throw new LockBusyError(path);
 		return endTurn;
 	} catch (error) {
 		endTurn();
 		throw error;
+	} finally {
+		// Its timer would keep the process alive.
+		isTooLate.catch(() => undefined);
+		giveUp.abort();
 	}
 }
 

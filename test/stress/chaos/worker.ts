@@ -193,11 +193,15 @@ function remember(seat: Seat, prompt: Context["messages"][number], message: Assi
 	seat.history = hasTools || seat.history.length >= 8 ? [] : [...seat.history, prompt, message];
 }
 
+/** What a person types while one session ends is taken by the next one. */
+const LONGEST_CHANGE_MS = 30_000;
+
 async function command(seat: number, line: string): Promise<string[]> {
+	const deadline = performance.now() + LONGEST_CHANGE_MS;
+	while (!seats.has(seat) && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
 	const { pi, context } = seats.get(seat) ?? {};
 	const handler = pi?.commands.get("multicodex")?.handler;
-	// Its session ends at this moment, and the next one has not begun.
-	if (!handler || !context) return [];
+	if (!handler || !context) throw new Error(`there is no session to type /multicodex ${line} in`);
 	context.notices.length = 0;
 	await handler(line, context.ctx);
 	const told = context.notices.splice(0);

@@ -53,8 +53,12 @@ describe("a lock", () => {
 			await expect(attempt).rejects.toMatchObject({ code: "ELOCKED" });
 			const abort = new AbortController();
 			const given = copy.withLock(scratch.path("a"), { waitMs: 600_000, signal: abort.signal }, () => "theirs");
+			const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+			const before = timers();
 			abort.abort(new Error("enough"));
 			await expect(given).rejects.toThrow("enough");
+			// One that went on for its ten minutes would keep the process.
+			expect(timers()).toBeLessThan(before);
 		});
 		expect(await withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).toBe("mine");
 	});
