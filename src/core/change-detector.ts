@@ -20,7 +20,7 @@ export interface ChangeDetector {
 interface Deps {
 	readonly accounts: () => readonly Account[];
 	/** The status of every account, with one look at the file for all of them. */
-	readonly memos: () => (id: AccountId) => AccountStatus;
+	readonly statuses: () => (id: AccountId) => AccountStatus;
 	readonly clock: Clock;
 	readonly emit: (event: PoolEvent) => void;
 }
@@ -31,7 +31,7 @@ const JITTER_MS = 60_000;
 const NEAR_THE_END_PERCENT = 25;
 
 /** Creates the detector. Its first look emits nothing: what holds then is not new. */
-export function createChangeDetector({ accounts, memos, clock, emit }: Deps): ChangeDetector {
+export function createChangeDetector({ accounts, statuses, clock, emit }: Deps): ChangeDetector {
 	let known: ReadonlyMap<string, Cooling> | undefined;
 	const lost = new Map<AccountId, string>();
 	/** Reset of the window that was warned about, by account and window. */
@@ -41,9 +41,9 @@ export function createChangeDetector({ accounts, memos, clock, emit }: Deps): Ch
 	/** Cooldowns that hold now, by account and scope. */
 	const coolingNow = (all: readonly Account[], now: number) => {
 		const found = new Map<string, Cooling>();
-		const memo = memos();
+		const status = statuses();
 		for (const account of all) {
-			for (const cooldown of activeCooldowns(memo(account.id).cooldowns, now)) {
+			for (const cooldown of activeCooldowns(status(account.id).cooldowns, now)) {
 				found.set(`${account.id} ${cooldown.scope}`, { account, cooldown });
 			}
 		}
@@ -79,11 +79,11 @@ export function createChangeDetector({ accounts, memos, clock, emit }: Deps): Ch
 		},
 		serves: (id) => {
 			const now = clock.now();
-			const memo = memos();
-			const left = tightest(memo(id).usage, now);
+			const status = statuses();
+			const left = tightest(status(id).usage, now);
 			if (!left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
 			const states = accounts().map((account) => {
-				const { usage, ...known } = memo(account.id);
+				const { usage, ...known } = status(account.id);
 				const lasting = activeCooldowns(known.cooldowns, now).filter((each) => !isPassing(each));
 				// A short cooldown does not use up the quota of an account.
 				const state = stateOf(account, lasting, now, usage);
@@ -100,7 +100,7 @@ export function createChangeDetector({ accounts, memos, clock, emit }: Deps): Ch
 			emit({ type: "last-one", account: last.account, left });
 		},
 		spends: (id, asked) => {
-			const until = creditsUntil(memos()(id).usage, clock.now());
+			const until = creditsUntil(statuses()(id).usage, clock.now());
 			const account = accounts().find((each) => each.id === id);
 			if (until === undefined || !account || spending.has(asked.sessionId)) return;
 			spending.add(asked.sessionId);

@@ -12,8 +12,8 @@ const PART = /(\d{1,8}(?:[.,]\d{1,6})?)\s*([a-z]*)\s*/gy;
 const LONGEST_DURATION = 60;
 
 /**
- * A duration as a person writes it, in ms: `90s`, `1.5h`, `1h30m`, `1h30`, `45 min`, `2 days`, `0`. Undefined for
- * anything else: a number without a unit may mean any.
+ * Reads a duration, in ms: `90s`, `1.5h`, `1h30m`, `1h30`, `45 min`, `2 days`, `0`. Undefined for anything else: a
+ * number without a unit is ambiguous.
  */
 export function durationIn(text: string): number | undefined {
 	const typed = text.trim().toLowerCase();

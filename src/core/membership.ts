@@ -121,7 +121,7 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 				addedAt: known?.addedAt ?? clock.now(),
 			};
 			// A new sign-in ends the cooldown of the refused one.
-			await state.update(id, (memo) => ({ ...memo, cooldowns: withoutRefusal(memo.cooldowns) }));
+			await state.update(id, (status) => ({ ...status, cooldowns: withoutRefusal(status.cooldowns) }));
 			await accounts.put(joined);
 			changed(known ? "signed-in" : "added", id, known ? undefined : source);
 			return find(id);
@@ -162,7 +162,7 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 		},
 		setEnabled: async (id, enabled) => {
 			await accounts.edit(id, { enabled, disabledReason: undefined });
-			if (enabled) await state.update(id, (memo) => ({ ...memo, strikes: 0 }));
+			if (enabled) await state.update(id, (status) => ({ ...status, strikes: 0 }));
 			changed(enabled ? "enabled" : "disabled", id);
 		},
 	};

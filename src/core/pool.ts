@@ -122,7 +122,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		});
 	};
 
-	const watch = createChangeDetector({ accounts: accounts.list, memos: state.snapshot, clock, emit });
+	const watch = createChangeDetector({ accounts: accounts.list, statuses: state.snapshot, clock, emit });
 
 	const snapshotFor = (sessionId: SessionId | undefined): Snapshot => {
 		const now = clock.now();

@@ -20,19 +20,19 @@ export type AccountPatch = Partial<Pick<Account, "label" | "plan" | "credential"
 	readonly disabledReason?: string | undefined;
 };
 
-/** The accounts file. Every write is durable before it resolves, and rejects where it could not be made so. */
+/** The accounts file. Every write is durable when it resolves, and rejects if it could not be made durable. */
 export interface AccountStore {
 	list(): readonly Account[];
 	/**
-	 * Adds an account, or replaces the one with its id unless that works and has a later token; the label is made unique.
-	 * Accounts that turn out to be the same one are merged: the id and the name of the oldest stay, and the newest
-	 * credential that works; the other one is kept in a backup.
+	 * Adds an account, or replaces the one with its id unless that works and has a later token; makes the label unique.
+	 * Accounts that turn out to be the same one are merged: the oldest keeps its id and label and gets the newest
+	 * credential that works; a backup keeps the other one.
 	 */
 	put(account: Account): Promise<void>;
 	/**
-	 * Changes an account if it is still there and `applies` to its newest credential. A credential never replaces one
-	 * that was issued later, unless it came in exchange for that one; a label is made unique; claims are added. Merges as
-	 * `put` does.
+	 * Changes an account if it still exists and `applies` to its newest credential. A credential never replaces one that
+	 * was issued later, unless it was exchanged for that one; a label is made unique; claims are added. Merges as `put`
+	 * does.
 	 */
 	patch(
 		id: AccountId,
@@ -40,79 +40,79 @@ export interface AccountStore {
 		applies?: (newest: Credential) => boolean,
 		isExchanged?: boolean,
 	): Promise<void>;
-	/** As `patch`, for what a person asked for: nothing has changed where it could not be written. */
+	/** Works as `patch` does, for a change whose outcome a person sees: one that cannot be written is undone. */
 	edit(id: AccountId, patch: AccountPatch): Promise<void>;
-	/** Takes an account out, once it is kept in a backup. Nothing has changed where that could not be written. */
+	/** Removes an account after a backup was written; changes nothing if one of the two cannot be written. */
 	remove(id: AccountId): Promise<void>;
-	/** Keeps a copy of an account, as `remove` does. */
+	/** Writes the backup that `remove` writes. */
 	backUp(id: AccountId): Promise<void>;
 	/**
-	 * Puts `next` into the backup of an account that was taken out while its token was exchanged: what the backup has is
-	 * spent by then. Changes no backup with another credential than `spentRefresh`.
+	 * Puts `next` into the backup of an account that was removed while its token was exchanged, since the token in the
+	 * backup is spent by then. Changes no backup with another credential than `spentRefresh`.
 	 */
 	renewBackup(id: AccountId, spentRefresh: string, next: Credential): Promise<void>;
-	/** The account that was taken out last and is not back since, as the backup has it. */
+	/** The account that was removed last and has not come back since, from its backup. */
 	lastRemoved(): Promise<Account | undefined>;
-	/** Puts an account back from its backup, whole, as one of ours. */
+	/** Restores an account from its backup, as an owned one. */
 	restore(id: AccountId): Promise<void>;
 	/** Runs `work` as the only process that refreshes this account; busy if another one does so for 3 s. */
 	whileRefreshing<T>(id: AccountId, work: () => Promise<T>): Promise<T | Busy>;
-	/** Proves that the file can be written, before a single-use token is spent. Throws what the file system says. */
+	/** Proves that the file can be written, before a single-use token is spent. Throws the error of the file system. */
 	assertWritable(): Promise<void>;
 	flush(): Promise<void>;
 }
 
-/** What is remembered of an account and may be lost without harm. */
+/** What is remembered of an account, and may be lost without harm. */
 export interface AccountStatus {
 	readonly cooldowns: readonly Cooldown[];
 	readonly usage?: UsageSnapshot | undefined;
 	/** When some process last began to ask for usage, epoch ms. */
 	readonly usageAskedAt?: number | undefined;
-	/** Calls for usage that failed in a row. */
+	/** Number of usage calls that failed in a row. */
 	readonly usageFailures?: number | undefined;
 	readonly lastUsedAt?: number | undefined;
 	readonly lastError?: { readonly text: string; readonly at: number } | undefined;
-	/** Why the last call for usage failed; it never takes the place of what a request was refused for. */
+	/** Why the last usage call failed; kept apart from the reason for which a request was refused. */
 	readonly usageError?: { readonly text: string; readonly at: number } | undefined;
 	/** 402/403 in a row. */
 	readonly strikes: number;
 	/**
 	 * An exchange that was begun: which refresh token (hash), when (epoch ms), and by which process. Without a process it
-	 * has ended, and nobody knows whether the token is spent.
+	 * has ended, and whether the token is spent is unknown.
 	 */
 	readonly exchange?:
 		| {
 				readonly tokenHash: string;
 				readonly at: number;
 				readonly holder?: ProcessMark | undefined;
-				/** The same moment on the machine's own watch. */
+				/** The same moment by the running time of the machine. */
 				readonly watch?: WatchTime | undefined;
 		  }
 		| undefined;
-	/** Refresh tokens that must never be sent again, the newest last; they outlive the account, which may be put back. */
+	/** Refresh tokens that must never be sent again, the newest last. Kept after a removal, which may be undone. */
 	readonly spent?: readonly SpentToken[] | undefined;
 	/**
-	 * The first refusal of a renewal for a reason that is not known: of which refresh token (hash) and when, epoch ms.
+	 * The first refusal of a renewal for an unknown reason: of which refresh token (hash) and when, epoch ms.
 	 */
 	readonly refusal?: { readonly tokenHash: string; readonly at: number } | undefined;
 	/** Hash of an access token that was refused right after it had been issued: no renewal is spent on it again. */
 	readonly refusedToken?: string | undefined;
-	/** Until when others are tried first, epoch ms. */
+	/** Until when other accounts are tried first, epoch ms. */
 	readonly doubtedUntil?: number | undefined;
 	/** When it was last asked although it cooled, epoch ms. */
 	readonly trialAt?: number | undefined;
 }
 
-/** A process, as another one can find out whether it still runs. */
+/** Identifies a process, so that another one can find out whether it still runs. */
 export interface ProcessMark {
 	readonly pid: number;
-	/** When it was started, as its system tells it; undefined where that cannot be known. */
+	/** When it was started, as the system reports it; undefined if that is unknown. */
 	readonly started?: string | undefined;
-	/** Where its id means something. */
+	/** The scope in which its id is unique. */
 	readonly machine: string;
 }
 
-/** A moment on a watch that nobody sets: how long a machine has been running. */
+/** A time that no clock change moves: how long a machine has been running. */
 export interface WatchTime {
 	readonly machine: string;
 	readonly ms: number;
@@ -123,8 +123,8 @@ export interface Processes {
 	own(): ProcessMark;
 	watch(): WatchTime;
 	/**
-	 * What has become of a process that was there at `since`, epoch ms. `unknown`: it belongs to another machine, another
-	 * container, or a time before the last restart, or it cannot be told from a later one with its id.
+	 * The fate of a process that ran at `since`, epoch ms. `unknown`: it belongs to another machine, another container,
+	 * or a time before the last restart, or it cannot be told from a later one with its id.
 	 */
 	fateOf(mark: ProcessMark, since: number): "running" | "gone" | "unknown";
 }
@@ -134,46 +134,46 @@ export interface StateStore {
 	pin(): AccountId | undefined;
 	setPin(id: AccountId | undefined): Promise<void>;
 	status(id: AccountId): AccountStatus;
-	/** The memo of every account, with one look at the file for all of them. */
+	/** the status of every account, with one look at the file for all of them. */
 	snapshot(): (id: AccountId) => AccountStatus;
-	/** Written at once; resolves when durable, never rejects (the change then lives in memory). */
-	update(id: AccountId, change: (memo: AccountStatus) => AccountStatus): Promise<void>;
+	/** Writes at once. Resolves when durable, or when the change could only be kept in memory; never rejects. */
+	update(id: AccountId, change: (status: AccountStatus) => AccountStatus): Promise<void>;
 	/**
-	 * Changes the memo if `applies` to the newest one, in whatever process that was written. True where it did: of
-	 * several processes that try at once, one. A file that cannot be written lets everybody through, and `onUnwritten`
-	 * hears why.
+	 * Changes the status if `applies` holds for the newest one, of any process. True if it did: of several processes that
+	 * try at once, one gets true. If the file cannot be written, memory decides, and `onUnwritten` gets the error.
 	 */
 	updateIf(
 		id: AccountId,
-		applies: (memo: AccountStatus) => boolean,
-		change: (memo: AccountStatus) => AccountStatus,
+		applies: (status: AccountStatus) => boolean,
+		change: (status: AccountStatus) => AccountStatus,
 		onUnwritten?: (error: unknown) => void,
 	): Promise<boolean>;
-	/** Written behind, with others. */
-	updateSoon(id: AccountId, change: (memo: AccountStatus) => AccountStatus): void;
+	/** Writes later, with other changes. */
+	updateSoon(id: AccountId, change: (status: AccountStatus) => AccountStatus): void;
 	/** How many sessions are at work on each account, in any process; `except` is not counted. */
 	liveSessions(except: SessionId | undefined): ReadonlyMap<AccountId, number>;
-	/** The account that was chosen last, for whatever session. */
+	/** The account that was chosen last, for any session. */
 	lastChosen(): AccountId | undefined;
 	/**
-	 * A session is at work on an account from now on; `isChoice`: it was with none, or with another, before. Told to
-	 * other processes at once where that is news, and never waited for: a lease that is late costs a little spread,
-	 * nothing else.
+	 * Puts a session to work on an account; `isChoice`: it had none, or another one, before. A new lease is written at
+	 * once for other processes, and never waited for: a late one only spreads sessions a little worse.
 	 */
 	acquireLease(session: SessionId, account: AccountId, isChoice: boolean): void;
-	/** The session is over. Written with the next flush. */
+	/** Ends the lease of a session. Written with the next flush. */
 	releaseLease(session: SessionId): void;
 	/** Ends every cooldown of every account. */
 	clearCooldowns(): Promise<void>;
 	forget(id: AccountId): Promise<void>;
-	/** True for the one process that is to say how to begin, in a home where none has said so yet. */
+	/** True for the one process that shows the welcome, in a home where it was not shown yet. */
 	claimWelcome(): Promise<boolean>;
-	/** There is an account: should the last one leave, it may be said again. Writes only where it was said. */
+	/**
+	 * Called when there is an account: the welcome may be shown again once there is none. Writes only if it was shown.
+	 */
 	endWelcome(): void;
 	flush(): Promise<void>;
 }
 
-/** What pi's own `auth.json` says of `openai-codex`. */
+/** The login of `openai-codex` in pi's own `auth.json`. */
 export type PiLogin =
 	| { readonly kind: "oauth"; readonly credential: Credential; readonly workspaceId: WorkspaceId | undefined }
 	/** An API key, or anything else that is not an OAuth login: not ours. */
@@ -182,19 +182,19 @@ export type PiLogin =
 	/** Does not parse: torn or damaged. Never taken for a logout. */
 	| { readonly kind: "unreadable" };
 
-/** Access to `auth.json`, by pi's own rules: its lock, in-place neighbours, torn reads. */
+/** Access to `auth.json` by pi's own rules: its lock, writes in place, torn reads. */
 export interface PiAuth {
-	/** Cheap identity of the file's content; undefined where there is no file. */
+	/** Cheap identity of the content of the file; undefined without a file. */
 	signature(): string | undefined;
 	/** One read without the lock. */
 	peek(): PiLogin;
-	/** True where pi is signed in with ChatGPT under its provider `openai`: another grant, which is never ours. */
+	/** Is pi signed in with ChatGPT under its provider `openai`? That is another grant, which is never ours. */
 	hasPlanLogin(): boolean;
 	/** A read under the lock, for when `peek` does not parse. */
 	read(signal: AbortSignal | undefined): Promise<PiLogin | Busy>;
 	/**
 	 * Holds the lock over `work`, having proved first that a write can succeed; busy if another process holds it for 3 s.
-	 * Throws what the file system says when the directory cannot be written.
+	 * Throws the error of the file system if the directory cannot be written.
 	 */
 	exclusively<T>(work: (file: LockedPiAuth) => Promise<T>, signal: AbortSignal | undefined): Promise<T | Busy>;
 	/** Replaces the credential as {@link LockedPiAuth.replaceCredential} does, holding the lock only for a rename. */
@@ -204,25 +204,25 @@ export interface PiAuth {
 /** `auth.json` while its lock is held. */
 export interface LockedPiAuth {
 	login(): PiLogin;
-	/** Replaces the credential if the entry still holds `replacedRefresh`; false where it does not. All else stays. */
+	/** Replaces the credential if the entry still holds `replacedRefresh`, else resolves to false. All else stays. */
 	replaceCredential(replacedRefresh: string, next: Credential, workspaceId: WorkspaceId): Promise<boolean>;
-	/** Deletes the entry if it still holds `refresh`; false where it does not. All else stays. */
+	/** Deletes the entry if it still holds `refresh`, else resolves to false. All else stays. */
 	deleteLogin(refresh: string): Promise<boolean>;
 }
 
 /** How an exchange of a refresh token ended. */
 export type RefreshOutcome =
 	| { readonly kind: "granted"; readonly credential: Credential }
-	/** The sign-in is over for good. */
+	/** The sign-in has ended for good. */
 	| { readonly kind: "refused"; readonly code: string; readonly closed: boolean }
 	/**
-	 * Not now: nothing was spent. `mayBeFinal`: the service refused for a reason that is not known; it may be for good.
-	 * `lasts`: no second try helps before the person has changed something.
+	 * Not now: nothing was spent. `mayBeFinal`: the service refused for an unknown reason, perhaps for good. `lasts`: no
+	 * second try helps before the person has changed something.
 	 */
 	| { readonly kind: "unavailable"; readonly reason: string; readonly mayBeFinal?: true; readonly lasts?: true }
 	/**
-	 * No usable answer: the token may be spent. `next` gives the next refresh token where the answer held nothing else; a
-	 * function, so that nothing that prints an outcome prints a token.
+	 * No usable answer: the token may be spent. `next` returns the next refresh token if the answer had nothing else. It
+	 * is a function so that a printed outcome holds no token.
 	 */
 	| { readonly kind: "unknown"; readonly reason: string; readonly next?: () => string };
 
@@ -234,7 +234,7 @@ export interface OAuthClient {
 
 /** The usage endpoint. */
 export interface UsageApi {
-	/** Throws on any failure, with a reason that holds no secret. */
+	/** Fetches the usage of an account. Throws on any failure, with a reason that holds no secret. */
 	fetch(
 		request: { baseUrl: string; access: string; workspaceId: WorkspaceId },
 		signal: AbortSignal,
@@ -243,34 +243,34 @@ export interface UsageApi {
 
 /** The person's preferences. */
 export interface SettingsStore {
-	/** As they are now. */
+	/** The settings as they are now. */
 	read(): Settings;
-	/** Stores values by their whole key, e.g. `rotation.policy`. All else in the file stays. */
+	/** Stores values by their full key, such as `rotation.policy`. All else in the file stays. */
 	set(values: Readonly<Record<string, StoredValue>>): Promise<void>;
 }
 
-/** Who a token speaks for. */
+/** The user and workspace of a token. */
 export interface Identity extends Pick<Account, "id" | "workspaceId" | "userId" | "email" | "plan" | "claims"> {
-	/** Ids of an account that was first seen with any one of its claims. */
+	/** The ids of an account that was first seen with any one of its claims. */
 	readonly ids?: readonly AccountId[] | undefined;
 }
 
-/** Reads what a token says of itself. */
+/** Reads the claims of a token. */
 export interface TokenReader {
 	/** When the token was issued, epoch ms. */
 	issuedAt(access: string): number | undefined;
 	/** A short hash that tells two tokens apart without holding either. */
 	fingerprint(token: string): string;
-	/** Who the token speaks for; undefined where it names no workspace, so that pi cannot use it. */
+	/** The user and workspace of the token; undefined without a workspace, since pi cannot use such a token. */
 	identify(access: string): Identity | undefined;
 }
 
-/** The log of decisions. Losing it loses nothing else: nothing here throws. */
+/** The log of decisions, which may be lost without harm. Nothing here throws. */
 export interface EventLog {
-	/** Logs a decision, behind the caller's back. */
+	/** Logs a decision in the background. */
 	append(decision: Decision): void;
 	/** The last `count` decisions of all processes, the newest last. */
 	read(count: number): Promise<LoggedDecision[]>;
-	/** Writes what is not written yet. */
+	/** Writes all pending lines. */
 	flush(): Promise<void>;
 }

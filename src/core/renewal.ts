@@ -100,7 +100,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		switch (outcome.kind) {
 			case "granted":
 				backoff.end(id);
-				if (state.status(id).refusal) state.updateSoon(id, (memo) => ({ ...memo, refusal: undefined }));
+				if (state.status(id).refusal) state.updateSoon(id, (status) => ({ ...status, refusal: undefined }));
 				return ready(outcome.credential);
 			case "refused":
 				return endOf(account, keeper, outcome);
@@ -146,7 +146,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 	const isRefusedAgain = async (id: AccountId, { refresh }: Credential): Promise<boolean> => {
 		const [tokenHash, now] = [tokens.fingerprint(refresh), clock.now()];
 		const isKnown = ({ refusal }: AccountStatus) => refusal?.tokenHash === tokenHash && refusal.at <= now;
-		await state.update(id, (memo) => (isKnown(memo) ? memo : { ...memo, refusal: { tokenHash, at: now } }));
+		await state.update(id, (status) => (isKnown(status) ? status : { ...status, refusal: { tokenHash, at: now } }));
 		return now - (state.status(id).refusal?.at ?? now) >= REFUSED_AGAIN_MS;
 	};
 

@@ -67,13 +67,17 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 		const all = [id, ...formerIds].flatMap((each) => state.status(each).spent ?? []);
 		return all.find((spent) => spent.tokenHash === tokenHash)?.reason;
 	};
-	const withSpent = (memo: AccountStatus, { refresh }: Pick<Credential, "refresh">, reason: string): AccountStatus => {
-		return { ...memo, spent: allSpent(memo.spent, [{ tokenHash: tokens.fingerprint(refresh), reason }]) };
+	const withSpent = (
+		status: AccountStatus,
+		{ refresh }: Pick<Credential, "refresh">,
+		reason: string,
+	): AccountStatus => {
+		return { ...status, spent: allSpent(status.spent, [{ tokenHash: tokens.fingerprint(refresh), reason }]) };
 	};
 
 	return {
 		endedBy,
-		end: (id, credential, reason) => state.update(id, (memo) => withSpent(memo, credential, reason)),
+		end: (id, credential, reason) => state.update(id, (status) => withSpent(status, credential, reason)),
 		claim: async (account, spend) => {
 			const { id, formerIds = [] } = account;
 			const tokenHash = tokens.fingerprint(spend.refresh);
@@ -98,7 +102,7 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 				const isTelling = leftMs > 0 && leftMs <= UNKNOWN_OUTCOME_MS;
 				return { kind: "taken", retryAt: clock.now() + (isTelling ? leftMs : BUSY_RETRY_MS) };
 			};
-			const removeNote = (memo: AccountStatus) => (isOurs(memo) ? { ...memo, exchange: undefined } : memo);
+			const removeNote = (status: AccountStatus) => (isOurs(status) ? { ...status, exchange: undefined } : status);
 
 			// Another process may have begun while this was still two accounts.
 			if (formerIds.some((former) => !isFree(state.status(former)))) return refused();
@@ -107,7 +111,7 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 			const isNoted = await state.updateIf(
 				id,
 				isFree,
-				(memo) => ({ ...memo, exchange: note }),
+				(status) => ({ ...status, exchange: note }),
 				(error) => {
 					trouble = error;
 				},
@@ -124,12 +128,12 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 				release: async (reason) => {
 					if (reason === undefined) await state.updateIf(id, isOurs, removeNote);
 					// Also where the note was written over: no other process may send what is spent.
-					else await state.update(id, (memo) => withSpent(removeNote(memo), spend, reason));
+					else await state.update(id, (status) => withSpent(removeNote(status), spend, reason));
 				},
 				leaveUnanswered: async () => {
 					// The minute begins now: an answer that never came may have been waited for.
 					const exchange = { tokenHash, at: clock.now(), watch: processes.watch() };
-					await state.updateIf(id, isOurs, (memo) => ({ ...memo, exchange }));
+					await state.updateIf(id, isOurs, (status) => ({ ...status, exchange }));
 				},
 			};
 			return { kind: "ours", claim };

@@ -88,7 +88,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 			pool.noteUsage(id, await usageApi.fetch({ baseUrl: base, access, workspaceId }, signal));
 			// Clear the last error: it would be shown beside the account until that serves.
 			if (state.status(id).usageFailures) {
-				state.updateSoon(id, (memo) => ({ ...memo, usageFailures: undefined, usageError: undefined }));
+				state.updateSoon(id, (status) => ({ ...status, usageFailures: undefined, usageError: undefined }));
 			}
 			return true;
 		} catch (error) {
@@ -97,7 +97,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 			// A failed call changes nothing else; `show` has the reason.
 			const text = error instanceof Error ? error.message : "usage is not known";
 			const usageError = { text, at: clock.now() };
-			state.updateSoon(id, (memo) => ({ ...memo, usageError, usageFailures: (memo.usageFailures ?? 0) + 1 }));
+			state.updateSoon(id, (status) => ({ ...status, usageError, usageFailures: (status.usageFailures ?? 0) + 1 }));
 			return false;
 		}
 	};
@@ -129,16 +129,17 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		const flight = underWay.get(id);
 		return flight && state.status(id).cooldowns.some(({ setAt }) => setAt >= flight.beganAt) ? flight : undefined;
 	};
-	const asked = (memo: AccountStatus): AccountStatus => ({ ...memo, usageAskedAt: clock.now() });
+	const asked = (status: AccountStatus): AccountStatus => ({ ...status, usageAskedAt: clock.now() });
 
-	const isDue = (account: Account, memo: AccountStatus, ttlMs: number): boolean => {
+	const isDue = (account: Account, status: AccountStatus, ttlMs: number): boolean => {
 		if (!account.enabled || account.needsLogin) return false;
 		const now = clock.now();
-		const { usage, usageAskedAt, usageFailures = 0 } = memo;
+		const { usage, usageAskedAt, usageFailures = 0 } = status;
 		const restMs = Math.min(ASKING_MS * 2 ** usageFailures, LONGEST_BACKOFF_MS);
 		if (usageAskedAt !== undefined && Math.abs(now - usageAskedAt) < restMs) return false;
 		if (!usage) return true;
-		const isCooling = memo.cooldowns.some(({ scope }) => scope === "account") || creditsUntil(usage, now) !== undefined;
+		const isCooling =
+			status.cooldowns.some(({ scope }) => scope === "account") || creditsUntil(usage, now) !== undefined;
 		// A reset that was past when it was reported is no news: the clock of the backend is behind ours.
 		const wasTold = usageFailures === 0 && usageAskedAt !== undefined && now - usageAskedAt < USAGE_TTL_MS;
 		const newsSince = wasTold ? usageAskedAt : 0;
@@ -162,7 +163,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		await Promise.all(
 			due.map((account) =>
 				askOnce(account.id, async () => {
-					const isOurs = await state.updateIf(account.id, (memo) => isDue(account, memo, ttlMs), asked);
+					const isOurs = await state.updateIf(account.id, (status) => isDue(account, status, ttlMs), asked);
 					if (isOurs) looks.set(account.id, state.status(account.id).usageAskedAt ?? 0);
 					return isOurs;
 				}),
@@ -181,9 +182,9 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 	};
 
 	/** The wait, ms, before the account is asked what an answer of `answeredAt` used; undefined if that is known. */
-	const untilAsked = (account: Account, memo: AccountStatus, answeredAt: number): number | undefined => {
+	const untilAsked = (account: Account, status: AccountStatus, answeredAt: number): number | undefined => {
 		if (!account.enabled || account.needsLogin) return undefined;
-		const { usage, usageAskedAt, usageFailures = 0 } = memo;
+		const { usage, usageAskedAt, usageFailures = 0 } = status;
 		if (usageAskedAt === undefined) return 0;
 		const now = clock.now();
 		const sinceMs = now - usageAskedAt;
@@ -214,7 +215,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		const waitMs = account && untilAsked(account, state.status(id), answeredAt);
 		if (!account || waitMs === undefined) return;
 		if (waitMs === 0) {
-			await askOnce(id, () => state.updateIf(id, (memo) => untilAsked(account, memo, answeredAt) === 0, asked));
+			await askOnce(id, () => state.updateIf(id, (status) => untilAsked(account, status, answeredAt) === 0, asked));
 			return;
 		}
 		clearTimeout(owed.get(id));

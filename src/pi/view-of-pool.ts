@@ -16,18 +16,18 @@ export function viewOf(
 	const pinned = pool.pinned();
 	const plan = pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined });
 	const accounts = pool.accounts().map((account): ShownAccount => {
-		const memo = pool.status(account.id);
+		const status = pool.status(account.id);
 		return {
 			account: maskEmails ? { ...account, label: hideEmails(account.label), email: undefined } : account,
 			state: pool.state(account),
 			isActive: account.id === active,
 			isPinned: account.id === pinned,
 			readyAt: gatedIn(plan, account.id)?.readyAt,
-			cooldowns: memo.cooldowns,
-			usage: memo.usage,
-			lastUsedAt: memo.lastUsedAt,
-			lastError: memo.lastError ?? memo.usageError,
-			isUsageFailing: (memo.usageFailures ?? 0) > 0,
+			cooldowns: status.cooldowns,
+			usage: status.usage,
+			lastUsedAt: status.lastUsedAt,
+			lastError: status.lastError ?? status.usageError,
+			isUsageFailing: (status.usageFailures ?? 0) > 0,
 		};
 	});
 	return { isEnabled: enabled, policy: rotation.policy, active, pinned, accounts, now };

@@ -137,7 +137,7 @@ const holderSchema = z.object({ pid: z.int().check(z.positive()), started: optio
 const errorSchema = lenient(z.object({ text: z.string(), at: time }));
 
 /** Each part falls back by itself, so that a damaged one loses only itself. */
-const memoSchema = z.looseObject({
+const statusSchema = z.looseObject({
 	cooldowns: cooldownsSchema,
 	usage: lenient(usageSchema),
 	usageAskedAt: optionalTime,
@@ -173,14 +173,14 @@ const fileSchema = z.looseObject({
 	resets: lenient(z.int().check(z.nonnegative())),
 	/** When the welcome was shown in a home without an account. */
 	welcomedAt: optionalTime,
-	accounts: recordOf(memoSchema),
+	accounts: recordOf(statusSchema),
 });
 type StateFile = z.output<typeof fileSchema>;
 
 /** The format of `codex-state.json`. */
 export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
 
-const EMPTY_MEMO: AccountStatus = { cooldowns: [], strikes: 0 };
+const NO_STATUS: AccountStatus = { cooldowns: [], strikes: 0 };
 
 /** A snapshot is from the future if it is ahead by more than this: clocks of two machines differ a little. */
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -209,14 +209,14 @@ export function openStateStore(
 		change: (draft: StateFile, isNewest: boolean) => void,
 		onUnwritten: (error: unknown) => void = () => undefined,
 	) => document.update(change).catch(onUnwritten);
-	const applyTo = (id: AccountId, change: (memo: AccountStatus) => AccountStatus) => {
+	const applyTo = (id: AccountId, change: (status: AccountStatus) => AccountStatus) => {
 		const { resets } = document.read();
 		return (draft: StateFile) => {
 			const former = ownValue(draft.accounts, id);
-			const memo = former ? readable(former, now()) : EMPTY_MEMO;
-			const next = change(memo);
+			const status = former ? readable(former, now()) : NO_STATUS;
+			const next = change(status);
 			// Counted and not dated: clocks differ. What was learnt before a reset is not brought back by a write after it.
-			const { cooldowns } = draft.resets === resets ? next : memo;
+			const { cooldowns } = draft.resets === resets ? next : status;
 			draft.accounts[id] = { ...former, ...next, cooldowns };
 		};
 	};
@@ -225,7 +225,7 @@ export function openStateStore(
 		const [{ accounts }, at] = [document.read(), now()];
 		return (id: AccountId): AccountStatus => {
 			const stored = ownValue(accounts, id);
-			return stored ? readable(stored, at) : EMPTY_MEMO;
+			return stored ? readable(stored, at) : NO_STATUS;
 		};
 	};
 
@@ -245,7 +245,7 @@ export function openStateStore(
 			// does not decide.
 			await durable((draft, isNewest) => {
 				const former = ownValue(draft.accounts, id);
-				const isFree = applies(former ? readable(former, now()) : EMPTY_MEMO);
+				const isFree = applies(former ? readable(former, now()) : NO_STATUS);
 				if (isNewest || didApply === undefined) didApply = isFree;
 				if (isFree) apply(draft);
 			}, onUnwritten);
@@ -286,9 +286,9 @@ export function openStateStore(
 			const resets = (document.read().resets ?? 0) + 1;
 			return durable((draft) => {
 				draft.resets = Math.max(draft.resets ?? 0, resets);
-				for (const memo of Object.values(draft.accounts)) {
-					memo.cooldowns = [];
-					memo.strikes = 0;
+				for (const status of Object.values(draft.accounts)) {
+					status.cooldowns = [];
+					status.strikes = 0;
 				}
 			});
 		},
@@ -296,7 +296,7 @@ export function openStateStore(
 			durable((draft) => {
 				const { exchange, spent } = ownValue(draft.accounts, id) ?? {};
 				// The account may be restored, and must not send its token a second time.
-				if (exchange || spent) draft.accounts[id] = { ...EMPTY_MEMO, exchange, spent };
+				if (exchange || spent) draft.accounts[id] = { ...NO_STATUS, exchange, spent };
 				else delete draft.accounts[id];
 				if (draft.pin === id) draft.pin = null;
 			}),
@@ -326,9 +326,9 @@ export function openStateStore(
 				}
 				const [kept, gone] = [ownValue(draft.accounts, into), ownValue(draft.accounts, former)];
 				if (!gone) return;
-				draft.accounts[into] = { ...kept, ...inherited(kept ?? EMPTY_MEMO, gone, now()) };
+				draft.accounts[into] = { ...kept, ...inherited(kept ?? NO_STATUS, gone, now()) };
 				// An exchange under way still has the former id.
-				if (gone.exchange) draft.accounts[former] = { ...EMPTY_MEMO, exchange: gone.exchange };
+				if (gone.exchange) draft.accounts[former] = { ...NO_STATUS, exchange: gone.exchange };
 				else delete draft.accounts[former];
 			}),
 		flush: () => document.flush(),

@@ -244,7 +244,7 @@ it("a look takes linear time, however many accounts rest", () => {
 	const memo = aStateStore(Object.fromEntries(resting)).snapshot();
 	const watch = createChangeDetector({
 		accounts: () => rows,
-		memos: () => memo,
+		statuses: () => memo,
 		clock: aClock(),
 		emit: () => undefined,
 	});
