@@ -67,7 +67,8 @@ interface Deps {
 	readonly backend: BackendAccess;
 	readonly readUsageHeaders: ReadUsageHeaders;
 	readonly now: () => number;
-	readonly onUsage: (usage: UsageSnapshot) => void;
+	/** `limitId`: the request was answered on a limit of its own. */
+	readonly onUsage: (usage: UsageSnapshot, limitId: string | undefined) => void;
 }
 
 /**
@@ -137,7 +138,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 			const { status, headers } = response;
 			const usage = readUsageHeaders(headers, now());
 			answered = { status, headers, usage };
-			if (usage.snapshot) onUsage(usage.snapshot);
+			if (usage.snapshot) onUsage(usage.snapshot, status < 400 ? usage.activeLimit : undefined);
 			await options.onResponse?.(response, target);
 			if (isRedirect(response) || (response.status >= 400 && isAccountFault(response.status)))
 				throw new Error(CUT_SHORT);

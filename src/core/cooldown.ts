@@ -22,6 +22,8 @@ export interface Cooldown {
 	readonly setAt: number;
 	/** For `limit:` scopes, the models that were refused on that limit. */
 	readonly models: readonly string[];
+	/** Models that it does not cover: they draw on a limit of their own, and were answered on it. */
+	readonly except?: readonly string[] | undefined;
 	/** The end is a guess: the refusal named none. */
 	readonly guessed?: true | undefined;
 	/** Another seat of the workspace was refused, not this account. */
@@ -60,8 +62,17 @@ export function mergeCooldown(cooldowns: readonly Cooldown[], next: Cooldown, no
 		...longer,
 		setAt: Math.max(same.setAt, next.setAt),
 		models: [...new Set([...same.models, ...next.models])],
+		except: exceptIn(same, next),
 	};
 	return live.map((cooldown) => (cooldown === same ? merged : cooldown));
+}
+
+/** What was answered on a limit of its own is no exception any more once it is refused, or once the account itself is. */
+function exceptIn(former: Cooldown, next: Cooldown): readonly string[] | undefined {
+	if (!isOfQuota(next) && next.reason !== "rate_limit") return undefined;
+	const models = new Set([...(former.except ?? []), ...(next.except ?? [])]);
+	for (const model of next.models) models.delete(model);
+	return models.size > 0 ? [...models] : undefined;
 }
 
 /** The cooldowns without those of a refused sign-in, which a new sign-in ends. */
@@ -95,7 +106,7 @@ export function isPassing({ reason }: Cooldown): boolean {
 
 /** Does this cooldown keep its account from serving `modelId`? Without a model only account-wide ones count. */
 export function covers(cooldown: Cooldown, modelId: string | undefined): boolean {
-	if (cooldown.scope === "account") return true;
+	if (cooldown.scope === "account") return modelId === undefined || cooldown.except?.includes(modelId) !== true;
 	if (modelId === undefined) return false;
 	return cooldown.scope === `model:${modelId}` || cooldown.models.includes(modelId);
 }

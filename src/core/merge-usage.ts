@@ -1,9 +1,11 @@
-import { type Cooldown, isOfQuota, mergeCooldown } from "./cooldown.ts";
+import { type Cooldown, covers, isOfQuota, mergeCooldown } from "./cooldown.ts";
+import { ownValue } from "./own-value.ts";
 import type { AccountStatus } from "./ports.ts";
 import {
 	creditsUntil,
 	exhaustedUntil,
 	hasFunds,
+	isExhausted,
 	isSpent,
 	type MeteredLimit,
 	quotasOf,
@@ -17,27 +19,91 @@ import { MOST_LIMITS } from "./usage-bounds.ts";
 /** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
 const ROOM_TO_RETURN_PERCENT = 5;
 export const ENDPOINT_LAG_MS = 60_000;
+/** Models that are remembered of one limit. */
+const MOST_MODELS = 20;
 /** A spent window without a reset is asked about again after this long. */
 const UNKNOWN_END_MS = 15 * 60_000;
 
+/** A model that was answered on a limit of its own. */
+export interface AnsweredOn {
+	readonly modelId: string;
+	readonly limitId: string;
+}
+
 /**
  * Puts a newer snapshot into a status, at `now` (epoch ms). New data may end a cooldown, correct its end, or begin one.
+ * `answered`: the snapshot came with an answer on a limit of its own, which the general limit does not keep back.
  */
-export function mergeUsage(memo: AccountStatus, usage: UsageSnapshot, now: number): AccountStatus {
+export function mergeUsage(
+	memo: AccountStatus,
+	usage: UsageSnapshot,
+	now: number,
+	answered?: AnsweredOn | undefined,
+): AccountStatus {
 	const former = memo.usage;
 	if (former && former.capturedAt > usage.capturedAt) return memo;
-	const isWhole = usage.source === "api";
+	const known = withModels(isWholeAnswer(usage) ? usage.limits : mergedLimits(former, usage), former, answered);
+	const isWhole = isWholeAnswer(usage);
 	const budgets = isWhole ? usage.budgets : former?.budgets;
 	const merged: UsageSnapshot = {
 		...usage,
 		windows: mergedWindows(former, usage),
 		...(budgets && { budgets }),
-		limits: isWhole ? usage.limits : mergedLimits(former, usage),
+		limits: known,
 		credits: isWhole ? usage.credits : (usage.credits ?? former?.credits),
 		plan: usage.plan ?? former?.plan,
 	};
 	const told = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
-	return { ...memo, usage: merged, cooldowns: reconcileCooldowns(memo.cooldowns, told, former, now) };
+	const except = modelsApart(merged, now);
+	const cooldowns = reconcileCooldowns(memo.cooldowns, told, former, now, except);
+	return { ...memo, usage: merged, cooldowns: answered ? sparing(cooldowns, answered.modelId) : cooldowns };
+}
+
+/** The endpoint tells all there is. */
+function isWholeAnswer({ source }: UsageSnapshot): boolean {
+	return source === "api";
+}
+
+/** The limits with the models that were answered on each, of which no snapshot tells by itself. */
+function withModels(
+	limits: Readonly<Record<string, MeteredLimit>>,
+	former: UsageSnapshot | undefined,
+	answered: AnsweredOn | undefined,
+): Readonly<Record<string, MeteredLimit>> {
+	const all =
+		answered && !Object.hasOwn(limits, answered.limitId) ? { [answered.limitId]: { windows: [] }, ...limits } : limits;
+	return Object.fromEntries(
+		Object.entries(all).map(([id, limit]) => {
+			const models = new Set([...(limit.models ?? []), ...(ownValue(former?.limits ?? {}, id)?.models ?? [])]);
+			if (answered?.limitId === id) models.add(answered.modelId);
+			else if (answered) models.delete(answered.modelId);
+			return [id, models.size > 0 ? { ...limit, models: [...models].slice(-MOST_MODELS) } : limit];
+		}),
+	);
+}
+
+/** Models with a limit of their own that has room: a spent general limit does not keep them back. */
+function modelsApart({ limits }: UsageSnapshot, now: number): readonly string[] {
+	return Object.values(limits).flatMap(({ models = [], windows }) => (isExhausted(windows, now) ? [] : models));
+}
+
+/** The cooldowns without any that covers a model which was answered just now. */
+function sparing(cooldowns: readonly Cooldown[], modelId: string): readonly Cooldown[] {
+	const isWrong = (each: Cooldown) => each.scope === "account" && isOfQuota(each) && covers(each, modelId);
+	if (!cooldowns.some(isWrong)) return cooldowns;
+	return cooldowns.map((each) => (isWrong(each) ? { ...each, except: [...(each.except ?? []), modelId] } : each));
+}
+
+/** The status without the notion that `modelId` draws on a limit of its own: the general one has refused it. */
+export function withoutModelApart(memo: AccountStatus, modelId: string): AccountStatus {
+	const { usage } = memo;
+	if (!usage || Object.values(usage.limits).every(({ models }) => !models?.includes(modelId))) return memo;
+	const limits = Object.fromEntries(
+		Object.entries(usage.limits).map(([id, limit]) => {
+			return [id, limit.models ? { ...limit, models: limit.models.filter((each) => each !== modelId) } : limit];
+		}),
+	);
+	return { ...memo, usage: { ...usage, limits } };
 }
 
 /** The endpoint reports every window; the headers of a refusal may report only the one that was hit. */
@@ -58,10 +124,11 @@ function reconcileCooldowns(
 	usage: UsageSnapshot,
 	former: UsageSnapshot | undefined,
 	now: number,
+	except: readonly string[],
 ): readonly Cooldown[] {
 	// Only the endpoint reports everything: headers may have one window of several, and would end a weekly cooldown. They
 	// count for their own windows only: an older snapshot must not bring back a cooldown that the person has ended.
-	const isWhole = usage.source === "api";
+	const isWhole = isWholeAnswer(usage);
 	const settled = isWhole ? reconcileWithEndpoint(cooldowns, usage, former, now) : cooldowns;
 	// With bought credits it does not cool: another gate keeps it for the sessions that are on it.
 	if (!isSpent(usage, now) || creditsUntil(usage, now) !== undefined) return settled;
@@ -70,7 +137,14 @@ function reconcileCooldowns(
 	const isKnown = settled.some(({ scope, until }) => scope === "account" && until >= (told ?? now));
 	if (isKnown) return settled;
 	const until = told ?? now + UNKNOWN_END_MS;
-	const rest: Cooldown = { scope: "account", reason: "usage_limit", until, setAt: now, models: [] };
+	const rest: Cooldown = {
+		scope: "account",
+		reason: "usage_limit",
+		until,
+		setAt: now,
+		models: [],
+		...(except.length > 0 && { except }),
+	};
 	return mergeCooldown(settled, told === undefined ? { ...rest, guessed: true } : rest, now);
 }
 

@@ -7,7 +7,7 @@ import { tellDefect } from "./defect-reports.ts";
 import type { CoolingCause, PoolEvent, PoolListener, RequestInfo } from "./events.ts";
 import { accountWith } from "./identity.ts";
 import type { AccountId, SessionId } from "./ids.ts";
-import { ENDPOINT_LAG_MS, mergeUsage } from "./merge-usage.ts";
+import { type AnsweredOn, ENDPOINT_LAG_MS, mergeUsage, withoutModelApart } from "./merge-usage.ts";
 import { type Plan, plan, type SelectionRequest, type Snapshot, TRIAL_MS } from "./plan.ts";
 import type { AccountStatus, AccountStore, Clock, StateStore } from "./ports.ts";
 import type { RotationSettings } from "./settings.ts";
@@ -48,8 +48,8 @@ export interface Pool {
 	signOut(account: Account, refused: string, reason: string): void;
 	/** Ends all cooldowns. */
 	clearCooldowns(): Promise<void>;
-	/** Takes in what a response or the usage endpoint told. */
-	noteUsage(id: AccountId, usage: UsageSnapshot): void;
+	/** Takes in what a response or the usage endpoint told; `answered`: an answer on a limit of its own. */
+	noteUsage(id: AccountId, usage: UsageSnapshot, answered?: AnsweredOn): void;
 	noteError(id: AccountId, text: string): void;
 	/**
 	 * Takes note of a refusal of which nothing tells whose fault it was. The same twice in a row has others tried first for a
@@ -227,7 +227,12 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			watch.look();
 			const rest = (id: AccountId, next: Cooldown) =>
 				update(id, (memo) => ({ ...memo, cooldowns: mergeCooldown(memo.cooldowns, next, now) }));
-			rest(account.id, cooldown);
+			// A model that the general limit refuses draws on none of its own.
+			const isOfGeneralLimit = scope === "account" && isOfQuota(cooldown);
+			update(account.id, (memo) => ({
+				...(isOfGeneralLimit ? withoutModelApart(memo, modelId) : memo),
+				cooldowns: mergeCooldown(memo.cooldowns, cooldown, now),
+			}));
 			// What one seat has used up says nothing of another's windows: those rest for the workspace's sake alone.
 			const ofOthers: Cooldown = { ...cooldown, until: seatsUntil ?? until, guessed: undefined, shared: true };
 			for (const { id } of cooling.covers === "workspace" ? seatsOf(account) : []) {
@@ -257,12 +262,12 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			watch.look("reset");
 			changed();
 		},
-		noteUsage: (id, usage) => {
+		noteUsage: (id, usage, answered) => {
 			const before = state.status(id);
-			const after = mergeUsage(before, usage, clock.now());
+			const after = mergeUsage(before, usage, clock.now(), answered);
 			// A cooldown is other processes' business at once; a percent more or less is not.
 			const isUrgent = after.cooldowns !== before.cooldowns;
-			const change = (memo: AccountStatus) => mergeUsage(memo, usage, clock.now());
+			const change = (memo: AccountStatus) => mergeUsage(memo, usage, clock.now(), answered);
 			if (isUrgent) {
 				watch.look();
 				update(id, change);

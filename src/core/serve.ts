@@ -191,7 +191,14 @@ async function tryOnce(
 			stripReasoning: spent.has("strip-reasoning") || sockets.refusesReasoning(sessionId),
 			isFast: isFast(settings().rotation.fastMode, pool.status(account.id).usage, clock.now()),
 		},
-		{ delegate, backend, readUsageHeaders, now: clock.now, onUsage: (usage) => pool.noteUsage(account.id, usage) },
+		{
+			delegate,
+			backend,
+			readUsageHeaders,
+			now: clock.now,
+			onUsage: (usage, limitId) =>
+				pool.noteUsage(account.id, usage, limitId === undefined ? undefined : { modelId: model.id, limitId }),
+		},
 	);
 	const atWork = setInterval(
 		() => guarded(() => pool.renewLease(account.id, sessionId), "stream", pool.emit),

@@ -22,6 +22,8 @@ export interface Budget extends UsageWindow {
 export interface MeteredLimit {
 	readonly name?: string | undefined;
 	readonly windows: readonly UsageWindow[];
+	/** Models that were answered on it. */
+	readonly models?: readonly string[] | undefined;
 }
 
 /** Credits of an account, as the backend reports them. */

@@ -71,6 +71,7 @@ const cooldownSchema = z.object({
 	until: time,
 	setAt: z.catch(time, 0),
 	models: z.catch(z.readonly(z.array(z.string())), []),
+	except: lenient(z.readonly(z.array(z.string()))),
 	guessed: flag,
 	shared: flag,
 });
@@ -78,7 +79,11 @@ const cooldownSchema = z.object({
 const windowSchema = z.object({ usedPercent: time, windowMinutes: time, resetsAt: optionalTime });
 const windowsSchema = listOf(windowSchema);
 const word = z.pipe(optionalText, z.transform(boundedWord));
-const limitSchema = z.object({ name: word, windows: windowsSchema });
+const limitSchema = z.object({
+	name: word,
+	windows: windowsSchema,
+	models: lenient(z.readonly(z.array(z.string()))),
+});
 const amount = lenient(time.check(z.nonnegative()));
 const budgetSchema = z.extend(windowSchema, { isReached: z.catch(z.boolean(), false), used: amount, limit: amount });
 

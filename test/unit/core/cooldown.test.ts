@@ -140,4 +140,14 @@ describe("the time of return", () => {
 	it("is now where nothing covers it", () => {
 		expect(readyAt([aCooldown({ until: NOW - 1 })], "gpt-5.5", NOW)).toBe(NOW);
 	});
+
+	it("keeps a model out that it makes no exception of, and that one only until it is refused itself", () => {
+		const rest = aCooldown({ except: ["spark"] });
+		expect([covers(rest, "spark"), covers(rest, "gpt-5.5"), covers(rest, undefined)]).toEqual([false, true, true]);
+		const merged = (next: Parameters<typeof aCooldown>[0]) => mergeCooldown([rest], aCooldown(next), NOW)[0];
+		expect(merged({ models: ["gpt-5.5"] })?.except).toEqual(["spark"]);
+		expect(merged({ reason: "rate_limit" })?.except).toEqual(["spark"]);
+		expect(merged({ models: ["spark"] })?.except).toBeUndefined();
+		expect(merged({ reason: "unauthorized" })?.except).toBeUndefined();
+	});
 });

@@ -1198,6 +1198,90 @@ describe("waiting for room", () => {
 	);
 });
 
+describe("a model that was answered on a limit of its own", () => {
+	const general = { usedPercent: 100, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
+	const own = (usedPercent: number) => ({
+		spark: { windows: [{ usedPercent, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] },
+	});
+	/** An answer with headers: the general limit is spent, the model's own is not. */
+	const apart = (usedPercent = 10): Play =>
+		async function* (options) {
+			await options.onResponse?.({ status: 200, headers: { "x-codex-own": `${usedPercent}` } }, MODEL);
+			yield* asAsync(answered("on its own")(options));
+		};
+	const withHeaders = (...names: string[]) => {
+		const harness = someone(...names);
+		harness.readUsageHeaders = ({ "x-codex-own": used, "x-codex-general": refused }, now) => {
+			if (used === undefined && refused === undefined) {
+				return { snapshot: undefined, activeLimit: undefined, activeWindows: [] };
+			}
+			const snapshot = aSnapshot({
+				source: "headers",
+				capturedAt: now,
+				windows: [general],
+				limits: own(Number(used ?? 10)),
+			});
+			return {
+				snapshot,
+				activeLimit: refused ? undefined : "spark",
+				activeWindows: refused ? [general] : (snapshot.limits.spark?.windows ?? []),
+			};
+		};
+		return harness;
+	};
+
+	it("goes on there while the general limit is spent, and no other model does", async () => {
+		const harness = withHeaders("a");
+		harness.play("a", apart());
+		expect((await harness.ask()).text).toBe("on its own");
+		expect((await harness.ask()).text).toBe("on its own");
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ scope: "account", except: ["gpt-5.5"] }]);
+		const other = planOf(harness, { modelId: "gpt-6" });
+		expect([other.next, gatedIn(other, "a")?.gate.kind]).toEqual([undefined, "cooling"]);
+		expect(harness.pool.state(anAccount("a"))).toBe("cooling");
+	});
+
+	it("is remembered when the general limit is spent later, by whatever told that", async () => {
+		const harness = withHeaders("a");
+		harness.readUsageHeaders = ({ "x-codex-own": used }, now) => ({
+			snapshot:
+				used === undefined
+					? undefined
+					: aSnapshot({
+							source: "headers",
+							capturedAt: now,
+							windows: [{ ...general, usedPercent: 50 }],
+							limits: own(10),
+						}),
+			activeLimit: used === undefined ? undefined : "spark",
+			activeWindows: [],
+		});
+		harness.play("a", apart());
+		await harness.ask();
+		const usage = aSnapshot({ source: "api", capturedAt: NOW + 1, windows: [general], limits: own(20) });
+		harness.pool.noteUsage("a", usage);
+		expect(planOf(harness).next?.id).toBe("a");
+		expect(planOf(harness, { modelId: "gpt-6" }).next).toBeUndefined();
+		// Its own limit is spent as well.
+		const spent = aSnapshot({ source: "api", capturedAt: NOW + 2, windows: [general], limits: own(100) });
+		harness.state.memos.set("a", { ...harness.state.status("a"), cooldowns: [] });
+		harness.pool.noteUsage("a", spent);
+		expect(planOf(harness).next).toBeUndefined();
+	});
+
+	it("is out with the others once it is refused for the general limit, and stays out", async () => {
+		const harness = withHeaders("a");
+		const REFUSED = refused(429, { error: { type: "usage_limit_reached" } }, { "x-codex-general": "1" });
+		harness.play("a", apart(), REFUSED);
+		await harness.ask();
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect(harness.state.status("a").cooldowns).toMatchObject([{ scope: "account", models: ["gpt-5.5"] }]);
+		expect(planOf(harness).next).toBeUndefined();
+		harness.pool.noteUsage("a", aSnapshot({ source: "api", capturedAt: NOW + 1, windows: [general], limits: own(10) }));
+		expect(planOf(harness).next).toBeUndefined();
+	});
+});
+
 describe("a trial on weak evidence", () => {
 	const guess = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, guessed: true });
 	const guessed = (...names: string[]) => {

@@ -58,7 +58,9 @@ describe("what is remembered of an account", () => {
 		const [one, other] = [openStore(), openStore()];
 		const usage = aSnapshot({
 			windows: [{ usedPercent: 27.5, windowMinutes: 300, resetsAt: NOW + HOUR_MS }],
-			limits: { codex_bengalfox: { name: "Spark", windows: [{ usedPercent: 100, windowMinutes: 10080 }] } },
+			limits: {
+				codex_bengalfox: { name: "Spark", windows: [{ usedPercent: 100, windowMinutes: 10080 }], models: ["spark"] },
+			},
 			budgets: [
 				{ usedPercent: 98, windowMinutes: 43_200, resetsAt: NOW + HOUR_MS, isReached: false, used: 490, limit: 500 },
 			],
@@ -66,7 +68,10 @@ describe("what is remembered of an account", () => {
 			plan: "pro",
 		});
 		const memo = {
-			cooldowns: [aCooldown({ scope: "limit:codex_bengalfox", models: ["gpt-5.3-codex-spark"] })],
+			cooldowns: [
+				aCooldown({ scope: "limit:codex_bengalfox", models: ["gpt-5.3-codex-spark"] }),
+				aCooldown({ except: ["spark"] }),
+			],
 			usage,
 			usageAskedAt: NOW,
 			usageFailures: 3,
@@ -75,6 +80,7 @@ describe("what is remembered of an account", () => {
 			usageError: { text: "503", at: NOW },
 			strikes: 2,
 			exchange: { tokenHash: "abc", at: NOW },
+			trialAt: NOW - 2,
 		};
 		await one.update("a", () => memo);
 		expect(other.status("a")).toEqual(memo);
