@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type AgentDir, createAgentDir } from "./agent-dir.ts";
 import { type Host, hostNames, NEWEST_HOST, prepareHost } from "./hosts.ts";
-import { parseJsonEvents, runPi, startRpc } from "./pi.ts";
+import { runPi, startRpc } from "./pi.ts";
 import type { Rpc } from "./rpc.ts";
 import { startTerminal, type Terminal, type TerminalOptions } from "./terminal.ts";
 import { coreOf } from "./tiers.ts";
@@ -155,34 +155,12 @@ describe.each(coreOf(hostNames, (name) => name === NEWEST_HOST))("pi %s against 
 
 	afterAll(() => agentDir.remove());
 
-	test("prints the answer of a prompt and exits 0", async () => {
-		const result = await runPi(host, agentDir, ["-p", "say hi"], { extension: false });
-		expect(result).toMatchObject({ code: 0, signal: null, stdout: expect.stringContaining(answer) });
-	}, 60_000);
-
-	test("prints its events as JSON lines", async () => {
-		const result = await runPi(host, agentDir, ["--mode", "json", "say hi"], { extension: false });
-		const types = parseJsonEvents(result.stdout).map((event) => event.type);
-		expect(types).toEqual(expect.arrayContaining(["session", "agent_start", "message_end", "agent_end"]));
-	}, 60_000);
-
 	test("can be killed in mid-run, and a run that takes too long rejects with what it wrote", async () => {
 		const killed = await runPi(host, agentDir, ["--mode", "rpc"], { extension: false, killAfterMs: 50 });
 		expect(killed).toMatchObject({ code: null, signal: "SIGKILL" });
 		const endless = startRpc(host, agentDir, [], { extension: false });
 		await expect(endless.process.wait(50)).rejects.toThrow("no end after 50 ms");
 		expect(await endless.process.wait()).toMatchObject({ signal: "SIGKILL" });
-	}, 60_000);
-
-	test("answers two prompts over RPC and ends when its input does", async () => {
-		const client = rpc(false);
-		const first = await client.prompt("say hi");
-		expect(first).toMatchObject({ text: answer, stopReason: "stop", retries: 0 });
-		const second = await client.prompt("again");
-		expect(second.text).toBe(answer);
-		expect(second.events.filter((event) => event.type === "agent_end")).toHaveLength(1);
-		expect(client.strayLines).toEqual([]);
-		expect(await client.close()).toMatchObject({ code: 0 });
 	}, 60_000);
 
 	test("settles only after pi's own retry", async () => {
@@ -216,18 +194,6 @@ describe.each(coreOf(hostNames, (name) => name === NEWEST_HOST))("pi %s against 
 		);
 	}, 60_000);
 
-	test("collects what an extension says over RPC and answers its dialogs", async () => {
-		const client = rpc(talkative);
-		const asked = client.send("/ask");
-		const dialog = await client.waitForDialog();
-		expect(dialog).toMatchObject({ method: "select", title: "Which fruit?", options: ["apple", "pear"] });
-		client.answerDialogs(() => true);
-		client.answer(dialog, "pear");
-		await asked;
-		expect(client.notifications).toMatchObject([{ message: "You said pear, sure: true", level: "warning" }]);
-		expect(client.status("talkative")).toBe("ready");
-	}, 60_000);
-
 	test("shows the answer of a prompt in a terminal of 80 columns", async () => {
 		const window = terminal(false, { cols: 80, rows: 30 });
 		await window.ready();
@@ -240,18 +206,5 @@ describe.each(coreOf(hostNames, (name) => name === NEWEST_HOST))("pi %s against 
 		await window.waitForScreen((visible) => /^─{50}$/m.test(visible) && visible.includes(answer));
 		await window.submit("/quit");
 		expect(await window.waitForExit()).toMatchObject({ code: 0 });
-	}, 60_000);
-
-	test("shows an extension's status and dialogs in a terminal, driven by keys", async () => {
-		const window = terminal(talkative);
-		await window.ready();
-		await window.waitForText(/^ready$/m);
-		await window.submit("/ask");
-		await window.waitForText("Which fruit?");
-		await window.press("down", "enter");
-		await window.waitForText("Sure?");
-		await window.press("escape");
-		await window.waitForText("You said pear, sure: false");
-		await expect(window.waitForText("never", 100)).rejects.toThrow(/100 ms.*You said pear/s);
 	}, 60_000);
 });

@@ -21,15 +21,6 @@ const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
 const account = (id: string) => cli.harness.pool.account(id);
 
 describe("remove", () => {
-	it("asks first, and takes no for an answer", async () => {
-		cli.screen.consent = false;
-		expect(await run("remove work")).toBe("info: Nothing was removed.");
-		expect([labels(), cli.screen.questions]).toEqual([["work", "home", "side", "out"], ["Remove work?"]]);
-		cli.screen.consent = true;
-		expect(await run("remove work")).toMatch(/^info: Codex: removed work\..*add --undo/);
-		expect(labels()).toEqual(["home", "side", "out"]);
-	});
-
 	it.each(["work", "WORK", "work@example.test", "3f9c"])("takes %s for the account", async (named) => {
 		await run(`remove ${named}`);
 		expect(labels()).not.toContain("work");
@@ -41,13 +32,6 @@ describe("remove", () => {
 	])("of %s removes no account, and asks no question", async (named, words) => {
 		expect(await run(`remove ${named}`)).toMatch(words);
 		expect([labels().length, cli.screen.questions]).toEqual([4, []]);
-	});
-
-	it("of the active one moves on at once, and says to whom, before and after", async () => {
-		cli.harness.affinity.begin("s", work.id, NOW);
-		expect(await run("remove work")).toMatch(/The next request goes to home\./);
-		expect(cli.screen.details[0]).toMatch(/next request goes to home/);
-		expect(cli.harness.told.filter(({ type }) => type === "rotated")).toEqual([]);
 	});
 
 	it("of another one moves nothing", async () => {
@@ -73,15 +57,6 @@ describe("remove", () => {
 			/pi's own login: removing it signs pi out too\. .*█ +Keep *Remove and sign pi out/,
 		);
 		expect(cli.piAuth.login.kind).toBe("none");
-	});
-
-	it("of pi's own login needs the flag where no question can be asked", async () => {
-		const login = aGrant("work");
-		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })], "print");
-		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
-		const refused = await cli.runUnseen("remove work");
-		expect(refused).toEqual({ said: expect.stringMatching(/\/multicodex remove work --logout\n$/), code: 1 });
-		expect([labels(), cli.piAuth.login.kind]).toEqual([["work"], "oauth"]);
 	});
 
 	it("with the word asks once, as without it", async () => {
@@ -116,17 +91,6 @@ describe("remove", () => {
 		expect(await run("remove work")).toBe(
 			"error: multicodex remove failed: codex-accounts.json cannot be written: it lies where nothing can be written (EROFS)",
 		);
-	});
-});
-
-describe("add --undo", () => {
-	it("puts back the one that was removed last, and says so where there is none", async () => {
-		expect(await run("add --undo")).toMatch(/^error: There is no removed account/);
-		await run("remove work");
-		expect(await run("add --undo")).toBe("info: Codex: work is back.");
-		expect(labels()).toContain("work");
-		expect(cli.askedUsage).toEqual([work.id]);
-		expect(await run("add --undo")).toMatch(/^error: There is no removed account/);
 	});
 });
 
@@ -176,15 +140,6 @@ describe("rename", () => {
 });
 
 describe("enable and disable", () => {
-	it("switch an account off and on, and say how to undo it", async () => {
-		expect(await run("disable home")).toMatch(/home is off\..*\/multicodex enable home to undo/);
-		expect(account(home.id)).toMatchObject({ enabled: false, disabledReason: undefined });
-		expect(await run("disable home")).toMatch(/is off already/);
-		expect(await run("enable home")).toBe("info: Codex: home is on again. The next request goes to work.");
-		expect(await run("enable home")).toMatch(/is on already/);
-		expect(account(home.id)?.enabled).toBe(true);
-	});
-
 	it("say who serves next, whomever they are about", async () => {
 		cli.harness.affinity.begin("s", work.id, NOW);
 		expect(await run("disable work")).toMatch(/The next request goes to home\./);

@@ -43,13 +43,6 @@ const notices = () => cli.screen.notices;
 const back = () => expect.poll(() => (text().includes("enter answer") ? "a question" : text())).toMatch(/^█[→ ] /m);
 
 describe("/multicodex without a word", () => {
-	it("is the dashboard until it is closed, and says nothing then", async () => {
-		expect(text()).toMatch(/MultiCodex {2}2 of 3 ready/);
-		await press(ESCAPE);
-		await open;
-		expect([cli.screen.panel, notices()]).toEqual([undefined, []]);
-	});
-
 	it("begins on the account that serves next: the pinned one, else the session's", async () => {
 		const begun = async (change: (harness: CommandHarness["harness"]) => unknown) => {
 			cli = createCommandHarness([work, home, out]);
@@ -329,28 +322,11 @@ describe("/multicodex use without an account", () => {
 		begin([work, home, out], "use");
 	});
 
-	it("pins the account that is picked, and closes", async () => {
-		await press(DOWN, ENTER);
-		await open;
-		expect([pinned(), notices()]).toEqual([home.id, [expect.stringMatching(/^info: Codex: using home/)]]);
-	});
-
 	it("lets the policy choose, by the row for that", async () => {
 		await cli.harness.pool.pin(home.id);
 		await press(..."auto", ENTER);
 		await open;
 		expect([pinned(), notices()]).toEqual([undefined, [expect.stringMatching(/chosen automatically/)]]);
-	});
-
-	it("removes with Backspace, after a question that says what follows, and is open again on the nearest row", async () => {
-		cli.harness.pool.setActive(work.id);
-		await press(BACKSPACE);
-		await back();
-		expect([cli.screen.questions, labels(), selected()]).toEqual([["Remove work?"], ["home", "out"], "home"]);
-		expect(cli.screen.details[0]).toMatch(/next request goes to home/);
-		await press(ESCAPE);
-		await open;
-		expect(notices()).toEqual([expect.stringMatching(/removed work\. The next request goes to home/)]);
 	});
 
 	it("signs in, and is open again on the account that has joined", async () => {

@@ -34,29 +34,6 @@ const key: Finding = {
 const labels = () => cli.harness.pool.accounts().map(({ label }) => label);
 
 describe("import", () => {
-	it("looks everywhere, and takes what it found when the person says yes", async () => {
-		cli.found = [found("work"), found("home", { tool: "prodex", name: "job" }), key];
-		const before: string[] = [];
-		cli.screen.onQuestion = () => {
-			before.push(...cli.screen.notices);
-		};
-		const text = await cli.run("import", 2);
-		expect(before).toEqual([expect.stringMatching(/^info: Left out:\n.*API key$/)]);
-		expect(cli.screen.questions).toEqual(["Import 2 Codex accounts?"]);
-		expect(cli.screen.details).toEqual([
-			expect.stringMatching(
-				/█ +Yes, import all 2 No, import nothing .*\[x\] work@example\.test, Codex CLI \(.*\[x\] home@.*prodex job.*These are copied/,
-			),
-		]);
-		expect(text).toMatch(/^info: Codex: imported work, job\.\nThe pool has 2 accounts now\. \/multicodex shows/);
-		expect([labels(), cli.searched]).toEqual([
-			["work", "job"],
-			[undefined, undefined],
-		]);
-		// What they have left is worth knowing before the first request.
-		expect(cli.askedUsage).toEqual([idOf("work"), idOf("home")]);
-	});
-
 	it("says what those have left that it took, where that is known in time", async () => {
 		cli.found = [found("work")];
 		const window = { usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
@@ -135,36 +112,12 @@ describe("import", () => {
 		expect(cli.harness.pool.accounts()).toMatchObject([{ credential: aGrant("work", NOW + HOUR_MS) }]);
 	});
 
-	it("takes nothing when the person says no", async () => {
-		cli.found = [found("work")];
-		cli.screen.consent = false;
-		expect(await runAsked()).toBe("info: Nothing was imported.");
-		expect(labels()).toEqual([]);
-	});
-
 	it("of a tool that was named does not ask, and says what it did", async () => {
 		cli.found = [found("work"), found("home", { tool: "prodex" })];
 		expect(await run("import codex")).toMatch(
 			/^info: Found 1 Codex sign-in:\n.*work.*\nCodex: imported work\.\nThe pool has 1 account now\..*\nCodex CLI still/,
 		);
 		expect([labels(), cli.screen.questions]).toEqual([["work"], []]);
-	});
-
-	it("of a path takes what lies there, blanks included", async () => {
-		cli.paths.set("~/my folder/auth.json", [found("work", { tool: "file" })]);
-		expect(await run("import ~/my folder/auth.json")).toMatch(/imported work/);
-		expect(await run('import "~/my folder/auth.json"')).toMatch(
-			/^info: .*already added.*\nNothing is left to import\./s,
-		);
-		expect(cli.searched).toEqual(["~/my folder/auth.json", "~/my folder/auth.json"]);
-	});
-
-	it("--dry-run shows the same and changes nothing, in any place of the line", async () => {
-		cli.found = [found("work"), key];
-		for (const args of ["import --dry-run", "import codex --dry-run", "import --dry-run codex"]) {
-			expect(await run(args)).toMatch(/^info: Found 1 Codex sign-in:\n {2}new: work@/);
-		}
-		expect([labels(), cli.screen.questions]).toEqual([[], []]);
 	});
 
 	it("of a word that is neither tool nor path fails, and names the tools", async () => {

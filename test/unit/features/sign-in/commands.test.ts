@@ -8,7 +8,6 @@ import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../c
 import { aContext, type FakeContextInit } from "../../fake-pi.ts";
 import { hurryTimersOf } from "../../waits.ts";
 
-const ESCAPE = "\x1b";
 const ADDRESS = "https://auth.example.test/oauth/authorize?state=x";
 const NEXT_ONE = "/multicodex add signs in to the next one, /multicodex shows all.";
 const CODE = {
@@ -273,18 +272,6 @@ describe("a sign-in in the terminal", () => {
 		expect(labels()).toEqual(["work"]);
 	});
 
-	it.each(["add", "add --device", "login work", "login work --device"])("%s is cancelled by Esc", async (args) => {
-		open([rowOf("work")]);
-		const before = cli.harness.accounts.rows;
-		cli.inBrowser = waits;
-		cli.onDevice = waits;
-		const { running } = await start(args);
-		cli.screen.panel?.handleInput?.(ESCAPE);
-		await running;
-		expect(cli.screen.notices).toEqual(["info: Nothing was changed."]);
-		expect([cli.screen.panel, cli.harness.accounts.rows]).toEqual([undefined, before]);
-	});
-
 	it("ends with its session, without a message", async () => {
 		cli.inBrowser = waits;
 		const { running } = await start("add");
@@ -295,19 +282,6 @@ describe("a sign-in in the terminal", () => {
 		cli.screen = aContext({ mode: "tui" });
 		signsInAs("work");
 		expect(await run("add")).toMatch(/added work/);
-	});
-
-	it("with --device shows a code, and opens no browser", async () => {
-		cli.onDevice = async (dialog) => {
-			dialog.showCode(CODE);
-			return waits(dialog);
-		};
-		const { running } = await start("add --device");
-		expect(panel()).toContain(CODE.userCode);
-		expect(panel()).toContain(CODE.verificationUri);
-		expect([cli.opened, cli.browserDialogs]).toEqual([[], []]);
-		cli.screen.panel?.handleInput?.(ESCAPE);
-		await running;
 	});
 });
 
