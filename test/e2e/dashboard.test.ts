@@ -276,7 +276,7 @@ describe("/multicodex over RPC", () => {
 			await rpc.send("/multicodex");
 			expect(asked).toEqual([
 				"select: MultiCodex: 2 of 2 accounts ready",
-				"select: disable: keep an account, but out of use",
+				"select: disable: turn an account off: keep it, but do not use it",
 			]);
 			expect(rpc.notifications.at(-1)?.message).toMatch(/b is off/);
 			expect(bench.stored("b").enabled).toBe(false);
