@@ -178,6 +178,37 @@ describe("the architecture", () => {
 	});
 });
 
+describe("the code map", () => {
+	const map = readFileSync(join(repositoryRoot, "AGENTS.md"), "utf8");
+	const folders = ["core", "platform", "pi", "ui-kit"];
+
+	it("names every file of the folders that it lists file by file, and every feature", () => {
+		const missing = [...productSources().keys()].filter((path) => {
+			const [, folder = "", name = ""] = /^src\/(?:features\/)?([\w-]+)\/(?:tools\/)?([\w.-]+)$/.exec(path) ?? [];
+			if (folders.includes(folder)) return !map.includes(`\`${name}\``);
+			return path.startsWith("src/features/") && !path.endsWith("features/index.ts") && !map.includes(`${folder}/\``);
+		});
+		expect(missing).toEqual([]);
+	});
+
+	it("names no file that is not there", () => {
+		const sources = productSources();
+		const named = [...map.matchAll(/`((?:core|platform|pi|ui-kit|features)\/[\w/.-]+\.ts)/g)].map(
+			([, path = ""]) => path,
+		);
+		expect(named.length).toBeGreaterThan(20);
+		expect(named.filter((path) => !sources.has(`src/${path}`))).toEqual([]);
+		const alone = [...map.matchAll(/`([a-z][a-z-]+\.ts)`/g)].map(([, name = ""]) => name);
+		const names = new Set([...sources.keys()].map((path) => path.split("/").at(-1)));
+		const ofTests = new Set(
+			readdirSync(join(repositoryRoot, "test"), { recursive: true, encoding: "utf8" }).map((path) =>
+				path.split(/[\\/]/).at(-1),
+			),
+		);
+		expect(alone.filter((name) => !names.has(name) && !ofTests.has(name))).toEqual([]);
+	});
+});
+
 it("loads nothing but what Node has before it can say what is missing", () => {
 	const text = productSources().get("index.ts") ?? "";
 	const early = [...text.matchAll(STATEMENT)].filter(
