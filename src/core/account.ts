@@ -4,6 +4,8 @@ import type { AccountId, WorkspaceId } from "./ids.ts";
 import { hideEmails } from "./privacy.ts";
 import { creditsUntil, type UsageSnapshot } from "./usage.ts";
 
+const LONGEST_LABEL = 40;
+
 /** The form of an account id, which is part of file names and a key of documents: never `__proto__`. */
 export const ACCOUNT_ID = /^(?!__proto__$)[\w-]{1,64}$/;
 
@@ -93,7 +95,6 @@ export function createUniqueLabels(): (wanted: string) => string {
 
 /** Words that mean something else in the place of a label. */
 const RESERVED_LABELS = new Set(["auto", "add", "all"]);
-const LONGEST_LABEL = 40;
 /**
  * Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner.
  */

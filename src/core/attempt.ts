@@ -6,7 +6,7 @@ import type { FailureEvidence } from "./failure-rules.ts";
 import type { SessionId } from "./ids.ts";
 import { isExhausted, type UsageSnapshot, type UsageWindow } from "./usage.ts";
 
-/** pi's stream options, with the one that only newer hosts know. */
+/** pi's stream options, with `fetch`, which only newer hosts have. */
 export type StreamOptions = SimpleStreamOptions & { readonly fetch?: typeof globalThis.fetch };
 
 /** pi's own Codex stream function. */
@@ -31,17 +31,15 @@ export interface Attempt {
 	readonly events: AsyncIterable<AssistantMessageEvent>;
 	/** Everything known about why it failed; `message` is the host's. */
 	evidence(message: string): FailureEvidence;
-	/** The message a person may see: the server's own where the try was cut short by us. */
+	/** The message for a person: the server's own if we ended the attempt. */
 	surfaced(message: string): string;
-	/**
-	 * Did the answer come with headers of the backend, which say what is left where there are windows? No socket's does.
-	 */
+	/** Did the answer have headers of the backend, which report usage? Over a socket there are none. */
 	hasUsageHeaders(): boolean;
-	/** Lets go of the connection, whatever state it is in. */
+	/** Closes the connection, in whatever state it is. */
 	release(): void;
 }
 
-/** What an attempt is made of. */
+/** The request of an attempt. */
 export interface AttemptRequest {
 	readonly model: Model<Api>;
 	readonly context: Context;
@@ -49,7 +47,7 @@ export interface AttemptRequest {
 	readonly access: string;
 	/** Replay the conversation without encrypted reasoning. */
 	readonly stripReasoning: boolean;
-	/** Ask for the faster service tier, unless somebody has asked for one already. */
+	/** Ask for the faster service tier, unless pi or another extension has set one. */
 	readonly isFast: boolean;
 }
 
@@ -73,22 +71,23 @@ interface Deps {
 
 /**
  * Thrown from `onResponse` to end a refused request at once. Every host gives up on an error with "usage limit" in it;
- * 0.73.1 repeats everything else for seven seconds. Nobody sees this text.
+ * 0.73.1 repeats everything else for seven seconds. The text is never shown.
  */
 const CUT_SHORT = "refused: usage limit or sign-in";
 
-/** Ends a request that the backend has sent elsewhere. */
+/** The message of a request to which the backend answered with a redirect. */
 export const REDIRECTED =
-	"The Codex backend sent a redirect, and pi-multicodex follows none: nothing was sent to where it leads. Check baseUrl of openai-codex in models.json.";
+	"The Codex backend sent a redirect, and pi-multicodex follows none: nothing was sent to where it leads. " +
+	"Check baseUrl of openai-codex in models.json.";
 
-/** Starts one try. Never throws; whatever goes wrong comes out of `events`. */
+/** Starts one attempt. Never throws; an error comes out of `events`. */
 export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	const { delegate, backend, readUsageHeaders, now, onUsage } = deps;
 	const { model, context, options } = request;
 	const released = new AbortController();
 	let answered: { status: number; headers: Record<string, string>; usage: ReturnType<ReadUsageHeaders> } | undefined;
 	let body: string | undefined;
-	/** From here on something may have gone out: over a socket nothing else tells of it. */
+	/** True once something may have been sent; over a socket there is no other sign of that. */
 	let isOnItsWay = false;
 
 	const evidence = (message: string): FailureEvidence => {
@@ -101,7 +100,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 		return {
 			...together(together(evidenceFromHeaders(headers, now()), inMessage), inBody),
 			...(refusal && { status: refusal.status }),
-			// Gateways call anything a page.
+			// Gateways set the content type of a page on anything.
 			...(refusal && (body ?? "").trim() !== "" && { html: inBody.html === true }),
 			headers,
 			...hit,
@@ -111,7 +110,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 
 	const isAccountFault = (status: number) => {
 		const { remedy } = classify(evidence(CUT_SHORT), { now: now(), modelId: model.id, cooldownMs: 0 });
-		// What a 403 is about stands in its body: a host that keeps that from us reads it to its end.
+		// The body explains a 403. A host that does not give it to us reads it to its end.
 		const isOpen = remedy === "try-elsewhere-once" && body === undefined && status === 403;
 		return remedy !== "surface" && !isOpen;
 	};
@@ -122,7 +121,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 		signal: options.signal ? AbortSignal.any([options.signal, released.signal]) : released.signal,
 		fetch: async (input, init) => {
 			isOnItsWay = true;
-			// The backend sends none, and another origin would get the whole conversation.
+			// The backend sends no redirects, and another origin would get the whole conversation.
 			const response = await (options.fetch ?? backend.fetch)(input, { ...init, redirect: "manual" });
 			body = response.ok || isRedirect(response) ? undefined : await backend.readRefusal(response.clone());
 			return response;
@@ -146,7 +145,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	};
 
 	return {
-		// Called inside the generator, so that a synchronous throw becomes part of the stream's failure.
+		// Called inside the generator, so that a synchronous throw becomes a failure of the stream.
 		events: (async function* () {
 			for await (const event of delegate.stream(model, context, inner)) {
 				if (event.type !== "error") isOnItsWay = true;
@@ -171,8 +170,8 @@ export function refusedWith(status: number | undefined, code: string | undefined
 }
 
 /**
- * The limit that a refusal is about, as its headers tell. Where they name the general one, or none, and that has room
- * beside a further one that is spent, it is the further one.
+ * Finds the limit that a refusal is about, from its headers. If they name the general limit or none, and that has quota
+ * left while another limit is spent, it is the other one.
  */
 function limitHit(
 	{ activeLimit, activeWindows, snapshot }: ReturnType<ReadUsageHeaders>,
@@ -184,14 +183,14 @@ function limitHit(
 	return { limitId: spent[0], windows: spent[1].windows };
 }
 
-/** A redirect that was not followed; where a runtime hides it, its status is 0. */
+/** Is this a redirect, which is not followed? Some runtimes hide it behind status 0. */
 function isRedirect({ status }: { readonly status: number }): boolean {
 	return status === 0 || (status >= 300 && status < 400);
 }
 
 /**
- * The payload without reasoning items. The other items lose their ids: the backend refuses an item that refers to
- * reasoning which is not there.
+ * Removes reasoning items from the payload, and the ids of the other items: the backend refuses an item that refers to
+ * missing reasoning.
  */
 function withoutReasoning(payload: unknown): unknown {
 	if (!isRecord(payload) || !Array.isArray(payload.input)) return payload;
@@ -205,7 +204,7 @@ function withoutReasoning(payload: unknown): unknown {
 	return { ...payload, input };
 }
 
-/** What another extension, or pi, has chosen stays. */
+/** Asks for the faster service tier, unless pi or another extension has set one. */
 function asPriority(payload: unknown): unknown {
 	return isRecord(payload) && payload.service_tier === undefined ? { ...payload, service_tier: "priority" } : payload;
 }

@@ -31,44 +31,44 @@ export const DECISION_KINDS = [
 /** One of {@link DECISION_KINDS}. */
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
-/** One decision, as it is logged: ids, numbers and words of ours. No label, e-mail, token or text of anybody else. */
+/** One decision for the log: ids, numbers and words of ours. No label, e-mail, token or foreign text. */
 export interface Decision {
 	readonly kind: DecisionKind;
-	/** The account that serves, or that it happened to. */
+	/** The account that serves, or that the decision is about. */
 	readonly account?: AccountId | undefined;
 	/** The account that was left. */
 	readonly from?: AccountId | undefined;
 	readonly reason?: string | undefined;
-	/** `account`, or the limit or model that cools. */
+	/** `account`, or the limit or model that is cooling. */
 	readonly scope?: string | undefined;
 	/** As `5h`. */
 	readonly window?: string | undefined;
-	/** What is left of it. */
+	/** The remaining part of it. */
 	readonly leftPercent?: number | undefined;
-	/** When the account that cools, or the first of all, is ready again, epoch ms. */
+	/** When the cooling account, or the first of all, is ready again, epoch ms. */
 	readonly until?: number | undefined;
-	/** Nothing told that time. */
+	/** That time is a guess. */
 	readonly guessed?: boolean | undefined;
-	/** Accounts in the pool, how many of them cool, and how many one request had no more tries for. */
+	/** Accounts in the pool, how many are cooling, and how many the request did not try. */
 	readonly total?: number | undefined;
 	readonly cooling?: number | undefined;
 	readonly untried?: number | undefined;
 	readonly model?: string | undefined;
 	/** Class of an error that is a defect of ours. */
 	readonly error?: string | undefined;
-	/** Where in our own code it came up, innermost first. */
+	/** Frames of our own code, innermost first. */
 	readonly frames?: readonly string[] | undefined;
-	/** A preference that was stored, by its whole key, and what it is now. */
+	/** A preference that was stored, by its full key, and its value. */
 	readonly setting?: string | undefined;
 	readonly value?: string | undefined;
 	readonly session?: SessionId | undefined;
-	/** The term that put the next account behind `account`. */
+	/** The term by which `account` ranked above the next one. */
 	readonly decidedBy?: string | undefined;
-	/** What `account` was measured at, by term. */
+	/** The values of `account`, by term. */
 	readonly terms?: Readonly<Record<string, number>> | undefined;
 }
 
-/** A decision as it was logged. `session` is a hash. */
+/** A decision in the log. `session` is a hash. */
 export interface LoggedDecision extends Decision {
 	/** Epoch ms. */
 	readonly at: number;
@@ -76,7 +76,7 @@ export interface LoggedDecision extends Decision {
 	readonly pid: number;
 }
 
-/** Decides nothing. */
+/** An event without a decision. */
 const nothing = () => undefined;
 
 const DECISIONS: EventTable<Decision | undefined> = {
@@ -108,7 +108,7 @@ const DECISIONS: EventTable<Decision | undefined> = {
 		return { kind: "cooling", account: account.id, reason, scope, until, ...(guessed && { guessed: true }) };
 	},
 	recovered: ({ account, scope, cause }) => {
-		// Its end was logged with its beginning, and every process would log it.
+		// Its end was logged with its beginning, and each process would log it again.
 		if (cause === "elsewhere" || cause === "time") return undefined;
 		return { kind: "recovered", account: account.id, reason: cause, scope };
 	},
@@ -144,7 +144,7 @@ const DECISIONS: EventTable<Decision | undefined> = {
 	warning: nothing,
 };
 
-/** The decision in an event; undefined where there is none, or where another process logs it. */
+/** The decision in an event; undefined if there is none, or if another process logs it. */
 export function decisionOf(event: PoolEvent): Decision | undefined {
 	return mapEvent(DECISIONS, event, undefined);
 }

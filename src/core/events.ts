@@ -5,7 +5,7 @@ import type { AccountId, SessionId } from "./ids.ts";
 import type { SelectionReason } from "./plan.ts";
 import type { WindowLeft } from "./usage.ts";
 
-/** The request that made an event. */
+/** The request of an event. */
 export interface RequestInfo {
 	readonly modelId: string;
 	readonly sessionId: SessionId | undefined;
@@ -14,7 +14,7 @@ export interface RequestInfo {
 /** Why a request left an account. */
 export type RotationReason = CooldownReason | "signed_out" | "closed" | "unavailable" | "overloaded";
 
-/** A request left `from`, or found it spent when it began, and goes on with `to`. */
+/** A request left `from`, or found it spent when it began, and continues with `to`. */
 export interface Rotated {
 	readonly type: "rotated";
 	readonly from: Account;
@@ -24,18 +24,18 @@ export interface Rotated {
 	readonly window: string | undefined;
 	/** When `from` is ready again, epoch ms. */
 	readonly readyAt: number | undefined;
-	/** Nothing told that time. */
+	/** That time is a guess. */
 	readonly guessed?: boolean | undefined;
-	/** What `to` has left, percent: of its tightest window. */
+	/** The remaining part of the tightest window of `to`, percent. */
 	readonly remainingPercent: number | undefined;
 	readonly asked: RequestInfo;
 	readonly grounds: SelectionReason;
 }
 
-/** Who had a session change its account between two requests. */
+/** Why a session changed its account between two requests. */
 export type SwitchCause = "policy" | "pin" | "user";
 
-/** A session changed from `from`, which could have served on, to `to`. */
+/** A session changed from `from`, which could have continued to serve, to `to`. */
 export interface Switched {
 	readonly type: "switched";
 	readonly from: Account;
@@ -47,12 +47,10 @@ export interface Switched {
 	readonly grounds: SelectionReason;
 }
 
-/**
- * How a cooldown came about, or ended: by what a request met, by usage, by a person, by another process, or by itself.
- */
+/** Why a cooldown began or ended: a request, new usage, a person, another process, or its own end. */
 export type CoolingCause = "refusal" | "usage" | "reset" | "elsewhere" | "time";
 
-/** What became of an account's place in the pool. */
+/** How the membership of an account changed. */
 export type MembershipChange = "added" | "signed-in" | "removed" | "restored" | "renamed" | "enabled" | "disabled";
 
 /** Everything the pool publishes: notices, footer, log and other extensions all read this one source. */
@@ -66,13 +64,16 @@ export type PoolEvent =
 	  }
 	| Rotated
 	| Switched
-	/** The first output of a request that has changed its account, once or several times, goes out: by `to`. */
+	/**
+	 * The first output of a request that has changed its account, once or several times, is about to be shown; `to`
+	 * serves.
+	 */
 	| {
 			readonly type: "continued";
 			/** Why it left the account that it began with. */
 			readonly first: Rotated | Switched;
 			readonly to: Account;
-			/** What `to` has left, percent, and of which window or budget. */
+			/** The remaining part of a window or budget of `to`, percent, and which one. */
 			readonly remainingPercent: number | undefined;
 			readonly remainingWindow?: string | undefined;
 	  }
@@ -83,11 +84,11 @@ export type PoolEvent =
 			readonly scope: CooldownScope;
 			readonly reason: CooldownReason;
 			readonly until: number;
-			/** Nothing told that time. */
+			/** That time is a guess. */
 			readonly guessed?: boolean | undefined;
 			readonly cause: CoolingCause;
 	  }
-	/** A cooldown is over. */
+	/** A cooldown ended. */
 	| {
 			readonly type: "recovered";
 			readonly account: Account;
@@ -96,9 +97,9 @@ export type PoolEvent =
 	  }
 	| { readonly type: "signed-out"; readonly account: Account; readonly reason: string }
 	| { readonly type: "closed"; readonly account: Account; readonly reason: string }
-	/** The only account that is ready nears its end. Once a window. */
+	/** The only ready account is nearly used up. Once a window. */
 	| { readonly type: "last-one"; readonly account: Account; readonly left: WindowLeft }
-	/** A session goes on with its account although nothing but bought credits is left there. Once a session. */
+	/** A session continues on its account although only bought credits are left there. Once a session. */
 	| {
 			readonly type: "on-credits";
 			readonly account: Account;
@@ -106,27 +107,24 @@ export type PoolEvent =
 			readonly until: number;
 			readonly asked: RequestInfo;
 	  }
-	/** A request found nobody to serve it. */
+	/** A request found no account. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: RequestInfo }
-	/**
-	 * An account came, left, or was changed by a person, in this process. `source` of one that came: as the account has
-	 * it.
-	 */
+	/** This process added, removed or changed an account. `source`: of an added account. */
 	| {
 			readonly type: "membership";
 			readonly change: MembershipChange;
 			readonly account: AccountId;
 			readonly source?: string | undefined;
 	  }
-	/** A preference was stored: its whole key, and what it is now. */
+	/** A preference was stored: its full key, and its value. */
 	| { readonly type: "setting"; readonly name: string; readonly value: string }
-	/** The copies of removed accounts were deleted. */
+	/** The backups of removed accounts were deleted. */
 	| { readonly type: "backups-deleted"; readonly total: number }
 	/** A person pinned an account, or (undefined) let the policy choose again. */
 	| { readonly type: "pinned"; readonly account: AccountId | undefined }
 	/**
-	 * An account served a request to its end; `hasMoved`: its session was with another account before. `hasToldUsage`:
-	 * the answer said what is left.
+	 * An account served a request to its end. `hasMoved`: its session was on another account before. `hasToldUsage`: the
+	 * answer reported usage.
 	 */
 	| {
 			readonly type: "served";
@@ -135,9 +133,9 @@ export type PoolEvent =
 			readonly hasToldUsage: boolean;
 	  }
 	/**
-	 * No account is there for a request; it goes on when the first is back, epoch ms. `forRoom`: others could serve, but
-	 * their quota is left to the sessions that are at work on them. Undefined at the end of the wait. `request` tells the
-	 * requests of this process apart.
+	 * A request waits for an account until the first is ready again, epoch ms; undefined at the end of the wait.
+	 * `forRoom`: others could serve, but their quota is left to the sessions that are at work on them. `request` tells
+	 * the requests of this process apart.
 	 */
 	| {
 			readonly type: "waiting";
@@ -145,33 +143,33 @@ export type PoolEvent =
 			readonly until: number | undefined;
 			readonly forRoom: boolean;
 	  }
-	/** An error came up that a change of ours alone can mend. Without its message, which may quote anything. */
+	/** A defect of ours occurred. Without its message, which may quote anything. */
 	| { readonly type: "defect"; readonly where: DefectPlace; readonly trace: ErrorTrace }
-	/** Anything else that a footer shows: accounts, cooldowns, usage, pin. */
+	/** Anything else in the footer changed: accounts, cooldowns, usage, pin. */
 	| { readonly type: "changed" }
-	/** Something the person must hear of, once: a broken file, a bad setting. */
+	/** A problem to show to the person once: a broken file, a bad setting. */
 	| { readonly type: "warning"; readonly text: string };
 
-/** Why a request found nobody to serve it. Counts are of accounts. */
+/** Why a request found no account. Counts are of accounts. */
 export interface Exhaustion {
 	readonly total: number;
 	readonly cooling: number;
-	/** Of those that cool, how many only because they may not use this model. */
+	/** How many of the cooling accounts only cannot use this model. */
 	readonly notOffered: number;
 	readonly needsLogin: number;
-	/** Signed in, but refused, or no token for them right now. */
+	/** Accounts that are signed in, but were refused, or have no token right now. */
 	readonly unavailable: number;
-	/** Of those, how many were refused, for a reason that is not quota. */
+	/** How many of those were refused, for another reason than quota. */
 	readonly refused?: number | undefined;
-	/** Accounts that this request has asked and that turned out to be spent. */
+	/** Accounts that this request tried, and that turned out to be spent. */
 	readonly tried: number;
-	/** Ready accounts that were not tried, because one request tries only so many. */
+	/** Ready accounts that were not tried, because a request tries only so many. */
 	readonly untried: number;
-	/** When the first that cools is ready again, epoch ms. */
+	/** When the first cooling account is ready again, epoch ms. */
 	readonly readyAt: number | undefined;
-	/** Nothing told that time. */
+	/** That time is a guess. */
 	readonly guessed?: boolean | undefined;
-	/** What the person has to change before those without a token have one; the end of a sentence. */
+	/** What keeps accounts without a token until the person changes it; the end of a sentence. */
 	readonly obstacle?: string | undefined;
 }
 
@@ -181,7 +179,7 @@ export type PoolListener = (event: PoolEvent) => void;
 /** The type of an event. */
 export type EventType = PoolEvent["type"];
 
-/** A method, so that a table of them can be called with any event: `mapEvent` picks the one of its type. */
+/** Handlers in methods, so that `mapEvent` can call the one of any event in a table. */
 interface Handlers<E, Context, Result> {
 	on(event: E, context: Context): Result;
 }
@@ -191,7 +189,7 @@ export type EventTable<Result, Context = undefined> = {
 	readonly [T in EventType]: Handlers<Extract<PoolEvent, { readonly type: T }>, Context, Result>["on"];
 };
 
-/** What a table makes of an event. */
+/** Maps an event by the entry of its type. */
 export function mapEvent<Result, Context>(
 	table: EventTable<Result, Context>,
 	event: PoolEvent,

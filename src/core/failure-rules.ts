@@ -111,6 +111,9 @@ export const POLICY_CODES: readonly string[] = [
 	"access_program_not_enabled",
 ];
 
+/** The budget or credits of an account, and not the budget of tokens that a request may use. */
+const OF_QUOTA = String.raw`(?<!(tokens?|thinking|reasoning|context|output) )\b(budget|credits?|credit limit)\b`;
+
 /** Limits that hold for every seat of a workspace. An unknown kind of limit is held against the refused seat only. */
 const OF_WORKSPACE = /^workspace_(owner|credits?)_.{0,60}(depleted|reached|exceeded|exhausted)$/;
 
@@ -349,8 +352,7 @@ export const RULES: readonly Rule[] = [
 			{ message: /usage[ _]limit|insufficient_quota|exceeded your current quota|quota exceeded/i },
 			{ message: /\b(spend|spending)[ _](control|limit|cap)\b|\bindividual[ _]limit\b|\bout of (credits|budget)\b/i },
 			{
-				message:
-					/(?<!(tokens?|thinking|reasoning|context|output) )\b(budget|credits?|credit limit)\b.{0,40}\b(reached|exceeded|depleted|exhausted|used up)\b/i,
+				message: new RegExp(`${OF_QUOTA}.{0,40}\\b(reached|exceeded|depleted|exhausted|used up)\\b`, "i"),
 			},
 		],
 		remedy: "rotate",

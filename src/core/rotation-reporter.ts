@@ -19,31 +19,31 @@ import {
 	windowName,
 } from "./usage.ts";
 
-/** Tells how one request comes to its account. */
+/** Reports how one request gets its account. */
 export interface RotationReporter {
 	/** The request is about to take `step`, after `previous`, because of `grounds`. */
 	begin(step: Try, previous: Account | undefined, plan: Plan, grounds: SelectionReason): void;
 	/** The request waits for an account; undefined: no longer. */
 	waits(wait: Pick<Wait, "until" | "forRoom"> | undefined): void;
-	/** Something of `account` goes out to pi. */
+	/** The first output of `account` is about to be shown. */
 	output(account: Account): void;
 }
 
 interface Deps {
 	readonly pool: Pool;
 	readonly clock: Clock;
-	/** Settles when the usage is known that was asked for on this request's account; undefined where none was. */
+	/** Settles when the usage calls of this request are answered; undefined without any. */
 	readonly usageKnown: () => Promise<void> | undefined;
 }
 
-/** Creates the reporter of one request; `id` tells it from others of this process. */
+/** Creates the reporter of one request; `id` tells it from the others of this process. */
 export function createRotationReporter(
 	id: number,
 	asked: RequestInfo,
 	{ pool, clock, usageKnown }: Deps,
 ): RotationReporter {
 	let isWaiting = false;
-	/** The first change that a person is told of: later ones of this request only change where it ends. */
+	/** The first change, which the notice names; later ones of this request only change where it ends. */
 	let first: Rotated | Switched | undefined;
 
 	const remainingOn = (usage: UsageSnapshot | undefined) => {
@@ -51,7 +51,7 @@ export function createRotationReporter(
 		if (!usage || freshness(usage, now) !== "fresh") return { remainingPercent: undefined };
 		return { remainingPercent: headroom(usage, now), remainingWindow: tightest(usage, now)?.window };
 	};
-	/** What was told of a spent account as it is known by now: its refusal need not have named window and reset. */
+	/** Completes what is reported of a spent account by what is known now: the refusal may lack window and reset. */
 	const asKnownNow = (told: Rotated | Switched): Rotated | Switched => {
 		if (told.type !== "rotated" || told.reason !== "usage_limit") return told;
 		const plan = pool.plan({ ...asked, affinity: undefined });
@@ -80,7 +80,7 @@ export function createRotationReporter(
 			if ("cause" in why) {
 				const left = tightest(pool.status(from.id).usage, now);
 				const switched: Switched = { type: "switched", from, to, ...why, left, asked, grounds };
-				// A person who pins or switches off by hand knows.
+				// A person who pinned or disabled an account knows.
 				if (why.cause === "policy") first ??= switched;
 				pool.emit(switched);
 				return;
@@ -112,7 +112,7 @@ export function createRotationReporter(
 	};
 }
 
-/** Why `from` was left is what the plan knows of it. `leftFor`: where nothing that is stored tells it. */
+/** Why `from` was left, as the plan has it; `leftFor` if nothing that is stored says it. */
 function whyLeft(
 	from: Account,
 	to: Account,
@@ -150,8 +150,8 @@ function longestOf(cooldowns: readonly Cooldown[]): Cooldown | undefined {
 }
 
 /**
- * Name of the window or budget that keeps the account out: the longest that is used up; where none is known to be, the
- * one that resets when the account is back.
+ * Names the window or budget for which the account cools: the longest one that is used up; if none is known to be, the
+ * one that resets when the account is ready again.
  */
 function windowBehind(gated: Gated | undefined, now: number): string | undefined {
 	if (!gated?.usage) return undefined;

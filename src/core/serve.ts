@@ -25,6 +25,18 @@ import type { FastMode, Settings } from "./settings.ts";
 import { brokenOff, continuesElsewhere, unexpected } from "./turn-texts.ts";
 import { headroom, type UsageSnapshot } from "./usage.ts";
 
+/** With less left of any window, percent, the faster tier is not used: it uses up quota sooner. */
+const FAST_LEFT_PERCENT = 30;
+/** The longest wait for which a throttled account is asked again instead of another one. */
+const SHORT_RETRY_MS = 10_000;
+/** How often a lease is renewed during an answer: it expires after five minutes. */
+const LEASE_RENEWAL_MS = 60_000;
+const REFUSED_COOLDOWN_MS = 60_000;
+/** The time that a renewal gets if another account is available: the same as the wait for the lock of a renewal. */
+const RENEWAL_PATIENCE_MS = 3000;
+/** The reason of a server is cut off at this length. */
+const LONGEST_REASON = 80;
+
 /** One call of pi's stream function. */
 export interface StreamRequest {
 	readonly model: Model<Api>;
@@ -32,36 +44,34 @@ export interface StreamRequest {
 	readonly options: StreamOptions;
 }
 
-/** What one account made of a request. */
+/** How one account served a request. */
 export type Served =
-	/** The final event is out. `failure` where the account was refused, and pi hears of it. */
+	/** The final event was forwarded. `failure`: a refusal that was surfaced. */
 	| { readonly kind: "finished"; readonly failure: Failure | undefined }
-	/**
-	 * The account was refused; it has been taken out of the choice accordingly, or will be if another one serves.
-	 */
+	/** The account was refused. It is cooling by now, or will be once another account has served. */
 	| Refused
-	/** Its sign-in is over; it has been flagged. */
+	/** The sign-in of the account has ended, which is recorded. */
 	| { readonly kind: "signed-out" }
-	/** No token for it right now; nobody is flagged. `why` is what the person has to change first. */
+	/** There is no token right now, which is not held against the account. `why`: what the person has to change first. */
 	| { readonly kind: "unavailable"; readonly retryAt: number; readonly why: string | undefined };
 
-/** A refusal that another account may make good. */
+/** A refusal after which another account may serve. */
 export interface Refused {
 	readonly kind: "refused";
 	readonly failure: Failure;
-	/** The message a person may see. */
+	/** The message for a person. */
 	readonly words: string;
 }
 
-/** What else could serve the request. */
+/** The other accounts for the request. */
 export interface Alternatives {
-	/** Another account is there. */
+	/** There is another account to try. */
 	readonly hasNext: boolean;
-	/** It may be tried also where the fault may be the request's. */
+	/** It may be tried even if the request may be at fault. */
 	readonly mayTryElsewhere: boolean;
 }
 
-/** What serving one account stands on. */
+/** The dependencies of serving a request. */
 export interface ServeDeps {
 	readonly pool: Pool;
 	readonly credentials: Credentials;
@@ -70,11 +80,11 @@ export interface ServeDeps {
 	readonly delegate: CodexDelegate;
 	readonly backend: BackendAccess;
 	readonly readUsageHeaders: ReadUsageHeaders;
-	/** Asks the usage endpoint; nothing but a sentence waits for it. Never rejects. */
+	/** Asks the usage endpoint; only messages wait for it. Never rejects. */
 	readonly askUsage: (id: AccountId) => Promise<unknown>;
-	/** Does pi's own turn retry ask again by itself after such an error? */
+	/** Does pi's own retry repeat a turn with this error? */
 	readonly isRepeatedByHost: (words: string) => boolean;
-	/** A hash of a token, to know it again by. */
+	/** Hashes a token, to recognize it later. */
 	readonly fingerprint: (token: string) => string;
 	readonly settings: () => Settings;
 	readonly clock: Clock;
@@ -83,8 +93,8 @@ export interface ServeDeps {
 }
 
 /**
- * Lets one account serve a request, trying it a second time once for each remedy that says so. While another one is
- * there a slow renewal of its token is left to itself, and that one serves.
+ * Serves a request on one account, and tries the account again, once per remedy. If another account is available, a
+ * slow renewal of the token continues in the background while that one serves.
  */
 export async function serve(
 	account: Account,
@@ -109,8 +119,8 @@ export async function serve(
 		}
 		if (token.kind === "unavailable") {
 			pool.noteError(account.id, token.reason);
-			// Its present token is refused and no other to be had: without a rest every request would try it first.
-			if (refused !== undefined) pool.cool(account, restAfterRefusal(deps.clock.now()), request.model.id);
+			// Its token was refused and there is no other: without a cooldown every request would try it first.
+			if (refused !== undefined) pool.cool(account, cooldownAfterRefusal(deps.clock.now()), request.model.id);
 			return { kind: "unavailable", retryAt: token.retryAt, why: token.lasts ? token.reason : undefined };
 		}
 		const tried = await tryOnce(account, token.access, request, spent, others, push, deps);
@@ -129,28 +139,22 @@ export async function serve(
 	}
 }
 
-/** With less left of any window, percent, the faster tier would bring its end nearer. */
-const FAST_LEFT_PERCENT = 30;
-
 function isFast(mode: FastMode, usage: UsageSnapshot | undefined, now: number): boolean {
 	if (mode !== "auto") return mode === "always";
 	return usage !== undefined && headroom(usage, now) >= FAST_LEFT_PERCENT;
 }
 
-/** The longest wait for which a throttled account is asked again instead of another one. */
-const SHORT_RETRY_MS = 10_000;
-
-/** A session is said to be at work this often while its answer comes: other processes look back five minutes. */
-const AT_WORK_MS = 60_000;
-const REFUSED_REST_MS = 60_000;
-/** As long as for the lock of a process that is renewing it. */
-const RENEWAL_PATIENCE_MS = 3000;
-
-function restAfterRefusal(now: number): Cooling {
-	return { covers: "account", scope: "account", reason: "unauthorized", until: now + REFUSED_REST_MS, guessed: false };
+function cooldownAfterRefusal(now: number): Cooling {
+	return {
+		covers: "account",
+		scope: "account",
+		reason: "unauthorized",
+		until: now + REFUSED_COOLDOWN_MS,
+		guessed: false,
+	};
 }
 
-/** A token that was refused right after it had been issued: another one would fare no better. */
+/** Was a token refused right after it had been issued? Then a new one would be, too. */
 function isRefusedForGood({ id }: Account, access: string, { pool, fingerprint }: ServeDeps): boolean {
 	return pool.status(id).refusedToken === fingerprint(access);
 }
@@ -160,12 +164,12 @@ function isWorthAnotherTry({ remedy, retryAfterMs }: Failure, isForGood: boolean
 	return (remedy === "refresh-or-rotate" && !isForGood) || isOnTheSameAccount(remedy);
 }
 
-/** Remedies that only ever change the request: when they do not help, pi hears of the failure. */
+/** Remedies that change the request alone: if they do not help, the failure is surfaced. */
 function isOnTheSameAccount(remedy: Remedy): boolean {
 	return remedy === "strip-reasoning" || remedy === "reconnect";
 }
 
-/** One try: the final event is out, or the account did not serve. */
+/** Makes one attempt: forwards its final event, or reports the refusal. */
 async function tryOnce(
 	account: Account,
 	access: string,
@@ -180,7 +184,7 @@ async function tryOnce(
 	const { sessionId, signal } = options;
 	const claim = sockets.claim(sessionId, account.id);
 	pool.acquireLease(account.id, sessionId, affinity.account() !== account.id);
-	// A summary belongs to its session, which is told by its own requests.
+	// Spending credits is reported once a session, by its own requests and not by those of a summary.
 	if (affinity.isOwn(sessionId)) pool.spends(account.id, { modelId: model.id, sessionId });
 	const tried = startAttempt(
 		{
@@ -202,14 +206,14 @@ async function tryOnce(
 	);
 	const atWork = setInterval(
 		() => guarded(() => pool.renewLease(account.id, sessionId), "stream", pool.emit),
-		AT_WORK_MS,
+		LEASE_RENEWAL_MS,
 	);
-	// The answer that is waited for keeps pi alive, not this.
+	// The answer keeps pi alive, not this timer.
 	atWork.unref();
 	try {
 		const delivery = await deliver(tried.events, push, signal);
 		if (delivery.kind === "answered") {
-			// At work until now, however long the answer took.
+			// The session was at work until now, however long the answer took.
 			pool.renewLease(account.id, sessionId);
 			pool.served(account.id, affinity.served(sessionId, account.id), tried.hasUsageHeaders());
 			push(delivery.final);
@@ -246,7 +250,7 @@ async function tryOnce(
 	}
 }
 
-/** Is this for pi, although nothing was shown yet? */
+/** Is this failure surfaced, although nothing was shown yet? */
 function isSurfaced(
 	{ remedy, isLeftToHost }: Failure,
 	words: string,
@@ -258,7 +262,7 @@ function isSurfaced(
 	return !isLeftToHost || !mayTryElsewhere || isRepeatedByHost(words);
 }
 
-/** The final event of a host that threw before anything was sent: another account may do better. */
+/** The final event of a host that threw before anything was sent: another account may serve. */
 function thrownEarly(
 	{ isCommitted, thrown }: Extract<Delivery, { kind: "failed" }>,
 	tried: Attempt,
@@ -270,7 +274,7 @@ function thrownEarly(
 	return finalError(model, "error", thrown.message, clock.now());
 }
 
-/** The final event where the host has given none, or none of use: an abort, a stream that broke off. */
+/** The final event in place of a missing or useless one of the host: an abort, a stream that broke off. */
 function endOf(
 	{ final, partial, thrown }: Extract<Delivery, { kind: "failed" }>,
 	isAborted: boolean,
@@ -287,7 +291,8 @@ function endOf(
 }
 
 /**
- * Output was shown, so nothing is replayed here: the account is taken out, and pi's own turn retry goes on elsewhere.
+ * Handles a failure after output was shown: nothing is replayed. The account cools, and pi's own retry uses another
+ * one.
  */
 function afterCommit(
 	account: Account,
@@ -310,7 +315,7 @@ function afterCommit(
 	return next ? continuesElsewhere() : told;
 }
 
-/** Takes the account out of the choice as the failure says; `access` is the token that it was refused with. */
+/** Sets the cooldown of a failure; `access` is the token that was refused. */
 function penalize(
 	account: Account,
 	access: string,
@@ -321,28 +326,25 @@ function penalize(
 	const isSignInGone = failure.remedy === "refresh-or-rotate" && failure.isSignInGone;
 	if (failure.kind === "workspace-disabled") pool.strike(account, "its workspace is disabled");
 	if (isSignInGone) pool.signOut(account, access, failure.kind);
-	// Whose fault the others are is known when another account has served.
+	// Others count only once another account has served: until then the request may be at fault.
 	else if (failure.cooling && !failure.cooling.ifAnotherServes) {
 		const known = withKnownReset(failure.cooling, pool.status(account.id).usage, clock.now());
 		pool.cool(account, known, modelId);
 	}
 	if (failure.remedy === "close-account") pool.close(account, "closed by OpenAI");
-	// A throttled account may be an exhausted one: 0.73.1 does not show which. A limit that no header names may be that
-	// of one model.
+	// A throttled account may be an exhausted one, which 0.73.1 does not show. A limit without a name in the headers may
+	// be that of one model.
 	if (isQuotaInDoubt(failure)) void askUsage(account.id);
 	pool.noteError(account.id, failure.kind);
 }
 
-/** Does only the usage endpoint know what of the account is spent, and until when? */
+/** Must the usage endpoint be asked what is spent, and until when? */
 function isQuotaInDoubt({ kind, cooling }: Failure): boolean {
 	if (kind === "rate-limit") return true;
 	return cooling !== undefined && !cooling.ifAnotherServes && (cooling.guessed || cooling.isUnproved === true);
 }
 
-/** A server's reason in `show` is no longer than this. */
-const LONGEST_REASON = 80;
-
-/** The server's words as they may be shown. */
+/** The message of a server as it may be shown. */
 export function reasonIn(words: string): string {
 	return [...printable(hideTokens(words).trim())].slice(0, LONGEST_REASON).join("");
 }

@@ -21,6 +21,12 @@ import { openSharedDocument } from "./shared-document.ts";
 
 /** Version of `codex-state.json` that is written here. */
 const STATE_VERSION = 1;
+/** A session without a request for this long is no longer at work. */
+const LEASE_MS = 5 * 60_000;
+/** A lease that has not changed is renewed no more often than this. */
+const RENEWAL_MS = 60_000;
+/** A snapshot is from the future if it is ahead by more than this: clocks of two machines differ a little. */
+const CLOCK_TOLERANCE_MS = 60_000;
 
 const time = z.number();
 const optionalTime = lenient(time);
@@ -130,11 +136,6 @@ function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
 /** A session at work on an account. */
 type Lease = z.output<typeof leaseSchema>;
 
-/** A session without a request for this long is no longer at work. */
-const LEASE_MS = 5 * 60_000;
-/** A lease that has not changed is renewed no more often than this. */
-const RENEWAL_MS = 60_000;
-
 const cooldownsSchema = listOf(cooldownSchema);
 const spentSchema = listOf(z.object({ tokenHash: z.string(), reason: z.string() }));
 const holderSchema = z.object({ pid: z.int().check(z.positive()), started: optionalText, machine: z.string() });
@@ -186,9 +187,6 @@ type StateFile = z.output<typeof fileSchema>;
 export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
 
 const NO_STATUS: AccountStatus = { cooldowns: [], strikes: 0 };
-
-/** A snapshot is from the future if it is ahead by more than this: clocks of two machines differ a little. */
-const CLOCK_TOLERANCE_MS = 60_000;
 
 /** Opens `codex-state.json` at `path`. `onProblem` is called once for a newer and for an unwritable file. */
 export function openStateStore(

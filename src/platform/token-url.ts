@@ -31,7 +31,10 @@ export function refusalToSendTokens(url: string, setting: string, proxies = OF_T
 	if (variable === undefined) return undefined;
 	// Newer hosts put their setting into that variable.
 	const name = variable === "HTTP_PROXY" ? "HTTP_PROXY (or httpProxy in settings.json)" : variable;
-	return `${setting} uses plain http, and ${name} would carry it to a proxy: a Codex sign-in is never sent in the clear. Add its host to NO_PROXY as it stands in the URL, or use https.`;
+	return (
+		`${setting} uses plain http, and ${name} would carry it to a proxy: a Codex sign-in is never sent in the clear. ` +
+		"Add its host to NO_PROXY as it stands in the URL, or use https."
+	);
 }
 
 /**

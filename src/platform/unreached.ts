@@ -68,8 +68,39 @@ const UNCONNECTED = new Set([
 const BEFORE_SENDING = new Set(["connect", "getaddrinfo", "queryA", "queryAaaa"]);
 
 /** Reasons of OpenSSL for a failed handshake. Other `ERR_SSL_` codes may come in the middle of an answer. */
-const HANDSHAKE =
-	/^ERR_SSL_(?:WRONG_VERSION_NUMBER|WRONG_SSL_VERSION|UNSUPPORTED_PROTOCOL|NO_PROTOCOLS_AVAILABLE|HTTP_REQUEST|HTTPS_PROXY_REQUEST|NO_SHARED_CIPHER|NO_CIPHER_MATCH|UNKNOWN_PROTOCOL|DH_KEY_TOO_SMALL|EE_KEY_TOO_SMALL|CA_KEY_TOO_SMALL|CA_MD_TOO_WEAK|UNSAFE_LEGACY_RENEGOTIATION_DISABLED|CERTIFICATE_VERIFY_FAILED|[\w/]*ALERT_(?:HANDSHAKE_FAILURE|PROTOCOL_VERSION|INSUFFICIENT_SECURITY|UNRECOGNIZED_NAME|UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_EXPIRED|CERTIFICATE_UNKNOWN|NO_APPLICATION_PROTOCOL)|TLSV1_UNRECOGNIZED_NAME)$/;
+const HANDSHAKE_REASONS = [
+	"WRONG_VERSION_NUMBER",
+	"WRONG_SSL_VERSION",
+	"UNSUPPORTED_PROTOCOL",
+	"NO_PROTOCOLS_AVAILABLE",
+	"HTTP_REQUEST",
+	"HTTPS_PROXY_REQUEST",
+	"NO_SHARED_CIPHER",
+	"NO_CIPHER_MATCH",
+	"UNKNOWN_PROTOCOL",
+	"DH_KEY_TOO_SMALL",
+	"EE_KEY_TOO_SMALL",
+	"CA_KEY_TOO_SMALL",
+	"CA_MD_TOO_WEAK",
+	"UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
+	"CERTIFICATE_VERIFY_FAILED",
+	"TLSV1_UNRECOGNIZED_NAME",
+];
+/** Alerts of the other side about the handshake; OpenSSL puts the name of its protocol before each. */
+const HANDSHAKE_ALERTS = [
+	"HANDSHAKE_FAILURE",
+	"PROTOCOL_VERSION",
+	"INSUFFICIENT_SECURITY",
+	"UNRECOGNIZED_NAME",
+	"UNKNOWN_CA",
+	"BAD_CERTIFICATE",
+	"CERTIFICATE_EXPIRED",
+	"CERTIFICATE_UNKNOWN",
+	"NO_APPLICATION_PROTOCOL",
+];
+const HANDSHAKE = new RegExp(
+	`^ERR_SSL_(?:${HANDSHAKE_REASONS.join("|")}|[\\w/]*ALERT_(?:${HANDSHAKE_ALERTS.join("|")}))$`,
+);
 
 /** A chain of causes is followed to this depth. */
 const DEEPEST = 8;
@@ -88,7 +119,10 @@ export function unreachedWords({ kind, code }: Unreached, service: string): stri
 	const named = code === undefined ? "" : ` (${code})`;
 	switch (kind) {
 		case "certificate":
-			return `the certificate of ${service} is not trusted${named}; name the root certificate of your network in NODE_EXTRA_CA_CERTS`;
+			return (
+				`the certificate of ${service} is not trusted${named}; ` +
+				"name the root certificate of your network in NODE_EXTRA_CA_CERTS"
+			);
 		case "tls":
 			return `no encrypted connection to ${service} could be made${named}`;
 		case "proxy":
