@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, statSync } from "node:fs";
+import { chmodSync, existsSync } from "node:fs";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -31,6 +31,7 @@ import {
 	type Scratch,
 	settled,
 } from "../../support/fakes.ts";
+import { expectMode, onPosix } from "../../support/posix.ts";
 import { runs } from "../../support/tiers.ts";
 import { hurryLocks } from "../waits.ts";
 
@@ -260,7 +261,7 @@ describe("an account that leaves", () => {
 		expect([...state.memos.keys()]).toEqual([idOf("home")]);
 		expect(state.pinnedId).toBeUndefined();
 		const [backup = ""] = scratch.names(`${FILE}.bak-`);
-		expect(statSync(scratch.path(backup)).mode & 0o777).toBe(0o600);
+		expectMode(scratch.path(backup), 0o600);
 	});
 
 	it("leaves another account's pin alone", async () => {
@@ -283,14 +284,14 @@ describe("an account that leaves", () => {
 		expect(accounts.list()).toEqual([]);
 	});
 
-	it("signs pi out of it where pi is signed in as it, and leaves the rest of pi's file as it was", async () => {
+	onPosix("signs pi out of it where pi is signed in as it, and leaves the rest of pi's file as it was", async () => {
 		writeAuth({ anthropic: KEY, "openai-codex": piLogin("work"), zai: KEY });
 		chmodSync(scratch.path("auth.json"), 0o640);
 		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
 		expect(membership.isPis(inHand("work"))).toBe(true);
 		expect(await membership.remove(idOf("work"))).toEqual({ kind: "removed", isPiSignedOut: true });
 		expect(scratch.text("auth.json")).toBe(JSON.stringify({ anthropic: KEY, zai: KEY }, undefined, 2));
-		expect(statSync(scratch.path("auth.json")).mode & 0o777).toBe(0o640);
+		expectMode(scratch.path("auth.json"), 0o640);
 		expect(accounts.list()).toEqual([]);
 		expect(scratch.names().filter((name) => !name.includes(".bak-"))).toEqual(["auth.json", FILE]);
 	});

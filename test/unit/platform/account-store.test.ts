@@ -1,4 +1,4 @@
-import { mkdirSync, statSync, unlinkSync } from "node:fs";
+import { mkdirSync, unlinkSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
@@ -21,6 +21,7 @@ import {
 	settled,
 	until,
 } from "../../support/fakes.ts";
+import { expectMode } from "../../support/posix.ts";
 import { hurryLocks } from "../waits.ts";
 
 const NAME = "codex-accounts.json";
@@ -214,7 +215,7 @@ describe("changing accounts", () => {
 				}),
 			],
 		});
-		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+		expectMode(scratch.path(NAME), 0o600);
 	});
 
 	it("makes a label unique, also where two processes add the same one", async () => {
@@ -383,7 +384,7 @@ describe("removing accounts", () => {
 		const labels = backups.map((name) => fileSchema.parse(scratch.json(name)).accounts.map(({ label }) => label));
 		// Of each only what left: an older token of somebody else would be of no use, and one more place to lose it from.
 		expect(labels).toEqual([["b"], ["c"], ["d"]]);
-		for (const name of backups) expect(statSync(scratch.path(name)).mode & 0o777).toBe(0o600);
+		for (const name of backups) expectMode(scratch.path(name), 0o600);
 	});
 
 	it("removes no account that it cannot keep in a backup", async () => {
@@ -661,7 +662,7 @@ describe("the file of pi-multicodex 2.x", () => {
 		await until("the file is written anew", () => scratch.text(NAME) !== bytes);
 		await store.flush();
 		expect(scratch.text(`${NAME}.v1.bak`)).toBe(bytes);
-		expect(statSync(scratch.path(`${NAME}.v1.bak`)).mode & 0o777).toBe(0o600);
+		expectMode(scratch.path(`${NAME}.v1.bak`), 0o600);
 		expect(scratch.json(NAME)).toMatchObject({ version: 2, accounts: [{ label: "Work" }, { label: "home" }] });
 		expect(problems).toEqual([]);
 		expect(openStore().list()).toEqual(store.list());

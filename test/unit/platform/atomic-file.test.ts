@@ -3,6 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { stageFile, writeAtomically } from "../../../src/platform/atomic-file.ts";
 import { aScratch, type Scratch } from "../../support/fakes.ts";
+import { onPosix } from "../../support/posix.ts";
 
 let scratch: Scratch;
 beforeEach(() => {
@@ -82,7 +83,7 @@ describe("an atomic write", () => {
 		expect(scratch.names()).toEqual(["a.json"]);
 	});
 
-	it("gives the file exactly the wanted mode, whatever it had and whatever the process mask", async () => {
+	onPosix("gives the file exactly the wanted mode, whatever it had and whatever the process mask", async () => {
 		scratch.write("a.json", "x");
 		chmodSync(scratch.path("a.json"), 0o644);
 		const mask = process.umask(0o777);
@@ -96,7 +97,7 @@ describe("an atomic write", () => {
 		expect(modeOf(scratch.path("b.json"))).toBe(0o640);
 	});
 
-	it("makes the folder where there is none, for its owner alone", async () => {
+	onPosix("makes the folder where there is none, for its owner alone", async () => {
 		await writeAtomically(scratch.path("new/deep/a.json"), "x", 0o600);
 		expect(scratch.text("new/deep/a.json")).toBe("x");
 		expect(modeOf(scratch.path("new"))).toBe(0o700);

@@ -6,6 +6,7 @@ import { LINE_LENGTH, LOG_BYTES, openEventLog } from "../../../src/platform/even
 import { withLock } from "../../../src/platform/lock.ts";
 import { SECRET_MARK } from "../../support/fake-codex/index.ts";
 import { aScratch, HOUR_MS, NOW, type Scratch, until } from "../../support/fakes.ts";
+import { expectMode, onPosix } from "../../support/posix.ts";
 import { runs } from "../../support/tiers.ts";
 
 const NAME = "codex-events.jsonl";
@@ -40,7 +41,7 @@ describe("the decision log", () => {
 		expect(line).toMatchObject({ at: "2026-11-20T12:00:00.000Z", pid: 7, kind: "rotated", terms: { room: 73 } });
 		expect(line.session).toMatch(/^[0-9a-f]{12}$/);
 		expect(await log.read(5)).toEqual([{ ...rotated, at: NOW, pid: 7, session: line.session }]);
-		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+		expectMode(scratch.path(NAME), 0o600);
 	});
 
 	it("keeps a defect by class and place, and nothing that is neither", async () => {
@@ -133,7 +134,7 @@ describe("the decision log", () => {
 		expect(await log.read(9)).toMatchObject([{ kind: "rotated" }]);
 	});
 
-	it("stays a link where it is one, and is set aside where it really is", async () => {
+	onPosix("stays a link where it is one, and is set aside where it really is", async () => {
 		mkdirSync(scratch.path("real"));
 		scratch.write("real/there.jsonl", "x".repeat(LOG_BYTES));
 		symlinkSync(scratch.path("real/there.jsonl"), scratch.path(NAME));

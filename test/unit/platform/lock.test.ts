@@ -4,6 +4,7 @@ import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { LockBusyError, withLock, withLockUnlessBusy } from "../../../src/platform/lock.ts";
 import { aScratch, type Scratch, settled } from "../../support/fakes.ts";
+import { onPosix } from "../../support/posix.ts";
 
 let scratch: Scratch;
 beforeEach(() => {
@@ -18,7 +19,7 @@ describe("a lock", () => {
 		expect(scratch.names()).toEqual([]);
 	});
 
-	it("does not follow a link, so that both of pi's own locks mean the same", async () => {
+	onPosix("does not follow a link, so that both of pi's own locks mean the same", async () => {
 		scratch.write("real.json", "{}");
 		symlinkSync(scratch.path("real.json"), scratch.path("auth.json"));
 		await withLock(scratch.path("auth.json"), { waitMs: 0 }, () => {
@@ -172,7 +173,7 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 		expect([await mine(4000), scratch.names()]).toEqual(["mine", []]);
 	});
 
-	it("does not block for long where it is a link that was made a moment ago, wherever that leads", async () => {
+	onPosix("does not block for long where it is a link that was made a moment ago, wherever that leads", async () => {
 		const links = { a: "nowhere", b: "b.lock", c: "/dev/null", d: "d.lock/below" };
 		for (const [name, target] of Object.entries(links)) {
 			symlinkSync(target, scratch.path(`${name}.lock`));
@@ -182,12 +183,15 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 		expect([await Promise.all(had), scratch.names()]).toEqual([Object.keys(links), []]);
 	});
 
-	it.each(["nowhere", "folder"])("does not block where it is a link to %s, which stays as it is", async (target) => {
-		mkdirSync(scratch.path("folder"));
-		symlinkSync(target, scratch.path("a.lock"));
-		lutimesSync(scratch.path("a.lock"), at(5000), at(5000));
-		expect([await mine(), scratch.names()]).toEqual(["mine", ["folder"]]);
-	});
+	onPosix.each(["nowhere", "folder"])(
+		"does not block where it is a link to %s, which stays as it is",
+		async (target) => {
+			mkdirSync(scratch.path("folder"));
+			symlinkSync(target, scratch.path("a.lock"));
+			lutimesSync(scratch.path("a.lock"), at(5000), at(5000));
+			expect([await mine(), scratch.names()]).toEqual(["mine", ["folder"]]);
+		},
+	);
 
 	it.each([60_000, -60_000])(
 		"is kept beside the file where it has something in it: touched %d ms ago",

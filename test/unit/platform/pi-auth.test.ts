@@ -1,17 +1,9 @@
-import {
-	chmodSync,
-	lstatSync,
-	mkdirSync,
-	readFileSync,
-	statSync,
-	symlinkSync,
-	unlinkSync,
-	writeFileSync,
-} from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openPiAuth, parseLogin } from "../../../src/platform/pi-auth.ts";
 import { aCredential, aScratch, NOW, type Scratch, until } from "../../support/fakes.ts";
+import { expectMode, onPosix } from "../../support/posix.ts";
 
 const NAME = "auth.json";
 
@@ -111,7 +103,7 @@ describe("pi's login", () => {
 });
 
 describe("replacing pi's credential", () => {
-	it("changes four fields, and keeps all else: keys, order, layout, mode", async () => {
+	onPosix("changes four fields, and keeps all else: keys, order, layout, mode", async () => {
 		const before = {
 			zeta: { type: "api_key", key: "k" },
 			"openai-codex": {
@@ -130,7 +122,7 @@ describe("replacing pi's credential", () => {
 		expect(await replace()).toBe(true);
 		const codex = { ...before["openai-codex"], access: next.access, refresh: next.refresh, expires: NOW + 5 };
 		expect(scratch.text(NAME)).toBe(pretty({ ...before, "openai-codex": codex }));
-		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o640);
+		expectMode(scratch.path(NAME), 0o640);
 		expect(scratch.names()).toEqual([NAME]);
 	});
 
@@ -146,7 +138,7 @@ describe("replacing pi's credential", () => {
 		expect(scratch.text(NAME).endsWith("}\n")).toBe(true);
 	});
 
-	it("keeps a link a link, and writes what it leads to", async () => {
+	onPosix("keeps a link a link, and writes what it leads to", async () => {
 		mkdirSync(scratch.path("dotfiles"));
 		scratch.write("dotfiles/auth.json", pretty({ "openai-codex": entry() }));
 		symlinkSync(scratch.path("dotfiles/auth.json"), scratch.path(NAME));
@@ -183,7 +175,7 @@ describe("replacing pi's credential", () => {
 		expect(scratch.json(NAME)).toMatchObject({ groq: { key: "new" }, "openai-codex": { access: next.access } });
 	});
 
-	it("finds out that it cannot write before anything is spent", async () => {
+	onPosix("finds out that it cannot write before anything is spent", async () => {
 		let hasRun = false;
 		const work = async () => {
 			hasRun = true;

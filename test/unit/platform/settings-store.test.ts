@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, statSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
@@ -9,6 +9,7 @@ import {
 } from "../../../src/platform/settings-schema.ts";
 import { openSettings, savedModelIn } from "../../../src/platform/settings-store.ts";
 import { aScratch, closeFolder, type Scratch, settled, until } from "../../support/fakes.ts";
+import { expectMode, onPosix } from "../../support/posix.ts";
 import { hurryLocks } from "../waits.ts";
 
 const NAME = "settings.json";
@@ -269,7 +270,7 @@ describe("storing values of rotation", () => {
 		nothing: null,
 	};
 
-	it("changes those alone: all else stays, with its order, layout and mode", async () => {
+	onPosix("changes those alone: all else stays, with its order, layout and mode", async () => {
 		scratch.write(NAME, pretty(whole));
 		chmodSync(scratch.path(NAME), 0o640);
 		const settings = open();
@@ -282,7 +283,7 @@ describe("storing values of rotation", () => {
 			maxRotations: 2,
 		};
 		expect(scratch.text(NAME)).toBe(pretty({ ...whole, "pi-multicodex": { ...whole["pi-multicodex"], rotation } }));
-		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o640);
+		expectMode(scratch.path(NAME), 0o640);
 		expect(scratch.names()).toEqual([NAME]);
 		expect(settings.read()).toMatchObject({
 			rotation: { policy: "round-robin", maxRotations: 2, reserve: { "5h": 0, "7d": 20 }, maxWaitMs: 28_800_000 },
@@ -326,7 +327,7 @@ describe("storing values of rotation", () => {
 		expect(scratch.text(NAME).endsWith("}\n")).toBe(true);
 	});
 
-	it("keeps a link a link, and writes what it leads to", async () => {
+	onPosix("keeps a link a link, and writes what it leads to", async () => {
 		mkdirSync(scratch.path("dotfiles"));
 		scratch.write("dotfiles/settings.json", pretty(whole));
 		symlinkSync(scratch.path("dotfiles/settings.json"), scratch.path(NAME));
@@ -341,7 +342,7 @@ describe("storing values of rotation", () => {
 		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
 		await settings.set({ "rotation.policy": "in-order" });
 		expect(scratch.json(NAME)).toEqual({ "pi-multicodex": { rotation: { policy: "in-order" } } });
-		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+		expectMode(scratch.path(NAME), 0o600);
 		expect(settings.read().rotation.policy).toBe("in-order");
 	});
 
@@ -453,7 +454,7 @@ describe("storing values of rotation", () => {
 		}
 	});
 
-	it("fails, and changes nothing, where the file stays locked", async () => {
+	onPosix("fails, and changes nothing, where the file stays locked", async () => {
 		scratch.write(NAME, pretty(whole));
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
 		hurryLocks();
@@ -494,7 +495,7 @@ describe("the model that the person has saved", () => {
 });
 
 describe("a file that another program makes and keeps where nothing can be written", () => {
-	it.each(["a folder of its own", "the agent directory"])(
+	onPosix.each(["a folder of its own", "the agent directory"])(
 		"is read, and a change says where it lies: %s",
 		async (where) => {
 			mkdirSync(scratch.path("store"));

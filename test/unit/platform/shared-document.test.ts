@@ -24,6 +24,7 @@ import {
 	type SharedDocumentOptions,
 } from "../../../src/platform/shared-document.ts";
 import { aScratch, type Scratch, settled, until } from "../../support/fakes.ts";
+import { expectMode, onPosix } from "../../support/posix.ts";
 import { runs } from "../../support/tiers.ts";
 
 const schema = z.looseObject({ version: z.number(), counts: z.record(z.string(), z.number()) });
@@ -115,11 +116,11 @@ describe("a shared document", () => {
 		expect(stored()).toEqual({ a: 1, b: 1 });
 	});
 
-	it("is for its owner alone, even where it was not before", async () => {
+	onPosix("is for its owner alone, even where it was not before", async () => {
 		scratch.write(NAME, { version: 2, counts: {} });
 		chmodSync(scratch.path(NAME), 0o644);
 		await write(openCounts(), set("a"));
-		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+		expectMode(scratch.path(NAME), 0o600);
 	});
 
 	it("keeps the file when a change comes to nothing", async () => {
@@ -339,7 +340,7 @@ describe("a document that cannot be read", () => {
 });
 
 describe("a document that is a link", () => {
-	it("stays one, and is locked at its target, where every process locks", async () => {
+	onPosix("stays one, and is locked at its target, where every process locks", async () => {
 		mkdirSync(scratch.path("shared"));
 		scratch.write("shared/real.json", { version: 2, counts: {} });
 		symlinkSync(scratch.path("shared/real.json"), scratch.path(NAME));
@@ -557,7 +558,7 @@ describe("a document in whose place something else lies", () => {
 		expect(problems).toEqual([expect.stringMatching(/^unreadable: counts\.json cannot be read \(/)]);
 	});
 
-	it("keeps what was known of it, and takes it up again when it is back", async () => {
+	onPosix("keeps what was known of it, and takes it up again when it is back", async () => {
 		const counts = openCounts();
 		await write(counts, set("a"));
 		renameSync(scratch.path(NAME), scratch.path("elsewhere"));
@@ -569,14 +570,14 @@ describe("a document in whose place something else lies", () => {
 		expect(stored()).toEqual({ a: 1, b: 1, c: 1 });
 	});
 
-	it("is made where a link to nothing leads, and the link stays", async () => {
+	onPosix("is made where a link to nothing leads, and the link stays", async () => {
 		mkdirSync(scratch.path("mounted"));
 		symlinkSync("mounted/real.json", scratch.path(NAME));
 		await write(openCounts(), set("a"));
 		expect([stored("mounted/real.json"), lstatSync(scratch.path(NAME)).isSymbolicLink()]).toEqual([{ a: 1 }, true]);
 	});
 
-	it("is left alone where a link leads into a folder that does not exist", async () => {
+	onPosix("is left alone where a link leads into a folder that does not exist", async () => {
 		symlinkSync("unmounted/real.json", scratch.path(NAME));
 		const counts = openCounts();
 		await expect(write(counts, set("a"))).rejects.toThrow();

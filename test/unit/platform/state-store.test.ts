@@ -1,4 +1,4 @@
-import { chmodSync, rmSync, statSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { allSpent } from "../../../src/core/spent-tokens.ts";
 import { withLock } from "../../../src/platform/lock.ts";
@@ -16,6 +16,7 @@ import {
 	type Scratch,
 	settled,
 } from "../../support/fakes.ts";
+import { expectMode } from "../../support/posix.ts";
 
 const NAME = "codex-state.json";
 
@@ -85,7 +86,7 @@ describe("what is remembered of an account", () => {
 		await one.update("a", () => memo);
 		expect(other.status("a")).toEqual(memo);
 		expect(openStore().status("a")).toEqual(memo);
-		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+		expectMode(scratch.path(NAME), 0o600);
 	});
 
 	it("is read part by part, by the bounds of today: odd figures are lost alone", () => {
@@ -424,7 +425,7 @@ describe("a session at work", () => {
 		state.acquireLease("s1", "a", true);
 		await state.flush();
 		expect(Object(scratch.json(NAME)).live).toEqual({ s1: { account: "a", at: NOW } });
-		expect(statSync(scratch.path(NAME)).mode & 0o777).toBe(0o600);
+		expectMode(scratch.path(NAME), 0o600);
 	});
 });
 

@@ -15,6 +15,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { HealthCheck } from "../../../../src/features/verify/disk.ts";
 import { openHealth } from "../../../../src/features/verify/disk.ts";
 import { aScratch, aTokenOf, closeFolder, DAY_MS, idFor, type Scratch } from "../../../support/fakes.ts";
+import { onPosix } from "../../../support/posix.ts";
 import { runs } from "../../../support/tiers.ts";
 
 const now = () => Date.now();
@@ -62,7 +63,7 @@ function leave(name: string, ageMs = DAY_MS): void {
 const contentOf = async (name: string) => (await health.look()).files.find((file) => file.name === name)?.content;
 
 describe("a look at the agent directory", () => {
-	it("leaves every byte, mode and time of it as it was, healthy or not", async () => {
+	onPosix("leaves every byte, mode and time of it as it was, healthy or not", async () => {
 		const broken = fc.constantFrom(
 			"",
 			"{",
@@ -135,7 +136,7 @@ describe("a look at the agent directory", () => {
 		expect([files[0]?.unreadableRows, rows.map(({ label }) => label)]).toEqual([1, ["a"]]);
 	});
 
-	it("tells of each file that leads to where nothing can be written", async () => {
+	onPosix("tells of each file that leads to where nothing can be written", async () => {
 		mkdirSync(scratch.path("store"));
 		for (const name of ["settings.json", "auth.json"]) {
 			scratch.write(`store/${name}`, {});
@@ -169,7 +170,7 @@ describe("a look at the agent directory", () => {
 		expect((await health.look()).piLogin.kind).toBe("foreign");
 	});
 
-	it("finds what lies around, and takes nothing of a live writer for left behind", async () => {
+	onPosix("finds what lies around, and takes nothing of a live writer for left behind", async () => {
 		scratch.write("codex-accounts.json", accounts);
 		chmodSync(scratch.path("codex-accounts.json"), 0o644);
 		leave(`codex-accounts.json.${gone}-0011aabb.tmp`);
@@ -193,7 +194,7 @@ describe("a look at the agent directory", () => {
 });
 
 describe("a repair", () => {
-	it("narrows permissions, removes what was left behind, sets aside what is damaged, and tells each", async () => {
+	onPosix("narrows permissions, removes what was left behind, sets aside what is damaged, and tells each", async () => {
 		chmodSync(scratch.dir, 0o755);
 		chmodSync(scratch.write("auth.json", auth), 0o644);
 		scratch.write("codex-accounts.json", "{");
@@ -216,7 +217,7 @@ describe("a repair", () => {
 		expect(await health.repair()).toEqual([]);
 	});
 
-	it("touches no file of other programs, whatever its name, and adds no permission that was lacking", async () => {
+	onPosix("touches no file of other programs, whatever its name, and adds no permission that was lacking", async () => {
 		chmodSync(scratch.write("codex-notes.md", "theirs"), 0o644);
 		lock("codex-build.lock", DAY_MS);
 		chmodSync(scratch.dir, 0o1777);
@@ -230,7 +231,7 @@ describe("a repair", () => {
 		expect(lstatSync(scratch.path("auth.json")).mode & 0o777).toBe(0o400);
 	});
 
-	it("goes on where one thing cannot be mended, and tells only what was", async () => {
+	onPosix("goes on where one thing cannot be mended, and tells only what was", async () => {
 		chmodSync(scratch.write("auth.json", auth), 0o644);
 		lock("codex-state.json.lock", DAY_MS);
 		mkdirSync(scratch.path(`auth.json.${gone}-0011aabb.tmp`));
@@ -241,7 +242,7 @@ describe("a repair", () => {
 		]);
 	});
 
-	it("takes away whatever lies where a lock belongs, and leaves a live one", async () => {
+	onPosix("takes away whatever lies where a lock belongs, and leaves a live one", async () => {
 		lock("codex-accounts.json.lock", -DAY_MS);
 		scratch.write("codex-state.json.lock", "x");
 		symlinkSync("nowhere", scratch.path("auth.json.lock"));
@@ -267,7 +268,7 @@ describe("a repair", () => {
 		]);
 	});
 
-	it("reads nothing that is no regular file, and says so", async () => {
+	onPosix("reads nothing that is no regular file, and says so", async () => {
 		for (const name of ["codex-accounts.json", "codex-state.json", "auth.json", "settings.json"]) {
 			spawnSync("mkfifo", [scratch.path(name)]);
 		}
@@ -275,7 +276,7 @@ describe("a repair", () => {
 		expect((await health.repair()).filter(({ kind }) => kind === "set-aside")).toEqual([]);
 	});
 
-	it("leaves pi's damaged files, files of a newer version, and links as they are", async () => {
+	onPosix("leaves pi's damaged files, files of a newer version, and links as they are", async () => {
 		scratch.write("auth.json", "{");
 		scratch.write("settings.json", "{");
 		scratch.write("codex-state.json", { version: 99 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { aScratch, aTokenOf, DAY_MS, NOW, type Scratch } from "../../../../support/fakes.ts";
 import { API_KEY_FILE, codexFile, snapshotName, writeAt, writeTool } from "../../../../support/import-fixtures.ts";
+import { onPosix } from "../../../../support/posix.ts";
 import { aLogin, loginsOf, reasonsOf, search } from "../readers.ts";
 
 let scratch: Scratch;
@@ -185,7 +186,7 @@ describe("a file that another program keeps", () => {
 		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/is no file/)]);
 	});
 
-	it("is left out where its link leads nowhere but to itself", async () => {
+	onPosix("is left out where its link leads nowhere but to itself", async () => {
 		mkdirSync(join(home, ".codex"));
 		symlinkSync("auth.json", join(home, ".codex/auth.json"));
 		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/cannot be read \(ELOOP\)/)]);
@@ -198,7 +199,7 @@ describe("a file that another program keeps", () => {
 		expect(reasonsOf(await found("codex"))).toEqual([expect.stringMatching(/cannot be read \(EACCES\)/)]);
 	});
 
-	it("is no finding where its folder is a file, and a link to nothing is none either", async () => {
+	onPosix("is no finding where its folder is a file, and a link to nothing is none either", async () => {
 		inHome(".codex", "a file");
 		symlinkSync(join(home, "gone"), join(home, ".codex-link"));
 		expect(await search({ home })).toEqual([]);
