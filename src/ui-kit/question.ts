@@ -1,5 +1,5 @@
 import type { Component } from "@mariozechner/pi-tui";
-import { createListCursor, stepOf } from "./list-cursor.ts";
+import { createAnswerKeys } from "./answer-keys.ts";
 import {
 	fitted,
 	type Highlight,
@@ -11,7 +11,7 @@ import {
 	type Tone,
 	wordsOf,
 } from "./panel.ts";
-import { createTyping, type Pace } from "./typing.ts";
+import type { Pace } from "./typing.ts";
 
 /** A question whose answers name what they do. */
 export interface Question {
@@ -40,45 +40,30 @@ const TYPED = "Letters do not answer. Choose with ↑↓, then press enter.";
 
 /** Creates the panel of a question. Only arrows and Enter answer it: text that was meant for the editor does nothing. */
 export function createQuestionPanel(deps: QuestionPanelDeps): Component {
-	const { question, paint, isKey } = deps;
-	const { heading, text, answers } = question;
-	const cursor = createListCursor(answers[0]);
-	/** Text came in since the last move: an Enter may be its end. */
-	let hasText = false;
-
-	const press = (typed: string) => {
-		const step = stepOf(typed, isKey, answers.length);
-		if (step !== undefined) {
-			hasText = false;
-			cursor.move(answers, step);
-		} else if (isKey(typed, "tui.select.cancel")) deps.onAnswer(undefined);
-		else if (isKey(typed, "tui.select.confirm") && !hasText) deps.onAnswer(answers[cursor.at(answers)]);
-		deps.repaint();
-	};
-	const typing = createTyping({
-		pace: deps.pace,
-		onKey: press,
-		onText: () => {
-			hasText = true;
-			deps.repaint();
-		},
-		isRisky: (typed) => isKey(typed, "tui.select.confirm"),
-		isInField: () => true,
+	const { heading, text, answers } = deps.question;
+	const { paint, isKey, pace, repaint, onAnswer } = deps;
+	const keys = createAnswerKeys({
+		ids: answers,
+		page: answers.length,
+		isKey,
+		pace,
+		repaint,
+		onAnswer,
+		onCancel: () => onAnswer(undefined),
 	});
 
 	return {
 		invalidate: () => undefined,
-		handleInput: typing.read,
+		handleInput: keys.handleInput,
 		render: (width) => {
 			const rule = paint("dim", "─".repeat(width));
 			const words = (tone: Tone, said: string) => wordsOf(said, tone, width, paint);
-			const at = cursor.at(answers);
-			const rows = answers.map((answer, index) => {
-				const isSelected = index === at;
+			const rows = answers.map((answer) => {
+				const isSelected = answer === keys.current();
 				return rowLine([span(isSelected ? "accent" : "text", `  ${answer}`)], isSelected, width, deps);
 			});
 			const hints = hintsOf(["↑↓ choose", "enter answer", "esc cancel"], width, paint);
-			const notes = hasText ? ["", ...words("warning", TYPED)] : [];
+			const notes = keys.hasText() ? ["", ...words("warning", TYPED)] : [];
 			const whole = [
 				rule,
 				...words("accent", heading),

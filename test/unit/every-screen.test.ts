@@ -343,7 +343,7 @@ const wordsIn = (question: ActQuestion) => Object.values(question).map(String);
 const SHOWS = /\brender\b|export function (?:\w+(?:AsText|AsLines|InDetail|List|Outcome)|footerLine)\b/;
 
 /** Wraps what another file draws. */
-const WRAPPERS = ["features/dashboard/command.ts"];
+const WRAPPERS = ["features/dashboard/command.ts", "ui-kit/text-field.ts"];
 
 describe("whatever files, servers and people say", () => {
 	it("every file that draws a panel or makes a text is drawn here", () => {

@@ -1,6 +1,7 @@
 import { type Component, type Focusable, Input } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import { fitted, hintsOf, type Paint, type PanelKey, wordsOf } from "../../ui-kit/panel.ts";
+import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 
 /** What the panel of a field needs. */
@@ -50,25 +51,17 @@ export function createNameField(deps: NameFieldDeps): Component & Focusable {
 		isInField: () => true,
 	});
 
-	return {
-		get focused() {
-			return input.focused;
-		},
-		// Passed on, so that input methods find the cursor.
-		set focused(isFocused) {
-			input.focused = isFocused;
-		},
-		invalidate: () => input.invalidate(),
+	return panelAround(input, {
 		handleInput: typing.read,
 		render: (width) => {
 			const rule = paint("dim", "─".repeat(width));
 			const hints = hintsOf(["enter save", "esc cancel"], width, paint);
-			const field = input.render(Math.max(1, width - 1)).map((line) => ` ${line}`);
+			const field = fieldLines(input, width);
 			const notes = problem === undefined ? [] : wordsOf(problem, "error", width, paint);
 			return fitted(
 				[rule, ...wordsOf(deps.title, "accent", width, paint), ...field, ...notes, "", ...hints, rule],
 				width,
 			);
 		},
-	};
+	});
 }

@@ -17,6 +17,7 @@ import {
 	rowLine,
 	span,
 } from "../../ui-kit/panel.ts";
+import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 import { filtered, noMatch } from "./list-filter.ts";
 
@@ -120,15 +121,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 		isInField: () => true,
 	});
 
-	return {
-		get focused() {
-			return input.focused;
-		},
-		// Passed on, so that input methods find the cursor.
-		set focused(isFocused) {
-			input.focused = isFocused;
-		},
-		invalidate: () => input.invalidate(),
+	return panelAround(input, {
 		render: (width) => {
 			const view = deps.view();
 			const rows = rowsOf(view);
@@ -150,7 +143,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 				[
 					rule,
 					line([span("accent", " Use Codex account")]),
-					...input.render(Math.max(1, width - 1)).map((field) => ` ${field}`),
+					...fieldLines(input, width),
 					isAstray ? line([span("warning", ` ${noMatch(input.getValue())}`)]) : "",
 					...rows.slice(top, top + height).map((row, index) => {
 						const isSelected = top + index === at && !isAstray;
@@ -164,7 +157,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 			);
 		},
 		handleInput: typing.read,
-	};
+	});
 }
 
 /** How rows are drawn at this width: with what is left of the windows where there is room, else without. */

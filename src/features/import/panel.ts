@@ -1,6 +1,6 @@
 import type { Component } from "@mariozechner/pi-tui";
 import type { AccountId } from "../../core/ids.ts";
-import { createListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
+import { createAnswerKeys } from "../../ui-kit/answer-keys.ts";
 import {
 	fitted,
 	type Highlight,
@@ -12,7 +12,7 @@ import {
 	type Tone,
 	wordsOf,
 } from "../../ui-kit/panel.ts";
-import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
+import type { Pace } from "../../ui-kit/typing.ts";
 import { IMPORT_COPIES, IMPORT_NOTHING, type ImportRow, importAnswer, importChoice } from "./view.ts";
 
 /** What the panel needs. */
@@ -41,44 +41,28 @@ const SWITCH = "enter or space switches it";
  * highlighted. Only arrows, Enter and a blank by itself do something.
  */
 export function createImportPanel(deps: ImportPanelDeps): Component {
-	const { heading, rows, paint, isKey } = deps;
+	const { heading, rows, paint, isKey, pace, repaint, onAnswer } = deps;
 	const ids = [YES, NO, ...rows.map(({ id }) => id)];
 	const chosen = new Set(rows.map(({ id }) => id));
-	const cursor = createListCursor(YES);
-	/** Text came in since the last move: an Enter may be its end. */
-	let hasText = false;
-
-	const current = () => ids[cursor.at(ids)];
-	const switchRow = () => {
-		const row = rows.find(({ id }) => id === current());
+	const switchRow = (id: string | undefined) => {
+		const row = rows.find((each) => each.id === id);
 		if (row && !chosen.delete(row.id)) chosen.add(row.id);
 	};
-	const confirm = () => {
-		if (current() === NO) deps.onAnswer(new Set());
-		else if (current() !== YES) switchRow();
-		else if (chosen.size > 0) deps.onAnswer(chosen);
-	};
-	const press = (typed: string) => {
-		const step = stepOf(typed, isKey, rows.length);
-		if (step !== undefined) {
-			hasText = false;
-			cursor.move(ids, step);
-		} else if (isKey(typed, "tui.select.cancel")) deps.onAnswer(undefined);
-		else if (isKey(typed, "tui.select.confirm")) {
-			if (!hasText) confirm();
-		} else if (textIn(typed) === " " && !hasText) switchRow();
-		else if (textIn(typed) !== undefined) hasText = true;
-		deps.repaint();
-	};
-	const typing = createTyping({
-		pace: deps.pace,
-		onKey: press,
-		onText: () => {
-			hasText = true;
-			deps.repaint();
+	const keys = createAnswerKeys({
+		ids,
+		page: rows.length,
+		isKey,
+		pace,
+		repaint,
+		onAnswer: (id) => {
+			if (id === NO) onAnswer(new Set());
+			else if (id !== YES) switchRow(id);
+			else if (chosen.size > 0) onAnswer(chosen);
 		},
-		isRisky: (typed) => isKey(typed, "tui.select.confirm"),
+		onCancel: () => onAnswer(undefined),
+		onBlank: switchRow,
 	});
+	const { current } = keys;
 
 	const lineOf = (id: string, width: number): string => {
 		const isSelected = id === current();
@@ -91,13 +75,13 @@ export function createImportPanel(deps: ImportPanelDeps): Component {
 
 	return {
 		invalidate: () => undefined,
-		handleInput: typing.read,
+		handleInput: keys.handleInput,
 		render: (width) => {
 			const rule = paint("dim", "─".repeat(width));
 			const words = (tone: Tone, said: string) => wordsOf(said, tone, width, paint);
 			const selected = rows.find(({ id }) => id === current());
 			const about = selected ? [selected.name, selected.place, selected.warning].filter(Boolean) : [IMPORT_COPIES];
-			const notes = hasText
+			const notes = keys.hasText()
 				? words("warning", "Text does not answer. Choose with ↑↓, then press enter.")
 				: words("muted", about.join(" · "));
 			const hints = hintsOf(["↑↓ move", SWITCH, "esc import nothing"], width, paint);

@@ -1,0 +1,24 @@
+import type { Component, Focusable, Input } from "@mariozechner/pi-tui";
+
+/** Makes a panel of what is drawn around pi's input line. Focus is passed on, so that input methods find the cursor. */
+export function panelAround(
+	input: Input,
+	{ render, handleInput }: Required<Pick<Component, "handleInput" | "render">>,
+): Component & Focusable {
+	return {
+		get focused() {
+			return input.focused;
+		},
+		set focused(isFocused) {
+			input.focused = isFocused;
+		},
+		invalidate: () => input.invalidate(),
+		render,
+		handleInput,
+	};
+}
+
+/** The input line within the margin of a panel. */
+export function fieldLines(input: Input, width: number): string[] {
+	return input.render(Math.max(1, width - 1)).map((line) => ` ${line}`);
+}
