@@ -1,12 +1,12 @@
 const SECOND_MS = 1000;
 
 /** The names of each unit, and its length; the longest first. */
-const UNITS: readonly { readonly words: readonly string[]; readonly ms: number }[] = [
-	{ words: ["w", "wk", "wks", "week", "weeks"], ms: 7 * 86_400_000 },
-	{ words: ["d", "day", "days"], ms: 86_400_000 },
-	{ words: ["h", "hr", "hrs", "hour", "hours"], ms: 3_600_000 },
-	{ words: ["m", "min", "mins", "minute", "minutes"], ms: 60_000 },
-	{ words: ["s", "sec", "secs", "second", "seconds"], ms: SECOND_MS },
+const UNITS: readonly { readonly names: readonly string[]; readonly ms: number }[] = [
+	{ names: ["w", "wk", "wks", "week", "weeks"], ms: 7 * 86_400_000 },
+	{ names: ["d", "day", "days"], ms: 86_400_000 },
+	{ names: ["h", "hr", "hrs", "hour", "hours"], ms: 3_600_000 },
+	{ names: ["m", "min", "mins", "minute", "minutes"], ms: 60_000 },
+	{ names: ["s", "sec", "secs", "second", "seconds"], ms: SECOND_MS },
 ];
 const PART = /(\d{1,8}(?:[.,]\d{1,6})?)\s*([a-z]*)\s*/gy;
 const LONGEST_DURATION = 60;
@@ -34,7 +34,7 @@ export function durationIn(text: string): number | undefined {
 
 /** The length of a unit by its name. Without a name it is minutes behind hours, and any unit for zero. */
 function lengthOf(word: string, before: number, isNothing: boolean): number | undefined {
-	if (word !== "") return UNITS.find(({ words }) => words.includes(word))?.ms;
+	if (word !== "") return UNITS.find(({ names }) => names.includes(word))?.ms;
 	if (before === 3_600_000) return 60_000;
 	return isNothing && before === Number.POSITIVE_INFINITY ? SECOND_MS : undefined;
 }

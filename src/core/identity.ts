@@ -50,8 +50,8 @@ export function speakForOne(a: Speaker, b: Speaker): boolean {
 }
 
 /** Joins lists of claims, each claim once. */
-export function allClaims(...told: readonly (readonly UserClaim[])[]): UserClaim[] {
-	return [...new Set(told.flat())];
+export function allClaims(...lists: readonly (readonly UserClaim[])[]): UserClaim[] {
+	return [...new Set(lists.flat())];
 }
 
 /** Every account that a speaker speaks for, the oldest first. Several turn out to be one account. */

@@ -94,14 +94,14 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 	return {
 		whose,
 		join: async (credential, { source, label }) => {
-			const told = whose(credential);
-			if (!told) return undefined;
-			const { identity } = told;
+			const owner = whose(credential);
+			if (!owner) return undefined;
+			const { identity } = owner;
 			// The same grant is the same account, whatever its claims.
 			const sharing = accounts.list().find((account) => account.credential.refresh === credential.refresh);
 			// pi refreshes a linked account: a copy of it would be a second holder of one refresh token.
 			if (sharing?.linked) return sharing;
-			const known = told.account ?? sharing;
+			const known = owner.account ?? sharing;
 			const id = known?.id ?? identity.id;
 			const joined: Account = {
 				id,
@@ -127,9 +127,9 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			return find(id);
 		},
 		recognise: async (credential) => {
-			const told = whose(credential);
-			if (!told?.account || !tellsMore(accounts.list(), told.account, told.identity)) return;
-			await accounts.patch(told.account.id, { claims: told.identity.claims });
+			const owner = whose(credential);
+			if (!owner?.account || !tellsMore(accounts.list(), owner.account, owner.identity)) return;
+			await accounts.patch(owner.account.id, { claims: owner.identity.claims });
 			pool.emit({ type: "changed" });
 		},
 		isPis,

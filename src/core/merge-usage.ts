@@ -19,7 +19,7 @@ import { MOST_LIMITS } from "./usage-bounds.ts";
 /** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
 const ROOM_TO_RETURN_PERCENT = 5;
 export const ENDPOINT_LAG_MS = 60_000;
-/** Models that are remembered of one limit. */
+/** As many models are remembered of one limit. */
 const MOST_MODELS = 20;
 /** A spent window without a reset is asked about again after this long. */
 const UNKNOWN_END_MS = 15 * 60_000;
@@ -35,13 +35,13 @@ export interface AnsweredOn {
  * `answered`: the snapshot came with an answer on a limit of its own, which the general limit does not keep back.
  */
 export function mergeUsage(
-	memo: AccountStatus,
+	status: AccountStatus,
 	usage: UsageSnapshot,
 	now: number,
 	answered?: AnsweredOn | undefined,
 ): AccountStatus {
-	const former = memo.usage;
-	if (former && former.capturedAt > usage.capturedAt) return memo;
+	const former = status.usage;
+	if (former && former.capturedAt > usage.capturedAt) return status;
 	const known = withModels(isWholeAnswer(usage) ? usage.limits : mergedLimits(former, usage), former, answered);
 	const isWhole = isWholeAnswer(usage);
 	const budgets = isWhole ? usage.budgets : former?.budgets;
@@ -53,13 +53,13 @@ export function mergeUsage(
 		credits: isWhole ? usage.credits : (usage.credits ?? former?.credits),
 		plan: usage.plan ?? former?.plan,
 	};
-	const told = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
+	const reported = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
 	const except = modelsApart(merged, now);
-	const cooldowns = reconcileCooldowns(memo.cooldowns, told, former, now, except);
-	return { ...memo, usage: merged, cooldowns: answered ? sparing(cooldowns, answered.modelId) : cooldowns };
+	const cooldowns = reconcileCooldowns(status.cooldowns, reported, former, now, except);
+	return { ...status, usage: merged, cooldowns: answered ? sparing(cooldowns, answered.modelId) : cooldowns };
 }
 
-/** The endpoint tells all there is. */
+/** Does the snapshot have everything? Only the endpoint reports all of it. */
 function isWholeAnswer({ source }: UsageSnapshot): boolean {
 	return source === "api";
 }
@@ -95,22 +95,22 @@ function sparing(cooldowns: readonly Cooldown[], modelId: string): readonly Cool
 }
 
 /** The status without the notion that `modelId` draws on a limit of its own: the general one has refused it. */
-export function withoutModelApart(memo: AccountStatus, modelId: string): AccountStatus {
-	const { usage } = memo;
-	if (!usage || Object.values(usage.limits).every(({ models }) => !models?.includes(modelId))) return memo;
+export function withoutModelApart(status: AccountStatus, modelId: string): AccountStatus {
+	const { usage } = status;
+	if (!usage || Object.values(usage.limits).every(({ models }) => !models?.includes(modelId))) return status;
 	const limits = Object.fromEntries(
 		Object.entries(usage.limits).map(([id, limit]) => {
 			return [id, limit.models ? { ...limit, models: limit.models.filter((each) => each !== modelId) } : limit];
 		}),
 	);
-	return { ...memo, usage: { ...usage, limits } };
+	return { ...status, usage: { ...usage, limits } };
 }
 
 /** The endpoint reports every window; the headers of a refusal may report only the one that was hit. */
 function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot): readonly UsageWindow[] {
 	if (usage.source === "api") return usage.windows;
-	const told = new Set(usage.windows.map(({ windowMinutes }) => windowMinutes));
-	return [...usage.windows, ...(former?.windows ?? []).filter(({ windowMinutes }) => !told.has(windowMinutes))];
+	const reported = new Set(usage.windows.map(({ windowMinutes }) => windowMinutes));
+	return [...usage.windows, ...(former?.windows ?? []).filter(({ windowMinutes }) => !reported.has(windowMinutes))];
 }
 
 /** The newest limits first, so that a backend with ever new ones does not make the file grow. */
@@ -132,12 +132,12 @@ function reconcileCooldowns(
 	const settled = isWhole ? reconcileWithEndpoint(cooldowns, usage, former, now) : cooldowns;
 	// With bought credits it does not cool: another gate keeps it for the sessions that are on it.
 	if (!isSpent(usage, now) || creditsUntil(usage, now) !== undefined) return settled;
-	const told = exhaustedUntil(quotasOf(usage), now);
-	if (told === undefined && !isWhole) return settled;
-	const isKnown = settled.some(({ scope, until }) => scope === "account" && until >= (told ?? now));
+	const resetsAt = exhaustedUntil(quotasOf(usage), now);
+	if (resetsAt === undefined && !isWhole) return settled;
+	const isKnown = settled.some(({ scope, until }) => scope === "account" && until >= (resetsAt ?? now));
 	if (isKnown) return settled;
-	const until = told ?? now + UNKNOWN_END_MS;
-	const rest: Cooldown = {
+	const until = resetsAt ?? now + UNKNOWN_END_MS;
+	const cooldown: Cooldown = {
 		scope: "account",
 		reason: "usage_limit",
 		until,
@@ -145,7 +145,7 @@ function reconcileCooldowns(
 		models: [],
 		...(except.length > 0 && { except }),
 	};
-	return mergeCooldown(settled, told === undefined ? { ...rest, guessed: true } : rest, now);
+	return mergeCooldown(settled, resetsAt === undefined ? { ...cooldown, guessed: true } : cooldown, now);
 }
 
 /** Corrects quota cooldowns by the endpoint: ended if there is quota again, else with the reset that it reports. */

@@ -83,7 +83,7 @@ export interface ServeDeps {
 	/** Asks the usage endpoint; only messages wait for it. Never rejects. */
 	readonly askUsage: (id: AccountId) => Promise<unknown>;
 	/** Does pi's own retry repeat a turn with this error? */
-	readonly isRepeatedByHost: (words: string) => boolean;
+	readonly isRepeatedByHost: (message: string) => boolean;
 	/** Hashes a token, to recognize it later. */
 	readonly fingerprint: (token: string) => string;
 	readonly settings: () => Settings;
@@ -226,10 +226,10 @@ async function tryOnce(
 			push(endOf(delivery, isAborted, request, deps));
 			return { kind: "finished", failure: undefined };
 		}
-		const told = final.error.errorMessage ?? "";
-		const surfaced = tried.surfaced(told);
+		const message = final.error.errorMessage ?? "";
+		const surfaced = tried.surfaced(message);
 		const { cooldownMs } = settings().rotation;
-		const failure = classify(tried.evidence(told), { now: clock.now(), modelId: model.id, cooldownMs });
+		const failure = classify(tried.evidence(message), { now: clock.now(), modelId: model.id, cooldownMs });
 		const isForPi =
 			delivery.isCommitted ||
 			isSurfaced(failure, surfaced, others, deps) ||
@@ -253,13 +253,13 @@ async function tryOnce(
 /** Is this failure surfaced, although nothing was shown yet? */
 function isSurfaced(
 	{ remedy, isLeftToHost }: Failure,
-	words: string,
+	message: string,
 	{ mayTryElsewhere }: Alternatives,
 	{ isRepeatedByHost }: ServeDeps,
 ): boolean {
 	if (remedy === "try-elsewhere-once") return !mayTryElsewhere;
 	if (remedy !== "surface") return false;
-	return !isLeftToHost || !mayTryElsewhere || isRepeatedByHost(words);
+	return !isLeftToHost || !mayTryElsewhere || isRepeatedByHost(message);
 }
 
 /** The final event of a host that threw before anything was sent: another account may serve. */
@@ -284,8 +284,8 @@ function endOf(
 	if (isAborted && final?.reason === "aborted") return final;
 	const isOurs = !isAborted && thrown !== undefined && cameUpHere(thrown);
 	if (isOurs) pool.emit({ type: "defect", where: "stream", trace: traceOf(thrown) });
-	const told = thrown instanceof Error && !isOurs ? thrown.message : undefined;
-	const broken = told ?? (isOurs ? unexpected() : brokenOff());
+	const message = thrown instanceof Error && !isOurs ? thrown.message : undefined;
+	const broken = message ?? (isOurs ? unexpected() : brokenOff());
 	const [reason, text] = isAborted ? (["aborted", ABORTED] as const) : (["error", broken] as const);
 	return partial ? brokenOffAt(partial, reason, text) : finalError(model, reason, text, clock.now());
 }
@@ -298,12 +298,12 @@ function afterCommit(
 	account: Account,
 	access: string,
 	failure: Failure,
-	told: string,
+	message: string,
 	{ model, options: { sessionId } }: StreamRequest,
 	deps: ServeDeps,
 ): string {
 	const isAccountFault = failure.remedy === "rotate" || failure.remedy === "retry-or-rotate";
-	if (!isAccountFault) return told;
+	if (!isAccountFault) return message;
 	penalize(account, access, failure, model.id, deps);
 	const { next } = deps.pool.plan({
 		modelId: model.id,
@@ -312,7 +312,7 @@ function afterCommit(
 		sessionId,
 		tried: new Set([account.id]),
 	});
-	return next ? continuesElsewhere() : told;
+	return next ? continuesElsewhere() : message;
 }
 
 /** Sets the cooldown of a failure; `access` is the token that was refused. */
@@ -345,6 +345,6 @@ function isQuotaInDoubt({ kind, cooling }: Failure): boolean {
 }
 
 /** The message of a server as it may be shown. */
-export function reasonIn(words: string): string {
-	return [...printable(hideTokens(words).trim())].slice(0, LONGEST_REASON).join("");
+export function reasonIn(message: string): string {
+	return [...printable(hideTokens(message).trim())].slice(0, LONGEST_REASON).join("");
 }

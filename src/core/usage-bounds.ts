@@ -23,22 +23,22 @@ export function boundedPercent(percent: number | undefined): number | undefined 
 	return percent !== undefined && percent >= 0 && percent <= MOST_PERCENT ? percent : undefined;
 }
 
-/** Bounds a reset as reported at `toldAt`; undefined over 366 days ahead, and over a day back. Both epoch ms. */
-export function boundedReset(resetsAt: number | undefined, toldAt: number): number | undefined {
+/** Bounds a reset as reported at `reportedAt`; undefined over 366 days ahead, and over a day back. Both epoch ms. */
+export function boundedReset(resetsAt: number | undefined, reportedAt: number): number | undefined {
 	if (resetsAt === undefined) return undefined;
-	const aheadMs = resetsAt - toldAt;
+	const aheadMs = resetsAt - reportedAt;
 	return aheadMs >= -OLDEST_RESET_MS && aheadMs <= FURTHEST_RESET_MS ? resetsAt : undefined;
 }
 
-/** Bounds a window as reported at `toldAt`, epoch ms; undefined if its use or its length cannot be true. */
+/** Bounds a window as reported at `reportedAt`, epoch ms; undefined if its use or its length cannot be true. */
 export function boundedWindow(
-	told: { readonly [Key in keyof UsageWindow]: UsageWindow[Key] | undefined },
-	toldAt: number,
+	reported: { readonly [Key in keyof UsageWindow]: UsageWindow[Key] | undefined },
+	reportedAt: number,
 ): UsageWindow | undefined {
-	const usedPercent = boundedPercent(told.usedPercent);
-	const { windowMinutes } = told;
+	const usedPercent = boundedPercent(reported.usedPercent);
+	const { windowMinutes } = reported;
 	// The plan has switched off a window of zero minutes.
 	if (usedPercent === undefined || windowMinutes === undefined) return undefined;
 	if (!(windowMinutes > 0 && windowMinutes <= MOST_MINUTES)) return undefined;
-	return { usedPercent, windowMinutes, resetsAt: boundedReset(told.resetsAt, toldAt) };
+	return { usedPercent, windowMinutes, resetsAt: boundedReset(reported.resetsAt, reportedAt) };
 }

@@ -62,8 +62,8 @@ export async function backupsOf(path: string): Promise<AccountBackup[]> {
 	const prefix = `${basename(path)}.bak-`;
 	const names = await readdir(dirname(path)).catch(() => []);
 	return names.sort().flatMap((name) => {
-		const told = name.startsWith(prefix) && /^(merged-)?(\d+)-([\w-]+)$/.exec(name.slice(prefix.length));
-		const [, mark, at, id] = told || [];
+		const parts = name.startsWith(prefix) && /^(merged-)?(\d+)-([\w-]+)$/.exec(name.slice(prefix.length));
+		const [, mark, at, id] = parts || [];
 		const why = mark === undefined ? "removed" : "merged";
 		return at && id ? [{ path: join(dirname(path), name), why, at: Number(at), id }] : [];
 	});

@@ -166,7 +166,7 @@ async function append(target: string, batch: string): Promise<void> {
 			const held = await handle.stat();
 			if (!held.isFile()) return;
 			if (held.size > 0 && held.size + Buffer.byteLength(batch) > LOG_BYTES) {
-				await setAside(target, batch);
+				await replaceFullLog(target, batch);
 				continue;
 			}
 			// Another process has renamed it since it was opened: the next round begins a new file.
@@ -183,7 +183,7 @@ async function append(target: string, batch: string): Promise<void> {
 }
 
 /** Renames a full log. If several processes find it full, one renames it and the others find a new one, or none yet. */
-async function setAside(target: string, batch: string): Promise<void> {
+async function replaceFullLog(target: string, batch: string): Promise<void> {
 	await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
 		const size = await stat(target).then((held) => held.size, nothing);
 		if (size !== undefined && size + Buffer.byteLength(batch) > LOG_BYTES) await rename(target, olderOf(target));

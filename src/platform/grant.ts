@@ -61,8 +61,17 @@ export function codesIn(body: string): string[] {
 	const content = parseJson(recordSchema, body) ?? {};
 	const { error, detail, code } = content;
 	const [inError, inDetail] = [error, detail].map((part) => recordSchema.safeParse(part).data ?? {});
-	const told = [inError?.code, error, code, inDetail?.code, detail, content.error_code, inError?.type, inDetail?.type];
-	return told.flatMap((each) => codeSchema.safeParse(each).data ?? []);
+	const places = [
+		inError?.code,
+		error,
+		code,
+		inDetail?.code,
+		detail,
+		content.error_code,
+		inError?.type,
+		inDetail?.type,
+	];
+	return places.flatMap((each) => codeSchema.safeParse(each).data ?? []);
 }
 
 /** Is the body a JSON object? Then the service itself answered, and not a proxy. */

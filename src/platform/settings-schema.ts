@@ -17,7 +17,7 @@ import {
 export interface Preference<G> {
 	/** Its key in the group; a dot leads one level down. */
 	readonly key: string;
-	/** What it does, in a few words. */
+	/** What it does, briefly. */
 	readonly summary: string;
 	/** What it has to be, as the end of "must be …". */
 	readonly wanted: string;
@@ -132,7 +132,7 @@ function wholeNumber(most: number, choices: readonly number[]): Kind<number> {
 	};
 }
 
-/** Stored in words, kept in ms. A bare 0 needs no unit. */
+/** Stored as text, kept in ms. A bare 0 needs no unit. */
 function duration(choices: readonly string[]): Kind<number> {
 	const inMs = z.transform((stored: string | 0) => durationIn(String(stored)) ?? Number.NaN);
 	return {

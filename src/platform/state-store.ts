@@ -121,12 +121,12 @@ const usageSchema = z.pipe(
 function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
 	const { capturedAt, windows, budgets, limits } = usage;
 	// A window may be older than the snapshot: headers leave it as it was reported before.
-	const toldAt = (row: UsageWindow) => Math.min(capturedAt, row.resetsAt ?? capturedAt);
-	const bounded = (rows: readonly UsageWindow[]) => rows.flatMap((row) => boundedWindow(row, toldAt(row)) ?? []);
+	const reportedAt = (row: UsageWindow) => Math.min(capturedAt, row.resetsAt ?? capturedAt);
+	const bounded = (rows: readonly UsageWindow[]) => rows.flatMap((row) => boundedWindow(row, reportedAt(row)) ?? []);
 	return {
 		...usage,
 		windows: bounded(windows),
-		...(budgets && { budgets: budgets.flatMap((row) => bounded([row]).map((told) => ({ ...row, ...told }))) }),
+		...(budgets && { budgets: budgets.flatMap((row) => bounded([row]).map((window) => ({ ...row, ...window }))) }),
 		limits: Object.fromEntries(
 			Object.entries(limits).map(([id, limit]) => [id, { ...limit, windows: bounded(limit.windows) }]),
 		),

@@ -146,8 +146,8 @@ function rootsOf(error: unknown, depth: number): Error[] {
 
 function kindOf(error: Error): Unreached {
 	const code = codeOf(error) ?? "";
-	const never = (kind: Unreached["kind"], told: string | undefined): Unreached => {
-		return { kind, code: told, maybeSent: false };
+	const never = (kind: Unreached["kind"], code: string | undefined): Unreached => {
+		return { kind, code, maybeSent: false };
 	};
 	if (CERTIFICATE.has(code)) return never("certificate", code);
 	if (UNCONNECTED.has(code)) return never("unconnected", code);

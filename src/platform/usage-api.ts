@@ -114,12 +114,12 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 function familyWindows(headers: Readonly<Record<string, string>>, family: string, now: number): UsageWindow[] {
 	return ["primary", "secondary"].flatMap((slot) => {
 		const field = (name: string) => headers[`x-${family}-${slot}-${name}`];
-		const told = {
+		const window = {
 			usedPercent: numberIn(field("used-percent")),
 			windowMinutes: numberIn(field("window-minutes")),
 			resetsAt: resetIn(field("reset-at"), field("reset-after-seconds"), now),
 		};
-		return boundedWindow(told, now) ?? [];
+		return boundedWindow(window, now) ?? [];
 	});
 }
 

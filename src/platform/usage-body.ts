@@ -12,13 +12,13 @@ const MOST_ENTRIES = 4 * MOST_LIMITS;
 
 /** Each part of an answer is read by itself, so that an odd one loses only itself. */
 const anything = z.optional(z.unknown());
-const read = <T>(how: (told: unknown) => T) => z.pipe(anything, z.transform(how));
+const read = <T>(how: (value: unknown) => T) => z.pipe(anything, z.transform(how));
 const number = read(numberIn);
-const word = read((told) => boundedWord(typeof told === "string" ? told : undefined));
-const balance = read((told) => boundedWord(typeof told === "string" ? told : numberIn(told)?.toString()));
-const flag = read((told): boolean | undefined => {
-	if (typeof told === "boolean") return told;
-	return told === "true" || told === "false" ? told === "true" : undefined;
+const word = read((value) => boundedWord(typeof value === "string" ? value : undefined));
+const balance = read((value) => boundedWord(typeof value === "string" ? value : numberIn(value)?.toString()));
+const flag = read((value): boolean | undefined => {
+	if (typeof value === "boolean") return value;
+	return value === "true" || value === "false" ? value === "true" : undefined;
 });
 
 const resetFields = { reset_at: anything, reset_after_seconds: anything };
@@ -112,18 +112,18 @@ function limitsOf({ additional_rate_limits: entries = [] }: Body, askedAt: numbe
 }
 
 function budgetsOf(body: Body, hasWindows: boolean, askedAt: number): Budget[] {
-	const told = body.spend_control?.individual_limit ?? body.individual_limit;
-	const usedPercent = told && usedOf(told);
+	const cap = body.spend_control?.individual_limit ?? body.individual_limit;
+	const usedPercent = cap && usedOf(cap);
 	const isReached = body.spend_control?.reached === true || isBudgetReached(body, hasWindows);
 	if (usedPercent === undefined && !isReached) return [];
 	return [
 		{
 			usedPercent: isReached ? Math.max(100, usedPercent ?? 100) : (usedPercent ?? 0),
 			windowMinutes: MONTH_MINUTES,
-			resetsAt: boundedReset(resetIn(told?.reset_at, told?.reset_after_seconds, askedAt), askedAt),
+			resetsAt: boundedReset(resetIn(cap?.reset_at, cap?.reset_after_seconds, askedAt), askedAt),
 			isReached,
-			used: amount(told?.used),
-			limit: amount(told?.limit),
+			used: amount(cap?.used),
+			limit: amount(cap?.limit),
 		},
 	];
 }
@@ -135,8 +135,8 @@ function usedOf({ used_percent, remaining_percent, used, remaining, limit }: Non
 	return ways.map(boundedPercent).find((percent) => percent !== undefined);
 }
 
-function amount(told: number | undefined): number | undefined {
-	return told !== undefined && told >= 0 && told <= Number.MAX_SAFE_INTEGER ? told : undefined;
+function amount(value: number | undefined): number | undefined {
+	return value !== undefined && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;
 }
 
 /** A workspace without credits still has the windows of its seats. */
@@ -163,17 +163,17 @@ function creditsOf(body: Body): Credits | undefined {
 }
 
 /** A number, which may be written as text. */
-export function numberIn(told: unknown): number | undefined {
-	if (typeof told !== "number" && typeof told !== "string") return undefined;
-	const value = typeof told === "string" && told.trim() === "" ? Number.NaN : Number(told);
-	return Number.isFinite(value) ? value : undefined;
+export function numberIn(value: unknown): number | undefined {
+	if (typeof value !== "number" && typeof value !== "string") return undefined;
+	const number = typeof value === "string" && value.trim() === "" ? Number.NaN : Number(value);
+	return Number.isFinite(number) ? number : undefined;
 }
 
 /** A reset, epoch ms: from seconds since 1970 or an ISO time, else from seconds from now on. */
 export function resetIn(at: unknown, afterSeconds: unknown, now: number): number | undefined {
 	const iso = typeof at === "string" && at.includes("T") ? Date.parse(at) : Number.NaN;
-	const told = boundedReset(Number.isNaN(iso) ? (numberIn(at) ?? 0) * 1000 : iso, now);
-	if (told !== undefined) return told;
+	const reset = boundedReset(Number.isNaN(iso) ? (numberIn(at) ?? 0) * 1000 : iso, now);
+	if (reset !== undefined) return reset;
 	const after = numberIn(afterSeconds);
 	return after === undefined || after <= 0 ? undefined : boundedReset(now + after * 1000, now);
 }
