@@ -210,6 +210,7 @@ export function compose(pi: ExtensionAPI): void {
 		pool,
 		affinity,
 		eventLog,
+		followLog: (listener) => followFiles([paths.log], listener),
 		membership,
 		credentials,
 		usage,

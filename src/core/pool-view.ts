@@ -14,6 +14,8 @@ export interface ShownAccount {
 	readonly usage: UsageSnapshot | undefined;
 	readonly lastUsedAt: number | undefined;
 	readonly lastError: { readonly text: string; readonly at: number } | undefined;
+	/** Sessions that are at work on it, in any process. */
+	readonly sessions: number;
 	/** The last call of the usage endpoint failed: the figures may be old. */
 	readonly isUsageFailing: boolean;
 }

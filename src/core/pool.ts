@@ -28,6 +28,8 @@ export interface Pool {
 	acquireLease(id: AccountId, sessionId: SessionId | undefined, isChoice: boolean): void;
 	/** The session is still at work on it. */
 	renewLease(id: AccountId, sessionId: SessionId | undefined): void;
+	/** How many sessions are at work on each account, in any process; `except` is not counted. */
+	liveSessions(except: SessionId | undefined): ReadonlyMap<AccountId, number>;
 	/** The session is over. */
 	releaseLease(sessionId: SessionId | undefined): void;
 	pinned(): AccountId | undefined;
@@ -203,6 +205,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		renewLease: (id, sessionId) => {
 			if (sessionId !== undefined) state.acquireLease(sessionId, id, false);
 		},
+		liveSessions: state.liveSessions,
 		releaseLease: (sessionId) => {
 			if (sessionId !== undefined) state.releaseLease(sessionId);
 		},

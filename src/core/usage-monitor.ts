@@ -27,6 +27,8 @@ export interface UsageMonitor {
 	 * was refused is followed by another one.
 	 */
 	ask(id: AccountId): Promise<boolean>;
+	/** True while an answer is awaited: of this account, or without one of any. */
+	isAsking(id?: AccountId): boolean;
 	/** Ends the calls under way: an open connection would delay the end of pi. */
 	stop(): void;
 }
@@ -261,6 +263,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 				return false;
 			}
 		},
+		isAsking: (id) => (id === undefined ? underWay.size > 0 : underWay.has(id)),
 		stop: () => {
 			for (const timer of owed.values()) clearTimeout(timer);
 			owed.clear();

@@ -39,6 +39,8 @@ export interface CommandPorts {
 	readonly pool: Pool;
 	readonly affinity: Affinity;
 	readonly eventLog: EventLog;
+	/** Has `listener` called after the event log was written, until the function that it gives is called. */
+	readonly followLog: (listener: () => void) => () => void;
 	readonly membership: Membership;
 	readonly credentials: Credentials;
 	readonly usage: UsageMonitor;

@@ -22,8 +22,8 @@ export interface PanelHost<T> {
 	readonly onClose: (release: () => void) => void;
 }
 
-/** How often times are drawn anew. */
-const TICK_MS = 5000;
+/** How often it is looked whether a panel would be drawn otherwise by now: times in it, and what others have stored. */
+const LOOK_MS = 1000;
 /** What pi shows below a panel; and above it a notice, where the terminal is not too low for that. */
 const FOOTER_LINES = 4;
 const NOTICE_LINES = 2;
@@ -41,13 +41,9 @@ export async function openPanel<T>(
 	try {
 		return await host.ui.custom<T>((tui, theme, keys, close) => {
 			const repaint = () => tui.requestRender();
-			const ticking = setInterval(repaint, TICK_MS);
 			const end = () => close(ended);
 			signal.addEventListener("abort", end, { once: true });
-			releases.push(
-				() => clearInterval(ticking),
-				() => signal.removeEventListener("abort", end),
-			);
+			releases.push(() => signal.removeEventListener("abort", end));
 			if (signal.aborted) end();
 			const timers = new Set<NodeJS.Timeout>();
 			const pace: Pace = {
@@ -75,7 +71,7 @@ export async function openPanel<T>(
 				for (const timer of timers) clearTimeout(timer);
 			});
 			const wholeRoom = () => tui.terminal.rows - FOOTER_LINES;
-			return create({
+			const panel = create({
 				paint: (tone, text) => theme.fg(tone, text),
 				highlight: (line) => theme.bg("selectedBg", line),
 				isKey: (typed, key) => keys.matches(typed, key),
@@ -85,6 +81,21 @@ export async function openPanel<T>(
 				wholeRoom,
 				close,
 				onClose: (release) => releases.push(release),
+			});
+			const { render } = panel;
+			let drawn: { readonly width: number; readonly lines: string } | undefined;
+			const linesAt = (width: number) => render.call(panel, width).join("\n");
+			// pi draws the whole screen, and is only asked to where something of ours is not the same any more.
+			const looking = setInterval(() => {
+				if (drawn && linesAt(drawn.width) !== drawn.lines) repaint();
+			}, LOOK_MS);
+			releases.push(() => clearInterval(looking));
+			return Object.assign(panel, {
+				render: (width: number) => {
+					const lines = render.call(panel, width);
+					drawn = { width, lines: lines.join("\n") };
+					return lines;
+				},
 			});
 		});
 	} finally {

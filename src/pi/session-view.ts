@@ -58,6 +58,13 @@ export function createSessionView({ pool, affinity, link, settings, savedModel, 
 			return { isEnabled: settings.read().enabled, isForeign: link.isForeign(), account: next(host, without) };
 		},
 		isAnyReady: () => readyCount(pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined })) > 0,
-		pool: (host) => viewOf(pool, settings.read(), clock.now(), next(host)),
+		pool: (host) => viewOf(pool, settings.read(), clock.now(), next(host), atWork(host, pool)),
 	};
+}
+
+/** Sessions at work on each account; the one in front of the person only while it answers. */
+function atWork(host: ExtensionContext, pool: Pool): ReadonlyMap<AccountId, number> {
+	const others = pool.liveSessions(host.sessionManager.getSessionId());
+	const own = host.isIdle() ? undefined : pool.active();
+	return own === undefined ? others : new Map([...others, [own, (others.get(own) ?? 0) + 1]]);
 }

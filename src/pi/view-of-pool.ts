@@ -1,16 +1,23 @@
 import type { Account } from "../core/account.ts";
+import type { AccountId } from "../core/ids.ts";
 import { gatedIn } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView, ShownAccount } from "../core/pool-view.ts";
 import { hideEmails } from "../core/privacy.ts";
 import type { Settings } from "../core/settings.ts";
 
-/** The pool as it is shown now; e-mails only where the person lets them be seen. `next` serves the next request. */
+const NONE: ReadonlyMap<AccountId, number> = new Map();
+
+/**
+ * The pool as it is shown now; e-mails only where the person lets them be seen. `next` serves the next request;
+ * `sessions`: how many are at work on each account.
+ */
 export function viewOf(
 	pool: Pool,
 	{ enabled, rotation, maskEmails }: Settings,
 	now: number,
 	next: Account | undefined,
+	sessions = NONE,
 ): PoolView {
 	const active = next?.id;
 	const pinned = pool.pinned();
@@ -27,6 +34,7 @@ export function viewOf(
 			usage: status.usage,
 			lastUsedAt: status.lastUsedAt,
 			lastError: status.lastError ?? status.usageError,
+			sessions: sessions.get(account.id) ?? 0,
 			isUsageFailing: (status.usageFailures ?? 0) > 0,
 		};
 	});

@@ -110,11 +110,15 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 		},
 		read: async (count) => {
 			const text = await realTarget(path).then(readBoth, () => "");
-			const decisions = text.split("\n").flatMap((line): LoggedDecision[] => {
-				const parsed = line === "" ? undefined : parseJson(lineSchema, line);
-				return parsed ? [parsed] : [];
-			});
-			// Each process writes the lines of a second at once, so the lines of several are out of order. Sorting is stable.
+			const lines = text.split("\n").filter((line) => line !== "");
+			const decisionsIn = (some: readonly string[]) =>
+				some.flatMap((line): LoggedDecision[] => {
+					const parsed = parseJson(lineSchema, line);
+					return parsed ? [parsed] : [];
+				});
+			// Each process writes the lines of a second at once, so those of several are a little out of order. Sorting is stable.
+			const late = decisionsIn(lines.slice(-(count + MOST_WAITING)));
+			const decisions = late.length >= count ? late : decisionsIn(lines);
 			return decisions.sort((a, b) => a.at - b.at).slice(-count);
 		},
 		flush,

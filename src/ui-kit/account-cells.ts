@@ -1,7 +1,7 @@
 import { gateOf } from "../core/candidate.ts";
 import type { ShownAccount } from "../core/pool-view.ts";
 import { byLength, freshness, quotasOf, remaining, type UsageWindow, windowName } from "../core/usage.ts";
-import { formatDuration, formatPercent } from "./format.ts";
+import { formatCountdown, formatPercent } from "./format.ts";
 import { type Span, span, type Tone } from "./panel.ts";
 import { restFor, stateWord } from "./state-words.ts";
 
@@ -35,7 +35,7 @@ export function windowCells({ usage }: ShownAccount, now: number): WindowCell[] 
 			minutes,
 			leftPercent,
 			left: `${mark}${formatPercent(leftPercent)}`,
-			resetsIn: resetsAt !== undefined && resetsAt > now ? formatDuration(resetsAt - now) : "",
+			resetsIn: resetsAt !== undefined && resetsAt > now ? formatCountdown(resetsAt - now) : "",
 			tone: toneOfLeft(leftPercent),
 		};
 	});
@@ -64,6 +64,9 @@ export function leadOf(servesNext: boolean): Span {
 	return span("accent", servesNext ? "→ " : "  ");
 }
 
+/** The state of an account that is ready, and at work for a session. */
+const IN_USE = "ready, in use";
+
 /** The state of an account in a word or two. With `withTime` also how long it rests. */
 export function stateCell(
 	shown: ShownAccount,
@@ -83,5 +86,5 @@ export function stateCell(
 	// Only one that is ready is called so: the column stays as wide as it was.
 	if (shown.isPinned) return { tone: "text", text: "pinned" };
 	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
-	return { tone: "text", text: word };
+	return { tone: "text", text: shown.sessions > 0 ? IN_USE : word };
 }

@@ -58,8 +58,14 @@ export interface RowLook {
 
 /** A line of a row, behind the column of the cursor's sign; all of it stands out where its row is highlighted. */
 export function rowLine(line: Line, isSelected: boolean, width: number, { paint, highlight }: RowLook): string {
-	const whole = painted([span("accent", isSelected ? CURSOR_SIGN : " "), ...line], width, paint);
-	return isSelected ? highlight(whole + " ".repeat(Math.max(0, width - visibleWidth(whole)))) : whole;
+	if (!isSelected) return painted([span("text", " "), ...line], width, paint);
+	const whole = painted([span("accent", CURSOR_SIGN), ...line.map(onHighlight)], width, paint);
+	return highlight(whole + " ".repeat(Math.max(0, width - visibleWidth(whole))));
+}
+
+/** Colours are made for the terminal's own background, and hard to read on another one: only what warns keeps its own. */
+function onHighlight({ tone, text }: Span): Span {
+	return { tone: tone === "warning" || tone === "error" ? tone : "text", text };
 }
 
 /** The text in `width` columns, filled up or cut. */

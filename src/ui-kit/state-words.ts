@@ -1,7 +1,7 @@
 import { isReadyAtGuessed, isReadyAtOfQuota } from "../core/cooldown.ts";
 import type { ShownAccount } from "../core/pool-view.ts";
 import { creditsUntil } from "../core/usage.ts";
-import { about, formatClock, formatDuration } from "./format.ts";
+import { about, formatClock, formatCountdown } from "./format.ts";
 
 /** The words for the states of an account, on every screen and in every document. */
 export const STATE_WORDS = ["ready", "resting", "out of quota", "signed out", "off"] as const;
@@ -24,7 +24,7 @@ export function stateWord({ state, cooldowns, usage }: Known, now: number): Stat
 /** How long an account that waits goes on to: `42m`, or `about 42m` where nothing told; undefined for any other. */
 export function restFor({ state, readyAt, cooldowns }: ShownAccount, now: number): string | undefined {
 	if (state !== "cooling" || readyAt === undefined) return undefined;
-	return `${about(isReadyAtGuessed(cooldowns, undefined, now))}${formatDuration(readyAt - now)}`;
+	return `${about(isReadyAtGuessed(cooldowns, undefined, now))}${formatCountdown(readyAt - now)}`;
 }
 
 /** Until when, on the clock: `16:16`, or `about 16:16`. */

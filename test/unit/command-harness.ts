@@ -56,6 +56,9 @@ export interface CommandHarness {
 	askUsage: () => Promise<void>;
 	/** What the log holds. */
 	decisions: LoggedDecision[];
+	/** How often the log was read, and who hears of what is written to it. */
+	logReads: number;
+	readonly logListeners: Set<() => void>;
 	/** What asking for usage that has outlived its time comes to. */
 	refreshStale: () => Promise<void>;
 	/** Preferences that were stored, write by write. */
@@ -125,19 +128,32 @@ export function createCommandHarness(
 			cli.syncs += 1;
 		},
 	};
+	let asking = 0;
 	const commands = createCommands({
 		pool,
 		affinity: harness.affinity,
 		eventLog: {
 			append: () => undefined,
-			read: async (count) => cli.decisions.slice(-count),
+			read: async (count) => {
+				cli.logReads += 1;
+				return cli.decisions.slice(-count);
+			},
 			flush: async () => undefined,
+		},
+		followLog: (listener) => {
+			cli.logListeners.add(listener);
+			return () => cli.logListeners.delete(listener);
 		},
 		membership,
 		credentials: harness.deps.credentials,
 		usage: {
 			setBaseUrl: () => undefined,
-			refreshStale: () => cli.refreshStale(),
+			refreshStale: async () => {
+				asking += 1;
+				await cli.refreshStale();
+				asking -= 1;
+			},
+			isAsking: (id) => id === undefined && asking > 0,
 			follow: async () => undefined,
 			recheckCooling: async () => undefined,
 			stop: () => undefined,
@@ -218,6 +234,8 @@ export function createCommandHarness(
 		askedUsage: [],
 		askUsage: async () => undefined,
 		decisions: [],
+		logReads: 0,
+		logListeners: new Set(),
 		refreshStale: async () => undefined,
 		stored: [],
 		disk: {

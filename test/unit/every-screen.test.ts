@@ -137,12 +137,27 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 			view: () => view,
 			cursor: createListCursor(view.active),
 			isAsking: () => false,
+			moves: () => [{ at: NOW, from: from.id, to: words, reason: words, window: more, isRotation: true }],
 			lastRotation: () => ({ at: NOW - HOUR_MS, event: { type: "rotated", asked, grounds, ...moved } }),
 			room: () => room,
 			undoable: () => more,
 			onAction: nothing,
 		});
-		return drawn(panel, width, [KEYS.down, KEYS.pageDown, KEYS.up, "?", "?", pasteOf(more), "職場", KEYS.confirm]);
+		return drawn(panel, width, [
+			KEYS.down,
+			KEYS.pageDown,
+			KEYS.up,
+			"?",
+			"?",
+			"d",
+			KEYS.pageDown,
+			KEYS.down,
+			"d",
+			"m",
+			pasteOf(more),
+			"職場",
+			KEYS.confirm,
+		]);
 	},
 	picker: ({ view, words, room }, width) => {
 		const cursor = createListCursor(view.active);

@@ -102,6 +102,8 @@ export interface FakeContext {
 	repaints: number;
 	/** Makes the context throw, as one does whose session was replaced. */
 	isStale: boolean;
+	/** False while the model answers. */
+	isIdle: boolean;
 }
 
 export interface FakeContextInit {
@@ -133,6 +135,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		listeners: [],
 		repaints: 0,
 		isStale: false,
+		isIdle: true,
 	};
 	const asked = async <T>(answer: T, title: string, detail: string, signal?: AbortSignal): Promise<T | undefined> => {
 		fake.questions.push(title);
@@ -198,6 +201,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 	};
 	const context = {
 		hasUI,
+		isIdle: () => fake.isIdle,
 		...(mode && { mode }),
 		get ui() {
 			if (fake.isStale) throw new Error("This extension ctx is stale");

@@ -23,6 +23,7 @@ export function aShown(label: string, overrides: Partial<ShownAccount> = {}): Sh
 		lastUsedAt: undefined,
 		lastError: undefined,
 		isUsageFailing: false,
+		sessions: 0,
 		...overrides,
 	};
 }

@@ -15,23 +15,21 @@ import {
 } from "../../core/usage.ts";
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
-import { errorWords, onlyCredits, signedIn, whatNow } from "../../ui-kit/account-texts.ts";
+import { factLines, factsOf } from "../../ui-kit/account-details.ts";
+import { errorWords, onlyCredits, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
 	aligned,
 	cut,
 	formatClock,
-	formatCountdown,
 	formatDuration,
-	formatPast,
 	formatPercent,
-	hanging,
 	humanize,
 	spokenScope,
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { cell, flow } from "../../ui-kit/panel.ts";
-import { restFor, restUntil, stateWord } from "../../ui-kit/state-words.ts";
+import { restFor, stateWord } from "../../ui-kit/state-words.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
 export function poolAsJson(view: PoolView): ShowDocument {
@@ -216,74 +214,11 @@ export function poolInDetail(view: PoolView, columns: number): string {
 }
 
 function accountInDetail(shown: ShownAccount, { now }: PoolView, columns: number): string[] {
-	const { account, usage, lastError, lastUsedAt } = shown;
-	const until = restUntil(shown, now);
-	const state = [stateWord(shown, now), ...(until === undefined ? [] : [`until ${until} (${restFor(shown, now)})`])];
-	const plan = usage?.plan ?? account.plan;
-	const rows = [
-		["state", `${state.join(" ")}${shown.isPinned ? ", pinned" : ""}${shown.isActive ? ", serves next" : ""}`],
-		["who", [account.email, plan, `id ${account.id}`].filter((part) => part !== undefined).join(" · ")],
-		...windowsInDetail(shown, now),
-		...creditsInDetail(usage),
-		...limitsInDetail(usage, now),
-		...(usage
-			? [["usage", `${formatCountdown(Math.max(0, now - usage.capturedAt))} old${isOld(usage, now) ? ", stale" : ""}`]]
-			: [["usage", "unknown"]]),
-		["sign-in", signedIn(shown.account, now) ?? "over"],
-		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)]]),
-		...(lastError ? [["last error", `${formatPast(lastError.at, now)}, ${errorWords(lastError.text)}`]] : []),
-	];
-	const texts = rows.map((row) => row.map(printable));
-	const names = Math.max(...texts.map(([name = ""]) => visibleWidth(name)));
-	const lines = texts.flatMap(([name = "", value = ""]) => {
-		return hanging(`  ${name}${" ".repeat(names - visibleWidth(name))}  `, value, columns);
-	});
+	const lines = factLines(factsOf(shown, now), columns - 2).map((line) => `  ${line}`);
 	// Notes end in what to type: they are left to wrap.
-	return [cut(`${markOf(shown)} ${printable(account.label)}`, columns), ...lines, ...noteOf(shown, now).map(printable)];
-}
-
-function isOld(usage: UsageSnapshot, now: number): boolean {
-	return freshness(usage, now) === "stale";
-}
-
-/** `5h  73% left, resets 16:16 (1h07m)`; of a budget also how much of how much is used. */
-function windowsInDetail({ usage }: ShownAccount, now: number): string[][] {
-	if (!usage) return [];
-	const windows = byLength(usage.windows).map((window) => [nameOf(window), quotaInDetail(window, now)]);
-	const budgets = (usage.budgets ?? []).map((budget) => {
-		const { used, limit } = budget;
-		const spent = used === undefined || limit === undefined ? "" : `, ${used} of ${limit} used`;
-		return [`${nameOf(budget)} budget`, `${quotaInDetail(budget, now)}${spent}`];
-	});
-	return [...windows, ...budgets];
-}
-
-function nameOf({ windowMinutes }: UsageWindow): string {
-	return windowLabel(windowName(windowMinutes));
-}
-
-function quotaInDetail(window: UsageWindow, now: number): string {
-	const { resetsAt } = window;
-	const left = `${formatPercent(remaining(window, now))} left`;
-	if (resetsAt === undefined || resetsAt <= now) return left;
-	return `${left}, resets ${formatClock(resetsAt, now)} (${formatDuration(resetsAt - now)})`;
-}
-
-function creditsInDetail(usage: UsageSnapshot | undefined): string[][] {
-	const credits = usage?.credits;
-	if (!credits) return [];
-	const { hasCredits, unlimited, balance } = credits;
-	if (unlimited) return [["credits", "without a limit"]];
-	if (!hasCredits) return [["credits", "none"]];
-	return [["credits", balance === undefined ? "some are left" : `${balance} left`]];
-}
-
-/** Limits that only some models draw on. */
-function limitsInDetail(usage: UsageSnapshot | undefined, now: number): string[][] {
-	return Object.entries(usage?.limits ?? {}).flatMap(([id, { name, windows }]) =>
-		byLength(windows).map((window) => [
-			`limit ${humanize(name ?? id)}`,
-			`${nameOf(window)} ${quotaInDetail(window, now)}`,
-		]),
-	);
+	return [
+		cut(`${markOf(shown)} ${printable(shown.account.label)}`, columns),
+		...lines,
+		...noteOf(shown, now).map(printable),
+	];
 }

@@ -1,7 +1,8 @@
 import type { Account } from "../../core/account.ts";
+import { tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { Pool } from "../../core/pool.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock, EventLog } from "../../core/ports.ts";
 import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import type { CommandContext, Ended, Given, NoArgs, Subcommand } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
@@ -10,12 +11,17 @@ import { openPanel } from "../../pi/panel.ts";
 import { baseUrlOf } from "../../pi/provider.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { createListCursor } from "../../ui-kit/list-cursor.ts";
-import { createDashboard, type DashboardAction } from "./dashboard.ts";
+import { createDashboard } from "./dashboard.ts";
+import type { DashboardAction } from "./keys.ts";
+import { followMoves, type Moves } from "./moves.ts";
 import { type LastRotation, menuTitle } from "./texts.ts";
 
 interface Ports {
 	readonly pool: Pool;
-	readonly usage: Pick<UsageMonitor, "refreshStale" | "setBaseUrl">;
+	readonly usage: Pick<UsageMonitor, "refreshStale" | "setBaseUrl" | "isAsking">;
+	readonly eventLog: Pick<EventLog, "read">;
+	/** Has `listener` called after the event log was written, until the function that it gives is called. */
+	readonly followLog: (listener: () => void) => () => void;
 	readonly session: SessionView;
 	readonly clock: Clock;
 }
@@ -64,6 +70,7 @@ const KEY_COMMANDS: Readonly<Record<Exclude<DashboardAction, "close">, KeyComman
 	use: { command: "use", hasDialog: false },
 	auto: { command: "use", hasDialog: false, words: ["auto"] },
 	add: { command: "add", hasDialog: true, words: [] },
+	import: { command: "import", hasDialog: true, words: [] },
 	login: { command: "login", hasDialog: true },
 	remove: { command: "remove", hasDialog: true },
 	enable: { command: "enable", hasDialog: false },
@@ -87,34 +94,43 @@ async function onScreen(
 	ports: Ports,
 	lastRotation: () => LastRotation | undefined,
 ): Promise<boolean> {
-	const { pool, usage, session } = ports;
+	const { pool, usage, session, eventLog, followLog } = ports;
 	const view = () => session.pool(ctx.host);
 	const { active, pinned } = view();
 	const cursor = createListCursor(active ?? pinned);
 	const baseUrl = baseUrlOf(ctx.host);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
-	let asking = 0;
 	let removed: string | undefined;
 	let wish: Wish | undefined;
 	do {
 		wish = await openPanel<Wish>(ctx, { ended: { action: "close", id: undefined } }, (host) => {
-			const whileAsking = async (work: Promise<unknown>) => {
-				asking += 1;
-				host.repaint();
-				await work;
-				asking -= 1;
+			const looking = setInterval(() => void usage.refreshStale(), LOOK_MS);
+			let moves: Moves | undefined;
+			let isPainted = false;
+			let isOver = false;
+			host.onClose(pool.subscribe(() => host.repaint()));
+			host.onClose(() => {
+				isOver = true;
+				clearInterval(looking);
+				moves?.stop();
+			});
+			const beginBehind = () => {
+				if (isOver) return;
+				void usage.refreshStale();
+				moves = followMoves({
+					read: eventLog.read,
+					follow: followLog,
+					onNews: host.repaint,
+					onFailure: (error) => tellDefect(error, "command", pool.emit),
+				});
 				host.repaint();
 			};
-			const lookBehind = () => void whileAsking(usage.refreshStale());
-			const looking = setInterval(lookBehind, LOOK_MS);
-			host.onClose(() => clearInterval(looking));
-			host.onClose(pool.subscribe(() => host.repaint()));
-			let isPainted = false;
 			const panel = createDashboard({
 				...host,
 				view,
 				cursor,
-				isAsking: () => asking > 0,
+				isAsking: usage.isAsking,
+				moves: () => moves?.list() ?? [],
 				lastRotation,
 				undoable: () => removed,
 				onAction: (action, account) => {
@@ -125,15 +141,15 @@ async function onScreen(
 					}
 					// Its outcome takes the place of the line about the removal.
 					if (!key.isQuiet) removed = undefined;
-					const done = pressKey(key, account?.id, ctx, ports);
-					if (action === "refresh") void whileAsking(done);
+					void pressKey(key, account?.id, ctx, ports);
+					host.repaint();
 				},
 			});
 			const { render } = panel;
 			return Object.assign(panel, {
 				render: (width: number) => {
 					// What is known is on the screen before anything is asked for.
-					if (!isPainted) setImmediate(lookBehind);
+					if (!isPainted) setImmediate(beginBehind);
 					isPainted = true;
 					return render(width);
 				},

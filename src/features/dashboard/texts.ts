@@ -1,8 +1,11 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { type Account, printable } from "../../core/account.ts";
 import { gateOf } from "../../core/candidate.ts";
 import { activeCooldowns } from "../../core/cooldown.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import { freshness } from "../../core/usage.ts";
+import { toneOfLeft } from "../../ui-kit/account-cells.ts";
 import { errorWords, onlyCredits, signedIn, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
@@ -10,13 +13,15 @@ import {
 	formatCountdown,
 	formatDuration,
 	formatPast,
+	formatPercent,
 	humanize,
 	plural,
 	spokenScope,
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { type Line, span } from "../../ui-kit/panel.ts";
-import { stateWord } from "../../ui-kit/state-words.ts";
+import { STATE_WORDS, stateWord } from "../../ui-kit/state-words.ts";
+import { type NextReset, totalsOf } from "./live.ts";
 
 /** The last time a request of this process left one account for another. */
 export interface LastRotation {
@@ -25,8 +30,21 @@ export interface LastRotation {
 	readonly event: Extract<PoolEvent, { type: "rotated" }>;
 }
 
-/** What the first line says of the pool, most important first. `isAsking`: usage is on its way. */
-export function headline(view: PoolView, isAsking: boolean): string[] {
+/** The last time that a request left one account for another, by their labels, in whatever process. */
+export interface Rotation {
+	/** Epoch ms. */
+	readonly at: number;
+	readonly from: string;
+	readonly to: string;
+	readonly reason: string;
+	readonly window: string | undefined;
+}
+
+/** Usage that is on its way: of one account, or of several. */
+export type Asking = Account | "several" | undefined;
+
+/** What the first line says of the pool, most important first. */
+export function headline(view: PoolView, asking: Asking): string[] {
 	const { accounts, isEnabled, pinned, policy } = view;
 	if (accounts.length === 0) return ["no accounts"];
 	const ready = accounts.filter(({ state }) => state === "ready").length;
@@ -35,8 +53,13 @@ export function headline(view: PoolView, isAsking: boolean): string[] {
 		...(isEnabled ? [] : ["off, /multicodex on resumes"]),
 		`${ready} of ${accounts.length} ready`,
 		pin ? `pinned to ${pin.account.label}` : policy,
-		isAsking ? "asking for usage" : usageAge(view),
+		askingWords(asking) ?? usageAge(view),
 	];
+}
+
+function askingWords(asking: Asking): string | undefined {
+	if (asking === undefined) return undefined;
+	return asking === "several" ? "asking for usage" : `asking for usage of ${asking.label}`;
 }
 
 /** How old the oldest of what is fresh is; what is stale has a mark of its own in its row. */
@@ -52,16 +75,27 @@ function usageAge({ accounts, now }: PoolView): string {
 const LONGEST_ERROR = 200;
 
 /** What the table has no room for: who an account is, and what is the matter with it. */
-export function details(shown: ShownAccount, { now }: PoolView): Line[] {
-	const { account, state, readyAt, lastError } = shown;
-	const cooldowns = activeCooldowns(shown.cooldowns, now);
+export function details(shown: ShownAccount, view: PoolView): Line[] {
+	const { account, lastError } = shown;
+	const { now } = view;
 	const who = [account.email, `account …${account.workspaceId.slice(-4)}`, signedIn(account, now)];
-	const lines: Line[] = [[span("text", who.filter((part) => part !== undefined).join(" · "))]];
+	return [
+		[span("text", who.filter((part) => part !== undefined).join(" · "))],
+		...notesOf(shown, view),
+		...(lastError === undefined ? [] : [[span("warning", lastErrorLine(lastError, now))]]),
+	];
+}
+
+/** What is the matter with an account, and what to do about it. */
+export function notesOf(shown: ShownAccount, { now }: PoolView): Line[] {
+	const { account, state, readyAt } = shown;
+	const cooldowns = activeCooldowns(shown.cooldowns, now);
+	const lines: Line[] = [];
 	if (state === "needs-login" || state === "disabled") lines.push([span("warning", whatNow(account))]);
 	if (state === "cooling" && readyAt !== undefined) {
 		const longest = cooldowns.find(({ scope, until }) => scope === "account" && until === readyAt);
 		const clock = `${about(longest?.guessed)}${formatClock(readyAt, now)}`;
-		const until = `${stateWord(shown, now)} until ${clock} (${formatDuration(readyAt - now)})`;
+		const until = `${stateWord(shown, now)} until ${clock} (${formatCountdown(readyAt - now)})`;
 		lines.push([span("text", longest ? `${until}: ${humanize(longest.reason)}` : until)]);
 	}
 	const gate = gateOf(shown, undefined, now);
@@ -70,9 +104,6 @@ export function details(shown: ShownAccount, { now }: PoolView): Line[] {
 		if (scope === "account") continue;
 		const back = `${about(guessed)}${formatClock(until, now)}`;
 		lines.push([span("text", `${spokenScope(scope)} not before ${back}: ${humanize(reason)}`)]);
-	}
-	if (lastError !== undefined) {
-		lines.push([span("warning", lastErrorLine(lastError, now))]);
 	}
 	return lines;
 }
@@ -83,17 +114,67 @@ export function lastErrorLine({ text, at }: { readonly text: string; readonly at
 }
 
 /** `last rotation 14:02  side → work  (5h limit)`. */
-export function rotationLine({ at, event }: LastRotation, now: number): Line {
-	const { from, to, reason, window } = event;
-	const why = reason === "usage_limit" && window !== undefined ? `${windowLabel(window)} limit` : humanize(reason);
-	return [span("dim", `last rotation ${formatClock(at, now)}  ${from.label} → ${to.label}  (${why})`)];
+export function rotationLine({ at, from, to, reason, window }: Rotation, now: number): Line {
+	const why = `(${causeOf(reason, window)})`;
+	return [span("dim", `last rotation ${formatClock(at, now)}  ${from} → ${to}  ${why}`)];
+}
+
+/** `5h limit`, or why else a session left its account. */
+export function causeOf(reason: string, window: string | undefined): string {
+	if (reason === "usage_limit" && window !== undefined) return `${windowLabel(window)} limit`;
+	return reason === "user" ? "by hand" : humanize(reason);
+}
+
+/** Rows of the head are told apart by their first word; what follows stands below each other. */
+const POOL = " Pool        ";
+
+/** What the pool has left in all, and what it gets back first, in the richest form that fits. */
+export function poolLine(view: PoolView, width: number): Line {
+	const { windows, nextReset } = totalsOf(view);
+	if (windows.length === 0) return [span("dim", `${POOL}usage unknown`)];
+	const { now } = view;
+	const leftOf = (word: string, nameOf: (name: string) => string): Line =>
+		windows.flatMap(({ name, leftPercent, isStale }, at) => [
+			span("dim", `${at === 0 ? "" : " · "}${nameOf(name)} `),
+			span(toneOfLeft(leftPercent), `${isStale ? "~" : ""}${formatPercent(leftPercent)}`),
+			span("dim", word),
+		]);
+	const short = (name: string) => (name === "7d" ? "wk" : windowLabel(name));
+	const reset = (text: (reset: NextReset, wait: string) => string): Line =>
+		nextReset ? [span("dim", ` · ${text(nextReset, formatCountdown(nextReset.at - now))}`)] : [];
+	const forms: readonly Line[] = [
+		[
+			span("dim", POOL),
+			...leftOf(" left", windowLabel),
+			...reset(({ account, at }, wait) => `next reset ${formatClock(at, now)} (${wait}) on ${account.label}`),
+		],
+		[
+			span("dim", POOL),
+			...leftOf(" left", windowLabel),
+			...reset(({ account }, wait) => `reset in ${wait} on ${account.label}`),
+		],
+		[span("dim", " "), ...leftOf("", short), ...reset(({ account }, wait) => `${wait} ${account.label}`)],
+	];
+	const bare = [span("dim", " "), ...leftOf("", short)];
+	const fits = (line: Line) => visibleWidth(printable(line.map(({ text }) => text).join(""))) <= width;
+	return forms.find(fits) ?? bare;
+}
+
+/** `3 more, m shows them: 2 out of quota, 1 off`. */
+export function foldLine(folded: readonly ShownAccount[], now: number): Line {
+	const words = folded.map((shown) => stateWord(shown, now));
+	const counts = STATE_WORDS.flatMap((word) => {
+		const count = words.filter((each) => each === word).length;
+		return count > 0 ? [`${count} ${word}`] : [];
+	});
+	return [span("dim", `${folded.length} more, m shows them: ${counts.join(", ")}`)];
 }
 
 /** Where there is no account yet. */
 export function emptyPool(): Line[] {
 	return [
 		[span("text", "No Codex account is signed in.")],
-		[span("dim", "n signs in to one. /multicodex import takes accounts over from other tools.")],
+		[span("dim", "n signs in to one. i imports accounts from other tools.")],
 	];
 }
 

@@ -66,6 +66,7 @@ beforeEach(() => {
 			},
 			recheckCooling: async () => undefined,
 			ask: async () => true,
+			isAsking: () => false,
 			stop: () => order.push("usage stop"),
 		},
 		footer: {

@@ -93,6 +93,7 @@ const shown = (label: string, overrides: Partial<ShownAccount> = {}): ShownAccou
 	isPinned: false,
 	readyAt: undefined,
 	cooldowns: [],
+	sessions: 0,
 	usage: aSnapshot({ windows: [week, fiveHours] }),
 	lastUsedAt: undefined,
 	lastError: undefined,

@@ -3,7 +3,9 @@ import { type Component, visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { PoolView } from "../../../../src/core/pool-view.ts";
-import { createDashboard, type DashboardAction } from "../../../../src/features/dashboard/dashboard.ts";
+import { createDashboard } from "../../../../src/features/dashboard/dashboard.ts";
+import type { DashboardAction } from "../../../../src/features/dashboard/keys.ts";
+import type { Move } from "../../../../src/features/dashboard/moves.ts";
 import type { LastRotation } from "../../../../src/features/dashboard/texts.ts";
 import { createListCursor } from "../../../../src/ui-kit/list-cursor.ts";
 import type { PanelKey } from "../../../../src/ui-kit/panel.ts";
@@ -15,7 +17,9 @@ import { aShown, aView, DRAWN } from "../../pool-views.ts";
 let view: PoolView;
 let room: number;
 let isAsking: boolean;
+let asked: readonly string[];
 let lastRotation: LastRotation | undefined;
+let moves: readonly Move[];
 let actions: string[];
 let repaints: number;
 let dashboard: Component;
@@ -46,8 +50,9 @@ function open(next: PoolView): void {
 	dashboard = createDashboard({
 		view: () => view,
 		cursor: createListCursor(view.active),
-		isAsking: () => isAsking,
+		isAsking: (id) => (id === undefined ? isAsking : asked.includes(id)),
 		lastRotation: () => lastRotation,
+		moves: () => moves,
 		highlight: (line) => `\x1b[7m${line}\x1b[27m`,
 		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
 		isKey: (typed, key) => BOUND[key] === typed,
@@ -64,7 +69,9 @@ function open(next: PoolView): void {
 beforeEach(() => {
 	room = 40;
 	isAsking = false;
+	asked = [];
 	lastRotation = undefined;
+	moves = [];
 	undoable = undefined;
 	actions = [];
 	repaints = 0;
@@ -109,6 +116,7 @@ describe("the dashboard", () => {
 		expect(lines()).toEqual([
 			rule,
 			" MultiCodex  2 of 4 ready · soonest-reset · usage 12s ago",
+			expect.stringMatching(/^ Pool {8}5h 85% left · week 58% left · next reset \d\d:\d\d \(42m\) on side$/),
 			"",
 			"   account     plan   5h left                week left              state",
 			"█→ work        plus   ██████░░  73%  1h07m   ███████░  92%  6d20h   ready",
@@ -119,8 +127,8 @@ describe("the dashboard", () => {
 			"   work@acme.dev · account …7f3a · token until 30 Nov, renewed by itself",
 			expect.stringMatching(/^ {3}last rotation \d\d:\d\d {2}side → work {2}\(5h limit\)$/),
 			"",
-			" ↑↓ move  enter use  a auto  n add  s sign in  x remove  e disable  v rename",
-			" r refresh  ? keys  esc close",
+			" ↑↓ move  enter use  a auto  d details  n add  s sign in  x remove  e disable",
+			" v rename  r refresh  ? keys  esc close",
 			rule,
 		]);
 	});
@@ -128,6 +136,7 @@ describe("the dashboard", () => {
 	it("is as drawn at 40 columns: two lines an account, and the keys that matter most", () => {
 		expect(lines(40).slice(1, -1)).toEqual([
 			" MultiCodex  2 of 4 ready",
+			" 5h 85% · wk 58% · 42m side",
 			"",
 			"█→ work       ready",
 			"█  5h  73%  1h07m   wk  92%  6d20h",
@@ -300,9 +309,9 @@ describe("the dashboard", () => {
 	it("of an empty pool says how to begin, and offers no key that needs an account", () => {
 		open(aView([]));
 		expect(text()).toMatch(/No Codex account is signed in/);
-		expect(text()).toMatch(/^ n add {2}esc close$/m);
-		press(CONFIRM, "a", "x", "v", DOWN, "n", CANCEL);
-		expect(actions).toEqual(["add -", "close -"]);
+		expect(text()).toMatch(/^ n add {2}i import {2}esc close$/m);
+		press(CONFIRM, "a", "x", "v", "d", "m", DOWN, "n", "i", CANCEL);
+		expect(actions).toEqual(["add -", "import -", "close -"]);
 	});
 });
 
@@ -353,6 +362,54 @@ describe("the keys of the dashboard", () => {
 		expect(lines(40).at(-2)).toBe(" a auto  s sign in  ? keys  esc close");
 	});
 
+	it("open the details of an account, also of the next one, and act on it there", () => {
+		moves = [
+			{ at: NOW - HOUR_MS, from: "side", to: "work", reason: "usage_limit", window: "5h", isRotation: true },
+			{ at: NOW - 25 * HOUR_MS, from: "personal", to: "gone", reason: "user", window: undefined, isRotation: false },
+		];
+		press("d");
+		expect(lines().slice(3, -1)).toEqual([
+			"",
+			" work  (1/4)",
+			expect.stringMatching(/^ {3}state +ready, serves next$/),
+			expect.stringMatching(/^ {3}who +work@acme.dev · plus · id work$/),
+			expect.stringMatching(/^ {3}5h +73% left, resets \d\d:\d\d \(1h07m\)$/),
+			expect.stringMatching(/^ {3}week +92% left, resets \d+ \w+ \(6d20h\)$/),
+			expect.stringMatching(/^ {3}usage +12s old$/),
+			expect.stringMatching(/^ {3}sign-in +token until/),
+			expect.stringMatching(/^ {3}last moves +\d\d:\d\d side → work: 5h limit$/),
+			"",
+			" ↑↓ move  enter use  a auto  d list  n add  s sign in  x remove  e disable",
+			" v rename  r refresh  ? keys  esc close",
+		]);
+		press(DOWN);
+		expect(text()).toMatch(/personal {2}\(2\/4\)[\s\S]*personal → gone: by hand/);
+		press("x", "d");
+		expect([actions, text()]).toEqual([["remove personal"], expect.stringMatching(/^█ {2}personal/m)]);
+	});
+
+	it("tell of an account that waits until when, and what is asked for or at work just now", () => {
+		asked = ["side"];
+		open(aView([...DRAWN.accounts.slice(0, 2), aShown("side", { ...DRAWN.accounts[2], sessions: 2 })]));
+		press(UP, "d");
+		expect(text()).toMatch(/out of quota until \d\d:\d\d \(42m\): usage limit/);
+		expect(text()).toMatch(/in use +by 2 sessions\n/);
+		expect(text()).toMatch(/usage +12s old, asking now/);
+	});
+
+	it("fold what more there is of an account than fits behind a line that counts it, and page through that", () => {
+		room = 9;
+		press("d");
+		expect(dashboard.render(80).length).toBeLessThanOrEqual(room);
+		const counted = () => Number(/(\d+) more lines, page up and down/.exec(text())?.[1]);
+		expect(counted()).toBeGreaterThan(0);
+		expect(text()).not.toMatch(/sign-in/);
+		press(PAGE_DOWN, PAGE_DOWN);
+		expect([text(), selected()]).toEqual([expect.stringMatching(/sign-in +token/), undefined]);
+		press(PAGE_UP, PAGE_UP, PAGE_UP);
+		expect(text()).toMatch(/state +ready/);
+	});
+
 	it("scroll through a thousand accounts, and say where one is", () => {
 		open(many(1000));
 		room = 18;
@@ -372,6 +429,74 @@ describe("the keys of the dashboard", () => {
 		press(...Array<string>(9).fill(DOWN));
 		for (room of [40, 16, 12, 30]) expect(selected()).toContain("account-10");
 		expect(text()).not.toContain("/12)");
+	});
+});
+
+describe("accounts that are of no use now", () => {
+	const cooling = { state: "cooling", readyAt: NOW + HOUR_MS, cooldowns: [aCooldown()] } as const;
+	const off = { state: "disabled", account: anAccount("off", { enabled: false }) } as const;
+	const mixed = () => [
+		aShown("a", { isActive: true }),
+		aShown("b", cooling),
+		aShown("c"),
+		...["d", "e", "f"].map((label) => aShown(label, cooling)),
+		aShown("off", off),
+		aShown("g"),
+	];
+	const names = (width = 80) =>
+		lines(width).flatMap((line) => /^[█ ][→ ] (a|b|c|d|e|f|off|g) {2}/.exec(line)?.[1] ?? []);
+
+	it("stay in a list that fits, and fold behind one line that counts them where it does not", () => {
+		open(aView(mixed()));
+		expect([names(), text()]).toEqual([["a", "b", "c", "d", "e", "f", "off", "g"], expect.not.stringMatching(/ more/)]);
+		room = 18;
+		expect(names()).toEqual(["a", "c", "g"]);
+		expect(lines()).toContain("   5 more, m shows them: 4 out of quota, 1 off");
+		for (const width of [30, 40, 120]) {
+			expect(text(width)).toMatch(/^ {3}5 more, m shows/m);
+			expect(dashboard.render(width).length).toBeLessThanOrEqual(room);
+		}
+	});
+
+	it("unfold by m, and fold again", () => {
+		room = 18;
+		open(aView(mixed()));
+		text();
+		press("m");
+		expect([names().slice(0, 3), text()]).toEqual([["a", "b", "c"], expect.stringMatching(/\(1\/8\)$/m)]);
+		press("m");
+		expect(names()).toEqual(["a", "c", "g"]);
+		expect(actions).toEqual([]);
+	});
+
+	it("move no row when their figures change: what is folded is counted, what is shown stays", () => {
+		room = 18;
+		open(aView(mixed()));
+		const before = [names(), lines().length];
+		view = aView(mixed().map((shown, at) => (at === 2 ? aShown("c", cooling) : shown)));
+		expect([names(), lines().length]).toEqual(before);
+		view = aView(mixed().map((shown, at) => (at === 1 ? aShown("b") : shown)));
+		expect(lines()).toContain("   5 more, m shows them: 1 ready, 3 out of quota, 1 off");
+		// Another terminal size is another list.
+		room = 19;
+		expect(names()).toEqual(["a", "b", "c", "g"]);
+	});
+
+	it("are found by the filter, and scrolled where none is of use", () => {
+		room = 18;
+		open(aView(mixed()));
+		text();
+		press("/", ..."off");
+		expect(names()).toEqual(["off"]);
+		open(aView(mixed().map(({ account }) => aShown(account.label, cooling))));
+		expect(text()).toMatch(/\(1\/8\)$/m);
+	});
+
+	it("are not folded while they are highlighted, pinned, or serve next", () => {
+		room = 16;
+		const waiting = (label: string, more = {}) => aShown(label, { ...cooling, ...more });
+		open(aView([waiting("a", { isActive: true }), waiting("b", { isPinned: true }), aShown("c"), ...mixed().slice(3)]));
+		expect(names()).toEqual(["a", "b", "c", "g"]);
 	});
 });
 

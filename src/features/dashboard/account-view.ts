@@ -1,0 +1,40 @@
+import { printable } from "../../core/account.ts";
+import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { type Fact, factLines, factsOf } from "../../ui-kit/account-details.ts";
+import { formatPast, plural } from "../../ui-kit/format.ts";
+import { type Line, span } from "../../ui-kit/panel.ts";
+import { labelIn, type Move } from "./moves.ts";
+import { causeOf, notesOf } from "./texts.ts";
+
+/** What the details of an account are made of. */
+export interface AccountDetails {
+	readonly shown: ShownAccount;
+	readonly view: PoolView;
+	/** An answer about its usage is waited for. */
+	readonly isAsking: boolean;
+	/** The newest first. */
+	readonly moves: readonly Move[];
+}
+
+/** Moves of one account that are listed. */
+const MOST_MOVES = 4;
+
+/** Everything that is known of one account, in lines of `width`; what is the matter with it first. */
+export function accountLines({ shown, view, isAsking, moves }: AccountDetails, width: number): Line[] {
+	const { now, accounts } = view;
+	const { account, sessions } = shown;
+	const labels = accounts.map((each) => each.account);
+	const facts = factsOf(shown, now).map(([name, text]): Fact => {
+		return [name, name === "usage" && isAsking ? `${text}, asking now` : text];
+	});
+	const its = moves.filter(({ from, to }) => from === account.id || to === account.id).slice(0, MOST_MOVES);
+	const moved = its.map(({ at, from, to, reason, window }, index): Fact => {
+		const way = `${labelIn(labels, from)} → ${labelIn(labels, to)}`;
+		return [index === 0 ? "last moves" : "", `${formatPast(at, now)} ${way}: ${causeOf(reason, window)}`];
+	});
+	const inUse: Fact[] = sessions > 0 ? [["in use", `by ${plural(sessions, "session")}`]] : [];
+	return [
+		...notesOf(shown, view),
+		...factLines([...inUse, ...facts, ...moved], width).map((text) => [span("text", printable(text))]),
+	];
+}

@@ -1,0 +1,253 @@
+import { visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
+import { printable } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
+import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import {
+	fitted,
+	flow,
+	type Highlight,
+	type Line,
+	type Paint,
+	painted,
+	rowLine,
+	span,
+	wordsOf,
+} from "../../ui-kit/panel.ts";
+import { accountLines } from "./account-view.ts";
+import { helpLines, hintWords, type KeyMoment } from "./keys.ts";
+import { noMatch } from "./list-filter.ts";
+import { labelIn, type Move } from "./moves.ts";
+import { layOut } from "./table.ts";
+import {
+	type Asking,
+	details,
+	emptyPool,
+	foldLine,
+	headline,
+	type LastRotation,
+	poolLine,
+	type Rotation,
+	rotationLine,
+} from "./texts.ts";
+
+/** How the accounts are looked at: with the keys, with the keys listed, or with letters going into the filter. */
+export type Mode = "keys" | "help" | "filter";
+
+/** What the dashboard shows at one moment. */
+export interface Scene {
+	/** The whole pool. */
+	readonly whole: PoolView;
+	/** What filter and fold leave of it. */
+	readonly view: PoolView;
+	readonly selected: ShownAccount | undefined;
+	readonly folded: readonly ShownAccount[];
+	readonly mode: Mode;
+	readonly filter: string;
+	/** The filter's field. */
+	readonly field: (width: number) => readonly string[];
+	readonly moment: KeyMoment;
+	readonly isAsking: (id?: AccountId) => boolean;
+	readonly lastRotation: LastRotation | undefined;
+	readonly moves: readonly Move[];
+	/** The label of the account that was just removed. */
+	readonly undone: string | undefined;
+	/** Lines that the panel may take. */
+	readonly room: number;
+	/** Lines of the details that have been scrolled past. */
+	readonly scrolled: number;
+	/** The first of so many accounts that are shown. */
+	readonly top: (height: number) => number;
+	readonly paint: Paint;
+	readonly highlight: Highlight;
+}
+
+/** What was drawn. */
+export interface Drawing {
+	readonly lines: string[];
+	/** Accounts that fit at most; undefined where no list was drawn. */
+	readonly fitting?: number;
+	/** Lines of the details that are shown at once, and how many there are; undefined where none were drawn. */
+	readonly details?: { readonly height: number; readonly total: number };
+}
+
+/** The detail block is as high as this at least, so that news in it move nothing. */
+const DETAIL_LINES = 2;
+/** Fewer accounts than this are not worth the detail block. */
+const FEWEST_ROWS = 3;
+/** A single account is the whole pool. */
+const FEWEST_IN_POOL = 2;
+
+const FILTER_HINTS = ["type to filter", "enter keep it", "esc end it"];
+/** Where nothing fits Enter does nothing. */
+const ASTRAY_HINTS = ["type to filter", "esc end it"];
+
+const LEAD = "   ";
+
+/** What every form of the dashboard is made of. */
+interface Frame {
+	readonly rule: string;
+	/** Rule, headline, and the pool's line where there is more than one account. */
+	readonly head: readonly string[];
+	/** What the key before this one has done. */
+	readonly news: readonly string[];
+	line(spans: Line): string;
+	/** The same over as many lines as it needs, within a margin. */
+	wrapped(spans: Line): string[];
+	hints(isShort: boolean): string[];
+	/** The filter, while there is one. */
+	readonly field: readonly string[];
+}
+
+/** Draws the dashboard `width` columns wide. */
+export function drawDashboard(scene: Scene, width: number): Drawing {
+	const frame = frameOf(scene, width);
+	const { mode, moment, selected } = scene;
+	const isDetailed = moment.isDetailed && mode === "keys";
+	if (mode === "help") return { lines: fitted(drawHelp(scene, frame, width), width) };
+	if (!selected) return { lines: fitted(drawNone(scene, frame), width) };
+	const { lines, ...measured } = isDetailed
+		? drawAccount(scene, selected, frame, width)
+		: drawList(scene, selected, frame, width);
+	return { ...measured, lines: fitted(lines, width) };
+}
+
+function frameOf(scene: Scene, width: number): Frame {
+	const { whole, mode, filter, moment, selected, undone, paint } = scene;
+	const line = (spans: Line) => painted(spans, width, paint);
+	const rule = paint("dim", "─".repeat(width));
+	const pool = whole.accounts.length < FEWEST_IN_POOL ? [] : [line(poolLine(whole, width))];
+	const filterHints = selected ? FILTER_HINTS : ASTRAY_HINTS;
+	const fieldNow = () => (mode === "filter" ? scene.field(width) : [line([span("dim", ` filter: ${filter}`)])]);
+	return {
+		rule,
+		line,
+		head: [rule, line(headerSpans(scene, width)), ...pool],
+		news: undone === undefined ? [] : wordsOf(`Removed ${undone}. u puts it back.`, "text", width, paint),
+		wrapped: (spans) =>
+			spans.flatMap(({ tone, text }) =>
+				wrapTextWithAnsi(paint(tone, printable(text)), Math.max(1, width - LEAD.length)).map((each) => LEAD + each),
+			),
+		hints: (isShort) => {
+			const words = mode === "filter" ? filterHints : hintWords(moment, isShort);
+			return flow(words, "  ", width - 2).map((text) => line([span("dim", ` ${text}`)]));
+		},
+		field: mode === "filter" || filter !== "" ? fieldNow() : [],
+	};
+}
+
+function drawHelp({ moment, room }: Scene, { head, line, rule }: Frame, width: number): string[] {
+	const keys = helpLines(moment, width, room - head.length - 2).map(line);
+	return [...head, "", ...keys, rule];
+}
+
+function drawNone({ whole, filter }: Scene, { head, field, wrapped, news, hints, rule }: Frame): string[] {
+	const none = whole.accounts.length === 0 ? emptyPool() : [[span("warning", noMatch(filter))]];
+	const under = field.length > 0 ? field : [""];
+	return [...head, ...under, ...none.flatMap(wrapped), "", ...news, ...hints(false), rule];
+}
+
+function drawList(scene: Scene, selected: ShownAccount, frame: Frame, width: number): Drawing {
+	const { whole, view, folded, room } = scene;
+	const { rule, head, line, wrapped, hints, field, news } = frame;
+	const { accounts, now } = view;
+	// Columns do not move while a filter is typed.
+	const table = layOut(whole, width);
+	const rotation = lastRotationOf(scene);
+	const detail = [...details(selected, view), ...(rotation ? [rotationLine(rotation, now)] : [])];
+	const block = table.isNarrow ? [] : filledUp(detail.flatMap(wrapped));
+	const heading = table.heading.map(line);
+	const under = field.length > 0 ? field : [""];
+	const [rules = "", headlines = ""] = head;
+	// From the richest on: a terminal may be too low for the details, for the pool's line, and even for every hint.
+	const forms = [
+		{ above: [...head, ...under, ...heading], below: [...block, ...news, ...hints(table.isNarrow), rule] },
+		{ above: [...head, ...under, ...heading], below: [...news, ...hints(table.isNarrow), rule] },
+		{ above: [rules, headlines, ...field, ...heading], below: [...news, ...hints(true), rule] },
+	];
+	const rowsIn = ({ above, below }: (typeof forms)[number]) =>
+		Math.floor((room - above.length - 1 - below.length) / table.height);
+	const form = forms.find((each) => rowsIn(each) >= Math.min(accounts.length, FEWEST_ROWS)) ?? forms.at(-1);
+	if (!form) return { lines: [] };
+	const fitting = Math.max(1, rowsIn(form));
+	const page = Math.min(accounts.length, fitting);
+	const top = scene.top(page);
+	const rows = accounts.slice(top, top + page).flatMap((shown) => {
+		const isSelected = shown === selected;
+		return table.row(shown, isSelected).map((spans) => rowLine(spans, isSelected, width, scene));
+	});
+	const place = page < accounts.length ? `(${accounts.indexOf(selected) + 1}/${accounts.length})` : "";
+	const gap = place !== "" && folded.length > 0 ? "  " : "";
+	const rest = folded.length > 0 ? foldLine(folded, now) : [];
+	const count = place === "" && rest.length === 0 ? "" : line([span("dim", `${LEAD}${place}${gap}`), ...rest]);
+	return { lines: [...form.above, ...rows, count, ...form.below], fitting };
+}
+
+function drawAccount(scene: Scene, selected: ShownAccount, frame: Frame, width: number): Drawing {
+	const { view, room, scrolled, isAsking, moves } = scene;
+	const { account } = selected;
+	const { rule, head, line, wrapped, hints, news } = frame;
+	const asked = { shown: selected, view, isAsking: isAsking(account.id), moves };
+	const body = accountLines(asked, Math.max(1, width - LEAD.length)).flatMap(wrapped);
+	const place = `  (${view.accounts.indexOf(selected) + 1}/${view.accounts.length})`;
+	const title = line([span("accent", ` ${account.label}`), span("dim", place)]);
+	const [rules = "", headlines = ""] = head;
+	const forms = [
+		{ above: [...head, "", title], below: ["", ...news, ...hints(width < NARROW), rule] },
+		{ above: [rules, headlines, title], below: [...news, ...hints(true), rule] },
+	];
+	const roomIn = ({ above, below }: (typeof forms)[number]) => room - above.length - below.length;
+	const form = forms.find((each) => roomIn(each) >= Math.min(body.length, FEWEST_LINES)) ?? forms.at(-1);
+	if (!form) return { lines: [] };
+	const height = Math.max(1, roomIn(form));
+	if (body.length <= height)
+		return { lines: [...form.above, ...body, ...form.below], details: { height, total: body.length } };
+	// A line says how many there are more.
+	const shown = Math.max(1, height - 1);
+	const from = Math.min(scrolled, body.length - shown);
+	const more = line([span("dim", `${LEAD}${body.length - shown} more lines, page up and down show them`)]);
+	const lines = [...form.above, ...body.slice(from, from + shown), more, ...form.below];
+	return { lines, details: { height: shown, total: body.length } };
+}
+
+/** Narrower than this there is room for the keys that matter most. */
+const NARROW = 60;
+/** Fewer lines of an account than this are not worth the frame around them. */
+const FEWEST_LINES = 6;
+
+/** As high as usual at least, and parted from what follows. */
+function filledUp(detail: readonly string[]): string[] {
+	return [...detail, ...Array<string>(Math.max(0, DETAIL_LINES - detail.length)).fill(""), ""];
+}
+
+/** The last one of this process is known before it is in the log. */
+function lastRotationOf({ whole, lastRotation, moves }: Scene): Rotation | undefined {
+	const labels = whole.accounts.map(({ account }) => account);
+	const logged = moves.find(({ isRotation }) => isRotation);
+	const own = lastRotation && {
+		at: lastRotation.at,
+		from: lastRotation.event.from.id,
+		to: lastRotation.event.to.id,
+		reason: lastRotation.event.reason,
+		window: lastRotation.event.window,
+	};
+	const last = own && own.at >= (logged?.at ?? 0) ? own : logged;
+	return last && { ...last, from: labelIn(labels, last.from), to: labelIn(labels, last.to) };
+}
+
+/** As many parts as fit, in the order of what matters. */
+function headerSpans({ whole, isAsking }: Scene, width: number): Line {
+	const title = " MultiCodex";
+	const asking = askingIn(whole, isAsking);
+	const parts = headline(whole, asking).map(printable);
+	const fits = (some: readonly string[]) => visibleWidth(`${title}  ${some.join(" · ")}`) <= width;
+	const all = parts.length;
+	while (parts.length > 1 && !fits(parts)) parts.pop();
+	if (asking && parts.length < all && fits([...parts, "asking"])) parts.push("asking");
+	return [span("accent", title), span("dim", "  "), span(whole.isEnabled ? "text" : "warning", parts.join(" · "))];
+}
+
+function askingIn({ accounts }: PoolView, isAsking: Scene["isAsking"]): Asking {
+	const asked = accounts.filter(({ account }) => isAsking(account.id));
+	if (asked.length === 1) return asked[0]?.account;
+	return asked.length > 1 || isAsking() ? "several" : undefined;
+}

@@ -1,0 +1,85 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { printable } from "../core/account.ts";
+import type { ShownAccount } from "../core/pool-view.ts";
+import { byLength, freshness, remaining, type UsageSnapshot, type UsageWindow, windowName } from "../core/usage.ts";
+import { errorWords, signedIn } from "./account-texts.ts";
+import { formatClock, formatCountdown, formatPast, formatPercent, hanging, humanize, windowLabel } from "./format.ts";
+
+import { restFor, restUntil, stateWord } from "./state-words.ts";
+
+/** One thing that is known of an account: what it is, and what is known. */
+export type Fact = readonly [name: string, text: string];
+
+/** All that is known of an account, in the order of what matters. */
+export function factsOf(shown: ShownAccount, now: number): Fact[] {
+	const { account, usage, lastError, lastUsedAt } = shown;
+	const until = restUntil(shown, now);
+	const state = [stateWord(shown, now), ...(until === undefined ? [] : [`until ${until} (${restFor(shown, now)})`])];
+	const plan = usage?.plan ?? account.plan;
+	return [
+		["state", `${state.join(" ")}${shown.isPinned ? ", pinned" : ""}${shown.isActive ? ", serves next" : ""}`],
+		["who", [account.email, plan, `id ${account.id}`].filter((part) => part !== undefined).join(" · ")],
+		...windowFacts(shown, now),
+		...creditFacts(usage),
+		...limitFacts(usage, now),
+		["usage", usage ? ageOf(usage, now) : "unknown"],
+		["sign-in", signedIn(account, now) ?? "over"],
+		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)] as const]),
+		...(lastError ? [["last error", `${formatPast(lastError.at, now)}, ${errorWords(lastError.text)}`] as const] : []),
+	];
+}
+
+/** Facts as lines, `columns` wide at most: the texts below each other, nothing cut. */
+export function factLines(facts: readonly Fact[], columns: number): string[] {
+	const texts = facts.map(([name, text]) => [printable(name), printable(text)] as const);
+	const names = Math.max(0, ...texts.map(([name]) => visibleWidth(name)));
+	return texts.flatMap(([name, text]) => {
+		return hanging(`${name}${" ".repeat(names - visibleWidth(name))}  `, text, columns);
+	});
+}
+
+function ageOf(usage: UsageSnapshot, now: number): string {
+	const isStale = freshness(usage, now) === "stale";
+	return `${formatCountdown(Math.max(0, now - usage.capturedAt))} old${isStale ? ", stale" : ""}`;
+}
+
+/** `5h  73% left, resets 16:16 (1h07m)`; of a budget also how much of how much is used. */
+function windowFacts({ usage }: ShownAccount, now: number): Fact[] {
+	if (!usage) return [];
+	const windows = byLength(usage.windows).map((window): Fact => [nameOf(window), quotaText(window, now)]);
+	const budgets = (usage.budgets ?? []).map((budget): Fact => {
+		const { used, limit } = budget;
+		const spent = used === undefined || limit === undefined ? "" : `, ${used} of ${limit} used`;
+		return [`${nameOf(budget)} budget`, `${quotaText(budget, now)}${spent}`];
+	});
+	return [...windows, ...budgets];
+}
+
+function nameOf({ windowMinutes }: UsageWindow): string {
+	return windowLabel(windowName(windowMinutes));
+}
+
+function quotaText(window: UsageWindow, now: number): string {
+	const { resetsAt } = window;
+	const left = `${formatPercent(remaining(window, now))} left`;
+	if (resetsAt === undefined || resetsAt <= now) return left;
+	return `${left}, resets ${formatClock(resetsAt, now)} (${formatCountdown(resetsAt - now)})`;
+}
+
+function creditFacts(usage: UsageSnapshot | undefined): Fact[] {
+	const credits = usage?.credits;
+	if (!credits) return [];
+	const { hasCredits, unlimited, balance } = credits;
+	if (unlimited) return [["credits", "without a limit"]];
+	if (!hasCredits) return [["credits", "none"]];
+	return [["credits", balance === undefined ? "some are left" : `${balance} left`]];
+}
+
+/** Limits that only some models draw on. */
+function limitFacts(usage: UsageSnapshot | undefined, now: number): Fact[] {
+	return Object.entries(usage?.limits ?? {}).flatMap(([id, { name, windows }]) =>
+		byLength(windows).map(
+			(window): Fact => [`limit ${humanize(name ?? id)}`, `${nameOf(window)} ${quotaText(window, now)}`],
+		),
+	);
+}
