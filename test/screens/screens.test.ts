@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openers } from "../e2e/sign-in-support.ts";
+import type { Bench } from "../e2e/support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { writeTool } from "../support/import-fixtures.ts";
@@ -17,8 +18,8 @@ import { type Actor, FOUR, NOW, type SceneOptions, startScene } from "./studio.t
 const PATIENCE_MS = 30_000;
 const HOUR_MS = 3_600_000;
 
-/** Every screen at a comfortable width, at pi's default, and on a phone; in the core as most people have it. */
-const WIDTHS = coreOf([120, 80, 40], (columns) => columns !== 120).map((columns) => ({ columns }));
+/** Every screen at a comfortable width, at pi's default, and on two phones; in the core as most people have it. */
+const WIDTHS = coreOf([120, 80, 40, 30], (columns) => columns !== 120).map((columns) => ({ columns }));
 
 async function store(name: string, terminal: Terminal, tamed: (screen: string) => string = String): Promise<void> {
 	await expect(`${tamed(terminal.screen())}\n`).toMatchFileSnapshot(`stored/${name}.txt`);
@@ -45,6 +46,62 @@ const TWELVE: readonly Actor[] = Array.from({ length: 12 }, (_, at) => ({
 	week: [at * 8, HOUR_MS * 24 * (1 + at / 2)],
 }));
 
+/** Twelve of which half are of no use now, and one of which everything is told that there can be. */
+const MIXED: readonly Actor[] = TWELVE.map((actor, at) => ({
+	...actor,
+	...(at % 2 === 1 && { fiveHour: [100, HOUR_MS * at], coolsForMs: HOUR_MS * at }),
+	...(at === 7 && { row: { enabled: false } }),
+	...(at === 9 && { row: { needsLogin: { reason: "refresh_token_expired", at: NOW - HOUR_MS } } }),
+	...(at === 2 && { sessions: 1 }),
+	...(at === 0 && {
+		sessions: 2,
+		usedAgoMs: HOUR_MS,
+		email: "me@acme.example",
+		told: {
+			budgets: [
+				{
+					usedPercent: 40,
+					windowMinutes: 43_200,
+					resetsAt: NOW + 300 * HOUR_MS,
+					isReached: false,
+					used: 40,
+					limit: 100,
+				},
+			],
+			credits: { hasCredits: true, unlimited: false, balance: "12.50" },
+			limits: { codex_spark: { windows: [{ usedPercent: 80, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] } },
+		},
+	}),
+}));
+
+/** What another process has logged. */
+async function furnish({ dir, id }: Bench): Promise<void> {
+	const at = (agoMs: number) => new Date(NOW - agoMs).toISOString();
+	const moved = { pid: 1, kind: "rotated", reason: "usage_limit", window: "5h" };
+	const lines = [
+		{ at: at(3 * HOUR_MS), ...moved, from: id("acc-04"), account: id("acc-06") },
+		{ at: at(2 * HOUR_MS), ...moved, kind: "switched", reason: "user", from: id("acc-06"), account: id("acc-01") },
+		{ at: at(HOUR_MS), ...moved, from: id("acc-02"), account: id("acc-01") },
+	];
+	dir.write("codex-events.jsonl", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+}
+
+/** Stores the same screen at every width: the terminal is made smaller. */
+async function storeWidths(name: string, terminal: Terminal): Promise<void> {
+	for (const columns of [120, 80, 40, 30]) {
+		terminal.resize(columns);
+		await terminal.waitForScreen((screen) => {
+			const rows = screen.split("\n");
+			const isRule = (row: string) => row === "─".repeat(columns);
+			// A rule that the terminal has wrapped is two, one below the other.
+			return rows.filter(isRule).length === 2 && rows.findLastIndex(isRule) > rows.findIndex(isRule) + 1;
+		}, PATIENCE_MS);
+		await store(`${name}-${columns}`, terminal);
+	}
+	terminal.resize(120);
+	await terminal.waitForText(/^─{120}$/m, PATIENCE_MS);
+}
+
 /** Labels as people of all countries give them. */
 const ABROAD: readonly Actor[] = [
 	{ name: "a", label: "Büro Zürich", fiveHour: [40, HOUR_MS], week: [20, 90 * HOUR_MS] },
@@ -59,8 +116,31 @@ describe("the dashboard", () => {
 		if (columns === 80) await storePicture("dashboard", terminal);
 	});
 
+	wide("of an empty pool is as stored at every width", async () => {
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors: [], columns: 120 });
+		await storeWidths("dashboard-of-none", terminal);
+	});
+
+	it("is as stored at every width where more than fits is folded, unfolded, and looked at in detail", async () => {
+		const { terminal } = await sceneAfter("/multicodex", "esc close", {
+			actors: MIXED,
+			columns: 120,
+			rows: 24,
+			furnish,
+		});
+		await terminal.waitForText(/last rotation/, PATIENCE_MS);
+		await storeWidths("live-folded", terminal);
+		await terminal.type("d");
+		await terminal.waitForText(/d list/, PATIENCE_MS);
+		await storeWidths("live-details", terminal);
+		await terminal.type("d");
+		await terminal.waitForText(/m shows them/, PATIENCE_MS);
+		await terminal.type("m");
+		await terminal.waitForText(/\(1\/12\)/, PATIENCE_MS);
+		await storeWidths("live-unfolded", terminal);
+	});
+
 	wide.each([
-		{ what: "none", actors: [] },
 		{ what: "one", actors: FOUR.slice(0, 1) },
 		{ what: "twelve", actors: TWELVE },
 		{ what: "abroad", actors: ABROAD },

@@ -25,6 +25,10 @@ export interface Actor {
 	readonly coolsForMs?: number;
 	readonly usedAgoMs?: number;
 	readonly usageAgeMs?: number;
+	/** Sessions of other processes that are at work on it. */
+	readonly sessions?: number;
+	/** More of its usage, as it is stored. */
+	readonly told?: Readonly<Record<string, unknown>>;
 	/** Its usage is known, and tells no window. */
 	readonly hasNoLimit?: true;
 }
@@ -110,7 +114,11 @@ export async function startScene(
 	const memos = actors.map((actor) => [bench.id(actor.name), memoOf(actor)] as const);
 	// Nobody is new here, unless a scene is about just that.
 	const welcomed = actors.length === 0 && !options.furnish ? { welcomedAt: NOW } : {};
-	const remembered = { version: 1, pin: null, ...welcomed, accounts: Object.fromEntries(memos) };
+	const live = actors.flatMap(({ name, sessions = 0 }) =>
+		Array.from({ length: sessions }, (_, at) => [`${name} ${at}`, { account: bench.id(name), at: NOW - MINUTE_MS }]),
+	);
+	const accountsOf = { live: Object.fromEntries(live), accounts: Object.fromEntries(memos) };
+	const remembered = { version: 1, pin: null, ...welcomed, ...accountsOf };
 	bench.dir.write("codex-state.json", { ...remembered, ...state });
 	const clock = fileURLToPath(new URL("../support/preload/clock.mjs", import.meta.url));
 	const [first] = actors;
@@ -156,6 +164,7 @@ function memoOf({
 	usedAgoMs,
 	usageAgeMs = 12_000,
 	hasNoLimit,
+	told,
 }: Actor): Record<string, unknown> {
 	const window = (windowMinutes: number, told: Actor["week"]) =>
 		told
@@ -173,7 +182,7 @@ function memoOf({
 		strikes: 0,
 		cooldowns: coolsForMs === undefined ? [] : [cooldown],
 		...((windows.length > 0 || hasNoLimit) && {
-			usage: { capturedAt: NOW - usageAgeMs, source: "api", plan, windows, limits: {} },
+			usage: { capturedAt: NOW - usageAgeMs, source: "api", plan, windows, limits: {}, ...told },
 		}),
 		...(usedAgoMs === undefined ? {} : { lastUsedAt: NOW - usedAgoMs }),
 	};

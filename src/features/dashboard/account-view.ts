@@ -1,7 +1,7 @@
 import { printable } from "../../core/account.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import { type Fact, factLines, factsOf } from "../../ui-kit/account-details.ts";
-import { formatPast, plural } from "../../ui-kit/format.ts";
+import { formatPast, hanging, plural } from "../../ui-kit/format.ts";
 import { type Line, span } from "../../ui-kit/panel.ts";
 import { labelIn, type Move } from "./moves.ts";
 import { causeOf, notesOf } from "./texts.ts";
@@ -35,6 +35,14 @@ export function accountLines({ shown, view, isAsking, moves }: AccountDetails, w
 	const inUse: Fact[] = sessions > 0 ? [["in use", `by ${plural(sessions, "session")}`]] : [];
 	return [
 		...notesOf(shown, view),
-		...factLines([...inUse, ...facts, ...moved], width).map((text) => [span("text", printable(text))]),
+		...linesOf([...inUse, ...facts, ...moved], width).map((text) => [span("text", printable(text))]),
 	];
+}
+
+/** Narrower than this a column for the names leaves too little beside it. */
+const NARROW = 45;
+
+function linesOf(facts: readonly Fact[], width: number): string[] {
+	if (width >= NARROW) return factLines(facts, width);
+	return facts.flatMap(([name, text]) => hanging(name === "" ? "  " : `${printable(name)}: `, printable(text), width));
 }

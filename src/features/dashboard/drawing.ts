@@ -176,9 +176,9 @@ function drawList(scene: Scene, selected: ShownAccount, frame: Frame, width: num
 		return table.row(shown, isSelected).map((spans) => rowLine(spans, isSelected, width, scene));
 	});
 	const place = page < accounts.length ? `(${accounts.indexOf(selected) + 1}/${accounts.length})` : "";
-	const gap = place !== "" && folded.length > 0 ? "  " : "";
-	const rest = folded.length > 0 ? foldLine(folded, now) : [];
-	const count = place === "" && rest.length === 0 ? "" : line([span("dim", `${LEAD}${place}${gap}`), ...rest]);
+	const before = `${LEAD}${place}${place !== "" && folded.length > 0 ? "  " : ""}`;
+	const rest = folded.length > 0 ? foldLine(folded, now, width - before.length) : [];
+	const count = place === "" && rest.length === 0 ? "" : line([span("dim", before), ...rest]);
 	return { lines: [...form.above, ...rows, count, ...form.below], fitting };
 }
 
@@ -204,7 +204,7 @@ function drawAccount(scene: Scene, selected: ShownAccount, frame: Frame, width: 
 	// A line says how many there are more.
 	const shown = Math.max(1, height - 1);
 	const from = Math.min(scrolled, body.length - shown);
-	const more = line([span("dim", `${LEAD}${body.length - shown} more lines, page up and down show them`)]);
+	const more = line([span("dim", `${LEAD}${body.length - shown} more lines  pgup pgdn`)]);
 	const lines = [...form.above, ...body.slice(from, from + shown), more, ...form.below];
 	return { lines, details: { height: shown, total: body.length } };
 }

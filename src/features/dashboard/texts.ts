@@ -153,6 +153,12 @@ export function poolLine(view: PoolView, width: number): Line {
 			...leftOf(" left", windowLabel),
 			...reset(({ account }, wait) => `reset in ${wait} on ${account.label}`),
 		],
+		[
+			span("dim", POOL),
+			...leftOf("", windowLabel),
+			...reset(({ account }, wait) => `reset in ${wait} on ${account.label}`),
+		],
+		[span("dim", " "), ...leftOf("", short), ...reset(({ account }, wait) => `reset ${wait} ${account.label}`)],
 		[span("dim", " "), ...leftOf("", short), ...reset(({ account }, wait) => `${wait} ${account.label}`)],
 	];
 	const bare = [span("dim", " "), ...leftOf("", short)];
@@ -160,14 +166,15 @@ export function poolLine(view: PoolView, width: number): Line {
 	return forms.find(fits) ?? bare;
 }
 
-/** `3 more, m shows them: 2 out of quota, 1 off`. */
-export function foldLine(folded: readonly ShownAccount[], now: number): Line {
+/** `3 more, m shows them: 2 out of quota, 1 off`; `3 more (m): …` where that has no room. */
+export function foldLine(folded: readonly ShownAccount[], now: number, room: number): Line {
 	const words = folded.map((shown) => stateWord(shown, now));
 	const counts = STATE_WORDS.flatMap((word) => {
 		const count = words.filter((each) => each === word).length;
 		return count > 0 ? [`${count} ${word}`] : [];
 	});
-	return [span("dim", `${folded.length} more, m shows them: ${counts.join(", ")}`)];
+	const whole = `${folded.length} more, m shows them: ${counts.join(", ")}`;
+	return [span("dim", visibleWidth(whole) <= room ? whole : `${folded.length} more (m): ${counts.join(", ")}`)];
 }
 
 /** Where there is no account yet. */
