@@ -31,7 +31,9 @@ export interface Candidate {
 	readonly trialAt?: number | undefined;
 }
 
-/** What has to be left of a window, in percent, before a new session begins on an account; by window name (`5h`, `7d`). */
+/**
+ * What has to be left of a window, in percent, before a new session begins on an account; by window name (`5h`, `7d`).
+ */
 export type Reserve = Readonly<Record<string, number>>;
 
 /** What the measures of a choice depend on beside the candidates. */
@@ -51,8 +53,8 @@ export interface MeasureContext {
 
 /**
  * What keeps an account out of a choice, or at its end (`reserve`), or has a session wait for another (`crowded`).
- * `ofQuota`: it rests for want of quota. `credits`: its included quota is spent and bought credits are left, which only a session that is on it may use. Times are
- * epoch ms.
+ * `ofQuota`: it rests for want of quota. `credits`: its included quota is spent and bought credits are left, which only
+ * a session that is on it may use. Times are epoch ms.
  */
 export type Gate =
 	| { readonly kind: "disabled" }
@@ -93,7 +95,9 @@ export interface Measured {
 	readonly reserve: Extract<Gate, { kind: "reserve" }> | undefined;
 	/** Other live sessions on it. */
 	readonly live: number;
-	/** What is left of the 5h window after what the live sessions will take, in percent; undefined without such a window. */
+	/**
+	 * What is left of the 5h window after what the live sessions will take, in percent; undefined without such a window.
+	 */
 	readonly roomPercent: number | undefined;
 	readonly freshness: Freshness;
 	/** The longest window; where there is none, the budget. */
@@ -104,7 +108,9 @@ export interface Measured {
 
 const NO_WINDOWS: readonly WindowNow[] = [];
 
-/** What one live session is expected to take of a plus account's 5h window, in percent. Found with `npm run simulate`. */
+/**
+ * What one live session is expected to take of a plus account's 5h window, in percent. Found with `npm run simulate`.
+ */
 const PERCENT_PER_SESSION = 35;
 
 /** With less room than this, percent, an account's quota is left to the sessions that are at work on it. */

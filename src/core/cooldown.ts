@@ -67,7 +67,9 @@ export function mergeCooldown(cooldowns: readonly Cooldown[], next: Cooldown, no
 	return live.map((cooldown) => (cooldown === same ? merged : cooldown));
 }
 
-/** What was answered on a limit of its own is no exception any more once it is refused, or once the account itself is. */
+/**
+ * What was answered on a limit of its own is no exception any more once it is refused, or once the account itself is.
+ */
 function exceptIn(former: Cooldown, next: Cooldown): readonly string[] | undefined {
 	if (!isOfQuota(next) && next.reason !== "rate_limit") return undefined;
 	const models = new Set([...(former.except ?? []), ...(next.except ?? [])]);

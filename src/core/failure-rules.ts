@@ -114,6 +114,9 @@ export const POLICY_CODES: readonly string[] = [
 /** The budget or credits of an account, and not the budget of tokens that a request may use. */
 const OF_QUOTA = String.raw`(?<!(tokens?|thinking|reasoning|context|output) )\b(budget|credits?|credit limit)\b`;
 
+/** What a sign-in consists of. */
+const OF_SIGN_IN = String.raw`\b(token|session|sign-in|login|jwt|signature)`;
+
 /** Limits that hold for every seat of a workspace. An unknown kind of limit is held against the refused seat only. */
 const OF_WORKSPACE = /^workspace_(owner|credits?)_.{0,60}(depleted|reached|exceeded|exhausted)$/;
 
@@ -395,8 +398,7 @@ export const RULES: readonly Rule[] = [
 		signs: [
 			{ codes: ["token_expired", ...SIGN_IN_GONE_CODES] },
 			{
-				message:
-					/\b(token|session|sign-in|login|jwt|signature)( is| has| was)?( been)? (expired|ended|invalidated|revoked)\b/i,
+				message: new RegExp(`${OF_SIGN_IN}( is| has| was)?( been)? (expired|ended|invalidated|revoked)\\b`, "i"),
 				statusNot: REQUEST_STATUSES,
 			},
 			{

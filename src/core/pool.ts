@@ -54,8 +54,8 @@ export interface Pool {
 	noteUsage(id: AccountId, usage: UsageSnapshot, answered?: AnsweredOn): void;
 	noteError(id: AccountId, text: string): void;
 	/**
-	 * Takes note of a refusal of which nothing tells whose fault it was. The same twice in a row has others tried first for a
-	 * while, so that no session begins every turn on an account that refuses it.
+	 * Takes note of a refusal of which nothing tells whose fault it was. The same twice in a row has others tried first
+	 * for a while, so that no session begins every turn on an account that refuses it.
 	 */
 	noteUnknown(id: AccountId, text: string): void;
 	/** Remembers, by its hash, a token that was refused right after it had been issued. */
@@ -63,15 +63,17 @@ export interface Pool {
 	/** Has others tried before these for a while: the request that they refused may have been at fault, or they. */
 	doubt(ids: Iterable<AccountId>): void;
 	/**
-	 * True where this process may ask an account that cools on weak evidence: of all processes that try at once, one may, and
-	 * none for a while after it.
+	 * True where this process may ask an account that cools on weak evidence: of all processes that try at once, one may,
+	 * and none for a while after it.
 	 */
 	claimTrial(id: AccountId): Promise<boolean>;
-	/** The account has answered `modelId` in a trial that began at `began`, epoch ms: what kept it out before is refuted. */
+	/**
+	 * The account has answered `modelId` in a trial that began at `began`, epoch ms: what kept it out before is refuted.
+	 */
 	endTrial(id: AccountId, modelId: string, began: number): void;
 	/**
-	 * An account has answered a request to its end; `hasMoved`: its session was with another account before. `hasToldUsage`:
-	 * the answer said what is left.
+	 * An account has answered a request to its end; `hasMoved`: its session was with another account before.
+	 * `hasToldUsage`: the answer said what is left.
 	 */
 	served(id: AccountId, hasMoved: boolean, hasToldUsage: boolean): void;
 	/** An account begins to serve a session; tells, once a session, where that costs bought credits. */

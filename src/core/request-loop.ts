@@ -115,7 +115,10 @@ async function rotate(run: Run): Promise<string | undefined> {
 	}
 }
 
-/** Who serves now, as the request knows it. A session that has waited for its own account goes back to it, also where its cache is gone. */
+/**
+ * Who serves now, as the request knows it. A session that has waited for its own account goes back to it, also where
+ * its cache is gone.
+ */
 function planFor({ request: { model, options }, deps: { pool, affinity } }: Run, progress: Progress): Plan {
 	pool.detectChanges();
 	const served = affinity.lastServed();

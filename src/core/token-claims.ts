@@ -57,8 +57,8 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 	const mayBeAnswered = (exchange: Exchange) =>
 		fateOf(exchange) === "running" || elapsedMs(exchange) < UNKNOWN_OUTCOME_MS;
 	/**
-	 * One exchange of an account at a time, of whichever of its tokens: there is room for one note, and who writes over that
-	 * of a running exchange lets the next process send the same token again.
+	 * One exchange of an account at a time, of whichever of its tokens: there is room for one note, and who writes over
+	 * that of a running exchange lets the next process send the same token again.
 	 */
 	const isUnderWay = (exchange: Exchange) => fateOf(exchange) !== "gone" && elapsedMs(exchange) < UNKNOWN_OUTCOME_MS;
 

@@ -28,7 +28,10 @@ interface Deps {
 
 const FIRST_STORE_PAUSE_MS = 100;
 const LAST_STORE_PAUSE_MS = 1600;
-/** Why a sign-in is over where what is stored was exchanged before, as a copy of an older file is. The issuer says the same. */
+/**
+ * Why a sign-in is over where what is stored was exchanged before, as a copy of an older file is. The issuer says the
+ * same.
+ */
 const EXCHANGED_BEFORE = "refresh_token_reused";
 
 /**

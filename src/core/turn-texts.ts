@@ -15,18 +15,19 @@ export function exhausted(why: Exhaustion, now: number): string {
 		return [...triedInVain(why), ...othersOf({ ...why, refused: 0, unavailable: 0 }), WAYS_ON].join(" ");
 	}
 	if (unavailable > 0) {
+		const unrenewed = `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed`;
 		const others = why.needsLogin > 0 ? ` ${areSignedOut(why.needsLogin)}` : "";
 		if (why.obstacle !== undefined) {
-			return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed: ${why.obstacle}.${others} /model switches provider.`;
+			return `${unrenewed}: ${why.obstacle}.${others} /model switches provider.`;
 		}
-		return `The Codex sign-in of ${plural(unavailable, "account")} could not be renewed just now.${others} Send again in a while, or use /model to switch provider.`;
+		return `${unrenewed} just now.${others} Send again in a while, or use /model to switch provider.`;
 	}
 	if (notOffered > 0)
 		return `No Codex account may use this model (${plural(notOffered, "account")} asked). /model switches it.`;
 	return nobodySignedIn();
 }
 
-/** What became of those that were asked. A token may not be had behind a lock, for instance. */
+/** How the accounts that were tried ended. One may have no token right now, for instance behind a lock. */
 function triedInVain({ tried, notOffered, unavailable, refused = 0 }: Exhaustion): string[] {
 	const unrenewed = unavailable - refused;
 	return [
@@ -49,7 +50,7 @@ function mayNotUseModel(count: number): string {
 	return `${plural(count, "account")} may not use this model.`;
 }
 
-/** No account is there, or none that can be used before a new sign-in. */
+/** Words the end of a turn without any account that can be used before a new sign-in. */
 export function nobodySignedIn(): string {
 	return "No Codex account is signed in. Run /multicodex add.";
 }
@@ -78,17 +79,22 @@ function othersOf({ needsLogin, notOffered, unavailable, refused = 0 }: Exhausti
 	].filter(Boolean);
 }
 
-/** Two accounts in a row had lost their sign-in. */
+/** Words the end of a turn in which two accounts in a row had lost their sign-in. */
 export function signedOutInARow(): string {
-	return "Two Codex accounts in a row were signed out, so no more were tried. /multicodex shows which; /multicodex login signs in again.";
+	return (
+		"Two Codex accounts in a row were signed out, so no more were tried. " +
+		"/multicodex shows which; /multicodex login signs in again."
+	);
 }
 
-/** Quota ran out in mid-answer. Ends in the words on which every host's own retry asks again, after two seconds. */
+/**
+ * Quota ran out in mid-answer. Ends in a phrase after which the retry of every host repeats the turn, in two seconds.
+ */
 export function continuesElsewhere(): string {
 	return "The Codex usage limit was reached while answering. Another account takes over after the retry delay.";
 }
 
-/** The host's stream ended without a final event; pi's own retry asks again on "ended without". */
+/** The stream of the host ended without a final event; pi's own retry repeats the turn on "ended without". */
 export function brokenOff(): string {
 	return "The Codex stream ended without a final event.";
 }
@@ -98,7 +104,7 @@ export function switchedOffHere(): string {
 	return "pi-multicodex is off, and pi itself has no Codex login. /multicodex on, or /login.";
 }
 
-/** The extension was switched off while a request was under way that no account had served yet. */
+/** The extension was switched off during a request that no account had served yet. */
 export function switchedOffMeanwhile(): string {
 	return "pi-multicodex was turned off before an account could serve this request. Send again to go on without it.";
 }
