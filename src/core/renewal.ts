@@ -175,6 +175,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			if (account.needsLogin) return backoff.until(id, "its sign-in is over", clock.now());
 			return exchanged(account, {
 				spend: credential,
+				seen: credential,
 				store: (next) => keep(account, credential, next),
 				reread: () => find(id)?.credential,
 			});
@@ -198,6 +199,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			}
 			return exchanged(account, {
 				spend,
+				seen: stored,
 				store: (next) => storeLinked(account, file, { stored, spend, next }),
 				reread: () => loginOf(account, file.login(), tokens) ?? find(id)?.credential,
 			});

@@ -6,6 +6,8 @@ import type { Claiming, TokenClaims } from "./token-claims.ts";
 export interface Keeper {
 	/** What is to be exchanged. */
 	readonly spend: Credential;
+	/** What was stored when that was chosen. */
+	readonly seen: Credential;
 	/** The newest credential that is stored; undefined where the account has gone. */
 	reread(): Credential | undefined;
 	/** Stores what came for `spend`. Rejects where it could be stored nowhere. */
@@ -39,15 +41,14 @@ const EXCHANGED_BEFORE = "refresh_token_reused";
  * came, give the claim back, in this order, and nothing in between.
  */
 export function createTokenExchange({ claims, oauth, pause }: Deps) {
-	return async (account: Account, { spend, reread, store }: Keeper): Promise<Exchanged> => {
-		const before = reread()?.refresh;
+	return async (account: Account, { spend, seen, reread, store }: Keeper): Promise<Exchanged> => {
 		const claiming = await claims.claim(account, spend);
 		if (claiming.kind !== "ours") return claiming;
 		const { claim } = claiming;
 
 		// A process that was stopped has lost its lock, and another one may be through with this token by now.
 		const newest = reread();
-		if (newest?.refresh !== before) {
+		if (newest?.refresh !== seen.refresh) {
 			await claim.release();
 			return { kind: "moved", newest };
 		}

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
-import { lstat, readdir, rename, rmdir, unlink } from "node:fs/promises";
+import { lstat, mkdir, readdir, rename, rmdir, unlink } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
@@ -33,6 +33,7 @@ const TOUCH_MS = 2000;
 export const STALE_MS = 10_000;
 /** Every holder makes a folder. Anything else in its place gets this long, in case it is still being made. */
 const STRANGE_MS = 2000;
+const NEVER_MS = Number.MAX_SAFE_INTEGER;
 const FIRST_RETRY_MS = 20;
 const LONGEST_RETRY_MS = 1000;
 /** An odd lock that comes back each time has an owner, so it is waited for. */
@@ -133,7 +134,8 @@ async function acquire(path: string, deadline: number, options: LockOptions): Pr
 		try {
 			return await lockfile.lock(path, {
 				realpath: false,
-				stale: staleMs,
+				// It clears a lock in two steps, and of several processes the second one would clear that of the first.
+				stale: NEVER_MS,
 				update: TOUCH_MS,
 				retries: 0,
 				// The default throws from a timer and ends the process.
@@ -158,10 +160,13 @@ async function acquire(path: string, deadline: number, options: LockOptions): Pr
 /** What lies where a lock belongs. Only an empty folder is one. */
 export type LockShape = "folder" | "full-folder" | "other";
 
+interface LookedAt {
+	readonly shape: LockShape;
+	readonly stats: Stats;
+}
+
 /** A look at the path of a lock; undefined where nothing is. */
-export async function lookAtLock(
-	lock: string,
-): Promise<{ readonly shape: LockShape; readonly stats: Stats } | undefined> {
+export async function lookAtLock(lock: string): Promise<LookedAt | undefined> {
 	// A link is not followed: no holder makes one.
 	const stats = await lstat(lock).catch(() => undefined);
 	if (!stats) return undefined;
@@ -181,21 +186,46 @@ export function isLeftBehind(shape: LockShape, ageMs: number, staleMs: number): 
  * with something in it is kept under another name. False where it stays; throws what the file system says.
  */
 export async function clearLock(lock: string, staleMs: number, isForced = false): Promise<boolean> {
-	const found = await lookAtLock(lock);
-	if (!found) return false;
-	const isStrange = isForced && found.shape !== "folder";
-	if (!isStrange && !isLeftBehind(found.shape, Date.now() - found.stats.mtimeMs, staleMs)) return false;
+	const isLeft = ({ shape, stats }: LookedAt) =>
+		(isForced && shape !== "folder") || isLeftBehind(shape, Date.now() - stats.mtimeMs, staleMs);
+	const seen = await lookAtLock(lock);
+	if (!seen || !isLeft(seen)) return false;
+	// One process at a time, which looks again: what another one saw before may be the next holder's own lock by now.
+	const turn = `${lock}.clearing`;
+	if (!(await beginClearing(turn, staleMs))) return false;
+	try {
+		const found = await lookAtLock(lock);
+		if (!found) return true;
+		return isLeft(found) && (await takeAway(lock, found.stats));
+	} finally {
+		await rmdir(turn).catch(() => undefined);
+	}
+}
+
+/** False while another process clears. What a process left that was killed meanwhile is taken away for the next try. */
+async function beginClearing(turn: string, staleMs: number): Promise<boolean> {
+	try {
+		await mkdir(turn);
+		return true;
+	} catch (error) {
+		if (codeOf(error) !== "EEXIST") throw error;
+		const { mtimeMs } = await lstat(turn).catch(() => ({ mtimeMs: Date.now() }));
+		if (isLeftBehind("folder", Date.now() - mtimeMs, staleMs)) await rmdir(turn).catch(() => undefined);
+		return false;
+	}
+}
+
+async function takeAway(lock: string, found: Stats): Promise<boolean> {
 	const aside = `${lock}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
 	try {
-		// In one step, so that of several processes one does it.
 		await rename(lock, aside);
 	} catch (error) {
 		if (isMissing(error)) return true;
 		throw error;
 	}
 	const taken = await lstat(aside);
-	if (taken.ino !== found.stats.ino || taken.mtimeMs !== found.stats.mtimeMs) {
-		// Another process was quicker, and this is its own lock.
+	if (taken.ino !== found.ino || taken.mtimeMs !== found.mtimeMs) {
+		// Its holder was alive after all, and another one has the lock.
 		await rename(aside, lock);
 		return false;
 	}

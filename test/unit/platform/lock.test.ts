@@ -1,4 +1,5 @@
 import { lutimesSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -206,18 +207,35 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 		},
 	);
 
-	it("is taken over by one at a time, however many come", async () => {
-		folder(-86_400_000);
-		let inside = 0;
+	it("is taken over by one process at a time, whenever each of them comes", async () => {
+		// Another way to the folder for each: work of one process takes turns by the path.
+		const ways = Array.from({ length: 12 }, (_, index) => scratch.path(`way-${index}`));
+		for (const way of ways) symlinkSync(scratch.path("."), way);
 		let most = 0;
-		const work = async () => {
-			inside += 1;
-			most = Math.max(most, inside);
-			await settled();
-			inside -= 1;
-		};
-		await Promise.all(Array.from({ length: 8 }, () => withLock(scratch.path("a"), { waitMs: 60_000 }, work)));
-		expect([most, scratch.names()]).toEqual([1, []]);
+		for (let round = 0; round < 12; round += 1) {
+			folder(round % 2 === 0 ? 60_000 : -60_000);
+			let inside = 0;
+			const work = async () => {
+				inside += 1;
+				most = Math.max(most, inside);
+				await setTimeout(2);
+				inside -= 1;
+			};
+			const come = async (way: string, at: number) => {
+				await setTimeout((at * (round + 1)) % 5);
+				await withLock(join(way, "a"), { waitMs: 20 }, work);
+			};
+			await Promise.allSettled(ways.map(come));
+		}
+		expect([most, scratch.names("a")]).toEqual([1, []]);
+	});
+
+	it("stays while another process is at it, unless that one was killed", async () => {
+		folder(60_000);
+		mkdirSync(scratch.path("a.lock.clearing"));
+		await expect(mine()).rejects.toThrow(LockBusyError);
+		utimesSync(scratch.path("a.lock.clearing"), at(11_000), at(11_000));
+		expect([await mine(1000), scratch.names()]).toEqual(["mine", []]);
 	});
 });
 
