@@ -23,16 +23,17 @@ export function endingOf(progress: Progress, plan: Plan): Ending {
 	const usable = entries.filter(({ readyAt }) => readyAt !== undefined);
 	const isSuspect = ({ id }: Account) => suspects.some(({ account }) => account.id === id);
 	// The rest after a refused token says nothing of quota.
-	const refused = usable.filter(({ account, blocking }) => {
+	const refused = usable.filter((entry) => {
+		const blocking = entry.blocking();
 		if (withoutRefusal(blocking).length > 0) return false;
-		return blocking.length > 0 || isSuspect(account);
+		return blocking.length > 0 || isSuspect(entry.account);
 	});
 	// An account that refused a moment ago counts as spent even where usage data has ended its cooldown since.
 	const cooling = usable.filter(
 		(entry) => !refused.includes(entry) && (isAway(entry, plan) || refusals.has(entry.account.id)),
 	);
 	const notOffered = cooling.filter(
-		({ blocking }) => blocking.length > 0 && blocking.every(({ scope }) => scope.startsWith("model:")),
+		(entry) => entry.blocking().length > 0 && entry.blocking().every(({ scope }) => scope.startsWith("model:")),
 	);
 	const ready = usable.filter((entry) => !cooling.includes(entry) && !refused.includes(entry));
 	const isModelRefused = lastRefusal !== undefined && MODEL_REFUSALS.includes(lastRefusal.failure.kind);
@@ -66,7 +67,10 @@ type Entry = Pick<Gated, "account" | "readyAt" | "blocking"> & { readonly gate: 
 function entriesOf(plan: Plan): readonly Entry[] {
 	const free = [...plan.order.map(({ account }) => account), ...plan.lastResort.map(({ account }) => account)];
 	const ungated = [...free, ...plan.passed].filter(({ id }) => !gatedIn(plan, id));
-	return [...ungated.map((account) => ({ account, readyAt: plan.now, blocking: [], gate: undefined })), ...plan.gated];
+	return [
+		...ungated.map((account) => ({ account, readyAt: plan.now, blocking: () => [], gate: undefined })),
+		...plan.gated,
+	];
 }
 
 function isAway({ readyAt = 0 }: Entry, { now }: Plan): boolean {

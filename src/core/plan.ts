@@ -60,8 +60,8 @@ export interface Ranked {
 	readonly usage: UsageSnapshot | undefined;
 	/** `reserve` where it is kept for later, `credits` where nothing but bought credits is left anywhere. */
 	readonly gate: Gate | undefined;
-	/** What it is ordered by, the first to decide first. */
-	readonly terms: readonly TermShown[];
+	/** What it is ordered by, the first to decide first. Worded when asked for: a request reads those of one account. */
+	terms(): readonly TermShown[];
 	/** The term that put it behind the one before it; undefined for the first. */
 	readonly decidedBy: string | undefined;
 }
@@ -74,7 +74,7 @@ export interface Gated {
 	/** When it can serve again, epoch ms: the present for one that is crowded, undefined while it needs a person. */
 	readonly readyAt: number | undefined;
 	/** The cooldowns that keep it out. */
-	readonly blocking: readonly Cooldown[];
+	blocking(): readonly Cooldown[];
 }
 
 /** Who serves a request, in which order, when, and why: the one answer of which everything else is read. */
@@ -137,10 +137,7 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 	const crowded = isRoomWorthWaiting(seen, request, now) ? seen.filter(({ crowd }) => crowd) : [];
 	const offered = seen.filter(({ gate, account }) => !gate && !isOut(account));
 	const credits = onCredits(seen, request, now, isOut);
-	const ordering = orderingOf(
-		snapshot.policy,
-		seen.flatMap(({ measured }) => measured ?? []),
-	);
+	const ordering = orderingOf(snapshot.policy, snapshot.candidates);
 	const placed = (some: readonly Seen[]) => ranked(some, ordering, measure, now);
 	const free = offered.filter((each) => !crowded.includes(each));
 	const order = placed(free.length === 0 && credits ? [credits] : free);
@@ -148,7 +145,6 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 		...offered.filter((each) => crowded.includes(each)),
 		...(free.length > 0 && credits ? [credits] : []),
 	]);
-	const isOrdered = new Set(order.map(({ account }) => account.id));
 	return {
 		now,
 		total: seen.length,
@@ -156,12 +152,13 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 		lastResort,
 		gated: seen.flatMap((each) => {
 			const gate = each.gate ?? (crowded.includes(each) ? each.crowd : undefined);
-			return gate && !isOrdered.has(each.account.id) ? [gatedOf(each, gate, request, now)] : [];
+			const isOffered = each === credits && free.length === 0;
+			return gate && !isOffered ? [gatedOf(each, gate, request, now)] : [];
 		}),
 		passed: seen.flatMap(({ gate, account }) => (!gate && isOut(account) ? [account] : [])),
 		waitUntil: order.length > 0 ? undefined : firstReturn(seen, crowded, request),
 		forRoom: crowded.length > 0,
-		trial: trialOf(seen, request, now, isOut),
+		trial: order.length + lastResort.length > 0 ? undefined : trialOf(seen, request, now, isOut),
 		next: (order[0] ?? lastResort[0])?.account,
 		pinned: snapshot.pinned,
 	};
@@ -241,17 +238,20 @@ function ranked(
 			rank: at + 1,
 			usage: measured.candidate.usage,
 			gate: gate ?? measured.reserve,
-			// Sentences for a thousand accounts would cost a request a moment; most requests read those of one.
-			get terms() {
-				return ordering.show(measured, now);
-			},
+			terms: () => ordering.show(measured, now),
 			decidedBy: before && ordering.decisive(before, measured),
 		};
 	});
 }
 
 function gatedOf({ candidate, account, readyAt }: Seen, gate: Gate, { modelId }: SelectionRequest, now: number): Gated {
-	return { account, usage: candidate.usage, gate, readyAt, blocking: blockingOf(candidate, modelId, now) };
+	return {
+		account,
+		usage: candidate.usage,
+		gate,
+		readyAt,
+		blocking: () => blockingOf(candidate, modelId, now),
+	};
 }
 
 function firstReturn(
@@ -295,7 +295,7 @@ function trialOf(
 /** Why `account` was the one to be tried among those of its kind in the plan. */
 export function selectionReason({ order, lastResort }: Plan, account: Account): SelectionReason {
 	const [first, second] = [order, lastResort].find(([each]) => each?.account.id === account.id) ?? [];
-	return { decidedBy: second?.decidedBy, terms: first?.terms ?? [] };
+	return { decidedBy: second?.decidedBy, terms: first?.terms() ?? [] };
 }
 
 /** What keeps an account out; undefined where it is offered. */

@@ -1,4 +1,4 @@
-import { FRESHNESS, type Freshness, type Measured } from "./candidate.ts";
+import { type Candidate, FRESHNESS, type Freshness, type Measured } from "./candidate.ts";
 import { formatDuration, formatPercent, windowLabel } from "./format.ts";
 
 /** One thing by which accounts are ordered. */
@@ -159,9 +159,9 @@ export interface Ordering {
 	show(measured: Measured, now: number): readonly TermShown[];
 }
 
-/** The order of a policy, behind what comes before any. A term that tells none of `all` from another is left out where it is of doubt. */
-export function orderingOf(policy: PolicyName, all: readonly Measured[]): Ordering {
-	const isAnyDoubted = all.some(({ candidate }) => candidate.isDoubted);
+/** The order of a policy, behind what comes before any. Doubt is a term only where one of `all` is doubted. */
+export function orderingOf(policy: PolicyName, all: readonly Candidate[]): Ordering {
+	const isAnyDoubted = all.some(({ isDoubted }) => isDoubted);
 	const terms = [...ALWAYS, ...POLICIES[policy], list].filter((term) => term !== doubt || isAnyDoubted);
 	return {
 		compare: (a, b) => {

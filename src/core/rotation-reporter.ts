@@ -122,7 +122,7 @@ function whyLeft(
 	| { readonly cause: SwitchCause }
 	| { readonly reason: RotationReason; readonly readyAt: number | undefined; readonly guessed?: boolean } {
 	const gated = gatedIn(plan, from.id);
-	const longest = longestOf(gated?.blocking ?? []);
+	const longest = longestOf(gated?.blocking() ?? []);
 	if (longest) {
 		const { reason, until: readyAt, guessed } = longest;
 		return { reason, readyAt, ...(guessed && { guessed }) };
@@ -155,8 +155,8 @@ function longestOf(cooldowns: readonly Cooldown[]): Cooldown | undefined {
  */
 function windowBehind(gated: Gated | undefined, now: number): string | undefined {
 	if (!gated?.usage) return undefined;
-	const { usage, blocking } = gated;
-	const longest = longestOf(blocking.filter(isOfQuota));
+	const { usage } = gated;
+	const longest = longestOf(gated.blocking().filter(isOfQuota));
 	const limitId = longest?.scope.startsWith("limit:") ? longest.scope.slice("limit:".length) : undefined;
 	const quotas = byLength(limitId === undefined ? quotasOf(usage) : (ownValue(usage.limits, limitId)?.windows ?? []));
 	const spent = quotas.filter((window) => isExhausted([window], now));

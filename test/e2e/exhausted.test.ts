@@ -3,9 +3,10 @@ import { stripVTControlCharacters } from "node:util";
 import lockfile from "proper-lockfile";
 import { describe, expect, it } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
+import { NEWEST_HOST } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { wide } from "../support/tiers.ts";
-import { type Bench, type BenchOptions, createBenchOnAnyHost, until } from "./support.ts";
+import { type Bench, type BenchOptions, createBench, createBenchOnAnyHost, until } from "./support.ts";
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -216,6 +217,29 @@ describe("an account that is back soon", () => {
 	});
 });
 
+describe("an account whose return is only a guess", () => {
+	it("is asked once with no other left, over all processes, and serves on where it answers", async () => {
+		const bench = await createSseBench({ accounts: ["a"], usage: usageUnknown });
+		const now = Date.now();
+		const guess = { scope: "account", reason: "usage_limit", models: [], guessed: true };
+		const cooldown = { ...guess, setAt: now - 30 * MINUTE_MS, until: now + 60 * MINUTE_MS };
+		const remember = () =>
+			bench.dir.write("codex-state.json", { version: 1, accounts: { [bench.id("a")]: { cooldowns: [cooldown] } } });
+		remember();
+		bench.codex.account("a").next(spent(90 * MINUTE_MS));
+		for (const _process of [1, 2]) {
+			const result = await bench.print("say hi");
+			expect(result).toMatchObject({ code: 1, stdout: "" });
+			expect(result.stderr).toMatch(/^Codex quota exceeded\. It resets in 1h/);
+		}
+		expect(bench.asked()).toEqual(["a"]);
+
+		remember();
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #2\n", stderr: "" });
+		expect(bench.memo("a").cooldowns).toEqual([]);
+	});
+});
+
 describe("the wait for an account", () => {
 	it("shows a countdown, and ends when another pi clears the cooldowns", async () => {
 		const bench = await createSseBench({ usage: usageUnknown });
@@ -229,6 +253,38 @@ describe("the wait for an account", () => {
 		expect(turn).toMatchObject({ stopReason: "stop", text: "OK from a #2", retries: 0 });
 		expect(bench.asked()).toEqual(["a", "b", "a"]);
 		await until("the countdown to go", () => !isWaiting(rpc));
+	});
+
+	it("is counted down on while another request of the same pi ends", async () => {
+		const bench = await createBench({
+			host: NEWEST_HOST,
+			accounts: ["a"],
+			usage: usageUnknown,
+			settings: { transport: "sse", ...rotation({ maxWait: "10m" }) },
+		});
+		bench.codex.account("a").next(spent(50 * SECOND_MS));
+		bench.dir.write(
+			"neighbour.ts",
+			`import { writeFileSync } from "node:fs";
+			export default function neighbour(pi) {
+				pi.registerCommand("ask", { handler: async (_args, ctx) => {
+					const context = { messages: [{ role: "user", content: "a question of another", timestamp: 1 }] };
+					const answer = await ctx.modelRegistry.complete(ctx.model, context, { signal: AbortSignal.timeout(1500) });
+					writeFileSync(${JSON.stringify(bench.dir.path("ended"))}, answer.stopReason);
+				} });
+			}`,
+		);
+		const rpc = bench.rpc(["-e", bench.dir.path("neighbour.ts")]);
+		await rpc.send("say hi");
+		await rpc.waitFor(() => isWaiting(rpc));
+		const before = rpc.statusChanges.length;
+		await rpc.send("/ask");
+		await until("the other request to end", () => bench.dir.read("ended") === "aborted");
+		const ended = rpc.statusChanges.length;
+		await until("the next second of the countdown", () => rpc.statusChanges.length > ended);
+		const since = rpc.statusChanges.slice(before).map(({ text }) => stripVTControlCharacters(text ?? ""));
+		expect(since.filter((text) => !WAITING.test(text))).toEqual([]);
+		await rpc.abort();
 	});
 
 	it("ends when the state file says that an account is free", async () => {

@@ -41,7 +41,13 @@ export function rank(
 /** Every account of the plan: those with a rank first, then those that are not offered. */
 export function rowsOf({ order, gated }: Plan) {
 	return [
-		...order.map(({ account, rank: at, gate, terms, decidedBy }) => ({ account, rank: at, gate, terms, decidedBy })),
+		...order.map(({ account, rank: at, gate, terms, decidedBy }) => ({
+			account,
+			rank: at,
+			gate,
+			terms: terms(),
+			decidedBy,
+		})),
 		...gated.map(({ account, gate }) => ({ account, rank: undefined, gate, terms: [], decidedBy: undefined })),
 	];
 }

@@ -35,7 +35,7 @@ export function whyAsJson({ plan, isEnabled, isForeign, policy, model }: WhyView
 				rank,
 				gate: gate ? gateAsJson(gate) : null,
 				decidedBy: decidedBy ?? null,
-				terms: terms.map(({ name, value, text }) => ({ name, value: value ?? null, text })),
+				terms: terms().map(({ name, value, text }) => ({ name, value: value ?? null, text })),
 			})),
 			...plan.gated.map(({ account, gate }) => ({
 				id: account.id,
@@ -88,7 +88,7 @@ function headline({ plan, isEnabled, isForeign, policy }: WhyView): string {
 	if (first.gate?.kind === "credits") {
 		return `${name} serves next on bought credits: no account has included quota left.`;
 	}
-	const term = first.terms.find((each) => each.name === second?.decidedBy);
+	const term = first.terms().find((each) => each.name === second?.decidedBy);
 	const because = term ? reasonText(term.name, term.text, second?.gate) : "no other account can";
 	return `${name} serves next (${policy}): ${because}.`;
 }
@@ -141,7 +141,7 @@ function noneReady(plan: Plan): string {
 function decisiveText({ rank, gate, terms, decidedBy }: Ranked, following: Ranked | undefined, now: number): string {
 	if (gate?.kind === "credits") return `on bought credits until ${formatClock(gate.until, now)}`;
 	const name = rank === 1 ? following?.decidedBy : decidedBy;
-	return terms.find((term) => term.name === name)?.text ?? "the only one";
+	return terms().find((term) => term.name === name)?.text ?? "the only one";
 }
 
 function gateText(gate: Gate, now: number): string {

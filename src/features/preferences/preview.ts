@@ -11,6 +11,6 @@ export function startsOn({ order, gated }: Plan): string {
 	const start = `A new session starts on ${nameOf(first)}`;
 	if (first.gate?.kind === "credits") return `${start}, on its bought credits: its included quota is spent.`;
 	if (!second) return `${start}, the only one that is ready.`;
-	const textOf = ({ terms }: Ranked) => terms.find(({ name }) => name === second.decidedBy)?.text ?? "";
+	const textOf = ({ terms }: Ranked) => terms().find(({ name }) => name === second.decidedBy)?.text ?? "";
 	return `${start}: ${textOf(first)} (${nameOf(second)}: ${textOf(second)}).`;
 }

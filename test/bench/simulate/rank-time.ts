@@ -76,7 +76,7 @@ function writePool(directory: string, candidates: readonly Candidate[]): (policy
 	const paths = { accounts: join(directory, "codex-accounts.json"), state: join(directory, "codex-state.json") };
 	const rows = candidates.map(({ account: { id, workspaceId, credential } }) => {
 		const { access, refresh, expiresAt: expires } = credential;
-		return { id, workspaceId, credential: { access, refresh, expires } };
+		return { id, accountId: workspaceId, credential: { access, refresh, expires } };
 	});
 	const memos = candidates.map(({ account, cooldowns, usage }) => [account.id, { cooldowns, usage, strikes: 0 }]);
 	writeFileSync(paths.accounts, JSON.stringify({ version: 2, accounts: rows }));

@@ -587,7 +587,7 @@ describe("a refusal that no row knows", () => {
 		expect((await harness.ask()).text).toBe("again");
 		const doubted = () =>
 			planOf(harness).order.flatMap(({ account, terms }) =>
-				terms.some(({ name, value }) => name === "doubt" && value === 1) ? [account.id] : [],
+				terms().some(({ name, value }) => name === "doubt" && value === 1) ? [account.id] : [],
 			);
 		expect(doubted()).toEqual(["b"]);
 		harness.clock.at += 10 * MINUTE_MS;
