@@ -78,7 +78,7 @@ export interface WindowNow {
 	readonly leftPercent: number;
 	/** Its clock does not run: the next request starts it. */
 	readonly isUntouched: boolean;
-	/** When it resets, epoch ms; undefined while its clock does not run, or where nobody said. */
+	/** When it resets, epoch ms; undefined while its clock does not run, or where the backend did not say. */
 	readonly resetsAt: number | undefined;
 }
 

@@ -10,7 +10,7 @@ export interface Ending {
 	/** Undefined where every account has said the same of the model. */
 	readonly why: Exhaustion | undefined;
 	/** What the turn ends with: the backend's own words where they are the better answer. */
-	readonly words: string;
+	readonly text: string;
 }
 
 /** Refusals of a model: what the backend says of it is the better answer where every account has said the same. */
@@ -37,7 +37,7 @@ export function endingOf(progress: Progress, plan: Plan): Ending {
 	);
 	const ready = usable.filter((entry) => !cooling.includes(entry) && !refused.includes(entry));
 	const isModelRefused = lastRefusal !== undefined && MODEL_REFUSALS.includes(lastRefusal.failure.kind);
-	if (isModelRefused && notOffered.length === usable.length) return { why: undefined, words: lastRefusal.words };
+	if (isModelRefused && notOffered.length === usable.length) return { why: undefined, text: lastRefusal.message };
 	const spent = cooling.filter((entry) => !notOffered.includes(entry));
 	const times = spent.flatMap(({ readyAt }) => readyAt ?? []);
 	const first = times.length > 0 ? Math.min(...times) : undefined;
@@ -58,7 +58,7 @@ export function endingOf(progress: Progress, plan: Plan): Ending {
 	};
 	// No account is out of quota: what the last one was refused for is the better answer.
 	const suspect = spent.length === 0 && why.untried === 0 ? suspects.at(-1) : undefined;
-	return { why, words: suspect?.words ?? exhausted(why, plan.now) };
+	return { why, text: suspect?.message ?? exhausted(why, plan.now) };
 }
 
 type Entry = Pick<Gated, "account" | "readyAt" | "blocking"> & { readonly gate: Gated["gate"] | undefined };

@@ -313,7 +313,7 @@ export interface FirstBack {
 	readonly account: Account;
 	/** Epoch ms. */
 	readonly readyAt: number;
-	/** Nothing told that time. */
+	/** The time is a guess. */
 	readonly isGuess: boolean;
 }
 

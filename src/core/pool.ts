@@ -50,7 +50,7 @@ export interface Pool {
 	signOut(account: Account, refused: string, reason: string): void;
 	/** Ends all cooldowns. */
 	clearCooldowns(): Promise<void>;
-	/** Takes in what a response or the usage endpoint told; `answered`: an answer on a limit of its own. */
+	/** Takes in usage from a response or from the endpoint; `answered`: the answer was given on a limit of its own. */
 	noteUsage(id: AccountId, usage: UsageSnapshot, answered?: AnsweredOn): void;
 	noteError(id: AccountId, text: string): void;
 	/**
@@ -108,7 +108,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			try {
 				listener(event);
 			} catch (error) {
-				// A listener whose session was replaced meanwhile must not end somebody's request.
+				// A listener whose session was replaced meanwhile must not end the request of another.
 				if (event.type !== "defect") tellDefect(error, "listener", emit);
 			}
 		}
@@ -126,7 +126,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		});
 	};
 
-	const watch = createChangeDetector({ accounts: accounts.list, statuses: state.snapshot, clock, emit });
+	const changes = createChangeDetector({ accounts: accounts.list, statuses: state.snapshot, clock, emit });
 
 	const snapshotFor = (sessionId: SessionId | undefined): Snapshot => {
 		const now = clock.now();
@@ -147,8 +147,8 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		changed();
 	};
 
-	/** Written at once, but nobody waits: the request goes on with what memory says. */
-	const update = (id: AccountId, change: (memo: AccountStatus) => AccountStatus) => {
+	/** Written at once, and not waited for: the request goes on with what memory has. */
+	const update = (id: AccountId, change: (status: AccountStatus) => AccountStatus) => {
 		void state.update(id, change);
 	};
 	const patch = (id: AccountId, fields: Parameters<AccountStore["patch"]>[1]) => {
@@ -159,30 +159,30 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	const seatsOf = ({ workspaceId }: Account) => accounts.list().filter((each) => each.workspaceId === workspaceId);
 	/** A seat of the workspace has quota: what was laid on the others for its sake is over. */
 	const freeSeats = (account: Account, isOld: (cooldown: Cooldown) => boolean, cause: CoolingCause) => {
-		const memoOf = state.snapshot();
+		const statusOf = state.snapshot();
 		const free = (cooldowns: readonly Cooldown[]) => cooldowns.filter((each) => !(each.shared && isOld(each)));
 		const held = seatsOf(account).filter(({ id }) => {
-			const { cooldowns } = memoOf(id);
+			const { cooldowns } = statusOf(id);
 			return free(cooldowns).length < cooldowns.length;
 		});
 		if (held.length === 0) return;
-		watch.look();
-		for (const { id } of held) update(id, (memo) => ({ ...memo, cooldowns: free(memo.cooldowns) }));
-		watch.look(cause);
+		changes.look();
+		for (const { id } of held) update(id, (status) => ({ ...status, cooldowns: free(status.cooldowns) }));
+		changes.look(cause);
 		changed();
 	};
 
 	const close = (account: Account, reason: string) => {
 		patch(account.id, { enabled: false, disabledReason: reason });
-		watch.lost("closed", account, reason);
+		changes.lost("closed", account, reason);
 	};
 
 	const doubt = (ids: Iterable<AccountId>) => {
 		const doubtedUntil = clock.now() + DOUBT_MS;
-		for (const id of ids) update(id, (memo) => ({ ...memo, doubtedUntil }));
+		for (const id of ids) update(id, (status) => ({ ...status, doubtedUntil }));
 	};
 	const noteError = (id: AccountId, text: string) => {
-		state.updateSoon(id, (memo) => ({ ...memo, lastError: { text, at: clock.now() } }));
+		state.updateSoon(id, (status) => ({ ...status, lastError: { text, at: clock.now() } }));
 	};
 
 	return {
@@ -229,42 +229,42 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 				models: reason === "usage_limit" && !scope.startsWith("model:") ? [modelId] : [],
 				...(guessed && isOfQuota({ reason }) && { guessed: true }),
 			};
-			watch.look();
+			changes.look();
 			const rest = (id: AccountId, next: Cooldown) =>
-				update(id, (memo) => ({ ...memo, cooldowns: mergeCooldown(memo.cooldowns, next, now) }));
+				update(id, (status) => ({ ...status, cooldowns: mergeCooldown(status.cooldowns, next, now) }));
 			// A model that the general limit refuses draws on none of its own.
 			const isOfGeneralLimit = scope === "account" && isOfQuota(cooldown);
-			update(account.id, (memo) => ({
-				...(isOfGeneralLimit ? withoutModelApart(memo, modelId) : memo),
-				cooldowns: mergeCooldown(memo.cooldowns, cooldown, now),
+			update(account.id, (status) => ({
+				...(isOfGeneralLimit ? withoutModelApart(status, modelId) : status),
+				cooldowns: mergeCooldown(status.cooldowns, cooldown, now),
 			}));
 			// What one seat has used up says nothing of another's windows: those rest for the workspace's sake alone.
 			const ofOthers: Cooldown = { ...cooldown, until: seatsUntil ?? until, guessed: undefined, shared: true };
 			for (const { id } of cooling.covers === "workspace" ? seatsOf(account) : []) {
 				if (id !== account.id) rest(id, ofOthers);
 			}
-			watch.look("refusal");
+			changes.look("refusal");
 			changed();
 		},
 		strike: (account, reason) => {
 			const { cooldowns } = state.status(account.id);
 			if (cooldowns.some((cooldown) => cooldown.reason === "workspace_disabled")) return;
-			update(account.id, (memo) => ({ ...memo, strikes: memo.strikes + 1 }));
+			update(account.id, (status) => ({ ...status, strikes: status.strikes + 1 }));
 			if (state.status(account.id).strikes >= STRIKES) close(account, reason);
 		},
 		close,
-		lost: watch.lost,
+		lost: changes.lost,
 		signOut: (account, refused, reason) => {
 			const needsLogin = { reason, at: clock.now() };
 			// The store has kept the change in memory and reported that it could not be written.
 			accounts.patch(account.id, { needsLogin }, ({ access }) => access === refused).catch(() => undefined);
 			if (!find(account.id)?.needsLogin) return;
-			watch.lost("signed-out", account, reason);
+			changes.lost("signed-out", account, reason);
 		},
 		clearCooldowns: async () => {
-			watch.look();
+			changes.look();
 			await state.clearCooldowns();
-			watch.look("reset");
+			changes.look("reset");
 			changed();
 		},
 		noteUsage: (id, usage, answered) => {
@@ -272,13 +272,13 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			const after = mergeUsage(before, usage, clock.now(), answered);
 			// A cooldown is other processes' business at once; a percent more or less is not.
 			const isUrgent = after.cooldowns !== before.cooldowns;
-			const change = (memo: AccountStatus) => mergeUsage(memo, usage, clock.now(), answered);
+			const change = (status: AccountStatus) => mergeUsage(status, usage, clock.now(), answered);
 			if (isUrgent) {
-				watch.look();
+				changes.look();
 				update(id, change);
-				watch.look("usage");
+				changes.look("usage");
 			} else state.updateSoon(id, change);
-			if (id === active) watch.serves(id);
+			if (id === active) changes.serves(id);
 			const account = find(id);
 			const isTold = usage.source === "api" && quotasOf(usage).length > 0;
 			if (account && isTold && !isSpent(usage, clock.now())) {
@@ -295,7 +295,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			noteError(id, text);
 		},
 		noteRefused: (id, refusedToken) => {
-			update(id, (memo) => ({ ...memo, refusedToken }));
+			update(id, (status) => ({ ...status, refusedToken }));
 		},
 		doubt,
 		claimTrial: (id) => {
@@ -305,26 +305,26 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		endTrial: (id, modelId, began) => {
 			const isRefuted = (each: Cooldown) => isOfQuota(each) && covers(each, modelId) && each.setAt < began;
 			if (!state.status(id).cooldowns.some(isRefuted)) return;
-			watch.look();
+			changes.look();
 			update(id, (status) => ({ ...status, cooldowns: status.cooldowns.filter((each) => !isRefuted(each)) }));
-			watch.look("usage");
+			changes.look("usage");
 			changed();
 		},
 		served: (id, hasMoved, hasToldUsage) => {
-			state.updateSoon(id, (memo) => ({
-				...memo,
+			state.updateSoon(id, (status) => ({
+				...status,
 				strikes: 0,
 				lastUsedAt: clock.now(),
 				lastError: undefined,
 				usageError: undefined,
-				...(memo.doubtedUntil !== undefined && { doubtedUntil: undefined }),
+				...(status.doubtedUntil !== undefined && { doubtedUntil: undefined }),
 			}));
 			const account = find(id);
 			if (account) freeSeats(account, () => true, "usage");
 			emit({ type: "served", account: id, hasMoved, hasToldUsage });
 		},
-		spends: watch.spends,
-		detectChanges: () => watch.look(),
+		spends: changes.spends,
+		detectChanges: () => changes.look(),
 		subscribe: (listener) => {
 			listeners.add(listener);
 			return () => listeners.delete(listener);

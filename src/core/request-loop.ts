@@ -61,8 +61,8 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 		sink.push(finalError(model, reason, text, deps.clock.now()));
 	const run = begin(request, sink, deps);
 	try {
-		const words = await rotate(run);
-		if (words !== undefined) fail("error", words);
+		const text = await rotate(run);
+		if (text !== undefined) fail("error", text);
 	} catch (error) {
 		// An abort ends any wait with a throw; anything else is a defect of ours.
 		if (options.signal?.aborted) fail("aborted", ABORTED);
@@ -139,14 +139,14 @@ async function attempt(step: Try, plan: Plan, progress: Progress, run: Run): Pro
 	const { account } = step;
 	// Of several processes that find the same weak evidence, one asks.
 	if (step.isTrial && !(await pool.claimTrial(account.id))) return { ...progress, hadTrial: true };
-	reporter.begin(step, progress.previous, plan, selectionReason(plan, account));
+	reporter.accountChosen(step, progress.previous, plan, selectionReason(plan, account));
 	const began = clock.now();
 	const push = (event: AssistantMessageEvent) => {
 		if (event.type === "done") {
 			convict(progress, run);
 			if (step.isTrial) pool.endTrial(account.id, request.model.id, began);
 		}
-		reporter.output(account);
+		reporter.firstOutput(account);
 		sink.push(event);
 	};
 	const served = await serve(account, request, step.others, push, deps);
@@ -158,10 +158,10 @@ async function attempt(step: Try, plan: Plan, progress: Progress, run: Run): Pro
 
 /** Another account has served what these refused: the fault is theirs. */
 function convict({ suspects }: Progress, { request: { model }, deps: { pool } }: Run): void {
-	for (const { account, failure, words } of suspects) {
+	for (const { account, failure, message } of suspects) {
 		if (!failure.cooling) continue;
 		pool.cool(account, failure.cooling, model.id);
-		pool.noteError(account.id, reasonIn(words));
+		pool.noteError(account.id, reasonIn(message));
 	}
 }
 
@@ -186,7 +186,7 @@ async function giveUp(run: Run, progress: Progress): Promise<string> {
 	const answered = inquiries.answered();
 	if (answered) await raceAbort(answered, options.signal);
 	const plan = planFor(run, progress);
-	const { why, words } = endingOf(progress, plan);
+	const { why, text } = endingOf(progress, plan);
 	if (why) deps.pool.emit({ type: "exhausted", why, asked: { modelId: model.id, sessionId: options.sessionId } });
-	return words;
+	return text;
 }

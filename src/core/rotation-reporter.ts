@@ -22,11 +22,11 @@ import {
 /** Reports how one request gets its account. */
 export interface RotationReporter {
 	/** The request is about to take `step`, after `previous`, because of `grounds`. */
-	begin(step: Try, previous: Account | undefined, plan: Plan, grounds: SelectionReason): void;
+	accountChosen(step: Try, previous: Account | undefined, plan: Plan, grounds: SelectionReason): void;
 	/** The request waits for an account; undefined: no longer. */
 	waits(wait: Pick<Wait, "until" | "forRoom"> | undefined): void;
 	/** The first output of `account` is about to be shown. */
-	output(account: Account): void;
+	firstOutput(account: Account): void;
 }
 
 interface Deps {
@@ -52,13 +52,13 @@ export function createRotationReporter(
 		return { remainingPercent: headroom(usage, now), remainingWindow: tightest(usage, now)?.window };
 	};
 	/** Completes what is reported of a spent account by what is known now: the refusal may lack window and reset. */
-	const asKnownNow = (told: Rotated | Switched): Rotated | Switched => {
-		if (told.type !== "rotated" || told.reason !== "usage_limit") return told;
+	const asKnownNow = (change: Rotated | Switched): Rotated | Switched => {
+		if (change.type !== "rotated" || change.reason !== "usage_limit") return change;
 		const plan = pool.plan({ ...asked, affinity: undefined });
-		const why = whyLeft(told.from, told.to, told.reason, plan);
-		if ("cause" in why || why.reason !== told.reason || why.readyAt === undefined) return told;
+		const why = whyLeft(change.from, change.to, change.reason, plan);
+		if ("cause" in why || why.reason !== change.reason || why.readyAt === undefined) return change;
 		const { readyAt, guessed } = why;
-		return { ...told, readyAt, guessed, window: windowBehind(gatedIn(plan, told.from.id), plan.now) };
+		return { ...change, readyAt, guessed, window: windowBehind(gatedIn(plan, change.from.id), plan.now) };
 	};
 	const waits: RotationReporter["waits"] = (wait) => {
 		if (!wait && !isWaiting) return;
@@ -68,7 +68,7 @@ export function createRotationReporter(
 
 	return {
 		waits,
-		begin: ({ account: to, leftFor }, from, plan, grounds) => {
+		accountChosen: ({ account: to, leftFor }, from, plan, grounds) => {
 			waits(undefined);
 			if (from?.id === to.id) return;
 			if (!from) {
@@ -98,13 +98,13 @@ export function createRotationReporter(
 			first ??= rotated;
 			pool.emit(rotated);
 		},
-		output: (to) => {
-			const told = first;
+		firstOutput: (to) => {
+			const change = first;
 			first = undefined;
-			if (!told || told.from.id === to.id) return;
+			if (!change || change.from.id === to.id) return;
 			const tell = () =>
-				pool.emit({ type: "continued", first: asKnownNow(told), to, ...remainingOn(pool.status(to.id).usage) });
-			const isOpen = told.type === "rotated" && told.reason === "usage_limit";
+				pool.emit({ type: "continued", first: asKnownNow(change), to, ...remainingOn(pool.status(to.id).usage) });
+			const isOpen = change.type === "rotated" && change.reason === "usage_limit";
 			const known = isOpen ? usageKnown() : undefined;
 			if (known) void known.then(tell);
 			else tell();

@@ -60,7 +60,7 @@ export interface Refused {
 	readonly kind: "refused";
 	readonly failure: Failure;
 	/** The message for a person. */
-	readonly words: string;
+	readonly message: string;
 }
 
 /** The other accounts for the request. */
@@ -234,7 +234,7 @@ async function tryOnce(
 			delivery.isCommitted ||
 			isSurfaced(failure, surfaced, others, deps) ||
 			(isOnTheSameAccount(failure.remedy) && spent.has(failure.remedy));
-		if (!isForPi) return { kind: "refused", failure, words: surfaced };
+		if (!isForPi) return { kind: "refused", failure, message: surfaced };
 		delivery.forwardHeld();
 		const text = delivery.isCommitted ? afterCommit(account, access, failure, surfaced, request, deps) : surfaced;
 		if (failure.remedy === "try-elsewhere-once") pool.noteError(account.id, reasonIn(surfaced));

@@ -10,6 +10,8 @@ import { aMessage } from "../streams.ts";
 /** A try whose host is in the test's hands. */
 function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = false, usage = aSnapshot() } = {}) {
 	const noted: UsageSnapshot[] = [];
+	const reads: unknown[] = [];
+	const answeredOn: (string | undefined)[] = [];
 	let given: StreamOptions | undefined;
 	const delegate: CodexDelegate = {
 		stream: (_model, _context, inner) => {
@@ -25,13 +27,19 @@ function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = fa
 		{
 			delegate,
 			backend: { fetch: globalThis.fetch, readRefusal },
-			readUsageHeaders: (headers) => ({
-				snapshot: "x-codex" in headers ? usage : undefined,
-				activeLimit: headers["x-codex-active-limit"],
-				activeWindows: "x-spent" in headers ? [{ usedPercent: 100, windowMinutes: 300 }] : [],
-			}),
+			readUsageHeaders: (headers) => {
+				reads.push(headers);
+				return {
+					snapshot: "x-codex" in headers ? usage : undefined,
+					activeLimit: headers["x-codex-active-limit"],
+					activeWindows: "x-spent" in headers ? [{ usedPercent: 100, windowMinutes: 300 }] : [],
+				};
+			},
 			now: () => NOW,
-			onUsage: (snapshot) => noted.push(snapshot),
+			onUsage: (snapshot, limitId) => {
+				noted.push(snapshot);
+				answeredOn.push(limitId);
+			},
 		},
 	);
 	const begin = async (): Promise<StreamOptions> => {
@@ -39,7 +47,7 @@ function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = fa
 		if (!given) throw new Error("the host was not called");
 		return given;
 	};
-	return { attempt, begin, noted };
+	return { attempt, begin, noted, reads, answeredOn };
 }
 
 /** The host's own `onResponse`, and what came of it. */
@@ -73,6 +81,25 @@ describe("what is left", () => {
 		const inner = await begin();
 		if (headers) await respond(inner, 200, headers);
 		expect(attempt.hasUsageHeaders()).toBe(isTold);
+	});
+});
+
+describe("the headers of a response", () => {
+	it("are read for usage once, however often the failure is looked at", async () => {
+		const { attempt, begin, reads } = aTry();
+		await respond(await begin(), 429, { "x-codex": "1", "x-spent": "1" });
+		for (let time = 0; time < 3; time += 1) attempt.evidence("refused");
+		expect(reads).toHaveLength(1);
+	});
+
+	it("say which limit an answer was given on, and a refusal does not", async () => {
+		const limits: (string | undefined)[] = [];
+		for (const status of [200, 429]) {
+			const { begin, answeredOn } = aTry();
+			await respond(await begin(), status, { "x-codex": "1", "x-codex-active-limit": "spark" });
+			limits.push(...answeredOn);
+		}
+		expect(limits).toEqual(["spark", undefined]);
 	});
 });
 

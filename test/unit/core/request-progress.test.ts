@@ -39,7 +39,7 @@ const failure = (overrides: Partial<Failure> = {}): Failure => ({
 const refusedBy = (overrides: Partial<Failure> = {}): Served => ({
 	kind: "refused",
 	failure: failure(overrides),
-	words: "refused",
+	message: "refused",
 });
 /** The step as `try a`, `trial a`, `wait 30`, `give-up exhausted` or `done`. */
 const told = (step: Step): string => {
