@@ -187,6 +187,7 @@ export function compose(pi: ExtensionAPI): void {
 		pool,
 		affinity,
 		settings: settings.read,
+		isForeign: link.isForeign,
 		onTick: () => {
 			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
 			pool.detectChanges();

@@ -157,6 +157,8 @@ export interface Exhaustion {
 	/** How many of the cooling accounts only cannot use this model. */
 	readonly notOffered: number;
 	readonly needsLogin: number;
+	/** Accounts that are off, by hand or because OpenAI closed them. */
+	readonly off?: number | undefined;
 	/** Accounts that are signed in, but were refused, or have no token right now. */
 	readonly unavailable: number;
 	/** How many of those were refused, for another reason than quota. */

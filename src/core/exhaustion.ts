@@ -48,6 +48,7 @@ export function endingOf(progress: Progress, plan: Plan): Ending {
 		cooling: cooling.length,
 		notOffered: notOffered.length,
 		needsLogin: entries.filter(({ gate }) => gate?.kind === "needs-login").length,
+		off: entries.filter(({ gate }) => gate?.kind === "disabled").length,
 		unavailable: refused.length + passed.length,
 		refused: refused.length,
 		tried: spent.filter(({ account }) => refusals.has(account.id)).length,

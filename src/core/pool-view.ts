@@ -24,6 +24,8 @@ export interface ShownAccount {
 export interface PoolView {
 	/** False while the person has switched the extension off. */
 	readonly isEnabled: boolean;
+	/** pi holds a key of its own for Codex, which serves as it is. */
+	readonly isForeign: boolean;
 	readonly policy: string;
 	readonly active: string | undefined;
 	readonly pinned: AccountId | undefined;

@@ -24,7 +24,17 @@ export function exhausted(why: Exhaustion, now: number): string {
 	}
 	if (notOffered > 0)
 		return `No Codex account may use this model (${plural(notOffered, "account")} asked). /model switches it.`;
-	return nobodySignedIn();
+	return noneUsable(why);
+}
+
+/** Every account is off or signed out, or there is none. */
+function noneUsable({ off = 0, needsLogin }: Exhaustion): string {
+	if (off === 0) {
+		return needsLogin > 0 ? "No Codex account is signed in. /multicodex login signs in again." : nobodySignedIn();
+	}
+	const parts = [`${plural(off, "account")} ${off === 1 ? "is" : "are"} off`];
+	if (needsLogin > 0) parts.push(`${plural(needsLogin, "account")} ${needsLogin === 1 ? "is" : "are"} signed out`);
+	return `No Codex account is ready: ${parts.join(", ")}. /multicodex shows all.`;
 }
 
 /** How the accounts that were tried ended. One may have no token right now, for instance behind a lock. */

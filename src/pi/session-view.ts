@@ -58,7 +58,10 @@ export function createSessionView({ pool, affinity, link, settings, savedModel, 
 			return { isEnabled: settings.read().enabled, isForeign: link.isForeign(), account: next(host, without) };
 		},
 		isAnyReady: () => readyCount(pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined })) > 0,
-		pool: (host) => viewOf(pool, settings.read(), clock.now(), next(host), atWork(host, pool)),
+		pool: (host) => {
+			const serves = { account: next(host), isForeign: link.isForeign() };
+			return viewOf(pool, settings.read(), clock.now(), serves, atWork(host, pool));
+		},
 	};
 }
 

@@ -1,10 +1,10 @@
-import type { Account } from "../core/account.ts";
 import type { AccountId } from "../core/ids.ts";
 import { gatedIn } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView, ShownAccount } from "../core/pool-view.ts";
 import { hideEmails } from "../core/privacy.ts";
 import type { Settings } from "../core/settings.ts";
+import type { NextRequest } from "../ui-kit/account-texts.ts";
 
 const NONE: ReadonlyMap<AccountId, number> = new Map();
 
@@ -16,10 +16,10 @@ export function viewOf(
 	pool: Pool,
 	{ enabled, rotation, maskEmails }: Settings,
 	now: number,
-	next: Account | undefined,
+	{ account: next, isForeign }: Pick<NextRequest, "account" | "isForeign">,
 	sessions = NONE,
 ): PoolView {
-	const active = next?.id;
+	const active = enabled && !isForeign ? next?.id : undefined;
 	const pinned = pool.pinned();
 	const plan = pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined });
 	const accounts = pool.accounts().map((account): ShownAccount => {
@@ -38,5 +38,5 @@ export function viewOf(
 			isUsageFailing: (status.usageFailures ?? 0) > 0,
 		};
 	});
-	return { isEnabled: enabled, policy: rotation.policy, active, pinned, accounts, now };
+	return { isEnabled: enabled, isForeign, policy: rotation.policy, active, pinned, accounts, now };
 }

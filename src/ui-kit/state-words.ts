@@ -1,5 +1,5 @@
 import { isReadyAtGuessed, isReadyAtOfQuota } from "../core/cooldown.ts";
-import type { ShownAccount } from "../core/pool-view.ts";
+import type { PoolView, ShownAccount } from "../core/pool-view.ts";
 import { creditsUntil } from "../core/usage.ts";
 import { about, formatClock, formatCountdown } from "./format.ts";
 
@@ -19,6 +19,12 @@ export function stateWord({ state, cooldowns, usage }: Known, now: number): Stat
 	if (state === "needs-login") return "signed out";
 	if (creditsUntil(usage, now) !== undefined) return "out of quota";
 	return isReadyAtOfQuota(cooldowns, undefined, now) ? "out of quota" : "resting";
+}
+
+/** Why no account of the pool serves, before all else that is told of it; undefined where one may. */
+export function bypassedBy({ isEnabled, isForeign }: Pick<PoolView, "isEnabled" | "isForeign">): string | undefined {
+	if (!isEnabled) return "off, /multicodex on resumes";
+	return isForeign ? "pi's own API key serves" : undefined;
 }
 
 /** How long an account that waits goes on to: `42m`, or `about 42m` where nothing told; undefined for any other. */

@@ -153,7 +153,7 @@ it("counts down the seconds while a request waits, and says who is back when aft
 	await terminal.ready();
 	await terminal.submit("say hi");
 	const seconds = (screen: string) =>
-		Number(/^codex waiting · first account back in (\d\d)s$/.exec(footerOf(screen))?.[1]);
+		Number(/^codex waiting · work back \d\d:\d\d \((\d\d)s\) · esc ends the wait$/.exec(footerOf(screen))?.[1]);
 	const first = seconds(await terminal.waitForScreen((screen) => seconds(screen) > 0));
 	await terminal.waitForScreen((screen) => seconds(screen) === first - 1);
 	await terminal.waitForScreen((screen) => seconds(screen) === first - 2);

@@ -110,6 +110,8 @@ function footersOf(view: PoolView, words: string, width: number): string[] {
 	const [shown] = view.accounts;
 	const model = {
 		isEnabled: view.isEnabled,
+		isForeign: view.isForeign,
+		hasKeys: true,
 		settings: DEFAULT_SETTINGS.footer,
 		isPinned: true,
 		total: 3,

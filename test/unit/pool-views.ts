@@ -31,6 +31,7 @@ export function aShown(label: string, overrides: Partial<ShownAccount> = {}): Sh
 export function aView(accounts: readonly ShownAccount[], overrides: Partial<PoolView> = {}): PoolView {
 	return {
 		isEnabled: true,
+		isForeign: false,
 		policy: "soonest-reset",
 		active: accounts.find(({ isActive }) => isActive)?.account.id,
 		pinned: undefined,

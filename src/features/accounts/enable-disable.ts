@@ -1,4 +1,5 @@
 import type { Membership } from "../../core/membership.ts";
+import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import {
 	type AccountArgs,
 	type AccountNames,
@@ -15,9 +16,13 @@ interface Ports extends AccountNames {
 	readonly session: Pick<SessionView, "isAnyReady" | "nextRequest">;
 }
 
+interface EnablePorts extends Ports {
+	readonly usage: Pick<UsageMonitor, "refreshStale">;
+}
+
 /** `/multicodex enable`: offer an account again that was off. */
-export function createEnable(ports: Ports): Subcommand<AccountArgs> {
-	const { membership, pool, session } = ports;
+export function createEnable(ports: EnablePorts): Subcommand<AccountArgs> {
+	const { membership, pool, session, usage: monitor } = ports;
 	const isOffered = ({ enabled }: AccountArgs["account"]) => !enabled;
 	const usage = "enable <account>";
 	return {
@@ -31,6 +36,8 @@ export function createEnable(ports: Ports): Subcommand<AccountArgs> {
 			const json = { account: accountRef(account), enabled: true };
 			if (account.enabled) return { text: `Codex account ${account.label} is on already.`, json };
 			await membership.setEnabled(account.id, true);
+			// While it was off its usage was not asked for.
+			if (host.hasUI) void monitor.refreshStale();
 			return { text: texts.switchedOn(account, session.nextRequest(host)), json };
 		},
 	};

@@ -29,7 +29,7 @@ import {
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { cell, flow } from "../../ui-kit/panel.ts";
-import { restFor, stateWord } from "../../ui-kit/state-words.ts";
+import { bypassedBy, restFor, stateWord } from "../../ui-kit/state-words.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
 export function poolAsJson(view: PoolView): ShowDocument {
@@ -98,7 +98,8 @@ function quotaAsJson({ windowMinutes, usedPercent, resetsAt }: UsageWindow) {
 export function poolAsText(view: PoolView, columns: number): string {
 	if (view.accounts.length === 0) return nobodySignedIn();
 	const ready = view.accounts.filter(({ state }) => state === "ready").length;
-	const head = `${ready} of ${view.accounts.length} ready · ${view.policy}`;
+	const bypassed = bypassedBy(view);
+	const head = `${bypassed === undefined ? "" : `${bypassed} · `}${ready} of ${view.accounts.length} ready · ${view.policy}`;
 	// With the word beside each percentage where there is room for it.
 	const forms = [" left", ""].map((left) => aligned(view.accounts.map((shown) => wideRow(shown, view.now, left))));
 	const wide = forms.find((lines) => lines.every((line) => visibleWidth(line) <= columns));

@@ -84,7 +84,7 @@ export function movedOn(
 
 /** `next` while everything is off. */
 export function noNextWhileOff(): string {
-	return "pi-multicodex is off, so pi serves with its own Codex login. /multicodex on resumes.";
+	return "pi-multicodex is off, so no account of the pool serves. /multicodex on resumes.";
 }
 
 /** `next` where no other account can serve. */

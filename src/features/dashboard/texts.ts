@@ -20,7 +20,7 @@ import {
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { type Line, span } from "../../ui-kit/panel.ts";
-import { STATE_WORDS, stateWord } from "../../ui-kit/state-words.ts";
+import { bypassedBy, STATE_WORDS, stateWord } from "../../ui-kit/state-words.ts";
 import { type NextReset, totalsOf } from "./live.ts";
 
 /** The last time a request of this process left one account for another. */
@@ -45,12 +45,13 @@ export type Asking = Account | "several" | undefined;
 
 /** What the first line says of the pool, most important first. */
 export function headline(view: PoolView, asking: Asking): string[] {
-	const { accounts, isEnabled, pinned, policy } = view;
+	const { accounts, pinned, policy } = view;
+	const bypassed = bypassedBy(view);
 	if (accounts.length === 0) return ["no accounts"];
 	const ready = accounts.filter(({ state }) => state === "ready").length;
 	const pin = accounts.find(({ account }) => account.id === pinned);
 	return [
-		...(isEnabled ? [] : ["off, /multicodex on resumes"]),
+		...(bypassed === undefined ? [] : [bypassed]),
 		`${ready} of ${accounts.length} ready`,
 		pin ? `pinned to ${pin.account.label}` : policy,
 		askingWords(asking) ?? usageAge(view),

@@ -108,7 +108,8 @@ const LINES = {
 	cooling: {
 		text: ({ name, reason, clock, why, scope }) => {
 			const state = reason === "usage_limit" || reason === "workspace_limit" ? "out of quota" : "resting";
-			return `${name}: ${state} until ${clock ?? "?"}, ${why}${partOf(scope)}`;
+			const because = reason === "usage_limit" ? "" : `, ${why}`;
+			return `${name}: ${state} until ${clock ?? "?"}${because}${partOf(scope)}`;
 		},
 	},
 	recovered: {
@@ -144,9 +145,9 @@ const LINES = {
 	},
 	exhausted: {
 		text: ({ total, cooling, untried, clock }) => {
-			const unready = `${cooling ?? "?"} of ${total ?? "?"} not ready`;
-			if (untried) return `given up: ${unready}, ${untried} not tried`;
-			return `no account left: ${unready}${clock ? `, first back ${clock}` : ""}`;
+			const back = clock ? `, first back ${clock}` : "";
+			if (untried) return `gave up${restingOf(cooling, total)}, ${untried} not tried${back}`;
+			return `no account left${restingOf(cooling, total)}${back}`;
 		},
 	},
 } satisfies Record<DecisionKind, LogLine>;
@@ -160,6 +161,12 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		clock: until === undefined ? undefined : `${about(guessed)}${formatClock(until, now)}`,
 		why: humanize(reason ?? "?"),
 	});
+}
+
+/** How many could not serve because they rested or were out of quota; of the others the log says why by itself. */
+function restingOf(cooling: number | undefined, total: number | undefined): string {
+	if (!cooling || total === undefined) return "";
+	return `: ${cooling} of ${total} resting or out of quota`;
 }
 
 /** How an account came or left, where that is known. */

@@ -75,7 +75,7 @@ export function whyAsText(view: WhyView, columns: number): string {
 	].join("\n");
 }
 
-const SWITCHED_OFF = "pi-multicodex is off: pi uses its own login. After /multicodex on it would be:";
+const SWITCHED_OFF = "pi-multicodex is off: pi serves by itself. After /multicodex on it would be:";
 
 const FOREIGN = "auth.json holds an API key for openai-codex, which serves as it is. After /logout in pi it would be:";
 

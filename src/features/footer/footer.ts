@@ -25,6 +25,8 @@ interface Deps {
 	readonly pool: Pool;
 	readonly affinity: Affinity;
 	readonly settings: () => Settings;
+	/** True while pi holds a key of its own for Codex. */
+	readonly isForeign: () => boolean;
 	/** Runs with every minute's redraw. */
 	readonly onTick: () => void;
 	/** Has `listener` called when another process may have stored something, until the function that it gives is called. */
@@ -37,7 +39,7 @@ const COUNTDOWN_MS = 1000;
 const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
-export function createFooter({ pool, affinity, settings, onTick, followStores }: Deps): Footer {
+export function createFooter({ pool, affinity, settings, isForeign, onTick, followStores }: Deps): Footer {
 	let context: ExtensionContext | undefined;
 	/** By request: one that ends leaves the countdown of another. */
 	const waits = new Map<number, Waiting>();
@@ -62,7 +64,7 @@ export function createFooter({ pool, affinity, settings, onTick, followStores }:
 			patienceMs: now.rotation.maxWaitMs,
 		});
 		const [soonest] = [...waits.values()].sort((a, b) => a.until - b.until);
-		const model = footerModel(plan, now, soonest);
+		const model = footerModel(plan, now, { isForeign: isForeign(), waiting: soonest, hasKeys: hasColours });
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
 	};
 	const draw = () => {
@@ -135,12 +137,17 @@ export function createFooter({ pool, affinity, settings, onTick, followStores }:
 }
 
 /** What the footer shows of a plan: the account that serves the next request, and how many could. */
-export function footerModel(plan: Plan, settings: Settings, waiting?: Waiting): FooterModel {
+export function footerModel(
+	plan: Plan,
+	settings: Settings,
+	{ isForeign, waiting, hasKeys = false }: Surroundings,
+): FooterModel {
 	const { order, lastResort, total, now, next, pinned } = plan;
 	const [ranked] = [...order, ...lastResort].filter(({ account }) => account === next);
 	const gate = ranked?.gate?.kind === "reserve" ? undefined : ranked?.gate;
 	return {
 		isEnabled: settings.enabled,
+		isForeign,
 		settings: settings.footer,
 		active: ranked && {
 			account: ranked.account,
@@ -154,12 +161,20 @@ export function footerModel(plan: Plan, settings: Settings, waiting?: Waiting): 
 		first: labelled(firstBack(plan)),
 		waitingUntil: waiting?.until,
 		waitsForRoom: waiting?.forRoom ?? false,
+		hasKeys,
 		now,
 	};
 }
 
 function labelled(first: FirstBack | undefined): FooterModel["first"] {
 	return first && { label: first.account.label, readyAt: first.readyAt, isGuess: first.isGuess };
+}
+
+/** What a plan does not know. */
+interface Surroundings extends Pick<FooterModel, "isForeign"> {
+	/** A request that waits, and ends first. */
+	readonly waiting?: Waiting | undefined;
+	readonly hasKeys?: boolean;
 }
 
 /** A request's wait for an account. */

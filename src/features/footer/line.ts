@@ -18,6 +18,8 @@ import { type Line, type Paint, type Span, span } from "../../ui-kit/panel.ts";
 export interface FooterModel {
 	/** False while the person has switched us off. */
 	readonly isEnabled: boolean;
+	/** pi holds a key of its own for Codex, which serves as it is. */
+	readonly isForeign: boolean;
 	readonly settings: FooterSettings;
 	readonly active: ActiveAccount | undefined;
 	readonly isPinned: boolean;
@@ -29,6 +31,8 @@ export interface FooterModel {
 		| undefined;
 	/** Set while a request waits for an account, epoch ms. */
 	readonly waitingUntil: number | undefined;
+	/** The person sits at the terminal, and Esc ends the wait. */
+	readonly hasKeys: boolean;
 	/** It waits although others could serve: their quota is needed by those at work on them. */
 	readonly waitsForRoom: boolean;
 	readonly now: number;
@@ -202,22 +206,17 @@ function drawReady({ active, ready, total, settings }: FooterModel, has: Has): L
 
 /** Where no account is at work: off, nobody there, waiting, nobody ready. From the shortest to the richest. */
 function specialLines(model: FooterModel): Form[] | undefined {
-	const { isEnabled, active, total, ready, waitingUntil, waitsForRoom, first, now } = model;
+	const { isEnabled, isForeign, active, total, ready, waitingUntil, first, now } = model;
 	const off: Line = [span("warning", "off")];
 	if (!isEnabled) return forms([off], [named(off)], [named(off), dim("/multicodex on")]);
+	if (isForeign) {
+		return forms([dim("API key")], [dim("codex API key")], [dim("codex pi's own API key"), dim("no rotation")]);
+	}
 	if (total === 0) {
 		return forms([dim("no accounts")], [dim("codex no accounts")], [dim("codex no accounts"), dim("/multicodex add")]);
 	}
 	if (waitingUntil !== undefined) {
-		const isGuess = first?.isGuess && first.readyAt === waitingUntil;
-		const left = `${about(isGuess)}${formatCountdown(waitingUntil - now)}`;
-		const short: Line = [span("warning", `back in ${left}`)];
-		const long: Line = [span("warning", `first account back in ${left}`)];
-		return forms(
-			[short],
-			[named(short)],
-			[named([span("warning", waitsForRoom ? "waiting for room" : "waiting")]), long],
-		);
+		return waitingLines(model, waitingUntil);
 	}
 	if (ready > 0 || active?.isOnCredits) return undefined;
 	const none: Line = [span("error", `0/${total} ready`)];
@@ -226,6 +225,21 @@ function specialLines(model: FooterModel): Form[] | undefined {
 	const back: Line = [span("text", printable(first.label)), ...dim(` back ${clock}`)];
 	const long: Line = [...back, ...dim(` (${formatDuration(first.readyAt - now)})`)];
 	return forms([none], [none, dim(`back ${clock}`)], [named(none), back], [named(none), long]);
+}
+
+/** What the request waits for: which account, when, and how to end that. */
+function waitingLines({ waitsForRoom, hasKeys, first, now }: FooterModel, waitingUntil: number): Form[] {
+	const awaited = first?.readyAt === waitingUntil ? first : undefined;
+	const left = `${about(awaited?.isGuess)}${formatCountdown(waitingUntil - now)}`;
+	const short: Line = [span("warning", `back in ${left}`)];
+	const waiting = named([span("warning", waitsForRoom ? "waiting for room" : "waiting")]);
+	const who = awaited ? printable(awaited.label) : "first account";
+	const usual: Line = [span("warning", `${who} back in ${left}`)];
+	const long: Line = [
+		span("warning", `${who} back ${about(awaited?.isGuess)}${formatClock(waitingUntil, now)} (${left})`),
+	];
+	const wayOut = hasKeys ? [dim("esc ends the wait")] : [];
+	return forms([short], [named(short)], [waiting, usual], [waiting, usual, ...wayOut], [waiting, long, ...wayOut]);
 }
 
 function named(part: Line): Line {

@@ -7,12 +7,12 @@ import { footerLine } from "./line.ts";
 
 interface Ports {
 	readonly settings: Pick<SettingsStore, "read">;
-	readonly session: Pick<SessionView, "plan">;
+	readonly session: Pick<SessionView, "plan" | "nextRequest">;
 }
 
 /** Creates the preview of the footer, for the panel in which its preferences are changed. */
 export function createFooterPreview({ settings, session }: Ports) {
 	return (host: ExtensionCommandContext, width: number, paint: Paint): readonly string[] => [
-		footerLine(footerModel(session.plan(host), settings.read()), width, paint),
+		footerLine(footerModel(session.plan(host), settings.read(), session.nextRequest(host)), width, paint),
 	];
 }

@@ -92,7 +92,7 @@ export function importFailure(plan: ImportPlan, options: ImportListOptions): str
 }
 
 function nothingFound(tool: ToolName | undefined): string {
-	if (!tool) return "No other tool on this machine keeps a Codex sign-in.";
+	if (!tool) return "Nothing to import: no other tool on this machine keeps a Codex sign-in.";
 	return tool === "file" ? "No Codex sign-in was found there." : `No Codex sign-in of ${TOOLS[tool]} was found.`;
 }
 

@@ -146,9 +146,11 @@ export function notStoredYet(): string {
 }
 
 /** After `add --undo`. */
-export function restored({ label, source }: Account, isPiSignedIn: boolean): string {
+export function restored(account: Account, isPiSignedIn: boolean): string {
+	const { label, source, enabled, needsLogin } = account;
+	const state = enabled && !needsLogin ? "" : ` It is ${enabled ? "signed out: " : ""}${whatNow(account)}`;
 	const pis = source === "pi" && !isPiSignedIn ? " pi itself stays signed out; /login signs it in." : "";
-	return `Codex: ${label} is back.${pis}`;
+	return `Codex: ${label} is back.${state}${pis}`;
 }
 
 /** `add <label>` with the label of an account that is here. */

@@ -54,7 +54,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 				? "Preferences are set in what that file is made from."
 				: "Put a file of its own in the place of the link: a sign-in cannot be renewed otherwise.",
 	}),
-	"permissions-good": () => ({ text: "What is kept in the agent directory can be read by you alone." }),
+	"permissions-good": () => ({ text: "Only you can read what the agent directory holds." }),
 	"permissions-wide": ({ subject, figure = 0 }) => ({
 		text: `${subject === "." ? "The agent directory" : subject} is open to other users of this machine (${figure.toString(8)}).`,
 		advice: FIX,
@@ -71,7 +71,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: `${subject} is held, and was touched ${formatDuration(figure)} ago: a program is writing.`,
 	}),
 	"lock-stale": ({ subject, figure = 0 }) => ({
-		text: `${subject} was left ${formatDuration(figure)} ago by a program that is gone.`,
+		text: `${subject} was left ${formatDuration(figure)} ago by a program that has ended.`,
 		advice: FIX,
 	}),
 	"lock-ahead": ({ subject, figure = 0 }) => ({
@@ -88,7 +88,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: SIGN_IN,
 	}),
 	"sign-ins-good": ({ figure = 0 }) => ({
-		text: `${plural(figure, "account")} signed in, with a token that is valid.`,
+		text: `${plural(figure, "account")} ${figure === 1 ? "is" : "are"} signed in with a valid token.`,
 	}),
 	"tokens-due": ({ figure = 0 }) => ({
 		text: `${plural(figure, "account")} with a token that has run out or is about to. It is renewed at its next use.`,
@@ -157,9 +157,9 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: `The clock of this machine is ${formatDuration(Math.abs(figure))} ${figure > 0 ? "slow" : "fast"}: tokens and resets are misjudged by as much.`,
 		advice: "Set the clock.",
 	}),
-	"host-tried": ({ subject }) => ({ text: `pi ${subject} is a version on which every test runs.` }),
-	"host-untried": ({ subject }) => ({ text: `pi ${subject} is a version on which the tests do not run.` }),
-	"host-old": ({ subject }) => ({ text: `pi ${subject} is older than any that was tried.`, advice: "pi update" }),
+	"host-tried": ({ subject }) => ({ text: `pi ${subject} is tested with every release.` }),
+	"host-untried": ({ subject }) => ({ text: `pi ${subject} is not among the tested versions.` }),
+	"host-old": ({ subject }) => ({ text: `pi ${subject} is older than every tested version.`, advice: "pi update" }),
 	"node-good": ({ subject }) => ({ text: `Node ${subject} is supported.` }),
 	"node-old": ({ subject }) => ({
 		text: `Node ${subject} is too old.`,
@@ -196,7 +196,7 @@ const REPAIRABLE: ReadonlySet<FindingCode> = new Set([
 ]);
 
 const REPAIRED: Readonly<Record<Repair["kind"], (subject: string) => string>> = {
-	permissions: (subject) => `${subject === "." ? "The agent directory" : subject} can be read by you alone now.`,
+	permissions: (subject) => `${subject === "." ? "The agent directory" : subject} can be read only by you now.`,
 	lock: (subject) => `Removed ${subject}, which no program held.`,
 	leftover: (subject) => `Removed ${subject}.`,
 	"set-aside": (subject) => `Set a damaged file aside as ${subject}.`,

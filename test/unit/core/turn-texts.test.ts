@@ -106,6 +106,16 @@ describe("the exhausted message", () => {
 	it("does not blame quota where the model is not offered, the sign-in is not renewed, or no account is signed in", () => {
 		expect(exhausted({ total: 2, cooling: 2, notOffered: 2, readyAt })).toMatch(/may use this model/);
 		expect(exhausted({ total: 2, unavailable: 2 })).toMatch(/sign-in of 2 accounts could not be renewed/);
-		expect(exhausted({ total: 2, needsLogin: 2 })).toBe("No Codex account is signed in. Run /multicodex add.");
+		expect(exhausted({ total: 0 })).toBe("No Codex account is signed in. Run /multicodex add.");
+		expect(exhausted({ total: 2, needsLogin: 2 })).toBe(
+			"No Codex account is signed in. /multicodex login signs in again.",
+		);
+	});
+
+	it("names the accounts that are off as such, and not as signed out", () => {
+		expect(exhausted({ total: 1, off: 1 })).toBe("No Codex account is ready: 1 account is off. /multicodex shows all.");
+		expect(exhausted({ total: 3, off: 2, needsLogin: 1 })).toBe(
+			"No Codex account is ready: 2 accounts are off, 1 account is signed out. /multicodex shows all.",
+		);
 	});
 });

@@ -228,7 +228,7 @@ describe("next", () => {
 		);
 		expect(pinned()).toBe("anna");
 		cli = createCommandHarness([]);
-		expect(await run("next")).toBe("error: No Codex account can serve now. /multicodex shows all.");
+		expect(await run("next")).toBe("error: No Codex account is signed in. Run /multicodex add.");
 	});
 
 	it("takes no word", async () => {

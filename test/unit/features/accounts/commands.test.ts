@@ -140,6 +140,17 @@ describe("rename", () => {
 });
 
 describe("enable and disable", () => {
+	it("have usage asked for where an account is on again, which nothing asked for while it was off", async () => {
+		let asked = 0;
+		cli.refreshStale = async () => {
+			asked += 1;
+		};
+		await run("disable home");
+		expect(asked).toBe(0);
+		await run("enable home");
+		expect(asked).toBe(1);
+	});
+
 	it("say who serves next, whomever they are about", async () => {
 		cli.harness.affinity.begin("s", work.id, NOW);
 		expect(await run("disable work")).toMatch(/The next request goes to home\./);
@@ -243,7 +254,7 @@ describe("refresh", () => {
 
 	it("of no account says that there is none", async () => {
 		open([]);
-		expect(await run("refresh")).toBe("info: No Codex account is signed in.");
+		expect(await run("refresh")).toBe("info: No Codex account is signed in. Run /multicodex add.");
 		expect(await run("refresh nobody")).toMatch(/^error: No Codex account is called "nobody"\. There is none yet: /);
 	});
 });

@@ -59,6 +59,6 @@ describe("what asking for usage came to", () => {
 
 	it("says so where an account has no limits, and where there is no account", () => {
 		expect(line(of("work", { usage: aSnapshot() }))).toBe("work  no limit reported");
-		expect(refreshedAsText([], NOW)).toBe("No Codex account is signed in.");
+		expect(refreshedAsText([], NOW)).toBe("No Codex account is signed in. Run /multicodex add.");
 	});
 });

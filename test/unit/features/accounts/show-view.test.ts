@@ -102,6 +102,7 @@ const shown = (label: string, overrides: Partial<ShownAccount> = {}): ShownAccou
 });
 const viewOf = (...accounts: ShownAccount[]): PoolView => ({
 	isEnabled: true,
+	isForeign: false,
 	policy: "soonest-reset",
 	active: accounts.find(({ isActive }) => isActive)?.account.id,
 	pinned: accounts.find(({ isPinned }) => isPinned)?.account.id,
@@ -300,6 +301,12 @@ describe("show as text", () => {
 
 	it("leaves what is to be typed whole, however narrow the screen", () => {
 		expect(poolAsText(viewOf(oldTeam), 20)).toMatch(/\/multicodex login old-team$/);
+	});
+
+	it("says first why no account of the pool serves, and marks none", () => {
+		const bypassed = { ...viewOf({ ...work, isActive: false }), active: undefined };
+		expect(poolAsText({ ...bypassed, isEnabled: false }, 120)).toMatch(/^off, \/multicodex on resumes · 1 of 1 ready/);
+		expect(poolAsText({ ...bypassed, isForeign: true }, 120)).toMatch(/^pi's own API key serves · 1 of 1 ready/);
 	});
 
 	it("says what to do where no account is signed in", () => {

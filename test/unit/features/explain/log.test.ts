@@ -57,9 +57,9 @@ describe("the log, for a person", () => {
 		[{ kind: "last-one", window: "7d", leftPercent: 9.5 }, /^work: the last one, 9% of its week limit left$/],
 		[
 			{ kind: "exhausted", account: undefined, total: 4, cooling: 3, until },
-			/^no account left: 3 of 4 not ready, first back .*\d\d:\d\d$/,
+			/^no account left: 3 of 4 resting or out of quota, first back .*\d\d:\d\d$/,
 		],
-		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^given up: 6 of 9 not ready, 3 not tried$/],
+		[{ kind: "exhausted", total: 9, cooling: 6, untried: 3 }, /^gave up: 6 of 9 resting or out of quota, 3 not tried$/],
 		[
 			{
 				kind: "defect",

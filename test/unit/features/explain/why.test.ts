@@ -200,7 +200,7 @@ describe("why, for a program", () => {
 
 	it("says first that pi serves by itself while all is switched off", () => {
 		const off = { ...view([work]), isEnabled: false };
-		expect(whyAsText(off, 78).split("\n")[0]).toMatch(/is off: pi uses its own login.*\/multicodex on/);
+		expect(whyAsText(off, 78).split("\n")[0]).toMatch(/is off: pi serves by itself\..*\/multicodex on/);
 		expect(whyAsJson(off)).toMatchObject({ enabled: false, next: "id-of-work" });
 	});
 

@@ -8,15 +8,18 @@ let harness: Harness;
 let footer: Footer;
 let screen: FakeContext;
 let ticks: number;
+let isForeign: boolean;
 let stores: Set<() => void>;
 beforeEach(() => {
 	harness = createHarness(anAccount("a"), anAccount("b"));
 	ticks = 0;
+	isForeign = false;
 	stores = new Set();
 	footer = createFooter({
 		pool: harness.pool,
 		affinity: harness.affinity,
 		settings: () => harness.settings,
+		isForeign: () => isForeign,
 		onTick: () => {
 			ticks += 1;
 		},
@@ -49,11 +52,25 @@ describe("the footer", () => {
 		});
 		const { pool, affinity } = harness;
 		const followStores = () => () => undefined;
-		footer = createFooter({ pool, affinity, settings: () => harness.settings, onTick, followStores });
+		footer = createFooter({
+			pool,
+			affinity,
+			settings: () => harness.settings,
+			isForeign: () => false,
+			onTick,
+			followStores,
+		});
 		footer.start(screen.ctx);
 		vi.advanceTimersByTime(2 * HOUR_MS);
 		expect(onTick.mock.calls.length).toBeGreaterThan(1);
 		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "footer" }));
+	});
+
+	it("names no account of the pool while pi's own API key serves", async () => {
+		isForeign = true;
+		footer.start(screen.ctx);
+		await settled();
+		expect(shown()).toBe("codex pi's own API key · no rotation");
 	});
 
 	it("is drawn when a session begins, and after every change that shows", async () => {
@@ -241,13 +258,13 @@ describe("the footer while a request waits", () => {
 		footer.start(screen.ctx);
 		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
 		await settled();
-		expect(shown()).toBe("codex waiting · first account back in 42s");
+		expect(shown()).toMatch(/^codex waiting · first account back .* \(42s\) · esc ends the wait$/);
 		harness.pool.emit({ type: "waiting", request: 1, until: undefined, forRoom: false });
 		await settled();
 		expect(shown()).toBe("codex a (plus) · usage unknown · 2 of 2 ready");
 		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: true });
 		await settled();
-		expect(shown()).toBe("codex waiting for room · first account back in 42s");
+		expect(shown()).toMatch(/^codex waiting for room · first account back .* \(42s\) · esc ends the wait$/);
 	});
 
 	it("goes on with the countdown of one request where the wait of another ends, and shows the soonest", async () => {
@@ -255,14 +272,14 @@ describe("the footer while a request waits", () => {
 		harness.pool.emit({ type: "waiting", request: 1, until: NOW + 42_000, forRoom: false });
 		harness.pool.emit({ type: "waiting", request: 2, until: NOW + 21_000, forRoom: true });
 		await settled();
-		expect(shown()).toBe("codex waiting for room · first account back in 21s");
+		expect(shown()).toMatch(/^codex waiting for room · first account back .* \(21s\) · esc ends the wait$/);
 		harness.pool.emit({ type: "waiting", request: 2, until: undefined, forRoom: false });
 		await settled();
-		expect(shown()).toBe("codex waiting · first account back in 42s");
+		expect(shown()).toMatch(/^codex waiting · first account back .* \(42s\) · esc ends the wait$/);
 		// A request that never waited has nothing to end.
 		harness.pool.emit({ type: "waiting", request: 3, until: undefined, forRoom: false });
 		await settled();
-		expect(shown()).toBe("codex waiting · first account back in 42s");
+		expect(shown()).toMatch(/^codex waiting · first account back .* \(42s\) · esc ends the wait$/);
 	});
 
 	it("counts every second, in whatever session, and leaves no timer", async () => {
@@ -273,7 +290,7 @@ describe("the footer while a request waits", () => {
 		expect(vi.getTimerCount()).toBe(2);
 		harness.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
-		expect(shown()).toBe("codex waiting · first account back in 41s");
+		expect(shown()).toMatch(/first account back .* \(41s\)/);
 		footer.stop();
 		expect(vi.getTimerCount()).toBe(0);
 
@@ -281,7 +298,7 @@ describe("the footer while a request waits", () => {
 		footer.start(next.ctx);
 		harness.clock.at += 1000;
 		vi.advanceTimersByTime(1000);
-		expect(shown(next)).toBe("codex waiting · first account back in 40s");
+		expect(shown(next)).toMatch(/^codex waiting · first account back .* \(40s\) · esc ends the wait$/);
 		harness.pool.emit({ type: "waiting", request: 1, until: undefined, forRoom: false });
 		expect(vi.getTimerCount()).toBe(1);
 		footer.stop();

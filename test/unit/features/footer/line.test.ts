@@ -21,6 +21,7 @@ const work = { account: anAccount("work"), usage: aSnapshot({ windows: [week, fi
 
 const model = (overrides: Partial<FooterModel> = {}): FooterModel => ({
 	isEnabled: true,
+	isForeign: false,
 	settings: DEFAULT_SETTINGS.footer,
 	active: work,
 	isPinned: false,
@@ -29,9 +30,12 @@ const model = (overrides: Partial<FooterModel> = {}): FooterModel => ({
 	first: { label: "side", readyAt: NOW + 42 * MINUTE_MS },
 	waitingUntil: undefined,
 	waitsForRoom: false,
+	hasKeys: false,
 	now: NOW,
 	...overrides,
 });
+/** The local clock, with its day where it is another one. */
+const CLOCK = /([A-Z]\w\w )?\d\d:\d\d/;
 const unpainted: Paint = (_tone, text) => text;
 const at = (columns: number, overrides: Partial<FooterModel> = {}) => footerLine(model(overrides), columns, unpainted);
 const lines = (overrides: Partial<FooterModel> = {}) => [120, 80, 40].map((columns) => at(columns, overrides));
@@ -249,17 +253,25 @@ describe("the footer without an account in use", () => {
 
 	it("counts down while a request waits", () => {
 		const waitingUntil = NOW + 42_000;
-		expect(lines({ ready: 0, waitingUntil })).toEqual([
-			"codex waiting · first account back in 42s",
-			"codex waiting · first account back in 42s",
+		const plainLines = (overrides: Partial<FooterModel>) =>
+			lines(overrides).map((each) => each.replace(CLOCK, "12:00"));
+		expect(plainLines({ ready: 0, waitingUntil })).toEqual([
+			"codex waiting · first account back 12:00 (42s)",
+			"codex waiting · first account back 12:00 (42s)",
 			"codex back in 42s",
 		]);
 		expect(painted({ waitingUntil })).toContain("[warning:waiting]");
 		const first = { label: "side", readyAt: waitingUntil, isGuess: true };
-		expect(at(80, { ready: 0, waitingUntil, first })).toBe("codex waiting · first account back in about 42s");
-		expect(lines({ waitingUntil, waitsForRoom: true })).toEqual([
-			"codex waiting for room · first account back in 42s",
-			"codex waiting for room · first account back in 42s",
+		const side = { ready: 0, waitingUntil, first, hasKeys: true };
+		expect(at(80, side).replace(CLOCK, "12:00")).toBe(
+			"codex waiting · side back about 12:00 (about 42s) · esc ends the wait",
+		);
+		expect(at(60, side)).toBe("codex waiting · side back in about 42s · esc ends the wait");
+		expect(at(50, side)).toBe("codex waiting · side back in about 42s");
+		expect(at(30, side)).toBe("codex back in about 42s");
+		expect(plainLines({ waitingUntil, waitsForRoom: true })).toEqual([
+			"codex waiting for room · first account back 12:00 (42s)",
+			"codex waiting for room · first account back 12:00 (42s)",
 			"codex back in 42s",
 		]);
 	});
@@ -314,6 +326,8 @@ describe("any footer", () => {
 				nil: undefined,
 			}),
 			waitsForRoom: fc.boolean(),
+			hasKeys: fc.boolean(),
+			isForeign: fc.boolean(),
 			waitingUntil: fc.option(fc.integer({ min: NOW - HOUR_MS, max: NOW + DAY_MS }), { nil: undefined }),
 		})
 		.map(({ label, usage, hasActive, isReady, total, ready, ...rest }): FooterModel => {

@@ -44,7 +44,7 @@ const listed = (of: ImportPlan, options: { readonly tool?: ToolName } = {}) =>
 
 describe("the list of what was found", () => {
 	it("says so where there is nothing", () => {
-		expect(listed(plan())).toMatch(/^No other tool .* keeps a Codex sign-in\.$/);
+		expect(listed(plan())).toMatch(/^Nothing to import: no other tool .* keeps a Codex sign-in\.$/);
 	});
 
 	it("says of which tool there is nothing, where only that one was looked at", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { deviceSignIn, joined } from "../../../../src/features/sign-in/texts.ts";
+import { deviceSignIn, joined, restored } from "../../../../src/features/sign-in/texts.ts";
 import { badLabel, leftUntil } from "../../../../src/ui-kit/account-texts.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 
@@ -60,5 +60,18 @@ describe("the texts of a sign-in", () => {
 		expect(badLabel("a\x1b[2J", "has characters: U+001B")).toBe("That label has characters: U+001B.");
 		expect(badLabel("auto", "has a meaning of its own")).toMatch(/^"auto" has/);
 		expect(badLabel("fine", undefined)).toBeUndefined();
+	});
+});
+
+describe("the answer to an undone removal", () => {
+	it("says what keeps the account from being used, if anything", () => {
+		expect(restored(anAccount("work"), true)).toBe("Codex: work is back.");
+		expect(restored(anAccount("work", { enabled: false }), true)).toBe(
+			"Codex: work is back. It is off (by hand). /multicodex enable work",
+		);
+		const lost = anAccount("work", { needsLogin: { reason: "revoked", at: NOW } });
+		expect(restored(lost, true)).toBe(
+			"Codex: work is back. It is signed out: its sign-in was revoked. /multicodex login work",
+		);
 	});
 });

@@ -121,7 +121,7 @@ describe("the words of what was verified", () => {
 			verifiedAsText({ ...fixing, repairs })
 				.split("\n")
 				.slice(1, 3),
-		).toEqual(["The agent directory can be read by you alone now.", "Set a damaged file aside as x.corrupt-1."]);
+		).toEqual(["The agent directory can be read only by you now.", "Set a damaged file aside as x.corrupt-1."]);
 	});
 
 	it("make a document as it is promised", () => {
