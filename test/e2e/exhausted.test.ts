@@ -113,12 +113,12 @@ describe("with every account out of quota", () => {
 		expect(bench.codex.requests.filter(({ account }) => account === "a")).toEqual([]);
 	});
 
-	it("says that no account is signed in when that is why", async () => {
+	it("says which accounts are off and which are signed out when that is why", async () => {
 		const needsLogin = { reason: "refresh_token_expired", at: Date.now() };
 		const bench = await createSseBench({ rows: { a: { needsLogin }, b: { enabled: false } }, usage: usageUnknown });
 		const result = await bench.print("say hi");
 		expect(result).toMatchObject({ code: 1, stdout: "" });
-		expect(result.stderr).toMatch(/^No Codex account is signed in\./);
+		expect(result.stderr).toMatch(/^No Codex account is ready: 1 account is off, 1 account is signed out\./);
 		expect(bench.codex.requests).toEqual([]);
 	});
 });
