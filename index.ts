@@ -1,6 +1,9 @@
-import { dirname } from "node:path";
+import { existsSync } from "node:fs";
+import * as nodeModule from "node:module";
+import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
+import type { compose } from "./src/compose.ts";
 
 /**
  * Makes several ChatGPT Codex accounts work as one behind pi's own `openai-codex` provider. Never rejects: pi does not
@@ -10,11 +13,35 @@ import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 export default async function multicodex(pi: ExtensionAPI): Promise<void> {
 	if (process.env.PI_MULTICODEX_DISABLE === "1") return;
 	try {
-		const { compose } = await import("./src/compose.ts");
+		const { compose } = existsSync(join(ROOT, "src")) ? await import("./src/compose.ts") : await loadBundle();
 		compose(pi);
 	} catch (error) {
 		process.stderr.write(`pi-multicodex could not start: ${whyNot(error)} pi goes on without it.\n`);
 	}
+}
+
+const ROOT = dirname(fileURLToPath(import.meta.url));
+
+/**
+ * Loads what `npm pack` has made of the sources, by Node's own `require`: pi's transpiler takes seconds for them. A package
+ * holds either the bundle or the sources, so that neither can be older than the other.
+ */
+async function loadBundle(): Promise<{ compose: typeof compose }> {
+	// Named one by one, since pi resolves these names only where they are written out.
+	const packages = {
+		"@mariozechner/pi-ai": await import("@mariozechner/pi-ai"),
+		"@mariozechner/pi-coding-agent": await import("@mariozechner/pi-coding-agent"),
+		"@mariozechner/pi-tui": await import("@mariozechner/pi-tui"),
+	};
+	const load = nodeModule.createRequire(import.meta.url);
+	const folder = join(ROOT, "dist") + sep;
+	// After an update `/reload` must not find the files of before.
+	for (const path of Object.keys(load.cache)) if (path.startsWith(folder)) delete load.cache[path];
+	// Node has it from 22.1 on.
+	const enableCompileCache: unknown = Reflect.get(nodeModule, "enableCompileCache");
+	if (typeof enableCompileCache === "function") enableCompileCache();
+	load(join(folder, "host.cjs")).packages = packages;
+	return load(join(folder, "multicodex.cjs"));
 }
 
 /** Only a missing package is named: the message of any other error may quote anything. */
@@ -22,8 +49,7 @@ function whyNot(error: unknown): string {
 	const name = error instanceof Error ? error.name : "unknown error";
 	const missing = error instanceof Error ? MISSING.exec(error.message)?.[1] : undefined;
 	if (missing === undefined) return `${name}.`;
-	const directory = dirname(fileURLToPath(import.meta.url));
-	return `the package ${missing} is missing. Run "npm install" in ${directory}.`;
+	return `the package ${missing} is missing. Run "npm install" in ${ROOT}.`;
 }
 
 /** What Node, jiti and bun say of a package, not of a file, that is not there. */

@@ -18,19 +18,11 @@ import { createSessionSockets } from "./core/session-sockets.ts";
 import { createUsageMonitor } from "./core/usage-monitor.ts";
 import { publishEvents } from "./features/explain/event-bus.ts";
 import { createFooter } from "./features/footer/footer.ts";
-import { createImports } from "./features/import/imports.ts";
-import { takeableSignIns } from "./features/import/rules.ts";
-import { createImportFinder } from "./features/import/tools/finder.ts";
-import { createCommands } from "./features/index.ts";
 import { noticeOf } from "./features/notices/texts.ts";
-import { loginInBrowser } from "./features/sign-in/browser-login.ts";
-import { loginOnDevice } from "./features/sign-in/device-login.ts";
 import { createOAuthHooks } from "./features/sign-in/login-hooks.ts";
-import { openInBrowser } from "./features/sign-in/open-browser.ts";
-import type { DeviceDialog, LoginDialog } from "./features/sign-in/ports.ts";
+import type { SignInWays } from "./features/sign-in/ports.ts";
 import { createStraySignIns } from "./features/sign-in/stray-sign-in.ts";
 import { unusualIssuer } from "./features/sign-in/texts.ts";
-import { openHealth } from "./features/verify/disk.ts";
 import { createWelcome } from "./features/welcome/welcome.ts";
 import { delegate } from "./pi/delegate.ts";
 import { registerSessionHooks } from "./pi/lifecycle.ts";
@@ -109,8 +101,6 @@ export function compose(pi: ExtensionAPI): void {
 		onFailure: (error) => tellDefect(error, "pi login", pool.emit),
 	});
 	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
-	const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
-	const imports = createImports({ finder, accounts, membership, tokens, clock });
 	const credentials = createCredentials({
 		accounts,
 		state,
@@ -135,6 +125,55 @@ export function compose(pi: ExtensionAPI): void {
 		if (decision) eventLog.append(decision);
 	});
 
+	// Commands, and what only they need: loaded when the first one is given, since every start of pi would pay for them.
+	const loadImports = once(async () => {
+		const { createImports } = await import("./features/import/imports.ts");
+		const { createImportFinder } = await import("./features/import/tools/finder.ts");
+		const finder = createImportFinder({ home: homedir(), env: process.env }, paths["pi's login"]);
+		return createImports({ finder, accounts, membership, tokens, clock });
+	});
+	const findSignIns = async () => {
+		const { takeableSignIns } = await import("./features/import/rules.ts");
+		const imports = await loadImports();
+		return takeableSignIns(await imports.lookIn(undefined));
+	};
+	// What a person changes is in the log, whatever command it was.
+	const setAndTell: SettingsStore["set"] = async (values) => {
+		await settings.set(values);
+		for (const [name, value] of Object.entries(values)) {
+			pool.emit({ type: "setting", name, value: String(value) });
+		}
+	};
+	const removeBackupsAndTell = async () => {
+		const total = await accounts.removeBackups();
+		if (total > 0) pool.emit({ type: "backups-deleted", total });
+		return total;
+	};
+	const loadCommands = once(async () => {
+		const { createCommands } = await import("./features/index.ts");
+		const { openHealth } = await import("./features/verify/disk.ts");
+		return createCommands({
+			pool,
+			affinity,
+			eventLog,
+			followLog: (listener) => followFiles([paths.log], listener),
+			membership,
+			credentials,
+			usage,
+			imports: await loadImports(),
+			link,
+			signInWays,
+			clock,
+			health: openHealth(directory, issuer, clock.now),
+			paths,
+			settings: { ...settings, set: setAndTell },
+			hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
+			savedModel: () => savedModelIn(paths.settings, PROVIDER),
+			setModel: (model) => pi.setModel(model),
+			removeBackups: removeBackupsAndTell,
+		});
+	});
+
 	// pi.
 	const strays = createStraySignIns();
 	const nameOf = (credential: Credential) => {
@@ -142,11 +181,20 @@ export function compose(pi: ExtensionAPI): void {
 		const name = told?.account?.label ?? told?.identity.email;
 		return name !== undefined && settings.read().maskEmails ? hideEmails(name) : name;
 	};
-	const signInWays = {
-		inBrowser: (dialog: LoginDialog) =>
-			strays.during(dialog, (heard) => loginInBrowser(issuer, heard, clock.now, nameOf)),
-		onDevice: (dialog: DeviceDialog) => loginOnDevice(issuer, dialog, clock.now, pause),
-		openBrowser: (url: string) => openInBrowser(url),
+	const signInWays: SignInWays = {
+		inBrowser: (dialog) =>
+			strays.during(dialog, async (heard) => {
+				const { loginInBrowser } = await import("./features/sign-in/browser-login.ts");
+				return loginInBrowser(issuer, heard, clock.now, nameOf);
+			}),
+		onDevice: async (dialog) => {
+			const { loginOnDevice } = await import("./features/sign-in/device-login.ts");
+			return loginOnDevice(issuer, dialog, clock.now, pause);
+		},
+		openBrowser: async (url) => {
+			const { openInBrowser } = await import("./features/sign-in/open-browser.ts");
+			return openInBrowser(url);
+		},
 	};
 	const provider = registerProvider(pi, {
 		isEnabled,
@@ -195,40 +243,8 @@ export function compose(pi: ExtensionAPI): void {
 		},
 		followStores: (listener) => followFiles([paths.accounts, paths.state, paths.settings], listener),
 	});
-	// What a person changes is in the log, whatever command it was.
-	const setAndTell: SettingsStore["set"] = async (values) => {
-		await settings.set(values);
-		for (const [name, value] of Object.entries(values)) {
-			pool.emit({ type: "setting", name, value: String(value) });
-		}
-	};
-	const removeBackupsAndTell = async () => {
-		const total = await accounts.removeBackups();
-		if (total > 0) pool.emit({ type: "backups-deleted", total });
-		return total;
-	};
-	const commands = createCommands({
-		pool,
-		affinity,
-		eventLog,
-		followLog: (listener) => followFiles([paths.log], listener),
-		membership,
-		credentials,
-		usage,
-		imports,
-		link,
-		signInWays,
-		clock,
-		health: openHealth(directory, issuer, clock.now),
-		paths,
-		settings: { ...settings, set: setAndTell },
-		hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
-		savedModel: () => savedModelIn(paths.settings, PROVIDER),
-		setModel: (model) => pi.setModel(model),
-		removeBackups: removeBackupsAndTell,
-	});
 	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
-	registerCommand(pi, { commands, link, pool, settings });
+	registerCommand(pi, { loadCommands, link, pool, settings });
 	registerSessionHooks(pi, {
 		pool,
 		link,
@@ -241,7 +257,7 @@ export function compose(pi: ExtensionAPI): void {
 		noticeOf,
 		welcome: createWelcome({
 			state,
-			findSignIns: async () => takeableSignIns(await imports.lookIn(undefined)),
+			findSignIns,
 			emit: pool.emit,
 			isHomeEmpty: () => accounts.list().length === 0 && piAuth.peek().kind === "none",
 		}),
@@ -254,4 +270,16 @@ export function compose(pi: ExtensionAPI): void {
 	});
 	publishEvents(pi, pool);
 	warn = (text) => pool.emit({ type: "warning", text });
+}
+
+/** Loads at the first call; after a failure at the next one again. */
+function once<T>(load: () => Promise<T>): () => Promise<T> {
+	let loading: Promise<T> | undefined;
+	return () => {
+		loading ??= load().catch((error: unknown) => {
+			loading = undefined;
+			throw error;
+		});
+		return loading;
+	};
 }

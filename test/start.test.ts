@@ -1,6 +1,9 @@
-import { expect, it, onTestFinished, vi } from "vitest";
+import { beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import multicodex from "../index.ts";
 import { createAgentDir } from "./support/agent-dir.ts";
+
+// The first start loads everything, which is no part of what is tested.
+beforeAll(async () => void (await import("../src/compose.ts")), 60_000);
 
 it.each([
 	["Provider openai-codex: secret details", "TypeError."],

@@ -24,12 +24,15 @@ export interface ErrorTrace {
 	readonly stack: readonly string[];
 }
 
-/** A frame of our own code. */
-export const FRAME = /^(src\/[\w/-]{1,60}|index)\.ts:\d{1,6}(:\d{1,6})?$/;
+/** A frame of our own code, in a source or in the bundle. */
+export const FRAME = /^((src\/[\w/-]{1,60}|index)\.ts|dist\/[\w-]{1,60}\.cjs):\d{1,6}(:\d{1,6})?$/;
 /** Further frames say little about the cause. */
 export const MOST_FRAMES = 5;
 
-const ROOT = decoded(new URL("../..", import.meta.url).pathname).replace(/^\/(?=[A-Za-z]:)/, "");
+/** The package's folder, above this source and above the bundle that it becomes a part of. */
+const ROOT = decoded(new URL(import.meta.url).pathname)
+	.replace(/(src\/core|dist)\/[^/]*$/, "")
+	.replace(/^\/(?=[A-Za-z]:)/, "");
 const CLASS = /^[A-Za-z]{1,30}$/;
 const CODE = /^[A-Z_]{1,30}$/;
 /** Classes that JavaScript itself throws. Errors that are expected have other classes. */

@@ -5,14 +5,15 @@ import type { Pool } from "../core/pool.ts";
 import type { SettingsStore } from "../core/ports.ts";
 import { comparable, nearest } from "../ui-kit/nearest.ts";
 import { ALIAS_WORDS, aliasCalled, meaningOf } from "./aliases.ts";
-import type { CommandList, Completion, Subcommand } from "./command.ts";
-import { noSuchCommand } from "./command-texts.ts";
+import { type CommandList, type Completion, type Subcommand, tellUnexpected } from "./command.ts";
+import { COMMANDS_UNAVAILABLE, noSuchCommand } from "./command-texts.ts";
 import { maskedContext } from "./mask-emails.ts";
-import { modeOf } from "./output.ts";
+import { modeOf, writeFailure } from "./output.ts";
 import { type CommandSession, createCommandContext, report, runCommand } from "./run-command.ts";
 
 interface Deps {
-	readonly commands: CommandList;
+	/** The subcommands, which are loaded when the first one is given or completed. */
+	readonly loadCommands: () => Promise<CommandList>;
 	readonly link: Pick<PiLoginSync, "sync">;
 	readonly pool: Pick<Pool, "detectChanges" | "emit">;
 	readonly settings: Pick<SettingsStore, "read">;
@@ -20,7 +21,7 @@ interface Deps {
 
 /** Registers `/multicodex`. The handler never throws: a throw would end `pi -p` with exit code 0. */
 export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
-	const { commands, pool, settings } = deps;
+	const { loadCommands, pool, settings } = deps;
 	let session = new AbortController();
 	const isMasked = () => settings.read().maskEmails;
 	// A sign-in that waits for its person must not outlive the session it was begun in.
@@ -28,22 +29,34 @@ export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
 		session.abort();
 		session = new AbortController();
 	});
-	const all = [commands.withoutAWord, ...commands.named];
 	pi.registerCommand("multicodex", {
 		description: "Codex accounts at a glance; show, use, add, import, remove and more",
-		getArgumentCompletions: (typed) => completionsFor(typed, commands.named),
-		handler: (args, host) =>
-			run(args, maskedContext(host, isMasked), deps, {
-				commands: all,
-				signal: session.signal,
-				isMasked,
-				emit: pool.emit,
-			}),
+		getArgumentCompletions: async (typed) => {
+			// A list that cannot be loaded offers nothing; the command itself says why.
+			const commands = await loadCommands().catch(() => undefined);
+			return commands ? completionsFor(typed, commands.named) : null;
+		},
+		handler: async (args, host) => {
+			const { signal } = session;
+			const masked = maskedContext(host, isMasked);
+			const commands = await loadCommands().catch((error: unknown) => {
+				tellUnexpected(error, pool);
+				return undefined;
+			});
+			if (!commands) return writeFailure(masked, COMMANDS_UNAVAILABLE);
+			const all = [commands.withoutAWord, ...commands.named];
+			await run(args, masked, commands, deps, { commands: all, signal, isMasked, emit: pool.emit });
+		},
 	});
 }
 
-async function run(args: string, host: ExtensionCommandContext, deps: Deps, session: CommandSession): Promise<void> {
-	const { withoutAWord, named } = deps.commands;
+async function run(
+	args: string,
+	host: ExtensionCommandContext,
+	{ withoutAWord, named }: CommandList,
+	deps: Deps,
+	session: CommandSession,
+): Promise<void> {
 	const ctx = createCommandContext(host, session);
 	const [typed = "", ...rest] = wordsIn(args);
 	const alias = aliasCalled(typed);
@@ -87,7 +100,7 @@ function wordsIn(args: string): string[] {
  * The chosen value replaces everything after the command's name, so it holds all words. Nothing is offered once a
  * choice is complete: an open list would swallow the Enter that submits.
  */
-function completionsFor(typed: string, commands: readonly Subcommand[]): Completion[] | null {
+export function completionsFor(typed: string, commands: readonly Subcommand[]): Completion[] | null {
 	const [, head = "", last = ""] = /^(.*?)("[^"]*|\S*)$/s.exec(typed) ?? [];
 	const [name, ...before] = wordsIn(head);
 	if (name === undefined) return aliasCalled(last) ? null : offered(last, namesFor(last, commands));

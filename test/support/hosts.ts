@@ -214,10 +214,7 @@ async function findHost(name: HostName): Promise<Host> {
 			const cli = await findInstalledCli("@mariozechner/pi-coding-agent/dist/cli.js");
 			return { name, node: process.execPath, cli, model: "gpt-5.5" };
 		}
-		case "0.87.1": {
-			const cli = await findInstalledCli("pi-0.87.1/dist/bundle/cli.js");
-			return { name, node: await findModernNode(), cli, model: "gpt-5.5" };
-		}
+		case "0.87.1":
 		case "0.79.10": {
 			const node = await findModernNode();
 			return { name, node, cli: await fetchPublished(name, node), model: "gpt-5.5" };

@@ -21,9 +21,14 @@ export interface LaunchCommand {
 	readonly env: Record<string, string>;
 }
 
+/** The sources of this repository; with `npm run test:packed` the package that was made of them. */
+function extensionUnderTest(): string {
+	return join(process.env.PACKED_EXTENSION ?? repositoryRoot, "index.ts");
+}
+
 function extensionArguments(extension: boolean | string): readonly string[] {
 	if (extension === false) return [];
-	return ["-e", extension === true ? join(repositoryRoot, "index.ts") : extension];
+	return ["-e", extension === true ? extensionUnderTest() : extension];
 }
 
 /**

@@ -12,7 +12,7 @@ import { createCommands } from "../../src/features/index.ts";
 import type { DeviceDialog, LoginDialog } from "../../src/features/sign-in/ports.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../../src/features/verify/rules.ts";
 import type { CommandList } from "../../src/pi/command.ts";
-import { registerCommand } from "../../src/pi/router.ts";
+import { completionsFor, registerCommand } from "../../src/pi/router.ts";
 import { defaultLabel } from "../../src/platform/account-file.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
 import { FOOTER_PREFERENCES, GENERAL_PREFERENCES, ROTATION_PREFERENCES } from "../../src/platform/settings-schema.ts";
@@ -207,7 +207,7 @@ export function createCommandHarness(
 		},
 		setModel: (model) => pi.api.setModel(model),
 	});
-	registerCommand(pi.api, { commands, link, pool, settings });
+	registerCommand(pi.api, { loadCommands: async () => commands, link, pool, settings });
 	const command = pi.commands.get("multicodex");
 	if (!command) throw new Error("no command");
 	const cli: CommandHarness = {
@@ -272,7 +272,7 @@ export function createCommandHarness(
 			expect(cli.screen.notices).toHaveLength(notices);
 			return cli.screen.notices.at(-1) ?? "";
 		},
-		offered: (typed) => command.getArgumentCompletions(typed)?.map(({ value }) => value) ?? null,
+		offered: (typed) => completionsFor(typed, commands.named)?.map(({ value }) => value) ?? null,
 	};
 	return cli;
 }

@@ -25,7 +25,7 @@ export interface FakePi {
 }
 
 export interface FakeCommand {
-	getArgumentCompletions(typed: string): { value: string; label: string; description?: string }[] | null;
+	getArgumentCompletions(typed: string): Promise<{ value: string; label: string; description?: string }[] | null>;
 	handler(args: string, ctx: ExtensionCommandContext): Promise<void>;
 }
 

@@ -56,10 +56,10 @@ describe("with maskEmails", () => {
 		expect([...notices, ...questions, ...details].join("\n")).not.toMatch(ADDRESS);
 	});
 
-	it("no completion shows or types one", () => {
+	it("no completion shows or types one", async () => {
 		const cli = aMaskedHarness();
 		for (const { name } of COMMANDS) {
-			expect(JSON.stringify(cli.command.getArgumentCompletions(`${name} `))).not.toMatch(ADDRESS);
+			expect(JSON.stringify(await cli.command.getArgumentCompletions(`${name} `))).not.toMatch(ADDRESS);
 		}
 		expect(cli.offered("use ")).toEqual(expect.arrayContaining(["use aaaaaaaaaaaa", "use side"]));
 	});

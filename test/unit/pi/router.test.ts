@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { registerCommand } from "../../../src/pi/router.ts";
 import { COMMANDS, LISTED } from "../../support/commands.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../command-harness.ts";
-import { aContext, type FakeContext } from "../fake-pi.ts";
+import { aContext, aPi, type FakeContext } from "../fake-pi.ts";
 import type { Harness } from "../harness.ts";
 
 let cli: CommandHarness;
@@ -349,10 +350,34 @@ describe("completions", () => {
 		expect(offered("reset backups ")).toEqual(["reset backups --yes"]);
 	});
 
-	it("show no e-mails to a person who hides them", () => {
-		const descriptions = () => cli.command.getArgumentCompletions("use ")?.map(({ description }) => description);
-		expect(descriptions()).toContain("work@example.test");
+	it("show no e-mails to a person who hides them", async () => {
+		const descriptions = async () =>
+			(await cli.command.getArgumentCompletions("use "))?.map(({ description }) => description);
+		expect(await descriptions()).toContain("work@example.test");
 		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
-		expect(descriptions()?.join()).not.toContain("@");
+		expect((await descriptions())?.join()).not.toContain("@");
+	});
+});
+
+describe("commands that cannot be loaded", () => {
+	it("are one line and a trace of the cause, and are looked for again with the next command", async () => {
+		const pi = aPi();
+		let isThere = false;
+		registerCommand(pi.api, {
+			loadCommands: async () => {
+				if (!isThere) throw new Error("Cannot find module '/secret/dist/commands.cjs'");
+				return cli.commands;
+			},
+			link: { sync: async () => undefined },
+			pool: harness.pool,
+			settings: { read: () => harness.settings },
+		});
+		const command = pi.commands.get("multicodex");
+		expect(await command?.getArgumentCompletions("sho")).toBeNull();
+		await command?.handler("show", screen.ctx);
+		expect(screen.notices).toEqual([expect.stringMatching(/^error: .*cannot be loaded.*\/reload/)]);
+		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "command" }));
+		isThere = true;
+		expect(await command?.getArgumentCompletions("sho")).toMatchObject([{ value: "show" }]);
 	});
 });

@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type CodeSplittingNameFunction, type OutputChunk, type Plugin, rolldown } from "rolldown";
+
+/**
+ * Bundles `src` and all runtime dependencies into `dist`: CommonJS, which Node's own `require` loads without pi's
+ * transpiler. Entry and shared code are one file; whatever is imported with `import()` is a file of its own, which is
+ * read when it is used first. `index.ts` says when the bundle is used.
+ */
+
+/** Root of this repository, without a trailing slash. */
+export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/[/\\]$/, "");
+
+/** The file of the bundle that `index.ts` puts pi's packages into. */
+const HOST_FILE = "host.cjs";
+const HOST_PACKAGE = /^@mariozechner\/pi-(ai|coding-agent|tui)$/;
+const VIRTUAL = "\0host:";
+
+/** pi's own packages: whatever pi has handed to `index.ts`. */
+const hostPackages: Plugin = {
+	name: "host-packages",
+	resolveId: {
+		filter: { id: HOST_PACKAGE },
+		handler: (id) => ({ id: `${VIRTUAL}${id}`, moduleSideEffects: false }),
+	},
+	load: {
+		filter: { id: /^\0host:/ },
+		handler: (id) => ({
+			code: `module.exports = require("${HOST_FILE}").packages[${JSON.stringify(id.slice(VIRTUAL.length))}];`,
+			moduleType: "js",
+		}),
+	},
+};
+
+/** Writes the bundle to `folder`, which is emptied first. Returns the names of its files. */
+export async function bundle(folder: string): Promise<readonly string[]> {
+	rmSync(folder, { recursive: true, force: true });
+	const build = await rolldown({
+		cwd: root,
+		input: join(root, "src/compose.ts"),
+		platform: "node",
+		external: [/^node:/, HOST_FILE],
+		plugins: [hostPackages],
+		transform: { target: "node20" },
+	});
+	const { output } = await build.write({
+		dir: folder,
+		format: "cjs",
+		paths: { [HOST_FILE]: `./${HOST_FILE}` },
+		// Names and lines stay readable: a stack trace of the bundle can be read, and whoever wants to can review it.
+		minify: false,
+		sourcemap: true,
+		entryFileNames: "multicodex.cjs",
+		chunkFileNames: "[name]-[hash].cjs",
+		codeSplitting: { groups: [{ name: startOnly(join(root, "src/compose.ts")) }] },
+	});
+	await build.close();
+	writeFileSync(join(folder, HOST_FILE), "exports.packages = {};\n");
+	const chunks = output.filter((file) => file.type === "chunk");
+	writeFileSync(join(folder, "licenses.txt"), licensesOf(chunks));
+	return readdirSync(folder).sort();
+}
+
+/** Puts everything that `entry` needs at once into one file; what is imported with `import()` stays out of it. */
+function startOnly(entry: string): CodeSplittingNameFunction {
+	const needed = new Set<string>();
+	return (id, context) => {
+		const visit = (each: string) => {
+			if (needed.has(each)) return;
+			needed.add(each);
+			for (const imported of context.getModuleInfo(each)?.importedIds ?? []) visit(imported);
+		};
+		if (needed.size === 0) visit(entry);
+		return needed.has(id) ? "start" : null;
+	};
+}
+
+/** The licenses of the packages that are in the bundle. */
+function licensesOf(chunks: readonly OutputChunk[]): string {
+	const folders = chunks
+		.flatMap((chunk) => chunk.moduleIds)
+		.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id.replaceAll("\\", "/")) ?? []);
+	return [...new Set(folders)]
+		.sort()
+		.map((folder) => {
+			const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+			if (file === undefined) throw new Error(`${folder} holds no license`);
+			const name = basename(dirname(folder)).startsWith("@")
+				? relative(dirname(dirname(folder)), folder)
+				: basename(folder);
+			return `${name}\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
+		})
+		.join(`\n${"-".repeat(80)}\n\n`);
+}
