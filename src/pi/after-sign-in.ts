@@ -66,8 +66,8 @@ async function afterSignIn(accounts: readonly Account[], ctx: CommandContext, de
 	// Without any account some hosts knew no Codex model before, and with it no address.
 	const asked = asking ?? beginAsking() ?? Promise.resolve();
 	// The session has ended, and its chat with it.
-	const told = raceAbort(asked, signal).catch(() => undefined);
-	await within(told, USAGE_MS, () => undefined);
+	const answers = raceAbort(asked, signal).catch(() => undefined);
+	await within(answers, USAGE_MS, () => undefined);
 	return { modelAdvice, usageOf: ({ id }) => (answered.has(id) ? pool.status(id).usage : undefined) };
 }
 

@@ -4,12 +4,12 @@ import type { Clock } from "../core/ports.ts";
 import type { CommandContext } from "./command.ts";
 import { own } from "./mask-emails.ts";
 
-/** Nobody is kept from typing for longer than this: between two panels an account may wait for a lock. */
+/** Longest time that typing is held up: between two panels an account may wait for a lock. */
 const LONGEST_HOLD_MS = 1000;
 
 /**
  * Runs what shows panels and dialogs one after the other, through the context that it is given. Between two of them the
- * keys are pi's editor's: what somebody types ahead would stand there, and an Enter would send it to the model. Such keys
+ * keys are pi's editor's: what the person types ahead would stand there, and an Enter would send it to the model. Such keys
  * are dropped until the next panel or dialog takes them.
  */
 export async function discardingTypeahead<T>(
@@ -31,6 +31,7 @@ export async function discardingTypeahead<T>(
 			freeSince = now();
 		}
 	};
+	// A proxy, since no host says which of its panels and dialogs takes keys at a moment.
 	const heldUi = (ui: ExtensionUIContext): ExtensionUIContext => {
 		const held: Partial<ExtensionUIContext> = {
 			select: (...asked) => whileOpen(() => ui.select(...asked)),
@@ -39,7 +40,7 @@ export async function discardingTypeahead<T>(
 			custom: (create, options) =>
 				ui.custom((tui, theme, keys, done) => {
 					let isOver = false;
-					// pi shows what is created a moment later: the rest of what was typed at once is still nobody's.
+					// pi shows what is created a moment later: the rest of what was typed at once has no receiver yet.
 					const onFirstRender = <C extends Component>(component: C): C => {
 						const { render } = component;
 						return Object.assign(component, {

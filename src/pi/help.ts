@@ -1,4 +1,4 @@
-import { aligned } from "../ui-kit/format.ts";
+import { alignColumns } from "../ui-kit/format.ts";
 import { aliasLine } from "./aliases.ts";
 import { type NoArgs, parseOptions, type Subcommand } from "./command.ts";
 
@@ -15,7 +15,7 @@ export const help: Subcommand<NoArgs> = {
 		return "failure" in given ? given : {};
 	},
 	run: async (_args, { commands }) => {
-		const wide = aligned(commands.map(({ usage, summary }) => [`/multicodex ${usage}`, summary]));
+		const wide = alignColumns(commands.map(({ usage, summary }) => [`/multicodex ${usage}`, summary]));
 		// A pipe has no width. In a terminal two columns that do not fit are worse than none.
 		const columns = process.stdout.columns ?? Number.POSITIVE_INFINITY;
 		const fits = wide.every((line) => line.length + MARGIN <= columns);

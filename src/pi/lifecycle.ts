@@ -181,8 +181,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		return { action: "continue" };
 	});
 	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
-	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in as somebody
-	// else would leave us with nothing but it.
+	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in to another
+	// account would leave us with nothing but it.
 	pi.on("turn_end", () => {
 		remember();
 		return settings().enabled ? undefined : link.sync();

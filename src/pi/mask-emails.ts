@@ -2,12 +2,12 @@ import type { ExtensionContext, ExtensionUIContext } from "@mariozechner/pi-codi
 import type { Component } from "@mariozechner/pi-tui";
 import { uniqueLabel } from "../core/account.ts";
 import { hideEmails, hideEmailsIn } from "../core/privacy.ts";
-import { fitted } from "../ui-kit/panel.ts";
+import { clampWidth } from "../ui-kit/panel.ts";
 import type { Result } from "./output.ts";
 
 /**
- * The context as it may be used on a screen that others see: while `isMasked` says so, whatever is told, asked or drawn
- * through it has no e-mail in it. What is answered is what was offered.
+ * The context as it may be used on a screen that others see: while `isMasked` is true, no e-mail is written, asked or
+ * drawn through it. What is answered is what was offered.
  */
 export function maskedContext<C extends ExtensionContext>(ctx: C, isMasked: () => boolean): C {
 	return new Proxy(ctx, {
@@ -23,6 +23,7 @@ export function maskedOutcome<O extends Result | { readonly failure: string }>(o
 	return { ...outcome, text: hideEmails(outcome.text), json: hideEmailsIn(outcome.json) };
 }
 
+/** A proxy, since no host filters what an extension shows, and some methods of its UI have private fields. */
 function maskedUi(ui: ExtensionUIContext): ExtensionUIContext {
 	const masked: Partial<ExtensionUIContext> = {
 		notify: (text, level) => ui.notify(hideEmails(text), level),
@@ -49,7 +50,7 @@ function maskedUi(ui: ExtensionUIContext): ExtensionUIContext {
 
 function privateComponent<C extends Component>(component: C): C {
 	// Fewer characters may take more room: of a letter with its accents, say, nothing but the letter is left.
-	const render = (width: number) => fitted(component.render(width).map(hideEmails), width);
+	const render = (width: number) => clampWidth(component.render(width).map(hideEmails), width);
 	return new Proxy(component, {
 		get: (target, key) => (key === "render" ? render : own(target, key)),
 		set: (target, key, value) => Reflect.set(target, key, value),

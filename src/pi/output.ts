@@ -7,8 +7,8 @@ export type Mode = "tui" | "rpc" | "json" | "print";
 
 /** The mode of a context. 0.73.1 does not tell it; there the command line does. */
 export function modeOf(ctx: ExtensionContext): Mode {
-	const told = "mode" in ctx ? ctx.mode : undefined;
-	if (told === "tui" || told === "rpc" || told === "json" || told === "print") return told;
+	const mode = "mode" in ctx ? ctx.mode : undefined;
+	if (mode === "tui" || mode === "rpc" || mode === "json" || mode === "print") return mode;
 	const at = process.argv.indexOf("--mode");
 	const asked = at >= 0 ? process.argv[at + 1] : undefined;
 	if (asked === "rpc" && ctx.hasUI) return "rpc";
@@ -37,11 +37,11 @@ export interface Result {
 	readonly isCancelled?: boolean;
 	/** It was done, and has a consequence that is easily missed. */
 	readonly isWarning?: boolean;
-	/** What was asked for is told, and is bad: the exit code says so where nobody looks on. */
+	/** The answer is bad news: in print and JSON mode the exit code says so. */
 	readonly isFailing?: boolean;
 }
 
-/** Gives a command's result to whoever asked for it, by mode. */
+/** Writes a command's result in the form of the mode. */
 export function writeResult(ctx: ExtensionContext, command: string, result: Result): void {
 	const text = result.asJson ? documentText(result.json, 2) : shown(result.text);
 	const mode = modeOf(ctx);
@@ -58,7 +58,7 @@ export function writeResult(ctx: ExtensionContext, command: string, result: Resu
 	}
 }
 
-/** Reports a command's failure: one line, and an exit code that is not 0 where nobody looks on. */
+/** Reports a command's failure: one line, and in print and JSON mode an exit code that is not 0. */
 export function writeFailure(ctx: ExtensionContext, text: string): void {
 	const mode = modeOf(ctx);
 	if (mode === "tui" || mode === "rpc") {

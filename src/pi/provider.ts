@@ -223,7 +223,7 @@ function keeping(delegate: CodexDelegate, place: Place): CodexDelegate {
 export async function settleRegistration({ modelRegistry }: ExtensionContext): Promise<void> {
 	const refresh: (options: { readonly allowNetwork: boolean }) => unknown = modelRegistry.refresh.bind(modelRegistry);
 	try {
-		// A look that another one has overtaken changes nothing and says so to nobody: the host's own may overtake the first.
+		// A look that another one has overtaken changes nothing and reports nothing: the host's own may overtake the first.
 		await refresh({ allowNetwork: false });
 		await refresh({ allowNetwork: false });
 	} catch {

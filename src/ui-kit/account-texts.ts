@@ -63,7 +63,7 @@ const LOST_REASONS: Readonly<Record<string, string>> = {
 	renewal_refused: "the sign-in service has refused twice to renew its sign-in",
 };
 
-/** Codes that say that somebody else has used or ended a sign-in which two programs share. */
+/** Codes of a sign-in that two programs share, and that the other one has used or ended. */
 const CLASHES = new Set(["refresh_token_reused", "refresh_token_invalidated", "revoked", "token_revoked"]);
 
 /** Why the sign-in of an account is over, as the end of a sentence. An imported one may have clashed with its tool. */

@@ -27,13 +27,13 @@ export function humanize(code: string): string {
 }
 
 /** What a cooldown covers, in words: `limit codex bengalfox`, `model gpt-5.5`. */
-export function spokenScope(scope: string): string {
+export function scopeLabel(scope: string): string {
 	const [kind = "", ...name] = scope.split(":");
 	return kind === "limit" ? `${kind} ${humanize(name.join(":"))}` : printable(`${kind} ${name.join(":")}`.trim());
 }
 
 /** Rows of cells as lines, the cells of a column below each other. */
-export function aligned(rows: readonly (readonly string[])[]): string[] {
+export function alignColumns(rows: readonly (readonly string[])[]): string[] {
 	const widths: number[] = [];
 	for (const row of rows) {
 		for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, visibleWidth(cell));
@@ -65,7 +65,7 @@ export function hanging(head: string, text: string, columns: number): string[] {
 const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 /** The beginning of `text` that fits `columns`, in whole characters; plain text in, plain text out. */
-export function cut(text: string, columns: number): string {
+export function truncate(text: string, columns: number): string {
 	if (visibleWidth(text) <= columns) return text;
 	let kept = "";
 	let room = columns - 1;

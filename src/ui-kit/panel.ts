@@ -1,6 +1,6 @@
 import { truncateToWidth, visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
-import { cut } from "./format.ts";
+import { truncate } from "./format.ts";
 
 /** Colours of pi's theme that panels use. */
 export type Tone = "accent" | "dim" | "error" | "muted" | "text" | "warning";
@@ -38,12 +38,12 @@ export function span(tone: Tone, text: string): Span {
 }
 
 /** A line as it goes to the terminal, cut to `width`; nothing in it moves the cursor, wherever its words are from. */
-export function painted(line: Line, width: number, paint: Paint): string {
+export function renderLine(line: Line, width: number, paint: Paint): string {
 	let rest = width;
 	let result = "";
 	for (const { tone, text } of line) {
 		if (rest <= 0) break;
-		const shown = cut(printable(text), rest);
+		const shown = truncate(printable(text), rest);
 		rest -= visibleWidth(shown);
 		result += paint(tone, shown);
 	}
@@ -58,8 +58,8 @@ export interface RowLook {
 
 /** A line of a row, behind the column of the cursor's sign; all of it stands out where its row is highlighted. */
 export function rowLine(line: Line, isSelected: boolean, width: number, { paint, highlight }: RowLook): string {
-	if (!isSelected) return painted([span("text", " "), ...line], width, paint);
-	const whole = painted([span("accent", CURSOR_SIGN), ...line.map(onHighlight)], width, paint);
+	if (!isSelected) return renderLine([span("text", " "), ...line], width, paint);
+	const whole = renderLine([span("accent", CURSOR_SIGN), ...line.map(onHighlight)], width, paint);
 	return highlight(whole + " ".repeat(Math.max(0, width - visibleWidth(whole))));
 }
 
@@ -69,23 +69,23 @@ function onHighlight({ tone, text }: Span): Span {
 }
 
 /** The text in `width` columns, filled up or cut. */
-export function cell(text: string, width: number): string {
-	const shown = cut(printable(text), width);
+export function padCell(text: string, width: number): string {
+	const shown = truncate(printable(text), width);
 	return shown + " ".repeat(Math.max(0, width - visibleWidth(shown)));
 }
 
 /** No line wider than the terminal: pi ends at one that is. In a column or two even the margins are too much. */
-export function fitted(lines: readonly string[], width: number): string[] {
+export function clampWidth(lines: readonly string[], width: number): string[] {
 	return lines.map((line) => (visibleWidth(line) > width ? truncateToWidth(line, width, "") : line));
 }
 
 /** Parts that are not broken, as many on a line as fit. */
-export function flow(parts: readonly string[], separator: string, width: number): string[] {
+export function wrapParts(parts: readonly string[], separator: string, width: number): string[] {
 	const lines: string[] = [];
 	for (const part of parts) {
 		const joined = lines.length > 0 ? `${lines.at(-1)}${separator}${part}` : part;
 		if (lines.length > 0 && visibleWidth(joined) <= width) lines[lines.length - 1] = joined;
-		else lines.push(cut(part, width));
+		else lines.push(truncate(part, width));
 	}
 	return lines;
 }
@@ -97,5 +97,5 @@ export function wordsOf(text: string, tone: Tone, width: number, paint: Paint): 
 
 /** The keys of a panel, as many on a line as fit. */
 export function hintsOf(keys: readonly string[], width: number, paint: Paint): string[] {
-	return flow(keys, "  ", width - 2).map((line) => ` ${paint("dim", line)}`);
+	return wrapParts(keys, "  ", width - 2).map((line) => ` ${paint("dim", line)}`);
 }

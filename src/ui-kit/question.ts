@@ -1,7 +1,7 @@
 import type { Component } from "@mariozechner/pi-tui";
 import { createAnswerKeys } from "./answer-keys.ts";
 import {
-	fitted,
+	clampWidth,
 	type Highlight,
 	hintsOf,
 	type Paint,
@@ -79,7 +79,7 @@ export function createQuestionPanel(deps: QuestionPanelDeps): Component {
 			const isLow = whole.length > deps.room();
 			// Of a low terminal the answers are worth more than the words above them.
 			const low = [rule, ...words("accent", heading), ...rows, ...notes, rule];
-			return fitted(isLow ? low : whole, width);
+			return clampWidth(isLow ? low : whole, width);
 		},
 	};
 }

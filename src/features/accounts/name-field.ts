@@ -1,6 +1,6 @@
 import { type Component, type Focusable, Input } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
-import { fitted, hintsOf, type Paint, type PanelKey, wordsOf } from "../../ui-kit/panel.ts";
+import { clampWidth, hintsOf, type Paint, type PanelKey, wordsOf } from "../../ui-kit/panel.ts";
 import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 
@@ -58,7 +58,7 @@ export function createNameField(deps: NameFieldDeps): Component & Focusable {
 			const hints = hintsOf(["enter save", "esc cancel"], width, paint);
 			const field = fieldLines(input, width);
 			const notes = problem === undefined ? [] : wordsOf(problem, "error", width, paint);
-			return fitted(
+			return clampWidth(
 				[rule, ...wordsOf(deps.title, "accent", width, paint), ...field, ...notes, "", ...hints, rule],
 				width,
 			);

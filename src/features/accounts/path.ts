@@ -1,5 +1,5 @@
 import { type NoArgs, parseNothing, type Subcommand } from "../../pi/command.ts";
-import { aligned } from "../../ui-kit/format.ts";
+import { alignColumns } from "../../ui-kit/format.ts";
 
 interface Ports {
 	/** What is stored, and its path. */
@@ -14,6 +14,6 @@ export function createPath({ paths }: Ports): Subcommand<NoArgs> {
 		usage,
 		summary: "where everything is stored",
 		parse: (words) => parseNothing(words, usage),
-		run: async () => ({ text: aligned(Object.entries(paths)).join("\n"), json: paths }),
+		run: async () => ({ text: alignColumns(Object.entries(paths)).join("\n"), json: paths }),
 	};
 }

@@ -59,7 +59,7 @@ async function refreshAll(accounts: readonly Account[], ctx: CommandContext, por
 	pool.emit({ type: "changed" });
 	const text = refreshedAsText(refreshed, clock.now());
 	const [first] = refreshed;
-	// One line for one account, and for many only where nobody could be asked.
+	// A failure only when no account at all gave an answer.
 	if (first?.problem !== undefined && refreshed.every(({ problem }) => problem !== undefined)) {
 		return { failure: text };
 	}

@@ -10,7 +10,7 @@ import {
 	windowName,
 } from "../../core/usage.ts";
 import { whatNow } from "../../ui-kit/account-texts.ts";
-import { aligned, formatPercent, windowLabel } from "../../ui-kit/format.ts";
+import { alignColumns, formatPercent, windowLabel } from "../../ui-kit/format.ts";
 
 /** What asking for one account's usage came to. */
 export interface Refreshed {
@@ -24,7 +24,7 @@ export interface Refreshed {
 export function refreshedAsText(refreshed: readonly Refreshed[], now: number): string {
 	if (refreshed.length === 0) return nobodySignedIn();
 	const rows = refreshed.map((each) => [printable(each.account.label), printable(outcomeOf(each, now))]);
-	return aligned(rows).join("\n");
+	return alignColumns(rows).join("\n");
 }
 
 function outcomeOf({ account, usage, problem }: Refreshed, now: number): string {
@@ -33,8 +33,8 @@ function outcomeOf({ account, usage, problem }: Refreshed, now: number): string 
 	const quotas = byLength(usage ? quotasOf(usage) : []).map(
 		(quota) => `${windowLabel(windowName(quota.windowMinutes))} ${formatPercent(remaining(quota, now))} left`,
 	);
-	const told = quotas.length > 0 ? quotas : withoutLimits(usage);
-	return [...told, ...(creditsUntil(usage, now) === undefined ? [] : ["bought credits"])].join(" · ");
+	const known = quotas.length > 0 ? quotas : withoutLimits(usage);
+	return [...known, ...(creditsUntil(usage, now) === undefined ? [] : ["bought credits"])].join(" · ");
 }
 
 function withoutLimits(usage: UsageSnapshot | undefined): string[] {

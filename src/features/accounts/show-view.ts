@@ -19,16 +19,16 @@ import { factLines, factsOf } from "../../ui-kit/account-details.ts";
 import { errorWords, onlyCredits, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
-	aligned,
-	cut,
+	alignColumns,
 	formatClock,
 	formatDuration,
 	formatPercent,
 	humanize,
-	spokenScope,
+	scopeLabel,
+	truncate,
 	windowLabel,
 } from "../../ui-kit/format.ts";
-import { cell, flow } from "../../ui-kit/panel.ts";
+import { padCell, wrapParts } from "../../ui-kit/panel.ts";
 import { bypassedBy, restFor, stateWord } from "../../ui-kit/state-words.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
@@ -101,12 +101,12 @@ export function poolAsText(view: PoolView, columns: number): string {
 	const bypassed = bypassedBy(view);
 	const head = `${bypassed === undefined ? "" : `${bypassed} · `}${ready} of ${view.accounts.length} ready · ${view.policy}`;
 	// With the word beside each percentage where there is room for it.
-	const forms = [" left", ""].map((left) => aligned(view.accounts.map((shown) => wideRow(shown, view.now, left))));
+	const forms = [" left", ""].map((left) => alignColumns(view.accounts.map((shown) => wideRow(shown, view.now, left))));
 	const wide = forms.find((lines) => lines.every((line) => visibleWidth(line) <= columns));
 	const body = wide ?? view.accounts.flatMap((shown) => narrowRows(shown, columns, view.now));
 	// Notes end in what to type: they are left to wrap.
 	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now)).map(printable);
-	return [...[head, ...body].map((line) => cut(line, columns)), ...notes].join("\n");
+	return [...[head, ...body].map((line) => truncate(line, columns)), ...notes].join("\n");
 }
 
 /** Columns for windows: most accounts have a short and a long one. */
@@ -128,9 +128,9 @@ function narrowRows(shown: ShownAccount, columns: number, now: number): string[]
 	const { account, usage } = shown;
 	const windows = windowTexts(usage, now, "");
 	const state = stateText(shown, now);
-	const label = cut(printable(account.label), columns - visibleWidth(state) - NARROW_MARGIN);
+	const label = truncate(printable(account.label), columns - visibleWidth(state) - NARROW_MARGIN);
 	const margin = " ".repeat(NARROW_MARGIN);
-	const lines = flow(windows, "   ", columns - NARROW_MARGIN).map((line) => `${margin}${line.trimStart()}`);
+	const lines = wrapParts(windows, "   ", columns - NARROW_MARGIN).map((line) => `${margin}${line.trimStart()}`);
 	return [`${markOf(shown)} ${label}  ${state}`, ...lines];
 }
 
@@ -169,7 +169,7 @@ function noteOf(shown: ShownAccount, now: number): string[] {
 		.filter(({ scope }) => scope !== "account")
 		.map(
 			({ scope, reason, until, guessed }) =>
-				`  ${account.label}: ${spokenScope(scope)}, ${humanize(reason)} until ${about(guessed)}${formatClock(until, now)}`,
+				`  ${account.label}: ${scopeLabel(scope)}, ${humanize(reason)} until ${about(guessed)}${formatClock(until, now)}`,
 		);
 	return [...credits, ...parts];
 }
@@ -193,9 +193,9 @@ function accountAsLine(shown: ShownAccount, now: number): string {
 	const rest = readyAt !== undefined && shown.state === "cooling" ? formatDuration(readyAt - now) : ABSENT;
 	const [first, second] = windowCells(shown, now);
 	const cells = [
-		cell(account.label, LINE.label),
-		cell(stateWord(shown, now), LINE.state),
-		cell(rest, LINE.rest),
+		padCell(account.label, LINE.label),
+		padCell(stateWord(shown, now), LINE.state),
+		padCell(rest, LINE.rest),
 		compactWindow(first),
 		compactWindow(second),
 	];
@@ -204,7 +204,11 @@ function accountAsLine(shown: ShownAccount, now: number): string {
 
 function compactWindow(window: WindowCell | undefined): string {
 	const { name = ABSENT, left = ABSENT, resetsIn = "" } = window ?? {};
-	const parts = [cell(windowLabel(name), LINE.window), left.padStart(LINE.left), cell(resetsIn || ABSENT, LINE.resets)];
+	const parts = [
+		padCell(windowLabel(name), LINE.window),
+		left.padStart(LINE.left),
+		padCell(resetsIn || ABSENT, LINE.resets),
+	];
 	return parts.join(" ");
 }
 
@@ -218,7 +222,7 @@ function accountInDetail(shown: ShownAccount, { now }: PoolView, columns: number
 	const lines = factLines(factsOf(shown, now), columns - 2).map((line) => `  ${line}`);
 	// Notes end in what to type: they are left to wrap.
 	return [
-		cut(`${markOf(shown)} ${printable(shown.account.label)}`, columns),
+		truncate(`${markOf(shown)} ${printable(shown.account.label)}`, columns),
 		...lines,
 		...noteOf(shown, now).map(printable),
 	];

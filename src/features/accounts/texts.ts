@@ -33,7 +33,7 @@ export function isBeingRenewed({ label }: Account): string {
 	return `The sign-in of ${label} is being renewed just now. Try again in a moment.`;
 }
 
-/** pi cannot be signed out of a file that nobody can read. */
+/** pi cannot be signed out of a file that cannot be read. */
 export function piLoginUnreadable({ label }: Account): string {
 	return `pi's auth.json cannot be read, so pi cannot be signed out of ${label}. Nothing was changed.`;
 }

@@ -36,7 +36,7 @@ export interface DashboardDeps {
 	readonly onAction: (action: DashboardAction, account: Account | undefined) => void;
 }
 
-/** Creates the dashboard. It draws what it is told and does nothing by itself; text is never taken for its keys. */
+/** Creates the dashboard. It draws what it is given and does nothing by itself; text is never taken for its keys. */
 export function createDashboard(deps: DashboardDeps): Component & Focusable {
 	const { cursor } = deps;
 	const input = new Input();

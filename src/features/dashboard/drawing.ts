@@ -3,15 +3,15 @@ import { printable } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import {
-	fitted,
-	flow,
+	clampWidth,
 	type Highlight,
 	type Line,
 	type Paint,
-	painted,
+	renderLine,
 	rowLine,
 	span,
 	wordsOf,
+	wrapParts,
 } from "../../ui-kit/panel.ts";
 import { accountLines } from "./account-view.ts";
 import { helpLines, hintWords, type KeyMoment } from "./keys.ts";
@@ -103,17 +103,17 @@ export function drawDashboard(scene: Scene, width: number): Drawing {
 	const frame = frameOf(scene, width);
 	const { mode, moment, selected } = scene;
 	const isDetailed = moment.isDetailed && mode === "keys";
-	if (mode === "help") return { lines: fitted(drawHelp(scene, frame, width), width) };
-	if (!selected) return { lines: fitted(drawNone(scene, frame), width) };
+	if (mode === "help") return { lines: clampWidth(drawHelp(scene, frame, width), width) };
+	if (!selected) return { lines: clampWidth(drawNone(scene, frame), width) };
 	const { lines, ...measured } = isDetailed
 		? drawAccount(scene, selected, frame, width)
 		: drawList(scene, selected, frame, width);
-	return { ...measured, lines: fitted(lines, width) };
+	return { ...measured, lines: clampWidth(lines, width) };
 }
 
 function frameOf(scene: Scene, width: number): Frame {
 	const { whole, mode, filter, moment, selected, undone, paint } = scene;
-	const line = (spans: Line) => painted(spans, width, paint);
+	const line = (spans: Line) => renderLine(spans, width, paint);
 	const rule = paint("dim", "─".repeat(width));
 	const pool = whole.accounts.length < FEWEST_IN_POOL ? [] : [line(poolLine(whole, width))];
 	const filterHints = selected ? FILTER_HINTS : ASTRAY_HINTS;
@@ -129,7 +129,7 @@ function frameOf(scene: Scene, width: number): Frame {
 			),
 		hints: (isShort) => {
 			const words = mode === "filter" ? filterHints : hintWords(moment, isShort);
-			return flow(words, "  ", width - 2).map((text) => line([span("dim", ` ${text}`)]));
+			return wrapParts(words, "  ", width - 2).map((text) => line([span("dim", ` ${text}`)]));
 		},
 		field: mode === "filter" || filter !== "" ? fieldNow() : [],
 	};

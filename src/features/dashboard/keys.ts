@@ -1,6 +1,6 @@
 import { type KeyId, matchesKey } from "@mariozechner/pi-tui";
 import type { Account } from "../../core/account.ts";
-import { flow, type Line, type PanelKey, span } from "../../ui-kit/panel.ts";
+import { type Line, type PanelKey, span, wrapParts } from "../../ui-kit/panel.ts";
 
 /** What a key of the dashboard asks for. */
 export type DashboardAction =
@@ -191,7 +191,7 @@ export function helpLines(moment: KeyMoment, width: number, room: number): Line[
 		return all.map(([name, does]) => [span("accent", ` ${name.padEnd(9)}`), span("text", does)]);
 	}
 	const short = [MOVE, "/ filter", ...keys.map(({ name, does }) => `${name} ${does}`)];
-	return flow(short, "  ", width - 2).map((text) => [span("text", ` ${text}`)]);
+	return wrapParts(short, "  ", width - 2).map((text) => [span("text", ` ${text}`)]);
 }
 
 function keysIn(moment: KeyMoment): Key[] {

@@ -6,16 +6,16 @@ import { leadOf, stateCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { windowLabel } from "../../ui-kit/format.ts";
 import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
 import {
-	cell,
-	fitted,
-	flow,
+	clampWidth,
 	type Highlight,
 	type Line,
 	type Paint,
 	type PanelKey,
-	painted,
+	padCell,
+	renderLine,
 	rowLine,
 	span,
+	wrapParts,
 } from "../../ui-kit/panel.ts";
 import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
@@ -127,7 +127,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 			const rows = rowsOf(view);
 			const ids = rows.map(({ id }) => id);
 			const at = cursor.at(ids);
-			const line = (spans: Line) => painted(spans, width, paint);
+			const line = (spans: Line) => renderLine(spans, width, paint);
 			const rule = paint("dim", "─".repeat(width));
 			const height = Math.max(1, deps.room() - LINES_AROUND);
 			const top = cursor.top(ids, height);
@@ -139,7 +139,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 				...(selected && "shown" in selected && input.getValue() === "" ? ["backspace remove"] : []),
 				"esc cancel",
 			];
-			return fitted(
+			return clampWidth(
 				[
 					rule,
 					line([span("accent", " Use Codex account")]),
@@ -150,7 +150,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 						return rowLine(lineOf(row, isSelected), isSelected, width, deps);
 					}),
 					"",
-					...flow(hints, "   ", width - LEAD).map((text) => line([span("dim", `   ${text}`)])),
+					...wrapParts(hints, "   ", width - LEAD).map((text) => line([span("dim", `   ${text}`)])),
 					rule,
 				],
 				width,
@@ -183,7 +183,7 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 		if (!("shown" in row)) {
 			const policy = row.name === "auto" ? ` (${view.policy})` : "";
 			const hasRoom = visibleWidth(row.does + policy) <= room(label);
-			return [lead, span(tone, `${cell(name, label)}  `), span("muted", hasRoom ? row.does + policy : row.does)];
+			return [lead, span(tone, `${padCell(name, label)}  `), span("muted", hasRoom ? row.does + policy : row.does)];
 		}
 		const state = stateCell(row.shown, now, true);
 		// What cannot serve now is muted as a whole.
@@ -195,7 +195,7 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 			: [];
 		return [
 			lead,
-			span(isReady || isSelected ? tone : "muted", `${cell(name, label)}  `),
+			span(isReady || isSelected ? tone : "muted", `${padCell(name, label)}  `),
 			...windows,
 			isReady ? state : span("muted", state.text),
 		];

@@ -18,7 +18,7 @@ export function pinned(
 	const when = rests
 		? ` It cannot serve yet and takes over in ${about(isGuess)}${formatDuration(readyAt - now)} (${formatClock(readyAt, now)}).`
 		: "";
-	// That the account serves at once is said already.
+	// The first sentence has said that the account serves at once.
 	const follows = next.account?.id === account.id && next.isEnabled && !next.isForeign ? "" : ` ${nextRequest(next)}`;
 	return `Codex: using ${account.label} in all sessions until you choose another.${when}${follows} /multicodex use auto to undo.`;
 }

@@ -4,7 +4,7 @@ import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import { leadOf, meter, stateCell, type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { whySignedOut } from "../../ui-kit/account-texts.ts";
 import { windowLabel } from "../../ui-kit/format.ts";
-import { cell, type Line, span } from "../../ui-kit/panel.ts";
+import { type Line, padCell, span } from "../../ui-kit/panel.ts";
 
 /** The accounts as lines, in the richest form that fits. */
 export interface Table {
@@ -92,21 +92,21 @@ interface Widths {
 function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, now: number): Table {
 	const width = cells + PERCENT + 2 + reset;
 	const gap = span("dim", " ".repeat(GAP));
-	const planCell = (text: string) => (plan > 0 ? [span("dim", cell(text, plan)), gap] : []);
+	const planCell = (text: string) => (plan > 0 ? [span("dim", padCell(text, plan)), gap] : []);
 	const windowCell = (found: WindowCell | undefined, isUnknown: boolean): Line => {
-		if (!found) return [span("dim", cell(isUnknown ? UNKNOWN.padStart(PERCENT) : "", width))];
+		if (!found) return [span("dim", padCell(isUnknown ? UNKNOWN.padStart(PERCENT) : "", width))];
 		return [
 			span(found.tone, (cells > 0 ? meter(found.leftPercent, cells, "bar") : "") + found.left.padStart(PERCENT)),
 			span("dim", `  ${found.resetsIn.padStart(reset)}`),
 		];
 	};
-	const heads = names.flatMap((name) => [gap, span("dim", cell(`${windowLabel(name)} left`, width))]).slice(1);
+	const heads = names.flatMap((name) => [gap, span("dim", padCell(`${windowLabel(name)} left`, width))]).slice(1);
 	return {
 		isNarrow: false,
 		height: 1,
 		heading: [
 			[
-				span("dim", `${" ".repeat(LEAD)}${cell("account", label)}  `),
+				span("dim", `${" ".repeat(LEAD)}${padCell("account", label)}  `),
 				...planCell("plan"),
 				...heads,
 				gap,
@@ -124,7 +124,7 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 			return [
 				[
 					leadOf(shown.isActive),
-					span(isSelected ? "accent" : "text", `${cell(shown.account.label, label)}  `),
+					span(isSelected ? "accent" : "text", `${padCell(shown.account.label, label)}  `),
 					...planCell(planOf(shown)),
 					...windows,
 					gap,
@@ -149,7 +149,7 @@ function narrowTable(label: number, withResets: boolean, known: Cells, now: numb
 			return [
 				[
 					leadOf(shown.isActive),
-					span(isSelected ? "accent" : "text", `${cell(shown.account.label, label)} `),
+					span(isSelected ? "accent" : "text", `${padCell(shown.account.label, label)} `),
 					stateCell(shown, now, true),
 				],
 				windows.length > 0 ? windows : [span("dim", " ".repeat(LEAD - 1) + withoutUsage(shown))],

@@ -16,7 +16,7 @@ import {
 	formatPercent,
 	humanize,
 	plural,
-	spokenScope,
+	scopeLabel,
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { type Line, span } from "../../ui-kit/panel.ts";
@@ -72,7 +72,7 @@ function usageAge({ accounts, now }: PoolView): string {
 	return `usage ${formatDuration(Math.max(0, now - Math.max(...known.map(({ capturedAt }) => capturedAt))))} old`;
 }
 
-/** An error is told this far. */
+/** Longest part of an error that is shown. */
 const LONGEST_ERROR = 200;
 
 /** What the table has no room for: who an account is, and what is the matter with it. */
@@ -104,7 +104,7 @@ export function notesOf(shown: ShownAccount, { now }: PoolView): Line[] {
 	for (const { scope, reason, until, guessed } of cooldowns) {
 		if (scope === "account") continue;
 		const back = `${about(guessed)}${formatClock(until, now)}`;
-		lines.push([span("text", `${spokenScope(scope)} not before ${back}: ${humanize(reason)}`)]);
+		lines.push([span("text", `${scopeLabel(scope)} not before ${back}: ${humanize(reason)}`)]);
 	}
 	return lines;
 }

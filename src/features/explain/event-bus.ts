@@ -53,7 +53,7 @@ export interface BusEvents {
 		readonly leftPercent: number;
 		readonly resetsAt: string | null;
 	};
-	/** A request found nobody to serve it. Counts are of accounts; `readyAt` is when the first is back. */
+	/** A request found no account to serve it. Counts are of accounts; `readyAt` is when the first is back. */
 	readonly "multicodex:pool:exhausted": {
 		readonly total: number;
 		readonly cooling: number;
@@ -70,13 +70,13 @@ export type BusEvent = { [Channel in keyof BusEvents]: readonly [Channel, BusEve
 /** Passes on to other extensions what becomes of accounts and pool. What a listener throws is its own business. */
 export function publishEvents(pi: ExtensionAPI, pool: Pool): void {
 	pool.subscribe((event) => {
-		const told = busEventOf(event);
-		if (!told) return;
-		const [channel, payload] = told;
+		const busEvent = busEventOf(event);
+		if (!busEvent) return;
+		const [channel, payload] = busEvent;
 		try {
 			pi.events.emit(channel, Object.freeze(payload));
 		} catch {
-			// A bus that lets a listener's throw through. Everybody of ours has still to hear of the event.
+			// A bus that lets a listener's throw through. Our own listeners still have to get the event.
 			return;
 		}
 	});

@@ -5,7 +5,15 @@ import { iso } from "../../core/iso-time.ts";
 import { firstBack, type Plan, type Ranked } from "../../core/plan.ts";
 import { nobodySignedIn } from "../../core/turn-texts.ts";
 import type { WhyDocument } from "../../pi/json-schemas.ts";
-import { about, cut, formatClock, formatDuration, formatPercent, hanging, windowLabel } from "../../ui-kit/format.ts";
+import {
+	about,
+	formatClock,
+	formatDuration,
+	formatPercent,
+	hanging,
+	truncate,
+	windowLabel,
+} from "../../ui-kit/format.ts";
 
 /** What the next request of a session would be decided on. */
 export interface WhyView {
@@ -63,7 +71,7 @@ export function whyAsText(view: WhyView, columns: number): string {
 	const width = Math.min(labels, Math.floor(columns / 3));
 	const digits = String(all.length).length;
 	const row = ({ label }: Account, rank: number | undefined, text: string) => {
-		const name = cut(printable(label), width);
+		const name = truncate(printable(label), width);
 		const pad = " ".repeat(width - visibleWidth(name));
 		return hanging(`${String(rank ?? "-").padStart(digits)} ${name}${pad}  `, text, columns);
 	};

@@ -5,11 +5,11 @@ import { byLength, freshness, remaining, type UsageSnapshot, type UsageWindow, w
 import { meter, toneOfLeft } from "../../ui-kit/account-cells.ts";
 import {
 	about,
-	cut,
 	formatClock,
 	formatCountdown,
 	formatDuration,
 	formatPercent,
+	truncate,
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { type Line, type Paint, type Span, span } from "../../ui-kit/panel.ts";
@@ -95,7 +95,7 @@ export function footerLine(model: FooterModel, columns: number, paint: Paint): s
 	const lines = specialLines(model) ?? usualLines(model);
 	const fitting = lines.filter(({ parts, spare }) => visibleWidth(plain(parts)) + spare <= columns).at(-1);
 	const [shortest] = lines;
-	if (!fitting) return paint("text", cut(shortest ? plain(shortest.parts) : "", columns));
+	if (!fitting) return paint("text", truncate(shortest ? plain(shortest.parts) : "", columns));
 	const painted = fitting.parts.map((part) => part.map(({ tone, text }) => paint(tone, text)).join(""));
 	return painted.join(paint("dim", SEPARATOR));
 }
@@ -204,7 +204,7 @@ function drawReady({ active, ready, total, settings }: FooterModel, has: Has): L
 	return [dim(`${ready}/${total}${has("words of ready") ? " ready" : ""}`)];
 }
 
-/** Where no account is at work: off, nobody there, waiting, nobody ready. From the shortest to the richest. */
+/** When no account is at work: off, no account, waiting, none ready. From the shortest to the richest. */
 function specialLines(model: FooterModel): Form[] | undefined {
 	const { isEnabled, isForeign, active, total, ready, waitingUntil, first, now } = model;
 	const off: Line = [span("warning", "off")];

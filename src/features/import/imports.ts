@@ -38,12 +38,12 @@ interface Deps {
 export function createImports({ finder, accounts, membership, tokens, clock }: Deps): Imports {
 	/** Whose each sign-in is. One of them may prove that others, or accounts that are here, are the same one. */
 	const ownersOf = (logins: readonly FoundLogin[]): ReadonlyMap<FoundLogin, Owner> => {
-		const told = logins.flatMap((found) => {
+		const known = logins.flatMap((found) => {
 			const identity = tokens.identify(found.credential.access);
 			return identity ? [{ found, identity, account: accountOf(accounts.list(), identity) }] : [];
 		});
 		const owners = new Map<FoundLogin, Owner>();
-		for (const group of grouped(told, ({ identity, account }) => (account ? [identity, account] : [identity]))) {
+		for (const group of grouped(known, ({ identity, account }) => (account ? [identity, account] : [identity]))) {
 			const id = group.find(({ account }) => account)?.account?.id ?? group[0]?.identity.id ?? "";
 			for (const { found, identity } of group) owners.set(found, { id, email: identity.email });
 		}

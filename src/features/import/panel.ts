@@ -2,7 +2,7 @@ import type { Component } from "@mariozechner/pi-tui";
 import type { AccountId } from "../../core/ids.ts";
 import { createAnswerKeys } from "../../ui-kit/answer-keys.ts";
 import {
-	fitted,
+	clampWidth,
 	type Highlight,
 	hintsOf,
 	type Paint,
@@ -94,7 +94,7 @@ export function createImportPanel(deps: ImportPanelDeps): Component {
 			const shown = shownRows(height).map(({ id }) => lineOf(id, width));
 			const whole = [...head, "", ...answers, "", ...shown, "", ...notes, "", ...hints, rule];
 			// Of a low terminal what can be answered is worth more than the words around it.
-			return fitted(isLow ? [...head, ...answers, ...shown, rule] : whole, width);
+			return clampWidth(isLow ? [...head, ...answers, ...shown, rule] : whole, width);
 		},
 	};
 

@@ -15,7 +15,7 @@ import {
 import { columnsNow, modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import type { Preference } from "../../platform/settings-schema.ts";
-import { aligned, hanging } from "../../ui-kit/format.ts";
+import { alignColumns, hanging } from "../../ui-kit/format.ts";
 import { comparable, nearest } from "../../ui-kit/nearest.ts";
 import type { Paint } from "../../ui-kit/panel.ts";
 import { createPreferencesPanel } from "./panel.ts";
@@ -53,8 +53,8 @@ export function preferencesOf<G extends "rotation" | "footer">(
 	name: G,
 	preferences: readonly Preference<Settings[G]>[],
 ): Choosable[] {
-	return preferences.map(({ key, read, stored, ...told }) => ({
-		...told,
+	return preferences.map(({ key, read, stored, ...texts }) => ({
+		...texts,
 		name: key,
 		key: `${name}.${key}`,
 		asStored: (value) => {
@@ -72,13 +72,13 @@ export function generalPreferences(
 ): Choosable[] {
 	return preferences
 		.filter(({ key }) => names.includes(key))
-		.map(({ key, read, ...told }) => ({
-			...told,
+		.map(({ key, read, ...shared }) => ({
+			...shared,
 			name: key,
 			key,
 			asStored: (value) => {
 				const next = read(value, DEFAULT_SETTINGS);
-				return next && told.stored(next);
+				return next && shared.stored(next);
 			},
 		}));
 }
@@ -217,7 +217,7 @@ function shown(
 	});
 	// A pipe has no width.
 	const columns = process.stdout.columns === undefined ? Number.POSITIVE_INFINITY : columnsNow();
-	const heads = aligned(rows.map(([name = "", value = ""]) => [name, value]));
+	const heads = alignColumns(rows.map(([name = "", value = ""]) => [name, value]));
 	const widest = Math.max(...heads.map((head) => head.length));
 	const lines = rows.flatMap(([, , summary = ""], at) => {
 		return hanging(`${(heads[at] ?? "").padEnd(widest)}  `, summary, columns);

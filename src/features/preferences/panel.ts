@@ -7,7 +7,7 @@ import {
 	wrapTextWithAnsi,
 } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
-import { CURSOR_SIGN, fitted, type Highlight, type Paint, type PanelKey } from "../../ui-kit/panel.ts";
+import { CURSOR_SIGN, clampWidth, type Highlight, type Paint, type PanelKey } from "../../ui-kit/panel.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 
 /** One line of the panel. */
@@ -140,7 +140,7 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 					.map((line) => (line.startsWith(cursor) ? highlighted(line) : line)),
 				rule,
 			];
-			return fitted(lines, width);
+			return clampWidth(lines, width);
 		},
 		handleInput: typing.read,
 		invalidate: () => list.invalidate(),

@@ -80,7 +80,7 @@ interface SignInGoal {
 	readonly onDevice: boolean;
 	/** How a new account is to be called. */
 	readonly label?: string | undefined;
-	/** The account that is meant; whoever else signs in is asked about first. */
+	/** The account that is meant. The person is asked before a sign-in to another one is stored. */
 	readonly asked: Account | undefined;
 }
 
@@ -94,11 +94,11 @@ export async function storeSignIn(
 	const nothing = { text: "Nothing was changed.", json: { account: null } };
 	try {
 		const credential = await signIn(ctx, { title, onDevice }, ports.signInWays);
-		const told = membership.whose(credential);
-		if (!told) return { failure: texts.unusableSignIn() };
-		const { email, plan } = told.identity;
-		const who = { email, plan, known: told.account };
-		if (asked && asked.id !== told.identity.id) {
+		const owner = membership.whose(credential);
+		if (!owner) return { failure: texts.unusableSignIn() };
+		const { email, plan } = owner.identity;
+		const who = { email, plan, known: owner.account };
+		if (asked && asked.id !== owner.identity.id) {
 			if (!ctx.host.hasUI) return { failure: texts.otherAccountRefused(asked, who) };
 			const answer = await askToAct(ctx, texts.otherAccountQuestion(asked, who));
 			if (answer !== "act") return { ...nothing, isCancelled: answer === "cancelled" };
@@ -106,7 +106,7 @@ export async function storeSignIn(
 		const { account, isStored } = await joinSurely(credential, label, ports);
 		if (!account) return { failure: texts.unusableSignIn() };
 		const { modelAdvice, usageOf } = await ports.afterSignIn([account], ctx);
-		const isNew = told.account === undefined;
+		const isNew = owner.account === undefined;
 		const done = texts.joined(account, {
 			isNew,
 			isForNew: asked === undefined,

@@ -111,10 +111,10 @@ async function listen(state: string): Promise<Callback> {
 		// Anybody on this machine can send anything here, "//" included, which is no URL.
 		const asked = `http://localhost${request.url ?? "/"}`;
 		const url = URL.canParse(asked) ? new URL(asked) : undefined;
-		const told = url?.searchParams ?? new URLSearchParams();
-		const isOurs = !isAnswered && url?.pathname === CALLBACK_PATH && told.get("state") === state;
-		const answer = isOurs ? told.get("code") : null;
-		const error = isOurs ? told.get("error") : null;
+		const query = url?.searchParams ?? new URLSearchParams();
+		const isOurs = !isAnswered && url?.pathname === CALLBACK_PATH && query.get("state") === state;
+		const answer = isOurs ? query.get("code") : null;
+		const error = isOurs ? query.get("error") : null;
 		isAnswered ||= answer !== null || error !== null;
 		response.writeHead(answer !== null || error !== null ? 200 : 400, {
 			"content-type": "text/plain; charset=utf-8",
@@ -131,12 +131,12 @@ async function listen(state: string): Promise<Callback> {
 		response.end(
 			error === null ? "This is not the page pi is waiting for." : "The sign-in was refused. Go back to pi.",
 		);
-		if (error !== null) settle?.reject(refusedInBrowser(error, told.get("error_description") ?? ""));
+		if (error !== null) settle?.reject(refusedInBrowser(error, query.get("error_description") ?? ""));
 	};
 	for (const port of PORTS) {
 		const tries = await Promise.all(["127.0.0.1", "::1"].map((host) => tryListen(host, port, onRequest)));
 		const servers = tries.filter((tried) => typeof tried !== "string");
-		// Somebody else on one of the two addresses would be given the code by browsers that try that one first. A machine
+		// Another program on one of the two addresses would get the code from browsers that try that one first. A machine
 		// without IPv6 is fine.
 		if (servers.length > 0 && !tries.includes("EADDRINUSE"))
 			return { port, isListening: true, code, tell, close: () => closeAll(servers) };
@@ -228,7 +228,7 @@ async function firstCode(
 	return Promise.race([callback.code.then((code) => ({ code, isPasted: false })), pasted, ended]);
 }
 
-/** The code that the person pastes; a text without one is said, and asked for again where that can be. */
+/** The code that the person pastes; after a text without one the person is asked again, where that is possible. */
 async function pastedCode(dialog: LoginDialog, state: string, first: string | undefined): Promise<string> {
 	let problem = first;
 	for (;;) {

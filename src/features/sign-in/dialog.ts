@@ -111,7 +111,7 @@ async function inDialogs(
 			signal: ended,
 			showCode: (shown) => {
 				host.ui.notify(`${title}. ${texts.deviceSignIn(shown)}`, "info");
-				// The only answer there is; a question that nobody can answer stays until the code was typed.
+				// The only answer there is; the question stays until the code was typed.
 				void host.ui
 					.select("Waiting for the code to be typed on the other device", ["Cancel"], {
 						signal: questionSignal,
@@ -127,7 +127,7 @@ async function inDialogs(
 	}
 }
 
-/** Where nobody can be asked: a code to type elsewhere, told on stderr, is the only way. */
+/** In a mode without questions: a code to type elsewhere, written to stderr, is the only way. */
 async function unattended(
 	{ signal }: CommandContext,
 	{ onDevice }: SignInRequest,

@@ -1,7 +1,7 @@
 import { type Component, type Focusable, Input, Key, matchesKey, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import { formatCountdown } from "../../ui-kit/format.ts";
-import { fitted, flow, type Paint } from "../../ui-kit/panel.ts";
+import { clampWidth, type Paint, wrapParts } from "../../ui-kit/panel.ts";
 
 /** What the screen asks of the rest. */
 export interface SignInScreenDeps {
@@ -45,7 +45,7 @@ const PASTE_HERE = "Signed in elsewhere, or nothing happens? Paste the address t
 const OPEN_IT = "Sign in with the ChatGPT account you want:";
 const OR_PASTE = "If nothing happens, paste the address it ended on:";
 
-/** Creates the screen. It draws what it is told and does nothing by itself. */
+/** Creates the screen. It draws what it is given and does nothing by itself. */
 export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 	const { paint } = deps;
 	const input = new Input();
@@ -149,13 +149,13 @@ export function createSignInScreen(deps: SignInScreenDeps): SignInScreen {
 				...(shown.kind === "nothing" ? [] : ["ctrl+y copy address"]),
 				"esc cancel",
 			];
-			const hints = flow(keys, " · ", width - 2).map((line) => ` ${paint("dim", line)}`);
+			const hints = wrapParts(keys, " · ", width - 2).map((line) => ` ${paint("dim", line)}`);
 			const title = words("text", deps.title, width);
 			const linesOf = (main: readonly string[]) => [rule, ...title, "", ...main, ...notes, "", ...hints, rule];
 			const whole = linesOf(body(width, false, Number.POSITIVE_INFINITY));
-			if (whole.length <= deps.room()) return fitted(whole, width);
+			if (whole.length <= deps.room()) return clampWidth(whole, width);
 			const lowLines = (most: number) => linesOf(body(width, true, most)).filter((line) => line !== "");
-			return fitted(lowLines(Math.max(1, deps.room() - lowLines(0).length)), width);
+			return clampWidth(lowLines(Math.max(1, deps.room() - lowLines(0).length)), width);
 		},
 		handleInput: (typed) => {
 			if (deps.isCancelKey(typed)) deps.onCancel();

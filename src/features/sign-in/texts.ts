@@ -45,12 +45,12 @@ export function deviceSignIn(shown: {
 	return `Open ${verificationUri} on any device and type the code ${userCode} there. It is good for ${formatDuration(expiresInSeconds * 1000)}.`;
 }
 
-/** A sign-in was asked for where nobody can use a browser or paste anything. */
+/** A sign-in in a mode that has neither a browser nor a way to paste. */
 export function noBrowserHere(): string {
 	return "No browser can be used here. Add --device: it prints a code to type on another device.";
 }
 
-/** The token that came names nobody whom Codex would serve. */
+/** The token names no account that Codex would serve. */
 export function unusableSignIn(): string {
 	return "The sign-in gave no account that Codex can be used with. Nothing was changed.";
 }
@@ -60,7 +60,7 @@ export function signInAgainTitle({ label }: Account): string {
 	return `Sign in to ${label} again`;
 }
 
-/** Somebody else has signed in than was asked for. */
+/** The account of a sign-in, when it is not the one that was asked for. */
 export interface OtherAccount {
 	/** Undefined where it is not known. */
 	readonly email: string | undefined;
@@ -88,7 +88,7 @@ export function otherAccountQuestion(asked: Account, other: OtherAccount): ActQu
 	};
 }
 
-/** The same where nobody can be asked. */
+/** The same in a mode without questions. */
 export function otherAccountRefused(asked: Account, other: OtherAccount): string {
 	return `You signed in as ${nameOfOther(other, asked)}, not as ${asked.label}. Nothing was changed. /multicodex add takes any account.`;
 }

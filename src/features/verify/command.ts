@@ -10,7 +10,7 @@ import { verifiedAsJson, verifiedAsText } from "./view.ts";
 const JSON_OPTION = "--json";
 const FIX = "--fix";
 
-/** Variables that change what we do, or where our requests go. Their values are nobody's business here. */
+/** Variables that change what we do, or where our requests go. Their values are never read. */
 const VARIABLES = [
 	"PI_CODING_AGENT_DIR",
 	"PI_MULTICODEX_AUTH_URL",

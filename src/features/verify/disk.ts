@@ -30,7 +30,7 @@ const QUARANTINED = /\.corrupt-\d+$/;
 /** Something that lay where a lock belongs. */
 const FORMER_LOCK = /^(codex-refresh-[\w-]+|auth\.json|settings\.json)\.lock\.corrupt-\d+$/;
 
-/** As whoever takes them has it: pi's own asynchronous lock of `auth.json`, and ours of everything else. */
+/** The ages that their holders use: pi's own asynchronous lock of `auth.json`, and ours of everything else. */
 const STALE_AUTH_MS = 30_000;
 
 /** Of a directory that everybody writes into, as `/tmp`: it is not ours to close. */
@@ -272,7 +272,7 @@ async function setBrokenAside(directory: string, now: () => number): Promise<Rep
 		if (!(await isSuspect(path))) continue;
 		const set = async () => {
 			const target = await realTarget(path);
-			// Somebody may have set it aside since, and begun a new one.
+			// Another process may have quarantined it since, and begun a new one.
 			return withLock(target, { waitMs: STALE_MS }, async () => (await isSuspect(target)) && quarantine(target, path));
 		};
 		const kept = await set().catch(notMended);
@@ -281,7 +281,7 @@ async function setBrokenAside(directory: string, now: () => number): Promise<Rep
 	return repairs;
 }
 
-/** Somebody holds it, or the file system says no: it is found again by the next look, and the rest is mended. */
+/** A process holds it, or the file system refuses: the next look finds it again, and everything else is repaired. */
 function notMended(): false {
 	return false;
 }

@@ -23,7 +23,7 @@ export interface EntryFact {
 	readonly mode: number | undefined;
 }
 
-/** A lock that somebody holds, or left. */
+/** A lock that a process holds, or has left behind. */
 export interface LockFact {
 	readonly name: string;
 	/** Since it was touched last, negative where it is dated ahead. A live holder touches it every few seconds. */
@@ -312,9 +312,9 @@ function ofEndpoint({ name, refusal, untrusted, status, isChallenge }: EndpointF
 
 /** The largest difference: an endpoint that is nearer does not make it smaller. */
 function ofClock(endpoints: readonly EndpointFact[]): Finding[] {
-	const told = endpoints.flatMap(({ skewMs }) => (skewMs === undefined ? [] : [skewMs]));
-	if (told.length === 0) return [];
-	const worst = told.reduce((most, next) => (Math.abs(next) > Math.abs(most) ? next : most));
+	const skews = endpoints.flatMap(({ skewMs }) => (skewMs === undefined ? [] : [skewMs]));
+	if (skews.length === 0) return [];
+	const worst = skews.reduce((most, next) => (Math.abs(next) > Math.abs(most) ? next : most));
 	const isWrong = Math.abs(worst) > SKEW_MS;
 	return [finding(isWrong ? "clock-wrong" : "clock-good", isWrong ? "warning" : "ok", undefined, worst)];
 }

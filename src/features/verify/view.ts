@@ -4,13 +4,13 @@ import { whySignedOut } from "../../ui-kit/account-texts.ts";
 import { asWord, formatDuration, plural } from "../../ui-kit/format.ts";
 import { type Finding, type FindingCode, hasProblem, type Level, type Repair } from "./rules.ts";
 
-/** What is said of a finding, and what to do about it: a sentence, or a command to type. */
+/** The words for a finding, and what to do about it: a sentence, or a command to type. */
 interface Words {
 	readonly text: string;
 	readonly advice?: string;
 }
 
-/** What a finding is told of; `account` is how its account is called, where it is about one. */
+/** A finding with the label of its account, if it is about one. */
 interface Told extends Finding {
 	readonly account: string;
 }

@@ -2,9 +2,8 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-	aligned,
+	alignColumns,
 	asWord,
-	cut,
 	formatClock,
 	formatCount,
 	formatCountdown,
@@ -13,6 +12,7 @@ import {
 	formatPercent,
 	hanging,
 	plural,
+	truncate,
 	windowLabel,
 } from "../../../src/ui-kit/format.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS } from "../../support/fakes.ts";
@@ -135,19 +135,19 @@ describe("a label as it is typed in a command", () => {
 
 describe("the beginning of a text that is too long", () => {
 	it("is as much of it as fits, in whole characters", () => {
-		expect(["cut me", "職場の人", "👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", "e\u0301te\u0301s"].map((text) => cut(text, 4))).toEqual([
+		expect(["cut me", "職場の人", "👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", "e\u0301te\u0301s"].map((text) => truncate(text, 4))).toEqual([
 			"cut…",
 			"職…",
 			"👩‍👩‍👧…",
 			"e\u0301te\u0301s",
 		]);
-		expect([cut("ab", 1), cut("ab", 0), cut("ab", -1), cut("", 0)]).toEqual(["…", "", "", ""]);
+		expect([truncate("ab", 1), truncate("ab", 0), truncate("ab", -1), truncate("", 0)]).toEqual(["…", "", "", ""]);
 	});
 
 	it("never takes more columns than there are", () => {
 		fc.assert(
 			fc.property(fc.string({ unit: "grapheme", maxLength: 40 }), fc.integer({ min: 0, max: 20 }), (text, columns) => {
-				const shown = cut(text, columns);
+				const shown = truncate(text, columns);
 				expect(visibleWidth(shown)).toBeLessThanOrEqual(columns);
 				if (shown !== text && columns > 0) expect(text.startsWith(shown.slice(0, -1))).toBe(true);
 			}),
@@ -157,13 +157,13 @@ describe("the beginning of a text that is too long", () => {
 
 it("cells of a column stand below each other, whatever their characters are wide", () => {
 	expect(
-		aligned([
+		alignColumns([
 			["a", "職場", "x"],
 			["bcd", "e"],
 			["", "", ""],
 		]),
 	).toEqual(["a    職場  x", "bcd  e", ""]);
-	expect(aligned([])).toEqual([]);
+	expect(alignColumns([])).toEqual([]);
 });
 
 describe("a text behind a head", () => {

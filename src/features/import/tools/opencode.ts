@@ -29,7 +29,7 @@ export const opencode: ImportSource = {
 	find: async (places) => {
 		const folder = join(dataHomeOf(places), "opencode");
 		const { hasMoved, moved } = await readCredentialTable(join(folder, "opencode.db"));
-		// Once there is a row in the database nobody keeps the file up to date.
+		// Once there is a row in the database no program keeps the file up to date.
 		return hasMoved ? moved : [...moved, ...(await readFile(join(folder, "auth.json")))];
 	},
 };

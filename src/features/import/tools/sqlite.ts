@@ -20,7 +20,7 @@ export async function rowsOf(path: string, table: "account" | "credential"): Pro
 		const sqlite = loadSqlite();
 		if (!sqlite) return { kind: "unreadable", reason: NEEDS_NEWER_NODE };
 		const [hasLog, hasIndex] = await Promise.all([isFile(`${path}-wal`), isFile(`${path}-shm`)]);
-		// Opened as usual SQLite would make the index anew, in somebody else's folder, and leave it there.
+		// Opened as usual SQLite would make the index anew, in the folder of another program, and leave it there.
 		if (hasLog && !hasIndex)
 			return { kind: "unreadable", reason: "was left open by a crash; start its tool once and try again" };
 		const location = pathToFileURL(path);
