@@ -803,7 +803,7 @@ describe("pi's own login", () => {
 		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
 		openLinked(EXPIRED);
 		piAuth.lockRefusal = "busy";
-		expect(await ask()).toMatchObject({ kind: "unavailable" });
+		expect(await ask()).toMatchObject({ kind: "unavailable", retryAt: NOW + 500 });
 		expect(spent).toEqual([]);
 	});
 

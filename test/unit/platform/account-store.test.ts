@@ -908,8 +908,22 @@ describe("changes of accounts that could not be written", () => {
 		writeRows(storedRow("work", { label: "theirs" }), storedRow("other", { credential: anew }));
 		await store.flush();
 		expect(row(idOf("work"))).toMatchObject({ plan: "pro", credential: { refresh: "next" } });
+		expect(store.list().map(({ credential }) => credential.refresh)).toEqual(["next", "anew"]);
 		expect(row(idOf("other"))).toMatchObject({ credential: { refresh: "anew" }, needsLogin: null });
 	});
+});
+
+it("carries a change over to a row that another process has changed, while both hold the same sign-in", async () => {
+	writeRows(storedRow("work"));
+	const store = openStore();
+	store.list();
+	const disk = await aDiskThatFails();
+	await store.patch(idOf("work"), { needsLogin: { reason: "revoked", at: NOW } }).catch(() => undefined);
+	await store.patch(idOf("work"), { plan: "pro" }).catch(() => undefined);
+	disk.mockRestore();
+	writeRows(storedRow("work", { label: "theirs" }));
+	await store.flush();
+	expect(row(idOf("work"))).toMatchObject({ plan: "pro", needsLogin: { reason: "revoked" } });
 });
 
 describe("a file of very many accounts", () => {

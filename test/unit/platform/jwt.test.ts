@@ -99,6 +99,15 @@ describe("the identity in a token", () => {
 		expect(identityOf(token, undefined)).toBeUndefined();
 	});
 
+	it("is none for a token of more or fewer than three parts", () => {
+		const token = aTokenOf("work");
+		const [head, body] = token.split(".");
+		expect(identityOf(token)).toBeDefined();
+		for (const other of [`x.${token}`, `${token}.x`, `${head}.${body}`, `.${token}`]) {
+			expect(identityOf(other)).toBeUndefined();
+		}
+	});
+
 	it("is none, without a throw, for anything else", () => {
 		fc.assert(
 			fc.property(fc.string({ unit: "binary" }), (token) => {
