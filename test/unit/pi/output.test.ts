@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { modeOf, writeFailure, writeNotice, writeResult } from "../../../src/pi/output.ts";
-import { onPosix } from "../../support/posix.ts";
 import { aContext, type FakeContextInit } from "../fake-pi.ts";
 
 const { argv, exitCode } = process;
@@ -11,7 +10,7 @@ afterEach(() => {
 });
 
 describe("the mode", () => {
-	onPosix.each<[string, FakeContextInit, string[], string]>([
+	it.each<[string, FakeContextInit, string[], string]>([
 		["as the host tells it", { mode: "rpc", hasUI: true }, [], "rpc"],
 		[
 			"as the host tells it, whatever the command line says",
