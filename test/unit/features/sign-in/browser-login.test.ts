@@ -241,20 +241,6 @@ describe("a sign-in that the browser brings back", () => {
 		expect(await ownerOf(signIn)).toBe("a");
 	});
 
-	it("a second time is ignored: the first code is the one that is exchanged", async () => {
-		hurryTimersOf(3000);
-		const signIn = await begin();
-		signIn.codex.token(answers.hang());
-		const first = await signIn.redirect();
-		signIn.codex.signIn("b");
-		const second = await signIn.redirect();
-		expect((await visit(first)).status).toBe(200);
-		expect(await visit(second)).toMatchObject({ status: 400, page: expect.stringMatching(/not the page/) });
-		await signIn.codex.waitFor(({ kind }) => kind === "token", 20_000);
-		const codes = signIn.codex.tokenRequests().map(({ body }) => body?.code);
-		expect(codes).toEqual([first.searchParams.get("code")]);
-	});
-
 	it("never shows what came with it on its page", async () => {
 		const signIn = await begin();
 		const mark = "<script>alert(1)</script>";
