@@ -328,7 +328,7 @@ describe("the body of a refusal", () => {
 				expect(evidenceFromBody(body, NOW)).toBeTypeOf("object");
 				expect(evidenceFromMessage(`Codex error: ${body}`, NOW)).toBeTypeOf("object");
 			}),
-			runs(200),
+			runs(100),
 		);
 	});
 });

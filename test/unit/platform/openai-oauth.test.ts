@@ -6,6 +6,7 @@ import type { RefreshOutcome } from "../../../src/core/ports.ts";
 import { createOAuthClient } from "../../../src/platform/openai-oauth.ts";
 import { answers, CLIENT_ID, type FakeCodex, startFakeCodex, tokenAnswers } from "../../support/fake-codex/index.ts";
 import { aToken, aTokenOf, DAY_MS, NOW } from "../../support/fakes.ts";
+import { isWide } from "../../support/tiers.ts";
 
 let codex: FakeCodex;
 beforeEach(async () => {
@@ -443,8 +444,9 @@ describe("an answer, as it comes over the wire,", () => {
 	/** Odd values of each member, alone and in pairs: none of them costs the access token, nor another one's good value. */
 	const ODD = [undefined, null, "", " ", 0, -1, 1e300, "soon", [], {}, true] as const;
 	const MEMBERS = ["refresh_token", "expires_in", "id_token", "scope", "token_type", "error", "data"] as const;
-	it.each(MEMBERS)("keeps what is good with an odd %s, beside any other odd member", async (first) => {
-		for (const second of MEMBERS) {
+	it.each(MEMBERS)("keeps what is good with an odd %s, beside another odd member", async (first) => {
+		const [next = first] = MEMBERS.slice(MEMBERS.indexOf(first) + 1);
+		for (const second of isWide ? MEMBERS : [next]) {
 			for (const [at, value] of ODD.entries()) {
 				const odd: Record<string, unknown> = { [first]: value, [second]: ODD[(at * 7 + 3) % ODD.length] };
 				const body = JSON.stringify({ access_token: access, refresh_token: "next", expires_in: 60, ...odd });

@@ -656,7 +656,7 @@ describe("changes that cannot be written", () => {
 
 describe("a document that is nested too deeply to be written", () => {
 	it("is left as it is, with that reason", async () => {
-		const bytes = `{"version":2,"counts":{},"deep":${"[".repeat(200_000)}${"]".repeat(200_000)}}`;
+		const bytes = `{"version":2,"counts":{},"deep":${"[".repeat(60_000)}${"]".repeat(60_000)}}`;
 		scratch.write(NAME, bytes);
 		const counts = openCounts();
 		for (const name of ["a", "b", "c"]) await write(counts, set(name)).catch(() => undefined);

@@ -14,7 +14,7 @@ const ENTER = "\r";
 const ESCAPE = "\x1b";
 const CTRL_Y = "\x19";
 /** Each width at which little fits, and some of those where much does. */
-const WIDTHS = Array.from({ length: 181 }, (_, index) => index + 20).filter((width) => width <= 80 || width % 10 === 0);
+const WIDTHS = Array.from({ length: 181 }, (_, index) => index + 20).filter((width) => width <= 60 || width % 10 === 0);
 
 let screen: SignInScreen;
 let cancelled: number;

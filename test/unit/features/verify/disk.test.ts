@@ -108,7 +108,7 @@ describe("a look at the agent directory", () => {
 					expect(facts.files.map(({ name }) => name)).toEqual(names);
 				},
 			),
-			runs(25),
+			runs(12),
 		);
 	});
 
