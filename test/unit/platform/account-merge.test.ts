@@ -54,6 +54,7 @@ describe("the merge of two rows of one account", () => {
 		const shared = aRow("old", NOW).credential;
 		expect(united(aRow("new", NOW, { linked: true, credential: shared }), aRow("old", NOW)).row.linked).toBe(true);
 		expect(united(aRow("new", NOW, { linked: true }), aRow("old", NOW + HOUR_MS)).row.linked).toBe(false);
+		expect(united(aRow("new", NOW, { credential: shared }), aRow("old", NOW)).row.linked).toBe(false);
 	});
 
 	it("joins three rows into the oldest", () => {
