@@ -145,21 +145,7 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 			undoable: () => more,
 			onAction: nothing,
 		});
-		return drawn(panel, width, [
-			KEYS.down,
-			KEYS.pageDown,
-			KEYS.up,
-			"?",
-			"?",
-			"d",
-			KEYS.pageDown,
-			KEYS.down,
-			"d",
-			"m",
-			pasteOf(more),
-			"職場",
-			KEYS.confirm,
-		]);
+		return drawn(panel, width, [KEYS.down, "?", "?", "d", KEYS.pageDown, "d", pasteOf(more), "職場", KEYS.confirm]);
 	},
 	picker: ({ view, words, room }, width) => {
 		const cursor = createListCursor(view.active);

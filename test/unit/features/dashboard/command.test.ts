@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { stripVTControlCharacters } from "node:util";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
 import { aCooldown, anAccount, aSnapshot, NOW, settled } from "../../../support/fakes.ts";
@@ -208,6 +208,35 @@ describe("/multicodex without a word", () => {
 		expect(cli.screen.repaints).toBe(renders + 1);
 	});
 
+	it("imports by a key, also into an empty pool", async () => {
+		await press(ESCAPE);
+		begin([]);
+		cli.found = [];
+		await press("i");
+		await expect.poll(() => cli.searched.length).toBe(1);
+		await expect.poll(text).toMatch(/No Codex account is signed in/);
+		expect(notices()).toHaveLength(1);
+	});
+
+	it("shows the last rotation of any process, once it is in the log", async () => {
+		await expect.poll(() => cli.logListeners.size).toBe(1);
+		expect(text()).not.toMatch(/last rotation/);
+		cli.decisions = [
+			{ at: NOW, pid: 7, kind: "rotated", from: home.id, account: work.id, reason: "usage_limit", window: "5h" },
+		];
+		for (const listener of cli.logListeners) listener();
+		await expect.poll(text).toMatch(/last rotation \d\d:\d\d {2}home → work {2}\(5h limit\)/);
+	});
+
+	it("marks the account that a session uses, its own only while the model answers", async () => {
+		cli.harness.pool.acquireLease(home.id, "another", true);
+		cli.harness.pool.acquireLease(work.id, "s", true);
+		expect(text()).toMatch(/home .*ready, in use$/m);
+		expect(text()).toMatch(/work .*ready$/m);
+		cli.screen.isIdle = false;
+		expect(text()).toMatch(/work .*ready, in use$/m);
+	});
+
 	it("ends with the session that it was opened in, and touches its context no more", async () => {
 		await cli.pi.fire("session_shutdown", cli.screen.ctx);
 		cli.screen.isStale = true;
@@ -223,6 +252,80 @@ describe("/multicodex without a word", () => {
 		await press("n");
 		await back();
 		expect(selected()).toBe("new");
+	});
+});
+
+describe("the dashboard while it stands open", () => {
+	const MINUTE_MS = 60_000;
+	let looks: number;
+
+	beforeEach(async () => {
+		await press(ESCAPE);
+		await open;
+		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+		looks = 0;
+	});
+	afterEach(() => {
+		vi.useRealTimers();
+	});
+	const stand = async (ms: number) => {
+		// The clock of the pool goes with the timers.
+		for (let passed = 0; passed < ms; passed += 1000) {
+			cli.harness.clock.at += 1000;
+			await vi.advanceTimersByTimeAsync(1000);
+		}
+	};
+	const openAgain = async () => {
+		cli = createCommandHarness([work, home]);
+		cli.refreshStale = async () => {
+			looks += 1;
+		};
+		const resetsAt = cli.harness.clock.at + 90 * 1000;
+		const usage = aSnapshot({
+			capturedAt: cli.harness.clock.at - 5 * MINUTE_MS,
+			windows: [{ usedPercent: 40, windowMinutes: 300, resetsAt }],
+		});
+		cli.harness.state.memos.set(work.id, { cooldowns: [], strikes: 0, usage });
+		open = cli.command.handler("", cli.screen.ctx);
+		text();
+		await new Promise((resolve) => setImmediate(resolve));
+		cli.screen.repaints = 0;
+	};
+
+	it("counts down each minute, each second under one minute, and asks pi to draw only then", async () => {
+		await openAgain();
+		expect(text()).toMatch(/work .* 60% +1m /);
+		await stand(29_000);
+		expect([cli.screen.repaints, text()]).toEqual([0, expect.stringMatching(/work .* 60% +1m /)]);
+		await stand(2000);
+		expect(text()).toMatch(/work .* 60% +59s /);
+		const before = cli.screen.repaints;
+		await stand(10_000);
+		expect([cli.screen.repaints - before, text()]).toEqual([10, expect.stringMatching(/work .* 60% +49s /)]);
+	});
+
+	it("sees within a second what another process has stored, though nothing tells of it", async () => {
+		await openAgain();
+		cli.harness.state.memos.set(home.id, { cooldowns: [aCooldown()], strikes: 0 });
+		expect(cli.screen.repaints).toBe(0);
+		await stand(1000);
+		expect([cli.screen.repaints, text()]).toEqual([1, expect.stringMatching(/home .*out of quota/)]);
+	});
+
+	it("has two timers, lets the monitor look once a minute, reads the log once, and leaves nothing behind", async () => {
+		cli = createCommandHarness([work, home]);
+		const closed = vi.getTimerCount();
+		await openAgain();
+		expect(vi.getTimerCount() - closed).toBe(2);
+		await vi.advanceTimersByTimeAsync(3 * MINUTE_MS);
+		expect([looks, cli.logReads, cli.askedUsage]).toEqual([4, 1, []]);
+		cli.screen.panel?.handleInput?.(ESCAPE);
+		await vi.advanceTimersByTimeAsync(200);
+		await open;
+		expect([vi.getTimerCount() - closed, cli.logListeners.size]).toEqual([0, 0]);
+		const { repaints } = cli.screen;
+		await vi.advanceTimersByTimeAsync(3 * MINUTE_MS);
+		expect([looks, cli.logReads, cli.screen.repaints]).toEqual([4, 1, repaints]);
 	});
 });
 

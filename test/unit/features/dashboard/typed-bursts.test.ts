@@ -7,6 +7,8 @@ import { createCommandHarness } from "../../command-harness.ts";
 
 /** Every panel, by the command that opens it. */
 const PANELS = ["", "use", "remove work", "rename work", "footer", "rotation", "reset backups"];
+/** Views of the dashboard, by the keys that lead to them. */
+const VIEWS = ["d", "m", "?", "/", "dm"];
 
 /** Words and keys as they come when a person types or pastes for the editor while a panel is open. */
 const anyPiece = fc.oneof(
@@ -25,6 +27,9 @@ const anyPiece = fc.oneof(
 		"e",
 		"n",
 		"u",
+		"d",
+		"i",
+		"m",
 		"\x7f",
 	),
 	fc.string({ maxLength: 12 }).map((text) => `\x1b[200~${text}\r\x1b[201~`),
@@ -40,35 +45,47 @@ afterEach(() => {
 	vi.useRealTimers();
 });
 
+const work = anAccount("work", { id: "1" });
+const home = anAccount("home", { id: "2" });
+/** So many that the list folds those that are of no use. */
+const many = Array.from({ length: 30 }, (_, at) => anAccount(`off-${at}`, { id: `off-${at}`, enabled: false }));
+
 describe("a burst of text", () => {
-	it.each(PANELS)("changes no account, no pin and no setting: /multicodex %s", async (command) => {
-		await fc.assert(
-			fc.asyncProperty(anyBurst, fc.integer({ min: 0, max: 20 }), async (pieces, gap) => {
-				const cli = createCommandHarness([anAccount("work", { id: "1" }), anAccount("home", { id: "2" })]);
-				cli.screen.isAway = true;
-				const before = JSON.stringify(cli.harness.accounts.rows);
-				const running = cli.command.handler(command, cli.screen.ctx);
-				await vi.advanceTimersByTimeAsync(0);
-				expect(cli.screen.panel).toBeDefined();
-				for (const piece of pieces) {
-					// pi gives a paste in one piece, and everything else letter by letter.
-					for (const typed of piece.startsWith("\x1b") ? [piece] : piece) {
-						cli.screen.panel?.handleInput?.(typed);
-						if (gap > 0) await vi.advanceTimersByTimeAsync(gap);
+	it.each([...PANELS.map((command) => ({ command, view: "" })), ...VIEWS.map((view) => ({ command: "", view }))])(
+		"changes no account, no pin and no setting: /multicodex $command, $view",
+		async ({ command, view }) => {
+			await fc.assert(
+				fc.asyncProperty(anyBurst, fc.integer({ min: 0, max: 20 }), async (pieces, gap) => {
+					const cli = createCommandHarness([work, home, ...(view.includes("m") ? many : [])]);
+					cli.screen.isAway = true;
+					const before = JSON.stringify(cli.harness.accounts.rows);
+					const running = cli.command.handler(command, cli.screen.ctx);
+					await vi.advanceTimersByTimeAsync(0);
+					expect(cli.screen.panel).toBeDefined();
+					for (const key of view) {
+						cli.screen.panel?.handleInput?.(key);
+						await vi.advanceTimersByTimeAsync(300);
 					}
-				}
-				await vi.advanceTimersByTimeAsync(1000);
-				expect(JSON.stringify(cli.harness.accounts.rows)).toBe(before);
-				expect([cli.harness.pool.pinned(), cli.stored, cli.removals, cli.browserDialogs]).toEqual([
-					undefined,
-					[],
-					0,
-					[],
-				]);
-				await cli.pi.fire("session_shutdown", cli.screen.ctx);
-				await running;
-			}),
-			runs(20),
-		);
-	});
+					for (const piece of pieces) {
+						// pi gives a paste in one piece, and everything else letter by letter.
+						for (const typed of piece.startsWith("\x1b") ? [piece] : piece) {
+							cli.screen.panel?.handleInput?.(typed);
+							if (gap > 0) await vi.advanceTimersByTimeAsync(gap);
+						}
+					}
+					await vi.advanceTimersByTimeAsync(1000);
+					expect(JSON.stringify(cli.harness.accounts.rows)).toBe(before);
+					expect([cli.harness.pool.pinned(), cli.stored, cli.removals, cli.browserDialogs]).toEqual([
+						undefined,
+						[],
+						0,
+						[],
+					]);
+					await cli.pi.fire("session_shutdown", cli.screen.ctx);
+					await running;
+				}),
+				runs(20),
+			);
+		},
+	);
 });
