@@ -51,6 +51,18 @@ describe("a plan", () => {
 		expect(planOf([free("a", { account: anAccount("a", { enabled: false }) })]).waitUntil).toBeUndefined();
 	});
 
+	it("leaves crowded accounts for the last, and still names one of them as the next to serve", () => {
+		const usage = aSnapshot({ windows: [{ usedPercent: 50, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] });
+		const setting = { served: "own", liveSessions: new Map([["busy", 3]]) };
+		const all = [cooling("own", { until: NOW + MINUTE_MS }), free("busy", { usage })];
+		const waits = planOf(all, { ...setting, patienceMs: MINUTE_MS });
+		expect([waits.order, idsIn(waits.lastResort), waits.next?.id]).toEqual([[], ["busy"], "busy"]);
+		expect([waits.forRoom, waits.waitUntil, readyCount(waits)]).toEqual([true, NOW + MINUTE_MS, 1]);
+		// No wait for another helps: it is an account like any other.
+		const impatient = planOf(all, { ...setting, patienceMs: MINUTE_MS - 1 });
+		expect([idsIn(impatient.order), impatient.forRoom]).toEqual([["busy"], false]);
+	});
+
 	it("puts bought credits behind every account with quota, for the session that is on them alone", () => {
 		const own = free("own", { usage: spentWith(FUNDED) });
 		const both = planOf([own, free("b")], { served: "own" });

@@ -929,6 +929,19 @@ describe("waiting for an account", () => {
 		expect(late.clock.at).toBe(NOW + 60_000);
 	});
 
+	it("is reported as over only by a request that has waited", async () => {
+		const harness = waiting("a", "b");
+		await harness.ask();
+		harness.play("a", LIMIT);
+		await harness.ask();
+		expect(toldOf(harness, "waiting")).toEqual([]);
+		cool(harness, "b", NOW + 20_000);
+		await harness.ask();
+		const events = toldOf(harness, "waiting");
+		expect(new Set(events.map(({ request }) => request)).size).toBe(1);
+		expect(events.filter(({ until }) => until === undefined)).toHaveLength(1);
+	});
+
 	it("does not begin where the first is back too late", async () => {
 		const harness = waiting("a");
 		cool(harness, "a", NOW + 61_000);
@@ -1267,6 +1280,16 @@ describe("a model that was answered on a limit of its own", () => {
 		harness.state.memos.set("a", { ...harness.state.status("a"), cooldowns: [] });
 		harness.pool.noteUsage("a", spent);
 		expect(planOf(harness).next).toBeUndefined();
+	});
+
+	it("ends no cooldown of the others where a trial shows it", async () => {
+		const harness = withHeaders("a");
+		const old = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, models: ["gpt-6"] });
+		harness.state.memos.set("a", { cooldowns: [old], strikes: 0 });
+		harness.play("a", apart());
+		expect((await harness.ask()).text).toBe("on its own");
+		expect(harness.state.status("a").cooldowns).toEqual([{ ...old, except: ["gpt-5.5"] }]);
+		expect([planOf(harness).next?.id, planOf(harness, { modelId: "gpt-6" }).next]).toEqual(["a", undefined]);
 	});
 
 	it("is out with the others once it is refused for the general limit, and stays out", async () => {
