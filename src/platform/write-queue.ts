@@ -112,8 +112,9 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 					const kept = tried.flatMap(({ change, isRolledBack }) => (isRolledBack ? [] : [{ change }]));
 					pending = [...kept, ...withoutBatch()];
 					inFlight = [];
-					combine(kept);
+					// First: no change, whatever it does, may leave a caller waiting.
 					for (const { settle } of batch) settle?.(error);
+					combine(kept);
 					return { isRolledBack: tried.some(({ isRolledBack }) => isRolledBack) };
 				},
 			};

@@ -112,6 +112,21 @@ describe("the write queue", () => {
 		expect(settled).toEqual([full]);
 	});
 
+	it("settles every caller of a failed write, even if a change throws when it is run again", () => {
+		const { queue } = aProcess();
+		const settled: unknown[] = [];
+		const settle = (error?: unknown) => settled.push(error);
+		queue.add({ change: set("pin", 1), settle });
+		queue.add({
+			change: () => {
+				throw new TypeError("a defect");
+			},
+			settle,
+		});
+		expect(() => queue.take().failed(full)).toThrow("a defect");
+		expect(settled).toEqual([full, full]);
+	});
+
 	it("drops a change that is rolled back, and keeps the others of its write", () => {
 		const { queue, look } = aProcess();
 		queue.add({ change: set("pin", 1) });
