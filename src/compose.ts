@@ -20,6 +20,7 @@ import { publishEvents } from "./features/explain/event-bus.ts";
 import { createFooter } from "./features/footer/footer.ts";
 import { noticeOf } from "./features/notices/texts.ts";
 import { createOAuthHooks } from "./features/sign-in/login-hooks.ts";
+import { createLoginNews } from "./features/sign-in/login-news.ts";
 import type { SignInWays } from "./features/sign-in/ports.ts";
 import { createStraySignIns } from "./features/sign-in/stray-sign-in.ts";
 import { unusualIssuer } from "./features/sign-in/texts.ts";
@@ -114,6 +115,7 @@ export function compose(pi: ExtensionAPI): void {
 	});
 	const isEnabled = () => settings.read().enabled;
 	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled });
+	const loginNews = createLoginNews({ membership, pool, usage, clock });
 	const affinity = createAffinity(clock);
 	const isNews = createDefectNews(clock.now);
 	pool.subscribe((event) => {
@@ -210,7 +212,11 @@ export function compose(pi: ExtensionAPI): void {
 			link,
 			ways: signInWays,
 			workspaceIdOf: (access) => identityOf(access)?.workspaceId,
-			onSignedIn: () => pool.emit({ type: "changed" }),
+			accountOf: (credential) => membership.whose(credential)?.account,
+			onSignedIn: (credential, known) => {
+				pool.emit({ type: "changed" });
+				void loginNews.signedIn(credential, known);
+			},
 		}),
 		failover: {
 			pool,
@@ -254,6 +260,7 @@ export function compose(pi: ExtensionAPI): void {
 		footer,
 		provider,
 		takeStray: strays.take,
+		logins: loginNews,
 		noticeOf,
 		welcome: createWelcome({
 			state,

@@ -37,6 +37,8 @@ interface Deps {
 	/** True for a model that pi serves with its ChatGPT sign-in under `openai`, past us. */
 	readonly isOnPlanLogin?: (model: ExtensionContext["model"]) => boolean;
 	readonly settings: () => Settings;
+	/** Tells what became of a sign-in by pi's own `/login`. */
+	readonly logins?: { follow(tell: (text: string) => void): void };
 	readonly eventLog: EventLog;
 	readonly clock: Clock;
 	/** What went wrong before there was anybody to tell; each once. */
@@ -53,7 +55,7 @@ const LAST_WRITE_MS = 5000;
 export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, takeStray, welcome, noticeOf, isOnPlanLogin } =
 		deps;
-	const { settings, eventLog, clock, earlyWarnings, reminder } = deps;
+	const { settings, eventLog, clock, earlyWarnings, reminder, logins } = deps;
 	let current: ExtensionContext | undefined;
 	/** The account that serves the session now, and is not remembered in it yet. */
 	let unremembered: AccountId | undefined;
@@ -106,6 +108,12 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		if (notice.level === "info") lastInfo = notice.text;
 		if (current) tell(current, notice.level, notice.text);
 		else if (notice.level === "warning") earlyWarnings.push(notice.text);
+	});
+
+	logins?.follow((text) => {
+		// The session may have been replaced while the usage was asked for.
+		const ctx = current;
+		if (ctx) guarded(() => tell(ctx, "info", text), "session", pool.emit);
 	});
 
 	/** Another process may have switched us off or on: this one follows, at the latest before its next request. */

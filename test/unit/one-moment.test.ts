@@ -116,6 +116,6 @@ it("footer, show, dashboard, why, JSON and the answer to a reset agree on who se
 			if (isOurs && counted) expect(counted.slice(1).map(Number)).toEqual([ready, accounts.length]);
 			if (isOurs && footer.includes("last ready")) expect(ready).toBe(1);
 		}),
-		{ numRuns: 120 },
+		{ numRuns: 50 },
 	);
 });

@@ -1,5 +1,5 @@
 import type { OAuthCredentials, OAuthLoginCallbacks } from "@mariozechner/pi-ai";
-import type { Credential } from "../../core/account.ts";
+import type { Account, Credential } from "../../core/account.ts";
 import type { PiLoginSync } from "../../core/pi-login-sync.ts";
 import type { OAuthHooks } from "../../pi/provider.ts";
 import type { DeviceDialog, LoginDialog, SignInWays } from "./ports.ts";
@@ -10,15 +10,17 @@ interface Deps {
 	readonly link: PiLoginSync;
 	readonly ways: Pick<SignInWays, "inBrowser" | "onDevice">;
 	readonly workspaceIdOf: (access: string) => string | undefined;
-	/** The first account may have come. */
-	readonly onSignedIn: () => void;
+	/** The account that a credential is of, if it is in the pool. */
+	readonly accountOf: (credential: Credential) => Account | undefined;
+	/** The first account may have come. `known` is the account that this sign-in was of before. */
+	readonly onSignedIn: (credential: Credential, known: Account | undefined) => void;
 }
 
 /**
  * What pi calls for `/login`, and while it looks for a key. `refreshToken` runs while pi holds the lock of `auth.json`:
  * it gives back what it got, at once. The exchange happens in our stream.
  */
-export function createOAuthHooks({ link, workspaceIdOf, onSignedIn, ways }: Deps): OAuthHooks {
+export function createOAuthHooks({ link, workspaceIdOf, accountOf, onSignedIn, ways }: Deps): OAuthHooks {
 	return {
 		// pi shows this name wherever it speaks of the login, so it is pi's own.
 		name: "ChatGPT Plus/Pro (Codex Subscription)",
@@ -26,9 +28,10 @@ export function createOAuthHooks({ link, workspaceIdOf, onSignedIn, ways }: Deps
 		isSubscription: true,
 		login: async (callbacks) => {
 			const credential = await signIn(callbacks, ways);
+			const known = accountOf(credential);
 			// The identity that this one replaces, and the new one, are safe before pi writes over the former.
 			await link.signedIn(credential);
-			onSignedIn();
+			onSignedIn(credential, known);
 			return toPi(credential, workspaceIdOf(credential.access));
 		},
 		refreshToken: (credentials) => Promise.resolve(credentials),

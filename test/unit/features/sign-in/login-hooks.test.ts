@@ -32,6 +32,7 @@ function hooks({ fails = false } = {}) {
 			},
 		},
 		workspaceIdOf: (access) => (access === credential.access ? "acct-work" : undefined),
+		accountOf: () => undefined,
 		onSignedIn: () => order.push("told"),
 	});
 	return { created, order, dialogs, devices };

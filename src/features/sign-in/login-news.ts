@@ -1,0 +1,57 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { within } from "../../core/abort.ts";
+import type { Account, Credential } from "../../core/account.ts";
+import { tellDefect } from "../../core/defect-reports.ts";
+import type { Membership } from "../../core/membership.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { Clock } from "../../core/ports.ts";
+import type { UsageMonitor } from "../../core/usage-monitor.ts";
+import { joined } from "./texts.ts";
+
+/** Tells what became of a sign-in by pi's own `/login`, which ends in pi's words about its file. */
+export interface LoginNews {
+	/** Calls `tell` with the words, from here on. */
+	follow(tell: (text: string) => void): void;
+	/** A sign-in is stored; `known` is the account that it was of before. Never rejects. */
+	signedIn(credential: Credential, known: Account | undefined): Promise<void>;
+}
+
+interface Deps {
+	readonly membership: Pick<Membership, "whose">;
+	readonly pool: Pick<Pool, "accounts" | "emit" | "status">;
+	readonly usage: Pick<UsageMonitor, "ask">;
+	readonly clock: Clock;
+	/** pi is given this long to end its own screen; default: a second. */
+	readonly pauseMs?: number;
+}
+
+const PAUSE_MS = 1000;
+/** The person waits this long to hear what is left; later answers are on the footer. */
+const USAGE_MS = 3000;
+
+/** Creates it. */
+export function createLoginNews({ membership, pool, usage, clock, pauseMs = PAUSE_MS }: Deps): LoginNews {
+	let tell: ((text: string) => void) | undefined;
+	const tellOf = async (credential: Credential, known: Account | undefined) => {
+		const account = membership.whose(credential)?.account;
+		if (!account) return;
+		const asked = within(usage.ask(account.id), USAGE_MS, () => false).catch(() => false);
+		await pause(pauseMs, undefined, { ref: false });
+		const isAnswered = await asked;
+		const how = {
+			isNew: known === undefined,
+			isForNew: false,
+			total: pool.accounts().length,
+			usage: isAnswered ? pool.status(account.id).usage : undefined,
+			now: clock.now(),
+		};
+		tell?.(joined(account, how));
+	};
+	return {
+		follow: (listener) => {
+			tell = listener;
+		},
+		signedIn: (credential, known) =>
+			tellOf(credential, known).catch((error: unknown) => tellDefect(error, "session", pool.emit)),
+	};
+}
