@@ -203,10 +203,10 @@ describe("a defect of ours", () => {
 			const [decision, ...others] = (await logged(bench)).filter(({ kind }) => kind === "defect");
 			expect(others).toEqual([]);
 			expect(decision).toMatchObject({ reason: "request", error: "TypeError" });
-			expect(decision?.frames?.[0]).toMatch(/^src\/pool\/attempt\.ts:\d+:\d+$/);
+			expect(decision?.frames?.[0]).toMatch(/^src\/core\/attempt\.ts:\d+:\d+$/);
 			expect(bench.dir.read(LOG)).not.toMatch(/not a function|AbortSignal/);
 			const { stdout } = await bench.run(["-p", "/multicodex log", "/multicodex verify"]);
-			expect(stdout).toMatch(/a defect of pi-multicodex: TypeError at src\/pool/);
+			expect(stdout).toMatch(/a defect of pi-multicodex: TypeError at src\/core/);
 			expect(stdout).toMatch(/^warning +codex-events\.jsonl holds 1 defect of pi-multicodex itself\./m);
 		},
 	);
