@@ -15,9 +15,15 @@ const home = anAccount("home", { id: "aaaaaaaaaaaa" });
 const out = anAccount("out", { id: "bbbbbbbbbbbb", needsLogin: { reason: "revoked", at: NOW } });
 const [DOWN, ENTER, ESCAPE, BACKSPACE] = ["\x1b[B", "\r", "\x1b", "\x7f"] as const;
 
-function begin(rows: readonly Account[] = [work, home, out], args = ""): void {
+/** The list of commands is loaded when the first one is given: a few microtasks in a test. */
+const loaded = async () => {
+	for (let tasks = 0; tasks < 20; tasks += 1) await Promise.resolve();
+};
+
+async function begin(rows: readonly Account[] = [work, home, out], args = ""): Promise<void> {
 	cli = createCommandHarness(rows);
 	open = cli.command.handler(args, cli.screen.ctx);
+	await loaded();
 }
 beforeEach(() => begin());
 
@@ -48,6 +54,7 @@ describe("/multicodex without a word", () => {
 			cli = createCommandHarness([work, home, out]);
 			await change(cli.harness);
 			open = cli.command.handler("", cli.screen.ctx);
+			await loaded();
 			return selected();
 		};
 		expect(await begun(({ pool }) => pool.pin(home.id))).toBe("home");
@@ -67,7 +74,8 @@ describe("/multicodex without a word", () => {
 			return new Promise(() => undefined);
 		};
 		open = cli.command.handler("", cli.screen.ctx);
-		// Synchronously: neither a file nor the network has had a chance to answer.
+		await loaded();
+		// Without a macrotask between: neither a file nor the network has had a chance to answer.
 		expect(text()).toMatch(/→ work/);
 		expect(looked).toBe(0);
 		await expect.poll(() => looked).toBe(1);
@@ -126,7 +134,10 @@ describe("/multicodex without a word", () => {
 				signal?.addEventListener("abort", () => reject(new SignInError(LOGIN_CANCELLED)));
 			});
 		for (const key of ["x", "n", "v", "s"]) {
-			if (!cli.screen.panel) open = cli.command.handler("", cli.screen.ctx);
+			if (!cli.screen.panel) {
+				open = cli.command.handler("", cli.screen.ctx);
+				await loaded();
+			}
 			await press(key);
 			expect(text()).not.toMatch(/MultiCodex/);
 			await press(ESCAPE);
@@ -210,7 +221,7 @@ describe("/multicodex without a word", () => {
 
 	it("imports by a key, also into an empty pool", async () => {
 		await press(ESCAPE);
-		begin([]);
+		await begin([]);
 		cli.found = [];
 		await press("i");
 		await expect.poll(() => cli.searched.length).toBe(1);
@@ -246,7 +257,7 @@ describe("/multicodex without a word", () => {
 
 	it("of an empty pool offers to sign in", async () => {
 		await press(ESCAPE);
-		begin([]);
+		await begin([]);
 		expect(text()).toMatch(/No Codex account is signed in/);
 		cli.inBrowser = async () => aGrant("new");
 		await press("n");
@@ -287,6 +298,7 @@ describe("the dashboard while it stands open", () => {
 		});
 		cli.harness.state.memos.set(work.id, { cooldowns: [], strikes: 0, usage });
 		open = cli.command.handler("", cli.screen.ctx);
+		await loaded();
 		text();
 		await new Promise((resolve) => setImmediate(resolve));
 		cli.screen.repaints = 0;
@@ -329,12 +341,28 @@ describe("the dashboard while it stands open", () => {
 	});
 });
 
+describe("the picker of /multicodex use", () => {
+	it("removes and adds accounts on the way, is open again after each, and pins at last", async () => {
+		await begin([work, home, out], "use");
+		await press(BACKSPACE);
+		await expect.poll(() => [labels(), text().includes("Use Codex account")]).toEqual([["home", "out"], true]);
+		expect(cli.screen.questions).toEqual(["Remove work?"]);
+		cli.inBrowser = async () => aGrant("new");
+		await press("add");
+		await press(ENTER);
+		await expect.poll(() => [labels(), selected()]).toEqual([["home", "out", "new"], "new"]);
+		await press(ENTER);
+		await open;
+		expect([pinned(), cli.screen.panel]).toEqual([idOf("new"), undefined]);
+	});
+});
+
 describe("keys that are typed ahead", () => {
 	const isDropped = () => cli.screen.listeners.some((listener) => listener("q")?.consume === true);
 	const macrotask = () => new Promise((resolve) => setImmediate(resolve));
 
 	it.each(["", "use"])("go to no editor between two panels: /multicodex %s", async (args) => {
-		begin([work, home, out], args);
+		await begin([work, home, out], args);
 		await macrotask();
 		expect(isDropped()).toBe(false);
 		cli.screen.isAway = true;
@@ -422,7 +450,7 @@ describe("/multicodex where there are only dialogs", () => {
 describe("/multicodex use without an account", () => {
 	beforeEach(async () => {
 		await press(ESCAPE);
-		begin([work, home, out], "use");
+		await begin([work, home, out], "use");
 	});
 
 	it("lets the policy choose, by the row for that", async () => {
@@ -447,6 +475,7 @@ describe("/multicodex use without an account", () => {
 		await open;
 		expect(notices()).toEqual([]);
 		open = cli.command.handler("use", cli.screen.ctx);
+		await loaded();
 		await cli.pi.fire("session_shutdown", cli.screen.ctx);
 		await open;
 		expect([cli.screen.panel, notices(), pinned()]).toEqual([undefined, [], undefined]);
