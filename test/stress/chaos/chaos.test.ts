@@ -14,7 +14,7 @@ const survive = async (seed: number) => {
 	process.stdout.write(`${summaryOf(report)}\n`);
 
 	expect(report.violations.length, violationsOf(report)).toBe(0);
-	expect(report.turns, `turns of seed ${seed}`).toBeGreaterThan(50);
+	expect(report.turns, `turns of seed ${seed}`).toBeGreaterThan(20);
 };
 
 it("breaks no promise for a minute in which everything that can fail does", () => survive(1));
@@ -26,7 +26,8 @@ wide("breaks no promise under a new seed, which is printed and plays the run aga
 wide.each(["commit", "cooldown", "rotation", "single-flight"])(
 	"is noticed to be without its guard %s",
 	async (broken) => {
-		const report = await runChaos({ seed: 1, ms: 120_000, broken, untilFirst: true });
+		// Where nothing else is wrong no turn is excused; a busy machine brings few of them.
+		const report = await runChaos({ seed: 1, ms: 240_000, broken, untilFirst: true, weathers: ["calm"] });
 		process.stdout.write(`${summaryOf(report)}\n`);
 
 		expect(report.violations.length).toBeGreaterThan(0);
