@@ -110,9 +110,8 @@ export function next(progress: Progress, plan: Plan, isEnabled: boolean): Step {
 	if (!isEnabled) return { kind: "give-up", why: "switched-off" };
 	const wait = waitOf(progress, plan);
 	const [lastResort] = plan.lastResort;
-	const isTrialDue =
-		!lastResort && !progress.hadTrial && !(wait && wait.until - plan.now <= LONGEST_WAIT_BEFORE_TRIAL_MS);
-	if (plan.trial && isTrialDue) return tryOf(plan.trial, true, progress, plan);
+	const isBackSoon = wait !== undefined && wait.until - plan.now <= LONGEST_WAIT_BEFORE_TRIAL_MS;
+	if (plan.trial && !progress.hadTrial && !isBackSoon) return tryOf(plan.trial, true, progress, plan);
 	if (wait) return wait;
 	// One more on a crowded account is better than no answer.
 	return lastResort ? tryOf(lastResort.account, false, progress, plan) : { kind: "give-up", why: "exhausted" };
