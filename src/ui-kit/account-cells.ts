@@ -83,7 +83,7 @@ export function stateCell(
 		const time = withTime ? restFor(shown, now) : undefined;
 		return { tone: "muted", text: time === undefined ? word : `${word} ${time}` };
 	}
-	// Only one that is ready is called so: the column stays as wide as it was.
+	// These words replace "ready" alone, so the column stays as wide as it was.
 	if (shown.isPinned) return { tone: "text", text: "pinned" };
 	if (shown.isUsageFailing) return { tone: "warning", text: "fetch failed" };
 	return { tone: "text", text: shown.sessions > 0 ? IN_USE : word };

@@ -21,7 +21,7 @@ export function stateWord({ state, cooldowns, usage }: Known, now: number): Stat
 	return isReadyAtOfQuota(cooldowns, undefined, now) ? "out of quota" : "resting";
 }
 
-/** Why no account of the pool serves, before all else that is told of it; undefined where one may. */
+/** Says why no account of the pool serves; undefined where one may. */
 export function bypassedBy({ isEnabled, isForeign }: Pick<PoolView, "isEnabled" | "isForeign">): string | undefined {
 	if (!isEnabled) return "off, /multicodex on resumes";
 	return isForeign ? "pi's own API key serves" : undefined;

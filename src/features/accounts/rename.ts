@@ -59,7 +59,7 @@ export function createRename(ports: Ports): Subcommand<Args> {
 	};
 }
 
-/** Why an account cannot be called so, as a sentence. */
+/** Why an account cannot have this label, as a sentence. */
 function problemOf(label: string, { id }: Account, { pool }: Ports): string | undefined {
 	const isTaken = pool.accounts().some((other) => other.id !== id && other.label === label);
 	return isTaken ? `Another Codex account is called ${label} already.` : badLabel(label, labelProblem(label));

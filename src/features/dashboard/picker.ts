@@ -68,7 +68,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 	const { cursor, paint } = deps;
 	const input = new Input();
 
-	/** Nothing is called so: no row is highlighted until the person moves to one. */
+	/** No account matches: no row is highlighted until the person moves to one. */
 	let isAstray = false;
 
 	const rowsOf = ({ accounts }: PoolView): Row[] => [

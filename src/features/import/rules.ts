@@ -51,7 +51,7 @@ export interface PlannedImport {
 	readonly isOwnerActive: boolean;
 }
 
-/** Everything that an import comes to. */
+/** The result of a look at other tools: what can be taken, and what was left out. */
 export interface ImportPlan {
 	readonly planned: readonly PlannedImport[];
 	readonly leftOut: readonly LeftOut[];

@@ -108,7 +108,7 @@ async function listen(state: string): Promise<Callback> {
 		if (response) await endWith(response, page);
 	};
 	const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-		// Anybody on this machine can send anything here, "//" included, which is no URL.
+		// Every program on this machine can send anything here, also "//", which is no URL.
 		const asked = `http://localhost${request.url ?? "/"}`;
 		const url = URL.canParse(asked) ? new URL(asked) : undefined;
 		const query = url?.searchParams ?? new URLSearchParams();
