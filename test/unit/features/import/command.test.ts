@@ -125,7 +125,7 @@ describe("import", () => {
 	});
 
 	it("that finds nothing is a failure only where something was named", async () => {
-		expect(await run("import")).toBe("info: No other tool on this machine keeps a Codex sign-in.");
+		expect(await run("import")).toBe("info: Nothing to import: no other tool on this machine keeps a Codex sign-in.");
 		expect(await run("import codex")).toBe("error: No Codex sign-in of Codex CLI was found. Nothing was imported.");
 		expect(await run("import codex --dry-run")).toBe("info: No Codex sign-in of Codex CLI was found.");
 		cli.paths.set("/empty", []);
@@ -153,7 +153,7 @@ describe("import", () => {
 	});
 
 	it.each(['import ""', 'import " "', 'import "" ""'])("%s names nothing, and looks everywhere", async (args) => {
-		expect(await run(args)).toMatch(/^info: No other tool on this machine/);
+		expect(await run(args)).toMatch(/^info: Nothing to import: no other tool on this machine/);
 		expect(cli.searched).toEqual([undefined]);
 	});
 
