@@ -17,7 +17,7 @@ import type { AccountId, SessionId } from "./ids.ts";
 import { type Ordering, orderingOf, type PolicyName, type TermShown } from "./policies.ts";
 import { hasFunds, STALE_AFTER_MS, type UsageSnapshot } from "./usage.ts";
 
-/** What an account is asked for. */
+/** Describes what an account is asked for. */
 export interface SelectionRequest {
 	/** Without a model only what holds for all models counts. */
 	readonly modelId: string | undefined;
@@ -268,8 +268,8 @@ function firstReturn(
 }
 
 /**
- * The account whose evidence is weakest: only a guess says when it is back, or what said it is old. It must be for want of
- * quota that it cools, and nothing may say that it would spend bought credits.
+ * Finds the account whose evidence is weakest: its return is a guess, or the figures behind it are old. It must cool for
+ * want of quota, and must not be known to have bought credits, which it would spend.
  */
 function trialOf(
 	seen: readonly Seen[],
