@@ -167,6 +167,7 @@ export function compose(pi: ExtensionAPI): void {
 			signInWays,
 			clock,
 			health: openHealth(directory, issuer, clock.now),
+			isFromSource: new URL(import.meta.url).pathname.endsWith(".ts"),
 			paths,
 			settings: { ...settings, set: setAndTell },
 			hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),

@@ -49,6 +49,8 @@ export interface CommandPorts {
 	readonly signInWays: SignInWays;
 	readonly settings: SettingsStore;
 	readonly health: HealthCheck;
+	/** True in a checkout; false in the package, which holds a bundle. */
+	readonly isFromSource: boolean;
 	readonly clock: Clock;
 	/** Makes a model the session's; false where pi has no key for it. */
 	readonly setModel: (model: Model<Api>) => Promise<boolean>;

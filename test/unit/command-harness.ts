@@ -184,6 +184,7 @@ export function createCommandHarness(
 		},
 		clock,
 		settings,
+		isFromSource: false,
 		health: {
 			look: async () => {
 				cli.looks.push("look");

@@ -40,6 +40,7 @@ interface Ports {
 	readonly settings: Pick<SettingsStore, "read">;
 	readonly eventLog: Pick<EventLog, "read">;
 	readonly clock: Clock;
+	readonly isFromSource: boolean;
 }
 
 /** `/multicodex verify`: what is wrong, and what to do about it. Changes nothing without `--fix`. */
@@ -68,7 +69,7 @@ export function createVerify(ports: Ports): Subcommand<Args> {
 async function verified(
 	host: ExtensionCommandContext,
 	{ isFixing, asJson }: Args,
-	{ health, settings, clock, eventLog }: Ports,
+	{ health, settings, clock, eventLog, isFromSource }: Ports,
 ): Promise<Outcome> {
 	const repairs = isFixing ? await health.repair() : [];
 	const [disk, endpoints, decisions] = await Promise.all([
@@ -83,6 +84,7 @@ async function verified(
 		isEnabled: settings.read().enabled,
 		hostVersion: VERSION,
 		nodeVersion: process.versions.node,
+		isFromSource,
 		isOnPlanLogin: isOnPlanLogin(host.model, () => disk.hasPlanLogin === true),
 		rival: rivalIn(host),
 		defects: decisions.filter(({ kind }) => kind === "defect").length,

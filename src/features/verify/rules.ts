@@ -87,6 +87,8 @@ export interface HealthFacts extends DiskFacts {
 	readonly nodeVersion: string;
 	/** The session's model is one of pi's provider `openai`, and served by that sign-in. */
 	readonly isOnPlanLogin?: boolean;
+	/** This is a checkout, which pi transpiles, and not the package from npm. */
+	readonly isFromSource?: boolean;
 	/** Whether another extension has registered over the same provider, as far as the host lets one see. */
 	readonly rival: "none" | "another" | "not-visible";
 	/** How many defects of ours the log holds. */
@@ -140,6 +142,7 @@ export type FindingCode =
 	| "host-untried"
 	| "host-old"
 	| "node-good"
+	| "from-source"
 	| "node-old"
 	| "rival-none"
 	| "rival-another"
@@ -319,7 +322,7 @@ function ofClock(endpoints: readonly EndpointFact[]): Finding[] {
 	return [finding(isWrong ? "clock-wrong" : "clock-good", isWrong ? "warning" : "ok", undefined, worst)];
 }
 
-function ofHost({ hostVersion, nodeVersion, rival, isEnabled }: HealthFacts): Finding[] {
+function ofHost({ hostVersion, nodeVersion, rival, isEnabled, isFromSource = false }: HealthFacts): Finding[] {
 	const isOld = isBefore(hostVersion, TRIED_HOSTS[0]);
 	const wasTried = TRIED_HOSTS.some((tried) => tried === hostVersion);
 	const untried = isOld ? finding("host-old", "warning", hostVersion) : finding("host-untried", "note", hostVersion);
@@ -332,6 +335,7 @@ function ofHost({ hostVersion, nodeVersion, rival, isEnabled }: HealthFacts): Fi
 	return [
 		wasTried ? finding("host-tried", "ok", hostVersion) : untried,
 		finding(isNodeOld ? "node-old" : "node-good", isNodeOld ? "problem" : "ok", nodeVersion),
+		...(isFromSource ? [finding("from-source", "note")] : []),
 		// Nothing of ours is registered while we are switched off.
 		isEnabled ? rivals[rival] : finding("switched-off", "note"),
 	];

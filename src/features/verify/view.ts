@@ -165,6 +165,9 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: `Node ${subject} is too old.`,
 		advice: "Install Node 20.6 or newer.",
 	}),
+	"from-source": () => ({
+		text: "pi-multicodex runs from source, as an install from git or a folder does. The package from npm starts faster.",
+	}),
 	"rival-none": () => ({ text: "Requests for openai-codex come to pi-multicodex." }),
 	"rival-another": () => ({
 		text: "Another extension has registered over openai-codex: requests go to it, and no account is rotated.",

@@ -182,6 +182,7 @@ describe("the judgement", () => {
 	it("of Node, of rivals, of settings and of the environment", () => {
 		expect(told({ nodeVersion: "20.5.9" })).toEqual(["problem node-old 20.5.9"]);
 		expect(told({ nodeVersion: "20.6.0" })).toEqual([]);
+		expect(told({ isFromSource: true })).toEqual(["note from-source"]);
 		expect(told({ rival: "another" })).toEqual(["warning rival-another"]);
 		expect(told({ rival: "not-visible" })).toEqual(["note rival-not-visible"]);
 		expect(told({ rival: "another", isEnabled: false })).toEqual(["note switched-off"]);

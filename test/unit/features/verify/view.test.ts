@@ -48,6 +48,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"host-untried": true,
 	"host-old": true,
 	"node-good": true,
+	"from-source": true,
 	"node-old": true,
 	"rival-none": true,
 	"rival-another": true,
