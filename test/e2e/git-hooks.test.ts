@@ -91,6 +91,6 @@ it("an install in the folder of a published package, which has no script of hook
 });
 
 it("no script but that of the hooks runs at an install", () => {
-	const lifecycle = Object.keys(manifest.scripts).filter((name) => /^(pre|post)?(install|prepare|pack)$/.test(name));
+	const lifecycle = Object.keys(manifest.scripts).filter((name) => /^(pre|post)?(install|prepare)$/.test(name));
 	expect(lifecycle).toEqual(["prepare"]);
 });
