@@ -62,6 +62,9 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 	return readdirSync(folder).sort();
 }
 
+/** Imported late to be evaluated late, and needed by requests: an update of the files must not take it away. */
+const EVALUATED_LATE = /\/node_modules\/proper-lockfile\//;
+
 /** Puts everything that `entry` needs at once into one file; what is imported with `import()` stays out of it. */
 function startOnly(entry: string): CodeSplittingNameFunction {
 	const needed = new Set<string>();
@@ -69,7 +72,9 @@ function startOnly(entry: string): CodeSplittingNameFunction {
 		const visit = (each: string) => {
 			if (needed.has(each)) return;
 			needed.add(each);
-			for (const imported of context.getModuleInfo(each)?.importedIds ?? []) visit(imported);
+			const { importedIds = [], dynamicallyImportedIds = [] } = context.getModuleInfo(each) ?? {};
+			for (const imported of importedIds) visit(imported);
+			for (const late of dynamicallyImportedIds.filter((found) => EVALUATED_LATE.test(found))) visit(late);
 		};
 		if (needed.size === 0) visit(entry);
 		return needed.has(id) ? "start" : null;

@@ -3,7 +3,6 @@ import type { Stats } from "node:fs";
 import { lstat, mkdir, readdir, rename, rmdir, unlink } from "node:fs/promises";
 import { resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import lockfile from "proper-lockfile";
 import { raceAbort } from "../core/abort.ts";
 import type { Busy } from "../core/ports.ts";
 import { codeOf, isMissing } from "./errors.ts";
@@ -127,6 +126,8 @@ function withResolvers(): { readonly promise: Promise<void>; readonly resolve: (
 }
 
 async function acquire(path: string, deadline: number, options: LockOptions): Promise<() => Promise<void>> {
+	// Evaluated with the first lock, which is taken after a request has left. The bundle holds it in the same file.
+	const { default: lockfile } = await import("proper-lockfile");
 	let clearings = 0;
 	for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, LONGEST_RETRY_MS)) {
 		options.signal?.throwIfAborted();

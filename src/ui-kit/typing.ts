@@ -1,5 +1,6 @@
 import { decodeKittyPrintable } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
+import { graphemesIn } from "./format.ts";
 
 /** Time as a panel needs it to tell keys from text. */
 export interface Pace {
@@ -48,7 +49,6 @@ interface Waiting {
 	readonly callOff: () => void;
 }
 
-const GRAPHEMES = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 const PASTE_BEGINS = "\x1b[200~";
 const PASTE_ENDS = "\x1b[201~";
 
@@ -97,7 +97,7 @@ export function createTyping(deps: TypingDeps): Typing {
 	};
 
 	const readText = (typed: string, text: string) => {
-		const isOne = [...GRAPHEMES.segment(text)].length === 1 && !typed.startsWith(PASTE_BEGINS);
+		const isOne = graphemesIn(text).length === 1 && !typed.startsWith(PASTE_BEGINS);
 		const now = pace.now();
 		const isInText = isInField() || now - lastTextAt < LETTER_MS;
 		// Who moves and then presses another key is as quick as that, and no quicker.
