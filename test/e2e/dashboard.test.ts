@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { describe, expect, it, vi } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
@@ -160,6 +161,8 @@ describe("the dashboard in a terminal", () => {
 		const terminal = await openTerminal(bench, { cols: 120 });
 		await open(terminal);
 		await terminal.waitForText("No Codex account is signed in.", PATIENCE_MS);
+		await terminal.type("i");
+		await terminal.waitForText(/no other tool on this machine keeps a Codex sign-in/i, PATIENCE_MS);
 		await terminal.type("n");
 		await terminal.waitForText(/http[\s\S]*esc cancel/, PATIENCE_MS);
 		await terminal.press("escape");
@@ -206,6 +209,101 @@ describe("the dashboard in a terminal", () => {
 			await terminal.waitForText(/café/, PATIENCE_MS);
 			await terminal.waitForText("職場の", PATIENCE_MS);
 		}
+	});
+});
+
+/** Rows of the dashboard, by label. */
+const backgroundOf = (terminal: Terminal, label: string) =>
+	terminal
+		.cells()
+		.find((row) =>
+			row
+				.map(({ text }) => text)
+				.join("")
+				.includes(label),
+		)
+		?.at(4)?.background;
+
+/** Another extension: does what a file `go-<what>` asks for while a panel stands, and says so in `done-<what>`. */
+function later(bench: Bench): string {
+	bench.dir.write(
+		"later.ts",
+		`import { existsSync, writeFileSync } from "node:fs";
+		const path = (name) => ${JSON.stringify(bench.dir.path(""))} + "/" + name;
+		export default function later(pi) {
+			pi.registerCommand("later", { handler: async (_args, ctx) => {
+				const codex = ctx.modelRegistry.getAll().filter(({ provider }) => provider === "openai-codex");
+				const acts = new Map([
+					["light", () => ctx.ui.setTheme("light")],
+					["dark", () => ctx.ui.setTheme("dark")],
+					["model", () => pi.setModel(codex.find(({ id }) => id !== ctx.model.id))],
+					["new", () => ctx.newSession()],
+				]);
+				setInterval(async () => {
+					for (const [name, act] of acts) {
+						if (!existsSync(path("go-" + name))) continue;
+						acts.delete(name);
+						await act();
+						writeFileSync(path("done-" + name), "");
+					}
+				}, 50).unref();
+			} });
+		}`,
+	);
+	return bench.dir.path("later.ts");
+}
+
+describe("the dashboard while it stands open", () => {
+	it("shows without a key what another pi does, a rotation and a request under way, and asks for nothing twice", async () => {
+		const settings = { transport: "sse", "pi-multicodex": { rotation: { policy: "in-order" } } };
+		const bench = await createBench({ accounts: THREE, settings });
+		bench.codex.account("work").always(answers.usageLimit({}));
+		bench.codex.account("personal").always(answers.hangAfterStart("begun"));
+		const terminal = await openTerminal(bench, { cols: 100, rows: 30 });
+		await open(terminal);
+		await terminal.waitForText(/work .* ready$/m, PATIENCE_MS);
+		const told = terminal.typed();
+		bench.spawn(["-p", "say hi"]);
+		await terminal.waitForText(/work .*out of quota$/m, PATIENCE_MS);
+		await terminal.waitForText(/→ personal .*ready, in use$/m, PATIENCE_MS);
+		await terminal.waitForText(/last rotation \d\d:\d\d {2}work → personal {2}\(/, PATIENCE_MS);
+		expect([terminal.typed(), bench.asked()]).toEqual([told, ["work", "personal"]]);
+		// The one that was refused is asked once more, by whoever was refused.
+		const asked = (name: string) => bench.codex.usageRequests(name).length;
+		expect([asked("personal"), asked("side")]).toEqual([1, 1]);
+		expect(asked("work")).toBeLessThanOrEqual(2);
+	});
+
+	it.each(
+		coreOf(
+			hostNames.map((host) => ({ host })),
+			({ host }) => host === NEWEST_HOST,
+		),
+	)("keeps its row in every theme, survives another model, and ends with its session: pi $host", async ({ host }) => {
+		const bench = await createBench({ host, accounts: THREE, settings: { theme: "dark" } });
+		const terminal = bench.terminal(["-e", later(bench)], { cols: 80, rows: 30, env: { NO_COLOR: undefined } });
+		await terminal.ready(PATIENCE_MS);
+		const act = async (what: string) => {
+			bench.dir.write(`go-${what}`, "");
+			await until(what, () => existsSync(bench.dir.path(`done-${what}`)));
+		};
+		await terminal.submit("/later");
+		await open(terminal);
+		await terminal.press("down");
+		await selected(terminal, "personal");
+		const dark = backgroundOf(terminal, "personal ");
+		expect([dark, backgroundOf(terminal, "side ")]).toEqual([expect.stringMatching(/^#/), undefined]);
+		await act("light");
+		await until("the light theme", () => ![dark, undefined].includes(backgroundOf(terminal, "personal ")));
+		await act("dark");
+		await until("the dark theme", () => backgroundOf(terminal, "personal ") === dark);
+		await act("model");
+		await terminal.press("down");
+		await selected(terminal, "side");
+		await act("new");
+		await terminal.waitForScreen((screen) => !screen.includes("MultiCodex"), PATIENCE_MS);
+		await terminal.submit("say hi");
+		await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
 	});
 });
 
