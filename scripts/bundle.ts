@@ -48,7 +48,7 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 		dir: folder,
 		format: "cjs",
 		paths: { [HOST_FILE]: `./${HOST_FILE}` },
-		// Names and lines stay readable: a stack trace of the bundle can be read, and whoever wants to can review it.
+		// Names and lines stay readable: a stack trace of the bundle can be read, and reviewed.
 		minify: false,
 		sourcemap: true,
 		entryFileNames: "multicodex.cjs",

@@ -231,7 +231,7 @@ function extremesOf(windows: readonly WindowNow[]): readonly [WindowNow | undefi
 
 function freshnessOf(windows: readonly WindowNow[], shortest: WindowNow | undefined, live: number): Freshness {
 	if (!shortest) return FRESHNESS.unknown;
-	// Somebody is about to start the clocks, or has, and the news is not here yet: sessions that start together spread
+	// A session is about to start the clocks, or has, and the news is not here yet: sessions that start together spread
 	// as if one had begun after the other.
 	if (live > 0 || !shortest.isUntouched) return FRESHNESS.running;
 	return windows.every((window) => window.isUntouched) ? FRESHNESS.untouched : FRESHNESS.idle;

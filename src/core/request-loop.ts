@@ -32,7 +32,7 @@ export interface FailoverDeps extends ServeDeps {
 	readonly link: PiLoginSync;
 	/** At least 0, less than 1. */
 	readonly random: () => number;
-	/** Asks, behind the request's back, whether an account that cools is back early. */
+	/** Asks, beside the request, whether an account that cools is back early. */
 	readonly recheckCooling: () => void;
 }
 

@@ -30,7 +30,7 @@ export function exhausted(why: Exhaustion, now: number): string {
 /** Every account is off or signed out, or there is none. */
 function noneUsable({ off = 0, needsLogin }: Exhaustion): string {
 	if (off === 0) {
-		return needsLogin > 0 ? "No Codex account is signed in. /multicodex login signs in again." : nobodySignedIn();
+		return needsLogin > 0 ? "No Codex account is signed in. /multicodex login signs in again." : noAccountSignedIn();
 	}
 	const parts = [`${plural(off, "account")} ${off === 1 ? "is" : "are"} off`];
 	if (needsLogin > 0) parts.push(`${plural(needsLogin, "account")} ${needsLogin === 1 ? "is" : "are"} signed out`);
@@ -61,7 +61,7 @@ function mayNotUseModel(count: number): string {
 }
 
 /** Words the end of a turn without any account that can be used before a new sign-in. */
-export function nobodySignedIn(): string {
+export function noAccountSignedIn(): string {
 	return "No Codex account is signed in. Run /multicodex add.";
 }
 

@@ -7,7 +7,7 @@ import { traceOf } from "../core/defect.ts";
 import { ABORTED, finalError } from "../core/final-events.ts";
 import type { Handout } from "../core/handout.ts";
 import { type FailoverDeps, failover } from "../core/request-loop.ts";
-import { nobodySignedIn, switchedOffHere, unexpected } from "../core/turn-texts.ts";
+import { noAccountSignedIn, switchedOffHere, unexpected } from "../core/turn-texts.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 
 /** pi's built-in provider, over which we register. */
@@ -302,7 +302,7 @@ async function serveFromPool(
 	if (isEmpty && !plain) {
 		// The last account has left since pi looked for a key: from the next request on it finds none.
 		pool.emit({ type: "changed" });
-		outer.push(finalError(model, "error", nobodySignedIn(), Date.now()));
+		outer.push(finalError(model, "error", noAccountSignedIn(), Date.now()));
 		outer.end();
 		return;
 	}

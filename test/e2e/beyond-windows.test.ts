@@ -71,7 +71,7 @@ it("bought credits are spent by a session that is on them, once no other account
 	await refreshed(rpc);
 	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #1");
 	rich?.setQuota({ week: { usedPercent: 100 } });
-	// What is left is told by this answer.
+	// This answer reports what is left.
 	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #2");
 	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #3");
 	expect((await rpc.prompt("say hi")).text).toBe("OK from rich #4");

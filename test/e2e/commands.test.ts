@@ -189,10 +189,10 @@ describe("/multicodex use", () => {
 		expect((await bench.print("/multicodex use spare")).code).toBe(0);
 		const before = bench.dir.read("codex-state.json");
 		const refusals = {
-			"use nobody": ["nobody", "home", "work", "spare"],
+			"use missing": ["missing", "home", "work", "spare"],
 			[`use ${email}`]: ["home", "work", bench.id("home"), bench.id("work")],
 			use: ["use"],
-			// A label may hold blanks without quotes, so this is one name that nobody has.
+			// A label may hold blanks without quotes, so this is one unknown name.
 			"use home work": ['"home work"', "home", "work", "spare"],
 		};
 		for (const [command, named] of Object.entries(refusals)) {

@@ -152,7 +152,7 @@ export async function nextSecond(): Promise<void> {
 	}, 5_000);
 }
 
-/** An address on loopback where nobody listens. */
+/** An address on loopback where no program listens. */
 export async function closedAddress(): Promise<string> {
 	const server = createServer();
 	const port = await new Promise<number>((resolve, reject) => {

@@ -268,7 +268,7 @@ describe("the dashboard while it stands open", () => {
 		await terminal.waitForText(/→ personal .*ready, in use$/m, PATIENCE_MS);
 		await terminal.waitForText(/last rotation \d\d:\d\d {2}work → personal {2}\(/, PATIENCE_MS);
 		expect([terminal.typed(), bench.asked()]).toEqual([told, ["work", "personal"]]);
-		// The one that was refused is asked once more, by whoever was refused.
+		// The one that was refused is asked once more, by the process that was refused.
 		const asked = (name: string) => bench.codex.usageRequests(name).length;
 		expect([asked("personal"), asked("side")]).toEqual([1, 1]);
 		expect(asked("work")).toBeLessThanOrEqual(2);

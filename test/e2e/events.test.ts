@@ -263,7 +263,7 @@ describe("an abort", () => {
 		const { codex, dir } = bench;
 		const credential = codex.grant("a", { expiresInMs: -1000 });
 		dir.write("codex-accounts.json", { version: 2, accounts: [bench.row("a", { credential })] });
-		// The old token is spent at once, the answer comes late: whoever drops it has lost the account.
+		// The old token is spent at once, the answer comes late: a process that drops it has lost the account.
 		codex.account("a").token(tokenAnswers.delay(3_000, { rotate: "before" }));
 		const rpc = bench.rpc();
 		await rpc.send("say hi");

@@ -47,7 +47,7 @@ it("an install of a contributor's clone installs the git hooks", () => {
 
 it.each<[string, string, Record<string, string>]>([
 	["in CI", "work/clone", { CI: "true" }],
-	["where lefthook is told to stay away", "work/clone", { LEFTHOOK: "0" }],
+	["where lefthook is switched off", "work/clone", { LEFTHOOK: "0" }],
 	["of a package that pi keeps for a user", ".pi/agent/git/example.test/pi-multicodex", {}],
 	["of a package that pi keeps for a project", "project/.pi/git/example.test/pi-multicodex", {}],
 	["of a package that pi tries for one run", "tmp/pi-extensions/git-example.test/0a1b2c3d/pi-multicodex", {}],

@@ -101,7 +101,7 @@ describe("a home with nothing but another tool's sign-in", () => {
 			const rpc = tools.rpc();
 			await rpc.send("/multicodex import codex");
 			if (host !== "0.73.1") {
-				// These begin without any model when nobody is signed in, and have to be given one.
+				// These begin without any model when no account is signed in, and need one.
 				expect(rpc.notifications.at(-1)?.message).toContain("/model");
 				await rpc.command("set_model", { provider: "openai-codex", modelId: tools.host.model });
 			}
@@ -259,7 +259,7 @@ describe("what /multicodex import is given", () => {
 		await rpc.send("/multicodex import");
 		expect(rpc.notifications.at(-1)?.message).toMatch(/^Codex: imported a\.\nThe pool has 1 account now\./);
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
-		// Of one account it is a plain question; what is here already is said before.
+		// Of one account it is a plain question; what is here already is named before.
 		const questions: unknown[] = [];
 		rpc.answerDialogs((dialog) => {
 			questions.push(dialog);
@@ -270,9 +270,9 @@ describe("what /multicodex import is given", () => {
 		expect(questions).toMatchObject([{ method: "confirm", title: "Import 1 Codex account?" }]);
 		expect(rpc.notifications.at(-1)?.message).toMatch(/^Codex: imported b\./);
 
-		// With nothing left to take nobody is asked.
+		// With nothing left to take there is no question.
 		rpc.answerDialogs(() => {
-			throw new Error("nobody should be asked");
+			throw new Error("no question should be asked");
 		});
 		await rpc.send("/multicodex import");
 		expect(rpc.notifications.at(-1)?.message).toContain("Nothing is left to import.");

@@ -119,7 +119,7 @@ it("loses no line of processes that log at once, and passes over what is none", 
 	await Promise.all(clients.map((client) => client.prompt("say hi")));
 	await Promise.all(clients.map((client) => client.close()));
 	const served = (await logged(bench)).filter(({ kind }) => kind === "chosen" || kind === "rotated");
-	// Whoever came second may have found ann spent already, and begun on another.
+	// The second one may have found ann spent already, and begun on another.
 	expect(new Set(served.map(({ pid }) => pid)).size).toBe(2);
 	expect(new Set(served.map(({ session }) => session)).size).toBe(2);
 	expect((bench.dir.read(LOG) ?? "").split("\n").at(-1)).toBe("");

@@ -75,13 +75,13 @@ describe("/multicodex remove", () => {
 		});
 		const before = bench.dir.read("codex-accounts.json");
 		const refusals = {
-			"remove nobody": ["nobody", "home", "work", "spare"],
+			"remove missing": ["missing", "home", "work", "spare"],
 			[`remove ${email}`]: ["home", "work", bench.id("home"), bench.id("work")],
 			remove: ["remove <account>"],
 			"remove home --force": ["remove <account>"],
 			"remove --logout": ["remove <account>"],
 		};
-		const inPrint = await bench.print("/multicodex remove nobody");
+		const inPrint = await bench.print("/multicodex remove missing");
 		expect(inPrint).toMatchObject({ code: 1, stdout: "" });
 		expect(inPrint.stderr.trimEnd().split("\n")).toHaveLength(1);
 		const rpc = bench.rpc();
@@ -135,7 +135,7 @@ describe("/multicodex remove", () => {
 			{ level: "info", message: expect.stringContaining("The next request goes to b.") },
 		]);
 		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
-		// Nobody had run out: there is no rotation to tell of.
+		// No account had run out: there is no rotation to report.
 		expect(rpc.notifications).toHaveLength(1);
 	});
 
@@ -175,7 +175,7 @@ describe("/multicodex remove", () => {
 		rpc.answerDialogs(({ message }) => message?.includes("No other account is ready.") === true);
 		await rpc.send("/multicodex remove a");
 		expect(rpc.notifications.at(-1)?.message).toContain("No Codex account is left.");
-		await until("the footer to show nobody", () => rpc.status(STATUS)?.includes("no accounts") === true);
+		await until("the footer to show no account", () => rpc.status(STATUS)?.includes("no accounts") === true);
 		const shown = await bench.print("/multicodex show");
 		expect(shown.stdout).toMatch(/^No Codex account is signed in\./);
 

@@ -98,10 +98,10 @@ describe("/multicodex rename", () => {
 			// What must not reach a terminal is not repeated there.
 			expect(told).toMatch(/^[\x20-\x7e]+$/);
 		}
-		// Where somebody can be asked the label is asked for.
+		// Where a user can answer there is a question for the label.
 		expect(await refused(bench, "rename b")).toContain("Usage:");
 		expect(await refusedIn(rpc, bench, "rename")).toContain("Usage:");
-		expect(await refusedIn(rpc, bench, "rename nobody c")).toContain("a, b");
+		expect(await refusedIn(rpc, bench, "rename missing c")).toContain("a, b");
 		await rpc.send(`/multicodex rename b ${"界".repeat(40)}`);
 		expect(storedLabels(bench)).toEqual(["a", "界".repeat(40)]);
 	});
@@ -172,7 +172,7 @@ describe("/multicodex disable and enable", () => {
 		expect(bench.stored("a").enabled).toBe(true);
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
 		expect(await refused(bench, "disable")).toContain("Usage:");
-		expect(await refused(bench, "enable nobody")).toContain("a, b");
+		expect(await refused(bench, "enable missing")).toContain("a, b");
 	});
 
 	it("moves on at once from the active account", async () => {
@@ -188,12 +188,15 @@ describe("/multicodex disable and enable", () => {
 		expect(bench.asked()).toEqual(["a", "b"]);
 		expect(rpc.notifications).toHaveLength(1);
 
-		// With nobody else left no request goes out, and the answer says so.
+		// With no other account left no request goes out, and the answer says so.
 		await rpc.send("/multicodex disable b");
 		const turn = await rpc.prompt("say hi");
 		expect(turn).toMatchObject({ stopReason: "error", retries: 0 });
 		expect(bench.asked()).toEqual(["a", "b"]);
-		await until("the footer to show that nobody is ready", () => rpc.status(STATUS)?.includes("0/2 ready") === true);
+		await until(
+			"the footer to show that no account is ready",
+			() => rpc.status(STATUS)?.includes("0/2 ready") === true,
+		);
 	});
 
 	wide("does not use a pinned account that is switched off, and says so", async () => {
@@ -304,9 +307,9 @@ describe("/multicodex refresh", () => {
 			expect(bench.codex.tokenRequests()).toEqual([]);
 			expect(bench.codex.usageRequests()).toHaveLength(name === "mute" ? 1 : 0);
 		}
-		// Nobody is flagged for a usage call that failed.
+		// No account is flagged for a usage call that failed.
 		expect(bench.stored("mute")).toMatchObject({ needsLogin: null, enabled: true });
-		expect(await bench.print("/multicodex refresh nobody")).toMatchObject({ code: 1, stdout: "" });
+		expect(await bench.print("/multicodex refresh missing")).toMatchObject({ code: 1, stdout: "" });
 	});
 
 	wide(

@@ -254,7 +254,7 @@ describe("what one account's refusal leads to", () => {
 	});
 });
 
-/** Exactly one cooldown, which ends `lastsMs` after the refusal (a reset is told in whole seconds). */
+/** Exactly one cooldown, which ends `lastsMs` after the refusal (a reset comes in whole seconds). */
 function expectCooldown(bench: Bench, name: string, { scope, reason, lastsMs }: Expected): void {
 	const { cooldowns } = bench.memo(name);
 	expect(cooldowns).toMatchObject([{ scope, reason }]);
@@ -271,7 +271,7 @@ interface Surfaced {
 	readonly isVariant?: true;
 }
 
-/** Faults of nobody's account: what pi makes of them alone is what it must make of them with us. */
+/** Faults of no account: what pi makes of them alone is what it must make of them with us. */
 const SURFACED: readonly Surfaced[] = [
 	{ what: "a Cloudflare challenge", always: answers.cloudflare() },
 	{ what: "a blocked region", isVariant: true, always: answers.regionBlocked() },

@@ -105,7 +105,7 @@ describe("every document", () => {
 	});
 });
 
-/** Each subcommand as it does something where nobody looks on, in an order in which each finds what it works on. */
+/** Each subcommand as it works without a user at the screen, in an order in which each finds what it works on. */
 const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	show: ["show", "show --json"],
 	use: ["use b", "use auto"],
@@ -197,6 +197,6 @@ describe("in a session that goes on", () => {
 		const shown = await bench.print("/multicodex show --json", ["-c"]);
 		const document = shown.stdout.slice(0, shown.stdout.lastIndexOf("}") + 1);
 		expect(showSchema.parse(JSON.parse(document)).accounts).toHaveLength(1);
-		expect((await bench.print("/multicodex use nobody", ["-c"])).code).toBe(1);
+		expect((await bench.print("/multicodex use missing", ["-c"])).code).toBe(1);
 	});
 });

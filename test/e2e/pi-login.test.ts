@@ -370,7 +370,7 @@ describe("pi's /login, in its own screen", () => {
 		const terminal = await openTerminal(bench, WIDE);
 		const { url, state } = await beginSignIn(terminal);
 		const right = await redirectOf(url);
-		const wrong = right.replace(state, "somebody-elses-state-of-43-characters");
+		const wrong = right.replace(state, "the-state-of-another-of-43-characters");
 		expect(wrong).not.toBe(right);
 
 		const refused = await fetch(wrong);
@@ -385,7 +385,7 @@ describe("pi's /login, in its own screen", () => {
 		expect(storedLabels(bench)).toEqual(["a"]);
 
 		const second = await beginSignIn(terminal);
-		await terminal.type((await redirectOf(second.url)).replace(second.state, "somebody-elses-state"));
+		await terminal.type((await redirectOf(second.url)).replace(second.state, "a-strangers-state"));
 		await terminal.press("enter");
 		await terminal.waitForText("belongs to another sign-in", PATIENCE_MS);
 		await terminal.waitForScreen((screen) => !PASTE_FIELD.test(screen), PATIENCE_MS);

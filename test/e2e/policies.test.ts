@@ -92,7 +92,7 @@ describe("rotation.fastMode", () => {
 		expect(await tierAfter()).toBeUndefined();
 		expect(await tierAfter("/multicodex rotation fastMode=auto")).toBe("priority");
 		bench.codex.account("a").setQuota(used(10, 75));
-		// What is left is told by this answer.
+		// This answer reports what is left.
 		expect(await tierAfter()).toBe("priority");
 		expect(await tierAfter()).toBeUndefined();
 		expect(await tierAfter("/multicodex rotation fastMode=always")).toBe("priority");

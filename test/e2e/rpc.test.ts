@@ -133,7 +133,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 	help: [{ line: "help", says: /^\/multicodex/ }],
 };
 
-/** Two accounts that are ready, one that is signed out, one that nobody has added, and one that another tool has. */
+/** Two accounts that are ready, one that is signed out, one that is not added, and one that another tool has. */
 async function startRpc(host: HostName = "0.73.1"): Promise<Setup> {
 	const bench = await createBench({
 		host,
@@ -154,7 +154,7 @@ async function give(row: Row, setup: Setup, isCancelling: boolean): Promise<stri
 	const { line, asks, meanwhile } = row;
 	const [notices, dialogs] = [rpc.notifications.length, dialogsOf(rpc)];
 	const done = rpc.send(`/multicodex ${line}`, 2 * PATIENCE_MS);
-	// Waited for below; until then a failure is nobody's.
+	// The test waits for it below; until then a failure is not an unhandled rejection.
 	done.catch(() => undefined);
 	if (asks) {
 		const dialog = await rpc.waitForDialog(PATIENCE_MS);

@@ -71,7 +71,7 @@ describe.each(coreOf(hosts, ({ host }) => host === NEWEST_HOST))("after runs of 
 		ann?.always(answers.unauthorized("token_revoked"));
 		ann?.token(tokenAnswers.permanent("refresh_token_reused"));
 		await bench.run(["-p", "/multicodex reset backups --yes"]).then(({ stderr }) => outputs.push(stderr));
-		// Whoever's usage is known by now would go before her.
+		// An account with known usage would go before her.
 		await run("-p", "/multicodex use ann");
 		await run("-p", "two");
 		await run("--mode", "json", "three");

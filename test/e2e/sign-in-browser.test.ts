@@ -163,7 +163,7 @@ describe("/multicodex add in a terminal", () => {
 
 		await paste(terminal, "https://chatgpt.com/?from=somewhere");
 		await terminal.waitForText("There is no sign-in code in what was pasted.", PATIENCE_MS);
-		await paste(terminal, withParameter(right, "state", "somebody-elses-state"));
+		await paste(terminal, withParameter(right, "state", "a-strangers-state"));
 		await terminal.waitForText("What was pasted belongs to another sign-in.", PATIENCE_MS);
 		await paste(terminal, "http://localhost:1455/auth/callback?error=access_denied&error_description=no");
 		await terminal.waitForText("The sign-in was refused in the browser.", PATIENCE_MS);
@@ -204,7 +204,7 @@ describe("/multicodex add in a terminal", () => {
 		const right = await redirectOf(url);
 
 		const refusals = await Promise.all(
-			[withParameter(right, "state", "somebody-elses-state"), right.replace(/state=[^&]*&?/, "")].map((address) =>
+			[withParameter(right, "state", "a-strangers-state"), right.replace(/state=[^&]*&?/, "")].map((address) =>
 				fetch(address),
 			),
 		);
@@ -430,7 +430,7 @@ describe("/multicodex add in a terminal", () => {
 				sentence: "The sign-in gave no account that Codex can be used with.",
 			},
 			{
-				what: "the token is of nobody",
+				what: "the token names no account",
 				answer: tokenAnswers.change((body) => ({ ...body, access_token: "eyJhbGciOiJub25lIiwi.e30.x" })),
 				sentence: "The sign-in gave no account that Codex can be used with.",
 			},
@@ -535,6 +535,6 @@ describe("/multicodex add in a terminal", () => {
 /** The start of a link in a terminal, and its target. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are told with control characters.
 const OPENING_LINK = /\x1b\]8;;([^\x07\x1b]+)(?:\x07|\x1b\\)/g;
-/** What a terminal is told to put into the clipboard of the machine it runs on. */
+/** What a terminal puts into the clipboard of the machine it runs on. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are told with control characters.
 const CLIPBOARD = /\x1b\]52;c;([^\x07\x1b]+)(?:\x07|\x1b\\)/g;

@@ -244,10 +244,10 @@ describe("/multicodex login without a name", () => {
 	wide("refuses an unknown name before anything begins", async () => {
 		const bench = await benchOfTwo();
 
-		const result = await bench.run(["-p", "/multicodex login nobody --device"]);
+		const result = await bench.run(["-p", "/multicodex login missing --device"]);
 
 		expect(result).toMatchObject({ code: 1, stdout: "" });
-		expect(result.stderr).toContain('No Codex account is called "nobody". Known: a, b.');
+		expect(result.stderr).toContain('No Codex account is called "missing". Known: a, b.');
 		expect(bench.codex.requests).toEqual([]);
 	});
 });

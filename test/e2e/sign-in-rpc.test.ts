@@ -28,7 +28,7 @@ vi.setConfig({ testTimeout: 300_000 });
 async function begin(rpc: Rpc): Promise<ShownSignIn & { readonly done: Promise<void> }> {
 	const from = rpc.notifications.length;
 	const done = rpc.send("/multicodex add", 2 * PATIENCE_MS);
-	// Whoever asked for it waits for it; until then a failure is nobody's.
+	// The test waits for it below; until then a failure is not an unhandled rejection.
 	done.catch(() => undefined);
 	return { done, ...readAddress(await noticeAfter(rpc, from, /^http/m)) };
 }
@@ -81,7 +81,7 @@ describe("/multicodex add over RPC", () => {
 
 		rpc.answer(await rpc.waitForDialog(PATIENCE_MS), "https://chatgpt.com/?from=somewhere");
 		await rpc.waitForNotification("There is no sign-in code in what was pasted.", PATIENCE_MS);
-		rpc.answer(await rpc.waitForDialog(PATIENCE_MS), withParameter(right, "state", "somebody-elses-state"));
+		rpc.answer(await rpc.waitForDialog(PATIENCE_MS), withParameter(right, "state", "a-strangers-state"));
 		await rpc.waitForNotification("What was pasted belongs to another sign-in.", PATIENCE_MS);
 		expect(bench.codex.tokenRequests()).toEqual([]);
 		rpc.answer(await rpc.waitForDialog(PATIENCE_MS), right);

@@ -11,7 +11,7 @@ import type { Rpc } from "../support/rpc.ts";
 import type { Terminal, TerminalOptions } from "../support/terminal.ts";
 import { type Bench, type BenchOptions, createBench } from "./support.ts";
 
-/** Accounts that are nobody's yet, in every bench of a sign-in. */
+/** Accounts that are not in the pool yet, in every bench of a sign-in. */
 const STRANGERS = ["a", "b", "c"];
 
 /** A bench whose accounts have all to sign in first; refused usage calls leave them in the order of the list. */
@@ -126,7 +126,7 @@ export function readCode(text: string): string {
 	return code;
 }
 
-/** Where the issuer sends the browser back to, once whoever sits there has signed in. */
+/** Where the issuer sends the browser back to, once the user there has signed in. */
 export async function redirectOf(url: string): Promise<string> {
 	const response = await fetch(url, { redirect: "manual" });
 	return response.headers.get("location") ?? "";
@@ -150,7 +150,7 @@ export async function paste(terminal: Terminal, text: string): Promise<void> {
 	await terminal.press("enter");
 }
 
-/** True while somebody listens on a port of this machine. */
+/** True while a program listens on a port of this machine. */
 export async function answersAt(port: number | string): Promise<boolean> {
 	return fetch(`http://127.0.0.1:${port}/`).then(
 		() => true,
@@ -158,7 +158,7 @@ export async function answersAt(port: number | string): Promise<boolean> {
 	);
 }
 
-/** Waits until nobody listens on the callback ports any more. */
+/** Waits until the callback ports are free. */
 export async function expectPortsFree(): Promise<void> {
 	await expect.poll(() => Promise.all(CALLBACK_PORTS.map(answersAt)), { timeout: PATIENCE_MS }).toEqual([false, false]);
 }
@@ -211,7 +211,7 @@ export async function approveOnDevice(
 ): Promise<{ readonly done: Promise<void> }> {
 	const from = rpc.notifications.length;
 	const done = rpc.send(command, 2 * PATIENCE_MS);
-	// Whoever asked for it waits for it; until then a failure is nobody's.
+	// The test waits for it below; until then a failure is not an unhandled rejection.
 	done.catch(() => undefined);
 	bench.codex.device.approve(as, readCode(await noticeAfter(rpc, from, DEVICE_CODE)));
 	return { done };

@@ -36,7 +36,7 @@ export interface StressSize {
 	readonly seed: number;
 	/**
 	 * `kills`: processes are killed, and everything else is well. `all`: the token endpoint errs in every way that it has,
-	 * accounts are refused, processes stand still, clocks jump, disks fail and people type commands, and nobody shortens
+	 * accounts are refused, processes stand still, clocks jump, disks fail and people type commands, and no test shortens
 	 * the minute for which a token may be spent.
 	 */
 	readonly fire: "kills" | "all";
@@ -74,7 +74,7 @@ export interface StressReport {
 	readonly stuckLocks: readonly string[];
 	/** Answers that pi did not show as they were given: twice, in parts, or in another order. */
 	readonly spoiltAnswers: readonly string[];
-	/** Files that others may read, that nobody took away, or that grew without a bound. */
+	/** Files that others may read, that were left behind, or that grew without a bound. */
 	readonly oddFiles: readonly string[];
 	/** Turns that took longer than every wait that has a bound. */
 	readonly slowTurns: readonly string[];
@@ -150,7 +150,7 @@ const STARTING_MS = 180_000;
 /** A newer host waits for the lock that a dead process has left on auth.json, half a minute each time it looks. */
 const NEW_SESSION_MS = 150_000;
 
-/** Locks that are held, with their age: what somebody may be waiting for. */
+/** Locks that are held, with their age: what a process may be waiting for. */
 function locksIn(path: string): string[] {
 	return readdirSync(path)
 		.filter((name) => name.endsWith(".lock"))
@@ -253,7 +253,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		return names.every((name) => name === last.account || lost.has(name) || isAway(codex.requests, name, last.at));
 	};
 
-	/** One place in the line: whoever falls there is replaced. */
+	/** One place in the line: a process that falls there is replaced. */
 	const hold = async (post: number, isMortal: boolean) => {
 		while (goesOn()) {
 			const soldier = enlist(post);
@@ -326,7 +326,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		}
 	};
 
-	/** Nobody waits for an answer that a dead process was given: for its note the minute is over at once. */
+	/** A dead process waits for no answer: for its note the minute is over at once. */
 	const letTheDeadRest = async () => {
 		const forgiven = new Set<string>();
 		while (goesOn()) {
@@ -542,7 +542,7 @@ function oddFilesIn(
 		if (name.startsWith("codex-") && !name.endsWith(".lock") && (mode & 0o077) !== 0)
 			odd.push(`${name} is open to others`);
 		if (name.endsWith(".jsonl") && size > LONGEST_LOG_BYTES) odd.push(`${name} has ${size} bytes`);
-		// A disk that lets nothing be taken away lets nobody clean up.
+		// On a disk where nothing can be deleted no clean-up works.
 		const wasWrong = wrongTimes.some(({ from, to }) => mtimeMs > from - 3000 && mtimeMs < to + 3000);
 		const owner = /\.(\d+)-[0-9a-f]{8}\.tmp$/.exec(name)?.[1] ?? "";
 		if (name.endsWith(".tmp") && !killed.has(owner) && !wasWrong) odd.push(`${name} was left`);

@@ -105,7 +105,7 @@ describe("the words that end a turn for good", () => {
 
 	it("wake no host's retry with any other of our sentences", () => {
 		const sentences = [
-			texts.nobodySignedIn(),
+			texts.noAccountSignedIn(),
 			texts.signedOutInARow(),
 			texts.switchedOffHere(),
 			texts.switchedOffMeanwhile(),

@@ -72,7 +72,7 @@ wide.each(wrongs)("lets an account rest whose quota ran out where the clock is $
 
 	const limited = await bench.print("say hi");
 
-	// To a fast clock the reset is past already: even so the account rests, and nobody is asked over and over.
+	// To a fast clock the reset is past already: even so the account rests, and is not asked over and over.
 	expect(limited.code).toBe(1);
 	expect(bench.asked().length).toBeLessThanOrEqual(4);
 	expect(bench.stored("a").needsLogin).toBeNull();

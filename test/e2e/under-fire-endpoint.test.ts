@@ -26,7 +26,7 @@ import {
 // In a wide run most of the time they only wait.
 vi.setConfig({ maxConcurrency: isWide ? 8 : 4, testTimeout: 240_000 });
 
-/** A token endpoint that keeps nobody's rules. It never looks at the token, so it is not spent. */
+/** A token endpoint that keeps no rules. It never looks at the token, so it is not spent. */
 async function strangeIssuer(
 	answer: (response: ServerResponse) => void,
 	whenFinished: TestContext["onTestFinished"],

@@ -58,7 +58,7 @@ describe.concurrent("beside plain pi", () => {
 			const senders = new Set(bench.codex.tokenRequests().map(({ sender }) => sender));
 			if (isWide) expect(senders).toEqual(new Set(["ours", "plain"]));
 			expect(bench.codex.tokenRequests().length).toBeGreaterThanOrEqual(ROUNDS - 1);
-			// The last token is where both look for it, and nobody was flagged.
+			// The last token is where both look for it, and no account was flagged.
 			expect(loginOfPi(bench)?.refresh).toBe(bench.codex.tokenRequests().at(-1)?.issuedRefresh);
 			expect(storedAccounts(bench)).toMatchObject([{ label: "a", linked: true, needsLogin: null }]);
 			const last = await bench.print("say hi", NO_SESSION);

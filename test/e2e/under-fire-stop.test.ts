@@ -21,7 +21,7 @@ import {
 
 const STOP_MS = 35_000;
 
-/** From when on a lock that nobody touches any more counts as that of a dead process, and a little more. */
+/** From when on a lock that is touched no more counts as that of a dead process, and a little more. */
 const staleMs: Readonly<Record<Keeper, number>> = { pi: 32_000, us: 12_000 };
 
 // Most of the time they only wait.
@@ -29,7 +29,7 @@ vi.setConfig({ maxConcurrency: 12, testTimeout: 240_000 });
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** Until a lock that nobody touches is that old. Only the wide run waits for it: its holder, stopped, cannot tell. */
+/** Until an untouched lock is that old. Only the wide run waits for it: its holder, stopped, cannot tell. */
 async function letAge(lock: string, ms: number, since: number): Promise<void> {
 	if (isWide) return pause(ms - (performance.now() - since));
 	const at = (Date.now() - ms) / 1000;
@@ -106,7 +106,7 @@ describe.concurrent("a process that was stopped for 35 s with a lock in its hand
 			expect(Math.max(0, ...timesSent(bench)), "times a token was sent").toBeLessThanOrEqual(1);
 			expect(bench.stored("a").needsLogin).toBeNull();
 			expect(brokenFiles(bench)).toEqual([]);
-			// A connection that has been idle for so long may break, and then nobody knows whether the token got through.
+			// A connection that has been idle for so long may break, and then it is unknown whether the token got through.
 			ageExchangeNotes(bench, 60_000);
 			leaveOnlyA(bench);
 			const last = await bench.print("say hi", NO_SESSION);

@@ -32,14 +32,14 @@ export function ageExchangeNotes(bench: Bench, byMs: number, hashes?: readonly s
 	const state = JSON.parse(text, (key, value) =>
 		key === "exchange" && isMeant(value.tokenHash) ? aged(value) : value,
 	);
-	// In one step: somebody may be reading.
+	// In one step: another process may be reading.
 	bench.dir.write("codex-state.json.new", state);
 	renameSync(bench.dir.path("codex-state.json.new"), bench.dir.path("codex-state.json"));
 }
 
 /**
  * Lets time pass for what dead processes have left behind: notes, locks and temporary files are older by so much. Only
- * for when nobody runs who touches them.
+ * for when no process runs that touches them.
  */
 export function ageLeftovers(bench: Bench, byMs: number): void {
 	ageExchangeNotes(bench, byMs);

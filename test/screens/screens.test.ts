@@ -46,7 +46,7 @@ const TWELVE: readonly Actor[] = Array.from({ length: 12 }, (_, at) => ({
 	week: [at * 8, HOUR_MS * 24 * (1 + at / 2)],
 }));
 
-/** Twelve of which half are of no use now, and one of which everything is told that there can be. */
+/** Twelve accounts: half are of no use now, and one shows everything that an account can show. */
 const MIXED: readonly Actor[] = TWELVE.map((actor, at) => ({
 	...actor,
 	...(at % 2 === 1 && { fiveHour: [100, HOUR_MS * at], coolsForMs: HOUR_MS * at }),

@@ -66,7 +66,7 @@ export interface SceneOptions {
 	readonly isNew?: true;
 	/** More of `codex-state.json`. */
 	readonly state?: Readonly<Record<string, unknown>>;
-	/** Accounts that nobody has added yet. */
+	/** Accounts that are not added yet. */
 	readonly strangers?: readonly string[];
 	/** Puts other things into the home before pi starts. */
 	readonly furnish?: (bench: Bench) => Promise<void>;
@@ -112,7 +112,7 @@ export async function startScene(
 	);
 	bench.dir.write("codex-accounts.json", { version: 2, accounts });
 	const memos = actors.map((actor) => [bench.id(actor.name), memoOf(actor)] as const);
-	// Nobody is new here, unless a scene is about just that.
+	// No account is new here, unless a scene is about just that.
 	const welcomed = actors.length === 0 && !options.furnish ? { welcomedAt: NOW } : {};
 	const live = actors.flatMap(({ name, sessions = 0 }) =>
 		Array.from({ length: sessions }, (_, at) => [`${name} ${at}`, { account: bench.id(name), at: NOW - MINUTE_MS }]),

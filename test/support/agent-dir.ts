@@ -45,7 +45,7 @@ export interface AgentDir {
 	readJson(name: string): unknown;
 	/** Writes a file into `dir`, mode 0600; objects as JSON. */
 	write(name: string, content: JsonObject | string): void;
-	/** As `write`, in one step: nobody who reads meanwhile finds a part. For files of a pi that runs. */
+	/** As `write`, in one step: no reader finds a part of it. For files of a pi that runs. */
 	replace(name: string, content: JsonObject | string): void;
 	/** Deletes the whole home. */
 	remove(): void;

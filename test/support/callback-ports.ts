@@ -4,10 +4,10 @@ import { onTestFinished } from "vitest";
 /** Every browser sign-in listens on these, so only one test on a machine can have one under way. */
 export const CALLBACK_PORTS = [1455, 1457] as const;
 
-/** Whoever listens here has the callback ports: the system gives it back with its process, however that ends. */
+/** The process that listens here has the callback ports: the system gives it back with its process, however that ends. */
 const TURN_PORT = 14_551;
 const RETRY_MS = 100;
-/** Long enough for whoever waits to look again: a file of tests that gives the ports back and takes them would starve the others. */
+/** Long enough for a waiting file to look again: a file of tests that gives the ports back and takes them would starve the others. */
 const TURN_MS = 3 * RETRY_MS;
 let givenBackAt = 0;
 

@@ -63,7 +63,7 @@ export function startProcess(command: LaunchCommand, stdin: "ignore" | "pipe"): 
 			resolve({ code, signal, stdout, stderr, ms: performance.now() - startedAt });
 		});
 	});
-	// Whoever waits sees the rejection; without this line a spawn error that nobody waits for ends the test run.
+	// A caller that waits sees the rejection; without this line a spawn error with no caller ends the test run.
 	ended.catch(() => undefined);
 
 	const describe = (): string => {

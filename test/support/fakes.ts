@@ -39,7 +39,7 @@ export const DAY_MS = 24 * HOUR_MS;
 /** A Friday at noon UTC: the moment at which unit tests play. */
 export const NOW = Date.UTC(2026, 10, 20, 12);
 
-/** A clock that stands still until it is told otherwise. */
+/** A clock that stands still until a test moves it. */
 export interface FakeClock extends Clock {
 	at: number;
 }
@@ -410,7 +410,7 @@ export interface FakeStateStore extends StateStore {
 	looks: number;
 	readonly memos: Map<AccountId, AccountStatus>;
 	pinnedId: AccountId | undefined;
-	/** The account that each session is at work on; nobody's lease runs out. */
+	/** The account that each session is at work on; no lease runs out. */
 	readonly live: Map<string, AccountId>;
 	chosenLast: AccountId | undefined;
 	/** What keeps the file from being written; memory keeps the change. */

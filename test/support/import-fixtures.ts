@@ -65,7 +65,7 @@ export function codexFile(login: ToolLogin, overrides: Readonly<Record<string, u
 	};
 }
 
-/** Codex's file of somebody who works with an API key. */
+/** Codex's file of a user who works with an API key. */
 export const API_KEY_FILE = { auth_mode: "apikey", OPENAI_API_KEY: "sk-FAKE-not-a-key" };
 
 /** opencode's entry for a ChatGPT login. */

@@ -81,7 +81,7 @@ process.on("exit", () => {
 
 /**
  * Makes sure a child does not outlive this process. Call the returned function when the child has exited: its id
- * may belong to somebody else from then on.
+ * may belong to another process from then on.
  */
 export function killAtExit(pid: number): () => void {
 	running.add(pid);

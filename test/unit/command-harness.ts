@@ -41,7 +41,7 @@ export interface CommandHarness {
 	browserOpens: () => Promise<boolean>;
 	/** The model that the person has saved as the default. */
 	savedModel: string | undefined;
-	/** Plays a sign-in, in a browser or on a device; without one nobody can sign in. */
+	/** Plays a sign-in, in a browser or on a device; without one no sign-in is possible. */
 	inBrowser: (dialog: LoginDialog) => Promise<Credential>;
 	onDevice: (dialog: DeviceDialog) => Promise<Credential>;
 	/** What other tools keep, and what lies at paths. */
@@ -73,7 +73,7 @@ export interface CommandHarness {
 	settingsRefusal: Error | undefined;
 	/** Gives a command; the last of the `notices` things that are said, one unless told otherwise, as `<level>: <text>`. */
 	run(args: string, notices?: number): Promise<string>;
-	/** The same where nobody looks on: what is written to standard error, and the exit code. */
+	/** The same without a user at the screen: what is written to standard error, and the exit code. */
 	runUnseen(args: string): Promise<{ readonly said: string; readonly code: unknown }>;
 	/** Values that are offered while `typed` stands in the editor. */
 	offered(typed: string): string[] | null;
@@ -105,7 +105,7 @@ export function createCommandHarness(
 			return cli.paths.get(path);
 		},
 	};
-	const nobody = () => Promise.reject(new Error("nobody signs in"));
+	const noSignIn = () => Promise.reject(new Error("this test has no sign-in"));
 	const settings: SettingsStore = {
 		read: () => harness.settings,
 		set: async (values) => {
@@ -226,8 +226,8 @@ export function createCommandHarness(
 		opened: [],
 		browserOpens: async () => true,
 		savedModel: undefined,
-		inBrowser: nobody,
-		onDevice: nobody,
+		inBrowser: noSignIn,
+		onDevice: noSignIn,
 		found: [],
 		paths: new Map(),
 		searched: [],
@@ -278,12 +278,12 @@ export function createCommandHarness(
 	return cli;
 }
 
-/** The id of somebody whose token is {@link aTokenOf} that name. */
+/** The id of the account whose token is {@link aTokenOf} that name. */
 export function idOf(name: string): string {
 	return idFor(`user-${name}__acct-${name}`, `acct-${name}`);
 }
 
-/** What a sign-in of somebody gives. */
+/** The result of a sign-in. */
 export function aGrant(name: string, issuedAt = NOW): Credential {
 	return {
 		access: aTokenOf(name, { issuedAt }),

@@ -238,7 +238,7 @@ function toldByStore(account: Account): Account {
 	};
 }
 
-/** Everything that is said, and wrapped by pi or by the terminal; a string a line as it is meant. */
+/** Every text that pi or the terminal wraps; each string is one line before it is wrapped. */
 const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> = {
 	show: ({ view }, width) => [poolAsText(view, width), poolInDetail(view, width), poolAsLines(view)].join("\n"),
 	why: ({ view, words }, width) => {

@@ -92,7 +92,7 @@ export interface FakeContext {
 	readonly choices: string[];
 	/** Runs when a panel asks something. */
 	onQuestion: () => void;
-	/** Nobody answers: a question stands until it is taken away. */
+	/** No answer comes: a question stands until it is taken away. */
 	isAway: boolean;
 	/** What has taken the editor's place. */
 	panel: Component | undefined;

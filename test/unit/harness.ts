@@ -160,7 +160,7 @@ export interface Harness {
 	dice: number;
 	/** Words that the host's own turn retry repeats. */
 	repeated: RegExp;
-	/** Reasons for which nobody was left. */
+	/** Reasons for which no account was left. */
 	readonly exhaustions: Exhaustion[];
 	/** What the loop itself is given. */
 	readonly deps: FailoverDeps;

@@ -3,7 +3,7 @@ import type { Affinity } from "../../core/affinity.ts";
 import { selectionReason } from "../../core/plan.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock, SettingsStore } from "../../core/ports.ts";
-import { nobodySignedIn } from "../../core/turn-texts.ts";
+import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import { tightest } from "../../core/usage.ts";
 import { accountRef, type NoArgs, type Outcome, parseNothing, type Subcommand } from "../../pi/command.ts";
 import type { SessionView } from "../../pi/session-view.ts";
@@ -36,7 +36,7 @@ export function createNext(ports: Ports): Subcommand<NoArgs> {
 async function moveOn(host: ExtensionCommandContext, ports: Ports): Promise<Outcome> {
 	const { pool, affinity, settings, clock } = ports;
 	if (!settings.read().enabled) return { failure: texts.noNextWhileOff() };
-	if (pool.accounts().length === 0) return { failure: nobodySignedIn() };
+	if (pool.accounts().length === 0) return { failure: noAccountSignedIn() };
 	const { from, to, asked } = moveFor(host, ports);
 	if (!to) return { failure: texts.noNext(from) };
 	const pinned = pool.pinned();

@@ -1,5 +1,5 @@
 import { type Account, printable } from "../../core/account.ts";
-import { nobodySignedIn } from "../../core/turn-texts.ts";
+import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import {
 	byLength,
 	creditsUntil,
@@ -22,7 +22,7 @@ export interface Refreshed {
 
 /** One line an account. `now` is epoch ms. */
 export function refreshedAsText(refreshed: readonly Refreshed[], now: number): string {
-	if (refreshed.length === 0) return nobodySignedIn();
+	if (refreshed.length === 0) return noAccountSignedIn();
 	const rows = refreshed.map((each) => [printable(each.account.label), printable(outcomeOf(each, now))]);
 	return alignColumns(rows).join("\n");
 }

@@ -3,7 +3,7 @@ import { printable } from "../../core/account.ts";
 import { gateOf } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
-import { nobodySignedIn } from "../../core/turn-texts.ts";
+import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import {
 	byLength,
 	freshness,
@@ -96,7 +96,7 @@ function quotaAsJson({ windowMinutes, usedPercent, resetsAt }: UsageWindow) {
 
 /** The pool as aligned text, `columns` wide at most; two lines an account where that is too narrow for one. */
 export function poolAsText(view: PoolView, columns: number): string {
-	if (view.accounts.length === 0) return nobodySignedIn();
+	if (view.accounts.length === 0) return noAccountSignedIn();
 	const ready = view.accounts.filter(({ state }) => state === "ready").length;
 	const bypassed = bypassedBy(view);
 	const head = `${bypassed === undefined ? "" : `${bypassed} · `}${ready} of ${view.accounts.length} ready · ${view.policy}`;
@@ -184,7 +184,7 @@ const ABSENT = "-";
  * time to the reset; `-` where there is none.
  */
 export function poolAsLines(view: PoolView): string {
-	if (view.accounts.length === 0) return nobodySignedIn();
+	if (view.accounts.length === 0) return noAccountSignedIn();
 	return view.accounts.map((shown) => accountAsLine(shown, view.now)).join("\n");
 }
 
@@ -214,7 +214,7 @@ function compactWindow(window: WindowCell | undefined): string {
 
 /** Everything that is known of each account, in lines of `columns`; nothing is cut. */
 export function poolInDetail(view: PoolView, columns: number): string {
-	if (view.accounts.length === 0) return nobodySignedIn();
+	if (view.accounts.length === 0) return noAccountSignedIn();
 	return view.accounts.map((shown) => accountInDetail(shown, view, columns).join("\n")).join("\n\n");
 }
 

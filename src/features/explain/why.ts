@@ -3,7 +3,7 @@ import { type Account, printable } from "../../core/account.ts";
 import type { Gate } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import { firstBack, type Plan, type Ranked } from "../../core/plan.ts";
-import { nobodySignedIn } from "../../core/turn-texts.ts";
+import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { WhyDocument } from "../../pi/json-schemas.ts";
 import {
 	about,
@@ -66,7 +66,7 @@ function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
 export function whyAsText(view: WhyView, columns: number): string {
 	const { order, gated, now } = view.plan;
 	const all = [...order, ...gated];
-	if (all.length === 0) return nobodySignedIn();
+	if (all.length === 0) return noAccountSignedIn();
 	const labels = Math.max(...all.map(({ account }) => visibleWidth(printable(account.label))));
 	const width = Math.min(labels, Math.floor(columns / 3));
 	const digits = String(all.length).length;

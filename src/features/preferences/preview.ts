@@ -1,11 +1,11 @@
 import { printable } from "../../core/account.ts";
 import type { Plan, Ranked } from "../../core/plan.ts";
-import { nobodySignedIn } from "../../core/turn-texts.ts";
+import { noAccountSignedIn } from "../../core/turn-texts.ts";
 
 /** Which account a new session would start on, and what puts it before the next one. */
 export function startsOn({ order, gated }: Plan): string {
 	const [first, second] = order;
-	if (order.length + gated.length === 0) return nobodySignedIn();
+	if (order.length + gated.length === 0) return noAccountSignedIn();
 	if (!first) return "A new session finds no account ready.";
 	const nameOf = ({ account }: Ranked) => printable(account.label);
 	const start = `A new session starts on ${nameOf(first)}`;

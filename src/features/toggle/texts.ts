@@ -1,4 +1,4 @@
-import { nobodySignedIn } from "../../core/turn-texts.ts";
+import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import { plural } from "../../ui-kit/format.ts";
 
 /** After `off`. Other processes follow at their next request. */
@@ -15,5 +15,5 @@ export function switchedAllOff(hasPiLogin: boolean, wasOff: boolean): string {
 /** After `on`. */
 export function switchedBackOn(accounts: number, wasOn: boolean): string {
 	const done = wasOn ? "pi-multicodex is on already." : "pi-multicodex is on again.";
-	return accounts === 0 ? `${done} ${nobodySignedIn()}` : `${done} The pool has ${plural(accounts, "account")}.`;
+	return accounts === 0 ? `${done} ${noAccountSignedIn()}` : `${done} The pool has ${plural(accounts, "account")}.`;
 }

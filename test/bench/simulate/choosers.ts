@@ -36,7 +36,7 @@ const isReady = (meter: Meter, now: number) => meter.cooldowns.length === 0 || i
 interface Ours {
 	/** Asks for a plan also where affinity decides. */
 	readonly isSure?: boolean;
-	/** `rotation.maxWait`: with less than it takes until an account is back nobody waits for room. */
+	/** `rotation.maxWait`: no request waits for room if an account takes longer than that to be back. */
 	readonly maxWaitMs?: number;
 }
 

@@ -1,7 +1,7 @@
 import { CACHE_LIFE_MS, DAY_MS, HOUR_MS, MINUTE_MS, type Model, START, WEEK_MS, workOf } from "./model.ts";
 import { createDice, type Dice } from "./random.ts";
 
-/** One request that somebody wants to make. */
+/** One request that a user wants to make. */
 export interface Turn {
 	/** Epoch ms, if nothing holds the session up. */
 	readonly plannedAt: number;
@@ -33,7 +33,7 @@ export interface AccountSpec {
 	readonly longMs: number;
 	/** Where the longer clock runs from before: when it ends, and how much is used up. */
 	readonly running: { readonly endsAt: number; readonly used: number } | undefined;
-	/** Its usage is asked for every so often, beginning here; both as in a pool that somebody works with. */
+	/** Its usage is asked for every so often, beginning here; both as in a pool in use. */
 	readonly poll: { readonly firstAt: number; readonly everyMs: number };
 }
 
@@ -41,7 +41,7 @@ export interface AccountSpec {
 export interface Outside {
 	readonly at: number;
 	readonly account: number;
-	/** Work that somebody takes elsewhere; undefined for an early reset of all its windows. */
+	/** Work that another program does with the account; undefined for an early reset of all its windows. */
 	readonly work: number | undefined;
 }
 

@@ -47,7 +47,7 @@ export interface Meter extends Candidate {
 	serve(work: number, now: number): number;
 	/** Refuses a request: the account cools until the server's reset. */
 	refuse(now: number): void;
-	/** Somebody takes work elsewhere; what does not fit is refused. */
+	/** Another program uses the account; what does not fit is refused. */
 	takeOutside(work: number, now: number): void;
 	resetEarly(now: number): void;
 	/** Longer windows that have ended. */
@@ -70,7 +70,7 @@ export function createMeter(spec: AccountSpec, index: number, { headersTell }: M
 	let snapshot: UsageSnapshot | undefined;
 	let cooldowns: readonly Cooldown[] = [];
 	let nextPollAt = spec.poll.firstAt;
-	/** Something has happened that nobody here has seen. */
+	/** Something has happened that no process here has seen. */
 	let isNews = false;
 
 	const settle = (now: number) => {

@@ -1,6 +1,6 @@
 /**
  * What the simulated backend is like. Work is counted in tokens of uncached input; sources are in the comments, and
- * what nobody outside the backend knows can be changed from the command line.
+ * what is not known outside the backend can be changed from the command line.
  */
 export interface Model {
 	/** What a plus account's 5h window holds. */

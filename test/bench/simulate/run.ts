@@ -36,7 +36,7 @@ export interface Outcome {
 
 /** How a run differs from the world as it is. */
 export interface RunOptions {
-	/** Changing the account costs nothing, and all usage is known at once: the reference. Nobody can have that. */
+	/** Changing the account costs nothing, and all usage is known at once: the reference, which no real pool reaches. */
 	readonly isFree?: boolean;
 }
 

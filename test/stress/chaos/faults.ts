@@ -24,8 +24,8 @@ export interface Fault {
 	/** The same over a WebSocket, where hosts show the words alone; default: as over HTTP. */
 	readonly overSocket?: Sequel;
 	/**
-	 * How long the account rests after it, ms. `told`: the answer says when it is back. `person`: until somebody resets it.
-	 * Absent: nobody is blamed.
+	 * How long the account rests after it, ms. `told`: the answer says when it is back. `person`: until a user resets it.
+	 * Absent: no account is blamed.
 	 */
 	readonly rests?: "told" | "person";
 	/** The whole workspace is meant, with all its seats. */
@@ -183,7 +183,7 @@ const ONCE_MORE: readonly Trouble[] = [
 	{ name: "unknown response", weight: 1, answer: () => answers.previousResponseNotFound() },
 ];
 
-/** What no other account would do better, or nobody may replay. */
+/** What no other account would do better, or must not be replayed. */
 const ENDS: readonly Trouble[] = [
 	...[500, 502, 503, 504].map((status) => ({
 		name: `${status}`,
@@ -287,7 +287,7 @@ export type Spending = "granted" | "unspent" | "unknown" | "refused";
 export interface TokenFault {
 	readonly name: string;
 	readonly weight: number;
-	/** What whoever sent it may conclude. */
+	/** What the sender may conclude. */
 	readonly spending: Spending;
 	readonly answer: (dice: Dice) => TokenAnswer;
 }

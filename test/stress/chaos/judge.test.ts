@@ -117,8 +117,8 @@ describe("a turn that kept every promise", () => {
 describe("a broken promise is seen:", () => {
 	it.each<[string, Partial<TurnReport>, RegExp]>([
 		["no final event", { reason: "none" }, /no final event/],
-		["an end as if by Esc", { reason: "aborted" }, /aborted by nobody/],
-		["nobody to serve it", { reason: "off" }, /nothing of ours/],
+		["an end as if by Esc", { reason: "aborted" }, /aborted without a key/],
+		["no account to serve it", { reason: "off" }, /nothing of ours/],
 		["an answer that was given to another turn", { shown: [7] }, /another turn/],
 		["a wait without a bound", { shown: [1], endedAt: 60_100 }, /it took 60 s/],
 		["an Esc that is not heeded", { shown: [1], abortedAt: 100, endedAt: 5200 }, /after its abort/],
@@ -223,7 +223,7 @@ describe("events of a stream", () => {
 	});
 
 	it("are wrong without a final event, and with one after the final event", () => {
-		expect(watch(good, false).problems).toEqual(["a stream that nobody ended"]);
+		expect(watch(good, false).problems).toEqual(["a stream without an end"]);
 		const { watcher, late } = watch(good);
 		watcher.push(done);
 		expect(late).toEqual([expect.stringMatching(/after the final one/)]);

@@ -8,13 +8,13 @@ export interface Turn {
 	readonly report: TurnReport;
 	/** The session's process and seat: who remembers what it was told. */
 	readonly seat: string;
-	/** Accounts that a command has had its hands on meanwhile; all of them while somebody switched us off. */
+	/** Accounts that a command has had its hands on meanwhile; all of them while the extension is switched off. */
 	readonly touched: (name: string) => boolean;
 	/** Cooldowns were reset between these times. */
 	readonly wasReset: (from: number, to: number) => boolean;
 	/** Clocks and disks were right all the time: what one process knows, every other one knows. */
 	readonly isPlain: boolean;
-	/** Nobody was killed or stood still for a while before: what one process has learnt every other one has read by now. */
+	/** No process was killed or stood still for a while before: what one process has learnt every other one has read by now. */
 	readonly isSettled: (from: number) => boolean;
 	/** How long the process stood still meanwhile, ms. */
 	readonly stoppedMs: number;
@@ -51,7 +51,7 @@ export function judgeTurn(turn: Turn, journal: Journal, world: World, memory: Me
 	}
 	if (report.reason === "off" && !turn.touched("all")) problems.push("nothing of ours was there to serve it");
 	if (report.reason === "none") problems.push("it has no final event");
-	if (report.reason === "aborted" && report.abortedAt === undefined) problems.push("it was aborted by nobody");
+	if (report.reason === "aborted" && report.abortedAt === undefined) problems.push("it was aborted without a key");
 	if (/could not handle this request/.test(report.words)) problems.push("a defect of ours ended it");
 	const moved = asked.findIndex(({ fault, account, isSocket }, index) => {
 		const next = asked[index + 1];

@@ -263,7 +263,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		}
 	};
 
-	/** Nobody was killed, stood still, or had a wrong clock or disk for a while before. */
+	/** No process was killed, stood still, or had a wrong clock or disk for a while before. */
 	const isSettled = (from: number) => {
 		const isLongAgo = (at: number) => at < from - STALE_MS;
 		const ends = [
@@ -512,7 +512,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			await pause(TICK_MS);
 			journal.harvest();
 			for (const problem of journal.look()) violateNow(problem);
-			// Whoever was killed, or stood still, has an excuse for a while.
+			// A process that was killed, or stood still, has an excuse for a while.
 			const isQuiet = (weather === "calm" || weather === "commands") && isSettled(Date.now());
 			for (const lock of world.heldFor(LONGEST_HOLD_MS)) if (isQuiet) violateNow(`${lock} was not given back`);
 			ticks += 1;
@@ -533,7 +533,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		}
 	};
 
-	/** Puts everything right that somebody has to put right. */
+	/** Puts everything right that a user has to put right. */
 	const tidy = async () => {
 		const [post] = posts;
 		if (!post) throw new Error("there is no process");

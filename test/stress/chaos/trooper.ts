@@ -6,7 +6,7 @@ import { repositoryRoot } from "../../support/hosts.ts";
 import { killAtExit, outputTail } from "../../support/launch.ts";
 import type { Measure, Message, Order, TurnOrder, TurnReport } from "./orders.ts";
 
-/** Thrown at whoever waits for something from a process that was killed. */
+/** Thrown at a caller that waits for a process that was killed. */
 export class Fallen extends Error {}
 
 /** Orders that are waited for; the ticket is ours. */

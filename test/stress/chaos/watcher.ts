@@ -93,7 +93,7 @@ export function createWatcher(onLate: (what: string) => void): Watcher {
 		},
 		close: () => {
 			if (!final) wrong("no final event");
-			if (!isEnded) wrong("a stream that nobody ended");
+			if (!isEnded) wrong("a stream without an end");
 			const message = final?.type === "done" ? final.message : undefined;
 			for (const [index, text] of texts) {
 				const whole = message && atIndex(index, message);

@@ -49,7 +49,7 @@ const running = new Map<string, AbortController>();
 const patient = new AbortController();
 let turns = 0;
 let isLeaving = false;
-// The driver is gone, and with it whoever would end this.
+// The driver is gone, and nothing else would end this.
 process.on("disconnect", () => {
 	if (!isLeaving) process.exit(1);
 });

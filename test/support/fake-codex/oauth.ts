@@ -72,7 +72,7 @@ export class OAuthEndpoints {
 
 	#decide(query: RecordedRequest["query"], redirectUri: string): Record<string, string> {
 		const { browser } = this;
-		if (browser === undefined) return { error: "login_required", error_description: "nobody is signed in" };
+		if (browser === undefined) return { error: "login_required", error_description: "no account is signed in" };
 		if ("deny" in browser) return { error: browser.deny, error_description: browser.description };
 		const account = this.#world.account(browser.account);
 		const allowed = query.allowed_workspace_id?.split(",");

@@ -95,7 +95,7 @@ describe("naming an account", () => {
 		["the beginning of its id", "3f00", [home]],
 		["a label before the beginning of an id", "3f9c", [odd]],
 		["nothing", "   ", []],
-		["what nobody has", "nobody", []],
+		["an unknown name", "missing", []],
 		["what two may mean", "3f", [work, home]],
 	])("by %s", (_name, text, expected) => {
 		expect(matchAccounts(all, text)).toEqual(expected);

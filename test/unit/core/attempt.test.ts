@@ -73,7 +73,7 @@ async function request(inner: StreamOptions): Promise<Response> {
 
 describe("what is left", () => {
 	it.each([
-		["over a socket, of which nothing is told", undefined, false],
+		["over a socket, without headers", undefined, false],
 		["without a header of the backend", { "content-type": "text/event-stream" }, false],
 		["with its headers, also of a plan without windows", { "x-codex-plan-type": "team" }, true],
 	])("is known to have come with an answer %s: %o", async (_name, headers, isTold) => {

@@ -23,7 +23,7 @@ let clock: FakeClock;
 let accounts: FakeAccountStore;
 let state: FakeStateStore;
 
-/** A process, and what is told in it but for redraws. */
+/** A process, and its events without the redraws. */
 interface Process {
 	readonly pool: Pool;
 	readonly told: PoolEvent[];

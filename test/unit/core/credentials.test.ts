@@ -94,7 +94,7 @@ const openLinked = (credential: Credential) => {
 	open(credential, { linked: true, source: "pi" });
 	piAuth.login = { kind: "oauth", credential, workspaceId: "acct-work" };
 };
-const row = () => accounts.rows[0] ?? anAccount("nobody");
+const row = () => accounts.rows[0] ?? anAccount("missing");
 const ask = (options: Parameters<Credentials["accessToken"]>[1] = {}) => credentials.accessToken(ID, options);
 const inFile = () => (piAuth.login.kind === "oauth" ? piAuth.login.credential : undefined);
 
@@ -140,8 +140,8 @@ describe("a token that is good", () => {
 	});
 
 	it("is none of an account that is gone", async () => {
-		expect(await credentials.accessToken("nobody", {})).toMatchObject({ kind: "unavailable" });
-		expect(credentials.currentToken("nobody")).toBeUndefined();
+		expect(await credentials.accessToken("missing", {})).toMatchObject({ kind: "unavailable" });
+		expect(credentials.currentToken("missing")).toBeUndefined();
 	});
 });
 
@@ -177,7 +177,7 @@ describe("a token that is due", () => {
 
 	it.each<[string, RefreshOutcome]>([
 		["the issuer is down", { kind: "unavailable", reason: "503" }],
-		["nobody knows whether it was exchanged", { kind: "unknown", reason: "no answer" }],
+		["the exchange has no known outcome", { kind: "unknown", reason: "no answer" }],
 	])("goes on serving while it is valid where %s, and no account is flagged", async (_name, outcome) => {
 		answer = () => outcome;
 		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
@@ -640,7 +640,7 @@ describe("a process that was stopped before it spent anything", () => {
 		open(EXPIRED);
 		const renewed = issued(NOW + 1);
 		const { assertWritable } = accounts;
-		// Stopped while it looked at the disk: its lock was taken for stale, and the token renewed by somebody else.
+		// Stopped while it looked at the disk: its lock was taken for stale, and the token renewed by another process.
 		accounts.assertWritable = async () => {
 			await assertWritable();
 			await accounts.patch(ID, { credential: renewed });
@@ -762,7 +762,7 @@ describe("pi's own login", () => {
 		["given an API key", { kind: "foreign" }],
 		["torn", { kind: "unreadable" }],
 		[
-			"signed in as somebody else",
+			"signed in as another account",
 			{ kind: "oauth", credential: { ...FRESH, access: aTokenOf("other") }, workspaceId: undefined },
 		],
 	])("is left alone where pi is %s by now", async (_name, login) => {

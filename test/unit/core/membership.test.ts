@@ -519,7 +519,7 @@ describe("accounts that were taken for two", () => {
 		const older = await membership.join(bySeat, { source: "login", label: "mine" });
 		clock.at += 1000;
 		const newer = await membership.join(bySub, { source: "import:codex", label: "again" });
-		if (!older || !newer) throw new Error("nobody joined");
+		if (!older || !newer) throw new Error("no account joined");
 		expect(accounts.list()).toHaveLength(2);
 		return { older, newer };
 	}

@@ -107,7 +107,7 @@ describe("the choice among eligible accounts", () => {
 		["self_serve_business_prolite", ["large", "other"]],
 		["promax", ["large", "other"]],
 		["enterprise_cbp_trial", ["large", "other"]],
-		["nobody-knows", ["other", "large"]],
+		["unknown", ["other", "large"]],
 		["pro", ["large", "other"]],
 	])("counts a session for less on a larger account: %s", (plan, expected) => {
 		const windows = [fiveHours(50, HOUR_MS), week(10, DAY_MS)];
@@ -147,7 +147,7 @@ describe("the choice among eligible accounts", () => {
 		const twins = ["a", "b", "c"].map((id) => candidate(id, [fiveHours(0, 5 * HOUR_MS), week(0, 7 * DAY_MS)]));
 		const sessions = new Map<string, number>();
 		const chosen = Array.from({ length: 6 }, () => {
-			const id = rank(twins, context({ liveSessions: sessions }))[0]?.account.id ?? "nobody";
+			const id = rank(twins, context({ liveSessions: sessions }))[0]?.account.id ?? "missing";
 			sessions.set(id, (sessions.get(id) ?? 0) + 1);
 			return id;
 		});

@@ -617,7 +617,7 @@ describe("usage", () => {
 	});
 
 	it("of an account that is gone does no harm", () => {
-		expect(() => note({ windows: [window(100)], plan: "pro" }, "nobody")).not.toThrow();
+		expect(() => note({ windows: [window(100)], plan: "pro" }, "missing")).not.toThrow();
 	});
 });
 

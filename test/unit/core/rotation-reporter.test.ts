@@ -55,11 +55,11 @@ describe("a request that goes from account to account", () => {
 		const sink = { push: ({ type }: { type: string }) => order.push(type), end: () => undefined };
 		await failover({ model: MODEL, context: CONTEXT, options: { sessionId: "s" } }, sink, harness.deps);
 		expect(order).toEqual(["continued", "start", "text_start", "text_delta", "text_end", "done"]);
-		const nobody = someone("a", "b");
-		for (const id of ["a", "b"]) nobody.play(id, LIMIT);
-		await nobody.ask();
-		expect(movesOf(nobody)).toEqual(["chosen a list", "rotated a b usage_limit"]);
-		expect(toldOf(nobody, "exhausted")).toMatchObject([
+		const dry = someone("a", "b");
+		for (const id of ["a", "b"]) dry.play(id, LIMIT);
+		await dry.ask();
+		expect(movesOf(dry)).toEqual(["chosen a list", "rotated a b usage_limit"]);
+		expect(toldOf(dry, "exhausted")).toMatchObject([
 			{ why: { total: 2, cooling: 2, untried: 0 }, asked: { modelId: "gpt-5.5" } },
 		]);
 	});
@@ -97,7 +97,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 	const five = { usedPercent: 60, windowMinutes: 300, resetsAt: NOW + 2 * HOUR_MS };
 	const week = { usedPercent: 40, windowMinutes: 10_080, resetsAt: NOW + 50 * HOUR_MS };
 	const known = (...windows: UsageWindow[]) => ({ cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
-	/** Window, time and certainty of what is told. */
+	/** Window, time and certainty that the notice names. */
 	const ends = (harness: Harness) =>
 		toldOf(harness, "continued").map(({ first }) =>
 			first.type === "rotated" ? [first.window, first.readyAt, first.guessed === true] : [],

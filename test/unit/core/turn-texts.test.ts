@@ -34,7 +34,7 @@ describe("the words that end a turn for good", () => {
 
 	it("are not taken for an overflow of the context in any combination", () => {
 		fc.assert(fc.property(anExhaustion, (why) => !asOverflow(exhausted(why))));
-		const others = [texts.signedOutInARow(), texts.unexpected(), texts.nobodySignedIn()];
+		const others = [texts.signedOutInARow(), texts.unexpected(), texts.noAccountSignedIn()];
 		expect([...others, texts.continuesElsewhere(), texts.brokenOff()].filter(asOverflow)).toEqual([]);
 	});
 

@@ -174,7 +174,7 @@ describe("usage", () => {
 
 	it("is asked for no account that is switched off or unknown", async () => {
 		open({}, anAccount("a", { enabled: false }));
-		expect([await monitor.ask("a"), await monitor.ask("nobody"), asked]).toEqual([false, false, []]);
+		expect([await monitor.ask("a"), await monitor.ask("missing"), asked]).toEqual([false, false, []]);
 	});
 
 	it("never hides what a request was refused for, whether it fails or comes right", async () => {

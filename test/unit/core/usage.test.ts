@@ -187,7 +187,7 @@ describe("what quota is made of", () => {
 			{ windows: [{ ...week, usedPercent: 100, resetsAt: NOW }], limitReached: true },
 			false,
 		],
-		["nothing is told", {}, false],
+		["the backend reports nothing", {}, false],
 	])("is spent or not where %s", (_name, told, expected) => {
 		expect(isSpent(aSnapshot(told), NOW)).toBe(expected);
 	});

@@ -22,7 +22,7 @@ beforeEach(() => {
 });
 afterEach(() => scratch.remove());
 
-/** What somebody may have put where something else belongs. */
+/** Values of the wrong kind that a file may hold after an edit by hand. */
 const odd = fc.oneof(
 	fc.constantFrom(null, "", "x y", "a\nb", "\u001b[31mred", 0, -1, 1e300, -1e300, 9e15, 1e14, NOW, NOW + 3.6e6, true),
 	fc.string({ unit: "binary", maxLength: 8 }),

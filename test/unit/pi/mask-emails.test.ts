@@ -7,7 +7,7 @@ import { aGrant, type CommandHarness, createCommandHarness } from "../command-ha
 import { aContext } from "../fake-pi.ts";
 
 const lost = { needsLogin: { reason: "revoked", at: NOW } };
-/** Labels that are e-mails: as somebody may type them, and two that look the same once they are hidden. */
+/** Labels that are e-mails: as a user may type them, and two that look the same once they are hidden. */
 const work = anAccount("me@work.example", { id: "aaaaaaaaaaaa", email: "me@work.example" });
 const twin = anAccount("mo@work.example", { id: "bbbbbbbbbbbb", email: "mo@work.example", ...lost });
 const side = anAccount("side", { id: "cccccccccccc", email: "side@home.example", enabled: false });
@@ -38,7 +38,7 @@ const WAYS: Readonly<Record<string, readonly string[]>> = {
 	add: ["", "me@work.example", "--undo"],
 	login: ["", "mo@work.example", '"my own@home.example"'],
 	import: ["--dry-run", ""],
-	remove: ["me@work.example", "own@home.example --logout", "nobody@home.example"],
+	remove: ["me@work.example", "own@home.example --logout", "missing@home.example"],
 	rename: ["me@work.example", "me@work.example me@other.example", "side me@work.example"],
 	enable: ["me@work.example", "mo@work.example", "side"],
 	disable: ["me@work.example", "side"],
@@ -77,10 +77,10 @@ describe("with maskEmails", () => {
 
 	it("output without a screen shows none either", async () => {
 		const cli = aMaskedHarness("print");
-		for (const line of ["use nobody@home.example", "me@work.example", "remove me@work.example --x"]) {
+		for (const line of ["use missing@home.example", "me@work.example", "remove me@work.example --x"]) {
 			const { said } = await cli.runUnseen(line);
 			expect(said).not.toBe("");
-			expect(said).not.toMatch(/(nobody|me)@/);
+			expect(said).not.toMatch(/(missing|me)@/);
 		}
 	});
 });

@@ -174,7 +174,7 @@ describe("the key that other extensions get", () => {
 		keyForOthers = codex.grant("theirs").access;
 		register();
 		const events = await collect(stream(there(), CONTEXT, { apiKey: keyForOthers, transport: "sse" }));
-		expect(wordsOf(events)).toBe(texts.nobodySignedIn());
+		expect(wordsOf(events)).toBe(texts.noAccountSignedIn());
 		isEnabled = false;
 		const off = await collect(stream(there(), CONTEXT, { apiKey: keyForOthers, transport: "sse" }));
 		expect(wordsOf(off)).toBe(texts.switchedOffHere());
@@ -410,7 +410,7 @@ describe("a request that is not ours", () => {
 		register();
 		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex", transport: "sse" }));
 		expect(events).toMatchObject([{ type: "error", reason: "error" }]);
-		expect(wordsOf(events)).toBe(texts.nobodySignedIn());
+		expect(wordsOf(events)).toBe(texts.noAccountSignedIn());
 		expect(codex.requests).toEqual([]);
 		// So that pi's own guidance is back at the next request.
 		expect(harness.told.map(({ type }) => type)).toContain("changed");

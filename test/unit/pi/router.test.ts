@@ -190,7 +190,7 @@ describe("use", () => {
 	});
 
 	it.each([
-		["nobody", /"nobody"\. Known: work, home, off, out\./],
+		["missing", /"missing"\. Known: work, home, off, out\./],
 		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
 		["off", /off \(by hand\)/],
 		["out", /revoked\. \/multicodex login out/],
@@ -306,7 +306,7 @@ describe("completions", () => {
 			expect([typed, offered(typed)]).toEqual([typed, expect.arrayContaining(['use "day job"'])]);
 		}
 		expect(offered('use "day job"')).toBeNull();
-		// Quotes that nobody needs make a word no less whole.
+		// Quotes that are not needed make a word no less whole.
 		expect(offered('use "work"')).toBeNull();
 		expect(offered('rename "day job" ')).toBeNull();
 	});

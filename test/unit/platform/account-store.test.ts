@@ -304,7 +304,7 @@ describe("changing accounts", () => {
 	it("patches no account that is gone, and brings none back", async () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
-		await store.patch("nobody", { plan: "pro" });
+		await store.patch("missing", { plan: "pro" });
 		expect(rows()).toEqual([storedRow("work")]);
 	});
 });
@@ -382,7 +382,7 @@ describe("removing accounts", () => {
 		const left = ["b", "c", "d"].map((name, index) => `${NAME}.bak-${NOW + 2000 + 1000 * index}-${idOf(name)}`);
 		expect(backups).toEqual(left);
 		const labels = backups.map((name) => fileSchema.parse(scratch.json(name)).accounts.map(({ label }) => label));
-		// Of each only what left: an older token of somebody else would be of no use, and one more place to lose it from.
+		// Of each only what left: an older token of another account would be of no use, and one more place to lose it from.
 		expect(labels).toEqual([["b"], ["c"], ["d"]]);
 		for (const name of backups) expectMode(scratch.path(name), 0o600);
 	});

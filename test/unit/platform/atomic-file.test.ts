@@ -30,7 +30,7 @@ async function makeWritesShort(): Promise<void> {
 	});
 }
 
-/** Every sync of a file or a directory from here on, as `act` has it; what was synced is told with its content. */
+/** Every sync of a file or a directory from here on, as `act` has it; it gets the path and the content of what was synced. */
 async function watchSyncs(act: (isFolder: boolean) => void): Promise<string[]> {
 	const seen: string[] = [];
 	const handle = await open(scratch.write("any", ""), "r");
@@ -131,9 +131,9 @@ describe("an atomic write", () => {
 	});
 
 	it("changes nothing where the file is no longer the one it was meant for", async () => {
-		scratch.write("a.json", "somebody else's");
+		scratch.write("a.json", "a stranger's");
 		expect(await writeAtomically(scratch.path("a.json"), "ours", 0o600, () => false)).toBeUndefined();
-		expect(scratch.text("a.json")).toBe("somebody else's");
+		expect(scratch.text("a.json")).toBe("a stranger's");
 		expect(scratch.names()).toEqual(["a.json"]);
 	});
 

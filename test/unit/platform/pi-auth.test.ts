@@ -51,7 +51,7 @@ describe("pi's login", () => {
 		["none", "there is no entry", "{}"],
 		["none", "there are only others", pretty({ anthropic: entry() })],
 		["foreign", "it is an API key", pretty({ "openai-codex": { type: "api_key", key: "sk-1" } })],
-		["foreign", "it is of a type that nobody knows", pretty({ "openai-codex": { type: "passkey" } })],
+		["foreign", "its type is unknown", pretty({ "openai-codex": { type: "passkey" } })],
 		["foreign", "it is a text", pretty({ "openai-codex": "sk-1" })],
 		["unreadable", "the file is empty", ""],
 		["unreadable", "the file is torn", pretty({ "openai-codex": entry() }).slice(0, 60)],
@@ -59,7 +59,7 @@ describe("pi's login", () => {
 		["unreadable", "the file is null", "null"],
 		["unreadable", "a field is missing", pretty({ "openai-codex": { type: "oauth", access: "a", expires: 1 } })],
 		["unreadable", "a field is broken", pretty({ "openai-codex": entry({ refresh: 5 }) })],
-		["oauth", "its end is told by the token alone", pretty({ "openai-codex": entry({ expires: "soon" }) })],
+		["oauth", "only the token has an end", pretty({ "openai-codex": entry({ expires: "soon" }) })],
 	])("is %s where %s", (kind, _name, bytes) => {
 		expect(parseLogin(bytes).kind).toBe(kind);
 		scratch.write(NAME, bytes);

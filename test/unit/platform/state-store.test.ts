@@ -573,7 +573,7 @@ describe("a state file that cannot be written", () => {
 		await state.clearCooldowns();
 		await state.forget("b");
 		expect([state.pin(), state.status("a").cooldowns]).toEqual(["a", []]);
-		// Everybody is let through: nobody else's claim can be seen.
+		// Every process is let through: no other process's claim can be seen.
 		const change = (memo: ReturnType<typeof state.status>) => ({ ...memo, strikes: 7 });
 		expect(await state.updateIf("a", ({ strikes }) => strikes === 0, change)).toBe(true);
 		expect(await state.updateIf("a", ({ strikes }) => strikes === 0, change)).toBe(false);

@@ -28,7 +28,7 @@ describe("remove", () => {
 
 	it.each([
 		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
-		["nobody", /"nobody"\. Known: work, home, side, out\./],
+		["missing", /"missing"\. Known: work, home, side, out\./],
 	])("of %s removes no account, and asks no question", async (named, words) => {
 		expect(await run(`remove ${named}`)).toMatch(words);
 		expect([labels().length, cli.screen.questions]).toEqual([4, []]);
@@ -255,7 +255,7 @@ describe("refresh", () => {
 	it("of no account says that there is none", async () => {
 		open([]);
 		expect(await run("refresh")).toBe("info: No Codex account is signed in. Run /multicodex add.");
-		expect(await run("refresh nobody")).toMatch(/^error: No Codex account is called "nobody"\. There is none yet: /);
+		expect(await run("refresh missing")).toMatch(/^error: No Codex account is called "missing"\. There is none yet: /);
 	});
 });
 

@@ -442,7 +442,7 @@ describe("/multicodex where there are only dialogs", () => {
 		expect(await menu()).toEqual([]);
 		expect(await menu("remove: take an account out; add --undo puts it back")).toEqual([]);
 		expect(await menu("nonsense")).toEqual([]);
-		expect(await menu("remove: take an account out; add --undo puts it back", "nobody")).toEqual([]);
+		expect(await menu("remove: take an account out; add --undo puts it back", "missing")).toEqual([]);
 		expect(labels()).toEqual(["work", "home", "out"]);
 	});
 });

@@ -8,7 +8,7 @@ import type { ToolLogin } from "../../../support/import-fixtures.ts";
 /** Part of every token here, so that a list can be searched for any of them. */
 const MARK = "SECRET";
 
-/** A sign-in of somebody, as a tool keeps it. */
+/** A sign-in as a tool keeps it. */
 export function aLogin(name: string, overrides: Partial<ToolLogin> & { readonly claims?: FakeClaims } = {}): ToolLogin {
 	const { claims, ...rest } = overrides;
 	return {

@@ -13,7 +13,7 @@ import {
 } from "../../../../src/features/import/rules.ts";
 import { anAccount, HOUR_MS, NOW } from "../../../support/fakes.ts";
 
-/** Tokens of this test read `<identity>@<issued at>`; an identity `-` is nobody's, a time `-` is not told. */
+/** Tokens of this test read `<identity>@<issued at>`; an identity `-` or a time `-` is missing. */
 const reader: ImportReader = {
 	identify: ({ credential }) => {
 		const [id = ""] = credential.access.split("@");
@@ -49,7 +49,7 @@ const signedOut = { needsLogin: { reason: "refresh_token_reused", at: NOW } };
 
 describe("what is done with a sign-in that lies with another tool", () => {
 	it.each<[Verdict, string, FoundLogin, Account[]]>([
-		["add", "of somebody who is not here", found("a@5"), [holding("b@5")]],
+		["add", "of an account that is not here", found("a@5"), [holding("b@5")]],
 		["have", "that is the very one that we hold", found("a@5"), [holding("a@5")]],
 		["have", "of an account that has its own", found("a@9"), [holding("a@5", { source: "login" })]],
 		["have", "of an account that pi holds", found("a@9"), [holding("a@5", { source: "pi", linked: true })]],
@@ -156,11 +156,11 @@ describe("any plan", () => {
 		.map(({ at, refresh, source, isOut }) => (id: string) => {
 			return holding(`${id}@${at}`, { source, ...(isOut && signedOut) }, `${id} ${refresh}`);
 		});
-	const somebody = fc
+	const holdings = fc
 		.tuple(fc.option(anOwner), fc.option(anOwner))
 		.map(([a, b]) => [a?.("a"), b?.("b")].filter((account) => account !== undefined));
 	const isTaken = ({ verdict }: PlannedImport) => verdict === "add" || verdict === "renew";
-	const whole = fc.tuple(fc.array(aFinding, { maxLength: 8 }), somebody);
+	const whole = fc.tuple(fc.array(aFinding, { maxLength: 8 }), holdings);
 
 	it("takes one sign-in an identity at most, and that is the newest that may work", () => {
 		fc.assert(
@@ -182,9 +182,9 @@ describe("any plan", () => {
 		fc.assert(
 			fc.property(whole, ([findings, accounts]) => {
 				const { planned, leftOut } = plan(findings, accounts);
-				const nobodys = findings.filter(({ credential }) => credential.access.startsWith("-"));
-				expect(planned.map((each) => each.found)).toEqual(findings.filter((each) => !nobodys.includes(each)));
-				expect(leftOut).toHaveLength(nobodys.length);
+				const anonymous = findings.filter(({ credential }) => credential.access.startsWith("-"));
+				expect(planned.map((each) => each.found)).toEqual(findings.filter((each) => !anonymous.includes(each)));
+				expect(leftOut).toHaveLength(anonymous.length);
 			}),
 		);
 	});
@@ -247,7 +247,7 @@ describe("any plan", () => {
 				}),
 			);
 		const shuffled = distinct.chain((findings) =>
-			fc.tuple(fc.constant(findings), fc.shuffledSubarray(findings, { minLength: findings.length }), somebody),
+			fc.tuple(fc.constant(findings), fc.shuffledSubarray(findings, { minLength: findings.length }), holdings),
 		);
 		const byFinding = ({ planned }: ReturnType<typeof plan>) =>
 			new Map(planned.map((each) => [each.found, each.verdict]));

@@ -60,7 +60,7 @@ describe("rotation", () => {
 		const said = await run(`rotation ${typed}`);
 		expect(cli.stored).toEqual([{ [`rotation.${key}`]: value }]);
 		expect([shown(said, key), said.split("\n").length]).toEqual([text, ROTATION_PREFERENCES.length]);
-		// Whoever draws something draws it with the new value.
+		// Every screen is drawn with the new value.
 		expect(writesBefore.at(-1)).toBe(1);
 	});
 

@@ -66,7 +66,7 @@ async function begin(nameOf?: (credential: Credential) => string | undefined): P
 		Date.now,
 		nameOf,
 	);
-	// A sign-in that a test gives up has nobody to hear of it; the ports must be free before the next one.
+	// No test hears of a sign-in that it gave up; the ports must be free before the next one.
 	onTestFinished(async () => {
 		controller.abort();
 		await credential.catch(() => undefined);
@@ -139,7 +139,7 @@ async function expectPortsFree(): Promise<void> {
 }
 
 async function occupy(port: number): Promise<Server> {
-	const server = createServer((_request, response) => response.end("somebody else"));
+	const server = createServer((_request, response) => response.end("another program"));
 	await new Promise<void>((resolve, reject) => {
 		server.once("error", reject);
 		server.listen(port, "127.0.0.1", resolve);
@@ -194,7 +194,7 @@ describe("a sign-in that the browser brings back", () => {
 		expect(signIn.problems).toEqual([undefined]);
 		// PKCE: what was sent to the exchange belongs to what was sent to the browser.
 		const [exchange] = signIn.codex.tokenRequests();
-		// That the code is here is told once, before anything is asked of the issuer.
+		// The arrival of the code is reported once, before any request to the issuer.
 		expect(signIn.received).toEqual([0]);
 		const verifier = String(exchange?.body?.code_verifier);
 		expect(createHash("sha256").update(verifier).digest("base64url")).toBe(
@@ -207,7 +207,7 @@ describe("a sign-in that the browser brings back", () => {
 		const redirect = await signIn.redirect();
 		redirect.hostname = "[::1]";
 		const answer = await visit(redirect).catch(() => undefined);
-		// A machine without IPv6 has nobody to ask there.
+		// A machine without IPv6 has no such address.
 		if (!answer) return;
 		expect(answer.status).toBe(200);
 		expect(await ownerOf(signIn)).toBe("a");
@@ -456,6 +456,6 @@ describe("callback ports that others use", () => {
 		await signIn.paste((await signIn.redirect()).href);
 		expect(await ownerOf(signIn)).toBe("a");
 		await settled();
-		for (const port of CALLBACK_PORTS) expect((await visit(`http://127.0.0.1:${port}/`)).page).toBe("somebody else");
+		for (const port of CALLBACK_PORTS) expect((await visit(`http://127.0.0.1:${port}/`)).page).toBe("another program");
 	});
 });

@@ -4,7 +4,7 @@ import { askIssuer, exchangeCode } from "../../../../src/features/sign-in/code-g
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
 import { aTokenOf, HOUR_MS, NOW } from "../../../support/fakes.ts";
 
-/** An issuer that says what it is told to, and writes down what it is sent. */
+/** An issuer with prepared answers, which records its requests. */
 interface Issuer {
 	readonly url: string;
 	status: number;

@@ -26,7 +26,7 @@ function open(rows: readonly Account[] = [], init: FakeContextInit = { mode: "tu
 }
 beforeEach(() => open());
 
-/** Whoever signs in does so at once. */
+/** Every sign-in succeeds at once. */
 const signsInAs = (name: string, issuedAt = NOW + HOUR_MS) => {
 	cli.inBrowser = async ({ showUrl }) => {
 		showUrl(ADDRESS, { comesBack: true });
@@ -202,7 +202,7 @@ describe("login", () => {
 
 	it("of no account, or of several, begins no sign-in", async () => {
 		open([rowOf("work", { email: "me@x.example" }), rowOf("home", { email: "me@x.example" })]);
-		expect(await run("login nobody")).toMatch(/^error: No Codex account is called "nobody"/);
+		expect(await run("login missing")).toMatch(/^error: No Codex account is called "missing"/);
 		expect(await run("login me@x.example")).toMatch(/^error: "me@x\.example" may mean work \(.*\), home \(/);
 		expect(cli.browserDialogs).toEqual([]);
 	});

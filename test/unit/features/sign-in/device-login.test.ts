@@ -39,7 +39,7 @@ async function signIn(codex: FakeCodex, { after = 0, now = Date.now } = {}) {
 const script = (codex: FakeCodex, status: number, error: unknown) =>
 	codex.device.polls.next(answers.refuse(status, { error }));
 
-/** Why a sign-in fails at which nobody types the code. */
+/** Why a sign-in fails when its code is not typed. */
 async function reasonOf(codex: FakeCodex, now = Date.now): Promise<string> {
 	const failed = await loginOnDevice(codex.issuer, { showCode: () => undefined }, now, pause).then(
 		() => "it did not",

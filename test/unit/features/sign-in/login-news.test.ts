@@ -7,7 +7,7 @@ import { createHarness } from "../../harness.ts";
 const work = anAccount("work");
 const usage = aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] });
 
-/** What is told of a sign-in of `account`, which was `known` before. */
+/** The notices after a sign-in of `account`, which was `known` before. */
 async function toldOf(account: Account | undefined, known: Account | undefined, ask: () => Promise<boolean>) {
 	const { pool, clock, state } = createHarness(work);
 	state.memos.set(work.id, { cooldowns: [], strikes: 0, usage });

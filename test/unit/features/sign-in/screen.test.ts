@@ -235,7 +235,7 @@ describe("pasting on the screen", () => {
 		expect(text()).not.toContain("the-code");
 		// Whether there is a code in it is not known yet.
 		expect(text()).not.toMatch(/Signing in/);
-		// Nobody waits any more.
+		// No command waits any more.
 		paste("another");
 		submit();
 		expect(text()).toContain("another");

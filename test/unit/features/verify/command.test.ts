@@ -30,12 +30,12 @@ describe("/multicodex verify", () => {
 	});
 
 	it("names variables that are in effect, without their values", async () => {
-		vi.stubEnv("CODEX_HOME", "/home/somebody");
+		vi.stubEnv("CODEX_HOME", "/home/person");
 		vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "1");
 		const cli = createCommandHarness([anAccount("a")]);
 		const said = await cli.run("verify");
 		expect(said).toContain("CODEX_HOME is set.");
-		expect(said).not.toMatch(/somebody|NODE_TLS/);
+		expect(said).not.toMatch(/person|NODE_TLS/);
 		vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
 		expect(await cli.run("verify")).toContain("NODE_TLS_REJECT_UNAUTHORIZED is 0");
 	});

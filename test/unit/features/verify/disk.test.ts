@@ -180,7 +180,7 @@ describe("a look at the agent directory", () => {
 		leave("codex-state.json.corrupt-17");
 		lock("auth.json.lock", 20_000);
 		lock("codex-accounts.json.lock", 20_000);
-		lock("somebody-elses.lock", DAY_MS);
+		lock("a-strangers.lock", DAY_MS);
 		const { entries, locks } = await health.look();
 		const of = (kind: string) => entries.filter((entry) => entry.kind === kind).map(({ name }) => name);
 		expect(of("leftover")).toEqual([`codex-accounts.json.${gone}-0011aabb.tmp`]);

@@ -88,7 +88,7 @@ describe("Codex CLI", () => {
 		["a key of Bedrock", "Bedrock", { auth_mode: "bedrockApiKey", bedrock_api_key: { api_key: "SECRET" } }],
 		["lent tokens", "lends", codexFile(work, { auth_mode: "chatgptAuthTokens" })],
 		[
-			"lent tokens that nobody can renew",
+			"lent tokens that cannot be renewed",
 			"lends",
 			codexFile(work, { auth_mode: "chatgptAuthTokens", tokens: { access_token: work.access, refresh_token: "" } }),
 		],
@@ -105,7 +105,7 @@ describe("Codex CLI", () => {
 		],
 		["no access token", "no ChatGPT sign-in", codexFile(work, { tokens: { refresh_token: "SECRET" } })],
 		["tokens of another shape", "no ChatGPT sign-in", codexFile(work, { tokens: ["SECRET"] })],
-		["nobody signed in", "no ChatGPT sign-in", { OPENAI_API_KEY: null }],
+		["no sign-in", "no ChatGPT sign-in", { OPENAI_API_KEY: null }],
 		["a list", "no ChatGPT sign-in", ["SECRET"]],
 		["a text", "no ChatGPT sign-in", '"SECRET"'],
 		["nothing at all", "not valid JSON", ""],
@@ -335,7 +335,7 @@ describe("prodex", () => {
 		rmSync(join(home, ".prodex/state.json"));
 		const withoutState = await found("prodex");
 		expect([loginsOf(withoutState), reasonsOf(withoutState)]).toEqual([["work: work"], []]);
-		// Profiles that lie elsewhere are known to the state only, so its loss is told.
+		// Profiles that lie elsewhere are known to the state only, so its loss is reported.
 		const path = inHome(".prodex/state.json", "{");
 		const findings = await found("prodex");
 		expect(loginsOf(findings)).toEqual(["work: work"]);

@@ -218,7 +218,7 @@ describe("a path", () => {
 	);
 
 	it.each<[string, unknown]>([
-		["tokens under names that nobody knows", { session: { bearer: work.access } }],
+		["tokens under unknown names", { session: { bearer: work.access } }],
 		["a list of tokens", [work.access]],
 		["a text in place of the tokens", { credentials: JSON.stringify(inSnake(work)) }],
 	])("to a file with %s is in a shape that is not known", async (_what, content) => {
