@@ -23,8 +23,8 @@ export default async function multicodex(pi: ExtensionAPI): Promise<void> {
 const ROOT = dirname(fileURLToPath(import.meta.url));
 
 /**
- * Loads what `npm pack` has made of the sources, by Node's own `require`: pi's transpiler takes seconds for them. A package
- * holds either the bundle or the sources, so that neither can be older than the other.
+ * Loads what `npm pack` has made of the sources, by Node's own `require`: pi's transpiler takes seconds for them. A
+ * package holds either the bundle or the sources, so that neither can be older than the other.
  */
 async function loadBundle(): Promise<{ compose: typeof compose }> {
 	// Named one by one, since pi resolves these names only where they are written out.

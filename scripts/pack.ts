@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { bundle, root } from "./bundle.ts";
 
 /**
- * `npm pack` and `npm publish` run this before and after. What is published holds the bundle in place of the sources, so
- * its manifest names no dependency and no script: an install is one package, with exactly the code that was tested.
+ * `npm pack` and `npm publish` run this before and after. What is published holds the bundle in place of the sources,
+ * so its manifest names no dependency and no script: an install is one package, with exactly the code that was tested.
  * A checkout keeps the manifest with everything that the sources need.
  */
 

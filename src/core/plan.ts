@@ -268,8 +268,8 @@ function firstReturn(
 }
 
 /**
- * Finds the account whose evidence is weakest: its return is a guess, or the figures behind it are old. It must cool for
- * want of quota, and must not be known to have bought credits, which it would spend.
+ * Finds the account whose evidence is weakest: its return is a guess, or the figures behind it are old. It must cool
+ * for want of quota, and must not be known to have bought credits, which it would spend.
  */
 function trialOf(
 	seen: readonly Seen[],

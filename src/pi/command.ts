@@ -79,7 +79,9 @@ export interface AccountCommand<Args> {
 	isOffered?(account: Account): boolean;
 }
 
-/** The subcommands: the one for `/multicodex` without a word, and the others in the order in which `help` lists them. */
+/**
+ * The subcommands: the one for `/multicodex` without a word, and the others in the order in which `help` lists them.
+ */
 export interface CommandList {
 	readonly withoutAWord: Subcommand;
 	readonly named: readonly Subcommand[];
@@ -142,8 +144,8 @@ export function isFirstPositional(before: readonly string[]): boolean {
 }
 
 /**
- * The one account that `words` name, by label, e-mail or id prefix; else why it is none. `others` are words that may stand
- * in its place, and may have been meant.
+ * The one account that `words` name, by label, e-mail or id prefix; else why it is none. `others` are words that may
+ * stand in its place, and may have been meant.
  */
 export function resolveAccount(
 	words: readonly string[],

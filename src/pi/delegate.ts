@@ -62,9 +62,9 @@ export interface Place {
 
 /**
  * Keeps our place on hosts that find a stream function by its api (0.73.1 to 0.79): from 0.79.8 to 0.79.10 each call of
- * the host's own function registers that function anew, over us. An entry that we have been reached by is never touched:
- * on hosts that compose by provider that is the host's own, which does not change, and after a registration of another
- * extension we are not reached any more.
+ * the host's own function registers that function anew, over us. An entry that we have been reached by is never
+ * touched: on hosts that compose by provider that is the host's own, which does not change, and after a registration of
+ * another extension we are not reached any more.
  */
 export function createPlace(register: () => void): Place {
 	const ours = new WeakSet<object>();

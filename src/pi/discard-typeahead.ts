@@ -9,8 +9,8 @@ const LONGEST_HOLD_MS = 1000;
 
 /**
  * Runs what shows panels and dialogs one after the other, through the context that it is given. Between two of them the
- * keys are pi's editor's: what the person types ahead would stand there, and an Enter would send it to the model. Such keys
- * are dropped until the next panel or dialog takes them.
+ * keys are pi's editor's: what the person types ahead would stand there, and an Enter would send it to the model. Such
+ * keys are dropped until the next panel or dialog takes them.
  */
 export async function discardingTypeahead<T>(
 	ctx: CommandContext,

@@ -1,7 +1,10 @@
 /** The first host with a ChatGPT sign-in under its provider `openai`. */
 const FIRST_PLAN_LOGIN = "0.99.0";
 
-/** True for a host that uses a ChatGPT sign-in under its provider `openai`. Older ones ignore what `auth.json` says of it. */
+/**
+ * True for a host that uses a ChatGPT sign-in under its provider `openai`. Older ones ignore what `auth.json` says of
+ * it.
+ */
 export function offersPlanLogin(hostVersion: string): boolean {
 	return !isBefore(hostVersion, FIRST_PLAN_LOGIN);
 }

@@ -80,8 +80,8 @@ const gateSchema = z.discriminatedUnion("kind", [
 	z.strictObject({ kind: z.literal("needs-login") }),
 	z.strictObject({ kind: z.literal("cooling"), until: time.nullable(), guessed: z.boolean().optional() }),
 	/**
-	 * Its included quota is spent, bought credits are left: for sessions that are on it alone. With a rank where it serves
-	 * on them, since no other account can.
+	 * Its included quota is spent, bought credits are left: for sessions that are on it alone. With a rank where it
+	 * serves on them, since no other account can.
 	 */
 	z.strictObject({ kind: z.literal("credits"), until: time.nullable() }),
 	/** Has a rank: it comes behind those that have more. */

@@ -103,7 +103,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		if (event.type === "served") void usage.follow(event.account, event.hasToldUsage);
 		const notice = noticeOf(event, clock.now());
 		if (!notice || (event.type === "continued" && !settings().notifications)) return;
-		// Two requests at once, of a session and its summary say, may meet the same; after the next prompt it is news again.
+		// Two requests at once, of a session and its summary say, may meet the same; after the next prompt it is news
+		// again.
 		if (notice.level === "info" && notice.text === lastInfo) return;
 		if (notice.level === "info") lastInfo = notice.text;
 		if (current) tell(current, notice.level, notice.text);

@@ -30,7 +30,8 @@ const NOTICE_LINES = 2;
 const LOW = 20;
 
 /**
- * Shows a panel in place of the editor until it closes itself. When the session ends it closes with `ended`. Undefined where this pi shows no panels.
+ * Shows a panel in place of the editor until it closes itself. When the session ends it closes with `ended`. Undefined
+ * where this pi shows no panels.
  */
 export async function openPanel<T>(
 	{ host, signal }: CommandContext,

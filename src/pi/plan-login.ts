@@ -6,8 +6,8 @@ import { PROVIDER } from "./provider.ts";
 const PLAN_PROVIDER = "openai";
 
 /**
- * True where requests of a model go out with pi's ChatGPT sign-in under `openai`, which `hasPlanLogin` finds in `auth.json`.
- * A key on the command line comes before it; one in the environment does not.
+ * True where requests of a model go out with pi's ChatGPT sign-in under `openai`, which `hasPlanLogin` finds in
+ * `auth.json`. A key on the command line comes before it; one in the environment does not.
  */
 export function isOnPlanLogin(
 	model: ExtensionContext["model"],
@@ -24,7 +24,10 @@ export function codexModelLike(model: ExtensionContext["model"], ctx: ExtensionC
 	return (models.find(({ id }) => id === model?.id) ?? models.at(-1))?.id;
 }
 
-/** A session on pi's ChatGPT sign-in under `openai`. `model`: the Codex model to change to, where an account could serve it. */
+/**
+ * A session on pi's ChatGPT sign-in under `openai`. `model`: the Codex model to change to, where an account could serve
+ * it.
+ */
 export function notServed(model: string | undefined): string {
 	const remedy = model === undefined ? "/multicodex add signs in there." : `/model openai-codex/${model}`;
 	return `This session uses OpenAI's own ChatGPT sign-in; pi-multicodex serves openai-codex. ${remedy}`;

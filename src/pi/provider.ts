@@ -23,8 +23,8 @@ const PLACEHOLDER_KEY = "pi-multicodex";
 const MOST_KEYS = 50;
 
 /**
- * What the turn retry of a host without a test of its own (0.73.1 and its like) repeats: overload, statuses of a server at
- * fault, throttling, and connections that broke.
+ * What the turn retry of a host without a test of its own (0.73.1 and its like) repeats: overload, statuses of a server
+ * at fault, throttling, and connections that broke.
  */
 const OLD_HOST_REPEATS = new RegExp(
 	[

@@ -116,7 +116,8 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 					const parsed = parseJson(lineSchema, line);
 					return parsed ? [parsed] : [];
 				});
-			// Each process writes the lines of a second at once, so those of several are a little out of order. Sorting is stable.
+			// Each process writes the lines of a second at once, so those of several are a little out of order. Sorting is
+			// stable.
 			const late = decisionsIn(lines.slice(-(count + MOST_WAITING)));
 			const decisions = late.length >= count ? late : decisionsIn(lines);
 			return decisions.sort((a, b) => a.at - b.at).slice(-count);

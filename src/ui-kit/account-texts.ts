@@ -87,7 +87,9 @@ function toolName(tool: string): string {
 	return Object.entries(TOOLS).find(([name]) => name === tool)?.[1] ?? tool;
 }
 
-/** Of an account whose included quota is spent while bought credits are left. `until`, when quota is back, is epoch ms. */
+/**
+ * Of an account whose included quota is spent while bought credits are left. `until`, when quota is back, is epoch ms.
+ */
 export function onlyCredits(until: number, now: number): string {
 	return `bought credits are left; only a session that is on it goes on with them, until ${formatClock(until, now)}`;
 }

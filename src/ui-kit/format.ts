@@ -47,8 +47,8 @@ const NARROWEST_COLUMN = 12;
 const INDENT = 4;
 
 /**
- * `text` behind `head` in lines of `columns`, nothing cut: each line after the first stands below the beginning of the text,
- * or indented where `head` leaves too little room. Plain text in, plain text out.
+ * `text` behind `head` in lines of `columns`, nothing cut: each line after the first stands below the beginning of the
+ * text, or indented where `head` leaves too little room. Plain text in, plain text out.
  */
 export function hanging(head: string, text: string, columns: number): string[] {
 	const used = visibleWidth(head);

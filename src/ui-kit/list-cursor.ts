@@ -48,8 +48,8 @@ export function createListCursor(id: string | undefined): ListCursor {
 }
 
 /**
- * By how many rows a key moves the highlighted one, to an end with no limit; undefined for any other key. `page`: rows that
- * are shown at once.
+ * By how many rows a key moves the highlighted one, to an end with no limit; undefined for any other key. `page`: rows
+ * that are shown at once.
  */
 export function stepOf(
 	typed: string,

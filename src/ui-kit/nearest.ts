@@ -4,8 +4,8 @@ const MOST = 3;
 const LONGEST = 64;
 
 /**
- * How many letters were typed wrongly, left out, added, or typed in the wrong order (two that changed places count once):
- * the edit distance of two texts, in whole characters.
+ * How many letters were typed wrongly, left out, added, or typed in the wrong order (two that changed places count
+ * once): the edit distance of two texts, in whole characters.
  */
 export function editDistance(a: string, b: string): number {
 	const [from, to] = [[...a], [...b]];

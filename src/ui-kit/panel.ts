@@ -63,7 +63,9 @@ export function rowLine(line: Line, isSelected: boolean, width: number, { paint,
 	return highlight(whole + " ".repeat(Math.max(0, width - visibleWidth(whole))));
 }
 
-/** Colours are made for the terminal's own background, and hard to read on another one: only what warns keeps its own. */
+/**
+ * Colours are made for the terminal's own background, and hard to read on another one: only what warns keeps its own.
+ */
 function onHighlight({ tone, text }: Span): Span {
 	return { tone: tone === "warning" || tone === "error" ? tone : "text", text };
 }

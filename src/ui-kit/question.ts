@@ -38,7 +38,9 @@ export interface QuestionPanelDeps {
 
 const TYPED = "Letters do not answer. Choose with ↑↓, then press enter.";
 
-/** Creates the panel of a question. Only arrows and Enter answer it: text that was meant for the editor does nothing. */
+/**
+ * Creates the panel of a question. Only arrows and Enter answer it: text that was meant for the editor does nothing.
+ */
 export function createQuestionPanel(deps: QuestionPanelDeps): Component {
 	const { heading, text, answers } = deps.question;
 	const { paint, isKey, pace, repaint, onAnswer } = deps;

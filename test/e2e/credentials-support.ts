@@ -23,7 +23,9 @@ const loginSchema = z.looseObject({
 	accountId: z.string().optional(),
 });
 
-/** pi's OAuth login for Codex in `auth.json`; undefined where there is none. Throws when it is torn or of another type. */
+/**
+ * pi's OAuth login for Codex in `auth.json`; undefined where there is none. Throws when it is torn or of another type.
+ */
 export function loginOfPi(bench: Bench): z.output<typeof loginSchema> | undefined {
 	const entries = z.record(z.string(), z.unknown()).parse(bench.dir.readJson("auth.json") ?? {});
 	return loginSchema.optional().parse(entries["openai-codex"]);
@@ -60,7 +62,9 @@ export function writeAsPi(path: string, content: object): void {
 	chmodSync(path, 0o600);
 }
 
-/** Puts a new login of an account into `auth.json`, in place and beside whatever else is there, as pi's `/login` does. */
+/**
+ * Puts a new login of an account into `auth.json`, in place and beside whatever else is there, as pi's `/login` does.
+ */
 export function signPiInAs(bench: Bench, name: string, options: { expiresInMs?: number } = {}): Grant {
 	const { type, accountId, ...grant } = bench.codex.piAuthEntry(name, options);
 	const others = z.record(z.string(), z.unknown()).parse(bench.dir.readJson("auth.json") ?? {});

@@ -85,8 +85,8 @@ describe("a request of a healthy account", () => {
 		await rpc.close();
 		const seconds = Math.ceil((Date.now() - startedAt) / 1000);
 		const writes = readLedger(ledger).filter(({ at, what }) => at >= startedAt && what === "rename codex-state.json");
-		// Each turn has news of usage, of the account's last use and of its session: once for the new session at once, else at
-		// most once a second, and at the end.
+		// Each turn has news of usage, of the account's last use and of its session: once for the new session at once, else
+		// at most once a second, and at the end.
 		expect(writes.length).toBeGreaterThan(0);
 		expect(writes.length).toBeLessThanOrEqual(2 + seconds);
 		expect(bench.memo("a")).toMatchObject({ strikes: 0, lastUsedAt: expect.any(Number) });

@@ -31,7 +31,9 @@ it("reads of every newer host what that host's own function says", async () => {
 	}
 });
 
-/** Words of a server at its limit, and the hosts whose own retry repeats them; the others leave them to another account. */
+/**
+ * Words of a server at its limit, and the hosts whose own retry repeats them; the others leave them to another account.
+ */
 const LEFT_TO_HOST: readonly (readonly [message: string, hosts: string])[] = [
 	["Selected model is at capacity. Please try a different model.", "1.5.2 1.6.0"],
 	["Codex error: Selected model is at capacity. Please try a different model.", "1.5.2 1.6.0"],

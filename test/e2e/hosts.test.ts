@@ -158,7 +158,8 @@ describe.each(coreOf(withWebSocket, inCore))("pi $name, WebSockets accepted", (p
 		bench.codex
 			.account("a")
 			.usage(usageAnswers.windows(["fiveHour", { usedPercent: 100, resetsInMs: inMoreThanAnHour }]));
-		// With fresh usage there is no question at the start of the request: the one question left is the one after the frame.
+		// With fresh usage there is no question at the start of the request: the one question left is the one after the
+		// frame.
 		const known = { capturedAt: Date.now(), source: "api", windows: [] };
 		const memos = ["a", "b"].map((name) => [bench.id(name), { usage: known }] as const);
 		bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: Object.fromEntries(memos) });

@@ -73,7 +73,9 @@ describe("looking in all places", () => {
 	});
 });
 
-/** What lies there: names, and a short form of the content. The index of a log is shared memory: only that it is there. */
+/**
+ * What lies there: names, and a short form of the content. The index of a log is shared memory: only that it is there.
+ */
 const contents = () =>
 	readdirSync(data).map((name) => {
 		return name.endsWith("-shm") ? name : `${name} ${fingerprint(readFileSync(join(data, name), "base64"))}`;

@@ -30,7 +30,9 @@ export interface Tools extends Bench {
 	login(account: string, options?: { readonly name?: string; readonly expiresInMs?: number }): ToolLogin;
 	/** Writes a tool's files for accounts of the fake, each with a new login, and gives the logins. */
 	install(tool: Fixture, accounts: readonly string[]): Promise<ToolLogin[]>;
-	/** Call it when the home is furnished; the function that it returns expects other people's files to be as they were. */
+	/**
+	 * Call it when the home is furnished; the function that it returns expects other people's files to be as they were.
+	 */
 	furnished(): () => void;
 }
 

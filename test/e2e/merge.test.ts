@@ -24,8 +24,8 @@ const stateSchema = z.looseObject({
 });
 
 /**
- * `b`, and after it in the list `a` as an older version kept it: twice. Both tokens of `a` have run out; the next one tells
- * everything.
+ * `b`, and after it in the list `a` as an older version kept it: twice. Both tokens of `a` have run out; the next one
+ * tells everything.
  */
 async function benchWithDouble(fields: Readonly<Record<string, unknown>> = {}): Promise<Bench> {
 	const bench = await createBenchOnAnyHost({ usage: answers.serverError(503), accounts: ["b"], strangers: ["a"] });

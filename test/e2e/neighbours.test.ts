@@ -18,8 +18,8 @@ const hosts = coreOf(
 const FULL = { reasoningEffort: "high", reasoningSummary: "detailed", serviceTier: "flex", textVerbosity: "high" };
 
 /**
- * Another extension: `/ask <options>` asks the session's model through pi, as far as the host has a way, and `/key` keeps
- * what pi gives it for a key. What comes is written to files, since a key may not be shown.
+ * Another extension: `/ask <options>` asks the session's model through pi, as far as the host has a way, and `/key`
+ * keeps what pi gives it for a key. What comes is written to files, since a key may not be shown.
  */
 function neighbour(bench: Bench): string {
 	bench.dir.write(

@@ -145,7 +145,8 @@ const SPARK_SPENT: readonly (readonly [string, () => Record<string, string>])[] 
 ];
 
 describe.each(onNewest)("a spent limit of one model beside free general windows, on pi %s", (host) => {
-	// The oldest host does not show the body of a 429: without headers it is a throttled account, which is back in a minute.
+	// The oldest host does not show the body of a 429: without headers it is a throttled account, which is back in a
+	// minute.
 	const forms = SPARK_SPENT.filter(([form]) => host !== OLDEST_HOST || form !== NO_HEADER);
 
 	it.each(coreOf(forms))("leaves the account to the other models: %s", async (_form, headers) => {

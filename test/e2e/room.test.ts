@@ -6,7 +6,10 @@ import type { Rpc } from "../support/rpc.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
-/** `theirs` is at work on b, which has too little for one more; `mine` was served by a, which runs out with its next request. */
+/**
+ * `theirs` is at work on b, which has too little for one more; `mine` was served by a, which runs out with its next
+ * request.
+ */
 async function crowdedBench(host: HostName, maxWait: string, resetsInMs: number) {
 	const quota = (usedPercent: number) => ({ fiveHour: { usedPercent }, week: { usedPercent: 10 } });
 	const bench = await createBench({

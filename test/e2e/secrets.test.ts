@@ -144,7 +144,8 @@ async function firstRequest(
 	bench.codex.websocket = webSocket;
 	const credential = signPiInAs(bench, "ann");
 	if (isOurs) {
-		// The pool knows more accounts, and the first one has just run out: the last of these requests comes after a rotation.
+		// The pool knows more accounts, and the first one has just run out: the last of these requests comes after a
+		// rotation.
 		bench.codex
 			.account("ann")
 			.next(answers.text("done"))

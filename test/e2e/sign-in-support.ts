@@ -202,7 +202,9 @@ export async function noticeAfter(rpc: Rpc, from: number, pattern: RegExp): Prom
 	return find() ?? "";
 }
 
-/** Gives a command that signs in with a code, and lets an account approve it. `done` settles when the command has ended. */
+/**
+ * Gives a command that signs in with a code, and lets an account approve it. `done` settles when the command has ended.
+ */
 export async function approveOnDevice(
 	bench: Bench,
 	rpc: Rpc,

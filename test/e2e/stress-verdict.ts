@@ -1,7 +1,9 @@
 import { expect } from "vitest";
 import type { StressReport } from "./stress.ts";
 
-/** What every stress must show, whatever its size. The seed is in every message: with it the lots are the same again. */
+/**
+ * What every stress must show, whatever its size. The seed is in every message: with it the lots are the same again.
+ */
 export function expectSurvival(report: StressReport, seed: number): void {
 	const { fates, turns, exchanges, kills, signedInAgain, ...faults } = report;
 	const lost = fates.filter(({ isLost }) => isLost).length;

@@ -35,9 +35,9 @@ export interface StressSize {
 	/** Of everything that is left to chance. */
 	readonly seed: number;
 	/**
-	 * `kills`: processes are killed, and everything else is well. `all`: the token endpoint errs in every way that it has,
-	 * accounts are refused, processes stand still, clocks jump, disks fail and people type commands, and no test shortens
-	 * the minute for which a token may be spent.
+	 * `kills`: processes are killed, and everything else is well. `all`: the token endpoint errs in every way that it
+	 * has, accounts are refused, processes stand still, clocks jump, disks fail and people type commands, and no test
+	 * shortens the minute for which a token may be spent.
 	 */
 	readonly fire: "kills" | "all";
 }
@@ -96,7 +96,10 @@ interface SignIn {
 	readonly at: number;
 }
 
-/** Shorter than the ten minutes ahead of which we renew, so that every request wants an exchange; long enough for pi itself. */
+/**
+ * Shorter than the ten minutes ahead of which we renew, so that every request wants an exchange; long enough for pi
+ * itself.
+ */
 const NEVER_FRESH_MS = 8 * 60_000;
 /** Hardly longer than a token is used at all: it truly runs out all the time. */
 const SHORT_LIVED_MS = 7_000;
@@ -240,8 +243,8 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 	};
 
 	/**
-	 * Whether servers at fault were all that there was: a host that does not repeat these words hears of them where a second
-	 * account met them as well, or where no other one could be asked.
+	 * Whether servers at fault were all that there was: a host that does not repeat these words hears of them where a
+	 * second account met them as well, or where no other one could be asked.
 	 */
 	const isEndedByServer = (mark: string): boolean => {
 		const asked = codex.requests.filter((request) => isResponse(request) && request.bodyText.includes(`(${mark})`));

@@ -30,7 +30,10 @@ export interface BenchOptions extends Omit<AgentDirOptions, "accounts" | "baseUr
 	readonly strangers?: readonly (FakeAccountInit | string)[];
 	/** Fields that a stored row has besides the usual ones, by account name. */
 	readonly rows?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-	/** How `wham/usage` answers for everybody; default: as modelled. A refusal keeps the order of accounts that of the list. */
+	/**
+	 * How `wham/usage` answers for everybody; default: as modelled. A refusal keeps the order of accounts that of the
+	 * list.
+	 */
 	readonly usage?: UsageAnswer;
 	/** Default: the oldest. */
 	readonly host?: HostName;
@@ -53,7 +56,9 @@ export interface Bench {
 	readonly host: Host;
 	/** Id in our files of an account, by its name in the fake. */
 	id(name: string): string;
-	/** A row of codex-accounts.json as this bench would write it, with a new login; for files that a test writes itself. */
+	/**
+	 * A row of codex-accounts.json as this bench would write it, with a new login; for files that a test writes itself.
+	 */
 	row(name: string, fields?: Readonly<Record<string, unknown>>): Record<string, unknown>;
 	/** `pi -p <prompt> …args` to its end. */
 	print(prompt: string, args?: readonly string[], options?: RunOptions): Promise<PiResult>;
@@ -114,8 +119,9 @@ export function workspaceIdOf(account: FakeAccount): string {
 }
 
 /**
- * Sets up one test. Everything is taken down when the test ends, and then nothing that pi wrote may hold a secret, except
- * in the files that keep logins. Call it inside a test, not in a hook; a concurrent test passes its own `onTestFinished`.
+ * Sets up one test. Everything is taken down when the test ends, and then nothing that pi wrote may hold a secret,
+ * except in the files that keep logins. Call it inside a test, not in a hook; a concurrent test passes its own
+ * `onTestFinished`.
  */
 export async function createBench(options: BenchOptions = {}, whenFinished = onTestFinished): Promise<Bench> {
 	const { accounts = ["a", "b"], strangers = [], rows = {}, usage, env = {}, ...dirOptions } = options;
@@ -221,8 +227,8 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 }
 
 /**
- * What a run wrote to stderr besides pi's own words: without an account 1.6.0 says, before any command, that there is no
- * model.
+ * What a run wrote to stderr besides pi's own words: without an account 1.6.0 says, before any command, that there is
+ * no model.
  */
 export function besidesPi(stderr: string): string {
 	return stderr.replace(/^Warning: No models available\..*\n(?: .*\n)*/, "");

@@ -38,7 +38,8 @@ it.each(coreOf(cases, ({ shiftMs, keeper }) => (keeper === "us") === shiftMs > 0
 		await rpc.close();
 
 		expect(timesSent(bench)).toEqual([1]);
-		// To a slow clock the old token looks good for minutes: it goes out first where the exchange takes more than a second.
+		// To a slow clock the old token looks good for minutes: it goes out first where the exchange takes more than a
+		// second.
 		const afterwards = bench.codex.responsesRequests().slice(-3);
 		expect(afterwards.map(bearerOf)).toEqual(Array(3).fill(keptCredential(bench, keeper)?.access));
 		expect(bench.stored("a").needsLogin).toBeNull();

@@ -23,8 +23,8 @@ import {
 } from "./under-fire-support.ts";
 
 /**
- * How the disk fails. It is played inside the process: the real thing takes a mount, which not every machine lets a test
- * make, binds a privileged user only as such, and cannot be timed to the step.
+ * How the disk fails. It is played inside the process: the real thing takes a mount, which not every machine lets a
+ * test make, binds a privileged user only as such, and cannot be timed to the step.
  */
 const troubles = [
 	{ what: "is full", trouble: "full" },

@@ -179,8 +179,8 @@ describe.concurrent("an expired token while the token endpoint is not well", () 
 });
 
 /**
- * A bench whose only account has a token that looks good and is not: pi itself then leaves it alone. With one that looks
- * spent pi takes its own lock before it asks us, and heeds no abort while it waits for that.
+ * A bench whose only account has a token that looks good and is not: pi itself then leaves it alone. With one that
+ * looks spent pi takes its own lock before it asks us, and heeds no abort while it waits for that.
  */
 async function benchWithRefusedToken(keeper: Keeper, whenFinished: TestContext["onTestFinished"]): Promise<Bench> {
 	const bench = await benchWithExpiredLogin(keeper, [], {}, whenFinished);

@@ -15,7 +15,9 @@ import {
 
 const ANSWER = "token answer";
 
-/** What has to happen to the disk between the issuer's answer and the moment from which no death loses the new token. */
+/**
+ * What has to happen to the disk between the issuer's answer and the moment from which no death loses the new token.
+ */
 const needed: Readonly<Record<Keeper, readonly string[]>> = {
 	// The temporary file was opened, and room for it made, before the exchange; pi's lock is held since then.
 	pi: ["write auth.json.tmp", "sync auth.json.tmp", "rename auth.json"],

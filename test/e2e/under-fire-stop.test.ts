@@ -71,7 +71,8 @@ describe.concurrent("a process that was stopped for 35 s with a lock in its hand
 				bench.codex.account("a").tokenScript.next(tokenAnswers.delay(2_000, { rotate: "before" }));
 			}
 			const lock = `${lockedPath(bench, keeper)}.lock`;
-			// From when it is about the exchange: what it writes before is other business. pi takes its own lock at start, too.
+			// From when it is about the exchange: what it writes before is other business. pi takes its own lock at start,
+			// too.
 			const from = keeper === "pi" ? "write auth.json.tmp" : `mkdir ${basename(lock)}`;
 			const disk = signal === undefined ? {} : watchedDisk(bench, { signal: { name: "SIGSTOP", from, ...signal } });
 

@@ -128,7 +128,10 @@ export function watchedDisk(bench: Bench, options: DiskOptions): Record<string, 
 
 const entrySchema = z.object({ at: z.number(), what: z.string(), isSync: z.boolean() });
 
-/** A change of a file in the agent directory, or a connection: when it began (epoch ms), and whether the process stood still. */
+/**
+ * A change of a file in the agent directory, or a connection: when it began (epoch ms), and whether the process stood
+ * still.
+ */
 export type LedgerEntry = z.output<typeof entrySchema>;
 
 /** What a ledger holds by now. */
@@ -142,7 +145,10 @@ export function wrongClock(shiftMs: number): Record<string, string> {
 	return preloading("clock", { shiftMs });
 }
 
-/** Environment of a pi whose clock is wrong by the milliseconds that a file holds at the moment; right while it is not there. */
+/**
+ * Environment of a pi whose clock is wrong by the milliseconds that a file holds at the moment; right while it is not
+ * there.
+ */
 export function jumpingClock(jumps: string): Record<string, string> {
 	return preloading("clock", { jumps });
 }

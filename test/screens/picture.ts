@@ -39,8 +39,8 @@ export function pictureOf(title: string, screen: readonly (readonly Cell[])[], p
 }
 
 /**
- * Screens of one size as a moving SVG document that starts over at its end. A viewer that does not animate shows the last
- * one.
+ * Screens of one size as a moving SVG document that starts over at its end. A viewer that does not animate shows the
+ * last one.
  */
 export function movingPictureOf(title: string, frames: readonly Frame[], palette: Palette): string {
 	const totalMs = frames.reduce((sum, { lastsMs }) => sum + lastsMs, 0);

@@ -11,8 +11,8 @@ import { type Frame, GROUNDS, movingPictureOf, PICTURES, pictureOf } from "./pic
 import { type Actor, FOUR, NOW, type SceneOptions, startScene } from "./studio.ts";
 
 /**
- * The screens as they are stored. `npm run screenshots` takes them anew, and the pictures of the README with them: what is
- * shown there is what a real pi has painted.
+ * The screens as they are stored. `npm run screenshots` takes them anew, and the pictures of the README with them: what
+ * is shown there is what a real pi has painted.
  */
 
 const PATIENCE_MS = 30_000;

@@ -91,7 +91,8 @@ export function createAgentDir(options: AgentDirOptions = {}): AgentDir {
 		return text === undefined ? undefined : JSON.parse(text);
 	};
 
-	// pi looks for these helpers here first. Without them its screen carries two warnings on some machines and not on others.
+	// pi looks for these helpers here first. Without them its screen carries two warnings on some machines and not on
+	// others.
 	mkdirSync(path("bin"));
 	for (const tool of ["bin/fd", "bin/rg"]) {
 		write(tool, "#!/bin/sh\nexit 1\n");

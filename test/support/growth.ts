@@ -1,8 +1,9 @@
 const TIMES_LONGER = 16;
 
 /**
- * True where `work` on a text takes time by its length, and not by its square. Sixteen times the length is at most 16 times
- * the work then, else 256 times; what other processes do and the first runs of a function blur that, and not so much.
+ * True where `work` on a text takes time by its length, and not by its square. Sixteen times the length is at most 16
+ * times the work then, else 256 times; what other processes do and the first runs of a function blur that, and not so
+ * much.
  */
 export function isLinear(work: (text: string) => void, piece: string): boolean {
 	const textOf = (length: number) => piece.repeat(Math.ceil(length / piece.length));

@@ -36,7 +36,10 @@ export interface Host {
 	readonly node: string;
 	/** Path of pi's command line entry. */
 	readonly cli: string;
-	/** The Codex model it uses with the settings of `createAgentDir`: from 1.5 on gpt-5.5 is not known, and pi takes its own default. */
+	/**
+	 * The Codex model it uses with the settings of `createAgentDir`: from 1.5 on gpt-5.5 is not known, and pi takes its
+	 * own default.
+	 */
 	readonly model: string;
 }
 
@@ -155,8 +158,8 @@ export async function publishedVersion(wanted: string): Promise<string> {
 const manifestSchema = z.object({ bin: z.object({ pi: z.string() }) });
 
 /**
- * Installs any published version with its dependencies, unless that was done before. Versions whose siblings are not all
- * published cannot be installed: of those the tarball alone is taken, whose bundle finds jiti in this repository.
+ * Installs any published version with its dependencies, unless that was done before. Versions whose siblings are not
+ * all published cannot be installed: of those the tarball alone is taken, whose bundle finds jiti in this repository.
  */
 export async function fetchPublished(version: string, node: string): Promise<string> {
 	const name = `${version.startsWith("0.73.") ? "@mariozechner" : "@earendil-works"}/pi-coding-agent`;
@@ -199,8 +202,8 @@ export async function fetchPublished(version: string, node: string): Promise<str
 }
 
 /**
- * A pi whose siblings are not all published, so that it cannot be installed. Its bundle only lacks jiti, which Node finds
- * in the repository's node_modules because the cache folder lies inside it.
+ * A pi whose siblings are not all published, so that it cannot be installed. Its bundle only lacks jiti, which Node
+ * finds in the repository's node_modules because the cache folder lies inside it.
  */
 async function fromBundle(name: HostName, pinned: PinnedPackage, model: string): Promise<Host> {
 	const cli = await unpackOnce(pinned, join(hostCache, name), "package/dist/bundle/cli.js");

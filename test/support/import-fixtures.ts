@@ -39,8 +39,8 @@ export function toolOf(fixture: Fixture): string {
 }
 
 /**
- * Writes the files that a tool keeps in `home` for these sign-ins, the first of which is its active one; the paths of those
- * that hold a token. Tools that hold one sign-in get the first.
+ * Writes the files that a tool keeps in `home` for these sign-ins, the first of which is its active one; the paths of
+ * those that hold a token. Tools that hold one sign-in get the first.
  */
 export async function writeTool(tool: Fixture, home: string, logins: readonly ToolLogin[]): Promise<string[]> {
 	const write = WRITERS[tool];

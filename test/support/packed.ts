@@ -10,8 +10,8 @@ const run = promisify(execFile);
 const LEFT_OUT = new Set(["node_modules", ".git", "test", "dist"]);
 
 /**
- * Packs this repository as `npm publish` would, and returns the tarball's path. Works on a copy in `folder`, since packing
- * puts another manifest in place of the checkout's for a while.
+ * Packs this repository as `npm publish` would, and returns the tarball's path. Works on a copy in `folder`, since
+ * packing puts another manifest in place of the checkout's for a while.
  */
 export async function packRepository(folder: string, version?: string): Promise<string> {
 	const copy = join(folder, "checkout");

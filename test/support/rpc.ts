@@ -344,7 +344,8 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 			await waitFor((event) => event.type === "agent_settled", timeoutMs, from);
 			return describeTurn(events.slice(from));
 		}
-		// Such a host writes auto_retry_start and compaction_start in the same tick as the agent_end they follow, so a response to a command sent after agent_end comes after them.
+		// Such a host writes auto_retry_start and compaction_start in the same tick as the agent_end they follow, so a
+		// response to a command sent after agent_end comes after them.
 		const deadlineAt = Date.now() + timeoutMs;
 		for (;;) {
 			const remainingMs = Math.max(1, deadlineAt - Date.now());

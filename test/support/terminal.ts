@@ -67,7 +67,8 @@ export interface Terminal {
 	readonly pid: number;
 	/**
 	 * Waits until pi takes prompts. Its screen is complete earlier than that: 0.87.1 and later refuse an early Enter
-	 * ("Startup is still in progress"), 0.73.1 loses it. Not for an extension that asks something at start-up. Default 15 s.
+	 * ("Startup is still in progress"), 0.73.1 loses it. Not for an extension that asks something at start-up. Default 15
+	 * s.
 	 */
 	ready(timeoutMs?: number): Promise<void>;
 	/** Types a text; resolves after a pause in which pi reads it. */

@@ -71,7 +71,9 @@ export interface CommandHarness {
 	readonly looks: string[];
 	/** What storing them throws, if anything. */
 	settingsRefusal: Error | undefined;
-	/** Gives a command; the last of the `notices` things that are said, one unless told otherwise, as `<level>: <text>`. */
+	/**
+	 * Gives a command; the last of the `notices` things that are said, one unless told otherwise, as `<level>: <text>`.
+	 */
 	run(args: string, notices?: number): Promise<string>;
 	/** The same without a user at the screen: what is written to standard error, and the exit code. */
 	runUnseen(args: string): Promise<{ readonly said: string; readonly code: unknown }>;

@@ -2,7 +2,10 @@ import { onTestFinished, vi } from "vitest";
 
 const BLINK_MS = 30;
 
-/** Ends the waits for a lock early: each look at the stopwatch is almost as long after the last one as a lock is waited for. */
+/**
+ * Ends the waits for a lock early: each look at the stopwatch is almost as long after the last one as a lock is waited
+ * for.
+ */
 export function hurryLocks(): void {
 	let at = 0;
 	const now = vi.spyOn(performance, "now").mockImplementation(() => {

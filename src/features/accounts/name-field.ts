@@ -19,7 +19,10 @@ export interface NameFieldDeps {
 	readonly onEnd: (value: string | undefined) => void;
 }
 
-/** Creates a field for a new value. It holds the old one, and stays, with the reason, until it holds a value that will do. */
+/**
+ * Creates a field for a new value. It holds the old one, and stays, with the reason, until it holds a value that will
+ * do.
+ */
 export function createNameField(deps: NameFieldDeps): Component & Focusable {
 	const { paint, isKey } = deps;
 	const input = new Input();

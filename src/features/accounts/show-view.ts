@@ -179,9 +179,9 @@ const LINE = { label: 16, state: 12, rest: 6, window: 5, left: 4, resets: 6 };
 const ABSENT = "-";
 
 /**
- * One line an account and nothing else, for `watch` and scripts: columns that are where they are whatever stands in them,
- * 78 wide. The mark of who serves next, label, state, time to the end of a rest, and of two windows name, what is left and
- * time to the reset; `-` where there is none.
+ * One line an account and nothing else, for `watch` and scripts: columns that are where they are whatever stands in
+ * them, 78 wide. The mark of who serves next, label, state, time to the end of a rest, and of two windows name, what is
+ * left and time to the reset; `-` where there is none.
  */
 export function poolAsLines(view: PoolView): string {
 	if (view.accounts.length === 0) return noAccountSignedIn();

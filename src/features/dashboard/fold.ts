@@ -12,9 +12,9 @@ export interface Fold {
 	/** Unfolds, or folds again. */
 	toggle(): void;
 	/**
-	 * Decides anew where something else than the accounts' figures has changed: which accounts there are, or `place`, which
-	 * names the terminal's size. What is in the list by then stays there, so that no row moves. True where the list is
-	 * another one now.
+	 * Decides anew where something else than the accounts' figures has changed: which accounts there are, or `place`,
+	 * which names the terminal's size. What is in the list by then stays there, so that no row moves. True where the list
+	 * is another one now.
 	 */
 	decide(view: PoolView, place: string, fitting: number, highlighted: AccountId | undefined): boolean;
 }

@@ -20,7 +20,10 @@ export type DashboardAction =
 /** What a key does in the dashboard itself. */
 export type LookAction = "help" | "details" | "fold";
 
-/** Where the hint line names a key: also on a narrow terminal, where there is room, or not at all; `off`: it does nothing. */
+/**
+ * Where the hint line names a key: also on a narrow terminal, where there is room, or not at all; `off`: it does
+ * nothing.
+ */
 type Naming = "always" | "room" | "never" | "off";
 
 /** What the dashboard shows, as far as keys depend on it. */

@@ -44,7 +44,10 @@ function windowColumns(cells: Cells): string[] {
 	return names.length > 0 ? names : ["5h", "7d"];
 }
 
-/** Lays the accounts of `view` out for `width` columns. What is measured is all of them, so that scrolling moves nothing. */
+/**
+ * Lays the accounts of `view` out for `width` columns. What is measured is all of them, so that scrolling moves
+ * nothing.
+ */
 export function layOut(view: PoolView, width: number): Table {
 	const { accounts, now } = view;
 	const known: Cells = new Map(accounts.map((shown) => [shown, windowCells(shown, now)]));

@@ -18,8 +18,8 @@ import type { Pool } from "../../core/pool.ts";
  */
 export interface BusEvents {
 	/**
-	 * The session goes on with `to`. `how`: it had no account and `chosen` is its first, `from` was refused or found spent
-	 * (`rotated`), or it could have served on (`switched`).
+	 * The session goes on with `to`. `how`: it had no account and `chosen` is its first, `from` was refused or found
+	 * spent (`rotated`), or it could have served on (`switched`).
 	 */
 	readonly "multicodex:account:switched": {
 		readonly from: AccountId | null;

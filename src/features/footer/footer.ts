@@ -29,7 +29,9 @@ interface Deps {
 	readonly isForeign: () => boolean;
 	/** Runs with every minute's redraw. */
 	readonly onTick: () => void;
-	/** Has `listener` called when another process may have stored something, until the function that it gives is called. */
+	/**
+	 * Has `listener` called when another process may have stored something, until the function that it gives is called.
+	 */
 	readonly followStores: (listener: () => void) => () => void;
 }
 

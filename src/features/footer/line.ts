@@ -178,8 +178,8 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 }
 
 /**
- * Those that the person wants, shortest first; an account that has only others shows what it has. A budget is shown where
- * it is the tightest, or all there is.
+ * Those that the person wants, shortest first; an account that has only others shows what it has. A budget is shown
+ * where it is the tightest, or all there is.
  */
 function chosenWindows(usage: UsageSnapshot | undefined, { windows }: FooterSettings, now: number): UsageWindow[] {
 	const all = byLength(usage?.windows ?? []);

@@ -159,7 +159,9 @@ function choiceOf(ids: ReadonlySet<AccountId>): Choice {
 	return ids.size > 0 ? { kind: "chosen", ids } : { kind: "none" };
 }
 
-/** One account is a plain question. Of several each answer that is a row switches it, until one of the others is given. */
+/**
+ * One account is a plain question. Of several each answer that is a row switches it, until one of the others is given.
+ */
 async function chooseInDialogs(
 	heading: string,
 	rows: readonly ImportRow[],

@@ -79,7 +79,9 @@ export function importChoice({ name, place }: ImportRow, isChosen: boolean): str
 	return printable(`${isChosen ? "[x]" : "[ ]"} ${name}, ${place}`);
 }
 
-/** What was found and is not to be chosen: what is here already, and what was left out and why; undefined without any. */
+/**
+ * What was found and is not to be chosen: what is here already, and what was left out and why; undefined without any.
+ */
 export function importRest({ planned, leftOut }: ImportPlan, options: ImportListOptions): string | undefined {
 	const rest = { planned: planned.filter((each) => !isTaken(each)), leftOut };
 	return rest.planned.length + leftOut.length > 0 ? importList(rest, options) : undefined;

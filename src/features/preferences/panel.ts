@@ -74,7 +74,10 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 		mark();
 		repaint();
 	};
-	/** A star behind each name whose value is not the default, and what that is: of what the list shows, stored or not yet. */
+	/**
+	 * A star behind each name whose value is not the default, and what that is: of what the list shows, stored or not
+	 * yet.
+	 */
 	const mark = () => {
 		for (const [at, { name, summary, usual }] of rows.entries()) {
 			const item = items[at];

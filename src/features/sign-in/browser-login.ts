@@ -21,8 +21,9 @@ const WRONG_PASTE =
 	"The sign-in service did not accept the code that was pasted. Paste the address that the browser ended on.";
 
 /**
- * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. The page that the browser
- * ends on waits a moment, so that it can say by `nameOf` who has signed in. Throws a {@link SignInError}; the ports are free again either way.
+ * Signs in through the browser with PKCE. The code comes from the loopback callback or is pasted. The page that the
+ * browser ends on waits a moment, so that it can say by `nameOf` who has signed in. Throws a {@link SignInError}; the
+ * ports are free again either way.
  */
 export async function loginInBrowser(
 	issuer: string,

@@ -2,7 +2,9 @@ import type { Credential } from "../../core/account.ts";
 
 /** The person's side of a sign-in. */
 export interface LoginDialog {
-	/** Shows the URL, and opens it where there is a browser. Without `comesBack` the browser cannot bring the code itself. */
+	/**
+	 * Shows the URL, and opens it where there is a browser. Without `comesBack` the browser cannot bring the code itself.
+	 */
 	showUrl(url: string, how: { readonly comesBack: boolean }): void;
 	/**
 	 * The code or the whole redirect URL, pasted at any time; rejects when the person cancels. Asked again, with the

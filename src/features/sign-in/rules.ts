@@ -19,8 +19,8 @@ const CALLBACK = new RegExp(String.raw`(?:https?://)?${LOOPBACK}:14(?:55|57)/aut
 const BEGINNING = /^https?:\/\/\S+\/oauth\/authorize\?\S+$/i;
 
 /**
- * The address of a sign-in in what a person typed: the one that a browser ends on, wherever it stands, or a text that is
- * nothing but a query with a code, or the address that begins one. A terminal may have broken it over lines.
+ * The address of a sign-in in what a person typed: the one that a browser ends on, wherever it stands, or a text that
+ * is nothing but a query with a code, or the address that begins one. A terminal may have broken it over lines.
  */
 export function signInAddressIn(text: string): string | undefined {
 	const asTyped = CALLBACK.exec(text)?.[0];

@@ -16,7 +16,9 @@ export interface FileFact {
 	readonly unreadableRows: number;
 }
 
-/** Everything that lies there and may hold a login, with its permission bits; undefined where there are none (Windows). */
+/**
+ * Everything that lies there and may hold a login, with its permission bits; undefined where there are none (Windows).
+ */
 export interface EntryFact {
 	readonly name: string;
 	readonly kind: "directory" | "file" | "quarantined" | "leftover";

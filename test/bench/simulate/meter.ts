@@ -38,7 +38,9 @@ export interface Meter extends Candidate {
 	/** What was seen last, shortest window first. */
 	readonly seen: readonly SeenWindow[];
 	readonly seenAt: number;
-	/** Takes in what was asked meanwhile, before anything is decided or changed at `now`. Returns when it is asked next. */
+	/**
+	 * Takes in what was asked meanwhile, before anything is decided or changed at `now`. Returns when it is asked next.
+	 */
 	observe(now: number): number;
 	/** Knows everything at once: for the reference. */
 	observeNow(now: number): void;

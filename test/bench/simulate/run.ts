@@ -40,7 +40,9 @@ export interface RunOptions {
 	readonly isFree?: boolean;
 }
 
-/** A session that waits is looked at again so often: an early reset may end the wait, or a session that ends its work. */
+/**
+ * A session that waits is looked at again so often: an early reset may end the wait, or a session that ends its work.
+ */
 const LOOK_AGAIN_MS = MINUTE_MS;
 
 /** Others see a session on an account for so long after it was served. */

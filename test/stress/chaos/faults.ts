@@ -9,10 +9,10 @@ import {
 import type { Dice } from "./dice.ts";
 
 /**
- * What has to follow an answer, as far as the request that got it goes.
- * `answered`: it is one. `moves`: another account is asked, while there is one. `again`: the same account is asked once
- * more, and a second one of the kind ends the turn. `ends`: pi may hear of it. `stays`: pi hears of it, and no other account
- * is asked. `once`: one other account is asked, to learn whose fault it is. `open`: any of these, by transport and host; nothing is concluded from it.
+ * What has to follow an answer, as far as the request that got it goes. `answered`: it is one. `moves`: another account
+ * is asked, while there is one. `again`: the same account is asked once more, and a second one of the kind ends the
+ * turn. `ends`: pi may hear of it. `stays`: pi hears of it, and no other account is asked. `once`: one other account is
+ * asked, to learn whose fault it is. `open`: any of these, by transport and host; nothing is concluded from it.
  */
 export type Sequel = "answered" | "moves" | "again" | "ends" | "stays" | "once" | "open";
 

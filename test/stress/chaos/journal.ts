@@ -76,7 +76,9 @@ const SNAPSHOT_MS = 20;
 const FADING = 0.995;
 const TURN = /turn:([\w-]+);/g;
 
-/** Answers every request by lot, and writes down what came of it. `onHang`: a turn was given an answer that never ends. */
+/**
+ * Answers every request by lot, and writes down what came of it. `onHang`: a turn was given an answer that never ends.
+ */
 export function keepJournal(seed: number, world: World, onHang: (turn: string, afterMs: number) => void): Journal {
 	const { codex } = world;
 	const journal = {

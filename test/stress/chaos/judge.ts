@@ -14,7 +14,10 @@ export interface Turn {
 	readonly wasReset: (from: number, to: number) => boolean;
 	/** Clocks and disks were right all the time: what one process knows, every other one knows. */
 	readonly isPlain: boolean;
-	/** No process was killed or stood still for a while before: what one process has learnt every other one has read by now. */
+	/**
+	 * No process was killed or stood still for a while before: what one process has learnt every other one has read by
+	 * now.
+	 */
 	readonly isSettled: (from: number) => boolean;
 	/** How long the process stood still meanwhile, ms. */
 	readonly stoppedMs: number;
@@ -252,8 +255,8 @@ export function judgeTokens(
 				const isKept = earlier.answer === "withoutRefreshToken";
 				const wasDead = deathOf(earlier.sender) <= later.at;
 				if (!overlaps && (isKept || (isUnspent(earlier) && (earlier.status !== 401 || wasDead)))) continue;
-				// By rule, where no answer came: a minute later, and by then its sender is through with it. That of a sender who
-				// was killed begins with its note, before the request.
+				// By rule, where no answer came: a minute later, and by then its sender is through with it. That of a sender
+				// who was killed begins with its note, before the request.
 				const minuteMs = MINUTE_MS - (wasDead ? NOTE_TO_REQUEST_MS : 100);
 				if (gapMs >= minuteMs && (!overlaps || wasDead)) continue;
 				const what = `${earlier.answer} ${earlier.status ?? "no status"}`;

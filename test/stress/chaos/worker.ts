@@ -1,6 +1,7 @@
 /**
  * One process of the chaos: the extension itself over the stream function of a pi, without the rest of that. Seats are
- * sessions; each gets an extension of its own, as pi loads one for every session. The driver orders, this obeys and tells.
+ * sessions; each gets an extension of its own, as pi loads one for every session. The driver orders, this obeys and
+ * tells.
  */
 import { getEventListeners } from "node:events";
 import { performance } from "node:perf_hooks";

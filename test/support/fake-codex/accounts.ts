@@ -176,7 +176,10 @@ export class FakeAccount {
 		return answer.kind === "refusal" && answer.atEdge ? answer : undefined;
 	}
 
-	/** Takes the answer for a request and books a healthy one on the quota; a spent quota without credits replaces only an unscripted or repeating answer. */
+	/**
+	 * Takes the answer for a request and books a healthy one on the quota; a spent quota without credits replaces only an
+	 * unscripted or repeating answer.
+	 */
 	async takeAnswer(request: RecordedRequest): Promise<PlayableAnswer> {
 		const queued = this.#answers.takeQueued();
 		let answer = await this.#resolve(queued ?? this.#answers.repeating ?? echoAccount(), request);
@@ -200,7 +203,9 @@ export class FakeAccount {
 		this.#claimedSpent = refusal.spent ?? this.#claimedSpent;
 	}
 
-	/** The windows wham/usage reports: the modelled ones (else 5 h and week, unused), overlaid by what a refusal claimed. */
+	/**
+	 * The windows wham/usage reports: the modelled ones (else 5 h and week, unused), overlaid by what a refusal claimed.
+	 */
 	windows(): LimitWindow[] {
 		const now = this.#now();
 		const idle = new ModelledQuota({ fiveHour: {}, week: {} }, now);
@@ -222,7 +227,9 @@ export class FakeAccount {
 		};
 	}
 
-	/** Everything an answer may depend on; also updates this account's own prompt cache, as the real one is per account. */
+	/**
+	 * Everything an answer may depend on; also updates this account's own prompt cache, as the real one is per account.
+	 */
 	context(request: RecordedRequest): AnswerContext {
 		const key = asString(request.body?.prompt_cache_key) ?? "";
 		const known = this.#cachedTokens.get(key) ?? 0;

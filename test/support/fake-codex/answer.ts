@@ -17,7 +17,9 @@ export interface AnswerContext {
 	readonly cachedTokens: number;
 }
 
-/** An HTTP answer that is not a stream; over a WebSocket it becomes an error frame. A text body is HTML or plain text. */
+/**
+ * An HTTP answer that is not a stream; over a WebSocket it becomes an error frame. A text body is HTML or plain text.
+ */
 export interface Refusal {
 	readonly status: number;
 	readonly headers: Readonly<Record<string, string>>;

@@ -77,7 +77,10 @@ export function workspaceLimit(type: WorkspaceLimitType, options: { resetsInMs?:
 	});
 }
 
-/** 429 rate_limit_exceeded: a short burst limit. The text always says "try again in"; the header only when seconds are given. */
+/**
+ * 429 rate_limit_exceeded: a short burst limit. The text always says "try again in"; the header only when seconds are
+ * given.
+ */
 export function rateLimit(options: { retryAfterSeconds?: number } = {}): RefusalAnswer {
 	const seconds = options.retryAfterSeconds;
 	const headers: Record<string, string> = seconds === undefined ? {} : { "retry-after": String(seconds) };

@@ -4,7 +4,10 @@ import { checkBody } from "./gate.ts";
 import { play, type Sink } from "./play.ts";
 import type { RecordedRequest } from "./recorder.ts";
 
-/** Answers one request for a response, over either transport. `known` are the response ids of this connection. Never rejects. */
+/**
+ * Answers one request for a response, over either transport. `known` are the response ids of this connection. Never
+ * rejects.
+ */
 export async function respond(
 	account: FakeAccount,
 	request: RecordedRequest,

@@ -26,7 +26,9 @@ export function checkAccess(
 	return account;
 }
 
-/** What the backend refuses in a request for a response, whatever the account. `known` are the ids of this connection. */
+/**
+ * What the backend refuses in a request for a response, whatever the account. `known` are the ids of this connection.
+ */
 export function checkBody(request: RecordedRequest, known: ReadonlySet<string>): RefusalAnswer | undefined {
 	const { body } = request;
 	if (body === undefined) return refuse(400, { detail: "The body is not a JSON object" });

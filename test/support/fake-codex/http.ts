@@ -33,7 +33,8 @@ export function decodeBody(body: Buffer, encoding: string | undefined): string |
 	try {
 		return Buffer.from(decompress(new Uint8Array(body))).toString();
 	} catch (error) {
-		// fzstd throws plain errors for a damaged frame; the real backend answers 400, so the reason is of no use to the client.
+		// fzstd throws plain errors for a damaged frame; the real backend answers 400, so the reason is of no use to the
+		// client.
 		if (error instanceof Error) return undefined;
 		throw error;
 	}

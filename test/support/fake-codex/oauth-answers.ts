@@ -36,11 +36,16 @@ const NORMAL: TokenGrantAnswer = {
 	change: (body) => body,
 };
 
-/** Constructors of the token endpoint's answers; `answers.hang()`, `.serverError(503)`, `.cloudflare()`, `.regionBlocked()`, `.bare429()` and `.resetBeforeHeaders()` work there too. */
+/**
+ * Constructors of the token endpoint's answers; `answers.hang()`, `.serverError(503)`, `.cloudflare()`,
+ * `.regionBlocked()`, `.bare429()` and `.resetBeforeHeaders()` work there too.
+ */
 export const tokenAnswers = {
 	/** The healthy answer. */
 	normal: (): TokenGrantAnswer => NORMAL,
-	/** The healthy answer, late; `rotate: "before"` spends the token at arrival, so a client that gives up has lost it. */
+	/**
+	 * The healthy answer, late; `rotate: "before"` spends the token at arrival, so a client that gives up has lost it.
+	 */
 	delay: (ms: number, options: { rotate?: "before" | "after" } = {}): TokenGrantAnswer => {
 		const pause = options.rotate === "before" ? { delayAfterMs: ms } : { delayBeforeMs: ms };
 		return { ...NORMAL, ...pause, name: "delay" };

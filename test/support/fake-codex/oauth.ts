@@ -155,7 +155,9 @@ function authorizeProblems(query: RecordedRequest["query"]): string[] {
 	return problems;
 }
 
-/** The real issuer registers only the ports 1455 and 1457; any port is let through so that tests can run side by side. */
+/**
+ * The real issuer registers only the ports 1455 and 1457; any port is let through so that tests can run side by side.
+ */
 function isLoopbackRedirect(value: string): boolean {
 	return /^http:\/\/localhost:\d+\/auth\/callback$/.test(value);
 }

@@ -95,7 +95,9 @@ export class ModelledQuota {
 	}
 }
 
-/** Windows as the `x-codex-*` headers (codex-backend.md 3.3); `family` names another limit, e.g. `x-codex-bengalfox`. */
+/**
+ * Windows as the `x-codex-*` headers (codex-backend.md 3.3); `family` names another limit, e.g. `x-codex-bengalfox`.
+ */
 export function limitHeaders(
 	windows: readonly LimitWindow[],
 	nowMs: number,

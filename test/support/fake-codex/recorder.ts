@@ -72,7 +72,10 @@ export class Recorder {
 		this.#wake();
 	}
 
-	/** The first request, past or future, that satisfies the predicate. Rejects at the time-out, at `close` or with what the predicate throws. */
+	/**
+	 * The first request, past or future, that satisfies the predicate. Rejects at the time-out, at `close` or with what
+	 * the predicate throws.
+	 */
 	waitFor(predicate: (request: RecordedRequest) => boolean, timeoutMs = 5_000): Promise<RecordedRequest> {
 		return new Promise((resolve, reject) => {
 			const settle = () => {

@@ -164,7 +164,10 @@ export class FakeCodex {
 		this.#recorder.requests.length = 0;
 	}
 
-	/** The first request, past or future, that satisfies the predicate. Rejects after the time-out (default 5 s) or at close(). */
+	/**
+	 * The first request, past or future, that satisfies the predicate. Rejects after the time-out (default 5 s) or at
+	 * close().
+	 */
 	waitFor(predicate: (request: RecordedRequest) => boolean, timeoutMs?: number): Promise<RecordedRequest> {
 		return this.#recorder.waitFor(predicate, timeoutMs);
 	}

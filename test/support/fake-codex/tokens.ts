@@ -206,8 +206,8 @@ export function pkceChallenge(verifier: string): string {
 }
 
 /**
- * JSON in an encoding that is base64 and base64url at once, since pi reads tokens with a bare `atob`: sextets 62 and 63 come only
- * from `>`, `?`, `~` and non-ASCII characters, which JSON can escape, and trailing spaces avoid the padding.
+ * JSON in an encoding that is base64 and base64url at once, since pi reads tokens with a bare `atob`: sextets 62 and 63
+ * come only from `>`, `?`, `~` and non-ASCII characters, which JSON can escape, and trailing spaces avoid the padding.
  */
 function plainBase64(value: JsonRecord): string {
 	const escaped = JSON.stringify(value).replace(

@@ -1,4 +1,6 @@
-/** Resolves after `ms` milliseconds, or at once when the signal aborts: no answer may outlive its client or the server. */
+/**
+ * Resolves after `ms` milliseconds, or at once when the signal aborts: no answer may outlive its client or the server.
+ */
 export function wait(ms: number, signal: AbortSignal): Promise<void> {
 	if (signal.aborted || ms <= 0) return Promise.resolve();
 	return new Promise((resolve) => {

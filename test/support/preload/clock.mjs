@@ -1,8 +1,8 @@
 /**
  * Loaded into a process before anything else (`--import`): its clock is wrong by `shiftMs`, as that of a machine whose
- * time was never set, stands still at `fixedAt` (epoch ms), or is wrong by what the file `jumps` says at the moment, as that
- * of one that slept or was set by hand. Timers and file times stay right, so what others write looks as odd to it as it
- * would there.
+ * time was never set, stands still at `fixedAt` (epoch ms), or is wrong by what the file `jumps` says at the moment, as
+ * that of one that slept or was set by hand. Timers and file times stay right, so what others write looks as odd to it
+ * as it would there.
  */
 import { existsSync, readFileSync } from "node:fs";
 

@@ -2,11 +2,12 @@
  * Loaded into a process before anything else (`--import`). Looks at every step that changes a file in `folder`, and at
  * token requests, and can
  * - write them down (`log`), in order, one a line;
- * - keep a ledger (`ledger`): the same with their times, whether the process stood still for them, and every connection;
+ * - keep a ledger (`ledger`): the same with their times, whether the process stood still for them, and every
+ * connection;
  * - send the process a signal right before one of them (`signal`);
  * - let the disk fail while a file (`trouble`) says how: "full" (no byte fits), "no-room" (nor any new file or folder),
- *   "read-only".
- * The real thing needs a mount, which not every machine lets a test make, and could not be timed to the step.
+ * "read-only". The real thing needs a mount, which not every machine lets a test make, and could not be timed to the
+ * step.
  */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";

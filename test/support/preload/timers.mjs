@@ -1,7 +1,7 @@
 /**
- * Loaded into a process before anything else (`--import`): its timers of `slowMs` fire after `fastMs`, and its clock then
- * shows that `slowMs` have passed. Its intervals of `tickMs` come every `fastMs`, and the clock knows nothing of it. Every
- * other timer is as slow as ever.
+ * Loaded into a process before anything else (`--import`): its timers of `slowMs` fire after `fastMs`, and its clock
+ * then shows that `slowMs` have passed. Its intervals of `tickMs` come every `fastMs`, and the clock knows nothing of
+ * it. Every other timer is as slow as ever.
  */
 const { slowMs, tickMs, fastMs } = JSON.parse(process.env.TEST_PRELOAD_TIMERS ?? "{}");
 const realSetTimeout = globalThis.setTimeout;

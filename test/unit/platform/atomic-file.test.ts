@@ -30,7 +30,10 @@ async function makeWritesShort(): Promise<void> {
 	});
 }
 
-/** Every sync of a file or a directory from here on, as `act` has it; it gets the path and the content of what was synced. */
+/**
+ * Every sync of a file or a directory from here on, as `act` has it; it gets the path and the content of what was
+ * synced.
+ */
 async function watchSyncs(act: (isFolder: boolean) => void): Promise<string[]> {
 	const seen: string[] = [];
 	const handle = await open(scratch.write("any", ""), "r");

@@ -441,7 +441,9 @@ describe("an answer, as it comes over the wire,", () => {
 		}
 	});
 
-	/** Odd values of each member, alone and in pairs: none of them costs the access token, nor another one's good value. */
+	/**
+	 * Odd values of each member, alone and in pairs: none of them costs the access token, nor another one's good value.
+	 */
 	const ODD = [undefined, null, "", " ", 0, -1, 1e300, "soon", [], {}, true] as const;
 	const MEMBERS = ["refresh_token", "expires_in", "id_token", "scope", "token_type", "error", "data"] as const;
 	it.each(MEMBERS)("keeps what is good with an odd %s, beside another odd member", async (first) => {

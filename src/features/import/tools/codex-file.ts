@@ -156,8 +156,9 @@ function otherThanChatGpt(file: z.output<typeof fileSchema>): string | undefined
 }
 
 /**
- * Where else than in its file a Codex home keeps its login; undefined where it is the file. Codex's `config.toml` says so:
- * with `keyring` and `ephemeral` a file that is there is a leftover, with `auto` there is one where the keyring has none.
+ * Where else than in its file a Codex home keeps its login; undefined where it is the file. Codex's `config.toml` says
+ * so: with `keyring` and `ephemeral` a file that is there is a leftover, with `auto` there is one where the keyring has
+ * none.
  */
 async function keptElsewhere(codexHome: string, hasFile: boolean): Promise<string | undefined> {
 	const { cli_auth_credentials_store: store } = await readTomlFile(join(codexHome, "config.toml"));

@@ -59,7 +59,9 @@ interface Sqlite {
 	};
 }
 
-/** Node's own SQLite, where it has one. Some versions print a warning when it is loaded, which would land on the screen. */
+/**
+ * Node's own SQLite, where it has one. Some versions print a warning when it is loaded, which would land on the screen.
+ */
 function loadSqlite(): Sqlite | undefined {
 	const warn = process.emitWarning;
 	try {
