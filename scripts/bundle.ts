@@ -53,7 +53,7 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 		sourcemap: true,
 		entryFileNames: "multicodex.cjs",
 		chunkFileNames: "[name]-[hash].cjs",
-		codeSplitting: { groups: [{ name: startOnly(join(root, "src/compose.ts")) }] },
+		codeSplitting: { groups: [{ debugName: "start", name: startOnly(join(root, "src/compose.ts")) }] },
 	});
 	await build.close();
 	writeFileSync(join(folder, HOST_FILE), "exports.packages = {};\n");

@@ -19,6 +19,8 @@ export async function packRepository(folder: string, version?: string): Promise<
 	for (const name of readdirSync(repositoryRoot).filter((each) => !LEFT_OUT.has(each))) {
 		cpSync(join(repositoryRoot, name), join(copy, name), { recursive: true });
 	}
+	const pictures = "test/screens/pictures";
+	cpSync(join(repositoryRoot, pictures), join(copy, pictures), { recursive: true });
 	symlinkSync(join(repositoryRoot, "node_modules"), join(copy, "node_modules"));
 	if (version !== undefined) await run("npm", ["pkg", "set", `version=${version}`], { cwd: copy });
 	const { stdout } = await run("npm", ["pack", "--pack-destination", folder], { cwd: copy, timeout: 120_000 });
