@@ -10,6 +10,9 @@ import { type Bench, createBench, gapBetween, until } from "./support.ts";
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
+/** What pi waits before its first own retry. How fast a rotation is beyond that, `test/bench` measures. */
+const HOST_RETRY_MS = 1000;
+
 /** With usage unknown the order of accounts is that of the list, whatever is fetched meanwhile. */
 const usageUnknown = answers.serverError(503);
 const spent = (resetsInMs = HOUR_MS) => answers.usageLimit({ resetsInMs });
@@ -46,7 +49,7 @@ describe("an account that is out of quota", () => {
 			expect(bench.asked()).toEqual(["a", "b"]);
 			quickest.push(...gaps(bench));
 		}
-		expect(Math.min(...quickest), `gaps in ms: ${quickest}`).toBeLessThan(50);
+		expect(Math.min(...quickest), `gaps in ms: ${quickest}`).toBeLessThan(HOST_RETRY_MS);
 	});
 
 	it("is followed by as many others as it takes, up to the sixth", async () => {
@@ -56,7 +59,7 @@ describe("an account that is out of quota", () => {
 		const result = await bench.print("say hi");
 		expect(result).toMatchObject({ code: 0, stdout: "OK from f #1\n", stderr: "" });
 		expect(bench.asked()).toEqual(names);
-		expect(Math.min(...gaps(bench)), `gaps in ms: ${gaps(bench)}`).toBeLessThan(50);
+		expect(Math.min(...gaps(bench)), `gaps in ms: ${gaps(bench)}`).toBeLessThan(HOST_RETRY_MS);
 	});
 
 	it("gets the same request as the account before it, and nothing that tells who is who", async () => {

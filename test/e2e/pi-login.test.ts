@@ -275,6 +275,7 @@ describe("pi's /login, in its own screen", () => {
 
 			expect(await page.text()).toContain("You can close this page");
 			await terminal.waitForText(/Logged in to (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/, PATIENCE_MS);
+			await terminal.waitForText(/Codex: added a\. The pool has 1 account now\.\s+a is a@example\.test/, PATIENCE_MS);
 			expect(await answersAt(redirectUri.port)).toBe(false);
 			const login = loginOfPi(bench);
 			expect(login?.accountId).toBe(bench.codex.account("a").accountId);
