@@ -56,7 +56,7 @@ describe("the README", () => {
 		const prose = pages
 			.replace(/^```[\s\S]*?^```/gm, "")
 			.split("\n")
-			.filter((line) => !line.startsWith("|"));
+			.filter((line) => !line.trimStart().startsWith("|"));
 		expect(prose.filter((line) => line.length > 120)).toEqual([]);
 	});
 });
