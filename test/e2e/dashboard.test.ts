@@ -156,7 +156,7 @@ describe("the dashboard in a terminal", () => {
 		await terminal.waitForScreen((screen) => !screen.includes("MultiCodex"), PATIENCE_MS);
 	});
 
-	it("of an empty pool offers a sign-in, and gives the editor back when that is cancelled", async () => {
+	it("an empty pool offers a sign-in, and the editor is back when that is cancelled", async () => {
 		const bench = await createBench({ accounts: [], strangers: ["first"] });
 		const terminal = await openTerminal(bench, { cols: 120 });
 		await open(terminal);

@@ -200,7 +200,7 @@ describe("an abort", () => {
 		expect(bench.asked()).toEqual(["a", "a"]);
 	});
 
-	it("in mid-answer keeps what was said, as pi alone does", async () => {
+	it("an abort in mid-answer keeps what was said, as pi alone does", async () => {
 		const plain = await createBench({ accounts: [], strangers: ["a"] });
 		plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
 		const bench = await createBench({ usage: usageUnknown });

@@ -262,7 +262,7 @@ describe("a pinned account", () => {
 });
 
 describe("requests that are not ours", () => {
-	it("to a provider of the person's own carry none of our tokens, whatever happens", async () => {
+	it("requests to the person's own provider carry none of our tokens", async () => {
 		const bench = await createBench({ usage: usageUnknown });
 		const other = await startFakeCodex({ accounts: ["own"] });
 		try {
@@ -304,7 +304,7 @@ describe("requests that are not ours", () => {
 		}
 	});
 
-	it("with --api-key go out with that key and end as they end", async () => {
+	it("requests with --api-key go out with that key and end as without us", async () => {
 		const bench = await createBench({ strangers: ["guest"], usage: usageUnknown });
 		const { access } = bench.codex.grant("guest");
 		const args = ["--model", "openai-codex/gpt-5.5", "--api-key", access];

@@ -118,7 +118,7 @@ describe("opencode's database", () => {
 	it.each([
 		["a key", '{"type":"key","key":"sk-SECRET"}', /^main .*API key/],
 		["a damaged login", credentialValue(work).slice(0, 60), /^main .*no ChatGPT sign-in/],
-	])("with %s for ChatGPT still replaces the file", async (_what, value, reason) => {
+	])("opencode's database with %s for ChatGPT still replaces the file", async (_what, value, reason) => {
 		await writeDatabase(path(), credentialSql([{ label: "main", value }]));
 		await writeTool("opencode", home, [work]);
 		const findings = await look();
@@ -183,7 +183,7 @@ describe("opencode codex-pool", () => {
 		expect(readdirSync(home)).toEqual([".local"]);
 	});
 
-	it("with a log and no index is left to its owner, who would find files that are not its own", async () => {
+	it("a database with a log and no index is left to its owner", async () => {
 		await writeDatabase(path(), poolSql([{ login: work }]), { isLive: true });
 		rmSync(`${path()}-shm`);
 		const before = contents();
@@ -201,14 +201,14 @@ describe("opencode codex-pool", () => {
 	it.each([
 		["no database", "SECRET, but no database at all: ".repeat(200)],
 		["half a one", "SQLite format 3\0SECRET"],
-	])("with a file that is %s is left out, with a reason that shows nothing of it", async (_what, bytes) => {
+	])("a file that is %s is left out, with a reason that shows nothing of it", async (_what, bytes) => {
 		writeAt(path(), bytes);
 		const findings = await look();
 		expect(reasonsOf(findings)).toEqual([expect.stringMatching(/no SQLite database/)]);
 		expect(readdirSync(home)).toEqual([".local"]);
 	});
 
-	it("that is not there, or a folder, or has no table of its, is no finding", async () => {
+	it("a database that is missing, a folder, or without its table is no finding", async () => {
 		expect(await look()).toEqual([]);
 		await writeDatabase(path(), ["CREATE TABLE session (id TEXT)"]);
 		expect(await look()).toEqual([]);
@@ -223,14 +223,14 @@ describe("a path to a database", () => {
 		expect(findings).toMatchObject([{ kind: "login", tool: "file", name: "work", path }]);
 	});
 
-	it("in a folder is found with everything else in it", async () => {
+	it("a path to a database in a folder is found with everything else in it", async () => {
 		await writeTool("codex-pool", home, [work]);
 		writeAt(join(data, "side.json"), codexFile(side));
 		const findings = await searcher.search({ home, path: data });
 		expect(loginsOf(findings).sort()).toEqual(["-: side", "work: work"]);
 	});
 
-	it("of something else is left out", async () => {
+	it("a path to a database of something else is left out", async () => {
 		const path = writeAt(join(home, "notes.db"), "SECRET");
 		expect(reasonsOf(await searcher.search({ home, path }))).toEqual([expect.stringMatching(/no SQLite database/)]);
 	});

@@ -44,7 +44,7 @@ describe("a sign-in whose token names no workspace", () => {
 });
 
 describe("a renewal", () => {
-	wide("that is refused twice for an unknown reason ends the sign-in, with one notice", async () => {
+	wide("a renewal that is refused twice for an unknown reason ends the sign-in, with one notice", async () => {
 		const bench = await benchWithExpiredLogin("us", ["b"]);
 		bench.codex.account("a").token(answers.refuse(400, { error: { code: "brand_new_reason", message: "No." } }));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: expect.stringContaining("OK from b") });
@@ -62,7 +62,7 @@ describe("a renewal", () => {
 		expect(bench.codex.requests.filter(({ kind }) => kind === "token")).toHaveLength(2);
 	});
 
-	wide("that meets a certificate which is not trusted says so at once, and spends nothing", async () => {
+	wide("a renewal that meets a certificate which is not trusted says so at once, and spends nothing", async () => {
 		const issuer = await startUntrusted();
 		onTestFinished(() => issuer.close());
 		const bench = await benchWithExpiredLogin("us", [], { env: { PI_MULTICODEX_AUTH_URL: issuer.url } });

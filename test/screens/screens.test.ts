@@ -116,7 +116,7 @@ describe("the dashboard", () => {
 		if (columns === 80) await storePicture("dashboard", terminal);
 	});
 
-	wide("of an empty pool is as stored at every width", async () => {
+	wide("the dashboard of an empty pool is as stored at every width", async () => {
 		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors: [], columns: 120 });
 		await storeWidths("dashboard-of-none", terminal);
 	});
@@ -277,7 +277,7 @@ const tame = (screen: string) =>
 		.replace(/[0-9A-F]{4}-[0-9A-F]{6}/, "0000-000000");
 
 describe("a sign-in", () => {
-	it.each(coreOf([80, 120, 40]))("in a browser is as stored, %i columns wide", async (columns) => {
+	it.each(coreOf([80, 120, 40]))("a sign-in in a browser is as stored, %i columns wide", async (columns) => {
 		await holdCallbackPorts();
 		const { terminal } = await sceneAfter("/multicodex add", /^ Your browser is open[\s\S]*esc cancel/m, {
 			columns,
@@ -287,7 +287,7 @@ describe("a sign-in", () => {
 		await store(`sign-in-browser-${columns}`, terminal, tame);
 	});
 
-	wide.each([80, 120, 40])("on another device is as stored, %i columns wide", async (columns) => {
+	wide.each([80, 120, 40])("a sign-in on another device is as stored, %i columns wide", async (columns) => {
 		const { terminal } = await sceneAfter("/multicodex add --device", "esc cancel", { columns });
 		await terminal.waitForText(/[0-9A-F]{4}-[0-9A-F]{6}/, PATIENCE_MS);
 		await store(`sign-in-device-${columns}`, terminal, tame);

@@ -172,7 +172,7 @@ describe("a simulated session", () => {
 		expect(outcome).toMatchObject({ servedTurns: 4, switches: 1, switchBurn: 0 });
 	});
 
-	describe("whose account runs dry while the other is needed by those at work there", () => {
+	describe("a simulated session whose account runs dry while the other is needed by those at work there", () => {
 		/** Ten minutes in the first account is spent, and the second has too little for the session that is on it. */
 		const scenario = () => {
 			const work = MODEL.windowWork * 0.6;

@@ -270,7 +270,7 @@ describe("refresh tokens", () => {
 		expect(gaps.map((gapMs) => twice({ answer: OPEN }, gapMs, deathOf))).toEqual([0, 0, 1]);
 	});
 
-	it("of other kinds of grants are not looked at, nor others", () => {
+	it("tokens of other kinds of grants are not looked at", () => {
 		const code = { body: { grant_type: "authorization_code", code: "c" } };
 		const other = { body: { grant_type: "refresh_token", refresh_token: "s" } };
 		expect(judgeTokens([sent(0, "p0", code), sent(1, "p0", code), sent(2, "p0", other), sent(3, "p0")], never)).toEqual(

@@ -87,7 +87,7 @@ describe("a session", () => {
 		expect(affinity.account()).toBe("a");
 	});
 
-	it("that was not announced begins with its first answer", () => {
+	it("a session that was not announced begins with its first answer", () => {
 		expect(affinity.served("s", "a")).toBe(true);
 		expect(affinity.served("s", "b")).toBe(true);
 		expect(affinity.account()).toBe("b");

@@ -175,12 +175,12 @@ describe("a response", () => {
 		[402, {}],
 		[429, {}],
 		[403, { "x-error-json": Buffer.from('{"error":{"code":"usage_not_included"}}').toString("base64") }],
-	])("of %i is cut short, in words on which every host gives up at once", async (status, headers) => {
+	])("a response of %i is cut short, in words on which every host gives up at once", async (status, headers) => {
 		expect(await respond(await aTry().begin(), status, headers)).toMatch(/usage limit/);
 	});
 
 	it.each([200, 400, 403, 404, 500, 502, 503])(
-		"of %i is the host's, if its headers blame no account",
+		"a response of %i is the host's, if its headers blame no account",
 		async (status) => {
 			expect(await respond(await aTry().begin(), status)).toBeUndefined();
 		},
@@ -251,7 +251,7 @@ describe("the body of a refusal", () => {
 		expect(await (await request(await begin())).text()).toBe("the whole body");
 	});
 
-	it("of a success is not touched at all", async () => {
+	it("the body of a success is not touched at all", async () => {
 		let isRead = false;
 		const body = new ReadableStream(
 			{
@@ -286,7 +286,7 @@ describe("the body of a refusal", () => {
 		expect(chunks).toBeLessThan(50);
 	});
 
-	it("that breaks off is none: status and headers are enough", async () => {
+	it("the body of a refusal that breaks off is none: status and headers are enough", async () => {
 		const broken = new ReadableStream({
 			start: (controller) => {
 				controller.enqueue(new TextEncoder().encode('{"error":'));
@@ -365,11 +365,11 @@ describe("a payload", () => {
 		});
 	});
 
-	it.each([null, "text"])("of another shape asks for nothing: %j", async (sent) => {
+	it.each([null, "text"])("a payload of another shape asks for nothing: %j", async (sent) => {
 		expect(await fast({}, sent)).toEqual(sent);
 	});
 
-	it.each([null, "text", {}, { input: "text" }])("of another shape is left alone: %j", async (sent) => {
+	it.each([null, "text", {}, { input: "text" }])("a payload of another shape is left alone: %j", async (sent) => {
 		expect(await changed({}, true, sent)).toEqual(sent);
 	});
 });

@@ -124,13 +124,13 @@ describe("a cooldown", () => {
 		expect(ours.heard()).toEqual(["cooling b usage"]);
 	});
 
-	it("of a part of an account is one of its own", () => {
+	it("a cooldown of a part of an account is one of its own", () => {
 		ours.pool.cool(account("a"), limit({ scope: "model:gpt-6", reason: "not_included" }), "gpt-6");
 		ours.pool.cool(account("a"), limit(), "gpt-6");
 		expect(ours.told.map((event) => "scope" in event && event.scope)).toEqual(["model:gpt-6", "account"]);
 	});
 
-	it("of an account that was removed is not reported", async () => {
+	it("a cooldown of an account that was removed is not reported", async () => {
 		ours.pool.cool(account("a"), limit(), "gpt-5.5");
 		await accounts.remove("a");
 		ours.pool.detectChanges();
@@ -161,7 +161,7 @@ describe("a lost sign-in", () => {
 		expect([ours.heard(), theirs.heard()]).toEqual([["signed-out"], []]);
 	});
 
-	it("of an account that OpenAI has closed is reported once", () => {
+	it("a sign-in that is lost because OpenAI closed the account is reported once", () => {
 		ours.pool.close(account("a"), "closed by OpenAI");
 		ours.pool.close(account("a"), "closed by OpenAI");
 		expect(ours.heard()).toEqual(["closed"]);

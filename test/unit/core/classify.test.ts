@@ -188,7 +188,7 @@ describe("the end of a cooldown", () => {
 		});
 	});
 
-	describe("of a workspace", () => {
+	describe("the end of a cooldown of a workspace", () => {
 		const ofType = (type: string) => ({ ...limit, headers: { "x-codex-rate-limit-reached-type": type } });
 		const owner = ofType("workspace_owner_credits_depleted");
 

@@ -98,7 +98,7 @@ describe("active cooldowns", () => {
 		["would end later than in 366 days", NOW + FURTHEST_RESET_MS + 1, false],
 		["have no end", Number.POSITIVE_INFINITY, false],
 		["have a broken end", Number.NaN, false],
-	])("that %s", (_name, until, isActive) => {
+	])("active cooldowns that %s", (_name, until, isActive) => {
 		expect(activeCooldowns([aCooldown({ until })], NOW)).toHaveLength(isActive ? 1 : 0);
 	});
 

@@ -345,7 +345,7 @@ describe("a sign-in that is over", () => {
 		expect(state.status(ID).exchange).toBeUndefined();
 	});
 
-	it("of an account that is closed switches it off", async () => {
+	it("an account that OpenAI has closed is switched off", async () => {
 		answer = () => ({ kind: "refused", code: "account_deactivated", closed: true });
 		expect(await ask()).toMatchObject({ kind: "signed-out", closed: true });
 		expect(row()).toMatchObject({ enabled: false, disabledReason: "account_deactivated", needsLogin: undefined });
@@ -409,14 +409,14 @@ describe("a claim on a refresh token", () => {
 	it.each([
 		["a process that is gone", { pid: 2, machine: "here" }],
 		["another machine", { pid: 1, machine: "elsewhere" }],
-	])("of %s does not block for ever where it is dated ahead", async (_name, holder) => {
+	])("a claim on a refresh token of %s does not block for ever where it is dated ahead", async (_name, holder) => {
 		machine.gone.add(2);
 		const tokenHash = fingerprint(EXPIRED.refresh);
 		await state.update(ID, (memo) => ({ ...memo, exchange: { tokenHash, at: NOW + HOUR_MS, holder } }));
 		expect(await ask()).toMatchObject({ kind: "ready" });
 	});
 
-	it("of a version that noted no process is believed for a minute", async () => {
+	it("a claim on a refresh token of a version that noted no process is believed for a minute", async () => {
 		const tokenHash = fingerprint(EXPIRED.refresh);
 		await state.update(ID, (memo) => ({ ...memo, exchange: { tokenHash, at: NOW - MINUTE_MS + 1 } }));
 		expect(await ask()).toMatchObject({ kind: "unavailable" });
@@ -441,7 +441,7 @@ describe("a claim on a refresh token", () => {
 		expect(state.status(ID).exchange).not.toHaveProperty("holder");
 	});
 
-	it("is had by one of two sessions of one process that ask in the same millisecond, and whose locks do not hold", async () => {
+	it("one claim is granted to two sessions that ask in the same millisecond", async () => {
 		accounts.whileRefreshing = (_id, work) => work();
 		processes = 0;
 		const twin = anotherProcess();
@@ -504,7 +504,7 @@ describe("a claim on a refresh token", () => {
 		expect(await anotherProcess().accessToken(ID, {})).toMatchObject({ kind: "ready" });
 	});
 
-	it("that another process has written over, both having been let in, is not acted on", async () => {
+	it("a claim that another process has written over is not acted on", async () => {
 		const { updateIf } = state;
 		const theirs = { tokenHash: fingerprint(EXPIRED.refresh), at: NOW, holder: { pid: 9, machine: "here" } };
 		state.updateIf = async (...args) => {
@@ -749,7 +749,7 @@ describe("pi's own login", () => {
 		expect(row()).toMatchObject({ needsLogin: undefined, credential: theirs });
 	});
 
-	it("that the issuer refuses for good is flagged", async () => {
+	it("pi's own login that the issuer refuses for good is flagged", async () => {
 		openLinked(EXPIRED);
 		answer = () => ({ kind: "refused", code: "refresh_token_expired", closed: false });
 		expect(await ask()).toMatchObject({ kind: "signed-out" });
@@ -873,7 +873,7 @@ describe("a refusal for a reason that is not known", () => {
 		expect(row().needsLogin).toBeUndefined();
 	});
 
-	it("from a clock that was ahead starts anew", async () => {
+	it("a refusal noted by a clock that was ahead is counted anew", async () => {
 		clock.at = NOW + DAY_MS;
 		await ask();
 		clock.at = NOW + MINUTE_MS;
@@ -964,7 +964,7 @@ describe("a refresh token that was refused for good", () => {
 		expect([spent, row().needsLogin?.reason]).toEqual([[], "refresh_token_expired"]);
 	});
 
-	it("of an account that was closed is tried again by a person who switches that on again", async () => {
+	it("a closed account is tried again once a person switches it on", async () => {
 		open(EXPIRED);
 		answer = () => ({ kind: "refused", code: "account_deactivated", closed: true });
 		await ask();

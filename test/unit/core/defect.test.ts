@@ -55,7 +55,7 @@ describe("the trace of an error", () => {
 		expect([coded("sk-secret1"), coded(5)]).toEqual(["TypeError", "TypeError"]);
 	});
 
-	it.each(["text", undefined, null, { stack: "at secret" }])("of what is no error is none: %j", (thrown) => {
+	it.each(["text", undefined, null, { stack: "at secret" }])("a value that is no error has no trace: %j", (thrown) => {
 		expect(traceOf(thrown)).toEqual({ error: "no error", frames: [], stack: [] });
 		expect([isDefect(thrown), cameUpHere(thrown)]).toEqual([true, false]);
 	});

@@ -192,7 +192,7 @@ describe("an abort", () => {
 		expect(failed((await delivering).delivery)).toMatchObject({ final: undefined, isCommitted: true });
 	});
 
-	it("that came before the stream still ends it", async () => {
+	it("an abort that came before the stream still ends it", async () => {
 		async function* silent(): AsyncGenerator<Event> {
 			yield* [];
 			await new Promise(() => undefined);

@@ -236,7 +236,7 @@ const SHAPES: readonly [name: string, status: number, body: unknown, evidence: F
 ];
 
 describe("the body of a refusal", () => {
-	it.each(SHAPES)("that is %s (%i)", (_name, status, body, expected, kind) => {
+	it.each(SHAPES)("the body of a refusal that is %s (%i)", (_name, status, body, expected, kind) => {
 		const evidence = evidenceFromBody(typeof body === "string" ? body : JSON.stringify(body), NOW);
 		expect(evidence).toEqual(expected);
 		const context = { now: NOW, modelId: "gpt-6", cooldownMs: HOUR_MS };

@@ -16,7 +16,7 @@ describe("a final event of ours", () => {
 		});
 	});
 
-	it("of an answer that broke off keeps what was shown, without the host's scratch", () => {
+	it("the event of an answer that broke off keeps what was shown, without the host's scratch", () => {
 		const call = { type: "toolCall" as const, id: "t", name: "read", arguments: {} };
 		const partial = aMessage({
 			content: [{ type: "text", text: "half" }, Object.assign({ ...call }, { partialJson: '{"pa', customInput: "x" })],
@@ -50,7 +50,7 @@ describe("a final event of ours", () => {
 		expect(withWords(theirs, told).error.errorMessage).toBe(shown);
 	});
 
-	it("with other words is another one, with the same words the same", () => {
+	it("two final events are the same exactly where their words are", () => {
 		const event = finalError(MODEL, "error", "no", NOW);
 		expect(withWords(event, "no")).toBe(event);
 		expect(withWords(event, "yes").error.errorMessage).toBe("yes");

@@ -181,7 +181,7 @@ describe("a sign-in that joins", () => {
 		expect(state.status(idOf("work")).cooldowns).toEqual([limited]);
 	});
 
-	it("of an account that pi holds is our own grant: pi's file is not touched", async () => {
+	it("a sign-in to an account that pi holds is our own grant and leaves pi's file alone", async () => {
 		const before = writeAuth({ anthropic: KEY, "openai-codex": piLogin("work") }) && scratch.text("auth.json");
 		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
 		const credential = credentialOf("work", NOW + HOUR_MS, "own");
@@ -209,7 +209,7 @@ describe("a sign-in that joins", () => {
 		]);
 	});
 
-	it("that names no workspace changes nothing", async () => {
+	it("a sign-in that names no workspace changes nothing", async () => {
 		const access = aTokenOf("work", { auth: { chatgpt_user_id: "user-work" } });
 		const credential = { access, refresh: "r", expiresAt: NOW };
 		expect(await membership.join(credential, { source: "login" })).toBeUndefined();
@@ -217,7 +217,7 @@ describe("a sign-in that joins", () => {
 		expect([existsSync(scratch.path(FILE)), changes, membership.whose(credential)]).toEqual([false, 0, undefined]);
 	});
 
-	it("that cannot be stored is an error, and no account is announced", async () => {
+	it("a sign-in that cannot be stored is an error, and no account is announced", async () => {
 		const full = anAccountStore();
 		full.isFull = true;
 		open({ accounts: full });
@@ -225,7 +225,7 @@ describe("a sign-in that joins", () => {
 		expect(changes).toBe(0);
 	});
 
-	it("that tells more of the person than before is the same account, under the id that it has", async () => {
+	it("a token with more claims than before belongs to the same account, under its id", async () => {
 		const vague = aTokenOf("work", { auth: { chatgpt_account_id: "acct-work" } });
 		await membership.join({ ...credentialOf("work"), access: vague }, { source: "login", label: "mine" });
 		const [before] = accounts.list();
@@ -234,7 +234,7 @@ describe("a sign-in that joins", () => {
 		expect(accounts.list()).toMatchObject([{ id: before?.id, label: "mine" }]);
 	});
 
-	it("that pi holds by the same refresh token stays pi's: there must be no second holder of it", async () => {
+	it("a sign-in with the refresh token that pi holds stays pi's alone", async () => {
 		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
 		const joined = await membership.join(credentialOf("work"), { source: "import:codex" });
 		expect(joined).toMatchObject({ linked: true, source: "pi" });
@@ -296,7 +296,7 @@ describe("an account that leaves", () => {
 		expect(scratch.names().filter((name) => !name.includes(".bak-"))).toEqual(["auth.json", FILE]);
 	});
 
-	it("with pi's login leaves with the newest token: that is the one worth putting back", async () => {
+	it("an account with pi's login leaves with the newest token", async () => {
 		writeAuth({ "openai-codex": piLogin("work", credentialOf("work", NOW + HOUR_MS, "newest")) });
 		await accounts.put(rowOf("work", { linked: true, source: "pi" }));
 		await membership.remove(idOf("work"));
@@ -307,7 +307,7 @@ describe("an account that leaves", () => {
 		});
 	});
 
-	it("with its own grant beside pi's leaves with its own, and pi is still signed out", async () => {
+	it("an account with a grant beside pi's leaves with its own, and pi is signed out", async () => {
 		writeAuth({ "openai-codex": piLogin("work", credentialOf("work", NOW + HOUR_MS, "pis")) });
 		await accounts.put(rowOf("work", { source: "import:codex" }));
 		expect(membership.isPis(inHand("work"))).toBe(true);
@@ -357,7 +357,7 @@ describe("an account that cannot leave", () => {
 	const credential = credentialOf("work", NOW + HOUR_MS, "pis");
 	const login = { kind: "oauth", credential, workspaceId: "acct-work" } as const;
 
-	it("that pi is signed in to as well waits for the renewal of our grant", async () => {
+	it("an account that pi is signed in to waits for the renewal of our grant", async () => {
 		const piAuth = aPiAuth(login);
 		const store = anAccountStore(rowOf("work"));
 		open({ piAuth, accounts: store });
@@ -434,7 +434,7 @@ describe("an account that comes back", () => {
 		expect(stored("work")?.credential).toEqual(newer);
 	});
 
-	it("is whole, with what this version does not know of it", async () => {
+	it("a restored account keeps its unknown fields", async () => {
 		const { credential, workspaceId: accountId, ...row } = rowOf("work");
 		const { expiresAt: expires, ...tokens } = credential;
 		const known = { ...row, accountId, email: row.email ?? null, disabledReason: null, needsLogin: null };
@@ -490,7 +490,7 @@ describe("managing an account", () => {
 		expect(onDisk()).toMatchObject([{ enabled: true, disabledReason: null }]);
 	});
 
-	it("tells the rest each time", async () => {
+	it("every change of an account is announced", async () => {
 		await add("work");
 		const before = changes;
 		await membership.rename(idOf("work"), "job");
@@ -606,7 +606,7 @@ describe("accounts that were taken for two", () => {
 		expect([bySeat, bySub, third].filter(({ refresh }) => !everywhere.includes(JSON.stringify(refresh)))).toEqual([]);
 	});
 
-	it("that come back under another id are not put back once more", async () => {
+	it("accounts that come back under another id are not put back twice", async () => {
 		const { older } = await doubled();
 		await membership.recognise(proof);
 		await membership.remove(older.id);

@@ -130,7 +130,7 @@ describe("pi's login", () => {
 		expect(rows()).toMatchObject([{ credential: credentialOf("work", NOW + HOUR_MS) }]);
 	});
 
-	it("as another person adds an account, and the former one becomes ours", async () => {
+	it("a login as another person adds an account, and the former one becomes ours", async () => {
 		for (const name of ["one", "two", "three"]) {
 			login(name);
 			await link.sync();
@@ -142,14 +142,14 @@ describe("pi's login", () => {
 		]);
 	});
 
-	it("as an account that has a working sign-in of its own leaves both grants where they are", async () => {
+	it("a login as an account with a working sign-in leaves both grants where they are", async () => {
 		open(rowOf("work", { source: "login" }));
 		login("work", credentialOf("work", NOW + HOUR_MS, "pi's own"));
 		await link.sync();
 		expect(rows()).toMatchObject([{ linked: false, credential: { refresh: credentialOf("work").refresh } }]);
 	});
 
-	it("of the very grant that we hold is pi's to renew", async () => {
+	it("a login with the grant that we hold is pi's to renew", async () => {
 		open(rowOf("work", { source: "import:codex" }));
 		login("work");
 		await link.sync();
@@ -177,7 +177,7 @@ describe("pi's login", () => {
 		expect(rows()).toMatchObject([{ credential: credentialOf("work", NOW + HOUR_MS) }]);
 	});
 
-	it("whose renewed token tells more of who it is for stays one account, with its name", async () => {
+	it("pi's login whose renewed token tells more of who it is for stays one account, with its name", async () => {
 		const vague = aToken({ sub: "auth0|work", auth: { chatgpt_account_id: "acct-work" } });
 		login("work", { access: vague, refresh: "same", expiresAt: NOW + DAY_MS });
 		await link.sync();
@@ -189,7 +189,7 @@ describe("pi's login", () => {
 		expect(rows()[0]?.claims).toEqual(expect.arrayContaining(claimsOfToken("work")));
 	});
 
-	it("that names no workspace is not linked to any account", async () => {
+	it("pi's login that names no workspace is not linked to any account", async () => {
 		open(rowOf("work", { linked: true, source: "pi" }));
 		const access = aToken({ sub: "x", email: "x@example.test" });
 		piAuth.login = { kind: "oauth", credential: { access, refresh: "r", expiresAt: NOW }, workspaceId: undefined };
@@ -245,7 +245,7 @@ describe("a file that cannot be read", () => {
 		expect(rows()).toMatchObject([{ linked: true, credential: credentialOf("work", NOW + HOUR_MS) }]);
 	});
 
-	it("even under the lock changes nothing, and is looked at again next time", async () => {
+	it("a file that cannot be read even under the lock changes nothing, and is read again later", async () => {
 		open(rowOf("work", { source: "pi", linked: true }));
 		piAuth.login = { kind: "unreadable" };
 		await link.sync();
@@ -256,7 +256,7 @@ describe("a file that cannot be read", () => {
 		expect(rows()).toHaveLength(2);
 	});
 
-	it("because its lock is busy changes nothing, and ends no request", async () => {
+	it("a file that cannot be read because its lock is busy changes nothing, and ends no request", async () => {
 		open(rowOf("work", { source: "pi", linked: true }));
 		piAuth.login = { kind: "unreadable" };
 		piAuth.lockRefusal = "busy";
@@ -359,7 +359,7 @@ describe("looks that overlap", () => {
 		expect(linkedOnes()).toEqual(["new"]);
 	});
 
-	it("of two processes that left two accounts linked are mended, though the file has not changed", async () => {
+	it("two accounts that two processes left linked are mended", async () => {
 		login("b");
 		await link.sync();
 		accounts.rows = [rowOf("a", { source: "pi", linked: true }), ...rows()];
@@ -456,7 +456,7 @@ describe("a sign-in through pi", () => {
 		]);
 	});
 
-	it("as the same one again renews the account", async () => {
+	it("a second sign-in as the same person renews the account", async () => {
 		login("work");
 		await link.sync();
 		const again = credentialOf("work", NOW + HOUR_MS);

@@ -320,7 +320,7 @@ describe("an account", () => {
 		expect(crowded(one(90, { account: anAccount("one", { enabled: false }) }), 2)).toBeUndefined();
 	});
 
-	it("that is crowded has no rank where the session waits, and says why", () => {
+	it("an account that is crowded has no rank where the session waits, and says why", () => {
 		const other = candidate("other", undefined, { cooldowns: [aCooldown()] });
 		const verdicts = explain([one(60), other], {
 			liveSessions: live({ one: 2 }),

@@ -291,20 +291,20 @@ describe("a cooldown", () => {
 		expect(typesTold()).toContain("changed");
 	});
 
-	it("of one model takes out no other", () => {
+	it("a cooldown of one model takes out no other", () => {
 		pool.cool(account("a"), cooling({ scope: "model:gpt-5.5" }), "gpt-5.5");
 		expect([choose(), choose({ modelId: "gpt-6" })]).toEqual(["b", "a"]);
 		expect(pool.state(account("a"))).toBe("ready");
 	});
 
-	it("of one limit takes out the models that were refused on it", () => {
+	it("a cooldown of one limit takes out the models that were refused on it", () => {
 		pool.cool(account("a"), cooling({ scope: "limit:codex_bengalfox" }), "spark");
 		expect([choose({ modelId: "spark" }), choose()]).toEqual(["b", "a"]);
 		pool.cool(account("a"), cooling({ scope: "limit:codex_bengalfox" }), "spark-2");
 		expect([choose({ modelId: "spark" }), choose({ modelId: "spark-2" }), choose()]).toEqual(["b", "b", "a"]);
 	});
 
-	it("of a workspace takes out every seat of it, and no other account", () => {
+	it("a cooldown of a workspace takes out every seat of it, and no other account", () => {
 		open(anAccount("a", { workspaceId: "team" }), anAccount("b", { workspaceId: "team" }), anAccount("c"));
 		pool.cool(account("a"), cooling({ covers: "workspace", reason: "workspace_limit" }), "gpt-5.5");
 		expect([pool.state(account("a")), pool.state(account("b")), pool.state(account("c"))]).toEqual([
@@ -408,7 +408,7 @@ describe("usage", () => {
 		expect(typesTold()).toContain("changed");
 	});
 
-	it("of headers adds to what is known, of the endpoint replaces it", () => {
+	it("usage from headers adds to what is known, usage from the endpoint replaces it", () => {
 		note({
 			source: "api",
 			windows: [window(20), week(30)],
@@ -433,20 +433,20 @@ describe("usage", () => {
 		expect(account("a").plan).toBe("pro");
 	});
 
-	it.each(["headers", "api"] as const)("that is spent cools the account until the latest reset, by %s", (source) => {
+	it.each(["headers", "api"] as const)("spent usage cools the account until the latest reset, by %s", (source) => {
 		note({ source, windows: [window(100), week(100)] });
 		expect(coolingOf()).toMatchObject([{ scope: "account", reason: "usage_limit", until: NOW + 3 * DAY_MS }]);
 		expect(state.written).toEqual(["a"]);
 		expect(choose()).toBe("b");
 	});
 
-	it("that is spent is written once", () => {
+	it("usage that is spent is written once", () => {
 		note({ windows: [window(100)] });
 		note({ windows: [window(100)], capturedAt: NOW + 1 });
 		expect(state.written).toEqual(["a"]);
 	});
 
-	it("that is spent cools no account that runs on credits or is almost spent", () => {
+	it("usage that is spent cools no account that runs on credits or is almost spent", () => {
 		note({ windows: [window(100)], credits: { hasCredits: true, unlimited: false } });
 		note({ windows: [window(100)], credits: { hasCredits: false, unlimited: true } }, "b");
 		note({ windows: [window(99.6)] }, "c");
@@ -492,7 +492,7 @@ describe("usage", () => {
 		expect(coolingOf()).toMatchObject([{ until: NOW + DAY_MS }]);
 	});
 
-	it("of one limit ends the cooldown of that limit", () => {
+	it("usage of one limit ends the cooldown of that limit", () => {
 		const spark = aCooldown({ scope: "limit:codex_bengalfox", models: ["spark"] });
 		state.memos.set("a", { cooldowns: [spark], strikes: 0 });
 		note({ source: "api", windows: [window(50)] });
@@ -507,7 +507,7 @@ describe("usage", () => {
 	});
 	const funded = { hasCredits: true, unlimited: false };
 
-	it("that tells of a spent budget cools the account until its reset, whatever credits there are", () => {
+	it("usage that tells of a spent budget cools the account until its reset, whatever credits there are", () => {
 		note({ source: "api", budgets: [budget(98)], credits: funded });
 		expect([coolingOf(), choose()]).toEqual([[], "b"]);
 		note({ source: "api", capturedAt: NOW + 1, budgets: [budget(100)], credits: funded });
@@ -520,7 +520,7 @@ describe("usage", () => {
 		["a window that is spent", { windows: [{ usedPercent: 100, windowMinutes: 300 }] }],
 		["no window at all, and the server's word", { limitReached: true }],
 		["windows with room, and the server's word", { windows: [window(60)], limitReached: true }],
-	])("without a told end rests the account until usage is asked again: %s", (_name, told) => {
+	])("usage without a told end rests the account until usage is asked again: %s", (_name, told) => {
 		note({ source: "api", ...told });
 		expect(coolingOf()).toMatchObject([{ until: NOW + 15 * MINUTE_MS }]);
 		note({ source: "api", ...told, capturedAt: NOW + MINUTE_MS });
@@ -546,7 +546,7 @@ describe("usage", () => {
 		expect([coolingOf(), pool.state(account("a"))]).toEqual([[], "ready"]);
 	});
 
-	it("of the endpoint keeps no further limit, budget or credits that it tells no more; headers keep them", () => {
+	it("usage of the endpoint keeps no further limit, budget or credits that it tells no more; headers keep them", () => {
 		const limits = { spark: { windows: [week(1)] } };
 		note({ source: "api", windows: [week(5)], limits, budgets: [budget(50)], credits: funded });
 		note({ capturedAt: NOW + 1, windows: [week(6)], limits: { other: { windows: [week(2)] } } });
@@ -586,7 +586,7 @@ describe("usage", () => {
 		["no limit to them", { hasCredits: false, unlimited: true }],
 		["a balance", { ...funded, balance: "12.5" }],
 		["a balance that is no number", { ...funded, balance: "lots" }],
-	])("that is spent beside credits (%s) leaves the account to the sessions on it", (_name, credits) => {
+	])("usage that is spent beside credits (%s) leaves the account to the sessions on it", (_name, credits) => {
 		note({ source: "api", windows: [week(100)], credits });
 		expect(coolingOf()).toEqual([]);
 		expect([choose(), choose({ affinity: "a", served: "a" })]).toEqual(["b", "b"]);
@@ -600,7 +600,7 @@ describe("usage", () => {
 		["the balance is 0.00", { ...funded, balance: " 0.00 " }],
 		["the balance is negative", { ...funded, balance: "-3" }],
 		["there are none", { hasCredits: false, unlimited: false, balance: "7" }],
-	])("that is spent cools the account where %s", (_name, credits) => {
+	])("usage that is spent cools the account where %s", (_name, credits) => {
 		note({ source: "api", windows: [week(100)], credits });
 		expect(coolingOf()).toMatchObject([{ until: NOW + 3 * DAY_MS }]);
 	});
@@ -616,7 +616,7 @@ describe("usage", () => {
 		expect(coolingOf()).toEqual(cooldowns);
 	});
 
-	it("of an account that is gone does no harm", () => {
+	it("usage of an account that is gone does no harm", () => {
 		expect(() => note({ windows: [window(100)], plan: "pro" }, "missing")).not.toThrow();
 	});
 });

@@ -425,7 +425,7 @@ describe("a sign-in", () => {
 		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
-	it("that is refused again rests, and another account serves", async () => {
+	it("a sign-in that is refused again rests, and another account serves", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(401, { detail: "Unauthorized" }));
 		expect((await harness.ask()).text).toBe("from b");
@@ -434,7 +434,7 @@ describe("a sign-in", () => {
 		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
-	it("that is refused everywhere is not called a quota: the server's own words are passed on", async () => {
+	it("a sign-in that is refused everywhere is not called a quota: the server's own words are passed on", async () => {
 		const harness = someone("a");
 		harness.play("a", refused(401, { detail: "Unauthorized" }));
 		expect((await harness.ask()).words).toBe("Unauthorized");
@@ -444,7 +444,7 @@ describe("a sign-in", () => {
 		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
-	it("that is refused right after a renewal rests an hour for the server's reason, and is not renewed again", async () => {
+	it("a sign-in that is refused right after a renewal rests an hour, and is not renewed again", async () => {
 		const harness = someone("a", "b");
 		const renewals: (string | undefined)[] = [];
 		harness.tokens.set("a", (refusedToken) => {
@@ -464,7 +464,7 @@ describe("a sign-in", () => {
 		expect(harness.tries).toEqual(["a", "a", "b", "a", "b"]);
 	});
 
-	it("that is refused for a reason is not renewed at all", async () => {
+	it("a sign-in that is refused for a reason is not renewed at all", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(401, { detail: "Workspace is not authorized in this region." }));
 		expect((await harness.ask()).text).toBe("from b");
@@ -476,7 +476,7 @@ describe("a sign-in", () => {
 		expect(toldOf(harness, "rotated")).toMatchObject([{ reason: "unauthorized" }]);
 	});
 
-	it("that is refused while no other token can be had cools for a minute", async () => {
+	it("a sign-in that is refused while no other token can be had cools for a minute", async () => {
 		const harness = someone("a", "b");
 		harness.tokens.set("a", (refusedToken) =>
 			refusedToken
@@ -488,7 +488,7 @@ describe("a sign-in", () => {
 		expect(harness.state.status("a").cooldowns).toMatchObject([{ reason: "unauthorized", until: NOW + MINUTE_MS }]);
 	});
 
-	it("whose new token is refused for good is flagged", async () => {
+	it("a sign-in whose new token is refused for good is flagged", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", refused(401, { error: { code: "token_invalidated" } }));
 		expect((await harness.ask()).text).toBe("from b");
@@ -496,7 +496,7 @@ describe("a sign-in", () => {
 		expect(toldOf(harness, "signed-out").map(({ account }) => account.id)).toEqual(["a"]);
 	});
 
-	it("that cannot be renewed just now flags no account, and another account serves", async () => {
+	it("a sign-in that cannot be renewed just now flags no account, and another account serves", async () => {
 		const harness = someone("a", "b");
 		harness.tokens.set("a", () => ({ kind: "unavailable", reason: "down", retryAt: NOW + 2000 }));
 		expect((await harness.ask()).text).toBe("from b");
@@ -526,7 +526,7 @@ describe("a sign-in", () => {
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
-	it("lost by two accounts in a row stops the walk through the pool", async () => {
+	it("two lost sign-ins in a row end the search for an account", async () => {
 		const harness = someone("a", "b", "c", "d");
 		for (const account of harness.pool.accounts()) {
 			if (account.id !== "d") {
@@ -538,7 +538,7 @@ describe("a sign-in", () => {
 		expect(toldOf(harness, "signed-out").map(({ account }) => account.id)).toEqual(["a", "b"]);
 	});
 
-	it("lost by two accounts with another failure between them does not stop it", async () => {
+	it("two lost sign-ins with another failure between them do not end the search", async () => {
 		const harness = someone("a", "b", "c", "d");
 		for (const account of harness.pool.accounts()) {
 			if (account.id === "a" || account.id === "c") {
@@ -794,7 +794,7 @@ describe("a server that is at its limit", () => {
 		expect(harness.tries).toEqual(["a"]);
 	});
 
-	it("is else tried on one other account, and none rests", async () => {
+	it("a request with other words is tried on one other account, and no account rests", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", full());
 		expect((await harness.ask()).text).toBe("from b");
@@ -1320,7 +1320,7 @@ describe("a trial on weak evidence", () => {
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
-	it("that is refused is one request, not repeated for ten minutes, and the end is still said", async () => {
+	it("a refused trial is one request, and is not repeated for ten minutes", async () => {
 		const harness = guessed("a", "b");
 		harness.play("a", failedWith("The usage limit has been reached"));
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
@@ -1437,7 +1437,7 @@ async function* asAsync<T>(events: AsyncIterable<T> | Iterable<T>): AsyncGenerat
 }
 
 describe("a host that misbehaves", () => {
-	it("and ends without a final event gets one, before output and after", async () => {
+	it("a host that ends without a final event gets one, before output and after", async () => {
 		const harness = someone("a");
 		harness.play("a", () => []);
 		expect(await harness.ask()).toMatchObject({ words: texts.brokenOff(), ends: 1 });
@@ -1448,7 +1448,7 @@ describe("a host that misbehaves", () => {
 		expect(harness.tries).toEqual(["a", "a"]);
 	});
 
-	it("and throws still gets a final event in its own words, before output and after", async () => {
+	it("a host that throws gets a final event in its own words, before output and after", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", () => {
 			throw new TypeError("socket hang up");
@@ -1541,7 +1541,7 @@ describe("a defect of ours", () => {
 		expect(JSON.stringify(defectsOf(harness))).not.toContain("secret-token");
 	});
 
-	it("that comes out of the stream shows nothing of its message; what the host throws is shown as it is", async () => {
+	it("a defect of ours hides its message; an error of the host is shown as it is", async () => {
 		const harness = createHarness(anAccount("a"));
 		const inOurs = () => Reflect.apply(hideEmails, undefined, [Symbol("secret-token")]);
 		const inTheHost = () => {

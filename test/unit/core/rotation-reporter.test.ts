@@ -176,7 +176,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect((await aborted).final).toMatchObject({ type: "error", reason: "aborted" });
 	});
 
-	it("of one limit names that limit's window", async () => {
+	it("a refusal for one limit names that limit's window", async () => {
 		const harness = someone("a", "b");
 		const limits = { spark: { windows: [{ ...week, usedPercent: 100 }] } };
 		const cooldowns = [aCooldown({ scope: "limit:spark", models: ["gpt-5.5"], until: week.resetsAt })];

@@ -12,7 +12,7 @@ beforeEach(() => {
 const use = (session: string | undefined, account: string) => sockets.claim(session, account).release();
 
 describe("a session's sockets", () => {
-	it("of unknown origin are closed before the first use: the host may have kept them from before", () => {
+	it("sockets of unknown origin are closed before the first use", () => {
 		use("s", "a");
 		expect(closed).toEqual(["s"]);
 	});

@@ -188,7 +188,7 @@ describe("usage", () => {
 		expect(state.status("a")).toMatchObject({ lastError, usageError: undefined });
 	});
 
-	it("that fails to arrive changes nothing else, and leaves the reason", async () => {
+	it("usage that fails to arrive changes nothing else, and leaves the reason", async () => {
 		const known = aSnapshot({ windows: [{ usedPercent: 10, windowMinutes: 300 }] });
 		open({ a: { usage: known, cooldowns: [aCooldown()] } }, anAccount("a"));
 		answer = () => Promise.reject(new Error("the usage service answered 503"));
@@ -307,7 +307,7 @@ describe("usage behind a session's turns", () => {
 		expect(asked).toHaveLength(2);
 	});
 
-	describe("that no answer brings", () => {
+	describe("usage behind a session's turns that no answer brings", () => {
 		let used: number;
 		let times: number[];
 		beforeEach(() => {
@@ -613,7 +613,7 @@ describe("over many processes", () => {
 	};
 	const six = ["a", "b", "c", "d", "e", "f"].map((name) => anAccount(name));
 
-	it("four that start together ask three times for three accounts, and all know the answers", async () => {
+	it("four processes that start together ask three times for three accounts", async () => {
 		const three = six.slice(0, 3);
 		answer = async () => aSnapshot({ source: "api", capturedAt: clock.at, windows: windows(42) });
 		const processes = Array.from({ length: 4 }, () => aProcess(...three));
@@ -631,7 +631,7 @@ describe("over many processes", () => {
 		expect(asked).toHaveLength(6);
 	});
 
-	it("all back off where one of them has failed", async () => {
+	it("all processes back off where one of them has failed", async () => {
 		answer = () => Promise.reject(new Error("503"));
 		const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 		const times: number[] = [];
@@ -645,7 +645,7 @@ describe("over many processes", () => {
 		expect(times).toEqual([0, 60, 180, 420]);
 	});
 
-	it("ask once a minute, together, behind answers that do not say what is left", async () => {
+	it("all processes together ask once a minute where answers do not report usage", async () => {
 		const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 		onTestFinished(() => {
 			for (const each of processes) each.monitor.stop();
@@ -661,7 +661,7 @@ describe("over many processes", () => {
 		expect(times).toEqual([0, 60, 120, 180]);
 	});
 
-	it("one that has no token good now leaves the question to another", async () => {
+	it("a process without a valid token leaves the question to another one", async () => {
 		const [without, having] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 		const none = createUsageMonitor({
 			isEnabled: () => true,
@@ -712,7 +712,7 @@ describe("over many processes", () => {
 			for (const { pool: each } of processes) expect(each.plan(anyone).next?.id).toBe("a");
 		});
 
-		it("that is back early is ready for all at once", async () => {
+		it("an account that is back early is ready for all processes at once", async () => {
 			const [one, other] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 			one.pool.noteUsage("a", spent());
 			await one.state.flush();
@@ -722,7 +722,7 @@ describe("over many processes", () => {
 			for (const { pool: each } of [one, other]) expect(each.plan(anyone).next?.id).toBe("a");
 		});
 
-		it("only for one limit is asked for no more often", async () => {
+		it("an account that cools for one limit is asked for no more often", async () => {
 			const { state: store, monitor: its } = aProcess(...six.slice(0, 1));
 			const cooldown = aCooldown({ scope: "limit:spark", models: ["spark"], until: NOW + 24 * HOUR_MS });
 			await store.update("a", (memo) => ({
@@ -734,7 +734,7 @@ describe("over many processes", () => {
 			expect(await timesOver(50, () => its.recheckCooling())).toEqual([15, 30, 45]);
 		});
 
-		it("is the only one that is asked for", async () => {
+		it("only a cooling account is asked for", async () => {
 			const { state: store, monitor: its } = aProcess(...six.slice(0, 3));
 			await store.update("b", (memo) => ({ ...memo, cooldowns: [aCooldown()] }));
 			await its.recheckCooling();

@@ -27,7 +27,7 @@ describe("the name of a window", () => {
 		[10080, "7d"],
 		[43200, "30d"],
 		[525600, "365d"],
-	])("of %i minutes is %s, within 5 %", (minutes, name) => {
+	])("the name of a window of %i minutes is %s, within 5 %", (minutes, name) => {
 		fc.assert(
 			fc.property(fc.double({ min: -0.05, max: 0.05, noNaN: true }), (deviation) => {
 				expect(windowName(minutes * (1 + deviation * 0.999))).toBe(name);
@@ -50,7 +50,7 @@ describe("the name of a window", () => {
 		[720, "12h"],
 		[2880, "2d"],
 		[20_160, "14d"],
-	])("of %d minutes is its rounded length, %s", (minutes, name) => {
+	])("the name of a window of %d minutes is its rounded length, %s", (minutes, name) => {
 		expect(windowName(minutes)).toBe(name);
 	});
 });
@@ -240,7 +240,7 @@ describe("the size of a plan", () => {
 		expect(planFactor(plan, undefined)).toBe(factor);
 	});
 
-	it("of a plan that has no name yet is that of its budget, and never small", () => {
+	it("a plan without a known name has the size of its budget, and is never small", () => {
 		expect(planFactor("of_tomorrow", budgetOf(100))).toBe(1);
 		expect(planFactor("of_tomorrow", budgetOf(162_000))).toBe(5);
 		expect(planFactor("of_tomorrow", budgetOf(1e12))).toBe(20);

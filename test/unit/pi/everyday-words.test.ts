@@ -62,14 +62,14 @@ describe("a word that is mistyped", () => {
 		["login --devic", "--devic", "--device"],
 		["import --dryrun", "--dryrun", "--dry-run"],
 		["reset backups --yse", "--yse", "--yes"],
-	])("in an option is named, with the option that may have been meant: %s", async (typed, wrong, right) => {
+	])("a mistyped option is named, with the option that may have been meant: %s", async (typed, wrong, right) => {
 		expect(await run(typed)).toMatch(
 			new RegExp(`^error: There is no option ${wrong} here\\. Did you mean ${right}\\? Usage: /multicodex `),
 		);
 	});
 
 	it.each(COMMANDS.filter(({ name }) => name !== "rename").map(({ name }) => name))(
-		"in an option of %s is named where no option is near, and nothing is done",
+		"a mistyped option of %s is named where no option is near, and nothing is done",
 		async (name) => {
 			expect(await run(`${name} --frobnicate`)).toMatch(
 				/^error: There is no option --frobnicate here\. Usage: \/multicodex /,

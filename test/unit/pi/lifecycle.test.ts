@@ -177,7 +177,7 @@ describe("a session", () => {
 		expect(harness.affinity.account()).toBeUndefined();
 	});
 
-	it("that names an account which is gone makes no account active", async () => {
+	it("a session that names an account which is gone makes no account active", async () => {
 		await start({ branch: [remembers({ account: "gone" }, MINUTE_MS)] });
 		expect(harness.pool.active()).toBeUndefined();
 	});
@@ -446,13 +446,13 @@ describe("a notice", () => {
 		expect(screen.notices).toHaveLength(2);
 	});
 
-	it("of a change is not kept for a later session, a warning is", async () => {
+	it("a notice of a change is not kept for a later session, a warning is", async () => {
 		harness.pool.emit(continued);
 		harness.pool.emit({ type: "closed", account: anAccount("a"), reason: "account_deactivated" });
 		expect((await start()).notices).toEqual(["warning: Codex account a was deactivated by OpenAI and is off."]);
 	});
 
-	it("of a rotation is nothing for a person who does not want it; a warning is", async () => {
+	it("a notice of a rotation is nothing for a person who does not want it; a warning is", async () => {
 		settings = { ...DEFAULT_SETTINGS, notifications: false };
 		const { notices } = await start();
 		harness.pool.emit(continued);
@@ -460,7 +460,7 @@ describe("a notice", () => {
 		expect(notices).toEqual([expect.stringMatching(/^warning: Codex account a was signed out/)]);
 	});
 
-	it("from before the session is shown when it begins, once", async () => {
+	it("a notice from before the session is shown when it begins, once", async () => {
 		earlyWarnings.push("codex-state.json could not be read.");
 		harness.pool.emit({ type: "warning", text: "settings.json: bad." });
 		const { notices } = await start();

@@ -379,23 +379,23 @@ describe("a request that is not ours", () => {
 		expect([harness.tries, requestedAt]).toEqual([[], []]);
 	}
 
-	it("because its provider is another one never meets a token of ours", async () => {
+	it("a request of another provider never meets a token of ours", async () => {
 		register("a");
 		await passesThrough({ ...there(), provider: "my-proxy" });
 	});
 
-	it("because the person gave its key on the command line goes out with that key", async () => {
+	it("a request with a key from the command line goes out with that key", async () => {
 		register("a");
 		process.argv = [...argv, "--api-key"];
 		await passesThrough(there());
 	});
 
-	it("because no account is signed in is pi's own", async () => {
+	it("a request without any account signed in is pi's own", async () => {
 		register();
 		await passesThrough(there());
 	});
 
-	it("because pi holds an API key is pi's own, and takes no socket of ours along", async () => {
+	it("a request while pi holds an API key is pi's own, on no socket of ours", async () => {
 		register("a");
 		harness.deps.sockets.claim("s", "a").release();
 		harness.closed.length = 0;
@@ -406,7 +406,7 @@ describe("a request that is not ours", () => {
 		expect(harness.closed).toHaveLength(1);
 	});
 
-	it("and came with our placeholder, because the last account left meanwhile, says so and sends nothing", async () => {
+	it("a request with our placeholder for a key sends nothing", async () => {
 		register();
 		const events = await collect(stream(there(), CONTEXT, { apiKey: "pi-multicodex", transport: "sse" }));
 		expect(events).toMatchObject([{ type: "error", reason: "error" }]);

@@ -700,7 +700,7 @@ describe("an accounts file that cannot be used", () => {
 	it.each([
 		["torn", '{"version":2,"accounts":[{"id":"3f9c'],
 		["of no version that ever was", '{"version":2,"accounts":{}}'],
-	])("that is %s is kept byte for byte, and reported without its content", async (_name, bytes) => {
+	])("a file that is %s is kept byte for byte, and reported without its content", async (_name, bytes) => {
 		scratch.write(NAME, bytes);
 		const store = openStore();
 		expect(store.list()).toEqual([]);
@@ -712,7 +712,7 @@ describe("an accounts file that cannot be used", () => {
 		expect(rows()).toHaveLength(1);
 	});
 
-	it("that is newer is never written", async () => {
+	it("a file of a newer version is never written", async () => {
 		const bytes = '{"version":3,"accounts":[{"id":"x"}],"vault":true}';
 		scratch.write(NAME, bytes);
 		const store = openStore();
@@ -724,7 +724,7 @@ describe("an accounts file that cannot be used", () => {
 		expect(problems).toHaveLength(1);
 	});
 
-	it("whose folder cannot be written keeps the account in memory, and writes it when it can", async () => {
+	it("an account whose folder is read-only is kept in memory, and written later", async () => {
 		scratch.write("folder", "a file where a folder should be");
 		const store = openStore(scratch.path(`folder/${NAME}`));
 		await expect(store.put(anAccount("work"))).rejects.toThrow();
@@ -768,7 +768,7 @@ describe("a token that names no workspace", () => {
 	it.each([
 		["a token without the claim", without],
 		["no token of the sort", "opaque"],
-	])("in a row of an older version needs a sign-in, and keeps its credential: %s", async (_what, access) => {
+	])("a row of an older version needs a sign-in, and keeps its credential: %s", async (_what, access) => {
 		const credential = { ...storedRow("work").credential, access };
 		writeRows(storedRow("work", { credential }));
 		const store = openStore();

@@ -34,7 +34,7 @@ describe("files that another process writes", () => {
 		expect(calls).toBe(0);
 	});
 
-	it("are not noticed after the end", async () => {
+	it("changes are not noticed after the watch has ended", async () => {
 		scratch.write("a.json", { n: 1 });
 		await until("the call", () => calls === 1);
 		scratch.write("a.json", { n: 2 });
@@ -43,7 +43,7 @@ describe("files that another process writes", () => {
 		expect(calls).toBe(1);
 	});
 
-	it("need not be there, nor stay", async () => {
+	it("a watch survives files that are missing or deleted", async () => {
 		const folder = scratch.path("gone");
 		followFiles([`${folder}/a.json`], () => undefined)();
 		rmSync(scratch.dir, { recursive: true, force: true });

@@ -42,7 +42,7 @@ describe("a lock", () => {
 		expect(most).toBe(1);
 	});
 
-	it("that work of this process holds is never stale, however a clock that was set makes it look", async () => {
+	it("a lock that this process holds is never stale, whatever the clock says", async () => {
 		await withLock(scratch.path("a"), { waitMs: 0 }, async () => {
 			const longAgo = new Date(Date.now() - 3_600_000);
 			utimesSync(scratch.path("a.lock"), longAgo, longAgo);
@@ -85,7 +85,7 @@ describe("a lock", () => {
 		await expect(withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).resolves.toBe("mine");
 	});
 
-	it("that a live process holds is busy, and its holder keeps it", async () => {
+	it("a lock that a live process holds is busy, and its holder keeps it", async () => {
 		const release = await lockfile.lock(scratch.path("a"), { realpath: false });
 		try {
 			let hasRun = false;
@@ -100,14 +100,14 @@ describe("a lock", () => {
 		}
 	});
 
-	it("that a dead process left behind is taken over", async () => {
+	it("a lock that a dead process left behind is taken over", async () => {
 		mkdirSync(scratch.path("a.lock"));
 		const longAgo = new Date(Date.now() - 60_000);
 		utimesSync(scratch.path("a.lock"), longAgo, longAgo);
 		await expect(withLock(scratch.path("a"), { waitMs: 0 }, () => "mine")).resolves.toBe("mine");
 	});
 
-	it("that another process took for stale ends neither the work nor the process, and is not released", async () => {
+	it("a lock that another process took for stale ends neither work nor process", async () => {
 		const outcome = await withLock(scratch.path("a"), { waitMs: 0 }, async () => {
 			const later = new Date(Date.now() + 5000);
 			utimesSync(scratch.path("a.lock"), later, later);
@@ -138,7 +138,7 @@ describe("a lock", () => {
 		expect(hasRun).toBe(false);
 	});
 
-	it("that cannot be made at all says so at once", async () => {
+	it("a lock that cannot be made at all says so at once", async () => {
 		scratch.write("file", "x");
 		const attempt = withLock(scratch.path("file/a"), { waitMs: 600_000 }, () => undefined);
 		await expect(attempt).rejects.toMatchObject({ code: "ENOTDIR" });

@@ -31,7 +31,7 @@ function aProcess() {
 }
 
 describe.runIf(process.platform === "linux")("the fate of a process", () => {
-	it("is that it runs, of this one and of another, stopped or not, and that it is gone after its end", async () => {
+	it("a process runs, stopped or not, until its end", async () => {
 		const other = aProcess();
 		await other.isUp;
 		const mark = { ...own, pid: other.pid, started: startOf(other.pid) };
@@ -42,16 +42,16 @@ describe.runIf(process.platform === "linux")("the fate of a process", () => {
 		expect(processes.fateOf(mark, NOW)).toBe("gone");
 	});
 
-	it("is that it is gone where a later one has got its id", () => {
+	it("a process is gone where a later one has its id", () => {
 		expect(processes.fateOf({ ...own, started: "1" }, NOW)).toBe("gone");
 	});
 
-	it("is not known of another machine, of another container, and of a time before the last restart", () => {
+	it("a process of another machine, container or boot is unknown", () => {
 		expect(processes.fateOf({ ...own, machine: "other" }, NOW)).toBe("unknown");
 	});
 });
 
-it("has a watch that runs with the machine, and that no clock sets", async () => {
+it("the stopwatch runs with the machine, and no clock sets it", async () => {
 	const before = processes.watch();
 	const elsewhere = createProcesses(() => NOW + DAY_MS).watch();
 	expect([before.machine, elsewhere.machine]).toEqual([own.machine, own.machine]);
@@ -62,7 +62,7 @@ it("has a watch that runs with the machine, and that no clock sets", async () =>
 describe("the fate of a process of which only the id is known", () => {
 	const mark = { pid: process.pid, machine: own.machine };
 
-	it("is that it runs while one with that id does, for two minutes of running time, whatever the clock says", () => {
+	it("a process with that id counts as running for two minutes", () => {
 		let elapsedMs = 0;
 		vi.spyOn(performance, "now").mockImplementation(() => elapsedMs);
 		const fresh = createProcesses(() => NOW + 5 * MINUTE_MS);
@@ -71,7 +71,7 @@ describe("the fate of a process of which only the id is known", () => {
 		expect(fresh.fateOf(mark, NOW)).toBe("unknown");
 	});
 
-	it("is not known a day later, and is that it is gone where there is no such process", () => {
+	it("a day later a running id is unknown, and a missing one is gone", () => {
 		expect(createProcesses(() => NOW + DAY_MS).fateOf(mark, NOW)).toBe("unknown");
 		expect(processes.fateOf({ ...mark, pid: 2 ** 30 }, NOW)).toBe("gone");
 	});

@@ -62,7 +62,7 @@ describe("a value of rotation", () => {
 		["0.4s", "0s"],
 		["0", "0s"],
 		[" 8h ", "8h"],
-	])("that is the duration %s is written %s", (typed, written) => {
+	])("a value of rotation that is the duration %s is written %s", (typed, written) => {
 		const { read, stored } = called("maxWait");
 		const next = read(typed, defaults);
 		expect(next && stored(next)).toBe(written);
@@ -85,7 +85,7 @@ describe("a value of rotation", () => {
 		"∞",
 		"367d",
 		"9".repeat(99),
-	])("that is no duration, or one that may mean anything, is left alone: %s", (typed) => {
+	])("a value of rotation that is no duration, or one that may mean anything, is left alone: %s", (typed) => {
 		expect(called("maxWait").read(typed, defaults)).toBeUndefined();
 	});
 
@@ -96,7 +96,7 @@ describe("a value of rotation", () => {
 		},
 	);
 
-	it("that is a duration is the same after it was written and read again", () => {
+	it("a value of rotation that is a duration is the same after it was written and read again", () => {
 		const { read, stored } = called("cooldown");
 		fc.assert(
 			fc.property(fc.nat(9_999_999), fc.constantFrom("s", "m", "h", "d"), (count, unit) => {
@@ -108,7 +108,7 @@ describe("a value of rotation", () => {
 		);
 	});
 
-	it("of the reserve leaves the other windows alone", () => {
+	it("a reserve leaves the other windows alone", () => {
 		const reserved = called("reserve.5h").read(10, { ...defaults, reserve: { "7d": 20, "30d": 5 } });
 		expect(reserved?.reserve).toEqual({ "5h": 10, "7d": 20, "30d": 5 });
 	});

@@ -154,7 +154,7 @@ describe("a bad value", () => {
 		expect(problems).toEqual([expect.stringContaining(`pi-multicodex.${name} must be `)]);
 	});
 
-	it("of the whole key leaves every default, with one message", () => {
+	it("a bad value of the whole key leaves every default, with one message", () => {
 		write("everything");
 		const settings = open();
 		expect(settings.read()).toEqual(DEFAULT_SETTINGS);

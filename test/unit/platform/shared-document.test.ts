@@ -302,7 +302,7 @@ describe("a document that cannot be read", () => {
 		["is no JSON", "<html>secret-token</html>\n\u0000"],
 		["has another shape", '{"version":2,"counts":["secret-token"]}'],
 		["is no object", '"secret-token"'],
-	])("because it %s is kept byte for byte, reported once, and begun anew", async (_name, bytes) => {
+	])("a file that %s is kept byte for byte, reported once, and begun anew", async (_name, bytes) => {
 		scratch.write(NAME, bytes);
 		const counts = openCounts();
 		expect(counts.read().counts).toEqual({});

@@ -285,7 +285,7 @@ describe("a session at work", () => {
 		expect(other.lastChosen()).toBeUndefined();
 	});
 
-	it("that stays is written of once a minute at most, and behind", async () => {
+	it("a session that stays on its account is written once a minute at most", async () => {
 		const state = openStore();
 		state.acquireLease("s1", "a", true);
 		await state.flush();
@@ -350,7 +350,7 @@ describe("a session at work", () => {
 		expect(scratch.text(NAME)).not.toContain("s1");
 	});
 
-	it("is no loss to others where two processes write at once", async () => {
+	it("two processes that write at once lose no session", async () => {
 		const stores = [openStore(), openStore(), openStore(), openStore()];
 		for (const [at, state] of stores.entries()) state.acquireLease(`s${at}`, "a", true);
 		await Promise.all(stores.map((state) => state.flush()));
@@ -409,7 +409,7 @@ describe("a session at work", () => {
 		expect([live(state), state.lastChosen()]).toEqual([{ a: 1 }, "a"]);
 	});
 
-	it("that could be written only when it was over is no session at work", async () => {
+	it("a session that was written after its end is not at work", async () => {
 		scratch.write("folder", "a file where a folder should be");
 		const state = openStore(scratch.path(`folder/${NAME}`));
 		state.acquireLease("s1", "a", true);
@@ -580,7 +580,7 @@ describe("a state file that cannot be written", () => {
 		expect(problems).toHaveLength(1);
 	});
 
-	it("of a newer version is left as it is", async () => {
+	it("a state file of a newer version is left as it is", async () => {
 		const bytes = '{"version":2,"accounts":[]}';
 		scratch.write(NAME, bytes);
 		const state = openStore();
@@ -621,7 +621,7 @@ describe("an account that is merged into another one", () => {
 		expect(store.status("gone")).toEqual({ cooldowns: [], strikes: 0, exchange });
 	});
 
-	it("that nothing is remembered of changes nothing else", async () => {
+	it("an account without a status changes nothing else", async () => {
 		const store = openStore();
 		await store.update("old", () => ({ cooldowns: [aCooldown()], strikes: 2 }));
 		await store.inherit("old", "gone");

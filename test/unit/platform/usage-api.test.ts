@@ -199,7 +199,7 @@ describe("where usage is asked", () => {
 		["https://chatgpt.com/backend-api/codex", "https://chatgpt.com/backend-api/wham/usage"],
 		["https://chatgpt.com/backend-api/codex/responses//", "https://chatgpt.com/backend-api/wham/usage"],
 		["http://127.0.0.1:1/x/codex-proxy", "http://127.0.0.1:1/x/codex-proxy/wham/usage"],
-	])("for %s is %s", (base, url) => {
+	])("where usage is asked for %s is %s", (base, url) => {
 		expect(usageUrl(base)).toBe(url);
 	});
 });

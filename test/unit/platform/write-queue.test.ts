@@ -166,7 +166,7 @@ describe("the write queue", () => {
 		expect(look().pin).toBe(0);
 	});
 
-	it("is done with what a write carried, however many changes came during that write", () => {
+	it("a write settles every change that it carried", () => {
 		const { queue, look, foreign, succeed } = aProcess();
 		queue.add({ change: set("live/a", 1) });
 		const batch = queue.take();

@@ -32,7 +32,7 @@ describe("a duration", () => {
 		[100 * DAY_MS - 1, "99d23h"],
 		[100 * DAY_MS, "over 99d"],
 		[Number.POSITIVE_INFINITY, "over 99d"],
-	])("of %d ms is %s", (ms, text) => {
+	])("a duration of %d ms is %s", (ms, text) => {
 		expect(formatDuration(ms)).toBe(text);
 	});
 
@@ -49,7 +49,7 @@ describe("a duration", () => {
 		[MINUTE_MS - 1, "60s"],
 		[MINUTE_MS, "1m"],
 		[HOUR_MS, "1h00m"],
-	])("until a countdown of %d ms ends is %s", (ms, text) => {
+	])("a countdown of %d ms reads %s", (ms, text) => {
 		expect(formatCountdown(ms)).toBe(text);
 	});
 });
@@ -93,7 +93,7 @@ describe("a percentage", () => {
 		[100, "100%"],
 		[130, "100%"],
 		[-3, "0%"],
-	])("of %d is %s", (percent, text) => {
+	])("a percentage of %d is %s", (percent, text) => {
 		expect(formatPercent(percent)).toBe(text);
 	});
 });
@@ -105,7 +105,7 @@ describe("a count", () => {
 		[99, "99 accounts"],
 		[100, "over 99 accounts"],
 		[1200, "over 99 accounts"],
-	])("of %i is %s", (count, text) => {
+	])("a count of %i is %s", (count, text) => {
 		expect(plural(count, "account")).toBe(text);
 		expect(text.startsWith(formatCount(count))).toBe(true);
 	});

@@ -17,7 +17,7 @@ describe("the edit distance", () => {
 		["kitten", "sitting", 3],
 		["東京", "京東", 1],
 		["🚀a", "a🚀", 1],
-	])("of %j and %j is %i", (a, b, distance) => {
+	])("the edit distance of %j and %j is %i", (a, b, distance) => {
 		expect([editDistance(a, b), editDistance(b, a)]).toEqual([distance, distance]);
 	});
 

@@ -112,7 +112,7 @@ describe("the text in a piece of input", () => {
 		["\x7f", undefined],
 		["", undefined],
 		["\x1b[200~a\x1b[31mb\x1b[201~", "a?[31mb"],
-	])("of %j is %j", (typed, text) => {
+	])("the text in a piece of input of %j is %j", (typed, text) => {
 		expect(textIn(typed)).toBe(text);
 	});
 });

@@ -29,18 +29,18 @@ describe("remove", () => {
 	it.each([
 		["3f", /work \(3f9c0a7be21d\), home \(3f00aa7be21d\)\. Nothing was changed/],
 		["missing", /"missing"\. Known: work, home, side, out\./],
-	])("of %s removes no account, and asks no question", async (named, words) => {
+	])("the words %s remove no account, and there is no question", async (named, words) => {
 		expect(await run(`remove ${named}`)).toMatch(words);
 		expect([labels().length, cli.screen.questions]).toEqual([4, []]);
 	});
 
-	it("of another one moves nothing", async () => {
+	it("removing another account moves no session", async () => {
 		cli.harness.affinity.begin("s", work.id, NOW);
 		expect(await run("remove home")).not.toMatch(/next request/);
 		expect(cli.screen.details[0]).not.toMatch(/next|No other/);
 	});
 
-	it("of the active account, with no other one ready, says so", async () => {
+	it("removing the active account says so where no other one is ready", async () => {
 		open([work, out]);
 		cli.harness.pool.setActive(work.id);
 		await run("remove work");
@@ -48,7 +48,7 @@ describe("remove", () => {
 		expect(await run("remove out")).toMatch(/No Codex account is left/);
 	});
 
-	it("of pi's own login asks whether to sign pi out too, and does", async () => {
+	it("removing pi's own login asks whether to sign pi out too, and does", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
 		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
@@ -59,7 +59,7 @@ describe("remove", () => {
 		expect(cli.piAuth.login.kind).toBe("none");
 	});
 
-	it("with the word asks once, as without it", async () => {
+	it("removing with the option asks once, as without it", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);
 		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
@@ -127,12 +127,12 @@ describe("rename", () => {
 		[`${"x".repeat(41)}`, /more than 40/],
 		["a\u202eb", /^error: That label has characters that a label cannot have: U\+202E\. Nothing was changed\.$/],
 		['""', /is empty/],
-	])("to %s changes nothing, and says why", async (label, words) => {
+	])("a rename to %s changes nothing, and says why", async (label, words) => {
 		expect(await run(`rename work ${label}`)).toMatch(words);
 		expect(account(work.id)?.label).toBe("work");
 	});
 
-	it("to its own label, or to another case of it, is no clash", async () => {
+	it("a rename to its own label, or to another case of it, is no clash", async () => {
 		expect(await run("rename work work")).toMatch(/^info: /);
 		expect(await run("rename work Work")).toMatch(/^info: /);
 		expect(account(work.id)?.label).toBe("Work");
@@ -140,7 +140,7 @@ describe("rename", () => {
 });
 
 describe("enable and disable", () => {
-	it("have usage asked for where an account is on again, which nothing asked for while it was off", async () => {
+	it("enabling an account asks for its usage", async () => {
 		let asked = 0;
 		cli.refreshStale = async () => {
 			asked += 1;
@@ -171,14 +171,14 @@ describe("enable and disable", () => {
 		expect(await run("remove work")).toMatch(/^info: /);
 	});
 
-	it("of an account that the backend has closed says that it had been, and begins anew", async () => {
+	it("enabling an account that OpenAI had closed says so, and begins anew", async () => {
 		open([anAccount("shut", { enabled: false, disabledReason: "account_deactivated" })]);
 		cli.harness.state.memos.set("shut", { cooldowns: [aCooldown()], strikes: 3 });
 		expect(await run("enable shut")).toMatch(/had been turned off: account deactivated/);
 		expect(cli.harness.state.status("shut").strikes).toBe(0);
 	});
 
-	it("of an account without a sign-in says what it still needs", async () => {
+	it("enabling an account without a sign-in says what it still needs", async () => {
 		open([{ ...out, enabled: false }]);
 		expect(await run("enable out")).toMatch(/is on again, but signed out: \/multicodex login out/);
 	});
@@ -252,7 +252,7 @@ describe("refresh", () => {
 		expect(cli.askedUsage).toEqual([]);
 	});
 
-	it("of no account says that there is none", async () => {
+	it("a refresh of no account says that there is none", async () => {
 		open([]);
 		expect(await run("refresh")).toBe("info: No Codex account is signed in. Run /multicodex add.");
 		expect(await run("refresh missing")).toMatch(/^error: No Codex account is called "missing"\. There is none yet: /);

@@ -255,7 +255,7 @@ describe("/multicodex without a word", () => {
 		expect([cli.screen.panel, notices()]).toEqual([undefined, []]);
 	});
 
-	it("of an empty pool offers to sign in", async () => {
+	it("the dashboard of an empty pool offers to sign in", async () => {
 		await press(ESCAPE);
 		await begin([]);
 		expect(text()).toMatch(/No Codex account is signed in/);

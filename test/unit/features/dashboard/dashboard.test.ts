@@ -252,7 +252,7 @@ describe("the dashboard", () => {
 		expect(at(0)).toEqual(["██████████", "100%"]);
 	});
 
-	it("of an empty pool says how to begin, and offers no key that needs an account", () => {
+	it("the dashboard of an empty pool says how to begin, and offers no key that needs an account", () => {
 		open(aView([]));
 		expect(text()).toMatch(/No Codex account is signed in/);
 		expect(text()).toMatch(/^ n add {2}i import {2}esc close$/m);

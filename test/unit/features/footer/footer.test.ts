@@ -162,14 +162,14 @@ describe("the footer", () => {
 		} as const;
 		const name = () => /^codex (\S+(?: pinned)?)/.exec(shown() ?? "")?.[1];
 
-		it("from the first second, with the figures that are stored", () => {
+		it("the next account is named from the first second, with the stored figures", () => {
 			harness.state.memos.set("a", { usage: used(90), cooldowns: [], strikes: 0 });
 			harness.state.memos.set("b", { usage: used(27), cooldowns: [], strikes: 0 });
 			footer.start(screen.ctx);
 			expect(shown()).toBe("codex b · 5h 73% left (1h00m) · week 92% left (1d00h) · 2/2 ready");
 		});
 
-		it("after each change of the pool, and never one that is off or out", async () => {
+		it("the next account is named after each change, and is never one that is off or out", async () => {
 			const { pool, accounts, state } = harness;
 			serves("a");
 			footer.start(screen.ctx);
@@ -194,7 +194,7 @@ describe("the footer", () => {
 			expect(shown()).toMatch(/^codex 0\/1 ready · b back /);
 		});
 
-		it("for the model that is selected: one that may not use it is neither named nor counted", async () => {
+		it("an account that may not use the selected model is neither named nor counted", async () => {
 			const cooldowns = [aCooldown({ scope: "model:m", reason: "model_not_supported", until: NOW + HOUR_MS })];
 			harness.state.memos.set("a", { cooldowns, strikes: 0 });
 			screen.model = Object.assign({ provider: "openai-codex", baseUrl: "x" }, { id: "m" });
@@ -206,7 +206,7 @@ describe("the footer", () => {
 			expect(shown()).toMatch(/^codex 0\/2 ready · a back /);
 		});
 
-		it("where others need the rest of all there are", () => {
+		it("the next account is named where other sessions need what is left of all of them", () => {
 			harness.state.memos.set("a", { usage: used(95), cooldowns: [], strikes: 0 });
 			harness.state.memos.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
 			harness.state.live.set("other", "a");
@@ -215,7 +215,7 @@ describe("the footer", () => {
 			expect(name()).toBe("a");
 		});
 
-		it("as the request chooses, also where others are tried first for a while", async () => {
+		it("the next account is the one that the request chooses", async () => {
 			harness.pool.doubt(["a"]);
 			footer.start(screen.ctx);
 			expect(name()).toBe("b");
@@ -223,7 +223,7 @@ describe("the footer", () => {
 			expect(harness.tries).toEqual(["b"]);
 		});
 
-		it("and looks at what others store for as long as a session lasts", () => {
+		it("the footer follows other processes for as long as a session lasts", () => {
 			footer.start(screen.ctx);
 			footer.start(screen.ctx);
 			expect(stores.size).toBe(1);

@@ -65,7 +65,7 @@ describe("import", () => {
 		expect(cli.screen.details[0]).toMatch(/\[x\] w…@example\.test, Codex CLI/);
 	});
 
-	it("in RPC mode lets the person choose from a list, until one of its answers is given", async () => {
+	it("an import in RPC mode lets the person choose from a list, until one of its answers is given", async () => {
 		cli = createCommandHarness([], { mode: "rpc" });
 		cli.found = [found("work"), found("home")];
 		cli.screen.choices.push("[x] home@example.test, Codex CLI (/data/home.json)");
@@ -83,7 +83,7 @@ describe("import", () => {
 		expect(labels()).toEqual([]);
 	});
 
-	it("in RPC mode keeps two accounts apart that are called alike", async () => {
+	it("an import in RPC mode keeps two accounts apart that are called alike", async () => {
 		cli = createCommandHarness([], { mode: "rpc" });
 		const path = "/data/export.json";
 		const twin = { access: aTokenOf("home", { profileEmail: "work@example.test" }), refresh: "r", expiresAt: NOW };
@@ -94,7 +94,7 @@ describe("import", () => {
 		expect(cli.harness.pool.accounts().map(({ id }) => id)).toEqual([idOf("work")]);
 	});
 
-	it("in RPC mode is a plain question for one account, which names it", async () => {
+	it("an import in RPC mode is a plain question for one account, which names it", async () => {
 		cli = createCommandHarness([], { mode: "rpc" });
 		cli.found = [found("work")];
 		await cli.run("import");
@@ -112,7 +112,7 @@ describe("import", () => {
 		expect(cli.harness.pool.accounts()).toMatchObject([{ credential: aGrant("work", NOW + HOUR_MS) }]);
 	});
 
-	it("of a tool that was named does not ask, and says what it did", async () => {
+	it("an import of a tool that was named does not ask, and says what it did", async () => {
 		cli.found = [found("work"), found("home", { tool: "prodex" })];
 		expect(await run("import codex")).toMatch(
 			/^info: Found 1 Codex sign-in:\n.*work.*\nCodex: imported work\.\nThe pool has 1 account now\..*\nCodex CLI still/,
@@ -120,11 +120,11 @@ describe("import", () => {
 		expect([labels(), cli.screen.questions]).toEqual([["work"], []]);
 	});
 
-	it("of a word that is neither tool nor path fails, and names the tools", async () => {
+	it("an import of a word that is neither tool nor path fails, and names the tools", async () => {
 		expect(await run("import cdx")).toBe('error: There is no file, folder or tool "cdx". Tools: pi, codex, prodex.');
 	});
 
-	it("that finds nothing is a failure only where something was named", async () => {
+	it("an import that finds nothing is a failure only where something was named", async () => {
 		expect(await run("import")).toBe("info: Nothing to import: no other tool on this machine keeps a Codex sign-in.");
 		expect(await run("import codex")).toBe("error: No Codex sign-in of Codex CLI was found. Nothing was imported.");
 		expect(await run("import codex --dry-run")).toBe("info: No Codex sign-in of Codex CLI was found.");
@@ -138,14 +138,14 @@ describe("import", () => {
 	});
 
 	// A path is no machine: what lies elsewhere was not looked at.
-	it("that finds nothing at a path says nothing of other places", async () => {
+	it("an import that finds nothing at a path says nothing of other places", async () => {
 		cli.paths.set("/empty", []);
 		for (const args of ["import /empty", "import /empty --dry-run"]) {
 			expect(await run(args)).toMatch(/No Codex sign-in was found/);
 		}
 	});
 
-	it("that fails for several reasons keeps them apart in its one line", async () => {
+	it("an import that fails for several reasons keeps them apart in its one line", async () => {
 		cli.found = [key, { ...key, path: "/data/torn.json", name: "torn", reason: "is not valid JSON" }];
 		expect(await run("import prodex")).toBe(
 			"error: prodex key (/data/key.json) holds an API key; prodex torn (/data/torn.json) is not valid JSON. Nothing was imported.",
@@ -157,7 +157,7 @@ describe("import", () => {
 		expect(cli.searched).toEqual([undefined]);
 	});
 
-	it("that finds only what is here says so, and asks nothing", async () => {
+	it("an import that finds only what is here says so, and asks nothing", async () => {
 		cli = createCommandHarness([anAccount("work", { id: idOf("work") })]);
 		cli.found = [found("work")];
 		expect(await run("import")).toMatch(/^info: .*already added: work.*\nNothing is left to import\./s);

@@ -80,7 +80,7 @@ describe("looking", () => {
 		expect([asked, accounts.rows, imports.tools]).toEqual([["codex", undefined], [], ["pi", "codex"]]);
 	});
 
-	it("at a path is the same, and nothing where there is nothing", async () => {
+	it("looking at a path is the same, and finds nothing in an empty place", async () => {
 		findings = [found("work", { tool: "file" })];
 		expect((await imports.lookAt("/x"))?.planned).toMatchObject([{ verdict: "add" }]);
 		expect(await imports.lookAt("/gone")).toBeUndefined();
@@ -207,7 +207,7 @@ describe("taking", () => {
 		expect(labels()).toEqual(["mine"]);
 	});
 
-	it("once more finds nothing to take", async () => {
+	it("a second import finds nothing to take", async () => {
 		findings = [found("work"), found("home")];
 		await imports.take(await plan());
 		expect(await imports.take(await plan())).toEqual([]);
@@ -235,7 +235,7 @@ describe("taking", () => {
 		expect(accounts.rows).toMatchObject([{ credential: newer }]);
 	});
 
-	it("that cannot be stored is an error", async () => {
+	it("an account that cannot be stored is an error", async () => {
 		findings = [found("work")];
 		accounts.isFull = true;
 		await expect(imports.take(await plan())).rejects.toMatchObject({ code: "ENOSPC" });

@@ -258,7 +258,7 @@ describe("any plan", () => {
 		);
 	});
 
-	it("of copies of one moment takes one, whatever their order", () => {
+	it("a plan takes one of several copies of the same moment", () => {
 		fc.assert(
 			fc.property(fc.shuffledSubarray(["codex", "codex-auth", "prodex"] as const, { minLength: 3 }), (tools) => {
 				const planned = plan(tools.map((each) => found("a@5", { tool: each, refresh: "r1" }))).planned;

@@ -143,7 +143,7 @@ describe("a plan is worth carrying out", () => {
 		["older", false],
 		["spent", false],
 		["same", false],
-	])("with %s: %s", (verdict, isWorth) => {
+	])("a plan is worth carrying out with %s: %s", (verdict, isWorth) => {
 		expect(isWorthTaking(plan(planned("older", "x"), planned(verdict, "y")))).toBe(isWorth);
 	});
 });

@@ -214,7 +214,7 @@ describe("a sign-in that the browser brings back", () => {
 		expect(await isFree(1455, "::1")).toBe(true);
 	});
 
-	it("with a state of another sign-in is refused, and the right one is still waited for", async () => {
+	it("an answer with a foreign state is refused, and the wait for the right one goes on", async () => {
 		const signIn = await begin();
 		const redirect = await signIn.redirect();
 		const wrong = new URL(redirect);
@@ -288,7 +288,7 @@ describe("the exchange at its end", () => {
 			/gave no account/,
 			(codex) => codex.token(tokenAnswers.change(({ refresh_token: _, ...rest }) => rest)),
 		],
-	])("that meets %s says so, and the ports are free again", async (_what, reason, prepare) => {
+	])("an exchange that meets %s says so, and the ports are free again", async (_what, reason, prepare) => {
 		const signIn = await begin();
 		prepare(signIn.codex);
 		const { page } = await visit(signIn.url);
@@ -311,7 +311,7 @@ describe("the exchange at its end", () => {
 		await expectPortsFree();
 	});
 
-	it("that takes long leaves no page waiting", async () => {
+	it("a long exchange leaves no page waiting", async () => {
 		hurryTimersOf(3000);
 		const signIn = await begin();
 		signIn.codex.token(answers.hang());

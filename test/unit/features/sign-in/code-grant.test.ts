@@ -150,13 +150,13 @@ describe("the exchange of a code", () => {
 			{ body: grant({ access_token: aTokenOf("work", { auth: {} }) }) },
 		],
 		["a token that is none", /gave no account/, { body: grant({ access_token: "SECRET" }) }],
-	])("that meets %s says so in a sentence of its own", async (_what, reason, answer) => {
+	])("an exchange that meets %s says so in a sentence of its own", async (_what, reason, answer) => {
 		Object.assign(issuer, answer);
 		expect(await reasonOf(exchange())).toMatch(reason);
 		expect(issuer.asked).toHaveLength(1);
 	});
 
-	it.each(["reset", "closed"])("that meets a connection that is %s says that there is no answer", async (how) => {
+	it.each(["reset", "closed"])("an exchange whose connection is %s reports that there is no answer", async (how) => {
 		if (how === "reset") issuer.instead = "reset";
 		else server.close();
 		expect(await reasonOf(exchange())).toMatch(/cannot be reached/);

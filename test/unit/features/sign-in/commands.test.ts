@@ -111,7 +111,7 @@ describe("add", () => {
 		["work", /called work already\. \/multicodex login work signs in/],
 		["auto", /"auto" has a meaning/],
 		["x".repeat(41), /more than 40/],
-	])("as %s begins no sign-in", async (label, words) => {
+	])("add with %s begins no sign-in", async (label, words) => {
 		open([rowOf("work")]);
 		expect(await run(`add ${label}`)).toMatch(words);
 		expect(cli.browserDialogs).toEqual([]);
@@ -127,7 +127,7 @@ describe("add", () => {
 		expect(labels()).toEqual([]);
 	});
 
-	it("that cannot be stored now is kept in memory, and says that pi must stay open", async () => {
+	it("a sign-in that cannot be stored is kept in memory, and says that pi must stay open", async () => {
 		signsInAs("work");
 		cli.harness.accounts.isFull = true;
 		expect(await run("add")).toMatch(/^info: .*cannot be written.*leave pi open.*added work/);
@@ -175,14 +175,14 @@ describe("login", () => {
 		expect([account("work")?.needsLogin, account("home")?.needsLogin]).toEqual([undefined, signedOut.needsLogin]);
 	});
 
-	it("without a name is for the only one that needs it", async () => {
+	it("login without a name is for the only account that needs it", async () => {
 		open([rowOf("work"), rowOf("home", signedOut)]);
 		signsInAs("home");
 		expect(await run("login")).toMatch(/^info: Codex: home is signed in again\.\n/);
 		expect(cli.screen.questions).toEqual([]);
 	});
 
-	it("without a name asks which, where several need it", async () => {
+	it("login without a name asks which, where several need it", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut), rowOf("side")]);
 		signsInAs("home");
 		cli.screen.choice = "home";
@@ -194,20 +194,20 @@ describe("login", () => {
 		expect(cli.browserDialogs).toEqual([]);
 	});
 
-	it("without a name adds an account where none needs a sign-in", async () => {
+	it("login without a name adds an account where none needs a sign-in", async () => {
 		open([rowOf("work")]);
 		signsInAs("home");
 		expect(await run("login")).toMatch(/added home/);
 	});
 
-	it("of no account, or of several, begins no sign-in", async () => {
+	it("login of no account, or of several, begins no sign-in", async () => {
 		open([rowOf("work", { email: "me@x.example" }), rowOf("home", { email: "me@x.example" })]);
 		expect(await run("login missing")).toMatch(/^error: No Codex account is called "missing"/);
 		expect(await run("login me@x.example")).toMatch(/^error: "me@x\.example" may mean work \(.*\), home \(/);
 		expect(cli.browserDialogs).toEqual([]);
 	});
 
-	it("as another account says so, and adds that account only when the person agrees", async () => {
+	it("a sign-in as another account adds it only when the person agrees", async () => {
 		open([rowOf("work", signedOut)]);
 		signsInAs("home");
 		cli.screen.consent = false;
@@ -222,14 +222,14 @@ describe("login", () => {
 		expect(account("work")?.needsLogin).toEqual(signedOut.needsLogin);
 	});
 
-	it("as another account that is here asks whether to renew that one", async () => {
+	it("a sign-in as another known account asks whether to renew that one", async () => {
 		open([rowOf("work"), rowOf("home", { label: "job" })]);
 		signsInAs("home");
 		expect(await run("login work")).toMatch(/^info: Codex: job is signed in again\.\n/);
 		expect(cli.screen.details[0]).toMatch(/signed in as job, not as work\. Give job this new sign-in\?/);
 	});
 
-	it("as another account shows no e-mail to a person who hides them", async () => {
+	it("a sign-in as another account shows no hidden e-mail", async () => {
 		open([rowOf("work")]);
 		cli.harness.settings = { ...cli.harness.settings, maskEmails: true };
 		signsInAs("home");
@@ -367,7 +367,7 @@ describe("a sign-in where there are only dialogs", () => {
 		expect(labels()).toEqual([]);
 	});
 
-	it("with --device tells the code, and waits until it was typed", async () => {
+	it("a sign-in with --device shows the code, and waits until it was typed", async () => {
 		cli.screen.isAway = true;
 		signsInAs("work");
 		await cli.command.handler("add --device", cli.screen.ctx);
@@ -378,7 +378,7 @@ describe("a sign-in where there are only dialogs", () => {
 		expect(cli.screen.details).toEqual(["Cancel"]);
 	});
 
-	it("with --device is cancelled by the only answer there is", async () => {
+	it("a sign-in with --device is cancelled by its only answer", async () => {
 		cli.screen.choice = "Cancel";
 		cli.onDevice = async (dialog) => {
 			dialog.showCode(CODE);
@@ -397,7 +397,7 @@ describe("a sign-in where no question can be asked", () => {
 		expect(cli.browserDialogs).toEqual([]);
 	});
 
-	it("as another account is refused, and says which command takes any account", async () => {
+	it("a sign-in as another account is refused, with the command that takes any", async () => {
 		signsInAs("home");
 		const { said, code } = await cli.runUnseen("login work --device");
 		expect(said).toMatch(
@@ -406,7 +406,7 @@ describe("a sign-in where no question can be asked", () => {
 		expect([code, labels()]).toEqual([1, ["work"]]);
 	});
 
-	it("of several names them, and fails", async () => {
+	it("login with several candidates names them, and fails", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut)], { mode: "print", hasUI: false });
 		expect(await cli.runUnseen("login --device")).toEqual({
 			said: expect.stringMatching(/need a sign-in: work, home\. Name one/),

@@ -113,7 +113,7 @@ describe("pi's hooks", () => {
 describe("where pi can show a device code", () => {
 	const onDeviceCode = () => undefined;
 
-	it("the person chooses how to sign in", async () => {
+	it("the person chooses between browser and code", async () => {
 		const { created, dialogs, devices } = hooks();
 		const offered: string[][] = [];
 		const choosing = (id: string) =>
@@ -135,14 +135,14 @@ describe("where pi can show a device code", () => {
 		expect(devices[0]?.showCode).toBe(onDeviceCode);
 	});
 
-	it("no choice is a cancelled sign-in, of which nothing is stored", async () => {
+	it("a sign-in without a choice is cancelled, and nothing is stored", async () => {
 		const { created, order } = hooks();
 		const none = callbacks({ onDeviceCode, onSelect: async () => undefined });
 		await expect(created.login(none)).rejects.toThrow(LOGIN_CANCELLED);
 		expect(order).toEqual([]);
 	});
 
-	it("but cannot offer a choice, the browser is the way", async () => {
+	it("a pi without a choice signs in through the browser", async () => {
 		const { created, dialogs, devices } = hooks();
 		await created.login(callbacks({ onDeviceCode }));
 		await created.login(callbacks({ onSelect: async () => "device_code" }));

@@ -67,18 +67,18 @@ describe("the judgement", () => {
 		["unreadable", "problem file-unreadable codex-accounts.json"],
 		["newer", "warning file-newer codex-accounts.json"],
 		["older", "note file-older codex-accounts.json"],
-	] as const)("of a file that is %s: %s", (content, expected) => {
+	] as const)("the judgement of a file that is %s: %s", (content, expected) => {
 		expect(told({ files: [{ ...aFile, content }] })).toEqual([expected]);
 	});
 
-	it("of a file that is missing says nothing, and of rows that it cannot read, how many", () => {
+	it("a missing file is no finding, and unreadable rows are counted", () => {
 		expect(found({ files: [{ ...aFile, content: "missing" }] }).map(({ subject }) => subject)).not.toContain(
 			aFile.name,
 		);
 		expect(found({ files: [{ ...aFile, unreadableRows: 2 }] })[0]).toMatchObject({ code: "rows-strange", figure: 2 });
 	});
 
-	it("of permissions: those of files are a warning, of the directory a note, and Windows has none", () => {
+	it("open files are a warning, an open directory is a note, and Windows has neither", () => {
 		const wide = [
 			{ name: ".", kind: "directory", mode: 0o755 },
 			{ name: "auth.json", kind: "file", mode: 0o640 },
@@ -99,7 +99,7 @@ describe("the judgement", () => {
 		]);
 	});
 
-	it("of what was left behind", () => {
+	it("leftovers of dead processes are found", () => {
 		const entries = [
 			{ name: "x.tmp", kind: "leftover", mode: 0o600 },
 			{ name: "x.corrupt-1", kind: "quarantined", mode: 0o600 },
@@ -113,7 +113,7 @@ describe("the judgement", () => {
 		expect(told({ locks: lock(0, true) })).toEqual(["warning lock-strange x.lock"]);
 	});
 
-	it("of accounts: none, none usable, lost, switched off, due, shared", () => {
+	it("accounts are judged: none, none usable, lost, switched off, due, shared", () => {
 		const due = anAccount("due", { credential: aCredential("due", { expiresAt: NOW + 9 * MINUTE_MS }) });
 		expect(told({ accounts: [] })).toEqual(["note pool-empty"]);
 		expect(told({ accounts: [], piLogin: { kind: "oauth", owner: "a", refresh: "r" } })).toEqual([]);
@@ -129,7 +129,7 @@ describe("the judgement", () => {
 		expect(told({ accounts: [anAccount("a"), twin] })).toEqual(["warning sign-in-shared twin"]);
 	});
 
-	it("of pi's own login and what our file says of it", () => {
+	it("pi's own login is compared with our file", () => {
 		const linked = anAccount("a", { linked: true });
 		const login = (owner: string, refresh: string) => ({ piLogin: { kind: "oauth", owner, refresh } as const });
 		expect(told({ accounts: [linked], ...login("a", "refresh-a") })).toEqual([]);
@@ -152,11 +152,11 @@ describe("the judgement", () => {
 		[{ status: undefined, untrusted: "CERT_HAS_EXPIRED" }, "problem endpoint-untrusted backend"],
 		[{ isChallenge: true }, "warning endpoint-challenge backend"],
 		[{ status: 503 }, "warning endpoint-failing backend"],
-	])("of a backend with %j: %s", (answer, expected) => {
+	])("the judgement of a backend with %j: %s", (answer, expected) => {
 		expect(told({ endpoints: [{ ...answering, name: "backend", ...answer }] })).toEqual([expected]);
 	});
 
-	it("of a clock: more than a minute is worth a word, and the larger difference counts", () => {
+	it("a clock that is wrong by more than a minute is a finding, by the larger difference", () => {
 		const clock = (...skews: (number | undefined)[]) => ({
 			endpoints: skews.map((skewMs) => ({ ...answering, name: "backend" as const, skewMs })),
 		});
@@ -171,15 +171,15 @@ describe("the judgement", () => {
 		["0.9.12", "warning host-old 0.9.12"],
 		["0.80.1", "note host-untried 0.80.1"],
 		["2.0.0-beta.1", "note host-untried 2.0.0-beta.1"],
-	])("of pi %s: %s", (hostVersion, expected) => {
+	])("the judgement of pi %s: %s", (hostVersion, expected) => {
 		expect(told({ hostVersion })).toEqual([expected]);
 	});
 
-	it.each(hostNames)("of pi %s, on which the tests run: nothing", (hostVersion) => {
+	it.each(hostNames)("pi %s, on which the tests run, has no finding", (hostVersion) => {
 		expect(told({ hostVersion })).toEqual([]);
 	});
 
-	it("of Node, of rivals, of settings and of the environment", () => {
+	it("Node, rivals, settings and the environment are judged", () => {
 		expect(told({ nodeVersion: "20.5.9" })).toEqual(["problem node-old 20.5.9"]);
 		expect(told({ nodeVersion: "20.6.0" })).toEqual([]);
 		expect(told({ isFromSource: true })).toEqual(["note from-source"]);

@@ -110,14 +110,14 @@ describe("Codex CLI", () => {
 		["a text", "no ChatGPT sign-in", '"SECRET"'],
 		["nothing at all", "not valid JSON", ""],
 		["half a file", "not valid JSON", JSON.stringify(codexFile(work)).slice(0, 300)],
-	])("with %s is left out, by name and with a reason that shows nothing of it", async (_what, reason, content) => {
+	])("a login with %s is left out, by name, with a reason that shows none of it", async (_what, reason, content) => {
 		const path = inHome(".codex/auth.json", content);
 		expect(await found("codex")).toEqual([
 			{ kind: "left-out", tool: "codex", path, name: undefined, reason: expect.stringMatching(new RegExp(reason)) },
 		]);
 	});
 
-	it("with a key of Bedrock beside a good sign-in has the sign-in", async () => {
+	it("a good sign-in beside a key of Bedrock is found", async () => {
 		inHome(".codex/auth.json", codexFile(work, { bedrock_api_key: { api_key: "SECRET" } }));
 		expect(loginsOf(await found("codex"))).toEqual(["-: work"]);
 	});
@@ -156,7 +156,7 @@ describe("Codex CLI", () => {
 		}
 	});
 
-	it("that is not there is no finding, and says nothing", async () => {
+	it("a missing Codex CLI is no finding, and no line", async () => {
 		expect(await found("codex")).toEqual([]);
 		expect(await search({ home })).toEqual([]);
 	});

@@ -68,7 +68,7 @@ describe("a path", () => {
 		["opencode", { openai: opencodeEntry(work) }],
 		["opencode, under its second name", { codex: opencodeEntry(work) }],
 		["pi", { anthropic: { type: "api_key", key: "k" }, "openai-codex": opencodeEntry(work) }],
-	])("to a file in the shape of %s is read", async (_shape, content) => {
+	])("a path to a file in the shape of %s is read", async (_shape, content) => {
 		const path = inHome("some where/login file.txt", content);
 		expect(await at(path)).toMatchObject([
 			{ kind: "login", tool: "file", path, name: undefined, workspaceIdHint: "acct-work" },
@@ -84,12 +84,12 @@ describe("a path", () => {
 		expect(await at("~other/file.json")).toBeUndefined();
 	});
 
-	it("to nothing is nothing, and not an empty find", async () => {
+	it("a path to nothing finds no place at all", async () => {
 		expect(await at(join(home, "gone"))).toBeUndefined();
 		expect(await at("~/gone.json")).toBeUndefined();
 	});
 
-	it("to a Codex home, to a folder of snapshots, or to a folder of homes is read", async () => {
+	it("a path to a Codex home, to a folder of snapshots, or to a folder of homes is read", async () => {
 		await writeTool("codex", home, [work]);
 		await writeTool("codex-auth-npm", home, [side]);
 		await writeTool("codex-account-orchestrator", home, [work, side]);
@@ -101,20 +101,20 @@ describe("a path", () => {
 	it.each<[string, unknown]>([
 		["opencode", { anthropic: { type: "api", key: "sk-SECRET" }, openai: opencodeEntry(work) }],
 		["pi", { anthropic: { type: "api_key", key: "k" }, "openai-codex": opencodeEntry(work) }],
-	])("to a folder of %s is read, and so is one to the folder around it", async (_tool, content) => {
+	])("a path to a folder of %s is read, and so is one to the folder around it", async (_tool, content) => {
 		const path = inHome("elsewhere/main/auth.json", content);
 		for (const folder of ["~/elsewhere/main", "~/elsewhere"]) {
 			expect(await at(folder)).toMatchObject([{ kind: "login", tool: "file", path, workspaceIdHint: "acct-work" }]);
 		}
 	});
 
-	it("to a folder of opencode with nothing but an API key says so", async () => {
+	it("a path to a folder of opencode with nothing but an API key says so", async () => {
 		inHome("elsewhere/auth.json", { openai: { type: "api", key: "sk-SECRET" } });
 		expect(loginsOf(await at("~/elsewhere"))).toEqual([]);
 		expect(reasonsOf(await at("~/elsewhere"))).toHaveLength(1);
 	});
 
-	it("to a folder with sign-ins says nothing of what else is there", async () => {
+	it("a path to a folder with sign-ins says nothing of what else is there", async () => {
 		inHome("mix/side.json", codexFile(side));
 		inHome("mix/package.json", { name: "x" });
 		inHome("mix/torn.json", "{");
@@ -122,7 +122,7 @@ describe("a path", () => {
 		expect(loginsOf(await at("~/mix"))).toEqual(["-: side"]);
 	});
 
-	it("to a folder without any says what that was", async () => {
+	it("a path to a folder without sign-ins names what was found there", async () => {
 		inHome("mix/key.json", API_KEY_FILE);
 		inHome("mix/notes.md", "SECRET");
 		expect(reasonsOf(await at("~/mix"))).toEqual([expect.stringMatching(/API key/)]);
@@ -130,24 +130,24 @@ describe("a path", () => {
 		expect(await at("~/empty")).toEqual([]);
 	});
 
-	it("to a folder in which the keyring is used says so", async () => {
+	it("a path to a folder in which the keyring is used says so", async () => {
 		inHome("codex home/config.toml", 'cli_auth_credentials_store = "keyring"');
 		expect(reasonsOf(await at("~/codex home"))).toEqual([expect.stringMatching(/keyring/)]);
 	});
 
-	it("to a folder in which the keyring is used takes no leftover file", async () => {
+	it("a path to a folder in which the keyring is used takes no leftover file", async () => {
 		inHome("codex home/config.toml", 'cli_auth_credentials_store = "keyring"');
 		inHome("codex home/auth.json", codexFile(work));
 		expect(loginsOf(await at("~/codex home"))).toEqual([]);
 		expect(reasonsOf(await at("~/codex home"))).toEqual([expect.stringMatching(/keyring.*leftover/)]);
 	});
 
-	it("to a folder in which lies pi's own login has it as pi's", async () => {
+	it("a path to the folder of pi's own login finds that as pi's", async () => {
 		await writeTool("pi", home, [work]);
 		for (const folder of ["~/.pi/agent", "~/.pi"]) expect(await at(folder)).toMatchObject([{ tool: "pi" }]);
 	});
 
-	it("to pi's own login is pi's, however it is written", async () => {
+	it("a path to pi's own login is pi's, however it is written", async () => {
 		await writeTool("pi", home, [work]);
 		expect(await at("~/.pi/agent/../agent/auth.json")).toMatchObject([{ tool: "pi" }]);
 	});
@@ -197,12 +197,12 @@ describe("a path", () => {
 			{ openai: opencodeEntry(work), anthropic: { type: "oauth", access: "a", refresh: "r", expires: 1 } },
 			["-: work"],
 		],
-	])("to a file with %s is read", async (_what, content, expected) => {
+	])("a path to a file with %s is read", async (_what, content, expected) => {
 		expect(loginsOf(await at(inHome("export.json", content)))).toEqual(expected);
 	});
 
 	it.each<[string, (text: string) => Buffer]>(ENCODINGS)(
-		"to a file in %s is read, whatever tool's it is",
+		"a path to a file in %s is read, whatever tool's it is",
 		async (_what, bytes) => {
 			const files: [string, unknown][] = [
 				["codex.json", codexFile(work)],
@@ -221,7 +221,7 @@ describe("a path", () => {
 		["tokens under unknown names", { session: { bearer: work.access } }],
 		["a list of tokens", [work.access]],
 		["a text in place of the tokens", { credentials: JSON.stringify(inSnake(work)) }],
-	])("to a file with %s is in a shape that is not known", async (_what, content) => {
+	])("a path to a file with %s is in a shape that is not known", async (_what, content) => {
 		expect(reasonsOf(await at(inHome("x.json", content)))).toEqual([expect.stringMatching(/shape that is not known/)]);
 	});
 
@@ -229,7 +229,7 @@ describe("a path", () => {
 		["no JSON", /not valid JSON/, "SECRET"],
 		["an API key of pi's", /API key/, { "openai-codex": { type: "api_key", key: "SECRET" } }],
 		["something else", /no ChatGPT sign-in/, { version: 1 }],
-	])("to a file with %s is left out", async (_what, reason, content) => {
+	])("a path to a file with %s is left out", async (_what, reason, content) => {
 		expect(reasonsOf(await at(inHome("x.json", content)))).toEqual([expect.stringMatching(reason)]);
 	});
 });

@@ -74,12 +74,12 @@ describe("opencode's file", () => {
 		["an entry of no known kind", /no ChatGPT sign-in/, { openai: "SECRET" }],
 		["another layout", /no ChatGPT sign-in/, ["SECRET"]],
 		["half a file", /not valid JSON/, '{"openai":{"type":"oauth","refresh":"rt_SECRET'],
-	])("with %s is left out, with a reason that shows nothing of it", async (_what, reason, content) => {
+	])("opencode's file with %s is left out, with a reason that shows nothing of it", async (_what, reason, content) => {
 		writeAuth(content);
 		expect(reasonsOf(await found())).toEqual([expect.stringMatching(reason)]);
 	});
 
-	it("of a person without ChatGPT is no finding", async () => {
+	it("a file without a ChatGPT sign-in is no finding", async () => {
 		writeAuth({ anthropic: { type: "api", key: "sk-SECRET" } });
 		expect(await found()).toEqual([]);
 	});
