@@ -175,7 +175,7 @@ describe("/multicodex use", () => {
 		const result = await bench.print("/multicodex use a");
 		expect(result.code).toBe(0);
 		expect(result.stdout).toMatch(
-			/^Codex: using a in all sessions .* cannot serve yet.* 59m \(.*\)\. \/multicodex use auto to undo\.\n$/,
+			/^Codex: using a in all sessions .* cannot serve yet and takes over in (about )?59m \(.*\)\. .*\/multicodex use auto to undo\.\n$/,
 		);
 		expect(bench.pin()).toBe(bench.id("a"));
 	});

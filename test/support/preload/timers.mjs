@@ -3,6 +3,9 @@
  * then shows that `slowMs` have passed. Its intervals of `tickMs` come every `fastMs`, and the clock knows nothing of
  * it. Every other timer is as slow as ever.
  */
+import { syncBuiltinESMExports } from "node:module";
+import timers from "node:timers/promises";
+
 const { slowMs, tickMs, fastMs } = JSON.parse(process.env.TEST_PRELOAD_TIMERS ?? "{}");
 const realSetTimeout = globalThis.setTimeout;
 const realSetInterval = globalThis.setInterval;
@@ -17,6 +20,15 @@ globalThis.setTimeout = Object.assign((callback, delay, ...rest) => {
 		callback(...rest);
 	}, fastMs);
 }, realSetTimeout);
+
+const realPause = timers.setTimeout;
+timers.setTimeout = async (delay, ...rest) => {
+	if (delay !== slowMs) return realPause(delay, ...rest);
+	const value = await realPause(fastMs, ...rest);
+	skippedMs += slowMs - fastMs;
+	return value;
+};
+syncBuiltinESMExports();
 
 globalThis.setInterval = Object.assign(
 	(callback, delay, ...rest) => realSetInterval(callback, delay === tickMs ? fastMs : delay, ...rest),
