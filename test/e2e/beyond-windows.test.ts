@@ -48,8 +48,8 @@ it("a monthly budget is shown, ranked by, and waited for until its reset, as usa
 
 	seat.usage(usageAnswers.budget({ usedPercent: 99, reached: true, resetsInMs: 12 * DAY_MS }));
 	expect(await told()).toMatch(/seat +month 0% left/);
-	await until("the rest to be stored", () => bench.memo("seat").cooldowns.length > 0);
-	const [cooldown] = bench.memo("seat").cooldowns;
+	await until("the rest to be stored", () => bench.status("seat").cooldowns.length > 0);
+	const [cooldown] = bench.status("seat").cooldowns;
 	expect(cooldown).toMatchObject({ scope: "account", reason: "usage_limit" });
 	expect(Math.abs((cooldown?.until ?? 0) - Date.now() - 12 * DAY_MS)).toBeLessThan(60_000);
 	expect((await shown(bench))[0]?.state).toBe("cooling");

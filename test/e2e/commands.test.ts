@@ -38,7 +38,7 @@ async function benchOfStates(): Promise<Bench> {
 		settings: { transport: "sse" },
 	});
 	const rpc = bench.rpc();
-	await until("usage to be known", () => ["side", "work"].every((name) => bench.memo(name).usage !== undefined));
+	await until("usage to be known", () => ["side", "work"].every((name) => bench.status(name).usage !== undefined));
 	bench.codex.account("side").always(answers.usageLimit({ resetsInMs: 2 * HOUR_MS }));
 	expect((await rpc.prompt("say hi")).text).toBe("OK from work #1");
 	await rpc.close();
@@ -62,7 +62,7 @@ describe("/multicodex show", () => {
 		expect(result).toMatchObject({ code: 0, stderr: "" });
 		const shown = showSchema.parse(JSON.parse(result.stdout));
 		const expiresAt = (name: string) => new Date(bench.stored(name).credential.expires).toISOString();
-		const until = new Date(bench.memo("side").cooldowns[0]?.until ?? 0).toISOString();
+		const until = new Date(bench.status("side").cooldowns[0]?.until ?? 0).toISOString();
 		expect(shown).toMatchObject({
 			enabled: true,
 			policy: "soonest-reset",
@@ -211,10 +211,10 @@ describe("/multicodex reset", () => {
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 		await bench.print("say hi");
 		await bench.print("/multicodex use b");
-		expect(bench.memo("a").cooldowns).toHaveLength(1);
+		expect(bench.status("a").cooldowns).toHaveLength(1);
 		return bench;
 	}
-	const held = (bench: Bench) => ({ pin: bench.pin() !== null, cooldowns: bench.memo("a").cooldowns.length });
+	const held = (bench: Bench) => ({ pin: bench.pin() !== null, cooldowns: bench.status("a").cooldowns.length });
 
 	it("clears the pin, the cooldowns, or both", async () => {
 		const bench = await pinnedAndCooling();

@@ -130,8 +130,8 @@ describe("what pi writes in JSON mode", () => {
 			expect(withoutDiagnostics(afterwards)).toEqual(withoutDiagnostics(expected));
 			expect(direct.asked()).toEqual(plain.asked());
 			expect(rotated.asked()).toEqual(["a", ...sequence.map(() => "b")]);
-			expect(direct.memo("a").cooldowns).toEqual([]);
-			expect(rotated.memo("b").cooldowns).toEqual([]);
+			expect(direct.status("a").cooldowns).toEqual([]);
+			expect(rotated.status("b").cooldowns).toEqual([]);
 		},
 	);
 
@@ -219,7 +219,7 @@ describe("an abort", () => {
 			}),
 		);
 		expect(ends[1]).toEqual(ends[0]);
-		expect(bench.memo("a").cooldowns).toEqual([]);
+		expect(bench.status("a").cooldowns).toEqual([]);
 	});
 
 	it("between the start of an answer and its first word ends it", async () => {

@@ -51,7 +51,7 @@ describe("with every account out of quota", () => {
 		const result = await bench.print("say hi");
 		expect(result).toMatchObject({ code: 1, stdout: "" });
 		expect(bench.asked()).toEqual(["a", "b", "c"]);
-		const firstBackAt = bench.memo("b").cooldowns[0]?.until ?? 0;
+		const firstBackAt = bench.status("b").cooldowns[0]?.until ?? 0;
 		const clock = new Date(firstBackAt).toISOString().slice(11, 16);
 		const isToday = new Date(firstBackAt).getUTCDate() === new Date().getUTCDate();
 		const when = isToday ? clock : `${new Date(firstBackAt).toUTCString().slice(0, 3)} ${clock}`;
@@ -236,7 +236,7 @@ describe("an account whose return is only a guess", () => {
 
 		remember();
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #2\n", stderr: "" });
-		expect(bench.memo("a").cooldowns).toEqual([]);
+		expect(bench.status("a").cooldowns).toEqual([]);
 	});
 });
 
@@ -293,7 +293,9 @@ describe("the wait for an account", () => {
 		const rpc = bench.rpc();
 		await rpc.send("say hi");
 		await rpc.waitFor(() => isWaiting(rpc));
-		await until("both cooldowns to be stored", () => ["a", "b"].every((name) => bench.memo(name).cooldowns.length > 0));
+		await until("both cooldowns to be stored", () =>
+			["a", "b"].every((name) => bench.status(name).cooldowns.length > 0),
+		);
 		await freeInStateFile(bench, "b");
 		expect(await rpc.settled()).toMatchObject({ stopReason: "stop", text: "OK from b #2" });
 		expect(bench.asked()).toEqual(["a", "b", "b"]);

@@ -94,7 +94,7 @@ describe("an account that is out of quota", () => {
 				return spent(72 * HOUR_MS);
 			},
 			async () => {
-				await until("the first refusal to be stored", () => bench.memo("a").cooldowns.length > 0);
+				await until("the first refusal to be stored", () => bench.status("a").cooldowns.length > 0);
 				return answers.rateLimit({ retryAfterSeconds: 20 });
 			},
 		);
@@ -102,7 +102,7 @@ describe("an account that is out of quota", () => {
 		expect(results.map(({ code }) => code)).toEqual([0, 0]);
 		expect(codex.responsesRequests("a")).toHaveLength(2);
 		expect(codex.responsesRequests("b")).toHaveLength(2);
-		const [cooldown, ...others] = bench.memo("a").cooldowns;
+		const [cooldown, ...others] = bench.status("a").cooldowns;
 		expect(others).toEqual([]);
 		expect(cooldown).toMatchObject({ scope: "account", reason: "usage_limit" });
 		expect(cooldown?.until).toBeGreaterThanOrEqual(refusedAt + 72 * HOUR_MS);
@@ -117,7 +117,7 @@ describe("an account that is out of quota", () => {
 			accounts: [{ name: "a", quota: { fiveHour: { usedPercent: 100 } } }, "b"],
 		});
 		const rpc = bench.rpc();
-		await until("the usage of a to be known", () => bench.memo("a").cooldowns.length > 0);
+		await until("the usage of a to be known", () => bench.status("a").cooldowns.length > 0);
 		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
 		expect(bench.asked()).toEqual(["b"]);
 	});
@@ -178,7 +178,7 @@ describe("a quota failure inside the stream", () => {
 		expect(last?.type).toBe("agent_end");
 		expect(JSON.stringify(last)).toContain("OK from b #1");
 		expect(JSON.stringify(last)).not.toContain("half of the first");
-		expect(bench.memo("a").cooldowns).toMatchObject([{ scope: "account", reason: "usage_limit" }]);
+		expect(bench.status("a").cooldowns).toMatchObject([{ scope: "account", reason: "usage_limit" }]);
 	});
 
 	it("after text leaves no half message in the session", async () => {
@@ -202,7 +202,7 @@ describe("a quota failure inside the stream", () => {
 		const result = await bench.print("say hi");
 		expect(result).toMatchObject({ code: 1, stdout: "", stderr: "The usage limit has been reached\n" });
 		expect(bench.asked()).toEqual(["a"]);
-		expect(bench.memo("a").cooldowns).toMatchObject([{ scope: "account", reason: "usage_limit" }]);
+		expect(bench.status("a").cooldowns).toMatchObject([{ scope: "account", reason: "usage_limit" }]);
 	});
 });
 
@@ -333,12 +333,12 @@ describe("the notice of a rotation", () => {
 		});
 		const { codex } = bench;
 		const rpc = bench.rpc();
-		await until("usage to be known", () => ["side", "work"].every((name) => bench.memo(name).usage !== undefined));
+		await until("usage to be known", () => ["side", "work"].every((name) => bench.status(name).usage !== undefined));
 		const resetsAt = Date.now() + 80 * MINUTE_MS;
 		codex.account("side").always(answers.usageLimit({ resetsInMs: 80 * MINUTE_MS }));
 		await rpc.prompt("say hi");
-		await until("the cooldown to be stored", () => bench.memo("side").cooldowns.length > 0);
-		const spentUntil = bench.memo("side").cooldowns[0]?.until ?? 0;
+		await until("the cooldown to be stored", () => bench.status("side").cooldowns.length > 0);
+		const spentUntil = bench.status("side").cooldowns[0]?.until ?? 0;
 		expect(Math.abs(spentUntil - resetsAt)).toBeLessThan(MINUTE_MS);
 		expect(rpc.notifications.map(({ message, level }) => [level, message])).toEqual([
 			[

@@ -94,7 +94,7 @@ it.each(
 	const told = linesOf(result.stderr);
 	expect(told).toHaveLength(1);
 	expect(told[0]).toContain("codex-state.json could not be read");
-	expect(bench.memo("a").cooldowns).toHaveLength(1);
+	expect(bench.status("a").cooldowns).toHaveLength(1);
 	expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #2\n", stderr: "" });
 });
 
@@ -279,7 +279,7 @@ it("writes only what it changes: what others put into the files meanwhile surviv
 	const rpc = bench.rpc();
 	expect(await rpc.prompt("say hi")).toMatchObject({ text: "OK from a #1" });
 	// Others that write hold the lock; this test does not, so it lets the turn be written first.
-	await until("the turn to be written", () => bench.memo("a").lastUsedAt !== undefined);
+	await until("the turn to be written", () => bench.status("a").lastUsedAt !== undefined);
 	// Another process adds an account, another version its own keys and a row that this one cannot read.
 	const rows = storedAccounts(bench).map((row) => ({ ...row, color: `color of ${row.label}` }));
 	const unreadable = { id: "from the future", login: { kind: "passkey" } };
@@ -310,7 +310,7 @@ it("writes only what it changes: what others put into the files meanwhile surviv
 		accounts: { [bench.id("c")]: { mood: "good" } },
 		weather: "fair",
 	});
-	expect(bench.memo("b")).toHaveProperty("lastUsedAt");
+	expect(bench.status("b")).toHaveProperty("lastUsedAt");
 });
 
 it("loses no login when codex-state.json is deleted", async () => {

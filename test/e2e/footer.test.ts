@@ -200,7 +200,7 @@ describe(`the figures of pi ${NEWEST_HOST} over a WebSocket, whose answers say n
 		await terminal.waitForText(told);
 		await terminal.waitForScreen((screen) => /^codex cleo .*week .*40% left/.test(footerOf(screen)));
 		// The same moment in the state, in the log, and in what `show` prints.
-		for (const { until } of bench.memo("anna").cooldowns) expect(Math.abs(until - reset)).toBeLessThan(1000);
+		for (const { until } of bench.status("anna").cooldowns) expect(Math.abs(until - reset)).toBeLessThan(1000);
 		// The log is written behind.
 		const restsUntil = `out of quota until ${formatClock(reset, Date.now())}`;
 		let log = "";

@@ -15,14 +15,14 @@ const settings = { transport: "sse" };
 /** pi with everything known of its accounts, and nothing left to write. */
 async function settledPi(bench: Bench, names: readonly string[], env: Record<string, string> = {}) {
 	const rpc = bench.rpc(NO_SESSION, { env });
-	await until("usage to be known", () => names.every((name) => bench.memo(name).usage !== undefined));
+	await until("usage to be known", () => names.every((name) => bench.status(name).usage !== undefined));
 	await until("the state to be written", () => !isLocked(bench));
 	bench.codex.clearRequests();
 	return rpc;
 }
 
 const isLocked = ({ dir }: Bench) => existsSync(dir.path("codex-state.json.lock"));
-const hasServedSince = (bench: Bench, name: string, at: number) => Number(bench.memo(name).lastUsedAt ?? 0) >= at;
+const hasServedSince = (bench: Bench, name: string, at: number) => Number(bench.status(name).lastUsedAt ?? 0) >= at;
 
 describe("a request of a healthy account", () => {
 	it.each(coreOf(hostNames))("begins nothing but itself before it leaves, on %s", async (host) => {
@@ -72,7 +72,7 @@ describe("a request of a healthy account", () => {
 		expect(rpc.notifications).toEqual([]);
 		expect(bench.dir.read("codex-state.json")).toBe(before);
 		for (const release of releases) await release();
-		await until("the turns to be written", () => bench.memo("a").lastUsedAt !== undefined);
+		await until("the turns to be written", () => bench.status("a").lastUsedAt !== undefined);
 		expect(bench.codex.requests.map(({ kind }) => kind)).toEqual(["responses", "responses"]);
 	});
 
@@ -89,7 +89,7 @@ describe("a request of a healthy account", () => {
 		// at most once a second, and at the end.
 		expect(writes.length).toBeGreaterThan(0);
 		expect(writes.length).toBeLessThanOrEqual(2 + seconds);
-		expect(bench.memo("a")).toMatchObject({ strikes: 0, lastUsedAt: expect.any(Number) });
+		expect(bench.status("a")).toMatchObject({ strikes: 0, lastUsedAt: expect.any(Number) });
 	});
 });
 

@@ -147,7 +147,7 @@ describe.each(coreOf(withWebSocket, inCore))("pi $name, WebSockets accepted", (p
 		expect(requests.map((request) => request.headers["chatgpt-account-id"])).toEqual(
 			["a", "b", "c"].map((name) => bench.codex.account(name).accountId),
 		);
-		expect(bench.memo("a").cooldowns).toMatchObject([{ scope: "account", reason: "usage_limit" }]);
+		expect(bench.status("a").cooldowns).toMatchObject([{ scope: "account", reason: "usage_limit" }]);
 	});
 
 	it("learns the reset from the usage endpoint when an error frame does not tell it", async () => {
@@ -161,15 +161,15 @@ describe.each(coreOf(withWebSocket, inCore))("pi $name, WebSockets accepted", (p
 		// With fresh usage there is no question at the start of the request: the one question left is the one after the
 		// frame.
 		const known = { capturedAt: Date.now(), source: "api", windows: [] };
-		const memos = ["a", "b"].map((name) => [bench.id(name), { usage: known }] as const);
-		bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: Object.fromEntries(memos) });
+		const statusById = ["a", "b"].map((name) => [bench.id(name), { usage: known }] as const);
+		bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: Object.fromEntries(statusById) });
 		const before = Date.now();
 		const rpc = rpcOf(bench, platform);
 
 		expect(await rpc.prompt("say hi")).toMatchObject({ stopReason: "stop", text: "OK from b #1" });
 
 		await vi.waitFor(() => {
-			const { until } = only(bench.memo("a").cooldowns);
+			const { until } = only(bench.status("a").cooldowns);
 			expect(until).toBeGreaterThan(before + inMoreThanAnHour - 1_000);
 		}, 15_000);
 		expect(bench.codex.usageRequests("a")).toHaveLength(1);
@@ -252,7 +252,7 @@ it.skipIf(!hasOldest)("keeps the reset that an error frame told, on the host tha
 
 	expect(await print(bench, platform, "say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
 
-	const { until } = only(bench.memo("a").cooldowns);
+	const { until } = only(bench.status("a").cooldowns);
 	expect(until).toBeGreaterThan(before + 5_990_000);
 	expect(until).toBeLessThanOrEqual(Date.now() + 6_000_000);
 });

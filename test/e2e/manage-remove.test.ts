@@ -44,7 +44,7 @@ describe("/multicodex remove", () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c", "d"] });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: 3_600_000 }));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
-		expect(bench.memo("a").cooldowns).toHaveLength(1);
+		expect(bench.status("a").cooldowns).toHaveLength(1);
 
 		const byLabel = await bench.print("/multicodex remove a");
 		expect(byLabel).toMatchObject({ code: 0, stderr: "" });

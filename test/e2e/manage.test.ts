@@ -258,7 +258,7 @@ describe("/multicodex refresh", () => {
 		expect(one).toMatchObject({ code: 0, stderr: "" });
 		expect(one.stdout).toMatch(/^b +5h 73% left · week 92% left\n$/);
 		expect(bench.codex.usageRequests().map(({ account }) => account)).toEqual(["b"]);
-		expect(bench.memo("b").usage).toMatchObject({ source: "api" });
+		expect(bench.status("b").usage).toMatchObject({ source: "api" });
 
 		for (const word of ["refresh", "refresh all"]) {
 			bench.codex.clearRequests();

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Answer, answers, reasoningBlob, type ScriptedAnswer } from "../support/fake-codex/index.ts";
 import { coreOf, wide } from "../support/tiers.ts";
-import { type Bench, createBench, type StoredMemo, until } from "./support.ts";
+import { type Bench, createBench, type StoredStatus, until } from "./support.ts";
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -239,10 +239,10 @@ describe("what one account's refusal leads to", () => {
 		expect(bench.asked()).toEqual(row.asked);
 		expect(bench.codex.account("a").pendingAnswers).toBe(0);
 		if (row.cooldown) expectCooldown(bench, "a", row.cooldown);
-		expect(bench.memo("a").strikes).toBe(row.strikes ?? 0);
+		expect(bench.status("a").strikes).toBe(row.strikes ?? 0);
 		expect(bench.stored("a")).toMatchObject({ enabled: true, needsLogin: null });
-		if (last === "a") expect(bench.memo("a").cooldowns).toEqual([]);
-		expect(bench.memo("b").cooldowns).toEqual([]);
+		if (last === "a") expect(bench.status("a").cooldowns).toEqual([]);
+		expect(bench.status("b").cooldowns).toEqual([]);
 	});
 
 	it.concurrent("a pause that is asked for is kept", async ({ onTestFinished, expect }) => {
@@ -256,7 +256,7 @@ describe("what one account's refusal leads to", () => {
 
 /** Exactly one cooldown, which ends `lastsMs` after the refusal (a reset comes in whole seconds). */
 function expectCooldown(bench: Bench, name: string, { scope, reason, lastsMs }: Expected): void {
-	const { cooldowns } = bench.memo(name);
+	const { cooldowns } = bench.status(name);
 	expect(cooldowns).toMatchObject([{ scope, reason }]);
 	const refusedAt = bench.codex.responsesRequests(name).findLast(({ status }) => status !== undefined)?.endedAt ?? 0;
 	const lasts = (cooldowns[0]?.until ?? 0) - refusedAt;
@@ -330,7 +330,7 @@ describe("a failure that no account causes is left to pi", () => {
 			expect(plain.asked().length).toBeGreaterThan(0);
 			expect(bench.asked()).toEqual(plain.asked());
 			for (const name of ["a", "b"]) {
-				expect(bench.memo(name)).toMatchObject({ cooldowns: [], strikes: 0 });
+				expect(bench.status(name)).toMatchObject({ cooldowns: [], strikes: 0 });
 				expect(bench.stored(name)).toMatchObject({ enabled: true, needsLogin: null });
 			}
 		},
@@ -341,7 +341,7 @@ describe("a failure that no account causes is left to pi", () => {
 		bench.codex.account("a").always(answers.failedBeforeOutput("invalid_encrypted_content", UNVERIFIED));
 		expect(await bench.print("say hi")).toMatchObject({ code: 1, stdout: "", stderr: `${UNVERIFIED}\n` });
 		expect(bench.asked()).toEqual(["a", "a"]);
-		expect(bench.memo("a").cooldowns).toEqual([]);
+		expect(bench.status("a").cooldowns).toEqual([]);
 	});
 });
 
@@ -368,7 +368,7 @@ describe("encrypted reasoning that the next account refuses", () => {
 		for (const kept of ["first question", "thought through", "second question"]) {
 			expect(bodies.at(-1)).toContain(kept);
 		}
-		expect(bench.memo("b").cooldowns).toEqual([]);
+		expect(bench.status("b").cooldowns).toEqual([]);
 
 		codex.clearRequests();
 		expect(await rpc.prompt("third question")).toMatchObject({ stopReason: "stop", retries: 0 });
@@ -444,9 +444,9 @@ describe("a limit of the whole workspace", () => {
 		expect((await bench.print("say hi")).stdout).toBe("OK from c #1\n");
 		expect(bench.asked()).toEqual(["a", "c"]);
 		for (const name of ["a", "b"]) {
-			expect(bench.memo(name).cooldowns).toMatchObject([{ scope: "account", reason: "workspace_limit" }]);
+			expect(bench.status(name).cooldowns).toMatchObject([{ scope: "account", reason: "workspace_limit" }]);
 		}
-		expect(bench.memo("c").cooldowns).toEqual([]);
+		expect(bench.status("c").cooldowns).toEqual([]);
 	});
 });
 
@@ -454,27 +454,27 @@ describe("a 429 that does not say why", () => {
 	it.concurrent("lasts until the reset once the usage endpoint has told", async ({ onTestFinished, expect }) => {
 		const bench = await createBench({}, onTestFinished);
 		const rpc = bench.rpc();
-		await until("usage to be known", () => ["a", "b"].every((name) => bench.memo(name).usage !== undefined));
+		await until("usage to be known", () => ["a", "b"].every((name) => bench.status(name).usage !== undefined));
 		bench.codex.account("a").always(answers.usageLimit({ headers: false, resetsInMs: 4 * HOUR_MS }));
 		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
-		await until("the reset to be stored", () => lastsAtLeast(bench.memo("a"), 3 * HOUR_MS));
+		await until("the reset to be stored", () => lastsAtLeast(bench.status("a"), 3 * HOUR_MS));
 		expectCooldown(bench, "a", accountLimit(4 * HOUR_MS));
 	});
 
 	it.concurrent("stays short while the usage endpoint sees room", async ({ onTestFinished, expect }) => {
 		const bench = await createBench({}, onTestFinished);
 		const rpc = bench.rpc();
-		await until("usage to be known", () => ["a", "b"].every((name) => bench.memo(name).usage !== undefined));
+		await until("usage to be known", () => ["a", "b"].every((name) => bench.status(name).usage !== undefined));
 		bench.codex.account("a").always(answers.bare429());
 		bench.codex.clearRequests();
 		const refusedAt = Date.now();
 		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
-		await until("the usage to be asked and stored", () => (bench.memo("a").usage?.capturedAt ?? 0) >= refusedAt);
+		await until("the usage to be asked and stored", () => (bench.status("a").usage?.capturedAt ?? 0) >= refusedAt);
 		expectCooldown(bench, "a", throttled(MINUTE_MS));
 	});
 });
 
-function lastsAtLeast({ cooldowns }: StoredMemo, ms: number): boolean {
+function lastsAtLeast({ cooldowns }: StoredStatus, ms: number): boolean {
 	return cooldowns.some((cooldown) => cooldown.until - Date.now() > ms);
 }
 
@@ -482,7 +482,7 @@ describe("an account whose workspace is refused", () => {
 	/** Lets the cooldowns run out, as an hour would. */
 	function letCooldownsEnd({ dir }: Bench): void {
 		const state = dir.readJson("codex-state.json") as { accounts: Record<string, object> };
-		const accounts = Object.entries(state.accounts).map(([id, memo]) => [id, { ...memo, cooldowns: [] }]);
+		const accounts = Object.entries(state.accounts).map(([id, status]) => [id, { ...status, cooldowns: [] }]);
 		dir.write("codex-state.json", { ...state, accounts: Object.fromEntries(accounts) });
 	}
 
@@ -491,7 +491,7 @@ describe("an account whose workspace is refused", () => {
 		bench.codex.account("a").always(answers.deactivatedWorkspace());
 		for (const strikes of [1, 2]) {
 			expect(await bench.print("say hi")).toMatchObject({ code: 0, stderr: "" });
-			expect(bench.memo("a").strikes).toBe(strikes);
+			expect(bench.status("a").strikes).toBe(strikes);
 			expect(bench.stored("a").enabled).toBe(true);
 			letCooldownsEnd(bench);
 		}
@@ -510,7 +510,7 @@ describe("an account whose workspace is refused", () => {
 		bench.codex.account("a").next(refusal, refusal, answers.echoAccount(), refusal);
 		for (const strikes of [1, 2, 0, 1]) {
 			expect(await bench.print("say hi")).toMatchObject({ code: 0, stderr: "" });
-			expect(bench.memo("a").strikes).toBe(strikes);
+			expect(bench.status("a").strikes).toBe(strikes);
 			letCooldownsEnd(bench);
 		}
 		expect(bench.stored("a").enabled).toBe(true);

@@ -19,7 +19,7 @@ const used = (fiveHour: number, week: number) => ({
 
 async function usageKnown(bench: Bench): Promise<void> {
 	await until("usage to be known", () =>
-		bench.codex.accounts.every(({ name }) => bench.memo(name).usage !== undefined),
+		bench.codex.accounts.every(({ name }) => bench.status(name).usage !== undefined),
 	);
 }
 

@@ -32,7 +32,7 @@ async function shown(bench: Bench) {
 }
 
 function expectRest(bench: Bench, name: string, reason: string, lastsMs: number): void {
-	const { cooldowns } = bench.memo(name);
+	const { cooldowns } = bench.status(name);
 	expect(cooldowns).toMatchObject([{ scope: "account", reason }]);
 	expect(Math.abs((cooldowns[0]?.until ?? 0) - Date.now() - lastsMs)).toBeLessThan(MINUTE_MS);
 }
@@ -63,7 +63,7 @@ describe.each(onNewest)("a refusal that no row knows, on pi %s", (host) => {
 			expect(first).toMatchObject({ code: 1, stdout: "" });
 			expect(first.stderr).toContain("codex_workspace_access_denied");
 			expect(turnsOf(bench)).toEqual(["a", "b"]);
-			for (const name of ["a", "b"]) expect(bench.memo(name).cooldowns).toEqual([]);
+			for (const name of ["a", "b"]) expect(bench.status(name).cooldowns).toEqual([]);
 			bench.codex.clearRequests();
 			expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from c #1\n" });
 			expect(turnsOf(bench)).toEqual(["c"]);
@@ -125,7 +125,7 @@ describe.each(onNewest)("a policy that refuses, on pi %s", (host) => {
 		expect(await bench.print("say hi")).toMatchObject({ code, stdout, stderr });
 		expect(plain.asked().length).toBeGreaterThan(0);
 		expect(bench.asked()).toEqual(plain.asked());
-		for (const name of ["a", "b"]) expect(bench.memo(name).cooldowns).toEqual([]);
+		for (const name of ["a", "b"]) expect(bench.status(name).cooldowns).toEqual([]);
 	});
 });
 
@@ -167,9 +167,9 @@ describe.each(onNewest)("a spent limit of one model beside free general windows,
 		const rpc = bench.rpc(["--model", "openai-codex/gpt-5.3-codex-spark"]);
 		await bench.print("/multicodex use a");
 		expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
-		const isOfLimit = () => bench.memo("a").cooldowns.some(({ scope }) => scope.startsWith("limit:"));
+		const isOfLimit = () => bench.status("a").cooldowns.some(({ scope }) => scope.startsWith("limit:"));
 		await until("the rest to be that of the limit alone", isOfLimit, 10_000);
-		expect(bench.memo("a").cooldowns).toMatchObject([{ scope: "limit:codex_bengalfox" }]);
+		expect(bench.status("a").cooldowns).toMatchObject([{ scope: "limit:codex_bengalfox" }]);
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #2\n" });
 	});
 });
@@ -195,7 +195,7 @@ describe.each(hostNames.filter((host) => host === NEWEST_HOST))(
 			expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #2\n" });
 			expect(bench.codex.requestsOf("websocket-request").map(({ account }) => account)).toEqual(["a", "a"]);
 			expect(bench.codex.tokenRequests()).toHaveLength(1);
-			expect(bench.memo("a").cooldowns).toEqual([]);
+			expect(bench.status("a").cooldowns).toEqual([]);
 		});
 
 		wide("that says no more than its status is tried elsewhere, and the next turn does not begin there", async () => {
@@ -216,6 +216,6 @@ describe.each(inCore(OLDEST_HOST))("a model at capacity inside the stream, on pi
 		const [answer, asked] = host === OLDEST_HOST ? ["OK from b #1\n", ["a", "b"]] : ["OK from a #2\n", ["a", "a"]];
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: answer });
 		expect(bench.asked()).toEqual(asked);
-		for (const name of ["a", "b"]) expect(bench.memo(name).cooldowns).toEqual([]);
+		for (const name of ["a", "b"]) expect(bench.status(name).cooldowns).toEqual([]);
 	});
 });

@@ -26,7 +26,7 @@ async function crowdedBench(host: HostName, maxWait: string, resetsInMs: number)
 	expect((await theirs.prompt("say hi")).text).toBe("OK from b #1");
 	await theirs.send("/multicodex use auto");
 	const mine = bench.rpc();
-	await until("what b has left to be known", () => bench.memo("b").usage !== undefined);
+	await until("what b has left to be known", () => bench.status("b").usage !== undefined);
 	expect((await mine.prompt("say hi")).text).toBe("OK from a #1");
 	bench.codex.account("a").next(answers.usageLimit({ resetsInMs }));
 	await mine.send("again");
@@ -82,7 +82,7 @@ wide("queues with others that wait for one account: no more go on than it has ro
 	bench.codex.account("b").next(answers.usageLimit({ resetsInMs: 9000 }));
 	const [first, ...others] = sessions;
 	await first?.send("again");
-	await until("both accounts to cool", () => ["a", "b"].every((name) => bench.memo(name).cooldowns.length > 0));
+	await until("both accounts to cool", () => ["a", "b"].every((name) => bench.status(name).cooldowns.length > 0));
 	for (const session of others) await session.send("again");
 
 	// Three sessions are expected to need all of a window; two that look in the same moment may both go.

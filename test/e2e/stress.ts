@@ -81,7 +81,7 @@ export interface StressReport {
 }
 
 /** One process of the stress, from its start to its end. */
-interface Soldier {
+interface StressProcess {
 	readonly sender: string;
 	readonly client: Rpc;
 	/** On the clock of the fake's records. */
@@ -189,7 +189,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 	const random = randomNumbers(size.seed);
 	const beganAt = performance.now();
 	const isInTime = () => performance.now() - beganAt < size.longestMs * (kills < size.leastKills ? 2 : 1);
-	const soldiers: Soldier[] = [];
+	const piProcesses: StressProcess[] = [];
 	const failedTurns: string[] = [];
 	let turns = 0;
 	let kills = 0;
@@ -211,17 +211,17 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 	};
 	if (isAll) fan(bench, names, size.seed);
 
-	const enlist = (post: number): Soldier => {
-		const sender = `p${post}-${soldiers.length + 1}`;
+	const startProcess = (post: number): StressProcess => {
+		const sender = `p${post}-${piProcesses.length + 1}`;
 		const env = { PI_MULTICODEX_AUTH_URL: codex.issuerFor(sender), ...environmentOf(post) };
 		const client = bench.rpc(NO_SESSION, { env });
-		const soldier: Soldier = { sender, client, killedAt: undefined, answersLeft: undefined };
-		soldiers.push(soldier);
-		return soldier;
+		const piProcess: StressProcess = { sender, client, killedAt: undefined, answersLeft: undefined };
+		piProcesses.push(piProcess);
+		return piProcess;
 	};
-	const kill = (soldier: Soldier) => {
-		if (soldier.killedAt !== undefined || !soldier.client.process.signal("SIGKILL")) return;
-		soldier.killedAt = Date.now();
+	const kill = (piProcess: StressProcess) => {
+		if (piProcess.killedAt !== undefined || !piProcess.client.process.signal("SIGKILL")) return;
+		piProcess.killedAt = Date.now();
 		kills += 1;
 	};
 
@@ -259,39 +259,39 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 	/** One place in the line: a process that falls there is replaced. */
 	const hold = async (post: number, isMortal: boolean) => {
 		while (goesOn()) {
-			const soldier = enlist(post);
+			const piProcess = startProcess(post);
 			let timer: NodeJS.Timeout | undefined;
-			if (isMortal && random() < 0.5) soldier.answersLeft = Math.floor(random() * 4);
+			if (isMortal && random() < 0.5) piProcess.answersLeft = Math.floor(random() * 4);
 			// Who waits for an answer to fall by falls in any case.
-			const lifeMs = (200 + random() * 3_000) * (soldier.answersLeft === undefined ? 1 : 3);
+			const lifeMs = (200 + random() * 3_000) * (piProcess.answersLeft === undefined ? 1 : 3);
 			try {
 				for (let sent = 0; goesOn(); sent += 1) {
-					if (sent > 0) await soldier.client.command("new_session", {}, NEW_SESSION_MS);
-					if (sent === 1 && isMortal) timer = setTimeout(() => kill(soldier), lifeMs);
+					if (sent > 0) await piProcess.client.command("new_session", {}, NEW_SESSION_MS);
+					if (sent === 1 && isMortal) timer = setTimeout(() => kill(piProcess), lifeMs);
 					const sentAt = performance.now();
-					const mark = `${soldier.sender}/${sent}`;
+					const mark = `${piProcess.sender}/${sent}`;
 					// One that is just being started takes no order yet.
 					const isAborted = isAll && sent > 0 && random() < ABORTS;
 					const abort = async () => {
 						if (!isAborted) return;
 						await pause(random() * LATEST_ABORT_MS);
-						await soldier.client.abort(60_000);
+						await piProcess.client.abort(60_000);
 					};
-					const [turn] = await Promise.all([soldier.client.prompt(`say hi (${mark})`, 240_000), abort()]);
+					const [turn] = await Promise.all([piProcess.client.prompt(`say hi (${mark})`, 240_000), abort()]);
 					const { stopReason, errorMessage } = turn;
 					const seconds = Math.round((performance.now() - sentAt) / 1000);
-					if (seconds * 1000 > LONGEST_TURN_MS) slowTurns.push(`${soldier.sender}: ${seconds} s`);
-					spoiltAnswers.push(...faultsOf(turn).map((fault) => `${soldier.sender}: ${fault}`));
+					if (seconds * 1000 > LONGEST_TURN_MS) slowTurns.push(`${piProcess.sender}: ${seconds} s`);
+					spoiltAnswers.push(...faultsOf(turn).map((fault) => `${piProcess.sender}: ${fault}`));
 					const isByRule =
 						(STOPPED_BY_RULE.test(errorMessage ?? "") && signInsLost().size >= LOST_FOR_THE_RULE) ||
 						isEndedByServer(mark);
 					if (stopReason === "stop") turns += 1;
 					else if (!isByRule && !isAborted)
-						failedTurns.push(`${soldier.sender}: ${errorMessage ?? stopReason ?? "no answer"}`);
+						failedTurns.push(`${piProcess.sender}: ${errorMessage ?? stopReason ?? "no answer"}`);
 				}
 			} catch (error) {
-				if (soldier.killedAt === undefined)
-					failedTurns.push(`${soldier.sender}: ${String(error)}\nlocks: ${locksIn(dir.dir).join(", ")}`);
+				if (piProcess.killedAt === undefined)
+					failedTurns.push(`${piProcess.sender}: ${String(error)}\nlocks: ${locksIn(dir.dir).join(", ")}`);
 			} finally {
 				clearTimeout(timer);
 			}
@@ -307,13 +307,13 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 			const request = await codex.waitFor(isNew, 10 * size.longestMs).catch(() => undefined);
 			if (request === undefined) return;
 			seen.add(request);
-			const soldier = soldiers.find(({ sender }) => sender === request.sender);
-			if (soldier?.answersLeft === undefined || isOver) continue;
-			soldier.answersLeft -= 1;
-			if (soldier.answersLeft >= 0) continue;
+			const piProcess = piProcesses.find(({ sender }) => sender === request.sender);
+			if (piProcess?.answersLeft === undefined || isOver) continue;
+			piProcess.answersLeft -= 1;
+			if (piProcess.answersLeft >= 0) continue;
 			const delayMs = DELAYS_AFTER_ANSWER_MS[Math.floor(random() * DELAYS_AFTER_ANSWER_MS.length)] ?? 0;
-			if (delayMs === 0) kill(soldier);
-			else setTimeout(() => kill(soldier), delayMs);
+			if (delayMs === 0) kill(piProcess);
+			else setTimeout(() => kill(piProcess), delayMs);
 		}
 	};
 
@@ -334,7 +334,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		const forgiven = new Set<string>();
 		while (goesOn()) {
 			await new Promise((resolve) => setTimeout(resolve, 100));
-			const ofTheDead = soldiers.filter(({ killedAt }) => killedAt !== undefined).map(({ sender }) => sender);
+			const ofTheDead = piProcesses.filter(({ killedAt }) => killedAt !== undefined).map(({ sender }) => sender);
 			const open = codex
 				.tokenRequests()
 				.filter(({ sender, issuedRefresh }) => issuedRefresh !== undefined && ofTheDead.includes(sender ?? ""))
@@ -356,16 +356,16 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		while (goesOn()) {
 			await pause(dice.between(300, 1200));
 			const post = dice.between(0, size.processes - 1);
-			const soldier = soldiers.findLast(({ sender }) => sender.startsWith(`p${post}-`));
+			const piProcess = piProcesses.findLast(({ sender }) => sender.startsWith(`p${post}-`));
 			const ms = dice.chance(0.1) ? 12_000 : dice.between(100, 2500);
 			const wrong = { from: Date.now(), to: Number.POSITIVE_INFINITY };
 			const name = dice.pick(owned);
 			switch (dice.between(0, 5)) {
 				case 0:
 				case 1:
-					if (!soldier?.client.process.signal("SIGSTOP")) break;
+					if (!piProcess?.client.process.signal("SIGSTOP")) break;
 					await pause(ms);
-					soldier.client.process.signal("SIGCONT");
+					piProcess.client.process.signal("SIGCONT");
 					break;
 				case 2:
 					wrongTimes.push(wrong);
@@ -400,16 +400,16 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 	await Promise.all([...posts, ...others]);
 	isOver = true;
 	await Promise.all(
-		soldiers.map(async (soldier) => {
-			if (soldier.killedAt !== undefined) return soldier.client.process.wait();
+		piProcesses.map(async (piProcess) => {
+			if (piProcess.killedAt !== undefined) return piProcess.client.process.wait();
 			// Exchanges and writes under way are waited for, and the lock of a dead process.
-			const { signal } = await soldier.client.close(60_000);
-			if (signal !== null) failedTurns.push(`${soldier.sender}: did not end by itself`);
+			const { signal } = await piProcess.client.close(60_000);
+			if (signal !== null) failedTurns.push(`${piProcess.sender}: did not end by itself`);
 		}),
 	);
 	if (isAll) await quench(bench, names, linked, signIns);
 	const broken = brokenFiles(bench);
-	const oddFiles = oddFilesIn(bench, soldiers, wrongTimes);
+	const oddFiles = oddFilesIn(bench, piProcesses, wrongTimes);
 	ageLeftovers(bench, LONG_AGO_MS);
 	const stored = new Map(
 		names.map((name) => {
@@ -427,8 +427,8 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 		kills,
 		signedInAgain: signIns.length,
 		fates,
-		...judge(requests, soldiers, new Set(stored.values()), signIns),
-		...(isAll && { sentTwice: sentTooSoon(requests, soldiers) }),
+		...judge(requests, piProcesses, new Set(stored.values()), signIns),
+		...(isAll && { sentTwice: sentTooSoon(requests, piProcesses) }),
 		spoiltAnswers,
 		oddFiles,
 		slowTurns,
@@ -443,12 +443,12 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 /** Who sent what twice, and who lost a token, although alive. */
 function judge(
 	requests: readonly RecordedRequest[],
-	soldiers: readonly Soldier[],
+	piProcesses: readonly StressProcess[],
 	stored: ReadonlySet<string>,
 	signIns: readonly SignIn[],
 ): Pick<StressReport, "sentTwice" | "lostByTheLiving"> {
 	const deathOf = (request: RecordedRequest) =>
-		soldiers.find(({ sender }) => sender === request.sender)?.killedAt ?? Number.POSITIVE_INFINITY;
+		piProcesses.find(({ sender }) => sender === request.sender)?.killedAt ?? Number.POSITIVE_INFINITY;
 	const bySending = sendings(requests);
 	const sentTwice: string[] = [];
 	const lostByTheLiving: string[] = [];
@@ -522,9 +522,9 @@ function faultsOf({ text, stopReason, events, retries }: Turn): string[] {
 }
 
 /** Refresh tokens that were sent while they may have been spent: no minute was shortened here. */
-function sentTooSoon(requests: readonly RecordedRequest[], soldiers: readonly Soldier[]): string[] {
+function sentTooSoon(requests: readonly RecordedRequest[], piProcesses: readonly StressProcess[]): string[] {
 	const deathOf = (sender: string | undefined) =>
-		soldiers.find((soldier) => soldier.sender === sender)?.killedAt ?? Number.POSITIVE_INFINITY;
+		piProcesses.find((piProcess) => piProcess.sender === sender)?.killedAt ?? Number.POSITIVE_INFINITY;
 	const tokens = requests.filter(({ kind }) => kind === "token");
 	return judgeTokens(tokens, deathOf).map(({ what }) => what);
 }
@@ -532,11 +532,11 @@ function sentTooSoon(requests: readonly RecordedRequest[], soldiers: readonly So
 /** Files of ours that are not as they should be when every process has ended. */
 function oddFilesIn(
 	{ dir }: Bench,
-	soldiers: readonly Soldier[],
+	piProcesses: readonly StressProcess[],
 	wrongTimes: readonly { readonly from: number; readonly to: number }[],
 ): string[] {
 	const killed = new Set(
-		soldiers.filter(({ killedAt }) => killedAt !== undefined).map(({ client }) => String(client.process.pid)),
+		piProcesses.filter(({ killedAt }) => killedAt !== undefined).map(({ client }) => String(client.process.pid)),
 	);
 	return readdirSync(dir.dir).flatMap((name) => {
 		if (!existsSync(dir.path(name))) return [];

@@ -75,7 +75,7 @@ export interface Bench {
 	/** Names of the accounts that got a request for a response, in order of arrival. */
 	asked(): (string | undefined)[];
 	/** What codex-state.json says of an account now. */
-	memo(name: string): StoredMemo;
+	status(name: string): StoredStatus;
 	/** The pin in codex-state.json. */
 	pin(): string | null;
 	/** The row of an account in codex-accounts.json now. Throws when it is gone. */
@@ -85,7 +85,7 @@ export interface Bench {
 }
 
 const cooldownSchema = z.looseObject({ scope: z.string(), reason: z.string(), until: z.number() });
-const memoSchema = z.looseObject({
+const statusSchema = z.looseObject({
 	cooldowns: z.array(cooldownSchema).default([]),
 	strikes: z.number().default(0),
 	usage: z.looseObject({ capturedAt: z.number(), source: z.string() }).optional(),
@@ -93,7 +93,7 @@ const memoSchema = z.looseObject({
 const stateSchema = z.looseObject({
 	version: z.literal(1),
 	pin: z.string().nullable(),
-	accounts: z.record(z.string(), memoSchema),
+	accounts: z.record(z.string(), statusSchema),
 });
 const rowSchema = z.looseObject({
 	id: z.string(),
@@ -104,7 +104,7 @@ const rowSchema = z.looseObject({
 });
 
 /** What codex-state.json keeps of one account; other fields are there too. */
-export type StoredMemo = z.output<typeof memoSchema>;
+export type StoredStatus = z.output<typeof statusSchema>;
 /** What codex-accounts.json keeps of one account; other fields are there too. */
 export type StoredRow = z.output<typeof rowSchema>;
 
@@ -212,7 +212,7 @@ export async function createBench(options: BenchOptions = {}, whenFinished = onT
 			return terminal;
 		},
 		asked: () => codex.responsesRequests().map((request) => request.account),
-		memo: (name) => state().accounts[id(name)] ?? memoSchema.parse({}),
+		status: (name) => state().accounts[id(name)] ?? statusSchema.parse({}),
 		pin: () => state().pin,
 		stored: (name) => {
 			const stored = z.looseObject({ accounts: z.array(rowSchema) }).parse(dir.readJson("codex-accounts.json"));

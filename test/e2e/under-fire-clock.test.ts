@@ -77,5 +77,5 @@ wide.each(wrongs)("lets an account rest whose quota ran out where the clock is $
 	expect(limited.code).toBe(1);
 	expect(bench.asked().length).toBeLessThanOrEqual(4);
 	expect(bench.stored("a").needsLogin).toBeNull();
-	expect(bench.memo("a").cooldowns).toHaveLength(1);
+	expect(bench.status("a").cooldowns).toHaveLength(1);
 });

@@ -17,7 +17,7 @@ it("keeps a session on its account while usage drifts between two, also in a pro
 		],
 	});
 	const rpc = bench.rpc();
-	await until("usage to be known", () => ["a", "b"].every((name) => bench.memo(name).usage !== undefined));
+	await until("usage to be known", () => ["a", "b"].every((name) => bench.status(name).usage !== undefined));
 	for (let turn = 0; turn < 6; turn += 1) {
 		const [less, more] = turn % 2 === 0 ? [5, 60] : [60, 5];
 		bench.codex.account("a").setQuota({ fiveHour: { usedPercent: more }, week: { usedPercent: more } });
@@ -51,7 +51,7 @@ it.each(coreOf(hostNames))(
 			},
 		});
 		const rpc = bench.rpc();
-		await until("usage to be known", () => ["a", "b"].every((name) => bench.memo(name).usage !== undefined));
+		await until("usage to be known", () => ["a", "b"].every((name) => bench.status(name).usage !== undefined));
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
 		bench.codex.account("a").setQuota(quota(60));
 		expect((await rpc.prompt("say hi")).text).toBe("OK from a #2");
@@ -76,7 +76,7 @@ it("asks for the usage of six accounts six times when eight processes start toge
 	const bench = await createBenchOnAnyHost({ accounts: SIX });
 	const clients = Array.from({ length: 8 }, () => bench.rpc());
 	await Promise.all(clients.map((client) => client.send("/multicodex path")));
-	await until("usage to be known", () => SIX.every((name) => bench.memo(name).usage !== undefined));
+	await until("usage to be known", () => SIX.every((name) => bench.status(name).usage !== undefined));
 	await Promise.all(clients.map((client) => client.close()));
 	expect(
 		bench.codex
@@ -89,7 +89,7 @@ it("asks for the usage of six accounts six times when eight processes start toge
 it("asks for no usage at all while every response brings it along", async () => {
 	const bench = await createBenchOnAnyHost({ accounts: ["a"], settings: { transport: "sse" } });
 	const rpc = bench.rpc();
-	await until("usage to be known", () => bench.memo("a").usage !== undefined);
+	await until("usage to be known", () => bench.status("a").usage !== undefined);
 	bench.codex.clearRequests();
 	for (let turn = 0; turn < 5; turn += 1) await rpc.prompt("say hi");
 	expect(bench.codex.usageRequests()).toEqual([]);
@@ -129,16 +129,16 @@ it("has an account back in all running processes as soon as an early reset is se
 	const rpc = bench.rpc();
 	const other = bench.rpc();
 	await other.send("/multicodex path");
-	await until("usage to be known", () => ["a", "b"].every((name) => bench.memo(name).usage !== undefined));
+	await until("usage to be known", () => ["a", "b"].every((name) => bench.status(name).usage !== undefined));
 	await rpc.send("/multicodex use a");
 	bench.codex.account("a").next(answers.usageLimit({ resetsInMs: 2 * HOUR_MS }));
 	expect((await rpc.prompt("say hi")).text).toBe("OK from b #1");
-	await until("the cooldown to be written", () => bench.memo("a").cooldowns.length === 1);
+	await until("the cooldown to be written", () => bench.status("a").cooldowns.length === 1);
 	// A minute later, as far as the files know: a reset credit was redeemed.
 	bench.dir.replace("codex-state.json", aged(bench.dir.readJson("codex-state.json"), 5 * 60_000));
 	bench.codex.account("a").setQuota({ fiveHour: { usedPercent: 3 }, week: { usedPercent: 3 } });
 	await other.send("/multicodex refresh a");
-	await until("the cooldown to end", () => bench.memo("a").cooldowns.length === 0);
+	await until("the cooldown to end", () => bench.status("a").cooldowns.length === 0);
 	expect((await rpc.prompt("say hi")).text).toMatch(/^OK from a/);
 });
 

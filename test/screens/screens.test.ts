@@ -8,7 +8,7 @@ import { writeTool } from "../support/import-fixtures.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { coreOf, wide } from "../support/tiers.ts";
 import { type Frame, GROUNDS, movingPictureOf, PICTURES, pictureOf } from "./picture.ts";
-import { type Actor, FOUR, NOW, type SceneOptions, startScene } from "./studio.ts";
+import { type Actor, FOUR, NOW, type SceneOptions, startScene } from "./scene.ts";
 
 /**
  * The screens as they are stored. `npm run screenshots` takes them anew, and the pictures of the README with them: what

@@ -408,7 +408,7 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 export interface FakeStateStore extends StateStore {
 	/** How often the file was looked at for what is known of accounts. */
 	looks: number;
-	readonly memos: Map<AccountId, AccountStatus>;
+	readonly statusById: Map<AccountId, AccountStatus>;
 	pinnedId: AccountId | undefined;
 	/** The account that each session is at work on; no lease runs out. */
 	readonly live: Map<string, AccountId>;
@@ -422,15 +422,15 @@ export interface FakeStateStore extends StateStore {
 	readonly writtenSoon: AccountId[];
 }
 
-export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountStatus>>> = {}): FakeStateStore {
+export function aStateStore(statusById: Readonly<Record<AccountId, Partial<AccountStatus>>> = {}): FakeStateStore {
 	const empty: AccountStatus = { cooldowns: [], strikes: 0 };
-	const read = (id: AccountId) => store.memos.get(id) ?? empty;
-	const apply = (id: AccountId, change: (memo: AccountStatus) => AccountStatus) => {
-		store.memos.set(id, change(read(id)));
+	const read = (id: AccountId) => store.statusById.get(id) ?? empty;
+	const apply = (id: AccountId, change: (status: AccountStatus) => AccountStatus) => {
+		store.statusById.set(id, change(read(id)));
 	};
 	const store: FakeStateStore = {
 		looks: 0,
-		memos: new Map(Object.entries(memos).map(([id, memo]) => [id, { ...empty, ...memo }])),
+		statusById: new Map(Object.entries(statusById).map(([id, status]) => [id, { ...empty, ...status }])),
 		pinnedId: undefined,
 		live: new Map(),
 		chosenLast: undefined,
@@ -473,12 +473,12 @@ export function aStateStore(memos: Readonly<Record<AccountId, Partial<AccountSta
 		},
 		releaseLease: (session) => void store.live.delete(session),
 		clearCooldowns: async () => {
-			for (const id of store.memos.keys()) apply(id, (memo) => ({ ...memo, cooldowns: [], strikes: 0 }));
+			for (const id of store.statusById.keys()) apply(id, (status) => ({ ...status, cooldowns: [], strikes: 0 }));
 		},
 		forget: async (id) => {
 			const { exchange, spent } = read(id);
-			if (exchange || spent) store.memos.set(id, { ...empty, exchange, spent });
-			else store.memos.delete(id);
+			if (exchange || spent) store.statusById.set(id, { ...empty, exchange, spent });
+			else store.statusById.delete(id);
 			if (store.pinnedId === id) store.pinnedId = undefined;
 		},
 		claimWelcome: async () => {

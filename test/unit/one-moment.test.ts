@@ -64,7 +64,7 @@ it("footer, show, dashboard, why, JSON and the answer to a reset agree on who se
 			const cli = createCommandHarness(accounts, { mode: "rpc" });
 			const { pool, affinity, state } = cli.harness;
 			for (const [at, { cooldowns, usage }] of rows.entries()) {
-				state.memos.set(`account${at}`, { strikes: 0, cooldowns, ...(usage && { usage }) });
+				state.statusById.set(`account${at}`, { strikes: 0, cooldowns, ...(usage && { usage }) });
 			}
 			const at = (index: number | undefined) => (index === undefined ? undefined : accounts[index]);
 			const [pin, last] = [at(pinned), at(served)];

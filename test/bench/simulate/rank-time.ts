@@ -78,9 +78,9 @@ function writePool(directory: string, candidates: readonly Candidate[]): (policy
 		const { access, refresh, expiresAt: expires } = credential;
 		return { id, accountId: workspaceId, credential: { access, refresh, expires } };
 	});
-	const memos = candidates.map(({ account, cooldowns, usage }) => [account.id, { cooldowns, usage, strikes: 0 }]);
+	const statusById = candidates.map(({ account, cooldowns, usage }) => [account.id, { cooldowns, usage, strikes: 0 }]);
 	writeFileSync(paths.accounts, JSON.stringify({ version: 2, accounts: rows }));
-	writeFileSync(paths.state, JSON.stringify({ version: 1, accounts: Object.fromEntries(memos) }));
+	writeFileSync(paths.state, JSON.stringify({ version: 1, accounts: Object.fromEntries(statusById) }));
 	const clock = { now: () => START };
 	const onProblem = (text: string) => {
 		throw new Error(text);

@@ -4,7 +4,7 @@ import { type Dice, diceOf } from "./dice.ts";
 import { keepJournal } from "./journal.ts";
 import { createMemory, isBeingRenewed, isLossExplained, judgeTokens, judgeTurn } from "./judge.ts";
 import type { Measure, TurnReport } from "./orders.ts";
-import { enlist, Fallen, type Trooper } from "./trooper.ts";
+import { KilledWorker, startWorker, type WorkerProcess } from "./worker-process.ts";
 import { createWorld, LINKED, leftIn, NAMES } from "./world.ts";
 
 /** What is wrong with the world for a while, besides the answers. */
@@ -64,7 +64,7 @@ export interface ChaosReport {
 interface Post {
 	readonly number: number;
 	incarnation: number;
-	trooper: Trooper | undefined;
+	worker: WorkerProcess | undefined;
 	ready: Promise<void>;
 	/** From when on its process has been at work. */
 	upSince: number;
@@ -115,8 +115,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 	const byReason: Record<string, number> = {};
 	const byWords = new Map<string, number>();
 	const measures: (Measure & { name: string })[] = [];
-	const everybody: Trooper[] = [];
-	const underWay = new Map<string, Trooper>();
+	const workers: WorkerProcess[] = [];
+	const underWay = new Map<string, WorkerProcess>();
 	const killed = new Map<number, number>();
 	/** Times in which clocks or disks were wrong. */
 	const wrongTimes: { readonly from: number; to: number }[] = [];
@@ -132,7 +132,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 	});
 	const memory = createMemory();
 	const deathOf = (sender: string | undefined) =>
-		everybody.find(({ name }) => name === sender)?.killedAt() ?? Number.POSITIVE_INFINITY;
+		workers.find(({ name }) => name === sender)?.killedAt() ?? Number.POSITIVE_INFINITY;
 	const isExcused = (at: number) => wrongTimes.some(({ from, to }) => at >= from && at <= to);
 
 	const toldOfTokens = new Set<string>();
@@ -174,7 +174,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 	const replace = async (post: Post) => {
 		post.incarnation += 1;
 		const name = `p${post.number}-${post.incarnation}`;
-		const trooper = await enlist({
+		const worker = await startWorker({
 			name,
 			node: host.node,
 			dir,
@@ -185,27 +185,27 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			trouble: post.trouble,
 			onWrong: violateNow,
 		});
-		everybody.push(trooper);
-		post.trooper = trooper;
+		workers.push(worker);
+		post.worker = worker;
 		for (let seat = 0; seat < seats; seat += 1) await sit(post, seat);
 		post.upSince = Date.now();
 	};
 	const sit = async (post: Post, seat: number) => {
 		const serial = (post.sessions.get(seat) ?? 0) + 1;
 		post.sessions.set(seat, serial);
-		await post.trooper?.sit(seat, `session-${seed}-${post.number}-${seat}-${serial}`);
+		await post.worker?.sit(seat, `session-${seed}-${post.number}-${seat}-${serial}`);
 	};
 	const kill = (post: Post) => {
-		const { trooper } = post;
-		if (!trooper || trooper.killedAt() !== undefined) return;
-		trooper.kill();
+		const { worker } = post;
+		if (!worker || worker.killedAt() !== undefined) return;
+		worker.kill();
 		counts.kills += 1;
-		killed.set(trooper.pid, Date.now());
-		journal.note(`${trooper.name} was killed`);
-		post.trooper = undefined;
+		killed.set(worker.pid, Date.now());
+		journal.note(`${worker.name} was killed`);
+		post.worker = undefined;
 		post.ready = replace(post);
 		post.ready.catch((error: unknown) => {
-			if (!(error instanceof Fallen)) violateNow(`a process could not be started: ${String(error)}`);
+			if (!(error instanceof KilledWorker)) violateNow(`a process could not be started: ${String(error)}`);
 		});
 	};
 
@@ -215,7 +215,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		const post: Post = {
 			number,
 			incarnation: 0,
-			trooper: undefined,
+			worker: undefined,
 			ready: Promise.resolve(),
 			upSince: Number.POSITIVE_INFINITY,
 			trouble,
@@ -236,10 +236,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		const isReset = line.startsWith("reset");
 		if (isReset) resets.push(reset);
 		counts.commands += 1;
-		journal.note(`${post.trooper?.name}: /multicodex ${line}`);
+		journal.note(`${post.worker?.name}: /multicodex ${line}`);
 		try {
 			const told = await Promise.race([
-				post.trooper?.command(seat, line),
+				post.worker?.command(seat, line),
 				pause(LONGEST_COMMAND_MS).then(() => "late" as const),
 			]);
 			if (told === "late") {
@@ -250,7 +250,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 				journal.note(`    ${line}: ${told.join(" / ").slice(0, 200)}`);
 			return told;
 		} catch (error) {
-			if (!(error instanceof Fallen)) throw error;
+			if (!(error instanceof KilledWorker)) throw error;
 			return undefined;
 		} finally {
 			for (const each of touch) each.to = Date.now();
@@ -315,19 +315,19 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		for (let turn = 0; Date.now() < untilAt && !isEnough(); turn += 1) {
 			// One that falls before it has begun is replaced like any other.
 			await post.ready.catch(() => pause(50));
-			const { trooper } = post;
-			if (!trooper) continue;
+			const { worker } = post;
+			if (!worker) continue;
 			const id = `${phase}-${post.number}-${seat}-${turn}`;
 			const isPlain = weather !== "clocks" && weather !== "disk" && weather !== "storm";
-			const who = `${trooper.name}/${seat}/${post.sessions.get(seat)}`;
+			const who = `${worker.name}/${seat}/${post.sessions.get(seat)}`;
 			const ask = async (turnId: string, isAside: boolean) => {
-				underWay.set(turnId, trooper);
+				underWay.set(turnId, worker);
 				try {
 					const transport = dice.pick(["sse", "sse", "websocket", "websocket", "auto"] as const);
 					const abortAfterMs = dice.chance(0.08) ? dice.between(0, 300) : undefined;
-					const report = await trooper.turn({ do: "turn", seat, turn: turnId, transport, abortAfterMs, isAside });
+					const report = await worker.turn({ do: "turn", seat, turn: turnId, transport, abortAfterMs, isAside });
 					judge(report, post, who, isPlain);
-					// Nothing was asked: everybody rests, or we are switched off. It does not get better at once.
+					// Nothing was asked: workers rests, or we are switched off. It does not get better at once.
 					if (!journal.requests.has(turnId)) await pause(dice.between(50, 250));
 				} finally {
 					journal.turnFell(turnId);
@@ -343,7 +343,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 				await Promise.all([ask(id, false), ...(hasAside ? [ask(`${id}-aside`, true)] : [])]);
 				if (isNewSession) await sit(post, seat);
 			} catch (error) {
-				if (!(error instanceof Fallen)) throw error;
+				if (!(error instanceof KilledWorker)) throw error;
 			}
 			await pause(pauseMs);
 		}
@@ -372,30 +372,30 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 				if (Date.now() - post.upSince > UP_MS && dice.chance(0.6)) kill(post);
 				return;
 			case "stops": {
-				const { trooper } = post;
-				if (!trooper || post.stops.some(({ to }) => to > Date.now())) return;
+				const { worker } = post;
+				if (!worker || post.stops.some(({ to }) => to > Date.now())) return;
 				counts.stops += 1;
 				const stop = { from: Date.now(), to: Number.POSITIVE_INFINITY };
 				post.stops.push(stop);
-				journal.note(`${trooper.name} is stopped for ${lengthMs} ms`);
-				trooper.signal("SIGSTOP");
+				journal.note(`${worker.name} is stopped for ${lengthMs} ms`);
+				worker.signal("SIGSTOP");
 				await pause(lengthMs);
-				trooper.signal("SIGCONT");
+				worker.signal("SIGCONT");
 				stop.to = Date.now();
 				return;
 			}
 			case "clocks": {
 				const byMs = dice.pick([-86_400_000, -600_000, -70_000, -5000, 0, 5000, 70_000, 600_000, 86_400_000]);
 				counts.jumps += 1;
-				journal.note(`${post.trooper?.name}: its clock is wrong by ${byMs} ms`);
-				post.trooper?.tell({ do: "jump", byMs });
+				journal.note(`${post.worker?.name}: its clock is wrong by ${byMs} ms`);
+				post.worker?.tell({ do: "jump", byMs });
 				return;
 			}
 			case "disk": {
 				if (existsSync(post.trouble)) return;
 				const mode = dice.pick(["full", "no-room", "read-only"]);
 				counts.diskTroubles += 1;
-				journal.note(`${post.trooper?.name}: its disk is ${mode} for ${lengthMs} ms`);
+				journal.note(`${post.worker?.name}: its disk is ${mode} for ${lengthMs} ms`);
 				const from = Date.now();
 				writeFileSync(post.trouble, mode);
 				await pause(Math.min(lengthMs, Math.max(0, untilAt - Date.now())));
@@ -484,7 +484,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		while (Date.now() < untilAt && !isEnough()) {
 			await pause(600);
 			const post = dice.pick(posts);
-			const isAtWork = post.trooper && !post.stops.some(({ to }) => to > Date.now()) && !existsSync(post.trouble);
+			const isAtWork = post.worker && !post.stops.some(({ to }) => to > Date.now()) && !existsSync(post.trouble);
 			if (!isAtWork || journal.resting().length < MOST_RESTING) continue;
 			await type(post, 0, "reset quota");
 			// What is excused by it is excused for a while: with one after the other nothing would ever be judged.
@@ -500,7 +500,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			if (request.issuedRefresh === undefined || request.endedAt === undefined || seenTokens.has(request)) continue;
 			seenTokens.add(request);
 			if (!dice.chance(0.15)) continue;
-			const post = posts.find(({ trooper }) => trooper !== undefined && trooper.name === request.sender);
+			const post = posts.find(({ worker }) => worker !== undefined && worker.name === request.sender);
 			if (post) setTimeout(() => kill(post), dice.pick([0, 0, 1, 2, 4, 8, 15, 30]));
 		}
 	};
@@ -585,8 +585,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			const all = Promise.all([...sessions, trouble(phase, untilAt), lookAfter(untilAt, phase)]);
 			const isDrained = await Promise.race([all.then(() => true), pause(phaseMs + DRAIN_MS).then(() => false)]);
 			for (const post of posts) {
-				post.trooper?.signal("SIGCONT");
-				post.trooper?.tell({ do: "jump", byMs: 0 });
+				post.worker?.signal("SIGCONT");
+				post.worker?.tell({ do: "jump", byMs: 0 });
 				rmSync(post.trouble, { force: true });
 			}
 			if (!isDrained) {
@@ -596,26 +596,26 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 				);
 				break;
 			}
-			while (posts.some(({ trooper }) => trooper === undefined))
+			while (posts.some(({ worker }) => worker === undefined))
 				await Promise.allSettled(posts.map(({ ready }) => ready));
 			judgeExchanges();
 			if (isEnough()) break;
 			codex.websocket = "accept";
 			await tidy();
 			wrongTime.to = Date.now();
-			for (const { trooper } of posts) {
-				if (!trooper) continue;
+			for (const { worker } of posts) {
+				if (!worker) continue;
 				// One that was ambushed at the end of the phase falls in these moments.
-				const measure = await trooper.measure().catch((error: unknown) => {
-					if (error instanceof Fallen) return undefined;
+				const measure = await worker.measure().catch((error: unknown) => {
+					if (error instanceof KilledWorker) return undefined;
 					throw error;
 				});
 				if (!measure) continue;
-				measures.push({ ...measure, name: trooper.name });
-				const first = firstMeasures.get(trooper.name);
-				if (!first && measure.turns >= WARM_TURNS) firstMeasures.set(trooper.name, measure);
+				measures.push({ ...measure, name: worker.name });
+				const first = firstMeasures.get(worker.name);
+				if (!first && measure.turns >= WARM_TURNS) firstMeasures.set(worker.name, measure);
 				if (first && measure.turns - first.turns >= TURNS_TO_GROW)
-					for (const problem of growth(first, measure)) violateNow(`${trooper.name}: ${problem}`);
+					for (const problem of growth(first, measure)) violateNow(`${worker.name}: ${problem}`);
 			}
 			journal.forget(Date.now() - 5 * MINUTE_MS);
 			onProgress(
@@ -625,22 +625,21 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 		}
 		if (!isEnough()) {
 			const left = await Promise.all(
-				posts.map(async ({ trooper }) => ({ trooper, isGone: await trooper?.leave(LEAVE_MS) })),
+				posts.map(async ({ worker }) => ({ worker, isGone: await worker?.leave(LEAVE_MS) })),
 			);
-			for (const { trooper, isGone } of left)
-				if (isGone === false) violateNow(`${trooper?.name} did not end by itself`);
+			for (const { worker, isGone } of left) if (isGone === false) violateNow(`${worker?.name} did not end by itself`);
 			journal.harvest();
 			for (const problem of leftIn(world, killed, diskTimes)) violateNow(problem);
 		}
 	} finally {
 		isOver = true;
-		for (const trooper of everybody) trooper.kill();
+		for (const worker of workers) worker.kill();
 		await ticker;
 		journal.harvest();
 		judgeExchanges();
-		for (const trooper of everybody)
-			if (codex.secrets().some((secret) => trooper.output().includes(secret)))
-				violateNow(`${trooper.name} wrote a token`);
+		for (const worker of workers)
+			if (codex.secrets().some((secret) => worker.output().includes(secret)))
+				violateNow(`${worker.name} wrote a token`);
 		await world.close();
 	}
 	return {

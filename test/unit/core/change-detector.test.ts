@@ -81,7 +81,7 @@ describe("a cooldown", () => {
 	});
 
 	it("is no news where it held before the first look", () => {
-		state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		state.statusById.set("a", { cooldowns: [aCooldown()], strikes: 0 });
 		const late = aProcess();
 		late.pool.detectChanges();
 		expect(late.heard()).toEqual([]);
@@ -241,10 +241,10 @@ it("a look takes linear time, however many accounts rest", () => {
 		});
 	});
 	const resting = rows.map(({ id }) => [id, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })] }]);
-	const memo = aStateStore(Object.fromEntries(resting)).snapshot();
+	const status = aStateStore(Object.fromEntries(resting)).snapshot();
 	const watch = createChangeDetector({
 		accounts: () => rows,
-		statuses: () => memo,
+		statuses: () => status,
 		clock: aClock(),
 		emit: () => undefined,
 	});

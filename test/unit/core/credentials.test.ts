@@ -244,7 +244,7 @@ describe("a token that has expired", () => {
 		};
 		await ask();
 		expect(noted).toMatchObject({ tokenHash: fingerprint(EXPIRED.refresh), at: NOW });
-		expect(JSON.stringify([...state.memos.values()])).not.toContain(EXPIRED.refresh);
+		expect(JSON.stringify([...state.statusById.values()])).not.toContain(EXPIRED.refresh);
 	});
 
 	it("is not spent a second time within a minute where no answer came, by no process", async () => {
@@ -412,13 +412,13 @@ describe("a claim on a refresh token", () => {
 	])("a claim on a refresh token of %s does not block for ever where it is dated ahead", async (_name, holder) => {
 		machine.gone.add(2);
 		const tokenHash = fingerprint(EXPIRED.refresh);
-		await state.update(ID, (memo) => ({ ...memo, exchange: { tokenHash, at: NOW + HOUR_MS, holder } }));
+		await state.update(ID, (status) => ({ ...status, exchange: { tokenHash, at: NOW + HOUR_MS, holder } }));
 		expect(await ask()).toMatchObject({ kind: "ready" });
 	});
 
 	it("a claim on a refresh token of a version that noted no process is believed for a minute", async () => {
 		const tokenHash = fingerprint(EXPIRED.refresh);
-		await state.update(ID, (memo) => ({ ...memo, exchange: { tokenHash, at: NOW - MINUTE_MS + 1 } }));
+		await state.update(ID, (status) => ({ ...status, exchange: { tokenHash, at: NOW - MINUTE_MS + 1 } }));
 		expect(await ask()).toMatchObject({ kind: "unavailable" });
 		clock.at += 1;
 		expect(await ask()).toMatchObject({ kind: "ready" });
@@ -484,7 +484,7 @@ describe("a claim on a refresh token", () => {
 	it("leaves a token known as spent where another process has written over it", async () => {
 		const theirs = { tokenHash: "another", at: NOW, holder: { pid: 9, machine: "here" } };
 		answer = async () => {
-			await state.update(ID, (memo) => ({ ...memo, exchange: theirs }));
+			await state.update(ID, (status) => ({ ...status, exchange: theirs }));
 			return grant();
 		};
 		await ask();
@@ -509,7 +509,7 @@ describe("a claim on a refresh token", () => {
 		const theirs = { tokenHash: fingerprint(EXPIRED.refresh), at: NOW, holder: { pid: 9, machine: "here" } };
 		state.updateIf = async (...args) => {
 			const isLetIn = await updateIf(...args);
-			await state.update(ID, (memo) => ({ ...memo, exchange: theirs }));
+			await state.update(ID, (status) => ({ ...status, exchange: theirs }));
 			return isLetIn;
 		};
 		expect(await ask()).toMatchObject({ kind: "unavailable" });
@@ -935,8 +935,8 @@ describe("a refresh token that was refused for good", () => {
 		open(EXPIRED);
 		const { updateIf } = state;
 		state.updateIf = async (id, ...given) => {
-			await state.update(id, (memo) => ({
-				...memo,
+			await state.update(id, (status) => ({
+				...status,
 				spent: [{ tokenHash: fingerprint(EXPIRED.refresh), reason: "refresh_token_expired" }],
 			}));
 			return updateIf(id, ...given);
@@ -1099,7 +1099,10 @@ describe("a renewal that fails until the person has changed something", () => {
 describe("an account that is merged into another one while its token is renewed", () => {
 	it("is not renewed under both ids: the note of the former one counts", async () => {
 		open(EXPIRED, { formerIds: ["gone"] });
-		await state.update("gone", (memo) => ({ ...memo, exchange: { tokenHash: fingerprint(EXPIRED.refresh), at: NOW } }));
+		await state.update("gone", (status) => ({
+			...status,
+			exchange: { tokenHash: fingerprint(EXPIRED.refresh), at: NOW },
+		}));
 		expect(await ask()).toMatchObject({ kind: "unavailable" });
 		expect(spent).toEqual([]);
 	});

@@ -98,10 +98,13 @@ describe("bought credits", () => {
 		hasServed(harness, "a");
 		harness.pool.noteUsage("a", onCredits());
 		const rest = aCooldown({ reason: "rate_limit", until: NOW + 30_000 });
-		harness.state.memos.set("b", { cooldowns: [rest], strikes: 0 });
+		harness.state.statusById.set("b", { cooldowns: [rest], strikes: 0 });
 		expect((await harness.ask()).text).toBe("from b");
 		// Not longer than the person would wait: then it goes on as pi would.
-		harness.state.memos.set("b", { cooldowns: [{ ...rest, until: harness.clock.at + 2 * MINUTE_MS }], strikes: 0 });
+		harness.state.statusById.set("b", {
+			cooldowns: [{ ...rest, until: harness.clock.at + 2 * MINUTE_MS }],
+			strikes: 0,
+		});
 		hasServed(harness, "a");
 		expect((await harness.ask()).text).toBe("from a");
 	});

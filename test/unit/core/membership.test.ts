@@ -176,7 +176,7 @@ describe("a sign-in that joins", () => {
 	it("ends the rest that a refused sign-in had earned, and no other", async () => {
 		await accounts.put(rowOf("work", { needsLogin: { reason: "revoked", at: NOW } }));
 		const [limited, refused] = [aCooldown(), aCooldown({ reason: "unauthorized" })];
-		state.memos.set(idOf("work"), { cooldowns: [limited, refused], strikes: 2 });
+		state.statusById.set(idOf("work"), { cooldowns: [limited, refused], strikes: 2 });
 		await membership.join(credentialOf("work", NOW + HOUR_MS), { source: "login" });
 		expect(state.status(idOf("work")).cooldowns).toEqual([limited]);
 	});
@@ -254,11 +254,11 @@ describe("a sign-in that joins", () => {
 describe("an account that leaves", () => {
 	it("takes along what is known of it and its pin, and no other's", async () => {
 		for (const name of ["work", "home"]) await add(name);
-		for (const name of ["work", "home"]) state.memos.set(idOf(name), { cooldowns: [aCooldown()], strikes: 2 });
+		for (const name of ["work", "home"]) state.statusById.set(idOf(name), { cooldowns: [aCooldown()], strikes: 2 });
 		state.pinnedId = idOf("work");
 		await membership.remove(idOf("work"));
 		expect(onDisk().map(({ id }) => id)).toEqual([idOf("home")]);
-		expect([...state.memos.keys()]).toEqual([idOf("home")]);
+		expect([...state.statusById.keys()]).toEqual([idOf("home")]);
 		expect(state.pinnedId).toBeUndefined();
 		const [backup = ""] = scratch.names(`${FILE}.bak-`);
 		expectMode(scratch.path(backup), 0o600);
@@ -483,7 +483,7 @@ describe("managing an account", () => {
 		await membership.setEnabled(idOf("work"), false);
 		expect(stored("work")).toMatchObject({ enabled: false, disabledReason: undefined });
 		await accounts.patch(idOf("work"), { disabledReason: "account_deactivated" });
-		state.memos.set(idOf("work"), { cooldowns: [aCooldown()], strikes: 3 });
+		state.statusById.set(idOf("work"), { cooldowns: [aCooldown()], strikes: 3 });
 		await membership.setEnabled(idOf("work"), true);
 		expect(stored("work")).toMatchObject({ enabled: true, disabledReason: undefined });
 		expect(state.status(idOf("work"))).toMatchObject({ strikes: 0, cooldowns: [expect.anything()] });

@@ -203,11 +203,11 @@ describe("a logout in pi", () => {
 	it("takes out the account that came from pi, and what was remembered of it", async () => {
 		login("work");
 		await link.sync();
-		state.memos.set(idOf("work"), { cooldowns: [aCooldown()], strikes: 0 });
+		state.statusById.set(idOf("work"), { cooldowns: [aCooldown()], strikes: 0 });
 		piAuth.login = { kind: "none" };
 		await link.sync();
 		expect([rows(), accounts.removed]).toEqual([[], [idOf("work")]]);
-		expect(state.memos.size).toBe(0);
+		expect(state.statusById.size).toBe(0);
 	});
 
 	it("keeps an account that came from elsewhere, which must sign in again", async () => {
@@ -404,7 +404,7 @@ describe("a look at pi's login that is older than its refusal", () => {
 		open(rowOf("work", { credential: older, source: "pi", linked: true, needsLogin: refused }));
 		login("work");
 		const spent = [{ tokenHash: fingerprint(credentialOf("work").refresh), reason: refused.reason }];
-		await state.update(idOf("work"), (memo) => ({ ...memo, spent }));
+		await state.update(idOf("work"), (status) => ({ ...status, spent }));
 		await link.sync();
 		expect(rows()).toMatchObject([{ needsLogin: refused }]);
 	});
@@ -415,7 +415,7 @@ describe("a look at pi's login that is older than its refusal", () => {
 		open(rowOf("work", { credential: next, source: "pi", linked: true }));
 		login("work");
 		const spent = [{ tokenHash: fingerprint(credentialOf("work").refresh), reason: "refresh_token_reused" }];
-		await state.update(idOf("work"), (memo) => ({ ...memo, spent }));
+		await state.update(idOf("work"), (status) => ({ ...status, spent }));
 		await link.sync();
 		expect(rows()).toMatchObject([{ linked: true, credential: next }]);
 	});

@@ -96,7 +96,7 @@ describe("the choice by policy", () => {
 	});
 	const fiveHours = (usedPercent: number) => ({ usedPercent, windowMinutes: 300, resetsAt: NOW + HOUR_MS });
 	const know = (id: string, ...windows: UsageWindow[]) =>
-		state.memos.set(id, { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+		state.statusById.set(id, { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
 	/** A session that begins, and goes on where it was put. */
 	const begin = (sessionId: string) => {
 		const id = choose({ sessionId });
@@ -351,7 +351,7 @@ describe("an account that needs a person", () => {
 			pool.cool(account("a"), cooling({ reason: "workspace_disabled" }), "gpt-5.5");
 			expect(account("a").enabled).toBe(expected);
 			clock.at += 2 * HOUR_MS;
-			state.memos.set("a", { ...state.status("a"), cooldowns: [] });
+			state.statusById.set("a", { ...state.status("a"), cooldowns: [] });
 		}
 	});
 
@@ -454,7 +454,7 @@ describe("usage", () => {
 	});
 
 	it("ends a quota cooldown early where the endpoint shows room in every window", () => {
-		state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 5 * DAY_MS })], strikes: 0 });
+		state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 5 * DAY_MS })], strikes: 0 });
 		note({ source: "api", capturedAt: NOW + MINUTE_MS, windows: [window(0), week(95)] });
 		expect(coolingOf()).toEqual([]);
 		expect(state.written).toEqual(["a"]);
@@ -469,7 +469,7 @@ describe("usage", () => {
 		["headers name one window of several", { windows: [window(0)], source: "headers" }],
 	])("ends no cooldown where %s", (_name, overrides) => {
 		const cooldown = aCooldown({ until: NOW + 5 * DAY_MS });
-		state.memos.set("a", { cooldowns: [cooldown], strikes: 0 });
+		state.statusById.set("a", { cooldowns: [cooldown], strikes: 0 });
 		note({ source: "api", capturedAt: NOW + MINUTE_MS, ...overrides });
 		expect(coolingOf()).toEqual([cooldown]);
 	});
@@ -479,13 +479,13 @@ describe("usage", () => {
 			aCooldown({ reason: "rate_limit" }),
 			aCooldown({ scope: "model:gpt-5.5", reason: "model_not_supported" }),
 		];
-		state.memos.set("a", { cooldowns: others, strikes: 0 });
+		state.statusById.set("a", { cooldowns: others, strikes: 0 });
 		note({ source: "api", capturedAt: NOW + 1, windows: [window(0)] });
 		expect(coolingOf()).toEqual(others);
 	});
 
 	it("corrects a guessed end in either direction", () => {
-		state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		state.statusById.set("a", { cooldowns: [aCooldown()], strikes: 0 });
 		note({ source: "api", windows: [week(100)] });
 		expect(coolingOf()).toMatchObject([{ until: NOW + 3 * DAY_MS }]);
 		note({ source: "api", capturedAt: NOW + 1, windows: [week(100, DAY_MS)] });
@@ -494,7 +494,7 @@ describe("usage", () => {
 
 	it("usage of one limit ends the cooldown of that limit", () => {
 		const spark = aCooldown({ scope: "limit:codex_bengalfox", models: ["spark"] });
-		state.memos.set("a", { cooldowns: [spark], strikes: 0 });
+		state.statusById.set("a", { cooldowns: [spark], strikes: 0 });
 		note({ source: "api", windows: [window(50)] });
 		expect(coolingOf()).toEqual([spark]);
 		note({ source: "api", capturedAt: NOW + MINUTE_MS, limits: { codex_bengalfox: { windows: [week(10)] } } });
@@ -530,7 +530,7 @@ describe("usage", () => {
 	});
 
 	it.each(["usage_limit", "workspace_limit"] as const)("ends or corrects a rest for %s by a budget", (reason) => {
-		state.memos.set("a", { cooldowns: [aCooldown({ reason })], strikes: 0 });
+		state.statusById.set("a", { cooldowns: [aCooldown({ reason })], strikes: 0 });
 		note({ source: "api", budgets: [budget(100)] });
 		expect(coolingOf()).toMatchObject([{ reason, until: NOW + 12 * DAY_MS }]);
 		note({ source: "api", capturedAt: NOW + MINUTE_MS, budgets: [budget(40)] });
@@ -539,7 +539,7 @@ describe("usage", () => {
 
 	it("ends the rest of a seat that has no limit but the credits of its plan", () => {
 		const cooldowns = [aCooldown({ reason: "workspace_limit" })];
-		state.memos.set("a", { cooldowns, strikes: 0 });
+		state.statusById.set("a", { cooldowns, strikes: 0 });
 		note({ source: "api", capturedAt: NOW + MINUTE_MS, credits: { hasCredits: false, unlimited: false } });
 		expect(coolingOf()).toEqual(cooldowns);
 		note({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, credits: funded });
@@ -570,11 +570,11 @@ describe("usage", () => {
 		const refusal = aCooldown({ until, models: ["spark"] });
 		const limits = { spark: { windows: [week(100)] }, other: { windows: [week(100, DAY_MS)] } };
 		for (const told of [{ windows: [week(97)] }, { windows: [week(20)], limitReached: true }, { limits: {} }]) {
-			state.memos.set("a", { cooldowns: [refusal], strikes: 0 });
+			state.statusById.set("a", { cooldowns: [refusal], strikes: 0 });
 			note({ source: "api", windows: [week(20)], limits, ...told });
 			expect(coolingOf()).toMatchObject([{ scope: "account" }]);
 		}
-		state.memos.set("a", { cooldowns: [refusal], strikes: 0 });
+		state.statusById.set("a", { cooldowns: [refusal], strikes: 0 });
 		note({ source: "api", windows: [week(20)], limits });
 		expect(coolingOf()).toEqual([{ ...refusal, scope: "limit:spark" }]);
 		expect(backAt("a", "gpt-5.5")).toBe(NOW);
@@ -607,11 +607,11 @@ describe("usage", () => {
 
 	it("ends the rest of an account that has been given credits since, and of no other", () => {
 		const cooldowns = [aCooldown({ until: NOW + 3 * DAY_MS })];
-		state.memos.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [week(100)] }) });
+		state.statusById.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [week(100)] }) });
 		note({ source: "api", capturedAt: NOW + MINUTE_MS, windows: [week(100)], credits: funded });
 		expect(coolingOf()).toEqual([]);
 		// Refused although there are credits.
-		state.memos.set("a", { ...state.status("a"), cooldowns });
+		state.statusById.set("a", { ...state.status("a"), cooldowns });
 		note({ source: "api", capturedAt: NOW + 2 * MINUTE_MS, windows: [week(100)], credits: funded });
 		expect(coolingOf()).toEqual(cooldowns);
 	});
@@ -648,7 +648,7 @@ describe("events", () => {
 	});
 
 	it("tell of an answer, and clear what went wrong before", () => {
-		state.memos.set("a", { cooldowns: [], strikes: 2, lastError: { text: "rate-limit", at: NOW } });
+		state.statusById.set("a", { cooldowns: [], strikes: 2, lastError: { text: "rate-limit", at: NOW } });
 		pool.served("a", true, true);
 		expect(state.status("a")).toMatchObject({ strikes: 0, lastUsedAt: NOW, lastError: undefined });
 		expect(told.at(-1)).toEqual({ type: "served", account: "a", hasMoved: true, hasToldUsage: true });

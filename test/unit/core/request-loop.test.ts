@@ -403,7 +403,7 @@ describe("the matrix before any output", () => {
 		disabled.play("a", refused(402, {}));
 		for (let time = 1; time <= 3; time += 1) {
 			expect(disabled.pool.account("a")?.enabled).toBe(true);
-			disabled.state.memos.set("a", { ...disabled.state.status("a"), cooldowns: [] });
+			disabled.state.statusById.set("a", { ...disabled.state.status("a"), cooldowns: [] });
 			disabled.affinity.begin("s", "a", NOW);
 			await disabled.ask();
 		}
@@ -506,7 +506,7 @@ describe("a sign-in", () => {
 
 	it("is waited for to its end only where no other account could serve meanwhile", async () => {
 		const harness = someone("a", "b", "c");
-		harness.state.memos.set("c", { cooldowns: [aCooldown()], strikes: 0 });
+		harness.state.statusById.set("c", { cooldowns: [aCooldown()], strikes: 0 });
 		harness.play("a", LIMIT);
 		await harness.ask();
 		expect([harness.tries, harness.patience]).toEqual([
@@ -866,7 +866,7 @@ describe("a limit that is not the account's", () => {
 
 	it("ends when the last known window resets, where the refusal tells no reset", async () => {
 		const harness = someone("a", "b");
-		harness.state.memos.set("a", {
+		harness.state.statusById.set("a", {
 			cooldowns: [],
 			strikes: 0,
 			usage: aSnapshot({ windows: [{ ...spent, usedPercent: 99 }] }),
@@ -901,7 +901,7 @@ describe("waiting for an account", () => {
 		return harness;
 	};
 	const cool = (harness: Harness, id: string, until: number) => {
-		harness.state.memos.set(id, { cooldowns: [aCooldown({ until })], strikes: 0 });
+		harness.state.statusById.set(id, { cooldowns: [aCooldown({ until })], strikes: 0 });
 	};
 
 	it("goes on with the first that is back, and says until when it waits", async () => {
@@ -954,7 +954,7 @@ describe("waiting for an account", () => {
 		const harness = waiting("a");
 		cool(harness, "a", NOW + 50_000);
 		harness.onPause = () => {
-			if (harness.pauses.length === 3) harness.state.memos.set("a", { cooldowns: [], strikes: 0 });
+			if (harness.pauses.length === 3) harness.state.statusById.set("a", { cooldowns: [], strikes: 0 });
 		};
 		expect((await harness.ask()).text).toBe("from a");
 		expect(harness.clock.at).toBeLessThan(NOW + 50_000);
@@ -1031,9 +1031,9 @@ describe("waiting for room", () => {
 		const harness = someone("a", "b");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs } };
 		harness.affinity.begin("s", "a", NOW);
-		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 40_000 })], strikes: 0 });
+		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 40_000 })], strikes: 0 });
 		const windows = [{ usedPercent: 50, windowMinutes: 300, resetsAt: NOW + HOUR_MS }];
-		harness.state.memos.set("b", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+		harness.state.statusById.set("b", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
 		for (const session of ["s1", "s2"]) harness.pool.acquireLease("b", session, true);
 		return harness;
 	};
@@ -1049,7 +1049,7 @@ describe("waiting for room", () => {
 
 	it("does so too where its own is refused in the request itself", async () => {
 		const harness = crowded();
-		harness.state.memos.delete("a");
+		harness.state.statusById.delete("a");
 		harness.play(
 			"a",
 			refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }),
@@ -1090,7 +1090,7 @@ describe("waiting for room", () => {
 	it("does not begin for a new session whose first account refuses: it has no cache to lose", async () => {
 		const harness = crowded();
 		harness.affinity.begin("s");
-		harness.state.memos.delete("a");
+		harness.state.statusById.delete("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 30 } }));
 		expect((await harness.ask()).text).toBe("from b");
@@ -1118,7 +1118,7 @@ describe("waiting for room", () => {
 		const harness = crowded();
 		harness.onPause = () => {
 			if (harness.pauses.length !== 5) return;
-			harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+			harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
 		};
 		expect((await harness.ask()).text).toBe("from b");
 		expect(harness.pauses).toHaveLength(5);
@@ -1135,7 +1135,7 @@ describe("waiting for room", () => {
 
 	it("ends on the crowded one where its own refuses it again, and is not begun a third time", async () => {
 		const harness = crowded();
-		harness.state.memos.delete("a");
+		harness.state.statusById.delete("a");
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 20 } }));
 		expect((await harness.ask()).text).toBe("from b");
 		expect([harness.tries, harness.clock.at]).toEqual([["a", "a", "b"], NOW + 20_000]);
@@ -1146,10 +1146,10 @@ describe("waiting for room", () => {
 		const harness = crowded();
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
 		harness.accounts.rows.unshift(anAccount("c"));
-		harness.state.memos.set("c", harness.state.status("a"));
+		harness.state.statusById.set("c", harness.state.status("a"));
 		harness.affinity.compacted();
 		harness.onPause = () => {
-			for (const name of ["a", "c"]) harness.state.memos.delete(name);
+			for (const name of ["a", "c"]) harness.state.statusById.delete(name);
 		};
 		expect((await harness.ask()).text).toBe("from a");
 		expect(typesOf(harness.told)).not.toContain("switched");
@@ -1159,8 +1159,11 @@ describe("waiting for room", () => {
 		const harness = crowded();
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, policy: "in-order" } };
 		harness.accounts.rows.push(anAccount("c"));
-		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
-		harness.state.memos.set("c", { cooldowns: [aCooldown({ until: NOW + 30_000, reason: "rate_limit" })], strikes: 0 });
+		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + DAY_MS })], strikes: 0 });
+		harness.state.statusById.set("c", {
+			cooldowns: [aCooldown({ until: NOW + 30_000, reason: "rate_limit" })],
+			strikes: 0,
+		});
 		expect((await harness.ask()).text).toBe("from c");
 		expect(harness.clock.at).toBe(NOW + 30_000);
 	});
@@ -1170,7 +1173,7 @@ describe("waiting for room", () => {
 		harness.affinity.compacted();
 		harness.onPause = () => {
 			if (harness.pauses.length !== 2) return;
-			harness.state.memos.delete("a");
+			harness.state.statusById.delete("a");
 			void harness.pool.pin("b");
 		};
 		expect((await harness.ask()).text).toBe("from b");
@@ -1277,7 +1280,7 @@ describe("a model that was answered on a limit of its own", () => {
 		expect(planOf(harness, { modelId: "gpt-6" }).next).toBeUndefined();
 		// Its own limit is spent as well.
 		const spent = aSnapshot({ source: "api", capturedAt: NOW + 2, windows: [general], limits: own(100) });
-		harness.state.memos.set("a", { ...harness.state.status("a"), cooldowns: [] });
+		harness.state.statusById.set("a", { ...harness.state.status("a"), cooldowns: [] });
 		harness.pool.noteUsage("a", spent);
 		expect(planOf(harness).next).toBeUndefined();
 	});
@@ -1285,7 +1288,7 @@ describe("a model that was answered on a limit of its own", () => {
 	it("ends no cooldown of the others where a trial shows it", async () => {
 		const harness = withHeaders("a");
 		const old = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, models: ["gpt-6"] });
-		harness.state.memos.set("a", { cooldowns: [old], strikes: 0 });
+		harness.state.statusById.set("a", { cooldowns: [old], strikes: 0 });
 		harness.play("a", apart());
 		expect((await harness.ask()).text).toBe("on its own");
 		expect(harness.state.status("a").cooldowns).toEqual([{ ...old, except: ["gpt-5.5"] }]);
@@ -1309,7 +1312,7 @@ describe("a trial on weak evidence", () => {
 	const guess = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, guessed: true });
 	const guessed = (...names: string[]) => {
 		const harness = someone(...names);
-		for (const name of names) harness.state.memos.set(name, { cooldowns: [guess], strikes: 0 });
+		for (const name of names) harness.state.statusById.set(name, { cooldowns: [guess], strikes: 0 });
 		return harness;
 	};
 
@@ -1356,7 +1359,7 @@ describe("a trial on weak evidence", () => {
 		const harness = guessed("a");
 		const later = aCooldown({ until: NOW + DAY_MS, setAt: NOW + 1 });
 		harness.play("a", (options) => {
-			harness.state.memos.set("a", { cooldowns: [later], strikes: 0 });
+			harness.state.statusById.set("a", { cooldowns: [later], strikes: 0 });
 			return answered()(options);
 		});
 		await harness.ask();
@@ -1368,13 +1371,13 @@ describe("the longest wait", () => {
 	it("counts the time that passed, not the pauses that were asked for", async () => {
 		const harness = someone("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
-		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 50_000 })], strikes: 0 });
+		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 50_000 })], strikes: 0 });
 		// Another request's refusal puts the return off; every look at pi's login takes five seconds.
 		Object.assign(harness.deps.link, {
 			sync: async () => {
 				harness.clock.at += 5000;
 				const until = harness.clock.at + 9000;
-				harness.state.memos.set("a", { cooldowns: [aCooldown({ until })], strikes: 0 });
+				harness.state.statusById.set("a", { cooldowns: [aCooldown({ until })], strikes: 0 });
 			},
 		});
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
@@ -1478,7 +1481,7 @@ describe("the events of a rotation", () => {
 						activeWindows: [spent],
 					};
 		const room = aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300, resetsAt: NOW + HOUR_MS }] });
-		harness.state.memos.set("b", { cooldowns: [], strikes: 0, usage: room });
+		harness.state.statusById.set("b", { cooldowns: [], strikes: 0, usage: room });
 		harness.affinity.begin("s", "a", NOW);
 		harness.play("a", refused(429, { error: { type: "usage_limit_reached" } }, { "x-codex": "1" }));
 		await harness.ask();
@@ -1490,7 +1493,7 @@ describe("the events of a rotation", () => {
 	it("promises nothing from old figures", async () => {
 		const harness = someone("a", "b");
 		const old = aSnapshot({ capturedAt: NOW - HOUR_MS, windows: [{ usedPercent: 27, windowMinutes: 300 }] });
-		harness.state.memos.set("b", { cooldowns: [], strikes: 0, usage: old });
+		harness.state.statusById.set("b", { cooldowns: [], strikes: 0, usage: old });
 		harness.play("a", LIMIT);
 		await harness.ask();
 		expect(toldOf(harness, "rotated")[0]?.remainingPercent).toBeUndefined();
@@ -1792,7 +1795,7 @@ describe("a session at work", () => {
 	it("asks for the accounts that cool, behind the wait for one of them", async () => {
 		const harness = someone("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 60_000 } };
-		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 10_000 })], strikes: 0 });
+		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 10_000 })], strikes: 0 });
 		expect((await harness.ask()).text).toBe("from a");
 		expect(harness.rechecks).toBe(10);
 	});
@@ -1800,7 +1803,7 @@ describe("a session at work", () => {
 	it("goes on at once where such an account turns out to be back", async () => {
 		const harness = someone("a");
 		harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: HOUR_MS } };
-		harness.state.memos.set("a", { cooldowns: [aCooldown({ until: NOW + 30 * MINUTE_MS })], strikes: 0 });
+		harness.state.statusById.set("a", { cooldowns: [aCooldown({ until: NOW + 30 * MINUTE_MS })], strikes: 0 });
 		harness.onPause = () => {
 			if (harness.rechecks < 3) return;
 			const windows = [{ usedPercent: 0, windowMinutes: 300 }];
@@ -1812,7 +1815,7 @@ describe("a session at work", () => {
 
 	it("does not ask for them where there is no account to wait for", async () => {
 		const harness = someone("a");
-		harness.state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		harness.state.statusById.set("a", { cooldowns: [aCooldown()], strikes: 0 });
 		await harness.ask();
 		expect(harness.rechecks).toBe(0);
 	});

@@ -105,7 +105,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 
 	it("names the window that resets when the account is back", async () => {
 		const harness = someone("a", "b");
-		harness.state.memos.set("a", known(five, week));
+		harness.state.statusById.set("a", known(five, week));
 		harness.affinity.begin("s", "a", NOW);
 		harness.play("a", BARE);
 		await harness.ask();
@@ -115,8 +115,8 @@ describe("a refusal that says neither what is spent nor until when", () => {
 
 	it("uses the answer of the usage endpoint, which it waits for", async () => {
 		const harness = someone("a", "b");
-		harness.state.memos.set("a", known(five, week));
-		harness.state.memos.set("b", known(week));
+		harness.state.statusById.set("a", known(five, week));
+		harness.state.statusById.set("b", known(week));
 		let answer: () => void = () => undefined;
 		harness.onAsk = async (id) => {
 			await new Promise<void>((resolve) => {
@@ -180,7 +180,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		const harness = someone("a", "b");
 		const limits = { spark: { windows: [{ ...week, usedPercent: 100 }] } };
 		const cooldowns = [aCooldown({ scope: "limit:spark", models: ["gpt-5.5"], until: week.resetsAt })];
-		harness.state.memos.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [five], limits }) });
+		harness.state.statusById.set("a", { cooldowns, strikes: 0, usage: aSnapshot({ windows: [five], limits }) });
 		harness.affinity.begin("s", "a", NOW);
 		await harness.ask();
 		expect(ends(harness)).toEqual([["7d", week.resetsAt, false]]);
@@ -199,7 +199,7 @@ describe("a session between two requests", () => {
 	it("is moved by the policy when its cache is gone, and says what was left", async () => {
 		const harness = await begun();
 		const windows = [{ usedPercent: 92, windowMinutes: 300, resetsAt: NOW + 4 * HOUR_MS }];
-		harness.state.memos.set("a", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
+		harness.state.statusById.set("a", { cooldowns: [], strikes: 0, usage: aSnapshot({ windows }) });
 		harness.clock.at = NOW + HOUR_MS;
 		await harness.ask();
 		expect(movesOf(harness)).toEqual(["switched a b policy", "continued a b"]);
@@ -209,7 +209,7 @@ describe("a session between two requests", () => {
 
 	it("moves as visibly where its account was spent meanwhile", async () => {
 		const harness = await begun();
-		harness.state.memos.set("a", { cooldowns: [aCooldown()], strikes: 0 });
+		harness.state.statusById.set("a", { cooldowns: [aCooldown()], strikes: 0 });
 		await harness.ask();
 		expect(movesOf(harness)).toEqual(["rotated a b usage_limit", "continued a b"]);
 	});

@@ -35,9 +35,9 @@ let asked: { baseUrl: string; access: string; workspaceId: string }[];
 let answer: (signal: AbortSignal) => Promise<UsageSnapshot>;
 let tokens: Map<string, string | undefined>;
 
-function open(memos: Record<string, Partial<AccountStatus>>, ...rows: Account[]): void {
+function open(statusById: Record<string, Partial<AccountStatus>>, ...rows: Account[]): void {
 	clock = aClock();
-	state = aStateStore(memos);
+	state = aStateStore(statusById);
 	pool = createPool({ accounts: anAccountStore(...rows), state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
 	asked = [];
 	answer = async () => aSnapshot({ source: "api", capturedAt: clock.now() });
@@ -70,7 +70,7 @@ describe("a defect on the way to usage", () => {
 	it("ends no pi, of whose calls most wait for nothing, and leaves a trace each time", async () => {
 		const told: string[] = [];
 		pool.subscribe((event) => told.push(event.type === "defect" ? event.where : event.type));
-		const memo = vi.spyOn(state, "status").mockImplementation(() => {
+		const status = vi.spyOn(state, "status").mockImplementation(() => {
 			throw new TypeError("secret");
 		});
 		const update = vi.spyOn(state, "updateSoon").mockImplementation(() => {
@@ -80,7 +80,7 @@ describe("a defect on the way to usage", () => {
 		await monitor.follow("a", false);
 		expect(await monitor.ask("a")).toBe(false);
 		expect(told).toEqual(Array.from({ length: 6 }, () => "usage"));
-		memo.mockRestore();
+		status.mockRestore();
 		update.mockRestore();
 		expect(await monitor.ask("a")).toBe(true);
 	});
@@ -125,7 +125,7 @@ describe("usage", () => {
 		await settled();
 		clock.at += 1000;
 		const cooldowns = [aCooldown({ setAt: clock.at })];
-		state.memos.set("a", { ...state.status("a"), cooldowns });
+		state.statusById.set("a", { ...state.status("a"), cooldowns });
 		const after = [monitor.ask("a"), monitor.ask("a")];
 		await settled();
 		expect(askedFor()).toEqual(["acct-a"]);
@@ -214,7 +214,7 @@ describe("the end of a session", () => {
 		await settled();
 		clock.at += 1000;
 		const waiting = monitor.follow("a", false);
-		state.memos.set("a", { ...state.status("a"), cooldowns: [aCooldown({ setAt: clock.at })] });
+		state.statusById.set("a", { ...state.status("a"), cooldowns: [aCooldown({ setAt: clock.at })] });
 		const again = monitor.ask("a");
 		await settled();
 		monitor.stop();
@@ -258,8 +258,8 @@ describe("a refresh of what is stale", () => {
 		["the account cools, and it is ten minutes old", { ...at(10 * MINUTE_MS), cooldowns: [aCooldown()] }, false],
 		["the account cools, and it is fifteen minutes old", { ...at(15 * MINUTE_MS), cooldowns: [aCooldown()] }, true],
 		["a clock was set back", { ...at(-HOUR_MS), usageAskedAt: NOW + HOUR_MS }, false],
-	])("asks where %s: %j %s", async (_name, memo, isAsked) => {
-		open({ a: memo, b: fresh }, anAccount("a"), anAccount("b"));
+	])("asks where %s: %j %s", async (_name, status, isAsked) => {
+		open({ a: status, b: fresh }, anAccount("a"), anAccount("b"));
 		await monitor.refreshStale();
 		expect(askedFor()).toEqual(isAsked ? ["acct-a"] : []);
 	});
@@ -387,7 +387,7 @@ describe("usage behind a session's turns", () => {
 			clock.at += 30_000;
 			await monitor.follow("a", false);
 			clock.at += 1000;
-			state.memos.set("a", { ...state.status("a"), usageAskedAt: clock.at });
+			state.statusById.set("a", { ...state.status("a"), usageAskedAt: clock.at });
 			clock.at += 2 * MINUTE_MS;
 			await vi.advanceTimersByTimeAsync(2 * MINUTE_MS);
 			expect(times).toEqual([0]);
@@ -497,18 +497,18 @@ describe("usage that fails to arrive", () => {
 	});
 
 	it("changes only when it is asked for again, and what is shown of it", async () => {
-		const memo = {
+		const status = {
 			usage: aSnapshot({ capturedAt: NOW - HOUR_MS, windows: windows(30) }),
 			cooldowns: [aCooldown({ scope: "model:x" })],
 			strikes: 1,
 			lastUsedAt: NOW - HOUR_MS,
 		};
-		open({ a: memo }, anAccount("a"));
+		open({ a: status }, anAccount("a"));
 		answer = () => Promise.reject(new Error("503"));
 		await monitor.follow("a", false);
 		expect(asked).toHaveLength(1);
 		expect(state.status("a")).toEqual({
-			...memo,
+			...status,
 			usageAskedAt: NOW,
 			usageFailures: 1,
 			usageError: { text: "503", at: NOW },
@@ -725,8 +725,8 @@ describe("over many processes", () => {
 		it("an account that cools for one limit is asked for no more often", async () => {
 			const { state: store, monitor: its } = aProcess(...six.slice(0, 1));
 			const cooldown = aCooldown({ scope: "limit:spark", models: ["spark"], until: NOW + 24 * HOUR_MS });
-			await store.update("a", (memo) => ({
-				...memo,
+			await store.update("a", (status) => ({
+				...status,
 				cooldowns: [cooldown],
 				usage: aSnapshot({ windows: windows(20) }),
 			}));
@@ -736,7 +736,7 @@ describe("over many processes", () => {
 
 		it("only a cooling account is asked for", async () => {
 			const { state: store, monitor: its } = aProcess(...six.slice(0, 3));
-			await store.update("b", (memo) => ({ ...memo, cooldowns: [aCooldown()] }));
+			await store.update("b", (status) => ({ ...status, cooldowns: [aCooldown()] }));
 			await its.recheckCooling();
 			expect(askedFor()).toEqual(["acct-b"]);
 		});

@@ -35,7 +35,7 @@ const windows = orOdd(
 	fc.array(fc.record({ usedPercent: number, windowMinutes: number, resetsAt: number }), { maxLength: 3 }),
 );
 const scope = orOdd(fc.constantFrom("account", "limit:codex", "limit:a\nb", "model:gpt\u2028", "model:gpt-5.5"));
-const memo = fc.record({
+const status = fc.record({
 	cooldowns: orOdd(
 		fc.array(
 			fc.record({ scope, reason: orOdd(fc.constant("usage_limit")), until: number, setAt: number, models: odd }),
@@ -90,7 +90,7 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 		pin: orOdd(fc.constantFrom(...ids)),
 		lastChosen: odd,
 		live: odd,
-		accounts: fc.record({ a1: orOdd(memo), b2: orOdd(memo) }),
+		accounts: fc.record({ a1: orOdd(status), b2: orOdd(status) }),
 	});
 	await fc.assert(
 		fc.asyncProperty(state, row("a1"), row("b2"), fc.array(line, { maxLength: 4 }), async (stored, a, b, lines) => {

@@ -199,7 +199,7 @@ describe("next", () => {
 	});
 
 	it("passes over accounts that are not ready, and says what the next one has left", async () => {
-		cli.harness.state.memos.set("bbbbbbbbbbbb", {
+		cli.harness.state.statusById.set("bbbbbbbbbbbb", {
 			...cli.harness.pool.status("bbbbbbbbbbbb"),
 			cooldowns: [aCooldown({ until: NOW + HOUR_MS })],
 		});

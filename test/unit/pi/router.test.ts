@@ -143,20 +143,20 @@ describe("show", () => {
 
 	it("marks the account that serves the session's next request, and none where none can", async () => {
 		const active = async () => JSON.parse((await run("show --json")).replace("info: ", "")).active;
-		harness.state.memos.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
+		harness.state.statusById.set(home.id, { cooldowns: [], strikes: 0, lastUsedAt: NOW - HOUR_MS });
 		expect(await active()).toBe(work.id);
 		harness.affinity.begin("s", home.id, NOW);
 		expect(await active()).toBe(home.id);
 		await harness.pool.pin(work.id);
 		expect(await active()).toBe(work.id);
 		for (const id of [work.id, home.id]) {
-			harness.state.memos.set(id, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			harness.state.statusById.set(id, { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
 		}
 		expect(await active()).toBeNull();
 	});
 
 	it("takes an account that cools for one model for a ready one", async () => {
-		harness.state.memos.set(work.id, {
+		harness.state.statusById.set(work.id, {
 			cooldowns: [aCooldown({ scope: "model:gpt-6", until: NOW + HOUR_MS })],
 			strikes: 0,
 			usage: aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300 }] }),
@@ -184,7 +184,7 @@ describe("use", () => {
 	});
 
 	it("pins a cooling account and says when it takes over", async () => {
-		harness.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 0 });
+		harness.state.statusById.set(work.id, { cooldowns: [aCooldown()], strikes: 0 });
 		expect(await run("use work")).toMatch(/takes over in 1h00m/);
 		expect(harness.pool.pinned()).toBe(work.id);
 	});
@@ -220,7 +220,7 @@ describe("use", () => {
 describe("reset", () => {
 	beforeEach(() => {
 		harness.state.pinnedId = work.id;
-		harness.state.memos.set(work.id, { cooldowns: [aCooldown()], strikes: 2 });
+		harness.state.statusById.set(work.id, { cooldowns: [aCooldown()], strikes: 2 });
 	});
 	const left = () => [harness.pool.pinned() === work.id, harness.state.status(work.id).cooldowns.length, cli.removals];
 

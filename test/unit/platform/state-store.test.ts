@@ -68,7 +68,7 @@ describe("what is remembered of an account", () => {
 			credits: { hasCredits: true, unlimited: false, balance: "12.50" },
 			plan: "pro",
 		});
-		const memo = {
+		const status = {
 			cooldowns: [
 				aCooldown({ scope: "limit:codex_bengalfox", models: ["gpt-5.3-codex-spark"] }),
 				aCooldown({ except: ["spark"] }),
@@ -83,9 +83,9 @@ describe("what is remembered of an account", () => {
 			exchange: { tokenHash: "abc", at: NOW },
 			trialAt: NOW - 2,
 		};
-		await one.update("a", () => memo);
-		expect(other.status("a")).toEqual(memo);
-		expect(openStore().status("a")).toEqual(memo);
+		await one.update("a", () => status);
+		expect(other.status("a")).toEqual(status);
+		expect(openStore().status("a")).toEqual(status);
 		expectMode(scratch.path(NAME), 0o600);
 	});
 
@@ -122,10 +122,10 @@ describe("what is remembered of an account", () => {
 	it("is merged where two processes write of it at once", async () => {
 		const [one, other] = [openStore(), openStore()];
 		await Promise.all([
-			one.update("a", (memo) => ({ ...memo, strikes: memo.strikes + 1 })),
-			other.update("a", (memo) => ({ ...memo, lastUsedAt: NOW })),
-			other.update("b", (memo) => ({ ...memo, strikes: 1 })),
-			one.update("a", (memo) => ({ ...memo, strikes: memo.strikes + 1 })),
+			one.update("a", (status) => ({ ...status, strikes: status.strikes + 1 })),
+			other.update("a", (status) => ({ ...status, lastUsedAt: NOW })),
+			other.update("b", (status) => ({ ...status, strikes: 1 })),
+			one.update("a", (status) => ({ ...status, strikes: status.strikes + 1 })),
 		]);
 		expect(openStore().status("a")).toMatchObject({ strikes: 2, lastUsedAt: NOW });
 		expect(openStore().status("b")).toMatchObject({ strikes: 1 });
@@ -133,15 +133,15 @@ describe("what is remembered of an account", () => {
 
 	it("is dropped where a change says undefined", async () => {
 		const state = openStore();
-		await state.update("a", (memo) => ({ ...memo, exchange: { tokenHash: "abc", at: NOW } }));
-		await state.update("a", (memo) => ({ ...memo, exchange: undefined }));
+		await state.update("a", (status) => ({ ...status, exchange: { tokenHash: "abc", at: NOW } }));
+		await state.update("a", (status) => ({ ...status, exchange: undefined }));
 		expect(scratch.json(NAME)).toMatchObject({ accounts: { a: { cooldowns: [], strikes: 0 } } });
 		expect(scratch.text(NAME)).not.toContain("exchange");
 	});
 
 	it("is written in the background where no process needs it at once", async () => {
 		const state = openStore();
-		state.updateSoon("a", (memo) => ({ ...memo, lastUsedAt: NOW }));
+		state.updateSoon("a", (status) => ({ ...status, lastUsedAt: NOW }));
 		expect(state.status("a")).toMatchObject({ lastUsedAt: NOW });
 		expect(scratch.names()).toEqual([]);
 		await state.flush();
@@ -150,7 +150,7 @@ describe("what is remembered of an account", () => {
 
 	it("is forgotten with its pin", async () => {
 		const state = openStore();
-		await state.update("a", (memo) => ({ ...memo, strikes: 1 }));
+		await state.update("a", (status) => ({ ...status, strikes: 1 }));
 		await state.setPin("a");
 		await state.forget("b");
 		expect(state.pin()).toBe("a");
@@ -161,7 +161,7 @@ describe("what is remembered of an account", () => {
 	it("is forgotten but for an exchange that is under way: its account may come back with that token", async () => {
 		const state = openStore();
 		const exchange = { tokenHash: "abc", at: NOW };
-		await state.update("a", (memo) => ({ ...memo, strikes: 1, exchange }));
+		await state.update("a", (status) => ({ ...status, strikes: 1, exchange }));
 		await state.forget("a");
 		expect(openStore().status("a")).toEqual({ ...nothing, exchange });
 	});
@@ -170,7 +170,7 @@ describe("what is remembered of an account", () => {
 		const [one, other] = [openStore(), openStore()];
 		const token = (tokenHash: string) => ({ tokenHash, reason: "refresh_token_reused" });
 		const note = (state: typeof one, tokenHash: string) =>
-			state.update("a", (memo) => ({ ...memo, strikes: 1, spent: allSpent(memo.spent, [token(tokenHash)]) }));
+			state.update("a", (status) => ({ ...status, strikes: 1, spent: allSpent(status.spent, [token(tokenHash)]) }));
 		await Promise.all([note(one, "one"), note(other, "other")]);
 		await one.forget("a");
 		expect(openStore().status("a")).toEqual({ ...nothing, spent: expect.arrayContaining(["one", "other"].map(token)) });
@@ -186,7 +186,7 @@ describe("what is remembered of an account", () => {
 			state.updateIf(
 				"a",
 				({ exchange }) => exchange === undefined,
-				(memo) => ({ ...memo, exchange: { tokenHash, at: NOW } }),
+				(status) => ({ ...status, exchange: { tokenHash, at: NOW } }),
 			);
 		const claims = await Promise.all([claim(one, "one"), claim(other, "other")]);
 		expect([...claims].sort()).toEqual([false, true]);
@@ -204,7 +204,7 @@ describe("what is remembered of an account", () => {
 				.updateIf(
 					`account-${time}`,
 					({ usageAskedAt }) => usageAskedAt === undefined,
-					(memo) => ({ ...memo, usageAskedAt: NOW }),
+					(status) => ({ ...status, usageAskedAt: NOW }),
 				)
 				.finally(() => {
 					isOver = true;
@@ -220,7 +220,7 @@ describe("what is remembered of an account", () => {
 
 	it("keeps what a newer pi-multicodex has added", async () => {
 		write({ a: { strikes: 1, mood: "good" } }, { leases: { x: 1 } });
-		await openStore().update("a", (memo) => ({ ...memo, strikes: 2 }));
+		await openStore().update("a", (status) => ({ ...status, strikes: 2 }));
 		expect(scratch.json(NAME)).toMatchObject({ leases: { x: 1 }, accounts: { a: { strikes: 2, mood: "good" } } });
 	});
 });
@@ -511,7 +511,7 @@ describe("ending cooldowns", () => {
 	it("ends them all, with the strikes, and nothing else", async () => {
 		const state = openStore();
 		for (const id of ["a", "b"]) {
-			await state.update(id, (memo) => ({ ...memo, cooldowns: [aCooldown()], strikes: 2, lastUsedAt: NOW }));
+			await state.update(id, (status) => ({ ...status, cooldowns: [aCooldown()], strikes: 2, lastUsedAt: NOW }));
 		}
 		await state.setPin("a");
 		await state.clearCooldowns();
@@ -521,7 +521,7 @@ describe("ending cooldowns", () => {
 
 	it("ends those that another process has just set", async () => {
 		const [one, other] = [openStore(), openStore()];
-		await one.update("a", (memo) => ({ ...memo, cooldowns: [aCooldown()] }));
+		await one.update("a", (status) => ({ ...status, cooldowns: [aCooldown()] }));
 		await other.clearCooldowns();
 		expect(one.status("a").cooldowns).toEqual([]);
 	});
@@ -532,9 +532,9 @@ describe("a cooldown that is written after a reset, and was set before it", () =
 
 	it.each(["at once", "behind"])("does not come back where it is written %s by another process", async (how) => {
 		const [one, other] = [openStore(), openStore()];
-		await other.update("a", (memo) => ({ ...memo, lastUsedAt: NOW - 1 }));
+		await other.update("a", (status) => ({ ...status, lastUsedAt: NOW - 1 }));
 		one.status("a");
-		const change = (memo: ReturnType<typeof one.status>) => ({ ...memo, cooldowns: [rest], lastUsedAt: NOW });
+		const change = (status: ReturnType<typeof one.status>) => ({ ...status, cooldowns: [rest], lastUsedAt: NOW });
 		if (how === "behind") {
 			one.updateSoon("a", change);
 			await other.clearCooldowns();
@@ -553,13 +553,13 @@ describe("a cooldown that is written after a reset, and was set before it", () =
 
 	it("leaves those alone that were set since", async () => {
 		const [one, other] = [openStore(), openStore()];
-		one.updateSoon("a", (memo) => ({ ...memo, cooldowns: [rest] }));
+		one.updateSoon("a", (status) => ({ ...status, cooldowns: [rest] }));
 		await other.clearCooldowns();
 		const later = aCooldown({ until: NOW + HOUR_MS });
-		await other.update("a", (memo) => ({ ...memo, cooldowns: [later] }));
+		await other.update("a", (status) => ({ ...status, cooldowns: [later] }));
 		await one.flush();
 		expect(openStore().status("a").cooldowns).toMatchObject([later]);
-		await one.update("a", (memo) => ({ ...memo, cooldowns: [...memo.cooldowns, rest] }));
+		await one.update("a", (status) => ({ ...status, cooldowns: [...status.cooldowns, rest] }));
 		expect(openStore().status("a").cooldowns).toHaveLength(2);
 	});
 });
@@ -568,13 +568,13 @@ describe("a state file that cannot be written", () => {
 	it("never rejects: the change is kept in memory and the failure reported once", async () => {
 		scratch.write("folder", "a file where a folder should be");
 		const state = openStore(scratch.path(`folder/${NAME}`));
-		await state.update("a", (memo) => ({ ...memo, cooldowns: [aCooldown()] }));
+		await state.update("a", (status) => ({ ...status, cooldowns: [aCooldown()] }));
 		await state.setPin("a");
 		await state.clearCooldowns();
 		await state.forget("b");
 		expect([state.pin(), state.status("a").cooldowns]).toEqual(["a", []]);
 		// Every process is let through: no other process's claim can be seen.
-		const change = (memo: ReturnType<typeof state.status>) => ({ ...memo, strikes: 7 });
+		const change = (status: ReturnType<typeof state.status>) => ({ ...status, strikes: 7 });
 		expect(await state.updateIf("a", ({ strikes }) => strikes === 0, change)).toBe(true);
 		expect(await state.updateIf("a", ({ strikes }) => strikes === 0, change)).toBe(false);
 		expect(problems).toHaveLength(1);
@@ -584,9 +584,9 @@ describe("a state file that cannot be written", () => {
 		const bytes = '{"version":2,"accounts":[]}';
 		scratch.write(NAME, bytes);
 		const state = openStore();
-		await state.update("a", (memo) => ({ ...memo, strikes: 1 }));
+		await state.update("a", (status) => ({ ...status, strikes: 1 }));
 		await state.setPin("a");
-		state.updateSoon("a", (memo) => ({ ...memo, lastUsedAt: NOW }));
+		state.updateSoon("a", (status) => ({ ...status, lastUsedAt: NOW }));
 		await state.flush();
 		expect(scratch.text(NAME)).toBe(bytes);
 		expect(problems).toHaveLength(1);
@@ -611,12 +611,12 @@ describe("an account that is merged into another one", () => {
 		await store.setPin("gone");
 		store.acquireLease("session", "gone", true);
 		await store.inherit("old", "gone");
-		const memo = store.status("old");
-		expect(memo.cooldowns.map(({ scope, until }) => [scope, until])).toEqual([
+		const status = store.status("old");
+		expect(status.cooldowns.map(({ scope, until }) => [scope, until])).toEqual([
 			["account", NOW + 2 * HOUR_MS],
 			["model:m", NOW + HOUR_MS],
 		]);
-		expect(memo).toMatchObject({ usage: { capturedAt: NOW, limitReached: false }, exchange });
+		expect(status).toMatchObject({ usage: { capturedAt: NOW, limitReached: false }, exchange });
 		expect([store.pin(), store.lastChosen(), store.liveSessions(undefined).get("old")]).toEqual(["old", "old", 1]);
 		expect(store.status("gone")).toEqual({ cooldowns: [], strikes: 0, exchange });
 	});
@@ -630,12 +630,12 @@ describe("an account that is merged into another one", () => {
 });
 
 describe("a state file that is damaged in places", () => {
-	const memo = { cooldowns: [aCooldown()], strikes: 1 };
+	const status = { cooldowns: [aCooldown()], strikes: 1 };
 
 	it.each(["constructor", "toString", "__proto__"])(
 		"knows nothing of an account or a session called %s",
 		async (name) => {
-			scratch.write(NAME, { version: 1, pin: null, accounts: { a: memo } });
+			scratch.write(NAME, { version: 1, pin: null, accounts: { a: status } });
 			const state = openStore();
 			expect(state.status(name)).toEqual({ cooldowns: [], strikes: 0 });
 			state.releaseLease(name);
@@ -655,7 +655,7 @@ describe("a state file that is damaged in places", () => {
 	});
 
 	it.each([["1"], [null], [undefined], ["one"], [[]]])("is read where its version is %j", (version) => {
-		scratch.write(NAME, { version, pin: "a", accounts: { a: memo } });
+		scratch.write(NAME, { version, pin: "a", accounts: { a: status } });
 		const state = openStore();
 		expect([state.pin(), state.status("a").strikes]).toEqual(["a", 1]);
 	});
@@ -670,7 +670,7 @@ describe("a state file that is damaged in places", () => {
 			credits: "none",
 			limitReached: "no",
 		};
-		scratch.write(NAME, { version: 1, pin: 5, live: [], accounts: { a: { ...memo, usage }, b: 5, c: memo } });
+		scratch.write(NAME, { version: 1, pin: 5, live: [], accounts: { a: { ...status, usage }, b: 5, c: status } });
 		const state = openStore();
 		expect(state.status("a").usage).toMatchObject({ windows: [window], limits: { good: { windows: [window] } } });
 		expect(Object.keys(state.status("a").usage?.limits ?? {})).toEqual(["good"]);

@@ -173,7 +173,7 @@ describe("enable and disable", () => {
 
 	it("enabling an account that OpenAI had closed says so, and begins anew", async () => {
 		open([anAccount("shut", { enabled: false, disabledReason: "account_deactivated" })]);
-		cli.harness.state.memos.set("shut", { cooldowns: [aCooldown()], strikes: 3 });
+		cli.harness.state.statusById.set("shut", { cooldowns: [aCooldown()], strikes: 3 });
 		expect(await run("enable shut")).toMatch(/had been turned off: account deactivated/);
 		expect(cli.harness.state.status("shut").strikes).toBe(0);
 	});
@@ -236,7 +236,7 @@ describe("refresh", () => {
 
 	it("takes what was known before for no answer, and gives the account's last error as the reason", async () => {
 		const before = NOW - HOUR_MS;
-		cli.harness.state.memos.set(work.id, {
+		cli.harness.state.statusById.set(work.id, {
 			cooldowns: [],
 			strikes: 0,
 			usage: aSnapshot({ source: "api", capturedAt: before }),

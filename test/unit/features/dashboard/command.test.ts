@@ -192,7 +192,7 @@ describe("/multicodex without a word", () => {
 	});
 
 	it("follows what happens elsewhere while it is open, and stops when it is closed", async () => {
-		cli.harness.state.memos.set(home.id, { cooldowns: [aCooldown()], strikes: 0 });
+		cli.harness.state.statusById.set(home.id, { cooldowns: [aCooldown()], strikes: 0 });
 		cli.harness.pool.emit({ type: "changed" });
 		expect(text()).toMatch(/home .*out of quota/);
 		cli.harness.pool.emit({
@@ -296,7 +296,7 @@ describe("the dashboard while it stands open", () => {
 			capturedAt: cli.harness.clock.at - 5 * MINUTE_MS,
 			windows: [{ usedPercent: 40, windowMinutes: 300, resetsAt }],
 		});
-		cli.harness.state.memos.set(work.id, { cooldowns: [], strikes: 0, usage });
+		cli.harness.state.statusById.set(work.id, { cooldowns: [], strikes: 0, usage });
 		open = cli.command.handler("", cli.screen.ctx);
 		await loaded();
 		text();
@@ -318,7 +318,7 @@ describe("the dashboard while it stands open", () => {
 
 	it("sees within a second what another process has stored, though nothing tells of it", async () => {
 		await openAgain();
-		cli.harness.state.memos.set(home.id, { cooldowns: [aCooldown()], strikes: 0 });
+		cli.harness.state.statusById.set(home.id, { cooldowns: [aCooldown()], strikes: 0 });
 		expect(cli.screen.repaints).toBe(0);
 		await stand(1000);
 		expect([cli.screen.repaints, text()]).toEqual([1, expect.stringMatching(/home .*out of quota/)]);

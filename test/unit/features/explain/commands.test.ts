@@ -53,7 +53,7 @@ describe("why", () => {
 
 	it("asks for the session's model, else for the saved one", async () => {
 		const cooldowns = [aCooldown({ scope: "model:gpt-6" })];
-		cli.harness.state.memos.set("3f9c0a7be21d", { cooldowns, strikes: 0 });
+		cli.harness.state.statusById.set("3f9c0a7be21d", { cooldowns, strikes: 0 });
 		cli.savedModel = "gpt-6";
 		cli.screen.model = { provider: "anthropic", baseUrl: "x" };
 		expect(await documentOf("why --json")).toMatchObject({ model: "gpt-6", next: "3f00aa7be21d" });
@@ -85,7 +85,7 @@ const cooldown = fc
 		until: fc.constantFrom(NOW - 1, NOW + HOUR_MS),
 	} as const)
 	.map((told) => aCooldown(told));
-const memo = fc.record({
+const status = fc.record({
 	cooldowns: fc.array(cooldown, { maxLength: 2 }),
 	usage: fc.option(
 		fc
@@ -99,7 +99,7 @@ const memo = fc.record({
 });
 const someone = fc.option(fc.constantFrom(...IDS), { nil: undefined });
 const situation = fc.record({
-	rows: fc.array(fc.record({ enabled: fc.boolean(), isLost: fc.boolean(), memo, live: fc.nat({ max: 3 }) }), {
+	rows: fc.array(fc.record({ enabled: fc.boolean(), isLost: fc.boolean(), status, live: fc.nat({ max: 3 }) }), {
 		minLength: 1,
 		maxLength: 4,
 	}),
@@ -125,9 +125,9 @@ it("why names the account of the next request, or none where that request finds 
 			const { harness } = asked;
 			const { settings, state } = harness;
 			harness.settings = { ...settings, rotation: { ...settings.rotation, ...rotation } };
-			for (const [at, { memo, live }] of rows.entries()) {
+			for (const [at, { status, live }] of rows.entries()) {
 				const id = IDS[at] ?? "";
-				state.memos.set(id, memo);
+				state.statusById.set(id, status);
 				for (let session = 0; session < live; session += 1) state.live.set(`${id}-${session}`, id);
 			}
 			Object.assign(state, { pinnedId: pinned, chosenLast });

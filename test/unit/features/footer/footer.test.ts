@@ -137,8 +137,8 @@ describe("the footer", () => {
 	it("names the account that is back first when none is ready, and leaves out who must sign in", async () => {
 		harness.accounts.rows = [...harness.accounts.rows, anAccount("c", { needsLogin: { reason: "revoked", at: NOW } })];
 		const cool = (until: number) => ({ cooldowns: [aCooldown({ until })], strikes: 0 });
-		harness.state.memos.set("a", cool(NOW + 2 * HOUR_MS));
-		harness.state.memos.set("b", cool(NOW + HOUR_MS));
+		harness.state.statusById.set("a", cool(NOW + 2 * HOUR_MS));
+		harness.state.statusById.set("b", cool(NOW + HOUR_MS));
 		footer.start(screen.ctx);
 		expect(shown()).toMatch(/^codex 0\/3 ready · b back /);
 	});
@@ -163,8 +163,8 @@ describe("the footer", () => {
 		const name = () => /^codex (\S+(?: pinned)?)/.exec(shown() ?? "")?.[1];
 
 		it("the next account is named from the first second, with the stored figures", () => {
-			harness.state.memos.set("a", { usage: used(90), cooldowns: [], strikes: 0 });
-			harness.state.memos.set("b", { usage: used(27), cooldowns: [], strikes: 0 });
+			harness.state.statusById.set("a", { usage: used(90), cooldowns: [], strikes: 0 });
+			harness.state.statusById.set("b", { usage: used(27), cooldowns: [], strikes: 0 });
 			footer.start(screen.ctx);
 			expect(shown()).toBe("codex b · 5h 73% left (1h00m) · week 92% left (1d00h) · 2/2 ready");
 		});
@@ -188,7 +188,7 @@ describe("the footer", () => {
 			await step(() => accounts.remove("a").then(() => pool.emit({ type: "changed" })));
 			expect(names).toEqual(["a", "b pinned", "a", "b", "a", "b", "a", "b"]);
 			// What another process has stored needs no event of this one.
-			state.memos.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			state.statusById.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
 			for (const tell of stores) tell();
 			await settled();
 			expect(shown()).toMatch(/^codex 0\/1 ready · b back /);
@@ -196,19 +196,19 @@ describe("the footer", () => {
 
 		it("an account that may not use the selected model is neither named nor counted", async () => {
 			const cooldowns = [aCooldown({ scope: "model:m", reason: "model_not_supported", until: NOW + HOUR_MS })];
-			harness.state.memos.set("a", { cooldowns, strikes: 0 });
+			harness.state.statusById.set("a", { cooldowns, strikes: 0 });
 			screen.model = Object.assign({ provider: "openai-codex", baseUrl: "x" }, { id: "m" });
 			footer.start(screen.ctx);
 			expect(shown()).toBe("codex b (plus) · usage unknown · last ready");
-			harness.state.memos.set("b", { cooldowns, strikes: 0 });
+			harness.state.statusById.set("b", { cooldowns, strikes: 0 });
 			harness.pool.emit({ type: "changed" });
 			await settled();
 			expect(shown()).toMatch(/^codex 0\/2 ready · a back /);
 		});
 
 		it("the next account is named where other sessions need what is left of all of them", () => {
-			harness.state.memos.set("a", { usage: used(95), cooldowns: [], strikes: 0 });
-			harness.state.memos.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
+			harness.state.statusById.set("a", { usage: used(95), cooldowns: [], strikes: 0 });
+			harness.state.statusById.set("b", { cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 0 });
 			harness.state.live.set("other", "a");
 			harness.affinity.begin("s", "b", NOW);
 			footer.start(screen.ctx);

@@ -10,7 +10,7 @@ const usage = aSnapshot({ windows: [{ usedPercent: 27, windowMinutes: 300, reset
 /** The notices after a sign-in of `account`, which was `known` before. */
 async function toldOf(account: Account | undefined, known: Account | undefined, ask: () => Promise<boolean>) {
 	const { pool, clock, state } = createHarness(work);
-	state.memos.set(work.id, { cooldowns: [], strikes: 0, usage });
+	state.statusById.set(work.id, { cooldowns: [], strikes: 0, usage });
 	const told: string[] = [];
 	const identity = { id: work.id, workspaceId: work.workspaceId, userId: work.userId, email: work.email };
 	const whose = () => account && { identity: { ...identity, plan: undefined, claims: undefined }, account };

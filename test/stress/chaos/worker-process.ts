@@ -7,7 +7,7 @@ import { killAtExit, outputTail } from "../../support/launch.ts";
 import type { Measure, Message, Order, TurnOrder, TurnReport } from "./orders.ts";
 
 /** Thrown at a caller that waits for a process that was killed. */
-export class Fallen extends Error {}
+export class KilledWorker extends Error {}
 
 /** Orders that are waited for; the ticket is ours. */
 type Ticketed<T> = T extends { readonly ticket: number } ? Omit<T, "ticket"> : never;
@@ -16,7 +16,7 @@ type Ticketed<T> = T extends { readonly ticket: number } ? Omit<T, "ticket"> : n
 export type ChaosHost = "0.73.1" | "0.87.1";
 
 /** How a process is started. */
-export interface TrooperInit {
+export interface WorkerInit {
 	readonly name: string;
 	readonly node: string;
 	readonly dir: AgentDir;
@@ -32,7 +32,7 @@ export interface TrooperInit {
 }
 
 /** One process of the chaos, from its start to its end. */
-export interface Trooper {
+export interface WorkerProcess {
 	readonly name: string;
 	readonly pid: number;
 	/** Epoch ms. */
@@ -53,7 +53,7 @@ export interface Trooper {
 const preload = (path: string) => `--import=${pathToFileURL(join(repositoryRoot, path)).href}`;
 
 /** Starts a process; resolves when it takes orders. */
-export async function enlist(init: TrooperInit): Promise<Trooper> {
+export async function startWorker(init: WorkerInit): Promise<WorkerProcess> {
 	const { name, node, dir, onWrong } = init;
 	const child: ChildProcess = fork(fileURLToPath(new URL("worker.ts", import.meta.url)), [], {
 		execPath: node,
@@ -96,13 +96,13 @@ export async function enlist(init: TrooperInit): Promise<Trooper> {
 			forget();
 			if (killedAt === undefined && !(isLeaving && code === 0))
 				onWrong(`${name} ended by itself: ${code ?? signal}\n${outputTail(written)}`);
-			for (const { reject } of waiting.values()) reject(new Fallen(`${name} is gone`));
+			for (const { reject } of waiting.values()) reject(new KilledWorker(`${name} is gone`));
 			waiting.clear();
 			resolve();
 		});
 	});
 	const expected = <T>(key: string): Promise<T> => {
-		if (killedAt !== undefined || child.exitCode !== null) return Promise.reject(new Fallen(`${name} is gone`));
+		if (killedAt !== undefined || child.exitCode !== null) return Promise.reject(new KilledWorker(`${name} is gone`));
 		// What comes under the key is what was asked for under it.
 		return new Promise<T>((resolve, reject) =>
 			waiting.set(key, { resolve: resolve as (value: unknown) => void, reject }),

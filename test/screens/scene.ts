@@ -111,13 +111,13 @@ export async function startScene(
 		}),
 	);
 	bench.dir.write("codex-accounts.json", { version: 2, accounts });
-	const memos = actors.map((actor) => [bench.id(actor.name), memoOf(actor)] as const);
+	const statusById = actors.map((actor) => [bench.id(actor.name), statusOf(actor)] as const);
 	// No account is new here, unless a scene is about just that.
 	const welcomed = actors.length === 0 && !options.furnish ? { welcomedAt: NOW } : {};
 	const live = actors.flatMap(({ name, sessions = 0 }) =>
 		Array.from({ length: sessions }, (_, at) => [`${name} ${at}`, { account: bench.id(name), at: NOW - MINUTE_MS }]),
 	);
-	const accountsOf = { live: Object.fromEntries(live), accounts: Object.fromEntries(memos) };
+	const accountsOf = { live: Object.fromEntries(live), accounts: Object.fromEntries(statusById) };
 	const remembered = { version: 1, pin: null, ...welcomed, ...accountsOf };
 	bench.dir.write("codex-state.json", { ...remembered, ...state });
 	const clock = fileURLToPath(new URL("../support/preload/clock.mjs", import.meta.url));
@@ -156,7 +156,7 @@ function writeSession({ dir, id }: Bench, name: string): string {
 	return path;
 }
 
-function memoOf({
+function statusOf({
 	plan = "plus",
 	fiveHour,
 	week,
