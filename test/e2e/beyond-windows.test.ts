@@ -58,7 +58,7 @@ it("a monthly budget is shown, ranked by, and waited for until its reset, as usa
 	expect(bench.asked()).toEqual(["seat", "b", "b"]);
 });
 
-it("bought credits are spent by a session that is on them, once no other account has quota, and by no other", async () => {
+it("bought credits are spent by the session that is on them, once no account has quota", async () => {
 	const bench = await createBench({
 		accounts: [
 			{ name: "rich", quota: { week: { usedPercent: 50 } }, credits: { hasCredits: true, balance: "20" } },

@@ -159,7 +159,7 @@ describe("pi's own login", () => {
 		expect(loginOfPi(bench)).toMatchObject(bench.spent);
 	});
 
-	it("loses no token when auth.json goes out of reach during the exchange, and gets it at the next request", async () => {
+	it("an auth.json that is out of reach during the exchange gets its token at the next request", async () => {
 		const bench = await benchWithExpiredLogin("pi");
 		const folder = join(bench.dir.home, "dotfiles");
 		const away = join(bench.dir.home, "unmounted");

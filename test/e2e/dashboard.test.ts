@@ -254,7 +254,7 @@ function later(bench: Bench): string {
 }
 
 describe("the dashboard while it stands open", () => {
-	it("shows without a key what another pi does, a rotation and a request under way, and asks for nothing twice", async () => {
+	it("shows a rotation and a request of another pi without a key", async () => {
 		const settings = { transport: "sse", "pi-multicodex": { rotation: { policy: "in-order" } } };
 		const bench = await createBench({ accounts: THREE, settings });
 		bench.codex.account("work").always(answers.usageLimit({}));

@@ -180,7 +180,7 @@ async function expectUsable(rpc: Rpc, text: string): Promise<void> {
 }
 
 describe("an abort", () => {
-	it("during a request that hangs ends it, in pi's own words", async () => {
+	it("an abort during a request that hangs ends it, in pi's own words", async () => {
 		const plain = await createBench({ accounts: [], strangers: ["a"] });
 		plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
 		const bench = await createBench({ usage: usageUnknown });
@@ -222,7 +222,7 @@ describe("an abort", () => {
 		expect(bench.status("a").cooldowns).toEqual([]);
 	});
 
-	it("between the start of an answer and its first word ends it", async () => {
+	it("an abort between the start of an answer and its first word ends it", async () => {
 		const bench = await createBench({ usage: usageUnknown });
 		bench.codex.account("a").next(answers.hangAfterStart());
 		const rpc = bench.rpc();
@@ -232,7 +232,7 @@ describe("an abort", () => {
 		await expectUsable(rpc, "OK from a #2");
 	});
 
-	it("after a rotation ends the request on the next account", async () => {
+	it("an abort after a rotation ends the request on the next account", async () => {
 		const bench = await createBench({ usage: usageUnknown });
 		bench.codex.account("a").always(spent);
 		bench.codex.account("b").next(answers.hang());
@@ -245,7 +245,7 @@ describe("an abort", () => {
 		expect(bench.asked()).toEqual(["a", "b", "b"]);
 	});
 
-	it("during a pause that the backend asked for ends it", async () => {
+	it("an abort during a pause that the backend asked for ends it", async () => {
 		const bench = await createBench({ usage: usageUnknown });
 		bench.codex.account("a").next(answers.rateLimit({ retryAfterSeconds: 10 }));
 		const rpc = bench.rpc();
@@ -258,7 +258,7 @@ describe("an abort", () => {
 		await expectUsable(rpc, "OK from a #2");
 	});
 
-	it("while the token is renewed ends the wait, and the new token is kept", async () => {
+	it("an abort while the token is renewed ends the wait, and the new token is kept", async () => {
 		const bench = await createBench({ accounts: ["a"], usage: usageUnknown });
 		const { codex, dir } = bench;
 		const credential = codex.grant("a", { expiresInMs: -1000 });

@@ -162,7 +162,7 @@ describe("a quota failure inside the stream", () => {
 		expect(JSON.stringify(events.at(-1))).toContain("OK from b #1");
 	});
 
-	it("after text goes to pi's own retry, which finishes on the next account with the whole answer", async () => {
+	it("a failure after text goes to pi's own retry, which finishes on the next account", async () => {
 		const bench = await createBench({ usage: usageUnknown });
 		bench.codex.account("a").always(answers.failedAfterOutput(...failure, "half of the first"));
 		const { result, events } = await bench.json("say hi");
@@ -181,7 +181,7 @@ describe("a quota failure inside the stream", () => {
 		expect(bench.status("a").cooldowns).toMatchObject([{ scope: "account", reason: "usage_limit" }]);
 	});
 
-	it("after text leaves no half message in the session", async () => {
+	it("a failure after text leaves no half message in the session", async () => {
 		const bench = await createBench({ usage: usageUnknown });
 		bench.codex.account("a").always(answers.failedAfterOutput(...failure, "half of the first"));
 		const rpc = bench.rpc();
@@ -196,7 +196,7 @@ describe("a quota failure inside the stream", () => {
 		expect(next).not.toContain("half of the first");
 	});
 
-	it("after text surfaces in pi's own words when no other account is left", async () => {
+	it("a failure after text surfaces in pi's own words when no other account is left", async () => {
 		const bench = await createBench({ accounts: ["a"], usage: usageUnknown });
 		bench.codex.account("a").always(answers.failedAfterOutput(...failure, "half of the first"));
 		const result = await bench.print("say hi");

@@ -42,7 +42,7 @@ async function aBench(host: HostName = "0.73.1"): Promise<Bench> {
 const footerOf = (screen: string) => screen.split("\n").at(-1) ?? "";
 
 it.each(coreOf(hostNames))(
-	"is drawn for 120, 80 and 40 columns, and only beside a Codex model, on %s",
+	"the footer is drawn for 120, 80 and 40 columns, and only beside a Codex model, on %s",
 	async (host) => {
 		const bench = await aBench(host);
 		const terminal = bench.terminal([], { cols: 120, rows: ROWS });
@@ -73,7 +73,7 @@ it.each(coreOf(hostNames))(
 );
 
 it.each(coreOf(hostNames))(
-	"follows the session: a new one, one that is resumed or forked, and a reload, on %s",
+	"the footer follows a new, a resumed, a forked and a reloaded session, on %s",
 	async (host) => {
 		const bench = await aBench(host);
 		const terminal = bench.terminal([], { rows: ROWS });
@@ -102,7 +102,7 @@ it.each(coreOf(hostNames))(
 	},
 );
 
-it("changes at once with the panel, which saves at each key, and in other processes with their next request", async () => {
+it("the footer changes with each key of the panel, and in other processes with their next request", async () => {
 	const bench = await aBench();
 	const other = bench.rpc();
 	expect((await other.prompt("say hi")).stopReason).toBe("stop");
@@ -133,7 +133,7 @@ it("changes at once with the panel, which saves at each key, and in other proces
 	await terminal.waitForScreen((each) => footerOf(each).startsWith("codex 5h 27% used · week 8% used · work"));
 });
 
-it("sets by words and prints the values where there is no panel", async () => {
+it("the footer command sets and prints values where there is no panel", async () => {
 	const bench = await aBench();
 	const set = await bench.print("/multicodex footer windows=7d maskEmails=true");
 	expect(set).toMatchObject({ code: 0, stderr: "" });
@@ -146,7 +146,7 @@ it("sets by words and prints the values where there is no panel", async () => {
 	expect(bad.stderr).toContain("windows must be one of both, 5h, 7d");
 });
 
-it("counts down the seconds while a request waits, and says who is back when after Esc", async () => {
+it("the footer counts down while a request waits, and names the next account after Esc", async () => {
 	const bench = await createBench({ accounts: ["work"], usage: answers.serverError(503) });
 	bench.codex.account("work").always(answers.usageLimit({ resetsInMs: 40_000 }));
 	const terminal = bench.terminal([], { rows: ROWS });

@@ -217,11 +217,14 @@ describe("opencode codex-pool", () => {
 });
 
 describe("a path to a database", () => {
-	it.each(["opencode-database", "codex-pool"] as const)("of %s is read for what it is", async (tool) => {
-		const [path = ""] = await writeTool(tool, home, [work]);
-		const findings = await searcher.search({ home, path });
-		expect(findings).toMatchObject([{ kind: "login", tool: "file", name: "work", path }]);
-	});
+	it.each(["opencode-database", "codex-pool"] as const)(
+		"a database of %s is recognised by its content",
+		async (tool) => {
+			const [path = ""] = await writeTool(tool, home, [work]);
+			const findings = await searcher.search({ home, path });
+			expect(findings).toMatchObject([{ kind: "login", tool: "file", name: "work", path }]);
+		},
+	);
 
 	it("a path to a database in a folder is found with everything else in it", async () => {
 		await writeTool("codex-pool", home, [work]);

@@ -473,7 +473,7 @@ describe("several sign-ins of one identity", () => {
 });
 
 describe("a sign-in that two programs share", () => {
-	it("ends here when its owner has renewed it, says whose it is, and comes back with the owner's next one", async () => {
+	it("ends when its owner has renewed it, and comes back with the owner's next one", async () => {
 		const tools = await createTools(["a"], { accounts: ["b"] });
 		const [login] = await tools.install("codex", ["a"]);
 		if (!login) throw new Error("Codex CLI has no login");

@@ -40,7 +40,7 @@ function backups(bench: Bench): string[] {
 }
 
 describe("/multicodex remove", () => {
-	it("takes the account that is named by label, e-mail or id, with all that is known of it, at once in print mode", async () => {
+	it("takes out the account that is named by label, e-mail or id, at once in print mode", async () => {
 		const bench = await createBenchOnAnyHost({ usage, accounts: ["a", "b", "c", "d"] });
 		bench.codex.account("a").always(answers.usageLimit({ resetsInMs: 3_600_000 }));
 		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });

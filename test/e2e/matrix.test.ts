@@ -407,7 +407,10 @@ describe("a model that is refused for an account", () => {
 		expect((await bench.print("third", ["--model", "openai-codex/gpt-5.4"])).stdout).toBe("OK from a #2\n");
 	});
 
-	it.concurrent("and for every other ends in pi's own words", async ({ onTestFinished, expect }) => {
+	it.concurrent("a model that is refused for every account ends in pi's own words", async ({
+		onTestFinished,
+		expect,
+	}) => {
 		const bench = await createBench({ accounts: ["a", "b", "c"], usage: usageUnknown }, onTestFinished);
 		const refusal = answers.failedBeforeOutput("invalid_request_error", NOT_SUPPORTED);
 		for (const account of bench.codex.accounts) account.always(refusal);
@@ -421,7 +424,10 @@ describe("a model that is refused for an account", () => {
 		expect(bench.asked()).toEqual(["a", "b", "c"]);
 	});
 
-	it.concurrent("as 400 by the only one reads as it does without us", async ({ onTestFinished, expect }) => {
+	it.concurrent("a model that the only account refuses with 400 reads as in plain pi", async ({
+		onTestFinished,
+		expect,
+	}) => {
 		const plain = await createBench({ accounts: [], strangers: ["a"] }, onTestFinished);
 		plain.dir.write("auth.json", { "openai-codex": plain.codex.piAuthEntry("a") });
 		const bench = await createBench({ accounts: ["a"], usage: usageUnknown }, onTestFinished);
@@ -486,7 +492,10 @@ describe("an account whose workspace is refused", () => {
 		dir.write("codex-state.json", { ...state, accounts: Object.fromEntries(accounts) });
 	}
 
-	it.concurrent("three times in a row is switched off, with a notice", async ({ onTestFinished, expect }) => {
+	it.concurrent("an account that is refused three times in a row is switched off, with a notice", async ({
+		onTestFinished,
+		expect,
+	}) => {
 		const bench = await createBench({ usage: usageUnknown }, onTestFinished);
 		bench.codex.account("a").always(answers.deactivatedWorkspace());
 		for (const strikes of [1, 2]) {

@@ -66,7 +66,7 @@ function rewriteSessions({ dir }: Bench, served: string, account: string): void 
 }
 
 describe("an account that is here twice", () => {
-	it("is one after a renewal that proves it, with everything known of the other one", async () => {
+	it("two rows of one account become one after a renewal that proves it", async () => {
 		const bench = await benchWithDouble();
 		const cooldown = {
 			scope: "account",
@@ -103,7 +103,7 @@ describe("an account that is here twice", () => {
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	it("keeps its sessions, which know it by the id that is gone", async () => {
+	it("a merged account keeps the sessions that know its former id", async () => {
 		const bench = await benchWithDouble();
 		expect((await bench.print("first")).stdout).toBe("OK from b #1\n");
 		rewriteSessions(bench, bench.id("b"), BY_USER);
@@ -113,7 +113,7 @@ describe("an account that is here twice", () => {
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	wide("is pi's own once pi signs in as it, under the id that it had", async () => {
+	wide("a merged account is pi's own once pi signs in as it, under its former id", async () => {
 		const bench = await benchWithDouble({ needsLogin: { reason: "revoked", at: 1 } });
 		const login = signPiInAs(bench, "a");
 		expect((await bench.print("/multicodex use mine")).code).toBe(0);

@@ -135,7 +135,7 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 const REFUSED = COMMANDS.filter(({ name }) => !["path", "help", "use", "add", "import", "refresh"].includes(name));
 
 describe("every command", () => {
-	it("is given here", () => {
+	it("every command has a row in this file", () => {
 		expect(Object.keys(GIVEN).sort()).toEqual(COMMANDS.map(({ name }) => name).sort());
 	});
 
@@ -162,16 +162,19 @@ describe("every command", () => {
 		}
 	});
 
-	it.each(coreOf(["json", "print"]))("that fails says so in one line, with exit code 1, in %s mode", async (mode) => {
-		const bench = await createBench({ accounts: ["a"], usage });
-		for (const { name } of coreOf(REFUSED, ({ name }) => name === "off")) {
-			const prompt = `/multicodex ${name} --no-such-option now`;
-			const result = mode === "json" ? (await bench.json(prompt)).result : await bench.print(prompt);
-			expect([name, result.code]).toEqual([name, 1]);
-			expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
-			expect(mode === "json" ? resultLines(result.stdout) : result.stdout).toHaveLength(0);
-		}
-	});
+	it.each(coreOf(["json", "print"]))(
+		"a failed command says so in one line, with exit code 1, in %s mode",
+		async (mode) => {
+			const bench = await createBench({ accounts: ["a"], usage });
+			for (const { name } of coreOf(REFUSED, ({ name }) => name === "off")) {
+				const prompt = `/multicodex ${name} --no-such-option now`;
+				const result = mode === "json" ? (await bench.json(prompt)).result : await bench.print(prompt);
+				expect([name, result.code]).toEqual([name, 1]);
+				expect(result.stderr.trimEnd().split("\n")).toHaveLength(1);
+				expect(mode === "json" ? resultLines(result.stdout) : result.stdout).toHaveLength(0);
+			}
+		},
+	);
 });
 
 it("prints documents in which nothing acts on a terminal, as text of pi -p and as a line of JSON mode", async () => {
@@ -187,7 +190,7 @@ it("prints documents in which nothing acts on a terminal, as text of pi -p and a
 });
 
 describe("in a session that goes on", () => {
-	it("the document comes first, and pi repeats the last answer after it", async () => {
+	it("the document comes first in a session that goes on", async () => {
 		const bench = await createBench({ accounts: ["a"], usage });
 		await bench.print("say hi");
 		const result = await bench.print("/multicodex verify --json", ["-c"]);

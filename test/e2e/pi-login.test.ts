@@ -309,7 +309,7 @@ describe("pi's /login, in its own screen", () => {
 		},
 	);
 
-	it("adds a second account when it is run again as another person: both serve, and plain pi goes on with the second", async () => {
+	it("adds a second account for another person, and both serve", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench, WIDE);
 		await fetch((await beginSignIn(terminal)).url);

@@ -40,7 +40,7 @@ function expectRest(bench: Bench, name: string, reason: string, lastsMs: number)
 describe.each(onNewest)("a refusal that no row knows, on pi %s", (host) => {
 	const denied = answers.refuse(403, { detail: { code: "codex_workspace_access_denied" } });
 
-	it("is tried elsewhere in the same turn, and the next turn does not begin there, also where it is pinned", async () => {
+	it("is tried elsewhere in the same turn, and the next turn does not begin there", async () => {
 		const bench = await overHttp(host);
 		bench.codex.account("a").always(denied);
 		await bench.print("/multicodex use a");
@@ -189,7 +189,7 @@ describe.each(onNewest)("an account that pi cannot ask, on pi %s", (host) => {
 describe.each(hostNames.filter((host) => host === NEWEST_HOST))(
 	"a refusal in a frame of a WebSocket, on pi %s",
 	(host) => {
-		it("that says that the token is expired is healed by one renewal", async () => {
+		it("a refusal for an expired token is healed by one renewal", async () => {
 			const bench = await createBench({ host, usage: usageUnknown, settings: quickRetry });
 			bench.codex.account("a").next(answers.unauthorized("token_expired"));
 			expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from a #2\n" });
@@ -198,7 +198,7 @@ describe.each(hostNames.filter((host) => host === NEWEST_HOST))(
 			expect(bench.status("a").cooldowns).toEqual([]);
 		});
 
-		wide("that says no more than its status is tried elsewhere, and the next turn does not begin there", async () => {
+		wide("a refusal with nothing but a status is tried on another account", async () => {
 			const bench = await createBench({ host, usage: usageUnknown, settings: quickRetry });
 			bench.codex.account("a").always(answers.refuse(403, { detail: "Forbidden" }));
 			expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });

@@ -177,7 +177,7 @@ async function give(row: Row, setup: Setup, isCancelling: boolean): Promise<stri
 const stored = ({ dir }: Bench) => ["codex-accounts.json", "settings.json"].map((name) => dir.read(name));
 
 describe("every subcommand, by the protocol", () => {
-	it("has a row here", () => {
+	it("every subcommand has a row in this file", () => {
 		expect(Object.keys(ROWS).sort()).toEqual(LISTED.map(({ name }) => name).sort());
 	});
 

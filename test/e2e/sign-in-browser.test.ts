@@ -155,7 +155,7 @@ describe("/multicodex add in a terminal", () => {
 		},
 	);
 
-	it("says what is wrong with what was pasted, asks the sign-in service nothing, and takes the right thing after that", async () => {
+	it("says what is wrong with a pasted text, and takes the right one after that", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench);
 		const { url } = await beginInBrowser(terminal);
@@ -178,7 +178,7 @@ describe("/multicodex add in a terminal", () => {
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	it("keeps the field after a code that the service does not know, and no model gets an address that is sent too late", async () => {
+	it("keeps the field after an unknown code, and sends no late address to the model", async () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench);
 		const { url } = await beginInBrowser(terminal);

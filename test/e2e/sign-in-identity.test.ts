@@ -30,7 +30,7 @@ function benchOfTwo(options: BenchOptions = {}): Promise<Bench> {
 }
 
 describe("who has signed in", () => {
-	it("is an account that is here: it gets the new sign-in, and stays one row with its name, its place and its switch", async () => {
+	it("a known account gets the new sign-in, and keeps its name, place and switch", async () => {
 		const rows = { a: { label: "first one", enabled: false, addedAt: 1_780_000_000_000 } };
 		const bench = await benchOfTwo({ rows });
 		const before = bench.stored("a");
@@ -46,7 +46,7 @@ describe("who has signed in", () => {
 		expect(after.credential.refresh).not.toBe(before.credential.refresh);
 	});
 
-	it("works again at once where the account had lost its sign-in, in this session and with the new token", async () => {
+	it("an account that had lost its sign-in works again at once", async () => {
 		const bench = await benchOfTwo({ rows: { a: lost } });
 		const rpc = rpcOnDesk(bench);
 		await rpc.prompt("say hi");
@@ -60,7 +60,7 @@ describe("who has signed in", () => {
 		expect(bearerOf(bench.codex.responsesRequests().at(-1))).toBe(bench.stored("a").credential.access);
 	});
 
-	it("is another account than the one named: this is shown, and the account is added after a yes", async () => {
+	it("another account than the named one is added after a yes", async () => {
 		const bench = await benchOfTwo({ rows: { a: lost } });
 		const before = bench.stored("a");
 		const rpc = rpcOnDesk(bench);
@@ -81,7 +81,7 @@ describe("who has signed in", () => {
 	});
 
 	it.each(coreOf([{ answer: false }, { answer: undefined }]))(
-		"is another account than was asked for: nothing is stored after the answer $answer",
+		"another account than the named one is not stored after the answer $answer",
 		async ({ answer }) => {
 			const bench = await benchOfTwo({ rows: { a: lost } });
 			const before = bench.dir.read("codex-accounts.json");
@@ -99,7 +99,7 @@ describe("who has signed in", () => {
 	wide.each([
 		{ answer: true, isRenewed: true },
 		{ answer: false, isRenewed: false },
-	])("is the wrong one of two that are here: renewed is $isRenewed", async ({ answer, isRenewed }) => {
+	])("the wrong one of two known accounts is renewed: $isRenewed", async ({ answer, isRenewed }) => {
 		const bench = await benchOfTwo({ rows: { a: lost } });
 		const [a, b] = [bench.stored("a"), bench.stored("b")];
 		const rpc = rpcOnDesk(bench);
@@ -115,7 +115,7 @@ describe("who has signed in", () => {
 		expect(bench.stored("b").credential.refresh !== b.credential.refresh).toBe(isRenewed);
 	});
 
-	wide("is asked about on the screen, where Enter on No leaves everything as it is", async () => {
+	wide("the question about another account leaves everything as it is after Enter on No", async () => {
 		const bench = await benchOfTwo({ rows: { a: lost } });
 		const before = bench.dir.read("codex-accounts.json");
 		const terminal = await openTerminal(bench, { cols: 80 });
@@ -166,7 +166,7 @@ describe("who has signed in", () => {
 		expect(sent).toEqual([people[1].accountId, people[0].accountId]);
 	});
 
-	wide("gets a name of its own where two have the same e-mail", async () => {
+	wide("each of two accounts with one e-mail gets its own name", async () => {
 		const email = "one@example.test";
 		const strangers = [
 			{ name: "a", userId: "user-one", email },

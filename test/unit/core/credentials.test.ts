@@ -953,7 +953,7 @@ describe("a refresh token that was refused for good", () => {
 		expect(row()).toMatchObject({ credential: EXPIRED, needsLogin: { reason: "refresh_token_expired" } });
 	});
 
-	it("leaves its flag where pi's file was taken in, and refused, while another process waited for the lock", async () => {
+	it("a refused login of pi stays flagged while another process waits for the lock", async () => {
 		const later = issued(NOW - DAY_MS, NOW + 9 * MINUTE_MS);
 		openLinked(EXPIRED);
 		piAuth.beforeLock = () => {

@@ -67,7 +67,7 @@ describe("delivery", () => {
 		expect(failed(delivery)).toMatchObject({ isCommitted: false, final: error });
 	});
 
-	it("commits after 200 events without content, so that the work grows with their number and not its square", async () => {
+	it("commits after 200 events without content", async () => {
 		const message = aMessage();
 		async function* empties(): AsyncGenerator<Event> {
 			for (let count = 0; count < 3000; count += 1) {

@@ -656,7 +656,7 @@ describe("the grounds of a choice", () => {
 		expect(grounds(["first"]).terms).toContainEqual({ name: "list", value: 2, text: "number 2 of the list" });
 	});
 
-	it("are none where there is no other account, or none at all", () => {
+	it("a pool without another account gives no grounds", () => {
 		expect(grounds(["first", "second"]).decidedBy).toBeUndefined();
 		const cooling = candidate("cooling", undefined, { cooldowns: [aCooldown()] });
 		expect(grounds(["first", "second", "third"], cooling)).toEqual({ decidedBy: undefined, terms: [] });

@@ -143,7 +143,7 @@ describe("the choice by policy", () => {
 		expect(crowded("a")).toEqual([]);
 	});
 
-	it("does the same where the whole workspace is out of quota, and not for a throttle beside another model's quota", () => {
+	it("leaves an account to its sessions where a workspace is out of quota, not for a throttle", () => {
 		const crowded = () => crowdedFor({ served: "a", patienceMs: 5 * HOUR_MS }).length;
 		know("b", fiveHours(60), week(10));
 		for (const session of ["s1", "s2"]) pool.acquireLease("b", session, true);

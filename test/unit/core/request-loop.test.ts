@@ -554,7 +554,7 @@ describe("a refusal that no row knows", () => {
 	const DENIED = refused(403, { detail: { code: "codex_workspace_access_denied" } });
 	const WORDS = "Codex refused the request with status 403 (codex_workspace_access_denied).";
 
-	it("is tried on one other account, and the first rests when that serves", async () => {
+	it("is tried on one other account, and the first account rests when the other one serves", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", DENIED);
 		expect((await harness.ask()).text).toBe("from b");
@@ -568,7 +568,7 @@ describe("a refusal that no row knows", () => {
 		expect(harness.tries).toEqual(["a", "b", "b"]);
 	});
 
-	it("is surfaced where the other one is refused alike, neither rests, and the next turn begins with a third", async () => {
+	it("is surfaced where the other account is refused alike, and neither account rests", async () => {
 		const harness = someone("a", "b", "c");
 		harness.play("a", DENIED);
 		harness.play("b", DENIED);
@@ -619,7 +619,7 @@ describe("a refusal that no row knows", () => {
 		expect(harness.state.status("b").cooldowns).toMatchObject([{ reason: "usage_limit" }]);
 	});
 
-	it("is called a refusal where others are out of quota, and counts as none of those in a row", async () => {
+	it("a refusal is called one where other accounts are out of quota", async () => {
 		const harness = someone("a", "b", "c");
 		harness.play("a", DENIED);
 		for (const name of ["b", "c"]) harness.play(name, LIMIT);
@@ -770,7 +770,7 @@ describe("a host that fails before anything is sent", () => {
 		for (const id of ["a", "b"]) expect(harness.state.status(id).cooldowns).toEqual([]);
 	});
 
-	it("is not meant where the request may be on its way", async () => {
+	it("a request that may be on its way is not tried with another account", async () => {
 		const onItsWay: Play = async function* (options) {
 			await options.onPayload?.({}, MODEL);
 			yield* early("Cannot read properties of undefined")(options);
@@ -1295,7 +1295,7 @@ describe("a model that was answered on a limit of its own", () => {
 		expect([planOf(harness).next?.id, planOf(harness, { modelId: "gpt-6" }).next]).toEqual(["a", undefined]);
 	});
 
-	it("is out with the others once it is refused for the general limit, and stays out", async () => {
+	it("a model that is refused for the general limit is out with the others, and stays out", async () => {
 		const harness = withHeaders("a");
 		const REFUSED = refused(429, { error: { type: "usage_limit_reached" } }, { "x-codex-general": "1" });
 		harness.play("a", apart(), REFUSED);

@@ -156,7 +156,7 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect(harness.exhaustions[0]?.guessed).toBeUndefined();
 	});
 
-	it("ends a turn in time where the endpoint does not answer, and at once where the person has no patience", async () => {
+	it("ends a turn in time where the usage endpoint does not answer", async () => {
 		vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
 		onTestFinished(() => {
 			vi.useRealTimers();

@@ -697,7 +697,7 @@ describe("over many processes", () => {
 			return times;
 		};
 
-		it("is asked for every quarter of an hour and at its reset, by one of them, and is ready for all then", async () => {
+		it("is asked for every quarter of an hour and at its reset, by one process", async () => {
 			const processes = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 			const [one, other] = processes;
 			one?.pool.noteUsage("a", spent());

@@ -245,7 +245,7 @@ describe("a session", () => {
 });
 
 describe("a session that is over", () => {
-	it("is no longer at work on its account in any process after the last write, and another session still is", async () => {
+	it("is no longer at work on its account in any process after the last write", async () => {
 		harness.pool.acquireLease("a", "s", true);
 		harness.pool.acquireLease("a", "other", true);
 		const { ctx } = await start();
@@ -388,7 +388,7 @@ describe("the end of a session", () => {
 describe("the key that other extensions get", () => {
 	const turns = () => order.filter((step) => step === "key").length;
 
-	it("is brought up to date once for everything that happens at a time, behind it, and while there is a session", async () => {
+	it("is brought up to date once for everything that happens at a time", async () => {
 		// What tests before this one have left.
 		await new Promise(setImmediate);
 		order.length = 0;

@@ -287,7 +287,7 @@ describe("a refusal for good", () => {
 		}
 	});
 
-	it("is the second use of a refresh token", async () => {
+	it("a second use of a refresh token is a refusal for good", async () => {
 		const { refresh: token } = codex.grant("a");
 		expect((await refresh(token)).kind).toBe("granted");
 		expect(await refresh(token)).toEqual({ kind: "refused", code: "refresh_token_reused", closed: false });
@@ -302,7 +302,7 @@ describe("a refusal for good", () => {
 });
 
 describe("a refusal for now", () => {
-	it.each([500, 502, 503, 504, 529])("is a %i, whatever its body says", async (status) => {
+	it.each([500, 502, 503, 504, 529])("the status %i is a refusal for now, whatever its body says", async (status) => {
 		expect((await outcomeOf(answers.serverError(status))).kind).toBe("unavailable");
 		expect((await outcomeOf(answers.refuse(status, "<html>bad gateway</html>"))).kind).toBe("unavailable");
 		for (const code of ["refresh_token_reused", "invalid_grant", "account_deactivated"]) {
@@ -311,17 +311,17 @@ describe("a refusal for now", () => {
 		}
 	});
 
-	it("is a 429, with and without a body", async () => {
+	it("a 429 is a refusal for now, with and without a body", async () => {
 		expect((await outcomeOf(answers.bare429())).kind).toBe("unavailable");
 		expect((await outcomeOf(tokenAnswers.permanent("rate_limit_exceeded", { status: 429 }))).kind).toBe("unavailable");
 	});
 
-	it("is a page of HTML, even with 401", async () => {
+	it("a page of HTML is a refusal for now, even with 401", async () => {
 		expect((await outcomeOf(answers.cloudflare())).kind).toBe("unavailable");
 		expect((await outcomeOf(answers.refuse(401, "<html>Just a moment...</html>"))).kind).toBe("unavailable");
 	});
 
-	it("is a region in which nothing is offered", async () => {
+	it("a blocked region is a refusal for now", async () => {
 		expect((await outcomeOf(answers.regionBlocked())).kind).toBe("unavailable");
 	});
 

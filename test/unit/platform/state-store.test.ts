@@ -166,7 +166,7 @@ describe("what is remembered of an account", () => {
 		expect(openStore().status("a")).toEqual({ ...nothing, exchange });
 	});
 
-	it("keeps which refresh tokens are spent: those that two processes note at once, and those of an account that left", async () => {
+	it("keeps the list of spent refresh tokens, of two processes and of accounts that left", async () => {
 		const [one, other] = [openStore(), openStore()];
 		const token = (tokenHash: string) => ({ tokenHash, reason: "refresh_token_reused" });
 		const note = (state: typeof one, tokenHash: string) =>
@@ -382,7 +382,7 @@ describe("a session at work", () => {
 		expect(problems).toEqual([]);
 	});
 
-	it("takes nothing with it that a newer pi-multicodex has added, to the file, to an account, to a session", async () => {
+	it("keeps unknown keys of the file, of an account and of a session when it ends", async () => {
 		write(
 			{ a: { mood: "good" } },
 			{ era: "new", live: { s0: { account: "a", at: NOW, request: "r1" } }, lastChosen: "a" },

@@ -200,7 +200,7 @@ describe("refresh", () => {
 		expect(await run("refresh all")).toBe(text);
 	});
 
-	it("renews the token where that is due, before it asks, and never sends a refresh token that was refused", async () => {
+	it("renews a token that is due, and never sends a refused refresh token", async () => {
 		const tokens: string[] = [];
 		for (const { id, label } of [work, out]) {
 			cli.harness.tokens.set(id, () => {

@@ -123,7 +123,7 @@ describe("/multicodex without a word", () => {
 		expect([labels(), selected()]).toEqual([["work", "out"], "out"]);
 	});
 
-	it("gives the editor back when a question, a sign-in or a field is left by Esc, and is back after an answer that keeps", async () => {
+	it("gives the editor back when a question, a sign-in or a field is left by Esc", async () => {
 		cli.screen.consent = false;
 		await press("x");
 		await back();
@@ -415,7 +415,7 @@ describe("/multicodex where there are only dialogs", () => {
 		expect(cli.screen.details[0]).toMatch(/add: sign in to one more account.*remove: .*help: /);
 	});
 
-	it("asks for an account where the subcommand needs one, offers those that it is for, and says where there is none", async () => {
+	it("offers the accounts that a subcommand is for, and says where there is none", async () => {
 		await menu("disable: turn an account off: keep it, but do not use it", "home");
 		expect([cli.screen.details[1], cli.harness.pool.account(home.id)?.enabled]).toEqual(["work, home, out", false]);
 		expect(await menu("enable: turn an account on again")).toEqual([

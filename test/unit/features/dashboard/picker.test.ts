@@ -64,7 +64,7 @@ const press = (...typed: readonly string[]) => {
 const type = (text: string) => press(...text);
 
 describe("the picker", () => {
-	it("is as drawn", () => {
+	it("the picker is as drawn", () => {
 		type("per");
 		const rule = "─".repeat(80);
 		expect(lines()).toEqual([

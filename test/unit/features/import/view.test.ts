@@ -158,7 +158,7 @@ describe("what came of an import", () => {
 		expect(importOutcome(of, [])).toBe("Nothing was imported.");
 	});
 
-	it("warns of an owner who goes on using it or has to sign in again, and says how to get a sign-in of one's own", () => {
+	it("warns of an owner that goes on using the sign-in, or has to sign in again", () => {
 		const of = plan(
 			planned("add", "work", { isOwnerActive: false }),
 			planned("renew", "home"),

@@ -175,7 +175,7 @@ describe("a panel of preferences", () => {
 		expect(screen(panel)).toEqual(expect.arrayContaining(["  usage*   used", "█ maxWait  60s", " now used 60s"]));
 	});
 
-	it("says why a value could not be saved, shows the one that holds, and forgets it with the next that can", async () => {
+	it("says why a value could not be saved, and shows the one that holds", async () => {
 		const panel = aPanel();
 		refusal = "Not saved: settings.json is not valid JSON and was left as it is.";
 		press(panel, ENTER);

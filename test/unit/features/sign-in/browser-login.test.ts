@@ -259,7 +259,7 @@ describe("a sign-in that the browser brings back", () => {
 			/not switched on.*workspace.*administrator/,
 		],
 		["the issuer refuses it", "server_error", "SECRET", /refused the sign-in/],
-	])("where %s says so", async (_what, error, description, reason) => {
+	])("a callback where %s says so on its page", async (_what, error, description, reason) => {
 		const signIn = await begin();
 		signIn.codex.denySignIn(error, description);
 		const { page } = await visit(signIn.url);
@@ -372,7 +372,7 @@ describe("a sign-in whose code is pasted", () => {
 		expect(signIn.codex.tokenRequests()).toHaveLength(1);
 	});
 
-	it("says that the service does not know a code that was pasted, and asks again: pasted or brought back, the right one does", async () => {
+	it("asks again after an unknown code, until the right one is pasted or brought back", async () => {
 		for (const last of ["paste", "browser"]) {
 			const signIn = await begin();
 			const redirect = await signIn.redirect();

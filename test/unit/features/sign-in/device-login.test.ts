@@ -171,7 +171,7 @@ describe("signing in on another device", () => {
 		await expect(signIn(codex)).rejects.toThrow(/gave no account/);
 	});
 
-	it("is cancelled before the code, while it waits, and during a poll, with the words that pi keeps quiet about", async () => {
+	it("is cancelled before the code, during the wait, and during a poll", async () => {
 		const codex = await start();
 		const cancelled = new Error(LOGIN_CANCELLED);
 		cancelled.name = "SignInError";

@@ -49,7 +49,7 @@ describe("the first words in a home without an account", () => {
 		expect(await told()).toHaveLength(1);
 	});
 
-	it("are kept for the next start where the session is over, or an account has come, before they are known", async () => {
+	it("are kept for the next start where the session ends before they are known", async () => {
 		expect(await told(() => true)).toEqual([]);
 		look = async () => {
 			isHomeEmpty = false;
