@@ -41,7 +41,7 @@ interface Deps {
 	readonly logins?: { follow(tell: (text: string) => void): void };
 	readonly eventLog: EventLog;
 	readonly clock: Clock;
-	/** What went wrong before there was anybody to tell; each once. */
+	/** What went wrong before a session could show it; each once. */
 	readonly earlyWarnings: string[];
 	/** A warning that every session begins with. */
 	readonly reminder?: string | undefined;

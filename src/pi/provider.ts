@@ -84,7 +84,7 @@ export type OAuthHooks = NonNullable<ProviderConfig["oauth"]> & { usesCallbackSe
 export interface ProviderDeps {
 	readonly failover: FailoverDeps;
 	readonly oauth: OAuthHooks;
-	/** True while anybody is signed in, here or in `auth.json`. */
+	/** True while an account is signed in, here or in `auth.json`. */
 	readonly hasAccount: () => boolean;
 	/** Token of the account that would serve: what other extensions get who ask pi for the key. */
 	readonly keyForOthers: () => Handout | undefined;

@@ -1,7 +1,10 @@
 import { writeFileSync } from "node:fs";
 import { measureStart, type StartCost } from "./start-up.ts";
 
-/** Prints what a start costs on each host; `--rounds 7`, `--host 1.6.0`, `--kind warm`, `--json <file>` for every figure. */
+/**
+ * Prints what a start costs on each host; `--rounds 7`, `--host 1.6.0`, `--kind warm`, `--json <file>` for every
+ * figure.
+ */
 const given = (name: string) => {
 	const at = process.argv.indexOf(`--${name}`);
 	return at < 0 ? undefined : process.argv[at + 1];

@@ -81,7 +81,7 @@ export function signPiOut(bench: Bench): void {
 
 /**
  * A bench on which `a` is signed in with a token that has run out, in `auth.json` or in our file. Further accounts are
- * ours and fine. Accounts are asked in this order, because nothing is known of anybody's usage.
+ * ours and fine. Accounts are asked in this order, because no usage is known.
  */
 export async function benchWithExpiredLogin(
 	keeper: Keeper,

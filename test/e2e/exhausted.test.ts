@@ -59,7 +59,7 @@ describe("with every account out of quota", () => {
 			`Codex quota exceeded on all 3 accounts. First one resets in 42m (${when}). /multicodex shows all, /model switches provider.\n`,
 		);
 
-		// Another process knows it without asking anybody.
+		// Another process knows it without a request.
 		codex.clearRequests();
 		const second = await bench.print("say hi");
 		expect(second.code).toBe(1);

@@ -9,7 +9,7 @@ import { jumpingClock } from "./under-fire-support.ts";
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
-/** Everybody is out of quota, and a long run is to survive the night. */
+/** Every account is out of quota, and a long run is to survive the night. */
 async function nightBench(): Promise<Bench> {
 	const settings = { transport: "sse", "pi-multicodex": { rotation: { maxWait: "8h" } } };
 	const bench = await createBench({ settings, usage: answers.serverError(503) });

@@ -31,7 +31,7 @@ export interface BenchOptions extends Omit<AgentDirOptions, "accounts" | "baseUr
 	/** Fields that a stored row has besides the usual ones, by account name. */
 	readonly rows?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 	/**
-	 * How `wham/usage` answers for everybody; default: as modelled. A refusal keeps the order of accounts that of the
+	 * How `wham/usage` answers for every account; default: as modelled. A refusal keeps the order of accounts that of the
 	 * list.
 	 */
 	readonly usage?: UsageAnswer;

@@ -47,7 +47,7 @@ describe.concurrent("beside plain pi", () => {
 					expect(text).toMatch(/^OK from a #\d+$/);
 				}
 				expect(brokenFiles(bench)).toEqual([]);
-				// Until what is in the file has run out for everybody.
+				// Until what is in the file has run out for every process.
 				const leftMs = (loginOfPi(bench)?.expires ?? 0) - Date.now();
 				await new Promise((resolve) => setTimeout(resolve, Math.max(0, leftMs)));
 			}

@@ -33,7 +33,7 @@ const FORMER_LOCK = /^(codex-refresh-[\w-]+|auth\.json|settings\.json)\.lock\.co
 /** The ages that their holders use: pi's own asynchronous lock of `auth.json`, and ours of everything else. */
 const STALE_AUTH_MS = 30_000;
 
-/** Of a directory that everybody writes into, as `/tmp`: it is not ours to close. */
+/** Of a directory that every user writes into, as `/tmp`: it is not ours to close. */
 const STICKY = 0o1000;
 
 /** pi writes in place, so that a read may meet half a file. */

@@ -32,7 +32,7 @@ export interface LockFact {
 	readonly ageMs: number;
 	/** It is not an empty folder, which is what every holder makes. */
 	readonly isStrange: boolean;
-	/** From this age on everybody may take it over. */
+	/** From this age on every process may take it over. */
 	readonly staleMs: number;
 }
 

@@ -2,7 +2,7 @@ import type { AccountSpec, Scenario } from "./demand.ts";
 import { HOUR_MS, SHORT_MS, START } from "./model.ts";
 
 /**
- * The most work that anybody could serve of a scenario, whatever the policy: no more in any interval of whole hours
+ * The most work that any pool could serve of a scenario, whatever the policy: no more in any interval of whole hours
  * than is wanted in it, and than all the windows hold that can lie in it. Which account serves what, what caches cost,
  * and that others take their share is left out, so that it can be too high, never too low: save for what a window's
  * last request may take beyond the limit.

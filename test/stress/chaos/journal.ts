@@ -51,7 +51,7 @@ export interface Journal {
 	/** What else happened, for a trace. */
 	readonly happened: { readonly at: number; readonly what: string }[];
 	readonly counts: { requests: number; faults: number; usage: number };
-	/** How late the driver itself has been of late, ms: as late as that is everybody on this machine. */
+	/** How late the driver itself has been of late, ms: every process on this machine is as late as that. */
 	readonly lateness: { ms: number };
 	note(what: string): void;
 	/** Takes over what the backend has recorded. */

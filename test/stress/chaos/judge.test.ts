@@ -79,7 +79,7 @@ const judge = (report: Partial<TurnReport>, more: Partial<Turn> = {}) => {
 	const plain = { touched: () => false, wasReset: () => false, isPlain: true, isSettled: () => true, stoppedMs: 0 };
 	return judgeTurn({ report: whole, seat: "p0/0", ...plain, ...more }, journal, world, memory);
 };
-/** Everybody works, and the files have said so all the time. */
+/** Every account works, and the files have said so all the time. */
 const allWork = () => {
 	const usable = new Map(NAMES.map((name) => [name, { access: world.codex.grant(name).access }]));
 	for (const at of [began, began + 50, began + 100]) journal.snapshots.push({ at, usable, cooling: new Set() });

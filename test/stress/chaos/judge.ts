@@ -33,7 +33,7 @@ const ROUNDING_MS = 1000;
 /** A file that was changed this long before a turn is what the turn sees. */
 const SETTLED_MS = 300;
 const MOST_ACCOUNTS = 6;
-/** What was written at once is read by everybody after so long, on a machine as busy as any. */
+/** What was written at once is read by every process after so long, on a machine as busy as any. */
 const SPREAD_MS = 3000;
 
 /** Judges one turn by what the backend was asked and has answered. */

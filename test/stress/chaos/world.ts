@@ -61,7 +61,7 @@ export interface World {
 	login(name: string): { readonly access: string; readonly refresh: string } | undefined;
 	/** A person signs in anew, as pi or another process of ours stores it. */
 	signIn(name: string): Promise<void>;
-	/** What is not as it should be in files that anybody may read at any moment. */
+	/** What is not as it should be in files that any process may read at any moment. */
 	look(): readonly string[];
 	/** Locks of files that one holder has held for so long, ms; each of them once. */
 	heldFor(ms: number): readonly string[];
@@ -192,7 +192,7 @@ const TEMPORARY = /\.(\d+)-[0-9a-f]{8}\.tmp$/;
 
 /**
  * What must not be in a directory whose processes have all ended. `killed`: who could not clean up, and when.
- * `diskTimes`: when a disk would not let anybody.
+ * `diskTimes`: when a disk let no process do so.
  */
 export function leftIn(
 	{ dir }: World,

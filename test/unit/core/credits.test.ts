@@ -32,7 +32,7 @@ describe("bought credits", () => {
 		});
 	});
 
-	it("are spent by the session that is on the account when nothing else is left, and this is reported once", async () => {
+	it("are spent by the session on that account when nothing else is left, and reported once", async () => {
 		const harness = createHarness(anAccount("a"), anAccount("b"));
 		hasServed(harness, "a");
 		harness.pool.noteUsage("a", onCredits());
@@ -127,7 +127,7 @@ describe("bought credits", () => {
 		expect((await harness.ask()).text).toBe("from a");
 	});
 
-	it("are never used before included quota, and only by a session on that account, whatever the order of usage answers", async () => {
+	it("are never used before included quota, and only by a session on that account", async () => {
 		const percent = fc.constantFrom(0, 40, 99.6, 100, 100, 100, 104);
 		const aUsage = fc.record({
 			windows: fc.array(fc.record({ usedPercent: percent, windowMinutes: fc.constantFrom(300, 10_080) }), {

@@ -103,7 +103,7 @@ describe("the exhausted message", () => {
 		);
 	});
 
-	it("does not blame quota where the model is not offered, the sign-in is not renewed, or no account is signed in", () => {
+	it("does not blame quota where the model or the sign-in is the reason", () => {
 		expect(exhausted({ total: 2, cooling: 2, notOffered: 2, readyAt })).toMatch(/may use this model/);
 		expect(exhausted({ total: 2, unavailable: 2 })).toMatch(/sign-in of 2 accounts could not be renewed/);
 		expect(exhausted({ total: 0 })).toBe("No Codex account is signed in. Run /multicodex add.");

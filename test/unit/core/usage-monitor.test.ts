@@ -111,7 +111,7 @@ describe("usage", () => {
 		await settled();
 		expect(askedFor()).toEqual(["acct-a", "acct-b"]);
 		for (const each of finish) each(aSnapshot());
-		// Its answer is everybody's.
+		// Its answer is for all of them.
 		expect(await Promise.all(all)).toEqual([true, true, undefined]);
 		answer = async () => aSnapshot();
 		await monitor.ask("a");

@@ -42,7 +42,7 @@ function aDice(seed: number): (sides: number) => number {
 	};
 }
 
-it(`sends no refresh token twice in ${EXCHANGES} exchanges of processes whose clocks jump and whose locks do not hold`, async () => {
+it(`sends no refresh token twice in ${EXCHANGES} exchanges while clocks jump and locks do not hold`, async () => {
 	const dice = aDice(20261129);
 	const machine = aMachine();
 	const spent: string[] = [];

@@ -145,16 +145,16 @@ const funded = shown("funded", {
 	readyAt: NOW + 67 * MINUTE_MS,
 	usage: aSnapshot({ windows: [{ ...fiveHours, usedPercent: 100 }], credits: { hasCredits: true, unlimited: false } }),
 });
-const everybody = viewOf(work, personal, side, oldTeam, closed, partly, seat, funded);
+const allStates = viewOf(work, personal, side, oldTeam, closed, partly, seat, funded);
 
 describe("show as JSON", () => {
 	it("has exactly the contract's shape, for an account in every state", () => {
-		expect(() => documentSchema.parse(poolAsJson(everybody))).not.toThrow();
+		expect(() => documentSchema.parse(poolAsJson(allStates))).not.toThrow();
 		expect(() => documentSchema.parse(poolAsJson(viewOf()))).not.toThrow();
 	});
 
 	it("tells the truth", () => {
-		const document = documentSchema.parse(poolAsJson(everybody));
+		const document = documentSchema.parse(poolAsJson(allStates));
 		expect(document).toMatchObject({ active: "work", pinned: "personal", policy: "soonest-reset" });
 		expect(document.accounts.map(({ state }) => state)).toEqual([
 			"ready",
@@ -217,11 +217,11 @@ describe("show as JSON", () => {
 	});
 
 	it("holds no secret, nor does the text", () => {
-		const secrets = everybody.accounts.flatMap(({ account: { credential } }) => [
+		const secrets = allStates.accounts.flatMap(({ account: { credential } }) => [
 			credential.access,
 			credential.refresh,
 		]);
-		const output = JSON.stringify(poolAsJson(everybody)) + poolAsText(everybody, 120) + poolAsText(everybody, 40);
+		const output = JSON.stringify(poolAsJson(allStates)) + poolAsText(allStates, 120) + poolAsText(allStates, 40);
 		expect(secrets.filter((secret) => output.includes(secret))).toEqual([]);
 		expect(output).toContain("work");
 	});
@@ -281,7 +281,7 @@ describe("show as text", () => {
 
 	it("says why an account cannot be used, and what of it is refused in part", () => {
 		const off = shown("off", { account: anAccount("off", { enabled: false }), state: "disabled" });
-		const text = poolAsText(everybody, 120);
+		const text = poolAsText(allStates, 120);
 		expect(text).toMatch(/old-team: its sign-in was used by another program\. \/multicodex login old-team$/m);
 		expect(text).toMatch(/closed: off \(account deactivated\)\./);
 		expect(text).toMatch(/partly: limit codex bengalfox, usage limit until /);
@@ -337,12 +337,12 @@ describe("show as text", () => {
 	);
 
 	it("leaves no blanks at the end of a line", () => {
-		for (const columns of [120, 40]) expect(poolAsText(everybody, columns)).not.toMatch(/ $/m);
+		for (const columns of [120, 40]) expect(poolAsText(allStates, columns)).not.toMatch(/ $/m);
 	});
 });
 
 describe("show --compact", () => {
-	const rows = () => poolAsLines(everybody).split("\n");
+	const rows = () => poolAsLines(allStates).split("\n");
 
 	it("is one line an account and nothing else, with each column where it always is", () => {
 		expect(rows()).toEqual([
@@ -412,7 +412,7 @@ describe("show --detail", () => {
 	});
 
 	it("tells of each account, a blank line between, and wraps what is too wide", () => {
-		expect(text(everybody).split("\n\n")).toHaveLength(8);
+		expect(text(allStates).split("\n\n")).toHaveLength(8);
 		for (const columns of [118, 78, 38, 28]) {
 			const rows = text(viewOf(work, side, seat), columns).split("\n");
 			for (const row of rows) expect(visibleWidth(row)).toBeLessThanOrEqual(columns);
@@ -426,10 +426,10 @@ describe("show --detail", () => {
 describe("one vocabulary", () => {
 	it("has one of five words for the state of every account, and no code, in every form", () => {
 		const forms = [
-			poolAsText(everybody, 120),
-			poolAsText(everybody, 40),
-			poolAsLines(everybody),
-			poolInDetail(everybody, 120),
+			poolAsText(allStates, 120),
+			poolAsText(allStates, 40),
+			poolAsLines(allStates),
+			poolInDetail(allStates, 120),
 		];
 		for (const form of forms) {
 			expect(form).not.toMatch(/cooling|needs-login|disabled|switched off|sign in again|\bactive\b|\w_\w/);
