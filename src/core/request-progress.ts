@@ -26,6 +26,8 @@ export interface Progress {
 	/** Accounts that are not offered any more, until a wait. */
 	readonly tried: ReadonlySet<AccountId>;
 	readonly refusals: ReadonlyMap<AccountId, number>;
+	/** Accounts that no try helps before the person has changed something. */
+	readonly blocked: ReadonlySet<AccountId>;
 	/** When an account that nothing is held against may be asked again, epoch ms. */
 	readonly retryAt: ReadonlyMap<AccountId, number>;
 	readonly attempts: number;
@@ -81,6 +83,7 @@ export function beginProgress(
 		previous,
 		tried: new Set(),
 		refusals: new Map(),
+		blocked: new Set(),
 		retryAt: new Map(),
 		attempts: 0,
 		rotations: 0,
@@ -162,7 +165,8 @@ export function tried(progress: Progress, { account, isTrial, rotations }: Try, 
 			return common;
 		case "unavailable": {
 			const retryAt = new Map([...progress.retryAt, [account.id, served.retryAt] as const]);
-			return { ...common, retryAt, obstacle: served.why ?? progress.obstacle };
+			if (served.why === undefined) return { ...common, retryAt };
+			return { ...common, retryAt, blocked: new Set([...progress.blocked, account.id]), obstacle: served.why };
 		}
 		case "refused": {
 			const isSuspect = served.failure.cooling?.ifAnotherServes === true || isProbe(served.failure);
@@ -186,8 +190,9 @@ export function isProbing({ suspects }: Progress): boolean {
 	return suspects.some(({ failure }) => isProbe(failure));
 }
 
-function givenUpIn({ refusals }: Progress): ReadonlySet<AccountId> {
-	return new Set([...refusals].flatMap(([id, count]) => (count >= REFUSALS_PER_REQUEST ? [id] : [])));
+function givenUpIn({ refusals, blocked }: Progress): ReadonlySet<AccountId> {
+	const refused = [...refusals].flatMap(([id, count]) => (count >= REFUSALS_PER_REQUEST ? [id] : []));
+	return new Set([...refused, ...blocked]);
 }
 
 /** One other account is tried after it, and no more. */

@@ -164,6 +164,15 @@ describe("what a request remembers", () => {
 		expect(told(next(without, at(retryAt), true))).toBe("try a");
 	});
 
+	it("waits for no account that no try helps before the person has changed something", () => {
+		const blocked = tried(begun(), aTry("a"), { kind: "unavailable", retryAt: NOW + 20_000, why: "untrusted" });
+		expect([blocked.obstacle, blocked.refusals.size]).toEqual(["untrusted", 0]);
+		expect(told(next(blocked, planOf([free("a")], askedOf(blocked)), true))).toBe("give-up exhausted");
+		const later = waited(blocked, 1000);
+		const plan = planOf([free("a"), cooling("b", 30_000)], { ...askedOf(later), now: NOW + 20_000 });
+		expect(told(next(later, plan, true))).toBe("wait 30");
+	});
+
 	it("counts sign-ins that are lost one after the other, and no others", () => {
 		const lost: Served = { kind: "signed-out" };
 		const once = tried(begun(), aTry("a"), lost);
