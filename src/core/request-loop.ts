@@ -138,7 +138,8 @@ async function attempt(step: Try, plan: Plan, progress: Progress, run: Run): Pro
 	const { pool, clock } = deps;
 	const { account } = step;
 	// Of several processes that find the same weak evidence, one asks.
-	if (step.isTrial && !(await pool.claimTrial(account.id))) return { ...progress, hadTrial: true };
+	const isMine = !step.isTrial || (await raceAbort(pool.claimTrial(account.id), request.options.signal));
+	if (!isMine) return { ...progress, hadTrial: true };
 	reporter.accountChosen(step, progress.previous, plan, selectionReason(plan, account));
 	const began = clock.now();
 	const push = (event: AssistantMessageEvent) => {

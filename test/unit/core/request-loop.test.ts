@@ -1418,6 +1418,18 @@ describe("an abort", () => {
 		expect(harness.state.status("a").cooldowns).toEqual([]);
 	});
 
+	it("ends the request while it waits for the state file, which another process has locked", async () => {
+		const harness = someone("a");
+		const guess = aCooldown({ until: NOW + HOUR_MS, setAt: NOW - 30 * MINUTE_MS, guessed: true });
+		harness.state.statusById.set("a", { cooldowns: [guess], strikes: 0 });
+		harness.pool.claimTrial = () => new Promise(() => undefined);
+		const abort = new AbortController();
+		const asking = harness.ask({ signal: abort.signal });
+		await settled();
+		abort.abort();
+		expect(await asking).toMatchObject({ final: { type: "error", reason: "aborted" }, ends: 1 });
+	});
+
 	it("keeps what was shown in the final message", async () => {
 		const harness = someone("a");
 		const abort = new AbortController();
