@@ -1,5 +1,6 @@
 import type { Account } from "./account.ts";
 import { type Cooldown, isOfQuota } from "./cooldown.ts";
+import { tellDefect } from "./defect-reports.ts";
 import type { RequestInfo, Rotated, RotationReason, SwitchCause, Switched } from "./events.ts";
 import { ownValue } from "./own-value.ts";
 import { type Gated, gatedIn, type Plan, type SelectionReason } from "./plan.ts";
@@ -106,7 +107,7 @@ export function createRotationReporter(
 				pool.emit({ type: "continued", first: asKnownNow(change), to, ...remainingOn(pool.status(to.id).usage) });
 			const isOpen = change.type === "rotated" && change.reason === "usage_limit";
 			const known = isOpen ? usageKnown() : undefined;
-			if (known) void known.then(tell);
+			if (known) known.then(tell).catch((error: unknown) => tellDefect(error, "request", pool.emit));
 			else tell();
 		},
 	};

@@ -224,6 +224,11 @@ export function openSharedDocument<S extends JsonSchema>(
 				await Promise.resolve();
 				do await writeBatch();
 				while (queue.hasWaiting());
+			} catch (error) {
+				// A change of ours that cannot be made to the newest file. Most callers do not wait, and pi would end with it.
+				report("unwritable", `${name} cannot be written (${reasonOf(error)}); changes are kept in memory.`, "defect");
+				retryMs = LONGEST_RETRY_MS;
+				writeIn(retryMs);
 			} finally {
 				// In the same tick as the last look at the queue, so that no change falls in between.
 				writing = undefined;

@@ -141,7 +141,7 @@ async function onScreen(
 					}
 					// Its outcome takes the place of the line about the removal.
 					if (!key.isQuiet) removed = undefined;
-					void pressKey(key, account?.id, ctx, ports);
+					pressKey(key, account?.id, ctx, ports).catch((error: unknown) => tellDefect(error, "command", pool.emit));
 					host.repaint();
 				},
 			});

@@ -59,7 +59,7 @@ export function followMoves({ read, follow, onNews, onFailure }: MovesDeps): Mov
 	};
 	const look = () => {
 		isDue = true;
-		if (!isReading) void readAll();
+		if (!isReading) readAll().catch(onFailure);
 	};
 	const unfollow = follow(look);
 	look();

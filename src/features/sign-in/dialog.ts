@@ -70,11 +70,19 @@ function dialogOn(screen: SignInScreen, signal: AbortSignal, ways: SignInWays): 
 		signal,
 		showUrl: (url, how) => {
 			screen.showUrl(url, how);
-			void ways.openBrowser(url).then((isOpen) => screen.showBrowser(isOpen));
+			openBrowser(url, ways, (isOpen) => screen.showBrowser(isOpen));
 		},
 		pasted: (problem) => screen.pasted(problem),
 		received: () => screen.received(),
 	};
+}
+
+/** Opens the address beside the sign-in, which goes on whatever comes of it. */
+function openBrowser(url: string, ways: SignInWays, tell: (isOpen: boolean) => void): void {
+	// An update may have replaced the files of this package: a person without a browser has the address.
+	const opening = ways.openBrowser(url).catch(() => false);
+	// A session that has ended meanwhile has no screen to tell it on.
+	opening.then(tell).catch(() => undefined);
 }
 
 /** Where there are only dialogs: notices for what is to be seen, and a question that stands until it is over. */
@@ -93,7 +101,7 @@ async function inDialogs(
 				signal: ended,
 				showUrl: (url, { comesBack }) => {
 					host.ui.notify(`${title}. ${texts.browserSignIn(comesBack)}\n${url}`, "info");
-					void ways.openBrowser(url).then((isOpen) => {
+					openBrowser(url, ways, (isOpen) => {
 						if (!isOpen && !questionSignal.aborted && !ended.aborted) host.ui.notify(texts.browserMissing(), "info");
 					});
 				},

@@ -136,6 +136,25 @@ describe("a refusal that says neither what is spent nor until when", () => {
 		expect(toldOf(harness, "continued")).toMatchObject([{ remainingPercent: 60, remainingWindow: "7d" }]);
 	});
 
+	it("costs no more than its line where the change can no longer be worded", async () => {
+		const harness = someone("a", "b");
+		let answer: () => void = () => undefined;
+		harness.onAsk = async () => {
+			await new Promise<void>((resolve) => {
+				answer = resolve;
+			});
+		};
+		harness.affinity.begin("s", "a", NOW);
+		harness.play("a", BARE);
+		await harness.ask();
+		harness.pool.plan = () => {
+			throw new TypeError("secret");
+		};
+		answer();
+		await settled();
+		expect(toldOf(harness, "defect")).toMatchObject([{ where: "request", trace: { error: "TypeError" } }]);
+	});
+
 	it("is called a guess where nothing is known, also by the endpoint", async () => {
 		const harness = someone("a", "b");
 		harness.play("a", BARE);

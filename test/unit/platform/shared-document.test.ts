@@ -284,6 +284,22 @@ describe("changes that are written behind", () => {
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
+	it("that cannot be made to the newest file are told of, and end neither a write nor a flush", async () => {
+		const counts = openCounts();
+		let isBroken = false;
+		counts.updateDebounced(() => {
+			if (isBroken) throw new TypeError("secret");
+		});
+		counts.updateDebounced(set("a"));
+		isBroken = true;
+		await expect(counts.flush()).resolves.toBeUndefined();
+		expect(problems).toEqual([expect.stringContaining("cannot be written")]);
+		expect(problems.join()).not.toContain("secret");
+		isBroken = false;
+		await counts.flush();
+		expect(counts.read().counts).toEqual({ a: 1 });
+	});
+
 	it("go out at a flush", async () => {
 		const counts = openCounts();
 		counts.updateDebounced(set("a"));
