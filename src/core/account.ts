@@ -44,6 +44,8 @@ export interface Account {
 	readonly source: string;
 	/** True while pi's `auth.json` owns the credential. */
 	readonly linked: boolean;
+	/** The `auth.json` of another agent directory owns the credential: only a process of that directory renews it. */
+	readonly linkedElsewhere?: boolean | undefined;
 	readonly enabled: boolean;
 	/** Why the account was switched off, unless the person did it. */
 	readonly disabledReason: string | undefined;

@@ -100,7 +100,7 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			// The same grant is the same account, whatever its claims.
 			const sharing = accounts.list().find((account) => account.credential.refresh === credential.refresh);
 			// pi refreshes a linked account: a copy of it would be a second holder of one refresh token.
-			if (sharing?.linked) return sharing;
+			if (sharing?.linked || sharing?.linkedElsewhere) return sharing;
 			const known = owner.account ?? sharing;
 			const id = known?.id ?? identity.id;
 			const joined: Account = {

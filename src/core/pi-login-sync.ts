@@ -47,7 +47,7 @@ export function createPiLoginSync({
 }: Deps): PiLoginSync {
 	let seen: string | undefined | null = null;
 	let foreign = false;
-	let signedInAs: Identity | undefined;
+	let signedInAs: { readonly identity: Identity; readonly credential: Credential } | undefined;
 
 	const readCarefully = async (): Promise<PiLogin | Busy> => {
 		const login = piAuth.peek();
@@ -70,6 +70,22 @@ export function createPiLoginSync({
 		// A token without a workspace cannot be used with Codex, so it belongs to no account.
 		await unlink(identity && knownAs(identity, credential)?.id);
 		if (identity) await upsertLinked(identity, credential);
+	};
+
+	/**
+	 * The pi that holds its sign-in is one of another directory, and has not run since the token expired. Only a later one
+	 * takes its place: an earlier one would leave us with theirs, which is not ours to spend.
+	 */
+	const isOverElsewhere = ({ linkedElsewhere, credential }: Account, { access }: Credential) =>
+		linkedElsewhere === true &&
+		credential.expiresAt <= clock.now() &&
+		(tokens.issuedAt(access) ?? 0) > (tokens.issuedAt(credential.access) ?? 0);
+	/** Would pi's own sign-in help out this account, which is not linked to it? */
+	const isInNeed = (account: Account) => {
+		if (account.linked || !signedInAs) return false;
+		const { credential } = signedInAs;
+		const isTheSame = account.linkedElsewhere && account.credential.refresh === credential.refresh;
+		return account.needsLogin !== undefined || isTheSame || isOverElsewhere(account, credential);
 	};
 
 	const upsertLinked = async (identity: Identity, credential: Credential) => {
@@ -102,8 +118,9 @@ export function createPiLoginSync({
 		const isSameGrant = known.credential.refresh === credential.refresh;
 		const isUpToDate = known.credential.access === credential.access;
 		if (isUpToDate && known.linked) return;
+		const isAvailable = isSameGrant || known.linked || known.needsLogin || isOverElsewhere(known, credential);
 		// pi refreshes a grant that both hold. A working grant of our own stays ours, and pi keeps its own.
-		if (isSameGrant || known.linked || known.needsLogin) {
+		if (isAvailable) {
 			// Another process may have stored it since, and seen it refused: that is newer than this look.
 			const isNews = ({ refresh }: Credential) => isSameGrant || refresh !== credential.refresh;
 			const tokenHash = tokens.fingerprint(credential.refresh);
@@ -133,7 +150,7 @@ export function createPiLoginSync({
 		// An account that has lost its own sign-in may use the one in pi, which was left alone so far.
 		const isLeftAlone = accounts
 			.list()
-			.some((account) => signedInAs && account.needsLogin && !account.linked && speakForOne(account, signedInAs));
+			.some((account) => signedInAs && isInNeed(account) && speakForOne(account, signedInAs.identity));
 		// Two linked accounts: a process that read the file earlier may have linked its account later.
 		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
 		if (signature === seen && !isWorthALook) return;
@@ -141,7 +158,8 @@ export function createPiLoginSync({
 		// What is known stays, and the next call looks again.
 		if (login === "busy" || login.kind === "unreadable") return;
 		foreign = login.kind === "foreign";
-		signedInAs = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
+		const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
+		signedInAs = login.kind === "oauth" && identity ? { identity, credential: login.credential } : undefined;
 		if (login.kind === "oauth") await linkTo(login);
 		if (login.kind === "foreign") await unlink();
 		if (login.kind === "none") await forgetLogin();

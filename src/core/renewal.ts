@@ -49,6 +49,9 @@ export interface Renewal {
 export const LAST_MOMENT_MS = 5000;
 /** A refusal for a reason that is not known is for good once it is repeated this much later. */
 const REFUSED_AGAIN_MS = 60_000;
+/** Why a token is not renewed that the `auth.json` of another agent directory holds. */
+const HELD_ELSEWHERE =
+	"the pi of another agent directory is signed in with it, and renews it when it runs; /multicodex login signs in here";
 /** Why an account has to sign in again after that. */
 const RENEWAL_REFUSED = "renewal_refused";
 
@@ -168,7 +171,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			// since a process that is stopped in between would go on with what it had seen.
 			await accounts.assertWritable();
 			const account = find(id);
-			if (!account || account.linked) return backoff.until(id, "its sign-in has moved", clock.now());
+			if (!account || account.linked || account.linkedElsewhere)
+				return backoff.until(id, "its sign-in has moved", clock.now());
 			const { credential } = account;
 			if (credential.access !== had.access && lastsFor(credential, LAST_MOMENT_MS, refused)) return ready(credential);
 			// Refused to another process while this one waited for the lock: it is not sent once more.
@@ -224,7 +228,11 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			if (!isNewer(account, account.credential, stored)) return;
 			await piAuth.writeBack(stored.refresh, account.credential, account.workspaceId).catch(ignoreWriteFailure);
 		},
-		renew: async ({ id, credential, linked }, refused) => {
+		renew: async ({ id, credential, linked, linkedElsewhere }, refused) => {
+			// An exchange would spend the token that the other pi holds, and only its own process can write there.
+			if (linkedElsewhere) {
+				return { kind: "unavailable", reason: HELD_ELSEWHERE, retryAt: clock.now() + BUSY_RETRY_MS, lasts: true };
+			}
 			const tooEarly = backoff.current(id);
 			if (tooEarly) return tooEarly;
 			try {

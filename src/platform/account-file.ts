@@ -11,6 +11,7 @@ import {
 } from "../core/account.ts";
 import { allClaims, claimsOf, type Speaker, type UserClaim } from "../core/identity.ts";
 import type { AccountId } from "../core/ids.ts";
+import type { AgentDirectory } from "./agent-directory.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
 import { lenient, lenientOrNull } from "./lenient.ts";
@@ -41,6 +42,8 @@ export const rowSchema = z.pipe(
 		formerIds: lenient(z.array(z.string().check(z.regex(ACCOUNT_ID)))),
 		source: z.catch(z.string(), "login"),
 		linked: z.catch(z.boolean(), false),
+		// Which `auth.json` it is linked to. Older versions keep it, and know one directory.
+		linkedTo: lenient(z.string()),
 		enabled: z.catch(z.boolean(), true),
 		disabledReason: optionalText,
 		needsLogin: lenientOrNull(z.object({ reason: z.string(), at: z.number() })),
@@ -92,6 +95,7 @@ export function accountsFormat(now: () => number): DocumentFormat<typeof fileSch
 export function accountsIn(
 	bytes: string,
 	now: number,
+	directory?: AgentDirectory,
 ): {
 	readonly content: "good" | "older" | "newer" | "broken";
 	readonly accounts: readonly Account[];
@@ -107,7 +111,7 @@ export function accountsIn(
 	}
 	const { value, migrated } = reading;
 	const unreadableRows = value.accounts.filter((row) => !rowSchema.safeParse(row).success).length;
-	return { content: migrated ? "older" : "good", accounts: toAccounts(value), unreadableRows };
+	return { content: migrated ? "older" : "good", accounts: toAccounts(value, directory), unreadableRows };
 }
 
 /** The user claims of a row: the stored ones, and those of its token. */
@@ -132,17 +136,19 @@ export function wasIssuedAfter(stored: string, offered: string): boolean {
 	return storedAt !== undefined && offeredAt !== undefined && storedAt > offeredAt;
 }
 
-export function toAccounts(file: AccountsFile): Account[] {
+/** Without a directory, every link counts as one to this directory. */
+export function toAccounts(file: AccountsFile, directory?: AgentDirectory): Account[] {
 	const labelFor = createUniqueLabels();
 	const accounts = new Map<string, Account>();
 	for (const raw of file.accounts) {
 		const { data: row } = rowSchema.safeParse(raw);
-		if (row && !accounts.has(row.id)) accounts.set(row.id, toAccount(row, labelFor));
+		if (row && !accounts.has(row.id)) accounts.set(row.id, toAccount(row, labelFor, directory));
 	}
 	return [...accounts.values()];
 }
 
-function toAccount(row: Row, labelFor: (wanted: string) => string): Account {
+function toAccount(row: Row, labelFor: (wanted: string) => string, directory: AgentDirectory | undefined): Account {
+	const isElsewhere = directory !== undefined && isLinkedElsewhere(row, directory);
 	const identity = identityOf(row.credential.access, row.accountId);
 	const email = row.email ? printable(row.email) : identity?.email;
 	return {
@@ -156,12 +162,18 @@ function toAccount(row: Row, labelFor: (wanted: string) => string): Account {
 		formerIds: row.formerIds,
 		credential: toCredential(row),
 		source: row.source,
-		linked: row.linked,
+		linked: row.linked && !isElsewhere,
+		...(isElsewhere && { linkedElsewhere: true }),
 		enabled: row.enabled,
 		disabledReason: row.disabledReason ? printable(row.disabledReason) : undefined,
 		needsLogin: needsLoginOf(row),
 		addedAt: row.addedAt,
 	};
+}
+
+/** A row that names no `auth.json` is linked to the one beside the file. */
+export function isLinkedElsewhere({ linked, linkedTo }: Row, { login, holdsFile }: AgentDirectory): boolean {
+	return linked && (linkedTo === undefined ? !holdsFile : linkedTo !== login);
 }
 
 /**
@@ -179,7 +191,7 @@ export function defaultLabel(email: string | undefined, id: AccountId): string {
 	return labelProblem(wanted) ? id : wanted;
 }
 
-export function toRow(account: Account): Row {
+export function toRow(account: Account, directory?: AgentDirectory): Row {
 	return {
 		id: account.id,
 		label: account.label,
@@ -192,6 +204,7 @@ export function toRow(account: Account): Row {
 		credential: toStored(account.credential),
 		source: account.source,
 		linked: account.linked,
+		linkedTo: account.linked ? directory?.login : undefined,
 		enabled: account.enabled,
 		disabledReason: account.disabledReason ?? null,
 		// Follows from the token, so it is not stored.

@@ -39,7 +39,7 @@ export function unite(draft: AccountsFile, id: AccountId): Merged[] {
 			credential: best.credential,
 			// pi's own login keeps the source of the older account.
 			source: best.linked ? older.source : best.source,
-			linked: best.linked || (isSameGrant(grantIn(best), grantIn(spare)) && spare.linked),
+			...linkOf(best, spare),
 			needsLogin: best.needsLogin,
 		};
 		draft.accounts = draft.accounts.flatMap((raw) => {
@@ -49,6 +49,12 @@ export function unite(draft: AccountsFile, id: AccountId): Merged[] {
 		merged.push({ into: older.id, former: newer.id, spare });
 		wanted = older.id;
 	}
+}
+
+/** The same grant is linked where either row is. */
+function linkOf(best: Row, spare: Row): Pick<Row, "linked" | "linkedTo"> {
+	const { linked, linkedTo } = !best.linked && isSameGrant(grantIn(best), grantIn(spare)) ? spare : best;
+	return { linked, linkedTo };
 }
 
 function isOneWith(a: Row, b: Row): boolean {

@@ -14,6 +14,7 @@ import {
 	defaultLabel,
 	fileFrom,
 	idOf,
+	isLinkedElsewhere,
 	type Row,
 	rowSchema,
 	toAccounts,
@@ -23,6 +24,7 @@ import {
 	wasIssuedAfter,
 } from "./account-file.ts";
 import { isSameGrant, type Merged, unite } from "./account-merge.ts";
+import { agentDirectoryOf } from "./agent-directory.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { identityOf } from "./jwt.ts";
 import { withLockUnlessBusy } from "./lock.ts";
@@ -63,7 +65,7 @@ export function openAccountStore(
 	const list = () => {
 		const file = document.read();
 		if (file !== listedFrom) {
-			listed = toAccounts(file);
+			listed = toAccounts(file, agentDirectoryOf(path));
 			listedFrom = file;
 		}
 		return listed;
@@ -95,6 +97,9 @@ export function openAccountStore(
 			if (applies && !applies(toCredential(former))) return;
 			const { credential, label, claims = [], ...plain } = patch;
 			Object.assign(row, plain);
+			if (patch.linked !== undefined) {
+				Object.assign(row, { linkedTo: patch.linked ? agentDirectoryOf(path).login : undefined });
+			}
 			const ofToken = credential ? (identityOf(credential.access)?.claims ?? []) : [];
 			if (credential || claims.length > 0) Object.assign(row, { claims: allClaims(claimsIn(former), claims, ofToken) });
 			if (label !== undefined) Object.assign(row, { label: uniqueLabel(label, labelsBeside(draft, former.id)) });
@@ -152,7 +157,7 @@ export function openAccountStore(
 					const former = rowSchema.safeParse(draft.accounts[at]).data;
 					const row = {
 						...former,
-						...toRow(account),
+						...toRow(account, agentDirectoryOf(path)),
 						label: uniqueLabel(account.label, labelsBeside(draft, account.id)),
 						credential: { ...former?.credential, ...toStored(account.credential) },
 						claims: allClaims(
@@ -214,8 +219,10 @@ export function openAccountStore(
 			await updateOrRollBack((draft) => {
 				if (draft.accounts.some((other) => idOf(other) === id)) return;
 				const label = uniqueLabel(row.label ?? defaultLabel(row.email ?? undefined, id), labelsBeside(draft, id));
-				// A login that pi owned when the account was removed is ours now.
-				draft.accounts.push({ ...row, label, linked: false, source: row.source === "pi" ? "login" : row.source });
+				// A login that our pi owned was taken from it with the account, and is ours now. Another pi has kept its own.
+				const isOurs = !isLinkedElsewhere(row, agentDirectoryOf(path));
+				const source = row.source === "pi" ? "login" : row.source;
+				draft.accounts.push({ ...row, label, ...(isOurs && { linked: false, linkedTo: undefined, source }) });
 			});
 		},
 		whileRefreshing: async (id, work) => {

@@ -259,6 +259,7 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 				...(claims && { claims: [...new Set([...claimsOf(row), ...claims])] }),
 				...(label !== undefined && { label: uniqueLabel(label, labelsBeside(id)) }),
 				...(isTaken && { credential }),
+				...(patch.linked !== undefined && { linkedElsewhere: undefined }),
 			};
 		});
 	const queues = new Map<AccountId, Promise<unknown>>();

@@ -5,6 +5,7 @@ import type { Account } from "../../core/account.ts";
 import { accountOf } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { accountsIn } from "../../platform/account-file.ts";
+import { agentDirectoryOf } from "../../platform/agent-directory.ts";
 import { leftoversIn } from "../../platform/atomic-file.ts";
 import { isMissing } from "../../platform/errors.ts";
 import { withoutMark } from "../../platform/json.ts";
@@ -70,7 +71,11 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 	const settings = await readSteadily(join(directory, SETTINGS), isJson);
 	const accounts = await readOnce(join(directory, ACCOUNTS));
 	const state = await readOnce(join(directory, STATE));
-	const rows = accountsIn(typeof accounts === "string" ? accounts : "", now());
+	const rows = accountsIn(
+		typeof accounts === "string" ? accounts : "",
+		now(),
+		agentDirectoryOf(join(directory, ACCOUNTS)),
+	);
 	const login = parseLogin(typeof auth === "string" ? auth : "{}");
 	return {
 		files: [

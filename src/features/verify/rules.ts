@@ -126,6 +126,7 @@ export type FindingCode =
 	| "account-off"
 	| "link-gone"
 	| "link-behind"
+	| "link-elsewhere"
 	| "link-twice"
 	| "link-unusable"
 	| "pi-key"
@@ -298,6 +299,7 @@ function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Fin
 		...(linked.length > 1 ? [finding("link-twice", "warning", undefined, linked.length)] : []),
 		...gone.map(({ id }) => finding("link-gone", "note", id)),
 		...behind.map(({ id }) => finding("link-behind", "note", id)),
+		...accounts.flatMap(({ id, linkedElsewhere }) => (linkedElsewhere ? [finding("link-elsewhere", "note", id)] : [])),
 	];
 }
 

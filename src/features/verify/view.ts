@@ -111,6 +111,10 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"link-behind": ({ account }) => ({
 		text: `${account} is pi's own login, and auth.json holds another token. The later one is taken over at the next request.`,
 	}),
+	"link-elsewhere": ({ account }) => ({
+		text: `${account} is the login of the pi of another agent directory, and only that one renews it.`,
+		advice: `A sign-in of its own: ${SIGN_IN} ${asWord(account)}`,
+	}),
 	"link-twice": ({ figure = 0 }) => ({
 		text: `${plural(figure, "account")} are said to be pi's own login, which can be one only. That is mended at the next request.`,
 	}),

@@ -283,7 +283,7 @@ describe("changing accounts", () => {
 		const before = storedRow("work", { needsLogin: { reason: "revoked", at: NOW } });
 		writeRows(before);
 		await openStore().patch(idOf("work"), { linked: true });
-		expect(rows()).toEqual([{ ...before, linked: true }]);
+		expect(rows()).toEqual([{ ...before, linked: true, linkedTo: expect.any(String) }]);
 	});
 
 	it("sets and clears the flags that a patch names", async () => {

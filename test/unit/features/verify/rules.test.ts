@@ -136,6 +136,8 @@ describe("the judgement", () => {
 		expect(told({ accounts: [linked], ...login("a", "later") })).toEqual(["note link-behind a"]);
 		expect(told({ accounts: [linked], ...login("b", "later") })).toEqual(["note link-gone a"]);
 		expect(told({ accounts: [linked] })).toEqual(["note link-gone a"]);
+		const elsewhere = anAccount("a", { linkedElsewhere: true });
+		expect(told({ accounts: [elsewhere] })).toEqual(["note link-elsewhere a"]);
 		const both = [linked, anAccount("b", { linked: true })];
 		expect(told({ accounts: both, ...login("a", "refresh-a") })).toEqual(["warning link-twice", "note link-gone b"]);
 		const unusable = { kind: "oauth", owner: undefined, refresh: "r" } as const;

@@ -30,6 +30,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"account-off": true,
 	"link-gone": true,
 	"link-behind": true,
+	"link-elsewhere": true,
 	"link-twice": true,
 	"link-unusable": true,
 	"pi-key": true,
