@@ -115,9 +115,9 @@ function outcomeOf({ ok, status }: Response, body: string): RefreshOutcome {
 	const over = codes.find((code) => SIGN_IN_AGAIN.has(code));
 	if (over) return { kind: "refused", code: over, closed: false };
 	if (ok) return { kind: "unknown", reason };
-	// An unknown code may quote anything, the token included, so it is not passed on.
-	if (status === 401 && isSpoken(body)) return { kind: "refused", code: "unauthorized", closed: false };
-	return { kind: "unavailable", reason, ...(status === 400 && isSpoken(body) ? { mayBeFinal: true } : {}) };
+	// An unknown code may quote anything, the token included, so it is not passed on. It may be that of a gateway between.
+	const mayBeFinal = (status === 400 || status === 401) && isSpoken(body);
+	return { kind: "unavailable", reason, ...(mayBeFinal ? { mayBeFinal } : {}) };
 }
 
 function connectionFailure(error: unknown): RefreshOutcome {

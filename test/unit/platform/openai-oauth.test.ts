@@ -237,15 +237,6 @@ describe("a refusal for good", () => {
 		expect(await outcomeOf(tokenAnswers.permanent(code, { place }))).toEqual({ kind: "refused", code, closed: true });
 	});
 
-	it("is any other 401 with a JSON body, whose own code may quote anything and goes no further", async () => {
-		expect(await outcomeOf(tokenAnswers.permanent("brand_new"))).toEqual({
-			kind: "refused",
-			code: "unauthorized",
-			closed: false,
-		});
-		expect(await outcomeOf(answers.refuse(401, { detail: "Unauthorized" }))).toMatchObject({ kind: "refused" });
-	});
-
 	it.each<Record<string, unknown>>([
 		{ error: { code: 123, type: "invalid_request_error" }, code: "invalid_grant" },
 		{ error: null, code: "invalid_grant" },
@@ -267,11 +258,22 @@ describe("a refusal for good", () => {
 		}
 	});
 
-	it("may be a 400 in JSON with a reason that is not known, and nothing else", async () => {
+	it("may be a 400 or a 401 in JSON with a reason that is not known, and nothing else", async () => {
 		const words = { error: { code: "brand_new", message: "No." } };
-		expect(await outcomeOf(answers.refuse(400, words))).toMatchObject({ kind: "unavailable", mayBeFinal: true });
-		expect(await outcomeOf(answers.refuse(400, { message: "No." }))).toMatchObject({ mayBeFinal: true });
+		for (const status of [400, 401]) {
+			// Its code may quote anything and goes no further. A gateway that inspects the traffic answers so, too.
+			for (const body of [words, { message: "No." }, { detail: "Unauthorized" }, {}]) {
+				const reason = `the sign-in service answered ${status}`;
+				expect(await outcomeOf(answers.refuse(status, body))).toEqual({
+					kind: "unavailable",
+					reason,
+					mayBeFinal: true,
+				});
+			}
+		}
 		for (const answer of [
+			answers.refuse(401, "<html>unauthorized</html>"),
+			answers.refuse(401, ""),
 			answers.refuse(400, "<html>bad request</html>"),
 			answers.refuse(400, ""),
 			answers.refuse(403, words),
