@@ -11,7 +11,8 @@ export interface StagedFile {
 	write(content: string): Promise<void>;
 	/**
 	 * Renames the temporary file over the target and returns the stats of the new file; the stage is used up then.
-	 * `isStillOurs` is called right before the rename; if it says no, nothing changes and the result is undefined.
+	 * `isStillOurs` is called right before the rename; if it says no, nothing changes and the result is undefined. After
+	 * that, and after an error, the stage can be written and committed again.
 	 */
 	commit(isStillOurs?: () => boolean): Promise<BigIntStats | undefined>;
 	/** Removes the temporary file; harmless after `commit`. */
@@ -32,9 +33,16 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 	await sweepLeftovers(target);
 	const temporary = `${target}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
 	const handle = await open(temporary, "wx", options.mode);
+	let current: FileHandle | undefined = handle;
 	const discard = async () => {
-		await handle.close().catch(() => undefined);
+		await current?.close().catch(() => undefined);
+		current = undefined;
 		await rm(temporary, { force: true });
+	};
+	/** A file is renamed only while it is closed, so another try opens it again. */
+	const opened = async () => {
+		current ??= await open(temporary, "r+");
+		return current;
 	};
 	try {
 		// The umask may have removed bits that the target has.
@@ -48,10 +56,12 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 		throw error;
 	}
 	return {
-		write: (content) => fill(handle, content),
+		write: async (content) => fill(await opened(), content),
 		commit: async (isStillOurs = () => true) => {
-			const stats = await handle.stat({ bigint: true });
-			await handle.close();
+			const written = await opened();
+			const stats = await written.stat({ bigint: true });
+			current = undefined;
+			await written.close();
 			// No await between the check and the rename: another process could write meanwhile.
 			if (!isStillOurs()) return undefined;
 			await renamePatiently(temporary, target);

@@ -7,8 +7,8 @@ import { parseJson } from "./json.ts";
 import { tokenSchema, tokenTimes } from "./jwt.ts";
 import { lenient } from "./lenient.ts";
 import { withLockUnlessBusy } from "./lock.ts";
-import { changePiFile, stageBeside } from "./pi-file.ts";
-import { readText, readTextNow } from "./regular-file.ts";
+import { changePiFile, rewrite, stageBeside } from "./pi-file.ts";
+import { readTextNow } from "./regular-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** The provider whose login in `auth.json` is linked. */
@@ -53,20 +53,9 @@ export function openPiAuth(path: string): PiAuth {
 function lockedFile(path: string, staged: StagedFile): LockedPiAuth {
 	return {
 		login: () => readLogin(path),
-		replaceCredential: async (replacedRefresh, next, accountId) => {
-			const after = withCredential(await readText(path), replacedRefresh, next, accountId);
-			if (after === undefined) return false;
-			await staged.write(after);
-			await staged.commit();
-			return true;
-		},
-		deleteLogin: async (refresh) => {
-			const after = withEntry(await readText(path), refresh, () => undefined);
-			if (after === undefined) return false;
-			await staged.write(after);
-			await staged.commit();
-			return true;
-		},
+		replaceCredential: (replacedRefresh, next, accountId) =>
+			rewrite(path, staged, (bytes) => withCredential(bytes, replacedRefresh, next, accountId)),
+		deleteLogin: (refresh) => rewrite(path, staged, (bytes) => withEntry(bytes, refresh, () => undefined)),
 	};
 }
 

@@ -1,8 +1,9 @@
 import { realpath, stat } from "node:fs/promises";
 import { setTimeout } from "node:timers/promises";
 import { type StagedFile, stageFile } from "./atomic-file.ts";
-import { type LockOptions, withLock } from "./lock.ts";
+import { LockBusyError, type LockOptions, withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
+import { signatureOf } from "./shared-document.ts";
 
 /** The temporary file reserves this much beyond the present size, for longer content. */
 const SPARE_BYTES = 8192;
@@ -35,9 +36,9 @@ export async function changePiFile(
 		try {
 			await staged.write(after);
 			const isDone = await withLock(path, lock, async () => {
+				const seen = signatureOf(path);
 				if ((await readText(path)) !== before) return false;
-				await staged.commit();
-				return true;
+				return (await staged.commit(() => signatureOf(path) === seen)) !== undefined;
 			});
 			if (isDone) return true;
 		} finally {
@@ -46,17 +47,33 @@ export async function changePiFile(
 	}
 	// Another program was quicker each time. Now the lock is held over the read, too.
 	return withLock(path, lock, async () => {
-		const after = change(await readText(path));
-		if (after === undefined) return false;
 		const staged = await stageBeside(path);
 		try {
-			await staged.write(after);
-			await staged.commit();
-			return true;
+			return await rewrite(path, staged, change);
 		} finally {
 			await staged.discard();
 		}
 	});
+}
+
+/**
+ * Replaces the file by what `change` makes of it, through `staged`, while its lock is held. A process that was stopped
+ * has lost that lock: what another program wrote since the look at the file is looked at again, and never overwritten.
+ * Resolves to false if `change` returns undefined; rejects if another program writes each time.
+ */
+export async function rewrite(
+	path: string,
+	staged: StagedFile,
+	change: (bytes: string) => string | undefined,
+): Promise<boolean> {
+	for (let tries = 1; tries <= TRIES; tries += 1) {
+		const seen = signatureOf(path);
+		const after = change(await readText(path));
+		if (after === undefined) return false;
+		await staged.write(after);
+		if (await staged.commit(() => signatureOf(path) === seen)) return true;
+	}
+	throw new LockBusyError(path);
 }
 
 /** Applies `change` to the bytes. pi writes in place, so `change` may throw over half a file, which is read again. */

@@ -1,6 +1,17 @@
-import { chmodSync, lstatSync, mkdirSync, readFileSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+	chmodSync,
+	lstatSync,
+	mkdirSync,
+	readFileSync,
+	rmdirSync,
+	symlinkSync,
+	unlinkSync,
+	writeFileSync,
+} from "node:fs";
+import { open as openFile } from "node:fs/promises";
 import lockfile from "proper-lockfile";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { LockedPiAuth } from "../../../src/core/ports.ts";
 import { openPiAuth, parseLogin } from "../../../src/platform/pi-auth.ts";
 import { aCredential, aScratch, NOW, type Scratch, until } from "../../support/fakes.ts";
 import { expectMode, onPosix } from "../../support/posix.ts";
@@ -11,7 +22,35 @@ let scratch: Scratch;
 beforeEach(() => {
 	scratch = aScratch();
 });
-afterEach(() => scratch.remove());
+afterEach(() => {
+	vi.restoreAllMocks();
+	scratch.remove();
+});
+
+type Call = "sync" | "stat";
+type Calls = Record<Call, (this: unknown, ...given: unknown[]) => Promise<unknown>>;
+
+/** Calls `act` after each such call of an open file; of a `stat` only with options, as right before a rename. */
+async function afterEachCall(call: Call, act: () => unknown): Promise<void> {
+	const handle = await openFile(scratch.write("any", ""), "r");
+	const calls: Calls = Object.getPrototypeOf(handle);
+	const original = calls[call];
+	await handle.close();
+	unlinkSync(scratch.path("any"));
+	vi.spyOn(calls, call).mockImplementation(async function (this: unknown, ...given: unknown[]) {
+		const done = await Reflect.apply(original, this, given);
+		if (call !== "stat" || given.length > 0) act();
+		return done;
+	});
+}
+
+/** Calls `act` after the next such call. */
+function afterNextCall(call: Call, act: () => unknown): Promise<void> {
+	return afterEachCall(call, () => {
+		vi.restoreAllMocks();
+		act();
+	});
+}
 
 const open = () => openPiAuth(scratch.path(NAME));
 const entry = (overrides: Record<string, unknown> = {}) => ({
@@ -175,6 +214,66 @@ describe("replacing pi's credential", () => {
 		expect(scratch.json(NAME)).toMatchObject({ groq: { key: "new" }, "openai-codex": { access: next.access } });
 	});
 
+	it.each<[string, (file: LockedPiAuth) => Promise<boolean>, unknown]>([
+		["replacing", (file) => file.replaceCredential("refresh-old", next, "acct"), { access: next.access }],
+		["deleting", (file) => file.deleteLogin("refresh-old"), undefined],
+	])(
+		"keeps what pi wrote after the last look at the file, as after a process was stopped: %s",
+		async (_, act, left) => {
+			write({ "openai-codex": entry() });
+			const theirs = { "openai-codex": entry(), groq: { type: "api_key", key: "new" } };
+			const isDone = await open().exclusively(async (file) => {
+				await afterNextCall("sync", () => write(theirs));
+				return act(file);
+			}, undefined);
+			expect([isDone, scratch.json(NAME)]).toMatchObject([true, { groq: { key: "new" } }]);
+			expect(scratch.json(NAME)).toHaveProperty("groq");
+			if (left) expect(scratch.json(NAME)).toMatchObject({ "openai-codex": left });
+			else expect(scratch.json(NAME)).not.toHaveProperty("openai-codex");
+			expect(scratch.names()).toEqual([NAME]);
+		},
+	);
+
+	it("does nothing where pi signed in anew after the last look at the file", async () => {
+		write({ "openai-codex": entry() });
+		const isDone = await open().exclusively(async (file) => {
+			await afterNextCall("sync", () => write({ "openai-codex": entry({ refresh: "anew" }) }));
+			return file.replaceCredential("refresh-old", next, "acct");
+		}, undefined);
+		expect([isDone, scratch.json(NAME)]).toMatchObject([false, { "openai-codex": { refresh: "anew" } }]);
+	});
+
+	it("fails where pi writes each time, and overwrites nothing", async () => {
+		write({ "openai-codex": entry() });
+		let writes = 0;
+		const replacing = open().exclusively(async (file) => {
+			await afterEachCall("sync", () => {
+				writes += 1;
+				write({ "openai-codex": entry(), groq: { key: `${writes}` } });
+			});
+			return file.replaceCredential("refresh-old", next, "acct");
+		}, undefined);
+		await expect(replacing).rejects.toMatchObject({ code: "ELOCKED" });
+		expect(scratch.json(NAME)).toEqual({ "openai-codex": entry(), groq: { key: `${writes}` } });
+		expect(scratch.names()).toEqual([NAME]);
+	});
+
+	it("can be tried again after a write that failed", async () => {
+		write({ "openai-codex": entry() });
+		const isDone = await open().exclusively(async (file) => {
+			await afterNextCall("stat", () => {
+				unlinkSync(scratch.path(NAME));
+				mkdirSync(scratch.path(NAME));
+			});
+			await expect(file.replaceCredential("refresh-old", next, "acct")).rejects.toThrow();
+			rmdirSync(scratch.path(NAME));
+			write({ "openai-codex": entry() });
+			return file.replaceCredential("refresh-old", next, "acct");
+		}, undefined);
+		expect([isDone, scratch.json(NAME)]).toMatchObject([true, { "openai-codex": { refresh: next.refresh } }]);
+		expect(scratch.names()).toEqual([NAME]);
+	});
+
 	onPosix("finds out that it cannot write before anything is spent", async () => {
 		let hasRun = false;
 		const work = async () => {
@@ -195,6 +294,24 @@ describe("replacing pi's credential", () => {
 });
 
 describe("a write that was held up", () => {
+	it("keeps what pi wrote between the look under the lock and the rename", async () => {
+		write({ "openai-codex": entry() });
+		await afterNextCall("stat", () => write({ "openai-codex": entry(), groq: { key: "new" } }));
+		expect(await open().writeBack("refresh-old", next, "acct")).toBe(true);
+		expect(scratch.json(NAME)).toMatchObject({ groq: { key: "new" }, "openai-codex": { refresh: next.refresh } });
+	});
+
+	it("fails where pi writes each time right before the rename, and overwrites nothing", async () => {
+		write({ "openai-codex": entry() });
+		let writes = 0;
+		await afterEachCall("stat", () => {
+			writes += 1;
+			write({ "openai-codex": entry(), groq: { key: `${writes}` } });
+		});
+		await expect(open().writeBack("refresh-old", next, "acct")).rejects.toMatchObject({ code: "ELOCKED" });
+		expect(scratch.json(NAME)).toEqual({ "openai-codex": entry(), groq: { key: `${writes}` } });
+	});
+
 	it("changes nothing where pi wrote meanwhile", async () => {
 		write({ "openai-codex": entry() });
 		const release = await lockfile.lock(scratch.path(NAME), { realpath: false });
