@@ -13,6 +13,6 @@ export function raceAbort<T>(work: Promise<T>, signal: AbortSignal | undefined):
 export function within<T>(work: Promise<T>, ms: number, otherwise: () => T): Promise<T> {
 	return new Promise((resolve, reject) => {
 		const timer = setTimeout(() => resolve(otherwise()), ms);
-		work.then(resolve, reject).finally(() => clearTimeout(timer));
+		work.finally(() => clearTimeout(timer)).then(resolve, reject);
 	});
 }

@@ -1,7 +1,7 @@
 import { raceAbort, within } from "./abort.ts";
-import type { Account, Credential } from "./account.ts";
+import type { Account } from "./account.ts";
 import type { AccountId } from "./ids.ts";
-import { createRenewal, LAST_MOMENT_MS, type RenewalDeps } from "./renewal.ts";
+import { accountIn, createRenewal, LAST_MOMENT_MS, type RenewalDeps, ready } from "./renewal.ts";
 import { BUSY_RETRY_MS } from "./token-claims.ts";
 
 /** The outcome of asking for an access token. */
@@ -34,6 +34,13 @@ export interface Credentials {
 	idle(): Promise<void>;
 }
 
+/** The way to a token, for all requests that wait for it. */
+interface Flight {
+	/** The token that it must not bring. */
+	readonly refused: string | undefined;
+	readonly landing: Promise<TokenResult>;
+}
+
 /** Refreshed this long before expiry, so that pi's own thresholds (0 to 5 min) are rarely reached. */
 const REFRESH_AHEAD_MS = 10 * 60_000;
 /** A request whose token is still good waits this long for a newer one. */
@@ -43,10 +50,8 @@ const PATIENCE_MS = 1000;
 export function createCredentials(deps: RenewalDeps): Credentials {
 	const { accounts, clock } = deps;
 	const { renew, catchUp, lastsFor } = createRenewal(deps);
-	const flights = new Map<AccountId, Promise<TokenResult>>();
-
-	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
-	const ready = (credential: Credential): TokenResult => ({ kind: "ready", access: credential.access });
+	const flights = new Map<AccountId, Flight>();
+	const find = (id: AccountId) => accountIn(accounts, id);
 
 	const obtain = async (id: AccountId, refused: string | undefined): Promise<TokenResult> => {
 		const account = find(id);
@@ -60,11 +65,21 @@ export function createCredentials(deps: RenewalDeps): Credentials {
 		return result.kind === "unavailable" && isStillValid ? ready(had) : result;
 	};
 
-	/** The one flight of an account; a later request joins it. */
+	/**
+	 * The one flight of an account; a later request joins it. A request whose token was refused waits for a flight that
+	 * does not know of the refusal, and takes what that brings unless it is the refused token.
+	 */
 	const flightFor = (id: AccountId, refused: string | undefined): Promise<TokenResult> => {
-		const flight = flights.get(id) ?? obtain(id, refused).finally(() => flights.delete(id));
-		flights.set(id, flight);
-		return flight;
+		const current = flights.get(id);
+		if (current && (refused === undefined || current.refused === refused)) return current.landing;
+		const own = () => obtain(id, refused);
+		const isOther = (result: TokenResult) => result.kind !== "ready" || result.access !== refused;
+		const begun = current ? current.landing.then((result) => (isOther(result) ? result : own())) : own();
+		const landing = begun.finally(() => {
+			if (flights.get(id)?.landing === landing) flights.delete(id);
+		});
+		flights.set(id, { refused, landing });
+		return landing;
 	};
 
 	/** A token that is still good is not held up by a slow exchange, nor is a caller who has somewhere else to go. */
@@ -82,19 +97,13 @@ export function createCredentials(deps: RenewalDeps): Credentials {
 	};
 
 	return {
-		accessToken: async (id, request) => {
-			const { signal, refused } = request;
-			const result = await raceAbort(impatiently(id, request), signal);
-			// Joined a flight that did not know of the refusal: it has landed, so the next one is our own.
-			const isRefused = result.kind === "ready" && result.access === refused;
-			return isRefused ? raceAbort(impatiently(id, request), signal) : result;
-		},
+		accessToken: (id, request) => raceAbort(impatiently(id, request), request.signal),
 		currentToken: (id) => {
 			const credential = find(id)?.credential;
 			return credential && lastsFor(credential, LAST_MOMENT_MS, undefined) ? credential.access : undefined;
 		},
 		idle: async () => {
-			while (flights.size > 0) await Promise.allSettled(flights.values());
+			while (flights.size > 0) await Promise.allSettled([...flights.values()].map(({ landing }) => landing));
 		},
 	};
 }

@@ -48,9 +48,15 @@ export interface AccountStore {
 	backUp(id: AccountId): Promise<void>;
 	/**
 	 * Puts `next` into the backup of an account that was removed while its token was exchanged, since the token in the
-	 * backup is spent by then. Changes no backup with another credential than `spentRefresh`.
+	 * backup is spent by then. Changes no backup with another credential than `spentRefresh`. Resolves to whether one was
+	 * changed.
 	 */
-	renewBackup(id: AccountId, spentRefresh: string, next: Credential): Promise<void>;
+	renewBackup(id: AccountId, spentRefresh: string, next: Credential): Promise<boolean>;
+	/**
+	 * Writes a backup of an account whose row was lost, for `restore`. An account whose backup has a later sign-in keeps
+	 * that one.
+	 */
+	keepAside(account: Account): Promise<void>;
 	/** The account that was removed last and has not come back since, from its backup. */
 	lastRemoved(): Promise<Account | undefined>;
 	/** Restores an account from its backup, as an owned one. */
@@ -86,7 +92,7 @@ export interface AccountStatus {
 				readonly at: number;
 				readonly holder?: ProcessMark | undefined;
 				/** The same moment by the running time of the machine. */
-				readonly watch?: WatchTime | undefined;
+				readonly uptime?: Uptime | undefined;
 		  }
 		| undefined;
 	/** Refresh tokens that must never be sent again, the newest last. Kept after a removal, which may be undone. */
@@ -113,7 +119,7 @@ export interface ProcessMark {
 }
 
 /** A time that no clock change moves: how long a machine has been running. */
-export interface WatchTime {
+export interface Uptime {
 	readonly machine: string;
 	readonly ms: number;
 }
@@ -121,7 +127,7 @@ export interface WatchTime {
 /** The processes of this machine. */
 export interface Processes {
 	own(): ProcessMark;
-	watch(): WatchTime;
+	uptime(): Uptime;
 	/**
 	 * The fate of a process that ran at `since`, epoch ms. `unknown`: it belongs to another machine, another container,
 	 * or a time before the last restart, or it cannot be told from a later one with its id.

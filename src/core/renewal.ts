@@ -55,15 +55,24 @@ const HELD_ELSEWHERE =
 /** Why an account has to sign in again after that. */
 const RENEWAL_REFUSED = "renewal_refused";
 
+/** The account with this id, and none into which it was merged: that one has a lock of its own. */
+export function accountIn(accounts: Pick<AccountStore, "list">, id: AccountId): Account | undefined {
+	return accounts.list().find((account) => account.id === id);
+}
+
+/** The outcome of asking for a token where `credential` has a good one. */
+export function ready({ access }: Credential): TokenResult {
+	return { kind: "ready", access };
+}
+
 /** Creates it. */
 export function createRenewal(deps: RenewalDeps): Renewal {
 	const { accounts, state, piAuth, tokens, clock, onFailure } = deps;
+	const find = (id: AccountId) => accountIn(accounts, id);
 	const claims = createTokenClaims(deps);
 	const exchange = createTokenExchange({ claims, oauth: deps.oauth, pause: deps.pause });
 	const backoff = createRenewalBackoff(clock);
 
-	const find = (id: AccountId) => accounts.list().find((account) => account.id === id);
-	const ready = (credential: Credential): TokenResult => ({ kind: "ready", access: credential.access });
 	const lastsFor = (credential: Credential, ms: number, refused: string | undefined) =>
 		credential.access !== refused && credential.expiresAt - clock.now() > ms;
 	/** One whose refresh token is spent is the older one, whatever second it was issued in. */
@@ -108,7 +117,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			case "refused":
 				return endOf(account, keeper, outcome);
 			case "unknown":
-				// With the next token in hand nothing is at stake, but each further try would spend one.
+				// With the next refresh token stored nothing can be lost, but each further try would spend another one.
 				return isStored
 					? backoff.longer(id, outcome.reason)
 					: backoff.until(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
@@ -155,14 +164,21 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 
 	/**
 	 * Stores what came for `spend` in our file. A row that holds another grant that works has got it by a sign-in since:
-	 * that one stays. An account that was taken out meanwhile has it in its backup, where it can be put back from.
+	 * that one stays. An account that was taken out meanwhile, or lost with a damaged file, has it in a backup, which can
+	 * be put back. `isInPiFile`: then a backup of its own would be one more place from which it is spent.
 	 */
-	const keep = async (account: Account, spend: Credential, next: Credential): Promise<void> => {
+	const keep = async (account: Account, spend: Credential, next: Credential, isInPiFile = false): Promise<void> => {
 		const { id, credential } = account;
 		const isReplaced = ({ refresh }: Credential) =>
 			refresh === credential.refresh || refresh === spend.refresh || claims.endedBy(account, { refresh }) !== undefined;
 		await accounts.patch(id, { credential: next, needsLogin: undefined }, isReplaced, true);
-		if (!accountWith(accounts.list(), id)) await accounts.renewBackup(id, spend.refresh, next);
+		if (!accountWith(accounts.list(), id)) {
+			const isInBackup = await accounts.renewBackup(id, spend.refresh, next);
+			if (!isInBackup && !isInPiFile) await accounts.keepAside({ ...account, credential: next, needsLogin: undefined });
+		}
+		// An account may be put back between these steps, with the token of its backup as that was before.
+		const stored = accountWith(accounts.list(), id)?.credential;
+		if (stored && stored.refresh !== next.refresh && isReplaced(stored)) throw new SpentTokenStored();
 	};
 
 	const renewOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult | Busy> =>
@@ -215,7 +231,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		{ stored, spend, next }: Record<"stored" | "spend" | "next", Credential>,
 	): Promise<void> => {
 		const isInFile = await file.replaceCredential(stored.refresh, next, account.workspaceId).catch(() => false);
-		const inPool = keep(account, spend, next);
+		const inPool = keep(account, spend, next, isInFile);
 		// Either place is enough: what is only in ours is written to pi's at the next request.
 		await (isInFile ? inPool.catch(ignoreWriteFailure) : inPool);
 	};
@@ -243,10 +259,18 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			} catch (error) {
 				onFailure?.(error);
 				const code = error instanceof Error && "code" in error ? ` (${String(error.code)})` : "";
-				return backoff.longer(id, `its new token could not be stored${code}`);
+				return backoff.longer(id, `its token could not be renewed${code}`);
 			}
 		},
 	};
+}
+
+/** The account has come back with a token that is spent: what came for that is to be stored once more. */
+class SpentTokenStored extends Error {
+	constructor() {
+		super("the account holds a token that is spent");
+		this.name = "SpentTokenStored";
+	}
 }
 
 /** The store keeps what it could not write in memory, has reported it, and tries again by itself. */

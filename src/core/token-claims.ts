@@ -46,10 +46,10 @@ export const BUSY_RETRY_MS = 500;
 
 /** Creates it over the state file. */
 export function createTokenClaims({ state, tokens, processes, clock }: Deps): TokenClaims {
-	/** Since an exchange began, by the machine's own watch where that tells: clocks may be set, and differ. */
-	const elapsedMs = ({ at, watch }: Exchange) => {
-		const { machine, ms } = processes.watch();
-		const ranMs = watch?.machine === machine ? ms - watch.ms : -1;
+	/** Since an exchange began, by how long the machine has run where that tells: clocks may be set, and differ. */
+	const elapsedMs = ({ at, uptime }: Exchange) => {
+		const { machine, ms } = processes.uptime();
+		const ranMs = uptime?.machine === machine ? ms - uptime.ms : -1;
 		return ranMs >= 0 ? ranMs : Math.abs(clock.now() - at);
 	};
 	const fateOf = ({ holder, at }: Exchange) => (holder ? processes.fateOf(holder, at) : "gone");
@@ -81,7 +81,7 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 		claim: async (account, spend) => {
 			const { id, formerIds = [] } = account;
 			const tokenHash = tokens.fingerprint(spend.refresh);
-			const note = { tokenHash, at: clock.now(), holder: processes.own(), watch: processes.watch() };
+			const note = { tokenHash, at: clock.now(), holder: processes.own(), uptime: processes.uptime() };
 			const isFree = ({ exchange, spent = [] }: AccountStatus) => {
 				// However it has come back: no token is sent again that was exchanged, or refused for good.
 				if (spent.some((token) => token.tokenHash === tokenHash)) return false;
@@ -132,7 +132,7 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 				},
 				leaveUnanswered: async () => {
 					// The minute begins now: an answer that never came may have been waited for.
-					const exchange = { tokenHash, at: clock.now(), watch: processes.watch() };
+					const exchange = { tokenHash, at: clock.now(), uptime: processes.uptime() };
 					await state.updateIf(id, isOurs, (status) => ({ ...status, exchange }));
 				},
 			};

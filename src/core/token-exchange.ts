@@ -64,7 +64,7 @@ export function createTokenExchange({ claims, oauth, pause }: Deps) {
 		// While the note stays it tells every process that the token on the disk may be spent.
 		const mayBeSpent = (outcome.kind === "unknown" || outcome.kind === "granted") && !isStored;
 		if (!mayBeSpent) await claim.release(came?.refresh === spend.refresh ? undefined : endReasonOf(outcome));
-		// One that came and could not be stored is in this process alone: the claim holds while that runs.
+		// This process alone has a token that came and could not be stored: the claim holds while the process runs.
 		else if (came === undefined) await claim.leaveUnanswered();
 		return { kind: "answered", outcome, isStored };
 	};

@@ -29,7 +29,8 @@ const MARKS: Readonly<Record<Leaving, string>> = { removed: "", merged: "merged-
 
 /**
  * Writes `content`, which is account `id` of the file at `path`, into a backup file, and deletes the oldest backups.
- * Resolves to a function that replaces the content of the new backup. `now` is epoch ms.
+ * Resolves to a function that replaces the content of the new backup, unless another process has put a newer token into
+ * that since. `now` is epoch ms.
  */
 export async function keepBackup(
 	path: string,
@@ -53,7 +54,7 @@ export async function keepBackup(
 	const surplus = rest.slice(0, Math.max(0, rest.length + 1 - BACKUPS_KEPT[why]));
 	for (const old of [...older, ...surplus]) await rm(old.path, { force: true });
 	return async (changed) => {
-		await writeAtomically(kept, changed, 0o600);
+		if ((await readText(kept).catch(() => undefined)) === content) await writeAtomically(kept, changed, 0o600);
 	};
 }
 

@@ -194,12 +194,22 @@ export function openAccountStore(
 			await keepCopy(id);
 		},
 		renewBackup: async (id, spentRefresh, next) => {
+			let isRenewed = false;
 			for (const backup of (await removedFrom(path)).filter((each) => each.id === id)) {
-				const row = rowSchema.safeParse((await readBackup(backup.path)).accounts[0]).data;
+				const row = await rowIn(backup);
 				if (row?.credential.refresh !== spentRefresh) continue;
 				const renewed = { ...row, credential: { ...row.credential, ...toStored(next) } };
 				await writeAtomically(backup.path, bytesOf(renewed), 0o600);
+				isRenewed = true;
 			}
+			return isRenewed;
+		},
+		keepAside: async (account) => {
+			for (const backup of (await removedFrom(path)).filter((each) => each.id === account.id)) {
+				const row = await rowIn(backup);
+				if (row && wasIssuedAfter(row.credential.access, account.credential.access)) return;
+			}
+			await keepBackup(path, { id: account.id, why: "removed" }, bytesOf(toRow(account)), now());
 		},
 		lastRemoved: async () => {
 			for (const backup of (await removedFrom(path)).reverse()) {
@@ -213,8 +223,7 @@ export function openAccountStore(
 		},
 		restore: async (id) => {
 			const backup = (await removedFrom(path)).findLast((each) => each.id === id);
-			const [raw] = backup ? (await readBackup(backup.path)).accounts : [];
-			const row = rowSchema.safeParse(raw).data;
+			const row = backup && (await rowIn(backup));
 			if (!row) return;
 			await updateOrRollBack((draft) => {
 				if (draft.accounts.some((other) => idOf(other) === id)) return;
@@ -224,6 +233,11 @@ export function openAccountStore(
 				const source = row.source === "pi" ? "login" : row.source;
 				draft.accounts.push({ ...row, label, ...(isOurs && { linked: false, linkedTo: undefined, source }) });
 			});
+			// Another process may have put the next token into the backup between the two.
+			const renewed = await rowIn(backup);
+			if (!renewed || renewed.credential.refresh === row.credential.refresh) return;
+			const isFormer = ({ refresh }: Credential) => refresh === row.credential.refresh;
+			await update(patched(id, { credential: toCredential(renewed) }, isFormer, true));
 		},
 		whileRefreshing: async (id, work) => {
 			const folder = dirname(await realTarget(path));
@@ -254,17 +268,24 @@ function rowWith(draft: AccountsFile, id: AccountId): unknown {
 	return draft.accounts.find((row) => idOf(row) === id) ?? draft.accounts.find(isFormer);
 }
 
-/** Decides over a row that two processes have changed: ours stays unless the other one holds a later sign-in. */
-function laterSignIn(_key: string, mine: unknown, theirs: unknown): unknown {
-	const [ours, stored] = [rowSchema.safeParse(mine).data, rowSchema.safeParse(theirs).data];
+/**
+ * Decides over a row that two processes have changed: ours stays unless the other one holds a later sign-in. A token that
+ * came for the stored one is the later one, whatever the two tell about when they were issued.
+ */
+function laterSignIn(_key: string, mine: unknown, theirs: unknown, before: unknown): unknown {
+	const [ours, stored, former] = [mine, theirs, before].map((row) => rowSchema.safeParse(row).data?.credential);
 	if (!ours || !stored) return theirs;
-	const isOurs = ours.credential.refresh === stored.credential.refresh;
-	return isOurs || wasIssuedAfter(ours.credential.access, stored.credential.access) ? mine : theirs;
+	const isOurs = stored.refresh === ours.refresh || stored.refresh === former?.refresh;
+	return isOurs || wasIssuedAfter(ours.access, stored.access) ? mine : theirs;
 }
 
 /** Backups of removed accounts. Those of merged ones are not worth putting back. */
 async function removedFrom(path: string): Promise<AccountBackup[]> {
 	return (await backupsOf(path)).filter(({ why }) => why === "removed");
+}
+
+async function rowIn({ path }: AccountBackup): Promise<Row | undefined> {
+	return rowSchema.safeParse((await readBackup(path)).accounts[0]).data;
 }
 
 async function readBackup(path: string): Promise<AccountsFile> {

@@ -1,5 +1,5 @@
-/** Decides over a value that changed on both sides since `base`: `mine` here, `theirs` in the file. */
-export type Resolve = (key: string, mine: unknown, theirs: unknown) => unknown;
+/** Decides over a value that changed on both sides since it was `before`: `mine` here, `theirs` in the file. */
+export type Resolve = (key: string, mine: unknown, theirs: unknown, before: unknown) => unknown;
 
 type Group = Record<string, unknown>;
 
@@ -23,7 +23,7 @@ export function carryOver(base: Group, mine: Group, theirs: Group, resolve: Reso
 		if (after === undefined) delete theirs[key];
 		else if (isList(after) && isList(now) && [...after, ...now].some(isRow)) {
 			theirs[key] = rowsOf(isList(before) ? before : [], after, now, resolve);
-		} else theirs[key] = isSame(before, now) ? copy(after) : copy(resolve(key, after, now));
+		} else theirs[key] = isSame(before, now) ? copy(after) : copy(resolve(key, after, now, before));
 	}
 }
 
@@ -41,7 +41,7 @@ function rowsOf(base: readonly unknown[], mine: readonly unknown[], theirs: read
 		if (former && !changed) return isSame(former, row) ? [] : [row];
 		if (!changed || isSame(former, changed)) return [row];
 		if (isSame(former, row)) return [copy(changed)];
-		return [resolve("row", changed, row)];
+		return [resolve("row", changed, row, former)];
 	});
 	const added = [...after].filter(([id]) => !known.has(id) && !before.has(id));
 	return [...kept, ...added.map(([, row]) => copy(row))];

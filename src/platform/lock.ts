@@ -35,7 +35,10 @@ const STRANGE_MS = 2000;
 const NEVER_MS = Number.MAX_SAFE_INTEGER;
 const FIRST_RETRY_MS = 20;
 const LONGEST_RETRY_MS = 1000;
-/** An odd lock that comes back each time has an owner, so it is waited for. */
+/**
+ * Anything in the place of a lock that is no folder is removed this often. If it comes back each time, another program
+ * makes it, and the lock is waited for.
+ */
 const MOST_CLEARINGS = 3;
 
 /**

@@ -31,7 +31,7 @@ export function createProcesses(now: () => number): Processes {
 			own ??= { pid: process.pid, started: statusOf(process.pid)?.started, machine: machineId() };
 			return own;
 		},
-		watch: () => ({ machine: machineId(), ms: Math.round(uptime() * 1000) }),
+		uptime: () => ({ machine: machineId(), ms: Math.round(uptime() * 1000) }),
 		fateOf: (mark, since) => {
 			if (mark.machine !== machineId()) return "unknown";
 			if (mark.started === undefined) return byIdAlone(mark, since);

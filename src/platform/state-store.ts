@@ -157,7 +157,7 @@ const statusSchema = z.looseObject({
 			tokenHash: z.string(),
 			at: time,
 			holder: lenient(holderSchema),
-			watch: lenient(z.object({ machine: z.string(), ms: time })),
+			uptime: lenient(z.object({ machine: z.string(), ms: time })),
 		}),
 	),
 	spent: z.optional(spentSchema),

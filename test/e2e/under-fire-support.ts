@@ -26,8 +26,12 @@ export function ageExchangeNotes(bench: Bench, byMs: number, hashes?: readonly s
 	const text = bench.dir.read("codex-state.json");
 	if (text === undefined) return;
 	const isMeant = (hash: unknown) => hashes === undefined || hashes.includes(String(hash));
-	const aged = ({ watch, ...note }: { readonly at: unknown; readonly watch?: { readonly ms: unknown } }) => {
-		return { ...note, at: Number(note.at) - byMs, ...(watch && { watch: { ...watch, ms: Number(watch.ms) - byMs } }) };
+	const aged = ({ uptime, ...note }: { readonly at: unknown; readonly uptime?: { readonly ms: unknown } }) => {
+		return {
+			...note,
+			at: Number(note.at) - byMs,
+			...(uptime && { uptime: { ...uptime, ms: Number(uptime.ms) - byMs } }),
+		};
 	};
 	const state = JSON.parse(text, (key, value) =>
 		key === "exchange" && isMeant(value.tokenHash) ? aged(value) : value,

@@ -54,11 +54,11 @@ export function aMachine(): { readonly gone: Set<number>; ranMs: number | undefi
 	let restarts = 0;
 	const machine: ReturnType<typeof aMachine> = {
 		gone: new Set<number>(),
-		/** Without it no two moments are on the same watch, as after a restart. */
+		/** Without it no two moments are of one run of the machine, as after a restart. */
 		ranMs: undefined,
 		process: (pid) => ({
 			own: () => ({ pid, machine: "here" }),
-			watch: () =>
+			uptime: () =>
 				machine.ranMs === undefined
 					? { machine: `restarted ${++restarts} times`, ms: 0 }
 					: { machine: "here", ms: machine.ranMs },
@@ -298,9 +298,14 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 			lastRemoved = store.rows.find((row) => row.id === id) ?? lastRemoved;
 		},
 		renewBackup: async (id, spentRefresh, next) => {
-			if (lastRemoved?.id !== id || lastRemoved.credential.refresh !== spentRefresh) return;
+			if (lastRemoved?.id !== id || lastRemoved.credential.refresh !== spentRefresh) return false;
 			await durable();
 			lastRemoved = { ...lastRemoved, credential: next };
+			return true;
+		},
+		keepAside: async (account) => {
+			await durable();
+			lastRemoved = account;
 		},
 		restore: async (id) => {
 			if (lastRemoved?.id !== id || store.rows.some((row) => row.id === id)) return;

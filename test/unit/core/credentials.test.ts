@@ -116,7 +116,7 @@ describe("an error on the way to a new token", () => {
 		expect(state.status(ID).exchange).toEqual({
 			tokenHash: fingerprint(EXPIRED.refresh),
 			at: NOW,
-			watch: expect.anything(),
+			uptime: expect.anything(),
 		});
 	});
 });
@@ -182,6 +182,23 @@ describe("a token that is due", () => {
 		answer = () => outcome;
 		expect(await ask()).toEqual({ kind: "ready", access: DUE.access });
 		expect(row()).toMatchObject({ needsLogin: undefined, enabled: true });
+	});
+
+	it("is never given to a request whose refusal of it no flight under way knows of, however many there are", async () => {
+		let finish: ((outcome: RefreshOutcome) => void) | undefined;
+		answer = () => new Promise((resolve) => (finish = resolve));
+		const first = ask();
+		const refused = ask({ refused: DUE.access });
+		await settled();
+		finish?.({ kind: "unavailable", reason: "503" });
+		const others: Promise<unknown>[] = [first];
+		for (let ticks = 0; ticks < 60; ticks += 1) {
+			others.push(ask());
+			await Promise.resolve();
+		}
+		expect(await refused).toMatchObject({ kind: "unavailable" });
+		await Promise.all(others);
+		expect(spent).toHaveLength(1);
 	});
 
 	it("serves on where the lock is busy or the disk is full, and is not spent", async () => {
@@ -299,6 +316,12 @@ describe("a token that has expired", () => {
 	it("is not spent where the result could not be stored", async () => {
 		accounts.isFull = true;
 		expect(await ask()).toMatchObject({ kind: "unavailable", reason: expect.stringContaining("ENOSPC") });
+		expect(spent).toEqual([]);
+	});
+
+	it("says no more than that it was not renewed where nothing was sent", async () => {
+		accounts.lockRefusal = Object.assign(new Error("no"), { code: "EACCES" });
+		expect(await ask()).toMatchObject({ reason: "its token could not be renewed (EACCES)" });
 		expect(spent).toEqual([]);
 	});
 
@@ -532,6 +555,60 @@ describe("what came for a refresh token while its exchange was under way", () =>
 		await ask();
 		await accounts.restore(ID);
 		expect(row().credential).toEqual(issued(NOW));
+	});
+
+	it("is kept in a backup of its own where the file was lost meanwhile, and no other copy has its former token", async () => {
+		open(EXPIRED);
+		meanwhile(() => {
+			accounts.rows = [];
+		});
+		expect(await ask()).toEqual({ kind: "ready", access: issued(NOW).access });
+		await accounts.restore(ID);
+		expect(row().credential).toEqual(issued(NOW));
+		expect(state.status(ID).exchange).toBeUndefined();
+	});
+
+	it("is in no backup where pi's file has it, and our file was lost meanwhile: two places would spend it", async () => {
+		openLinked(EXPIRED);
+		meanwhile(() => {
+			accounts.rows = [];
+		});
+		await ask();
+		await accounts.restore(ID);
+		expect([inFile(), accounts.rows]).toEqual([issued(NOW), []]);
+	});
+
+	it.each(["patch", "renewBackup"] as const)(
+		"is stored where its account is put back with the spent token beside a write: %s",
+		async (write) => {
+			open(EXPIRED);
+			meanwhile(() => accounts.remove(ID));
+			onPause = async () => undefined;
+			const { patch, renewBackup } = accounts;
+			if (write === "patch") {
+				accounts.patch = async (...given) => {
+					await patch(...given);
+					await accounts.restore(ID);
+				};
+			} else {
+				accounts.renewBackup = async (...given) => {
+					await accounts.restore(ID);
+					return renewBackup(...given);
+				};
+			}
+			await ask();
+			expect(row().credential).toEqual(issued(NOW));
+			expect(state.status(ID).exchange).toBeUndefined();
+		},
+	);
+
+	it("keeps its claim where its account comes back with the spent token each time", async () => {
+		open(EXPIRED);
+		meanwhile(() => undefined);
+		onPause = async () => undefined;
+		accounts.patch = async () => undefined;
+		await ask();
+		expect(state.status(ID).exchange).toMatchObject({ holder: { pid: 1 } });
 	});
 
 	it("is stored where its account was taken out and put back meanwhile, or renamed and switched off", async () => {

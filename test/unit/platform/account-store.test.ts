@@ -1,5 +1,5 @@
 import { mkdirSync, unlinkSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { createUniqueLabels } from "../../../src/core/account.ts";
@@ -61,6 +61,24 @@ async function aDiskThatFails() {
 	await handle.close();
 	unlinkSync(scratch.path("any"));
 	return vi.spyOn(prototype, "sync").mockRejectedValue(Object.assign(new Error("no"), { code: "EIO" }));
+}
+
+/** Waits for `act` at each sync of a file or folder from here on, and not at those that `act` itself brings about. */
+async function onSync(act: (isFolder: boolean, count: number) => unknown): Promise<void> {
+	const handle = await open(scratch.write("any", ""), "r");
+	const prototype: { sync: () => Promise<void> } = Object.getPrototypeOf(handle);
+	await handle.close();
+	unlinkSync(scratch.path("any"));
+	let isActing = false;
+	let folders = 0;
+	vi.spyOn(prototype, "sync").mockImplementation(async function (this: FileHandle) {
+		if (isActing) return;
+		isActing = true;
+		const isFolder = (await this.stat()).isDirectory();
+		if (isFolder) folders += 1;
+		await act(isFolder, folders);
+		isActing = false;
+	});
 }
 
 const fileSchema = z.looseObject({ version: z.number(), accounts: z.array(z.record(z.string(), z.unknown())) });
@@ -427,6 +445,21 @@ describe("removing accounts", () => {
 		expect(await openStore().lastRemoved()).toMatchObject({ credential: { refresh: "newer" } });
 	});
 
+	it("keeps what came for the token of an account that was renamed while it was being taken out", async () => {
+		writeRows(storedRow("work"));
+		const [one, other] = [openStore(), openStore()];
+		const next = { access: aTokenOf("work", { issuedAt: NOW + HOUR_MS }), refresh: "next", expiresAt: NOW + DAY_MS };
+		await onSync((isFolder, count) => {
+			// First the backup is written, then the file without the account.
+			if (isFolder && count === 1) return other.edit(idOf("work"), { label: "renamed" });
+			if (isFolder && count === 2) return other.renewBackup(idOf("work"), "refresh-work", next);
+			return undefined;
+		});
+		await one.remove(idOf("work"));
+		vi.restoreAllMocks();
+		expect(await openStore().lastRemoved()).toMatchObject({ credential: { refresh: "next" } });
+	});
+
 	it("changes nothing where it cannot be written, neither by removing nor by hand", async () => {
 		writeRows(storedRow("work"));
 		const store = openStore();
@@ -470,11 +503,38 @@ describe("the account that was taken out last", () => {
 		const [{ credential }] = [store.list().find(({ id }) => id === idOf("b")) ?? anAccount("none")];
 		const next = { access: aTokenOf("b", { issuedAt: NOW + HOUR_MS }), refresh: "next", expiresAt: NOW + DAY_MS };
 		await store.remove(idOf("b"));
-		await store.renewBackup(idOf("b"), "another", { ...next, refresh: "none of it" });
-		await store.renewBackup(idOf("a"), credential.refresh, { ...next, refresh: "none of it" });
-		await store.renewBackup(idOf("b"), credential.refresh, next);
+		expect(await store.renewBackup(idOf("b"), "another", { ...next, refresh: "none of it" })).toBe(false);
+		expect(await store.renewBackup(idOf("a"), credential.refresh, { ...next, refresh: "none of it" })).toBe(false);
+		expect(await store.renewBackup(idOf("b"), credential.refresh, next)).toBe(true);
 		await openStore().restore(idOf("b"));
 		expect(openStore().list().at(-1)).toMatchObject({ id: idOf("b"), credential: next });
+	});
+
+	it("is one that left with a file that was damaged, once it was kept aside", async () => {
+		writeRows(storedRow("a"));
+		const store = openStore();
+		const [account = anAccount("none")] = store.list();
+		scratch.write(NAME, "damaged");
+		await store.patch(idOf("a"), { plan: "pro" });
+		await store.keepAside(account);
+		expect(await openStore().lastRemoved()).toEqual(account);
+		for (const name of scratch.names(`${NAME}.bak-`)) expectMode(scratch.path(name), 0o600);
+	});
+
+	it("stays the one with a later sign-in where an earlier one is kept aside, and gives way to a later one", async () => {
+		writeRows(storedRow("a"));
+		const store = openStore();
+		const [account = anAccount("none")] = store.list();
+		const issuedAt = (at: number, refresh: string) => ({
+			...account,
+			credential: { ...account.credential, access: aTokenOf("a", { issuedAt: at }), refresh },
+		});
+		await store.patch(idOf("a"), { credential: issuedAt(NOW + HOUR_MS, "anew").credential });
+		await store.remove(idOf("a"));
+		await store.keepAside(issuedAt(NOW + 1000, "earlier"));
+		expect((await store.lastRemoved())?.credential.refresh).toBe("anew");
+		await store.keepAside(issuedAt(NOW + 2 * HOUR_MS, "later"));
+		expect((await store.lastRemoved())?.credential.refresh).toBe("later");
 	});
 
 	it("is followed by the one before it, once it is back", async () => {
@@ -522,6 +582,21 @@ describe("the account that was taken out last", () => {
 });
 
 describe("an account that is put back", () => {
+	it("has what came for its token while it was being put back", async () => {
+		writeRows(storedRow("work"));
+		const store = openStore();
+		await store.remove(idOf("work"));
+		const next = { access: aTokenOf("work", { issuedAt: NOW + 1000 }), refresh: "next", expiresAt: NOW + DAY_MS };
+		let isRenewed = false;
+		await onSync(async () => {
+			// The backup was read, and the file does not have the row yet.
+			if (!isRenewed) isRenewed = await store.renewBackup(idOf("work"), "refresh-work", next);
+		});
+		await store.restore(idOf("work"));
+		vi.restoreAllMocks();
+		expect([isRenewed, row(idOf("work"))]).toMatchObject([true, { credential: { refresh: "next" } }]);
+	});
+
 	it("is complete, with the fields that this version does not know, and no other account is touched", async () => {
 		const strange = { id: "from-the-future", credential: { kind: "passkey" } };
 		const work = storedRow("work", {
@@ -911,6 +986,23 @@ describe("changes of accounts that could not be written", () => {
 		expect(store.list().map(({ credential }) => credential.refresh)).toEqual(["next", "anew"]);
 		expect(row(idOf("other"))).toMatchObject({ credential: { refresh: "anew" }, needsLogin: null });
 	});
+});
+
+it.each([
+	["at the same second", aTokenOf("work")],
+	["at a time that it does not tell", aToken({ auth: WORK_CLAIMS })],
+])("carries what came for a token over to a row that has that token still: issued %s", async (_when, access) => {
+	writeRows(storedRow("work"));
+	const store = openStore();
+	store.list();
+	const disk = await aDiskThatFails();
+	const next = { access, refresh: "next", expiresAt: NOW + DAY_MS };
+	await store.patch(idOf("work"), { credential: next }, undefined, true).catch(() => undefined);
+	await store.patch(idOf("work"), { plan: "pro" }).catch(() => undefined);
+	disk.mockRestore();
+	writeRows(storedRow("work", { label: "theirs" }));
+	await store.flush();
+	expect(row(idOf("work"))).toMatchObject({ plan: "pro", credential: { refresh: "next" } });
 });
 
 it("carries a change over to a row that another process has changed, while both hold the same sign-in", async () => {

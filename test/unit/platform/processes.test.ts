@@ -51,9 +51,9 @@ describe.runIf(process.platform === "linux")("the fate of a process", () => {
 	});
 });
 
-it("the stopwatch runs with the machine, and no clock sets it", async () => {
-	const before = processes.watch();
-	const elsewhere = createProcesses(() => NOW + DAY_MS).watch();
+it("the uptime runs with the machine, and no clock sets it", async () => {
+	const before = processes.uptime();
+	const elsewhere = createProcesses(() => NOW + DAY_MS).uptime();
 	expect([before.machine, elsewhere.machine]).toEqual([own.machine, own.machine]);
 	expect(elsewhere.ms - before.ms).toBeGreaterThanOrEqual(0);
 	expect(elsewhere.ms - before.ms).toBeLessThan(60_000);

@@ -199,8 +199,8 @@ describe("the write queue", () => {
 	it("asks who wins a row that both processes have changed", () => {
 		const asked: unknown[] = [];
 		let file: Doc = { ...empty(), rows: [{ id: "x", value: 1 }] };
-		const resolve = (key: string, mine: unknown, theirs: unknown) => {
-			asked.push([key, mine, theirs]);
+		const resolve = (key: string, mine: unknown, theirs: unknown, before: unknown) => {
+			asked.push([key, mine, theirs, before]);
 			return theirs;
 		};
 		const queue = createWriteQueue<Doc>(() => structuredClone(file), resolve);
@@ -211,7 +211,7 @@ describe("the write queue", () => {
 		const view = structuredClone(file);
 		queue.applyTo(view);
 		expect(view).toEqual({ pin: 1, live: {}, rows: [{ id: "x", value: 3 }] });
-		expect(asked).toEqual([["row", { id: "x", value: 2 }, { id: "x", value: 3 }]]);
+		expect(asked).toEqual([["row", { id: "x", value: 2 }, { id: "x", value: 3 }, { id: "x", value: 1 }]]);
 	});
 
 	it("leaves to the other process the keys and rows that only that one has changed since", () => {
