@@ -209,7 +209,8 @@ export function openAccountStore(
 				const row = await rowIn(backup);
 				if (row && wasIssuedAfter(row.credential.access, account.credential.access)) return;
 			}
-			await keepBackup(path, { id: account.id, why: "removed" }, bytesOf(toRow(account)), now());
+			const content = bytesOf(toRow(account, agentDirectoryOf(path)));
+			await keepBackup(path, { id: account.id, why: "removed" }, content, now());
 		},
 		lastRemoved: async () => {
 			for (const backup of (await removedFrom(path)).reverse()) {
