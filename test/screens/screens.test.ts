@@ -86,16 +86,22 @@ async function furnish({ dir, id }: Bench): Promise<void> {
 	dir.write("codex-events.jsonl", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
 }
 
+/**
+ * Whether pi has drawn a screen with two rules anew since the terminal changed its width. Until then the terminal wraps the
+ * longer rules of before: into rows of other lengths, or into rows one below the other.
+ */
+function isDrawnFor(columns: number, screen: string): boolean {
+	const rows = screen.split("\n");
+	const rules = rows.flatMap((row, at) => (/^─+$/.test(row) ? [at] : []));
+	const [first = 0, second = 0] = rules;
+	return rules.length === 2 && second > first + 1 && rules.every((at) => rows[at]?.length === columns);
+}
+
 /** Stores the same screen at every width: the terminal is made smaller. */
 async function storeWidths(name: string, terminal: Terminal): Promise<void> {
 	for (const columns of [120, 80, 40, 30]) {
 		terminal.resize(columns);
-		await terminal.waitForScreen((screen) => {
-			const rows = screen.split("\n");
-			const isRule = (row: string) => row === "─".repeat(columns);
-			// A rule that the terminal has wrapped is two, one below the other.
-			return rows.filter(isRule).length === 2 && rows.findLastIndex(isRule) > rows.findIndex(isRule) + 1;
-		}, PATIENCE_MS);
+		await terminal.waitForScreen((screen) => isDrawnFor(columns, screen), PATIENCE_MS);
 		await store(`${name}-${columns}`, terminal);
 	}
 	terminal.resize(120);
@@ -222,6 +228,7 @@ describe("a rotation", () => {
 		await take(/⠋ Working[\s\S]*codex personal/, 1500);
 		answer.open();
 		await take(/it decides what follows/, 6000);
+		taken.add("rotation");
 		const picture = movingPictureOf(PICTURES.rotation, frames, GROUNDS.dark);
 		await expect(picture).toMatchFileSnapshot("pictures/rotation.svg");
 	});
@@ -430,10 +437,8 @@ describe("the footer", () => {
 		for (const columns of [120, 80, 40, 30]) {
 			terminal.resize(columns);
 			await terminal.waitForScreen((screen) => {
-				const rows = screen.split("\n");
-				// A line that reads the same at two widths says nothing of whether pi has drawn anew: its rules do.
-				const rules = rows.filter((row) => /^─+$/.test(row));
-				return lines[columns]?.test(rows.at(-1) ?? "") === true && rules.every(({ length }) => length === columns);
+				const last = screen.split("\n").at(-1) ?? "";
+				return lines[columns]?.test(last) === true && isDrawnFor(columns, screen);
 			}, PATIENCE_MS);
 			await store(`footer-${what}-${columns}`, terminal);
 		}
