@@ -8,7 +8,7 @@ import { creditsUntil, tightest } from "./usage.ts";
 /** Finds out what has changed with the accounts since the last look, in any process, and emits each event once. */
 export interface ChangeDetector {
 	/** Emits cooldowns that began or ended. `cause` is what this process has just done. */
-	look(cause?: CoolingCause): void;
+	detect(cause?: CoolingCause): void;
 	/** Emits that an account lost its sign-in, or was closed, once: several requests may find that out together. */
 	lost(type: "signed-out" | "closed", account: Account, reason: string): void;
 	/** Called with the account that serves: emits a warning if it is the last one and nearly used up. */
@@ -51,7 +51,7 @@ export function createChangeDetector({ accounts, statuses, clock, emit }: Deps):
 	};
 
 	return {
-		look: (cause = "elsewhere") => {
+		detect: (cause = "elsewhere") => {
 			const now = clock.now();
 			const all = accounts();
 			for (const { id, enabled, needsLogin } of all) if (enabled && !needsLogin) lost.delete(id);

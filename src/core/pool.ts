@@ -166,9 +166,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			return free(cooldowns).length < cooldowns.length;
 		});
 		if (held.length === 0) return;
-		changes.look();
+		changes.detect();
 		for (const { id } of held) update(id, (status) => ({ ...status, cooldowns: free(status.cooldowns) }));
-		changes.look(cause);
+		changes.detect(cause);
 		changed();
 	};
 
@@ -229,7 +229,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 				models: reason === "usage_limit" && !scope.startsWith("model:") ? [modelId] : [],
 				...(guessed && isOfQuota({ reason }) && { guessed: true }),
 			};
-			changes.look();
+			changes.detect();
 			const rest = (id: AccountId, next: Cooldown) =>
 				update(id, (status) => ({ ...status, cooldowns: mergeCooldown(status.cooldowns, next, now) }));
 			// A model that the general limit refuses draws on none of its own.
@@ -243,7 +243,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			for (const { id } of cooling.covers === "workspace" ? seatsOf(account) : []) {
 				if (id !== account.id) rest(id, ofOthers);
 			}
-			changes.look("refusal");
+			changes.detect("refusal");
 			changed();
 		},
 		strike: (account, reason) => {
@@ -262,9 +262,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			changes.lost("signed-out", account, reason);
 		},
 		clearCooldowns: async () => {
-			changes.look();
+			changes.detect();
 			await state.clearCooldowns();
-			changes.look("reset");
+			changes.detect("reset");
 			changed();
 		},
 		noteUsage: (id, usage, answered) => {
@@ -274,9 +274,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			const isUrgent = after.cooldowns !== before.cooldowns;
 			const change = (status: AccountStatus) => mergeUsage(status, usage, clock.now(), answered);
 			if (isUrgent) {
-				changes.look();
+				changes.detect();
 				update(id, change);
-				changes.look("usage");
+				changes.detect("usage");
 			} else state.updateSoon(id, change);
 			if (id === active) changes.serves(id);
 			const account = find(id);
@@ -305,9 +305,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		endTrial: (id, modelId, began) => {
 			const isRefuted = (each: Cooldown) => isOfQuota(each) && covers(each, modelId) && each.setAt < began;
 			if (!state.status(id).cooldowns.some(isRefuted)) return;
-			changes.look();
+			changes.detect();
 			update(id, (status) => ({ ...status, cooldowns: status.cooldowns.filter((each) => !isRefuted(each)) }));
-			changes.look("usage");
+			changes.detect("usage");
 			changed();
 		},
 		served: (id, hasMoved, hasToldUsage) => {
@@ -324,7 +324,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			emit({ type: "served", account: id, hasMoved, hasToldUsage });
 		},
 		spends: changes.spends,
-		detectChanges: () => changes.look(),
+		detectChanges: () => changes.detect(),
 		subscribe: (listener) => {
 			listeners.add(listener);
 			return () => listeners.delete(listener);

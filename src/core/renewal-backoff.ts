@@ -30,7 +30,7 @@ export function createRenewalBackoff(clock: Clock): RenewalBackoff {
 	return {
 		current: (id) => {
 			const backoff = backoffs.get(id);
-			// One that is further away than any is long comes from a clock that was set back since.
+			// A back-off beyond the maximum is ignored: the clock was set back.
 			const leftMs = backoff ? backoff.until - clock.now() : 0;
 			if (!backoff || leftMs <= 0 || leftMs > LONGEST_BACKOFF_MS) return undefined;
 			const { until: retryAt, lasting } = backoff;

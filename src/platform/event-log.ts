@@ -210,7 +210,7 @@ async function endsInALine(handle: FileHandle, size: number): Promise<boolean> {
 async function readBoth(path: string): Promise<string> {
 	for (let tries = 1; ; tries += 1) {
 		const before = await inodeOf(path);
-		const [older, newer] = [await textOf(olderOf(path)), await textOf(path)];
+		const [older, newer] = [await readIfThere(olderOf(path)), await readIfThere(path)];
 		if ((await inodeOf(path)) === before || tries >= TRIES) return `${older}\n${newer}`;
 	}
 }
@@ -225,6 +225,6 @@ function nothing(): undefined {
 }
 
 /** Empty if there is no such file, or if it cannot be read. */
-function textOf(path: string): Promise<string> {
+function readIfThere(path: string): Promise<string> {
 	return readText(path).catch(() => "");
 }

@@ -74,18 +74,18 @@ const savedModelSchema = z.object({ defaultProvider: z.string(), defaultModel: z
 
 /** The default model in pi's `settings.json`, if it is one of `provider`. */
 export function savedModelIn(path: string, provider: string): string | undefined {
-	const saved = parseJson(savedModelSchema, textOf(path));
+	const saved = parseJson(savedModelSchema, readIfThere(path));
 	return saved?.defaultProvider === provider ? saved.defaultModel : undefined;
 }
 
 /** The value of our key; undefined if the file cannot be read. */
 function load(path: string): { readonly preferences: unknown } | undefined {
-	const file = parseJson(groupSchema, textOf(path));
+	const file = parseJson(groupSchema, readIfThere(path));
 	return file && { preferences: file[SETTINGS_KEY] };
 }
 
 /** The text of the file; empty if it is missing, or cannot be read at this moment. */
-function textOf(path: string): string {
+function readIfThere(path: string): string {
 	try {
 		return readTextNow(path);
 	} catch {

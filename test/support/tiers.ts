@@ -4,7 +4,7 @@ import { type HostName, hostNames, NEWEST_HOST, OLDEST_HOST } from "./hosts.ts";
 /** Set by `npm run test:wide`: every test runs, and not only the core that every change has to pass. */
 export const isWide = process.env.WIDE === "1";
 
-/** Where no host has a part in what is tested: in the core the one that starts fastest, in a wide run the oldest. */
+/** For tests that do not depend on the host: in the core the one that starts fastest, in a wide run the oldest. */
 export const ANY_HOST: HostName = isWide ? OLDEST_HOST : NEWEST_HOST;
 
 /** Is this the oldest or the newest host? What both do the ones between them do as well, as far as the core looks. */

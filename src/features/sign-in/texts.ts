@@ -140,7 +140,7 @@ function whatWasDone(account: Account, { isNew, isForNew, total }: Joined): stri
 	return enabled ? done : `${done} It is ${whatNow(account)}`;
 }
 
-/** Before what became of a sign-in that is only in memory so far. */
+/** Prefix for a sign-in that could not be saved yet. */
 export function notStoredYet(): string {
 	return "codex-accounts.json cannot be written just now: leave pi open, it tries again by itself. ";
 }

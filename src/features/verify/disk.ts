@@ -59,7 +59,7 @@ export function openHealth(directory: string, issuer: string, now: () => number)
 			...(await narrowPermissions(directory)),
 			...(await releaseLocks(directory)),
 			...(await removeLeftovers(directory)),
-			...(await setBrokenAside(directory, now)),
+			...(await quarantineBroken(directory, now)),
 		],
 		reach: (baseUrl) =>
 			Promise.all([...(baseUrl === undefined ? [] : [probeBackend(baseUrl, now)]), probeIssuer(issuer, now)]),
@@ -262,7 +262,7 @@ async function removeLeftovers(directory: string): Promise<Repair[]> {
 }
 
 /** Only our own files: pi's are a person's to repair. */
-async function setBrokenAside(directory: string, now: () => number): Promise<Repair[]> {
+async function quarantineBroken(directory: string, now: () => number): Promise<Repair[]> {
 	const isBroken = {
 		[ACCOUNTS]: (bytes: string) => accountsIn(bytes, now()).content === "broken",
 		[STATE]: (bytes: string) => contentOfState(bytes) === "broken",

@@ -116,7 +116,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		advice: `A sign-in of its own: ${SIGN_IN} ${asWord(account)}`,
 	}),
 	"link-twice": ({ figure = 0 }) => ({
-		text: `${plural(figure, "account")} are said to be pi's own login, which can be one only. That is mended at the next request.`,
+		text: `${plural(figure, "account")} are marked as pi's own login, which can be one only. That is mended at the next request.`,
 	}),
 	"link-unusable": () => ({
 		text: "pi's own login names no ChatGPT workspace, so pi cannot use it.",

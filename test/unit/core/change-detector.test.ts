@@ -248,6 +248,6 @@ it("a look takes linear time, however many accounts rest", () => {
 		clock: aClock(),
 		emit: () => undefined,
 	});
-	for (let looks = 0; looks < 3; looks += 1) watch.look();
+	for (let looks = 0; looks < 3; looks += 1) watch.detect();
 	expect(reads).toBeLessThan(30 * many);
 });

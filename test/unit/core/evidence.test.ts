@@ -415,6 +415,7 @@ describe("the headers of a refusal", () => {
 		["in fractions of a second", { "retry-after": "0.5" }, 500],
 		["in milliseconds, which win", { "retry-after-ms": "1500", "retry-after": "20" }, 1500],
 		["in broken milliseconds beside seconds", { "retry-after-ms": "soon", "retry-after": "20" }, 20_000],
+		["in no milliseconds beside seconds", { "retry-after-ms": "", "retry-after": "30" }, 30_000],
 		["not at all", {}, undefined],
 		["as nonsense", { "retry-after": "soon" }, undefined],
 		["as a date", { "retry-after": new Date(NOW + 20_000).toUTCString() }, 20_000],

@@ -284,7 +284,7 @@ describe("changes that are written behind", () => {
 		expect(vi.getTimerCount()).toBe(0);
 	});
 
-	it("that cannot be made to the newest file are told of, and end neither a write nor a flush", async () => {
+	it("that the newest file does not take are reported, and end neither a write nor a flush", async () => {
 		const counts = openCounts();
 		let isBroken = false;
 		counts.updateDebounced(() => {

@@ -111,7 +111,7 @@ describe("a database, on a Node whose SQLite", () => {
 		return reasonsOf(await search({ home, tool: "codex-pool" }));
 	};
 
-	it("takes no URL is left out with what it takes to read it", async () => {
+	it("skips a database whose URL cannot be opened", async () => {
 		failing(new TypeError('The "path" argument must be of type string. Received SECRET'));
 		expect(await look()).toEqual([NEEDS_NEWER_NODE]);
 	});
