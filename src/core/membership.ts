@@ -37,8 +37,8 @@ export interface Membership {
 	isPis(account: Account): boolean;
 	/** Removes an account and its pin, and signs pi out if pi is signed in as it. */
 	remove(id: AccountId): Promise<Removal>;
-	/** Restores the account that was removed last; undefined if there is none. */
-	restore(): Promise<Account | undefined>;
+	/** Restores the account that was removed last, or the one with this id; undefined if it is not to be restored. */
+	restore(id?: AccountId): Promise<Account | undefined>;
 	/** Gives an account another label, and resolves to the one that it has now. */
 	rename(id: AccountId, label: string): Promise<string>;
 	/** The account that was removed last and has not come back since. */
@@ -147,8 +147,8 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			changed("removed", id);
 			return outcome;
 		},
-		restore: async () => {
-			const account = await accounts.lastRemoved();
+		restore: async (id) => {
+			const account = await accounts.lastRemoved(id);
 			if (!account) return undefined;
 			await accounts.restore(account.id);
 			changed("restored", account.id);

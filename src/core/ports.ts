@@ -57,8 +57,8 @@ export interface AccountStore {
 	 * that one.
 	 */
 	keepAside(account: Account): Promise<void>;
-	/** The account that was removed last and has not come back since, from its backup. */
-	lastRemoved(): Promise<Account | undefined>;
+	/** The account that was removed last and has not come back since, from its backup; with `id` only that one. */
+	lastRemoved(id?: AccountId): Promise<Account | undefined>;
 	/** Restores an account from its backup, as an owned one. */
 	restore(id: AccountId): Promise<void>;
 	/** Runs `work` as the only process that refreshes this account; busy if another one does so for 3 s. */

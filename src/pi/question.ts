@@ -9,7 +9,7 @@ export type ActAnswer = "act" | "keep" | "cancelled";
 /** Asks whether to do something. Where there are only dialogs a plain yes or no answers. */
 export async function askToAct(
 	ctx: CommandContext,
-	{ heading, text, dialogText = text, act, keep, isHarmless = false }: ActQuestion,
+	{ heading, text, act, keep, isHarmless = false }: ActQuestion,
 ): Promise<ActAnswer> {
 	const answers = isHarmless ? [act, keep] : [keep, act];
 	const answered =
@@ -26,5 +26,5 @@ export async function askToAct(
 					}),
 				)
 			: undefined;
-	return answered ?? ((await ctx.host.ui.confirm(heading, dialogText, { signal: ctx.signal })) ? "act" : "keep");
+	return answered ?? ((await ctx.host.ui.confirm(heading, text, { signal: ctx.signal })) ? "act" : "keep");
 }

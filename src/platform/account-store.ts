@@ -212,8 +212,9 @@ export function openAccountStore(
 			const content = bytesOf(toRow(account, agentDirectoryOf(path)));
 			await keepBackup(path, { id: account.id, why: "removed" }, content, now());
 		},
-		lastRemoved: async () => {
+		lastRemoved: async (wanted) => {
 			for (const backup of (await removedFrom(path)).reverse()) {
+				if (wanted !== undefined && backup.id !== wanted) continue;
 				if (accountWith(list(), backup.id)) continue;
 				const [account] = toAccounts(await readBackup(backup.path));
 				// It may have come back by a sign-in that gave it another id.

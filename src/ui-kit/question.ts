@@ -90,8 +90,6 @@ export function createQuestionPanel(deps: QuestionPanelDeps): Component {
 export interface ActQuestion {
 	readonly heading: string;
 	readonly text: string;
-	/** The same for a dialog that is answered by yes or no, where it differs. */
-	readonly dialogText?: string;
 	/** The answer that does it, e.g. `Remove`. */
 	readonly act: string;
 	/** The answer that changes nothing, e.g. `Keep`. */

@@ -266,7 +266,7 @@ describe("the dashboard while it stands open", () => {
 		bench.spawn(["-p", "say hi"]);
 		await terminal.waitForText(/work .*out of quota$/m, PATIENCE_MS);
 		await terminal.waitForText(/→ personal .*ready, in use$/m, PATIENCE_MS);
-		await terminal.waitForText(/last rotation \d\d:\d\d {2}work → personal {2}\(/, PATIENCE_MS);
+		await terminal.waitForText(/last rotation \d\d:\d\d {2}work to personal {2}\(/, PATIENCE_MS);
 		expect([terminal.typed(), bench.asked()]).toEqual([told, ["work", "personal"]]);
 		// The one that was refused is asked once more, by the process that was refused.
 		const asked = (name: string) => bench.codex.usageRequests(name).length;
@@ -346,7 +346,7 @@ describe("the picker in a terminal", () => {
 		expect([bench.pin(), terminal.screen()]).toEqual([null, expect.not.stringContaining(SIGN_IN_SCREEN)]);
 	});
 
-	wide("signs in by its last row, and is open again when that is cancelled", async () => {
+	wide("signs in by its last row, and gives the editor back when that is cancelled", async () => {
 		const bench = await createBench({ accounts: ["a"], strangers: ["new"] });
 		const terminal = await openTerminal(bench);
 		await open(terminal, "/multicodex use", CANCEL);
@@ -355,8 +355,10 @@ describe("the picker in a terminal", () => {
 		await terminal.press("enter");
 		await terminal.waitForText(/http[\s\S]*esc cancel/, PATIENCE_MS);
 		await terminal.press("escape");
-		await selected(terminal, "add");
-		expect(terminal.screen()).not.toContain("http");
+		await terminal.waitForText("Nothing was changed.", PATIENCE_MS);
+		await terminal.submit("say hi");
+		await terminal.waitForText(/OK from a #1/, PATIENCE_MS);
+		expect(terminal.screen()).not.toContain("Use Codex account");
 	});
 });
 

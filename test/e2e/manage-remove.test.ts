@@ -220,7 +220,7 @@ describe("/multicodex remove of pi's own login", () => {
 		expect(storedLabels(bench)).toEqual(["b"]);
 	});
 
-	wide("asks whether pi is to be signed out in RPC mode", async () => {
+	wide("asks in RPC mode as the panel does, and signs pi out by a yes alone", async () => {
 		const bench = await benchWithPisLogin();
 		const rpc = bench.rpc();
 		await rpc.send("/multicodex show");
@@ -230,7 +230,7 @@ describe("/multicodex remove of pi's own login", () => {
 			const asked = rpc.send("/multicodex remove a");
 			const dialog = await rpc.waitForDialog();
 			expect(dialog).toMatchObject({ method: "confirm", title: "Remove a?" });
-			expect(dialog.message).toContain("This is pi's own login. Sign pi out too?");
+			expect(dialog.message).toContain("This is pi's own login: removing it signs pi out too.");
 			rpc.answer(dialog, yes);
 			await asked;
 		};

@@ -263,7 +263,12 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 			};
 		});
 	const queues = new Map<AccountId, Promise<unknown>>();
-	let lastRemoved: Account | undefined;
+	/** Of each account the newest one, in the order of the removals. */
+	let backups: readonly Account[] = [];
+	const backupOf = (id: AccountId | undefined) => backups.find((backup) => backup.id === id);
+	const keepBackup = (account: Account) => {
+		backups = [...backups.filter(({ id }) => id !== account.id), account];
+	};
 	const store: FakeAccountStore = {
 		rows,
 		removed: [],
@@ -295,26 +300,30 @@ export function anAccountStore(...rows: Account[]): FakeAccountStore {
 		},
 		backUp: async (id) => {
 			await durable();
-			lastRemoved = store.rows.find((row) => row.id === id) ?? lastRemoved;
+			const row = store.rows.find((each) => each.id === id);
+			if (row) keepBackup(row);
 		},
 		renewBackup: async (id, spentRefresh, next) => {
-			if (lastRemoved?.id !== id || lastRemoved.credential.refresh !== spentRefresh) return false;
+			const backup = backupOf(id);
+			if (backup?.credential.refresh !== spentRefresh) return false;
 			await durable();
-			lastRemoved = { ...lastRemoved, credential: next };
+			backups = backups.map((each) => (each === backup ? { ...each, credential: next } : each));
 			return true;
 		},
 		keepAside: async (account) => {
 			await durable();
-			lastRemoved = account;
+			keepBackup(account);
 		},
 		restore: async (id) => {
-			if (lastRemoved?.id !== id || store.rows.some((row) => row.id === id)) return;
+			const backup = backupOf(id);
+			if (!backup || store.rows.some((row) => row.id === id)) return;
 			await durable();
-			const label = uniqueLabel(lastRemoved.label, labelsBeside(id));
-			const source = lastRemoved.source === "pi" ? "login" : lastRemoved.source;
-			store.rows = [...store.rows, { ...lastRemoved, label, linked: false, source }];
+			const label = uniqueLabel(backup.label, labelsBeside(id));
+			const source = backup.source === "pi" ? "login" : backup.source;
+			store.rows = [...store.rows, { ...backup, label, linked: false, source }];
 		},
-		lastRemoved: async () => (store.rows.some(({ id }) => id === lastRemoved?.id) ? undefined : lastRemoved),
+		lastRemoved: async (wanted) =>
+			backups.findLast(({ id }) => (wanted === undefined || id === wanted) && !store.rows.some((row) => row.id === id)),
 		whileRefreshing: (id, work) => {
 			const before = queues.get(id) ?? Promise.resolve();
 			const run = before.then(async () => {

@@ -13,11 +13,9 @@ export function removeQuestion(
 	const next = isLast ? "No other account is ready." : nextRequest(how.next);
 	const rest = [...(how.isActive || isLast ? [next] : []), "/multicodex add --undo puts it back."];
 	const named = how.isPis ? ["This is pi's own login: removing it signs pi out too."] : [];
-	const asked = how.isPis ? ["This is pi's own login. Sign pi out too?"] : [];
 	return {
 		heading: `Remove ${label}?`,
 		text: [...named, ...rest].join(" "),
-		dialogText: [...asked, ...rest].join(" "),
 		act: how.isPis ? "Remove and sign pi out" : "Remove",
 		keep: "Keep",
 	};

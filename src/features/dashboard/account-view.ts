@@ -29,7 +29,7 @@ export function accountLines({ shown, view, isAsking, moves }: AccountDetails, w
 	});
 	const its = moves.filter(({ from, to }) => from === account.id || to === account.id).slice(0, MOST_MOVES);
 	const moved = its.map(({ at, from, to, reason, window }, index): Fact => {
-		const way = `${labelIn(labels, from)} → ${labelIn(labels, to)}`;
+		const way = `${labelIn(labels, from)} to ${labelIn(labels, to)}`;
 		return [index === 0 ? "last moves" : "", `${formatPast(at, now)} ${way}: ${causeOf(reason, window)}`];
 	});
 	const inUse: Fact[] = sessions > 0 ? [["in use", `by ${plural(sessions, "session")}`]] : [];

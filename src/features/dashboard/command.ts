@@ -62,7 +62,7 @@ interface KeyCommand {
 	readonly hasDialog: boolean;
 	/** Its outcome is seen in the dashboard. */
 	readonly isQuiet?: boolean;
-	/** The words it is run with; without them, the highlighted account. */
+	/** The words it is run with; without them, the highlighted account, or for `undo` the removed one. */
 	readonly words?: readonly string[];
 }
 
@@ -77,7 +77,7 @@ const KEY_COMMANDS: Readonly<Record<Exclude<DashboardAction, "close">, KeyComman
 	disable: { command: "disable", hasDialog: false },
 	rename: { command: "rename", hasDialog: true },
 	refresh: { command: "refresh", hasDialog: false, isQuiet: true, words: [] },
-	undo: { command: "add", hasDialog: true, words: ["--undo"] },
+	undo: { command: "add", hasDialog: true },
 };
 
 /** Usage that is due while the dashboard is open is asked for this often; the monitor says what is due. */
@@ -86,6 +86,12 @@ const LOOK_MS = 60_000;
 interface Wish {
 	readonly action: DashboardAction;
 	readonly id: string | undefined;
+}
+
+/** An account that was just removed, and its label as the screen shows it. */
+interface Removed {
+	readonly account: Account;
+	readonly label: string;
 }
 
 /** Shows the dashboard until it is closed; false where this pi shows no panels. */
@@ -100,7 +106,7 @@ async function onScreen(
 	const cursor = createListCursor(active ?? pinned);
 	const baseUrl = baseUrlOf(ctx.host);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
-	let removed: string | undefined;
+	let removed: Removed | undefined;
 	let wish: Wish | undefined;
 	do {
 		wish = await openPanel<Wish>(ctx, { ended: { action: "close", id: undefined } }, (host) => {
@@ -132,7 +138,7 @@ async function onScreen(
 				isAsking: usage.isAsking,
 				moves: () => moves?.list() ?? [],
 				lastRotation,
-				undoable: () => removed,
+				undoable: () => removed?.label,
 				onAction: (action, account) => {
 					const key = action === "close" ? undefined : KEY_COMMANDS[action];
 					if (!key || key.hasDialog) {
@@ -141,7 +147,9 @@ async function onScreen(
 					}
 					// Its outcome takes the place of the line about the removal.
 					if (!key.isQuiet) removed = undefined;
-					pressKey(key, account?.id, ctx, ports).catch((error: unknown) => tellDefect(error, "command", pool.emit));
+					pressKey(key, held(account?.id, pool), ctx).catch((error: unknown) =>
+						tellDefect(error, "command", pool.emit),
+					);
 					host.repaint();
 				},
 			});
@@ -157,47 +165,47 @@ async function onScreen(
 		});
 		if (!wish || wish.action === "close") break;
 		const { action, id } = wish;
+		const given = action === "undo" ? removed?.account : held(id, pool);
 		const label = view().accounts.find(({ account }) => account.id === id)?.account.label;
-		const ended = await carryOutWish(KEY_COMMANDS[action], id, ctx, ports, cursor.put);
+		const ended = await carryOutWish(KEY_COMMANDS[action], given, ctx, ports, cursor.put);
 		// Who leaves a dialog by Esc goes on in the editor: what is typed next is no key of a dashboard.
 		if (ended === "cancelled") break;
 		const isGone = action === "remove" && !pool.accounts().some((account) => account.id === id);
-		if (isGone) removed = label;
+		if (isGone && given && label !== undefined) removed = { account: given, label };
 		else if (action !== "remove") removed = undefined;
 	} while (!ctx.signal.aborted);
 	return wish !== undefined;
 }
 
-/** Runs the subcommand of a key on the account as it is now; the one on the screen may be masked, or gone. */
+/** Runs the subcommand of a key. */
 async function pressKey(
 	{ command, words, isQuiet = false }: KeyCommand,
-	id: string | undefined,
+	account: Account | undefined,
 	ctx: CommandContext,
-	{ pool }: Ports,
 ): Promise<Ended> {
-	const given = words ? { words } : givenAccount(id, pool);
+	const given: Given | undefined = words ? { words } : account && { account };
 	if (given) return ctx.run(command, given, { isQuiet });
 	writeFailure(ctx.host, `multicodex ${command}: that account is not here any more.`);
 	return "done";
 }
 
-function givenAccount(id: string | undefined, pool: Pool): Given | undefined {
-	const account = id === undefined ? undefined : pool.account(id);
-	return account && { account };
+/** The account as it is now; the one on the screen may be masked, or gone. */
+function held(id: string | undefined, pool: Pool): Account | undefined {
+	return id === undefined ? undefined : pool.account(id);
 }
 
 /** Runs a key that needs a dialog of its own; afterwards an account that has joined is the highlighted one. */
 async function carryOutWish(
 	key: KeyCommand,
-	id: string | undefined,
+	account: Account | undefined,
 	ctx: CommandContext,
 	ports: Ports,
 	highlight: (id: string) => void,
 ): Promise<Ended> {
 	const { pool } = ports;
-	const before = new Set(pool.accounts().map((account) => account.id));
-	const ended = await pressKey(key, id, ctx, ports);
-	const joined = pool.accounts().find((account) => !before.has(account.id));
+	const before = new Set(pool.accounts().map(({ id }) => id));
+	const ended = await pressKey(key, account, ctx);
+	const joined = pool.accounts().find(({ id }) => !before.has(id));
 	if (joined) highlight(joined.id);
 	return ended;
 }

@@ -4,6 +4,7 @@ import type { AccountId } from "../../core/ids.ts";
 import type { PoolView } from "../../core/pool-view.ts";
 import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
 import type { Highlight, Paint, PanelKey } from "../../ui-kit/panel.ts";
+import { bypassedBy } from "../../ui-kit/state-words.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 import { type Drawing, drawDashboard, type Mode, type Scene } from "./drawing.ts";
 import { createFold } from "./fold.ts";
@@ -54,9 +55,13 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		hasFilter() ? { ...view, ...filtered(view.accounts, input.getValue()) } : fold.listed(view);
 	const idsOf = (view: PoolView) => view.accounts.map(({ account }) => account.id);
 	const selectedIn = (view: PoolView) => view.accounts[cursor.at(idsOf(view))];
-	const momentOf = (account: Account | undefined): KeyMoment => {
-		return { account, isUndoable: deps.undoable() !== undefined, hasFold: fold.isOffered(), isDetailed };
-	};
+	const momentOf = (account: Account | undefined): KeyMoment => ({
+		account,
+		isBypassed: bypassedBy(deps.view()) !== undefined,
+		isUndoable: deps.undoable() !== undefined,
+		hasFold: fold.isOffered(),
+		isDetailed,
+	});
 
 	const sceneOf = (whole: PoolView): Scene => {
 		const view = shownIn(whole);

@@ -30,6 +30,8 @@ type Naming = "always" | "room" | "never" | "off";
 export interface KeyMoment {
 	/** The highlighted account; undefined where there is none. */
 	readonly account: Account | undefined;
+	/** The pool serves nothing now: pi-multicodex is off, or pi has a key of its own. */
+	readonly isBypassed: boolean;
 	/** An account was just removed, and can be put back. */
 	readonly isUndoable: boolean;
 	/** Accounts are folded, or would be. */
@@ -54,7 +56,7 @@ interface Key {
 const confirm = { binding: "tui.select.confirm" } as const;
 const cancel = { binding: "tui.select.cancel" } as const;
 const always = (): Naming => "always";
-const canServe = ({ enabled, needsLogin }: Account) => enabled && !needsLogin;
+const namingOfUse = ({ enabled, needsLogin }: Account): Naming => (enabled && !needsLogin ? "always" : "never");
 
 /** Every key but those that move or filter: what is pressed, what is hinted at, and what is done. */
 const KEYS: readonly Key[] = [
@@ -65,7 +67,15 @@ const KEYS: readonly Key[] = [
 		does: "use",
 		help: "use in all sessions",
 		action: "use",
-		naming: (each) => (canServe(each) ? "always" : "never"),
+		naming: (each, { isBypassed }) => (isBypassed ? "off" : namingOfUse(each)),
+	},
+	{
+		typed: confirm,
+		name: "enter",
+		does: "use later",
+		help: "use once the pool serves",
+		action: "use",
+		naming: (each, { isBypassed }) => (isBypassed ? namingOfUse(each) : "off"),
 	},
 	{
 		typed: { letter: "a" },

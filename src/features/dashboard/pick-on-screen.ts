@@ -12,7 +12,8 @@ interface Ports {
 
 /**
  * Lets the person pick an account on the screen; adding and removing is done on the way, and the picker is open again
- * afterwards. Undefined where this pi shows no panels.
+ * afterwards, unless the question or the sign-in was left by Esc: the person goes on in the editor then. Undefined where
+ * this pi shows no panels.
  */
 export async function pickOnScreen(
 	ctx: CommandContext,
@@ -29,13 +30,12 @@ export async function pickOnScreen(
 		switch (picked?.kind) {
 			case "remove": {
 				const account = pool.account(picked.id);
-				// Who leaves the question by Esc goes on in the editor.
 				if (account && (await ctx.run("remove", { account })) === "cancelled") return { kind: "closed" };
 				break;
 			}
 			case "add": {
 				const before = new Set(pool.accounts().map(({ id }) => id));
-				await ctx.run("add", { words: [] });
+				if ((await ctx.run("add", { words: [] })) === "cancelled") return { kind: "closed" };
 				cursor.put(pool.accounts().find(({ id }) => !before.has(id))?.id);
 				break;
 			}

@@ -17,6 +17,7 @@ import {
 	span,
 	wrapParts,
 } from "../../ui-kit/panel.ts";
+import { bypassedBy } from "../../ui-kit/state-words.ts";
 import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
 import { filtered, noMatch } from "./list-filter.ts";
@@ -133,9 +134,8 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 			const top = cursor.top(ids, height);
 			const lineOf = lineMaker(view, width);
 			const selected = isAstray ? undefined : rows[at];
-			const enter = selected && "name" in selected && selected.name === "add" ? "sign in" : "use";
 			const hints = [
-				...(isAstray ? ["↑↓ move"] : [`(${at + 1}/${rows.length})  enter ${enter}`]),
+				...(isAstray ? ["↑↓ move"] : [`(${at + 1}/${rows.length})  enter ${enterDoes(selected, view)}`]),
 				...(selected && "shown" in selected && input.getValue() === "" ? ["backspace remove"] : []),
 				"esc cancel",
 			];
@@ -161,6 +161,12 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 }
 
 /** How rows are drawn at this width: with what is left of the windows where there is room, else without. */
+/** What Enter does on a row. */
+function enterDoes(selected: Row | undefined, view: PoolView): string {
+	if (selected && "name" in selected) return selected.name === "add" ? "sign in" : "use";
+	return bypassedBy(view) === undefined ? "use" : "use later";
+}
+
 function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolean) => Line {
 	const { now } = view;
 	const longest = view.accounts.reduce(

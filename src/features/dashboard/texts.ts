@@ -114,10 +114,10 @@ export function lastErrorLine({ text, at }: { readonly text: string; readonly at
 	return `last error ${formatPast(at, now)}: ${errorWords(text).slice(0, LONGEST_ERROR)}`;
 }
 
-/** `last rotation 14:02  side → work  (5h limit)`. */
+/** `last rotation 14:02  side to work  (5h limit)`. */
 export function rotationLine({ at, from, to, reason, window }: Rotation, now: number): Line {
 	const why = `(${causeOf(reason, window)})`;
-	return [span("dim", `last rotation ${formatClock(at, now)}  ${from} → ${to}  ${why}`)];
+	return [span("dim", `last rotation ${formatClock(at, now)}  ${from} to ${to}  ${why}`)];
 }
 
 /** `5h limit`, or why else a session left its account. */

@@ -97,11 +97,11 @@ const LINES = {
 	rotated: {
 		text: ({ name, formerName, window, reason, why, clock }) => {
 			const cause = window !== undefined && reason === "usage_limit" ? `${windowLabel(window)} limit` : why;
-			return `${formerName} → ${name}: ${cause}${clock ? `, back ${clock}` : ""}`;
+			return `${formerName} to ${name}: ${cause}${clock ? `, back ${clock}` : ""}`;
 		},
 	},
 	switched: {
-		text: ({ name, formerName, reason, why }) => `${formerName} → ${name}: by ${reason === "user" ? "hand" : why}`,
+		text: ({ name, formerName, reason, why }) => `${formerName} to ${name}: by ${reason === "user" ? "hand" : why}`,
 	},
 	pinned: { text: ({ name }) => `${name}: pinned` },
 	unpinned: { text: () => "unpinned" },

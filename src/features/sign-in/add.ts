@@ -20,7 +20,8 @@ import * as texts from "./texts.ts";
 
 type Args =
 	| { readonly kind: "sign-in"; readonly label: string | undefined; readonly onDevice: boolean }
-	| { readonly kind: "undo" };
+	/** `account`: the one to put back; the last one removed where none is named. */
+	| { readonly kind: "undo"; readonly account?: Account };
 
 /** What a sign-in by a command works on. */
 export interface SignInPorts {
@@ -44,6 +45,8 @@ export function createAdd(ports: Ports): Subcommand<Args> {
 		name: "add",
 		usage,
 		summary: "sign in to one more account; put back the last one removed",
+		// A panel holds the account that it has removed: another process may have removed one since.
+		onAccount: { args: (account) => ({ kind: "undo", account }) },
 		complete: (before) => {
 			const device = { value: "--device", label: "--device", description: "with a code to type on another device" };
 			const undo = { value: "--undo", label: "--undo", description: "put back the account that was removed last" };
@@ -60,7 +63,7 @@ export function createAdd(ports: Ports): Subcommand<Args> {
 			if (problem !== undefined) return { failure: problem };
 			return { kind: "sign-in", label, onDevice: options.has("--device") };
 		},
-		run: (args, ctx) => (args.kind === "undo" ? undo(ctx, ports) : addBySignIn(args, ctx, ports)),
+		run: (args, ctx) => (args.kind === "undo" ? undo(args.account, ctx, ports) : addBySignIn(args, ctx, ports)),
 	};
 }
 
@@ -142,9 +145,13 @@ async function joinSurely(
 	}
 }
 
-async function undo(ctx: CommandContext, { membership, afterSignIn, hasPiLogin }: Ports): Promise<Outcome> {
-	const account = await membership.restore();
-	if (!account) return { failure: "There is no removed account to put back." };
+async function undo(
+	wanted: Account | undefined,
+	ctx: CommandContext,
+	{ membership, afterSignIn, hasPiLogin }: Ports,
+): Promise<Outcome> {
+	const account = await membership.restore(wanted?.id);
+	if (!account) return { failure: texts.nothingToRestore(wanted) };
 	const { modelAdvice } = await afterSignIn([account], ctx);
 	return {
 		text: `${texts.restored(account, hasPiLogin())}${modelAdvice}`,

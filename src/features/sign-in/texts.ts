@@ -153,6 +153,12 @@ export function restored(account: Account, isPiSignedIn: boolean): string {
 	return `Codex: ${label} is back.${state}${pis}`;
 }
 
+/** `add --undo` where there is no backup, or the account is here. `wanted`: the one that a panel has removed. */
+export function nothingToRestore(wanted: Account | undefined): string {
+	if (!wanted) return "There is no removed account to put back.";
+	return `Codex: ${wanted.label} cannot be put back: it is here already, or its backup is gone.`;
+}
+
 /** `add <label>` with the label of an account that is here. */
 export function labelTakenByAdd(account: Account): string {
 	return `A Codex account is called ${account.label} already. ${signInAgain(account)} signs in to it again.`;

@@ -425,6 +425,17 @@ describe("an account that comes back", () => {
 		expect(labels()).toEqual(["home", "work"]);
 	});
 
+	it("is the one that is named, also where another one was removed since", async () => {
+		for (const name of ["work", "home"]) await add(name);
+		for (const name of ["work", "home"]) {
+			clock.at += 1000;
+			await membership.remove(idOf(name));
+		}
+		expect((await membership.restore(idOf("work")))?.label).toBe("work");
+		expect(await membership.restore(idOf("work"))).toBeUndefined();
+		expect(labels()).toEqual(["work"]);
+	});
+
 	it("never with an older token than it has been given since", async () => {
 		await add("work");
 		await membership.remove(idOf("work"));

@@ -59,6 +59,19 @@ describe("remove", () => {
 		expect(cli.piAuth.login.kind).toBe("none");
 	});
 
+	it("removing pi's own login asks in a dialog in the words of the panel", async () => {
+		const login = aGrant("work");
+		const pis = anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" });
+		cli = createCommandHarness([pis], { mode: "rpc" });
+		cli.piAuth.login = { kind: "oauth", credential: login, workspaceId: "acct-work" };
+		cli.screen.consent = true;
+		expect(await run("remove work")).toMatch(/removed work and signed pi out/);
+		expect([cli.screen.questions, cli.screen.details]).toEqual([
+			["Remove work?"],
+			[expect.stringMatching(/^This is pi's own login: removing it signs pi out too\. [^?]*$/)],
+		]);
+	});
+
 	it("removing with the option asks once, as without it", async () => {
 		const login = aGrant("work");
 		open([anAccount("work", { id: idOf("work"), credential: login, linked: true, source: "pi" })]);

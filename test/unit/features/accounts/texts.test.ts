@@ -18,7 +18,7 @@ describe("the question before an account leaves", () => {
 
 	it("says what follows, and how it is undone", () => {
 		const undo = "/multicodex add --undo puts it back.";
-		expect(ask({})).toEqual({ heading: "Remove work?", text: undo, dialogText: undo, act: "Remove", keep: "Keep" });
+		expect(ask({})).toEqual({ heading: "Remove work?", text: undo, act: "Remove", keep: "Keep" });
 		expect(ask({ isActive: true }).text).toMatch(/^The next request goes to home\. /);
 		expect(ask({ next: nextIs(undefined) }).text).toMatch(/^No other account is ready\. /);
 	});

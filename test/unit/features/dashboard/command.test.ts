@@ -164,6 +164,41 @@ describe("/multicodex without a word", () => {
 		expect(text()).not.toMatch(/puts it back|u undo/);
 	});
 
+	it("undoes the removal that its line names, also where another pi has removed an account since", async () => {
+		await press("x");
+		await back();
+		await cli.harness.accounts.remove(home.id);
+		cli.harness.pool.emit({ type: "changed" });
+		await press("u");
+		await back();
+		expect([labels().sort(), selected()]).toEqual([["out", "work"], "work"]);
+
+		await press("x");
+		await back();
+		await cli.harness.accounts.restore(work.id);
+		await press("u");
+		await back();
+		expect([labels().sort(), notices().at(-1)]).toEqual([
+			["out", "work"],
+			"error: Codex: work cannot be put back: it is here already, or its backup is gone.",
+		]);
+	});
+
+	it("names Enter as what counts later while the pool serves nothing", async () => {
+		expect(text()).toMatch(/ enter use {2}/);
+		await press(ESCAPE);
+		await open;
+		await cli.command.handler("off", cli.screen.ctx);
+		open = cli.command.handler("", cli.screen.ctx);
+		await loaded();
+		expect(text()).toMatch(/ enter use later {2}/);
+		await press(DOWN, ENTER);
+		expect([pinned(), notices().at(-1)]).toEqual([home.id, expect.stringMatching(/counts after \/multicodex on/)]);
+		await press("?");
+		expect(text()).toMatch(/enter +use once the pool serves/);
+		expect(text()).not.toMatch(/use in all sessions/);
+	});
+
 	it("gives another label in a field that holds the old one, and stays until that will do", async () => {
 		cli.screen.isAway = true;
 		await press("v");
@@ -206,7 +241,7 @@ describe("/multicodex without a word", () => {
 			readyAt: undefined,
 			remainingPercent: 73,
 		});
-		expect(text()).toMatch(/last rotation \d\d:\d\d {2}home → work {2}\(5h limit\)/);
+		expect(text()).toMatch(/last rotation \d\d:\d\d {2}home to work {2}\(5h limit\)/);
 		// What is asked for behind the first paint has been answered.
 		await expect.poll(text).toMatch(/usage unknown/);
 		await new Promise((resolve) => setImmediate(resolve));
@@ -236,7 +271,7 @@ describe("/multicodex without a word", () => {
 			{ at: NOW, pid: 7, kind: "rotated", from: home.id, account: work.id, reason: "usage_limit", window: "5h" },
 		];
 		for (const listener of cli.logListeners) listener();
-		await expect.poll(text).toMatch(/last rotation \d\d:\d\d {2}home → work {2}\(5h limit\)/);
+		await expect.poll(text).toMatch(/last rotation \d\d:\d\d {2}home to work {2}\(5h limit\)/);
 	});
 
 	it("marks the account that a session uses, its own only while the model answers", async () => {
@@ -468,6 +503,27 @@ describe("/multicodex use without an account", () => {
 		await press(ENTER);
 		await open;
 		expect(pinned()).toBe(idOf("new"));
+	});
+
+	it("gives the editor back when its sign-in or its question is left by Esc", async () => {
+		cli.screen.isAway = true;
+		cli.inBrowser = ({ signal }) =>
+			new Promise((_, reject) => {
+				signal?.addEventListener("abort", () => reject(new SignInError(LOGIN_CANCELLED)));
+			});
+		await press(..."add", ENTER);
+		await expect.poll(text).not.toMatch(/Use Codex account/);
+		await press(ESCAPE);
+		await open;
+		expect([cli.screen.panel, notices()]).toEqual([undefined, ["info: Nothing was changed."]]);
+
+		open = cli.command.handler("use", cli.screen.ctx);
+		await loaded();
+		await press(BACKSPACE);
+		await expect.poll(text).toMatch(/Remove work\?/);
+		await press(ESCAPE);
+		await open;
+		expect([cli.screen.panel, labels()]).toEqual([undefined, ["work", "home", "out"]]);
 	});
 
 	it("is cancelled without a word, and ends with its session", async () => {

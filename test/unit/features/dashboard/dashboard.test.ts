@@ -323,13 +323,13 @@ describe("the keys of the dashboard", () => {
 			expect.stringMatching(/^ {3}week +92% left, resets \d+ \w+ \(6d20h\)$/),
 			expect.stringMatching(/^ {3}usage +12s old$/),
 			expect.stringMatching(/^ {3}sign-in +token until/),
-			expect.stringMatching(/^ {3}last moves +\d\d:\d\d side → work: 5h limit$/),
+			expect.stringMatching(/^ {3}last moves +\d\d:\d\d side to work: 5h limit$/),
 			"",
 			" ↑↓ move  enter use  a auto  d list  n add  s sign in  x remove  e disable",
 			" v rename  r refresh  ? keys  esc close",
 		]);
 		press(DOWN);
-		expect(text()).toMatch(/personal {2}\(2\/4\)[\s\S]*personal → gone: by hand/);
+		expect(text()).toMatch(/personal {2}\(2\/4\)[\s\S]*personal to gone: by hand/);
 		press("x", "d");
 		expect([actions, text()]).toEqual([["remove personal"], expect.stringMatching(/^█ {2}personal/m)]);
 	});

@@ -81,6 +81,13 @@ describe("the picker", () => {
 		]);
 	});
 
+	it("names Enter as what counts later while the pool serves nothing", () => {
+		for (const why of [{ isEnabled: false }, { isForeign: true }]) {
+			view = { ...DRAWN, ...why };
+			expect(lines().at(-2)).toMatch(/\) {2}enter use later {3}/);
+		}
+	});
+
 	it("highlights a row, and marks the account that serves next with the arrow", () => {
 		press(DOWN);
 		expect(rows().slice(0, 2)).toEqual([expect.stringMatching(/^ → work/), expect.stringMatching(/^█ {2}personal/)]);

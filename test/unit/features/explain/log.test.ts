@@ -38,11 +38,11 @@ describe("the log, for a person", () => {
 		[{ kind: "backups-deleted", total: 2 }, /^backups of removed accounts deleted: 2 \(/],
 		[
 			{ kind: "rotated", from: "2", reason: "usage_limit", window: "5h", until },
-			/^side → work: 5h limit, back .*\d\d:\d\d$/,
+			/^side to work: 5h limit, back .*\d\d:\d\d$/,
 		],
-		[{ kind: "rotated", from: "2", reason: "signed_out" }, /^side → work: signed out$/],
-		[{ kind: "switched", from: "2", reason: "policy" }, /^side → work: by policy$/],
-		[{ kind: "switched", from: "2", reason: "user" }, /^side → work: by hand$/],
+		[{ kind: "rotated", from: "2", reason: "signed_out" }, /^side to work: signed out$/],
+		[{ kind: "switched", from: "2", reason: "policy" }, /^side to work: by policy$/],
+		[{ kind: "switched", from: "2", reason: "user" }, /^side to work: by hand$/],
 		[{ kind: "pinned" }, /^work: pinned$/],
 		[{ kind: "unpinned", account: undefined }, /^unpinned$/],
 		[
