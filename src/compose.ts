@@ -74,6 +74,7 @@ export function compose(pi: ExtensionAPI): void {
 		clock.now,
 		(into, former) => {
 			void state.inherit(into, former);
+			pool.emit({ type: "membership", change: "merged", account: into, former });
 		},
 		(error) => tellDefect(error, "accounts", pool.emit),
 	);

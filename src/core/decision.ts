@@ -20,6 +20,7 @@ export const DECISION_KINDS = [
 	"added",
 	"signed-in",
 	"removed",
+	"merged",
 	"restored",
 	"renamed",
 	"enabled",
@@ -36,7 +37,7 @@ export interface Decision {
 	readonly kind: DecisionKind;
 	/** The account that serves, or that the decision is about. */
 	readonly account?: AccountId | undefined;
-	/** The account that was left. */
+	/** The account that was left, or the id of a double that was merged into `account`. */
 	readonly from?: AccountId | undefined;
 	readonly reason?: string | undefined;
 	/** `account`, or the limit or model that is cooling. */
@@ -99,7 +100,12 @@ const DECISIONS: EventTable<Decision | undefined> = {
 		...madeFor(event),
 	}),
 	pinned: ({ account }) => (account === undefined ? { kind: "unpinned" } : { kind: "pinned", account }),
-	membership: ({ change, account, source }) => ({ kind: change, account, reason: source?.replace(":", " ") }),
+	membership: ({ change, account, source, former }) => ({
+		kind: change,
+		account,
+		...(former !== undefined && { from: former }),
+		reason: source?.replace(":", " "),
+	}),
 	setting: ({ name, value }) => ({ kind: "setting", setting: name, value }),
 	"backups-deleted": ({ total }) => ({ kind: "backups-deleted", total }),
 	cooling: ({ account, reason, scope, until, guessed, cause }) => {

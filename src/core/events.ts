@@ -51,7 +51,15 @@ export interface Switched {
 export type CoolingCause = "refusal" | "usage" | "reset" | "elsewhere" | "time";
 
 /** How the membership of an account changed. */
-export type MembershipChange = "added" | "signed-in" | "removed" | "restored" | "renamed" | "enabled" | "disabled";
+export type MembershipChange =
+	| "added"
+	| "signed-in"
+	| "removed"
+	| "merged"
+	| "restored"
+	| "renamed"
+	| "enabled"
+	| "disabled";
 
 /** Everything the pool publishes: notices, footer, log and other extensions all read this one source. */
 export type PoolEvent =
@@ -109,12 +117,16 @@ export type PoolEvent =
 	  }
 	/** A request found no account. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: RequestInfo }
-	/** This process added, removed or changed an account. `source`: of an added account. */
+	/**
+	 * This process added, removed, merged or changed an account. `source`: of an added account. `former`: the id of the
+	 * double that was merged into `account`.
+	 */
 	| {
 			readonly type: "membership";
 			readonly change: MembershipChange;
 			readonly account: AccountId;
 			readonly source?: string | undefined;
+			readonly former?: AccountId | undefined;
 	  }
 	/** A preference was stored: its full key, and its value. */
 	| { readonly type: "setting"; readonly name: string; readonly value: string }

@@ -68,7 +68,7 @@ const room: Term = {
 		if (roomPercent === undefined) return "no 5h window";
 		const left = candidate.usage ? `${formatPercent(Math.max(0, roomPercent))} of 5h left` : "5h unknown";
 		const others = live > 0 ? ` after ${sessions(live)}` : "";
-		return `${left}${others}${roomPercent < ROOM_PERCENT ? ", too little" : ""}`;
+		return `${left}${others}${roomPercent < ROOM_PERCENT ? `, below ${ROOM_PERCENT}%` : ""}`;
 	},
 };
 

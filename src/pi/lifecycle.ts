@@ -32,8 +32,8 @@ interface Deps {
 	readonly takeStray: (prompt: string) => Notice | undefined;
 	/** Tells a newcomer how to begin; undefined where no first line is wanted. */
 	readonly welcome?: { begin(tell: (text: string) => void, isOver: () => boolean): Promise<void> };
-	/** What a person hears of an event. */
-	readonly noticeOf: (event: PoolEvent, now: number) => Notice | undefined;
+	/** What a person hears of an event. `isKnownLost`: a warning has said already that the account is lost. */
+	readonly noticeOf: (event: PoolEvent, now: number, isKnownLost: (id: AccountId) => boolean) => Notice | undefined;
 	/** True for a model that pi serves with its ChatGPT sign-in under `openai`, past us. */
 	readonly isOnPlanLogin?: (model: ExtensionContext["model"]) => boolean;
 	readonly settings: () => Settings;
@@ -61,6 +61,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	let unremembered: AccountId | undefined;
 	let isKeyDue = false;
 	let lastInfo: string | undefined;
+	/** Accounts of which a warning has said that they can no longer serve. */
+	const knownLost = new Set<AccountId>();
 	let remindedIn: string | undefined;
 	let toldOfPlanIn: string | undefined;
 	/** Standard error is a screen, too. */
@@ -101,7 +103,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		keepKeySoon();
 		if (event.type === "served" && event.hasMoved) unremembered = event.account;
 		if (event.type === "served") void usage.follow(event.account, event.hasToldUsage);
-		const notice = noticeOf(event, clock.now());
+		const notice = noticeOf(event, clock.now(), (id) => knownLost.has(id));
+		if (event.type === "signed-out" || event.type === "closed") knownLost.add(event.account.id);
 		if (!notice || (event.type === "continued" && !settings().notifications)) return;
 		// Two requests at once, of a session and its summary say, may meet the same; after the next prompt it is news
 		// again.
@@ -213,6 +216,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		await within(credentials.idle(), LAST_EXCHANGE_MS, () => undefined);
 		await within(Promise.all([pool.flush(), eventLog.flush()]), LAST_WRITE_MS, () => undefined);
 		current = undefined;
+		knownLost.clear();
 	});
 }
 

@@ -253,6 +253,18 @@ function later(bench: Bench): string {
 	return bench.dir.path("later.ts");
 }
 
+/** A pi with that extension at work, and `act`, which has it do one of its things. */
+async function openBesideLater(bench: Bench) {
+	const terminal = bench.terminal(["-e", later(bench)], { cols: 80, rows: 30, env: { NO_COLOR: undefined } });
+	await terminal.ready(PATIENCE_MS);
+	await terminal.submit("/later");
+	const act = async (what: string) => {
+		bench.dir.write(`go-${what}`, "");
+		await until(what, () => existsSync(bench.dir.path(`done-${what}`)));
+	};
+	return { terminal, act };
+}
+
 describe("the dashboard while it stands open", () => {
 	it("shows a rotation and a request of another pi without a key", async () => {
 		const settings = { transport: "sse", "pi-multicodex": { rotation: { policy: "in-order" } } };
@@ -281,13 +293,7 @@ describe("the dashboard while it stands open", () => {
 		),
 	)("keeps its row in every theme, survives another model, and ends with its session: pi $host", async ({ host }) => {
 		const bench = await createBench({ host, accounts: THREE, settings: { theme: "dark" } });
-		const terminal = bench.terminal(["-e", later(bench)], { cols: 80, rows: 30, env: { NO_COLOR: undefined } });
-		await terminal.ready(PATIENCE_MS);
-		const act = async (what: string) => {
-			bench.dir.write(`go-${what}`, "");
-			await until(what, () => existsSync(bench.dir.path(`done-${what}`)));
-		};
-		await terminal.submit("/later");
+		const { terminal, act } = await openBesideLater(bench);
 		await open(terminal);
 		await terminal.press("down");
 		await selected(terminal, "personal");
@@ -305,6 +311,45 @@ describe("the dashboard while it stands open", () => {
 		await terminal.submit("say hi");
 		await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
 	});
+});
+
+describe("a list while it stands open", () => {
+	const lists = [
+		{ list: "use", sign: CANCEL, rows: ["personal", "side"] },
+		{ list: "rotation", sign: "Esc to close", rows: ["maxWait", "reserve.5h"] },
+	] as const;
+	/** Presses the arrow until that row is highlighted. */
+	const moveTo = async (terminal: Terminal, row: string) => {
+		const isThere = (screen: string) => new RegExp(`^█[→ ] ?${row}\\b`, "m").test(screen);
+		for (let presses = 0; presses < 8 && !isThere(terminal.screen()); presses += 1) {
+			const before = terminal.screen();
+			await terminal.press("down");
+			await terminal.waitForScreen((screen) => screen !== before, PATIENCE_MS);
+		}
+		await terminal.waitForScreen(isThere, PATIENCE_MS);
+	};
+	wide.each(lists.flatMap((each) => hostNames.map((host) => ({ ...each, host }))))(
+		"keeps its row in every theme, survives another model, and ends with its session: $list, pi $host",
+		async ({ list, sign, rows: [row, next], host }) => {
+			const bench = await createBench({ host, accounts: THREE, settings: { theme: "dark" } });
+			const { terminal, act } = await openBesideLater(bench);
+			await open(terminal, `/multicodex ${list}`, sign);
+			const background = () => backgroundOf(terminal, ` ${row} `);
+			await moveTo(terminal, row);
+			const dark = background();
+			expect([dark, backgroundOf(terminal, ` ${next} `)]).toEqual([expect.stringMatching(/^#/), undefined]);
+			await act("light");
+			await until("the light theme", () => ![dark, undefined].includes(background()));
+			await act("dark");
+			await until("the dark theme", () => background() === dark);
+			await act("model");
+			await moveTo(terminal, next);
+			await act("new");
+			await terminal.waitForScreen((screen) => !screen.includes(sign), PATIENCE_MS);
+			await terminal.submit("say hi");
+			await terminal.waitForText(/OK from \w+ #1/, PATIENCE_MS);
+		},
+	);
 });
 
 describe("the picker in a terminal", () => {

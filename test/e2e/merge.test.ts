@@ -95,6 +95,9 @@ describe("an account that is here twice", () => {
 		expect(copies).toHaveLength(1);
 		expect(copies[0]).toContain(spare);
 		expect(bench.codex.refreshState(spare)).toBe("valid");
+		expect((await bench.print("/multicodex log")).stdout).toMatch(
+			new RegExp(`mine: merged with its double ${BY_USER} \\(\\d+ \\w{3}\\)`),
+		);
 
 		expect((await bench.print("/multicodex reset quota")).code).toBe(0);
 		expect((await bench.print("pinned")).stdout).toBe("OK from a #1\n");

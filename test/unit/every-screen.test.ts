@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { type Component, visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -77,11 +78,16 @@ const anyWorld: fc.Arbitrary<World> = fc.record({
 });
 
 const KEYS = { up: "\x1b[A", down: "\x1b[B", pageDown: "\x1b[6~", confirm: "\r" } as const;
+/** False: the theme has no colours, as on a terminal that shows none. */
+let hasColours = true;
 const HOST = {
-	paint: (tone: string, text: string) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
+	paint: (tone: string, text: string) => {
+		if (!hasColours) return text;
+		return tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`;
+	},
 	isKey: (typed: string, key: string) =>
 		Object.entries(KEYS).some(([name, sent]) => sent === typed && key.endsWith(name)),
-	highlight: (line: string) => `\x1b[7m${line}\x1b[27m`,
+	highlight: (line: string) => (hasColours ? `\x1b[7m${line}\x1b[27m` : line),
 	repaint: () => undefined,
 	pace: aPace(),
 };
@@ -95,6 +101,16 @@ function drawn(panel: Component, width: number, keys: readonly string[]): string
 		return panel.render(width);
 	});
 }
+
+/** Holds a code that sets the colour of letters or of what is behind them. */
+const isColoured = (line: string) =>
+	line
+		.split("\x1b[")
+		.slice(1)
+		.some((code) => /^(?:\d+;)*(?:[34]\d|9\d|10\d)(?:;\d+)*m/.test(code));
+
+/** Words and marks. pi's wrapping leaves other blanks where colours begin and end. */
+const shownIn = (lines: readonly string[]) => stripVTControlCharacters(lines.join("")).replaceAll(/\s/g, "");
 
 const pasteOf = (text: string) => `\x1b[200~${text}\x1b[201~`;
 
@@ -373,6 +389,29 @@ describe("whatever files, servers and people say", () => {
 					expect(controlsIn(lines)).toEqual([]);
 				}),
 				runs(40),
+			);
+		},
+	);
+
+	// pi's own themes have colours under NO_COLOR as well: what is ours is that a theme without any is enough.
+	it.each(Object.entries(PANELS))(
+		"%s says the same without colours, and writes none by itself",
+		async (_name, draw) => {
+			await fc.assert(
+				fc.asyncProperty(anyWorld, fc.integer({ min: 20, max: 200 }), async (any, width) => {
+					// With room for every line: other blanks may make other lines.
+					const world = { ...any, room: 500 };
+					const usual = await draw(world, width);
+					hasColours = false;
+					try {
+						const plain = await draw(world, width);
+						expect(shownIn(plain)).toBe(shownIn(usual));
+						expect(plain.filter(isColoured)).toEqual([]);
+					} finally {
+						hasColours = true;
+					}
+				}),
+				runs(20),
 			);
 		},
 	);

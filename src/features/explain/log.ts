@@ -119,6 +119,7 @@ const LINES = {
 	added: { text: ({ name, reason }) => `${name}: added${wayOf(reason)}`, byDay: true },
 	"signed-in": { text: ({ name }) => `${name}: signed in again`, byDay: true },
 	removed: { text: ({ name, reason }) => `${name}: removed${wayOf(reason)}`, byDay: true },
+	merged: { text: ({ name, formerName }) => `${name}: merged with its double ${formerName}`, byDay: true },
 	restored: { text: ({ name }) => `${name}: put back`, byDay: true },
 	renamed: { text: ({ name }) => `${name}: has another label`, byDay: true },
 	enabled: { text: ({ name }) => `${name}: on again, by hand`, byDay: true },

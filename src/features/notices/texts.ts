@@ -1,5 +1,6 @@
 import { printable } from "../../core/account.ts";
 import { type EventTable, mapEvent, type PoolEvent } from "../../core/events.ts";
+import type { AccountId } from "../../core/ids.ts";
 import type { Notice } from "../../pi/output.ts";
 import { leftOf, signInAgain, whySignedOut } from "../../ui-kit/account-texts.ts";
 import { about, formatClock, formatDuration, formatPercent, windowLabel } from "../../ui-kit/format.ts";
@@ -7,10 +8,18 @@ import { about, formatClock, formatDuration, formatPercent, windowLabel } from "
 /** Says nothing: the footer is enough, or the event is for the log alone. */
 const silent = () => undefined;
 
-const NOTICES: EventTable<Notice | undefined, number> = {
-	continued: (event, now) => ({ level: "info", text: continued(event, now) }),
-	"last-one": (event, now) => ({ level: "warning", text: lastOne(event, now) }),
-	"on-credits": ({ account, until }, now) => ({
+/** What an event is read with. */
+interface Context {
+	/** Epoch ms. */
+	readonly now: number;
+	/** True where the person has read already that this account can no longer serve. */
+	readonly isKnownLost: (id: AccountId) => boolean;
+}
+
+const NOTICES: EventTable<Notice | undefined, Context> = {
+	continued: (event, context) => ({ level: "info", text: continued(event, context) }),
+	"last-one": (event, { now }) => ({ level: "warning", text: lastOne(event, now) }),
+	"on-credits": ({ account, until }, { now }) => ({
 		level: "warning",
 		text: `Codex: no account has included quota left. This session goes on with ${account.label} on its bought credits until ${formatClock(until, now)}.`,
 	}),
@@ -36,9 +45,16 @@ const NOTICES: EventTable<Notice | undefined, number> = {
 	changed: silent,
 };
 
-/** The notice for a person about a pool event; undefined when the footer is enough. `now` is epoch ms. */
-export function noticeOf(event: PoolEvent, now: number): Notice | undefined {
-	return mapEvent(NOTICES, event, now);
+/**
+ * The notice for a person about a pool event; undefined when the footer is enough. `now` is epoch ms; `isKnownLost` names
+ * the accounts of which a warning has said already that they can no longer serve.
+ */
+export function noticeOf(
+	event: PoolEvent,
+	now: number,
+	isKnownLost: (id: AccountId) => boolean = () => false,
+): Notice | undefined {
+	return mapEvent(NOTICES, event, { now, isKnownLost });
 }
 
 const REASON_WORDS = {
@@ -57,7 +73,7 @@ const REASON_WORDS = {
 } as const;
 
 /** First cause and last account, however many were tried between them. */
-function continued(event: Extract<PoolEvent, { type: "continued" }>, now: number): string {
+function continued(event: Extract<PoolEvent, { type: "continued" }>, { now, isKnownLost }: Context): string {
 	const { first, to, remainingPercent, remainingWindow } = event;
 	if (first.type === "switched") {
 		const { from, left } = first;
@@ -65,11 +81,13 @@ function continued(event: Extract<PoolEvent, { type: "continued" }>, now: number
 		return `Codex: now on ${to.label}${why}.`;
 	}
 	const { from, reason, window, readyAt, guessed } = first;
+	const of = remainingWindow === undefined ? "" : ` of its ${windowLabel(remainingWindow)} limit`;
+	const rest = remainingPercent === undefined ? "" : `, ${formatPercent(remainingPercent)}${of} left`;
+	const isTold = (reason === "signed_out" || reason === "closed") && isKnownLost(from.id);
+	if (isTold) return `Codex: continued on ${to.label}${rest}.`;
 	const what = reason === "usage_limit" && window ? `reached its ${windowLabel(window)} limit` : REASON_WORDS[reason];
 	const resets =
 		reason === "usage_limit" && readyAt !== undefined ? ` (resets ${about(guessed)}${formatClock(readyAt, now)})` : "";
-	const of = remainingWindow === undefined ? "" : ` of its ${windowLabel(remainingWindow)} limit`;
-	const rest = remainingPercent === undefined ? "" : `, ${formatPercent(remainingPercent)}${of} left`;
 	return `Codex: ${from.label} ${what}${resets}. Continued on ${to.label}${rest}.`;
 }
 

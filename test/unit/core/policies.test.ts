@@ -374,7 +374,7 @@ describe("the explanation of a choice", () => {
 	it.each([
 		["room", candidate("a"), "5h unknown"],
 		["room", candidate("a", [week(10, DAY_MS)]), "no 5h window"],
-		["room", candidate("a", [fiveHours(99.5, HOUR_MS)]), "<1% of 5h left, too little"],
+		["room", candidate("a", [fiveHours(99.5, HOUR_MS)]), "<1% of 5h left, below 20%"],
 		["fresh", candidate("a"), "usage unknown"],
 		["fresh", candidate("a", [fiveHours(0, 5 * HOUR_MS)]), "unused"],
 		["fresh", candidate("a", [fiveHours(0, 5 * HOUR_MS), week(9, DAY_MS)]), "its shortest window has not started"],

@@ -460,6 +460,21 @@ describe("a notice", () => {
 		expect(notices).toEqual([expect.stringMatching(/^warning: Codex account a was signed out/)]);
 	});
 
+	it("names a lost account once: where a warning has, the rotation only says who continues", async () => {
+		const lost = { ...continued, first: { ...continued.first, reason: "signed_out" as const } };
+		const screen = await start();
+		harness.pool.emit({ type: "signed-out", account: anAccount("a"), reason: "revoked" });
+		harness.pool.emit(lost);
+		expect(screen.notices).toEqual([
+			"warning: Codex account a was signed out: its sign-in was revoked. /multicodex login a",
+			"info: Codex: continued on b.",
+		]);
+		await pi.fire("session_shutdown", screen.ctx);
+		const { notices } = await start();
+		harness.pool.emit(lost);
+		expect(notices).toEqual(["info: Codex: a was signed out. Continued on b."]);
+	});
+
 	it("a notice from before the session is shown when it begins, once", async () => {
 		earlyWarnings.push("codex-state.json could not be read.");
 		harness.pool.emit({ type: "warning", text: "settings.json: bad." });

@@ -116,6 +116,11 @@ describe("what is logged", () => {
 			expect(JSON.stringify(decision)).not.toMatch(/label|example\.test|access-|refresh-/);
 		}
 		expect(decisionOf({ type: "pinned", account: "a" })).toEqual({ kind: "pinned", account: "a" });
+		expect(decisionOf({ type: "membership", change: "merged", account: "a", former: "b" })).toEqual({
+			kind: "merged",
+			account: "a",
+			from: "b",
+		});
 		expect(decisionOf({ type: "pinned", account: undefined })).toEqual({ kind: "unpinned" });
 	});
 

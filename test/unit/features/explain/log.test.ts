@@ -31,6 +31,7 @@ describe("the log, for a person", () => {
 		[{ kind: "added", reason: "login" }, /^work: added, by a sign-in \(\d+ \w{3}\)$/],
 		[{ kind: "added", reason: "import codex" }, /^work: added, import codex \(\d+ \w{3}\)$/],
 		[{ kind: "removed" }, /^work: removed \(\d+ \w{3}\)$/],
+		[{ kind: "merged", from: "1a2b3c4d5e6f" }, /^work: merged with its double 1a2b3c4d5e6f \(\d+ \w{3}\)$/],
 		[{ kind: "restored" }, /^work: put back \(/],
 		[{ kind: "renamed" }, /^work: has another label \(/],
 		[{ kind: "disabled" }, /^work: off, by hand \(/],

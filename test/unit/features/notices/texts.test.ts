@@ -65,6 +65,24 @@ describe("notices", () => {
 			expect(text).toMatch(/^Codex: side \w.* Continued on work, 73% of its week limit left\.$/);
 	});
 
+	it.each(["signed_out", "closed"] as const)("do not say twice that an account is lost: %s", (reason) => {
+		const first: Rotated = {
+			type: "rotated",
+			from,
+			to,
+			reason,
+			window: undefined,
+			readyAt: undefined,
+			remainingPercent: undefined,
+			asked,
+			grounds,
+		};
+		const saidAfter = (known: string) =>
+			noticeOf({ type: "continued", first, to, remainingPercent: 73 }, NOW, (id) => id === known)?.text;
+		expect(saidAfter(from.id)).toBe("Codex: continued on work, 73% left.");
+		expect(saidAfter(to.id)).toMatch(/^Codex: side (?:was signed out|is off)\. Continued on work, 73% left\.$/);
+	});
+
 	it("warn of a lost sign-in, a closed account and a broken file", () => {
 		expect(noticeOf({ type: "signed-out", account: from, reason: "revoked" }, NOW)).toMatchObject({
 			level: "warning",
