@@ -204,7 +204,7 @@ function createGate(): { readonly opened: Promise<void>; readonly open: () => vo
 }
 
 describe("a rotation", () => {
-	wide("is as stored, screen by screen", async () => {
+	it("is as stored, screen by screen", async () => {
 		const [refusal, answer] = [createGate(), createGate()];
 		const { bench, terminal } = await startScene({ rows: 20 });
 		bench.codex.account("work").always(async () => {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { runInNewContext } from "node:vm";
 import { z } from "zod";
-import { findModernNode, type HostName, prepareHost, repositoryRoot } from "./hosts.ts";
+import { findModernNode, type HostName, prepareHost, siblingFile } from "./hosts.ts";
 
 /** What a host's own turn retry makes of an error text. */
 export interface HostRetry {
@@ -24,8 +24,8 @@ const DISTINCTIVE = "reset before headers";
  */
 export async function hostRetries(): Promise<HostRetry[]> {
 	return [
-		fromMethod(join(repositoryRoot, "node_modules/@mariozechner/pi-coding-agent/dist/core/agent-session.js")),
-		fromLists("0.87.1", RETRY_0_87_1),
+		fromMethod(siblingFile(await prepareHost("0.73.1"), "pi-coding-agent", "dist/core/agent-session.js")),
+		fromLists("0.87.1", await retryOf0871()),
 		await fromBundle("1.5.2"),
 		await fromBundle("1.6.0"),
 	];
@@ -47,13 +47,15 @@ const ASKING = `
 
 /** What the host's own function says of each text; 0.73.1 has none that could be called. */
 export async function ownAnswers(host: HostName, texts: readonly string[]): Promise<boolean[]> {
-	const path = host === "0.87.1" ? RETRY_0_87_1 : await chunkWithFunction(host);
+	const path = host === "0.87.1" ? await retryOf0871() : await chunkWithFunction(host);
 	const args = ["--input-type=module", "-e", ASKING, path, JSON.stringify(texts)];
 	const { stdout } = await promisify(execFile)(await findModernNode(), args, { timeout: 60_000 });
 	return z.array(z.boolean()).length(texts.length).parse(JSON.parse(stdout));
 }
 
-const RETRY_0_87_1 = join(repositoryRoot, "node_modules/@earendil-works/pi-ai/dist/utils/retry.js");
+async function retryOf0871(): Promise<string> {
+	return siblingFile(await prepareHost("0.87.1"), "pi-ai", "dist/utils/retry.js");
+}
 
 async function chunkWithFunction(host: HostName): Promise<string> {
 	const { cli } = await prepareHost(host);

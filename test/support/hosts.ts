@@ -231,6 +231,12 @@ async function findHost(name: HostName): Promise<Host> {
 	}
 }
 
+/** Path of a file in a package that is installed beside pi's own: `siblingFile(host, "pi-ai", "dist/index.js")`. */
+export function siblingFile({ cli }: Host, name: string, file: string): string {
+	const [scope] = cli.split(/(?<=[/\\])pi-coding-agent[/\\]/);
+	return join(scope ?? "", name, file);
+}
+
 const prepared = new Map<HostName, Promise<Host>>();
 
 /**

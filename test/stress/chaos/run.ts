@@ -107,7 +107,7 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 /** Runs a chaos to its end. Rejects only where the driver itself is at fault. */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 	const { seed, ms, processes = 3, seats = 2, phaseMs = PHASE_MS, onProgress = () => undefined } = options;
-	const host = await prepareHost("0.87.1");
+	const [older, host] = await Promise.all([prepareHost("0.73.1"), prepareHost("0.87.1")]);
 	const world = await createWorld();
 	const { codex, dir } = world;
 	const violations: Violation[] = [];
@@ -180,7 +180,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			dir,
 			baseUrl: codex.baseUrl,
 			issuer: codex.issuerFor(name),
-			host: post.number === processes - 1 ? "0.73.1" : "0.87.1",
+			host: post.number === processes - 1 ? older : host,
 			broken: options.broken,
 			trouble: post.trouble,
 			onWrong: violateNow,

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { AgentDir } from "../../support/agent-dir.ts";
-import { repositoryRoot } from "../../support/hosts.ts";
+import { type Host, repositoryRoot, siblingFile } from "../../support/hosts.ts";
 import { killAtExit, outputTail } from "../../support/launch.ts";
 import type { Measure, Message, Order, TurnOrder, TurnReport } from "./orders.ts";
 
@@ -12,9 +12,6 @@ export class KilledWorker extends Error {}
 /** Orders that are waited for; the ticket is ours. */
 type Ticketed<T> = T extends { readonly ticket: number } ? Omit<T, "ticket"> : never;
 
-/** Versions of pi whose stream functions take part. The older one knows its sockets by session alone. */
-export type ChaosHost = "0.73.1" | "0.87.1";
-
 /** How a process is started. */
 export interface WorkerInit {
 	readonly name: string;
@@ -22,8 +19,8 @@ export interface WorkerInit {
 	readonly dir: AgentDir;
 	readonly baseUrl: string;
 	readonly issuer: string;
-	/** Whose packages the extension gets. */
-	readonly host: ChaosHost;
+	/** The pi whose packages the extension gets: 0.73.1, which knows its sockets by session alone, or 0.87.1. */
+	readonly host: Host;
 	/** Name of a guard that is taken out. */
 	readonly broken: string | undefined;
 	/** The disk is what this file says, while it is there. */
@@ -50,6 +47,9 @@ export interface WorkerProcess {
 	output(): string;
 }
 
+/** Where it is not `dist/index.js`. */
+const ENTRY_OF_PI_AI: Readonly<Record<string, string>> = { "0.87.1": "dist/compat.js" };
+
 const preload = (path: string) => `--import=${pathToFileURL(join(repositoryRoot, path)).href}`;
 
 /** Starts a process; resolves when it takes orders. */
@@ -71,7 +71,9 @@ export async function startWorker(init: WorkerInit): Promise<WorkerProcess> {
 			PI_CODING_AGENT_DIR: dir.dir,
 			PI_MULTICODEX_AUTH_URL: init.issuer,
 			CHAOS_BASE_URL: init.baseUrl,
-			CHAOS_HOST: init.host,
+			CHAOS_HOST: init.host.name,
+			CHAOS_PI_AI: siblingFile(init.host, "pi-ai", ENTRY_OF_PI_AI[init.host.name] ?? "dist/index.js"),
+			CHAOS_PI_TUI: siblingFile(init.host, "pi-tui", "dist/index.js"),
 			TEST_PRELOAD_DISK: JSON.stringify({ folder: dir.dir, trouble: init.trouble }),
 			...(init.broken !== undefined && { CHAOS_BREAK: init.broken }),
 		},
