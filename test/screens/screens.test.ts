@@ -122,6 +122,12 @@ describe("the dashboard", () => {
 		if (columns === 80) await storePicture("dashboard", terminal);
 	});
 
+	wide("the dashboard of a pool that is off is as stored at every width", async () => {
+		const settings = { "pi-multicodex": { enabled: false } };
+		const { terminal } = await sceneAfter("/multicodex", "esc close", { settings, columns: 120 });
+		await storeWidths("dashboard-off", terminal);
+	});
+
 	wide("the dashboard of an empty pool is as stored at every width", async () => {
 		const { terminal } = await sceneAfter("/multicodex", "esc close", { actors: [], columns: 120 });
 		await storeWidths("dashboard-of-none", terminal);
@@ -237,7 +243,7 @@ describe("a rotation", () => {
 describe("the panels", () => {
 	it.each(
 		coreOf(
-			["footer", "rotation"].flatMap((panel) => [80, 120, 40].map((columns) => ({ panel, columns }))),
+			["footer", "rotation"].flatMap((panel) => [80, 120, 40, 30].map((columns) => ({ panel, columns }))),
 			({ columns }) => columns === 80,
 		),
 	)("are as stored: $panel, $columns columns wide", async ({ panel, columns }) => {
@@ -284,7 +290,7 @@ const tame = (screen: string) =>
 		.replace(/[0-9A-F]{4}-[0-9A-F]{6}/, "0000-000000");
 
 describe("a sign-in", () => {
-	it.each(coreOf([80, 120, 40]))("a sign-in in a browser is as stored, %i columns wide", async (columns) => {
+	it.each(coreOf([80, 120, 40, 30]))("a sign-in in a browser is as stored, %i columns wide", async (columns) => {
 		await holdCallbackPorts();
 		const { terminal } = await sceneAfter("/multicodex add", /^ Your browser is open[\s\S]*esc cancel/m, {
 			columns,
@@ -294,7 +300,7 @@ describe("a sign-in", () => {
 		await store(`sign-in-browser-${columns}`, terminal, tame);
 	});
 
-	wide.each([80, 120, 40])("a sign-in on another device is as stored, %i columns wide", async (columns) => {
+	wide.each([80, 120, 40, 30])("a sign-in on another device is as stored, %i columns wide", async (columns) => {
 		const { terminal } = await sceneAfter("/multicodex add --device", "esc cancel", { columns });
 		await terminal.waitForText(/[0-9A-F]{4}-[0-9A-F]{6}/, PATIENCE_MS);
 		await store(`sign-in-device-${columns}`, terminal, tame);
@@ -372,7 +378,7 @@ describe("what is typed into a panel", () => {
 });
 
 describe("a removal", () => {
-	it.each(coreOf([80, 120, 40]))("is confirmed as stored, %i columns wide", async (columns) => {
+	it.each(coreOf([80, 120, 40, 30]))("is confirmed as stored, %i columns wide", async (columns) => {
 		const { terminal } = await sceneAfter("/multicodex remove work", /Remove work\?[\s\S]*Keep/, { columns });
 		await store(`removal-${columns}`, terminal);
 	});
@@ -446,13 +452,24 @@ describe("the footer", () => {
 });
 
 describe("what a command says", () => {
-	wide.each([
-		["show", "ready ·"],
-		["why", "serves next"],
-		["help", "this list"],
-	])("is as stored: %s", async (command, sign) => {
-		const { terminal } = await sceneAfter(`/multicodex ${command}`, sign, { rows: 50 });
-		await store(`said-${command}-80`, terminal);
+	wide.each(
+		[
+			["show", "ready ·"],
+			["why", "serves next"],
+			["help", "this list"],
+		].flatMap(([command = "", sign = ""]) => [120, 80, 40, 30].map((columns) => ({ command, sign, columns }))),
+	)("is as stored: $command, $columns columns wide", async ({ command, sign, columns }) => {
+		const scene = await startScene({ rows: 80, columns });
+		await scene.terminal.submit(`/multicodex ${command}`);
+		await scene.terminal.waitForText(new RegExp(sign.replaceAll(" ", "\\s+")), PATIENCE_MS);
+		await store(`said-${command}-${columns}`, scene.terminal);
+	});
+
+	wide.each([120, 80, 40, 30])("of what was decided is as stored, %i columns wide", async (columns) => {
+		const { terminal } = await startScene({ rows: 40, columns, actors: MIXED, furnish });
+		await terminal.submit("/multicodex log");
+		await terminal.waitForText(/acc-02\s+to\s+acc-01/, PATIENCE_MS);
+		await store(`said-log-${columns}`, terminal);
 	});
 });
 
@@ -465,7 +482,7 @@ wide.each([120, 80, 40, 30])("the words for what is typed are as stored, %i colu
 		await store(`said-${name}-${columns}`, terminal);
 	};
 	await said("show --detail", "detail", /last used/);
-	if (columns >= 80) await said("status --compact", "compact", /^ *→ work +ready +-/m);
+	await said("status --compact", "compact", /^ *→ work +ready +-/m);
 	await said("show --jsno", "mistyped-option", /mean\s+--json/);
 	await said("use wrok", "mistyped-account", /mean\s+work/);
 	await said("rotation maxWait=1.5h", "rotation-changed", /was\s+60s/);
