@@ -26,7 +26,7 @@ import {
 	SIGN_IN_SCREEN,
 	withParameter,
 } from "./sign-in-support.ts";
-import type { Bench } from "./support.ts";
+import { type Bench, until } from "./support.ts";
 
 // Other files of tests may have the ports when a test of this one begins.
 vi.setConfig({ testTimeout: 300_000 });
@@ -226,11 +226,14 @@ describe("/multicodex add in a terminal", () => {
 		bench.codex.signIn("b");
 		const second = await redirectOf(url);
 
-		expect((await fetch(first)).status).toBe(200);
+		// The page is answered when the exchange is over: it names the account.
+		const answered = fetch(first);
+		await until("the exchange", () => bench.codex.tokenRequests().length === 1);
 		const again = await fetch(first);
 		const other = await fetch(second);
 
 		expect([again.status, other.status]).toEqual([400, 400]);
+		expect((await answered).status).toBe(200);
 		await expectAdded(terminal, "a");
 		expect(storedLabels(bench)).toEqual(["a"]);
 		expect(bench.codex.tokenRequests()).toHaveLength(1);
