@@ -243,7 +243,7 @@ describe("a rotation", () => {
 describe("the panels", () => {
 	it.each(
 		coreOf(
-			["footer", "rotation"].flatMap((panel) => [80, 120, 40, 30].map((columns) => ({ panel, columns }))),
+			["footer", "rotation"].flatMap((panel) => [80, 120, 40].map((columns) => ({ panel, columns }))),
 			({ columns }) => columns === 80,
 		),
 	)("are as stored: $panel, $columns columns wide", async ({ panel, columns }) => {
@@ -482,7 +482,7 @@ wide.each([120, 80, 40, 30])("the words for what is typed are as stored, %i colu
 		await store(`said-${name}-${columns}`, terminal);
 	};
 	await said("show --detail", "detail", /last used/);
-	await said("status --compact", "compact", /^ *→ work +ready +-/m);
+	if (columns >= 40) await said("status --compact", "compact", /^ *→ work +ready +-/m);
 	await said("show --jsno", "mistyped-option", /mean\s+--json/);
 	await said("use wrok", "mistyped-account", /mean\s+work/);
 	await said("rotation maxWait=1.5h", "rotation-changed", /was\s+60s/);
