@@ -54,7 +54,7 @@ const accountSchema = z.strictObject({
 			source: z.enum(["headers", "api"]),
 			stale: z.boolean(),
 			windows: z.array(windowSchema),
-			/** Where the account has any. */
+			/** Absent for an account without budgets. */
 			budgets: z.array(budgetSchema).optional(),
 			credits: z
 				.strictObject({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullable() })

@@ -4,7 +4,7 @@ import { modeOf } from "./output.ts";
 
 /** Notices that a person comes back to a session in which nothing was typed for a while. */
 export interface Returns {
-	/** Listens to the session's keys, where it has any; called again for every session. */
+	/** Listens to the keys of a session in a terminal; called again for every session. */
 	begin(ctx: ExtensionContext): void;
 	/** Something was typed that came another way than by a key. */
 	typed(): void;

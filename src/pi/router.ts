@@ -124,8 +124,8 @@ function namesFor(typed: string, commands: readonly Subcommand[]): Completion[] 
 }
 
 /**
- * The choices that `typed` stands in, wherever that is, first those that begin with it. An option is offered to who
- * begins one: any other word may be a label.
+ * The choices that `typed` stands in, wherever that is, first those that begin with it. An option is offered
+ * before anything is typed and once its dash is: any other word may be a label.
  */
 function fitting(typed: string, choices: readonly Completion[]): Completion[] {
 	const wanted = bare(typed);

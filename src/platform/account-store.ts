@@ -271,8 +271,8 @@ function rowWith(draft: AccountsFile, id: AccountId): unknown {
 }
 
 /**
- * Decides over a row that two processes have changed: ours stays unless the other one holds a later sign-in. A token that
- * came for the stored one is the later one, whatever the two tell about when they were issued.
+ * Decides over a row that two processes have changed: ours stays unless the other one holds a later sign-in. A token
+ * that came for the stored one is the later one, whatever the two tell about when they were issued.
  */
 function laterSignIn(_key: string, mine: unknown, theirs: unknown, before: unknown): unknown {
 	const [ours, stored, former] = [mine, theirs, before].map((row) => rowSchema.safeParse(row).data?.credential);

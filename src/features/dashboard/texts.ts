@@ -126,7 +126,7 @@ export function causeOf(reason: string, window: string | undefined): string {
 	return reason === "user" ? "by hand" : humanize(reason);
 }
 
-/** Rows of the head are told apart by their first word; what follows stands below each other. */
+/** Each row of the head begins with its own word; what follows that word is aligned. */
 const POOL = " Pool        ";
 
 /** What the pool has left in all, and what it gets back first, in the richest form that fits. */
