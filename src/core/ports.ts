@@ -2,6 +2,7 @@ import type { Account, Credential, NeedsLogin } from "./account.ts";
 import type { Cooldown } from "./cooldown.ts";
 import type { Decision, LoggedDecision } from "./decision.ts";
 import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
+import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits.ts";
 import type { Settings, StoredValue } from "./settings.ts";
 import type { SpentToken } from "./spent-tokens.ts";
 import type { UsageSnapshot } from "./usage.ts";
@@ -107,6 +108,10 @@ export interface AccountStatus {
 	readonly doubtedUntil?: number | undefined;
 	/** When it was last asked although it cooled, epoch ms. */
 	readonly trialAt?: number | undefined;
+	/** Its reset credits; undefined where the usage endpoint has never reported one. */
+	readonly resetCredits?: ListedResetCredits | undefined;
+	/** The last redemption of one of them, begun or ended. */
+	readonly redemption?: RedemptionNote | undefined;
 }
 
 /** Identifies a process, so that another one can find out whether it still runs. */
@@ -245,6 +250,25 @@ export interface UsageApi {
 		request: { baseUrl: string; access: string; workspaceId: WorkspaceId },
 		signal: AbortSignal,
 	): Promise<UsageSnapshot>;
+}
+
+/** How the redemption of a reset credit ended. `reason` is the end of a sentence, and holds no secret. */
+export type Redemption =
+	/** The windows are full again, the usage is known anew, and no cooldown of quota is left. */
+	| { readonly kind: "redeemed" | "already" }
+	/** No credit was spent, as far as is known; not to be offered again before `until`, epoch ms. */
+	| { readonly kind: "nothing-to-reset" | "no-credit" | "failed"; readonly reason: string; readonly until: number }
+	/** Another process is redeeming a credit of this account, and has no answer yet. */
+	| { readonly kind: "busy"; readonly reason: string; readonly until: number };
+
+/** Redeems reset credits. */
+export interface Redeemer {
+	/**
+	 * Redeems a credit, to which a person has said yes. Of all processes that do so at once one makes the call, and the
+	 * others get its outcome. The idempotency key is on the disk before the call: one that was cut off is made again with
+	 * the same key. Never rejects. `signal` ends the wait; the call itself may still be carried out.
+	 */
+	redeem(account: Account, credit: ResetCredit, signal: AbortSignal | undefined): Promise<Redemption>;
 }
 
 /** The person's preferences. */
