@@ -2,6 +2,7 @@ import type { Account, Credential, NeedsLogin } from "./account.ts";
 import type { Cooldown } from "./cooldown.ts";
 import type { Decision, LoggedDecision } from "./decision.ts";
 import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
+import type { DryAnswer, Offer, Rung } from "./ladder.ts";
 import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits.ts";
 import type { Settings, StoredValue } from "./settings.ts";
 import type { SpentToken } from "./spent-tokens.ts";
@@ -277,6 +278,21 @@ export interface SettingsStore {
 	read(): Settings;
 	/** Stores values by their full key, such as `rotation.policy`. All else in the file stays. */
 	set(values: Readonly<Record<string, StoredValue>>): Promise<void>;
+}
+
+/** The question that a person gets when all included quota is out. */
+export interface DryQuestion {
+	/**
+	 * Asks which of `offers` is to serve; `unavailable` at once where no person could answer. The question closes when
+	 * `signal` aborts; how the promise settles then does not matter. Called once at a time.
+	 */
+	ask(offers: readonly Offer[], signal: AbortSignal | undefined): Promise<DryAnswer>;
+}
+
+/** What the person has said yes to for the whole day. */
+export interface RememberedConsents {
+	/** Does a yes of today cover this rung? */
+	holds(rung: Rung): boolean;
 }
 
 /** The user and workspace of a token. */

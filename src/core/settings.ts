@@ -46,11 +46,34 @@ export interface FooterSettings {
 	readonly order: (typeof FOOTER_ORDERS)[number];
 }
 
+/**
+ * Who may serve on bought credits once all included quota is out: only what plain pi would spend (a session that is on
+ * the account already, or a pool of one), a yes of the person first, any session, or none.
+ */
+export const CREDITS_CONSENTS = ["own", "ask", "allow", "never"] as const;
+
+/** One of {@link CREDITS_CONSENTS}. */
+export type CreditsConsent = (typeof CREDITS_CONSENTS)[number];
+
+/** Whether a spent account may go on with its reserve model: after a yes, always, or never. */
+export const RESERVE_MODEL_CONSENTS = ["ask", "always", "never"] as const;
+
+/** One of {@link RESERVE_MODEL_CONSENTS}. */
+export type ReserveModelConsent = (typeof RESERVE_MODEL_CONSENTS)[number];
+
+/** What may serve once all included quota is out. Read from the person's own file alone, never from a project's. */
+export interface BeyondSettings {
+	readonly credits: CreditsConsent;
+	/** Stored as `beyond.reserve`. */
+	readonly reserveModel: ReserveModelConsent;
+}
+
 /** All settings with their defaults. A person sets them under `pi-multicodex` in `settings.json`. */
 export interface Settings {
 	/** If false, pi behaves as without this extension. */
 	readonly enabled: boolean;
 	readonly rotation: RotationSettings;
+	readonly beyond: BeyondSettings;
 	readonly footer: FooterSettings;
 	/** One line when a request moves to another account. */
 	readonly notifications: boolean;
@@ -69,6 +92,7 @@ export const DEFAULT_SETTINGS: Settings = {
 		reserve: { "5h": 0, "7d": 0 },
 		fastMode: "off",
 	},
+	beyond: { credits: "own", reserveModel: "ask" },
 	footer: {
 		usage: "left",
 		windows: "both",

@@ -3,10 +3,13 @@ import { FURTHEST_RESET_MS } from "../core/cooldown.ts";
 import { durationIn, durationText } from "../core/duration.ts";
 import { POLICIES, type PolicyName } from "../core/policies.ts";
 import {
+	type BeyondSettings,
+	CREDITS_CONSENTS,
 	FAST_MODES,
 	FOOTER_ORDERS,
 	FOOTER_WINDOWS,
 	type FooterSettings,
+	RESERVE_MODEL_CONSENTS,
 	type RotationSettings,
 	type Settings,
 	type StoredValue,
@@ -48,6 +51,17 @@ export const ROTATION_PREFERENCES: readonly Preference<RotationSettings>[] = [
 	reserveOf("5h"),
 	reserveOf("7d"),
 	preference("fastMode", "ask for the faster service tier, which draws more quota", oneOf(FAST_MODES)),
+];
+
+/** Every value of `beyond`. The next one is one entry here. */
+export const BEYOND_PREFERENCES: readonly Preference<BeyondSettings>[] = [
+	preference("credits", "who may go on with bought credits once all quota is out", oneOf(CREDITS_CONSENTS)),
+	preference(
+		"reserveModel",
+		"whether Luna Reserve may serve once all quota is out",
+		oneOf(RESERVE_MODEL_CONSENTS),
+		"reserve",
+	),
 ];
 
 /** Every value of `footer`. The next one is one entry here. */

@@ -6,7 +6,13 @@ import { codeOf } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { changePiFile } from "./pi-file.ts";
 import { readTextNow } from "./regular-file.ts";
-import { FOOTER_PREFERENCES, GENERAL_PREFERENCES, type Preference, ROTATION_PREFERENCES } from "./settings-schema.ts";
+import {
+	BEYOND_PREFERENCES,
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	type Preference,
+	ROTATION_PREFERENCES,
+} from "./settings-schema.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** Our key in pi's `settings.json`. */
@@ -133,10 +139,12 @@ function toSettings(preferences: unknown, complain: (name: string, wanted: strin
 	const ours = group(preferences, SETTINGS_KEY);
 	const general = readAll(GENERAL_PREFERENCES, DEFAULT_SETTINGS, ours, SETTINGS_KEY);
 	const rotation = group(ours.rotation, `${SETTINGS_KEY}.rotation`);
+	const beyond = group(ours.beyond, `${SETTINGS_KEY}.beyond`);
 	const footer = group(footerIn(ours), `${SETTINGS_KEY}.footer`);
 	return {
 		...general,
 		rotation: readAll(ROTATION_PREFERENCES, DEFAULT_SETTINGS.rotation, rotation, `${SETTINGS_KEY}.rotation`),
+		beyond: readAll(BEYOND_PREFERENCES, DEFAULT_SETTINGS.beyond, beyond, `${SETTINGS_KEY}.beyond`),
 		footer: readAll(FOOTER_PREFERENCES, DEFAULT_SETTINGS.footer, footer, `${SETTINGS_KEY}.footer`),
 	};
 }

@@ -15,7 +15,12 @@ import type { CommandList } from "../../src/pi/command.ts";
 import { completionsFor, registerCommand } from "../../src/pi/router.ts";
 import { defaultLabel } from "../../src/platform/account-file.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
-import { FOOTER_PREFERENCES, GENERAL_PREFERENCES, ROTATION_PREFERENCES } from "../../src/platform/settings-schema.ts";
+import {
+	BEYOND_PREFERENCES,
+	FOOTER_PREFERENCES,
+	GENERAL_PREFERENCES,
+	ROTATION_PREFERENCES,
+} from "../../src/platform/settings-schema.ts";
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
 import { createHarness, type Harness } from "./harness.ts";
@@ -114,13 +119,14 @@ export function createCommandHarness(
 			if (cli.settingsRefusal) throw cli.settingsRefusal;
 			cli.stored.push(values);
 			let { settings } = harness;
-			let { rotation, footer } = settings;
+			let { rotation, beyond, footer } = settings;
 			for (const { key, read } of GENERAL_PREFERENCES) settings = read(values[key], settings) ?? settings;
 			for (const { key, read } of ROTATION_PREFERENCES) {
 				rotation = read(values[`rotation.${key}`], rotation) ?? rotation;
 			}
+			for (const { key, read } of BEYOND_PREFERENCES) beyond = read(values[`beyond.${key}`], beyond) ?? beyond;
 			for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
-			harness.settings = { ...settings, rotation, footer };
+			harness.settings = { ...settings, rotation, beyond, footer };
 		},
 	};
 	const link = {

@@ -3,6 +3,7 @@ import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import {
+	BEYOND_PREFERENCES,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
 	ROTATION_PREFERENCES,
@@ -56,6 +57,7 @@ describe("preferences", () => {
 				maxWaitMs: 60_000,
 				cooldownMs: 3_600_000,
 			},
+			beyond: { credits: "own", reserveModel: "ask" },
 			notifications: true,
 			maskEmails: false,
 		});
@@ -71,6 +73,7 @@ describe("preferences", () => {
 				reserve: { "5h": 10, "7d": 95 },
 				fastMode: "auto",
 			},
+			beyond: { credits: "never", reserve: "always" },
 			notifications: false,
 			maskEmails: true,
 			footer: { usage: "used", windows: "5h", meters: false, order: "usage-first" },
@@ -95,6 +98,7 @@ describe("preferences", () => {
 				reserve: { "5h": 10, "7d": 95 },
 				fastMode: "auto",
 			},
+			beyond: { credits: "never", reserveModel: "always" },
 			notifications: false,
 			maskEmails: true,
 		});
@@ -172,6 +176,7 @@ describe("a bad value", () => {
 				reserve: { "5h": -1, "7d": null },
 				fastMode: "x",
 			},
+			beyond: { credits: true, reserve: "own" },
 			footer: { usage: "most", windows: 5, account: 1, reset: "x", meters: null, ready: [], order: "x" },
 			enabled: "no",
 			notifications: 1,
@@ -183,6 +188,7 @@ describe("a bad value", () => {
 		expect(named.sort()).toEqual(
 			[
 				...ROTATION_PREFERENCES.map(({ key }) => `rotation.${key}`),
+				...BEYOND_PREFERENCES.map(({ key }) => `beyond.${key}`),
 				...FOOTER_PREFERENCES.map(({ key }) => `footer.${key}`),
 				...GENERAL_PREFERENCES.map(({ key }) => key),
 			].sort(),
@@ -197,6 +203,16 @@ describe("a bad value", () => {
 		write({ ...former, footer: { order: "account-first" } });
 		expect(open().read().footer).toEqual(DEFAULT_SETTINGS.footer);
 		expect(problems).toEqual([]);
+	});
+
+	it.each(["own", "ask", "allow", "never"] as const)("lets credits be spent as it says: %s", (credits) => {
+		write({ beyond: { credits } });
+		expect(open().read().beyond).toEqual({ credits, reserveModel: "ask" });
+	});
+
+	it.each(["ask", "always", "never"] as const)("lets Luna Reserve serve as it says: %s", (reserve) => {
+		write({ beyond: { reserve } });
+		expect(open().read().beyond).toEqual({ credits: "own", reserveModel: reserve });
 	});
 
 	it("leaves the good values beside it and in its group in force", () => {
