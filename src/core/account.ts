@@ -2,7 +2,8 @@ import type { Cooldown } from "./cooldown.ts";
 import { readyAt } from "./cooldown.ts";
 import type { AccountId, WorkspaceId } from "./ids.ts";
 import { hideEmails } from "./privacy.ts";
-import { creditsUntil, type UsageSnapshot } from "./usage.ts";
+import { creditsUntil } from "./quota.ts";
+import type { UsageSnapshot } from "./usage.ts";
 
 const LONGEST_LABEL = 40;
 

@@ -4,7 +4,8 @@ import { classify } from "./classify.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } from "./evidence.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
 import type { SessionId } from "./ids.ts";
-import { isExhausted, type UsageSnapshot, type UsageWindow } from "./usage.ts";
+import { isExhausted } from "./quota.ts";
+import type { UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** pi's stream options, with `fetch`, which only newer hosts have. */
 export type StreamOptions = SimpleStreamOptions & { readonly fetch?: typeof globalThis.fetch };

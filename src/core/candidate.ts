@@ -10,15 +10,8 @@ import {
 } from "./cooldown.ts";
 import type { AccountId } from "./ids.ts";
 import { planFactor } from "./plan-sizes.ts";
-import {
-	creditsUntil,
-	isSpent,
-	isUntouched,
-	remaining,
-	type UsageSnapshot,
-	type UsageWindow,
-	windowName,
-} from "./usage.ts";
+import { creditsUntil, isSpent, isUntouched, remaining, windowName } from "./quota.ts";
+import type { UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** An account as the choice sees it. */
 export interface Candidate {

@@ -3,7 +3,7 @@ import { activeCooldowns, type Cooldown, isPassing } from "./cooldown.ts";
 import type { CoolingCause, PoolEvent, RequestInfo } from "./events.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import type { AccountStatus, Clock } from "./ports.ts";
-import { creditsUntil, tightest } from "./usage.ts";
+import { creditsUntil, tightest } from "./quota.ts";
 
 /** Finds out what has changed with the accounts since the last look, in any process, and emits each event once. */
 export interface ChangeDetector {

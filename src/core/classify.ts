@@ -13,7 +13,8 @@ import {
 	SIGN_IN_GONE_CODES,
 	type Sign,
 } from "./failure-rules.ts";
-import { exhaustedUntil, isExhausted, knownReset, type UsageSnapshot } from "./usage.ts";
+import { exhaustedUntil, isExhausted, knownReset } from "./quota.ts";
+import type { UsageSnapshot } from "./usage.ts";
 
 /**
  * Patterns read no more of a message than this: a server may quote the request, and the time that a pattern takes must

@@ -3,7 +3,7 @@ import type { CooldownReason, CooldownScope } from "./cooldown.ts";
 import type { DefectPlace, ErrorTrace } from "./defect.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import type { SelectionReason } from "./plan.ts";
-import type { WindowLeft } from "./usage.ts";
+import type { WindowLeft } from "./quota.ts";
 
 /** The request of an event. */
 export interface RequestInfo {

@@ -1,16 +1,12 @@
 import { type Cooldown, covers, isOfQuota, mergeCooldown } from "./cooldown.ts";
 import { ownValue } from "./own-value.ts";
 import type { AccountStatus } from "./ports.ts";
+import { creditsUntil, exhaustedUntil, hasFunds, includedOf, isExhausted, isSpent, remaining } from "./quota.ts";
 import {
-	creditsUntil,
-	exhaustedUntil,
-	hasFunds,
-	isExhausted,
-	isSpent,
+	type Credits,
 	type MeteredLimit,
-	quotasOf,
 	RESET_JITTER_MS,
-	remaining,
+	type ReserveModel,
 	type UsageSnapshot,
 	type UsageWindow,
 } from "./usage.ts";
@@ -45,13 +41,18 @@ export function mergeUsage(
 	const known = withModels(isWholeAnswer(usage) ? usage.limits : mergedLimits(former, usage), former, answered);
 	const isWhole = isWholeAnswer(usage);
 	const budgets = isWhole ? usage.budgets : former?.budgets;
+	const { askedForReserve: _asked, ...told } = usage;
+	const reserveModel = mergedReserve(former?.reserveModel, usage);
+	const resetCredits = isWhole ? usage.resetCredits : former?.resetCredits;
 	const merged: UsageSnapshot = {
-		...usage,
+		...told,
 		windows: mergedWindows(former, usage),
 		...(budgets && { budgets }),
 		limits: known,
-		credits: isWhole ? usage.credits : (usage.credits ?? former?.credits),
+		credits: isWhole ? usage.credits : mergedCredits(former?.credits, usage.credits),
 		plan: usage.plan ?? former?.plan,
+		reserveModel,
+		resetCredits,
 	};
 	const reported = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
 	const except = modelsApart(merged, now);
@@ -108,9 +109,32 @@ export function withoutModelApart(status: AccountStatus, modelId: string): Accou
 
 /** The endpoint reports every window; the headers of a refusal may report only the one that was hit. */
 function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot): readonly UsageWindow[] {
-	if (usage.source === "api") return usage.windows;
-	const reported = new Set(usage.windows.map(({ windowMinutes }) => windowMinutes));
-	return [...usage.windows, ...(former?.windows ?? []).filter(({ windowMinutes }) => !reported.has(windowMinutes))];
+	return isWholeAnswer(usage) ? usage.windows : withNewer(former?.windows ?? [], usage.windows);
+}
+
+function withNewer(former: readonly UsageWindow[], newer: readonly UsageWindow[]): readonly UsageWindow[] {
+	const reported = new Set(newer.map(({ windowMinutes }) => windowMinutes));
+	return [...newer, ...former.filter(({ windowMinutes }) => !reported.has(windowMinutes))];
+}
+
+/** Headers have the balance, and nothing of the limit on spending it. */
+function mergedCredits(former: Credits | undefined, told: Credits | undefined): Credits | undefined {
+	if (!told) return former;
+	return former?.overageReached ? { ...told, hasCredits: false, unlimited: false, overageReached: true } : told;
+}
+
+/**
+ * The reserve model as it is known now. An answer that was not asked for it says nothing of it, and headers do not say
+ * which model it stands for.
+ */
+function mergedReserve(former: ReserveModel | undefined, usage: UsageSnapshot): ReserveModel | undefined {
+	const told = usage.reserveModel;
+	if (!told) return usage.askedForReserve ? undefined : former;
+	const visibleModel = told.visibleModel || former?.visibleModel;
+	if (!visibleModel) return undefined;
+	if (isWholeAnswer(usage) || !former) return { ...told, visibleModel };
+	const windows = withNewer(former.windows, told.windows);
+	return { ...told, wireModel: former.wireModel, visibleModel, windows };
 }
 
 /** The newest limits first, so that a backend with ever new ones does not make the file grow. */
@@ -132,7 +156,7 @@ function reconcileCooldowns(
 	const settled = isWhole ? reconcileWithEndpoint(cooldowns, usage, former, now) : cooldowns;
 	// With bought credits it does not cool: another gate keeps it for the sessions that are on it.
 	if (!isSpent(usage, now) || creditsUntil(usage, now) !== undefined) return settled;
-	const resetsAt = exhaustedUntil(quotasOf(usage), now);
+	const resetsAt = exhaustedUntil(includedOf(usage), now);
 	if (resetsAt === undefined && !isWhole) return settled;
 	const isKnown = settled.some(({ scope, until }) => scope === "account" && until >= (resetsAt ?? now));
 	if (isKnown) return settled;
@@ -160,7 +184,7 @@ function reconcileWithEndpoint(
 	const settle = (cooldown: Cooldown): Cooldown | undefined => {
 		if (!isOfQuota(cooldown) || cooldown.setAt > usage.capturedAt) return cooldown;
 		const isGeneral = cooldown.scope === "account";
-		const quotas = isGeneral ? quotasOf(usage) : limitOf(cooldown, usage);
+		const quotas = isGeneral ? includedOf(usage) : limitOf(cooldown, usage);
 		if (!quotas) return cooldown;
 		const hasCaughtUp = usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
 		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
@@ -178,7 +202,7 @@ function reconcileWithEndpoint(
 /** Does the endpoint say that the account can serve? A seat without any limit lives on the credits of its plan. */
 function hasRoom(usage: UsageSnapshot, now: number): boolean {
 	if (usage.limitReached) return false;
-	const quotas = quotasOf(usage);
+	const quotas = includedOf(usage);
 	return quotas.length === 0 ? hasFunds(usage.credits) : isRoomy(quotas, now);
 }
 

@@ -15,7 +15,8 @@ import {
 import { type Cooldown, isOfQuota } from "./cooldown.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import { type Ordering, orderingOf, type PolicyName, type TermShown } from "./policies.ts";
-import { hasFunds, STALE_AFTER_MS, type UsageSnapshot } from "./usage.ts";
+import { hasFunds } from "./quota.ts";
+import { STALE_AFTER_MS, type UsageSnapshot } from "./usage.ts";
 
 /** Describes what an account is asked for. */
 export interface SelectionRequest {

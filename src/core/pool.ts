@@ -10,8 +10,9 @@ import type { AccountId, SessionId } from "./ids.ts";
 import { type AnsweredOn, ENDPOINT_LAG_MS, mergeUsage, withoutModelApart } from "./merge-usage.ts";
 import { type Plan, plan, type SelectionRequest, type Snapshot, TRIAL_MS } from "./plan.ts";
 import type { AccountStatus, AccountStore, Clock, StateStore } from "./ports.ts";
+import { includedOf, isSpent } from "./quota.ts";
 import type { RotationSettings } from "./settings.ts";
-import { isSpent, quotasOf, type UsageSnapshot } from "./usage.ts";
+import type { UsageSnapshot } from "./usage.ts";
 
 /** All accounts of this person, what is known of each, and who may serve next. */
 export interface Pool {
@@ -280,7 +281,7 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			} else state.updateSoon(id, change);
 			if (id === active) changes.serves(id);
 			const account = find(id);
-			const isTold = usage.source === "api" && quotasOf(usage).length > 0;
+			const isTold = usage.source === "api" && includedOf(usage).length > 0;
 			if (account && isTold && !isSpent(usage, clock.now())) {
 				freeSeats(account, ({ setAt }) => usage.capturedAt - setAt >= ENDPOINT_LAG_MS, "usage");
 			}

@@ -6,19 +6,9 @@ import { ownValue } from "./own-value.ts";
 import { type Gated, gatedIn, type Plan, type SelectionReason } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
+import { byLength, freshness, headroom, includedOf, isExhausted, tightest, windowName } from "./quota.ts";
 import type { Try, Wait } from "./request-progress.ts";
-import {
-	byLength,
-	freshness,
-	headroom,
-	isExhausted,
-	quotasOf,
-	RESET_JITTER_MS,
-	tightest,
-	type UsageSnapshot,
-	type UsageWindow,
-	windowName,
-} from "./usage.ts";
+import { RESET_JITTER_MS, type UsageSnapshot, type UsageWindow } from "./usage.ts";
 
 /** Reports how one request gets its account. */
 export interface RotationReporter {
@@ -159,7 +149,7 @@ function windowBehind(gated: Gated | undefined, now: number): string | undefined
 	const { usage } = gated;
 	const longest = longestOf(gated.blocking().filter(isOfQuota));
 	const limitId = longest?.scope.startsWith("limit:") ? longest.scope.slice("limit:".length) : undefined;
-	const quotas = byLength(limitId === undefined ? quotasOf(usage) : (ownValue(usage.limits, limitId)?.windows ?? []));
+	const quotas = byLength(limitId === undefined ? includedOf(usage) : (ownValue(usage.limits, limitId)?.windows ?? []));
 	const spent = quotas.filter((window) => isExhausted([window], now));
 	const isItsReset = ({ resetsAt }: UsageWindow) =>
 		longest !== undefined &&

@@ -20,10 +20,11 @@ import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
 import { hideTokens } from "./privacy.ts";
+import { headroom } from "./quota.ts";
 import type { SessionSockets } from "./session-sockets.ts";
 import type { FastMode, Settings } from "./settings.ts";
 import { brokenOff, continuesElsewhere, unexpected } from "./turn-texts.ts";
-import { headroom, type UsageSnapshot } from "./usage.ts";
+import type { UsageSnapshot } from "./usage.ts";
 
 /** With less left of any window, percent, the faster tier is not used: it uses up quota sooner. */
 const FAST_LEFT_PERCENT = 30;

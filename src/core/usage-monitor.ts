@@ -4,7 +4,8 @@ import { tellDefect } from "./defect-reports.ts";
 import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStatus, Clock, StateStore, UsageApi } from "./ports.ts";
-import { creditsUntil, headroom, quotasOf, USAGE_TTL_MS } from "./usage.ts";
+import { creditsUntil, headroom, includedOf } from "./quota.ts";
+import { USAGE_TTL_MS } from "./usage.ts";
 
 /**
  * Keeps the usage of the accounts recent with as few calls as possible: responses over HTTP have usage in their
@@ -145,7 +146,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		// A reset that was past when it was reported is no news: the clock of the backend is behind ours.
 		const wasTold = usageFailures === 0 && usageAskedAt !== undefined && now - usageAskedAt < USAGE_TTL_MS;
 		const newsSince = wasTold ? usageAskedAt : 0;
-		const hasReset = quotasOf(usage).some(
+		const hasReset = includedOf(usage).some(
 			({ resetsAt }) => resetsAt !== undefined && resetsAt <= now && resetsAt > newsSince,
 		);
 		return hasReset || now - usage.capturedAt >= (isCooling ? COOLING_TTL_MS : ttlMs);
@@ -245,7 +246,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		recheckCooling: () => {
 			const wasSpent = ({ cooldowns, usage }: AccountStatus) =>
 				cooldowns.length > 0 ||
-				(usage && (usage.limitReached || quotasOf(usage).some(({ usedPercent }) => usedPercent >= 100)));
+				(usage && (usage.limitReached || includedOf(usage).some(({ usedPercent }) => usedPercent >= 100)));
 			const spent = () => pool.accounts().filter(({ id }) => wasSpent(state.status(id)));
 			return askWhereDue(spent, COOLING_TTL_MS);
 		},

@@ -85,6 +85,10 @@ const cooldownSchema = z.object({
 const windowSchema = z.object({ usedPercent: time, windowMinutes: time, resetsAt: optionalTime });
 const windowsSchema = listOf(windowSchema);
 const word = z.pipe(optionalText, z.transform(boundedWord));
+const boundedText = z.pipe(
+	z.string(),
+	z.transform((text: string) => boundedWord(text) ?? ""),
+);
 const limitSchema = z.object({
 	name: word,
 	windows: windowsSchema,
@@ -109,8 +113,25 @@ const storedUsageSchema = z.object({
 			return Object.fromEntries(read.slice(0, MOST_LIMITS));
 		}),
 	),
-	credits: lenient(z.object({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: word })),
+	credits: lenient(
+		z.object({
+			hasCredits: z.boolean(),
+			unlimited: z.boolean(),
+			balance: word,
+			overageReached: lenient(z.boolean()),
+		}),
+	),
 	limitReached: z.catch(z.boolean(), false),
+	reserveModel: lenient(
+		z.object({
+			limitId: boundedText,
+			wireModel: boundedText,
+			visibleModel: boundedText,
+			windows: windowsSchema,
+			isReached: lenient(z.boolean()),
+		}),
+	),
+	resetCredits: lenient(z.int().check(z.nonnegative())),
 });
 const usageSchema = z.pipe(
 	storedUsageSchema,
@@ -119,7 +140,7 @@ const usageSchema = z.pipe(
 
 /** Applies today's bounds to usage that an older version or a person has written. */
 function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
-	const { capturedAt, windows, budgets, limits } = usage;
+	const { capturedAt, windows, budgets, limits, reserveModel } = usage;
 	// A window may be older than the snapshot: headers leave it as it was reported before.
 	const reportedAt = (row: UsageWindow) => Math.min(capturedAt, row.resetsAt ?? capturedAt);
 	const bounded = (rows: readonly UsageWindow[]) => rows.flatMap((row) => boundedWindow(row, reportedAt(row)) ?? []);
@@ -130,6 +151,7 @@ function boundedUsage(usage: UsageSnapshot): UsageSnapshot {
 		limits: Object.fromEntries(
 			Object.entries(limits).map(([id, limit]) => [id, { ...limit, windows: bounded(limit.windows) }]),
 		),
+		...(reserveModel && { reserveModel: { ...reserveModel, windows: bounded(reserveModel.windows) } }),
 	};
 }
 

@@ -2,9 +2,10 @@ import { arch, platform, release } from "node:os";
 import type { WorkspaceId } from "../core/ids.ts";
 import { ownValue } from "../core/own-value.ts";
 import type { UsageApi } from "../core/ports.ts";
-import type { Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
+import type { Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
 import { readText } from "./read-body.ts";
+import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 import { unreachedWords, whyUnreached } from "./unreached.ts";
 import { numberIn, resetIn, usageFromBody } from "./usage-body.ts";
@@ -85,15 +86,17 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 	for (const family of families) {
 		const id = boundedWord(family.replaceAll("-", "_"));
 		const windows = familyWindows(headers, family, now);
-		if (id === undefined || id === "codex" || windows.length === 0) continue;
+		if (id === undefined || id === "codex" || windows.length === 0 || isReserveFamily(headers, family)) continue;
 		found.push([id, { name: boundedWord(headers[`x-${family}-limit-name`]), windows }]);
 	}
 	// Not by assignment: an id may be the name of an inherited member.
 	const limits: Readonly<Record<string, MeteredLimit>> = Object.fromEntries(found.slice(0, MOST_LIMITS));
 	const windows = familyWindows(headers, "codex", now);
 	const activeId = boundedWord(headers["x-codex-active-limit"]?.toLowerCase().replaceAll("-", "_"));
-	const activeLimit = activeId && !GENERAL_LIMITS.has(activeId) ? activeId : undefined;
-	const known = windows.length > 0 || Object.keys(limits).length > 0;
+	const isOfSomeModels = activeId !== undefined && !GENERAL_LIMITS.has(activeId) && !isReserveLimit(activeId);
+	const activeLimit = isOfSomeModels ? activeId : undefined;
+	const reserveModel = reserveModelOf(headers, families, now);
+	const known = windows.length > 0 || Object.keys(limits).length > 0 || reserveModel !== undefined;
 	return {
 		snapshot: known
 			? {
@@ -104,11 +107,33 @@ export function usageFromHeaders(headers: Readonly<Record<string, string>>, now:
 					limits,
 					credits: creditsOf(headers),
 					limitReached: false,
+					...(reserveModel && { reserveModel }),
 				}
 			: undefined,
 		activeLimit,
 		activeWindows: activeLimit ? (ownValue(limits, activeLimit)?.windows ?? []) : windows,
 	};
+}
+
+function isReserveFamily(headers: Readonly<Record<string, string>>, family: string): boolean {
+	return isReserveLimit(family) || isReserveLimit(headers[`x-${family}-limit-name`]);
+}
+
+/** Headers may not tell which model it stands for; the endpoint does. */
+function reserveModelOf(
+	headers: Readonly<Record<string, string>>,
+	families: ReadonlySet<string>,
+	now: number,
+): ReserveModel | undefined {
+	const family = [...families].find((each) => isReserveFamily(headers, each));
+	if (family === undefined) return undefined;
+	const windows = familyWindows(headers, family, now);
+	if (windows.length === 0) return undefined;
+	return reserveModelFrom({
+		name: boundedWord(headers[`x-${family}-limit-name`]),
+		visibleModel: boundedWord(headers[`x-${family}-normal-model-slug`]),
+		windows,
+	});
 }
 
 function familyWindows(headers: Readonly<Record<string, string>>, family: string, now: number): UsageWindow[] {

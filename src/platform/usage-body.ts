@@ -1,8 +1,9 @@
 import * as z from "zod/mini";
-import type { Budget, Credits, MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
+import type { Budget, Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedPercent, boundedReset, boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
 import { parseJson } from "./json.ts";
 import { lenient } from "./lenient.ts";
+import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
 
 /** Budgets have a reset and no length; all that were seen are of a calendar month. */
 const MONTH_MINUTES = 43_200;
@@ -42,7 +43,14 @@ const budgetSchema = lenient(
 		...resetFields,
 	}),
 );
-const entrySchema = z.object({ limit_name: word, metered_feature: word, rate_limit: limitSchema });
+const entrySchema = z.object({
+	limit_id: word,
+	limit_name: word,
+	metered_feature: word,
+	normal_model_slug: word,
+	rate_limit: limitSchema,
+});
+type Entry = z.output<typeof entrySchema>;
 const bodySchema = z.object({
 	plan_type: word,
 	rate_limit: limitSchema,
@@ -50,6 +58,7 @@ const bodySchema = z.object({
 	credits: lenient(z.object({ has_credits: flag, unlimited: flag, balance, overage_limit_reached: flag })),
 	spend_control: lenient(z.object({ reached: flag, individual_limit: budgetSchema })),
 	individual_limit: budgetSchema,
+	rate_limit_reset_credits: lenient(z.object({ available_count: number })),
 	rate_limit_reached_type: lenient(
 		z.union([
 			z.object({ type: word }),
@@ -62,13 +71,19 @@ const bodySchema = z.object({
 });
 type Body = z.output<typeof bodySchema>;
 
-/** Reads an answer of the usage endpoint; undefined if none of it could be read. Times are epoch ms. */
-export function usageFromBody(text: string, askedAt: number): UsageSnapshot | undefined {
+/**
+ * Reads an answer of the usage endpoint; undefined if none of it could be read. Times are epoch ms. `asksForReserve`: the
+ * request asked for the reserve model, which is left out else.
+ */
+export function usageFromBody(text: string, askedAt: number, asksForReserve = false): UsageSnapshot | undefined {
 	const body = parseJson(bodySchema, text);
 	if (!body) return undefined;
 	const { rate_limit: general } = body;
 	const windows = windowsOf(general, askedAt);
-	const limits = limitsOf(body, askedAt);
+	const entries = entriesOf(body);
+	const limits = limitsOf(entries, askedAt);
+	const reserveModel = reserveModelOf(entries, askedAt);
+	const resetCredits = countOf(body.rate_limit_reset_credits?.available_count);
 	const budgets = budgetsOf(body, windows.length > 0, askedAt);
 	const credits = creditsOf(body);
 	const isGeneralOdd = !general && parseJson(ODD_LIMIT, text) !== undefined;
@@ -86,6 +101,9 @@ export function usageFromBody(text: string, askedAt: number): UsageSnapshot | un
 		limits: Object.fromEntries(limits),
 		credits,
 		limitReached: general?.limit_reached === true || general?.allowed === false || isReached,
+		...(reserveModel && { reserveModel }),
+		...(asksForReserve && { askedForReserve: true }),
+		...(resetCredits !== undefined && { resetCredits }),
 	};
 }
 
@@ -102,13 +120,35 @@ function windowsOf(limit: Body["rate_limit"], askedAt: number): UsageWindow[] {
 	});
 }
 
-function limitsOf({ additional_rate_limits: entries = [] }: Body, askedAt: number): [string, MeteredLimit][] {
-	const limits = entries.slice(0, MOST_ENTRIES).flatMap((entry): [string, MeteredLimit][] => {
-		const { limit_name: name, metered_feature, rate_limit } = entrySchema.safeParse(entry).data ?? {};
-		const id = metered_feature ?? name;
-		return id === undefined ? [] : [[id, { name, windows: windowsOf(rate_limit, askedAt) }]];
+function entriesOf({ additional_rate_limits: entries = [] }: Body): readonly Entry[] {
+	return entries.slice(0, MOST_ENTRIES).flatMap((entry) => entrySchema.safeParse(entry).data ?? []);
+}
+
+function limitsOf(entries: readonly Entry[], askedAt: number): [string, MeteredLimit][] {
+	const limits = entries.flatMap((entry): [string, MeteredLimit][] => {
+		const { limit_name: name, metered_feature, limit_id, rate_limit } = entry;
+		const id = metered_feature ?? limit_id ?? name;
+		if (id === undefined || isOfReserve(entry)) return [];
+		return [[id, { name, windows: windowsOf(rate_limit, askedAt) }]];
 	});
 	return limits.slice(0, MOST_LIMITS);
+}
+
+function isOfReserve({ metered_feature, limit_id, limit_name }: Entry): boolean {
+	return [metered_feature, limit_id, limit_name].some(isReserveLimit);
+}
+
+/** Of several entries, the one that tells which model it stands for. */
+function reserveModelOf(entries: readonly Entry[], askedAt: number): ReserveModel | undefined {
+	const models = entries.filter(isOfReserve).map(({ limit_name, normal_model_slug, rate_limit }) =>
+		reserveModelFrom({
+			name: limit_name,
+			visibleModel: normal_model_slug,
+			windows: windowsOf(rate_limit, askedAt),
+			isReached: rate_limit?.limit_reached === true || rate_limit?.allowed === false,
+		}),
+	);
+	return models.find(({ visibleModel }) => visibleModel !== "") ?? models[0];
 }
 
 function budgetsOf(body: Body, hasWindows: boolean, askedAt: number): Budget[] {
@@ -135,6 +175,11 @@ function usedOf({ used_percent, remaining_percent, used, remaining, limit }: Non
 	return ways.map(boundedPercent).find((percent) => percent !== undefined);
 }
 
+/** A number of things; undefined if it cannot be one. */
+function countOf(value: number | undefined): number | undefined {
+	return Number.isSafeInteger(value) ? amount(value) : undefined;
+}
+
 function amount(value: number | undefined): number | undefined {
 	return value !== undefined && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value : undefined;
 }
@@ -159,7 +204,12 @@ function creditsOf(body: Body): Credits | undefined {
 	const { has_credits, unlimited, balance, overage_limit_reached } = body.credits ?? {};
 	if (has_credits === undefined && unlimited === undefined) return undefined;
 	const isClosed = overage_limit_reached === true || isDepleted(body);
-	return { hasCredits: has_credits === true && !isClosed, unlimited: unlimited === true && !isClosed, balance };
+	return {
+		hasCredits: has_credits === true && !isClosed,
+		unlimited: unlimited === true && !isClosed,
+		balance,
+		...(overage_limit_reached === true && { overageReached: true }),
+	};
 }
 
 /** A number, which may be written as text. */

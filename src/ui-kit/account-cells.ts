@@ -1,6 +1,7 @@
 import { gateOf } from "../core/candidate.ts";
 import type { ShownAccount } from "../core/pool-view.ts";
-import { byLength, freshness, quotasOf, remaining, type UsageWindow, windowName } from "../core/usage.ts";
+import { byLength, freshness, includedOf, remaining, windowName } from "../core/quota.ts";
+import type { UsageWindow } from "../core/usage.ts";
 import { formatCountdown, formatPercent } from "./format.ts";
 import { type Span, span, type Tone } from "./panel.ts";
 import { restFor, stateWord } from "./state-words.ts";
@@ -22,7 +23,7 @@ export interface WindowCell {
 export function windowCells({ usage }: ShownAccount, now: number): WindowCell[] {
 	const mark = freshness(usage, now) === "stale" ? "~" : "";
 	const tightest = new Map<string, UsageWindow>();
-	for (const quota of usage ? quotasOf(usage) : []) {
+	for (const quota of usage ? includedOf(usage) : []) {
 		const name = windowName(quota.windowMinutes);
 		const known = tightest.get(name);
 		if (!known || remaining(quota, now) < remaining(known, now)) tightest.set(name, quota);

@@ -1,7 +1,8 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
 import type { ShownAccount } from "../core/pool-view.ts";
-import { byLength, freshness, remaining, type UsageSnapshot, type UsageWindow, windowName } from "../core/usage.ts";
+import { byLength, freshness, remaining, windowName } from "../core/quota.ts";
+import type { UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { errorWords, signedIn } from "./account-texts.ts";
 import { formatClock, formatCountdown, formatPast, formatPercent, hanging, humanize, windowLabel } from "./format.ts";
 

@@ -1,15 +1,8 @@
 import { type Account, NO_WORKSPACE } from "../core/account.ts";
 import { IMPORTED, TOOLS } from "../core/account-source.ts";
 import { ownValue } from "../core/own-value.ts";
-import {
-	byLength,
-	isUntouched,
-	quotasOf,
-	remaining,
-	type UsageSnapshot,
-	type WindowLeft,
-	windowName,
-} from "../core/usage.ts";
+import { byLength, includedOf, isUntouched, remaining, type WindowLeft, windowName } from "../core/quota.ts";
+import type { UsageSnapshot } from "../core/usage.ts";
 import { asWord, formatClock, formatPercent, humanize, windowLabel } from "./format.ts";
 
 /** `48% of its 5h limit left`. */
@@ -106,7 +99,7 @@ export function whatNow(account: Account): string {
 
 /** What is left of each window and until when: `73% of 5h until 14:57, 92% of the week until 27 Nov`. */
 export function leftUntil(usage: UsageSnapshot, now: number): string | undefined {
-	const quotas = byLength(quotasOf(usage)).map((quota) => {
+	const quotas = byLength(includedOf(usage)).map((quota) => {
 		const name = windowLabel(windowName(quota.windowMinutes));
 		const { resetsAt } = quota;
 		const isRunning = resetsAt !== undefined && resetsAt > now && !isUntouched(quota, usage, now);

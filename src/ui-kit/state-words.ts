@@ -1,6 +1,6 @@
 import { isReadyAtGuessed, isReadyAtOfQuota } from "../core/cooldown.ts";
 import type { PoolView, ShownAccount } from "../core/pool-view.ts";
-import { creditsUntil } from "../core/usage.ts";
+import { creditsUntil } from "../core/quota.ts";
 import { about, formatClock, formatCountdown } from "./format.ts";
 
 /** The words for the states of an account, on every screen and in every document. */

@@ -1,14 +1,7 @@
 import { type Account, printable } from "../../core/account.ts";
+import { byLength, creditsUntil, hasFunds, includedOf, remaining, windowName } from "../../core/quota.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
-import {
-	byLength,
-	creditsUntil,
-	hasFunds,
-	quotasOf,
-	remaining,
-	type UsageSnapshot,
-	windowName,
-} from "../../core/usage.ts";
+import type { UsageSnapshot } from "../../core/usage.ts";
 import { whatNow } from "../../ui-kit/account-texts.ts";
 import { alignColumns, formatPercent, windowLabel } from "../../ui-kit/format.ts";
 
@@ -30,7 +23,7 @@ export function refreshedAsText(refreshed: readonly Refreshed[], now: number): s
 function outcomeOf({ account, usage, problem }: Refreshed, now: number): string {
 	if (account.needsLogin || !account.enabled) return whatNow(account);
 	if (problem !== undefined) return problem;
-	const quotas = byLength(usage ? quotasOf(usage) : []).map(
+	const quotas = byLength(usage ? includedOf(usage) : []).map(
 		(quota) => `${windowLabel(windowName(quota.windowMinutes))} ${formatPercent(remaining(quota, now))} left`,
 	);
 	const known = quotas.length > 0 ? quotas : withoutLimits(usage);

@@ -3,16 +3,9 @@ import { printable } from "../../core/account.ts";
 import { gateOf } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { byLength, freshness, includedOf, remaining, windowName } from "../../core/quota.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
-import {
-	byLength,
-	freshness,
-	quotasOf,
-	remaining,
-	type UsageSnapshot,
-	type UsageWindow,
-	windowName,
-} from "../../core/usage.ts";
+import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { factLines, factsOf } from "../../ui-kit/account-details.ts";
@@ -140,7 +133,7 @@ function markOf({ isActive }: ShownAccount): string {
 
 function windowTexts(usage: UsageSnapshot | undefined, now: number, left: string): string[] {
 	if (!usage) return ["usage unknown"];
-	return byLength(quotasOf(usage)).map((quota) => windowText(quota, now, left));
+	return byLength(includedOf(usage)).map((quota) => windowText(quota, now, left));
 }
 
 function windowText(window: UsageWindow, now: number, left: string): string {

@@ -1,7 +1,8 @@
 import type { Account } from "../../core/account.ts";
 import { planFactor } from "../../core/plan-sizes.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
-import { byLength, freshness, quotasOf, remaining, type UsageWindow, windowName } from "../../core/usage.ts";
+import { byLength, freshness, includedOf, remaining, windowName } from "../../core/quota.ts";
+import type { UsageWindow } from "../../core/usage.ts";
 
 /** What the whole pool has left of one kind of window. */
 export interface PoolWindow {
@@ -67,7 +68,7 @@ export function totalsOf({ accounts, now }: PoolView): PoolTotals {
  */
 function usableOf({ usage }: ShownAccount, now: number) {
 	const tightest = new Map<string, UsageWindow>();
-	for (const quota of usage ? quotasOf(usage) : []) {
+	for (const quota of usage ? includedOf(usage) : []) {
 		const name = windowName(quota.windowMinutes);
 		const other = tightest.get(name);
 		if (!other || remaining(quota, now) < remaining(other, now)) tightest.set(name, quota);

@@ -4,7 +4,7 @@ import { gateOf } from "../../core/candidate.ts";
 import { activeCooldowns } from "../../core/cooldown.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
-import { freshness } from "../../core/usage.ts";
+import { freshness } from "../../core/quota.ts";
 import { toneOfLeft } from "../../ui-kit/account-cells.ts";
 import { errorWords, onlyCredits, signedIn, whatNow } from "../../ui-kit/account-texts.ts";
 import {

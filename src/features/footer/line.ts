@@ -1,7 +1,8 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
+import { byLength, freshness, remaining, windowName } from "../../core/quota.ts";
 import type { FooterSettings } from "../../core/settings.ts";
-import { byLength, freshness, remaining, type UsageSnapshot, type UsageWindow, windowName } from "../../core/usage.ts";
+import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import { meter, toneOfLeft } from "../../ui-kit/account-cells.ts";
 import {
 	about,

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { gateOf } from "../../../src/core/candidate.ts";
-import { type Budget, creditsUntil, hasFunds, type UsageSnapshot } from "../../../src/core/usage.ts";
+import { creditsUntil, hasFunds } from "../../../src/core/quota.ts";
+import type { Budget, UsageSnapshot } from "../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import { runs } from "../../support/tiers.ts";
 import { answered, createHarness, gaveUp, type Harness, refused } from "../harness.ts";

@@ -450,6 +450,19 @@ describe("what cannot be true", () => {
 	});
 });
 
+const RESERVE_MODEL = { limitId: "base_model_inference", wireModel: "gpt-reserve", visibleModel: "gpt-6-luna" };
+
+it("keeps the reserve model, the banked resets and a limit on spending credits over a restart", async () => {
+	const usage = aSnapshot({
+		reserveModel: { ...RESERVE_MODEL, windows: [{ usedPercent: 60, windowMinutes: 10_080 }], isReached: true },
+		resetCredits: 2,
+		credits: { hasCredits: false, unlimited: false, balance: "5", overageReached: true },
+	});
+	const state = openStore();
+	await state.update("a", (status) => ({ ...status, usage }));
+	expect(openStore().status("a").usage).toEqual(usage);
+});
+
 describe("a damaged part", () => {
 	const cooldown = aCooldown();
 
@@ -481,6 +494,20 @@ describe("a damaged part", () => {
 	it("falls back alone: the limits, the credits and the plan of a snapshot", () => {
 		write({ a: { usage: { ...aSnapshot(), limits: 5, credits: "many", plan: 7, limitReached: "no" } } });
 		expect(openStore().status("a").usage).toMatchObject({ capturedAt: NOW, limits: {}, limitReached: false });
+	});
+
+	it("falls back alone: the reserve model, and the number of banked resets", () => {
+		write({ a: { usage: { ...aSnapshot(), reserveModel: { limitId: 5 }, resetCredits: "two" } } });
+		expect(openStore().status("a").usage).toMatchObject({ capturedAt: NOW, limits: {} });
+		expect(openStore().status("a").usage).not.toMatchObject({ reserveModel: expect.anything() });
+		expect(openStore().status("a").usage).not.toMatchObject({ resetCredits: expect.anything() });
+	});
+
+	it("falls back alone: a window of the reserve model", () => {
+		const windows = [{ usedPercent: 1e9, windowMinutes: 300 }, { usedPercent: 20, windowMinutes: 10_080 }, 5];
+		write({ a: { usage: { ...aSnapshot(), reserveModel: { ...RESERVE_MODEL, windows } } } });
+		const kept = { ...RESERVE_MODEL, windows: [{ usedPercent: 20, windowMinutes: 10_080 }] };
+		expect(openStore().status("a").usage?.reserveModel).toEqual(kept);
 	});
 
 	it("falls back alone: the pin", () => {

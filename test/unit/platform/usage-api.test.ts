@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { reserveModelOf } from "../../../src/core/quota.ts";
 import { createUsageApi, usageFromHeaders, usageUrl } from "../../../src/platform/usage-api.ts";
 import { answers, type FakeCodex, startFakeCodex, usageAnswers } from "../../support/fake-codex/index.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
@@ -189,6 +190,31 @@ describe("usage in response headers", () => {
 			}),
 			runs(200),
 		);
+	});
+
+	it.each(["base-model-inference", "base_model_inference", "gpt-reserve"])(
+		"takes windows of x-%s for those of the reserve model, and for no limit of a model",
+		(name) => {
+			const spent = family(name, "primary", { "used-percent": 100, "window-minutes": 10_080 });
+			const { snapshot, activeLimit, activeWindows } = read({ ...spent, "x-codex-active-limit": name });
+			expect(snapshot?.limits).toEqual({});
+			expect(snapshot?.reserveModel).toMatchObject({
+				limitId: "base_model_inference",
+				wireModel: "gpt-reserve",
+				visibleModel: "",
+				windows: [{ usedPercent: 100, windowMinutes: 10_080 }],
+			});
+			expect([activeLimit, activeWindows]).toEqual([undefined, []]);
+		},
+	);
+
+	it("knows the reserve model by its name under another id", () => {
+		const headers = {
+			...family("tomorrow", "primary", { "used-percent": 20, "window-minutes": 10_080 }),
+			"x-tomorrow-limit-name": "gpt-reserve",
+			"x-tomorrow-normal-model-slug": "gpt-6-luna",
+		};
+		expect(read(headers).snapshot).toMatchObject({ limits: {}, reserveModel: { visibleModel: "gpt-6-luna" } });
 	});
 });
 
@@ -405,6 +431,71 @@ describe("usage from the endpoint", () => {
 		const { limits: known } = await askWith({ additional_rate_limits: limits });
 		expect(Object.keys(known)).toEqual(names);
 		expect(Object.getPrototypeOf(known)).toBe(Object.prototype);
+	});
+
+	it.each<[string, Record<string, unknown>]>([
+		["its id and its name", { limit_name: "gpt-reserve", metered_feature: "base_model_inference" }],
+		["its id in another field", { limit_name: "gpt-reserve", limit_id: "base_model_inference" }],
+		["its id alone", { metered_feature: "base_model_inference" }],
+		["its id with dashes", { metered_feature: "base-model-inference" }],
+		["its name alone", { limit_name: "gpt-reserve" }],
+		["its name with an underscore", { limit_name: "gpt_reserve", metered_feature: "of_tomorrow" }],
+		["a name for people", { limit_name: "GPT Reserve", metered_feature: "base_model_inference" }],
+	])("knows the reserve model by %s, and takes it for no limit", async (_name, names) => {
+		const entry = { ...names, normal_model_slug: "gpt-6-luna", rate_limit: { primary_window: WINDOW } };
+		const snapshot = await askWith({ additional_rate_limits: [entry] });
+		expect(snapshot.limits).toEqual({});
+		expect(snapshot.reserveModel).toEqual({
+			limitId: "base_model_inference",
+			wireModel: "gpt-reserve",
+			visibleModel: "gpt-6-luna",
+			windows: [KEPT],
+		});
+	});
+
+	it("asks the backend for the reserve model by the name that it gives it", async () => {
+		const entry = { limit_name: "gpt-reserve-2", metered_feature: "base_model_inference", normal_model_slug: "luna" };
+		expect((await askWith({ additional_rate_limits: [entry] })).reserveModel?.wireModel).toBe("gpt-reserve-2");
+	});
+
+	it.each<[string, unknown]>([
+		["nothing", undefined],
+		["an odd value", { name: "gpt-6-luna" }],
+		["nothing but blanks", "  "],
+	])("offers no reserve model that stands for %s, and still takes it for no limit", async (_name, slug) => {
+		const entry = { limit_name: "gpt-reserve", normal_model_slug: slug, rate_limit: { primary_window: WINDOW } };
+		const snapshot = await askWith({ additional_rate_limits: [entry] });
+		expect([snapshot.limits, reserveModelOf(snapshot)]).toEqual([{}, undefined]);
+	});
+
+	it.each([{ limit_reached: true }, { allowed: false }])(
+		"takes the server's word that the reserve model is used up: %j",
+		async (told) => {
+			const entry = { limit_name: "gpt-reserve", normal_model_slug: "gpt-6-luna", rate_limit: told };
+			const { reserveModel, limitReached } = await askWith({ additional_rate_limits: [entry] });
+			expect([reserveModel?.isReached, limitReached]).toEqual([true, false]);
+		},
+	);
+
+	it.each<[string, unknown, number | undefined]>([
+		["their number", { available_count: 2 }, 2],
+		["their number as text", { available_count: "3" }, 3],
+		["none", { available_count: 0 }, 0],
+		["a negative number", { available_count: -1 }, undefined],
+		["a part of one", { available_count: 0.5 }, undefined],
+		["no number", { available_count: "many" }, undefined],
+		["nothing", null, undefined],
+		["an odd value", "two", undefined],
+	])("counts the banked resets, told as %s", async (_name, told, expected) => {
+		expect((await askWith({ rate_limit_reset_credits: told })).resetCredits).toBe(expected);
+	});
+
+	it("tells credits whose limit on spending is reached from those that are gone", async () => {
+		const credits = { has_credits: true, unlimited: false, balance: "5" };
+		const reached = await askWith({ credits: { ...credits, overage_limit_reached: true } });
+		expect(reached.credits).toEqual({ hasCredits: false, unlimited: false, balance: "5", overageReached: true });
+		const open = await askWith({ credits: { ...credits, overage_limit_reached: false } });
+		expect(open.credits).toEqual({ hasCredits: true, unlimited: false, balance: "5" });
 	});
 
 	const reset = { reset_at: NOW / 1000 + 12 * 86_400 };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { PoolEvent, Rotated, Switched } from "../../../../src/core/events.ts";
-import type { WindowLeft } from "../../../../src/core/usage.ts";
+import type { WindowLeft } from "../../../../src/core/quota.ts";
 import { noticeOf } from "../../../../src/features/notices/texts.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 

@@ -12,12 +12,10 @@ import {
 	isUntouched,
 	knownReset,
 	remaining,
-	STALE_AFTER_MS,
 	tightest,
-	type UsageSnapshot,
-	type UsageWindow,
 	windowName,
-} from "../../../src/core/usage.ts";
+} from "../../../src/core/quota.ts";
+import { STALE_AFTER_MS, type UsageSnapshot, type UsageWindow } from "../../../src/core/usage.ts";
 import { aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 
 describe("the name of a window", () => {
