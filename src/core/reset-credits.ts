@@ -1,15 +1,8 @@
 import type { Account } from "./account.ts";
 import { planFactor } from "./plan-sizes.ts";
 import type { ProcessMark, Uptime } from "./ports.ts";
-import {
-	byLength,
-	isExhausted,
-	isSpent,
-	remaining,
-	type UsageSnapshot,
-	type UsageWindow,
-	windowName,
-} from "./usage.ts";
+import { byLength, isExhausted, isSpent, remaining, windowName } from "./quota.ts";
+import type { UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** A voucher of the backend that resets the windows of its account once, before their time. */
 export interface ResetCredit {
