@@ -7,6 +7,7 @@ import {
 	CLIENT_ID,
 	type FakeCodex,
 	type Grant,
+	type ReserveInit,
 	SECRET_MARK,
 	startFakeCodex,
 	tokenAnswers,
@@ -104,8 +105,8 @@ function refresh(token: string, form = true): Promise<Response> {
 	return tokenRequest({ grant_type: "refresh_token", refresh_token: token }, form);
 }
 
-async function usageOf(name: string, grant?: Grant) {
-	const response = await fetch(`${codex.baseUrl}/wham/usage`, { headers: headersFor(name, grant) });
+async function usageOf(name: string, grant?: Grant, headers: Record<string, string> = {}) {
+	const response = await fetch(`${codex.baseUrl}/wham/usage`, { headers: { ...headersFor(name, grant), ...headers } });
 	return { status: response.status, payload: looseRecord.parse(await response.json()) };
 }
 
@@ -388,6 +389,72 @@ describe("usage and quota", () => {
 		expect(spent.headers.get("x-codex-secondary-used-percent")).toBe("2");
 		now += HOUR_MS;
 		expect(await used()).toBe("20");
+	});
+});
+
+describe("Luna Reserve", () => {
+	const ON_RESERVE = { ...BODY, model: "gpt-reserve" };
+	const start = async (usedPercent: number, reserve: ReserveInit) => {
+		await codex.close();
+		codex = await startFakeCodex({ accounts: [{ name: "a", quota: { week: { usedPercent } }, reserve }, "b"] });
+	};
+	const limitsOf = async (name: string, headers: Record<string, string> = {}) =>
+		(await usageOf(name, undefined, headers)).payload.additional_rate_limits;
+
+	it("is in the usage of an account that has it, where the request asks for it", async () => {
+		await start(100, { usedPercent: 60 });
+		expect(await limitsOf("a")).toBeNull();
+		const asked = { "x-openai-codex-luna-reserve": "1" };
+		expect(await limitsOf("a", asked)).toMatchObject([
+			{
+				limit_name: "gpt-reserve",
+				metered_feature: "base_model_inference",
+				normal_model_slug: "gpt-6-luna",
+				rate_limit: { allowed: true, primary_window: { used_percent: 60 } },
+			},
+		]);
+		expect(await limitsOf("b", asked)).toBeNull();
+	});
+
+	it("serves its wire model until it is out, without a change of the ordinary windows", async () => {
+		await start(100, { usedPercent: 60, costPerRequestPercent: 20 });
+		const used = async () => {
+			const { status, headers } = await post("a", { body: ON_RESERVE });
+			return [status, headers.get("x-base-model-inference-primary-used-percent"), headers.get("x-codex-active-limit")];
+		};
+		expect(await used()).toEqual([200, "80", "base_model_inference"]);
+		expect(await used()).toEqual([200, "100", "base_model_inference"]);
+		expect(await used()).toEqual([429, "100", "base_model_inference"]);
+		expect((await usageOf("a")).payload).toMatchObject({ rate_limit: { primary_window: { used_percent: 100 } } });
+		expect((await post("a")).status).toBe(429);
+	});
+
+	it("refuses while the ordinary usage is allowed, and on an account without it", async () => {
+		await start(99, { usedPercent: 60 });
+		expect((await post("a", { body: ON_RESERVE })).status).toBe(429);
+		codex.account("b").setQuota({ week: { usedPercent: 100 } });
+		const refused = await post("b", { body: ON_RESERVE });
+		expect([refused.status, await refused.json()]).toMatchObject([429, { error: { type: "usage_limit_reached" } }]);
+	});
+
+	it("serves after a refusal that claimed a spent window, as usage then reports", async () => {
+		await start(10, {});
+		codex.account("a").next(answers.usageLimit({ window: "week" }));
+		expect((await post("a")).status).toBe(429);
+		expect((await post("a", { body: ON_RESERVE })).status).toBe(200);
+	});
+});
+
+it("reports a cap of a member, banked resets, and a limit on spending credits, where an account has them", async () => {
+	const account = codex.account("a");
+	expect((await usageOf("a")).payload.credits).not.toHaveProperty("overage_limit_reached");
+	account.spendControl = { limit: 200, used: 50, resetsInMs: HOUR_MS };
+	account.resetCredits = 2;
+	account.credits = { hasCredits: true, balance: "5", overageReached: true };
+	expect((await usageOf("a")).payload).toMatchObject({
+		spend_control: { reached: false, individual_limit: { limit: "200", used: "50", used_percent: 25 } },
+		rate_limit_reset_credits: { available_count: 2 },
+		credits: { has_credits: true, overage_limit_reached: true },
 	});
 });
 

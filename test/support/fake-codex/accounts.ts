@@ -6,12 +6,13 @@ import type {
 	ScriptedAnswer,
 	UpgradeRefusalAnswer,
 } from "./answer.ts";
-import { usageLimit } from "./answers-limited.ts";
+import { reserveHeaders, reserveLimit, usageLimit } from "./answers-limited.ts";
 import { echoAccount } from "./answers-streamed.ts";
 import { asString, type JsonRecord } from "./json.ts";
 import type { TokenAnswer } from "./oauth-answers.ts";
 import { type LimitWindow, limitHeaders, ModelledQuota, type QuotaInit } from "./quota.ts";
 import type { RecordedRequest } from "./recorder.ts";
+import { ModelledReserve, type ReserveInit, WIRE_MODEL } from "./reserve.ts";
 import { Script } from "./script.ts";
 import type { Grant, TokenIdentity, TokenLedger } from "./tokens.ts";
 import type { UsageAnswer } from "./usage.ts";
@@ -24,6 +25,17 @@ export interface CreditsInit {
 	readonly hasCredits: boolean;
 	readonly unlimited?: boolean;
 	readonly balance?: string;
+	/** The limit on spending them is reached; left out of the answer unless set. */
+	readonly overageReached?: boolean;
+}
+
+/** A member's cap, or a budget of a month, beside the windows. */
+export interface SpendControlInit {
+	readonly limit: number;
+	readonly used: number;
+	readonly resetsInMs: number;
+	/** Default: once all of it is used. */
+	readonly reached?: boolean;
 }
 
 /** One entry of `additional_rate_limits`. */
@@ -52,6 +64,10 @@ export interface FakeAccountInit {
 	readonly quota?: QuotaInit;
 	readonly credits?: CreditsInit;
 	readonly additionalLimits?: readonly AdditionalLimitInit[];
+	readonly reserve?: ReserveInit;
+	readonly spendControl?: SpendControlInit;
+	/** How many banked resets usage counts. */
+	readonly resetCredits?: number;
 }
 
 /** One account of the fake: its identity, its scripts and its modelled quota. */
@@ -64,6 +80,11 @@ export class FakeAccount {
 	plan: string;
 	credits: CreditsInit | undefined;
 	additionalLimits: readonly AdditionalLimitInit[];
+	spendControl: SpendControlInit | undefined;
+	/** How many banked resets usage counts. */
+	resetCredits: number;
+	/** Luna Reserve; undefined for an account without it. */
+	reserve: ModelledReserve | undefined;
 	/** Undefined as long as no quota is modelled. */
 	quota: ModelledQuota | undefined;
 	/** Requests for a response that reached this account, refused ones included. */
@@ -90,6 +111,9 @@ export class FakeAccount {
 		this.plan = init.plan ?? "plus";
 		this.credits = init.credits;
 		this.additionalLimits = init.additionalLimits ?? [];
+		this.spendControl = init.spendControl;
+		this.resetCredits = init.resetCredits ?? 0;
+		this.reserve = init.reserve && new ModelledReserve(init.reserve, now());
 		this.#claims = init.claims ?? {};
 		this.#tokenLifetimeMs = init.tokenLifetimeMs;
 		this.#ledger = ledger;
@@ -181,6 +205,7 @@ export class FakeAccount {
 	 * unscripted or repeating answer.
 	 */
 	async takeAnswer(request: RecordedRequest): Promise<PlayableAnswer> {
+		if (this.isOnReserve(request)) return this.#takeOnReserve(request);
 		const queued = this.#answers.takeQueued();
 		let answer = await this.#resolve(queued ?? this.#answers.repeating ?? echoAccount(), request);
 		const healthy = answer.kind === "stream" && answer.healthy;
@@ -195,6 +220,28 @@ export class FakeAccount {
 			this.#claimedSpent = undefined;
 			this.quota?.charge(this.#now());
 		}
+		return answer;
+	}
+
+	/** Does the request name the wire model of Luna Reserve? */
+	isOnReserve(request: RecordedRequest): boolean {
+		return asString(request.body?.model) === (this.reserve?.wireModel ?? WIRE_MODEL);
+	}
+
+	/** Is a window spent, modelled or as a refusal claimed? Only then Luna Reserve serves. */
+	isOrdinarySpent(): boolean {
+		return this.windows().some(({ usedPercent }) => usedPercent >= 100);
+	}
+
+	/** As {@link takeAnswer}, from the second allowance. */
+	async #takeOnReserve(request: RecordedRequest): Promise<PlayableAnswer> {
+		const queued = this.#answers.takeQueued();
+		const answer = await this.#resolve(queued ?? this.#answers.repeating ?? echoAccount(), request);
+		if (answer.kind !== "stream" || !answer.healthy) return answer;
+		const now = this.#now();
+		const isOpen = this.reserve !== undefined && this.reserve.spent(now) === undefined && this.isOrdinarySpent();
+		if (queued === undefined && !isOpen) return reserveLimit({ windows: this.reserve?.windows(now) ?? [] });
+		this.reserve?.charge(now);
 		return answer;
 	}
 
@@ -217,7 +264,13 @@ export class FakeAccount {
 	}
 
 	/** Headers of a healthy answer: windows only when a quota is modelled. */
-	quotaHeaders(): Record<string, string> {
+	quotaHeaders(request: RecordedRequest): Record<string, string> {
+		if (!this.isOnReserve(request)) return this.#ordinaryHeaders();
+		const windows = this.reserve?.windows(this.#now()) ?? [];
+		return { ...this.#ordinaryHeaders(), ...reserveHeaders(windows, this.#now(), this.reserve?.wireModel) };
+	}
+
+	#ordinaryHeaders(): Record<string, string> {
 		if (this.quota === undefined) return { "x-codex-plan-type": this.plan };
 		return {
 			...limitHeaders(this.quota.windows(this.#now()), this.#now()),

@@ -11,6 +11,8 @@ import {
 	windowFor,
 } from "./quota.ts";
 
+import { RESERVE_LIMIT_ID, WIRE_MODEL } from "./reserve.ts";
+
 const HOUR_MS = 3_600_000;
 
 /** Where a usage limit refusal says when it ends. */
@@ -63,6 +65,30 @@ export function perModelLimit(
 		};
 		return { status: 429, headers, body: limitBody(plan, spent, nowMs) };
 	});
+}
+
+/** 429 of Luna Reserve: it is used up, or the ordinary usage is still allowed. */
+export function reserveLimit(options: { resetsInMs?: number; windows?: readonly LimitWindow[] } = {}): RefusalAnswer {
+	return refusal("reserveLimit", ({ nowMs, plan }) => {
+		const windows = options.windows ?? [spentWindow({ ...options, window: "week" }, nowMs)];
+		const headers = { ...reserveHeaders(windows, nowMs), "x-codex-plan-type": plan };
+		const spent = windows.find(({ usedPercent }) => usedPercent >= 100);
+		return { status: 429, headers, body: limitBody(plan, spent, nowMs) };
+	});
+}
+
+/** The headers of an answer on Luna Reserve. */
+export function reserveHeaders(
+	windows: readonly LimitWindow[],
+	nowMs: number,
+	wireModel: string = WIRE_MODEL,
+): Record<string, string> {
+	const family = `x-${RESERVE_LIMIT_ID.replaceAll("_", "-")}`;
+	return {
+		...limitHeaders(windows, nowMs, family),
+		[`${family}-limit-name`]: wireModel,
+		"x-codex-active-limit": RESERVE_LIMIT_ID,
+	};
 }
 
 /** Why a workspace as a whole is limited (codex-backend.md 2.2). */

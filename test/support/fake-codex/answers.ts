@@ -17,6 +17,7 @@ export const answers = {
 	wsClose: streamed.wsClose,
 	usageLimit: limited.usageLimit,
 	perModelLimit: limited.perModelLimit,
+	reserveLimit: limited.reserveLimit,
 	workspaceLimit: limited.workspaceLimit,
 	rateLimit: limited.rateLimit,
 	bare429: limited.bare429,

@@ -138,13 +138,14 @@ export class Router {
 		const answer = account.usageScript.take();
 		request.answer = answer?.name ?? "modelled";
 		const nowMs = this.#parts.now();
-		if (answer === undefined) return sink.json(200, usagePayload(account, nowMs));
+		const asksForReserve = request.headers["x-openai-codex-luna-reserve"] === "1";
+		if (answer === undefined) return sink.json(200, usagePayload(account, nowMs, asksForReserve));
 		if (answer.kind !== "usage") {
 			await play(answer, account.context(request), sink);
 			return;
 		}
 		await wait(answer.delayMs, sink.signal);
-		sink.json(200, answer.change(usagePayload(account, nowMs), nowMs));
+		sink.json(200, answer.change(usagePayload(account, nowMs, asksForReserve), nowMs));
 	}
 
 	#admit(request: RecordedRequest, sink: HttpSink): FakeAccount | undefined {
@@ -186,7 +187,7 @@ export class Router {
 	#streamHeaders(request: RecordedRequest): Record<string, string> {
 		if (request.account === undefined) return {};
 		const account = this.#parts.account(request.account);
-		return { ...account.quotaHeaders(), "x-codex-turn-state": `turn-state-of-${account.accountId}` };
+		return { ...account.quotaHeaders(request), "x-codex-turn-state": `turn-state-of-${account.accountId}` };
 	}
 
 	#record(incoming: IncomingMessage, bodyText: string, socket: Duplex, kind?: RequestKind): RecordedRequest {

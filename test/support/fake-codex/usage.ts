@@ -1,4 +1,4 @@
-import type { AdditionalLimitInit, FakeAccount } from "./accounts.ts";
+import type { FakeAccount, SpendControlInit } from "./accounts.ts";
 import type { PlainAnswer } from "./answer.ts";
 import type { JsonRecord } from "./json.ts";
 import {
@@ -9,6 +9,7 @@ import {
 	type WindowInit,
 	type WindowName,
 } from "./quota.ts";
+import { type ModelledReserve, RESERVE_LIMIT_ID } from "./reserve.ts";
 
 /** A wham/usage payload made from the modelled one. */
 export interface UsagePayloadAnswer {
@@ -81,23 +82,14 @@ function spendControl(reached: boolean): UsagePayloadAnswer {
 /** A seat without windows, whose quota is a monthly budget; numbers are text, as they were seen. */
 function budget(init: { usedPercent: number; resetsInMs: number; reached?: boolean }): UsagePayloadAnswer {
 	const { usedPercent, resetsInMs, reached = usedPercent >= 100 } = init;
-	const at = (nowMs: number): JsonRecord => ({
-		source: "member",
-		limit: "500",
-		used: String(5 * usedPercent),
-		remaining: String(500 - 5 * usedPercent),
-		used_percent: usedPercent,
-		remaining_percent: 100 - usedPercent,
-		reset_at: epochSeconds(nowMs + resetsInMs),
-		reset_after_seconds: secondsUntil(nowMs + resetsInMs, nowMs),
-	});
+	const control = { limit: 500, used: 5 * usedPercent, resetsInMs, reached };
 	return {
 		...change((payload) => payload),
 		change: (payload, nowMs) => ({
 			...payload,
 			rate_limit: null,
 			credits: { has_credits: true, unlimited: false, balance: null },
-			spend_control: { reached, individual_limit: at(nowMs) },
+			spend_control: spendControlOf(control, nowMs),
 		}),
 	};
 }
@@ -107,8 +99,8 @@ function malformed(): UsagePayloadAnswer {
 	return change(() => ({ rate_limit: "soon", plan_type: 7 }));
 }
 
-/** The payload of codex-backend.md 2.2 for the account's state. */
-export function usagePayload(account: FakeAccount, nowMs: number): JsonRecord {
+/** The payload of codex-backend.md 2.2 for the account's state; `asksForReserve`: with the entry of Luna Reserve. */
+export function usagePayload(account: FakeAccount, nowMs: number, asksForReserve = false): JsonRecord {
 	const { credits } = account;
 	return {
 		user_id: account.userId,
@@ -117,28 +109,58 @@ export function usagePayload(account: FakeAccount, nowMs: number): JsonRecord {
 		plan_type: account.plan,
 		rate_limit: rateLimit(account.windows(), nowMs),
 		code_review_rate_limit: null,
-		additional_rate_limits: additional(account.additionalLimits, nowMs),
+		additional_rate_limits: additional(account, nowMs, asksForReserve),
 		credits: {
 			has_credits: credits?.hasCredits ?? false,
 			unlimited: credits?.unlimited ?? false,
 			balance: credits?.balance ?? null,
 			approx_local_messages: null,
 			approx_cloud_messages: null,
+			...(credits?.overageReached !== undefined && { overage_limit_reached: credits.overageReached }),
 		},
-		spend_control: { reached: false, individual_limit: null },
+		spend_control: spendControlOf(account.spendControl, nowMs),
 		rate_limit_reached_type: null,
-		rate_limit_reset_credits: { available_count: 0 },
+		rate_limit_reset_credits: { available_count: account.resetCredits },
 		promo: null,
 	};
 }
 
-function additional(limits: readonly AdditionalLimitInit[], nowMs: number): JsonRecord[] | null {
-	if (limits.length === 0) return null;
-	return limits.map((limit) => {
+function spendControlOf(control: SpendControlInit | undefined, nowMs: number): JsonRecord {
+	if (control === undefined) return { reached: false, individual_limit: null };
+	const { limit, used, resetsInMs, reached = used >= limit } = control;
+	const usedPercent = (used / limit) * 100;
+	return {
+		reached,
+		individual_limit: {
+			source: "member",
+			limit: String(limit),
+			used: String(used),
+			remaining: String(limit - used),
+			used_percent: usedPercent,
+			remaining_percent: 100 - usedPercent,
+			reset_at: epochSeconds(nowMs + resetsInMs),
+			reset_after_seconds: secondsUntil(nowMs + resetsInMs, nowMs),
+		},
+	};
+}
+
+function additional(account: FakeAccount, nowMs: number, asksForReserve: boolean): JsonRecord[] | null {
+	const limits = account.additionalLimits.map((limit): JsonRecord => {
 		const { limitName, meteredFeature, usedPercent, resetsInMs, windowMinutes = WINDOW_MINUTES.week } = limit;
 		const window = { usedPercent, windowMinutes, resetsAt: nowMs + resetsInMs };
 		return { limit_name: limitName, metered_feature: meteredFeature, rate_limit: rateLimit([window], nowMs) };
 	});
+	if (asksForReserve && account.reserve !== undefined) limits.push(reserveEntry(account.reserve, nowMs));
+	return limits.length === 0 ? null : limits;
+}
+
+function reserveEntry(reserve: ModelledReserve, nowMs: number): JsonRecord {
+	return {
+		limit_name: reserve.wireModel,
+		metered_feature: RESERVE_LIMIT_ID,
+		rate_limit: rateLimit(reserve.windows(nowMs), nowMs),
+		...(reserve.normalModel !== null && { normal_model_slug: reserve.normalModel }),
+	};
 }
 
 function rateLimit(windowList: readonly LimitWindow[], nowMs: number): JsonRecord {
