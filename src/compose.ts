@@ -32,6 +32,7 @@ import { isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
 import { registerCommand } from "./pi/router.ts";
 import { defaultLabel } from "./platform/account-file.ts";
 import { openAccountStore } from "./platform/account-store.ts";
+import { accountsPlaceOf, adoptState } from "./platform/agent-directory.ts";
 import { openEventLog } from "./platform/event-log.ts";
 import { followFiles } from "./platform/file-watch.ts";
 import { fingerprint, identityOf, tokenTimes } from "./platform/jwt.ts";
@@ -52,9 +53,11 @@ export function compose(pi: ExtensionAPI): void {
 	const clock = { now: () => Date.now() };
 	const pause = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, { signal });
 	const directory = getAgentDir();
+	const place = accountsPlaceOf(directory);
+	adoptState(directory, place);
 	const paths = {
 		accounts: join(directory, "codex-accounts.json"),
-		state: join(directory, "codex-state.json"),
+		state: place.state,
 		log: join(directory, "codex-events.jsonl"),
 		settings: join(directory, "settings.json"),
 		"pi's login": join(directory, "auth.json"),
@@ -112,6 +115,8 @@ export function compose(pi: ExtensionAPI): void {
 		processes: createProcesses(clock.now),
 		clock,
 		pause,
+		labelFor: defaultLabel,
+		tell: pool.emit,
 		onFailure: (error) => tellDefect(error, "renewal", pool.emit),
 	});
 	const isEnabled = () => settings.read().enabled;
@@ -249,7 +254,7 @@ export function compose(pi: ExtensionAPI): void {
 			pool.detectChanges();
 			void usage.recheckCooling();
 		},
-		followStores: (listener) => followFiles([paths.accounts, paths.state, paths.settings], listener),
+		followStores: (listener) => followFiles([place.accounts, paths.accounts, paths.state, paths.settings], listener),
 	});
 	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
 	registerCommand(pi, { loadCommands, link, pool, settings });

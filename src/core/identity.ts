@@ -49,6 +49,28 @@ export function speakForOne(a: Speaker, b: Speaker): boolean {
 	return a.email !== undefined && a.email.toLowerCase() === b.email?.toLowerCase();
 }
 
+/**
+ * Does a token that was exchanged for one of `known` speak for another account? The exchange proves that both have one
+ * owner, so that only a contradiction counts: another workspace, or one claim with another value and none in common.
+ */
+export function isOfAnother(known: Speaker, token: Speaker): boolean {
+	if (speakForOne(known, token)) return false;
+	if (known.workspaceId !== token.workspaceId) return true;
+	const claims = claimsOf(known);
+	// An older version stored one value without its claim, which is taken for either of two: that contradicts nothing.
+	const isSure = (claim: UserClaim) => !claims.some((other) => other !== claim && userIn(other) === userIn(claim));
+	const names = new Set(claims.filter(isSure).map(kindOf));
+	return claimsOf(token).some((claim) => names.has(kindOf(claim)));
+}
+
+function kindOf(claim: UserClaim): string {
+	return claim.slice(0, claim.indexOf("="));
+}
+
+function userIn(claim: UserClaim): string {
+	return claim.slice(claim.indexOf("=") + 1);
+}
+
 /** Joins lists of claims, each claim once. */
 export function allClaims(...lists: readonly (readonly UserClaim[])[]): UserClaim[] {
 	return [...new Set(lists.flat())];

@@ -1,7 +1,9 @@
 import type { Account, Credential } from "./account.ts";
 import type { TokenResult } from "./credentials.ts";
+import type { PoolListener } from "./events.ts";
 import { accountWith } from "./identity.ts";
 import type { AccountId } from "./ids.ts";
+import { createOtherAccounts } from "./other-account.ts";
 import { loginOf } from "./pi-login-sync.ts";
 import type {
 	AccountStatus,
@@ -31,6 +33,9 @@ export interface RenewalDeps {
 	readonly clock: Clock;
 	/** Resolves after `ms`. */
 	readonly pause: (ms: number) => Promise<void>;
+	readonly labelFor: (email: string | undefined, id: AccountId) => string;
+	/** Hears of an account that was added, or signed in, since a token came that speaks for it. */
+	readonly tell?: PoolListener;
 	/** Hears of every error that kept a token from being renewed or stored. */
 	readonly onFailure?: (error: unknown) => void;
 }
@@ -54,6 +59,8 @@ const HELD_ELSEWHERE =
 	"the pi of another agent directory is signed in with it, and renews it when it runs; /multicodex login signs in here";
 /** Why an account has to sign in again after that. */
 const RENEWAL_REFUSED = "renewal_refused";
+/** Why it has to where the token that came is another account's. */
+const RENEWED_AS_ANOTHER = "renewed_as_another";
 
 /** The account with this id, and none into which it was merged: that one has a lock of its own. */
 export function accountIn(accounts: Pick<AccountStore, "list">, id: AccountId): Account | undefined {
@@ -72,6 +79,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 	const claims = createTokenClaims(deps);
 	const exchange = createTokenExchange({ claims, oauth: deps.oauth, pause: deps.pause });
 	const backoff = createRenewalBackoff(clock);
+	const others = createOtherAccounts(deps);
 
 	const lastsFor = (credential: Credential, ms: number, refused: string | undefined) =>
 		credential.access !== refused && credential.expiresAt - clock.now() > ms;
@@ -113,6 +121,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			case "granted":
 				backoff.end(id);
 				if (state.status(id).refusal) state.updateSoon(id, (status) => ({ ...status, refusal: undefined }));
+				if (others.isOther(account, keeper.spend, outcome.credential)) {
+					return endOf(account, keeper, { code: RENEWED_AS_ANOTHER, closed: false });
+				}
 				return ready(outcome.credential);
 			case "refused":
 				return endOf(account, keeper, outcome);
@@ -168,6 +179,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 	 * be put back. `isInPiFile`: then a backup of its own would be one more place from which it is spent.
 	 */
 	const keep = async (account: Account, spend: Credential, next: Credential, isInPiFile = false): Promise<void> => {
+		if (others.isOther(account, spend, next)) return others.keep(account, next, isInPiFile);
 		const { id, credential } = account;
 		const isReplaced = ({ refresh }: Credential) =>
 			refresh === credential.refresh || refresh === spend.refresh || claims.endedBy(account, { refresh }) !== undefined;
@@ -230,7 +242,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		file: LockedPiAuth,
 		{ stored, spend, next }: Record<"stored" | "spend" | "next", Credential>,
 	): Promise<void> => {
-		const isInFile = await file.replaceCredential(stored.refresh, next, account.workspaceId).catch(() => false);
+		const workspaceId = tokens.identify(next.access)?.workspaceId ?? account.workspaceId;
+		const isInFile = await file.replaceCredential(stored.refresh, next, workspaceId).catch(() => false);
 		const inPool = keep(account, spend, next, isInFile);
 		// Either place is enough: what is only in ours is written to pi's at the next request.
 		await (isInFile ? inPool.catch(ignoreWriteFailure) : inPool);

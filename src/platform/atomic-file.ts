@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
-import type { BigIntStats } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { type BigIntStats, renameSync } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { codeOf } from "./errors.ts";
@@ -62,9 +62,7 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 			const stats = await written.stat({ bigint: true });
 			current = undefined;
 			await written.close();
-			// No await between the check and the rename: another process could write meanwhile.
-			if (!isStillOurs()) return undefined;
-			await renamePatiently(temporary, target);
+			if (!(await renamePatiently(temporary, target, isStillOurs))) return undefined;
 			await syncDirectory(dirname(target));
 			return stats;
 		},
@@ -139,12 +137,17 @@ async function writeAll(handle: FileHandle, bytes: Buffer): Promise<void> {
 	}
 }
 
-async function renamePatiently(from: string, to: string): Promise<void> {
+/**
+ * Renames in the same tick as `isStillOurs` says yes. An asynchronous rename waits for a free thread, behind every sync
+ * of a slow disk, and what another process wrote meanwhile would be lost. False if it says no.
+ */
+async function renamePatiently(from: string, to: string, isStillOurs: () => boolean): Promise<boolean> {
 	const deadline = performance.now() + RENAME_PATIENCE_MS;
 	for (;;) {
+		if (!isStillOurs()) return false;
 		try {
-			await rename(from, to);
-			return;
+			renameSync(from, to);
+			return true;
 		} catch (error) {
 			const code = codeOf(error) ?? "";
 			if (!RENAME_RETRY_CODES.has(code) || performance.now() >= deadline) throw error;

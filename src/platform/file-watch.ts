@@ -5,24 +5,26 @@ import { basename, dirname } from "node:path";
 const SETTLE_MS = 150;
 
 /**
- * Calls `listener` soon after one of the files was written; all must be in one folder. It is never called if the system
- * reports no changes (network drives, a limit of watches). Returns a function that ends the watch, which does not keep
- * the process alive.
+ * Calls `listener` soon after one of the files was written. It is never called if the system reports no changes
+ * (network drives, a limit of watches). Returns a function that ends the watch, which does not keep the process alive.
  */
-export function followFiles(paths: readonly [string, ...string[]], listener: () => void): () => void {
-	const names = new Set(paths.map((path) => basename(path)));
+export function followFiles(paths: readonly string[], listener: () => void): () => void {
 	let timer: NodeJS.Timeout | undefined;
-	const onEvent = (_event: string, name: string | null) => {
-		if (name !== null && !names.has(name)) return;
+	const onChange = () => {
 		timer ??= setTimeout(() => {
 			timer = undefined;
 			listener();
 		}, SETTLE_MS).unref();
 	};
-	const watcher = startWatching(dirname(paths[0]), onEvent);
+	const watchers = [...new Set(paths.map(dirname))].map((folder) => {
+		const names = new Set(paths.filter((path) => dirname(path) === folder).map((path) => basename(path)));
+		return startWatching(folder, (_event, name) => {
+			if (name === null || names.has(name)) onChange();
+		});
+	});
 	return () => {
 		clearTimeout(timer);
-		watcher?.close();
+		for (const watcher of watchers) watcher?.close();
 	};
 }
 

@@ -54,6 +54,7 @@ const LOST_REASONS: Readonly<Record<string, string>> = {
 	unauthorized: "its sign-in was refused",
 	[NO_WORKSPACE]: "its sign-in names no ChatGPT workspace, so pi cannot use it",
 	renewal_refused: "the sign-in service has refused twice to renew its sign-in",
+	renewed_as_another: "its sign-in was renewed as that of another account",
 };
 
 /** Codes of a sign-in that two programs share, and that the other one has used or ended. */

@@ -88,9 +88,10 @@ export async function benchWithExpiredLogin(
 	others: readonly (FakeAccountInit | string)[] = [],
 	options: BenchOptions = {},
 	whenFinished = onTestFinished,
+	strangers: readonly string[] = [],
 ): Promise<Bench & { readonly spent: Grant }> {
 	const bench = await createBench(
-		{ usage: answers.serverError(500), ...options, accounts: [], strangers: ["a", ...others] },
+		{ usage: answers.serverError(500), ...options, accounts: [], strangers: ["a", ...others, ...strangers] },
 		whenFinished,
 	);
 	const spent = bench.codex.grant("a", { expiresInMs: EXPIRED_MS });

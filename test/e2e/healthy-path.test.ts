@@ -49,7 +49,9 @@ describe("a request of a healthy account", () => {
 		await rpc.close();
 
 		const entries = readLedger(ledger);
-		expect(entries.filter(({ at, isSync }) => at >= startedAt && isSync)).toEqual([]);
+		// A rename is one step, and nothing may come between the last look at a file and its replacement.
+		const isBlocking = ({ what, isSync }: (typeof entries)[number]) => isSync && !what.startsWith("rename ");
+		expect(entries.filter((entry) => entry.at >= startedAt && isBlocking(entry))).toEqual([]);
 		const connections = entries.map(({ what }) => what).filter((what) => what.startsWith("connect"));
 		expect(new Set(connections)).toEqual(new Set([`connect ${new URL(bench.codex.baseUrl).host}`]));
 	});

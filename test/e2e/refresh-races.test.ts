@@ -1,10 +1,12 @@
-import { rmSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
 import lockfile from "proper-lockfile";
 import { describe, expect, it, type TestContext } from "vitest";
 import type { PiResult } from "../support/child.ts";
 import { type Grant, tokenAnswers } from "../support/fake-codex/index.ts";
 import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
-import { coreOf, wide } from "../support/tiers.ts";
+import { onPosix } from "../support/posix.ts";
+import { ANY_HOST, coreOf, wide } from "../support/tiers.ts";
 import {
 	bearerOf,
 	benchWithExpiredLogin,
@@ -41,6 +43,28 @@ describe.each(coreOf(keepers, ({ keeper }) => keeper === "us"))("one expired tok
 		expect(bench.stored("a").credential).toMatchObject({ refresh: keptCredential(bench, keeper)?.refresh });
 	});
 });
+
+onPosix(
+	"a token whose exchange got no answer is not sent from another agent directory with the same accounts",
+	async () => {
+		const bench = await benchWithExpiredLogin("us", ["b"], { host: ANY_HOST });
+		bench.codex.account("a").token(tokenAnswers.resetAfterRotation());
+		const other = join(bench.dir.home, "other");
+		mkdirSync(other);
+		for (const name of ["settings.json", "models.json"]) cpSync(bench.dir.path(name), join(other, name));
+		symlinkSync(bench.dir.path("codex-accounts.json"), join(other, "codex-accounts.json"));
+		const elsewhere = { env: { PI_CODING_AGENT_DIR: other } };
+
+		expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
+		expect(await bench.print("say hi", [], elsewhere)).toMatchObject({ code: 0, stdout: "OK from b #2\n" });
+
+		expect(bench.codex.tokenRequests()).toHaveLength(1);
+		expect(bench.stored("a").needsLogin).toBeNull();
+		const { stdout } = await bench.print("/multicodex path", [], elsewhere);
+		expect(stdout).toContain(bench.dir.path("codex-state.json"));
+		expect(existsSync(join(other, "codex-state.json"))).toBe(false);
+	},
+);
 
 /** Runs a scene for both keepers side by side, because it mostly waits. */
 async function forEachKeeper(

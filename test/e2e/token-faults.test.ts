@@ -1,10 +1,10 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import { answers } from "../support/fake-codex/index.ts";
+import { answers, tokenAnswers } from "../support/fake-codex/index.ts";
 import { aToken, DAY_MS } from "../support/fakes.ts";
 import { codexFile, writeAt } from "../support/import-fixtures.ts";
-import { wide } from "../support/tiers.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { startUntrusted } from "../support/untrusted.ts";
-import { benchWithExpiredLogin, storedAccounts } from "./credentials-support.ts";
+import { benchWithExpiredLogin, keepers, loginOfPi, storedAccounts } from "./credentials-support.ts";
 import { createBenchOnAnyHost } from "./support.ts";
 
 /** A token that pi cannot use, since it names no workspace. */
@@ -44,6 +44,28 @@ describe("a sign-in whose token names no workspace", () => {
 });
 
 describe("a renewal", () => {
+	it.each(coreOf(keepers, ({ keeper }) => keeper === "us"))(
+		"that brings the token of another account adds that one, and loses neither: kept by $keeper",
+		async ({ keeper }) => {
+			const bench = await benchWithExpiredLogin(keeper, [], {}, onTestFinished, ["z"]);
+			const { access, refresh } = bench.codex.grant("z");
+			bench.codex.account("a").token(tokenAnswers.change(() => ({ access_token: access, refresh_token: refresh })));
+
+			const turn = await bench.print("say hi");
+
+			expect(turn).toMatchObject({ code: 0, stdout: "OK from z #1\n" });
+			expect(turn.stderr).toMatch(/a was signed out: its sign-in was renewed as that of another account/);
+			expect(bench.stored("a")).toMatchObject({
+				credential: { refresh: bench.spent.refresh },
+				needsLogin: { reason: "renewed_as_another" },
+			});
+			expect(bench.stored("z")).toMatchObject({ credential: { access, refresh }, needsLogin: null });
+			expect(loginOfPi(bench)?.refresh).toBe(keeper === "pi" ? refresh : undefined);
+			expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from z #2\n", stderr: "" });
+			expect(bench.codex.tokenRequests()).toHaveLength(1);
+		},
+	);
+
 	wide("a renewal that is refused twice for an unknown reason ends the sign-in, with one notice", async () => {
 		const bench = await benchWithExpiredLogin("us", ["b"]);
 		bench.codex.account("a").token(answers.refuse(400, { error: { code: "brand_new_reason", message: "No." } }));

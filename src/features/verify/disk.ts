@@ -1,11 +1,11 @@
 import { access, chmod, constants, readdir, realpath, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Account } from "../../core/account.ts";
 import { accountOf } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { accountsIn } from "../../platform/account-file.ts";
-import { agentDirectoryOf } from "../../platform/agent-directory.ts";
+import { accountsPlaceOf, agentDirectoryOf } from "../../platform/agent-directory.ts";
 import { leftoversIn } from "../../platform/atomic-file.ts";
 import { isMissing } from "../../platform/errors.ts";
 import { withoutMark } from "../../platform/json.ts";
@@ -27,6 +27,9 @@ const SETTINGS = "settings.json";
 /** Files and locks that are ours, or pi's and of interest to us. Others may begin their names with `codex-`, too. */
 const OURS = /^codex-(accounts\.json|state\.json|events(\.1)?\.jsonl)(\.[\w.-]+)?$/;
 const LOCK = /^(codex-(accounts\.json|state\.json|events\.jsonl|refresh-[\w-]+)|auth\.json|settings\.json)\.lock$/;
+const REFRESH_LOCK = /^codex-refresh-[\w-]+\.lock$/;
+/** What follows the name of one of our files in those of its lock and of copies. */
+const AFFIX = /\.(lock|bak-[\w-]+|corrupt-\d+|v1\.bak)$/;
 const QUARANTINED = /\.corrupt-\d+$/;
 /** Something that lay where a lock belongs. */
 const FORMER_LOCK = /^(codex-refresh-[\w-]+|auth\.json|settings\.json)\.lock\.corrupt-\d+$/;
@@ -70,7 +73,7 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 	const auth = await readSteadily(join(directory, AUTH), (bytes) => parseLogin(bytes).kind !== "unreadable");
 	const settings = await readSteadily(join(directory, SETTINGS), isJson);
 	const accounts = await readOnce(join(directory, ACCOUNTS));
-	const state = await readOnce(join(directory, STATE));
+	const state = await readOnce(accountsPlaceOf(directory).state);
 	const rows = accountsIn(
 		typeof accounts === "string" ? accounts : "",
 		now(),
@@ -169,17 +172,44 @@ async function readSteadily(path: string, isWhole: (bytes: string) => boolean): 
 	return bytes;
 }
 
+/** Names in the agent directory; the whole path of what belongs to an accounts file that is elsewhere, as a link. */
 async function namesIn(directory: string): Promise<string[]> {
-	return (await readdir(directory).catch(() => [])).sort();
+	const here = await sortedNamesIn(directory);
+	const there = await placeElsewhere(directory);
+	if (!there) return here;
+	const names = (await sortedNamesIn(there.folder)).filter(
+		(name) => there.isOurs(name.replace(AFFIX, "")) || REFRESH_LOCK.test(name),
+	);
+	// It may be the same folder, in which the file has another name.
+	const isTwice = (name: string) => there.isHere && names.includes(name);
+	return [...here.filter((name) => !isTwice(name)), ...names.map((name) => join(there.folder, name))];
+}
+
+async function sortedNamesIn(folder: string): Promise<string[]> {
+	return (await readdir(folder).catch(() => [])).sort();
+}
+
+/** The folder of an accounts file that is no plain file of the agent directory, and which files in it are ours. */
+async function placeElsewhere(directory: string) {
+	const { accounts, state } = accountsPlaceOf(directory);
+	const folder = dirname(state);
+	if (folder === directory) return undefined;
+	const isHere = folder === (await realpath(directory).catch(() => directory));
+	return { folder, isHere, isOurs: (name: string) => [accounts, state].some((path) => basename(path) === name) };
+}
+
+function isLock(name: string): boolean {
+	return isAbsolute(name) ? name.endsWith(".lock") : LOCK.test(name);
 }
 
 async function entriesOf(directory: string): Promise<EntryFact[]> {
 	const leftovers = new Set(await leftoversOf(directory));
-	const isKnown = (name: string) => OURS.test(name) || FORMER_LOCK.test(name) || name === AUTH || leftovers.has(name);
-	const names = (await namesIn(directory)).filter(isKnown);
+	const isKnown = (name: string) =>
+		isAbsolute(name) || OURS.test(name) || FORMER_LOCK.test(name) || name === AUTH || leftovers.has(name);
+	const names = [...new Set([...(await namesIn(directory)), ...leftovers])].filter(isKnown);
 	const entries: EntryFact[] = [];
 	for (const name of [".", ...names]) {
-		const found = await stat(join(directory, name)).catch(() => undefined);
+		const found = await stat(resolve(directory, name)).catch(() => undefined);
 		if (!found) continue;
 		const kind = kindOf(name, leftovers);
 		const isFolder = found.isDirectory() && name !== ".";
@@ -201,15 +231,19 @@ function permissionsIn(mode: number): number | undefined {
 	return process.platform === "win32" ? undefined : mode & 0o777;
 }
 
-function leftoversOf(directory: string): Promise<string[]> {
+async function leftoversOf(directory: string): Promise<string[]> {
 	const isWanted = (target: string) => OURS.test(target) || target === AUTH || target === SETTINGS;
-	return leftoversIn(directory, isWanted).catch(() => []);
+	const here = await leftoversIn(directory, isWanted).catch(() => []);
+	const there = await placeElsewhere(directory);
+	if (!there || there.isHere) return here;
+	const names = await leftoversIn(there.folder, there.isOurs).catch(() => []);
+	return [...here, ...names.map((name) => join(there.folder, name))];
 }
 
 async function locksOf(directory: string, now: () => number): Promise<LockFact[]> {
 	const locks: LockFact[] = [];
-	for (const name of (await namesIn(directory)).filter((each) => LOCK.test(each))) {
-		const found = await lookAtLock(join(directory, name));
+	for (const name of (await namesIn(directory)).filter(isLock)) {
+		const found = await lookAtLock(resolve(directory, name));
 		// Given back in the meantime.
 		if (!found) continue;
 		const { shape, stats } = found;
@@ -226,7 +260,7 @@ async function narrowPermissions(directory: string): Promise<Repair[]> {
 	const repairs: Repair[] = [];
 	for (const { name, kind, mode: bits } of await entriesOf(directory)) {
 		if (bits === undefined || (bits & 0o077) === 0) continue;
-		const path = join(directory, name);
+		const path = resolve(directory, name);
 		const narrow = async () => {
 			const { mode } = await stat(path);
 			if (mode & STICKY) return false;
@@ -242,8 +276,8 @@ async function narrowPermissions(directory: string): Promise<Repair[]> {
 /** Takes away every lock that no live process holds. */
 async function releaseLocks(directory: string): Promise<Repair[]> {
 	const repairs: Repair[] = [];
-	for (const name of (await namesIn(directory)).filter((each) => LOCK.test(each))) {
-		const isCleared = await clearLock(join(directory, name), staleMsOf(name), true).catch(notMended);
+	for (const name of (await namesIn(directory)).filter(isLock)) {
+		const isCleared = await clearLock(resolve(directory, name), staleMsOf(name), true).catch(notMended);
 		if (isCleared) repairs.push({ kind: "lock", subject: name });
 	}
 	return repairs;
@@ -253,7 +287,7 @@ async function removeLeftovers(directory: string): Promise<Repair[]> {
 	const repairs: Repair[] = [];
 	for (const name of await leftoversOf(directory)) {
 		const remove = async () => {
-			await rm(join(directory, name), { force: true });
+			await rm(resolve(directory, name), { force: true });
 			return true;
 		};
 		if (await remove().catch(notMended)) repairs.push({ kind: "leftover", subject: name });
@@ -269,7 +303,7 @@ async function quarantineBroken(directory: string, now: () => number): Promise<R
 	};
 	const repairs: Repair[] = [];
 	for (const [name, test] of Object.entries(isBroken)) {
-		const path = join(directory, name);
+		const path = name === STATE ? accountsPlaceOf(directory).state : join(directory, name);
 		const isSuspect = async (target: string) => {
 			const bytes = await readOnce(target);
 			return bytes !== undefined && bytes !== "unreadable" && test(bytes);

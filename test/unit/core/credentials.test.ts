@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Account, Credential } from "../../../src/core/account.ts";
 import { type Credentials, createCredentials } from "../../../src/core/credentials.ts";
+import type { PoolEvent } from "../../../src/core/events.ts";
 import type { RefreshOutcome } from "../../../src/core/ports.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../../src/platform/jwt.ts";
 import {
@@ -10,6 +11,7 @@ import {
 	anAccountStore,
 	aPiAuth,
 	aStateStore,
+	aToken,
 	aTokenOf,
 	DAY_MS,
 	type FakeAccountStore,
@@ -47,6 +49,7 @@ let spent: string[];
 let answer: (refresh: string) => RefreshOutcome | Promise<RefreshOutcome>;
 let pauses: number[];
 let failures: unknown[];
+let told: PoolEvent[];
 let onPause: () => Promise<void>;
 
 const grant = (at = clock.now()): RefreshOutcome => ({ kind: "granted", credential: issued(at) });
@@ -73,6 +76,8 @@ const anotherProcess = () =>
 			pauses.push(ms);
 			await onPause();
 		},
+		labelFor: (email) => email?.split("@")[0] ?? "account",
+		tell: (event) => told.push(event),
 		onFailure: (error) => failures.push(error),
 	});
 
@@ -86,6 +91,7 @@ function open(credential: Credential, overrides: Partial<Account> = {}): void {
 	spent = [];
 	pauses = [];
 	failures = [];
+	told = [];
 	onPause = () => new Promise(() => undefined);
 	answer = () => grant();
 	credentials = anotherProcess();
@@ -1194,5 +1200,113 @@ describe("an account that is merged into another one while its token is renewed"
 		};
 		expect(await ask()).toMatchObject({ kind: "unavailable" });
 		expect([spent, state.status(ID).exchange]).toEqual([[], undefined]);
+	});
+});
+
+describe("a token that came for one account and speaks for another", () => {
+	const OTHER_ID = idFor("user-other__acct-other", "acct-other");
+	const ofOther = (at = NOW): Credential => ({
+		access: aTokenOf("other", { issuedAt: at, expiresAt: at + 10 * DAY_MS }),
+		refresh: "refresh-other",
+		expiresAt: at + 10 * DAY_MS,
+	});
+	const other = (over: Partial<Account> = {}) =>
+		anAccount("other", { id: OTHER_ID, workspaceId: "acct-other", credential: ofOther(NOW - DAY_MS), ...over });
+	const rowOf = (id: string) => accounts.rows.find((each) => each.id === id);
+	const lost = { reason: "renewed_as_another", at: NOW };
+	beforeEach(() => {
+		answer = () => ({ kind: "granted", credential: ofOther() });
+	});
+
+	it("adds that account, and the one whose token was spent has to sign in again", async () => {
+		open(EXPIRED, { source: "import:codex" });
+		answer = () => ({ kind: "granted", credential: ofOther() });
+		expect(await ask()).toMatchObject({ kind: "signed-out", reason: "renewed_as_another", account: { id: ID } });
+		expect(rowOf(ID)).toMatchObject({ workspaceId: "acct-work", credential: EXPIRED, needsLogin: lost });
+		expect(rowOf(OTHER_ID)).toMatchObject({
+			label: "other",
+			workspaceId: "acct-other",
+			email: "other@example.test",
+			credential: ofOther(),
+			source: "import:codex",
+			linked: false,
+			needsLogin: undefined,
+		});
+		expect(told).toEqual([{ type: "membership", change: "added", account: OTHER_ID, source: "import:codex" }]);
+		expect(await credentials.accessToken(OTHER_ID, {})).toEqual({ kind: "ready", access: ofOther().access });
+		clock.at = NOW + HOUR_MS;
+		await anotherProcess().accessToken(ID, {});
+		expect(spent).toEqual([EXPIRED.refresh]);
+	});
+
+	it.each<[string, Partial<Account>]>([
+		["works", {}],
+		["had to sign in again", { needsLogin: { reason: "refresh_token_expired", at: NOW } }],
+		["is linked to pi's login", { linked: true, source: "pi" }],
+		["is held by the pi of another directory", { linkedElsewhere: true, source: "pi" }],
+	])("is the new sign-in of an account that is known, and %s", async (_what, over) => {
+		open(EXPIRED);
+		answer = () => ({ kind: "granted", credential: ofOther() });
+		accounts.rows = [row(), other({ label: "mine", enabled: false, ...over })];
+		expect(await ask()).toMatchObject({ kind: "signed-out" });
+		const kept = { label: "mine", enabled: false, credential: ofOther(), linked: false, needsLogin: undefined };
+		expect(rowOf(OTHER_ID)).toMatchObject(kept);
+		expect(rowOf(OTHER_ID)?.linkedElsewhere).toBeUndefined();
+		expect(rowOf(ID)).toMatchObject({ credential: EXPIRED, needsLogin: lost });
+	});
+
+	it("leaves a later sign-in of that account alone", async () => {
+		open(EXPIRED);
+		answer = () => ({ kind: "granted", credential: ofOther() });
+		accounts.rows = [row(), other({ credential: ofOther(NOW + HOUR_MS) })];
+		await ask();
+		expect(rowOf(OTHER_ID)?.credential).toEqual(ofOther(NOW + HOUR_MS));
+	});
+
+	it("is kept in pi's own file under its own workspace where pi holds the sign-in, and is linked", async () => {
+		openLinked(EXPIRED);
+		answer = () => ({ kind: "granted", credential: ofOther() });
+		expect(await ask()).toMatchObject({ kind: "signed-out", reason: "renewed_as_another" });
+		expect(piAuth.login).toEqual({ kind: "oauth", credential: ofOther(), workspaceId: "acct-other" });
+		expect(rowOf(OTHER_ID)).toMatchObject({ credential: ofOther(), linked: true, source: "pi" });
+		expect(rowOf(ID)).toMatchObject({ credential: EXPIRED, needsLogin: lost });
+	});
+
+	it("stays pi's alone where that account has a working sign-in of its own", async () => {
+		openLinked(EXPIRED);
+		answer = () => ({ kind: "granted", credential: ofOther() });
+		accounts.rows = [row(), other()];
+		await ask();
+		expect(inFile()).toEqual(ofOther());
+		expect(rowOf(OTHER_ID)).toMatchObject({ credential: ofOther(NOW - DAY_MS), linked: false });
+	});
+
+	it("is stored in our file where pi's cannot be written", async () => {
+		openLinked(EXPIRED);
+		answer = () => ({ kind: "granted", credential: ofOther() });
+		piAuth.isFull = true;
+		await ask();
+		expect(inFile()).toEqual(EXPIRED);
+		expect(rowOf(OTHER_ID)).toMatchObject({ credential: ofOther(), linked: false, source: "login" });
+		expect(rowOf(ID)).toMatchObject({ needsLogin: lost });
+	});
+
+	it.each([
+		["tells less", aToken({ issuedAt: NOW, auth: { chatgpt_account_id: "acct-work" } })],
+		["tells other claims", aToken({ issuedAt: NOW, auth: { chatgpt_account_id: "acct-work", user_id: "user-work" } })],
+		["has another e-mail", aTokenOf("work", { profileEmail: "married@example.test" })],
+	])("is taken for one of the same account where it only %s", async (_what, access) => {
+		open(EXPIRED);
+		const credential = { ...FRESH, access };
+		answer = () => ({ kind: "granted", credential });
+		expect(await ask()).toEqual({ kind: "ready", access });
+		expect(accounts.rows).toMatchObject([{ id: ID, credential, needsLogin: undefined }]);
+	});
+
+	it("is judged by the token that was spent where the row names another workspace than that", async () => {
+		open(EXPIRED, { workspaceId: "acct-typed-by-hand" });
+		answer = () => grant();
+		expect(await ask()).toEqual({ kind: "ready", access: FRESH.access });
+		expect(accounts.rows).toHaveLength(1);
 	});
 });

@@ -4,6 +4,7 @@ import {
 	accountsOf,
 	accountWith,
 	grouped,
+	isOfAnother,
 	type Speaker,
 	speakForOne,
 	unusedId,
@@ -101,5 +102,29 @@ describe("an account", () => {
 		expect(unusedId("fedcba987654", taken)).toBe("fedcba987654");
 		expect(unusedId("ffffffffffff", [anAccount("x", { id: "ffffffffffff" })])).toBe("000000000000");
 		expect(unusedId("x", [anAccount("x")])).toBe("x-2");
+	});
+});
+
+describe("a token that was exchanged for one of an account", () => {
+	it.each<[string, boolean, Partial<Speaker>, Partial<Speaker>]>([
+		["of another workspace", true, { claims: [sub("a")] }, { workspaceId: "home", claims: [sub("a")] }],
+		["of another user", true, { claims: [sub("a")] }, { claims: [sub("b")] }],
+		[
+			"with one claim of two that has changed",
+			false,
+			{ claims: [seat("s"), sub("a")] },
+			{ claims: [seat("t"), sub("a")] },
+		],
+		["with other claims", false, { claims: [sub("a")] }, { claims: [user("b")] }],
+		["with fewer claims", false, { claims: [sub("a")] }, {}],
+		["with another e-mail", false, { email: "a@example.test" }, { email: "b@example.test" }],
+		[
+			"with a user that was stored without its claim",
+			false,
+			{ claims: undefined, userId: "b" },
+			{ claims: [sub("a")] },
+		],
+	])("speaks for another or not: one %s", (_what, expected, account, token) => {
+		expect(isOfAnother(speaker(account), speaker(token))).toBe(expected);
 	});
 });

@@ -1,7 +1,17 @@
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readFileSync,
+	realpathSync,
+	renameSync,
+	rmSync,
+	symlinkSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Credential } from "../../../src/core/account.ts";
 import { createCredentials } from "../../../src/core/credentials.ts";
 import { createMembership } from "../../../src/core/membership.ts";
@@ -10,9 +20,11 @@ import { createPool } from "../../../src/core/pool.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import { defaultLabel } from "../../../src/platform/account-file.ts";
 import { openAccountStore } from "../../../src/platform/account-store.ts";
+import { accountsPlaceOf, adoptState } from "../../../src/platform/agent-directory.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../../src/platform/jwt.ts";
 import { openPiAuth } from "../../../src/platform/pi-auth.ts";
-import { aClock, aMachine, aStateStore, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { openStateStore } from "../../../src/platform/state-store.ts";
+import { aClock, aMachine, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
 import { onPosix } from "../../support/posix.ts";
 
 const FILE = "codex-accounts.json";
@@ -25,9 +37,14 @@ const credentialOf = (name: string, issuedAt = NOW): Credential => ({
 
 let home: string;
 let clock: ReturnType<typeof aClock>;
+let machine: ReturnType<typeof aMachine>;
 let spent: string[];
+/** The sign-in service takes a token, and its answer is lost. */
+let isSilent: boolean;
 beforeEach(() => {
-	home = mkdtempSync(join(tmpdir(), "multicodex-directories-"));
+	machine = aMachine();
+	isSilent = false;
+	home = mkdtempSync(join(realpathSync(tmpdir()), "multicodex-directories-"));
 	clock = aClock();
 	spent = [];
 });
@@ -39,7 +56,9 @@ function start(name: string) {
 	mkdirSync(directory, { recursive: true });
 	const path = join(directory, FILE);
 	const accounts = openAccountStore(path, () => undefined, clock.now);
-	const state = aStateStore();
+	const place = accountsPlaceOf(directory);
+	adoptState(directory, place);
+	const state = openStateStore(place.state, () => undefined, clock.now);
 	const piAuth = openPiAuth(join(directory, "auth.json"));
 	const pool = createPool({ accounts, state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
 	const link = createPiLoginSync({
@@ -57,19 +76,23 @@ function start(name: string) {
 		piAuth,
 		tokens,
 		clock,
-		processes: aMachine().process(1),
+		processes: machine.process(name === "a" ? 1 : 2),
 		oauth: {
 			refresh: async (refresh) => {
 				spent.push(refresh);
-				return { kind: "granted", credential: credentialOf("work", clock.at) };
+				return isSilent
+					? { kind: "unknown", reason: "no answer" }
+					: { kind: "granted", credential: credentialOf("work", clock.at) };
 			},
 		},
 		pause: async () => undefined,
+		labelFor: defaultLabel,
 	});
 	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
 	const account = (label: string) => accounts.list().find((each) => each.label === label);
 	return {
 		accounts,
+		state,
 		link,
 		membership,
 		account,
@@ -196,5 +219,117 @@ describe("an agent directory that has moved", () => {
 		moved.login(undefined);
 		await moved.link.sync();
 		expect(moved.account("work")).toBeUndefined();
+	});
+});
+
+describe("the state of accounts that two agent directories share", () => {
+	/** Two directories, with a sign-in that is ours and has expired. */
+	async function twoOfOurs() {
+		const a = start("a");
+		await a.membership.join(credentialOf("work"), { source: "login" });
+		clock.at = NOW + 10 * DAY_MS;
+		mkdirSync(join(home, "b"));
+		symlinkSync(join(home, "a", FILE), join(home, "b", FILE));
+		return { a, b: start("b") };
+	}
+
+	onPosix("keeps the one from sending a token whose exchange has got no answer in the other", async () => {
+		const { a, b } = await twoOfOurs();
+		isSilent = true;
+		expect(await a.token("work")).toMatchObject({ kind: "unavailable" });
+		expect(await b.token("work")).toMatchObject({ kind: "unavailable" });
+		expect(spent).toEqual([credentialOf("work").refresh]);
+	});
+
+	onPosix("knows in both what is spent, however an old copy of the file has come back", async () => {
+		const { a, b } = await twoOfOurs();
+		const former = readFileSync(join(home, "a", FILE));
+		expect(await a.token("work")).toMatchObject({ kind: "ready" });
+		writeFileSync(join(home, "a", FILE), former);
+		expect(await b.token("work")).toMatchObject({ kind: "signed-out", reason: "refresh_token_reused" });
+		expect(spent).toEqual([credentialOf("work").refresh]);
+	});
+
+	onPosix("has a cooldown of the one in the other", async () => {
+		const { a, b } = await twoOfOurs();
+		const id = a.account("work")?.id ?? "";
+		const cooldown = { scope: "account", reason: "usage_limit", until: clock.at + HOUR_MS, setAt: clock.at } as const;
+		await a.state.update(id, (status) => ({ ...status, cooldowns: [{ ...cooldown, models: [] }] }));
+		expect(b.state.status(id).cooldowns).toMatchObject([cooldown]);
+	});
+});
+
+describe("the place of the state", () => {
+	const placeOf = (name: string) => {
+		const { accounts, state } = accountsPlaceOf(join(home, name));
+		return [accounts, state].map((path) => path.replace(home, "~"));
+	};
+	const ofA = ["~/a/codex-accounts.json", "~/a/codex-state.json"];
+	beforeEach(() => {
+		for (const name of ["a", "b", "store"]) mkdirSync(join(home, name));
+	});
+
+	onPosix.each([
+		["there is no file yet", () => undefined, ofA],
+		["the file is a file", () => writeFileSync(join(home, "a", FILE), "{}"), ofA],
+		[
+			"the folder is a link",
+			() => {
+				rmSync(join(home, "a"), { recursive: true });
+				symlinkSync("b", join(home, "a"));
+			},
+			ofA,
+		],
+		[
+			"the file is a link",
+			() => {
+				writeFileSync(join(home, "store", FILE), "{}");
+				symlinkSync(`../store/${FILE}`, join(home, "a", FILE));
+			},
+			["~/store/codex-accounts.json", "~/store/codex-state.json"],
+		],
+		[
+			"the file is a link to where nothing is yet, over another link",
+			() => {
+				symlinkSync(join(home, "store", FILE), join(home, "b", FILE));
+				symlinkSync(join(home, "b", FILE), join(home, "a", FILE));
+			},
+			["~/store/codex-accounts.json", "~/store/codex-state.json"],
+		],
+		[
+			"the file has another name there",
+			() => symlinkSync(join(home, "store/work.json"), join(home, "a", FILE)),
+			["~/store/work.json", "~/store/work.state.json"],
+		],
+		[
+			"the file has another name in the same folder",
+			() => symlinkSync("work.json", join(home, "a", FILE)),
+			["~/a/work.json", "~/a/work.state.json"],
+		],
+	])("is beside the accounts file: %s", (_what, make, expected) => {
+		make();
+		expect(placeOf("a")).toEqual(expected);
+	});
+
+	onPosix("is found where links go in a circle, so that pi starts", () => {
+		symlinkSync(FILE, join(home, "a", FILE));
+		expect(placeOf("a")[1]).toMatch(/state\.json$/);
+	});
+
+	onPosix("begins with what the directory knew so far, once", async () => {
+		writeFileSync(join(home, "store", FILE), "{}");
+		const state = JSON.stringify({ version: 1, pin: "3f9c0a7be21d", accounts: {} });
+		writeFileSync(join(home, "a/codex-state.json"), state);
+		symlinkSync(join(home, "store", FILE), join(home, "a", FILE));
+		const a = start("a");
+		expect(a.state.pin()).toBe("3f9c0a7be21d");
+		await a.state.setPin(undefined);
+		expect(start("a").state.pin()).toBeUndefined();
+		expect(readFileSync(join(home, "a/codex-state.json"), "utf8")).toBe(state);
+	});
+
+	it("is made by nothing where there is none", () => {
+		adoptState(join(home, "a"), accountsPlaceOf(join(home, "a")));
+		expect(existsSync(join(home, "a/codex-state.json"))).toBe(false);
 	});
 });

@@ -1,5 +1,7 @@
-import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { pbkdf2 } from "node:crypto";
+import { chmodSync, mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { stageFile, writeAtomically } from "../../../src/platform/atomic-file.ts";
 import { aScratch, type Scratch } from "../../support/fakes.ts";
@@ -138,6 +140,21 @@ describe("an atomic write", () => {
 		expect(await writeAtomically(scratch.path("a.json"), "ours", 0o600, () => false)).toBeUndefined();
 		expect(scratch.text("a.json")).toBe("a stranger's");
 		expect(scratch.names()).toEqual(["a.json"]);
+	});
+
+	it("leaves no gap between the last look at the file and its replacement, however busy the disk is", async () => {
+		const target = scratch.write("a.json", "former");
+		const busy = () => promisify(pbkdf2)("x", "y", 50_000, 32, "sha256");
+		let syncs: Promise<unknown>[] = [];
+		const write = writeAtomically(target, "ours", 0o600, () => {
+			// As many slow jobs as there are threads, and twice that. Meanwhile another process writes.
+			syncs = Array.from({ length: 8 }, busy);
+			setImmediate(() => writeFileSync(target, "theirs, which came later"));
+			return readFileSync(target, "utf8") === "former";
+		});
+		await write;
+		await Promise.all(syncs);
+		expect(scratch.text("a.json")).toBe("theirs, which came later");
 	});
 
 	it("sweeps away what a killed process left beside the file, once it is old, and nothing else", async () => {

@@ -71,6 +71,7 @@ it(`sends no refresh token twice in ${EXCHANGES} exchanges while clocks jump and
 			processes: machine.process(at + 1),
 			clock,
 			pause: () => settled(),
+			labelFor: () => "account",
 			tokens: { fingerprint, identify: identityOf, issuedAt: (access) => tokenTimes(access).issuedAt },
 			oauth: {
 				refresh: async (refresh) => {

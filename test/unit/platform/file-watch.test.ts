@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { followFiles } from "../../../src/platform/file-watch.ts";
 import { aScratch, type Scratch, until } from "../../support/fakes.ts";
@@ -26,6 +26,23 @@ describe("files that another process writes", () => {
 		scratch.write("b.json.tmp", { n: 2 });
 		renameSync(scratch.path("b.json.tmp"), scratch.path("b.json"));
 		await until("the second call", () => calls === 2);
+	});
+
+	it("are noticed in every folder that they are in", async () => {
+		mkdirSync(scratch.path("store"));
+		let both = 0;
+		const end = followFiles([scratch.path("a.json"), scratch.path("store/b.json")], () => {
+			both += 1;
+		});
+		scratch.write("store/b.json", {});
+		await until("the first call", () => both === 1);
+		scratch.write("b.json", {});
+		scratch.write("store/a.json", {});
+		await awhile();
+		expect(both).toBe(1);
+		scratch.write("a.json", {});
+		await until("the second call", () => both === 2);
+		end();
 	});
 
 	it("are noticed, and no other files", async () => {

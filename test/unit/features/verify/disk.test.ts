@@ -268,6 +268,32 @@ describe("a repair", () => {
 		]);
 	});
 
+	onPosix("looks after what belongs to an accounts file that is a link, where that is", async () => {
+		mkdirSync(scratch.path("store"), { mode: 0o700 });
+		scratch.write("store/codex-accounts.json", accounts);
+		symlinkSync(scratch.path("store/codex-accounts.json"), scratch.path("codex-accounts.json"));
+		scratch.write("store/codex-state.json", "{");
+		chmodSync(scratch.write("store/notes.json", "theirs"), 0o644);
+		for (const name of ["codex-state.json.lock", "codex-refresh-a.lock", "notes.json.lock"]) {
+			lock(`store/${name}`, DAY_MS);
+		}
+		leave(`store/codex-accounts.json.${gone}-0011aabb.tmp`);
+		const { files, locks } = await health.look();
+		expect(files.map(({ content }) => content)).toEqual(["good", "broken", "missing", "missing"]);
+		const inStore = (name: string) => scratch.path(`store/${name}`);
+		expect(locks.map(({ name }) => name)).toEqual(["codex-refresh-a.lock", "codex-state.json.lock"].map(inStore));
+		const repairs = await health.repair();
+		expect(repairs).toEqual([
+			{ kind: "lock", subject: inStore("codex-refresh-a.lock") },
+			{ kind: "lock", subject: inStore("codex-state.json.lock") },
+			{ kind: "leftover", subject: inStore(`codex-accounts.json.${gone}-0011aabb.tmp`) },
+			{ kind: "set-aside", subject: expect.stringMatching(/^codex-state\.json\.corrupt-\d+$/) },
+		]);
+		expect((await health.look()).entries.filter(({ kind }) => kind === "quarantined")).toHaveLength(1);
+		expect(lstatSync(inStore("notes.json")).mode & 0o777).toBe(0o644);
+		expect(await health.repair()).toEqual([]);
+	});
+
 	onPosix("reads nothing that is no regular file, and says so", async () => {
 		for (const name of ["codex-accounts.json", "codex-state.json", "auth.json", "settings.json"]) {
 			spawnSync("mkfifo", [scratch.path(name)]);
