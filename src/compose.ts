@@ -12,7 +12,7 @@ import { createHandout } from "./core/handout.ts";
 import { createMembership } from "./core/membership.ts";
 import { createPiLoginSync } from "./core/pi-login-sync.ts";
 import { createPool } from "./core/pool.ts";
-import type { SettingsStore, TokenReader } from "./core/ports.ts";
+import type { SettingEdit, SettingsStore, TokenReader } from "./core/ports.ts";
 import { hideEmails } from "./core/privacy.ts";
 import { createSessionSockets } from "./core/session-sockets.ts";
 import { createUsageMonitor } from "./core/usage-monitor.ts";
@@ -40,6 +40,7 @@ import { createOAuthClient, DEFAULT_ISSUER } from "./platform/openai-oauth.ts";
 import { openPiAuth } from "./platform/pi-auth.ts";
 import { createProcesses } from "./platform/processes.ts";
 import { readRefusal } from "./platform/read-body.ts";
+import { createSessionFolders } from "./platform/session-folders.ts";
 import { openSettings, savedModelIn } from "./platform/settings-store.ts";
 import { openStateStore } from "./platform/state-store.ts";
 import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
@@ -94,7 +95,15 @@ export function compose(pi: ExtensionAPI): void {
 	};
 
 	// The pool of accounts, and what a request needs of it.
-	const pool = createPool({ accounts, state, clock, rotation: () => settings.read().rotation });
+	const folders = createSessionFolders({ sets: () => settings.read().sets, processFolder: () => process.cwd() });
+	const pool = createPool({
+		accounts,
+		state,
+		clock,
+		rotation: () => settings.read().rotation,
+		caps: () => settings.read().caps,
+		sets: folders,
+	});
 	const link = createPiLoginSync({
 		accounts,
 		state,
@@ -152,6 +161,10 @@ export function compose(pi: ExtensionAPI): void {
 			pool.emit({ type: "setting", name, value: String(value) });
 		}
 	};
+	const changeAndTell: SettingsStore["change"] = async (edits) => {
+		await settings.change(edits);
+		for (const { path, value } of edits) pool.emit({ type: "setting", ...settingTold(path, value) });
+	};
 	const removeBackupsAndTell = async () => {
 		const total = await accounts.removeBackups();
 		if (total > 0) pool.emit({ type: "backups-deleted", total });
@@ -175,7 +188,7 @@ export function compose(pi: ExtensionAPI): void {
 			health: openHealth(directory, issuer, clock.now),
 			isFromSource: new URL(import.meta.url).pathname.endsWith(".ts"),
 			paths,
-			settings: { ...settings, set: setAndTell },
+			settings: { ...settings, set: setAndTell, change: changeAndTell },
 			hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
 			savedModel: () => savedModelIn(paths.settings, PROVIDER),
 			setModel: (model) => pi.setModel(model),
@@ -212,8 +225,10 @@ export function compose(pi: ExtensionAPI): void {
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
 		onRequest: (baseUrl) => {
 			usage.setBaseUrl(baseUrl);
-			// Only a session without an account chooses one; every other hears of its own by the responses.
-			if (affinity.account() === undefined) void usage.refreshStale();
+			// Only a session without an account chooses one; every other hears of its own by the responses. A cap is worth as
+			// much as the figures that it is held against.
+			const hasCaps = Object.keys(settings.read().caps).length > 0;
+			if (affinity.account() === undefined || hasCaps) void usage.refreshStale();
 		},
 		oauth: createOAuthHooks({
 			link,
@@ -235,6 +250,7 @@ export function compose(pi: ExtensionAPI): void {
 			backend: { fetch: (input, init) => globalThis.fetch(input, init), readRefusal },
 			readUsageHeaders: usageFromHeaders,
 			askUsage: usage.ask,
+			figuresDue: usage.figuresDue,
 			isRepeatedByHost,
 			fingerprint,
 			settings: settings.read,
@@ -260,6 +276,7 @@ export function compose(pi: ExtensionAPI): void {
 	registerCommand(pi, { loadCommands, link, pool, settings });
 	registerSessionHooks(pi, {
 		pool,
+		folders,
 		link,
 		affinity,
 		credentials,
@@ -284,6 +301,12 @@ export function compose(pi: ExtensionAPI): void {
 	});
 	publishEvents(pi, pool);
 	warn = (text) => pool.emit({ type: "warning", text });
+}
+
+/** A change of settings for the log, which holds no path. */
+function settingTold([group = "", ...rest]: readonly string[], value: SettingEdit["value"]) {
+	const name = group === "sets" ? group : [group, ...rest].join(".");
+	return { name, value: value === undefined ? "none" : [value].flat().join(", ") };
 }
 
 /** Loads at the first call; after a failure at the next one again. */

@@ -1,3 +1,4 @@
+import { type Floors, reachedCap } from "./caps.ts";
 import type { Cooldown } from "./cooldown.ts";
 import { readyAt } from "./cooldown.ts";
 import type { AccountId, WorkspaceId } from "./ids.ts";
@@ -59,18 +60,19 @@ export type AccountState = "ready" | "cooling" | "needs-login" | "disabled";
 
 /**
  * The state of an account at `now` (epoch ms), whatever the model. An account with nothing but bought credits counts as
- * cooling: only a session that is on it already continues there.
+ * cooling: only a session that is on it already continues there. So does one at its cap.
  */
 export function stateOf(
 	account: Account,
 	cooldowns: readonly Cooldown[],
 	now: number,
 	usage?: UsageSnapshot | undefined,
+	floors?: Floors | undefined,
 ): AccountState {
 	if (!account.enabled) return "disabled";
 	if (account.needsLogin) return "needs-login";
 	const isCooling = readyAt(cooldowns, undefined, now) > now || creditsUntil(usage, now) !== undefined;
-	return isCooling ? "cooling" : "ready";
+	return isCooling || reachedCap(floors, usage, now) ? "cooling" : "ready";
 }
 
 /** A label that is not in `taken`: `wanted`, else `wanted-2`, `wanted-3` and so on. */

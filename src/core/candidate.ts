@@ -1,4 +1,5 @@
 import type { Account } from "./account.ts";
+import { type Floors, reachedCap } from "./caps.ts";
 import {
 	activeCooldowns,
 	type Cooldown,
@@ -22,6 +23,10 @@ export interface Candidate {
 	readonly isDoubted?: boolean | undefined;
 	/** When it was last asked although it cooled, epoch ms. */
 	readonly trialAt?: number | undefined;
+	/** The caps on it. */
+	readonly floors?: Floors | undefined;
+	/** The folder whose account set keeps the session from it. */
+	readonly outsideOf?: string | undefined;
 }
 
 /**
@@ -55,7 +60,17 @@ export type Gate =
 	| { readonly kind: "cooling"; readonly until: number; readonly guessed?: true; readonly ofQuota?: true }
 	| { readonly kind: "credits"; readonly until: number }
 	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number }
-	| { readonly kind: "crowded"; readonly live: number; readonly roomPercent: number };
+	| { readonly kind: "crowded"; readonly live: number; readonly roomPercent: number }
+	/** What is left of a window is kept: no session uses it before the window resets, where that is known. */
+	| {
+			readonly kind: "capped";
+			readonly window: string;
+			readonly leftPercent: number;
+			readonly floorPercent: number;
+			readonly until: number | undefined;
+	  }
+	/** The account set of `folder`, in which the session runs, does not have it. */
+	| { readonly kind: "not-in-set"; readonly folder: string };
 
 /** How far an account's clocks run: the fresher, the smaller. */
 export const FRESHNESS = { untouched: 0, idle: 1, unknown: 2, running: 3 } as const;
@@ -111,10 +126,14 @@ const CROWDED_BELOW_PERCENT = 10;
 
 /** Why `candidate` cannot serve `modelId` at `now`; undefined where it can. */
 export function gateOf(candidate: Candidate, modelId: string | undefined, now: number): Gate | undefined {
-	const { account, cooldowns, usage } = candidate;
+	const { account, cooldowns, usage, outsideOf } = candidate;
+	if (outsideOf !== undefined) return { kind: "not-in-set", folder: outsideOf };
 	if (!account.enabled) return { kind: "disabled" };
 	if (account.needsLogin) return { kind: "needs-login" };
 	const until = cooldowns.length === 0 ? now : readyAt(cooldowns, modelId, now);
+	// Before every other want of quota: neither a trial nor credits nor any other quota of it helps past a cap.
+	const capped = cappedIn(candidate, until, now);
+	if (capped) return capped;
 	if (until > now) {
 		const isGuess = isReadyAtGuessed(cooldowns, modelId, now);
 		const isOfQuota = isReadyAtOfQuota(cooldowns, modelId, now);
@@ -124,6 +143,18 @@ export function gateOf(candidate: Candidate, modelId: string | undefined, now: n
 	return included === undefined ? undefined : { kind: "credits", until: included };
 }
 
+/** The cap that holds on the candidate, until its cooldowns are over as well. */
+function cappedIn(
+	{ floors, usage }: Candidate,
+	readyAt: number,
+	now: number,
+): Extract<Gate, { kind: "capped" }> | undefined {
+	const cap = reachedCap(floors, usage, now);
+	if (!cap) return undefined;
+	const { window, leftPercent, floorPercent, until } = cap;
+	return { kind: "capped", window, leftPercent, floorPercent, until: until && Math.max(until, readyAt) };
+}
+
 /** Signed in, enabled, not cooling for this model, and with included quota left as far as is known. */
 export function isEligible(candidate: Candidate, modelId: string | undefined, now: number): boolean {
 	return gateOf(candidate, modelId, now) === undefined;
@@ -131,15 +162,17 @@ export function isEligible(candidate: Candidate, modelId: string | undefined, no
 
 /**
  * When the candidate can serve `modelId` again from its included quota, epoch ms; `now` where it can already, undefined
- * while it needs a person.
+ * while it needs a person, or is kept out by a set or by a cap without a known end.
  */
 export function returnOf(
-	{ account, cooldowns, usage }: Candidate,
+	{ account, cooldowns, usage, floors, outsideOf }: Candidate,
 	modelId: string | undefined,
 	now: number,
 ): number | undefined {
-	if (!account.enabled || account.needsLogin) return undefined;
-	return Math.max(readyAt(cooldowns, modelId, now), creditsUntil(usage, now) ?? now);
+	if (!account.enabled || account.needsLogin || outsideOf !== undefined) return undefined;
+	const cap = reachedCap(floors, usage, now);
+	if (cap && cap.until === undefined) return undefined;
+	return Math.max(readyAt(cooldowns, modelId, now), creditsUntil(usage, now) ?? now, cap?.until ?? now);
 }
 
 /** The cooldowns that keep the candidate from serving `modelId` now. */

@@ -1,4 +1,5 @@
 import { type Account, stateOf } from "./account.ts";
+import type { Floors } from "./caps.ts";
 import { activeCooldowns, type Cooldown, isPassing } from "./cooldown.ts";
 import type { CoolingCause, PoolEvent, RequestInfo } from "./events.ts";
 import type { AccountId, SessionId } from "./ids.ts";
@@ -21,6 +22,8 @@ interface Deps {
 	readonly accounts: () => readonly Account[];
 	/** The status of every account, with one look at the file for all of them. */
 	readonly statuses: () => (id: AccountId) => AccountStatus;
+	/** The caps on an account. */
+	readonly floors?: (account: Account) => Floors | undefined;
 	readonly clock: Clock;
 	readonly emit: (event: PoolEvent) => void;
 }
@@ -31,7 +34,7 @@ const JITTER_MS = 60_000;
 const NEAR_THE_END_PERCENT = 25;
 
 /** Creates the detector. Its first look emits nothing: what holds then is not new. */
-export function createChangeDetector({ accounts, statuses, clock, emit }: Deps): ChangeDetector {
+export function createChangeDetector({ accounts, statuses, floors, clock, emit }: Deps): ChangeDetector {
 	let known: ReadonlyMap<string, Cooling> | undefined;
 	const lost = new Map<AccountId, string>();
 	/** Reset of the window that was warned about, by account and window. */
@@ -86,7 +89,7 @@ export function createChangeDetector({ accounts, statuses, clock, emit }: Deps):
 				const { usage, ...known } = status(account.id);
 				const lasting = activeCooldowns(known.cooldowns, now).filter((each) => !isPassing(each));
 				// A short cooldown does not use up the quota of an account.
-				const state = stateOf(account, lasting, now, usage);
+				const state = stateOf(account, lasting, now, usage, floors?.(account));
 				return { account, state };
 			});
 			const [last, ...others] = states.filter(({ state }) => state === "ready");

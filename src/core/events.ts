@@ -12,7 +12,16 @@ export interface RequestInfo {
 }
 
 /** Why a request left an account. */
-export type RotationReason = CooldownReason | "signed_out" | "closed" | "unavailable" | "overloaded";
+export type RotationReason =
+	| CooldownReason
+	| "signed_out"
+	| "closed"
+	| "unavailable"
+	| "overloaded"
+	/** What is left of a window is kept by a cap. */
+	| "capped"
+	/** The session runs in a folder whose account set does not have the account. */
+	| "not_in_set";
 
 /** A request left `from`, or found it spent when it began, and continues with `to`. */
 export interface Rotated {
@@ -183,6 +192,10 @@ export interface Exhaustion {
 	readonly readyAt: number | undefined;
 	/** That time is a guess. */
 	readonly guessed?: boolean | undefined;
+	/** Accounts of which a cap keeps what is left. */
+	readonly capped?: number | undefined;
+	/** Only the accounts of a set were asked: all counts are of those. */
+	readonly isInSet?: boolean | undefined;
 	/** What keeps accounts without a token until the person changes it; the end of a sentence. */
 	readonly obstacle?: string | undefined;
 }

@@ -20,7 +20,8 @@ const MODEL_REFUSALS: readonly string[] = ["model-not-supported", "not-included"
 export function endingOf(progress: Progress, plan: Plan): Ending {
 	const { refusals, suspects, lastRefusal, obstacle } = progress;
 	const entries = entriesOf(plan);
-	const usable = entries.filter(({ readyAt }) => readyAt !== undefined);
+	const capped = entries.filter(({ gate }) => gate?.kind === "capped");
+	const usable = entries.filter((entry) => entry.readyAt !== undefined && !capped.includes(entry));
 	const isSuspect = ({ id }: Account) => suspects.some(({ account }) => account.id === id);
 	// The rest after a refused token says nothing of quota.
 	const refused = usable.filter((entry) => {
@@ -39,7 +40,7 @@ export function endingOf(progress: Progress, plan: Plan): Ending {
 	const isModelRefused = lastRefusal !== undefined && MODEL_REFUSALS.includes(lastRefusal.failure.kind);
 	if (isModelRefused && notOffered.length === usable.length) return { why: undefined, text: lastRefusal.message };
 	const spent = cooling.filter((entry) => !notOffered.includes(entry));
-	const times = spent.flatMap(({ readyAt }) => readyAt ?? []);
+	const times = [...spent, ...capped].flatMap(({ readyAt }) => readyAt ?? []);
 	const first = times.length > 0 ? Math.min(...times) : undefined;
 	const isGuess = spent.some(({ gate, readyAt }) => readyAt === first && gate?.kind === "cooling" && gate.guessed);
 	const passed = ready.filter(({ account }) => plan.passed.includes(account));
@@ -55,22 +56,24 @@ export function endingOf(progress: Progress, plan: Plan): Ending {
 		untried: ready.length - passed.length,
 		readyAt: first,
 		...(isGuess && { guessed: true }),
+		...(capped.length > 0 && { capped: capped.length }),
+		...(plan.set && { isInSet: true }),
 		obstacle,
 	};
 	// No account is out of quota: what the last one was refused for is the better answer.
-	const suspect = spent.length === 0 && why.untried === 0 ? suspects.at(-1) : undefined;
+	const suspect = spent.length + capped.length === 0 && why.untried === 0 ? suspects.at(-1) : undefined;
 	return { why, text: suspect?.message ?? exhausted(why, plan.now) };
 }
 
 type Entry = Pick<Gated, "account" | "readyAt" | "blocking"> & { readonly gate: Gated["gate"] | undefined };
 
-/** Every account of the plan, once. */
+/** Every account of the plan that the session may use at all, once. */
 function entriesOf(plan: Plan): readonly Entry[] {
 	const free = [...plan.order.map(({ account }) => account), ...plan.lastResort.map(({ account }) => account)];
 	const ungated = [...free, ...plan.passed].filter(({ id }) => !gatedIn(plan, id));
 	return [
 		...ungated.map((account) => ({ account, readyAt: plan.now, blocking: () => [], gate: undefined })),
-		...plan.gated,
+		...plan.gated.filter(({ gate }) => gate.kind !== "not-in-set"),
 	];
 }
 

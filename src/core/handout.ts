@@ -21,6 +21,7 @@ export interface Handout {
 /**
  * Gives the token that a request would go out with now, for others who ask the host for the provider's key. Nothing is
  * exchanged for it and nothing waited for: where every token has run out it is the one of the account that would serve.
+ * Undefined where no account may serve: for want of one, or since caps and the session's account set keep all out.
  */
 export function createHandout({ pool, affinity, credentials }: Deps): () => Handout | undefined {
 	return () => {
@@ -31,7 +32,9 @@ export function createHandout({ pool, affinity, credentials }: Deps): () => Hand
 			const token = credentials.currentToken(id);
 			if (token !== undefined) return { token, isValid: true };
 		}
-		const usable = pool.accounts().filter(({ enabled, needsLogin }) => enabled && !needsLogin);
+		const usable = pool
+			.accounts()
+			.filter((account) => account.enabled && !account.needsLogin && !pool.isBarred(account, undefined));
 		const fallback = usable.find(({ id }) => id === (inLine[0]?.id ?? own)) ?? usable[0];
 		if (!fallback) return undefined;
 		const isValid = credentials.currentToken(fallback.id) !== undefined;

@@ -1,4 +1,5 @@
 import type { Account } from "./account.ts";
+import type { AccountSet } from "./account-sets.ts";
 import {
 	blockingOf,
 	type Candidate,
@@ -24,6 +25,8 @@ export interface SelectionRequest {
 	readonly modelId: string | undefined;
 	/** The session that asks: what it does itself is no reason to go elsewhere. */
 	readonly sessionId: SessionId | undefined;
+	/** The session whose account set holds, where that is another one. */
+	readonly inSetOf?: SessionId | undefined;
 	/** The account that the session is to stay on. */
 	readonly affinity: AccountId | undefined;
 	/** The account that served the session last, however long ago: it may go on there on bought credits. */
@@ -51,6 +54,8 @@ export interface Snapshot {
 	readonly lastChosen: AccountId | undefined;
 	readonly policy: PolicyName;
 	readonly reserve: Reserve;
+	/** The account set that holds for the session. */
+	readonly set?: AccountSet | undefined;
 }
 
 /** An account that may be tried, and why it stands where it does. */
@@ -72,7 +77,10 @@ export interface Gated {
 	readonly account: Account;
 	readonly usage: UsageSnapshot | undefined;
 	readonly gate: Gate;
-	/** When it can serve again, epoch ms: the present for one that is crowded, undefined while it needs a person. */
+	/**
+	 * When it can serve again, epoch ms: the present for one that is crowded, undefined while it needs a person, or has no
+	 * known end.
+	 */
 	readonly readyAt: number | undefined;
 	/** The cooldowns that keep it out. */
 	blocking(): readonly Cooldown[];
@@ -82,8 +90,10 @@ export interface Gated {
 export interface Plan {
 	/** Epoch ms. */
 	readonly now: number;
-	/** Accounts of the pool, whatever becomes of them here. */
+	/** Accounts of the pool that the session may use at all, whatever becomes of them here. */
 	readonly total: number;
+	/** The account set that holds; undefined where the session may use every account. */
+	readonly set: AccountSet | undefined;
 	/** Accounts to try now. */
 	readonly order: readonly Ranked[];
 	/** Accounts that could serve as well, but are needed by others; tried where no wait for another helps. */
@@ -148,7 +158,8 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 	]);
 	return {
 		now,
-		total: seen.length,
+		total: seen.filter(({ gate }) => gate?.kind !== "not-in-set").length,
+		set: snapshot.set,
 		order,
 		lastResort,
 		gated: seen.flatMap((each) => {
@@ -195,11 +206,16 @@ function isRoomWorthWaiting(
 	now: number,
 ): boolean {
 	const own = seen.find(({ account }) => account.id === served);
-	if (own?.gate?.kind !== "cooling" || !blockingOf(own.candidate, modelId, now).some(isOfQuota)) return false;
+	if (!own || !isOutOfQuota(own, modelId, now)) return false;
 	return seen.some(({ gate, crowd }) => {
 		if (crowd) return false;
 		return !gate || (gate.kind === "cooling" && gate.until <= now + patienceMs);
 	});
+}
+
+function isOutOfQuota({ gate, candidate }: Seen, modelId: string | undefined, now: number): boolean {
+	if (gate?.kind === "capped") return true;
+	return gate?.kind === "cooling" && blockingOf(candidate, modelId, now).some(isOfQuota);
 }
 
 /**

@@ -1,5 +1,7 @@
 import { type Account, type AccountState, stateOf } from "./account.ts";
+import { type AccountSet, isInSet, type SetFinder } from "./account-sets.ts";
 import type { Candidate } from "./candidate.ts";
+import { aboveCap, type Caps, type Floors, floorsOf, reachedCap } from "./caps.ts";
 import { createChangeDetector } from "./change-detector.ts";
 import type { Cooling } from "./classify.ts";
 import { type Cooldown, covers, isOfQuota, mergeCooldown } from "./cooldown.ts";
@@ -22,6 +24,14 @@ export interface Pool {
 	state(account: Account): AccountState;
 	/** Who serves `request`, in which order, when, and why. Never waits for the network. */
 	plan(request: SelectionRequest): Plan;
+	/** The account set that a session is bound to; undefined where it may use every account. */
+	setFor(sessionId: SessionId | undefined): AccountSet | undefined;
+	/** The caps on an account that hold now: none while it is pinned below them. */
+	floors(account: Account): Floors | undefined;
+	/** The least that is left of an account above its caps, percent; undefined where none holds on what is known. */
+	aboveCap(account: Account): number | undefined;
+	/** True where a cap or the session's account set keeps a request from the account, whatever else is known of it. */
+	isBarred(account: Account, sessionId: SessionId | undefined): boolean;
 	/** The account that the last attempt of this process used. */
 	active(): AccountId | undefined;
 	setActive(id: AccountId): void;
@@ -34,8 +44,11 @@ export interface Pool {
 	/** The session is over. */
 	releaseLease(sessionId: SessionId | undefined): void;
 	pinned(): AccountId | undefined;
-	/** Pins an account for all sessions on this machine; undefined ends it. */
-	pin(id: AccountId | undefined): Promise<void>;
+	/**
+	 * Pins an account for all sessions on this machine; undefined ends it. With `belowCapUntil`, epoch ms, the person wants
+	 * it used below its caps until then.
+	 */
+	pin(id: AccountId | undefined, belowCapUntil?: number): Promise<void>;
 	/** Takes an account, or every account of its workspace, out of the choice for a while. */
 	cool(account: Account, cooling: Cooling, modelId: string): void;
 	/**
@@ -91,7 +104,13 @@ interface Deps {
 	readonly state: StateStore;
 	readonly clock: Clock;
 	readonly rotation: () => RotationSettings;
+	/** None without it. */
+	readonly caps?: () => Caps;
+	/** Without it every session may use every account. */
+	readonly sets?: SetFinder;
 }
+
+const NO_CAPS: Caps = {};
 
 /** Refusals in a row after which an account is switched off. */
 const STRIKES = 3;
@@ -100,7 +119,7 @@ const STRIKES = 3;
 const DOUBT_MS = 10 * 60_000;
 
 /** Creates the pool over its stores. */
-export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
+export function createPool({ accounts, state, clock, rotation, caps = () => NO_CAPS, sets }: Deps): Pool {
 	const listeners = new Set<PoolListener>();
 	let active: AccountId | undefined;
 
@@ -118,23 +137,39 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 	const find = (id: AccountId) => accountWith(accounts.list(), id);
 	/** The pin and a session may name an account that was merged into another one since. */
 	const present = (id: AccountId | undefined) => (id === undefined ? undefined : (find(id)?.id ?? id));
-	const candidatesAt = (now: number): Candidate[] => {
+	const setFor = (sessionId: SessionId | undefined) => sets?.setFor(sessionId);
+	const floors = (account: Account) => {
+		const own = floorsOf(caps(), account);
+		if (!own) return undefined;
+		const isPinnedBelow = present(state.pin()) === account.id && (state.pinnedBelowCapUntil() ?? 0) > clock.now();
+		return isPinnedBelow ? undefined : own;
+	};
+	const candidatesAt = (now: number, set: AccountSet | undefined): Candidate[] => {
 		const statusOf = state.snapshot();
 		const isDoubted = (until = 0) => until > now && until - now <= DOUBT_MS;
-		return accounts.list().map((account) => {
+		return accounts.list().map((account): Candidate => {
 			const { cooldowns, usage, doubtedUntil, trialAt } = statusOf(account.id);
-			return { account, cooldowns, usage, isDoubted: isDoubted(doubtedUntil), trialAt };
+			return {
+				account,
+				cooldowns,
+				usage,
+				isDoubted: isDoubted(doubtedUntil),
+				trialAt,
+				floors: floors(account),
+				outsideOf: set && !isInSet(set, account) ? set.folder : undefined,
+			};
 		});
 	};
 
-	const changes = createChangeDetector({ accounts: accounts.list, statuses: state.snapshot, clock, emit });
+	const changes = createChangeDetector({ accounts: accounts.list, statuses: state.snapshot, floors, clock, emit });
 
-	const snapshotFor = (sessionId: SessionId | undefined): Snapshot => {
+	const snapshotFor = (sessionId: SessionId | undefined, set: AccountSet | undefined): Snapshot => {
 		const now = clock.now();
 		const { policy, reserve } = rotation();
 		return {
 			now,
-			candidates: candidatesAt(now),
+			set,
+			candidates: candidatesAt(now, set),
 			pinned: present(state.pin()),
 			liveSessions: state.liveSessions(sessionId),
 			lastChosen: state.lastChosen(),
@@ -192,12 +227,24 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 		status: (id) => state.status(id),
 		state: (account) => {
 			const { cooldowns, usage } = state.status(account.id);
-			return stateOf(account, cooldowns, clock.now(), usage);
+			return stateOf(account, cooldowns, clock.now(), usage, floors(account));
 		},
 		plan: (request) => {
-			const { affinity, served, sessionId } = request;
+			const { affinity, served, sessionId, inSetOf = sessionId } = request;
 			const ids = { affinity: present(affinity), served: present(served) };
-			return plan({ ...request, ...ids }, snapshotFor(sessionId));
+			return plan({ ...request, ...ids }, snapshotFor(sessionId, setFor(inSetOf)));
+		},
+		setFor,
+		floors,
+		aboveCap: (account) => {
+			const own = floors(account);
+			return own && aboveCap(own, state.status(account.id).usage, clock.now());
+		},
+		isBarred: (account, sessionId) => {
+			const set = setFor(sessionId);
+			if (set && !isInSet(set, account)) return true;
+			const own = floors(account);
+			return own !== undefined && reachedCap(own, state.status(account.id).usage, clock.now()) !== undefined;
 		},
 		active: () => active,
 		setActive,
@@ -213,9 +260,9 @@ export function createPool({ accounts, state, clock, rotation }: Deps): Pool {
 			if (sessionId !== undefined) state.releaseLease(sessionId);
 		},
 		pinned: () => present(state.pin()),
-		pin: async (id) => {
+		pin: async (id, belowCapUntil) => {
 			const isNews = state.pin() !== id;
-			await state.setPin(id);
+			await state.setPin(id, belowCapUntil);
 			if (isNews) emit({ type: "pinned", account: id });
 			changed();
 		},

@@ -144,7 +144,10 @@ export interface Processes {
 /** The state file: cooldowns, usage, pin. Disposable. */
 export interface StateStore {
 	pin(): AccountId | undefined;
-	setPin(id: AccountId | undefined): Promise<void>;
+	/** With `belowCapUntil`, epoch ms, the pinned account is used below its caps until then. */
+	setPin(id: AccountId | undefined, belowCapUntil?: number): Promise<void>;
+	/** Until when the pinned account is used below its caps, epoch ms; undefined where it is not. */
+	pinnedBelowCapUntil(): number | undefined;
 	status(id: AccountId): AccountStatus;
 	/** the status of every account, with one look at the file for all of them. */
 	snapshot(): (id: AccountId) => AccountStatus;
@@ -278,6 +281,14 @@ export interface SettingsStore {
 	read(): Settings;
 	/** Stores values by their full key, such as `rotation.policy`. All else in the file stays. */
 	set(values: Readonly<Record<string, StoredValue>>): Promise<void>;
+	/** Stores values at their places, for keys that may hold anything. A group that loses its last value goes with it. */
+	change(edits: readonly SettingEdit[]): Promise<void>;
+}
+
+/** A value for one place among the settings; undefined takes away what is there. */
+export interface SettingEdit {
+	readonly path: readonly string[];
+	readonly value: StoredValue | readonly string[] | undefined;
 }
 
 /** The question that a person gets when all included quota is out. */

@@ -162,6 +162,7 @@ export function tried(progress: Progress, { account, isTrial, rotations }: Try, 
 		case "finished":
 			return { ...common, isFinished: true };
 		case "signed-out":
+		case "barred":
 			return common;
 		case "unavailable": {
 			const retryAt = new Map([...progress.retryAt, [account.id, served.retryAt] as const]);

@@ -113,6 +113,8 @@ function whyLeft(
 	| { readonly cause: SwitchCause }
 	| { readonly reason: RotationReason; readonly readyAt: number | undefined; readonly guessed?: boolean } {
 	const gated = gatedIn(plan, from.id);
+	if (gated?.gate.kind === "not-in-set") return { reason: "not_in_set", readyAt: undefined };
+	if (gated?.gate.kind === "capped") return { reason: "capped", readyAt: gated.gate.until };
 	const longest = longestOf(gated?.blocking() ?? []);
 	if (longest) {
 		const { reason, until: readyAt, guessed } = longest;
@@ -145,6 +147,7 @@ function longestOf(cooldowns: readonly Cooldown[]): Cooldown | undefined {
  * one that resets when the account is ready again.
  */
 function windowBehind(gated: Gated | undefined, now: number): string | undefined {
+	if (gated?.gate.kind === "capped") return gated.gate.window;
 	if (!gated?.usage) return undefined;
 	const { usage } = gated;
 	const longest = longestOf(gated.blocking().filter(isOfQuota));

@@ -1,4 +1,5 @@
 import type { Api, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
+import { raceAbort } from "./abort.ts";
 import { type Account, printable } from "./account.ts";
 import type { Affinity } from "./affinity.ts";
 import {
@@ -53,6 +54,8 @@ export type Served =
 	| Refused
 	/** The sign-in of the account has ended, which is recorded. */
 	| { readonly kind: "signed-out" }
+	/** A cap or the account set of the session keeps the request from it, since the account was chosen. */
+	| { readonly kind: "barred" }
 	/** There is no token right now, which is not held against the account. `why`: what the person has to change first. */
 	| { readonly kind: "unavailable"; readonly retryAt: number; readonly why: string | undefined };
 
@@ -83,6 +86,8 @@ export interface ServeDeps {
 	readonly readUsageHeaders: ReadUsageHeaders;
 	/** Asks the usage endpoint; only messages wait for it. Never rejects. */
 	readonly askUsage: (id: AccountId) => Promise<unknown>;
+	/** Settles once the figures are in that a cap on an account is held against; undefined where none are due. */
+	readonly figuresDue?: (id: AccountId) => Promise<void> | undefined;
 	/** Does pi's own retry repeat a turn with this error? */
 	readonly isRepeatedByHost: (message: string) => boolean;
 	/** Hashes a token, to recognize it later. */
@@ -124,6 +129,10 @@ export async function serve(
 			if (refused !== undefined) pool.cool(account, cooldownAfterRefusal(deps.clock.now()), request.model.id);
 			return { kind: "unavailable", retryAt: token.retryAt, why: token.lasts ? token.reason : undefined };
 		}
+		const due = deps.figuresDue?.(account.id);
+		if (due) await raceAbort(due, signal);
+		// The wait, for a token or for the second try say, may have brought newer usage or a person's word.
+		if (pool.isBarred(pool.account(account.id) ?? account, sessionId)) return { kind: "barred" };
 		const tried = await tryOnce(account, token.access, request, spent, others, push, deps);
 		if (tried.kind === "finished") return tried;
 		const { failure } = tried;

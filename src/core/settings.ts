@@ -1,4 +1,6 @@
+import type { AccountSets } from "./account-sets.ts";
 import type { Reserve } from "./candidate.ts";
+import type { Caps } from "./caps.ts";
 import { DEFAULT_POLICY, type PolicyName } from "./policies.ts";
 
 /** When to ask for the faster service tier: never, while every known window has plenty left, or always. */
@@ -74,6 +76,10 @@ export interface Settings {
 	readonly enabled: boolean;
 	readonly rotation: RotationSettings;
 	readonly beyond: BeyondSettings;
+	/** What no session uses, by account. Read from the person's own file alone, as the sets. */
+	readonly caps: Caps;
+	/** The accounts that sessions use below a folder. */
+	readonly sets: AccountSets;
 	readonly footer: FooterSettings;
 	/** One line when a request moves to another account. */
 	readonly notifications: boolean;
@@ -93,6 +99,8 @@ export const DEFAULT_SETTINGS: Settings = {
 		fastMode: "off",
 	},
 	beyond: { credits: "own", reserveModel: "ask" },
+	caps: {},
+	sets: {},
 	footer: {
 		usage: "left",
 		windows: "both",

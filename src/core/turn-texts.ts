@@ -6,10 +6,27 @@ import { about, formatClock, formatCount, formatDuration, plural } from "./forma
  * retry looks for "429", "500" and the like anywhere in a text. `now` and `readyAt` are epoch ms.
  */
 export function exhausted(why: Exhaustion, now: number): string {
-	const { untried, cooling, notOffered, unavailable, refused = 0 } = why;
+	if (!why.isInSet) return noneServes(why, now);
+	return why.total === 0 ? setIsEmpty() : `${noneServes(why, now)} ${BOUND_TO_SET}`;
+}
+
+/** Words the end of a turn where every account of the set that holds has left the pool. */
+export function setIsEmpty(): string {
+	return (
+		"No account of this folder's account set is in the pool, and no other may serve here. " +
+		"/multicodex only shows the set, /multicodex only all ends it."
+	);
+}
+
+const BOUND_TO_SET = "This folder's account set allows no other account: /multicodex only all ends it.";
+
+function noneServes(why: Exhaustion, now: number): string {
+	const { untried, cooling, notOffered, unavailable, refused = 0, capped = 0 } = why;
 	if (untried > 0) return [...triedInVain(why), `Send again to go on with ${formatCount(untried)} more.`].join(" ");
-	if (cooling > notOffered) {
-		return [quotaExceeded(why), firstReset(why, now), ...othersOf(why), WAYS_ON].filter(Boolean).join(" ");
+	if (cooling > notOffered || capped > 0) {
+		const spent = cooling > notOffered ? quotaExceeded(why) : "";
+		const parts = [spent, areCapped(why), firstReset(why, now), ...othersOf(why), waysPastCaps(capped), WAYS_ON];
+		return parts.filter(Boolean).join(" ");
 	}
 	if (unavailable > 0 && unavailable === refused) {
 		return [...triedInVain(why), ...othersOf({ ...why, refused: 0, unavailable: 0 }), WAYS_ON].join(" ");
@@ -71,6 +88,20 @@ function quotaExceeded({ cooling, notOffered, total }: Exhaustion): string {
 	const spent = cooling - notOffered;
 	if (total === 1) return "Codex quota exceeded.";
 	return `Codex quota exceeded on ${spent === total ? "all " : ""}${plural(spent, "account")}.`;
+}
+
+function areCapped({ capped = 0, total }: Exhaustion): string {
+	if (capped === 0) return "";
+	if (total === 1) return "The Codex account is at its cap.";
+	const which = `${capped === total ? "All " : ""}${formatCount(capped)}`;
+	return capped === 1 ? "1 account is at its cap." : `${which} accounts are at their cap.`;
+}
+
+function waysPastCaps(capped: number): string {
+	if (capped === 0) return "";
+	return capped === 1
+		? "/multicodex cap shows it, /multicodex cap off lifts it."
+		: "/multicodex cap shows them, /multicodex cap off lifts them.";
 }
 
 function firstReset({ readyAt, total, guessed }: Exhaustion, now: number): string {

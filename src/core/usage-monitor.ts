@@ -1,3 +1,4 @@
+import { within } from "./abort.ts";
 import type { Account } from "./account.ts";
 import type { Credentials } from "./credentials.ts";
 import { tellDefect } from "./defect-reports.ts";
@@ -28,6 +29,11 @@ export interface UsageMonitor {
 	 * was refused is followed by another one.
 	 */
 	ask(id: AccountId): Promise<boolean>;
+	/**
+	 * Settles once the figures are in that the last answer of an account was followed by, where a cap on it is near, in
+	 * two seconds at most; undefined where none are due. A request that came before them would go below the cap.
+	 */
+	figuresDue(id: AccountId): Promise<void> | undefined;
 	/** True while an answer is awaited: of this account, or without one of any. */
 	isAsking(id?: AccountId): boolean;
 	/** Ends the calls under way: an open connection would delay the end of pi. */
@@ -61,6 +67,8 @@ const LONGEST_BACKOFF_MS = 15 * 60_000;
 const FOLLOW_MS = 60_000;
 /** With less left, percent, the next answer may be the last one: the account is asked about after each. */
 const NEAR_THE_END_PERCENT = 10;
+/** So long a request waits for the figures that a cap is held against. */
+const FIGURES_MS = 2000;
 /**
  * With less left, percent, a rotation is near, and the others are asked about as well: once at each step, since a
  * weekly window may be nearly used up for a day.
@@ -78,6 +86,8 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 	const looks = new Map<AccountId, number>();
 	/** Accounts to ask about when their minute is over. */
 	const owed = new Map<AccountId, NodeJS.Timeout>();
+	/** What follows the last answer of an account. */
+	const following = new Map<AccountId, Promise<void>>();
 	let baseUrl: string | undefined;
 	let session = new AbortController();
 
@@ -184,6 +194,12 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		return steps > before;
 	};
 
+	/** Is so little left above a cap that one answer may reach it, or is that unknown? */
+	const isNearCap = (account: Account) => {
+		if (!pool.floors(account)) return false;
+		return !state.status(account.id).usage || (pool.aboveCap(account) ?? 100) < NEAR_THE_END_PERCENT;
+	};
+
 	/** The wait, ms, before the account is asked what an answer of `answeredAt` used; undefined if that is known. */
 	const untilAsked = (account: Account, status: AccountStatus, answeredAt: number): number | undefined => {
 		if (!account.enabled || account.needsLogin) return undefined;
@@ -194,7 +210,7 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		// A call from the future: the clock was set back since.
 		if (sinceMs < 0) return -sinceMs > FOLLOW_MS ? 0 : undefined;
 		if (usageFailures === 0 && usageAskedAt > answeredAt) return undefined;
-		const isNear = usage !== undefined && headroom(usage, now) < NEAR_THE_END_PERCENT;
+		const isNear = (usage !== undefined && headroom(usage, now) < NEAR_THE_END_PERCENT) || isNearCap(account);
 		const paceMs = isNear || looks.get(account.id) === usageAskedAt ? 0 : FOLLOW_MS;
 		const restMs = usageFailures === 0 ? paceMs : Math.min(ASKING_MS * 2 ** usageFailures, LONGEST_BACKOFF_MS);
 		return Math.max(0, restMs - sinceMs);
@@ -236,7 +252,12 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		refreshStale: () => askWhereDue(pool.accounts),
 		follow: async (id, hasToldUsage) => {
 			const { signal } = session;
-			if (!hasToldUsage) await askAfterAnswer(id, clock.now());
+			if (!hasToldUsage) {
+				const asked = askAfterAnswer(id, clock.now());
+				following.set(id, asked);
+				await asked;
+				if (following.get(id) === asked) following.delete(id);
+			}
 			if (signal.aborted) return;
 			await askWhereDue(() => {
 				const accounts = pool.accounts();
@@ -247,7 +268,8 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 			const wasSpent = ({ cooldowns, usage }: AccountStatus) =>
 				cooldowns.length > 0 ||
 				(usage && (usage.limitReached || includedOf(usage).some(({ usedPercent }) => usedPercent >= 100)));
-			const spent = () => pool.accounts().filter(({ id }) => wasSpent(state.status(id)));
+			const isAtCap = (account: Account) => (pool.aboveCap(account) ?? 1) <= 0;
+			const spent = () => pool.accounts().filter((account) => wasSpent(state.status(account.id)) || isAtCap(account));
 			return askWhereDue(spent, COOLING_TTL_MS);
 		},
 		ask: async (id) => {
@@ -263,6 +285,11 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 				tellDefect(error, "usage", pool.emit);
 				return false;
 			}
+		},
+		figuresDue: (id) => {
+			const account = pool.account(id);
+			const due = following.get(id);
+			return due && account && isNearCap(account) ? within(due, FIGURES_MS, () => undefined) : undefined;
 		},
 		isAsking: (id) => (id === undefined ? underWay.size > 0 : underWay.has(id)),
 		stop: () => {

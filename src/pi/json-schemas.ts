@@ -91,6 +91,16 @@ const gateSchema = z.discriminatedUnion("kind", [
 		leftPercent: z.number(),
 		floorPercent: z.number(),
 	}),
+	/** A cap of the person's keeps what is left of that window, until its reset. */
+	z.strictObject({
+		kind: z.literal("capped"),
+		window: z.string(),
+		leftPercent: z.number(),
+		floorPercent: z.number(),
+		until: time.nullable(),
+	}),
+	/** The account set of the session's folder does not have it. */
+	z.strictObject({ kind: z.literal("not-in-set") }),
 	/** The session waits: the quota that is left here is needed by those at work on it. */
 	z.strictObject({ kind: z.literal("crowded"), live: z.number(), roomPercent: z.number() }),
 ]);

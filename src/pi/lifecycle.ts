@@ -4,7 +4,7 @@ import type { Affinity } from "../core/affinity.ts";
 import type { Credentials } from "../core/credentials.ts";
 import { guarded } from "../core/defect-reports.ts";
 import type { PoolEvent } from "../core/events.ts";
-import type { AccountId } from "../core/ids.ts";
+import type { AccountId, SessionId } from "../core/ids.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
 import type { Clock, EventLog } from "../core/ports.ts";
@@ -23,6 +23,8 @@ export const SESSION_ENTRY = "multicodex";
 interface Deps {
 	readonly pool: Pool;
 	readonly link: PiLoginSync;
+	/** Hears in which folder the session runs. */
+	readonly folders?: { begin(sessionId: SessionId, cwd: string): void; end(): void };
 	readonly affinity: Affinity;
 	readonly credentials: Credentials;
 	readonly usage: UsageMonitor;
@@ -55,7 +57,7 @@ const LAST_WRITE_MS = 5000;
 export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, takeStray, welcome, noticeOf, isOnPlanLogin } =
 		deps;
-	const { settings, eventLog, clock, earlyWarnings, reminder, logins } = deps;
+	const { settings, eventLog, clock, earlyWarnings, reminder, logins, folders } = deps;
 	let current: ExtensionContext | undefined;
 	/** The account that serves the session now, and is not remembered in it yet. */
 	let unremembered: AccountId | undefined;
@@ -140,6 +142,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	pi.on("session_start", async (_event, given) => {
 		const ctx = maskedContext(given, () => settings().maskEmails);
 		current = ctx;
+		folders?.begin(ctx.sessionManager.getSessionId(), ctx.cwd);
 		const { account, at, isCompacted } = rememberedAccount(ctx);
 		// Its account may have been merged into another one since.
 		const present = account === undefined ? undefined : (pool.account(account)?.id ?? account);
@@ -207,6 +210,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 			// After a reload there is another provider object, which knows nothing of this registration.
 			() => provider.isOutOfStep() && provider.keepAvailability(),
 			remember,
+			() => folders?.end(),
 			() => pool.releaseLease(ctx.sessionManager.getSessionId()),
 			footer.stop,
 			returns.stop,

@@ -7,7 +7,7 @@ import { traceOf } from "../core/defect.ts";
 import { ABORTED, finalError } from "../core/final-events.ts";
 import type { Handout } from "../core/handout.ts";
 import { type FailoverDeps, failover } from "../core/request-loop.ts";
-import { noAccountSignedIn, switchedOffHere, unexpected } from "../core/turn-texts.ts";
+import { noAccountSignedIn, setIsEmpty, switchedOffHere, unexpected } from "../core/turn-texts.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 
 /** pi's built-in provider, over which we register. */
@@ -18,6 +18,9 @@ export const PROVIDER = "openai-codex";
  * the name of an environment variable nor anything with `$` or `!`, which hosts would resolve; nor has a token any.
  */
 const PLACEHOLDER_KEY = "pi-multicodex";
+
+/** Takes the place of a token that caps and account sets keep from every caller here. Never sent anywhere. */
+const KEPT_KEY = `${PLACEHOLDER_KEY}-kept`;
 
 /** So many keys are remembered as handed out by us. */
 const MOST_KEYS = 50;
@@ -128,13 +131,23 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		oauth: {
 			...deps.oauth,
 			getApiKey: ({ access }) => {
-				const key = deps.isEnabled() ? deps.keyForOthers() : undefined;
-				return key?.isValid ? keys.handOut(key.token, access) : access;
+				if (!deps.isEnabled()) return access;
+				const key = deps.keyForOthers();
+				if (key?.isValid) return keys.handOut(key.token, access);
+				return mayGiveOwn() ? access : keys.handOut(KEPT_KEY, access);
 			},
 		},
 		streamSimple: (model: Model<Api>, context: Context, options?: StreamOptions) =>
 			streamSimple(model, context, options ?? {}, parts),
 	} satisfies ProviderConfig;
+
+	/** pi's own login is an account like any other: a cap or the account set of the session may keep it from others. */
+	const mayGiveOwn = () => {
+		const { pool } = deps.failover;
+		const own = pool.accounts().filter(({ linked }) => linked);
+		if (own.length === 0) return pool.setFor(undefined) === undefined;
+		return own.some((account) => !pool.isBarred(account, undefined));
+	};
 
 	ours.add(config.streamSimple);
 
@@ -299,10 +312,11 @@ async function serveFromPool(
 	await raceAbort(link.sync(options.signal), options.signal);
 	const isEmpty = pool.accounts().length === 0;
 	const plain = deps.keys.asPlain(options);
-	if (isEmpty && !plain) {
+	const isBound = pool.setFor(options.sessionId) !== undefined;
+	if (isEmpty && (!plain || isBound)) {
 		// The last account has left since pi looked for a key: from the next request on it finds none.
 		pool.emit({ type: "changed" });
-		outer.push(finalError(model, "error", noAccountSignedIn(), Date.now()));
+		outer.push(finalError(model, "error", isBound ? setIsEmpty() : noAccountSignedIn(), Date.now()));
 		outer.end();
 		return;
 	}

@@ -1,7 +1,8 @@
 import { realpath, writeFile } from "node:fs/promises";
 import * as z from "zod/mini";
-import type { SettingsStore } from "../core/ports.ts";
+import type { SettingEdit, SettingsStore } from "../core/ports.ts";
 import { DEFAULT_SETTINGS, type Settings, type StoredValue } from "../core/settings.ts";
+import { capsIn, setsIn } from "./account-rules.ts";
 import { codeOf } from "./errors.ts";
 import { parseJson } from "./json.ts";
 import { changePiFile } from "./pi-file.ts";
@@ -31,6 +32,16 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 	let signature: string | undefined;
 	let settings = DEFAULT_SETTINGS;
 	const reported = new Set<string>();
+	const store = async (edit: (bytes: string) => string) => {
+		try {
+			// Only if there is none: the file is pi's.
+			await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
+			await changePiFile(path, LOCK, edit);
+		} catch (error) {
+			const code = codeOf(error) ?? "";
+			throw READ_ONLY_CODES.has(code) ? await readOnlyError(path, code) : error;
+		}
+	};
 	return {
 		read: () => {
 			const current = signatureOf(path);
@@ -44,23 +55,16 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 			// pi writes in place: a file that cannot be read now is read again next time.
 			if (!loaded) return settings;
 			signature = current;
-			settings = toSettings(loaded.preferences, (name, wanted) => {
-				if (reported.has(name)) return;
-				reported.add(name);
-				onProblem(badSetting(name, wanted));
+			settings = toSettings(loaded.preferences, (name, wanted, instead) => {
+				const problem = badSetting(name, wanted, instead);
+				if (reported.has(problem)) return;
+				reported.add(problem);
+				onProblem(problem);
 			});
 			return settings;
 		},
-		set: async (values) => {
-			try {
-				// Only if there is none: the file is pi's.
-				await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
-				await changePiFile(path, LOCK, (bytes) => withValues(bytes, values));
-			} catch (error) {
-				const code = codeOf(error) ?? "";
-				throw READ_ONLY_CODES.has(code) ? await readOnlyError(path, code) : error;
-			}
-		},
+		set: (values) => store((bytes) => withValues(bytes, values)),
+		change: (edits) => store((bytes) => withEdits(bytes, edits)),
 	};
 }
 
@@ -68,12 +72,14 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 export function settingsProblemsIn(bytes: string): string[] {
 	const problems: string[] = [];
 	const file = parseJson(groupSchema, bytes);
-	if (file) toSettings(file[SETTINGS_KEY], (name, wanted) => problems.push(badSetting(name, wanted)));
-	return problems;
+	if (file) {
+		toSettings(file[SETTINGS_KEY], (name, wanted, instead) => problems.push(badSetting(name, wanted, instead)));
+	}
+	return [...new Set(problems)];
 }
 
-function badSetting(name: string, wanted: string): string {
-	return `settings.json: ${name} must be ${wanted}; the default is used.`;
+function badSetting(name: string, wanted: string, instead = "the default is used"): string {
+	return `settings.json: ${name} must be ${wanted}; ${instead}.`;
 }
 
 const savedModelSchema = z.object({ defaultProvider: z.string(), defaultModel: z.string() });
@@ -110,7 +116,10 @@ const FORMER_FOOTER_KEYS: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** Reads one preference at a time, so that a bad one falls back alone. */
-function toSettings(preferences: unknown, complain: (name: string, wanted: string) => void): Settings {
+function toSettings(
+	preferences: unknown,
+	complain: (name: string, wanted: string, instead?: string) => void,
+): Settings {
 	const group = (value: unknown, name: string) => {
 		const { data } = groupSchema.safeParse(value);
 		if (!data && value !== undefined) complain(name, "an object");
@@ -145,6 +154,8 @@ function toSettings(preferences: unknown, complain: (name: string, wanted: strin
 		...general,
 		rotation: readAll(ROTATION_PREFERENCES, DEFAULT_SETTINGS.rotation, rotation, `${SETTINGS_KEY}.rotation`),
 		beyond: readAll(BEYOND_PREFERENCES, DEFAULT_SETTINGS.beyond, beyond, `${SETTINGS_KEY}.beyond`),
+		caps: capsIn(ours.caps, `${SETTINGS_KEY}.caps`, complain),
+		sets: setsIn(ours.sets, `${SETTINGS_KEY}.sets`, complain),
 		footer: readAll(FOOTER_PREFERENCES, DEFAULT_SETTINGS.footer, footer, `${SETTINGS_KEY}.footer`),
 	};
 }
@@ -156,25 +167,44 @@ function footerIn(ours: Record<string, unknown>): unknown {
 	return former.length > 0 ? Object.fromEntries(former) : undefined;
 }
 
-/** The file with the new values, in pi's own layout. Throws if the file cannot be read: it is never overwritten. */
+/** The file with the new values, in pi's own layout. */
 function withValues(bytes: string, values: Readonly<Record<string, StoredValue>>): string {
+	return changed(bytes, (stored) => {
+		let ours = stored;
+		for (const [key, value] of Object.entries(values)) {
+			const path = key.split(".");
+			// The former keys are not read beside a group, so their values go into it together with the first new one.
+			if (path[0] === "footer" && ours.footer === undefined) ours = { ...ours, footer: footerIn(ours) };
+			ours = withValueAt(ours, path, value);
+		}
+		return ours;
+	});
+}
+
+function withEdits(bytes: string, edits: readonly SettingEdit[]): string {
+	return changed(bytes, (stored) => edits.reduce((ours, { path, value }) => withValueAt(ours, path, value), stored));
+}
+
+/** The file with our key changed. Throws if the file cannot be read: it is never overwritten. */
+function changed(bytes: string, change: (ours: Record<string, unknown>) => Record<string, unknown>): string {
 	const file = parseJson(groupSchema, bytes);
 	if (!file) throw new UnreadableSettingsError();
-	let ours: Record<string, unknown> = groupSchema.safeParse(file[SETTINGS_KEY]).data ?? {};
-	for (const [key, value] of Object.entries(values)) {
-		const path = key.split(".");
-		// The former keys are not read beside a group, so their values go into it together with the first new one.
-		if (path[0] === "footer" && ours.footer === undefined) ours = { ...ours, footer: footerIn(ours) };
-		ours = withValueAt(ours, path, value);
-	}
+	const ours = change(groupSchema.safeParse(file[SETTINGS_KEY]).data ?? {});
 	const text = JSON.stringify({ ...file, [SETTINGS_KEY]: ours }, undefined, 2);
 	return bytes.endsWith("\n") ? `${text}\n` : text;
 }
 
-function withValueAt(stored: unknown, [key, ...rest]: readonly string[], value: StoredValue): Record<string, unknown> {
+function withValueAt(
+	stored: unknown,
+	[key, ...rest]: readonly string[],
+	value: SettingEdit["value"],
+): Record<string, unknown> {
 	const group = groupSchema.safeParse(stored).data ?? {};
 	if (key === undefined) return group;
-	return { ...group, [key]: rest.length === 0 ? value : withValueAt(group[key], rest, value) };
+	const inner = rest.length === 0 ? value : withValueAt(group[key], rest, value);
+	const isGone = inner === undefined || (value === undefined && Object.keys(inner).length === 0);
+	const others = Object.entries(group).filter(([each]) => each !== key);
+	return isGone ? Object.fromEntries(others) : { ...group, [key]: inner };
 }
 
 /** `settings.json` does not parse. */

@@ -195,6 +195,8 @@ const fileSchema = z.looseObject({
 	// A newer version does not get here.
 	version: z.catch(z.literal(STATE_VERSION), STATE_VERSION),
 	pin: z.catch(z.nullable(z.string().check(z.regex(ACCOUNT_ID))), null),
+	/** Until when the pinned account is used below its caps. */
+	pinBelowCapUntil: optionalTime,
 	lastChosen: z.catch(z.nullable(z.string()), null),
 	live: recordOf(leaseSchema),
 	/** How often cooldowns were cleared by hand. */
@@ -256,10 +258,13 @@ export function openStateStore(
 
 	return {
 		pin: () => document.read().pin ?? undefined,
-		setPin: (id) =>
+		setPin: (id, belowCapUntil) =>
 			durable((draft) => {
 				draft.pin = id ?? null;
+				if (belowCapUntil === undefined) delete draft.pinBelowCapUntil;
+				else draft.pinBelowCapUntil = belowCapUntil;
 			}),
+		pinnedBelowCapUntil: () => document.read().pinBelowCapUntil,
 		status: (id) => snapshot()(id),
 		snapshot,
 		update: (id, change) => durable(applyTo(id, change)),
@@ -323,7 +328,9 @@ export function openStateStore(
 				// The account may be restored, and must not send its token a second time.
 				if (exchange || spent) draft.accounts[id] = { ...NO_STATUS, exchange, spent };
 				else delete draft.accounts[id];
-				if (draft.pin === id) draft.pin = null;
+				if (draft.pin !== id) return;
+				draft.pin = null;
+				delete draft.pinBelowCapUntil;
 			}),
 		claimWelcome: async () => {
 			// If it cannot be stored, the welcome would be shown at every start.

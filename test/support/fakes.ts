@@ -425,6 +425,8 @@ export interface FakeStateStore extends StateStore {
 	looks: number;
 	readonly statusById: Map<AccountId, AccountStatus>;
 	pinnedId: AccountId | undefined;
+	/** Until when the pinned account is used below its caps, epoch ms. */
+	belowCapUntil: number | undefined;
 	/** The account that each session is at work on; no lease runs out. */
 	readonly live: Map<string, AccountId>;
 	chosenLast: AccountId | undefined;
@@ -447,6 +449,7 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 		looks: 0,
 		statusById: new Map(Object.entries(statusById).map(([id, status]) => [id, { ...empty, ...status }])),
 		pinnedId: undefined,
+		belowCapUntil: undefined,
 		live: new Map(),
 		chosenLast: undefined,
 		trouble: undefined,
@@ -454,9 +457,11 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 		written: [],
 		writtenSoon: [],
 		pin: () => store.pinnedId,
-		setPin: async (id) => {
+		setPin: async (id, belowCapUntil) => {
 			store.pinnedId = id;
+			store.belowCapUntil = belowCapUntil;
 		},
+		pinnedBelowCapUntil: () => store.belowCapUntil,
 		status: (id) => store.snapshot()(id),
 		snapshot: () => {
 			store.looks += 1;

@@ -3,7 +3,7 @@ import type { Account, Credential } from "../../src/core/account.ts";
 import type { ToolName } from "../../src/core/account-source.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
 import { createMembership } from "../../src/core/membership.ts";
-import type { SettingsStore } from "../../src/core/ports.ts";
+import type { SettingEdit, SettingsStore } from "../../src/core/ports.ts";
 import type { StoredValue } from "../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../src/core/usage.ts";
 import { createImports } from "../../src/features/import/imports.ts";
@@ -68,6 +68,8 @@ export interface CommandHarness {
 	refreshStale: () => Promise<void>;
 	/** Preferences that were stored, write by write. */
 	readonly stored: Readonly<Record<string, StoredValue>>[];
+	/** What was stored of caps and sets, edit by edit. */
+	readonly edited: SettingEdit[];
 	/** What lies in the agent directory beside the accounts, what would be mended there, and who answers. */
 	disk: Omit<DiskFacts, "accounts">;
 	repairs: readonly Repair[];
@@ -128,6 +130,22 @@ export function createCommandHarness(
 			for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
 			harness.settings = { ...settings, rotation, beyond, footer };
 		},
+		change: async (edits) => {
+			if (cli.settingsRefusal) throw cli.settingsRefusal;
+			cli.edited.push(...edits);
+			const caps: Record<string, Record<string, number>> = structuredClone({ ...harness.settings.caps });
+			const sets = { ...harness.settings.sets };
+			for (const { path, value } of edits) {
+				const [group, key = "", window] = path;
+				if (group === "sets" && Array.isArray(value)) sets[key] = value;
+				else if (group === "sets") delete sets[key];
+				else if (window === undefined) delete caps[key];
+				else if (typeof value === "number") caps[key] = { ...caps[key], [window]: value };
+				else delete caps[key]?.[window];
+			}
+			for (const [id, floors] of Object.entries(caps)) if (Object.keys(floors).length === 0) delete caps[id];
+			harness.settings = { ...harness.settings, caps, sets };
+		},
 	};
 	const link = {
 		...harness.deps.link,
@@ -161,6 +179,7 @@ export function createCommandHarness(
 				await cli.refreshStale();
 				asking -= 1;
 			},
+			figuresDue: () => undefined,
 			isAsking: (id) => id === undefined && asking > 0,
 			follow: async () => undefined,
 			recheckCooling: async () => undefined,
@@ -247,6 +266,7 @@ export function createCommandHarness(
 		logListeners: new Set(),
 		refreshStale: async () => undefined,
 		stored: [],
+		edited: [],
 		disk: {
 			files: [],
 			entries: [],

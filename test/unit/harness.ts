@@ -1,5 +1,6 @@
 import type { Api, AssistantMessage, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
 import type { Account } from "../../src/core/account.ts";
+import type { SetFinder } from "../../src/core/account-sets.ts";
 import { type Affinity, createAffinity } from "../../src/core/affinity.ts";
 import type { CodexDelegate, ReadUsageHeaders, StreamOptions } from "../../src/core/attempt.ts";
 import type { Credentials, TokenResult } from "../../src/core/credentials.ts";
@@ -156,6 +157,8 @@ export interface Harness {
 	/** Reads usage from headers; nothing unless told otherwise. */
 	readUsageHeaders: ReadUsageHeaders;
 	settings: Settings;
+	/** The account set that a session is bound to. */
+	setFor: SetFinder["setFor"];
 	/** What chance says next. */
 	dice: number;
 	/** Words that the host's own turn retry repeats. */
@@ -172,7 +175,14 @@ export function createHarness(...rows: Account[]): Harness {
 	const clock = aClock();
 	const accounts = anAccountStore(...rows);
 	const state = aStateStore();
-	const pool = createPool({ accounts, state, clock, rotation: () => harness.settings.rotation });
+	const pool = createPool({
+		accounts,
+		state,
+		clock,
+		rotation: () => harness.settings.rotation,
+		caps: () => harness.settings.caps,
+		sets: { setFor: (sessionId) => harness.setFor(sessionId) },
+	});
 	const affinity = createAffinity(clock);
 	const tries: string[] = [];
 	const closed: string[] = [];
@@ -249,6 +259,7 @@ export function createHarness(...rows: Account[]): Harness {
 		onPause: undefined,
 		readUsageHeaders: () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [] }),
 		settings: { ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, maxWaitMs: 0 } },
+		setFor: () => undefined,
 		dice: 0,
 		repeated: /overloaded|server error|50[0234]|timed out|fetch failed|socket hang up/i,
 		exhaustions: [],

@@ -123,6 +123,7 @@ export function rotationLine({ at, from, to, reason, window }: Rotation, now: nu
 /** `5h limit`, or why else a session left its account. */
 export function causeOf(reason: string, window: string | undefined): string {
 	if (reason === "usage_limit" && window !== undefined) return `${windowLabel(window)} limit`;
+	if (reason === "capped" && window !== undefined) return `${windowLabel(window)} cap`;
 	return reason === "user" ? "by hand" : humanize(reason);
 }
 

@@ -88,6 +88,12 @@ interface LogLine {
 	readonly byDay?: true;
 }
 
+/** What of a window is reached, by the reason of a rotation. */
+const SPENT_WORDS: ReadonlyMap<string, string> = new Map([
+	["usage_limit", "limit"],
+	["capped", "cap"],
+]);
+
 /** The line of every kind of decision. */
 const LINES = {
 	chosen: {
@@ -96,7 +102,8 @@ const LINES = {
 	},
 	rotated: {
 		text: ({ name, formerName, window, reason, why, clock }) => {
-			const cause = window !== undefined && reason === "usage_limit" ? `${windowLabel(window)} limit` : why;
+			const spent = SPENT_WORDS.get(reason ?? "");
+			const cause = window !== undefined && spent !== undefined ? `${windowLabel(window)} ${spent}` : why;
 			return `${formerName} to ${name}: ${cause}${clock ? `, back ${clock}` : ""}`;
 		},
 	},

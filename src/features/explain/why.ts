@@ -58,6 +58,8 @@ export function whyAsJson({ plan, isEnabled, isForeign, policy, model }: WhyView
 
 function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
 	if (gate.kind === "credits") return { kind: gate.kind, until: iso(gate.until) };
+	if (gate.kind === "capped") return { ...gate, until: iso(gate.until) };
+	if (gate.kind === "not-in-set") return { kind: gate.kind };
 	if (gate.kind !== "cooling") return gate;
 	return { kind: gate.kind, until: iso(gate.until), ...(gate.guessed && { guessed: true }) };
 }
@@ -164,6 +166,10 @@ function gateText(gate: Gate, now: number): string {
 			return "signed out";
 		case "reserve":
 			return `kept in reserve: ${formatPercent(gate.leftPercent)} of ${windowLabel(gate.window)} left`;
+		case "capped":
+			return `at its cap: ${formatPercent(gate.leftPercent)} of ${windowLabel(gate.window)} left, ${formatPercent(gate.floorPercent)} kept${gate.until === undefined ? "" : ` until ${formatClock(gate.until, now)}, in ${formatDuration(gate.until - now)}`}`;
+		case "not-in-set":
+			return "not in the account set of this folder";
 		case "crowded":
 			return `kept for its ${gate.live} live ${gate.live === 1 ? "session" : "sessions"}`;
 	}

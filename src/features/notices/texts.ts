@@ -70,6 +70,8 @@ const REASON_WORDS = {
 	refused: "was refused",
 	unavailable: "cannot be used just now",
 	overloaded: "met a server at its limit",
+	capped: "is at its cap",
+	not_in_set: "is not in this folder's account set",
 } as const;
 
 /** First cause and last account, however many were tried between them. */
@@ -85,9 +87,10 @@ function continued(event: Extract<PoolEvent, { type: "continued" }>, { now, isKn
 	const rest = remainingPercent === undefined ? "" : `, ${formatPercent(remainingPercent)}${of} left`;
 	const isTold = (reason === "signed_out" || reason === "closed") && isKnownLost(from.id);
 	if (isTold) return `Codex: continued on ${to.label}${rest}.`;
-	const what = reason === "usage_limit" && window ? `reached its ${windowLabel(window)} limit` : REASON_WORDS[reason];
-	const resets =
-		reason === "usage_limit" && readyAt !== undefined ? ` (resets ${about(guessed)}${formatClock(readyAt, now)})` : "";
+	const isOfQuota = reason === "usage_limit" || reason === "capped";
+	const kind = reason === "capped" ? "cap" : "limit";
+	const what = isOfQuota && window ? `reached its ${windowLabel(window)} ${kind}` : REASON_WORDS[reason];
+	const resets = isOfQuota && readyAt !== undefined ? ` (resets ${about(guessed)}${formatClock(readyAt, now)})` : "";
 	return `Codex: ${from.label} ${what}${resets}. Continued on ${to.label}${rest}.`;
 }
 

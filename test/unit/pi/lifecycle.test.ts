@@ -66,6 +66,7 @@ beforeEach(() => {
 			},
 			recheckCooling: async () => undefined,
 			ask: async () => true,
+			figuresDue: () => undefined,
 			isAsking: () => false,
 			stop: () => order.push("usage stop"),
 		},

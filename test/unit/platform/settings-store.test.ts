@@ -1,6 +1,7 @@
 import { chmodSync, lstatSync, mkdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { AccountSets } from "../../../src/core/account-sets.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import {
 	BEYOND_PREFERENCES,
@@ -58,6 +59,8 @@ describe("preferences", () => {
 				cooldownMs: 3_600_000,
 			},
 			beyond: { credits: "own", reserveModel: "ask" },
+			caps: {},
+			sets: {},
 			notifications: true,
 			maskEmails: false,
 		});
@@ -74,6 +77,8 @@ describe("preferences", () => {
 				fastMode: "auto",
 			},
 			beyond: { credits: "never", reserve: "always" },
+			caps: { "3f9c0a7be21d": { "5h": 10, "7d": 20 } },
+			sets: { "/home/me/project": ["3f9c0a7be21d"] },
 			notifications: false,
 			maskEmails: true,
 			footer: { usage: "used", windows: "5h", meters: false, order: "usage-first" },
@@ -99,6 +104,8 @@ describe("preferences", () => {
 				fastMode: "auto",
 			},
 			beyond: { credits: "never", reserveModel: "always" },
+			caps: { "3f9c0a7be21d": { "5h": 10, "7d": 20 } },
+			sets: { "/home/me/project": ["3f9c0a7be21d"] },
 			notifications: false,
 			maskEmails: true,
 		});
@@ -535,4 +542,58 @@ describe("a file that another program makes and keeps where nothing can be writt
 			}
 		},
 	);
+});
+
+describe("caps and account sets in the file", () => {
+	const ID = "3f9c0a7be21d";
+	const read = (stored: unknown) => {
+		write(stored);
+		return open().read();
+	};
+
+	it.each<[unknown, Record<string, number>, RegExp | undefined]>([
+		[{ "7d": 20 }, { "7d": 20 }, undefined],
+		[{ week: 20, "5H": "10", month: "5%" }, { "7d": 20, "5h": 10, "30d": 5 }, undefined],
+		[{ "7d": 20, week: 30 }, { "7d": 30 }, undefined],
+		[{ "7d": 100 }, { "7d": 100 }, /an account with a cap that is none of them is not used/],
+		[{ "7d": "twenty" }, { "7d": 100 }, /is not used/],
+		[{ "7d": null }, { "7d": 100 }, /is not used/],
+		[{ "7d": -5 }, { "7d": 0 }, /a cap of nothing is none/],
+		[{ fortnight: 20 }, { fortnight: 20 }, /a window that does not exist is passed over/],
+		["20", {}, /whose caps cannot be read has none/],
+	])("take %j, and say what is wrong with it", (stored, floors, problem) => {
+		expect(read({ caps: { [ID]: stored } }).caps).toEqual({ [ID]: floors });
+		expect(problems.map((text) => problem?.test(text))).toEqual(problem ? [true] : []);
+	});
+
+	it.each<[unknown, AccountSets, RegExp | undefined]>([
+		[{ "/proj": [ID] }, { "/proj": [ID] }, undefined],
+		[{ "/proj": ID }, { "/proj": [] }, /a set that cannot be read allows no account/],
+		[{ "/proj": [7] }, { "/proj": [] }, /allows no account/],
+		[{ proj: [ID], "C:\\proj": [ID] }, {}, /a folder that is not absolute is passed over/],
+		[[ID], { "*": [] }, /no account serves until it is corrected/],
+		[{ "*": [ID] }, {}, /not absolute/],
+	])("lose no set by a slip: %j", (stored, sets, problem) => {
+		expect(read({ sets: stored }).sets).toEqual(sets);
+		expect(problems.map((text) => problem?.test(text))).toEqual(problem ? [true] : []);
+	});
+
+	it("are stored under keys that hold anything, and leave no empty group behind", async () => {
+		write({ notifications: false });
+		const settings = open();
+		await settings.change([
+			{ path: ["sets", "/home/me/my.project"], value: [ID] },
+			{ path: ["caps", ID, "7d"], value: 20 },
+			{ path: ["caps", ID, "5h"], value: 10 },
+		]);
+		expect(settings.read().sets).toEqual({ "/home/me/my.project": [ID] });
+		expect(settings.read().caps).toEqual({ [ID]: { "5h": 10, "7d": 20 } });
+		await settings.change([
+			{ path: ["sets", "/home/me/my.project"], value: undefined },
+			{ path: ["caps", ID, "7d"], value: undefined },
+		]);
+		expect(settings.read().caps).toEqual({ [ID]: { "5h": 10 } });
+		await settings.change([{ path: ["caps", ID, "5h"], value: undefined }]);
+		expect(scratch.json(NAME)).toEqual({ theme: "dark", "pi-multicodex": { notifications: false } });
+	});
 });

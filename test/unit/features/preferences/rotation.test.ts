@@ -138,7 +138,7 @@ describe("rotation", () => {
 
 	it("is one JSON document for a program, with the values as they are stored", async () => {
 		const { pool } = cli.harness;
-		const settings = { read: () => cli.harness.settings, set: async () => undefined };
+		const settings = { read: () => cli.harness.settings, set: async () => undefined, change: async () => undefined };
 		const command = createRotation({ settings, pool });
 		const args = command.parse(["maxWait=soon", "maxRotations=5"]);
 		const session = { commands: [], signal: new AbortController().signal, isMasked: () => false, emit: pool.emit };

@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import { EVERYWHERE, isInSet, membersOf, narrowest, nearestSet } from "../../../src/core/account-sets.ts";
+import type { Candidate } from "../../../src/core/candidate.ts";
+import { readyCount } from "../../../src/core/plan.ts";
+import { anAccount, aSnapshot, DAY_MS, NOW } from "../../support/fakes.ts";
+import { planOf } from "../plans.ts";
+
+const free = (id: string, overrides: Partial<Candidate> = {}): Candidate => ({
+	account: anAccount(id),
+	cooldowns: [],
+	usage: undefined,
+	...overrides,
+});
+const outside = (id: string, overrides: Partial<Candidate> = {}) => free(id, { outsideOf: "/proj", ...overrides });
+const set = { folder: "/proj", accounts: ["a"] };
+
+describe("the set of a folder", () => {
+	it("is that of the nearest folder around it", () => {
+		const sets = { "/": ["x"], "/proj": ["a", "b"], "/proj/sub": ["c"] };
+		expect(nearestSet(sets, ["/proj/sub/deep", "/proj/sub", "/proj", "/"])?.accounts).toEqual(["c"]);
+		expect(nearestSet(sets, ["/proj/other", "/proj", "/"])).toEqual({ folder: "/proj", accounts: ["a", "b"] });
+		expect(nearestSet({ "/proj": ["a"] }, ["/project", "/"])).toBeUndefined();
+		expect(nearestSet({}, ["/constructor", "/"])).toBeUndefined();
+	});
+
+	it("is one of no account while the sets cannot be read", () => {
+		expect(nearestSet({ [EVERYWHERE]: [] }, ["/anywhere", "/"])?.accounts).toEqual([]);
+	});
+
+	it("is what all have in common where a request may belong to any", () => {
+		expect(narrowest([set, { folder: "/b", accounts: ["b", "a"] }])?.accounts).toEqual(["a"]);
+		expect(narrowest([set, { folder: "/b", accounts: ["b"] }])?.accounts).toEqual([]);
+		expect(narrowest([])).toBeUndefined();
+	});
+
+	it("has an account under each id that it ever had, and names those that have left", () => {
+		const merged = anAccount("new", { formerIds: ["a"] });
+		expect(isInSet(set, merged)).toBe(true);
+		const members = membersOf({ folder: "/proj", accounts: ["a", "gone"] }, [merged, anAccount("c")]);
+		expect([members.present, members.gone]).toEqual([[merged], ["gone"]]);
+	});
+});
+
+describe("a plan within a set", () => {
+	it("offers nothing outside, whatever speaks for it", () => {
+		const credits = { hasCredits: true, unlimited: false, balance: "50" };
+		const spent = aSnapshot({ windows: [{ usedPercent: 100, windowMinutes: 300, resetsAt: NOW + DAY_MS }], credits });
+		const plan = planOf([outside("b"), outside("c", { usage: spent })], {
+			pinned: "b",
+			affinity: "c",
+			served: "c",
+			set,
+		});
+		expect([plan.order, plan.lastResort, plan.trial, plan.next, plan.waitUntil]).toEqual([
+			[],
+			[],
+			undefined,
+			undefined,
+			undefined,
+		]);
+		expect(plan.gated.map(({ gate }) => gate.kind)).toEqual(["not-in-set", "not-in-set"]);
+	});
+
+	it("counts only the accounts that the session may use", () => {
+		const plan = planOf([free("a"), outside("b"), outside("c")], { set });
+		expect([plan.total, readyCount(plan), plan.next?.id, plan.set]).toEqual([1, 1, "a", set]);
+	});
+});
