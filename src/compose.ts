@@ -27,6 +27,7 @@ import { unusualIssuer } from "./features/sign-in/texts.ts";
 import { createWelcome } from "./features/welcome/welcome.ts";
 import { delegate } from "./pi/delegate.ts";
 import { registerSessionHooks } from "./pi/lifecycle.ts";
+import { createModelLookup } from "./pi/models.ts";
 import { isOnPlanLogin } from "./pi/plan-login.ts";
 import { isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
 import { registerCommand } from "./pi/router.ts";
@@ -129,7 +130,15 @@ export function compose(pi: ExtensionAPI): void {
 		onFailure: (error) => tellDefect(error, "renewal", pool.emit),
 	});
 	const isEnabled = () => settings.read().enabled;
-	const usage = createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled });
+	const usage = createUsageMonitor({
+		pool,
+		state,
+		credentials,
+		usageApi,
+		clock,
+		isEnabled,
+		mayUseReserveModel: () => settings.read().beyond.reserveModel !== "never",
+	});
 	const loginNews = createLoginNews({ membership, pool, usage, clock });
 	const affinity = createAffinity(clock);
 	const isNews = createDefectNews(clock.now);
@@ -254,6 +263,7 @@ export function compose(pi: ExtensionAPI): void {
 			isRepeatedByHost,
 			fingerprint,
 			settings: settings.read,
+			modelNamed: createModelLookup(pi),
 			recheckCooling: () => void usage.recheckCooling(),
 			clock,
 			pause,

@@ -5,7 +5,7 @@ import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } 
 import type { FailureEvidence } from "./failure-rules.ts";
 import type { SessionId } from "./ids.ts";
 import { isExhausted } from "./quota.ts";
-import type { UsageSnapshot, UsageWindow } from "./usage.ts";
+import type { ReserveModel, UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** pi's stream options, with `fetch`, which only newer hosts have. */
 export type StreamOptions = SimpleStreamOptions & { readonly fetch?: typeof globalThis.fetch };
@@ -50,6 +50,8 @@ export interface AttemptRequest {
 	readonly stripReasoning: boolean;
 	/** Ask for the faster service tier, unless pi or another extension has set one. */
 	readonly isFast: boolean;
+	/** Draw on this reserve model of the account; `model` is the one that it answers as. */
+	readonly reserveModel?: ReserveModel | undefined;
 }
 
 /** The way to the Codex backend. */
@@ -68,6 +70,8 @@ interface Deps {
 	readonly now: () => number;
 	/** `limitId`: the request was answered on a limit of its own. */
 	readonly onUsage: (usage: UsageSnapshot, limitId: string | undefined) => void;
+	/** The reserve model has these windows now. */
+	readonly onReserveModel: (windows: readonly UsageWindow[]) => void;
 }
 
 /**
@@ -83,8 +87,12 @@ export const REDIRECTED =
 
 /** Starts one attempt. Never throws; an error comes out of `events`. */
 export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
-	const { delegate, backend, readUsageHeaders, now, onUsage } = deps;
-	const { model, context, options } = request;
+	const { delegate, backend, now } = deps;
+	const { model, context, options, reserveModel } = request;
+	const readUsageHeaders: ReadUsageHeaders = (headers, at) => {
+		const usage = deps.readUsageHeaders(headers, at);
+		return reserveModel ? usageOf(reserveModel, usage) : usage;
+	};
 	const released = new AbortController();
 	let answered: { status: number; headers: Record<string, string>; usage: ReturnType<ReadUsageHeaders> } | undefined;
 	let body: string | undefined;
@@ -109,6 +117,11 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 		};
 	};
 
+	const tell = (usage: UsageSnapshot, limitId: string | undefined) => {
+		if (!reserveModel) deps.onUsage(usage, limitId);
+		else if (usage.reserveModel) deps.onReserveModel(usage.reserveModel.windows);
+	};
+
 	const isAccountFault = (status: number) => {
 		const { remedy } = classify(evidence(CUT_SHORT), { now: now(), modelId: model.id, cooldownMs: 0 });
 		// The body explains a 403. A host that does not give it to us reads it to its end.
@@ -131,14 +144,15 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 			isOnItsWay = true;
 			const theirs = (await options.onPayload?.(payload, target)) ?? payload;
 			const replayable = request.stripReasoning ? withoutReasoning(theirs) : theirs;
-			return request.isFast ? asPriority(replayable) : replayable;
+			const timely = request.isFast ? asPriority(replayable) : replayable;
+			return reserveModel ? naming(reserveModel.wireModel, timely) : timely;
 		},
 		onResponse: async (response, target) => {
 			isOnItsWay = true;
 			const { status, headers } = response;
 			const usage = readUsageHeaders(headers, now());
 			answered = { status, headers, usage };
-			if (usage.snapshot) onUsage(usage.snapshot, status < 400 ? usage.activeLimit : undefined);
+			if (usage.snapshot) tell(usage.snapshot, status < 400 ? usage.activeLimit : undefined);
 			await options.onResponse?.(response, target);
 			if (isRedirect(response) || (response.status >= 400 && isAccountFault(response.status)))
 				throw new Error(CUT_SHORT);
@@ -184,6 +198,18 @@ function limitHit(
 	return { limitId: spent[0], windows: spent[1].windows };
 }
 
+/**
+ * The usage in the headers of an answer on the reserve model. There the general windows may be those of the reserve as
+ * well, so nothing is taken from them but the end of a refusal that lists no other.
+ */
+function usageOf(
+	{ limitId }: ReserveModel,
+	{ snapshot, activeWindows }: ReturnType<ReadUsageHeaders>,
+): ReturnType<ReadUsageHeaders> {
+	const { windows } = snapshot?.reserveModel ?? snapshot ?? { windows: activeWindows };
+	return { snapshot, activeLimit: limitId, activeWindows: windows };
+}
+
 /** Is this a redirect, which is not followed? Some runtimes hide it behind status 0. */
 function isRedirect({ status }: { readonly status: number }): boolean {
 	return status === 0 || (status >= 300 && status < 400);
@@ -208,6 +234,11 @@ function withoutReasoning(payload: unknown): unknown {
 /** Asks for the faster service tier, unless pi or another extension has set one. */
 function asPriority(payload: unknown): unknown {
 	return isRecord(payload) && payload.service_tier === undefined ? { ...payload, service_tier: "priority" } : payload;
+}
+
+/** The payload for another model. The host's own is what it keeps of the answer: session and costs know no other. */
+function naming(model: string, payload: unknown): unknown {
+	return isRecord(payload) ? { ...payload, model } : payload;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -5,6 +5,8 @@ import type { CoolingCause, PoolEvent, RequestInfo } from "./events.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import type { AccountStatus, Clock } from "./ports.ts";
 import { creditsUntil, tightest } from "./quota.ts";
+import { reserveLeft, reserveModelIn } from "./reserve-model.ts";
+import type { ReserveModel } from "./usage.ts";
 
 /** Finds out what has changed with the accounts since the last look, in any process, and emits each event once. */
 export interface ChangeDetector {
@@ -16,6 +18,11 @@ export interface ChangeDetector {
 	serves(id: AccountId): void;
 	/** Called with the account that serves a session: emits, once a session, that this costs bought credits. */
 	spends(id: AccountId, asked: RequestInfo): void;
+	/**
+	 * Called when the answer of a session begins: emits, once for as long as the session stays there, that it comes from
+	 * `reserveModel`; undefined where it does not.
+	 */
+	answers(id: AccountId, asked: RequestInfo, reserveModel: ReserveModel | undefined): void;
 }
 
 interface Deps {
@@ -40,14 +47,18 @@ export function createChangeDetector({ accounts, statuses, floors, clock, emit }
 	/** Reset of the window that was warned about, by account and window. */
 	const warned = new Map<string, number | undefined>();
 	const spending = new Set<SessionId | undefined>();
+	/** The account whose reserve model a session is on. */
+	const onReserveModel = new Map<SessionId | undefined, AccountId>();
 
 	/** Cooldowns that hold now, by account and scope. */
 	const coolingNow = (all: readonly Account[], now: number) => {
 		const found = new Map<string, Cooling>();
 		const status = statuses();
 		for (const account of all) {
-			for (const cooldown of activeCooldowns(status(account.id).cooldowns, now)) {
-				found.set(`${account.id} ${cooldown.scope}`, { account, cooldown });
+			const { cooldowns, usage } = status(account.id);
+			for (const cooldown of activeCooldowns(cooldowns, now)) {
+				const isOfReserveModel = reserveModelIn(cooldown.scope, usage) !== undefined;
+				found.set(`${account.id} ${cooldown.scope}`, { account, cooldown, isOfReserveModel });
 			}
 		}
 		return found;
@@ -63,11 +74,12 @@ export function createChangeDetector({ accounts, statuses, floors, clock, emit }
 			const holding = coolingNow(all, now);
 			known = holding;
 			if (!before) return;
-			for (const [key, { account, cooldown }] of holding) {
+			for (const [key, { account, cooldown, isOfReserveModel }] of holding) {
 				const former = before.get(key)?.cooldown;
 				if (former && cooldown.until - former.until <= JITTER_MS) continue;
 				const { scope, reason, until, guessed } = cooldown;
-				emit({ type: "cooling", account, scope, reason, until, ...(guessed && { guessed }), cause });
+				const known = { scope, reason, until, ...(guessed && { guessed }), cause };
+				emit({ type: "cooling", account, ...known, ...(isOfReserveModel && { isOfReserveModel }) });
 			}
 			for (const [key, { account, cooldown }] of before) {
 				if (holding.has(key) || !present.has(account.id)) continue;
@@ -109,10 +121,22 @@ export function createChangeDetector({ accounts, statuses, floors, clock, emit }
 			spending.add(asked.sessionId);
 			emit({ type: "on-credits", account, until, asked });
 		},
+		answers: (id, asked, reserveModel) => {
+			const { sessionId } = asked;
+			const account = accounts().find((each) => each.id === id);
+			const isStaying = onReserveModel.get(sessionId) === id;
+			onReserveModel.delete(sessionId);
+			if (!reserveModel || !account) return;
+			onReserveModel.set(sessionId, id);
+			if (isStaying) return;
+			const leftPercent = reserveLeft(reserveModel, clock.now());
+			emit({ type: "on-reserve-model", account, model: reserveModel.visibleModel, leftPercent, asked });
+		},
 	};
 }
 
 interface Cooling {
 	readonly account: Account;
 	readonly cooldown: Cooldown;
+	readonly isOfReserveModel: boolean;
 }

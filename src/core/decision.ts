@@ -15,6 +15,7 @@ export const DECISION_KINDS = [
 	"closed",
 	"last-one",
 	"on-credits",
+	"on-reserve-model",
 	"exhausted",
 	"defect",
 	"added",
@@ -127,6 +128,9 @@ const DECISIONS: EventTable<Decision | undefined> = {
 	"on-credits": ({ account, until, asked }) => {
 		const { modelId, sessionId } = asked;
 		return { kind: "on-credits", account: account.id, until, model: modelId, session: sessionId };
+	},
+	"on-reserve-model": ({ account, leftPercent, model, asked }) => {
+		return { kind: "on-reserve-model", account: account.id, leftPercent, model, session: asked.sessionId };
 	},
 	exhausted: ({ why, asked }) => {
 		const { total, cooling, untried, readyAt, guessed } = why;

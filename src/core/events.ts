@@ -104,6 +104,8 @@ export type PoolEvent =
 			/** That time is a guess. */
 			readonly guessed?: boolean | undefined;
 			readonly cause: CoolingCause;
+			/** It is the account's reserve model that is closed, and nothing else. */
+			readonly isOfReserveModel?: true;
 	  }
 	/** A cooldown ended. */
 	| {
@@ -122,6 +124,16 @@ export type PoolEvent =
 			readonly account: Account;
 			/** When included quota is back, epoch ms. */
 			readonly until: number;
+			readonly asked: RequestInfo;
+	  }
+	/** The answer of a session begins to come from a reserve model. Once for as long as it stays there. */
+	| {
+			readonly type: "on-reserve-model";
+			readonly account: Account;
+			/** The model that answers, by the name that a person knows. */
+			readonly model: string;
+			/** What is left of it, percent; undefined when not known. */
+			readonly leftPercent: number | undefined;
 			readonly asked: RequestInfo;
 	  }
 	/** A request found no account. */

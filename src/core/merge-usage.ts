@@ -2,6 +2,7 @@ import { type Cooldown, covers, isOfQuota, mergeCooldown } from "./cooldown.ts";
 import { ownValue } from "./own-value.ts";
 import type { AccountStatus } from "./ports.ts";
 import { creditsUntil, exhaustedUntil, hasFunds, includedOf, isExhausted, isSpent, remaining } from "./quota.ts";
+import { reserveModelIn } from "./reserve-model.ts";
 import {
 	type Credits,
 	type MeteredLimit,
@@ -105,6 +106,15 @@ export function withoutModelApart(status: AccountStatus, modelId: string): Accou
 		}),
 	);
 	return { ...status, usage: { ...usage, limits } };
+}
+
+/** The status with what is left of the account's reserve model. */
+export function withReserveWindows(status: AccountStatus, windows: readonly UsageWindow[]): AccountStatus {
+	const { usage } = status;
+	const reserveModel = usage?.reserveModel;
+	if (!reserveModel) return status;
+	const { limitId, wireModel, visibleModel } = reserveModel;
+	return { ...status, usage: { ...usage, reserveModel: { limitId, wireModel, visibleModel, windows } } };
 }
 
 /** The endpoint reports every window; the headers of a refusal may report only the one that was hit. */
@@ -223,7 +233,10 @@ function limitBehind(cooldown: Cooldown, usage: UsageSnapshot, now: number): str
 	return behind?.[0];
 }
 
-function limitOf({ scope }: Cooldown, { limits }: UsageSnapshot): readonly UsageWindow[] | undefined {
+function limitOf({ scope }: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {
+	const reserveModel = reserveModelIn(scope, usage);
+	if (reserveModel) return reserveModel.windows;
+	const { limits } = usage;
 	const id = scope.startsWith("limit:") ? scope.slice("limit:".length) : "";
 	return Object.hasOwn(limits, id) ? limits[id]?.windows : undefined;
 }

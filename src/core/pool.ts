@@ -9,12 +9,12 @@ import { tellDefect } from "./defect-reports.ts";
 import type { CoolingCause, PoolEvent, PoolListener, RequestInfo } from "./events.ts";
 import { accountWith } from "./identity.ts";
 import type { AccountId, SessionId } from "./ids.ts";
-import { type AnsweredOn, ENDPOINT_LAG_MS, mergeUsage, withoutModelApart } from "./merge-usage.ts";
+import { type AnsweredOn, ENDPOINT_LAG_MS, mergeUsage, withoutModelApart, withReserveWindows } from "./merge-usage.ts";
 import { type Plan, plan, type SelectionRequest, type Snapshot, TRIAL_MS } from "./plan.ts";
 import type { AccountStatus, AccountStore, Clock, StateStore } from "./ports.ts";
 import { includedOf, isSpent } from "./quota.ts";
 import type { RotationSettings } from "./settings.ts";
-import type { UsageSnapshot } from "./usage.ts";
+import type { ReserveModel, UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** All accounts of this person, what is known of each, and who may serve next. */
 export interface Pool {
@@ -49,8 +49,11 @@ export interface Pool {
 	 * it used below its caps until then.
 	 */
 	pin(id: AccountId | undefined, belowCapUntil?: number): Promise<void>;
-	/** Takes an account, or every account of its workspace, out of the choice for a while. */
-	cool(account: Account, cooling: Cooling, modelId: string): void;
+	/**
+	 * Takes an account, or every account of its workspace, out of the choice for a while. Without a model a limit is
+	 * closed that no model of the account draws on otherwise.
+	 */
+	cool(account: Account, cooling: Cooling, modelId: string | undefined): void;
 	/**
 	 * Counts a refusal of the whole workspace or account (402/403), before it is cooled; the third in a row switches it
 	 * off. Parallel refusals of one moment count once.
@@ -66,6 +69,8 @@ export interface Pool {
 	clearCooldowns(): Promise<void>;
 	/** Takes in usage from a response or from the endpoint; `answered`: the answer was given on a limit of its own. */
 	noteUsage(id: AccountId, usage: UsageSnapshot, answered?: AnsweredOn): void;
+	/** Takes in what is left of the reserve model of an account, and nothing else. */
+	noteReserveModel(id: AccountId, windows: readonly UsageWindow[]): void;
 	noteError(id: AccountId, text: string): void;
 	/**
 	 * Takes note of a refusal of which nothing tells whose fault it was. The same twice in a row has others tried first
@@ -87,11 +92,13 @@ export interface Pool {
 	endTrial(id: AccountId, modelId: string, began: number): void;
 	/**
 	 * An account has answered a request to its end; `hasMoved`: its session was with another account before.
-	 * `hasToldUsage`: the answer said what is left.
+	 * `hasToldUsage`: the answer said what is left. `isOnReserveModel`: it says nothing about the included quota.
 	 */
-	served(id: AccountId, hasMoved: boolean, hasToldUsage: boolean): void;
+	served(id: AccountId, hasMoved: boolean, hasToldUsage: boolean, isOnReserveModel?: boolean): void;
 	/** An account begins to serve a session; tells, once a session, where that costs bought credits. */
 	spends(id: AccountId, asked: RequestInfo): void;
+	/** The answer of a session begins; tells, once for as long as it stays there, where it comes from a reserve model. */
+	answers(id: AccountId, asked: RequestInfo, reserveModel: ReserveModel | undefined): void;
 	/** Tells of cooldowns that others have begun or ended since the last look, and of those that have run out. */
 	detectChanges(): void;
 	subscribe(listener: PoolListener): () => void;
@@ -274,7 +281,7 @@ export function createPool({ accounts, state, clock, rotation, caps = () => NO_C
 				reason,
 				until,
 				setAt: now,
-				models: reason === "usage_limit" && !scope.startsWith("model:") ? [modelId] : [],
+				models: reason === "usage_limit" && !scope.startsWith("model:") && modelId !== undefined ? [modelId] : [],
 				...(guessed && isOfQuota({ reason }) && { guessed: true }),
 			};
 			changes.detect();
@@ -283,7 +290,7 @@ export function createPool({ accounts, state, clock, rotation, caps = () => NO_C
 			// A model that the general limit refuses draws on none of its own.
 			const isOfGeneralLimit = scope === "account" && isOfQuota(cooldown);
 			update(account.id, (status) => ({
-				...(isOfGeneralLimit ? withoutModelApart(status, modelId) : status),
+				...(isOfGeneralLimit && modelId !== undefined ? withoutModelApart(status, modelId) : status),
 				cooldowns: mergeCooldown(status.cooldowns, cooldown, now),
 			}));
 			// What one seat has used up says nothing of another's windows: those rest for the workspace's sake alone.
@@ -336,6 +343,10 @@ export function createPool({ accounts, state, clock, rotation, caps = () => NO_C
 			if (isNewPlan) patch(id, { plan: usage.plan });
 			changed();
 		},
+		noteReserveModel: (id, windows) => {
+			state.updateSoon(id, (status) => withReserveWindows(status, windows));
+			changed();
+		},
 		noteError,
 		noteUnknown: (id, text) => {
 			const { lastError } = state.status(id);
@@ -358,7 +369,7 @@ export function createPool({ accounts, state, clock, rotation, caps = () => NO_C
 			changes.detect("usage");
 			changed();
 		},
-		served: (id, hasMoved, hasToldUsage) => {
+		served: (id, hasMoved, hasToldUsage, isOnReserveModel = false) => {
 			state.updateSoon(id, (status) => ({
 				...status,
 				strikes: 0,
@@ -368,10 +379,11 @@ export function createPool({ accounts, state, clock, rotation, caps = () => NO_C
 				...(status.doubtedUntil !== undefined && { doubtedUntil: undefined }),
 			}));
 			const account = find(id);
-			if (account) freeSeats(account, () => true, "usage");
+			if (account && !isOnReserveModel) freeSeats(account, () => true, "usage");
 			emit({ type: "served", account: id, hasMoved, hasToldUsage });
 		},
 		spends: changes.spends,
+		answers: changes.answers,
 		detectChanges: () => changes.detect(),
 		subscribe: (listener) => {
 			listeners.add(listener);

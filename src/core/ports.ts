@@ -247,13 +247,19 @@ export interface OAuthClient {
 	refresh(refreshToken: string): Promise<RefreshOutcome>;
 }
 
+/** The account whose usage is asked for. */
+export interface UsageRequest {
+	readonly baseUrl: string;
+	readonly access: string;
+	readonly workspaceId: WorkspaceId;
+	/** Ask for its reserve model as well. */
+	readonly withReserveModel?: boolean | undefined;
+}
+
 /** The usage endpoint. */
 export interface UsageApi {
 	/** Fetches the usage of an account. Throws on any failure, with a reason that holds no secret. */
-	fetch(
-		request: { baseUrl: string; access: string; workspaceId: WorkspaceId },
-		signal: AbortSignal,
-	): Promise<UsageSnapshot>;
+	fetch(request: UsageRequest, signal: AbortSignal): Promise<UsageSnapshot>;
 }
 
 /** How the redemption of a reset credit ended. `reason` is the end of a sentence, and holds no secret. */

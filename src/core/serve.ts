@@ -22,6 +22,7 @@ import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
 import { hideTokens } from "./privacy.ts";
 import { headroom } from "./quota.ts";
+import { onReserveModel, openReserveModel, reserveScope, type StandIn, standInFor } from "./reserve-model.ts";
 import type { SessionSockets } from "./session-sockets.ts";
 import type { FastMode, Settings } from "./settings.ts";
 import { brokenOff, continuesElsewhere, unexpected } from "./turn-texts.ts";
@@ -75,6 +76,9 @@ export interface Alternatives {
 	readonly mayTryElsewhere: boolean;
 }
 
+/** What an account serves a request from. */
+export type ServedOn = "included" | "credits" | "reserve-model";
+
 /** The dependencies of serving a request. */
 export interface ServeDeps {
 	readonly pool: Pool;
@@ -93,6 +97,8 @@ export interface ServeDeps {
 	/** Hashes a token, to recognize it later. */
 	readonly fingerprint: (token: string) => string;
 	readonly settings: () => Settings;
+	/** pi's Codex model of this id; undefined where pi knows none. */
+	readonly modelNamed: (id: string) => Model<Api> | undefined;
 	readonly clock: Clock;
 	/** Resolves after `ms`, rejects with the abort reason. Keeps the process alive meanwhile. */
 	readonly pause: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
@@ -104,13 +110,18 @@ export interface ServeDeps {
  */
 export async function serve(
 	account: Account,
-	request: StreamRequest,
+	asked: StreamRequest,
 	others: Alternatives,
 	push: (event: AssistantMessageEvent) => void,
 	deps: ServeDeps,
+	on: ServedOn = "included",
 ): Promise<Served> {
 	const { credentials, pool, sockets, pause } = deps;
-	const { signal, sessionId } = request.options;
+	const { signal, sessionId } = asked.options;
+	const standIn = on === "reserve-model" ? standInOn(account, asked, deps) : undefined;
+	// Another request may have used it up since the plan was made.
+	if (on === "reserve-model" && !standIn) return { kind: "unavailable", retryAt: deps.clock.now(), why: undefined };
+	const request: OnAccount = standIn ? { ...asked, ...standIn } : asked;
 	const spent = new Set<Remedy>();
 	let refused: string | undefined;
 	for (;;) {
@@ -138,7 +149,7 @@ export async function serve(
 		const { failure } = tried;
 		if (spent.has(failure.remedy) || !isWorthAnotherTry(failure, isRefusedForGood(account, token.access, deps))) {
 			if (failure.remedy === "refresh-or-rotate") pool.noteRefused(account.id, deps.fingerprint(token.access));
-			penalize(account, token.access, failure, request.model.id, deps);
+			penalize(account, token.access, failure, request, deps);
 			return tried;
 		}
 		spent.add(failure.remedy);
@@ -147,6 +158,14 @@ export async function serve(
 		if (failure.remedy === "strip-reasoning") sockets.rememberReasoningRefused(sessionId);
 		if (failure.remedy === "reconnect") sockets.forget(sessionId);
 	}
+}
+
+/** The request as one account serves it; with `reserveModel` on that, and `model` is the one that it answers as. */
+type OnAccount = StreamRequest & Partial<StandIn>;
+
+function standInOn(account: Account, { model, context }: StreamRequest, deps: ServeDeps): StandIn | undefined {
+	const reserveModel = openReserveModel(account, deps.pool.status(account.id), deps.clock.now());
+	return reserveModel && standInFor({ model, context }, reserveModel, deps.modelNamed);
 }
 
 function isFast(mode: FastMode, usage: UsageSnapshot | undefined, now: number): boolean {
@@ -183,19 +202,19 @@ function isOnTheSameAccount(remedy: Remedy): boolean {
 async function tryOnce(
 	account: Account,
 	access: string,
-	request: StreamRequest,
+	request: OnAccount,
 	spent: ReadonlySet<Remedy>,
 	others: Alternatives,
 	push: (event: AssistantMessageEvent) => void,
 	deps: ServeDeps,
 ): Promise<Extract<Served, { kind: "finished" | "refused" }>> {
 	const { pool, affinity, sockets, delegate, backend, readUsageHeaders, settings, clock } = deps;
-	const { model, context, options } = request;
+	const { model, context, options, reserveModel } = request;
 	const { sessionId, signal } = options;
-	const claim = sockets.claim(sessionId, account.id);
+	const claim = sockets.claim(sessionId, account.id, reserveModel?.wireModel);
 	pool.acquireLease(account.id, sessionId, affinity.account() !== account.id);
 	// Spending credits is reported once a session, by its own requests and not by those of a summary.
-	if (affinity.isOwn(sessionId)) pool.spends(account.id, { modelId: model.id, sessionId });
+	if (affinity.isOwn(sessionId) && !reserveModel) pool.spends(account.id, { modelId: model.id, sessionId });
 	const tried = startAttempt(
 		{
 			model,
@@ -203,7 +222,8 @@ async function tryOnce(
 			options: claim.mustNotShare ? { ...options, transport: "sse" } : options,
 			access,
 			stripReasoning: spent.has("strip-reasoning") || sockets.refusesReasoning(sessionId),
-			isFast: isFast(settings().rotation.fastMode, pool.status(account.id).usage, clock.now()),
+			isFast: !reserveModel && isFast(settings().rotation.fastMode, pool.status(account.id).usage, clock.now()),
+			reserveModel,
 		},
 		{
 			delegate,
@@ -212,6 +232,7 @@ async function tryOnce(
 			now: clock.now,
 			onUsage: (usage, limitId) =>
 				pool.noteUsage(account.id, usage, limitId === undefined ? undefined : { modelId: model.id, limitId }),
+			onReserveModel: (windows) => pool.noteReserveModel(account.id, windows),
 		},
 	);
 	const atWork = setInterval(
@@ -220,12 +241,24 @@ async function tryOnce(
 	);
 	// The answer keeps pi alive, not this timer.
 	atWork.unref();
+	let hasBegun = false;
+	const forward = (event: AssistantMessageEvent) => {
+		// What is held back until then may still be a refusal.
+		const isContent = event.type.endsWith("_delta") || event.type.endsWith("_end");
+		if (!hasBegun && isContent && affinity.isOwn(sessionId)) {
+			hasBegun = true;
+			pool.answers(account.id, { modelId: model.id, sessionId }, reserveModel);
+		}
+		push(event);
+	};
 	try {
-		const delivery = await deliver(tried.events, push, signal);
+		const delivery = await deliver(tried.events, forward, signal);
 		if (delivery.kind === "answered") {
 			// The session was at work until now, however long the answer took.
 			pool.renewLease(account.id, sessionId);
-			pool.served(account.id, affinity.served(sessionId, account.id), tried.hasUsageHeaders());
+			const hasMoved = affinity.served(sessionId, account.id);
+			// What the headers of the reserve model tell of the included quota cannot be relied on: it is asked for.
+			pool.served(account.id, hasMoved, tried.hasUsageHeaders() && !reserveModel, reserveModel !== undefined);
 			push(delivery.final);
 			return { kind: "finished", failure: undefined };
 		}
@@ -239,7 +272,9 @@ async function tryOnce(
 		const message = final.error.errorMessage ?? "";
 		const surfaced = tried.surfaced(message);
 		const { cooldownMs } = settings().rotation;
-		const failure = classify(tried.evidence(message), { now: clock.now(), modelId: model.id, cooldownMs });
+		const evidence = tried.evidence(message);
+		const found = classify(evidence, { now: clock.now(), modelId: model.id, cooldownMs });
+		const failure = reserveModel ? onReserveModel(found, evidence, reserveModel, clock.now()) : found;
 		const isForPi =
 			delivery.isCommitted ||
 			isSurfaced(failure, surfaced, others, deps) ||
@@ -309,17 +344,18 @@ function afterCommit(
 	access: string,
 	failure: Failure,
 	message: string,
-	{ model, options: { sessionId } }: StreamRequest,
+	request: OnAccount,
 	deps: ServeDeps,
 ): string {
 	const isAccountFault = failure.remedy === "rotate" || failure.remedy === "retry-or-rotate";
 	if (!isAccountFault) return message;
-	penalize(account, access, failure, model.id, deps);
+	penalize(account, access, failure, request, deps);
+	const { model, options } = request;
 	const { next } = deps.pool.plan({
 		modelId: model.id,
 		affinity: deps.affinity.account(),
 		served: deps.affinity.lastServed(),
-		sessionId,
+		sessionId: options.sessionId,
 		tried: new Set([account.id]),
 	});
 	return next ? continuesElsewhere() : message;
@@ -330,11 +366,13 @@ function penalize(
 	account: Account,
 	access: string,
 	failure: Failure,
-	modelId: string,
+	{ model, reserveModel }: OnAccount,
 	{ pool, askUsage, clock }: ServeDeps,
 ): void {
+	const isOfReserveModel = reserveModel !== undefined && failure.cooling?.scope === reserveScope(reserveModel);
+	const modelId = isOfReserveModel ? undefined : model.id;
 	const isSignInGone = failure.remedy === "refresh-or-rotate" && failure.isSignInGone;
-	if (failure.kind === "workspace-disabled") pool.strike(account, "its workspace is disabled");
+	if (failure.kind === "workspace-disabled" && !isOfReserveModel) pool.strike(account, "its workspace is disabled");
 	if (isSignInGone) pool.signOut(account, access, failure.kind);
 	// Others count only once another account has served: until then the request may be at fault.
 	else if (failure.cooling && !failure.cooling.ifAnotherServes) {
@@ -345,7 +383,7 @@ function penalize(
 	// A throttled account may be an exhausted one, which 0.73.1 does not show. A limit without a name in the headers may
 	// be that of one model.
 	if (isQuotaInDoubt(failure)) void askUsage(account.id);
-	pool.noteError(account.id, failure.kind);
+	if (!isOfReserveModel) pool.noteError(account.id, failure.kind);
 }
 
 /** Must the usage endpoint be asked what is spent, and until when? */

@@ -4,9 +4,10 @@ import type { AccountId, SessionId } from "./ids.ts";
 export interface SessionSockets {
 	/**
 	 * Called right before an attempt. Closes the session's cached socket when it belongs to another account, because
-	 * the host keeps sockets, and the `previous_response_id` that lives on them, by session and not by account.
+	 * the host keeps sockets, and the `previous_response_id` that lives on them, by session and not by account. So it
+	 * does with one of the account's reserve model, `wireModel`.
 	 */
-	claim(sessionId: SessionId | undefined, account: AccountId): SocketClaim;
+	claim(sessionId: SessionId | undefined, account: AccountId, wireModel?: string): SocketClaim;
 	/** Closes the socket of one of our accounts: the session continues without us. */
 	leave(sessionId: SessionId | undefined): void;
 	/** Leaves every session; an answer under way finishes first. */
@@ -27,7 +28,8 @@ export interface SocketClaim {
 
 /** Keeps track of sockets by session; `close` is the host's own clean-up. */
 export function createSessionSockets(close: (sessionId: SessionId) => void): SessionSockets {
-	const owners = new Map<SessionId, AccountId>();
+	/** An account, or an account and its reserve model. */
+	const owners = new Map<SessionId, string>();
 	const underWay = new Map<SessionId, number>();
 	const withoutReasoning = new Set<SessionId>();
 	/** Sessions to leave as soon as no attempt is under way in them. */
@@ -41,15 +43,16 @@ export function createSessionSockets(close: (sessionId: SessionId) => void): Ses
 	};
 
 	return {
-		claim: (sessionId, account) => {
+		claim: (sessionId, account, wireModel) => {
+			const owner = wireModel === undefined ? account : `${account} ${wireModel}`;
 			if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
 			const others = underWay.get(sessionId) ?? 0;
 			leaving.delete(sessionId);
 			// A socket of unknown origin is foreign, too: the host keeps sockets while extensions are reloaded.
-			const isForeign = owners.get(sessionId) !== account;
+			const isForeign = owners.get(sessionId) !== owner;
 			if (isForeign && others === 0) forget(sessionId);
 			const mustNotShare = isForeign && others > 0;
-			if (!mustNotShare) owners.set(sessionId, account);
+			if (!mustNotShare) owners.set(sessionId, owner);
 			underWay.set(sessionId, others + 1);
 			return {
 				mustNotShare,

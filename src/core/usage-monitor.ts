@@ -6,6 +6,7 @@ import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStatus, Clock, StateStore, UsageApi } from "./ports.ts";
 import { creditsUntil, headroom, includedOf } from "./quota.ts";
+import { isIncludedSpent } from "./reserve-model.ts";
 import { USAGE_TTL_MS } from "./usage.ts";
 
 /**
@@ -48,6 +49,8 @@ interface Deps {
 	readonly clock: Clock;
 	/** False while the extension is switched off: then only explicit calls are made. */
 	readonly isEnabled: () => boolean;
+	/** False where the person wants no reserve model: none is asked for then. */
+	readonly mayUseReserveModel: () => boolean;
 }
 
 /** A call of the usage endpoint. */
@@ -79,7 +82,8 @@ const STEPS_TO_THE_END = [25, 10, 3] as const;
  * Creates the monitor. It only uses tokens that are valid now: work that may be cut off at any moment must not begin
  * the exchange of a single-use token.
  */
-export function createUsageMonitor({ pool, state, credentials, usageApi, clock, isEnabled }: Deps): UsageMonitor {
+export function createUsageMonitor(deps: Deps): UsageMonitor {
+	const { pool, state, credentials, usageApi, clock, isEnabled, mayUseReserveModel } = deps;
 	const underWay = new Map<AccountId, Flight>();
 	const stepsTaken = new Map<AccountId, number>();
 	/** When this process last asked because a person looked, which does not count for the limit after an answer. */
@@ -98,7 +102,10 @@ export function createUsageMonitor({ pool, state, credentials, usageApi, clock, 
 		signal: AbortSignal,
 	): Promise<boolean> => {
 		try {
-			pool.noteUsage(id, await usageApi.fetch({ baseUrl: base, access, workspaceId }, signal));
+			const asksReserve = mayUseReserveModel() && isIncludedSpent(state.status(id), clock.now());
+			const request = { baseUrl: base, access, workspaceId, ...(asksReserve && { withReserveModel: true }) };
+			const usage = await usageApi.fetch(request, signal);
+			pool.noteUsage(id, usage);
 			// Clear the last error: it would be shown beside the account until that serves.
 			if (state.status(id).usageFailures) {
 				state.updateSoon(id, (status) => ({ ...status, usageFailures: undefined, usageError: undefined }));

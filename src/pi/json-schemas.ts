@@ -59,6 +59,16 @@ const accountSchema = z.strictObject({
 			credits: z
 				.strictObject({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullable() })
 				.nullable(),
+			/** Luna Reserve; absent for an account without it. */
+			reserveModel: z
+				.strictObject({
+					/** The model that answers. */
+					model: z.string(),
+					windows: z.array(windowSchema),
+					/** The server's own word that it is used up. */
+					reached: z.boolean(),
+				})
+				.optional(),
 		})
 		.nullable(),
 	lastUsedAt: time.nullable(),

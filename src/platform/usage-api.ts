@@ -1,7 +1,6 @@
 import { arch, platform, release } from "node:os";
-import type { WorkspaceId } from "../core/ids.ts";
 import { ownValue } from "../core/own-value.ts";
-import type { UsageApi } from "../core/ports.ts";
+import type { UsageApi, UsageRequest } from "../core/ports.ts";
 import type { Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
 import { readText } from "./read-body.ts";
@@ -9,6 +8,9 @@ import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
 import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
 import { unreachedWords, whyUnreached } from "./unreached.ts";
 import { numberIn, resetIn, usageFromBody } from "./usage-body.ts";
+
+/** Says that the client can use a reserve model. */
+const RESERVE_HEADER = "x-openai-codex-luna-reserve";
 
 const TIMEOUT_MS = 15_000;
 /** An answer of the backend has a few KiB. */
@@ -20,32 +22,36 @@ const GENERAL_LIMITS = new Set(["codex", "premium"]);
 /** The usage endpoint beside a model's base URL: `<base>/wham/usage`. */
 export function createUsageApi(now: () => number): UsageApi {
 	return {
-		fetch: async ({ baseUrl, access, workspaceId }, signal) => {
+		fetch: async (request, signal) => {
+			const { baseUrl, withReserveModel } = request;
 			const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
 			if (refusal) throw new Error(refusal);
 			// An answer is as old as its request: a refusal meanwhile is newer.
 			const askedAt = now();
 			const bounded = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
-			const response = await get(usageUrl(baseUrl), access, workspaceId, bounded);
+			const response = await get(request, bounded);
 			if (!response.ok) {
 				await response.body?.cancel();
 				throw new Error(`the usage service answered ${response.status}`);
 			}
-			const snapshot = usageFromBody(await readText(response, bounded, LONGEST_ANSWER_BYTES).catch(() => ""), askedAt);
+			const body = await readText(response, bounded, LONGEST_ANSWER_BYTES).catch(() => "");
+			const snapshot = usageFromBody(body, askedAt, withReserveModel);
 			if (!snapshot) throw new Error("the usage service gave an answer of another shape");
 			return snapshot;
 		},
 	};
 }
 
-async function get(url: string, access: string, workspaceId: WorkspaceId, signal: AbortSignal): Promise<Response> {
+async function get(request: UsageRequest, signal: AbortSignal): Promise<Response> {
+	const { baseUrl, access, workspaceId, withReserveModel } = request;
 	try {
-		return await fetch(url, {
+		return await fetch(usageUrl(baseUrl), {
 			headers: {
 				authorization: `Bearer ${access}`,
 				"chatgpt-account-id": workspaceId,
 				accept: "application/json",
 				"user-agent": `pi (${platform()} ${release()}; ${arch()})`,
+				...(withReserveModel && { [RESERVE_HEADER]: "1" }),
 			},
 			redirect: "error",
 			signal,

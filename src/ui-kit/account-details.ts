@@ -1,12 +1,27 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
+import { type CooldownScope, isOfQuota } from "../core/cooldown.ts";
 import type { ShownAccount } from "../core/pool-view.ts";
-import { byLength, freshness, remaining, windowName } from "../core/quota.ts";
+import { byLength, freshness, refillsAt, remaining, reserveModelOf, windowName } from "../core/quota.ts";
+import { reserveClosedBy, reserveLeft, reserveModelIn } from "../core/reserve-model.ts";
 import type { UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { errorWords, signedIn } from "./account-texts.ts";
-import { formatClock, formatCountdown, formatPast, formatPercent, hanging, humanize, windowLabel } from "./format.ts";
+import {
+	about,
+	formatClock,
+	formatCountdown,
+	formatPast,
+	formatPercent,
+	hanging,
+	humanize,
+	scopeLabel,
+	windowLabel,
+} from "./format.ts";
 
 import { restFor, restUntil, stateWord } from "./state-words.ts";
+
+/** The name that OpenAI gives the reserve model. */
+const RESERVE_MODEL = "Luna Reserve";
 
 /** One thing that is known of an account: what it is, and what is known. */
 export type Fact = readonly [name: string, text: string];
@@ -23,6 +38,7 @@ export function factsOf(shown: ShownAccount, now: number): Fact[] {
 		...windowFacts(shown, now),
 		...creditFacts(usage),
 		...limitFacts(usage, now),
+		...reserveModelFacts(shown, now),
 		["usage", usage ? ageOf(usage, now) : "unknown"],
 		["sign-in", signedIn(account, now) ?? "over"],
 		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)] as const]),
@@ -83,4 +99,33 @@ function limitFacts(usage: UsageSnapshot | undefined, now: number): Fact[] {
 			(window): Fact => [`limit ${humanize(name ?? id)}`, `${nameOf(window)} ${quotaText(window, now)}`],
 		),
 	);
+}
+
+/** `Luna Reserve  40% left, resets 30 Nov 12:00 (3d04h), answers as gpt-6-luna`, or until when it is closed. */
+function reserveModelFacts({ usage, cooldowns }: ShownAccount, now: number): Fact[] {
+	const reserveModel = reserveModelOf(usage);
+	if (!reserveModel) return [];
+	const model = `answers as ${reserveModel.visibleModel}`;
+	const closed = reserveClosedBy({ cooldowns, usage }, now);
+	if (closed) {
+		const until = `${about(closed.guessed)}${formatClock(closed.until, now)}`;
+		return [
+			[RESERVE_MODEL, isOfQuota(closed) ? `used up until ${until}` : `was refused, not asked again before ${until}`],
+		];
+	}
+	const left = reserveLeft(reserveModel, now);
+	const resetsAt = refillsAt({ kind: "reserve-model", ...reserveModel }, now);
+	const resets =
+		resetsAt === undefined ? [] : [`resets ${formatClock(resetsAt, now)} (${formatCountdown(resetsAt - now)})`];
+	return [
+		[
+			RESERVE_MODEL,
+			[left === undefined ? "there is some" : `${formatPercent(left)} left`, ...resets, model].join(", "),
+		],
+	];
+}
+
+/** What only a part of an account's quota is called: a limit, a model, or the reserve model. */
+export function partLabel(scope: CooldownScope, usage: UsageSnapshot | undefined): string {
+	return reserveModelIn(scope, usage) ? RESERVE_MODEL : scopeLabel(scope);
 }

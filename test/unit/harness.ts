@@ -92,7 +92,7 @@ export const refused = (status: number, body: unknown = {}, headers: Record<stri
 	};
 
 /** A network in which a request says itself what it wants to be answered. */
-const echoing: typeof globalThis.fetch = async (_input, init) => {
+export const echoing: typeof globalThis.fetch = async (_input, init) => {
 	const headers = new Headers(init?.headers);
 	return new Response(headers.get("x-answer"), { status: Number(headers.get("x-status")) });
 };
@@ -163,6 +163,8 @@ export interface Harness {
 	dice: number;
 	/** Words that the host's own turn retry repeats. */
 	repeated: RegExp;
+	/** Further models that pi knows. */
+	readonly models: Model<Api>[];
 	/** Reasons for which no account was left. */
 	readonly exhaustions: Exhaustion[];
 	/** What the loop itself is given. */
@@ -226,6 +228,7 @@ export function createHarness(...rows: Account[]): Harness {
 		isRepeatedByHost: (words) => harness.repeated.test(words),
 		fingerprint: (token) => `hash of ${token}`,
 		settings: () => harness.settings,
+		modelNamed: (id) => harness.models.find((model) => model.id === id),
 		recheckCooling: () => {
 			harness.rechecks += 1;
 		},
@@ -262,6 +265,7 @@ export function createHarness(...rows: Account[]): Harness {
 		setFor: () => undefined,
 		dice: 0,
 		repeated: /overloaded|server error|50[0234]|timed out|fetch failed|socket hang up/i,
+		models: [],
 		exhaustions: [],
 		deps,
 		play: (account, ...plays) => void harness.scripts.set(account, plays),

@@ -3,12 +3,12 @@ import { printable } from "../../core/account.ts";
 import { gateOf } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
-import { byLength, freshness, includedOf, remaining, windowName } from "../../core/quota.ts";
+import { byLength, freshness, includedOf, remaining, reserveModelOf, windowName } from "../../core/quota.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
-import { factLines, factsOf } from "../../ui-kit/account-details.ts";
+import { factLines, factsOf, partLabel } from "../../ui-kit/account-details.ts";
 import { errorWords, onlyCredits, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
@@ -17,7 +17,6 @@ import {
 	formatDuration,
 	formatPercent,
 	humanize,
-	scopeLabel,
 	truncate,
 	windowLabel,
 } from "../../ui-kit/format.ts";
@@ -76,10 +75,24 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 								balance: usage.credits.balance ?? null,
 							}
 						: null,
+					...reserveModelAsJson(usage),
 				}
 			: null,
 		lastUsedAt: iso(shown.lastUsedAt),
 		lastError: shown.lastError?.text ?? null,
+	};
+}
+
+function reserveModelAsJson(usage: UsageSnapshot) {
+	const reserveModel = reserveModelOf(usage);
+	if (!reserveModel) return {};
+	const { visibleModel, windows, isReached } = reserveModel;
+	return {
+		reserveModel: {
+			model: visibleModel,
+			windows: byLength(windows).map(quotaAsJson),
+			reached: isReached === true,
+		},
 	};
 }
 
@@ -152,7 +165,7 @@ function stateText(shown: ShownAccount, now: number): string {
 
 /** What the table has no room for: why an account cannot be used, and what is refused in part. */
 function noteOf(shown: ShownAccount, now: number): string[] {
-	const { account, state, cooldowns, lastError } = shown;
+	const { account, state, cooldowns, lastError, usage } = shown;
 	if (state === "needs-login" || state === "disabled") return [`  ${account.label}: ${whatNow(account)}`];
 	const isRefused = cooldowns.some(({ reason }) => reason === "unauthorized" || reason === "refused");
 	if (isRefused && lastError) return [`  ${account.label}: was refused, "${errorWords(lastError.text)}"`];
@@ -162,7 +175,7 @@ function noteOf(shown: ShownAccount, now: number): string[] {
 		.filter(({ scope }) => scope !== "account")
 		.map(
 			({ scope, reason, until, guessed }) =>
-				`  ${account.label}: ${scopeLabel(scope)}, ${humanize(reason)} until ${about(guessed)}${formatClock(until, now)}`,
+				`  ${account.label}: ${partLabel(scope, usage)}, ${humanize(reason)} until ${about(guessed)}${formatClock(until, now)}`,
 		);
 	return [...credits, ...parts];
 }

@@ -6,6 +6,7 @@ import type { PoolEvent } from "../../core/events.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import { freshness } from "../../core/quota.ts";
 import { toneOfLeft } from "../../ui-kit/account-cells.ts";
+import { partLabel } from "../../ui-kit/account-details.ts";
 import { errorWords, onlyCredits, signedIn, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
@@ -16,7 +17,6 @@ import {
 	formatPercent,
 	humanize,
 	plural,
-	scopeLabel,
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { type Line, span } from "../../ui-kit/panel.ts";
@@ -104,7 +104,7 @@ export function notesOf(shown: ShownAccount, { now }: PoolView): Line[] {
 	for (const { scope, reason, until, guessed } of cooldowns) {
 		if (scope === "account") continue;
 		const back = `${about(guessed)}${formatClock(until, now)}`;
-		lines.push([span("text", `${scopeLabel(scope)} not before ${back}: ${humanize(reason)}`)]);
+		lines.push([span("text", `${partLabel(scope, shown.usage)} not before ${back}: ${humanize(reason)}`)]);
 	}
 	return lines;
 }

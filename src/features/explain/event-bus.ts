@@ -114,6 +114,7 @@ const BUS_EVENTS: EventTable<BusEvent | undefined> = {
 	},
 	continued: silent,
 	"on-credits": silent,
+	"on-reserve-model": silent,
 	membership: silent,
 	setting: silent,
 	"backups-deleted": silent,

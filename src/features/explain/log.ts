@@ -3,6 +3,7 @@ import type { DecisionKind, LoggedDecision } from "../../core/decision.ts";
 import { iso } from "../../core/iso-time.ts";
 import { ownValue } from "../../core/own-value.ts";
 import type { LogDocument } from "../../pi/json-schemas.ts";
+import { isReserveLimit } from "../../platform/reserve-limit.ts";
 import {
 	about,
 	formatClock,
@@ -145,6 +146,10 @@ const LINES = {
 	"on-credits": {
 		text: ({ name, clock }) => `${name}: goes on with bought credits${clock ? ` until ${clock}` : ""}`,
 	},
+	"on-reserve-model": {
+		text: ({ name, model, leftPercent }) =>
+			`${name}: goes on with Luna Reserve (${model ?? "?"})${leftPercent === undefined ? "" : `, ${formatPercent(leftPercent)} left`}`,
+	},
 	defect: {
 		text: ({ error, frames, why }) => {
 			const [frame] = frames ?? [];
@@ -184,5 +189,6 @@ function wayOf(reason: string | undefined): string {
 
 /** Where not the whole account is meant. */
 function partOf(scope: string | undefined): string {
-	return scope === undefined || scope === "account" ? "" : ` (${scope.replace(":", " ")})`;
+	if (scope === undefined || scope === "account") return "";
+	return isReserveLimit(scope.replace("limit:", "")) ? " (Luna Reserve)" : ` (${scope.replace(":", " ")})`;
 }

@@ -23,6 +23,7 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 		level: "warning",
 		text: `Codex: no account has included quota left. This session goes on with ${account.label} on its bought credits until ${formatClock(until, now)}.`,
 	}),
+	"on-reserve-model": (event) => ({ level: "warning", text: onReserveModel(event) }),
 	"signed-out": ({ account, reason }) => ({
 		level: "warning",
 		text: `Codex account ${account.label} was signed out: ${printable(whySignedOut(account, reason))}. ${signInAgain(account)}`,
@@ -32,7 +33,7 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 	chosen: silent,
 	rotated: silent,
 	switched: silent,
-	cooling: silent,
+	cooling: (event, { now }) => reserveModelClosed(event, now),
 	recovered: silent,
 	exhausted: silent,
 	membership: silent,
@@ -92,6 +93,23 @@ function continued(event: Extract<PoolEvent, { type: "continued" }>, { now, isKn
 	const what = isOfQuota && window ? `reached its ${windowLabel(window)} ${kind}` : REASON_WORDS[reason];
 	const resets = isOfQuota && readyAt !== undefined ? ` (resets ${about(guessed)}${formatClock(readyAt, now)})` : "";
 	return `Codex: ${from.label} ${what}${resets}. Continued on ${to.label}${rest}.`;
+}
+
+function onReserveModel({ account, model, leftPercent }: Extract<PoolEvent, { type: "on-reserve-model" }>): string {
+	const left = leftPercent === undefined ? "" : `, ${formatPercent(leftPercent)} left`;
+	return `Codex: no account has included quota left. This session goes on with Luna Reserve (${printable(model)}) of ${account.label}${left}.`;
+}
+
+/** Tells, where it happened, why a reserve model serves no more. */
+function reserveModelClosed(event: Extract<PoolEvent, { type: "cooling" }>, now: number): Notice | undefined {
+	const { account, reason, until, guessed, cause, isOfReserveModel } = event;
+	if (!isOfReserveModel || cause !== "refusal" || reason === "rate_limit") return undefined;
+	const clock = `${about(guessed)}${formatClock(until, now)}`;
+	const text =
+		reason === "usage_limit" || reason === "workspace_limit"
+			? `Luna Reserve of ${account.label} is used up until ${clock}.`
+			: `${account.label} may not use Luna Reserve. It is not asked for there again before ${clock}.`;
+	return { level: "warning", text: `Codex: ${text}` };
 }
 
 function lastOne({ account, left }: Extract<PoolEvent, { type: "last-one" }>, now: number): string {

@@ -1,15 +1,26 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import { describe, expect, it } from "vitest";
 import { type Attempt, type CodexDelegate, type StreamOptions, startAttempt } from "../../../src/core/attempt.ts";
-import type { UsageSnapshot } from "../../../src/core/usage.ts";
+import type { ReserveModel, UsageSnapshot, UsageWindow } from "../../../src/core/usage.ts";
 import { readRefusal } from "../../../src/platform/read-body.ts";
 import { aSnapshot, NOW } from "../../support/fakes.ts";
 import { CONTEXT, MODEL } from "../harness.ts";
 import { aMessage } from "../streams.ts";
 
+interface TryOptions {
+	stripReasoning: boolean;
+	isFast: boolean;
+	usage: UsageSnapshot;
+	reserveModel: ReserveModel | undefined;
+}
+
 /** A try whose host is in the test's hands. */
-function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = false, usage = aSnapshot() } = {}) {
+function aTry(
+	options: StreamOptions = {},
+	{ stripReasoning = false, isFast = false, usage = aSnapshot(), reserveModel }: Partial<TryOptions> = {},
+) {
 	const noted: UsageSnapshot[] = [];
+	const reserves: (readonly UsageWindow[])[] = [];
 	const reads: unknown[] = [];
 	const answeredOn: (string | undefined)[] = [];
 	let given: StreamOptions | undefined;
@@ -23,7 +34,7 @@ function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = fa
 		forgetSession: () => undefined,
 	};
 	const attempt = startAttempt(
-		{ model: MODEL, context: CONTEXT, options, access: "the-token", stripReasoning, isFast },
+		{ model: MODEL, context: CONTEXT, options, access: "the-token", stripReasoning, isFast, reserveModel },
 		{
 			delegate,
 			backend: { fetch: globalThis.fetch, readRefusal },
@@ -40,6 +51,7 @@ function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = fa
 				noted.push(snapshot);
 				answeredOn.push(limitId);
 			},
+			onReserveModel: (windows) => reserves.push(windows),
 		},
 	);
 	const begin = async (): Promise<StreamOptions> => {
@@ -47,7 +59,7 @@ function aTry(options: StreamOptions = {}, { stripReasoning = false, isFast = fa
 		if (!given) throw new Error("the host was not called");
 		return given;
 	};
-	return { attempt, begin, noted, reads, answeredOn };
+	return { attempt, begin, noted, reads, answeredOn, reserves };
 }
 
 /** The host's own `onResponse`, and what came of it. */
@@ -133,6 +145,7 @@ describe("a try", () => {
 				readUsageHeaders: () => ({ snapshot: undefined, activeLimit: undefined, activeWindows: [] }),
 				now: () => NOW,
 				onUsage: () => undefined,
+				onReserveModel: () => undefined,
 			},
 		);
 		await expect(attempt.events[Symbol.asyncIterator]().next()).rejects.toThrow("no key");
@@ -371,5 +384,62 @@ describe("a payload", () => {
 
 	it.each([null, "text", {}, { input: "text" }])("a payload of another shape is left alone: %j", async (sent) => {
 		expect(await changed({}, true, sent)).toEqual(sent);
+	});
+});
+
+describe("a try on a reserve model", () => {
+	const week = (usedPercent: number) => ({ usedPercent, windowMinutes: 10_080, resetsAt: NOW + 60_000 });
+	const reserveModel: ReserveModel = {
+		limitId: "base_model_inference",
+		wireModel: "gpt-reserve",
+		visibleModel: MODEL.id,
+		windows: [week(14)],
+	};
+
+	it("names it to the backend alone, whatever else has changed the payload", async () => {
+		const theirs: unknown[] = [];
+		const onPayload = (payload: unknown) => {
+			theirs.push(payload);
+			return { model: "another", input: ["theirs"] };
+		};
+		const { begin } = aTry({ onPayload }, { reserveModel });
+		const inner = await begin();
+		expect(await inner.onPayload?.({ model: MODEL.id }, MODEL)).toEqual({ model: "gpt-reserve", input: ["theirs"] });
+		expect(theirs).toEqual([{ model: MODEL.id }]);
+	});
+
+	it("leaves the payload of any other try as it is", async () => {
+		const inner = await aTry().begin();
+		expect(await inner.onPayload?.({ model: MODEL.id }, MODEL)).toEqual({ model: MODEL.id });
+	});
+
+	it("takes from the headers what is left of it, and nothing of the included quota", async () => {
+		const usage = aSnapshot({ windows: [week(14)], reserveModel: { ...reserveModel, windows: [week(15)] } });
+		const { begin, noted, reserves } = aTry({}, { reserveModel, usage });
+		await respond(await begin(), 200, { "x-codex": "1" });
+		expect([noted, reserves]).toEqual([[], [[week(15)]]]);
+	});
+
+	it("takes nothing from headers that do not tell of it", async () => {
+		const { begin, noted, reserves } = aTry({}, { reserveModel, usage: aSnapshot({ windows: [week(14)] }) });
+		await respond(await begin(), 200, { "x-codex": "1" });
+		expect([noted, reserves]).toEqual([[], []]);
+	});
+
+	it.each([
+		[
+			"its own windows",
+			aSnapshot({ windows: [week(5)], reserveModel: { ...reserveModel, windows: [week(100)] } }),
+			100,
+		],
+		["the general ones where there are no others", aSnapshot({ windows: [week(99)] }), 99],
+	])("has as evidence of a refusal %s, under its own limit", async (_name, usage, usedPercent) => {
+		const { attempt, begin } = aTry({}, { reserveModel, usage });
+		await respond(await begin(), 429, { "x-codex": "1", "x-codex-active-limit": "premium" });
+		expect(attempt.evidence("refused")).toMatchObject({
+			status: 429,
+			limitId: "base_model_inference",
+			windows: [{ usedPercent }],
+		});
 	});
 });

@@ -49,6 +49,15 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual(["s", "s"]);
 	});
 
+	it("are closed before its reserve model is used, stay open while that serves, and are closed after it", () => {
+		const onReserve = () => sockets.claim("s", "a", "gpt-reserve").release();
+		onReserve();
+		onReserve();
+		expect(closed).toEqual(["s"]);
+		use("s", "a");
+		expect(closed).toEqual(["s", "s"]);
+	});
+
 	it("are not closed in mid-answer: another account's request goes without them", () => {
 		const first = sockets.claim("s", "a");
 		const second = sockets.claim("s", "b");

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Account } from "../../../src/core/account.ts";
 import { createPool, type Pool } from "../../../src/core/pool.ts";
-import type { AccountStatus, StateStore } from "../../../src/core/ports.ts";
+import type { AccountStatus, StateStore, UsageRequest } from "../../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../../src/core/usage.ts";
 import { createUsageMonitor, type UsageMonitor } from "../../../src/core/usage-monitor.ts";
@@ -31,7 +31,8 @@ let clock: FakeClock;
 let state: FakeStateStore;
 let pool: Pool;
 let monitor: UsageMonitor;
-let asked: { baseUrl: string; access: string; workspaceId: string }[];
+let mayUseReserveModel: boolean;
+let asked: UsageRequest[];
 let answer: (signal: AbortSignal) => Promise<UsageSnapshot>;
 let tokens: Map<string, string | undefined>;
 
@@ -47,6 +48,7 @@ function open(statusById: Record<string, Partial<AccountStatus>>, ...rows: Accou
 		state,
 		clock,
 		isEnabled: () => isEnabled,
+		mayUseReserveModel: () => mayUseReserveModel,
 		credentials: {
 			accessToken: () => Promise.reject(new Error("an exchange is begun for no such work")),
 			currentToken: (id) => (tokens.has(id) ? tokens.get(id) : `access-${id}`),
@@ -63,6 +65,7 @@ function open(statusById: Record<string, Partial<AccountStatus>>, ...rows: Accou
 }
 beforeEach(() => {
 	isEnabled = true;
+	mayUseReserveModel = true;
 	open({}, anAccount("a"), anAccount("b"));
 });
 
@@ -93,6 +96,17 @@ describe("usage", () => {
 		expect(await monitor.ask("a")).toBe(true);
 		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", workspaceId: "acct-a" }]);
 		expect(state.status("a")).toMatchObject({ usage: { source: "api", capturedAt: NOW }, usageAskedAt: NOW });
+	});
+
+	it("is asked for with the reserve model of a spent account, unless the person wants none", async () => {
+		const spent = { a: { usage: aSnapshot({ windows: [{ usedPercent: 100, windowMinutes: 300 }] }) } };
+		open({ ...spent, b: { cooldowns: [aCooldown()] } }, anAccount("a"), anAccount("b"), anAccount("c"));
+		for (const id of ["a", "b", "c"]) await monitor.ask(id);
+		expect(asked.map((request) => "withReserveModel" in request)).toEqual([true, true, false]);
+		open(spent, anAccount("a"));
+		mayUseReserveModel = false;
+		await monitor.ask("a");
+		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", workspaceId: "acct-a" }]);
 	});
 
 	it("is asked for only by the person while everything is switched off", async () => {
@@ -151,6 +165,7 @@ describe("usage", () => {
 	it("is asked for nowhere until it is known where", async () => {
 		monitor = createUsageMonitor({
 			isEnabled: () => true,
+			mayUseReserveModel: () => true,
 			pool,
 			state,
 			clock,
@@ -593,6 +608,7 @@ describe("over many processes", () => {
 		const itsPool = createPool({ accounts, state: store, clock, rotation: () => DEFAULT_SETTINGS.rotation });
 		const itsMonitor = createUsageMonitor({
 			isEnabled: () => true,
+			mayUseReserveModel: () => true,
 			pool: itsPool,
 			state: store,
 			clock,
@@ -665,6 +681,7 @@ describe("over many processes", () => {
 		const [without, having] = [aProcess(...six.slice(0, 1)), aProcess(...six.slice(0, 1))];
 		const none = createUsageMonitor({
 			isEnabled: () => true,
+			mayUseReserveModel: () => true,
 			pool: without.pool,
 			state: without.state,
 			clock,

@@ -254,6 +254,17 @@ describe("usage from the endpoint", () => {
 		return text;
 	};
 
+	it("is asked with word of a reserve model only where one is asked for", async () => {
+		const { access } = codex.grant("a");
+		const request = { baseUrl: codex.baseUrl, access, workspaceId: "acct-a" };
+		const { signal } = new AbortController();
+		expect(await api.fetch(request, signal)).not.toHaveProperty("askedForReserve");
+		expect(await api.fetch({ ...request, withReserveModel: true }, signal)).toHaveProperty("askedForReserve", true);
+		const headers = codex.requestsOf("usage").map((each) => each.headers);
+		expect(headers.map((each) => each["x-openai-codex-luna-reserve"])).toEqual([undefined, "1"]);
+		expect(Object.keys(headers[1] ?? {})).toHaveLength(Object.keys(headers[0] ?? {}).length + 1);
+	});
+
 	it("is asked with the account's own token and workspace, and nothing that names a person", async () => {
 		await ask();
 		const [request] = codex.requestsOf("usage");

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import type { PoolView, ShownAccount } from "../../../../src/core/pool-view.ts";
-import type { UsageWindow } from "../../../../src/core/usage.ts";
+import type { ReserveModel, UsageWindow } from "../../../../src/core/usage.ts";
 import { poolAsJson, poolAsLines, poolAsText, poolInDetail } from "../../../../src/features/accounts/show-view.ts";
 import { STATE_WORDS, type StateWord, stateWord } from "../../../../src/ui-kit/state-words.ts";
 import {
@@ -75,6 +75,9 @@ const documentSchema = z.strictObject({
 					credits: z
 						.strictObject({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullable() })
 						.nullable(),
+					reserveModel: z
+						.strictObject({ model: z.string(), windows: z.array(z.unknown()), reached: z.boolean() })
+						.optional(),
 				})
 				.nullable(),
 			lastUsedAt: isoTime.nullable(),
@@ -139,6 +142,16 @@ const seat = shown("seat", {
 		],
 	}),
 });
+const LUNA: ReserveModel = {
+	limitId: "base_model_inference",
+	wireModel: "gpt-reserve",
+	visibleModel: "gpt-6-luna",
+	windows: [{ ...week, usedPercent: 60 }],
+};
+/** Spent, with Luna Reserve left. */
+const reserved = shown("reserved", {
+	usage: aSnapshot({ windows: [{ ...week, usedPercent: 100 }], reserveModel: LUNA }),
+});
 /** Spent, with bought credits left. */
 const funded = shown("funded", {
 	state: "cooling",
@@ -200,6 +213,18 @@ describe("show as JSON", () => {
 			cooldowns: [],
 			readyAt: "2026-11-20T13:07:00.000Z",
 		});
+	});
+
+	it("has the reserve model of an account that has one, and of no other", () => {
+		const { accounts } = documentSchema.parse(poolAsJson(viewOf(reserved, work)));
+		expect(accounts[0]?.usage?.reserveModel).toEqual({
+			model: "gpt-6-luna",
+			windows: [{ name: "7d", minutes: 10_080, usedPercent: 60, resetsAt: "2026-11-27T08:00:00.000Z" }],
+			reached: false,
+		});
+		expect(accounts[1]?.usage).not.toHaveProperty("reserveModel");
+		const odd = shown("odd", { usage: aSnapshot({ reserveModel: { ...LUNA, visibleModel: "" } }) });
+		expect(poolAsJson(viewOf(odd)).accounts[0]?.usage).not.toHaveProperty("reserveModel");
 	});
 
 	it("marks what is older than 15 minutes", () => {
@@ -391,6 +416,25 @@ describe("show --detail", () => {
 			usage: aSnapshot({ windows: [], credits: { hasCredits: true, unlimited: false, balance: "12.50" } }),
 		});
 		expect(text(viewOf(rich))).toMatch(/credits +12\.50 left/);
+	});
+
+	it("tells what is left of Luna Reserve, where there is one", () => {
+		expect(text(viewOf(reserved))).toMatch(
+			/\n {2}Luna Reserve +40% left, resets .+ \(6d20h\), answers as gpt-6-luna\n/,
+		);
+		expect(text(viewOf(work))).not.toContain("Reserve");
+		const unknown = shown("unknown", { usage: aSnapshot({ reserveModel: { ...LUNA, windows: [] } }) });
+		expect(text(viewOf(unknown))).toMatch(/Luna Reserve +there is some, answers as gpt-6-luna\n/);
+	});
+
+	it.each([
+		["usage_limit", /Luna Reserve +used up until \d\d:\d\d\n/, "usage limit"],
+		["model_not_supported", /Luna Reserve +was refused, not asked again before \d\d:\d\d\n/, "model not supported"],
+	] as const)("tells until when Luna Reserve is closed for a %s", (reason, fact, words) => {
+		const cooldowns = [aCooldown({ scope: "limit:base_model_inference", reason, until: NOW + HOUR_MS })];
+		const lines = text(viewOf({ ...reserved, cooldowns }));
+		expect(lines).toMatch(fact);
+		expect(lines).toMatch(new RegExp(`reserved: Luna Reserve, ${words} until \\d\\d:\\d\\d$`));
 	});
 
 	it("tells of the limits of single models, and of what is refused in part", () => {

@@ -51,6 +51,14 @@ describe("the log, for a person", () => {
 			/^work: resting until .*\d\d:\d\d, rate limit$/,
 		],
 		[{ kind: "cooling", reason: "not_included", scope: "model:gpt-6", until }, /not included \(model gpt-6\)$/],
+		[
+			{ kind: "cooling", reason: "usage_limit", scope: "limit:base_model_inference", until },
+			/^work: out of quota until .*\d\d:\d\d \(Luna Reserve\)$/,
+		],
+		[
+			{ kind: "on-reserve-model", model: "gpt-6-luna", leftPercent: 40 },
+			/^work: goes on with Luna Reserve \(gpt-6-luna\), 40% left$/,
+		],
 		[{ kind: "recovered", reason: "usage", scope: "account" }, /^work: back, by newer usage$/],
 		[{ kind: "recovered", reason: "reset", scope: "account" }, /^work: back, by hand$/],
 		[{ kind: "signed-out", reason: "refresh_token_reused" }, /^work: signed out, refresh token reused$/],

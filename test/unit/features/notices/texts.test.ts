@@ -122,6 +122,30 @@ describe("notices", () => {
 		expect(lastOne({ ...nearItsEnd, resetsAt: undefined })?.text).toMatch(/8% of its 5h limit left\.$/);
 	});
 
+	it("tell of a session that goes on with Luna Reserve", () => {
+		const event = { type: "on-reserve-model", account: to, model: "gpt-6-luna", asked } as const;
+		expect(noticeOf({ ...event, leftPercent: 40.4 }, NOW)).toEqual({
+			level: "warning",
+			text: "Codex: no account has included quota left. This session goes on with Luna Reserve (gpt-6-luna) of work, 40% left.",
+		});
+		expect(noticeOf({ ...event, leftPercent: undefined }, NOW)?.text).toMatch(/\(gpt-6-luna\) of work\.$/);
+	});
+
+	it.each([
+		["usage_limit", /^Codex: Luna Reserve of work is used up until (\w+ )?\d\d:\d\d\.$/],
+		["model_not_supported", /^Codex: work may not use Luna Reserve\. It is not asked for there again before .+\.$/],
+		["not_included", /^Codex: work may not use Luna Reserve\./],
+		["rate_limit", undefined],
+	] as const)("tell where Luna Reserve was refused (%s), and nowhere else", (reason, words) => {
+		const scope = "limit:base_model_inference";
+		const event = { type: "cooling", account: to, scope, reason, until: NOW + HOUR_MS, cause: "refusal" } as const;
+		const text = noticeOf({ ...event, isOfReserveModel: true }, NOW)?.text;
+		if (words) expect(text).toMatch(words);
+		else expect(text).toBeUndefined();
+		expect(noticeOf({ ...event, isOfReserveModel: true, cause: "elsewhere" }, NOW)).toBeUndefined();
+		expect(noticeOf(event, NOW)).toBeUndefined();
+	});
+
 	it("are silent where the footer is enough", () => {
 		const quiet: PoolEvent[] = [
 			{ type: "chosen", account: to, asked, grounds },
