@@ -5,6 +5,7 @@ import { debuglog } from "node:util";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
 import type { Credential } from "./core/account.ts";
 import { createAffinity } from "./core/affinity.ts";
+import { createBeyond } from "./core/beyond.ts";
 import { createCredentials } from "./core/credentials.ts";
 import { decisionOf } from "./core/decision.ts";
 import { createDefectNews, tellDefect } from "./core/defect-reports.ts";
@@ -101,8 +102,7 @@ export function compose(pi: ExtensionAPI): void {
 		accounts,
 		state,
 		clock,
-		rotation: () => settings.read().rotation,
-		caps: () => settings.read().caps,
+		settings: settings.read,
 		sets: folders,
 	});
 	const link = createPiLoginSync({
@@ -141,6 +141,8 @@ export function compose(pi: ExtensionAPI): void {
 	});
 	const loginNews = createLoginNews({ membership, pool, usage, clock });
 	const affinity = createAffinity(clock);
+	const modelNamed = createModelLookup(pi);
+	const beyond = createBeyond({ pool, settings: settings.read, modelNamed });
 	const isNews = createDefectNews(clock.now);
 	pool.subscribe((event) => {
 		if (event.type === "defect") {
@@ -263,8 +265,9 @@ export function compose(pi: ExtensionAPI): void {
 			isRepeatedByHost,
 			fingerprint,
 			settings: settings.read,
-			modelNamed: createModelLookup(pi),
+			modelNamed,
 			recheckCooling: () => void usage.recheckCooling(),
+			beyond,
 			clock,
 			pause,
 			random: Math.random,

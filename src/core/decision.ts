@@ -1,6 +1,7 @@
 import { type EventTable, mapEvent, type PoolEvent, type RequestInfo } from "./events.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import type { SelectionReason } from "./plan.ts";
+import type { ServedOn } from "./serve.ts";
 
 /** Kinds of lines in the decision log. */
 export const DECISION_KINDS = [
@@ -16,6 +17,7 @@ export const DECISION_KINDS = [
 	"last-one",
 	"on-credits",
 	"on-reserve-model",
+	"on-included",
 	"exhausted",
 	"defect",
 	"added",
@@ -78,6 +80,13 @@ export interface LoggedDecision extends Decision {
 	readonly pid: number;
 }
 
+/** Moves between what a session is served from. The one to a reserve model is logged with what is left of it. */
+const SOURCE_KINDS: Readonly<Record<ServedOn, DecisionKind | undefined>> = {
+	included: "on-included",
+	credits: "on-credits",
+	"reserve-model": undefined,
+};
+
 /** An event without a decision. */
 const nothing = () => undefined;
 
@@ -125,9 +134,12 @@ const DECISIONS: EventTable<Decision | undefined> = {
 		const { window, percent, resetsAt } = left;
 		return { kind: "last-one", account: account.id, window, leftPercent: percent, until: resetsAt };
 	},
-	"on-credits": ({ account, until, asked }) => {
+	// Each move is logged, by the next one.
+	"on-credits": nothing,
+	"source-changed": ({ on, account, until, asked }) => {
 		const { modelId, sessionId } = asked;
-		return { kind: "on-credits", account: account.id, until, model: modelId, session: sessionId };
+		const kind = SOURCE_KINDS[on];
+		return kind && { kind, account: account.id, until, model: modelId, session: sessionId };
 	},
 	"on-reserve-model": ({ account, leftPercent, model, asked }) => {
 		return { kind: "on-reserve-model", account: account.id, leftPercent, model, session: asked.sessionId };

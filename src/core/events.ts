@@ -1,9 +1,11 @@
 import type { Account } from "./account.ts";
+import type { Leftovers } from "./beyond.ts";
 import type { CooldownReason, CooldownScope } from "./cooldown.ts";
 import type { DefectPlace, ErrorTrace } from "./defect.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import type { SelectionReason } from "./plan.ts";
 import type { WindowLeft } from "./quota.ts";
+import type { ServedOn } from "./serve.ts";
 
 /** The request of an event. */
 export interface RequestInfo {
@@ -136,6 +138,17 @@ export type PoolEvent =
 			readonly leftPercent: number | undefined;
 			readonly asked: RequestInfo;
 	  }
+	/**
+	 * A session's requests are served from something else than before. `until`: when included quota of the account is
+	 * back, epoch ms.
+	 */
+	| {
+			readonly type: "source-changed";
+			readonly on: ServedOn;
+			readonly account: Account;
+			readonly until: number | undefined;
+			readonly asked: RequestInfo;
+	  }
 	/** A request found no account. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: RequestInfo }
 	/**
@@ -210,6 +223,8 @@ export interface Exhaustion {
 	readonly isInSet?: boolean | undefined;
 	/** What keeps accounts without a token until the person changes it; the end of a sentence. */
 	readonly obstacle?: string | undefined;
+	/** What could have served beyond included quota. */
+	readonly left?: Leftovers | undefined;
 }
 
 /** Receives pool events; must not throw. */

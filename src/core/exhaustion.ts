@@ -1,4 +1,5 @@
 import type { Account } from "./account.ts";
+import type { Leftovers } from "./beyond.ts";
 import { withoutRefusal } from "./cooldown.ts";
 import type { Exhaustion } from "./events.ts";
 import { type Gated, gatedIn, type Plan } from "./plan.ts";
@@ -16,8 +17,8 @@ export interface Ending {
 /** Refusals of a model: what the backend says of it is the better answer where every account has said the same. */
 const MODEL_REFUSALS: readonly string[] = ["model-not-supported", "not-included"];
 
-/** Counts why no account of `plan` serves the request, each account once. */
-export function endingOf(progress: Progress, plan: Plan): Ending {
+/** Counts why no account of `plan` serves the request, each account once. `left`: what could, beyond included quota. */
+export function endingOf(progress: Progress, plan: Plan, left?: Leftovers): Ending {
 	const { refusals, suspects, lastRefusal, obstacle } = progress;
 	const entries = entriesOf(plan);
 	const capped = entries.filter(({ gate }) => gate?.kind === "capped");
@@ -59,6 +60,7 @@ export function endingOf(progress: Progress, plan: Plan): Ending {
 		...(capped.length > 0 && { capped: capped.length }),
 		...(plan.set && { isInSet: true }),
 		obstacle,
+		...(left && { left }),
 	};
 	// No account is out of quota: what the last one was refused for is the better answer.
 	const suspect = spent.length + capped.length === 0 && why.untried === 0 ? suspects.at(-1) : undefined;

@@ -25,7 +25,8 @@ export function createInquiries(askUsage: (id: AccountId) => Promise<unknown>): 
 		answered: () => {
 			if (underWay.size === 0) return undefined;
 			const all = Promise.all(underWay).then(() => undefined);
-			return within(all, PATIENCE_MS, () => undefined);
+			// What was waited for so long is not waited for again.
+			return within(all, PATIENCE_MS, () => underWay.clear());
 		},
 	};
 }

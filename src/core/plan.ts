@@ -56,6 +56,8 @@ export interface Snapshot {
 	readonly reserve: Reserve;
 	/** The account set that holds for the session. */
 	readonly set?: AccountSet | undefined;
+	/** No session goes on with bought credits by itself, not even with those of the account that it is on. */
+	readonly leavesOwnCredits?: boolean | undefined;
 }
 
 /** An account that may be tried, and why it stands where it does. */
@@ -147,7 +149,7 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 	const isOut = ({ id }: Account) => tried.has(id) || (retryAt?.get(id) ?? 0) > now;
 	const crowded = isRoomWorthWaiting(seen, request, now) ? seen.filter(({ crowd }) => crowd) : [];
 	const offered = seen.filter(({ gate, account }) => !gate && !isOut(account));
-	const credits = onCredits(seen, request, now, isOut);
+	const credits = snapshot.leavesOwnCredits ? undefined : onCredits(seen, request, now, isOut);
 	const ordering = orderingOf(snapshot.policy, snapshot.candidates);
 	const placed = (some: readonly Seen[]) => ranked(some, ordering, measure, now);
 	const free = offered.filter((each) => !crowded.includes(each));

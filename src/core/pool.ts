@@ -1,7 +1,7 @@
 import { type Account, type AccountState, stateOf } from "./account.ts";
 import { type AccountSet, isInSet, type SetFinder } from "./account-sets.ts";
 import type { Candidate } from "./candidate.ts";
-import { aboveCap, type Caps, type Floors, floorsOf, reachedCap } from "./caps.ts";
+import { aboveCap, type Floors, floorsOf, reachedCap } from "./caps.ts";
 import { createChangeDetector } from "./change-detector.ts";
 import type { Cooling } from "./classify.ts";
 import { type Cooldown, covers, isOfQuota, mergeCooldown } from "./cooldown.ts";
@@ -13,7 +13,7 @@ import { type AnsweredOn, ENDPOINT_LAG_MS, mergeUsage, withoutModelApart, withRe
 import { type Plan, plan, type SelectionRequest, type Snapshot, TRIAL_MS } from "./plan.ts";
 import type { AccountStatus, AccountStore, Clock, StateStore } from "./ports.ts";
 import { includedOf, isSpent } from "./quota.ts";
-import type { RotationSettings } from "./settings.ts";
+import { goesOnWithOwnCredits, type Settings } from "./settings.ts";
 import type { ReserveModel, UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** All accounts of this person, what is known of each, and who may serve next. */
@@ -110,14 +110,10 @@ interface Deps {
 	readonly accounts: AccountStore;
 	readonly state: StateStore;
 	readonly clock: Clock;
-	readonly rotation: () => RotationSettings;
-	/** None without it. */
-	readonly caps?: () => Caps;
+	readonly settings: () => Pick<Settings, "rotation" | "beyond" | "caps">;
 	/** Without it every session may use every account. */
 	readonly sets?: SetFinder;
 }
-
-const NO_CAPS: Caps = {};
 
 /** Refusals in a row after which an account is switched off. */
 const STRIKES = 3;
@@ -126,7 +122,7 @@ const STRIKES = 3;
 const DOUBT_MS = 10 * 60_000;
 
 /** Creates the pool over its stores. */
-export function createPool({ accounts, state, clock, rotation, caps = () => NO_CAPS, sets }: Deps): Pool {
+export function createPool({ accounts, state, clock, settings, sets }: Deps): Pool {
 	const listeners = new Set<PoolListener>();
 	let active: AccountId | undefined;
 
@@ -146,7 +142,7 @@ export function createPool({ accounts, state, clock, rotation, caps = () => NO_C
 	const present = (id: AccountId | undefined) => (id === undefined ? undefined : (find(id)?.id ?? id));
 	const setFor = (sessionId: SessionId | undefined) => sets?.setFor(sessionId);
 	const floors = (account: Account) => {
-		const own = floorsOf(caps(), account);
+		const own = floorsOf(settings().caps, account);
 		if (!own) return undefined;
 		const isPinnedBelow = present(state.pin()) === account.id && (state.pinnedBelowCapUntil() ?? 0) > clock.now();
 		return isPinnedBelow ? undefined : own;
@@ -172,7 +168,8 @@ export function createPool({ accounts, state, clock, rotation, caps = () => NO_C
 
 	const snapshotFor = (sessionId: SessionId | undefined, set: AccountSet | undefined): Snapshot => {
 		const now = clock.now();
-		const { policy, reserve } = rotation();
+		const { rotation, beyond } = settings();
+		const { policy, reserve } = rotation;
 		return {
 			now,
 			set,
@@ -182,6 +179,7 @@ export function createPool({ accounts, state, clock, rotation, caps = () => NO_C
 			lastChosen: state.lastChosen(),
 			policy,
 			reserve,
+			leavesOwnCredits: !goesOnWithOwnCredits(beyond),
 		};
 	};
 	const setActive = (id: AccountId) => {

@@ -1,8 +1,9 @@
 import type { Account, Credential, NeedsLogin } from "./account.ts";
 import type { Cooldown } from "./cooldown.ts";
 import type { Decision, LoggedDecision } from "./decision.ts";
+import type { RequestInfo } from "./events.ts";
 import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
-import type { DryAnswer, Offer, Rung } from "./ladder.ts";
+import type { ChainRung, DryAnswer, Offer, Rung } from "./ladder.ts";
 import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits.ts";
 import type { Settings, StoredValue } from "./settings.ts";
 import type { SpentToken } from "./spent-tokens.ts";
@@ -304,6 +305,17 @@ export interface DryQuestion {
 	 * `signal` aborts; how the promise settles then does not matter. Called once at a time.
 	 */
 	ask(offers: readonly Offer[], signal: AbortSignal | undefined): Promise<DryAnswer>;
+}
+
+/** The person's own list of models for a pool that is out. */
+export interface ChainRoute {
+	/** The links that could serve the session now, in the person's order; none where this pi can be routed to none. */
+	links(): readonly ChainRung[];
+	/**
+	 * Has a link serve from the next request on. Returns the words to end this one with, after which pi's own retry asks
+	 * again.
+	 */
+	handOver(rung: ChainRung, asked: RequestInfo): string;
 }
 
 /** What the person has said yes to for the whole day. */

@@ -2,14 +2,17 @@ import type { Account } from "./account.ts";
 import type { Failure } from "./classify.ts";
 import type { RotationReason } from "./events.ts";
 import type { AccountId } from "./ids.ts";
-import type { Plan, SelectionRequest } from "./plan.ts";
-import type { Alternatives, Refused, Served } from "./serve.ts";
+import { type ChainRung, type Offer, type ResetCreditRung, type Rung, rungKey } from "./ladder.ts";
+import type { Plan, Ranked, SelectionRequest } from "./plan.ts";
+import type { Alternatives, Refused, Served, ServedOn } from "./serve.ts";
 import type { RotationSettings } from "./settings.ts";
 
 /** An account that refused this often in one request is done with, however soon it is back. */
 const REFUSALS_PER_REQUEST = 2;
 /** Sign-ins lost in a row look like a burst of invalidations: going on might take the whole pool along. */
 const MOST_SIGNED_OUT_IN_A_ROW = 2;
+/** A person who waits for a time waits this much longer, as resets may be late. */
+const LATE_RETURN_MS = 60_000;
 /** Rather than wait for longer than this, one account is asked whose evidence is weak. */
 const LONGEST_WAIT_BEFORE_TRIAL_MS = 60_000;
 
@@ -42,16 +45,42 @@ export interface Progress {
 	readonly lastRefusal: Refused | undefined;
 	/** Refusals of which it is open whose fault they are: another account that serves proves it. */
 	readonly suspects: readonly Suspect[];
+	/** What the person has chosen beyond included quota. */
+	readonly chosen: Rung | undefined;
+	/** Keys of rungs that have failed, or are used up: each is taken once by a request. */
+	readonly closed: ReadonlySet<string>;
+	readonly isStopped: boolean;
 	readonly isFinished: boolean;
 }
 
 /** What a request does next. */
-export type Step = Try | Wait | { readonly kind: "give-up"; readonly why: GiveUp } | { readonly kind: "done" };
+export type Step =
+	| Try
+	| Wait
+	/** Asks the person which of the offers is to serve. */
+	| { readonly kind: "ask"; readonly offers: readonly Offer[] }
+	/** Redeems a reset credit, to which the person has said yes. */
+	| { readonly kind: "redeem"; readonly rung: ResetCreditRung }
+	/** Leaves the request to a link of the chain. */
+	| { readonly kind: "hand-over"; readonly rung: ChainRung }
+	| { readonly kind: "give-up"; readonly why: GiveUp }
+	| { readonly kind: "done" };
+
+/** What holds at the moment of a decision, besides the plan. */
+export interface Circumstances {
+	/** The person has not switched us off meanwhile. */
+	readonly isEnabled: boolean;
+	/** What lies beyond included quota. */
+	readonly offers: readonly Offer[];
+	/** The turn has not asked the person yet. */
+	readonly mayAsk: boolean;
+}
 
 /** Has an account serve. */
 export interface Try {
 	readonly kind: "try";
 	readonly account: Account;
+	readonly on: ServedOn;
 	readonly others: Alternatives;
 	/** The account cools, on weak evidence. */
 	readonly isTrial: boolean;
@@ -94,6 +123,9 @@ export function beginProgress(
 		obstacle: undefined,
 		lastRefusal: undefined,
 		suspects: [],
+		chosen: undefined,
+		closed: new Set(),
+		isStopped: false,
 		isFinished: false,
 	};
 }
@@ -104,23 +136,95 @@ export function askedOf(progress: Progress): Pick<SelectionRequest, "tried" | "g
 	return { tried, givenUp: givenUpIn(progress), retryAt, patienceMs: waitBudgetMs };
 }
 
-/** Decides what the request does next. `isEnabled`: the person has not switched us off meanwhile. */
-export function next(progress: Progress, plan: Plan, isEnabled: boolean): Step {
+/** Decides what the request does next. */
+export function next(progress: Progress, plan: Plan, now: Circumstances): Step {
 	if (progress.isFinished) return { kind: "done" };
+	if (progress.isStopped) return { kind: "give-up", why: "exhausted" };
 	if (progress.signedOutInARow >= MOST_SIGNED_OUT_IN_A_ROW) return { kind: "give-up", why: "signed-out-in-a-row" };
 	const [first] = plan.order;
-	if (first) return tryOf(first.account, false, progress, plan);
-	if (!isEnabled) return { kind: "give-up", why: "switched-off" };
+	if (first) return tryOf(first, false, progress, plan);
+	if (!now.isEnabled) return { kind: "give-up", why: "switched-off" };
 	const wait = waitOf(progress, plan);
 	const [lastResort] = plan.lastResort;
 	const isBackSoon = wait !== undefined && wait.until - plan.now <= LONGEST_WAIT_BEFORE_TRIAL_MS;
-	if (plan.trial && !progress.hadTrial && !isBackSoon) return tryOf(plan.trial, true, progress, plan);
+	if (plan.trial && !progress.hadTrial && !isBackSoon) {
+		return tryOf({ account: plan.trial, gate: undefined }, true, progress, plan);
+	}
+	const beyond = stepBeyond(progress, now);
+	if (beyond) return beyond;
 	if (wait) return wait;
 	// One more on a crowded account is better than no answer.
-	return lastResort ? tryOf(lastResort.account, false, progress, plan) : { kind: "give-up", why: "exhausted" };
+	return lastResort ? tryOf(lastResort, false, progress, plan) : { kind: "give-up", why: "exhausted" };
 }
 
-function tryOf(account: Account, isTrial: boolean, progress: Progress, { order, lastResort }: Plan): Step {
+/**
+ * The first offer that nothing is missing for but a yes: with the yes it is taken, without it the person is asked, once
+ * a turn. A wait is no reason to ask.
+ */
+function stepBeyond({ chosen, closed, suspects, previous, rotations }: Progress, now: Circumstances): Step | undefined {
+	// Where the request itself may be at fault, nothing is spent on it.
+	if (suspects.length > 0 || chosen?.kind === "wait") return undefined;
+	const offers = chosenFirst(now.offers, chosen).filter(({ rung }) => !closed.has(rungKey(rung)));
+	for (const { rung, consent } of offers) {
+		if (rung.kind === "wait") return undefined;
+		if (consent === "ask" && now.mayAsk) return { kind: "ask", offers };
+		if (consent === "ask") continue;
+		if (rung.kind === "chain") return { kind: "hand-over", rung };
+		if (rung.kind === "reset-credit") return { kind: "redeem", rung };
+		const isRotation = previous !== undefined && previous.id !== rung.account.id;
+		return {
+			kind: "try",
+			account: rung.account,
+			on: rung.kind,
+			others: { hasNext: false, mayTryElsewhere: false },
+			isTrial: false,
+			rotations: rotations + (isRotation ? 1 : 0),
+			leftFor: undefined,
+		};
+	}
+	return undefined;
+}
+
+function chosenFirst(offers: readonly Offer[], chosen: Rung | undefined): readonly Offer[] {
+	if (!chosen) return offers;
+	const isChosen = ({ rung }: Offer) => rungKey(rung) === rungKey(chosen);
+	return [...offers.filter(isChosen), ...offers.filter((offer) => !isChosen(offer))];
+}
+
+/** The progress after the person has chosen a rung; `now` is epoch ms. */
+export function chose(progress: Progress, rung: Rung, now: number): Progress {
+	const resumed = resume({ ...progress, chosen: rung });
+	if (rung.kind !== "wait") return resumed;
+	return { ...resumed, waitBudgetMs: Math.max(progress.waitBudgetMs, rung.until - now + LATE_RETURN_MS) };
+}
+
+/** The progress after what `rung` had to give was tried in vain, or is used up. */
+export function closed(progress: Progress, rung: Rung): Progress {
+	return { ...progress, closed: new Set([...progress.closed, rungKey(rung)]) };
+}
+
+/** The progress after the world has changed while the request stood still: what was tried once may be asked again. */
+export function resume(progress: Progress): Progress {
+	return { ...progress, tried: givenUpIn(progress), hasWaited: true };
+}
+
+/** The progress after a reset credit of `rung` was redeemed: what its account refused before counts no more. */
+export function redeemed(progress: Progress, rung: ResetCreditRung): Progress {
+	const refusals = new Map([...progress.refusals].filter(([id]) => id !== rung.account.id));
+	return closed(resume({ ...progress, refusals }), rung);
+}
+
+function onOf({ gate }: Pick<Ranked, "gate">): ServedOn {
+	return gate?.kind === "credits" ? "credits" : "included";
+}
+
+function tryOf(
+	ranked: Pick<Ranked, "account" | "gate">,
+	isTrial: boolean,
+	progress: Progress,
+	{ order, lastResort }: Plan,
+): Step {
+	const { account } = ranked;
 	const { previous, attempts, maxRotations, suspects } = progress;
 	const isRotation = attempts > 0 && previous !== undefined && previous.id !== account.id;
 	const rotations = progress.rotations + (isRotation ? 1 : 0);
@@ -128,7 +232,7 @@ function tryOf(account: Account, isTrial: boolean, progress: Progress, { order, 
 	const hasNext = [...order, ...lastResort].some((other) => other.account.id !== account.id);
 	const mayTryElsewhere = hasNext && !isProbing(progress) && rotations < maxRotations;
 	const leftFor = attempts > 0 ? reasonOf(suspects.at(-1), previous) : undefined;
-	return { kind: "try", account, others: { hasNext, mayTryElsewhere }, isTrial, rotations, leftFor };
+	return { kind: "try", account, on: onOf(ranked), others: { hasNext, mayTryElsewhere }, isTrial, rotations, leftFor };
 }
 
 function waitOf({ waitBudgetMs: budgetMs }: Progress, { waitUntil: until, now, forRoom }: Plan): Wait | undefined {
@@ -138,19 +242,14 @@ function waitOf({ waitBudgetMs: budgetMs }: Progress, { waitUntil: until, now, f
 
 /** The progress after `step` has waited for `tookMs`, by the clock. */
 export function waited(progress: Progress, tookMs: number): Progress {
-	return {
-		...progress,
-		// What was tried once may be asked again when it is back.
-		tried: givenUpIn(progress),
-		hasWaited: true,
-		waitBudgetMs: progress.waitBudgetMs - tookMs,
-	};
+	return { ...resume(progress), waitBudgetMs: progress.waitBudgetMs - tookMs };
 }
 
 /** The progress after the account of `step` has served, or has not. */
-export function tried(progress: Progress, { account, isTrial, rotations }: Try, served: Served): Progress {
+export function tried(progress: Progress, { account, on, isTrial, rotations }: Try, served: Served): Progress {
 	const common: Progress = {
 		...progress,
+		closed: on === "included" ? progress.closed : new Set([...progress.closed, `${on} ${account.id}`]),
 		previous: account,
 		tried: new Set([...progress.tried, account.id]),
 		attempts: progress.attempts + 1,

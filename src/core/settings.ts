@@ -70,6 +70,11 @@ export interface BeyondSettings {
 	readonly reserveModel: ReserveModelConsent;
 }
 
+/** May a session go on with the bought credits of its own account unasked, as plain pi would? */
+export function goesOnWithOwnCredits({ credits }: BeyondSettings): boolean {
+	return credits === "own" || credits === "allow";
+}
+
 /** All settings with their defaults. A person sets them under `pi-multicodex` in `settings.json`. */
 export interface Settings {
 	/** If false, pi behaves as without this extension. */

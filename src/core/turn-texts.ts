@@ -1,3 +1,4 @@
+import { printable } from "./account.ts";
 import type { Exhaustion } from "./events.ts";
 import { about, formatClock, formatCount, formatDuration, plural } from "./format.ts";
 
@@ -25,7 +26,15 @@ function noneServes(why: Exhaustion, now: number): string {
 	if (untried > 0) return [...triedInVain(why), `Send again to go on with ${formatCount(untried)} more.`].join(" ");
 	if (cooling > notOffered || capped > 0) {
 		const spent = cooling > notOffered ? quotaExceeded(why) : "";
-		const parts = [spent, areCapped(why), firstReset(why, now), ...othersOf(why), waysPastCaps(capped), WAYS_ON];
+		const parts = [
+			spent,
+			areCapped(why),
+			firstReset(why, now),
+			...othersOf(why),
+			...leftIn(why),
+			waysPastCaps(capped),
+			WAYS_ON,
+		];
 		return parts.filter(Boolean).join(" ");
 	}
 	if (unavailable > 0 && unavailable === refused) {
@@ -120,6 +129,20 @@ function othersOf({ needsLogin, notOffered, unavailable, refused = 0 }: Exhausti
 	].filter(Boolean);
 }
 
+/** What no setting and no yes has let serve, with the command that would. */
+function leftIn({ left }: Exhaustion): string[] {
+	if (!left) return [];
+	const { credits, reserveModel, resetCredits } = left;
+	const serving = [credits ? "bought credits" : "", reserveModel ? "Luna Reserve" : ""].filter(Boolean).join(" and ");
+	const those = credits
+		? "are left: /multicodex beyond lets them serve."
+		: "is left: /multicodex beyond lets it serve.";
+	return [
+		serving === "" ? "" : `${serving.charAt(0).toUpperCase()}${serving.slice(1)} ${those}`,
+		resetCredits > 0 ? `${plural(resetCredits, "reset credit")} could fill an account again: /multicodex redeem.` : "",
+	].filter(Boolean);
+}
+
 /** Words the end of a turn in which two accounts in a row had lost their sign-in. */
 export function signedOutInARow(): string {
 	return (
@@ -133,6 +156,11 @@ export function signedOutInARow(): string {
  */
 export function continuesElsewhere(): string {
 	return "The Codex usage limit was reached while answering. Another account takes over after the retry delay.";
+}
+
+/** A reset credit was not redeemed, although the person said yes. `reason` is the end of a sentence. */
+export function notRedeemed(label: string, reason: string): string {
+	return `${printable(label)} was not reset: ${reason}.`;
 }
 
 /** The stream of the host ended without a final event; pi's own retry repeats the turn on "ended without". */

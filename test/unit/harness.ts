@@ -3,6 +3,7 @@ import type { Account } from "../../src/core/account.ts";
 import type { SetFinder } from "../../src/core/account-sets.ts";
 import { type Affinity, createAffinity } from "../../src/core/affinity.ts";
 import type { CodexDelegate, ReadUsageHeaders, StreamOptions } from "../../src/core/attempt.ts";
+import { type BeyondSources, createBeyond } from "../../src/core/beyond.ts";
 import type { Credentials, TokenResult } from "../../src/core/credentials.ts";
 import type { Exhaustion, PoolEvent } from "../../src/core/events.ts";
 import type { AccountId } from "../../src/core/ids.ts";
@@ -174,6 +175,11 @@ export interface Harness {
 }
 
 export function createHarness(...rows: Account[]): Harness {
+	return createHarnessWith({}, ...rows);
+}
+
+/** The same with something beyond included quota. */
+export function createHarnessWith(sources: BeyondSources, ...rows: Account[]): Harness {
 	const clock = aClock();
 	const accounts = anAccountStore(...rows);
 	const state = aStateStore();
@@ -181,8 +187,7 @@ export function createHarness(...rows: Account[]): Harness {
 		accounts,
 		state,
 		clock,
-		rotation: () => harness.settings.rotation,
-		caps: () => harness.settings.caps,
+		settings: () => harness.settings,
 		sets: { setFor: (sessionId) => harness.setFor(sessionId) },
 	});
 	const affinity = createAffinity(clock);
@@ -212,6 +217,7 @@ export function createHarness(...rows: Account[]): Harness {
 		idle: async () => undefined,
 	};
 	const link: PiLoginSync = { sync: async () => undefined, signedIn: async () => undefined, isForeign: () => false };
+	const modelNamed = (id: string) => harness.models.find((model) => model.id === id);
 	const deps: FailoverDeps = {
 		pool,
 		link,
@@ -228,7 +234,7 @@ export function createHarness(...rows: Account[]): Harness {
 		isRepeatedByHost: (words) => harness.repeated.test(words),
 		fingerprint: (token) => `hash of ${token}`,
 		settings: () => harness.settings,
-		modelNamed: (id) => harness.models.find((model) => model.id === id),
+		modelNamed,
 		recheckCooling: () => {
 			harness.rechecks += 1;
 		},
@@ -240,6 +246,7 @@ export function createHarness(...rows: Account[]): Harness {
 			signal?.throwIfAborted();
 		},
 		random: () => harness.dice,
+		beyond: createBeyond({ pool, settings: () => harness.settings, modelNamed, ...sources }),
 	};
 
 	const harness: Harness = {

@@ -115,6 +115,7 @@ const BUS_EVENTS: EventTable<BusEvent | undefined> = {
 	continued: silent,
 	"on-credits": silent,
 	"on-reserve-model": silent,
+	"source-changed": silent,
 	membership: silent,
 	setting: silent,
 	"backups-deleted": silent,

@@ -150,6 +150,7 @@ const LINES = {
 		text: ({ name, model, leftPercent }) =>
 			`${name}: goes on with Luna Reserve (${model ?? "?"})${leftPercent === undefined ? "" : `, ${formatPercent(leftPercent)} left`}`,
 	},
+	"on-included": { text: ({ name }) => `${name}: serves from included quota again` },
 	defect: {
 		text: ({ error, frames, why }) => {
 			const [frame] = frames ?? [];

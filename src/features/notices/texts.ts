@@ -33,6 +33,7 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 	chosen: silent,
 	rotated: silent,
 	switched: silent,
+	"source-changed": silent,
 	cooling: (event, { now }) => reserveModelClosed(event, now),
 	recovered: silent,
 	exhausted: silent,

@@ -90,7 +90,7 @@ function writePool(directory: string, candidates: readonly Candidate[]): (policy
 			accounts: openAccountStore(paths.accounts, onProblem, clock.now),
 			state: openStateStore(paths.state, onProblem, clock.now),
 			clock,
-			rotation: () => ({ ...DEFAULT_SETTINGS.rotation, policy }),
+			settings: () => ({ ...DEFAULT_SETTINGS, rotation: { ...DEFAULT_SETTINGS.rotation, policy } }),
 		});
 }
 

@@ -32,7 +32,7 @@ interface Process {
 }
 
 function aProcess(): Process {
-	const pool = createPool({ accounts, state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+	const pool = createPool({ accounts, state, clock, settings: () => DEFAULT_SETTINGS });
 	const told: PoolEvent[] = [];
 	pool.subscribe((event) => event.type !== "changed" && told.push(event));
 	const heard = () =>

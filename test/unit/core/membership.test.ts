@@ -52,7 +52,7 @@ function open(over: { readonly accounts?: AccountStore; readonly piAuth?: PiAuth
 	clock = aClock();
 	accounts = over.accounts ?? openAccountStore(scratch.path(FILE), () => undefined, clock.now);
 	state = aStateStore();
-	pool = createPool({ accounts, state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+	pool = createPool({ accounts, state, clock, settings: () => DEFAULT_SETTINGS });
 	changes = 0;
 	told = [];
 	pool.subscribe((event) => {

@@ -39,7 +39,7 @@ function open(...rows: Account[]): void {
 	pool.subscribe((event) => told.push(event));
 }
 /** The same accounts and state, seen from another process. */
-const anotherPool = () => createPool({ accounts, state, clock, rotation: () => rotation });
+const anotherPool = () => createPool({ accounts, state, clock, settings: () => ({ ...DEFAULT_SETTINGS, rotation }) });
 
 beforeEach(() => open(anAccount("a"), anAccount("b"), anAccount("c")));
 

@@ -3,10 +3,12 @@ import { describe, expect, it } from "vitest";
 import type { Candidate } from "../../../src/core/candidate.ts";
 import type { Failure } from "../../../src/core/classify.ts";
 import type { AccountId } from "../../../src/core/ids.ts";
+import { rungKey } from "../../../src/core/ladder.ts";
 import { type Plan, plan } from "../../../src/core/plan.ts";
 import {
 	askedOf,
 	beginProgress,
+	type Circumstances,
 	next,
 	type Progress,
 	type Step,
@@ -25,6 +27,8 @@ const cooling = (id: string, inMs: number, overrides: Partial<Parameters<typeof 
 /** A guess of half an hour ago. */
 const weak = (id: string): Candidate => cooling(id, HOUR_MS, { setAt: NOW - 30 * MINUTE_MS, guessed: true });
 
+/** Nothing lies beyond included quota. */
+const CALM: Circumstances = { isEnabled: true, offers: [], mayAsk: true };
 const LIMITS = { maxRotations: 5, maxWaitMs: MINUTE_MS };
 const begun = (overrides: Partial<Progress> = {}): Progress => ({ ...beginProgress(LIMITS, undefined), ...overrides });
 const failure = (overrides: Partial<Failure> = {}): Failure => ({
@@ -45,11 +49,16 @@ const refusedBy = (overrides: Partial<Failure> = {}): Served => ({
 const told = (step: Step): string => {
 	switch (step.kind) {
 		case "try":
-			return `${step.isTrial ? "trial" : "try"} ${step.account.id}`;
+			return `${step.isTrial ? "trial" : "try"} ${step.account.id}${step.on === "included" ? "" : ` on ${step.on}`}`;
 		case "wait":
 			return `wait ${(step.until - NOW) / 1000}${step.forRoom ? " for room" : ""}`;
 		case "give-up":
 			return `give-up ${step.why}`;
+		case "ask":
+			return `ask for ${step.offers.map(({ rung }) => rungKey(rung)).join(", ")}`;
+		case "redeem":
+		case "hand-over":
+			return rungKey(step.rung);
 		case "done":
 			return "done";
 	}
@@ -111,7 +120,7 @@ describe("the next step of a request", () => {
 			"try a",
 		],
 	])("%s", (_name, aPlan, past, expected) => {
-		expect(told(next(begun(past), aPlan, true))).toBe(expected);
+		expect(told(next(begun(past), aPlan, CALM))).toBe(expected);
 	});
 
 	it.each([
@@ -119,23 +128,23 @@ describe("the next step of a request", () => {
 		["it would wait", planOf([cooling("a", 30_000)]), "give-up switched-off"],
 		["it would ask on weak evidence", planOf([weak("a")]), "give-up switched-off"],
 	])("takes no heed of, or ends for, an extension that was switched off: %s", (_name, aPlan, expected) => {
-		expect(told(next(begun(), aPlan, false))).toBe(expected);
+		expect(told(next(begun(), aPlan, { ...CALM, isEnabled: false }))).toBe(expected);
 	});
 
 	it("tells the account whether another one could serve", () => {
 		const others = (step: Step) => (step.kind === "try" ? step.others : undefined);
-		expect(others(next(begun(), planOf([free("a")]), true))).toEqual({ hasNext: false, mayTryElsewhere: false });
+		expect(others(next(begun(), planOf([free("a")]), CALM))).toEqual({ hasNext: false, mayTryElsewhere: false });
 		const two = planOf([free("a"), free("b")]);
-		expect(others(next(begun(), two, true))).toEqual({ hasNext: true, mayTryElsewhere: true });
+		expect(others(next(begun(), two, CALM))).toEqual({ hasNext: true, mayTryElsewhere: true });
 		const probing = tried(begun(), aTry("z"), refusedBy({ remedy: "try-elsewhere-once" }));
-		expect(others(next(probing, two, true))).toEqual({ hasNext: true, mayTryElsewhere: false });
+		expect(others(next(probing, two, CALM))).toEqual({ hasNext: true, mayTryElsewhere: false });
 		const last = begun({ attempts: 1, rotations: 4, previous: anAccount("z") });
-		expect(others(next(last, two, true))).toEqual({ hasNext: true, mayTryElsewhere: false });
+		expect(others(next(last, two, CALM))).toEqual({ hasNext: true, mayTryElsewhere: false });
 	});
 });
 
 function aTry(id: AccountId) {
-	const step = next(begun(), planOf([free(id)]), true);
+	const step = next(begun(), planOf([free(id)]), CALM);
 	if (step.kind !== "try") throw new Error("an account that is ready is tried");
 	return step;
 }
@@ -160,17 +169,17 @@ describe("what a request remembers", () => {
 		const retryAt = NOW + 20_000;
 		const without = waited(tried(begun(), aTry("a"), { kind: "unavailable", retryAt, why: undefined }), 1000);
 		const at = (now: number) => planOf([free("a")], { ...askedOf(without), now });
-		expect(told(next(without, at(NOW), true))).toBe("wait 20");
-		expect(told(next(without, at(retryAt), true))).toBe("try a");
+		expect(told(next(without, at(NOW), CALM))).toBe("wait 20");
+		expect(told(next(without, at(retryAt), CALM))).toBe("try a");
 	});
 
 	it("waits for no account that no try helps before the person has changed something", () => {
 		const blocked = tried(begun(), aTry("a"), { kind: "unavailable", retryAt: NOW + 20_000, why: "untrusted" });
 		expect([blocked.obstacle, blocked.refusals.size]).toEqual(["untrusted", 0]);
-		expect(told(next(blocked, planOf([free("a")], askedOf(blocked)), true))).toBe("give-up exhausted");
+		expect(told(next(blocked, planOf([free("a")], askedOf(blocked)), CALM))).toBe("give-up exhausted");
 		const later = waited(blocked, 1000);
 		const plan = planOf([free("a"), cooling("b", 30_000)], { ...askedOf(later), now: NOW + 20_000 });
-		expect(told(next(later, plan, true))).toBe("wait 30");
+		expect(told(next(later, plan, CALM))).toBe("wait 30");
 	});
 
 	it("counts sign-ins that are lost one after the other, and no others", () => {
@@ -225,7 +234,7 @@ describe("any course of steps", () => {
 						policy: "in-order",
 						reserve: {},
 					});
-					const step = next(progress, aPlan, true);
+					const step = next(progress, aPlan, CALM);
 					if (step.kind === "give-up" || step.kind === "done") break;
 					if (step.kind === "wait") {
 						waits += 1;
@@ -236,6 +245,7 @@ describe("any course of steps", () => {
 						progress = waited(progress, tookMs);
 						continue;
 					}
+					if (step.kind !== "try") throw new Error(`there is nothing for ${step.kind}`);
 					const { account, isTrial } = step;
 					const own = candidates.find((each) => each.account.id === account.id);
 					expect(own?.cooldowns.some(({ until }) => until > now)).toBe(isTrial);

@@ -39,7 +39,7 @@ let tokens: Map<string, string | undefined>;
 function open(statusById: Record<string, Partial<AccountStatus>>, ...rows: Account[]): void {
 	clock = aClock();
 	state = aStateStore(statusById);
-	pool = createPool({ accounts: anAccountStore(...rows), state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+	pool = createPool({ accounts: anAccountStore(...rows), state, clock, settings: () => DEFAULT_SETTINGS });
 	asked = [];
 	answer = async () => aSnapshot({ source: "api", capturedAt: clock.now() });
 	tokens = new Map();
@@ -605,7 +605,7 @@ describe("over many processes", () => {
 		const store = openStateStore(scratch.path("codex-state.json"), () => undefined, clock.now);
 		stores.push(store);
 		const accounts = anAccountStore(...rows);
-		const itsPool = createPool({ accounts, state: store, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+		const itsPool = createPool({ accounts, state: store, clock, settings: () => DEFAULT_SETTINGS });
 		const itsMonitor = createUsageMonitor({
 			isEnabled: () => true,
 			mayUseReserveModel: () => true,

@@ -101,7 +101,7 @@ it("every document keeps to its schema, whatever lies in the files", async () =>
 			const accounts = openAccountStore(scratch.path("codex-accounts.json"), () => undefined, clock.now);
 			const states = openStateStore(scratch.path("codex-state.json"), () => undefined, clock.now);
 			const { rotation } = DEFAULT_SETTINGS;
-			const pool = createPool({ accounts, state: states, clock, rotation: () => rotation });
+			const pool = createPool({ accounts, state: states, clock, settings: () => DEFAULT_SETTINGS });
 			const view = viewOf(pool, DEFAULT_SETTINGS, NOW, { account: accounts.list()[0], isForeign: false });
 			showSchema.parse(JSON.parse(JSON.stringify(poolAsJson(view))));
 			const plan = pool.plan({ modelId: "gpt-5.5", affinity: undefined, sessionId: "s" });

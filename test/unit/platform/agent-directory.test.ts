@@ -60,7 +60,7 @@ function start(name: string) {
 	adoptState(directory, place);
 	const state = openStateStore(place.state, () => undefined, clock.now);
 	const piAuth = openPiAuth(join(directory, "auth.json"));
-	const pool = createPool({ accounts, state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+	const pool = createPool({ accounts, state, clock, settings: () => DEFAULT_SETTINGS });
 	const link = createPiLoginSync({
 		accounts,
 		state,

@@ -40,7 +40,7 @@ function open(...rows: Account[]): void {
 		identify: identityOf,
 		issuedAt: (access: string) => tokenTimes(access).issuedAt,
 	};
-	const pool = createPool({ accounts, state, clock, rotation: () => DEFAULT_SETTINGS.rotation });
+	const pool = createPool({ accounts, state, clock, settings: () => DEFAULT_SETTINGS });
 	const piAuth = aPiAuth();
 	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
 	const finder = {

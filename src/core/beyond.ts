@@ -1,0 +1,208 @@
+import type { Api, Model } from "@mariozechner/pi-ai";
+import { within } from "./abort.ts";
+import type { Account } from "./account.ts";
+import { tellDefect } from "./defect-reports.ts";
+import type { RequestInfo } from "./events.ts";
+import type { AccountId, SessionId } from "./ids.ts";
+import {
+	type ChainRung,
+	creditsRungs,
+	type DryAnswer,
+	isIncludedOut,
+	type LadderFacts,
+	ladder,
+	type Offer,
+	type ReserveModelRung,
+	type ResetCreditRung,
+	type Rung,
+	reserveModelRungs,
+	rungKey,
+	spentOf,
+} from "./ladder.ts";
+import type { Plan } from "./plan.ts";
+import type { Pool } from "./pool.ts";
+import type { ChainRoute, DryQuestion, Redeemer, RememberedConsents } from "./ports.ts";
+import { openReserveModel, reserveLeft, standInFor } from "./reserve-model.ts";
+import { redeemables } from "./reset-credits.ts";
+import type { ServedOn, StreamRequest } from "./serve.ts";
+import type { Settings } from "./settings.ts";
+import { notRedeemed, unexpected } from "./turn-texts.ts";
+
+/** The request for which something beyond included quota is looked for. */
+export interface DryRequest {
+	/** Undefined for the next request of a session, of which only the session is known. */
+	readonly request: StreamRequest | undefined;
+	/** The account that served the session last. */
+	readonly served: AccountId | undefined;
+	/** How long it would wait unasked, ms. */
+	readonly patienceMs: number;
+}
+
+/** What is left beyond included quota, whatever the settings say of it. */
+export interface Leftovers {
+	readonly credits: boolean;
+	readonly reserveModel: boolean;
+	readonly resetCredits: number;
+}
+
+/** What a session is served from. */
+export interface Source {
+	readonly on: ServedOn;
+	readonly account: AccountId;
+}
+
+/** What serves a session once all included quota is out, and what its person has said to that. */
+export interface Beyond {
+	/** Begins a turn of the person: what was asked and agreed to before counts no more. */
+	beginTurn(): void;
+	/** Has what is not known yet of reset credits looked up, where a person could be offered one. Never rejects. */
+	lookUp(plan: Plan, signal: AbortSignal | undefined): Promise<void>;
+	/** True until the turn has asked the person. */
+	mayAsk(): boolean;
+	/** What may serve a request for which `plan` was made, in order. */
+	offers(plan: Plan, asked: DryRequest): readonly Offer[];
+	/** What is left that no setting and no yes has let serve; undefined where there is nothing. */
+	leftovers(plan: Plan, asked: DryRequest): Leftovers | undefined;
+	/** Asks the person. A yes holds for the rest of the turn. */
+	ask(offers: readonly Offer[], signal: AbortSignal): Promise<DryAnswer>;
+	/** Redeems a reset credit, to which the person has said yes: once. True if there is quota again. */
+	redeem(rung: ResetCreditRung, signal: AbortSignal | undefined): Promise<boolean>;
+	/** Leaves a request to a link of the chain. Returns the words to end it with. */
+	handOver(rung: ChainRung, asked: RequestInfo): string;
+	/** Takes note of what a request of the session is about to be served from; tells where that has changed. */
+	serves(on: ServedOn, account: Account, until: number | undefined, asked: RequestInfo): void;
+	/** What the session was served from last. */
+	source(): Source | undefined;
+}
+
+/** What serves beyond included quota, each as far as there is one. */
+export interface BeyondSources {
+	/** Without one no person is asked. */
+	readonly question?: DryQuestion;
+	readonly consents?: RememberedConsents;
+	readonly resets?: ResetSource;
+	readonly chain?: ChainRoute;
+}
+
+/** Reset credits: their lists, and the one way to spend one. */
+export interface ResetSource extends Redeemer {
+	/** Brings the lists up to date, if any account has credits. Never rejects. */
+	refreshStale(signal: AbortSignal | undefined): Promise<unknown>;
+}
+
+interface Deps extends BeyondSources {
+	readonly pool: Pool;
+	readonly settings: () => Settings;
+	/** pi's Codex model of this id; undefined where pi knows none. */
+	readonly modelNamed: (id: string) => Model<Api> | undefined;
+}
+
+/** Lists of reset credits are waited for no longer than this. */
+const LISTS_MS = 5000;
+
+/** What one turn was asked, and has agreed to. */
+interface Turn {
+	isAsked: boolean;
+	readonly agreed: Set<string>;
+}
+
+/** Creates it for the session of this process. */
+export function createBeyond(deps: Deps): Beyond {
+	const { pool, settings, question, consents, resets, chain, modelNamed } = deps;
+	let turn: Turn = { isAsked: false, agreed: new Set() };
+	let last: (Source & { readonly session: SessionId | undefined }) | undefined;
+
+	const isAgreed = (rung: Rung) => {
+		if (turn.agreed.has(agreement(rung))) return true;
+		// A reset credit is gone for good: each one has a yes of its own.
+		return rung.kind !== "reset-credit" && consents?.holds(rung) === true;
+	};
+	const resetCredits = (now: number): ResetCreditRung[] => {
+		if (!resets) return [];
+		const known = pool.accounts().map((account) => {
+			const { usage, resetCredits, redemption } = pool.status(account.id);
+			return { account, usage, credits: resetCredits?.credits ?? [], closedUntil: redemption?.closedUntil };
+		});
+		return redeemables(known, now).map(({ account, credit, window, resetsAt }) => {
+			return { kind: "reset-credit", account, credit, window, resetsAt };
+		});
+	};
+	const factsFor = ({ now, gated }: Plan, { request, served, patienceMs }: DryRequest): LadderFacts => ({
+		served,
+		reserveModels: gated.flatMap(({ account }): ReserveModelRung[] => {
+			const open = openReserveModel(account, pool.status(account.id), now);
+			if (!open || (request && !standInFor(request, open, modelNamed))) return [];
+			return [{ kind: "reserve-model", account, model: open.visibleModel, leftPercent: reserveLeft(open, now) }];
+		}),
+		resetCredits: resetCredits(now),
+		chain: chain?.links() ?? [],
+		patienceMs,
+		isAgreed,
+	});
+
+	return {
+		beginTurn: () => {
+			turn = { isAsked: false, agreed: new Set() };
+		},
+		lookUp: async (plan, signal) => {
+			if (!resets || turn.isAsked || !isIncludedOut(plan)) return;
+			const ending = new AbortController();
+			const signals = signal ? [signal, ending.signal] : [ending.signal];
+			await within(resets.refreshStale(AbortSignal.any(signals)), LISTS_MS, () => undefined);
+			ending.abort();
+		},
+		mayAsk: () => !turn.isAsked,
+		offers: (plan, asked) => {
+			// Nothing is looked up while an account can serve.
+			return plan.next ? [] : ladder(plan, settings().beyond, factsFor(plan, asked));
+		},
+		leftovers: (plan, asked) => {
+			const facts = factsFor(plan, asked);
+			const left = {
+				credits: creditsRungs(plan, undefined).length > 0,
+				reserveModel: reserveModelRungs(plan, facts).length > 0,
+				resetCredits: spentOf(plan, facts.resetCredits).length,
+			};
+			return left.credits || left.reserveModel || left.resetCredits > 0 ? left : undefined;
+		},
+		ask: async (offers, signal) => {
+			const asking = turn;
+			try {
+				const answer: DryAnswer = (await question?.ask(offers, signal)) ?? { kind: "unavailable" };
+				if (answer.kind === "take") asking.agreed.add(agreement(answer.rung));
+				return answer;
+			} catch (error) {
+				signal.throwIfAborted();
+				tellDefect(error, "request", pool.emit);
+				return { kind: "unavailable" };
+			} finally {
+				asking.isAsked = true;
+			}
+		},
+		redeem: async (rung, signal) => {
+			turn.agreed.delete(agreement(rung));
+			const { account, credit } = rung;
+			const end = await resets?.redeem(account, credit, signal);
+			if (!end) return false;
+			if (!("reason" in end)) return true;
+			signal?.throwIfAborted();
+			pool.emit({ type: "warning", text: notRedeemed(account.label, end.reason) });
+			return false;
+		},
+		handOver: (rung, asked) => chain?.handOver(rung, asked) ?? unexpected(),
+		serves: (on, account, until, asked) => {
+			const before = last?.session === asked.sessionId ? last : undefined;
+			last = { on, account: account.id, session: asked.sessionId };
+			const isSame = before
+				? before.on === on && (on === "included" || before.account === account.id)
+				: on === "included";
+			if (!isSame) pool.emit({ type: "source-changed", on, account, until, asked });
+		},
+		source: () => last,
+	};
+}
+
+/** What a yes to `rung` covers: a reserve model of any account, but credits and a reset of that one alone. */
+function agreement(rung: Rung): string {
+	return rung.kind === "reserve-model" ? rung.kind : rungKey(rung);
+}
