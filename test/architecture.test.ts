@@ -53,6 +53,27 @@ function roomOf(path: string): string {
 const IMPURE =
 	/\bDate\.now\b|\bMath\.random\b|\bnew Date\(\)|\b(await|return|globalThis\.)\s*fetch\(|\bBuffer\.|\bprocess\.\w/;
 
+/** Who may read the fields of a usage snapshot: the functions of quota.ts, and what makes, merges and stores one. */
+const KNOWS_SNAPSHOTS = new Set([
+	"src/core/quota.ts",
+	"src/core/merge-usage.ts",
+	"src/core/usage.ts",
+	"src/platform/usage-body.ts",
+	"src/platform/usage-api.ts",
+	"src/platform/state-store.ts",
+]);
+const SNAPSHOT_FIELDS = "windows|budgets|limits|credits|limitReached|reserveModel|resetCredits";
+/** Names that snapshots go by. */
+const SNAPSHOT_NAMES = String.raw`(?:\w+[!?]?\.)*(?:\w*[uU]sage|\w*[sS]napshot|former|reported)`;
+const READS_SNAPSHOT: readonly RegExp[] = [
+	new RegExp(String.raw`\b${SNAPSHOT_NAMES}(?:\s*\?\?\s*\{\}\))?[!?]?\.(?:${SNAPSHOT_FIELDS})\b`),
+	// Fields that nothing else has, under whatever name the snapshot goes.
+	/\w[!?]?\.limitReached\b/,
+	new RegExp(
+		String.raw`\{[^{}]*\b(?:${SNAPSHOT_FIELDS})\b[^{}]*\}\s*(?::\s*(?:Partial<)?UsageSnapshot\b|=\s*\(?${SNAPSHOT_NAMES}\b(?![(.]))`,
+	),
+];
+
 /** What a room may import; the words say what is wrong, undefined that nothing is. */
 const RULES: Readonly<Record<string, (imported: Import, room: string) => string | undefined>> = {
 	core: ({ target, specifier, isType }) => {
@@ -89,6 +110,7 @@ function violations(sources: Sources, manifest: Manifest): string[] {
 		if (!rule) report("is in no room");
 		if (room === "core" && IMPURE.test(text)) report("is not pure");
 		if (["core", "platform", "ui-kit"].includes(room) && /ExtensionAPI/.test(text)) report("knows ExtensionAPI");
+		if (!KNOWS_SNAPSHOTS.has(file) && READS_SNAPSHOT.some((way) => way.test(text))) report("reads a usage snapshot");
 		for (const imported of importsOf(file, text)) {
 			const { specifier, isType, target } = imported;
 			const complaint = rule?.(imported, room);
@@ -238,6 +260,13 @@ describe("the check of the architecture", () => {
 		["src/core/a.ts", "export const text = Buffer.from(bytes);", "is not pure"],
 		["src/core/a.ts", "export const id = process.pid;", "is not pure"],
 		["src/core/a.ts", "export type Pi = ExtensionAPI;", "knows ExtensionAPI"],
+		["src/core/a.ts", "export const all = (usage) => usage.windows;", "reads a usage snapshot"],
+		["src/core/a.ts", "export const all = (status) => status.usage?.budgets ?? [];", "reads a usage snapshot"],
+		["src/pi/a.ts", "export const is = (known) => known.limitReached;", "reads a usage snapshot"],
+		["src/ui-kit/a.ts", "export const of = ({ plan, credits }: UsageSnapshot) => credits;", "reads a usage snapshot"],
+		["src/ui-kit/a.ts", "const { limits } = shown.usage;", "reads a usage snapshot"],
+		["src/ui-kit/a.ts", "const { resetCredits = 0 } = usage ?? {};", "reads a usage snapshot"],
+		["src/features/a/a.ts", "const model = lastSnapshot.reserveModel;", "reads a usage snapshot"],
 		["src/platform/a.ts", 'import { text } from "../ui-kit/text.ts";', "platform imports only core and platform"],
 		[
 			"src/platform/a.ts",
@@ -263,6 +292,18 @@ describe("the check of the architecture", () => {
 		const found = violations(projectWith(file, `${text}\n`), SAMPLE_MANIFEST);
 		expect(found).toContainEqual(expect.stringContaining(complaint));
 		expect(found.every((each) => each.startsWith(`${file}: `))).toBe(true);
+	});
+
+	it.each([
+		"const { windows } = settings;",
+		"const spent = evidence.windows;",
+		"const { credits } = beyond;",
+		"const windows = windowsOf(usage);",
+		"const { windows } = totalsOf(usage);",
+		"const row = { windows: rows, credits: creditsOf(usage) };",
+		"const { capturedAt } = usage;",
+	])("takes this for no look at a usage snapshot: %s", (text) => {
+		expect(violations(projectWith("src/core/a.ts", `${text}\n`), SAMPLE_MANIFEST)).toEqual([]);
 	});
 
 	it("finds a file that nothing leads to", () => {

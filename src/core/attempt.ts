@@ -4,7 +4,7 @@ import { classify } from "./classify.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } from "./evidence.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
 import type { SessionId } from "./ids.ts";
-import { isExhausted } from "./quota.ts";
+import { isExhausted, reserveWindowsOf, spentLimit, windowsOf } from "./quota.ts";
 import type { ReserveModel, UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** pi's stream options, with `fetch`, which only newer hosts have. */
@@ -118,8 +118,9 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	};
 
 	const tell = (usage: UsageSnapshot, limitId: string | undefined) => {
+		const windows = reserveModel && reserveWindowsOf(usage);
 		if (!reserveModel) deps.onUsage(usage, limitId);
-		else if (usage.reserveModel) deps.onReserveModel(usage.reserveModel.windows);
+		else if (windows) deps.onReserveModel(windows);
 	};
 
 	const isAccountFault = (status: number) => {
@@ -193,9 +194,8 @@ function limitHit(
 	now: number,
 ): Pick<FailureEvidence, "limitId" | "windows"> {
 	if (activeLimit !== undefined) return { limitId: activeLimit, windows: activeWindows };
-	const [spent] = Object.entries(snapshot?.limits ?? {}).filter(([, { windows }]) => isExhausted(windows, now));
-	if (!spent || isExhausted(activeWindows, now)) return { windows: activeWindows };
-	return { limitId: spent[0], windows: spent[1].windows };
+	const spent = snapshot && spentLimit(snapshot, now);
+	return !spent || isExhausted(activeWindows, now) ? { windows: activeWindows } : spent;
 }
 
 /**
@@ -206,8 +206,8 @@ function usageOf(
 	{ limitId }: ReserveModel,
 	{ snapshot, activeWindows }: ReturnType<ReadUsageHeaders>,
 ): ReturnType<ReadUsageHeaders> {
-	const { windows } = snapshot?.reserveModel ?? snapshot ?? { windows: activeWindows };
-	return { snapshot, activeLimit: limitId, activeWindows: windows };
+	const reported = snapshot && (reserveWindowsOf(snapshot) ?? windowsOf(snapshot));
+	return { snapshot, activeLimit: limitId, activeWindows: reported ?? activeWindows };
 }
 
 /** Is this a redirect, which is not followed? Some runtimes hide it behind status 0. */

@@ -11,7 +11,7 @@ import {
 } from "./cooldown.ts";
 import type { AccountId } from "./ids.ts";
 import { planFactor } from "./plan-sizes.ts";
-import { creditsUntil, isSpent, isUntouched, remaining, windowName } from "./quota.ts";
+import { budgetsOf, creditsUntil, isSpent, isUntouched, remaining, windowName, windowsOf } from "./quota.ts";
 import type { UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** An account as the choice sees it. */
@@ -198,8 +198,8 @@ export function createMeasure(
 	return (candidate, position) => {
 		const { account, usage } = candidate;
 		const live = liveSessions.get(account.id) ?? 0;
-		const windows = usage ? windowsNow(usage.windows, usage, now) : NO_WINDOWS;
-		const budgets = usage?.budgets ? windowsNow(usage.budgets, usage, now) : NO_WINDOWS;
+		const windows = usage ? windowsNow(windowsOf(usage), usage, now) : NO_WINDOWS;
+		const budgets = usage ? windowsNow(budgetsOf(usage), usage, now) : NO_WINDOWS;
 		const quotas = budgets.length === 0 ? windows : [...windows, ...budgets];
 		// A budget beside windows limits them; alone it is the quota.
 		const [shortest, longest] = extremesOf(windows.length > 0 ? windows : budgets);

@@ -13,9 +13,7 @@ import {
 	SIGN_IN_GONE_CODES,
 	type Sign,
 } from "./failure-rules.ts";
-import { ownValue } from "./own-value.ts";
-import { exhaustedUntil, isExhausted, knownReset } from "./quota.ts";
-import { reserveModelIn } from "./reserve-model.ts";
+import { exhaustedUntil, isExhausted, knownReset, knownResetOfLimit } from "./quota.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 /**
@@ -92,9 +90,7 @@ export function tellingCode(codes: readonly string[]): string | undefined {
 export function withKnownReset(cooling: Cooling, usage: UsageSnapshot | undefined, now: number): Cooling {
 	if (!cooling.guessed || !isOfQuota(cooling) || !usage) return cooling;
 	const limitId = cooling.scope.startsWith("limit:") ? cooling.scope.slice("limit:".length) : undefined;
-	const limit = reserveModelIn(cooling.scope, usage) ?? ownValue(usage.limits, limitId ?? "");
-	const ofLimit = limitId === undefined ? usage : { ...usage, windows: limit?.windows ?? [], budgets: [] };
-	const until = knownReset(ofLimit, now);
+	const until = limitId === undefined ? knownReset(usage, now) : knownResetOfLimit(usage, limitId, now);
 	return until === undefined ? cooling : { ...cooling, until, guessed: false };
 }
 

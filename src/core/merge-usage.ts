@@ -1,8 +1,16 @@
 import { type Cooldown, covers, isOfQuota, mergeCooldown } from "./cooldown.ts";
 import { ownValue } from "./own-value.ts";
 import type { AccountStatus } from "./ports.ts";
-import { creditsUntil, exhaustedUntil, hasFunds, includedOf, isExhausted, isSpent, remaining } from "./quota.ts";
-import { reserveModelIn } from "./reserve-model.ts";
+import {
+	creditsUntil,
+	exhaustedUntil,
+	hasFunds,
+	includedOf,
+	isExhausted,
+	isSpent,
+	limitOf,
+	remaining,
+} from "./quota.ts";
 import {
 	type Credits,
 	type MeteredLimit,
@@ -194,7 +202,7 @@ function reconcileWithEndpoint(
 	const settle = (cooldown: Cooldown): Cooldown | undefined => {
 		if (!isOfQuota(cooldown) || cooldown.setAt > usage.capturedAt) return cooldown;
 		const isGeneral = cooldown.scope === "account";
-		const quotas = isGeneral ? includedOf(usage) : limitOf(cooldown, usage);
+		const quotas = quotasBehind(cooldown, usage);
 		if (!quotas) return cooldown;
 		const hasCaughtUp = usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
 		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
@@ -233,10 +241,7 @@ function limitBehind(cooldown: Cooldown, usage: UsageSnapshot, now: number): str
 	return behind?.[0];
 }
 
-function limitOf({ scope }: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {
-	const reserveModel = reserveModelIn(scope, usage);
-	if (reserveModel) return reserveModel.windows;
-	const { limits } = usage;
-	const id = scope.startsWith("limit:") ? scope.slice("limit:".length) : "";
-	return Object.hasOwn(limits, id) ? limits[id]?.windows : undefined;
+function quotasBehind({ scope }: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {
+	if (scope === "account") return includedOf(usage);
+	return scope.startsWith("limit:") ? limitOf(usage, scope.slice("limit:".length)) : undefined;
 }

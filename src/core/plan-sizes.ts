@@ -1,3 +1,4 @@
+import { budgetsOf } from "./quota.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 /** A plus account's month in the backend's own credits: its week of 7,560, over thirty days. */
@@ -43,6 +44,6 @@ export function planFactor(plan: string | undefined, usage: UsageSnapshot | unde
 	const name = (plan ?? "").toLowerCase();
 	const known = name.startsWith(ENTERPRISE) ? ENTERPRISE_FACTOR : PLAN_FACTORS.get(name);
 	if (known !== undefined) return known;
-	const largest = Math.max(0, ...(usage?.budgets ?? []).map(({ limit = 0 }) => limit));
+	const largest = Math.max(0, ...(usage ? budgetsOf(usage) : []).map(({ limit = 0 }) => limit));
 	return Math.min(LARGEST_FACTOR, Math.max(1, largest / PLUS_MONTH_CREDITS));
 }

@@ -16,7 +16,7 @@ import {
 import { type Cooldown, isOfQuota } from "./cooldown.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import { type Ordering, orderingOf, type PolicyName, type TermShown } from "./policies.ts";
-import { hasFunds } from "./quota.ts";
+import { creditsOf, hasFunds } from "./quota.ts";
 import { STALE_AFTER_MS, type UsageSnapshot } from "./usage.ts";
 
 /** Describes what an account is asked for. */
@@ -302,7 +302,7 @@ function trialOf(
 		const trialAt = (candidate.trialAt ?? 0) <= now ? (candidate.trialAt ?? 0) : 0;
 		const blocking = blockingOf(candidate, modelId, now);
 		const seenAt = Math.max(...blocking.map(({ setAt }) => setAt));
-		if (hasFunds(usage?.credits) || now - Math.max(seenAt, trialAt) < TRIAL_MS) return [];
+		if (hasFunds(creditsOf(usage)) || now - Math.max(seenAt, trialAt) < TRIAL_MS) return [];
 		const isOld = now - Math.max(seenAt, usage?.capturedAt ?? 0) > STALE_AFTER_MS;
 		const isWeak = blocking.every((cooldown) => isOfQuota(cooldown) && (cooldown.guessed === true || isOld));
 		return isWeak ? [{ account, isGuess: gate.guessed === true, seenAt }] : [];

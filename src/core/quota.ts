@@ -40,18 +40,22 @@ export interface ResetCreditQuota {
 /** Everything that an account can serve from, or that can fill it again. */
 export type Quota = WindowQuota | BudgetQuota | CreditsQuota | ReserveModelQuota | ResetCreditQuota;
 
-/** Every quota that a snapshot knows: windows and budgets, further limits, credits, reserve model, banked resets. */
+/**
+ * Every quota that a snapshot knows, in the order of what matters: windows, the shortest first, budgets, credits,
+ * further limits, reserve model, banked resets.
+ */
 export function quotasOf(snapshot: UsageSnapshot | undefined): readonly Quota[] {
 	if (!snapshot) return [];
+	const credits = creditsOf(snapshot);
 	const reserveModel = reserveModelOf(snapshot);
 	const count = resetCreditsOf(snapshot);
 	return [
-		...windowsOf(snapshot).map((window): Quota => ({ kind: "window", ...window })),
+		...byLength(windowsOf(snapshot)).map((window): Quota => ({ kind: "window", ...window })),
 		...budgetsOf(snapshot).map((budget): Quota => ({ kind: "budget", ...budget })),
+		...(credits ? [{ kind: "credits", ...credits } as const] : []),
 		...Object.entries(snapshot.limits).flatMap(([id, { name, windows }]) =>
-			windows.map((window): Quota => ({ kind: "window", limit: { id, name }, ...window })),
+			byLength(windows).map((window): Quota => ({ kind: "window", limit: { id, name }, ...window })),
 		),
-		...(snapshot.credits ? [{ kind: "credits", ...snapshot.credits } as const] : []),
 		...(reserveModel ? [{ kind: "reserve-model", ...reserveModel } as const] : []),
 		...(count > 0 ? [{ kind: "reset-credit", count } as const] : []),
 	];
@@ -75,9 +79,9 @@ export function budgetsOf({ budgets = NO_BUDGETS }: UsageSnapshot): readonly Bud
 	return budgets;
 }
 
-/** The windows of a further limit; undefined if it is not known. */
-export function limitOf({ limits }: UsageSnapshot, id: string): readonly UsageWindow[] | undefined {
-	return ownValue(limits, id)?.windows;
+/** The windows of a further limit, or of the reserve model by its id; undefined if it is not known. */
+export function limitOf({ limits, reserveModel }: UsageSnapshot, id: string): readonly UsageWindow[] | undefined {
+	return reserveModel?.limitId === id ? reserveModel.windows : ownValue(limits, id)?.windows;
 }
 
 /** The first further limit that is used up. */
@@ -98,6 +102,11 @@ export function creditsOf(snapshot: UsageSnapshot | undefined): Credits | undefi
 export function reserveModelOf(snapshot: UsageSnapshot | undefined): ReserveModel | undefined {
 	const reserveModel = snapshot?.reserveModel;
 	return reserveModel && reserveModel.visibleModel !== "" ? reserveModel : undefined;
+}
+
+/** The windows of the reserve model, also where nothing tells which model it stands for. */
+export function reserveWindowsOf({ reserveModel }: UsageSnapshot): readonly UsageWindow[] | undefined {
+	return reserveModel?.windows;
 }
 
 /** How many banked resets can be redeemed, as far as is known. */

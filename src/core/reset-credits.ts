@@ -1,7 +1,7 @@
 import type { Account } from "./account.ts";
 import { planFactor } from "./plan-sizes.ts";
 import type { ProcessMark, Uptime } from "./ports.ts";
-import { byLength, isExhausted, isSpent, remaining, windowName } from "./quota.ts";
+import { budgetsOf, byLength, isExhausted, isSpent, remaining, windowName, windowsOf } from "./quota.ts";
 import type { UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** A voucher of the backend that resets the windows of its account once, before their time. */
@@ -107,8 +107,8 @@ export function redeemable(facts: RedeemFacts, now: number): Redeemable | Redeem
 	const [credit] = unexpired(credits, now);
 	if (!credit) return { kind: credits.length > 0 ? "expired" : "no-credit" };
 	if (!usage) return { kind: "usage-unknown" };
-	if (isExhausted(usage.budgets ?? [], now)) return { kind: "budget-spent" };
-	if (usage.windows.length < LEAST_WINDOWS) return { kind: "one-window" };
+	if (isExhausted(budgetsOf(usage), now)) return { kind: "budget-spent" };
+	if (windowsOf(usage).length < LEAST_WINDOWS) return { kind: "one-window" };
 	const window = spentWindow(usage, now);
 	if (!window) return { kind: "not-spent" };
 	const { resetsAt } = window;
@@ -120,8 +120,8 @@ export function redeemable(facts: RedeemFacts, now: number): Redeemable | Redeem
 		credit,
 		window: windowName(window.windowMinutes),
 		resetsAt,
-		windows: byLength(usage.windows.filter((each) => remaining(each, now) < 100)),
-		gain: planFactor(usage.plan ?? account.plan, usage) * hoursGained(usage.windows, now),
+		windows: byLength(windowsOf(usage).filter((each) => remaining(each, now) < 100)),
+		gain: planFactor(usage.plan ?? account.plan, usage) * hoursGained(windowsOf(usage), now),
 	};
 }
 
@@ -147,10 +147,10 @@ export function redeemables(pool: readonly RedeemFacts[], now: number): readonly
 /** Of the windows that keep the account out the one that resets last, or the fullest where only the server says so. */
 function spentWindow(usage: UsageSnapshot, now: number): UsageWindow | undefined {
 	if (!isSpent(usage, now)) return undefined;
-	const spent = usage.windows.filter((window) => isExhausted([window], now));
+	const spent = windowsOf(usage).filter((window) => isExhausted([window], now));
 	const latestFirst = (a: UsageWindow, b: UsageWindow) => resetOf(b) - resetOf(a);
 	const fullestFirst = (a: UsageWindow, b: UsageWindow) => b.usedPercent - a.usedPercent;
-	return spent.length > 0 ? [...spent].sort(latestFirst)[0] : [...usage.windows].sort(fullestFirst)[0];
+	return spent.length > 0 ? [...spent].sort(latestFirst)[0] : [...windowsOf(usage)].sort(fullestFirst)[0];
 }
 
 /** The most that one of the windows gains: the used part of it, times the hours until it would be back by itself. */

@@ -2,11 +2,10 @@ import type { Account } from "./account.ts";
 import { type Cooldown, isOfQuota } from "./cooldown.ts";
 import { tellDefect } from "./defect-reports.ts";
 import type { RequestInfo, Rotated, RotationReason, SwitchCause, Switched } from "./events.ts";
-import { ownValue } from "./own-value.ts";
 import { type Gated, gatedIn, type Plan, type SelectionReason } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
-import { byLength, freshness, headroom, includedOf, isExhausted, tightest, windowName } from "./quota.ts";
+import { byLength, freshness, headroom, includedOf, isExhausted, limitOf, tightest, windowName } from "./quota.ts";
 import type { Try, Wait } from "./request-progress.ts";
 import { RESET_JITTER_MS, type UsageSnapshot, type UsageWindow } from "./usage.ts";
 
@@ -152,7 +151,7 @@ function windowBehind(gated: Gated | undefined, now: number): string | undefined
 	const { usage } = gated;
 	const longest = longestOf(gated.blocking().filter(isOfQuota));
 	const limitId = longest?.scope.startsWith("limit:") ? longest.scope.slice("limit:".length) : undefined;
-	const quotas = byLength(limitId === undefined ? includedOf(usage) : (ownValue(usage.limits, limitId)?.windows ?? []));
+	const quotas = byLength(limitId === undefined ? includedOf(usage) : (limitOf(usage, limitId) ?? []));
 	const spent = quotas.filter((window) => isExhausted([window], now));
 	const isItsReset = ({ resetsAt }: UsageWindow) =>
 		longest !== undefined &&

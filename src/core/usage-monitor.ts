@@ -5,7 +5,7 @@ import { tellDefect } from "./defect-reports.ts";
 import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStatus, Clock, StateStore, UsageApi } from "./ports.ts";
-import { creditsUntil, headroom, includedOf } from "./quota.ts";
+import { creditsUntil, headroom, includedOf, wasSpent } from "./quota.ts";
 import { isIncludedSpent } from "./reserve-model.ts";
 import { USAGE_TTL_MS } from "./usage.ts";
 
@@ -272,11 +272,10 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 			});
 		},
 		recheckCooling: () => {
-			const wasSpent = ({ cooldowns, usage }: AccountStatus) =>
-				cooldowns.length > 0 ||
-				(usage && (usage.limitReached || includedOf(usage).some(({ usedPercent }) => usedPercent >= 100)));
+			const mayBeBack = ({ cooldowns, usage }: AccountStatus) =>
+				cooldowns.length > 0 || (usage !== undefined && wasSpent(usage));
 			const isAtCap = (account: Account) => (pool.aboveCap(account) ?? 1) <= 0;
-			const spent = () => pool.accounts().filter((account) => wasSpent(state.status(account.id)) || isAtCap(account));
+			const spent = () => pool.accounts().filter((account) => mayBeBack(state.status(account.id)) || isAtCap(account));
 			return askWhereDue(spent, COOLING_TTL_MS);
 		},
 		ask: async (id) => {

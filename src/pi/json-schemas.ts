@@ -57,7 +57,13 @@ const accountSchema = z.strictObject({
 			/** Absent for an account without budgets. */
 			budgets: z.array(budgetSchema).optional(),
 			credits: z
-				.strictObject({ hasCredits: z.boolean(), unlimited: z.boolean(), balance: z.string().nullable() })
+				.strictObject({
+					hasCredits: z.boolean(),
+					unlimited: z.boolean(),
+					balance: z.string().nullable(),
+					/** Present where the limit on spending them is reached. */
+					overageReached: z.boolean().optional(),
+				})
 				.nullable(),
 			/** Luna Reserve; absent for an account without it. */
 			reserveModel: z
@@ -69,6 +75,8 @@ const accountSchema = z.strictObject({
 					reached: z.boolean(),
 				})
 				.optional(),
+			/** How many banked resets can be redeemed; absent where there is none. */
+			resetCredits: z.number().optional(),
 		})
 		.nullable(),
 	lastUsedAt: time.nullable(),

@@ -2,9 +2,9 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
 import { type CooldownScope, isOfQuota } from "../core/cooldown.ts";
 import type { ShownAccount } from "../core/pool-view.ts";
-import { byLength, freshness, refillsAt, remaining, reserveModelOf, windowName } from "../core/quota.ts";
+import { freshness, type Quota, quotasOf, refillsAt, remaining, windowName } from "../core/quota.ts";
 import { reserveClosedBy, reserveLeft, reserveModelIn } from "../core/reserve-model.ts";
-import type { UsageSnapshot, UsageWindow } from "../core/usage.ts";
+import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { errorWords, signedIn } from "./account-texts.ts";
 import {
 	about,
@@ -35,10 +35,7 @@ export function factsOf(shown: ShownAccount, now: number): Fact[] {
 	return [
 		["state", `${state.join(" ")}${shown.isPinned ? ", pinned" : ""}${shown.isActive ? ", serves next" : ""}`],
 		["who", [account.email, plan, `id ${account.id}`].filter((part) => part !== undefined).join(" · ")],
-		...windowFacts(shown, now),
-		...creditFacts(usage),
-		...limitFacts(usage, now),
-		...reserveModelFacts(shown, now),
+		...quotasOf(usage).map((quota) => quotaFact(quota, shown, now)),
 		["usage", usage ? ageOf(usage, now) : "unknown"],
 		["sign-in", signedIn(account, now) ?? "over"],
 		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)] as const]),
@@ -60,16 +57,28 @@ function ageOf(usage: UsageSnapshot, now: number): string {
 	return `${formatCountdown(Math.max(0, now - usage.capturedAt))} old${isStale ? ", stale" : ""}`;
 }
 
-/** `5h  73% left, resets 16:16 (1h07m)`; of a budget also how much of how much is used. */
-function windowFacts({ usage }: ShownAccount, now: number): Fact[] {
-	if (!usage) return [];
-	const windows = byLength(usage.windows).map((window): Fact => [nameOf(window), quotaText(window, now)]);
-	const budgets = (usage.budgets ?? []).map((budget): Fact => {
-		const { used, limit } = budget;
-		const spent = used === undefined || limit === undefined ? "" : `, ${used} of ${limit} used`;
-		return [`${nameOf(budget)} budget`, `${quotaText(budget, now)}${spent}`];
-	});
-	return [...windows, ...budgets];
+/** `5h  73% left, resets 16:16 (1h07m)`, or what else is known of a quota. */
+function quotaFact(quota: Quota, shown: ShownAccount, now: number): Fact {
+	switch (quota.kind) {
+		case "window": {
+			const { limit } = quota;
+			if (!limit) return [nameOf(quota), quotaText(quota, now)];
+			return [`limit ${humanize(limit.name ?? limit.id)}`, `${nameOf(quota)} ${quotaText(quota, now)}`];
+		}
+		case "budget":
+			return [`${nameOf(quota)} budget`, `${quotaText(quota, now)}${amountText(quota)}`];
+		case "credits":
+			return ["credits", creditsText(quota)];
+		case "reserve-model":
+			return [RESERVE_MODEL, reserveModelText(quota, shown, now)];
+		case "reset-credit":
+			return ["reset credits", `${quota.count} banked`];
+	}
+}
+
+/** How much of how much is used, where the server says so. */
+function amountText({ used, limit }: Budget): string {
+	return used === undefined || limit === undefined ? "" : `, ${used} of ${limit} used`;
 }
 
 function nameOf({ windowMinutes }: UsageWindow): string {
@@ -83,46 +92,28 @@ function quotaText(window: UsageWindow, now: number): string {
 	return `${left}, resets ${formatClock(resetsAt, now)} (${formatCountdown(resetsAt - now)})`;
 }
 
-function creditFacts(usage: UsageSnapshot | undefined): Fact[] {
-	const credits = usage?.credits;
-	if (!credits) return [];
-	const { hasCredits, unlimited, balance } = credits;
-	if (unlimited) return [["credits", "without a limit"]];
-	if (!hasCredits) return [["credits", "none"]];
-	return [["credits", balance === undefined ? "some are left" : `${balance} left`]];
+function creditsText({ hasCredits, unlimited, balance, overageReached }: Credits): string {
+	if (overageReached) {
+		return `the limit on spending them is reached${balance === undefined ? "" : `, ${balance} left`}`;
+	}
+	if (unlimited) return "without a limit";
+	if (!hasCredits) return "none";
+	return balance === undefined ? "some are left" : `${balance} left`;
 }
 
-/** Limits that only some models draw on. */
-function limitFacts(usage: UsageSnapshot | undefined, now: number): Fact[] {
-	return Object.entries(usage?.limits ?? {}).flatMap(([id, { name, windows }]) =>
-		byLength(windows).map(
-			(window): Fact => [`limit ${humanize(name ?? id)}`, `${nameOf(window)} ${quotaText(window, now)}`],
-		),
-	);
-}
-
-/** `Luna Reserve  40% left, resets 30 Nov 12:00 (3d04h), answers as gpt-6-luna`, or until when it is closed. */
-function reserveModelFacts({ usage, cooldowns }: ShownAccount, now: number): Fact[] {
-	const reserveModel = reserveModelOf(usage);
-	if (!reserveModel) return [];
-	const model = `answers as ${reserveModel.visibleModel}`;
+/** `40% left, resets 30 Nov 12:00 (3d04h), answers as gpt-6-luna`, or until when it is closed. */
+function reserveModelText(reserveModel: ReserveModel, { usage, cooldowns }: ShownAccount, now: number): string {
 	const closed = reserveClosedBy({ cooldowns, usage }, now);
 	if (closed) {
 		const until = `${about(closed.guessed)}${formatClock(closed.until, now)}`;
-		return [
-			[RESERVE_MODEL, isOfQuota(closed) ? `used up until ${until}` : `was refused, not asked again before ${until}`],
-		];
+		return isOfQuota(closed) ? `used up until ${until}` : `was refused, not asked again before ${until}`;
 	}
 	const left = reserveLeft(reserveModel, now);
 	const resetsAt = refillsAt({ kind: "reserve-model", ...reserveModel }, now);
 	const resets =
 		resetsAt === undefined ? [] : [`resets ${formatClock(resetsAt, now)} (${formatCountdown(resetsAt - now)})`];
-	return [
-		[
-			RESERVE_MODEL,
-			[left === undefined ? "there is some" : `${formatPercent(left)} left`, ...resets, model].join(", "),
-		],
-	];
+	const known = left === undefined ? "there is some" : `${formatPercent(left)} left`;
+	return [known, ...resets, `answers as ${reserveModel.visibleModel}`].join(", ");
 }
 
 /** What only a part of an account's quota is called: a limit, a model, or the reserve model. */

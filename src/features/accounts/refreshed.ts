@@ -1,5 +1,14 @@
 import { type Account, printable } from "../../core/account.ts";
-import { byLength, creditsUntil, hasFunds, includedOf, remaining, windowName } from "../../core/quota.ts";
+import {
+	byLength,
+	creditsOf,
+	creditsUntil,
+	hasFunds,
+	includedOf,
+	isLimitReached,
+	remaining,
+	windowName,
+} from "../../core/quota.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
 import { whatNow } from "../../ui-kit/account-texts.ts";
@@ -31,6 +40,6 @@ function outcomeOf({ account, usage, problem }: Refreshed, now: number): string 
 }
 
 function withoutLimits(usage: UsageSnapshot | undefined): string[] {
-	if (usage?.limitReached) return ["limit reached"];
-	return [hasFunds(usage?.credits) ? "runs on credits, without a limit" : "no limit reported"];
+	if (isLimitReached(usage)) return ["limit reached"];
+	return [hasFunds(creditsOf(usage)) ? "runs on credits, without a limit" : "no limit reported"];
 }

@@ -3,9 +3,20 @@ import { printable } from "../../core/account.ts";
 import { gateOf } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
-import { byLength, freshness, includedOf, remaining, reserveModelOf, windowName } from "../../core/quota.ts";
+import {
+	budgetsOf,
+	byLength,
+	creditsOf,
+	freshness,
+	includedOf,
+	remaining,
+	reserveModelOf,
+	resetCreditsOf,
+	windowName,
+	windowsOf,
+} from "../../core/quota.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
-import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
+import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { factLines, factsOf, partLabel } from "../../ui-kit/account-details.ts";
@@ -54,46 +65,38 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 			...(guessed && { guessed }),
 		})),
 		token: { expiresAt: iso(account.credential.expiresAt) },
-		usage: usage
-			? {
-					capturedAt: iso(usage.capturedAt),
-					source: usage.source,
-					stale: freshness(usage, now) === "stale",
-					windows: byLength(usage.windows).map(quotaAsJson),
-					...(usage.budgets && {
-						budgets: usage.budgets.map((budget) => ({
-							...quotaAsJson(budget),
-							reached: budget.isReached,
-							used: budget.used ?? null,
-							limit: budget.limit ?? null,
-						})),
-					}),
-					credits: usage.credits
-						? {
-								hasCredits: usage.credits.hasCredits,
-								unlimited: usage.credits.unlimited,
-								balance: usage.credits.balance ?? null,
-							}
-						: null,
-					...reserveModelAsJson(usage),
-				}
-			: null,
+		usage: usage ? usageAsJson(usage, now) : null,
 		lastUsedAt: iso(shown.lastUsedAt),
 		lastError: shown.lastError?.text ?? null,
 	};
 }
 
-function reserveModelAsJson(usage: UsageSnapshot) {
-	const reserveModel = reserveModelOf(usage);
-	if (!reserveModel) return {};
-	const { visibleModel, windows, isReached } = reserveModel;
+function usageAsJson(usage: UsageSnapshot, now: number): NonNullable<ShowDocument["accounts"][number]["usage"]> {
+	const [budgets, credits, reserveModel] = [budgetsOf(usage), creditsOf(usage), reserveModelOf(usage)];
+	const resetCredits = resetCreditsOf(usage);
 	return {
-		reserveModel: {
-			model: visibleModel,
-			windows: byLength(windows).map(quotaAsJson),
-			reached: isReached === true,
-		},
+		capturedAt: iso(usage.capturedAt),
+		source: usage.source,
+		stale: freshness(usage, now) === "stale",
+		windows: byLength(windowsOf(usage)).map(quotaAsJson),
+		...(budgets.length > 0 && { budgets: budgets.map(budgetAsJson) }),
+		credits: credits ? creditsAsJson(credits) : null,
+		...(reserveModel && { reserveModel: reserveModelAsJson(reserveModel) }),
+		...(resetCredits > 0 && { resetCredits }),
 	};
+}
+
+function budgetAsJson(budget: Budget) {
+	const { isReached, used = null, limit = null } = budget;
+	return { ...quotaAsJson(budget), reached: isReached, used, limit };
+}
+
+function reserveModelAsJson({ visibleModel, windows, isReached }: ReserveModel) {
+	return { model: visibleModel, windows: byLength(windows).map(quotaAsJson), reached: isReached === true };
+}
+
+function creditsAsJson({ hasCredits, unlimited, balance, overageReached }: Credits) {
+	return { hasCredits, unlimited, balance: balance ?? null, ...(overageReached && { overageReached }) };
 }
 
 function quotaAsJson({ windowMinutes, usedPercent, resetsAt }: UsageWindow) {

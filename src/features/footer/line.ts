@@ -1,6 +1,6 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
-import { byLength, freshness, remaining, windowName } from "../../core/quota.ts";
+import { budgetsOf, byLength, freshness, remaining, windowName, windowsOf } from "../../core/quota.ts";
 import type { FooterSettings } from "../../core/settings.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import { meter, toneOfLeft } from "../../ui-kit/account-cells.ts";
@@ -183,10 +183,10 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
  * where it is the tightest, or all there is.
  */
 function chosenWindows(usage: UsageSnapshot | undefined, { windows }: FooterSettings, now: number): UsageWindow[] {
-	const all = byLength(usage?.windows ?? []);
+	const all = byLength(usage ? windowsOf(usage) : []);
 	const wanted = all.filter(({ windowMinutes }) => windows === "both" || windowName(windowMinutes) === windows);
 	const chosen = wanted.length > 0 ? wanted : all;
-	const [budget] = [...(usage?.budgets ?? [])].sort((a, b) => remaining(a, now) - remaining(b, now));
+	const [budget] = [...(usage ? budgetsOf(usage) : [])].sort((a, b) => remaining(a, now) - remaining(b, now));
 	const isTightest = budget && all.every((window) => remaining(budget, now) < remaining(window, now));
 	return isTightest ? [...chosen, budget] : chosen;
 }

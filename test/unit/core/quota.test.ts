@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { gateOf } from "../../../src/core/candidate.ts";
 import { FURTHEST_RESET_MS } from "../../../src/core/cooldown.ts";
-import { planFactor } from "../../../src/core/plan-sizes.ts";
+import { mergeUsage } from "../../../src/core/merge-usage.ts";
+import type { AccountStatus } from "../../../src/core/ports.ts";
 import {
 	creditsUntil,
 	exhaustedUntil,
@@ -11,12 +13,18 @@ import {
 	isSpent,
 	isUntouched,
 	knownReset,
+	knownResetOfLimit,
+	type Quota,
+	quotasOf,
+	refillsAt,
 	remaining,
+	spentLimit,
 	tightest,
 	windowName,
 } from "../../../src/core/quota.ts";
-import { STALE_AFTER_MS, type UsageSnapshot, type UsageWindow } from "../../../src/core/usage.ts";
-import { aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { type ReserveModel, STALE_AFTER_MS, type UsageSnapshot, type UsageWindow } from "../../../src/core/usage.ts";
+import { anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 
 describe("the name of a window", () => {
 	it.each([
@@ -212,36 +220,224 @@ describe("what quota is made of", () => {
 	});
 });
 
-describe("the size of a plan", () => {
-	const budgetOf = (limit: number) =>
-		aSnapshot({ budgets: [{ usedPercent: 1, windowMinutes: 43_200, isReached: false, limit }] });
+describe("the kinds of quota", () => {
+	const week = { usedPercent: 40, windowMinutes: 10_080, resetsAt: NOW + DAY_MS };
+	const fiveHours = { usedPercent: 10, windowMinutes: 300, resetsAt: NOW + HOUR_MS };
+	const budget = { usedPercent: 98, windowMinutes: 43_200, resetsAt: NOW + 12 * DAY_MS, isReached: false };
+	const credits = { hasCredits: true, unlimited: false, balance: "20" };
+	const reserveModel: ReserveModel = {
+		limitId: "base_model_inference",
+		wireModel: "gpt-reserve",
+		visibleModel: "gpt-6-luna",
+		windows: [week],
+	};
 
-	it.each([
-		["plus", 1],
-		["Team", 1],
-		["k12", 1],
-		["sci", 1],
-		["free", 0.15],
-		["prolite", 5],
-		["self_serve_business_prolite", 5],
-		["pro", 6.7],
-		["promax", 6.7],
-		["edu_pro", 6.7],
-		["ent26", 6.7],
-		["enterprise", 6.7],
-		["enterprise_cbp_automation", 6.7],
-		["enterprise_cbp_of_tomorrow", 6.7],
-		["of_tomorrow", 1],
-		["constructor", 1],
-		[undefined, 1],
-	])("%s is worth %f plus accounts", (plan, factor) => {
-		expect(planFactor(plan, undefined)).toBe(factor);
+	it("are listed in the order of what matters, with the further limits by their names", () => {
+		const limits = { spark: { name: "Spark", windows: [week, fiveHours] } };
+		const all = aSnapshot({
+			windows: [week, fiveHours],
+			budgets: [budget],
+			limits,
+			credits,
+			reserveModel,
+			resetCredits: 2,
+		});
+		const limit = { id: "spark", name: "Spark" };
+		expect(quotasOf(all)).toEqual([
+			{ kind: "window", ...fiveHours },
+			{ kind: "window", ...week },
+			{ kind: "budget", ...budget },
+			{ kind: "credits", ...credits },
+			{ kind: "window", limit, ...fiveHours },
+			{ kind: "window", limit, ...week },
+			{ kind: "reserve-model", ...reserveModel },
+			{ kind: "reset-credit", count: 2 },
+		]);
 	});
 
-	it("a plan without a known name has the size of its budget, and is never small", () => {
-		expect(planFactor("of_tomorrow", budgetOf(100))).toBe(1);
-		expect(planFactor("of_tomorrow", budgetOf(162_000))).toBe(5);
-		expect(planFactor("of_tomorrow", budgetOf(1e12))).toBe(20);
-		expect(planFactor("plus", budgetOf(162_000))).toBe(1);
+	it("are none where nothing is known, where no reset is banked, and where nothing tells what a reserve stands for", () => {
+		const nameless = { ...reserveModel, visibleModel: "" };
+		expect(quotasOf(undefined)).toEqual([]);
+		expect(quotasOf(aSnapshot({ resetCredits: 0, reserveModel: nameless }))).toEqual([]);
+	});
+
+	it.each<[string, Quota, number | undefined]>([
+		["a window", { kind: "window", ...week }, 60],
+		["a budget", { kind: "budget", ...budget }, 2],
+		["credits with a balance", { kind: "credits", ...credits }, undefined],
+		["credits without a limit", { kind: "credits", ...credits, unlimited: true }, 100],
+		["credits that are gone", { kind: "credits", ...credits, hasCredits: false }, 0],
+		["credits whose balance is nothing", { kind: "credits", ...credits, balance: "0.00" }, 0],
+		["credits that must not be spent", { kind: "credits", ...credits, unlimited: true, overageReached: true }, 0],
+		["a reserve", { kind: "reserve-model", ...reserveModel }, 60],
+		["a reserve of two windows", { kind: "reserve-model", ...reserveModel, windows: [week, fiveHours] }, 60],
+		["a reserve that is used up", { kind: "reserve-model", ...reserveModel, isReached: true }, 0],
+		["a reserve without windows", { kind: "reserve-model", ...reserveModel, windows: [] }, undefined],
+		["banked resets", { kind: "reset-credit", count: 1 }, 100],
+		["no banked reset", { kind: "reset-credit", count: 0 }, 0],
+	])("have this left: %s", (_name, quota, left) => {
+		expect(remaining(quota, NOW)).toBe(left);
+	});
+
+	it("have a reserve whole again once its window has reset, whatever the server said before", () => {
+		const used: Quota = { kind: "reserve-model", ...reserveModel, isReached: true };
+		expect(remaining(used, NOW + DAY_MS)).toBe(100);
+	});
+
+	it.each<[string, Quota, number | undefined]>([
+		["a window", { kind: "window", ...week }, NOW + DAY_MS],
+		["a window whose reset has passed", { kind: "window", ...week, resetsAt: NOW }, undefined],
+		["a budget", { kind: "budget", ...budget }, NOW + 12 * DAY_MS],
+		["credits", { kind: "credits", ...credits }, undefined],
+		["a reserve", { kind: "reserve-model", ...reserveModel, windows: [fiveHours, week] }, NOW + DAY_MS],
+		[
+			"a reserve with a spent window",
+			{ kind: "reserve-model", ...reserveModel, windows: [{ ...fiveHours, usedPercent: 100 }, week] },
+			NOW + HOUR_MS,
+		],
+		["banked resets", { kind: "reset-credit", count: 1 }, undefined],
+	])("are filled again then: %s", (_name, quota, at) => {
+		expect(refillsAt(quota, NOW)).toBe(at);
+	});
+
+	it("tell of a further limit when it is back, and which one is spent", () => {
+		const spent = { ...fiveHours, usedPercent: 100 };
+		const known = aSnapshot({ limits: { open: { windows: [week] }, spark: { windows: [spent, week] } } });
+		expect(knownResetOfLimit(known, "spark", NOW)).toBe(NOW + HOUR_MS);
+		expect(knownResetOfLimit(known, "open", NOW)).toBe(NOW + DAY_MS);
+		expect(knownResetOfLimit(known, "constructor", NOW)).toBeUndefined();
+		expect(spentLimit(known, NOW)).toEqual({ limitId: "spark", windows: [spent, week] });
+		expect(spentLimit(known, NOW + HOUR_MS)).toBeUndefined();
+	});
+});
+
+describe("any snapshot at all", () => {
+	const instant = fc.integer({ min: -2 * 24, max: 400 * 24 }).map((hours) => NOW + hours * HOUR_MS);
+	const window = fc.record({
+		usedPercent: fc.oneof(fc.constant(0), fc.constant(100), fc.double({ min: 0, max: 130, noNaN: true })),
+		windowMinutes: fc.constantFrom(300, 1440, 10_080, 43_200),
+		resetsAt: fc.option(instant, { nil: undefined }),
+	});
+	const windows = fc.array(window, { maxLength: 3 });
+	const budgets = fc.array(
+		window.map((budget) => ({ ...budget, isReached: budget.usedPercent >= 100 })),
+		{ maxLength: 2 },
+	);
+	const credits = fc.option(
+		fc.record({
+			hasCredits: fc.boolean(),
+			unlimited: fc.boolean(),
+			balance: fc.constantFrom(undefined, "20", "0"),
+			overageReached: fc.constantFrom(undefined, true),
+		}),
+		{ nil: undefined },
+	);
+	const models = fc.constantFrom(undefined, ["gpt-6-luna"], ["gpt-reserve"]);
+	const limits = fc.dictionary(fc.constantFrom("spark", "other"), fc.record({ windows, models }));
+	const reserveModel: fc.Arbitrary<ReserveModel> = fc.record({
+		limitId: fc.constant("base_model_inference"),
+		wireModel: fc.constant("gpt-reserve"),
+		visibleModel: fc.constantFrom("gpt-6-luna", ""),
+		windows,
+		isReached: fc.constantFrom(undefined, true),
+	});
+	const snapshot: fc.Arbitrary<UsageSnapshot> = fc.record({
+		capturedAt: fc.integer({ min: -60, max: 0 }).map((minutes) => NOW + minutes * MINUTE_MS),
+		source: fc.constantFrom("api", "headers"),
+		windows,
+		budgets,
+		limits,
+		credits,
+		limitReached: fc.boolean(),
+		resetCredits: fc.constantFrom(undefined, 0, 3),
+		reserveModel: fc.option(reserveModel, { nil: undefined }),
+	});
+	const MODELS = [undefined, "gpt-6", "gpt-6-luna", "gpt-reserve"];
+	const gatesOf = (status: AccountStatus, now: number) =>
+		MODELS.map((model) =>
+			gateOf({ account: anAccount("a"), cooldowns: status.cooldowns, usage: status.usage }, model, now),
+		);
+	const learnt = (...told: readonly UsageSnapshot[]) =>
+		told.reduce<AccountStatus>((status, usage) => mergeUsage(status, usage, NOW), { cooldowns: [], strikes: 0 });
+
+	it("has between nothing and all of each quota left, and what binds next has the least of the included", () => {
+		fc.assert(
+			fc.property(snapshot, instant, (usage, now) => {
+				for (const quota of quotasOf(usage)) {
+					const left = remaining(quota, now) ?? 0;
+					expect(left >= 0 && left <= 100).toBe(true);
+				}
+				const least = headroom(usage, now);
+				expect(least >= 0 && least <= 100).toBe(true);
+				expect(tightest(usage, now)?.percent ?? 100).toBe(least);
+			}),
+			runs(200),
+		);
+	});
+
+	it("never names an earlier end later on, nor one that has passed", () => {
+		const endsAt = (usage: UsageSnapshot, now: number) => [
+			knownReset(usage, now),
+			...quotasOf(usage).map((quota) => refillsAt(quota, now)),
+		];
+		fc.assert(
+			fc.property(snapshot, instant, instant, (usage, first, second) => {
+				const [before, after] = [Math.min(first, second), Math.max(first, second)];
+				const later = endsAt(usage, after);
+				for (const [index, end] of endsAt(usage, before).entries()) {
+					expect(end === undefined || end > before).toBe(true);
+					expect((later[index] ?? Number.MAX_SAFE_INTEGER) >= (end ?? 0)).toBe(true);
+				}
+			}),
+			runs(300),
+		);
+	});
+
+	it("is not healed by credits where a budget is spent", () => {
+		fc.assert(
+			fc.property(snapshot, credits, (told, bought) => {
+				const spent = { usedPercent: 100, windowMinutes: 43_200, resetsAt: NOW + DAY_MS, isReached: true };
+				const usage: UsageSnapshot = {
+					...told,
+					source: "api",
+					budgets: [...(told.budgets ?? []), spent],
+					credits: bought,
+				};
+				expect([isSpent(usage, NOW), creditsUntil(usage, NOW)]).toEqual([true, undefined]);
+				expect(gatesOf(learnt(usage), NOW)[0]).toMatchObject({ kind: "cooling" });
+			}),
+			runs(200),
+		);
+	});
+
+	it("counts nothing as spent that it does not know of", () => {
+		fc.assert(
+			fc.property(snapshot, (told) => {
+				const open = <T extends { readonly usedPercent: number }>(rows: readonly T[] = []) =>
+					rows.filter(({ usedPercent }) => usedPercent < 100);
+				const usage = { ...told, windows: open(told.windows), budgets: open(told.budgets), limitReached: false };
+				expect([isSpent(usage, NOW), creditsUntil(usage, NOW)]).toEqual([false, undefined]);
+				expect(gatesOf(learnt(usage), NOW)).toEqual(MODELS.map(() => undefined));
+			}),
+			runs(200),
+		);
+		expect(gatesOf({ cooldowns: [], strikes: 0 }, NOW)).toEqual(MODELS.map(() => undefined));
+	});
+
+	it("has the same gates for every normal model whatever is known of a reserve and of banked resets", () => {
+		fc.assert(
+			fc.property(snapshot, snapshot, reserveModel, fc.nat(3), instant, (first, told, reserve, resetCredits, now) => {
+				const second = { ...told, capturedAt: first.capturedAt };
+				const without = (usage: UsageSnapshot) => ({ ...usage, reserveModel: undefined, resetCredits: undefined });
+				const plain = learnt(without(first), without(second));
+				const rich = learnt({ ...first, reserveModel: reserve, resetCredits }, second);
+				expect(rich.cooldowns).toEqual(plain.cooldowns);
+				expect(gatesOf(rich, now)).toEqual(gatesOf(plain, now));
+				const measures = ({ usage }: AccountStatus) =>
+					usage && [headroom(usage, now), tightest(usage, now), isSpent(usage, now), knownReset(usage, now)];
+				expect(measures(rich)).toEqual(measures(plain));
+			}),
+			runs(200),
+		);
 	});
 });

@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { PoolView, ShownAccount } from "../../../../src/core/pool-view.ts";
 import type { ReserveModel, UsageWindow } from "../../../../src/core/usage.ts";
 import { poolAsJson, poolAsLines, poolAsText, poolInDetail } from "../../../../src/features/accounts/show-view.ts";
+import { showSchema } from "../../../../src/pi/json-schemas.ts";
 import { STATE_WORDS, type StateWord, stateWord } from "../../../../src/ui-kit/state-words.ts";
 import {
 	aCooldown,
@@ -416,6 +417,45 @@ describe("show --detail", () => {
 			usage: aSnapshot({ windows: [], credits: { hasCredits: true, unlimited: false, balance: "12.50" } }),
 		});
 		expect(text(viewOf(rich))).toMatch(/credits +12\.50 left/);
+		expect(text(viewOf(rich))).not.toMatch(/Luna|banked/);
+		const credits = { hasCredits: false, unlimited: false, balance: "12.50", overageReached: true };
+		const closed = shown("closed", { usage: aSnapshot({ windows: [], credits }) });
+		expect(text(viewOf(closed))).toMatch(/credits +the limit on spending them is reached, 12\.50 left/);
+	});
+
+	it("has the same in its document, and no key of it for an account that has none of it", () => {
+		const credits = { hasCredits: false, unlimited: false, balance: "5", overageReached: true };
+		const reserveModel = {
+			limitId: "base_model_inference",
+			wireModel: "gpt-reserve",
+			visibleModel: "gpt-6-luna",
+			windows: [{ ...week, usedPercent: 60 }],
+		};
+		const rich = shown("rich", { usage: aSnapshot({ windows: [week], credits, reserveModel, resetCredits: 2 }) });
+		const [usage, plain] = showSchema.parse(poolAsJson(viewOf(rich, work))).accounts.map((account) => account.usage);
+		expect(usage).toMatchObject({
+			credits: { hasCredits: false, balance: "5", overageReached: true },
+			reserveModel: { model: "gpt-6-luna", windows: [{ name: "7d", usedPercent: 60 }], reached: false },
+			resetCredits: 2,
+		});
+		expect(Object.keys(plain ?? {})).toEqual(["capturedAt", "source", "stale", "windows", "credits"]);
+	});
+
+	it("tells of Luna Reserve and of banked resets, where an account has them", () => {
+		const reserveModel = {
+			limitId: "base_model_inference",
+			wireModel: "gpt-reserve",
+			visibleModel: "gpt-6-luna",
+			windows: [{ ...week, usedPercent: 60 }],
+		};
+		const of = (reserve: object) =>
+			text(
+				viewOf(shown("rich", { usage: aSnapshot({ reserveModel: { ...reserveModel, ...reserve }, resetCredits: 2 }) })),
+			);
+		expect(of({})).toMatch(/Luna Reserve +40% left, resets .* \(6d20h\), answers as gpt-6-luna\n/);
+		expect(of({ windows: [] })).toMatch(/Luna Reserve +there is some, answers as gpt-6-luna\n/);
+		expect(of({ visibleModel: "" })).not.toMatch(/Luna/);
+		expect(of({})).toMatch(/reset credits +2 banked\n/);
 	});
 
 	it("tells what is left of Luna Reserve, where there is one", () => {
