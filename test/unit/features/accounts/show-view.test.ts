@@ -425,13 +425,7 @@ describe("show --detail", () => {
 
 	it("has the same in its document, and no key of it for an account that has none of it", () => {
 		const credits = { hasCredits: false, unlimited: false, balance: "5", overageReached: true };
-		const reserveModel = {
-			limitId: "base_model_inference",
-			wireModel: "gpt-reserve",
-			visibleModel: "gpt-6-luna",
-			windows: [{ ...week, usedPercent: 60 }],
-		};
-		const rich = shown("rich", { usage: aSnapshot({ windows: [week], credits, reserveModel, resetCredits: 2 }) });
+		const rich = shown("rich", { usage: aSnapshot({ windows: [week], credits, reserveModel: LUNA, resetCredits: 2 }) });
 		const [usage, plain] = showSchema.parse(poolAsJson(viewOf(rich, work))).accounts.map((account) => account.usage);
 		expect(usage).toMatchObject({
 			credits: { hasCredits: false, balance: "5", overageReached: true },
@@ -441,21 +435,11 @@ describe("show --detail", () => {
 		expect(Object.keys(plain ?? {})).toEqual(["capturedAt", "source", "stale", "windows", "credits"]);
 	});
 
-	it("tells of Luna Reserve and of banked resets, where an account has them", () => {
-		const reserveModel = {
-			limitId: "base_model_inference",
-			wireModel: "gpt-reserve",
-			visibleModel: "gpt-6-luna",
-			windows: [{ ...week, usedPercent: 60 }],
-		};
-		const of = (reserve: object) =>
-			text(
-				viewOf(shown("rich", { usage: aSnapshot({ reserveModel: { ...reserveModel, ...reserve }, resetCredits: 2 }) })),
-			);
-		expect(of({})).toMatch(/Luna Reserve +40% left, resets .* \(6d20h\), answers as gpt-6-luna\n/);
-		expect(of({ windows: [] })).toMatch(/Luna Reserve +there is some, answers as gpt-6-luna\n/);
-		expect(of({ visibleModel: "" })).not.toMatch(/Luna/);
-		expect(of({})).toMatch(/reset credits +2 banked\n/);
+	it("tells of banked resets where there are some, and of no reserve that stands for an unknown model", () => {
+		const nameless = { ...LUNA, visibleModel: "" };
+		const rich = text(viewOf(shown("rich", { usage: aSnapshot({ reserveModel: nameless, resetCredits: 2 }) })));
+		expect(rich).toMatch(/reset credits +2 banked\n/);
+		expect(rich).not.toMatch(/Luna/);
 	});
 
 	it("tells what is left of Luna Reserve, where there is one", () => {
