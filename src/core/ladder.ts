@@ -2,7 +2,7 @@ import type { Account } from "./account.ts";
 import { isOfQuota, isPassing } from "./cooldown.ts";
 import type { AccountId } from "./ids.ts";
 import { firstBack, type Gated, type Plan } from "./plan.ts";
-import { isSpent } from "./quota.ts";
+import { creditsOf, isSpent } from "./quota.ts";
 import type { ResetCredit } from "./reset-credits.ts";
 import type { BeyondSettings } from "./settings.ts";
 
@@ -127,7 +127,7 @@ export function creditsRungs(plan: Plan, served: AccountId | undefined): readonl
 	return ownFirst(funded, served).map(({ account, usage }) => ({
 		kind: "credits",
 		account,
-		balance: usage?.credits?.balance,
+		balance: creditsOf(usage)?.balance,
 	}));
 }
 
