@@ -56,6 +56,8 @@ export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFor
 	readonly resolve?: Resolve;
 	/** Called with the former bytes before a migrated file is first overwritten. */
 	readonly beforeMigration?: (bytes: string) => Promise<void>;
+	/** Nothing in it is precious: that its lock is busy is reported only when it is so at the next try, too. */
+	readonly isDisposable?: boolean;
 	/** Called once per problem; never receives content. */
 	readonly onProblem: (problem: { kind: ProblemKind; text: string }) => void;
 }
@@ -95,6 +97,8 @@ export function openSharedDocument<S extends JsonSchema>(
 	let writing: Promise<void> | undefined;
 	let timer: NodeJS.Timeout | undefined;
 	let retryMs = COALESCE_MS;
+	/** Writes in a row that did not get the lock. */
+	let busyInARow = 0;
 	/** The file belongs to a newer version: no write is retried by itself. */
 	let isNewer = false;
 	/** Ends the wait for the lock early. */
@@ -199,6 +203,7 @@ export function openSharedDocument<S extends JsonSchema>(
 			}
 			retryMs = COALESCE_MS;
 			isNewer = false;
+			busyInARow = 0;
 			batch.settle();
 		} catch (error) {
 			if (batch.failed(error).isRolledBack) {
@@ -207,10 +212,13 @@ export function openSharedDocument<S extends JsonSchema>(
 				read();
 			}
 			isNewer = error instanceof NewerVersionError;
+			busyInARow = error instanceof LockBusyError ? busyInARow + 1 : 0;
 			if (isNewer || queue.length === 0) return;
 			const reason = reasonOf(error);
 			// A file that cannot be read cannot be written either: that is one problem, reported once.
-			report("unwritable", `${name} cannot be written (${reason}); changes are kept in memory.`, reason);
+			if (busyInARow !== 1 || options.isDisposable !== true) {
+				report("unwritable", `${name} cannot be written (${reason}); changes are kept in memory.`, reason);
+			}
 			retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
 			writeIn(retryMs);
 		}

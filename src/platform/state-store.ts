@@ -229,6 +229,7 @@ export function openStateStore(
 			return key === "cooldowns" ? merged(theirs, mine, now()) : mine;
 		},
 		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
+		isDisposable: true,
 		onProblem: (problem) => onProblem(problem.text),
 	});
 	// State that cannot be written stays in memory: none of it is worth failing a request for.

@@ -82,8 +82,9 @@ const STALE_MS = 12_000;
 /** Who is killed has been at work for so long. */
 const UP_MS = 1000;
 const PHASE_MS = 7000;
-/** These locks are held over a read and a write, on a machine as busy as any. */
+/** These locks are held over a read and a write: some dozen steps, each of which is as late as the driver itself. */
 const LONGEST_HOLD_MS = 8000;
+const HOLD_PER_LATENESS = 12;
 const TICK_MS = 25;
 const TICKS_A_SECOND = 40;
 /** With so many accounts at rest a person resets them, and not again before it has shown. */
@@ -514,7 +515,8 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
 			for (const problem of journal.look()) violateNow(problem);
 			// A process that was killed, or stood still, has an excuse for a while.
 			const isQuiet = (weather === "calm" || weather === "commands") && isSettled(Date.now());
-			for (const lock of world.heldFor(LONGEST_HOLD_MS)) if (isQuiet) violateNow(`${lock} was not given back`);
+			const longestMs = LONGEST_HOLD_MS + HOLD_PER_LATENESS * journal.lateness.ms;
+			for (const lock of world.heldFor(longestMs)) if (isQuiet) violateNow(`${lock} was not given back`);
 			ticks += 1;
 			if (ticks % TICKS_A_SECOND === 0) judgeExchanges();
 			if (STORMY.has(weather)) ambush(dice);

@@ -29,7 +29,7 @@ import { runs } from "../../support/tiers.ts";
 
 const schema = z.looseObject({ version: z.number(), counts: z.record(z.string(), z.number()) });
 type Counts = z.output<typeof schema>;
-type Migration = Pick<SharedDocumentOptions<typeof schema>, "migrate" | "beforeMigration">;
+type Migration = Pick<SharedDocumentOptions<typeof schema>, "migrate" | "beforeMigration" | "isDisposable">;
 
 let scratch: Scratch;
 let problems: string[];
@@ -377,6 +377,43 @@ describe("a document whose lock is taken for stale", () => {
 		scratch.write(NAME, { version: 2, counts: { a: 1, theirs: 1 } });
 		await change;
 		expect(stored()).toEqual({ a: 1, theirs: 1, mine: 1 });
+	});
+});
+
+describe("a document that another process writes all the time", () => {
+	/** Is never written: each time another process writes between our look and our rename. */
+	const outrun = (draft: Counts, isNewest: boolean) => {
+		draft.counts.mine = 1;
+		if (isNewest && isOtherAtWork) scratch.write(NAME, { version: 2, counts: { theirs: writes++ } });
+	};
+	let writes: number;
+	let isOtherAtWork: boolean;
+	beforeEach(() => {
+		writes = 1;
+		isOtherAtWork = true;
+	});
+	afterEach(() => {
+		// Nothing of this is tried again in a later test.
+		isOtherAtWork = false;
+	});
+
+	it("is reported at once where it is precious", async () => {
+		const counts = openCounts();
+		await expect(counts.update(outrun)).rejects.toMatchObject({ code: "ELOCKED" });
+		expect(problems).toEqual([
+			"unwritable: counts.json cannot be written (locked by another process); changes are kept in memory.",
+		]);
+	});
+
+	it("is reported only when it is so again where it is not, and its changes are not lost meanwhile", async () => {
+		const counts = openCounts(scratch.path(NAME), { isDisposable: true });
+		await expect(counts.update(outrun)).rejects.toMatchObject({ code: "ELOCKED" });
+		expect([problems, counts.read().counts.mine]).toEqual([[], 1]);
+		await counts.flush();
+		expect(problems).toEqual([expect.stringContaining("locked by another process")]);
+		isOtherAtWork = false;
+		await counts.flush();
+		expect(stored()).toMatchObject({ mine: 1 });
 	});
 });
 
