@@ -17,6 +17,8 @@ import type { SettingEdit, SettingsStore, TokenReader } from "./core/ports.ts";
 import { hideEmails } from "./core/privacy.ts";
 import { createSessionSockets } from "./core/session-sockets.ts";
 import { createUsageMonitor } from "./core/usage-monitor.ts";
+import { createForToday } from "./features/beyond/for-today.ts";
+import { createDryQuestion } from "./features/beyond/question.ts";
 import { publishEvents } from "./features/explain/event-bus.ts";
 import { createFooter } from "./features/footer/footer.ts";
 import { noticeOf } from "./features/notices/texts.ts";
@@ -142,7 +144,14 @@ export function compose(pi: ExtensionAPI): void {
 	const loginNews = createLoginNews({ membership, pool, usage, clock });
 	const affinity = createAffinity(clock);
 	const modelNamed = createModelLookup(pi);
-	const beyond = createBeyond({ pool, settings: settings.read, modelNamed });
+	const forToday = createForToday(state, clock);
+	const beyond = createBeyond({
+		pool,
+		settings: settings.read,
+		modelNamed,
+		question: createDryQuestion(pi, { pool, forToday, isMasked: () => settings.read().maskEmails, clock }),
+		consents: forToday,
+	});
 	const isNews = createDefectNews(clock.now);
 	pool.subscribe((event) => {
 		if (event.type === "defect") {
@@ -196,6 +205,7 @@ export function compose(pi: ExtensionAPI): void {
 			link,
 			signInWays,
 			clock,
+			forToday,
 			health: openHealth(directory, issuer, clock.now),
 			isFromSource: new URL(import.meta.url).pathname.endsWith(".ts"),
 			paths,

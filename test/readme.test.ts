@@ -5,6 +5,7 @@ import { z } from "zod";
 import { DEFAULT_SETTINGS, type StoredValue } from "../src/core/settings.ts";
 import { logSchema, showSchema, verifySchema, whySchema } from "../src/pi/json-schemas.ts";
 import {
+	BEYOND_PREFERENCES,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
 	type Preference,
@@ -85,9 +86,10 @@ describe("the manual", () => {
 	it("has each setting, with its default in the example and its meaning in the table", () => {
 		const [, example = ""] = /```json\n(\{\n {2}"pi-multicodex".*?)```/s.exec(pages) ?? [];
 		const { "pi-multicodex": shown } = z.object({ "pi-multicodex": z.unknown() }).parse(JSON.parse(example));
-		const { footer, rotation } = DEFAULT_SETTINGS;
+		const { beyond, footer, rotation } = DEFAULT_SETTINGS;
 		expect(leavesOf(shown)).toEqual({
 			...defaultsOf("rotation.", ROTATION_PREFERENCES, rotation),
+			...defaultsOf("beyond.", BEYOND_PREFERENCES, beyond),
 			...defaultsOf("footer.", FOOTER_PREFERENCES, footer),
 			...defaultsOf("", GENERAL_PREFERENCES, DEFAULT_SETTINGS),
 		});

@@ -162,6 +162,7 @@ const DECISIONS: EventTable<Decision | undefined> = {
 	continued: nothing,
 	served: nothing,
 	waiting: nothing,
+	asking: nothing,
 	changed: nothing,
 	warning: nothing,
 };

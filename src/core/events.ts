@@ -189,6 +189,8 @@ export type PoolEvent =
 			readonly until: number | undefined;
 			readonly forRoom: boolean;
 	  }
+	/** The question how a turn goes on opens, or closes. */
+	| { readonly type: "asking"; readonly isOpen: boolean }
 	/** A defect of ours occurred. Without its message, which may quote anything. */
 	| { readonly type: "defect"; readonly where: DefectPlace; readonly trace: ErrorTrace }
 	/** Anything else in the footer changed: accounts, cooldowns, usage, pin. */

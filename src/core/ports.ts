@@ -186,6 +186,12 @@ export interface StateStore {
 	 * Called when there is an account: the welcome may be shown again once there is none. Writes only if it was shown.
 	 */
 	endWelcome(): void;
+	/** What the person has said yes to beforehand, for all processes: to what, and until when, epoch ms. */
+	consents(): ReadonlyMap<string, number>;
+	/** Keeps a yes until `until`. Resolves as `update` does. */
+	giveConsent(what: string, until: number): Promise<void>;
+	/** Ends every yes. */
+	endConsents(): Promise<void>;
 	flush(): Promise<void>;
 }
 

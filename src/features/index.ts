@@ -18,6 +18,7 @@ import { createRemove } from "./accounts/remove.ts";
 import { createRename } from "./accounts/rename.ts";
 import { createReset } from "./accounts/reset.ts";
 import { createShow } from "./accounts/show.ts";
+import type { ForToday } from "./beyond/for-today.ts";
 import { createDashboardCommand } from "./dashboard/command.ts";
 import { createUse } from "./dashboard/use-command.ts";
 import { createLog } from "./explain/log-command.ts";
@@ -25,6 +26,7 @@ import { createWhy } from "./explain/why-command.ts";
 import { createFooterPreview } from "./footer/preview.ts";
 import { createImport } from "./import/command.ts";
 import type { Imports } from "./import/imports.ts";
+import { createBeyond } from "./preferences/beyond.ts";
 import { createFooterPreferences } from "./preferences/footer.ts";
 import { createRotation } from "./preferences/rotation.ts";
 import { createAdd } from "./sign-in/add.ts";
@@ -48,6 +50,8 @@ export interface CommandPorts {
 	readonly link: PiLoginSync;
 	readonly signInWays: SignInWays;
 	readonly settings: SettingsStore;
+	/** What the person has said yes to for the rest of the day. */
+	readonly forToday: ForToday;
 	readonly health: HealthCheck;
 	/** True in a checkout; false in the package, which holds a bundle. */
 	readonly isFromSource: boolean;
@@ -86,6 +90,7 @@ export function createCommands(given: CommandPorts): CommandList {
 			createRefresh(ports),
 			createFooterPreferences({ ...ports, previewFooter }),
 			createRotation(ports),
+			createBeyond(ports),
 			createWhy(ports),
 			createLog(ports),
 			createReset(ports),

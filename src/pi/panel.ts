@@ -1,7 +1,13 @@
+import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
 import type { Highlight, Paint, PanelKey } from "../ui-kit/panel.ts";
 import type { Pace } from "../ui-kit/typing.ts";
-import type { CommandContext } from "./command.ts";
+
+/** Where a panel is shown, and how long its session lasts. */
+interface PanelPlace {
+	readonly host: Pick<ExtensionContext, "ui">;
+	readonly signal: AbortSignal;
+}
 
 /** What a panel has of the terminal it is drawn on. */
 export interface PanelHost<T> {
@@ -29,12 +35,40 @@ const FOOTER_LINES = 4;
 const NOTICE_LINES = 2;
 const LOW = 20;
 
+/** Every panel that is open, until it closes. */
+const open = new Set<Promise<unknown>>();
+
+/** A command that closes one panel to show another does so faster. */
+const BETWEEN_MS = 300;
+
+/** Resolves when no panel of ours is open, and none comes in the place of one that was. */
+export async function panelsClosed(): Promise<void> {
+	while (open.size > 0) {
+		await Promise.allSettled(open);
+		await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
+	}
+}
+
 /**
  * Shows a panel in place of the editor until it closes itself. When the session ends it closes with `ended`. Undefined
  * where this pi shows no panels.
  */
 export async function openPanel<T>(
-	{ host, signal }: CommandContext,
+	place: PanelPlace,
+	how: { readonly ended: T },
+	create: (host: PanelHost<T>) => Component,
+): Promise<T | undefined> {
+	const closed = showPanel(place, how, create);
+	open.add(closed);
+	try {
+		return await closed;
+	} finally {
+		open.delete(closed);
+	}
+}
+
+async function showPanel<T>(
+	{ host, signal }: PanelPlace,
 	{ ended }: { readonly ended: T },
 	create: (host: PanelHost<T>) => Component,
 ): Promise<T | undefined> {

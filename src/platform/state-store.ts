@@ -203,6 +203,8 @@ const fileSchema = z.looseObject({
 	resets: lenient(z.int().check(z.nonnegative())),
 	/** When the welcome was shown in a home without an account. */
 	welcomedAt: optionalTime,
+	/** What the person has said yes to beforehand, and until when. */
+	consents: z.optional(recordOf(time)),
 	accounts: recordOf(statusSchema),
 });
 type StateFile = z.output<typeof fileSchema>;
@@ -350,6 +352,15 @@ export function openStateStore(
 				delete draft.welcomedAt;
 			});
 		},
+		consents: () => new Map(Object.entries(document.read().consents ?? {})),
+		giveConsent: (what, until) =>
+			durable((draft) => {
+				draft.consents = { ...draft.consents, [what]: until };
+			}),
+		endConsents: () =>
+			durable((draft) => {
+				delete draft.consents;
+			}),
 		inherit: (into, former) =>
 			durable((draft) => {
 				if (draft.pin === former) draft.pin = into;

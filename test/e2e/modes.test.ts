@@ -117,6 +117,7 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	refresh: ["refresh", "refresh b"],
 	footer: ["footer", "footer usage=used"],
 	rotation: ["rotation", "rotation policy=in-order"],
+	beyond: ["beyond", "beyond credits=ask", "beyond forget"],
 	why: ["why", "why --json"],
 	log: ["log", "log --json"],
 	reset: ["reset quota", "reset pin", "reset", "reset backups --yes"],

@@ -106,6 +106,11 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		{ line: "rotation", says: /^policy +soonest-reset/ },
 		{ line: "rotation policy=in-order", says: /^policy +in-order/ },
 	],
+	beyond: [
+		{ line: "beyond", says: /^credits +own/ },
+		{ line: "beyond credits=ask", says: /^credits +ask/ },
+		{ line: "beyond forget", says: /^There is no yes for today to forget\.$/ },
+	],
 	why: [
 		{ line: "why", says: / serves next \(in-order\)/ },
 		{ line: "why --json", says: /^\{/, schema: whySchema },

@@ -434,6 +434,8 @@ export interface FakeStateStore extends StateStore {
 	trouble: unknown;
 	/** A home without an account was told how to begin. */
 	isWelcomed: boolean;
+	/** What was said yes to beforehand, and until when. */
+	readonly consentsById: Map<string, number>;
 	/** Changes that were written at once, and behind, by account. */
 	readonly written: AccountId[];
 	readonly writtenSoon: AccountId[];
@@ -454,6 +456,7 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 		chosenLast: undefined,
 		trouble: undefined,
 		isWelcomed: false,
+		consentsById: new Map(),
 		written: [],
 		writtenSoon: [],
 		pin: () => store.pinnedId,
@@ -509,6 +512,9 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 		endWelcome: () => {
 			store.isWelcomed = false;
 		},
+		consents: () => store.consentsById,
+		giveConsent: async (what, until) => void store.consentsById.set(what, until),
+		endConsents: async () => store.consentsById.clear(),
 		flush: async () => undefined,
 	};
 	return store;

@@ -6,6 +6,7 @@ import { createMembership } from "../../src/core/membership.ts";
 import type { SettingEdit, SettingsStore } from "../../src/core/ports.ts";
 import type { StoredValue } from "../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../src/core/usage.ts";
+import { createForToday } from "../../src/features/beyond/for-today.ts";
 import { createImports } from "../../src/features/import/imports.ts";
 import type { Finding } from "../../src/features/import/rules.ts";
 import { createCommands } from "../../src/features/index.ts";
@@ -211,6 +212,7 @@ export function createCommandHarness(
 		},
 		clock,
 		settings,
+		forToday: createForToday(state, clock),
 		isFromSource: false,
 		health: {
 			look: async () => {

@@ -7,6 +7,7 @@ import { describe, expect, it } from "vitest";
 import { type Account, printable } from "../../src/core/account.ts";
 import { DECISION_KINDS } from "../../src/core/decision.ts";
 import type { PoolEvent } from "../../src/core/events.ts";
+import type { Rung } from "../../src/core/ladder.ts";
 import type { PoolView } from "../../src/core/pool-view.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { createNameField } from "../../src/features/accounts/name-field.ts";
@@ -21,6 +22,7 @@ import {
 	switchedOff,
 	switchedOn,
 } from "../../src/features/accounts/texts.ts";
+import { createBeyondPanel } from "../../src/features/beyond/panel.ts";
 import { createDashboard } from "../../src/features/dashboard/dashboard.ts";
 import { createPicker } from "../../src/features/dashboard/picker.ts";
 import { pinned, unpinned } from "../../src/features/dashboard/pin-texts.ts";
@@ -205,6 +207,35 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		const opened = drawn(screen, width, [pasteOf(more)]);
 		screen.showCode({ userCode: "1234-56789A", verificationUri: LINK, expiresAt: NOW + HOUR_MS });
 		return [...asking, ...opened, ...drawn(screen, width, [])].map(withoutLinks);
+	},
+	"beyond-panel": ({ view, words, more, room }, width) => {
+		const [account, other] = two(view);
+		const rungs: readonly Rung[] = [
+			{ kind: "credits", account, balance: words },
+			{ kind: "reserve-model", account, model: more, leftPercent: 40 },
+			{
+				kind: "reset-credit",
+				account: other,
+				credit: { id: words, expiresAt: NOW },
+				window: words,
+				resetsAt: NOW + HOUR_MS,
+			},
+			{ kind: "chain", model: more, isPaid: true },
+			{ kind: "wait", account: other, until: NOW + HOUR_MS, isGuess: true },
+		];
+		const { component } = createBeyondPanel({
+			...HOST,
+			offers: rungs.map((rung) => ({ rung, consent: "ask", canBeRemembered: true })),
+			now: () => NOW,
+			room: () => room,
+			onAnswer: nothing,
+		});
+		const first = component.render(width);
+		HOST.pace.pass(1000);
+		return [
+			...first,
+			...drawn(component, width, [KEYS.down, "\x1b[C", KEYS.down, KEYS.down, KEYS.down, pasteOf(words)]),
+		];
 	},
 	question: ({ view, words, room }, width) => {
 		const { heading, text, act, keep } = removeQuestion(two(view)[0], {

@@ -96,6 +96,8 @@ export interface FakeContext {
 	isAway: boolean;
 	/** What has taken the editor's place. */
 	panel: Component | undefined;
+	/** What was put into the editor. */
+	readonly pasted: string[];
 	/** Who hears of a key before whatever is on the screen. */
 	readonly listeners: ((typed: string) => { readonly consume?: boolean } | undefined)[];
 	/** How often a panel asked to be drawn anew. */
@@ -132,6 +134,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		onQuestion: () => undefined,
 		isAway: false,
 		panel: undefined,
+		pasted: [],
 		listeners: [],
 		repaints: 0,
 		isStale: false,
@@ -171,6 +174,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 	};
 	const ui = {
 		notify: (text: string, level: string) => fake.notices.push(`${level}: ${text}`),
+		pasteToEditor: (text: string) => fake.pasted.push(text),
 		setStatus: (_key: string, text: string | undefined) => fake.statuses.push(text),
 		onTerminalInput: (handler: FakeContext["listeners"][number]) => {
 			fake.listeners.push(handler);

@@ -122,6 +122,7 @@ const BUS_EVENTS: EventTable<BusEvent | undefined> = {
 	pinned: silent,
 	served: silent,
 	waiting: silent,
+	asking: silent,
 	defect: silent,
 	changed: silent,
 	warning: silent,

@@ -45,6 +45,7 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 	let context: ExtensionContext | undefined;
 	/** By request: one that ends leaves the countdown of another. */
 	const waits = new Map<number, Waiting>();
+	let isAsking = false;
 	let minutes: NodeJS.Timeout | undefined;
 	let seconds: NodeJS.Timeout | undefined;
 	let isDrawQueued = false;
@@ -66,7 +67,7 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 			patienceMs: now.rotation.maxWaitMs,
 		});
 		const [soonest] = [...waits.values()].sort((a, b) => a.until - b.until);
-		const model = footerModel(plan, now, { isForeign: isForeign(), waiting: soonest, hasKeys: hasColours });
+		const model = footerModel(plan, now, { isForeign: isForeign(), waiting: soonest, isAsking, hasKeys: hasColours });
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
 	};
 	const draw = () => {
@@ -114,6 +115,7 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 			else waits.set(request, { until, forRoom });
 			countDown();
 		}
+		if (event.type === "asking") isAsking = event.isOpen;
 		drawSoon();
 	});
 
@@ -142,7 +144,7 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 export function footerModel(
 	plan: Plan,
 	settings: Settings,
-	{ isForeign, waiting, hasKeys = false }: Surroundings,
+	{ isForeign, waiting, isAsking = false, hasKeys = false }: Surroundings,
 ): FooterModel {
 	const { order, lastResort, total, now, next, pinned } = plan;
 	const [ranked] = [...order, ...lastResort].filter(({ account }) => account === next);
@@ -163,6 +165,7 @@ export function footerModel(
 		first: labelled(firstBack(plan)),
 		waitingUntil: waiting?.until,
 		waitsForRoom: waiting?.forRoom ?? false,
+		isAsking,
 		hasKeys,
 		now,
 	};
@@ -176,6 +179,8 @@ function labelled(first: FirstBack | undefined): FooterModel["first"] {
 interface Surroundings extends Pick<FooterModel, "isForeign"> {
 	/** A request that waits, and ends first. */
 	readonly waiting?: Waiting | undefined;
+	/** A question how a turn goes on is open. */
+	readonly isAsking?: boolean;
 	readonly hasKeys?: boolean;
 }
 

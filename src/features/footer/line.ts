@@ -36,6 +36,8 @@ export interface FooterModel {
 	readonly hasKeys: boolean;
 	/** It waits although others could serve: their quota is needed by those at work on them. */
 	readonly waitsForRoom: boolean;
+	/** A turn waits for the person to say how it goes on. */
+	readonly isAsking?: boolean;
 	readonly now: number;
 }
 
@@ -216,6 +218,7 @@ function specialLines(model: FooterModel): Form[] | undefined {
 	if (total === 0) {
 		return forms([dim("no accounts")], [dim("codex no accounts")], [dim("codex no accounts"), dim("/multicodex add")]);
 	}
+	if (model.isAsking) return askingLines();
 	if (waitingUntil !== undefined) {
 		return waitingLines(model, waitingUntil);
 	}
@@ -241,6 +244,11 @@ function waitingLines({ waitsForRoom, hasKeys, first, now }: FooterModel, waitin
 	];
 	const wayOut = hasKeys ? [dim("esc ends the wait")] : [];
 	return forms([short], [named(short)], [waiting, usual], [waiting, usual, ...wayOut], [waiting, long, ...wayOut]);
+}
+
+/** A turn waits for an answer, which the panel or the dialog above takes. */
+function askingLines(): Form[] {
+	return forms([[span("warning", "your answer?")]], [named([span("warning", "waiting for your answer")])]);
 }
 
 function named(part: Line): Line {

@@ -43,6 +43,7 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 	pinned: silent,
 	served: silent,
 	waiting: silent,
+	asking: silent,
 	defect: silent,
 	changed: silent,
 };

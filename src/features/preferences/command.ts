@@ -46,10 +46,16 @@ export interface PreferenceGroup {
 	readonly preferences: readonly Choosable[];
 	/** What the settings come to at this moment, in lines no wider than `width`; plain or painted. */
 	preview(host: ExtensionCommandContext, width: number, paint: Paint): readonly string[];
+	/** Words that its subcommand takes besides, for the usage line. */
+	readonly words?: readonly string[];
+	/** What stands below the values where they are shown as text, in whole sentences. */
+	readonly notes?: () => readonly string[];
+	/** What the document of the values has besides them. */
+	readonly facts?: () => Readonly<Record<string, unknown>>;
 }
 
 /** The preferences of a group that stands under `name` in the settings. */
-export function preferencesOf<G extends "rotation" | "footer">(
+export function preferencesOf<G extends "rotation" | "beyond" | "footer">(
 	name: G,
 	preferences: readonly Preference<Settings[G]>[],
 ): Choosable[] {
@@ -89,7 +95,8 @@ export interface PreferencePorts {
 	readonly pool: Pick<Pool, "emit" | "subscribe">;
 }
 
-interface Args {
+/** The arguments of a group's subcommand. */
+export interface PreferenceArgs {
 	/** What is to be set; without any the values are shown. */
 	readonly wishes: readonly Wish[];
 }
@@ -101,9 +108,9 @@ const DEFAULT = "default";
  * The subcommand of a group: a panel in the terminal, every value as text elsewhere; `name=value …` sets some anywhere,
  * `default` all of them.
  */
-export function createPreferencesCommand(group: PreferenceGroup, ports: PreferencePorts): Subcommand<Args> {
+export function createPreferencesCommand(group: PreferenceGroup, ports: PreferencePorts): Subcommand<PreferenceArgs> {
 	const { settings, pool } = ports;
-	const usage = `${group.name} [name=value …|${DEFAULT}]`;
+	const usage = `${group.name} [${["name=value …", DEFAULT, ...(group.words ?? [])].join("|")}]`;
 	return {
 		name: group.name,
 		usage,
@@ -222,13 +229,18 @@ function shown(
 	const lines = rows.flatMap(([, , summary = ""], at) => {
 		return hanging(`${(heads[at] ?? "").padEnd(widest)}  `, summary, columns);
 	});
-	return { text: [...problems, ...lines].join("\n"), json: asJson(group, ports, problems) };
+	const notes = (group.notes?.() ?? []).flatMap((note) => hanging("", note, columns));
+	return { text: [...problems, ...lines, ...notes].join("\n"), json: asJson(group, ports, problems) };
 }
 
-function asJson({ name, preferences }: PreferenceGroup, { settings }: PreferencePorts, problems: readonly string[]) {
+function asJson(
+	{ name, preferences, facts }: PreferenceGroup,
+	{ settings }: PreferencePorts,
+	problems: readonly string[],
+) {
 	const now = settings.read();
 	const values = Object.fromEntries(preferences.map((each) => [each.name, each.stored(now)]));
-	return { [name]: values, problems };
+	return { [name]: values, ...facts?.(), problems };
 }
 
 /** Resolves when the person closes it, or when the session ends; undefined where this pi shows no panels. */

@@ -744,6 +744,35 @@ describe("changes of the state that could not be written", () => {
 	});
 });
 
+describe("what the person has said yes to beforehand", () => {
+	it("holds in every process, and ends in every process", async () => {
+		const [one, other] = [openStore(), openStore()];
+		await Promise.all([one.giveConsent("credits", NOW + 1), other.giveConsent("reserve-model", NOW + 2)]);
+		const both = [
+			["credits", NOW + 1],
+			["reserve-model", NOW + 2],
+		];
+		expect([...one.consents()].sort()).toEqual(both);
+		expect([...openStore().consents()].sort()).toEqual(both);
+		await other.endConsents();
+		expect([...one.consents()]).toEqual([]);
+		expect(scratch.json(NAME)).not.toHaveProperty("consents");
+	});
+
+	it("is nothing in a file without it, which stays as it is", async () => {
+		write({});
+		const state = openStore();
+		expect([...state.consents()]).toEqual([]);
+		await state.setPin("aaaaaaaaaaaa");
+		expect(scratch.json(NAME)).not.toHaveProperty("consents");
+	});
+
+	it("loses a damaged part alone", () => {
+		write({}, { consents: { credits: "always", "reserve-model": NOW } });
+		expect([...openStore().consents()]).toEqual([["reserve-model", NOW]]);
+	});
+});
+
 describe("the first words in a home", () => {
 	it("are for one of the processes that begin at once, and for none afterwards", async () => {
 		const [one, other] = [openStore(), openStore()];

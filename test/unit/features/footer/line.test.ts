@@ -267,6 +267,17 @@ describe("the footer without an account in use", () => {
 			"codex back in 42s",
 		]);
 	});
+
+	it("says that a turn waits for an answer, also while another waits for an account", () => {
+		const asking = { ready: 0, isAsking: true, waitingUntil: NOW + 42_000 };
+		expect(lines(asking)).toEqual([
+			"codex waiting for your answer",
+			"codex waiting for your answer",
+			"codex waiting for your answer",
+		]);
+		expect(at(20, asking)).toBe("your answer?");
+		expect(painted(asking)).toContain("[warning:waiting for your answer]");
+	});
 });
 
 describe("any footer", () => {
@@ -318,6 +329,7 @@ describe("any footer", () => {
 				nil: undefined,
 			}),
 			waitsForRoom: fc.boolean(),
+			isAsking: fc.boolean(),
 			hasKeys: fc.boolean(),
 			isForeign: fc.boolean(),
 			waitingUntil: fc.option(fc.integer({ min: NOW - HOUR_MS, max: NOW + DAY_MS }), { nil: undefined }),

@@ -1,0 +1,69 @@
+import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
+import { raceAbort } from "../../core/abort.ts";
+import type { DryAnswer, Offer } from "../../core/ladder.ts";
+import type { Clock } from "../../core/ports.ts";
+import { modeOf } from "../../pi/output.ts";
+import { openPanel, panelsClosed } from "../../pi/panel.ts";
+import { answerOf, choicesOf } from "./choices.ts";
+import { createBeyondPanel } from "./panel.ts";
+import { choiceText, HEADING, periodText } from "./texts.ts";
+
+const STOP: DryAnswer = { kind: "stop" };
+
+/** Asks the person of a session: in a panel in the terminal, elsewhere in a dialog. */
+export async function askPerson(
+	ctx: ExtensionContext,
+	offers: readonly Offer[],
+	signal: AbortSignal,
+	clock: Clock,
+): Promise<DryAnswer> {
+	const answered = modeOf(ctx) === "tui" ? await askOnPanel(ctx, offers, signal, clock) : undefined;
+	return answered ?? askByDialog(ctx, offers, signal, clock);
+}
+
+/** Undefined where this pi shows no panels. */
+async function askOnPanel(
+	ctx: ExtensionContext,
+	offers: readonly Offer[],
+	signal: AbortSignal,
+	clock: Clock,
+): Promise<DryAnswer | undefined> {
+	// The oldest hosts close what is on the screen for it: a sign-in, perhaps, that is to help here.
+	const isFree = await raceAbort(panelsClosed(), signal).then(
+		() => true,
+		() => false,
+	);
+	if (!isFree) return STOP;
+	let draft = () => "";
+	const answer = await openPanel<DryAnswer>({ host: ctx, signal }, { ended: STOP }, (host) => {
+		const panel = createBeyondPanel({ ...host, room: host.wholeRoom, offers, now: clock.now, onAnswer: host.close });
+		draft = panel.draft;
+		return panel.component;
+	});
+	// What was meant for the editor stands there now, and is not sent.
+	const typed = draft();
+	if (typed !== "") ctx.ui.pasteToEditor(typed);
+	return answer;
+}
+
+async function askByDialog(
+	ctx: ExtensionContext,
+	offers: readonly Offer[],
+	signal: AbortSignal,
+	clock: Clock,
+): Promise<DryAnswer> {
+	const now = clock.now();
+	const rows = choicesOf(offers).flatMap((choice) => {
+		const text = choiceText(choice, now);
+		const once = { text, answer: answerOf(choice, false) };
+		if (choice.kind === "stop" || !choice.canBeRemembered) return [once];
+		const today = { text: `${text}. ${periodText(true)}`, answer: answerOf(choice, true) };
+		return [once, today];
+	});
+	const chosen = await ctx.ui.select(
+		HEADING,
+		rows.map(({ text }) => text),
+		{ signal },
+	);
+	return rows.find(({ text }) => text === chosen)?.answer ?? STOP;
+}

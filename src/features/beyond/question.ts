@@ -1,0 +1,62 @@
+import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
+import { tellDefect } from "../../core/defect-reports.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { Clock, DryQuestion } from "../../core/ports.ts";
+import { maskedContext } from "../../pi/mask-emails.ts";
+import { modeOf } from "../../pi/output.ts";
+import { createAsking, type Show } from "./asking.ts";
+import type { ForToday } from "./for-today.ts";
+
+interface Deps {
+	readonly pool: Pick<Pool, "emit">;
+	readonly forToday: Pick<ForToday, "remember">;
+	readonly isMasked: () => boolean;
+	readonly clock: Clock;
+}
+
+/**
+ * Asks the person of the session in which a request found no account: in a panel in the terminal, in a dialog of an RPC
+ * client, and not at all elsewhere.
+ */
+export function createDryQuestion(pi: ExtensionAPI, { pool, forToday, isMasked, clock }: Deps): DryQuestion {
+	let context: ExtensionContext | undefined;
+	let session = new AbortController();
+	pi.on("session_start", (_event, given) => {
+		context = maskedContext(given, isMasked);
+	});
+	pi.on("session_shutdown", () => {
+		context = undefined;
+		session.abort();
+		session = new AbortController();
+	});
+	const show: Show = async (offers, signal) => {
+		const ctx = context;
+		if (!ctx || !["tui", "rpc"].includes(modeOf(ctx))) return { kind: "unavailable" };
+		const ended = AbortSignal.any([signal, session.signal]);
+		pool.emit({ type: "asking", isOpen: true });
+		try {
+			// Few people ever need it, so it is no part of every start.
+			const { askPerson } = await import("./ask-person.ts");
+			return await askPerson(ctx, offers, ended, clock);
+		} catch (error) {
+			// An update may have replaced the file under a running pi, and a session that was replaced has a context that
+			// throws: the turn ends as where there is no person to ask.
+			tellDefect(error, "request", pool.emit);
+			return { kind: "unavailable" };
+		} finally {
+			pool.emit({ type: "asking", isOpen: false });
+		}
+	};
+	const asking = createAsking(show);
+
+	return {
+		ask: async (offers, signal) => {
+			const answer = await asking.ask(offers, signal);
+			if (answer.kind === "take" && answer.forToday) {
+				await forToday.remember(answer.rung.kind);
+				pool.emit({ type: "setting", name: "beyond.today", value: answer.rung.kind });
+			}
+			return answer;
+		},
+	};
+}

@@ -1,0 +1,55 @@
+import { durationText } from "../../core/duration.ts";
+import type { Rung } from "../../core/ladder.ts";
+import type { CreditsConsent, ReserveModelConsent, Settings } from "../../core/settings.ts";
+
+/** The word that ends every yes for today. */
+export const FORGET = "forget";
+
+const CREDITS: Readonly<Record<CreditsConsent, string | undefined>> = {
+	own: "bought credits where plain pi would spend them",
+	ask: "bought credits after a yes",
+	allow: "bought credits",
+	never: undefined,
+};
+
+const RESERVE_MODEL: Readonly<Record<ReserveModelConsent, string | undefined>> = {
+	ask: "Luna Reserve after a yes",
+	always: "Luna Reserve",
+	never: undefined,
+};
+
+/** What happens, and in which order, once all included quota is out. */
+export function whatComesNext({ beyond, rotation }: Settings): string {
+	const steps = [
+		CREDITS[beyond.credits],
+		RESERVE_MODEL[beyond.reserveModel],
+		"a reset credit after a yes",
+		rotation.maxWaitMs > 0 ? `a wait of up to ${durationText(rotation.maxWaitMs)}` : undefined,
+	].filter((step) => step !== undefined);
+	return `When all quota is out: ${steps.join(", then ")}.`;
+}
+
+const KINDS: Readonly<Record<Rung["kind"], string>> = {
+	credits: "bought credits",
+	"reserve-model": "Luna Reserve",
+	"reset-credit": "reset credits",
+	chain: "other models",
+	wait: "waiting",
+};
+
+/** What the person has said yes to for today; nothing where that is nothing. */
+export function agreedToday(kinds: readonly Rung["kind"][]): string[] {
+	if (kinds.length === 0) return [];
+	const names = kinds.map((kind) => KINDS[kind]).join(", ");
+	return [`You have said yes for today, until midnight: ${names}. /multicodex beyond ${FORGET} ends that.`];
+}
+
+/** Every yes for today has ended. */
+export function askedAgain(kinds: readonly Rung["kind"][]): string {
+	return `You are asked again before these serve: ${kinds.map((kind) => KINDS[kind]).join(", ")}.`;
+}
+
+/** There was no yes for today. */
+export function nothingRemembered(): string {
+	return "There is no yes for today to forget.";
+}

@@ -1,0 +1,44 @@
+import { beforeEach, expect, it } from "vitest";
+import { createForToday, type ForToday } from "../../../../src/features/beyond/for-today.ts";
+import { aClock, aStateStore, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+import { RUNGS } from "./offers.ts";
+
+let clock: ReturnType<typeof aClock>;
+let state: ReturnType<typeof aStateStore>;
+let forToday: ForToday;
+beforeEach(() => {
+	clock = aClock();
+	state = aStateStore();
+	forToday = createForToday(state, clock);
+});
+const midnight = new Date(NOW).setHours(24, 0, 0, 0);
+
+it("holds for its kind alone, on any account, until midnight", async () => {
+	await forToday.remember("reserve-model");
+	expect([forToday.holds(RUNGS.reserveModel), forToday.holds(RUNGS.credits)]).toEqual([true, false]);
+	expect(forToday.list()).toEqual([{ kind: "reserve-model", until: midnight }]);
+	clock.at += midnight - NOW - 1;
+	expect(forToday.holds(RUNGS.reserveModel)).toBe(true);
+	clock.at += 1;
+	expect([forToday.holds(RUNGS.reserveModel), forToday.list()]).toEqual([false, []]);
+});
+
+it("holds in every process, and ends in every process", async () => {
+	const elsewhere = createForToday(state, clock);
+	await forToday.remember("credits");
+	expect(elsewhere.holds(RUNGS.credits)).toBe(true);
+	await elsewhere.forget();
+	expect(forToday.holds(RUNGS.credits)).toBe(false);
+});
+
+it("never covers a reset credit, also where a file says so", async () => {
+	await forToday.remember("reset-credit");
+	expect([...state.consentsById]).toEqual([]);
+	state.consentsById.set("reset-credit", NOW + HOUR_MS);
+	expect([forToday.holds(RUNGS.resetCredit), forToday.list()]).toEqual([false, []]);
+});
+
+it("ends where a clock was wrong when it was given", () => {
+	state.consentsById.set("credits", NOW + 40 * DAY_MS);
+	expect(forToday.holds(RUNGS.credits)).toBe(false);
+});

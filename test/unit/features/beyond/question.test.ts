@@ -1,0 +1,189 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { PoolEvent } from "../../../../src/core/events.ts";
+import type { DryAnswer } from "../../../../src/core/ladder.ts";
+import type { DryQuestion } from "../../../../src/core/ports.ts";
+import { createForToday } from "../../../../src/features/beyond/for-today.ts";
+import { createDryQuestion } from "../../../../src/features/beyond/question.ts";
+import { openPanel } from "../../../../src/pi/panel.ts";
+import { aClock, aStateStore, NOW } from "../../../support/fakes.ts";
+import { aContext, aPi, type FakeContext, type FakePi } from "../../fake-pi.ts";
+import { ALL, anOffer, RUNGS } from "./offers.ts";
+
+let clock: ReturnType<typeof aClock>;
+let pi: FakePi;
+let events: PoolEvent[];
+let state: ReturnType<typeof aStateStore>;
+let question: DryQuestion;
+let isMasked: boolean;
+beforeEach(() => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
+	clock = aClock();
+	pi = aPi();
+	events = [];
+	state = aStateStore();
+	isMasked = false;
+	question = createDryQuestion(pi.api, {
+		pool: { emit: (event) => events.push(event) },
+		forToday: createForToday(state, clock),
+		isMasked: () => isMasked,
+		clock,
+	});
+});
+afterEach(() => {
+	vi.useRealTimers();
+});
+
+const begin = async (init: Parameters<typeof aContext>[0] = { mode: "tui" }): Promise<FakeContext> => {
+	const context = aContext(init);
+	context.isAway = true;
+	await pi.fire("session_start", context.ctx);
+	return context;
+};
+/** Everything that is under way, the import of the panel's file too. */
+const settle = async () => {
+	await vi.dynamicImportSettled();
+	await vi.advanceTimersByTimeAsync(0);
+};
+const press = async ({ panel }: FakeContext, ...keys: readonly string[]) => {
+	for (const key of keys) {
+		panel?.handleInput?.(key);
+		await vi.advanceTimersByTimeAsync(200);
+	}
+};
+/** The person has seen the panel. */
+const look = async (context: FakeContext) => {
+	await settle();
+	context.panel?.render(100);
+	await vi.advanceTimersByTimeAsync(1000);
+};
+const DOWN = "\x1b[B";
+const taken = (rung: (typeof RUNGS)[keyof typeof RUNGS], forToday = false): DryAnswer => ({
+	kind: "take",
+	rung,
+	forToday,
+});
+const isAsking = () => events.flatMap((event) => (event.type === "asking" ? [event.isOpen] : []));
+
+describe("in the terminal", () => {
+	it("asks on a panel in the middle of a turn, and tells that it waits", async () => {
+		const context = await begin();
+		const asked = question.ask(ALL, undefined);
+		await look(context);
+		expect(context.panel?.render(100).join("\n")).toContain("How should this turn go on?");
+		expect(isAsking()).toEqual([true]);
+		await press(context, DOWN, DOWN, "\r");
+		expect(await asked).toEqual(taken(RUNGS.reserveModel));
+		expect([isAsking(), context.panel]).toEqual([[true, false], undefined]);
+	});
+
+	it("puts what was typed into the panel into the editor, unsent", async () => {
+		const context = await begin();
+		const asked = question.ask(ALL, undefined);
+		await look(context);
+		await press(context, "h", "i", "\r", "\x1b");
+		expect(await asked).toEqual({ kind: "stop" });
+		expect(context.pasted).toEqual(["hi"]);
+	});
+
+	it("remembers a yes for the day, in the file that all processes read", async () => {
+		const context = await begin();
+		const asked = question.ask(ALL, undefined);
+		await look(context);
+		await press(context, DOWN, DOWN, "\x1b[C", "\r");
+		expect(await asked).toEqual(taken(RUNGS.reserveModel, true));
+		const midnight = new Date(NOW).setHours(24, 0, 0, 0);
+		expect([...state.consentsById]).toEqual([["reserve-model", midnight]]);
+		expect(events.at(-1)).toEqual({ type: "setting", name: "beyond.today", value: "reserve-model" });
+	});
+
+	it("is taken away with the turn that asked", async () => {
+		const context = await begin();
+		const turn = new AbortController();
+		const asked = question.ask(ALL, turn.signal);
+		await look(context);
+		turn.abort(new Error("aborted"));
+		await expect(asked).rejects.toThrow("aborted");
+		await settle();
+		expect([context.panel, isAsking()]).toEqual([undefined, [true, false]]);
+	});
+
+	it("ends with its session", async () => {
+		const context = await begin();
+		const asked = question.ask(ALL, undefined);
+		await look(context);
+		await pi.fire("session_shutdown", context.ctx);
+		expect(await asked).toEqual({ kind: "stop" });
+		expect(await question.ask(ALL, undefined)).toEqual({ kind: "unavailable" });
+	});
+
+	it("leaves a panel that is open alone, and comes after it", async () => {
+		const context = await begin();
+		let close = (): void => undefined;
+		const other = openPanel({ host: context.ctx, signal: new AbortController().signal }, { ended: 1 }, (host) => {
+			close = () => host.close(2);
+			return { render: () => ["another panel"], invalidate: () => undefined };
+		});
+		const asked = question.ask(ALL, undefined);
+		await look(context);
+		expect(context.panel?.render(100)).toEqual(["another panel"]);
+		close();
+		expect(await other).toBe(2);
+		await look(context);
+		await look(context);
+		await press(context, "\r");
+		expect(await asked).toEqual(taken(RUNGS.wait));
+	});
+
+	it("hides e-mails for a person who wants that", async () => {
+		isMasked = true;
+		const context = await begin();
+		const account = { ...RUNGS.wait.account, label: "me@acme.example" };
+		void question.ask([anOffer({ ...RUNGS.wait, account })], undefined);
+		await look(context);
+		expect(context.panel?.render(100).join("\n")).not.toContain("me@acme");
+		await pi.fire("session_shutdown", context.ctx);
+	});
+});
+
+describe("for an RPC client", () => {
+	it("asks by a dialog, with a choice of its own for the whole day", async () => {
+		const context = await begin({ mode: "rpc", hasPanels: false });
+		context.isAway = false;
+		context.choice = "Go on with Luna Reserve of work: about 40% left. For the rest of today, in every session";
+		expect(await question.ask([anOffer(RUNGS.reserveModel)], undefined)).toEqual(taken(RUNGS.reserveModel, true));
+		expect(context.details).toEqual([
+			[
+				"Stop: this turn ends with an error",
+				"Go on with Luna Reserve of work: about 40% left",
+				"Go on with Luna Reserve of work: about 40% left. For the rest of today, in every session",
+			].join(", "),
+		]);
+	});
+
+	it("ends the turn where the dialog is cancelled, or gone", async () => {
+		const context = await begin({ mode: "rpc", hasPanels: false });
+		context.isAway = false;
+		expect(await question.ask(ALL, undefined)).toEqual({ kind: "stop" });
+		context.isAway = true;
+		const turn = new AbortController();
+		const asked = question.ask(ALL, turn.signal);
+		await settle();
+		turn.abort(new Error("aborted"));
+		await expect(asked).rejects.toThrow("aborted");
+	});
+});
+
+describe("where there is no person", () => {
+	it.each(["print", "json"] as const)("asks nothing: %s", async (mode) => {
+		const context = await begin({ mode, hasUI: false });
+		expect(await question.ask(ALL, undefined)).toEqual({ kind: "unavailable" });
+		expect([context.questions, isAsking()]).toEqual([[], []]);
+	});
+
+	it("asks nothing in a session that was replaced", async () => {
+		const context = await begin();
+		context.isStale = true;
+		expect(await question.ask(ALL, undefined)).toEqual({ kind: "unavailable" });
+		expect(events.at(-1)).toEqual({ type: "asking", isOpen: false });
+	});
+});
