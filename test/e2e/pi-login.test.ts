@@ -226,7 +226,7 @@ it("leaves a settings.json that does not parse as it is, and uses the defaults",
 	writeFileSync(bench.dir.path("settings.json"), broken);
 	bench.codex.account("a").always(answers.usageLimit({ resetsInMs: 100 * 60_000 }));
 
-	const result = await bench.print("say hi", ["--model", "openai-codex/gpt-5.5"]);
+	const result = await bench.print("say hi", ["--model", `openai-codex/${bench.host.model}`]);
 
 	expect(result).toMatchObject({ code: 0, stdout: "OK from b #1\n" });
 	expect(bench.dir.read("settings.json")).toBe(broken);

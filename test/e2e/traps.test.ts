@@ -167,7 +167,7 @@ it("keeps what it renewed when pi, which still remembers the old login, stores a
 	await expect.poll(() => bench.dir.read("auth.json"), { timeout: 10_000 }).toContain("key-of-groq");
 
 	expect(loginOfPi(bench)).toEqual(renewed);
-	await terminal.submit("/model openai-codex/gpt-5.5");
+	await terminal.submit(`/model openai-codex/${bench.host.model}`);
 	await terminal.submit("say hi");
 	await terminal.waitForText("OK from a #2");
 	expect(bench.codex.tokenRequests()).toHaveLength(1);
