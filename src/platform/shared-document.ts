@@ -1,5 +1,5 @@
-import { type BigIntStats, statSync } from "node:fs";
-import { mkdir, readlink, realpath, rename } from "node:fs/promises";
+import { type BigIntStats, renameSync, statSync } from "node:fs";
+import { mkdir, readlink, realpath } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type * as z from "zod/mini";
 import { writeAtomically } from "./atomic-file.ts";
@@ -151,13 +151,17 @@ export function openSharedDocument<S extends JsonSchema>(
 	const reportUnreadable = (why: unknown) =>
 		report("unreadable", `${name} cannot be read (${reasonOf(why)}) and is left as it is.`, reasonOf(why));
 
-	/** Reads the file under the lock, and moves a broken one out of the way. */
-	const loadForWriting = async (target: string): Promise<Loaded<T>> => {
+	/**
+	 * Reads the file under the lock, and moves a broken one out of the way. Undefined if another process has replaced it
+	 * since it had the signature `seen`.
+	 */
+	const loadForWriting = async (target: string, seen: string | undefined): Promise<Loaded<T> | undefined> => {
 		const bytes = await readText(target).catch(ignoreMissing);
 		if (bytes === undefined) return { kind: "none" };
 		const loaded = readDocument(bytes, options);
 		if (loaded.kind === "corrupt") {
-			const kept = await quarantine(target, path);
+			const kept = quarantine(target, path, seen);
+			if (kept === undefined) return undefined;
 			report("corrupt", `${name} could not be read. It is kept as ${basename(kept)}, and a new one is begun.`);
 		}
 		if (loaded.kind === "ok" && loaded.migrated) await options.beforeMigration?.(loaded.bytes);
@@ -169,7 +173,8 @@ export function openSharedDocument<S extends JsonSchema>(
 		const target = await realTarget(path);
 		return withLock(target, { waitMs: LOCK_WAIT_MS, signal: impatience.signal }, async () => {
 			let current = signatureOf(target);
-			const loaded = await loadForWriting(target);
+			const loaded = await loadForWriting(target, current);
+			if (!loaded) return false;
 			if (loaded.kind === "newer") {
 				reportNewer();
 				throw new NewerVersionError(name);
@@ -304,10 +309,14 @@ export function readDocument<S extends JsonSchema>(bytes: string, format: Docume
 	}
 }
 
-/** Renames a broken file, beside `path`, and resolves to its new path. The caller holds its lock. */
-export async function quarantine(target: string, path: string): Promise<string> {
+/**
+ * Renames a broken file, beside `path`, and returns its new path. The caller holds its lock, which others may have taken
+ * for stale: a file without the signature `seen` is one that they have written, and stays.
+ */
+export function quarantine(target: string, path: string, seen: string | undefined): string | undefined {
 	const kept = `${path}.corrupt-${Date.now()}`;
-	await rename(target, kept);
+	if (signatureOf(target) !== seen) return undefined;
+	renameSync(target, kept);
 	return kept;
 }
 

@@ -14,7 +14,7 @@ import { clearLock, lookAtLock, STALE_MS, withLock } from "../../platform/lock.t
 import { hasPlanLoginIn, parseLogin } from "../../platform/pi-auth.ts";
 import { readText } from "../../platform/regular-file.ts";
 import { settingsProblemsIn } from "../../platform/settings-store.ts";
-import { quarantine, readDocument, realTarget } from "../../platform/shared-document.ts";
+import { quarantine, readDocument, realTarget, signatureOf } from "../../platform/shared-document.ts";
 import { STATE_FORMAT } from "../../platform/state-store.ts";
 import { probeBackend, probeIssuer } from "./probe.ts";
 import type { DiskFacts, EndpointFact, EntryFact, FileFact, LockFact, Repair } from "./rules.ts";
@@ -312,7 +312,10 @@ async function quarantineBroken(directory: string, now: () => number): Promise<R
 		const set = async () => {
 			const target = await realTarget(path);
 			// Another process may have quarantined it since, and begun a new one.
-			return withLock(target, { waitMs: STALE_MS }, async () => (await isSuspect(target)) && quarantine(target, path));
+			return withLock(target, { waitMs: STALE_MS }, async () => {
+				const seen = signatureOf(target);
+				return (await isSuspect(target)) && quarantine(target, path, seen);
+			});
 		};
 		const kept = await set().catch(notMended);
 		if (kept) repairs.push({ kind: "set-aside", subject: basename(kept) });

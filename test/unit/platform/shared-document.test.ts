@@ -20,8 +20,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import {
 	openSharedDocument,
+	quarantine,
 	type SharedDocument,
 	type SharedDocumentOptions,
+	signatureOf,
 } from "../../../src/platform/shared-document.ts";
 import { aScratch, type Scratch, settled, until } from "../../support/fakes.ts";
 import { expectMode, onPosix } from "../../support/posix.ts";
@@ -352,6 +354,22 @@ describe("a document that cannot be read", () => {
 		expect(scratch.names(`${NAME}.corrupt-`)).toHaveLength(1);
 		expect(problems).toHaveLength(1);
 		expect(stored()).toEqual({ a: 1, b: 1 });
+	});
+});
+
+describe("a broken file that another process has replaced since it was read", () => {
+	it("is not set aside: what has come in its place is good", () => {
+		const path = scratch.write(NAME, "{");
+		const seen = signatureOf(path);
+		scratch.write(`${NAME}.next`, { version: 2, counts: {} });
+		renameSync(scratch.path(`${NAME}.next`), path);
+		expect(quarantine(path, path, seen)).toBeUndefined();
+		expect(stored()).toEqual({});
+		const kept = quarantine(path, path, signatureOf(path));
+		expect([kept, scratch.names()]).toEqual([
+			scratch.path(scratch.names()[0] ?? ""),
+			[expect.stringMatching(/corrupt/)],
+		]);
 	});
 });
 
