@@ -316,6 +316,7 @@ export function compose(pi: ExtensionAPI): void {
 			isHomeEmpty: () => accounts.list().length === 0 && piAuth.peek().kind === "none",
 		}),
 		isOnPlanLogin: (model) => isOnPlanLogin(model, piAuth.hasPlanLogin),
+		beginTurn: beyond.beginTurn,
 		settings: settings.read,
 		eventLog,
 		clock,

@@ -38,6 +38,8 @@ interface Deps {
 	readonly noticeOf: (event: PoolEvent, now: number, isKnownLost: (id: AccountId) => boolean) => Notice | undefined;
 	/** True for a model that pi serves with its ChatGPT sign-in under `openai`, past us. */
 	readonly isOnPlanLogin?: (model: ExtensionContext["model"]) => boolean;
+	/** Called when the person's next prompt begins a turn: what an earlier one was asked counts no more. */
+	readonly beginTurn: () => void;
 	readonly settings: () => Settings;
 	/** Tells what became of a sign-in by pi's own `/login`. */
 	readonly logins?: { follow(tell: (text: string) => void): void };
@@ -57,7 +59,7 @@ const LAST_WRITE_MS = 5000;
 export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, takeStray, welcome, noticeOf, isOnPlanLogin } =
 		deps;
-	const { settings, eventLog, clock, earlyWarnings, reminder, logins, folders } = deps;
+	const { settings, eventLog, clock, earlyWarnings, reminder, logins, beginTurn, folders } = deps;
 	let current: ExtensionContext | undefined;
 	/** The account that serves the session now, and is not remembered in it yet. */
 	let unremembered: AccountId | undefined;
@@ -195,6 +197,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		await followSettings(given);
 		return { action: "continue" };
 	});
+	// Not for a retry, nor for what is said in mid-turn.
+	pi.on("before_agent_start", beginTurn);
 	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
 	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in to another
 	// account would leave us with nothing but it.

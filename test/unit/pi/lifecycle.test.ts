@@ -89,6 +89,7 @@ beforeEach(() => {
 			},
 		},
 		isOnPlanLogin: (model) => isOnPlan && model?.provider === "openai",
+		beginTurn: () => order.push("turn"),
 		settings: () => settings,
 		eventLog: {
 			append: () => undefined,
@@ -100,6 +101,17 @@ beforeEach(() => {
 		clock: harness.clock,
 		earlyWarnings,
 	});
+});
+
+it("a turn begins with each prompt, and not with a retry or a further request of the same one", async () => {
+	const screen = await start();
+	for (const event of ["input", "before_agent_start", "agent_start", "turn_start", "turn_end", "agent_end"] as const) {
+		await pi.fire(event, screen.ctx);
+	}
+	for (const event of ["agent_start", "turn_start", "turn_end", "turn_start", "turn_end", "agent_end"] as const) {
+		await pi.fire(event, screen.ctx);
+	}
+	expect(order.filter((each) => each === "turn")).toHaveLength(1);
 });
 
 async function start(init: FakeContextInit = {}) {
