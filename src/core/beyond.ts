@@ -57,7 +57,7 @@ export interface Beyond {
 	beginTurn(): void;
 	/** Has what is not known yet of reset credits looked up, where a person could be offered one. Never rejects. */
 	lookUp(plan: Plan, signal: AbortSignal | undefined): Promise<void>;
-	/** True until the turn has asked the person. */
+	/** True until the turn has asked the person, if there is a way to ask. */
 	mayAsk(): boolean;
 	/** What may serve a request for which `plan` was made, in order. */
 	offers(plan: Plan, asked: DryRequest): readonly Offer[];
@@ -151,7 +151,7 @@ export function createBeyond(deps: Deps): Beyond {
 			await within(resets.refreshStale(AbortSignal.any(signals)), LISTS_MS, () => undefined);
 			ending.abort();
 		},
-		mayAsk: () => !turn.isAsked,
+		mayAsk: () => question !== undefined && !turn.isAsked,
 		offers: (plan, asked) => {
 			// Nothing is looked up while an account can serve.
 			return plan.next ? [] : ladder(plan, settings().beyond, factsFor(plan, asked));
