@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -15,6 +16,8 @@ import { createPiLoginSync } from "./core/pi-login-sync.ts";
 import { createPool } from "./core/pool.ts";
 import type { SettingEdit, SettingsStore, TokenReader } from "./core/ports.ts";
 import { hideEmails } from "./core/privacy.ts";
+import { createRedeemer } from "./core/redeemer.ts";
+import { createResetCreditList } from "./core/reset-credit-list.ts";
 import { createSessionSockets } from "./core/session-sockets.ts";
 import { createUsageMonitor } from "./core/usage-monitor.ts";
 import { createForToday } from "./features/beyond/for-today.ts";
@@ -44,6 +47,7 @@ import { createOAuthClient, DEFAULT_ISSUER } from "./platform/openai-oauth.ts";
 import { openPiAuth } from "./platform/pi-auth.ts";
 import { createProcesses } from "./platform/processes.ts";
 import { readRefusal } from "./platform/read-body.ts";
+import { createResetCreditsApi } from "./platform/reset-credits-api.ts";
 import { createSessionFolders } from "./platform/session-folders.ts";
 import { openSettings, savedModelIn } from "./platform/settings-store.ts";
 import { openStateStore } from "./platform/state-store.ts";
@@ -118,13 +122,14 @@ export function compose(pi: ExtensionAPI): void {
 		onFailure: (error) => tellDefect(error, "pi login", pool.emit),
 	});
 	const membership = createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor: defaultLabel });
+	const processes = createProcesses(clock.now);
 	const credentials = createCredentials({
 		accounts,
 		state,
 		piAuth,
 		oauth,
 		tokens,
-		processes: createProcesses(clock.now),
+		processes,
 		clock,
 		pause,
 		labelFor: defaultLabel,
@@ -141,6 +146,10 @@ export function compose(pi: ExtensionAPI): void {
 		isEnabled,
 		mayUseReserveModel: () => settings.read().beyond.reserveModel !== "never",
 	});
+	const resetCreditsApi = createResetCreditsApi(clock.now);
+	const resets = { pool, state, credentials, api: resetCreditsApi, baseUrl: usage.baseUrl, clock };
+	const resetCredits = createResetCreditList(resets);
+	const redeemer = createRedeemer({ ...resets, usageApi, processes, pause, newKey: randomUUID });
 	const loginNews = createLoginNews({ membership, pool, usage, clock });
 	const affinity = createAffinity(clock);
 	const modelNamed = createModelLookup(pi);
@@ -201,6 +210,8 @@ export function compose(pi: ExtensionAPI): void {
 			membership,
 			credentials,
 			usage,
+			resetCredits,
+			redeemer,
 			imports: await loadImports(),
 			link,
 			signInWays,

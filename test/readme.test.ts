@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { DEFAULT_SETTINGS, type StoredValue } from "../src/core/settings.ts";
-import { logSchema, showSchema, verifySchema, whySchema } from "../src/pi/json-schemas.ts";
+import { logSchema, redeemSchema, showSchema, verifySchema, whySchema } from "../src/pi/json-schemas.ts";
 import {
 	BEYOND_PREFERENCES,
 	FOOTER_PREFERENCES,
@@ -141,6 +141,7 @@ describe("the manual", () => {
 		["why", whySchema],
 		["log", logSchema],
 		["verify", verifySchema],
+		["redeem", redeemSchema],
 	])("shows what %s --json prints, as its schema has it", (name, schema) => {
 		const [, example = ""] = new RegExp(`\`\`\`json ${name}\n(.*?)\`\`\``, "s").exec(pages) ?? [];
 		expect(schema.parse(JSON.parse(example))).toEqual(JSON.parse(example));

@@ -18,6 +18,8 @@ export const DECISION_KINDS = [
 	"on-credits",
 	"on-reserve-model",
 	"on-included",
+	"redeemed",
+	"not-redeemed",
 	"exhausted",
 	"defect",
 	"added",
@@ -143,6 +145,12 @@ const DECISIONS: EventTable<Decision | undefined> = {
 	},
 	"on-reserve-model": ({ account, leftPercent, model, asked }) => {
 		return { kind: "on-reserve-model", account: account.id, leftPercent, model, session: asked.sessionId };
+	},
+	redeemed: ({ account, outcome }) => {
+		const isReset = outcome === "redeemed" || outcome === "already";
+		return isReset
+			? { kind: "redeemed", account: account.id }
+			: { kind: "not-redeemed", account: account.id, reason: outcome.replaceAll("-", "_") };
 	},
 	exhausted: ({ why, asked }) => {
 		const { total, cooling, untried, readyAt, guessed } = why;

@@ -9,6 +9,7 @@ export type DefectPlace =
 	| "accounts"
 	| "renewal"
 	| "usage"
+	| "redemption"
 	| "command"
 	| "footer"
 	| "session"

@@ -4,6 +4,7 @@ import type { CooldownReason, CooldownScope } from "./cooldown.ts";
 import type { DefectPlace, ErrorTrace } from "./defect.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import type { SelectionReason } from "./plan.ts";
+import type { Redemption } from "./ports.ts";
 import type { WindowLeft } from "./quota.ts";
 import type { ServedOn } from "./serve.ts";
 
@@ -149,6 +150,8 @@ export type PoolEvent =
 			readonly until: number | undefined;
 			readonly asked: RequestInfo;
 	  }
+	/** A reset credit of an account was redeemed, or could not be. */
+	| { readonly type: "redeemed"; readonly account: Account; readonly outcome: Redemption["kind"] }
 	/** A request found no account. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: RequestInfo }
 	/**

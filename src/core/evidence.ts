@@ -134,7 +134,7 @@ export function together(headers: FailureEvidence, body: FailureEvidence): Failu
 }
 
 /** Reads `retry-after-ms`, else `retry-after` in seconds or as a date. A length that cannot be true is ignored. */
-function retryAfterOf(headers: Readonly<Record<string, string>>, now: number): number | undefined {
+export function retryAfterOf(headers: Readonly<Record<string, string>>, now: number): number | undefined {
 	const inMs = numberOf(headers["retry-after-ms"]);
 	const text = headers["retry-after"] ?? "";
 	const inSeconds = numberOf(text);

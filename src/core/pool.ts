@@ -99,8 +99,11 @@ export interface Pool {
 	spends(id: AccountId, asked: RequestInfo): void;
 	/** The answer of a session begins; tells, once for as long as it stays there, where it comes from a reserve model. */
 	answers(id: AccountId, asked: RequestInfo, reserveModel: ReserveModel | undefined): void;
-	/** Tells of cooldowns that others have begun or ended since the last look, and of those that have run out. */
-	detectChanges(): void;
+	/**
+	 * Tells of cooldowns that others have begun or ended since the last look, and of those that have run out. `cause`:
+	 * what this process has just done to them.
+	 */
+	detectChanges(cause?: CoolingCause): void;
 	subscribe(listener: PoolListener): () => void;
 	emit(event: PoolEvent): void;
 	flush(): Promise<void>;
@@ -382,7 +385,7 @@ export function createPool({ accounts, state, clock, settings, sets }: Deps): Po
 		},
 		spends: changes.spends,
 		answers: changes.answers,
-		detectChanges: () => changes.detect(),
+		detectChanges: changes.detect,
 		subscribe: (listener) => {
 			listeners.add(listener);
 			return () => listeners.delete(listener);

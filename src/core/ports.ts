@@ -269,6 +269,42 @@ export interface UsageApi {
 	fetch(request: UsageRequest, signal: AbortSignal): Promise<UsageSnapshot>;
 }
 
+/** Whose reset credits are meant, and beside which base URL of the model they are asked for. */
+export interface ResetCreditsCall {
+	readonly baseUrl: string;
+	readonly access: string;
+	readonly workspaceId: WorkspaceId;
+}
+
+/** What the backend says to a redemption. `reason` is the end of a sentence, and holds no secret. */
+export type ConsumeAnswer =
+	| { readonly kind: "reset" | "already_redeemed" | "nothing_to_reset" | "no_credit" }
+	/** Refused: nothing was spent. */
+	| {
+			readonly kind: "refused";
+			readonly status: number;
+			readonly reason: string;
+			readonly retryAfterMs?: number | undefined;
+	  }
+	/** No usable answer: the credit may be spent. */
+	| { readonly kind: "unknown"; readonly reason: string }
+	/** The call has not left this machine. */
+	| { readonly kind: "unsent"; readonly reason: string };
+
+/** The endpoints of reset credits. */
+export interface ResetCreditsApi {
+	/** Lists the credits that can be redeemed. Throws on any failure, with a reason that holds no secret. */
+	list(call: ResetCreditsCall, signal: AbortSignal): Promise<readonly ResetCredit[]>;
+	/**
+	 * Redeems a credit under an idempotency key, in one call with its own time-out, never aborted from outside. Never
+	 * rejects.
+	 */
+	consume(
+		call: ResetCreditsCall,
+		redemption: { readonly creditId: string; readonly key: string },
+	): Promise<ConsumeAnswer>;
+}
+
 /** How the redemption of a reset credit ended. `reason` is the end of a sentence, and holds no secret. */
 export type Redemption =
 	/** The windows are full again, the usage is known anew, and no cooldown of quota is left. */

@@ -1,6 +1,7 @@
 import type { Account } from "./account.ts";
+import type { Cooldown } from "./cooldown.ts";
 import { planFactor } from "./plan-sizes.ts";
-import type { ProcessMark, Uptime } from "./ports.ts";
+import type { AccountStatus, ProcessMark, Uptime } from "./ports.ts";
 import { budgetsOf, byLength, isExhausted, isSpent, remaining, windowName, windowsOf } from "./quota.ts";
 import type { UsageSnapshot, UsageWindow } from "./usage.ts";
 
@@ -8,7 +9,7 @@ import type { UsageSnapshot, UsageWindow } from "./usage.ts";
 export interface ResetCredit {
 	readonly id: string;
 	/** Epoch ms; undefined where the backend names no end. */
-	readonly expiresAt: number | undefined;
+	readonly expiresAt?: number | undefined;
 	/** Epoch ms. */
 	readonly grantedAt?: number | undefined;
 }
@@ -48,6 +49,8 @@ export interface RedeemFacts {
 	readonly account: Account;
 	readonly usage: UsageSnapshot | undefined;
 	readonly credits: readonly ResetCredit[];
+	/** How many the usage endpoint reports, which may be more than are listed. */
+	readonly reported?: number | undefined;
 	/** A failed redemption keeps the account closed until then, epoch ms. */
 	readonly closedUntil?: number | undefined;
 }
@@ -71,6 +74,8 @@ export interface Redeemable {
 /** Why no reset credit of an account may be redeemed now. Times are epoch ms. */
 export type RedeemObstacle =
 	| { readonly kind: "off" | "signed-out" | "no-credit" | "expired" | "usage-unknown" }
+	/** The usage endpoint reports credits, and their list is not known. */
+	| { readonly kind: "credits-unknown" }
 	/** A budget is spent: a reset does not fill it. */
 	| { readonly kind: "budget-spent" }
 	/** The backend resets no account that has a single window. */
@@ -101,11 +106,12 @@ export function expiresSoon({ expiresAt }: ResetCredit, now: number): boolean {
 
 /** Says which credit of an account to redeem at `now` (epoch ms) and what it gives back, or why none. */
 export function redeemable(facts: RedeemFacts, now: number): Redeemable | RedeemObstacle {
-	const { account, usage, credits, closedUntil = 0 } = facts;
+	const { account, usage, credits, reported = 0, closedUntil = 0 } = facts;
 	if (!account.enabled) return { kind: "off" };
 	if (account.needsLogin) return { kind: "signed-out" };
 	const [credit] = unexpired(credits, now);
-	if (!credit) return { kind: credits.length > 0 ? "expired" : "no-credit" };
+	if (!credit && credits.length > 0) return { kind: "expired" };
+	if (!credit) return { kind: reported > 0 ? "credits-unknown" : "no-credit" };
 	if (!usage) return { kind: "usage-unknown" };
 	if (isExhausted(budgetsOf(usage), now)) return { kind: "budget-spent" };
 	if (windowsOf(usage).length < LEAST_WINDOWS) return { kind: "one-window" };
@@ -130,18 +136,52 @@ export function redeemable(facts: RedeemFacts, now: number): Redeemable | Redeem
  * then the account on which a reset gives back most.
  */
 export function redeemables(pool: readonly RedeemFacts[], now: number): readonly Redeemable[] {
-	return pool
-		.flatMap((facts) => {
-			const found = redeemable(facts, now);
-			return found.kind === "redeemable" ? [found] : [];
-		})
-		.sort(
-			(a, b) =>
-				daysLeft(a.credit, now) - daysLeft(b.credit, now) ||
-				b.gain - a.gain ||
-				endOf(a.credit) - endOf(b.credit) ||
-				a.account.addedAt - b.account.addedAt,
-		);
+	const found = pool.map((facts) => redeemable(facts, now));
+	return bestFirst(
+		found.flatMap((each) => (each.kind === "redeemable" ? [each] : [])),
+		now,
+	);
+}
+
+/** Orders what can be redeemed, as {@link redeemables} does. */
+export function bestFirst(found: readonly Redeemable[], now: number): readonly Redeemable[] {
+	return [...found].sort(
+		(a, b) =>
+			daysLeft(a.credit, now) - daysLeft(b.credit, now) ||
+			b.gain - a.gain ||
+			endOf(a.credit) - endOf(b.credit) ||
+			a.account.addedAt - b.account.addedAt,
+	);
+}
+
+/** The status of an account with the note of a redemption that has ended. */
+export function withNote(status: AccountStatus, note: RedemptionNote): AccountStatus {
+	const { resetCredits } = status;
+	if (!resetCredits || note.end === undefined || !GONE.has(note.end)) return { ...status, redemption: note };
+	// What is left of the list is asked for again at the next look.
+	const credits = resetCredits.credits.filter(({ id }) => id !== note.creditId);
+	return { ...status, redemption: note, resetCredits: { askedAt: 0, credits } };
+}
+
+/** Ends after which the backend has no such credit any more. */
+const GONE: ReadonlySet<RedemptionEnd> = new Set(["redeemed", "already", "no-credit"]);
+
+/** The same after a reset at `now` (epoch ms): windows are full, and what their end began is over. */
+export function refilled(status: AccountStatus, now: number): AccountStatus {
+	const { usage, cooldowns } = status;
+	const isOver = ({ scope, reason }: Cooldown) => scope === "account" && reason === "usage_limit";
+	return {
+		...status,
+		cooldowns: cooldowns.filter((cooldown) => !isOver(cooldown)),
+		...(usage && {
+			usage: {
+				...usage,
+				capturedAt: now,
+				limitReached: false,
+				windows: usage.windows.map(({ windowMinutes }) => ({ windowMinutes, usedPercent: 0 })),
+			},
+		}),
+	};
 }
 
 /** Of the windows that keep the account out the one that resets last, or the fullest where only the server says so. */

@@ -16,6 +16,8 @@ import { USAGE_TTL_MS } from "./usage.ts";
 export interface UsageMonitor {
 	/** Sets the base URL of the model in use, beside which the usage endpoint is. No call is made before. */
 	setBaseUrl(baseUrl: string): void;
+	/** The base URL that was set last. */
+	baseUrl(): string | undefined;
 	/** Asks for every account with a stale snapshot: before a choice, or when a person looks. */
 	refreshStale(): Promise<void>;
 	/**
@@ -256,6 +258,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		setBaseUrl: (url) => {
 			baseUrl = url;
 		},
+		baseUrl: () => baseUrl,
 		refreshStale: () => askWhereDue(pool.accounts),
 		follow: async (id, hasToldUsage) => {
 			const { signal } = session;

@@ -4,7 +4,8 @@ import type { Credentials } from "../core/credentials.ts";
 import type { Membership } from "../core/membership.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
-import type { Clock, EventLog, SettingsStore } from "../core/ports.ts";
+import type { Clock, EventLog, Redeemer, SettingsStore } from "../core/ports.ts";
+import type { ResetCreditList } from "../core/reset-credit-list.ts";
 import type { UsageMonitor } from "../core/usage-monitor.ts";
 import { createAfterSignIn } from "../pi/after-sign-in.ts";
 import type { CommandList } from "../pi/command.ts";
@@ -29,6 +30,7 @@ import type { Imports } from "./import/imports.ts";
 import { createBeyond } from "./preferences/beyond.ts";
 import { createFooterPreferences } from "./preferences/footer.ts";
 import { createRotation } from "./preferences/rotation.ts";
+import { createRedeem } from "./redeem/command.ts";
 import { createAdd } from "./sign-in/add.ts";
 import { createLogin } from "./sign-in/login.ts";
 import type { SignInWays } from "./sign-in/ports.ts";
@@ -46,6 +48,8 @@ export interface CommandPorts {
 	readonly membership: Membership;
 	readonly credentials: Credentials;
 	readonly usage: UsageMonitor;
+	readonly resetCredits: ResetCreditList;
+	readonly redeemer: Redeemer;
 	readonly imports: Imports;
 	readonly link: PiLoginSync;
 	readonly signInWays: SignInWays;
@@ -93,6 +97,7 @@ export function createCommands(given: CommandPorts): CommandList {
 			createBeyond(ports),
 			createWhy(ports),
 			createLog(ports),
+			createRedeem(ports),
 			createReset(ports),
 			createVerify(ports),
 			createOff(ports),

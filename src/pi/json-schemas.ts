@@ -208,6 +208,34 @@ export const verifySchema = z.strictObject({
 	),
 });
 
+/** `redeem --json`. Names accounts by their ids alone. Without `--yes` it only lists. */
+export const redeemSchema = z.strictObject({
+	version: z.literal(1),
+	/** The account that was reset. */
+	redeemed: accountId.nullable(),
+	/** Null where no redemption was asked for. */
+	outcome: z.enum(["redeemed", "already", "nothing-to-reset", "no-credit", "failed", "busy"]).nullable(),
+	/** Why nothing was redeemed. */
+	reason: z.string().nullable(),
+	/** Accounts with reset credits, as they were before. */
+	accounts: z.array(
+		z.strictObject({
+			id: accountId,
+			/** The first to expire first. */
+			credits: z.array(z.strictObject({ expiresAt: time.nullable() })),
+			redeemable: z.boolean(),
+			/** Why none may be redeemed now. */
+			obstacle: z.string().nullable(),
+			/** The spent window that is full again before its time. */
+			window: z.string().nullable(),
+			/** When that window resets by itself. */
+			resetsAt: time.nullable(),
+			/** Every window that is full again. */
+			resets: z.array(z.string()),
+		}),
+	),
+});
+
 /** The document of `show --json`. */
 export type ShowDocument = z.output<typeof showSchema>;
 
@@ -219,3 +247,6 @@ export type LogDocument = z.input<typeof logSchema>;
 
 /** The document of `verify --json`. */
 export type VerifyDocument = z.output<typeof verifySchema>;
+
+/** The document of `redeem --json`. */
+export type RedeemDocument = z.output<typeof redeemSchema>;

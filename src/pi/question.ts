@@ -1,4 +1,4 @@
-import { type ActQuestion, createQuestionPanel } from "../ui-kit/question.ts";
+import { type ActQuestion, createQuestionPanel, type Question } from "../ui-kit/question.ts";
 import type { CommandContext } from "./command.ts";
 import { modeOf } from "./output.ts";
 import { openPanel } from "./panel.ts";
@@ -12,19 +12,35 @@ export async function askToAct(
 	{ heading, text, act, keep, isHarmless = false }: ActQuestion,
 ): Promise<ActAnswer> {
 	const answers = isHarmless ? [act, keep] : [keep, act];
-	const answered =
-		modeOf(ctx.host) === "tui"
-			? await openPanel<ActAnswer>(ctx, { ended: "cancelled" }, (host) =>
-					createQuestionPanel({
-						...host,
-						room: host.wholeRoom,
-						question: { heading, text, answers },
-						onAnswer: (answer) => {
-							if (answer === undefined) host.close("cancelled");
-							else host.close(answer === act ? "act" : "keep");
-						},
-					}),
-				)
-			: undefined;
-	return answered ?? ((await ctx.host.ui.confirm(heading, text, { signal: ctx.signal })) ? "act" : "keep");
+	const answered = await askOnPanel(ctx, { heading, text, answers });
+	if (answered) return answered.answer === undefined ? "cancelled" : actOf(answered.answer, act);
+	return (await ctx.host.ui.confirm(heading, text, { signal: ctx.signal })) ? "act" : "keep";
+}
+
+function actOf(answer: string, act: string): ActAnswer {
+	return answer === act ? "act" : "keep";
+}
+
+/** Asks which of several things to do; undefined without an answer. Where there are only dialogs a list is offered. */
+export async function askToChoose(ctx: CommandContext, question: Question): Promise<string | undefined> {
+	const answered = await askOnPanel(ctx, question);
+	if (answered) return answered.answer;
+	const { heading, text, answers } = question;
+	return ctx.host.ui.select(`${heading}\n${text}`, [...answers], { signal: ctx.signal });
+}
+
+/** Asks on a panel; undefined where this pi shows none. */
+async function askOnPanel(
+	ctx: CommandContext,
+	question: Question,
+): Promise<{ readonly answer: string | undefined } | undefined> {
+	if (modeOf(ctx.host) !== "tui") return undefined;
+	return openPanel<{ readonly answer: string | undefined }>(ctx, { ended: { answer: undefined } }, (host) =>
+		createQuestionPanel({
+			...host,
+			room: host.wholeRoom,
+			question,
+			onAnswer: (answer) => host.close({ answer }),
+		}),
+	);
 }

@@ -12,6 +12,7 @@ import {
 import type { AccountId } from "../core/ids.ts";
 import { ownValue } from "../core/own-value.ts";
 import type { AccountStatus, StateStore } from "../core/ports.ts";
+import type { RedemptionEnd } from "../core/reset-credits.ts";
 import { allSpent } from "../core/spent-tokens.ts";
 import type { MeteredLimit, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
@@ -44,6 +45,14 @@ const REASONS = [
 	"unauthorized",
 	"refused",
 ] as const satisfies readonly CooldownReason[];
+
+const REDEMPTION_ENDS = [
+	"redeemed",
+	"already",
+	"nothing-to-reset",
+	"no-credit",
+	"failed",
+] as const satisfies readonly RedemptionEnd[];
 
 /** A list without its damaged entries. */
 function listOf<S extends z.ZodMiniType>(entry: S) {
@@ -162,6 +171,18 @@ const cooldownsSchema = listOf(cooldownSchema);
 const spentSchema = listOf(z.object({ tokenHash: z.string(), reason: z.string() }));
 const holderSchema = z.object({ pid: z.int().check(z.positive()), started: optionalText, machine: z.string() });
 
+const uptimeSchema = z.object({ machine: z.string(), ms: time });
+const resetCreditSchema = z.object({ id: z.string(), expiresAt: optionalTime, grantedAt: optionalTime });
+const redemptionSchema = z.object({
+	creditId: z.string(),
+	key: z.string(),
+	at: time,
+	holder: lenient(holderSchema),
+	uptime: lenient(uptimeSchema),
+	end: lenient(z.enum(REDEMPTION_ENDS)),
+	closedUntil: optionalTime,
+});
+
 const errorSchema = lenient(z.object({ text: z.string(), at: time }));
 
 /** Each part falls back by itself, so that a damaged one loses only itself. */
@@ -179,7 +200,7 @@ const statusSchema = z.looseObject({
 			tokenHash: z.string(),
 			at: time,
 			holder: lenient(holderSchema),
-			uptime: lenient(z.object({ machine: z.string(), ms: time })),
+			uptime: lenient(uptimeSchema),
 		}),
 	),
 	spent: z.optional(spentSchema),
@@ -187,6 +208,8 @@ const statusSchema = z.looseObject({
 	refusedToken: optionalText,
 	doubtedUntil: optionalTime,
 	trialAt: optionalTime,
+	resetCredits: lenient(z.object({ askedAt: time, listedAt: optionalTime, credits: listOf(resetCreditSchema) })),
+	redemption: lenient(redemptionSchema),
 });
 
 const leaseSchema = z.looseObject({ account: z.string(), at: time });
@@ -327,9 +350,9 @@ export function openStateStore(
 		},
 		forget: (id) =>
 			durable((draft) => {
-				const { exchange, spent } = ownValue(draft.accounts, id) ?? {};
-				// The account may be restored, and must not send its token a second time.
-				if (exchange || spent) draft.accounts[id] = { ...NO_STATUS, exchange, spent };
+				const { exchange, spent, redemption } = ownValue(draft.accounts, id) ?? {};
+				// The account may be restored, and must not send its token a second time, nor redeem under a second key.
+				if (exchange || spent || redemption) draft.accounts[id] = { ...NO_STATUS, exchange, spent, redemption };
 				else delete draft.accounts[id];
 				if (draft.pin !== id) return;
 				draft.pin = null;
@@ -399,6 +422,7 @@ function inherited(kept: AccountStatus, gone: AccountStatus, now: number): Accou
 		exchange: kept.exchange ?? gone.exchange,
 		spent: allSpent(gone.spent, kept.spent),
 		refusal: kept.refusal ?? gone.refusal,
+		redemption: kept.redemption ?? gone.redemption,
 	};
 }
 

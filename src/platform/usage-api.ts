@@ -1,17 +1,16 @@
-import { arch, platform, release } from "node:os";
 import { ownValue } from "../core/own-value.ts";
-import type { UsageApi, UsageRequest } from "../core/ports.ts";
+import type { UsageApi } from "../core/ports.ts";
 import type { Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
+import { backendUrl, callBackend } from "./backend-call.ts";
 import { readText } from "./read-body.ts";
 import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
-import { refusalToSendTokens, withoutSlash } from "./token-url.ts";
-import { unreachedWords, whyUnreached } from "./unreached.ts";
 import { numberIn, resetIn, usageFromBody } from "./usage-body.ts";
 
 /** Says that the client can use a reserve model. */
 const RESERVE_HEADER = "x-openai-codex-luna-reserve";
 
+const USAGE = { path: "wham/usage", service: "the usage service" };
 const TIMEOUT_MS = 15_000;
 /** An answer of the backend has a few KiB. */
 const LONGEST_ANSWER_BYTES = 1_048_576;
@@ -23,13 +22,12 @@ const GENERAL_LIMITS = new Set(["codex", "premium"]);
 export function createUsageApi(now: () => number): UsageApi {
 	return {
 		fetch: async (request, signal) => {
-			const { baseUrl, withReserveModel } = request;
-			const refusal = refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json");
-			if (refusal) throw new Error(refusal);
+			const { withReserveModel } = request;
 			// An answer is as old as its request: a refusal meanwhile is newer.
 			const askedAt = now();
 			const bounded = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
-			const response = await get(request, bounded);
+			const headers = withReserveModel ? { [RESERVE_HEADER]: "1" } : {};
+			const response = await callBackend(request, { ...USAGE, headers }, bounded);
 			if (!response.ok) {
 				await response.body?.cancel();
 				throw new Error(`the usage service answered ${response.status}`);
@@ -42,31 +40,9 @@ export function createUsageApi(now: () => number): UsageApi {
 	};
 }
 
-async function get(request: UsageRequest, signal: AbortSignal): Promise<Response> {
-	const { baseUrl, access, workspaceId, withReserveModel } = request;
-	try {
-		return await fetch(usageUrl(baseUrl), {
-			headers: {
-				authorization: `Bearer ${access}`,
-				"chatgpt-account-id": workspaceId,
-				accept: "application/json",
-				"user-agent": `pi (${platform()} ${release()}; ${arch()})`,
-				...(withReserveModel && { [RESERVE_HEADER]: "1" }),
-			},
-			redirect: "error",
-			signal,
-		});
-	} catch (error) {
-		// The message may quote a header, and with it the token.
-		const why = whyUnreached(error);
-		const isPlain = why.kind === "unanswered" || why.kind === "unconnected";
-		throw new Error(isPlain ? "the usage service cannot be reached" : unreachedWords(why, "the usage service"));
-	}
-}
-
 /** `<base>/wham/usage`, for a base that may already name the responses endpoint. */
 export function usageUrl(baseUrl: string): string {
-	return `${withoutSlash(baseUrl).replace(/\/codex(\/responses)?$/, "")}/wham/usage`;
+	return backendUrl(baseUrl, USAGE.path);
 }
 
 /** Usage in the `x-codex-*` headers of a response. */

@@ -16,7 +16,7 @@ import type { Pace } from "./typing.ts";
 /** A question whose answers name what they do. */
 export interface Question {
 	readonly heading: string;
-	/** What is known before the answer. */
+	/** What is known before the answer; may have several lines. */
 	readonly text: string;
 	/** The first is highlighted: what a careless Enter does. */
 	readonly answers: readonly string[];
@@ -59,7 +59,7 @@ export function createQuestionPanel(deps: QuestionPanelDeps): Component {
 		handleInput: keys.handleInput,
 		render: (width) => {
 			const rule = paint("dim", "─".repeat(width));
-			const words = (tone: Tone, said: string) => wordsOf(said, tone, width, paint);
+			const words = (tone: Tone, said: string) => said.split("\n").flatMap((line) => wordsOf(line, tone, width, paint));
 			const rows = answers.map((answer) => {
 				const isSelected = answer === keys.current();
 				return rowLine([span(isSelected ? "accent" : "text", `  ${answer}`)], isSelected, width, deps);

@@ -120,6 +120,7 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	beyond: ["beyond", "beyond credits=ask", "beyond forget"],
 	why: ["why", "why --json"],
 	log: ["log", "log --json"],
+	redeem: ["redeem", "redeem --json"],
 	reset: ["reset quota", "reset pin", "reset", "reset backups --yes"],
 	verify: ["verify", "verify --json", "verify --fix"],
 	off: ["off"],

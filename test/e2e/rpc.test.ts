@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { logSchema, showSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
+import { logSchema, redeemSchema, showSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
 import { LISTED } from "../support/commands.ts";
 import { type HostName, hostNames } from "../support/hosts.ts";
 import { writeTool } from "../support/import-fixtures.ts";
@@ -122,6 +122,10 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 	remove: [
 		{ line: "remove b", asks: confirm(/^Nothing was removed\.$/), says: /^Codex: removed b\./ },
 		{ line: "add --undo", says: /^Codex: b is back\.$/ },
+	],
+	redeem: [
+		{ line: "redeem", says: /^No Codex account has a reset credit/ },
+		{ line: "redeem --json", says: /^\{/, schema: redeemSchema },
 	],
 	reset: [
 		{ line: "reset quota", says: /^Accounts that rested .* The next request goes to a\.$/ },

@@ -449,7 +449,7 @@ it("reports a cap of a member, banked resets, and a limit on spending credits, w
 	const account = codex.account("a");
 	expect((await usageOf("a")).payload.credits).not.toHaveProperty("overage_limit_reached");
 	account.spendControl = { limit: 200, used: 50, resetsInMs: HOUR_MS };
-	account.resetCredits = 2;
+	account.resetCredits.grant({}, {});
 	account.credits = { hasCredits: true, balance: "5", overageReached: true };
 	expect((await usageOf("a")).payload).toMatchObject({
 		spend_control: { reached: false, individual_limit: { limit: "200", used: "50", used_percent: 25 } },

@@ -499,8 +499,8 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 			for (const id of store.statusById.keys()) apply(id, (status) => ({ ...status, cooldowns: [], strikes: 0 }));
 		},
 		forget: async (id) => {
-			const { exchange, spent } = read(id);
-			if (exchange || spent) store.statusById.set(id, { ...empty, exchange, spent });
+			const { exchange, spent, redemption } = read(id);
+			if (exchange || spent || redemption) store.statusById.set(id, { ...empty, exchange, spent, redemption });
 			else store.statusById.delete(id);
 			if (store.pinnedId === id) store.pinnedId = undefined;
 		},

@@ -3,7 +3,8 @@ import type { Account, Credential } from "../../src/core/account.ts";
 import type { ToolName } from "../../src/core/account-source.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
 import { createMembership } from "../../src/core/membership.ts";
-import type { SettingEdit, SettingsStore } from "../../src/core/ports.ts";
+import type { Redemption, SettingEdit, SettingsStore } from "../../src/core/ports.ts";
+import type { ResetCredit } from "../../src/core/reset-credits.ts";
 import type { StoredValue } from "../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../src/core/usage.ts";
 import { createForToday } from "../../src/features/beyond/for-today.ts";
@@ -60,6 +61,14 @@ export interface CommandHarness {
 	readonly askedUsage: string[];
 	/** How long an answer of the usage endpoint takes. */
 	askUsage: () => Promise<void>;
+	/** What asking for the reset credits of an account finds; no answer without one. */
+	readonly credits: Map<string, readonly ResetCredit[]>;
+	readonly askedLists: string[];
+	/** How often all lists that are due were asked for. */
+	listLooks: number;
+	/** Accounts and credits that were redeemed, and how that ends. */
+	readonly redeemed: [string, string][];
+	redeem: () => Promise<Redemption>;
 	/** What the log holds. */
 	decisions: LoggedDecision[];
 	/** How often the log was read, and who hears of what is written to it. */
@@ -175,6 +184,7 @@ export function createCommandHarness(
 		credentials: harness.deps.credentials,
 		usage: {
 			setBaseUrl: () => undefined,
+			baseUrl: () => undefined,
 			refreshStale: async () => {
 				asking += 1;
 				await cli.refreshStale();
@@ -192,6 +202,24 @@ export function createCommandHarness(
 				if (typeof told === "string") pool.noteError(id, told);
 				else if (told) pool.noteUsage(id, told);
 				return typeof told === "object";
+			},
+		},
+		resetCredits: {
+			refreshStale: async () => {
+				cli.listLooks += 1;
+			},
+			ask: async (id) => {
+				cli.askedLists.push(id);
+				const credits = cli.credits.get(id);
+				const listed = credits && { askedAt: clock.now(), listedAt: clock.now(), credits };
+				if (listed) await state.update(id, (status) => ({ ...status, resetCredits: listed }));
+				return credits !== undefined;
+			},
+		},
+		redeemer: {
+			redeem: async (account, credit) => {
+				cli.redeemed.push([account.id, credit.id]);
+				return cli.redeem();
 			},
 		},
 		imports: createImports({ finder, accounts, membership, tokens, clock }),
@@ -263,6 +291,11 @@ export function createCommandHarness(
 		usage: new Map(),
 		askedUsage: [],
 		askUsage: async () => undefined,
+		credits: new Map(),
+		askedLists: [],
+		listLooks: 0,
+		redeemed: [],
+		redeem: async () => ({ kind: "redeemed" }),
 		decisions: [],
 		logReads: 0,
 		logListeners: new Set(),

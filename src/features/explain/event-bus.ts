@@ -46,6 +46,8 @@ export interface BusEvents {
 	readonly "multicodex:account:signed-out": { readonly account: AccountId; readonly reason: string };
 	/** An account was switched off: OpenAI has closed it, or its workspace stays disabled. */
 	readonly "multicodex:account:closed": { readonly account: AccountId; readonly reason: string };
+	/** Windows of an account were reset by one of its reset credits. */
+	readonly "multicodex:account:redeemed": { readonly account: AccountId };
 	/** The only account that is ready has a quarter of a window left, or less. Once a window. */
 	readonly "multicodex:pool:last-one": {
 		readonly account: AccountId;
@@ -106,6 +108,10 @@ const BUS_EVENTS: EventTable<BusEvent | undefined> = {
 	"last-one": ({ account, left }) => {
 		const { window, percent: leftPercent, resetsAt } = left;
 		return ["multicodex:pool:last-one", { account: account.id, window, leftPercent, resetsAt: iso(resetsAt) }];
+	},
+	redeemed: ({ account, outcome }) => {
+		const isReset = outcome === "redeemed" || outcome === "already";
+		return isReset ? ["multicodex:account:redeemed", { account: account.id }] : undefined;
 	},
 	exhausted: ({ why, asked }) => {
 		const { total, cooling, needsLogin, untried, readyAt } = why;

@@ -151,6 +151,8 @@ const LINES = {
 			`${name}: goes on with Luna Reserve (${model ?? "?"})${leftPercent === undefined ? "" : `, ${formatPercent(leftPercent)} left`}`,
 	},
 	"on-included": { text: ({ name }) => `${name}: serves from included quota again` },
+	redeemed: { text: ({ name }) => `${name}: windows reset, by a reset credit`, byDay: true },
+	"not-redeemed": { text: ({ name, why }) => `${name}: no reset credit redeemed, ${why}` },
 	defect: {
 		text: ({ error, frames, why }) => {
 			const [frame] = frames ?? [];

@@ -36,6 +36,7 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 	"source-changed": silent,
 	cooling: (event, { now }) => reserveModelClosed(event, now),
 	recovered: silent,
+	redeemed: silent,
 	exhausted: silent,
 	membership: silent,
 	setting: silent,

@@ -13,6 +13,7 @@ import type { TokenAnswer } from "./oauth-answers.ts";
 import { type LimitWindow, limitHeaders, ModelledQuota, type QuotaInit } from "./quota.ts";
 import type { RecordedRequest } from "./recorder.ts";
 import { ModelledReserve, type ReserveInit, WIRE_MODEL } from "./reserve.ts";
+import { type ResetCreditInit, ResetCredits } from "./reset-credits.ts";
 import { Script } from "./script.ts";
 import type { Grant, TokenIdentity, TokenLedger } from "./tokens.ts";
 import type { UsageAnswer } from "./usage.ts";
@@ -66,8 +67,8 @@ export interface FakeAccountInit {
 	readonly additionalLimits?: readonly AdditionalLimitInit[];
 	readonly reserve?: ReserveInit;
 	readonly spendControl?: SpendControlInit;
-	/** How many banked resets usage counts. */
-	readonly resetCredits?: number;
+	/** Banked resets; a number is so many that end in 30 days. */
+	readonly resetCredits?: number | readonly ResetCreditInit[];
 }
 
 /** One account of the fake: its identity, its scripts and its modelled quota. */
@@ -82,7 +83,6 @@ export class FakeAccount {
 	additionalLimits: readonly AdditionalLimitInit[];
 	spendControl: SpendControlInit | undefined;
 	/** How many banked resets usage counts. */
-	resetCredits: number;
 	/** Luna Reserve; undefined for an account without it. */
 	reserve: ModelledReserve | undefined;
 	/** Undefined as long as no quota is modelled. */
@@ -92,6 +92,7 @@ export class FakeAccount {
 	/** Script of wham/usage and of the token endpoint, for what the short forms below do not cover. */
 	readonly usageScript = new Script<UsageAnswer>();
 	readonly tokenScript = new Script<TokenAnswer>();
+	readonly resetCredits: ResetCredits;
 	readonly #answers = new Script<ScriptedAnswer>();
 	readonly #claims: JsonRecord;
 	readonly #tokenLifetimeMs: number | undefined;
@@ -112,13 +113,17 @@ export class FakeAccount {
 		this.credits = init.credits;
 		this.additionalLimits = init.additionalLimits ?? [];
 		this.spendControl = init.spendControl;
-		this.resetCredits = init.resetCredits ?? 0;
 		this.reserve = init.reserve && new ModelledReserve(init.reserve, now());
 		this.#claims = init.claims ?? {};
 		this.#tokenLifetimeMs = init.tokenLifetimeMs;
 		this.#ledger = ledger;
 		this.#now = now;
 		this.setQuota(init.quota);
+		this.resetCredits = new ResetCredits(this, now);
+		const { resetCredits = [] } = init;
+		this.resetCredits.grant(
+			...(typeof resetCredits === "number" ? Array.from({ length: resetCredits }, () => ({})) : resetCredits),
+		);
 	}
 
 	/** Queues answers for the next requests, one each. */
@@ -155,6 +160,12 @@ export class FakeAccount {
 		this.quota = quota === undefined ? undefined : new ModelledQuota(quota, this.#now());
 		this.#claimedSpent = undefined;
 		return this;
+	}
+
+	/** Empties every window, which begins anew. */
+	resetWindows(): void {
+		this.#claimedSpent = undefined;
+		this.quota?.reset(this.#now());
 	}
 
 	/** A new login of this account. */

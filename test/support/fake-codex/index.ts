@@ -13,6 +13,7 @@ export { type TokenAnswer, tokenAnswers } from "./oauth-answers.ts";
 export { type QuotaInit, WINDOW_MINUTES, type WindowInit, type WindowName } from "./quota.ts";
 export type { RecordedRequest, RequestKind } from "./recorder.ts";
 export type { ReserveInit } from "./reserve.ts";
+export { type ResetCreditInit, resetCreditAnswers } from "./reset-credits.ts";
 export { FakeCodex, type FakeCodexInit, type PiAuthEntry, startFakeCodex } from "./server.ts";
 export { CLIENT_ID, type Grant, SECRET_MARK } from "./tokens.ts";
 export { type UsageAnswer, usageAnswers } from "./usage.ts";

@@ -86,13 +86,19 @@ export class ModelledQuota {
 		window.usedPercent = usedPercent;
 	}
 
-	#roll(nowMs: number): void {
-		for (const window of this.#windows) {
-			if (nowMs < window.resetsAt) continue;
-			window.usedPercent = 0;
-			window.resetsAt = nowMs + WINDOW_MINUTES[window.name] * 60_000;
-		}
+	/** Empties every window before its time. */
+	reset(nowMs: number): void {
+		for (const window of this.#windows) begin(window, nowMs);
 	}
+
+	#roll(nowMs: number): void {
+		for (const window of this.#windows) if (nowMs >= window.resetsAt) begin(window, nowMs);
+	}
+}
+
+function begin(window: ModelledWindow, nowMs: number): void {
+	window.usedPercent = 0;
+	window.resetsAt = nowMs + WINDOW_MINUTES[window.name] * 60_000;
 }
 
 /**

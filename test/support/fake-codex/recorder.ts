@@ -6,6 +6,8 @@ export type RequestKind =
 	| "websocket-upgrade"
 	| "websocket-request"
 	| "usage"
+	| "reset-credits"
+	| "redeem"
 	| "token"
 	| "authorize"
 	| "deviceauth"

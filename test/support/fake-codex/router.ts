@@ -25,6 +25,8 @@ const SENDER_PREFIX = /^\/as\/([A-Za-z0-9-]+)(?=\/)/;
 const ROUTES: Readonly<Record<string, RequestKind>> = {
 	[`POST ${RESPONSES_PATH}`]: "responses",
 	"GET /backend-api/wham/usage": "usage",
+	"GET /backend-api/wham/rate-limit-reset-credits": "reset-credits",
+	"POST /backend-api/wham/rate-limit-reset-credits/consume": "redeem",
 	"POST /oauth/token": "token",
 	"GET /oauth/authorize": "authorize",
 	"POST /api/accounts/deviceauth/usercode": "deviceauth",
@@ -110,6 +112,10 @@ export class Router {
 				return this.#responses(request, sink, decoded);
 			case "usage":
 				return this.#usage(request, sink);
+			case "reset-credits":
+				return this.#resetCredits(request, sink);
+			case "redeem":
+				return this.#redeem(request, sink);
 			case "token":
 				return this.#parts.oauth.token(request, sink);
 			case "authorize":
@@ -146,6 +152,39 @@ export class Router {
 		}
 		await wait(answer.delayMs, sink.signal);
 		sink.json(200, answer.change(usagePayload(account, nowMs, asksForReserve), nowMs));
+	}
+
+	async #resetCredits(request: RecordedRequest, sink: HttpSink): Promise<void> {
+		const account = this.#admit(request, sink);
+		if (account === undefined) return;
+		const answer = account.resetCredits.listScript.take();
+		request.answer = answer?.name ?? "modelled";
+		if (answer === undefined) return sink.json(200, account.resetCredits.payload());
+		if (answer.kind !== "list") {
+			await play(answer, account.context(request), sink);
+			return;
+		}
+		await wait(answer.delayMs, sink.signal);
+		sink.json(200, answer.change(account.resetCredits.payload()));
+	}
+
+	async #redeem(request: RecordedRequest, sink: HttpSink): Promise<void> {
+		const account = this.#admit(request, sink);
+		if (account === undefined) return;
+		const { resetCredits } = account;
+		const answer = resetCredits.consumeScript.take();
+		if (answer !== undefined && answer.kind !== "consume") {
+			request.answer = answer.name;
+			await play(answer, account.context(request), sink);
+			return;
+		}
+		// A backend that has taken a call goes on with it, also when the client has left.
+		await wait(answer?.beforeMs ?? 0, this.#parts.closing);
+		const payload = resetCredits.consume(request.body);
+		request.answer = String(payload.code);
+		await wait(answer?.afterMs ?? 0, sink.signal);
+		if (answer?.instead) await play(answer.instead, account.context(request), sink);
+		else sink.json(200, answer?.change?.(payload) ?? payload);
 	}
 
 	#admit(request: RecordedRequest, sink: HttpSink): FakeAccount | undefined {

@@ -159,6 +159,16 @@ export class FakeCodex {
 		return this.requestsOf("token", account);
 	}
 
+	/** Looks at a list of reset credits. */
+	resetCreditRequests(account?: string): RecordedRequest[] {
+		return this.requestsOf("reset-credits", account);
+	}
+
+	/** Calls that redeem a reset credit. */
+	redeemRequests(account?: string): RecordedRequest[] {
+		return this.requestsOf("redeem", account);
+	}
+
 	/** Forgets the recorded requests, not the scripts. */
 	clearRequests(): void {
 		this.#recorder.requests.length = 0;

@@ -120,7 +120,7 @@ export function usagePayload(account: FakeAccount, nowMs: number, asksForReserve
 		},
 		spend_control: spendControlOf(account.spendControl, nowMs),
 		rate_limit_reached_type: null,
-		rate_limit_reset_credits: { available_count: account.resetCredits },
+		rate_limit_reset_credits: { available_count: account.resetCredits.available },
 		promo: null,
 	};
 }

@@ -58,6 +58,7 @@ beforeEach(() => {
 		},
 		usage: {
 			setBaseUrl: (baseUrl) => baseUrls.push(baseUrl),
+			baseUrl: () => baseUrls.at(-1),
 			refreshStale: async () => {
 				order.push("usage");
 			},

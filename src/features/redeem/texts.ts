@@ -1,0 +1,122 @@
+import { type Account, printable } from "../../core/account.ts";
+import { remaining, windowName } from "../../core/quota.ts";
+import { obstacleWords } from "../../core/redeem-texts.ts";
+import type { Redeemable, RedeemObstacle, ResetCredit } from "../../core/reset-credits.ts";
+import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
+import { leftUntil } from "../../ui-kit/account-texts.ts";
+import { asWord, formatClock, formatDuration, formatPercent, plural, windowLabel } from "../../ui-kit/format.ts";
+import type { ActQuestion } from "../../ui-kit/question.ts";
+
+/** An account with reset credits, and whether one may be redeemed now. */
+export interface Offer {
+	readonly account: Account;
+	/** Credits that have not expired, the first to expire in front. */
+	readonly credits: readonly ResetCredit[];
+	readonly found: Redeemable | RedeemObstacle;
+}
+
+/** What no answer costs. */
+export const NOTHING = "Nothing was redeemed.";
+/** The answer that spends nothing. */
+export const KEEP = "Keep the credit";
+
+/** `week back to 100% now, not on Fri 14:32 (in 4d02h)`. */
+export function gainOf({ window, resetsAt }: Redeemable, now: number): string {
+	const sooner =
+		resetsAt === undefined ? "" : `, not at ${formatClock(resetsAt, now)} (in ${formatDuration(resetsAt - now)})`;
+	return `${windowLabel(window)} back to 100% now${sooner}`;
+}
+
+/** `credit expires 3 Dec`. */
+export function expiryOf({ expiresAt }: ResetCredit, now: number): string {
+	return expiresAt === undefined ? "credit without an end" : `credit expires ${formatClock(expiresAt, now)}`;
+}
+
+/** One line of the list: what is gained, or why nothing is. */
+export function offerLine({ account, credits, found }: Offer, now: number): string {
+	const [first] = credits;
+	const fact = found.kind === "redeemable" ? gainOf(found, now) : `kept: ${obstacleWords(found, now)}`;
+	const count = credits.length > 1 ? ` (${plural(credits.length, "credit")})` : "";
+	return `${account.label}: ${fact}${first ? `; ${expiryOf(first, now)}${count}` : ""}`;
+}
+
+/** Asks before a credit is spent. */
+export function redeemQuestion(offer: Redeemable, credits: readonly ResetCredit[], now: number): ActQuestion {
+	const { account, credit, windows } = offer;
+	const others = credits.length - 1;
+	const rest = others > 0 ? `, ${plural(others, "other")} ${others === 1 ? "is" : "are"} left` : ", it is the last one";
+	return {
+		heading: `Redeem a reset of ${account.label}?`,
+		text: [
+			`Gains: ${gainOf(offer, now)}${alsoFilled(windows, offer.window, now)}.`,
+			`Costs: one reset credit (${expiryOf(credit, now).replace("credit ", "")}${rest}). This cannot be undone.`,
+		].join("\n"),
+		act: "Redeem it",
+		keep: KEEP,
+	};
+}
+
+/** Windows that are filled beside the spent one. */
+function alsoFilled(windows: readonly UsageWindow[], spent: string, now: number): string {
+	const others = windows.filter(({ windowMinutes }) => windowName(windowMinutes) !== spent);
+	const words = others.map((window) => {
+		return `${windowLabel(windowName(window.windowMinutes))} (${formatPercent(remaining(window, now))} left now)`;
+	});
+	return words.length > 0 ? `, and ${words.join(", ")}` : "";
+}
+
+/** Asks which credit to spend, where there are several. */
+export function choiceQuestion(offers: readonly Offer[], now: number) {
+	return {
+		heading: "Redeem a reset credit?",
+		text: [...offers.map((offer) => offerLine(offer, now)), "This cannot be undone."].join("\n"),
+	};
+}
+
+/** The answer that spends a credit of this account. */
+export function redeemAnswer({ label }: Account): string {
+	return `Redeem a reset of ${label}`;
+}
+
+/** No account has a credit. */
+export function noCredits(account: Account | undefined): string {
+	return account
+		? `${account.label} has no reset credit. ${NOTHING}`
+		: "No Codex account has a reset credit, so there is nothing to redeem.";
+}
+
+/** There are credits, and none may be spent. */
+export function noneRedeemable(offers: readonly Offer[], now: number): string {
+	return [NOTHING, ...offers.map((offer) => offerLine(offer, now))].join("\n");
+}
+
+/** The account that was named has none that may be spent. */
+export function cannotRedeem({ label }: Account, obstacle: RedeemObstacle, now: number): string {
+	return `Nothing was redeemed for ${label}: ${obstacleWords(obstacle, now)}.`;
+}
+
+/** Without a person a credit is spent only where the command says so. */
+export function needsYes(best: Redeemable, now: number): string {
+	const { account, credit } = best;
+	const typed = `/multicodex redeem ${asWord(account.label)} --yes`;
+	return `${NOTHING} To spend a credit: ${typed} (${gainOf(best, now)}; ${expiryOf(credit, now)}).`;
+}
+
+/** After a redemption. */
+export function redeemed(
+	{ label }: Account,
+	how: { readonly isAlready: boolean; readonly usage: UsageSnapshot | undefined; readonly left: number },
+	now: number,
+): string {
+	const { isAlready, usage, left } = how;
+	const what = isAlready ? `${label} was reset already` : `redeemed a reset of ${label}`;
+	const has = usage && leftUntil(usage, now);
+	const rest = left > 0 ? `${plural(left, "reset credit")} ${left === 1 ? "is" : "are"} left.` : "It was the last one.";
+	return `Codex: ${what}${has ? `: ${printable(has)}` : ""}. ${rest}`;
+}
+
+/** After a redemption that failed. `isOpen`: the backend may have carried it out. */
+export function notRedeemed({ label }: Account, reason: string, isOpen: boolean): string {
+	if (!isOpen) return `Nothing was redeemed for ${label}: ${reason}.`;
+	return `The reset of ${label} is not confirmed: ${reason}. The next try repeats this one, and spends no other credit.`;
+}
