@@ -65,7 +65,8 @@ export function mergeUsage(
 	};
 	const reported = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
 	const except = modelsApart(merged, now);
-	const cooldowns = reconcileCooldowns(status.cooldowns, reported, former, now, except);
+	const before = { cooldowns: status.cooldowns, redeemedAt: status.redemption?.at };
+	const cooldowns = reconcileCooldowns(before, reported, former, now, except);
 	return { ...status, usage: merged, cooldowns: answered ? sparing(cooldowns, answered.modelId) : cooldowns };
 }
 
@@ -161,8 +162,14 @@ function mergedLimits(former: UsageSnapshot | undefined, usage: UsageSnapshot): 
 	return Object.fromEntries([...Object.entries(usage.limits), ...kept].slice(0, MOST_LIMITS));
 }
 
+/** The cooldowns before a snapshot, and when a reset credit was last redeemed, epoch ms, as far as that is known. */
+interface Before {
+	readonly cooldowns: readonly Cooldown[];
+	readonly redeemedAt: number | undefined;
+}
+
 function reconcileCooldowns(
-	cooldowns: readonly Cooldown[],
+	before: Before,
 	usage: UsageSnapshot,
 	former: UsageSnapshot | undefined,
 	now: number,
@@ -171,7 +178,7 @@ function reconcileCooldowns(
 	// Only the endpoint reports everything: headers may have one window of several, and would end a weekly cooldown. They
 	// count for their own windows only: an older snapshot must not bring back a cooldown that the person has ended.
 	const isWhole = isWholeAnswer(usage);
-	const settled = isWhole ? reconcileWithEndpoint(cooldowns, usage, former, now) : cooldowns;
+	const settled = isWhole ? reconcileWithEndpoint(before, usage, former, now) : before.cooldowns;
 	// With bought credits it does not cool: another gate keeps it for the sessions that are on it.
 	if (!isSpent(usage, now) || creditsUntil(usage, now) !== undefined) return settled;
 	const resetsAt = exhaustedUntil(includedOf(usage), now);
@@ -192,7 +199,7 @@ function reconcileCooldowns(
 
 /** Corrects quota cooldowns by the endpoint: ended if there is quota again, else with the reset that it reports. */
 function reconcileWithEndpoint(
-	cooldowns: readonly Cooldown[],
+	{ cooldowns, redeemedAt = 0 }: Before,
 	usage: UsageSnapshot,
 	former: UsageSnapshot | undefined,
 	now: number,
@@ -204,7 +211,9 @@ function reconcileWithEndpoint(
 		const isGeneral = cooldown.scope === "account";
 		const quotas = quotasBehind(cooldown, usage);
 		if (!quotas) return cooldown;
-		const hasCaughtUp = usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
+		// A redemption since, of which the answer may be lost, is why there is quota: that is no lag.
+		const wasReset = redeemedAt >= cooldown.setAt && usage.capturedAt >= redeemedAt;
+		const hasCaughtUp = wasReset || usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
 		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
 		if (hasCaughtUp && (isBack || (isGeneral && isNewlyFunded))) return undefined;
 		const limit = isGeneral ? limitBehind(cooldown, usage, now) : undefined;

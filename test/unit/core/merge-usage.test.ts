@@ -3,7 +3,7 @@ import { mergeUsage } from "../../../src/core/merge-usage.ts";
 import type { AccountStatus } from "../../../src/core/ports.ts";
 import { reserveModelOf } from "../../../src/core/quota.ts";
 import type { ReserveModel, UsageSnapshot } from "../../../src/core/usage.ts";
-import { aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { aCooldown, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
 
 const RESERVE: ReserveModel = {
 	limitId: "base_model_inference",
@@ -76,5 +76,22 @@ describe("what only the endpoint reports", () => {
 		const credits = { ...FUNDED, hasCredits: false, overageReached: true };
 		const { usage } = merged(ofEndpoint({ resetCredits: 2, credits }), ofEndpoint({ credits: FUNDED }));
 		expect([usage?.resetCredits, usage?.credits]).toEqual([undefined, FUNDED]);
+	});
+});
+
+describe("a cooldown that the endpoint contradicts within a minute", () => {
+	const full = ofEndpoint({ windows: [{ usedPercent: 0, windowMinutes: 10_080, resetsAt: NOW + DAY_MS }] });
+	const cooldownsWith = (redemption: AccountStatus["redemption"]) => {
+		const cooldowns = [aCooldown({ setAt: NOW - 5000, until: NOW + DAY_MS })];
+		return mergeUsage({ cooldowns, strikes: 0, redemption }, full, NOW).cooldowns;
+	};
+
+	it("stays, since the endpoint lags behind a refusal", () => {
+		expect(cooldownsWith(undefined)).toHaveLength(1);
+		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 6000, end: "redeemed" })).toHaveLength(1);
+	});
+
+	it("is over where a reset credit was redeemed since, also where that was never answered", () => {
+		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 4000 })).toEqual([]);
 	});
 });
