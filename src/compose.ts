@@ -160,6 +160,7 @@ export function compose(pi: ExtensionAPI): void {
 		modelNamed,
 		question: createDryQuestion(pi, { pool, forToday, isMasked: () => settings.read().maskEmails, clock }),
 		consents: forToday,
+		resets: { ...redeemer, refreshStale: resetCredits.refreshStale },
 	});
 	const isNews = createDefectNews(clock.now);
 	pool.subscribe((event) => {

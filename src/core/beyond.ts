@@ -23,6 +23,7 @@ import type { Plan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import type { ChainRoute, DryQuestion, Redeemer, RememberedConsents } from "./ports.ts";
 import { openReserveModel, reserveLeft, standInFor } from "./reserve-model.ts";
+import { redeemFactsOf } from "./reset-credit-list.ts";
 import { redeemables } from "./reset-credits.ts";
 import type { ServedOn, StreamRequest } from "./serve.ts";
 import type { Settings } from "./settings.ts";
@@ -119,10 +120,7 @@ export function createBeyond(deps: Deps): Beyond {
 	};
 	const resetCredits = (now: number): ResetCreditRung[] => {
 		if (!resets) return [];
-		const known = pool.accounts().map((account) => {
-			const { usage, resetCredits, redemption } = pool.status(account.id);
-			return { account, usage, credits: resetCredits?.credits ?? [], closedUntil: redemption?.closedUntil };
-		});
+		const known = pool.accounts().map((account) => redeemFactsOf(account, pool.status(account.id)));
 		return redeemables(known, now).map(({ account, credit, window, resetsAt }) => {
 			return { kind: "reset-credit", account, credit, window, resetsAt };
 		});

@@ -70,6 +70,24 @@ export function mergeUsage(
 	return { ...status, usage: merged, cooldowns: answered ? sparing(cooldowns, answered.modelId) : cooldowns };
 }
 
+/** The status after a reset at `now` (epoch ms): windows are full, and what their end began is over. */
+export function refilled(status: AccountStatus, now: number): AccountStatus {
+	const { usage, cooldowns } = status;
+	const isOver = ({ scope, reason }: Cooldown) => scope === "account" && reason === "usage_limit";
+	return {
+		...status,
+		cooldowns: cooldowns.filter((cooldown) => !isOver(cooldown)),
+		...(usage && {
+			usage: {
+				...usage,
+				capturedAt: now,
+				limitReached: false,
+				windows: usage.windows.map(({ windowMinutes }) => ({ windowMinutes, usedPercent: 0 })),
+			},
+		}),
+	};
+}
+
 /** Does the snapshot have everything? Only the endpoint reports all of it. */
 function isWholeAnswer({ source }: UsageSnapshot): boolean {
 	return source === "api";

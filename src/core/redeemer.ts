@@ -2,6 +2,7 @@ import { raceAbort } from "./abort.ts";
 import type { Account } from "./account.ts";
 import type { Credentials } from "./credentials.ts";
 import { tellDefect } from "./defect-reports.ts";
+import { refilled } from "./merge-usage.ts";
 import type { Pool } from "./pool.ts";
 import type {
 	AccountStatus,
@@ -18,7 +19,7 @@ import { isSpent } from "./quota.ts";
 import { obstacleWords } from "./redeem-texts.ts";
 import { createRedemptionClaims, type RedemptionClaim } from "./redemption-claims.ts";
 import { type CallOutcome, CLOSED_MS, noCredit, outcomeOf } from "./redemption-outcome.ts";
-import { type RedemptionNote, type ResetCredit, redeemable, refilled, withNote } from "./reset-credits.ts";
+import { type RedemptionNote, type ResetCredit, redeemable, withNote } from "./reset-credits.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 interface Deps {

@@ -1,5 +1,4 @@
 import type { Account } from "./account.ts";
-import type { Cooldown } from "./cooldown.ts";
 import { planFactor } from "./plan-sizes.ts";
 import type { AccountStatus, ProcessMark, Uptime } from "./ports.ts";
 import { budgetsOf, byLength, isExhausted, isSpent, remaining, windowName, windowsOf } from "./quota.ts";
@@ -165,24 +164,6 @@ export function withNote(status: AccountStatus, note: RedemptionNote): AccountSt
 
 /** Ends after which the backend has no such credit any more. */
 const GONE: ReadonlySet<RedemptionEnd> = new Set(["redeemed", "already", "no-credit"]);
-
-/** The same after a reset at `now` (epoch ms): windows are full, and what their end began is over. */
-export function refilled(status: AccountStatus, now: number): AccountStatus {
-	const { usage, cooldowns } = status;
-	const isOver = ({ scope, reason }: Cooldown) => scope === "account" && reason === "usage_limit";
-	return {
-		...status,
-		cooldowns: cooldowns.filter((cooldown) => !isOver(cooldown)),
-		...(usage && {
-			usage: {
-				...usage,
-				capturedAt: now,
-				limitReached: false,
-				windows: usage.windows.map(({ windowMinutes }) => ({ windowMinutes, usedPercent: 0 })),
-			},
-		}),
-	};
-}
 
 /** Of the windows that keep the account out the one that resets last, or the fullest where only the server says so. */
 function spentWindow(usage: UsageSnapshot, now: number): UsageWindow | undefined {
