@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { open, stat } from "node:fs/promises";
+import { textFrom } from "./json.ts";
 
 /** The largest file that is read. Our files and those of pi have a few kilobytes. */
 export const MOST_BYTES = 64 * 1024 * 1024;
@@ -17,7 +18,7 @@ export class NotReadableError extends Error {
 	}
 }
 
-/** Reads a text file synchronously. Throws {@link NotReadableError}, or the error of the file system. */
+/** Reads a text file of any system synchronously. Throws {@link NotReadableError}, or the error of the file system. */
 export function readTextNow(path: string): string {
 	// Before it is opened: opening some devices has a side effect.
 	assertReadable(path, statSync(path));
@@ -25,19 +26,19 @@ export function readTextNow(path: string): string {
 	try {
 		// Another file may have taken its place meanwhile.
 		assertReadable(path, fstatSync(file));
-		return readFileSync(file, "utf8");
+		return textFrom(readFileSync(file));
 	} finally {
 		closeSync(file);
 	}
 }
 
-/** Reads a text file. Rejects with {@link NotReadableError}, or with the error of the file system. */
+/** Reads a text file of any system. Rejects with {@link NotReadableError}, or with the error of the file system. */
 export async function readText(path: string): Promise<string> {
 	assertReadable(path, await stat(path));
 	const handle = await open(path, READ_ONLY);
 	try {
 		assertReadable(path, await handle.stat());
-		return await handle.readFile("utf8");
+		return textFrom(await handle.readFile());
 	} finally {
 		await handle.close();
 	}

@@ -156,6 +156,14 @@ export function idFor(user: string, accountId: string): AccountId {
 	return createHash("sha256").update(`${user}\n${accountId}`).digest("hex").slice(0, 12);
 }
 
+/** How the programs of any system may save a text. */
+export const ENCODINGS: readonly [string, (text: string) => Buffer][] = [
+	["UTF-8 with a mark", (text) => Buffer.from(`\uFEFF${text}`)],
+	["UTF-16 as PowerShell writes it", (text) => Buffer.from(`\uFEFF${text}`, "utf16le")],
+	["UTF-16 the other way round", (text) => Buffer.from(`\uFEFF${text}`, "utf16le").swap16()],
+	["lines of Windows", (text) => Buffer.from(`${text.replaceAll("\n", "\r\n")}\r\n`)],
+];
+
 /** A temporary folder of one test. */
 export interface Scratch {
 	readonly dir: string;

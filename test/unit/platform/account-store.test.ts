@@ -1,4 +1,4 @@
-import { mkdirSync, unlinkSync } from "node:fs";
+import { mkdirSync, unlinkSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
@@ -13,6 +13,7 @@ import {
 	aTokenOf,
 	claimsOfToken,
 	DAY_MS,
+	ENCODINGS,
 	type FakeClock,
 	HOUR_MS,
 	idFor,
@@ -1062,9 +1063,10 @@ describe("a file of very many accounts", () => {
 	});
 });
 
-describe("a file with a byte order mark", () => {
-	it("is read, and written without it", async () => {
-		scratch.write(NAME, `\uFEFF${JSON.stringify({ version: 2, accounts: [storedRow("work")] })}`);
+describe("a file that an editor of another system has saved", () => {
+	it.each(ENCODINGS)("is read, and written as ever: in %s", async (_what, encode) => {
+		const text = JSON.stringify({ version: 2, accounts: [storedRow("work")] });
+		writeFileSync(scratch.path(NAME), encode(text));
 		const store = openStore();
 		expect(store.list()).toMatchObject([{ label: "work", credential: { refresh: "refresh-work" } }]);
 		await store.patch(idOf("work"), { plan: "pro" });

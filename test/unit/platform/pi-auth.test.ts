@@ -13,7 +13,7 @@ import lockfile from "proper-lockfile";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { LockedPiAuth } from "../../../src/core/ports.ts";
 import { openPiAuth, parseLogin } from "../../../src/platform/pi-auth.ts";
-import { aCredential, aScratch, NOW, type Scratch, until } from "../../support/fakes.ts";
+import { aCredential, aScratch, ENCODINGS, NOW, type Scratch, until } from "../../support/fakes.ts";
 import { expectMode, onPosix } from "../../support/posix.ts";
 
 const NAME = "auth.json";
@@ -67,9 +67,9 @@ const next = aCredential("new", { expiresAt: NOW + 5 });
 const replace = (refresh = "refresh-old") =>
 	open().exclusively((file) => file.replaceCredential(refresh, next, "acct"), undefined);
 
-describe("a file with a byte order mark", () => {
-	it("is read, and written as pi writes it: without", async () => {
-		scratch.write(NAME, `\uFEFF${pretty({ anthropic: { key: "k" }, "openai-codex": entry() })}`);
+describe("a file that an editor of another system has saved", () => {
+	it.each(ENCODINGS)("is read, and written as pi writes it: in %s", async (_what, encode) => {
+		writeFileSync(scratch.path(NAME), encode(pretty({ anthropic: { key: "k" }, "openai-codex": entry() })));
 		expect(open().peek()).toMatchObject({ kind: "oauth", credential: { refresh: "refresh-old" } });
 		expect(await replace()).toBe(true);
 		expect(scratch.json(NAME)).toMatchObject({ anthropic: { key: "k" }, "openai-codex": { refresh: next.refresh } });

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { aScratch, type Scratch } from "../../../../support/fakes.ts";
+import { aScratch, ENCODINGS, type Scratch } from "../../../../support/fakes.ts";
 import {
 	API_KEY_FILE,
 	codexFile,
@@ -27,19 +27,11 @@ const side = aLogin("side");
 const inHome = (path: string, content: unknown) => writeAt(join(home, path), content);
 const at = (path: string) => search({ home, path });
 
-/** How the programs of any system may save a text. */
-const ENCODINGS: [string, (text: string) => Buffer][] = [
-	["UTF-8 with a mark", (text) => Buffer.from(`\uFEFF${text}`)],
-	["UTF-16 as PowerShell writes it", (text) => Buffer.from(`\uFEFF${text}`, "utf16le")],
-	["UTF-16 the other way round", (text) => Buffer.from(`\uFEFF${text}`, "utf16le").swap16()],
-	["lines of Windows", (text) => Buffer.from(`${text.replaceAll("\n", "\r\n")}\r\n`)],
-];
-
 /** Every kind of file that is text. */
 const TEXTS = FIXTURES.filter((fixture) => !["opencode-database", "codex-pool"].includes(fixture));
 
 describe("looking in all places", () => {
-	it.each<[string, (text: string) => Buffer]>(ENCODINGS)("finds what every tool keeps in %s", async (_what, bytes) => {
+	it.each(ENCODINGS)("finds what every tool keeps in %s", async (_what, bytes) => {
 		for (const fixture of TEXTS) await writeTool(fixture, home, [work]);
 		const before = (await search({ home }))?.map(({ tool, kind, name }) => `${tool} ${kind} ${name}`);
 		const texts = readdirSync(home, { recursive: true, encoding: "utf8" }).filter((name) =>
@@ -201,21 +193,18 @@ describe("a path", () => {
 		expect(loginsOf(await at(inHome("export.json", content)))).toEqual(expected);
 	});
 
-	it.each<[string, (text: string) => Buffer]>(ENCODINGS)(
-		"a path to a file in %s is read, whatever tool's it is",
-		async (_what, bytes) => {
-			const files: [string, unknown][] = [
-				["codex.json", codexFile(work)],
-				["pi.json", { "openai-codex": opencodeEntry(work) }],
-				["opencode.json", { openai: opencodeEntry(work) }],
-			];
-			for (const [name, content] of files) {
-				const path = inHome(name, "");
-				writeFileSync(path, bytes(JSON.stringify(content, undefined, 2)));
-				expect([name, ...loginsOf(await at(path))]).toEqual([name, "-: work"]);
-			}
-		},
-	);
+	it.each(ENCODINGS)("a path to a file in %s is read, whatever tool's it is", async (_what, bytes) => {
+		const files: [string, unknown][] = [
+			["codex.json", codexFile(work)],
+			["pi.json", { "openai-codex": opencodeEntry(work) }],
+			["opencode.json", { openai: opencodeEntry(work) }],
+		];
+		for (const [name, content] of files) {
+			const path = inHome(name, "");
+			writeFileSync(path, bytes(JSON.stringify(content, undefined, 2)));
+			expect([name, ...loginsOf(await at(path))]).toEqual([name, "-: work"]);
+		}
+	});
 
 	it.each<[string, unknown]>([
 		["tokens under unknown names", { session: { bearer: work.access } }],
