@@ -6,8 +6,11 @@ const KINDS = ["credits", "reserve-model", "chain", "wait"] as const satisfies r
 
 /** What the person has said yes to for the rest of the day, in every process of this machine. */
 export interface ForToday extends RememberedConsents {
-	/** Remembers a yes until midnight, by the local clock. A reset credit is never remembered. */
-	remember(kind: Rung["kind"]): Promise<void>;
+	/**
+	 * Remembers a yes until midnight, by the local clock: to the credits of one account, to anything else of any account.
+	 * A reset credit is never remembered.
+	 */
+	remember(rung: Rung): Promise<void>;
 	/** Kinds of rungs that are covered now, and until when, epoch ms. */
 	list(): readonly { readonly kind: Rung["kind"]; readonly until: number }[];
 	/** Ends all of it. */
@@ -22,23 +25,35 @@ export function createForToday(
 	state: Pick<StateStore, "consents" | "giveConsent" | "endConsents">,
 	clock: Clock,
 ): ForToday {
-	const list: ForToday["list"] = () => {
-		const [given, now] = [state.consents(), clock.now()];
-		return KINDS.flatMap((kind) => {
-			const until = given.get(kind);
-			const holds = until !== undefined && until > now && until - now <= LONGEST_DAY_MS;
-			return holds ? [{ kind, until }] : [];
-		});
+	const holding = () => {
+		const now = clock.now();
+		return [...state.consents()].filter(([, until]) => until > now && until - now <= LONGEST_DAY_MS);
 	};
 	return {
-		holds: (rung) => list().some(({ kind }) => kind === rung.kind),
-		list,
-		remember: async (kind) => {
-			const isKnown = KINDS.some((known) => known === kind);
-			if (isKnown) await state.giveConsent(kind, midnightAfter(clock.now()));
+		holds: (rung) => holding().some(([key]) => key === keyOf(rung)),
+		list: () => {
+			const held = holding();
+			return KINDS.flatMap((kind) => {
+				const times = held.flatMap(([key, until]) => (isOfKind(key, kind) ? [until] : []));
+				return times.length > 0 ? [{ kind, until: Math.max(...times) }] : [];
+			});
+		},
+		remember: async (rung) => {
+			const key = keyOf(rung);
+			if (key !== undefined) await state.giveConsent(key, midnightAfter(clock.now()));
 		},
 		forget: () => state.endConsents(),
 	};
+}
+
+/** What a yes is stored under; undefined where none may be. */
+function keyOf(rung: Rung): string | undefined {
+	if (rung.kind === "credits") return `${rung.kind}:${rung.account.id}`;
+	return KINDS.some((kind) => kind === rung.kind) ? rung.kind : undefined;
+}
+
+function isOfKind(key: string, kind: string): boolean {
+	return key === kind || key.startsWith(`${kind}:`);
 }
 
 function midnightAfter(now: number): number {

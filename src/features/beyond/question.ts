@@ -53,7 +53,7 @@ export function createDryQuestion(pi: ExtensionAPI, { pool, forToday, isMasked, 
 		ask: async (offers, signal) => {
 			const answer = await asking.ask(offers, signal);
 			if (answer.kind === "take" && answer.forToday) {
-				await forToday.remember(answer.rung.kind);
+				await forToday.remember(answer.rung);
 				pool.emit({ type: "setting", name: "beyond.today", value: answer.rung.kind });
 			}
 			return answer;
