@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { beyondTable, duel, duelTable, holdBeyond } from "./beyond-report.ts";
 import { hold } from "./contest.ts";
 import { FAMILIES } from "./demand.ts";
 import { MINUTE_MS, MODEL, type Model, NIGHT_MS } from "./model.ts";
@@ -24,11 +25,15 @@ const { values } = parseArgs({
 		headers: { type: "string", default: MODEL.headersTell },
 		/** `rotation.maxWait`, in minutes. */
 		wait: { type: "string", default: String(NIGHT_MS / MINUTE_MS) },
+		/** What an account's reserve model holds a week, in its 5h windows: nothing public says. */
+		reserve: { type: "string", default: "1" },
+		/** Plays no policies, but what there is beyond included quota. */
+		beyond: { type: "boolean", default: false },
 	},
 });
 
 const count = z.coerce.number().int().min(1);
-const { seeds, first, weeks, family, window, ratio, cached, headers, wait } = z
+const { seeds, first, weeks, family, window, ratio, cached, headers, wait, reserve, beyond } = z
 	.object({
 		seeds: count,
 		first: count,
@@ -39,6 +44,8 @@ const { seeds, first, weeks, family, window, ratio, cached, headers, wait } = z
 		cached: z.coerce.number().min(0).max(MODEL.cachedWhenWarm),
 		headers: z.enum(["before", "after"]),
 		wait: z.coerce.number().min(0),
+		reserve: z.coerce.number().min(0),
+		beyond: z.boolean(),
 	})
 	.parse(values);
 const model: Model = {
@@ -51,16 +58,35 @@ const model: Model = {
 const families = FAMILIES.filter(({ name }) => family?.includes(name) ?? true);
 
 const say = (text: string) => process.stdout.write(`${text}\n\n`);
-const contests = families.flatMap((each) => {
-	const held = Array.from({ length: seeds }, (_, index) =>
-		hold(each, first + index, weeks ?? each.weeks, model, wait * MINUTE_MS),
+const seedsPlayed = Array.from({ length: seeds }, (_, index) => first + index);
+
+function playPolicies(): void {
+	const contests = families.flatMap((each) => {
+		const held = seedsPlayed.map((seed) => hold(each, seed, weeks ?? each.weeks, model, wait * MINUTE_MS));
+		say(tableOf(each, held));
+		return held;
+	});
+	const goals = goalsOf(contests);
+	say(
+		`${goalsAsText(goals)}\n(with rotation.maxWait=${wait}m: without a wait of 5 hours or more sessions crowd accounts)`,
 	);
-	say(tableOf(each, held));
-	return held;
-});
-const goals = goalsOf(contests);
-say(
-	`${goalsAsText(goals)}\n(with rotation.maxWait=${wait}m: without a wait of 5 hours or more sessions crowd accounts)`,
-);
-say(rankTime());
-if (goals.some(({ isReached }) => !isReached)) process.exitCode = 1;
+	say(rankTime());
+	if (goals.some(({ isReached }) => !isReached)) process.exitCode = 1;
+}
+
+/** A search plays no more schedules than this for one seed. */
+const MOST_SCHEDULES = 150;
+
+function playBeyond(): void {
+	const held = families.flatMap((each) =>
+		seedsPlayed.map((seed) => holdBeyond(each, seed, weeks ?? each.weeks, model, reserve)),
+	);
+	say(`${beyondTable(held, model)}\n(a reserve holds ${reserve} of its account's 5h windows a week: a guess)`);
+	const duels = families.flatMap((each) =>
+		seedsPlayed.flatMap((seed) => duel(each, seed, model, MOST_SCHEDULES) ?? []),
+	);
+	say(duelTable(duels));
+}
+
+if (!beyond) playPolicies();
+playBeyond();

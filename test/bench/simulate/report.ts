@@ -139,7 +139,8 @@ function share(entries: readonly Entry[], part: Count, whole: Count): number {
 	return of(part) / Math.max(1, of(whole));
 }
 
-function sum(values: readonly number[]): number {
+/** The sum of `values`. */
+export function sum(values: readonly number[]): number {
 	return values.reduce((total, value) => total + value, 0);
 }
 
@@ -147,7 +148,8 @@ function mean(values: readonly number[]): number {
 	return sum(values) / Math.max(1, values.length);
 }
 
-function percent(value: number, digits = 1): string {
+/** A share as a percentage. */
+export function percent(value: number, digits = 1): string {
 	return (value * 100).toFixed(digits);
 }
 
@@ -157,7 +159,8 @@ function spread(values: readonly number[]): string {
 	return `(${Math.sqrt(variance).toFixed(1)}, ${Math.min(...values).toFixed(0)})`;
 }
 
-function aligned(rows: readonly (readonly string[])[]): string[] {
+/** Rows as lines, with each column as wide as its widest cell. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
 	const widths = (rows[0] ?? []).map((_cell, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
 	return rows.map((row) =>
 		row

@@ -38,6 +38,16 @@ export interface Outcome {
 export interface RunOptions {
 	/** Changing the account costs nothing, and all usage is known at once: the reference, which no real pool reaches. */
 	readonly isFree?: boolean;
+	/** What serves, or gives quota back, while every account is out of quota; nothing by default. */
+	readonly beyond?: Beyond;
+}
+
+/** What there is once all included quota is out. */
+export interface Beyond {
+	/** Serves on a second allowance of an account, that of `own` first. Returns its account; undefined where none has any. */
+	serveOnReserve(meters: readonly Meter[], own: Meter | undefined, work: number, now: number): Meter | undefined;
+	/** Gives an account its windows back, before their time. True if it did. */
+	redeem(meters: readonly Meter[], now: number): boolean;
 }
 
 /**
@@ -52,12 +62,19 @@ interface Progress {
 	readonly session: Session;
 	next: number;
 	last: { readonly meter: Meter; readonly at: number } | undefined;
+	/** Its last turn was served by another model, whose cache is another. */
+	isOnReserve: boolean;
 	/** When the turn that waits was due first; undefined where none waits. */
 	waitsSince: number | undefined;
 }
 
 /** Plays a scenario from its first request to its last. */
-export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFree = false }: RunOptions = {}): Outcome {
+export function play(
+	scenario: Scenario,
+	chooser: Chooser,
+	model: Model,
+	{ isFree = false, beyond }: RunOptions = {},
+): Outcome {
 	const meters = scenario.accounts.map((spec, index) => createMeter(spec, index, model));
 	const lostAt: { readonly at: number; readonly work: number }[] = [];
 	const live = new Set<Progress>();
@@ -138,7 +155,7 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		if (!turn) return;
 		const { last } = progress;
 		const hasMoved = last !== undefined && last.meter !== meter;
-		const isGone = !last || turn.isCold || now - last.at >= CACHE_LIFE_MS;
+		const isGone = !last || turn.isCold || progress.isOnReserve || now - last.at >= CACHE_LIFE_MS;
 		const cached = cachedShare({ isGone, hasMoved: hasMoved && !isFree }, model);
 		const cost = Math.max(turn.work, workOf(turn.inputTokens, turn.outputTokens, cached));
 		const isPaid = hasMoved && !isGone;
@@ -154,7 +171,37 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		// What fits is what the account had left; the extra cost of a switch is not counted as work that did.
 		tally.overshoot += Math.max(0, meter.serve(cost, now) - (cost - turn.work));
 		progress.last = { meter, at: now };
+		progress.isOnReserve = false;
 		live.add(progress);
+	};
+	/** True if the turn was served on a second allowance, by another model: cold, unless the one before it was as well. */
+	const serveOnReserve = (progress: Progress, now: number): boolean => {
+		const turn = progress.session.turns[progress.next];
+		if (!beyond || !turn) return false;
+		const { last } = progress;
+		const isWarm = last !== undefined && progress.isOnReserve && !turn.isCold && now - last.at < CACHE_LIFE_MS;
+		const cost = Math.max(turn.work, workOf(turn.inputTokens, turn.outputTokens, isWarm ? model.cachedWhenWarm : 0));
+		const meter = beyond.serveOnReserve(meters, last?.meter, cost, now);
+		if (!meter) return false;
+		tally.served += turn.work;
+		tally.servedTurns += 1;
+		tally.waitBurn += cost - turn.work;
+		progress.last = { meter, at: now };
+		progress.isOnReserve = true;
+		live.add(progress);
+		return true;
+	};
+	const isDry = (now: number) => meters.every(({ cooldowns }) => cooldowns.some(({ until }) => until > now));
+	/** Serves a turn with what a pool has. False while there is nothing to serve it. */
+	const attempt = (progress: Progress, now: number): boolean => {
+		const isServing = (meter: Meter | undefined) => {
+			if (meter) serve(progress, meter, now);
+			return meter !== undefined;
+		};
+		if (isServing(find(progress, now))) return true;
+		if (!beyond || !isDry(now)) return false;
+		if (serveOnReserve(progress, now)) return true;
+		return beyond.redeem(meters, now) && isServing(find(progress, now));
 	};
 	const step = (progress: Progress, now: number) => {
 		const { session } = progress;
@@ -162,8 +209,7 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 			giveUp(progress);
 			return;
 		}
-		const meter = find(progress, now);
-		if (!meter) {
+		if (!attempt(progress, now)) {
 			if (progress.waitsSince === undefined) {
 				progress.waitsSince = now;
 				tally.blockedTurns += 1;
@@ -173,7 +219,6 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		}
 		if (progress.waitsSince !== undefined) tally.waitedMs += now - progress.waitsSince;
 		progress.waitsSince = undefined;
-		serve(progress, meter, now);
 		progress.next += 1;
 		const next = session.turns[progress.next];
 		if (next) queue.push(Math.max(next.plannedAt, now + next.gapMs), progress);
@@ -184,7 +229,7 @@ export function play(scenario: Scenario, chooser: Chooser, model: Model, { isFre
 		if (!first) continue;
 		for (const { work } of session.turns) tally.demanded += work;
 		tally.turns += session.turns.length;
-		queue.push(first.plannedAt, { session, next: 0, last: undefined, waitsSince: undefined });
+		queue.push(first.plannedAt, { session, next: 0, last: undefined, isOnReserve: false, waitsSince: undefined });
 	}
 	for (let entry = queue.pop(); entry; entry = queue.pop()) {
 		outsideUntil(entry.at);
