@@ -158,6 +158,7 @@ export function compose(pi: ExtensionAPI): void {
 		pool,
 		settings: settings.read,
 		modelNamed,
+		askUsage: usage.ask,
 		question: createDryQuestion(pi, { pool, forToday, isMasked: () => settings.read().maskEmails, clock }),
 		consents: forToday,
 		resets: { ...redeemer, refreshStale: resetCredits.refreshStale },

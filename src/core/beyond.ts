@@ -22,7 +22,7 @@ import {
 import type { Plan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import type { ChainRoute, DryQuestion, Redeemer, RememberedConsents } from "./ports.ts";
-import { openReserveModel, reserveLeft, standInFor } from "./reserve-model.ts";
+import { isReserveUnknown, openReserveModel, reserveLeft, standInFor } from "./reserve-model.ts";
 import { redeemFactsOf } from "./reset-credit-list.ts";
 import { redeemables } from "./reset-credits.ts";
 import type { ServedOn, StreamRequest } from "./serve.ts";
@@ -56,8 +56,11 @@ export interface Source {
 export interface Beyond {
 	/** Begins a turn of the person: what was asked and agreed to before counts no more. */
 	beginTurn(): void;
-	/** Has what is not known yet of reset credits looked up, where a person could be offered one. Never rejects. */
-	lookUp(plan: Plan, signal: AbortSignal | undefined): Promise<void>;
+	/**
+	 * Has looked up what is not known yet of reserve models, and of reset credits where a person could be offered one.
+	 * True if usage was asked for, which may change the plan. Never rejects.
+	 */
+	lookUp(plan: Plan, signal: AbortSignal | undefined): Promise<boolean>;
 	/** True until the turn has asked the person, if there is a way to ask. */
 	mayAsk(): boolean;
 	/** What may serve a request for which `plan` was made, in order. */
@@ -96,8 +99,12 @@ interface Deps extends BeyondSources {
 	readonly settings: () => Settings;
 	/** pi's Codex model of this id; undefined where pi knows none. */
 	readonly modelNamed: (id: string) => Model<Api> | undefined;
+	/** Asks for the usage of an account; of a spent one with its reserve model. Never rejects. */
+	readonly askUsage: (id: AccountId) => Promise<unknown>;
 }
 
+/** What usage says of a reserve model is waited for no longer than this. */
+const USAGE_MS = 2000;
 /** Lists of reset credits are waited for no longer than this. */
 const LISTS_MS = 5000;
 
@@ -109,7 +116,7 @@ interface Turn {
 
 /** Creates it for the session of this process. */
 export function createBeyond(deps: Deps): Beyond {
-	const { pool, settings, question, consents, resets, chain, modelNamed } = deps;
+	const { pool, settings, question, consents, resets, chain, modelNamed, askUsage } = deps;
 	let turn: Turn = { isAsked: false, agreed: new Set() };
 	let last: (Source & { readonly session: SessionId | undefined }) | undefined;
 
@@ -138,16 +145,31 @@ export function createBeyond(deps: Deps): Beyond {
 		isAgreed,
 	});
 
+	const lookUpReserveModels = async (plan: Plan): Promise<boolean> => {
+		if (settings().beyond.reserveModel === "never") return false;
+		const unknown = spentOf(plan, plan.gated).filter(({ account }) => {
+			return isReserveUnknown(account, pool.status(account.id), plan.now);
+		});
+		const answers = unknown.map(({ account }) => askUsage(account.id));
+		if (answers.length > 0) await within(Promise.all(answers), USAGE_MS, () => []);
+		return answers.length > 0;
+	};
+	const lookUpResets = async (signal: AbortSignal | undefined): Promise<void> => {
+		if (!resets || turn.isAsked) return;
+		const ending = new AbortController();
+		const signals = signal ? [signal, ending.signal] : [ending.signal];
+		await within(resets.refreshStale(AbortSignal.any(signals)), LISTS_MS, () => undefined);
+		ending.abort();
+	};
+
 	return {
 		beginTurn: () => {
 			turn = { isAsked: false, agreed: new Set() };
 		},
 		lookUp: async (plan, signal) => {
-			if (!resets || turn.isAsked || !isIncludedOut(plan)) return;
-			const ending = new AbortController();
-			const signals = signal ? [signal, ending.signal] : [ending.signal];
-			await within(resets.refreshStale(AbortSignal.any(signals)), LISTS_MS, () => undefined);
-			ending.abort();
+			if (!isIncludedOut(plan)) return false;
+			const [isAsked] = await Promise.all([lookUpReserveModels(plan), lookUpResets(signal)]);
+			return isAsked;
 		},
 		mayAsk: () => question !== undefined && !turn.isAsked,
 		offers: (plan, asked) => {

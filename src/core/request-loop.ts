@@ -106,7 +106,8 @@ async function rotate(run: Run): Promise<string | undefined> {
 	let plan = planFor(run, progress);
 	for (;;) {
 		const isEnabled = settings().enabled;
-		const offers = isEnabled ? await offersFor(run, plan, progress) : [];
+		if (isEnabled) plan = await informed(plan, progress, run);
+		const offers = isEnabled && !progress.isFinished ? deps.beyond.offers(plan, dryRequest(run, progress)) : [];
 		const step = next(progress, plan, { isEnabled, offers, mayAsk: deps.beyond.mayAsk() });
 		switch (step.kind) {
 			case "done":
@@ -136,13 +137,12 @@ async function rotate(run: Run): Promise<string | undefined> {
 
 const GIVEN_UP = { "signed-out-in-a-row": signedOutInARow, "switched-off": switchedOffMeanwhile } as const;
 
-/** What may serve beyond included quota. */
-async function offersFor(run: Run, plan: Plan, progress: Progress): Promise<readonly Offer[]> {
-	const { beyond } = run.deps;
-	if (plan.next || progress.isFinished) return [];
+/** The plan, once all is known that may be looked up of what lies beyond included quota. */
+async function informed(plan: Plan, progress: Progress, run: Run): Promise<Plan> {
+	if (plan.next || progress.isFinished) return plan;
 	const { signal } = run.request.options;
-	await raceAbort(beyond.lookUp(plan, signal), signal);
-	return beyond.offers(plan, dryRequest(run, progress));
+	const isAsked = await raceAbort(run.deps.beyond.lookUp(plan, signal), signal);
+	return isAsked ? planFor(run, progress) : plan;
 }
 
 function dryRequest({ request, deps }: Run, { waitBudgetMs }: Progress): DryRequest {

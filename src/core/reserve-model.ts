@@ -3,7 +3,6 @@ import type { Account } from "./account.ts";
 import type { Cooling, Failure } from "./classify.ts";
 import { activeCooldowns, type Cooldown, type CooldownScope, isOfQuota } from "./cooldown.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
-import type { AccountId } from "./ids.ts";
 import type { AccountStatus } from "./ports.ts";
 import { isSpent, remaining, reserveModelOf } from "./quota.ts";
 import type { ReserveModel, UsageSnapshot } from "./usage.ts";
@@ -100,33 +99,6 @@ function tokensOf({ messages }: Context): number {
 	return answers.findLast((tokens) => tokens > 0) ?? 0;
 }
 
-/** A reserve model that could answer a request. */
-export interface ReserveModelOffer {
-	readonly kind: "reserve-model";
-	readonly account: Account;
-	/** The model that answers. */
-	readonly model: string;
-	readonly leftPercent: number | undefined;
-}
-
-/** The reserve models that could answer `request` now, of accounts whose included quota is spent. */
-export function reserveModelsFor(
-	request: Parameters<typeof standInFor>[0],
-	accounts: readonly Account[],
-	statusOf: (id: AccountId) => Known,
-	modelNamed: (id: string) => Model<Api> | undefined,
-	now: number,
-): readonly ReserveModelOffer[] {
-	return accounts.flatMap((account) => {
-		const known = statusOf(account.id);
-		const reserve = isIncludedSpent(known, now) ? openReserveModel(account, known, now) : undefined;
-		if (!reserve || !standInFor(request, reserve, modelNamed)) return [];
-		return [
-			{ kind: "reserve-model", account, model: reserve.visibleModel, leftPercent: reserveLeft(reserve, now) } as const,
-		];
-	});
-}
-
 /** Without a refusal to tell when it ran out, a spent account is asked about its reserve model no more often than this. */
 const ASK_AGAIN_MS = 60_000;
 
@@ -139,7 +111,7 @@ export function isReserveUnknown({ enabled, needsLogin }: Account, known: Accoun
 	if (!enabled || needsLogin || !isIncludedSpent(known, now) || reserveModelOf(usage)) return false;
 	if (usageAskedAt === undefined) return true;
 	const since = cooldowns.filter((each) => each.scope === "account" && isOfQuota(each)).map(({ setAt }) => setAt);
-	return since.length > 0 ? usageAskedAt <= Math.max(...since) : Math.abs(now - usageAskedAt) >= ASK_AGAIN_MS;
+	return since.length > 0 ? usageAskedAt < Math.max(...since) : Math.abs(now - usageAskedAt) >= ASK_AGAIN_MS;
 }
 
 /** What is left of a reserve model, percent; undefined where nothing tells. */

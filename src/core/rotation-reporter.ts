@@ -7,6 +7,7 @@ import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
 import { byLength, freshness, headroom, includedOf, isExhausted, limitOf, tightest, windowName } from "./quota.ts";
 import type { Try, Wait } from "./request-progress.ts";
+import type { ServedOn } from "./serve.ts";
 import { RESET_JITTER_MS, type UsageSnapshot, type UsageWindow } from "./usage.ts";
 
 /** Reports how one request gets its account. */
@@ -35,10 +36,13 @@ export function createRotationReporter(
 	let isWaiting = false;
 	/** The first change, which the notice names; later ones of this request only change where it ends. */
 	let first: Rotated | Switched | undefined;
+	/** What the account serves from that was chosen last. */
+	let servedOn: ServedOn = "included";
 
 	const remainingOn = (usage: UsageSnapshot | undefined) => {
 		const now = clock.now();
-		if (!usage || freshness(usage, now) !== "fresh") return { remainingPercent: undefined };
+		// Of an account that serves beyond its included quota nothing of that is left.
+		if (servedOn !== "included" || !usage || freshness(usage, now) !== "fresh") return { remainingPercent: undefined };
 		return { remainingPercent: headroom(usage, now), remainingWindow: tightest(usage, now)?.window };
 	};
 	/** Completes what is reported of a spent account by what is known now: the refusal may lack window and reset. */
@@ -58,8 +62,9 @@ export function createRotationReporter(
 
 	return {
 		waits,
-		accountChosen: ({ account: to, leftFor }, from, plan, grounds) => {
+		accountChosen: ({ account: to, on, leftFor }, from, plan, grounds) => {
 			waits(undefined);
+			servedOn = on;
 			if (from?.id === to.id) return;
 			if (!from) {
 				pool.emit({ type: "chosen", account: to, asked, grounds });
@@ -91,7 +96,8 @@ export function createRotationReporter(
 		firstOutput: (to) => {
 			const change = first;
 			first = undefined;
-			if (!change || change.from.id === to.id) return;
+			// Where the answer comes from a reserve model, the notice of that names the account.
+			if (!change || change.from.id === to.id || servedOn === "reserve-model") return;
 			const tell = () =>
 				pool.emit({ type: "continued", first: asKnownNow(change), to, ...remainingOn(pool.status(to.id).usage) });
 			const isOpen = change.type === "rotated" && change.reason === "usage_limit";

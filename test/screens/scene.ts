@@ -23,6 +23,8 @@ export interface Actor {
 	readonly week?: readonly [usedPercent: number, resetsInMs: number | undefined];
 	readonly row?: Readonly<Record<string, unknown>>;
 	readonly coolsForMs?: number;
+	/** The id of a limit whose model it may not use. */
+	readonly refusedLimit?: string;
 	readonly usedAgoMs?: number;
 	readonly usageAgeMs?: number;
 	/** Sessions of other processes that are at work on it. */
@@ -165,6 +167,7 @@ function statusOf({
 	usageAgeMs = 12_000,
 	hasNoLimit,
 	told,
+	refusedLimit,
 }: Actor): Record<string, unknown> {
 	const window = (windowMinutes: number, told: Actor["week"]) =>
 		told
@@ -178,9 +181,10 @@ function statusOf({
 		setAt: NOW - MINUTE_MS,
 		models: [],
 	};
+	const refused = { ...cooldown, scope: `limit:${refusedLimit}`, reason: "model_not_supported", until: NOW + DAY_MS };
 	return {
 		strikes: 0,
-		cooldowns: coolsForMs === undefined ? [] : [cooldown],
+		cooldowns: [...(coolsForMs === undefined ? [] : [cooldown]), ...(refusedLimit === undefined ? [] : [refused])],
 		...((windows.length > 0 || hasNoLimit) && {
 			usage: { capturedAt: NOW - usageAgeMs, source: "api", plan, windows, limits: {}, ...told },
 		}),

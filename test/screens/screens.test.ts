@@ -491,6 +491,29 @@ wide.each([120, 80, 40, 30])("the words for what is typed are as stored, %i colu
 	await store(`panel-rotation-changed-${columns}`, terminal);
 });
 
+/** Two spent accounts: Luna Reserve of one is open, that of the other was refused. */
+const RESERVED: readonly Actor[] = ["work", "side"].map((name, at) => ({
+	name,
+	week: [100, 52 * HOUR_MS],
+	coolsForMs: 52 * HOUR_MS,
+	told: {
+		reserveModel: {
+			limitId: "base_model_inference",
+			wireModel: "gpt-reserve",
+			visibleModel: "gpt-6-luna",
+			windows: [{ usedPercent: 60 + at, windowMinutes: 10_080, resetsAt: NOW + 90 * HOUR_MS }],
+		},
+	},
+	...(at === 1 && { refusedLimit: "base_model_inference" }),
+}));
+
+wide.each([120, 80, 40, 30])("all about Luna Reserve is as stored, %i columns wide", async (columns) => {
+	const { terminal } = await startScene({ columns, rows: 50, actors: RESERVED });
+	await terminal.submit("/multicodex show --detail");
+	await terminal.waitForText(/was\s+refused/, PATIENCE_MS);
+	await store(`said-reserve-${columns}`, terminal);
+});
+
 describe("the pictures", () => {
 	it("are taken, each that is named", () => {
 		expect([...taken].sort()).toEqual(Object.keys(PICTURES).sort());

@@ -144,6 +144,9 @@ export interface Harness {
 	readonly asked: AccountId[];
 	/** What asking for usage comes to. */
 	onAsk: (id: AccountId) => Promise<unknown>;
+	/** Spent accounts of which a request has asked whether they have a reserve model, and what that comes to. */
+	readonly askedForReserve: AccountId[];
+	onAskForReserve: (id: AccountId) => unknown;
 	/** How often those that cool were asked for behind a wait. */
 	rechecks: number;
 	readonly pauses: number[];
@@ -246,7 +249,16 @@ export function createHarnessWith(sources: BeyondSources, ...rows: Account[]): H
 			signal?.throwIfAborted();
 		},
 		random: () => harness.dice,
-		beyond: createBeyond({ pool, settings: () => harness.settings, modelNamed, ...sources }),
+		beyond: createBeyond({
+			pool,
+			settings: () => harness.settings,
+			modelNamed,
+			askUsage: async (id) => {
+				harness.askedForReserve.push(id);
+				await harness.onAskForReserve(id);
+			},
+			...sources,
+		}),
 	};
 
 	const harness: Harness = {
@@ -261,6 +273,8 @@ export function createHarnessWith(sources: BeyondSources, ...rows: Account[]): H
 		closed,
 		asked: [],
 		onAsk: async () => undefined,
+		askedForReserve: [],
+		onAskForReserve: () => undefined,
 		rechecks: 0,
 		pauses: [],
 		patience: [],

@@ -278,7 +278,9 @@ export class FakeAccount {
 	quotaHeaders(request: RecordedRequest): Record<string, string> {
 		if (!this.isOnReserve(request)) return this.#ordinaryHeaders();
 		const windows = this.reserve?.windows(this.#now()) ?? [];
-		return { ...this.#ordinaryHeaders(), ...reserveHeaders(windows, this.#now(), this.reserve?.wireModel) };
+		const ofReserve = reserveHeaders(windows, this.#now(), this.reserve?.wireModel);
+		// As was seen, the general windows are then those of the reserve as well.
+		return { ...this.#ordinaryHeaders(), ...limitHeaders(windows, this.#now()), ...ofReserve };
 	}
 
 	#ordinaryHeaders(): Record<string, string> {

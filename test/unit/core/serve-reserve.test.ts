@@ -1,15 +1,16 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import { describe, expect, it } from "vitest";
-import { openReserveModel, reserveModelsFor } from "../../../src/core/reserve-model.ts";
+import { openReserveModel } from "../../../src/core/reserve-model.ts";
 import { type Served, serve } from "../../../src/core/serve.ts";
 import type { ReserveModel, UsageSnapshot } from "../../../src/core/usage.ts";
-import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import {
 	answered,
 	CONTEXT,
 	createHarness,
 	echoing,
 	failedWith,
+	gaveUp,
 	type Harness,
 	MODEL,
 	type Play,
@@ -62,7 +63,7 @@ const isOpen = ({ pool, clock }: Harness) => {
 const told = (harness: Harness, type: string) => harness.told.filter((event) => event.type === type);
 
 describe("a request on a reserve model", () => {
-	it("is served by it, and told of once for as long as the session stays there", async () => {
+	it("is served by it, with one notice for as long as the session stays there", async () => {
 		const harness = aPool(answered());
 		for (let time = 0; time < 2; time += 1) {
 			expect(await serveOn(harness)).toEqual({ kind: "finished", failure: undefined });
@@ -174,7 +175,7 @@ describe("a refusal on a reserve model", () => {
 		["a model that is not for it", refused(400, { detail: "The 'gpt-reserve' model is not supported." })],
 		["no leave", refused(403, { error: { message: "Forbidden" } })],
 		["a frame that names it", failedWith("Codex error: gpt-reserve is not enabled")],
-	])("for %s closes it for a day, and is told of once", async (_name, play) => {
+	])("for %s closes it for a day, with one notice", async (_name, play) => {
 		const harness = aPool(play);
 		expect(await serveOn(harness)).toMatchObject({ kind: "refused", failure: { remedy: "rotate" } });
 		expect(await serveOn(harness)).toMatchObject({ kind: "unavailable" });
@@ -203,30 +204,91 @@ describe("a refusal on a reserve model", () => {
 	});
 });
 
-describe("the reserve models for a request", () => {
-	const offered = (harness: Harness, modelId = MODEL.id) =>
-		reserveModelsFor(
-			{ model: { ...MODEL, id: modelId }, context: CONTEXT },
-			harness.pool.accounts(),
-			harness.pool.status,
-			harness.deps.modelNamed,
-			harness.clock.at,
-		);
+/** A minute later the endpoint reports that an account has quota again. */
+function isBack({ clock, pool }: Harness, id: string): void {
+	clock.at += MINUTE_MS + 1;
+	pool.noteUsage(id, aSnapshot({ source: "api", windows: [week(0)], capturedAt: clock.at }));
+}
 
-	it("are those of spent accounts, with what is left of each", () => {
-		const harness = createHarness(anAccount("a"), anAccount("b"), anAccount("c"));
-		harness.pool.noteUsage("a", spent());
-		harness.pool.noteUsage("b", spent({ windows: [week(50)] }));
-		harness.pool.noteUsage("c", spent({ reserveModel: undefined, askedForReserve: true }));
-		expect(offered(harness)).toMatchObject([
-			{ kind: "reserve-model", account: { id: "a" }, model: MODEL.id, leftPercent: 40 },
+describe("a turn of a spent pool", () => {
+	const usageLimit = refused(429, { error: { type: "usage_limit_reached", resets_in_seconds: 7200 } });
+	/** Two accounts that refuse; `b` turns out to have a reserve model. */
+	const aSpentPool = (reserveModel: "always" | "ask" | "never") => {
+		const harness = createHarness(anAccount("a"), anAccount("b"));
+		harness.settings = { ...harness.settings, beyond: { ...harness.settings.beyond, reserveModel } };
+		harness.play("a", usageLimit);
+		harness.play("b", usageLimit, answered("from the reserve of b"));
+		harness.onAskForReserve = (id) => {
+			harness.state.statusById.set(id, { ...harness.state.status(id), usageAskedAt: harness.clock.at });
+			harness.clock.at += 1;
+			const reserve = id === "b" ? { reserveModel: LUNA } : { reserveModel: undefined };
+			harness.pool.noteUsage(id, spent({ ...reserve, askedForReserve: true, capturedAt: harness.clock.at }));
+		};
+		return harness;
+	};
+
+	it("asks each account once for its reserve model, and goes on with the one that is found", async () => {
+		const harness = aSpentPool("always");
+		expect((await harness.ask()).text).toBe("from the reserve of b");
+		expect([harness.askedForReserve, harness.tries]).toEqual([
+			["a", "b"],
+			["a", "b", "b"],
 		]);
+		expect(told(harness, "on-reserve-model")).toHaveLength(1);
+		// One notice is enough, and of the included quota nothing is left.
+		expect(told(harness, "continued")).toEqual([]);
+		expect(told(harness, "rotated").map((event) => "remainingPercent" in event && event.remainingPercent)).toEqual([
+			undefined,
+		]);
+		expect((await harness.ask()).text).toBe("from the reserve of b");
+		expect(harness.askedForReserve).toHaveLength(2);
+		expect(told(harness, "on-reserve-model")).toHaveLength(1);
 	});
 
-	it("are none for a model that no model of pi's can stand in for", () => {
-		const harness = aPool();
-		expect(offered(harness, "gpt-6.2-sol")).toEqual([]);
-		harness.models.push(MODEL);
-		expect(offered(harness, "gpt-6.2-sol")).toMatchObject([{ model: MODEL.id }]);
+	it("goes back to included quota as soon as an account has some", async () => {
+		const harness = aSpentPool("always");
+		await harness.ask();
+		isBack(harness, "a");
+		harness.play("a", answered());
+		expect((await harness.ask()).text).toBe("hello");
+		expect(harness.tries.at(-1)).toBe("a");
+	});
+
+	it.each(["always", "ask"] as const)("with %s, ends as ever where no account has one", async (reserveModel) => {
+		const harness = aSpentPool(reserveModel);
+		harness.onAskForReserve = () => undefined;
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect(harness.tries).toEqual(["a", "b"]);
+	});
+
+	it("names the reserve model and spends nothing of it where the person would have to be asked and cannot", async () => {
+		const harness = aSpentPool("ask");
+		expect((await harness.ask()).words).toContain("Luna Reserve");
+		expect(harness.tries).toEqual(["a", "b"]);
+	});
+
+	it("asks for nothing where the person wants no reserve model", async () => {
+		const harness = aSpentPool("never");
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect([harness.askedForReserve, harness.tries]).toEqual([[], ["a", "b"]]);
+	});
+
+	it("ends where the reserve model is refused, without a second try", async () => {
+		const harness = aSpentPool("always");
+		harness.play("b", usageLimit, refused(404, { detail: "Model not found gpt-reserve" }));
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect((await harness.ask()).words).toBe(gaveUp(harness));
+		expect(harness.tries).toEqual(["a", "b", "b"]);
+	});
+
+	it("goes to an account whose quota is back, as the answer to the question for a reserve model says", async () => {
+		const harness = aSpentPool("always");
+		for (const id of ["a", "b"]) {
+			harness.state.statusById.set(id, { ...harness.state.status(id), cooldowns: [aCooldown()] });
+		}
+		harness.onAskForReserve = (id) => id === "a" && isBack(harness, id);
+		harness.play("a", answered());
+		expect((await harness.ask()).text).toBe("hello");
+		expect([harness.askedForReserve, harness.tries]).toEqual([["a", "b"], ["a"]]);
 	});
 });
