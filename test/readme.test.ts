@@ -3,7 +3,15 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { DEFAULT_SETTINGS, type StoredValue } from "../src/core/settings.ts";
-import { logSchema, redeemSchema, showSchema, verifySchema, whySchema } from "../src/pi/json-schemas.ts";
+import {
+	capSchema,
+	logSchema,
+	onlySchema,
+	redeemSchema,
+	showSchema,
+	verifySchema,
+	whySchema,
+} from "../src/pi/json-schemas.ts";
 import {
 	BEYOND_PREFERENCES,
 	FOOTER_PREFERENCES,
@@ -137,6 +145,8 @@ describe("the manual", () => {
 
 	// Strict: a field that the schema has and the example lacks is missing, and the other way round.
 	it.each([
+		["cap", capSchema],
+		["only", onlySchema],
 		["show", showSchema],
 		["why", whySchema],
 		["log", logSchema],

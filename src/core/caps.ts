@@ -78,12 +78,12 @@ export function strayCaps(caps: Caps, accounts: readonly Account[]): AccountId[]
 }
 
 /** What people call windows, and the names that those have. */
-const WINDOW_WORDS: ReadonlyMap<string, string> = new Map([
+export const WORDS_OF_WINDOWS: readonly (readonly [word: string, name: string])[] = [
 	["day", "1d"],
 	["week", "7d"],
 	["month", "30d"],
 	["year", "365d"],
-]);
+];
 
 /** Words for windows, as a person may type them. */
 export const CAPPABLE_WINDOWS: readonly string[] = ["5h", "7d", "30d", "day", "week", "month"];
@@ -93,5 +93,6 @@ const WINDOW_NAME = /^[1-9]\d{0,3}[mhd]$/;
 /** The name of the window that `typed` means: `7d` for `7d`, `week` and `7D`; undefined where it means none. */
 export function windowCalled(typed: string): string | undefined {
 	const word = typed.trim().toLowerCase();
-	return WINDOW_WORDS.get(word) ?? (WINDOW_NAME.test(word) ? word : undefined);
+	const [, name] = WORDS_OF_WINDOWS.find(([each]) => each === word) ?? [];
+	return name ?? (WINDOW_NAME.test(word) ? word : undefined);
 }

@@ -334,6 +334,8 @@ export interface FirstBack {
 	readonly readyAt: number;
 	/** The time is a guess. */
 	readonly isGuess: boolean;
+	/** A cap keeps what it has left. */
+	readonly isCapped?: true;
 }
 
 /** The account that is back first of those that cool, or have only bought credits left. */
@@ -342,7 +344,8 @@ export function firstBack({ gated }: Plan): FirstBack | undefined {
 	for (const { account, gate, readyAt } of gated) {
 		if (readyAt === undefined || gate.kind === "crowded") continue;
 		const isGuess = gate.kind === "cooling" && gate.guessed === true;
-		if (!first || readyAt < first.readyAt) first = { account, readyAt, isGuess };
+		const isCapped = gate.kind === "capped" && { isCapped: true as const };
+		if (!first || readyAt < first.readyAt) first = { account, readyAt, isGuess, ...isCapped };
 	}
 	return first;
 }

@@ -1,4 +1,6 @@
 import type { Account, AccountState } from "./account.ts";
+import type { AccountSet } from "./account-sets.ts";
+import type { Floors } from "./caps.ts";
 import type { Cooldown } from "./cooldown.ts";
 import type { AccountId } from "./ids.ts";
 import type { UsageSnapshot } from "./usage.ts";
@@ -18,6 +20,15 @@ export interface ShownAccount {
 	readonly sessions: number;
 	/** The last call of the usage endpoint failed: the figures may be old. */
 	readonly isUsageFailing: boolean;
+	/** The caps on it. */
+	readonly floors?: Floors | undefined;
+	/** The folder whose account set keeps the session from it. */
+	readonly outsideOf?: string | undefined;
+}
+
+/** The accounts that the session may use, ready ones and others. */
+export function usableIn({ accounts }: Pick<PoolView, "accounts">): readonly ShownAccount[] {
+	return accounts.filter(({ outsideOf }) => outsideOf === undefined);
 }
 
 /** The pool at one moment, for `show`, the dashboard and the picker. */
@@ -29,6 +40,8 @@ export interface PoolView {
 	readonly policy: string;
 	readonly active: string | undefined;
 	readonly pinned: AccountId | undefined;
+	/** The account set that holds for the session. */
+	readonly set?: AccountSet | undefined;
 	readonly accounts: readonly ShownAccount[];
 	readonly now: number;
 }

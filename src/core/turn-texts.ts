@@ -101,9 +101,8 @@ function quotaExceeded({ cooling, notOffered, total }: Exhaustion): string {
 
 function areCapped({ capped = 0, total }: Exhaustion): string {
 	if (capped === 0) return "";
-	if (total === 1) return "The Codex account is at its cap.";
-	const which = `${capped === total ? "All " : ""}${formatCount(capped)}`;
-	return capped === 1 ? "1 account is at its cap." : `${which} accounts are at their cap.`;
+	if (total === 1) return "A cap holds on the Codex account.";
+	return `A cap holds on ${capped === total ? "all " : ""}${plural(capped, "account")}.`;
 }
 
 function waysPastCaps(capped: number): string {

@@ -31,6 +31,8 @@ import { createBeyond } from "./preferences/beyond.ts";
 import { createFooterPreferences } from "./preferences/footer.ts";
 import { createRotation } from "./preferences/rotation.ts";
 import { createRedeem } from "./redeem/command.ts";
+import { createCap } from "./restrictions/cap.ts";
+import { createOnly } from "./restrictions/only.ts";
 import { createAdd } from "./sign-in/add.ts";
 import { createLogin } from "./sign-in/login.ts";
 import type { SignInWays } from "./sign-in/ports.ts";
@@ -84,6 +86,8 @@ export function createCommands(given: CommandPorts): CommandList {
 			createShow(ports),
 			createUse(ports),
 			createNext(ports),
+			createOnly(ports),
+			createCap(ports),
 			createAdd(ports),
 			createLogin(ports),
 			createImport(ports),

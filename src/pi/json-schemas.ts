@@ -79,8 +79,19 @@ const accountSchema = z.strictObject({
 			resetCredits: z.number().optional(),
 		})
 		.nullable(),
+	/** False where the account set of the session's folder does not have it; else absent. */
+	inSet: z.literal(false).optional(),
+	/** Absent for an account without caps. */
+	caps: z.array(z.strictObject({ window: z.string(), floorPercent: z.number(), reached: z.boolean() })).optional(),
 	lastUsedAt: time.nullable(),
 	lastError: z.string().nullable(),
+});
+
+const setSchema = z.strictObject({
+	/** Absolute; null while the sets of `settings.json` cannot be read, and no account serves. */
+	folder: z.string().nullable(),
+	/** Ids, also of accounts that have left the pool. */
+	accounts: z.array(z.string()),
 });
 
 /** `show --json`. */
@@ -90,6 +101,8 @@ export const showSchema = z.strictObject({
 	policy: z.string(),
 	active: accountId.nullable(),
 	pinned: accountId.nullable(),
+	/** The account set of the session's folder; absent where the session may use every account. */
+	set: setSchema.optional(),
 	accounts: z.array(accountSchema),
 });
 
@@ -129,6 +142,8 @@ export const whySchema = z.strictObject({
 	enabled: z.boolean(),
 	policy: z.string(),
 	model: z.string().nullable(),
+	/** The accounts of the set of the session's folder; absent where the session may use every account. */
+	set: z.array(z.string()).optional(),
 	/** The account that serves next; null where none of the pool does. */
 	next: accountId.nullable(),
 	/** The term that put the second behind it. */
@@ -235,6 +250,47 @@ export const redeemSchema = z.strictObject({
 		}),
 	),
 });
+
+/** `cap --json`. */
+export const capSchema = z.strictObject({
+	version: z.literal(1),
+	caps: z.array(
+		z.strictObject({
+			/** Without a label where it has left the pool. */
+			account: z.strictObject({ id: z.string(), label: z.string().nullable() }),
+			window: z.string(),
+			/** What no session uses. */
+			floorPercent: z.number(),
+			/** Null where the account does not report that window, or nothing is known of it. */
+			leftPercent: z.number().nullable(),
+			/** The account does not serve, until then. */
+			reached: z.boolean(),
+			until: time.nullable(),
+		}),
+	),
+});
+
+/** `only --json`. */
+export const onlySchema = z.strictObject({
+	version: z.literal(1),
+	/** Where a set that is made here is stored for. */
+	folder: z.string(),
+	/** The set that holds here; null where sessions may use every account. */
+	set: z
+		.strictObject({
+			/** Null while the sets of `settings.json` cannot be read, and no account serves. */
+			folder: z.string().nullable(),
+			/** Without a label where it has left the pool. */
+			accounts: z.array(z.strictObject({ id: z.string(), label: z.string().nullable() })),
+		})
+		.nullable(),
+});
+
+/** The document of `cap --json`. */
+export type CapDocument = z.output<typeof capSchema>;
+
+/** The document of `only --json`. */
+export type OnlyDocument = z.output<typeof onlySchema>;
 
 /** The document of `show --json`. */
 export type ShowDocument = z.output<typeof showSchema>;

@@ -21,7 +21,7 @@ export interface SessionView {
 	next(host: ExtensionContext, without?: AccountId): Account | undefined;
 	/** The same as a sentence needs it. */
 	nextRequest(host: ExtensionContext, without?: AccountId): NextRequest;
-	/** True while some account can serve. */
+	/** True while some account can serve the session. */
 	isAnyReady(): boolean;
 	/** The pool as it is shown now. */
 	pool(host: ExtensionContext): PoolView;
@@ -60,7 +60,7 @@ export function createSessionView({ pool, affinity, link, settings, savedModel, 
 		isAnyReady: () => readyCount(pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined })) > 0,
 		pool: (host) => {
 			const serves = { account: next(host), isForeign: link.isForeign() };
-			return viewOf(pool, settings.read(), clock.now(), serves, atWork(host, pool));
+			return viewOf(pool, settings.read(), clock.now(), serves, atWork(host, pool), host.sessionManager.getSessionId());
 		},
 	};
 }

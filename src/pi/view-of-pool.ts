@@ -1,4 +1,5 @@
-import type { AccountId } from "../core/ids.ts";
+import { isInSet } from "../core/account-sets.ts";
+import type { AccountId, SessionId } from "../core/ids.ts";
 import { gatedIn } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView, ShownAccount } from "../core/pool-view.ts";
@@ -10,7 +11,7 @@ const NONE: ReadonlyMap<AccountId, number> = new Map();
 
 /**
  * The pool as it is shown now; e-mails only where the person lets them be seen. `next` serves the next request;
- * `sessions`: how many are at work on each account.
+ * `sessions`: how many are at work on each account; `sessionId`: the session whose account set holds.
  */
 export function viewOf(
 	pool: Pool,
@@ -18,10 +19,12 @@ export function viewOf(
 	now: number,
 	{ account: next, isForeign }: Pick<NextRequest, "account" | "isForeign">,
 	sessions = NONE,
+	sessionId?: SessionId,
 ): PoolView {
 	const active = enabled && !isForeign ? next?.id : undefined;
 	const pinned = pool.pinned();
-	const plan = pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined });
+	const plan = pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined, inSetOf: sessionId });
+	const { set } = plan;
 	const accounts = pool.accounts().map((account): ShownAccount => {
 		const status = pool.status(account.id);
 		return {
@@ -36,7 +39,9 @@ export function viewOf(
 			lastError: status.lastError ?? status.usageError,
 			sessions: sessions.get(account.id) ?? 0,
 			isUsageFailing: (status.usageFailures ?? 0) > 0,
+			floors: pool.floors(account),
+			outsideOf: set && !isInSet(set, account) ? set.folder : undefined,
 		};
 	});
-	return { isEnabled: enabled, isForeign, policy: rotation.policy, active, pinned, accounts, now };
+	return { isEnabled: enabled, isForeign, policy: rotation.policy, active, pinned, set, accounts, now };
 }

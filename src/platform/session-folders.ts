@@ -1,5 +1,5 @@
 import { readFileSync, realpathSync, statSync } from "node:fs";
-import { basename, dirname, isAbsolute, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import {
 	type AccountSet,
 	type AccountSets,
@@ -151,7 +151,7 @@ export function projectOf(cwd: string): string {
 	return around.find((folder) => kindOf(join(folder, ".git")) !== undefined) ?? realFolder(cwd);
 }
 
-/** Longer than a file that leads to a repository, and no more is read of it. */
+/** A file that leads to a repository is shorter than this. */
 const LONGEST_GIT_FILE = 4096;
 const GIT_FILE = /^gitdir:\s*(.+?)[\\/]+worktrees[\\/]+[^\\/]+[\\/]*\s*$/;
 
@@ -159,9 +159,9 @@ function mainCheckoutOf(folder: string): string | undefined {
 	const path = join(folder, ".git");
 	if (kindOf(path) !== "file") return undefined;
 	try {
-		const [, repository] = GIT_FILE.exec(readFileSync(path, "utf8").slice(0, LONGEST_GIT_FILE)) ?? [];
+		const [, repository] = GIT_FILE.exec(readFileSync(path, "utf8")) ?? [];
 		if (repository === undefined) return undefined;
-		const absolute = isAbsolute(repository) ? repository : resolve(folder, repository);
+		const absolute = resolve(folder, repository);
 		return basename(absolute) === ".git" ? dirname(absolute) : absolute;
 	} catch {
 		// A file that cannot be read leads nowhere.
@@ -169,8 +169,19 @@ function mainCheckoutOf(folder: string): string | undefined {
 	}
 }
 
+/** Is there a folder at `path`? */
+export function isFolder(path: string): boolean {
+	return kindOf(path) === "folder";
+}
+
+/** What lies at `path`, if it is of use here: pipes and large files are never read. */
 function kindOf(path: string): "file" | "folder" | undefined {
-	const stats = statSync(path, { throwIfNoEntry: false });
-	if (!stats) return undefined;
-	return stats.isDirectory() ? "folder" : "file";
+	try {
+		const stats = statSync(path);
+		if (stats.isDirectory()) return "folder";
+		return stats.isFile() && stats.size <= LONGEST_GIT_FILE ? "file" : undefined;
+	} catch {
+		// Nothing is there, or nothing that may be looked at.
+		return undefined;
+	}
 }

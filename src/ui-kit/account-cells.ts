@@ -77,7 +77,7 @@ export function stateCell(
 	const { state } = shown;
 	const word = stateWord(shown, now);
 	if (state === "needs-login") return { tone: "warning", text: word };
-	if (state === "disabled") return { tone: "muted", text: word };
+	if (state === "disabled" || word === "not in set") return { tone: "muted", text: word };
 	if (shown.isActive && gateOf(shown, undefined, now)?.kind === "credits")
 		return { tone: "warning", text: "on credits" };
 	if (state === "cooling") {

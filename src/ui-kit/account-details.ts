@@ -5,7 +5,7 @@ import type { ShownAccount } from "../core/pool-view.ts";
 import { freshness, type Quota, quotasOf, refillsAt, remaining, windowName } from "../core/quota.ts";
 import { reserveClosedBy, reserveLeft, reserveModelIn } from "../core/reserve-model.ts";
 import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
-import { errorWords, signedIn } from "./account-texts.ts";
+import { capText, errorWords, signedIn } from "./account-texts.ts";
 import {
 	about,
 	formatClock,
@@ -36,6 +36,7 @@ export function factsOf(shown: ShownAccount, now: number): Fact[] {
 		["state", `${state.join(" ")}${shown.isPinned ? ", pinned" : ""}${shown.isActive ? ", serves next" : ""}`],
 		["who", [account.email, plan, `id ${account.id}`].filter((part) => part !== undefined).join(" · ")],
 		...quotasOf(usage).map((quota) => quotaFact(quota, shown, now)),
+		...capFacts(shown, now),
 		["usage", usage ? ageOf(usage, now) : "unknown"],
 		["sign-in", signedIn(account, now) ?? "over"],
 		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)] as const]),
@@ -99,6 +100,11 @@ function creditsText({ hasCredits, unlimited, balance, overageReached }: Credits
 	if (unlimited) return "without a limit";
 	if (!hasCredits) return "none";
 	return balance === undefined ? "some are left" : `${balance} left`;
+}
+
+/** `20% of the week is kept, 18% left`: what caps keep, and where they hold. */
+function capFacts({ floors = {}, usage }: ShownAccount, now: number): Fact[] {
+	return Object.keys(floors).map((window, at) => [at === 0 ? "cap" : "", capText(window, floors, usage, now)]);
 }
 
 /** `40% left, resets 30 Nov 12:00 (3d04h), answers as gpt-6-luna`, or until when it is closed. */

@@ -1,5 +1,6 @@
-import { type Account, NO_WORKSPACE } from "../core/account.ts";
+import { type Account, NO_WORKSPACE, printable } from "../core/account.ts";
 import { IMPORTED, TOOLS } from "../core/account-source.ts";
+import type { Floors } from "../core/caps.ts";
 import { ownValue } from "../core/own-value.ts";
 import { byLength, includedOf, isUntouched, remaining, type WindowLeft, windowName } from "../core/quota.ts";
 import type { UsageSnapshot } from "../core/usage.ts";
@@ -88,6 +89,34 @@ export function onlyCredits(until: number, now: number): string {
 	return `bought credits are left; only a session that is on it goes on with them, until ${formatClock(until, now)}`;
 }
 
+/** `20% of the week is kept, reached: 18% left`, or what else there is to say of a cap. */
+export function capText(window: string, floors: Floors, usage: UsageSnapshot | undefined, now: number): string {
+	const floor = floors[window] ?? 0;
+	const kept = `${formatPercent(floor)} of ${partName(window)} is kept`;
+	const known = usage ? includedOf(usage).filter(({ windowMinutes }) => windowName(windowMinutes) === window) : [];
+	if (!usage) return `${kept}, usage unknown`;
+	if (known.length === 0) return `${kept}, not reported now`;
+	const left = Math.min(...known.map((each) => remaining(each, now)));
+	return `${kept}, ${left <= floor ? "reached: " : ""}${formatPercent(left)} left`;
+}
+
+/** The last part of a path, for a folder where there is no room for its path. */
+export function folderName(folder: string): string {
+	const name = folder.split(/[\\/]/).findLast((part) => part !== "");
+	return printable(name ?? folder);
+}
+
+/** Of an account that the session may not use. */
+export function outsideText(folder: string): string {
+	return `not in the account set of ${printable(folder)}. /multicodex only`;
+}
+
+/** `5h`, but `the week`. */
+function partName(window: string): string {
+	const name = windowLabel(window);
+	return /^\d/.test(name) ? name : `the ${name}`;
+}
+
 /** What is the matter with an account that cannot be used, and what to type. */
 export function whatNow(account: Account): string {
 	if (!account.enabled) {
@@ -105,7 +134,7 @@ export function leftUntil(usage: UsageSnapshot, now: number): string | undefined
 		const { resetsAt } = quota;
 		const isRunning = resetsAt !== undefined && resetsAt > now && !isUntouched(quota, usage, now);
 		const until = isRunning ? ` until ${formatClock(resetsAt, now)}` : "";
-		return `${formatPercent(remaining(quota, now))} of ${/^\d/.test(name) ? name : `the ${name}`}${until}`;
+		return `${formatPercent(remaining(quota, now))} of ${partName(name)}${until}`;
 	});
 	return quotas.length > 0 ? quotas.join(", ") : undefined;
 }

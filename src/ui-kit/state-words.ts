@@ -1,22 +1,25 @@
+import { reachedCap } from "../core/caps.ts";
 import { isReadyAtGuessed, isReadyAtOfQuota } from "../core/cooldown.ts";
 import type { PoolView, ShownAccount } from "../core/pool-view.ts";
 import { creditsUntil } from "../core/quota.ts";
 import { about, formatClock, formatCountdown } from "./format.ts";
 
 /** The words for the states of an account, on every screen and in every document. */
-export const STATE_WORDS = ["ready", "resting", "out of quota", "signed out", "off"] as const;
+export const STATE_WORDS = ["ready", "resting", "capped", "out of quota", "not in set", "signed out", "off"] as const;
 
 /** One of {@link STATE_WORDS}. */
 export type StateWord = (typeof STATE_WORDS)[number];
 
 /** What an account needs to be known of for its word. */
-type Known = Pick<ShownAccount, "state" | "cooldowns" | "usage">;
+type Known = Pick<ShownAccount, "state" | "cooldowns" | "usage" | "floors" | "outsideOf">;
 
 /** The one word for the state of an account. */
-export function stateWord({ state, cooldowns, usage }: Known, now: number): StateWord {
-	if (state === "ready") return "ready";
+export function stateWord({ state, cooldowns, usage, floors, outsideOf }: Known, now: number): StateWord {
 	if (state === "disabled") return "off";
 	if (state === "needs-login") return "signed out";
+	if (outsideOf !== undefined) return "not in set";
+	if (state === "ready") return "ready";
+	if (reachedCap(floors, usage, now)) return "capped";
 	if (creditsUntil(usage, now) !== undefined) return "out of quota";
 	return isReadyAtOfQuota(cooldowns, undefined, now) ? "out of quota" : "resting";
 }
@@ -28,13 +31,13 @@ export function bypassedBy({ isEnabled, isForeign }: Pick<PoolView, "isEnabled" 
 }
 
 /** How long an account that waits goes on to: `42m`, or `about 42m` where nothing told; undefined for any other. */
-export function restFor({ state, readyAt, cooldowns }: ShownAccount, now: number): string | undefined {
-	if (state !== "cooling" || readyAt === undefined) return undefined;
+export function restFor({ state, readyAt, cooldowns, outsideOf }: ShownAccount, now: number): string | undefined {
+	if (state !== "cooling" || readyAt === undefined || outsideOf !== undefined) return undefined;
 	return `${about(isReadyAtGuessed(cooldowns, undefined, now))}${formatCountdown(readyAt - now)}`;
 }
 
 /** Until when, on the clock: `16:16`, or `about 16:16`. */
-export function restUntil({ state, readyAt, cooldowns }: ShownAccount, now: number): string | undefined {
-	if (state !== "cooling" || readyAt === undefined) return undefined;
+export function restUntil({ state, readyAt, cooldowns, outsideOf }: ShownAccount, now: number): string | undefined {
+	if (state !== "cooling" || readyAt === undefined || outsideOf !== undefined) return undefined;
 	return `${about(isReadyAtGuessed(cooldowns, undefined, now))}${formatClock(readyAt, now)}`;
 }

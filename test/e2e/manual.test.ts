@@ -21,6 +21,8 @@ function commandsIn(page: string): string[] {
 const UNDONE_BY: Readonly<Record<string, readonly string[]>> = {
 	"/multicodex disable work": ["/multicodex enable work"],
 	"/multicodex off": ["/multicodex on"],
+	"/multicodex only work": ["/multicodex only all"],
+	"/multicodex only work personal": ["/multicodex only all"],
 };
 
 /** What a command complains about in the home of this test, whose accounts exist already. */

@@ -110,6 +110,8 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	show: ["show", "show --json"],
 	use: ["use b", "use auto"],
 	next: ["next"],
+	only: ["only", "only a b", "only --json", "only all"],
+	cap: ["cap", "cap b week=20", "cap --json", "cap off"],
 	import: ["import --dry-run"],
 	rename: ["rename b work", "rename work b"],
 	disable: ["disable b"],

@@ -1,5 +1,13 @@
 import { describe, expect, it, vi } from "vitest";
-import { logSchema, redeemSchema, showSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
+import {
+	capSchema,
+	logSchema,
+	onlySchema,
+	redeemSchema,
+	showSchema,
+	verifySchema,
+	whySchema,
+} from "../../src/pi/json-schemas.ts";
 import { LISTED } from "../support/commands.ts";
 import { type HostName, hostNames } from "../support/hosts.ts";
 import { writeTool } from "../support/import-fixtures.ts";
@@ -80,6 +88,18 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 			says: /^Codex: this session goes on with [ab], 100% of its 5h limit left\. \/multicodex use [ab] goes back\.$/,
 		},
 		{ line: "next", says: /^Codex: this session goes on with [ab], / },
+	],
+	only: [
+		{ line: "only", says: / may use every account\. / },
+		{ line: "only a b", says: / use a and b, and no other account\. The next request goes to [ab]\.$/ },
+		{ line: "only --json", says: /^\{/, schema: onlySchema },
+		{ line: "only all", says: / has ended; sessions there may use every account again\. / },
+	],
+	cap: [
+		{ line: "cap", says: /^No account has a cap\. / },
+		{ line: "cap b week=20", says: /^Codex: b is used no further than its cap: 20% of the week is kept/ },
+		{ line: "cap --json", says: /^\{/, schema: capSchema },
+		{ line: "cap off", says: /^Codex: no account has a cap any more\.$/ },
 	],
 	add: [{ line: "add new --device", asks: waiting, meanwhile: approve("d"), says: /^Codex: added new\./ }],
 	login: [{ line: "login --device", asks: waiting, meanwhile: approve("c"), says: /^Codex: c is signed in again/ }],

@@ -146,7 +146,11 @@ export function createCommandHarness(
 			const caps: Record<string, Record<string, number>> = structuredClone({ ...harness.settings.caps });
 			const sets = { ...harness.settings.sets };
 			for (const { path, value } of edits) {
-				const [group, key = "", window] = path;
+				const [group, key, window] = path;
+				if (key === undefined) {
+					for (const id of Object.keys(caps)) delete caps[id];
+					continue;
+				}
 				if (group === "sets" && Array.isArray(value)) sets[key] = value;
 				else if (group === "sets") delete sets[key];
 				else if (window === undefined) delete caps[key];

@@ -27,5 +27,7 @@ export const anExhaustion = fc.record<Exhaustion>({
 	unavailable: count,
 	tried: count,
 	untried: count,
+	capped: fc.option(count, { nil: undefined }),
+	isInSet: fc.boolean(),
 	readyAt: fc.option(fc.integer({ min: NOW - DAY_MS, max: NOW + 366 * DAY_MS }), { nil: undefined }),
 });

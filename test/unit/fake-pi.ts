@@ -115,11 +115,13 @@ export interface FakeContextInit {
 	/** False as in a mode that answers for panels, and shows none. */
 	readonly hasPanels?: boolean;
 	readonly sessionId?: string;
+	/** The folder in which the session runs. */
+	readonly cwd?: string;
 	readonly branch?: readonly unknown[];
 }
 
 export function aContext(init: FakeContextInit = {}): FakeContext {
-	const { hasUI = true, mode, hasPanels = true, sessionId = "s", branch = [] } = init;
+	const { hasUI = true, mode, hasPanels = true, sessionId = "s", cwd = "/", branch = [] } = init;
 	const fake: Omit<FakeContext, "ctx"> = {
 		notices: [],
 		statuses: [],
@@ -215,6 +217,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 			return fake.model;
 		},
 		modelRegistry: { refresh: () => undefined, getAll: () => fake.models, getAvailable: () => fake.models },
+		cwd,
 		sessionManager: { getSessionId: () => sessionId, getBranch: () => branch },
 	};
 	return Object.assign(fake, { ctx: context as unknown as ExtensionCommandContext });

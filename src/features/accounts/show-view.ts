@@ -1,8 +1,10 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
+import { type AccountSet, EVERYWHERE } from "../../core/account-sets.ts";
 import { gateOf } from "../../core/candidate.ts";
+import { type Floors, reachedCap } from "../../core/caps.ts";
 import { iso } from "../../core/iso-time.ts";
-import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
 import {
 	budgetsOf,
 	byLength,
@@ -20,7 +22,7 @@ import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { factLines, factsOf, partLabel } from "../../ui-kit/account-details.ts";
-import { errorWords, onlyCredits, whatNow } from "../../ui-kit/account-texts.ts";
+import { capText, errorWords, folderName, onlyCredits, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
 	alignColumns,
@@ -42,8 +44,14 @@ export function poolAsJson(view: PoolView): ShowDocument {
 		policy: view.policy,
 		active: view.active ?? null,
 		pinned: view.pinned ?? null,
+		...(view.set && { set: { folder: folderOf(view.set), accounts: [...view.set.accounts] } }),
 		accounts: view.accounts.map((shown) => accountAsJson(shown, view.now)),
 	};
+}
+
+/** Null where the sets cannot be read, and one of no account holds everywhere. */
+function folderOf({ folder }: AccountSet): string | null {
+	return folder === EVERYWHERE ? null : folder;
 }
 
 function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number): ShowDocument["accounts"][number] {
@@ -66,6 +74,8 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 		})),
 		token: { expiresAt: iso(account.credential.expiresAt) },
 		usage: usage ? usageAsJson(usage, now) : null,
+		...(shown.outsideOf !== undefined && { inSet: false }),
+		...(shown.floors && { caps: capsAsJson(shown.floors, usage, now) }),
 		lastUsedAt: iso(shown.lastUsedAt),
 		lastError: shown.lastError?.text ?? null,
 	};
@@ -99,6 +109,14 @@ function creditsAsJson({ hasCredits, unlimited, balance, overageReached }: Credi
 	return { hasCredits, unlimited, balance: balance ?? null, ...(overageReached && { overageReached }) };
 }
 
+function capsAsJson(floors: Floors, usage: UsageSnapshot | undefined, now: number) {
+	return Object.entries(floors).map(([window, floorPercent]) => ({
+		window,
+		floorPercent,
+		reached: reachedCap({ [window]: floorPercent }, usage, now) !== undefined,
+	}));
+}
+
 function quotaAsJson({ windowMinutes, usedPercent, resetsAt }: UsageWindow) {
 	return { name: windowName(windowMinutes), minutes: windowMinutes, usedPercent, resetsAt: iso(resetsAt) };
 }
@@ -106,9 +124,10 @@ function quotaAsJson({ windowMinutes, usedPercent, resetsAt }: UsageWindow) {
 /** The pool as aligned text, `columns` wide at most; two lines an account where that is too narrow for one. */
 export function poolAsText(view: PoolView, columns: number): string {
 	if (view.accounts.length === 0) return noAccountSignedIn();
-	const ready = view.accounts.filter(({ state }) => state === "ready").length;
+	const usable = usableIn(view);
+	const ready = usable.filter(({ state }) => state === "ready").length;
 	const bypassed = bypassedBy(view);
-	const head = `${bypassed === undefined ? "" : `${bypassed} · `}${ready} of ${view.accounts.length} ready · ${view.policy}`;
+	const head = `${bypassed === undefined ? "" : `${bypassed} · `}${ready} of ${usable.length} ready · ${view.policy}${setNote(view)}`;
 	// With the word beside each percentage where there is room for it.
 	const forms = [" left", ""].map((left) => alignColumns(view.accounts.map((shown) => wideRow(shown, view.now, left))));
 	const wide = forms.find((lines) => lines.every((line) => visibleWidth(line) <= columns));
@@ -116,6 +135,11 @@ export function poolAsText(view: PoolView, columns: number): string {
 	// Notes end in what to type: they are left to wrap.
 	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now)).map(printable);
 	return [...[head, ...body].map((line) => truncate(line, columns)), ...notes].join("\n");
+}
+
+/** The account set that holds, at the end of the first line. */
+function setNote({ set }: PoolView): string {
+	return set ? ` · only ${folderName(set.folder)}` : "";
 }
 
 /** Columns for windows: most accounts have a short and a long one. */
@@ -170,6 +194,7 @@ function stateText(shown: ShownAccount, now: number): string {
 function noteOf(shown: ShownAccount, now: number): string[] {
 	const { account, state, cooldowns, lastError, usage } = shown;
 	if (state === "needs-login" || state === "disabled") return [`  ${account.label}: ${whatNow(account)}`];
+	if (shown.outsideOf !== undefined) return [];
 	const isRefused = cooldowns.some(({ reason }) => reason === "unauthorized" || reason === "refused");
 	if (isRefused && lastError) return [`  ${account.label}: was refused, "${errorWords(lastError.text)}"`];
 	const gate = gateOf(shown, undefined, now);
@@ -180,7 +205,10 @@ function noteOf(shown: ShownAccount, now: number): string[] {
 			({ scope, reason, until, guessed }) =>
 				`  ${account.label}: ${partLabel(scope, usage)}, ${humanize(reason)} until ${about(guessed)}${formatClock(until, now)}`,
 		);
-	return [...credits, ...parts];
+	const caps = Object.keys(shown.floors ?? {}).map(
+		(window) => `  ${account.label}: ${capText(window, shown.floors ?? {}, shown.usage, now)}`,
+	);
+	return [...caps, ...credits, ...parts];
 }
 
 /** What a column of {@link poolAsLines} is wide. */

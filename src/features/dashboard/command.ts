@@ -141,7 +141,7 @@ async function onScreen(
 				undoable: () => removed?.label,
 				onAction: (action, account) => {
 					const key = action === "close" ? undefined : KEY_COMMANDS[action];
-					if (!key || key.hasDialog) {
+					if (!key || key.hasDialog || (action === "use" && isAtCap(account?.id, pool))) {
 						host.close({ action, id: account?.id });
 						return;
 					}
@@ -175,6 +175,12 @@ async function onScreen(
 		else if (action !== "remove") removed = undefined;
 	} while (!ctx.signal.aborted);
 	return wish !== undefined;
+}
+
+/** A pin on it is a question then. */
+function isAtCap(id: string | undefined, pool: Pool): boolean {
+	const account = held(id, pool);
+	return account !== undefined && (pool.aboveCap(account) ?? 1) <= 0;
 }
 
 /** Runs the subcommand of a key. */

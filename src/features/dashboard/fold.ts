@@ -1,5 +1,5 @@
 import type { AccountId } from "../../core/ids.ts";
-import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
 
 /** Keeps accounts that are of no use now out of a list that is too long for the terminal. */
 export interface Fold {
@@ -43,11 +43,11 @@ export function createFold(): Fold {
 			if (question === decided) return false;
 			decided = question;
 			const before = useless;
-			const isOfUse = ({ account, state, isActive, isPinned }: ShownAccount) =>
-				state === "ready" || isActive || isPinned || account.id === highlighted;
+			const isOfUse = ({ account, state, isActive, isPinned, outsideOf }: ShownAccount) =>
+				(state === "ready" && outsideOf === undefined) || isActive || isPinned || account.id === highlighted;
 			const others = accounts.filter((shown) => !isOfUse(shown));
 			// Where none is ready each is worth a look: one of them is back first.
-			const isWorthIt = accounts.length > fitting && accounts.some(({ state }) => state === "ready");
+			const isWorthIt = accounts.length > fitting && usableIn({ accounts }).some(({ state }) => state === "ready");
 			useless = isWorthIt ? new Set(others.map(({ account }) => account.id)) : NONE;
 			return !isOpen && (before.size > 0 || useless.size > 0);
 		},

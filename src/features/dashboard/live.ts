@@ -1,6 +1,6 @@
 import type { Account } from "../../core/account.ts";
 import { planFactor } from "../../core/plan-sizes.ts";
-import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
 import { byLength, freshness, includedOf, remaining, windowName } from "../../core/quota.ts";
 import type { UsageWindow } from "../../core/usage.ts";
 
@@ -30,9 +30,10 @@ export interface PoolTotals {
 	readonly nextReset: NextReset | undefined;
 }
 
-/** Adds up what the accounts have left that can serve, or will when a window resets. */
-export function totalsOf({ accounts, now }: PoolView): PoolTotals {
-	const known = accounts.filter(({ state, usage }) => usage && (state === "ready" || state === "cooling"));
+/** Adds up what the accounts of the session have left that can serve, or will when a window resets. */
+export function totalsOf(view: PoolView): PoolTotals {
+	const { now } = view;
+	const known = usableIn(view).filter(({ state, usage }) => usage && (state === "ready" || state === "cooling"));
 	const sums = new Map<string, { minutes: number; left: number; whole: number; isStale: boolean }>();
 	const resets: NextReset[] = [];
 	for (const shown of known) {

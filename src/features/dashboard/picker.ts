@@ -193,7 +193,7 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 		}
 		const state = stateCell(row.shown, now, true);
 		// What cannot serve now is muted as a whole.
-		const isReady = row.shown.state === "ready";
+		const isReady = row.shown.state === "ready" && row.shown.outsideOf === undefined;
 		const windows = isWide
 			? windowCells(row.shown, now).map(({ name: window, left, tone: ofLeft }) =>
 					span(isReady ? ofLeft : "muted", `${windowLabel(window)} ${left.padStart(4)}   `),

@@ -3,11 +3,19 @@ import { type Account, printable } from "../../core/account.ts";
 import { gateOf } from "../../core/candidate.ts";
 import { activeCooldowns } from "../../core/cooldown.ts";
 import type { PoolEvent } from "../../core/events.ts";
-import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
 import { freshness } from "../../core/quota.ts";
 import { toneOfLeft } from "../../ui-kit/account-cells.ts";
 import { partLabel } from "../../ui-kit/account-details.ts";
-import { errorWords, onlyCredits, signedIn, whatNow } from "../../ui-kit/account-texts.ts";
+import {
+	capText,
+	errorWords,
+	folderName,
+	onlyCredits,
+	outsideText,
+	signedIn,
+	whatNow,
+} from "../../ui-kit/account-texts.ts";
 import {
 	about,
 	formatClock,
@@ -48,11 +56,13 @@ export function headline(view: PoolView, asking: Asking): string[] {
 	const { accounts, pinned, policy } = view;
 	const bypassed = bypassedBy(view);
 	if (accounts.length === 0) return ["no accounts"];
-	const ready = accounts.filter(({ state }) => state === "ready").length;
+	const usable = usableIn(view);
+	const ready = usable.filter(({ state }) => state === "ready").length;
 	const pin = accounts.find(({ account }) => account.id === pinned);
 	return [
 		...(bypassed === undefined ? [] : [bypassed]),
-		`${ready} of ${accounts.length} ready`,
+		`${ready} of ${usable.length} ready`,
+		...(view.set ? [`only ${folderName(view.set.folder)}`] : []),
 		pin ? `pinned to ${pin.account.label}` : policy,
 		askingWords(asking) ?? usageAge(view),
 	];
@@ -92,13 +102,16 @@ export function notesOf(shown: ShownAccount, { now }: PoolView): Line[] {
 	const { account, state, readyAt } = shown;
 	const cooldowns = activeCooldowns(shown.cooldowns, now);
 	const lines: Line[] = [];
+	if (shown.outsideOf !== undefined) lines.push([span("text", outsideText(shown.outsideOf))]);
 	if (state === "needs-login" || state === "disabled") lines.push([span("warning", whatNow(account))]);
-	if (state === "cooling" && readyAt !== undefined) {
+	if (state === "cooling" && readyAt !== undefined && shown.outsideOf === undefined) {
 		const longest = cooldowns.find(({ scope, until }) => scope === "account" && until === readyAt);
 		const clock = `${about(longest?.guessed)}${formatClock(readyAt, now)}`;
 		const until = `${stateWord(shown, now)} until ${clock} (${formatCountdown(readyAt - now)})`;
 		lines.push([span("text", longest ? `${until}: ${humanize(longest.reason)}` : until)]);
 	}
+	const caps = Object.keys(shown.floors ?? {}).map((window) => capText(window, shown.floors ?? {}, shown.usage, now));
+	if (caps.length > 0) lines.push([span("text", `cap: ${caps.join("; ")}`)]);
 	const gate = gateOf(shown, undefined, now);
 	if (gate?.kind === "credits") lines.push([span("text", onlyCredits(gate.until, now))]);
 	for (const { scope, reason, until, guessed } of cooldowns) {
@@ -188,7 +201,8 @@ export function emptyPool(): Line[] {
 }
 
 /** What is asked before a menu of commands, where there is no room for the table. */
-export function menuTitle({ accounts }: PoolView): string {
+export function menuTitle(view: PoolView): string {
+	const accounts = usableIn(view);
 	const ready = accounts.filter(({ state }) => state === "ready").length;
 	return accounts.length === 0
 		? "MultiCodex: no accounts"

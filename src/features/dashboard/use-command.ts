@@ -1,4 +1,6 @@
 import type { Account } from "../../core/account.ts";
+import { isInSet } from "../../core/account-sets.ts";
+import { reachedCap } from "../../core/caps.ts";
 import { gatedIn } from "../../core/plan.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock } from "../../core/ports.ts";
@@ -14,16 +16,26 @@ import {
 } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
 import { modeOf } from "../../pi/output.ts";
+import { askToAct } from "../../pi/question.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { whatNow } from "../../ui-kit/account-texts.ts";
 import { pickOnScreen } from "./pick-on-screen.ts";
-import { pinned, unpinned } from "./pin-texts.ts";
+import { atItsCap, capQuestion, notInSet, pinned, unpinned } from "./pin-texts.ts";
 
+const MINUTE_MS = 60_000;
 const AUTO = "auto";
 const ADD = "add";
+const YES = "--yes";
 
 /** An account to pin, `auto` for the policy, `add` for a sign-in, or `ask` for a list to choose from. */
-type Choice = { readonly kind: "account"; readonly account: Account } | { readonly kind: "auto" | "add" | "ask" };
+type Choice =
+	| {
+			readonly kind: "account";
+			readonly account: Account;
+			/** `--yes` was typed: a cap on it is no question. */
+			readonly isAgreed?: boolean;
+	  }
+	| { readonly kind: "auto" | "add" | "ask" };
 
 interface Ports extends AccountNames {
 	readonly pool: Pool;
@@ -34,7 +46,7 @@ interface Ports extends AccountNames {
 /** `/multicodex use`: pin an account for all sessions, or let the policy choose again. */
 export function createUse(ports: Ports): Subcommand<Choice> {
 	const { pool, session } = ports;
-	const usage = "use [account|auto]";
+	const usage = `use [account|auto] [${YES}]`;
 	return {
 		name: "use",
 		usage,
@@ -46,20 +58,21 @@ export function createUse(ports: Ports): Subcommand<Choice> {
 				? []
 				: [...accountChoices(ports), { value: AUTO, label: AUTO, description: "let the policy choose" }],
 		parse: (words) => {
-			const given = parseOptions(words, [], usage);
+			const given = parseOptions(words, [YES], usage);
 			if ("failure" in given) return given;
 			if (words.length === 0) return { kind: "ask" };
-			const wanted = words.join(" ");
+			if (given.rest.length === 0) return usageError(usage);
+			const wanted = given.rest.join(" ");
 			if (wanted === AUTO || wanted === ADD) return { kind: wanted };
 			const account = resolveAccount([wanted], pool, [AUTO, ADD]);
-			return "failure" in account ? account : { kind: "account", account };
+			return "failure" in account ? account : { kind: "account", account, isAgreed: given.options.has(YES) };
 		},
 		run: async (args, ctx) => {
 			if (args.kind === "ask" && !ctx.host.hasUI) return usageError(usage);
 			const choice = args.kind === "ask" ? await ask(ctx, ports) : args;
 			switch (choice?.kind) {
 				case "account":
-					return pin(choice.account, ctx, ports);
+					return pin(choice.account, choice.isAgreed === true, ctx, ports);
 				case "auto":
 					await pool.pin(undefined);
 					return { text: unpinned(session.nextRequest(ctx.host)), json: { pinned: null } };
@@ -75,16 +88,32 @@ export function createUse(ports: Ports): Subcommand<Choice> {
 	};
 }
 
-async function pin(account: Account, { host }: CommandContext, { pool, session, clock }: Ports): Promise<Outcome> {
+async function pin(
+	account: Account,
+	isAgreed: boolean,
+	ctx: CommandContext,
+	{ pool, session, clock }: Ports,
+): Promise<Outcome> {
+	const { host } = ctx;
 	if (!account.enabled || account.needsLogin) {
 		return { failure: `Codex account ${account.label} cannot be used: ${whatNow(account)}` };
 	}
-	await pool.pin(account.id);
+	const set = pool.setFor(host.sessionManager.getSessionId());
+	if (set && !isInSet(set, account)) return { failure: notInSet(account, set.folder) };
 	const now = clock.now();
+	const cap = reachedCap(pool.floors(account), pool.status(account.id).usage, now);
+	const belowCapUntil = cap && (cap.until ?? now + cap.windowMinutes * MINUTE_MS);
+	if (cap && belowCapUntil !== undefined && !isAgreed) {
+		if (!host.hasUI) return { failure: atItsCap(account, cap, belowCapUntil, now) };
+		const answer = await askToAct(ctx, capQuestion(account, cap, belowCapUntil, now));
+		const isCancelled = answer === "cancelled";
+		if (answer !== "act") return { text: "Nothing was changed.", json: { pinned: pool.pinned() ?? null }, isCancelled };
+	}
+	await pool.pin(account.id, belowCapUntil);
 	const gated = gatedIn(session.plan(host), account.id);
 	const isGuess = gated?.gate.kind === "cooling" && gated.gate.guessed === true;
 	const next = session.nextRequest(host);
-	const text = pinned(account, { readyAt: gated?.readyAt, isGuess, next, now });
+	const text = pinned(account, { readyAt: gated?.readyAt, isGuess, next, belowCapUntil, now });
 	return { text, json: { pinned: account.id } };
 }
 

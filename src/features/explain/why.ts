@@ -1,5 +1,6 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
+import { type AccountSet, EVERYWHERE } from "../../core/account-sets.ts";
 import type { Gate } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import { firstBack, type Plan, type Ranked } from "../../core/plan.ts";
@@ -35,6 +36,7 @@ export function whyAsJson({ plan, isEnabled, isForeign, policy, model }: WhyView
 		enabled: isEnabled,
 		policy,
 		model: model ?? null,
+		...(plan.set && { set: [...plan.set.accounts] }),
 		next: first && !isForeign ? first.account.id : null,
 		decidedBy: second?.decidedBy ?? null,
 		candidates: [
@@ -78,11 +80,17 @@ export function whyAsText(view: WhyView, columns: number): string {
 		return hanging(`${String(rank ?? "-").padStart(digits)} ${name}${pad}  `, text, columns);
 	};
 	// The sentence is left to wrap.
+	const { set } = view.plan;
 	return [
 		headline(view),
+		...(set ? [`Only the account set of ${setName(set)} serves here. /multicodex only`] : []),
 		...order.flatMap((ranked, at) => row(ranked.account, ranked.rank, decisiveText(ranked, order[at + 1], now))),
 		...gated.flatMap(({ account, gate }) => row(account, undefined, gateText(gate, now))),
 	].join("\n");
+}
+
+function setName({ folder }: AccountSet): string {
+	return folder === EVERYWHERE ? "settings.json, which cannot be read," : printable(folder);
 }
 
 const SWITCHED_OFF = "pi-multicodex is off: pi serves by itself. After /multicodex on it would be:";

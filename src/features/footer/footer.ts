@@ -1,5 +1,7 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
+import type { Account } from "../../core/account.ts";
 import type { Affinity } from "../../core/affinity.ts";
+import type { Floors } from "../../core/caps.ts";
 import { guarded, tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import { type FirstBack, firstBack, type Plan, readyCount } from "../../core/plan.ts";
@@ -67,7 +69,13 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 			patienceMs: now.rotation.maxWaitMs,
 		});
 		const [soonest] = [...waits.values()].sort((a, b) => a.until - b.until);
-		const model = footerModel(plan, now, { isForeign: isForeign(), waiting: soonest, isAsking, hasKeys: hasColours });
+		const model = footerModel(plan, now, {
+			isForeign: isForeign(),
+			waiting: soonest,
+			isAsking,
+			hasKeys: hasColours,
+			floorsOf: pool.floors,
+		});
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
 	};
 	const draw = () => {
@@ -144,7 +152,7 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 export function footerModel(
 	plan: Plan,
 	settings: Settings,
-	{ isForeign, waiting, isAsking = false, hasKeys = false }: Surroundings,
+	{ isForeign, waiting, isAsking = false, hasKeys = false, floorsOf }: Surroundings,
 ): FooterModel {
 	const { order, lastResort, total, now, next, pinned } = plan;
 	const [ranked] = [...order, ...lastResort].filter(({ account }) => account === next);
@@ -158,7 +166,9 @@ export function footerModel(
 			usage: ranked.usage,
 			isReady: gate === undefined,
 			isOnCredits: gate?.kind === "credits",
+			floors: floorsOf?.(ranked.account),
 		},
+		setFolder: plan.set?.folder,
 		isPinned: next !== undefined && next.id === pinned,
 		ready: readyCount(plan),
 		total,
@@ -172,7 +182,9 @@ export function footerModel(
 }
 
 function labelled(first: FirstBack | undefined): FooterModel["first"] {
-	return first && { label: first.account.label, readyAt: first.readyAt, isGuess: first.isGuess };
+	if (!first) return undefined;
+	const { account, readyAt, isGuess, isCapped } = first;
+	return { label: account.label, readyAt, isGuess, isCapped };
 }
 
 /** What a plan does not know. */
@@ -182,6 +194,8 @@ interface Surroundings extends Pick<FooterModel, "isForeign"> {
 	/** A question how a turn goes on is open. */
 	readonly isAsking?: boolean;
 	readonly hasKeys?: boolean;
+	/** The caps on an account. */
+	readonly floorsOf?: ((account: Account) => Floors | undefined) | undefined;
 }
 
 /** A request's wait for an account. */

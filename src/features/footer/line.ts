@@ -1,9 +1,12 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
+import type { Floors } from "../../core/caps.ts";
+import { ownValue } from "../../core/own-value.ts";
 import { budgetsOf, byLength, freshness, remaining, windowName, windowsOf } from "../../core/quota.ts";
 import type { FooterSettings } from "../../core/settings.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import { meter, toneOfLeft } from "../../ui-kit/account-cells.ts";
+import { folderName } from "../../ui-kit/account-texts.ts";
 import {
 	about,
 	formatClock,
@@ -28,8 +31,16 @@ export interface FooterModel {
 	readonly total: number;
 	/** The account that is back first, when none is ready. */
 	readonly first:
-		| { readonly label: string; readonly readyAt: number; readonly isGuess?: boolean | undefined }
+		| {
+				readonly label: string;
+				readonly readyAt: number;
+				readonly isGuess?: boolean | undefined;
+				/** A cap keeps what it has left. */
+				readonly isCapped?: boolean | undefined;
+		  }
 		| undefined;
+	/** The folder whose account set holds for the session. */
+	readonly setFolder?: string | undefined;
 	/** Set while a request waits for an account, epoch ms. */
 	readonly waitingUntil: number | undefined;
 	/** The person sits at the terminal, and Esc ends the wait. */
@@ -46,6 +57,8 @@ export interface ActiveAccount {
 	readonly account: Account;
 	readonly usage: UsageSnapshot | undefined;
 	readonly isReady: boolean;
+	/** The caps on it. */
+	readonly floors?: Floors | undefined;
 	/** Its included quota is spent, and the session goes on with bought credits. */
 	readonly isOnCredits?: boolean;
 }
@@ -57,12 +70,14 @@ export interface ActiveAccount {
 const STEPS = [
 	"account",
 	"tightest window",
+	"set",
 	"other windows",
 	"ready",
 	"words of account",
 	"words of tightest window",
 	"words of other windows",
 	"words of ready",
+	"caps",
 	"resets",
 	"age",
 	"meters",
@@ -85,12 +100,13 @@ const SEGMENTS = {
 	account: drawAccount,
 	windows: drawWindows,
 	credits: drawCredits,
+	set: drawSet,
 	ready: drawReady,
 } satisfies Record<string, Segment>;
 
 const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SEGMENTS)[]>> = {
-	"account-first": ["account", "credits", "windows", "ready"],
-	"usage-first": ["windows", "credits", "account", "ready"],
+	"account-first": ["account", "set", "credits", "windows", "ready"],
+	"usage-first": ["windows", "credits", "account", "set", "ready"],
 };
 
 /** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
@@ -145,9 +161,20 @@ function drawCredits({ active }: FooterModel, has: Has): Line[] {
 	return active?.isOnCredits && has("account") ? [[span("warning", "credits")]] : [];
 }
 
+/** A longer name of a folder than this says no more. */
+const LONGEST_FOLDER = 16;
+
+function setName(folder: string): string {
+	return `only ${truncate(folderName(folder), LONGEST_FOLDER)}`;
+}
+
+function drawSet({ active, setFolder }: FooterModel, has: Has): Line[] {
+	return active && setFolder !== undefined && has("set") ? [dim(setName(setFolder))] : [];
+}
+
 function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 	if (!active) return [];
-	const { usage } = active;
+	const { usage, floors = {} } = active;
 	const windows = chosenWindows(usage, settings, now);
 	if (!usage || windows.length === 0) {
 		if (!has("tightest window")) return [];
@@ -167,10 +194,13 @@ function drawWindows({ active, settings, now }: FooterModel, has: Has): Line[] {
 		const bar = settings.meters && has("meters") ? `${meter(percent, METER_CELLS, "line")} ` : "";
 		const word = hasWords ? ` ${settings.usage}` : "";
 		const isResetTold = settings.reset && has("resets");
+		const floor = ownValue(floors, windowName(window.windowMinutes));
+		const cap = floor !== undefined && has("caps") ? `, cap ${formatPercent(floor)}` : "";
 		return [
 			[
 				...dim(`${name === "week" && !hasWords ? "wk" : name} `),
 				span(toneOfLeft(left), `${bar}${isStale ? "~" : ""}${formatPercent(percent)}${word}`),
+				...dim(cap),
 				...dim(isResetTold ? resetOf(window, now) : ""),
 			],
 		];
@@ -209,11 +239,19 @@ function drawReady({ active, ready, total, settings }: FooterModel, has: Has): L
 
 /** When no account is at work: off, no account, waiting, none ready. From the shortest to the richest. */
 function specialLines(model: FooterModel): Form[] | undefined {
-	const { isEnabled, isForeign, active, total, ready, waitingUntil, first, now } = model;
+	const { isEnabled, isForeign, active, total, ready, waitingUntil, first, setFolder, now } = model;
 	const off: Line = [span("warning", "off")];
 	if (!isEnabled) return forms([off], [named(off)], [named(off), dim("/multicodex on")]);
 	if (isForeign) {
 		return forms([dim("API key")], [dim("codex API key")], [dim("codex pi's own API key"), dim("no rotation")]);
+	}
+	if (total === 0 && setFolder !== undefined) {
+		const none = "no account of this set";
+		return forms(
+			[dim("set is empty")],
+			[dim(none)],
+			[named(dim(none)), dim(setName(setFolder)), dim("/multicodex only")],
+		);
 	}
 	if (total === 0) {
 		return forms([dim("no accounts")], [dim("codex no accounts")], [dim("codex no accounts"), dim("/multicodex add")]);
@@ -226,9 +264,12 @@ function specialLines(model: FooterModel): Form[] | undefined {
 	const none: Line = [span("error", `0/${total} ready`)];
 	if (!first) return forms([none], [named(none)], [named(none), dim("/multicodex show")]);
 	const clock = `${about(first.isGuess)}${formatClock(first.readyAt, now)}`;
-	const back: Line = [span("text", printable(first.label)), ...dim(` back ${clock}`)];
+	const capped = first.isCapped ? " capped," : "";
+	const back: Line = [span("text", printable(first.label)), ...dim(`${capped} back ${clock}`)];
 	const long: Line = [...back, ...dim(` (${formatDuration(first.readyAt - now)})`)];
-	return forms([none], [none, dim(`back ${clock}`)], [named(none), back], [named(none), long]);
+	const set = setFolder === undefined ? [] : [dim(setName(setFolder))];
+	const usual = [[none], [none, dim(`back ${clock}`)], [named(none), back], [named(none), long]];
+	return forms(...usual, ...(set.length > 0 ? [[named(none), ...set, long]] : []));
 }
 
 /** What the request waits for: which account, when, and how to end that. */

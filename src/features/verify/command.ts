@@ -1,10 +1,16 @@
 import { type ExtensionCommandContext, VERSION } from "@mariozechner/pi-coding-agent";
+import type { Account } from "../../core/account.ts";
+import { EVERYWHERE, membersOf } from "../../core/account-sets.ts";
+import { reachedCap } from "../../core/caps.ts";
+import type { Pool } from "../../core/pool.ts";
 import type { Clock, EventLog, SettingsStore } from "../../core/ports.ts";
+import { includedOf, windowName } from "../../core/quota.ts";
 import { type Outcome, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { isOnPlanLogin } from "../../pi/plan-login.ts";
 import { baseUrlOf, rivalIn } from "../../pi/provider.ts";
+import { isFolder, realFolder } from "../../platform/session-folders.ts";
 import type { HealthCheck } from "./disk.ts";
-import { diagnose, hasProblem } from "./rules.ts";
+import { type CapFact, diagnose, hasProblem, type SetFact } from "./rules.ts";
 import { verifiedAsJson, verifiedAsText } from "./view.ts";
 
 const JSON_OPTION = "--json";
@@ -37,6 +43,7 @@ interface Args {
 
 interface Ports {
 	readonly health: HealthCheck;
+	readonly pool: Pool;
 	readonly settings: Pick<SettingsStore, "read">;
 	readonly eventLog: Pick<EventLog, "read">;
 	readonly clock: Clock;
@@ -69,7 +76,7 @@ export function createVerify(ports: Ports): Subcommand<Args> {
 async function verified(
 	host: ExtensionCommandContext,
 	{ isFixing, asJson }: Args,
-	{ health, settings, clock, eventLog, isFromSource }: Ports,
+	{ health, pool, settings, clock, eventLog, isFromSource }: Ports,
 ): Promise<Outcome> {
 	const repairs = isFixing ? await health.repair() : [];
 	const [disk, endpoints, decisions] = await Promise.all([
@@ -86,6 +93,8 @@ async function verified(
 		nodeVersion: process.versions.node,
 		isFromSource,
 		isOnPlanLogin: isOnPlanLogin(host.model, () => disk.hasPlanLogin === true),
+		sets: setsIn(host, disk.accounts, { pool, settings }),
+		caps: capsIn({ pool, settings, clock }),
 		rival: rivalIn(host),
 		defects: decisions.filter(({ kind }) => kind === "defect").length,
 		environment: [
@@ -100,4 +109,42 @@ async function verified(
 		asJson,
 		isFailing: hasProblem(findings),
 	};
+}
+
+/** Every account set that is stored. */
+function setsIn(
+	host: ExtensionCommandContext,
+	accounts: readonly Account[],
+	{ pool, settings }: Pick<Ports, "pool" | "settings">,
+): SetFact[] {
+	const holding = pool.setFor(host.sessionManager.getSessionId());
+	const stored = Object.entries(settings.read().sets).filter(([folder]) => folder !== EVERYWHERE);
+	return stored.map(([folder, ids]) => {
+		const { present, gone } = membersOf({ folder, accounts: ids }, accounts);
+		const real = realFolder(folder);
+		return {
+			folder,
+			isThere: isFolder(real),
+			holds: holding !== undefined && realFolder(holding.folder) === real,
+			present: present.map(({ id }) => id),
+			gone: gone.length,
+		};
+	});
+}
+
+/** Every cap that is stored. */
+function capsIn({ pool, settings, clock }: Pick<Ports, "pool" | "settings" | "clock">): CapFact[] {
+	return Object.entries(settings.read().caps).flatMap(([id, floors]) => {
+		const account = pool.account(id);
+		const usage = account && pool.status(account.id).usage;
+		return Object.entries(floors).map(([window, floorPercent]): CapFact => {
+			return {
+				id,
+				window,
+				floorPercent,
+				isReached: reachedCap({ [window]: floorPercent }, usage, clock.now()) !== undefined,
+				isReported: usage && includedOf(usage).some(({ windowMinutes }) => windowName(windowMinutes) === window),
+			};
+		});
+	});
 }

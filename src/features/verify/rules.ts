@@ -1,4 +1,5 @@
 import type { Account } from "../../core/account.ts";
+import { accountWith } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { isBefore, offersPlanLogin } from "../../pi/host-version.ts";
 
@@ -79,6 +80,30 @@ export interface Repair {
 	readonly subject: string;
 }
 
+/** An account set that is stored, and what is there of it. */
+export interface SetFact {
+	readonly folder: string;
+	readonly isThere: boolean;
+	/** It is the one that the session is bound to. */
+	readonly holds: boolean;
+	/** Its accounts that are in the pool, and how many are not. */
+	readonly present: readonly AccountId[];
+	readonly gone: number;
+}
+
+/** A cap that is stored. */
+export interface CapFact {
+	/** The id under which it is stored. */
+	readonly id: AccountId;
+	/** As `7d`. */
+	readonly window: string;
+	readonly floorPercent: number;
+	/** The account does not serve now. */
+	readonly isReached: boolean;
+	/** The account has usage, and reports that window; undefined where its usage is not known. */
+	readonly isReported: boolean | undefined;
+}
+
 /** Everything that {@link diagnose} judges. */
 export interface HealthFacts extends DiskFacts {
 	/** Epoch ms. */
@@ -93,6 +118,8 @@ export interface HealthFacts extends DiskFacts {
 	readonly isFromSource?: boolean;
 	/** Whether another extension has registered over the same provider, as far as the host lets one see. */
 	readonly rival: "none" | "another" | "not-visible";
+	readonly sets?: readonly SetFact[];
+	readonly caps?: readonly CapFact[];
 	/** How many defects of ours the log holds. */
 	readonly defects: number;
 	/** Variables in effect, by name. */
@@ -152,6 +179,14 @@ export type FindingCode =
 	| "rival-not-visible"
 	| "switched-off"
 	| "setting-bad"
+	| "set-holds"
+	| "set-empty"
+	| "set-account-gone"
+	| "set-folder-gone"
+	| "cap-kept"
+	| "cap-reached"
+	| "cap-unreported"
+	| "cap-account-gone"
 	| "defects"
 	| "environment"
 	| "tls-unchecked";
@@ -194,6 +229,8 @@ export function diagnose(facts: HealthFacts): Finding[] {
 		...ofClock(facts.endpoints),
 		...ofHost(facts),
 		...facts.settings.map((text) => finding("setting-bad", "warning", "settings.json", undefined, text)),
+		...(facts.sets ?? []).flatMap(ofSet),
+		...(facts.caps ?? []).map((cap) => ofCap(cap, facts.accounts)),
 		...(facts.defects > 0 ? [finding("defects", "warning", "codex-events.jsonl", facts.defects)] : []),
 		...facts.environment.map(ofVariable),
 	];
@@ -343,6 +380,24 @@ function ofHost({ hostVersion, nodeVersion, rival, isEnabled, isFromSource = fal
 		// Nothing of ours is registered while we are switched off.
 		isEnabled ? rivals[rival] : finding("switched-off", "note"),
 	];
+}
+
+function ofSet({ folder, isThere, holds, present, gone }: SetFact): Finding[] {
+	// No session runs in a folder that is gone, but a link or another checkout may take its place.
+	if (!isThere) return [finding("set-folder-gone", "warning", undefined, undefined, folder)];
+	const isEmpty = present.length === 0;
+	return [
+		...(holds && !isEmpty ? [finding("set-holds", "note", undefined, present.length, folder)] : []),
+		...(isEmpty ? [finding("set-empty", holds ? "problem" : "warning", undefined, undefined, folder)] : []),
+		...(gone > 0 && !isEmpty ? [finding("set-account-gone", "warning", undefined, gone, folder)] : []),
+	];
+}
+
+function ofCap({ id, window, floorPercent, isReached, isReported }: CapFact, accounts: readonly Account[]): Finding {
+	if (!accountWith(accounts, id)) return finding("cap-account-gone", "warning", id, floorPercent, window);
+	if (isReached) return finding("cap-reached", "note", id, floorPercent, window);
+	const code = isReported === false ? "cap-unreported" : "cap-kept";
+	return finding(code, "note", id, floorPercent, window);
 }
 
 function ofVariable(name: string): Finding {

@@ -1,7 +1,7 @@
 import { type Account, printable } from "../../core/account.ts";
 import type { VerifyDocument } from "../../pi/json-schemas.ts";
 import { whySignedOut } from "../../ui-kit/account-texts.ts";
-import { asWord, formatDuration, plural } from "../../ui-kit/format.ts";
+import { asWord, formatDuration, plural, windowLabel } from "../../ui-kit/format.ts";
 import { type Finding, type FindingCode, hasProblem, type Level, type Repair } from "./rules.ts";
 
 /** The words for a finding, and what to do about it: a sentence, or a command to type. */
@@ -10,9 +10,11 @@ interface Words {
 	readonly advice?: string;
 }
 
-/** A finding with the label of its account, if it is about one. */
+/** A finding with the label of its account, or with its folder, if it is about one. */
 interface Told extends Finding {
 	readonly account: string;
+	/** The folder that it is about; none in a document, which holds no path. */
+	readonly folder: string;
 }
 
 const FIX = "/multicodex verify --fix";
@@ -182,6 +184,36 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 	"switched-off": () => ({ text: "pi-multicodex is off.", advice: "/multicodex on" }),
 	"setting-bad": ({ detail }) => ({ text: detail ?? "", advice: "Correct it in settings.json." }),
+	"set-holds": ({ folder, figure = 0 }) => ({
+		text: `Sessions here are bound to the account set of ${folder}: ${plural(figure, "account")}.`,
+		advice: "/multicodex only",
+	}),
+	"set-empty": ({ folder }) => ({
+		text: `The account set of ${folder} has no account that is in the pool: sessions there are not served.`,
+		advice: "There, /multicodex only all ends it.",
+	}),
+	"set-account-gone": ({ folder, figure = 0 }) => ({
+		text: `The account set of ${folder} names ${plural(figure, "account")} that ${figure === 1 ? "is" : "are"} not in the pool.`,
+		advice: "There, /multicodex only shows it.",
+	}),
+	"set-folder-gone": ({ folder }) => ({
+		text: `An account set is stored for ${folder}, which is not there.`,
+		advice: "Take it out of sets in settings.json, or correct the folder.",
+	}),
+	"cap-kept": ({ account, figure, detail = "" }) => ({
+		text: `${account} has a cap: ${figure}% of its ${windowLabel(detail)} limit is kept.`,
+	}),
+	"cap-reached": ({ account, figure, detail = "" }) => ({
+		text: `${account} is at its cap, and does not serve: ${figure}% of its ${windowLabel(detail)} limit is kept.`,
+		advice: `/multicodex cap ${asWord(account)} off lifts it.`,
+	}),
+	"cap-unreported": ({ account, figure, detail = "" }) => ({
+		text: `${account} has a cap of ${figure}% on its ${windowLabel(detail)} limit, which it does not report now.`,
+	}),
+	"cap-account-gone": ({ account, detail = "" }) => ({
+		text: `A cap on the ${windowLabel(detail)} limit of ${account} is stored, which is not in the pool.`,
+		advice: "Take it out of caps in settings.json, or /multicodex cap off",
+	}),
 	defects: ({ subject, figure = 0 }) => ({
 		text: `${subject} holds ${plural(figure, "defect")} of pi-multicodex itself.`,
 		advice: "/multicodex log shows where. Please report it, with /multicodex log --json.",
@@ -222,7 +254,7 @@ export interface Verified {
 /** One line a finding, worst first; accounts by label. */
 export function verifiedAsText({ findings, repairs, isFixing, accounts }: Verified): string {
 	const width = Math.max(...findings.map(({ level }) => level.length));
-	const words = wordsWith(accounts, ({ label }) => label);
+	const words = wordsWith(accounts, { ofAccount: ({ label }) => label, ofFolder: (folder) => folder });
 	const lines = findings.map((finding) => {
 		const { text, advice } = words(finding);
 		return `${finding.level.padEnd(width)}  ${[text, advice].filter(Boolean).join(" ")}`;
@@ -249,7 +281,7 @@ function headOf(findings: readonly Finding[]): string {
 
 /** The same as a document; accounts by id. */
 export function verifiedAsJson({ findings, repairs, accounts }: Verified): VerifyDocument {
-	const words = wordsWith(accounts, ({ id }) => id);
+	const words = wordsWith(accounts, { ofAccount: ({ id }) => id, ofFolder: () => "a folder" });
 	return {
 		version: 1,
 		healthy: !hasProblem(findings),
@@ -267,11 +299,18 @@ export function verifiedAsJson({ findings, repairs, accounts }: Verified): Verif
 	};
 }
 
-function wordsWith(accounts: readonly Account[], nameOf: (account: Account) => string): (finding: Finding) => Words {
+function wordsWith(
+	accounts: readonly Account[],
+	names: { readonly ofAccount: (account: Account) => string; readonly ofFolder: (folder: string) => string },
+): (finding: Finding) => Words {
 	const byId = new Map(accounts.map((account) => [account.id, account]));
 	return (finding) => {
 		const account = byId.get(finding.subject ?? "");
-		const told = { ...finding, account: account ? nameOf(account) : (finding.subject ?? "") };
+		const told = {
+			...finding,
+			account: account ? names.ofAccount(account) : (finding.subject ?? ""),
+			folder: names.ofFolder(finding.detail ?? ""),
+		};
 		const isLost = account !== undefined && finding.code === "sign-in-lost";
 		return WORDS[finding.code](isLost ? { ...told, detail: whySignedOut(account, finding.detail ?? "") } : told);
 	};

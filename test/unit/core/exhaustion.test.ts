@@ -5,7 +5,7 @@ import type { Failure } from "../../../src/core/classify.ts";
 import { endingOf } from "../../../src/core/exhaustion.ts";
 import { beginProgress, type Progress } from "../../../src/core/request-progress.ts";
 import { exhausted } from "../../../src/core/turn-texts.ts";
-import { aCooldown, anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { aCooldown, anAccount, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import { planOf } from "../plans.ts";
 
 const free = (id: string, overrides: Partial<Candidate> = {}): Candidate => ({
@@ -109,5 +109,31 @@ describe("a return that is a guess", () => {
 		const guess = cooling("a", { until: NOW + 2 * HOUR_MS, guessed: true });
 		expect(endingOf(begun(), planOf([guess, cooling("b")])).why?.guessed).toBeUndefined();
 		expect(endingOf(begun(), planOf([guess])).why?.guessed).toBe(true);
+	});
+});
+
+describe("a request within an account set, or at caps", () => {
+	const capped = (id: string) => {
+		const windows = [{ usedPercent: 85, windowMinutes: 10_080, resetsAt: NOW + HOUR_MS }];
+		return free(id, { floors: { "7d": 20 }, usage: aSnapshot({ windows }) });
+	};
+
+	it("counts only what the session may use", () => {
+		const set = { folder: "/proj", accounts: ["a", "b"] };
+		const all = [cooling("a"), capped("b"), free("c", { outsideOf: "/proj" }), cooling("d", { until: NOW + 1 })];
+		const outside = all.map((each) => (each.account.id === "d" ? { ...each, outsideOf: "/proj" } : each));
+		const { why } = endingOf(begun(), planOf(outside, { set }));
+		expect(why).toMatchObject({ total: 2, cooling: 1, capped: 1, untried: 0, isInSet: true, readyAt: NOW + HOUR_MS });
+	});
+
+	it("says that the set is empty where none of its accounts is left", () => {
+		const set = { folder: "/proj", accounts: ["gone"] };
+		const { text } = endingOf(begun(), planOf([free("c", { outsideOf: "/proj" })], { set }));
+		expect(text).toContain("No account of this folder's account set is in the pool");
+	});
+
+	it("is counted as it was without any of both", () => {
+		expect(endingOf(begun(), planOf([cooling("a")])).why).not.toHaveProperty("capped");
+		expect(endingOf(begun(), planOf([cooling("a")])).why).not.toHaveProperty("isInSet");
 	});
 });

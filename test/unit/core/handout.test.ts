@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { createHandout } from "../../../src/core/handout.ts";
-import { anAccount, HOUR_MS } from "../../support/fakes.ts";
+import { anAccount, aSnapshot, HOUR_MS } from "../../support/fakes.ts";
 import { createHarness, type Harness } from "../harness.ts";
 
 let harness: Harness;
@@ -67,6 +67,27 @@ describe("the token for others", () => {
 			anAccount("a", { enabled: false }),
 			anAccount("b", { needsLogin: { reason: "revoked", at: 1 } }),
 		);
+		expect(handout()()).toBeUndefined();
+	});
+});
+
+describe("the token for others, where caps and sets hold", () => {
+	it("is that of an account of the set, also where every token of it has run out", () => {
+		harness.setFor = () => ({ folder: "/proj", accounts: ["b"] });
+		harness.affinity.served("s", "a");
+		expect(handout()()).toEqual(valid("b"));
+		expired = new Set(["b"]);
+		expect(handout()()).toEqual({ token: tokenOf("b"), isValid: false });
+		harness.setFor = () => ({ folder: "/proj", accounts: ["gone"] });
+		expect(handout()()).toBeUndefined();
+	});
+
+	it("is none of an account at its cap", () => {
+		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 }, b: { "5h": 20 }, c: { "5h": 20 } } };
+		const windows = [{ usedPercent: 90, windowMinutes: 300, resetsAt: harness.clock.now() + HOUR_MS }];
+		for (const id of ["a", "b"]) harness.pool.noteUsage(id, aSnapshot({ windows }));
+		expect(handout()()).toEqual(valid("c"));
+		harness.pool.noteUsage("c", aSnapshot({ windows }));
 		expect(handout()()).toBeUndefined();
 	});
 });

@@ -1,8 +1,9 @@
 import fc from "fast-check";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { AccountSet } from "../../../src/core/account-sets.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
 import { anAccount, aSnapshot, HOUR_MS } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 import { answered, createHarness, failedWith, type Play, refused } from "../harness.ts";
 
 const IDS = ["a", "b", "c", "d"] as const;
@@ -145,8 +146,54 @@ it("no request ever leaves on an account outside its session's set, nor below a 
 			}
 			expect(violations).toEqual([]);
 		}),
-		{ numRuns: 200 },
+		runs(80),
 	);
 	// A test in which nothing is sent proves nothing.
-	expect(sent).toBeGreaterThan(100);
+	expect(sent).toBeGreaterThan(40);
+});
+
+describe("a request that is on its way", () => {
+	const NEAR = { usedPercent: 85, windowMinutes: 300 };
+
+	it("is not sent a second time to an account that has reached its cap since the first", async () => {
+		const harness = createHarness(anAccount("a"), anAccount("b"));
+		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 } } };
+		harness.play("a", refused(429, {}, { "retry-after": "2" }), answered("too late"));
+		harness.onPause = () => harness.pool.noteUsage("a", aSnapshot({ windows: [NEAR] }));
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["a", "b"]);
+	});
+
+	it("leaves an account that the person has taken out of the set during the wait for its token", async () => {
+		const harness = createHarness(anAccount("a"), anAccount("b"));
+		harness.tokens.set("a", () => {
+			harness.setFor = () => ({ folder: "/proj", accounts: ["b"] });
+			return { kind: "ready", access: "access-a" };
+		});
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["b"]);
+	});
+
+	it("waits for the figures of the answer before it where a cap is near", async () => {
+		const harness = createHarness(anAccount("a"), anAccount("b"));
+		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 } } };
+		const figuresDue = async (id: string) => harness.pool.noteUsage(id, aSnapshot({ windows: [NEAR] }));
+		Object.assign(harness.deps, { figuresDue: (id: string) => (id === "a" ? figuresDue(id) : undefined) });
+		expect((await harness.ask()).text).toBe("from b");
+		expect(harness.tries).toEqual(["b"]);
+	});
+
+	it("says in one line why the session left its account", async () => {
+		const harness = createHarness(anAccount("a"), anAccount("b"));
+		harness.affinity.begin("s", "a");
+		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 } } };
+		harness.pool.noteUsage("a", aSnapshot({ windows: [NEAR] }));
+		await harness.ask();
+		const rotated = harness.told.find(({ type }) => type === "rotated");
+		expect(rotated).toMatchObject({ reason: "capped", window: "5h" });
+		harness.setFor = () => ({ folder: "/proj", accounts: ["a"] });
+		harness.settings = { ...harness.settings, caps: {} };
+		await harness.ask();
+		expect(harness.told.findLast(({ type }) => type === "rotated")).toMatchObject({ reason: "not_in_set" });
+	});
 });

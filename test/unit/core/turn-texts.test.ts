@@ -119,3 +119,27 @@ describe("the exhausted message", () => {
 		);
 	});
 });
+
+describe("the end of a turn that caps or an account set keep from other accounts", () => {
+	const readyAt = NOW + 42 * MINUTE_MS;
+
+	it("says that a cap holds, and the command that lifts it", () => {
+		expect(exhausted({ total: 2, capped: 2, readyAt })).toMatch(
+			/^A cap holds on all 2 accounts\. First one resets in 42m \(.*\)\. \/multicodex cap shows them, \/multicodex cap off lifts them\. /,
+		);
+		expect(exhausted({ total: 1, capped: 1, readyAt })).toMatch(
+			/^A cap holds on the Codex account\. It resets in 42m \(.*\)\. \/multicodex cap shows it, \/multicodex cap off lifts it\. /,
+		);
+		expect(exhausted({ total: 3, cooling: 1, capped: 1, needsLogin: 1, readyAt })).toMatch(
+			/^Codex quota exceeded on 1 account\. A cap holds on 1 account\. First one .*1 account is signed out\. \/multicodex cap/,
+		);
+	});
+
+	it("names the set of the folder, and the command that ends it", () => {
+		const bound = /This folder's account set allows no other account: \/multicodex only all ends it\.$/;
+		expect(exhausted({ total: 1, cooling: 1, isInSet: true, readyAt })).toMatch(bound);
+		expect(exhausted({ total: 1, needsLogin: 1, isInSet: true })).toMatch(bound);
+		expect(exhausted({ total: 0, isInSet: true })).toBe(texts.setIsEmpty());
+		expect(exhausted({ total: 1, cooling: 1, readyAt })).not.toMatch(/only all/);
+	});
+});

@@ -162,7 +162,7 @@ describe("what is offered", () => {
 	});
 
 	it("begins with those that begin so", () => {
-		expect(cli.offered("o")?.slice(0, 2)).toEqual(["off", "on"]);
+		expect(cli.offered("o")?.slice(0, 3)).toEqual(["only", "off", "on"]);
 	});
 
 	it("is no option for a word that may be a label", () => {

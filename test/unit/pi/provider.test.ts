@@ -6,7 +6,7 @@ import type { StreamOptions } from "../../../src/core/attempt.ts";
 import * as texts from "../../../src/core/turn-texts.ts";
 import { registerProvider } from "../../../src/pi/provider.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../../support/fake-codex/index.ts";
-import { anAccount, settled } from "../../support/fakes.ts";
+import { anAccount, aSnapshot, settled } from "../../support/fakes.ts";
 import { aContext, aPi, type FakePi } from "../fake-pi.ts";
 import { answered, CONTEXT, createHarness, type Harness, MODEL } from "../harness.ts";
 
@@ -421,5 +421,40 @@ describe("a request that is not ours", () => {
 		const words = wordsOf(await collect(stream(there(), CONTEXT, { apiKey: "no jwt", transport: "sse" })));
 		expect(words).toMatch(/account/i);
 		expect(codex.requests).toEqual([]);
+	});
+});
+
+describe("the key, where caps or an account set keep all accounts from others", () => {
+	const hooks = () => hooksSchema.parse(pi.registrations.at(-1)?.config?.oauth);
+	const hooksSchema = z.object({
+		getApiKey: z.custom<(credentials: { access: string }) => string>((value) => typeof value === "function"),
+	});
+
+	it("is none of pi's own login where that is outside the set, or at its cap", () => {
+		registerHouse(createHarness(anAccount("a", { linked: true }), anAccount("b")));
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+		harness.setFor = () => ({ folder: "/proj", accounts: ["b"] });
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("pi-multicodex-kept");
+		harness.setFor = () => ({ folder: "/proj", accounts: ["a"] });
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+		harness.settings = { ...harness.settings, caps: { a: { "5h": 20 } } };
+		harness.pool.noteUsage("a", aSnapshot({ windows: [{ usedPercent: 85, windowMinutes: 300 }] }));
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("pi-multicodex-kept");
+		isEnabled = false;
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("token of pi");
+	});
+
+	it("is none of a login that is not known yet, while a set holds", () => {
+		register("b");
+		harness.setFor = () => ({ folder: "/proj", accounts: ["gone"] });
+		expect(hooks().getApiKey({ access: "token of pi" })).toBe("pi-multicodex-kept");
+	});
+
+	it("serves no request of an empty pool while a set holds", async () => {
+		register();
+		harness.setFor = () => ({ folder: "/proj", accounts: ["gone"] });
+		const events = await collect(stream(there(), CONTEXT, { apiKey: codex.grant("theirs").access, transport: "sse" }));
+		expect(wordsOf(events)).toBe(texts.setIsEmpty());
+		expect(codex.requestsOf("responses")).toEqual([]);
 	});
 });

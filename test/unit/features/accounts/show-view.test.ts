@@ -492,13 +492,14 @@ describe("show --detail", () => {
 });
 
 describe("one vocabulary", () => {
-	it("has one of five words for the state of every account, and no code, in every form", () => {
-		const forms = [
-			poolAsText(allStates, 120),
-			poolAsText(allStates, 40),
-			poolAsLines(allStates),
-			poolInDetail(allStates, 120),
-		];
+	it("has one of a few words for the state of every account, and no code, in every form", () => {
+		const usage = aSnapshot({ windows: [{ ...fiveHours, usedPercent: 85 }] });
+		const every = viewOf(
+			...allStates.accounts,
+			shown("kept", { state: "cooling", readyAt: NOW + HOUR_MS, floors: { "5h": 20 }, usage }),
+			shown("elsewhere", { outsideOf: "/proj" }),
+		);
+		const forms = [poolAsText(every, 120), poolAsText(every, 40), poolAsLines(every), poolInDetail(every, 120)];
 		for (const form of forms) {
 			expect(form).not.toMatch(/cooling|needs-login|disabled|switched off|sign in again|\bactive\b|\w_\w/);
 			for (const word of STATE_WORDS.filter((each) => each !== "resting")) expect(form).toContain(word);
@@ -526,5 +527,42 @@ describe("one vocabulary", () => {
 		["off", { state: "disabled" }],
 	])("calls it %s", (word, overrides) => {
 		expect(stateWord(shown("a", overrides), NOW)).toBe(word);
+	});
+});
+
+describe("show, where caps and an account set hold", () => {
+	const usage = aSnapshot({ windows: [{ ...fiveHours, usedPercent: 85 }] });
+	const kept = shown("kept", { state: "cooling", readyAt: NOW + 67 * MINUTE_MS, floors: { "5h": 20, "7d": 5 }, usage });
+	const view = {
+		...viewOf(work, kept, shown("elsewhere", { outsideOf: "/home/me/client" })),
+		set: { folder: "/home/me/client", accounts: ["work", "kept", "gone"] },
+	};
+
+	it("counts the accounts of the set, names it, and says what each cap keeps", () => {
+		expect(poolAsText(view, 100).split("\n")).toEqual([
+			"1 of 2 ready · soonest-reset · only client",
+			expect.stringMatching(/^→ {2}work .* ready$/),
+			expect.stringMatching(/^ {3}kept .* capped 1h07m$/),
+			expect.stringMatching(/^ {3}elsewhere .* not in set$/),
+			"  kept: 20% of 5h is kept, reached: 15% left",
+			"  kept: 5% of the week is kept, not reported now",
+		]);
+	});
+
+	it("is the same for a program", () => {
+		const document = showSchema.parse(poolAsJson(view));
+		expect(document.set).toEqual({ folder: "/home/me/client", accounts: ["work", "kept", "gone"] });
+		expect(document.accounts.map(({ inSet, caps }) => [inSet, caps])).toEqual([
+			[undefined, undefined],
+			[
+				undefined,
+				[
+					{ window: "5h", floorPercent: 20, reached: true },
+					{ window: "7d", floorPercent: 5, reached: false },
+				],
+			],
+			[false, undefined],
+		]);
+		expect(JSON.stringify(poolAsJson(viewOf(work)))).not.toMatch(/"set"|inSet|caps/);
 	});
 });

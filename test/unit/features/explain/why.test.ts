@@ -211,3 +211,30 @@ describe("why, for a program", () => {
 		}
 	});
 });
+
+describe("why, where caps and an account set hold", () => {
+	const capped = candidate("work", { floors: { "7d": 85 } });
+	const outside = candidate("home", { outsideOf: "/proj" });
+	const set = { folder: "/proj", accounts: ["id-of-work", "id-of-side"] };
+
+	it("says which set serves, what is kept, and which accounts the session may not use", () => {
+		expect(whyAsText(view([capped, outside, candidate("side")], { set }), 100).split("\n")).toEqual([
+			"side serves next (soonest-reset): no other account can.",
+			"Only the account set of /proj serves here. /multicodex only",
+			"1 side  the only one",
+			expect.stringMatching(/^- work {2}at its cap: 80% of week left, 85% kept until .*, in 1d00h$/),
+			"- home  not in the account set of this folder",
+		]);
+	});
+
+	it("is the same for a program, by ids and without a path", () => {
+		const document = whyAsJson(view([capped, outside], { set }));
+		expect(document.set).toEqual(["id-of-work", "id-of-side"]);
+		expect(document.candidates.map(({ gate }) => gate)).toEqual([
+			{ kind: "capped", window: "7d", leftPercent: 80, floorPercent: 85, until: new Date(NOW + DAY_MS).toISOString() },
+			{ kind: "not-in-set" },
+		]);
+		expect(JSON.stringify(document)).not.toContain("/proj");
+		expect(whyAsJson(view([work]))).not.toHaveProperty("set");
+	});
+});

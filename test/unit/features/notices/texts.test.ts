@@ -157,3 +157,28 @@ describe("notices", () => {
 		expect(quiet.map((event) => noticeOf(event, NOW))).toEqual(quiet.map(() => undefined));
 	});
 });
+
+describe("a session that a cap or an account set has moved", () => {
+	const change = (reason: "capped" | "not_in_set", window?: string) => {
+		const grounds = { decidedBy: undefined, terms: [] };
+		const asked = { modelId: "m", sessionId: "s" };
+		const [from, to] = [anAccount("work"), anAccount("home")];
+		const first = {
+			type: "rotated",
+			from,
+			to,
+			reason,
+			window,
+			readyAt: undefined,
+			remainingPercent: 73,
+			asked,
+			grounds,
+		} as const;
+		return noticeOf({ type: "continued", first, to, remainingPercent: 73 }, NOW)?.text;
+	};
+
+	it("has one line that says why", () => {
+		expect(change("capped", "7d")).toBe("Codex: work reached its week cap. Continued on home, 73% left.");
+		expect(change("not_in_set")).toBe("Codex: work is not in this folder's account set. Continued on home, 73% left.");
+	});
+});

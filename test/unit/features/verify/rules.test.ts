@@ -215,3 +215,29 @@ describe("pi's ChatGPT sign-in under openai", () => {
 		expect(told({ hostVersion })).toEqual([]);
 	});
 });
+
+describe("account sets and caps", () => {
+	const set = { folder: "/proj", isThere: true, holds: true, present: ["a"], gone: 0 };
+	const cap = { id: "a", window: "7d", floorPercent: 20, isReached: false, isReported: true };
+
+	it.each([
+		[set, ["note set-holds"]],
+		[{ ...set, holds: false }, []],
+		[{ ...set, gone: 1 }, ["warning set-account-gone", "note set-holds"]],
+		[{ ...set, present: [], gone: 1 }, ["problem set-empty"]],
+		[{ ...set, present: [], holds: false }, ["warning set-empty"]],
+		[{ ...set, isThere: false, holds: false }, ["warning set-folder-gone"]],
+	])("of a set %j are %j", (fact, findings) => {
+		expect(told({ sets: [fact] })).toEqual(findings);
+	});
+
+	it.each([
+		[cap, ["note cap-kept a"]],
+		[{ ...cap, isReported: undefined }, ["note cap-kept a"]],
+		[{ ...cap, isReported: false }, ["note cap-unreported a"]],
+		[{ ...cap, isReached: true }, ["note cap-reached a"]],
+		[{ ...cap, id: "gone" }, ["warning cap-account-gone gone"]],
+	])("of a cap %j are %j", (fact, findings) => {
+		expect(told({ caps: [fact] })).toEqual(findings);
+	});
+});

@@ -56,6 +56,14 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"rival-not-visible": true,
 	"switched-off": true,
 	"setting-bad": true,
+	"set-holds": true,
+	"set-empty": true,
+	"set-account-gone": true,
+	"set-folder-gone": true,
+	"cap-kept": true,
+	"cap-reached": true,
+	"cap-unreported": true,
+	"cap-account-gone": true,
 	defects: true,
 	environment: true,
 	"tls-unchecked": true,
@@ -71,6 +79,17 @@ const aFinding = (code: string, overrides: Partial<Finding> = {}): Finding => ({
 });
 const seen = (findings: readonly Finding[]) => ({ findings, repairs: [], isFixing: false, accounts: [account] });
 const line = (finding: Finding) => verifiedAsText(seen([finding])).split("\n")[1];
+
+describe("the words of an account set", () => {
+	const set = aFinding("set-account-gone", { figure: 1, detail: "/home/me/client" });
+
+	it("name its folder to a person, and no path in a document", () => {
+		expect(line(set)).toContain("The account set of /home/me/client names 1 account that is not in the pool.");
+		expect(verifiedAsJson(seen([set])).findings[0]?.text).toBe(
+			"The account set of a folder names 1 account that is not in the pool.",
+		);
+	});
+});
 
 describe("the words of what was verified", () => {
 	it.each(Object.keys(CODES))("are a whole sentence, and hold nothing that was not told: %s", (code) => {

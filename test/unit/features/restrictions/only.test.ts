@@ -1,0 +1,158 @@
+import { mkdirSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { onlySchema } from "../../../../src/pi/json-schemas.ts";
+import { createSessionFolders, realFolder } from "../../../../src/platform/session-folders.ts";
+import { anAccount, aScratch, type Scratch } from "../../../support/fakes.ts";
+import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
+
+let scratch: Scratch;
+let root: string;
+let cli: CommandHarness;
+const begin = (folder: string, init?: Parameters<typeof createCommandHarness>[1]) => {
+	const cwd = `${root}/${folder}`;
+	mkdirSync(cwd, { recursive: true });
+	const { settings } = cli?.harness ?? {};
+	cli = createCommandHarness([anAccount("work"), anAccount("my team"), anAccount("side")], {
+		mode: "tui",
+		...init,
+		cwd,
+	});
+	if (settings) cli.harness.settings = settings;
+	const folders = createSessionFolders({
+		sets: () => cli.harness.settings.sets,
+		processFolder: () => cwd,
+		registry: new Map(),
+	});
+	folders.begin("s", cwd);
+	cli.harness.setFor = folders.setFor;
+};
+const sets = () => cli.harness.settings.sets;
+const run = (args: string) => cli.run(`only ${args}`);
+const next = () => cli.harness.pool.plan({ modelId: "m", affinity: undefined, sessionId: "s" }).next?.id;
+beforeEach(() => {
+	scratch = aScratch();
+	root = realFolder(scratch.dir);
+	mkdirSync(`${root}/proj/.git`, { recursive: true });
+	begin("proj");
+	cli.harness.settings = { ...cli.harness.settings, sets: {} };
+});
+afterEach(() => scratch.remove());
+
+describe("/multicodex only", () => {
+	it("binds the project of the session to some accounts, also from a folder deep in it", async () => {
+		begin("proj/src/deep");
+		expect(await run("side my team")).toContain('No Codex account is called "team"');
+		expect(await run('side "my team"')).toBe(
+			`info: Codex: sessions in ${root}/proj use side and my team, and no other account. The next request goes to my team.`,
+		);
+		expect(sets()).toEqual({ [`${root}/proj`]: ["side", "my team"] });
+		begin("proj");
+		expect(next()).not.toBe("work");
+	});
+
+	it("takes one label with a blank without quotes", async () => {
+		await run("my team");
+		expect(sets()).toEqual({ [`${root}/proj`]: ["my team"] });
+	});
+
+	it("binds the folder itself where it is no checkout", async () => {
+		begin("plain/sub");
+		await run("side");
+		expect(sets()).toEqual({ [`${root}/plain/sub`]: ["side"] });
+	});
+
+	it("shows the set that holds, and those of it that have left the pool", async () => {
+		expect(await run("")).toBe(
+			`info: Sessions in ${root}/proj may use every account. /multicodex only <account> binds them to some.`,
+		);
+		await run("side work");
+		await cli.harness.accounts.remove("side");
+		expect(await run("")).toBe(
+			`info: Sessions in ${root}/proj use side (not in the pool) and work, and no other account. /multicodex only all ends that.`,
+		);
+	});
+
+	it("ends with `all`, whatever key leads to the folder, and shows what holds then", async () => {
+		await run("side");
+		cli.harness.settings = {
+			...cli.harness.settings,
+			sets: { ...sets(), [`${root}/proj/`]: ["work"], [root]: ["work"] },
+		};
+		expect(await run("all")).toBe(
+			`info: Codex: the account set of ${root}/proj has ended; sessions there are bound to the set of ${root}. The next request goes to work.`,
+		);
+		expect(sets()).toEqual({ [root]: ["work"] });
+		expect(await run("all")).toContain("may use every account again");
+		expect(await run("all")).toContain("may use every account. /multicodex only");
+	});
+
+	it("replaces the set of a folder within the project where that is the one that holds", async () => {
+		begin("proj/vendored");
+		cli.harness.settings = { ...cli.harness.settings, sets: { [`${root}/proj/vendored`]: ["side"] } };
+		await run("work");
+		expect(sets()).toEqual({ [`${root}/proj/vendored`]: ["work"] });
+		expect(next()).toBe("work");
+	});
+
+	it("says that a pin on another account does not hold there, and refuses one that would do nothing", async () => {
+		await cli.run("use side");
+		expect(await run("work")).toContain("The pin on side does not hold there.");
+		expect(next()).toBe("work");
+		expect(await cli.run("use side")).toMatch(/^error: side is not in the account set of .*only all ends it\.$/);
+		expect(await cli.run("use work")).toContain("using work");
+	});
+
+	it("leaves nothing to an account outside where the set is dry", async () => {
+		await run("work");
+		await cli.run("disable work");
+		expect([next(), await cli.run("next")]).toEqual([undefined, expect.stringMatching(/^error: /)]);
+	});
+
+	it.each([
+		["wrok", /No Codex account is called "wrok"\. Did you mean work\?/],
+		["work alll", /Did you mean all\?/],
+		["work all", /all stands by itself/],
+		["--force", /There is no option --force here/],
+	])("refuses %s, and changes nothing", async (typed, problem) => {
+		expect(await run(typed)).toMatch(problem);
+		expect(cli.edited).toEqual([]);
+	});
+
+	it("changes nothing while the sets cannot be read", async () => {
+		cli.harness.settings = { ...cli.harness.settings, sets: { "*": [] } };
+		expect(next()).toBeUndefined();
+		for (const typed of ["", "work", "all"]) expect(await run(typed)).toContain("cannot be read");
+		expect(cli.edited).toEqual([]);
+	});
+
+	it("is what verify tells of, with accounts and folders that are gone", async () => {
+		await run("side work");
+		expect(await cli.run("verify")).toContain(`bound to the account set of ${root}/proj: 2 accounts.`);
+		await cli.harness.accounts.remove("side");
+		cli.harness.settings = { ...cli.harness.settings, sets: { ...sets(), "/no/such/folder": ["work"] } };
+		const said = await cli.run("verify");
+		expect(said).toContain(`The account set of ${root}/proj names 1 account that is not in the pool.`);
+		expect(said).toContain("An account set is stored for /no/such/folder, which is not there.");
+	});
+
+	it("is a document for a program", async () => {
+		const document = async () => onlySchema.parse(JSON.parse((await run("--json")).replace("info: ", "")));
+		expect(await document()).toEqual({ version: 1, folder: `${root}/proj`, set: null });
+		await run("side work");
+		await cli.harness.accounts.remove("side");
+		expect((await document()).set).toEqual({
+			folder: `${root}/proj`,
+			accounts: [
+				{ id: "side", label: null },
+				{ id: "work", label: "work" },
+			],
+		});
+	});
+
+	it("completes accounts one after the other, and all only at first", () => {
+		expect(cli.offered("only ")).toEqual(expect.arrayContaining(["only work", "only all"]));
+		expect(cli.offered("only work ")).toContain("only work side");
+		expect(cli.offered("only work ")).not.toContain("only work all");
+		expect(cli.offered("only all ") ?? []).toEqual([]);
+	});
+});
