@@ -35,6 +35,7 @@ import { delegate } from "./pi/delegate.ts";
 import { registerSessionHooks } from "./pi/lifecycle.ts";
 import { createModelLookup } from "./pi/models.ts";
 import { isOnPlanLogin } from "./pi/plan-login.ts";
+import { createPoolModel, POOL_MODEL_ID, type PoolModel } from "./pi/pool-model.ts";
 import { isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
 import { registerCommand } from "./pi/router.ts";
 import { defaultLabel } from "./platform/account-file.ts";
@@ -153,6 +154,22 @@ export function compose(pi: ExtensionAPI): void {
 	const loginNews = createLoginNews({ membership, pool, usage, clock });
 	const affinity = createAffinity(clock);
 	const modelNamed = createModelLookup(pi);
+	const savedModel = () => {
+		const saved = savedModelIn(paths.settings, PROVIDER);
+		return saved === POOL_MODEL_ID ? undefined : saved;
+	};
+	const poolModel: PoolModel = createPoolModel(pi, {
+		pool,
+		affinity,
+		link,
+		settings: settings.read,
+		savedModel,
+		loginMark: piAuth.loginMark,
+		recheckCooling: () => void usage.recheckCooling(),
+		beyond: { mayAsk: () => beyond.mayAsk(), offers: (...asked) => beyond.offers(...asked) },
+		isRepeatedByHost,
+		clock,
+	});
 	const forToday = createForToday(state, clock);
 	const beyond = createBeyond({
 		pool,
@@ -162,6 +179,7 @@ export function compose(pi: ExtensionAPI): void {
 		question: createDryQuestion(pi, { pool, forToday, isMasked: () => settings.read().maskEmails, clock }),
 		consents: forToday,
 		resets: { ...redeemer, refreshStale: resetCredits.refreshStale },
+		chain: poolModel,
 	});
 	const isNews = createDefectNews(clock.now);
 	pool.subscribe((event) => {
@@ -224,7 +242,8 @@ export function compose(pi: ExtensionAPI): void {
 			paths,
 			settings: { ...settings, set: setAndTell, change: changeAndTell },
 			hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
-			savedModel: () => savedModelIn(paths.settings, PROVIDER),
+			savedModel,
+			poolModel,
 			setModel: (model) => pi.setModel(model),
 			removeBackups: removeBackupsAndTell,
 		});
@@ -301,6 +320,8 @@ export function compose(pi: ExtensionAPI): void {
 		affinity,
 		settings: settings.read,
 		isForeign: link.isForeign,
+		codexId: poolModel.codexId,
+		serving: poolModel.serving,
 		onTick: () => {
 			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
 			pool.detectChanges();
@@ -319,6 +340,7 @@ export function compose(pi: ExtensionAPI): void {
 		usage,
 		footer,
 		provider,
+		poolModel,
 		takeStray: strays.take,
 		logins: loginNews,
 		noticeOf,

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { DEFAULT_SETTINGS, type StoredValue } from "../src/core/settings.ts";
 import {
 	capSchema,
+	chainSchema,
 	logSchema,
 	onlySchema,
 	redeemSchema,
@@ -39,7 +40,7 @@ function defaultsOf<G>(
 
 /** What stands in an object, each value by its path. */
 function leavesOf(value: unknown, path = ""): Record<string, unknown> {
-	if (typeof value !== "object" || value === null) return { [path]: value };
+	if (typeof value !== "object" || value === null || Array.isArray(value)) return { [path]: value };
 	const below = (key: string) => (path === "" ? key : `${path}.${key}`);
 	return Object.assign({}, ...Object.entries(value).map(([key, each]) => leavesOf(each, below(key))));
 }
@@ -98,6 +99,7 @@ describe("the manual", () => {
 		expect(leavesOf(shown)).toEqual({
 			...defaultsOf("rotation.", ROTATION_PREFERENCES, rotation),
 			...defaultsOf("beyond.", BEYOND_PREFERENCES, beyond),
+			"beyond.chain": DEFAULT_SETTINGS.beyond.chain,
 			...defaultsOf("footer.", FOOTER_PREFERENCES, footer),
 			...defaultsOf("", GENERAL_PREFERENCES, DEFAULT_SETTINGS),
 		});
@@ -150,6 +152,7 @@ describe("the manual", () => {
 		["show", showSchema],
 		["why", whySchema],
 		["log", logSchema],
+		["chain", chainSchema],
 		["verify", verifySchema],
 		["redeem", redeemSchema],
 	])("shows what %s --json prints, as its schema has it", (name, schema) => {

@@ -21,7 +21,7 @@ import {
 } from "./ladder.ts";
 import type { Plan } from "./plan.ts";
 import type { Pool } from "./pool.ts";
-import type { ChainRoute, DryQuestion, Redeemer, RememberedConsents } from "./ports.ts";
+import type { ChainRoute, DryQuestion, Redeemer, RememberedConsents, WayOn } from "./ports.ts";
 import { isReserveUnknown, openReserveModel, reserveLeft, standInFor } from "./reserve-model.ts";
 import { redeemFactsOf } from "./reset-credit-list.ts";
 import { redeemables } from "./reset-credits.ts";
@@ -44,6 +44,8 @@ export interface Leftovers {
 	readonly credits: boolean;
 	readonly reserveModel: boolean;
 	readonly resetCredits: number;
+	/** A model that the person could choose, since a link of the chain answers there. */
+	readonly chain?: WayOn | undefined;
 }
 
 /** What a session is served from. */
@@ -72,7 +74,7 @@ export interface Beyond {
 	/** Redeems a reset credit, to which the person has said yes: once. True if there is quota again. */
 	redeem(rung: ResetCreditRung, signal: AbortSignal | undefined): Promise<boolean>;
 	/** Leaves a request to a link of the chain. Returns the words to end it with. */
-	handOver(rung: ChainRung, asked: RequestInfo): string;
+	handOver(rung: ChainRung, asked: RequestInfo): Promise<string>;
 	/** Takes note of what a request of the session is about to be served from; tells where that has changed. */
 	serves(on: ServedOn, account: Account, until: number | undefined, asked: RequestInfo): void;
 	/** What the session was served from last. */
@@ -140,7 +142,7 @@ export function createBeyond(deps: Deps): Beyond {
 			return [{ kind: "reserve-model", account, model: open.visibleModel, leftPercent: reserveLeft(open, now) }];
 		}),
 		resetCredits: resetCredits(now),
-		chain: chain?.links() ?? [],
+		chain: chain?.links(request && infoOf(request)) ?? [],
 		patienceMs,
 		isAgreed,
 	});
@@ -182,8 +184,9 @@ export function createBeyond(deps: Deps): Beyond {
 				credits: creditsRungs(plan, undefined).length > 0,
 				reserveModel: reserveModelRungs(plan, facts).length > 0,
 				resetCredits: spentOf(plan, facts.resetCredits).length,
+				chain: chain?.wayOn(asked.request && infoOf(asked.request)),
 			};
-			return left.credits || left.reserveModel || left.resetCredits > 0 ? left : undefined;
+			return left.credits || left.reserveModel || left.resetCredits > 0 || left.chain ? left : undefined;
 		},
 		ask: async (offers, signal) => {
 			const asking = turn;
@@ -209,7 +212,7 @@ export function createBeyond(deps: Deps): Beyond {
 			pool.emit({ type: "warning", text: notRedeemed(account.label, end.reason) });
 			return false;
 		},
-		handOver: (rung, asked) => chain?.handOver(rung, asked) ?? unexpected(),
+		handOver: async (rung, asked) => chain?.handOver(rung, asked) ?? unexpected(),
 		serves: (on, account, until, asked) => {
 			const before = last?.session === asked.sessionId ? last : undefined;
 			last = { on, account: account.id, session: asked.sessionId };
@@ -220,6 +223,10 @@ export function createBeyond(deps: Deps): Beyond {
 		},
 		source: () => last,
 	};
+}
+
+function infoOf({ model, options }: StreamRequest): RequestInfo {
+	return { modelId: model.id, sessionId: options.sessionId };
 }
 
 /** What a yes to `rung` covers: a reserve model of any account, but credits and a reset of that one alone. */

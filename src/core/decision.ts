@@ -20,6 +20,9 @@ export const DECISION_KINDS = [
 	"on-included",
 	"redeemed",
 	"not-redeemed",
+	"chain-serves",
+	"chain-left",
+	"link-closed",
 	"exhausted",
 	"defect",
 	"added",
@@ -60,6 +63,11 @@ export interface Decision {
 	readonly cooling?: number | undefined;
 	readonly untried?: number | undefined;
 	readonly model?: string | undefined;
+	/** The link of the chain that serves, was left, or is closed, and the one before it. */
+	readonly link?: string | undefined;
+	readonly formerLink?: string | undefined;
+	/** A request on that link costs money. */
+	readonly paid?: boolean | undefined;
 	/** Class of an error that is a defect of ours. */
 	readonly error?: string | undefined;
 	/** Frames of our own code, innermost first. */
@@ -152,6 +160,19 @@ const DECISIONS: EventTable<Decision | undefined> = {
 			? { kind: "redeemed", account: account.id }
 			: { kind: "not-redeemed", account: account.id, reason: outcome.replaceAll("-", "_") };
 	},
+	"chain-serves": ({ type: kind, link, from, isPaid, back, asked }) => ({
+		kind,
+		link,
+		formerLink: from,
+		...(isPaid && { paid: true }),
+		account: back?.account,
+		until: back?.at,
+		...(back?.isGuess && { guessed: true }),
+		model: asked.modelId,
+		session: asked.sessionId,
+	}),
+	"chain-left": ({ type: kind, link, asked }) => ({ kind, link, model: asked.modelId, session: asked.sessionId }),
+	"link-closed": ({ type: kind, link, reason, until }) => ({ kind, link, reason, until }),
 	exhausted: ({ why, asked }) => {
 		const { total, cooling, untried, readyAt, guessed } = why;
 		const { modelId, sessionId } = asked;

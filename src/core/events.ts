@@ -3,6 +3,7 @@ import type { Leftovers } from "./beyond.ts";
 import type { CooldownReason, CooldownScope } from "./cooldown.ts";
 import type { DefectPlace, ErrorTrace } from "./defect.ts";
 import type { AccountId, SessionId } from "./ids.ts";
+import type { LinkFailure } from "./link-failures.ts";
 import type { SelectionReason } from "./plan.ts";
 import type { Redemption } from "./ports.ts";
 import type { WindowLeft } from "./quota.ts";
@@ -152,6 +153,27 @@ export type PoolEvent =
 	  }
 	/** A reset credit of an account was redeemed, or could not be. */
 	| { readonly type: "redeemed"; readonly account: Account; readonly outcome: Redemption["kind"] }
+	/**
+	 * No account can serve, and a link of the chain does from here on. `from`: the link before it. `back`: the account that
+	 * is back first, epoch ms.
+	 */
+	| {
+			readonly type: "chain-serves";
+			readonly link: string;
+			readonly isPaid: boolean;
+			readonly from: string | undefined;
+			readonly back: { readonly account: AccountId; readonly at: number; readonly isGuess: boolean } | undefined;
+			readonly asked: RequestInfo;
+	  }
+	/** The pool serves again, after a link of the chain. */
+	| { readonly type: "chain-left"; readonly link: string; readonly asked: RequestInfo }
+	/** A link of the chain failed and is not asked until `until`, epoch ms; undefined: until something has changed. */
+	| {
+			readonly type: "link-closed";
+			readonly link: string;
+			readonly reason: LinkFailure;
+			readonly until: number | undefined;
+	  }
 	/** A request found no account. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: RequestInfo }
 	/**

@@ -35,6 +35,8 @@ export interface ChainRung {
 	readonly kind: "chain";
 	readonly model: string;
 	readonly isPaid: boolean;
+	/** The person has chosen another model than the one that uses the chain: the session moves there by a yes alone. */
+	readonly needsYes?: boolean;
 }
 
 /** The first account that is back, at `until`, epoch ms. */
@@ -165,12 +167,16 @@ function resetOffers(plan: Plan, { resetCredits, isAgreed }: LadderFacts): reado
 	return best ? [{ rung: best, consent: isAgreed(best) ? "given" : "ask", canBeRemembered: false }] : [];
 }
 
-/** Being listed is the consent. The chain is for a pool that is out, not for a model that no account may use. */
-function chainOffers(plan: Plan, { chain, patienceMs }: LadderFacts): readonly Offer[] {
+/** Being listed is the consent in a session that uses the chain. The chain is for a pool that is out, not for a model that no account may use. */
+function chainOffers(plan: Plan, { chain, patienceMs, isAgreed }: LadderFacts): readonly Offer[] {
 	const isBackSoon = plan.waitUntil !== undefined && plan.waitUntil - plan.now <= patienceMs;
 	const isAnyAway = plan.gated.some((gated) => isUsable(gated) && !isOfModelAlone(gated));
 	if (!isAnyAway || (isBackSoon && !isIncludedOut(plan))) return [];
-	return chain.map((rung) => ({ rung, consent: "given", canBeRemembered: false }));
+	return chain.map((rung) => ({
+		rung,
+		consent: rung.needsYes && !isAgreed(rung) ? "ask" : "given",
+		canBeRemembered: false,
+	}));
 }
 
 function waitOffers(plan: Plan, { patienceMs }: LadderFacts): readonly Offer[] {

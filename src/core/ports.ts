@@ -212,6 +212,8 @@ export interface PiAuth {
 	peek(): PiLogin;
 	/** Is pi signed in with ChatGPT under its provider `openai`? That is another grant, which is never ours. */
 	hasPlanLogin(): boolean;
+	/** A hash that tells what pi has stored for a provider from what is stored there later; undefined for nothing. */
+	loginMark(provider: string): string | undefined;
 	/** A read under the lock, for when `peek` does not parse. */
 	read(signal: AbortSignal | undefined): Promise<PiLogin | Busy>;
 	/**
@@ -351,13 +353,24 @@ export interface DryQuestion {
 
 /** The person's own list of models for a pool that is out. */
 export interface ChainRoute {
-	/** The links that could serve the session now, in the person's order; none where this pi can be routed to none. */
-	links(): readonly ChainRung[];
 	/**
-	 * Has a link serve from the next request on. Returns the words to end this one with, after which pi's own retry asks
-	 * again.
+	 * The links that could serve `asked` now, in the person's order; none where this pi can route it to none. Without
+	 * `asked` those for the session's next request.
 	 */
-	handOver(rung: ChainRung, asked: RequestInfo): string;
+	links(asked: RequestInfo | undefined): readonly ChainRung[];
+	/** The model to choose by hand for a session that the chain does not serve, and the link that then answers. */
+	wayOn(asked: RequestInfo | undefined): WayOn | undefined;
+	/**
+	 * Has a link serve from the next request on. Resolves to the words to end this one with, after which pi's own retry
+	 * asks again. Never rejects.
+	 */
+	handOver(rung: ChainRung, asked: RequestInfo): Promise<string>;
+}
+
+/** A way on that a person takes with `/model`. */
+export interface WayOn {
+	readonly model: string;
+	readonly link: string;
 }
 
 /** What the person has said yes to for the whole day. */

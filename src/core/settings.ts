@@ -68,6 +68,8 @@ export interface BeyondSettings {
 	readonly credits: CreditsConsent;
 	/** Stored as `beyond.reserve`. */
 	readonly reserveModel: ReserveModelConsent;
+	/** Models that serve one after the other while no account can, each as `provider/model`. Being listed is the consent. */
+	readonly chain: readonly string[];
 }
 
 /** May a session go on with the bought credits of its own account unasked, as plain pi would? */
@@ -103,7 +105,7 @@ export const DEFAULT_SETTINGS: Settings = {
 		reserve: { "5h": 0, "7d": 0 },
 		fastMode: "off",
 	},
-	beyond: { credits: "own", reserveModel: "ask" },
+	beyond: { credits: "own", reserveModel: "ask", chain: [] },
 	caps: {},
 	sets: {},
 	footer: {
@@ -120,4 +122,4 @@ export const DEFAULT_SETTINGS: Settings = {
 };
 
 /** A preference as stored in `settings.json`. */
-export type StoredValue = string | number | boolean;
+export type StoredValue = string | number | boolean | readonly string[];

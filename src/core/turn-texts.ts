@@ -1,6 +1,8 @@
 import { printable } from "./account.ts";
 import type { Exhaustion } from "./events.ts";
 import { about, formatClock, formatCount, formatDuration, plural } from "./format.ts";
+import type { LinkFailure } from "./link-failures.ts";
+import type { WayOn } from "./ports.ts";
 
 /**
  * Words the end of a turn for which no account was left. They carry no label and no number of three digits: pi's own
@@ -131,7 +133,7 @@ function othersOf({ needsLogin, notOffered, unavailable, refused = 0 }: Exhausti
 /** What no setting and no yes has let serve, with the command that would. */
 function leftIn({ left }: Exhaustion): string[] {
 	if (!left) return [];
-	const { credits, reserveModel, resetCredits } = left;
+	const { credits, reserveModel, resetCredits, chain } = left;
 	const serving = [credits ? "bought credits" : "", reserveModel ? "Luna Reserve" : ""].filter(Boolean).join(" and ");
 	const those = credits
 		? "are left: /multicodex beyond lets them serve."
@@ -139,7 +141,12 @@ function leftIn({ left }: Exhaustion): string[] {
 	return [
 		serving === "" ? "" : `${serving.charAt(0).toUpperCase()}${serving.slice(1)} ${those}`,
 		resetCredits > 0 ? `${plural(resetCredits, "reset credit")} could fill an account again: /multicodex redeem.` : "",
+		chain ? goesOn(chain) : "",
 	].filter(Boolean);
+}
+
+function goesOn({ model, link }: WayOn): string {
+	return model === link ? `/model ${model} goes on, from your chain.` : `/model ${model} goes on with ${link}.`;
 }
 
 /** Words the end of a turn in which two accounts in a row had lost their sign-in. */
@@ -160,6 +167,33 @@ export function continuesElsewhere(): string {
 /** A reset credit was not redeemed, although the person said yes. `reason` is the end of a sentence. */
 export function notRedeemed(label: string, reason: string): string {
 	return `${printable(label)} was not reset: ${reason}.`;
+}
+
+/**
+ * No account can serve, and the session is on the virtual model: its retry is routed to `link`. Without the words that
+ * keep some hosts from a retry, such as those of a quota that is exceeded.
+ */
+export function chainTakesOver(link: string): string {
+	return `No Codex account can serve this now. ${link} takes over after the retry delay.`;
+}
+
+/** The person has chosen a link, and the host did not change to the model that uses the chain. */
+export function chainByHand(model: string, link: string): string {
+	return `This session could not change to ${model}. /model does so by hand, and goes on with ${link}.`;
+}
+
+/** Why a link of the chain is not asked any more, as the end of a sentence. No number, and no words of its provider. */
+export const LINK_FAILURES: Readonly<Record<LinkFailure, string>> = {
+	quota: "has no quota left",
+	"sign-in": "did not accept its sign-in or key",
+	model: "is not offered by its provider",
+	unreached: "could not be reached",
+};
+
+/** A link of the chain has failed before any output. `next`: the one that takes over; without one the pool is asked. */
+export function linkFailed(link: string, failure: LinkFailure, next: string | undefined): string {
+	const what = `${link} ${LINK_FAILURES[failure]}.`;
+	return `${what} ${next ?? "The Codex pool"} takes over after the retry delay.`;
 }
 
 /** The stream of the host ended without a final event; pi's own retry repeats the turn on "ended without". */

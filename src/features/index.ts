@@ -10,6 +10,7 @@ import type { UsageMonitor } from "../core/usage-monitor.ts";
 import { createAfterSignIn } from "../pi/after-sign-in.ts";
 import type { CommandList } from "../pi/command.ts";
 import { help } from "../pi/help.ts";
+import type { PoolModel } from "../pi/pool-model.ts";
 import { createSessionView } from "../pi/session-view.ts";
 import { createDisable, createEnable } from "./accounts/enable-disable.ts";
 import { createNext } from "./accounts/next.ts";
@@ -20,6 +21,7 @@ import { createRename } from "./accounts/rename.ts";
 import { createReset } from "./accounts/reset.ts";
 import { createShow } from "./accounts/show.ts";
 import type { ForToday } from "./beyond/for-today.ts";
+import { createChain } from "./chain/command.ts";
 import { createDashboardCommand } from "./dashboard/command.ts";
 import { createUse } from "./dashboard/use-command.ts";
 import { createLog } from "./explain/log-command.ts";
@@ -68,6 +70,8 @@ export interface CommandPorts {
 	readonly hasPiLogin: () => boolean;
 	/** The Codex model that the person has saved as the default. */
 	readonly savedModel: () => string | undefined;
+	/** The virtual model of pool and chain. */
+	readonly poolModel: PoolModel;
 	/** Where everything is stored: what it is, and its path. */
 	readonly paths: Readonly<Record<string, string>>;
 	/** Deletes the backups of removed and migrated accounts; resolves to how many there were. */
@@ -76,7 +80,7 @@ export interface CommandPorts {
 
 /** Every subcommand of `/multicodex`, in the order in which `help` lists them. The next one is one line here. */
 export function createCommands(given: CommandPorts): CommandList {
-	const session = createSessionView(given);
+	const session = createSessionView({ ...given, codexId: given.poolModel.codexId });
 	const afterSignIn = createAfterSignIn(given);
 	const ports = { ...given, session, afterSignIn };
 	const previewFooter = createFooterPreview(ports);
@@ -99,6 +103,7 @@ export function createCommands(given: CommandPorts): CommandList {
 			createFooterPreferences({ ...ports, previewFooter }),
 			createRotation(ports),
 			createBeyond(ports),
+			createChain(ports),
 			createWhy(ports),
 			createLog(ports),
 			createRedeem(ports),

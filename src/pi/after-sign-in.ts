@@ -10,6 +10,7 @@ import type { UsageMonitor } from "../core/usage-monitor.ts";
 import type { CommandContext } from "./command.ts";
 import { modeOf } from "./output.ts";
 import { baseUrlOf, PROVIDER } from "./provider.ts";
+import { isVirtual } from "./virtual-models.ts";
 
 /** Newer hosts take a registration in behind: their models are there a moment after the first account. */
 const MODELS_TRIES = 40;
@@ -82,7 +83,7 @@ async function offerModel(
 	const isMissing = model === undefined || model.provider === "unknown";
 	if (!isMissing || modeOf(host) !== "tui") return " /model chooses a Codex model.";
 	for (let tries = 0; tries < MODELS_TRIES && !signal.aborted; tries += 1) {
-		const models = host.modelRegistry.getAvailable().filter(({ provider }) => provider === PROVIDER);
+		const models = host.modelRegistry.getAvailable().filter((each) => each.provider === PROVIDER && !isVirtual(each));
 		if (models.length > 0) {
 			const saved = models.find(({ id }) => id === savedModel());
 			const who = accounts.map(({ label }) => label).join(", ");

@@ -146,6 +146,8 @@ export const whySchema = z.strictObject({
 	set: z.array(z.string()).optional(),
 	/** The account that serves next; null where none of the pool does. */
 	next: accountId.nullable(),
+	/** The link of the chain that serves in place of the pool; absent where none does. */
+	link: z.string().optional(),
 	/** The term that put the second behind it. */
 	decidedBy: z.string().nullable(),
 	/** By rank, then those without one. */
@@ -187,6 +189,10 @@ export const logSchema = z.strictObject({
 			cooling: z.number().optional(),
 			untried: z.number().optional(),
 			model: z.string().optional(),
+			/** The link of the chain that serves, was left or is closed, the one before it, and whether it costs money. */
+			link: z.string().optional(),
+			formerLink: z.string().optional(),
+			paid: z.boolean().optional(),
 			/** Class of an error of ours, and where in our code it came up, innermost first. */
 			error: z.string().optional(),
 			frames: z.array(z.string()).readonly().optional(),
@@ -270,6 +276,30 @@ export const capSchema = z.strictObject({
 	),
 });
 
+/** `chain --json`. */
+export const chainSchema = z.strictObject({
+	version: z.literal(1),
+	/** The model that uses the chain; null on a pi that has no virtual models. */
+	virtualModel: z.string().nullable(),
+	/** This session is on it. */
+	selected: z.boolean(),
+	/** In the order in which they are asked. */
+	links: z.array(
+		z.strictObject({
+			model: z.string(),
+			state: z.enum(["ready", "unknown-model", "virtual", "no-credentials", "not-offered", "no-account", "failed"]),
+			/** An API key, and a price above 0. */
+			paid: z.boolean(),
+			subscription: z.boolean(),
+			/** US dollars per million tokens, as pi's catalogue has them. */
+			price: z.strictObject({ input: z.number(), output: z.number() }).nullable(),
+			/** What it failed for, and when it is asked again; null also where something has to change first. */
+			reason: z.enum(["quota", "sign-in", "model", "unreached"]).nullable(),
+			until: time.nullable(),
+		}),
+	),
+});
+
 /** `only --json`. */
 export const onlySchema = z.strictObject({
 	version: z.literal(1),
@@ -291,6 +321,9 @@ export type CapDocument = z.output<typeof capSchema>;
 
 /** The document of `only --json`. */
 export type OnlyDocument = z.output<typeof onlySchema>;
+
+/** The document of `chain --json`. */
+export type ChainDocument = z.output<typeof chainSchema>;
 
 /** The document of `show --json`. */
 export type ShowDocument = z.output<typeof showSchema>;

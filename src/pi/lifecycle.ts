@@ -2,7 +2,7 @@ import type { ExtensionAPI, ExtensionContext, SessionMessageEntry } from "@mario
 import { within } from "../core/abort.ts";
 import type { Affinity } from "../core/affinity.ts";
 import type { Credentials } from "../core/credentials.ts";
-import { guarded } from "../core/defect-reports.ts";
+import { guarded, tellDefect } from "../core/defect-reports.ts";
 import type { PoolEvent } from "../core/events.ts";
 import type { AccountId, SessionId } from "../core/ids.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
@@ -14,7 +14,8 @@ import type { UsageMonitor } from "../core/usage-monitor.ts";
 import { maskedContext } from "./mask-emails.ts";
 import { modeOf, type Notice, writeNotice } from "./output.ts";
 import { codexModelLike, notServed } from "./plan-login.ts";
-import { forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
+import type { PoolModel } from "./pool-model.ts";
+import { baseUrlOf, forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
 import { createReturns } from "./returns.ts";
 
 /** Type of the session entry that remembers which account serves the session. */
@@ -30,6 +31,8 @@ interface Deps {
 	readonly usage: UsageMonitor;
 	readonly footer: { start(ctx: ExtensionContext): void; draw(): void; stop(): void };
 	readonly provider: Provider;
+	/** The virtual model, which comes and goes with the person's chain. */
+	readonly poolModel: Pick<PoolModel, "begin" | "keep">;
 	/** Keeps a prompt from the model that holds an address of a sign-in; the notice that takes its place. */
 	readonly takeStray: (prompt: string) => Notice | undefined;
 	/** Tells a newcomer how to begin; undefined where no first line is wanted. */
@@ -59,7 +62,7 @@ const LAST_WRITE_MS = 5000;
 export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, takeStray, welcome, noticeOf, isOnPlanLogin } =
 		deps;
-	const { settings, eventLog, clock, earlyWarnings, reminder, logins, beginTurn, folders } = deps;
+	const { settings, eventLog, clock, earlyWarnings, reminder, logins, beginTurn, folders, poolModel } = deps;
 	let current: ExtensionContext | undefined;
 	/** The account that serves the session now, and is not remembered in it yet. */
 	let unremembered: AccountId | undefined;
@@ -77,7 +80,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const askAgain = () => {
 		const model = current?.model;
 		if (!current?.hasUI || model?.provider !== PROVIDER || !settings().enabled) return;
-		usage.setBaseUrl(model.baseUrl);
+		const baseUrl = baseUrlOf(current);
+		if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
 		void usage.refreshStale();
 	};
 	const returns = createReturns(clock, () => {
@@ -85,6 +89,10 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		guarded(askAgain, "session", pool.emit);
 	});
 
+	const keepPoolModel = () => {
+		// A session that was replaced throws, and the next one begins with a look of its own.
+		void poolModel.keep(current).catch((error: unknown) => tellDefect(error, "session", pool.emit));
+	};
 	/** Not on the way of a request, and once for all that one brings about. */
 	const keepKeySoon = () => {
 		if (isKeyDue) return;
@@ -104,6 +112,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 
 	pool.subscribe((event) => {
 		provider.keepAvailability();
+		keepPoolModel();
 		keepKeySoon();
 		if (event.type === "served" && event.hasMoved) unremembered = event.account;
 		if (event.type === "served") void usage.follow(event.account, event.hasToldUsage);
@@ -126,6 +135,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 
 	/** Another process may have switched us off or on: this one follows, at the latest before its next request. */
 	const followSettings = async (ctx: ExtensionContext) => {
+		await poolModel.keep(ctx);
 		if (!provider.isOutOfStep()) return;
 		pool.emit({ type: "changed" });
 		forgetLoginInMemory(ctx);
@@ -150,6 +160,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		const present = account === undefined ? undefined : (pool.account(account)?.id ?? account);
 		affinity.begin(ctx.sessionManager.getSessionId(), present, at);
 		if (isCompacted) affinity.compacted();
+		poolModel.begin(ctx);
 		const warnings = earlyWarnings.splice(0);
 		for (const text of warnings) tell(ctx, "warning", text);
 		const session = ctx.sessionManager.getSessionId();

@@ -1,6 +1,7 @@
 import { type ExtensionContext, VERSION } from "@mariozechner/pi-coding-agent";
 import { offersPlanLogin } from "./host-version.ts";
 import { PROVIDER } from "./provider.ts";
+import { isVirtual } from "./virtual-models.ts";
 
 /** pi's provider whose ChatGPT sign-in is another grant, which never passes through us. */
 const PLAN_PROVIDER = "openai";
@@ -20,7 +21,7 @@ export function isOnPlanLogin(
 
 /** The Codex model to change to: the one of the same name, else the newest; undefined where pi knows none. */
 export function codexModelLike(model: ExtensionContext["model"], ctx: ExtensionContext): string | undefined {
-	const models = ctx.modelRegistry.getAll().filter(({ provider }) => provider === PROVIDER);
+	const models = ctx.modelRegistry.getAll().filter((each) => each.provider === PROVIDER && !isVirtual(each));
 	return (models.find(({ id }) => id === model?.id) ?? models.at(-1))?.id;
 }
 

@@ -9,6 +9,7 @@ import type { Handout } from "../core/handout.ts";
 import { type FailoverDeps, failover } from "../core/request-loop.ts";
 import { noAccountSignedIn, setIsEmpty, switchedOffHere, unexpected } from "../core/turn-texts.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
+import { isVirtual } from "./virtual-models.ts";
 
 /** pi's built-in provider, over which we register. */
 export const PROVIDER = "openai-codex";
@@ -50,8 +51,8 @@ export function isRepeatedByHost(words: string): boolean {
 
 /** Base URL of the Codex backend as pi has it, `models.json` included; undefined where pi knows no such model. */
 export function baseUrlOf({ model, modelRegistry }: ExtensionContext): string | undefined {
-	if (model?.provider === PROVIDER) return model.baseUrl;
-	return modelRegistry.getAll().find(({ provider }) => provider === PROVIDER)?.baseUrl;
+	const isPhysical = (each: ExtensionContext["model"]) => each?.provider === PROVIDER && !isVirtual(each);
+	return (isPhysical(model) ? model : modelRegistry.getAll().find(isPhysical))?.baseUrl;
 }
 
 /** 0.73.1 keeps the logins that it has read: one that left its file would serve on. Newer hosts look at the file. */

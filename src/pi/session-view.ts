@@ -8,7 +8,6 @@ import type { Pool } from "../core/pool.ts";
 import type { PoolView } from "../core/pool-view.ts";
 import type { Clock, SettingsStore } from "../core/ports.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";
-import { PROVIDER } from "./provider.ts";
 import { viewOf } from "./view-of-pool.ts";
 
 /** The pool as the session in front of the person sees it. */
@@ -34,14 +33,16 @@ interface Deps {
 	readonly settings: Pick<SettingsStore, "read">;
 	/** The Codex model that the person has saved as the default. */
 	readonly savedModel: () => string | undefined;
+	/** The Codex model of a session that is on one, or on the virtual model. */
+	readonly codexId: (host: ExtensionContext) => string | undefined;
 	readonly clock: Clock;
 }
 
 /** Creates it. */
-export function createSessionView({ pool, affinity, link, settings, savedModel, clock }: Deps): SessionView {
-	const request = ({ model, sessionManager }: ExtensionContext): SelectionRequest => ({
-		modelId: model?.provider === PROVIDER ? model.id : savedModel(),
-		sessionId: sessionManager.getSessionId(),
+export function createSessionView({ pool, affinity, link, settings, savedModel, codexId, clock }: Deps): SessionView {
+	const request = (host: ExtensionContext): SelectionRequest => ({
+		modelId: codexId(host) ?? savedModel(),
+		sessionId: host.sessionManager.getSessionId(),
 		affinity: affinity.account(),
 		served: affinity.lastServed(),
 		patienceMs: settings.read().rotation.maxWaitMs,

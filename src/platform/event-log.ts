@@ -26,13 +26,17 @@ const TRIES = 3;
 const ID = /^[\w.:/+-]{1,80}$/;
 /** A code, or a few words of ours: without a digit, of which every token has many. */
 const WORD = /^[A-Za-z_ -]{1,40}$/;
+/** A link of the chain, or the value of a preference, which may be a list of links. */
+const LINKS = /^[\w.:/+@,-]{1,300}$/;
 const UNKNOWN_WORD = "other";
-const IDS = ["account", "from", "scope", "window", "model", "setting", "value"] as const;
+const IDS = ["account", "from", "scope", "window", "model", "setting"] as const;
+const LISTS = ["link", "formerLink", "value"] as const;
 const WORDS = ["reason", "decidedBy", "error"] as const;
 
 const optionalAccount = lenient(z.string().check(z.regex(ACCOUNT_ID)));
 const optionalId = lenient(z.string().check(z.regex(ID)));
 const optionalWord = lenient(z.string().check(z.regex(WORD)));
+const optionalLink = lenient(z.string().check(z.regex(LINKS)));
 const optionalNumber = lenient(z.number());
 const time = z.pipe(
 	z.pipe(
@@ -60,10 +64,13 @@ const lineSchema = z.object({
 	cooling: optionalNumber,
 	untried: optionalNumber,
 	model: optionalId,
+	link: optionalLink,
+	formerLink: optionalLink,
+	paid: lenient(z.literal(true)),
 	error: optionalWord,
 	frames: lenient(z.readonly(z.array(z.string().check(z.regex(FRAME))).check(z.maxLength(MOST_FRAMES)))),
 	setting: optionalId,
-	value: optionalId,
+	value: optionalLink,
 	decidedBy: optionalWord,
 	terms: lenient(z.record(z.string().check(z.regex(WORD)), z.number())),
 });
@@ -127,18 +134,19 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 }
 
 function lineOf(decision: Decision, now: number, pid: number): string {
-	const checked = (names: readonly (typeof IDS | typeof WORDS)[number][], shape: RegExp) =>
+	const checked = (names: readonly (typeof IDS | typeof LISTS | typeof WORDS)[number][], shape: RegExp) =>
 		names.map((name) => {
 			const word = decision[name];
 			return [name, word === undefined || shape.test(word) ? word : UNKNOWN_WORD] as const;
 		});
-	const { kind, session, until, guessed, leftPercent, total, cooling, untried, frames, terms } = decision;
+	const { kind, session, until, guessed, paid, leftPercent, total, cooling, untried, frames, terms } = decision;
 	const line = {
 		at: iso(now),
 		pid,
 		kind,
 		session: session === undefined ? undefined : hashOf(session),
-		...Object.fromEntries([...checked(IDS, ID), ...checked(WORDS, WORD)]),
+		...Object.fromEntries([...checked(IDS, ID), ...checked(LISTS, LINKS), ...checked(WORDS, WORD)]),
+		paid: paid || undefined,
 		until: iso(until) ?? undefined,
 		guessed: guessed || undefined,
 		leftPercent,

@@ -1,10 +1,11 @@
 import * as z from "zod/mini";
 import type { Credential } from "../core/account.ts";
+import { ownValue } from "../core/own-value.ts";
 import type { LockedPiAuth, PiAuth, PiLogin } from "../core/ports.ts";
 import type { StagedFile } from "./atomic-file.ts";
 import { isMissing } from "./errors.ts";
 import { parseJson } from "./json.ts";
-import { tokenSchema, tokenTimes } from "./jwt.ts";
+import { fingerprint, tokenSchema, tokenTimes } from "./jwt.ts";
 import { lenient } from "./lenient.ts";
 import { withLockUnlessBusy } from "./lock.ts";
 import { changePiFile, rewrite, stageBeside } from "./pi-file.ts";
@@ -36,6 +37,11 @@ export function openPiAuth(path: string): PiAuth {
 		signature: () => signatureOf(path),
 		peek: () => readLogin(path),
 		hasPlanLogin: () => hasPlanLoginIn(readTextIfAny(path)),
+		loginMark: (provider) => {
+			const stored = parseJson(fileSchema, readTextIfAny(path));
+			const entry = stored && ownValue(stored, provider);
+			return entry === undefined ? undefined : fingerprint(JSON.stringify(entry));
+		},
 		read: (signal) => locked(signal, async () => readLogin(path)),
 		exclusively: async (work, signal) => {
 			const staged = await stageBeside(path);

@@ -64,6 +64,25 @@ export const BEYOND_PREFERENCES: readonly Preference<BeyondSettings>[] = [
 	),
 ];
 
+/** One entry of the chain: a provider and the id of a model, which may have slashes of its own. */
+const linkSchema = z.string().check(z.regex(/^[^\s/]+\/\S+$/), z.maxLength(200));
+
+/** A stored chain, entry by entry: the links that will do, and where the others stand, with what each has to be. */
+export function chainIn(stored: unknown): {
+	readonly chain: readonly string[];
+	readonly problems: readonly { readonly at: number; readonly wanted: string }[];
+} {
+	const chain: string[] = [];
+	const problems: { readonly at: number; readonly wanted: string }[] = [];
+	for (const [at, entry] of (Array.isArray(stored) ? stored : []).entries()) {
+		const { data } = linkSchema.safeParse(entry);
+		if (data === undefined) problems.push({ at, wanted: "a model as provider/model" });
+		else if (chain.includes(data)) problems.push({ at, wanted: `listed once, and ${data} stands before it` });
+		else chain.push(data);
+	}
+	return { chain, problems };
+}
+
 /** Every value of `footer`. The next one is one entry here. */
 export const FOOTER_PREFERENCES: readonly Preference<FooterSettings>[] = [
 	preference("usage", "percent that is left, or used", oneOf(USAGE_MODES)),

@@ -9,6 +9,7 @@ import { changePiFile } from "./pi-file.ts";
 import { readTextNow } from "./regular-file.ts";
 import {
 	BEYOND_PREFERENCES,
+	chainIn,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
 	type Preference,
@@ -153,11 +154,27 @@ function toSettings(
 	return {
 		...general,
 		rotation: readAll(ROTATION_PREFERENCES, DEFAULT_SETTINGS.rotation, rotation, `${SETTINGS_KEY}.rotation`),
-		beyond: readAll(BEYOND_PREFERENCES, DEFAULT_SETTINGS.beyond, beyond, `${SETTINGS_KEY}.beyond`),
+		beyond: {
+			...readAll(BEYOND_PREFERENCES, DEFAULT_SETTINGS.beyond, beyond, `${SETTINGS_KEY}.beyond`),
+			chain: readChain(beyond.chain, complain),
+		},
 		caps: capsIn(ours.caps, `${SETTINGS_KEY}.caps`, complain),
 		sets: setsIn(ours.sets, `${SETTINGS_KEY}.sets`, complain),
 		footer: readAll(FOOTER_PREFERENCES, DEFAULT_SETTINGS.footer, footer, `${SETTINGS_KEY}.footer`),
 	};
+}
+
+/** The chain, without the entries that will not do. */
+function readChain(
+	stored: unknown,
+	complain: (name: string, wanted: string, instead?: string) => void,
+): readonly string[] {
+	const name = `${SETTINGS_KEY}.beyond.chain`;
+	if (stored === undefined) return DEFAULT_SETTINGS.beyond.chain;
+	if (!Array.isArray(stored)) complain(name, "a list of models");
+	const { chain, problems } = chainIn(stored);
+	for (const { at, wanted } of problems) complain(`${name}[${at}]`, wanted, "it is left out");
+	return chain;
 }
 
 /** The stored group of the footer; without one, the keys that pi-multicodex 2.x stored. */

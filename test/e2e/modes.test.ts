@@ -120,6 +120,7 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	footer: ["footer", "footer usage=used"],
 	rotation: ["rotation", "rotation policy=in-order"],
 	beyond: ["beyond", "beyond credits=ask", "beyond forget"],
+	chain: ["chain", "chain --json", "chain clear"],
 	why: ["why", "why --json"],
 	log: ["log", "log --json"],
 	redeem: ["redeem", "redeem --json"],

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import {
 	capSchema,
+	chainSchema,
 	logSchema,
 	onlySchema,
 	redeemSchema,
@@ -130,6 +131,11 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		{ line: "beyond", says: /^credits +own/ },
 		{ line: "beyond credits=ask", says: /^credits +ask/ },
 		{ line: "beyond forget", says: /^There is no yes for today to forget\.$/ },
+	],
+	chain: [
+		{ line: "chain", says: /^The chain is empty: / },
+		{ line: "chain --json", says: /^\{/, schema: chainSchema },
+		{ line: "chain clear", says: /^The chain was empty already\.$/ },
 	],
 	why: [
 		{ line: "why", says: / serves next \(in-order\)/ },

@@ -365,6 +365,8 @@ export interface FakePiAuth extends PiAuth {
 	reads: number;
 	/** pi is signed in with ChatGPT under its provider `openai`. */
 	isOnPlan: boolean;
+	/** What tells the stored credentials of a provider from later ones. */
+	readonly marks: Map<string, string>;
 	/** Runs while the lock is being had, as another process's turn. */
 	beforeLock: (() => void) | undefined;
 }
@@ -408,6 +410,7 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 		isFull: false,
 		reads: 0,
 		isOnPlan: false,
+		marks: new Map(),
 		beforeLock: undefined,
 		signature: () => (current.kind === "none" ? undefined : `version-${changes}`),
 		peek: () => {
@@ -415,6 +418,7 @@ export function aPiAuth(login: PiLogin = { kind: "none" }): FakePiAuth {
 			return auth.torn ? { kind: "unreadable" } : current;
 		},
 		hasPlanLogin: () => auth.isOnPlan,
+		loginMark: (provider) => auth.marks.get(provider),
 		read: () =>
 			locked(async () => {
 				auth.reads += 1;

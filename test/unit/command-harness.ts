@@ -14,11 +14,13 @@ import { createCommands } from "../../src/features/index.ts";
 import type { DeviceDialog, LoginDialog } from "../../src/features/sign-in/ports.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../../src/features/verify/rules.ts";
 import type { CommandList } from "../../src/pi/command.ts";
+import { createPoolModel } from "../../src/pi/pool-model.ts";
 import { completionsFor, registerCommand } from "../../src/pi/router.ts";
 import { defaultLabel } from "../../src/platform/account-file.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
 import {
 	BEYOND_PREFERENCES,
+	chainIn,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
 	ROTATION_PREFERENCES,
@@ -102,10 +104,11 @@ export interface CommandHarness {
 export function createCommandHarness(
 	rows: readonly Account[] = [],
 	init: FakeContextInit = { mode: "tui" },
+	{ hasVirtualModels = false } = {},
 ): CommandHarness {
 	const harness = createHarness(...rows);
 	const { accounts, state, pool, clock } = harness;
-	const pi = aPi();
+	const pi = aPi({ hasVirtualModels });
 	const piAuth = aPiAuth();
 	const tokens = {
 		fingerprint,
@@ -138,6 +141,8 @@ export function createCommandHarness(
 			}
 			for (const { key, read } of BEYOND_PREFERENCES) beyond = read(values[`beyond.${key}`], beyond) ?? beyond;
 			for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
+			const chain = values["beyond.chain"];
+			if (chain !== undefined) beyond = { ...beyond, chain: chainIn(chain).chain };
 			harness.settings = { ...settings, rotation, beyond, footer };
 		},
 		change: async (edits) => {
@@ -168,6 +173,18 @@ export function createCommandHarness(
 			cli.syncs += 1;
 		},
 	};
+	const poolModel = createPoolModel(pi.api, {
+		pool,
+		affinity: harness.affinity,
+		link,
+		settings: settings.read,
+		savedModel: () => cli.savedModel,
+		loginMark: piAuth.loginMark,
+		recheckCooling: () => undefined,
+		beyond: { mayAsk: () => false, offers: () => [] },
+		isRepeatedByHost: () => false,
+		clock,
+	});
 	let asking = 0;
 	const commands = createCommands({
 		pool,
@@ -263,6 +280,7 @@ export function createCommandHarness(
 		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
 		hasPiLogin: () => piAuth.login.kind !== "none",
 		savedModel: () => cli.savedModel,
+		poolModel,
 		removeBackups: async () => {
 			cli.removals += 1;
 			return 2;

@@ -23,6 +23,8 @@ import {
 	switchedOn,
 } from "../../src/features/accounts/texts.ts";
 import { createBeyondPanel } from "../../src/features/beyond/panel.ts";
+import { createChainPanel } from "../../src/features/chain/panel.ts";
+import { chainAsText } from "../../src/features/chain/view.ts";
 import { createDashboard } from "../../src/features/dashboard/dashboard.ts";
 import { createPicker } from "../../src/features/dashboard/picker.ts";
 import { pinned, unpinned } from "../../src/features/dashboard/pin-texts.ts";
@@ -46,12 +48,14 @@ import {
 	signInAgainTitle,
 } from "../../src/features/sign-in/texts.ts";
 import { verifiedAsText } from "../../src/features/verify/view.ts";
+import type { ShownLink } from "../../src/pi/pool-model.ts";
 import { badLabel, type NextRequest, whatNow } from "../../src/ui-kit/account-texts.ts";
 import { createListCursor } from "../../src/ui-kit/list-cursor.ts";
 import { type ActQuestion, createQuestionPanel } from "../../src/ui-kit/question.ts";
 import { HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { runs } from "../support/tiers.ts";
+import { MODEL } from "./harness.ts";
 import { aPace } from "./pace.ts";
 import { planOf } from "./plans.ts";
 import { anyText, anyView, aShown, controlsIn } from "./pool-views.ts";
@@ -142,6 +146,7 @@ function footersOf(view: PoolView, words: string, width: number): string[] {
 	return [
 		{ ...model, active, ready: 2 },
 		{ ...model, active: undefined, ready: 0 },
+		{ ...model, active: undefined, ready: 0, waitingUntil: undefined, link: words },
 	].map((each) => footerLine(each, width, HOST.paint));
 }
 
@@ -258,8 +263,36 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		field.focused = true;
 		return drawn(field, width, [KEYS.confirm, pasteOf(words)]);
 	},
+	chain: async ({ words, more, room }, width) => {
+		const links = [words, more, "anthropic/claude-opus-5-5"].map((name, at) => aLink(name, { isPaid: at > 0 }));
+		const panel = createChainPanel({
+			...HOST,
+			view: () => ({ isAvailable: room % 2 === 0, isSelected: false, links, now: NOW }),
+			candidates: () => [words, more, "groq/fast"],
+			look: (name) => aLink(name),
+			add: async () => words,
+			remove: async () => more,
+			move: async () => undefined,
+			close: nothing,
+			room: () => room,
+		});
+		panel.focused = true;
+		const before = drawn(panel, width, [KEYS.down, "d", "x", "a", pasteOf(words), KEYS.confirm]);
+		await settled();
+		return [...before, ...drawn(panel, width, ["a", pasteOf("no such model")])];
+	},
 	"footer-line": ({ view, words }, width) => footersOf(view, words, width),
 };
+
+const aLink = (name: string, rest: Partial<ShownLink> = {}): ShownLink => ({
+	name,
+	model: { ...MODEL, cost: { input: 5, output: 25, cacheRead: 0, cacheWrite: 0 } },
+	obstacle: rest.isPaid ? "failed" : undefined,
+	isPaid: false,
+	isSubscription: false,
+	closure: rest.isPaid ? { kind: "quota", until: NOW + HOUR_MS } : undefined,
+	...rest,
+});
 
 const LINK = `https://auth.example.test/oauth/authorize?${"scope=openid%20profile&".repeat(12)}`;
 const withoutLinks = (line: string) => line.replaceAll(`\x1b]8;;${LINK}\x07`, "").replaceAll("\x1b]8;;\x07", "");
@@ -301,6 +334,10 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 			{ at: NOW, pid: 1, kind, account: accounts[0]?.id, ...told },
 		]);
 		return logAsText(decisions, accounts, NOW, width);
+	},
+	"chain-list": ({ words, more }, width) => {
+		const links = [aLink(words), aLink(more, { isPaid: true })];
+		return chainAsText({ isAvailable: true, isSelected: false, links, now: NOW }, width);
 	},
 	refreshed: ({ view, words }) => {
 		const told = view.accounts.map(({ account, usage }, at) => {
@@ -356,6 +393,9 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 		const events: PoolEvent[] = [
 			...moves.map((first) => ({ type: "continued", first, to, remainingPercent: 3 }) as const),
 			{ type: "last-one", account: from, left },
+			{ type: "chain-serves", link: words, isPaid: true, from: more, back: undefined, asked },
+			{ type: "chain-left", link: words, asked },
+			{ type: "link-closed", link: words, reason: "quota", until: NOW + HOUR_MS },
 			{ type: "signed-out", account: from, reason: words },
 			{ type: "closed", account: from, reason: words },
 			{ type: "warning", text: words },

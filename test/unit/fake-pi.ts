@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
+import type { VirtualModels } from "../../src/pi/virtual-models.ts";
 
 /** What dialogs are given beside their words. */
 interface Dialog {
@@ -18,24 +19,31 @@ export interface FakePi {
 	readonly entries: { readonly type: string; readonly data: unknown }[];
 	/** Models that were chosen for the session. */
 	readonly models: unknown[];
+	/** Virtual models that are registered, by provider and id; on a host that has none this stays empty. */
+	readonly virtual: Map<string, VirtualDefinition>;
 	/** What `pi.events.emit` does. */
 	bus: (channel: string, payload: unknown) => void;
 	/** What the last handler answers. `data` is what the event has beside its type. */
 	fire(event: string, ctx: ExtensionCommandContext, data?: Record<string, unknown>): Promise<unknown>;
 }
 
+/** A virtual model, as it was registered. */
+export type VirtualDefinition = Parameters<VirtualModels["registerVirtualModel"]>[0];
+
 export interface FakeCommand {
 	getArgumentCompletions(typed: string): Promise<{ value: string; label: string; description?: string }[] | null>;
 	handler(args: string, ctx: ExtensionCommandContext): Promise<void>;
 }
 
-export function aPi(): FakePi {
+/** `hasVirtualModels`: as hosts from 0.99 on. */
+export function aPi({ hasVirtualModels = false } = {}): FakePi {
 	const handlers = new Map<string, Handler[]>();
 	const fake: Omit<FakePi, "api"> = {
 		registrations: [],
 		commands: new Map(),
 		entries: [],
 		models: [],
+		virtual: new Map(),
 		bus: () => undefined,
 		fire: async (event, ctx, data = {}) => {
 			let answer: unknown;
@@ -55,6 +63,10 @@ export function aPi(): FakePi {
 			fake.models.push(model);
 			return true;
 		},
+		...(hasVirtualModels && {
+			registerVirtualModel: (model: VirtualDefinition) => fake.virtual.set(`${model.provider}/${model.id}`, model),
+			unregisterVirtualModel: (provider: string, id: string) => fake.virtual.delete(`${provider}/${id}`),
+		}),
 	};
 	// Only what this extension uses of pi's large interface.
 	return Object.assign(fake, { api: api as unknown as ExtensionAPI });
@@ -70,6 +82,16 @@ const KEYS: Readonly<Record<string, string>> = {
 	"tui.select.cancel": "\x1b",
 };
 
+/** A model, as far as this extension looks at it. */
+export interface FakeModel {
+	readonly provider: string;
+	readonly id?: string;
+	readonly baseUrl?: string;
+	readonly api?: string;
+	readonly name?: string;
+	readonly cost?: { readonly input: number; readonly output: number };
+}
+
 /** A session's context, and what was shown in it. */
 export interface FakeContext {
 	readonly ctx: ExtensionCommandContext;
@@ -81,9 +103,12 @@ export interface FakeContext {
 	readonly questions: string[];
 	/** What stood below each question, or was offered with it. */
 	readonly details: string[];
-	model: { provider: string; baseUrl: string } | undefined;
+	model: FakeModel | undefined;
 	/** Models that the session could use. */
-	models: readonly { readonly provider: string; readonly id: string; readonly baseUrl: string }[];
+	models: readonly FakeModel[];
+	/** Providers of them without sign-in and key, and those with a sign-in in place of a key. */
+	readonly unsigned: Set<string>;
+	readonly subscribed: Set<string>;
 	/** What the person answers: to a choice, to a question, and to one for text. */
 	choice: string | undefined;
 	consent: boolean;
@@ -129,6 +154,8 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		details: [],
 		model: { provider: "openai-codex", baseUrl: "http://127.0.0.1:1/backend-api" },
 		models: [],
+		unsigned: new Set(),
+		subscribed: new Set(),
 		choice: undefined,
 		choices: [],
 		consent: true,
@@ -216,7 +243,15 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		get model() {
 			return fake.model;
 		},
-		modelRegistry: { refresh: () => undefined, getAll: () => fake.models, getAvailable: () => fake.models },
+		modelRegistry: {
+			refresh: () => undefined,
+			getAll: () => fake.models,
+			getAvailable: () => fake.models.filter(({ provider }) => !fake.unsigned.has(provider)),
+			find: (provider: string, id: string) =>
+				fake.models.find((model) => model.provider === provider && model.id === id),
+			hasConfiguredAuth: ({ provider }: FakeModel) => !fake.unsigned.has(provider),
+			isUsingOAuth: ({ provider }: FakeModel) => fake.subscribed.has(provider),
+		},
 		cwd,
 		sessionManager: { getSessionId: () => sessionId, getBranch: () => branch },
 	};

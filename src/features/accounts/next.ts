@@ -13,7 +13,7 @@ import * as texts from "./texts.ts";
 interface Ports {
 	readonly pool: Pool;
 	readonly affinity: Pick<Affinity, "moveTo">;
-	readonly session: Pick<SessionView, "next">;
+	readonly session: Pick<SessionView, "next" | "request">;
 	readonly settings: Pick<SettingsStore, "read">;
 	readonly clock: Clock;
 }
@@ -60,7 +60,7 @@ async function moveOn(host: ExtensionCommandContext, ports: Ports): Promise<Outc
 
 /** Who would serve the session's next request, and who comes after that account. */
 function moveFor(host: ExtensionCommandContext, { pool, session }: Ports) {
-	const asked = { modelId: host.model?.id ?? "", sessionId: host.sessionManager.getSessionId() };
+	const asked = { modelId: session.request(host).modelId ?? "", sessionId: host.sessionManager.getSessionId() };
 	const from = session.next(host);
 	// Without what the session is on, the order is that of the policy; nothing moves onto bought credits.
 	const order = pool

@@ -159,6 +159,18 @@ const LINES = {
 			return `a defect of pi-multicodex: ${error ?? "?"}${frame === undefined ? "" : ` at ${frame}`} (${why})`;
 		},
 	},
+	"chain-serves": {
+		text: ({ link, formerLink, paid, account, name, clock }) => {
+			const instead = formerLink === undefined ? "no account can serve" : `in place of ${formerLink}`;
+			const back = account === undefined || clock === undefined ? "" : `, ${name} back ${clock}`;
+			return `${link ?? "?"} serves: ${instead}${paid ? ", paid" : ""}${back}`;
+		},
+	},
+	"chain-left": { text: ({ link }) => `the pool serves again, in place of ${link ?? "?"}` },
+	"link-closed": {
+		text: ({ link, reason, clock }) =>
+			`${link ?? "?"}: not asked${clock ? ` before ${clock}` : ""}, ${linkReason(reason)}`,
+	},
 	exhausted: {
 		text: ({ total, cooling, untried, clock }) => {
 			const back = clock ? `, first back ${clock}` : "";
@@ -177,6 +189,17 @@ function sentence(decision: LoggedDecision, nameOf: (id: string | undefined) => 
 		clock: until === undefined ? undefined : `${about(guessed)}${formatClock(until, now)}`,
 		why: humanize(reason ?? "?"),
 	});
+}
+
+/** Why a link of the chain was closed. A newer version may have a reason that is not known here. */
+function linkReason(reason = "?"): string {
+	const known: Readonly<Record<string, string>> = {
+		quota: "out of quota",
+		"sign-in": "its sign-in or key was not accepted",
+		model: "its provider does not offer the model",
+		unreached: "it could not be reached",
+	};
+	return ownValue(known, reason) ?? humanize(reason);
 }
 
 /** How many could not serve because they rested or were out of quota; of the others the log says why by itself. */

@@ -2,6 +2,7 @@ import type { PiLoginSync } from "../../core/pi-login-sync.ts";
 import type { SettingsStore } from "../../core/ports.ts";
 import { jsonChoice, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
+import type { PoolModel } from "../../pi/pool-model.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { whyAsJson, whyAsText } from "./why.ts";
 
@@ -13,10 +14,11 @@ interface Ports {
 	readonly link: Pick<PiLoginSync, "isForeign">;
 	readonly settings: Pick<SettingsStore, "read">;
 	readonly session: Pick<SessionView, "plan" | "request">;
+	readonly poolModel: Pick<PoolModel, "serving">;
 }
 
 /** `/multicodex why`: the account that the next request of this session takes, by the rules that choose it. */
-export function createWhy({ link, settings, session }: Ports): Subcommand<Args> {
+export function createWhy({ link, settings, session, poolModel }: Ports): Subcommand<Args> {
 	const usage = "why [--json]";
 	return {
 		name: "why",
@@ -32,7 +34,14 @@ export function createWhy({ link, settings, session }: Ports): Subcommand<Args> 
 			const { enabled: isEnabled, rotation } = settings.read();
 			const { modelId: model } = session.request(host);
 			const { policy } = rotation;
-			const view = { plan: session.plan(host), isEnabled, isForeign: link.isForeign(), policy, model };
+			const view = {
+				plan: session.plan(host),
+				isEnabled,
+				isForeign: link.isForeign(),
+				policy,
+				model,
+				link: poolModel.serving(host),
+			};
 			return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson };
 		},
 	};

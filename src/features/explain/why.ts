@@ -26,10 +26,12 @@ export interface WhyView {
 	readonly policy: string;
 	/** Undefined where the session uses none of Codex. */
 	readonly model: string | undefined;
+	/** The link of the chain that serves in place of the pool. */
+	readonly link?: string | undefined;
 }
 
 /** The JSON document of `why --json`, version 1. Ids only; times are ISO 8601. */
-export function whyAsJson({ plan, isEnabled, isForeign, policy, model }: WhyView): WhyDocument {
+export function whyAsJson({ plan, isEnabled, isForeign, policy, model, link }: WhyView): WhyDocument {
 	const [first, second] = plan.order;
 	return {
 		version: 1,
@@ -38,6 +40,7 @@ export function whyAsJson({ plan, isEnabled, isForeign, policy, model }: WhyView
 		model: model ?? null,
 		...(plan.set && { set: [...plan.set.accounts] }),
 		next: first && !isForeign ? first.account.id : null,
+		...(link !== undefined && { link }),
 		decidedBy: second?.decidedBy ?? null,
 		candidates: [
 			...plan.order.map(({ account, rank, gate, decidedBy, terms }) => ({
@@ -97,10 +100,11 @@ const SWITCHED_OFF = "pi-multicodex is off: pi serves by itself. After /multicod
 
 const FOREIGN = "auth.json holds an API key for openai-codex, which serves as it is. After /logout in pi it would be:";
 
-function headline({ plan, isEnabled, isForeign, policy }: WhyView): string {
+function headline({ plan, isEnabled, isForeign, policy, link }: WhyView): string {
 	if (!isEnabled) return SWITCHED_OFF;
 	if (isForeign) return FOREIGN;
 	const [first, second] = plan.order;
+	if (!first && link !== undefined) return `${printable(link)} serves next, from your chain. ${noneReady(plan)}`;
 	if (!first) return noneReady(plan);
 	const name = printable(first.account.label);
 	if (first.gate?.kind === "credits") {

@@ -29,6 +29,10 @@ interface Deps {
 	readonly settings: () => Settings;
 	/** True while pi holds a key of its own for Codex. */
 	readonly isForeign: () => boolean;
+	/** The Codex model of a session that is on one, or on the virtual model. */
+	readonly codexId: (ctx: ExtensionContext) => string | undefined;
+	/** The link of the chain that serves the session; undefined while the pool does. */
+	readonly serving: (ctx: ExtensionContext) => string | undefined;
 	/** Runs with every minute's redraw. */
 	readonly onTick: () => void;
 	/**
@@ -43,7 +47,8 @@ const COUNTDOWN_MS = 1000;
 const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
-export function createFooter({ pool, affinity, settings, isForeign, onTick, followStores }: Deps): Footer {
+export function createFooter(deps: Deps): Footer {
+	const { pool, affinity, settings, isForeign, codexId, serving, onTick, followStores } = deps;
 	let context: ExtensionContext | undefined;
 	/** By request: one that ends leaves the countdown of another. */
 	const waits = new Map<number, Waiting>();
@@ -59,7 +64,7 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 		// A client that draws by itself is given words, not a terminal's colours.
 		const hasColours = modeOf(ctx) === "tui";
 		const columns = process.stdout.columns ?? DEFAULT_COLUMNS;
-		const [modelId, sessionId] = [ctx.model?.id, ctx.sessionManager.getSessionId()];
+		const [modelId, sessionId] = [codexId(ctx), ctx.sessionManager.getSessionId()];
 		const now = settings();
 		const plan = pool.plan({
 			modelId,
@@ -69,10 +74,12 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 			patienceMs: now.rotation.maxWaitMs,
 		});
 		const [soonest] = [...waits.values()].sort((a, b) => a.until - b.until);
+		const link = serving(ctx);
 		const model = footerModel(plan, now, {
 			isForeign: isForeign(),
 			waiting: soonest,
 			isAsking,
+			link,
 			hasKeys: hasColours,
 			floorsOf: pool.floors,
 		});
@@ -152,7 +159,7 @@ export function createFooter({ pool, affinity, settings, isForeign, onTick, foll
 export function footerModel(
 	plan: Plan,
 	settings: Settings,
-	{ isForeign, waiting, isAsking = false, hasKeys = false, floorsOf }: Surroundings,
+	{ isForeign, waiting, isAsking = false, link, hasKeys = false, floorsOf }: Surroundings,
 ): FooterModel {
 	const { order, lastResort, total, now, next, pinned } = plan;
 	const [ranked] = [...order, ...lastResort].filter(({ account }) => account === next);
@@ -176,6 +183,7 @@ export function footerModel(
 		waitingUntil: waiting?.until,
 		waitsForRoom: waiting?.forRoom ?? false,
 		isAsking,
+		link,
 		hasKeys,
 		now,
 	};
@@ -193,6 +201,7 @@ interface Surroundings extends Pick<FooterModel, "isForeign"> {
 	readonly waiting?: Waiting | undefined;
 	/** A question how a turn goes on is open. */
 	readonly isAsking?: boolean;
+	readonly link?: string | undefined;
 	readonly hasKeys?: boolean;
 	/** The caps on an account. */
 	readonly floorsOf?: ((account: Account) => Floors | undefined) | undefined;

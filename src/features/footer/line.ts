@@ -49,6 +49,8 @@ export interface FooterModel {
 	readonly waitsForRoom: boolean;
 	/** A turn waits for the person to say how it goes on. */
 	readonly isAsking?: boolean;
+	/** The link of the chain that serves in place of the pool. */
+	readonly link?: string | undefined;
 	readonly now: number;
 }
 
@@ -239,12 +241,13 @@ function drawReady({ active, ready, total, settings }: FooterModel, has: Has): L
 
 /** When no account is at work: off, no account, waiting, none ready. From the shortest to the richest. */
 function specialLines(model: FooterModel): Form[] | undefined {
-	const { isEnabled, isForeign, active, total, ready, waitingUntil, first, setFolder, now } = model;
+	const { isEnabled, isForeign, active, total, ready, waitingUntil, link, first, setFolder, now } = model;
 	const off: Line = [span("warning", "off")];
 	if (!isEnabled) return forms([off], [named(off)], [named(off), dim("/multicodex on")]);
 	if (isForeign) {
 		return forms([dim("API key")], [dim("codex API key")], [dim("codex pi's own API key"), dim("no rotation")]);
 	}
+	if (link !== undefined) return linkLines(model, link);
 	if (total === 0 && setFolder !== undefined) {
 		const none = "no account of this set";
 		return forms(
@@ -270,6 +273,21 @@ function specialLines(model: FooterModel): Form[] | undefined {
 	const set = setFolder === undefined ? [] : [dim(setName(setFolder))];
 	const usual = [[none], [none, dim(`back ${clock}`)], [named(none), back], [named(none), long]];
 	return forms(...usual, ...(set.length > 0 ? [[named(none), ...set, long]] : []));
+}
+
+/** A link of the chain serves: which one, and when the first account is back. */
+function linkLines({ ready, total, first, now }: FooterModel, link: string): Form[] {
+	const name = printable(link);
+	const short: Line = [span("warning", name.slice(name.lastIndexOf("/") + 1))];
+	const serves: Line = [span("warning", name), ...dim(" serves")];
+	const count: Line = [span(ready > 0 ? "dim" : "error", `${ready}/${total} ready`)];
+	const lines: (readonly Line[])[] = [[short], [count, short], [named(count), serves]];
+	if (!first || ready > 0) return forms(...lines);
+	const back: Line = [
+		span("text", printable(first.label)),
+		...dim(` back ${about(first.isGuess)}${formatClock(first.readyAt, now)}`),
+	];
+	return forms(...lines, [named(count), serves, back]);
 }
 
 /** What the request waits for: which account, when, and how to end that. */

@@ -1,6 +1,7 @@
 import { printable } from "../../core/account.ts";
 import { type EventTable, mapEvent, type PoolEvent } from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
+import { LINK_FAILURES } from "../../core/turn-texts.ts";
 import type { Notice } from "../../pi/output.ts";
 import { leftOf, signInAgain, whySignedOut } from "../../ui-kit/account-texts.ts";
 import { about, formatClock, formatDuration, formatPercent, windowLabel } from "../../ui-kit/format.ts";
@@ -24,6 +25,12 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 		text: `Codex: no account has included quota left. This session goes on with ${account.label} on its bought credits until ${formatClock(until, now)}.`,
 	}),
 	"on-reserve-model": (event) => ({ level: "warning", text: onReserveModel(event) }),
+	"chain-serves": (event, { now }) => ({ level: event.isPaid ? "warning" : "info", text: chainServes(event, now) }),
+	"chain-left": ({ link }) => ({
+		level: "info",
+		text: `Codex: an account is back. It serves in place of ${printable(link)}.`,
+	}),
+	"link-closed": (event, { now }) => ({ level: "warning", text: linkClosed(event, now) }),
 	"signed-out": ({ account, reason }) => ({
 		level: "warning",
 		text: `Codex account ${account.label} was signed out: ${printable(whySignedOut(account, reason))}. ${signInAgain(account)}`,
@@ -113,6 +120,16 @@ function reserveModelClosed(event: Extract<PoolEvent, { type: "cooling" }>, now:
 			? `Luna Reserve of ${account.label} is used up until ${clock}.`
 			: `${account.label} may not use Luna Reserve. It is not asked for there again before ${clock}.`;
 	return { level: "warning", text: `Codex: ${text}` };
+}
+
+function chainServes({ link, isPaid, back }: Extract<PoolEvent, { type: "chain-serves" }>, now: number): string {
+	const until = back ? ` until ${about(back.isGuess)}${formatClock(back.at, now)}` : "";
+	return `Codex: no account can serve${until}. ${printable(link)} answers${isPaid ? ", paid by the token" : ""}.`;
+}
+
+function linkClosed({ link, reason, until }: Extract<PoolEvent, { type: "link-closed" }>, now: number): string {
+	const when = until === undefined ? "" : ` before ${formatClock(until, now)}`;
+	return `Codex: ${printable(link)} ${LINK_FAILURES[reason]}. It is not asked again${when || " in this session"}.`;
 }
 
 function lastOne({ account, left }: Extract<PoolEvent, { type: "last-one" }>, now: number): string {

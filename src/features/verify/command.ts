@@ -7,6 +7,7 @@ import type { Clock, EventLog, SettingsStore } from "../../core/ports.ts";
 import { includedOf, windowName } from "../../core/quota.ts";
 import { type Outcome, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { isOnPlanLogin } from "../../pi/plan-login.ts";
+import type { PoolModel } from "../../pi/pool-model.ts";
 import { baseUrlOf, rivalIn } from "../../pi/provider.ts";
 import { isFolder, realFolder } from "../../platform/session-folders.ts";
 import type { HealthCheck } from "./disk.ts";
@@ -48,6 +49,7 @@ interface Ports {
 	readonly eventLog: Pick<EventLog, "read">;
 	readonly clock: Clock;
 	readonly isFromSource: boolean;
+	readonly poolModel: Pick<PoolModel, "isAvailable" | "shown">;
 }
 
 /** `/multicodex verify`: what is wrong, and what to do about it. Changes nothing without `--fix`. */
@@ -76,7 +78,7 @@ export function createVerify(ports: Ports): Subcommand<Args> {
 async function verified(
 	host: ExtensionCommandContext,
 	{ isFixing, asJson }: Args,
-	{ health, pool, settings, clock, eventLog, isFromSource }: Ports,
+	{ health, pool, settings, clock, eventLog, isFromSource, poolModel }: Ports,
 ): Promise<Outcome> {
 	const repairs = isFixing ? await health.repair() : [];
 	const [disk, endpoints, decisions] = await Promise.all([
@@ -96,6 +98,7 @@ async function verified(
 		sets: setsIn(host, disk.accounts, { pool, settings }),
 		caps: capsIn({ pool, settings, clock }),
 		rival: rivalIn(host),
+		chain: { isAvailable: poolModel.isAvailable, links: poolModel.shown(host) },
 		defects: decisions.filter(({ kind }) => kind === "defect").length,
 		environment: [
 			...VARIABLES.filter((name) => process.env[name]),

@@ -1,4 +1,5 @@
 import type { Account } from "../../core/account.ts";
+import type { LinkObstacle } from "../../core/chain.ts";
 import { accountWith } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { isBefore, offersPlanLogin } from "../../pi/host-version.ts";
@@ -120,6 +121,11 @@ export interface HealthFacts extends DiskFacts {
 	readonly rival: "none" | "another" | "not-visible";
 	readonly sets?: readonly SetFact[];
 	readonly caps?: readonly CapFact[];
+	/** The links of the chain as they stand, and whether this host has the virtual model that uses them. */
+	readonly chain?: {
+		readonly isAvailable: boolean;
+		readonly links: readonly { readonly name: string; readonly obstacle: LinkObstacle | undefined }[];
+	};
 	/** How many defects of ours the log holds. */
 	readonly defects: number;
 	/** Variables in effect, by name. */
@@ -178,6 +184,12 @@ export type FindingCode =
 	| "rival-another"
 	| "rival-not-visible"
 	| "switched-off"
+	| "chain-good"
+	| "chain-no-host"
+	| "chain-unknown"
+	| "chain-virtual"
+	| "chain-unsigned"
+	| "chain-not-offered"
 	| "setting-bad"
 	| "set-holds"
 	| "set-empty"
@@ -228,6 +240,7 @@ export function diagnose(facts: HealthFacts): Finding[] {
 		...(facts.endpoints.some(({ name }) => name === "backend") ? [] : [finding("endpoint-unknown", "note", "backend")]),
 		...ofClock(facts.endpoints),
 		...ofHost(facts),
+		...ofChain(facts),
 		...facts.settings.map((text) => finding("setting-bad", "warning", "settings.json", undefined, text)),
 		...(facts.sets ?? []).flatMap(ofSet),
 		...(facts.caps ?? []).map((cap) => ofCap(cap, facts.accounts)),
@@ -398,6 +411,28 @@ function ofCap({ id, window, floorPercent, isReached, isReported }: CapFact, acc
 	if (isReached) return finding("cap-reached", "note", id, floorPercent, window);
 	const code = isReported === false ? "cap-unreported" : "cap-kept";
 	return finding(code, "note", id, floorPercent, window);
+}
+
+/** What keeps a link from ever being asked. What passes by itself is no finding. */
+const CHAIN_CODES: Partial<Record<LinkObstacle, FindingCode>> = {
+	"unknown-model": "chain-unknown",
+	virtual: "chain-virtual",
+	"no-credentials": "chain-unsigned",
+	"not-offered": "chain-not-offered",
+};
+
+function ofChain({ chain }: HealthFacts): Finding[] {
+	if (!chain || chain.links.length === 0) return [];
+	const bad = chain.links.flatMap(({ name, obstacle }) => {
+		const code = obstacle && CHAIN_CODES[obstacle];
+		return code ? [finding(code, "warning", name)] : [];
+	});
+	const good = chain.links.length - bad.length;
+	return [
+		...bad,
+		...(good > 0 ? [finding("chain-good", "ok", undefined, good)] : []),
+		...(chain.isAvailable ? [] : [finding("chain-no-host", "note")]),
+	];
 }
 
 function ofVariable(name: string): Finding {

@@ -183,6 +183,27 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: "Whether another extension has registered over openai-codex is not visible on this version of pi.",
 	}),
 	"switched-off": () => ({ text: "pi-multicodex is off.", advice: "/multicodex on" }),
+	"chain-good": ({ figure = 0 }) => ({ text: `${plural(figure, "link")} of the chain can be asked.` }),
+	"chain-no-host": () => ({
+		text: "A chain is set, and this pi has no virtual models, which 0.99 and later have.",
+		advice: "While no account can serve, /model switches to a link by hand.",
+	}),
+	"chain-unknown": ({ subject }) => ({
+		text: `pi knows no model ${subject}, which is on the chain.`,
+		advice: `/multicodex chain remove ${subject}`,
+	}),
+	"chain-virtual": ({ subject }) => ({
+		text: `${subject} is on the chain, and a virtual model cannot be a link of it.`,
+		advice: `/multicodex chain remove ${subject}`,
+	}),
+	"chain-unsigned": ({ subject }) => ({
+		text: `${subject} is on the chain, and its provider has neither a sign-in nor a key.`,
+		advice: "/login",
+	}),
+	"chain-not-offered": ({ subject }) => ({
+		text: `${subject} is on the chain, and none of the accounts may use it.`,
+		advice: `/multicodex chain remove ${subject}`,
+	}),
 	"setting-bad": ({ detail }) => ({ text: detail ?? "", advice: "Correct it in settings.json." }),
 	"set-holds": ({ folder, figure = 0 }) => ({
 		text: `Sessions here are bound to the account set of ${folder}: ${plural(figure, "account")}.`,

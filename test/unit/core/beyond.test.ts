@@ -275,9 +275,17 @@ describe("a request of a pool that is out", () => {
 		expect(told(world, "warning")).toMatchObject([{ text: "a was not reset: the service could not be reached." }]);
 	});
 
+	it("names in its error the model to choose by hand, where a link of the chain answers there", async () => {
+		const wayOn = () => ({ model: "openai-codex/pool", link: "anthropic/claude" });
+		const chain = { links: () => [], wayOn, handOver: async () => "" };
+		const world = aSpentPool({ sources: { chain }, accounts: { a: {} } });
+		expect((await world.harness.ask()).words).toContain("/model openai-codex/pool goes on with anthropic/claude.");
+	});
+
 	it("is left to the chain, with the words after which pi asks again", async () => {
 		const links = () => [{ kind: "chain", model: "anthropic/claude", isPaid: true } as const];
-		const chain = { links, handOver: ({ model }: { model: string }) => `${model} takes over` };
+		const handOver = async ({ model }: { model: string }) => `${model} takes over`;
+		const chain = { links, wayOn: () => undefined, handOver };
 		const world = aSpentPool({ sources: { chain }, accounts: { a: {} } });
 		expect((await world.harness.ask()).words).toBe("anthropic/claude takes over");
 	});
@@ -434,7 +442,8 @@ describe("money, credits and resets", () => {
 					},
 					chain: {
 						links: () => (setting.hasChain ? [{ kind: "chain", model: "x/y", isPaid: true }] : []),
-						handOver: () => {
+						wayOn: () => undefined,
+						handOver: async () => {
 							met.chain += 1;
 							if (!setting.hasChain) wrong.push("the chain served unlisted");
 							return "handed over";

@@ -60,6 +60,7 @@ const facts = (overrides: Partial<LadderFacts> = {}): LadderFacts => ({
 const settings = (overrides: Partial<BeyondSettings> = {}): BeyondSettings => ({
 	credits: "own",
 	reserveModel: "ask",
+	chain: [],
 	...overrides,
 });
 /** Offers as `credits a: ask`. */

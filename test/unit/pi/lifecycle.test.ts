@@ -71,6 +71,7 @@ beforeEach(() => {
 			isAsking: () => false,
 			stop: () => order.push("usage stop"),
 		},
+		poolModel: { begin: () => undefined, keep: async () => undefined },
 		footer: {
 			start: () => order.push("footer start"),
 			draw: () => order.push("footer draw"),

@@ -44,6 +44,20 @@ describe("the decision log", () => {
 		expectMode(scratch.path(NAME), 0o600);
 	});
 
+	it("keeps the links of a chain by their names, and a stored list of them", async () => {
+		const log = aLog();
+		const served: Decision = { kind: "chain-serves", link: "@cf/moonshotai/kimi-k2.7", formerLink: "a/b", paid: true };
+		log.append(served);
+		log.append({ kind: "setting", setting: "beyond.chain", value: "anthropic/claude,openrouter/z-ai/glm-5.3" });
+		log.append({ kind: "link-closed", link: "no name at all", reason: "quota" });
+		await log.flush();
+		expect(await log.read(5)).toMatchObject([
+			served,
+			{ value: "anthropic/claude,openrouter/z-ai/glm-5.3" },
+			{ link: "other" },
+		]);
+	});
+
 	it("keeps a defect by class and place, and nothing that is neither", async () => {
 		const log = aLog();
 		const frames = ["src/core/pool.ts:12:5", "index.ts:3:1"];

@@ -395,3 +395,16 @@ describe("pi's ChatGPT sign-in under openai", () => {
 		expect(open().hasPlanLogin()).toBe(false);
 	});
 });
+
+describe("the mark of a stored login", () => {
+	it("is the same for as long as the entry of its provider is, and holds nothing of it", () => {
+		write({ groq: { type: "api_key", key: "key one" }, other: { type: "api_key", key: "x" } });
+		const before = open().loginMark("groq");
+		expect(before).toMatch(/^[0-9a-f]{16}$/);
+		write({ groq: { type: "api_key", key: "key one" }, other: { type: "api_key", key: "y" } });
+		expect(open().loginMark("groq")).toBe(before);
+		write({ groq: { type: "api_key", key: "key two" } });
+		expect(open().loginMark("groq")).not.toBe(before);
+		for (const none of ["other", "constructor"]) expect(open().loginMark(none)).toBeUndefined();
+	});
+});

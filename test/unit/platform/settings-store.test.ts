@@ -58,12 +58,53 @@ describe("preferences", () => {
 				maxWaitMs: 60_000,
 				cooldownMs: 3_600_000,
 			},
-			beyond: { credits: "own", reserveModel: "ask" },
+			beyond: { credits: "own", reserveModel: "ask", chain: [] },
 			caps: {},
 			sets: {},
 			notifications: true,
 			maskEmails: false,
 		});
+	});
+
+	it("keep the links of a chain that will do, and name each of the others once", () => {
+		write({
+			beyond: {
+				reserve: "always",
+				chain: ["anthropic/claude", "claude", 7, "openrouter/z-ai/glm", "anthropic/claude", "a b/c", "/x", null],
+			},
+		});
+		const settings = open();
+		expect(settings.read().beyond).toMatchObject({
+			reserveModel: "always",
+			chain: ["anthropic/claude", "openrouter/z-ai/glm"],
+		});
+		const wanted = "must be a model as provider/model; it is left out.";
+		expect(problems).toEqual([
+			`settings.json: pi-multicodex.beyond.chain[1] ${wanted}`,
+			`settings.json: pi-multicodex.beyond.chain[2] ${wanted}`,
+			"settings.json: pi-multicodex.beyond.chain[4] must be listed once, and anthropic/claude stands before it; it is left out.",
+			`settings.json: pi-multicodex.beyond.chain[5] ${wanted}`,
+			`settings.json: pi-multicodex.beyond.chain[6] ${wanted}`,
+			`settings.json: pi-multicodex.beyond.chain[7] ${wanted}`,
+		]);
+	});
+
+	it("have no chain where something else stands in its place", () => {
+		write({ beyond: { chain: "anthropic/claude" } });
+		expect(open().read().beyond.chain).toEqual([]);
+		expect(problems).toEqual([
+			"settings.json: pi-multicodex.beyond.chain must be a list of models; the default is used.",
+		]);
+	});
+
+	it("store a chain, and leave what stands beside it", async () => {
+		write({ beyond: { reserve: "always", other: 1 } });
+		const settings = open();
+		await settings.set({ "beyond.chain": ["anthropic/claude"] });
+		expect(JSON.parse(scratch.text(NAME))["pi-multicodex"]).toEqual({
+			beyond: { reserve: "always", other: 1, chain: ["anthropic/claude"] },
+		});
+		expect(settings.read().beyond.chain).toEqual(["anthropic/claude"]);
 	});
 
 	it("are what the person wrote", () => {
@@ -103,7 +144,7 @@ describe("preferences", () => {
 				reserve: { "5h": 10, "7d": 95 },
 				fastMode: "auto",
 			},
-			beyond: { credits: "never", reserveModel: "always" },
+			beyond: { credits: "never", reserveModel: "always", chain: [] },
 			caps: { "3f9c0a7be21d": { "5h": 10, "7d": 20 } },
 			sets: { "/home/me/project": ["3f9c0a7be21d"] },
 			notifications: false,
@@ -214,12 +255,12 @@ describe("a bad value", () => {
 
 	it.each(["own", "ask", "allow", "never"] as const)("lets credits be spent as it says: %s", (credits) => {
 		write({ beyond: { credits } });
-		expect(open().read().beyond).toEqual({ credits, reserveModel: "ask" });
+		expect(open().read().beyond).toEqual({ credits, reserveModel: "ask", chain: [] });
 	});
 
 	it.each(["ask", "always", "never"] as const)("lets Luna Reserve serve as it says: %s", (reserve) => {
 		write({ beyond: { reserve } });
-		expect(open().read().beyond).toEqual({ credits: "own", reserveModel: reserve });
+		expect(open().read().beyond).toEqual({ credits: "own", reserveModel: reserve, chain: [] });
 	});
 
 	it("leaves the good values beside it and in its group in force", () => {

@@ -59,6 +59,23 @@ describe("the log, for a person", () => {
 			{ kind: "on-reserve-model", model: "gpt-6-luna", leftPercent: 40 },
 			/^work: goes on with Luna Reserve \(gpt-6-luna\), 40% left$/,
 		],
+		[
+			{ kind: "chain-serves", link: "anthropic/claude", paid: true, until },
+			/^anthropic\/claude serves: no account can serve, paid, work back/,
+		],
+		[
+			{ kind: "chain-serves", link: "local/free", formerLink: "anthropic/claude", account: undefined },
+			/^local\/free serves: in place of anthropic\/claude$/,
+		],
+		[{ kind: "chain-left", link: "local/free" }, /^the pool serves again, in place of local\/free$/],
+		[
+			{ kind: "link-closed", link: "local/free", reason: "quota", until },
+			/^local\/free: not asked before .*\d\d:\d\d, out of quota$/,
+		],
+		[
+			{ kind: "link-closed", link: "local/free", reason: "sign-in" },
+			/^local\/free: not asked, its sign-in or key was not accepted$/,
+		],
 		[{ kind: "recovered", reason: "usage", scope: "account" }, /^work: back, by newer usage$/],
 		[{ kind: "recovered", reason: "reset", scope: "account" }, /^work: back, by hand$/],
 		[{ kind: "signed-out", reason: "refresh_token_reused" }, /^work: signed out, refresh token reused$/],

@@ -9,17 +9,21 @@ let footer: Footer;
 let screen: FakeContext;
 let ticks: number;
 let isForeign: boolean;
+let link: string | undefined;
 let stores: Set<() => void>;
 beforeEach(() => {
 	harness = createHarness(anAccount("a"), anAccount("b"));
 	ticks = 0;
 	isForeign = false;
+	link = undefined;
 	stores = new Set();
 	footer = createFooter({
 		pool: harness.pool,
 		affinity: harness.affinity,
 		settings: () => harness.settings,
 		isForeign: () => isForeign,
+		codexId: (ctx) => ctx.model?.id,
+		serving: () => link,
 		onTick: () => {
 			ticks += 1;
 		},
@@ -57,6 +61,8 @@ describe("the footer", () => {
 			affinity,
 			settings: () => harness.settings,
 			isForeign: () => false,
+			codexId: (ctx) => ctx.model?.id,
+			serving: () => undefined,
 			onTick,
 			followStores,
 		});

@@ -139,7 +139,11 @@ describe("rotation", () => {
 	it("is one JSON document for a program, with the values as they are stored", async () => {
 		const { pool } = cli.harness;
 		const settings = { read: () => cli.harness.settings, set: async () => undefined, change: async () => undefined };
-		const command = createRotation({ settings, pool });
+		const command = createRotation({
+			settings,
+			pool,
+			session: { request: () => ({ modelId: "gpt-5.5", sessionId: undefined, affinity: undefined }) },
+		});
 		const args = command.parse(["maxWait=soon", "maxRotations=5"]);
 		const session = { commands: [], signal: new AbortController().signal, isMasked: () => false, emit: pool.emit };
 		const ctx = createCommandContext(cli.screen.ctx, session);

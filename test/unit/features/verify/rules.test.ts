@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { LinkObstacle } from "../../../../src/core/chain.ts";
 import { diagnose, type HealthFacts, hasProblem } from "../../../../src/features/verify/rules.ts";
 import { aCredential, anAccount, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { hostNames } from "../../../support/hosts.ts";
@@ -49,6 +50,30 @@ describe("the judgement", () => {
 			"node-good",
 			"rival-none",
 		]);
+	});
+
+	it("names each link of the chain that can never answer, and none that only cannot now", () => {
+		const link = (name: string, obstacle?: LinkObstacle) => ({ name, obstacle });
+		const links = [
+			link("a/gone", "unknown-model"),
+			link("b/auto", "virtual"),
+			link("c/unsigned", "no-credentials"),
+			link("openai-codex/big", "not-offered"),
+			link("openai-codex/luna", "no-account"),
+			link("d/late", "failed"),
+			link("e/good"),
+		];
+		expect(told({ chain: { isAvailable: true, links } })).toEqual([
+			"warning chain-unknown a/gone",
+			"warning chain-virtual b/auto",
+			"warning chain-unsigned c/unsigned",
+			"warning chain-not-offered openai-codex/big",
+		]);
+		expect(found({ chain: { isAvailable: true, links } })).toContainEqual(
+			expect.objectContaining({ code: "chain-good", figure: 3 }),
+		);
+		expect(told({ chain: { isAvailable: false, links: [link("e/good")] } })).toEqual(["note chain-no-host"]);
+		expect(told({ chain: { isAvailable: false, links: [] } })).toEqual([]);
 	});
 
 	it("begins with what is worst", () => {

@@ -1,0 +1,99 @@
+import { printable } from "../../core/account.ts";
+import type { LinkObstacle } from "../../core/chain.ts";
+import { POOL_MODEL } from "../../pi/pool-model.ts";
+import { didYouMean } from "../../ui-kit/nearest.ts";
+
+/** The chain has no link yet. */
+export const EMPTY =
+	"The chain is empty: while no Codex account can serve, a turn ends with its error. " +
+	"/multicodex chain add provider/model lists a model that answers instead.";
+
+/** What stands above the links. */
+export function heading(isAvailable: boolean): string {
+	return isAvailable
+		? `While no Codex account can serve, the first of these that can be asked answers in sessions on ${POOL_MODEL} (/model):`
+		: "This pi has no virtual models (0.99 and later have them). While no Codex account can serve, /model switches to one of these by hand:";
+}
+
+/** The name is no `provider/model`. */
+export function noName(typed: string, meant: readonly string[]): string {
+	return `"${printable(typed)}" is no provider/model.${didYouMean(meant)}`;
+}
+
+/** Why a model cannot be listed; undefined where it can. `provider` is the one of its name. */
+export function refusal(
+	name: string,
+	provider: string,
+	obstacle: LinkObstacle | undefined,
+	meant: readonly string[],
+): string | undefined {
+	const shown = printable(name);
+	switch (obstacle) {
+		case "virtual":
+			return name === POOL_MODEL
+				? `${shown} is the pool with its chain, and cannot be a link of it.`
+				: `${shown} is a virtual model, which cannot be a link of the chain.`;
+		case "unknown-model":
+			return `pi knows no model ${shown}.${didYouMean(meant)}`;
+		case "no-credentials":
+			return `${shown} cannot answer: ${printable(provider)} has neither a sign-in nor a key. /login adds one.`;
+		case "not-offered":
+			return `${shown} cannot answer: none of your Codex accounts may use it.`;
+		case "no-account":
+		case "failed":
+		case undefined:
+			return undefined;
+	}
+}
+
+/** The model is listed already. */
+export function isListed(name: string): string {
+	return `${printable(name)} is on the chain already.`;
+}
+
+/** The model is not on the chain. */
+export function isNotListed(name: string, meant: readonly string[]): string {
+	return `${printable(name)} is not on the chain.${didYouMean(meant)}`;
+}
+
+/** The place is none of the chain. */
+export function noPlace(typed: string, total: number): string {
+	return `"${printable(typed)}" is no place on the chain, which has ${total}.`;
+}
+
+/** A model was listed; `cost` is what it costs. */
+export function added(name: string, cost: string, isAvailable: boolean): string {
+	const how = isAvailable ? ` Choose ${POOL_MODEL} in /model for sessions that use the chain.` : "";
+	return `${name} is on the chain (${cost}).${how}`;
+}
+
+/** A model was taken off the list. */
+export function removed(name: string, isLast: boolean): string {
+	const what = `${printable(name)} is off the chain`;
+	return isLast ? `${what}, which is empty now: ${POOL_MODEL} is gone from /model.` : `${what}.`;
+}
+
+/** The list was emptied. */
+export function cleared(total: number): string {
+	return total === 0 ? "The chain was empty already." : `The chain is empty: ${POOL_MODEL} is gone from /model.`;
+}
+
+/** In what state a link is. `until`: when one that failed is asked again. */
+export function linkState(obstacle: LinkObstacle | undefined, until: string | undefined): string {
+	switch (obstacle) {
+		case undefined:
+			return "ready";
+		case "virtual":
+			return "a virtual model";
+		case "unknown-model":
+			return "pi knows no such model";
+		case "no-credentials":
+			return "not signed in";
+		case "not-offered":
+			return "no account may use it";
+		case "no-account":
+			return "no account can serve it now";
+		case "failed":
+			return until === undefined ? "failed lately" : `failed, asked again ${until}`;
+	}
+}

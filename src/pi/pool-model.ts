@@ -1,0 +1,394 @@
+import type { Api, AssistantMessage, Model } from "@mariozechner/pi-ai";
+import * as ai from "@mariozechner/pi-ai";
+import type { ExtensionAPI, ExtensionContext, SessionEntry } from "@mariozechner/pi-coding-agent";
+import { raceAbort } from "../core/abort.ts";
+import type { Affinity } from "../core/affinity.ts";
+import type { Beyond } from "../core/beyond.ts";
+import { type Link, type LinkObstacle, linkFor, modelName, modelRefOf } from "../core/chain.ts";
+import { tellDefect } from "../core/defect-reports.ts";
+import type { RequestInfo } from "../core/events.ts";
+import { type Closure, createLinkFailures, failureIn } from "../core/link-failures.ts";
+import type { PiLoginSync } from "../core/pi-login-sync.ts";
+import { firstBack, type Gated, type Plan } from "../core/plan.ts";
+import type { Pool } from "../core/pool.ts";
+import type { ChainRoute, Clock } from "../core/ports.ts";
+import type { Settings } from "../core/settings.ts";
+import { chainByHand, chainTakesOver, linkFailed } from "../core/turn-texts.ts";
+import { PROVIDER } from "./provider.ts";
+import { hasVirtualModels, isVirtual, type Route, type RouteRequest } from "./virtual-models.ts";
+
+/** Id of the virtual model under {@link PROVIDER}. */
+export const POOL_MODEL_ID = "pool";
+/** Its whole name. */
+export const POOL_MODEL = `${PROVIDER}/${POOL_MODEL_ID}`;
+
+/** Session entries in which the host keeps what a router has returned. */
+const STATE_ENTRY = "pi.virtual-model-state";
+/** Offered for selection; the host clamps the level to the model that it routes to. */
+const THINKING_LEVELS = ["off", "minimal", "low", "medium", "high", "xhigh", "max"] as const;
+
+/** What the host keeps on the session's branch: the session's Codex model, and the link that it is on. */
+interface RouteState {
+	readonly codex: string;
+	readonly link: string | null;
+}
+
+/** Has the session our virtual model selected? */
+export function isPoolModel(model: ExtensionContext["model"]): boolean {
+	return isVirtual(model) && model?.provider === PROVIDER && model.id === POOL_MODEL_ID;
+}
+
+/** The Codex models that pi knows, without virtual ones. */
+export function codexModels({ modelRegistry }: Pick<ExtensionContext, "modelRegistry">): Model<Api>[] {
+	return modelRegistry.getAll().filter((model) => model.provider === PROVIDER && !isVirtual(model));
+}
+
+/** A link, as it is shown. */
+export interface ShownLink extends Link {
+	/** Undefined where the host knows no such model. */
+	readonly model: Model<Api> | undefined;
+	readonly isSubscription: boolean;
+	/** Where it has failed: for what, and until when it is not asked. */
+	readonly closure: Closure | undefined;
+}
+
+/** The virtual model `openai-codex/pool`: the pool first, the links of the chain while no account can serve. */
+export interface PoolModel extends ChainRoute {
+	/** False on hosts without virtual models. */
+	readonly isAvailable: boolean;
+	/**
+	 * Registers it once a chain is set, and takes it away with the chain's end, or while the person has switched us off: a
+	 * session that is on it then goes on with its Codex model.
+	 */
+	keep(ctx: ExtensionContext | undefined): Promise<void>;
+	/** Begins a session. */
+	begin(ctx: ExtensionContext): void;
+	/** The Codex model of a session that is on Codex, or on the virtual model; undefined for any other. */
+	codexId(ctx: ExtensionContext): string | undefined;
+	/** Every link of the chain as it stands now. */
+	shown(ctx: ExtensionContext): readonly ShownLink[];
+	/** A link as it would stand. */
+	look(name: string, ctx: ExtensionContext): ShownLink;
+	/**
+	 * The link that the session is on: the one that would serve next while no account can, or the one that a turn began
+	 * with. Undefined while the pool serves it.
+	 */
+	serving(ctx: ExtensionContext): string | undefined;
+}
+
+interface Deps {
+	readonly pool: Pool;
+	readonly affinity: Affinity;
+	readonly link: PiLoginSync;
+	readonly settings: () => Settings;
+	/** The Codex model that the person has saved as the default. */
+	readonly savedModel: () => string | undefined;
+	/** Tells the stored credentials of a provider from later ones. */
+	readonly loginMark: (provider: string) => string | undefined;
+	/** Asks, beside the request, whether an account that cools is back early. */
+	readonly recheckCooling: () => void;
+	/** What may serve a session beyond the included quota of accounts, for which the chain is one step. */
+	readonly beyond: Pick<Beyond, "mayAsk" | "offers">;
+	/** Does this host's own retry ask again after an error with these words? */
+	readonly isRepeatedByHost: (words: string) => boolean;
+	readonly clock: Clock;
+}
+
+/** Creates it, and registers it where a chain is set already. */
+export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
+	const { pool, affinity, link: sync, settings, savedModel, loginMark, recheckCooling, clock } = deps;
+	const { beyond, isRepeatedByHost } = deps;
+	const failures = createLinkFailures(clock);
+	const host: object = pi;
+	let isRegistered = false;
+	let isHooked = false;
+	/** The session of this process. */
+	let session: ExtensionContext | undefined;
+	/** The link that the person has chosen for the request that is asked again. */
+	let handedTo: string | undefined;
+
+	const chain = () => settings().beyond.chain;
+	const wants = () => settings().enabled && chain().length > 0;
+
+	const planFor = (modelId: string, ctx: ExtensionContext): Plan =>
+		pool.plan({
+			modelId,
+			sessionId: ctx.sessionManager.getSessionId(),
+			affinity: affinity.account(),
+			served: affinity.lastServed(),
+			patienceMs: settings().rotation.maxWaitMs,
+		});
+	const look = (name: string, ctx: ExtensionContext): ShownLink => {
+		const { modelRegistry } = ctx;
+		const ref = modelRefOf(name);
+		const model = ref && modelRegistry.find(ref.provider, ref.id);
+		if (!ref || !model) {
+			return {
+				name,
+				model: undefined,
+				obstacle: "unknown-model",
+				isPaid: false,
+				isSubscription: false,
+				closure: undefined,
+			};
+		}
+		const isCodex = ref.provider === PROVIDER;
+		const isSubscription = (isCodex && !sync.isForeign()) || modelRegistry.isUsingOAuth(model);
+		const isPaid = !isSubscription && (model.cost.input > 0 || model.cost.output > 0);
+		const closure = failures.closure(name, () => loginMark(ref.provider));
+		const obstacle = (): LinkObstacle | undefined => {
+			if (isVirtual(model)) return "virtual";
+			if (!modelRegistry.hasConfiguredAuth(model)) return "no-credentials";
+			const plan = isCodex ? planFor(model.id, ctx) : undefined;
+			if (plan && isRefusedByAll(plan)) return "not-offered";
+			if (plan && !isOpen(plan)) return "no-account";
+			return closure && "failed";
+		};
+		return { name, model, obstacle: obstacle(), isPaid, isSubscription, closure };
+	};
+	const shown = (ctx: ExtensionContext) => chain().map((name) => look(name, ctx));
+	/** The session's own Codex model is the pool's business, also where it is listed. */
+	const linksBeside = (codex: Model<Api>, ctx: ExtensionContext) =>
+		shown(ctx).filter(({ name }) => name !== modelName(codex));
+
+	/** The session's Codex model: as its branch has it, else the saved default, else the newest that pi knows. */
+	const codexModel = (ctx: ExtensionContext): Model<Api> | undefined => {
+		const models = codexModels(ctx);
+		const find = (id: string | undefined) => models.find((model) => model.id === id);
+		return find(codexOnBranch(ctx.sessionManager.getBranch(), chain())) ?? find(savedModel()) ?? models.at(-1);
+	};
+	const isPoolOpen = (codexId: string, ctx: ExtensionContext): boolean => {
+		// What plain pi would do is not ours to route.
+		if (!settings().enabled || sync.isForeign()) return true;
+		const plan = planFor(codexId, ctx);
+		return isOpen(plan) || !isChainNext(plan, ctx);
+	};
+	/** Whether all that comes before the chain is out as well, or lacks a yes for which no person can be asked. */
+	const isChainNext = (plan: Plan, ctx: ExtensionContext): boolean => {
+		const patienceMs = settings().rotation.maxWaitMs;
+		for (const { rung, consent } of beyond.offers(plan, {
+			request: undefined,
+			served: affinity.lastServed(),
+			patienceMs,
+		})) {
+			if (rung.kind === "chain") return true;
+			if (consent === "given" || (beyond.mayAsk() && ctx.hasUI)) return false;
+		}
+		return false;
+	};
+
+	const route = async (request: RouteRequest, ctx: ExtensionContext): Promise<Route> => {
+		const { reason, previous, failed, thinkingLevel, signal } = request;
+		session = ctx;
+		await raceAbort(sync.sync(signal), signal);
+		pool.detectChanges();
+		const codex = codexModel(ctx);
+		if (!codex) throw new Error(`pi knows no model of ${PROVIDER}.`);
+		const current = failed ?? previous;
+		const isOpenNow = isPoolOpen(codex.id, ctx);
+		if (!isOpenNow) recheckCooling();
+		const beside = linksBeside(codex, ctx);
+		const wanted = reason === "retry" ? beside.find((each) => each.name === handedTo && isAskable(each)) : undefined;
+		handedTo = undefined;
+		const chosen =
+			wanted ??
+			linkFor({
+				reason,
+				isMidTurn: request.messages.at(-1)?.role === "toolResult",
+				current: current && modelName(current.model),
+				isPoolOpen: isOpenNow,
+				links: beside,
+			});
+		const model = beside.find(({ name }) => name === chosen?.name)?.model ?? codex;
+		if (reason === "direct") return { model, thinkingLevel };
+		return { model, thinkingLevel, state: told(request.state, codex.id, chosen, ctx) };
+	};
+	/** Tells of a move between pool and chain; the state as the host is to keep it. */
+	const told = (before: unknown, codex: string, chosen: Link | undefined, ctx: ExtensionContext): RouteState => {
+		const known = stateIn(before);
+		const link = chosen?.name ?? null;
+		if (known?.codex === codex && known.link === link) return known;
+		const from = known?.link ?? undefined;
+		const asked = { modelId: codex, sessionId: ctx.sessionManager.getSessionId() };
+		if (chosen && chosen.name !== from) {
+			const first = firstBack(planFor(codex, ctx));
+			const back = first && { account: first.account.id, at: first.readyAt, isGuess: first.isGuess };
+			pool.emit({ type: "chain-serves", link: chosen.name, isPaid: chosen.isPaid, from, back, asked });
+		}
+		if (!chosen && from !== undefined) pool.emit({ type: "chain-left", link: from, asked });
+		return { codex, link };
+	};
+
+	/** A link has answered, or failed. Before any output the host is brought to ask again, which is routed elsewhere. */
+	const ended = (message: AssistantMessage, ctx: ExtensionContext): AssistantMessage | undefined => {
+		const name = modelName({ provider: message.provider, id: message.model });
+		if (!isPoolModel(ctx.model) || !chain().includes(name)) return undefined;
+		if (message.stopReason !== "error") {
+			if (message.stopReason !== "aborted") failures.answered(name);
+			return undefined;
+		}
+		// Its accounts are the pool's business, and a context that is too long is no fault of the link.
+		const { model } = look(name, ctx);
+		if (message.provider === PROVIDER || isOverflow(message, model)) return undefined;
+		const closure = failures.failed(name, failureIn(message.errorMessage ?? ""), () => loginMark(message.provider));
+		if (!closure) return undefined;
+		pool.emit({ type: "link-closed", link: name, reason: closure.kind, until: closure.until });
+		if (message.content.length > 0) return undefined;
+		const next = shown(ctx).find(isAskable)?.name;
+		return { ...message, errorMessage: linkFailed(name, closure.kind, next) };
+	};
+
+	/** The session of this process, where the request is its own. The context of one that was replaced throws. */
+	const sessionOf = (asked: RequestInfo | undefined): ExtensionContext | undefined => {
+		if (!settings().enabled || chain().length === 0 || (asked && !affinity.isOwn(asked.sessionId))) return undefined;
+		try {
+			return session?.model ? session : undefined;
+		} catch {
+			// Its last request ends as one without a chain.
+			return undefined;
+		}
+	};
+	const askable = (asked: RequestInfo | undefined, ctx: ExtensionContext) => {
+		const own = asked && modelName({ provider: PROVIDER, id: asked.modelId });
+		return shown(ctx).filter((each) => isAskable(each) && each.name !== own);
+	};
+
+	const keep = async (ctx: ExtensionContext | undefined) => {
+		if (!hasVirtualModels(host) || wants() === isRegistered) return;
+		isRegistered = wants();
+		if (isRegistered) {
+			const name = "Codex pool, then the chain";
+			const shown = { provider: PROVIDER, id: POOL_MODEL_ID, name, thinkingLevels: THINKING_LEVELS };
+			host.registerVirtualModel({ ...shown, route });
+			if (isHooked) return;
+			isHooked = true;
+			pi.on("message_end", ({ message }, given) => {
+				const replacement = message.role === "assistant" ? ended(message, given) : undefined;
+				return replacement && { message: replacement };
+			});
+			return;
+		}
+		const codex = ctx && isPoolModel(ctx.model) ? codexModel(ctx) : undefined;
+		if (codex) await pi.setModel(codex);
+		host.unregisterVirtualModel(PROVIDER, POOL_MODEL_ID);
+	};
+	void keep(undefined);
+
+	return {
+		isAvailable: hasVirtualModels(host),
+		keep,
+		begin: (ctx) => {
+			session = ctx;
+			handedTo = undefined;
+			failures.beginSession();
+		},
+		codexId: (ctx) => {
+			const { model } = ctx;
+			if (model?.provider !== PROVIDER) return undefined;
+			return isPoolModel(model) ? codexModel(ctx)?.id : model.id;
+		},
+		shown,
+		look,
+		serving: (ctx) => {
+			const codex = isPoolModel(ctx.model) ? codexModel(ctx) : undefined;
+			if (!codex) return undefined;
+			const now = ctx.isIdle() ? undefined : latestState(ctx.sessionManager.getBranch())?.link;
+			return now ?? (isPoolOpen(codex.id, ctx) ? undefined : linksBeside(codex, ctx).find(isAskable)?.name);
+		},
+		links: (asked) => {
+			const ctx = sessionOf(asked);
+			if (!ctx || !isRegistered) return [];
+			const needsYes = !isPoolModel(ctx.model);
+			return askable(asked, ctx).map(({ name, isPaid }) => ({ kind: "chain", model: name, isPaid, needsYes }));
+		},
+		wayOn: (asked) => {
+			const ctx = sessionOf(asked);
+			const link = ctx && !isPoolModel(ctx.model) ? askable(asked, ctx)[0]?.name : undefined;
+			// An old host repeats a turn for a number anywhere in its error.
+			if (link === undefined || isRepeatedByHost(link)) return undefined;
+			return { model: isRegistered ? POOL_MODEL : link, link };
+		},
+		handOver: async ({ model }) => {
+			handedTo = model;
+			const virtual = session && !isPoolModel(session.model) && session.modelRegistry.find(PROVIDER, POOL_MODEL_ID);
+			try {
+				if (virtual && !(await pi.setModel(virtual))) return chainByHand(POOL_MODEL, model);
+			} catch (error) {
+				tellDefect(error, "request", pool.emit);
+				return chainByHand(POOL_MODEL, model);
+			}
+			return chainTakesOver(model);
+		},
+	};
+}
+
+/** An account can be tried now. One on weak evidence is not tried while the chain can answer. */
+function isOpen({ order, lastResort }: Plan): boolean {
+	return order.length + lastResort.length > 0;
+}
+
+/** Every account that is there has refused the model itself. */
+function isRefusedByAll({ order, lastResort, gated }: Plan): boolean {
+	const usable = gated.filter(({ gate }) => gate.kind !== "disabled" && gate.kind !== "needs-login");
+	const isOfModel = ({ gate, blocking }: Gated) =>
+		gate.kind === "cooling" && blocking().every(({ scope }) => scope.startsWith("model:"));
+	return order.length + lastResort.length === 0 && usable.length > 0 && usable.every(isOfModel);
+}
+
+function isAskable({ obstacle }: Link): boolean {
+	return obstacle === undefined;
+}
+
+/**
+ * The Codex model that a branch speaks of last: chosen by the person, kept by a route, or one that has answered. What a
+ * link of the chain has answered says nothing of it.
+ */
+function codexOnBranch(branch: readonly SessionEntry[], chain: readonly string[]): string | undefined {
+	for (let at = branch.length - 1; at >= 0; at -= 1) {
+		const entry = branch[at];
+		if (entry?.type === "model_change" && entry.provider === PROVIDER && entry.modelId !== POOL_MODEL_ID) {
+			return entry.modelId;
+		}
+		if (entry?.type === "message" && entry.message.role === "assistant") {
+			const { provider, model, stopReason } = entry.message;
+			const isAnswer = provider === PROVIDER && stopReason !== "error" && stopReason !== "aborted";
+			if (isAnswer && !chain.includes(`${provider}/${model}`)) return model;
+		}
+		const state = entry && stateOfEntry(entry);
+		if (state) return state.codex;
+	}
+	return undefined;
+}
+
+function latestState(branch: readonly SessionEntry[]): RouteState | undefined {
+	for (let at = branch.length - 1; at >= 0; at -= 1) {
+		const entry = branch[at];
+		const state = entry && stateOfEntry(entry);
+		if (state) return state;
+	}
+	return undefined;
+}
+
+function stateOfEntry(entry: SessionEntry): RouteState | undefined {
+	if (entry.type !== "custom" || entry.customType !== STATE_ENTRY) return undefined;
+	const { data } = entry;
+	if (typeof data !== "object" || data === null || !("modelId" in data) || !("state" in data)) return undefined;
+	const isOurs = "provider" in data && data.provider === PROVIDER && data.modelId === POOL_MODEL_ID;
+	return isOurs ? stateIn(data.state) : undefined;
+}
+
+/** The very object, where it is whole: a host takes any other for a new state. */
+function stateIn(state: unknown): RouteState | undefined {
+	return isState(state) ? state : undefined;
+}
+
+function isState(state: unknown): state is RouteState {
+	if (typeof state !== "object" || state === null || !("codex" in state) || !("link" in state)) return false;
+	return typeof state.codex === "string" && (state.link === null || typeof state.link === "string");
+}
+
+/** A host compacts and asks the same model again. */
+function isOverflow(message: AssistantMessage, model: Model<Api> | undefined): boolean {
+	const ask: unknown = Reflect.get(ai, "isContextOverflow");
+	return typeof ask === "function" && ask(message, model?.contextWindow ?? 0) === true;
+}

@@ -1,0 +1,109 @@
+import { describe, expect, it, onTestFinished } from "vitest";
+import { answers } from "../support/fake-codex/index.ts";
+import { type FakeOther, type OtherModel, startFakeOther } from "../support/fake-other.ts";
+import { NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
+import { wide } from "../support/tiers.ts";
+import { type Bench, type BenchOptions, createBench } from "./support.ts";
+
+const HOUR_MS = 60 * 60_000;
+const POOL = ["--model", "openai-codex/pool"];
+/** With usage unknown nothing frees an account behind the test's back. */
+const usageUnknown = answers.serverError(503);
+const spent = (resetsInMs = HOUR_MS + 30_000) => answers.usageLimit({ resetsInMs });
+
+interface ChainBench extends Bench {
+	readonly other: FakeOther;
+}
+
+/** A pool, and another provider `other` with a chain over it. */
+async function chainBench(
+	chain: readonly string[],
+	models: readonly OtherModel[] = [{ id: "big", cost: { input: 3, output: 15 } }, { id: "small" }],
+	options: BenchOptions = {},
+): Promise<ChainBench> {
+	const other = await startFakeOther();
+	onTestFinished(() => other.close());
+	const bench = await createBench({
+		host: NEWEST_HOST,
+		usage: usageUnknown,
+		settings: { transport: "sse", retry: { baseDelayMs: 50 }, "pi-multicodex": { beyond: { chain } } },
+		...options,
+	});
+	const { baseUrl } = bench.codex;
+	bench.dir.write("models.json", { providers: { "openai-codex": { baseUrl }, other: other.provider(models) } });
+	return { ...bench, other };
+}
+
+describe("a chain behind the pool", () => {
+	it("answers while the pool is out, with nothing sent to the pool meanwhile, and leaves to the pool again", async () => {
+		const bench = await chainBench(["other/small"]);
+		const { codex, other } = bench;
+		const rpc = bench.rpc(POOL);
+		expect((await rpc.prompt("one")).text).toBe("OK from a #1");
+		for (const name of ["a", "b"]) codex.account(name).always(spent());
+		const moved = await rpc.prompt("two");
+		expect(moved).toMatchObject({ text: "OK from small", stopReason: "stop", retries: 1 });
+		const asked = bench.asked().length;
+		expect(await rpc.prompt("three")).toMatchObject({ text: "OK from small", retries: 0 });
+		expect(bench.asked()).toHaveLength(asked);
+		for (const name of ["a", "b"]) codex.account(name).always(undefined);
+		await rpc.send("/multicodex reset quota");
+		const back = await rpc.prompt("four");
+		expect(back.text).toMatch(/^OK from [ab]/);
+		expect(other.asked()).toEqual(["small", "small"]);
+		const log = await bench.print("/multicodex log");
+		expect(log.stdout).toMatch(/other\/small serves: no account can serve, \w+ back [\s\S]*the pool serves again/);
+	});
+
+	it("is asked in its order from the first request on, past links that cannot be asked and one that fails", async () => {
+		const bench = await chainBench(["other/gone", "unsigned/model", "other/small", "other/big"]);
+		const { codex, other } = bench;
+		for (const name of ["a", "b"]) codex.account(name).always(spent());
+		expect((await bench.print("find out that the pool is out")).code).toBe(1);
+		const asked = bench.asked().length;
+		other.always("small", { status: 401, message: "invalid api key" });
+		const result = await bench.print("say hi", POOL);
+		expect(result).toMatchObject({ code: 0, stdout: "OK from big\n" });
+		expect(result.stderr).toMatch(
+			/other\/small did not accept its sign-in or key[\s\S]*other\/big answers, paid by the token/,
+		);
+		expect(other.asked()).toEqual(["small", "big"]);
+		expect(bench.asked()).toHaveLength(asked);
+	});
+
+	it("is offered in a session on a Codex model, which a yes moves to the pool and its chain", async () => {
+		const bench = await chainBench(["other/small"]);
+		for (const name of ["a", "b"]) bench.codex.account(name).always(spent());
+		const rpc = bench.rpc();
+		await rpc.send("say hi");
+		const dialog = await rpc.waitForDialog();
+		expect(dialog.options).toContainEqual("Go on with other/small");
+		rpc.answer(dialog, "Go on with other/small");
+		expect(await rpc.settled()).toMatchObject({ text: "OK from small", stopReason: "stop", retries: 1 });
+		for (const name of ["a", "b"]) bench.codex.account(name).always(undefined);
+		await rpc.send("/multicodex reset quota");
+		expect((await rpc.prompt("again")).text).toMatch(/^OK from [ab]/);
+		expect(bench.other.asked()).toEqual(["small"]);
+	});
+
+	it("on a pi without virtual models changes nothing but the error, which names the first link", async () => {
+		const bench = await chainBench(["unsigned/model", "other/small"], undefined, { host: OLDEST_HOST });
+		for (const name of ["a", "b"]) bench.codex.account(name).always(spent());
+		const result = await bench.print("say hi");
+		expect(result).toMatchObject({ code: 1, stdout: "" });
+		expect(result.stderr).toMatch(
+			/^Codex quota exceeded on all 2 accounts\. .* \/model other\/small goes on, from your chain\. /,
+		);
+		expect(bench.asked()).toEqual(["a", "b"]);
+		expect(bench.other.asked()).toEqual([]);
+	});
+});
+
+describe("without a chain", () => {
+	wide("pi lists the models that it lists without us", async () => {
+		const bench = await chainBench([]);
+		const models = await bench.run(["--list-models", "codex"]);
+		expect(models.stdout).toContain("openai-codex");
+		expect(models.stdout).not.toMatch(/\bpool\b/);
+	});
+});

@@ -1,0 +1,431 @@
+import type { Api, AssistantMessage, Model } from "@mariozechner/pi-ai";
+import { beforeEach, describe, expect, it } from "vitest";
+import { type Beyond, createBeyond } from "../../../src/core/beyond.ts";
+import type { PoolEvent } from "../../../src/core/events.ts";
+import { createPoolModel, type PoolModel } from "../../../src/pi/pool-model.ts";
+import type { Route, RouteRequest } from "../../../src/pi/virtual-models.ts";
+import {
+	aCooldown,
+	anAccount,
+	aPiAuth,
+	aSnapshot,
+	type FakePiAuth,
+	HOUR_MS,
+	MINUTE_MS,
+	NOW,
+} from "../../support/fakes.ts";
+import { aContext, aPi, type FakeContext, type FakePi } from "../fake-pi.ts";
+import { createHarness, type Harness, MODEL } from "../harness.ts";
+import { aMessage } from "../streams.ts";
+
+const aModel = (provider: string, id: string, rest: Partial<Model<Api>> = {}): Model<Api> => ({
+	...MODEL,
+	provider,
+	id,
+	api: "anthropic-messages",
+	...rest,
+});
+const codex = (id: string) => aModel("openai-codex", id, { api: "openai-codex-responses" });
+const priced = { cost: { input: 3, output: 15, cacheRead: 0, cacheWrite: 0 } };
+const MODELS = [
+	codex("gpt-5.5"),
+	codex("gpt-6-luna"),
+	aModel("anthropic", "claude", priced),
+	aModel("local", "free"),
+	aModel("unsigned", "model"),
+];
+const POOL = aModel("openai-codex", "pool", { api: "pi-virtual", baseUrl: "" });
+
+let harness: Harness;
+let pi: FakePi;
+let piAuth: FakePiAuth;
+let poolModel: PoolModel;
+let beyond: Beyond;
+let screen: FakeContext;
+let branch: unknown[];
+let savedModel: string | undefined;
+let rechecks: number;
+const begin = (chain: readonly string[], hasVirtualModels = true) => {
+	harness = createHarness(anAccount("a"), anAccount("b"));
+	harness.affinity.begin("s");
+	setChain(chain);
+	pi = aPi({ hasVirtualModels });
+	piAuth = aPiAuth();
+	branch = [];
+	savedModel = "gpt-5.5";
+	rechecks = 0;
+	screen = aContext({ branch });
+	screen.model = POOL;
+	screen.models = [...MODELS, POOL];
+	screen.unsigned.add("unsigned");
+	poolModel = aPoolModel();
+	poolModel.begin(screen.ctx);
+};
+const aPoolModel = (link = harness.deps.link): PoolModel => {
+	const { pool, affinity, clock } = harness;
+	const settings = () => harness.settings;
+	const made: PoolModel = createPoolModel(pi.api, {
+		pool,
+		affinity,
+		link,
+		settings,
+		savedModel: () => savedModel,
+		loginMark: piAuth.loginMark,
+		recheckCooling: () => {
+			rechecks += 1;
+		},
+		beyond: { mayAsk: () => beyond.mayAsk(), offers: (...asked) => beyond.offers(...asked) },
+		isRepeatedByHost: (words) => words.includes("429"),
+		clock,
+	});
+	const question = { ask: async () => ({ kind: "unavailable" }) as const };
+	beyond = createBeyond({
+		pool,
+		settings,
+		modelNamed: () => undefined,
+		askUsage: async () => false,
+		question,
+		chain: made,
+	});
+	return made;
+};
+const setChain = (chain: readonly string[]) => {
+	harness.settings = { ...harness.settings, beyond: { ...harness.settings.beyond, chain } };
+};
+const spend = (id: string, until = NOW + HOUR_MS, scope: "account" | `model:${string}` = "account") =>
+	harness.state.update(id, (status) => ({
+		...status,
+		cooldowns: [aCooldown({ scope, until, reason: scope === "account" ? "usage_limit" : "model_not_supported" })],
+	}));
+const spendAll = async (until?: number) => {
+	for (const { id } of harness.pool.accounts()) await spend(id, until);
+};
+const refill = () => harness.pool.clearCooldowns();
+const route = async (request: Partial<RouteRequest> = {}): Promise<Route> => {
+	const definition = pi.virtual.get("openai-codex/pool");
+	if (!definition) throw new Error("no virtual model");
+	return definition.route({ reason: "user", thinkingLevel: "high", messages: [], ...request }, screen.ctx);
+};
+const routed = async (request?: Partial<RouteRequest>) => {
+	const { model } = await route(request);
+	return `${model.provider}/${model.id}`;
+};
+const physical = (name: string) => {
+	const model = MODELS.find(({ provider, id }) => `${provider}/${id}` === name);
+	if (!model) throw new Error(`no model ${name}`);
+	return { model };
+};
+const told = (type: PoolEvent["type"]) => harness.told.filter((event) => event.type === type);
+const ends = (rest: Partial<AssistantMessage>) =>
+	pi.fire("message_end", screen.ctx, { message: aMessage({ provider: "local", model: "free", ...rest }) });
+const failsWith = (errorMessage: string, rest: Partial<AssistantMessage> = {}) =>
+	ends({ stopReason: "error", errorMessage, content: [], ...rest });
+
+beforeEach(() => begin(["local/free", "anthropic/claude"]));
+
+describe("the virtual model of pool and chain", () => {
+	it("is there while a chain is set, and gone with its last link or while the person has switched us off", async () => {
+		expect([...pi.virtual.keys()]).toEqual(["openai-codex/pool"]);
+		setChain([]);
+		await poolModel.keep(undefined);
+		expect(pi.virtual.size).toBe(0);
+		setChain(["local/free"]);
+		await poolModel.keep(undefined);
+		expect(pi.virtual.size).toBe(1);
+		harness.settings = { ...harness.settings, enabled: false };
+		await poolModel.keep(undefined);
+		expect(pi.virtual.size).toBe(0);
+	});
+
+	it("is never registered for a person without a chain, nor on a host that has none", () => {
+		begin([]);
+		expect(pi.virtual.size).toBe(0);
+		begin(["local/free"], false);
+		expect(poolModel.isAvailable).toBe(false);
+	});
+
+	it("leaves a session that is on it with its Codex model when it goes", async () => {
+		setChain([]);
+		await poolModel.keep(screen.ctx);
+		expect(pi.models).toMatchObject([{ provider: "openai-codex", id: "gpt-5.5" }]);
+		expect(pi.virtual.size).toBe(0);
+	});
+});
+
+describe("the route of a request", () => {
+	it("leads to the pool while an account can serve, with the thinking level of the person", async () => {
+		expect(await route()).toMatchObject({ model: { id: "gpt-5.5" }, thinkingLevel: "high" });
+		await spend("a");
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+	});
+
+	it("leads to the first link while none can, past links that cannot be asked, and asks early for the pool", async () => {
+		await spendAll();
+		expect(await routed()).toBe("local/free");
+		expect(rechecks).toBe(1);
+		setChain(["gone/model", "unsigned/model", "openai-codex/pool", "anthropic/claude"]);
+		expect(await routed()).toBe("anthropic/claude");
+	});
+
+	it("leads to the pool for want of an open link, so that its loop has the last word", async () => {
+		await spendAll();
+		setChain(["unsigned/model"]);
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+	});
+
+	it("leads to the pool for pi's own key, which serves as it is", async () => {
+		await spendAll();
+		pi = aPi({ hasVirtualModels: true });
+		aPoolModel({ ...harness.deps.link, isForeign: () => true });
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+	});
+
+	it("leads to another Codex model on the chain only where some account may serve that one", async () => {
+		setChain(["openai-codex/gpt-6-luna", "local/free"]);
+		for (const { id } of harness.pool.accounts()) {
+			await harness.state.update(id, (status) => ({
+				...status,
+				cooldowns: [
+					aCooldown({ scope: "limit:big", models: ["gpt-5.5"], reason: "usage_limit", until: NOW + HOUR_MS }),
+				],
+			}));
+		}
+		expect(await routed()).toBe("openai-codex/gpt-6-luna");
+		await spendAll();
+		expect(await routed()).toBe("local/free");
+	});
+
+	it("comes back to the pool with the next message, and not in mid-turn", async () => {
+		await spendAll();
+		const { state } = await route();
+		await refill();
+		const previous = physical("local/free");
+		const midTurn = { reason: "continuation", previous, state, messages: [{ role: "toolResult" }] } as const;
+		expect(await routed(midTurn)).toBe("local/free");
+		expect(await routed({ reason: "retry", failed: previous, state })).toBe("local/free");
+		expect(await routed({ previous, state })).toBe("openai-codex/gpt-5.5");
+	});
+
+	it("is on the Codex model that the session used last, whatever a link has answered since", async () => {
+		setChain(["openai-codex/gpt-6-luna"]);
+		branch.push({ type: "model_change", provider: "openai-codex", modelId: "gpt-5.5" });
+		branch.push({ type: "model_change", provider: "openai-codex", modelId: "pool" });
+		branch.push({ type: "message", message: aMessage({ provider: "openai-codex", model: "gpt-6-luna" }) });
+		savedModel = undefined;
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+		expect(poolModel.codexId(screen.ctx)).toBe("gpt-5.5");
+		branch.length = 0;
+		savedModel = "gpt-5.5";
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+		savedModel = "gone";
+		expect(await routed()).toBe("openai-codex/gpt-6-luna");
+	});
+
+	it("tells each move once, and keeps what it has told with the session", async () => {
+		await spendAll();
+		const first = await route();
+		expect(told("chain-serves")).toMatchObject([{ link: "local/free", isPaid: false, back: { account: "a" } }]);
+		const second = await route({ state: first.state, previous: physical("local/free") });
+		expect(second.state).toBe(first.state);
+		expect(told("chain-serves")).toHaveLength(1);
+		await refill();
+		await route({ state: first.state, previous: physical("local/free") });
+		expect(told("chain-left")).toMatchObject([{ link: "local/free" }]);
+	});
+
+	it("tells nothing of a request outside the session's turns, and keeps no state for it", async () => {
+		await spendAll();
+		expect(await route({ reason: "direct" })).not.toHaveProperty("state");
+		expect(told("chain-serves")).toEqual([]);
+	});
+});
+
+describe("a link that fails", () => {
+	it.each([
+		["429 rate limited", "has no quota left"],
+		["401 invalid api key", "did not accept its sign-in or key"],
+		["404 model not found", "is not offered by its provider"],
+	])("before any output, with %j, has the host ask again, which the next link answers", async (words, why) => {
+		await spendAll();
+		await route();
+		expect(await failsWith(words)).toMatchObject({
+			message: { errorMessage: `local/free ${why}. anthropic/claude takes over after the retry delay.` },
+		});
+		expect(told("link-closed")).toMatchObject([{ link: "local/free" }]);
+		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("anthropic/claude");
+		expect(told("chain-serves")).toMatchObject([{ link: "local/free" }, { link: "anthropic/claude", isPaid: true }]);
+	});
+
+	it("after output keeps its words: nothing that was shown is asked for again", async () => {
+		await spendAll();
+		await route();
+		expect(await failsWith("401", { content: [{ type: "text", text: "half" }] })).toBeUndefined();
+		expect(await routed()).toBe("anthropic/claude");
+	});
+
+	it("for a moment is left to the host's own retry, and closed at the second time", async () => {
+		await spendAll();
+		await route();
+		expect(await failsWith("503 overloaded")).toBeUndefined();
+		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("local/free");
+		expect(await failsWith("503 overloaded")).toMatchObject({ message: { stopReason: "error" } });
+		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("anthropic/claude");
+	});
+
+	it("as the last one leaves the turn to the pool, whose loop has the words for it", async () => {
+		setChain(["local/free"]);
+		await spendAll();
+		await route();
+		expect(await failsWith("429")).toMatchObject({
+			message: { errorMessage: "local/free has no quota left. The Codex pool takes over after the retry delay." },
+		});
+		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("openai-codex/gpt-5.5");
+	});
+
+	it("for want of a sign-in is asked again once another one is stored, for quota after a while", async () => {
+		await spendAll(NOW + 24 * HOUR_MS);
+		piAuth.marks.set("local", "key one");
+		await failsWith("401");
+		harness.clock.at += 12 * HOUR_MS;
+		expect(await routed()).toBe("anthropic/claude");
+		piAuth.marks.set("local", "key two");
+		expect(await routed()).toBe("local/free");
+		await failsWith("429");
+		expect(await routed()).toBe("anthropic/claude");
+		harness.clock.at += 16 * MINUTE_MS;
+		expect(await routed()).toBe("local/free");
+	});
+
+	it("is no link's fault where the session is on another model, or the model is on no chain", async () => {
+		screen.model = MODELS[0];
+		expect(await failsWith("401")).toBeUndefined();
+		screen.model = POOL;
+		expect(await failsWith("401", { provider: "openai-codex", model: "gpt-5.5" })).toBeUndefined();
+		expect(told("link-closed")).toEqual([]);
+	});
+});
+
+describe("a request for which the pool found no account", () => {
+	const asked = { modelId: "gpt-5.5", sessionId: "s" };
+	const names = (of: typeof asked | undefined = asked) => poolModel.links(of).map(({ model }) => model);
+	const [free] = [{ kind: "chain", model: "local/free", isPaid: false }] as const;
+
+	it("is offered the links that can be asked, and needs no yes in a session that is on the virtual model", () => {
+		expect(poolModel.links(asked)).toEqual([
+			{ kind: "chain", model: "local/free", isPaid: false, needsYes: false },
+			{ kind: "chain", model: "anthropic/claude", isPaid: true, needsYes: false },
+		]);
+		setChain(["unsigned/model", "openai-codex/gpt-5.5", "anthropic/claude"]);
+		expect(names()).toEqual(["anthropic/claude"]);
+		expect(poolModel.wayOn(asked)).toBeUndefined();
+	});
+
+	it("is offered none for a summary, while we are off, or after its session was replaced", () => {
+		expect(names({ ...asked, sessionId: "of a summary" })).toEqual([]);
+		harness.settings = { ...harness.settings, enabled: false };
+		expect(names()).toEqual([]);
+	});
+
+	it("ends in words that have the host ask again, which the link answers that was chosen", async () => {
+		await spendAll();
+		const chosen = { kind: "chain", model: "anthropic/claude", isPaid: true } as const;
+		expect(await poolModel.handOver(chosen, asked)).toBe(
+			"No Codex account can serve this now. anthropic/claude takes over after the retry delay.",
+		);
+		expect(await routed({ reason: "retry", failed: physical("openai-codex/gpt-5.5") })).toBe("anthropic/claude");
+		expect(await routed()).toBe("local/free");
+		expect(pi.models).toEqual([]);
+	});
+
+	it("moves a session that is on a Codex model to the virtual one, by a yes alone", async () => {
+		screen.model = MODELS[0];
+		expect(poolModel.links(asked)).toMatchObject([{ needsYes: true }, { needsYes: true }]);
+		expect(poolModel.wayOn(asked)).toEqual({ model: "openai-codex/pool", link: "local/free" });
+		expect(await poolModel.handOver(free, asked)).toContain("local/free takes over after the retry delay");
+		expect(pi.models).toMatchObject([{ provider: "openai-codex", id: "pool" }]);
+	});
+
+	it("names the first link for a person on a host without virtual models, unless that has it repeat the turn", () => {
+		begin(["local/free"], false);
+		screen.model = MODELS[0];
+		expect(poolModel.links(asked)).toEqual([]);
+		expect(poolModel.wayOn(asked)).toEqual({ model: "local/free", link: "local/free" });
+		screen.models = [...MODELS, aModel("local", "free-20250429")];
+		setChain(["local/free-20250429"]);
+		expect(poolModel.wayOn(asked)).toBeUndefined();
+	});
+});
+
+describe("what comes before the chain", () => {
+	const withReserveModel = async (consent: "always" | "ask" | "never") => {
+		const reserveModel = {
+			limitId: "luna",
+			wireModel: "gpt-reserve",
+			visibleModel: "gpt-6-luna",
+			windows: [],
+		};
+		harness.settings = { ...harness.settings, beyond: { ...harness.settings.beyond, reserveModel: consent } };
+		await spendAll();
+		await harness.state.update("a", (status) => ({ ...status, usage: aSnapshot({ reserveModel }) }));
+		for (const { id } of harness.pool.accounts()) await spend(id);
+	};
+
+	it("serves first where the person has agreed to it, or could be asked", async () => {
+		await withReserveModel("always");
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+		await withReserveModel("ask");
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+		await withReserveModel("never");
+		expect(await routed()).toBe("local/free");
+	});
+
+	it("is passed where its yes is missing and no person could give it", async () => {
+		const { models } = screen;
+		screen = aContext({ branch, hasUI: false });
+		screen.model = POOL;
+		screen.models = models;
+		await withReserveModel("ask");
+		expect(await routed()).toBe("local/free");
+	});
+});
+
+describe("what is shown of the chain", () => {
+	it("is the link that would serve next while the pool is out, and the one that a turn is on", async () => {
+		expect(poolModel.serving(screen.ctx)).toBeUndefined();
+		await spendAll();
+		expect(poolModel.serving(screen.ctx)).toBe("local/free");
+		const { state } = await route();
+		const data = { provider: "openai-codex", modelId: "pool", state };
+		branch.push({ type: "custom", customType: "pi.virtual-model-state", data });
+		await refill();
+		expect(poolModel.serving(screen.ctx)).toBeUndefined();
+		screen.isIdle = false;
+		expect(poolModel.serving(screen.ctx)).toBe("local/free");
+		screen.model = MODELS[0];
+		expect(poolModel.serving(screen.ctx)).toBeUndefined();
+	});
+
+	it("says what each link costs, and why it cannot be asked", async () => {
+		setChain([
+			"anthropic/claude",
+			"local/free",
+			"unsigned/model",
+			"gone/model",
+			"openai-codex/gpt-6-luna",
+			"openai-codex/pool",
+		]);
+		screen.subscribed.add("local");
+		for (const { id } of harness.pool.accounts()) await spend(id, NOW + HOUR_MS, "model:gpt-6-luna");
+		const shown = poolModel.shown(screen.ctx).map(({ name, obstacle, isPaid, isSubscription }) => {
+			return [name, obstacle, isPaid, isSubscription];
+		});
+		expect(shown).toEqual([
+			["anthropic/claude", undefined, true, false],
+			["local/free", undefined, false, true],
+			["unsigned/model", "no-credentials", false, false],
+			["gone/model", "unknown-model", false, false],
+			["openai-codex/gpt-6-luna", "not-offered", false, true],
+			["openai-codex/pool", "virtual", false, true],
+		]);
+	});
+});
