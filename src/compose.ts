@@ -236,6 +236,7 @@ export function compose(pi: ExtensionAPI): void {
 			link,
 			signInWays,
 			clock,
+			offersFor: beyond.offers,
 			forToday,
 			health: openHealth(directory, issuer, clock.now),
 			isFromSource: new URL(import.meta.url).pathname.endsWith(".ts"),
@@ -322,6 +323,7 @@ export function compose(pi: ExtensionAPI): void {
 		isForeign: link.isForeign,
 		codexId: poolModel.codexId,
 		serving: poolModel.serving,
+		sourceOf: beyond.source,
 		onTick: () => {
 			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
 			pool.detectChanges();

@@ -77,8 +77,8 @@ export interface Beyond {
 	handOver(rung: ChainRung, asked: RequestInfo): Promise<string>;
 	/** Takes note of what a request of the session is about to be served from; tells where that has changed. */
 	serves(on: ServedOn, account: Account, until: number | undefined, asked: RequestInfo): void;
-	/** What the session was served from last. */
-	source(): Source | undefined;
+	/** What a session was served from last. */
+	source(session: SessionId | undefined): Source | undefined;
 }
 
 /** What serves beyond included quota, each as far as there is one. */
@@ -221,7 +221,7 @@ export function createBeyond(deps: Deps): Beyond {
 				: on === "included";
 			if (!isSame) pool.emit({ type: "source-changed", on, account, until, asked });
 		},
-		source: () => last,
+		source: (session) => (last?.session === session ? last : undefined),
 	};
 }
 

@@ -1,5 +1,6 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { Affinity } from "../core/affinity.ts";
+import type { Beyond } from "../core/beyond.ts";
 import type { Credentials } from "../core/credentials.ts";
 import type { Membership } from "../core/membership.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
@@ -58,6 +59,8 @@ export interface CommandPorts {
 	readonly link: PiLoginSync;
 	readonly signInWays: SignInWays;
 	readonly settings: SettingsStore;
+	/** What may serve a request beyond included quota. */
+	readonly offersFor: Beyond["offers"];
 	/** What the person has said yes to for the rest of the day. */
 	readonly forToday: ForToday;
 	readonly health: HealthCheck;

@@ -163,6 +163,17 @@ export const whySchema = z.strictObject({
 			terms: z.array(z.strictObject({ name: z.string(), value: z.number().nullable(), text: z.string() })),
 		}),
 	),
+	/** What may serve beyond included quota, in order; left out where there is nothing. `ask`: after a yes of the person. */
+	beyond: z
+		.array(
+			z.strictObject({
+				kind: z.enum(["credits", "reserve-model", "reset-credit", "chain"]),
+				account: accountId.optional(),
+				model: z.string().optional(),
+				consent: z.enum(["given", "ask"]),
+			}),
+		)
+		.optional(),
 });
 
 /** `log --json`. Names accounts by their ids alone. */

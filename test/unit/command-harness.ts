@@ -261,6 +261,7 @@ export function createCommandHarness(
 		},
 		clock,
 		settings,
+		offersFor: harness.deps.beyond.offers,
 		forToday: createForToday(state, clock),
 		isFromSource: false,
 		health: {

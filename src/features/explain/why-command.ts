@@ -1,4 +1,7 @@
+import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
+import type { Beyond } from "../../core/beyond.ts";
 import type { PiLoginSync } from "../../core/pi-login-sync.ts";
+import type { Plan } from "../../core/plan.ts";
 import type { SettingsStore } from "../../core/ports.ts";
 import { jsonChoice, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
@@ -15,10 +18,19 @@ interface Ports {
 	readonly settings: Pick<SettingsStore, "read">;
 	readonly session: Pick<SessionView, "plan" | "request">;
 	readonly poolModel: Pick<PoolModel, "serving">;
+	/** What may serve a request beyond included quota. */
+	readonly offersFor: Beyond["offers"];
 }
 
 /** `/multicodex why`: the account that the next request of this session takes, by the rules that choose it. */
-export function createWhy({ link, settings, session, poolModel }: Ports): Subcommand<Args> {
+export function createWhy({ link, settings, session, poolModel, offersFor }: Ports): Subcommand<Args> {
+	/** What comes where no account can serve; of one on bought credits, what comes after it. */
+	const offersAfter = (plan: Plan, host: ExtensionContext) => {
+		const [first] = plan.order;
+		if (first && first.gate?.kind !== "credits") return [];
+		const { served, patienceMs = 0 } = session.request(host);
+		return offersFor(first ? session.plan(host, first.account.id) : plan, { request: undefined, served, patienceMs });
+	};
 	const usage = "why [--json]";
 	return {
 		name: "why",
@@ -34,13 +46,15 @@ export function createWhy({ link, settings, session, poolModel }: Ports): Subcom
 			const { enabled: isEnabled, rotation } = settings.read();
 			const { modelId: model } = session.request(host);
 			const { policy } = rotation;
+			const plan = session.plan(host);
 			const view = {
-				plan: session.plan(host),
+				plan,
 				isEnabled,
 				isForeign: link.isForeign(),
 				policy,
 				model,
 				link: poolModel.serving(host),
+				offers: offersAfter(plan, host),
 			};
 			return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson };
 		},

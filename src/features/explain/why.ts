@@ -3,6 +3,7 @@ import { type Account, printable } from "../../core/account.ts";
 import { type AccountSet, EVERYWHERE } from "../../core/account-sets.ts";
 import type { Gate } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
+import type { Offer } from "../../core/ladder.ts";
 import { firstBack, type Plan, type Ranked } from "../../core/plan.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { WhyDocument } from "../../pi/json-schemas.ts";
@@ -28,11 +29,14 @@ export interface WhyView {
 	readonly model: string | undefined;
 	/** The link of the chain that serves in place of the pool. */
 	readonly link?: string | undefined;
+	/** What may serve where no account can from its included quota, or after the one that serves on bought credits. */
+	readonly offers?: readonly Offer[];
 }
 
 /** The JSON document of `why --json`, version 1. Ids only; times are ISO 8601. */
-export function whyAsJson({ plan, isEnabled, isForeign, policy, model, link }: WhyView): WhyDocument {
+export function whyAsJson({ plan, isEnabled, isForeign, policy, model, link, offers = [] }: WhyView): WhyDocument {
 	const [first, second] = plan.order;
+	const beyond = offers.flatMap(offerAsJson);
 	return {
 		version: 1,
 		enabled: isEnabled,
@@ -58,7 +62,23 @@ export function whyAsJson({ plan, isEnabled, isForeign, policy, model, link }: W
 				terms: [],
 			})),
 		],
+		...(beyond.length > 0 && { beyond }),
 	};
+}
+
+/** A wait is no part of it: the gates tell when which account is back. */
+function offerAsJson({ rung, consent }: Offer): NonNullable<WhyDocument["beyond"]> {
+	switch (rung.kind) {
+		case "wait":
+			return [];
+		case "chain":
+			return [{ kind: rung.kind, model: rung.model, consent }];
+		case "reserve-model":
+			return [{ kind: rung.kind, account: rung.account.id, model: rung.model, consent }];
+		case "credits":
+		case "reset-credit":
+			return [{ kind: rung.kind, account: rung.account.id, consent }];
+	}
 }
 
 function gateAsJson(gate: Gate): WhyDocument["candidates"][number]["gate"] {
@@ -85,7 +105,7 @@ export function whyAsText(view: WhyView, columns: number): string {
 	// The sentence is left to wrap.
 	const { set } = view.plan;
 	return [
-		headline(view),
+		[headline(view), ...whatFollows(view)].join(" "),
 		...(set ? [`Only the account set of ${setName(set)} serves here. /multicodex only`] : []),
 		...order.flatMap((ranked, at) => row(ranked.account, ranked.rank, decisiveText(ranked, order[at + 1], now))),
 		...gated.flatMap(({ account, gate }) => row(account, undefined, gateText(gate, now))),
@@ -113,6 +133,29 @@ function headline({ plan, isEnabled, isForeign, policy, link }: WhyView): string
 	const term = first.terms().find((each) => each.name === second?.decidedBy);
 	const because = term ? reasonText(term.name, term.text, second?.gate) : "no other account can";
 	return `${name} serves next (${policy}): ${because}.`;
+}
+
+/** What may serve then, in order. */
+function whatFollows({ plan, offers = [], link, isEnabled, isForeign }: WhyView): string[] {
+	const texts = isEnabled && !isForeign && link === undefined ? offers.flatMap(offerText) : [];
+	if (texts.length === 0) return [];
+	return [`${plan.order.length > 0 ? "After that" : "Until then"}: ${texts.join(", then ")}.`];
+}
+
+function offerText({ rung, consent }: Offer): string[] {
+	const yes = consent === "ask" ? " (asks first)" : "";
+	switch (rung.kind) {
+		case "credits":
+			return [`bought credits of ${printable(rung.account.label)}${yes}`];
+		case "reserve-model":
+			return [`Luna Reserve of ${printable(rung.account.label)}${yes}`];
+		case "reset-credit":
+			return [`a reset of ${printable(rung.account.label)}${yes}`];
+		case "chain":
+			return [`${printable(rung.model)}${yes}`];
+		case "wait":
+			return [];
+	}
 }
 
 /** Why a term puts an account first, as the end of a sentence. `text` is what it was measured at. */

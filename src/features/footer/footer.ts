@@ -1,15 +1,16 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../../core/account.ts";
 import type { Affinity } from "../../core/affinity.ts";
+import type { Beyond, Source } from "../../core/beyond.ts";
 import type { Floors } from "../../core/caps.ts";
 import { guarded, tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
-import { type FirstBack, firstBack, type Plan, readyCount } from "../../core/plan.ts";
+import { type FirstBack, firstBack, gatedIn, type Plan, readyCount } from "../../core/plan.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Settings } from "../../core/settings.ts";
 import { modeOf } from "../../pi/output.ts";
 import { PROVIDER } from "../../pi/provider.ts";
-import { type FooterModel, footerLine } from "./line.ts";
+import { type ActiveAccount, type FooterModel, footerLine } from "./line.ts";
 
 /** Status key, also the slash command's name. */
 const STATUS_KEY = "multicodex";
@@ -33,6 +34,8 @@ interface Deps {
 	readonly codexId: (ctx: ExtensionContext) => string | undefined;
 	/** The link of the chain that serves the session; undefined while the pool does. */
 	readonly serving: (ctx: ExtensionContext) => string | undefined;
+	/** What a session was served from last. */
+	readonly sourceOf: Beyond["source"];
 	/** Runs with every minute's redraw. */
 	readonly onTick: () => void;
 	/**
@@ -48,7 +51,7 @@ const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
 export function createFooter(deps: Deps): Footer {
-	const { pool, affinity, settings, isForeign, codexId, serving, onTick, followStores } = deps;
+	const { pool, affinity, settings, isForeign, codexId, serving, sourceOf, onTick, followStores } = deps;
 	let context: ExtensionContext | undefined;
 	/** By request: one that ends leaves the countdown of another. */
 	const waits = new Map<number, Waiting>();
@@ -77,6 +80,7 @@ export function createFooter(deps: Deps): Footer {
 		const link = serving(ctx);
 		const model = footerModel(plan, now, {
 			isForeign: isForeign(),
+			source: sourceOf(sessionId),
 			waiting: soonest,
 			isAsking,
 			link,
@@ -159,22 +163,14 @@ export function createFooter(deps: Deps): Footer {
 export function footerModel(
 	plan: Plan,
 	settings: Settings,
-	{ isForeign, waiting, isAsking = false, link, hasKeys = false, floorsOf }: Surroundings,
+	{ isForeign, source, waiting, isAsking = false, link, hasKeys = false, floorsOf }: Surroundings,
 ): FooterModel {
-	const { order, lastResort, total, now, next, pinned } = plan;
-	const [ranked] = [...order, ...lastResort].filter(({ account }) => account === next);
-	const gate = ranked?.gate?.kind === "reserve" ? undefined : ranked?.gate;
+	const { total, now, next, pinned } = plan;
 	return {
 		isEnabled: settings.enabled,
 		isForeign,
 		settings: settings.footer,
-		active: ranked && {
-			account: ranked.account,
-			usage: ranked.usage,
-			isReady: gate === undefined,
-			isOnCredits: gate?.kind === "credits",
-			floors: floorsOf?.(ranked.account),
-		},
+		active: activeIn(plan, source, floorsOf),
 		setFolder: plan.set?.folder,
 		isPinned: next !== undefined && next.id === pinned,
 		ready: readyCount(plan),
@@ -189,6 +185,38 @@ export function footerModel(
 	};
 }
 
+/** The account that serves next; with none, the one that serves the session beyond its included quota. */
+function activeIn(
+	plan: Plan,
+	source: Source | undefined,
+	floorsOf: Surroundings["floorsOf"],
+): ActiveAccount | undefined {
+	const { order, lastResort, next } = plan;
+	const [ranked] = [...order, ...lastResort].filter(({ account }) => account === next);
+	if (ranked) {
+		const gate = ranked.gate?.kind === "reserve" ? undefined : ranked.gate;
+		const { account, usage } = ranked;
+		return {
+			account,
+			usage,
+			isReady: gate === undefined,
+			isOnCredits: gate?.kind === "credits",
+			floors: floorsOf?.(account),
+		};
+	}
+	const gated = source && source.on !== "included" ? gatedIn(plan, source.account) : undefined;
+	return (
+		gated && {
+			account: gated.account,
+			usage: gated.usage,
+			isReady: false,
+			isOnCredits: source?.on === "credits",
+			isOnReserveModel: source?.on === "reserve-model",
+			floors: floorsOf?.(gated.account),
+		}
+	);
+}
+
 function labelled(first: FirstBack | undefined): FooterModel["first"] {
 	if (!first) return undefined;
 	const { account, readyAt, isGuess, isCapped } = first;
@@ -197,6 +225,8 @@ function labelled(first: FirstBack | undefined): FooterModel["first"] {
 
 /** What a plan does not know. */
 interface Surroundings extends Pick<FooterModel, "isForeign"> {
+	/** What the session was served from last. */
+	readonly source?: Source | undefined;
 	/** A request that waits, and ends first. */
 	readonly waiting?: Waiting | undefined;
 	/** A question how a turn goes on is open. */

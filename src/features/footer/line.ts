@@ -63,6 +63,8 @@ export interface ActiveAccount {
 	readonly floors?: Floors | undefined;
 	/** Its included quota is spent, and the session goes on with bought credits. */
 	readonly isOnCredits?: boolean;
+	/** Its included quota is spent, and the session goes on with its reserve model. */
+	readonly isOnReserveModel?: boolean;
 }
 
 /**
@@ -101,14 +103,14 @@ type Segment = (model: FooterModel, has: Has) => readonly Line[];
 const SEGMENTS = {
 	account: drawAccount,
 	windows: drawWindows,
-	credits: drawCredits,
+	source: drawSource,
 	set: drawSet,
 	ready: drawReady,
 } satisfies Record<string, Segment>;
 
 const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SEGMENTS)[]>> = {
-	"account-first": ["account", "set", "credits", "windows", "ready"],
-	"usage-first": ["windows", "credits", "account", "set", "ready"],
+	"account-first": ["account", "set", "source", "windows", "ready"],
+	"usage-first": ["windows", "source", "account", "set", "ready"],
 };
 
 /** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
@@ -159,8 +161,11 @@ function drawAccount({ active, isPinned, settings }: FooterModel, has: Has): Lin
 	];
 }
 
-function drawCredits({ active }: FooterModel, has: Has): Line[] {
-	return active?.isOnCredits && has("account") ? [[span("warning", "credits")]] : [];
+/** What the session is served from, where that is not its included quota. */
+function drawSource({ active }: FooterModel, has: Has): Line[] {
+	if (!active || !has("account")) return [];
+	if (active.isOnReserveModel) return [[span("warning", "Luna Reserve")]];
+	return active.isOnCredits ? [[span("warning", "credits")]] : [];
 }
 
 /** A longer name of a folder than this says no more. */
@@ -263,7 +268,7 @@ function specialLines(model: FooterModel): Form[] | undefined {
 	if (waitingUntil !== undefined) {
 		return waitingLines(model, waitingUntil);
 	}
-	if (ready > 0 || active?.isOnCredits) return undefined;
+	if (ready > 0 || active?.isOnCredits || active?.isOnReserveModel) return undefined;
 	const none: Line = [span("error", `0/${total} ready`)];
 	if (!first) return forms([none], [named(none)], [named(none), dim("/multicodex show")]);
 	const clock = `${about(first.isGuess)}${formatClock(first.readyAt, now)}`;

@@ -2,8 +2,10 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Candidate } from "../../../../src/core/candidate.ts";
+import type { Offer } from "../../../../src/core/ladder.ts";
 import { POLICIES, type PolicyName } from "../../../../src/core/policies.ts";
 import { whyAsJson, whyAsText } from "../../../../src/features/explain/why.ts";
+import { whySchema } from "../../../../src/pi/json-schemas.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 import { planOf, type Setting } from "../../plans.ts";
 
@@ -40,6 +42,55 @@ const onCredits = candidate("rich", {
 	usage: { ...usage(100), credits: { hasCredits: true, unlimited: false } },
 });
 const spent = candidate("spent", { cooldowns: [aCooldown()] });
+
+describe("why, where included quota is out", () => {
+	const account = anAccount("rich", { id: "id-of-rich" });
+	const offers: readonly Offer[] = [
+		{ rung: { kind: "credits", account, balance: "20" }, consent: "given", canBeRemembered: true },
+		{
+			rung: { kind: "reserve-model", account, model: "gpt-6-luna", leftPercent: 40 },
+			consent: "ask",
+			canBeRemembered: true,
+		},
+		{
+			rung: {
+				kind: "reset-credit",
+				account,
+				credit: { id: "1", expiresAt: undefined },
+				window: "7d",
+				resetsAt: undefined,
+			},
+			consent: "ask",
+			canBeRemembered: false,
+		},
+		{ rung: { kind: "chain", model: "anthropic/claude", isPaid: true }, consent: "given", canBeRemembered: false },
+		{ rung: { kind: "wait", account, until: NOW + HOUR_MS, isGuess: false }, consent: "ask", canBeRemembered: false },
+	];
+	const LIST =
+		"bought credits of rich, then Luna Reserve of rich (asks first), then a reset of rich (asks first), then anthropic/claude.";
+
+	it("says what may serve until an account is back, and after one that serves on credits", () => {
+		const [first] = whyAsText({ ...view([spent]), offers }, 300).split("\n");
+		expect(first).toMatch(/^No account can serve before .*, in 1h00m\. Until then: /);
+		expect(first?.endsWith(LIST)).toBe(true);
+		const own = view([spent, onCredits], { served: "id-of-rich" });
+		expect(whyAsText({ ...own, offers: offers.slice(3, 4) }, 300)).toMatch(
+			/^rich serves next on bought credits: .* After that: anthropic\/claude\.\n/,
+		);
+		expect(whyAsText({ ...view([spent]), offers, isEnabled: false }, 300)).not.toContain("Until then");
+	});
+
+	it("lists the same in its document, which says nothing of it where there is nothing", () => {
+		const document = whyAsJson({ ...view([spent]), offers });
+		expect(whySchema.parse(JSON.parse(JSON.stringify(document))).beyond).toEqual([
+			{ kind: "credits", account: "id-of-rich", consent: "given" },
+			{ kind: "reserve-model", account: "id-of-rich", model: "gpt-6-luna", consent: "ask" },
+			{ kind: "reset-credit", account: "id-of-rich", consent: "ask" },
+			{ kind: "chain", model: "anthropic/claude", consent: "given" },
+		]);
+		expect(whyAsJson({ ...view([spent]), offers: offers.slice(4) })).not.toHaveProperty("beyond");
+	});
+});
 
 describe("why, where nothing but bought credits is left", () => {
 	it("says who spends them, and that no other may", () => {

@@ -24,6 +24,7 @@ beforeEach(() => {
 		isForeign: () => isForeign,
 		codexId: (ctx) => ctx.model?.id,
 		serving: () => link,
+		sourceOf: harness.deps.beyond.source,
 		onTick: () => {
 			ticks += 1;
 		},
@@ -48,6 +49,26 @@ const serves = (id: string) => {
 const onlyTimers = () => vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
 
 describe("the footer", () => {
+	it.each([
+		["credits", "credits"],
+		["reserve-model", "Luna Reserve"],
+	] as const)("says what a session goes on with, until an account has quota again: %s", async (on, words) => {
+		const windows = [{ usedPercent: 100, windowMinutes: 10_080, resetsAt: NOW + HOUR_MS }];
+		const usage = aSnapshot({ source: "api", windows });
+		for (const id of ["a", "b"]) harness.pool.noteUsage(id, usage);
+		footer.start(screen.ctx);
+		await settled();
+		expect(shown()).not.toContain(words);
+		const asked = { modelId: "gpt-5.5", sessionId: screen.ctx.sessionManager.getSessionId() };
+		harness.deps.beyond.serves(on, anAccount("b"), NOW + HOUR_MS, asked);
+		await settled();
+		expect(shown()).toMatch(new RegExp(`^codex b (?:\\(plus\\) )?· ${words} · `));
+		harness.pool.noteUsage("a", aSnapshot({ source: "api", capturedAt: NOW + 5 * HOUR_MS, windows: [] }));
+		await harness.pool.clearCooldowns();
+		await settled();
+		expect(shown()).not.toContain(words);
+	});
+
 	it("keeps pi alive, and the next tick, where a look behind it throws", () => {
 		onlyTimers();
 		footer.stop();
@@ -63,6 +84,7 @@ describe("the footer", () => {
 			isForeign: () => false,
 			codexId: (ctx) => ctx.model?.id,
 			serving: () => undefined,
+			sourceOf: () => undefined,
 			onTick,
 			followStores,
 		});

@@ -93,6 +93,13 @@ describe("the footer of an account in use", () => {
 		expect(at(20, { active, ready: 0 })).toBe("work · credits");
 	});
 
+	it("says that a session goes on with Luna Reserve, also where no account is ready", () => {
+		const usage = aSnapshot({ windows: [{ ...week, usedPercent: 100 }] });
+		const active = { ...work, usage, isReady: false, isOnReserveModel: true };
+		expect(at(80, { active, ready: 0 })).toBe("codex work · Luna Reserve · week 0% left (6d20h) · 0/4 ready");
+		expect(at(20, { active, ready: 0 })).toBe("work · Luna Reserve");
+	});
+
 	it("says at every width that it is pinned", () => {
 		const texts = lines({ isPinned: true });
 		expect(texts[0]).toMatch(/^codex work pinned \(plus\) · /);
