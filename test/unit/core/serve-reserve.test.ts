@@ -173,6 +173,7 @@ describe("a refusal on a reserve model", () => {
 	it.each<[string, Play]>([
 		["an unknown model", refused(404, { detail: "Model not found gpt-reserve" })],
 		["a model that is not for it", refused(400, { detail: "The 'gpt-reserve' model is not supported." })],
+		["a workspace that is disabled", refused(403, { error: { code: "workspace_disabled" } })],
 		["no leave", refused(403, { error: { message: "Forbidden" } })],
 		["a frame that names it", failedWith("Codex error: gpt-reserve is not enabled")],
 	])("for %s closes it for a day, with one notice", async (_name, play) => {
@@ -279,6 +280,22 @@ describe("a turn of a spent pool", () => {
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
 		expect((await harness.ask()).words).toBe(gaveUp(harness));
 		expect(harness.tries).toEqual(["a", "b", "b"]);
+	});
+
+	it("goes on with the reserve model of another account where one is refused", async () => {
+		const harness = aSpentPool("always");
+		const onAsk = harness.onAskForReserve;
+		harness.onAskForReserve = (id) => {
+			onAsk(id);
+			harness.pool.noteUsage(id, spent({ capturedAt: harness.clock.at }));
+		};
+		harness.play("a", usageLimit, answered("from the reserve of a"));
+		harness.play("b", usageLimit, refused(404, { detail: "Model not found gpt-reserve" }));
+		harness.affinity.begin("s", "b", NOW);
+		expect((await harness.ask()).text).toBe("from the reserve of a");
+		expect(harness.tries).toEqual(["b", "a", "b", "a"]);
+		expect((await harness.ask()).text).toBe("from the reserve of a");
+		expect(harness.tries).toHaveLength(5);
 	});
 
 	it("goes to an account whose quota is back, as the answer to the question for a reserve model says", async () => {
