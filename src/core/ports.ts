@@ -77,6 +77,8 @@ export interface AccountStatus {
 	readonly usage?: UsageSnapshot | undefined;
 	/** When some process last began to ask for usage, epoch ms. */
 	readonly usageAskedAt?: number | undefined;
+	/** When some process last asked for its reserve model with the usage, epoch ms. */
+	readonly reserveAskedAt?: number | undefined;
 	/** Number of usage calls that failed in a row. */
 	readonly usageFailures?: number | undefined;
 	readonly lastUsedAt?: number | undefined;

@@ -100,18 +100,18 @@ function tokensOf({ messages }: Context): number {
 }
 
 /** Without a refusal to tell when it ran out, a spent account is asked about its reserve model no more often than this. */
-const ASK_AGAIN_MS = 60_000;
+const ASK_AGAIN_MS = 15 * 60_000;
 
 /**
- * Is it unknown whether the account has a reserve model? Its quota has run out, and its usage was not asked for since:
- * before that, no answer is about one.
+ * Is it unknown whether the account has a reserve model? Its quota has run out, and it was not asked about one since.
  */
 export function isReserveUnknown({ enabled, needsLogin }: Account, known: AccountStatus, now: number): boolean {
-	const { cooldowns, usage, usageAskedAt } = known;
+	const { cooldowns, usage, reserveAskedAt } = known;
 	if (!enabled || needsLogin || !isIncludedSpent(known, now) || reserveModelOf(usage)) return false;
-	if (usageAskedAt === undefined) return true;
+	if (reserveAskedAt === undefined) return true;
 	const since = cooldowns.filter((each) => each.scope === "account" && isOfQuota(each)).map(({ setAt }) => setAt);
-	return since.length > 0 ? usageAskedAt < Math.max(...since) : Math.abs(now - usageAskedAt) >= ASK_AGAIN_MS;
+	if (since.length > 0) return reserveAskedAt < Math.max(...since);
+	return Math.abs(now - reserveAskedAt) >= ASK_AGAIN_MS;
 }
 
 /** What is left of a reserve model, percent; undefined where nothing tells. */

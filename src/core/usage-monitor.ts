@@ -6,7 +6,7 @@ import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStatus, Clock, StateStore, UsageApi } from "./ports.ts";
 import { creditsUntil, headroom, includedOf, wasSpent } from "./quota.ts";
-import { isIncludedSpent } from "./reserve-model.ts";
+import { isIncludedSpent, reserveModelIn } from "./reserve-model.ts";
 import { USAGE_TTL_MS } from "./usage.ts";
 
 /**
@@ -105,6 +105,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 	): Promise<boolean> => {
 		try {
 			const asksReserve = mayUseReserveModel() && isIncludedSpent(state.status(id), clock.now());
+			if (asksReserve) state.updateSoon(id, (status) => ({ ...status, reserveAskedAt: clock.now() }));
 			const request = { baseUrl: base, access, workspaceId, ...(asksReserve && { withReserveModel: true }) };
 			const usage = await usageApi.fetch(request, signal);
 			pool.noteUsage(id, usage);
@@ -275,8 +276,9 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 			});
 		},
 		recheckCooling: () => {
+			// A reserve model is asked about once the account is spent, however long it is closed.
 			const mayBeBack = ({ cooldowns, usage }: AccountStatus) =>
-				cooldowns.length > 0 || (usage !== undefined && wasSpent(usage));
+				cooldowns.some(({ scope }) => !reserveModelIn(scope, usage)) || (usage !== undefined && wasSpent(usage));
 			const isAtCap = (account: Account) => (pool.aboveCap(account) ?? 1) <= 0;
 			const spent = () => pool.accounts().filter((account) => mayBeBack(state.status(account.id)) || isAtCap(account));
 			return askWhereDue(spent, COOLING_TTL_MS);

@@ -190,6 +190,7 @@ const statusSchema = z.looseObject({
 	cooldowns: cooldownsSchema,
 	usage: lenient(usageSchema),
 	usageAskedAt: optionalTime,
+	reserveAskedAt: optionalTime,
 	usageFailures: lenient(z.int().check(z.nonnegative())),
 	lastUsedAt: optionalTime,
 	lastError: errorSchema,

@@ -101,12 +101,12 @@ describe("whether a spent account has a reserve model", () => {
 	const spent = aSnapshot({ source: "api", windows: [week(100)] });
 	const refused = [aCooldown({ setAt: NOW - HOUR_MS })];
 	it.each<[string, Partial<AccountStatus>, boolean]>([
-		["its usage was never asked for", { cooldowns: refused }, true],
-		["its usage was asked for before it was refused", { cooldowns: refused, usageAskedAt: NOW - HOUR_MS - 1 }, true],
-		["its usage was asked for after that", { cooldowns: refused, usageAskedAt: NOW - HOUR_MS + 1 }, false],
+		["it was never asked about one", { cooldowns: refused, usageAskedAt: NOW }, true],
+		["it was asked about one before it was refused", { cooldowns: refused, reserveAskedAt: NOW - HOUR_MS - 1 }, true],
+		["it was asked about one after that", { cooldowns: refused, reserveAskedAt: NOW - HOUR_MS + 1 }, false],
 		["it was refused, and has one", { cooldowns: refused, usage: { ...spent, reserveModel: LUNA } }, false],
-		["it goes on with credits, and was asked for a minute ago", { usage: spent, usageAskedAt: NOW - 60_000 }, true],
-		["it goes on with credits, and was asked for just now", { usage: spent, usageAskedAt: NOW - 59_000 }, false],
+		["it has credits, and was asked a quarter of an hour ago", { usage: spent, reserveAskedAt: NOW - 900_000 }, true],
+		["it has credits, and was asked just now", { usage: spent, reserveAskedAt: NOW - 899_000 }, false],
 		["its quota is not spent", { usage: aSnapshot(), cooldowns: [aCooldown({ reason: "rate_limit" })] }, false],
 	])("is unknown where %s: %o", (_name, status, isUnknown) => {
 		expect(isReserveUnknown(anAccount("a"), { cooldowns: [], strikes: 0, ...status }, NOW)).toBe(isUnknown);

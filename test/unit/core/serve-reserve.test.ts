@@ -220,7 +220,7 @@ describe("a turn of a spent pool", () => {
 		harness.play("a", usageLimit);
 		harness.play("b", usageLimit, answered("from the reserve of b"));
 		harness.onAskForReserve = (id) => {
-			harness.state.statusById.set(id, { ...harness.state.status(id), usageAskedAt: harness.clock.at });
+			harness.state.statusById.set(id, { ...harness.state.status(id), reserveAskedAt: harness.clock.at });
 			harness.clock.at += 1;
 			const reserve = id === "b" ? { reserveModel: LUNA } : { reserveModel: undefined };
 			harness.pool.noteUsage(id, spent({ ...reserve, askedForReserve: true, capturedAt: harness.clock.at }));

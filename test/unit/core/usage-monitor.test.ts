@@ -103,6 +103,7 @@ describe("usage", () => {
 		open({ ...spent, b: { cooldowns: [aCooldown()] } }, anAccount("a"), anAccount("b"), anAccount("c"));
 		for (const id of ["a", "b", "c"]) await monitor.ask(id);
 		expect(asked.map((request) => "withReserveModel" in request)).toEqual([true, true, false]);
+		expect(["a", "b", "c"].map((id) => state.status(id).reserveAskedAt)).toEqual([NOW, NOW, undefined]);
 		open(spent, anAccount("a"));
 		mayUseReserveModel = false;
 		await monitor.ask("a");
@@ -160,6 +161,18 @@ describe("usage", () => {
 		open({ a: { usage: aSnapshot({ ...told, capturedAt }) } }, anAccount("a"));
 		await monitor.recheckCooling();
 		expect(askedFor()).toEqual(isAsked ? ["acct-a"] : []);
+	});
+
+	it("is not asked for again and again of an account whose reserve model alone is closed", async () => {
+		const reserveModel = { limitId: "reserve", wireModel: "gpt-reserve", visibleModel: "gpt-6-luna", windows: [] };
+		const usage = aSnapshot({ reserveModel, capturedAt: NOW - HOUR_MS });
+		open(
+			{ a: { usage, cooldowns: [aCooldown({ scope: "limit:reserve" })] }, b: { usage, cooldowns: [aCooldown()] } },
+			anAccount("a"),
+			anAccount("b"),
+		);
+		await monitor.recheckCooling();
+		expect(askedFor()).toEqual(["acct-b"]);
 	});
 
 	it("is asked for nowhere until it is known where", async () => {
