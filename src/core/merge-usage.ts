@@ -24,6 +24,8 @@ import { MOST_LIMITS } from "./usage-bounds.ts";
 /** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
 const ROOM_TO_RETURN_PERCENT = 5;
 export const ENDPOINT_LAG_MS = 60_000;
+/** A cooldown that usage begins is dated when it is written, which may be after what followed from it. */
+const LONGEST_WRITE_MS = 10_000;
 /** As many models are remembered of one limit. */
 const MOST_MODELS = 20;
 /** A spent window without a reset is asked about again after this long. */
@@ -230,7 +232,7 @@ function reconcileWithEndpoint(
 		const quotas = quotasBehind(cooldown, usage);
 		if (!quotas) return cooldown;
 		// A redemption since, of which the answer may be lost, is why there is quota: that is no lag.
-		const wasReset = redeemedAt >= cooldown.setAt && usage.capturedAt >= redeemedAt;
+		const wasReset = redeemedAt >= cooldown.setAt - LONGEST_WRITE_MS && usage.capturedAt >= redeemedAt;
 		const hasCaughtUp = wasReset || usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
 		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
 		if (hasCaughtUp && (isBack || (isGeneral && isNewlyFunded))) return undefined;

@@ -3,6 +3,7 @@ import type { AccountSet } from "./account-sets.ts";
 import type { Floors } from "./caps.ts";
 import type { Cooldown } from "./cooldown.ts";
 import type { AccountId } from "./ids.ts";
+import type { ResetCredit } from "./reset-credits.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 /** One account for display. Times are epoch ms. */
@@ -14,6 +15,8 @@ export interface ShownAccount {
 	readonly readyAt: number | undefined;
 	readonly cooldowns: readonly Cooldown[];
 	readonly usage: UsageSnapshot | undefined;
+	/** Its reset credits as listed last, the first to expire in front; undefined where none is known. */
+	readonly resetCredits?: readonly ResetCredit[] | undefined;
 	readonly lastUsedAt: number | undefined;
 	readonly lastError: { readonly text: string; readonly at: number } | undefined;
 	/** Sessions that are at work on it, in any process. */

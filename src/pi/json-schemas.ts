@@ -75,7 +75,7 @@ const accountSchema = z.strictObject({
 					reached: z.boolean(),
 				})
 				.optional(),
-			/** How many banked resets can be redeemed; absent where there is none. */
+			/** How many reset credits can be redeemed; absent where there is none. */
 			resetCredits: z.number().optional(),
 		})
 		.nullable(),
@@ -83,6 +83,8 @@ const accountSchema = z.strictObject({
 	inSet: z.literal(false).optional(),
 	/** Absent for an account without caps. */
 	caps: z.array(z.strictObject({ window: z.string(), floorPercent: z.number(), reached: z.boolean() })).optional(),
+	/** Its reset credits, the first to expire first; absent until they are listed, and where there is none. */
+	resetCredits: z.array(z.strictObject({ expiresAt: time.nullable() })).optional(),
 	lastUsedAt: time.nullable(),
 	lastError: z.string().nullable(),
 });

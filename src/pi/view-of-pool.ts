@@ -4,6 +4,8 @@ import { gatedIn } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView, ShownAccount } from "../core/pool-view.ts";
 import { hideEmails } from "../core/privacy.ts";
+import { knownCredits } from "../core/reset-credit-list.ts";
+import { unexpired } from "../core/reset-credits.ts";
 import type { Settings } from "../core/settings.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";
 
@@ -27,6 +29,7 @@ export function viewOf(
 	const { set } = plan;
 	const accounts = pool.accounts().map((account): ShownAccount => {
 		const status = pool.status(account.id);
+		const resetCredits = unexpired(knownCredits(status), now);
 		return {
 			account: maskEmails ? { ...account, label: hideEmails(account.label), email: undefined } : account,
 			state: pool.state(account),
@@ -35,6 +38,7 @@ export function viewOf(
 			readyAt: gatedIn(plan, account.id)?.readyAt,
 			cooldowns: status.cooldowns,
 			usage: status.usage,
+			...(resetCredits.length > 0 && { resetCredits }),
 			lastUsedAt: status.lastUsedAt,
 			lastError: status.lastError ?? status.usageError,
 			sessions: sessions.get(account.id) ?? 0,

@@ -5,7 +5,7 @@ import type { ShownAccount } from "../core/pool-view.ts";
 import { freshness, type Quota, quotasOf, refillsAt, remaining, windowName } from "../core/quota.ts";
 import { reserveClosedBy, reserveLeft, reserveModelIn } from "../core/reserve-model.ts";
 import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
-import { capText, errorWords, signedIn } from "./account-texts.ts";
+import { capText, errorWords, resetCreditsText, signedIn } from "./account-texts.ts";
 import {
 	about,
 	formatClock,
@@ -73,7 +73,7 @@ function quotaFact(quota: Quota, shown: ShownAccount, now: number): Fact {
 		case "reserve-model":
 			return [RESERVE_MODEL, reserveModelText(quota, shown, now)];
 		case "reset-credit":
-			return ["reset credits", `${quota.count} banked`];
+			return ["reset credits", resetCreditsText(quota.count, shown.resetCredits, now)];
 	}
 }
 

@@ -3,6 +3,7 @@ import { IMPORTED, TOOLS } from "../core/account-source.ts";
 import type { Floors } from "../core/caps.ts";
 import { ownValue } from "../core/own-value.ts";
 import { byLength, includedOf, isUntouched, remaining, type WindowLeft, windowName } from "../core/quota.ts";
+import type { ResetCredit } from "../core/reset-credits.ts";
 import type { UsageSnapshot } from "../core/usage.ts";
 import { asWord, formatClock, formatPercent, humanize, windowLabel } from "./format.ts";
 
@@ -115,6 +116,13 @@ export function outsideText(folder: string): string {
 function partName(window: string): string {
 	const name = windowLabel(window);
 	return /^\d/.test(name) ? name : `the ${name}`;
+}
+
+/** How many reset credits there are, and when the first expires: `2, the first expires 3 Dec`. */
+export function resetCreditsText(count: number, listed: readonly ResetCredit[] | undefined, now: number): string {
+	const at = listed?.[0]?.expiresAt;
+	if (at === undefined) return String(count);
+	return `${count}, ${count === 1 ? "" : "the first "}expires ${formatClock(at, now)}`;
 }
 
 /** What is the matter with an account that cannot be used, and what to type. */

@@ -31,6 +31,8 @@ export interface Actor {
 	readonly sessions?: number;
 	/** More of its usage, as it is stored. */
 	readonly told?: Readonly<Record<string, unknown>>;
+	/** Reset credits, as they are listed. */
+	readonly resetCredits?: readonly { readonly id: string; readonly expiresAt: number }[];
 	/** Its usage is known, and tells no window. */
 	readonly hasNoLimit?: true;
 }
@@ -166,6 +168,7 @@ function statusOf({
 	usedAgoMs,
 	usageAgeMs = 12_000,
 	hasNoLimit,
+	resetCredits,
 	told,
 	refusedLimit,
 }: Actor): Record<string, unknown> {
@@ -188,6 +191,7 @@ function statusOf({
 		...((windows.length > 0 || hasNoLimit) && {
 			usage: { capturedAt: NOW - usageAgeMs, source: "api", plan, windows, limits: {}, ...told },
 		}),
+		...(resetCredits && { resetCredits: { askedAt: NOW, listedAt: NOW, credits: resetCredits } }),
 		...(usedAgoMs === undefined ? {} : { lastUsedAt: NOW - usedAgoMs }),
 	};
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { openers } from "../e2e/sign-in-support.ts";
 import type { Bench } from "../e2e/support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
-import { answers } from "../support/fake-codex/index.ts";
+import { answers, resetCreditAnswers, usageAnswers } from "../support/fake-codex/index.ts";
 import { writeTool } from "../support/import-fixtures.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { coreOf, wide } from "../support/tiers.ts";
@@ -381,6 +381,66 @@ describe("a removal", () => {
 	it.each(coreOf([80, 120, 40, 30]))("is confirmed as stored, %i columns wide", async (columns) => {
 		const { terminal } = await sceneAfter("/multicodex remove work", /Remove work\?[\s\S]*Keep/, { columns });
 		await store(`removal-${columns}`, terminal);
+	});
+});
+
+/** Two accounts with a spent week and reset credits, and one without. */
+const WITH_CREDITS: readonly Actor[] = [
+	["work", 2],
+	["team", 1],
+].map(([name, resetCredits], at) => ({
+	name: String(name),
+	fiveHour: [27, HOUR_MS * (1 + at)],
+	week: [100, HOUR_MS * 24 * (4 - 2 * at)],
+	coolsForMs: HOUR_MS * 24 * (4 - 2 * at),
+	told: { resetCredits },
+	resetCredits: [13, 25].slice(0, Number(resetCredits)).map((days) => ({
+		id: `credit-${days}`,
+		expiresAt: NOW + HOUR_MS * 24 * days,
+	})),
+}));
+
+/** The same from the backend, at the clock of the scene. */
+function answerWithCredits({ codex }: Bench, { name, fiveHour, week, resetCredits = [] }: Actor): void {
+	const window = (seconds: number, [used_percent = 0, inMs = 0]: Actor["week"] & object) => {
+		return { used_percent, limit_window_seconds: seconds, reset_at: (NOW + inMs) / 1000 };
+	};
+	const rate_limit = {
+		allowed: false,
+		limit_reached: true,
+		primary_window: window(18_000, fiveHour ?? [0, undefined]),
+		secondary_window: window(604_800, week ?? [0, undefined]),
+	};
+	const rate_limit_reset_credits = { available_count: resetCredits.length };
+	codex.account(name).usage(usageAnswers.change((payload) => ({ ...payload, rate_limit, rate_limit_reset_credits })));
+	const credits = resetCredits.map(({ id, expiresAt }) => ({ id, expires_at: new Date(expiresAt).toISOString() }));
+	codex.account(name).resetCredits.listScript.always(resetCreditAnswers.list(() => ({ credits })));
+}
+
+describe("reset credits", () => {
+	it.each(coreOf([80, 120, 40, 30]))("are shown and asked about as stored, %i columns wide", async (columns) => {
+		const actors = [...WITH_CREDITS, ...FOUR.slice(1, 2)];
+		const { bench, terminal } = await startScene({ actors, columns, rows: 40 });
+		const storeOnce = async (name: string, sign: RegExp) => {
+			await terminal.waitForText(sign, PATIENCE_MS);
+			await store(`${name}-${columns}`, terminal);
+		};
+		await terminal.submit("/multicodex show");
+		await storeOnce("credits-show", /redeem\s+team/);
+		await terminal.submit("/multicodex");
+		await terminal.waitForText("esc close", PATIENCE_MS);
+		await terminal.type("d");
+		await storeOnce("credits-details", /reset credits[\s\S]*d list/);
+		await terminal.press("escape");
+		await terminal.waitForScreen((screen) => !screen.includes("esc close"), PATIENCE_MS);
+		for (const actor of WITH_CREDITS) answerWithCredits(bench, actor);
+		bench.codex.account("personal").usage(answers.serverError(503));
+		await terminal.submit("/multicodex redeem");
+		await storeOnce("credits-choice", /█ {2}Keep the credit[\s\S]*team[\s\S]*esc cancel/);
+		await terminal.press("escape");
+		await terminal.waitForText(/Nothing\s+was\s+redeemed/, PATIENCE_MS);
+		await terminal.submit("/multicodex redeem work");
+		await storeOnce("credits-question", /█ {2}Keep the credit[\s\S]*esc cancel/);
 	});
 });
 

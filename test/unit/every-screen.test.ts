@@ -9,6 +9,7 @@ import { DECISION_KINDS } from "../../src/core/decision.ts";
 import type { PoolEvent } from "../../src/core/events.ts";
 import type { Rung } from "../../src/core/ladder.ts";
 import type { PoolView } from "../../src/core/pool-view.ts";
+import { redeemable } from "../../src/core/reset-credits.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { createNameField } from "../../src/features/accounts/name-field.ts";
 import { refreshedAsText } from "../../src/features/accounts/refreshed.ts";
@@ -37,6 +38,7 @@ import { importFailure, importList, importOutcome } from "../../src/features/imp
 import { noticeOf } from "../../src/features/notices/texts.ts";
 import { createPreferencesPanel } from "../../src/features/preferences/panel.ts";
 import { startsOn } from "../../src/features/preferences/preview.ts";
+import * as redeemTexts from "../../src/features/redeem/texts.ts";
 import { createSignInScreen } from "../../src/features/sign-in/screen.ts";
 import {
 	joined,
@@ -52,7 +54,7 @@ import type { ShownLink } from "../../src/pi/pool-model.ts";
 import { badLabel, type NextRequest, whatNow } from "../../src/ui-kit/account-texts.ts";
 import { createListCursor } from "../../src/ui-kit/list-cursor.ts";
 import { type ActQuestion, createQuestionPanel } from "../../src/ui-kit/question.ts";
-import { HOUR_MS, NOW, settled } from "../support/fakes.ts";
+import { aSnapshot, HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { runs } from "../support/tiers.ts";
 import { MODEL } from "./harness.ts";
@@ -423,9 +425,39 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 			removed(from, removal),
 			switchedOn(from, next),
 			switchedOff(from, next),
+			...redeemWords(from, to, words),
 		].join("\n");
 	},
 };
+
+/** What `redeem` says of two accounts, a credit of the first of which can be spent. */
+function redeemWords(first: Account, second: Account, words: string): string[] {
+	const credit = { id: words, expiresAt: NOW + HOUR_MS };
+	const usage = aSnapshot({
+		source: "api",
+		windows: [
+			{ usedPercent: 100, windowMinutes: 10_080, resetsAt: NOW + 4 * HOUR_MS },
+			{ usedPercent: 5, windowMinutes: 300 },
+		],
+	});
+	const found = redeemable(
+		{ account: { ...first, enabled: true, needsLogin: undefined }, usage, credits: [credit] },
+		NOW,
+	);
+	if (found.kind !== "redeemable") throw new Error(found.kind);
+	const offers = [
+		{ account: first, credits: [credit], found },
+		{ account: second, credits: [credit], found: { kind: "not-spent" } as const },
+	];
+	return [
+		...wordsIn(redeemTexts.redeemQuestion(found, [credit], NOW)),
+		...Object.values(redeemTexts.choiceQuestion(offers, NOW)),
+		redeemTexts.noneRedeemable(offers, NOW),
+		redeemTexts.needsYes(found, NOW),
+		redeemTexts.redeemed(first, { isAlready: true, usage, left: 1 }, NOW),
+		redeemTexts.notRedeemed(first, "it is gone", true),
+	];
+}
 
 const wordsIn = (question: ActQuestion) => Object.values(question).map(String);
 

@@ -22,10 +22,11 @@ import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { factLines, factsOf, partLabel } from "../../ui-kit/account-details.ts";
-import { capText, errorWords, folderName, onlyCredits, whatNow } from "../../ui-kit/account-texts.ts";
+import { capText, errorWords, folderName, onlyCredits, resetCreditsText, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
 	alignColumns,
+	asWord,
 	formatClock,
 	formatDuration,
 	formatPercent,
@@ -76,6 +77,9 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 		usage: usage ? usageAsJson(usage, now) : null,
 		...(shown.outsideOf !== undefined && { inSet: false }),
 		...(shown.floors && { caps: capsAsJson(shown.floors, usage, now) }),
+		...(shown.resetCredits && {
+			resetCredits: shown.resetCredits.map(({ expiresAt }) => ({ expiresAt: iso(expiresAt) })),
+		}),
 		lastUsedAt: iso(shown.lastUsedAt),
 		lastError: shown.lastError?.text ?? null,
 	};
@@ -133,7 +137,9 @@ export function poolAsText(view: PoolView, columns: number): string {
 	const wide = forms.find((lines) => lines.every((line) => visibleWidth(line) <= columns));
 	const body = wide ?? view.accounts.flatMap((shown) => narrowRows(shown, columns, view.now));
 	// Notes end in what to type: they are left to wrap.
-	const notes = view.accounts.flatMap((shown) => noteOf(shown, view.now)).map(printable);
+	const notes = view.accounts
+		.flatMap((shown) => [...noteOf(shown, view.now), ...resetCreditNote(shown, view.now)])
+		.map(printable);
 	return [...[head, ...body].map((line) => truncate(line, columns)), ...notes].join("\n");
 }
 
@@ -209,6 +215,14 @@ function noteOf(shown: ShownAccount, now: number): string[] {
 		(window) => `  ${account.label}: ${capText(window, shown.floors ?? {}, shown.usage, now)}`,
 	);
 	return [...caps, ...credits, ...parts];
+}
+
+/** `work: reset credits 2, the first expires 3 Dec. /multicodex redeem work`; nothing without any. */
+function resetCreditNote({ account, usage, resetCredits }: ShownAccount, now: number): string[] {
+	const count = resetCreditsOf(usage);
+	if (count === 0) return [];
+	const has = resetCreditsText(count, resetCredits, now);
+	return [`  ${account.label}: reset credits ${has}. /multicodex redeem ${asWord(account.label)}`];
 }
 
 /** What a column of {@link poolAsLines} is wide. */

@@ -1,6 +1,10 @@
+import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { PoolView } from "../../core/pool-view.ts";
+import type { ResetCreditList } from "../../core/reset-credit-list.ts";
+import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import { parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
+import { baseUrlOf } from "../../pi/provider.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { poolAsJson, poolAsLines, poolAsText, poolInDetail } from "./show-view.ts";
 
@@ -23,10 +27,15 @@ interface Args {
 
 interface Ports {
 	readonly session: Pick<SessionView, "pool">;
+	readonly usage: Pick<UsageMonitor, "setBaseUrl">;
+	readonly resetCredits: Pick<ResetCreditList, "refreshStale">;
 }
 
+/** The lists of reset credits are waited for no longer than this, where there are any. */
+const LISTS_MS = 2000;
+
 /** `/multicodex show`: every account, its state, what it has left. */
-export function createShow({ session }: Ports): Subcommand<Args> {
+export function createShow(ports: Ports): Subcommand<Args> {
 	const usage = `show [${JSON_OPTION}|${COMPACT}|${DETAIL}]`;
 	const known = OPTIONS.map(({ value }) => value);
 	return {
@@ -41,11 +50,23 @@ export function createShow({ session }: Ports): Subcommand<Args> {
 			if (rest.length > 0) return usageError(usage);
 			return options.size > 1 ? usageError(usage, `${[...options].join(" and ")} do not go together.`) : { options };
 		},
-		run: async ({ options }, { host }) => {
-			const view = session.pool(host);
+		run: async ({ options }, { host, signal }) => {
+			await lookAtResetCredits(host, signal, ports);
+			const view = ports.session.pool(host);
 			return { text: textOf(view, options), json: poolAsJson(view), asJson: options.has(JSON_OPTION) };
 		},
 	};
+}
+
+/** Asks only where usage reports credits, and the list of them is old. */
+async function lookAtResetCredits(
+	host: ExtensionCommandContext,
+	signal: AbortSignal,
+	{ usage, resetCredits }: Ports,
+): Promise<void> {
+	const baseUrl = baseUrlOf(host);
+	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
+	await resetCredits.refreshStale(AbortSignal.any([signal, AbortSignal.timeout(LISTS_MS)]));
 }
 
 function textOf(view: PoolView, options: ReadonlySet<string>): string {

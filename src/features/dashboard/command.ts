@@ -3,6 +3,7 @@ import { tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock, EventLog } from "../../core/ports.ts";
+import type { ResetCreditList } from "../../core/reset-credit-list.ts";
 import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import type { CommandContext, Ended, Given, NoArgs, Subcommand } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
@@ -19,6 +20,7 @@ import { type LastRotation, menuTitle } from "./texts.ts";
 interface Ports {
 	readonly pool: Pool;
 	readonly usage: Pick<UsageMonitor, "refreshStale" | "setBaseUrl" | "isAsking">;
+	readonly resetCredits: Pick<ResetCreditList, "refreshStale">;
 	readonly eventLog: Pick<EventLog, "read">;
 	/** Has `listener` called after the event log was written, until the function that it gives is called. */
 	readonly followLog: (listener: () => void) => () => void;
@@ -100,7 +102,7 @@ async function onScreen(
 	ports: Ports,
 	lastRotation: () => LastRotation | undefined,
 ): Promise<boolean> {
-	const { pool, usage, session, eventLog, followLog } = ports;
+	const { pool, usage, resetCredits, session, eventLog, followLog } = ports;
 	const view = () => session.pool(ctx.host);
 	const { active, pinned } = view();
 	const cursor = createListCursor(active ?? pinned);
@@ -110,19 +112,26 @@ async function onScreen(
 	let wish: Wish | undefined;
 	do {
 		wish = await openPanel<Wish>(ctx, { ended: { action: "close", id: undefined } }, (host) => {
-			const looking = setInterval(() => void usage.refreshStale(), LOOK_MS);
+			const isClosed = new AbortController();
+			/** The usage says which lists there are. */
+			const look = async () => {
+				await usage.refreshStale();
+				if (!isClosed.signal.aborted) await resetCredits.refreshStale(isClosed.signal);
+			};
+			const looking = setInterval(() => void look(), LOOK_MS);
 			let moves: Moves | undefined;
 			let isPainted = false;
 			let isOver = false;
 			host.onClose(pool.subscribe(() => host.repaint()));
 			host.onClose(() => {
 				isOver = true;
+				isClosed.abort();
 				clearInterval(looking);
 				moves?.stop();
 			});
 			const beginBehind = () => {
 				if (isOver) return;
-				void usage.refreshStale();
+				void look();
 				moves = followMoves({
 					read: eventLog.read,
 					follow: followLog,

@@ -5,6 +5,8 @@ import { reachedCap } from "../../core/caps.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock, EventLog, SettingsStore } from "../../core/ports.ts";
 import { includedOf, windowName } from "../../core/quota.ts";
+import { knownCredits } from "../../core/reset-credit-list.ts";
+import { unexpired } from "../../core/reset-credits.ts";
 import { type Outcome, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { isOnPlanLogin } from "../../pi/plan-login.ts";
 import type { PoolModel } from "../../pi/pool-model.ts";
@@ -100,6 +102,10 @@ async function verified(
 		rival: rivalIn(host),
 		chain: { isAvailable: poolModel.isAvailable, links: poolModel.shown(host) },
 		defects: decisions.filter(({ kind }) => kind === "defect").length,
+		resetCredits: pool.accounts().flatMap(({ id, enabled }) => {
+			const credits = enabled ? unexpired(knownCredits(pool.status(id)), clock.now()) : [];
+			return credits.map((credit) => ({ account: id, credit }));
+		}),
 		environment: [
 			...VARIABLES.filter((name) => process.env[name]),
 			...(process.env[TLS.name] === TLS.value ? [TLS.name] : []),

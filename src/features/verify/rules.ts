@@ -2,6 +2,7 @@ import type { Account } from "../../core/account.ts";
 import type { LinkObstacle } from "../../core/chain.ts";
 import { accountWith } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
+import { expiresSoon, type ResetCredit } from "../../core/reset-credits.ts";
 import { isBefore, offersPlanLogin } from "../../pi/host-version.ts";
 
 /** How much a finding matters; a `problem` keeps accounts from being used. */
@@ -128,6 +129,8 @@ export interface HealthFacts extends DiskFacts {
 	};
 	/** How many defects of ours the log holds. */
 	readonly defects: number;
+	/** Reset credits that are known, of accounts that are on. */
+	readonly resetCredits?: readonly { readonly account: AccountId; readonly credit: ResetCredit }[];
 	/** Variables in effect, by name. */
 	readonly environment: readonly string[];
 }
@@ -200,6 +203,7 @@ export type FindingCode =
 	| "cap-unreported"
 	| "cap-account-gone"
 	| "defects"
+	| "reset-credit-ends"
 	| "environment"
 	| "tls-unchecked";
 
@@ -245,6 +249,7 @@ export function diagnose(facts: HealthFacts): Finding[] {
 		...(facts.sets ?? []).flatMap(ofSet),
 		...(facts.caps ?? []).map((cap) => ofCap(cap, facts.accounts)),
 		...(facts.defects > 0 ? [finding("defects", "warning", "codex-events.jsonl", facts.defects)] : []),
+		...(facts.resetCredits ?? []).flatMap((known) => ofResetCredit(known, facts.now)),
 		...facts.environment.map(ofVariable),
 	];
 	return findings.sort((a, b) => RANKS[a.level] - RANKS[b.level]);
@@ -433,6 +438,14 @@ function ofChain({ chain }: HealthFacts): Finding[] {
 		...(good > 0 ? [finding("chain-good", "ok", undefined, good)] : []),
 		...(chain.isAvailable ? [] : [finding("chain-no-host", "note")]),
 	];
+}
+
+/** It is lost soon unless it is redeemed. `figure` is when, epoch ms. */
+function ofResetCredit(
+	{ account, credit }: { readonly account: AccountId; readonly credit: ResetCredit },
+	now: number,
+): Finding[] {
+	return expiresSoon(credit, now) ? [finding("reset-credit-ends", "note", account, credit.expiresAt)] : [];
 }
 
 function ofVariable(name: string): Finding {

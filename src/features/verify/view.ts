@@ -1,7 +1,7 @@
 import { type Account, printable } from "../../core/account.ts";
 import type { VerifyDocument } from "../../pi/json-schemas.ts";
 import { whySignedOut } from "../../ui-kit/account-texts.ts";
-import { asWord, formatDuration, plural, windowLabel } from "../../ui-kit/format.ts";
+import { asWord, formatDuration, formatPast, plural, windowLabel } from "../../ui-kit/format.ts";
 import { type Finding, type FindingCode, hasProblem, type Level, type Repair } from "./rules.ts";
 
 /** The words for a finding, and what to do about it: a sentence, or a command to type. */
@@ -238,6 +238,10 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	defects: ({ subject, figure = 0 }) => ({
 		text: `${subject} holds ${plural(figure, "defect")} of pi-multicodex itself.`,
 		advice: "/multicodex log shows where. Please report it, with /multicodex log --json.",
+	}),
+	"reset-credit-ends": ({ account, figure = 0 }) => ({
+		text: `A reset credit of ${account} expires ${formatPast(figure, 0)}.`,
+		advice: `/multicodex redeem ${asWord(account)} spends it once its windows are spent.`,
 	}),
 	environment: ({ subject }) => ({ text: `${subject} is set.` }),
 	"tls-unchecked": ({ subject }) => ({

@@ -269,6 +269,15 @@ describe("a redemption that was cut off", () => {
 		]);
 	});
 
+	it("leaves no cooldown once the usage shows that it was carried out", async () => {
+		clock.at += 5000;
+		await killedAfterYes();
+		clock.at += 5000;
+		const two = aProcess(2);
+		two.pool.noteUsage("a", { ...FULL, capturedAt: clock.at });
+		expect(two.pool.status("a").cooldowns).toMatchObject([{ scope: "limit:spark" }]);
+	});
+
 	it("is not made again where the windows are known to be full", async () => {
 		await killedAfterYes();
 		await store().update("a", (known) => ({ ...known, usage: FULL }));

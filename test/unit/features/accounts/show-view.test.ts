@@ -417,7 +417,7 @@ describe("show --detail", () => {
 			usage: aSnapshot({ windows: [], credits: { hasCredits: true, unlimited: false, balance: "12.50" } }),
 		});
 		expect(text(viewOf(rich))).toMatch(/credits +12\.50 left/);
-		expect(text(viewOf(rich))).not.toMatch(/Luna|banked/);
+		expect(text(viewOf(rich))).not.toMatch(/Luna|reset credit/);
 		const credits = { hasCredits: false, unlimited: false, balance: "12.50", overageReached: true };
 		const closed = shown("closed", { usage: aSnapshot({ windows: [], credits }) });
 		expect(text(viewOf(closed))).toMatch(/credits +the limit on spending them is reached, 12\.50 left/);
@@ -435,11 +435,31 @@ describe("show --detail", () => {
 		expect(Object.keys(plain ?? {})).toEqual(["capturedAt", "source", "stale", "windows", "credits"]);
 	});
 
-	it("tells of banked resets where there are some, and of no reserve that stands for an unknown model", () => {
+	it("tells of reset credits where there are some, and of no reserve that stands for an unknown model", () => {
 		const nameless = { ...LUNA, visibleModel: "" };
 		const rich = text(viewOf(shown("rich", { usage: aSnapshot({ reserveModel: nameless, resetCredits: 2 }) })));
-		expect(rich).toMatch(/reset credits +2 banked\n/);
+		expect(rich).toMatch(/reset credits +2\n/);
 		expect(rich).not.toMatch(/Luna/);
+	});
+
+	it("tells when the first reset credit expires, also in the list and in the document", () => {
+		const listed = [{ id: "c", expiresAt: NOW + 13 * DAY_MS }, { id: "d" }];
+		const rich = shown("rich", { usage: aSnapshot({ resetCredits: 2 }), resetCredits: listed });
+		const last = shown("last one", {
+			account: anAccount("last one", { id: "last" }),
+			usage: aSnapshot({ resetCredits: 1 }),
+			resetCredits: listed.slice(0, 1),
+		});
+		expect(text(viewOf(rich))).toMatch(/reset credits +2, the first expires 3 Dec\n/);
+		expect(text(viewOf(last))).toMatch(/reset credits +1, expires 3 Dec\n/);
+		const lines = poolAsText(viewOf(rich, last, work), 120).split("\n");
+		expect(lines.filter((line) => line.includes("reset credit"))).toEqual([
+			"  rich: reset credits 2, the first expires 3 Dec. /multicodex redeem rich",
+			'  last one: reset credits 1, expires 3 Dec. /multicodex redeem "last one"',
+		]);
+		const [first, second, third] = showSchema.parse(poolAsJson(viewOf(rich, last, work))).accounts;
+		expect(first?.resetCredits).toEqual([{ expiresAt: "2026-12-03T12:00:00.000Z" }, { expiresAt: null }]);
+		expect([second?.resetCredits?.length, Object.hasOwn(third ?? {}, "resetCredits")]).toEqual([1, false]);
 	});
 
 	it("tells what is left of Luna Reserve, where there is one", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LinkObstacle } from "../../../../src/core/chain.ts";
 import { diagnose, type HealthFacts, hasProblem } from "../../../../src/features/verify/rules.ts";
-import { aCredential, anAccount, MINUTE_MS, NOW } from "../../../support/fakes.ts";
+import { aCredential, anAccount, DAY_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { hostNames } from "../../../support/hosts.ts";
 
 const answering = { refusal: undefined, status: 401, isChallenge: false, skewMs: 0 } as const;
@@ -204,6 +204,12 @@ describe("the judgement", () => {
 
 	it.each(hostNames)("pi %s, on which the tests run, has no finding", (hostVersion) => {
 		expect(told({ hostVersion })).toEqual([]);
+	});
+
+	it("reset credits that would be lost within three days are named", () => {
+		const credit = (expiresAt?: number) => ({ account: "a", credit: { id: "c", expiresAt } });
+		const resetCredits = [credit(NOW + 2 * DAY_MS), credit(NOW + 4 * DAY_MS), credit()];
+		expect(told({ resetCredits })).toEqual(["note reset-credit-ends a"]);
 	});
 
 	it("Node, rivals, settings and the environment are judged", () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Finding, FindingCode } from "../../../../src/features/verify/rules.ts";
 import { verifiedAsJson, verifiedAsText } from "../../../../src/features/verify/view.ts";
 import { verifySchema } from "../../../../src/pi/json-schemas.ts";
-import { anAccount } from "../../../support/fakes.ts";
+import { anAccount, NOW } from "../../../support/fakes.ts";
 
 const CODES: Readonly<Record<FindingCode, true>> = {
 	"file-good": true,
@@ -72,6 +72,7 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"cap-account-gone": true,
 	defects: true,
 	environment: true,
+	"reset-credit-ends": true,
 	"tls-unchecked": true,
 };
 const account = anAccount("my label", { id: "0123456789ab", email: "me@work.example" });
@@ -127,6 +128,13 @@ describe("the words of what was verified", () => {
 		const finding = aFinding("endpoint-untrusted", { subject: "issuer", detail: "SELF_SIGNED_CERT_IN_CHAIN" });
 		expect(line(finding)).toMatch(
 			/certificate of the sign-in service is not trusted \(SELF_SIGNED_CERT_IN_CHAIN\).*NODE_EXTRA_CA_CERTS/,
+		);
+	});
+
+	it("say when a reset credit is lost, and how it is spent", () => {
+		const finding = aFinding("reset-credit-ends", { level: "note", subject: account.id, figure: NOW });
+		expect(line(finding)).toBe(
+			'note  A reset credit of my label expires 20 Nov 12:00. /multicodex redeem "my label" spends it once its windows are spent.',
 		);
 	});
 
