@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../src/core/account.ts";
 import type { TokenRequest, TokenResult } from "../../../src/core/credentials.ts";
@@ -26,6 +27,7 @@ import {
 	settled,
 	until,
 } from "../../support/fakes.ts";
+import { runs } from "../../support/tiers.ts";
 
 const STATE = "codex-state.json";
 const CREDIT: ResetCredit = { id: "c", expiresAt: NOW + 20 * DAY_MS };
@@ -398,5 +400,61 @@ describe("a refusal of the backend", () => {
 		expect(sent).toHaveLength(1);
 		expect(fileStatus().resetCredits).toMatchObject({ askedAt: 0, credits: [{ id: "d" }] });
 		expect(fileStatus().cooldowns).toHaveLength(2);
+	});
+});
+
+describe("any course of yeses, kills and lost answers", () => {
+	it("spends one credit for a yes at most, none twice, and none while the windows are full", async () => {
+		const step = fc.record({
+			pid: fc.integer({ min: 1, max: 3 }),
+			wants: fc.constantFrom(CREDIT, OTHER),
+			/** What becomes of the call: carried out or not, answered or not, and whether its process dies over it. */
+			fate: fc.constantFrom("answered", "lost before", "lost after", "killed before", "killed after", "refused"),
+			/** The windows are spent again before the next yes. */
+			isSpentAgain: fc.boolean(),
+		});
+		await fc.assert(
+			fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 6 }), async (steps) => {
+				const backend = { spent: new Map<string, string>(), isReset: false };
+				machine.gone.clear();
+				clock.at = NOW;
+				await store().update("a", () => status({ redemption: undefined }));
+				for (const [at, { pid, wants, fate, isSpentAgain }] of steps.entries()) {
+					if (isSpentAgain) backend.isReset = false;
+					clock.at += MINUTE_MS;
+					const reported = { ...(backend.isReset ? FULL : SPENT), capturedAt: clock.at };
+					usage = async () => ({ ...(backend.isReset ? FULL : SPENT), capturedAt: clock.at });
+					await store().update("a", (known) => ({ ...known, usage: reported }));
+					const [spentBefore, wasReset] = [backend.spent.size, backend.isReset];
+					// Every process is a new one: its id tells it from one that was killed.
+					const process = aProcess(10 * at + pid);
+					const carryOut = ({ key, creditId }: Sent): ConsumeAnswer => {
+						if (backend.spent.has(key)) return { kind: "already_redeemed" };
+						if ([...backend.spent.values()].includes(creditId)) return { kind: "no_credit" };
+						if (backend.isReset) return { kind: "nothing_to_reset" };
+						backend.spent.set(key, creditId);
+						backend.isReset = true;
+						return { kind: "reset" };
+					};
+					answer = async (call) => {
+						if (fate === "refused") return { kind: "refused", status: 403, reason: "no" };
+						const outcome = fate.endsWith("before") ? undefined : carryOut(call);
+						if (fate.startsWith("killed")) return silence();
+						return fate === "answered" && outcome ? outcome : { kind: "unknown", reason: "lost" };
+					};
+					const before = sent.length;
+					const outcome = process.redeem(wants);
+					if (fate.startsWith("killed")) {
+						const isOver = outcome.then(() => true);
+						await Promise.race([until("it ended or called", () => sent.length > before), isOver]);
+						machine.gone.add(10 * at + pid);
+					} else await outcome;
+					// One yes spends one credit at most, and none while the windows are full.
+					expect(backend.spent.size - spentBefore).toBeLessThanOrEqual(wasReset ? 0 : 1);
+				}
+				expect(new Set(backend.spent.values()).size).toBe(backend.spent.size);
+			}),
+			runs(10),
+		);
 	});
 });

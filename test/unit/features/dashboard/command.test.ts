@@ -85,6 +85,22 @@ describe("/multicodex without a word", () => {
 		await open;
 	});
 
+	it("has the lists of reset credits asked for once the usage is known", async () => {
+		let answer: () => void = () => undefined;
+		cli = createCommandHarness([work]);
+		cli.refreshStale = () =>
+			new Promise((resolve) => {
+				answer = resolve;
+			});
+		open = cli.command.handler("", cli.screen.ctx);
+		await expect.poll(() => text()).toMatch(/asking for usage/);
+		expect(cli.listLooks).toBe(0);
+		answer();
+		await expect.poll(() => cli.listLooks).toBe(1);
+		await press(ESCAPE);
+		await open;
+	});
+
 	it("pins, unpins, switches off and on in place, and tells what came of it", async () => {
 		await press(DOWN, ENTER);
 		expect([pinned(), notices().at(-1)]).toEqual([home.id, expect.stringMatching(/^info: Codex: using home in all/)]);

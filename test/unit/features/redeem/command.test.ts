@@ -153,6 +153,11 @@ describe("redeem in a terminal", () => {
 	});
 });
 
+it("a look by `show` has the lists of reset credits asked for", async () => {
+	await cli.run("show");
+	expect(cli.listLooks).toBe(1);
+});
+
 describe("redeem without a person", () => {
 	it("spends nothing without --yes, and says how", async () => {
 		open("print");
