@@ -139,7 +139,10 @@ export function createBeyond(deps: Deps): Beyond {
 		reserveModels: gated.flatMap(({ account }): ReserveModelRung[] => {
 			const open = openReserveModel(account, pool.status(account.id), now);
 			if (!open || (request && !standInFor(request, open, modelNamed))) return [];
-			return [{ kind: "reserve-model", account, model: open.visibleModel, leftPercent: reserveLeft(open, now) }];
+			const { visibleModel: model } = open;
+			const changes = request !== undefined && request.model.id !== model;
+			const rung = { kind: "reserve-model", account, model, leftPercent: reserveLeft(open, now) } as const;
+			return [changes ? { ...rung, changesModel: true } : rung];
 		}),
 		resetCredits: resetCredits(now),
 		chain: chain?.links(request && infoOf(request)) ?? [],

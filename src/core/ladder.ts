@@ -19,6 +19,8 @@ export interface ReserveModelRung {
 	readonly account: Account;
 	readonly model: string;
 	readonly leftPercent: number | undefined;
+	/** The session is on another model. */
+	readonly changesModel?: true;
 }
 
 /** A voucher that resets `window` early; by itself it would reset at `resetsAt`, epoch ms. */

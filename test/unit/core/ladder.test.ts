@@ -123,7 +123,7 @@ describe("what may serve once all included quota is out", () => {
 		},
 	);
 
-	it.each(CREDITS_CONSENTS)("of the session's own credits, is said by the plan alone: credits=%s", (credits) => {
+	it.each(CREDITS_CONSENTS)("of the session's own credits, is left to the plan alone: credits=%s", (credits) => {
 		const beyond = settings({ credits });
 		const setting = { served: "a", leavesOwnCredits: !goesOnWithOwnCredits(beyond) };
 		const plan = planOf([funded("a"), cooling("b")], setting);
@@ -135,7 +135,7 @@ describe("what may serve once all included quota is out", () => {
 		expect(offers).toEqual({ own: [], allow: [], ask: ["credits a: ask", "wait: ask"], never: ["wait: ask"] }[credits]);
 	});
 
-	it.each(CREDITS_CONSENTS)("of a pool of one on credits, is said by the plan alone: credits=%s", (credits) => {
+	it.each(CREDITS_CONSENTS)("of a pool of one on credits, is left to the plan alone: credits=%s", (credits) => {
 		const beyond = settings({ credits });
 		const plan = planOf([funded("a")], { leavesOwnCredits: !goesOnWithOwnCredits(beyond) });
 		expect(plan.next?.id).toBe(credits === "own" || credits === "allow" ? "a" : undefined);

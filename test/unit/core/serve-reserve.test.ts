@@ -274,6 +274,20 @@ describe("a turn of a spent pool", () => {
 		expect([harness.askedForReserve, harness.tries]).toEqual([[], ["a", "b"]]);
 	});
 
+	it.each([
+		["of a session on another model, says which one it changes to", "gpt-6.2-sol", true],
+		["of a session on the model that answers, changes nothing", MODEL.id, undefined],
+	])("has an offer that, %s", (_name, modelId, changesModel) => {
+		const harness = aSpentPool("ask");
+		harness.models.push(MODEL);
+		for (const id of ["a", "b"]) harness.pool.noteUsage(id, spent());
+		const request = { model: { ...MODEL, id: modelId }, context: CONTEXT, options: {} };
+		const plan = harness.pool.plan({ modelId, sessionId: "s", affinity: undefined });
+		const [offer] = harness.deps.beyond.offers(plan, { request, served: undefined, patienceMs: 0 });
+		expect(offer?.rung).toMatchObject({ kind: "reserve-model", model: MODEL.id });
+		expect(offer?.rung.kind === "reserve-model" && offer.rung.changesModel).toBe(changesModel);
+	});
+
 	it("ends where the reserve model is refused, without a second try", async () => {
 		const harness = aSpentPool("always");
 		harness.play("b", usageLimit, refused(404, { detail: "Model not found gpt-reserve" }));
