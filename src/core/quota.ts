@@ -31,7 +31,7 @@ export interface ReserveModelQuota extends ReserveModel {
 	readonly kind: "reserve-model";
 }
 
-/** Banked resets. */
+/** Reset credits. */
 export interface ResetCreditQuota {
 	readonly kind: "reset-credit";
 	readonly count: number;
@@ -42,7 +42,7 @@ export type Quota = WindowQuota | BudgetQuota | CreditsQuota | ReserveModelQuota
 
 /**
  * Every quota that a snapshot knows, in the order of what matters: windows, the shortest first, budgets, credits,
- * further limits, reserve model, banked resets.
+ * further limits, reserve model, reset credits.
  */
 export function quotasOf(snapshot: UsageSnapshot | undefined): readonly Quota[] {
 	if (!snapshot) return [];
@@ -109,7 +109,7 @@ export function reserveWindowsOf({ reserveModel }: UsageSnapshot): readonly Usag
 	return reserveModel?.windows;
 }
 
-/** How many banked resets can be redeemed, as far as is known. */
+/** How many reset credits can be redeemed, as far as is known. */
 export function resetCreditsOf(snapshot: UsageSnapshot | undefined): number {
 	return snapshot?.resetCredits ?? 0;
 }

@@ -67,7 +67,7 @@ export interface UsageSnapshot {
 	readonly reserveModel?: ReserveModel | undefined;
 	/** The endpoint was asked for the reserve model: where it reports none, there is none. */
 	readonly askedForReserve?: true | undefined;
-	/** How many banked resets can be redeemed. Only the endpoint reports them. */
+	/** How many reset credits can be redeemed. Only the endpoint reports them. */
 	readonly resetCredits?: number | undefined;
 }
 

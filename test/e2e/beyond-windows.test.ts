@@ -30,16 +30,21 @@ it("a monthly budget is shown, ranked by, and waited for until its reset, as usa
 	});
 	const seat = bench.codex.account("seat");
 	seat.usage(usageAnswers.budget({ usedPercent: 40, resetsInMs: 12 * DAY_MS }));
-	bench.codex.account("b").setQuota({ week: { usedPercent: 55 } });
+	const b = bench.codex.account("b").setQuota({ week: { usedPercent: 55 } });
+	b.credits = { hasCredits: true, balance: "5", overageReached: true };
+	b.resetCredits.grant({}, {});
 	const rpc = bench.rpc();
 	const told = () => refreshed(rpc);
 
 	expect(await told()).toMatch(/seat +month 60% left/);
 	expect((await rpc.prompt("say hi")).text).toBe("OK from seat #1");
-	expect((await shown(bench))[0]).toMatchObject({
+	const [ofSeat, ofB] = await shown(bench);
+	expect(ofSeat).toMatchObject({
 		state: "ready",
 		usage: { windows: [], budgets: [{ name: "30d", usedPercent: 40, reached: false, used: 200, limit: 500 }] },
 	});
+	expect(ofSeat?.usage).not.toHaveProperty("resetCredits");
+	expect(ofB?.usage).toMatchObject({ resetCredits: 2, credits: { balance: "5", overageReached: true } });
 
 	seat.usage(usageAnswers.budget({ usedPercent: 98, resetsInMs: 12 * DAY_MS }));
 	expect(await told()).toMatch(/seat +month 2% left/);

@@ -445,7 +445,7 @@ describe("Luna Reserve", () => {
 	});
 });
 
-it("reports a cap of a member, banked resets, and a limit on spending credits, where an account has them", async () => {
+it("reports a cap of a member, reset credits, and a limit on spending credits, where an account has them", async () => {
 	const account = codex.account("a");
 	expect((await usageOf("a")).payload.credits).not.toHaveProperty("overage_limit_reached");
 	account.spendControl = { limit: 200, used: 50, resetsInMs: HOUR_MS };

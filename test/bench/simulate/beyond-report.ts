@@ -20,7 +20,7 @@ export interface BeyondWeeks {
 	readonly family: string;
 	readonly title: string;
 	readonly demanded: number;
-	/** Banked resets at the beginning. */
+	/** Reset credits at the beginning. */
 	readonly credits: number;
 	/** The first way has nothing. */
 	readonly ways: readonly Way[];
@@ -76,7 +76,7 @@ export function beyondTable(held: readonly BeyondWeeks[], model: Model): string 
 	});
 	const head = ["", "beyond included quota", "lost %", "redeemed", "windows/reset", "on reserve %"];
 	return [
-		"What there is beyond included quota: one banked reset an account, at once wherever it is offered or not before a week is out",
+		"What there is beyond included quota: one reset credit an account, at once wherever it is offered or not before a week is out",
 		...aligned([head, ...rows]),
 	].join("\n");
 }

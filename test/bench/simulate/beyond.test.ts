@@ -117,7 +117,7 @@ describe("a simulated reserve", () => {
 		expect(playWith(two, { reserveOf })).toMatchObject({ served: 1.5, onReserve: 0 });
 	});
 
-	it("comes before a banked reset", () => {
+	it("comes before a reset credit", () => {
 		expect(playWith(dryAfterAnHour(), { reserveOf, credits: [aCredit()] })).toMatchObject({ lost: 0, redeemed: 0 });
 	});
 

@@ -6,10 +6,10 @@ import { DAY_MS, START, WEEK_MS } from "./model.ts";
 import { createDice } from "./random.ts";
 import type { Beyond } from "./run.ts";
 
-/** How long the backend keeps a banked reset. */
+/** How long the backend keeps a reset credit. */
 const CREDIT_LIFE_MS = 30 * DAY_MS;
 
-/** Banked resets by account. */
+/** Reset credits by account. */
 export type Credits = readonly (readonly ResetCredit[])[];
 
 /** Picks the account on which a reset is redeemed, of those that `facts` are about; undefined for none. */
@@ -28,7 +28,7 @@ export interface CountedBeyond extends Beyond {
 	readonly counts: () => { readonly redeemed: number; readonly onReserve: number };
 }
 
-/** The banked resets that the accounts of a scenario have at its beginning: one each, of any age. */
+/** The reset credits that the accounts of a scenario have at its beginning: one each, of any age. */
 export function creditsOf({ name, seed, accounts }: Scenario): Credits {
 	const dice = createDice(seed, `${name} reset credits`);
 	return accounts.map((_, index) => [

@@ -4,7 +4,7 @@ import type { Scenario } from "./demand.ts";
 import type { Model } from "./model.ts";
 import { play } from "./run.ts";
 
-/** The best that banked resets can do for a scenario, as far as it was searched. */
+/** The best that reset credits can do for a scenario, as far as it was searched. */
 export interface Best {
 	readonly served: number;
 	/** How many schedules were played. */

@@ -67,7 +67,7 @@ export interface FakeAccountInit {
 	readonly additionalLimits?: readonly AdditionalLimitInit[];
 	readonly reserve?: ReserveInit;
 	readonly spendControl?: SpendControlInit;
-	/** Banked resets; a number is so many that end in 30 days. */
+	/** Reset credits; a number is so many that end in 30 days. */
 	readonly resetCredits?: number | readonly ResetCreditInit[];
 }
 
@@ -82,7 +82,6 @@ export class FakeAccount {
 	credits: CreditsInit | undefined;
 	additionalLimits: readonly AdditionalLimitInit[];
 	spendControl: SpendControlInit | undefined;
-	/** How many banked resets usage counts. */
 	/** Luna Reserve; undefined for an account without it. */
 	reserve: ModelledReserve | undefined;
 	/** Undefined as long as no quota is modelled. */

@@ -66,7 +66,7 @@ describe("what is known of the reserve model", () => {
 });
 
 describe("what only the endpoint reports", () => {
-	it("is kept by headers: banked resets, and a limit on spending credits that is reached", () => {
+	it("is kept by headers: reset credits, and a limit on spending credits that is reached", () => {
 		const credits = { ...FUNDED, hasCredits: false, overageReached: true };
 		const { usage } = merged(ofEndpoint({ resetCredits: 2, credits }), aSnapshot({ credits: FUNDED }));
 		expect(usage).toMatchObject({ resetCredits: 2, credits: { hasCredits: false, overageReached: true } });

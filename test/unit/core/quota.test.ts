@@ -255,7 +255,7 @@ describe("the kinds of quota", () => {
 		]);
 	});
 
-	it("are none where nothing is known, where no reset is banked, and where nothing tells what a reserve stands for", () => {
+	it("are none where nothing is known, where no reset credit is left, and where nothing tells what a reserve stands for", () => {
 		const nameless = { ...reserveModel, visibleModel: "" };
 		expect(quotasOf(undefined)).toEqual([]);
 		expect(quotasOf(aSnapshot({ resetCredits: 0, reserveModel: nameless }))).toEqual([]);
@@ -273,8 +273,8 @@ describe("the kinds of quota", () => {
 		["a reserve of two windows", { kind: "reserve-model", ...reserveModel, windows: [week, fiveHours] }, 60],
 		["a reserve that is used up", { kind: "reserve-model", ...reserveModel, isReached: true }, 0],
 		["a reserve without windows", { kind: "reserve-model", ...reserveModel, windows: [] }, undefined],
-		["banked resets", { kind: "reset-credit", count: 1 }, 100],
-		["no banked reset", { kind: "reset-credit", count: 0 }, 0],
+		["reset credits", { kind: "reset-credit", count: 1 }, 100],
+		["no reset credit", { kind: "reset-credit", count: 0 }, 0],
 	])("have this left: %s", (_name, quota, left) => {
 		expect(remaining(quota, NOW)).toBe(left);
 	});
@@ -295,7 +295,7 @@ describe("the kinds of quota", () => {
 			{ kind: "reserve-model", ...reserveModel, windows: [{ ...fiveHours, usedPercent: 100 }, week] },
 			NOW + HOUR_MS,
 		],
-		["banked resets", { kind: "reset-credit", count: 1 }, undefined],
+		["reset credits", { kind: "reset-credit", count: 1 }, undefined],
 	])("are filled again then: %s", (_name, quota, at) => {
 		expect(refillsAt(quota, NOW)).toBe(at);
 	});
@@ -424,7 +424,7 @@ describe("any snapshot at all", () => {
 		expect(gatesOf({ cooldowns: [], strikes: 0 }, NOW)).toEqual(MODELS.map(() => undefined));
 	});
 
-	it("has the same gates for every normal model whatever is known of a reserve and of banked resets", () => {
+	it("has the same gates for every normal model whatever is known of a reserve and of reset credits", () => {
 		fc.assert(
 			fc.property(snapshot, snapshot, reserveModel, fc.nat(3), instant, (first, told, reserve, resetCredits, now) => {
 				const second = { ...told, capturedAt: first.capturedAt };

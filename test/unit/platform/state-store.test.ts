@@ -452,7 +452,7 @@ describe("what cannot be true", () => {
 
 const RESERVE_MODEL = { limitId: "base_model_inference", wireModel: "gpt-reserve", visibleModel: "gpt-6-luna" };
 
-it("keeps the reserve model, the banked resets and a limit on spending credits over a restart", async () => {
+it("keeps the reserve model, the reset credits and a limit on spending credits over a restart", async () => {
 	const usage = aSnapshot({
 		reserveModel: { ...RESERVE_MODEL, windows: [{ usedPercent: 60, windowMinutes: 10_080 }], isReached: true },
 		resetCredits: 2,
@@ -496,7 +496,7 @@ describe("a damaged part", () => {
 		expect(openStore().status("a").usage).toMatchObject({ capturedAt: NOW, limits: {}, limitReached: false });
 	});
 
-	it("falls back alone: the reserve model, and the number of banked resets", () => {
+	it("falls back alone: the reserve model, and the number of reset credits", () => {
 		write({ a: { usage: { ...aSnapshot(), reserveModel: { limitId: 5 }, resetCredits: "two" } } });
 		expect(openStore().status("a").usage).toMatchObject({ capturedAt: NOW, limits: {} });
 		expect(openStore().status("a").usage).not.toMatchObject({ reserveModel: expect.anything() });

@@ -497,7 +497,7 @@ describe("usage from the endpoint", () => {
 		["no number", { available_count: "many" }, undefined],
 		["nothing", null, undefined],
 		["an odd value", "two", undefined],
-	])("counts the banked resets, told as %s", async (_name, told, expected) => {
+	])("counts the reset credits, told as %s", async (_name, told, expected) => {
 		expect((await askWith({ rate_limit_reset_credits: told })).resetCredits).toBe(expected);
 	});
 
