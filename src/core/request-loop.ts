@@ -1,24 +1,20 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import { raceAbort } from "./abort.ts";
-import type { Beyond, DryRequest } from "./beyond.ts";
+import type { Beyond } from "./beyond.ts";
+import { ask, dryRequest, informed, noteSource, redeem, WAIT_TICK_MS } from "./beyond-steps.ts";
 import { traceOf } from "./defect.ts";
 import type { RequestInfo } from "./events.ts";
 import { endingOf } from "./exhaustion.ts";
 import { ABORTED, finalError } from "./final-events.ts";
 import { createInquiries, type Inquiries } from "./inquiries.ts";
-import type { Offer, ResetCreditRung } from "./ladder.ts";
 import type { PiLoginSync } from "./pi-login-sync.ts";
-import { gatedIn, type Plan, selectionReason } from "./plan.ts";
+import { type Plan, selectionReason } from "./plan.ts";
 import {
 	askedOf,
 	beginProgress,
-	chose,
-	closed,
 	isProbing,
 	next,
 	type Progress,
-	redeemed,
-	resume,
 	type Try,
 	tried,
 	type Wait,
@@ -45,18 +41,18 @@ export interface FailoverDeps extends ServeDeps {
 	readonly beyond: Beyond;
 }
 
-/** A waiting request looks at the clock and at the state file this often. */
-const WAIT_TICK_MS = 1000;
 const SHORTEST_TICK_MS = 250;
 
 /** One request while it goes from account to account. */
-interface Run {
+export interface Run {
 	readonly request: StreamRequest;
 	readonly asked: RequestInfo;
 	readonly sink: EventSink;
 	readonly deps: FailoverDeps;
 	readonly inquiries: Inquiries;
 	readonly reporter: RotationReporter;
+	/** Who serves now, as the request knows it. */
+	readonly plan: (progress: Progress) => Plan;
 }
 
 let lastRunId = 0;
@@ -93,7 +89,8 @@ function begin(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Run
 	lastRunId += 1;
 	const asked = { modelId: request.model.id, sessionId: request.options.sessionId };
 	const reporter = createRotationReporter(lastRunId, asked, { ...deps, usageKnown: inquiries.answered });
-	return { request, asked, sink, deps: { ...deps, askUsage: inquiries.ask }, inquiries, reporter };
+	const plan = (progress: Progress) => planFor(request, progress, deps);
+	return { request, asked, sink, deps: { ...deps, askUsage: inquiries.ask }, inquiries, reporter, plan };
 }
 
 /** The loop: plan, decide, act. Undefined when a final event is out, else the words to end with. */
@@ -103,7 +100,7 @@ async function rotate(run: Run): Promise<string | undefined> {
 	const { signal } = request.options;
 	// A session whose account ran out between two requests moves as visibly as one that moves within a request.
 	let progress = beginProgress(settings().rotation, pool.account(affinity.lastServed() ?? ""));
-	let plan = planFor(run, progress);
+	let plan = run.plan(progress);
 	for (;;) {
 		const isEnabled = settings().enabled;
 		if (isEnabled) plan = await informed(plan, progress, run);
@@ -131,29 +128,14 @@ async function rotate(run: Run): Promise<string | undefined> {
 		if (progress.isFinished) continue;
 		// A wait has done so, within the time that it counts.
 		if (step.kind !== "wait") await raceAbort(link.sync(signal), signal);
-		plan = planFor(run, progress);
+		plan = run.plan(progress);
 	}
 }
 
 const GIVEN_UP = { "signed-out-in-a-row": signedOutInARow, "switched-off": switchedOffMeanwhile } as const;
 
-/** The plan, once all is known that may be looked up of what lies beyond included quota. */
-async function informed(plan: Plan, progress: Progress, run: Run): Promise<Plan> {
-	if (plan.next || progress.isFinished) return plan;
-	const { signal } = run.request.options;
-	const isAsked = await raceAbort(run.deps.beyond.lookUp(plan, signal), signal);
-	return isAsked ? planFor(run, progress) : plan;
-}
-
-function dryRequest({ request, deps }: Run, { waitBudgetMs }: Progress): DryRequest {
-	return { request, served: deps.affinity.lastServed(), patienceMs: waitBudgetMs };
-}
-
-/**
- * Who serves now, as the request knows it. A session that has waited for its own account goes back to it, also where
- * its cache is gone.
- */
-function planFor({ request: { model, options }, deps: { pool, affinity } }: Run, progress: Progress): Plan {
+/** A session that has waited for its own account goes back to it, also where its cache is gone. */
+function planFor({ model, options }: StreamRequest, progress: Progress, { pool, affinity }: FailoverDeps): Plan {
 	pool.detectChanges();
 	const served = affinity.lastServed();
 	const own = progress.hasWaited ? served : affinity.account();
@@ -201,55 +183,6 @@ function convict({ suspects }: Progress, { request: { model }, deps: { pool } }:
 	}
 }
 
-/** A session's own requests tell what it is served from, not those of a summary. */
-function noteSource({ account, on }: Try, plan: Plan, { asked, deps }: Run): void {
-	if (!deps.affinity.isOwn(asked.sessionId)) return;
-	const { gate } = plan.order.find((ranked) => ranked.account === account) ?? gatedIn(plan, account.id) ?? {};
-	const until = gate?.kind === "credits" || gate?.kind === "cooling" ? gate.until : undefined;
-	deps.beyond.serves(on, account, until, asked);
-}
-
-/** Asks the person what is to serve, and looks meanwhile whether quota is back: then the question is taken away. */
-async function ask(offers: readonly Offer[], progress: Progress, run: Run): Promise<Progress> {
-	const { deps, request, reporter } = run;
-	const { signal } = request.options;
-	const answered = run.inquiries.answered();
-	if (answered) {
-		// What usage says of a refusal that named no reset may change what is offered.
-		await raceAbort(answered, signal);
-		return progress;
-	}
-	reporter.waits(undefined);
-	const closing = new AbortController();
-	const untilClosed = signal ? AbortSignal.any([signal, closing.signal]) : closing.signal;
-	try {
-		const answering = raceAbort(deps.beyond.ask(offers, untilClosed), signal);
-		const answer = await Promise.race([answering, quotaIsBack(progress, run, untilClosed)]);
-		if (answer === undefined) return resume(progress);
-		if (answer.kind === "take") return chose(progress, answer.rung, deps.clock.now());
-		return { ...progress, isStopped: answer.kind === "stop" };
-	} finally {
-		closing.abort();
-	}
-}
-
-/** Resolves once an account can serve again, or we are switched off. */
-async function quotaIsBack(progress: Progress, run: Run, signal: AbortSignal): Promise<undefined> {
-	const { pause, recheckCooling, link } = run.deps;
-	for (;;) {
-		await pause(WAIT_TICK_MS, signal);
-		recheckCooling();
-		await raceAbort(link.sync(signal), signal);
-		if (!run.deps.settings().enabled || planFor(run, resume(progress)).next) return undefined;
-	}
-}
-
-async function redeem(rung: ResetCreditRung, progress: Progress, { deps, request }: Run): Promise<Progress> {
-	const { signal } = request.options;
-	const isFull = await raceAbort(deps.beyond.redeem(rung, signal), signal);
-	return isFull ? redeemed(progress, rung) : closed(progress, rung);
-}
-
 async function wait(step: Wait, progress: Progress, run: Run): Promise<Progress> {
 	const { clock, link } = run.deps;
 	const { signal } = run.request.options;
@@ -279,7 +212,7 @@ async function giveUp(run: Run, progress: Progress): Promise<string> {
 	const { inquiries, request, deps } = run;
 	const answered = inquiries.answered();
 	if (answered) await raceAbort(answered, request.options.signal);
-	const plan = planFor(run, progress);
+	const plan = run.plan(progress);
 	const { why, text } = endingOf(progress, plan, deps.beyond.leftovers(plan, dryRequest(run, progress)));
 	if (why) deps.pool.emit({ type: "exhausted", why, asked: run.asked });
 	return text;
