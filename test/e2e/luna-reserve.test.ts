@@ -111,6 +111,21 @@ it.each(coreOf(["never", "ask"]))("with Luna Reserve on %s a printed turn spends
 	expect(bench.codex.requestsOf("usage").some(hasReserveHeader)).toBe(reserve === "ask");
 });
 
+wide("a yes in a dialog lets Luna Reserve serve the turn, and the next turn asks again", async () => {
+	const bench = await aBench(OLDEST_HOST, { quota: SPENT }, { transport: "sse", ...beyond("ask") });
+	const rpc = bench.rpc();
+	const questions: (readonly string[])[] = [];
+	rpc.answerDialogs(({ options }) => {
+		questions.push(options);
+		return options.find((option) => option.includes(questions.length === 1 ? "Luna Reserve" : "Stop"));
+	});
+	expect((await rpc.prompt("one")).text).toBe("OK from a #2");
+	expect(questions[0]).toContain("Go on with Luna Reserve of a: about 40% left");
+	expect((await rpc.prompt("two")).errorMessage).toMatch(/^Codex quota exceeded\..*Luna Reserve/);
+	expect(questions).toHaveLength(2);
+	expect(modelsAsked(bench)).toEqual([bench.host.model, "gpt-reserve"]);
+});
+
 wide("a session on another model goes on as the model that Luna Reserve stands for", async () => {
 	const bench = await createBenchOnAnyHost({
 		accounts: [{ name: "a", quota: SPENT, reserve: { normalModel: "gpt-5.4-mini" } }],
