@@ -1,4 +1,4 @@
-import { type BeyondInit, type CountedBeyond, createBeyond, creditsOf, whenAWeekIsOut } from "./beyond.ts";
+import { type BeyondInit, type CountedBeyond, createBeyond, creditsOf, endingFirst, whenAWeekIsOut } from "./beyond.ts";
 import { ours } from "./choosers.ts";
 import { type AccountSpec, createScenario, type Family } from "./demand.ts";
 import type { Model } from "./model.ts";
@@ -46,6 +46,7 @@ export function holdBeyond(
 		[NOTHING, undefined],
 		[EVERY_OFFER, { credits }],
 		[WEEK_OUT, { credits, pick: whenAWeekIsOut }],
+		["the same, whichever ends first", { credits, pick: endingFirst }],
 		["Luna Reserve", { reserveOf }],
 		["both, the reset when a week is out", { credits, pick: whenAWeekIsOut, reserveOf }],
 	];

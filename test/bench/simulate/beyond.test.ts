@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { asOffered, type BeyondInit, createBeyond, creditsOf, whenAWeekIsOut } from "./beyond.ts";
+import { asOffered, type BeyondInit, createBeyond, creditsOf, endingFirst, whenAWeekIsOut } from "./beyond.ts";
 import { beyondTable, duel, duelTable, holdBeyond } from "./beyond-report.ts";
 import { ours } from "./choosers.ts";
 import { type AccountSpec, createScenario, FAMILIES, type Scenario, type Session, type Turn } from "./demand.ts";
@@ -107,6 +107,25 @@ describe("a simulated reset", () => {
 	});
 });
 
+it("a simulated reset of the credit that ends first leaves what another one would gain", () => {
+	const spent = (endsAt: number) => aSpec({ running: { endsAt, used: WEEK } });
+	const scenario = aScenario({
+		accounts: [spent(START + 6 * DAY_MS), spent(START + 2 * DAY_MS)],
+		sessions: [aSession(aTurn(START + MINUTE_MS, 0.5))],
+	});
+	const credits = [aCredit(START + 20 * DAY_MS), aCredit(START + 10 * DAY_MS)];
+	const pickedBy = (choice: typeof endingFirst) => {
+		const picks: (number | undefined)[] = [];
+		const pick: typeof endingFirst = (facts, meters, now) => {
+			picks.push(choice(facts, meters, now));
+			return picks.at(-1);
+		};
+		playWith(scenario, { credits, pick });
+		return picks;
+	};
+	expect([pickedBy(endingFirst), pickedBy(whenAWeekIsOut)]).toEqual([[1], [0]]);
+});
+
 describe("a simulated reserve", () => {
 	const reserveOf = () => 0.6 * WINDOW;
 
@@ -195,7 +214,7 @@ describe("what there is beyond included quota, in the report", () => {
 	it("has a line for each way, and one for each family that was searched", () => {
 		const held = holdBeyond(family, 3, 1, MODEL, 1);
 		const lines = beyondTable([held], MODEL).split("\n");
-		expect(lines).toHaveLength(2 + 5);
+		expect(lines).toHaveLength(2 + 6);
 		expect(lines[2]).toMatch(/^W1 +nothing +\d+\.\d *$/);
 		expect(lines[3]).toMatch(/^ +a reset at every offer +\d+\.\d +\d of \d +-?\d+\.\d *$/);
 		const found = duel(family, 3, MODEL, 2);

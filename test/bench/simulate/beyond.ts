@@ -1,4 +1,10 @@
-import { type RedeemFacts, type ResetCredit, redeemables, unexpired } from "../../../src/core/reset-credits.ts";
+import {
+	type Redeemable,
+	type RedeemFacts,
+	type ResetCredit,
+	redeemables,
+	unexpired,
+} from "../../../src/core/reset-credits.ts";
 import { nextReadyAt } from "./choosers.ts";
 import type { AccountSpec, Scenario } from "./demand.ts";
 import type { Meter } from "./meter.ts";
@@ -37,16 +43,24 @@ export function creditsOf({ name, seed, accounts }: Scenario): Credits {
 }
 
 /** The product's own choice, with a yes of the person at each offer. */
-export const asOffered: Picker = (facts, _meters, now) => {
-	const [best] = redeemables(facts, now);
-	return best && facts.findIndex(({ account }) => account.id === best.account.id);
-};
+export const asOffered: Picker = (facts, _meters, now) => placeOf(redeemables(facts, now)[0], facts);
 
 /** As {@link asOffered}, with a no while nothing but a 5h window is out. */
-export const whenAWeekIsOut: Picker = (facts, _meters, now) => {
-	const best = redeemables(facts, now).find(({ window }) => window === "7d");
-	return best && facts.findIndex(({ account }) => account.id === best.account.id);
+export const whenAWeekIsOut: Picker = (facts, _meters, now) => placeOf(weeksOut(facts, now)[0], facts);
+
+/** As {@link whenAWeekIsOut}, and the credit that ends first, whatever it gives back. */
+export const endingFirst: Picker = (facts, _meters, now) => {
+	const [first] = weeksOut(facts, now).sort((a, b) => (a.credit.expiresAt ?? 0) - (b.credit.expiresAt ?? 0));
+	return placeOf(first, facts);
 };
+
+function weeksOut(facts: readonly RedeemFacts[], now: number): Redeemable[] {
+	return redeemables(facts, now).filter(({ window }) => window === "7d");
+}
+
+function placeOf(found: Redeemable | undefined, facts: readonly RedeemFacts[]): number | undefined {
+	return found && facts.findIndex(({ account }) => account.id === found.account.id);
+}
 
 /** Creates what a pool may turn to when it is dry. Every play needs one of its own. */
 export function createBeyond({ credits = [], pick = asOffered, reserveOf }: BeyondInit): CountedBeyond {
