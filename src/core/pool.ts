@@ -30,6 +30,8 @@ export interface Pool {
 	floors(account: Account): Floors | undefined;
 	/** The least that is left of an account above its caps, percent; undefined where none holds on what is known. */
 	aboveCap(account: Account): number | undefined;
+	/** The accounts that are at a cap now. */
+	atCap(): ReadonlySet<AccountId>;
 	/** True where a cap or the session's account set keeps a request from the account, whatever else is known of it. */
 	isBarred(account: Account, sessionId: SessionId | undefined): boolean;
 	/** The account that the last attempt of this process used. */
@@ -144,14 +146,15 @@ export function createPool({ accounts, state, clock, settings, sets }: Deps): Po
 	/** The pin and a session may name an account that was merged into another one since. */
 	const present = (id: AccountId | undefined) => (id === undefined ? undefined : (find(id)?.id ?? id));
 	const setFor = (sessionId: SessionId | undefined) => sets?.setFor(sessionId);
-	const floors = (account: Account) => {
-		const own = floorsOf(settings().caps, account);
+	const floors = (account: Account, caps = settings().caps) => {
+		const own = floorsOf(caps, account);
 		if (!own) return undefined;
 		const isPinnedBelow = present(state.pin()) === account.id && (state.pinnedBelowCapUntil() ?? 0) > clock.now();
 		return isPinnedBelow ? undefined : own;
 	};
 	const candidatesAt = (now: number, set: AccountSet | undefined): Candidate[] => {
 		const statusOf = state.snapshot();
+		const { caps } = settings();
 		const isDoubted = (until = 0) => until > now && until - now <= DOUBT_MS;
 		return accounts.list().map((account): Candidate => {
 			const { cooldowns, usage, doubtedUntil, trialAt } = statusOf(account.id);
@@ -161,7 +164,7 @@ export function createPool({ accounts, state, clock, settings, sets }: Deps): Po
 				usage,
 				isDoubted: isDoubted(doubtedUntil),
 				trialAt,
-				floors: floors(account),
+				floors: floors(account, caps),
 				outsideOf: set && !isInSet(set, account) ? set.folder : undefined,
 			};
 		});
@@ -243,7 +246,17 @@ export function createPool({ accounts, state, clock, settings, sets }: Deps): Po
 			return plan({ ...request, ...ids }, snapshotFor(sessionId, setFor(inSetOf)));
 		},
 		setFor,
-		floors,
+		floors: (account) => floors(account),
+		atCap: () => {
+			const { caps } = settings();
+			const now = clock.now();
+			const isAtCap = (account: Account) => {
+				const own = floors(account, caps);
+				return own !== undefined && reachedCap(own, state.status(account.id).usage, now) !== undefined;
+			};
+			const all = Object.keys(caps).length > 0 ? accounts.list() : [];
+			return new Set(all.filter(isAtCap).map(({ id }) => id));
+		},
 		aboveCap: (account) => {
 			const own = floors(account);
 			return own && aboveCap(own, state.status(account.id).usage, clock.now());

@@ -279,8 +279,10 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 			// A reserve model is asked about once the account is spent, however long it is closed.
 			const mayBeBack = ({ cooldowns, usage }: AccountStatus) =>
 				cooldowns.some(({ scope }) => !reserveModelIn(scope, usage)) || (usage !== undefined && wasSpent(usage));
-			const isAtCap = (account: Account) => (pool.aboveCap(account) ?? 1) <= 0;
-			const spent = () => pool.accounts().filter((account) => mayBeBack(state.status(account.id)) || isAtCap(account));
+			const spent = () => {
+				const atCap = pool.atCap();
+				return pool.accounts().filter(({ id }) => mayBeBack(state.status(id)) || atCap.has(id));
+			};
 			return askWhereDue(spent, COOLING_TTL_MS);
 		},
 		ask: async (id) => {

@@ -1,3 +1,4 @@
+import { stateOf } from "../core/account.ts";
 import { isInSet } from "../core/account-sets.ts";
 import type { AccountId, SessionId } from "../core/ids.ts";
 import { gatedIn } from "../core/plan.ts";
@@ -17,7 +18,7 @@ const NONE: ReadonlyMap<AccountId, number> = new Map();
  */
 export function viewOf(
 	pool: Pool,
-	{ enabled, rotation, maskEmails }: Settings,
+	{ enabled, rotation, caps, maskEmails }: Settings,
 	now: number,
 	{ account: next, isForeign }: Pick<NextRequest, "account" | "isForeign">,
 	sessions = NONE,
@@ -27,12 +28,15 @@ export function viewOf(
 	const pinned = pool.pinned();
 	const plan = pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined, inSetOf: sessionId });
 	const { set } = plan;
+	// Who has none pays no look at the settings for each account.
+	const hasCaps = Object.keys(caps).length > 0;
 	const accounts = pool.accounts().map((account): ShownAccount => {
 		const status = pool.status(account.id);
 		const resetCredits = unexpired(knownCredits(status), now);
+		const floors = hasCaps ? pool.floors(account) : undefined;
 		return {
 			account: maskEmails ? { ...account, label: hideEmails(account.label), email: undefined } : account,
-			state: pool.state(account),
+			state: stateOf(account, status.cooldowns, now, status.usage, floors),
 			isActive: account.id === active,
 			isPinned: account.id === pinned,
 			readyAt: gatedIn(plan, account.id)?.readyAt,
@@ -43,7 +47,7 @@ export function viewOf(
 			lastError: status.lastError ?? status.usageError,
 			sessions: sessions.get(account.id) ?? 0,
 			isUsageFailing: (status.usageFailures ?? 0) > 0,
-			floors: pool.floors(account),
+			floors,
 			outsideOf: set && !isInSet(set, account) ? set.folder : undefined,
 		};
 	});

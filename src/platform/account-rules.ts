@@ -41,8 +41,8 @@ function floorsIn(stored: unknown, name: string, complain: Complain): Floors {
 		const window = windowCalled(typed);
 		const floor = percentSchema.safeParse(value).data ?? ALL_OF_IT;
 		if (window === undefined) complain(name, CAPS_WANTED, "a window that does not exist is passed over");
-		else if (floor <= 0) complain(name, CAPS_WANTED, "a cap of nothing is none");
-		else if (floor >= ALL_OF_IT) complain(name, CAPS_WANTED, "an account with a cap that is none of them is not used");
+		else if (floor <= 0) complain(name, CAPS_WANTED, "a cap of 0 is no cap");
+		else if (floor >= ALL_OF_IT) complain(name, CAPS_WANTED, "any other cap keeps its account unused");
 		const key = window ?? typed;
 		floors.set(key, Math.max(floor, floors.get(key) ?? 0));
 	}

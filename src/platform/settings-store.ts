@@ -1,5 +1,6 @@
 import { realpath, writeFile } from "node:fs/promises";
 import * as z from "zod/mini";
+import { EVERYWHERE } from "../core/account-sets.ts";
 import type { SettingEdit, SettingsStore } from "../core/ports.ts";
 import { DEFAULT_SETTINGS, type Settings, type StoredValue } from "../core/settings.ts";
 import { capsIn, setsIn } from "./account-rules.ts";
@@ -32,6 +33,7 @@ const groupSchema = z.record(z.string(), z.unknown());
 export function openSettings(path: string, onProblem: (text: string) => void): SettingsStore {
 	let signature: string | undefined;
 	let settings = DEFAULT_SETTINGS;
+	let wasRead = false;
 	const reported = new Set<string>();
 	const store = async (edit: (bytes: string) => string) => {
 		try {
@@ -54,7 +56,8 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 			}
 			const loaded = load(path);
 			// pi writes in place: a file that cannot be read now is read again next time.
-			if (!loaded) return settings;
+			if (!loaded) return wasRead ? settings : whileUnread(path);
+			wasRead = true;
 			signature = current;
 			settings = toSettings(loaded.preferences, (name, wanted, instead) => {
 				const problem = badSetting(name, wanted, instead);
@@ -67,6 +70,12 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 		set: (values) => store((bytes) => withValues(bytes, values)),
 		change: (edits) => store((bytes) => withEdits(bytes, edits)),
 	};
+}
+
+/** What holds while a file cannot be read that never could: as long as it may hold account sets, no account serves. */
+function whileUnread(path: string): Settings {
+	const mayHoldSets = /"sets"\s*:/.test(readIfThere(path));
+	return mayHoldSets ? { ...DEFAULT_SETTINGS, sets: { [EVERYWHERE]: [] } } : DEFAULT_SETTINGS;
 }
 
 /** The problems of our preferences in the bytes of a `settings.json`, as whole sentences. */

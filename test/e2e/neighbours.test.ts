@@ -155,6 +155,19 @@ describe.each(hosts)("the key that another extension gets from pi $host", ({ hos
 		expect(bench.dir.read("auth.json")?.includes(tokenOf("b")) ?? false).toBe(false);
 	});
 
+	it("is neither pi's own login nor any other account that the project's account set does not have", async () => {
+		const { bench, rpc, key } = await setUp(true);
+		await rpc.send("/multicodex only b");
+		expect(await rpc.prompt("one")).toMatchObject({ text: "OK from b #1" });
+		expect(await key()).toMatchObject({ ok: true, apiKey: bench.stored("b").credential.access });
+		await rpc.send("/multicodex disable b");
+		const kept = await key();
+		const { access } = bench.stored("a").credential;
+		expect([kept.apiKey === access, kept.apiKey]).toEqual([false, "pi-multicodex-kept"]);
+		expect((await rpc.prompt("two")).errorMessage).toContain("This folder's account set allows no other account");
+		expect(bench.asked()).toEqual(["b"]);
+	});
+
 	wide("is there before the first request of a session", async () => {
 		const { bench, key } = await setUp(false);
 		expect(await key()).toMatchObject({ ok: true, apiKey: bench.stored("a").credential.access });

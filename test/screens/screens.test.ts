@@ -178,6 +178,42 @@ describe("the dashboard", () => {
 	});
 });
 
+/** A project that is bound to two of the four accounts, one of which a cap keeps. */
+const BOUND: SceneOptions = {
+	columns: 120,
+	furnish: async ({ dir, id }) => {
+		const settings = dir.readJson("settings.json");
+		const ours = {
+			caps: { [id("personal")]: { "7d": 60 }, [id("work")]: { "7d": 20 } },
+			sets: { [dir.cwd]: ["work", "personal"].map(id) },
+		};
+		dir.write("settings.json", { ...(typeof settings === "object" ? settings : {}), "pi-multicodex": ours });
+	},
+};
+
+describe("caps and an account set", () => {
+	it("are in the dashboard and the footer as stored, at every width", async () => {
+		const { terminal } = await sceneAfter("/multicodex", "esc close", BOUND);
+		await storeWidths("dashboard-bound", terminal);
+	});
+
+	it("have a question before a pin below a cap, as stored at every width", async () => {
+		const { terminal } = await sceneAfter("/multicodex use personal", "enter answer", BOUND);
+		await storeWidths("cap-question", terminal);
+	});
+
+	wide("are in the picker as stored, at every width", async () => {
+		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", BOUND);
+		await storeWidths("picker-bound", terminal);
+	});
+
+	it.each(WIDTHS)("are in the footer of a session as stored, $columns columns wide", async ({ columns }) => {
+		const { terminal } = await startScene({ ...BOUND, columns });
+		await terminal.waitForText("set of work", PATIENCE_MS);
+		await store(`footer-bound-${columns}`, terminal);
+	});
+});
+
 describe("the picker", () => {
 	it.each(WIDTHS)("is as stored, $columns columns wide", async ({ columns }) => {
 		const { terminal } = await sceneAfter("/multicodex use", "esc cancel", { columns });

@@ -110,6 +110,10 @@ const anyShown = fc
 		isUsageFailing: fc.boolean(),
 		expiresAt: fc.integer({ min: 0, max: NOW + 400 * DAY_MS }),
 		readyIn: fc.integer({ min: 1, max: 300 * DAY_MS }),
+		floors: fc.option(fc.constantFrom({ "7d": 20 }, { "5h": 99, "30d": 1 }, { [`${"9".repeat(4)}d`]: 100 }), {
+			nil: undefined,
+		}),
+		outsideOf: fc.option(anyText, { nil: undefined }),
 	})
 	.map(({ label, state, reason, windows, age, toldPlan, readyIn, expiresAt, ...rest }): ShownAccount => {
 		const { email, workspaceId, plan } = rest;
@@ -132,16 +136,22 @@ const anyShown = fc
 			isActive: rest.isActive,
 			isPinned: rest.isPinned,
 			isUsageFailing: rest.isUsageFailing,
+			floors: rest.floors,
+			outsideOf: rest.outsideOf,
 		});
 	});
 
 /** Any pool, its accounts with ids of their own. */
 export const anyView = fc
-	.record({ accounts: fc.array(anyShown, { maxLength: 5 }), isEnabled: fc.boolean() })
-	.map(({ accounts, isEnabled }) =>
+	.record({
+		accounts: fc.array(anyShown, { maxLength: 5 }),
+		isEnabled: fc.boolean(),
+		folder: fc.option(anyText, { nil: undefined }),
+	})
+	.map(({ accounts, isEnabled, folder }) =>
 		aView(
 			accounts.map((shown, at) => ({ ...shown, account: { ...shown.account, id: `id-${at}` } })),
-			{ isEnabled, pinned: "id-0" },
+			{ isEnabled, pinned: "id-0", set: folder === undefined ? undefined : { folder, accounts: ["id-0", "gone"] } },
 		),
 	);
 

@@ -145,7 +145,7 @@ export function poolAsText(view: PoolView, columns: number): string {
 
 /** The account set that holds, at the end of the first line. */
 function setNote({ set }: PoolView): string {
-	return set ? ` · only ${folderName(set.folder)}` : "";
+	return set ? ` · set of ${folderName(set.folder)}` : "";
 }
 
 /** Columns for windows: most accounts have a short and a long one. */

@@ -188,8 +188,7 @@ async function onScreen(
 
 /** A pin on it is a question then. */
 function isAtCap(id: string | undefined, pool: Pool): boolean {
-	const account = held(id, pool);
-	return account !== undefined && (pool.aboveCap(account) ?? 1) <= 0;
+	return id !== undefined && pool.atCap().has(id);
 }
 
 /** Runs the subcommand of a key. */

@@ -62,7 +62,7 @@ export function headline(view: PoolView, asking: Asking): string[] {
 	return [
 		...(bypassed === undefined ? [] : [bypassed]),
 		`${ready} of ${usable.length} ready`,
-		...(view.set ? [`only ${folderName(view.set.folder)}`] : []),
+		...(view.set ? [`set of ${folderName(view.set.folder)}`] : []),
 		pin ? `pinned to ${pin.account.label}` : policy,
 		askingWords(asking) ?? usageAge(view),
 	];

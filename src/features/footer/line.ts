@@ -172,7 +172,7 @@ function drawSource({ active }: FooterModel, has: Has): Line[] {
 const LONGEST_FOLDER = 16;
 
 function setName(folder: string): string {
-	return `only ${truncate(folderName(folder), LONGEST_FOLDER)}`;
+	return `set of ${truncate(folderName(folder), LONGEST_FOLDER)}`;
 }
 
 function drawSet({ active, setFolder }: FooterModel, has: Has): Line[] {

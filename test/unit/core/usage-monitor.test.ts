@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Account } from "../../../src/core/account.ts";
+import type { Caps } from "../../../src/core/caps.ts";
 import { createPool, type Pool } from "../../../src/core/pool.ts";
 import type { AccountStatus, StateStore, UsageRequest } from "../../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
@@ -27,6 +28,7 @@ import {
 const BASE = "http://127.0.0.1:1/backend-api";
 
 let isEnabled: boolean;
+let caps: Caps;
 let clock: FakeClock;
 let state: FakeStateStore;
 let pool: Pool;
@@ -39,7 +41,9 @@ let tokens: Map<string, string | undefined>;
 function open(statusById: Record<string, Partial<AccountStatus>>, ...rows: Account[]): void {
 	clock = aClock();
 	state = aStateStore(statusById);
-	pool = createPool({ accounts: anAccountStore(...rows), state, clock, settings: () => DEFAULT_SETTINGS });
+	caps = {};
+	const settings = () => ({ ...DEFAULT_SETTINGS, caps });
+	pool = createPool({ accounts: anAccountStore(...rows), state, clock, settings });
 	asked = [];
 	answer = async () => aSnapshot({ source: "api", capturedAt: clock.now() });
 	tokens = new Map();
@@ -347,6 +351,39 @@ describe("usage behind a session's turns", () => {
 			};
 		});
 		afterEach(() => monitor.stop());
+
+		it("is asked for after each answer near a cap, and a request waits for it", async () => {
+			caps = { a: { "5h": 55 } };
+			pool.noteUsage("a", told(40));
+			const done = vi.fn();
+			expect(monitor.figuresDue("a")).toBeUndefined();
+			for (let turn = 1; turn <= 3; turn += 1) {
+				done.mockClear();
+				used = 40 + turn;
+				const following = monitor.follow("a", false);
+				void monitor.figuresDue("a")?.then(done);
+				expect(done).not.toHaveBeenCalled();
+				await following;
+				await settled();
+				expect(done).toHaveBeenCalled();
+				expect(monitor.figuresDue("a")).toBeUndefined();
+				clock.at += 1000;
+			}
+			expect(times).toHaveLength(3);
+		});
+
+		it("is asked for at its usual pace far above a cap, and beside one of a window that is not there", async () => {
+			for (const floors of [{ "5h": 20 }, { "30d": 90 }]) {
+				times.length = 0;
+				caps = { a: floors };
+				clock.at += 10 * MINUTE_MS;
+				pool.noteUsage("a", told(40));
+				await monitor.follow("a", false);
+				expect(monitor.figuresDue("a")).toBeUndefined();
+				await monitor.follow("a", false);
+				expect(times).toHaveLength(1);
+			}
+		});
 
 		it("is asked for of the account that answered, at most once a minute", async () => {
 			for (let turn = 0; turn < 16; turn += 1) {
@@ -774,3 +811,21 @@ describe("over many processes", () => {
 });
 
 const anyone = { modelId: "gpt-5.5", affinity: undefined, sessionId: undefined };
+
+describe("an account at its cap", () => {
+	it("is asked about as one that is out of quota, since it may be full again before its time", async () => {
+		open({}, anAccount("a"));
+		monitor.setBaseUrl(BASE);
+		caps = { a: { "5h": 50 } };
+		pool.noteUsage("a", aSnapshot({ windows: windows(60), capturedAt: NOW }));
+		expect(pool.aboveCap(anAccount("a"))).toBe(-10);
+		clock.at = NOW + 16 * MINUTE_MS;
+		answer = async () => aSnapshot({ source: "api", capturedAt: clock.now(), windows: windows(60) });
+		await monitor.recheckCooling();
+		expect(asked).toHaveLength(1);
+		caps = {};
+		clock.at += 16 * MINUTE_MS;
+		await monitor.recheckCooling();
+		expect(asked).toHaveLength(1);
+	});
+});

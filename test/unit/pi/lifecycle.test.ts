@@ -14,6 +14,8 @@ let earlyWarnings: string[];
 let settings: Settings;
 let isOutOfStep: boolean;
 let baseUrls: string[];
+/** What was heard of the folders of sessions. */
+let folders: string[];
 let onFlush: () => void;
 let strays: StraySignIns;
 let welcomed: { readonly isOver: () => boolean }[];
@@ -28,6 +30,7 @@ beforeEach(() => {
 	settings = DEFAULT_SETTINGS;
 	isOutOfStep = false;
 	baseUrls = [];
+	folders = [];
 	onFlush = () => undefined;
 	strays = createStraySignIns();
 	welcomed = [];
@@ -47,6 +50,10 @@ beforeEach(() => {
 			sync: async () => {
 				order.push("sync");
 			},
+		},
+		folders: {
+			begin: (sessionId, cwd) => folders.push(`${sessionId} in ${cwd}`),
+			end: () => folders.push("end"),
 		},
 		affinity: harness.affinity,
 		credentials: {
@@ -103,6 +110,16 @@ beforeEach(() => {
 		clock: harness.clock,
 		earlyWarnings,
 	});
+});
+
+it("the folder of a session is that in which it runs, and known until the session ends", async () => {
+	const screen = await start({ sessionId: "one", cwd: "/proj" });
+	expect(folders).toEqual(["one in /proj"]);
+	await pi.fire("session_shutdown", screen.ctx);
+	expect(folders).toEqual(["one in /proj", "end"]);
+	const next = aContext({ mode: "tui", sessionId: "two", cwd: "/other" });
+	await pi.fire("session_start", next.ctx);
+	expect(folders.at(-1)).toBe("two in /other");
 });
 
 it("a turn begins with each prompt, and not with a retry or a further request of the same one", async () => {

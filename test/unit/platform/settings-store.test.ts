@@ -596,10 +596,10 @@ describe("caps and account sets in the file", () => {
 		[{ "7d": 20 }, { "7d": 20 }, undefined],
 		[{ week: 20, "5H": "10", month: "5%" }, { "7d": 20, "5h": 10, "30d": 5 }, undefined],
 		[{ "7d": 20, week: 30 }, { "7d": 30 }, undefined],
-		[{ "7d": 100 }, { "7d": 100 }, /an account with a cap that is none of them is not used/],
-		[{ "7d": "twenty" }, { "7d": 100 }, /is not used/],
-		[{ "7d": null }, { "7d": 100 }, /is not used/],
-		[{ "7d": -5 }, { "7d": 0 }, /a cap of nothing is none/],
+		[{ "7d": 100 }, { "7d": 100 }, /any other cap keeps its account unused/],
+		[{ "7d": "twenty" }, { "7d": 100 }, /keeps its account unused/],
+		[{ "7d": null }, { "7d": 100 }, /keeps its account unused/],
+		[{ "7d": -5 }, { "7d": 0 }, /a cap of 0 is no cap/],
 		[{ fortnight: 20 }, { fortnight: 20 }, /a window that does not exist is passed over/],
 		["20", {}, /whose caps cannot be read has none/],
 	])("take %j, and say what is wrong with it", (stored, floors, problem) => {
@@ -636,5 +636,19 @@ describe("caps and account sets in the file", () => {
 		expect(settings.read().caps).toEqual({ [ID]: { "5h": 10 } });
 		await settings.change([{ path: ["caps", ID, "5h"], value: undefined }]);
 		expect(scratch.json(NAME)).toEqual({ theme: "dark", "pi-multicodex": { notifications: false } });
+	});
+});
+
+describe("a settings file that could never be read", () => {
+	it("allows no account while it may hold account sets, and is as if it were not there else", () => {
+		scratch.write(NAME, '{"pi-multicodex":{"sets":{"/proj":["a"]},}}');
+		const settings = open();
+		expect(settings.read().sets).toEqual({ "*": [] });
+		write({ sets: { "/proj": ["a"] } });
+		expect(settings.read().sets).toEqual({ "/proj": ["a"] });
+		scratch.write(NAME, '{"pi-multicodex":{"sets":');
+		expect(settings.read().sets).toEqual({ "/proj": ["a"] });
+		scratch.write(NAME, '{"theme":"dark",}');
+		expect(open().read()).toEqual(DEFAULT_SETTINGS);
 	});
 });

@@ -228,8 +228,10 @@ describe("what is remembered of an account", () => {
 describe("the pin", () => {
 	it("holds for all processes until it is taken away", async () => {
 		const [one, other] = [openStore(), openStore()];
+		await one.setPin("b", NOW + HOUR_MS);
+		expect([other.pin(), other.pinnedBelowCapUntil()]).toEqual(["b", NOW + HOUR_MS]);
 		await one.setPin("a");
-		expect(other.pin()).toBe("a");
+		expect([other.pin(), other.pinnedBelowCapUntil()]).toEqual(["a", undefined]);
 		await other.setPin(undefined);
 		expect(one.pin()).toBeUndefined();
 	});

@@ -560,7 +560,7 @@ describe("show, where caps and an account set hold", () => {
 
 	it("counts the accounts of the set, names it, and says what each cap keeps", () => {
 		expect(poolAsText(view, 100).split("\n")).toEqual([
-			"1 of 2 ready · soonest-reset · only client",
+			"1 of 2 ready · soonest-reset · set of client",
 			expect.stringMatching(/^→ {2}work .* ready$/),
 			expect.stringMatching(/^ {3}kept .* capped 1h07m$/),
 			expect.stringMatching(/^ {3}elsewhere .* not in set$/),

@@ -3,7 +3,7 @@ import { stripVTControlCharacters } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
-import { aCooldown, anAccount, aSnapshot, NOW, settled } from "../../../support/fakes.ts";
+import { aCooldown, anAccount, aSnapshot, DAY_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";
 
@@ -112,6 +112,17 @@ describe("/multicodex without a word", () => {
 		await press("e");
 		expect(text()).toMatch(/home .*ready/);
 		expect(selected()).toBe("home");
+	});
+
+	it("makes room for the question before a pin below a cap, and is back afterwards", async () => {
+		const windows = [{ usedPercent: 90, windowMinutes: 10_080, resetsAt: NOW + DAY_MS }];
+		cli.harness.pool.noteUsage(home.id, aSnapshot({ windows, capturedAt: NOW }));
+		cli.harness.settings = { ...cli.harness.settings, caps: { [home.id]: { "7d": 20 } } };
+		cli.screen.consent = false;
+		await press(DOWN, ENTER);
+		await expect.poll(() => cli.screen.questions).toEqual(["Use home below its cap?"]);
+		await expect.poll(() => text()).toMatch(/home .*capped/);
+		expect(pinned()).toBeUndefined();
 	});
 
 	it("tells why an account cannot be used, in the words of the command", async () => {

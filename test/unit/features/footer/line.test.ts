@@ -429,12 +429,12 @@ describe("the footer of a session within an account set, or of an account with a
 	it("says the set at every width where there is room for the account and a window", () => {
 		const set = { setFolder: "/home/me/client", ready: 1, total: 2 };
 		expect(lines(set)).toEqual([
-			"codex work · only client · 5h ━━━━━━━─── 73% left (1h07m) · week ━━━━━━━━━─ 92% left (6d20h) · last ready".replace(
+			"codex work · set of client · 5h ━━━━━━━─── 73% left (1h07m) · week ━━━━━━━━━─ 92% left (6d20h) · last ready".replace(
 				"1/2 ready",
 				"last ready",
 			),
-			"codex work · only client · 5h 73% left · week 92% left · last ready",
-			"work · only client · 5h 73% · wk 92%",
+			"codex work · set of client · 5h 73% left · week 92% left · last ready",
+			"work · set of client · 5h 73% · wk 92%",
 		]);
 	});
 
@@ -448,12 +448,12 @@ describe("the footer of a session within an account set, or of an account with a
 		const first = { label: "side", readyAt: NOW + 42 * MINUTE_MS, isCapped: true };
 		expect(at(80, { active: undefined, ready: 0, first })).toMatch(/^codex 0\/4 ready · side capped, back .*\(42m\)$/);
 		const bound = at(120, { active: undefined, ready: 0, total: 1, first, setFolder: "/x/client" });
-		expect(bound).toMatch(/^codex 0\/1 ready · only client · side capped, back /);
+		expect(bound).toMatch(/^codex 0\/1 ready · set of client · side capped, back /);
 	});
 
 	it("says that no account of the set is left, and what to type", () => {
 		const none = { active: undefined, ready: 0, total: 0, first: undefined, setFolder: "/x/client" };
-		expect(at(80, none)).toBe("codex no account of this set · only client · /multicodex only");
+		expect(at(80, none)).toBe("codex no account of this set · set of client · /multicodex only");
 		expect(at(20, none)).toBe("set is empty");
 	});
 });
