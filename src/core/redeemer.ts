@@ -56,20 +56,26 @@ export function createRedeemer(deps: Deps): Redeemer {
 		return { kind: "failed", reason, until: clock.now() + forMs };
 	};
 
-	/** The usage after a call, not yet taken in. An answer that still says spent is asked for again. */
+	/** The usage of an account, not yet taken in; undefined without an answer. */
+	const askUsage = async (call: ResetCreditsCall): Promise<UsageSnapshot | undefined> => {
+		try {
+			return await usageApi.fetch(call, AbortSignal.timeout(USAGE_TIMEOUT_MS));
+		} catch (error) {
+			// What is known stands until the next look.
+			tellDefect(error, "usage", pool.emit);
+			return undefined;
+		}
+	};
+	/** The usage after a reset. An answer that still says spent is asked for again. */
 	const usageAfter = async (call: ResetCreditsCall): Promise<UsageSnapshot | undefined> => {
-		let usage: UsageSnapshot | undefined;
+		let last: UsageSnapshot | undefined;
 		for (let tries = 1; tries <= USAGE_TRIES; tries += 1) {
 			if (tries > 1) await pause(USAGE_PAUSE_MS);
-			try {
-				usage = await usageApi.fetch(call, AbortSignal.timeout(USAGE_TIMEOUT_MS));
-			} catch (error) {
-				// What the redemption said stands until the next look.
-				tellDefect(error, "usage", pool.emit);
-			}
+			const usage = await askUsage(call);
 			if (usage && !isSpent(usage, clock.now())) return usage;
+			last = usage ?? last;
 		}
-		return usage;
+		return last;
 	};
 
 	/** Makes the call. A token that is refused is renewed once, and the call made again under the same key. */
@@ -113,11 +119,11 @@ export function createRedeemer(deps: Deps): Redeemer {
 		}
 		if (answer.kind === "already_redeemed") return settleAlready(account, call, held, outcome);
 		await settle(account, held, outcome, false);
-		if (answer.kind === "nothing_to_reset")
-			await usageApi.fetch(call, AbortSignal.timeout(USAGE_TIMEOUT_MS)).then(
-				(usage) => pool.noteUsage(account.id, usage),
-				(error: unknown) => tellDefect(error, "usage", pool.emit),
-			);
+		if (answer.kind === "nothing_to_reset") {
+			// What is known of the windows is old, or they cannot be reset.
+			const usage = await askUsage(call);
+			if (usage) pool.noteUsage(account.id, usage);
+		}
 		return outcome.redemption;
 	};
 

@@ -38,9 +38,9 @@ export function outcomeOf(answer: ConsumeAnswer, now: number): CallOutcome {
 	}
 }
 
-/** There is no credit to redeem. */
+/** There is no such credit. It is off the list by then, and another one of the account may be offered soon. */
 export function noCredit(reason: string, now: number): Redemption {
-	return { kind: "no-credit", reason, until: now + CLOSED_MS.medium };
+	return { kind: "no-credit", reason, until: now + CLOSED_MS.short };
 }
 
 function closedMs(status: number): number {

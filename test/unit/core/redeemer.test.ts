@@ -365,7 +365,7 @@ describe("a redemption that must not be made", () => {
 describe("a refusal of the backend", () => {
 	it.each<[ConsumeAnswer, string, number]>([
 		[{ kind: "nothing_to_reset" }, "nothing-to-reset", 15 * MINUTE_MS],
-		[{ kind: "no_credit" }, "no-credit", 15 * MINUTE_MS],
+		[{ kind: "no_credit" }, "no-credit", MINUTE_MS],
 		[{ kind: "refused", status: 404, reason: "it refused" }, "failed", HOUR_MS],
 		[{ kind: "refused", status: 429, reason: "it asks to slow down", retryAfterMs: 5000 }, "failed", 5000],
 		[{ kind: "refused", status: 429, reason: "it asks to slow down" }, "failed", 15 * MINUTE_MS],
