@@ -120,9 +120,13 @@ function partName(window: string): string {
 
 /** How many reset credits there are, and when the first expires: `2, the first expires 3 Dec`. */
 export function resetCreditsText(count: number, listed: readonly ResetCredit[] | undefined, now: number): string {
+	return `${count}${firstExpiry(count, listed, now)}`;
+}
+
+/** `, the first expires 3 Dec`; empty where that is not known. */
+export function firstExpiry(count: number, listed: readonly ResetCredit[] | undefined, now: number): string {
 	const at = listed?.[0]?.expiresAt;
-	if (at === undefined) return String(count);
-	return `${count}, ${count === 1 ? "" : "the first "}expires ${formatClock(at, now)}`;
+	return at === undefined ? "" : `, ${count === 1 ? "" : "the first "}expires ${formatClock(at, now)}`;
 }
 
 /** What is the matter with an account that cannot be used, and what to type. */

@@ -31,7 +31,7 @@ it.each([OLDEST_HOST, NEWEST_HOST])(
 		const terminal = await openTerminal(bench, { cols: 100, rows: 30 });
 		await terminal.submit("/multicodex redeem");
 		await terminal.waitForText("Redeem a reset of work?", PATIENCE_MS);
-		await terminal.waitForText(/Gains: week back to 100% now, not at \w+ [\d:]+ \(in 3d23h\)/, PATIENCE_MS);
+		await terminal.waitForText(/Gains: week back to 100% now instead of \w+ [\d:]+ \(in 3d23h\)/, PATIENCE_MS);
 		await terminal.waitForText("█  Keep the credit", PATIENCE_MS);
 		expect(bench.codex.redeemRequests()).toEqual([]);
 		await terminal.press("down");

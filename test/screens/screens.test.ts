@@ -465,8 +465,10 @@ describe("reset credits", () => {
 		await storeOnce("credits-show", /redeem\s+team/);
 		await terminal.submit("/multicodex");
 		await terminal.waitForText("esc close", PATIENCE_MS);
+		await terminal.press("home");
+		await terminal.waitForText(/█. work/, PATIENCE_MS);
 		await terminal.type("d");
-		await storeOnce("credits-details", /reset credits[\s\S]*d list/);
+		await storeOnce("credits-details", /work {2}\(1\/3\)[\s\S]*esc close/);
 		await terminal.press("escape");
 		await terminal.waitForScreen((screen) => !screen.includes("esc close"), PATIENCE_MS);
 		for (const actor of WITH_CREDITS) answerWithCredits(bench, actor);

@@ -22,7 +22,7 @@ import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { factLines, factsOf, partLabel } from "../../ui-kit/account-details.ts";
-import { capText, errorWords, folderName, onlyCredits, resetCreditsText, whatNow } from "../../ui-kit/account-texts.ts";
+import { capText, errorWords, firstExpiry, folderName, onlyCredits, whatNow } from "../../ui-kit/account-texts.ts";
 import {
 	about,
 	alignColumns,
@@ -31,6 +31,7 @@ import {
 	formatDuration,
 	formatPercent,
 	humanize,
+	plural,
 	truncate,
 	windowLabel,
 } from "../../ui-kit/format.ts";
@@ -217,12 +218,12 @@ function noteOf(shown: ShownAccount, now: number): string[] {
 	return [...caps, ...credits, ...parts];
 }
 
-/** `work: reset credits 2, the first expires 3 Dec. /multicodex redeem work`; nothing without any. */
+/** `work: 2 reset credits, the first expires 3 Dec. /multicodex redeem work`; nothing without any. */
 function resetCreditNote({ account, usage, resetCredits }: ShownAccount, now: number): string[] {
 	const count = resetCreditsOf(usage);
 	if (count === 0) return [];
-	const has = resetCreditsText(count, resetCredits, now);
-	return [`  ${account.label}: reset credits ${has}. /multicodex redeem ${asWord(account.label)}`];
+	const has = `${plural(count, "reset credit")}${firstExpiry(count, resetCredits, now)}`;
+	return [`  ${account.label}: ${has}. /multicodex redeem ${asWord(account.label)}`];
 }
 
 /** What a column of {@link poolAsLines} is wide. */

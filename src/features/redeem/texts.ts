@@ -20,24 +20,24 @@ export const NOTHING = "Nothing was redeemed.";
 /** The answer that spends nothing. */
 export const KEEP = "Keep the credit";
 
-/** `week back to 100% now, not on Fri 14:32 (in 4d02h)`. */
+/** `week back to 100% now instead of Fri 14:32 (in 4d02h)`. */
 export function gainOf({ window, resetsAt }: Redeemable, now: number): string {
 	const sooner =
-		resetsAt === undefined ? "" : `, not at ${formatClock(resetsAt, now)} (in ${formatDuration(resetsAt - now)})`;
+		resetsAt === undefined ? "" : ` instead of ${formatClock(resetsAt, now)} (in ${formatDuration(resetsAt - now)})`;
 	return `${windowLabel(window)} back to 100% now${sooner}`;
 }
 
-/** `credit expires 3 Dec`. */
-export function expiryOf({ expiresAt }: ResetCredit, now: number): string {
-	return expiresAt === undefined ? "credit without an end" : `credit expires ${formatClock(expiresAt, now)}`;
+/** `credit expires 3 Dec`, or `the first of 2 credits expires 3 Dec`. */
+function expiryOf({ expiresAt }: ResetCredit, count: number, now: number): string {
+	if (expiresAt === undefined) return "credit without an end";
+	return `${count > 1 ? `the first of ${plural(count, "credit")}` : "credit"} expires ${formatClock(expiresAt, now)}`;
 }
 
 /** One line of the list: what is gained, or why nothing is. */
 export function offerLine({ account, credits, found }: Offer, now: number): string {
 	const [first] = credits;
 	const fact = found.kind === "redeemable" ? gainOf(found, now) : `kept: ${obstacleWords(found, now)}`;
-	const count = credits.length > 1 ? ` (${plural(credits.length, "credit")})` : "";
-	return `${account.label}: ${fact}${first ? `; ${expiryOf(first, now)}${count}` : ""}`;
+	return `${account.label}: ${fact}${first ? `; ${expiryOf(first, credits.length, now)}` : ""}`;
 }
 
 /** Asks before a credit is spent. */
@@ -49,7 +49,7 @@ export function redeemQuestion(offer: Redeemable, credits: readonly ResetCredit[
 		heading: `Redeem a reset of ${account.label}?`,
 		text: [
 			`Gains: ${gainOf(offer, now)}${alsoFilled(windows, offer.window, now)}.`,
-			`Costs: one reset credit (${expiryOf(credit, now).replace("credit ", "")}${rest}). This cannot be undone.`,
+			`Costs: one reset credit (${expiryOf(credit, 1, now).replace("credit ", "")}${rest}). This cannot be undone.`,
 		].join("\n"),
 		act: "Redeem it",
 		keep: KEEP,
@@ -60,9 +60,9 @@ export function redeemQuestion(offer: Redeemable, credits: readonly ResetCredit[
 function alsoFilled(windows: readonly UsageWindow[], spent: string, now: number): string {
 	const others = windows.filter(({ windowMinutes }) => windowName(windowMinutes) !== spent);
 	const words = others.map((window) => {
-		return `${windowLabel(windowName(window.windowMinutes))} (${formatPercent(remaining(window, now))} left now)`;
+		return `${windowLabel(windowName(window.windowMinutes))} (${formatPercent(remaining(window, now))} left)`;
 	});
-	return words.length > 0 ? `, and ${words.join(", ")}` : "";
+	return words.length > 0 ? `; also ${words.join(", ")}` : "";
 }
 
 /** Asks which credit to spend, where there are several. */
@@ -99,7 +99,7 @@ export function cannotRedeem({ label }: Account, obstacle: RedeemObstacle, now: 
 export function needsYes(best: Redeemable, now: number): string {
 	const { account, credit } = best;
 	const typed = `/multicodex redeem ${asWord(account.label)} --yes`;
-	return `${NOTHING} To spend a credit: ${typed} (${gainOf(best, now)}; ${expiryOf(credit, now)}).`;
+	return `${NOTHING} To spend a credit: ${typed} (${gainOf(best, now)}; ${expiryOf(credit, 1, now)}).`;
 }
 
 /** After a redemption. */

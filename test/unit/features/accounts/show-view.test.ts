@@ -454,8 +454,8 @@ describe("show --detail", () => {
 		expect(text(viewOf(last))).toMatch(/reset credits +1, expires 3 Dec\n/);
 		const lines = poolAsText(viewOf(rich, last, work), 120).split("\n");
 		expect(lines.filter((line) => line.includes("reset credit"))).toEqual([
-			"  rich: reset credits 2, the first expires 3 Dec. /multicodex redeem rich",
-			'  last one: reset credits 1, expires 3 Dec. /multicodex redeem "last one"',
+			"  rich: 2 reset credits, the first expires 3 Dec. /multicodex redeem rich",
+			'  last one: 1 reset credit, expires 3 Dec. /multicodex redeem "last one"',
 		]);
 		const [first, second, third] = showSchema.parse(poolAsJson(viewOf(rich, last, work))).accounts;
 		expect(first?.resetCredits).toEqual([{ expiresAt: "2026-12-03T12:00:00.000Z" }, { expiresAt: null }]);

@@ -50,7 +50,7 @@ describe("redeem in a terminal", () => {
 		const said = await cli.run("redeem");
 		expect(cli.screen.questions).toEqual(["Redeem a reset of work?"]);
 		expect(cli.screen.details[0]).toMatch(
-			/Gains: week back to 100% now, not at Tue 12:00 \(in 4d00h\), and 5h \(90% left now\)\..*Costs: one reset credit \(expires 3 Dec, 1 other is left\)\. This cannot be undone\./,
+			/Gains: week back to 100% now instead of Tue 12:00 \(in 4d00h\); also 5h \(90% left\)\..*Costs: one reset credit \(expires 3 Dec, 1 other is left\)\. This cannot be undone\./,
 		);
 		expect(cli.redeemed).toEqual([["work", "credit-1"]]);
 		expect(said).toMatch(/^info: Codex: redeemed a reset of work: .*100% of the week.* 1 reset credit is left\.$/);
@@ -164,7 +164,7 @@ describe("redeem without a person", () => {
 		const { said, code } = await cli.runUnseen("redeem");
 		expect([code, cli.redeemed]).toEqual([1, []]);
 		expect(said).toMatch(
-			/To spend a credit: \/multicodex redeem work --yes \(week back to 100% now, [^\n]*3 Dec\)\.\n$/,
+			/To spend a credit: \/multicodex redeem work --yes \(week back to 100% now instead of [^\n]*3 Dec\)\.\n$/,
 		);
 		expect(await cli.runUnseen("redeem team")).toMatchObject({ code: 1 });
 	});
