@@ -4,7 +4,7 @@ import type { AccountSet } from "../../../src/core/account-sets.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
 import { anAccount, aSnapshot, HOUR_MS } from "../../support/fakes.ts";
 import { runs } from "../../support/tiers.ts";
-import { answered, createHarness, failedWith, type Play, refused } from "../harness.ts";
+import { answered, createHarness, failedWith, MODEL, type Play, refused } from "../harness.ts";
 
 const IDS = ["a", "b", "c", "d"] as const;
 const SESSIONS = ["parent", "fork", "subagent", "resumed"] as const;
@@ -70,7 +70,12 @@ it("no request ever leaves on an account outside its session's set, nor below a 
 	await fc.assert(
 		fc.asyncProperty(fc.array(aStep, { minLength: 4, maxLength: 30 }), async (steps) => {
 			const harness = createHarness(...IDS.map((id) => anAccount(id)));
-			harness.settings = { ...harness.settings, rotation: { ...harness.settings.rotation, maxWaitMs: 20_000 } };
+			// The person lets everything serve that could, so that nothing but caps and sets keeps a request back.
+			harness.settings = {
+				...harness.settings,
+				rotation: { ...harness.settings.rotation, maxWaitMs: 20_000 },
+				beyond: { ...harness.settings.beyond, credits: "allow", reserveModel: "always" },
+			};
 			const sets = new Map<string, AccountSet>();
 			harness.setFor = (session) => sets.get(session ?? "");
 			const floors = new Map<string, number>();
@@ -81,10 +86,10 @@ it("no request ever leaves on an account outside its session's set, nor below a 
 				const window = { usedPercent, windowMinutes: 300, resetsAt: harness.clock.at + 5 * HOUR_MS };
 				known.set(id, window);
 				const credits = { hasCredits, unlimited: false };
-				harness.pool.noteUsage(
-					id,
-					aSnapshot({ capturedAt: harness.clock.at, windows: [window], credits, source: "api" }),
-				);
+				const reserveModel = { limitId: "r", wireModel: "gpt-reserve", visibleModel: MODEL.id, windows: [] };
+				const capturedAt = harness.clock.at;
+				const usage = aSnapshot({ capturedAt, windows: [window], credits, reserveModel, source: "api" });
+				harness.pool.noteUsage(id, usage);
 			};
 			/** What is known without the code under test: figures that a reset has overtaken say nothing. */
 			const leftOf = (id: string) => {
