@@ -3,6 +3,14 @@ import type { Component } from "@mariozechner/pi-tui";
 import type { Highlight, Paint, PanelKey } from "../ui-kit/panel.ts";
 import type { Pace } from "../ui-kit/typing.ts";
 
+/** What a panel closes with, and what it is for. */
+interface PanelManner<T> {
+	/** The result when the session ends. */
+	readonly ended: T;
+	/** What a turn waits for. Newer hosts tell the terminal of it, which can call the person. */
+	readonly question?: string;
+}
+
 /** Where a panel is shown, and how long its session lasts. */
 interface PanelPlace {
 	readonly host: Pick<ExtensionContext, "ui">;
@@ -55,7 +63,7 @@ export async function panelsClosed(): Promise<void> {
  */
 export async function openPanel<T>(
 	place: PanelPlace,
-	how: { readonly ended: T },
+	how: PanelManner<T>,
 	create: (host: PanelHost<T>) => Component,
 ): Promise<T | undefined> {
 	const closed = showPanel(place, how, create);
@@ -69,12 +77,18 @@ export async function openPanel<T>(
 
 async function showPanel<T>(
 	{ host, signal }: PanelPlace,
-	{ ended }: { readonly ended: T },
+	{ ended, question }: PanelManner<T>,
 	create: (host: PanelHost<T>) => Component,
 ): Promise<T | undefined> {
 	const releases: (() => void)[] = [];
+	// The oldest host's types know nothing of it, and that host looks at nothing else.
+	const options = {
+		overlay: false,
+		...(question !== undefined && { blocked: { kind: "question", message: question } }),
+	};
+	const show = (build: Parameters<typeof host.ui.custom<T>>[0]) => host.ui.custom<T>(build, options);
 	try {
-		return await host.ui.custom<T>((tui, theme, keys, close) => {
+		return await show((tui, theme, keys, close) => {
 			const repaint = () => tui.requestRender();
 			const end = () => close(ended);
 			signal.addEventListener("abort", end, { once: true });

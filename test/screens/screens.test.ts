@@ -98,11 +98,15 @@ function isDrawnFor(columns: number, screen: string): boolean {
 }
 
 /** Stores the same screen at every width: the terminal is made smaller. */
-async function storeWidths(name: string, terminal: Terminal): Promise<void> {
+async function storeWidths(
+	name: string,
+	terminal: Terminal,
+	tamed: (screen: string) => string = String,
+): Promise<void> {
 	for (const columns of [120, 80, 40, 30]) {
 		terminal.resize(columns);
 		await terminal.waitForScreen((screen) => isDrawnFor(columns, screen), PATIENCE_MS);
-		await store(`${name}-${columns}`, terminal);
+		await store(`${name}-${columns}`, terminal, tamed);
 	}
 	terminal.resize(120);
 	await terminal.waitForText(/^─{120}$/m, PATIENCE_MS);
@@ -279,7 +283,7 @@ describe("a rotation", () => {
 describe("the panels", () => {
 	it.each(
 		coreOf(
-			["footer", "rotation"].flatMap((panel) => [80, 120, 40].map((columns) => ({ panel, columns }))),
+			["footer", "rotation", "beyond"].flatMap((panel) => [80, 120, 40].map((columns) => ({ panel, columns }))),
 			({ columns }) => columns === 80,
 		),
 	)("are as stored: $panel, $columns columns wide", async ({ panel, columns }) => {
@@ -295,6 +299,7 @@ const PANELS = [
 	["use", "esc cancel"],
 	["footer", "Esc to close"],
 	["rotation", "Esc to close"],
+	["beyond", "Esc to close"],
 ] as const;
 
 describe("a terminal that changes its size", () => {
@@ -317,6 +322,53 @@ function panelIn(screen: string): string {
 	const isRule = (line: string) => /^─+$/.test(line);
 	return lines.slice(lines.findIndex(isRule), lines.findLastIndex(isRule) + 1).join("\n");
 }
+
+/** Two accounts without quota; one has everything that may serve beyond it. */
+const EMPTY: readonly Actor[] = [
+	{
+		name: "work",
+		fiveHour: [40, 2 * HOUR_MS],
+		week: [100, 74 * HOUR_MS],
+		told: {
+			credits: { hasCredits: true, unlimited: false, balance: "12.40" },
+			reserveModel: {
+				limitId: "base_model_inference",
+				wireModel: "gpt-reserve",
+				visibleModel: "gpt-5.5",
+				windows: [{ usedPercent: 60, windowMinutes: 10_080, resetsAt: NOW + 100 * HOUR_MS }],
+			},
+			resetCredits: 1,
+		},
+		resetCredits: [{ id: "credit-1", expiresAt: NOW + 13 * 24 * HOUR_MS }],
+	},
+	{ name: "side", fiveHour: [100, 42 * 60_000], week: [69, 33 * HOUR_MS], coolsForMs: 42 * 60_000 },
+];
+
+/** pi's sign that a turn goes on is another one at every moment. */
+const still = (screen: string) => screen.replace(/[\u2800-\u28ff]/g, "~");
+
+describe("the question how a turn goes on", () => {
+	it("is as stored at every width, with each row highlighted that costs something", async () => {
+		const { terminal } = await sceneAfter("say hi", "How should this turn go on?", {
+			actors: EMPTY,
+			columns: 120,
+			active: "side",
+			settings: { transport: "sse", "pi-multicodex": { beyond: { credits: "ask" } } },
+		});
+		await storeWidths("question", terminal, still);
+		// Before that a key is taken for the end of what was typed before the panel came.
+		await new Promise((resolve) => setTimeout(resolve, 1000));
+		await terminal.press("down", "down", "right");
+		await terminal.waitForText("(today)", PATIENCE_MS);
+		await storeWidths("question-today", terminal, still);
+		await terminal.press("down");
+		await terminal.waitForText("for good", PATIENCE_MS);
+		await storeWidths("question-reset", terminal, still);
+		await terminal.type("and the tests");
+		await terminal.waitForText("Letters do not answer", PATIENCE_MS);
+		await storeWidths("question-typed", terminal, still);
+	});
+});
 
 /** What differs from run to run in a sign-in: where the backend listens, the code, and all of a long address. */
 const tame = (screen: string) =>

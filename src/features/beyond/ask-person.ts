@@ -35,7 +35,7 @@ async function askOnPanel(
 	);
 	if (!isFree) return STOP;
 	let draft = () => "";
-	const answer = await openPanel<DryAnswer>({ host: ctx, signal }, { ended: STOP }, (host) => {
+	const answer = await openPanel<DryAnswer>({ host: ctx, signal }, { ended: STOP, question: HEADING }, (host) => {
 		const panel = createBeyondPanel({ ...host, room: host.wholeRoom, offers, now: clock.now, onAnswer: host.close });
 		draft = panel.draft;
 		return panel.component;

@@ -1,4 +1,4 @@
-import { type Component, Key, matchesKey, wrapTextWithAnsi } from "@mariozechner/pi-tui";
+import { type Component, Key, matchesKey, visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import type { DryAnswer, Offer } from "../../core/ladder.ts";
 import { createAnswerKeys } from "../../ui-kit/answer-keys.ts";
@@ -47,6 +47,8 @@ export interface BeyondPanel {
 export const SETTLING_MS = 600;
 /** Columns of the cursor's sign and of the indent behind it. */
 const INDENT = 3;
+/** Columns by which the further lines of a row stand behind its first one. */
+const FURTHER = 2;
 const ONCE_OR_TODAY = "←→ once or today";
 
 /** Creates the panel that asks how a turn goes on. Only arrows and Enter answer it, and only once they are meant for it. */
@@ -96,7 +98,7 @@ export function createBeyondPanel(deps: BeyondPanelDeps): BeyondPanel {
 		const choice = at(id);
 		const suffix = today.has(id) ? " (today)" : "";
 		const text = printable(`${choiceText(choice, now())}${suffix}`);
-		const lines = isWhole || isSelected ? wrapTextWithAnsi(text, Math.max(1, width - INDENT)) : [text];
+		const lines = isWhole || isSelected ? wrapped(text, width - INDENT) : [text];
 		const tone: Tone = isSelected ? "accent" : "text";
 		return lines.map((line) => rowLine([span(tone, `  ${line}`)], isSelected, width, deps));
 	};
@@ -139,6 +141,13 @@ export function createBeyondPanel(deps: BeyondPanelDeps): BeyondPanel {
 		const top = Math.max(0, Math.min(selected, rows.length - room));
 		return [rule, ...rows.slice(top, top + room).map(({ line }) => line), rule];
 	}
+}
+
+/** A text in lines of `columns`, those after the first indented. */
+function wrapped(text: string, columns: number): string[] {
+	if (visibleWidth(text) <= columns) return [text];
+	const [first = "", ...others] = wrapTextWithAnsi(text, Math.max(1, columns - FURTHER));
+	return [first, ...others.map((line) => " ".repeat(FURTHER) + line)];
 }
 
 function canBeRemembered(choice: Choice): boolean {

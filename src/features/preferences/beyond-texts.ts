@@ -1,3 +1,4 @@
+import { printable } from "../../core/account.ts";
 import { durationText } from "../../core/duration.ts";
 import type { Rung } from "../../core/ladder.ts";
 import type { CreditsConsent, ReserveModelConsent, Settings } from "../../core/settings.ts";
@@ -24,6 +25,7 @@ export function whatComesNext({ beyond, rotation }: Settings): string {
 		CREDITS[beyond.credits],
 		RESERVE_MODEL[beyond.reserveModel],
 		"a reset credit after a yes",
+		beyond.chain.length > 0 ? `${beyond.chain.map(printable).join(", ")} (/multicodex chain)` : undefined,
 		rotation.maxWaitMs > 0 ? `a wait of up to ${durationText(rotation.maxWaitMs)}` : undefined,
 	].filter((step) => step !== undefined);
 	return `When all quota is out: ${steps.join(", then ")}.`;

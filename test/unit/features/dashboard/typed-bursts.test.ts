@@ -7,7 +7,7 @@ import { runs } from "../../../support/tiers.ts";
 import { aGrant, type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 
 /** Every panel that opens by its command alone. */
-const PANELS = ["", "use", "remove work", "rename work", "footer", "rotation", "reset backups"];
+const PANELS = ["", "use", "remove work", "rename work", "footer", "rotation", "beyond", "reset backups"];
 
 /** A sign-in that ends only with the session. */
 const endless = (signal: AbortSignal | undefined) =>

@@ -96,8 +96,10 @@ it("says what comes next in the words of the settings", () => {
 	expect(whatComesNext({ ...never, rotation: { ...rotation, maxWaitMs: 0 } } as typeof DEFAULT_SETTINGS)).toBe(
 		"When all quota is out: a reset credit after a yes.",
 	);
-	const allowed = { ...DEFAULT_SETTINGS.beyond, credits: "allow", reserveModel: "always" } as const;
+	const chain = ["openai-codex/gpt-6-luna", "anthropic/claude-fable"];
+	const allowed = { credits: "allow", reserveModel: "always", chain } as const;
 	expect(whatComesNext({ ...DEFAULT_SETTINGS, beyond: allowed })).toBe(
-		"When all quota is out: bought credits, then Luna Reserve, then a reset credit after a yes, then a wait of up to 60s.",
+		"When all quota is out: bought credits, then Luna Reserve, then a reset credit after a yes, " +
+			"then openai-codex/gpt-6-luna, anthropic/claude-fable (/multicodex chain), then a wait of up to 60s.",
 	);
 });
