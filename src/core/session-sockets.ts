@@ -8,6 +8,11 @@ export interface SessionSockets {
 	 * does with one of the account's reserve model, `wireModel`.
 	 */
 	claim(sessionId: SessionId | undefined, account: AccountId, wireModel?: string): SocketClaim;
+	/**
+	 * The same for a request that is none of ours, to `provider`: it goes out on no socket of an account, and no request
+	 * of an account on its socket.
+	 */
+	claimOther(sessionId: SessionId | undefined, provider: string): SocketClaim;
 	/** Closes the socket of one of our accounts: the session continues without us. */
 	leave(sessionId: SessionId | undefined): void;
 	/** Leaves every session; an answer under way finishes first. */
@@ -28,7 +33,7 @@ export interface SocketClaim {
 
 /** Keeps track of sockets by session; `close` is the host's own clean-up. */
 export function createSessionSockets(close: (sessionId: SessionId) => void): SessionSockets {
-	/** An account, or an account and its reserve model. */
+	/** An account, an account and its reserve model, or another provider. */
 	const owners = new Map<SessionId, string>();
 	const underWay = new Map<SessionId, number>();
 	const withoutReasoning = new Set<SessionId>();
@@ -42,28 +47,32 @@ export function createSessionSockets(close: (sessionId: SessionId) => void): Ses
 		close(sessionId);
 	};
 
+	const claimAs = (sessionId: SessionId | undefined, owner: string): SocketClaim => {
+		if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
+		const others = underWay.get(sessionId) ?? 0;
+		leaving.delete(sessionId);
+		// A socket of unknown origin is foreign, too: the host keeps sockets while extensions are reloaded.
+		const isForeign = owners.get(sessionId) !== owner;
+		if (isForeign && others === 0) forget(sessionId);
+		const mustNotShare = isForeign && others > 0;
+		if (!mustNotShare) owners.set(sessionId, owner);
+		underWay.set(sessionId, others + 1);
+		return {
+			mustNotShare,
+			release: () => {
+				const left = (underWay.get(sessionId) ?? 1) - 1;
+				if (left > 0) underWay.set(sessionId, left);
+				else underWay.delete(sessionId);
+				if (left <= 0 && leaving.has(sessionId)) forget(sessionId);
+			},
+		};
+	};
+
 	return {
-		claim: (sessionId, account, wireModel) => {
-			const owner = wireModel === undefined ? account : `${account} ${wireModel}`;
-			if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
-			const others = underWay.get(sessionId) ?? 0;
-			leaving.delete(sessionId);
-			// A socket of unknown origin is foreign, too: the host keeps sockets while extensions are reloaded.
-			const isForeign = owners.get(sessionId) !== owner;
-			if (isForeign && others === 0) forget(sessionId);
-			const mustNotShare = isForeign && others > 0;
-			if (!mustNotShare) owners.set(sessionId, owner);
-			underWay.set(sessionId, others + 1);
-			return {
-				mustNotShare,
-				release: () => {
-					const left = (underWay.get(sessionId) ?? 1) - 1;
-					if (left > 0) underWay.set(sessionId, left);
-					else underWay.delete(sessionId);
-					if (left <= 0 && leaving.has(sessionId)) forget(sessionId);
-				},
-			};
-		},
+		claim: (sessionId, account, wireModel) =>
+			claimAs(sessionId, wireModel === undefined ? account : `${account} ${wireModel}`),
+		// No id of an account has a colon.
+		claimOther: (sessionId, provider) => claimAs(sessionId, `provider: ${provider}`),
 		leave: (sessionId) => {
 			if (sessionId !== undefined && owners.has(sessionId)) forget(sessionId);
 		},

@@ -290,15 +290,20 @@ function streamWithoutUs(
 	return outer;
 }
 
-/** pi's own stream, as pi would have asked for it. */
+/** pi's own stream, as pi would have asked for it, and on no socket of an account. */
 function untouched(
 	model: Model<Api>,
 	context: Context,
 	options: StreamOptions,
-	{ place }: Parts,
+	{ place, failover: { sockets } }: Parts,
 ): AssistantMessageEventStream {
-	const stream = streamOfHost(model, context, options);
-	stream.result().then(place.keep, place.keep);
+	const claim = sockets.claimOther(options.sessionId, model.provider);
+	const stream = streamOfHost(model, context, claim.mustNotShare ? { ...options, transport: "sse" } : options);
+	const ended = () => {
+		claim.release();
+		place.keep();
+	};
+	stream.result().then(ended, ended);
 	return stream;
 }
 

@@ -265,8 +265,11 @@ describe("a pinned account", () => {
 });
 
 describe("requests that are not ours", () => {
-	it("requests to the person's own provider carry none of our tokens", async () => {
-		const bench = await createBench({ usage: usageUnknown });
+	it.each([
+		{ transport: "sse", kind: "responses" },
+		{ transport: "websocket", kind: "websocket-request" },
+	])("requests to the person's own provider carry none of our tokens, over $transport", async ({ transport, kind }) => {
+		const bench = await createBench({ usage: usageUnknown, settings: { transport } });
 		const other = await startFakeCodex({ accounts: ["own"] });
 		try {
 			const ownKey = other.grant("own").access;
@@ -290,15 +293,13 @@ describe("requests that are not ours", () => {
 			other.account("own").next(failure);
 			expect(await rpc.prompt("third")).toMatchObject({
 				stopReason: "error",
-				errorMessage: "The usage limit has been reached",
+				errorMessage: expect.stringContaining("The usage limit has been reached"),
 			});
 			await rpc.command("set_model", { provider: "openai-codex", modelId: bench.host.model });
 			expect((await rpc.prompt("fourth")).text).toBe("OK from a #2");
-			expect(other.requests.map(({ kind }) => kind)).toEqual(["responses", "responses"]);
-			expect(other.requests.map(({ headers }) => headers.authorization)).toEqual([
-				`Bearer ${ownKey}`,
-				`Bearer ${ownKey}`,
-			]);
+			const theirs = other.responsesRequests();
+			expect(theirs.map((request) => request.kind)).toEqual([kind, kind]);
+			expect(theirs.map(({ headers }) => headers.authorization)).toEqual([`Bearer ${ownKey}`, `Bearer ${ownKey}`]);
 			expect(bench.asked()).toEqual(["a", "a"]);
 			const received = JSON.stringify(other.requests);
 			expect(bench.codex.secrets().filter((secret) => received.includes(secret))).toEqual([]);

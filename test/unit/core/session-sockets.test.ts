@@ -49,6 +49,27 @@ describe("the sockets of a session that an account has used", () => {
 		expect(closed).toEqual(["s", "s"]);
 	});
 
+	it("are closed before another provider is asked, which keeps its own until an account is used", () => {
+		const theirs = (provider: string) => sockets.claimOther("s", provider).release();
+		theirs("mine");
+		theirs("mine");
+		expect(closed).toEqual(["s"]);
+		theirs("a");
+		use("s", "a");
+		expect(closed).toEqual(["s", "s", "s"]);
+		expect(sockets.claimOther(undefined, "mine").mustNotShare).toBe(false);
+	});
+
+	it("are left to an answer under way, and another provider is asked on none of them", () => {
+		const answer = sockets.claim("s", "a");
+		const theirs = sockets.claimOther("s", "mine");
+		expect([theirs.mustNotShare, closed]).toEqual([true, []]);
+		theirs.release();
+		answer.release();
+		use("s", "a");
+		expect(closed).toEqual([]);
+	});
+
 	it("are closed before its reserve model is used, stay open while that serves, and are closed after it", () => {
 		const onReserve = () => sockets.claim("s", "a", "gpt-reserve").release();
 		onReserve();

@@ -384,6 +384,27 @@ describe("a request that is not ours", () => {
 		await passesThrough({ ...there(), provider: "my-proxy" });
 	});
 
+	it("goes out on no socket of an account, keeps its own, and leaves that to no account", async () => {
+		register("a");
+		const { access } = codex.grant("theirs");
+		const theirs = () =>
+			collect(
+				stream({ ...there(), provider: "my-proxy" }, CONTEXT, { apiKey: access, transport: "sse", sessionId: "s" }),
+			);
+		const asOurs = () => harness.deps.sockets.claim("s", "a");
+		asOurs().release();
+		harness.closed.length = 0;
+		await theirs();
+		await theirs();
+		expect(harness.closed).toHaveLength(1);
+		const underWay = asOurs();
+		expect([harness.closed.length, underWay.mustNotShare]).toEqual([2, false]);
+		// An answer of ours under way in the session keeps its socket.
+		await theirs();
+		expect(harness.closed).toHaveLength(2);
+		underWay.release();
+	});
+
 	it("a request with a key from the command line goes out with that key", async () => {
 		register("a");
 		process.argv = [...argv, "--api-key"];
