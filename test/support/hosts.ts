@@ -181,16 +181,25 @@ export async function fetchPublished(version: string, node: string): Promise<str
 			"--ignore-scripts",
 			"--no-audit",
 			"--no-fund",
+			"--loglevel=error",
 			`${name}@${version}`,
 		];
-		const isInstalled = await run("npm", install, { cwd: staging, timeout: 300_000 }).then(
-			async () => run(node, [await cliIn(join(staging, "node_modules", name)), "--version"], { timeout: 60_000 }),
-			() => undefined,
+		const answersFrom = async (folder: string) => run(node, [await cliIn(folder), "--version"], { timeout: 60_000 });
+		const refusal = await run("npm", install, { cwd: staging, timeout: 300_000 }).then(
+			async () => {
+				await answersFrom(join(staging, "node_modules", name));
+				return undefined;
+			},
+			(error: unknown) => (error instanceof Error ? error.message : String(error)),
 		);
-		if (!isInstalled) {
+		if (refusal !== undefined) {
 			await rm(join(staging, "node_modules"), { recursive: true, force: true });
 			const tarball = await npmPack(`${name}@${version}`, staging);
 			await run("tar", ["-xzf", tarball, "-C", staging], { timeout: 120_000 });
+			// A bundle runs by itself. Any other needs what could not be installed.
+			await answersFrom(join(staging, "package")).catch(() => {
+				throw new Error(`pi ${version} cannot be installed, and does not run by itself:\n${refusal}`);
+			});
 		}
 		await rename(staging, target).catch((error: unknown) => {
 			if (!existsSync(target)) throw error;
