@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { answers, startFakeCodex } from "../support/fake-codex/index.ts";
-import { NEWEST_HOST } from "../support/hosts.ts";
+import { hostNames, NEWEST_HOST } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
-import { wide } from "../support/tiers.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, createBench, gapBetween, until } from "./support.ts";
 
 const MINUTE_MS = 60_000;
@@ -265,48 +265,48 @@ describe("a pinned account", () => {
 });
 
 describe("requests that are not ours", () => {
-	it.each([
-		{ transport: "sse", kind: "responses" },
-		{ transport: "websocket", kind: "websocket-request" },
-	])("requests to the person's own provider carry none of our tokens, over $transport", async ({ transport, kind }) => {
-		const bench = await createBench({ usage: usageUnknown, settings: { transport } });
-		const other = await startFakeCodex({ accounts: ["own"] });
-		try {
-			const ownKey = other.grant("own").access;
-			bench.dir.write("models.json", {
-				providers: {
-					"openai-codex": { baseUrl: bench.codex.baseUrl },
-					mine: {
-						baseUrl: other.baseUrl,
-						api: "openai-codex-responses",
-						apiKey: ownKey,
-						models: [{ id: "gpt-5.5" }],
+	// Over the transport that the host takes by itself. Those of newer hosts know their sockets by session alone.
+	it.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
+		"requests to the person's own provider carry none of our tokens, on pi %s",
+		async (host) => {
+			const bench = await createBench({ usage: usageUnknown, host });
+			const other = await startFakeCodex({ accounts: ["own"] });
+			try {
+				const ownKey = other.grant("own").access;
+				bench.dir.write("models.json", {
+					providers: {
+						"openai-codex": { baseUrl: bench.codex.baseUrl },
+						mine: {
+							baseUrl: other.baseUrl,
+							api: "openai-codex-responses",
+							apiKey: ownKey,
+							models: [{ id: "gpt-5.5" }],
+						},
 					},
-				},
-			});
-			const rpc = bench.rpc();
-			expect((await rpc.prompt("first")).text).toBe("OK from a #1");
-			await rpc.command("set_model", { provider: "mine", modelId: "gpt-5.5" });
-			expect((await rpc.prompt("second")).text).toBe("OK from own #1");
-			// One that would rotate if it were ours; said in the stream, so that pi does not repeat it for seconds.
-			const failure = answers.failedBeforeOutput("usage_limit_reached", "The usage limit has been reached");
-			other.account("own").next(failure);
-			expect(await rpc.prompt("third")).toMatchObject({
-				stopReason: "error",
-				errorMessage: expect.stringContaining("The usage limit has been reached"),
-			});
-			await rpc.command("set_model", { provider: "openai-codex", modelId: bench.host.model });
-			expect((await rpc.prompt("fourth")).text).toBe("OK from a #2");
-			const theirs = other.responsesRequests();
-			expect(theirs.map((request) => request.kind)).toEqual([kind, kind]);
-			expect(theirs.map(({ headers }) => headers.authorization)).toEqual([`Bearer ${ownKey}`, `Bearer ${ownKey}`]);
-			expect(bench.asked()).toEqual(["a", "a"]);
-			const received = JSON.stringify(other.requests);
-			expect(bench.codex.secrets().filter((secret) => received.includes(secret))).toEqual([]);
-		} finally {
-			await other.close();
-		}
-	});
+				});
+				const rpc = bench.rpc();
+				expect((await rpc.prompt("first")).text).toBe("OK from a #1");
+				await rpc.command("set_model", { provider: "mine", modelId: "gpt-5.5" });
+				expect((await rpc.prompt("second")).text).toBe("OK from own #1");
+				// One that would rotate if it were ours; said in the stream, so that pi does not repeat it for seconds.
+				const failure = answers.failedBeforeOutput("usage_limit_reached", "The usage limit has been reached");
+				other.account("own").next(failure);
+				expect(await rpc.prompt("third")).toMatchObject({
+					stopReason: "error",
+					errorMessage: expect.stringContaining("The usage limit has been reached"),
+				});
+				await rpc.command("set_model", { provider: "openai-codex", modelId: bench.host.model });
+				expect((await rpc.prompt("fourth")).text).toBe("OK from a #2");
+				const theirs = other.responsesRequests();
+				expect(theirs.map(({ headers }) => headers.authorization)).toEqual([`Bearer ${ownKey}`, `Bearer ${ownKey}`]);
+				expect(bench.asked()).toEqual(["a", "a"]);
+				const received = JSON.stringify(other.requests);
+				expect(bench.codex.secrets().filter((secret) => received.includes(secret))).toEqual([]);
+			} finally {
+				await other.close();
+			}
+		},
+	);
 
 	it("requests with --api-key go out with that key and end as without us", async () => {
 		const bench = await createBench({ strangers: ["guest"], usage: usageUnknown });
