@@ -166,7 +166,11 @@ export function compose(pi: ExtensionAPI): void {
 		savedModel,
 		loginMark: piAuth.loginMark,
 		recheckCooling: () => void usage.recheckCooling(),
-		beyond: { mayAsk: () => beyond.mayAsk(), offers: (...asked) => beyond.offers(...asked) },
+		beyond: {
+			lookUp: (...asked) => beyond.lookUp(...asked),
+			mayAsk: () => beyond.mayAsk(),
+			offers: (...asked) => beyond.offers(...asked),
+		},
 		isRepeatedByHost,
 		clock,
 	});

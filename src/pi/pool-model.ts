@@ -88,7 +88,7 @@ interface Deps {
 	/** Asks, beside the request, whether an account that cools is back early. */
 	readonly recheckCooling: () => void;
 	/** What may serve a session beyond the included quota of accounts, for which the chain is one step. */
-	readonly beyond: Pick<Beyond, "mayAsk" | "offers">;
+	readonly beyond: Pick<Beyond, "lookUp" | "mayAsk" | "offers">;
 	/** Does this host's own retry ask again after an error with these words? */
 	readonly isRepeatedByHost: (words: string) => boolean;
 	readonly clock: Clock;
@@ -185,6 +185,8 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		const codex = codexModel(ctx);
 		if (!codex) throw new Error(`pi knows no model of ${PROVIDER}.`);
 		const current = failed ?? previous;
+		// What comes before the chain may not be known yet. A look without a request asks for nothing.
+		if (reason !== "direct") await raceAbort(beyond.lookUp(planFor(codex.id, ctx), signal), signal);
 		const isOpenNow = isPoolOpen(codex.id, ctx);
 		if (!isOpenNow) recheckCooling();
 		const beside = linksBeside(codex, ctx);

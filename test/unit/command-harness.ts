@@ -181,7 +181,7 @@ export function createCommandHarness(
 		savedModel: () => cli.savedModel,
 		loginMark: piAuth.loginMark,
 		recheckCooling: () => undefined,
-		beyond: { mayAsk: () => false, offers: () => [] },
+		beyond: { lookUp: async () => false, mayAsk: () => false, offers: () => [] },
 		isRepeatedByHost: () => false,
 		clock,
 	});

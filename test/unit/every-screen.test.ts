@@ -147,6 +147,7 @@ function footersOf(view: PoolView, words: string, width: number): string[] {
 	const active = { account, usage: shown?.usage, isReady: true };
 	return [
 		{ ...model, active, ready: 2 },
+		{ ...model, active: { ...active, isOnReserveModel: true }, ready: 0 },
 		{ ...model, active: undefined, ready: 0 },
 		{ ...model, active: undefined, ready: 0, waitingUntil: undefined, link: words },
 	].map((each) => footerLine(each, width, HOST.paint));

@@ -45,6 +45,8 @@ let screen: FakeContext;
 let branch: unknown[];
 let savedModel: string | undefined;
 let rechecks: number;
+/** What usage tells of an account once it is asked for. */
+let onAskUsage: (id: string) => Promise<boolean>;
 const begin = (chain: readonly string[], hasVirtualModels = true) => {
 	harness = createHarness(anAccount("a"), anAccount("b"));
 	harness.affinity.begin("s");
@@ -54,6 +56,7 @@ const begin = (chain: readonly string[], hasVirtualModels = true) => {
 	branch = [];
 	savedModel = "gpt-5.5";
 	rechecks = 0;
+	onAskUsage = async () => false;
 	screen = aContext({ branch });
 	screen.model = POOL;
 	screen.models = [...MODELS, POOL];
@@ -74,7 +77,11 @@ const aPoolModel = (link = harness.deps.link): PoolModel => {
 		recheckCooling: () => {
 			rechecks += 1;
 		},
-		beyond: { mayAsk: () => beyond.mayAsk(), offers: (...asked) => beyond.offers(...asked) },
+		beyond: {
+			lookUp: (...asked) => beyond.lookUp(...asked),
+			mayAsk: () => beyond.mayAsk(),
+			offers: (...asked) => beyond.offers(...asked),
+		},
 		isRepeatedByHost: (words) => words.includes("429"),
 		clock,
 	});
@@ -83,7 +90,7 @@ const aPoolModel = (link = harness.deps.link): PoolModel => {
 		pool,
 		settings,
 		modelNamed: () => undefined,
-		askUsage: async () => false,
+		askUsage: (id) => onAskUsage(id),
 		question,
 		chain: made,
 	});
@@ -357,13 +364,8 @@ describe("a request for which the pool found no account", () => {
 });
 
 describe("what comes before the chain", () => {
+	const reserveModel = { limitId: "luna", wireModel: "gpt-reserve", visibleModel: "gpt-6-luna", windows: [] };
 	const withReserveModel = async (consent: "always" | "ask" | "never") => {
-		const reserveModel = {
-			limitId: "luna",
-			wireModel: "gpt-reserve",
-			visibleModel: "gpt-6-luna",
-			windows: [],
-		};
 		harness.settings = { ...harness.settings, beyond: { ...harness.settings.beyond, reserveModel: consent } };
 		await spendAll();
 		await harness.state.update("a", (status) => ({ ...status, usage: aSnapshot({ reserveModel }) }));
@@ -377,6 +379,24 @@ describe("what comes before the chain", () => {
 		expect(await routed()).toBe("openai-codex/gpt-5.5");
 		await withReserveModel("never");
 		expect(await routed()).toBe("local/free");
+	});
+
+	it("is looked up where it is not known yet, once, and not for what is only shown", async () => {
+		const asked: string[] = [];
+		onAskUsage = async (id) => {
+			asked.push(id);
+			const usage = aSnapshot({ ...(id === "b" && { reserveModel }) });
+			await harness.state.update(id, (status) => ({ ...status, usage, reserveAskedAt: harness.clock.at }));
+			await spend(id);
+			return true;
+		};
+		harness.settings = { ...harness.settings, beyond: { ...harness.settings.beyond, reserveModel: "always" } };
+		await spendAll();
+		expect(poolModel.serving(screen.ctx)).toBe("local/free");
+		expect(asked).toEqual([]);
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+		expect(asked).toEqual(["a", "b"]);
 	});
 
 	it("is passed where its yes is missing and no person could give it", async () => {
