@@ -1,37 +1,29 @@
 import type { Api, AssistantMessage, Model } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
-import type { ExtensionAPI, ExtensionContext, SessionEntry } from "@mariozechner/pi-coding-agent";
+import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
 import { raceAbort } from "../core/abort.ts";
 import type { Affinity } from "../core/affinity.ts";
 import type { Beyond } from "../core/beyond.ts";
-import { type Link, type LinkObstacle, linkFor, modelName, modelRefOf } from "../core/chain.ts";
+import { type Link, linkFor, modelName } from "../core/chain.ts";
 import { tellDefect } from "../core/defect-reports.ts";
 import type { RequestInfo } from "../core/events.ts";
-import { type Closure, createLinkFailures, failureIn } from "../core/link-failures.ts";
+import { createLinkFailures, failureIn } from "../core/link-failures.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
-import { firstBack, type Gated, type Plan } from "../core/plan.ts";
+import { firstBack, type Plan } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { ChainRoute, Clock } from "../core/ports.ts";
 import type { Settings } from "../core/settings.ts";
 import { chainByHand, chainTakesOver, linkFailed } from "../core/turn-texts.ts";
+import { createChainLinks, isAskable, isOpen, type ShownLink } from "./chain-links.ts";
 import { PROVIDER } from "./provider.ts";
+import { codexOnBranch, latestState, POOL_MODEL_ID, type RouteState, stateIn } from "./route-state.ts";
 import { hasVirtualModels, isVirtual, type Route, type RouteRequest } from "./virtual-models.ts";
 
-/** Id of the virtual model under {@link PROVIDER}. */
-export const POOL_MODEL_ID = "pool";
 /** Its whole name. */
 export const POOL_MODEL = `${PROVIDER}/${POOL_MODEL_ID}`;
 
-/** Session entries in which the host keeps what a router has returned. */
-const STATE_ENTRY = "pi.virtual-model-state";
 /** Offered for selection; the host clamps the level to the model that it routes to. */
 const THINKING_LEVELS = ["off", "minimal", "low", "medium", "high", "xhigh", "max"] as const;
-
-/** What the host keeps on the session's branch: the session's Codex model, and the link that it is on. */
-interface RouteState {
-	readonly codex: string;
-	readonly link: string | null;
-}
 
 /** Has the session our virtual model selected? */
 export function isPoolModel(model: ExtensionContext["model"]): boolean {
@@ -41,15 +33,6 @@ export function isPoolModel(model: ExtensionContext["model"]): boolean {
 /** The Codex models that pi knows, without virtual ones. */
 export function codexModels({ modelRegistry }: Pick<ExtensionContext, "modelRegistry">): Model<Api>[] {
 	return modelRegistry.getAll().filter((model) => model.provider === PROVIDER && !isVirtual(model));
-}
-
-/** A link, as it is shown. */
-export interface ShownLink extends Link {
-	/** Undefined where the host knows no such model. */
-	readonly model: Model<Api> | undefined;
-	readonly isSubscription: boolean;
-	/** Where it has failed: for what, and until when it is not asked. */
-	readonly closure: Closure | undefined;
 }
 
 /** The virtual model `openai-codex/pool`: the pool first, the links of the chain while no account can serve. */
@@ -107,46 +90,10 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	/** The link that the person has chosen for the request that is asked again. */
 	let handedTo: string | undefined;
 
+	const { planFor, look, shown } = createChainLinks({ ...deps, failures });
 	const chain = () => settings().beyond.chain;
 	const wants = () => settings().enabled && chain().length > 0;
 
-	const planFor = (modelId: string, ctx: ExtensionContext): Plan =>
-		pool.plan({
-			modelId,
-			sessionId: ctx.sessionManager.getSessionId(),
-			affinity: affinity.account(),
-			served: affinity.lastServed(),
-			patienceMs: settings().rotation.maxWaitMs,
-		});
-	const look = (name: string, ctx: ExtensionContext): ShownLink => {
-		const { modelRegistry } = ctx;
-		const ref = modelRefOf(name);
-		const model = ref && modelRegistry.find(ref.provider, ref.id);
-		if (!ref || !model) {
-			return {
-				name,
-				model: undefined,
-				obstacle: "unknown-model",
-				isPaid: false,
-				isSubscription: false,
-				closure: undefined,
-			};
-		}
-		const isCodex = ref.provider === PROVIDER;
-		const isSubscription = (isCodex && !sync.isForeign()) || modelRegistry.isUsingOAuth(model);
-		const isPaid = !isSubscription && (model.cost.input > 0 || model.cost.output > 0);
-		const closure = failures.closure(name, () => loginMark(ref.provider));
-		const obstacle = (): LinkObstacle | undefined => {
-			if (isVirtual(model)) return "virtual";
-			if (!modelRegistry.hasConfiguredAuth(model)) return "no-credentials";
-			const plan = isCodex ? planFor(model.id, ctx) : undefined;
-			if (plan && isRefusedByAll(plan)) return "not-offered";
-			if (plan && !isOpen(plan)) return "no-account";
-			return closure && "failed";
-		};
-		return { name, model, obstacle: obstacle(), isPaid, isSubscription, closure };
-	};
-	const shown = (ctx: ExtensionContext) => chain().map((name) => look(name, ctx));
 	/** The session's own Codex model is the pool's business, also where it is listed. */
 	const linksBeside = (codex: Model<Api>, ctx: ExtensionContext) =>
 		shown(ctx).filter(({ name }) => name !== modelName(codex));
@@ -166,11 +113,8 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	/** Whether all that comes before the chain is out as well, or lacks a yes for which no person can be asked. */
 	const isChainNext = (plan: Plan, ctx: ExtensionContext): boolean => {
 		const patienceMs = settings().rotation.maxWaitMs;
-		for (const { rung, consent } of beyond.offers(plan, {
-			request: undefined,
-			served: affinity.lastServed(),
-			patienceMs,
-		})) {
+		const offers = beyond.offers(plan, { request: undefined, served: affinity.lastServed(), patienceMs });
+		for (const { rung, consent } of offers) {
 			if (rung.kind === "chain") return true;
 			if (consent === "given" || (beyond.mayAsk() && ctx.hasUI)) return false;
 		}
@@ -191,7 +135,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		if (!isOpenNow) recheckCooling();
 		const beside = linksBeside(codex, ctx);
 		const wanted = reason === "retry" ? beside.find((each) => each.name === handedTo && isAskable(each)) : undefined;
-		handedTo = undefined;
+		if (reason !== "direct") handedTo = undefined;
 		const chosen =
 			wanted ??
 			linkFor({
@@ -255,13 +199,25 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		return shown(ctx).filter((each) => isAskable(each) && each.name !== own);
 	};
 
+	/** Its limits are those of the session's Codex model, for as long as no model has answered. */
+	const register = (ctx: ExtensionContext | undefined) => {
+		if (!hasVirtualModels(host)) return;
+		const { contextWindow, maxTokens } = (ctx && codexModel(ctx)) ?? {};
+		host.registerVirtualModel({
+			provider: PROVIDER,
+			id: POOL_MODEL_ID,
+			name: "Codex pool, then the chain",
+			thinkingLevels: THINKING_LEVELS,
+			...(contextWindow !== undefined && { contextWindow }),
+			...(maxTokens !== undefined && { maxTokens }),
+			route,
+		});
+	};
 	const keep = async (ctx: ExtensionContext | undefined) => {
 		if (!hasVirtualModels(host) || wants() === isRegistered) return;
 		isRegistered = wants();
 		if (isRegistered) {
-			const name = "Codex pool, then the chain";
-			const shown = { provider: PROVIDER, id: POOL_MODEL_ID, name, thinkingLevels: THINKING_LEVELS };
-			host.registerVirtualModel({ ...shown, route });
+			register(ctx);
 			if (isHooked) return;
 			isHooked = true;
 			pi.on("message_end", ({ message }, given) => {
@@ -271,8 +227,11 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			return;
 		}
 		const codex = ctx && isPoolModel(ctx.model) ? codexModel(ctx) : undefined;
-		if (codex) await pi.setModel(codex);
-		host.unregisterVirtualModel(PROVIDER, POOL_MODEL_ID);
+		try {
+			if (codex) await pi.setModel(codex);
+		} finally {
+			host.unregisterVirtualModel(PROVIDER, POOL_MODEL_ID);
+		}
 	};
 	void keep(undefined);
 
@@ -283,6 +242,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			session = ctx;
 			handedTo = undefined;
 			failures.beginSession();
+			if (isRegistered) register(ctx);
 		},
 		codexId: (ctx) => {
 			const { model } = ctx;
@@ -322,71 +282,6 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			return chainTakesOver(model);
 		},
 	};
-}
-
-/** An account can be tried now. One on weak evidence is not tried while the chain can answer. */
-function isOpen({ order, lastResort }: Plan): boolean {
-	return order.length + lastResort.length > 0;
-}
-
-/** Every account that is there has refused the model itself. */
-function isRefusedByAll({ order, lastResort, gated }: Plan): boolean {
-	const usable = gated.filter(({ gate }) => gate.kind !== "disabled" && gate.kind !== "needs-login");
-	const isOfModel = ({ gate, blocking }: Gated) =>
-		gate.kind === "cooling" && blocking().every(({ scope }) => scope.startsWith("model:"));
-	return order.length + lastResort.length === 0 && usable.length > 0 && usable.every(isOfModel);
-}
-
-function isAskable({ obstacle }: Link): boolean {
-	return obstacle === undefined;
-}
-
-/**
- * The Codex model that a branch speaks of last: chosen by the person, kept by a route, or one that has answered. What a
- * link of the chain has answered says nothing of it.
- */
-function codexOnBranch(branch: readonly SessionEntry[], chain: readonly string[]): string | undefined {
-	for (let at = branch.length - 1; at >= 0; at -= 1) {
-		const entry = branch[at];
-		if (entry?.type === "model_change" && entry.provider === PROVIDER && entry.modelId !== POOL_MODEL_ID) {
-			return entry.modelId;
-		}
-		if (entry?.type === "message" && entry.message.role === "assistant") {
-			const { provider, model, stopReason } = entry.message;
-			const isAnswer = provider === PROVIDER && stopReason !== "error" && stopReason !== "aborted";
-			if (isAnswer && !chain.includes(`${provider}/${model}`)) return model;
-		}
-		const state = entry && stateOfEntry(entry);
-		if (state) return state.codex;
-	}
-	return undefined;
-}
-
-function latestState(branch: readonly SessionEntry[]): RouteState | undefined {
-	for (let at = branch.length - 1; at >= 0; at -= 1) {
-		const entry = branch[at];
-		const state = entry && stateOfEntry(entry);
-		if (state) return state;
-	}
-	return undefined;
-}
-
-function stateOfEntry(entry: SessionEntry): RouteState | undefined {
-	if (entry.type !== "custom" || entry.customType !== STATE_ENTRY) return undefined;
-	const { data } = entry;
-	if (typeof data !== "object" || data === null || !("modelId" in data) || !("state" in data)) return undefined;
-	const isOurs = "provider" in data && data.provider === PROVIDER && data.modelId === POOL_MODEL_ID;
-	return isOurs ? stateIn(data.state) : undefined;
-}
-
-/** The very object, where it is whole: a host takes any other for a new state. */
-function stateIn(state: unknown): RouteState | undefined {
-	return isState(state) ? state : undefined;
-}
-
-function isState(state: unknown): state is RouteState {
-	if (typeof state !== "object" || state === null || !("codex" in state) || !("link" in state)) return false;
-	return typeof state.codex === "string" && (state.link === null || typeof state.link === "string");
 }
 
 /** A host compacts and asks the same model again. */

@@ -33,6 +33,9 @@ export interface VirtualModels {
 		readonly id: string;
 		readonly name: string;
 		readonly thinkingLevels: readonly string[];
+		/** Shown before the first answer; after it the host has those of the model that gave it. */
+		readonly contextWindow?: number;
+		readonly maxTokens?: number;
 		route(request: RouteRequest, ctx: ExtensionContext): Promise<Route>;
 	}): void;
 	unregisterVirtualModel(provider: string, id: string): void;

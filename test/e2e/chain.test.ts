@@ -1,8 +1,8 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { answers } from "../support/fake-codex/index.ts";
 import { type FakeOther, type OtherModel, startFakeOther } from "../support/fake-other.ts";
-import { NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
-import { wide } from "../support/tiers.ts";
+import { hostNames, NEWEST_HOST, OLDEST_HOST, prepareHost } from "../support/hosts.ts";
+import { coreOf, wide } from "../support/tiers.ts";
 import { type Bench, type BenchOptions, createBench } from "./support.ts";
 
 const HOUR_MS = 60 * 60_000;
@@ -19,13 +19,13 @@ interface ChainBench extends Bench {
 async function chainBench(
 	chain: readonly string[],
 	models: readonly OtherModel[] = [{ id: "big", cost: { input: 3, output: 15 } }, { id: "small" }],
-	options: BenchOptions = {},
+	{ isUsageKnown = false, ...options }: BenchOptions & { readonly isUsageKnown?: boolean } = {},
 ): Promise<ChainBench> {
 	const other = await startFakeOther();
 	onTestFinished(() => other.close());
 	const bench = await createBench({
 		host: NEWEST_HOST,
-		usage: usageUnknown,
+		...(!isUsageKnown && { usage: usageUnknown }),
 		settings: { transport: "sse", retry: { baseDelayMs: 50 }, "pi-multicodex": { beyond: { chain } } },
 		...options,
 	});
@@ -35,25 +35,35 @@ async function chainBench(
 }
 
 describe("a chain behind the pool", () => {
-	it("answers while the pool is out, with nothing sent to the pool meanwhile, and leaves to the pool again", async () => {
-		const bench = await chainBench(["other/small"]);
-		const { codex, other } = bench;
-		const rpc = bench.rpc(POOL);
-		expect((await rpc.prompt("one")).text).toBe("OK from a #1");
-		for (const name of ["a", "b"]) codex.account(name).always(spent());
-		const moved = await rpc.prompt("two");
-		expect(moved).toMatchObject({ text: "OK from small", stopReason: "stop", retries: 1 });
-		const asked = bench.asked().length;
-		expect(await rpc.prompt("three")).toMatchObject({ text: "OK from small", retries: 0 });
-		expect(bench.asked()).toHaveLength(asked);
-		for (const name of ["a", "b"]) codex.account(name).always(undefined);
-		await rpc.send("/multicodex reset quota");
-		const back = await rpc.prompt("four");
-		expect(back.text).toMatch(/^OK from [ab]/);
-		expect(other.asked()).toEqual(["small", "small"]);
-		const log = await bench.print("/multicodex log");
-		expect(log.stdout).toMatch(/other\/small serves: no account can serve, \w+ back [\s\S]*the pool serves again/);
-	});
+	const hosts = coreOf([...new Set([NEWEST_HOST, "1.5.2"])].filter((host) => hostNames.includes(host)));
+	it.each(hosts)(
+		"answers while the pool is out, with nothing sent to that, and leaves to it again, on %s",
+		async (host) => {
+			const bench = await chainBench(["other/small"], undefined, { host });
+			const { codex, other } = bench;
+			const rpc = bench.rpc(POOL);
+			expect((await rpc.prompt("one")).text).toBe("OK from a #1");
+			for (const name of ["a", "b"]) codex.account(name).always(spent());
+			const moved = await rpc.prompt("two");
+			expect(moved).toMatchObject({ text: "OK from small", stopReason: "stop", retries: 1 });
+			const asked = bench.asked().length;
+			expect(await rpc.prompt("three")).toMatchObject({ text: "OK from small", retries: 0 });
+			expect(bench.asked()).toHaveLength(asked);
+			for (const name of ["a", "b"]) codex.account(name).always(undefined);
+			await rpc.send("/multicodex reset quota");
+			const back = await rpc.prompt("four");
+			expect(back.text).toMatch(/^OK from [ab]/);
+			expect(other.asked()).toEqual(["small", "small"]);
+			// Each provider gets its own key and no other.
+			expect(new Set(other.requests.map(({ authorization }) => authorization))).toEqual(
+				new Set(["Bearer key-of-another"]),
+			);
+			const log = await bench.print("/multicodex log");
+			expect(log.stdout).toMatch(/other\/small serves: no account can serve, \w+ back [\s\S]*the pool serves again/);
+			await rpc.send("/multicodex chain clear");
+			expect((await rpc.prompt("five")).text).toMatch(/^OK from [ab]/);
+		},
+	);
 
 	it("is asked in its order from the first request on, past links that cannot be asked and one that fails", async () => {
 		const bench = await chainBench(["other/gone", "unsigned/model", "other/small", "other/big"]);
@@ -96,6 +106,53 @@ describe("a chain behind the pool", () => {
 		);
 		expect(bench.asked()).toEqual(["a", "b"]);
 		expect(bench.other.asked()).toEqual([]);
+	});
+});
+
+describe("a night of printed turns", () => {
+	it("passes through Luna Reserve and the chain, and back to the pool, and the log tells each move", async () => {
+		const { model: normalModel } = await prepareHost(NEWEST_HOST);
+		const reserve = { usedPercent: 60, normalModel, costPerRequestPercent: 40 };
+		const bench = await chainBench(["other/small"], undefined, {
+			accounts: [
+				{ name: "a", reserve },
+				{ name: "b", quota: { week: { usedPercent: 100 } }, credits: { hasCredits: true, balance: "12.50" } },
+			],
+			isUsageKnown: true,
+			settings: {
+				transport: "sse",
+				retry: { baseDelayMs: 50 },
+				"pi-multicodex": {
+					beyond: { credits: "never", reserve: "always", chain: ["other/small"] },
+					rotation: { maxWait: "0s" },
+				},
+			},
+		});
+		const { codex, other } = bench;
+		// What is left of the other account, bought credits alone, is known from the start.
+		const spentWeek = { usedPercent: 100, windowMinutes: 10_080, resetsAt: Date.now() + 24 * HOUR_MS };
+		const credits = { hasCredits: true, unlimited: false, balance: "12.50" };
+		const usage = { capturedAt: Date.now(), source: "api", windows: [spentWeek], limits: {}, credits };
+		bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: { [bench.id("b")]: { usage } } });
+		const say = async (text: string) => (await bench.print(text, ["-c"])).stdout.trim();
+		expect((await bench.print("one", POOL)).stdout.trim()).toBe("OK from a #1");
+		codex.account("a").setQuota({ week: { usedPercent: 100 } });
+		expect(await say("two")).toMatch(/^OK from a/);
+		expect(codex.responsesRequests().at(-1)?.body?.model).toBe("gpt-reserve");
+		expect(await say("three")).toBe("OK from small");
+		const asked = bench.asked().length;
+		expect(await say("four")).toBe("OK from small");
+		expect(bench.asked()).toHaveLength(asked);
+		codex.account("a").setQuota({ week: { usedPercent: 0 } });
+		await bench.print("/multicodex reset quota");
+		expect(await say("five")).toMatch(/^OK from a/);
+		expect(codex.responsesRequests().at(-1)?.body?.model).toBe(normalModel);
+		expect(other.asked()).toEqual(["small", "small"]);
+		expect(bench.asked()).not.toContain("b");
+		const log = (await bench.print("/multicodex log 50")).stdout.replaceAll(/\s+/g, " ");
+		expect(log).toMatch(
+			/goes on with Luna Reserve.* other\/small serves.* the pool serves again, in place of other\/small/,
+		);
 	});
 });
 

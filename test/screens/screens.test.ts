@@ -4,6 +4,7 @@ import { openers } from "../e2e/sign-in-support.ts";
 import type { Bench } from "../e2e/support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
 import { answers, resetCreditAnswers, usageAnswers } from "../support/fake-codex/index.ts";
+import { NEWEST_HOST } from "../support/hosts.ts";
 import { writeTool } from "../support/import-fixtures.ts";
 import type { Terminal } from "../support/terminal.ts";
 import { coreOf, wide } from "../support/tiers.ts";
@@ -662,6 +663,33 @@ wide.each([120, 80, 40, 30])("all about Luna Reserve is as stored, %i columns wi
 	await terminal.submit("/multicodex show --detail");
 	await terminal.waitForText(/was\s+refused/, PATIENCE_MS);
 	await store(`said-reserve-${columns}`, terminal);
+});
+
+describe("the chain", () => {
+	const settings = {
+		defaultModel: "pool",
+		"pi-multicodex": {
+			beyond: { chain: ["anthropic/claude-opus-5-5", "openai-codex/gpt-6-luna", "groq/llama-3.3-70b-versatile"] },
+		},
+	};
+	const options = { host: NEWEST_HOST, settings, columns: 120, env: () => ({ ANTHROPIC_API_KEY: "key" }) } as const;
+
+	it("is as stored at every width, and so is the list of models to add", async () => {
+		const { terminal } = await sceneAfter("/multicodex chain", "esc close", options);
+		await storeWidths("chain", terminal);
+		await terminal.type("a");
+		await terminal.waitForText("Add to the chain", PATIENCE_MS);
+		await terminal.type("haiku");
+		await terminal.waitForText(/^█ .*haiku/m, PATIENCE_MS);
+		await storeWidths("chain-add", terminal);
+	});
+
+	wide.each([120, 80, 40])("names the model that serves in the footer, %i columns wide", async (columns) => {
+		const actors = FOUR.map((actor) => ({ ...actor, coolsForMs: HOUR_MS, fiveHour: [100, HOUR_MS] as const }));
+		const { terminal } = await startScene({ ...options, columns, actors, isNew: true });
+		await terminal.waitForText(/claude-opus-5-5/, PATIENCE_MS);
+		await store(`chain-footer-${columns}`, terminal);
+	});
 });
 
 describe("the pictures", () => {

@@ -50,7 +50,7 @@ import {
 	signInAgainTitle,
 } from "../../src/features/sign-in/texts.ts";
 import { verifiedAsText } from "../../src/features/verify/view.ts";
-import type { ShownLink } from "../../src/pi/pool-model.ts";
+import type { ShownLink } from "../../src/pi/chain-links.ts";
 import { badLabel, type NextRequest, whatNow } from "../../src/ui-kit/account-texts.ts";
 import { createListCursor } from "../../src/ui-kit/list-cursor.ts";
 import { type ActQuestion, createQuestionPanel } from "../../src/ui-kit/question.ts";

@@ -8,7 +8,7 @@ import {
 	visibleWidth,
 } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
-import type { ShownLink } from "../../pi/pool-model.ts";
+import type { ShownLink } from "../../pi/chain-links.ts";
 import { createListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
 import {
 	clampWidth,
@@ -19,6 +19,7 @@ import {
 	type PanelKey,
 	padCell,
 	rowLine,
+	type Span,
 	span,
 	wordsOf,
 } from "../../ui-kit/panel.ts";
@@ -52,9 +53,9 @@ const TITLE = "Chain: who answers while no Codex account can";
 const ADD_TITLE = "Add to the chain";
 const ABOUT = "For sessions on openai-codex/pool (/model). Saved at each change.";
 const NO_VIRTUAL = "This pi has no virtual models: while no Codex account can serve, use /model by hand.";
-/** Names have this much room where costs and states stand beside them. */
-const NARROWEST_NAME = 16;
 const GAP = 2;
+/** Marks what is paid where its cost has no room. */
+const PAID_MARK = "$";
 
 /** Letters that move, as in many terminal programs. */
 const LETTER_STEPS: readonly (readonly [KeyId, number])[] = [
@@ -196,8 +197,8 @@ function linkRows(links: readonly ShownLink[], now: number, width: number): Line
 	const layout = layoutOf(links, [costs, states], width - digits - 1);
 	return links.map((link, at) => [
 		span("dim", ` ${String(at + 1).padStart(digits)} `),
-		span("text", padCell(link.name, layout.name)),
-		...(layout.columns > 0 ? [costSpan(link, costs[at] ?? "", layout.widths[0] ?? 0)] : []),
+		span(link.obstacle ? "warning" : "text", padCell(link.name, layout.name)),
+		costSpan(link, costs[at] ?? "", layout),
 		...(layout.columns > 1 ? [span(link.obstacle ? "warning" : "muted", `  ${states[at] ?? ""}`)] : []),
 	]);
 }
@@ -207,24 +208,32 @@ function candidateRows(links: readonly ShownLink[], width: number): Line[] {
 	const layout = layoutOf(links, [costs], width);
 	return links.map((link, at) => [
 		span("text", `  ${padCell(link.name, layout.name)}`),
-		...(layout.columns > 0 ? [costSpan(link, costs[at] ?? "", layout.widths[0] ?? 0)] : []),
+		costSpan(link, costs[at] ?? "", layout),
 	]);
 }
 
-function costSpan({ isPaid }: ShownLink, cost: string, width: number) {
+function costSpan({ isPaid }: ShownLink, cost: string, { columns, widths: [width = 0] }: Layout): Span {
+	if (columns === 0) return span("warning", isPaid ? ` ${PAID_MARK}` : "");
 	return span(isPaid ? "warning" : "muted", `  ${padCell(cost, width)}`);
 }
 
-/** How many of the columns have room beside the names, which come first. */
-function layoutOf(links: readonly ShownLink[], columns: readonly (readonly string[])[], width: number) {
+interface Layout {
+	/** How many of the columns stand beside the names. */
+	readonly columns: number;
+	readonly widths: readonly number[];
+	/** Width of the names. */
+	readonly name: number;
+}
+
+/** Names come first: two models may differ at their ends alone. */
+function layoutOf(links: readonly ShownLink[], columns: readonly (readonly string[])[], width: number): Layout {
 	const widest = (texts: readonly string[]) => Math.max(0, ...texts.map(visibleWidth));
 	const names = widest(links.map(({ name }) => printable(name)));
 	const widths = columns.map(widest);
 	const room = width - 4;
 	const fitting = (count: number) => room - widths.slice(0, count).reduce((sum, each) => sum + each + GAP, 0);
 	const most = columns.length;
-	const count = Array.from({ length: most }, (_, less) => most - less).find(
-		(each) => fitting(each) >= Math.min(names, NARROWEST_NAME),
-	);
-	return { columns: count ?? 0, widths, name: Math.max(1, Math.min(names, fitting(count ?? 0))) };
+	const count = Array.from({ length: most }, (_, less) => most - less).find((each) => fitting(each) >= names) ?? 0;
+	const left = count === 0 ? room - GAP : fitting(count);
+	return { columns: count, widths, name: Math.max(1, Math.min(names, left)) };
 }

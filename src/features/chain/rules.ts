@@ -1,6 +1,6 @@
 import { modelRefOf } from "../../core/chain.ts";
+import type { ShownLink } from "../../pi/chain-links.ts";
 import type { Failure } from "../../pi/command.ts";
-import type { ShownLink } from "../../pi/pool-model.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
 import * as texts from "./texts.ts";
 import { costOf } from "./view.ts";

@@ -1,7 +1,8 @@
 import { printable } from "../../core/account.ts";
 import { iso } from "../../core/iso-time.ts";
+import type { ShownLink } from "../../pi/chain-links.ts";
 import type { ChainDocument } from "../../pi/json-schemas.ts";
-import { POOL_MODEL, type ShownLink } from "../../pi/pool-model.ts";
+import { POOL_MODEL } from "../../pi/pool-model.ts";
 import { alignColumns, formatClock, hanging } from "../../ui-kit/format.ts";
 import { EMPTY, heading, linkState } from "./texts.ts";
 

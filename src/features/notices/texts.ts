@@ -128,8 +128,9 @@ function chainServes({ link, isPaid, back }: Extract<PoolEvent, { type: "chain-s
 }
 
 function linkClosed({ link, reason, until }: Extract<PoolEvent, { type: "link-closed" }>, now: number): string {
-	const when = until === undefined ? "" : ` before ${formatClock(until, now)}`;
-	return `Codex: ${printable(link)} ${LINK_FAILURES[reason]}. It is not asked again${when || " in this session"}.`;
+	const inTime = until === undefined ? "in this session" : `before ${formatClock(until, now)}`;
+	const when = reason === "sign-in" ? "with them" : inTime;
+	return `Codex: ${printable(link)} ${LINK_FAILURES[reason]}. It is not asked again ${when}.`;
 }
 
 function lastOne({ account, left }: Extract<PoolEvent, { type: "last-one" }>, now: number): string {

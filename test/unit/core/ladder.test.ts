@@ -192,6 +192,14 @@ describe("what may serve once all included quota is out", () => {
 		expect(told(ladder(planOf([resting("a", 30_000)]), settings(), all))).toEqual(["wait: given"]);
 	});
 
+	it("asks for the chain in a session on another model, until the person has agreed to a link", () => {
+		const chain = [{ ...link("a/b"), needsYes: true }];
+		const plan = planOf([resting("a", HOUR_MS)]);
+		expect(told(ladder(plan, settings(), facts({ chain })))).toEqual(["chain a/b: ask", "wait: ask"]);
+		const agreed = facts({ chain, isAgreed: ({ kind }) => kind === "chain" });
+		expect(told(ladder(plan, settings(), agreed))).toEqual(["chain a/b: given", "wait: ask"]);
+	});
+
 	it("begins with the account that the session is on, then goes by what is left", () => {
 		const pool = [funded("a"), funded("b"), cooling("c"), cooling("d"), cooling("e")];
 		const all = facts({

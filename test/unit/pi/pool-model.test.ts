@@ -144,6 +144,11 @@ describe("the virtual model of pool and chain", () => {
 		expect(pi.virtual.size).toBe(0);
 	});
 
+	it("has the limits of the session's Codex model once a session has begun", () => {
+		const { contextWindow, maxTokens } = MODEL;
+		expect(pi.virtual.get("openai-codex/pool")).toMatchObject({ contextWindow, maxTokens });
+	});
+
 	it("is never registered for a person without a chain, nor on a host that has none", () => {
 		begin([]);
 		expect(pi.virtual.size).toBe(0);
@@ -225,6 +230,17 @@ describe("the route of a request", () => {
 		savedModel = "gpt-5.5";
 		expect(await routed()).toBe("openai-codex/gpt-5.5");
 		savedModel = "gone";
+		expect(await routed()).toBe("openai-codex/gpt-6-luna");
+	});
+
+	it("stays on the model that its route has kept, where a reserve model has answered for it", async () => {
+		branch.push({ type: "model_change", provider: "openai-codex", modelId: "pool" });
+		const data = { provider: "openai-codex", modelId: "pool", state: { codex: "gpt-5.5", link: null } };
+		branch.push({ type: "custom", customType: "pi.virtual-model-state", data });
+		branch.push({ type: "message", message: aMessage({ provider: "openai-codex", model: "gpt-6-luna" }) });
+		savedModel = undefined;
+		expect(await routed()).toBe("openai-codex/gpt-5.5");
+		branch.push({ type: "model_change", provider: "openai-codex", modelId: "gpt-6-luna" });
 		expect(await routed()).toBe("openai-codex/gpt-6-luna");
 	});
 

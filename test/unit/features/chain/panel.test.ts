@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
 import { createChainPanel } from "../../../../src/features/chain/panel.ts";
-import type { ShownLink } from "../../../../src/pi/pool-model.ts";
+import type { ShownLink } from "../../../../src/pi/chain-links.ts";
 import { HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { MODEL } from "../../harness.ts";
 import { aPace } from "../../pace.ts";

@@ -92,6 +92,17 @@ describe("why, where included quota is out", () => {
 	});
 });
 
+describe("why, while no account can serve", () => {
+	it("names the model of the chain that does, for a person and for a program", () => {
+		const none = { ...view([spent]), link: "anthropic/claude" };
+		expect(whyAsText(none, 100)).toMatch(
+			/^anthropic\/claude serves next, from your chain\. No account can serve before .*\n- spent {2}out of quota/,
+		);
+		expect(whyAsJson(none)).toMatchObject({ next: null, link: "anthropic/claude" });
+		expect(whyAsJson(view([spent]))).not.toHaveProperty("link");
+	});
+});
+
 describe("why, where nothing but bought credits is left", () => {
 	it("says who spends them, and that no other may", () => {
 		const own = view([spent, onCredits], { served: "id-of-rich" });

@@ -457,3 +457,24 @@ describe("the footer of a session within an account set, or of an account with a
 		expect(at(20, none)).toBe("set is empty");
 	});
 });
+
+describe("the footer while a model of the chain serves", () => {
+	const link = "anthropic/claude-opus-5-5";
+
+	it("names it, how many accounts are ready, and which one is back first", () => {
+		expect([80, 50, 40, 18].map((columns) => at(columns, { link, ready: 0, active: undefined }))).toEqual([
+			expect.stringMatching(/^codex 0\/4 ready · anthropic\/claude-opus-5-5 serves · side back .*\d\d:\d\d$/),
+			"codex 0/4 ready · anthropic/claude-opus-5-5 serves",
+			"0/4 ready · claude-opus-5-5",
+			"claude-opus-5-5",
+		]);
+	});
+
+	it("says no return where an account is back already and the turn goes on where it is", () => {
+		expect(at(80, { link, ready: 1 })).toBe("codex 1/4 ready · anthropic/claude-opus-5-5 serves");
+	});
+
+	it("gives way to a pool that is off", () => {
+		expect(at(80, { link, isEnabled: false })).toBe("codex off · /multicodex on");
+	});
+});

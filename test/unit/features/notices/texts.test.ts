@@ -39,6 +39,34 @@ describe("notices", () => {
 		);
 	});
 
+	it("tell of each move between pool and chain, as a warning where it costs money", () => {
+		const back = { account: "side", at: NOW + HOUR_MS, isGuess: true };
+		const serves = (isPaid: boolean) =>
+			noticeOf(
+				{ type: "chain-serves", link: "a/b", isPaid, from: undefined, back: isPaid ? back : undefined, asked },
+				NOW,
+			);
+		expect(serves(false)).toEqual({ level: "info", text: "Codex: no account can serve. a/b answers." });
+		expect(serves(true)).toEqual({
+			level: "warning",
+			text: expect.stringMatching(
+				/^Codex: no account can serve until about .*\d\d:\d\d\. a\/b answers, paid by the token\.$/,
+			),
+		});
+		expect(noticeOf({ type: "chain-left", link: "a/b", asked }, NOW)?.text).toBe(
+			"Codex: an account is back. It serves in place of a/b.",
+		);
+		expect(noticeOf({ type: "link-closed", link: "a/b", reason: "model", until: undefined }, NOW)?.text).toBe(
+			"Codex: a/b is not offered by its provider. It is not asked again in this session.",
+		);
+		expect(noticeOf({ type: "link-closed", link: "a/b", reason: "sign-in", until: undefined }, NOW)?.text).toBe(
+			"Codex: a/b did not accept its sign-in or key. It is not asked again with them.",
+		);
+		expect(noticeOf({ type: "link-closed", link: "a/b", reason: "quota", until: NOW + HOUR_MS }, NOW)?.text).toMatch(
+			/^Codex: a\/b has no quota left\. It is not asked again before .*\d\d:\d\d\.$/,
+		);
+	});
+
 	it("leave out what is not known", () => {
 		expect(rotated({ window: undefined, readyAt: undefined, remainingPercent: undefined })?.text).toBe(
 			"Codex: side reached its usage limit. Continued on work.",

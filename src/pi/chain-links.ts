@@ -1,0 +1,99 @@
+import type { Api, Model } from "@mariozechner/pi-ai";
+import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
+import type { Affinity } from "../core/affinity.ts";
+import { type Link, type LinkObstacle, modelRefOf } from "../core/chain.ts";
+import type { Closure, LinkFailures } from "../core/link-failures.ts";
+import type { PiLoginSync } from "../core/pi-login-sync.ts";
+import type { Gated, Plan } from "../core/plan.ts";
+import type { Pool } from "../core/pool.ts";
+import type { Settings } from "../core/settings.ts";
+import { PROVIDER } from "./provider.ts";
+import { isVirtual } from "./virtual-models.ts";
+
+/** A link, as it is shown. */
+export interface ShownLink extends Link {
+	/** Undefined where the host knows no such model. */
+	readonly model: Model<Api> | undefined;
+	readonly isSubscription: boolean;
+	/** Where it has failed: for what, and until when it is not asked. */
+	readonly closure: Closure | undefined;
+}
+
+/** What a host and the pool say of the links of the chain. */
+export interface ChainLinks {
+	/** Who serves the session's next request with a Codex model. */
+	planFor(modelId: string, ctx: ExtensionContext): Plan;
+	/** A link as it would stand. */
+	look(name: string, ctx: ExtensionContext): ShownLink;
+	/** Every link of the chain as it stands now. */
+	shown(ctx: ExtensionContext): readonly ShownLink[];
+}
+
+interface Deps {
+	readonly pool: Pick<Pool, "plan">;
+	readonly affinity: Affinity;
+	readonly link: Pick<PiLoginSync, "isForeign">;
+	readonly settings: () => Settings;
+	/** Tells the stored credentials of a provider from later ones. */
+	readonly loginMark: (provider: string) => string | undefined;
+	readonly failures: Pick<LinkFailures, "closure">;
+}
+
+/** Creates it. */
+export function createChainLinks({ pool, affinity, link, settings, loginMark, failures }: Deps): ChainLinks {
+	const planFor = (modelId: string, ctx: ExtensionContext): Plan =>
+		pool.plan({
+			modelId,
+			sessionId: ctx.sessionManager.getSessionId(),
+			affinity: affinity.account(),
+			served: affinity.lastServed(),
+			patienceMs: settings().rotation.maxWaitMs,
+		});
+	const look = (name: string, ctx: ExtensionContext): ShownLink => {
+		const { modelRegistry } = ctx;
+		const ref = modelRefOf(name);
+		const model = ref && modelRegistry.find(ref.provider, ref.id);
+		if (!ref || !model) {
+			return {
+				name,
+				model: undefined,
+				obstacle: "unknown-model",
+				isPaid: false,
+				isSubscription: false,
+				closure: undefined,
+			};
+		}
+		const isCodex = ref.provider === PROVIDER;
+		const isSubscription = (isCodex && !link.isForeign()) || modelRegistry.isUsingOAuth(model);
+		const isPaid = !isSubscription && (model.cost.input > 0 || model.cost.output > 0);
+		const closure = failures.closure(name, () => loginMark(ref.provider));
+		const obstacle = (): LinkObstacle | undefined => {
+			if (isVirtual(model)) return "virtual";
+			if (!modelRegistry.hasConfiguredAuth(model)) return "no-credentials";
+			const plan = isCodex ? planFor(model.id, ctx) : undefined;
+			if (plan && isRefusedByAll(plan)) return "not-offered";
+			if (plan && !isOpen(plan)) return "no-account";
+			return closure && "failed";
+		};
+		return { name, model, obstacle: obstacle(), isPaid, isSubscription, closure };
+	};
+	return { planFor, look, shown: (ctx) => settings().beyond.chain.map((name) => look(name, ctx)) };
+}
+
+/** An account can be tried now. One on weak evidence is not tried while the chain can answer. */
+export function isOpen({ order, lastResort }: Plan): boolean {
+	return order.length + lastResort.length > 0;
+}
+
+/** Every account that is there has refused the model itself. */
+function isRefusedByAll({ order, lastResort, gated }: Plan): boolean {
+	const usable = gated.filter(({ gate }) => gate.kind !== "disabled" && gate.kind !== "needs-login");
+	const isOfModel = ({ gate, blocking }: Gated) =>
+		gate.kind === "cooling" && blocking().every(({ scope }) => scope.startsWith("model:"));
+	return order.length + lastResort.length === 0 && usable.length > 0 && usable.every(isOfModel);
+}
+
+/** The link can be asked now. */
+export function isAskable({ obstacle }: Link): boolean {
+	return obstacle === undefined;
+}
