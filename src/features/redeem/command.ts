@@ -20,6 +20,7 @@ import {
 } from "../../pi/command.ts";
 import { baseUrlOf } from "../../pi/provider.ts";
 import { askToAct, askToChoose } from "../../pi/question.ts";
+import type { SessionView } from "../../pi/session-view.ts";
 import * as texts from "./texts.ts";
 import { type Redeeming, redeemingAsJson } from "./view.ts";
 
@@ -40,6 +41,7 @@ interface Ports extends AccountNames {
 	readonly usage: Pick<UsageMonitor, "ask" | "setBaseUrl">;
 	readonly resetCredits: Pick<ResetCreditList, "ask">;
 	readonly redeemer: Redeemer;
+	readonly session: Pick<SessionView, "pool">;
 	readonly clock: Clock;
 }
 
@@ -79,7 +81,7 @@ async function redeemNow(args: Args, ctx: CommandContext, ports: Ports): Promise
 	if (pool.accounts().length === 0) return { failure: noAccountSignedIn() };
 	const baseUrl = baseUrlOf(ctx.host);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
-	const asked = args.account ? [args.account] : pool.accounts();
+	const asked = args.account ? [args.account] : accountsFor(ctx, ports);
 	await Promise.all(asked.map((account) => lookAt(account, ctx.signal, ports)));
 	pool.emit({ type: "changed" });
 	const now = clock.now();
@@ -98,6 +100,13 @@ async function redeemNow(args: Args, ctx: CommandContext, ports: Ports): Promise
 		return { text: texts.NOTHING, json: redeemingAsJson({ offers }), isCancelled: answer === "cancelled" };
 	}
 	return spend(answer, offers, args, ctx, ports);
+}
+
+/** Accounts that may serve this session: a reset of any other would not help it. */
+function accountsFor({ host }: CommandContext, { pool, session }: Ports): readonly Account[] {
+	const outside = session.pool(host).accounts.filter(({ outsideOf }) => outsideOf !== undefined);
+	const ids = new Set(outside.map(({ account }) => account.id));
+	return pool.accounts().filter(({ id }) => !ids.has(id));
 }
 
 /** Asks for usage, and for the list of reset credits where there are any. */

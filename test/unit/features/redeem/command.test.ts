@@ -93,6 +93,14 @@ describe("redeem in a terminal", () => {
 		expect(cli.redeemed).toHaveLength(2);
 	});
 
+	it("offers no account that this session may not use, unless that is named", async () => {
+		cli.harness.setFor = () => ({ folder: "/proj", accounts: ["team"] });
+		expect(await cli.run("redeem")).toMatch(/^info: No Codex account has a reset credit/);
+		expect(cli.askedUsage).toEqual(["team"]);
+		await cli.run("redeem work");
+		expect(cli.redeemed).toEqual([["work", "credit-1"]]);
+	});
+
 	it("says that there is nothing to redeem", async () => {
 		tell("work", 0);
 		expect(await cli.run("redeem")).toBe("info: No Codex account has a reset credit, so there is nothing to redeem.");
