@@ -1,5 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { Pool } from "../../core/pool.ts";
 import type { PoolView } from "../../core/pool-view.ts";
+import { resetCreditsOf } from "../../core/quota.ts";
 import type { ResetCreditList } from "../../core/reset-credit-list.ts";
 import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import { parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
@@ -26,6 +28,7 @@ interface Args {
 }
 
 interface Ports {
+	readonly pool: Pick<Pool, "accounts" | "status">;
 	readonly session: Pick<SessionView, "pool">;
 	readonly usage: Pick<UsageMonitor, "setBaseUrl">;
 	readonly resetCredits: Pick<ResetCreditList, "refreshStale">;
@@ -58,12 +61,13 @@ export function createShow(ports: Ports): Subcommand<Args> {
 	};
 }
 
-/** Asks only where usage reports credits, and the list of them is old. */
+/** Asks only where usage reports credits, and the list of them is old: nothing changes for a pool without any. */
 async function lookAtResetCredits(
 	host: ExtensionCommandContext,
 	signal: AbortSignal,
-	{ usage, resetCredits }: Ports,
+	{ pool, usage, resetCredits }: Ports,
 ): Promise<void> {
+	if (!pool.accounts().some(({ id }) => resetCreditsOf(pool.status(id).usage) > 0)) return;
 	const baseUrl = baseUrlOf(host);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
 	await resetCredits.refreshStale(AbortSignal.any([signal, AbortSignal.timeout(LISTS_MS)]));

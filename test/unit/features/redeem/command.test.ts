@@ -161,7 +161,10 @@ describe("redeem in a terminal", () => {
 	});
 });
 
-it("a look by `show` has the lists of reset credits asked for", async () => {
+it("a look by `show` has the lists of reset credits asked for, where usage reports any", async () => {
+	await cli.run("show");
+	expect(cli.listLooks).toBe(0);
+	cli.harness.pool.noteUsage("work", counted(2));
 	await cli.run("show");
 	expect(cli.listLooks).toBe(1);
 });
