@@ -167,10 +167,11 @@ export function compose(pi: ExtensionAPI): void {
 		savedModel,
 		loginMark: piAuth.loginMark,
 		recheckCooling: () => void usage.recheckCooling(),
-		beyond: {
-			lookUp: (...asked) => beyond.lookUp(...asked),
-			mayAsk: () => beyond.mayAsk(),
-			offers: (...asked) => beyond.offers(...asked),
+		beyond: { mayAsk: () => beyond.mayAsk(), offers: (...asked) => beyond.offers(...asked) },
+		lookUp: (plan, baseUrl, signal) => {
+			// The first request of a process has told no address yet.
+			usage.setBaseUrl(baseUrl);
+			return beyond.lookUp(plan, signal);
 		},
 		isRepeatedByHost,
 		clock,

@@ -71,7 +71,9 @@ interface Deps {
 	/** Asks, beside the request, whether an account that cools is back early. */
 	readonly recheckCooling: () => void;
 	/** What may serve a session beyond the included quota of accounts, for which the chain is one step. */
-	readonly beyond: Pick<Beyond, "lookUp" | "mayAsk" | "offers">;
+	readonly beyond: Pick<Beyond, "mayAsk" | "offers">;
+	/** Has looked up what is not known of that, by calls beside `baseUrl`. Never rejects. */
+	readonly lookUp: (plan: Plan, baseUrl: string, signal: AbortSignal | undefined) => Promise<unknown>;
 	/** Does this host's own retry ask again after an error with these words? */
 	readonly isRepeatedByHost: (words: string) => boolean;
 	readonly clock: Clock;
@@ -80,7 +82,7 @@ interface Deps {
 /** Creates it, and registers it where a chain is set already. */
 export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	const { pool, affinity, link: sync, settings, savedModel, loginMark, recheckCooling, clock } = deps;
-	const { beyond, isRepeatedByHost } = deps;
+	const { beyond, lookUp, isRepeatedByHost } = deps;
 	const failures = createLinkFailures(clock);
 	const host: object = pi;
 	let isRegistered = false;
@@ -130,7 +132,7 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		if (!codex) throw new Error(`pi knows no model of ${PROVIDER}.`);
 		const current = failed ?? previous;
 		// What comes before the chain may not be known yet. A look without a request asks for nothing.
-		if (reason !== "direct") await raceAbort(beyond.lookUp(planFor(codex.id, ctx), signal), signal);
+		if (reason !== "direct") await raceAbort(lookUp(planFor(codex.id, ctx), codex.baseUrl, signal), signal);
 		const isOpenNow = isPoolOpen(codex.id, ctx);
 		if (!isOpenNow) recheckCooling();
 		const beside = linksBeside(codex, ctx);

@@ -181,7 +181,8 @@ export function createCommandHarness(
 		savedModel: () => cli.savedModel,
 		loginMark: piAuth.loginMark,
 		recheckCooling: () => undefined,
-		beyond: { lookUp: async () => false, mayAsk: () => false, offers: () => [] },
+		beyond: { mayAsk: () => false, offers: () => [] },
+		lookUp: async () => false,
 		isRepeatedByHost: () => false,
 		clock,
 	});

@@ -45,6 +45,7 @@ let screen: FakeContext;
 let branch: unknown[];
 let savedModel: string | undefined;
 let rechecks: number;
+let lookedUpAt: string[];
 /** What usage tells of an account once it is asked for. */
 let onAskUsage: (id: string) => Promise<boolean>;
 const begin = (chain: readonly string[], hasVirtualModels = true) => {
@@ -56,6 +57,7 @@ const begin = (chain: readonly string[], hasVirtualModels = true) => {
 	branch = [];
 	savedModel = "gpt-5.5";
 	rechecks = 0;
+	lookedUpAt = [];
 	onAskUsage = async () => false;
 	screen = aContext({ branch });
 	screen.model = POOL;
@@ -77,10 +79,10 @@ const aPoolModel = (link = harness.deps.link): PoolModel => {
 		recheckCooling: () => {
 			rechecks += 1;
 		},
-		beyond: {
-			lookUp: (...asked) => beyond.lookUp(...asked),
-			mayAsk: () => beyond.mayAsk(),
-			offers: (...asked) => beyond.offers(...asked),
+		beyond: { mayAsk: () => beyond.mayAsk(), offers: (...asked) => beyond.offers(...asked) },
+		lookUp: (plan, baseUrl, signal) => {
+			lookedUpAt.push(baseUrl);
+			return beyond.lookUp(plan, signal);
 		},
 		isRepeatedByHost: (words) => words.includes("429"),
 		clock,
@@ -413,6 +415,7 @@ describe("what comes before the chain", () => {
 		expect(await routed()).toBe("openai-codex/gpt-5.5");
 		expect(await routed()).toBe("openai-codex/gpt-5.5");
 		expect(asked).toEqual(["a", "b"]);
+		expect(new Set(lookedUpAt)).toEqual(new Set([MODELS[0]?.baseUrl]));
 	});
 
 	it("is passed where its yes is missing and no person could give it", async () => {
