@@ -81,11 +81,9 @@ async function showPanel<T>(
 	create: (host: PanelHost<T>) => Component,
 ): Promise<T | undefined> {
 	const releases: (() => void)[] = [];
-	// The oldest host's types know nothing of it, and that host looks at nothing else.
-	const options = {
-		overlay: false,
-		...(question !== undefined && { blocked: { kind: "question", message: question } }),
-	};
+	// The oldest host's types know nothing of it.
+	const blocked = { overlay: false, blocked: { kind: "question", message: question } };
+	const options = question === undefined ? undefined : blocked;
 	const show = (build: Parameters<typeof host.ui.custom<T>>[0]) => host.ui.custom<T>(build, options);
 	try {
 		return await show((tui, theme, keys, close) => {
