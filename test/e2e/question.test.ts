@@ -91,21 +91,30 @@ it.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
 		expect(await rpc.settled()).toMatchObject({ stopReason: "error", retries: 0 });
 		expect(dialog.options.at(-1)).toMatch(/^Stop/);
 
+		// One yes serves all requests of a turn, and no other turn.
+		const call = { name: "bash", arguments: { command: "echo seen" }, callId: "call_1" };
+		bench.codex.account("rich").next(answers.text("One moment.", { functionCalls: [call] }));
+		await rpc.send("say hi");
+		const once = await rpc.waitForDialog(PATIENCE_MS, "select");
+		rpc.answer(once, "Use bought credits of rich (balance 12.40)");
+		expect((await rpc.settled()).text).toBe("OK from rich #2");
+		expect(questions(rpc)).toBe(2);
+
 		await rpc.send("say hi");
 		const again = await rpc.waitForDialog(PATIENCE_MS, "select");
 		const forToday = again.options.find((option) => /bought credits.*rest of today/.test(option));
 		rpc.answer(again, forToday);
-		expect((await rpc.settled()).text).toBe("OK from rich #1");
-		expect((await rpc.prompt("say hi")).text).toBe("OK from rich #2");
-		expect(questions(rpc)).toBe(2);
+		expect((await rpc.settled()).text).toBe("OK from rich #3");
+		expect((await rpc.prompt("say hi")).text).toBe("OK from rich #4");
+		expect(questions(rpc)).toBe(3);
 
 		// A new session, in a pi with no person at all, honours it.
-		expect((await bench.print("say hi")).stdout).toContain("OK from rich #3");
+		expect((await bench.print("say hi")).stdout).toContain("OK from rich #5");
 		await rpc.send("/multicodex beyond forget");
 		expect(rpc.notifications.at(-1)?.message).toContain("bought credits");
 		const unasked = await bench.print("say hi", ["--no-session"]);
 		expect(unasked).toMatchObject({ code: 1 });
-		expect(bench.asked().filter((name) => name === "rich")).toHaveLength(3);
+		expect(bench.asked().filter((name) => name === "rich")).toHaveLength(5);
 	},
 );
 
