@@ -110,7 +110,7 @@ describe("a chain behind the pool", () => {
 });
 
 describe("a night of printed turns", () => {
-	it("passes through Luna Reserve and the chain, and back to the pool, and the log tells each move", async () => {
+	wide("passes through Luna Reserve and the chain, and back to the pool, and the log tells each move", async () => {
 		const { model: normalModel } = await prepareHost(NEWEST_HOST);
 		const reserve = { usedPercent: 60, normalModel, costPerRequestPercent: 40 };
 		const bench = await chainBench(["other/small"], undefined, {
