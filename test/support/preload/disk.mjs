@@ -58,13 +58,16 @@ const failureOf = (operation) => {
 /** What a file is called whatever process made it. */
 const nameOf = (path) => basename(path).replace(/\.\d+-[0-9a-f]{8}\.tmp$/, ".tmp");
 
+/** Without these pi 1.6.0 ends, with us or without: their disk is always good. */
+const OF_HOST = /^trust\.json/;
+
 /** Called before an operation; throws what the disk says. */
 const before = (operation, path, isSync = false) => {
 	const text = String(path);
 	if (folder === undefined || !text.startsWith(folder + sep)) return;
 	enter(`${operation} ${nameOf(text)}`, isSync);
 	if (!UNTOLD.has(operation)) step(`${operation} ${nameOf(text)}`);
-	const code = failureOf(operation);
+	const code = OF_HOST.test(basename(text)) ? undefined : failureOf(operation);
 	if (code === undefined) return;
 	throw Object.assign(new Error(`${code}: ${operation} '${text}'`), { code, syscall: operation, path: text });
 };
