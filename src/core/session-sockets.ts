@@ -15,7 +15,8 @@ export interface SessionSockets {
 	claimOther(sessionId: SessionId | undefined, provider: string): SocketClaim;
 	/** Closes the socket of one of our accounts: the session continues without us. */
 	leave(sessionId: SessionId | undefined): void;
-	/** Leaves every session; an answer under way finishes first. */
+	/** Leaves one session, or every one; an answer under way finishes first. */
+	leaveSoon(sessionId: SessionId): void;
 	leaveAll(): void;
 	/** Closes the socket of the session, whatever its account. */
 	forget(sessionId: SessionId | undefined): void;
@@ -47,6 +48,12 @@ export function createSessionSockets(close: (sessionId: SessionId) => void): Ses
 		close(sessionId);
 	};
 
+	const leaveSoon = (sessionId: SessionId) => {
+		if (!owners.has(sessionId)) return;
+		if (underWay.has(sessionId)) leaving.add(sessionId);
+		else forget(sessionId);
+	};
+
 	const claimAs = (sessionId: SessionId | undefined, owner: string): SocketClaim => {
 		if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
 		const others = underWay.get(sessionId) ?? 0;
@@ -76,11 +83,9 @@ export function createSessionSockets(close: (sessionId: SessionId) => void): Ses
 		leave: (sessionId) => {
 			if (sessionId !== undefined && owners.has(sessionId)) forget(sessionId);
 		},
+		leaveSoon,
 		leaveAll: () => {
-			for (const sessionId of [...owners.keys()]) {
-				if (underWay.has(sessionId)) leaving.add(sessionId);
-				else forget(sessionId);
-			}
+			for (const sessionId of [...owners.keys()]) leaveSoon(sessionId);
 		},
 		forget,
 		rememberReasoningRefused: (sessionId) => {

@@ -191,6 +191,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		footer.draw();
 	});
 	pi.on("model_select", async ({ model }, ctx) => {
+		if (model && model.provider !== PROVIDER) provider.leave(ctx.sessionManager.getSessionId());
 		await followSettings(ctx);
 		footer.draw();
 		tellOfPlanLogin(ctx, model);

@@ -6,6 +6,7 @@ import type { CodexDelegate, StreamOptions } from "../core/attempt.ts";
 import { traceOf } from "../core/defect.ts";
 import { ABORTED, finalError } from "../core/final-events.ts";
 import type { Handout } from "../core/handout.ts";
+import type { SessionId } from "../core/ids.ts";
 import { type FailoverDeps, failover } from "../core/request-loop.ts";
 import { noAccountSignedIn, setIsEmpty, switchedOffHere, unexpected } from "../core/turn-texts.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
@@ -106,6 +107,11 @@ export interface Provider {
 	keepAvailability(): void;
 	/** Brings the key that other extensions get up to date. Leaves a registration of theirs as it is. */
 	keepKey(ctx: ExtensionContext): void;
+	/**
+	 * The session goes on with a model of another provider. Some hosts do not ask us for that one, and know their sockets
+	 * by session alone: it must not go out on one of an account.
+	 */
+	leave(sessionId: SessionId): void;
 	/** True while the registry does not have yet what the settings say, typically because another process set them. */
 	isOutOfStep(): boolean;
 }
@@ -186,7 +192,8 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		pi.registerProvider(PROVIDER, { apiKey: key });
 	};
 	keepAvailability();
-	return { keepAvailability, keepKey, isOutOfStep: () => (current === "none") === deps.isEnabled() };
+	const leave = (sessionId: SessionId) => deps.failover.sockets.leaveSoon(sessionId);
+	return { keepAvailability, keepKey, leave, isOutOfStep: () => (current === "none") === deps.isEnabled() };
 }
 
 /** What requests are served with. */

@@ -60,6 +60,19 @@ describe("the sockets of a session that an account has used", () => {
 		expect(sockets.claimOther(undefined, "mine").mustNotShare).toBe(false);
 	});
 
+	it("are closed when the session goes on with another model, and after the answer that is under way", () => {
+		sockets.leaveSoon("t");
+		expect(closed).toEqual([]);
+		sockets.leaveSoon("s");
+		sockets.leaveSoon("s");
+		expect(closed).toEqual(["s"]);
+		const answer = sockets.claim("s", "a");
+		sockets.leaveSoon("s");
+		expect(closed).toEqual(["s", "s"]);
+		answer.release();
+		expect(closed).toEqual(["s", "s", "s"]);
+	});
+
 	it("are left to an answer under way, and another provider is asked on none of them", () => {
 		const answer = sockets.claim("s", "a");
 		const theirs = sockets.claimOther("s", "mine");

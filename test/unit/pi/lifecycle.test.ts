@@ -13,6 +13,8 @@ let order: string[];
 let earlyWarnings: string[];
 let settings: Settings;
 let isOutOfStep: boolean;
+/** Sessions that have gone on with a model of another provider. */
+let left: string[];
 let baseUrls: string[];
 /** What was heard of the folders of sessions. */
 let folders: string[];
@@ -29,6 +31,7 @@ beforeEach(() => {
 	earlyWarnings = [];
 	settings = DEFAULT_SETTINGS;
 	isOutOfStep = false;
+	left = [];
 	baseUrls = [];
 	folders = [];
 	onFlush = () => undefined;
@@ -87,6 +90,7 @@ beforeEach(() => {
 		provider: {
 			keepAvailability: () => order.push("availability"),
 			keepKey: () => order.push("key"),
+			leave: (session) => left.push(session),
 			isOutOfStep: () => isOutOfStep,
 		},
 		takeStray: strays.take,
@@ -615,6 +619,15 @@ describe("a session on pi's ChatGPT sign-in under openai", () => {
 		expect(next.notices).toHaveLength(1);
 		// One quiet line would take the place of the other.
 		expect(welcomed).toEqual([]);
+	});
+
+	it("leaves the socket of the account with a change to a model of another provider, and with no other", async () => {
+		const screen = sessionOn("openai-codex", { sessionId: "one" });
+		await pi.fire("session_start", screen.ctx);
+		await pi.fire("model_select", screen.ctx, { model: { provider: "openai-codex", id: "gpt-7" } });
+		expect(left).toEqual([]);
+		await pi.fire("model_select", screen.ctx, { model: { provider: "mine", id: "gpt-7" } });
+		expect(left).toEqual(["one"]);
 	});
 
 	it("comes with a change of model too, and not for any other", async () => {
