@@ -72,6 +72,8 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const knownLost = new Set<AccountId>();
 	let remindedIn: string | undefined;
 	let toldOfPlanIn: string | undefined;
+	/** A prompt has begun a turn whose run has not: what pi summarizes in between is part of it. */
+	let isPrompted = false;
 	/** Standard error is a screen, too. */
 	const tell = (ctx: ExtensionContext, level: "info" | "warning", text: string) =>
 		writeNotice(ctx, level, settings().maskEmails ? hideEmails(text) : text);
@@ -206,11 +208,25 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 			tell(given, stray.level, stray.text);
 			return { action: "handled" };
 		}
+		// What is said in mid-turn belongs to that turn.
+		if (given.isIdle()) {
+			isPrompted = true;
+			beginTurn();
+		}
 		await followSettings(given);
 		return { action: "continue" };
 	});
-	// Not for a retry, nor for what is said in mid-turn.
-	pi.on("before_agent_start", beginTurn);
+	// Not for a retry. A run that no prompt has begun is a turn, too.
+	pi.on("before_agent_start", () => {
+		if (!isPrompted) beginTurn();
+		isPrompted = false;
+	});
+	// A yes to one turn is none to a summary that the person asks for after it. The oldest hosts name no reason.
+	pi.on("session_before_compact", (event, ctx) => {
+		const isByHand = "reason" in event ? event.reason === "manual" : ctx.isIdle();
+		if (isByHand && !isPrompted) beginTurn();
+	});
+	pi.on("session_before_tree", beginTurn);
 	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
 	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in to another
 	// account would leave us with nothing but it.

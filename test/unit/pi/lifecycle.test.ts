@@ -137,6 +137,29 @@ it("a turn begins with each prompt, and not with a retry or a further request of
 	expect(order.filter((each) => each === "turn")).toHaveLength(1);
 });
 
+it("a summary that the person asks for is a turn of its own; one that pi makes in a turn is not", async () => {
+	const screen = await start();
+	const turns = () => order.filter((each) => each === "turn").length;
+	await pi.fire("input", screen.ctx);
+	// The oldest hosts name no reason: there it is the run that tells.
+	await pi.fire("session_before_compact", screen.ctx);
+	await pi.fire("before_agent_start", screen.ctx);
+	screen.isIdle = false;
+	await pi.fire("input", screen.ctx);
+	await pi.fire("session_before_compact", screen.ctx);
+	await pi.fire("session_before_compact", screen.ctx, { reason: "threshold" });
+	expect(turns()).toBe(1);
+	await pi.fire("session_before_compact", screen.ctx, { reason: "manual" });
+	expect(turns()).toBe(2);
+	screen.isIdle = true;
+	await pi.fire("session_before_compact", screen.ctx);
+	await pi.fire("session_before_tree", screen.ctx);
+	expect(turns()).toBe(4);
+	// Another extension's message begins a run without a prompt.
+	await pi.fire("before_agent_start", screen.ctx);
+	expect(turns()).toBe(5);
+});
+
 async function start(init: FakeContextInit = {}) {
 	const screen = aContext({ mode: "tui", ...init });
 	await pi.fire("session_start", screen.ctx);
