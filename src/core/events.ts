@@ -248,6 +248,8 @@ export interface Exhaustion {
 	readonly capped?: number | undefined;
 	/** Only the accounts of a set were asked: all counts are of those. */
 	readonly isInSet?: boolean | undefined;
+	/** No account may serve, since the account sets in the settings cannot be read. */
+	readonly areSetsUnreadable?: boolean | undefined;
 	/** What keeps accounts without a token until the person changes it; the end of a sentence. */
 	readonly obstacle?: string | undefined;
 	/** What could have served beyond included quota. */

@@ -1,4 +1,5 @@
 import type { Account } from "./account.ts";
+import { EVERYWHERE } from "./account-sets.ts";
 import type { Leftovers } from "./beyond.ts";
 import { withoutRefusal } from "./cooldown.ts";
 import type { Exhaustion } from "./events.ts";
@@ -58,7 +59,7 @@ export function endingOf(progress: Progress, plan: Plan, left?: Leftovers): Endi
 		readyAt: first,
 		...(isGuess && { guessed: true }),
 		...(capped.length > 0 && { capped: capped.length }),
-		...(plan.set && { isInSet: true }),
+		...(plan.set && { isInSet: true, ...(plan.set.folder === EVERYWHERE && { areSetsUnreadable: true }) }),
 		obstacle,
 		...(left && { left }),
 	};

@@ -10,7 +10,16 @@ import type { WayOn } from "./ports.ts";
  */
 export function exhausted(why: Exhaustion, now: number): string {
 	if (!why.isInSet) return noneServes(why, now);
+	if (why.areSetsUnreadable) return setsUnreadable();
 	return why.total === 0 ? setIsEmpty() : `${noneServes(why, now)} ${BOUND_TO_SET}`;
+}
+
+/** The account sets cannot be read, so that none of them can be changed, and no account may serve. */
+export function setsUnreadable(): string {
+	return (
+		"The account sets in settings.json cannot be read, and no account serves until that is corrected: " +
+		"/multicodex verify says what is wrong."
+	);
 }
 
 /** Words the end of a turn where every account of the set that holds has left the pool. */

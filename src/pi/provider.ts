@@ -2,13 +2,14 @@ import type { Api, AssistantMessageEventStream, Context, Model } from "@mariozec
 import * as ai from "@mariozechner/pi-ai";
 import type { ExtensionAPI, ExtensionContext, ProviderConfig } from "@mariozechner/pi-coding-agent";
 import { raceAbort } from "../core/abort.ts";
+import { type AccountSet, EVERYWHERE } from "../core/account-sets.ts";
 import type { CodexDelegate, StreamOptions } from "../core/attempt.ts";
 import { traceOf } from "../core/defect.ts";
 import { ABORTED, finalError } from "../core/final-events.ts";
 import type { Handout } from "../core/handout.ts";
 import type { SessionId } from "../core/ids.ts";
 import { type FailoverDeps, failover } from "../core/request-loop.ts";
-import { noAccountSignedIn, setIsEmpty, switchedOffHere, unexpected } from "../core/turn-texts.ts";
+import { noAccountSignedIn, setIsEmpty, setsUnreadable, switchedOffHere, unexpected } from "../core/turn-texts.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 import { isVirtual } from "./virtual-models.ts";
 
@@ -314,6 +315,11 @@ function untouched(
 	return stream;
 }
 
+/** Why no account may serve within `set` while the pool is empty. */
+function whyNone({ folder }: AccountSet): string {
+	return folder === EVERYWHERE ? setsUnreadable() : setIsEmpty();
+}
+
 async function serveFromPool(
 	model: Model<Api>,
 	context: Context,
@@ -325,11 +331,11 @@ async function serveFromPool(
 	await raceAbort(link.sync(options.signal), options.signal);
 	const isEmpty = pool.accounts().length === 0;
 	const plain = deps.keys.asPlain(options);
-	const isBound = pool.setFor(options.sessionId) !== undefined;
-	if (isEmpty && (!plain || isBound)) {
+	const set = pool.setFor(options.sessionId);
+	if (isEmpty && (!plain || set)) {
 		// The last account has left since pi looked for a key: from the next request on it finds none.
 		pool.emit({ type: "changed" });
-		outer.push(finalError(model, "error", isBound ? setIsEmpty() : noAccountSignedIn(), Date.now()));
+		outer.push(finalError(model, "error", set ? whyNone(set) : noAccountSignedIn(), Date.now()));
 		outer.end();
 		return;
 	}

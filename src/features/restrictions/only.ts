@@ -4,6 +4,7 @@ import { type AccountSet, EVERYWHERE, isInSet } from "../../core/account-sets.ts
 import { accountWith } from "../../core/identity.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { SettingsStore } from "../../core/ports.ts";
+import { setsUnreadable } from "../../core/turn-texts.ts";
 import {
 	accountChoices,
 	type Failure,
@@ -79,7 +80,7 @@ async function carryOut(args: Args, host: ExtensionCommandContext, ports: Ports)
 		const text = holding ? texts.setHolds(holding.folder, namesIn(holding, pool)) : texts.noSet(projectOf(host.cwd));
 		return { text, json: setAsJson(host, ports), asJson: args.asJson };
 	}
-	if (holding?.folder === EVERYWHERE) return { failure: texts.setsUnreadable() };
+	if (holding?.folder === EVERYWHERE) return { failure: setsUnreadable() };
 	if (args.kind === "end") {
 		if (!holding) return { text: texts.noSet(projectOf(host.cwd)), json: setAsJson(host, ports) };
 		await settings.change(keysOf(holding.folder, settings).map((key) => ({ path: ["sets", key], value: undefined })));

@@ -2,6 +2,7 @@ import type { Account } from "../../core/account.ts";
 import { printable } from "../../core/account.ts";
 import { EVERYWHERE } from "../../core/account-sets.ts";
 import type { Floors } from "../../core/caps.ts";
+import { setsUnreadable } from "../../core/turn-texts.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
 import { capText, type NextRequest, nextRequest } from "../../ui-kit/account-texts.ts";
 import { asWord, windowLabel } from "../../ui-kit/format.ts";
@@ -95,9 +96,4 @@ export function setMade(
 export function setEnded(folder: string, outer: string | undefined, next: NextRequest): string {
 	const now = outer === undefined ? "may use every account again" : `are bound to the set of ${printable(outer)}`;
 	return `Codex: the account set of ${printable(folder)} has ended; sessions there ${now}. ${nextRequest(next)}`;
-}
-
-/** The sets cannot be read, so that none of them can be changed. */
-export function setsUnreadable(): string {
-	return "The account sets in settings.json cannot be read, and no account serves until that is corrected: /multicodex verify says what is wrong.";
 }

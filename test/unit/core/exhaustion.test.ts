@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { EVERYWHERE } from "../../../src/core/account-sets.ts";
 import type { Candidate } from "../../../src/core/candidate.ts";
 import type { Failure } from "../../../src/core/classify.ts";
 import { endingOf } from "../../../src/core/exhaustion.ts";
@@ -124,6 +125,14 @@ describe("a request within an account set, or at caps", () => {
 		const outside = all.map((each) => (each.account.id === "d" ? { ...each, outsideOf: "/proj" } : each));
 		const { why } = endingOf(begun(), planOf(outside, { set }));
 		expect(why).toMatchObject({ total: 2, cooling: 1, capped: 1, untried: 0, isInSet: true, readyAt: NOW + HOUR_MS });
+	});
+
+	it("says that the sets cannot be read, and promises no command that could not end them", () => {
+		const set = { folder: EVERYWHERE, accounts: [] };
+		const { text } = endingOf(begun(), planOf([free("c", { outsideOf: EVERYWHERE })], { set }));
+		expect(text).toMatch(
+			/^The account sets in settings\.json cannot be read,.* \/multicodex verify says what is wrong\.$/,
+		);
 	});
 
 	it("says that the set is empty where none of its accounts is left", () => {

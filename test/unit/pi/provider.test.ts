@@ -2,6 +2,7 @@ import type { Api, AssistantMessageEvent, AssistantMessageEventStream, Model } f
 import * as ai from "@mariozechner/pi-ai";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
+import { EVERYWHERE } from "../../../src/core/account-sets.ts";
 import type { StreamOptions } from "../../../src/core/attempt.ts";
 import * as texts from "../../../src/core/turn-texts.ts";
 import { registerProvider } from "../../../src/pi/provider.ts";
@@ -476,6 +477,9 @@ describe("the key, where caps or an account set keep all accounts from others", 
 		harness.setFor = () => ({ folder: "/proj", accounts: ["gone"] });
 		const events = await collect(stream(there(), CONTEXT, { apiKey: codex.grant("theirs").access, transport: "sse" }));
 		expect(wordsOf(events)).toBe(texts.setIsEmpty());
+		harness.setFor = () => ({ folder: EVERYWHERE, accounts: [] });
+		const unread = await collect(stream(there(), CONTEXT, { apiKey: codex.grant("theirs").access, transport: "sse" }));
+		expect(wordsOf(unread)).toBe(texts.setsUnreadable());
 		expect(codex.requestsOf("responses")).toEqual([]);
 	});
 });
