@@ -167,7 +167,7 @@ export function compose(pi: ExtensionAPI): void {
 		savedModel,
 		loginMark: piAuth.loginMark,
 		recheckCooling: () => void usage.recheckCooling(),
-		beyond: { mayAsk: () => beyond.mayAsk(), offers: (...asked) => beyond.offers(...asked) },
+		beyond: { mayAsk: (...asked) => beyond.mayAsk(...asked), offers: (...asked) => beyond.offers(...asked) },
 		lookUp: (plan, baseUrl, signal) => {
 			// The first request of a process has told no address yet.
 			usage.setBaseUrl(baseUrl);

@@ -37,6 +37,8 @@ export interface DryRequest {
 	readonly served: AccountId | undefined;
 	/** How long it would wait unasked, ms. */
 	readonly patienceMs: number;
+	/** It begins a turn: what the one before was asked, and has agreed to, counts no more. */
+	readonly isNextTurn?: boolean;
 }
 
 /** What is left beyond included quota, whatever the settings say of it. */
@@ -63,8 +65,8 @@ export interface Beyond {
 	 * True if usage was asked for, which may change the plan. Never rejects.
 	 */
 	lookUp(plan: Plan, signal: AbortSignal | undefined): Promise<boolean>;
-	/** True until the turn has asked the person, if there is a way to ask. */
-	mayAsk(): boolean;
+	/** True until the turn has asked the person, if there is a way to ask; of the next turn it is not known yet. */
+	mayAsk(isNextTurn?: boolean): boolean;
 	/** What may serve a request for which `plan` was made, in order. */
 	offers(plan: Plan, asked: DryRequest): readonly Offer[];
 	/** What is left that no setting and no yes has let serve; undefined where there is nothing. */
@@ -122,11 +124,9 @@ export function createBeyond(deps: Deps): Beyond {
 	let turn: Turn = { isAsked: false, agreed: new Set() };
 	let last: (Source & { readonly session: SessionId | undefined }) | undefined;
 
-	const isAgreed = (rung: Rung) => {
-		if (turn.agreed.has(agreement(rung))) return true;
-		// A reset credit is gone for good: each one has a yes of its own.
-		return rung.kind !== "reset-credit" && consents?.holds(rung) === true;
-	};
+	// A reset credit is gone for good: each one has a yes of its own.
+	const isRemembered = (rung: Rung) => rung.kind !== "reset-credit" && consents?.holds(rung) === true;
+	const isAgreed = (rung: Rung) => turn.agreed.has(agreement(rung)) || isRemembered(rung);
 	const resetCredits = (now: number): ResetCreditRung[] => {
 		if (!resets) return [];
 		const known = pool.accounts().map((account) => redeemFactsOf(account, pool.status(account.id)));
@@ -134,7 +134,7 @@ export function createBeyond(deps: Deps): Beyond {
 			return { kind: "reset-credit", account, credit, window, resetsAt };
 		});
 	};
-	const factsFor = ({ now, gated }: Plan, { request, served, patienceMs }: DryRequest): LadderFacts => ({
+	const factsFor = ({ now, gated }: Plan, { request, served, patienceMs, isNextTurn }: DryRequest): LadderFacts => ({
 		served,
 		reserveModels: gated.flatMap(({ account }): ReserveModelRung[] => {
 			const open = openReserveModel(account, pool.status(account.id), now);
@@ -147,7 +147,7 @@ export function createBeyond(deps: Deps): Beyond {
 		resetCredits: resetCredits(now),
 		chain: chain?.links(request && infoOf(request)) ?? [],
 		patienceMs,
-		isAgreed,
+		isAgreed: isNextTurn ? isRemembered : isAgreed,
 	});
 
 	const lookUpReserveModels = async (plan: Plan): Promise<boolean> => {
@@ -176,7 +176,7 @@ export function createBeyond(deps: Deps): Beyond {
 			const [isAsked] = await Promise.all([lookUpReserveModels(plan), lookUpResets(signal)]);
 			return isAsked;
 		},
-		mayAsk: () => question !== undefined && !turn.isAsked,
+		mayAsk: (isNextTurn = false) => question !== undefined && (isNextTurn || !turn.isAsked),
 		offers: (plan, asked) => {
 			// Nothing is looked up while an account can serve.
 			return plan.next ? [] : ladder(plan, settings().beyond, factsFor(plan, asked));

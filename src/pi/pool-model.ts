@@ -115,10 +115,11 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	/** Whether all that comes before the chain is out as well, or lacks a yes for which no person can be asked. */
 	const isChainNext = (plan: Plan, ctx: ExtensionContext): boolean => {
 		const patienceMs = settings().rotation.maxWaitMs;
-		const offers = beyond.offers(plan, { request: undefined, served: affinity.lastServed(), patienceMs });
+		const isNextTurn = ctx.isIdle();
+		const offers = beyond.offers(plan, { request: undefined, served: affinity.lastServed(), patienceMs, isNextTurn });
 		for (const { rung, consent } of offers) {
 			if (rung.kind === "chain") return true;
-			if (consent === "given" || (beyond.mayAsk() && ctx.hasUI)) return false;
+			if (consent === "given" || (beyond.mayAsk(isNextTurn) && ctx.hasUI)) return false;
 		}
 		return false;
 	};
@@ -163,7 +164,9 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			const back = first && { account: first.account.id, at: first.readyAt, isGuess: first.isGuess };
 			pool.emit({ type: "chain-serves", link: chosen.name, isPaid: chosen.isPaid, from, back, asked });
 		}
-		if (!chosen && from !== undefined) pool.emit({ type: "chain-left", link: from, asked });
+		// The pool is also asked while none is back, where something else comes before the chain, perhaps with a question.
+		if (!chosen && from !== undefined && isOpen(planFor(codex, ctx)))
+			pool.emit({ type: "chain-left", link: from, asked });
 		return { codex, link };
 	};
 

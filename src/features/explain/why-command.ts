@@ -29,7 +29,8 @@ export function createWhy({ link, settings, session, poolModel, offersFor }: Por
 		const [first] = plan.order;
 		if (first && first.gate?.kind !== "credits") return [];
 		const { served, patienceMs = 0 } = session.request(host);
-		return offersFor(first ? session.plan(host, first.account.id) : plan, { request: undefined, served, patienceMs });
+		const asked = { request: undefined, served, patienceMs, isNextTurn: host.isIdle() };
+		return offersFor(first ? session.plan(host, first.account.id) : plan, asked);
 	};
 	const usage = "why [--json]";
 	return {

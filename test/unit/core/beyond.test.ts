@@ -107,6 +107,23 @@ describe("a request of a pool that is out", () => {
 		expect(world.questions).toHaveLength(2);
 	});
 
+	it("is told of a yes to this turn no more where the next turn is looked at", async () => {
+		const world = aSpentPool({
+			beyond: { credits: "ask" },
+			ask: yesTo("credits"),
+			accounts: { a: { credits: FUNDED } },
+		});
+		await world.harness.ask();
+		const { pool, beyond } = world.harness.deps;
+		const plan = pool.plan({ modelId: MODEL.id, sessionId: "s", affinity: "a" });
+		const consents = (isNextTurn: boolean) =>
+			beyond
+				.offers(plan, { request: undefined, served: "a", patienceMs: 0, isNextTurn })
+				.flatMap(({ rung, consent }) => (rung.kind === "credits" ? [consent] : []));
+		expect([consents(false), consents(true)]).toEqual([["given"], ["ask"]]);
+		expect([beyond.mayAsk(), beyond.mayAsk(true)]).toEqual([false, true]);
+	});
+
 	it("ends in its error after a no, without another question in the same turn", async () => {
 		const world = aSpentPool({
 			beyond: { credits: "ask" },

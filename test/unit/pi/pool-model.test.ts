@@ -79,7 +79,7 @@ const aPoolModel = (link = harness.deps.link): PoolModel => {
 		recheckCooling: () => {
 			rechecks += 1;
 		},
-		beyond: { mayAsk: () => beyond.mayAsk(), offers: (...asked) => beyond.offers(...asked) },
+		beyond: { mayAsk: (...asked) => beyond.mayAsk(...asked), offers: (...asked) => beyond.offers(...asked) },
 		lookUp: (plan, baseUrl, signal) => {
 			lookedUpAt.push(baseUrl);
 			return beyond.lookUp(plan, signal);
@@ -397,6 +397,20 @@ describe("what comes before the chain", () => {
 		expect(await routed()).toBe("openai-codex/gpt-5.5");
 		await withReserveModel("never");
 		expect(await routed()).toBe("local/free");
+	});
+
+	it("may be asked for again by the next turn, so that no link is shown then; no account is said to be back", async () => {
+		await withReserveModel("ask");
+		await beyond.ask([], new AbortController().signal);
+		screen.isIdle = false;
+		const first = await route();
+		expect(first.model).toMatchObject({ provider: "local", id: "free" });
+		screen.isIdle = true;
+		expect(poolModel.serving(screen.ctx)).toBeUndefined();
+		beyond.beginTurn();
+		screen.isIdle = false;
+		expect(await routed({ state: first.state, previous: physical("local/free") })).toBe("openai-codex/gpt-5.5");
+		expect(told("chain-left")).toEqual([]);
 	});
 
 	it("is looked up where it is not known yet, once, and not for what is only shown", async () => {
