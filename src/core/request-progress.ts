@@ -34,6 +34,9 @@ export interface Progress {
 	/** When an account that nothing is held against may be asked again, epoch ms. */
 	readonly retryAt: ReadonlyMap<AccountId, number>;
 	readonly attempts: number;
+	/** Every account that the request has come to. */
+	readonly visited: ReadonlySet<AccountId>;
+	/** Accounts that it has come to beside the first. */
 	readonly rotations: number;
 	readonly signedOutInARow: number;
 	readonly hasWaited: boolean;
@@ -115,6 +118,7 @@ export function beginProgress(
 		blocked: new Set(),
 		retryAt: new Map(),
 		attempts: 0,
+		visited: new Set(),
 		rotations: 0,
 		signedOutInARow: 0,
 		hasWaited: false,
@@ -161,7 +165,8 @@ export function next(progress: Progress, plan: Plan, now: Circumstances): Step {
  * The first offer that nothing is missing for but a yes: with the yes it is taken, without it the person is asked, once
  * a turn. A wait is no reason to ask.
  */
-function stepBeyond({ chosen, closed, suspects, previous, rotations }: Progress, now: Circumstances): Step | undefined {
+function stepBeyond(progress: Progress, now: Circumstances): Step | undefined {
+	const { chosen, closed, suspects } = progress;
 	// Where the request itself may be at fault, nothing is spent on it.
 	if (suspects.length > 0 || chosen?.kind === "wait") return undefined;
 	const offers = chosenFirst(now.offers, chosen).filter(({ rung }) => !closed.has(rungKey(rung)));
@@ -171,14 +176,13 @@ function stepBeyond({ chosen, closed, suspects, previous, rotations }: Progress,
 		if (consent === "ask") continue;
 		if (rung.kind === "chain") return { kind: "hand-over", rung };
 		if (rung.kind === "reset-credit") return { kind: "redeem", rung };
-		const isRotation = previous !== undefined && previous.id !== rung.account.id;
 		return {
 			kind: "try",
 			account: rung.account,
 			on: rung.kind,
 			others: { hasNext: false, mayTryElsewhere: false },
 			isTrial: false,
-			rotations: rotations + (isRotation ? 1 : 0),
+			rotations: rotationsWith(rung.account, progress),
 			leftFor: undefined,
 		};
 	}
@@ -226,13 +230,18 @@ function tryOf(
 ): Step {
 	const { account } = ranked;
 	const { previous, attempts, maxRotations, suspects } = progress;
-	const isRotation = attempts > 0 && previous !== undefined && previous.id !== account.id;
-	const rotations = progress.rotations + (isRotation ? 1 : 0);
+	const rotations = rotationsWith(account, progress);
 	if (rotations > maxRotations) return { kind: "give-up", why: "exhausted" };
 	const hasNext = [...order, ...lastResort].some((other) => other.account.id !== account.id);
 	const mayTryElsewhere = hasNext && !isProbing(progress) && rotations < maxRotations;
 	const leftFor = attempts > 0 ? reasonOf(suspects.at(-1), previous) : undefined;
 	return { kind: "try", account, on: onOf(ranked), others: { hasNext, mayTryElsewhere }, isTrial, rotations, leftFor };
+}
+
+/** Rotations of the request once it has come to `account`. One that it only comes back to counts once. */
+function rotationsWith({ id }: Account, { previous, attempts, visited, rotations }: Progress): number {
+	const isRotation = attempts > 0 && previous !== undefined && previous.id !== id && !visited.has(id);
+	return rotations + (isRotation ? 1 : 0);
 }
 
 function waitOf({ waitBudgetMs: budgetMs }: Progress, { waitUntil: until, now, forRoom }: Plan): Wait | undefined {
@@ -253,6 +262,7 @@ export function tried(progress: Progress, { account, on, isTrial, rotations }: T
 		previous: account,
 		tried: new Set([...progress.tried, account.id]),
 		attempts: progress.attempts + 1,
+		visited: new Set([...progress.visited, account.id]),
 		rotations,
 		hadTrial: progress.hadTrial || isTrial,
 		signedOutInARow: isSignedOut(served) ? progress.signedOutInARow + 1 : 0,
