@@ -41,7 +41,7 @@ function floorsIn(stored: unknown, name: string, complain: Complain): Floors {
 		const window = windowCalled(typed);
 		const floor = percentSchema.safeParse(value).data ?? ALL_OF_IT;
 		if (window === undefined) complain(name, CAPS_WANTED, "a window that does not exist is passed over");
-		else if (floor <= 0) complain(name, CAPS_WANTED, "a cap of 0 is no cap");
+		else if (floor <= 0) complain(name, CAPS_WANTED, "a cap of 0 or less is no cap");
 		else if (floor >= ALL_OF_IT) complain(name, CAPS_WANTED, "any other cap keeps its account unused");
 		const key = window ?? typed;
 		floors.set(key, Math.max(floor, floors.get(key) ?? 0));

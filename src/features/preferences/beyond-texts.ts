@@ -19,13 +19,14 @@ const RESERVE_MODEL: Readonly<Record<ReserveModelConsent, string | undefined>> =
 	never: undefined,
 };
 
-/** What happens, and in which order, once all included quota is out. */
-export function whatComesNext({ beyond, rotation }: Settings): string {
+/** What happens, and in which order, once all included quota is out. A host without virtual models asks no chain. */
+export function whatComesNext({ beyond, rotation }: Settings, hasVirtualModels: boolean): string {
+	const links = hasVirtualModels ? beyond.chain : [];
 	const steps = [
 		CREDITS[beyond.credits],
 		RESERVE_MODEL[beyond.reserveModel],
 		"a reset credit after a yes",
-		beyond.chain.length > 0 ? `${beyond.chain.map(printable).join(", ")} (/multicodex chain)` : undefined,
+		links.length > 0 ? `${links.map(printable).join(", ")} (/multicodex chain)` : undefined,
 		rotation.maxWaitMs > 0 ? `a wait of up to ${durationText(rotation.maxWaitMs)}` : undefined,
 	].filter((step) => step !== undefined);
 	return `When all quota is out: ${steps.join(", then ")}.`;

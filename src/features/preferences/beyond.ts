@@ -1,6 +1,7 @@
 import { wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import type { Rung } from "../../core/ladder.ts";
 import type { Subcommand } from "../../pi/command.ts";
+import type { PoolModel } from "../../pi/pool-model.ts";
 import { BEYOND_PREFERENCES } from "../../platform/settings-schema.ts";
 import { agreedToday, askedAgain, FORGET, nothingRemembered, whatComesNext } from "./beyond-texts.ts";
 import {
@@ -12,6 +13,7 @@ import {
 } from "./command.ts";
 
 interface Ports extends PreferencePorts {
+	readonly poolModel: Pick<PoolModel, "isAvailable">;
 	/** What the person has said yes to for the rest of the day. */
 	readonly forToday: {
 		list(): readonly { readonly kind: Rung["kind"]; readonly until: number }[];
@@ -23,8 +25,11 @@ type Args = { readonly isForgetting: true } | ({ readonly isForgetting: false } 
 
 /** `/multicodex beyond`: what may serve when all quota is out; a panel, or `name=value …`; `forget` ends a yes for today. */
 export function createBeyond(ports: Ports): Subcommand<Args> {
-	const { settings, forToday, pool } = ports;
-	const notes = () => [whatComesNext(settings.read()), ...agreedToday(forToday.list().map(({ kind }) => kind))];
+	const { settings, forToday, pool, poolModel } = ports;
+	const notes = () => [
+		whatComesNext(settings.read(), poolModel.isAvailable),
+		...agreedToday(forToday.list().map(({ kind }) => kind)),
+	];
 	const group: PreferenceGroup = {
 		name: "beyond",
 		summary: "what may serve when all quota is out: show or set",

@@ -79,7 +79,8 @@ export function noSet(folder: string): string {
 /** The set that holds, by the names of its accounts. */
 export function setHolds(folder: string, names: readonly string[]): string {
 	if (folder === EVERYWHERE) return setsUnreadable();
-	return `Sessions in ${printable(folder)} use ${listed(names)}, and no other account. /multicodex only all ends that.`;
+	const use = names.length > 0 ? `use ${listed(names)}, and no other account` : "use no account";
+	return `Sessions in ${printable(folder)} ${use}. /multicodex only all ends that.`;
 }
 
 /** After a set was made. `pinned`: the pin is on an account outside. */

@@ -599,7 +599,7 @@ describe("caps and account sets in the file", () => {
 		[{ "7d": 100 }, { "7d": 100 }, /any other cap keeps its account unused/],
 		[{ "7d": "twenty" }, { "7d": 100 }, /keeps its account unused/],
 		[{ "7d": null }, { "7d": 100 }, /keeps its account unused/],
-		[{ "7d": -5 }, { "7d": 0 }, /a cap of 0 is no cap/],
+		[{ "7d": -5 }, { "7d": 0 }, /a cap of 0 or less is no cap/],
 		[{ fortnight: 20 }, { fortnight: 20 }, /a window that does not exist is passed over/],
 		["20", {}, /whose caps cannot be read has none/],
 	])("take %j, and say what is wrong with it", (stored, floors, problem) => {

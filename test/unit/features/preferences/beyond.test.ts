@@ -93,13 +93,16 @@ it("says what comes next in the words of the settings", () => {
 		...DEFAULT_SETTINGS,
 		beyond: { ...DEFAULT_SETTINGS.beyond, credits: "never", reserveModel: "never" },
 	};
-	expect(whatComesNext({ ...never, rotation: { ...rotation, maxWaitMs: 0 } } as typeof DEFAULT_SETTINGS)).toBe(
+	expect(whatComesNext({ ...never, rotation: { ...rotation, maxWaitMs: 0 } } as typeof DEFAULT_SETTINGS, true)).toBe(
 		"When all quota is out: a reset credit after a yes.",
 	);
 	const chain = ["openai-codex/gpt-6-luna", "anthropic/claude-fable"];
 	const allowed = { credits: "allow", reserveModel: "always", chain } as const;
-	expect(whatComesNext({ ...DEFAULT_SETTINGS, beyond: allowed })).toBe(
+	const withChain = { ...DEFAULT_SETTINGS, beyond: allowed };
+	expect(whatComesNext(withChain, true)).toBe(
 		"When all quota is out: bought credits, then Luna Reserve, then a reset credit after a yes, " +
 			"then openai-codex/gpt-6-luna, anthropic/claude-fable (/multicodex chain), then a wait of up to 60s.",
 	);
+	// There the person has to choose a link by hand.
+	expect(whatComesNext(withChain, false)).toMatch(/a reset credit after a yes, then a wait of up to 60s\.$/);
 });

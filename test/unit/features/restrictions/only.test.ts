@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { setHolds } from "../../../../src/features/restrictions/texts.ts";
 import { onlySchema } from "../../../../src/pi/json-schemas.ts";
 import { createSessionFolders, realFolder } from "../../../../src/platform/session-folders.ts";
 import { anAccount, aScratch, type Scratch } from "../../../support/fakes.ts";
@@ -70,6 +71,10 @@ describe("/multicodex only", () => {
 		expect(await run("")).toBe(
 			`info: Sessions in ${root}/proj use side (not in the pool) and work, and no other account. /multicodex only all ends that.`,
 		);
+	});
+
+	it("says of a set without accounts that none is used", () => {
+		expect(setHolds("/proj", [])).toBe("Sessions in /proj use no account. /multicodex only all ends that.");
 	});
 
 	it("ends with `all`, whatever key leads to the folder, and shows what holds then", async () => {
