@@ -107,7 +107,7 @@ describe("a request of a pool that is out", () => {
 		expect(world.questions).toHaveLength(2);
 	});
 
-	it("is told of a yes to this turn no more where the next turn is looked at", async () => {
+	it("a yes to this turn does not count where the next turn is looked at", async () => {
 		const world = aSpentPool({
 			beyond: { credits: "ask" },
 			ask: yesTo("credits"),

@@ -399,7 +399,7 @@ describe("what comes before the chain", () => {
 		expect(await routed()).toBe("local/free");
 	});
 
-	it("may be asked for again by the next turn, so that no link is shown then; no account is said to be back", async () => {
+	it("a yes that the next turn may ask for again shows no link, and no account as back", async () => {
 		await withReserveModel("ask");
 		await beyond.ask([], new AbortController().signal);
 		screen.isIdle = false;
