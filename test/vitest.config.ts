@@ -11,6 +11,9 @@ const SCREENS = ["test/screens/**/*.test.ts"];
 /** Real pi processes on a shared machine: a bound against hanging, not a measure. */
 const A_LONG_WHILE = 120_000;
 
+/** Of `unit`. A wide run plays each property ten times as often: see `runs` in `support/tiers.ts`. */
+const A_MOMENT = process.env.WIDE === "1" ? 50_000 : 5000;
+
 const hosted = {
 	// Fetches the hosts once. Runs only when a test of its project does.
 	globalSetup: ["test/support/global-setup.ts"],
@@ -31,7 +34,7 @@ export default defineConfig({
 					name: "unit",
 					include: ["test/**/*.test.ts"],
 					exclude: [...HOSTED, ...SCREENS, LONG],
-					testTimeout: 5000,
+					testTimeout: A_MOMENT,
 					hookTimeout: 5000,
 					// One registry of modules for a worker: a third of the time would go into imports.
 					isolate: false,

@@ -31,6 +31,8 @@ function neighbour(bench: Bench): string {
 				const context = { messages: [{ role: "user", content: "a question of another", timestamp: 1 }] };
 				const { apiKey } = await ctx.modelRegistry.getApiKeyAndHeaders(ctx.model);
 				const options = { ...JSON.parse(args), transport: "sse" };
+				const way = "complete" in ctx.modelRegistry ? "through the registry" : "through pi-ai";
+				writeFileSync(${JSON.stringify(bench.dir.path("way"))}, way);
 				const answer = "complete" in ctx.modelRegistry
 					? await ctx.modelRegistry.complete(ctx.model, context, options)
 					: await ai.complete(ctx.model, context, { ...options, apiKey });
@@ -46,6 +48,14 @@ function neighbour(bench: Bench): string {
 }
 
 const givenSchema = z.looseObject({ ok: z.boolean(), apiKey: z.string().optional() });
+
+/**
+ * Does the request of the neighbour come by us? From 0.80 on pi-ai's own function leads past every registered provider,
+ * and only later hosts have one that does not: between them it is the token alone that another extension has from us.
+ */
+function comesByUs({ dir, host }: Bench): boolean {
+	return dir.read("way") === "through the registry" || /^0\.7\d\./.test(host.name);
+}
 
 /** Body of the only request, by field, without what every session has of its own. */
 function bodyOf(bench: Bench, account: string): Record<string, unknown> {
@@ -75,8 +85,9 @@ describe.each(hosts)("a request of another extension through pi $host", ({ host 
 
 		expect(plain).toMatchObject({ service_tier: "flex", text: { verbosity: "high" } });
 		expect(plain.reasoning).toMatchObject({ summary: "detailed" });
-		expect(ours.asked()).toEqual(["a", "b"]);
-		expect([bodyOf(ours, "a"), bodyOf(ours, "b")]).toEqual([plain, plain]);
+		const asked = comesByUs(ours) ? ["a", "b"] : ["a"];
+		expect(ours.asked()).toEqual(asked);
+		expect(asked.map((account) => bodyOf(ours, account))).toEqual(asked.map(() => plain));
 	});
 
 	wide.each([

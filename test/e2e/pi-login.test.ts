@@ -61,7 +61,8 @@ describe("auth.json, changed by pi", () => {
 	});
 
 	it("keeps the token that another process had refreshed last when pi then signs in as someone else", async () => {
-		const bench = await benchWithoutAccounts();
+		// A host with WebSocket would go on using the socket of the account, which was opened with its former token.
+		const bench = await benchWithoutAccounts({ settings: { transport: "sse" } });
 		signPiInAs(bench, "a");
 		const rpc = bench.rpc();
 		await rpc.prompt("say hi");
@@ -158,7 +159,7 @@ describe("auth.json, changed by pi", () => {
 		const result = await bench.print("say hi");
 
 		expect(result).toMatchObject({ code: 1, stdout: "" });
-		expect(result.stderr).toContain("No API key found for openai-codex");
+		expect(result.stderr).toMatch(/(No API key found for|Provider is not configured:) openai-codex/);
 		expect(storedAccounts(bench)).toEqual([]);
 		expect(bench.asked()).toEqual(["a"]);
 	});
@@ -238,6 +239,9 @@ const SHOWN_URL = /http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?\S+/;
 /** Wide enough that the address stays on one line of pi's screen. */
 const WIDE = { cols: 600 };
 
+/** What pi says of a sign-in that has ended well: hosts have two names for the provider. */
+const LOGGED_IN = /Logged in to (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/;
+
 /** Newer hosts can show a device code, and there the person is asked first. */
 const WAYS = /→ In the browser/;
 
@@ -274,7 +278,7 @@ describe("pi's /login, in its own screen", () => {
 			const page = await fetch(url);
 
 			expect(await page.text()).toContain("You can close this page");
-			await terminal.waitForText(/Logged in to (ChatGPT Plus\/Pro \(Codex Subscription\)|OpenAI Codex)/, PATIENCE_MS);
+			await terminal.waitForText(LOGGED_IN, PATIENCE_MS);
 			await terminal.waitForText(/Codex: added a\. The pool has 1 account now\.\s+a is a@example\.test/, PATIENCE_MS);
 			expect(await answersAt(redirectUri.port)).toBe(false);
 			const login = loginOfPi(bench);
@@ -313,7 +317,7 @@ describe("pi's /login, in its own screen", () => {
 		const bench = await browserBench();
 		const terminal = await openTerminal(bench, WIDE);
 		await fetch((await beginSignIn(terminal)).url);
-		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)", PATIENCE_MS);
+		await terminal.waitForText(LOGGED_IN, PATIENCE_MS);
 		// Plain pi, elsewhere, refreshes the first one: what it stored must not be lost when pi writes over it.
 		const newest = signPiInAs(bench, "a");
 		bench.codex.signIn("b");
@@ -382,7 +386,7 @@ describe("pi's /login, in its own screen", () => {
 
 		const accepted = await fetch(right);
 		expect(accepted.status).toBe(200);
-		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)", PATIENCE_MS);
+		await terminal.waitForText(LOGGED_IN, PATIENCE_MS);
 		expect(storedLabels(bench)).toEqual(["a"]);
 
 		const second = await beginSignIn(terminal);
@@ -417,7 +421,7 @@ describe("pi's /login, in its own screen", () => {
 
 		await fetch(url);
 
-		await terminal.waitForText("Logged in to ChatGPT Plus/Pro (Codex Subscription)", PATIENCE_MS);
+		await terminal.waitForText(LOGGED_IN, PATIENCE_MS);
 		expect(storedLabels(bench)).toEqual(["a"]);
 	});
 });

@@ -5,7 +5,7 @@ import type { DryQuestion } from "../../../../src/core/ports.ts";
 import { createForToday } from "../../../../src/features/beyond/for-today.ts";
 import { createDryQuestion } from "../../../../src/features/beyond/question.ts";
 import { openPanel } from "../../../../src/pi/panel.ts";
-import { aClock, aStateStore, NOW } from "../../../support/fakes.ts";
+import { aClock, aStateStore, NOW, settled } from "../../../support/fakes.ts";
 import { aContext, aPi, type FakeContext, type FakePi } from "../../fake-pi.ts";
 import { ALL, anOffer, RUNGS } from "./offers.ts";
 
@@ -15,7 +15,11 @@ let events: PoolEvent[];
 let state: ReturnType<typeof aStateStore>;
 let question: DryQuestion;
 let isMasked: boolean;
+let begun: FakeContext[];
+let testEnd: AbortController;
 beforeEach(() => {
+	begun = [];
+	testEnd = new AbortController();
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "performance"] });
 	clock = aClock();
 	pi = aPi();
@@ -29,13 +33,17 @@ beforeEach(() => {
 		clock,
 	});
 });
-afterEach(() => {
+afterEach(async () => {
+	// Each panel waits for the ones before it: what a test leaves open would fail all that follow.
+	testEnd.abort();
+	for (const { ctx } of begun) await pi.fire("session_shutdown", ctx);
 	vi.useRealTimers();
 });
 
 const begin = async (init: Parameters<typeof aContext>[0] = { mode: "tui" }): Promise<FakeContext> => {
 	const context = aContext(init);
 	context.isAway = true;
+	begun.push(context);
 	await pi.fire("session_start", context.ctx);
 	return context;
 };
@@ -50,9 +58,14 @@ const press = async ({ panel }: FakeContext, ...keys: readonly string[]) => {
 		await vi.advanceTimersByTimeAsync(200);
 	}
 };
-/** The person has seen the panel. */
+/** Waits for the panel, whose file may still have to be loaded. The person then sees it. */
 const look = async (context: FakeContext) => {
 	await settle();
+	// A panel follows another after a pause.
+	for (let turn = 0; turn < 2000 && !context.panel; turn += 1) {
+		await settled();
+		await vi.advanceTimersByTimeAsync(10);
+	}
 	context.panel?.render(100);
 	await vi.advanceTimersByTimeAsync(1000);
 };
@@ -119,7 +132,7 @@ describe("in the terminal", () => {
 	it("leaves a panel that is open alone, and comes after it", async () => {
 		const context = await begin();
 		let close = (): void => undefined;
-		const other = openPanel({ host: context.ctx, signal: new AbortController().signal }, { ended: 1 }, (host) => {
+		const other = openPanel({ host: context.ctx, signal: testEnd.signal }, { ended: 1 }, (host) => {
 			close = () => host.close(2);
 			return { render: () => ["another panel"], invalidate: () => undefined };
 		});
@@ -128,7 +141,6 @@ describe("in the terminal", () => {
 		expect(context.panel?.render(100)).toEqual(["another panel"]);
 		close();
 		expect(await other).toBe(2);
-		await look(context);
 		await look(context);
 		await press(context, "\r");
 		expect(await asked).toEqual(taken(RUNGS.wait));
