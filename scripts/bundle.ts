@@ -50,6 +50,8 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 		paths: { [HOST_FILE]: `./${HOST_FILE}` },
 		// Names and lines stay readable: a stack trace of the bundle can be read, and reviewed.
 		minify: false,
+		// The sources have them. Every start would read and skip them.
+		comments: false,
 		sourcemap: true,
 		entryFileNames: "multicodex.cjs",
 		chunkFileNames: "[name]-[hash].cjs",

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -11,13 +10,12 @@ import { createCredentials } from "./core/credentials.ts";
 import { decisionOf } from "./core/decision.ts";
 import { createDefectNews, tellDefect } from "./core/defect-reports.ts";
 import { createHandout } from "./core/handout.ts";
+import { createLateResets } from "./core/late-resets.ts";
 import { createMembership } from "./core/membership.ts";
 import { createPiLoginSync } from "./core/pi-login-sync.ts";
 import { createPool } from "./core/pool.ts";
 import type { SettingEdit, SettingsStore, TokenReader } from "./core/ports.ts";
 import { hideEmails } from "./core/privacy.ts";
-import { createRedeemer } from "./core/redeemer.ts";
-import { createResetCreditList } from "./core/reset-credit-list.ts";
 import { createSessionSockets } from "./core/session-sockets.ts";
 import { createUsageMonitor } from "./core/usage-monitor.ts";
 import { createForToday } from "./features/beyond/for-today.ts";
@@ -49,7 +47,6 @@ import { createOAuthClient, DEFAULT_ISSUER } from "./platform/openai-oauth.ts";
 import { openPiAuth } from "./platform/pi-auth.ts";
 import { createProcesses } from "./platform/processes.ts";
 import { readRefusal } from "./platform/read-body.ts";
-import { createResetCreditsApi } from "./platform/reset-credits-api.ts";
 import { createSessionFolders } from "./platform/session-folders.ts";
 import { openSettings, savedModelIn } from "./platform/settings-store.ts";
 import { openStateStore } from "./platform/state-store.ts";
@@ -148,10 +145,17 @@ export function compose(pi: ExtensionAPI): void {
 		isEnabled,
 		mayUseReserveModel: () => settings.read().beyond.reserveModel !== "never",
 	});
-	const resetCreditsApi = createResetCreditsApi(clock.now);
-	const resets = { pool, state, credentials, api: resetCreditsApi, baseUrl: usage.baseUrl, clock };
-	const resetCredits = createResetCreditList(resets);
-	const redeemer = createRedeemer({ ...resets, usageApi, processes, pause, newKey: randomUUID });
+	const loadResets = once(async () => {
+		const { randomUUID } = await import("node:crypto");
+		const { createRedeemer } = await import("./core/redeemer.ts");
+		const { createResetCreditList } = await import("./core/reset-credit-list.ts");
+		const { createResetCreditsApi } = await import("./platform/reset-credits-api.ts");
+		const api = createResetCreditsApi(clock.now);
+		const parts = { pool, state, credentials, api, baseUrl: usage.baseUrl, clock };
+		const redeemer = createRedeemer({ ...parts, usageApi, processes, pause, newKey: randomUUID });
+		return { list: createResetCreditList(parts), redeemer };
+	});
+	const { list: resetCredits, redeemer } = createLateResets({ pool, load: loadResets, clock });
 	const loginNews = createLoginNews({ membership, pool, usage, clock });
 	const affinity = createAffinity(clock);
 	const modelNamed = createModelLookup(pi);

@@ -5,7 +5,6 @@ import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStatus, Clock, ResetCreditsApi, StateStore } from "./ports.ts";
 import { resetCreditsOf } from "./quota.ts";
-import type { RedeemFacts, ResetCredit } from "./reset-credits.ts";
 import { USAGE_TTL_MS } from "./usage.ts";
 
 /**
@@ -31,18 +30,6 @@ interface Deps {
 
 /** Another process that began a call gets this long before we make our own. */
 const ASKING_MS = 30_000;
-
-/** The credits of an account, as far as its list is known; none where the usage endpoint reports none. */
-export function knownCredits(status: Pick<AccountStatus, "usage" | "resetCredits">): readonly ResetCredit[] {
-	return resetCreditsOf(status.usage) > 0 ? (status.resetCredits?.credits ?? []) : [];
-}
-
-/** What decides whether a credit of this account may be redeemed, as it is stored. */
-export function redeemFactsOf(account: Account, status: AccountStatus): RedeemFacts {
-	const { usage, redemption } = status;
-	const reported = resetCreditsOf(usage);
-	return { account, usage, credits: knownCredits(status), reported, closedUntil: redemption?.closedUntil };
-}
 
 /** Creates it. It only uses tokens that are valid now: a look must not begin the exchange of a single-use token. */
 export function createResetCreditList({ pool, state, credentials, api, baseUrl, clock }: Deps): ResetCreditList {

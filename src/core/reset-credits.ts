@@ -1,7 +1,16 @@
 import type { Account } from "./account.ts";
 import { planFactor } from "./plan-sizes.ts";
 import type { AccountStatus, ProcessMark, Uptime } from "./ports.ts";
-import { budgetsOf, byLength, isExhausted, isSpent, remaining, windowName, windowsOf } from "./quota.ts";
+import {
+	budgetsOf,
+	byLength,
+	isExhausted,
+	isSpent,
+	remaining,
+	resetCreditsOf,
+	windowName,
+	windowsOf,
+} from "./quota.ts";
 import type { UsageSnapshot, UsageWindow } from "./usage.ts";
 
 /** A voucher of the backend that resets the windows of its account once, before their time. */
@@ -52,6 +61,18 @@ export interface RedeemFacts {
 	readonly reported?: number | undefined;
 	/** A failed redemption keeps the account closed until then, epoch ms. */
 	readonly closedUntil?: number | undefined;
+}
+
+/** The credits of an account, as far as its list is known; none where the usage endpoint reports none. */
+export function knownCredits(status: Pick<AccountStatus, "usage" | "resetCredits">): readonly ResetCredit[] {
+	return resetCreditsOf(status.usage) > 0 ? (status.resetCredits?.credits ?? []) : [];
+}
+
+/** What decides whether a credit of this account may be redeemed, as it is stored. */
+export function redeemFactsOf(account: Account, status: AccountStatus): RedeemFacts {
+	const { usage, redemption } = status;
+	const reported = resetCreditsOf(usage);
+	return { account, usage, credits: knownCredits(status), reported, closedUntil: redemption?.closedUntil };
 }
 
 /** A reset credit that is worth redeeming now. */

@@ -5,8 +5,7 @@ import { gatedIn } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView, ShownAccount } from "../core/pool-view.ts";
 import { hideEmails } from "../core/privacy.ts";
-import { knownCredits } from "../core/reset-credit-list.ts";
-import { unexpired } from "../core/reset-credits.ts";
+import { knownCredits, unexpired } from "../core/reset-credits.ts";
 import type { Settings } from "../core/settings.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";
 

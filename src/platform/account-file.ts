@@ -14,6 +14,7 @@ import type { AccountId } from "../core/ids.ts";
 import type { AgentDirectory } from "./agent-directory.ts";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenSchema, tokenTimes, workspaceIdSchema } from "./jwt.ts";
+import { lazily } from "./lazily.ts";
 import { lenient, lenientOrNull } from "./lenient.ts";
 import { type DocumentFormat, readDocument, versionOf } from "./shared-document.ts";
 
@@ -76,15 +77,17 @@ const fileSchema = z.looseObject({
 /** The content of `codex-accounts.json`. */
 export type AccountsFile = z.output<typeof fileSchema>;
 
-const versionOneSchema = z.object({ accounts: z.array(z.unknown()) });
-const versionOneRowSchema = z.object({
-	email: optionalText,
-	accessToken: tokenSchema,
-	refreshToken: tokenSchema,
-	expiresAt: z.catch(z.number(), 0),
-	accountId: optionalText,
-	needsReauth: lenientOrNull(z.boolean()),
-});
+const versionOne = lazily(() => ({
+	file: z.object({ accounts: z.array(z.unknown()) }),
+	row: z.object({
+		email: optionalText,
+		accessToken: tokenSchema,
+		refreshToken: tokenSchema,
+		expiresAt: z.catch(z.number(), 0),
+		accountId: optionalText,
+		needsReauth: lenientOrNull(z.boolean()),
+	}),
+}));
 
 /** The format of `codex-accounts.json`. */
 export function accountsFormat(now: () => number): DocumentFormat<typeof fileSchema> {
@@ -224,7 +227,7 @@ export function toStored(credential: Credential): { access: string; refresh: str
 
 /** Brings a file into today's shape. The file of pi-multicodex 2.x has no version, or 1. */
 function migrate(file: unknown, now: number): unknown {
-	const { accounts } = versionOneSchema.parse(file);
+	const { accounts } = versionOne().file.parse(file);
 	// The rows decide, since a version may be missing or damaged: only 2.x has tokens beside the e-mail.
 	if (versionOf(file) === ACCOUNTS_VERSION || !accounts.some(isOfVersionOne)) return file;
 	const rows = new Map<string, Row>();
@@ -234,7 +237,7 @@ function migrate(file: unknown, now: number): unknown {
 		// A row of this version, in a file that has lost its version number.
 		if (rowSchema.safeParse(raw).success) others.push(raw);
 		// A row that cannot be read remains in the copy of the original file.
-		const { data: former } = versionOneRowSchema.safeParse(raw);
+		const { data: former } = versionOne().row.safeParse(raw);
 		const identity = former && identityOf(former.accessToken, former.accountId ?? undefined);
 		if (!identity) continue;
 		const known = rows.get(identity.id);
@@ -261,7 +264,7 @@ function migrate(file: unknown, now: number): unknown {
 }
 
 function isOfVersionOne(row: unknown): boolean {
-	return versionOneRowSchema.safeParse(row).success;
+	return versionOne().row.safeParse(row).success;
 }
 
 /** The bytes of a file that holds one row, unchanged. */

@@ -7,6 +7,7 @@ import { FRAME, MOST_FRAMES } from "../core/defect.ts";
 import { iso } from "../core/iso-time.ts";
 import type { EventLog } from "../core/ports.ts";
 import { parseJson } from "./json.ts";
+import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
 import { withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
@@ -33,46 +34,48 @@ const IDS = ["account", "from", "scope", "window", "model", "setting"] as const;
 const LISTS = ["link", "formerLink", "value"] as const;
 const WORDS = ["reason", "decidedBy", "error"] as const;
 
-const optionalAccount = lenient(z.string().check(z.regex(ACCOUNT_ID)));
-const optionalId = lenient(z.string().check(z.regex(ID)));
-const optionalWord = lenient(z.string().check(z.regex(WORD)));
-const optionalLink = lenient(z.string().check(z.regex(LINKS)));
-const optionalNumber = lenient(z.number());
-const time = z.pipe(
-	z.pipe(
-		z.iso.datetime(),
-		z.transform((text: string) => Date.parse(text)),
-	),
-	z.number(),
-);
-
 /** One line. Kinds that only a newer version knows are ignored. */
-const lineSchema = z.object({
-	at: time,
-	pid: z.catch(z.int(), 0),
-	kind: z.enum(DECISION_KINDS),
-	session: optionalId,
-	account: optionalAccount,
-	from: optionalAccount,
-	reason: optionalWord,
-	scope: optionalId,
-	window: optionalId,
-	leftPercent: optionalNumber,
-	until: lenient(time),
-	guessed: lenient(z.literal(true)),
-	total: optionalNumber,
-	cooling: optionalNumber,
-	untried: optionalNumber,
-	model: optionalId,
-	link: optionalLink,
-	formerLink: optionalLink,
-	paid: lenient(z.literal(true)),
-	error: optionalWord,
-	frames: lenient(z.readonly(z.array(z.string().check(z.regex(FRAME))).check(z.maxLength(MOST_FRAMES)))),
-	setting: optionalId,
-	value: optionalLink,
-	decidedBy: optionalWord,
-	terms: lenient(z.record(z.string().check(z.regex(WORD)), z.number())),
+const lineSchema = lazily(() => {
+	const optionalAccount = lenient(z.string().check(z.regex(ACCOUNT_ID)));
+	const optionalId = lenient(z.string().check(z.regex(ID)));
+	const optionalWord = lenient(z.string().check(z.regex(WORD)));
+	const optionalLink = lenient(z.string().check(z.regex(LINKS)));
+	const optionalNumber = lenient(z.number());
+	const time = z.pipe(
+		z.pipe(
+			z.iso.datetime(),
+			z.transform((text: string) => Date.parse(text)),
+		),
+		z.number(),
+	);
+
+	return z.object({
+		at: time,
+		pid: z.catch(z.int(), 0),
+		kind: z.enum(DECISION_KINDS),
+		session: optionalId,
+		account: optionalAccount,
+		from: optionalAccount,
+		reason: optionalWord,
+		scope: optionalId,
+		window: optionalId,
+		leftPercent: optionalNumber,
+		until: lenient(time),
+		guessed: lenient(z.literal(true)),
+		total: optionalNumber,
+		cooling: optionalNumber,
+		untried: optionalNumber,
+		model: optionalId,
+		link: optionalLink,
+		formerLink: optionalLink,
+		paid: lenient(z.literal(true)),
+		error: optionalWord,
+		frames: lenient(z.readonly(z.array(z.string().check(z.regex(FRAME))).check(z.maxLength(MOST_FRAMES)))),
+		setting: optionalId,
+		value: optionalLink,
+		decidedBy: optionalWord,
+		terms: lenient(z.record(z.string().check(z.regex(WORD)), z.number())),
+	});
 });
 
 /**
@@ -120,7 +123,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 			const lines = text.split("\n").filter((line) => line !== "");
 			const decisionsIn = (some: readonly string[]) =>
 				some.flatMap((line): LoggedDecision[] => {
-					const parsed = parseJson(lineSchema, line);
+					const parsed = parseJson(lineSchema(), line);
 					return parsed ? [parsed] : [];
 				});
 			// Each process writes the lines of a second at once, so those of several are a little out of order. Sorting is

@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { parseJson } from "./json.ts";
 import { identityOf, tokenTimes, writtenTokenSchema } from "./jwt.ts";
+import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
 
 /** The members of a token answer. Each is read by itself, so that an odd one loses only itself. */
@@ -16,14 +17,16 @@ const DEFAULT_LIFETIME_MS = 60 * 60_000;
 /** A longer lifetime is a mistake, such as a point in time instead of a length. */
 const LONGEST_LIFETIME_S = 366 * 24 * 60 * 60;
 
-const token = lenient(writtenTokenSchema);
-const seconds = lenient(
-	z.pipe(
-		z.union([z.number(), z.pipe(z.string().check(z.trim(), z.minLength(1)), z.transform(Number))]),
-		z.number().check(z.positive(), z.maximum(LONGEST_LIFETIME_S)),
-	),
-);
-const grantSchema = z.object({ access_token: token, refresh_token: token, expires_in: seconds });
+const grantSchema = lazily(() => {
+	const token = lenient(writtenTokenSchema);
+	const seconds = lenient(
+		z.pipe(
+			z.union([z.number(), z.pipe(z.string().check(z.trim(), z.minLength(1)), z.transform(Number))]),
+			z.number().check(z.positive(), z.maximum(LONGEST_LIFETIME_S)),
+		),
+	);
+	return z.object({ access_token: token, refresh_token: token, expires_in: seconds });
+});
 const recordSchema = z.record(z.string(), z.unknown());
 
 /** Members that gateways put around the answer of the service behind them. */
@@ -34,7 +37,7 @@ export function grantIn(body: string): Grant | undefined {
 	const content = parseJson(recordSchema, body);
 	if (!content) return undefined;
 	const places = [content, ...AROUND.map((name) => recordSchema.safeParse(content[name]).data ?? {})];
-	const read = places.map((place) => grantSchema.parse(place));
+	const read = places.map((place) => grantSchema().parse(place));
 	const best = read.find((grant) => isUsable(grant.access_token)) ?? read.find((grant) => grant.access_token);
 	const { access_token, refresh_token, expires_in } = best ?? read[0] ?? {};
 	return {
@@ -54,7 +57,7 @@ export function isUsable(access: string | undefined): access is string {
 	return access !== undefined && identityOf(access) !== undefined;
 }
 
-const codeSchema = z.string().check(z.trim(), z.toLowerCase(), z.regex(/^[\w.-]{1,80}$/));
+const codeSchema = lazily(() => z.string().check(z.trim(), z.toLowerCase(), z.regex(/^[\w.-]{1,80}$/)));
 
 /** Every code in a refusal, lower-cased, the most telling place first; none if the body is no JSON object. */
 export function codesIn(body: string): string[] {
@@ -71,7 +74,7 @@ export function codesIn(body: string): string[] {
 		inError?.type,
 		inDetail?.type,
 	];
-	return places.flatMap((each) => codeSchema.safeParse(each).data ?? []);
+	return places.flatMap((each) => codeSchema().safeParse(each).data ?? []);
 }
 
 /** Is the body a JSON object? Then the service itself answered, and not a proxy. */

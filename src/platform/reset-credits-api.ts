@@ -4,6 +4,7 @@ import type { ConsumeAnswer, ResetCreditsApi } from "../core/ports.ts";
 import type { ResetCredit } from "../core/reset-credits.ts";
 import { callBackend, UnansweredError } from "./backend-call.ts";
 import { parseJson } from "./json.ts";
+import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
 import { readText } from "./read-body.ts";
 
@@ -105,15 +106,7 @@ function epochMs(value: unknown): number {
 	return number >= LEAST_MS ? number : number * 1000;
 }
 
-let schemas: ReturnType<typeof createSchemas> | undefined;
-
-/** Built when they are first used: every start of pi would pay for them. */
-function schemasOf() {
-	schemas ??= createSchemas();
-	return schemas;
-}
-
-function createSchemas() {
+const schemasOf = lazily(() => {
 	const code = lenient(z.object({ code: lenient(z.string()) }));
 	return {
 		list: z.object({ credits: z.array(z.unknown()) }),
@@ -126,4 +119,4 @@ function createSchemas() {
 		}),
 		answer: z.object({ code: lenient(z.string()), error: code, detail: code }),
 	};
-}
+});

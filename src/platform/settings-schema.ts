@@ -15,6 +15,7 @@ import {
 	type StoredValue,
 	USAGE_MODES,
 } from "../core/settings.ts";
+import { lazily } from "./lazily.ts";
 
 /** One preference of a group `G`, as it is stored, typed and shown. */
 export interface Preference<G> {
@@ -65,7 +66,7 @@ export const BEYOND_PREFERENCES: readonly Preference<BeyondSettings>[] = [
 ];
 
 /** One entry of the chain: a provider and the id of a model, which may have slashes of its own. */
-const linkSchema = z.string().check(z.regex(/^[^\s/]+\/\S+$/), z.maxLength(200));
+const linkSchema = lazily(() => z.string().check(z.regex(/^[^\s/]+\/\S+$/), z.maxLength(200)));
 
 /** A stored chain, entry by entry: the links that will do, and where the others stand, with what each has to be. */
 export function chainIn(stored: unknown): {
@@ -75,7 +76,7 @@ export function chainIn(stored: unknown): {
 	const chain: string[] = [];
 	const problems: { readonly at: number; readonly wanted: string }[] = [];
 	for (const [at, entry] of (Array.isArray(stored) ? stored : []).entries()) {
-		const { data } = linkSchema.safeParse(entry);
+		const { data } = linkSchema().safeParse(entry);
 		if (data === undefined) problems.push({ at, wanted: "a model as provider/model" });
 		else if (chain.includes(data)) problems.push({ at, wanted: `listed once, and ${data} stands before it` });
 		else chain.push(data);
@@ -103,7 +104,7 @@ export const GENERAL_PREFERENCES: readonly Preference<Settings>[] = [
 
 /** What values of a kind have in common: how they are checked, asked for, offered and stored. */
 interface Kind<T> {
-	readonly schema: z.ZodMiniType<T>;
+	readonly schema: () => z.ZodMiniType<T>;
 	readonly wanted: string;
 	readonly choices: readonly string[];
 	stored(value: T): StoredValue;
@@ -123,7 +124,7 @@ function preference<G, K extends keyof G & string>(
 		wanted,
 		choices,
 		read: (stored, into) => {
-			const { success, data } = schema.safeParse(stored);
+			const { success, data } = schema().safeParse(stored);
 			return success ? { ...into, [field]: data } : undefined;
 		},
 		stored: (settings) => kind.stored(settings[field]),
@@ -149,16 +150,26 @@ function reserveOf(window: string): Preference<RotationSettings> {
 }
 
 function flag(): Kind<boolean> {
-	return { schema: z.boolean(), wanted: "true or false", choices: ["true", "false"], stored: (value) => value };
+	return {
+		schema: lazily(() => z.boolean()),
+		wanted: "true or false",
+		choices: ["true", "false"],
+		stored: (value) => value,
+	};
 }
 
 function oneOf<T extends string>(values: readonly T[]): Kind<T> {
-	return { schema: z.enum(values), wanted: `one of ${values.join(", ")}`, choices: values, stored: (value) => value };
+	return {
+		schema: lazily(() => z.enum(values)),
+		wanted: `one of ${values.join(", ")}`,
+		choices: values,
+		stored: (value) => value,
+	};
 }
 
 function wholeNumber(most: number, choices: readonly number[]): Kind<number> {
 	return {
-		schema: z.int().check(z.minimum(0), z.maximum(most)),
+		schema: lazily(() => z.int().check(z.minimum(0), z.maximum(most))),
 		wanted: `a whole number from 0 to ${most}`,
 		choices: choices.map(String),
 		stored: (value) => value,
@@ -167,9 +178,12 @@ function wholeNumber(most: number, choices: readonly number[]): Kind<number> {
 
 /** Stored as text, kept in ms. A bare 0 needs no unit. */
 function duration(choices: readonly string[]): Kind<number> {
-	const inMs = z.transform((stored: string | 0) => durationIn(String(stored)) ?? Number.NaN);
 	return {
-		schema: z.pipe(z.pipe(z.union([z.string(), z.literal(0)]), inMs), z.number().check(z.maximum(FURTHEST_RESET_MS))),
+		schema: lazily(() => {
+			const inMs = z.transform((stored: string | 0) => durationIn(String(stored)) ?? Number.NaN);
+			const read = z.pipe(z.union([z.string(), z.literal(0)]), inMs);
+			return z.pipe(read, z.number().check(z.maximum(FURTHEST_RESET_MS)));
+		}),
 		wanted: "a duration such as 90s, 45 min or 1h30m",
 		choices,
 		stored: durationText,

@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import type { Budget, Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedPercent, boundedReset, boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
 import { parseJson } from "./json.ts";
+import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
 import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
 
@@ -12,71 +13,76 @@ const MONTH_MINUTES = 43_200;
 const MOST_ENTRIES = 4 * MOST_LIMITS;
 
 /** Each part of an answer is read by itself, so that an odd one loses only itself. */
-const anything = z.optional(z.unknown());
-const read = <T>(how: (value: unknown) => T) => z.pipe(anything, z.transform(how));
-const number = read(numberIn);
-const word = read((value) => boundedWord(typeof value === "string" ? value : undefined));
-const balance = read((value) => boundedWord(typeof value === "string" ? value : numberIn(value)?.toString()));
-const flag = read((value): boolean | undefined => {
-	if (typeof value === "boolean") return value;
-	return value === "true" || value === "false" ? value === "true" : undefined;
-});
+const schemas = lazily(() => {
+	const anything = z.optional(z.unknown());
+	const read = <T>(how: (value: unknown) => T) => z.pipe(anything, z.transform(how));
+	const number = read(numberIn);
+	const word = read((value) => boundedWord(typeof value === "string" ? value : undefined));
+	const balance = read((value) => boundedWord(typeof value === "string" ? value : numberIn(value)?.toString()));
+	const flag = read((value): boolean | undefined => {
+		if (typeof value === "boolean") return value;
+		return value === "true" || value === "false" ? value === "true" : undefined;
+	});
 
-const resetFields = { reset_at: anything, reset_after_seconds: anything };
-const windowSchema = lenient(z.object({ used_percent: number, limit_window_seconds: number, ...resetFields }));
-const limitSchema = lenient(
-	z.object({
-		allowed: flag,
-		limit_reached: flag,
-		primary_window: windowSchema,
-		secondary_window: windowSchema,
-		tertiary_window: windowSchema,
-	}),
-);
-const budgetSchema = lenient(
-	z.object({
-		limit: number,
-		used: number,
-		remaining: number,
-		used_percent: number,
-		remaining_percent: number,
-		...resetFields,
-	}),
-);
-const entrySchema = z.object({
-	limit_id: word,
-	limit_name: word,
-	metered_feature: word,
-	normal_model_slug: word,
-	rate_limit: limitSchema,
+	const resetFields = { reset_at: anything, reset_after_seconds: anything };
+	const windowSchema = lenient(z.object({ used_percent: number, limit_window_seconds: number, ...resetFields }));
+	const limitSchema = lenient(
+		z.object({
+			allowed: flag,
+			limit_reached: flag,
+			primary_window: windowSchema,
+			secondary_window: windowSchema,
+			tertiary_window: windowSchema,
+		}),
+	);
+	const budgetSchema = lenient(
+		z.object({
+			limit: number,
+			used: number,
+			remaining: number,
+			used_percent: number,
+			remaining_percent: number,
+			...resetFields,
+		}),
+	);
+	const entry = z.object({
+		limit_id: word,
+		limit_name: word,
+		metered_feature: word,
+		normal_model_slug: word,
+		rate_limit: limitSchema,
+	});
+	const body = z.object({
+		plan_type: word,
+		rate_limit: limitSchema,
+		additional_rate_limits: lenient(z.array(z.unknown())),
+		credits: lenient(z.object({ has_credits: flag, unlimited: flag, balance, overage_limit_reached: flag })),
+		spend_control: lenient(z.object({ reached: flag, individual_limit: budgetSchema })),
+		individual_limit: budgetSchema,
+		rate_limit_reset_credits: lenient(z.object({ available_count: number })),
+		rate_limit_reached_type: lenient(
+			z.union([
+				z.object({ type: word }),
+				z.pipe(
+					word,
+					z.transform((type: string | undefined) => ({ type })),
+				),
+			]),
+		),
+	});
+	/** A limit that is listed but does not limit anything. */
+	const oddLimit = z.object({ rate_limit: z.union([z.string(), z.number(), z.boolean(), z.array(z.unknown())]) });
+	return { body, entry, oddLimit };
 });
-type Entry = z.output<typeof entrySchema>;
-const bodySchema = z.object({
-	plan_type: word,
-	rate_limit: limitSchema,
-	additional_rate_limits: lenient(z.array(z.unknown())),
-	credits: lenient(z.object({ has_credits: flag, unlimited: flag, balance, overage_limit_reached: flag })),
-	spend_control: lenient(z.object({ reached: flag, individual_limit: budgetSchema })),
-	individual_limit: budgetSchema,
-	rate_limit_reset_credits: lenient(z.object({ available_count: number })),
-	rate_limit_reached_type: lenient(
-		z.union([
-			z.object({ type: word }),
-			z.pipe(
-				word,
-				z.transform((type: string | undefined) => ({ type })),
-			),
-		]),
-	),
-});
-type Body = z.output<typeof bodySchema>;
+type Entry = z.output<ReturnType<typeof schemas>["entry"]>;
+type Body = z.output<ReturnType<typeof schemas>["body"]>;
 
 /**
  * Reads an answer of the usage endpoint; undefined if none of it could be read. Times are epoch ms. `asksForReserve`: the
  * request asked for the reserve model, which is left out else.
  */
 export function usageFromBody(text: string, askedAt: number, asksForReserve = false): UsageSnapshot | undefined {
-	const body = parseJson(bodySchema, text);
+	const body = parseJson(schemas().body, text);
 	if (!body) return undefined;
 	const { rate_limit: general } = body;
 	const windows = windowsOf(general, askedAt);
@@ -86,7 +92,7 @@ export function usageFromBody(text: string, askedAt: number, asksForReserve = fa
 	const resetCredits = countOf(body.rate_limit_reset_credits?.available_count);
 	const budgets = budgetsOf(body, windows.length > 0, askedAt);
 	const credits = creditsOf(body);
-	const isGeneralOdd = !general && parseJson(ODD_LIMIT, text) !== undefined;
+	const isGeneralOdd = !general && parseJson(schemas().oddLimit, text) !== undefined;
 	const isEmpty = body.plan_type === undefined && limits.length === 0 && budgets.length === 0 && !credits;
 	// An answer without a limit is valid, but one of which nothing could be read says nothing about limits either.
 	if (isGeneralOdd && isEmpty) return undefined;
@@ -107,9 +113,6 @@ export function usageFromBody(text: string, askedAt: number, asksForReserve = fa
 	};
 }
 
-/** A limit that is listed but does not limit anything. */
-const ODD_LIMIT = z.object({ rate_limit: z.union([z.string(), z.number(), z.boolean(), z.array(z.unknown())]) });
-
 function windowsOf(limit: Body["rate_limit"], askedAt: number): UsageWindow[] {
 	return [limit?.primary_window, limit?.secondary_window, limit?.tertiary_window].flatMap((window) => {
 		if (!window) return [];
@@ -121,7 +124,7 @@ function windowsOf(limit: Body["rate_limit"], askedAt: number): UsageWindow[] {
 }
 
 function entriesOf({ additional_rate_limits: entries = [] }: Body): readonly Entry[] {
-	return entries.slice(0, MOST_ENTRIES).flatMap((entry) => entrySchema.safeParse(entry).data ?? []);
+	return entries.slice(0, MOST_ENTRIES).flatMap((entry) => schemas().entry.safeParse(entry).data ?? []);
 }
 
 function limitsOf(entries: readonly Entry[], askedAt: number): [string, MeteredLimit][] {

@@ -3,8 +3,15 @@ import type { Credentials } from "../../core/credentials.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock, Redeemer, Redemption } from "../../core/ports.ts";
 import { freshness, resetCreditsOf } from "../../core/quota.ts";
-import { knownCredits, type ResetCreditList, redeemFactsOf } from "../../core/reset-credit-list.ts";
-import { bestFirst, type Redeemable, redeemable, unexpired } from "../../core/reset-credits.ts";
+import type { ResetCreditList } from "../../core/reset-credit-list.ts";
+import {
+	bestFirst,
+	knownCredits,
+	type Redeemable,
+	redeemable,
+	redeemFactsOf,
+	unexpired,
+} from "../../core/reset-credits.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import {

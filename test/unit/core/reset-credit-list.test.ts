@@ -1,8 +1,8 @@
 import { beforeEach, expect, it } from "vitest";
 import { createPool } from "../../../src/core/pool.ts";
 import type { AccountStatus } from "../../../src/core/ports.ts";
-import { createResetCreditList, knownCredits } from "../../../src/core/reset-credit-list.ts";
-import type { ResetCredit } from "../../../src/core/reset-credits.ts";
+import { createResetCreditList } from "../../../src/core/reset-credit-list.ts";
+import { knownCredits, type ResetCredit } from "../../../src/core/reset-credits.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import {
 	aClock,

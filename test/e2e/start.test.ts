@@ -1,0 +1,65 @@
+import { cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join, sep } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { z } from "zod";
+import { bundle } from "../../scripts/bundle.ts";
+import { repositoryRoot } from "../support/hosts.ts";
+import { createBenchOnAnyHost } from "./support.ts";
+
+/**
+ * What a start of the package reads, as counts, which no busy machine changes. Each bound is the figure of today and a
+ * little more: a change that passes it
+ * moves what few people use behind an `await import()`.
+ */
+const MOST_MODULES = 161;
+const MOST_KIB = 575;
+const MOST_CALLS = 260;
+
+/** Only for those who have reset credits, sign in, or give a command. */
+const LATE = ["core/redeemer", "core/reset-credit-list", "platform/reset-credits-api", "features/index", "pi/help"];
+
+let folder: string;
+let dist: string;
+beforeAll(async () => {
+	folder = mkdtempSync(join(realpathSync(tmpdir()), "start-"));
+	dist = join(folder, "dist");
+	await bundle(dist);
+	cpSync(join(repositoryRoot, "index.ts"), join(folder, "index.ts"));
+	writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const startFile = () => readdirSync(dist).find((name) => /^start-.*\.cjs$/.test(name)) ?? "";
+
+it("has only what a start and a request need in the file that every start reads", () => {
+	const map = z.object({ sources: z.array(z.string()) });
+	const { sources } = map.parse(JSON.parse(readFileSync(join(dist, `${startFile()}.map`), "utf8")));
+
+	expect(sources.filter((path) => LATE.some((late) => path.endsWith(`src/${late}.ts`)))).toEqual([]);
+	expect(sources.length).toBeLessThanOrEqual(MOST_MODULES);
+	expect(statSync(join(dist, startFile())).size / 1024).toBeLessThanOrEqual(MOST_KIB);
+});
+
+it("loads no other file, and calls the disk no more often than today, up to the end of a first answer", async () => {
+	const bench = await createBenchOnAnyHost({ accounts: ["a", "b", "c"] });
+	const report = join(folder, "report.json");
+	const { code, stderr } = await bench.print("hi", ["--no-tools", "--no-session"], {
+		extension: join(folder, "index.ts"),
+		env: {
+			NODE_OPTIONS: `--import ${join(repositoryRoot, "test/support/preload/our-files.mjs")}`,
+			OUR_FILES_BUNDLE: dist + sep,
+			OUR_FILES_REPORT: report,
+		},
+	});
+
+	expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+	const shape = z.object({ loaded: z.array(z.string()), calls: z.record(z.string(), z.number()) });
+	const { loaded, calls } = shape.parse(JSON.parse(readFileSync(report, "utf8")));
+	const names = loaded.map((path) => basename(path).replace(/-[\w-]{8}\.cjs$/, ".cjs"));
+	expect(names.sort()).toEqual(["host.cjs", "multicodex.cjs", "rolldown-runtime.cjs", "start.cjs"]);
+	const total = Object.values(calls).reduce((sum, each) => sum + each, 0);
+	// Fewer would say that calls are no longer seen.
+	expect(total).toBeGreaterThan(20);
+	expect(total, JSON.stringify(calls)).toBeLessThanOrEqual(MOST_CALLS);
+});
