@@ -119,8 +119,8 @@ function areCapped({ capped = 0, total }: Exhaustion): string {
 function waysPastCaps(capped: number): string {
 	if (capped === 0) return "";
 	return capped === 1
-		? "/multicodex cap shows it, /multicodex cap off lifts it."
-		: "/multicodex cap shows them, /multicodex cap off lifts them.";
+		? "/multicodex cap shows it, /multicodex cap off lifts every cap."
+		: "/multicodex cap shows them, /multicodex cap off lifts every cap.";
 }
 
 function firstReset({ readyAt, total, guessed }: Exhaustion, now: number): string {

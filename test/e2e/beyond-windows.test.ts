@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { showSchema } from "../../src/pi/json-schemas.ts";
 import { usageAnswers } from "../support/fake-codex/index.ts";
+import { NEWEST_HOST, OLDEST_HOST } from "../support/hosts.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { wide } from "../support/tiers.ts";
 import { type Bench, createBench, createBenchOnAnyHost, until } from "./support.ts";
@@ -124,3 +125,32 @@ wide("a spent window without credits still rests the only account", async () => 
 	expect((await bench.print("say hi")).stderr).toMatch(/^Codex quota exceeded\. It resets in /);
 	expect(bench.asked()).toEqual([]);
 });
+
+wide.each([OLDEST_HOST, NEWEST_HOST])(
+	"a yes to bought credits for one turn covers no summary that is asked for after it: %s",
+	async (host) => {
+		const quota = { fiveHour: { usedPercent: 10 }, week: { usedPercent: 100 } };
+		const credits = { hasCredits: true, balance: "12" };
+		const bench = await createBench({
+			host,
+			accounts: [{ name: "rich", quota, credits }, "b"],
+			settings: {
+				...SSE,
+				compaction: { keepRecentTokens: 1, reserveTokens: 100 },
+				"pi-multicodex": { rotation: { maxWait: "0s" }, beyond: { credits: "ask", reserve: "never" } },
+			},
+		});
+		bench.codex.account("b").setQuota(quota);
+		const rpc = bench.rpc();
+		await refreshed(rpc);
+		let questions = 0;
+		rpc.answerDialogs(({ options }) => {
+			questions += 1;
+			return options.find((option) => option.includes(questions === 1 ? "bought credits" : "Stop"));
+		});
+		expect((await rpc.prompt(`one ${"word ".repeat(500)}`)).text).toBe("OK from rich #1");
+		await expect(rpc.command("compact")).rejects.toThrow(/Codex quota exceeded/);
+		expect(questions).toBe(2);
+		expect(bench.asked()).toEqual(["rich"]);
+	},
+);

@@ -233,7 +233,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	}),
 	"cap-account-gone": ({ account, detail = "" }) => ({
 		text: `A cap on the ${windowLabel(detail)} limit of ${account} is stored, which is not in the pool.`,
-		advice: "Take it out of caps in settings.json, or /multicodex cap off",
+		advice: "Take it out of caps in settings.json; /multicodex cap off ends every cap.",
 	}),
 	defects: ({ subject, figure = 0 }) => ({
 		text: `${subject} holds ${plural(figure, "defect")} of pi-multicodex itself.`,

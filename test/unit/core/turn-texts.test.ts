@@ -125,10 +125,10 @@ describe("the end of a turn that caps or an account set keep from other accounts
 
 	it("says that a cap holds, and the command that lifts it", () => {
 		expect(exhausted({ total: 2, capped: 2, readyAt })).toMatch(
-			/^A cap holds on all 2 accounts\. First one resets in 42m \(.*\)\. \/multicodex cap shows them, \/multicodex cap off lifts them\. /,
+			/^A cap holds on all 2 accounts\. First one resets in 42m \(.*\)\. \/multicodex cap shows them, \/multicodex cap off lifts every cap\. /,
 		);
 		expect(exhausted({ total: 1, capped: 1, readyAt })).toMatch(
-			/^A cap holds on the Codex account\. It resets in 42m \(.*\)\. \/multicodex cap shows it, \/multicodex cap off lifts it\. /,
+			/^A cap holds on the Codex account\. It resets in 42m \(.*\)\. \/multicodex cap shows it, \/multicodex cap off lifts every cap\. /,
 		);
 		expect(exhausted({ total: 3, cooling: 1, capped: 1, needsLogin: 1, readyAt })).toMatch(
 			/^Codex quota exceeded on 1 account\. A cap holds on 1 account\. First one .*1 account is signed out\. \/multicodex cap/,
