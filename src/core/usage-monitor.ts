@@ -109,6 +109,8 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 			const request = { baseUrl: base, access, workspaceId, ...(asksReserve && { withReserveModel: true }) };
 			const usage = await usageApi.fetch(request, signal);
 			pool.noteUsage(id, usage);
+			// The answer may set the cooldown anew: it is no refusal that came after the question.
+			if (asksReserve) state.updateSoon(id, (status) => ({ ...status, reserveAskedAt: clock.now() }));
 			// Clear the last error: it would be shown beside the account until that serves.
 			if (state.status(id).usageFailures) {
 				state.updateSoon(id, (status) => ({ ...status, usageFailures: undefined, usageError: undefined }));

@@ -3,6 +3,7 @@ import type { Account } from "../../../src/core/account.ts";
 import type { Caps } from "../../../src/core/caps.ts";
 import { createPool, type Pool } from "../../../src/core/pool.ts";
 import type { AccountStatus, StateStore, UsageRequest } from "../../../src/core/ports.ts";
+import { isReserveUnknown } from "../../../src/core/reserve-model.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../../src/core/usage.ts";
 import { createUsageMonitor, type UsageMonitor } from "../../../src/core/usage-monitor.ts";
@@ -112,6 +113,19 @@ describe("usage", () => {
 		mayUseReserveModel = false;
 		await monitor.ask("a");
 		expect(asked).toEqual([{ baseUrl: BASE, access: "access-a", workspaceId: "acct-a" }]);
+	});
+
+	it("is asked for with the reserve model once where the answer begins the cooldown", async () => {
+		const account = anAccount("a");
+		const windows = [{ usedPercent: 100, windowMinutes: 300, resetsAt: NOW + 3 * HOUR_MS }];
+		open({ a: { usage: aSnapshot({ windows }) } }, account);
+		answer = async () => {
+			clock.at += 200;
+			return aSnapshot({ source: "api", capturedAt: NOW, windows });
+		};
+		await monitor.ask("a");
+		expect(state.status("a").cooldowns.map(({ setAt }) => setAt)).toContain(NOW + 200);
+		expect(isReserveUnknown(account, state.status("a"), clock.at)).toBe(false);
 	});
 
 	it("is asked for only by the person while everything is switched off", async () => {
