@@ -1,7 +1,7 @@
 import { isAbsolute } from "node:path";
 import * as z from "zod/mini";
 import { type AccountSets, EVERYWHERE } from "../core/account-sets.ts";
-import { type Caps, type Floors, windowCalled } from "../core/caps.ts";
+import { CAPPABLE_WINDOWS, type Caps, type Floors, windowCalled } from "../core/caps.ts";
 import { lazily } from "./lazily.ts";
 
 /** Reports a value of the file that is not what it must be, and what holds in its place. */
@@ -39,9 +39,12 @@ export function capsIn(stored: unknown, name: string, complain: Complain): Caps 
 
 function floorsIn(stored: unknown, name: string, complain: Complain): Floors {
 	const group = groupSchema().safeParse(stored).data;
-	if (!group) complain(name, CAPS_WANTED, "an account whose caps cannot be read has none");
+	if (!group) {
+		complain(name, CAPS_WANTED, "an account whose caps cannot be read stays unused");
+		return Object.fromEntries(CAPPABLE_WINDOWS.map((typed) => [windowCalled(typed) ?? typed, ALL_OF_IT]));
+	}
 	const floors = new Map<string, number>();
-	for (const [typed, value] of Object.entries(group ?? {})) {
+	for (const [typed, value] of Object.entries(group)) {
 		const window = windowCalled(typed);
 		const floor = percentSchema().safeParse(value).data ?? ALL_OF_IT;
 		if (window === undefined) complain(name, CAPS_WANTED, "a window that does not exist is passed over");

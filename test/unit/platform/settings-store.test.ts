@@ -601,7 +601,7 @@ describe("caps and account sets in the file", () => {
 		[{ "7d": null }, { "7d": 100 }, /keeps its account unused/],
 		[{ "7d": -5 }, { "7d": 0 }, /a cap of 0 or less is no cap/],
 		[{ fortnight: 20 }, { fortnight: 20 }, /a window that does not exist is passed over/],
-		["20", {}, /whose caps cannot be read has none/],
+		["20", { "5h": 100, "7d": 100, "30d": 100, "1d": 100 }, /whose caps cannot be read stays unused/],
 	])("take %j, and say what is wrong with it", (stored, floors, problem) => {
 		expect(read({ caps: { [ID]: stored } }).caps).toEqual({ [ID]: floors });
 		expect(problems.map((text) => problem?.test(text))).toEqual(problem ? [true] : []);
