@@ -1,26 +1,18 @@
 import { identityOf } from "../../src/platform/jwt.ts";
 import { type AgentDir, createAgentDir } from "../support/agent-dir.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
-import { type Host, prepareHost } from "../support/hosts.ts";
+import { type Host, hostNames, prepareHost } from "../support/hosts.ts";
 import { runPi } from "../support/pi.ts";
+import { keep, line, median, option } from "./options.ts";
 
 /**
- * What the extension costs and saves, each figure against plain pi 0.73.1 in the same run. Machines differ and are
- * shared: read the ratios, not the milliseconds.
+ * What a rotation takes on each host, against what plain pi does with the same refusal in the same run. Machines differ
+ * and are shared: read the ratios, not the milliseconds. `--host 1.6.0`, `--rounds 7`, `--json <file>`.
  */
 
-const ROUNDS = 7;
+const ROUNDS = Number(option("rounds") ?? 7);
 const HOUR_MS = 3_600_000;
 const ARGUMENTS = ["-p", "--no-tools", "--no-session", "say hi"];
-
-function median(values: readonly number[]): number {
-	const sorted = [...values].sort((a, b) => a - b);
-	return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-function line(name: string, text: string): void {
-	process.stdout.write(`${name.padEnd(52)} ${text}\n`);
-}
 
 /** An agent directory with pi's own login, and every other account of the backend in our file. */
 function agentDirFor(codex: FakeCodex): AgentDir {
@@ -42,25 +34,17 @@ async function timed(host: Host, dir: AgentDir, codex: FakeCodex, extension: boo
 	return ms;
 }
 
-/** A whole `pi -p` with a healthy answer, with and without us, in turn. */
-async function costOfBeingThere(host: Host): Promise<void> {
-	const codex = await startFakeCodex({ accounts: ["a", "b", "c"] });
-	const dir = agentDirFor(codex);
-	const pairs: { plain: number; ours: number }[] = [];
-	await timed(host, dir, codex, true);
-	for (let round = 0; round < ROUNDS; round += 1) {
-		const plain = await timed(host, dir, codex, false);
-		pairs.push({ plain, ours: await timed(host, dir, codex, true) });
-	}
-	await codex.close();
-	dir.remove();
-	const ratio = median(pairs.map(({ plain, ours }) => ours / plain));
-	const milliseconds = median(pairs.map(({ plain, ours }) => ours - plain));
-	line("healthy `pi -p`, with us / plain", `${ratio.toFixed(2)} (${milliseconds.toFixed(0)} ms more)`);
+/** Of one host, ms. */
+interface Figures {
+	readonly host: string;
+	readonly gaps: readonly number[];
+	readonly gapMs: number;
+	readonly plainMs: number;
+	readonly plainRequests: number;
 }
 
 /** From the end of a 429 to the next account's request, against what plain pi does with the same 429. */
-async function timeToRotate(host: Host): Promise<void> {
+async function timeToRotate(host: Host): Promise<Figures> {
 	const gaps: number[] = [];
 	for (let round = 0; round < ROUNDS; round += 1) {
 		const codex = await startFakeCodex({ accounts: ["a", "b"] });
@@ -82,11 +66,14 @@ async function timeToRotate(host: Host): Promise<void> {
 	const plainMs = (requests.at(-1)?.at ?? 0) - (requests[0]?.at ?? 0);
 	await codex.close();
 	dir.remove();
-	line("429 to the next account's request, median", `${median(gaps)} ms`);
-	line("the same 429 in plain pi: time lost on one account", `${plainMs} ms, ${requests.length} requests`);
-	line("ratio", (plainMs / Math.max(1, median(gaps))).toFixed(0));
+	const gapMs = median(gaps);
+	line(`pi ${host.name}: 429 to the next account's request`, `${gapMs} ms, median of ${gaps.length}`);
+	line(`pi ${host.name}: the same 429 in plain pi`, `${plainMs} ms on one account, ${requests.length} requests`);
+	return { host: host.name, gaps, gapMs, plainMs, plainRequests: requests.length };
 }
 
-const host = await prepareHost("0.73.1");
-await costOfBeingThere(host);
-await timeToRotate(host);
+const figures: Figures[] = [];
+for (const name of hostNames.filter((each) => each === (option("host") ?? each))) {
+	figures.push(await timeToRotate(await prepareHost(name)));
+}
+keep({ figures });

@@ -7,6 +7,7 @@ import { startFakeCodex } from "../support/fake-codex/index.ts";
 import { type HostName, prepareHost, repositoryRoot } from "../support/hosts.ts";
 import { packRepository, unpack } from "../support/packed.ts";
 import { runPi } from "../support/pi.ts";
+import { median } from "./options.ts";
 
 /**
  * What a start costs: processor time of a whole `pi -p` with a healthy answer, plain and with each of three extensions,
@@ -26,11 +27,6 @@ export interface StartCost {
 	/** To plain pi in the same round. */
 	readonly ratio: number;
 	readonly rounds: readonly number[];
-}
-
-function median(values: readonly number[]): number {
-	const sorted = [...values].sort((a, b) => a - b);
-	return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
 /** Measures every variant on `name`, `rounds` times each. */

@@ -1,18 +1,13 @@
-import { writeFileSync } from "node:fs";
+import { keep, option } from "./options.ts";
 import { measureStart, type StartCost } from "./start-up.ts";
 
 /**
  * Prints what a start costs on each host; `--rounds 7`, `--host 1.6.0`, `--kind warm`, `--json <file>` for every
  * figure.
  */
-const given = (name: string) => {
-	const at = process.argv.indexOf(`--${name}`);
-	return at < 0 ? undefined : process.argv[at + 1];
-};
-const rounds = Number(given("rounds") ?? 7);
-const host = given("host");
-const kinds = (["warm", "cold"] as const).filter((kind) => kind === (given("kind") ?? kind));
-const file = given("json");
+const rounds = Number(option("rounds") ?? 7);
+const host = option("host");
+const kinds = (["warm", "cold"] as const).filter((kind) => kind === (option("kind") ?? kind));
 
 const all: StartCost[] = [];
 for (const name of host === undefined ? ["0.73.1", "0.87.1", "1.6.0"] : [host]) {
@@ -25,5 +20,4 @@ for (const name of host === undefined ? ["0.73.1", "0.87.1", "1.6.0"] : [host]) 
 		all.push(...costs);
 	}
 }
-if (file !== undefined)
-	writeFileSync(file, `${JSON.stringify({ rounds, node: process.version, costs: all }, undefined, "\t")}\n`);
+keep({ rounds, costs: all });
