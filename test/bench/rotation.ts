@@ -68,7 +68,7 @@ async function timeToRotate(host: Host): Promise<Figures> {
 	dir.remove();
 	const gapMs = median(gaps);
 	line(`pi ${host.name}: 429 to the next account's request`, `${gapMs} ms, median of ${gaps.length}`);
-	line(`pi ${host.name}: the same 429 in plain pi`, `${plainMs} ms on one account, ${requests.length} requests`);
+	line(`pi ${host.name}: the same 429 in plain pi`, `no answer, ${requests.length} requests in ${plainMs} ms`);
 	return { host: host.name, gaps, gapMs, plainMs, plainRequests: requests.length };
 }
 
