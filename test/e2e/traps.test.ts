@@ -167,8 +167,8 @@ it("keeps what it renewed when pi, which still remembers the old login, stores a
 	await terminal.press("enter");
 	await expect.poll(() => bench.dir.read("auth.json"), { timeout: 10_000 }).toContain("key-of-groq");
 
+	await terminal.waitForText("Saved API key for Groq");
 	expect(loginOfPi(bench)).toEqual(renewed);
-	await terminal.submit(`/model openai-codex/${bench.host.model}`);
 	await terminal.submit("say hi");
 	await terminal.waitForText("OK from a #2");
 	expect(bench.codex.tokenRequests()).toHaveLength(1);
