@@ -21,7 +21,7 @@ const createSseBench = (options: BenchOptions = {}) =>
 	createBenchOnAnyHost({ ...options, settings: { transport: "sse", ...options.settings } });
 
 /** The countdown that the footer shows while a request waits. */
-const WAITING = /^codex waiting · \w+ back \d\d:\d\d \(\d+s\)$/;
+const WAITING = /^codex waiting · \w+ back (?:\w{3} )?\d\d:\d\d \(\d+s\)$/;
 
 function isWaiting(rpc: Rpc): boolean {
 	return WAITING.test(stripVTControlCharacters(rpc.status("multicodex") ?? ""));

@@ -158,12 +158,16 @@ it("the footer counts down while a request waits, and names the next account aft
 	await terminal.ready();
 	await terminal.submit("say hi");
 	const seconds = (screen: string) =>
-		Number(/^codex waiting · work back \d\d:\d\d \((\d\d)s\) · esc ends the wait$/.exec(footerOf(screen))?.[1]);
+		Number(
+			/^codex waiting · work back (?:\w{3} )?\d\d:\d\d \((\d\d)s\) · esc ends the wait$/.exec(footerOf(screen))?.[1],
+		);
 	const first = seconds(await terminal.waitForScreen((screen) => seconds(screen) > 0));
 	await terminal.waitForScreen((screen) => seconds(screen) === first - 1);
 	await terminal.waitForScreen((screen) => seconds(screen) === first - 2);
 	await terminal.press("escape");
-	await terminal.waitForScreen((screen) => /^codex 0\/1 ready · work back \d\d:\d\d \(<1m\)$/.test(footerOf(screen)));
+	await terminal.waitForScreen((screen) =>
+		/^codex 0\/1 ready · work back (?:\w{3} )?\d\d:\d\d \(<1m\)$/.test(footerOf(screen)),
+	);
 });
 
 describe(`the figures of pi ${NEWEST_HOST} over a WebSocket, whose answers say nothing of usage`, () => {

@@ -43,7 +43,7 @@ describe.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
 		it("waits for it rather than take what another session needs, and goes on where it was", async () => {
 			const { bench, mine } = await crowdedBench(host, "1m", 8000);
 			await waits(mine);
-			expect(footer(mine)).toMatch(/^codex waiting for room · a back \d\d:\d\d \(\ds\)$/);
+			expect(footer(mine)).toMatch(/^codex waiting for room · a back (?:\w{3} )?\d\d:\d\d \(\ds\)$/);
 			await mine.send("/multicodex why");
 			expect(mine.notifications.at(-1)?.message).toMatch(
 				/^No account has room before .*\n- a +out of quota [\s\S]*\n- b +kept for its 1 live session$/,
