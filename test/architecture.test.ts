@@ -200,6 +200,17 @@ describe("the architecture", () => {
 	});
 });
 
+it("no comment is wider than 120 columns", () => {
+	const comments = [...productSources()].flatMap(([path, text]) =>
+		text
+			.split("\n")
+			.map((line) => line.replaceAll("\t", "  "))
+			.filter((line) => /^ *(?:\/\/|\/?\*)/.test(line) && line.length > 120)
+			.map((line) => `${path}: ${line.trim()}`),
+	);
+	expect(comments).toEqual([]);
+});
+
 describe("the code map", () => {
 	const map = readFileSync(join(repositoryRoot, "AGENTS.md"), "utf8");
 	const folders = ["core", "platform", "pi", "ui-kit"];

@@ -62,8 +62,10 @@ describe("the README", () => {
 		expect(there.filter((page) => !linked.includes(page))).toEqual([]);
 	});
 
-	it("has no line of prose over 120 columns, and neither has the manual", () => {
-		const prose = pages
+	it("has no line of prose over 120 columns, and neither have the manual, the code map and the changelog", () => {
+		const files = ["AGENTS.md", "CHANGELOG.md"].map((name) => readFileSync(join(repositoryRoot, name), "utf8"));
+		const prose = [pages, ...files]
+			.join("\n")
 			.replace(/^```[\s\S]*?^```/gm, "")
 			.split("\n")
 			.filter((line) => !line.trimStart().startsWith("|"));

@@ -62,9 +62,9 @@ export interface RouteFacts {
 }
 
 /**
- * The link that serves a request; undefined for the pool, which also gets what no link can serve: its loop has the words
- * for that. A turn goes on where it is. Between two turns the pool comes first, except for one that no person has begun
- * and whose cache is at a link that costs nothing.
+ * The link that serves a request; undefined for the pool, which also gets what no link can serve: its loop has the
+ * words for that. A turn goes on where it is. Between two turns the pool comes first, except for one that no person has
+ * begun and whose cache is at a link that costs nothing.
  */
 export function linkFor({ reason, isMidTurn, current, isPoolOpen, links }: RouteFacts): Link | undefined {
 	const open = links.filter(({ obstacle }) => obstacle === undefined);

@@ -154,8 +154,8 @@ export type PoolEvent =
 	/** A reset credit of an account was redeemed, or could not be. */
 	| { readonly type: "redeemed"; readonly account: Account; readonly outcome: Redemption["kind"] }
 	/**
-	 * No account can serve, and a link of the chain does from here on. `from`: the link before it. `back`: the account that
-	 * is back first, epoch ms.
+	 * No account can serve, and a link of the chain does from here on. `from`: the link before it. `back`: the account
+	 * that is back first, epoch ms.
 	 */
 	| {
 			readonly type: "chain-serves";

@@ -169,7 +169,10 @@ function resetOffers(plan: Plan, { resetCredits, isAgreed }: LadderFacts): reado
 	return best ? [{ rung: best, consent: isAgreed(best) ? "given" : "ask", canBeRemembered: false }] : [];
 }
 
-/** Being listed is the consent in a session that uses the chain. The chain is for a pool that is out, not for a model that no account may use. */
+/**
+ * Being listed is the consent in a session that uses the chain. The chain is for a pool that is out, not for a model
+ * that no account may use.
+ */
 function chainOffers(plan: Plan, { chain, patienceMs, isAgreed }: LadderFacts): readonly Offer[] {
 	const isBackSoon = plan.waitUntil !== undefined && plan.waitUntil - plan.now <= patienceMs;
 	const isAnyAway = plan.gated.some((gated) => isUsable(gated) && !isOfModelAlone(gated));

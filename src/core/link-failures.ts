@@ -63,8 +63,8 @@ export function failureIn(words: string): ReadFailure {
 /** The failures of links, as this process has met them. */
 export interface LinkFailures {
 	/**
-	 * Takes note that `link` has failed; what closes it, or undefined where it may be asked again at once. `markNow` tells
-	 * the credentials that it failed with from later ones.
+	 * Takes note that `link` has failed; what closes it, or undefined where it may be asked again at once. `markNow`
+	 * tells the credentials that it failed with from later ones.
 	 */
 	failed(link: string, failure: ReadFailure, markNow: () => string | undefined): Closure | undefined;
 	/** Takes note that `link` has answered. */

@@ -73,8 +73,8 @@ export function createPiLoginSync({
 	};
 
 	/**
-	 * The pi that holds its sign-in is one of another directory, and has not run since the token expired. Only a later one
-	 * takes its place: an earlier one would leave us with theirs, which is not ours to spend.
+	 * The pi that holds its sign-in is one of another directory, and has not run since the token expired. Only a later
+	 * one takes its place: an earlier one would leave us with theirs, which is not ours to spend.
 	 */
 	const isOverElsewhere = ({ linkedElsewhere, credential }: Account, { access }: Credential) =>
 		linkedElsewhere === true &&

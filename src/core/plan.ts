@@ -80,8 +80,8 @@ export interface Gated {
 	readonly usage: UsageSnapshot | undefined;
 	readonly gate: Gate;
 	/**
-	 * When it can serve again, epoch ms: the present for one that is crowded, undefined while it needs a person, or has no
-	 * known end.
+	 * When it can serve again, epoch ms: the present for one that is crowded, undefined while it needs a person, or has
+	 * no known end.
 	 */
 	readonly readyAt: number | undefined;
 	/** The cooldowns that keep it out. */

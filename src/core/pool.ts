@@ -47,8 +47,8 @@ export interface Pool {
 	releaseLease(sessionId: SessionId | undefined): void;
 	pinned(): AccountId | undefined;
 	/**
-	 * Pins an account for all sessions on this machine; undefined ends it. With `belowCapUntil`, epoch ms, the person wants
-	 * it used below its caps until then.
+	 * Pins an account for all sessions on this machine; undefined ends it. With `belowCapUntil`, epoch ms, the person
+	 * wants it used below its caps until then.
 	 */
 	pin(id: AccountId | undefined, belowCapUntil?: number): Promise<void>;
 	/**

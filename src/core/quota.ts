@@ -131,8 +131,8 @@ export function windowName(minutes: number): string {
 }
 
 /**
- * The remaining part of a quota in percent, 0..100; all of a window once its reset has passed. Undefined where it has no
- * size to compare with: credits with a balance, a reserve model without windows.
+ * The remaining part of a quota in percent, 0..100; all of a window once its reset has passed. Undefined where it has
+ * no size to compare with: credits with a balance, a reserve model without windows.
  */
 export function remaining(quota: UsageWindow, now: number): number;
 export function remaining(quota: Quota, now: number): number | undefined;

@@ -60,7 +60,7 @@ export function createRedemptionClaims({ state, processes, clock, newKey }: Deps
 	const claim: RedemptionClaims["claim"] = async (id, credit, isAllowed) => {
 		const own = { at: clock.now(), holder: processes.own(), uptime: processes.uptime() };
 		const freshKey = newKey();
-		// An unanswered redemption comes before any other: whoever made it had the person's yes for it.
+		// An unanswered redemption comes before any other: the process that made it had the person's yes.
 		const noteAfter = ({ redemption }: AccountStatus): RedemptionNote => {
 			const isOpen = redemption !== undefined && redemption.end === undefined;
 			const { creditId, key } = isOpen ? redemption : { creditId: credit.id, key: freshKey };

@@ -42,7 +42,9 @@ export function reserveModelIn(scope: CooldownScope, usage: UsageSnapshot | unde
 	return reserve && reserveScope(reserve) === scope ? reserve : undefined;
 }
 
-/** The included quota of the account is used up, as far as is known. Only then does it have a reserve model to offer. */
+/**
+ * The included quota of the account is used up, as far as is known. Only then does it have a reserve model to offer.
+ */
 export function isIncludedSpent({ cooldowns, usage }: Known, now: number): boolean {
 	if (usage && isSpent(usage, now)) return true;
 	return activeCooldowns(cooldowns, now).some((cooldown) => cooldown.scope === "account" && isOfQuota(cooldown));
@@ -99,7 +101,9 @@ function tokensOf({ messages }: Context): number {
 	return answers.findLast((tokens) => tokens > 0) ?? 0;
 }
 
-/** Without a refusal to tell when it ran out, a spent account is asked about its reserve model no more often than this. */
+/**
+ * Without a refusal to tell when it ran out, a spent account is asked about its reserve model no more often than this.
+ */
 const ASK_AGAIN_MS = 15 * 60_000;
 
 /**

@@ -68,7 +68,9 @@ export interface BeyondSettings {
 	readonly credits: CreditsConsent;
 	/** Stored as `beyond.reserve`. */
 	readonly reserveModel: ReserveModelConsent;
-	/** Models that serve one after the other while no account can, each as `provider/model`. Being listed is the consent. */
+	/**
+	 * Models that serve one after the other while no account can, each as `provider/model`. Being listed is the consent.
+	 */
 	readonly chain: readonly string[];
 }
 

@@ -165,7 +165,9 @@ export const whySchema = z.strictObject({
 			terms: z.array(z.strictObject({ name: z.string(), value: z.number().nullable(), text: z.string() })),
 		}),
 	),
-	/** What may serve beyond included quota, in order; left out where there is nothing. `ask`: after a yes of the person. */
+	/**
+	 * What may serve beyond included quota, in order; left out where there is nothing. `ask`: after a yes of the person.
+	 */
 	beyond: z
 		.array(
 			z.strictObject({

@@ -208,7 +208,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 			tell(given, stray.level, stray.text);
 			return { action: "handled" };
 		}
-		// What is said in mid-turn belongs to that turn.
+		// A message in mid-turn belongs to that turn.
 		if (given.isIdle()) {
 			isPrompted = true;
 			beginTurn();

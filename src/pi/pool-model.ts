@@ -40,8 +40,8 @@ export interface PoolModel extends ChainRoute {
 	/** False on hosts without virtual models. */
 	readonly isAvailable: boolean;
 	/**
-	 * Registers it once a chain is set, and takes it away with the chain's end, or while the person has switched us off: a
-	 * session that is on it then goes on with its Codex model.
+	 * Registers it once a chain is set, and takes it away with the chain's end, or while the person has switched us off:
+	 * a session that is on it then goes on with its Codex model.
 	 */
 	keep(ctx: ExtensionContext | undefined): Promise<void>;
 	/** Begins a session. */

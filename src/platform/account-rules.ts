@@ -27,8 +27,8 @@ const SETS_WANTED = "lists of account ids by absolute folder";
 const ALL_OF_IT = 100;
 
 /**
- * Reads caps as they are stored. One that is no percentage of that kind keeps its account unused: a cap is never lost by
- * a slip of the keys.
+ * Reads caps as they are stored. One that is no percentage of that kind keeps its account unused: a cap is never lost
+ * by a slip of the keys.
  */
 export function capsIn(stored: unknown, name: string, complain: Complain): Caps {
 	if (stored === undefined) return {};

@@ -115,7 +115,8 @@ function outcomeOf({ ok, status }: Response, body: string): RefreshOutcome {
 	const over = codes.find((code) => SIGN_IN_AGAIN.has(code));
 	if (over) return { kind: "refused", code: over, closed: false };
 	if (ok) return { kind: "unknown", reason };
-	// An unknown code may quote anything, the token included, so it is not passed on. It may be that of a gateway between.
+	// An unknown code may quote anything, the token included, so it is not passed on. It may be that of a gateway
+	// between.
 	const mayBeFinal = (status === 400 || status === 401) && isSpoken(body);
 	return { kind: "unavailable", reason, ...(mayBeFinal ? { mayBeFinal } : {}) };
 }

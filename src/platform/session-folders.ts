@@ -32,8 +32,8 @@ interface Deps {
 const REGISTRY = Symbol.for("pi-multicodex.session-folders");
 
 /**
- * Finds sets by the folder of the session. Nothing is read of a folder before there is a set. A request whose session is
- * not known may be of any that is: it is bound to the sets of all, and without one to that of the process.
+ * Finds sets by the folder of the session. Nothing is read of a folder before there is a set. A request whose session
+ * is not known may be of any that is: it is bound to the sets of all, and without one to that of the process.
  */
 export function createSessionFolders({ sets, processFolder, registry = sharedRegistry() }: Deps): SessionFolders {
 	let own: SessionId | undefined;

@@ -310,8 +310,8 @@ export function readDocument<S extends JsonSchema>(bytes: string, format: Docume
 }
 
 /**
- * Renames a broken file, beside `path`, and returns its new path. The caller holds its lock, which others may have taken
- * for stale: a file without the signature `seen` is one that they have written, and stays.
+ * Renames a broken file, beside `path`, and returns its new path. The caller holds its lock, which others may have
+ * taken for stale: a file without the signature `seen` is one that they have written, and stays.
  */
 export function quarantine(target: string, path: string, seen: string | undefined): string | undefined {
 	const kept = `${path}.corrupt-${Date.now()}`;

@@ -78,8 +78,8 @@ type Entry = z.output<ReturnType<typeof schemas>["entry"]>;
 type Body = z.output<ReturnType<typeof schemas>["body"]>;
 
 /**
- * Reads an answer of the usage endpoint; undefined if none of it could be read. Times are epoch ms. `asksForReserve`: the
- * request asked for the reserve model, which is left out else.
+ * Reads an answer of the usage endpoint; undefined if none of it could be read. Times are epoch ms. `asksForReserve`:
+ * the request asked for the reserve model, which is left out else.
  */
 export function usageFromBody(text: string, askedAt: number, asksForReserve = false): UsageSnapshot | undefined {
 	const body = parseJson(schemas().body, text);

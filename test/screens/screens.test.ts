@@ -88,8 +88,8 @@ async function furnish({ dir, id }: Bench): Promise<void> {
 }
 
 /**
- * Whether pi has drawn a screen with two rules anew since the terminal changed its width. Until then the terminal wraps the
- * longer rules of before: into rows of other lengths, or into rows one below the other.
+ * Whether pi has drawn a screen with two rules anew since the terminal changed its width. Until then the terminal wraps
+ * the longer rules of before: into rows of other lengths, or into rows one below the other.
  */
 function isDrawnFor(columns: number, screen: string): boolean {
 	const rows = screen.split("\n");

@@ -30,7 +30,7 @@ export function createAsking(show: Show): Pick<DryQuestion, "ask"> {
 			answer: show(offers, away.signal).finally(end),
 			askers: 0,
 			takeAway: () => {
-				// At once: what is said of it by now is no answer for a request that comes later.
+				// At once: an answer of before is none for a request that comes later.
 				end();
 				away.abort();
 			},

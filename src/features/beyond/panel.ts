@@ -41,8 +41,8 @@ export interface BeyondPanel {
 }
 
 /**
- * The panel comes while a person may be typing: for so long after it is first drawn, and after the last letter, its keys
- * are taken for the end of that.
+ * The panel comes while a person may be typing: for so long after it is first drawn, and after the last letter, its
+ * keys are taken for the end of that.
  */
 export const SETTLING_MS = 600;
 /** Columns of the cursor's sign and of the indent behind it. */
@@ -51,7 +51,9 @@ const INDENT = 3;
 const FURTHER = 2;
 const ONCE_OR_TODAY = "←→ once or today";
 
-/** Creates the panel that asks how a turn goes on. Only arrows and Enter answer it, and only once they are meant for it. */
+/**
+ * Creates the panel that asks how a turn goes on. Only arrows and Enter answer it, and only once they are meant for it.
+ */
 export function createBeyondPanel(deps: BeyondPanelDeps): BeyondPanel {
 	const { now, paint, isKey, pace, repaint, onAnswer } = deps;
 	const choices = choicesOf(deps.offers);

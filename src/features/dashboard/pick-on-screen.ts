@@ -12,8 +12,8 @@ interface Ports {
 
 /**
  * Lets the person pick an account on the screen; adding and removing is done on the way, and the picker is open again
- * afterwards, unless the question or the sign-in was left by Esc: the person goes on in the editor then. Undefined where
- * this pi shows no panels.
+ * afterwards, unless the question or the sign-in was left by Esc: the person goes on in the editor then. Undefined
+ * where this pi shows no panels.
  */
 export async function pickOnScreen(
 	ctx: CommandContext,

@@ -57,8 +57,8 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 };
 
 /**
- * The notice for a person about a pool event; undefined when the footer is enough. `now` is epoch ms; `isKnownLost` names
- * the accounts of which a warning has said already that they can no longer serve.
+ * The notice for a person about a pool event; undefined when the footer is enough. `now` is epoch ms; `isKnownLost`
+ * names the accounts of which a warning has said already that they can no longer serve.
  */
 export function noticeOf(
 	event: PoolEvent,

@@ -23,7 +23,10 @@ interface Ports extends PreferencePorts {
 
 type Args = { readonly isForgetting: true } | ({ readonly isForgetting: false } & PreferenceArgs);
 
-/** `/multicodex beyond`: what may serve when all quota is out; a panel, or `name=value …`; `forget` ends a yes for today. */
+/**
+ * `/multicodex beyond`: what may serve when all quota is out; a panel, or `name=value …`; `forget` ends a yes for
+ * today.
+ */
 export function createBeyond(ports: Ports): Subcommand<Args> {
 	const { settings, forToday, pool, poolModel } = ports;
 	const notes = () => [

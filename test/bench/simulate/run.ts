@@ -44,7 +44,9 @@ export interface RunOptions {
 
 /** What there is once all included quota is out. */
 export interface Beyond {
-	/** Serves on a second allowance of an account, that of `own` first. Returns its account; undefined where none has any. */
+	/**
+	 * Serves on a second allowance of an account, that of `own` first. Returns its account; undefined where none has any.
+	 */
 	serveOnReserve(meters: readonly Meter[], own: Meter | undefined, work: number, now: number): Meter | undefined;
 	/** Gives an account its windows back, before their time. True if it did. */
 	redeem(meters: readonly Meter[], now: number): boolean;
@@ -174,7 +176,9 @@ export function play(
 		progress.isOnReserve = false;
 		live.add(progress);
 	};
-	/** True if the turn was served on a second allowance, by another model: cold, unless the one before it was as well. */
+	/**
+	 * True if the turn was served on a second allowance, by another model: cold, unless the one before it was as well.
+	 */
 	const serveOnReserve = (progress: Progress, now: number): boolean => {
 		const turn = progress.session.turns[progress.next];
 		if (!beyond || !turn) return false;

@@ -1,7 +1,7 @@
 /**
  * Loaded into a process of the chaos before anything else (`--import`). Gives the extension the pi-ai and pi-tui of the
- * pi that `CHAOS_HOST` names, as that host does; of its largest one, which a stream function has no use for, only what the
- * extension asks of it. With `CHAOS_BREAK` a guard of the source is taken out as it is read, on no disk: see
+ * pi that `CHAOS_HOST` names, as that host does; of its largest one, which a stream function has no use for, only what
+ * the extension asks of it. With `CHAOS_BREAK` a guard of the source is taken out as it is read, on no disk: see
  * `breaks.json`.
  */
 import { readFileSync } from "node:fs";

@@ -6,7 +6,9 @@ export const RESERVE_LIMIT_ID = "base_model_inference";
 /** The model that a request names to draw on it. */
 export const WIRE_MODEL = "gpt-reserve";
 
-/** Luna Reserve of an account: a week of a second allowance, which serves one model once the ordinary usage is spent. */
+/**
+ * Luna Reserve of an account: a week of a second allowance, which serves one model once the ordinary usage is spent.
+ */
 export interface ReserveInit extends WindowInit {
 	/** The model that it stands for; null leaves it out, as no answer should. */
 	readonly normalModel?: string | null;
