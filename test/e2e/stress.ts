@@ -114,6 +114,8 @@ const DELAYS_AFTER_ANSWER_MS = [0, 0, 1, 2, 4, 8, 15, 30];
  */
 const STOPPED_BY_RULE =
 	/^Two Codex accounts in a row were signed out|could not be renewed just now\. \d+ accounts? (is|are) signed out\./;
+/** pi 1.6.0 itself could not lock its `auth.json` on the failing disk, and ends the turn with us or without. */
+const FAILED_BY_HOST = /^Credential store read failed for openai-codex: E(?:NOSPC|ROFS)\b/;
 
 /** What the words of {@link STOPPED_BY_RULE} need: so many accounts whose token was lost. */
 const LOST_FOR_THE_RULE = 1;
@@ -284,6 +286,7 @@ export async function runStress(size: StressSize): Promise<StressReport> {
 					spoiltAnswers.push(...faultsOf(turn).map((fault) => `${piProcess.sender}: ${fault}`));
 					const isByRule =
 						(STOPPED_BY_RULE.test(errorMessage ?? "") && signInsLost().size >= LOST_FOR_THE_RULE) ||
+						FAILED_BY_HOST.test(errorMessage ?? "") ||
 						isEndedByServer(mark);
 					if (stopReason === "stop") turns += 1;
 					else if (!isByRule && !isAborted)

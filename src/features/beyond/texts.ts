@@ -17,7 +17,7 @@ export function choiceText(choice: Choice, now: number): string {
 		case "credits":
 			return `Use bought credits of ${nameOf(rung.account)}${balanceOf(rung)}`;
 		case "reserve-model":
-			return `Go on with Luna Reserve${rung.changesModel ? ` (${printable(rung.model)})` : ""} of ${nameOf(rung.account)}${leftOf(rung)}`;
+			return `Go on with Luna Reserve${modelOf(rung)} of ${nameOf(rung.account)}${leftOf(rung)}`;
 		case "reset-credit":
 			return `Redeem a reset of ${nameOf(rung.account)}: ${windowLabel(rung.window)} back to 100%${expiryOf(rung)}`;
 		case "chain":
@@ -59,6 +59,11 @@ function nameOf({ label }: Account): string {
 
 function balanceOf({ balance }: Extract<Rung, { kind: "credits" }>): string {
 	return balance === undefined ? "" : ` (balance ${printable(balance)})`;
+}
+
+/** The model that would answer, where the session changes to it. */
+function modelOf({ model, changesModel }: Extract<Rung, { kind: "reserve-model" }>): string {
+	return changesModel ? ` (${printable(model)})` : "";
 }
 
 function leftOf({ leftPercent }: Extract<Rung, { kind: "reserve-model" }>): string {

@@ -199,7 +199,7 @@ function noneReady(plan: Plan): string {
 	}
 	if (!first) return "No account can serve the next request.";
 	const { readyAt, isGuess } = first;
-	return `No account ${what} before ${about(isGuess)}${formatClock(readyAt, now)}, in ${formatDuration(readyAt - now)}.`;
+	return `No account ${what} before ${returnText(readyAt, now, isGuess)}.`;
 }
 
 /** What decided about an account: against the one before it, or, for the first, against the next. */
@@ -209,10 +209,15 @@ function decisiveText({ rank, gate, terms, decidedBy }: Ranked, following: Ranke
 	return terms().find((term) => term.name === name)?.text ?? "the only one";
 }
 
+/** A moment ahead, by the clock and from now. */
+function returnText(at: number, now: number, isGuess?: boolean): string {
+	return `${about(isGuess)}${formatClock(at, now)}, in ${formatDuration(at - now)}`;
+}
+
 function gateText(gate: Gate, now: number): string {
 	switch (gate.kind) {
 		case "cooling":
-			return `${gate.ofQuota ? "out of quota" : "resting"} until ${about(gate.guessed)}${formatClock(gate.until, now)}, in ${formatDuration(gate.until - now)}`;
+			return `${gate.ofQuota ? "out of quota" : "resting"} until ${returnText(gate.until, now, gate.guessed)}`;
 		case "credits":
 			return `out of quota until ${formatClock(gate.until, now)}, bought credits are left`;
 		case "disabled":
@@ -221,8 +226,11 @@ function gateText(gate: Gate, now: number): string {
 			return "signed out";
 		case "reserve":
 			return `kept in reserve: ${formatPercent(gate.leftPercent)} of ${windowLabel(gate.window)} left`;
-		case "capped":
-			return `at its cap: ${formatPercent(gate.leftPercent)} of ${windowLabel(gate.window)} left, ${formatPercent(gate.floorPercent)} kept${gate.until === undefined ? "" : ` until ${formatClock(gate.until, now)}, in ${formatDuration(gate.until - now)}`}`;
+		case "capped": {
+			const end = gate.until === undefined ? "" : ` until ${returnText(gate.until, now)}`;
+			const left = `${formatPercent(gate.leftPercent)} of ${windowLabel(gate.window)} left`;
+			return `at its cap: ${left}, ${formatPercent(gate.floorPercent)} kept${end}`;
+		}
 		case "not-in-set":
 			return "not in the account set of this folder";
 		case "crowded":
