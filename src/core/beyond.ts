@@ -205,9 +205,10 @@ export function createBeyond(deps: Deps): Beyond {
 			}
 		},
 		redeem: async (rung, signal) => {
-			turn.agreed.delete(agreement(rung));
 			const { account, credit } = rung;
-			const end = await resets?.redeem(account, credit, signal);
+			const agreeing = turn;
+			// Another request of the turn that shares the yes comes to the same redemption while it is under way.
+			const end = await resets?.redeem(account, credit, signal).finally(() => agreeing.agreed.delete(agreement(rung)));
 			if (!end) return false;
 			if (!("reason" in end)) return true;
 			signal?.throwIfAborted();

@@ -49,6 +49,7 @@ export function mergeUsage(
 ): AccountStatus {
 	const former = status.usage;
 	if (former && former.capturedAt > usage.capturedAt) return status;
+	if (lagsBehindReset(status, usage, now)) return status;
 	const known = withModels(isWholeAnswer(usage) ? usage.limits : mergedLimits(former, usage), former, answered);
 	const isWhole = isWholeAnswer(usage);
 	const budgets = isWhole ? usage.budgets : former?.budgets;
@@ -67,9 +68,23 @@ export function mergeUsage(
 	};
 	const reported = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
 	const except = modelsApart(merged, now);
-	const before = { cooldowns: status.cooldowns, redeemedAt: status.redemption?.at };
+	const before = { cooldowns: status.cooldowns, redeemedAt: resetAt(status) };
 	const cooldowns = reconcileCooldowns(before, reported, former, now, except);
 	return { ...status, usage: merged, cooldowns: answered ? sparing(cooldowns, answered.modelId) : cooldowns };
+}
+
+/** When the windows were reset by a reset credit, epoch ms, as far as that is known or possible. */
+function resetAt({ redemption }: AccountStatus): number | undefined {
+	const isPossible = redemption?.end === undefined || redemption.end === "redeemed" || redemption.end === "already";
+	return isPossible ? redemption?.at : undefined;
+}
+
+/** Just after a reset the endpoint may still report the windows as they were: believed, they would undo it for days. */
+function lagsBehindReset(status: AccountStatus, usage: UsageSnapshot, now: number): boolean {
+	const { redemption } = status;
+	const at = redemption?.end === "redeemed" ? redemption.at : undefined;
+	if (at === undefined || usage.source !== "api" || !isSpent(usage, now)) return false;
+	return Math.abs(usage.capturedAt - at) < ENDPOINT_LAG_MS;
 }
 
 /** The status after a reset at `now` (epoch ms): windows are full, and what their end began is over. */

@@ -112,7 +112,7 @@ async function rotate(run: Run): Promise<string | undefined> {
 			case "give-up":
 				return step.why === "exhausted" ? giveUp(run, progress) : GIVEN_UP[step.why]();
 			case "hand-over":
-				return deps.beyond.handOver(step.rung, run.asked);
+				return raceAbort(deps.beyond.handOver(step.rung, run.asked), signal);
 			case "wait":
 				progress = await wait(step, progress, run);
 				break;

@@ -176,13 +176,15 @@ function stepBeyond(progress: Progress, now: Circumstances): Step | undefined {
 		if (consent === "ask") continue;
 		if (rung.kind === "chain") return { kind: "hand-over", rung };
 		if (rung.kind === "reset-credit") return { kind: "redeem", rung };
+		const rotations = rotationsWith(rung.account, progress);
+		if (rotations > progress.maxRotations) continue;
 		return {
 			kind: "try",
 			account: rung.account,
 			on: rung.kind,
 			others: { hasNext: false, mayTryElsewhere: false },
 			isTrial: false,
-			rotations: rotationsWith(rung.account, progress),
+			rotations,
 			leftFor: undefined,
 		};
 	}

@@ -56,8 +56,8 @@ export function reserveClosedBy({ cooldowns, usage }: Known, now: number): Coold
 }
 
 /**
- * The reserve model that the account can serve on now: it is not used up, has not been refused lately, and nothing but
- * want of quota keeps the account itself out.
+ * The reserve model that the account can serve on now: its included quota is spent, the reserve is not used up and has
+ * not been refused lately, and nothing else keeps the account itself out.
  */
 export function openReserveModel(
 	{ enabled, needsLogin }: Account,
@@ -66,6 +66,8 @@ export function openReserveModel(
 ): ReserveModel | undefined {
 	const reserve = reserveModelOf(known.usage);
 	if (!enabled || needsLogin || !reserve || reserveLeft(reserve, now) === 0) return undefined;
+	// A spent limit of one model leaves the included quota of the others.
+	if (!isIncludedSpent(known, now)) return undefined;
 	const isKeptOut = activeCooldowns(known.cooldowns, now).some((cooldown) => {
 		return cooldown.scope === "account" ? !isOfQuota(cooldown) : cooldown.scope === reserveScope(reserve);
 	});

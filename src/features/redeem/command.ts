@@ -104,7 +104,12 @@ async function redeemNow(args: Args, ctx: CommandContext, ports: Ports): Promise
 	}
 	const answer = await ask([best, ...others], offers, ctx, now);
 	if (answer === "kept" || answer === "cancelled") {
-		return { text: texts.NOTHING, json: redeemingAsJson({ offers }), isCancelled: answer === "cancelled" };
+		return {
+			text: texts.NOTHING,
+			json: redeemingAsJson({ offers }),
+			asJson: args.asJson,
+			isCancelled: answer === "cancelled",
+		};
 	}
 	return spend(answer, offers, args, ctx, ports);
 }

@@ -9,7 +9,7 @@ import type { Redemption } from "../../../src/core/ports.ts";
 import { creditsUntil } from "../../../src/core/quota.ts";
 import type { BeyondSettings } from "../../../src/core/settings.ts";
 import type { ReserveModel, UsageSnapshot } from "../../../src/core/usage.ts";
-import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW, settled } from "../../support/fakes.ts";
 import { runs } from "../../support/tiers.ts";
 import { answered, createHarnessWith, gaveUp, type Harness, MODEL, refused } from "../harness.ts";
 
@@ -41,7 +41,7 @@ interface Setting {
 	/** What is known of each account besides that its week is spent. */
 	readonly accounts: Readonly<Record<string, Partial<UsageSnapshot>>>;
 	/** Of an account whose reset credit can be redeemed. */
-	readonly redeem?: (account: string) => Redemption;
+	readonly redeem?: (account: string) => Redemption | Promise<Redemption>;
 }
 
 function aSpentPool({ beyond, ask, sources, accounts, redeem }: Setting): World {
@@ -377,6 +377,21 @@ describe("the error of a pool that is out", () => {
 
 it("two requests of one turn that ask at once get one answer each, and spend by it alone", async () => {
 	const world = aSpentPool({ beyond: { credits: "ask" }, ask: yesTo("credits"), accounts: { a: { credits: FUNDED } } });
+	const outcomes = await Promise.all([world.harness.ask(), world.harness.ask({ sessionId: "summary" })]);
+	expect(outcomes.map(({ text }) => text)).toEqual(["from a", "from a"]);
+});
+
+it("two requests of one turn share the yes to a reset credit while it is redeemed", async () => {
+	const world = aSpentPool({
+		ask: yesTo("reset-credit"),
+		accounts: { a: { resetCredits: 1 } },
+		redeem: async (id) => {
+			await settled();
+			const usage = aSnapshot({ source: "api", windows: [{ ...fiveHours, usedPercent: 0 }, week(0)] });
+			world.harness.state.statusById.set(id, { cooldowns: [], strikes: 0, usage });
+			return { kind: "redeemed" };
+		},
+	});
 	const outcomes = await Promise.all([world.harness.ask(), world.harness.ask({ sessionId: "summary" })]);
 	expect(outcomes.map(({ text }) => text)).toEqual(["from a", "from a"]);
 });

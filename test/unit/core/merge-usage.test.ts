@@ -79,6 +79,23 @@ describe("what only the endpoint reports", () => {
 	});
 });
 
+describe("windows that the endpoint reports as spent after a reset", () => {
+	const spent = ofEndpoint({ windows: [{ usedPercent: 100, windowMinutes: 10_080, resetsAt: NOW + DAY_MS }] });
+	const full = aSnapshot({ windows: [{ usedPercent: 0, windowMinutes: 10_080 }], capturedAt: NOW - 1000 });
+	const mergedAfter = (sinceMs: number) => {
+		const redemption = { creditId: "c", key: "k", at: NOW - sinceMs, end: "redeemed" } as const;
+		return mergeUsage({ cooldowns: [], strikes: 0, usage: full, redemption }, spent, NOW);
+	};
+
+	it("do not undo it within a minute, since the endpoint lags", () => {
+		expect(mergedAfter(2000)).toMatchObject({ usage: full, cooldowns: [] });
+	});
+
+	it("count after that", () => {
+		expect(mergedAfter(120_000).cooldowns).toHaveLength(1);
+	});
+});
+
 describe("a cooldown that the endpoint contradicts within a minute", () => {
 	const full = ofEndpoint({ windows: [{ usedPercent: 0, windowMinutes: 10_080, resetsAt: NOW + DAY_MS }] });
 	const cooldownsWith = (redemption: AccountStatus["redemption"]) => {
@@ -89,6 +106,7 @@ describe("a cooldown that the endpoint contradicts within a minute", () => {
 	it("stays, since the endpoint lags behind a refusal", () => {
 		expect(cooldownsWith(undefined)).toHaveLength(1);
 		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 16_000, end: "redeemed" })).toHaveLength(1);
+		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 4000, end: "no-credit" })).toHaveLength(1);
 	});
 
 	it("is over where a reset credit was redeemed since, also where that was never answered", () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Candidate } from "../../../src/core/candidate.ts";
 import type { Failure } from "../../../src/core/classify.ts";
 import type { AccountId } from "../../../src/core/ids.ts";
-import { rungKey } from "../../../src/core/ladder.ts";
+import { type Offer, rungKey } from "../../../src/core/ladder.ts";
 import { type Plan, plan } from "../../../src/core/plan.ts";
 import {
 	askedOf,
@@ -137,6 +137,14 @@ describe("the next step of a request", () => {
 		expect(told(next(begun(), aPlan, { ...CALM, isEnabled: false }))).toBe(expected);
 	});
 
+	it("goes to no more accounts beyond included quota than the person allows", () => {
+		const offers = [aCreditsOffer("a"), aCreditsOffer("b")];
+		const past = begun({ attempts: 6, rotations: 5, previous: anAccount("z"), visited: new Set(["b", "z"]) });
+		expect(told(next(past, planOf([cooling("a", HOUR_MS), cooling("b", HOUR_MS)]), { ...CALM, offers }))).toBe(
+			"try b on credits",
+		);
+	});
+
 	it("tells the account whether another one could serve", () => {
 		const others = (step: Step) => (step.kind === "try" ? step.others : undefined);
 		expect(others(next(begun(), planOf([free("a")]), CALM))).toEqual({ hasNext: false, mayTryElsewhere: false });
@@ -148,6 +156,11 @@ describe("the next step of a request", () => {
 		expect(others(next(last, two, CALM))).toEqual({ hasNext: true, mayTryElsewhere: false });
 	});
 });
+
+function aCreditsOffer(id: AccountId): Offer {
+	const rung = { kind: "credits", account: anAccount(id), balance: undefined } as const;
+	return { rung, consent: "given", canBeRemembered: true };
+}
 
 function aTry(id: AccountId) {
 	const step = next(begun(), planOf([free(id)]), CALM);

@@ -48,6 +48,7 @@ describe("a reserve model", () => {
 		["its account is asked to slow down", [aCooldown({ reason: "rate_limit" })]],
 		["the sign-in of its account was refused", [aCooldown({ reason: "unauthorized" })]],
 		["its account's workspace is disabled", [aCooldown(), aCooldown({ reason: "workspace_disabled" })]],
+		["the included quota is there, and only a limit of one model is spent", [aCooldown({ scope: "limit:spark" })]],
 	])("cannot serve while %s", (_name, cooldowns) => {
 		expect(opened(LUNA, cooldowns)).toBeUndefined();
 	});
