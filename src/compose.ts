@@ -217,12 +217,16 @@ export function compose(pi: ExtensionAPI): void {
 	const setAndTell: SettingsStore["set"] = async (values) => {
 		await settings.set(values);
 		for (const [name, value] of Object.entries(values)) {
-			pool.emit({ type: "setting", name, value: String(value) });
+			pool.emit({ type: "setting", ...settingTold([name], value) });
 		}
 	};
 	const changeAndTell: SettingsStore["change"] = async (edits) => {
 		await settings.change(edits);
 		for (const { path, value } of edits) pool.emit({ type: "setting", ...settingTold(path, value) });
+	};
+	const changeChainAndTell: SettingsStore["changeChain"] = async (change) => {
+		await settings.changeChain(change);
+		pool.emit({ type: "setting", ...settingTold(["beyond", "chain"], settings.read().beyond.chain) });
 	};
 	const removeBackupsAndTell = async () => {
 		const total = await accounts.removeBackups();
@@ -251,7 +255,7 @@ export function compose(pi: ExtensionAPI): void {
 			health: openHealth(directory, issuer, clock.now),
 			isFromSource: new URL(import.meta.url).pathname.endsWith(".ts"),
 			paths,
-			settings: { ...settings, set: setAndTell, change: changeAndTell },
+			settings: { ...settings, set: setAndTell, change: changeAndTell, changeChain: changeChainAndTell },
 			hasPiLogin: () => ["oauth", "foreign"].includes(piAuth.peek().kind),
 			savedModel,
 			poolModel,
@@ -377,7 +381,7 @@ export function compose(pi: ExtensionAPI): void {
 /** A change of settings for the log, which holds no path. */
 function settingTold([group = "", ...rest]: readonly string[], value: SettingEdit["value"]) {
 	const name = group === "sets" ? group : [group, ...rest].join(".");
-	return { name, value: value === undefined ? "none" : [value].flat().join(", ") };
+	return { name, value: [value ?? []].flat().join(",") || "none" };
 }
 
 /** Loads at the first call; after a failure at the next one again. */

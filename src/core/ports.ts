@@ -336,6 +336,11 @@ export interface SettingsStore {
 	set(values: Readonly<Record<string, StoredValue>>): Promise<void>;
 	/** Stores values at their places, for keys that may hold anything. A group that loses its last value goes with it. */
 	change(edits: readonly SettingEdit[]): Promise<void>;
+	/**
+	 * Changes the chain that is in the file at that moment; undefined leaves it. `change` may run more than once. Entries
+	 * that only another version can read stay behind the others.
+	 */
+	changeChain(change: (chain: readonly string[]) => readonly string[] | undefined): Promise<void>;
 }
 
 /** A value for one place among the settings; undefined takes away what is there. */

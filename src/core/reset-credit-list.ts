@@ -1,3 +1,4 @@
+import { raceAbort } from "./abort.ts";
 import type { Account } from "./account.ts";
 import type { Credentials } from "./credentials.ts";
 import { tellDefect } from "./defect-reports.ts";
@@ -5,6 +6,7 @@ import type { AccountId } from "./ids.ts";
 import type { Pool } from "./pool.ts";
 import type { AccountStatus, Clock, ResetCreditsApi, StateStore } from "./ports.ts";
 import { resetCreditsOf } from "./quota.ts";
+import type { RedemptionNote } from "./reset-credits.ts";
 import { USAGE_TTL_MS } from "./usage.ts";
 
 /**
@@ -12,7 +14,7 @@ import { USAGE_TTL_MS } from "./usage.ts";
  * the pool is dry. Nothing here throws.
  */
 export interface ResetCreditList {
-	/** Asks for every list that is due. Resolves when all are answered; `signal` ends the calls. */
+	/** Asks for every list that is due. Resolves when all are answered; `signal` ends the wait. */
 	refreshStale(signal?: AbortSignal): Promise<void>;
 	/** Asks for the list of one account now, if it has credits. True if an answer came. */
 	ask(id: AccountId, signal?: AbortSignal): Promise<boolean>;
@@ -31,9 +33,16 @@ interface Deps {
 /** Another process that began a call gets this long before we make our own. */
 const ASKING_MS = 30_000;
 
+/** A call under way, with those who wait for it. */
+interface Call {
+	readonly answer: Promise<boolean>;
+	readonly ending: AbortController;
+	waiting: number;
+}
+
 /** Creates it. It only uses tokens that are valid now: a look must not begin the exchange of a single-use token. */
 export function createResetCreditList({ pool, state, credentials, api, baseUrl, clock }: Deps): ResetCreditList {
-	const underWay = new Map<AccountId, Promise<boolean>>();
+	const underWay = new Map<AccountId, Call>();
 
 	const isDue = (status: AccountStatus): boolean => {
 		const count = resetCreditsOf(status.usage);
@@ -53,7 +62,13 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 		const askedAt = clock.now();
 		try {
 			const credits = await api.list({ baseUrl: base, access, workspaceId }, signal);
-			state.updateSoon(id, (status) => ({ ...status, resetCredits: { askedAt, listedAt: askedAt, credits } }));
+			state.updateSoon(id, (status) => {
+				const { redemption } = status;
+				// A list that was asked for before a redemption may have the credit that it spent.
+				const isSpent = redemption !== undefined && redemption.at >= askedAt && mayBeSpent(redemption);
+				const left = isSpent ? credits.filter((credit) => credit.id !== redemption.creditId) : credits;
+				return { ...status, resetCredits: { askedAt, listedAt: askedAt, credits: left } };
+			});
 			pool.emit({ type: "changed" });
 			return true;
 		} catch (error) {
@@ -63,25 +78,46 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 		}
 	};
 
-	/** Makes one call at a time for an account; `claim` decides whether this process makes it. */
-	const askOnce = (id: AccountId, signal: AbortSignal | undefined, claim: () => Promise<boolean>) => {
-		const known = underWay.get(id);
-		if (known) return known;
+	const begin = (id: AccountId, claim: () => Promise<boolean>): Call => {
+		const ending = new AbortController();
 		const fly = async () => {
 			const account = pool.account(id);
 			const [access, base] = [credentials.currentToken(id), baseUrl()];
 			if (!account?.enabled || access === undefined || base === undefined) return false;
-			if (!(await claim()) || signal?.aborted) return false;
-			return fetchOne(account, access, base, signal ?? new AbortController().signal);
+			if (!(await claim()) || ending.signal.aborted) return false;
+			return fetchOne(account, access, base, ending.signal);
 		};
 		const answer = fly()
 			.catch((error) => {
 				tellDefect(error, "usage", pool.emit);
 				return false;
 			})
-			.finally(() => underWay.delete(id));
-		underWay.set(id, answer);
-		return answer;
+			.finally(() => {
+				if (underWay.get(id) === call) underWay.delete(id);
+			});
+		const call: Call = { answer, ending, waiting: 0 };
+		underWay.set(id, call);
+		return call;
+	};
+	/**
+	 * Makes one call at a time for an account; `claim` decides whether this process makes it. Each caller waits as long as
+	 * it likes, and the call ends with the last of them.
+	 */
+	const askOnce = async (id: AccountId, signal: AbortSignal | undefined, claim: () => Promise<boolean>) => {
+		const call = underWay.get(id) ?? begin(id, claim);
+		call.waiting += 1;
+		try {
+			return await raceAbort(call.answer, signal);
+		} catch {
+			// The call itself never fails: this caller has had enough.
+			return false;
+		} finally {
+			call.waiting -= 1;
+			if (call.waiting === 0) {
+				if (underWay.get(id) === call) underWay.delete(id);
+				call.ending.abort();
+			}
+		}
 	};
 
 	return {
@@ -97,4 +133,8 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 			});
 		},
 	};
+}
+
+function mayBeSpent({ end }: RedemptionNote): boolean {
+	return end !== "failed" && end !== "nothing-to-reset";
 }

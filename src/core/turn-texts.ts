@@ -14,10 +14,10 @@ export function exhausted(why: Exhaustion, now: number): string {
 	return why.total === 0 ? setIsEmpty() : `${noneServes(why, now)} ${BOUND_TO_SET}`;
 }
 
-/** The account sets cannot be read, so that none of them can be changed, and no account may serve. */
+/** Account sets or caps cannot be read, so that none of them can be changed, and no account may serve. */
 export function setsUnreadable(): string {
 	return (
-		"The account sets in settings.json cannot be read, and no account serves until that is corrected: " +
+		"The account sets or caps in settings.json cannot be read, and no account serves until that is corrected: " +
 		"/multicodex verify says what is wrong."
 	);
 }

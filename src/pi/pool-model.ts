@@ -185,7 +185,9 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		if (!closure) return undefined;
 		pool.emit({ type: "link-closed", link: name, reason: closure.kind, until: closure.until });
 		if (message.content.length > 0) return undefined;
-		const next = shown(ctx).find(isAskable)?.name;
+		const codex = codexModel(ctx);
+		const isNext = codex !== undefined && !isPoolOpen(codex.id, ctx);
+		const next = isNext ? linksBeside(codex, ctx).find(isAskable)?.name : undefined;
 		return { ...message, errorMessage: linkFailed(name, closure.kind, next) };
 	};
 
@@ -220,9 +222,9 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	};
 	const keep = async (ctx: ExtensionContext | undefined) => {
 		if (!hasVirtualModels(host) || wants() === isRegistered) return;
-		isRegistered = wants();
-		if (isRegistered) {
+		if (wants()) {
 			register(ctx);
+			isRegistered = true;
 			if (isHooked) return;
 			isHooked = true;
 			pi.on("message_end", ({ message }, given) => {
@@ -231,11 +233,13 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			});
 			return;
 		}
-		const codex = ctx && isPoolModel(ctx.model) ? codexModel(ctx) : undefined;
+		isRegistered = false;
 		try {
+			const codex = ctx && isPoolModel(ctx.model) ? codexModel(ctx) : undefined;
 			if (codex) await pi.setModel(codex);
 		} finally {
-			host.unregisterVirtualModel(PROVIDER, POOL_MODEL_ID);
+			// The chain may have come back meanwhile, and the model with it.
+			if (!isRegistered) host.unregisterVirtualModel(PROVIDER, POOL_MODEL_ID);
 		}
 	};
 	void keep(undefined);

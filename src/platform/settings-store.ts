@@ -69,13 +69,14 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 		},
 		set: (values) => store((bytes) => withValues(bytes, values)),
 		change: (edits) => store((bytes) => withEdits(bytes, edits)),
+		changeChain: (change) => store((bytes) => withChain(bytes, change)),
 	};
 }
 
-/** What holds while a file cannot be read that never could: as long as it may hold account sets, no account serves. */
+/** What holds while a file cannot be read that never could: while it may hold account sets or caps, no account serves. */
 function whileUnread(path: string): Settings {
-	const mayHoldSets = /"sets"\s*:/.test(readIfThere(path));
-	return mayHoldSets ? { ...DEFAULT_SETTINGS, sets: { [EVERYWHERE]: [] } } : DEFAULT_SETTINGS;
+	const mayRestrict = /"(?:sets|caps)"\s*:/.test(readIfThere(path));
+	return mayRestrict ? { ...DEFAULT_SETTINGS, sets: { [EVERYWHERE]: [] } } : DEFAULT_SETTINGS;
 }
 
 /** The problems of our preferences in the bytes of a `settings.json`, as whole sentences. */
@@ -211,6 +212,16 @@ function withEdits(bytes: string, edits: readonly SettingEdit[]): string {
 	return changed(bytes, (stored) => edits.reduce((ours, { path, value }) => withValueAt(ours, path, value), stored));
 }
 
+function withChain(bytes: string, change: (chain: readonly string[]) => readonly string[] | undefined): string {
+	return changed(bytes, (ours) => {
+		const stored: unknown = groupSchema.safeParse(ours.beyond).data?.chain;
+		const next = change(chainIn(stored).chain);
+		if (next === undefined) return ours;
+		const unread = Array.isArray(stored) && next.length > 0 ? stored.filter((entry) => typeof entry !== "string") : [];
+		return withValueAt(ours, ["beyond", "chain"], [...next, ...unread]);
+	});
+}
+
 /** The file with our key changed. Throws if the file cannot be read: it is never overwritten. */
 function changed(bytes: string, change: (ours: Record<string, unknown>) => Record<string, unknown>): string {
 	const file = parseJson(groupSchema, bytes);
@@ -223,7 +234,7 @@ function changed(bytes: string, change: (ours: Record<string, unknown>) => Recor
 function withValueAt(
 	stored: unknown,
 	[key, ...rest]: readonly string[],
-	value: SettingEdit["value"],
+	value: SettingEdit["value"] | readonly unknown[],
 ): Record<string, unknown> {
 	const group = groupSchema.safeParse(stored).data ?? {};
 	if (key === undefined) return group;

@@ -141,9 +141,15 @@ export function createCommandHarness(
 			}
 			for (const { key, read } of BEYOND_PREFERENCES) beyond = read(values[`beyond.${key}`], beyond) ?? beyond;
 			for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
-			const chain = values["beyond.chain"];
-			if (chain !== undefined) beyond = { ...beyond, chain: chainIn(chain).chain };
 			harness.settings = { ...settings, rotation, beyond, footer };
+		},
+		changeChain: async (change) => {
+			if (cli.settingsRefusal) throw cli.settingsRefusal;
+			const { settings } = harness;
+			const chain = change(settings.beyond.chain);
+			if (chain === undefined) return;
+			cli.stored.push({ "beyond.chain": chain });
+			harness.settings = { ...settings, beyond: { ...settings.beyond, chain: chainIn(chain).chain } };
 		},
 		change: async (edits) => {
 			if (cli.settingsRefusal) throw cli.settingsRefusal;

@@ -35,7 +35,7 @@ interface Args {
 /** What the command works on. */
 export interface ChainPorts {
 	readonly poolModel: Pick<PoolModel, "isAvailable" | "look" | "shown">;
-	readonly settings: Pick<SettingsStore, "read" | "set">;
+	readonly settings: Pick<SettingsStore, "read" | "changeChain">;
 	readonly pool: Pick<Pool, "emit" | "subscribe">;
 	readonly clock: Clock;
 }
@@ -69,9 +69,9 @@ export function createChain(ports: ChainPorts): Subcommand<Args> {
 		run: async ({ act, asJson }, ctx) => {
 			const { host } = ctx;
 			if (!act) return asJson ? shown(host, asJson, ports) : looked(ctx, ports);
-			const changed = changedBy(act, settings.read().beyond.chain, catalogueOf(host, ports));
+			const catalogue = catalogueOf(host, ports);
+			const changed = await edit((chain) => changedBy(act, chain, catalogue), ports);
 			if ("failure" in changed) return changed;
-			await store(changed.chain, ports);
 			return { ...shown(host, asJson, ports), text: changed.text };
 		},
 	};
@@ -113,7 +113,7 @@ async function looked(ctx: CommandContext, ports: ChainPorts): Promise<Outcome> 
 		catalogue: catalogueOf(host, ports),
 		candidates: () => candidatesFor(host),
 		chain: () => ports.settings.read().beyond.chain,
-		store: (chain) => store(chain, ports),
+		edit: (change) => edit(change, ports),
 	});
 	return seen ? { ...shown(host, false, ports), text: "" } : shown(host, false, ports);
 }
@@ -123,10 +123,19 @@ function shown(host: ExtensionCommandContext, asJson: boolean, ports: ChainPorts
 	return { text: chainAsText(view, columnsNow()), json: chainAsJson(view), asJson };
 }
 
-/** Stores the chain, and has the virtual model come or go with it. */
-async function store(chain: readonly string[], { settings, pool }: ChainPorts): Promise<void> {
-	await settings.set({ "beyond.chain": chain });
+/** Changes the chain as it is stored now, and has the virtual model come or go with it. */
+async function edit<F extends { readonly failure: string }>(
+	change: (chain: readonly string[]) => Changed | F,
+	{ settings, pool }: ChainPorts,
+): Promise<Changed | F> {
+	let outcome = change(settings.read().beyond.chain);
+	if ("failure" in outcome) return outcome;
+	await settings.changeChain((chain) => {
+		outcome = change(chain);
+		return "failure" in outcome ? undefined : outcome.chain;
+	});
 	pool.emit({ type: "changed" });
+	return outcome;
 }
 
 function viewFor(host: ExtensionCommandContext, { poolModel, clock }: ChainPorts): ChainView {

@@ -8,6 +8,8 @@ import { createChainPanel } from "./panel.ts";
 import { addTo, type Catalogue, type Changed, moveIn, removeFrom } from "./rules.ts";
 import type { ChainView } from "./view.ts";
 
+type ChainChange = (chain: readonly string[]) => Changed | { readonly failure: string };
+
 interface Deps {
 	readonly pool: Pick<Pool, "emit" | "subscribe">;
 	readonly clock: Clock;
@@ -17,21 +19,19 @@ interface Deps {
 	readonly candidates: () => readonly string[];
 	/** The chain as it is stored now. */
 	readonly chain: () => readonly string[];
-	readonly store: (chain: readonly string[]) => Promise<void>;
+	readonly edit: (change: ChainChange) => Promise<Changed | { readonly failure: string }>;
 }
 
 /** Has the person edit the chain on the screen, saved at each change; undefined where this pi shows no panels. */
 export function editOnScreen(ctx: CommandContext, deps: Deps): Promise<"closed" | undefined> {
-	const { pool, view, catalogue, candidates, chain, store } = deps;
+	const { pool, view, catalogue, candidates, chain, edit } = deps;
 	/** Resolves with why nothing was changed; undefined where it was. One after the other. */
 	let last: Promise<unknown> = Promise.resolve();
-	const save = (change: () => Changed | { readonly failure: string }): Promise<string | undefined> => {
+	const save = (change: ChainChange): Promise<string | undefined> => {
 		const saved = last.then(async () => {
-			const changed = change();
-			if ("failure" in changed) return changed.failure;
 			try {
-				await store(changed.chain);
-				return undefined;
+				const changed = await edit(change);
+				return "failure" in changed ? changed.failure : undefined;
 			} catch (error) {
 				tellDefect(error, "command", pool.emit);
 				return `Not saved: ${reasonOf(error)}.`;
@@ -48,13 +48,12 @@ export function editOnScreen(ctx: CommandContext, deps: Deps): Promise<"closed" 
 				view,
 				candidates: () => candidates().filter((name) => !chain().includes(name)),
 				look: catalogue.look,
-				add: (name) => save(() => addTo(chain(), name, catalogue)),
-				remove: (name) => save(() => removeFrom(chain(), name)),
+				add: (name) => save((chain) => addTo(chain, name, catalogue)),
+				remove: (name) => save((chain) => removeFrom(chain, name)),
 				move: (name, step) =>
-					save(() => {
-						const place = chain().indexOf(name) + 1 + step;
-						const last = chain().length;
-						return moveIn(chain(), name, String(Math.min(last, Math.max(1, place))));
+					save((chain) => {
+						const place = chain.indexOf(name) + 1 + step;
+						return moveIn(chain, name, String(Math.min(chain.length, Math.max(1, place))));
 					}),
 				close: () => panel.close("closed"),
 			});

@@ -131,7 +131,7 @@ describe("a request within an account set, or at caps", () => {
 		const set = { folder: EVERYWHERE, accounts: [] };
 		const { text } = endingOf(begun(), planOf([free("c", { outsideOf: EVERYWHERE })], { set }));
 		expect(text).toMatch(
-			/^The account sets in settings\.json cannot be read,.* \/multicodex verify says what is wrong\.$/,
+			/^The account sets or caps in settings\.json cannot be read,.* \/multicodex verify says what is wrong\.$/,
 		);
 	});
 

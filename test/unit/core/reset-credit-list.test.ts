@@ -13,6 +13,7 @@ import {
 	HOUR_MS,
 	MINUTE_MS,
 	NOW,
+	until,
 } from "../../support/fakes.ts";
 
 const CREDIT: ResetCredit = { id: "c", expiresAt: NOW + HOUR_MS };
@@ -20,6 +21,8 @@ const counted = (resetCredits?: number) => ({ usage: aSnapshot({ source: "api", 
 
 let asked: string[];
 let answer: () => Promise<readonly ResetCredit[]>;
+/** The end of the call that was made last. */
+let ended: AbortSignal | undefined;
 beforeEach(() => {
 	asked = [];
 	answer = async () => [CREDIT];
@@ -46,7 +49,8 @@ function open(
 		clock,
 		credentials: { currentToken: (id) => (id === "renewable" ? undefined : `access-${id}`) },
 		api: {
-			list: async ({ access }) => {
+			list: async ({ access }, signal) => {
+				ended = signal;
 				asked.push(access);
 				return answer();
 			},
@@ -104,6 +108,40 @@ it("is not asked for before the address of the backend is known, nor after the l
 	const { list } = open({ a: counted(1) });
 	await list.refreshStale(AbortSignal.abort());
 	expect(asked).toEqual([]);
+});
+
+it("is waited for by each caller for itself, and ends with the last of them", async () => {
+	let reply: (credits: readonly ResetCredit[]) => void = () => undefined;
+	answer = () =>
+		new Promise((resolve) => {
+			reply = resolve;
+		});
+	const { list, state } = open({ a: counted(1) });
+	const [short, long] = [new AbortController(), new AbortController()];
+	const [looked, asking] = [list.refreshStale(short.signal), list.ask("a", long.signal)];
+	await until("the call to be made", () => asked.length === 1);
+	short.abort();
+	await looked;
+	expect(ended?.aborted).toBe(false);
+	reply([CREDIT]);
+	expect(await asking).toBe(true);
+	expect(knownCredits(state.status("a"))).toEqual([CREDIT]);
+	const alone = list.ask("a", long.signal);
+	await until("another call", () => asked.length === 2);
+	long.abort();
+	expect([await alone, ended?.aborted]).toEqual([false, true]);
+});
+
+it("brings back no credit that was redeemed while it was on its way", async () => {
+	const { list, clock, state } = open({ a: counted(2) });
+	answer = async () => {
+		clock.at += 1000;
+		const redemption = { creditId: "c", key: "k", at: clock.at, end: "redeemed" } as const;
+		state.updateSoon("a", (status) => ({ ...status, redemption }));
+		return [CREDIT, { id: "d", expiresAt: NOW + HOUR_MS }];
+	};
+	await list.ask("a");
+	expect(knownCredits(state.status("a")).map(({ id }) => id)).toEqual(["d"]);
 });
 
 it("counts for nothing where the usage endpoint says that no credit is left", () => {

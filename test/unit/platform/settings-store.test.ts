@@ -639,8 +639,32 @@ describe("caps and account sets in the file", () => {
 	});
 });
 
+describe("the chain", () => {
+	const added = (name: string) => (chain: readonly string[]) => [...chain, name];
+
+	it("is changed as it is in the file, whatever another process has stored since it was read", async () => {
+		write({ beyond: { chain: ["a/x"] } });
+		const [one, other] = [open(), open()];
+		expect([one.read().beyond.chain, other.read().beyond.chain]).toEqual([["a/x"], ["a/x"]]);
+		await Promise.all([one.changeChain(added("b/x")), other.changeChain(added("c/x"))]);
+		expect([...one.read().beyond.chain].sort()).toEqual(["a/x", "b/x", "c/x"]);
+		await one.changeChain(() => undefined);
+		expect(one.read().beyond.chain).toHaveLength(3);
+	});
+
+	it("keeps what only another version can read, until it is cleared", async () => {
+		write({ beyond: { chain: [{ model: "later" }, "a/x"] } });
+		const settings = open();
+		await settings.changeChain(added("b/x"));
+		const stored = () => (scratch.json(NAME) as { "pi-multicodex": unknown })["pi-multicodex"];
+		expect(stored()).toEqual({ beyond: { chain: ["a/x", "b/x", { model: "later" }] } });
+		await settings.changeChain(() => []);
+		expect(stored()).toEqual({ beyond: { chain: [] } });
+	});
+});
+
 describe("a settings file that could never be read", () => {
-	it("allows no account while it may hold account sets, and is as if it were not there else", () => {
+	it("allows no account while it may hold account sets or caps, and is as if it were not there else", () => {
 		scratch.write(NAME, '{"pi-multicodex":{"sets":{"/proj":["a"]},}}');
 		const settings = open();
 		expect(settings.read().sets).toEqual({ "*": [] });
@@ -648,6 +672,8 @@ describe("a settings file that could never be read", () => {
 		expect(settings.read().sets).toEqual({ "/proj": ["a"] });
 		scratch.write(NAME, '{"pi-multicodex":{"sets":');
 		expect(settings.read().sets).toEqual({ "/proj": ["a"] });
+		scratch.write(NAME, '{"pi-multicodex":{"caps":{"a":{"7d":20}},}}');
+		expect(open().read().sets).toEqual({ "*": [] });
 		scratch.write(NAME, '{"theme":"dark",}');
 		expect(open().read()).toEqual(DEFAULT_SETTINGS);
 	});

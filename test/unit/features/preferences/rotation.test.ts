@@ -138,7 +138,8 @@ describe("rotation", () => {
 
 	it("is one JSON document for a program, with the values as they are stored", async () => {
 		const { pool } = cli.harness;
-		const settings = { read: () => cli.harness.settings, set: async () => undefined, change: async () => undefined };
+		const unchanged = async () => undefined;
+		const settings = { read: () => cli.harness.settings, set: unchanged, change: unchanged, changeChain: unchanged };
 		const command = createRotation({
 			settings,
 			pool,
