@@ -100,8 +100,8 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 		return call;
 	};
 	/**
-	 * Makes one call at a time for an account; `claim` decides whether this process makes it. Each caller waits as long as
-	 * it likes, and the call ends with the last of them.
+	 * Makes one call at a time for an account; `claim` decides whether this process makes it. Each caller waits as long
+	 * as it likes, and the call ends with the last of them.
 	 */
 	const askOnce = async (id: AccountId, signal: AbortSignal | undefined, claim: () => Promise<boolean>) => {
 		const call = underWay.get(id) ?? begin(id, claim);

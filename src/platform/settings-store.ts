@@ -73,7 +73,9 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 	};
 }
 
-/** What holds while a file cannot be read that never could: while it may hold account sets or caps, no account serves. */
+/**
+ * What holds while a file cannot be read that never could: while it may hold account sets or caps, no account serves.
+ */
 function whileUnread(path: string): Settings {
 	const mayRestrict = /"(?:sets|caps)"\s*:/.test(readIfThere(path));
 	return mayRestrict ? { ...DEFAULT_SETTINGS, sets: { [EVERYWHERE]: [] } } : DEFAULT_SETTINGS;

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
+import { onTestFinished } from "vitest";
 import type { VirtualModels } from "../../src/pi/virtual-models.ts";
 
 /** What dialogs are given beside their words. */
@@ -219,6 +220,8 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 		custom: <T>(create: (tui: unknown, theme: unknown, keys: unknown, done: (result: T) => void) => Component) =>
 			new Promise<T | undefined>((resolve) => {
 				if (!hasPanels) return resolve(undefined);
+				// Panels wait for each other in the whole process: one that a test leaves open would hold up later tests.
+				onTestFinished(() => resolve(undefined));
 				const keys = { matches: (typed: string, name: string) => KEYS[name] === typed };
 				const requestRender = () => {
 					fake.repaints += 1;
