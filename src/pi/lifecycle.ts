@@ -15,7 +15,7 @@ import { maskedContext } from "./mask-emails.ts";
 import { modeOf, type Notice, writeNotice } from "./output.ts";
 import { codexModelLike, notServed } from "./plan-login.ts";
 import type { PoolModel } from "./pool-model.ts";
-import { baseUrlOf, forgetLoginInMemory, PROVIDER, type Provider, settleRegistration } from "./provider.ts";
+import { baseUrlOf, PROVIDER, type Provider } from "./provider.ts";
 import { createReturns } from "./returns.ts";
 
 /** Type of the session entry that remembers which account serves the session. */
@@ -135,13 +135,14 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		if (ctx) guarded(() => tell(ctx, "info", text), "session", pool.emit);
 	});
 
-	/** Another process may have switched us off or on: this one follows, at the latest before its next request. */
-	const followSettings = async (ctx: ExtensionContext) => {
+	/**
+	 * Another process may have switched us off or on, or have signed the first account in or the last one out: this one
+	 * follows, at the latest before its next request. What followed by a look at the files may not be settled yet.
+	 */
+	const follow = async (ctx: ExtensionContext) => {
 		await poolModel.keep(ctx);
-		if (!provider.isOutOfStep()) return;
-		pool.emit({ type: "changed" });
-		forgetLoginInMemory(ctx);
-		await settleRegistration(ctx);
+		if (provider.isOutOfStep()) pool.emit({ type: "changed" });
+		await provider.settle(ctx);
 	};
 
 	/** Writes the line once a session: at a limit there no other account would take over. */
@@ -194,7 +195,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	});
 	pi.on("model_select", async ({ model }, ctx) => {
 		if (model && model.provider !== PROVIDER) provider.leave(ctx.sessionManager.getSessionId());
-		await followSettings(ctx);
+		await follow(ctx);
 		footer.draw();
 		tellOfPlanLogin(ctx, model);
 	});
@@ -213,7 +214,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 			isPrompted = true;
 			beginTurn();
 		}
-		await followSettings(given);
+		await follow(given);
 		return { action: "continue" };
 	});
 	// Not for a retry. A run that no prompt has begun is a turn, too.
@@ -227,7 +228,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		if (isByHand && !isPrompted) beginTurn();
 	});
 	pi.on("session_before_tree", beginTurn);
-	pi.on("turn_start", (_event, ctx) => followSettings(ctx));
+	pi.on("turn_start", (_event, ctx) => follow(ctx));
 	// While we are off pi renews its login by itself. The token that we knew is spent by that, and a sign-in to another
 	// account would leave us with nothing but it.
 	pi.on("turn_end", () => {

@@ -113,8 +113,13 @@ export interface Provider {
 	 * by session alone: it must not go out on one of an account.
 	 */
 	leave(sessionId: SessionId): void;
-	/** True while the registry does not have yet what the settings say, typically because another process set them. */
+	/** True while the registry does not have yet what files say, typically because another process has written them. */
 	isOutOfStep(): boolean;
+	/**
+	 * Lets the host finish what the last change of the registration began, before it looks for a key. Asks it nothing
+	 * where there was no change. Never rejects.
+	 */
+	settle(ctx: ExtensionContext): Promise<void>;
 }
 
 /** Nothing of ours; ours, for the sign-in alone; ours, and usable without a login of pi's own. */
@@ -124,6 +129,8 @@ type Registration = "none" | "without-key" | "with-key";
 export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider {
 	let current: Registration = "none";
 	let key = PLACEHOLDER_KEY;
+	let isUnsettled = false;
+	let settling: Promise<void> | undefined;
 	const keys = createKeys();
 	const place = createPlace(() => {
 		if (current !== "none") register();
@@ -179,6 +186,7 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		// Configurations are merged, so a key can only be dropped with everything else.
 		if (next === "none" || current === "with-key") pi.unregisterProvider(PROVIDER);
 		current = next;
+		isUnsettled = true;
 		if (next === "with-key") key = newestKey();
 		if (next !== "none") register();
 		// The host keeps sockets by session on some versions: pi's own login must not go out on one of ours.
@@ -192,9 +200,19 @@ export function registerProvider(pi: ExtensionAPI, deps: ProviderDeps): Provider
 		// Nothing else is named, so that whatever another extension has registered since stays.
 		pi.registerProvider(PROVIDER, { apiKey: key });
 	};
+	const settle = async (ctx: ExtensionContext) => {
+		if (isUnsettled) {
+			isUnsettled = false;
+			forgetLoginInMemory(ctx);
+			settling = settleRegistration(ctx);
+		}
+		await settling;
+	};
 	keepAvailability();
+	// The host takes in what is registered while it loads us before a session begins.
+	isUnsettled = false;
 	const leave = (sessionId: SessionId) => deps.failover.sockets.leaveSoon(sessionId);
-	return { keepAvailability, keepKey, leave, isOutOfStep: () => (current === "none") === deps.isEnabled() };
+	return { keepAvailability, keepKey, leave, isOutOfStep: () => wanted() !== current, settle };
 }
 
 /** What requests are served with. */

@@ -92,6 +92,9 @@ beforeEach(() => {
 			keepKey: () => order.push("key"),
 			leave: (session) => left.push(session),
 			isOutOfStep: () => isOutOfStep,
+			settle: async () => {
+				order.push("settled");
+			},
 		},
 		takeStray: strays.take,
 		noticeOf,
@@ -299,7 +302,7 @@ describe("a session", () => {
 		const screen = await start();
 		order.length = 0;
 		await pi.fire("model_select", screen.ctx);
-		expect(order).toEqual(["footer draw"]);
+		expect(order).toEqual(["settled", "footer draw"]);
 	});
 });
 
@@ -558,9 +561,20 @@ describe("a change of another process's hand", () => {
 		await pi.fire(event, screen.ctx);
 		expect(order).not.toContain("availability");
 		isOutOfStep = true;
+		order.length = 0;
 		await pi.fire(event, screen.ctx);
-		expect(order).toContain("availability");
+		expect(order.filter((step) => ["availability", "settled"].includes(step))).toEqual(["availability", "settled"]);
 	});
+
+	it.each(["input", "turn_start", "model_select"])(
+		"is settled at %s where the files were followed before",
+		async (event) => {
+			const screen = await start();
+			order.length = 0;
+			await pi.fire(event, screen.ctx);
+			expect(order).toContain("settled");
+		},
+	);
 
 	it("leaves pi to renew its own login, and notes the result after every turn", async () => {
 		const screen = await start();

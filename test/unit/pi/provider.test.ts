@@ -1,6 +1,6 @@
 import type { Api, AssistantMessageEvent, AssistantMessageEventStream, Model } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { EVERYWHERE } from "../../../src/core/account-sets.ts";
 import type { StreamOptions } from "../../../src/core/attempt.ts";
@@ -281,6 +281,58 @@ describe("switched off", () => {
 		provider.keepAvailability();
 		expect(calls()).toEqual(["register true"]);
 		expect(provider.isOutOfStep()).toBe(false);
+	});
+
+	it("has the host finish a change that came from elsewhere before the next request, each once", async () => {
+		const { ctx } = aContext();
+		const refresh = vi.spyOn(ctx.modelRegistry, "refresh");
+		const provider = register("a");
+		await provider.settle(ctx);
+		expect(refresh).not.toHaveBeenCalled();
+
+		for (const files of [{ isEnabled: false }, { isEnabled: true }, { isEnabled: true, hasAccount: false }]) {
+			({ isEnabled, hasAccount = true } = files);
+			refresh.mockClear();
+			provider.keepAvailability();
+			await Promise.all([provider.settle(ctx), provider.settle(ctx)]);
+			await provider.settle(ctx);
+			expect(refresh).toHaveBeenCalledTimes(2);
+		}
+	});
+
+	it("keeps every request waiting that comes while the host looks", async () => {
+		const { ctx } = aContext();
+		let resolve: () => void = () => undefined;
+		const looked = new Promise<void>((done) => {
+			resolve = done;
+		});
+		vi.spyOn(ctx.modelRegistry, "refresh").mockImplementation(() => looked);
+		const provider = register("a");
+		isEnabled = false;
+		provider.keepAvailability();
+		let gone = 0;
+		const requests = [1, 2].map(() =>
+			provider.settle(ctx).then(() => {
+				gone += 1;
+			}),
+		);
+		await settled();
+		expect(gone).toBe(0);
+		resolve();
+		await Promise.all(requests);
+		expect(gone).toBe(2);
+	});
+
+	it("notices the first account of another process, and that the last one has left", () => {
+		hasAccount = false;
+		const provider = register();
+		expect(provider.isOutOfStep()).toBe(false);
+		for (const isThere of [true, false]) {
+			hasAccount = isThere;
+			expect(provider.isOutOfStep()).toBe(true);
+			provider.keepAvailability();
+			expect(provider.isOutOfStep()).toBe(false);
+		}
 	});
 
 	it("takes the registration back, whether it had a key or not, and closes what a session has open", () => {
