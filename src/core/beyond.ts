@@ -110,6 +110,8 @@ interface Deps extends BeyondSources {
 const USAGE_MS = 2000;
 /** Lists of reset credits are waited for no longer than this. */
 const LISTS_MS = 5000;
+/** Sessions of this process, one after the other, of which it is remembered what they were served from. */
+const MOST_SESSIONS = 50;
 
 /** What one turn was asked, and has agreed to. */
 interface Turn {
@@ -121,7 +123,8 @@ interface Turn {
 export function createBeyond(deps: Deps): Beyond {
 	const { pool, settings, question, consents, resets, chain, modelNamed, askUsage } = deps;
 	let turn: Turn = { isAsked: false, agreed: new Set() };
-	let last: (Source & { readonly session: SessionId | undefined }) | undefined;
+	/** The session that was served last is the last one. */
+	const sources = new Map<SessionId | undefined, Source>();
 
 	// A reset credit is gone for good: each one has a yes of its own.
 	const isRemembered = (rung: Rung) => rung.kind !== "reset-credit" && consents?.holds(rung) === true;
@@ -217,14 +220,17 @@ export function createBeyond(deps: Deps): Beyond {
 		},
 		handOver: async (rung, asked) => chain?.handOver(rung, asked) ?? unexpected(),
 		serves: (on, account, until, asked) => {
-			const before = last?.session === asked.sessionId ? last : undefined;
-			last = { on, account: account.id, session: asked.sessionId };
+			const before = sources.get(asked.sessionId);
+			sources.delete(asked.sessionId);
+			sources.set(asked.sessionId, { on, account: account.id });
+			const [longestAgo] = sources.keys();
+			if (sources.size > MOST_SESSIONS) sources.delete(longestAgo);
 			const isSame = before
 				? before.on === on && (on === "included" || before.account === account.id)
 				: on === "included";
 			if (!isSame) pool.emit({ type: "source-changed", on, account, until, asked });
 		},
-		source: (session) => (last?.session === session ? last : undefined),
+		source: (session) => sources.get(session),
 	};
 }
 

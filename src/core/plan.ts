@@ -117,7 +117,10 @@ export interface Plan {
 
 /** Why an account was the one to be tried. */
 export interface SelectionReason {
-	/** The term that put the next account behind it; undefined where there was no other. */
+	/**
+	 * The term that put the next account behind it; undefined where there was no other. Of an account that serves without
+	 * included quota: `credits`, `reserve-model` or `trial`.
+	 */
 	readonly decidedBy: string | undefined;
 	/** What it is ordered by. */
 	readonly terms: readonly TermShown[];

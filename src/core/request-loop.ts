@@ -8,7 +8,7 @@ import { endingOf } from "./exhaustion.ts";
 import { ABORTED, finalError } from "./final-events.ts";
 import { createInquiries, type Inquiries } from "./inquiries.ts";
 import type { PiLoginSync } from "./pi-login-sync.ts";
-import { type Plan, selectionReason } from "./plan.ts";
+import type { Plan } from "./plan.ts";
 import {
 	askedOf,
 	beginProgress,
@@ -156,7 +156,7 @@ async function attempt(step: Try, plan: Plan, progress: Progress, run: Run): Pro
 	// Of several processes that find the same weak evidence, one asks.
 	const isMine = !step.isTrial || (await raceAbort(pool.claimTrial(account.id), request.options.signal));
 	if (!isMine) return { ...progress, hadTrial: true };
-	reporter.accountChosen(step, progress.previous, plan, selectionReason(plan, account));
+	reporter.accountChosen(step, progress.previous, plan);
 	noteSource(step, plan, run);
 	const began = clock.now();
 	const push = (event: AssistantMessageEvent) => {

@@ -2,7 +2,7 @@ import type { Account } from "./account.ts";
 import { type Cooldown, isOfQuota } from "./cooldown.ts";
 import { tellDefect } from "./defect-reports.ts";
 import type { RequestInfo, Rotated, RotationReason, SwitchCause, Switched } from "./events.ts";
-import { type Gated, gatedIn, type Plan, type SelectionReason } from "./plan.ts";
+import { type Gated, gatedIn, type Plan, type SelectionReason, selectionReason } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
 import { byLength, freshness, headroom, includedOf, isExhausted, limitOf, tightest, windowName } from "./quota.ts";
@@ -12,8 +12,8 @@ import { RESET_JITTER_MS, type UsageSnapshot, type UsageWindow } from "./usage.t
 
 /** Reports how one request gets its account. */
 export interface RotationReporter {
-	/** The request is about to take `step`, after `previous`, because of `grounds`. */
-	accountChosen(step: Try, previous: Account | undefined, plan: Plan, grounds: SelectionReason): void;
+	/** The request is about to take `step`, after `previous`, as `plan` has it. */
+	accountChosen(step: Try, previous: Account | undefined, plan: Plan): void;
 	/** The request waits for an account; undefined: no longer. */
 	waits(wait: Pick<Wait, "until" | "forRoom"> | undefined): void;
 	/** The first output of `account` is about to be shown. */
@@ -62,10 +62,12 @@ export function createRotationReporter(
 
 	return {
 		waits,
-		accountChosen: ({ account: to, on, leftFor }, from, plan, grounds) => {
+		accountChosen: (step, from, plan) => {
+			const { account: to, on, leftFor } = step;
 			waits(undefined);
 			servedOn = on;
 			if (from?.id === to.id) return;
+			const grounds = groundsOf(step, plan);
 			if (!from) {
 				pool.emit({ type: "chosen", account: to, asked, grounds });
 				return;
@@ -106,6 +108,13 @@ export function createRotationReporter(
 			else tell();
 		},
 	};
+}
+
+/** Why the account of `step` is the one. Beyond included quota no term of the plan has decided that. */
+function groundsOf({ account, on, isTrial }: Try, plan: Plan): SelectionReason {
+	const grounds = selectionReason(plan, account);
+	if (on !== "included") return { ...grounds, decidedBy: on };
+	return isTrial ? { ...grounds, decidedBy: "trial" } : grounds;
 }
 
 /** Why `from` was left, as the plan has it; `leftFor` if nothing that is stored says it. */

@@ -45,6 +45,8 @@ export interface CommandContext {
 	readonly signal: AbortSignal;
 	/** Every subcommand, the one without a word first. */
 	readonly commands: readonly Subcommand[];
+	/** Settles when the command that was given has ended, with all that it has run; until then it may show a panel. */
+	readonly ended: Promise<void>;
 	/** Runs another command of the list and reports its outcome; with `isQuiet` only a failure. Never throws. */
 	run(name: string, given: Given, how?: { readonly isQuiet?: boolean }): Promise<Ended>;
 	/** The same session through another view of pi's context. */

@@ -2,7 +2,7 @@ import type { ExtensionAPI, ExtensionContext, SessionMessageEntry } from "@mario
 import { within } from "../core/abort.ts";
 import type { Affinity } from "../core/affinity.ts";
 import type { Credentials } from "../core/credentials.ts";
-import { guarded, tellDefect } from "../core/defect-reports.ts";
+import { guarded } from "../core/defect-reports.ts";
 import type { PoolEvent } from "../core/events.ts";
 import type { AccountId, SessionId } from "../core/ids.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
@@ -91,10 +91,6 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		guarded(askAgain, "session", pool.emit);
 	});
 
-	const keepPoolModel = () => {
-		// A session that was replaced throws, and the next one begins with a look of its own.
-		void poolModel.keep(current).catch((error: unknown) => tellDefect(error, "session", pool.emit));
-	};
 	/** Not on the way of a request, and once for all that one brings about. */
 	const keepKeySoon = () => {
 		if (isKeyDue) return;
@@ -114,7 +110,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 
 	pool.subscribe((event) => {
 		provider.keepAvailability();
-		keepPoolModel();
+		void poolModel.keep(current);
 		keepKeySoon();
 		if (event.type === "served" && event.hasMoved) unremembered = event.account;
 		if (event.type === "served") void usage.follow(event.account, event.hasToldUsage);

@@ -15,6 +15,8 @@ interface PanelManner<T> {
 interface PanelPlace {
 	readonly host: Pick<ExtensionContext, "ui">;
 	readonly signal: AbortSignal;
+	/** Settles with the command that shows it, and that may show another one until then. */
+	readonly ended?: Promise<void>;
 }
 
 /** What a panel has of the terminal it is drawn on. */
@@ -43,18 +45,12 @@ const FOOTER_LINES = 4;
 const NOTICE_LINES = 2;
 const LOW = 20;
 
-/** Every panel that is open, until it closes. */
+/** Every panel that is open, until it closes, and every command that has shown one, until it ends. */
 const open = new Set<Promise<unknown>>();
-
-/** A command that closes one panel to show another does so faster. */
-const BETWEEN_MS = 300;
 
 /** Resolves when no panel of ours is open, and none comes in the place of one that was. */
 export async function panelsClosed(): Promise<void> {
-	while (open.size > 0) {
-		await Promise.allSettled(open);
-		await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
-	}
+	while (open.size > 0) await Promise.allSettled(open);
 }
 
 /**
@@ -66,6 +62,11 @@ export async function openPanel<T>(
 	how: PanelManner<T>,
 	create: (host: PanelHost<T>) => Component,
 ): Promise<T | undefined> {
+	const { ended } = place;
+	if (ended && !open.has(ended)) {
+		open.add(ended);
+		void ended.finally(() => open.delete(ended));
+	}
 	const closed = showPanel(place, how, create);
 	open.add(closed);
 	try {

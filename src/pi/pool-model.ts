@@ -5,7 +5,7 @@ import { raceAbort } from "../core/abort.ts";
 import type { Affinity } from "../core/affinity.ts";
 import type { Beyond } from "../core/beyond.ts";
 import { type Link, linkFor, modelName } from "../core/chain.ts";
-import { tellDefect } from "../core/defect-reports.ts";
+import { guarded, tellDefect } from "../core/defect-reports.ts";
 import type { RequestInfo } from "../core/events.ts";
 import { createLinkFailures, failureIn } from "../core/link-failures.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
@@ -41,7 +41,8 @@ export interface PoolModel extends ChainRoute {
 	readonly isAvailable: boolean;
 	/**
 	 * Registers it once a chain is set, and takes it away with the chain's end, or while the person has switched us off:
-	 * a session that is on it then goes on with its Codex model.
+	 * a session that is on it then goes on with its Codex model. Never rejects: where the host throws, that is reported,
+	 * and tried again in the next session.
 	 */
 	keep(ctx: ExtensionContext | undefined): Promise<void>;
 	/** Begins a session. */
@@ -87,6 +88,8 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 	const host: object = pi;
 	let isRegistered = false;
 	let isHooked = false;
+	/** What the host has refused in this session: to have the model, or to be without it. */
+	let refused: boolean | undefined;
 	/** The session of this process. */
 	let session: ExtensionContext | undefined;
 	/** The link that the person has chosen for the request that is asked again. */
@@ -220,8 +223,8 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			route,
 		});
 	};
-	const keep = async (ctx: ExtensionContext | undefined) => {
-		if (!hasVirtualModels(host) || wants() === isRegistered) return;
+	const change = async (ctx: ExtensionContext | undefined) => {
+		if (!hasVirtualModels(host)) return;
 		if (wants()) {
 			register(ctx);
 			isRegistered = true;
@@ -242,6 +245,18 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 			if (!isRegistered) host.unregisterVirtualModel(PROVIDER, POOL_MODEL_ID);
 		}
 	};
+	const keep = async (ctx: ExtensionContext | undefined) => {
+		const wanted = wants();
+		// Each event of the pool comes here, and so does the one about a failure.
+		if (!hasVirtualModels(host) || wanted === isRegistered || wanted === refused) return;
+		try {
+			await change(ctx);
+			refused = undefined;
+		} catch (error) {
+			refused = wanted;
+			tellDefect(error, "session", pool.emit);
+		}
+	};
 	void keep(undefined);
 
 	return {
@@ -250,8 +265,9 @@ export function createPoolModel(pi: ExtensionAPI, deps: Deps): PoolModel {
 		begin: (ctx) => {
 			session = ctx;
 			handedTo = undefined;
+			refused = undefined;
 			failures.beginSession();
-			if (isRegistered) register(ctx);
+			if (isRegistered) guarded(() => register(ctx), "session", pool.emit);
 		},
 		codexId: (ctx) => {
 			const { model } = ctx;

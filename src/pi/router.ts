@@ -45,7 +45,15 @@ export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
 			});
 			if (!commands) return writeFailure(masked, COMMANDS_UNAVAILABLE);
 			const all = [commands.withoutAWord, ...commands.named];
-			await run(args, masked, commands, deps, { commands: all, signal, isMasked, emit: pool.emit });
+			let end = (): void => undefined;
+			const ended = new Promise<void>((resolve) => {
+				end = resolve;
+			});
+			try {
+				await run(args, masked, commands, deps, { commands: all, signal, isMasked, emit: pool.emit, ended });
+			} finally {
+				end();
+			}
 		},
 	});
 }

@@ -13,12 +13,13 @@ import {
 import { maskedOutcome } from "./mask-emails.ts";
 import { writeFailure, writeResult } from "./output.ts";
 
-/** What every command of a session shares. */
+/** What a command that was given shares with those that it runs. */
 export interface CommandSession {
 	readonly commands: readonly Subcommand[];
 	readonly signal: AbortSignal;
 	readonly isMasked: () => boolean;
 	readonly emit: Pool["emit"];
+	readonly ended: Promise<void>;
 }
 
 /** Creates the context that commands of a session run in. */
@@ -27,6 +28,7 @@ export function createCommandContext(host: ExtensionCommandContext, session: Com
 		host,
 		signal: session.signal,
 		commands: session.commands,
+		ended: session.ended,
 		on: (other) => createCommandContext(other, session),
 		run: async (name, given, { isQuiet = false } = {}) => {
 			const command = session.commands.find((candidate) => candidate.name === name);

@@ -63,6 +63,9 @@ const CHOSEN_FOR: Readonly<Record<string, string>> = {
 	live: "the least busy",
 	turn: "its turn",
 	list: "first in the list",
+	credits: "on bought credits",
+	"reserve-model": "on Luna Reserve",
+	trial: "what is known of it is old, or a guess",
 };
 
 /** How an account came or left. */
@@ -99,7 +102,7 @@ const SPENT_WORDS: ReadonlyMap<string, string> = new Map([
 const LINES = {
 	chosen: {
 		text: ({ name, decidedBy }) =>
-			`${name}: started, ${decidedBy === undefined ? "the only one" : (ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy))}`,
+			`${name}: started, ${decidedBy === undefined ? "the only one that could serve" : (ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy))}`,
 	},
 	rotated: {
 		text: ({ name, formerName, window, reason, why, clock }) => {

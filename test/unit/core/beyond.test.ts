@@ -350,6 +350,32 @@ describe("a request of a pool that is out", () => {
 	});
 });
 
+it("each session keeps what it is served from while another one is at work between", async () => {
+	const world = aSpentPool({ accounts: { a: { credits: FUNDED } } });
+	const { harness } = world;
+	const { beyond } = harness.deps;
+	for (const sessionId of ["one", "two", "one", "two"]) {
+		harness.affinity.begin(sessionId, "a", NOW);
+		await harness.ask({ sessionId });
+	}
+	expect(told(world, "source-changed").map((event) => decisionOf(event)?.session)).toEqual(["one", "two"]);
+	expect(["one", "two", "three"].map((session) => beyond.source(session)?.on)).toEqual([
+		"credits",
+		"credits",
+		undefined,
+	]);
+});
+
+it("a session that begins beyond included quota says on what", async () => {
+	const groundsOf = async (accounts: Setting["accounts"], beyond: Partial<BeyondSettings>) => {
+		const world = aSpentPool({ beyond, accounts });
+		await world.harness.ask();
+		return told(world, "chosen").map((event) => decisionOf(event)?.decidedBy);
+	};
+	expect(await groundsOf({ a: { reserveModel: LUNA }, b: {} }, { reserveModel: "always" })).toEqual(["reserve-model"]);
+	expect(await groundsOf({ a: { credits: FUNDED }, b: {} }, { credits: "allow" })).toEqual(["credits"]);
+});
+
 describe("the error of a pool that is out", () => {
 	const QUOTA = "Codex quota exceeded on all 2 accounts. First one resets in 3d00h (Mon 12:00).";
 	it.each<[string, Setting["accounts"], string]>([

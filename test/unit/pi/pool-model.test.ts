@@ -1,5 +1,5 @@
 import type { Api, AssistantMessage, Model } from "@mariozechner/pi-ai";
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type Beyond, createBeyond } from "../../../src/core/beyond.ts";
 import type { PoolEvent } from "../../../src/core/events.ts";
 import { createPoolModel, type PoolModel } from "../../../src/pi/pool-model.ts";
@@ -13,6 +13,7 @@ import {
 	HOUR_MS,
 	MINUTE_MS,
 	NOW,
+	settled,
 } from "../../support/fakes.ts";
 import { aContext, aPi, type FakeContext, type FakePi } from "../fake-pi.ts";
 import { createHarness, type Harness, MODEL } from "../harness.ts";
@@ -166,6 +167,61 @@ describe("the virtual model of pool and chain", () => {
 	});
 });
 
+describe("a host that throws where the virtual model is concerned", () => {
+	/** Has pi throw for the first calls of the function. */
+	const breakOnce = (name: "registerVirtualModel" | "unregisterVirtualModel" | "setModel") => {
+		const whole: unknown = Reflect.get(pi.api, name);
+		let calls = 0;
+		Reflect.set(pi.api, name, (...given: unknown[]) => {
+			calls += 1;
+			if (calls === 1) throw new TypeError("not today");
+			return typeof whole === "function" ? whole(...given) : undefined;
+		});
+		return () => calls;
+	};
+
+	it("keeps its session, is reported once, and is asked again in the next session", async () => {
+		setChain([]);
+		await poolModel.keep(undefined);
+		const calls = breakOnce("registerVirtualModel");
+		// As it is in pi: every event has the model looked after, the one about the failure too.
+		onTestFinished(harness.pool.subscribe(() => void poolModel.keep(screen.ctx)));
+		setChain(["local/free"]);
+		for (let time = 0; time < 3; time += 1) await poolModel.keep(screen.ctx);
+		expect([calls(), told("defect").length, pi.virtual.size]).toEqual([1, 1, 0]);
+		poolModel.begin(screen.ctx);
+		await poolModel.keep(screen.ctx);
+		expect([calls(), told("defect").length, pi.virtual.size]).toEqual([2, 1, 1]);
+	});
+
+	it("starts all the same", async () => {
+		breakOnce("registerVirtualModel");
+		poolModel = aPoolModel();
+		await settled();
+		expect(told("defect")).toHaveLength(1);
+		poolModel.begin(screen.ctx);
+		await poolModel.keep(screen.ctx);
+		expect([...pi.virtual.keys()]).toEqual(["openai-codex/pool"]);
+	});
+
+	it("is rid of it although the session cannot be given its Codex model", async () => {
+		breakOnce("setModel");
+		setChain([]);
+		await poolModel.keep(screen.ctx);
+		expect([pi.virtual.size, told("defect").length]).toEqual([0, 1]);
+	});
+
+	it("is left with it where it cannot take it away, and is asked for nothing more in that session", async () => {
+		const calls = breakOnce("unregisterVirtualModel");
+		setChain([]);
+		for (let time = 0; time < 3; time += 1) await poolModel.keep(screen.ctx);
+		expect([calls(), told("defect").length, pi.virtual.size]).toEqual([1, 1, 1]);
+		setChain(["local/free"]);
+		await poolModel.keep(screen.ctx);
+		expect(pi.virtual.size).toBe(1);
+	});
+});
+
 describe("the route of a request", () => {
 	it("leads to the pool while an account can serve, with the thinking level of the person", async () => {
 		expect(await route()).toMatchObject({ model: { id: "gpt-5.5" }, thinkingLevel: "high" });
@@ -295,6 +351,31 @@ describe("a link that fails", () => {
 		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("local/free");
 		expect(await failsWith("503 overloaded")).toMatchObject({ message: { stopReason: "error" } });
 		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("anthropic/claude");
+	});
+
+	it("names the link that the host's next try is routed to, past those that cannot be asked", async () => {
+		setChain(["local/free", "unsigned/model", "gone/model", "openai-codex/pool", "anthropic/claude"]);
+		await spendAll();
+		await route();
+		expect(await failsWith("401")).toMatchObject({
+			message: { errorMessage: expect.stringContaining("anthropic/claude takes over") },
+		});
+		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("anthropic/claude");
+		const ofClaude = { provider: "anthropic", model: "claude" };
+		expect(await failsWith("401", ofClaude)).toMatchObject({
+			message: { errorMessage: expect.stringContaining("The Codex pool takes over") },
+		});
+		expect(await routed({ reason: "retry", failed: physical("anthropic/claude") })).toBe("openai-codex/gpt-5.5");
+	});
+
+	it("names the pool once that is back", async () => {
+		await spendAll();
+		await route();
+		await refill();
+		expect(await failsWith("401")).toMatchObject({
+			message: { errorMessage: expect.stringContaining("The Codex pool takes over") },
+		});
+		expect(await routed({ reason: "retry", failed: physical("local/free") })).toBe("openai-codex/gpt-5.5");
 	});
 
 	it("as the last one leaves the turn to the pool, whose loop has the words for it", async () => {

@@ -146,6 +146,35 @@ describe("in the terminal", () => {
 		expect(await asked).toEqual(taken(RUNGS.wait));
 	});
 
+	it("does not come between two panels of one command, however long the command is busy there", async () => {
+		const context = await begin();
+		let end = (): void => undefined;
+		const ended = new Promise<void>((resolve) => {
+			end = resolve;
+		});
+		const place = { host: context.ctx, signal: testEnd.signal, ended };
+		const show = (name: string) =>
+			openPanel(place, { ended: 1 }, ({ close }) => {
+				return { render: () => [name], invalidate: () => undefined, handleInput: () => close(2) };
+			});
+		const first = show("first");
+		await press(context, "x");
+		expect(await first).toBe(2);
+		const asked = question.ask(ALL, undefined);
+		await settle();
+		await vi.advanceTimersByTimeAsync(5000);
+		expect(context.panel).toBeUndefined();
+		const second = show("second");
+		await look(context);
+		expect(context.panel?.render(100)).toEqual(["second"]);
+		await press(context, "x");
+		expect(await second).toBe(2);
+		end();
+		await look(context);
+		await press(context, "\r");
+		expect(await asked).toEqual(taken(RUNGS.wait));
+	});
+
 	it("hides e-mails for a person who wants that", async () => {
 		isMasked = true;
 		const context = await begin();

@@ -18,7 +18,7 @@ const until = NOW + HOUR_MS;
 
 describe("the log, for a person", () => {
 	it("has words for every term that may decide", () => {
-		const terms = new Set(["pin", "session", "reserve", "list"]);
+		const terms = new Set(["pin", "session", "reserve", "list", "credits", "reserve-model", "trial"]);
 		for (const policy of Object.values(POLICIES)) for (const { name } of policy) terms.add(name);
 		const texts = [...terms].map((decidedBy) => spoken({ kind: "chosen", decidedBy }));
 		expect(new Set(texts).size).toBe(terms.size);
@@ -27,7 +27,7 @@ describe("the log, for a person", () => {
 
 	it.each<[Parameters<typeof line>[0], RegExp]>([
 		[{ kind: "chosen", decidedBy: "fresh" }, /^work: started, the freshest$/],
-		[{ kind: "chosen" }, /^work: started, the only one$/],
+		[{ kind: "chosen" }, /^work: started, the only one that could serve$/],
 		[{ kind: "added", reason: "login" }, /^work: added, by a sign-in \(\d+ \w{3}\)$/],
 		[{ kind: "added", reason: "import codex" }, /^work: added, import codex \(\d+ \w{3}\)$/],
 		[{ kind: "removed" }, /^work: removed \(\d+ \w{3}\)$/],

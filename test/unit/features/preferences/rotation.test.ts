@@ -146,7 +146,8 @@ describe("rotation", () => {
 			session: { request: () => ({ modelId: "gpt-5.5", sessionId: undefined, affinity: undefined }) },
 		});
 		const args = command.parse(["maxWait=soon", "maxRotations=5"]);
-		const session = { commands: [], signal: new AbortController().signal, isMasked: () => false, emit: pool.emit };
+		const signal = new AbortController().signal;
+		const session = { commands: [], signal, isMasked: () => false, emit: pool.emit, ended: Promise.resolve() };
 		const ctx = createCommandContext(cli.screen.ctx, session);
 		const outcome = isFailure(args) ? args : await command.run(args, ctx);
 		expect(outcome && "json" in outcome && outcome.json).toEqual({
