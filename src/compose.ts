@@ -34,8 +34,7 @@ import { registerSessionHooks } from "./pi/lifecycle.ts";
 import { createModelLookup } from "./pi/models.ts";
 import { isOnPlanLogin } from "./pi/plan-login.ts";
 import { createPoolModel, type PoolModel } from "./pi/pool-model.ts";
-import { isRepeatedByHost, PROVIDER, registerProvider } from "./pi/provider.ts";
-import { POOL_MODEL_ID } from "./pi/route-state.ts";
+import { isRepeatedByHost, registerProvider } from "./pi/provider.ts";
 import { registerCommand } from "./pi/router.ts";
 import { defaultLabel } from "./platform/account-file.ts";
 import { openAccountStore } from "./platform/account-store.ts";
@@ -48,7 +47,7 @@ import { openPiAuth } from "./platform/pi-auth.ts";
 import { createProcesses } from "./platform/processes.ts";
 import { readRefusal } from "./platform/read-body.ts";
 import { createSessionFolders } from "./platform/session-folders.ts";
-import { openSettings, savedModelIn } from "./platform/settings-store.ts";
+import { openSettings, savedCodexModelIn } from "./platform/settings-store.ts";
 import { openStateStore } from "./platform/state-store.ts";
 import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
 import { createUsageApi, usageFromHeaders } from "./platform/usage-api.ts";
@@ -159,10 +158,7 @@ export function compose(pi: ExtensionAPI): void {
 	const loginNews = createLoginNews({ membership, pool, usage, clock });
 	const affinity = createAffinity(clock);
 	const modelNamed = createModelLookup(pi);
-	const savedModel = () => {
-		const saved = savedModelIn(paths.settings, PROVIDER);
-		return saved === POOL_MODEL_ID ? undefined : saved;
-	};
+	const savedModel = () => savedCodexModelIn(paths.settings);
 	const poolModel: PoolModel = createPoolModel(pi, {
 		pool,
 		affinity,

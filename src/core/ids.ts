@@ -14,3 +14,9 @@ export type WorkspaceId = Id<"workspace">;
 
 /** A session of pi, as its stream options name it. */
 export type SessionId = Id<"session">;
+
+/** pi's built-in provider, over which we register. */
+export const PROVIDER = "openai-codex";
+
+/** Id of the virtual model under {@link PROVIDER}. */
+export const POOL_MODEL_ID = "pool";

@@ -83,7 +83,7 @@ export function writeNotice(ctx: ExtensionContext, level: "info" | "warning", te
 }
 
 /** Lines as a terminal may get them: they quote reasons and names from servers and files. */
-function shown(text: string): string {
+export function shown(text: string): string {
 	return text.split("\n").map(printable).join("\n");
 }
 
@@ -91,7 +91,7 @@ function shown(text: string): string {
 const ACTING = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 /** A document as it is printed: the same for every parser, and nothing in it acts on a terminal. */
-function documentText(document: unknown, indent?: number): string {
+export function documentText(document: unknown, indent?: number): string {
 	return JSON.stringify(document, undefined, indent).replace(ACTING, (character) =>
 		// By halves where a character has two.
 		character
@@ -108,7 +108,7 @@ const PIPE_PAUSE_MS = 10;
  * Writes all of `text` to file descriptor 1: pi redirects `process.stdout` to stderr while it owns the terminal. A pipe
  * takes 64 KiB at a time, so the returned count matters; a full one says EAGAIN until its reader has caught up.
  */
-function writeAll(text: string): void {
+export function writeAll(text: string): void {
 	let rest = Buffer.from(text);
 	while (rest.length > 0) {
 		try {

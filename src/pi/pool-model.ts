@@ -7,6 +7,7 @@ import type { Beyond } from "../core/beyond.ts";
 import { type Link, linkFor, modelName } from "../core/chain.ts";
 import { guarded, tellDefect } from "../core/defect-reports.ts";
 import type { RequestInfo } from "../core/events.ts";
+import { POOL_MODEL_ID, PROVIDER } from "../core/ids.ts";
 import { createLinkFailures, failureIn } from "../core/link-failures.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import { firstBack, type Plan } from "../core/plan.ts";
@@ -15,8 +16,7 @@ import type { ChainRoute, Clock } from "../core/ports.ts";
 import type { Settings } from "../core/settings.ts";
 import { chainByHand, chainTakesOver, linkFailed } from "../core/turn-texts.ts";
 import { createChainLinks, isAskable, isOpen, type ShownLink } from "./chain-links.ts";
-import { PROVIDER } from "./provider.ts";
-import { codexOnBranch, latestState, POOL_MODEL_ID, type RouteState, stateIn } from "./route-state.ts";
+import { codexOnBranch, latestState, type RouteState, stateIn } from "./route-state.ts";
 import { hasVirtualModels, isVirtual, type Route, type RouteRequest } from "./virtual-models.ts";
 
 /** Its whole name. */

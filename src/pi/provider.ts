@@ -7,14 +7,13 @@ import type { CodexDelegate, StreamOptions } from "../core/attempt.ts";
 import { traceOf } from "../core/defect.ts";
 import { ABORTED, finalError } from "../core/final-events.ts";
 import type { Handout } from "../core/handout.ts";
-import type { SessionId } from "../core/ids.ts";
+import { PROVIDER, type SessionId } from "../core/ids.ts";
 import { type FailoverDeps, failover } from "../core/request-loop.ts";
 import { noAccountSignedIn, setIsEmpty, setsUnreadable, switchedOffHere, unexpected } from "../core/turn-texts.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 import { isVirtual } from "./virtual-models.ts";
 
-/** pi's built-in provider, over which we register. */
-export const PROVIDER = "openai-codex";
+export { PROVIDER };
 
 /**
  * Makes the provider available where `auth.json` has no login and no account has a token. Never sent anywhere. Neither

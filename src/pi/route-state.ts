@@ -1,8 +1,5 @@
 import type { SessionEntry } from "@mariozechner/pi-coding-agent";
-import { PROVIDER } from "./provider.ts";
-
-/** Id of the virtual model under {@link PROVIDER}. */
-export const POOL_MODEL_ID = "pool";
+import { POOL_MODEL_ID, PROVIDER } from "../core/ids.ts";
 
 /** Session entries in which the host keeps what a router has returned. */
 const STATE_ENTRY = "pi.virtual-model-state";

@@ -40,7 +40,7 @@ const SPARE_BYTES = 8192;
 /**
  * Opens `codex-accounts.json` at `path`. `onProblem` is called once for each broken, newer or unwritable file;
  * `onMerged` when an account was merged into another one; `onFailure` with an error that kept accounts from being
- * merged.
+ * merged. `open` is another one for a program that only reads.
  */
 export function openAccountStore(
 	path: string,
@@ -48,8 +48,9 @@ export function openAccountStore(
 	now: () => number,
 	onMerged: (into: AccountId, former: AccountId) => void = () => undefined,
 	onFailure: (error: unknown) => void = () => undefined,
+	open: typeof openSharedDocument = openSharedDocument,
 ): AccountStore & { removeBackups(): Promise<number> } {
-	const document = openSharedDocument({
+	const document = open({
 		path,
 		...accountsFormat(now),
 		empty: (): AccountsFile => ({ version: ACCOUNTS_VERSION, accounts: [] }),

@@ -11,7 +11,7 @@ import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
 import { withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
-import { realTarget } from "./shared-document.ts";
+import { realTarget, whereIs } from "./shared-document.ts";
 
 /** A log that would grow beyond 1 MiB becomes the former log, in place of the one before it. */
 export const LOG_BYTES = 1024 * 1024;
@@ -119,7 +119,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 			timer ??= setTimeout(() => void flush(), COALESCE_MS).unref();
 		},
 		read: async (count) => {
-			const text = await realTarget(path).then(readBoth, () => "");
+			const text = await whereIs(path).then(readBoth, () => "");
 			const lines = text.split("\n").filter((line) => line !== "");
 			const decisionsIn = (some: readonly string[]) =>
 				some.flatMap((line): LoggedDecision[] => {

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import type { Credential } from "../core/account.ts";
+import { PROVIDER } from "../core/ids.ts";
 import { ownValue } from "../core/own-value.ts";
 import type { LockedPiAuth, PiAuth, PiLogin } from "../core/ports.ts";
 import type { StagedFile } from "./atomic-file.ts";
@@ -13,7 +14,7 @@ import { readTextNow } from "./regular-file.ts";
 import { signatureOf } from "./shared-document.ts";
 
 /** The provider whose login in `auth.json` is linked. */
-const ENTRY = "openai-codex";
+const ENTRY = PROVIDER;
 
 /** A turn waits no longer for the lock. pi's own asynchronous lock has the same figure for a dead holder. */
 const LOCK = { waitMs: 3000, staleMs: 30_000 };

@@ -1,6 +1,7 @@
 import { realpath, writeFile } from "node:fs/promises";
 import * as z from "zod/mini";
 import { EVERYWHERE } from "../core/account-sets.ts";
+import { POOL_MODEL_ID, PROVIDER } from "../core/ids.ts";
 import type { SettingEdit, SettingsStore } from "../core/ports.ts";
 import { DEFAULT_SETTINGS, type Settings, type StoredValue } from "../core/settings.ts";
 import { capsIn, setsIn } from "./account-rules.ts";
@@ -97,10 +98,10 @@ function badSetting(name: string, wanted: string, instead = "the default is used
 
 const savedModelSchema = z.object({ defaultProvider: z.string(), defaultModel: z.string() });
 
-/** The default model in pi's `settings.json`, if it is one of `provider`. */
-export function savedModelIn(path: string, provider: string): string | undefined {
-	const saved = parseJson(savedModelSchema, readIfThere(path));
-	return saved?.defaultProvider === provider ? saved.defaultModel : undefined;
+/** The Codex model that is the default in pi's `settings.json`; none where that is another one, or the virtual one. */
+export function savedCodexModelIn(path: string): string | undefined {
+	const { defaultProvider, defaultModel } = parseJson(savedModelSchema, readIfThere(path)) ?? {};
+	return defaultProvider === PROVIDER && defaultModel !== POOL_MODEL_ID ? defaultModel : undefined;
 }
 
 /** The value of our key; undefined if the file cannot be read. */

@@ -78,7 +78,7 @@ const LONGEST_RETRY_MS = 30_000;
 /** pi waits for a flush when it ends, so a flush waits no longer for a lock. */
 const FLUSH_WAIT_MS = 3000;
 /** Errors that pass by themselves. */
-const PASSING_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EINTR", "EIO"]);
+export const PASSING_CODES: ReadonlySet<string> = new Set(["EMFILE", "ENFILE", "EAGAIN", "EBUSY", "EINTR", "EIO"]);
 /** If this process is stopped in mid-write, another one takes the lock for stale and writes: then ours starts anew. */
 const TRIES_AGAINST_INTRUDERS = 3;
 
@@ -145,11 +145,9 @@ export function openSharedDocument<S extends JsonSchema>(
 		return value;
 	};
 
-	const reportNewer = () =>
-		report("newer", `${name} was written by a newer pi-multicodex and is left as it is. Update this one.`);
+	const reportNewer = () => report("newer", newerThanUs(name));
 
-	const reportUnreadable = (why: unknown) =>
-		report("unreadable", `${name} cannot be read (${reasonOf(why)}) and is left as it is.`, reasonOf(why));
+	const reportUnreadable = (why: unknown) => report("unreadable", unreadableFor(name, why), reasonOf(why));
 
 	/**
 	 * Reads the file under the lock, and moves a broken one out of the way. Undefined if another process has replaced it
@@ -337,7 +335,7 @@ export function versionOf(raw: unknown): number {
 }
 
 /** The bytes of a file, which are undefined without a file; else why it cannot be read. */
-function readNow(path: string): { readonly bytes: string | undefined } | { readonly why: unknown } {
+export function readNow(path: string): { readonly bytes: string | undefined } | { readonly why: unknown } {
 	try {
 		return { bytes: readTextNow(path) };
 	} catch (error) {
@@ -352,6 +350,11 @@ function readNow(path: string): { readonly bytes: string | undefined } | { reado
  */
 export async function realTarget(path: string): Promise<string> {
 	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+	return whereIs(path);
+}
+
+/** Resolves the same path, and creates nothing. */
+export async function whereIs(path: string): Promise<string> {
 	return realpath(path).catch((error) => {
 		if (isMissing(error)) return endOfLink(path);
 		throw error;
@@ -378,11 +381,22 @@ function signatureFrom({ ino, size, mtimeNs }: BigIntStats): string {
 	return `${ino}:${size}:${mtimeNs}`;
 }
 
+/** Says that a file is of a newer version. */
+export function newerThanUs(name: string): string {
+	return `${name} was written by a newer pi-multicodex and is left as it is. Update this one.`;
+}
+
+/** Says that a file cannot be read. */
+export function unreadableFor(name: string, why: unknown): string {
+	return `${name} cannot be read (${reasonOf(why)}) and is left as it is.`;
+}
+
 function ignoreMissing(error: unknown): undefined {
 	if (!isMissing(error)) throw error;
 }
 
-function reasonOf(error: unknown): string {
+/** Why a file of ours cannot be read or written, in a word or two. */
+export function reasonOf(error: unknown): string {
 	if (error instanceof LockBusyError) return "locked by another process";
 	if (error instanceof NotReadableError) return error.code === "EFBIG" ? "too large" : "not a regular file";
 	// The error of JSON for a value that is nested a hundred thousand times.

@@ -238,16 +238,20 @@ export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
 
 const NO_STATUS: AccountStatus = { cooldowns: [], strikes: 0 };
 
-/** Opens `codex-state.json` at `path`. `onProblem` is called once for a newer and for an unwritable file. */
+/**
+ * Opens `codex-state.json` at `path`. `onProblem` is called once for a newer and for an unwritable file. `open` is
+ * another one for a program that only reads.
+ */
 export function openStateStore(
 	path: string,
 	onProblem: (text: string) => void,
 	now: () => number,
+	open: typeof openSharedDocument = openSharedDocument,
 ): StateStore & {
 	/** Moves the status of an account to the one into which it was merged. */
 	inherit(into: AccountId, former: AccountId): Promise<void>;
 } {
-	const document = openSharedDocument({
+	const document = open({
 		path,
 		...STATE_FORMAT,
 		resolve: (key, mine, theirs) => {

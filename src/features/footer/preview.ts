@@ -2,8 +2,8 @@ import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { SettingsStore } from "../../core/ports.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import type { Paint } from "../../ui-kit/panel.ts";
-import { footerModel } from "./footer.ts";
 import { footerLine } from "./line.ts";
+import { footerModel } from "./model.ts";
 
 interface Ports {
 	readonly settings: Pick<SettingsStore, "read">;

@@ -111,15 +111,18 @@ export interface HealthFacts extends DiskFacts {
 	/** Epoch ms. */
 	readonly now: number;
 	readonly isEnabled: boolean;
-	readonly endpoints: readonly EndpointFact[];
-	readonly hostVersion: string;
-	readonly nodeVersion: string;
+	/** Undefined: not asked. */
+	readonly endpoints: readonly EndpointFact[] | undefined;
+	/** Version of the pi that looks; undefined where the program without pi does. */
+	readonly hostVersion: string | undefined;
+	/** The Node that pi runs on. */
+	readonly nodeVersion: string | undefined;
 	/** The session's model is one of pi's provider `openai`, and served by that sign-in. */
 	readonly isOnPlanLogin?: boolean;
 	/** This is a checkout, which pi transpiles, and not the package from npm. */
 	readonly isFromSource?: boolean;
 	/** Whether another extension has registered over the same provider, as far as the host lets one see. */
-	readonly rival: "none" | "another" | "not-visible";
+	readonly rival: "none" | "another" | "not-visible" | undefined;
 	readonly sets?: readonly SetFact[];
 	readonly caps?: readonly CapFact[];
 	/** The links of the chain as they stand, and whether this host has the virtual model that uses them. */
@@ -240,9 +243,7 @@ export function diagnose(facts: HealthFacts): Finding[] {
 		...ofAccounts(facts),
 		...ofLink(facts),
 		...ofPlanLogin(facts),
-		...facts.endpoints.map(ofEndpoint),
-		...(facts.endpoints.some(({ name }) => name === "backend") ? [] : [finding("endpoint-unknown", "note", "backend")]),
-		...ofClock(facts.endpoints),
+		...(facts.endpoints ? ofEndpoints(facts.endpoints) : []),
 		...ofHost(facts),
 		...ofChain(facts),
 		...facts.settings.map((text) => finding("setting-bad", "warning", "settings.json", undefined, text)),
@@ -360,8 +361,17 @@ function ofLink({ accounts, piLogin: { kind, owner, refresh } }: DiskFacts): Fin
 
 /** Such a sign-in never passes through us, and pi's default model is one of it where both are there. */
 function ofPlanLogin({ hasPlanLogin = false, isOnPlanLogin = false, hostVersion }: HealthFacts): Finding[] {
-	if (!hasPlanLogin || !offersPlanLogin(hostVersion)) return [];
+	if (!hasPlanLogin || hostVersion === undefined || !offersPlanLogin(hostVersion)) return [];
 	return [isOnPlanLogin ? finding("plan-login-used", "warning", "openai") : finding("plan-login", "note", "openai")];
+}
+
+function ofEndpoints(endpoints: readonly EndpointFact[]): Finding[] {
+	const isBackendKnown = endpoints.some(({ name }) => name === "backend");
+	return [
+		...endpoints.map(ofEndpoint),
+		...(isBackendKnown ? [] : [finding("endpoint-unknown", "note", "backend")]),
+		...ofClock(endpoints),
+	];
 }
 
 function ofEndpoint({ name, refusal, untrusted, status, isChallenge }: EndpointFact): Finding {
@@ -382,22 +392,29 @@ function ofClock(endpoints: readonly EndpointFact[]): Finding[] {
 }
 
 function ofHost({ hostVersion, nodeVersion, rival, isEnabled, isFromSource = false }: HealthFacts): Finding[] {
-	const isOld = isBefore(hostVersion, TRIED_HOSTS[0]);
-	const wasTried = TRIED_HOSTS.some((tried) => tried === hostVersion);
-	const untried = isOld ? finding("host-old", "warning", hostVersion) : finding("host-untried", "note", hostVersion);
-	const isNodeOld = isBefore(nodeVersion, OLDEST_NODE);
 	const rivals = {
 		none: finding("rival-none", "ok"),
 		another: finding("rival-another", "warning"),
 		"not-visible": finding("rival-not-visible", "note"),
 	};
 	return [
-		wasTried ? finding("host-tried", "ok", hostVersion) : untried,
-		finding(isNodeOld ? "node-old" : "node-good", isNodeOld ? "problem" : "ok", nodeVersion),
+		...(hostVersion === undefined ? [] : [ofVersion(hostVersion)]),
+		...(nodeVersion === undefined ? [] : [ofNode(nodeVersion)]),
 		...(isFromSource ? [finding("from-source", "note")] : []),
 		// Nothing of ours is registered while we are switched off.
-		isEnabled ? rivals[rival] : finding("switched-off", "note"),
+		...(isEnabled ? [] : [finding("switched-off", "note")]),
+		...(isEnabled && rival !== undefined ? [rivals[rival]] : []),
 	];
+}
+
+function ofVersion(host: string): Finding {
+	if (TRIED_HOSTS.some((tried) => tried === host)) return finding("host-tried", "ok", host);
+	return isBefore(host, TRIED_HOSTS[0]) ? finding("host-old", "warning", host) : finding("host-untried", "note", host);
+}
+
+function ofNode(node: string): Finding {
+	const isOld = isBefore(node, OLDEST_NODE);
+	return finding(isOld ? "node-old" : "node-good", isOld ? "problem" : "ok", node);
 }
 
 function ofSet({ folder, isThere, holds, present, gone }: SetFact): Finding[] {

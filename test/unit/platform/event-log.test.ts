@@ -44,6 +44,12 @@ describe("the decision log", () => {
 		expectMode(scratch.path(NAME), 0o600);
 	});
 
+	it("creates no folder to read from", async () => {
+		const log = openEventLog(scratch.path(`gone/${NAME}`), () => NOW, 7);
+		expect(await log.read(5)).toEqual([]);
+		expect(scratch.names()).toEqual([]);
+	});
+
 	it("keeps the links of a chain by their names, and a stored list of them", async () => {
 		const log = aLog();
 		const served: Decision = { kind: "chain-serves", link: "@cf/moonshotai/kimi-k2.7", formerLink: "a/b", paid: true };

@@ -9,7 +9,7 @@ import {
 	GENERAL_PREFERENCES,
 	ROTATION_PREFERENCES,
 } from "../../../src/platform/settings-schema.ts";
-import { openSettings, savedModelIn } from "../../../src/platform/settings-store.ts";
+import { openSettings, savedCodexModelIn } from "../../../src/platform/settings-store.ts";
 import { aScratch, closeFolder, type Scratch, settled, until } from "../../support/fakes.ts";
 import { expectMode, onPosix } from "../../support/posix.ts";
 import { hurryLocks } from "../waits.ts";
@@ -534,12 +534,14 @@ describe("storing values of rotation", () => {
 
 describe("the model that the person has saved", () => {
 	const PROVIDER = "openai-codex";
-	const saved = () => savedModelIn(scratch.path(NAME), PROVIDER);
+	const saved = () => savedCodexModelIn(scratch.path(NAME));
 
-	it("is the default that pi keeps, where it is one of the provider", () => {
+	it("is the default that pi keeps, where it is a Codex model and not the virtual one", () => {
 		scratch.write(NAME, { defaultProvider: PROVIDER, defaultModel: "gpt-6.1" });
 		expect(saved()).toBe("gpt-6.1");
 		scratch.write(NAME, { defaultProvider: "other", defaultModel: "gpt-6.1" });
+		expect(saved()).toBeUndefined();
+		scratch.write(NAME, { defaultProvider: PROVIDER, defaultModel: "pool" });
 		expect(saved()).toBeUndefined();
 	});
 

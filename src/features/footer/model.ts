@@ -1,0 +1,92 @@
+import type { Account } from "../../core/account.ts";
+import type { Source } from "../../core/beyond.ts";
+import type { Floors } from "../../core/caps.ts";
+import { type FirstBack, firstBack, gatedIn, type Plan, readyCount } from "../../core/plan.ts";
+import type { Settings } from "../../core/settings.ts";
+import type { ActiveAccount, FooterModel } from "./line.ts";
+
+/** What the footer shows of a plan: the account that serves the next request, and how many could. */
+export function footerModel(
+	plan: Plan,
+	settings: Settings,
+	{ isForeign, source, waiting, isAsking = false, link, hasKeys = false, floorsOf }: Surroundings,
+): FooterModel {
+	const { total, now, next, pinned } = plan;
+	return {
+		isEnabled: settings.enabled,
+		isForeign,
+		settings: settings.footer,
+		active: activeIn(plan, source, floorsOf),
+		setFolder: plan.set?.folder,
+		isPinned: next !== undefined && next.id === pinned,
+		ready: readyCount(plan),
+		total,
+		first: labelled(firstBack(plan)),
+		waitingUntil: waiting?.until,
+		waitsForRoom: waiting?.forRoom ?? false,
+		isAsking,
+		link,
+		hasKeys,
+		now,
+	};
+}
+
+/** The account that serves next; with none, the one that serves the session beyond its included quota. */
+function activeIn(
+	plan: Plan,
+	source: Source | undefined,
+	floorsOf: Surroundings["floorsOf"],
+): ActiveAccount | undefined {
+	const { order, lastResort, next } = plan;
+	const [ranked] = [...order, ...lastResort].filter(({ account }) => account === next);
+	if (ranked) {
+		const gate = ranked.gate?.kind === "reserve" ? undefined : ranked.gate;
+		const { account, usage } = ranked;
+		return {
+			account,
+			usage,
+			isReady: gate === undefined,
+			isOnCredits: gate?.kind === "credits",
+			floors: floorsOf?.(account),
+		};
+	}
+	const gated = source && source.on !== "included" ? gatedIn(plan, source.account) : undefined;
+	return (
+		gated && {
+			account: gated.account,
+			usage: gated.usage,
+			isReady: false,
+			isOnCredits: source?.on === "credits",
+			isOnReserveModel: source?.on === "reserve-model",
+			floors: floorsOf?.(gated.account),
+		}
+	);
+}
+
+function labelled(first: FirstBack | undefined): FooterModel["first"] {
+	if (!first) return undefined;
+	const { account, readyAt, isGuess, isCapped } = first;
+	return { label: account.label, readyAt, isGuess, isCapped };
+}
+
+/** What a plan does not know. */
+interface Surroundings extends Pick<FooterModel, "isForeign"> {
+	/** What the session was served from last. */
+	readonly source?: Source | undefined;
+	/** A request that waits, and ends first. */
+	readonly waiting?: Waiting | undefined;
+	/** A question how a turn goes on is open. */
+	readonly isAsking?: boolean;
+	readonly link?: string | undefined;
+	readonly hasKeys?: boolean;
+	/** The caps on an account. */
+	readonly floorsOf?: ((account: Account) => Floors | undefined) | undefined;
+}
+
+/** A request's wait for an account. */
+export interface Waiting {
+	/** Epoch ms. */
+	readonly until: number;
+	/** See {@link FooterModel}. */
+	readonly forRoom: boolean;
+}
