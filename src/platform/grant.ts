@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { parseJson } from "./json.ts";
+import { parseJson, withoutMark } from "./json.ts";
 import { identityOf, tokenTimes, writtenTokenSchema } from "./jwt.ts";
 import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
@@ -28,15 +28,18 @@ const grantSchema = lazily(() => {
 	return z.object({ access_token: token, refresh_token: token, expires_in: seconds });
 });
 const recordSchema = z.record(z.string(), z.unknown());
+const contentSchema = z.union([recordSchema, z.array(z.unknown())]);
 
-/** Members that gateways put around the answer of the service behind them. */
-const AROUND = ["data", "result", "tokens", "token"];
+/** Gateways put objects and lists around the answer of the service. Nothing deeper than this is looked into. */
+const DEEPEST = 4;
+/** So many objects of an answer are looked at. */
+const MOST_OBJECTS = 100;
 
-/** Reads the body of a token answer; undefined if it is no JSON object. */
+/** Reads the body of a token answer, also one that was cut off; undefined if it is no JSON. */
 export function grantIn(body: string): Grant | undefined {
-	const content = parseJson(recordSchema, body);
-	if (!content) return undefined;
-	const places = [content, ...AROUND.map((name) => recordSchema.safeParse(content[name]).data ?? {})];
+	const content = parseJson(contentSchema, body);
+	const places = content === undefined ? wholeMembersOf(body) : objectsIn(content, DEEPEST).slice(0, MOST_OBJECTS);
+	if (places.length === 0) return undefined;
 	const read = places.map((place) => grantSchema().parse(place));
 	const best = read.find((grant) => isUsable(grant.access_token)) ?? read.find((grant) => grant.access_token);
 	const { access_token, refresh_token, expires_in } = best ?? read[0] ?? {};
@@ -45,6 +48,23 @@ export function grantIn(body: string): Grant | undefined {
 		refresh: refresh_token ?? read.find((grant) => grant.refresh_token)?.refresh_token,
 		lifetimeMs: expires_in === undefined ? undefined : expires_in * 1000,
 	};
+}
+
+/** The objects in it, an outer one before those within. */
+function objectsIn(content: unknown, depth: number): Readonly<Record<string, unknown>>[] {
+	if (typeof content !== "object" || content === null || depth < 0) return [];
+	const record = Array.isArray(content) ? undefined : recordSchema.safeParse(content).data;
+	const within = Object.values(content).slice(0, MOST_OBJECTS);
+	return [...(record ? [record] : []), ...within.flatMap((each) => objectsIn(each, depth - 1))];
+}
+
+/** A token that stands in its quotes from the first to the last, as no token does at which an answer was cut off. */
+const WHOLE_TOKEN = /"(access_token|refresh_token)"\s{0,9}:\s{0,9}"([^"\\]*)"/g;
+
+/** The tokens that are whole in JSON that is not: their exchange has spent the former ones. */
+function wholeMembersOf(body: string): Readonly<Record<string, unknown>>[] {
+	if (!/^\s*[{[]/.test(withoutMark(body))) return [];
+	return [...body.matchAll(WHOLE_TOKEN)].flatMap(([, name, token]) => (name === undefined ? [] : [{ [name]: token }]));
 }
 
 /** The expiry of an access token, epoch ms: by its own claims, else by its answer, else by default. */

@@ -46,7 +46,7 @@ const PASSING = new Set([
 const TICK_MS = 250;
 const EXCHANGE_TICKS = 120;
 
-/** Tokens and error pages are far shorter. A longer answer counts as unreadable: the token may be spent. */
+/** Tokens and error pages are far shorter. Of a longer answer the beginning is read. */
 const LONGEST_ANSWER_BYTES = 262_144;
 
 const WITHOUT_TOKEN = "the sign-in service gave an answer without a token";
@@ -71,7 +71,7 @@ export function createOAuthClient(issuer: string, now: () => number): OAuthClien
 					signal: timeout.signal,
 				});
 				const came = await readBody(response, LONGEST_ANSWER_BYTES, timeout.signal);
-				// An answer that was cut off behind its tokens is good enough.
+				// An answer that was cut off behind its access token is good enough.
 				const grant = grantIn(came.text);
 				const tokens = grant && tokensOf(grant, response.ok, refreshToken, now());
 				if (tokens) return tokens;

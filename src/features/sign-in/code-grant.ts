@@ -7,7 +7,7 @@ import { type Unreached, unreachedWords, whyUnreached } from "../../platform/unr
 import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "./rules.ts";
 
 const EXCHANGE_TIMEOUT_MS = 30_000;
-/** Tokens and error pages are far shorter. */
+/** Tokens and error pages are far shorter. Of a longer answer the beginning is read. */
 const LONGEST_ANSWER_BYTES = 262_144;
 
 /** What a sign-in ends with, to be exchanged once. */
@@ -47,8 +47,8 @@ export async function askIssuer(
 		});
 		const came = await readBody(response, LONGEST_ANSWER_BYTES, either);
 		signal?.throwIfAborted();
-		// Of an answer that was cut off after its last member nothing is missing.
-		const isAllThere = came.isWhole || isSpoken(came.text);
+		// Of an answer that was cut off after its last member nothing is missing, nor of one that has both tokens.
+		const isAllThere = came.isWhole || isSpoken(came.text) || hasBothTokens(came.text);
 		if (!isAllThere && came.broken) throw came.broken.by;
 		if (!isAllThere) timeout.throwIfAborted();
 		return { status: response.status, headers: response.headers, text: isAllThere ? came.text : "" };
@@ -57,6 +57,11 @@ export async function askIssuer(
 		if (signal?.aborted) throw new SignInError(LOGIN_CANCELLED);
 		throw new SignInError(unreachedSentence(whyUnreached(error)));
 	}
+}
+
+function hasBothTokens(text: string): boolean {
+	const grant = grantIn(text);
+	return grant?.refresh !== undefined && isUsable(grant.access);
 }
 
 /** What to do about a sign-in service that cannot be reached depends on why. */

@@ -75,10 +75,13 @@ describe("a refresh", () => {
 		});
 	});
 
-	it("is unknown where the answer is longer than any grant, since the token may be spent", async () => {
-		const padded = (length: number) => tokenAnswers.change((body) => ({ ...body, padding: "x".repeat(length) }));
-		expect(await outcomeOf(padded(200_000))).toMatchObject({ kind: "granted" });
-		expect(await outcomeOf(padded(262_144))).toMatchObject({ kind: "unknown" });
+	it("reads the beginning of an answer that is longer than any grant, and is unknown without a token there", async () => {
+		const padding = (length: number) => "x".repeat(length);
+		const paddedBehind = (length: number) => tokenAnswers.change((body) => ({ ...body, padding: padding(length) }));
+		const paddedBefore = (length: number) => tokenAnswers.change((body) => ({ padding: padding(length), ...body }));
+		expect(await outcomeOf(paddedBefore(200_000))).toMatchObject({ kind: "granted" });
+		expect(await outcomeOf(paddedBehind(262_144))).toMatchObject({ kind: "granted" });
+		expect(await outcomeOf(paddedBefore(262_144))).toMatchObject({ kind: "unknown" });
 		expect(await outcomeOf(answers.refuse(503, `<html>${"x".repeat(262_144)}`))).toMatchObject({ kind: "unavailable" });
 	});
 
@@ -144,6 +147,28 @@ describe("a refresh", () => {
 			expect(outcome).toMatchObject({ kind: "granted", credential: { access, refresh: "next" } });
 		},
 	);
+
+	it.each<[string, (body: Record<string, unknown>) => unknown]>([
+		["in a list", (body) => [body]],
+		["in a list of answers", (body) => [{ ok: true }, { data: [body] }]],
+		["two objects down", (body) => ({ data: { token: body } })],
+		["under a name of tomorrow", (body) => ({ credentials: { oauth: body } })],
+	])("finds the tokens in an answer that has them %s", async (_where, around) => {
+		const access = aTokenOf("a");
+		const body = JSON.stringify(around({ access_token: access, refresh_token: "next" }));
+		expect(await outcomeOf(answers.refuse(200, body))).toMatchObject({
+			kind: "granted",
+			credential: { access, refresh: "next" },
+		});
+	});
+
+	it("looks no deeper into an answer than any gateway goes, and takes nothing of a page that quotes tokens", async () => {
+		const token = { access_token: aTokenOf("a"), refresh_token: "next" };
+		const deep = Array.from({ length: 10 }).reduce<unknown>((inner) => ({ data: inner }), token);
+		for (const body of [JSON.stringify(deep), `<pre>${JSON.stringify(token)}</pre>`]) {
+			expect(await outcomeOf(answers.refuse(200, body))).toMatchObject({ kind: "unknown" });
+		}
+	});
 
 	it.each([
 		["a byte order mark", (json: string) => `\uFEFF${json}`],
@@ -435,11 +460,16 @@ describe("an answer, as it comes over the wire,", () => {
 		expect(await outcome).toEqual(granted);
 	});
 
-	it("is unknown where it was cut off among its tokens", async () => {
-		for (const end of ["end", "break"] as const) {
-			const issuer = await issuerThatWrites([head(`content-length: ${length}`), json.slice(0, -12)], end);
-			expect(await refresh("spent", issuer)).toMatchObject({ kind: "unknown" });
-		}
+	it.each(["end", "break"] as const)("is taken for the tokens that are whole where it was cut off: %s", async (end) => {
+		const cutAt = async (at: number) =>
+			refresh("spent", await issuerThatWrites([head(`content-length: ${length}`), json.slice(0, at)], end));
+		const behind = json.indexOf(",", json.indexOf('"next"'));
+		for (const at of [length - 1, behind + 5, behind]) expect(await cutAt(at)).toEqual(granted);
+		// The former refresh token is spent, but the access token serves for as long as it lasts.
+		const withoutNext = { ...granted, credential: { ...granted.credential, refresh: "spent" } };
+		const afterAccess = json.indexOf('","refresh_token') + 1;
+		for (const at of [behind - 1, behind - 4, afterAccess]) expect(await cutAt(at)).toEqual(withoutNext);
+		for (const at of [afterAccess - 1, 30, 2]) expect(await cutAt(at)).toMatchObject({ kind: "unknown" });
 	});
 
 	/**
