@@ -13,9 +13,10 @@ import { createHandout } from "./core/handout.ts";
 import { createLateResets } from "./core/late-resets.ts";
 import { createMembership } from "./core/membership.ts";
 import { createPiLoginSync } from "./core/pi-login-sync.ts";
-import { createPool } from "./core/pool.ts";
+import { createPool, type Pool } from "./core/pool.ts";
 import type { SettingEdit, SettingsStore, TokenReader } from "./core/ports.ts";
 import { hideEmails } from "./core/privacy.ts";
+import { createQuotaRecorder } from "./core/quota-recorder.ts";
 import { createSessionSockets } from "./core/session-sockets.ts";
 import { createUsageMonitor } from "./core/usage-monitor.ts";
 import { createForToday } from "./features/beyond/for-today.ts";
@@ -66,6 +67,7 @@ export function compose(pi: ExtensionAPI): void {
 		accounts: join(directory, "codex-accounts.json"),
 		state: place.state,
 		log: join(directory, "codex-events.jsonl"),
+		history: join(directory, "codex-history.jsonl"),
 		settings: join(directory, "settings.json"),
 		"pi's login": join(directory, "auth.json"),
 	};
@@ -102,12 +104,21 @@ export function compose(pi: ExtensionAPI): void {
 
 	// The pool of accounts, and what a request needs of it.
 	const folders = createSessionFolders({ sets: () => settings.read().sets, processFolder: () => process.cwd() });
-	const pool = createPool({
+	const history = createQuotaRecorder({
+		load: once(async () => {
+			const { openQuotaHistory } = await import("./platform/quota-history-store.ts");
+			return openQuotaHistory(paths.history, clock.now);
+		}),
+		now: clock.now,
+		onFailure: (error) => tellDefect(error, "quota history", pool.emit),
+	});
+	const pool: Pool = createPool({
 		accounts,
 		state,
 		clock,
 		settings: settings.read,
 		sets: folders,
+		history,
 	});
 	const link = createPiLoginSync({
 		accounts,
@@ -366,6 +377,7 @@ export function compose(pi: ExtensionAPI): void {
 		beginTurn: beyond.beginTurn,
 		settings: settings.read,
 		eventLog,
+		history,
 		clock,
 		earlyWarnings,
 		reminder: issuerHost === undefined ? undefined : unusualIssuer(issuerHost),

@@ -10,6 +10,7 @@ export type DefectPlace =
 	| "renewal"
 	| "usage"
 	| "redemption"
+	| "quota history"
 	| "command"
 	| "footer"
 	| "session"

@@ -11,7 +11,7 @@ import { accountWith } from "./identity.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import { type AnsweredOn, ENDPOINT_LAG_MS, mergeUsage, withoutModelApart, withReserveWindows } from "./merge-usage.ts";
 import { type Plan, plan, type SelectionRequest, type Snapshot, TRIAL_MS } from "./plan.ts";
-import type { AccountStatus, AccountStore, Clock, StateStore } from "./ports.ts";
+import type { AccountStatus, AccountStore, Clock, QuotaHistory, StateStore } from "./ports.ts";
 import { includedOf, isSpent } from "./quota.ts";
 import { goesOnWithOwnCredits, type Settings } from "./settings.ts";
 import type { ReserveModel, UsageSnapshot, UsageWindow } from "./usage.ts";
@@ -118,6 +118,8 @@ interface Deps {
 	readonly settings: () => Pick<Settings, "rotation" | "beyond" | "caps">;
 	/** Without it every session may use every account. */
 	readonly sets?: SetFinder;
+	/** Hears of every change of usage. */
+	readonly history?: Pick<QuotaHistory, "record">;
 }
 
 /** Refusals in a row after which an account is switched off. */
@@ -127,7 +129,7 @@ const STRIKES = 3;
 const DOUBT_MS = 10 * 60_000;
 
 /** Creates the pool over its stores. */
-export function createPool({ accounts, state, clock, settings, sets }: Deps): Pool {
+export function createPool({ accounts, state, clock, settings, sets, history }: Deps): Pool {
 	const listeners = new Set<PoolListener>();
 	let active: AccountId | undefined;
 
@@ -347,6 +349,7 @@ export function createPool({ accounts, state, clock, settings, sets }: Deps): Po
 				update(id, change);
 				changes.detect("usage");
 			} else state.updateSoon(id, change);
+			if (after !== before && after.usage) history?.record(id, after.usage);
 			if (id === active) changes.serves(id);
 			const account = find(id);
 			const isTold = usage.source === "api" && includedOf(usage).length > 0;

@@ -4,6 +4,7 @@ import type { Decision, LoggedDecision } from "./decision.ts";
 import type { RequestInfo } from "./events.ts";
 import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
 import type { ChainRung, DryAnswer, Offer, Rung } from "./ladder.ts";
+import type { HistorySample } from "./quota-history.ts";
 import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits.ts";
 import type { Settings, StoredValue } from "./settings.ts";
 import type { SpentToken } from "./spent-tokens.ts";
@@ -400,6 +401,16 @@ export interface TokenReader {
 	fingerprint(token: string): string;
 	/** The user and workspace of the token; undefined without a workspace, since pi cannot use such a token. */
 	identify(access: string): Identity | undefined;
+}
+
+/** What every account had used of its quota at which time, of all processes. Disposable; written behind. */
+export interface QuotaHistory {
+	/** Takes in what an account reports now. */
+	record(id: AccountId, usage: UsageSnapshot): void;
+	/** The history of the last weeks, in order. Rejects where it cannot be read. */
+	read(): Promise<readonly HistorySample[]>;
+	/** Writes what is not written yet. Never rejects. */
+	flush(): Promise<void>;
 }
 
 /** The log of decisions, which may be lost without harm. Nothing here throws. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, open, rename, stat } from "node:fs/promises";
+import { rename, stat } from "node:fs/promises";
 import * as z from "zod/mini";
 import { ACCOUNT_ID } from "../core/account.ts";
 import { DECISION_KINDS, type Decision, type LoggedDecision } from "../core/decision.ts";
@@ -9,6 +9,7 @@ import type { EventLog } from "../core/ports.ts";
 import { parseJson } from "./json.ts";
 import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
+import { appendLines, inodeOf } from "./line-file.ts";
 import { withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 import { realTarget, whereIs } from "./shared-document.ts";
@@ -21,7 +22,7 @@ const MOST_WAITING = 500;
 
 const COALESCE_MS = 1000;
 const LOCK_WAIT_MS = 1000;
-/** Another process may rename the file between our look at it and our write. */
+/** Another process may rename the file between two reads of it. */
 const TRIES = 3;
 /** The id of a model, a limit or an account. */
 const ID = /^[\w.:/+-]{1,80}$/;
@@ -169,33 +170,12 @@ function hashOf(session: string): string {
 }
 
 /** Appends `batch`, which is whole lines, to the file at `target`; renames a full one first. */
-async function append(target: string, batch: string): Promise<void> {
-	for (let tries = 1; tries <= TRIES; tries += 1) {
-		// Opening a pipe or a device has side effects.
-		const isOther = await stat(target).then(
-			(found) => !found.isFile(),
-			() => false,
-		);
-		if (isOther) return;
-		const handle = await open(target, "a+", 0o600);
-		try {
-			const held = await handle.stat();
-			if (!held.isFile()) return;
-			if (held.size > 0 && held.size + Buffer.byteLength(batch) > LOG_BYTES) {
-				await replaceFullLog(target, batch);
-				continue;
-			}
-			// Another process has renamed it since it was opened: the next round begins a new file.
-			if ((await inodeOf(target)) !== held.ino) continue;
-			// A line that a full disk has cut off must not swallow our first line.
-			const text = (await endsInALine(handle, held.size)) ? batch : `\n${batch}`;
-			// One write at the end of the file keeps the lines of several processes whole.
-			await handle.write(text);
-			return;
-		} finally {
-			await handle.close();
-		}
-	}
+function append(target: string, batch: string): Promise<void> {
+	return appendLines(target, batch, async (size) => {
+		if (size + Buffer.byteLength(batch) <= LOG_BYTES) return false;
+		await replaceFullLog(target, batch);
+		return true;
+	});
 }
 
 /** Renames a full log. If several processes find it full, one renames it and the others find a new one, or none yet. */
@@ -211,12 +191,6 @@ function olderOf(path: string): string {
 	return path.replace(/(\.jsonl)?$/, ".1.jsonl");
 }
 
-async function endsInALine(handle: FileHandle, size: number): Promise<boolean> {
-	if (size === 0) return true;
-	const { buffer, bytesRead } = await handle.read(Buffer.alloc(1), 0, 1, size - 1);
-	return bytesRead === 0 || buffer.toString() === "\n";
-}
-
 /** Both files as of one moment: between two reads the log may become the former log. */
 async function readBoth(path: string): Promise<string> {
 	for (let tries = 1; ; tries += 1) {
@@ -224,10 +198,6 @@ async function readBoth(path: string): Promise<string> {
 		const [older, newer] = [await readIfThere(olderOf(path)), await readIfThere(path)];
 		if ((await inodeOf(path)) === before || tries >= TRIES) return `${older}\n${newer}`;
 	}
-}
-
-function inodeOf(path: string): Promise<number | undefined> {
-	return stat(path).then(({ ino }) => ino, nothing);
 }
 
 /** Undefined if there is no such file, or if it cannot be looked at. */

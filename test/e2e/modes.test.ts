@@ -81,7 +81,13 @@ describe("every document", () => {
 	it("is whole beside files that are damaged, and only verify finds fault", async () => {
 		const bench = await createBench({ usage });
 		await bench.print("say hi");
-		for (const name of ["codex-state.json", "codex-events.jsonl", "settings.json", "auth.json"]) {
+		for (const name of [
+			"codex-state.json",
+			"codex-events.jsonl",
+			"codex-history.jsonl",
+			"settings.json",
+			"auth.json",
+		]) {
 			bench.dir.write(name, '{ "this is": no JSON');
 		}
 		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 1"]);

@@ -398,6 +398,21 @@ describe("usage", () => {
 	});
 	const week = (usedPercent: number, resetsInMs = 3 * DAY_MS) => window(usedPercent, 10080, resetsInMs);
 	const note = (overrides: Partial<UsageSnapshot>, id = "a") => pool.noteUsage(id, aSnapshot(overrides));
+
+	it("has the history hear of figures that are newer than those known", () => {
+		const heard: string[] = [];
+		const history = {
+			record: (id: string, { windows }: UsageSnapshot) =>
+				void heard.push(`${id} ${windows.map(({ usedPercent }) => usedPercent).join()}`),
+		};
+		const recorded = createPool({ accounts, state, clock, settings: () => DEFAULT_SETTINGS, history });
+		const used = (usedPercent: number, capturedAt: number) =>
+			recorded.noteUsage("a", aSnapshot({ capturedAt, windows: [{ windowMinutes: 300, usedPercent }] }));
+		used(20, NOW);
+		used(10, NOW - 1);
+		used(30, NOW + 1);
+		expect(heard).toEqual(["a 20", "a 30"]);
+	});
 	const coolingOf = (id = "a") => state.status(id).cooldowns;
 
 	it("is kept, the newer over the older, in whatever order it comes", () => {

@@ -107,6 +107,7 @@ beforeEach(() => {
 		isOnPlanLogin: (model) => isOnPlan && model?.provider === "openai",
 		beginTurn: () => order.push("turn"),
 		settings: () => settings,
+		history: { flush: async () => void order.push("history") },
 		eventLog: {
 			append: () => undefined,
 			read: async () => [],
@@ -273,8 +274,8 @@ describe("a session", () => {
 		const screen = await start();
 		order.length = 0;
 		await pi.fire("session_shutdown", screen.ctx);
-		expect(order.slice(-3)).toEqual(["idle", "flush", "log flush"]);
-		expect(order.slice(0, -3).sort()).toEqual(["footer stop", "usage stop"]);
+		expect(order.slice(-4)).toEqual(["idle", "flush", "log flush", "history"]);
+		expect(order.slice(0, -4).sort()).toEqual(["footer stop", "usage stop"]);
 	});
 
 	it("sends the address of a sign-in to no model: to the sign-in that waits for it, or nowhere", async () => {
@@ -442,7 +443,9 @@ describe("the end of a session", () => {
 		});
 		order.length = 0;
 		await pi.fire("session_shutdown", ctx);
-		expect(order).toEqual(expect.arrayContaining(["footer stop", "usage stop", "idle", "flush", "log flush"]));
+		expect(order).toEqual(
+			expect.arrayContaining(["footer stop", "usage stop", "idle", "flush", "log flush", "history"]),
+		);
 		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "session" }));
 	});
 });
