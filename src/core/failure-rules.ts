@@ -218,6 +218,8 @@ export const RULES: readonly Rule[] = [
 			{ codeLike: OVERLOAD_CODE },
 			{ message: OVERLOAD_MESSAGE },
 			{ message: /\binternal (server )?error\b/i },
+			{ message: /\bbad gateway\b|\b(server|service) is (too )?busy\b|\bno healthy upstream\b/i, unanswered: true },
+			{ message: /^(codex error: )?(http |status )?5\d\d\b/i, unanswered: true },
 			{ message: /\b(retry|try) your request\b|\berror (occurred )?while processing your request\b/i },
 			{ message: /\b(temporarily|currently) unavailable\b/i, statusNot: [...REQUEST_STATUSES, 401, 402, 403] },
 			{ status: SERVER_STATUSES },
@@ -232,6 +234,8 @@ export const RULES: readonly Rule[] = [
 			{ message: "An error occurred while processing your request. You can retry your request, or contact us." },
 			{ message: "The server had an error while processing your request." },
 			{ message: "This model is temporarily unavailable." },
+			{ message: "Codex error: Bad Gateway" },
+			{ message: "Codex error: 529" },
 			{ status: 503, code: "brand_new" },
 			{ status: 429, code: "engine_overloaded" },
 			{ status: 530 },
@@ -354,6 +358,8 @@ export const RULES: readonly Rule[] = [
 			},
 			{ message: /usage[ _]limit|insufficient_quota|exceeded your current quota|quota exceeded/i },
 			{ message: /\b(spend|spending)[ _](control|limit|cap)\b|\bindividual[ _]limit\b|\bout of (credits|budget)\b/i },
+			{ message: /\b(no|insufficient|not enough) credits?\b|\busage cap\b|\b(billing )?hard limit\b/i },
+			{ message: /\b(daily|weekly|monthly|\d{1,3}[- ]?(hour|day|h|d))[ -](limit|cap)\b/i },
 			{
 				message: new RegExp(`${OF_QUOTA}.{0,40}\\b(reached|exceeded|depleted|exhausted|used up)\\b`, "i"),
 			},
@@ -374,6 +380,9 @@ export const RULES: readonly Rule[] = [
 			{ status: 429, headers: { "x-codex-rate-limit-reached-type": "spend_control_reached" } },
 			{ message: "You have reached your individual limit for this month." },
 			{ message: "Your monthly budget has been reached." },
+			{ message: "Codex error: Weekly limit reached" },
+			{ message: "Codex error: No credits remaining" },
+			{ message: "Billing hard limit has been reached" },
 		],
 	},
 	{
@@ -414,7 +423,20 @@ export const RULES: readonly Rule[] = [
 				statusNot: REQUEST_STATUSES,
 			},
 			// A frame has neither status nor code.
-			{ message: /^(codex error: )?(unauthorized|invalid token|http 401|401 unauthorized)\.?$/i, unanswered: true },
+			{
+				message: /^(codex error: )?(unauthorized|invalid token|http 401|401 unauthorized|401)([.:]|$)/i,
+				unanswered: true,
+			},
+			{
+				message:
+					/\b(not|un)[ -]?authenticated\b|\bauthentication (is |was )?(required|failed)|\bmissing (bearer|authenti|authori)/i,
+				unanswered: true,
+			},
+			{
+				message:
+					/\b(invalid|incorrect) (bearer|api|authentication|login)[ -](key|token|credential)|\btoken is (no longer|not) valid\b/i,
+				unanswered: true,
+			},
 			{ status: [401] },
 		],
 		remedy: "refresh-or-rotate",
@@ -426,6 +448,8 @@ export const RULES: readonly Rule[] = [
 			{ message: "Codex error: Unauthorized" },
 			{ message: "Codex error: jwt expired" },
 			{ message: "Codex error: Access token is missing" },
+			{ message: "Codex error: Missing bearer authentication in header" },
+			{ message: "Codex error: Invalid authentication credentials" },
 			{ message: "Codex error: Provided authentication token is expired. Please try signing in again." },
 			{ message: "Your authentication token has expired." },
 			{ message: "Codex error: Your authentication token has been invalidated. Please try signing in again." },
@@ -465,7 +489,17 @@ export const RULES: readonly Rule[] = [
 			},
 			{ message: /\bdeactivated_workspace\b|\b(workspace|account|organization)_disabled\b/i, unanswered: true },
 			{
-				message: /^(codex error: )?(forbidden|payment required|http 40[23]|40[23] (forbidden|payment required))\.?$/i,
+				message:
+					/^(codex error: )?(forbidden|payment required|http 40[23]|40[23]( forbidden| payment required)?)([.:]|$)/i,
+				unanswered: true,
+			},
+			{
+				message:
+					/\bpermission denied\b|\binsufficient (permission|scope)|\bmissing scope|\bmember of (an?|the|this) (organization|workspace)\b/i,
+				unanswered: true,
+			},
+			{
+				message: /\b(account|subscription|plan) (is not active|is inactive|has expired|has ended)\b/i,
 				unanswered: true,
 			},
 			{ message: /\b(do|does) not have (access|permission)\b|\baccess denied\b/i, statusNot: REQUEST_STATUSES },
@@ -485,6 +519,8 @@ export const RULES: readonly Rule[] = [
 			{ status: 402, code: "brand_new" },
 			{ status: 403, message: "Forbidden" },
 			{ message: "Codex error: Forbidden" },
+			{ message: "Codex error: You have insufficient permissions for this operation. Missing scopes: api.write" },
+			{ message: "Codex error: Your account is not active, please check your billing details on our website." },
 			{ status: 404, code: "workspace_not_found" },
 			{ code: "invalid_workspace_selected", message: "Codex error: invalid_workspace_selected" },
 			{ message: "Failed to extract accountId from token" },

@@ -2,6 +2,7 @@ import { CURSOR_MARKER } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import type { AccountState } from "../../src/core/account.ts";
 import type { PoolView, ShownAccount } from "../../src/core/pool-view.ts";
+import { anyCharacter } from "../support/arbitraries.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 
 /** A ready account with usage, as it is shown. */
@@ -75,7 +76,7 @@ export const DRAWN = aView([
 
 /** What may come from a file or a server: wide, joined, combining, and what would move the cursor. */
 export const anyText = fc.oneof(
-	fc.string({ unit: "binary", maxLength: 60 }),
+	fc.string({ unit: anyCharacter, maxLength: 60 }),
 	fc.constantFrom(
 		"職場アカウント",
 		"café 👩‍👩‍👧 home",

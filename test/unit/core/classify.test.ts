@@ -5,6 +5,7 @@ import { type CooldownScope, FURTHEST_RESET_MS } from "../../../src/core/cooldow
 import { evidenceFromBody } from "../../../src/core/evidence.ts";
 import { type FailureEvidence, RULES, SIGN_IN_GONE_CODES } from "../../../src/core/failure-rules.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
+import { anyCharacter } from "../../support/arbitraries.ts";
 import { aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import { runs } from "../../support/tiers.ts";
 
@@ -269,6 +270,51 @@ describe("a token that is refused in words", () => {
 	});
 });
 
+describe("an account that is refused in words", () => {
+	it.each([
+		["unauthorized", "Authentication required"],
+		["unauthorized", "Not authenticated"],
+		["unauthorized", "Invalid authentication credentials"],
+		["unauthorized", "Invalid bearer token"],
+		["unauthorized", "Missing bearer authentication in header"],
+		["unauthorized", "Incorrect API key provided: eyJh"],
+		["unauthorized", "The token is no longer valid"],
+		["unauthorized", "Unauthorized: the session was closed"],
+		["account-refused", "Forbidden: workspace"],
+		["account-refused", "permission denied"],
+		["account-refused", "You have insufficient permissions for this operation. Missing scopes: api.responses.write"],
+		["account-refused", "You must be a member of an organization to use the API"],
+		["account-refused", "Your account is not active, please check your billing details on our website."],
+		["account-refused", "Your subscription has expired."],
+		["usage-limit", "Billing hard limit has been reached"],
+		["usage-limit", "Weekly limit reached"],
+		["usage-limit", "5-hour limit reached"],
+		["usage-limit", "No credits remaining"],
+		["usage-limit", "You've reached your workspace's usage cap"],
+		["overloaded", "bad gateway"],
+		["overloaded", "The server is too busy"],
+		["overloaded", "529"],
+		["overloaded", "HTTP 520"],
+	])("is found: %s by %s", (kind, words) => {
+		for (const message of [words, `Codex error: ${words}`])
+			expect([message, kindOf({ message })]).toEqual([message, kind]);
+	});
+
+	it.each([
+		"The image could not be authenticated by its signature block",
+		"Item 529 of the input is not valid",
+		"Forbidden content in the prompt",
+		"The number of members must be a member of the list",
+		"This tool has a hard limits section",
+		"The file limit is 5 hours",
+		"The page is busy",
+	])("is no account for %s", (words) => {
+		for (const status of [{}, { status: 400 }]) {
+			expect(classify({ ...status, message: words }, context)).toMatchObject({ kind: "other", cooling: undefined });
+		}
+	});
+});
+
 describe("a reset that the refusal did not tell", () => {
 	const guess = (scope: CooldownScope = "account"): Cooling => ({
 		covers: "account",
@@ -335,7 +381,7 @@ describe("arbitrary evidence", () => {
 		{
 			status: fc.oneof(fc.constantFrom(400, 401, 402, 403, 404, 429, 500, 503), anyNumber),
 			code: fc.oneof(fc.constantFrom(...knownCodes), fc.string()),
-			message: fc.oneof(fc.constantFrom("usage limit", "model not found", "<html>"), fc.string({ unit: "binary" })),
+			message: fc.oneof(fc.constantFrom("usage limit", "model not found", "<html>"), fc.string({ unit: anyCharacter })),
 			headers: fc.dictionary(fc.oneof(fc.constant("cf-mitigated"), fc.string()), fc.string()),
 			html: fc.boolean(),
 			resetsAt: anyNumber,

@@ -13,6 +13,7 @@ import { viewOf } from "../../../src/pi/view-of-pool.ts";
 import { openAccountStore } from "../../../src/platform/account-store.ts";
 import { openEventLog } from "../../../src/platform/event-log.ts";
 import { openStateStore } from "../../../src/platform/state-store.ts";
+import { anyCharacter } from "../../support/arbitraries.ts";
 import { aScratch, aTokenOf, NOW, type Scratch } from "../../support/fakes.ts";
 import { runs } from "../../support/tiers.ts";
 
@@ -25,7 +26,7 @@ afterEach(() => scratch.remove());
 /** Values of the wrong kind that a file may hold after an edit by hand. */
 const odd = fc.oneof(
 	fc.constantFrom(null, "", "x y", "a\nb", "\u001b[31mred", 0, -1, 1e300, -1e300, 9e15, 1e14, NOW, NOW + 3.6e6, true),
-	fc.string({ unit: "binary", maxLength: 8 }),
+	fc.string({ unit: anyCharacter, maxLength: 8 }),
 	fc.double(),
 	fc.constantFrom([], {}),
 );
@@ -54,7 +55,7 @@ const status = fc.record({
 		}),
 	),
 	lastUsedAt: odd,
-	lastError: orOdd(fc.record({ text: fc.string({ unit: "binary" }), at: number })),
+	lastError: orOdd(fc.record({ text: fc.string({ unit: anyCharacter }), at: number })),
 	strikes: odd,
 });
 const ids = ["a1", "b2"];

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DECISION_KINDS, type Decision } from "../../../src/core/decision.ts";
 import { LINE_LENGTH, LOG_BYTES, openEventLog } from "../../../src/platform/event-log.ts";
 import { withLock } from "../../../src/platform/lock.ts";
+import { anyCharacter } from "../../support/arbitraries.ts";
 import { SECRET_MARK } from "../../support/fake-codex/index.ts";
 import { aScratch, HOUR_MS, NOW, type Scratch, until } from "../../support/fakes.ts";
 import { expectMode, onPosix } from "../../support/posix.ts";
@@ -189,7 +190,7 @@ describe("the decision log", () => {
 
 const aWord = fc.oneof(
 	fc.string({ maxLength: 200 }),
-	fc.string({ unit: "binary", maxLength: 200 }),
+	fc.string({ unit: anyCharacter, maxLength: 200 }),
 	fc.constantFrom("usage_limit", "3f9c0a7be21d", "limit:codex_bengalfox"),
 );
 const aNumber = fc.oneof(fc.double(), fc.integer(), fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, 9e15));

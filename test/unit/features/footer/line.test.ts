@@ -12,6 +12,7 @@ import {
 import type { UsageWindow } from "../../../../src/core/usage.ts";
 import { type FooterModel, footerLine } from "../../../../src/features/footer/line.ts";
 import type { Paint } from "../../../../src/ui-kit/panel.ts";
+import { anyCharacter } from "../../../support/arbitraries.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { runs } from "../../../support/tiers.ts";
 
@@ -300,7 +301,7 @@ describe("any footer", () => {
 			"a\u202eb",
 		),
 		fc.string({ unit: "grapheme", minLength: 1, maxLength: 30 }),
-		fc.string({ unit: "binary", minLength: 1, maxLength: 10 }),
+		fc.string({ unit: anyCharacter, minLength: 1, maxLength: 10 }),
 	);
 	const aWindow = fc.record({
 		usedPercent: fc.double({ min: -10, max: 150, noNaN: true }),
