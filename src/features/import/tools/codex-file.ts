@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as z from "zod/mini";
 import type { ToolName } from "../../../core/account-source.ts";
+import { parseJson } from "../../../platform/json.ts";
 import { tokenTimes, writtenTokenSchema } from "../../../platform/jwt.ts";
 import { lenient, lenientOrNull } from "../../../platform/lenient.ts";
 import type { Finding, LeftOut } from "../rules.ts";
@@ -8,17 +9,28 @@ import { objectSchema, readJsonFile, readTomlFile } from "./files.ts";
 
 const text = lenientOrNull(z.string());
 
-/** What tools call the parts of a sign-in; `id_token` is of no use to us and may be missing. */
+/** What tools call the parts of a sign-in, in any case and with any mark between; `id_token` may be missing. */
 const NAMES = {
-	access: ["access_token", "accessToken", "access"],
-	refresh: ["refresh_token", "refreshToken", "refresh"],
-	accountId: ["account_id", "accountId", "chatgpt_account_id", "chatgptAccountId"],
+	access: ["accesstoken", "access"],
+	refresh: ["refreshtoken", "refresh"],
+	accountId: ["accountid", "chatgptaccountid"],
 } as const;
 
-const token = lenient(writtenTokenSchema);
+const token = lenient(
+	z.pipe(
+		z.pipe(
+			z.string(),
+			z.transform((written: string) => written.replace(/^\s*bearer\s+/i, "")),
+		),
+		writtenTokenSchema,
+	),
+);
 
 function partIn(content: Readonly<Record<string, unknown>>, part: keyof typeof NAMES): string | undefined {
-	return NAMES[part].map((name) => token.parse(content[name])).find((value) => value !== undefined);
+	const called = new Map(
+		Object.entries(content).map(([name, value]) => [name.toLowerCase().replace(/[-_ ]/g, ""), value]),
+	);
+	return NAMES[part].map((name) => token.parse(called.get(name))).find((value) => value !== undefined);
 }
 
 const fileSchema = z.object({
@@ -54,15 +66,16 @@ export function loginInCodexShape(content: unknown, whose: Whose): Finding {
 	if (other) return leftOut(whose, other);
 	const tokens = objectSchema.safeParse(record.tokens).data ?? record;
 	const access = partIn(tokens, "access");
-	if (access === undefined) return leftOut(whose, isOfCodex(record) ? NONE : nothingIn(content));
+	if (access === undefined)
+		return leftOut(whose, isOfCodex(record) && !hasToken(record.tokens) ? NONE : nothingIn(content));
 	if (file.auth_mode === "chatgptAuthTokens") return leftOut(whose, "holds tokens that another program lends to Codex");
-	const refresh = partIn(tokens, "refresh");
+	const refresh = partIn(tokens, "refresh") ?? partIn(record, "refresh");
 	if (refresh === undefined) return leftOut(whose, "holds no refresh token, so it would end with its access token");
 	return {
 		kind: "login",
 		...whose,
 		credential: { access, refresh, expiresAt: tokenTimes(access).expiresAt ?? 0 },
-		workspaceIdHint: workspaceIn(partIn(tokens, "accountId")),
+		workspaceIdHint: workspaceIn(partIn(tokens, "accountId") ?? partIn(record, "accountId")),
 	};
 }
 
@@ -80,17 +93,24 @@ function nothingIn(content: unknown): string {
 	return mayHoldLogin(content, DEEPEST) ? UNKNOWN : NONE;
 }
 
+/** True where some text in it is as long as a token, whatever it is called. */
+function hasToken(content: unknown): boolean {
+	return mayHoldLogin(content, DEEPEST, NEVER);
+}
+
 /** True where some member is called like a part of a sign-in, or some text is as long as a token. */
-function mayHoldLogin(content: unknown, depth: number): boolean {
+function mayHoldLogin(content: unknown, depth: number, called: RegExp = LIKE_A_LOGIN): boolean {
 	if (typeof content === "string") return content.length >= SHORTEST_TOKEN;
 	if (typeof content !== "object" || content === null) return false;
 	if (depth < 0) return true;
 	return Object.entries(content)
 		.slice(0, MOST_ENTRIES)
-		.some(([name, value]) => LIKE_A_LOGIN.test(name) || mayHoldLogin(value, depth - 1));
+		.some(([name, value]) => called.test(name) || mayHoldLogin(value, depth - 1, called));
 }
 
 const LIKE_A_LOGIN = /token|access|refresh|credential|session|cookie|oauth|jwt/i;
+/** Matches no name. */
+const NEVER = /(?!)/;
 const SHORTEST_TOKEN = 60;
 
 /** Deeper than this, and beyond this many, nothing is looked for. */
@@ -111,6 +131,7 @@ export function loginsInAnyShape(content: unknown, whose: Whose): Finding[] {
 
 function findingsIn(content: unknown, whose: Whose, depth: number): Finding[] {
 	if (depth < 0) return [];
+	if (typeof content === "string") return findingsIn(jsonInText(content), whose, depth - 1);
 	if (Array.isArray(content)) {
 		return content.slice(0, MOST_ENTRIES).flatMap((entry: unknown) => findingsIn(entry, whose, depth - 1));
 	}
@@ -120,14 +141,23 @@ function findingsIn(content: unknown, whose: Whose, depth: number): Finding[] {
 	const named = { ...whose, name: called.find((name) => name !== undefined) ?? whose.name };
 	const tokens = objectSchema.safeParse(record.tokens).data ?? {};
 	const isLogin = partIn(record, "access") !== undefined || partIn(tokens, "access") !== undefined;
-	if (isLogin || isOfCodex(record)) return [loginInCodexShape(record, named)];
-	return Object.entries(record)
+	const within = Object.entries(record)
+		.filter(([key]) => !isLogin || key !== "tokens")
 		.slice(0, MOST_ENTRIES)
 		.flatMap(([key, value]) => {
 			const { data: byName } = BY_NAME.has(key) ? objectSchema.safeParse(value) : { data: undefined };
 			if (!byName) return findingsIn(value, named, depth - 1);
 			return Object.entries(byName).flatMap(([name, each]) => findingsIn(each, { ...named, name }, depth - 2));
 		});
+	if (!isLogin && !isOfCodex(record)) return within;
+	// Beside its own sign-in, or in place of it, such a file may keep others.
+	const others = within.filter(({ kind }) => kind === "login");
+	return isLogin || others.length === 0 ? [loginInCodexShape(record, named), ...others] : others;
+}
+
+/** Some tools keep the file of another one as a text. */
+function jsonInText(text: string): unknown {
+	return text.trimStart().startsWith("{") ? parseJson(objectSchema, text) : undefined;
 }
 
 /** A workspace's id; some tools write the id of an API organisation in its place. */

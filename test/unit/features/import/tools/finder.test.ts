@@ -189,6 +189,28 @@ describe("a path", () => {
 			{ openai: opencodeEntry(work), anthropic: { type: "oauth", access: "a", refresh: "r", expires: 1 } },
 			["-: work"],
 		],
+		["a text in place of the tokens", { credentials: JSON.stringify(inSnake(work)) }, ["-: work"]],
+		["whole files as texts", { accounts: [{ name: "one", auth: JSON.stringify(codexFile(work)) }] }, ["one: work"]],
+		["a list of tokens", { tokens: [inSnake(work), inSnake(side)] }, ["-: work", "-: side"]],
+		["names with a dash", { tokens: { "access-token": work.access, "refresh-token": work.refresh } }, ["-: work"]],
+		["names in capitals", { ACCESS_TOKEN: work.access, REFRESH_TOKEN: work.refresh }, ["-: work"]],
+		["names that begin with a capital", { AccessToken: work.access, RefreshToken: work.refresh }, ["-: work"]],
+		[
+			"its scheme before the token",
+			{ access_token: `Bearer ${work.access}`, refresh_token: work.refresh },
+			["-: work"],
+		],
+		[
+			"one token elsewhere than the other",
+			{ tokens: { access_token: work.access }, refresh_token: work.refresh },
+			["-: work"],
+		],
+		[
+			"a sign-in of its own, and others",
+			{ ...codexFile(work), accounts: { two: inSnake(side) } },
+			["-: work", "two: side"],
+		],
+		["others in place of its own", { OPENAI_API_KEY: null, tokens: null, accounts: [inSnake(side)] }, ["-: side"]],
 	])("a path to a file with %s is read", async (_what, content, expected) => {
 		expect(loginsOf(await at(inHome("export.json", content)))).toEqual(expected);
 	});
@@ -209,13 +231,15 @@ describe("a path", () => {
 	it.each<[string, unknown]>([
 		["tokens under unknown names", { session: { bearer: work.access } }],
 		["a list of tokens", [work.access]],
-		["a text in place of the tokens", { credentials: JSON.stringify(inSnake(work)) }],
+		["a token alone in place of the tokens", { OPENAI_API_KEY: null, tokens: work.access }],
 	])("a path to a file with %s is in a shape that is not known", async (_what, content) => {
 		expect(reasonsOf(await at(inHome("x.json", content)))).toEqual([expect.stringMatching(/shape that is not known/)]);
 	});
 
 	it.each<[string, RegExp, unknown]>([
 		["no JSON", /not valid JSON/, "SECRET"],
+		["a key that Codex uses, whatever else is in it", /API key/, { ...codexFile(work), auth_mode: "apikey" }],
+		["nothing in Codex's own shape", /no ChatGPT sign-in/, { OPENAI_API_KEY: null, tokens: null }],
 		["an API key of pi's", /API key/, { "openai-codex": { type: "api_key", key: "SECRET" } }],
 		["something else", /no ChatGPT sign-in/, { version: 1 }],
 	])("a path to a file with %s is left out", async (_what, reason, content) => {
