@@ -1,6 +1,7 @@
 import { tellingCode } from "./classify.ts";
 import { plausibleLength, plausibleReset } from "./cooldown.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
+import { dateOf, numberOf, timeOf } from "./told-time.ts";
 
 /** Error bodies are nested three deep at most; deeper levels are ignored. */
 const DEEPEST = 4;
@@ -8,8 +9,6 @@ const DEEPEST = 4;
 const MOST_LISTED = 5;
 /** A code is looked for at the beginning of a message only. */
 const LONGEST_CODE = 120;
-/** No number of seconds is as large for thousands of years, and no number of ms has been as small since 1973. */
-const LEAST_MS = 1e11;
 
 /** Types that do not name the cause. */
 const GENERIC_CODES: ReadonlySet<string> = new Set([
@@ -183,11 +182,6 @@ function textOf(value: unknown): string | undefined {
 	return typeof value === "string" && value.trim() !== "" ? value : undefined;
 }
 
-function numberOf(value: unknown): number | undefined {
-	const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
-	return typeof number === "number" && Number.isFinite(number) ? number : undefined;
-}
-
 function statusOf(value: unknown): number | undefined {
 	const status = numberOf(value);
 	return status !== undefined && Number.isInteger(status) && status >= 100 && status <= 599 ? status : undefined;
@@ -208,19 +202,6 @@ function resetOf(layer: Layer, now: number): number | undefined {
 	const inSeconds = firstOf([layer.resets_in_seconds, layer.reset_after_seconds].map(numberOf)) ?? 0;
 	const inMs = plausibleLength(inSeconds * 1000) ?? 0;
 	return inMs > 0 ? now + inMs : undefined;
-}
-
-/** A time in seconds, in ms, or as a date with its year; epoch ms. */
-function timeOf(value: unknown): number | undefined {
-	const number = numberOf(value);
-	if (number !== undefined) return number >= LEAST_MS ? number : number * 1000;
-	return dateOf(textOf(value) ?? "");
-}
-
-/** A date as HTTP or ISO 8601 write it. `Date.parse` alone would read "-5" as a year. */
-function dateOf(text: string): number | undefined {
-	const at = /[a-z]{3}|^\d{4}-\d{2}-\d{2}/i.test(text) ? Date.parse(text) : Number.NaN;
-	return Number.isNaN(at) ? undefined : at;
 }
 
 /** The wait that a message asks for: "Please try again in 1.2s", "in 350ms", "in 20 seconds". */

@@ -1,11 +1,12 @@
 import { ownValue } from "../core/own-value.ts";
 import type { UsageApi } from "../core/ports.ts";
+import { numberOf } from "../core/told-time.ts";
 import type { Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
 import { backendUrl, callBackend } from "./backend-call.ts";
 import { readText } from "./read-body.ts";
 import { isReserveLimit, reserveModelFrom } from "./reserve-limit.ts";
-import { numberIn, resetIn, usageFromBody } from "./usage-body.ts";
+import { resetIn, usageFromBody } from "./usage-body.ts";
 
 /** Says that the client can use a reserve model. */
 const RESERVE_HEADER = "x-openai-codex-luna-reserve";
@@ -122,8 +123,8 @@ function familyWindows(headers: Readonly<Record<string, string>>, family: string
 	return ["primary", "secondary"].flatMap((slot) => {
 		const field = (name: string) => headers[`x-${family}-${slot}-${name}`];
 		const window = {
-			usedPercent: numberIn(field("used-percent")),
-			windowMinutes: numberIn(field("window-minutes")),
+			usedPercent: numberOf(field("used-percent")),
+			windowMinutes: numberOf(field("window-minutes")),
 			resetsAt: resetIn(field("reset-at"), field("reset-after-seconds"), now),
 		};
 		return boundedWindow(window, now) ?? [];

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { numberOf, timeOf } from "../core/told-time.ts";
 import type { Budget, Credits, MeteredLimit, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { boundedPercent, boundedReset, boundedWindow, boundedWord, MOST_LIMITS } from "../core/usage-bounds.ts";
 import { parseJson } from "./json.ts";
@@ -12,17 +13,22 @@ const MONTH_MINUTES = 43_200;
 /** At most so many entries are read to find {@link MOST_LIMITS} good limits. */
 const MOST_ENTRIES = 4 * MOST_LIMITS;
 
+/** A flag, as a boolean, a number or a text. */
+const FLAGS: ReadonlyMap<string, boolean> = new Map([
+	["true", true],
+	["1", true],
+	["false", false],
+	["0", false],
+]);
+
 /** Each part of an answer is read by itself, so that an odd one loses only itself. */
 const schemas = lazily(() => {
 	const anything = z.optional(z.unknown());
 	const read = <T>(how: (value: unknown) => T) => z.pipe(anything, z.transform(how));
-	const number = read(numberIn);
+	const number = read(numberOf);
 	const word = read((value) => boundedWord(typeof value === "string" ? value : undefined));
-	const balance = read((value) => boundedWord(typeof value === "string" ? value : numberIn(value)?.toString()));
-	const flag = read((value): boolean | undefined => {
-		if (typeof value === "boolean") return value;
-		return value === "true" || value === "false" ? value === "true" : undefined;
-	});
+	const balance = read((value) => boundedWord(typeof value === "string" ? value : numberOf(value)?.toString()));
+	const flag = read((value) => FLAGS.get(String(value).trim().toLowerCase()));
 
 	const resetFields = { reset_at: anything, reset_after_seconds: anything };
 	const windowSchema = lenient(z.object({ used_percent: number, limit_window_seconds: number, ...resetFields }));
@@ -215,18 +221,10 @@ function creditsOf(body: Body): Credits | undefined {
 	};
 }
 
-/** A number, which may be written as text. */
-export function numberIn(value: unknown): number | undefined {
-	if (typeof value !== "number" && typeof value !== "string") return undefined;
-	const number = typeof value === "string" && value.trim() === "" ? Number.NaN : Number(value);
-	return Number.isFinite(number) ? number : undefined;
-}
-
-/** A reset, epoch ms: from seconds since 1970 or an ISO time, else from seconds from now on. */
+/** A reset, epoch ms: a point in time, else seconds from now on. */
 export function resetIn(at: unknown, afterSeconds: unknown, now: number): number | undefined {
-	const iso = typeof at === "string" && at.includes("T") ? Date.parse(at) : Number.NaN;
-	const reset = boundedReset(Number.isNaN(iso) ? (numberIn(at) ?? 0) * 1000 : iso, now);
+	const reset = boundedReset(timeOf(at), now);
 	if (reset !== undefined) return reset;
-	const after = numberIn(afterSeconds);
+	const after = numberOf(afterSeconds);
 	return after === undefined || after <= 0 ? undefined : boundedReset(now + after * 1000, now);
 }

@@ -59,6 +59,7 @@ describe("usage in response headers", () => {
 	it.each<[string, Record<string, string | number>, number | undefined]>([
 		["in seconds since 1970", { "reset-at": inSeconds(NOW + HOUR_MS) }, NOW + HOUR_MS],
 		["as ISO time", { "reset-at": new Date(NOW + HOUR_MS).toISOString() }, NOW + HOUR_MS],
+		["in milliseconds since 1970", { "reset-at": NOW + HOUR_MS }, NOW + HOUR_MS],
 		["as ISO time with an offset", { "reset-at": "2026-11-20T14:00:00+01:00" }, NOW + HOUR_MS],
 		["in seconds from now", { "reset-after-seconds": 3600 }, NOW + HOUR_MS],
 		["in seconds from now beside nonsense", { "reset-at": "soon", "reset-after-seconds": 60 }, NOW + MINUTE_MS],
@@ -382,7 +383,11 @@ describe("usage from the endpoint", () => {
 	it.each<[string, Record<string, unknown>, number | undefined]>([
 		["numbers as text", { reset_at: `${NOW / 1000 + 60}` }, NOW + MINUTE_MS],
 		["ISO time", { reset_at: new Date(NOW + MINUTE_MS).toISOString() }, NOW + MINUTE_MS],
-		["milliseconds", { reset_at: NOW + MINUTE_MS, reset_after_seconds: 60 }, NOW + MINUTE_MS],
+		["milliseconds", { reset_at: NOW + MINUTE_MS }, NOW + MINUTE_MS],
+		["milliseconds as text", { reset_at: `${NOW + MINUTE_MS}` }, NOW + MINUTE_MS],
+		["a date with a blank in it", { reset_at: "2026-11-20 12:00:00Z" }, Date.parse("2026-11-20T12:00:00Z")],
+		["a date of HTTP", { reset_at: new Date(NOW + MINUTE_MS).toUTCString() }, NOW + MINUTE_MS],
+		["a time without its date", { reset_at: "12:00", reset_after_seconds: 60 }, NOW + MINUTE_MS],
 		["a time over 366 days ahead", { reset_at: NOW / 1000 + 367 * 86_400 }, undefined],
 		["seconds over 366 days ahead", { reset_after_seconds: 367 * 86_400 }, undefined],
 		["a time long past", { reset_at: 1 }, undefined],
@@ -417,6 +422,9 @@ describe("usage from the endpoint", () => {
 		["a number", { balance: 12.5 }, { hasCredits: true, unlimited: false, balance: "12.5" }],
 		["an object", { balance: {} }, { hasCredits: true, unlimited: false, balance: undefined }],
 		["too long", { balance: "9".repeat(500) }, { hasCredits: true, unlimited: false, balance: "9".repeat(80) }],
+		["in capitals", { has_credits: "TRUE", unlimited: "False" }, { hasCredits: true, unlimited: false }],
+		["beside flags that are numbers", { has_credits: 1, unlimited: 0 }, { hasCredits: true, unlimited: false }],
+		["beside a flag of 2", { has_credits: 2 }, { hasCredits: false, unlimited: false }],
 		[
 			"beside a limit that is reached",
 			{ balance: "5", overage_limit_reached: true },
