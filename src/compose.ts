@@ -9,6 +9,7 @@ import { createBeyond } from "./core/beyond.ts";
 import { createCredentials } from "./core/credentials.ts";
 import { decisionOf } from "./core/decision.ts";
 import { createDefectNews, tellDefect } from "./core/defect-reports.ts";
+import { createForecastSource } from "./core/forecast-source.ts";
 import { createHandout } from "./core/handout.ts";
 import { createLateResets } from "./core/late-resets.ts";
 import { createMembership } from "./core/membership.ts";
@@ -187,6 +188,19 @@ export function compose(pi: ExtensionAPI): void {
 		isRepeatedByHost,
 		clock,
 	});
+	const forecasts = createForecastSource({
+		pool,
+		history,
+		load: once(async () => (await import("./core/forecast.ts")).forecast),
+		asked: () => ({
+			modelId: undefined,
+			patienceMs: settings.read().rotation.maxWaitMs,
+			sessionId: affinity.session(),
+			serving: affinity.account() ?? affinity.lastServed(),
+		}),
+		clock,
+		onFailure: (error) => tellDefect(error, "forecast", pool.emit),
+	});
 	const forToday = createForToday(state, clock);
 	const beyond = createBeyond({
 		pool,
@@ -257,6 +271,7 @@ export function compose(pi: ExtensionAPI): void {
 			link,
 			signInWays,
 			clock,
+			forecasts,
 			offersFor: beyond.offers,
 			forToday,
 			health: openHealth(directory, issuer, clock.now),

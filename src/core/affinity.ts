@@ -5,6 +5,8 @@ import type { Clock } from "./ports.ts";
 export interface Affinity {
 	/** Begins or resumes a session; `account` served it last, at `lastServedAt` (epoch ms), as the session recorded. */
 	begin(sessionId: SessionId | undefined, account?: AccountId, lastServedAt?: number): void;
+	/** The session of this process; undefined before it is announced. */
+	session(): SessionId | undefined;
 	/** Does a request with this id belong to the session, or to a host that has announced no session? */
 	isOwn(sessionId: SessionId | undefined): boolean;
 	/** Records that the session's context was compacted: no prompt cache has what it will ask next. */
@@ -39,6 +41,7 @@ export function createAffinity(clock: Clock): Affinity {
 			isCompacted = false;
 			stay = account === undefined ? undefined : { account, at: lastServedAt ?? clock.now() };
 		},
+		session: () => session,
 		isOwn: (sessionId) => session === undefined || sessionId === session,
 		compacted: () => {
 			isCompacted = true;

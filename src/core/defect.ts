@@ -11,6 +11,7 @@ export type DefectPlace =
 	| "usage"
 	| "redemption"
 	| "quota history"
+	| "forecast"
 	| "command"
 	| "footer"
 	| "session"

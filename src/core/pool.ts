@@ -24,6 +24,8 @@ export interface Pool {
 	state(account: Account): AccountState;
 	/** Who serves `request`, in which order, when, and why. Never waits for the network. */
 	plan(request: SelectionRequest): Plan;
+	/** The pool as a request of the session finds it. */
+	snapshot(sessionId: SessionId | undefined): Snapshot;
 	/** The account set that a session is bound to; undefined where it may use every account. */
 	setFor(sessionId: SessionId | undefined): AccountSet | undefined;
 	/** The caps on an account that hold now: none while it is pinned below them. */
@@ -247,6 +249,7 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 			const ids = { affinity: present(affinity), served: present(served) };
 			return plan({ ...request, ...ids }, snapshotFor(sessionId, setFor(inSetOf)));
 		},
+		snapshot: (sessionId) => snapshotFor(sessionId, setFor(sessionId)),
 		setFor,
 		floors: (account) => floors(account),
 		atCap: () => {

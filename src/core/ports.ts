@@ -2,6 +2,7 @@ import type { Account, Credential, NeedsLogin } from "./account.ts";
 import type { Cooldown } from "./cooldown.ts";
 import type { Decision, LoggedDecision } from "./decision.ts";
 import type { RequestInfo } from "./events.ts";
+import type { Forecast } from "./forecast.ts";
 import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
 import type { ChainRung, DryAnswer, Offer, Rung } from "./ladder.ts";
 import type { HistorySample } from "./quota-history.ts";
@@ -411,6 +412,16 @@ export interface QuotaHistory {
 	read(): Promise<readonly HistorySample[]>;
 	/** Writes what is not written yet. Never rejects. */
 	flush(): Promise<void>;
+}
+
+/** How long quota lasts. Nothing is read or made before it is asked for. */
+export interface ForecastSource {
+	/** The forecast that was made last. One that is a minute old is made again behind, and listeners hear of it. */
+	current(): Forecast | undefined;
+	/** A forecast that is no older than a minute; undefined where none can be made. Never rejects. */
+	fresh(): Promise<Forecast | undefined>;
+	/** Has `listener` called after a forecast was made, until the function that it gives is called. */
+	subscribe(listener: () => void): () => void;
 }
 
 /** The log of decisions, which may be lost without harm. Nothing here throws. */

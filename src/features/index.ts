@@ -5,7 +5,7 @@ import type { Credentials } from "../core/credentials.ts";
 import type { Membership } from "../core/membership.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
-import type { Clock, EventLog, Redeemer, SettingsStore } from "../core/ports.ts";
+import type { Clock, EventLog, ForecastSource, Redeemer, SettingsStore } from "../core/ports.ts";
 import type { ResetCreditList } from "../core/reset-credit-list.ts";
 import type { UsageMonitor } from "../core/usage-monitor.ts";
 import { createAfterSignIn } from "../pi/after-sign-in.ts";
@@ -59,6 +59,7 @@ export interface CommandPorts {
 	readonly link: PiLoginSync;
 	readonly signInWays: SignInWays;
 	readonly settings: SettingsStore;
+	readonly forecasts: ForecastSource;
 	/** What may serve a request beyond included quota. */
 	readonly offersFor: Beyond["offers"];
 	/** What the person has said yes to for the rest of the day. */

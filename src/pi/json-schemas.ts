@@ -96,6 +96,27 @@ const setSchema = z.strictObject({
 	accounts: z.array(z.string()),
 });
 
+/** When something runs out: as likely before as after `dryAt`; in four cases of five between `from` and `to`. */
+const outlookSchema = z.strictObject({
+	dryAt: time.nullable(),
+	from: time.nullable(),
+	/** Null where it may be after the next week, or never. */
+	to: time.nullable(),
+	/** Scheduled resets until `dryAt`; `percent` of what all the pool's windows of that length hold. */
+	comesBack: z.array(z.strictObject({ at: time.nullable(), account: accountId, percent: z.number() })),
+});
+
+/** How long quota lasts. Absent until it can be told. */
+const forecastSchema = z.strictObject({
+	madeAt: time.nullable(),
+	/** Until a request finds no account; null for not within a week. */
+	pool: outlookSchema.nullable(),
+	/** Until the account that serves the session is spent. */
+	serving: outlookSchema.nullable(),
+	/** Accounts that will be spent within a week. */
+	accounts: z.array(outlookSchema.extend({ id: accountId })),
+});
+
 /** `show --json`. */
 export const showSchema = z.strictObject({
 	version: z.literal(1),
@@ -106,6 +127,7 @@ export const showSchema = z.strictObject({
 	/** The account set of the session's folder; absent where the session may use every account. */
 	set: setSchema.optional(),
 	accounts: z.array(accountSchema),
+	forecast: forecastSchema.optional(),
 });
 
 const gateSchema = z.discriminatedUnion("kind", [

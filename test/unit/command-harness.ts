@@ -2,6 +2,7 @@ import { expect } from "vitest";
 import type { Account, Credential } from "../../src/core/account.ts";
 import type { ToolName } from "../../src/core/account-source.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
+import type { Forecast } from "../../src/core/forecast.ts";
 import { createMembership } from "../../src/core/membership.ts";
 import type { Redemption, SettingEdit, SettingsStore } from "../../src/core/ports.ts";
 import type { ResetCredit } from "../../src/core/reset-credits.ts";
@@ -73,6 +74,8 @@ export interface CommandHarness {
 	redeem: () => Promise<Redemption>;
 	/** What the log holds. */
 	decisions: LoggedDecision[];
+	/** How long quota lasts. */
+	forecast: Forecast | undefined;
 	/** How often the log was read, and who hears of what is written to it. */
 	logReads: number;
 	readonly logListeners: Set<() => void>;
@@ -196,6 +199,7 @@ export function createCommandHarness(
 	const commands = createCommands({
 		pool,
 		affinity: harness.affinity,
+		forecasts: { current: () => cli.forecast, fresh: async () => cli.forecast, subscribe: () => () => undefined },
 		eventLog: {
 			append: () => undefined,
 			read: async (count) => {
@@ -327,6 +331,7 @@ export function createCommandHarness(
 		redeemed: [],
 		redeem: async () => ({ kind: "redeemed" }),
 		decisions: [],
+		forecast: undefined,
 		logReads: 0,
 		logListeners: new Set(),
 		refreshStale: async () => undefined,

@@ -3,6 +3,7 @@ import { printable } from "../../core/account.ts";
 import { type AccountSet, EVERYWHERE } from "../../core/account-sets.ts";
 import { gateOf } from "../../core/candidate.ts";
 import { type Floors, reachedCap } from "../../core/caps.ts";
+import type { Forecast, Outlook } from "../../core/forecast.ts";
 import { iso } from "../../core/iso-time.ts";
 import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
 import {
@@ -39,7 +40,7 @@ import { padCell, wrapParts } from "../../ui-kit/panel.ts";
 import { bypassedBy, restFor, stateWord } from "../../ui-kit/state-words.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
-export function poolAsJson(view: PoolView): ShowDocument {
+export function poolAsJson(view: PoolView, forecast?: Forecast): ShowDocument {
 	return {
 		version: 1,
 		enabled: view.isEnabled,
@@ -48,6 +49,30 @@ export function poolAsJson(view: PoolView): ShowDocument {
 		pinned: view.pinned ?? null,
 		...(view.set && { set: { folder: folderOf(view.set), accounts: [...view.set.accounts] } }),
 		accounts: view.accounts.map((shown) => accountAsJson(shown, view.now)),
+		...forecastAsJson(forecast),
+	};
+}
+
+/** Nothing where nothing can be told. */
+function forecastAsJson(forecast: Forecast | undefined): Pick<ShowDocument, "forecast"> {
+	if (!forecast) return {};
+	const { madeAt, pool, serving } = forecast;
+	const accounts = forecast.accounts.flatMap(({ id, outlook }) => (outlook ? [{ id, ...outlookAsJson(outlook) }] : []));
+	if (!pool && accounts.length === 0) return {};
+	const orNull = (outlook: Outlook | undefined) => (outlook ? outlookAsJson(outlook) : null);
+	return { forecast: { madeAt: iso(madeAt), pool: orNull(pool), serving: orNull(serving), accounts } };
+}
+
+function outlookAsJson({ dryAt, from, to, comesBack }: Outlook) {
+	return {
+		dryAt: iso(dryAt),
+		from: iso(from),
+		to: iso(to),
+		comesBack: comesBack.map(({ at, accountId, percent }) => ({
+			at: iso(at),
+			account: accountId,
+			percent: Math.round(percent * 10) / 10,
+		})),
 	};
 }
 

@@ -1,6 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Pool } from "../../core/pool.ts";
 import type { PoolView } from "../../core/pool-view.ts";
+import type { ForecastSource } from "../../core/ports.ts";
 import { resetCreditsOf } from "../../core/quota.ts";
 import type { ResetCreditList } from "../../core/reset-credit-list.ts";
 import type { UsageMonitor } from "../../core/usage-monitor.ts";
@@ -32,6 +33,7 @@ interface Ports {
 	readonly session: Pick<SessionView, "pool">;
 	readonly usage: Pick<UsageMonitor, "setBaseUrl">;
 	readonly resetCredits: Pick<ResetCreditList, "refreshStale">;
+	readonly forecasts: Pick<ForecastSource, "fresh">;
 }
 
 /** The lists of reset credits are waited for no longer than this, where there are any. */
@@ -56,7 +58,9 @@ export function createShow(ports: Ports): Subcommand<Args> {
 		run: async ({ options }, { host, signal }) => {
 			await lookAtResetCredits(host, signal, ports);
 			const view = ports.session.pool(host);
-			return { text: textOf(view, options), json: poolAsJson(view), asJson: options.has(JSON_OPTION) };
+			const asJson = options.has(JSON_OPTION);
+			const forecast = asJson ? await ports.forecasts.fresh() : undefined;
+			return { text: textOf(view, options), json: poolAsJson(view, forecast), asJson };
 		},
 	};
 }

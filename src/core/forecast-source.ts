@@ -1,0 +1,71 @@
+import type { Forecast, ForecastInput } from "./forecast.ts";
+import type { SessionId } from "./ids.ts";
+import type { SelectionRequest } from "./plan.ts";
+import type { Pool } from "./pool.ts";
+import type { Clock, ForecastSource, QuotaHistory } from "./ports.ts";
+import type { HistorySample } from "./quota-history.ts";
+
+/** What the session's next request asks for. */
+export interface ForecastAsked extends Pick<SelectionRequest, "modelId" | "patienceMs"> {
+	readonly sessionId: SessionId | undefined;
+	/** The account that serves it. */
+	readonly serving: ForecastInput["serving"];
+}
+
+interface Deps {
+	readonly pool: Pick<Pool, "snapshot">;
+	readonly history: Pick<QuotaHistory, "read">;
+	/** Loads what makes a forecast. */
+	readonly load: () => Promise<(input: ForecastInput) => Forecast>;
+	readonly asked: () => ForecastAsked;
+	readonly clock: Clock;
+	readonly onFailure: (error: unknown) => void;
+}
+
+/** A forecast is made again after this long at the earliest. */
+const RENEW_MS = 60_000;
+/** The history of other processes is read again after this long. */
+const READ_MS = 10 * 60_000;
+
+/** Creates the source of forecasts. It reads and makes nothing before one is asked for, and then behind. */
+export function createForecastSource({ pool, history, load, asked, clock, onFailure }: Deps): ForecastSource {
+	const listeners = new Set<() => void>();
+	let made: Forecast | undefined;
+	let triedAt: number | undefined;
+	let read: { readonly samples: readonly HistorySample[]; readonly at: number } | undefined;
+	let making: Promise<Forecast | undefined> | undefined;
+
+	const isOld = (at: number | undefined, ageMs: number) => at === undefined || Math.abs(clock.now() - at) >= ageMs;
+
+	const make = async (): Promise<Forecast | undefined> => {
+		triedAt = clock.now();
+		try {
+			const forecast = await load();
+			if (!read || isOld(read.at, READ_MS)) read = { samples: await history.read(), at: clock.now() };
+			const { sessionId, ...request } = asked();
+			made = forecast({ ...request, request, snapshot: pool.snapshot(sessionId), history: read.samples });
+			for (const listener of listeners) listener();
+		} catch (error) {
+			onFailure(error);
+		}
+		return made;
+	};
+	const fresh = () => {
+		making ??= make().finally(() => {
+			making = undefined;
+		});
+		return making;
+	};
+
+	return {
+		current: () => {
+			if (isOld(triedAt, RENEW_MS)) void fresh();
+			return made;
+		},
+		fresh: async () => (isOld(made?.madeAt, RENEW_MS) ? fresh() : made),
+		subscribe: (listener) => {
+			listeners.add(listener);
+			return () => listeners.delete(listener);
+		},
+	};
+}
