@@ -104,12 +104,20 @@ function wordsIn(args: string): string[] {
 	return [...args.matchAll(/(?:"[^"]*"|\S)+/g)].map(([word]) => word.replace(/"([^"]*)"/g, "$1"));
 }
 
+/** Where the piece that is being typed begins: behind the last blank, or at a quote that was opened before it. */
+function startOfLast(typed: string): number {
+	const word = typed.length - (typed.split(/\s/).at(-1)?.length ?? 0);
+	const quote = typed.lastIndexOf('"');
+	return quote < 0 ? word : Math.min(quote, word);
+}
+
 /**
  * The chosen value replaces everything after the command's name, so it holds all words. Nothing is offered once a
  * choice is complete: an open list would swallow the Enter that submits.
  */
 export function completionsFor(typed: string, commands: readonly Subcommand[]): Completion[] | null {
-	const [, head = "", last = ""] = /^(.*?)("[^"]*|\S*)$/s.exec(typed) ?? [];
+	const at = startOfLast(typed);
+	const [head, last] = [typed.slice(0, at), typed.slice(at)];
 	const [name, ...before] = wordsIn(head);
 	if (name === undefined) return aliasCalled(last) ? null : offered(last, namesFor(last, commands));
 	const alias = aliasCalled(name);

@@ -153,16 +153,19 @@ export function projectOf(cwd: string): string {
 
 /** A file that leads to a repository is shorter than this. */
 const LONGEST_GIT_FILE = 4096;
-const GIT_FILE = /^gitdir:\s*(.+?)[\\/]+worktrees[\\/]+[^\\/]+[\\/]*\s*$/;
+const GIT_DIR = "gitdir:";
 
 function mainCheckoutOf(folder: string): string | undefined {
 	const path = join(folder, ".git");
 	if (kindOf(path) !== "file") return undefined;
 	try {
-		const [, repository] = GIT_FILE.exec(readFileSync(path, "utf8")) ?? [];
-		if (repository === undefined) return undefined;
-		const absolute = resolve(folder, repository);
-		return basename(absolute) === ".git" ? dirname(absolute) : absolute;
+		// By hand: the file is the project's, and a pattern may take very long over what was made for it.
+		const text = readFileSync(path, "utf8").trim();
+		const told = text.startsWith(GIT_DIR) ? text.slice(GIT_DIR.length).trim() : "";
+		const worktrees = dirname(resolve(folder, told));
+		if (basename(worktrees) !== "worktrees" || !told.includes(basename(worktrees))) return undefined;
+		const repository = dirname(worktrees);
+		return basename(repository) === ".git" ? dirname(repository) : repository;
 	} catch {
 		// A file that cannot be read leads nowhere.
 		return undefined;

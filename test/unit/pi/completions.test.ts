@@ -1,8 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { labelProblem } from "../../../src/core/account.ts";
+import { completionsFor } from "../../../src/pi/router.ts";
 import { COMMANDS } from "../../support/commands.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
+import { isLinear } from "../../support/growth.ts";
 import { runs } from "../../support/tiers.ts";
 import { createCommandHarness } from "../command-harness.ts";
 
@@ -83,3 +85,10 @@ describe("what is offered while a command is typed", () => {
 		}
 	});
 });
+
+it.each(["a", "a ", '"', '"a ', " "])(
+	"what is offered for a long text of %j is found in time by its length",
+	(piece) => {
+		expect(isLinear((text) => completionsFor(`use ${text} `, []), piece)).toBe(true);
+	},
+);

@@ -70,11 +70,24 @@ describe("the account set of a session", () => {
 		expect(accountsIn(worktree)).toEqual(["a"]);
 		sets = { [main]: ["a"], [join(root, "elsewhere")]: ["b"] };
 		expect(accountsIn(worktree)).toEqual(["b"]);
-		for (const line of ["gitdir: nowhere", "", "gitdir:"]) {
+		gitFile(`gitdir:  ${join(main, ".git")}//worktrees///fix//  `);
+		expect(accountsIn(worktree)).toEqual(["b"]);
+		sets = { [main]: ["a"] };
+		expect(accountsIn(worktree)).toEqual(["a"]);
+		for (const line of ["gitdir: nowhere", "", "gitdir:", "gitdir: .", `gitdir: ${main}`, "worktrees/fix"]) {
 			gitFile(line);
-			sets = { [main]: ["a"] };
+			expect([line, accountsIn(worktree)]).toEqual([line, undefined]);
+		}
+	});
+
+	it("takes no longer to read what leads to a repository where that was made to be slow", () => {
+		const worktree = folder("slow");
+		const began = process.cpuUsage();
+		for (const text of [`gitdir:${" ".repeat(2000)}${"/".repeat(2000)}x`, `gitdir:${"/worktrees".repeat(400)} x`]) {
+			writeFileSync(join(worktree, ".git"), text);
 			expect(accountsIn(worktree)).toBeUndefined();
 		}
+		expect(process.cpuUsage(began).user).toBeLessThan(1_000_000);
 	});
 
 	it("is decided by the person's settings alone: no file of a project changes it", () => {
