@@ -24,8 +24,11 @@ const STOP_MS = 35_000;
 /** From when on a lock that is touched no more counts as that of a dead process, and a little more. */
 const staleMs: Readonly<Record<Keeper, number>> = { pi: 32_000, us: 12_000 };
 
-// Most of the time they only wait.
-vi.setConfig({ maxConcurrency: 12, testTimeout: 240_000 });
+// Most of the time they only wait; but each of them begins with a pi that starts.
+vi.setConfig({ maxConcurrency: 6, testTimeout: 360_000 });
+
+/** Until a pi has come so far that starts beside five others: no measure. */
+const START_MS = 150_000;
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -80,15 +83,15 @@ describe.concurrent("a process that was stopped for 35 s with a lock in its hand
 				env: { ...disk, ...sendingAs(bench, "sleeper") },
 			});
 			if (signal === undefined) {
-				await exchangeOf(bench, "sleeper");
+				await exchangeOf(bench, "sleeper", START_MS);
 				sleeper.signal("SIGSTOP");
 			}
-			await until("the process is stopped", () => isStopped(sleeper.pid), 60_000);
+			await until("the process is stopped", () => isStopped(sleeper.pid), START_MS);
 			const stoppedAt = performance.now();
 			expect(existsSync(lock), "the lock is held").toBe(true);
 			// Up before its time comes: how fast this machine starts a pi must not matter to the minute of the note.
 			const other = bench.rpc(NO_SESSION, { env: sendingAs(bench, "other") });
-			await other.command("get_state", {}, 120_000);
+			await other.command("get_state", {}, START_MS);
 			await letAge(lock, staleMs[keeper], stoppedAt);
 			const turn = await other.prompt("say hi", 90_000);
 
@@ -126,7 +129,7 @@ describe.concurrent("a process that was stopped for 35 s with a lock in its hand
 		});
 		const signal = { name: "SIGSTOP", before: "write codex-accounts.json.tmp", nth: 1, from: "token answer" } as const;
 		const sleeper = bench.spawn(["-p", ...NO_SESSION, "say hi"], { env: watchedDisk(bench, { signal }) });
-		await until("the process is stopped", () => isStopped(sleeper.pid), 60_000);
+		await until("the process is stopped", () => isStopped(sleeper.pid), START_MS);
 		const stoppedAt = performance.now();
 		await pause(staleMs.us);
 
@@ -163,11 +166,15 @@ describe.concurrent("a process that was killed with locks in its hands", () => {
 		async ({ keeper, before }, { expect, onTestFinished }) => {
 			const bench = await benchWithExpiredLogin(keeper, [], {}, onTestFinished);
 			const signal = { name: "SIGKILL", before, nth: 1 } as const;
-			expect((await bench.print("say hi", NO_SESSION, { env: watchedDisk(bench, { signal }) })).signal).toBe("SIGKILL");
+			const dead = await bench.print("say hi", NO_SESSION, {
+				env: watchedDisk(bench, { signal }),
+				timeoutMs: START_MS,
+			});
+			expect(dead.signal).toBe("SIGKILL");
 			// What the dead one may have stored is of no use: the next one has to get by both locks for its own.
 			storeLogin(bench, keeper, { expiresInMs: EXPIRED_MS });
 
-			const next = await bench.print("say hi", NO_SESSION, { timeoutMs: 110_000 });
+			const next = await bench.print("say hi", NO_SESSION, { timeoutMs: START_MS });
 
 			expect(next).toMatchObject({ code: 0, stdout: expect.stringMatching(/^OK from a #\d\n$/), stderr: "" });
 			expect(new Set(timesSent(bench))).toEqual(new Set([1]));

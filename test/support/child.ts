@@ -21,7 +21,7 @@ export interface PiProcess {
 	stderr(): string;
 	/** Sends a signal; returns false when the process is gone already. */
 	signal(signal: NodeJS.Signals): boolean;
-	/** Waits for the end. After `timeoutMs` (default 60 s) it kills the process and rejects with its output. */
+	/** Waits for the end. After `timeoutMs` (default 100 s) it kills the process and rejects with its output. */
 	wait(timeoutMs?: number): Promise<PiResult>;
 }
 
@@ -74,7 +74,7 @@ export function startProcess(command: LaunchCommand, stdin: "ignore" | "pipe"): 
 		if (pid === undefined || child.exitCode !== null || child.signalCode !== null) return false;
 		return signalProcess(pid, name);
 	};
-	const wait = async (timeoutMs = 60_000): Promise<PiResult> => {
+	const wait = async (timeoutMs = 100_000): Promise<PiResult> => {
 		let timer: NodeJS.Timeout | undefined;
 		const expired = new Promise<never>((_resolve, reject) => {
 			timer = setTimeout(() => {

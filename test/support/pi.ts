@@ -14,7 +14,7 @@ export interface SpawnOptions extends LaunchOptions {
 
 /** Options of {@link runPi}. */
 export interface RunOptions extends SpawnOptions {
-	/** Default 60 s. The process is killed and the call rejects after it. */
+	/** Default 100 s. The process is killed and the call rejects after it. */
 	readonly timeoutMs?: number;
 }
 

@@ -107,27 +107,27 @@ export interface Rpc {
 	status(key: string): string | undefined;
 	/** Current lines of a widget. */
 	widget(key: string): readonly string[] | undefined;
-	/** Sends an RPC command; resolves with the response's `data`, rejects when pi refuses it. Default 30 s. */
+	/** Sends an RPC command; resolves with the response's `data`, rejects when pi refuses it. Default 60 s. */
 	command(type: string, fields?: Readonly<Record<string, unknown>>, timeoutMs?: number): Promise<unknown>;
 	/**
 	 * Sends a prompt and resolves when pi has accepted it: for a model prompt before its turn starts, for a slash
-	 * command after its handler has ended. Default 30 s.
+	 * command after its handler has ended. Default 60 s.
 	 */
 	send(text: string, timeoutMs?: number): Promise<void>;
-	/** Sends a model prompt and waits until it is settled. Not for slash commands, which have no turn. Default 60 s. */
+	/** Sends a model prompt and waits until it is settled. Not for slash commands, which have no turn. Default 100 s. */
 	prompt(text: string, timeoutMs?: number): Promise<Turn>;
-	/** Waits until the turn of the last `send` is over, with every retry and compaction. Default 60 s. */
+	/** Waits until the turn of the last `send` is over, with every retry and compaction. Default 100 s. */
 	settled(timeoutMs?: number): Promise<Turn>;
-	/** Waits for an event, past ones from index `from` (default 0) included. Default 30 s. */
+	/** Waits for an event, past ones from index `from` (default 0) included. Default 60 s. */
 	waitFor(predicate: (event: RpcEvent) => boolean, timeoutMs?: number, from?: number): Promise<RpcEvent>;
-	/** Waits for a notification that contains a text or matches a pattern. Default 30 s. */
+	/** Waits for a notification that contains a text or matches a pattern. Default 60 s. */
 	waitForNotification(text: string | RegExp, timeoutMs?: number): Promise<Notification>;
-	/** Waits for the oldest dialog that is still open, or the oldest of one kind. Default 30 s. */
+	/** Waits for the oldest dialog that is still open, or the oldest of one kind. Default 60 s. */
 	waitForDialog(timeoutMs?: number, method?: Dialog["method"]): Promise<Dialog>;
 	answer(dialog: Dialog, answer: DialogAnswer): void;
 	/** Answers every dialog that opens from now on. */
 	answerDialogs(answerer: (dialog: Dialog) => DialogAnswer): void;
-	/** Like Esc: resolves when pi says that nothing runs any more. Default 30 s. */
+	/** Like Esc: resolves when pi says that nothing runs any more. Default 60 s. */
 	abort(timeoutMs?: number): Promise<void>;
 	/** Closes standard input, which ends pi; kills it when that takes longer, default 5 s. */
 	close(patienceMs?: number): Promise<PiResult>;
@@ -310,7 +310,7 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 	const command = async (
 		type: string,
 		fields: Readonly<Record<string, unknown>> = {},
-		timeoutMs = 30_000,
+		timeoutMs = 60_000,
 	): Promise<unknown> => {
 		commandCount += 1;
 		const id = `command-${commandCount}`;
@@ -321,12 +321,12 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 		return response.data;
 	};
 
-	const sendPrompt = async (text: string, timeoutMs = 30_000): Promise<void> => {
+	const sendPrompt = async (text: string, timeoutMs = 60_000): Promise<void> => {
 		turnStart = events.length;
 		await command("prompt", { message: text }, timeoutMs);
 	};
 
-	const waitFor: Rpc["waitFor"] = (predicate, timeoutMs = 30_000, from = 0) => {
+	const waitFor: Rpc["waitFor"] = (predicate, timeoutMs = 60_000, from = 0) => {
 		let next = from;
 		return until("the event", timeoutMs, () => {
 			while (next < events.length) {
@@ -338,7 +338,7 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 		});
 	};
 
-	const settled = async (timeoutMs = 60_000): Promise<Turn> => {
+	const settled = async (timeoutMs = 100_000): Promise<Turn> => {
 		const from = turnStart;
 		if (!WITHOUT_SETTLED.test(hostName)) {
 			await waitFor((event) => event.type === "agent_settled", timeoutMs, from);
@@ -367,18 +367,18 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 		widget: (key) => widgets.get(key),
 		command,
 		send: sendPrompt,
-		prompt: async (text, timeoutMs = 60_000) => {
+		prompt: async (text, timeoutMs = 100_000) => {
 			const sentAt = Date.now();
 			await sendPrompt(text, timeoutMs);
 			return settled(Math.max(1, timeoutMs - (Date.now() - sentAt)));
 		},
 		settled,
 		waitFor,
-		waitForNotification: (text, timeoutMs = 30_000) =>
+		waitForNotification: (text, timeoutMs = 60_000) =>
 			until(`notification ${text}`, timeoutMs, () =>
 				notifications.find(({ message }) => (typeof text === "string" ? message.includes(text) : text.test(message))),
 			),
-		waitForDialog: (timeoutMs = 30_000, method) =>
+		waitForDialog: (timeoutMs = 60_000, method) =>
 			until(`a dialog ${method ?? ""}`, timeoutMs, () =>
 				[...openDialogs.values()].find((dialog) => method === undefined || dialog.method === method),
 			),
@@ -386,7 +386,7 @@ export function connectRpc(hostName: HostName, child: PipedProcess): Rpc {
 		answerDialogs: (newAnswerer) => {
 			answerer = newAnswerer;
 		},
-		abort: async (timeoutMs = 30_000) => {
+		abort: async (timeoutMs = 60_000) => {
 			await command("abort", {}, timeoutMs);
 		},
 		close: async (patienceMs = 5_000) => {
