@@ -57,7 +57,7 @@ export function openAccountStore(
 		beforeMigration: async (bytes) => {
 			await writeAtomically(migratedCopyOf(path), bytes, 0o600);
 		},
-		resolve: laterSignIn,
+		conflicts: { resolve: laterSignIn },
 		onProblem: (problem) => onProblem(problem.text),
 	});
 	let listedFrom: AccountsFile | undefined;

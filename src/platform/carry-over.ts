@@ -1,5 +1,15 @@
-/** Decides over a value that changed on both sides since it was `before`: `mine` here, `theirs` in the file. */
+/**
+ * Decides over a value that changed on both sides since it was `before`: `mine` here, `theirs` in the file. Undefined
+ * for a member that is not there, or is to go.
+ */
 export type Resolve = (key: string, mine: unknown, theirs: unknown, before: unknown) => unknown;
+
+/** How a difference is applied where the file has changed, too. */
+export interface Conflicts {
+	readonly resolve: Resolve;
+	/** Members that have a meaning as a whole only: parts of two of them would make a third. */
+	readonly wholes?: ReadonlySet<string>;
+}
 
 type Group = Record<string, unknown>;
 
@@ -10,20 +20,24 @@ const DEEPEST = 12;
  * Applies the difference between `base` and `mine` to `theirs`: member by member, and row by row for lists of rows with
  * an `id`. Members and rows that are the same in `base` and `mine` stay as they are in `theirs`.
  */
-export function carryOver(base: Group, mine: Group, theirs: Group, resolve: Resolve, depth = 0): void {
+export function carryOver(base: Group, mine: Group, theirs: Group, conflicts: Conflicts, depth = 0): void {
+	const { resolve, wholes } = conflicts;
 	for (const key of new Set([...Object.keys(base), ...Object.keys(mine)])) {
 		// An assignment would change the prototype of the object. No member of ours has this name.
 		if (key === "__proto__") continue;
 		const [before, after, now] = [own(base, key), own(mine, key), own(theirs, key)];
-		if (depth < DEEPEST && isGroup(after) && isGroup(now)) {
-			carryOver(isGroup(before) ? before : {}, after, now, resolve, depth + 1);
+		if (depth < DEEPEST && isGroup(after) && isGroup(now) && !wholes?.has(key)) {
+			carryOver(isGroup(before) ? before : {}, after, now, conflicts, depth + 1);
 			continue;
 		}
 		if (isSame(before, after)) continue;
-		if (after === undefined) delete theirs[key];
-		else if (isList(after) && isList(now) && [...after, ...now].some(isRow)) {
+		if (isList(after) && isList(now) && [...after, ...now].some(isRow)) {
 			theirs[key] = rowsOf(isList(before) ? before : [], after, now, resolve);
-		} else theirs[key] = isSame(before, now) ? copy(after) : copy(resolve(key, after, now, before));
+			continue;
+		}
+		const next = isSame(before, now) ? after : resolve(key, after, now, before);
+		if (next === undefined) delete theirs[key];
+		else theirs[key] = copy(next);
 	}
 }
 

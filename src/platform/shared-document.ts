@@ -3,7 +3,7 @@ import { mkdir, readlink, realpath } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import type * as z from "zod/mini";
 import { writeAtomically } from "./atomic-file.ts";
-import type { Resolve } from "./carry-over.ts";
+import type { Conflicts } from "./carry-over.ts";
 import { codeOf, isMissing } from "./errors.ts";
 import { withoutMark } from "./json.ts";
 import { LockBusyError, withLock } from "./lock.ts";
@@ -53,7 +53,7 @@ export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFor
 	 * Decides over a value that another process has changed since this one could not write its change. By default ours
 	 * wins.
 	 */
-	readonly resolve?: Resolve;
+	readonly conflicts?: Conflicts;
 	/** Called with the former bytes before a migrated file is first overwritten. */
 	readonly beforeMigration?: (bytes: string) => Promise<void>;
 	/** Nothing in it is precious: that its lock is busy is reported only when it is so at the next try, too. */
@@ -117,7 +117,7 @@ export function openSharedDocument<S extends JsonSchema>(
 		return loaded?.kind === "ok" ? loaded.value : options.empty();
 	};
 	/** Changes that `value` has, and the file does not have yet. */
-	const queue = createWriteQueue<T>(pristine, options.resolve);
+	const queue = createWriteQueue<T>(pristine, options.conflicts);
 
 	const adopt = (next: T) => {
 		value = next;

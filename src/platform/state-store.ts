@@ -238,6 +238,9 @@ export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
 
 const NO_STATUS: AccountStatus = { cooldowns: [], strikes: 0 };
 
+/** What one process writes so that the others leave a token or a reset credit to it. */
+const NOTES: ReadonlySet<string> = new Set(["exchange", "redemption"]);
+
 /**
  * Opens `codex-state.json` at `path`. `onProblem` is called once for a newer and for an unwritable file. `open` is
  * another one for a program that only reads.
@@ -254,9 +257,15 @@ export function openStateStore(
 	const document = open({
 		path,
 		...STATE_FORMAT,
-		resolve: (key, mine, theirs) => {
-			if (key === "spent") return allSpent(spentSchema.parse(theirs), spentSchema.parse(mine));
-			return key === "cooldowns" ? merged(theirs, mine, now()) : mine;
+		conflicts: {
+			wholes: NOTES,
+			resolve: (key, mine, theirs) => {
+				// The one who wrote it counts on it that others see it.
+				if (NOTES.has(key)) return theirs;
+				if (key === "spent") return allSpent(spentSchema.parse(theirs), spentSchema.parse(mine));
+				if (key === "cooldowns") return merged(theirs, mine, now());
+				return mine === undefined ? keptOfForgotten(statusSchema.safeParse(theirs).data) : mine;
+			},
 		},
 		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
 		isDisposable: true,
@@ -355,9 +364,8 @@ export function openStateStore(
 		},
 		forget: (id) =>
 			durable((draft) => {
-				const { exchange, spent, redemption } = ownValue(draft.accounts, id) ?? {};
-				// The account may be restored, and must not send its token a second time, nor redeem under a second key.
-				if (exchange || spent || redemption) draft.accounts[id] = { ...NO_STATUS, exchange, spent, redemption };
+				const kept = keptOfForgotten(ownValue(draft.accounts, id));
+				if (kept) draft.accounts[id] = { ...kept };
 				else delete draft.accounts[id];
 				if (draft.pin !== id) return;
 				draft.pin = null;
@@ -413,6 +421,12 @@ async function canKeep(path: string): Promise<boolean> {
 		() => true,
 		(error) => isMissing(error),
 	);
+}
+
+/** An account may be restored, and must not send its token a second time then, nor redeem under a second key. */
+function keptOfForgotten(status: Partial<AccountStatus> | undefined): AccountStatus | undefined {
+	const { exchange, spent, redemption } = status ?? {};
+	return exchange || spent || redemption ? { ...NO_STATUS, exchange, spent, redemption } : undefined;
 }
 
 /** Both were one account all along: cooldowns of both hold, and of everything else the newer value. */

@@ -1,4 +1,4 @@
-import { carryOver, type Resolve } from "./carry-over.ts";
+import { type Conflicts, carryOver } from "./carry-over.ts";
 
 /** So many changes in a row that no caller waits for are replaced by one. */
 const MOST_IN_A_ROW = 16;
@@ -47,12 +47,12 @@ export interface WriteBatch<T> {
 /**
  * Creates a queue. `pristine` gives a fresh copy of the document as last read, without any pending change. What
  * replaces several changes holds one value before and one after for each key (account, pin, lease) and is applied by
- * {@link carryOver}: what another process writes to other keys stays, and `resolve` decides over a key that both
+ * {@link carryOver}: what another process writes to other keys stays, and `conflicts` decides over a key that both
  * changed.
  */
 export function createWriteQueue<T extends Record<string, unknown>>(
 	pristine: () => T,
-	resolve: Resolve = (_key, mine) => mine,
+	conflicts: Conflicts = { resolve: (_key, mine) => mine },
 ): WriteQueue<T> {
 	let pending: readonly PendingChange<T>[] = [];
 	/** Changes that a write carries at this moment: they stay as they are. */
@@ -69,7 +69,11 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 			change(mine, false);
 		}
 		for (const { change } of run) change(mine, false);
-		pending = [...pending.slice(0, at), { change: difference(base, mine, resolve) }, ...pending.slice(at + run.length)];
+		pending = [
+			...pending.slice(0, at),
+			{ change: difference(base, mine, conflicts) },
+			...pending.slice(at + run.length),
+		];
 	};
 
 	/** The latest changes that no caller waits for and no write carries. */
@@ -126,6 +130,6 @@ export function createWriteQueue<T extends Record<string, unknown>>(
  * A change that carries over what `mine` has changed since `base`. It is made in a function of its own so that it keeps
  * these two alone alive: a closure of the queue would keep the change before it as well, and that the one before it.
  */
-function difference<T extends Record<string, unknown>>(base: T, mine: T, resolve: Resolve): (draft: T) => void {
-	return (draft) => carryOver(base, mine, draft, resolve);
+function difference<T extends Record<string, unknown>>(base: T, mine: T, conflicts: Conflicts): (draft: T) => void {
+	return (draft) => carryOver(base, mine, draft, conflicts);
 }

@@ -622,6 +622,70 @@ describe("a state file that cannot be written", () => {
 	});
 });
 
+describe("changes that wait while a file cannot be written", () => {
+	const ours = { tokenHash: "first", at: NOW, holder: { pid: 1, machine: "m" } };
+	const theirs = { tokenHash: "second", at: NOW + 1, holder: { pid: 2, machine: "m" } };
+	const redemption = { creditId: "credit", key: "key", at: NOW };
+
+	/** A store whose changes since `before` have failed twice, so that they are one by now. */
+	async function openWaiting(before: Record<string, unknown>, change: (store: ReturnType<typeof openStore>) => void) {
+		write({ a: { ...nothing, ...before } });
+		const store = openStore();
+		store.status("a");
+		await withLock(scratch.path(NAME), { waitMs: 0 }, async () => {
+			change(store);
+			store.updateSoon("b", (status) => ({ ...status, lastUsedAt: NOW }));
+			// A flush waits three seconds for a lock.
+			await store.flush();
+		});
+		return store;
+	}
+
+	it.each([
+		{
+			what: "taking back the note of an exchange",
+			before: { exchange: ours },
+			change: { exchange: undefined },
+			since: { exchange: theirs },
+		},
+		{
+			what: "letting time tell of an exchange",
+			before: { exchange: ours },
+			change: { exchange: { tokenHash: "first", at: NOW + 2 } },
+			since: { exchange: theirs },
+		},
+		{
+			what: "noting the end of a redemption",
+			before: { redemption },
+			change: { redemption: { ...redemption, end: "failed" } as const },
+			since: { redemption: { ...redemption, key: "another key", at: NOW + 3 } },
+		},
+	])("leave the note that another process has made since, as a whole: $what", async ({ before, change, since }) => {
+		const store = await openWaiting(before, (waiting) => {
+			waiting.updateSoon("a", (status) => ({ ...status, ...change, lastUsedAt: NOW }));
+		});
+		write({ a: { ...nothing, ...since } });
+		await store.flush();
+		expect(openStore().status("a")).toEqual({ ...nothing, ...since, lastUsedAt: NOW });
+	});
+
+	it("leave it where the account was forgotten, too, with what is spent", async () => {
+		const spent = [{ tokenHash: "first", reason: "refresh_token_reused" }];
+		const store = await openWaiting({ strikes: 1 }, (waiting) => void waiting.forget("a"));
+		write({ a: { ...nothing, strikes: 1, exchange: theirs, spent } });
+		await store.flush();
+		expect(openStore().status("a")).toMatchObject({ exchange: theirs, spent });
+	});
+
+	it("take back their own note", async () => {
+		const store = await openWaiting({ exchange: ours }, (waiting) => {
+			waiting.updateSoon("a", (status) => ({ ...status, exchange: undefined }));
+		});
+		await store.flush();
+		expect(openStore().status("a").exchange).toBeUndefined();
+	});
+});
+
 describe("an account that is merged into another one", () => {
 	it("leaves it its rests, its pin, its sessions, the newer usage, and the note of an exchange under way", async () => {
 		const store = openStore();

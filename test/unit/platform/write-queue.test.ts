@@ -203,7 +203,7 @@ describe("the write queue", () => {
 			asked.push([key, mine, theirs, before]);
 			return theirs;
 		};
-		const queue = createWriteQueue<Doc>(() => structuredClone(file), resolve);
+		const queue = createWriteQueue<Doc>(() => structuredClone(file), { resolve });
 		queue.add({ change: set("rows/x", 2) });
 		queue.add({ change: set("pin", 1) });
 		queue.take().failed(full);
