@@ -15,6 +15,7 @@ const ALIASES: ReadonlyMap<string, Alias> = new Map([
 	["ls", of("show")],
 	["status", of("show")],
 	["quota", of("show")],
+	["dashboard", of("")],
 	["accounts", of("")],
 	["switch", of("use")],
 	["select", of("use")],

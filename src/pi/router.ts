@@ -5,7 +5,7 @@ import type { Pool } from "../core/pool.ts";
 import type { SettingsStore } from "../core/ports.ts";
 import { comparable, nearest } from "../ui-kit/nearest.ts";
 import { ALIAS_WORDS, aliasCalled, meaningOf } from "./aliases.ts";
-import { type CommandList, type Completion, type Subcommand, tellUnexpected } from "./command.ts";
+import { type CommandList, type Completion, isFailure, type Subcommand, tellUnexpected } from "./command.ts";
 import { COMMANDS_UNAVAILABLE, noSuchCommand } from "./command-texts.ts";
 import { maskedContext } from "./mask-emails.ts";
 import { modeOf, writeFailure } from "./output.ts";
@@ -34,7 +34,7 @@ export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
 		getArgumentCompletions: async (typed) => {
 			// A list that cannot be loaded offers nothing; the command itself says why.
 			const commands = await loadCommands().catch(() => undefined);
-			return commands ? completionsFor(typed, commands.named) : null;
+			return commands ? completionsFor(typed, commands) : null;
 		},
 		handler: async (args, host) => {
 			const { signal } = session;
@@ -115,16 +115,27 @@ function startOfLast(typed: string): number {
  * The chosen value replaces everything after the command's name, so it holds all words. Nothing is offered once a
  * choice is complete: an open list would swallow the Enter that submits.
  */
-export function completionsFor(typed: string, commands: readonly Subcommand[]): Completion[] | null {
+export function completionsFor(typed: string, { withoutAWord, named }: CommandList): Completion[] | null {
 	const at = startOfLast(typed);
 	const [head, last] = [typed.slice(0, at), typed.slice(at)];
-	const [name, ...before] = wordsIn(head);
-	if (name === undefined) return aliasCalled(last) ? null : offered(last, namesFor(last, commands));
+	const [name, ...behind] = wordsIn(head);
+	if (name === undefined) return aliasCalled(last) ? null : offered(last, namesFor(last, [withoutAWord, ...named]));
 	const alias = aliasCalled(name);
-	const command = commandCalled(alias?.command ?? name, commands);
-	const choices = command?.complete?.([...(alias?.words ?? []), ...before], last) ?? [];
+	const command = commandCalled(alias?.command ?? name, named);
+	const before = [...(alias?.words ?? []), ...behind];
+	const choices = command?.complete?.(before, last) ?? [];
 	const matches = offered(last, fitting(last, choices));
-	return matches?.map((match) => ({ ...match, value: `${head}${match.value}` })) ?? null;
+	if (!command || !matches) return null;
+	const longer = matches.map((match) => ({ ...match, value: `${head}${match.value}` }));
+	return last === "" && !isFailure(command.parse(before)) ? [asItStands(head, command), ...longer] : longer;
+}
+
+/**
+ * The choice to add nothing: pi's list highlights the first one, and an Enter that takes an option unseen is a slip.
+ * With the blank behind it the value is what stands in the editor, which pi then prefers to all others.
+ */
+function asItStands(head: string, { summary }: Subcommand): Completion {
+	return { value: head, label: head.trim(), description: summary };
 }
 
 /** Subcommands; what else they may be called where none fits. */

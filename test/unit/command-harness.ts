@@ -99,7 +99,7 @@ export interface CommandHarness {
 	run(args: string, notices?: number): Promise<string>;
 	/** The same without a user at the screen: what is written to standard error, and the exit code. */
 	runUnseen(args: string): Promise<{ readonly said: string; readonly code: unknown }>;
-	/** Values that are offered while `typed` stands in the editor. */
+	/** Values that are offered while `typed` stands in the editor, without the choice to add nothing. */
 	offered(typed: string): string[] | null;
 }
 
@@ -371,7 +371,7 @@ export function createCommandHarness(
 			expect(cli.screen.notices).toHaveLength(notices);
 			return cli.screen.notices.at(-1) ?? "";
 		},
-		offered: (typed) => completionsFor(typed, commands.named)?.map(({ value }) => value) ?? null,
+		offered: (typed) => completionsFor(typed, commands)?.flatMap(({ value }) => (value === typed ? [] : value)) ?? null,
 	};
 	return cli;
 }

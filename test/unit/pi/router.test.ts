@@ -267,7 +267,7 @@ describe("help and path", () => {
 		const help = await run("help");
 		const lines = help.split("\n");
 		expect(lines).toHaveLength(LISTED.length + 1);
-		expect(lines.at(-1)).toContain("list, ls, status, quota = show; accounts = /multicodex;");
+		expect(lines.at(-1)).toContain("list, ls, status, quota = show; dashboard, accounts = /multicodex;");
 		for (const { usage, summary } of LISTED)
 			expect(help).toMatch(new RegExp(`${escaped(`/multicodex ${usage}`)} +${escaped(summary)}$`, "m"));
 		expect(await run("path")).toBe("info: accounts  /x/codex-accounts.json\nstate     /x/codex-state.json");
@@ -276,7 +276,7 @@ describe("help and path", () => {
 
 describe("completions", () => {
 	it("are the subcommands, as far as they fit", () => {
-		expect(offered("")).toEqual(COMMANDS.map(({ name }) => name));
+		expect(offered("")).toEqual(["dashboard", ...COMMANDS.map(({ name }) => name)]);
 		expect(offered("re")).toEqual(["remove", "rename", "refresh", "redeem", "reset"]);
 		expect(offered("res")).toEqual(["reset", "refresh"]);
 		expect(offered("move")).toEqual(["remove"]);
@@ -348,6 +348,17 @@ describe("completions", () => {
 		expect(offered("refresh work ")).toBeNull();
 		expect(offered("reset all ")).toBeNull();
 		expect(offered("reset backups ")).toEqual(["reset backups --yes"]);
+	});
+
+	it("begin with what stands there where that is whole, so that an Enter after a blank adds nothing", async () => {
+		const first = async (typed: string) => (await cli.command.getArgumentCompletions(typed))?.[0];
+		expect(await first("")).toMatchObject({ value: "dashboard", label: "dashboard" });
+		expect(await first("show ")).toMatchObject({ value: "show ", label: "show" });
+		for (const typed of ["use ", "remove home ", "reset backups ", "switch ", "rotation policy=in-order "]) {
+			expect([typed, (await first(typed))?.value]).toEqual([typed, typed]);
+		}
+		expect(await first("remove ")).toMatchObject({ value: "remove work" });
+		expect((await first("show -"))?.value).toBe("show --json");
 	});
 
 	it("show no e-mails to a person who hides them", async () => {
