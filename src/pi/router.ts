@@ -1,4 +1,5 @@
 import type { ExtensionAPI, ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { visibleWidth } from "@mariozechner/pi-tui";
 import { tellDefect } from "../core/defect-reports.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
@@ -8,7 +9,7 @@ import { ALIAS_WORDS, aliasCalled, meaningOf } from "./aliases.ts";
 import { type CommandList, type Completion, isFailure, type Subcommand, tellUnexpected } from "./command.ts";
 import { COMMANDS_UNAVAILABLE, noSuchCommand } from "./command-texts.ts";
 import { maskedContext } from "./mask-emails.ts";
-import { modeOf, writeFailure } from "./output.ts";
+import { columnsNow, modeOf, writeFailure } from "./output.ts";
 import { type CommandSession, createCommandContext, report, runCommand } from "./run-command.ts";
 
 interface Deps {
@@ -34,7 +35,7 @@ export function registerCommand(pi: ExtensionAPI, deps: Deps): void {
 		getArgumentCompletions: async (typed) => {
 			// A list that cannot be loaded offers nothing; the command itself says why.
 			const commands = await loadCommands().catch(() => undefined);
-			return commands ? completionsFor(typed, commands) : null;
+			return (commands && completionsFor(typed, commands)?.map(inList)) ?? null;
 		},
 		handler: async (args, host) => {
 			const { signal } = session;
@@ -136,6 +137,21 @@ export function completionsFor(typed: string, { withoutAWord, named }: CommandLi
  */
 function asItStands(head: string, { summary }: Subcommand): Completion {
 	return { value: head, label: head.trim(), description: summary };
+}
+
+/** pi's list gives this much of the screen to names and margins, and cuts what does not fit beside them. */
+const BESIDE_NAMES = 36;
+
+/** With as much of its description as the list has room for, up to the end of a clause. */
+function inList(choice: Completion): Completion {
+	const { description } = choice;
+	if (description === undefined) return choice;
+	const room = columnsNow() - BESIDE_NAMES;
+	const kept = description.split(/(?=[,;:] )/).reduce((before, clause) => {
+		const longer = before + clause;
+		return visibleWidth(longer) <= room && description.startsWith(longer) ? longer : before;
+	});
+	return { ...choice, description: kept };
 }
 
 /** Subcommands; what else they may be called where none fits. */

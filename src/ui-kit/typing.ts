@@ -35,7 +35,7 @@ export interface TypingDeps {
 /** Tells keys from text, so that no text is ever taken for commands. */
 export interface Typing {
 	read(typed: string): void;
-	/** True while a key waits for what follows it. */
+	/** True while a key waits for what follows it before it acts. */
 	isWaiting(): boolean;
 }
 
@@ -133,7 +133,7 @@ export function createTyping(deps: TypingDeps): Typing {
 	};
 
 	return {
-		isWaiting: () => waiting !== undefined,
+		isWaiting: () => waiting !== undefined && !waiting.isDone,
 		read: (typed) => {
 			const text = textIn(typed);
 			if (text !== undefined) {

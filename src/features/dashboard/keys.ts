@@ -156,7 +156,16 @@ const KEYS: readonly Key[] = [
 		// The line of what is folded names it.
 		naming: (_, { hasFold, isDetailed }) => (hasFold && !isDetailed ? "never" : "off"),
 	},
-	{ typed: { letter: "?" }, name: "?", does: "keys", help: "show or hide keys", action: "help", naming: always },
+	{
+		typed: { letter: "?" },
+		name: "?",
+		does: "keys",
+		help: "show or hide keys",
+		action: "help",
+		naming: always,
+		// All others stand in the hint line.
+		ofNone: "never",
+	},
 	{
 		typed: cancel,
 		name: "esc",
@@ -199,11 +208,12 @@ export function hintWords(moment: KeyMoment, isShort: boolean): string[] {
 /** Every key and what it does: one on a line, or in fewer words where the terminal is too low for that. */
 export function helpLines(moment: KeyMoment, width: number, room: number): Line[] {
 	const keys = keysIn(moment);
-	const all = [...MOVES_HELP, ...keys.map(({ name, help }) => [name, help] as const)];
+	const moves = moment.account ? MOVES_HELP : [];
+	const all = [...moves, ...keys.map(({ name, help }) => [name, help] as const)];
 	if (all.length <= room) {
 		return all.map(([name, does]) => [span("accent", ` ${name.padEnd(9)}`), span("text", does)]);
 	}
-	const short = [MOVE, "/ filter", ...keys.map(({ name, does }) => `${name} ${does}`)];
+	const short = [...(moment.account ? [MOVE, "/ filter"] : []), ...keys.map(({ name, does }) => `${name} ${does}`)];
 	return wrapParts(short, "  ", width - 2).map((text) => [span("text", ` ${text}`)]);
 }
 

@@ -4,6 +4,7 @@ import type { Beyond } from "../../core/beyond.ts";
 import { guarded, tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { Pool } from "../../core/pool.ts";
+import { includedOf } from "../../core/quota.ts";
 import type { Settings } from "../../core/settings.ts";
 import { modeOf } from "../../pi/output.ts";
 import { PROVIDER } from "../../pi/provider.ts";
@@ -45,6 +46,7 @@ interface Deps {
 /** Times in the line are in minutes, so it is drawn again once a minute; what counts down, once a second. */
 const REDRAW_MS = 60_000;
 const COUNTDOWN_MS = 1000;
+const MINUTE_MS = 60_000;
 const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
@@ -56,6 +58,8 @@ export function createFooter(deps: Deps): Footer {
 	let isAsking = false;
 	let minutes: NodeJS.Timeout | undefined;
 	let seconds: NodeJS.Timeout | undefined;
+	/** When the next minute of a time in the line is over, so that it says the same as a panel above it. */
+	let minuteEnd: NodeJS.Timeout | undefined;
 	let isDrawQueued = false;
 	let shown: string | undefined;
 	let unfollow: (() => void) | undefined;
@@ -85,7 +89,19 @@ export function createFooter(deps: Deps): Footer {
 			hasKeys: hasColours,
 			floorsOf: pool.floors,
 		});
+		drawWhenOlder(model);
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
+	};
+	const drawWhenOlder = ({ active, first, now }: FooterModel) => {
+		clearTimeout(minuteEnd);
+		const resets = active?.usage ? includedOf(active.usage).map(({ resetsAt }) => resetsAt) : [];
+		const delays = [first?.readyAt, ...resets].flatMap((at) => {
+			return at !== undefined && at > now ? [((at - now) % MINUTE_MS) + 1] : [];
+		});
+		if (delays.length === 0) return;
+		// A clock that stands still must not keep this busy.
+		minuteEnd = setTimeout(draw, Math.max(COUNTDOWN_MS, Math.min(...delays)));
+		minuteEnd.unref();
 	};
 	const draw = () => {
 		if (!context) return;
@@ -119,6 +135,7 @@ export function createFooter(deps: Deps): Footer {
 	const stop = () => {
 		context = undefined;
 		clearInterval(minutes);
+		clearTimeout(minuteEnd);
 		countDown();
 		process.stdout.off("resize", drawSoon);
 		unfollow?.();

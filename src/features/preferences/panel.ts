@@ -7,7 +7,7 @@ import {
 	wrapTextWithAnsi,
 } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
-import { CURSOR_SIGN, clampWidth, type Highlight, type Paint, type PanelKey } from "../../ui-kit/panel.ts";
+import { CURSOR_SIGN, clampWidth, type Highlight, type Paint, type PanelKey, wrapParts } from "../../ui-kit/panel.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 
 /** One line of the panel. */
@@ -51,6 +51,11 @@ const LINES_AROUND = 11;
 const FEWEST_ROWS = 3;
 /** Narrower than this pi's list has no room for its own margins; what is too wide is cut here. */
 const NARROWEST_LIST = 24;
+/** A narrow terminal has no columns to spare for those that pi's list leaves free on the right. */
+const NARROW = 40;
+const FREE_COLUMNS = 2;
+/** Keys, as pi's list names them. It cuts them where they do not fit. */
+const HINTS = ["Enter/Space to change", "Esc to close"];
 
 /** Letters that move, as the arrows that pi's list knows. */
 const LETTER_ARROWS: ReadonlyMap<string, string> = new Map([
@@ -102,8 +107,8 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 	const isAllShown = items.length + LINES_AROUND <= room;
 	// What does not fit is scrolled, which takes a line to say so.
 	const height = isAllShown ? items.length : Math.max(FEWEST_ROWS, room - LINES_AROUND - 1);
-	// pi's list calls its end a cancel, but every change is saved by then, and stays.
-	const hint = (text: string) => theme.hint(text.replace("to cancel", "to close"));
+	// pi's list calls its end a cancel, but every change is saved by then, and stays: the keys stand below it.
+	const hint = (text: string) => (text.includes("to cancel") ? "" : theme.hint(text));
 	// Painted with each drawing: the theme may change while the panel stands.
 	const cursor = `${CURSOR_SIGN} `;
 	const list = new SettingsList(items, Math.min(items.length, height), { ...theme, hint, cursor }, onChange, close);
@@ -131,6 +136,8 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 			};
 			const notes =
 				problem === undefined ? [] : ["", ...indented(wrapTextWithAnsi(paint("error", printable(problem)), inner))];
+			const listed = list.render(Math.max(NARROWEST_LIST, width < NARROW ? width + FREE_COLUMNS : width));
+			while (listed.at(-1)?.trim() === "") listed.pop();
 			const lines = [
 				rule,
 				...indented(wrapTextWithAnsi(paint("text", title), inner)),
@@ -138,9 +145,9 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 				...preview(width),
 				...notes,
 				"",
-				...list
-					.render(Math.max(NARROWEST_LIST, width))
-					.map((line) => (line.startsWith(cursor) ? highlighted(line) : line)),
+				...listed.map((line) => (line.startsWith(cursor) ? highlighted(line) : line)),
+				"",
+				...wrapParts(HINTS, " · ", width - 2).map((text) => theme.hint(`  ${text}`)),
 				rule,
 			];
 			return clampWidth(lines, width);

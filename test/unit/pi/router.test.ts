@@ -361,6 +361,26 @@ describe("completions", () => {
 		expect((await first("show -"))?.value).toBe("show --json");
 	});
 
+	it("have descriptions that end with a clause, so that pi's list cuts few words", async () => {
+		const described = async () => {
+			const offers = await cli.command.getArgumentCompletions("");
+			return new Map(offers?.map(({ value, description }) => [value, description]));
+		};
+		const at = async (columns: number) => {
+			const before = Object.getOwnPropertyDescriptor(process.stdout, "columns");
+			Object.defineProperty(process.stdout, "columns", { value: columns, configurable: true });
+			try {
+				return await described();
+			} finally {
+				if (before) Object.defineProperty(process.stdout, "columns", before);
+				else Reflect.deleteProperty(process.stdout, "columns");
+			}
+		};
+		expect((await at(80)).get("dashboard")).toBe("every account at a glance");
+		expect((await at(80)).get("show")).toBe("every account: state, windows left, resets");
+		expect((await at(200)).get("use")).toBe(COMMANDS.find(({ name }) => name === "use")?.summary);
+	});
+
 	it("show no e-mails to a person who hides them", async () => {
 		const descriptions = async () =>
 			(await cli.command.getArgumentCompletions("use "))?.map(({ description }) => description);

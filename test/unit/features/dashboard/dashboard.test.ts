@@ -520,6 +520,22 @@ describe("text that is typed into the dashboard", () => {
 	});
 });
 
+describe("a key soon after a letter that moves", () => {
+	/** As fast as a person can press another key after a move. */
+	it.each([
+		[CONFIRM, 30, "use personal"],
+		[CONFIRM, 140, "use personal"],
+		["e", 80, "disable personal"],
+		["x", 140, "remove personal"],
+	])("acts on the account that is highlighted by then: %j after %i ms", (key, ms, action) => {
+		dashboard.handleInput?.("j");
+		expect(selected()).toContain("personal");
+		pace.pass(ms);
+		press(key);
+		expect(actions).toEqual([action]);
+	});
+});
+
 describe("the list of keys", () => {
 	it.each([120, 80, 40, 30])("names every key at %i columns, within the terminal", (width) => {
 		undoable = "old";
@@ -533,6 +549,15 @@ describe("the list of keys", () => {
 			press("?");
 			expect(selected(width)).toContain("work");
 		}
+	});
+
+	it("is there in an empty pool too, with the keys that do something there, and no other", () => {
+		open(aView([]));
+		press("?");
+		const keys = lines().flatMap((line) => /^ (\S+) {2,}\S/.exec(line)?.[1] ?? []);
+		expect(keys).toEqual(["MultiCodex", "n", "i", "?", "esc"]);
+		press(CANCEL);
+		expect([text(), actions]).toEqual([expect.stringContaining("No Codex account is signed in"), []]);
 	});
 
 	it("is closed by any key, which does nothing else", () => {

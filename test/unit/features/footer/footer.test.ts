@@ -350,6 +350,27 @@ describe("the footer while a request waits", () => {
 	});
 });
 
+it("the footer counts a minute down when it is over, as a panel above it does", async () => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+	const windows = [{ usedPercent: 40, windowMinutes: 300, resetsAt: NOW + HOUR_MS + 20_000 }];
+	harness.pool.noteUsage("a", aSnapshot({ source: "api", windows }));
+	serves("a");
+	footer.start(screen.ctx);
+	await settled();
+	expect(shown()).toContain("(1h00m)");
+	harness.clock.at += 21_000;
+	vi.advanceTimersByTime(21_000);
+	expect(shown()).toContain("(59m)");
+	harness.clock.at += 60_000;
+	vi.advanceTimersByTime(60_000);
+	expect(shown()).toContain("(58m)");
+	const drawn = screen.statuses.length;
+	footer.stop();
+	harness.clock.at += HOUR_MS;
+	vi.advanceTimersByTime(HOUR_MS);
+	expect(screen.statuses).toHaveLength(drawn);
+});
+
 describe("the footer over sessions", () => {
 	it("is looked after once a minute, once", () => {
 		onlyTimers();

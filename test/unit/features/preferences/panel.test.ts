@@ -194,6 +194,16 @@ describe("a panel of preferences", () => {
 		expect(screen(panel)).toContain("█ usage*    used");
 	});
 
+	it("names every key and shows every value whole, down to 30 columns", () => {
+		values.set("maxWait", "account-first");
+		for (const width of [120, 40, 30]) {
+			const shown = aPanel().render(width).map(stripVTControlCharacters);
+			expect(shown.join(" ").replaceAll(/[\s·]+/g, " ")).toContain("Enter/Space to change Esc to close");
+			expect(shown.join("\n")).toContain("account-first");
+			expect(shown.join("\n")).not.toMatch(/…|\.\.\./);
+		}
+	});
+
 	it("is closed by Escape", () => {
 		press(aPanel(), ESCAPE);
 		expect(closed).toBe(1);
