@@ -8,7 +8,7 @@ import { includedOf } from "../../core/quota.ts";
 import type { Settings } from "../../core/settings.ts";
 import { modeOf } from "../../pi/output.ts";
 import { PROVIDER } from "../../pi/provider.ts";
-import { footerLine } from "./line.ts";
+import { type FooterModel, footerLine } from "./line.ts";
 import { footerModel, type Waiting } from "./model.ts";
 
 /** Status key, also the slash command's name. */

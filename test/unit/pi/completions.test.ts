@@ -89,6 +89,7 @@ describe("what is offered while a command is typed", () => {
 it.each(["a", "a ", '"', '"a ', " "])(
 	"what is offered for a long text of %j is found in time by its length",
 	(piece) => {
-		expect(isLinear((text) => completionsFor(`use ${text} `, []), piece)).toBe(true);
+		const { commands } = aDeskOf(["work"]);
+		expect(isLinear((text) => completionsFor(`use ${text} `, commands), piece)).toBe(true);
 	},
 );
