@@ -1,4 +1,5 @@
-import { realpath, writeFile } from "node:fs/promises";
+import { readlink, realpath, stat, writeFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import * as z from "zod/mini";
 import { EVERYWHERE } from "../core/account-sets.ts";
 import { POOL_MODEL_ID, PROVIDER } from "../core/ids.ts";
@@ -39,11 +40,12 @@ export function openSettings(path: string, onProblem: (text: string) => void): S
 	const store = async (edit: (bytes: string) => string) => {
 		try {
 			// Only if there is none: the file is pi's.
-			await writeFile(path, "{}\n", { flag: "wx", mode: 0o600 }).catch(ignoreExisting);
+			await writeFile(path, "{}\n", NEW_FILE).catch(ignoreExisting);
+			await fillLink(path);
 			await changePiFile(path, LOCK, edit);
 		} catch (error) {
 			const code = codeOf(error) ?? "";
-			throw READ_ONLY_CODES.has(code) ? await readOnlyError(path, code) : error;
+			throw UNUSABLE_CODES.has(code) ? await unusableError(path, code) : error;
 		}
 	};
 	return {
@@ -256,26 +258,45 @@ class UnreadableSettingsError extends Error {
 	}
 }
 
-/** Codes of a file system that is read-only, or of a file that belongs to another user. */
-const READ_ONLY_CODES: ReadonlySet<string> = new Set(["EROFS", "EACCES", "EPERM"]);
+/** Made only if there is none. */
+const NEW_FILE = { flag: "wx", mode: 0o600 } as const;
+
+/** Makes the file that a link leads to and that is not there, as pi does by writing through the link. */
+async function fillLink(path: string): Promise<void> {
+	const target = await readlink(path).catch(() => undefined);
+	if (target === undefined || (await isThere(path))) return;
+	await writeFile(resolve(dirname(path), target), "{}\n", NEW_FILE).catch(ignoreExisting);
+}
+
+/**
+ * Codes of a file system that is read-only, of a file that belongs to another user, and of a link that leads nowhere.
+ */
+const UNUSABLE_CODES: ReadonlySet<string> = new Set(["EROFS", "EACCES", "EPERM", "ENOENT", "ENOTDIR", "ELOOP"]);
 
 /** The file cannot be written in its place, typically because a configuration manager generated it. */
-class ReadOnlySettingsError extends Error {
+class UnusableSettingsError extends Error {
 	readonly code: string;
 	constructor(text: string, code: string) {
 		super(text);
-		this.name = "ReadOnlySettingsError";
+		this.name = "UnusableSettingsError";
 		this.code = code;
 	}
 }
 
-async function readOnlyError(path: string, code: string): Promise<ReadOnlySettingsError> {
-	const target = await realpath(path).catch(() => path);
-	const where =
-		target === path
-			? `settings.json cannot be written (${code})`
-			: `settings.json leads to ${target}, which cannot be written (${code})`;
-	return new ReadOnlySettingsError(`${where}. Set "${SETTINGS_KEY}" in what that file is made from`, code);
+async function unusableError(path: string, code: string): Promise<UnusableSettingsError> {
+	const given = await readlink(path).catch(() => undefined);
+	const target = await realpath(path).catch(() => (given === undefined ? path : resolve(dirname(path), given)));
+	const isLeading = target !== path;
+	const what = isLeading && !(await isThere(target)) ? `is not there (${code})` : `cannot be written (${code})`;
+	const where = isLeading ? `settings.json leads to ${target}, which ${what}` : `settings.json ${what}`;
+	return new UnusableSettingsError(`${where}. Set "${SETTINGS_KEY}" in what that file is made from`, code);
+}
+
+function isThere(path: string): Promise<boolean> {
+	return stat(path).then(
+		() => true,
+		() => false,
+	);
 }
 
 function ignoreExisting(error: unknown): undefined {

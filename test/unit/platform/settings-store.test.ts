@@ -401,6 +401,31 @@ describe("storing values of rotation", () => {
 		expect(scratch.names()).toEqual(["dotfiles", NAME]);
 	});
 
+	onPosix("makes the file that a link leads to, as pi does", async () => {
+		mkdirSync(scratch.path("dotfiles"));
+		symlinkSync("dotfiles/settings.json", scratch.path(NAME));
+		await open().set({ enabled: false });
+		expect(lstatSync(scratch.path(NAME)).isSymbolicLink()).toBe(true);
+		expect(scratch.json("dotfiles/settings.json")).toEqual({ "pi-multicodex": { enabled: false } });
+		expectMode(scratch.path("dotfiles/settings.json"), 0o600);
+	});
+
+	onPosix("says where a link leads behind which there is nothing, and where one leads in circles", async () => {
+		const failure = () =>
+			open()
+				.set({ enabled: false })
+				.catch((error: Error) => error.message);
+		symlinkSync(scratch.path("store/settings.json"), scratch.path(NAME));
+		expect(await failure()).toBe(
+			`settings.json leads to ${scratch.path("store/settings.json")}, which is not there (ENOENT). ` +
+				'Set "pi-multicodex" in what that file is made from',
+		);
+		unlinkSync(scratch.path(NAME));
+		symlinkSync(NAME, scratch.path(NAME));
+		expect(await failure()).toMatch(/^settings\.json cannot be written \(ELOOP\)\. /);
+		expect(scratch.names()).toEqual([NAME]);
+	});
+
 	it("makes the file where there is none, for its person alone", async () => {
 		const settings = open();
 		expect(settings.read()).toEqual(DEFAULT_SETTINGS);
