@@ -9,6 +9,7 @@ import { createBeyond } from "./core/beyond.ts";
 import { createCredentials } from "./core/credentials.ts";
 import { decisionOf } from "./core/decision.ts";
 import { createDefectNews, tellDefect } from "./core/defect-reports.ts";
+import type { EventType, PoolEvent } from "./core/events.ts";
 import { createForecastSource } from "./core/forecast-source.ts";
 import { createHandout } from "./core/handout.ts";
 import { createLateResets } from "./core/late-resets.ts";
@@ -25,6 +26,7 @@ import { createDryQuestion } from "./features/beyond/question.ts";
 import { publishEvents } from "./features/explain/event-bus.ts";
 import { createFooter } from "./features/footer/footer.ts";
 import { noticeOf } from "./features/notices/texts.ts";
+import type { OutsideDeps, OutsideNotices, Screen } from "./features/notify/outside.ts";
 import { createOAuthHooks } from "./features/sign-in/login-hooks.ts";
 import { createLoginNews } from "./features/sign-in/login-news.ts";
 import type { SignInWays } from "./features/sign-in/ports.ts";
@@ -34,6 +36,7 @@ import { createWelcome } from "./features/welcome/welcome.ts";
 import { delegate } from "./pi/delegate.ts";
 import { registerSessionHooks } from "./pi/lifecycle.ts";
 import { createModelLookup } from "./pi/models.ts";
+import { modeOf } from "./pi/output.ts";
 import { isOnPlanLogin } from "./pi/plan-login.ts";
 import { createPoolModel, type PoolModel } from "./pi/pool-model.ts";
 import { isRepeatedByHost, registerProvider } from "./pi/provider.ts";
@@ -212,6 +215,42 @@ export function compose(pi: ExtensionAPI): void {
 		resets: { ...redeemer, refreshStale: resetCredits.refreshStale },
 		chain: poolModel,
 	});
+	// Notices outside of the chat: loaded with the first event that one may be about, by a person who wants them.
+	let isOnScreen = false;
+	const screen: Screen = {
+		isOurs: () => isOnScreen && process.stdout.isTTY === true && process.env.TERM !== "dumb",
+		write: (bytes) => void process.stdout.write(bytes),
+		env: process.env,
+	};
+	let notices: Promise<OutsideNotices> | undefined;
+	const loadNotices = once(() => {
+		notices = loadOutsideNotices({ pool, state, settings: settings.read, screen, clock });
+		return notices;
+	});
+	pool.subscribe((event) => {
+		if (!NOTIFIED.has(event.type) || settings.read().notify.to === "off") return;
+		loadNotices().then(
+			({ hear }) => hear(event),
+			(error: unknown) => tellDefect(error, "notice", pool.emit),
+		);
+	});
+	// Behind each answer, where a person reads what comes of it and has more than one account.
+	const loadPoolWarnings = once(async () => {
+		const { createPoolWarnings } = await import("./core/pool-warnings.ts");
+		return createPoolWarnings({ pool, forecasts, state, settings: settings.read, clock });
+	});
+	let hasReader = false;
+	pool.subscribe(({ type }) => {
+		if (type !== "served" || !hasReader || accounts.list().length < 2) return;
+		loadPoolWarnings()
+			.then(({ look }) => look())
+			.catch((error: unknown) => tellDefect(error, "forecast", pool.emit));
+	});
+	pi.on("session_start", (_event, ctx) => {
+		isOnScreen = modeOf(ctx) === "tui";
+		hasReader = ctx.hasUI;
+	});
+	pi.on("session_shutdown", async () => (await notices?.catch(() => undefined))?.end());
 	const isNews = createDefectNews(clock.now);
 	pool.subscribe((event) => {
 		if (event.type === "defect") {
@@ -275,6 +314,8 @@ export function compose(pi: ExtensionAPI): void {
 			offersFor: beyond.offers,
 			forToday,
 			health: openHealth(directory, issuer, clock.now),
+			loadNotices,
+			screen,
 			isFromSource: new URL(import.meta.url).pathname.endsWith(".ts"),
 			paths,
 			settings: { ...settings, set: setAndTell, change: changeAndTell, changeChain: changeChainAndTell },
@@ -401,10 +442,31 @@ export function compose(pi: ExtensionAPI): void {
 	warn = (text) => pool.emit({ type: "warning", text });
 }
 
-/** A change of settings for the log, which holds no path. */
+/** A change of settings for the log, which holds no path, and nothing that may be a secret. */
 function settingTold([group = "", ...rest]: readonly string[], value: SettingEdit["value"]) {
 	const name = group === "sets" ? group : [group, ...rest].join(".");
-	return { name, value: [value ?? []].flat().join(",") || "none" };
+	const text = [value ?? []].flat().join(",") || "none";
+	return { name, value: name === "notify.command" && text !== "none" ? "set" : text };
+}
+
+/** Events that a person may hear of outside of the chat. */
+const NOTIFIED: ReadonlySet<EventType> = new Set([
+	"waiting",
+	"asking",
+	"exhausted",
+	"chain-serves",
+	"recovered",
+	"signed-out",
+	"closed",
+	"last-one",
+	"pool-low",
+]);
+
+async function loadOutsideNotices(deps: Omit<OutsideDeps, "hooks" | "lineOf">): Promise<OutsideNotices> {
+	const { createHooks } = await import("./features/notify/hook.ts");
+	const { createOutsideNotices } = await import("./features/notify/outside.ts");
+	const lineOf = (event: PoolEvent) => noticeOf(event, deps.clock.now())?.text;
+	return createOutsideNotices({ ...deps, hooks: createHooks(), lineOf });
 }
 
 /** Loads at the first call; after a failure at the next one again. */

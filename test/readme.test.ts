@@ -7,6 +7,7 @@ import {
 	capSchema,
 	chainSchema,
 	logSchema,
+	noticeSchema,
 	onlySchema,
 	redeemSchema,
 	showSchema,
@@ -17,6 +18,7 @@ import {
 	BEYOND_PREFERENCES,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
+	NOTIFY_PREFERENCES,
 	type Preference,
 	ROTATION_PREFERENCES,
 } from "../src/platform/settings-schema.ts";
@@ -97,11 +99,13 @@ describe("the manual", () => {
 	it("has each setting, with its default in the example and its meaning in the table", () => {
 		const [, example = ""] = /```json\n(\{\n {2}"pi-multicodex".*?)```/s.exec(pages) ?? [];
 		const { "pi-multicodex": shown } = z.object({ "pi-multicodex": z.unknown() }).parse(JSON.parse(example));
-		const { beyond, footer, rotation } = DEFAULT_SETTINGS;
+		const { beyond, footer, notify, rotation } = DEFAULT_SETTINGS;
 		expect(leavesOf(shown)).toEqual({
 			...defaultsOf("rotation.", ROTATION_PREFERENCES, rotation),
 			...defaultsOf("beyond.", BEYOND_PREFERENCES, beyond),
-			"beyond.chain": DEFAULT_SETTINGS.beyond.chain,
+			"beyond.chain": beyond.chain,
+			...defaultsOf("notify.", NOTIFY_PREFERENCES, notify),
+			"notify.command": notify.command,
 			...defaultsOf("footer.", FOOTER_PREFERENCES, footer),
 			...defaultsOf("", GENERAL_PREFERENCES, DEFAULT_SETTINGS),
 		});
@@ -157,7 +161,8 @@ describe("the manual", () => {
 		["chain", chainSchema],
 		["verify", verifySchema],
 		["redeem", redeemSchema],
-	])("shows what %s --json prints, as its schema has it", (name, schema) => {
+		["notice", noticeSchema],
+	])("shows the document of %s, as its schema has it", (name, schema) => {
 		const [, example = ""] = new RegExp(`\`\`\`json ${name}\n(.*?)\`\`\``, "s").exec(pages) ?? [];
 		expect(schema.parse(JSON.parse(example))).toEqual(JSON.parse(example));
 	});

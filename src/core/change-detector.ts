@@ -3,9 +3,10 @@ import type { Floors } from "./caps.ts";
 import { activeCooldowns, type Cooldown, isPassing } from "./cooldown.ts";
 import type { CoolingCause, PoolEvent, RequestInfo } from "./events.ts";
 import type { AccountId, SessionId } from "./ids.ts";
-import type { AccountStatus, Clock } from "./ports.ts";
+import type { AccountStatus, Clock, StateStore } from "./ports.ts";
 import { creditsUntil, tightest } from "./quota.ts";
 import { reserveLeft, reserveModelIn } from "./reserve-model.ts";
+import { HIGHEST_THRESHOLD } from "./settings.ts";
 import type { ReserveModel } from "./usage.ts";
 
 /** Finds out what has changed with the accounts since the last look, in any process, and emits each event once. */
@@ -31,21 +32,26 @@ interface Deps {
 	readonly statuses: () => (id: AccountId) => AccountStatus;
 	/** The caps on an account. */
 	readonly floors?: (account: Account) => Floors | undefined;
+	/** What is left of the last account when it is warned about, percent. */
+	readonly thresholds: () => readonly number[];
+	/** Has one of all processes warn. */
+	readonly claim: StateStore["claimNotice"];
 	readonly clock: Clock;
 	readonly emit: (event: PoolEvent) => void;
 }
 
 /** Reset times that differ by less than this are the same reset. */
 const JITTER_MS = 60_000;
-/** The last account is worth a warning only below this much of a window, percent. */
-const NEAR_THE_END_PERCENT = 25;
+/** A window without a known reset is warned about again after this long. */
+const UNKNOWN_RESET_MS = 24 * 60 * JITTER_MS;
 
 /** Creates the detector. Its first look emits nothing: what holds then is not new. */
-export function createChangeDetector({ accounts, statuses, floors, clock, emit }: Deps): ChangeDetector {
+export function createChangeDetector(deps: Deps): ChangeDetector {
+	const { accounts, statuses, floors, thresholds, claim, clock, emit } = deps;
 	let known: ReadonlyMap<string, Cooling> | undefined;
 	const lost = new Map<AccountId, string>();
-	/** Reset of the window that was warned about, by account and window. */
-	const warned = new Map<string, number | undefined>();
+	/** Reset of the window that was warned about, and the threshold, by account and window. */
+	const warned = new Map<string, { readonly resetsAt: number | undefined; readonly threshold: number }>();
 	const spending = new Set<SessionId | undefined>();
 	/** The account whose reserve model a session is on. */
 	const onReserveModel = new Map<SessionId | undefined, AccountId>();
@@ -96,7 +102,7 @@ export function createChangeDetector({ accounts, statuses, floors, clock, emit }
 			const now = clock.now();
 			const status = statuses();
 			const left = tightest(status(id).usage, now);
-			if (!left || left.isStale || left.percent > NEAR_THE_END_PERCENT) return;
+			if (!left || left.isStale || left.percent > HIGHEST_THRESHOLD) return;
 			const states = accounts().map((account) => {
 				const { usage, ...known } = status(account.id);
 				const lasting = activeCooldowns(known.cooldowns, now).filter((each) => !isPassing(each));
@@ -108,11 +114,18 @@ export function createChangeDetector({ accounts, statuses, floors, clock, emit }
 			// A person with one account, or with the others switched off, knows that there is no other.
 			const isLast = last?.account.id === id && others.length === 0 && states.some(({ state }) => state === "cooling");
 			if (!last || !isLast) return;
-			const key = `${id} ${left.window}`;
-			const isSameWindow = warned.has(key) && (left.resetsAt ?? 0) - (warned.get(key) ?? 0) <= JITTER_MS;
-			if (isSameWindow) return;
-			warned.set(key, left.resetsAt);
-			emit({ type: "last-one", account: last.account, left });
+			const threshold = passedThreshold(left.percent, thresholds());
+			if (threshold === undefined) return;
+			const key = `last-one ${id} ${left.window}`;
+			const former = warned.get(key);
+			const isSameWindow = former !== undefined && (left.resetsAt ?? 0) - (former.resetsAt ?? 0) <= JITTER_MS;
+			if (isSameWindow && threshold >= former.threshold) return;
+			warned.set(key, { resetsAt: left.resetsAt, threshold });
+			const slackMs = left.resetsAt === undefined ? UNKNOWN_RESET_MS : JITTER_MS;
+			const until = left.resetsAt ?? now + UNKNOWN_RESET_MS;
+			void claim(key, { until, slackMs, level: threshold }).then((isOurs) => {
+				if (isOurs) emit({ type: "last-one", account: last.account, left, threshold });
+			});
 		},
 		spends: (id, asked) => {
 			const until = creditsUntil(statuses()(id).usage, clock.now());
@@ -133,6 +146,12 @@ export function createChangeDetector({ accounts, statuses, floors, clock, emit }
 			emit({ type: "on-reserve-model", account, model: reserveModel.visibleModel, leftPercent, asked });
 		},
 	};
+}
+
+/** The lowest threshold that is reached; undefined for none. */
+function passedThreshold(percent: number, thresholds: readonly number[]): number | undefined {
+	const passed = thresholds.filter((each) => percent <= each);
+	return passed.length > 0 ? Math.min(...passed) : undefined;
 }
 
 interface Cooling {

@@ -15,6 +15,7 @@ export const DECISION_KINDS = [
 	"signed-out",
 	"closed",
 	"last-one",
+	"pool-low",
 	"on-credits",
 	"on-reserve-model",
 	"on-included",
@@ -144,6 +145,7 @@ const DECISIONS: EventTable<Decision | undefined> = {
 		const { window, percent, resetsAt } = left;
 		return { kind: "last-one", account: account.id, window, leftPercent: percent, until: resetsAt };
 	},
+	"pool-low": ({ type: kind, dryAt, first }) => ({ kind, account: first?.account.id, until: dryAt }),
 	// Each move is logged, by the next one.
 	"on-credits": nothing,
 	"source-changed": ({ on, account, until, asked }) => {

@@ -15,6 +15,7 @@ export type DefectPlace =
 	| "command"
 	| "footer"
 	| "session"
+	| "notice"
 	| "welcome";
 
 /** A defect without its message, which may quote anything. */

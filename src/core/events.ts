@@ -120,8 +120,19 @@ export type PoolEvent =
 	  }
 	| { readonly type: "signed-out"; readonly account: Account; readonly reason: string }
 	| { readonly type: "closed"; readonly account: Account; readonly reason: string }
-	/** The only ready account is nearly used up. Once a window. */
-	| { readonly type: "last-one"; readonly account: Account; readonly left: WindowLeft }
+	/** What is left of the only ready account is at a threshold, percent. Once a window, of all processes. */
+	| { readonly type: "last-one"; readonly account: Account; readonly left: WindowLeft; readonly threshold: number }
+	/**
+	 * A forecast says that no account will be able to serve at `dryAt`, in four cases of five between `from` and `to`.
+	 * Epoch ms. `first`: the reset that comes first. By one of all processes.
+	 */
+	| {
+			readonly type: "pool-low";
+			readonly dryAt: number;
+			readonly from: number;
+			readonly to: number;
+			readonly first: { readonly account: Account; readonly at: number } | undefined;
+	  }
 	/** A session continues on its account although only bought credits are left there. Once a session. */
 	| {
 			readonly type: "on-credits";
@@ -206,13 +217,15 @@ export type PoolEvent =
 	/**
 	 * A request waits for an account until the first is ready again, epoch ms; undefined at the end of the wait.
 	 * `forRoom`: others could serve, but their quota is left to the sessions that are at work on them. `request` tells
-	 * the requests of this process apart.
+	 * the requests of this process apart. `goesOnWith`: the account that the wait was for; undefined where it ended
+	 * otherwise.
 	 */
 	| {
 			readonly type: "waiting";
 			readonly request: number;
 			readonly until: number | undefined;
 			readonly forRoom: boolean;
+			readonly goesOnWith?: Account | undefined;
 	  }
 	/** The question how a turn goes on opens, or closes. */
 	| { readonly type: "asking"; readonly isOpen: boolean }

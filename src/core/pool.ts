@@ -117,7 +117,7 @@ interface Deps {
 	readonly accounts: AccountStore;
 	readonly state: StateStore;
 	readonly clock: Clock;
-	readonly settings: () => Pick<Settings, "rotation" | "beyond" | "caps">;
+	readonly settings: () => Pick<Settings, "rotation" | "beyond" | "caps" | "notify">;
 	/** Without it every session may use every account. */
 	readonly sets?: SetFinder;
 	/** Hears of every change of usage. */
@@ -174,7 +174,15 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 		});
 	};
 
-	const changes = createChangeDetector({ accounts: accounts.list, statuses: state.snapshot, floors, clock, emit });
+	const changes = createChangeDetector({
+		accounts: accounts.list,
+		statuses: state.snapshot,
+		floors,
+		thresholds: () => settings().notify.warnAt,
+		claim: state.claimNotice,
+		clock,
+		emit,
+	});
 
 	const snapshotFor = (sessionId: SessionId | undefined, set: AccountSet | undefined): Snapshot => {
 		const now = clock.now();

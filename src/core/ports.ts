@@ -146,6 +146,16 @@ export interface Processes {
 	fateOf(mark: ProcessMark, since: number): "running" | "gone" | "unknown";
 }
 
+/** How long something is no news after it was told. */
+export interface NoticeClaim {
+	/** Epoch ms, such as the reset of a window. */
+	readonly until: number;
+	/** A later end than the remembered one is another occasion only if it is later by more than this. */
+	readonly slackMs: number;
+	/** A lower level than before is news within the same time. 0 by default. */
+	readonly level?: number;
+}
+
 /** The state file: cooldowns, usage, pin. Disposable. */
 export interface StateStore {
 	pin(): AccountId | undefined;
@@ -190,6 +200,13 @@ export interface StateStore {
 	 * Called when there is an account: the welcome may be shown again once there is none. Writes only if it was shown.
 	 */
 	endWelcome(): void;
+	/**
+	 * True for the one process, of all that try, that may pass on `what`: none has in the time that the last claim was
+	 * for. Remembered over restarts. If the file cannot be written, each process decides by itself.
+	 */
+	claimNotice(what: string, claim: NoticeClaim): Promise<boolean>;
+	/** Makes `what` news again. True for the one process, of all that try, that does so. */
+	endNotice(what: string): Promise<boolean>;
 	/** What the person has said yes to beforehand, for all processes: to what, and until when, epoch ms. */
 	consents(): ReadonlyMap<string, number>;
 	/** Keeps a yes until `until`. Resolves as `update` does. */

@@ -54,17 +54,18 @@ export function createRotationReporter(
 		const { readyAt, guessed } = why;
 		return { ...change, readyAt, guessed, window: windowBehind(gatedIn(plan, change.from.id), plan.now) };
 	};
-	const waits: RotationReporter["waits"] = (wait) => {
+	const tellOfWait = (wait: Pick<Wait, "until" | "forRoom"> | undefined, goesOnWith?: Account) => {
 		if (!wait && !isWaiting) return;
 		isWaiting = wait !== undefined;
-		pool.emit({ type: "waiting", request: id, until: wait?.until, forRoom: wait?.forRoom ?? false });
+		const { until, forRoom = false } = wait ?? {};
+		pool.emit({ type: "waiting", request: id, until, forRoom, ...(goesOnWith && { goesOnWith }) });
 	};
 
 	return {
-		waits,
+		waits: (wait) => tellOfWait(wait),
 		accountChosen: (step, from, plan) => {
 			const { account: to, on, leftFor } = step;
-			waits(undefined);
+			tellOfWait(undefined, to);
 			servedOn = on;
 			if (from?.id === to.id) return;
 			const grounds = groundsOf(step, plan);

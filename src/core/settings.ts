@@ -79,6 +79,38 @@ export function goesOnWithOwnCredits({ credits }: BeyondSettings): boolean {
 	return credits === "own" || credits === "allow";
 }
 
+/** Where notices go besides the chat. */
+export const NOTICE_WAYS = ["off", "terminal", "command"] as const;
+
+/** How a terminal gets a notice: by what is known of it, or in one way whatever is known. */
+export const TERMINAL_WAYS = ["auto", "osc9", "osc777", "bell"] as const;
+
+/** One of {@link TERMINAL_WAYS} that a terminal can get. */
+export type TerminalWay = Exclude<(typeof TERMINAL_WAYS)[number], "auto">;
+
+/** A part of each day, in minutes after midnight on the local clock. It may go over midnight. */
+export interface QuietHours {
+	readonly from: number;
+	readonly to: number;
+}
+
+/** Thresholds of warnings are no higher than this, percent. */
+export const HIGHEST_THRESHOLD = 50;
+
+/** Warnings, and notices that a person gets while pi is out of sight. */
+export interface NotifySettings {
+	readonly to: (typeof NOTICE_WAYS)[number];
+	readonly terminal: (typeof TERMINAL_WAYS)[number];
+	/** A program and its arguments, started without a shell. */
+	readonly command: readonly string[];
+	/** When nothing goes anywhere but into the chat. */
+	readonly quiet: QuietHours | undefined;
+	/** What is left of a window of the last account when a person is warned, percent; the highest first. */
+	readonly warnAt: readonly number[];
+	/** How long before a forecast has the whole pool run out a person is warned, ms; 0 for never. */
+	readonly aheadMs: number;
+}
+
 /** All settings with their defaults. A person sets them under `pi-multicodex` in `settings.json`. */
 export interface Settings {
 	/** If false, pi behaves as without this extension. */
@@ -90,6 +122,7 @@ export interface Settings {
 	/** The accounts that sessions use below a folder. */
 	readonly sets: AccountSets;
 	readonly footer: FooterSettings;
+	readonly notify: NotifySettings;
 	/** One line when a request moves to another account. */
 	readonly notifications: boolean;
 	/** Hide e-mails on every screen. */
@@ -119,6 +152,7 @@ export const DEFAULT_SETTINGS: Settings = {
 		ready: true,
 		order: "account-first",
 	},
+	notify: { to: "off", terminal: "auto", command: [], quiet: undefined, warnAt: [25, 10, 5], aheadMs: 3 * 3_600_000 },
 	notifications: true,
 	maskEmails: false,
 };

@@ -30,8 +30,11 @@ import { createWhy } from "./explain/why-command.ts";
 import { createFooterPreview } from "./footer/preview.ts";
 import { createImport } from "./import/command.ts";
 import type { Imports } from "./import/imports.ts";
+import { tried, whatIsSent } from "./notify/describe.ts";
+import type { OutsideNotices, Screen } from "./notify/outside.ts";
 import { createBeyond } from "./preferences/beyond.ts";
 import { createFooterPreferences } from "./preferences/footer.ts";
+import { createNotify } from "./preferences/notify.ts";
 import { createRotation } from "./preferences/rotation.ts";
 import { createRedeem } from "./redeem/command.ts";
 import { createCap } from "./restrictions/cap.ts";
@@ -65,6 +68,9 @@ export interface CommandPorts {
 	/** What the person has said yes to for the rest of the day. */
 	readonly forToday: ForToday;
 	readonly health: HealthCheck;
+	/** Notices outside of the chat, which are loaded late, and the terminal that they may go to. */
+	readonly loadNotices: () => Promise<Pick<OutsideNotices, "tryOut">>;
+	readonly screen: Pick<Screen, "isOurs" | "env">;
 	/** True in a checkout; false in the package, which holds a bundle. */
 	readonly isFromSource: boolean;
 	readonly clock: Clock;
@@ -88,6 +94,14 @@ export function createCommands(given: CommandPorts): CommandList {
 	const afterSignIn = createAfterSignIn(given);
 	const ports = { ...given, session, afterSignIn };
 	const previewFooter = createFooterPreview(ports);
+	const { settings, screen, loadNotices } = given;
+	const notices = {
+		describe: () => whatIsSent(settings.read().notify, screen),
+		tryOut: async () => {
+			const delivery = await (await loadNotices()).tryOut();
+			return { text: tried(delivery, settings.read().notify, screen), isFailing: delivery.kind === "failed" };
+		},
+	};
 	return {
 		withoutAWord: createDashboardCommand(ports),
 		named: [
@@ -106,6 +120,7 @@ export function createCommands(given: CommandPorts): CommandList {
 			createRefresh(ports),
 			createFooterPreferences({ ...ports, previewFooter }),
 			createRotation(ports),
+			createNotify({ ...ports, notices }),
 			createBeyond(ports),
 			createChain(ports),
 			createWhy(ports),

@@ -353,6 +353,26 @@ export const onlySchema = z.strictObject({
 		.nullable(),
 });
 
+/** What the command of a person's notices gets on its standard input. */
+export const noticeSchema = z.strictObject({
+	version: z.literal(1),
+	/** What it is about; others may come. */
+	event: z.enum(["goes-on", "pool-dry", "pool-back", "signed-out", "closed", "threshold", "pool-low", "test"]),
+	at: time,
+	/** The whole notice, in one line. */
+	text: z.string(),
+	account: z.strictObject({ id: z.string(), label: z.string() }).nullable(),
+	/** Of a threshold: the window, what is left of it, and which threshold that has reached. */
+	window: z.string().nullable(),
+	leftPercent: z.number().nullable(),
+	threshold: z.number().nullable(),
+	/** When that window resets, the first account is back, or the pool is out by the forecast. */
+	until: time.nullable(),
+});
+
+/** The document of a notice. */
+export type NoticeDocument = z.output<typeof noticeSchema>;
+
 /** The document of `cap --json`. */
 export type CapDocument = z.output<typeof capSchema>;
 

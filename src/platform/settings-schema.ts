@@ -9,10 +9,15 @@ import {
 	FOOTER_ORDERS,
 	FOOTER_WINDOWS,
 	type FooterSettings,
+	HIGHEST_THRESHOLD,
+	NOTICE_WAYS,
+	type NotifySettings,
+	type QuietHours,
 	RESERVE_MODEL_CONSENTS,
 	type RotationSettings,
 	type Settings,
 	type StoredValue,
+	TERMINAL_WAYS,
 	USAGE_MODES,
 } from "../core/settings.ts";
 import { lazily } from "./lazily.ts";
@@ -95,12 +100,47 @@ export const FOOTER_PREFERENCES: readonly Preference<FooterSettings>[] = [
 	preference("order", "what comes first", oneOf(FOOTER_ORDERS)),
 ];
 
+/** More warnings for one window would be noise. */
+const MOST_THRESHOLDS = 5;
+
+/** What stands for no hours, and for no thresholds. */
+const OFF = "off";
+
+/** Every value of `notify`, but for its command. The next one is one entry here. */
+export const NOTIFY_PREFERENCES: readonly Preference<NotifySettings>[] = [
+	preference("to", "where notices go besides the chat", oneOf(NOTICE_WAYS)),
+	preference("terminal", "how the terminal gets them; auto: by what is known of it", oneOf(TERMINAL_WAYS)),
+	preference("quiet", "hours in which they stay in the chat", quietHours(["off", "22:00-08:00"])),
+	preference(
+		"warnAt",
+		"percent left of the last account when the chat warns",
+		thresholds(["25,10,5", "50,25,10,5", "10", "off"]),
+	),
+	preference(
+		"aheadMs",
+		"how long before a forecast has the pool run out the chat warns",
+		duration(["0s", "1h", "3h", "8h"]),
+		"ahead",
+	),
+];
+
 /** The preferences that stand by themselves. The next one is one entry here. */
 export const GENERAL_PREFERENCES: readonly Preference<Settings>[] = [
 	preference("enabled", "off: pi behaves as without pi-multicodex", flag()),
 	preference("notifications", "one line in the chat when the account changes", flag()),
 	preference("maskEmails", "hide e-mails on the screen", flag()),
 ];
+
+/** A program and its arguments, as they are stored. */
+const commandSchema = lazily(() =>
+	z.readonly(z.array(z.string().check(z.maxLength(4000), z.regex(/^[^\0]*$/))).check(z.maxLength(50))),
+);
+
+/** A stored command; undefined where it is none. */
+export function commandIn(stored: unknown): readonly string[] | undefined {
+	const { data } = commandSchema().safeParse(stored);
+	return data?.[0] === "" ? undefined : data;
+}
 
 /** What values of a kind have in common: how they are checked, asked for, offered and stored. */
 interface Kind<T> {
@@ -187,6 +227,65 @@ function duration(choices: readonly string[]): Kind<number> {
 		wanted: "a duration such as 90s, 45 min or 1h30m",
 		choices,
 		stored: durationText,
+	};
+}
+
+/** Stored as text. */
+function quietHours(choices: readonly string[]): Kind<QuietHours | undefined> {
+	return {
+		schema: lazily(() => {
+			const checked = z.transform((stored: string, ctx): QuietHours | undefined => {
+				const hours = quietHoursIn(stored);
+				if (hours === undefined) ctx.issues.push({ code: "custom", input: stored, message: "no hours" });
+				return hours === OFF ? undefined : hours;
+			});
+			return z.pipe(z.string(), checked);
+		}),
+		wanted: "hours such as 22:00-08:00, or off",
+		choices,
+		stored: (hours) => (hours === undefined ? OFF : `${clockText(hours.from)}-${clockText(hours.to)}`),
+	};
+}
+
+const HOURS = /^(\d{1,2})(?::?(\d\d))?\s*(?:-|–|to)\s*(\d{1,2})(?::?(\d\d))?$/;
+
+function quietHoursIn(text: string): QuietHours | typeof OFF | undefined {
+	const typed = text.trim().toLowerCase();
+	if (typed === OFF) return OFF;
+	const [, fromHour, fromMinute = 0, toHour, toMinute = 0] = HOURS.exec(typed) ?? [];
+	const from = minuteOfDay(Number(fromHour), Number(fromMinute));
+	const to = minuteOfDay(Number(toHour), Number(toMinute));
+	return from === undefined || to === undefined || from === to ? undefined : { from, to };
+}
+
+function minuteOfDay(hour: number, minute: number): number | undefined {
+	// Midnight is also the end of a day.
+	if (hour === 24 && minute === 0) return 0;
+	return hour < 24 && minute < 60 ? hour * 60 + minute : undefined;
+}
+
+function clockText(minutes: number): string {
+	return [Math.floor(minutes / 60), minutes % 60].map((part) => String(part).padStart(2, "0")).join(":");
+}
+
+/** The highest first, each once. Stored as text. */
+function thresholds(choices: readonly string[]): Kind<readonly number[]> {
+	const listIn = (stored: string | number | number[]): number[] => {
+		if (typeof stored !== "string") return [stored].flat();
+		const typed = stored.trim().toLowerCase();
+		return typed === OFF ? [] : typed.split(/[\s,;]+/).map((part) => Number(part.replace("%", "") || Number.NaN));
+	};
+	return {
+		schema: lazily(() => {
+			const stored = z.union([z.string(), z.number(), z.array(z.number())]);
+			const threshold = z.int().check(z.minimum(1), z.maximum(HIGHEST_THRESHOLD));
+			const checked = z.array(threshold).check(z.maxLength(MOST_THRESHOLDS));
+			const sorted = z.transform((list: number[]): readonly number[] => [...new Set(list)].sort((a, b) => b - a));
+			return z.pipe(z.pipe(z.pipe(stored, z.transform(listIn)), checked), sorted);
+		}),
+		wanted: `up to ${MOST_THRESHOLDS} whole numbers from 1 to ${HIGHEST_THRESHOLD}, such as 25,10,5, or off`,
+		choices,
+		stored: (list) => (list.length === 0 ? OFF : list.join()),
 	};
 }
 

@@ -13,8 +13,10 @@ import { readTextNow } from "./regular-file.ts";
 import {
 	BEYOND_PREFERENCES,
 	chainIn,
+	commandIn,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
+	NOTIFY_PREFERENCES,
 	type Preference,
 	ROTATION_PREFERENCES,
 } from "./settings-schema.ts";
@@ -166,6 +168,7 @@ function toSettings(
 	const rotation = group(ours.rotation, `${SETTINGS_KEY}.rotation`);
 	const beyond = group(ours.beyond, `${SETTINGS_KEY}.beyond`);
 	const footer = group(footerIn(ours), `${SETTINGS_KEY}.footer`);
+	const notify = group(ours.notify, `${SETTINGS_KEY}.notify`);
 	return {
 		...general,
 		rotation: readAll(ROTATION_PREFERENCES, DEFAULT_SETTINGS.rotation, rotation, `${SETTINGS_KEY}.rotation`),
@@ -176,6 +179,10 @@ function toSettings(
 		caps: capsIn(ours.caps, `${SETTINGS_KEY}.caps`, complain),
 		sets: setsIn(ours.sets, `${SETTINGS_KEY}.sets`, complain),
 		footer: readAll(FOOTER_PREFERENCES, DEFAULT_SETTINGS.footer, footer, `${SETTINGS_KEY}.footer`),
+		notify: {
+			...readAll(NOTIFY_PREFERENCES, DEFAULT_SETTINGS.notify, notify, `${SETTINGS_KEY}.notify`),
+			command: readCommand(notify.command, complain),
+		},
 	};
 }
 
@@ -190,6 +197,12 @@ function readChain(
 	const { chain, problems } = chainIn(stored);
 	for (const { at, wanted } of problems) complain(`${name}[${at}]`, wanted, "it is left out");
 	return chain;
+}
+
+function readCommand(stored: unknown, complain: (name: string, wanted: string) => void): readonly string[] {
+	const command = stored === undefined ? DEFAULT_SETTINGS.notify.command : commandIn(stored);
+	if (!command) complain(`${SETTINGS_KEY}.notify.command`, "a list of a program and its arguments");
+	return command ?? DEFAULT_SETTINGS.notify.command;
 }
 
 /** The stored group of the footer; without one, the keys that pi-multicodex 2.x stored. */

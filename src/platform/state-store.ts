@@ -7,6 +7,7 @@ import {
 	type Cooldown,
 	type CooldownReason,
 	type CooldownScope,
+	FURTHEST_RESET_MS,
 	mergeCooldown,
 } from "../core/cooldown.ts";
 import type { AccountId } from "../core/ids.ts";
@@ -227,6 +228,8 @@ const fileSchema = z.looseObject({
 	resets: lenient(z.int().check(z.nonnegative())),
 	/** When the welcome was shown in a home without an account. */
 	welcomedAt: optionalTime,
+	/** What a process has passed on, until when that is no news, and how bad it was. */
+	told: z.optional(recordOf(z.object({ until: time, level: z.catch(time, 0) }))),
 	/** What the person has said yes to beforehand, and until when. */
 	consents: z.optional(recordOf(time)),
 	accounts: recordOf(statusSchema),
@@ -387,6 +390,34 @@ export function openStateStore(
 			document.updateDebounced((draft) => {
 				delete draft.welcomedAt;
 			});
+		},
+		claimNotice: async (what, { until, slackMs, level = 0 }) => {
+			const isNews = ({ told = {} }: StateFile) => {
+				const before = ownValue(told, what);
+				const isHolding = before !== undefined && before.until > now() && before.until - now() <= FURTHEST_RESET_MS;
+				return !isHolding || until - before.until > slackMs || level < before.level;
+			};
+			if (!isNews(document.read())) return false;
+			let isOurs: boolean | undefined;
+			await durable((draft, isNewest) => {
+				const isFree = isNews(draft);
+				if (isNewest || isOurs === undefined) isOurs = isFree;
+				if (!isFree) return;
+				const others = Object.entries(draft.told ?? {}).filter(([, each]) => each.until > now());
+				draft.told = { ...Object.fromEntries(others), [what]: { until, level } };
+			});
+			return isOurs === true;
+		},
+		endNotice: async (what) => {
+			const isTold = ({ told = {} }: StateFile) => Object.hasOwn(told, what);
+			if (!isTold(document.read())) return false;
+			let isOurs: boolean | undefined;
+			await durable((draft, isNewest) => {
+				const isThere = isTold(draft);
+				if (isNewest || isOurs === undefined) isOurs = isThere;
+				if (draft.told) delete draft.told[what];
+			});
+			return isOurs === true;
 		},
 		consents: () => new Map(Object.entries(document.read().consents ?? {})),
 		giveConsent: (what, until) =>

@@ -126,6 +126,7 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	footer: ["footer", "footer usage=used"],
 	rotation: ["rotation", "rotation policy=in-order"],
 	beyond: ["beyond", "beyond credits=ask", "beyond forget"],
+	notify: ["notify", "notify to=terminal", "notify test"],
 	chain: ["chain", "chain --json", "chain clear"],
 	why: ["why", "why --json"],
 	log: ["log", "log --json"],

@@ -132,6 +132,11 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		{ line: "beyond credits=ask", says: /^credits +ask/ },
 		{ line: "beyond forget", says: /^There is no yes for today to forget\.$/ },
 	],
+	notify: [
+		{ line: "notify", says: /^to +off/ },
+		{ line: "notify to=terminal quiet=22-7", says: /^to +terminal/ },
+		{ line: "notify test", says: /^Nothing is sent: this pi draws on no terminal\.$/ },
+	],
 	chain: [
 		{ line: "chain", says: /^The chain is empty: / },
 		{ line: "chain --json", says: /^\{/, schema: chainSchema },

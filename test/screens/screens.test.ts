@@ -284,11 +284,13 @@ describe("a rotation", () => {
 describe("the panels", () => {
 	it.each(
 		coreOf(
-			["footer", "rotation", "beyond"].flatMap((panel) => [80, 120, 40, 30].map((columns) => ({ panel, columns }))),
+			["footer", "rotation", "beyond", "notify"].flatMap((panel) =>
+				[80, 120, 40, 30].map((columns) => ({ panel, columns })),
+			),
 			({ columns }) => columns === 80,
 		),
 	)("are as stored: $panel, $columns columns wide", async ({ panel, columns }) => {
-		const { terminal } = await sceneAfter(`/multicodex ${panel}`, /Esc to close/, { columns });
+		const { terminal } = await sceneAfter(`/multicodex ${panel}`, /Enter\/Space to change/, { columns });
 		await store(`panel-${panel}-${columns}`, terminal);
 		if (panel === "footer" && columns === 80) await storePicture("footer-panel", terminal);
 	});
@@ -301,6 +303,7 @@ const PANELS = [
 	["footer", "Esc to close"],
 	["rotation", "Esc to close"],
 	["beyond", "Esc to close"],
+	["notify", "Esc to close"],
 ] as const;
 
 describe("a terminal that changes its size", () => {

@@ -446,6 +446,8 @@ export interface FakeStateStore extends StateStore {
 	trouble: unknown;
 	/** A home without an account was told how to begin. */
 	isWelcomed: boolean;
+	/** What was told of; it is no news until a test takes it away. */
+	readonly told: Map<string, { readonly until: number; readonly level: number }>;
 	/** What was said yes to beforehand, and until when. */
 	readonly consentsById: Map<string, number>;
 	/** Changes that were written at once, and behind, by account. */
@@ -469,6 +471,7 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 		trouble: undefined,
 		isWelcomed: false,
 		consentsById: new Map(),
+		told: new Map(),
 		written: [],
 		writtenSoon: [],
 		pin: () => store.pinnedId,
@@ -524,6 +527,13 @@ export function aStateStore(statusById: Readonly<Record<AccountId, Partial<Accou
 		endWelcome: () => {
 			store.isWelcomed = false;
 		},
+		claimNotice: async (what, { until, slackMs, level = 0 }) => {
+			const before = store.told.get(what);
+			if (before && until - before.until <= slackMs && level >= before.level) return false;
+			store.told.set(what, { until, level });
+			return true;
+		},
+		endNotice: async (what) => store.told.delete(what),
 		consents: () => store.consentsById,
 		giveConsent: async (what, until) => void store.consentsById.set(what, until),
 		endConsents: async () => store.consentsById.clear(),

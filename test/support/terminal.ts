@@ -85,6 +85,8 @@ export interface Terminal {
 	transcript(): string;
 	/** Everything that pi wrote, byte for byte, what was overwritten included. */
 	output(): string;
+	/** What the terminal was asked to show outside of its screen: OSC 9, the parts of OSC 777, and `bell`, in order. */
+	notices(): readonly string[];
 	/** Everything that was typed, without keys. */
 	typed(): string;
 	/** Waits until the visible screen contains a text or matches a pattern, and returns it. Default 15 s. */
@@ -200,6 +202,15 @@ export function startTerminal(
 		title = newTitle;
 		announce();
 	});
+	const notices: string[] = [];
+	const notice = (text: string): boolean => {
+		notices.push(text);
+		announce();
+		return true;
+	};
+	emulator.parser.registerOscHandler(9, notice);
+	emulator.parser.registerOscHandler(777, notice);
+	emulator.onBell(() => void notice("bell"));
 	pty.onExit(({ exitCode, signal }) => {
 		forget();
 		exit = { code: exitCode, signal };
@@ -289,6 +300,7 @@ export function startTerminal(
 		},
 		transcript: () => linesOf(emulator, 0, emulator.buffer.active.length),
 		output: () => written,
+		notices: () => notices,
 		typed: () => typedSoFar,
 		waitForText: (text, timeoutMs) => {
 			const isThere = (visible: string): boolean =>

@@ -12,6 +12,7 @@ import { createForToday } from "../../src/features/beyond/for-today.ts";
 import { createImports } from "../../src/features/import/imports.ts";
 import type { Finding } from "../../src/features/import/rules.ts";
 import { createCommands } from "../../src/features/index.ts";
+import type { Delivery } from "../../src/features/notify/outside.ts";
 import type { DeviceDialog, LoginDialog } from "../../src/features/sign-in/ports.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../../src/features/verify/rules.ts";
 import type { CommandList } from "../../src/pi/command.ts";
@@ -22,8 +23,10 @@ import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
 import {
 	BEYOND_PREFERENCES,
 	chainIn,
+	commandIn,
 	FOOTER_PREFERENCES,
 	GENERAL_PREFERENCES,
+	NOTIFY_PREFERENCES,
 	ROTATION_PREFERENCES,
 } from "../../src/platform/settings-schema.ts";
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
@@ -91,6 +94,9 @@ export interface CommandHarness {
 	endpoints: readonly EndpointFact[];
 	/** What was asked of the health check, in order. */
 	readonly looks: string[];
+	/** How often a notice was sent to try it, and what becomes of one. */
+	triedNotices: number;
+	delivery: Delivery;
 	/** What storing them throws, if anything. */
 	settingsRefusal: Error | undefined;
 	/**
@@ -137,14 +143,16 @@ export function createCommandHarness(
 			if (cli.settingsRefusal) throw cli.settingsRefusal;
 			cli.stored.push(values);
 			let { settings } = harness;
-			let { rotation, beyond, footer } = settings;
+			let { rotation, beyond, footer, notify } = settings;
 			for (const { key, read } of GENERAL_PREFERENCES) settings = read(values[key], settings) ?? settings;
 			for (const { key, read } of ROTATION_PREFERENCES) {
 				rotation = read(values[`rotation.${key}`], rotation) ?? rotation;
 			}
 			for (const { key, read } of BEYOND_PREFERENCES) beyond = read(values[`beyond.${key}`], beyond) ?? beyond;
 			for (const { key, read } of FOOTER_PREFERENCES) footer = read(values[`footer.${key}`], footer) ?? footer;
-			harness.settings = { ...settings, rotation, beyond, footer };
+			for (const { key, read } of NOTIFY_PREFERENCES) notify = read(values[`notify.${key}`], notify) ?? notify;
+			notify = { ...notify, command: commandIn(values["notify.command"]) ?? notify.command };
+			harness.settings = { ...settings, rotation, beyond, footer, notify };
 		},
 		changeChain: async (change) => {
 			if (cli.settingsRefusal) throw cli.settingsRefusal;
@@ -289,6 +297,13 @@ export function createCommandHarness(
 				return cli.endpoints;
 			},
 		},
+		loadNotices: async () => ({
+			tryOut: async () => {
+				cli.triedNotices += 1;
+				return cli.delivery;
+			},
+		}),
+		screen: { isOurs: () => cli.screen.ctx.hasUI, env: { TERM: "xterm-kitty" } },
 		paths: { accounts: "/x/codex-accounts.json", state: "/x/codex-state.json" },
 		hasPiLogin: () => piAuth.login.kind !== "none",
 		savedModel: () => cli.savedModel,
@@ -348,6 +363,8 @@ export function createCommandHarness(
 		repairs: [],
 		endpoints: [{ name: "backend", refusal: undefined, status: 401, isChallenge: false, skewMs: 0 }],
 		looks: [],
+		triedNotices: 0,
+		delivery: { kind: "sent" },
 		settingsRefusal: undefined,
 		runUnseen: async (args) => {
 			const write = process.stderr.write;

@@ -395,7 +395,8 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 		] as const;
 		const events: PoolEvent[] = [
 			...moves.map((first) => ({ type: "continued", first, to, remainingPercent: 3 }) as const),
-			{ type: "last-one", account: from, left },
+			{ type: "last-one", account: from, left, threshold: 10 },
+			{ type: "pool-low", dryAt: NOW, from: NOW, to: NOW, first: { account: from, at: NOW } },
 			{ type: "chain-serves", link: words, isPaid: true, from: more, back: undefined, asked },
 			{ type: "chain-left", link: words, asked },
 			{ type: "link-closed", link: words, reason: "quota", until: NOW + HOUR_MS },

@@ -48,11 +48,20 @@ export interface BusEvents {
 	readonly "multicodex:account:closed": { readonly account: AccountId; readonly reason: string };
 	/** Windows of an account were reset by one of its reset credits. */
 	readonly "multicodex:account:redeemed": { readonly account: AccountId };
-	/** The only account that is ready has a quarter of a window left, or less. Once a window. */
+	/** What is left of the only account that is ready is at a `threshold`, percent. Once a window and threshold. */
 	readonly "multicodex:pool:last-one": {
 		readonly account: AccountId;
 		readonly window: string;
 		readonly leftPercent: number;
+		readonly threshold: number;
+		readonly resetsAt: string | null;
+	};
+	/** A forecast says when no account will be able to serve; `account` resets first, at `resetsAt`. */
+	readonly "multicodex:pool:low": {
+		readonly dryAt: string | null;
+		readonly from: string | null;
+		readonly to: string | null;
+		readonly account: AccountId | null;
 		readonly resetsAt: string | null;
 	};
 	/** A request found no account to serve it. Counts are of accounts; `readyAt` is when the first is back. */
@@ -105,9 +114,14 @@ const BUS_EVENTS: EventTable<BusEvent | undefined> = {
 	recovered: ({ account, scope, cause }) => ["multicodex:account:recovered", { account: account.id, scope, cause }],
 	"signed-out": ({ account, reason }) => ["multicodex:account:signed-out", { account: account.id, reason }],
 	closed: ({ account, reason }) => ["multicodex:account:closed", { account: account.id, reason }],
-	"last-one": ({ account, left }) => {
+	"last-one": ({ account, left, threshold }) => {
 		const { window, percent: leftPercent, resetsAt } = left;
-		return ["multicodex:pool:last-one", { account: account.id, window, leftPercent, resetsAt: iso(resetsAt) }];
+		const payload = { account: account.id, window, leftPercent, threshold, resetsAt: iso(resetsAt) };
+		return ["multicodex:pool:last-one", payload];
+	},
+	"pool-low": ({ dryAt, from, to, first }) => {
+		const times = { dryAt: iso(dryAt), from: iso(from), to: iso(to), resetsAt: iso(first?.at) };
+		return ["multicodex:pool:low", { ...times, account: first?.account.id ?? null }];
 	},
 	redeemed: ({ account, outcome }) => {
 		const isReset = outcome === "redeemed" || outcome === "already";

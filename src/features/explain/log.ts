@@ -146,6 +146,7 @@ const LINES = {
 		text: ({ name, leftPercent, window }) =>
 			`${name}: the last one, ${formatPercent(leftPercent ?? 0)} of its ${windowLabel(window ?? "?")} limit left`,
 	},
+	"pool-low": { text: ({ clock }) => `the pool is out at about ${clock ?? "?"}, by the forecast` },
 	"on-credits": {
 		text: ({ name, clock }) => `${name}: goes on with bought credits${clock ? ` until ${clock}` : ""}`,
 	},

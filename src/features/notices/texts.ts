@@ -20,6 +20,7 @@ interface Context {
 const NOTICES: EventTable<Notice | undefined, Context> = {
 	continued: (event, context) => ({ level: "info", text: continued(event, context) }),
 	"last-one": (event, { now }) => ({ level: "warning", text: lastOne(event, now) }),
+	"pool-low": (event, { now }) => ({ level: "warning", text: poolLow(event, now) }),
 	"on-credits": ({ account, until }, { now }) => ({
 		level: "warning",
 		text: `Codex: no account has included quota left. This session goes on with ${account.label} on its bought credits until ${formatClock(until, now)}.`,
@@ -136,6 +137,12 @@ function linkClosed({ link, reason, until }: Extract<PoolEvent, { type: "link-cl
 function lastOne({ account, left }: Extract<PoolEvent, { type: "last-one" }>, now: number): string {
 	const resets = left.resetsAt === undefined ? "" : `, resets in ${formatDuration(left.resetsAt - now)}`;
 	return `${account.label} is the last Codex account with quota: ${leftOf(left)}${resets}.`;
+}
+
+function poolLow({ dryAt, from, to, first }: Extract<PoolEvent, { type: "pool-low" }>, now: number): string {
+	const reset = first ? `; first reset ${formatClock(first.at, now)} on ${first.account.label}` : "";
+	const interval = `${formatClock(from, now)} to ${formatClock(to, now)}`;
+	return `Codex: the pool will be out in about ${formatDuration(dryAt - now)} (${interval})${reset}.`;
 }
 
 /** A workspace that stays disabled is not OpenAI's word on the account. */

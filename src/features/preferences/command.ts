@@ -55,7 +55,7 @@ export interface PreferenceGroup {
 }
 
 /** The preferences of a group that stands under `name` in the settings. */
-export function preferencesOf<G extends "rotation" | "beyond" | "footer">(
+export function preferencesOf<G extends "rotation" | "beyond" | "footer" | "notify">(
 	name: G,
 	preferences: readonly Preference<Settings[G]>[],
 ): Choosable[] {

@@ -17,11 +17,14 @@ import {
 	HOUR_MS,
 	MINUTE_MS,
 	NOW,
+	settled,
 } from "../../support/fakes.ts";
 
 let clock: FakeClock;
 let accounts: FakeAccountStore;
 let state: FakeStateStore;
+/** The thresholds of the person. */
+let warnAt: readonly number[];
 
 /** A process, and its events without the redraws. */
 interface Process {
@@ -32,7 +35,8 @@ interface Process {
 }
 
 function aProcess(): Process {
-	const pool = createPool({ accounts, state, clock, settings: () => DEFAULT_SETTINGS });
+	const settings = () => ({ ...DEFAULT_SETTINGS, notify: { ...DEFAULT_SETTINGS.notify, warnAt } });
+	const pool = createPool({ accounts, state, clock, settings });
 	const told: PoolEvent[] = [];
 	pool.subscribe((event) => event.type !== "changed" && told.push(event));
 	const heard = () =>
@@ -65,6 +69,7 @@ beforeEach(() => {
 	clock = aClock();
 	accounts = anAccountStore(anAccount("a"), anAccount("b"), anAccount("c"));
 	state = aStateStore();
+	warnAt = DEFAULT_SETTINGS.notify.warnAt;
 	[ours, theirs] = [aProcess(), aProcess()];
 	for (const { pool } of [ours, theirs]) pool.detectChanges();
 });
@@ -169,54 +174,102 @@ describe("a lost sign-in", () => {
 });
 
 describe("the last account", () => {
-	const lastOnes = () => ours.told.filter(({ type }) => type === "last-one");
-	const alone = () => {
-		for (const id of ["a", "b"]) ours.pool.cool(account(id), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
-		ours.pool.setActive("c");
+	const lastOnesOf = ({ told }: Process) => told.filter(({ type }) => type === "last-one");
+	const alone = (process: Process) => {
+		for (const id of ["a", "b"]) process.pool.cool(account(id), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
+		process.pool.setActive("c");
+	};
+	/** Has a process hear, one after the other, how much of the window of `c` is used. */
+	const hears = async (process: Process, percents: readonly number[], overrides: Partial<UsageSnapshot> = {}) => {
+		for (const percent of percents) {
+			process.pool.noteUsage("c", used(percent, overrides));
+			await settled();
+		}
 	};
 
-	it("is reported when it nears its end, once a window", () => {
-		alone();
-		ours.pool.noteUsage("c", used(74));
-		expect(lastOnes()).toEqual([]);
-		for (const percent of [75, 91, 96]) ours.pool.noteUsage("c", used(percent));
-		expect(lastOnes()).toMatchObject([
-			{ account: { id: "c" }, left: { window: "5h", percent: 25, resetsAt: NOW + 2 * HOUR_MS } },
+	it("is reported at each threshold, once a window", async () => {
+		alone(ours);
+		await hears(ours, [74]);
+		expect(lastOnesOf(ours)).toEqual([]);
+		await hears(ours, [75, 80, 91, 94, 90, 96, 99]);
+		expect(lastOnesOf(ours)).toMatchObject([
+			{ account: { id: "c" }, left: { window: "5h", percent: 25, resetsAt: NOW + 2 * HOUR_MS }, threshold: 25 },
+			{ left: { percent: 9 }, threshold: 10 },
+			{ left: { percent: 4 }, threshold: 5 },
 		]);
 		clock.at = NOW + 3 * HOUR_MS;
 		const next = [{ usedPercent: 80, windowMinutes: 300, resetsAt: NOW + 7 * HOUR_MS }];
-		ours.pool.noteUsage("c", used(80, { windows: next }));
-		expect(lastOnes()).toHaveLength(2);
+		await hears(ours, [80], { windows: next });
+		expect(lastOnesOf(ours).slice(3)).toMatchObject([{ threshold: 25 }]);
 	});
 
-	it("is not reported while another account is ready or in use, nor to a person with one account", () => {
+	it("is reported for the lowest of several thresholds that it passes at once, and not for the others after it", async () => {
+		alone(ours);
+		await hears(ours, [92, 88, 80]);
+		expect(lastOnesOf(ours)).toMatchObject([{ left: { percent: 8 }, threshold: 10 }]);
+	});
+
+	it("is reported at the person's own thresholds, and at none where there are none", async () => {
+		alone(ours);
+		warnAt = [];
+		await hears(ours, [76]);
+		warnAt = [15];
+		await hears(ours, [80, 85]);
+		expect(lastOnesOf(ours)).toMatchObject([{ left: { percent: 15 }, threshold: 15 }]);
+	});
+
+	it("is reported by one of all processes, also after a restart of them, and again for the next threshold", async () => {
+		alone(ours);
+		theirs.pool.setActive("c");
+		await Promise.all([hears(ours, [80]), hears(theirs, [80])]);
+		const later = aProcess();
+		later.pool.setActive("c");
+		await hears(later, [82]);
+		expect([ours, theirs, later].flatMap(lastOnesOf)).toHaveLength(1);
+		await hears(later, [90]);
+		await hears(ours, [91]);
+		expect([ours, theirs, later].flatMap(lastOnesOf)).toMatchObject([{ threshold: 25 }, { threshold: 10 }]);
+	});
+
+	it("is reported once where nothing tells when its window resets", async () => {
+		alone(ours);
+		const windows = [{ usedPercent: 80, windowMinutes: 300 }];
+		await hears(ours, [80, 81], { windows });
+		clock.at = NOW + HOUR_MS;
+		const later = aProcess();
+		later.pool.setActive("c");
+		await hears(later, [82], { windows });
+		expect([ours, later].flatMap(lastOnesOf)).toHaveLength(1);
+	});
+
+	it("is not reported while another account is ready or in use, nor to a person with one account", async () => {
 		ours.pool.cool(account("a"), limit(), "gpt-5.5");
 		ours.pool.setActive("c");
-		ours.pool.noteUsage("c", used(95));
-		expect(lastOnes()).toEqual([]);
+		await hears(ours, [95]);
+		expect(lastOnesOf(ours)).toEqual([]);
 		ours.pool.cool(account("b"), limit(), "gpt-5.5");
-		theirs.pool.noteUsage("c", used(96));
+		await hears(theirs, [96]);
 		expect(theirs.heard()).not.toContain("last-one");
-		ours.pool.noteUsage("c", used(96));
-		expect(lastOnes()).toHaveLength(1);
+		await hears(ours, [96]);
+		expect(lastOnesOf(ours)).toHaveLength(1);
 	});
 
-	it("is not reported while another account cools only for a moment, and is reported once that one has run out", () => {
+	it("is not reported while another account cools only for a moment, and is reported once that one has run out", async () => {
 		ours.pool.cool(account("a"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
 		ours.pool.cool(account("b"), limit({ reason: "rate_limit", until: NOW + MINUTE_MS }), "gpt-5.5");
 		ours.pool.setActive("c");
-		ours.pool.noteUsage("c", used(95));
-		expect(lastOnes()).toEqual([]);
+		await hears(ours, [95]);
+		expect(lastOnesOf(ours)).toEqual([]);
 		ours.pool.cool(account("b"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
-		ours.pool.noteUsage("c", used(96));
-		expect(lastOnes()).toHaveLength(1);
+		await hears(ours, [96]);
+		expect(lastOnesOf(ours)).toHaveLength(1);
 	});
 
 	it("is not reported where the others were switched off by hand", async () => {
 		for (const id of ["a", "b"]) await accounts.patch(id, { enabled: false });
 		ours.pool.setActive("c");
-		ours.pool.noteUsage("c", used(95));
-		expect(lastOnes()).toEqual([]);
+		await hears(ours, [95]);
+		expect(lastOnesOf(ours)).toEqual([]);
 	});
 });
 
@@ -245,6 +298,8 @@ it("a look takes linear time, however many accounts rest", () => {
 	const watch = createChangeDetector({
 		accounts: () => rows,
 		statuses: () => status,
+		thresholds: () => [25],
+		claim: async () => true,
 		clock: aClock(),
 		emit: () => undefined,
 	});

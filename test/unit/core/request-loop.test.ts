@@ -916,6 +916,20 @@ describe("waiting for an account", () => {
 		expect(untils.at(-1)).toBeUndefined();
 	});
 
+	it("says with which account it goes on, and that it does not where the wait ends otherwise", async () => {
+		const harness = waiting("a");
+		cool(harness, "a", NOW + 30_000);
+		await harness.ask();
+		const ends = (told: Harness) => toldOf(told, "waiting").filter(({ until }) => until === undefined);
+		expect(ends(harness).map(({ goesOnWith }) => goesOnWith?.id)).toEqual(["a"]);
+		const given = waiting("a");
+		cool(given, "a", NOW + 30_000);
+		const stop = new AbortController();
+		given.onPause = () => stop.abort();
+		await given.ask({ signal: stop.signal });
+		expect(ends(given).map(({ goesOnWith }) => goesOnWith)).toEqual([undefined]);
+	});
+
 	it("does not end in the same moment in every process, nor later than the person allows", async () => {
 		const harness = waiting("a");
 		harness.dice = 0.5;

@@ -39,7 +39,7 @@ function everyOffer(cli: ReturnType<typeof createCommandHarness>): string[] {
 	};
 	for (const { name } of COMMANDS) {
 		// Twenty values after twenty values are no news.
-		explore(`${name} `, name === "rotation" || name === "footer" ? 0 : 2);
+		explore(`${name} `, ["rotation", "footer", "notify"].includes(name) ? 0 : 2);
 	}
 	return [...found, ...(cli.offered("") ?? [])];
 }

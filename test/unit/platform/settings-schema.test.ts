@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
-import { ROTATION_PREFERENCES } from "../../../src/platform/settings-schema.ts";
+import { commandIn, NOTIFY_PREFERENCES, ROTATION_PREFERENCES } from "../../../src/platform/settings-schema.ts";
 import { DAY_MS } from "../../support/fakes.ts";
 
 const { rotation: defaults } = DEFAULT_SETTINGS;
@@ -111,5 +111,83 @@ describe("a value of rotation", () => {
 	it("a reserve leaves the other windows alone", () => {
 		const reserved = called("reserve.5h").read(10, { ...defaults, reserve: { "7d": 20, "30d": 5 } });
 		expect(reserved?.reserve).toEqual({ "5h": 10, "7d": 20, "30d": 5 });
+	});
+});
+
+describe("a value of notify", () => {
+	const { notify } = DEFAULT_SETTINGS;
+	const readAs = (key: string) => {
+		const found = NOTIFY_PREFERENCES.find((preference) => preference.key === key);
+		if (!found) throw new Error(`no ${key}`);
+		return (value: unknown) => {
+			const next = found.read(value, notify);
+			return next && found.stored(next);
+		};
+	};
+
+	it.each(NOTIFY_PREFERENCES.map((preference) => [preference.key, preference] as const))(
+		"is read as it is offered and stored, and not for what will not do: %s",
+		(_key, { choices, read, stored }) => {
+			expect(choices).toContain(String(stored(notify)));
+			for (const choice of choices) {
+				const next = read(/^\d+$/.test(choice) ? Number(choice) : choice, notify);
+				expect(next && stored(next)).toBe(choice);
+			}
+			for (const bad of [undefined, null, "", "x", -1, 0.5, Number.NaN, 1e9, true, {}]) {
+				expect(read(bad, notify)).toBeUndefined();
+			}
+		},
+	);
+
+	it.each([
+		["22:00-08:00", "22:00-08:00"],
+		["22-8", "22:00-08:00"],
+		["9:30 - 17", "09:30-17:00"],
+		["2230–0700", "22:30-07:00"],
+		["22 to 8", "22:00-08:00"],
+		["20:00-24:00", "20:00-00:00"],
+		["OFF", "off"],
+	])("quiet hours typed as %s are %s", (typed, written) => {
+		expect(readAs("quiet")(typed)).toBe(written);
+	});
+
+	it.each(["25:00-8:00", "22:60-8:00", "24:01-8", "8-8", "22:00", "22:00-", "night", "-1-8", "22:00-08:00-09:00"])(
+		"quiet hours that are none stay as they are: %s",
+		(typed) => {
+			expect(readAs("quiet")(typed)).toBeUndefined();
+		},
+	);
+
+	it.each([
+		["5,25,10", "25,10,5"],
+		["25, 10, 5", "25,10,5"],
+		["25% 10%", "25,10"],
+		["10,10", "10"],
+		[10, "10"],
+		[[5, 25], "25,5"],
+		[[], "off"],
+		["Off", "off"],
+	] as const)("thresholds given as %j are %s", (given, written) => {
+		expect(readAs("warnAt")(given)).toBe(written);
+	});
+
+	it.each(["0", "51", "25,0", "1.5", "25,x", "1,2,3,4,5,6", [0], ["5"]] as const)(
+		"thresholds that are none stay as they are: %j",
+		(given) => {
+			expect(readAs("warnAt")(given)).toBeUndefined();
+		},
+	);
+
+	it.each([
+		[["notify-send", "Codex", ""], true],
+		[[], true],
+		[[""], false],
+		[["a\0b"], false],
+		["notify-send Codex", false],
+		[[1], false],
+		[Array.from({ length: 51 }, () => "x"), false],
+		[null, false],
+	] as const)("a command is a list of a program and its arguments: %j", (given, isOne) => {
+		expect(commandIn(given)).toEqual(isOne ? given : undefined);
 	});
 });

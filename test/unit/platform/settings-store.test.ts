@@ -61,9 +61,18 @@ describe("preferences", () => {
 			beyond: { credits: "own", reserveModel: "ask", chain: [] },
 			caps: {},
 			sets: {},
+			notify: { to: "off", terminal: "auto", command: [], quiet: undefined, warnAt: [25, 10, 5], aheadMs: 10_800_000 },
 			notifications: true,
 			maskEmails: false,
 		});
+	});
+
+	it("have no command of notices but a list of a program and its arguments", () => {
+		write({ notify: { to: "command", command: "notify-send $(whoami)" } });
+		expect(open().read().notify).toMatchObject({ to: "command", command: [] });
+		expect(problems).toEqual([
+			"settings.json: pi-multicodex.notify.command must be a list of a program and its arguments; the default is used.",
+		]);
 	});
 
 	it("keep the links of a chain that will do, and name each of the others once", () => {
@@ -120,6 +129,14 @@ describe("preferences", () => {
 			beyond: { credits: "never", reserve: "always" },
 			caps: { "3f9c0a7be21d": { "5h": 10, "7d": 20 } },
 			sets: { "/home/me/project": ["3f9c0a7be21d"] },
+			notify: {
+				to: "command",
+				terminal: "bell",
+				command: ["beep", "-l", "9"],
+				quiet: "22-7",
+				warnAt: [5, 20],
+				ahead: "1h",
+			},
 			notifications: false,
 			maskEmails: true,
 			footer: { usage: "used", windows: "5h", meters: false, order: "usage-first" },
@@ -147,6 +164,14 @@ describe("preferences", () => {
 			beyond: { credits: "never", reserveModel: "always", chain: [] },
 			caps: { "3f9c0a7be21d": { "5h": 10, "7d": 20 } },
 			sets: { "/home/me/project": ["3f9c0a7be21d"] },
+			notify: {
+				to: "command",
+				terminal: "bell",
+				command: ["beep", "-l", "9"],
+				quiet: { from: 22 * 60, to: 7 * 60 },
+				warnAt: [20, 5],
+				aheadMs: 3_600_000,
+			},
 			notifications: false,
 			maskEmails: true,
 		});

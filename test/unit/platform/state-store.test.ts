@@ -839,6 +839,55 @@ describe("what the person has said yes to beforehand", () => {
 	});
 });
 
+describe("news that one process passes on", () => {
+	const claim = { until: NOW + HOUR_MS, slackMs: MINUTE_MS };
+
+	it("goes to one of the processes that find it at once, and to none afterwards", async () => {
+		const stores = Array.from({ length: 4 }, openStore);
+		const claims = await Promise.all(stores.map((store) => store.claimNotice("dry", claim)));
+		expect(claims.filter(Boolean)).toHaveLength(1);
+		expect(await openStore().claimNotice("dry", { ...claim, until: claim.until + MINUTE_MS })).toBe(false);
+		expect(await openStore().claimNotice("else", claim)).toBe(true);
+	});
+
+	it("is news again at a lower level, for a later time, and once its time is over", async () => {
+		const [one, other] = [openStore(), openStore()];
+		expect(await one.claimNotice("window", { ...claim, level: 25 })).toBe(true);
+		expect(await other.claimNotice("window", { ...claim, level: 10 })).toBe(true);
+		expect(await one.claimNotice("window", { ...claim, level: 25 })).toBe(false);
+		const later = { ...claim, until: claim.until + 2 * MINUTE_MS };
+		expect(await one.claimNotice("window", { ...later, level: 25 })).toBe(true);
+		clock.at = later.until;
+		expect(await other.claimNotice("window", { ...claim, level: 25 })).toBe(true);
+	});
+
+	it("is ended by one process, after which it is news again", async () => {
+		const [one, other] = [openStore(), openStore()];
+		expect(await one.endNotice("dry")).toBe(false);
+		await one.claimNotice("dry", claim);
+		const ends = await Promise.all([one.endNotice("dry"), other.endNotice("dry")]);
+		expect([...ends].sort()).toEqual([false, true]);
+		expect(await other.claimNotice("dry", claim)).toBe(true);
+	});
+
+	it("is forgotten with its time, and a damaged or absurd entry alone is lost", async () => {
+		write(
+			{},
+			{ told: { old: { until: NOW - 1, level: 0 }, odd: "x", far: { until: 1e300 }, dry: { until: NOW + 9 } } },
+		);
+		const state = openStore();
+		expect(await state.claimNotice("dry", { until: NOW + MINUTE_MS, slackMs: HOUR_MS })).toBe(false);
+		expect(await state.claimNotice("far", claim)).toBe(true);
+		expect(Object.keys((scratch.json(NAME) as { told: object }).told).sort()).toEqual(["dry", "far"]);
+	});
+
+	it("is decided by memory where nothing can be written", async () => {
+		scratch.write(NAME, { version: 99 });
+		const state = openStore();
+		expect([await state.claimNotice("dry", claim), await state.claimNotice("dry", claim)]).toEqual([true, false]);
+	});
+});
+
 describe("the first words in a home", () => {
 	it("are for one of the processes that begin at once, and for none afterwards", async () => {
 		const [one, other] = [openStore(), openStore()];

@@ -28,7 +28,19 @@ const EVENTS: readonly PoolEvent[] = [
 	{ type: "recovered", account: a, scope: "account", cause: "usage" },
 	{ type: "signed-out", account: a, reason: "revoked" },
 	{ type: "closed", account: a, reason: "closed by OpenAI" },
-	{ type: "last-one", account: a, left: { window: "5h", percent: 9, resetsAt: NOW + HOUR_MS, isStale: false } },
+	{
+		type: "last-one",
+		account: a,
+		left: { window: "5h", percent: 9, resetsAt: NOW + HOUR_MS, isStale: false },
+		threshold: 10,
+	},
+	{
+		type: "pool-low",
+		dryAt: NOW + 2 * HOUR_MS,
+		from: NOW + HOUR_MS,
+		to: NOW + 3 * HOUR_MS,
+		first: { account: a, at: NOW + HOUR_MS },
+	},
 	{
 		type: "exhausted",
 		why: {
@@ -60,6 +72,7 @@ const CHANNEL: Readonly<Partial<Record<PoolEvent["type"], keyof BusEvents>>> = {
 	"signed-out": "multicodex:account:signed-out",
 	closed: "multicodex:account:closed",
 	"last-one": "multicodex:pool:last-one",
+	"pool-low": "multicodex:pool:low",
 	exhausted: "multicodex:pool:exhausted",
 };
 

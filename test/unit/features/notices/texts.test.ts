@@ -142,12 +142,26 @@ describe("notices", () => {
 	});
 
 	it("warn of the last account", () => {
-		const lastOne = (left: WindowLeft) => noticeOf({ type: "last-one", account: to, left }, NOW);
+		const lastOne = (left: WindowLeft) => noticeOf({ type: "last-one", account: to, left, threshold: 25 }, NOW);
 		expect(lastOne({ ...nearItsEnd, percent: 9 })).toEqual({
 			level: "warning",
 			text: "work is the last Codex account with quota: 9% of its 5h limit left, resets in 1h07m.",
 		});
 		expect(lastOne({ ...nearItsEnd, resetsAt: undefined })?.text).toMatch(/8% of its 5h limit left\.$/);
+	});
+
+	it("warn before the pool is out, with the interval and the first reset", () => {
+		const event = {
+			type: "pool-low",
+			dryAt: NOW + 3 * HOUR_MS,
+			from: NOW + 2 * HOUR_MS,
+			to: NOW + 5 * HOUR_MS,
+		} as const;
+		const text = noticeOf({ ...event, first: { account: to, at: NOW + HOUR_MS } }, NOW)?.text;
+		expect(text).toMatch(
+			/^Codex: the pool will be out in about 3h00m \(.*\d\d:\d\d to .*\d\d:\d\d\); first reset .*\d\d:\d\d on work\.$/,
+		);
+		expect(noticeOf({ ...event, first: undefined }, NOW)?.text).toMatch(/to .*\d\d:\d\d\)\.$/);
 	});
 
 	it("tell of a session that goes on with Luna Reserve", () => {

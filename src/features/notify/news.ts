@@ -1,0 +1,159 @@
+import type { Account } from "../../core/account.ts";
+import type { PoolEvent } from "../../core/events.ts";
+import type { NoticeClaim, StateStore } from "../../core/ports.ts";
+import type { NoticeDocument } from "../../pi/json-schemas.ts";
+import { goesOn, poolBack, poolDry, poolDryAsking, poolDryWaiting } from "./texts.ts";
+
+/** A notice for a person who does not look at pi. */
+export interface OutsideNotice {
+	readonly event: NoticeDocument["event"];
+	readonly text: string;
+	readonly account?: Account | undefined;
+	/** As `5h`. */
+	readonly window?: string | undefined;
+	readonly leftPercent?: number | undefined;
+	readonly threshold?: number | undefined;
+	/** When the window resets, the first account is back, or the pool is out, epoch ms. */
+	readonly until?: number | undefined;
+}
+
+/** A notice, and what has one of all processes send it. */
+export interface News {
+	readonly notice: OutsideNotice;
+	readonly claim: (state: Pick<StateStore, "claimNotice" | "endNotice">) => Promise<boolean>;
+}
+
+/** Finds the news in the events of this process. */
+export interface NewsFinder {
+	/** What a person hears of an event while pi is out of sight; undefined for nothing. */
+	newsIn(event: PoolEvent): News | undefined;
+}
+
+interface Deps {
+	/** The line in the chat about an event. */
+	readonly lineOf: (event: PoolEvent) => string | undefined;
+	/** True while an account can serve. */
+	readonly isAnyReady: () => boolean;
+	readonly now: () => number;
+}
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** A wait is worth a notice from this on, at its end and at its beginning. */
+const WORTH_TELLING_MS = 10_000;
+const LONG_WAIT_MS = 2 * MINUTE_MS;
+/** Sessions that go on, or ask, at about the same time are one notice. */
+const TOGETHER_MS = MINUTE_MS;
+/** A pool that is still without an account this long after the first was to be back is news again. */
+const OVERDUE_MS = HOUR_MS;
+/** A lost sign-in is no news for this long. */
+const LOST_MS = HOUR_MS;
+
+/** Names of what all processes know as told. */
+const DRY = "pool-dry";
+const GOES_ON = "goes-on";
+const ASKING = "asking";
+
+/** Creates it. */
+export function createNewsFinder({ lineOf, isAnyReady, now }: Deps): NewsFinder {
+	/** When the waits of this process began, by request. */
+	const waits = new Map<number, number>();
+
+	const once = (what: string, ms: number) => (state: Pick<StateStore, "claimNotice">) =>
+		state.claimNotice(what, { until: now() + ms, slackMs: ms });
+	const dryClaim = (back: number | undefined): NoticeClaim => {
+		const until = (back ?? now() + HOUR_MS) + OVERDUE_MS;
+		return { until, slackMs: Number.POSITIVE_INFINITY };
+	};
+	const dry = (text: string, back: number | undefined): News => ({
+		notice: { event: "pool-dry", text, until: back },
+		claim: (state) => state.claimNotice(DRY, dryClaim(back)),
+	});
+
+	const waiting = ({ request, until, forRoom, goesOnWith }: Extract<PoolEvent, { type: "waiting" }>) => {
+		const at = now();
+		const began = waits.get(request);
+		if (until !== undefined) {
+			if (began !== undefined) return undefined;
+			waits.set(request, at);
+			return forRoom || until - at < LONG_WAIT_MS ? undefined : dry(poolDryWaiting(until, at), until);
+		}
+		waits.delete(request);
+		if (!goesOnWith || began === undefined || at - began < WORTH_TELLING_MS) return undefined;
+		const text = goesOn(goesOnWith.label, at - began);
+		return {
+			notice: { event: "goes-on", text, account: goesOnWith },
+			claim: async (state) => {
+				// This notice says that the pool is back.
+				await state.endNotice(DRY);
+				return once(GOES_ON, TOGETHER_MS)(state);
+			},
+		} satisfies News;
+	};
+
+	const asking = (): News => ({
+		notice: { event: "pool-dry", text: poolDryAsking() },
+		claim: async (state) => {
+			await state.claimNotice(DRY, dryClaim(undefined));
+			return once(ASKING, TOGETHER_MS)(state);
+		},
+	});
+
+	const back = ({ account, cause }: Extract<PoolEvent, { type: "recovered" }>): News => ({
+		notice: { event: "pool-back", text: poolBack(account.label), account },
+		// Who has ended the cooldowns by hand looks at pi.
+		claim: async (state) => (await state.endNotice(DRY)) && cause !== "reset",
+	});
+
+	const lost = (event: Extract<PoolEvent, { type: "signed-out" | "closed" }>): News => {
+		const { type, account } = event;
+		const notice = { event: type, text: lineOf(event) ?? "", account };
+		return { notice, claim: once(`${type} ${account.id}`, LOST_MS) };
+	};
+
+	const newsIn = (event: PoolEvent): News | undefined => {
+		switch (event.type) {
+			case "waiting":
+				return waiting(event);
+			case "asking":
+				return event.isOpen ? asking() : undefined;
+			case "exhausted": {
+				const { untried, readyAt, guessed, isInSet } = event.why;
+				// Others could serve: a second try, or a session elsewhere.
+				if (untried > 0 || isInSet) return undefined;
+				return dry(poolDry(readyAt, guessed, now()), readyAt);
+			}
+			case "chain-serves":
+				return event.from === undefined ? dry(lineOf(event) ?? "", event.back?.at) : undefined;
+			case "recovered":
+				// A session that waits here goes on by itself, and says so.
+				return event.scope === "account" && waits.size === 0 && isAnyReady() ? back(event) : undefined;
+			case "signed-out":
+			case "closed":
+				return lost(event);
+			case "last-one": {
+				const { account, left, threshold } = event;
+				const { window, percent: leftPercent, resetsAt: until } = left;
+				const notice = {
+					event: "threshold",
+					text: lineOf(event) ?? "",
+					account,
+					window,
+					leftPercent,
+					threshold,
+					until,
+				} as const;
+				// Of all processes this one was chosen when the event was emitted.
+				return { notice, claim: async () => true };
+			}
+			case "pool-low": {
+				const { first, dryAt: until } = event;
+				const notice = { event: "pool-low", text: lineOf(event) ?? "", account: first?.account, until } as const;
+				return { notice, claim: async () => true };
+			}
+			default:
+				return undefined;
+		}
+	};
+	return { newsIn };
+}

@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import { DEFAULT_SETTINGS, type NotifySettings } from "../../../../src/core/settings.ts";
+import { tried, whatIsSent } from "../../../../src/features/notify/describe.ts";
+import type { Screen } from "../../../../src/features/notify/outside.ts";
+
+const { notify: defaults } = DEFAULT_SETTINGS;
+const seen: Pick<Screen, "isOurs" | "env"> = { isOurs: () => true, env: { TERM: "xterm-kitty" } };
+const unseen = { ...seen, isOurs: () => false };
+const first = (settings: Partial<NotifySettings>, screen = seen) => whatIsSent({ ...defaults, ...settings }, screen)[0];
+
+describe("what the settings of notices lead to", () => {
+	it("has a sentence for each way", () => {
+		expect(first({})).toBe("Nothing is sent; notices stand in the chat alone.");
+		expect(first({ to: "terminal" })).toBe("kitty shows notices by OSC 9.");
+		expect(first({ to: "terminal", terminal: "osc777" })).toBe("The terminal shows notices by OSC 777.");
+		expect(first({ to: "terminal", terminal: "bell" })).toBe("The terminal rings its bell.");
+		expect(first({ to: "terminal" }, { ...seen, env: { TERM: "linux" } })).toMatch(/not known .* rings its bell\.$/);
+		expect(first({ to: "terminal" }, { ...seen, env: { TMUX: "x", KITTY_WINDOW_ID: "1" } })).toMatch(
+			/^kitty .* allow-passthrough is on\.$/,
+		);
+		expect(first({ to: "terminal" }, unseen)).toMatch(/draws on no terminal/);
+		expect(first({ to: "command" })).toMatch(/^There is no command yet: \/multicodex notify command /);
+		expect(first({ to: "command", command: ["/usr/bin/notify-send", "token-in-an-argument"] })).toBe(
+			"notify-send gets each notice on its standard input, as JSON.",
+		);
+	});
+
+	it("names quiet hours where something is sent, and the thresholds", () => {
+		const quiet = { from: 22 * 60, to: 8 * 60 + 5 };
+		expect(whatIsSent({ ...defaults, quiet }, seen).slice(1)).toEqual([
+			"The chat warns when the last account with quota has 25%, 10%, 5% of a window left.",
+			"It warns 3h before a forecast has all of them run out.",
+		]);
+		expect(whatIsSent({ ...defaults, to: "terminal", quiet, warnAt: [], aheadMs: 0 }, seen).slice(1)).toEqual([
+			"Nothing is sent from 22:00 to 08:05.",
+			"The chat does not warn when the last account with quota nears its end.",
+		]);
+	});
+
+	it("stands behind what became of a notice that was tried", () => {
+		const terminal = { ...defaults, to: "terminal" } as const;
+		expect(tried({ kind: "sent" }, terminal, seen)).toBe("A notice was sent. kitty shows notices by OSC 9.");
+		expect(tried({ kind: "no-terminal" }, terminal, unseen)).toMatch(/^Nothing is sent/);
+		expect(tried({ kind: "failed", failure: "It failed." }, terminal, seen)).toBe("It failed.");
+	});
+});
