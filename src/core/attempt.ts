@@ -3,6 +3,7 @@ import { printable } from "./account.ts";
 import { classify } from "./classify.ts";
 import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } from "./evidence.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
+import { watchingFirst } from "./first-event.ts";
 import type { SessionId } from "./ids.ts";
 import { isExhausted, reserveWindowsOf, spentLimit, windowsOf } from "./quota.ts";
 import type { ReserveModel, UsageSnapshot, UsageWindow } from "./usage.ts";
@@ -85,6 +86,14 @@ export const REDIRECTED =
 	"The Codex backend sent a redirect, and pi-multicodex follows none: nothing was sent to where it leads. " +
 	"Check baseUrl of openai-codex in models.json.";
 
+let reasonOfRelease: DOMException | undefined;
+
+/** Why a connection is closed: one object for all of them, since each new one would record a stack. */
+function over(): DOMException {
+	reasonOfRelease ??= new DOMException("This operation was aborted", "AbortError");
+	return reasonOfRelease;
+}
+
 /** Starts one attempt. Never throws; an error comes out of `events`. */
 export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	const { delegate, backend, now } = deps;
@@ -161,13 +170,13 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	};
 
 	return {
-		// Called inside the generator, so that a synchronous throw becomes a failure of the stream.
-		events: (async function* () {
-			for await (const event of delegate.stream(model, context, inner)) {
-				if (event.type !== "error") isOnItsWay = true;
-				yield event;
-			}
-		})(),
+		// Called with the first look at it, so that a synchronous throw becomes a failure of the stream.
+		events: watchingFirst(
+			() => delegate.stream(model, context, inner),
+			(event) => {
+				if (event && event.type !== "error") isOnItsWay = true;
+			},
+		),
 		evidence,
 		surfaced: (message) => {
 			if (message !== CUT_SHORT) return message;
@@ -176,7 +185,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 			return reported ?? refusedWith(answered?.status, code);
 		},
 		hasUsageHeaders: () => Object.keys(answered?.headers ?? {}).some((name) => name.startsWith("x-codex-")),
-		release: () => released.abort(),
+		release: () => released.abort(over()),
 	};
 }
 

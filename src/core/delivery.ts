@@ -48,24 +48,26 @@ export async function deliver(
 	const failed = (final: ErrorEvent | undefined, thrown?: unknown): Delivery => {
 		return { kind: "failed", final, thrown, isCommitted, partial, forwardHeld };
 	};
-	try {
-		for await (const event of untilAborted(events, signal)) {
-			if (event.type === "error") return failed(event);
-			if (event.type === "done") {
-				forwardHeld();
-				return { kind: "answered", final: event };
-			}
-			partial = event.partial;
-			if (!isCommitted && !carriesContent(event) && held.length < MOST_HELD) {
-				// The host keeps changing one message object, and a held event must stay as it is now.
-				held.push({ ...event, partial: structuredClone(event.partial) });
-				continue;
-			}
-			isCommitted = true;
+	/** The delivery, if this is the last event. */
+	const take = (event: AssistantMessageEvent): Delivery | undefined => {
+		if (event.type === "error") return failed(event);
+		if (event.type === "done") {
 			forwardHeld();
-			push(event);
+			return { kind: "answered", final: event };
 		}
-		return failed(undefined);
+		partial = event.partial;
+		if (!isCommitted && !carriesContent(event) && held.length < MOST_HELD) {
+			// The host keeps changing one message object, and a held event must stay as it is now.
+			held.push({ ...event, partial: structuredClone(event.partial) });
+			return undefined;
+		}
+		isCommitted = true;
+		if (held.length > 0) forwardHeld();
+		push(event);
+		return undefined;
+	};
+	try {
+		return (await takenUntilAborted(events, take, signal)) ?? failed(undefined);
 	} catch (error) {
 		return failed(undefined, error);
 	}
@@ -88,31 +90,51 @@ function carriesContent(event: AssistantMessageEvent): boolean {
 	}
 }
 
-/** The events, ending {@link ABORT_GRACE_MS} after an abort at the latest. */
-async function* untilAborted<T>(events: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
-	const iterator = events[Symbol.asyncIterator]();
-	let timer: NodeJS.Timeout | undefined;
-	let isOverdue = false;
-	let stopWaiting: (() => void) | undefined;
-	const onAbort = () => {
-		timer = setTimeout(() => {
-			isOverdue = true;
-			stopWaiting?.();
-		}, ABORT_GRACE_MS);
-	};
-	if (signal?.aborted) onAbort();
-	signal?.addEventListener("abort", onAbort, { once: true });
-	try {
-		while (!isOverdue) {
-			const next = await new Promise<IteratorResult<T> | undefined>((resolve, reject) => {
-				stopWaiting = () => resolve(undefined);
-				iterator.next().then(resolve, reject);
-			});
-			if (!next || next.done) return;
-			yield next.value;
-		}
-	} finally {
-		clearTimeout(timer);
-		signal?.removeEventListener("abort", onAbort);
-	}
+/**
+ * Gives each event to `take` until that has a result. Undefined where the events end before, and
+ * {@link ABORT_GRACE_MS} after an abort at the latest. Rejects with what the events or `take` throw. One promise serves
+ * the whole answer: to make and await some for each event would cost more than all else that is done with it.
+ */
+function takenUntilAborted<T, R>(
+	events: AsyncIterable<T>,
+	take: (event: T) => R | undefined,
+	signal: AbortSignal | undefined,
+): Promise<R | undefined> {
+	return new Promise((resolve, reject) => {
+		const iterator = events[Symbol.asyncIterator]();
+		let timer: NodeJS.Timeout | undefined;
+		let isOver = false;
+		const onAbort = () => {
+			timer = setTimeout(() => end(undefined), ABORT_GRACE_MS);
+		};
+		const release = () => {
+			isOver = true;
+			clearTimeout(timer);
+			signal?.removeEventListener("abort", onAbort);
+		};
+		const end = (result: R | undefined) => {
+			release();
+			resolve(result);
+		};
+		const fail = (error: unknown) => {
+			release();
+			reject(error);
+		};
+		const onNext = (next: IteratorResult<T>) => {
+			if (isOver) return;
+			try {
+				const result = next.done ? undefined : take(next.value);
+				if (next.done || result !== undefined) end(result);
+				else pull();
+			} catch (error) {
+				fail(error);
+			}
+		};
+		const pull = () => {
+			iterator.next().then(onNext, fail);
+		};
+		if (signal?.aborted) onAbort();
+		signal?.addEventListener("abort", onAbort, { once: true });
+		pull();
+	});
 }

@@ -11,7 +11,7 @@ export interface Resets {
 }
 
 interface Deps {
-	readonly pool: Pick<Pool, "accounts" | "status" | "emit">;
+	readonly pool: Pick<Pool, "accounts" | "status" | "statuses" | "emit">;
 	readonly load: () => Promise<Resets>;
 	readonly clock: Clock;
 }
@@ -24,7 +24,10 @@ const CLOSED_MS = 60_000;
  * under a running pi; then no list is asked for, and nothing is redeemed.
  */
 export function createLateResets({ pool, load, clock }: Deps): Resets {
-	const hasCredits = () => pool.accounts().some(({ id }) => resetCreditsOf(pool.status(id).usage) > 0);
+	const hasCredits = () => {
+		const statusOf = pool.statuses();
+		return pool.accounts().some(({ id }) => resetCreditsOf(statusOf(id).usage) > 0);
+	};
 	const loaded = async (): Promise<Resets | undefined> => {
 		try {
 			return await load();

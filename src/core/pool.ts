@@ -21,6 +21,8 @@ export interface Pool {
 	accounts(): readonly Account[];
 	account(id: AccountId): Account | undefined;
 	status(id: AccountId): AccountStatus;
+	/** The status of every account, with one look at the file for all of them. */
+	statuses(): (id: AccountId) => AccountStatus;
 	state(account: Account): AccountState;
 	/** Who serves `request`, in which order, when, and why. Never waits for the network. */
 	plan(request: SelectionRequest): Plan;
@@ -248,6 +250,7 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 		accounts: () => accounts.list(),
 		account: find,
 		status: (id) => state.status(id),
+		statuses: state.snapshot,
 		state: (account) => {
 			const { cooldowns, usage } = state.status(account.id);
 			return stateOf(account, cooldowns, clock.now(), usage, floors(account));
@@ -262,13 +265,19 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 		floors: (account) => floors(account),
 		atCap: () => {
 			const { caps } = settings();
+			if (Object.keys(caps).length === 0) return new Set();
 			const now = clock.now();
+			const statusOf = state.snapshot();
 			const isAtCap = (account: Account) => {
 				const own = floors(account, caps);
-				return own !== undefined && reachedCap(own, state.status(account.id).usage, now) !== undefined;
+				return own !== undefined && reachedCap(own, statusOf(account.id).usage, now) !== undefined;
 			};
-			const all = Object.keys(caps).length > 0 ? accounts.list() : [];
-			return new Set(all.filter(isAtCap).map(({ id }) => id));
+			return new Set(
+				accounts
+					.list()
+					.filter(isAtCap)
+					.map(({ id }) => id),
+			);
 		},
 		aboveCap: (account) => {
 			const own = floors(account);

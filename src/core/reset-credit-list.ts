@@ -21,7 +21,7 @@ export interface ResetCreditList {
 }
 
 interface Deps {
-	readonly pool: Pick<Pool, "accounts" | "account" | "status" | "emit">;
+	readonly pool: Pick<Pool, "accounts" | "account" | "status" | "statuses" | "emit">;
 	readonly state: StateStore;
 	readonly credentials: Pick<Credentials, "currentToken">;
 	readonly api: Pick<ResetCreditsApi, "list">;
@@ -122,7 +122,8 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 
 	return {
 		refreshStale: async (signal) => {
-			const due = pool.accounts().filter(({ id, needsLogin }) => !needsLogin && isDue(pool.status(id)));
+			const statusOf = pool.statuses();
+			const due = pool.accounts().filter(({ id, needsLogin }) => !needsLogin && isDue(statusOf(id)));
 			await Promise.all(due.map(({ id }) => askOnce(id, signal, () => state.updateIf(id, isDue, asked))));
 		},
 		ask: async (id, signal) => {

@@ -244,8 +244,8 @@ async function tryOnce(
 	let hasBegun = false;
 	const forward = (event: AssistantMessageEvent) => {
 		// What is held back until then may still be a refusal.
-		const isContent = event.type.endsWith("_delta") || event.type.endsWith("_end");
-		if (!hasBegun && isContent && affinity.isOwn(sessionId)) {
+		const isContent = !hasBegun && (event.type.endsWith("_delta") || event.type.endsWith("_end"));
+		if (isContent && affinity.isOwn(sessionId)) {
 			hasBegun = true;
 			pool.answers(account.id, { modelId: model.id, sessionId }, reserveModel);
 		}

@@ -184,7 +184,8 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		}
 	};
 	const askAllDue = async (accounts: readonly Account[], ttlMs: number): Promise<void> => {
-		const due = accounts.filter((account) => isDue(account, state.status(account.id), ttlMs));
+		const statusOf = state.snapshot();
+		const due = accounts.filter((account) => isDue(account, statusOf(account.id), ttlMs));
 		await Promise.all(
 			due.map((account) =>
 				askOnce(account.id, async () => {
@@ -283,7 +284,8 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 				cooldowns.some(({ scope }) => !reserveModelIn(scope, usage)) || (usage !== undefined && wasSpent(usage));
 			const spent = () => {
 				const atCap = pool.atCap();
-				return pool.accounts().filter(({ id }) => mayBeBack(state.status(id)) || atCap.has(id));
+				const statusOf = state.snapshot();
+				return pool.accounts().filter(({ id }) => mayBeBack(statusOf(id)) || atCap.has(id));
 			};
 			return askWhereDue(spent, COOLING_TTL_MS);
 		},

@@ -8,6 +8,7 @@ import type {
 } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
 import type { CodexDelegate, StreamOptions } from "../core/attempt.ts";
+import { watchingFirst } from "../core/first-event.ts";
 
 /** The api of pi's built-in Codex provider. */
 export const API = "openai-codex-responses";
@@ -83,17 +84,6 @@ export function createPlace(register: () => void): Place {
 	return {
 		reached,
 		keep,
-		keptDuring: async function* (events) {
-			let isKept = false;
-			try {
-				for await (const event of events) {
-					if (!isKept) keep();
-					isKept = true;
-					yield event;
-				}
-			} finally {
-				if (!isKept) keep();
-			}
-		},
+		keptDuring: (events) => watchingFirst(() => events, keep),
 	};
 }

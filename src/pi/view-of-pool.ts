@@ -29,8 +29,9 @@ export function viewOf(
 	const { set } = plan;
 	// Who has none pays no look at the settings for each account.
 	const hasCaps = Object.keys(caps).length > 0;
+	const statusOf = pool.statuses();
 	const accounts = pool.accounts().map((account): ShownAccount => {
-		const status = pool.status(account.id);
+		const status = statusOf(account.id);
 		const resetCredits = unexpired(knownCredits(status), now);
 		const floors = hasCaps ? pool.floors(account) : undefined;
 		return {

@@ -341,8 +341,11 @@ export function openStateStore(
 			// A change may be written late: the lease has the time of the change.
 			const at = now();
 			const change = (draft: StateFile) => {
-				const others = Object.entries(draft.live).filter(([, lease]) => isAlive(lease, now()));
-				draft.live = { ...Object.fromEntries(others), [session]: { ...ownValue(draft.live, session), account, at } };
+				const present = now();
+				for (const [other, lease] of Object.entries(draft.live)) {
+					if (!isAlive(lease, present)) delete draft.live[other];
+				}
+				draft.live = { ...draft.live, [session]: { ...ownValue(draft.live, session), account, at } };
 				if (isChoice) draft.lastChosen = account;
 			};
 			if (isNews) void durable(change);

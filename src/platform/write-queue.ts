@@ -1,6 +1,6 @@
 import { type Conflicts, carryOver } from "./carry-over.ts";
 
-/** So many changes in a row that no caller waits for are replaced by one. */
+/** So many changes in a row that no caller waits for are replaced by one, unless more than that stand before them. */
 const MOST_IN_A_ROW = 16;
 
 /** Changes a draft of the document in place. `isNewest`: the draft is the file as it is under the lock. */
@@ -90,7 +90,8 @@ export function createWriteQueue<T extends Record<string, unknown>>(
 		add: (change) => {
 			pending = [...pending, change];
 			const run = lastRun();
-			if (run.length > MOST_IN_A_ROW) combine(run);
+			// Those before it are applied anew each time, so there must not be many more of them.
+			if (run.length > Math.max(MOST_IN_A_ROW, pending.length - run.length)) combine(run);
 		},
 		applyTo: (draft) => {
 			for (const { change } of pending) change(draft, false);

@@ -29,7 +29,7 @@ interface Args {
 }
 
 interface Ports {
-	readonly pool: Pick<Pool, "accounts" | "status">;
+	readonly pool: Pick<Pool, "accounts" | "statuses">;
 	readonly session: Pick<SessionView, "pool">;
 	readonly usage: Pick<UsageMonitor, "setBaseUrl">;
 	readonly resetCredits: Pick<ResetCreditList, "refreshStale">;
@@ -71,7 +71,8 @@ async function lookAtResetCredits(
 	signal: AbortSignal,
 	{ pool, usage, resetCredits }: Ports,
 ): Promise<void> {
-	if (!pool.accounts().some(({ id }) => resetCreditsOf(pool.status(id).usage) > 0)) return;
+	const statusOf = pool.statuses();
+	if (!pool.accounts().some(({ id }) => resetCreditsOf(statusOf(id).usage) > 0)) return;
 	const baseUrl = baseUrlOf(host);
 	if (baseUrl !== undefined) usage.setBaseUrl(baseUrl);
 	await resetCredits.refreshStale(AbortSignal.any([signal, AbortSignal.timeout(LISTS_MS)]));

@@ -55,9 +55,9 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		hasFilter() ? { ...view, ...filtered(view.accounts, input.getValue()) } : fold.listed(view);
 	const idsOf = (view: PoolView) => view.accounts.map(({ account }) => account.id);
 	const selectedIn = (view: PoolView) => view.accounts[cursor.at(idsOf(view))];
-	const momentOf = (account: Account | undefined): KeyMoment => ({
+	const momentOf = (account: Account | undefined, view = deps.view()): KeyMoment => ({
 		account,
-		isBypassed: bypassedBy(deps.view()) !== undefined,
+		isBypassed: bypassedBy(view) !== undefined,
 		isUndoable: deps.undoable() !== undefined,
 		hasFold: fold.isOffered(),
 		isDetailed,
@@ -74,7 +74,7 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 			mode,
 			filter: input.getValue(),
 			field: (width) => input.render(Math.max(1, width - 1)).map((text) => ` ${text}`),
-			moment: momentOf(selected?.account),
+			moment: momentOf(selected?.account, whole),
 			isAsking: deps.isAsking,
 			lastRotation: deps.lastRotation(),
 			moves: deps.moves(),

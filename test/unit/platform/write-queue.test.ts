@@ -308,3 +308,18 @@ it("a pending key shows its last own value, in any order of writes and failures"
 		{ numRuns: 500 },
 	);
 });
+
+it("applies each change a few times only, however many stand before it while a write takes its time", () => {
+	const MANY = 400;
+	let applied = 0;
+	const change = () => {
+		applied += 1;
+	};
+	const queue = createWriteQueue(empty);
+	// Of sessions that begin all at once: each waits for its own write, and none can be put together with another.
+	for (let at = 0; at < MANY; at += 1) queue.add({ change, settle: () => undefined });
+	queue.take();
+	for (let at = 0; at < MANY; at += 1) queue.add({ change });
+	expect(applied).toBeLessThanOrEqual(4 * MANY);
+	expect(queue.length).toBeLessThanOrEqual(2 * MANY);
+});
