@@ -64,6 +64,12 @@ describe("the README", () => {
 		expect(there.filter((page) => !linked.includes(page))).toEqual([]);
 	});
 
+	it("has a line for each row of a table, and so have the other pages", () => {
+		const rules = pages.split("\n").filter((line) => /\|-{3,}\|/.test(line));
+		expect(rules.length).toBeGreaterThan(10);
+		expect(rules.filter((line) => !/^ *\|(-{3,}\|)+$/.test(line))).toEqual([]);
+	});
+
 	it("has no line of prose over 120 columns, and neither have the manual, the code map and the changelog", () => {
 		const files = ["AGENTS.md", "CHANGELOG.md"].map((name) => readFileSync(join(repositoryRoot, name), "utf8"));
 		const prose = [pages, ...files]

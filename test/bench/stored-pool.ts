@@ -7,7 +7,23 @@ import { openAccountStore } from "../../src/platform/account-store.ts";
 import { identityOf } from "../../src/platform/jwt.ts";
 import { openSettings } from "../../src/platform/settings-store.ts";
 import { openStateStore } from "../../src/platform/state-store.ts";
+import type { FakeCodex } from "../support/fake-codex/index.ts";
 import { aTokenOf } from "../support/fakes.ts";
+
+/** Rows of `codex-accounts.json` for accounts of the fake backend, each with a sign-in of its own. */
+export function accountRows(codex: FakeCodex, names: readonly string[], options: { expiresInMs?: number } = {}) {
+	return names.map((label) => {
+		const credential = codex.grant(label, options);
+		const identity = identityOf(credential.access);
+		return {
+			id: identity?.id,
+			label,
+			workspaceId: identity?.workspaceId,
+			accountId: identity?.workspaceId,
+			credential,
+		};
+	});
+}
 
 /** A pool over real files, as in a session. */
 export interface StoredPool {

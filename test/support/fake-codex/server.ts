@@ -214,6 +214,8 @@ export class FakeCodex {
 			upgradeRefusal: () => (this.websocket === "refuse" ? this.websocketRefusalStatus : undefined),
 		});
 		const server = createServer((request, response) => void router.handle(request, response));
+		// A client that a busy machine holds up may use its connection again.
+		server.keepAliveTimeout = 60_000;
 		server.on("upgrade", (request, socket, head) => router.upgrade(request, socket, head));
 		server.on("connection", (socket) => {
 			this.#connections.add(socket);
