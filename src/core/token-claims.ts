@@ -24,7 +24,7 @@ export type Claiming =
 /** The claims on the refresh tokens of all accounts, in all processes. */
 export interface TokenClaims {
 	/** Asks for the right to send the refresh token of `spend`. The caller holds the lock of the account's credential. */
-	claim(account: Account, spend: Credential): Promise<Claiming>;
+	claim(account: Pick<Account, "id" | "formerIds">, spend: Pick<Credential, "refresh">): Promise<Claiming>;
 	/** Why the sign-in of a refresh token is over, as far as that is remembered. */
 	endedBy(account: Pick<Account, "id" | "formerIds">, credential: Pick<Credential, "refresh">): string | undefined;
 	/** Remembers that a refresh token was refused for good. */
@@ -120,7 +120,7 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 			// A clock that jumped may have made that lock look old, and then both were let in.
 			if (!isOurs(state.status(id))) return refused();
 			// A file that can never be written must not keep every account from being renewed.
-			if (isPassing(trouble)) {
+			if (trouble !== undefined && !isLasting(trouble)) {
 				state.updateSoon(id, removeNote);
 				return { kind: "unnoted" };
 			}
@@ -141,9 +141,26 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 	};
 }
 
-/** What keeps a file from being written for a while: no room, a disk that is away, a lock that is held. */
-const PASSING_TROUBLE = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO", "EBUSY", "EAGAIN", "EMFILE", "ENFILE", "ELOCKED"]);
+/**
+ * What keeps a file from ever being written: rights, a path that leads elsewhere, a file system that cannot do it. All
+ * other errors of the system may pass: no room, a disk that is away, a lock that is held or was taken away.
+ */
+const LASTING_TROUBLE = new Set([
+	"EACCES",
+	"EPERM",
+	"ENOTDIR",
+	"EISDIR",
+	"EEXIST",
+	"ELOOP",
+	"ENAMETOOLONG",
+	"EINVAL",
+	"ENOSYS",
+	"ENOTSUP",
+	"EOPNOTSUPP",
+	"ENEWER",
+]);
 
-function isPassing(error: unknown): boolean {
-	return error instanceof Error && "code" in error && PASSING_TROUBLE.has(String(error.code));
+function isLasting(error: unknown): boolean {
+	// One that is none of the system would come again.
+	return !(error instanceof Error && "code" in error) || LASTING_TROUBLE.has(String(error.code));
 }

@@ -150,15 +150,23 @@ async function acquire(path: string, deadline: number, options: LockOptions): Pr
 				clearings += 1;
 				continue;
 			}
-			// What is no folder answers in many ways, and is waited for as well.
-			const isInTheWay = codeOf(error) === "ELOCKED" || (await lookAtLock(`${path}.lock`))?.shape === "other";
-			if (!isInTheWay) throw error;
+			if (!isTaken(error) && (await lookAtLock(`${path}.lock`))?.shape !== "other") throw error;
 		}
 		const left = deadline - performance.now();
 		if (left <= 0) throw new LockBusyError(path);
 		// An abort ends the pause, and the next round throws its reason.
 		await setTimeout(Math.min(pause, left), undefined, { signal: options.signal }).catch(() => undefined);
 	}
+}
+
+/**
+ * True where another process has the lock: it was there before, or has cleared ours before it was dated, as one does
+ * whose clock differs. What is no folder answers in many ways, and is none of these.
+ */
+function isTaken(error: unknown): boolean {
+	if (codeOf(error) === "ELOCKED") return true;
+	const isOfFolder = error instanceof Error && "syscall" in error && error.syscall === "mkdir";
+	return isMissing(error) && !isOfFolder;
 }
 
 /** What lies where a lock belongs. Only an empty folder is one. */

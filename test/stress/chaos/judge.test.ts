@@ -152,6 +152,16 @@ describe("a broken promise is seen:", () => {
 		expect(judge({ turn: "u", shown: [3] })).toEqual([expect.stringMatching(/before its return/)]);
 	});
 
+	it("such an account before the time that its usage has told since, and not after it", () => {
+		ask("t", "a2", "quota");
+		ask("t", "a2", "text", 3000);
+		const told = { account: "a2", told: began + 4000, isTold: false, turn: undefined, until: began + 4000 };
+		journal.rests.push({ ...told, from: began + 10, told: began + 5000 });
+		expect(judge({ shown: [2], endedAt: began + 3100 })).toEqual([expect.stringMatching(/a2 was asked again/)]);
+		journal.rests.push({ ...told, from: began + 10 });
+		expect(judge({ shown: [2], endedAt: began + 3100 })).toEqual([]);
+	});
+
 	it("such an account also where it has answered since, but not where it answers what was asked before", () => {
 		ask("t", "a2", "quota");
 		expect(judge({ reason: "error" })).toEqual([]);

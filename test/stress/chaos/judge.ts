@@ -62,8 +62,9 @@ export function judgeTurn(turn: Turn, journal: Journal, world: World, memory: Me
 		return sequel === "stays" && next !== undefined && next.account !== account;
 	});
 	if (moved >= 0) problems.push(`another account was asked after "${asked[moved]?.fault.name}"`);
-	const [twice] = asked.filter(({ account, fault }, index) => {
-		return fault.rests === "told" && asked.slice(index + 1).some((later) => later.account === account);
+	const [twice] = asked.filter(({ account, fault, at }, index) => {
+		const again = asked.slice(index + 1).find((later) => later.account === account);
+		return fault.rests === "told" && again !== undefined && !wasCorrected(account, at, again.at, journal);
 	});
 	if (twice && turn.isPlain && !turn.wasReset(report.startedAt, report.endedAt))
 		problems.push(`${twice.account} was asked again after "${twice.fault.name}"`);
@@ -156,6 +157,12 @@ export interface Memory {
 	look(turn: Turn, asked: readonly Asked[], journal: Journal, world: World): string[];
 }
 
+/** Usage that was asked for since a refusal at `from` has told that the account is back by `to`: a known reset counts. */
+function wasCorrected(account: string, from: number, to: number, { rests }: Pick<Journal, "rests">): boolean {
+	const isOfUsage = (rest: Journal["rests"][number]) => rest.account === account && rest.turn === undefined;
+	return rests.some((rest) => isOfUsage(rest) && rest.from >= from && rest.told - ROUNDING_MS <= to);
+}
+
 /** Keeps in mind which seat was told by which account that its quota is back at a certain time. */
 export function createMemory(): Memory {
 	const told = new Map<
@@ -176,7 +183,8 @@ export function createMemory(): Memory {
 					);
 				const known = told.get(`${seat} ${account}`);
 				const heeds = known && known.knownAt < report.startedAt && record.at < known.until;
-				if (isPlain && heeds && !wasReset(known.at - UNDER_WAY_MS, at) && !hasNews(known.at))
+				const isExcused = (from: number) => hasNews(from) || wasCorrected(account, from, at, journal);
+				if (isPlain && heeds && !wasReset(known.at - UNDER_WAY_MS, at) && !isExcused(known.at))
 					problems.push(`${account} was asked ${known.until - record.at} ms before its return ("${known.what}")`);
 				const spread = journal.rests.find(
 					(rest) =>
@@ -187,7 +195,7 @@ export function createMemory(): Memory {
 						rest.told - ROUNDING_MS * 2 > record.at &&
 						turn.isSettled(rest.from),
 				);
-				if (isPlain && spread && !heeds && !wasReset(spread.from - UNDER_WAY_MS, at) && !hasNews(spread.from))
+				if (isPlain && spread && !heeds && !wasReset(spread.from - UNDER_WAY_MS, at) && !isExcused(spread.from))
 					problems.push(`${account} was asked ${record.at - spread.from} ms after it had told when it is back`);
 				const isTold = journal.rests.some(
 					({ account: name, from, told: end, isTold: wasTold }) =>

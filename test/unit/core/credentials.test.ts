@@ -1127,15 +1127,18 @@ describe("an exchange that was not answered", () => {
 describe("a claim that cannot be written where others see it", () => {
 	const troubleOf = (code: string) => Object.assign(new Error(code), { code });
 
-	it.each(["ENOSPC", "EROFS", "EIO", "ELOCKED"])("sends nothing while that passes: %s", async (code) => {
-		open(EXPIRED);
-		state.trouble = troubleOf(code);
-		expect(await ask()).toMatchObject({ kind: "unavailable" });
-		expect([spent, state.status(ID).exchange]).toEqual([[], undefined]);
-		state.trouble = undefined;
-		clock.at += MINUTE_MS;
-		expect(await ask()).toMatchObject({ kind: "ready" });
-	});
+	it.each(["ENOSPC", "EROFS", "EIO", "ELOCKED", "ENOENT", "ESTALE", "ECUSTOM"])(
+		"sends nothing while that passes: %s",
+		async (code) => {
+			open(EXPIRED);
+			state.trouble = troubleOf(code);
+			expect(await ask()).toMatchObject({ kind: "unavailable" });
+			expect([spent, state.status(ID).exchange]).toEqual([[], undefined]);
+			state.trouble = undefined;
+			clock.at += MINUTE_MS;
+			expect(await ask()).toMatchObject({ kind: "ready" });
+		},
+	);
 
 	it.each([troubleOf("EISDIR"), new Error("of a newer version")])(
 		"does not keep an account from being renewed where the file can never be written: %s",

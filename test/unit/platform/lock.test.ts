@@ -2,7 +2,7 @@ import { lutimesSync, mkdirSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import lockfile from "proper-lockfile";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { LockBusyError, withLock, withLockUnlessBusy } from "../../../src/platform/lock.ts";
 import { aScratch, type Scratch, settled } from "../../support/fakes.ts";
 import { onPosix } from "../../support/posix.ts";
@@ -236,6 +236,23 @@ describe("what lies where a lock belongs, and is held by no live process", () =>
 		await expect(mine()).rejects.toThrow(LockBusyError);
 		utimesSync(scratch.path("a.lock.clearing"), at(11_000), at(11_000));
 		expect([await mine(1000), scratch.names()]).toEqual(["mine", []]);
+	});
+});
+
+describe("a lock that another process takes away while it is being made", () => {
+	const missing = (syscall: string) => Object.assign(new Error("ENOENT"), { code: "ENOENT", syscall });
+
+	it.each(["stat", "utime"])("is asked for again, as one that is held: at its %s", async (syscall) => {
+		const asked = vi.spyOn(lockfile, "lock").mockRejectedValueOnce(missing(syscall));
+		onTestFinished(() => asked.mockRestore());
+		expect(await withLock(scratch.path("a"), { waitMs: 5000 }, () => "done")).toBe("done");
+		expect(asked).toHaveBeenCalledTimes(2);
+	});
+
+	it("is an error at once where its folder is missing", async () => {
+		await expect(withLock(scratch.path("nowhere/a"), { waitMs: 5000 }, () => "done")).rejects.toMatchObject({
+			code: "ENOENT",
+		});
 	});
 });
 
