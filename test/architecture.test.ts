@@ -96,8 +96,18 @@ const RULES: Readonly<Record<string, (imported: Import, room: string) => string 
 		if (target === undefined || ["core", "ui-kit", "pi"].includes(roomOf(target))) return undefined;
 		return target === "src/features/index.ts" ? undefined : "pi is handed platform and features";
 	},
+	cli: ({ target, specifier }) => {
+		if (target === undefined)
+			return HOST_PACKAGE.test(specifier) ? "the program without pi does not know pi" : undefined;
+		return roomOf(target) === "index" ? "the program without pi is no part of the extension" : undefined;
+	},
 	index: () => undefined,
 };
+
+/** Where the extension begins, and the program without pi. */
+const ENTRIES = ["index.ts", "src/cli/main.ts"] as const;
+/** What the program has of pi-tui: see `scripts/bundle.ts`. */
+const STAND_IN = "src/cli/terminal-text.ts";
 
 /** Every breach of the architecture, as `<file>: <what>`. */
 function violations(sources: Sources, manifest: Manifest): string[] {
@@ -109,7 +119,7 @@ function violations(sources: Sources, manifest: Manifest): string[] {
 		const rule = RULES[room.replace(/\/.*/, "")];
 		if (!rule) report("is in no room");
 		if (room === "core" && IMPURE.test(text)) report("is not pure");
-		if (["core", "platform", "ui-kit"].includes(room) && /ExtensionAPI/.test(text)) report("knows ExtensionAPI");
+		if (["core", "platform", "ui-kit", "cli"].includes(room) && /ExtensionAPI/.test(text)) report("knows ExtensionAPI");
 		if (!KNOWS_SNAPSHOTS.has(file) && READS_SNAPSHOT.some((way) => way.test(text))) report("reads a usage snapshot");
 		for (const imported of importsOf(file, text)) {
 			const { specifier, isType, target } = imported;
@@ -125,18 +135,47 @@ function violations(sources: Sources, manifest: Manifest): string[] {
 			}
 		}
 	}
-	return [...found, ...unreachable(sources).map((file) => `${file}: is not reachable from index.ts`)];
+	const lost = unreachable(sources).map((file) => `${file}: is not reachable from ${ENTRIES.join(" or ")}`);
+	return [...found, ...lost, ...piInProgram(sources)];
 }
 
-function unreachable(sources: Sources): string[] {
+/** What the program without pi would need of pi when it runs, however far away the import stands. */
+function piInProgram(sources: Sources): string[] {
+	const standIn = [...(sources.get(STAND_IN) ?? "").matchAll(/^export function (\w+)/gm)].map(([, name]) => name);
+	return [...reachedFrom([ENTRIES[1]], sources, ({ isType }) => !isType)].flatMap((file) => {
+		const text = sources.get(file) ?? "";
+		return importsOf(file, text)
+			.filter(({ specifier, isType }) => !isType && HOST_PACKAGE.test(specifier))
+			.flatMap(({ specifier }) => {
+				const [, names] = new RegExp(`^import \\{([^}]*)\\} from "${specifier}"`, "m").exec(text) ?? [];
+				const values = (names ?? "everything").split(",").map((name) => name.trim());
+				const missing = values.filter((name) => name !== "" && !/^type /.test(name) && !standIn.includes(name));
+				const isCovered = specifier === "@mariozechner/pi-tui" && missing.length === 0;
+				return isCovered ? [] : [`${file}: the program without pi needs ${specifier} (${missing.join(", ")})`];
+			});
+	});
+}
+
+function reachedFrom(
+	entries: readonly string[],
+	sources: Sources,
+	counts: (imported: Import) => boolean = () => true,
+): ReadonlySet<string> {
 	const reached = new Set<string>();
 	const visit = (file: string) => {
 		const text = sources.get(file);
 		if (text === undefined || reached.has(file)) return;
 		reached.add(file);
-		for (const { target } of importsOf(file, text)) if (target !== undefined) visit(target);
+		for (const imported of importsOf(file, text)) {
+			if (imported.target !== undefined && counts(imported)) visit(imported.target);
+		}
 	};
-	visit("index.ts");
+	entries.forEach(visit);
+	return reached;
+}
+
+function unreachable(sources: Sources): string[] {
+	const reached = reachedFrom(ENTRIES, sources);
 	return [...sources.keys()].filter((file) => !reached.has(file));
 }
 
@@ -189,7 +228,7 @@ describe("the architecture", () => {
 		const sources = productSources();
 		const all = [...sources].flatMap(([file, text]) => importsOf(file, text));
 		expect(sources.size).toBeGreaterThan(40);
-		for (const room of ["core", "platform", "ui-kit", "pi", "features/accounts"]) {
+		for (const room of ["core", "platform", "ui-kit", "pi", "cli", "features/accounts"]) {
 			expect([...sources.keys()].filter((path) => roomOf(path) === room).length).toBeGreaterThan(2);
 		}
 		// Every statement is seen: as many as there are lines that end one.
@@ -213,7 +252,7 @@ it("no comment is wider than 120 columns", () => {
 
 describe("the code map", () => {
 	const map = readFileSync(join(repositoryRoot, "AGENTS.md"), "utf8");
-	const folders = ["core", "platform", "pi", "ui-kit"];
+	const folders = ["core", "platform", "pi", "ui-kit", "cli"];
 
 	it("names every file of the folders that it lists file by file, and every feature", () => {
 		const missing = [...productSources().keys()].filter((path) => {
@@ -226,7 +265,7 @@ describe("the code map", () => {
 
 	it("names no file that is not there", () => {
 		const sources = productSources();
-		const named = [...map.matchAll(/`((?:core|platform|pi|ui-kit|features)\/[\w/.-]+\.ts)/g)].map(
+		const named = [...map.matchAll(/`((?:core|platform|pi|ui-kit|cli|features)\/[\w/.-]+\.ts)/g)].map(
 			([, path = ""]) => path,
 		);
 		expect(named.length).toBeGreaterThan(20);
@@ -298,6 +337,9 @@ describe("the check of the architecture", () => {
 		["src/platform/a.ts", 'const yaml = require("yaml");', "imports a package that is not installed"],
 		["src/platform/a.ts", "const any = (name: string) => import(name);", "imports a package that is not installed"],
 		["src/platform/a.ts", 'import { gone } from "./gone.ts";', "imports what is not there"],
+		["src/cli/a.ts", 'import type { Api } from "@mariozechner/pi-ai";', "the program without pi does not know pi"],
+		["src/cli/a.ts", 'import { compose } from "../compose.ts";', "is no part of the extension"],
+		["src/cli/a.ts", "export type Pi = ExtensionAPI;", "knows ExtensionAPI"],
 		["src/attic/a.ts", "export const old = 1;", "is in no room"],
 	])("finds in %s: %s", (file, text, complaint) => {
 		const found = violations(projectWith(file, `${text}\n`), SAMPLE_MANIFEST);
@@ -320,7 +362,24 @@ describe("the check of the architecture", () => {
 	it("finds a file that nothing leads to", () => {
 		const project = new Map(projectWith("src/core/usage.ts", "export const usage = 1;\n"));
 		project.set("src/core/forgotten.ts", 'import { usage } from "./usage.ts";\n');
-		expect(violations(project, SAMPLE_MANIFEST)).toEqual(["src/core/forgotten.ts: is not reachable from index.ts"]);
+		expect(violations(project, SAMPLE_MANIFEST)).toEqual([
+			"src/core/forgotten.ts: is not reachable from index.ts or src/cli/main.ts",
+		]);
+	});
+
+	it.each([
+		['import * as ai from "@mariozechner/pi-ai";', "the program without pi needs @mariozechner/pi-ai (everything)"],
+		['import { VERSION } from "@mariozechner/pi-coding-agent";', "(VERSION)"],
+		['import { visibleWidth, type Component, matchesKey } from "@mariozechner/pi-tui";', "pi-tui (matchesKey)"],
+		['import { type Component, visibleWidth } from "@mariozechner/pi-tui";', undefined],
+		['import type { Api } from "@mariozechner/pi-ai";', undefined],
+	])("sees what the program without pi would need of pi: %s", (text, complaint) => {
+		const project = new Map(projectWith("src/cli/main.ts", 'import { far } from "../pi/far.ts";\n'));
+		project.set("src/pi/far.ts", `${text}\nexport const far = 1;\n`);
+		project.set("src/cli/terminal-text.ts", "export function visibleWidth() {}\n");
+		project.set("src/cli/main.ts", `${project.get("src/cli/main.ts")}import "./terminal-text.ts";\n`);
+		const found = violations(project, SAMPLE_MANIFEST);
+		expect(found).toEqual(complaint === undefined ? [] : [expect.stringContaining(complaint)]);
 	});
 
 	it("takes neither a comment nor a string for an import", () => {

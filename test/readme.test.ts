@@ -11,6 +11,7 @@ import {
 	onlySchema,
 	redeemSchema,
 	showSchema,
+	statusSchema,
 	verifySchema,
 	whySchema,
 } from "../src/pi/json-schemas.ts";
@@ -162,6 +163,7 @@ describe("the manual", () => {
 		["cap", capSchema],
 		["only", onlySchema],
 		["show", showSchema],
+		["status", statusSchema],
 		["why", whySchema],
 		["log", logSchema],
 		["chain", chainSchema],

@@ -130,6 +130,16 @@ export const showSchema = z.strictObject({
 	forecast: forecastSchema.optional(),
 });
 
+/** `pi-multicodex status --json`: the document of `show`, and what it comes to. */
+export const statusSchema = z.strictObject({
+	...showSchema.shape,
+	/** Accounts that can serve from their included quota, of those that sessions in this folder may use. */
+	ready: z.number(),
+	usable: z.number(),
+	/** What `--line` prints. */
+	line: z.string(),
+});
+
 const gateSchema = z.discriminatedUnion("kind", [
 	z.strictObject({ kind: z.literal("disabled") }),
 	z.strictObject({ kind: z.literal("needs-login") }),
@@ -384,6 +394,9 @@ export type ChainDocument = z.output<typeof chainSchema>;
 
 /** The document of `show --json`. */
 export type ShowDocument = z.output<typeof showSchema>;
+
+/** The document of `pi-multicodex status --json`. */
+export type StatusDocument = z.output<typeof statusSchema>;
 
 /** The document of `why --json`. */
 export type WhyDocument = z.output<typeof whySchema>;

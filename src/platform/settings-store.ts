@@ -108,6 +108,11 @@ export function savedCodexModelIn(path: string): string | undefined {
 	return defaultProvider === PROVIDER && defaultModel !== POOL_MODEL_ID ? defaultModel : undefined;
 }
 
+/** Can the file be read as pi's settings? So can one that is missing. */
+export function canBeRead(path: string): boolean {
+	return signatureOf(path) === undefined || load(path) !== undefined;
+}
+
 /** The value of our key; undefined if the file cannot be read. */
 function load(path: string): { readonly preferences: unknown } | undefined {
 	const file = parseJson(groupSchema, readIfThere(path));

@@ -60,6 +60,7 @@ describe("the package", () => {
 			"CHANGELOG.md",
 			"LICENSE",
 			"README.md",
+			"bin/pi-multicodex.cjs",
 			"dist/licenses.txt",
 			"index.ts",
 			"package.json",

@@ -1,0 +1,34 @@
+#!/usr/bin/env node
+"use strict";
+
+// Plain JavaScript, since Node runs it as it stands. Of a package it loads the bundle; of a checkout the sources, where
+// Node can take the types out by itself. A checkout may hold an older bundle, which is not used.
+
+const { existsSync } = require("node:fs");
+const { registerHooks } = require("node:module");
+const { join } = require("node:path");
+const { pathToFileURL } = require("node:url");
+
+const root = join(__dirname, "..");
+const sources = join(root, "src/cli");
+
+/** Pieces of pi that the sources name and a checkout does not hold. */
+const STAND_INS = { "@mariozechner/pi-tui": pathToFileURL(join(sources, "terminal-text.ts")).href };
+
+const UNSUPPORTED = `pi-multicodex: this is a checkout, which needs Node 22.18 or newer to run by itself (this is ${process.version}). The package from npm runs on Node 20.6: npm install -g pi-multicodex\n`;
+
+async function load() {
+	if (!existsSync(sources)) return require("../dist/cli.cjs");
+	if (!process.features.typescript || registerHooks === undefined) return undefined;
+	registerHooks({
+		resolve: (name, context, next) =>
+			name in STAND_INS ? { url: STAND_INS[name], shortCircuit: true } : next(name, context),
+	});
+	return import(pathToFileURL(join(sources, "main.ts")).href);
+}
+
+load().then((program) => {
+	if (program) return program.main(process.argv.slice(2));
+	process.stderr.write(UNSUPPORTED);
+	process.exitCode = 1;
+});

@@ -1,0 +1,83 @@
+import { didYouMean, nearest } from "../ui-kit/nearest.ts";
+import { noSuchCommand, noSuchOption, SPEAKS, USAGES, usageOf, widthNeeded } from "./texts.ts";
+
+/** What the program was asked for. */
+export type Asked =
+	| { readonly kind: "help" }
+	| { readonly kind: "version" }
+	| { readonly kind: "wrong"; readonly problem: string }
+	| StatusAsked
+	| { readonly kind: "why" | "verify"; readonly isJson: boolean };
+
+/** The forms of `status`. */
+export interface StatusAsked {
+	readonly kind: "status";
+	readonly form: "text" | "line" | "json";
+	readonly isWatching: boolean;
+	/** Of the line. */
+	readonly columns: number;
+}
+
+/** What tmux leaves the right side of its status bar. */
+const DEFAULT_COLUMNS = 40;
+const MOST_COLUMNS = 1000;
+
+const HELP = new Set(["--help", "-h", "help"]);
+const VERSION = new Set(["--version", "-v", "version"]);
+
+/** Reads the words of the command line. */
+export function readArguments(words: readonly string[]): Asked {
+	const [name, ...rest] = words;
+	if (name === undefined || words.some((word) => word === "--help" || word === "-h") || HELP.has(name)) {
+		return { kind: "help" };
+	}
+	if (VERSION.has(name)) return { kind: "version" };
+	switch (name) {
+		case "status":
+			return readStatus(rest);
+		case "why":
+		case "verify": {
+			const { options, problem } = readOptions(name, rest, ["--json"]);
+			return problem ?? { kind: name, isJson: options.has("--json") };
+		}
+		default:
+			return wrong(noSuchCommand(name, didYouMean(nearest(name, Object.keys(USAGES)))));
+	}
+}
+
+function readStatus(words: readonly string[]): Asked {
+	const { options, problem } = readOptions("status", words, ["--line", "--json", "--watch", "--width"]);
+	if (problem) return problem;
+	const [isLine, isJson, width] = [options.has("--line"), options.has("--json"), options.get("--width")];
+	if (isLine && isJson) return wrong(`--line and --json do not go together. ${usageOf("status")}`);
+	if (width !== undefined && !isLine) return wrong(`--width is the width of --line. ${usageOf("status")}`);
+	const columns = width === undefined ? DEFAULT_COLUMNS : Number(width);
+	const isWidth = Number.isInteger(columns) && columns > 0 && columns <= MOST_COLUMNS;
+	if (!isWidth) return wrong(widthNeeded(MOST_COLUMNS));
+	const otherForm = isJson ? "json" : "text";
+	return { kind: "status", form: isLine ? "line" : otherForm, isWatching: options.has("--watch"), columns };
+}
+
+/** Options that are followed by a value. */
+const WITH_VALUE = new Set(["--width"]);
+
+function readOptions(
+	name: keyof typeof USAGES,
+	words: readonly string[],
+	known: readonly string[],
+): { readonly options: ReadonlyMap<string, string>; readonly problem?: Asked } {
+	const options = new Map<string, string>();
+	const left = [...words];
+	for (let word = left.shift(); word !== undefined; word = left.shift()) {
+		const [option = "", given] = word.split(/=(.*)/s);
+		if (!known.includes(option) || (given !== undefined && !WITH_VALUE.has(option))) {
+			return { options, problem: wrong(noSuchOption(word, didYouMean(nearest(option, known)), name)) };
+		}
+		options.set(option, WITH_VALUE.has(option) ? (given ?? left.shift() ?? "") : "");
+	}
+	return { options };
+}
+
+function wrong(problem: string): Asked {
+	return { kind: "wrong", problem: `${SPEAKS}: ${problem}` };
+}

@@ -1,0 +1,115 @@
+import { createBeyond, type ResetSource } from "../core/beyond.ts";
+import type { Plan } from "../core/plan.ts";
+import { createForToday } from "../features/beyond/for-today.ts";
+import { whyAsJson, whyAsText } from "../features/explain/why.ts";
+import { openHealth } from "../features/verify/disk.ts";
+import { offlineFacts } from "../features/verify/facts.ts";
+import { diagnose, hasProblem } from "../features/verify/rules.ts";
+import { verifiedAsJson, verifiedAsText } from "../features/verify/view.ts";
+import { maskedOutcome } from "../pi/mask-emails.ts";
+import { documentText, shown } from "../pi/output.ts";
+import { openEventLog } from "../platform/event-log.ts";
+import { DEFAULT_ISSUER } from "../platform/openai-oauth.ts";
+import type { Paths, StoredPool } from "./stored-pool.ts";
+import { chainFollows, FOR_A_NEW_SESSION, LEFT_OUT } from "./texts.ts";
+
+/** What `why` and `verify` print. */
+interface Explained {
+	readonly text: string;
+	readonly problems: readonly string[];
+	readonly code: number;
+}
+
+interface Asked {
+	readonly kind: "why" | "verify";
+	readonly isJson: boolean;
+}
+
+/** Answers `why` and `verify` as pi does in print mode, as far as the files tell. */
+export async function explain(
+	{ kind, isJson }: Asked,
+	stored: StoredPool,
+	paths: Paths,
+	columns: number,
+): Promise<Explained> {
+	const { text, json, problems, code } = kind === "why" ? why(stored, columns) : await verify(stored, paths);
+	const masked = maskedOutcome({ text, json }, stored.settings.read().maskEmails);
+	return { text: `${isJson ? documentText(masked.json, 2) : shown(masked.text)}\n`, problems, code };
+}
+
+interface Answer extends Explained {
+	readonly json: unknown;
+}
+
+function why(stored: StoredPool, columns: number): Answer {
+	const { pool, settings } = stored;
+	const { enabled: isEnabled, rotation, beyond } = settings.read();
+	const request = stored.nextOfNew();
+	const plan = pool.plan(request);
+	const isForeign = stored.isForeign();
+	const view = {
+		plan,
+		isEnabled,
+		isForeign,
+		policy: rotation.policy,
+		model: request.modelId,
+		offers: offersAfter(plan, stored),
+	};
+	const isAnyLeft = plan.order.some(({ gate }) => gate?.kind !== "credits");
+	const hasChain = beyond.chain.length > 0 && isEnabled && !isForeign && !isAnyLeft;
+	const isEmpty = pool.accounts().length === 0;
+	const text = [
+		...(isEmpty ? [] : [FOR_A_NEW_SESSION]),
+		whyAsText(view, columns),
+		...(hasChain ? [chainFollows(beyond.chain)] : []),
+	].join("\n");
+	const { accounts, others } = stored.problems();
+	const problems = [...accounts, ...others];
+	return { text: accounts.length > 0 ? "" : text, json: whyAsJson(view), problems, code: problems.length > 0 ? 1 : 0 };
+}
+
+/** pi alone asks, and spends. */
+const NOTHING_IS_SPENT: ResetSource = {
+	redeem: async () => ({ kind: "failed", reason: "only pi redeems", until: 0 }),
+	refreshStale: async () => undefined,
+};
+
+/** What comes where no account can serve; of one on bought credits, what comes after it. */
+function offersAfter(plan: Plan, { pool, settings, state, clock, nextOfNew }: StoredPool) {
+	const [first] = plan.order;
+	if (first && first.gate?.kind !== "credits") return [];
+	const beyond = createBeyond({
+		pool,
+		settings: settings.read,
+		modelNamed: () => undefined,
+		askUsage: async () => undefined,
+		consents: createForToday(state, clock),
+		resets: NOTHING_IS_SPENT,
+	});
+	const request = nextOfNew();
+	const rest = first ? pool.plan({ ...request, tried: new Set([first.account.id]) }) : plan;
+	const { patienceMs = 0 } = request;
+	return beyond.offers(rest, { request: undefined, served: undefined, patienceMs, isNextTurn: true });
+}
+
+async function verify({ pool, settings, clock }: StoredPool, { directory, log }: Paths): Promise<Answer> {
+	const facts = await offlineFacts(
+		{
+			health: openHealth(directory, DEFAULT_ISSUER, clock.now),
+			eventLog: openEventLog(log, clock.now, process.pid),
+			pool,
+			settings,
+			clock,
+		},
+		undefined,
+	);
+	const unknown = { endpoints: undefined, hostVersion: undefined, nodeVersion: undefined, rival: undefined };
+	const findings = diagnose({ ...facts, ...unknown });
+	const seen = { findings, repairs: [], isFixing: false, accounts: facts.accounts };
+	return {
+		text: `${verifiedAsText(seen)}\n${LEFT_OUT}`,
+		json: verifiedAsJson(seen),
+		problems: [],
+		code: hasProblem(findings) ? 1 : 0,
+	};
+}

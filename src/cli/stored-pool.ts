@@ -1,0 +1,132 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { createAffinity } from "../core/affinity.ts";
+import type { SelectionRequest } from "../core/plan.ts";
+import { createPool, type Pool } from "../core/pool.ts";
+import type { Clock, PiAuth, SettingsStore, StateStore } from "../core/ports.ts";
+import { openAccountStore } from "../platform/account-store.ts";
+import { accountsPlaceOf } from "../platform/agent-directory.ts";
+import { openDocumentReader } from "../platform/document-reader.ts";
+import { openPiAuth } from "../platform/pi-auth.ts";
+import { createSessionFolders } from "../platform/session-folders.ts";
+import { canBeRead, openSettings, savedCodexModelIn } from "../platform/settings-store.ts";
+import { openStateStore } from "../platform/state-store.ts";
+import { unreadable } from "./texts.ts";
+
+/** The accounts as pi has stored them, through the code that pi chooses by. Nothing is written, locked or created. */
+export interface StoredPool {
+	readonly pool: Pool;
+	readonly state: Pick<StateStore, "consents" | "giveConsent" | "endConsents">;
+	readonly settings: Pick<SettingsStore, "read">;
+	readonly piAuth: Pick<PiAuth, "peek">;
+	readonly clock: Clock;
+	/** pi holds a key of its own for Codex, which serves as it is. */
+	isForeign(): boolean;
+	/** The request of a session that begins in this folder. */
+	nextOfNew(): SelectionRequest;
+	/** The request of a session that goes on with the account that served last; of a new one where none did lately. */
+	nextOfLast(): SelectionRequest;
+	/** What could not be read so far. `accounts`: nothing is known of any account. */
+	problems(): { readonly accounts: readonly string[]; readonly others: readonly string[] };
+	/** Preferences that will not do, as whole sentences. */
+	complaints(): readonly string[];
+}
+
+/** Where the pool is stored. */
+export interface Paths {
+	readonly directory: string;
+	/** Everything that is shown is read from these. */
+	readonly files: readonly string[];
+	readonly accounts: string;
+	readonly state: string;
+	readonly settings: string;
+	readonly auth: string;
+	readonly log: string;
+}
+
+/** Finds the files of the agent directory. */
+export function pathsIn(directory: string): Paths {
+	const place = accountsPlaceOf(directory);
+	const former = join(directory, "codex-state.json");
+	const paths = {
+		accounts: join(directory, "codex-accounts.json"),
+		// As long as no pi has begun the state beside an accounts file that is a link, pi goes on with this one.
+		state: existsSync(place.state) || !existsSync(former) ? place.state : former,
+		settings: join(directory, "settings.json"),
+		auth: join(directory, "auth.json"),
+		log: join(directory, "codex-events.jsonl"),
+	};
+	const { accounts, state, settings, auth } = paths;
+	return { ...paths, directory, files: [...new Set([place.accounts, accounts, place.state, state, settings, auth])] };
+}
+
+/** Opens the pool for a program that changes nothing. `folder` is where it was started. May be called again. */
+export function openStoredPool(paths: Paths, clock: Clock, folder: () => string): StoredPool {
+	const found = { accounts: new Set<string>(), others: new Set<string>() };
+	const complaints = new Set<string>();
+	const settings = openSettings(paths.settings, (text) => void complaints.add(text));
+	const accounts = openAccountStore(
+		paths.accounts,
+		(text) => void found.accounts.add(text),
+		clock.now,
+		undefined,
+		undefined,
+		openDocumentReader,
+	);
+	const state = openStateStore(paths.state, (text) => void found.others.add(text), clock.now, openDocumentReader);
+	const piAuth = openPiAuth(paths.auth);
+	// A registry of its own: no session of pi runs in this process.
+	const registry = new Map<unknown, unknown>();
+	const sets = createSessionFolders({ sets: () => settings.read().sets, processFolder: folder, registry });
+	const pool = createPool({ accounts, state, clock, settings: settings.read, sets });
+
+	const nextOfNew = (): SelectionRequest => ({
+		modelId: savedCodexModelIn(paths.settings),
+		sessionId: undefined,
+		affinity: undefined,
+		patienceMs: settings.read().rotation.maxWaitMs,
+	});
+	const nextOfLast = (): SelectionRequest => {
+		const statusOf = state.snapshot();
+		const [last] = accounts
+			.list()
+			.map(({ id }) => ({ id, at: statusOf(id).lastUsedAt ?? 0 }))
+			.sort((a, b) => b.at - a.at);
+		const affinity = createAffinity(clock);
+		if (last && last.at > 0) affinity.begin(undefined, last.id, last.at);
+		return { ...nextOfNew(), affinity: affinity.account(), served: affinity.account() };
+	};
+	return {
+		pool,
+		state,
+		settings,
+		piAuth,
+		clock,
+		isForeign: () => piAuth.peek().kind === "foreign",
+		nextOfNew,
+		nextOfLast,
+		problems: () => {
+			// Both are read by now, also where there is no account to show.
+			accounts.list();
+			state.pin();
+			const settingsProblem = canBeRead(paths.settings) ? [] : [unreadable("settings.json")];
+			const authProblem = piAuth.peek().kind === "unreadable" ? [unreadable("auth.json")] : [];
+			return { accounts: [...found.accounts], others: [...found.others, ...settingsProblem, ...authProblem] };
+		},
+		complaints: () => {
+			settings.read();
+			return [...complaints];
+		},
+	};
+}
+
+/** pi writes in place, so that a look may meet half a file. */
+const TORN_TRIES = 4;
+const TORN_PAUSE_MS = 50;
+
+/** Waits until pi has written its own files to the end; not for long, since they may be damaged. */
+export async function untilWhole({ settings, auth }: Paths): Promise<void> {
+	const isWhole = () => canBeRead(settings) && openPiAuth(auth).peek().kind !== "unreadable";
+	for (let tries = 1; tries < TORN_TRIES && !isWhole(); tries += 1) await setTimeout(TORN_PAUSE_MS);
+}

@@ -1,0 +1,72 @@
+import { printable } from "../core/account.ts";
+
+/** The name of the program. */
+export const SPEAKS = "pi-multicodex";
+
+/** How each command is typed, and what it does. */
+export const USAGES = {
+	status: {
+		words: "status [--line [--width <columns>]|--json] [--watch]",
+		summary: "every account; in one line for a status bar; again after each change",
+	},
+	why: { words: "why [--json]", summary: "the account that a new session in this folder begins on, and why" },
+	verify: { words: "verify [--json]", summary: "what is wrong with what is stored, and what to do about it" },
+} as const;
+
+/** `Usage: pi-multicodex why [--json]`. */
+export function usageOf(name: keyof typeof USAGES): string {
+	return `Usage: ${SPEAKS} ${USAGES[name].words}`;
+}
+
+/** What `--help` prints. */
+export function helpText(): string {
+	return [
+		"Shows the Codex accounts of pi without pi. It reads what pi has stored, and changes nothing.",
+		"",
+		...Object.values(USAGES).map(({ words, summary }) => `  ${SPEAKS} ${words}\n      ${summary}`),
+		"",
+		"Exit code of status: 0 an account is ready, 3 none is, 1 what is stored cannot be read.",
+		"Exit code of verify: 1 for a problem. Of every command: 2 for words that it does not know.",
+		"PI_CODING_AGENT_DIR names pi's agent directory where it is not ~/.pi/agent.",
+		"Everything else is done in pi: /multicodex help.",
+	].join("\n");
+}
+
+/** The first word is no command. `meant` ends the sentence. */
+export function noSuchCommand(typed: string, meant: string): string {
+	return `there is no "${printable(typed)}".${meant || ` ${SPEAKS} --help lists every command.`}`;
+}
+
+/** A command was given a word that it does not take. */
+export function noSuchOption(typed: string, meant: string, name: keyof typeof USAGES): string {
+	return `${name} takes no ${printable(typed)}.${meant} ${usageOf(name)}`;
+}
+
+/** `--width` without a number. */
+export function widthNeeded(most: number): string {
+	return `--width must be a whole number of columns from 1 to ${most}. ${usageOf("status")}`;
+}
+
+/** In the place of the line, where accounts cannot be read. */
+export const BROKEN_LINE = "codex files unreadable";
+
+/** pi has a login of its own, and has not run since pi-multicodex was installed. */
+export const NOT_YET_TAKEN_OVER =
+	"pi's own Codex login is not among the accounts yet: pi takes it over when it starts.";
+
+/** Stands before what `why` says. */
+export const FOR_A_NEW_SESSION = "A new session in this folder:";
+
+/** What `verify` in pi sees, and this program does not. */
+export const LEFT_OUT =
+	"The network, pi itself and other extensions were not looked at: /multicodex verify in pi does.";
+
+/** The chain, of which only pi knows what can be asked. */
+export function chainFollows(chain: readonly string[]): string {
+	return `After that pi asks your chain, as far as it can: ${chain.map(printable).join(", ")}.`;
+}
+
+/** A file of pi's that cannot be read. */
+export function unreadable(name: string): string {
+	return `${name} is damaged and cannot be read.`;
+}
