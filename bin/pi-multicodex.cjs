@@ -27,8 +27,14 @@ async function load() {
 	return import(pathToFileURL(join(sources, "main.ts")).href);
 }
 
-load().then((program) => {
-	if (program) return program.main(process.argv.slice(2));
-	process.stderr.write(UNSUPPORTED);
+function refuse(text) {
+	process.stderr.write(text);
 	process.exitCode = 1;
-});
+}
+
+load().then(
+	(program) => (program ? program.main(process.argv.slice(2)) : refuse(UNSUPPORTED)),
+	// Its message may quote anything.
+	(error) =>
+		refuse(`pi-multicodex could not start: ${error?.code ?? error?.name}. "npm install" in ${root} may help.\n`),
+);

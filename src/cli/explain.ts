@@ -33,6 +33,8 @@ export async function explain(
 	columns: number,
 ): Promise<Explained> {
 	const { text, json, problems, code } = kind === "why" ? why(stored, columns) : await verify(stored, paths);
+	// Of accounts that cannot be read nothing is said but that.
+	if (text === "") return { text, problems, code };
 	const masked = maskedOutcome({ text, json }, stored.settings.read().maskEmails);
 	return { text: `${isJson ? documentText(masked.json, 2) : shown(masked.text)}\n`, problems, code };
 }

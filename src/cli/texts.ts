@@ -63,7 +63,7 @@ export const LEFT_OUT =
 
 /** The chain, of which only pi knows what can be asked. */
 export function chainFollows(chain: readonly string[]): string {
-	return `After that pi asks your chain, as far as it can: ${chain.map(printable).join(", ")}.`;
+	return `Where none of these serves, pi asks your chain, as far as it can: ${chain.map(printable).join(", ")}.`;
 }
 
 /** A file of pi's that cannot be read. */

@@ -130,9 +130,8 @@ export const showSchema = z.strictObject({
 	forecast: forecastSchema.optional(),
 });
 
-/** `pi-multicodex status --json`: the document of `show`, and what it comes to. */
-export const statusSchema = z.strictObject({
-	...showSchema.shape,
+/** `pi-multicodex status --json`: the document of `show` as far as files tell it, and what it comes to. */
+export const statusSchema = showSchema.omit({ forecast: true }).extend({
 	/** Accounts that can serve from their included quota, of those that sessions in this folder may use. */
 	ready: z.number(),
 	usable: z.number(),

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
+import type { AgentDir } from "../support/agent-dir.ts";
 import { answers } from "../support/fake-codex/index.ts";
-import { type HostName, hostNames, repositoryRoot } from "../support/hosts.ts";
+import { findModernNode, type HostName, hostNames, repositoryRoot } from "../support/hosts.ts";
 import { packRepository, unpack } from "../support/packed.ts";
 import { startRegistry } from "../support/registry.ts";
 import { coreOf } from "../support/tiers.ts";
@@ -150,6 +151,19 @@ function installedIn(home: string, version: string): string {
 	return path;
 }
 
+/** Where npm has put the program without pi. */
+function linksIn(home: string): string[] {
+	return readdirSync(home, { recursive: true, withFileTypes: true })
+		.filter((entry) => entry.isSymbolicLink() && entry.name === NAME)
+		.map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** What the program shows in a status bar. Throws where no account is ready. */
+function lineOf(node: string, program: string, { home, dir }: AgentDir): string {
+	const env = { HOME: home, PI_CODING_AGENT_DIR: dir };
+	return execFileSync(node, [program, "status", "--line"], { cwd: home, env, encoding: "utf8" });
+}
+
 describe("pi install", () => {
 	it.each(HOSTS)("takes the package from a registry on %s, and gives it back whole", async (name) => {
 		const registry = await startRegistry(NAME);
@@ -168,6 +182,8 @@ describe("pi install", () => {
 		const modules = path.slice(0, path.lastIndexOf("/node_modules/"));
 		expect(packagesIn(modules)).toHaveLength(1);
 		expect(bytesIn(modules)).toBeLessThan(MOST_BYTES);
+		const [linked] = linksIn(dir.home);
+		expect(lineOf(process.execPath, linked ?? "no link", dir)).toContain("b · ");
 		expect(registry.missing).toEqual([]);
 
 		const next = await packRepository(mkdtempSync(join(folder, "next-")), "99.0.0");
@@ -199,6 +215,7 @@ describe("pi install", () => {
 		expect(packages.filter((file) => /@(mariozechner|earendil-works)\//.test(file))).toEqual([]);
 		expect(bytesIn(join(clone, "node_modules"))).toBeLessThan(MOST_BYTES);
 		await expectRotation(machine);
+		expect(lineOf(await findModernNode(), join(clone, "bin/pi-multicodex.cjs"), dir)).toContain("b · ");
 		expect(await pi("-p", "/multicodex verify --json")).toContain("from-source");
 		expect(await pi("list")).toContain(SLUG);
 		await pi("remove", `git:github.com/${SLUG}`);

@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import { explain } from "../../../src/cli/explain.ts";
+import { pathsIn } from "../../../src/cli/stored-pool.ts";
+import { verifySchema, whySchema } from "../../../src/pi/json-schemas.ts";
+import { aCooldown, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { aStoredHome, type StoredHome, usageOf } from "./stored-home.ts";
+
+const ask = (home: StoredHome, kind: "why" | "verify", isJson = false) =>
+	explain({ kind, isJson }, home.open(), pathsIn(home.dir), 80);
+
+describe("why without pi", () => {
+	it("answers for a new session, also where another one was served a moment ago", async () => {
+		const home = aStoredHome({
+			work: { status: { usage: usageOf(90, 8), lastUsedAt: NOW - 1000 } },
+			side: { status: { usage: usageOf(0, 5) } },
+		});
+		const next = home.open().pool.plan(home.open().nextOfNew()).next?.label ?? "";
+		const { text, code } = await ask(home, "why");
+		expect(text).toMatch(new RegExp(`^A new session in this folder:\n${next} serves next \\(soonest-reset\\): `));
+		expect(code).toBe(0);
+		const document = whySchema.parse(JSON.parse((await ask(home, "why", true)).text));
+		expect(document).toMatchObject({ next: home.id(next), model: null });
+	});
+
+	it("says what may serve once all is out, as far as files tell, and names the chain that pi would ask", async () => {
+		const [reset, until] = [{ id: "c1", expiresAt: NOW + DAY_MS }, NOW + 3 * HOUR_MS];
+		const windows = [300, 10_080].map((windowMinutes) => ({ usedPercent: 100, windowMinutes, resetsAt: until }));
+		const work = {
+			usage: { ...usageOf(100, 40), source: "api", windows, resetCredits: 1 },
+			cooldowns: [aCooldown({ until })],
+			resetCredits: { askedAt: NOW, listedAt: NOW, credits: [reset] },
+		} as const;
+		const chain = ["anthropic/claude-opus-5-5"];
+		const home = aStoredHome({ work: { status: work } }, { "pi-multicodex": { beyond: { chain } } });
+		const { text } = await ask(home, "why");
+		expect(text).toContain("a reset of work (asks first)");
+		expect(text).toMatch(
+			/\nWhere none of these serves, pi asks your chain, as far as it can: anthropic\/claude-opus-5-5\.\n$/,
+		);
+		const { beyond } = whySchema.parse(JSON.parse((await ask(home, "why", true)).text));
+		expect(beyond).toEqual([{ kind: "reset-credit", account: home.id("work"), consent: "ask" }]);
+	});
+
+	it("says nothing of accounts that cannot be read but that", async () => {
+		const home = aStoredHome({ work: {} });
+		home.write("codex-accounts.json", "{");
+		for (const isJson of [false, true]) {
+			expect(await ask(home, "why", isJson)).toEqual({
+				text: "",
+				code: 1,
+				problems: ["codex-accounts.json is damaged and cannot be read."],
+			});
+		}
+	});
+
+	it("says so where there is no account", async () => {
+		expect(await ask(aStoredHome({}), "why")).toMatchObject({
+			text: "No Codex account is signed in. Run /multicodex add.\n",
+		});
+	});
+});
+
+describe("verify without pi", () => {
+	it("judges what is stored, and says what it has not looked at", async () => {
+		const home = aStoredHome({ work: {}, side: { row: { enabled: false } } });
+		const { text, code } = await ask(home, "verify");
+		expect(text).toMatch(/\bside is off\. \/multicodex enable side\n/);
+		expect(text).toMatch(
+			/\nThe network, pi itself and other extensions were not looked at: \/multicodex verify in pi does\.\n$/,
+		);
+		expect(text).not.toMatch(/backend|sign-in service|Node|openai-codex/);
+		expect(code).toBe(0);
+	});
+
+	it("fails where something keeps accounts from being used, and names accounts by their ids in its document", async () => {
+		const home = aStoredHome({ work: { row: { needsLogin: { reason: "revoked", at: NOW } } } });
+		const { text, code } = await ask(home, "verify", true);
+		const document = verifySchema.parse(JSON.parse(text));
+		expect(document.healthy).toBe(false);
+		expect(document.findings.map(({ code: each }) => each)).toEqual(
+			expect.arrayContaining(["pool-unusable", "sign-in-lost"]),
+		);
+		expect(code).toBe(1);
+		expect(text).not.toContain('"work');
+		home.write("codex-accounts.json", "{");
+		expect(await ask(home, "verify")).toMatchObject({
+			code: 1,
+			text: expect.stringContaining("codex-accounts.json is damaged"),
+		});
+	});
+});
