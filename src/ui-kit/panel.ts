@@ -23,6 +23,9 @@ export type PanelKey =
 	| "tui.select.confirm"
 	| "tui.select.cancel";
 
+/** Has the page keys reach a panel: newer hosts keep them for their transcript where a panel does not say so. */
+export const WITH_PAGE_KEYS = { capturesViewportInput: true } as const;
+
 /** A piece of a line, in one colour. */
 export interface Span {
 	readonly tone: Tone;
@@ -74,6 +77,15 @@ function onHighlight({ tone, text }: Span): Span {
 export function padCell(text: string, width: number): string {
 	const shown = truncate(printable(text), width);
 	return shown + " ".repeat(Math.max(0, width - visibleWidth(shown)));
+}
+
+/** A column that is narrower than this may show the same of two names. */
+const TELLING = 16;
+
+/** The same for a name: where the column is narrow, a longer one takes what `room` its own row has. */
+export function nameCell(name: string, width: number, room: number): string {
+	const whole = Math.min(visibleWidth(printable(name)), room);
+	return padCell(name, width < TELLING ? Math.max(width, whole) : width);
 }
 
 /** No line wider than the terminal: pi ends at one that is. In a column or two even the margins are too much. */

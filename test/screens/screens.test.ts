@@ -636,7 +636,7 @@ wide.each([120, 80, 40, 30])("the words for what is typed are as stored, %i colu
 		await store(`said-${name}-${columns}`, terminal);
 	};
 	await said("show --detail", "detail", /last used/);
-	await said("status --compact", "compact", /^ *→ work +ready +-/m);
+	await said("status --compact", "compact", /^ *→ work +ready\s+-/m);
 	await said("show --jsno", "mistyped-option", /mean\s+--json/);
 	await said("use wrok", "mistyped-account", /mean\s+work/);
 	await said("rotation maxWait=1.5h", "rotation-changed", /was\s+60s/);

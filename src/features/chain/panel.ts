@@ -21,6 +21,7 @@ import {
 	rowLine,
 	type Span,
 	span,
+	WITH_PAGE_KEYS,
 	wordsOf,
 } from "../../ui-kit/panel.ts";
 import { fieldLines, panelAround } from "../../ui-kit/text-field.ts";
@@ -174,13 +175,14 @@ export function createChainPanel(deps: ChainPanelDeps): Component & Focusable {
 		return [...head, ...rows.map((line, index) => rowLine(line, top + index === at, width, deps)), ...foot];
 	};
 
-	return panelAround(input, {
+	const panel = panelAround(input, {
 		render: (width) => {
 			const rule = paint("dim", "─".repeat(width));
 			return clampWidth([rule, ...(isAdding ? addLines(width) : listLines(width)), rule], width);
 		},
 		handleInput: typing.read,
 	});
+	return Object.assign(panel, WITH_PAGE_KEYS);
 }
 
 function noMatch(filter: string): string {

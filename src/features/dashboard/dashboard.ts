@@ -3,8 +3,9 @@ import { type Account, printable } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { PoolView } from "../../core/pool-view.ts";
 import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
-import type { Highlight, Paint, PanelKey } from "../../ui-kit/panel.ts";
+import { type Highlight, type Paint, type PanelKey, WITH_PAGE_KEYS } from "../../ui-kit/panel.ts";
 import { bypassedBy } from "../../ui-kit/state-words.ts";
+import { panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 import { type Drawing, drawDashboard, type Mode, type Scene } from "./drawing.ts";
 import { createFold } from "./fold.ts";
@@ -200,16 +201,8 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 		isInField: () => mode === "filter",
 	});
 
-	return {
-		get focused() {
-			return input.focused;
-		},
-		// Passed on, so that input methods find the cursor.
-		set focused(isFocused) {
-			input.focused = isFocused;
-		},
+	const panel = panelAround(input, {
 		render,
-		invalidate: () => input.invalidate(),
 		handleInput: (typed) => {
 			if (!typing.isWaiting()) pressedOn = selectedIn(shownIn(deps.view()))?.account;
 			const isSlash = mode === "keys" && textIn(typed) === "/" && !typing.isWaiting();
@@ -217,7 +210,8 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 			takeText("/");
 			deps.repaint();
 		},
-	};
+	});
+	return Object.assign(panel, WITH_PAGE_KEYS);
 }
 
 /** Letters that move, as in many terminal programs. */

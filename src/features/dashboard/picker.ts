@@ -9,12 +9,14 @@ import {
 	clampWidth,
 	type Highlight,
 	type Line,
+	nameCell,
 	type Paint,
 	type PanelKey,
 	padCell,
 	renderLine,
 	rowLine,
 	span,
+	WITH_PAGE_KEYS,
 	wrapParts,
 } from "../../ui-kit/panel.ts";
 import { bypassedBy } from "../../ui-kit/state-words.ts";
@@ -122,7 +124,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 		isInField: () => true,
 	});
 
-	return panelAround(input, {
+	const panel = panelAround(input, {
 		render: (width) => {
 			const view = deps.view();
 			const rows = rowsOf(view);
@@ -158,6 +160,7 @@ export function createPicker(deps: PickerDeps): Component & Focusable {
 		},
 		handleInput: typing.read,
 	});
+	return Object.assign(panel, WITH_PAGE_KEYS);
 }
 
 /** How rows are drawn at this width: with what is left of the windows where there is room, else without. */
@@ -199,9 +202,10 @@ function lineMaker(view: PoolView, width: number): (row: Row, isSelected: boolea
 					span(isReady ? ofLeft : "muted", `${windowLabel(window)} ${left.padStart(4)}   `),
 				)
 			: [];
+		const cell = isWide ? padCell(name, label) : nameCell(name, label, room(visibleWidth(state.text)));
 		return [
 			lead,
-			span(isReady || isSelected ? tone : "muted", `${padCell(name, label)}  `),
+			span(isReady || isSelected ? tone : "muted", `${cell}  `),
 			...windows,
 			isReady ? state : span("muted", state.text),
 		];

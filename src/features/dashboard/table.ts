@@ -4,7 +4,7 @@ import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import { leadOf, meter, stateCell, type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { whySignedOut } from "../../ui-kit/account-texts.ts";
 import { windowLabel } from "../../ui-kit/format.ts";
-import { type Line, padCell, span } from "../../ui-kit/panel.ts";
+import { type Line, nameCell, padCell, span } from "../../ui-kit/panel.ts";
 
 /** The accounts as lines, in the richest form that fits. */
 export interface Table {
@@ -79,8 +79,8 @@ export function layOut(view: PoolView, width: number): Table {
 		0,
 	);
 	const label = Math.max(1, Math.min(longestLabel, width - LEAD - 1 - narrowState));
-	const withResets = LEAD + names.length * (2 + PERCENT + 2 + RESET + GAP) - GAP <= width;
-	return narrowTable(label, withResets, known, now);
+	const withResets = LEAD + names.length * (2 + PERCENT + 2 + reset + GAP) - GAP <= width;
+	return narrowTable({ width, label, reset: withResets ? reset : 0 }, known, now);
 }
 
 interface Widths {
@@ -138,7 +138,14 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 	};
 }
 
-function narrowTable(label: number, withResets: boolean, known: Cells, now: number): Table {
+interface NarrowWidths {
+	readonly width: number;
+	readonly label: number;
+	/** Of the time until a reset; 0 leaves it out. */
+	readonly reset: number;
+}
+
+function narrowTable({ width, label, reset }: NarrowWidths, known: Cells, now: number): Table {
 	return {
 		isNarrow: true,
 		height: 2,
@@ -147,14 +154,12 @@ function narrowTable(label: number, withResets: boolean, known: Cells, now: numb
 			const windows = (known.get(shown) ?? []).flatMap(({ name, left, resetsIn, tone }, at) => [
 				span("dim", " ".repeat(at === 0 ? LEAD - 1 : GAP)),
 				span(tone, `${shortName(name)}${left.padStart(PERCENT)}`),
-				span("dim", withResets ? `  ${resetsIn.padStart(RESET)}` : ""),
+				span("dim", reset > 0 ? `  ${resetsIn.padStart(reset)}` : ""),
 			]);
+			const state = stateCell(shown, now, true);
+			const name = nameCell(shown.account.label, label, width - LEAD - 1 - visibleWidth(state.text));
 			return [
-				[
-					leadOf(shown.isActive),
-					span(isSelected ? "accent" : "text", `${padCell(shown.account.label, label)} `),
-					stateCell(shown, now, true),
-				],
+				[leadOf(shown.isActive), span(isSelected ? "accent" : "text", `${name} `), state],
 				windows.length > 0 ? windows : [span("dim", " ".repeat(LEAD - 1) + withoutUsage(shown))],
 			];
 		},

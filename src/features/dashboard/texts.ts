@@ -181,15 +181,20 @@ export function poolLine(view: PoolView, width: number): Line {
 	return forms.find(fits) ?? bare;
 }
 
-/** `3 more, m shows them: 2 out of quota, 1 off`; `3 more (m): …` where that has no room. */
+/** `3 more, m shows them: 2 out of quota, 1 off`, in fewer words where that has no room, and at last without the states. */
 export function foldLine(folded: readonly ShownAccount[], now: number, room: number): Line {
 	const words = folded.map((shown) => stateWord(shown, now));
 	const counts = STATE_WORDS.flatMap((word) => {
 		const count = words.filter((each) => each === word).length;
 		return count > 0 ? [`${count} ${word}`] : [];
 	});
-	const whole = `${folded.length} more, m shows them: ${counts.join(", ")}`;
-	return [span("dim", visibleWidth(whole) <= room ? whole : `${folded.length} more (m): ${counts.join(", ")}`)];
+	const forms = [
+		`${folded.length} more, m shows them: ${counts.join(", ")}`,
+		`${folded.length} more (m): ${counts.join(", ")}`,
+		`${folded.length} more, m shows them`,
+	];
+	const bare = `${folded.length} more (m)`;
+	return [span("dim", forms.find((form) => visibleWidth(form) <= room) ?? bare)];
 }
 
 /** Where there is no account yet. */

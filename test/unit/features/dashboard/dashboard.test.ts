@@ -121,6 +121,18 @@ describe("the dashboard", () => {
 		}
 	});
 
+	it("tells long labels apart on a narrow terminal, where the state of their row leaves the room", () => {
+		open(
+			aView([
+				aShown("seat-number-006"),
+				aShown("seat-number-007"),
+				aShown("seat-number-008", { state: "cooling", readyAt: NOW + HOUR_MS, cooldowns: [aCooldown()] }),
+			]),
+		);
+		for (const label of ["seat-number-006 ready", "seat-number-007 ready"]) expect(text(30)).toContain(label);
+		expect(text(30)).toMatch(/seat-n\S*… out of quota/);
+	});
+
 	it("takes no more lines than it may, as long as that leaves one account", () => {
 		for (const width of [40, 80, 120]) {
 			for (const count of [1, 4, 12, 200]) {
@@ -399,7 +411,8 @@ describe("accounts that are of no use now", () => {
 		expect(names()).toEqual(["a", "c", "g"]);
 		expect(lines()).toContain("   5 more, m shows them: 4 out of quota, 1 off");
 		for (const width of [30, 40, 120]) {
-			expect(text(width)).toMatch(/^ {3}(\(1\/\d\) {2})?5 more/m);
+			// Whole words, however narrow.
+			expect(text(width)).toMatch(/^ {3}(\(1\/\d\) {2})?5 more(, m shows them| \(m\))(: 4 out of quota, 1 off)?$/m);
 			expect(dashboard.render(width).length).toBeLessThanOrEqual(room);
 		}
 	});

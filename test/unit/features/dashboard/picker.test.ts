@@ -135,6 +135,14 @@ describe("the picker", () => {
 		expect(rows(40)[0]).toMatch(/side +out of quota about 1h00m$/);
 	});
 
+	it("tells long labels apart on a narrow terminal, where the state of their row leaves the room", () => {
+		open(
+			aView([aShown("seat-number-006"), aShown("seat-number-007"), aShown("seat-number-008", { state: "disabled" })]),
+		);
+		const shown = rows(30).join("\n");
+		for (const label of ["seat-number-006  ready", "seat-number-007  ready"]) expect(shown).toContain(label);
+	});
+
 	it("scrolls within the lines it may take", () => {
 		open(aView(Array.from({ length: 1000 }, (_, at) => aShown(`account-${at + 1}`))));
 		for (room of [12, 20]) expect(picker.render(80).length).toBeLessThanOrEqual(room);
