@@ -151,11 +151,10 @@ function narrowTable({ width, label, reset }: NarrowWidths, known: Cells, now: n
 		height: 2,
 		heading: [],
 		row: (shown, isSelected) => {
-			const windows = (known.get(shown) ?? []).flatMap(({ name, left, resetsIn, tone }, at) => [
-				span("dim", " ".repeat(at === 0 ? LEAD - 1 : GAP)),
-				span(tone, `${shortName(name)}${left.padStart(PERCENT)}`),
-				span("dim", reset > 0 ? `  ${resetsIn.padStart(reset)}` : ""),
-			]);
+			const windows = fitting(known.get(shown) ?? [], reset, width).flatMap((cell, at) => {
+				const { figure, rest } = narrowCell(cell, reset);
+				return [span("dim", " ".repeat(at === 0 ? LEAD - 1 : GAP)), span(cell.tone, figure), span("dim", rest)];
+			});
 			const state = stateCell(shown, now, true);
 			const name = nameCell(shown.account.label, label, width - LEAD - 1 - visibleWidth(state.text));
 			return [
@@ -166,13 +165,40 @@ function narrowTable({ width, label, reset }: NarrowWidths, known: Cells, now: n
 	};
 }
 
+/** What stands in a narrow row of a window, and how long until its reset where there is room for that. */
+function narrowCell({ name, left, resetsIn }: WindowCell, reset: number) {
+	return {
+		figure: `${shortName(name)}${left.padStart(PERCENT)}`,
+		rest: reset > 0 ? `  ${resetsIn.padStart(reset)}` : "",
+	};
+}
+
+/** The windows that a narrow row has room for: a figure that is cut says something else. The roomiest go first. */
+function fitting(cells: readonly WindowCell[], reset: number, width: number): readonly WindowCell[] {
+	const columns = cells.reduce(
+		(sum, cell) => {
+			const { figure, rest } = narrowCell(cell, reset);
+			return sum + GAP + figure.length + rest.length;
+		},
+		LEAD - 1 - GAP,
+	);
+	if (columns <= width || cells.length < 2) return cells;
+	const most = Math.max(...cells.map(({ leftPercent }) => leftPercent));
+	const roomiest = cells.findLast(({ leftPercent }) => leftPercent === most);
+	return fitting(
+		cells.filter((cell) => cell !== roomiest),
+		reset,
+		width,
+	);
+}
+
 function withoutUsage({ account, state }: ShownAccount): string {
 	const { needsLogin } = account;
 	return state === "needs-login" && needsLogin ? whySignedOut(account, needsLogin.reason) : "usage unknown";
 }
 
 function shortName(name: string): string {
-	return name === "7d" ? "wk" : name;
+	return name === "7d" ? "wk" : windowLabel(name);
 }
 
 function planOf({ account, usage }: ShownAccount): string {

@@ -133,6 +133,18 @@ describe("the dashboard", () => {
 		expect(text(30)).toMatch(/seat-n\S*… out of quota/);
 	});
 
+	it("cuts no figure on a narrow terminal: the window with the most left gives way", () => {
+		const budget = { usedPercent: 40, windowMinutes: 43_200, resetsAt: NOW + HOUR_MS, isReached: false };
+		const windows = [
+			{ usedPercent: 0, windowMinutes: 300 },
+			{ usedPercent: 10, windowMinutes: 10_080 },
+		];
+		const shown = aShown("work", { usage: aSnapshot({ windows, budgets: [budget] }) });
+		open(aView([shown, aShown("side")]));
+		expect(lines(40).join("\n")).toMatch(/5h 100% +wk {2}90% +month {2}60%$/m);
+		expect(lines(30).join("\n")).toMatch(/^. {2}wk {2}90% +month {2}60%$/m);
+	});
+
 	it("takes no more lines than it may, as long as that leaves one account", () => {
 		for (const width of [40, 80, 120]) {
 			for (const count of [1, 4, 12, 200]) {
