@@ -181,7 +181,7 @@ export function poolLine(view: PoolView, width: number): Line {
 	return forms.find(fits) ?? bare;
 }
 
-/** `3 more, m shows them: 2 out of quota, 1 off`, in fewer words where that has no room, and at last without the states. */
+/** `3 more, m shows them: 2 out of quota, 1 off`, in fewer words where that has no room. */
 export function foldLine(folded: readonly ShownAccount[], now: number, room: number): Line {
 	const words = folded.map((shown) => stateWord(shown, now));
 	const counts = STATE_WORDS.flatMap((word) => {
