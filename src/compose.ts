@@ -12,7 +12,9 @@ import { createDefectNews, tellDefect } from "./core/defect-reports.ts";
 import type { EventType, PoolEvent } from "./core/events.ts";
 import { createForecastSource } from "./core/forecast-source.ts";
 import { createHandout } from "./core/handout.ts";
+import { createLateLedger } from "./core/late-ledger.ts";
 import { createLateResets } from "./core/late-resets.ts";
+import type { Ledger } from "./core/ledger.ts";
 import { createMembership } from "./core/membership.ts";
 import { createPiLoginSync } from "./core/pi-login-sync.ts";
 import { createPool, type Pool } from "./core/pool.ts";
@@ -51,7 +53,7 @@ import { createOAuthClient, DEFAULT_ISSUER } from "./platform/openai-oauth.ts";
 import { openPiAuth } from "./platform/pi-auth.ts";
 import { createProcesses } from "./platform/processes.ts";
 import { readRefusal } from "./platform/read-body.ts";
-import { createSessionFolders } from "./platform/session-folders.ts";
+import { createSessionFolders, repositoryOf } from "./platform/session-folders.ts";
 import { openSettings, savedCodexModelIn } from "./platform/settings-store.ts";
 import { openStateStore } from "./platform/state-store.ts";
 import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
@@ -72,6 +74,7 @@ export function compose(pi: ExtensionAPI): void {
 		state: place.state,
 		log: join(directory, "codex-events.jsonl"),
 		history: join(directory, "codex-history.jsonl"),
+		ledger: join(directory, "codex-ledger.jsonl"),
 		settings: join(directory, "settings.json"),
 		"pi's login": join(directory, "auth.json"),
 	};
@@ -251,6 +254,21 @@ export function compose(pi: ExtensionAPI): void {
 		hasReader = ctx.hasUI;
 	});
 	pi.on("session_shutdown", async () => (await notices?.catch(() => undefined))?.end());
+	const loadLedger = once(async () => {
+		const { openLedgerStore } = await import("./platform/ledger-store.ts");
+		const onFailure = (error: unknown) => tellDefect(error, "ledger", pool.emit);
+		return openLedgerStore({ path: paths.ledger, now: clock.now, projectOf: repositoryOf, onFailure });
+	});
+	const ledger = createLateLedger({
+		isOn: () => settings.read().ledger,
+		folderOf: folders.folderOf,
+		load: loadLedger,
+		onFailure: (error) => tellDefect(error, "ledger", pool.emit),
+		now: clock.now,
+	});
+	pool.subscribe((event) => {
+		if (event.type === "rotated") ledger.record({ kind: "rotated", account: event.from.id, asked: event.asked });
+	});
 	const isNews = createDefectNews(clock.now);
 	pool.subscribe((event) => {
 		if (event.type === "defect") {
@@ -293,6 +311,15 @@ export function compose(pi: ExtensionAPI): void {
 		if (total > 0) pool.emit({ type: "backups-deleted", total });
 		return total;
 	};
+	const readableLedger = async (): Promise<Ledger> => {
+		const store = await loadLedger();
+		// What waits to be counted belongs there, too.
+		const read = async () => {
+			await ledger.flush();
+			return store.read();
+		};
+		return { ...store, read };
+	};
 	const loadCommands = once(async () => {
 		const { createCommands } = await import("./features/index.ts");
 		const { openHealth } = await import("./features/verify/disk.ts");
@@ -301,6 +328,7 @@ export function compose(pi: ExtensionAPI): void {
 			affinity,
 			eventLog,
 			followLog: (listener) => followFiles([paths.log], listener),
+			ledger: await readableLedger(),
 			membership,
 			credentials,
 			usage,
@@ -387,6 +415,7 @@ export function compose(pi: ExtensionAPI): void {
 			settings: settings.read,
 			modelNamed,
 			recheckCooling: () => void usage.recheckCooling(),
+			record: ledger.record,
 			beyond,
 			clock,
 			pause,
@@ -432,8 +461,7 @@ export function compose(pi: ExtensionAPI): void {
 		isOnPlanLogin: (model) => isOnPlanLogin(model, piAuth.hasPlanLogin),
 		beginTurn: beyond.beginTurn,
 		settings: settings.read,
-		eventLog,
-		history,
+		writers: [pool, eventLog, history, ledger],
 		clock,
 		earlyWarnings,
 		reminder: issuerHost === undefined ? undefined : unusualIssuer(issuerHost),

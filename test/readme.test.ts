@@ -12,6 +12,7 @@ import {
 	redeemSchema,
 	showSchema,
 	statusSchema,
+	usageSchema,
 	verifySchema,
 	whySchema,
 } from "../src/pi/json-schemas.ts";
@@ -166,6 +167,7 @@ describe("the manual", () => {
 		["status", statusSchema],
 		["why", whySchema],
 		["log", logSchema],
+		["usage", usageSchema],
 		["chain", chainSchema],
 		["verify", verifySchema],
 		["redeem", redeemSchema],

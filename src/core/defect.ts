@@ -12,6 +12,7 @@ export type DefectPlace =
 	| "redemption"
 	| "quota history"
 	| "forecast"
+	| "ledger"
 	| "command"
 	| "footer"
 	| "session"

@@ -21,7 +21,7 @@ import {
 	waited,
 } from "./request-progress.ts";
 import { createRotationReporter, type RotationReporter } from "./rotation-reporter.ts";
-import { reasonIn, type ServeDeps, type StreamRequest, serve } from "./serve.ts";
+import { reasonIn, type ServeDeps, type Served, type StreamRequest, serve } from "./serve.ts";
 import { signedOutInARow, switchedOffMeanwhile, unexpected } from "./turn-texts.ts";
 
 /** Where the one outer stream's events go. */
@@ -168,10 +168,18 @@ async function attempt(step: Try, plan: Plan, progress: Progress, run: Run): Pro
 		sink.push(event);
 	};
 	const served = await serve(account, request, step.others, push, deps, on);
+	if (isRefusal(served)) {
+		deps.record?.({ kind: "refused", account: account.id, asked: run.asked, tookMs: clock.now() - began });
+	}
 	// Two accounts have refused the same: the request may be at fault, so neither rests, but a third is tried first.
 	const isAlike = served.kind === "finished" && isProbing(progress) && served.failure?.remedy === "try-elsewhere-once";
 	if (isAlike) pool.doubt([...progress.suspects.map((suspect) => suspect.account.id), account.id]);
 	return tried(progress, step, served);
+}
+
+/** Has the account refused the request? Of one that broke off after its first output the answer is counted. */
+function isRefusal(served: Served): boolean {
+	return served.kind === "refused" || (served.kind === "finished" && served.failure !== undefined);
 }
 
 /** Another account has served what these refused: the fault is theirs. */

@@ -1,4 +1,4 @@
-import type { Api, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
+import type { Api, AssistantMessageEvent, Context, Model, Usage } from "@mariozechner/pi-ai";
 import { raceAbort } from "./abort.ts";
 import { type Account, printable } from "./account.ts";
 import type { Affinity } from "./affinity.ts";
@@ -18,6 +18,7 @@ import { type Delivery, deliver } from "./delivery.ts";
 import type { Remedy } from "./failure-rules.ts";
 import { ABORTED, brokenOffAt, type ErrorEvent, finalError, withWords } from "./final-events.ts";
 import type { AccountId } from "./ids.ts";
+import type { RecordEntry } from "./ledger.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock } from "./ports.ts";
 import { hideTokens } from "./privacy.ts";
@@ -99,6 +100,8 @@ export interface ServeDeps {
 	readonly settings: () => Settings;
 	/** pi's Codex model of this id; undefined where pi knows none. */
 	readonly modelNamed: (id: string) => Model<Api> | undefined;
+	/** Counts answers and refusals. */
+	readonly record?: RecordEntry;
 	readonly clock: Clock;
 	/** Resolves after `ms`, rejects with the abort reason. Keeps the process alive meanwhile. */
 	readonly pause: (ms: number, signal: AbortSignal | undefined) => Promise<void>;
@@ -241,6 +244,11 @@ async function tryOnce(
 	);
 	// The answer keeps pi alive, not this timer.
 	atWork.unref();
+	const end = (event: AssistantMessageEvent, hasOutput: boolean) => {
+		push(event);
+		const usage = hasOutput ? usageIn(event) : undefined;
+		if (usage) deps.record?.({ kind: "answered", account: account.id, asked: { modelId: model.id, sessionId }, usage });
+	};
 	let hasBegun = false;
 	const forward = (event: AssistantMessageEvent) => {
 		// What is held back until then may still be a refusal.
@@ -259,14 +267,14 @@ async function tryOnce(
 			const hasMoved = affinity.served(sessionId, account.id);
 			// What the headers of the reserve model tell of the included quota cannot be relied on: it is asked for.
 			pool.served(account.id, hasMoved, tried.hasUsageHeaders() && !reserveModel, reserveModel !== undefined);
-			push(delivery.final);
+			end(delivery.final, true);
 			return { kind: "finished", failure: undefined };
 		}
 		const isAborted = signal?.aborted === true || delivery.final?.reason === "aborted";
 		const final = delivery.final ?? thrownEarly(delivery, tried, request, deps);
 		if (isAborted || !final) {
 			delivery.forwardHeld();
-			push(endOf(delivery, isAborted, request, deps));
+			end(endOf(delivery, isAborted, request, deps), delivery.isCommitted);
 			return { kind: "finished", failure: undefined };
 		}
 		const message = final.error.errorMessage ?? "";
@@ -286,13 +294,19 @@ async function tryOnce(
 		if (failure.kind === "other" && !delivery.isCommitted && !deps.isRepeatedByHost(surfaced)) {
 			pool.noteUnknown(account.id, reasonIn(surfaced));
 		}
-		push(withWords(final, text));
+		end(withWords(final, text), delivery.isCommitted);
 		return { kind: "finished", failure: delivery.isCommitted ? undefined : failure };
 	} finally {
 		clearInterval(atWork);
 		claim.release();
 		tried.release();
 	}
+}
+
+/** What the final message of an answer says that it took. */
+function usageIn(event: AssistantMessageEvent): Usage | undefined {
+	if (event.type === "done") return event.message.usage;
+	return event.type === "error" ? event.error.usage : undefined;
 }
 
 /** Is this failure surfaced, although nothing was shown yet? */

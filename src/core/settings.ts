@@ -127,6 +127,8 @@ export interface Settings {
 	readonly notifications: boolean;
 	/** Hide e-mails on every screen. */
 	readonly maskEmails: boolean;
+	/** Count what each account is used for. */
+	readonly ledger: boolean;
 }
 
 /** The settings of a person who has set none. */
@@ -155,6 +157,7 @@ export const DEFAULT_SETTINGS: Settings = {
 	notify: { to: "off", terminal: "auto", command: [], quiet: undefined, warnAt: [25, 10, 5], aheadMs: 3 * 3_600_000 },
 	notifications: true,
 	maskEmails: false,
+	ledger: true,
 };
 
 /** A preference as stored in `settings.json`. */

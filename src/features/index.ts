@@ -2,6 +2,7 @@ import type { Api, Model } from "@mariozechner/pi-ai";
 import type { Affinity } from "../core/affinity.ts";
 import type { Beyond } from "../core/beyond.ts";
 import type { Credentials } from "../core/credentials.ts";
+import type { Ledger } from "../core/ledger.ts";
 import type { Membership } from "../core/membership.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
@@ -43,6 +44,7 @@ import { createAdd } from "./sign-in/add.ts";
 import { createLogin } from "./sign-in/login.ts";
 import type { SignInWays } from "./sign-in/ports.ts";
 import { createOff, createOn } from "./toggle/command.ts";
+import { createUsage } from "./usage/command.ts";
 import { createVerify } from "./verify/command.ts";
 import type { HealthCheck } from "./verify/disk.ts";
 
@@ -53,6 +55,7 @@ export interface CommandPorts {
 	readonly eventLog: EventLog;
 	/** Has `listener` called after the event log was written, until the function that it gives is called. */
 	readonly followLog: (listener: () => void) => () => void;
+	readonly ledger: Ledger;
 	readonly membership: Membership;
 	readonly credentials: Credentials;
 	readonly usage: UsageMonitor;
@@ -125,6 +128,7 @@ export function createCommands(given: CommandPorts): CommandList {
 			createChain(ports),
 			createWhy(ports),
 			createLog(ports),
+			createUsage(ports),
 			createRedeem(ports),
 			createReset(ports),
 			createVerify(ports),

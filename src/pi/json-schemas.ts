@@ -382,6 +382,50 @@ export const noticeSchema = z.strictObject({
 /** The document of a notice. */
 export type NoticeDocument = z.output<typeof noticeSchema>;
 
+const amounts = {
+	/** Answers, also those that broke off. */
+	requests: z.number(),
+	/** Tokens of the input that no cache had, and those that a cache had. */
+	input: z.number(),
+	cached: z.number(),
+	output: z.number(),
+	/** What the API would charge, US dollars. */
+	cost: z.number(),
+	/** How often a session left the account because it could not go on there. */
+	rotations: z.number(),
+	refusals: z.number(),
+	/** Time until those refusals were known. */
+	refusedMs: z.number(),
+};
+
+/** `usage --json`. Names accounts by their ids alone, and projects by their folders. */
+export const usageSchema = z.strictObject({
+	version: z.literal(1),
+	/** False while the person has nothing counted. */
+	counting: z.boolean(),
+	period: z.enum(["today", "week", "month", "all"]),
+	by: z.enum(["account", "project", "model", "day"]),
+	/** The first and the last day, on the local calendar; the first is null for all that is kept. */
+	from: z.iso.date().nullable(),
+	to: z.iso.date(),
+	/** The most tokens first; days, the newest first. */
+	rows: z.array(
+		z.strictObject({
+			/** An id, a folder, a model, a day, or a month; null for what is kept of several together. */
+			key: z.string().nullable(),
+			...amounts,
+			/** Tokens in each of the steps. */
+			course: z.array(z.number()),
+		}),
+	),
+	total: z.strictObject(amounts),
+	/** Days on the local calendar, or months as `2026-11`; for a day those of the week up to it. */
+	steps: z.array(z.string()),
+});
+
+/** The document of `usage --json`. */
+export type UsageDocument = z.output<typeof usageSchema>;
+
 /** The document of `cap --json`. */
 export type CapDocument = z.output<typeof capSchema>;
 

@@ -7,7 +7,7 @@ import type { PoolEvent } from "../core/events.ts";
 import type { AccountId, SessionId } from "../core/ids.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
-import type { Clock, EventLog, QuotaHistory } from "../core/ports.ts";
+import type { Clock } from "../core/ports.ts";
 import { hideEmails } from "../core/privacy.ts";
 import type { Settings } from "../core/settings.ts";
 import type { UsageMonitor } from "../core/usage-monitor.ts";
@@ -46,8 +46,8 @@ interface Deps {
 	readonly settings: () => Settings;
 	/** Tells what became of a sign-in by pi's own `/login`. */
 	readonly logins?: { follow(tell: (text: string) => void): void };
-	readonly eventLog: EventLog;
-	readonly history: Pick<QuotaHistory, "flush">;
+	/** What has something to write when a session ends. */
+	readonly writers: readonly { flush(): Promise<void> }[];
 	readonly clock: Clock;
 	/** What went wrong before a session could show it; each once. */
 	readonly earlyWarnings: string[];
@@ -63,7 +63,7 @@ const LAST_WRITE_MS = 5000;
 export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, takeStray, welcome, noticeOf, isOnPlanLogin } =
 		deps;
-	const { settings, eventLog, history, clock, earlyWarnings, reminder, logins, beginTurn, folders, poolModel } = deps;
+	const { settings, writers, clock, earlyWarnings, reminder, logins, beginTurn, folders, poolModel } = deps;
 	let current: ExtensionContext | undefined;
 	/** The account that serves the session now, and is not remembered in it yet. */
 	let unremembered: AccountId | undefined;
@@ -248,7 +248,7 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 		];
 		for (const step of steps) guarded(step, "session", pool.emit);
 		await within(credentials.idle(), LAST_EXCHANGE_MS, () => undefined);
-		await within(Promise.all([pool.flush(), eventLog.flush(), history.flush()]), LAST_WRITE_MS, () => undefined);
+		await within(Promise.all(writers.map((each) => each.flush())), LAST_WRITE_MS, () => undefined);
 		current = undefined;
 		knownLost.clear();
 	});

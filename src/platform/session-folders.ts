@@ -16,6 +16,8 @@ export interface SessionFolders extends SetFinder {
 	begin(sessionId: SessionId, cwd: string): void;
 	/** The session of this instance is over. */
 	end(): void;
+	/** The folder of a session; of one that is not known, that of this instance's own. */
+	folderOf(sessionId: SessionId | undefined): string | undefined;
 }
 
 interface Deps {
@@ -80,6 +82,10 @@ export function createSessionFolders({ sets, processFolder, registry = sharedReg
 		end: () => {
 			if (own !== undefined) registry.delete(own);
 			own = undefined;
+		},
+		folderOf: (sessionId) => {
+			const folder = registry.get(sessionId) ?? registry.get(own);
+			return typeof folder === "string" ? folder : undefined;
 		},
 		setFor: (sessionId) => {
 			const stored = sets();
@@ -149,6 +155,12 @@ function ancestorsOf(folder: string): string[] {
 export function projectOf(cwd: string): string {
 	const around = ancestorsOf(realFolder(cwd));
 	return around.find((folder) => kindOf(join(folder, ".git")) !== undefined) ?? realFolder(cwd);
+}
+
+/** The project that work in `cwd` is for: as {@link projectOf}, one for a repository and its linked worktrees. */
+export function repositoryOf(cwd: string): string {
+	const project = projectOf(cwd);
+	return mainCheckoutOf(project) ?? project;
 }
 
 /** A file that leads to a repository is shorter than this. */

@@ -129,6 +129,7 @@ export const GENERAL_PREFERENCES: readonly Preference<Settings>[] = [
 	preference("enabled", "off: pi behaves as without pi-multicodex", flag()),
 	preference("notifications", "one line in the chat when the account changes", flag()),
 	preference("maskEmails", "hide e-mails on the screen", flag()),
+	preference("ledger", "count requests and tokens by day, for usage", flag()),
 ];
 
 /** A program and its arguments, as they are stored. */

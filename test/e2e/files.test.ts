@@ -183,6 +183,7 @@ it("makes new files that only their owner may read, even under the widest mask",
 		"codex-accounts.json",
 		`codex-accounts.json.bak-N-${bench.id("a")}`,
 		"codex-events.jsonl",
+		"codex-ledger.jsonl",
 		"codex-state.json",
 	]);
 	expect(ours.map((name) => modeOf(bench.dir.path(name)))).toEqual(ours.map(() => 0o600));

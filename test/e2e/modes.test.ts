@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
-import { logSchema, showSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
+import { logSchema, showSchema, usageSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
 import { COMMANDS } from "../support/commands.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { hostNames } from "../support/hosts.ts";
@@ -64,10 +64,10 @@ describe.each(coreOf(hostNames, isAtAnEnd))("a pipe behind pi -p show --json, on
 });
 
 /** Every document that `--json` prints. */
-const DOCUMENTS = { show: showSchema, why: whySchema, log: logSchema, verify: verifySchema };
+const DOCUMENTS = { show: showSchema, why: whySchema, log: logSchema, usage: usageSchema, verify: verifySchema };
 
 describe("every document", () => {
-	/** What the four documents say, each by its schema, and how pi ended. */
+	/** What the five documents say, each by its schema, and how pi ended. */
 	async function documentsOf(bench: Bench) {
 		const exits: string[] = [];
 		for (const [name, schema] of Object.entries(DOCUMENTS)) {
@@ -85,29 +85,30 @@ describe("every document", () => {
 			"codex-state.json",
 			"codex-events.jsonl",
 			"codex-history.jsonl",
+			"codex-ledger.jsonl",
 			"settings.json",
 			"auth.json",
 		]) {
 			bench.dir.write(name, '{ "this is": no JSON');
 		}
-		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 1"]);
+		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "usage 0", "verify 1"]);
 	});
 
 	wide("is complete where no account is signed in", async () => {
 		const bench = await createBench({ accounts: [], usage });
-		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 0"]);
+		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "usage 0", "verify 0"]);
 	});
 
 	wide("is complete where every account is used up", async () => {
 		const bench = await createBench({ usage });
 		for (const { name } of bench.codex.accounts) bench.codex.account(name).always(answers.usageLimit({}));
 		expect((await bench.print("say hi")).code).toBe(1);
-		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 0"]);
+		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "usage 0", "verify 0"]);
 	});
 
 	wide("is whole with a thousand accounts", async () => {
 		const bench = await createBench({ accounts: Array.from({ length: 1000 }, (_, at) => `account-${at}`), usage });
-		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "verify 0"]);
+		expect(await documentsOf(bench)).toEqual(["show 0", "why 0", "log 0", "usage 0", "verify 0"]);
 	});
 });
 
@@ -129,6 +130,7 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	notify: ["notify", "notify to=terminal", "notify test"],
 	chain: ["chain", "chain --json", "chain clear"],
 	why: ["why", "why --json"],
+	usage: ["usage", "usage month --by model --json"],
 	log: ["log", "log --json"],
 	redeem: ["redeem", "redeem --json"],
 	reset: ["reset quota", "reset pin", "reset", "reset backups --yes"],

@@ -6,6 +6,7 @@ import {
 	onlySchema,
 	redeemSchema,
 	showSchema,
+	usageSchema,
 	verifySchema,
 	whySchema,
 } from "../../src/pi/json-schemas.ts";
@@ -149,6 +150,11 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 	log: [
 		{ line: "log 50", says: /: started, / },
 		{ line: "log --json", says: /^\{/, schema: logSchema },
+	],
+	usage: [
+		{ line: "usage", says: /^Usage in the last 7 days, by account: / },
+		{ line: "usage today --by project --json", says: /^\{/, schema: usageSchema },
+		{ line: "usage --forget", asks: confirm(/^Nothing was deleted\.$/), says: /^Deleted what was counted\.$/ },
 	],
 	remove: [
 		{ line: "remove b", asks: confirm(/^Nothing was removed\.$/), says: /^Codex: removed b\./ },

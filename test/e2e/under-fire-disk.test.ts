@@ -164,8 +164,8 @@ function usedToken(bench: Bench): string | undefined {
 
 /** Our files and pi's login as they are. */
 function contentsOf(bench: Bench): Record<string, string | undefined> {
-	// Of the log, which may lose lines and only those, nothing but its name could be made.
-	const names = readdirSync(bench.dir.dir).filter((name) => /^(codex-(?!events)|auth\.json)/.test(name));
+	// Of those that may lose lines and only those, nothing but the name could be made.
+	const names = readdirSync(bench.dir.dir).filter((name) => /^(codex-(?!events|history|ledger)|auth\.json)/.test(name));
 	return Object.fromEntries(
 		names.filter((name) => existsSync(bench.dir.path(name))).map((name) => [name, bench.dir.read(name)]),
 	);

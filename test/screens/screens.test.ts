@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { dayOf } from "../../src/core/ledger.ts";
 import { openers } from "../e2e/sign-in-support.ts";
 import type { Bench } from "../e2e/support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
@@ -85,6 +86,33 @@ async function furnish({ dir, id }: Bench): Promise<void> {
 		{ at: at(HOUR_MS), ...moved, from: id("acc-02"), account: id("acc-01") },
 	];
 	dir.write("codex-events.jsonl", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+	writeLedger(dir, [{ account: id("acc-01"), agoDays: 0, requests: 41, cost: 3.2 }]);
+}
+
+/** What was counted: a row a day of an account, with as many tokens as its requests suggest. */
+function writeLedger(
+	dir: Bench["dir"],
+	rows: readonly {
+		readonly account: string;
+		readonly agoDays: number;
+		readonly requests: number;
+		readonly cost: number;
+		readonly project?: string;
+		readonly refusals?: number;
+	}[],
+): void {
+	const lines = rows.map(({ agoDays, requests, ...row }) => ({
+		period: dayOf(NOW - agoDays * 24 * HOUR_MS),
+		project: "/home/me/web",
+		model: "gpt-5.5",
+		requests,
+		input: requests * 7570,
+		cached: requests * 51_300,
+		output: requests * 830,
+		...row,
+		...(row.refusals !== undefined && { rotations: row.refusals, refusedMs: row.refusals * 920 }),
+	}));
+	dir.write("codex-ledger.jsonl", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
 }
 
 /**
@@ -535,6 +563,59 @@ describe("reset credits", () => {
 		await terminal.waitForText(/Nothing\s+was\s+redeemed/, PATIENCE_MS);
 		await terminal.submit("/multicodex redeem work");
 		await storeOnce("credits-question", /█ {2}Keep the credit[\s\S]*esc cancel/);
+	});
+});
+
+/** A month of two accounts in two projects, one of which is refused now and then, and one that has left. */
+const USED: SceneOptions["furnish"] = async ({ dir, id }) => {
+	const days = Array.from({ length: 40 }, (_, agoDays) => agoDays);
+	writeLedger(dir, [
+		...days.map((agoDays) => ({
+			account: id("work"),
+			agoDays,
+			requests: [31, 8, 0, 44, 52, 17, 25][agoDays % 7] ?? 0,
+			cost: 0.9,
+			refusals: agoDays % 3,
+		})),
+		...days.slice(2, 9).map((agoDays) => ({
+			account: id("personal"),
+			agoDays,
+			requests: 3 + agoDays,
+			cost: 0.004,
+			project: "/home/me/a-folder-with-a-long-name",
+		})),
+		{ account: "3f9c0a7be21d", agoDays: 5, requests: 2, cost: 0, project: "/srv/web" },
+	]);
+};
+
+describe("what was used", () => {
+	it("is as stored at every width, of the week, and of the month by project", async () => {
+		const { terminal } = await sceneAfter("/multicodex usage", /total[\s\S]*esc close/, {
+			columns: 120,
+			furnish: USED,
+		});
+		await storeWidths("usage", terminal);
+		await terminal.type("m");
+		await terminal.waitForText("last 30 days, by account", PATIENCE_MS);
+		await terminal.type("b");
+		await terminal.waitForText("last 30 days, by project", PATIENCE_MS);
+		await storeWidths("usage-projects", terminal);
+	});
+
+	wide("is as stored at every width where nothing was counted, by day, and before it is deleted", async () => {
+		const { terminal } = await sceneAfter("/multicodex usage", /Nothing was used[\s\S]*esc close/, { columns: 120 });
+		await storeWidths("usage-of-none", terminal);
+		await terminal.press("escape");
+		await terminal.waitForScreen((screen) => !screen.includes("esc close"), PATIENCE_MS);
+		await terminal.submit("/multicodex usage --forget");
+		await terminal.waitForText("Keep it", PATIENCE_MS);
+		await storeWidths("usage-forget", terminal);
+	});
+
+	wide("is as stored at every width by month, where more than fits is scrolled", async () => {
+		const options = { columns: 120, rows: 16, furnish: USED };
+		const { terminal } = await sceneAfter("/multicodex usage month --by day", /more, ↑↓[\s\S]*esc close/, options);
+		await storeWidths("usage-days", terminal);
 	});
 });
 

@@ -3,6 +3,7 @@ import type { Account, Credential } from "../../src/core/account.ts";
 import type { ToolName } from "../../src/core/account-source.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
 import type { Forecast } from "../../src/core/forecast.ts";
+import type { LedgerRow } from "../../src/core/ledger.ts";
 import { createMembership } from "../../src/core/membership.ts";
 import type { Redemption, SettingEdit, SettingsStore } from "../../src/core/ports.ts";
 import type { ResetCredit } from "../../src/core/reset-credits.ts";
@@ -82,6 +83,9 @@ export interface CommandHarness {
 	/** How often the log was read, and who hears of what is written to it. */
 	logReads: number;
 	readonly logListeners: Set<() => void>;
+	/** What the ledger holds; undefined where there is none. And who hears of what is written to it. */
+	ledger: readonly LedgerRow[] | undefined;
+	readonly ledgerListeners: Set<() => void>;
 	/** What asking for usage that has outlived its time comes to. */
 	refreshStale: () => Promise<void>;
 	/** Preferences that were stored, write by write. */
@@ -220,6 +224,18 @@ export function createCommandHarness(
 			cli.logListeners.add(listener);
 			return () => cli.logListeners.delete(listener);
 		},
+		ledger: {
+			read: async () => cli.ledger ?? [],
+			forget: async () => {
+				const isThere = cli.ledger !== undefined;
+				cli.ledger = undefined;
+				return isThere;
+			},
+			follow: (listener) => {
+				cli.ledgerListeners.add(listener);
+				return () => cli.ledgerListeners.delete(listener);
+			},
+		},
 		membership,
 		credentials: harness.deps.credentials,
 		usage: {
@@ -349,6 +365,8 @@ export function createCommandHarness(
 		forecast: undefined,
 		logReads: 0,
 		logListeners: new Set(),
+		ledger: undefined,
+		ledgerListeners: new Set(),
 		refreshStale: async () => undefined,
 		stored: [],
 		edited: [],

@@ -8,6 +8,8 @@ import { type Account, printable } from "../../src/core/account.ts";
 import { DECISION_KINDS } from "../../src/core/decision.ts";
 import type { PoolEvent } from "../../src/core/events.ts";
 import type { Rung } from "../../src/core/ladder.ts";
+import { NOTHING } from "../../src/core/ledger.ts";
+import { GROUPINGS, type Grouping, PERIODS, type Period, type Report, reportOf } from "../../src/core/ledger-report.ts";
 import type { PoolView } from "../../src/core/pool-view.ts";
 import { redeemable } from "../../src/core/reset-credits.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
@@ -49,6 +51,8 @@ import {
 	severalNeedLogin,
 	signInAgainTitle,
 } from "../../src/features/sign-in/texts.ts";
+import { createUsagePanel } from "../../src/features/usage/panel.ts";
+import { usageAsText } from "../../src/features/usage/view.ts";
 import { verifiedAsText } from "../../src/features/verify/view.ts";
 import type { ShownLink } from "../../src/pi/chain-links.ts";
 import { badLabel, type NextRequest, whatNow } from "../../src/ui-kit/account-texts.ts";
@@ -166,6 +170,7 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 			cursor: createListCursor(view.active),
 			isAsking: () => false,
 			moves: () => [{ at: NOW, from: from.id, to: words, reason: words, window: more, isRotation: true }],
+			usedToday: () => ({ ...NOTHING, requests: 3, cost: 1e9, input: 12_345 }),
 			lastRotation: () => ({ at: NOW - HOUR_MS, event: { type: "rotated", asked, grounds, ...moved } }),
 			room: () => room,
 			undoable: () => more,
@@ -284,6 +289,20 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		await settled();
 		return [...before, ...drawn(panel, width, ["a", pasteOf("no such model")])];
 	},
+	usage: ({ view, words, more, room }, width) => {
+		const panel = createUsagePanel({
+			...HOST,
+			look: { period: "week", by: "account" },
+			view: ({ period, by }) => ({
+				report: aReport([words, more], period, by),
+				accounts: accountsIn(view),
+				isOn: false,
+			}),
+			close: nothing,
+			room: () => room,
+		});
+		return drawn(panel, width, ["t", "b", "m", "b", KEYS.down, "a", "b", "b", KEYS.pageDown, pasteOf(words)]);
+	},
 	"footer-line": ({ view, words }, width) => footersOf(view, words, width),
 };
 
@@ -296,6 +315,26 @@ const aLink = (name: string, rest: Partial<ShownLink> = {}): ShownLink => ({
 	closure: rest.isPaid ? { kind: "quota", until: NOW + HOUR_MS } : undefined,
 	...rest,
 });
+
+/** What was used today and long ago for folders and models that may be called anything. */
+function aReport(names: readonly string[], period: Period, by: Grouping): Report {
+	const rows = ["2026-11-20", "2026-11-19", "2025-01"].flatMap((at) =>
+		names.map((name, index) => ({
+			...NOTHING,
+			period: at,
+			account: name,
+			project: `/home/${name}`,
+			model: name,
+			requests: index,
+			input: 10 ** (index * 8),
+			cost: 0.001,
+			refusals: index,
+			refusedMs: index * HOUR_MS,
+		})),
+	);
+	return reportOf(rows, period, by, NOW);
+}
+const accountsIn = ({ accounts }: PoolView) => accounts.map(({ account }) => account);
 
 const LINK = `https://auth.example.test/oauth/authorize?${"scope=openid%20profile&".repeat(12)}`;
 const withoutLinks = (line: string) => line.replaceAll(`\x1b]8;;${LINK}\x07`, "").replaceAll("\x1b]8;;\x07", "");
@@ -324,6 +363,13 @@ function toldByStore(account: Account): Account {
 /** Every text that pi or the terminal wraps; each string is one line before it is wrapped. */
 const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> = {
 	show: ({ view }, width) => [poolAsText(view, width), poolInDetail(view, width), poolAsLines(view)].join("\n"),
+	usage: ({ view, words, more }, width) =>
+		PERIODS.flatMap((period) =>
+			GROUPINGS.map((by) => {
+				const report = aReport([words, more], period, by);
+				return usageAsText({ report, accounts: accountsIn(view).map(toldByStore), isOn: true }, width);
+			}),
+		).join("\n"),
 	why: ({ view, words }, width) => {
 		const about = { isEnabled: view.isEnabled, isForeign: false, policy: "soonest-reset", model: words };
 		return whyAsText({ ...about, plan: planAt(view, words) }, width);

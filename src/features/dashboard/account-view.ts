@@ -1,6 +1,8 @@
 import { printable } from "../../core/account.ts";
+import type { Amounts } from "../../core/ledger.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import { type Fact, factLines, factsOf } from "../../ui-kit/account-details.ts";
+import { amountsText } from "../../ui-kit/amount-texts.ts";
 import { formatPast, hanging, plural } from "../../ui-kit/format.ts";
 import { type Line, span } from "../../ui-kit/panel.ts";
 import { labelIn, type Move } from "./moves.ts";
@@ -14,13 +16,15 @@ export interface AccountDetails {
 	readonly isAsking: boolean;
 	/** The newest first. */
 	readonly moves: readonly Move[];
+	/** What it was used for today; undefined for nothing. */
+	readonly today: Amounts | undefined;
 }
 
 /** Moves of one account that are listed. */
 const MOST_MOVES = 4;
 
 /** Everything that is known of one account, in lines of `width`; what is the matter with it first. */
-export function accountLines({ shown, view, isAsking, moves }: AccountDetails, width: number): Line[] {
+export function accountLines({ shown, view, isAsking, moves, today }: AccountDetails, width: number): Line[] {
 	const { now, accounts } = view;
 	const { account, sessions } = shown;
 	const labels = accounts.map((each) => each.account);
@@ -33,9 +37,10 @@ export function accountLines({ shown, view, isAsking, moves }: AccountDetails, w
 		return [index === 0 ? "last moves" : "", `${formatPast(at, now)} ${way}: ${causeOf(reason, window)}`];
 	});
 	const inUse: Fact[] = sessions > 0 ? [["in use", `by ${plural(sessions, "session")}`]] : [];
+	const used: Fact[] = today ? [["today", amountsText(today)]] : [];
 	return [
 		...notesOf(shown, view),
-		...linesOf([...inUse, ...facts, ...moved], width).map((text) => [span("text", printable(text))]),
+		...linesOf([...inUse, ...facts, ...used, ...moved], width).map((text) => [span("text", printable(text))]),
 	];
 }
 

@@ -1,12 +1,15 @@
 import type { Account } from "../../core/account.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
+import type { Ledger, LedgerRow } from "../../core/ledger.ts";
+import { usedToday } from "../../core/ledger-report.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock, EventLog } from "../../core/ports.ts";
 import type { ResetCreditList } from "../../core/reset-credit-list.ts";
 import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import type { CommandContext, Ended, Given, NoArgs, Subcommand } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
+import { followReads } from "../../pi/follow-reads.ts";
 import { modeOf, writeFailure } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
 import { baseUrlOf } from "../../pi/provider.ts";
@@ -24,6 +27,7 @@ interface Ports {
 	readonly eventLog: Pick<EventLog, "read">;
 	/** Has `listener` called after the event log was written, until the function that it gives is called. */
 	readonly followLog: (listener: () => void) => () => void;
+	readonly ledger: Pick<Ledger, "read" | "follow">;
 	readonly session: SessionView;
 	readonly clock: Clock;
 }
@@ -102,7 +106,7 @@ async function onScreen(
 	ports: Ports,
 	lastRotation: () => LastRotation | undefined,
 ): Promise<boolean> {
-	const { pool, usage, resetCredits, session, eventLog, followLog } = ports;
+	const { pool, usage, resetCredits, session, eventLog, followLog, ledger, clock } = ports;
 	const view = () => session.pool(ctx.host);
 	const { active, pinned } = view();
 	const cursor = createListCursor(active ?? pinned);
@@ -120,6 +124,8 @@ async function onScreen(
 			};
 			const looking = setInterval(() => void look(), LOOK_MS);
 			let moves: Moves | undefined;
+			let rows: readonly LedgerRow[] = [];
+			let ledgerReads: { readonly stop: () => void } | undefined;
 			let isPainted = false;
 			let isOver = false;
 			host.onClose(pool.subscribe(() => host.repaint()));
@@ -128,15 +134,20 @@ async function onScreen(
 				isClosed.abort();
 				clearInterval(looking);
 				moves?.stop();
+				ledgerReads?.stop();
 			});
 			const beginBehind = () => {
 				if (isOver) return;
 				void look();
-				moves = followMoves({
-					read: eventLog.read,
-					follow: followLog,
-					onNews: host.repaint,
-					onFailure: (error) => tellDefect(error, "command", pool.emit),
+				const onFailure = (error: unknown) => tellDefect(error, "command", pool.emit);
+				moves = followMoves({ read: eventLog.read, follow: followLog, onNews: host.repaint, onFailure });
+				ledgerReads = followReads({
+					...ledger,
+					onRead: (read) => {
+						rows = read;
+						host.repaint();
+					},
+					onFailure,
 				});
 				host.repaint();
 			};
@@ -146,6 +157,7 @@ async function onScreen(
 				cursor,
 				isAsking: usage.isAsking,
 				moves: () => moves?.list() ?? [],
+				usedToday: (id) => usedToday(rows, id, clock.now()),
 				lastRotation,
 				undoable: () => removed?.label,
 				onAction: (action, account) => {

@@ -1,6 +1,7 @@
 import { type Component, type Focusable, Input, type KeyId, matchesKey } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
+import type { Amounts } from "../../core/ledger.ts";
 import type { PoolView } from "../../core/pool-view.ts";
 import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
 import { type Highlight, type Paint, type PanelKey, WITH_PAGE_KEYS } from "../../ui-kit/panel.ts";
@@ -24,6 +25,8 @@ export interface DashboardDeps {
 	readonly lastRotation: () => LastRotation | undefined;
 	/** Moves of sessions between accounts, in any process; the newest first. */
 	readonly moves: () => readonly Move[];
+	/** What an account was used for today; undefined for nothing, and until that is known. */
+	readonly usedToday: (id: AccountId) => Amounts | undefined;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
 	/** True for a key that this person's key bindings give that meaning. */
@@ -79,6 +82,7 @@ export function createDashboard(deps: DashboardDeps): Component & Focusable {
 			isAsking: deps.isAsking,
 			lastRotation: deps.lastRotation(),
 			moves: deps.moves(),
+			usedToday: deps.usedToday,
 			undone: deps.undoable(),
 			room: deps.room(),
 			scrolled,

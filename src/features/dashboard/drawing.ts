@@ -1,6 +1,7 @@
 import { visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
+import type { Amounts } from "../../core/ledger.ts";
 import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
 import {
 	clampWidth,
@@ -49,6 +50,8 @@ export interface Scene {
 	readonly isAsking: (id?: AccountId) => boolean;
 	readonly lastRotation: LastRotation | undefined;
 	readonly moves: readonly Move[];
+	/** What an account was used for today; undefined for nothing, and until that is known. */
+	readonly usedToday: (id: AccountId) => Amounts | undefined;
 	/** The label of the account that was just removed. */
 	readonly undone: string | undefined;
 	/** Lines that the panel may take. */
@@ -183,10 +186,10 @@ function drawList(scene: Scene, selected: ShownAccount, frame: Frame, width: num
 }
 
 function drawAccount(scene: Scene, selected: ShownAccount, frame: Frame, width: number): Drawing {
-	const { view, room, scrolled, isAsking, moves } = scene;
+	const { view, room, scrolled, isAsking, moves, usedToday } = scene;
 	const { account } = selected;
 	const { rule, head, line, wrapped, hints, news } = frame;
-	const asked = { shown: selected, view, isAsking: isAsking(account.id), moves };
+	const asked = { shown: selected, view, isAsking: isAsking(account.id), moves, today: usedToday(account.id) };
 	const body = accountLines(asked, Math.max(1, width - LEAD.length)).flatMap(wrapped);
 	const place = `  (${view.accounts.indexOf(selected) + 1}/${view.accounts.length})`;
 	const title = line([span("accent", ` ${account.label}`), span("dim", place)]);

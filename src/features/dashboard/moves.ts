@@ -1,6 +1,7 @@
 import type { Account } from "../../core/account.ts";
 import type { LoggedDecision } from "../../core/decision.ts";
 import type { AccountId } from "../../core/ids.ts";
+import { followReads } from "../../pi/follow-reads.ts";
 
 /** A session that left one account for another, in any process. */
 export interface Move {
@@ -36,40 +37,19 @@ export interface MovesDeps {
 /** The log is read this far back: other decisions stand between the moves. */
 const DECISIONS = 200;
 
-/** Reads the moves, and again whenever the log was written; one reading at a time. */
+/** Reads the moves, and again whenever the log was written. */
 export function followMoves({ read, follow, onNews, onFailure }: MovesDeps): Moves {
 	let moves: readonly Move[] = [];
-	let isReading = false;
-	let isDue = false;
-	let isOver = false;
-
-	const readAll = async () => {
-		isReading = true;
-		try {
-			for (isDue = true; isDue && !isOver; ) {
-				isDue = false;
-				moves = movesIn(await read(DECISIONS));
-			}
-		} catch (error) {
-			onFailure(error);
-		} finally {
-			isReading = false;
-		}
-		if (!isOver) onNews();
-	};
-	const look = () => {
-		isDue = true;
-		if (!isReading) readAll().catch(onFailure);
-	};
-	const unfollow = follow(look);
-	look();
-	return {
-		list: () => moves,
-		stop: () => {
-			isOver = true;
-			unfollow();
+	const { stop } = followReads({
+		read: () => read(DECISIONS),
+		follow,
+		onRead: (decisions) => {
+			moves = movesIn(decisions);
+			onNews();
 		},
-	};
+		onFailure,
+	});
+	return { list: () => moves, stop };
 }
 
 function movesIn(decisions: readonly LoggedDecision[]): Move[] {

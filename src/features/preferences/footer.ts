@@ -21,7 +21,7 @@ export function createFooterPreferences(ports: Ports): Subcommand {
 		title: "What is shown (saved at each change)",
 		preferences: [
 			...preferencesOf("footer", FOOTER_PREFERENCES),
-			...generalPreferences(GENERAL_PREFERENCES, ["notifications", "maskEmails"]),
+			...generalPreferences(GENERAL_PREFERENCES, ["notifications", "maskEmails", "ledger"]),
 		],
 		preview: ports.previewFooter,
 	};

@@ -25,8 +25,9 @@ const AUTH = "auth.json";
 const SETTINGS = "settings.json";
 
 /** Files and locks that are ours, or pi's and of interest to us. Others may begin their names with `codex-`, too. */
-const OURS = /^codex-(accounts\.json|state\.json|events(\.1)?\.jsonl)(\.[\w.-]+)?$/;
-const LOCK = /^(codex-(accounts\.json|state\.json|events\.jsonl|refresh-[\w-]+)|auth\.json|settings\.json)\.lock$/;
+const OURS = /^codex-(accounts\.json|state\.json|(events(\.1)?|history|ledger)\.jsonl)(\.[\w.-]+)?$/;
+const LOCK =
+	/^(codex-(accounts\.json|state\.json|(events|history|ledger)\.jsonl|refresh-[\w-]+)|auth\.json|settings\.json)\.lock$/;
 const REFRESH_LOCK = /^codex-refresh-[\w-]+\.lock$/;
 /** What follows the name of one of our files in those of its lock and of copies. */
 const AFFIX = /\.(lock|bak-[\w-]+|corrupt-\d+|v1\.bak)$/;

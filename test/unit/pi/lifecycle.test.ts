@@ -41,13 +41,7 @@ beforeEach(() => {
 	isOnPlan = false;
 	harness.affinity.begin(undefined);
 	registerSessionHooks(pi.api, {
-		pool: {
-			...harness.pool,
-			flush: async () => {
-				onFlush();
-				order.push("flush");
-			},
-		},
+		pool: harness.pool,
 		link: {
 			...harness.deps.link,
 			sync: async () => {
@@ -107,14 +101,16 @@ beforeEach(() => {
 		isOnPlanLogin: (model) => isOnPlan && model?.provider === "openai",
 		beginTurn: () => order.push("turn"),
 		settings: () => settings,
-		history: { flush: async () => void order.push("history") },
-		eventLog: {
-			append: () => undefined,
-			read: async () => [],
-			flush: async () => {
-				order.push("log flush");
+		writers: [
+			{
+				flush: async () => {
+					onFlush();
+					order.push("flush");
+				},
 			},
-		},
+			{ flush: async () => void order.push("log flush") },
+			{ flush: async () => void order.push("history") },
+		],
 		clock: harness.clock,
 		earlyWarnings,
 	});

@@ -64,6 +64,7 @@ describe("preferences", () => {
 			notify: { to: "off", terminal: "auto", command: [], quiet: undefined, warnAt: [25, 10, 5], aheadMs: 10_800_000 },
 			notifications: true,
 			maskEmails: false,
+			ledger: true,
 		});
 	});
 
@@ -139,6 +140,7 @@ describe("preferences", () => {
 			},
 			notifications: false,
 			maskEmails: true,
+			ledger: false,
 			footer: { usage: "used", windows: "5h", meters: false, order: "usage-first" },
 			enabled: false,
 		});
@@ -174,6 +176,7 @@ describe("preferences", () => {
 			},
 			notifications: false,
 			maskEmails: true,
+			ledger: false,
 		});
 		expect(problems).toEqual([]);
 	});
@@ -254,6 +257,7 @@ describe("a bad value", () => {
 			enabled: "no",
 			notifications: 1,
 			maskEmails: "x",
+			ledger: "on",
 		});
 		const settings = open();
 		expect([settings.read(), settings.read()]).toEqual([DEFAULT_SETTINGS, DEFAULT_SETTINGS]);

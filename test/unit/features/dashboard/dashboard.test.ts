@@ -2,6 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import { type Component, visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
+import { type Amounts, NOTHING } from "../../../../src/core/ledger.ts";
 import type { PoolView } from "../../../../src/core/pool-view.ts";
 import { createDashboard } from "../../../../src/features/dashboard/dashboard.ts";
 import type { DashboardAction } from "../../../../src/features/dashboard/keys.ts";
@@ -44,6 +45,8 @@ const BOUND: Readonly<Record<PanelKey, string>> = {
 	"tui.select.cancel": CANCEL,
 };
 
+const used = new Map<string, Amounts>();
+
 function open(next: PoolView): void {
 	view = next;
 	pace = aPace();
@@ -53,6 +56,7 @@ function open(next: PoolView): void {
 		isAsking: (id) => (id === undefined ? isAsking : asked.includes(id)),
 		lastRotation: () => lastRotation,
 		moves: () => moves,
+		usedToday: (id) => used.get(id),
 		highlight: (line) => `\x1b[7m${line}\x1b[27m`,
 		paint: (tone, text) => (tone === "error" ? `\x1b[31m${text}\x1b[39m` : `\x1b[2m${text}\x1b[22m`),
 		isKey: (typed, key) => BOUND[key] === typed,
@@ -67,6 +71,7 @@ function open(next: PoolView): void {
 }
 
 beforeEach(() => {
+	used.clear();
 	room = 40;
 	isAsking = false;
 	asked = [];
@@ -337,6 +342,7 @@ describe("the keys of the dashboard", () => {
 			{ at: NOW - HOUR_MS, from: "side", to: "work", reason: "usage_limit", window: "5h", isRotation: true },
 			{ at: NOW - 25 * HOUR_MS, from: "personal", to: "gone", reason: "user", window: undefined, isRotation: false },
 		];
+		used.set("work", { ...NOTHING, requests: 12, input: 310_400, cached: 2_100_000, output: 34_000, cost: 3.2 });
 		press("d");
 		expect(lines().slice(3, -1)).toEqual([
 			"",
@@ -347,6 +353,7 @@ describe("the keys of the dashboard", () => {
 			expect.stringMatching(/^ {3}week +92% left, resets \d+ \w+ \(6d20h\)$/),
 			expect.stringMatching(/^ {3}usage +12s old$/),
 			expect.stringMatching(/^ {3}sign-in +token until/),
+			expect.stringMatching(/^ {3}today +12 requests, 310k tokens in, 2\.1M cached, 34k out, \$3\.20$/),
 			expect.stringMatching(/^ {3}last moves +\d\d:\d\d side to work: 5h limit$/),
 			"",
 			" ↑↓ move  enter use  a auto  d list  n add  s sign in  x remove  e disable",
@@ -354,6 +361,7 @@ describe("the keys of the dashboard", () => {
 		]);
 		press(DOWN);
 		expect(text()).toMatch(/personal {2}\(2\/4\)[\s\S]*personal to gone: by hand/);
+		expect(text()).not.toContain("today");
 		press("x", "d");
 		expect([actions, text()]).toEqual([["remove personal"], expect.stringMatching(/^█ {2}personal/m)]);
 	});

@@ -1,0 +1,45 @@
+/** What {@link followReads} needs. */
+interface FollowDeps<T> {
+	readonly read: () => Promise<T>;
+	/** Has `listener` called after what is read was written, until the function that it gives is called. */
+	readonly follow: (listener: () => void) => () => void;
+	readonly onRead: (read: T) => void;
+	readonly onFailure: (error: unknown) => void;
+}
+
+/** Reads what a screen shows, and again whenever it was written; one reading at a time. Ends with `stop`. */
+export function followReads<T>({ read, follow, onRead, onFailure }: FollowDeps<T>): { readonly stop: () => void } {
+	let isReading = false;
+	let isDue = false;
+	let isOver = false;
+
+	/** Only the newest is passed on. */
+	const readNewest = async (): Promise<T> => {
+		isDue = false;
+		const found = await read();
+		return isDue && !isOver ? readNewest() : found;
+	};
+	const readAll = async () => {
+		isReading = true;
+		try {
+			const found = await readNewest();
+			if (!isOver) onRead(found);
+		} catch (error) {
+			onFailure(error);
+		} finally {
+			isReading = false;
+		}
+	};
+	const look = () => {
+		isDue = true;
+		if (!isReading) void readAll();
+	};
+	const unfollow = follow(look);
+	look();
+	return {
+		stop: () => {
+			isOver = true;
+			unfollow();
+		},
+	};
+}
