@@ -7,6 +7,7 @@ import {
 	wrapTextWithAnsi,
 } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
+import { stepOf } from "../../ui-kit/list-cursor.ts";
 import { CURSOR_SIGN, clampWidth, type Highlight, type Paint, type PanelKey, wrapParts } from "../../ui-kit/panel.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";
 
@@ -57,12 +58,13 @@ const FREE_COLUMNS = 2;
 /** Keys, as pi's list names them. It cuts them where they do not fit. */
 const HINTS = ["Enter/Space to change", "Esc to close"];
 
-/** Letters that move, as the arrows that pi's list knows. */
-const LETTER_ARROWS: ReadonlyMap<string, string> = new Map([
-	["j", "\x1b[B"],
-	["k", "\x1b[A"],
+/** The arrows that pi's list knows. */
+const [UP, DOWN] = ["\x1b[A", "\x1b[B"];
+const LETTER_STEPS: ReadonlyMap<string, number> = new Map([
+	["j", 1],
+	["k", -1],
 ]);
-const arrowOf = (typed: string) => LETTER_ARROWS.get(textIn(typed) ?? "");
+const letterStep = (typed: string) => LETTER_STEPS.get(textIn(typed) ?? "");
 
 /** The panel of a group of preferences, in place of the editor: every change is saved at once, one after the other. */
 export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
@@ -113,16 +115,31 @@ export function createPreferencesPanel(deps: PreferencesPanelDeps): Component {
 	const cursor = `${CURSOR_SIGN} `;
 	const list = new SettingsList(items, Math.min(items.length, height), { ...theme, hint, cursor }, onChange, close);
 
+	/** pi's list does not tell which row it has highlighted, and knows single steps only. */
+	let place = 0;
+	const move = (step: number, key = step < 0 ? UP : DOWN) => {
+		// A person's own key bindings may have no arrows.
+		if (!deps.isKey(key, step < 0 ? "tui.select.up" : "tui.select.down")) return;
+		const last = items.length - 1;
+		const next = Math.min(last, Math.max(0, place + step));
+		const times = Math.abs(step) === 1 ? 1 : Math.abs(next - place);
+		for (let time = 0; time < times; time += 1) list.handleInput(key);
+		place = times === 1 ? (place + Math.sign(step) + items.length) % items.length : next;
+	};
 	// pi's list changes a value at Enter and at a blank, which text is full of.
 	const typing = createTyping({
 		pace: deps.pace,
 		onKey: (typed) => {
-			list.handleInput(arrowOf(typed) ?? typed);
+			const step = stepOf(typed, deps.isKey, height);
+			const letter = letterStep(typed);
+			if (letter !== undefined) move(letter);
+			else if (step === undefined) list.handleInput(typed);
+			else move(step, Math.abs(step) === 1 ? typed : undefined);
 			repaint();
 		},
 		onText: () => undefined,
 		isRisky: (typed) => deps.isKey(typed, "tui.select.confirm"),
-		isMove: (typed) => arrowOf(typed) !== undefined,
+		isMove: (typed) => letterStep(typed) !== undefined,
 	});
 
 	return {

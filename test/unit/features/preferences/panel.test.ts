@@ -9,6 +9,7 @@ const theme = { label: same, value: same, description: same, hint: same, cursor:
 const DOWN = "\x1b[B";
 const ENTER = "\r";
 const ESCAPE = "\x1b";
+const [HOME, END] = ["\x1b[H", "\x1b[F"] as const;
 const rows: PreferenceRow[] = [
 	{ name: "usage", summary: "percent that is left, or used", choices: ["left", "used"], usual: "left" },
 	{
@@ -18,6 +19,12 @@ const rows: PreferenceRow[] = [
 		usual: "60s",
 	},
 ];
+
+const BOUND: Readonly<Record<string, readonly string[]>> = {
+	"tui.select.confirm": [ENTER],
+	"tui.select.down": [DOWN],
+	"tui.select.up": ["\x1b[A"],
+};
 
 const pace = aPace();
 let values: Map<string, string>;
@@ -59,7 +66,7 @@ const aPanel = (room = 40) =>
 		close: () => {
 			closed += 1;
 		},
-		isKey: (typed, key) => key === "tui.select.confirm" && typed === ENTER,
+		isKey: (typed, key) => BOUND[key]?.includes(typed) === true,
 		pace,
 		repaint: () => {
 			repaints += 1;
@@ -92,6 +99,23 @@ describe("a panel of preferences", () => {
 		press(panel, "j", " ", " ", "k", " ");
 		await settled();
 		expect(saves).toEqual(["maxWait=0s", "maxWait=60s", "usage=used"]);
+	});
+
+	it("moves to the first and the last by home and end, and in at the other end", async () => {
+		const chosen = (panel: Panel) => screen(panel).find((line) => line.startsWith("█"));
+		const panel = aPanel();
+		for (const [key, name] of [
+			[END, "maxWait"],
+			[DOWN, "usage"],
+			["k", "maxWait"],
+			[HOME, "usage"],
+		] as const) {
+			press(panel, key);
+			expect(chosen(panel)).toContain(name);
+		}
+		press(panel, END, " ");
+		await settled();
+		expect(saves).toEqual(["maxWait=0s"]);
 	});
 
 	it("scrolls its rows where the terminal is low, so that the chosen one is always seen", () => {
