@@ -57,7 +57,17 @@ export function aPi({ hasVirtualModels = false } = {}): FakePi {
 		registerProvider: (_name: string, config: Record<string, unknown>) =>
 			fake.registrations.push({ call: "register", config }),
 		unregisterProvider: () => fake.registrations.push({ call: "unregister" }),
-		registerCommand: (name: string, command: FakeCommand) => fake.commands.set(name, command),
+		registerCommand: (name: string, command: FakeCommand) =>
+			fake.commands.set(name, {
+				...command,
+				handler: (args, ctx) => {
+					// A command that still waits would hold up every panel of later tests.
+					onTestFinished(async () => {
+						await fake.fire("session_shutdown", ctx);
+					});
+					return command.handler(args, ctx);
+				},
+			}),
 		events: { emit: (channel: string, payload: unknown) => fake.bus(channel, payload) },
 		appendEntry: (type: string, data: unknown) => fake.entries.push({ type, data }),
 		setModel: async (model: unknown) => {
