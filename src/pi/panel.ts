@@ -1,5 +1,6 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Component } from "@mariozechner/pi-tui";
+import { raceAbort } from "../core/abort.ts";
 import type { Highlight, Paint, PanelKey } from "../ui-kit/panel.ts";
 import type { Pace } from "../ui-kit/typing.ts";
 
@@ -45,8 +46,9 @@ const FOOTER_LINES = 4;
 const NOTICE_LINES = 2;
 const LOW = 20;
 
-/** Every panel that is open, until it closes, and every command that has shown one, until it ends. */
+/** Every panel that is open, until it closes, and every command that has shown one, until it or its session ends. */
 const open = new Set<Promise<unknown>>();
+const held = new WeakSet<Promise<void>>();
 
 /** Resolves when no panel of ours is open, and none comes in the place of one that was. */
 export async function panelsClosed(): Promise<void> {
@@ -62,11 +64,7 @@ export async function openPanel<T>(
 	how: PanelManner<T>,
 	create: (host: PanelHost<T>) => Component,
 ): Promise<T | undefined> {
-	const { ended } = place;
-	if (ended && !open.has(ended)) {
-		open.add(ended);
-		void ended.finally(() => open.delete(ended));
-	}
+	hold(place);
 	const closed = showPanel(place, how, create);
 	open.add(closed);
 	try {
@@ -74,6 +72,15 @@ export async function openPanel<T>(
 	} finally {
 		open.delete(closed);
 	}
+}
+
+/** Has questions wait for the whole command that shows the panel. */
+function hold({ ended, signal }: PanelPlace): void {
+	if (!ended || held.has(ended)) return;
+	held.add(ended);
+	const over = raceAbort(ended, signal);
+	open.add(over);
+	void Promise.allSettled([over]).then(() => open.delete(over));
 }
 
 async function showPanel<T>(

@@ -175,6 +175,23 @@ describe("in the terminal", () => {
 		expect(await asked).toEqual(taken(RUNGS.wait));
 	});
 
+	it("waits for no command of a session that has ended", async () => {
+		const context = await begin();
+		const before = new AbortController();
+		const never = new Promise<void>(() => undefined);
+		const place = { host: context.ctx, signal: before.signal, ended: never };
+		const first = openPanel(place, { ended: 1 }, ({ close }) => {
+			return { render: () => ["first"], invalidate: () => undefined, handleInput: () => close(2) };
+		});
+		await press(context, "x");
+		expect(await first).toBe(2);
+		before.abort();
+		const asked = question.ask(ALL, undefined);
+		await look(context);
+		await press(context, "\r");
+		expect(await asked).toEqual(taken(RUNGS.wait));
+	});
+
 	it("hides e-mails for a person who wants that", async () => {
 		isMasked = true;
 		const context = await begin();
