@@ -1,10 +1,12 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import type { Account } from "../core/account.ts";
 import { createAffinity } from "../core/affinity.ts";
+import { withoutLogin } from "../core/pi-login-sync.ts";
 import type { SelectionRequest } from "../core/plan.ts";
 import { createPool, type Pool } from "../core/pool.ts";
-import type { Clock, PiAuth, SettingsStore, StateStore } from "../core/ports.ts";
+import type { AccountStore, Clock, PiAuth, SettingsStore, StateStore } from "../core/ports.ts";
 import { openAccountStore } from "../platform/account-store.ts";
 import { accountsPlaceOf } from "../platform/agent-directory.ts";
 import { openDocumentReader } from "../platform/document-reader.ts";
@@ -79,7 +81,8 @@ export function openStoredPool(paths: Paths, clock: Clock, folder: () => string)
 	// A registry of its own: no session of pi runs in this process.
 	const registry = new Map<unknown, unknown>();
 	const sets = createSessionFolders({ sets: () => settings.read().sets, processFolder: folder, registry });
-	const pool = createPool({ accounts, state, clock, settings: settings.read, sets });
+	const list = asAfterLogout(accounts, piAuth, clock);
+	const pool = createPool({ accounts: { ...accounts, list }, state, clock, settings: settings.read, sets });
 
 	const nextOfNew = (): SelectionRequest => ({
 		modelId: savedCodexModelIn(paths.settings),
@@ -89,8 +92,7 @@ export function openStoredPool(paths: Paths, clock: Clock, folder: () => string)
 	});
 	const nextOfLast = (): SelectionRequest => {
 		const statusOf = state.snapshot();
-		const [last] = accounts
-			.list()
+		const [last] = list()
 			.map(({ id }) => ({ id, at: statusOf(id).lastUsedAt ?? 0 }))
 			.sort((a, b) => b.at - a.at);
 		const affinity = createAffinity(clock);
@@ -118,6 +120,23 @@ export function openStoredPool(paths: Paths, clock: Clock, folder: () => string)
 			settings.read();
 			return [...complaints];
 		},
+	};
+}
+
+/** The accounts as the next pi will have them: those of a login that pi has given up are taken out, or signed out. */
+function asAfterLogout(accounts: AccountStore, piAuth: PiAuth, clock: Clock): () => readonly Account[] {
+	let known:
+		| { readonly of: readonly Account[]; readonly signature: string | undefined; readonly list: readonly Account[] }
+		| undefined;
+	return () => {
+		const [stored, signature] = [accounts.list(), piAuth.signature()];
+		if (known?.of === stored && known.signature === signature) return known.list;
+		const isLoggedOut = stored.some(({ linked }) => linked) && piAuth.peek().kind === "none";
+		const list = isLoggedOut
+			? stored.flatMap((account) => (account.linked ? (withoutLogin(account, clock.now()) ?? []) : account))
+			: stored;
+		known = { of: stored, signature, list };
+		return list;
 	};
 }
 

@@ -134,14 +134,14 @@ export function createPiLoginSync({
 
 	const forgetLogin = async () => {
 		for (const account of linked(accounts)) {
-			if (account.source === "pi") {
-				await accounts.remove(account.id);
-				await state.forget(account.id);
-				tell({ type: "membership", change: "removed", account: account.id, source: "pi logout" });
-			} else {
-				const needsLogin = { reason: "signed out of pi", at: clock.now() };
-				await accounts.patch(account.id, { linked: false, needsLogin });
+			const left = withoutLogin(account, clock.now());
+			if (left) {
+				await accounts.patch(account.id, { linked: left.linked, needsLogin: left.needsLogin });
+				continue;
 			}
+			await accounts.remove(account.id);
+			await state.forget(account.id);
+			tell({ type: "membership", change: "removed", account: account.id, source: "pi logout" });
 		}
 	};
 
@@ -199,6 +199,12 @@ export function createPiLoginSync({
 				if (identity) await upsertLinked(identity, credential);
 			}),
 	};
+}
+
+/** What is left of an account that was linked to pi's login, once pi has none; undefined where it goes with that. */
+export function withoutLogin(account: Account, now: number): Account | undefined {
+	if (account.source === "pi") return undefined;
+	return { ...account, linked: false, needsLogin: { reason: "signed out of pi", at: now } };
 }
 
 /** pi's login, if it is the one of an account. */

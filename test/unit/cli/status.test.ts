@@ -87,6 +87,28 @@ describe("the status of a pool", () => {
 		expect(status(home)).toMatchObject({ text: expect.stringContaining("pi takes it over"), code: NONE_READY });
 	});
 
+	it("leaves out an account whose login pi has given up, and has one of another source signed out", () => {
+		const usage = usageOf(27, 8);
+		const home = aStoredHome({
+			own: { row: { linked: true, source: "pi" }, status: { usage, lastUsedAt: NOW } },
+			side: { row: { linked: true, source: "login" } },
+			work: { status: { usage } },
+		});
+		const login = {
+			type: "oauth",
+			access: aTokenOf("own"),
+			refresh: "r",
+			expires: NOW + HOUR_MS,
+			accountId: "acct-own",
+		};
+		home.write("auth.json", { "openai-codex": login });
+		expect(status(home).text).toMatch(/^3 of 3 ready .*\n→ {2}own /);
+		home.write("auth.json", {});
+		expect(status(home).text).toMatch(/^1 of 2 ready .*\n {3}side .* signed out\n→ {2}work /);
+		home.write("auth.json", "{");
+		expect(status(home).text).toMatch(/^3 of 3 ready /);
+	});
+
 	it("says so where pi's own key serves, and where the person has switched us off", () => {
 		const home = twoOfThree();
 		home.write("auth.json", { "openai-codex": { type: "api_key", key: "sk-x" } });
