@@ -1,5 +1,6 @@
+import { GROUPINGS, type Grouping, PERIODS, type Period } from "../core/ledger-report.ts";
 import { didYouMean, nearest } from "../ui-kit/nearest.ts";
-import { noSuchCommand, noSuchOption, SPEAKS, USAGES, usageOf, widthNeeded } from "./texts.ts";
+import { noSuchCommand, noSuchGrouping, noSuchOption, SPEAKS, USAGES, usageOf, widthNeeded } from "./texts.ts";
 
 /** What the program was asked for. */
 export type Asked =
@@ -7,7 +8,16 @@ export type Asked =
 	| { readonly kind: "version" }
 	| { readonly kind: "wrong"; readonly problem: string }
 	| StatusAsked
+	| UsageAsked
 	| { readonly kind: "why" | "verify"; readonly isJson: boolean };
+
+/** The report of `usage`. */
+export interface UsageAsked {
+	readonly kind: "usage";
+	readonly period: Period;
+	readonly by: Grouping;
+	readonly isJson: boolean;
+}
 
 /** The forms of `status`. */
 export interface StatusAsked {
@@ -35,6 +45,8 @@ export function readArguments(words: readonly string[]): Asked {
 	switch (name) {
 		case "status":
 			return readStatus(rest);
+		case "usage":
+			return readUsage(rest);
 		case "why":
 		case "verify": {
 			const { options, problem } = readOptions(name, rest, ["--json"]);
@@ -58,24 +70,47 @@ function readStatus(words: readonly string[]): Asked {
 	return { kind: "status", form: isLine ? "line" : otherForm, isWatching: options.has("--watch"), columns };
 }
 
+function readUsage(words: readonly string[]): Asked {
+	const { options, rest, problem } = readOptions("usage", words, ["--by", "--json"], PERIODS);
+	if (problem) return problem;
+	const [typedPeriod = "week", ...more] = rest;
+	const typedGrouping = options.get("--by") ?? "account";
+	const period = PERIODS.find((each) => each === typedPeriod);
+	const by = GROUPINGS.find((each) => each === typedGrouping);
+	if (!period || more.length > 0) return wrong(usageOf("usage"));
+	if (!by) return wrong(noSuchGrouping(typedGrouping, didYouMean(nearest(typedGrouping, GROUPINGS))));
+	return { kind: "usage", period, by, isJson: options.has("--json") };
+}
+
 /** Options that are followed by a value. */
-const WITH_VALUE = new Set(["--width"]);
+const WITH_VALUE = new Set(["--width", "--by"]);
+
+interface Options {
+	readonly options: ReadonlyMap<string, string>;
+	/** Words that are no option, each among those that the command knows. */
+	readonly rest: readonly string[];
+	readonly problem?: Asked;
+}
 
 function readOptions(
 	name: keyof typeof USAGES,
 	words: readonly string[],
 	known: readonly string[],
-): { readonly options: ReadonlyMap<string, string>; readonly problem?: Asked } {
+	plain: readonly string[] = [],
+): Options {
 	const options = new Map<string, string>();
-	const left = [...words];
+	const [left, rest]: [string[], string[]] = [[...words], []];
 	for (let word = left.shift(); word !== undefined; word = left.shift()) {
 		const [option = "", given] = word.split(/=(.*)/s);
-		if (!known.includes(option) || (given !== undefined && !WITH_VALUE.has(option))) {
-			return { options, problem: wrong(noSuchOption(word, didYouMean(nearest(option, known)), name)) };
+		if (plain.includes(word)) rest.push(word);
+		else if (known.includes(option) && (given === undefined || WITH_VALUE.has(option))) {
+			options.set(option, WITH_VALUE.has(option) ? (given ?? left.shift() ?? "") : "");
+		} else {
+			const meant = didYouMean(nearest(option, [...plain, ...known]));
+			return { options, rest, problem: wrong(noSuchOption(word, meant, name)) };
 		}
-		options.set(option, WITH_VALUE.has(option) ? (given ?? left.shift() ?? "") : "");
 	}
-	return { options };
+	return { options, rest };
 }
 
 function wrong(problem: string): Asked {

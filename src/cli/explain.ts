@@ -10,37 +10,46 @@ import { maskedOutcome } from "../pi/mask-emails.ts";
 import { documentText, shown } from "../pi/output.ts";
 import { openEventLog } from "../platform/event-log.ts";
 import { DEFAULT_ISSUER } from "../platform/openai-oauth.ts";
+import type { UsageAsked } from "./arguments.ts";
 import type { Paths, StoredPool } from "./stored-pool.ts";
 import { chainFollows, FOR_A_NEW_SESSION, LEFT_OUT } from "./texts.ts";
+import { usageReport } from "./usage.ts";
 
-/** What `why` and `verify` print. */
+/** What `usage`, `why` and `verify` print. */
 interface Explained {
 	readonly text: string;
 	readonly problems: readonly string[];
 	readonly code: number;
 }
 
-interface Asked {
-	readonly kind: "why" | "verify";
-	readonly isJson: boolean;
-}
+type Asked = UsageAsked | { readonly kind: "why" | "verify"; readonly isJson: boolean };
 
-/** Answers `why` and `verify` as pi does in print mode, as far as the files tell. */
-export async function explain(
-	{ kind, isJson }: Asked,
-	stored: StoredPool,
-	paths: Paths,
-	columns: number,
-): Promise<Explained> {
-	const { text, json, problems, code } = kind === "why" ? why(stored, columns) : await verify(stored, paths);
+/** Answers `usage`, `why` and `verify` as pi does in print mode, as far as the files tell. */
+export async function explain(asked: Asked, stored: StoredPool, paths: Paths, columns: number): Promise<Explained> {
+	const { text, json, problems, code } = await answerTo(asked, stored, paths, columns);
 	// Of accounts that cannot be read nothing is said but that.
 	if (text === "") return { text, problems, code };
 	const masked = maskedOutcome({ text, json }, stored.settings.read().maskEmails);
-	return { text: `${isJson ? documentText(masked.json, 2) : shown(masked.text)}\n`, problems, code };
+	return { text: `${asked.isJson ? documentText(masked.json, 2) : shown(masked.text)}\n`, problems, code };
 }
 
 interface Answer extends Explained {
 	readonly json: unknown;
+}
+
+async function answerTo(asked: Asked, stored: StoredPool, paths: Paths, columns: number): Promise<Answer> {
+	switch (asked.kind) {
+		case "why":
+			return why(stored, columns);
+		case "verify":
+			return verify(stored, paths);
+		case "usage": {
+			const report = await usageReport(asked, stored, paths, columns);
+			// Accounts give no more than their labels to it.
+			const { accounts } = stored.problems();
+			return { ...report, problems: accounts, code: accounts.length > 0 ? 1 : 0 };
+		}
+	}
 }
 
 function why(stored: StoredPool, columns: number): Answer {

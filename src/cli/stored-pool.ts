@@ -45,6 +45,7 @@ export interface Paths {
 	readonly settings: string;
 	readonly auth: string;
 	readonly log: string;
+	readonly ledger: string;
 }
 
 /** Finds the files of the agent directory. */
@@ -58,6 +59,7 @@ export function pathsIn(directory: string): Paths {
 		settings: join(directory, "settings.json"),
 		auth: join(directory, "auth.json"),
 		log: join(directory, "codex-events.jsonl"),
+		ledger: join(directory, "codex-ledger.jsonl"),
 	};
 	const { accounts, state, settings, auth } = paths;
 	return { ...paths, directory, files: [...new Set([place.accounts, accounts, place.state, state, settings, auth])] };

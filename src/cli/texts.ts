@@ -9,6 +9,10 @@ export const USAGES = {
 		words: "status [--line [--width <columns>]|--json] [--watch]",
 		summary: "every account; in one line for a status bar; again after each change",
 	},
+	usage: {
+		words: "usage [today|week|month|all] [--by account|project|model|day] [--json]",
+		summary: "requests, tokens and costs",
+	},
 	why: { words: "why [--json]", summary: "the account that a new session in this folder begins on, and why" },
 	verify: { words: "verify [--json]", summary: "what is wrong with what is stored, and what to do about it" },
 } as const;
@@ -40,6 +44,11 @@ export function noSuchCommand(typed: string, meant: string): string {
 /** A command was given a word that it does not take. */
 export function noSuchOption(typed: string, meant: string, name: keyof typeof USAGES): string {
 	return `${name} takes no ${printable(typed)}.${meant} ${usageOf(name)}`;
+}
+
+/** What `usage` cannot be broken down by. */
+export function noSuchGrouping(typed: string, meant: string): string {
+	return `--by takes no "${printable(typed)}".${meant} ${usageOf("usage")}`;
 }
 
 /** `--width` without a number. */

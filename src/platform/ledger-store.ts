@@ -13,7 +13,7 @@ import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
 import { withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
-import { realTarget, signatureOf } from "./shared-document.ts";
+import { realTarget, signatureOf, whereIs } from "./shared-document.ts";
 
 /** The file of the ledger, which is open. */
 export interface LedgerStore extends LedgerWriter, Ledger {}
@@ -126,7 +126,7 @@ export function openLedgerStore({ path, now, projectOf, onFailure }: Options): L
 		flush,
 		read: async () => {
 			await flush();
-			const stored = await realTarget(path).then(readText).catch(ignored);
+			const stored = await whereIs(path).then(readText).catch(ignored);
 			return bounded([...(stored === undefined ? [] : (rowsIn(stored) ?? [])), ...pending], dayOf(now()));
 		},
 		forget: async () => {

@@ -4,7 +4,7 @@ import { isBuiltin } from "node:module";
 import { basename, join, sep } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { z } from "zod";
-import { statusSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
+import { statusSchema, usageSchema, verifySchema, whySchema } from "../../src/pi/json-schemas.ts";
 import { type AgentDir, createAgentDir } from "../support/agent-dir.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { aTokenOf, closeFolder, HOUR_MS } from "../support/fakes.ts";
@@ -108,7 +108,7 @@ describe("the program without pi", () => {
 		const older = aHome({ accounts: { accounts: [{ accessToken: aTokenOf("work"), refreshToken: "r" }] } });
 		for (const each of [dir, broken, older]) {
 			const before = everythingIn(each);
-			for (const words of ["status", "status --line", "status --json", "why", "verify", "verify --json"]) {
+			for (const words of ["status", "status --line", "status --json", "usage", "why", "verify --json"]) {
 				await run(each, words);
 			}
 			expect(everythingIn(each)).toEqual(before);
@@ -231,6 +231,10 @@ describe("the watch", () => {
 		expect({ ...whySchema.parse(JSON.parse(why)), model }).toEqual(whySchema.parse(JSON.parse(ofPi)));
 		const { stdout: text } = await beside("why").wait();
 		expect(text).toMatch(new RegExp(`^A new session in this folder:\n${second} serves next`));
+		const { stdout: usageOfPi } = await bench.print("/multicodex usage --json", ["--no-session"]);
+		const { stdout: usage } = await beside("usage", "--json").wait();
+		expect(usageSchema.parse(JSON.parse(usage)).total.requests).toBe(2);
+		expect(JSON.parse(usage)).toEqual(JSON.parse(usageOfPi));
 		const { stdout: verify } = await beside("verify", "--json").wait();
 		const { stdout: verifyOfPi } = await bench.print("/multicodex verify --json", ["--no-session"]);
 		const [here, there] = [verify, verifyOfPi].map((document) => verifySchema.parse(JSON.parse(document)).findings);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { explain } from "../../../src/cli/explain.ts";
 import { pathsIn } from "../../../src/cli/stored-pool.ts";
-import { verifySchema, whySchema } from "../../../src/pi/json-schemas.ts";
+import { usageSchema, verifySchema, whySchema } from "../../../src/pi/json-schemas.ts";
 import { aCooldown, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
 import { aStoredHome, type StoredHome, usageOf } from "./stored-home.ts";
 
@@ -87,5 +87,34 @@ describe("verify without pi", () => {
 			code: 1,
 			text: expect.stringContaining("codex-accounts.json is damaged"),
 		});
+	});
+});
+
+describe("usage without pi", () => {
+	const report = (home: StoredHome, isJson = false) =>
+		explain({ kind: "usage", period: "week", by: "account", isJson }, home.open(), pathsIn(home.dir), 80);
+
+	it("adds up what pi has counted, as a table and as a document", async () => {
+		const home = aStoredHome({ work: {}, side: {} });
+		const rows = [
+			{ period: "2026-11-20", account: home.id("work"), requests: 2, input: 100, output: 50, cost: 0.5 },
+			{ period: "2026-11-19", account: home.id("side"), requests: 1, input: 10, output: 5, cost: 0.1 },
+		];
+		const lines = [{ version: 1, bytes: 0 }, ...rows].map((line) => JSON.stringify(line));
+		home.write("codex-ledger.jsonl", `${lines.join("\n")}\n`);
+		const before = home.names();
+		const { text, code } = await report(home);
+		expect(text).toMatch(/^Usage in the last 7 days, by account: 3 requests.*\n[\s\S]*\nwork .*\nside /);
+		expect(code).toBe(0);
+		const { rows: found } = usageSchema.parse(JSON.parse((await report(home, true)).text));
+		expect(found.map(({ key, requests }) => [key, requests])).toEqual([
+			[home.id("work"), 2],
+			[home.id("side"), 1],
+		]);
+		expect(home.names()).toEqual(before);
+	});
+
+	it("says that nothing was used where nothing is stored", async () => {
+		expect(await report(aStoredHome({}))).toMatchObject({ text: "Nothing was used in the last 7 days.\n", code: 0 });
 	});
 });

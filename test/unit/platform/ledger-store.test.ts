@@ -39,9 +39,17 @@ const answered = (account = "a", folder = "/p/src", modelId = "gpt-5.5"): DatedE
 	folder: folder === "" ? undefined : folder,
 	entry: { kind: "answered", account, asked: { modelId, sessionId: "s" }, usage },
 });
+const fail = (error: unknown) => void failures.push(error);
 const lines = () => scratch.text(NAME).trimEnd().split("\n");
 
 describe("the ledger", () => {
+	it("creates no folder to read from", async () => {
+		const path = scratch.path(`gone/${NAME}`);
+		const store = openLedgerStore({ path, now: () => now, projectOf: (folder) => folder, onFailure: fail });
+		expect(await store.read()).toEqual([]);
+		expect(scratch.names()).toEqual([]);
+	});
+
 	it("is one line for what a process has counted since the last one, and holds ids, amounts and the project", async () => {
 		const store = aStore();
 		store.add([answered(), answered()]);
