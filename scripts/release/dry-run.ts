@@ -19,14 +19,7 @@ try {
 	const [origin, clone] = [join(folder, "origin.git"), join(folder, "clone")];
 	const git = (...args: string[]) => execFileSync("git", args, { cwd: root, stdio: "pipe" });
 	git("clone", "--quiet", "--bare", root, origin);
-	git(
-		"-C",
-		origin,
-		"branch",
-		"--force",
-		"main",
-		execFileSync("git", ["rev-parse", "HEAD"], { cwd: root }).toString().trim(),
-	);
+	git("-C", origin, "branch", "--force", "main", git("rev-parse", "HEAD").toString().trim());
 	git("clone", "--quiet", "--branch", "main", origin, clone);
 	const { status } = spawnSync(
 		process.execPath,
@@ -42,6 +35,11 @@ try {
 		{ cwd: clone, stdio: "inherit", env: { PATH: process.env.PATH, HOME: process.env.HOME } },
 	);
 	process.exitCode = status ?? 1;
+	if (git("tag", "--list", "v*").length === 0) {
+		process.stdout.write(
+			"There is no version tag yet: the first version is published by hand, see docs/development.md.\n",
+		);
+	}
 } finally {
 	rmSync(folder, { recursive: true, force: true });
 }

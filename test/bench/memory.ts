@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -6,15 +6,15 @@ import { createAgentDir } from "../support/agent-dir.ts";
 import { answers, startFakeCodex } from "../support/fake-codex/index.ts";
 import { NEWEST_HOST, prepareHost, repositoryRoot } from "../support/hosts.ts";
 import { startRpc } from "../support/pi.ts";
-import type { Memory, Side } from "./in-pi/jobs.ts";
+import type { Memory } from "./in-pi/jobs.ts";
 import { runInPi } from "./in-pi/run.ts";
 import { keep, line, median, option } from "./options.ts";
 import { packageInto } from "./package.ts";
 import { accountRows } from "./stored-pool.ts";
 
 /**
- * What a session holds after its garbage was collected. First a whole pi in RPC mode, idle and then after some turns,
- * plain and with the package by turns. Then thousands of requests inside one pi, to see whether anything is kept of
+ * What a session holds after its garbage was collected. First a whole pi in RPC mode, idle and then after some turns:
+ * plain, with an empty extension, for which pi loads its transpiler, and with the package, one after the other in turn. Then thousands of requests inside one pi, to see whether anything is kept of
  * each. `--host 1.6.0`, `--rounds 5`, `--prompts 20`, `--looks 5`, `--turns 1000`, `--json <file>`.
  */
 
@@ -28,6 +28,7 @@ const WARM_UP = 500;
 const SETTLED_MS = 2000;
 const LONGEST_MS = 20_000;
 const KIB = 1024;
+const MIB = KIB * KIB;
 
 const folder = mkdtempSync(join(realpathSync(tmpdir()), "bench-"));
 const extension = await packageInto(join(folder, "package"));
@@ -38,8 +39,14 @@ type Held = z.infer<typeof memoryShape>;
 
 const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+const VARIANTS = ["plain", "empty", "ours"] as const;
+type Variant = (typeof VARIANTS)[number];
+const empty = join(folder, "empty.ts");
+writeFileSync(empty, "export default function (): void {}\n");
+const EXTENSIONS: Readonly<Record<Variant, string | false>> = { plain: false, empty, ours: extension };
+
 /** One pi: what it holds when idle, and after its turns. */
-async function session(side: Side): Promise<{ readonly idle: Held; readonly busy: Held }> {
+async function session(variant: Variant): Promise<{ readonly idle: Held; readonly busy: Held }> {
 	const codex = await startFakeCodex({ accounts: ["a", "b", "c"] });
 	const dir = createAgentDir({
 		baseUrl: codex.baseUrl,
@@ -47,7 +54,7 @@ async function session(side: Side): Promise<{ readonly idle: Held; readonly busy
 		accounts: { version: 2, accounts: accountRows(codex, ["b", "c"]) },
 	});
 	const rpc = startRpc(host, dir, ["--no-tools", "--no-session"], {
-		extension: side === "ours" ? extension : false,
+		extension: EXTENSIONS[variant],
 		env: {
 			PI_MULTICODEX_AUTH_URL: codex.issuer,
 			NODE_OPTIONS: `--import ${join(repositoryRoot, "test/bench/memory.mjs")}`,
@@ -83,12 +90,12 @@ async function session(side: Side): Promise<{ readonly idle: Held; readonly busy
 
 type Session = Awaited<ReturnType<typeof session>>;
 
-async function sessions(): Promise<Record<Side, Session>[]> {
-	const rounds: Record<Side, Session>[] = [];
+async function sessions(): Promise<Record<Variant, Session>[]> {
+	// The first start fills the caches of the transpiler.
+	await session("ours");
+	const rounds: Record<Variant, Session>[] = [];
 	for (let round = 0; round < ROUNDS; round += 1) {
-		const early = round % 2 === 0 ? await session("ours") : undefined;
-		const plain = await session("plain");
-		rounds.push({ plain, ours: early ?? (await session("ours")) });
+		rounds.push({ plain: await session("plain"), empty: await session("empty"), ours: await session("ours") });
 	}
 	return rounds;
 }
@@ -109,11 +116,19 @@ try {
 	const added: Record<string, number> = {};
 	for (const when of ["idle", "busy"] as const) {
 		for (const what of ["heap", "rss"] as const) {
-			const mib = median(rounds.map(({ ours, plain }) => (ours[when][what] - plain[when][what]) / KIB / KIB));
-			const plain = median(rounds.map((round) => round.plain[when][what] / KIB / KIB));
+			const mib = (of: (round: Record<Variant, Held>) => number) =>
+				median(
+					rounds.map(
+						({ plain, empty, ours }) => of({ plain: plain[when], empty: empty[when], ours: ours[when] }) / MIB,
+					),
+				);
+			const plain = mib((round) => round.plain[what]);
+			const byEmpty = mib((round) => round.empty[what] - round.plain[what]);
+			const byUs = mib((round) => round.ours[what] - round.plain[what]);
 			const name = when === "idle" ? "an idle session" : `a session after ${PROMPTS} turns`;
-			line(`pi ${host.name}, ${name}: added ${what}`, `${mib.toFixed(1)} MiB, plain ${plain.toFixed(0)} MiB`);
-			added[`${when} ${what}`] = mib;
+			const text = `${byUs.toFixed(1)} MiB, an empty extension ${byEmpty.toFixed(1)}, plain ${plain.toFixed(0)} MiB`;
+			line(`pi ${host.name}, ${name}: added ${what}`, text);
+			added[`${when} ${what}`] = byUs;
 		}
 	}
 	const growth: Record<string, ReturnType<typeof growthOf>> = {};

@@ -1,4 +1,7 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it } from "vitest";
+import { root } from "../../../scripts/bundle.ts";
 import { stamped } from "../../../scripts/release/changelog.ts";
 
 const DAY = new Date("2026-11-29T23:59:59Z");
@@ -17,4 +20,9 @@ it.each([
 	["a changelog without a place for news", "# Changelog\n", "3.0.0"],
 ])("stamps nothing for %s", (_, changelog, version) => {
 	expect(() => stamped(changelog, version, DAY)).toThrow();
+});
+
+it("can give the news of this checkout to a version", () => {
+	const changelog = readFileSync(join(root, "CHANGELOG.md"), "utf8");
+	expect(stamped(changelog, "99.0.0", DAY)).toContain("## [Unreleased]\n\n## [99.0.0] - 2026-11-29\n");
 });
