@@ -45,6 +45,8 @@ interface Flight {
 const REFRESH_AHEAD_MS = 10 * 60_000;
 /** A request whose token is still good waits this long for a newer one. */
 const PATIENCE_MS = 1000;
+/** How often a request that waits for a token looks whether another process has stored one. */
+const LOOK_MS = 100;
 
 /** Creates the refresher: one exchange an account at a time, in this process and across all others. */
 export function createCredentials(deps: RenewalDeps): Credentials {
@@ -82,6 +84,34 @@ export function createCredentials(deps: RenewalDeps): Credentials {
 		return landing;
 	};
 
+	/**
+	 * What the flight brings, or sooner the token that another process has stored meanwhile. Of many processes that wait
+	 * for the lock of one account, most have their turn long after that.
+	 */
+	const orStored = (id: AccountId, refused: string | undefined, flight: Promise<TokenResult>): Promise<TokenResult> => {
+		const had = find(id)?.credential.access;
+		return new Promise((resolve, reject) => {
+			const look = () => {
+				const found = find(id);
+				if (!found || found.needsLogin || found.credential.access === had) return;
+				if (!lastsFor(found.credential, LAST_MOMENT_MS, refused)) return;
+				clearInterval(looking);
+				resolve(ready(found.credential));
+			};
+			const looking = setInterval(() => {
+				try {
+					look();
+				} catch (error) {
+					clearInterval(looking);
+					deps.onFailure?.(error);
+				}
+			}, LOOK_MS);
+			// The flight keeps pi alive, not this timer.
+			looking.unref();
+			flight.finally(() => clearInterval(looking)).then(resolve, reject);
+		});
+	};
+
 	/** A token that is still good is not held up by a slow exchange, nor is a caller who has somewhere else to go. */
 	const impatiently = (id: AccountId, { refused, patienceMs }: TokenRequest): Promise<TokenResult> => {
 		const had = find(id)?.credential;
@@ -89,11 +119,12 @@ export function createCredentials(deps: RenewalDeps): Credentials {
 		if (had && lastsFor(had, LAST_MOMENT_MS, refused)) {
 			return within(flight, PATIENCE_MS, () => ready(had));
 		}
-		if (patienceMs === undefined) return flight;
+		const token = orStored(id, refused, flight);
+		if (patienceMs === undefined) return token;
 		const tooSlow = (): TokenResult => {
 			return { kind: "unavailable", reason: "its token is being renewed", retryAt: clock.now() + BUSY_RETRY_MS };
 		};
-		return within(flight, patienceMs, tooSlow);
+		return within(token, patienceMs, tooSlow);
 	};
 
 	return {

@@ -12,6 +12,12 @@ export function median(values: readonly number[]): number {
 	return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
+/** The value at `share` of the sorted values: 0.1 is what the tenth took that was disturbed least. */
+export function quantile(values: readonly number[], share: number): number {
+	const sorted = [...values].sort((a, b) => a - b);
+	return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
 /** Prints one figure. */
 export function line(name: string, text: string): void {
 	process.stdout.write(`${name.padEnd(56)} ${text}\n`);

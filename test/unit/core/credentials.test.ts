@@ -352,6 +352,32 @@ describe("a token that has expired", () => {
 		expect(state.status(ID).exchange).toMatchObject({ tokenHash: fingerprint(EXPIRED.refresh) });
 	});
 
+	it("gives way to what another process has stored, though others still hold the lock, and is not spent", async () => {
+		let endTurns: (busy: "busy") => void = () => undefined;
+		const others = new Promise<"busy">((resolve) => {
+			endTurns = resolve;
+		});
+		Object.assign(accounts, { whileRefreshing: () => others });
+		const waiting = ask();
+		await accounts.patch(ID, { credential: issued(NOW) });
+		expect(await waiting).toEqual({ kind: "ready", access: issued(NOW).access });
+		expect(spent).toEqual([]);
+		endTurns("busy");
+		await credentials.idle();
+	});
+
+	it("is waited for on where another process has signed out with it", async () => {
+		let endTurns: (busy: "busy") => void = () => undefined;
+		const others = new Promise<"busy">((resolve) => {
+			endTurns = resolve;
+		});
+		Object.assign(accounts, { whileRefreshing: () => others });
+		const waiting = ask();
+		await accounts.patch(ID, { credential: issued(NOW), needsLogin: { reason: "revoked", at: NOW } });
+		setTimeout(() => endTurns("busy"), 250);
+		expect(await waiting).toMatchObject({ kind: "unavailable" });
+	});
+
 	it("is not waited for where another process is slow to renew it, and no account is flagged", async () => {
 		accounts.lockRefusal = "busy";
 		const result = await ask();
