@@ -11,6 +11,12 @@ export function tellDefect(error: unknown, where: DefectPlace, emit: (event: Poo
 	if (isDefect(error)) emit({ type: "defect", where, trace: traceOf(error) });
 }
 
+/** Leaves a trace of an error of a command that no words foresee: one without a code is none of the system's. */
+export function tellUnexpected(error: unknown, emit: (event: PoolEvent) => void): void {
+	const isForeseen = error instanceof Error && "code" in error && !isDefect(error);
+	if (!isForeseen) emit({ type: "defect", where: "command", trace: traceOf(error) });
+}
+
 /**
  * Runs `work` and reports what it throws: in a timer, where an error would end pi, and between steps each of which must
  * be taken.

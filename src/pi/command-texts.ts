@@ -5,10 +5,6 @@ export function noSuchCommand(typed: string, meant: readonly string[]): string {
 	return `multicodex: there is no "${typed}".${didYouMean(meant) || " /multicodex help lists every command."}`;
 }
 
-/** The files of the commands cannot be loaded, most often since an update replaced them under a running pi. */
-export const COMMANDS_UNAVAILABLE =
-	"multicodex: the commands cannot be loaded. If pi-multicodex was updated while pi is running, /reload helps.";
-
 /** A command was given an option that it does not have. */
 export function unknownOption(typed: string, meant: readonly string[]): string {
 	return `There is no option ${typed} here.${didYouMean(meant)}`;

@@ -1,13 +1,12 @@
 import { basename } from "node:path";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, matchAccounts } from "../core/account.ts";
-import { isDefect, traceOf } from "../core/defect.ts";
 import { ownValue } from "../core/own-value.ts";
 import type { Pool } from "../core/pool.ts";
 import type { SettingsStore } from "../core/ports.ts";
 import { hideEmails } from "../core/privacy.ts";
 import { asWord } from "../ui-kit/format.ts";
-import { nearest } from "../ui-kit/nearest.ts";
+import { comparable, nearest } from "../ui-kit/nearest.ts";
 import { noSuchAccount, unknownOption } from "./command-texts.ts";
 import type { Result } from "./output.ts";
 
@@ -223,12 +222,6 @@ export function reasonOf(error: unknown): string {
 	return `${path} cannot be written: ${reason} (${code})`;
 }
 
-/** Leaves a trace of what {@link reasonOf} has no words for. */
-export function tellUnexpected(error: unknown, { emit }: Pick<Pool, "emit">): void {
-	const isForeseen = error instanceof Error && "code" in error && !isDefect(error);
-	if (!isForeseen) emit({ type: "defect", where: "command", trace: traceOf(error) });
-}
-
 /** The option of a command that prints one JSON document where it is asked to. */
 export function jsonChoice(before: readonly string[]): Completion[] {
 	return before.includes("--json") ? [] : [{ value: "--json", label: "--json", description: "as one JSON document" }];
@@ -237,4 +230,14 @@ export function jsonChoice(before: readonly string[]): Completion[] {
 /** An account in a result for machines. */
 export function accountRef({ id, label }: Account): { readonly id: string; readonly label: string } {
 	return { id, label };
+}
+
+/** The subcommand of that name. */
+export function commandCalled(name: string, commands: readonly Subcommand[]): Subcommand | undefined {
+	return commands.find((candidate) => candidate.name === comparable(name));
+}
+
+/** Words are parted by blanks; quotes keep a label, a path or a value together. */
+export function wordsIn(args: string): string[] {
+	return [...args.matchAll(/(?:"[^"]*"|\S)+/g)].map(([word]) => word.replace(/"([^"]*)"/g, "$1"));
 }

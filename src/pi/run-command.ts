@@ -1,4 +1,5 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import { tellUnexpected } from "../core/defect-reports.ts";
 import type { Pool } from "../core/pool.ts";
 import {
 	type CommandContext,
@@ -8,7 +9,6 @@ import {
 	type Outcome,
 	reasonOf,
 	type Subcommand,
-	tellUnexpected,
 } from "./command.ts";
 import { maskedOutcome } from "./mask-emails.ts";
 import { writeFailure, writeResult } from "./output.ts";
@@ -57,7 +57,7 @@ export async function runCommand(
 		if ("failure" in outcome || !isQuiet) report(outcome, command.name, ctx, session);
 		return "isCancelled" in outcome && outcome.isCancelled ? "cancelled" : "done";
 	} catch (error) {
-		tellUnexpected(error, { emit });
+		tellUnexpected(error, emit);
 		const failure = `multicodex ${command.name} failed: ${reasonOf(error)}`;
 		if (!signal.aborted) report({ failure }, command.name, ctx, session);
 		return "done";

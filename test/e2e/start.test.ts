@@ -24,6 +24,8 @@ const LATE = [
 	"core/reset-credit-list",
 	"platform/reset-credits-api",
 	"features/index",
+	"pi/command",
+	"pi/completions",
 	"pi/help",
 ];
 

@@ -17,8 +17,9 @@ import type { Delivery } from "../../src/features/notify/outside.ts";
 import type { DeviceDialog, LoginDialog } from "../../src/features/sign-in/ports.ts";
 import type { DiskFacts, EndpointFact, Repair } from "../../src/features/verify/rules.ts";
 import type { CommandList } from "../../src/pi/command.ts";
+import { completionsFor } from "../../src/pi/completions.ts";
 import { createPoolModel } from "../../src/pi/pool-model.ts";
-import { completionsFor, registerCommand } from "../../src/pi/router.ts";
+import { registerCommand } from "../../src/pi/router.ts";
 import { defaultLabel } from "../../src/platform/account-file.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
 import {

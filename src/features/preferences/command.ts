@@ -1,5 +1,6 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { getSettingsListTheme } from "@mariozechner/pi-coding-agent";
+import { tellUnexpected } from "../../core/defect-reports.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { SettingsStore } from "../../core/ports.ts";
 import { DEFAULT_SETTINGS, type Settings, type StoredValue } from "../../core/settings.ts";
@@ -9,7 +10,6 @@ import {
 	parseOptions,
 	reasonOf,
 	type Subcommand,
-	tellUnexpected,
 	usageError,
 } from "../../pi/command.ts";
 import { columnsNow, modeOf } from "../../pi/output.ts";
@@ -271,7 +271,7 @@ function showPanel(
 				try {
 					await settings.set({ [wish.preference.key]: wish.value });
 				} catch (error) {
-					tellUnexpected(error, pool);
+					tellUnexpected(error, pool.emit);
 					return `Not saved: ${reasonOf(error)}.`;
 				}
 				pool.emit({ type: "changed" });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { labelProblem } from "../../../src/core/account.ts";
-import { completionsFor } from "../../../src/pi/router.ts";
+import { completionsFor } from "../../../src/pi/completions.ts";
 import { COMMANDS } from "../../support/commands.ts";
 import { anAccount, NOW } from "../../support/fakes.ts";
 import { isLinear } from "../../support/growth.ts";

@@ -309,6 +309,11 @@ describe("completions", () => {
 		// Quotes that are not needed make a word no less whole.
 		expect(offered('use "work"')).toBeNull();
 		expect(offered('rename "day job" ')).toBeNull();
+		expect((await cli.command.getArgumentCompletions('remove "day job" '))?.map(({ value }) => value)).toEqual([
+			'remove "day job" ',
+			'remove "day job" --logout',
+		]);
+		expect(offered('only "day job" wo')).toEqual(['only "day job" work']);
 	});
 
 	it("offer what can be done: only accounts that are off can be switched on, and the other way round", () => {

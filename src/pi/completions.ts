@@ -1,0 +1,101 @@
+import { visibleWidth } from "@mariozechner/pi-tui";
+import { comparable } from "../ui-kit/nearest.ts";
+import { ALIAS_WORDS, aliasCalled, meaningOf } from "./aliases.ts";
+import { type CommandList, type Completion, commandCalled, isFailure, type Subcommand, wordsIn } from "./command.ts";
+import { columnsNow } from "./output.ts";
+
+/** Where the piece that is being typed begins: at a quote that is open, else behind the last blank. */
+function startOfLast(typed: string): number {
+	const isQuoteOpen = typed.split('"').length % 2 === 0;
+	return isQuoteOpen ? typed.lastIndexOf('"') : typed.length - (typed.split(/\s/).at(-1)?.length ?? 0);
+}
+
+/**
+ * The chosen value replaces everything after the command's name, so it holds all words. Nothing is offered once a
+ * choice is complete: an open list would swallow the Enter that submits.
+ */
+export function completionsFor(typed: string, { withoutAWord, named }: CommandList): Completion[] | null {
+	const at = startOfLast(typed);
+	const [head, last] = [typed.slice(0, at), typed.slice(at)];
+	const [name, ...behind] = wordsIn(head);
+	if (name === undefined) {
+		const names = aliasCalled(last) ? null : offered(last, namesFor(last, [withoutAWord, ...named]));
+		return names?.map(inList) ?? null;
+	}
+	const alias = aliasCalled(name);
+	const command = commandCalled(alias?.command ?? name, named);
+	const before = [...(alias?.words ?? []), ...behind];
+	const choices = command?.complete?.(before, last) ?? [];
+	const matches = offered(last, fitting(last, choices));
+	if (!command || !matches) return null;
+	const longer = matches.map((match) => ({ ...match, value: `${head}${match.value}` }));
+	const isWhole = last === "" && !isFailure(command.parse(before));
+	return [...(isWhole ? [asItStands(head, command)] : []), ...longer].map(inList);
+}
+
+/**
+ * The choice to add nothing: pi's list highlights the first one, and an Enter that takes an option unseen is a slip.
+ * With the blank behind it the value is what stands in the editor, which pi then prefers to all others.
+ */
+function asItStands(head: string, { summary }: Subcommand): Completion {
+	return { value: head, label: head.trim(), description: summary };
+}
+
+/** pi's list gives this much of the screen to names and margins, and cuts what does not fit beside them. */
+const BESIDE_NAMES = 36;
+
+/** With as much of its description as the list has room for, up to the end of a clause. */
+function inList(choice: Completion): Completion {
+	const { description } = choice;
+	if (description === undefined) return choice;
+	const room = columnsNow() - BESIDE_NAMES;
+	const kept = description.split(/(?=[,;:] )/).reduce((before, clause) => {
+		const longer = before + clause;
+		return visibleWidth(longer) <= room && description.startsWith(longer) ? longer : before;
+	});
+	return { ...choice, description: kept };
+}
+
+/** Subcommands; what else they may be called where none fits. */
+function namesFor(typed: string, commands: readonly Subcommand[]): Completion[] {
+	const names = commands.map(({ name, summary }) => ({ value: name, label: name, description: summary }));
+	const fits = fitting(typed, names);
+	if (fits.length > 0) return fits;
+	const aliases = ALIAS_WORDS.map((word) => {
+		const alias = aliasCalled(word);
+		return { value: word, label: word, ...(alias && { description: `as ${meaningOf(alias)}` }) };
+	});
+	return fitting(typed, aliases);
+}
+
+/**
+ * The choices that `typed` stands in, wherever that is, first those that begin with it. An option is offered
+ * before anything is typed and once its dash is: any other word may be a label.
+ */
+function fitting(typed: string, choices: readonly Completion[]): Completion[] {
+	const wanted = bare(typed);
+	const isOption = ({ value }: Completion) => value.startsWith("--");
+	const all = choices.filter((choice) => !isOption(choice) || wanted === "" || wanted.startsWith("-"));
+	const placed = all.map((choice) => ({ choice, at: placeIn(bare(choice.value), wanted) }));
+	const fits = placed.filter(({ at }) => at >= 0);
+	return [...fits.filter(({ at }) => at === 0), ...fits.filter(({ at }) => at > 0)].map(({ choice }) => choice);
+}
+
+/** Where `wanted` stands in a word, or behind the `=` of a preference in its value; -1 where it does not. */
+function placeIn(word: string, wanted: string): number {
+	const at = word.indexOf(wanted);
+	const equals = wanted.indexOf("=") + 1;
+	if (at >= 0 || equals === 0 || !word.startsWith(wanted.slice(0, equals))) return at;
+	return word.indexOf(wanted.slice(equals), equals);
+}
+
+/** Nothing where there is nothing to choose any more. */
+function offered(typed: string, matches: Completion[]): Completion[] | null {
+	const [whole = ""] = wordsIn(typed);
+	const isWhole = matches.some(({ value }) => comparable(wordsIn(value)[0] ?? "") === comparable(whole));
+	return matches.length > 0 && !isWhole ? matches : null;
+}
+
+function bare(word: string): string {
+	return comparable(word.replaceAll('"', ""));
+}
