@@ -5,8 +5,8 @@ import { type CodeSplittingNameFunction, type OutputChunk, type Plugin, type Rol
 
 /**
  * Bundles `src` and all runtime dependencies into `dist`: CommonJS, which Node's own `require` loads without pi's
- * transpiler. Entry and shared code are one file; whatever is imported with `import()` is a file of its own, which is
- * read when it is used first. `index.ts` says when the bundle is used.
+ * transpiler. What every start needs is one file, which `warm-start.ts` loads; whatever is imported with `import()` is a
+ * file of its own, which is read when it is used first. `index.ts` says when the bundle is used.
  */
 
 /** Root of this repository, without a trailing slash. */
@@ -20,6 +20,8 @@ const STAND_IN = join(root, "src/cli/terminal-text.ts");
 
 /** The file of the bundle that `index.ts` puts pi's packages into. */
 const HOST_FILE = "host.cjs";
+/** What rolldown makes of the entry itself: nothing but a way to the start. */
+const FACADE = "compose.cjs";
 const HOST_PACKAGE = /^@mariozechner\/pi-(ai|coding-agent|tui)$/;
 const VIRTUAL = "\0host:";
 
@@ -59,14 +61,16 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 		// The sources have them. Every start would read and skip them.
 		comments: false,
 		sourcemap: true,
-		entryFileNames: "multicodex.cjs",
+		entryFileNames: FACADE,
 		chunkFileNames: "[name]-[hash].cjs",
 		codeSplitting: { groups: [{ debugName: "start", name: startOnly(join(root, "src/compose.ts"), EVALUATED_LATE) }] },
 	});
 	await build.close();
 	writeFileSync(join(folder, HOST_FILE), "exports.packages = {};\n");
+	const ofExtension = output.filter((file) => file.type === "chunk");
+	await writeEntry(folder, ofExtension);
 	const ofProgram = await bundleProgram(folder);
-	const chunks = [...output, ...ofProgram].filter((file) => file.type === "chunk");
+	const chunks = [...ofExtension, ...ofProgram.filter((file) => file.type === "chunk")];
 	writeFileSync(join(folder, "licenses.txt"), licensesOf(chunks));
 	return readdirSync(folder).sort();
 }
@@ -96,6 +100,31 @@ async function bundleProgram(folder: string): Promise<RolldownOutput["output"]> 
 	});
 	await build.close();
 	return output;
+}
+
+/** Writes what `index.ts` loads: `warm-start.ts`, which loads the file that holds the start. */
+async function writeEntry(folder: string, chunks: readonly OutputChunk[]): Promise<void> {
+	const start = chunks.find(({ name, exports }) => name === "start" && exports.includes("compose"));
+	if (start === undefined) throw new Error("the bundle holds no start that exports compose");
+	// It is run by `vm`, without a loader of modules.
+	if (/\bimport\(/.test(start.code)) throw new Error(`${start.fileName} imports a module by itself`);
+	writeFileSync(join(folder, start.fileName), inAscii(start.code));
+	rmSync(join(folder, FACADE));
+	rmSync(join(folder, `${FACADE}.map`), { force: true });
+	const build = await rolldown({
+		input: join(root, "scripts/warm-start.ts"),
+		platform: "node",
+		external: [/^node:/],
+		transform: { target: "node20", define: { START_FILE: JSON.stringify(start.fileName) } },
+	});
+	await build.write({ dir: folder, format: "cjs", minify: false, comments: false, entryFileNames: "multicodex.cjs" });
+	await build.close();
+}
+
+/** One character beyond ASCII doubles what the whole file takes in memory, and slows its reading down. */
+function inAscii(code: string): string {
+	if (/String\.raw`[^`]*[^\0-\x7f]/.test(code)) throw new Error("a text that is taken as it stands is not ASCII");
+	return code.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Imported late to be evaluated late, and needed by requests: an update of the files must not take it away. */

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -163,7 +164,6 @@ export function compose(pi: ExtensionAPI): void {
 		mayUseReserveModel: () => settings.read().beyond.reserveModel !== "never",
 	});
 	const loadResets = once(async () => {
-		const { randomUUID } = await import("node:crypto");
 		const { createRedeemer } = await import("./core/redeemer.ts");
 		const { createResetCreditList } = await import("./core/reset-credit-list.ts");
 		const { createResetCreditsApi } = await import("./platform/reset-credits-api.ts");

@@ -100,18 +100,34 @@ export function createUniqueLabels(): (wanted: string) => string {
 
 /** Words that mean something else in the place of a label. */
 const RESERVED_LABELS = new Set(["auto", "add", "all"]);
+/** Visible text of ASCII alone, and blanks: most texts, which need none of the tables below. */
+const PLAIN = /^[\x20-\x7e]*$/;
 /**
  * Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner.
  */
-const UNPRINTABLE = /(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
-const EVERY_UNPRINTABLE = new RegExp(UNPRINTABLE, "gu");
-/** Characters that a label cannot have: the same, and quotes, between which a label is typed. */
-const REFUSED = new RegExp(`${UNPRINTABLE.source}|"`, "gu");
-const VISIBLE = /[^\p{C}\p{Z}\p{M}]/u;
+const UNPRINTABLE = String.raw`(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]`;
+
+interface UnicodeTables {
+	readonly unprintable: RegExp;
+	/** Characters that a label cannot have: the same, and quotes, between which a label is typed. */
+	readonly refused: RegExp;
+	readonly visible: RegExp;
+}
+let tables: UnicodeTables | undefined;
+
+/** Builds the tables at the first use: they take a millisecond, and few starts need one. */
+function unicodeTables(): UnicodeTables {
+	tables ??= {
+		unprintable: new RegExp(UNPRINTABLE, "gu"),
+		refused: new RegExp(`${UNPRINTABLE}|"`, "gu"),
+		visible: /[^\p{C}\p{Z}\p{M}]/u,
+	};
+	return tables;
+}
 
 /** Makes a foreign text safe to show: it cannot move the cursor, set colours, or turn the direction. */
 export function printable(text: string): string {
-	return text.replaceAll(EVERY_UNPRINTABLE, "?");
+	return PLAIN.test(text) ? text : text.replaceAll(unicodeTables().unprintable, "?");
 }
 
 /** The name of a character in a sentence: its number if it cannot be seen. */
@@ -122,10 +138,11 @@ function nameOf(character: string): string {
 
 /** Why `label` cannot be a label, as the end of a sentence; undefined if it can. */
 export function labelProblem(label: string): string | undefined {
-	if (!VISIBLE.test(label)) return "is empty";
+	const { visible, refused: refusedCharacters } = unicodeTables();
+	if (!visible.test(label)) return "is empty";
 	if (label !== label.trim()) return "begins or ends with a blank";
 	if ([...label].length > LONGEST_LABEL) return `has more than ${LONGEST_LABEL} characters`;
-	const refused = new Set(label.match(REFUSED));
+	const refused = new Set(label.match(refusedCharacters));
 	if (refused.size > 0) return `has characters that a label cannot have: ${[...refused].map(nameOf).join(", ")}`;
 	if (label.startsWith("-")) return "begins like an option";
 	return RESERVED_LABELS.has(label.toLowerCase()) ? "has a meaning of its own" : undefined;

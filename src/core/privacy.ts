@@ -5,14 +5,17 @@ const AROUND = String.raw`\s\p{Cc}@"'(),:;<>[\]/\\|`;
 /**
  * Matches each piece of text as a whole, with or without a domain: starting at every character takes quadratic time.
  */
-const PIECE = new RegExp(`${COLOUR}|([^${AROUND}]+)(?:@([^${AROUND}]+))?`, "gu");
+const PIECE = `${COLOUR}|([^${AROUND}]+)(?:@([^${AROUND}]+))?`;
+/** Built at the first use, since few starts hide an e-mail. */
+let piece: RegExp | undefined;
 
 /**
  * Masks every e-mail in a text, as `m…@work.example`; the result is never longer. With the `maskEmails` setting
  * everything on a screen passes through here, and nothing else hides an e-mail.
  */
 export function hideEmails(text: string): string {
-	return text.replace(PIECE, (found: string, local?: string, domain?: string) => {
+	piece ??= new RegExp(PIECE, "gu");
+	return text.replace(piece, (found: string, local?: string, domain?: string) => {
 		if (local === undefined || domain === undefined) return found;
 		const [first = "", ...rest] = local;
 		return `${rest.length > 0 ? first : ""}…@${domain}`;

@@ -1,4 +1,13 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+	cpSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	realpathSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { identityOf } from "../../src/platform/jwt.ts";
@@ -53,10 +62,15 @@ export async function measureStart(name: HostName, kind: StartCost["kind"], roun
 	});
 	const empty = join(folder, "empty.ts");
 	writeFileSync(empty, "export default function (): void {}\n");
+	const unpacked = await unpack(await packRepository(folder));
+	const dropBytecode = () => {
+		const dist = join(unpacked, "dist");
+		for (const name of readdirSync(dist)) if (name.endsWith(".v8")) rmSync(join(dist, name));
+	};
 	const extensions: Readonly<Record<Variant, string | false>> = {
 		plain: false,
 		"empty extension": empty,
-		package: join(await unpack(await packRepository(folder)), "index.ts"),
+		package: join(unpacked, "index.ts"),
 		source: join(repositoryRoot, "index.ts"),
 	};
 	const cpuFile = join(folder, "cpu");
@@ -86,7 +100,10 @@ export async function measureStart(name: HostName, kind: StartCost["kind"], roun
 			const order = round % 2 === 0 ? VARIANTS : [...VARIANTS].reverse();
 			for (const variant of order) {
 				const caches = kind === "warm" ? cachesOf(variant) : join(folder, "cold");
-				if (kind === "cold") cpSync(cachesOf(variant), caches, { recursive: true });
+				if (kind === "cold") {
+					cpSync(cachesOf(variant), caches, { recursive: true });
+					dropBytecode();
+				}
 				taken.get(variant)?.push(await run(variant, caches));
 				if (kind === "cold") rmSync(caches, { recursive: true });
 			}

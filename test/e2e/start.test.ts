@@ -1,4 +1,14 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+	cpSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	realpathSync,
+	rmSync,
+	statSync,
+	truncateSync,
+	writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, sep } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -9,8 +19,7 @@ import { createBenchOnAnyHost } from "./support.ts";
 
 /**
  * What a start of the package reads, as counts, which no busy machine changes. Each bound is the figure of today and a
- * little more: a change that passes it
- * moves what few people use behind an `await import()`.
+ * little more: a change that passes it moves what few people use behind an `await import()`.
  */
 const MOST_MODULES = 171;
 const MOST_KIB = 590;
@@ -40,6 +49,15 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const print = async (env: Readonly<Record<string, string>> = {}) => {
+	const bench = await createBenchOnAnyHost({ accounts: ["a", "b", "c"] });
+	const { code, stderr } = await bench.print("hi", ["--no-tools", "--no-session"], {
+		extension: join(folder, "index.ts"),
+		env,
+	});
+	return { code, stderr };
+};
+
 const startFile = () => readdirSync(dist).find((name) => /^start-.*\.cjs$/.test(name)) ?? "";
 
 it("has only what a start and a request need in the file that every start reads", () => {
@@ -52,18 +70,14 @@ it("has only what a start and a request need in the file that every start reads"
 });
 
 it("loads no other file, and calls the disk no more often than today, up to the end of a first answer", async () => {
-	const bench = await createBenchOnAnyHost({ accounts: ["a", "b", "c"] });
 	const report = join(folder, "report.json");
-	const { code, stderr } = await bench.print("hi", ["--no-tools", "--no-session"], {
-		extension: join(folder, "index.ts"),
-		env: {
-			NODE_OPTIONS: `--import ${join(repositoryRoot, "test/support/preload/our-files.mjs")}`,
-			OUR_FILES_BUNDLE: dist + sep,
-			OUR_FILES_REPORT: report,
-		},
+	const ended = await print({
+		NODE_OPTIONS: `--import ${join(repositoryRoot, "test/support/preload/our-files.mjs")}`,
+		OUR_FILES_BUNDLE: dist + sep,
+		OUR_FILES_REPORT: report,
 	});
 
-	expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+	expect(ended).toEqual({ code: 0, stderr: "" });
 	const shape = z.object({ loaded: z.array(z.string()), calls: z.record(z.string(), z.number()) });
 	const { loaded, calls } = shape.parse(JSON.parse(readFileSync(report, "utf8")));
 	const names = loaded.map((path) => basename(path).replace(/-[\w-]{8}\.cjs$/, ".cjs"));
@@ -79,4 +93,21 @@ it("loads no other file, and calls the disk no more often than today, up to the 
 	// Fewer would say that calls are no longer seen.
 	expect(total).toBeGreaterThan(20);
 	expect(total, JSON.stringify(calls)).toBeLessThanOrEqual(MOST_CALLS);
+});
+
+it("keeps the bytecode of a first answer for the next start, and makes it anew when the file is damaged", async () => {
+	const keptFile = () => readdirSync(dist).filter((name) => name.endsWith(".v8"));
+	for (const name of keptFile()) rmSync(join(dist, name));
+
+	expect(await print()).toEqual({ code: 0, stderr: "" });
+	const [kept = ""] = keptFile();
+	const { mtimeMs, size } = statSync(join(dist, kept));
+	// Bytecode that V8 refuses would be written again.
+	expect(await print()).toEqual({ code: 0, stderr: "" });
+	expect(statSync(join(dist, kept)).mtimeMs).toBe(mtimeMs);
+
+	truncateSync(join(dist, kept), size / 2);
+	expect(await print()).toEqual({ code: 0, stderr: "" });
+	expect(statSync(join(dist, kept)).size).toBeGreaterThan(size / 2);
+	expect(keptFile()).toEqual([kept]);
 });

@@ -1,0 +1,97 @@
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire, Module } from "node:module";
+import { dirname, join } from "node:path";
+import { debuglog } from "node:util";
+import { cachedDataVersionTag } from "node:v8";
+import { Script } from "node:vm";
+import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
+import type { compose as composeSources } from "../src/compose.ts";
+
+/**
+ * Is the entry of the bundle: loads the file that every start reads, together with the bytecode that V8 made of it in an
+ * earlier process. Node's own compile cache, from 22.1 on, has only the functions that run while a file is loaded; this
+ * one has all that a start and a first answer have called. It is kept beside the code: who can write one can write the
+ * other, and an update removes both.
+ */
+
+/** Name of that file, which `bundle.ts` puts in. */
+declare const START_FILE: string;
+
+const DIGEST_BYTES = 32;
+/** Later V8 may have thrown away again what only a start needs. Milliseconds since the process began. */
+const LAST_KEPT = 60_000;
+/** So that work that follows an answer is in it, and the person is not kept waiting. */
+const KEPT_AFTER = 5_000;
+
+const debug = debuglog("multicodex");
+const load = createRequire(__filename);
+const path = join(__dirname, START_FILE);
+const cachePath = `${path}.${cachedDataVersionTag().toString(16)}.v8`;
+
+/** Composes pi-multicodex. A cache that is missing or damaged is made anew after the first answer. */
+export const compose: typeof composeSources = isOfNode() ? loadWithCache() : load(path).compose;
+
+/** Another runtime has no such cache, and only Node's loader follows source maps. */
+function isOfNode(): boolean {
+	return process.versions.bun === undefined && !process.sourceMapsEnabled;
+}
+
+function loadWithCache(): typeof composeSources {
+	const cachedData = readCache();
+	const source = readFileSync(path, "latin1");
+	const code = `(function (exports, require, module, __filename, __dirname) { ${source}\n})`;
+	const script = new Script(code, { filename: path, ...(cachedData && { cachedData }) });
+	const loaded = new Module(path);
+	// Late files of the bundle require it by its path.
+	load.cache[path] = loaded;
+	script.runInThisContext().call(loaded.exports, loaded.exports, createRequire(path), loaded, path, dirname(path));
+	loaded.loaded = true;
+	const { compose } = loaded.exports;
+	if (cachedData !== undefined && script.cachedDataRejected === false) return compose;
+	return (pi) => {
+		compose(pi);
+		keepAfterFirstAnswer(pi, script);
+	};
+}
+
+/** V8 does not check what it is given: half a file might crash the process. */
+function readCache(): Buffer | undefined {
+	try {
+		const bytes = readFileSync(cachePath);
+		const data = bytes.subarray(DIGEST_BYTES);
+		return digestOf(data).equals(bytes.subarray(0, DIGEST_BYTES)) ? data : undefined;
+	} catch (error) {
+		debug("%s", error);
+		return undefined;
+	}
+}
+
+function digestOf(data: Buffer): Buffer {
+	return createHash("sha256").update(data).digest();
+}
+
+function keepAfterFirstAnswer(pi: ExtensionAPI, script: Script): void {
+	let isDue = true;
+	const keep = () => {
+		if (isDue) writeCache(script.createCachedData());
+		isDue = false;
+	};
+	let isFirst = true;
+	pi.on("agent_end", () => {
+		if (isFirst && performance.now() < LAST_KEPT) {
+			setTimeout(keep, KEPT_AFTER).unref();
+			process.once("exit", keep);
+		}
+		isFirst = false;
+	});
+}
+
+/** Not written in one step: a reader compares the digest. A package that only an administrator can write has no cache. */
+function writeCache(data: Buffer): void {
+	try {
+		writeFileSync(cachePath, Buffer.concat([digestOf(data), data]), { mode: 0o600 });
+	} catch (error) {
+		debug("%s", error);
+	}
+}
