@@ -73,6 +73,16 @@ describe.each(coreOf(hostNames, isAtAnEnd))("/multicodex off and on, on pi %s", 
 		for (const rpc of [second, first]) expect((await rpc.prompt("say hi")).stopReason).toBe("stop");
 		expect(bench.asked()).toEqual(["a", "a", "a", "a"]);
 	});
+
+	wide("serves the next prompt of a session that began without an account, once another process has one", async () => {
+		const bench = await createBench({ host, accounts: [], strangers: ["a"], usage });
+		const rpc = bench.rpc(["--model", `openai-codex/${bench.host.model}`]);
+		await expect(rpc.prompt("say hi")).rejects.toThrow(/No API key found/);
+		bench.dir.write("codex-accounts.json", { version: 2, accounts: [bench.row("a")] });
+		expect((await rpc.prompt("say hi")).text).toBe("OK from a #1");
+		bench.dir.write("codex-accounts.json", { version: 2, accounts: [] });
+		await expect(rpc.prompt("say hi")).rejects.toThrow(/No API key found/);
+	});
 });
 
 it("keeps a login that pi renews by itself meanwhile, and then gives up for another", async () => {
