@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import { debuglog } from "node:util";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
 import type { Credential } from "./core/account.ts";
@@ -197,7 +197,8 @@ export function compose(pi: ExtensionAPI): void {
 	const forecasts = createForecastSource({
 		pool,
 		history,
-		load: once(async () => (await import("./core/forecast.ts")).forecast),
+		load: once(async () => (await import("./core/forecast.ts")).forecastSteps),
+		giveWay: () => setImmediate(),
 		asked: () => ({
 			modelId: undefined,
 			patienceMs: settings.read().rotation.maxWaitMs,
@@ -213,7 +214,7 @@ export function compose(pi: ExtensionAPI): void {
 		settings: settings.read,
 		modelNamed,
 		askUsage: usage.ask,
-		question: createDryQuestion(pi, { pool, forToday, isMasked: () => settings.read().maskEmails, clock }),
+		question: createDryQuestion(pi, { pool, forToday, isMasked: () => settings.read().maskEmails, forecasts, clock }),
 		consents: forToday,
 		resets: { ...redeemer, refreshStale: resetCredits.refreshStale },
 		chain: poolModel,
@@ -430,6 +431,7 @@ export function compose(pi: ExtensionAPI): void {
 		codexId: poolModel.codexId,
 		serving: poolModel.serving,
 		sourceOf: beyond.source,
+		forecasts,
 		onTick: () => {
 			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
 			pool.detectChanges();

@@ -28,6 +28,8 @@ export interface Played {
 
 /** A pause of a session after which it chooses anew, in hours of next to no demand. */
 const PAUSE_DEMAND = 0.05;
+/** A session that is at work all the time takes about this much in an hour. */
+const BUSY_DEMAND = 30;
 /** More sessions than this are played as this many, with larger shares. */
 const MOST_SESSIONS = 4;
 const TINY = 1e-9;
@@ -61,8 +63,11 @@ interface Stream {
 	isPaused: boolean;
 }
 
-/** Plays demand over the pool, hour by hour: each session stays on its account, and the plan chooses the next one. */
-export function playForward({ snapshot, request, serving, windowsPerWeek }: Start, path: DemandPath): Played {
+/**
+ * Plays demand over the pool, hour by hour: each session stays on its account, and the plan chooses the next one. What
+ * is wanted before `from`, epoch ms, is left out.
+ */
+export function playForward({ snapshot, request, serving, windowsPerWeek }: Start, path: DemandPath, from = 0): Played {
 	const begins = snapshot.now;
 	const tanks = snapshot.candidates.map((candidate) => tankOf(candidate, windowsPerWeek));
 	const streams = streamsOf(tanks, snapshot, serving);
@@ -89,10 +94,14 @@ export function playForward({ snapshot, request, serving, windowsPerWeek }: Star
 		return tanks.find(({ candidate }) => candidate.account.id === id);
 	};
 	/** Serves a share of an hour. Returns the moment at which there is no account for it. */
-	const serve = (stream: Stream, hourAt: number, share: number): number | undefined => {
+	const serve = (stream: Stream, hourAt: number, wanted: number): number | undefined => {
+		const endsAt = hourAt + HOUR_MS;
+		const share = wanted * Math.min(1, (endsAt - from) / HOUR_MS);
+		// Who comes back for a part of an hour is at work in its later part: the clocks of windows start then.
+		const busyMs = stream.isPaused ? HOUR_MS * Math.min(1, wanted / BUSY_DEMAND) : HOUR_MS;
 		let left = share;
 		while (left > TINY) {
-			const at = hourAt + (1 - left / share) * HOUR_MS;
+			const at = endsAt - (left / share) * busyMs;
 			if (stream.tank) roll(stream.tank, at);
 			if (!stream.tank || stream.isPaused || stream.tank.spentUntil > at) {
 				stream.tank = choose(stream, at);
@@ -106,7 +115,7 @@ export function playForward({ snapshot, request, serving, windowsPerWeek }: Star
 			use(tank, taken, at);
 			left -= taken;
 			if (taken < room) continue;
-			const spent = hourAt + (1 - left / share) * HOUR_MS;
+			const spent = endsAt - (left / share) * busyMs;
 			tank.spentUntil = spentUntil(tank, spent);
 			const { id } = tank.candidate.account;
 			if (!spentAt.has(id)) spentAt.set(id, spent);
@@ -116,6 +125,7 @@ export function playForward({ snapshot, request, serving, windowsPerWeek }: Star
 
 	for (let hour = 0; hour < path.length; hour += 1) {
 		const wanted = path[hour] ?? 0;
+		if (begins + (hour + 1) * HOUR_MS <= from) continue;
 		if (wanted < PAUSE_DEMAND) {
 			for (const stream of streams) stream.isPaused = true;
 			continue;

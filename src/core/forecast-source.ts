@@ -16,7 +16,9 @@ interface Deps {
 	readonly pool: Pick<Pool, "snapshot">;
 	readonly history: Pick<QuotaHistory, "read">;
 	/** Loads what makes a forecast. */
-	readonly load: () => Promise<(input: ForecastInput) => Forecast>;
+	readonly load: () => Promise<(input: ForecastInput) => Generator<undefined, Forecast>>;
+	/** Lets everything else go first. */
+	readonly giveWay: () => Promise<void>;
 	readonly asked: () => ForecastAsked;
 	readonly clock: Clock;
 	readonly onFailure: (error: unknown) => void;
@@ -28,7 +30,7 @@ const RENEW_MS = 60_000;
 const READ_MS = 10 * 60_000;
 
 /** Creates the source of forecasts. It reads and makes nothing before one is asked for, and then behind. */
-export function createForecastSource({ pool, history, load, asked, clock, onFailure }: Deps): ForecastSource {
+export function createForecastSource({ pool, history, load, giveWay, asked, clock, onFailure }: Deps): ForecastSource {
 	const listeners = new Set<() => void>();
 	let made: Forecast | undefined;
 	let triedAt: number | undefined;
@@ -40,17 +42,23 @@ export function createForecastSource({ pool, history, load, asked, clock, onFail
 	const make = async (): Promise<Forecast | undefined> => {
 		triedAt = clock.now();
 		try {
-			const forecast = await load();
+			const begin = await load();
 			if (!read || isOld(read.at, READ_MS)) read = { samples: await history.read(), at: clock.now() };
 			const { sessionId, ...request } = asked();
-			made = forecast({ ...request, request, snapshot: pool.snapshot(sessionId), history: read.samples });
+			const steps = begin({ ...request, request, snapshot: pool.snapshot(sessionId), history: read.samples });
+			let step = steps.next();
+			while (!step.done) {
+				await giveWay();
+				step = steps.next();
+			}
+			made = step.value;
 			for (const listener of listeners) listener();
 		} catch (error) {
 			onFailure(error);
 		}
 		return made;
 	};
-	const fresh = () => {
+	const renew = () => {
 		making ??= make().finally(() => {
 			making = undefined;
 		});
@@ -59,10 +67,11 @@ export function createForecastSource({ pool, history, load, asked, clock, onFail
 
 	return {
 		current: () => {
-			if (isOld(triedAt, RENEW_MS)) void fresh();
+			if (isOld(triedAt, RENEW_MS)) void renew();
 			return made;
 		},
-		fresh: async () => (isOld(made?.madeAt, RENEW_MS) ? fresh() : made),
+		fresh: async () => (isOld(made?.madeAt, RENEW_MS) ? renew() : made),
+		renew,
 		subscribe: (listener) => {
 			listeners.add(listener);
 			return () => listeners.delete(listener);

@@ -1,5 +1,5 @@
 import { demandOf, type HourlyDemand } from "./demand.ts";
-import { demandPaths } from "./demand-paths.ts";
+import { demandFutures } from "./demand-paths.ts";
 import { type Played, playForward } from "./forecast-play.ts";
 import type { AccountId } from "./ids.ts";
 import { plan, type SelectionRequest, type Snapshot } from "./plan.ts";
@@ -38,6 +38,8 @@ export interface Forecast {
 	readonly accounts: readonly { readonly id: AccountId; readonly outlook: Outlook | undefined }[];
 	/** Of the account that serves the session. */
 	readonly serving: Outlook | undefined;
+	/** Of a pool that is out now: how long it will last from its first return on. */
+	readonly again?: Outlook | undefined;
 }
 
 /** What a forecast is made of. */
@@ -56,28 +58,54 @@ export const LEAST_HISTORY_MS = 3 * DAY_MS;
 /** Nothing is said of an account of which less than this was used, percent of a window. */
 const LEAST_USED_PERCENT = 3;
 const HORIZON_HOURS = 7 * 24;
-/** Demand is played as it would be in one case of ten at most, in the middle one, and in nine of ten. */
-const LEVELS = [0.1, 0.5, 0.9] as const;
+/** Futures that are played; fewer of a large pool, where each takes longer. */
+const FUTURES = 19;
+const FUTURES_OF_MANY = 9;
+const MANY_ACCOUNTS = 8;
+/** One future in ten is before the interval, and one after it. */
+const OUTSIDE = 0.1;
+/** What is told is a little early rather than late. */
+const MIDDLE = 0.45;
 
 /** How long quota lasts. Plays the product's own plan over demand that is drawn from the history. */
 export function forecast(input: ForecastInput): Forecast {
+	const steps = forecastSteps(input);
+	for (;;) {
+		const step = steps.next();
+		if (step.done) return step.value;
+	}
+}
+
+/** As {@link forecast}, in steps of a few milliseconds: whatever else is to be done can be done between them. */
+export function* forecastSteps(input: ForecastInput): Generator<undefined, Forecast> {
 	const { snapshot, history } = input;
 	const { now, candidates } = snapshot;
 	const first = history.reduce((earliest, { at }) => Math.min(earliest, at), now);
-	const nothing = { madeAt: now, pool: undefined, serving: undefined };
-	const none = candidates.map(({ account: { id } }) => ({ id, outlook: undefined }));
-	if (now - first < LEAST_HISTORY_MS) return { ...nothing, accounts: none };
+	if (now - first < LEAST_HISTORY_MS) {
+		const accounts = candidates.map(({ account: { id } }) => ({ id, outlook: undefined }));
+		return { madeAt: now, pool: undefined, serving: undefined, accounts };
+	}
 	const demand = demandOf(history, candidates, now);
-	return forecastFrom(input, demand);
+	yield;
+	return yield* forecastFrom(input, demand);
 }
 
-/** As {@link forecast}, from demand that is known already. */
-export function forecastFrom({ snapshot, request, serving }: ForecastInput, demand: HourlyDemand): Forecast {
+/** As {@link forecastSteps}, from demand that is known already. */
+export function* forecastFrom(input: ForecastInput, demand: HourlyDemand): Generator<undefined, Forecast> {
+	const { snapshot, request, serving } = input;
 	const { now, candidates } = snapshot;
 	const start = { snapshot, request, serving, windowsPerWeek: demand.windowsPerWeek };
-	const played = demandPaths(demand, LEVELS, HORIZON_HOURS).map((path) => playForward(start, path));
+	const count = candidates.length > MANY_ACCOUNTS ? FUTURES_OF_MANY : FUTURES;
+	const { next, waitUntil } = plan({ ...request, sessionId: undefined, affinity: serving, served: serving }, snapshot);
+	const played: Played[] = [];
+	const again: (number | undefined)[] = [];
+	for (const future of demandFutures(demand, count, HORIZON_HOURS)) {
+		yield;
+		played.push(playForward(start, future));
+		if (next || waitUntil === undefined) continue;
+		again.push(playForward({ ...start, serving: undefined }, future, waitUntil).dryAt);
+	}
 	const outlook = (of: (each: Played) => number | undefined) => outlookOf(played.map(of), snapshot);
-	const { next } = plan({ ...request, sessionId: undefined, affinity: serving, served: serving }, snapshot);
 	const accounts = candidates.map((candidate) => {
 		const { account, usage } = candidate;
 		const canTell = account.enabled && !account.needsLogin && usage && headroom(usage, now) <= 100 - LEAST_USED_PERCENT;
@@ -88,18 +116,18 @@ export function forecastFrom({ snapshot, request, serving }: ForecastInput, dema
 		pool: next ? outlook(({ dryAt }) => dryAt) : undefined,
 		accounts,
 		serving: accounts.find(({ id }) => id === serving)?.outlook,
+		again: again.length > 0 ? outlookOf(again, snapshot) : undefined,
 	};
 }
 
+/** The outlook of `times`, one for each future; undefined where it does not happen in most of them. */
 function outlookOf(times: readonly (number | undefined)[], snapshot: Snapshot): Outlook | undefined {
-	const [late, dryAt, early] = times;
-	if (dryAt === undefined || dryAt <= snapshot.now) return undefined;
-	return {
-		dryAt,
-		from: Math.min(dryAt, early ?? dryAt),
-		to: late === undefined ? undefined : Math.max(dryAt, late),
-		comesBack: comesBackUntil(dryAt, snapshot),
-	};
+	const sorted = times.map((at) => at ?? Infinity).sort((a, b) => a - b);
+	const at = (level: number) =>
+		sorted[Math.min(sorted.length, Math.max(1, Math.round(level * (sorted.length + 1)))) - 1];
+	const [from = Infinity, dryAt = Infinity, to = Infinity] = [OUTSIDE, MIDDLE, 1 - OUTSIDE].map(at);
+	if (dryAt === Infinity || dryAt <= snapshot.now) return undefined;
+	return { dryAt, from, to: to === Infinity ? undefined : to, comesBack: comesBackUntil(dryAt, snapshot) };
 }
 
 function comesBackUntil(until: number, { candidates, now }: Snapshot): ComesBack[] {

@@ -44,6 +44,13 @@ export function formatClock(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
 }
 
+/** A day ahead on the local calendar: `today`, `Thu` within a week, else `12 Dec`. */
+export function formatWeekday(at: number, now: number): string {
+	const then = dateOf(at);
+	if (then.toDateString() === new Date(now).toDateString()) return "today";
+	return at - now < 6 * DAY_MS ? (WEEKDAYS[then.getDay()] ?? "") : formatDay(at);
+}
+
 /** A time in the past on the local clock: `14:32` today, else with its day, as `18 Nov 14:32`. */
 export function formatPast(at: number, now: number): string {
 	const then = dateOf(at);

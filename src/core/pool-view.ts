@@ -2,6 +2,7 @@ import type { Account, AccountState } from "./account.ts";
 import type { AccountSet } from "./account-sets.ts";
 import type { Floors } from "./caps.ts";
 import type { Cooldown } from "./cooldown.ts";
+import type { Forecast, Outlook } from "./forecast.ts";
 import type { AccountId } from "./ids.ts";
 import type { ResetCredit } from "./reset-credits.ts";
 import type { UsageSnapshot } from "./usage.ts";
@@ -27,6 +28,8 @@ export interface ShownAccount {
 	readonly floors?: Floors | undefined;
 	/** The folder whose account set keeps the session from it. */
 	readonly outsideOf?: string | undefined;
+	/** When it will be spent, at the pace of the last weeks. */
+	readonly outlook?: Outlook | undefined;
 }
 
 /** The accounts that the session may use, ready ones and others. */
@@ -46,5 +49,7 @@ export interface PoolView {
 	/** The account set that holds for the session. */
 	readonly set?: AccountSet | undefined;
 	readonly accounts: readonly ShownAccount[];
+	/** How long quota lasts, where that can be told. */
+	readonly forecast?: Forecast | undefined;
 	readonly now: number;
 }

@@ -437,6 +437,8 @@ export interface ForecastSource {
 	current(): Forecast | undefined;
 	/** A forecast that is no older than a minute; undefined where none can be made. Never rejects. */
 	fresh(): Promise<Forecast | undefined>;
+	/** A forecast of now, for when the pool has just run out. Never rejects. */
+	renew(): Promise<Forecast | undefined>;
 	/** Has `listener` called after a forecast was made, until the function that it gives is called. */
 	subscribe(listener: () => void): () => void;
 }

@@ -45,6 +45,8 @@ export interface FooterSettings {
 	readonly meters: boolean;
 	/** How many accounts are ready. */
 	readonly ready: boolean;
+	/** How long the pool lasts. */
+	readonly lasts: boolean;
 	readonly order: (typeof FOOTER_ORDERS)[number];
 }
 
@@ -152,6 +154,7 @@ export const DEFAULT_SETTINGS: Settings = {
 		reset: true,
 		meters: true,
 		ready: true,
+		lasts: false,
 		order: "account-first",
 	},
 	notify: { to: "off", terminal: "auto", command: [], quiet: undefined, warnAt: [25, 10, 5], aheadMs: 3 * 3_600_000 },

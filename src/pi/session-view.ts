@@ -6,9 +6,9 @@ import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import { type Plan, readyCount, type SelectionRequest } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView } from "../core/pool-view.ts";
-import type { Clock, SettingsStore } from "../core/ports.ts";
+import type { Clock, ForecastSource, SettingsStore } from "../core/ports.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";
-import { viewOf } from "./view-of-pool.ts";
+import { viewOf, withForecast } from "./view-of-pool.ts";
 
 /** The pool as the session in front of the person sees it. */
 export interface SessionView {
@@ -35,11 +35,22 @@ interface Deps {
 	readonly savedModel: () => string | undefined;
 	/** The Codex model of a session that is on one, or on the virtual model. */
 	readonly codexId: (host: ExtensionContext) => string | undefined;
+	/** How long quota lasts. */
+	readonly forecasts: Pick<ForecastSource, "current">;
 	readonly clock: Clock;
 }
 
 /** Creates it. */
-export function createSessionView({ pool, affinity, link, settings, savedModel, codexId, clock }: Deps): SessionView {
+export function createSessionView({
+	pool,
+	affinity,
+	link,
+	settings,
+	savedModel,
+	codexId,
+	forecasts,
+	clock,
+}: Deps): SessionView {
 	const request = (host: ExtensionContext): SelectionRequest => ({
 		modelId: codexId(host) ?? savedModel(),
 		sessionId: host.sessionManager.getSessionId(),
@@ -61,7 +72,9 @@ export function createSessionView({ pool, affinity, link, settings, savedModel, 
 		isAnyReady: () => readyCount(pool.plan({ modelId: undefined, sessionId: undefined, affinity: undefined })) > 0,
 		pool: (host) => {
 			const serves = { account: next(host), isForeign: link.isForeign() };
-			return viewOf(pool, settings.read(), clock.now(), serves, atWork(host, pool), host.sessionManager.getSessionId());
+			const sessionId = host.sessionManager.getSessionId();
+			const view = viewOf(pool, settings.read(), clock.now(), serves, atWork(host, pool), sessionId);
+			return withForecast(view, forecasts.current());
 		},
 	};
 }

@@ -1,5 +1,6 @@
 import { stateOf } from "../core/account.ts";
 import { isInSet } from "../core/account-sets.ts";
+import type { Forecast } from "../core/forecast.ts";
 import type { AccountId, SessionId } from "../core/ids.ts";
 import { gatedIn } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
@@ -52,4 +53,12 @@ export function viewOf(
 		};
 	});
 	return { isEnabled: enabled, isForeign, policy: rotation.policy, active, pinned, set, accounts, now };
+}
+
+/** The same with what can be told of how long quota lasts. */
+export function withForecast(view: PoolView, forecast: Forecast | undefined): PoolView {
+	if (!forecast) return view;
+	const outlooks = new Map(forecast.accounts.map(({ id, outlook }) => [id, outlook]));
+	const accounts = view.accounts.map((shown) => ({ ...shown, outlook: outlooks.get(shown.account.id) }));
+	return { ...view, accounts, forecast };
 }

@@ -97,6 +97,7 @@ export const FOOTER_PREFERENCES: readonly Preference<FooterSettings>[] = [
 	preference("reset", "time to the reset", flag()),
 	preference("meters", "a meter beside each percentage, where there is room", flag()),
 	preference("ready", "how many accounts are ready", flag()),
+	preference("lasts", "until when the pool lasts, where that can be told", flag()),
 	preference("order", "what comes first", oneOf(FOOTER_ORDERS)),
 ];
 

@@ -6,6 +6,7 @@ import { freshness, type Quota, quotasOf, refillsAt, remaining, windowName } fro
 import { reserveClosedBy, reserveLeft, reserveModelIn } from "../core/reserve-model.ts";
 import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { capText, errorWords, resetCreditsText, signedIn } from "./account-texts.ts";
+import { untilText } from "./forecast-texts.ts";
 import {
 	about,
 	formatClock,
@@ -17,7 +18,6 @@ import {
 	scopeLabel,
 	windowLabel,
 } from "./format.ts";
-
 import { restFor, restUntil, stateWord } from "./state-words.ts";
 
 /** The name that OpenAI gives the reserve model. */
@@ -28,7 +28,7 @@ export type Fact = readonly [name: string, text: string];
 
 /** All that is known of an account, in the order of what matters. */
 export function factsOf(shown: ShownAccount, now: number): Fact[] {
-	const { account, usage, lastError, lastUsedAt } = shown;
+	const { account, usage, lastError, lastUsedAt, outlook } = shown;
 	const until = restUntil(shown, now);
 	const state = [stateWord(shown, now), ...(until === undefined ? [] : [`until ${until} (${restFor(shown, now)})`])];
 	const plan = usage?.plan ?? account.plan;
@@ -37,6 +37,7 @@ export function factsOf(shown: ShownAccount, now: number): Fact[] {
 		["who", [account.email, plan, `id ${account.id}`].filter((part) => part !== undefined).join(" · ")],
 		...quotasOf(usage).map((quota) => quotaFact(quota, shown, now)),
 		...capFacts(shown, now),
+		...(outlook ? [["lasts", `until ${untilText(outlook, now)}`] as const] : []),
 		["usage", usage ? ageOf(usage, now) : "unknown"],
 		["sign-in", signedIn(account, now) ?? "over"],
 		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)] as const]),

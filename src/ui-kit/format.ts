@@ -10,6 +10,7 @@ export {
 	formatDuration,
 	formatPast,
 	formatPercent,
+	formatWeekday,
 	plural,
 	windowLabel,
 } from "../core/format.ts";

@@ -212,7 +212,12 @@ export function createCommandHarness(
 	const commands = createCommands({
 		pool,
 		affinity: harness.affinity,
-		forecasts: { current: () => cli.forecast, fresh: async () => cli.forecast, subscribe: () => () => undefined },
+		forecasts: {
+			current: () => cli.forecast,
+			fresh: async () => cli.forecast,
+			renew: async () => cli.forecast,
+			subscribe: () => () => undefined,
+		},
 		eventLog: {
 			append: () => undefined,
 			read: async (count) => {

@@ -40,7 +40,7 @@ import { padCell, wrapParts } from "../../ui-kit/panel.ts";
 import { bypassedBy, restFor, stateWord } from "../../ui-kit/state-words.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
-export function poolAsJson(view: PoolView, forecast?: Forecast): ShowDocument {
+export function poolAsJson(view: PoolView): ShowDocument {
 	return {
 		version: 1,
 		enabled: view.isEnabled,
@@ -49,7 +49,7 @@ export function poolAsJson(view: PoolView, forecast?: Forecast): ShowDocument {
 		pinned: view.pinned ?? null,
 		...(view.set && { set: { folder: folderOf(view.set), accounts: [...view.set.accounts] } }),
 		accounts: view.accounts.map((shown) => accountAsJson(shown, view.now)),
-		...forecastAsJson(forecast),
+		...forecastAsJson(view.forecast),
 	};
 }
 

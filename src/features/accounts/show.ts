@@ -57,10 +57,9 @@ export function createShow(ports: Ports): Subcommand<Args> {
 		},
 		run: async ({ options }, { host, signal }) => {
 			await lookAtResetCredits(host, signal, ports);
+			await ports.forecasts.fresh();
 			const view = ports.session.pool(host);
-			const asJson = options.has(JSON_OPTION);
-			const forecast = asJson ? await ports.forecasts.fresh() : undefined;
-			return { text: textOf(view, options), json: poolAsJson(view, forecast), asJson };
+			return { text: textOf(view, options), json: poolAsJson(view), asJson: options.has(JSON_OPTION) };
 		},
 	};
 }

@@ -1,12 +1,19 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import { raceAbort } from "../../core/abort.ts";
+import type { Outlook } from "../../core/forecast.ts";
 import type { DryAnswer, Offer } from "../../core/ladder.ts";
-import type { Clock } from "../../core/ports.ts";
+import type { Clock, ForecastSource } from "../../core/ports.ts";
 import { modeOf } from "../../pi/output.ts";
 import { openPanel, panelsClosed } from "../../pi/panel.ts";
 import { answerOf, choicesOf } from "./choices.ts";
 import { createBeyondPanel } from "./panel.ts";
 import { choiceText, HEADING, periodText } from "./texts.ts";
+
+interface Ports {
+	/** How long quota lasts. */
+	readonly forecasts: Pick<ForecastSource, "renew">;
+	readonly clock: Clock;
+}
 
 const STOP: DryAnswer = { kind: "stop" };
 
@@ -15,10 +22,10 @@ export async function askPerson(
 	ctx: ExtensionContext,
 	offers: readonly Offer[],
 	signal: AbortSignal,
-	clock: Clock,
+	ports: Ports,
 ): Promise<DryAnswer> {
-	const answered = modeOf(ctx) === "tui" ? await askOnPanel(ctx, offers, signal, clock) : undefined;
-	return answered ?? askByDialog(ctx, offers, signal, clock);
+	const answered = modeOf(ctx) === "tui" ? await askOnPanel(ctx, offers, signal, ports) : undefined;
+	return answered ?? askByDialog(ctx, offers, signal, ports.clock);
 }
 
 /** Undefined where this pi shows no panels. */
@@ -26,7 +33,7 @@ async function askOnPanel(
 	ctx: ExtensionContext,
 	offers: readonly Offer[],
 	signal: AbortSignal,
-	clock: Clock,
+	{ forecasts, clock }: Ports,
 ): Promise<DryAnswer | undefined> {
 	// The oldest hosts close what is on the screen for it: a sign-in, perhaps, that is to help here.
 	const isFree = await raceAbort(panelsClosed(), signal).then(
@@ -36,7 +43,23 @@ async function askOnPanel(
 	if (!isFree) return STOP;
 	let draft = () => "";
 	const answer = await openPanel<DryAnswer>({ host: ctx, signal }, { ended: STOP, question: HEADING }, (host) => {
-		const panel = createBeyondPanel({ ...host, room: host.wholeRoom, offers, now: clock.now, onAnswer: host.close });
+		let again: Outlook | undefined;
+		const panel = createBeyondPanel({
+			...host,
+			room: host.wholeRoom,
+			offers,
+			again: () => again,
+			now: clock.now,
+			onAnswer: host.close,
+		});
+		let isOpen = true;
+		host.onClose(() => {
+			isOpen = false;
+		});
+		void forecasts.renew().then((forecast) => {
+			again = forecast?.again;
+			if (isOpen && again) host.repaint();
+		});
 		draft = panel.draft;
 		return panel.component;
 	});

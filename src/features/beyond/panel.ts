@@ -1,5 +1,6 @@
 import { type Component, Key, matchesKey, visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
+import type { Outlook } from "../../core/forecast.ts";
 import type { DryAnswer, Offer } from "../../core/ladder.ts";
 import { createAnswerKeys } from "../../ui-kit/answer-keys.ts";
 import {
@@ -21,6 +22,8 @@ import { choiceText, consequence, HEADING, periodText, TYPED } from "./texts.ts"
 /** What the panel needs. */
 export interface BeyondPanelDeps {
 	readonly offers: readonly Offer[];
+	/** How long the pool lasts once its first account is back, where that can be told. */
+	readonly again?: () => Outlook | undefined;
 	/** Epoch ms. */
 	readonly now: () => number;
 	readonly paint: Paint;
@@ -119,7 +122,9 @@ export function createBeyondPanel(deps: BeyondPanelDeps): BeyondPanel {
 				const choice = at(current);
 				const isOpen = canBeRemembered(choice);
 				const period = isOpen ? words("text", `${periodText(today.has(current ?? ""))}.`) : [];
-				const notes = keys.hasText() ? words("warning", TYPED) : words("muted", consequence(choice, now()));
+				const notes = keys.hasText()
+					? words("warning", TYPED)
+					: words("muted", consequence(choice, now(), deps.again?.()));
 				const hints = ["↑↓ choose", ...(isOpen ? [ONCE_OR_TODAY] : []), "enter answer", "esc stop"];
 				const head = [rule, ...words("accent", HEADING)];
 				const foot = ["", ...notes, ...period, "", ...hintsOf(hints, width, paint), rule];

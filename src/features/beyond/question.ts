@@ -1,7 +1,7 @@
 import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
 import { tellDefect } from "../../core/defect-reports.ts";
 import type { Pool } from "../../core/pool.ts";
-import type { Clock, DryQuestion } from "../../core/ports.ts";
+import type { Clock, DryQuestion, ForecastSource } from "../../core/ports.ts";
 import { maskedContext } from "../../pi/mask-emails.ts";
 import { modeOf } from "../../pi/output.ts";
 import { createAsking, type Show } from "./asking.ts";
@@ -11,6 +11,8 @@ interface Deps {
 	readonly pool: Pick<Pool, "emit">;
 	readonly forToday: Pick<ForToday, "remember">;
 	readonly isMasked: () => boolean;
+	/** How long quota lasts. */
+	readonly forecasts: Pick<ForecastSource, "renew">;
 	readonly clock: Clock;
 }
 
@@ -18,7 +20,7 @@ interface Deps {
  * Asks the person of the session in which a request found no account: in a panel in the terminal, in a dialog of an RPC
  * client, and not at all elsewhere.
  */
-export function createDryQuestion(pi: ExtensionAPI, { pool, forToday, isMasked, clock }: Deps): DryQuestion {
+export function createDryQuestion(pi: ExtensionAPI, { pool, forToday, isMasked, forecasts, clock }: Deps): DryQuestion {
 	let context: ExtensionContext | undefined;
 	let session = new AbortController();
 	pi.on("session_start", (_event, given) => {
@@ -37,7 +39,7 @@ export function createDryQuestion(pi: ExtensionAPI, { pool, forToday, isMasked, 
 		try {
 			// Few people ever need it, so it is no part of every start.
 			const { askPerson } = await import("./ask-person.ts");
-			return await askPerson(ctx, offers, ended, clock);
+			return await askPerson(ctx, offers, ended, { forecasts, clock });
 		} catch (error) {
 			// An update may have replaced the file under a running pi, and a session that was replaced has a context that
 			// throws: the turn ends as where there is no person to ask.

@@ -1,5 +1,7 @@
 import { type Account, printable } from "../../core/account.ts";
+import type { Outlook } from "../../core/forecast.ts";
 import type { Rung } from "../../core/ladder.ts";
+import { untilText } from "../../ui-kit/forecast-texts.ts";
 import { about, formatClock, formatDay, formatDuration, formatPercent, windowLabel } from "../../ui-kit/format.ts";
 import type { Choice } from "./choices.ts";
 
@@ -31,7 +33,7 @@ export function choiceText(choice: Choice, now: number): string {
 }
 
 /** What follows from a choice, below the list while its row is highlighted. */
-export function consequence(choice: Choice, now: number): string {
+export function consequence(choice: Choice, now: number, again?: Outlook): string {
 	if (choice.kind === "stop") return "Nothing is spent.";
 	const { rung } = choice;
 	switch (rung.kind) {
@@ -44,8 +46,12 @@ export function consequence(choice: Choice, now: number): string {
 		case "chain":
 			return `${rung.isPaid ? "Each request is charged. " : ""}Codex serves again as soon as an account is back.`;
 		case "wait":
-			return "Nothing is spent. The turn goes on by itself then.";
+			return `Nothing is spent. The turn goes on by itself then${lastsText(again, now)}.`;
 	}
+}
+
+function lastsText(again: Outlook | undefined, now: number): string {
+	return again ? `, and at your pace quota lasts until ${untilText(again, now)}` : "";
 }
 
 /** For how long a yes holds. */

@@ -4,7 +4,7 @@ import type { PoolEvent } from "../../core/events.ts";
 import type { Ledger, LedgerRow } from "../../core/ledger.ts";
 import { usedToday } from "../../core/ledger-report.ts";
 import type { Pool } from "../../core/pool.ts";
-import type { Clock, EventLog } from "../../core/ports.ts";
+import type { Clock, EventLog, ForecastSource } from "../../core/ports.ts";
 import type { ResetCreditList } from "../../core/reset-credit-list.ts";
 import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import type { CommandContext, Ended, Given, NoArgs, Subcommand } from "../../pi/command.ts";
@@ -29,6 +29,7 @@ interface Ports {
 	readonly followLog: (listener: () => void) => () => void;
 	readonly ledger: Pick<Ledger, "read" | "follow">;
 	readonly session: SessionView;
+	readonly forecasts: Pick<ForecastSource, "subscribe">;
 	readonly clock: Clock;
 }
 
@@ -106,7 +107,7 @@ async function onScreen(
 	ports: Ports,
 	lastRotation: () => LastRotation | undefined,
 ): Promise<boolean> {
-	const { pool, usage, resetCredits, session, eventLog, followLog, ledger, clock } = ports;
+	const { pool, usage, resetCredits, session, eventLog, followLog, ledger, forecasts, clock } = ports;
 	const view = () => session.pool(ctx.host);
 	const { active, pinned } = view();
 	const cursor = createListCursor(active ?? pinned);
@@ -129,6 +130,7 @@ async function onScreen(
 			let isPainted = false;
 			let isOver = false;
 			host.onClose(pool.subscribe(() => host.repaint()));
+			host.onClose(forecasts.subscribe(() => host.repaint()));
 			host.onClose(() => {
 				isOver = true;
 				isClosed.abort();

@@ -26,6 +26,7 @@ import {
 	foldLine,
 	headline,
 	type LastRotation,
+	lastsLine,
 	poolLine,
 	type Rotation,
 	rotationLine,
@@ -124,7 +125,7 @@ function frameOf(scene: Scene, width: number): Frame {
 	return {
 		rule,
 		line,
-		head: [rule, line(headerSpans(scene, width)), ...pool],
+		head: [rule, line(headerSpans(scene, width)), ...pool, ...lastsLine(whole, width).map(line)],
 		news: undone === undefined ? [] : wordsOf(`Removed ${undone}. u puts it back.`, "text", width, paint),
 		wrapped: (spans) =>
 			spans.flatMap(({ tone, text }) =>

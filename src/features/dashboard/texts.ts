@@ -16,6 +16,7 @@ import {
 	signedIn,
 	whatNow,
 } from "../../ui-kit/account-texts.ts";
+import { lastsTexts } from "../../ui-kit/forecast-texts.ts";
 import {
 	about,
 	formatClock,
@@ -142,6 +143,12 @@ export function causeOf(reason: string, window: string | undefined): string {
 
 /** Each row of the head begins with its own word; what follows that word is aligned. */
 const POOL = " Pool        ";
+
+/** How long quota lasts, in the longest wording that fits; no line where nothing can be told. */
+export function lastsLine(view: PoolView, width: number): readonly Line[] {
+	const text = lastsTexts(view).find((each) => visibleWidth(each) < width);
+	return text === undefined ? [] : [[span("dim", ` ${printable(text)}`)]];
+}
 
 /** What the pool has left in all, and what it gets back first, in the richest form that fits. */
 export function poolLine(view: PoolView, width: number): Line {

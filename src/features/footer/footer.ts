@@ -4,6 +4,7 @@ import type { Beyond } from "../../core/beyond.ts";
 import { guarded, tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { Pool } from "../../core/pool.ts";
+import type { ForecastSource } from "../../core/ports.ts";
 import { includedOf } from "../../core/quota.ts";
 import type { Settings } from "../../core/settings.ts";
 import { modeOf } from "../../pi/output.ts";
@@ -35,6 +36,8 @@ interface Deps {
 	readonly serving: (ctx: ExtensionContext) => string | undefined;
 	/** What a session was served from last. */
 	readonly sourceOf: Beyond["source"];
+	/** How long quota lasts. */
+	readonly forecasts: Pick<ForecastSource, "current" | "subscribe">;
 	/** Runs with every minute's redraw. */
 	readonly onTick: () => void;
 	/**
@@ -51,7 +54,7 @@ const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
 export function createFooter(deps: Deps): Footer {
-	const { pool, affinity, settings, isForeign, codexId, serving, sourceOf, onTick, followStores } = deps;
+	const { pool, affinity, settings, isForeign, codexId, serving, sourceOf, onTick, followStores, forecasts } = deps;
 	let context: ExtensionContext | undefined;
 	/** By request: one that ends leaves the countdown of another. */
 	const waits = new Map<number, Waiting>();
@@ -88,6 +91,7 @@ export function createFooter(deps: Deps): Footer {
 			link,
 			hasKeys: hasColours,
 			floorsOf: pool.floors,
+			lasts: now.footer.lasts ? forecasts.current()?.pool : undefined,
 		});
 		drawWhenOlder(model);
 		return footerLine(model, columns, (tone, text) => (hasColours ? theme.fg(tone, text) : text));
@@ -152,6 +156,8 @@ export function createFooter(deps: Deps): Footer {
 		if (event.type === "asking") isAsking = event.isOpen;
 		drawSoon();
 	});
+
+	forecasts.subscribe(drawSoon);
 
 	return {
 		start: (ctx) => {

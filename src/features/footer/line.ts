@@ -1,12 +1,14 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
 import type { Floors } from "../../core/caps.ts";
+import type { Outlook } from "../../core/forecast.ts";
 import { ownValue } from "../../core/own-value.ts";
 import { budgetsOf, byLength, freshness, remaining, windowName, windowsOf } from "../../core/quota.ts";
 import type { FooterSettings } from "../../core/settings.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import { meter, toneOfLeft } from "../../ui-kit/account-cells.ts";
 import { folderName } from "../../ui-kit/account-texts.ts";
+import { untilText } from "../../ui-kit/forecast-texts.ts";
 import {
 	about,
 	formatClock,
@@ -51,6 +53,8 @@ export interface FooterModel {
 	readonly isAsking?: boolean;
 	/** The link of the chain that serves in place of the pool. */
 	readonly link?: string | undefined;
+	/** When the pool runs out. */
+	readonly lasts?: Outlook | undefined;
 	readonly now: number;
 }
 
@@ -75,12 +79,14 @@ const STEPS = [
 	"account",
 	"tightest window",
 	"set",
+	"lasts",
 	"other windows",
 	"ready",
 	"words of account",
 	"words of tightest window",
 	"words of other windows",
 	"words of ready",
+	"words of lasts",
 	"caps",
 	"resets",
 	"age",
@@ -105,12 +111,13 @@ const SEGMENTS = {
 	windows: drawWindows,
 	source: drawSource,
 	set: drawSet,
+	lasts: drawLasts,
 	ready: drawReady,
 } satisfies Record<string, Segment>;
 
 const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SEGMENTS)[]>> = {
-	"account-first": ["account", "set", "source", "windows", "ready"],
-	"usage-first": ["windows", "source", "account", "set", "ready"],
+	"account-first": ["account", "set", "source", "windows", "lasts", "ready"],
+	"usage-first": ["windows", "lasts", "source", "account", "set", "ready"],
 };
 
 /** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
@@ -242,6 +249,11 @@ function drawReady({ active, ready, total, settings }: FooterModel, has: Has): L
 	if (ready === 1 && total > 1 && active?.isReady) return [[span("warning", "last ready")]];
 	if (has("sentence of ready")) return [dim(`${ready} of ${total} ready`)];
 	return [dim(`${ready}/${total}${has("words of ready") ? " ready" : ""}`)];
+}
+
+function drawLasts({ active, settings, lasts, now }: FooterModel, has: Has): Line[] {
+	if (!active || !settings.lasts || !lasts || !has("lasts")) return [];
+	return [dim(`${has("words of lasts") ? "pool lasts " : ""}until ${untilText(lasts, now)}`)];
 }
 
 /** When no account is at work: off, no account, waiting, none ready. From the shortest to the richest. */

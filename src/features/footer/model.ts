@@ -9,7 +9,7 @@ import type { ActiveAccount, FooterModel } from "./line.ts";
 export function footerModel(
 	plan: Plan,
 	settings: Settings,
-	{ isForeign, source, waiting, isAsking = false, link, hasKeys = false, floorsOf }: Surroundings,
+	{ isForeign, source, waiting, isAsking = false, link, hasKeys = false, floorsOf, lasts }: Surroundings,
 ): FooterModel {
 	const { total, now, next, pinned } = plan;
 	return {
@@ -27,6 +27,7 @@ export function footerModel(
 		isAsking,
 		link,
 		hasKeys,
+		lasts,
 		now,
 	};
 }
@@ -70,7 +71,7 @@ function labelled(first: FirstBack | undefined): FooterModel["first"] {
 }
 
 /** What a plan does not know. */
-interface Surroundings extends Pick<FooterModel, "isForeign"> {
+interface Surroundings extends Pick<FooterModel, "isForeign" | "lasts"> {
 	/** What the session was served from last. */
 	readonly source?: Source | undefined;
 	/** A request that waits, and ends first. */

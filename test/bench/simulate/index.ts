@@ -3,6 +3,7 @@ import { z } from "zod";
 import { beyondTable, duel, duelTable, holdBeyond } from "./beyond-report.ts";
 import { hold } from "./contest.ts";
 import { FAMILIES } from "./demand.ts";
+import { askEveryHour, forecastTable } from "./forecast.ts";
 import { MINUTE_MS, MODEL, type Model, NIGHT_MS } from "./model.ts";
 import { rankTime } from "./rank-time.ts";
 import { goalsAsText, goalsOf, tableOf } from "./report.ts";
@@ -29,11 +30,13 @@ const { values } = parseArgs({
 		reserve: { type: "string", default: "1" },
 		/** Plays no policies, but what there is beyond included quota. */
 		beyond: { type: "boolean", default: false },
+		/** Plays no policies, but asks for a forecast at every hour of two weeks. */
+		forecast: { type: "boolean", default: false },
 	},
 });
 
 const count = z.coerce.number().int().min(1);
-const { seeds, first, weeks, family, window, ratio, cached, headers, wait, reserve, beyond } = z
+const { seeds, first, weeks, family, window, ratio, cached, headers, wait, reserve, beyond, forecast } = z
 	.object({
 		seeds: count,
 		first: count,
@@ -46,6 +49,7 @@ const { seeds, first, weeks, family, window, ratio, cached, headers, wait, reser
 		wait: z.coerce.number().min(0),
 		reserve: z.coerce.number().min(0),
 		beyond: z.boolean(),
+		forecast: z.boolean(),
 	})
 	.parse(values);
 const model: Model = {
@@ -88,5 +92,15 @@ function playBeyond(): void {
 	say(duelTable(duels));
 }
 
-if (!beyond) playPolicies();
-playBeyond();
+function playForecasts(): void {
+	for (const each of families) {
+		const judged = seedsPlayed.flatMap((seed) => askEveryHour(each, seed, model));
+		say(forecastTable(each, judged, seeds));
+	}
+}
+
+if (forecast) playForecasts();
+else {
+	if (!beyond) playPolicies();
+	playBeyond();
+}

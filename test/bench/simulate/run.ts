@@ -2,7 +2,7 @@ import type { AccountId } from "../../../src/core/ids.ts";
 import { type Chooser, nextReadyAt } from "./choosers.ts";
 import type { Scenario, Session } from "./demand.ts";
 import { createMeter, type Meter } from "./meter.ts";
-import { CACHE_LIFE_MS, MINUTE_MS, type Model, workOf } from "./model.ts";
+import { CACHE_LIFE_MS, HOUR_MS, MINUTE_MS, type Model, START, workOf } from "./model.ts";
 import { createQueue } from "./queue.ts";
 
 /** What became of a scenario's demand. Work is in tokens of uncached input. */
@@ -40,6 +40,18 @@ export interface RunOptions {
 	readonly isFree?: boolean;
 	/** What serves, or gives quota back, while every account is out of quota; nothing by default. */
 	readonly beyond?: Beyond;
+	/** Looks on. */
+	readonly watcher?: Watcher;
+}
+
+/** Hears what happens in a run. Times are epoch ms. */
+export interface Watcher {
+	/** Every full hour, before what happens after it; `live`: how many sessions are at work on each account. */
+	onHour(now: number, meters: readonly Meter[], live: () => ReadonlyMap<AccountId, number>): void;
+	/** An account has served a request, or has been asked for its usage. */
+	onNews(meters: readonly Meter[]): void;
+	/** A request finds every account out of quota. */
+	onDry(now: number): void;
 }
 
 /** What there is once all included quota is out. */
@@ -75,7 +87,7 @@ export function play(
 	scenario: Scenario,
 	chooser: Chooser,
 	model: Model,
-	{ isFree = false, beyond }: RunOptions = {},
+	{ isFree = false, beyond, watcher }: RunOptions = {},
 ): Outcome {
 	const meters = scenario.accounts.map((spec, index) => createMeter(spec, index, model));
 	const lostAt: { readonly at: number; readonly work: number }[] = [];
@@ -108,7 +120,7 @@ export function play(
 			event = scenario.outside[outsideIndex];
 		}
 	};
-	const liveSessions = (self: Progress, now: number) => {
+	const liveSessions = (self: Progress | undefined, now: number) => {
 		const counts = new Map<AccountId, number>();
 		for (const progress of live) {
 			if (!progress.last || now - progress.last.at > LIVE_MS) {
@@ -214,6 +226,7 @@ export function play(
 			return;
 		}
 		if (!attempt(progress, now)) {
+			if (isDry(now)) watcher?.onDry(now);
 			if (progress.waitsSince === undefined) {
 				progress.waitsSince = now;
 				tally.blockedTurns += 1;
@@ -235,9 +248,21 @@ export function play(
 		tally.turns += session.turns.length;
 		queue.push(first.plannedAt, { session, next: 0, last: undefined, isOnReserve: false, waitsSince: undefined });
 	}
+	let nextHourAt = START;
+	const watchUntil = (now: number) => {
+		for (; watcher && nextHourAt <= now; nextHourAt += HOUR_MS) {
+			outsideUntil(nextHourAt);
+			for (const meter of meters) meter.observe(nextHourAt);
+			watcher.onNews(meters);
+			const at = nextHourAt;
+			watcher.onHour(at, meters, () => liveSessions(undefined, at));
+		}
+	};
 	for (let entry = queue.pop(); entry; entry = queue.pop()) {
+		watchUntil(entry.at);
 		outsideUntil(entry.at);
 		step(entry.item, entry.at);
+		watcher?.onNews(meters);
 	}
 	for (const meter of meters) meter.observe(scenario.endsAt);
 	return { ...tally, sessions: scenario.sessions.length, ...wasteOf(meters, lostAt) };

@@ -8,7 +8,9 @@ function aSource(read = async () => []) {
 	const clock = aClock();
 	const made: ForecastInput[] = [];
 	const failures: unknown[] = [];
-	const forecast = (input: ForecastInput): Forecast => {
+	let ways = 0;
+	const forecast = function* (input: ForecastInput): Generator<undefined, Forecast> {
+		yield;
 		made.push(input);
 		return { madeAt: clock.now(), pool: undefined, serving: undefined, accounts: [] };
 	};
@@ -26,11 +28,14 @@ function aSource(read = async () => []) {
 		pool: { snapshot },
 		history: { read: reading },
 		load: async () => forecast,
+		giveWay: async () => {
+			ways += 1;
+		},
 		asked: () => ({ modelId: undefined, sessionId: "s", serving: "a" }),
 		clock,
 		onFailure: (error) => failures.push(error),
 	});
-	return { source, clock, made, reading, failures };
+	return { source, clock, made, reading, failures, ways: () => ways };
 }
 
 describe("the source of forecasts", () => {
@@ -41,12 +46,13 @@ describe("the source of forecasts", () => {
 	});
 
 	it("makes one behind when it is asked, and tells when it is there", async () => {
-		const { source, made } = aSource();
+		const { source, made, ways } = aSource();
 		const told = new Promise<void>((resolve) => source.subscribe(resolve));
 		expect(source.current()).toBeUndefined();
 		await told;
 		expect(source.current()).toBeDefined();
 		expect(made).toMatchObject([{ serving: "a" }]);
+		expect(ways()).toBe(1);
 	});
 
 	it("makes the next one a minute later, and reads the history every ten", async () => {

@@ -123,9 +123,12 @@ describe("the forecast", () => {
 		]);
 	});
 
-	it("tells nothing of a pool that is out already", () => {
+	it("tells nothing of a pool that is out already, but how long it lasts once it is back", () => {
 		const spent = aCandidate("a", [short(100), week(50)], { cooldowns: [aCooldown({ until: NOW + 4 * HOUR_MS })] });
-		expect(forecastOf([spent], officeHours(21, 12)).pool).toBeUndefined();
+		const { pool, again } = forecastOf([spent], officeHours(21, 30));
+		expect(pool).toBeUndefined();
+		expect(hoursUntil(again?.dryAt)).toBeGreaterThan(4);
+		expect(hoursUntil(again?.dryAt)).toBeLessThan(72);
 	});
 
 	it("tells nothing of a pool with an account whose quota is not known", () => {

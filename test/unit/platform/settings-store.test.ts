@@ -48,6 +48,7 @@ describe("preferences", () => {
 				reset: true,
 				meters: true,
 				ready: true,
+				lasts: false,
 				order: "account-first",
 			},
 			rotation: {
@@ -153,6 +154,7 @@ describe("preferences", () => {
 				reset: true,
 				meters: false,
 				ready: true,
+				lasts: false,
 				order: "usage-first",
 			},
 			rotation: {
@@ -253,7 +255,7 @@ describe("a bad value", () => {
 				fastMode: "x",
 			},
 			beyond: { credits: true, reserve: "own" },
-			footer: { usage: "most", windows: 5, account: 1, reset: "x", meters: null, ready: [], order: "x" },
+			footer: { usage: "most", windows: 5, account: 1, reset: "x", meters: null, ready: [], lasts: "x", order: "x" },
 			enabled: "no",
 			notifications: 1,
 			maskEmails: "x",

@@ -29,6 +29,7 @@ beforeEach(() => {
 	question = createDryQuestion(pi.api, {
 		pool: { emit: (event) => events.push(event) },
 		forToday: createForToday(state, clock),
+		forecasts: { renew: async () => undefined },
 		isMasked: () => isMasked,
 		clock,
 	});

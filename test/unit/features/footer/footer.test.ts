@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Forecast } from "../../../../src/core/forecast.ts";
 import { createFooter, type Footer } from "../../../../src/features/footer/footer.ts";
-import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
+import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aContext, type FakeContext } from "../../fake-pi.ts";
 import { createHarness, type Harness } from "../../harness.ts";
 
@@ -10,12 +11,14 @@ let screen: FakeContext;
 let ticks: number;
 let isForeign: boolean;
 let link: string | undefined;
+let forecast: Forecast | undefined;
 let stores: Set<() => void>;
 beforeEach(() => {
 	harness = createHarness(anAccount("a"), anAccount("b"));
 	ticks = 0;
 	isForeign = false;
 	link = undefined;
+	forecast = undefined;
 	stores = new Set();
 	footer = createFooter({
 		pool: harness.pool,
@@ -28,6 +31,7 @@ beforeEach(() => {
 		onTick: () => {
 			ticks += 1;
 		},
+		forecasts: { current: () => forecast, subscribe: () => () => undefined },
 		followStores: (listener) => {
 			stores.add(listener);
 			return () => stores.delete(listener);
@@ -86,12 +90,26 @@ describe("the footer", () => {
 			serving: () => undefined,
 			sourceOf: () => undefined,
 			onTick,
+			forecasts: { current: () => undefined, subscribe: () => () => undefined },
 			followStores,
 		});
 		footer.start(screen.ctx);
 		vi.advanceTimersByTime(2 * HOUR_MS);
 		expect(onTick.mock.calls.length).toBeGreaterThan(1);
 		expect(harness.told).toContainEqual(expect.objectContaining({ type: "defect", where: "footer" }));
+	});
+
+	it("tells how long the pool lasts where the person wants that, and asks for no forecast otherwise", async () => {
+		const dryAt = NOW + 2 * DAY_MS;
+		const pool = { dryAt, from: NOW + DAY_MS, to: undefined, comesBack: [] };
+		forecast = { madeAt: NOW, pool, serving: undefined, accounts: [] };
+		footer.start(screen.ctx);
+		await settled();
+		expect(shown()).not.toContain("until");
+		harness.settings = { ...harness.settings, footer: { ...harness.settings.footer, lasts: true } };
+		harness.pool.emit({ type: "changed" });
+		await settled();
+		expect(shown()).toContain("until Sun (Sat or later)");
 	});
 
 	it("names no account of the pool while pi's own API key serves", async () => {

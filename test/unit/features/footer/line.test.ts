@@ -320,6 +320,7 @@ describe("any footer", () => {
 		reset: fc.boolean(),
 		meters: fc.boolean(),
 		ready: fc.boolean(),
+		lasts: fc.boolean(),
 		order: fc.constantFrom(...FOOTER_ORDERS),
 	});
 	const aModel = fc

@@ -1,0 +1,278 @@
+import { demandOf, HOUR_MS, type HourlyDemand } from "../../../src/core/demand.ts";
+import { forecastFrom } from "../../../src/core/forecast.ts";
+import { playForward } from "../../../src/core/forecast-play.ts";
+import type { Snapshot } from "../../../src/core/plan.ts";
+import { DEFAULT_POLICY } from "../../../src/core/policies.ts";
+import { type HistorySample, isUnchanged, joined, samplesOf, seriesOf } from "../../../src/core/quota-history.ts";
+import { longestOf, ours } from "./choosers.ts";
+import { createScenario, type Family, type Scenario } from "./demand.ts";
+import type { Meter } from "./meter.ts";
+import { DAY_MS, MINUTE_MS, type Model, START, WEEK_MS } from "./model.ts";
+import { play, type Watcher } from "./run.ts";
+
+/** What one rule said at one hour: when the pool runs out, epoch ms; undefined for not within a week. */
+export type Said = number | undefined;
+
+/** One hour at which the pool was not dry. */
+export interface Asked {
+	readonly at: number;
+	readonly ours: { readonly dryAt: number; readonly from: number; readonly to: number | undefined } | undefined;
+	readonly linear: Said;
+	readonly lastWeek: Said;
+	/** What a forecast says that knows the law of the demand and the load of the user, which no product can. */
+	readonly allKnown: Said;
+}
+
+/** An hour, and when a request found no account after it; undefined where none did within a week. */
+export interface Judged extends Asked {
+	readonly truth: number | undefined;
+}
+
+/** `rotation.maxWait` by default. */
+const PATIENCE_MS = MINUTE_MS;
+/** The first weeks are history alone; then every hour of two weeks; one more week tells what came of it. */
+const ASKED_FROM_MS = 2 * WEEK_MS;
+const ASKED_TO_MS = 4 * WEEK_MS;
+const WEEKS = 5;
+
+/** Asks for a forecast at every hour of two weeks of one seed, and finds out what came of it. */
+export function askEveryHour(family: Family, seed: number, model: Model): Judged[] {
+	const scenario = createScenario(family, seed, WEEKS, model);
+	const history = createHistory();
+	const law = lawOf(family, scenario, model);
+	const asked: Asked[] = [];
+	const dryAt: number[] = [];
+	const watcher: Watcher = {
+		onNews: (meters) => history.take(meters),
+		onDry: (now) => dryAt.push(now),
+		onHour: (now, meters, live) => {
+			if (now < START + ASKED_FROM_MS || now >= START + ASKED_TO_MS || isDry(meters, now)) return;
+			const snapshot: Snapshot = {
+				now,
+				candidates: meters.map(({ account, cooldowns, usage }) => ({ account, cooldowns, usage })),
+				pinned: undefined,
+				liveSessions: live(),
+				lastChosen: undefined,
+				policy: DEFAULT_POLICY,
+				reserve: {},
+			};
+			asked.push({ at: now, ...saidAt(snapshot, { meters, samples: history.read(), futures: law(now) }) });
+		},
+	};
+	play(scenario, ours(DEFAULT_POLICY, { maxWaitMs: PATIENCE_MS }), model, { watcher });
+	return asked.map((each) => {
+		const truth = dryAt.find((at) => at >= each.at);
+		return { ...each, truth: truth !== undefined && truth - each.at <= WEEK_MS ? truth : undefined };
+	});
+}
+
+function isDry(meters: readonly Meter[], now: number): boolean {
+	return meters.every(({ cooldowns }) => cooldowns.some(({ until }) => until > now));
+}
+
+function saidAt(snapshot: Snapshot, { meters, samples, futures }: Known): Omit<Asked, "at"> {
+	const demand = demandOf(samples, snapshot.candidates, snapshot.now);
+	const input = { snapshot, request: REQUEST, serving: undefined, history: [] };
+	const start = { snapshot, request: REQUEST, serving: undefined, windowsPerWeek: demand.windowsPerWeek };
+	const steps = forecastFrom(input, demand);
+	let step = steps.next();
+	while (!step.done) step = steps.next();
+	const times = futures.map((future) => playForward(start, future).dryAt ?? Infinity).sort((a, b) => a - b);
+	const middle = times[Math.floor(times.length / 2)] ?? Infinity;
+	return {
+		ours: step.value.pool,
+		linear: linearPace(meters, snapshot.now),
+		lastWeek: playForward(start, asLastWeek(demand)).dryAt,
+		allKnown: middle === Infinity ? undefined : middle,
+	};
+}
+
+/** What the rules know at one hour. */
+interface Known {
+	readonly meters: readonly Meter[];
+	readonly samples: readonly HistorySample[];
+	/** What a user of this kind and with this load may want from now on. */
+	readonly futures: readonly Float64Array[];
+}
+
+const REQUEST = { modelId: "simulated", patienceMs: PATIENCE_MS };
+
+/** Weeks of other users of the same kind, made as heavy as this one's: the law by which the demand is made. */
+function lawOf(family: Family, scenario: Scenario, model: Model): (now: number) => Float64Array[] {
+	const weight = ({ load, accounts }: Scenario) =>
+		load * accounts.reduce((sum, { longWork, longMs }) => sum + longWork / longMs, 0);
+	const users = Array.from({ length: LAW_USERS }, (_, index) => {
+		const other = createScenario(family, LAW_FIRST_SEED + index, LAW_WEEKS, model);
+		const hours = new Float64Array(LAW_WEEKS * WEEK_HOURS);
+		const scale = (weight(scenario) / weight(other) / model.windowWork) * 100 * OUTSIDE_USE;
+		for (const { turns } of other.sessions) {
+			for (const { plannedAt, work } of turns) {
+				const hour = Math.floor((plannedAt - START) / HOUR_MS);
+				hours[hour] = (hours[hour] ?? 0) + work * scale;
+			}
+		}
+		return hours;
+	});
+	return (now) => {
+		const phase = Math.floor((now - START) / HOUR_MS) % WEEK_HOURS;
+		return users.map((hours) => hours.subarray(phase, phase + WEEK_HOURS));
+	};
+}
+
+const WEEK_HOURS = WEEK_MS / HOUR_MS;
+const LAW_USERS = 15;
+const LAW_WEEKS = 2;
+const LAW_FIRST_SEED = 10_001;
+/** Other programs use the accounts as well. */
+const OUTSIDE_USE = 1.05;
+
+/** The same hour last week, once more. */
+function asLastWeek({ hours }: HourlyDemand): Float64Array {
+	return hours.slice(-WEEK_MS / HOUR_MS);
+}
+
+/** The pace of each account since its longer window began goes on, and what each has left is used up by all of them. */
+function linearPace(meters: readonly Meter[], now: number): Said {
+	let left = 0;
+	let perHour = 0;
+	const returns: { readonly at: number; readonly work: number }[] = [];
+	for (const meter of meters) {
+		const { usedPercent, resetsAt, lengthMs } = longestOf(meter);
+		const holds = meter.spec.longWork;
+		const isRunning = resetsAt > now && usedPercent > 0;
+		const elapsedHours = Math.max(1, (now - (resetsAt - lengthMs)) / HOUR_MS);
+		left += isRunning ? (holds * (100 - usedPercent)) / 100 : holds;
+		if (!isRunning) continue;
+		perHour += (holds * usedPercent) / 100 / elapsedHours;
+		returns.push({ at: resetsAt, work: (holds * usedPercent) / 100 });
+	}
+	if (perHour === 0) return undefined;
+	for (const { at, work } of returns.sort((a, b) => a.at - b.at)) {
+		if (now + (left / perHour) * HOUR_MS <= at) break;
+		left += work;
+	}
+	const dryAt = now + (left / perHour) * HOUR_MS;
+	return dryAt - now <= WEEK_MS ? dryAt : undefined;
+}
+
+/** The history as the product keeps it: changes only, of each hour the last one. */
+function createHistory() {
+	const past: HistorySample[] = [];
+	const recent = new Map<string, HistorySample>();
+	const seenAt = new Map<Meter, number>();
+	return {
+		take: (meters: readonly Meter[]) => {
+			for (const meter of meters) {
+				if (meter.seenAt === seenAt.get(meter) || !meter.usage) continue;
+				seenAt.set(meter, meter.seenAt);
+				for (const sample of samplesOf(meter.account.id, meter.usage)) {
+					const series = seriesOf(sample);
+					const former = recent.get(series);
+					if (former && isUnchanged(former, sample)) continue;
+					const isSameHour = former && Math.floor(former.at / HOUR_MS) === Math.floor(sample.at / HOUR_MS);
+					if (former && !isSameHour) past.push(former);
+					recent.set(series, former && isSameHour ? joined(former, sample) : sample);
+				}
+			}
+		},
+		read: () => [...past, ...recent.values()],
+	};
+}
+
+/** How well one rule did. Percents. */
+export interface Score {
+	readonly name: string;
+	/** Median error of the time until dry, where that was under two days; Infinity where it said nothing. */
+	readonly medianError: number;
+	/** Of times at which it said that the pool runs out within a day, how often that did not happen within two. */
+	readonly falseAlarms: number;
+	/** How often what it said was between the two ends of its interval; undefined for a rule without one. */
+	readonly coverage: number | undefined;
+	/** Hours on which each is based. */
+	readonly hours: number;
+	readonly alarms: number;
+}
+
+/** No rule, but the limit of all. */
+const ALL_KNOWN = "the law of the demand known";
+const SOON_MS = 2 * DAY_MS;
+const ALARM_MS = DAY_MS;
+
+/** The scores of the forecast and of both naive rules. */
+export function scoresOf(judged: readonly Judged[]): Score[] {
+	const rules: readonly (readonly [name: string, said: (each: Judged) => Said])[] = [
+		["forecast", ({ ours: own }) => own?.dryAt],
+		["linear pace", ({ linear }) => linear],
+		["same hour last week", ({ lastWeek }) => lastWeek],
+		[ALL_KNOWN, ({ allKnown }) => allKnown],
+	];
+	return rules.map(([name, said], index) => {
+		const errors = judged.flatMap((each) => {
+			const { at, truth } = each;
+			if (truth === undefined || truth - at > SOON_MS) return [];
+			const answer = said(each);
+			return [answer === undefined ? Infinity : (Math.abs(answer - truth) / Math.max(truth - at, MINUTE_MS)) * 100];
+		});
+		const alarms = judged.filter((each) => {
+			const answer = said(each);
+			return answer !== undefined && answer - each.at <= ALARM_MS;
+		});
+		const isFalse = ({ at, truth }: Judged) => truth === undefined || truth - at > 2 * ALARM_MS;
+		const intervals = judged.flatMap(({ ours: own, truth = Infinity }) => (own ? [{ ...own, truth }] : []));
+		const inside = intervals.filter(({ from, to = Infinity, truth }) => truth >= from && truth <= to);
+		return {
+			name,
+			medianError: median(errors),
+			falseAlarms: (alarms.filter(isFalse).length / Math.max(1, alarms.length)) * 100,
+			coverage: index === 0 ? (inside.length / Math.max(1, intervals.length)) * 100 : undefined,
+			hours: errors.length,
+			alarms: alarms.length,
+		};
+	});
+}
+
+function median(values: readonly number[]): number {
+	const sorted = [...values].sort((a, b) => a - b);
+	return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+/** What the design asks of the forecast. */
+const MOST_ERROR = 15;
+const COVERAGE = [75, 85] as const;
+
+/** An error in words: without any hour to judge by, or where most of the time nothing was said. */
+function figure(error: number): string {
+	if (Number.isNaN(error)) return "-";
+	return error === Infinity ? "none said" : error.toFixed(1);
+}
+
+/** The scores of a family as a table, and whether each goal is reached. */
+export function forecastTable({ name, title }: Family, judged: readonly Judged[], seeds: number): string {
+	const scores = scoresOf(judged);
+	const [own, linear, lastWeek] = scores;
+	const rows = scores.map(({ name: rule, medianError, coverage, falseAlarms, alarms }) =>
+		[
+			rule.padEnd(28),
+			figure(medianError).padStart(10),
+			(coverage === undefined ? "" : coverage.toFixed(0)).padStart(10),
+			(alarms === 0 ? "-" : falseAlarms.toFixed(0)).padStart(8),
+			String(alarms).padStart(8),
+		].join(""),
+	);
+	const error = own?.medianError ?? Number.NaN;
+	const [least, most] = COVERAGE;
+	const told = (goal: string, isReached: boolean) => `${goal}: ${isReached ? "reached" : "MISSED"}`;
+	const goals = [
+		...(Number.isNaN(error) ? [] : [told(`error <= ${MOST_ERROR}`, error <= MOST_ERROR)]),
+		told(`coverage ${least} to ${most}`, (own?.coverage ?? 0) >= least && (own?.coverage ?? 0) <= most),
+		...(Number.isNaN(error) ? [] : [told("better than linear pace", error < (linear?.medianError ?? 0))]),
+		...(Number.isNaN(error) ? [] : [told("better than last week", error < (lastWeek?.medianError ?? 0))]),
+	];
+	const intervals = judged.filter(({ ours: given }) => given).length;
+	return [
+		`${name} ${title}: ${seeds} seeds, ${judged.length} hours, ${own?.hours ?? 0} of them within two days of a dry pool, ${intervals} with a forecast`,
+		`${"".padEnd(28)} error % coverage % false % of alarms`,
+		...rows,
+		goals.join(" · "),
+	].join("\n");
+}

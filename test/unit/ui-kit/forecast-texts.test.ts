@@ -1,0 +1,74 @@
+import { describe, expect, it } from "vitest";
+import type { Forecast, Outlook } from "../../../src/core/forecast.ts";
+import type { PoolView } from "../../../src/core/pool-view.ts";
+import { lastsTexts, untilText } from "../../../src/ui-kit/forecast-texts.ts";
+import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+
+const outlook = (dryAt: number, from: number, to: number | undefined): Outlook => ({ dryAt, from, to, comesBack: [] });
+const soon = outlook(NOW + 100 * MINUTE_MS, NOW + 52 * MINUTE_MS, NOW + 3 * HOUR_MS);
+const later = outlook(NOW + 3 * DAY_MS, NOW + 2 * DAY_MS, undefined);
+
+function viewWith(forecast: Partial<Forecast>, labels: readonly string[] = ["work", "side"]): PoolView {
+	return {
+		isEnabled: true,
+		isForeign: false,
+		policy: "soonest-reset",
+		active: labels[0],
+		pinned: undefined,
+		accounts: labels.map((label) => ({
+			account: anAccount(label),
+			state: "ready" as const,
+			isActive: false,
+			isPinned: false,
+			readyAt: NOW,
+			cooldowns: [],
+			usage: undefined,
+			lastUsedAt: undefined,
+			lastError: undefined,
+			sessions: 0,
+			isUsageFailing: false,
+		})),
+		forecast: { madeAt: NOW, pool: undefined, serving: undefined, accounts: [], ...forecast },
+		now: NOW,
+	};
+}
+
+describe("how long quota lasts, in words", () => {
+	it("is a clock time with both ends of its interval, to ten minutes", () => {
+		expect(untilText(soon, NOW)).toMatch(/^about (\w+ )?\d\d:\d0 \((\w+ )?\d\d:\d0 to (\w+ )?\d\d:\d0\)$/);
+	});
+
+	it("is a day with its days where the interval is longer than one", () => {
+		expect(untilText(outlook(NOW + 3 * DAY_MS, NOW + 2 * DAY_MS, NOW + 4 * DAY_MS), NOW)).toBe("Mon (Sun to Tue)");
+	});
+
+	it("has an open end where it may be after the next week, or never", () => {
+		expect(untilText(later, NOW)).toBe("Mon (Sun or later)");
+		expect(untilText(outlook(NOW + 2 * DAY_MS, NOW, undefined), NOW)).toBe("Sun (today or later)");
+	});
+
+	it("never begins before now", () => {
+		expect(untilText(outlook(NOW + HOUR_MS, NOW - HOUR_MS, NOW + 2 * HOUR_MS), NOW)).toBe(
+			untilText(outlook(NOW + HOUR_MS, NOW, NOW + 2 * HOUR_MS), NOW),
+		);
+	});
+
+	it("names the account that serves, and the pool", () => {
+		const [longest = "", ...shorter] = lastsTexts(viewWith({ serving: soon, pool: later }));
+		expect(longest).toBe(`at your pace work lasts until ${untilText(soon, NOW)}, the pool until Mon (Sun or later)`);
+		expect(shorter.at(-1)).toBe("until Mon (Sun or later)");
+		for (const text of shorter) expect(text.length).toBeLessThan(longest.length);
+	});
+
+	it("names the pool alone where nothing can be told of the account, and no pool where there is one account", () => {
+		expect(lastsTexts(viewWith({ pool: later }))[0]).toBe("at your pace the pool lasts until Mon (Sun or later)");
+		expect(lastsTexts(viewWith({ serving: soon, pool: soon }, ["work"]))[0]).toBe(
+			`at your pace quota lasts until ${untilText(soon, NOW)}`,
+		);
+	});
+
+	it("is nothing where nothing can be told", () => {
+		expect(lastsTexts(viewWith({}))).toEqual([]);
+		expect(lastsTexts({ ...viewWith({}), forecast: undefined })).toEqual([]);
+	});
+});
