@@ -54,6 +54,14 @@ interface Tank {
 	readonly windows: readonly Window[];
 	/** Epoch ms; in the past while it is not spent. */
 	spentUntil: number;
+	/** As the plan sees it; undefined after a change. */
+	seen: Candidate | undefined;
+}
+
+/** The order of a plan, and until when it holds but for the accounts that are spent meanwhile. */
+interface Known {
+	readonly order: readonly Tank[];
+	readonly until: number;
 }
 
 /** A session at work. */
@@ -73,8 +81,17 @@ export function playForward({ snapshot, request, serving, windowsPerWeek }: Star
 	const streams = streamsOf(tanks, snapshot, serving);
 	const spentAt = new Map<AccountId, number>();
 	let { lastChosen } = snapshot;
+	let known: Known | undefined;
 
 	const choose = (stream: Stream, at: number): Tank | undefined => {
+		// Nothing but the account that served has changed since the last plan: the next one of it is the next one now.
+		if (known && !stream.isPaused && streams.length === 1 && at < known.until) {
+			const following = known.order.find(({ spentUntil }) => spentUntil <= at);
+			if (following) {
+				lastChosen = following.candidate.account.id;
+				return following;
+			}
+		}
 		const live = new Map<AccountId, number>();
 		for (const other of streams) {
 			const id = other === stream || other.isPaused ? undefined : other.tank?.candidate.account.id;
@@ -91,14 +108,17 @@ export function playForward({ snapshot, request, serving, windowsPerWeek }: Star
 		const { order, lastResort } = plan(asked, { ...snapshot, now: at, candidates, liveSessions: live, lastChosen });
 		const id = (order[0] ?? lastResort[0])?.account.id;
 		if (id !== undefined && id !== own) lastChosen = id;
-		return tanks.find(({ candidate }) => candidate.account.id === id);
+		const withId = (each: AccountId) => tanks.find(({ candidate }) => candidate.account.id === each);
+		known = { order: order.flatMap(({ account }) => withId(account.id) ?? []), until: nextChange(tanks, at) };
+		return id === undefined ? undefined : withId(id);
 	};
 	/** Serves a share of an hour. Returns the moment at which there is no account for it. */
 	const serve = (stream: Stream, hourAt: number, wanted: number): number | undefined => {
 		const endsAt = hourAt + HOUR_MS;
-		const share = wanted * Math.min(1, (endsAt - from) / HOUR_MS);
+		const openMs = Math.min(HOUR_MS, endsAt - from);
+		const share = (wanted * openMs) / HOUR_MS;
 		// Who comes back for a part of an hour is at work in its later part: the clocks of windows start then.
-		const busyMs = stream.isPaused ? HOUR_MS * Math.min(1, wanted / BUSY_DEMAND) : HOUR_MS;
+		const busyMs = stream.isPaused ? openMs * Math.min(1, wanted / BUSY_DEMAND) : openMs;
 		let left = share;
 		while (left > TINY) {
 			const at = endsAt - (left / share) * busyMs;
@@ -117,6 +137,8 @@ export function playForward({ snapshot, request, serving, windowsPerWeek }: Star
 			if (taken < room) continue;
 			const spent = endsAt - (left / share) * busyMs;
 			tank.spentUntil = spentUntil(tank, spent);
+			tank.seen = undefined;
+			if (known) known = { ...known, until: Math.min(known.until, tank.spentUntil) };
 			const { id } = tank.candidate.account;
 			if (!spentAt.has(id)) spentAt.set(id, spent);
 		}
@@ -150,7 +172,7 @@ function tankOf(candidate: Candidate, windowsPerWeek: number): Tank {
 			return { minutes, size, kept: (size * floor) / 100, isBudget, used: (size * usedPercent) / 100, resetsAt };
 		};
 	const windows = usage ? [...windowsOf(usage).map(windowOf(false)), ...budgetsOf(usage).map(windowOf(true))] : [];
-	return { candidate, windows, spentUntil: 0 };
+	return { candidate, windows, spentUntil: 0, seen: undefined };
 }
 
 function streamsOf(tanks: readonly Tank[], { liveSessions }: Snapshot, serving: AccountId | undefined): Stream[] {
@@ -170,11 +192,22 @@ function roll(tank: Tank, at: number): void {
 	}
 }
 
+/** The first reset, or end of a cooldown, after `at`. */
+function nextChange(tanks: readonly Tank[], at: number): number {
+	const times = tanks.flatMap(({ candidate, windows, spentUntil }) => [
+		spentUntil,
+		...windows.map(({ resetsAt = 0 }) => resetsAt),
+		...candidate.cooldowns.map(({ until }) => until),
+	]);
+	return times.reduce((first, time) => (time > at && time < first ? time : first), Infinity);
+}
+
 function roomOf({ windows }: Tank): number {
 	return windows.reduce((least, { size, kept, used }) => Math.min(least, Math.max(0, size - kept - used)), Infinity);
 }
 
 function use(tank: Tank, amount: number, at: number): void {
+	tank.seen = undefined;
 	for (const window of tank.windows) {
 		window.resetsAt ??= at + window.minutes * 60_000;
 		window.used += amount;
@@ -186,7 +219,13 @@ function spentUntil({ windows }: Tank, at: number): number {
 	return full.reduce((until, { resetsAt }) => Math.max(until, resetsAt ?? at + UNKNOWN_END_MS), at + 1);
 }
 
+/** What was seen of it holds until it is used: that a window has reset since is told by the times in it. */
 function candidateAt(tank: Tank, at: number): Candidate {
+	tank.seen ??= look(tank, at);
+	return tank.seen;
+}
+
+function look(tank: Tank, at: number): Candidate {
 	roll(tank, at);
 	const { candidate, windows, spentUntil } = tank;
 	const { usage } = candidate;

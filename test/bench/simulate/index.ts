@@ -4,6 +4,7 @@ import { beyondTable, duel, duelTable, holdBeyond } from "./beyond-report.ts";
 import { hold } from "./contest.ts";
 import { FAMILIES } from "./demand.ts";
 import { askEveryHour, forecastTable } from "./forecast.ts";
+import { forecastTime } from "./forecast-time.ts";
 import { MINUTE_MS, MODEL, type Model, NIGHT_MS } from "./model.ts";
 import { rankTime } from "./rank-time.ts";
 import { goalsAsText, goalsOf, tableOf } from "./report.ts";
@@ -97,6 +98,7 @@ function playForecasts(): void {
 		const judged = seedsPlayed.flatMap((seed) => askEveryHour(each, seed, model));
 		say(forecastTable(each, judged, seeds));
 	}
+	say(forecastTime());
 }
 
 if (forecast) playForecasts();

@@ -94,7 +94,7 @@ function writePool(directory: string, candidates: readonly Candidate[]): (policy
 		});
 }
 
-function accountAt(index: number): Account {
+export function accountAt(index: number): Account {
 	const id = index.toString(16).padStart(12, "0");
 	return {
 		id,

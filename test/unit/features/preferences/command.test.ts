@@ -73,7 +73,7 @@ describe("footer", () => {
 	it("prints every value where there is no screen or no panel, and asks nothing", async () => {
 		cli.screen = aContext({ mode: "rpc" });
 		const text = await cli.run("footer");
-		expect(text.split("\n")).toHaveLength(10);
+		expect(text.split("\n")).toHaveLength(11);
 		expect(text).toMatch(/^order {10}account-first {2}what comes first$/m);
 		expect([cli.screen.questions, cli.stored]).toEqual([[], []]);
 	});
