@@ -36,6 +36,11 @@ export interface FakeCommand {
 	handler(args: string, ctx: ExtensionCommandContext): Promise<void>;
 }
 
+/** Does `work` when the test is over; nothing in the processes of the chaos, which are no tests. */
+function atTestEnd(work: () => void | Promise<void>): void {
+	if (process.env.VITEST !== undefined) onTestFinished(work);
+}
+
 /** `hasVirtualModels`: as hosts from 0.99 on. */
 export function aPi({ hasVirtualModels = false } = {}): FakePi {
 	const handlers = new Map<string, Handler[]>();
@@ -62,7 +67,7 @@ export function aPi({ hasVirtualModels = false } = {}): FakePi {
 				...command,
 				handler: (args, ctx) => {
 					// A command that still waits would hold up every panel of later tests.
-					onTestFinished(async () => {
+					atTestEnd(async () => {
 						await fake.fire("session_shutdown", ctx);
 					});
 					return command.handler(args, ctx);
@@ -231,7 +236,7 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 			new Promise<T | undefined>((resolve) => {
 				if (!hasPanels) return resolve(undefined);
 				// Panels wait for each other in the whole process: one that a test leaves open would hold up later tests.
-				onTestFinished(() => resolve(undefined));
+				atTestEnd(() => resolve(undefined));
 				const keys = { matches: (typed: string, name: string) => KEYS[name] === typed };
 				const requestRender = () => {
 					fake.repaints += 1;
