@@ -27,7 +27,6 @@ const KEPT_AFTER = 5_000;
 const debug = debuglog("multicodex");
 const load = createRequire(__filename);
 const path = join(__dirname, START_FILE);
-const cachePath = `${path}.${cachedDataVersionTag().toString(16)}.v8`;
 
 /** Composes pi-multicodex. A cache that is missing or damaged is made anew after the first answer. */
 export const compose: typeof composeSources = isOfNode() ? loadWithCache() : load(path).compose;
@@ -38,7 +37,8 @@ function isOfNode(): boolean {
 }
 
 function loadWithCache(): typeof composeSources {
-	const cachedData = readCache();
+	const cachePath = `${path}.${cachedDataVersionTag().toString(16)}.v8`;
+	const cachedData = readCache(cachePath);
 	const source = readFileSync(path, "latin1");
 	const code = `(function (exports, require, module, __filename, __dirname) { ${source}\n})`;
 	const script = new Script(code, { filename: path, ...(cachedData && { cachedData }) });
@@ -51,12 +51,12 @@ function loadWithCache(): typeof composeSources {
 	if (cachedData !== undefined && script.cachedDataRejected === false) return compose;
 	return (pi) => {
 		compose(pi);
-		keepAfterFirstAnswer(pi, script);
+		keepAfterFirstAnswer(pi, () => writeCache(cachePath, script.createCachedData()));
 	};
 }
 
 /** V8 does not check what it is given: half a file might crash the process. */
-function readCache(): Buffer | undefined {
+function readCache(cachePath: string): Buffer | undefined {
 	try {
 		const bytes = readFileSync(cachePath);
 		const data = bytes.subarray(DIGEST_BYTES);
@@ -71,10 +71,10 @@ function digestOf(data: Buffer): Buffer {
 	return createHash("sha256").update(data).digest();
 }
 
-function keepAfterFirstAnswer(pi: ExtensionAPI, script: Script): void {
+function keepAfterFirstAnswer(pi: ExtensionAPI, write: () => void): void {
 	let isDue = true;
 	const keep = () => {
-		if (isDue) writeCache(script.createCachedData());
+		if (isDue) write();
 		isDue = false;
 	};
 	let isFirst = true;
@@ -88,7 +88,7 @@ function keepAfterFirstAnswer(pi: ExtensionAPI, script: Script): void {
 }
 
 /** Not written in one step: a reader compares the digest. A package that only an administrator can write has no cache. */
-function writeCache(data: Buffer): void {
+function writeCache(cachePath: string, data: Buffer): void {
 	try {
 		writeFileSync(cachePath, Buffer.concat([digestOf(data), data]), { mode: 0o600 });
 	} catch (error) {
