@@ -197,7 +197,7 @@ export function compose(pi: ExtensionAPI): void {
 	const forecasts = createForecastSource({
 		pool,
 		history,
-		load: once(async () => (await import("./core/forecast.ts")).forecastSteps),
+		load: once(async () => await import("./core/forecast.ts")),
 		giveWay: () => setImmediate(),
 		asked: () => ({
 			modelId: undefined,

@@ -194,12 +194,16 @@ function roll(tank: Tank, at: number): void {
 
 /** The first reset, or end of a cooldown, after `at`. */
 function nextChange(tanks: readonly Tank[], at: number): number {
-	const times = tanks.flatMap(({ candidate, windows, spentUntil }) => [
-		spentUntil,
-		...windows.map(({ resetsAt = 0 }) => resetsAt),
-		...candidate.cooldowns.map(({ until }) => until),
-	]);
-	return times.reduce((first, time) => (time > at && time < first ? time : first), Infinity);
+	let first = Infinity;
+	const consider = (time: number) => {
+		if (time > at && time < first) first = time;
+	};
+	for (const { candidate, windows, spentUntil } of tanks) {
+		consider(spentUntil);
+		for (const { resetsAt = 0 } of windows) consider(resetsAt);
+		for (const { until } of candidate.cooldowns) consider(until);
+	}
+	return first;
 }
 
 function roomOf({ windows }: Tank): number {

@@ -1,6 +1,7 @@
+import type { HourlyDemand } from "./demand.ts";
 import type { Forecast, ForecastInput } from "./forecast.ts";
 import type { SessionId } from "./ids.ts";
-import type { SelectionRequest } from "./plan.ts";
+import type { SelectionRequest, Snapshot } from "./plan.ts";
 import type { Pool } from "./pool.ts";
 import type { Clock, ForecastSource, QuotaHistory } from "./ports.ts";
 import type { HistorySample } from "./quota-history.ts";
@@ -12,11 +13,17 @@ export interface ForecastAsked extends Pick<SelectionRequest, "modelId" | "patie
 	readonly serving: ForecastInput["serving"];
 }
 
+/** What makes a forecast, by the name of its functions. */
+export interface ForecastMaker {
+	knownDemand(history: readonly HistorySample[], snapshot: Snapshot): HourlyDemand | undefined;
+	forecastSteps(input: ForecastInput, demand: HourlyDemand | undefined): Generator<undefined, Forecast>;
+}
+
 interface Deps {
 	readonly pool: Pick<Pool, "snapshot">;
 	readonly history: Pick<QuotaHistory, "read">;
 	/** Loads what makes a forecast. */
-	readonly load: () => Promise<(input: ForecastInput) => Generator<undefined, Forecast>>;
+	readonly load: () => Promise<ForecastMaker>;
 	/** Lets everything else go first. */
 	readonly giveWay: () => Promise<void>;
 	readonly asked: () => ForecastAsked;
@@ -34,7 +41,7 @@ export function createForecastSource({ pool, history, load, giveWay, asked, cloc
 	const listeners = new Set<() => void>();
 	let made: Forecast | undefined;
 	let triedAt: number | undefined;
-	let read: { readonly samples: readonly HistorySample[]; readonly at: number } | undefined;
+	let read: { readonly demand: HourlyDemand | undefined; readonly at: number } | undefined;
 	let making: Promise<Forecast | undefined> | undefined;
 
 	const isOld = (at: number | undefined, ageMs: number) => at === undefined || Math.abs(clock.now() - at) >= ageMs;
@@ -42,10 +49,13 @@ export function createForecastSource({ pool, history, load, giveWay, asked, cloc
 	const make = async (): Promise<Forecast | undefined> => {
 		triedAt = clock.now();
 		try {
-			const begin = await load();
-			if (!read || isOld(read.at, READ_MS)) read = { samples: await history.read(), at: clock.now() };
+			const { knownDemand, forecastSteps } = await load();
 			const { sessionId, ...request } = asked();
-			const steps = begin({ ...request, request, snapshot: pool.snapshot(sessionId), history: read.samples });
+			if (!read || isOld(read.at, READ_MS)) {
+				const samples = await history.read();
+				read = { demand: knownDemand(samples, pool.snapshot(sessionId)), at: clock.now() };
+			}
+			const steps = forecastSteps({ ...request, request, snapshot: pool.snapshot(sessionId) }, read.demand);
 			let step = steps.next();
 			while (!step.done) {
 				await giveWay();

@@ -49,7 +49,6 @@ export interface ForecastInput {
 	readonly request: Pick<SelectionRequest, "modelId" | "patienceMs">;
 	/** The account that serves the session. */
 	readonly serving: AccountId | undefined;
-	readonly history: readonly HistorySample[];
 }
 
 const DAY_MS = 24 * 60 * 60_000;
@@ -67,33 +66,26 @@ const OUTSIDE = 0.1;
 /** What is told is a little early rather than late. */
 const MIDDLE = 0.45;
 
-/** How long quota lasts. Plays the product's own plan over demand that is drawn from the history. */
-export function forecast(input: ForecastInput): Forecast {
-	const steps = forecastSteps(input);
-	for (;;) {
-		const step = steps.next();
-		if (step.done) return step.value;
-	}
-}
-
-/** As {@link forecast}, in steps of a few milliseconds: whatever else is to be done can be done between them. */
-export function* forecastSteps(input: ForecastInput): Generator<undefined, Forecast> {
-	const { snapshot, history } = input;
+/** What was wanted of the pool; undefined before enough is known to tell anything. */
+export function knownDemand(history: readonly HistorySample[], snapshot: Snapshot): HourlyDemand | undefined {
 	const { now, candidates } = snapshot;
 	const first = history.reduce((earliest, { at }) => Math.min(earliest, at), now);
-	if (now - first < LEAST_HISTORY_MS) {
-		const accounts = candidates.map(({ account: { id } }) => ({ id, outlook: undefined }));
-		return { madeAt: now, pool: undefined, serving: undefined, accounts };
-	}
-	const demand = demandOf(history, candidates, now);
-	yield;
-	return yield* forecastFrom(input, demand);
+	return now - first < LEAST_HISTORY_MS ? undefined : demandOf(history, candidates, now);
 }
 
-/** As {@link forecastSteps}, from demand that is known already. */
-export function* forecastFrom(input: ForecastInput, demand: HourlyDemand): Generator<undefined, Forecast> {
-	const { snapshot, request, serving } = input;
+/**
+ * How long quota lasts: plays the product's own plan over futures that are drawn from what was wanted. In steps of a
+ * few milliseconds: whatever else is to be done can be done between them.
+ */
+export function* forecastSteps(
+	{ snapshot, request, serving }: ForecastInput,
+	demand: HourlyDemand | undefined,
+): Generator<undefined, Forecast> {
 	const { now, candidates } = snapshot;
+	if (!demand) {
+		const unknown = candidates.map(({ account: { id } }) => ({ id, outlook: undefined }));
+		return { madeAt: now, pool: undefined, serving: undefined, accounts: unknown };
+	}
 	const start = { snapshot, request, serving, windowsPerWeek: demand.windowsPerWeek };
 	const count = candidates.length > MANY_ACCOUNTS ? FUTURES_OF_MANY : FUTURES;
 	const { next, waitUntil } = plan({ ...request, sessionId: undefined, affinity: serving, served: serving }, snapshot);

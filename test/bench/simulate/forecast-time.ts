@@ -1,5 +1,5 @@
 import type { Candidate } from "../../../src/core/candidate.ts";
-import { forecastSteps } from "../../../src/core/forecast.ts";
+import { forecastSteps, knownDemand } from "../../../src/core/forecast.ts";
 import { plan, type Snapshot } from "../../../src/core/plan.ts";
 import { DEFAULT_POLICY } from "../../../src/core/policies.ts";
 import type { HistorySample } from "../../../src/core/quota-history.ts";
@@ -41,17 +41,22 @@ export function forecastTime(): string {
 	const whole: number[] = [];
 	const longest: number[] = [];
 	const plans: number[] = [];
+	const reads: number[] = [];
 	for (let round = 0; round < ROUNDS; round += 1) {
-		const steps = stepsOf({ snapshot, request, serving: undefined, history });
+		const began = cpuMs();
+		const demand = knownDemand(history, snapshot);
+		reads.push(cpuMs() - began);
+		const steps = stepsOf({ snapshot, request, serving: undefined }, demand);
 		whole.push(steps.reduce((sum, ms) => sum + ms, 0));
 		longest.push(Math.max(...steps));
 		plans.push(timed(() => plan({ modelId: undefined, sessionId: undefined, affinity: undefined }, snapshot)));
 	}
-	const [all, step, one] = [whole, longest, plans].map(medianOf);
+	const [all, step, one, read] = [whole, longest, plans, reads].map(medianOf);
 	const figure = (ms = 0) => `${ms.toFixed(1)} ms`;
 	return [
 		`A forecast over ${ACCOUNTS} accounts and ${history.length} samples, median of ${ROUNDS}:`,
-		`${figure(all)} in all, ${figure(step)} at once, as much as ${((all ?? 0) / (one ?? 1)).toFixed(0)} plans`,
+		`${figure(all)} in all, ${figure(step)} at once, as much as ${((all ?? 0) / (one ?? 1)).toFixed(0)} plans;`,
+		`what was wanted, every ten minutes: ${figure(read)}`,
 	].join(" ");
 }
 
@@ -69,23 +74,29 @@ function daysOf(accountId: string): HistorySample[] {
 	return samples;
 }
 
-function stepsOf(input: Parameters<typeof forecastSteps>[0]): number[] {
-	const steps = forecastSteps(input);
+function stepsOf(...given: Parameters<typeof forecastSteps>): number[] {
+	const steps = forecastSteps(...given);
 	const times: number[] = [];
 	for (;;) {
-		const began = performance.now();
+		const began = cpuMs();
 		const { done } = steps.next();
-		times.push(performance.now() - began);
+		times.push(cpuMs() - began);
 		if (done) return times;
 	}
 }
 
 function timed(work: () => void): number {
-	const began = performance.now();
+	const began = cpuMs();
 	for (let time = 0; time < 100; time += 1) work();
-	return (performance.now() - began) / 100;
+	return (cpuMs() - began) / 100;
 }
 
 function medianOf(values: readonly number[]): number | undefined {
 	return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+}
+
+/** The time that this process has computed, ms: what else runs on the machine does not count. */
+function cpuMs(): number {
+	const { user, system } = process.cpuUsage();
+	return (user + system) / 1000;
 }

@@ -1,5 +1,5 @@
 import { demandOf, HOUR_MS, type HourlyDemand } from "../../../src/core/demand.ts";
-import { forecastFrom } from "../../../src/core/forecast.ts";
+import { forecastSteps } from "../../../src/core/forecast.ts";
 import { playForward } from "../../../src/core/forecast-play.ts";
 import type { Snapshot } from "../../../src/core/plan.ts";
 import { DEFAULT_POLICY } from "../../../src/core/policies.ts";
@@ -72,9 +72,9 @@ function isDry(meters: readonly Meter[], now: number): boolean {
 
 function saidAt(snapshot: Snapshot, { meters, samples, futures }: Known): Omit<Asked, "at"> {
 	const demand = demandOf(samples, snapshot.candidates, snapshot.now);
-	const input = { snapshot, request: REQUEST, serving: undefined, history: [] };
+	const input = { snapshot, request: REQUEST, serving: undefined };
 	const start = { snapshot, request: REQUEST, serving: undefined, windowsPerWeek: demand.windowsPerWeek };
-	const steps = forecastFrom(input, demand);
+	const steps = forecastSteps(input, demand);
 	let step = steps.next();
 	while (!step.done) step = steps.next();
 	const times = futures.map((future) => playForward(start, future).dryAt ?? Infinity).sort((a, b) => a - b);

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import type { Forecast, ForecastInput } from "../../../src/core/forecast.ts";
-import { createForecastSource } from "../../../src/core/forecast-source.ts";
+import type { ForecastInput } from "../../../src/core/forecast.ts";
+import { createForecastSource, type ForecastMaker } from "../../../src/core/forecast-source.ts";
 import type { Snapshot } from "../../../src/core/plan.ts";
 import { aClock, MINUTE_MS } from "../../support/fakes.ts";
 
@@ -9,10 +9,13 @@ function aSource(read = async () => []) {
 	const made: ForecastInput[] = [];
 	const failures: unknown[] = [];
 	let ways = 0;
-	const forecast = function* (input: ForecastInput): Generator<undefined, Forecast> {
-		yield;
-		made.push(input);
-		return { madeAt: clock.now(), pool: undefined, serving: undefined, accounts: [] };
+	const maker: ForecastMaker = {
+		knownDemand: () => undefined,
+		*forecastSteps(input) {
+			yield;
+			made.push(input);
+			return { madeAt: clock.now(), pool: undefined, serving: undefined, accounts: [] };
+		},
 	};
 	const snapshot = (): Snapshot => ({
 		now: clock.now(),
@@ -27,7 +30,7 @@ function aSource(read = async () => []) {
 	const source = createForecastSource({
 		pool: { snapshot },
 		history: { read: reading },
-		load: async () => forecast,
+		load: async () => maker,
 		giveWay: async () => {
 			ways += 1;
 		},

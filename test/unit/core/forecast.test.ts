@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Candidate } from "../../../src/core/candidate.ts";
-import { type ForecastInput, forecast } from "../../../src/core/forecast.ts";
+import { type ForecastInput, forecastSteps, knownDemand } from "../../../src/core/forecast.ts";
 import type { HistorySample } from "../../../src/core/quota-history.ts";
 import type { UsageWindow } from "../../../src/core/usage.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
@@ -46,21 +46,21 @@ function forecastOf(
 	history: readonly HistorySample[],
 	more: Partial<ForecastInput> = {},
 ) {
-	return forecast({
-		snapshot: {
-			now: NOW,
-			candidates,
-			pinned: undefined,
-			liveSessions: new Map(),
-			lastChosen: undefined,
-			policy: "soonest-reset",
-			reserve: {},
-		},
-		request: { modelId: undefined },
-		serving: "a",
-		history,
-		...more,
-	});
+	const snapshot = {
+		now: NOW,
+		candidates,
+		pinned: undefined,
+		liveSessions: new Map(),
+		lastChosen: undefined,
+		policy: "soonest-reset",
+		reserve: {},
+	} as const;
+	const input = { snapshot, request: { modelId: undefined }, serving: "a", ...more };
+	const steps = forecastSteps(input, knownDemand(history, snapshot));
+	for (;;) {
+		const step = steps.next();
+		if (step.done) return step.value;
+	}
 }
 
 const hoursUntil = (at: number | undefined) => (at === undefined ? undefined : (at - NOW) / HOUR_MS);
