@@ -196,6 +196,11 @@ describe("the watch", () => {
 			await shown.waitForText(/→ {2}work .* 73% left/);
 			dir.replace("codex-state.json", stateOf({ work: 60, side: 10 }));
 			await shown.waitForText(/→ {2}work .* 40% left/);
+			const whole = dir.read("codex-accounts.json") ?? "";
+			dir.replace("codex-accounts.json", "{");
+			await shown.waitForScreen((screen) => screen === "\ncodex-accounts.json is damaged and cannot be read.");
+			dir.replace("codex-accounts.json", whole);
+			await shown.waitForText(/→ {2}work .* 40% left/);
 			shown.resize(40);
 			await shown.waitForText(/→ {2}work {2}plus {4}5h {2}40% {2}\d+m {4}ready/);
 			if (signal) process.kill(shown.pid, signal);
