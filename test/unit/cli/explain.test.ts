@@ -1,10 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { explain } from "../../../src/cli/explain.ts";
+import { statusOf } from "../../../src/cli/status.ts";
 import { pathsIn } from "../../../src/cli/stored-pool.ts";
 import { usageSchema, verifySchema, whySchema } from "../../../src/pi/json-schemas.ts";
-import { aCooldown, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
+import { aCooldown, aTokenOf, DAY_MS, HOUR_MS, NOW } from "../../support/fakes.ts";
 import { aStoredHome, type StoredHome, usageOf } from "./stored-home.ts";
 
+const spent = { usage: usageOf(100, 40), cooldowns: [aCooldown()] };
 const ask = (home: StoredHome, kind: "why" | "verify", isJson = false) =>
 	explain({ kind, isJson }, home.open(), pathsIn(home.dir), 80);
 
@@ -88,6 +90,23 @@ describe("verify without pi", () => {
 			text: expect.stringContaining("codex-accounts.json is damaged"),
 		});
 	});
+});
+
+it("no command shows a token", async () => {
+	const home = aStoredHome({ work: { status: spent }, side: {} });
+	const login = { type: "oauth", access: aTokenOf("own"), refresh: "refresh-own", expires: NOW + HOUR_MS };
+	home.write("auth.json", { "openai-codex": login });
+	const forms = ["text", "line", "json"] as const;
+	const asked = { kind: "status", isWatching: false, columns: 500 } as const;
+	const texts = [
+		...forms.map((form) => statusOf(home.open(), { ...asked, form }, 500).text),
+		...(
+			await Promise.all([false, true].flatMap((isJson) => [ask(home, "why", isJson), ask(home, "verify", isJson)]))
+		).map(({ text }) => text),
+	];
+	expect(texts.filter((text) => text.trim() === "")).toEqual([]);
+	const secrets = ["work", "side", "own"].flatMap((name) => [`refresh-${name}`, aTokenOf(name).slice(0, 40)]);
+	expect(texts.filter((text) => secrets.some((secret) => text.includes(secret)))).toEqual([]);
 });
 
 describe("usage without pi", () => {
