@@ -11,8 +11,8 @@ import { noticeSchema } from "../../src/pi/json-schemas.ts";
 import { openQuotaHistory } from "../../src/platform/quota-history-store.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { aScratch } from "../support/fakes.ts";
-import { prepareHost, repositoryRoot } from "../support/hosts.ts";
-import { ANY_HOST, isWide, wide } from "../support/tiers.ts";
+import { hostNames, NEWEST_HOST, prepareHost, repositoryRoot } from "../support/hosts.ts";
+import { ANY_HOST, coreOf, isWide, wide } from "../support/tiers.ts";
 import { PATIENCE_MS } from "./sign-in-support.ts";
 import { type Bench, createBench, until } from "./support.ts";
 
@@ -24,9 +24,9 @@ const used = (usedPercent: number) => ({ fiveHour: { usedPercent, resetsInMs: HO
 const APPEND = 'require("node:fs").appendFileSync(process.argv[1], require("node:fs").readFileSync(0))';
 
 /** A bench with an account that is spent and one that is nearly so, and what notices are to be. */
-const aBench = (notify: Readonly<Record<string, unknown>>, maxWait = "0s") =>
+const aBench = (notify: Readonly<Record<string, unknown>>, { maxWait = "0s", host = ANY_HOST } = {}) =>
 	createBench({
-		host: ANY_HOST,
+		host,
 		accounts: [
 			{ name: "a", quota: used(100) },
 			{ name: "b", quota: used(91) },
@@ -42,7 +42,7 @@ const aListener = async (maxWait = "0s") => {
 	const scratch = aScratch();
 	onTestFinished(() => scratch.remove());
 	const heard = scratch.path("heard");
-	const bench = await aBench({ to: "command", command: [process.execPath, "-e", APPEND, heard] }, maxWait);
+	const bench = await aBench({ to: "command", command: [process.execPath, "-e", APPEND, heard] }, { maxWait });
 	return { bench, heard: () => documentsIn(heard) };
 };
 const spendBoth = ({ codex }: Bench) => {
@@ -50,32 +50,35 @@ const spendBoth = ({ codex }: Bench) => {
 };
 
 describe("notices of a pi in a terminal", () => {
-	const aTerminal = async (env: Readonly<Record<string, string>>) => {
-		const bench = await aBench({ to: "terminal" });
+	const aTerminal = async (env: Readonly<Record<string, string>>, host = ANY_HOST) => {
+		const bench = await aBench({ to: "terminal" }, { host });
 		bench.codex.account("a").always(spent);
 		const terminal = bench.terminal([], { cols: 100, rows: 30, env });
 		await terminal.ready(PATIENCE_MS);
 		return { bench, terminal };
 	};
 
-	it("are shown by a terminal that knows them, while the screen stays what it is", async () => {
-		const { bench, terminal } = await aTerminal({ TERM_PROGRAM: "ghostty" });
-		await terminal.submit("/multicodex notify test");
-		await terminal.waitForText("A notice was sent. Ghostty shows notices by OSC 777.", PATIENCE_MS);
-		expect(terminal.notices()).toEqual(["notify;pi-multicodex;Codex: notices arrive here."]);
-		await terminal.submit("say hi");
-		await terminal.waitForText("OK from b #1", PATIENCE_MS);
-		const warned = /b is the last Codex account with quota: [89]% of its 5h limit left, resets in (59m|1h00m)\./;
-		await terminal.waitForText(warned, PATIENCE_MS);
-		await terminal.waitForScreen(() => terminal.notices().length === 2, PATIENCE_MS);
-		expect(terminal.notices()[1]).toMatch(/^notify;pi-multicodex;b is the last Codex account with quota: [89]%/);
-		spendBoth(bench);
-		await terminal.submit("again");
-		await terminal.waitForText("Codex quota exceeded", PATIENCE_MS);
-		await terminal.waitForScreen(() => terminal.notices().length === 3, PATIENCE_MS);
-		expect(terminal.notices()[2]).toMatch(/^notify;pi-multicodex;Codex: no account can serve\. The first is back /);
-		expect(terminal.screen()).not.toContain("notify;");
-	});
+	it.each(coreOf(hostNames, (host) => host === NEWEST_HOST))(
+		"are shown by a terminal that knows them, while the screen stays what it is, on pi %s",
+		async (host) => {
+			const { bench, terminal } = await aTerminal({ TERM_PROGRAM: "ghostty" }, host);
+			await terminal.submit("/multicodex notify test");
+			await terminal.waitForText("A notice was sent. Ghostty shows notices by OSC 777.", PATIENCE_MS);
+			expect(terminal.notices()).toEqual(["notify;pi-multicodex;Codex: notices arrive here."]);
+			await terminal.submit("say hi");
+			await terminal.waitForText("OK from b #1", PATIENCE_MS);
+			const warned = /b is the last Codex account with quota: [89]% of its 5h limit left, resets in (59m|1h00m)\./;
+			await terminal.waitForText(warned, PATIENCE_MS);
+			await terminal.waitForScreen(() => terminal.notices().length === 2, PATIENCE_MS);
+			expect(terminal.notices()[1]).toMatch(/^notify;pi-multicodex;b is the last Codex account with quota: [89]%/);
+			spendBoth(bench);
+			await terminal.submit("again");
+			await terminal.waitForText("Codex quota exceeded", PATIENCE_MS);
+			await terminal.waitForScreen(() => terminal.notices().length === 3, PATIENCE_MS);
+			expect(terminal.notices()[2]).toMatch(/^notify;pi-multicodex;Codex: no account can serve\. The first is back /);
+			expect(terminal.screen()).not.toContain("notify;");
+		},
+	);
 
 	wide("ring the bell of one that is not known, and reach tmux with each escape doubled", async () => {
 		const plain = await aTerminal({});
@@ -126,6 +129,23 @@ describe("notices of a pi without a terminal", () => {
 		}
 		expect(heard()).toMatchObject([{ event: "pool-dry", account: null, until: expect.any(String) }]);
 	});
+
+	wide(
+		"keep the arguments of their command, which may hold a secret, out of the log and of what is shown",
+		async () => {
+			const { bench } = await aListener();
+			const run = async (line: string) => (await bench.print(`/multicodex ${line}`)).stdout;
+			const texts = [
+				await run("notify command ./beep --token=a-secret -u me:a-secret"),
+				await run("notify"),
+				await run("log"),
+			];
+			expect(texts[0]).toMatch(/^beep gets each notice/);
+			expect(texts[2]).toMatch(/setting notify\.command is set/);
+			expect(texts.join()).not.toContain("a-secret");
+			expect(bench.dir.read("codex-events.jsonl")).not.toContain("a-secret");
+		},
+	);
 
 	it("are none where they would go to a terminal", async () => {
 		const bench = await aBench({ to: "terminal", terminal: "osc9" });
