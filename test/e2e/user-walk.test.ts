@@ -119,6 +119,13 @@ it.each(
 	expect(said).toContain(`Codex: continued on ${TOKYO}, 39% of its 5h limit left.`);
 	await says(terminal, "unpin", "unpinned");
 
+	// Nothing is left: one moment has one time, in the error and in the footer below it.
+	bench.codex.account("tokyo").always(answers.usageLimit({ resetsInMs: 2.5 * HOUR_MS }));
+	await terminal.submit("say it again");
+	const told = /quota\s+exceeded[\s\S]*First\s+one\s+resets\s+in\s+1h\d\dm\s+\((?:\w{3}\s+)?(\d\d:\d\d)\)/;
+	const [, clock] = told.exec(await isIn(terminal, told)) ?? [];
+	await footer(terminal, new RegExp(`work back (?:\\w{3} )?${clock} \\(1h\\d\\dm\\)`));
+
 	await says(terminal, `disable ${JSON.stringify(TOKYO)}`, "No Codex account is ready now.");
 	await footer(terminal, /0\/3 ready|0 of 3 ready/);
 	await says(terminal, `enable ${JSON.stringify(TOKYO)}`, "is on again.");
