@@ -5,6 +5,8 @@ export type DemandPath = Float64Array;
 
 const DAY = 24;
 const WEEK = 7;
+/** Weekdays are compared in parts of so many hours. */
+const PART = 6;
 /** A day counts half as much as one that is this much later. */
 const HALF_LIFE_DAYS = 14;
 /** How much the weekday counts where weekdays differ. */
@@ -21,10 +23,10 @@ const LITTLE = 4;
  */
 export function demandFutures({ hours: past }: HourlyDemand, count: number, hours: number): DemandPath[] {
 	const days = Math.floor(past.length / DAY);
-	const totals = weekdayTotals(past, days);
+	const weekdays = weekdayParts(past, days);
 	const futures = Array.from({ length: count }, () => new Float64Array(hours));
 	for (let day = 0; day * DAY < hours; day += 1) {
-		const sources = drawDays(past, totals, { days, day, count });
+		const sources = drawDays(past, weekdays, { days, day, count });
 		for (const [index, future] of futures.entries()) {
 			const begins = past.length - DAY * (sources[index] ?? 1);
 			future.set(past.subarray(begins, begins + Math.min(DAY, hours - day * DAY)), day * DAY);
@@ -33,33 +35,48 @@ export function demandFutures({ hours: past }: HourlyDemand, count: number, hour
 	return futures;
 }
 
-/** Mean demand by weekday, 0 for the 24 hours that begin now; days that are not known are like all others. */
-function weekdayTotals(past: Float64Array, days: number): number[] {
-	const byLag = Array.from({ length: days }, (_, index) => totalOf(past, index + 1));
-	const overall = byLag.reduce((sum, total) => sum + total, 0) / Math.max(1, days);
+/**
+ * Mean demand by weekday, 0 for the 24 hours that begin now, in parts of a day; days that are not known are like all
+ * others.
+ */
+function weekdayParts(past: Float64Array, days: number): number[][] {
+	const byLag = Array.from({ length: days }, (_, index) => partsOf(past, index + 1));
+	const meanOf = (some: readonly (readonly number[])[], part: number) =>
+		some.reduce((sum, parts) => sum + (parts[part] ?? 0), 0) / Math.max(1, some.length);
 	return Array.from({ length: WEEK }, (_, weekday) => {
-		const same = byLag.filter((_total, index) => (index + 1 + weekday) % WEEK === 0);
-		return (same.reduce((sum, total) => sum + total, 0) + overall) / (same.length + 1);
+		const same = byLag.filter((_parts, index) => (index + 1 + weekday) % WEEK === 0);
+		return Array.from({ length: DAY / PART }, (_part, part) => {
+			return (meanOf(same, part) * same.length + meanOf(byLag, part)) / (same.length + 1);
+		});
 	});
 }
 
-/** Demand of the day that began `lag` days ago. */
-function totalOf(past: Float64Array, lag: number): number {
-	const begins = past.length - DAY * lag;
-	return past.subarray(begins, begins + DAY).reduce((sum, amount) => sum + amount, 0);
+/** Demand of the day that began `lag` days ago, in parts. */
+function partsOf(past: Float64Array, lag: number): number[] {
+	return Array.from({ length: DAY / PART }, (_, part) => {
+		const begins = past.length - DAY * lag + PART * part;
+		return past.subarray(begins, begins + PART).reduce((sum, amount) => sum + amount, 0);
+	});
+}
+
+/** How much two weekdays are alike, 0..1. */
+function likenessOf(one: readonly number[], other: readonly number[]): number {
+	const difference = one.reduce((sum, amount, part) => sum + Math.abs(amount - (other[part] ?? 0)), 0);
+	const whole = one.reduce((sum, amount, part) => sum + Math.max(amount, other[part] ?? 0), 0);
+	return 1 - difference / (whole + LITTLE);
 }
 
 /** For each future the day of the history, as days ago, that its day `day` (0 begins now) is like. */
 function drawDays(
 	past: Float64Array,
-	totals: readonly number[],
+	weekdays: readonly (readonly number[])[],
 	{ days, day, count }: { readonly days: number; readonly day: number; readonly count: number },
 ): number[] {
-	const wanted = totals[day % WEEK] ?? 0;
+	const wanted = weekdays[day % WEEK] ?? [];
 	const weights = Array.from({ length: days }, (_, index) => {
 		const lag = index + 1;
-		const found = totals[(WEEK - (lag % WEEK)) % WEEK] ?? 0;
-		const likeness = (Math.min(wanted, found) + LITTLE) / (Math.max(wanted, found) + LITTLE);
+		const found = weekdays[(WEEK - (lag % WEEK)) % WEEK] ?? [];
+		const likeness = likenessOf(wanted, found);
 		const recency = 0.5 ** (lag / HALF_LIFE_DAYS);
 		return recency * likeness ** WEEKDAY_POWER * (day === 0 ? likenessOfStart(past, lag) : 1);
 	});

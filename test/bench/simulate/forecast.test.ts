@@ -1,0 +1,70 @@
+import { describe, expect, it } from "vitest";
+import { wide } from "../../support/tiers.ts";
+import { FAMILIES } from "./demand.ts";
+import { askEveryHour, forecastTable, type Judged, scoresOf } from "./forecast.ts";
+import { HOUR_MS, MODEL, START } from "./model.ts";
+
+const [W1] = FAMILIES;
+if (!W1) throw new Error("There is no family");
+
+/** One hour: what was said, and what was true, both in hours from then on. */
+function anHour(said: number | undefined, truth: number | undefined, interval = [0, 100]): Judged {
+	const at = (hours: number | undefined) => (hours === undefined ? undefined : START + hours * HOUR_MS);
+	const [from = 0, to = 0] = interval.map(at);
+	const dryAt = at(said);
+	return {
+		at: START,
+		ours: dryAt === undefined ? undefined : { dryAt, from, to },
+		linear: dryAt,
+		lastWeek: undefined,
+		allKnown: at(truth),
+		truth: at(truth),
+	};
+}
+
+describe("the scores of a forecast", () => {
+	it("are the median error in percent of the time until dry, of those under two days", () => {
+		const [own, linear] = scoresOf([anHour(8, 10), anHour(15, 10), anHour(22, 20), anHour(20, 60)]);
+		expect(own).toMatchObject({ medianError: 20, hours: 3 });
+		expect(linear).toMatchObject({ medianError: 20, coverage: undefined });
+	});
+
+	it("count an hour at which nothing was said as the largest error", () => {
+		expect(scoresOf([anHour(undefined, 10), anHour(undefined, 5), anHour(5, 5)])[0]).toMatchObject({
+			medianError: Number.POSITIVE_INFINITY,
+		});
+	});
+
+	it("are how often the truth was inside the interval, also where it never came", () => {
+		const hours = [
+			anHour(10, 12, [8, 14]),
+			anHour(10, 20, [8, 14]),
+			anHour(10, 7, [8, 14]),
+			anHour(10, undefined, [8, 14]),
+		];
+		expect(scoresOf(hours)[0]?.coverage).toBe(25);
+	});
+
+	it("count an alarm as false where the pool had quota for two more days", () => {
+		const hours = [anHour(10, 30), anHour(10, 60), anHour(10, undefined), anHour(30, undefined)];
+		expect(scoresOf(hours)[0]).toMatchObject({ alarms: 3, falseAlarms: (2 / 3) * 100 });
+	});
+
+	it("miss a goal where a naive rule is as good", () => {
+		const table = forecastTable(W1, [anHour(10, 10, [9, 11]), anHour(20, 10, [15, 25])], 1);
+		expect(table).toContain("better than linear pace: MISSED");
+		expect(table).toContain("coverage 75 to 85: MISSED");
+		expect(table.split("\n")).toHaveLength(2 + 4 + 1);
+	});
+});
+
+wide("a forecast is asked for at every hour of two weeks at which the pool was not dry", { timeout: 300_000 }, () => {
+	const judged = askEveryHour(W1, 3, MODEL);
+	expect(judged.length).toBeGreaterThan(200);
+	expect(judged.length).toBeLessThanOrEqual(14 * 24);
+	for (const { at, ours, truth = Number.POSITIVE_INFINITY } of judged) {
+		expect(truth).toBeGreaterThanOrEqual(at);
+		if (ours) expect(ours.dryAt).toBeGreaterThanOrEqual(ours.from);
+	}
+	expect(judged.filter(({ ours }) => ours).length).toBeGreaterThan(100);
+});
