@@ -1,4 +1,5 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { z } from "zod";
 import { usageSchema } from "../../src/pi/json-schemas.ts";
@@ -7,6 +8,7 @@ import { until } from "../support/fakes.ts";
 import type { Rpc } from "../support/rpc.ts";
 import { wide } from "../support/tiers.ts";
 import { type Bench, createBenchOnAnyHost } from "./support.ts";
+import { watchedDisk } from "./under-fire-support.ts";
 
 vi.setConfig({ testTimeout: 300_000 });
 
@@ -189,5 +191,28 @@ wide(
 		expect(told.b?.requests).toBe(32);
 		expect(written).toBeGreaterThanOrEqual(32 - doomed.length);
 		expect(written).toBeLessThanOrEqual(32);
+	},
+);
+
+wide(
+	"the ledger has what was answered while the disk was full, once there is room again, and has it once",
+	async () => {
+		const bench = await createBenchOnAnyHost({ accounts: ["b"] });
+		const told = tellFigures(bench, ["b"]);
+		const trouble = join(bench.dir.home, "disk");
+		const rpc = bench.rpc([], { env: watchedDisk(bench, { trouble }) });
+		await rpc.prompt(PROMPT);
+		await until("the first turn is in the file", () => totalOf(bench) === 1);
+		writeFileSync(trouble, "full");
+		for (const turn of [2, 3]) {
+			await rpc.prompt(`${PROMPT} ${turn}`);
+			await pause(BEHIND_MS);
+		}
+		expect(totalOf(bench)).toBe(1);
+		rmSync(trouble);
+		await rpc.prompt(PROMPT);
+		await rpc.close();
+		expect(countedIn(bench)).toEqual(told);
+		expect(told.b?.requests).toBe(4);
 	},
 );
