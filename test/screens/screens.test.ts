@@ -589,7 +589,7 @@ const USED: SceneOptions["furnish"] = async ({ dir, id }) => {
 };
 
 describe("what was used", () => {
-	it("is as stored at every width, of the week, and of the month by project", async () => {
+	it("is as stored at every width, of the week, of the month by project, and of an account today", async () => {
 		const { terminal } = await sceneAfter("/multicodex usage", /total[\s\S]*esc close/, {
 			columns: 120,
 			furnish: USED,
@@ -600,6 +600,13 @@ describe("what was used", () => {
 		await terminal.type("b");
 		await terminal.waitForText("last 30 days, by project", PATIENCE_MS);
 		await storeWidths("usage-projects", terminal);
+		await terminal.press("escape");
+		await terminal.waitForScreen((screen) => !screen.includes("esc close"), PATIENCE_MS);
+		await terminal.submit("/multicodex");
+		await terminal.waitForText("esc close", PATIENCE_MS);
+		await terminal.type("d");
+		await terminal.waitForText(/today +31 requests/, PATIENCE_MS);
+		await storeWidths("usage-today", terminal);
 	});
 
 	wide("is as stored at every width where nothing was counted, by day, and before it is deleted", async () => {
