@@ -11,7 +11,7 @@ import { followFiles } from "./file-watch.ts";
 import { parseJson } from "./json.ts";
 import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
-import { withLock } from "./lock.ts";
+import { type LockOptions, withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 import { realTarget, signatureOf, whereIs } from "./shared-document.ts";
 
@@ -25,6 +25,7 @@ interface Options {
 	/** The project that a folder belongs to. May read the disk. */
 	readonly projectOf: (folder: string) => string;
 	readonly onFailure: (error: unknown) => void;
+	readonly lock?: LockOptions;
 }
 
 /** The newest format that this code understands. A file of a newer one is neither read nor written. */
@@ -40,7 +41,11 @@ const LONGEST_PROJECT = 200;
 /** No row has more of anything: sums of many stay numbers. */
 const MOST_AMOUNT = 1e15;
 const MODEL = /^[\w.:/+-]{1,80}$/;
-const LOCK_WAIT_MS = 1500;
+/**
+ * pi gives a session 5 s to write at its end: a lock that a killed process has left is taken away within that. A holder
+ * that stood still for longer looks at the file again before it writes.
+ */
+const LOCK = { waitMs: 4500, staleMs: 3000 };
 const RETRY_MS = 5000;
 
 /** The first line: `bytes` is how large the file was when its rows were last added up. */
@@ -70,7 +75,7 @@ const rowSchema = lazily(() => {
  * twice the room of their sums, they are added up into a new file. Nothing in it is precious: a line that cannot be
  * read is left out, and a full or read-only disk is no reason for a word.
  */
-export function openLedgerStore({ path, now, projectOf, onFailure }: Options): LedgerStore {
+export function openLedgerStore({ path, now, projectOf, onFailure, lock = LOCK }: Options): LedgerStore {
 	/** Counted, and not in the file yet. */
 	let pending: LedgerRow[] = [];
 	let writing: Promise<void> | undefined;
@@ -98,7 +103,7 @@ export function openLedgerStore({ path, now, projectOf, onFailure }: Options): L
 		let written = 0;
 		try {
 			const target = await realTarget(path);
-			await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
+			await withLock(target, lock, async () => {
 				written = await append(target, batch);
 				if (written === batch.length) await compactIfDue(target, dayOf(now()));
 			});
@@ -133,7 +138,7 @@ export function openLedgerStore({ path, now, projectOf, onFailure }: Options): L
 			while (writing) await writing;
 			pending = [];
 			const target = await realTarget(path);
-			return withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
+			return withLock(target, lock, async () => {
 				const isThere = await stat(target).then(() => true, isAbsent);
 				const leftovers = await leftoversIn(dirname(target), (written) => written === basename(target));
 				for (const name of leftovers) await rm(join(dirname(target), name), { force: true });

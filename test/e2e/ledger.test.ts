@@ -16,6 +16,8 @@ const LEDGER = "codex-ledger.jsonl";
 const HOUR_MS = 3_600_000;
 /** Longer than what a process has counted stays unwritten. */
 const BEHIND_MS = 1000;
+/** A pi that ends is not killed before this, however busy the machine is. */
+const PATIENCE_MS = 60_000;
 const PROMPT = "ledgerprompt";
 const ANSWER = "ledgeranswer";
 
@@ -91,7 +93,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Kills a pi with nothing said before. */
 async function kill(rpc: Rpc): Promise<void> {
 	rpc.process.signal("SIGKILL");
-	await rpc.close();
+	await rpc.close(PATIENCE_MS);
 }
 
 /** Files in the agent directory, pi's own sessions aside, that hold `text`. */
@@ -117,7 +119,7 @@ it("the ledger counts what the backend has told, also of a pi that was killed an
 	await kill(doomed);
 	await other.prompt(`${PROMPT} again`);
 	await other.command("compact");
-	await other.close();
+	await other.close(PATIENCE_MS);
 	expect((await bench.print(PROMPT)).code).toBe(0);
 
 	expect(countedIn(bench)).toEqual(told);
@@ -156,15 +158,16 @@ wide("the ledger has the figures of eight pis at once, four of which are killed 
 	bench.codex.account("a").always(answers.usageLimit({ resetsInMs: HOUR_MS }));
 	const told = tellFigures(bench, ["b", "c"]);
 	const pis = Array.from({ length: 8 }, () => bench.rpc());
-	await Promise.all(
-		pis.map(async (rpc, at) => {
-			for (let turn = 0; turn < 5; turn += 1) await rpc.prompt(`${PROMPT} ${turn}`);
-			if (at % 2 === 1) return;
-			await pause(BEHIND_MS);
-			await kill(rpc);
-		}),
-	);
-	await Promise.all(pis.map((rpc) => rpc.close()));
+	const turns = (some: readonly Rpc[], count: number) =>
+		Promise.all(
+			some.map(async (rpc) => {
+				for (let turn = 0; turn < count; turn += 1) await rpc.prompt(`${PROMPT} ${turn}`);
+			}),
+		);
+	await turns(pis, 3);
+	await until("what was answered is in the file", () => totalOf(bench) >= 24);
+	await Promise.all([...pis.slice(0, 4).map(kill), turns(pis.slice(4), 4)]);
+	await Promise.all(pis.map((rpc) => rpc.close(PATIENCE_MS)));
 	expect(countedIn(bench)).toEqual(told);
 	expect(Object.values(told).reduce((sum, { requests }) => sum + requests, 0)).toBe(40);
 });
@@ -186,7 +189,7 @@ wide(
 				if (doomed.includes(rpc)) await kill(rpc);
 			}),
 		);
-		await Promise.all(pis.map((rpc) => rpc.close()));
+		await Promise.all(pis.map((rpc) => rpc.close(PATIENCE_MS)));
 		const written = totalOf(bench);
 		expect(told.b?.requests).toBe(32);
 		expect(written).toBeGreaterThanOrEqual(32 - doomed.length);
@@ -211,7 +214,7 @@ wide(
 		expect(totalOf(bench)).toBe(1);
 		rmSync(trouble);
 		await rpc.prompt(PROMPT);
-		await rpc.close();
+		await rpc.close(PATIENCE_MS);
 		expect(countedIn(bench)).toEqual(told);
 		expect(told.b?.requests).toBe(4);
 	},

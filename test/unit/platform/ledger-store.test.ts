@@ -1,9 +1,9 @@
-import { appendFileSync, mkdirSync, renameSync, statSync, symlinkSync, truncateSync } from "node:fs";
+import { appendFileSync, mkdirSync, renameSync, statSync, symlinkSync, truncateSync, utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DatedEntry } from "../../../src/core/late-ledger.ts";
 import { daysBefore, sumOf } from "../../../src/core/ledger.ts";
 import { openLedgerStore } from "../../../src/platform/ledger-store.ts";
-import { withLock } from "../../../src/platform/lock.ts";
+import { type LockOptions, withLock } from "../../../src/platform/lock.ts";
 import { aScratch, closeFolder, type Scratch } from "../../support/fakes.ts";
 import { expectMode, onPosix } from "../../support/posix.ts";
 import { isWide } from "../../support/tiers.ts";
@@ -27,8 +27,9 @@ afterEach(() => {
 	expect(failures).toEqual([]);
 });
 
-const aStore = () =>
+const aStore = (lock?: LockOptions) =>
 	openLedgerStore({
+		...(lock && { lock }),
 		path: scratch.path(NAME),
 		now: () => now,
 		projectOf: (folder) => folder.replace(/\/src$/, ""),
@@ -220,12 +221,23 @@ describe("a ledger that cannot be written", () => {
 	});
 
 	it("is written again after the lock was held for too long, and once", async () => {
-		const store = aStore();
+		const store = aStore({ waitMs: 100 });
 		store.add([answered()]);
 		await withLock(scratch.path(NAME), { waitMs: 1000 }, () => store.flush());
 		expect(scratch.names(NAME)).toEqual([]);
 		await Promise.all([store.flush(), store.flush()]);
 		expect(sumOf(await aStore().read()).requests).toBe(1);
+	});
+
+	it("is written in time at the end of a session although a killed process has left the lock", async () => {
+		const store = aStore();
+		store.add([answered()]);
+		mkdirSync(scratch.path(`${NAME}.lock`));
+		const began = new Date(Date.now() - 2900);
+		utimesSync(scratch.path(`${NAME}.lock`), began, began);
+		await store.flush();
+		expect(sumOf(await aStore().read()).requests).toBe(1);
+		expect(scratch.names(NAME)).toEqual([NAME]);
 	});
 
 	onPosix("follows a link, and writes where it leads", async () => {
