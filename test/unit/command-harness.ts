@@ -34,6 +34,8 @@ import {
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
 import { createHarness, type Harness } from "./harness.ts";
+// A command loads it when one is given. Loaded already, it comes without a macrotask, as in a pi after the first one.
+import "../../src/pi/typed-command.ts";
 
 /** `/multicodex` over a pool in memory, with a person who signs in as the test says. */
 export interface CommandHarness {

@@ -60,7 +60,7 @@ describe("how long quota lasts, in words", () => {
 		for (const text of shorter) expect(text.length).toBeLessThan(longest.length);
 	});
 
-	it("names the pool alone where nothing can be told of the account, and no pool where there is one account", () => {
+	it("names the pool alone where the account has no forecast, and no pool where there is one account", () => {
 		expect(lastsTexts(viewWith({ pool: later }))[0]).toBe("at your pace the pool lasts until Mon (Sun or later)");
 		expect(lastsTexts(viewWith({ serving: soon, pool: soon }, ["work"]))[0]).toBe(
 			`at your pace quota lasts until ${untilText(soon, NOW)}`,

@@ -17,7 +17,7 @@ const [DOWN, ENTER, ESCAPE, BACKSPACE] = ["\x1b[B", "\r", "\x1b", "\x7f"] as con
 
 /** The list of commands is loaded when the first one is given: a few microtasks in a test. */
 const loaded = async () => {
-	for (let tasks = 0; tasks < 20; tasks += 1) await Promise.resolve();
+	for (let tasks = 0; tasks < 100; tasks += 1) await Promise.resolve();
 };
 
 async function begin(rows: readonly Account[] = [work, home, out], args = ""): Promise<void> {
