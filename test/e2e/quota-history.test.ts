@@ -2,10 +2,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
+import type { HistorySample } from "../../src/core/quota-history.ts";
+import { showSchema } from "../../src/pi/json-schemas.ts";
 import { HISTORY_BYTES, openQuotaHistory } from "../../src/platform/quota-history-store.ts";
-import { aScratch, HOUR_MS, NOW } from "../support/fakes.ts";
+import { aScratch, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { expectMode } from "../support/posix.ts";
+import { createBenchOnAnyHost } from "./support.ts";
 
 const NAME = "codex-history.jsonl";
 const HOURS = 30;
@@ -54,4 +57,41 @@ it("keeps a history whole that eight processes write at once, some of which are 
 		Math.max(...kept.flatMap((each) => (each.accountId === name ? each.usedPercent : [])));
 	expect(["a", "b", "c", "d"].map(lastOf)).toEqual([HOURS - 1, HOURS - 1, HOURS - 1, HOURS - 1]);
 	expect(["k", "l", "m", "n"].map(lastOf).every((last) => last >= 0)).toBe(true);
+});
+
+it("keeps the figures that the backend tells, and says in show --json how long the quota of three weeks' use lasts", async () => {
+	const quota = {
+		fiveHour: { usedPercent: 60, resetsInMs: 4 * HOUR_MS },
+		week: { usedPercent: 97, resetsInMs: 5 * DAY_MS },
+	};
+	const bench = await createBenchOnAnyHost({ accounts: ["a", "b"].map((name) => ({ name, quota })) });
+	const forecast = async () => {
+		const { stdout } = await bench.print("/multicodex show --json");
+		return showSchema.parse(JSON.parse(stdout)).forecast;
+	};
+	expect((await bench.print("/multicodex refresh")).code).toBe(0);
+	const kept = await openQuotaHistory(bench.dir.path(NAME), Date.now).read();
+	const windows = ["a", "b"].flatMap((name) => [300, 10_080].map((minutes) => `${bench.id(name)} ${minutes}`));
+	expect(new Set(kept.map(({ accountId, windowMinutes }) => `${accountId} ${windowMinutes}`))).toEqual(
+		new Set(windows),
+	);
+	// A day is too little to say anything.
+	expect(await forecast()).toBeUndefined();
+
+	const now = Date.now();
+	const samples = Array.from({ length: 21 * 24 }, (_, hour): HistorySample => {
+		const at = now - (21 * 24 - hour) * HOUR_MS;
+		const part = hour % 5;
+		const resetsAt = at + (5 - part) * HOUR_MS;
+		return { accountId: bench.id("a"), windowMinutes: 300, at, usedPercent: 8 * (1 + part), resetsAt };
+	});
+	await openQuotaHistory(bench.dir.path(NAME), Date.now).append(samples);
+	// Each has 3 % of a week left, about 18 % of a 5h window, of which 8 % are used in an hour.
+	const { pool, accounts = [] } = (await forecast()) ?? {};
+	const [from, dryAt, to] = [pool?.from, pool?.dryAt, pool?.to].map((at) => (Date.parse(at ?? "") - now) / HOUR_MS);
+	expect(dryAt).toBeGreaterThan(3);
+	expect(dryAt).toBeLessThan(6);
+	expect(from).toBeLessThanOrEqual(dryAt ?? 0);
+	expect(to).toBeGreaterThanOrEqual(dryAt ?? Infinity);
+	expect(accounts.map(({ id }) => id)).toEqual(["a", "b"].map(bench.id));
 });

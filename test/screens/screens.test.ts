@@ -211,6 +211,39 @@ describe("the dashboard", () => {
 	});
 });
 
+/** Two weeks in which the large account was used from nine to seven, more on some days than on others. */
+async function furnishHistory({ dir, id }: Bench): Promise<void> {
+	const samples: number[][] = [];
+	let used = 0;
+	let resetsAt = 0;
+	for (let at = NOW - 15 * 24 * HOUR_MS; at <= NOW; at += HOUR_MS) {
+		const day = Math.floor(at / (24 * HOUR_MS));
+		const hour = new Date(at).getUTCHours();
+		if (hour < 9 || hour >= 19) continue;
+		if (at >= resetsAt) {
+			used = 0;
+			resetsAt = at + 5 * HOUR_MS;
+		}
+		used += [10, 20, 14, 18][day % 4] ?? 0;
+		samples.push([at / 60_000, used, (resetsAt - at) / 60_000]);
+	}
+	const lines = samples.map((sample) => ({ account: id("personal"), window: 300, samples: [sample] }));
+	dir.write("codex-history.jsonl", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+}
+
+describe("how long quota lasts", () => {
+	it("is on the dashboard, in the footer of who wants it, and in the details, as stored at every width", async () => {
+		const settings = { "pi-multicodex": { footer: { lasts: true } } };
+		const options = { settings, columns: 120, furnish: furnishHistory };
+		const { terminal } = await sceneAfter("/multicodex", "at your pace", options);
+		await terminal.waitForText(/esc close/, PATIENCE_MS);
+		await storeWidths("forecast", terminal);
+		await terminal.type("d");
+		await terminal.waitForText(/d list/, PATIENCE_MS);
+		await storeWidths("forecast-details", terminal);
+	});
+});
+
 /** A project that is bound to two of the four accounts, one of which a cap keeps. */
 const BOUND: SceneOptions = {
 	columns: 120,

@@ -47,6 +47,19 @@ describe("how long quota lasts, in words", () => {
 		expect(untilText(outlook(NOW + 2 * DAY_MS, NOW, undefined), NOW)).toBe("Sun (today or later)");
 	});
 
+	it("is in days where it is far ahead, and in clock times again where all is one day", () => {
+		const far = NOW + 2.5 * DAY_MS;
+		expect(untilText(outlook(far, far - 20 * HOUR_MS, far), NOW)).toBe("Mon (Sun to Mon)");
+		expect(untilText(outlook(far + 2 * HOUR_MS, far + HOUR_MS, far + 3 * HOUR_MS), NOW)).toMatch(/^about Mon \d/);
+	});
+
+	it("fits a narrow screen", () => {
+		const [shortest = ""] = lastsTexts(
+			viewWith({ serving: soon, pool: outlook(NOW + 80 * HOUR_MS, NOW + DAY_MS, NOW + 5 * DAY_MS) }),
+		).slice(-1);
+		expect(shortest.length).toBeLessThan(30);
+	});
+
 	it("never begins before now", () => {
 		expect(untilText(outlook(NOW + HOUR_MS, NOW - HOUR_MS, NOW + 2 * HOUR_MS), NOW)).toBe(
 			untilText(outlook(NOW + HOUR_MS, NOW, NOW + 2 * HOUR_MS), NOW),
@@ -56,6 +69,7 @@ describe("how long quota lasts, in words", () => {
 	it("names the account that serves, and the pool", () => {
 		const [longest = "", ...shorter] = lastsTexts(viewWith({ serving: soon, pool: later }));
 		expect(longest).toBe(`at your pace work lasts until ${untilText(soon, NOW)}, the pool until Mon (Sun or later)`);
+		expect(shorter[0]).toBe("at your pace the pool lasts until Mon (Sun or later)");
 		expect(shorter.at(-1)).toBe("until Mon (Sun or later)");
 		for (const text of shorter) expect(text.length).toBeLessThan(longest.length);
 	});

@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { PoolEvent } from "../../../../src/core/events.ts";
+import type { Forecast } from "../../../../src/core/forecast.ts";
 import type { DryAnswer } from "../../../../src/core/ladder.ts";
 import type { DryQuestion } from "../../../../src/core/ports.ts";
 import { createForToday } from "../../../../src/features/beyond/for-today.ts";
 import { createDryQuestion } from "../../../../src/features/beyond/question.ts";
 import { openPanel } from "../../../../src/pi/panel.ts";
-import { aClock, aStateStore, NOW, settled } from "../../../support/fakes.ts";
+import { aClock, aStateStore, DAY_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aContext, aPi, type FakeContext, type FakePi } from "../../fake-pi.ts";
 import { ALL, anOffer, RUNGS } from "./offers.ts";
 
@@ -14,6 +15,7 @@ let pi: FakePi;
 let events: PoolEvent[];
 let state: ReturnType<typeof aStateStore>;
 let question: DryQuestion;
+let forecast: Forecast | undefined;
 let isMasked: boolean;
 let begun: FakeContext[];
 let testEnd: AbortController;
@@ -26,10 +28,11 @@ beforeEach(() => {
 	events = [];
 	state = aStateStore();
 	isMasked = false;
+	forecast = undefined;
 	question = createDryQuestion(pi.api, {
 		pool: { emit: (event) => events.push(event) },
 		forToday: createForToday(state, clock),
-		forecasts: { renew: async () => undefined },
+		forecasts: { renew: async () => forecast },
 		isMasked: () => isMasked,
 		clock,
 	});
@@ -88,6 +91,17 @@ describe("in the terminal", () => {
 		await press(context, DOWN, DOWN, "\r");
 		expect(await asked).toEqual(taken(RUNGS.reserveModel));
 		expect([isAsking(), context.panel]).toEqual([[true, false], undefined]);
+	});
+
+	it("tells, where that is known, how long quota will last once the first account is back", async () => {
+		const again = { dryAt: NOW + 3 * DAY_MS, from: NOW + 2 * DAY_MS, to: undefined, comesBack: [] };
+		forecast = { madeAt: NOW, pool: undefined, serving: undefined, accounts: [], again };
+		const context = await begin();
+		const asked = question.ask(ALL, undefined);
+		await look(context);
+		expect(context.panel?.render(120).join("\n")).toContain("quota lasts until Mon (Sun or later)");
+		await press(context, "\x1b");
+		expect(await asked).toEqual({ kind: "stop" });
 	});
 
 	it("puts what was typed into the panel into the editor, unsent", async () => {
