@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import * as nodeModule from "node:module";
+import { createRequire } from "node:module";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
@@ -33,13 +33,10 @@ async function loadBundle(): Promise<{ compose: typeof compose }> {
 		"@mariozechner/pi-coding-agent": await import("@mariozechner/pi-coding-agent"),
 		"@mariozechner/pi-tui": await import("@mariozechner/pi-tui"),
 	};
-	const load = nodeModule.createRequire(import.meta.url);
+	const load = createRequire(import.meta.url);
 	const folder = join(ROOT, "dist") + sep;
 	// After an update `/reload` must not find the files of before.
 	for (const path of Object.keys(load.cache)) if (path.startsWith(folder)) delete load.cache[path];
-	// Node has it from 22.1 on.
-	const enableCompileCache: unknown = Reflect.get(nodeModule, "enableCompileCache");
-	if (typeof enableCompileCache === "function") enableCompileCache();
 	load(join(folder, "host.cjs")).packages = packages;
 	return load(join(folder, "multicodex.cjs"));
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire, Module } from "node:module";
+import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
+import * as nodeModule from "node:module";
 import { dirname, join } from "node:path";
 import { debuglog } from "node:util";
 import { cachedDataVersionTag } from "node:v8";
@@ -24,8 +24,11 @@ const LAST_KEPT = 60_000;
 /** So that work that follows an answer is in it, and the person is not kept waiting. */
 const KEPT_AFTER = 5_000;
 
+const HEAD = Buffer.from("(function (exports, require, module, __filename, __dirname) { ");
+const TAIL = Buffer.from("\n})");
+
 const debug = debuglog("multicodex");
-const load = createRequire(__filename);
+const load = nodeModule.createRequire(__filename);
 const path = join(__dirname, START_FILE);
 
 /** Composes pi-multicodex. A cache that is missing or damaged is made anew after the first answer. */
@@ -39,13 +42,21 @@ function isOfNode(): boolean {
 function loadWithCache(): typeof composeSources {
 	const cachePath = `${path}.${cachedDataVersionTag().toString(16)}.v8`;
 	const cachedData = readCache(cachePath);
-	const source = readFileSync(path, "latin1");
-	const code = `(function (exports, require, module, __filename, __dirname) { ${source}\n})`;
+	if (cachedData === undefined && !isWritable(__dirname)) {
+		enableCompileCache();
+		return load(path).compose;
+	}
+	// It takes in what pi itself loads from now on. The first start after an install has enough to do.
+	if (cachedData !== undefined) enableCompileCache();
+	// Joined as bytes: a text that is joined with another is copied once more.
+	const code = Buffer.concat([HEAD, readFileSync(path), TAIL]).toString("latin1");
 	const script = new Script(code, { filename: path, ...(cachedData && { cachedData }) });
-	const loaded = new Module(path);
+	const loaded = new nodeModule.Module(path);
 	// Late files of the bundle require it by its path.
 	load.cache[path] = loaded;
-	script.runInThisContext().call(loaded.exports, loaded.exports, createRequire(path), loaded, path, dirname(path));
+	script
+		.runInThisContext()
+		.call(loaded.exports, loaded.exports, nodeModule.createRequire(path), loaded, path, dirname(path));
 	loaded.loaded = true;
 	const { compose } = loaded.exports;
 	if (cachedData !== undefined && script.cachedDataRejected === false) return compose;
@@ -53,6 +64,22 @@ function loadWithCache(): typeof composeSources {
 		compose(pi);
 		keepAfterFirstAnswer(pi, () => writeCache(cachePath, script.createCachedData()));
 	};
+}
+
+/** Node has it from 22.1 on. */
+function enableCompileCache(): void {
+	const enable: unknown = Reflect.get(nodeModule, "enableCompileCache");
+	if (typeof enable === "function") enable();
+}
+
+function isWritable(folder: string): boolean {
+	try {
+		accessSync(folder, constants.W_OK);
+		return true;
+	} catch (error) {
+		debug("%s", error);
+		return false;
+	}
 }
 
 /** V8 does not check what it is given: half a file might crash the process. */
@@ -87,7 +114,7 @@ function keepAfterFirstAnswer(pi: ExtensionAPI, write: () => void): void {
 	});
 }
 
-/** Not written in one step: a reader compares the digest. A package that only an administrator can write has no cache. */
+/** Not written in one step, since a reader compares the digest. */
 function writeCache(cachePath: string, data: Buffer): void {
 	try {
 		writeFileSync(cachePath, Buffer.concat([digestOf(data), data]), { mode: 0o600 });

@@ -349,6 +349,11 @@ export function readNow(path: string): { readonly bytes: string | undefined } | 
  * lock the same path. Resolves to the path itself if there is no file yet.
  */
 export async function realTarget(path: string): Promise<string> {
+	const found = await realpath(path).catch((error) => {
+		if (isMissing(error)) return undefined;
+		throw error;
+	});
+	if (found !== undefined) return found;
 	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
 	return whereIs(path);
 }
