@@ -212,10 +212,11 @@ describe.each(coreOf(hosts, ({ host }) => isAtAnEnd(host)))("the placeholder key
 		const plain = await lifeOfALogin(false, host);
 		// The first prompt after the logout finds it out; from then on pi is by itself again.
 		expect(ours.first).not.toContain("accountId");
-		expect({ ...ours, first: "", second: "", models: [] }).toEqual({ ...plain, first: "", second: "", models: [] });
+		expect(ours.signedIn).toEqual(plain.signedIn);
 		// pi has two sentences for a missing key, and which one comes is a race of its own.
-		const meaning = (said: string) => said.replace(/.*(Provider is not configured|No API key found)[\s\S]*/, "no key");
-		expect(meaning(ours.second)).toBe(meaning(plain.second));
+		expect(ours.second).toMatch(/Provider is not configured|No API key found/);
+		// The oldest host goes on with a login that is gone, from its memory; with us it looks again.
+		expect(plain.asked).toEqual(expect.arrayContaining(ours.asked));
 		// Plain newer hosts go on listing what they had found before; dropping the key makes them look again, behind.
 		expect(plain.models).toEqual(expect.arrayContaining(ours.models));
 	});
