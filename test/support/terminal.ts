@@ -186,6 +186,7 @@ export function startTerminal(
 		for (const listener of [...onChange]) listener();
 	};
 	let exit: TerminalExit | undefined;
+	let isDisposed = false;
 	let written = "";
 	let typedSoFar = "";
 	pty.onData((output) => {
@@ -263,7 +264,12 @@ export function startTerminal(
 			return predicate(visible) ? visible : undefined;
 		});
 
-	const waitForExit = (timeoutMs = 15_000): Promise<TerminalExit> => until("exit", timeoutMs, () => exit);
+	const waitForExit = async (timeoutMs = 15_000): Promise<TerminalExit> => {
+		const ended = await until("exit", timeoutMs, () => exit);
+		// What was written last may not be drawn yet.
+		if (!isDisposed) await new Promise<void>((resolve) => emulator.write("", resolve));
+		return ended;
+	};
 
 	const type = async (text: string): Promise<void> => {
 		typedSoFar += text;
@@ -320,6 +326,7 @@ export function startTerminal(
 				return await waitForExit(8_000);
 			} finally {
 				clearTimeout(timer);
+				isDisposed = true;
 				emulator.dispose();
 			}
 		},
