@@ -15,7 +15,9 @@ const sources = join(root, "src/cli");
 /** Pieces of pi that the sources name and a checkout does not hold. */
 const STAND_INS = { "@mariozechner/pi-tui": pathToFileURL(join(sources, "terminal-text.ts")).href };
 
-const UNSUPPORTED = `pi-multicodex: this is a checkout, which needs Node 22.18 or newer to run by itself (this is ${process.version}). The package from npm runs on Node 20.6: npm install -g pi-multicodex\n`;
+const UNSUPPORTED =
+	`pi-multicodex: this is a checkout, which needs Node 22.18 or newer to run by itself (this is ${process.version}). ` +
+	"The package from npm runs on Node 20.6: npm install -g pi-multicodex\n";
 
 async function load() {
 	if (!existsSync(sources)) return require("../dist/cli.cjs");

@@ -5,8 +5,8 @@ import { type CodeSplittingNameFunction, type OutputChunk, type Plugin, type Rol
 
 /**
  * Bundles `src` and all runtime dependencies into `dist`: CommonJS, which Node's own `require` loads without pi's
- * transpiler. What every start needs is one file, which `warm-start.ts` loads; whatever is imported with `import()` is a
- * file of its own, which is read when it is used first. `index.ts` says when the bundle is used.
+ * transpiler. What every start needs is one file, which `warm-start.ts` loads; an `import()` makes a file of its own,
+ * which is read when it is used first. `index.ts` says when the bundle is used.
  */
 
 /** Root of this repository, without a trailing slash. */
@@ -135,8 +135,8 @@ function inAscii(code: string): string {
 }
 
 /**
- * Imported late to be evaluated late, and needed by requests, or at the end of each session that had an answer: an update
- * of the files must not take it away.
+ * Imported late to be evaluated late, and needed by requests, or at the end of each session that had an answer: an
+ * update of the files must not take it away.
  */
 const EVALUATED_LATE = /\/node_modules\/proper-lockfile\/|\/src\/platform\/(quota-history|ledger)-store\.ts$/;
 

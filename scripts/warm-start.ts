@@ -9,10 +9,10 @@ import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 import type { compose as composeSources } from "../src/compose.ts";
 
 /**
- * Is the entry of the bundle: loads the file that every start reads, together with the bytecode that V8 made of it in an
- * earlier process. Node's own compile cache, from 22.1 on, has only the functions that run while a file is loaded; this
- * one has all that a start and a first answer have called. It is kept beside the code: who can write one can write the
- * other, and an update removes both.
+ * Is the entry of the bundle: loads the file that every start reads, together with the bytecode that V8 made of it in
+ * an earlier process. Node's own compile cache, from 22.1 on, has only the functions that run while a file is loaded;
+ * this one has all that a start and a first answer have called. It is kept beside the code: a user who can write one can
+ * write the other, and an update removes both.
  */
 
 /** Name of that file, which `bundle.ts` puts in. */

@@ -27,7 +27,7 @@ type Asked = UsageAsked | { readonly kind: "why" | "verify"; readonly isJson: bo
 /** Answers `usage`, `why` and `verify` as pi does in print mode, as far as the files tell. */
 export async function explain(asked: Asked, stored: StoredPool, paths: Paths, columns: number): Promise<Explained> {
 	const { text, json, problems, code } = await answerTo(asked, stored, paths, columns);
-	// Of accounts that cannot be read nothing is said but that.
+	// Where the accounts cannot be read, the problems say so, and nothing else is known.
 	if (text === "") return { text, problems, code };
 	const masked = maskedOutcome({ text, json }, stored.settings.read().maskEmails);
 	return { text: `${asked.isJson ? documentText(masked.json, 2) : shown(masked.text)}\n`, problems, code };

@@ -54,7 +54,7 @@ export function statusOf(
 	const document = (): StatusDocument => {
 		return { ...poolAsJson(view()), ready: readyCount(plan), usable: plan.total, line: line() };
 	};
-	// Of accounts that cannot be read nothing is said but that.
+	// Where the accounts cannot be read, the problems say so, and nothing else is known.
 	const isKnown = broken.length === 0;
 	const outcome = maskedOutcome(
 		{

@@ -210,7 +210,7 @@ export function createBeyond(deps: Deps): Beyond {
 		redeem: async (rung, signal) => {
 			const { account, credit } = rung;
 			const agreeing = turn;
-			// Another request of the turn that shares the yes comes to the same redemption while it is under way.
+			// Another request of the turn that shares the yes joins the same redemption while it is under way.
 			const end = await resets?.redeem(account, credit, signal).finally(() => agreeing.agreed.delete(agreement(rung)));
 			if (!end) return false;
 			if (!("reason" in end)) return true;

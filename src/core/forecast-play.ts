@@ -223,7 +223,7 @@ function spentUntil({ windows }: Tank, at: number): number {
 	return full.reduce((until, { resetsAt }) => Math.max(until, resetsAt ?? at + UNKNOWN_END_MS), at + 1);
 }
 
-/** What was seen of it holds until it is used: that a window has reset since is told by the times in it. */
+/** A look at a tank holds until the tank is used: the times in it show whether a window has reset since. */
 function candidateAt(tank: Tank, at: number): Candidate {
 	tank.seen ??= look(tank, at);
 	return tank.seen;

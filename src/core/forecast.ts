@@ -52,9 +52,9 @@ export interface ForecastInput {
 }
 
 const DAY_MS = 24 * 60 * 60_000;
-/** Nothing is said before the history is this long. */
+/** A shorter history gives no forecast. */
 export const LEAST_HISTORY_MS = 3 * DAY_MS;
-/** Nothing is said of an account of which less than this was used, percent of a window. */
+/** An account that has used less than this percentage of a window gets no forecast. */
 const LEAST_USED_PERCENT = 3;
 const HORIZON_HOURS = 7 * 24;
 /** Futures that are played; fewer of a large pool, where each takes longer. */
@@ -63,10 +63,10 @@ const FUTURES_OF_MANY = 9;
 const MANY_ACCOUNTS = 8;
 /** One future in ten is before the interval, and one after it. */
 const OUTSIDE = 0.1;
-/** What is told is a little early rather than late. */
+/** The time shown is a little early rather than late. */
 const MIDDLE = 0.45;
 
-/** What was wanted of the pool; undefined before enough is known to tell anything. */
+/** What was wanted of the pool; undefined while the history is too short. */
 export function knownDemand(history: readonly HistorySample[], snapshot: Snapshot): HourlyDemand | undefined {
 	const { now, candidates } = snapshot;
 	const first = history.reduce((earliest, { at }) => Math.min(earliest, at), now);

@@ -54,7 +54,7 @@ export function createQuotaRecorder({ load, now, onFailure }: Deps): QuotaHistor
 		const at = waiting.findLastIndex((each) => seriesOf(each) === series);
 		const unwritten = waiting[at];
 		const isOfThisHour = unwritten && Math.floor(unwritten.at / HOUR_MS) === Math.floor(sample.at / HOUR_MS);
-		// A window that ended since is told by the samples themselves, unless this one takes the place of the last.
+		// The samples show a window that has ended since, unless this one takes the place of the last.
 		if (isOfThisHour) waiting[at] = joined(unwritten, sample);
 		else waiting.push(sample);
 		timer ??= setTimeout(() => void flush(), WRITE_EVERY_MS).unref();

@@ -130,7 +130,7 @@ export const showSchema = z.strictObject({
 	forecast: forecastSchema.optional(),
 });
 
-/** `pi-multicodex status --json`: the document of `show` as far as files tell it, and what it comes to. */
+/** `pi-multicodex status --json`: what `show` reads from files, with the ready accounts counted and the status line. */
 export const statusSchema = showSchema.omit({ forecast: true }).extend({
 	/** Accounts that can serve from their included quota, of those that sessions in this folder may use. */
 	ready: z.number(),

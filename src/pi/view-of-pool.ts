@@ -55,7 +55,7 @@ export function viewOf(
 	return { isEnabled: enabled, isForeign, policy: rotation.policy, active, pinned, set, accounts, now };
 }
 
-/** The same with what can be told of how long quota lasts. */
+/** The same with the forecast, where there is one. */
 export function withForecast(view: PoolView, forecast: Forecast | undefined): PoolView {
 	if (!forecast) return view;
 	const outlooks = new Map(forecast.accounts.map(({ id, outlook }) => [id, outlook]));

@@ -9,7 +9,7 @@ import type { EventLog } from "../core/ports.ts";
 import { parseJson } from "./json.ts";
 import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
-import { appendLines, inodeOf } from "./line-file.ts";
+import { appendLines, createWriteBehind, inodeOf } from "./line-file.ts";
 import { withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 import { realTarget, whereIs } from "./shared-document.ts";
@@ -86,8 +86,6 @@ const lineSchema = lazily(() => {
  */
 export function openEventLog(path: string, now: () => number, pid: number): EventLog {
 	let waiting: string[] = [];
-	let writing: Promise<void> | undefined;
-	let timer: NodeJS.Timeout | undefined;
 
 	const writeBatch = async (): Promise<void> => {
 		const batch = waiting.join("");
@@ -101,23 +99,14 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 		}
 	};
 
-	const flush = async (): Promise<void> => {
-		clearTimeout(timer);
-		timer = undefined;
-		// One write after the other, so that lines stay in order.
-		while (writing) await writing;
-		writing = writeBatch().finally(() => {
-			writing = undefined;
-		});
-		await writing;
-	};
+	const behind = createWriteBehind(writeBatch, () => undefined);
 
 	return {
 		append: (decision) => {
 			// Only a runaway loop fills the queue, and its beginning says more than its end.
 			if (waiting.length >= MOST_WAITING) return;
 			waiting.push(lineOf(decision, now(), pid));
-			timer ??= setTimeout(() => void flush(), COALESCE_MS).unref();
+			behind.soon(COALESCE_MS);
 		},
 		read: async (count) => {
 			const text = await whereIs(path).then(readBoth, () => "");
@@ -133,7 +122,7 @@ export function openEventLog(path: string, now: () => number, pid: number): Even
 			const decisions = late.length >= count ? late : decisionsIn(lines);
 			return decisions.sort((a, b) => a.at - b.at).slice(-count);
 		},
-		flush,
+		flush: behind.flush,
 	};
 }
 

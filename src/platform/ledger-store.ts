@@ -11,6 +11,7 @@ import { followFiles } from "./file-watch.ts";
 import { parseJson } from "./json.ts";
 import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
+import { createWriteBehind } from "./line-file.ts";
 import { type LockOptions, withLock } from "./lock.ts";
 import { readText } from "./regular-file.ts";
 import { realTarget, signatureOf, whereIs } from "./shared-document.ts";
@@ -78,8 +79,6 @@ const rowSchema = lazily(() => {
 export function openLedgerStore({ path, now, projectOf, onFailure, lock = LOCK }: Options): LedgerStore {
 	/** Counted, and not in the file yet. */
 	let pending: LedgerRow[] = [];
-	let writing: Promise<void> | undefined;
-	let timer: NodeJS.Timeout | undefined;
 	const projects = new Map<string, string>();
 
 	const projectIn = (folder: string): string => {
@@ -111,31 +110,23 @@ export function openLedgerStore({ path, now, projectOf, onFailure, lock = LOCK }
 			if (isDefect(error)) throw error;
 		} finally {
 			pending = merged([...batch.slice(written), ...pending]);
-			if (pending.length > 0) timer ??= setTimeout(() => void flush().catch(onFailure), RETRY_MS).unref();
+			if (pending.length > 0) behind.soon(RETRY_MS);
 		}
 	};
-	const flush = async (): Promise<void> => {
-		clearTimeout(timer);
-		timer = undefined;
-		while (writing) await writing;
-		writing = writeBatch().finally(() => {
-			writing = undefined;
-		});
-		await writing;
-	};
+	const behind = createWriteBehind(writeBatch, onFailure);
 
 	return {
 		add: (entries) => {
 			pending = merged([...pending, ...entries.map(rowOf)]);
 		},
-		flush,
+		flush: behind.flush,
 		read: async () => {
-			await flush();
+			await behind.flush();
 			const stored = await whereIs(path).then(readText).catch(ignored);
 			return bounded([...(stored === undefined ? [] : (rowsIn(stored) ?? [])), ...pending], dayOf(now()));
 		},
 		forget: async () => {
-			while (writing) await writing;
+			await behind.ended();
 			pending = [];
 			const target = await realTarget(path);
 			return withLock(target, lock, async () => {

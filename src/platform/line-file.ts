@@ -3,6 +3,41 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 /** Another process may rename the file between our look at it and our write. */
 const TRIES = 3;
 
+/** Writes what has been collected, one write after the other, so that lines stay in order. */
+export interface WriteBehind {
+	/** Writes now, after a write that is under way. */
+	flush(): Promise<void>;
+	/** Waits for a write that is under way, and begins none. */
+	ended(): Promise<void>;
+	/** Writes within `ms` unless a write is due already. The process does not stay alive for it. */
+	soon(ms: number): void;
+}
+
+/** Creates it over `write`. What rejects behind, where no caller waits for it, goes to `onFailure`. */
+export function createWriteBehind(write: () => Promise<void>, onFailure: (error: unknown) => void): WriteBehind {
+	let writing: Promise<void> | undefined;
+	let timer: NodeJS.Timeout | undefined;
+	const ended = async (): Promise<void> => {
+		while (writing) await writing;
+	};
+	const flush = async (): Promise<void> => {
+		clearTimeout(timer);
+		timer = undefined;
+		await ended();
+		writing = write().finally(() => {
+			writing = undefined;
+		});
+		await writing;
+	};
+	return {
+		flush,
+		ended,
+		soon: (ms) => {
+			timer ??= setTimeout(() => void flush().catch(onFailure), ms).unref();
+		},
+	};
+}
+
 /**
  * Appends `batch`, which is whole lines, to the file at `target` (a real path), which only its owner may read. Many
  * processes may do so at once. Before that `makeRoom` gets the size of the file as it is; true says that it has put

@@ -5,7 +5,7 @@ import { formatClock, formatWeekday } from "./format.ts";
 /** A forecast is no better than this. */
 const STEP_MS = 10 * 60_000;
 const DAY_MS = 24 * 60 * 60_000;
-/** What is further ahead, or has a longer interval, is told in days. */
+/** A time further ahead, or with a longer interval, is shown in days. */
 const FAR_MS = 2 * DAY_MS;
 
 /** `about 15:40 (14:50 to 17:20)`, or `Thu (Wed to Sat)`: never a time without its interval. */

@@ -15,8 +15,8 @@ import { accountRows } from "./stored-pool.ts";
 /**
  * 50 processes on one agent directory, each a session of the package, and some real pis among them. First the sign-ins
  * of all accounts have expired when every process asks at once. Then each process sends one request after the other,
- * as fast as it can: rounds with us and rounds on pi's own stream in the same processes. In the end nothing may be lost.
- * `--processes 50`, `--turns 20`, `--rounds 4`, `--pis 4`, `--json <file>`.
+ * as fast as it can: rounds with us and rounds on pi's own stream in the same processes. In the end nothing may be
+ * lost. `--processes 50`, `--turns 20`, `--rounds 4`, `--pis 4`, `--json <file>`.
  */
 
 const PROCESSES = Number(option("processes") ?? 50);

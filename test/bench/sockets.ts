@@ -9,10 +9,10 @@ import { keep, line, median, option, quantile } from "./options.ts";
 import { packageInto } from "./package.ts";
 
 /**
- * What a request costs over sockets of the loopback interface: inside a real pi, thousands of requests in pairs, one with
- * the package and one on pi's own stream function, each first every other time. The backend runs in another process, and
- * answers at once, so that nothing hides what is added; then also as slowly as a fast model. Then 100 streams at a time. `--host 1.6.0`, `--pairs 2000`,
- * `--deltas 200`, `--rounds 10`, `--json <file>`.
+ * What a request costs over sockets of the loopback interface: inside a real pi, thousands of requests in pairs, one
+ * with the package and one on pi's own stream function, each first every other time. The backend runs in another
+ * process, and answers at once, so that nothing hides what is added; then also as slowly as a fast model. Then 100
+ * streams at a time. `--host 1.6.0`, `--pairs 2000`, `--deltas 200`, `--rounds 10`, `--json <file>`.
  */
 
 const PAIRS = Number(option("pairs") ?? 2000);

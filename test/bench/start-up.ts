@@ -10,13 +10,13 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { identityOf } from "../../src/platform/jwt.ts";
 import { createAgentDir } from "../support/agent-dir.ts";
 import { startFakeCodex } from "../support/fake-codex/index.ts";
 import { type HostName, prepareHost, repositoryRoot } from "../support/hosts.ts";
 import { packRepository, unpack } from "../support/packed.ts";
 import { runPi } from "../support/pi.ts";
 import { median } from "./options.ts";
+import { accountRows } from "./stored-pool.ts";
 
 /**
  * What a start costs: processor time of a whole `pi -p` with a healthy answer, plain and with each of three extensions,
@@ -44,17 +44,7 @@ export async function measureStart(name: HostName, kind: StartCost["kind"], roun
 	const host = await prepareHost(name);
 	const codex = await startFakeCodex({ accounts: ["a", "b", "c"] });
 	const [own = "", ...others] = codex.accounts.map((account) => account.name);
-	const accounts = others.map((label) => {
-		const credential = codex.grant(label);
-		const identity = identityOf(credential.access);
-		return {
-			id: identity?.id,
-			label,
-			workspaceId: identity?.workspaceId,
-			accountId: identity?.workspaceId,
-			credential,
-		};
-	});
+	const accounts = accountRows(codex, others);
 	const dir = createAgentDir({
 		baseUrl: codex.baseUrl,
 		auth: { "openai-codex": codex.piAuthEntry(own) },

@@ -104,7 +104,7 @@ function filesWith(bench: Bench, text: string): string[] {
 		.sort();
 }
 
-it("the ledger counts what the backend has told, also of a pi that was killed and of a summary, and no word that was said", async () => {
+it("the ledger counts what the backend counts, also for a killed pi and a summary, and keeps no word of an answer", async () => {
 	const bench = await createBenchOnAnyHost({
 		accounts: ["a", "b", "c"],
 		settings: { compaction: { enabled: false, reserveTokens: 16_384, keepRecentTokens: 1 } },

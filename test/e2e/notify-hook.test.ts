@@ -57,7 +57,7 @@ const ENDLESS: Readonly<Record<string, string>> = {
 	floods: 'for (;;) require("node:fs").writeSync(1, "x".repeat(9e3))',
 };
 
-it("a command that hangs, ignores signals or floods its output is ended after its time, with all that it started", async () => {
+it("a command that hangs, ignores signals or floods its output is ended in time, with all that it started", async () => {
 	const ends = Object.entries(ENDLESS).map(([name, program]) => {
 		const withChild = `
 			const child = require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);

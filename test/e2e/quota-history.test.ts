@@ -59,7 +59,7 @@ it("keeps a history whole that eight processes write at once, some of which are 
 	expect(["k", "l", "m", "n"].map(lastOf).every((last) => last >= 0)).toBe(true);
 });
 
-it("keeps the figures that the backend tells, and says in show --json how long the quota of three weeks' use lasts", async () => {
+it("keeps the backend's figures, and says in show --json how long quota lasts after three weeks of use", async () => {
 	const quota = {
 		fiveHour: { usedPercent: 60, resetsInMs: 4 * HOUR_MS },
 		week: { usedPercent: 97, resetsInMs: 5 * DAY_MS },

@@ -62,7 +62,7 @@ async function killAtRedemption(
 	await pi.wait();
 }
 
-it("a redemption that the backend never heard of, since its pi was killed, is made again under the same key", async () => {
+it("a redemption that never reached the backend, since its pi was killed, is made again under the same key", async () => {
 	const bench = await createBenchOnAnyHost({ accounts: ACCOUNTS });
 	await killAtRedemption(bench, answers.hang(), () => true);
 	expect(await bench.print("/multicodex redeem work --yes")).toMatchObject({ code: 0, stderr: "" });

@@ -106,7 +106,8 @@ describe.each(coreOf(hosts, ({ host }) => host === NEWEST_HOST))("after runs of 
 			expect(path.startsWith(agent)).toBe(true);
 		}
 		// Who the accounts belong to stays out of what is not a login either.
-		const remembered = `${["codex-state.json", "codex-events.jsonl", "codex-history.jsonl", "codex-ledger.jsonl"].map(bench.dir.read).join("\n")}\n${contentsOf(bench, "sessions")}`;
+		const files = ["codex-state.json", "codex-events.jsonl", "codex-history.jsonl", "codex-ledger.jsonl"];
+		const remembered = [...files.map(bench.dir.read), contentsOf(bench, "sessions")].join("\n");
 		expect(remembered).toContain(bench.id("ben"));
 		expect(bench.dir.read("codex-events.jsonl")).toContain("signed-out");
 		expect(remembered).not.toMatch(/secret-person|secret-user|"ann"|"ben"|"cat"/);

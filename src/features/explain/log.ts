@@ -98,11 +98,15 @@ const SPENT_WORDS: ReadonlyMap<string, string> = new Map([
 	["capped", "cap"],
 ]);
 
+function chosenFor(decidedBy: string | undefined): string {
+	if (decidedBy === undefined) return "the only one that could serve";
+	return ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy);
+}
+
 /** The line of every kind of decision. */
 const LINES = {
 	chosen: {
-		text: ({ name, decidedBy }) =>
-			`${name}: started, ${decidedBy === undefined ? "the only one that could serve" : (ownValue(CHOSEN_FOR, decidedBy) ?? humanize(decidedBy))}`,
+		text: ({ name, decidedBy }) => `${name}: started, ${chosenFor(decidedBy)}`,
 	},
 	rotated: {
 		text: ({ name, formerName, window, reason, why, clock }) => {

@@ -250,6 +250,7 @@ function figure(error: number): string {
 export function forecastTable({ name, title }: Family, judged: readonly Judged[], seeds: number): string {
 	const scores = scoresOf(judged);
 	const [own, linear, lastWeek] = scores;
+	const soonDry = own?.hours ?? 0;
 	const rows = scores.map(({ name: rule, medianError, coverage, falseAlarms, alarms }) =>
 		[
 			rule.padEnd(28),
@@ -270,7 +271,8 @@ export function forecastTable({ name, title }: Family, judged: readonly Judged[]
 	];
 	const intervals = judged.filter(({ ours: given }) => given).length;
 	return [
-		`${name} ${title}: ${seeds} seeds, ${judged.length} hours, ${own?.hours ?? 0} of them within two days of a dry pool, ${intervals} with a forecast`,
+		`${name} ${title}: ${seeds} seeds, ${judged.length} hours, ` +
+			`${soonDry} of them within two days of a dry pool, ${intervals} with a forecast`,
 		`${"".padEnd(28)} error % coverage % false % of alarms`,
 		...rows,
 		goals.join(" · "),

@@ -157,7 +157,7 @@ export interface Memory {
 	look(turn: Turn, asked: readonly Asked[], journal: Journal, world: World): string[];
 }
 
-/** Usage that was asked for since a refusal at `from` has told that the account is back by `to`: a known reset counts. */
+/** Usage since a refusal at `from` has reported that the account is back by `to`: a known reset counts. */
 function wasCorrected(account: string, from: number, to: number, { rests }: Pick<Journal, "rests">): boolean {
 	const isOfUsage = (rest: Journal["rests"][number]) => rest.account === account && rest.turn === undefined;
 	return rests.some((rest) => isOfUsage(rest) && rest.from >= from && rest.told - ROUNDING_MS <= to);

@@ -74,7 +74,7 @@ describe("verify without pi", () => {
 		expect(code).toBe(0);
 	});
 
-	it("fails where something keeps accounts from being used, and names accounts by their ids in its document", async () => {
+	it("fails where something keeps accounts from being used, and names them by their ids in its document", async () => {
 		const home = aStoredHome({ work: { row: { needsLogin: { reason: "revoked", at: NOW } } } });
 		const { text, code } = await ask(home, "verify", true);
 		const document = verifySchema.parse(JSON.parse(text));

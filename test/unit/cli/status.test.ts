@@ -20,6 +20,17 @@ const twoOfThree = () =>
 		out: { status: spent },
 	});
 
+/** pi's file while it is signed in with the account `own`. */
+const LOGIN_OF_OWN = {
+	"openai-codex": {
+		type: "oauth",
+		access: aTokenOf("own"),
+		refresh: "r",
+		expires: NOW + HOUR_MS,
+		accountId: "acct-own",
+	},
+};
+
 describe("the status of a pool", () => {
 	it("is a table, a line, and a document, which agree", () => {
 		const home = twoOfThree();
@@ -76,14 +87,7 @@ describe("the status of a pool", () => {
 			code: NONE_READY,
 		});
 		expect(line(home)).toBe("codex no accounts · /multicodex add\n");
-		const login = {
-			type: "oauth",
-			access: aTokenOf("own"),
-			refresh: "r",
-			expires: NOW + HOUR_MS,
-			accountId: "acct-own",
-		};
-		home.write("auth.json", { "openai-codex": login });
+		home.write("auth.json", LOGIN_OF_OWN);
 		expect(status(home)).toMatchObject({ text: expect.stringContaining("pi takes it over"), code: NONE_READY });
 	});
 
@@ -94,14 +98,7 @@ describe("the status of a pool", () => {
 			side: { row: { linked: true, source: "login" } },
 			work: { status: { usage } },
 		});
-		const login = {
-			type: "oauth",
-			access: aTokenOf("own"),
-			refresh: "r",
-			expires: NOW + HOUR_MS,
-			accountId: "acct-own",
-		};
-		home.write("auth.json", { "openai-codex": login });
+		home.write("auth.json", LOGIN_OF_OWN);
 		expect(status(home).text).toMatch(/^3 of 3 ready .*\n→ {2}own /);
 		home.write("auth.json", {});
 		expect(status(home).text).toMatch(/^1 of 2 ready .*\n {3}side .* signed out\n→ {2}work /);
@@ -189,7 +186,7 @@ describe("files that cannot be read", () => {
 		expect(status(home).code).toBe(READY);
 	});
 
-	it("are those that an accounts file leads to that is a link, and the former state while pi has begun none there", () => {
+	it("are those behind an accounts file that is a link, and the former state while pi has begun none there", () => {
 		const home = twoOfThree();
 		const other = aScratch();
 		renameSync(home.path("codex-accounts.json"), other.path("shared.json"));

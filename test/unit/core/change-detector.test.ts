@@ -203,7 +203,7 @@ describe("the last account", () => {
 		expect(lastOnesOf(ours).slice(3)).toMatchObject([{ threshold: 25 }]);
 	});
 
-	it("is reported for the lowest of several thresholds that it passes at once, and not for the others after it", async () => {
+	it("is reported for the lowest of several thresholds passed at once, and not for the others after it", async () => {
 		alone(ours);
 		await hears(ours, [92, 88, 80]);
 		expect(lastOnesOf(ours)).toMatchObject([{ left: { percent: 8 }, threshold: 10 }]);
@@ -254,7 +254,7 @@ describe("the last account", () => {
 		expect(lastOnesOf(ours)).toHaveLength(1);
 	});
 
-	it("is not reported while another account cools only for a moment, and is reported once that one has run out", async () => {
+	it("is not reported while another account cools for a moment, and is reported once that one has run out", async () => {
 		ours.pool.cool(account("a"), limit({ until: NOW + 9 * HOUR_MS }), "gpt-5.5");
 		ours.pool.cool(account("b"), limit({ reason: "rate_limit", until: NOW + MINUTE_MS }), "gpt-5.5");
 		ours.pool.setActive("c");

@@ -22,7 +22,7 @@ function aCandidate(label: string, windows: readonly UsageWindow[], more: Partia
 	return { account: anAccount(label), cooldowns: [], usage: aSnapshot({ windows }), ...more };
 }
 
-/** `days` days in which one account was used in the hours from 9 to 17 UTC, `perHour` percent of its 5h window in each. */
+/** So many days on which one account was used from 9 to 17 UTC, `perHour` percent of its 5h window an hour. */
 function officeHours(days: number, perHour: number, accountId = "a"): HistorySample[] {
 	const samples: HistorySample[] = [];
 	let used = 0;

@@ -51,7 +51,7 @@ describe("the ledger", () => {
 		expect(scratch.names()).toEqual([]);
 	});
 
-	it("is one line for what a process has counted since the last one, and holds ids, amounts and the project", async () => {
+	it("is one line for what a process has counted since the last, and holds ids, amounts and the project", async () => {
 		const store = aStore();
 		store.add([answered(), answered()]);
 		store.add([

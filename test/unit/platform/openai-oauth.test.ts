@@ -75,7 +75,7 @@ describe("a refresh", () => {
 		});
 	});
 
-	it("reads the beginning of an answer that is longer than any grant, and is unknown without a token there", async () => {
+	it("reads the beginning of an answer longer than any grant, and is unknown without a token there", async () => {
 		const padding = (length: number) => "x".repeat(length);
 		const paddedBehind = (length: number) => tokenAnswers.change((body) => ({ ...body, padding: padding(length) }));
 		const paddedBefore = (length: number) => tokenAnswers.change((body) => ({ padding: padding(length), ...body }));
@@ -162,7 +162,7 @@ describe("a refresh", () => {
 		});
 	});
 
-	it("looks no deeper into an answer than any gateway goes, and takes nothing of a page that quotes tokens", async () => {
+	it("looks no deeper than a gateway nests, and takes nothing of a page that quotes tokens", async () => {
 		const token = { access_token: aTokenOf("a"), refresh_token: "next" };
 		const deep = Array.from({ length: 10 }).reduce<unknown>((inner) => ({ data: inner }), token);
 		for (const body of [JSON.stringify(deep), `<pre>${JSON.stringify(token)}</pre>`]) {
