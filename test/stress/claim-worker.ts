@@ -1,6 +1,6 @@
 /**
- * Claims tokens one after the other, each at the same moment as the other workers, through stores of its own and with a
- * clock that is wrong by `SKEW_MS`. Each one it may send goes to standard output.
+ * Claims a token of one account after the other, each at the same moment as the other workers, through stores of its
+ * own and with a clock that is wrong by `SKEW_MS`. Each one it may send goes to standard output.
  */
 import { setTimeout } from "node:timers/promises";
 import { createTokenClaims } from "../../src/core/token-claims.ts";
@@ -16,12 +16,18 @@ const state = openStateStore(STATE, () => undefined, Date.now);
 const processes = createProcesses(Date.now);
 const clock = { now: Date.now };
 const claims = createTokenClaims({ state, processes, clock, tokens: { fingerprint: (token) => token } });
-const account = { id: "a" };
 
 const end = trueTime() + Number(TOKENS) * stepMs;
+/** What sessions write all the time, too: it keeps the lock of the file in use. */
+const noteUse = async () => {
+	while (trueTime() < end) {
+		await state.update(`of ${process.pid}`, (status) => ({ ...status, lastUsedAt: Date.now() }));
+	}
+};
+const using = noteUse();
 while (trueTime() < end) {
 	const step = Math.floor(trueTime() / stepMs);
-	const claiming = await claims.claim(account, { refresh: `token ${step}` });
+	const claiming = await claims.claim({ id: `account ${step}` }, { refresh: `token ${step}` });
 	if (claiming.kind === "ours") {
 		console.log(`token ${step}`);
 		await setTimeout(5);
@@ -29,4 +35,5 @@ while (trueTime() < end) {
 	}
 	await setTimeout(Math.max(0, (step + 1) * stepMs - trueTime()));
 }
+await using;
 await state.flush();
