@@ -77,7 +77,7 @@ export interface LinkFailures {
 
 /** Creates it over the clock. */
 export function createLinkFailures(clock: Clock): LinkFailures {
-	const closures = new Map<string, Closure & { readonly mark: string | undefined }>();
+	const closures = new Map<string, Closure & { readonly setAt: number; readonly mark: string | undefined }>();
 	const unreached = new Map<string, number>();
 
 	const closureFor = ({ kind, afterMs }: ReadFailure): Closure => {
@@ -96,7 +96,8 @@ export function createLinkFailures(clock: Clock): LinkFailures {
 			unreached.set(link, times);
 			if (failure.kind === "unreached" && times < UNREACHED_IN_A_ROW) return undefined;
 			const closure = closureFor(failure);
-			closures.set(link, { ...closure, mark: closure.kind === "sign-in" ? markNow() : undefined });
+			const mark = closure.kind === "sign-in" ? markNow() : undefined;
+			closures.set(link, { ...closure, setAt: clock.now(), mark });
 			return closure;
 		},
 		answered: (link) => {
@@ -107,8 +108,11 @@ export function createLinkFailures(clock: Clock): LinkFailures {
 			const closure = closures.get(link);
 			if (!closure) return undefined;
 			const { kind, until } = closure;
-			const isOver = until === undefined ? kind === "sign-in" && markNow() !== closure.mark : until <= clock.now();
-			if (!isOver) return { kind, until };
+			const now = clock.now();
+			// One from the future is over: the clock was set back since, and nothing tells how long it would have to last.
+			const isOutlived = until !== undefined && (until <= now || closure.setAt > now);
+			const isSignedInAgain = kind === "sign-in" && markNow() !== closure.mark;
+			if (!isOutlived && !isSignedInAgain) return { kind, until };
 			closures.delete(link);
 			return undefined;
 		},

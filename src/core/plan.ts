@@ -37,8 +37,17 @@ export interface SelectionRequest {
 	readonly tried?: ReadonlySet<AccountId> | undefined;
 	/** Accounts that are not even waited for. */
 	readonly givenUp?: ReadonlySet<AccountId> | undefined;
-	/** When an account may be asked again that no cooldown keeps out, epoch ms. */
-	readonly retryAt?: ReadonlyMap<AccountId, number> | undefined;
+	/** When an account may be asked again that no cooldown keeps out. */
+	readonly retries?: ReadonlyMap<AccountId, Retry> | undefined;
+}
+
+/** An account had no token, and may be asked again later. Times are epoch ms. */
+export interface Retry {
+	readonly at: number;
+	/** When it had none. */
+	readonly since: number;
+	/** The access token that is stored with it, and is no good. */
+	readonly access: string;
 }
 
 /** The pool at one moment. */
@@ -145,11 +154,11 @@ interface Seen {
 
 /** Makes the plan for `request` over the pool of `snapshot`. */
 export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
-	const { tried = EMPTY, retryAt } = request;
+	const { tried = EMPTY } = request;
 	const { now } = snapshot;
 	const measure = createMeasure(snapshot.candidates, { ...snapshot, affinity: request.affinity });
 	const seen = look(request, snapshot, measure);
-	const isOut = ({ id }: Account) => tried.has(id) || (retryAt?.get(id) ?? 0) > now;
+	const isOut = (account: Account) => tried.has(account.id) || retryOf(account, request, now) > now;
 	const crowded = isRoomWorthWaiting(seen, request, now) ? seen.filter(({ crowd }) => crowd) : [];
 	const offered = seen.filter(({ gate, account }) => !gate && !isOut(account));
 	const credits = snapshot.leavesOwnCredits ? undefined : onCredits(seen, request, now, isOut);
@@ -173,7 +182,7 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 			return gate && !isOffered ? [gatedOf(each, gate, request, now)] : [];
 		}),
 		passed: seen.flatMap(({ gate, account }) => (!gate && isOut(account) ? [account] : [])),
-		waitUntil: order.length > 0 ? undefined : firstReturn(seen, crowded, request),
+		waitUntil: order.length > 0 ? undefined : firstReturn(seen, crowded, request, now),
 		forRoom: crowded.length > 0,
 		trial: order.length + lastResort.length > 0 ? undefined : trialOf(seen, request, now, isOut),
 		next: (order[0] ?? lastResort[0])?.account,
@@ -279,14 +288,21 @@ function gatedOf({ candidate, account, readyAt }: Seen, gate: Gate, { modelId }:
 function firstReturn(
 	seen: readonly Seen[],
 	crowded: readonly Seen[],
-	{ givenUp, retryAt }: SelectionRequest,
+	request: SelectionRequest,
+	now: number,
 ): number | undefined {
 	const times = seen.flatMap((each) => {
 		const { account, readyAt } = each;
-		if (readyAt === undefined || crowded.includes(each) || givenUp?.has(account.id)) return [];
-		return Math.max(readyAt, retryAt?.get(account.id) ?? 0);
+		if (readyAt === undefined || crowded.includes(each) || request.givenUp?.has(account.id)) return [];
+		return Math.max(readyAt, retryOf(account, request, now));
 	});
 	return times.length > 0 ? Math.min(...times) : undefined;
+}
+
+/** When it may be asked again; 0 where another token was stored since, or the clock was set back. */
+function retryOf({ id, credential }: Account, { retries }: SelectionRequest, now: number): number {
+	const retry = retries?.get(id);
+	return retry && retry.since <= now && retry.access === credential.access ? retry.at : 0;
 }
 
 /**

@@ -82,7 +82,8 @@ export function createRedemptionClaims({ state, processes, clock, newKey }: Deps
 			redemption.holder.machine === own.holder.machine;
 		const noted = state.status(id);
 		if (!isNoted || !isOurs(noted) || !noted.redemption) {
-			return { kind: "taken", until: (noted.redemption?.at ?? clock.now()) + LONGEST_CALL_MS };
+			const leftMs = LONGEST_CALL_MS - (noted.redemption ? elapsedMs(noted.redemption) : 0);
+			return { kind: "taken", until: clock.now() + Math.max(leftMs, 0) };
 		}
 		const { creditId, key } = noted.redemption;
 		const isRepeated = key !== freshKey;

@@ -22,17 +22,17 @@ const LONGEST_BACKOFF_MS = 5 * 60_000;
 
 /** Creates one without any backoff. */
 export function createRenewalBackoff(clock: Clock): RenewalBackoff {
-	const backoffs = new Map<AccountId, { until: number; lengthMs: number; lasting?: string }>();
+	const backoffs = new Map<AccountId, { setAt: number; until: number; lengthMs: number; lasting?: string }>();
 	const until = (id: AccountId, reason: string, retryAt: number, lengthMs: number): Unavailable => {
-		backoffs.set(id, { until: retryAt, lengthMs });
+		backoffs.set(id, { setAt: clock.now(), until: retryAt, lengthMs });
 		return { kind: "unavailable", reason, retryAt };
 	};
 	return {
 		current: (id) => {
 			const backoff = backoffs.get(id);
-			// A back-off beyond the maximum is ignored: the clock was set back.
-			const leftMs = backoff ? backoff.until - clock.now() : 0;
-			if (!backoff || leftMs <= 0 || leftMs > LONGEST_BACKOFF_MS) return undefined;
+			const now = clock.now();
+			// One from the future is ignored: the clock was set back since.
+			if (!backoff || backoff.setAt > now || backoff.until <= now) return undefined;
 			const { until: retryAt, lasting } = backoff;
 			if (lasting !== undefined) return { kind: "unavailable", reason: lasting, retryAt, lasts: true };
 			return { kind: "unavailable", reason: "its last refresh failed a moment ago", retryAt };
@@ -45,7 +45,7 @@ export function createRenewalBackoff(clock: Clock): RenewalBackoff {
 		},
 		lasting: (id, reason) => {
 			const retryAt = clock.now() + LONGEST_BACKOFF_MS;
-			backoffs.set(id, { until: retryAt, lengthMs: 0, lasting: reason });
+			backoffs.set(id, { setAt: clock.now(), until: retryAt, lengthMs: 0, lasting: reason });
 			return { kind: "unavailable", reason, retryAt, lasts: true };
 		},
 		end: (id) => {

@@ -42,6 +42,8 @@ export interface FailoverDeps extends ServeDeps {
 }
 
 const SHORTEST_TICK_MS = 250;
+/** A look at pi's file behind a tick takes no longer: it waits three seconds for the lock. */
+const LONGEST_LOOK_MS = 5000;
 
 /** One request while it goes from account to account. */
 export interface Run {
@@ -197,8 +199,9 @@ async function wait(step: Wait, progress: Progress, run: Run): Promise<Progress>
 	const began = clock.now();
 	const tickMs = await tick(step, run);
 	await raceAbort(link.sync(signal), signal);
-	// A clock that was set back has not given the time back.
-	return waited(progress, Math.max(tickMs, clock.now() - began));
+	// A clock that was set has neither given time back nor taken any, and a machine that slept has not waited.
+	const tookMs = clock.now() - began;
+	return waited(progress, Math.min(Math.max(tookMs, tickMs), tickMs + LONGEST_LOOK_MS));
 }
 
 /** One look at the clock later. Returns how long that was meant to be, ms. */

@@ -3,7 +3,7 @@ import type { Failure } from "./classify.ts";
 import type { RotationReason } from "./events.ts";
 import type { AccountId } from "./ids.ts";
 import { type ChainRung, type Offer, type ResetCreditRung, type Rung, rungKey } from "./ladder.ts";
-import type { Plan, Ranked, SelectionRequest } from "./plan.ts";
+import type { Plan, Ranked, Retry, SelectionRequest } from "./plan.ts";
 import type { Alternatives, Refused, Served, ServedOn } from "./serve.ts";
 import type { RotationSettings } from "./settings.ts";
 
@@ -31,8 +31,8 @@ export interface Progress {
 	readonly refusals: ReadonlyMap<AccountId, number>;
 	/** Accounts that no try helps before the person has changed something. */
 	readonly blocked: ReadonlySet<AccountId>;
-	/** When an account that nothing is held against may be asked again, epoch ms. */
-	readonly retryAt: ReadonlyMap<AccountId, number>;
+	/** When an account that nothing is held against may be asked again. */
+	readonly retries: ReadonlyMap<AccountId, Retry>;
 	readonly attempts: number;
 	/** Every account that the request has come to. */
 	readonly visited: ReadonlySet<AccountId>;
@@ -116,7 +116,7 @@ export function beginProgress(
 		tried: new Set(),
 		refusals: new Map(),
 		blocked: new Set(),
-		retryAt: new Map(),
+		retries: new Map(),
 		attempts: 0,
 		visited: new Set(),
 		rotations: 0,
@@ -135,9 +135,9 @@ export function beginProgress(
 }
 
 /** What a plan has to know of the request's past. */
-export function askedOf(progress: Progress): Pick<SelectionRequest, "tried" | "givenUp" | "retryAt" | "patienceMs"> {
-	const { tried, retryAt, waitBudgetMs } = progress;
-	return { tried, givenUp: givenUpIn(progress), retryAt, patienceMs: waitBudgetMs };
+export function askedOf(progress: Progress): Pick<SelectionRequest, "tried" | "givenUp" | "retries" | "patienceMs"> {
+	const { tried, retries, waitBudgetMs } = progress;
+	return { tried, givenUp: givenUpIn(progress), retries, patienceMs: waitBudgetMs };
 }
 
 /** Decides what the request does next. */
@@ -276,9 +276,10 @@ export function tried(progress: Progress, { account, on, isTrial, rotations }: T
 		case "barred":
 			return common;
 		case "unavailable": {
-			const retryAt = new Map([...progress.retryAt, [account.id, served.retryAt] as const]);
-			if (served.why === undefined) return { ...common, retryAt };
-			return { ...common, retryAt, blocked: new Set([...progress.blocked, account.id]), obstacle: served.why };
+			const retry = { at: served.retryAt, since: served.since, access: account.credential.access };
+			const retries = new Map([...progress.retries, [account.id, retry] as const]);
+			if (served.why === undefined) return { ...common, retries };
+			return { ...common, retries, blocked: new Set([...progress.blocked, account.id]), obstacle: served.why };
 		}
 		case "refused": {
 			const isSuspect = served.failure.cooling?.ifAnotherServes === true || isProbe(served.failure);

@@ -58,8 +58,19 @@ export type Served =
 	| { readonly kind: "signed-out" }
 	/** A cap or the account set of the session keeps the request from it, since the account was chosen. */
 	| { readonly kind: "barred" }
-	/** There is no token right now, which is not held against the account. `why`: what the person has to change first. */
-	| { readonly kind: "unavailable"; readonly retryAt: number; readonly why: string | undefined };
+	/**
+	 * There is no token right now, which is not held against the account. `since` and `retryAt` are epoch ms; `why`: what
+	 * the person has to change first.
+	 */
+	| Unavailable;
+
+/** An account has no token right now. */
+interface Unavailable {
+	readonly kind: "unavailable";
+	readonly since: number;
+	readonly retryAt: number;
+	readonly why: string | undefined;
+}
 
 /** A refusal after which another account may serve. */
 export interface Refused {
@@ -123,7 +134,7 @@ export async function serve(
 	const { signal, sessionId } = asked.options;
 	const standIn = on === "reserve-model" ? standInOn(account, asked, deps) : undefined;
 	// Another request may have used it up since the plan was made.
-	if (on === "reserve-model" && !standIn) return { kind: "unavailable", retryAt: deps.clock.now(), why: undefined };
+	if (on === "reserve-model" && !standIn) return unavailable({ retryAt: deps.clock.now() }, deps);
 	const request: OnAccount = standIn ? { ...asked, ...standIn } : asked;
 	const spent = new Set<Remedy>();
 	let refused: string | undefined;
@@ -141,7 +152,7 @@ export async function serve(
 			pool.noteError(account.id, token.reason);
 			// Its token was refused and there is no other: without a cooldown every request would try it first.
 			if (refused !== undefined) pool.cool(account, cooldownAfterRefusal(deps.clock.now()), request.model.id);
-			return { kind: "unavailable", retryAt: token.retryAt, why: token.lasts ? token.reason : undefined };
+			return unavailable(token, deps);
 		}
 		const due = deps.figuresDue?.(account.id);
 		if (due) await raceAbort(due, signal);
@@ -161,6 +172,13 @@ export async function serve(
 		if (failure.remedy === "strip-reasoning") sockets.rememberReasoningRefused(sessionId);
 		if (failure.remedy === "reconnect") sockets.forget(sessionId);
 	}
+}
+
+function unavailable(
+	{ retryAt, lasts, reason }: { readonly retryAt: number; readonly lasts?: true; readonly reason?: string },
+	{ clock }: ServeDeps,
+): Unavailable {
+	return { kind: "unavailable", since: clock.now(), retryAt, why: lasts ? reason : undefined };
 }
 
 /** The request as one account serves it; with `reserveModel` on that, and `model` is the one that it answers as. */

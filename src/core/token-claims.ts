@@ -97,10 +97,8 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 				const reason = endedBy(account, spend);
 				if (reason !== undefined) return { kind: "spent", reason };
 				const { exchange } = state.status(id);
-				const isOfThis = exchange?.tokenHash === tokenHash;
-				const leftMs = isOfThis ? exchange.at + UNKNOWN_OUTCOME_MS - clock.now() : 0;
-				const isTelling = leftMs > 0 && leftMs <= UNKNOWN_OUTCOME_MS;
-				return { kind: "taken", retryAt: clock.now() + (isTelling ? leftMs : BUSY_RETRY_MS) };
+				const leftMs = exchange?.tokenHash === tokenHash ? UNKNOWN_OUTCOME_MS - elapsedMs(exchange) : 0;
+				return { kind: "taken", retryAt: clock.now() + (leftMs > 0 ? leftMs : BUSY_RETRY_MS) };
 			};
 			const removeNote = (status: AccountStatus) => (isOurs(status) ? { ...status, exchange: undefined } : status);
 

@@ -1,9 +1,15 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { fingerprint } from "../../src/platform/jwt.ts";
+import { createProcesses } from "../../src/platform/processes.ts";
 import { answers } from "../support/fake-codex/index.ts";
-import { coreOf, wide } from "../support/tiers.ts";
+import { until } from "../support/fakes.ts";
+import { ANY_HOST, coreOf, wide } from "../support/tiers.ts";
 import { bearerOf, EXPIRED_MS, keepers, keptCredential, signPiInAs } from "./credentials-support.ts";
 import { createBench } from "./support.ts";
-import { timesSent, wrongClock } from "./under-fire-support.ts";
+import { jumpingClock, NO_SESSION, timesSent, wrongClock } from "./under-fire-support.ts";
 
 const MINUTE_MS = 60_000;
 const wrongs = [
@@ -79,3 +85,33 @@ wide.each(wrongs)("lets an account rest whose quota ran out where the clock is $
 	expect(bench.stored("a").needsLogin).toBeNull();
 	expect(bench.status("a").cooldowns).toHaveLength(1);
 });
+
+it.each(coreOf([60 * MINUTE_MS, -60 * MINUTE_MS]))(
+	"outlasts an exchange that a killed process began, where the clock is wrong by %d ms for a moment of the wait",
+	async (wrongMs) => {
+		const bench = await createBench({ host: ANY_HOST, accounts: ["a"], usage: answers.serverError(500) });
+		const credential = bench.codex.grant("a", { expiresInMs: EXPIRED_MS });
+		bench.dir.write("codex-accounts.json", { version: 2, accounts: [bench.row("a", { credential })] });
+		const clock = join(bench.dir.home, "clock");
+		const rpc = bench.rpc(NO_SESSION, { env: jumpingClock(clock) });
+		await rpc.command("get_state");
+		const { machine, ms } = createProcesses(Date.now).uptime();
+		const beganMs = 54_000;
+		const exchange = {
+			tokenHash: fingerprint(credential.refresh),
+			at: Date.now() - beganMs,
+			uptime: { machine, ms: ms - beganMs },
+		};
+		const status = { cooldowns: [], strikes: 0, exchange };
+		bench.dir.write("codex-state.json", { version: 1, pin: null, accounts: { [bench.id("a")]: status } });
+
+		const turn = rpc.prompt("say hi");
+		await until("the wait", () => rpc.statusChanges.some(({ text }) => text?.includes("waiting")));
+		writeFileSync(clock, String(wrongMs));
+		await setTimeout(1500);
+		rmSync(clock);
+
+		expect(await turn).toMatchObject({ stopReason: "stop", text: "OK from a #1" });
+		expect(timesSent(bench)).toEqual([1]);
+	},
+);

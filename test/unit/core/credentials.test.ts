@@ -308,10 +308,10 @@ describe("a token that has expired", () => {
 		expect(await ask()).toMatchObject({ kind: "ready" });
 	});
 
-	it("is tried again at once after a clock that was set back", async () => {
+	it.each([DAY_MS, 70_000, 1])("is tried again at once after a clock that was set back by %d ms", async (backMs) => {
 		answer = () => ({ kind: "unavailable", reason: "503" });
 		await ask();
-		clock.at -= DAY_MS;
+		clock.at -= backMs;
 		answer = () => grant();
 		accounts.rows = [{ ...row(), credential: { ...EXPIRED, expiresAt: clock.at - 1 } }];
 		expect(await ask()).toMatchObject({ kind: "ready" });
@@ -458,6 +458,20 @@ describe("a claim on a refresh token", () => {
 		expect(await ask()).toMatchObject({ kind: "ready" });
 		expect(spent).toHaveLength(2);
 	});
+
+	it.each([HOUR_MS, 70_000, -70_000, -HOUR_MS])(
+		"is asked for again a minute after its exchange began, where that process had a clock that is wrong by %d ms",
+		async (wrongMs) => {
+			machine.ranMs = 500_000;
+			machine.gone.add(2);
+			const uptime = { machine: "here", ms: machine.ranMs - 40_000 };
+			const holder = { pid: 2, machine: "here" };
+			const exchange = { tokenHash: fingerprint(EXPIRED.refresh), at: NOW - 40_000 + wrongMs, holder, uptime };
+			await state.update(ID, (status) => ({ ...status, exchange }));
+			expect(await ask()).toMatchObject({ kind: "unavailable", retryAt: NOW + 20_000 });
+			expect(spent).toEqual([]);
+		},
+	);
 
 	it.each([
 		["a process that is gone", { pid: 2, machine: "here" }],

@@ -57,6 +57,12 @@ describe("a link that failed", () => {
 		expect(failures.closure("c/d", mark)?.kind).toBe("quota");
 	});
 
+	it("is asked again at once after a clock that was set back", () => {
+		failures.failed("a/b", { kind: "quota", afterMs: undefined }, mark);
+		clock.at -= MINUTE_MS;
+		expect(failures.closure("a/b", mark)).toBeUndefined();
+	});
+
 	it("for its sign-in is closed until other credentials are stored", () => {
 		failures.failed("a/b", { kind: "sign-in", afterMs: undefined }, mark);
 		clock.at += 24 * 60 * MINUTE_MS;

@@ -46,9 +46,21 @@ describe("a plan", () => {
 		const late = cooling("b", { until: NOW + HOUR_MS });
 		expect(planOf([soon, late]).waitUntil).toBe(NOW + MINUTE_MS);
 		expect(planOf([soon, late], { givenUp: new Set(["a"]) }).waitUntil).toBe(NOW + HOUR_MS);
-		expect(planOf([free("a")], { retryAt: new Map([["a", NOW + 5000]]) }).waitUntil).toBe(NOW + 5000);
+		const retry = { at: NOW + 5000, since: NOW, access: anAccount("a").credential.access };
+		expect(planOf([free("a")], { retries: new Map([["a", retry]]) }).waitUntil).toBe(NOW + 5000);
 		expect(planOf([soon, free("c")]).waitUntil).toBeUndefined();
 		expect(planOf([free("a", { account: anAccount("a", { enabled: false }) })]).waitUntil).toBeUndefined();
+	});
+
+	it.each([
+		["the clock was set back since", { since: NOW + 1 }],
+		["a token was stored since", { access: "former" }],
+	])("offers an account at once that had no token where %s", (_name, overrides) => {
+		const retry = { at: NOW + HOUR_MS, since: NOW, access: anAccount("a").credential.access, ...overrides };
+		const plan = planOf([free("a")], { retries: new Map([["a", retry]]) });
+		expect([idsIn(plan.order), plan.passed]).toEqual([["a"], []]);
+		const tried = planOf([free("a")], { retries: new Map([["a", retry]]), tried: new Set(["a"]) });
+		expect([tried.order, tried.waitUntil]).toEqual([[], NOW]);
 	});
 
 	it("leaves crowded accounts for the last, and still names one of them as the next to serve", () => {

@@ -224,6 +224,16 @@ describe("a redemption", () => {
 		expect(await aProcess(2).redeem()).toMatchObject({ kind: "busy" });
 		expect(sent).toHaveLength(1);
 	});
+
+	it.each([HOUR_MS, -MINUTE_MS / 2])("is busy for a minute at most, where a clock was set by %d ms", async (setMs) => {
+		answer = silence;
+		void aProcess(1).redeem();
+		await until("the call was made", () => sent.length > 0);
+		clock.at += setMs;
+		const busy = await aProcess(2).redeem();
+		const forMs = busy.kind === "busy" ? busy.until - clock.at : 0;
+		expect([forMs > 0, forMs <= MINUTE_MS]).toEqual([true, true]);
+	});
 });
 
 describe("a redemption that was cut off", () => {

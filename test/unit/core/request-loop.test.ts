@@ -1019,6 +1019,73 @@ describe("waiting for an account", () => {
 		expect(ahead.pauses).toHaveLength(1);
 	});
 
+	it.each([HOUR_MS, 70_000, -70_000, -HOUR_MS])(
+		"outlasts an exchange without an answer where a clock that is wrong by %d ms meanwhile is set right",
+		async (wrongMs) => {
+			for (const wrongFrom of [1, 5, 15]) {
+				const harness = waiting("a", "b");
+				const wrong = () => (harness.pauses.length >= wrongFrom && harness.pauses.length < 20 ? wrongMs : 0);
+				let setMs = 0;
+				harness.onPause = () => {
+					harness.clock.at += wrong() - setMs;
+					setMs = wrong();
+				};
+				const token = () => {
+					const leftMs = NOW + 40_000 - (harness.clock.now() - setMs);
+					if (leftMs <= 0) return { kind: "ready", access: "access-a" } as const;
+					return { kind: "unavailable", reason: "unanswered", retryAt: harness.clock.now() + leftMs } as const;
+				};
+				harness.tokens.set("a", token);
+				harness.tokens.set("b", token);
+				expect((await harness.ask()).text).toBe("from a");
+				expect(harness.clock.at).toBeLessThan(NOW + 45_000);
+			}
+		},
+	);
+
+	it("outlasts it where the clock is wrong while the accounts are asked, and set right behind that", async () => {
+		const harness = waiting("a");
+		harness.clock.at += HOUR_MS;
+		harness.onPause = () => {
+			if (harness.pauses.length === 1) harness.clock.at -= HOUR_MS;
+		};
+		harness.tokens.set("a", () =>
+			harness.pauses.length === 0
+				? { kind: "unavailable", reason: "unanswered", retryAt: harness.clock.now() + 20_000 }
+				: { kind: "ready", access: "access-a" },
+		);
+		expect((await harness.ask()).text).toBe("from a");
+	});
+
+	it("ends as soon as another process has stored a token for an account that had none", async () => {
+		const harness = waiting("a");
+		harness.tokens.set("a", () =>
+			harness.pool.account("a")?.credential.access === "access-newer"
+				? { kind: "ready", access: "access-newer" }
+				: { kind: "unavailable", reason: "unanswered", retryAt: harness.clock.now() + 50_000 },
+		);
+		harness.onPause = () => {
+			if (harness.pauses.length !== 3) return;
+			const credential = { ...anAccount("a").credential, access: "access-newer" };
+			harness.accounts.rows = [anAccount("a", { credential })];
+		};
+		expect((await harness.ask()).text).toBe("from newer");
+		expect(harness.clock.at).toBeLessThan(NOW + 5000);
+	});
+
+	it("counts no time that the machine slept through", async () => {
+		const harness = waiting("a");
+		harness.tokens.set("a", () =>
+			harness.pauses.length < 30
+				? { kind: "unavailable", reason: "down", retryAt: harness.clock.now() + 1000 }
+				: { kind: "ready", access: "access-a" },
+		);
+		harness.onPause = () => {
+			if (harness.pauses.length === 2) harness.clock.at += HOUR_MS;
+		};
+		expect((await harness.ask()).text).toBe("from a");
+	});
+
 	it("is no longer in all than the person allows, however often it begins anew", async () => {
 		const harness = waiting("a");
 		let asked = 0;

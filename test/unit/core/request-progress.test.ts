@@ -45,6 +45,7 @@ const refusedBy = (overrides: Partial<Failure> = {}): Served => ({
 	failure: failure(overrides),
 	message: "refused",
 });
+const noToken = (retryAt: number, why?: string) => ({ kind: "unavailable", since: NOW, retryAt, why }) as const;
 /** The step as `try a`, `trial a`, `wait 30`, `give-up exhausted` or `done`. */
 const told = (step: Step): string => {
 	switch (step.kind) {
@@ -186,14 +187,14 @@ describe("what a request remembers", () => {
 
 	it("comes back to an account without a token when that may be asked for again, and not before", () => {
 		const retryAt = NOW + 20_000;
-		const without = waited(tried(begun(), aTry("a"), { kind: "unavailable", retryAt, why: undefined }), 1000);
+		const without = waited(tried(begun(), aTry("a"), noToken(retryAt)), 1000);
 		const at = (now: number) => planOf([free("a")], { ...askedOf(without), now });
 		expect(told(next(without, at(NOW), CALM))).toBe("wait 20");
 		expect(told(next(without, at(retryAt), CALM))).toBe("try a");
 	});
 
 	it("waits for no account that no try helps before the person has changed something", () => {
-		const blocked = tried(begun(), aTry("a"), { kind: "unavailable", retryAt: NOW + 20_000, why: "untrusted" });
+		const blocked = tried(begun(), aTry("a"), noToken(NOW + 20_000, "untrusted"));
 		expect([blocked.obstacle, blocked.refusals.size]).toEqual(["untrusted", 0]);
 		expect(told(next(blocked, planOf([free("a")], askedOf(blocked)), CALM))).toBe("give-up exhausted");
 		const later = waited(blocked, 1000);
@@ -303,7 +304,7 @@ describe("any course of steps", () => {
 	function servedAs(how: string | undefined, now: number): Served {
 		if (how === "answer") return { kind: "finished", failure: undefined };
 		if (how === "signed-out") return { kind: "signed-out" };
-		if (how === "no-token") return { kind: "unavailable", retryAt: now + 2000, why: undefined };
+		if (how === "no-token") return { ...noToken(now + 2000), since: now };
 		return refusedBy(how === "suspect" ? { remedy: "try-elsewhere-once" } : {});
 	}
 });
