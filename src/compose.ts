@@ -56,6 +56,7 @@ import { createProcesses } from "./platform/processes.ts";
 import { readRefusal } from "./platform/read-body.ts";
 import { createSessionFolders, repositoryOf } from "./platform/session-folders.ts";
 import { openSettings, savedCodexModelIn } from "./platform/settings-store.ts";
+import { openInGivenFolder, openSharedDocument } from "./platform/shared-document.ts";
 import { openStateStore } from "./platform/state-store.ts";
 import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
 import { createUsageApi, usageFromHeaders } from "./platform/usage-api.ts";
@@ -98,7 +99,8 @@ export function compose(pi: ExtensionAPI): void {
 		},
 		(error) => tellDefect(error, "accounts", pool.emit),
 	);
-	const state = openStateStore(paths.state, (text) => warn(text), clock.now);
+	const openState = place.isElsewhere ? openInGivenFolder : openSharedDocument;
+	const state = openStateStore(paths.state, (text) => warn(text), clock.now, openState);
 	const settings = openSettings(paths.settings, (text) => warn(text));
 	const eventLog = openEventLog(paths.log, clock.now, process.pid);
 	const piAuth = openPiAuth(paths["pi's login"]);

@@ -28,8 +28,9 @@ import { agentDirectoryOf } from "./agent-directory.ts";
 import { stageFile, writeAtomically } from "./atomic-file.ts";
 import { identityOf } from "./jwt.ts";
 import { withLockUnlessBusy } from "./lock.ts";
+import { realTarget } from "./real-path.ts";
 import { readText } from "./regular-file.ts";
-import { openSharedDocument, realTarget } from "./shared-document.ts";
+import { openSharedDocument } from "./shared-document.ts";
 
 /** As for pi's own lock: a live holder is not worth a longer wait, since another account serves. */
 const REFRESH_LOCK_WAIT_MS = 3000;

@@ -27,6 +27,8 @@ export function agentDirectoryOf(path: string): AgentDirectory {
 export interface AccountsPlace {
 	readonly accounts: string;
 	readonly state: string;
+	/** Neither is where the agent directory has it: a link leads there. */
+	readonly isElsewhere: boolean;
 }
 
 /**
@@ -34,13 +36,13 @@ export interface AccountsPlace {
  * tokens are spent, or being exchanged, and which accounts cool, has to be known wherever these accounts are used.
  */
 export function accountsPlaceOf(directory: string): AccountsPlace {
-	const own = { accounts: join(directory, ACCOUNTS), state: join(directory, STATE) };
+	const own = { accounts: join(directory, ACCOUNTS), state: join(directory, STATE), isElsewhere: false };
 	const accounts = endOfLinks(own.accounts, MOST_LINKS);
 	const isHere = accounts === join(realOr(directory, directory), ACCOUNTS);
 	if (isHere) return own;
 	// Several accounts files may be in one folder, under names of their own.
 	const name = basename(accounts) === ACCOUNTS ? STATE : `${basename(accounts, ".json")}.state.json`;
-	return { accounts, state: join(dirname(accounts), name) };
+	return { accounts, state: join(dirname(accounts), name), isElsewhere: true };
 }
 
 /** Begins the state at `place` with that of `directory`, where the accounts file was made a link only now. */

@@ -11,8 +11,8 @@ import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
 import { appendLines, createWriteBehind, inodeOf } from "./line-file.ts";
 import { withLock } from "./lock.ts";
+import { realTarget, whereIs } from "./real-path.ts";
 import { readText } from "./regular-file.ts";
-import { realTarget, whereIs } from "./shared-document.ts";
 
 /** A log that would grow beyond 1 MiB becomes the former log, in place of the one before it. */
 export const LOG_BYTES = 1024 * 1024;

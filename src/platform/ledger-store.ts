@@ -13,8 +13,9 @@ import { lazily } from "./lazily.ts";
 import { lenient } from "./lenient.ts";
 import { createWriteBehind } from "./line-file.ts";
 import { type LockOptions, withLock } from "./lock.ts";
+import { realTarget, whereIs } from "./real-path.ts";
 import { readText } from "./regular-file.ts";
-import { realTarget, signatureOf, whereIs } from "./shared-document.ts";
+import { signatureOf } from "./shared-document.ts";
 
 /** The file of the ledger, which is open. */
 export interface LedgerStore extends LedgerWriter, Ledger {}

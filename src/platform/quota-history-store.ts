@@ -7,8 +7,8 @@ import { writeAtomically } from "./atomic-file.ts";
 import { parseJson } from "./json.ts";
 import { appendLines } from "./line-file.ts";
 import { LockBusyError, withLock } from "./lock.ts";
+import { realTarget } from "./real-path.ts";
 import { readText } from "./regular-file.ts";
-import { realTarget } from "./shared-document.ts";
 
 /** The largest file, for up to 20 accounts; for more it grows with their number, up to four times as large. */
 export const HISTORY_BYTES = 1024 * 1024;

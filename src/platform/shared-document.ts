@@ -1,12 +1,12 @@
 import { type BigIntStats, renameSync, statSync } from "node:fs";
-import { mkdir, readlink, realpath } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
+import { basename } from "node:path";
 import type * as z from "zod/mini";
 import { writeAtomically } from "./atomic-file.ts";
 import type { Conflicts } from "./carry-over.ts";
 import { codeOf, isMissing } from "./errors.ts";
 import { withoutMark } from "./json.ts";
 import { LockBusyError, withLock } from "./lock.ts";
+import { DeadPathError, LOOPING, realTarget } from "./real-path.ts";
 import { NotReadableError, readText, readTextNow } from "./regular-file.ts";
 import { type Change, createWriteQueue, type WriteBatch } from "./write-queue.ts";
 
@@ -56,6 +56,8 @@ export interface SharedDocumentOptions<S extends JsonSchema> extends DocumentFor
 	readonly conflicts?: Conflicts;
 	/** Called with the former bytes before a migrated file is first overwritten. */
 	readonly beforeMigration?: (bytes: string) => Promise<void>;
+	/** Its folder is where a link leads, and is not created. */
+	readonly isFolderGiven?: boolean;
 	/** Nothing in it is precious: that its lock is busy is reported only when it is so at the next try, too. */
 	readonly isDisposable?: boolean;
 	/** Called once per problem; never receives content. */
@@ -168,7 +170,7 @@ export function openSharedDocument<S extends JsonSchema>(
 
 	/** Reads, changes and replaces the file under the lock. False if another process wrote although we held the lock. */
 	const writeOnce = async (batch: WriteBatch<T>): Promise<boolean> => {
-		const target = await realTarget(path);
+		const target = await realTarget(path, options.isFolderGiven);
 		return withLock(target, { waitMs: LOCK_WAIT_MS, signal: impatience.signal }, async () => {
 			let current = signatureOf(target);
 			const loaded = await loadForWriting(target, current);
@@ -294,6 +296,10 @@ export function openSharedDocument<S extends JsonSchema>(
 	};
 }
 
+/** Opens one in a folder to which a link of the person leads: that is not created. */
+export const openInGivenFolder: typeof openSharedDocument = (options) =>
+	openSharedDocument({ ...options, isFolderGiven: true });
+
 /** Reads the bytes of a file of ours. Never throws. */
 export function readDocument<S extends JsonSchema>(bytes: string, format: DocumentFormat<S>): Reading<z.output<S>> {
 	try {
@@ -344,34 +350,6 @@ export function readNow(path: string): { readonly bytes: string | undefined } | 
 	}
 }
 
-/**
- * Resolves the real path of one of our files, and creates its folder if need be: a link stays a link, and all processes
- * lock the same path. Resolves to the path itself if there is no file yet.
- */
-export async function realTarget(path: string): Promise<string> {
-	const found = await realpath(path).catch((error) => {
-		if (isMissing(error)) return undefined;
-		throw error;
-	});
-	if (found !== undefined) return found;
-	await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-	return whereIs(path);
-}
-
-/** Resolves the same path, and creates nothing. */
-export async function whereIs(path: string): Promise<string> {
-	return realpath(path).catch((error) => {
-		if (isMissing(error)) return endOfLink(path);
-		throw error;
-	});
-}
-
-/** The target of a link to a missing file, which is created there. `realpath` has refused loops before. */
-async function endOfLink(path: string): Promise<string> {
-	const next = await readlink(path).catch(() => undefined);
-	return next === undefined ? path : endOfLink(resolve(await realpath(dirname(path)), next));
-}
-
 /** Identifies the content of a file as far as a stat can; undefined without a file. */
 export function signatureOf(path: string): string | undefined {
 	try {
@@ -403,8 +381,10 @@ function ignoreMissing(error: unknown): undefined {
 /** Why a file of ours cannot be read or written, in a word or two. */
 export function reasonOf(error: unknown): string {
 	if (error instanceof LockBusyError) return "locked by another process";
+	if (error instanceof DeadPathError) return error.reason;
 	if (error instanceof NotReadableError) return error.code === "EFBIG" ? "too large" : "not a regular file";
 	// The error of JSON for a value that is nested a hundred thousand times.
 	if (error instanceof RangeError) return "nested too deeply, or too large";
-	return codeOf(error) ?? "unknown error";
+	const code = codeOf(error) ?? "unknown error";
+	return code === "ELOOP" ? LOOPING : code;
 }

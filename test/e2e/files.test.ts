@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import {
 	chmodSync,
+	existsSync,
 	lstatSync,
 	mkdirSync,
 	readdirSync,
@@ -96,6 +97,22 @@ it.each(
 	expect(told[0]).toContain("codex-state.json could not be read");
 	expect(bench.status("a").cooldowns).toHaveLength(1);
 	expect(await bench.print("say hi")).toMatchObject({ code: 0, stdout: "OK from b #2\n", stderr: "" });
+});
+
+it("says where a codex-accounts.json leads whose folder is not there, and pi answers with its own login", async () => {
+	const bench = await createBenchOnAnyHost({ usage, accounts: [], strangers: ["a"] });
+	signPiInAs(bench, "a");
+	const away = join(bench.dir.home, "away");
+	rmSync(bench.dir.path("codex-accounts.json"), { force: true });
+	symlinkSync(join(away, "codex-accounts.json"), bench.dir.path("codex-accounts.json"));
+
+	const result = await bench.print("say hi");
+
+	expect(result).toMatchObject({ code: 0, stdout: "OK from a #1\n" });
+	const why = `codex-accounts.json cannot be written (it is a link to ${join(away, "codex-accounts.json")}`;
+	expect(linesOf(result.stderr).filter((line) => line.includes(why))).toHaveLength(1);
+	expect(result.stderr).not.toContain("ENOENT");
+	expect(existsSync(away)).toBe(false);
 });
 
 it("a codex-accounts.json of a newer version stays, and pi answers with its own login", async () => {

@@ -12,9 +12,10 @@ import { withoutMark } from "../../platform/json.ts";
 import { identityOf } from "../../platform/jwt.ts";
 import { clearLock, lookAtLock, STALE_MS, withLock } from "../../platform/lock.ts";
 import { hasPlanLoginIn, parseLogin } from "../../platform/pi-auth.ts";
+import { realTarget, whereIs } from "../../platform/real-path.ts";
 import { readText } from "../../platform/regular-file.ts";
 import { settingsProblemsIn } from "../../platform/settings-store.ts";
-import { quarantine, readDocument, realTarget, signatureOf } from "../../platform/shared-document.ts";
+import { quarantine, readDocument, signatureOf } from "../../platform/shared-document.ts";
 import { STATE_FORMAT } from "../../platform/state-store.ts";
 import { probeBackend, probeIssuer } from "./probe.ts";
 import type { DiskFacts, EndpointFact, EntryFact, FileFact, LockFact, Repair } from "./rules.ts";
@@ -112,12 +113,15 @@ function ownerOf(access: string, accounts: readonly Account[]): AccountId | unde
 	return identity && (accountOf(accounts, identity)?.id ?? identity.id);
 }
 
-/** Links that lead into a folder in which nothing can be written: there a file cannot be replaced in one step. */
+/**
+ * Links that lead into a folder that is not there, or in which nothing can be written: a file cannot be replaced there
+ * in one step.
+ */
 async function readOnlyIn(directory: string): Promise<{ name: string; target: string }[]> {
 	const home = await realpath(directory).catch(() => directory);
 	const found: { name: string; target: string }[] = [];
 	for (const name of [ACCOUNTS, STATE, AUTH, SETTINGS]) {
-		const target = await realpath(join(directory, name)).catch(() => undefined);
+		const target = await whereIs(join(home, name)).catch(() => undefined);
 		if (target === undefined || dirname(target) === home) continue;
 		const isWritable = await access(dirname(target), constants.W_OK).then(
 			() => true,

@@ -136,6 +136,13 @@ describe("a look at the agent directory", () => {
 		expect([files[0]?.unreadableRows, rows.map(({ label }) => label)]).toEqual([1, ["a"]]);
 	});
 
+	onPosix("tells of a file that leads into a folder that is not there", async () => {
+		symlinkSync(scratch.path("away/codex-accounts.json"), scratch.path("codex-accounts.json"));
+		symlinkSync(scratch.path("other.json"), scratch.path("settings.json"));
+		const { readOnly } = await health.look();
+		expect(readOnly).toEqual([{ name: "codex-accounts.json", target: scratch.path("away/codex-accounts.json") }]);
+	});
+
 	onPosix("tells of each file that leads to where nothing can be written", async () => {
 		mkdirSync(scratch.path("store"));
 		for (const name of ["settings.json", "auth.json"]) {
