@@ -10,6 +10,7 @@ import {
 	readyAt,
 } from "./cooldown.ts";
 import type { AccountId } from "./ids.ts";
+import { ownValue } from "./own-value.ts";
 import { planFactor } from "./plan-sizes.ts";
 import { budgetsOf, creditsUntil, isSpent, isUntouched, remaining, windowName, windowsOf } from "./quota.ts";
 import type { UsageSnapshot, UsageWindow } from "./usage.ts";
@@ -186,35 +187,55 @@ export function isOnlyResting(candidate: Candidate, modelId: string | undefined,
 	return blockingOf(candidate, modelId, now).every(isPassing) && !(usage && isSpent(usage, now));
 }
 
+/** What is measured of a candidate by itself, whoever asks. */
+export interface Facts {
+	readonly windows: readonly WindowNow[];
+	readonly shortest: WindowNow | undefined;
+	readonly longest: WindowNow | undefined;
+	readonly reserve: Measured["reserve"];
+	readonly headroomPercent: number | undefined;
+}
+
+/** Measures `candidate` by itself. */
+export function factsOf({ usage }: Candidate, { now, reserve }: Pick<MeasureContext, "now" | "reserve">): Facts {
+	const windows = usage ? windowsNow(windowsOf(usage), usage, now) : NO_WINDOWS;
+	const budgets = usage ? windowsNow(budgetsOf(usage), usage, now) : NO_WINDOWS;
+	const quotas = budgets.length === 0 ? windows : [...windows, ...budgets];
+	// A budget beside windows limits them; alone it is the quota.
+	const [shortest, longest] = extremesOf(windows.length > 0 ? windows : budgets);
+	return {
+		windows,
+		shortest,
+		longest,
+		reserve: reserveOf(quotas, reserve),
+		headroomPercent: usage && quotas.reduce((least, { leftPercent }) => Math.min(least, leftPercent), 100),
+	};
+}
+
 /** A way to measure the candidates of one choice among `candidates`, the whole pool in the list's order. */
 export function createMeasure(
 	candidates: readonly Candidate[],
 	context: MeasureContext,
-): (candidate: Candidate, position: number) => Measured {
-	const { now, pinned, affinity, liveSessions, lastChosen } = context;
+): (candidate: Candidate, position: number, facts?: Facts) => Measured {
+	const { pinned, affinity, liveSessions, lastChosen } = context;
 	const size = candidates.length;
 	const lastPosition = candidates.findIndex(({ account }) => account.id === lastChosen);
-	const floors = Object.entries(context.reserve).filter(([, floor]) => floor > 0);
-	return (candidate, position) => {
-		const { account, usage } = candidate;
-		const live = liveSessions.get(account.id) ?? 0;
-		const windows = usage ? windowsNow(windowsOf(usage), usage, now) : NO_WINDOWS;
-		const budgets = usage ? windowsNow(budgetsOf(usage), usage, now) : NO_WINDOWS;
-		const quotas = budgets.length === 0 ? windows : [...windows, ...budgets];
-		// A budget beside windows limits them; alone it is the quota.
-		const [shortest, longest] = extremesOf(windows.length > 0 ? windows : budgets);
+	return (candidate, position, facts = factsOf(candidate, context)) => {
+		const { id } = candidate.account;
+		const live = liveSessions.get(id) ?? 0;
+		const { windows, shortest, longest, reserve, headroomPercent } = facts;
 		return {
 			candidate,
 			position,
 			turn: (position - lastPosition - 1 + size) % size,
-			isPinned: account.id === pinned,
-			isOwn: account.id === affinity,
-			reserve: reserveOf(quotas, floors),
+			isPinned: id === pinned,
+			isOwn: id === affinity,
+			reserve,
 			live,
 			roomPercent: roomOf(candidate, windows, live),
 			freshness: freshnessOf(windows, shortest, live),
 			longest,
-			headroomPercent: usage && quotas.reduce((least, { leftPercent }) => Math.min(least, leftPercent), 100),
+			headroomPercent,
 		};
 	};
 }
@@ -271,11 +292,10 @@ function roomOf({ account, usage }: Candidate, windows: readonly WindowNow[], li
 	return left - (PERCENT_PER_SESSION * live) / planFactor(usage?.plan ?? account.plan, usage);
 }
 
-function reserveOf(
-	windows: readonly WindowNow[],
-	floors: readonly (readonly [name: string, floor: number])[],
-): Measured["reserve"] {
-	for (const [name, floorPercent] of floors) {
+function reserveOf(windows: readonly WindowNow[], floors: Reserve): Measured["reserve"] {
+	for (const name in floors) {
+		const floorPercent = ownValue(floors, name) ?? 0;
+		if (floorPercent <= 0) continue;
 		const short = windows.find((window) => window.name === name && window.leftPercent <= floorPercent);
 		if (short) return { kind: "reserve", window: name, leftPercent: short.leftPercent, floorPercent };
 	}

@@ -14,25 +14,64 @@ const WEEKDAY_POWER = 3;
 /** A day of the history that begins like today counts more: in its last hours, weighted by how near they are. */
 const LOOK_BACK_HOURS = 3;
 const LIKENESS = 1.2;
+/** The futures are no more than this apart on the whole, as the standard deviation of the logarithm. */
+const MOST_DEVIATION = 0.6;
+/** Seed of the order of the levels: none of a day. */
+const LEVELS = 1000;
 /** Less than this in an hour is next to nothing. */
 const LITTLE = 4;
 
 /**
  * `count` ways in which the demand of the next hours may go on: days of the history put together, the first of which
- * began like the last hours. The same history gives the same futures.
+ * began like the last hours. Each is somewhat heavier or lighter as a whole, since a few days do not tell exactly how
+ * much is wanted in the long run. The same history gives the same futures.
  */
 export function demandFutures({ hours: past }: HourlyDemand, count: number, hours: number): DemandPath[] {
 	const days = Math.floor(past.length / DAY);
 	const weekdays = weekdayParts(past, days);
+	const recency = Array.from({ length: days }, (_, index) => 0.5 ** ((index + 1) / HALF_LIFE_DAYS));
+	const levels = levelsOf(past, recency, count);
 	const futures = Array.from({ length: count }, () => new Float64Array(hours));
 	for (let day = 0; day * DAY < hours; day += 1) {
-		const sources = drawDays(past, weekdays, { days, day, count });
+		const sources = drawDays(past, weekdays, { recency, day, count });
+		const length = Math.min(DAY, hours - day * DAY);
 		for (const [index, future] of futures.entries()) {
 			const begins = past.length - DAY * (sources[index] ?? 1);
-			future.set(past.subarray(begins, begins + Math.min(DAY, hours - day * DAY)), day * DAY);
+			const level = levels[index] ?? 1;
+			for (let hour = 0; hour < length; hour += 1) future[day * DAY + hour] = (past[begins + hour] ?? 0) * level;
 		}
 	}
 	return futures;
+}
+
+/** By how much each future is above or below the mean of the history: as far as that mean is uncertain. */
+function levelsOf(past: Float64Array, recency: readonly number[], count: number): number[] {
+	let [weight, squares, mean, spread] = [0, 0, 0, 0];
+	const totals = recency.map((_, index) => sumOf(past, past.length - DAY * (index + 1), DAY));
+	for (const [index, own] of recency.entries()) {
+		weight += own;
+		squares += own ** 2;
+		mean += own * (totals[index] ?? 0);
+	}
+	mean /= weight;
+	for (const [index, own] of recency.entries()) spread += (own / weight) * ((totals[index] ?? 0) - mean) ** 2;
+	// So many days of equal weight would tell as much.
+	const telling = weight ** 2 / squares;
+	const deviation = mean > 0 ? Math.sqrt(spread / telling) / mean : 0;
+	return scrambled(LEVELS, count).map((place) =>
+		Math.exp(Math.min(deviation, MOST_DEVIATION) * normalAt((place + 0.5) / count)),
+	);
+}
+
+/** The value below which a share of a normal distribution is, nearly: Tukey's lambda. */
+function normalAt(share: number): number {
+	return 4.91 * (share ** 0.14 - (1 - share) ** 0.14);
+}
+
+function sumOf(hours: Float64Array, begins: number, length: number): number {
+	let sum = 0;
+	for (let hour = begins; hour < begins + length; hour += 1) sum += hours[hour] ?? 0;
+	return sum;
 }
 
 /**
@@ -53,10 +92,7 @@ function weekdayParts(past: Float64Array, days: number): number[][] {
 
 /** Demand of the day that began `lag` days ago, in parts. */
 function partsOf(past: Float64Array, lag: number): number[] {
-	return Array.from({ length: DAY / PART }, (_, part) => {
-		const begins = past.length - DAY * lag + PART * part;
-		return past.subarray(begins, begins + PART).reduce((sum, amount) => sum + amount, 0);
-	});
+	return Array.from({ length: DAY / PART }, (_, part) => sumOf(past, past.length - DAY * lag + PART * part, PART));
 }
 
 /** How much two weekdays are alike, 0..1. */
@@ -70,15 +106,14 @@ function likenessOf(one: readonly number[], other: readonly number[]): number {
 function drawDays(
 	past: Float64Array,
 	weekdays: readonly (readonly number[])[],
-	{ days, day, count }: { readonly days: number; readonly day: number; readonly count: number },
+	{ recency, day, count }: { readonly recency: readonly number[]; readonly day: number; readonly count: number },
 ): number[] {
 	const wanted = weekdays[day % WEEK] ?? [];
-	const weights = Array.from({ length: days }, (_, index) => {
+	const likenesses = weekdays.map((found) => likenessOf(wanted, found) ** WEEKDAY_POWER);
+	const weights = recency.map((own, index) => {
 		const lag = index + 1;
-		const found = weekdays[(WEEK - (lag % WEEK)) % WEEK] ?? [];
-		const likeness = likenessOf(wanted, found);
-		const recency = 0.5 ** (lag / HALF_LIFE_DAYS);
-		return recency * likeness ** WEEKDAY_POWER * (day === 0 ? likenessOfStart(past, lag) : 1);
+		const likeness = likenesses[(WEEK - (lag % WEEK)) % WEEK] ?? 1;
+		return own * likeness * (day === 0 ? likenessOfStart(past, lag) : 1);
 	});
 	const total = weights.reduce((sum, weight) => sum + weight, 0);
 	const order = scrambled(day, count);
@@ -87,7 +122,7 @@ function drawDays(
 	let reached = weights[0] ?? 0;
 	for (let future = 0; future < count; future += 1) {
 		const goal = ((future + 0.5) / count) * total;
-		while (reached < goal && index < days - 1) {
+		while (reached < goal && index < weights.length - 1) {
 			index += 1;
 			reached += weights[index] ?? 0;
 		}

@@ -1,6 +1,6 @@
 import type { Account } from "./account.ts";
 import { planFactor } from "./plan-sizes.ts";
-import { type HistorySample, hasBegunAnew, seriesOf } from "./quota-history.ts";
+import { type HistorySample, hasBegunAnew } from "./quota-history.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 /**
@@ -12,6 +12,8 @@ export interface HourlyDemand {
 	readonly hours: Float64Array;
 	/** 5h windows in the week of an account, as its figures show. */
 	readonly windowsPerWeek: number;
+	/** What one session at work takes in an hour, as the accounts show that were used side by side. */
+	readonly sessionPace: number;
 }
 
 /** An account whose size is known by its plan. */
@@ -31,6 +33,13 @@ const USUAL_WINDOWS_PER_WEEK = 6;
 const TELLING_PERCENT = 15;
 /** With this much of a window, percent, an account counts as spent. */
 const SPENT_PERCENT = 99.5;
+/** What a session at work takes in an hour, as long as little is known. */
+const USUAL_PACE = 30;
+/** So much demand has to be known before it counts as much as the usual pace. */
+const TELLING_DEMAND = 300;
+/** Less than this in an hour is no session: figures are whole percents, and other programs use accounts as well. */
+const LEAST_SESSION = 1;
+const SLOWEST_PACE = 10;
 /** A change of figures that follows a longer pause happened within this time before it. */
 const LONGEST_CHANGE_MS = HOUR_MS;
 
@@ -47,93 +56,128 @@ export function sizeOf(windowMinutes: number, factor: number, windowsPerWeek: nu
 
 /** The demand that the samples tell of, in the hours before `now`. */
 export function demandOf(samples: readonly HistorySample[], accounts: readonly Sized[], now: number): HourlyDemand {
-	const series = new Map<string, HistorySample[]>();
-	for (const sample of samples) {
-		if (sample.at > now) continue;
-		const key = seriesOf(sample);
-		const list = series.get(key);
-		if (list) list.push(sample);
-		else series.set(key, [sample]);
-	}
-	const changes = [...series.values()].map(changesOf);
-	const windowsPerWeek = ratioOf(changes);
-	const first = samples.reduce((earliest, { at }) => Math.min(earliest, at), now);
+	const { byAccount, first } = seriesIn(samples, now);
+	const windowsPerWeek = ratioOf(byAccount);
 	const total = Math.min(MOST_HOURS, Math.floor((now - first) / HOUR_MS));
-	const hours = new Float64Array(total);
 	const begins = now - total * HOUR_MS;
 	const factors = new Map(
 		accounts.map(({ account, usage }) => [account.id, planFactor(usage?.plan ?? account.plan, usage)]),
 	);
-	for (const list of measuring(changes)) {
-		const [{ accountId, windowMinutes } = { accountId: "", windowMinutes: 0 }] = list;
+	const hours = new Float64Array(total);
+	/** How many accounts were used in an hour. */
+	const used = new Uint16Array(total);
+	for (const [accountId, all] of byAccount) {
+		const { windowMinutes, changes } = shortestOf(all);
 		const unit = sizeOf(windowMinutes, factors.get(accountId) ?? 1, windowsPerWeek) / 100;
-		for (const { from, to, percent } of list) spread(hours, begins, from, to, percent * unit);
+		const own = new Float64Array(total);
+		for (const { from, to, percent } of changes) spread(own, begins, from, to, percent * unit);
+		for (let hour = 0; hour < total; hour += 1) {
+			const amount = own[hour] ?? 0;
+			hours[hour] = (hours[hour] ?? 0) + amount;
+			if (amount >= LEAST_SESSION) used[hour] = (used[hour] ?? 0) + 1;
+		}
 	}
-	return { hours: filled(hours, spentHours(changes, begins, total)), windowsPerWeek };
+	const isUnknown = spentHours(byAccount, begins, total);
+	return { hours: filled(hours, isUnknown), windowsPerWeek, sessionPace: paceOf(hours, used) };
 }
 
 /** How much of a window was used in a span of time. */
 interface Change {
-	readonly accountId: string;
-	readonly windowMinutes: number;
 	readonly from: number;
 	readonly to: number;
 	readonly percent: number;
-	/** What is used at its end, and until when at most. */
-	readonly usedPercent: number;
-	readonly resetsAt: number;
 }
 
-function changesOf(samples: readonly HistorySample[]): Change[] {
-	return samples.flatMap((sample, index) => {
-		const former = samples[index - 1];
-		if (!former) return [];
-		const { accountId, windowMinutes, at, usedPercent, formerPercent = 0, resetsAt = at } = sample;
-		const isNew = hasBegunAnew(former, sample) || formerPercent > usedPercent;
-		const percent = isNew
-			? Math.max(0, formerPercent - former.usedPercent) + usedPercent
-			: Math.max(0, usedPercent - former.usedPercent);
-		const from = Math.max(former.at, at - LONGEST_CHANGE_MS);
-		return [{ accountId, windowMinutes, from, to: at, percent, usedPercent, resetsAt }];
-	});
+/** What the samples of one window tell. */
+interface Series {
+	readonly windowMinutes: number;
+	readonly changes: Change[];
+	/** When nothing was left of it. */
+	readonly spent: { readonly from: number; readonly to: number }[];
+	usedPercent: number;
+	last: HistorySample;
 }
 
-/** The changes of one window of each account: of its shortest, whose percents are the finest. */
-function measuring(all: readonly (readonly Change[])[]): (readonly Change[])[] {
-	const shortest = new Map<string, readonly Change[]>();
-	for (const list of all) {
-		const [first] = list;
-		if (!first) continue;
-		const [known] = shortest.get(first.accountId) ?? [];
-		if (!known || first.windowMinutes < known.windowMinutes) shortest.set(first.accountId, list);
+interface AllSeries {
+	readonly byAccount: ReadonlyMap<string, readonly Series[]>;
+	/** The first sample of all. */
+	readonly first: number;
+}
+
+function seriesIn(samples: readonly HistorySample[], now: number): AllSeries {
+	const byAccount = new Map<string, Series[]>();
+	let first = now;
+	for (const sample of samples) {
+		const { accountId, windowMinutes, at } = sample;
+		if (at < first) first = at;
+		if (at > now) continue;
+		const own = byAccount.get(accountId);
+		const known = own?.find((each) => each.windowMinutes === windowMinutes);
+		if (known) {
+			takeIn(known, sample);
+			continue;
+		}
+		const series = { windowMinutes, changes: [], spent: [], usedPercent: 0, last: sample };
+		if (own) own.push(series);
+		else byAccount.set(accountId, [series]);
 	}
-	return [...shortest.values()];
+	return { byAccount, first };
+}
+
+function takeIn(series: Series, sample: HistorySample): void {
+	const former = series.last;
+	const { at, usedPercent, formerPercent = 0, resetsAt = at } = sample;
+	const isNew = formerPercent > usedPercent || hasBegunAnew(former, sample);
+	const percent = isNew
+		? Math.max(0, formerPercent - former.usedPercent) + usedPercent
+		: Math.max(0, usedPercent - former.usedPercent);
+	if (percent > 0) series.changes.push({ from: Math.max(former.at, at - LONGEST_CHANGE_MS), to: at, percent });
+	if (usedPercent >= SPENT_PERCENT) series.spent.push({ from: at, to: resetsAt });
+	series.usedPercent += percent;
+	series.last = sample;
+}
+
+/** The window whose percents are the finest. */
+function shortestOf(all: readonly Series[]): Pick<Series, "windowMinutes" | "changes"> {
+	return all.reduce<Pick<Series, "windowMinutes" | "changes">>(
+		(shortest, each) => (each.windowMinutes < shortest.windowMinutes ? each : shortest),
+		all[0] ?? { windowMinutes: 0, changes: [] },
+	);
 }
 
 /** How many 5h windows one week of an account was worth. */
-function ratioOf(all: readonly (readonly Change[])[]): number {
-	const totals = new Map<string, { short: number; week: number }>();
-	for (const list of all) {
-		const [first] = list;
-		if (!first) continue;
-		const used = list.reduce((sum, { percent }) => sum + percent, 0);
-		const total = totals.get(first.accountId) ?? { short: 0, week: 0 };
-		totals.set(first.accountId, total);
-		if (isShort(first.windowMinutes)) total.short += used;
-		else if (Math.abs(first.windowMinutes - WEEK_MINUTES) < WEEK_MINUTES * 0.05) total.week += used;
-	}
+function ratioOf(byAccount: AllSeries["byAccount"]): number {
 	let short = USUAL_WINDOWS_PER_WEEK * TELLING_PERCENT;
 	let week = TELLING_PERCENT;
-	for (const total of totals.values()) {
-		if (total.short === 0 || total.week === 0) continue;
-		short += total.short;
-		week += total.week;
+	for (const all of byAccount.values()) {
+		let ownShort = 0;
+		let ownWeek = 0;
+		for (const { windowMinutes, usedPercent } of all) {
+			if (isShort(windowMinutes)) ownShort += usedPercent;
+			else if (Math.abs(windowMinutes - WEEK_MINUTES) < WEEK_MINUTES * 0.05) ownWeek += usedPercent;
+		}
+		if (ownShort === 0 || ownWeek === 0) continue;
+		short += ownShort;
+		week += ownWeek;
 	}
 	return short / week;
 }
 
+/** What an account served in an hour in which it was used; busy hours tell more than those of a single question. */
+function paceOf(hours: Float64Array, used: Uint16Array): number {
+	let amounts = USUAL_PACE * TELLING_DEMAND;
+	let whole = TELLING_DEMAND;
+	for (const [hour, amount] of hours.entries()) {
+		const accounts = used[hour] ?? 0;
+		if (accounts === 0) continue;
+		amounts += (amount * amount) / accounts;
+		whole += amount;
+	}
+	return Math.max(SLOWEST_PACE, amounts / whole);
+}
+
 function spread(hours: Float64Array, begins: number, from: number, to: number, amount: number): void {
-	if (amount <= 0 || to <= begins) return;
+	if (to <= begins) return;
 	const length = Math.max(1, to - from);
 	for (let hour = Math.floor((from - begins) / HOUR_MS); hour <= (to - begins) / HOUR_MS; hour += 1) {
 		const starts = begins + hour * HOUR_MS;
@@ -144,22 +188,20 @@ function spread(hours: Float64Array, begins: number, from: number, to: number, a
 }
 
 /** Hours in which every account was spent: nothing was used then, whatever was wanted. */
-function spentHours(all: readonly (readonly Change[])[], begins: number, total: number): Uint8Array {
-	const accounts = new Set(all.flatMap(([first]) => (first ? [first.accountId] : [])));
-	const spent = new Map([...accounts].map((id) => [id, new Uint8Array(total)]));
-	for (const list of all) {
-		for (const { accountId, to, usedPercent, resetsAt } of list) {
-			if (usedPercent < SPENT_PERCENT) continue;
-			spent
-				.get(accountId)
-				?.fill(
-					1,
-					Math.max(0, Math.ceil((to - begins) / HOUR_MS)),
-					Math.max(0, Math.floor((resetsAt - begins) / HOUR_MS)),
-				);
+function spentHours(byAccount: AllSeries["byAccount"], begins: number, total: number): Uint8Array {
+	const all = [...byAccount.values()].map((series) => series.flatMap(({ spent }) => spent));
+	const spent = new Uint8Array(total);
+	if (all.length === 0 || all.some((times) => times.length === 0)) return spent;
+	spent.fill(1);
+	for (const times of all) {
+		const own = new Uint8Array(total);
+		for (const { from, to } of times) {
+			const [first, end] = [Math.ceil((from - begins) / HOUR_MS), Math.floor((to - begins) / HOUR_MS)];
+			own.fill(1, Math.max(0, first), Math.max(0, end));
 		}
+		for (let hour = 0; hour < total; hour += 1) if (own[hour] === 0) spent[hour] = 0;
 	}
-	return new Uint8Array(total).map((_, hour) => Number([...spent.values()].every((each) => each[hour] === 1)));
+	return spent;
 }
 
 /** The demand with hours in which nothing could be used as they were on other days. */

@@ -1,12 +1,11 @@
 import { demandOf, type HourlyDemand } from "./demand.ts";
 import { demandFutures } from "./demand-paths.ts";
-import { type Played, playForward } from "./forecast-play.ts";
+import { createPlayer, type Played } from "./forecast-play.ts";
 import type { AccountId } from "./ids.ts";
 import { plan, type SelectionRequest, type Snapshot } from "./plan.ts";
 import { planFactor } from "./plan-sizes.ts";
 import { headroom, isUntouched, remaining, windowsOf } from "./quota.ts";
 import type { HistorySample } from "./quota-history.ts";
-import type { UsageWindow } from "./usage.ts";
 
 /** A scheduled reset. */
 export interface ComesBack {
@@ -19,7 +18,7 @@ export interface ComesBack {
 
 /** When something runs out. Epoch ms. */
 export interface Outlook {
-	/** As likely before as after it. */
+	/** Rather early than late: it is before this time in one case of three. */
 	readonly dryAt: number;
 	/** In four cases of five it is between these two; without `to` it may be after the next week, or never. */
 	readonly from: number;
@@ -56,15 +55,16 @@ const DAY_MS = 24 * 60 * 60_000;
 export const LEAST_HISTORY_MS = 3 * DAY_MS;
 /** An account that has used less than this percentage of a window gets no forecast. */
 const LEAST_USED_PERCENT = 3;
-const HORIZON_HOURS = 7 * 24;
+/** A forecast looks this far ahead. */
+export const HORIZON_HOURS = 7 * 24;
 /** Futures that are played; fewer of a large pool, where each takes longer. */
 const FUTURES = 19;
 const FUTURES_OF_MANY = 9;
 const MANY_ACCOUNTS = 8;
 /** One future in ten is before the interval, and one after it. */
 const OUTSIDE = 0.1;
-/** The time shown is a little early rather than late. */
-const MIDDLE = 0.45;
+/** The time shown is early rather than late: one future in three is before it. */
+const SHOWN = 0.35;
 
 /** What was wanted of the pool; undefined while the history is too short. */
 export function knownDemand(history: readonly HistorySample[], snapshot: Snapshot): HourlyDemand | undefined {
@@ -86,18 +86,20 @@ export function* forecastSteps(
 		const unknown = candidates.map(({ account: { id } }) => ({ id, outlook: undefined }));
 		return { madeAt: now, pool: undefined, serving: undefined, accounts: unknown };
 	}
-	const start = { snapshot, request, serving, windowsPerWeek: demand.windowsPerWeek };
-	const count = candidates.length > MANY_ACCOUNTS ? FUTURES_OF_MANY : FUTURES;
+	const { windowsPerWeek, sessionPace } = demand;
+	const start = { snapshot, request, serving, windowsPerWeek, sessionPace };
+	const play = createPlayer(start);
 	const { next, waitUntil } = plan({ ...request, sessionId: undefined, affinity: serving, served: serving }, snapshot);
 	const played: Played[] = [];
 	const again: (number | undefined)[] = [];
-	for (const future of demandFutures(demand, count, HORIZON_HOURS)) {
+	const playAgain = next || waitUntil === undefined ? undefined : createPlayer({ ...start, serving: undefined });
+	for (const future of demandFutures(demand, futuresOf(snapshot), HORIZON_HOURS)) {
 		yield;
-		played.push(playForward(start, future));
-		if (next || waitUntil === undefined) continue;
-		again.push(playForward({ ...start, serving: undefined }, future, waitUntil).dryAt);
+		played.push(play(future));
+		if (playAgain) again.push(playAgain(future, waitUntil).dryAt);
 	}
-	const outlook = (of: (each: Played) => number | undefined) => outlookOf(played.map(of), snapshot);
+	const returns = returnsIn(snapshot);
+	const outlook = (of: (each: Played) => number | undefined) => outlookOf(played.map(of), now, returns);
 	const accounts = candidates.map((candidate) => {
 		const { account, usage } = candidate;
 		const canTell = account.enabled && !account.needsLogin && usage && headroom(usage, now) <= 100 - LEAST_USED_PERCENT;
@@ -108,21 +110,36 @@ export function* forecastSteps(
 		pool: next ? outlook(({ dryAt }) => dryAt) : undefined,
 		accounts,
 		serving: accounts.find(({ id }) => id === serving)?.outlook,
-		again: again.length > 0 ? outlookOf(again, snapshot) : undefined,
+		again: again.length > 0 ? outlookOf(again, now, returns) : undefined,
 	};
 }
 
-/** The outlook of `times`, one for each future; undefined where it does not happen in most of them. */
-function outlookOf(times: readonly (number | undefined)[], snapshot: Snapshot): Outlook | undefined {
+/** How many futures are played for the pool. */
+export function futuresOf({ candidates }: Snapshot): number {
+	return candidates.length > MANY_ACCOUNTS ? FUTURES_OF_MANY : FUTURES;
+}
+
+/** The outlook of `times`, one for each future; undefined where it happens in less than one of three. */
+function outlookOf(
+	times: readonly (number | undefined)[],
+	now: number,
+	returns: readonly ComesBack[],
+): Outlook | undefined {
 	const sorted = times.map((at) => at ?? Infinity).sort((a, b) => a - b);
 	const at = (level: number) =>
 		sorted[Math.min(sorted.length, Math.max(1, Math.round(level * (sorted.length + 1)))) - 1];
-	const [from = Infinity, dryAt = Infinity, to = Infinity] = [OUTSIDE, MIDDLE, 1 - OUTSIDE].map(at);
-	if (dryAt === Infinity || dryAt <= snapshot.now) return undefined;
-	return { dryAt, from, to: to === Infinity ? undefined : to, comesBack: comesBackUntil(dryAt, snapshot) };
+	const [from = Infinity, dryAt = Infinity, to = Infinity] = [OUTSIDE, SHOWN, 1 - OUTSIDE].map(at);
+	if (dryAt === Infinity || dryAt <= now) return undefined;
+	return {
+		dryAt,
+		from,
+		to: to === Infinity ? undefined : to,
+		comesBack: returns.filter(({ at: back }) => back <= dryAt),
+	};
 }
 
-function comesBackUntil(until: number, { candidates, now }: Snapshot): ComesBack[] {
+/** Every reset that is ahead, the first first. */
+function returnsIn({ candidates, now }: Snapshot): ComesBack[] {
 	const sized = candidates.flatMap(({ account, usage }) => {
 		if (!account.enabled || account.needsLogin || !usage) return [];
 		const factor = planFactor(usage.plan ?? account.plan, usage);
@@ -132,11 +149,10 @@ function comesBackUntil(until: number, { candidates, now }: Snapshot): ComesBack
 	for (const { factor, window } of sized) {
 		holds.set(window.windowMinutes, (holds.get(window.windowMinutes) ?? 0) + factor);
 	}
-	const isAhead = ({ resetsAt }: UsageWindow) => resetsAt !== undefined && resetsAt > now && resetsAt <= until;
 	return sized
 		.flatMap(({ id, factor, window, usage }): ComesBack[] => {
 			const { resetsAt, windowMinutes } = window;
-			if (resetsAt === undefined || !isAhead(window) || isUntouched(window, usage, now)) return [];
+			if (resetsAt === undefined || resetsAt <= now || isUntouched(window, usage, now)) return [];
 			const percent = ((100 - remaining(window, now)) * factor) / (holds.get(windowMinutes) ?? factor);
 			return [{ at: resetsAt, accountId: id, percent }];
 		})

@@ -140,36 +140,43 @@ export const TRIAL_MS = 10 * 60_000;
 
 const EMPTY: ReadonlySet<AccountId> = new Set();
 
-/** A candidate with everything that the plan measures of it, once. */
-interface Seen {
+/** A candidate with what decides whether it is tried, and when. */
+export interface Looked {
 	readonly candidate: Candidate;
 	readonly account: Account;
 	readonly position: number;
 	readonly gate: Gate | undefined;
-	readonly readyAt: number | undefined;
 	readonly crowd: Crowded | undefined;
 	/** Undefined behind a gate. */
 	readonly measured: Measured | undefined;
 }
 
+/** A candidate with everything that the plan measures of it, once. */
+interface Seen extends Looked {
+	readonly readyAt: number | undefined;
+}
+
+/** Candidates by what becomes of them. */
+interface Divided<T> {
+	/** Accounts to try now. */
+	readonly order: readonly T[];
+	readonly lastResort: readonly T[];
+	readonly crowded: readonly T[];
+	/** The account that may serve on bought credits. */
+	readonly credits: T | undefined;
+	/** The request is done with the account, or asks as if it were gone. */
+	readonly isOut: (account: Account) => boolean;
+}
+
 /** Makes the plan for `request` over the pool of `snapshot`. */
 export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
-	const { tried = EMPTY } = request;
 	const { now } = snapshot;
 	const measure = createMeasure(snapshot.candidates, { ...snapshot, affinity: request.affinity });
 	const seen = look(request, snapshot, measure);
-	const isOut = (account: Account) => tried.has(account.id) || retryOf(account, request, now) > now;
-	const crowded = isRoomWorthWaiting(seen, request, now) ? seen.filter(({ crowd }) => crowd) : [];
-	const offered = seen.filter(({ gate, account }) => !gate && !isOut(account));
-	const credits = snapshot.leavesOwnCredits ? undefined : onCredits(seen, request, now, isOut);
+	const { crowded, credits, isOut, ...divided } = divide(request, snapshot, seen);
 	const ordering = orderingOf(snapshot.policy, snapshot.candidates);
-	const placed = (some: readonly Seen[]) => ranked(some, ordering, measure, now);
-	const free = offered.filter((each) => !crowded.includes(each));
-	const order = placed(free.length === 0 && credits ? [credits] : free);
-	const lastResort = placed([
-		...offered.filter((each) => crowded.includes(each)),
-		...(free.length > 0 && credits ? [credits] : []),
-	]);
+	const order = ranked(divided.order, ordering, measure, now);
+	const lastResort = ranked(divided.lastResort, ordering, measure, now);
 	return {
 		now,
 		total: seen.filter(({ gate }) => gate?.kind !== "not-in-set").length,
@@ -178,7 +185,7 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 		lastResort,
 		gated: seen.flatMap((each) => {
 			const gate = each.gate ?? (crowded.includes(each) ? each.crowd : undefined);
-			const isOffered = each === credits && free.length === 0;
+			const isOffered = each === credits && divided.order.includes(each);
 			return gate && !isOffered ? [gatedOf(each, gate, request, now)] : [];
 		}),
 		passed: seen.flatMap(({ gate, account }) => (!gate && isOut(account) ? [account] : [])),
@@ -187,6 +194,28 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 		trial: order.length + lastResort.length > 0 ? undefined : trialOf(seen, request, now, isOut),
 		next: (order[0] ?? lastResort[0])?.account,
 		pinned: snapshot.pinned,
+	};
+}
+
+/** Which candidates are tried, and which ones only where no wait for another helps; each in the list's order. */
+export function divide<T extends Looked>(
+	request: SelectionRequest,
+	snapshot: Snapshot,
+	seen: readonly T[],
+): Divided<T> {
+	const { tried = EMPTY } = request;
+	const { now } = snapshot;
+	const isOut = (account: Account) => tried.has(account.id) || retryOf(account, request, now) > now;
+	const crowded = isRoomWorthWaiting(seen, request, now) ? seen.filter(({ crowd }) => crowd) : [];
+	const offered = seen.filter(({ gate, account }) => !gate && !isOut(account));
+	const credits = snapshot.leavesOwnCredits ? undefined : onCredits(seen, request, now, isOut);
+	const free = crowded.length === 0 ? offered : offered.filter((each) => !crowded.includes(each));
+	return {
+		order: free.length === 0 && credits ? [credits] : free,
+		lastResort: [...offered.filter((each) => crowded.includes(each)), ...(free.length > 0 && credits ? [credits] : [])],
+		crowded,
+		credits,
+		isOut,
 	};
 }
 
@@ -215,7 +244,7 @@ function look(
  * room, or is back as soon as the session would wait. Without an account of its own it has no cache to lose.
  */
 function isRoomWorthWaiting(
-	seen: readonly Seen[],
+	seen: readonly Looked[],
 	{ served, modelId, patienceMs = 0 }: SelectionRequest,
 	now: number,
 ): boolean {
@@ -227,7 +256,7 @@ function isRoomWorthWaiting(
 	});
 }
 
-function isOutOfQuota({ gate, candidate }: Seen, modelId: string | undefined, now: number): boolean {
+function isOutOfQuota({ gate, candidate }: Looked, modelId: string | undefined, now: number): boolean {
 	if (gate?.kind === "capped") return true;
 	return gate?.kind === "cooling" && blockingOf(candidate, modelId, now).some(isOfQuota);
 }
@@ -237,12 +266,13 @@ function isOutOfQuota({ gate, candidate }: Seen, modelId: string | undefined, no
  * all, and only behind every account with included quota. As pi without us would spend them; nothing ever moves onto
  * credits.
  */
-function onCredits(
-	seen: readonly Seen[],
+function onCredits<T extends Looked>(
+	seen: readonly T[],
 	{ served, modelId, patienceMs = 0 }: SelectionRequest,
 	now: number,
 	isOut: (account: Account) => boolean,
-): Seen | undefined {
+): T | undefined {
+	if (!seen.some(({ gate }) => gate?.kind === "credits")) return undefined;
 	const usable = seen.filter(({ account }) => account.enabled && !account.needsLogin);
 	const own = usable.length === 1 ? usable[0] : usable.find(({ account }) => account.id === served);
 	if (own?.gate?.kind !== "credits" || isOut(own.account)) return undefined;

@@ -8,12 +8,13 @@ const [W1] = FAMILIES;
 if (!W1) throw new Error("There is no family");
 
 /** One hour: what was said, and what was true, both in hours from then on. */
-function anHour(said: number | undefined, truth: number | undefined, interval = [0, 100]): Judged {
+function anHour(said: number | undefined, truth: number | undefined, interval = [0, 100], seed = 1): Judged {
 	const at = (hours: number | undefined) => (hours === undefined ? undefined : START + hours * HOUR_MS);
 	const [from = 0, to = 0] = interval.map(at);
 	const dryAt = at(said);
 	return {
 		at: START,
+		seed,
 		ours: dryAt === undefined ? undefined : { dryAt, from, to },
 		linear: dryAt,
 		lastWeek: undefined,
@@ -43,6 +44,15 @@ describe("the scores of a forecast", () => {
 			anHour(10, undefined, [8, 14]),
 		];
 		expect(scoresOf(hours)[0]?.coverage).toBe(25);
+	});
+
+	it("tell by the seeds how exact that is", () => {
+		const hours = [1, 2].flatMap((seed) => [
+			anHour(10, 12, [8, 14], seed),
+			anHour(10, seed === 1 ? 12 : 20, [8, 14], seed),
+		]);
+		expect(scoresOf(hours)[0]?.coverage).toBe(75);
+		expect(scoresOf(hours)[0]?.coverageError).toBeCloseTo((100 * Math.sqrt(0.5)) / 4);
 	});
 
 	it("count an alarm as false where the pool had quota for two more days", () => {

@@ -1,6 +1,6 @@
 import { demandOf, HOUR_MS, type HourlyDemand } from "../../../src/core/demand.ts";
 import { forecastSteps } from "../../../src/core/forecast.ts";
-import { playForward } from "../../../src/core/forecast-play.ts";
+import { createPlayer } from "../../../src/core/forecast-play.ts";
 import type { Snapshot } from "../../../src/core/plan.ts";
 import { DEFAULT_POLICY } from "../../../src/core/policies.ts";
 import { type HistorySample, isUnchanged, joined, samplesOf, seriesOf } from "../../../src/core/quota-history.ts";
@@ -8,7 +8,7 @@ import { longestOf, ours } from "./choosers.ts";
 import { createScenario, type Family, type Scenario } from "./demand.ts";
 import type { Meter } from "./meter.ts";
 import { DAY_MS, MINUTE_MS, type Model, START, WEEK_MS } from "./model.ts";
-import { play, type Watcher } from "./run.ts";
+import { play as playWeeks, type Watcher } from "./run.ts";
 
 /** What one rule said at one hour: when the pool runs out, epoch ms; undefined for not within a week. */
 export type Said = number | undefined;
@@ -25,6 +25,8 @@ export interface Asked {
 
 /** An hour, and when a request found no account after it; undefined where none did within a week. */
 export interface Judged extends Asked {
+	/** The weeks that it is one of. */
+	readonly seed: number;
 	readonly truth: number | undefined;
 }
 
@@ -59,10 +61,10 @@ export function askEveryHour(family: Family, seed: number, model: Model): Judged
 			asked.push({ at: now, ...saidAt(snapshot, { meters, samples: history.read(), futures: law(now) }) });
 		},
 	};
-	play(scenario, ours(DEFAULT_POLICY, { maxWaitMs: PATIENCE_MS }), model, { watcher });
+	playWeeks(scenario, ours(DEFAULT_POLICY, { maxWaitMs: PATIENCE_MS }), model, { watcher });
 	return asked.map((each) => {
 		const truth = dryAt.find((at) => at >= each.at);
-		return { ...each, truth: truth !== undefined && truth - each.at <= WEEK_MS ? truth : undefined };
+		return { ...each, seed, truth: truth !== undefined && truth - each.at <= WEEK_MS ? truth : undefined };
 	});
 }
 
@@ -73,16 +75,16 @@ function isDry(meters: readonly Meter[], now: number): boolean {
 function saidAt(snapshot: Snapshot, { meters, samples, futures }: Known): Omit<Asked, "at"> {
 	const demand = demandOf(samples, snapshot.candidates, snapshot.now);
 	const input = { snapshot, request: REQUEST, serving: undefined };
-	const start = { snapshot, request: REQUEST, serving: undefined, windowsPerWeek: demand.windowsPerWeek };
+	const play = createPlayer({ snapshot, request: REQUEST, serving: undefined, ...demand });
 	const steps = forecastSteps(input, demand);
 	let step = steps.next();
 	while (!step.done) step = steps.next();
-	const times = futures.map((future) => playForward(start, future).dryAt ?? Infinity).sort((a, b) => a - b);
+	const times = futures.map((future) => play(future).dryAt ?? Infinity).sort((a, b) => a - b);
 	const middle = times[Math.floor(times.length / 2)] ?? Infinity;
 	return {
 		ours: step.value.pool,
 		linear: linearPace(meters, snapshot.now),
-		lastWeek: playForward(start, asLastWeek(demand)).dryAt,
+		lastWeek: play(asLastWeek(demand)).dryAt,
 		allKnown: middle === Infinity ? undefined : middle,
 	};
 }
@@ -188,6 +190,8 @@ export interface Score {
 	readonly falseAlarms: number;
 	/** How often what it said was between the two ends of its interval; undefined for a rule without one. */
 	readonly coverage: number | undefined;
+	/** Standard error of it: hours of one seed have much in common, seeds nothing. */
+	readonly coverageError: number;
 	/** Hours on which each is based. */
 	readonly hours: number;
 	readonly alarms: number;
@@ -206,6 +210,7 @@ export function scoresOf(judged: readonly Judged[]): Score[] {
 		["same hour last week", ({ lastWeek }) => lastWeek],
 		[ALL_KNOWN, ({ allKnown }) => allKnown],
 	];
+	const covered = coverageOf(judged);
 	return rules.map(([name, said], index) => {
 		const errors = judged.flatMap((each) => {
 			const { at, truth } = each;
@@ -218,17 +223,37 @@ export function scoresOf(judged: readonly Judged[]): Score[] {
 			return answer !== undefined && answer - each.at <= ALARM_MS;
 		});
 		const isFalse = ({ at, truth }: Judged) => truth === undefined || truth - at > 2 * ALARM_MS;
-		const intervals = judged.flatMap(({ ours: own, truth = Infinity }) => (own ? [{ ...own, truth }] : []));
-		const inside = intervals.filter(({ from, to = Infinity, truth }) => truth >= from && truth <= to);
 		return {
 			name,
 			medianError: median(errors),
 			falseAlarms: (alarms.filter(isFalse).length / Math.max(1, alarms.length)) * 100,
-			coverage: index === 0 ? (inside.length / Math.max(1, intervals.length)) * 100 : undefined,
+			coverage: index === 0 ? covered.share * 100 : undefined,
+			coverageError: covered.error * 100,
 			hours: errors.length,
 			alarms: alarms.length,
 		};
 	});
+}
+
+/** How often the truth was inside the interval, and the standard error of that, by seeds. */
+function coverageOf(judged: readonly Judged[]): { readonly share: number; readonly error: number } {
+	const bySeed = new Map<number, { told: number; inside: number }>();
+	for (const { seed, ours: own, truth = Infinity } of judged) {
+		if (!own) continue;
+		const { from, to = Infinity } = own;
+		const counted = bySeed.get(seed) ?? { told: 0, inside: 0 };
+		bySeed.set(seed, counted);
+		counted.told += 1;
+		if (truth >= from && truth <= to) counted.inside += 1;
+	}
+	const all = [...bySeed.values()];
+	const told = Math.max(
+		1,
+		all.reduce((sum, each) => sum + each.told, 0),
+	);
+	const share = all.reduce((sum, each) => sum + each.inside, 0) / told;
+	const squares = all.reduce((sum, each) => sum + (each.inside - each.told * share) ** 2, 0);
+	return { share, error: Math.sqrt(squares) / told };
 }
 
 function median(values: readonly number[]): number {
@@ -251,11 +276,11 @@ export function forecastTable({ name, title }: Family, judged: readonly Judged[]
 	const scores = scoresOf(judged);
 	const [own, linear, lastWeek] = scores;
 	const soonDry = own?.hours ?? 0;
-	const rows = scores.map(({ name: rule, medianError, coverage, falseAlarms, alarms }) =>
+	const rows = scores.map(({ name: rule, medianError, coverage, coverageError, falseAlarms, alarms }) =>
 		[
 			rule.padEnd(28),
 			figure(medianError).padStart(10),
-			(coverage === undefined ? "" : coverage.toFixed(0)).padStart(10),
+			(coverage === undefined ? "" : `${coverage.toFixed(0)} ± ${coverageError.toFixed(0)}`).padStart(10),
 			(alarms === 0 ? "-" : falseAlarms.toFixed(0)).padStart(8),
 			String(alarms).padStart(8),
 		].join(""),

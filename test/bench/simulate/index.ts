@@ -1,10 +1,11 @@
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { asBundled } from "./as-bundled.ts";
 import { beyondTable, duel, duelTable, holdBeyond } from "./beyond-report.ts";
 import { hold } from "./contest.ts";
 import { FAMILIES } from "./demand.ts";
 import { askEveryHour, forecastTable } from "./forecast.ts";
-import { forecastTime } from "./forecast-time.ts";
+import type * as ForecastTime from "./forecast-time.ts";
 import { MINUTE_MS, MODEL, type Model, NIGHT_MS } from "./model.ts";
 import { rankTime } from "./rank-time.ts";
 import { goalsAsText, goalsOf, tableOf } from "./report.ts";
@@ -93,15 +94,16 @@ function playBeyond(): void {
 	say(duelTable(duels));
 }
 
-function playForecasts(): void {
+async function playForecasts(): Promise<void> {
 	for (const each of families) {
 		const judged = seedsPlayed.flatMap((seed) => askEveryHour(each, seed, model));
 		say(forecastTable(each, judged, seeds));
 	}
+	const { forecastTime } = (await asBundled("forecast-time.ts")) as typeof ForecastTime;
 	say(forecastTime());
 }
 
-if (forecast) playForecasts();
+if (forecast) await playForecasts();
 else {
 	if (!beyond) playPolicies();
 	playBeyond();

@@ -48,6 +48,24 @@ describe("the demand of the last hours", () => {
 		expect(windowsPerWeek).toBeLessThanOrEqual(10);
 	});
 
+	it("knows what a session takes in an hour by the accounts that were used side by side", () => {
+		const used = (accountId: string, perHour: number) =>
+			Array.from({ length: 200 }, (_, index) =>
+				ago(200 - index, perHour * (index % 4), {
+					accountId,
+					resetsAt: NOW + (Math.floor(index / 4) - 49) * 4 * HOUR_MS,
+				}),
+			);
+		const paceOf = (...accounts: HistorySample[][]) => {
+			const sizedAs = accounts.map((_, index) => sized(`${index}`));
+			return demandOf(accounts.flat(), sizedAs, NOW).sessionPace;
+		};
+		expect(paceOf(used("0", 20), used("1", 20))).toBeCloseTo(20, 0);
+		expect(paceOf(used("0", 40))).toBeGreaterThan(36);
+		// As long as little is known.
+		expect(paceOf([ago(3, 1), ago(2, 5)])).toBeCloseTo(30, 0);
+	});
+
 	it("measures an account without a 5h window by its week", () => {
 		const samples = [ago(3, 10, { windowMinutes: WEEK }), ago(1, 12, { windowMinutes: WEEK })];
 		expect(hoursOf(samples)).toEqual([0, 12, 0]);
@@ -80,7 +98,8 @@ describe("the futures of a demand", () => {
 		const isOff = [0, 6].includes(at.getUTCDay()) || at.getUTCHours() < 9 || at.getUTCHours() >= 17;
 		return isOff ? 0 : 10 + (Math.floor(index / 24) % 5);
 	});
-	const futures = demandFutures({ hours, windowsPerWeek: 6 }, 19, 7 * 24);
+	const SIZES = { windowsPerWeek: 6, sessionPace: 30 };
+	const futures = demandFutures({ hours, ...SIZES }, 19, 7 * 24);
 	const wanted = (from: number, to: number) =>
 		futures.map((future) => future.slice(from, to).reduce((sum, amount) => sum + amount, 0));
 
@@ -93,12 +112,27 @@ describe("the futures of a demand", () => {
 	});
 
 	it("are the same for the same history, and differ among each other", () => {
-		expect(demandFutures({ hours, windowsPerWeek: 6 }, 19, 7 * 24)).toEqual(futures);
+		expect(demandFutures({ hours, ...SIZES }, 19, 7 * 24)).toEqual(futures);
 		expect(new Set(wanted(0, 5)).size).toBeGreaterThan(2);
 	});
 
+	it("are apart on the whole as far as the mean of the days is uncertain", () => {
+		/** The most that a future wants, to the least: of so many days that those which are drawn make no difference. */
+		const range = (amountOf: (day: number) => number, days: number) => {
+			const past = Float64Array.from({ length: days * 24 }, (_, hour) => amountOf(Math.floor(hour / 24)));
+			const sums = demandFutures({ hours: past, ...SIZES }, 19, 112 * 24).map((future) =>
+				future.reduce((sum, amount) => sum + amount, 0),
+			);
+			return Math.max(...sums) / Math.min(...sums);
+		};
+		const uneven = (day: number) => (day % 2 === 0 ? 5 : 30);
+		expect(range(() => 10, 28)).toBeCloseTo(1);
+		expect(range(uneven, 28)).toBeGreaterThan(1.5);
+		expect(range(uneven, 8)).toBeGreaterThan(2.2);
+	});
+
 	it("are at a standstill where nothing was ever wanted", () => {
-		const idle = demandFutures({ hours: new Float64Array((5 * DAY_MS) / HOUR_MS), windowsPerWeek: 6 }, 3, 48);
+		const idle = demandFutures({ hours: new Float64Array((5 * DAY_MS) / HOUR_MS), ...SIZES }, 3, 48);
 		expect(idle).toEqual(Array.from({ length: 3 }, () => new Float64Array(48)));
 	});
 });
