@@ -6,11 +6,14 @@ import { type CodeSplittingNameFunction, type OutputChunk, type Plugin, type Rol
 /**
  * Bundles `src` and all runtime dependencies into `dist`: CommonJS, which Node's own `require` loads without pi's
  * transpiler. What every start needs is one file, which `warm-start.ts` loads; an `import()` makes a file of its own,
- * which is read when it is used first. `index.ts` says when the bundle is used.
+ * which is read when it is used first. A package loads it, by `package-index.cjs`; a checkout runs its sources.
  */
 
 /** Root of this repository, without a trailing slash. */
 export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/[/\\]$/, "");
+
+/** What a package has in the place of `index.ts`. */
+export const PACKAGE_INDEX = join(root, "scripts/package-index.cjs");
 
 /** The program without pi. `bin/pi-multicodex.cjs` loads it. */
 const PROGRAM = join(root, "src/cli/main.ts");
@@ -18,14 +21,14 @@ const PROGRAM = join(root, "src/cli/main.ts");
 const PI_TUI = "@mariozechner/pi-tui";
 const STAND_IN = join(root, "src/cli/terminal-text.ts");
 
-/** The file of the bundle that `index.ts` puts pi's packages into. */
+/** The file of the bundle that `warm-start.ts` puts pi's packages into. */
 const HOST_FILE = "host.cjs";
 /** What rolldown makes of the entry itself: nothing but a way to the start. */
 const FACADE = "compose.cjs";
 const HOST_PACKAGE = /^@mariozechner\/pi-(ai|coding-agent|tui)$/;
 const VIRTUAL = "\0host:";
 
-/** pi's own packages: whatever pi has handed to `index.ts`. */
+/** pi's own packages: whatever `warm-start.ts` was handed. */
 const hostPackages: Plugin = {
 	name: "host-packages",
 	resolveId: {
@@ -109,13 +112,13 @@ async function bundleProgram(folder: string): Promise<RolldownOutput["output"]> 
 	return output;
 }
 
-/** Writes what `index.ts` loads: `warm-start.ts`, which loads the file that holds the start. */
+/** Writes what `index.ts` of a package loads: `warm-start.ts`, which loads the file that holds the start. */
 async function writeEntry(folder: string, chunks: readonly OutputChunk[]): Promise<void> {
 	const start = chunks.find(({ name, exports }) => name === "start" && exports.includes("compose"));
 	if (start === undefined) throw new Error("the bundle holds no start that exports compose");
 	// It is run by `vm`, without a loader of modules.
 	if (/\bimport\(/.test(start.code)) throw new Error(`${start.fileName} imports a module by itself`);
-	writeFileSync(join(folder, start.fileName), inAscii(start.code));
+	writeFileSync(join(folder, start.fileName), inAscii(withHostAsItIs(start.code)));
 	rmSync(join(folder, FACADE));
 	rmSync(join(folder, `${FACADE}.map`), { force: true });
 	const build = await rolldown({
@@ -126,6 +129,13 @@ async function writeEntry(folder: string, chunks: readonly OutputChunk[]): Promi
 	});
 	await build.write({ dir: folder, format: "cjs", minify: false, comments: false, entryFileNames: "multicodex.cjs" });
 	await build.close();
+}
+
+/** Takes away a copy of all that pi-ai exports, which is made for default imports. There is none of that package. */
+function withHostAsItIs(code: string): string {
+	const shortened = code.replace(/[\w.]*__toESM\((require_pi_ai\(\)), 1\)/, "$1");
+	if (shortened === code) throw new Error("the bundle does not take pi-ai as it was taken");
+	return shortened;
 }
 
 /** One character beyond ASCII doubles what the whole file takes in memory, and slows its reading down. */

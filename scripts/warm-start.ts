@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import * as nodeModule from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, sep } from "node:path";
 import { debuglog } from "node:util";
 import { cachedDataVersionTag } from "node:v8";
 import { Script } from "node:vm";
@@ -9,7 +9,7 @@ import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 import type { compose as composeSources } from "../src/compose.ts";
 
 /**
- * Is the entry of the bundle: loads the file that every start reads, together with the bytecode that V8 made of it in
+ * Is the entry of the bundle: takes pi's own packages, and loads the file that every start reads with the bytecode that V8 made of it in
  * an earlier process. Node's own compile cache, from 22.1 on, has only the functions that run while a file is loaded;
  * this one has all that a start and a first answer have called. It is kept beside the code: a user who can write one can
  * write the other, and an update removes both.
@@ -31,8 +31,25 @@ const debug = debuglog("multicodex");
 const load = nodeModule.createRequire(__filename);
 const path = join(__dirname, START_FILE);
 
-/** Composes pi-multicodex. A cache that is missing or damaged is made anew after the first answer. */
-export const compose: typeof composeSources = isOfNode() ? loadWithCache() : load(path).compose;
+/** The names by which `bundle.ts` finds pi's own packages. */
+const HOST_PACKAGES = ["@mariozechner/pi-ai", "@mariozechner/pi-coding-agent", "@mariozechner/pi-tui"] as const;
+
+/** Imports a package of pi's, as the loader does that pi has for extensions. */
+type ImportPackage = (name: string) => Promise<unknown>;
+
+// After an update `/reload` must not find the files of before, this one among them.
+for (const each of Object.keys(load.cache)) if (each.startsWith(__dirname + sep)) delete load.cache[each];
+
+/**
+ * Starts pi-multicodex. Bytecode that is missing or damaged is made anew after the first answer. A loader that has no
+ * `import` of its own is one that Node's leads through.
+ */
+export async function start(pi: ExtensionAPI, importPackage: ImportPackage = (name) => import(name)): Promise<void> {
+	const packages = await Promise.all(HOST_PACKAGES.map(async (name) => [name, await importPackage(name)] as const));
+	load("./host.cjs").packages = Object.fromEntries(packages);
+	const compose: typeof composeSources = isOfNode() ? loadWithCache() : load(path).compose;
+	compose(pi);
+}
 
 /** Another runtime has no such cache, and only Node's loader follows source maps. */
 function isOfNode(): boolean {

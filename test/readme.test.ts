@@ -49,6 +49,22 @@ function leavesOf(value: unknown, path = ""): Record<string, unknown> {
 	return Object.assign({}, ...Object.entries(value).map(([key, each]) => leavesOf(each, below(key))));
 }
 
+it("has one repository in the manifest, the manual, the changelog and what GitHub shows", () => {
+	const ofGitHub = readdirSync(join(repositoryRoot, ".github"), { recursive: true, encoding: "utf8" })
+		.filter((name) => /\.(md|yml)$/.test(name))
+		.map((name) => read(`.github/${name}`));
+	const texts = [pages, read("CHANGELOG.md"), read("package.json"), ...ofGitHub].join("\n");
+	const named = [...texts.matchAll(/github(?:usercontent)?\.com[/:]([\w.-]+\/pi-multicodex)\b/g)].map(
+		([, slug]) => slug,
+	);
+	const { url } = z
+		.object({ repository: z.object({ url: z.string() }) })
+		.parse(JSON.parse(read("package.json"))).repository;
+
+	expect(named.length).toBeGreaterThan(4);
+	expect([...new Set(named)].map((slug) => `git+https://github.com/${slug}.git`)).toEqual([url]);
+});
+
 describe("the README", () => {
 	it("has at most 800 words before its links to the manual", () => {
 		const [prose = ""] = readme.split("## Manual");

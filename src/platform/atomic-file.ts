@@ -3,7 +3,7 @@ import { type BigIntStats, renameSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { codeOf } from "./errors.ts";
+import { codeOf, isMissing } from "./errors.ts";
 
 /** A temporary file beside its target, proved writable before anything irreversible happens. */
 export interface StagedFile {
@@ -29,15 +29,16 @@ const RENAME_RETRY_CODES = new Set(["EPERM", "EBUSY", "EACCES"]);
  * error of the file system: a full or read-only disk is found here, before a single-use token is spent.
  */
 export async function stageFile(target: string, options: { bytes: number; mode: number }): Promise<StagedFile> {
-	await mkdir(dirname(target), { recursive: true, mode: 0o700 });
-	await sweepLeftovers(target);
 	const temporary = `${target}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`;
-	const handle = await open(temporary, "wx", options.mode);
+	const handle = await create(temporary, options.mode);
 	let current: FileHandle | undefined = handle;
+	let isCommitted = false;
+	/** How long the file has been at most: what is longer than its content is cut off. */
+	let longest = options.bytes;
 	const discard = async () => {
 		await current?.close().catch(() => undefined);
 		current = undefined;
-		await rm(temporary, { force: true });
+		if (!isCommitted) await rm(temporary, { force: true });
 	};
 	/** A file is renamed only while it is closed, so another try opens it again. */
 	const opened = async () => {
@@ -45,6 +46,7 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 		return current;
 	};
 	try {
+		await sweepLeftovers(target);
 		// The umask may have removed bits that the target has.
 		await handle.chmod(options.mode);
 		if (options.bytes > 0) {
@@ -56,13 +58,18 @@ export async function stageFile(target: string, options: { bytes: number; mode: 
 		throw error;
 	}
 	return {
-		write: async (content) => fill(await opened(), content),
+		write: async (content) => {
+			const bytes = Buffer.from(content);
+			await fill(await opened(), bytes, longest);
+			longest = Math.max(longest, bytes.length);
+		},
 		commit: async (isStillOurs = () => true) => {
 			const written = await opened();
 			const stats = await written.stat({ bigint: true });
 			current = undefined;
 			await written.close();
 			if (!(await renamePatiently(temporary, target, isStillOurs))) return undefined;
+			isCommitted = true;
 			await syncDirectory(dirname(target));
 			return stats;
 		},
@@ -89,8 +96,27 @@ export async function writeAtomically(
 	}
 }
 
+/** Creates a file, and its folder where there is none yet. */
+async function create(path: string, mode: number): Promise<FileHandle> {
+	try {
+		return await open(path, "wx", mode);
+	} catch (error) {
+		if (!isMissing(error)) throw error;
+		await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+		return open(path, "wx", mode);
+	}
+}
+
+/** When this process has looked last for what killed processes left beside a file. */
+const sweptAt = new Map<string, number>();
+
 /** Removes temporary files that killed processes left beside `target`: they may hold tokens. */
 async function sweepLeftovers(target: string): Promise<void> {
+	const now = performance.now();
+	const last = sweptAt.get(target);
+	// What is younger than that stays anyway.
+	if (last !== undefined && now - last < LEFTOVER_MS) return;
+	sweptAt.set(target, now);
 	const directory = dirname(target);
 	for (const name of await leftoversIn(directory, (written) => written === basename(target))) {
 		await rm(join(directory, name), { force: true });
@@ -122,10 +148,9 @@ function isAlive(pid: number): boolean {
 	}
 }
 
-async function fill(handle: FileHandle, content: string): Promise<void> {
-	const bytes = Buffer.from(content);
+async function fill(handle: FileHandle, bytes: Buffer, formerLength: number): Promise<void> {
 	await writeAll(handle, bytes);
-	await handle.truncate(bytes.length);
+	if (formerLength > bytes.length) await handle.truncate(bytes.length);
 	await handle.sync();
 }
 

@@ -7,7 +7,7 @@ import { codeOf, isMissing } from "./errors.ts";
 import { withoutMark } from "./json.ts";
 import { LockBusyError, withLock } from "./lock.ts";
 import { DeadPathError, LOOPING, realTarget } from "./real-path.ts";
-import { NotReadableError, readText, readTextNow } from "./regular-file.ts";
+import { NotReadableError, readTextNow } from "./regular-file.ts";
 import { type Change, createWriteQueue, type WriteBatch } from "./write-queue.ts";
 
 /** A JSON file of ours that many processes share. */
@@ -156,7 +156,9 @@ export function openSharedDocument<S extends JsonSchema>(
 	 * since it had the signature `seen`.
 	 */
 	const loadForWriting = async (target: string, seen: string | undefined): Promise<Loaded<T> | undefined> => {
-		const bytes = await readText(target).catch(ignoreMissing);
+		const found = readNow(target);
+		if ("why" in found) throw found.why;
+		const { bytes } = found;
 		if (bytes === undefined) return { kind: "none" };
 		const loaded = readDocument(bytes, options);
 		if (loaded.kind === "corrupt") {
@@ -353,9 +355,11 @@ export function readNow(path: string): { readonly bytes: string | undefined } | 
 /** Identifies the content of a file as far as a stat can; undefined without a file. */
 export function signatureOf(path: string): string | undefined {
 	try {
-		return signatureFrom(statSync(path, { bigint: true }));
+		// An error for each file that is not there yet would cost more than all looks at those that are.
+		const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+		return found && signatureFrom(found);
 	} catch {
-		// Missing or unreachable: there is nothing to read either way.
+		// Unreachable: there is nothing to read either way.
 		return undefined;
 	}
 }
@@ -372,10 +376,6 @@ export function newerThanUs(name: string): string {
 /** Says that a file cannot be read. */
 export function unreadableFor(name: string, why: unknown): string {
 	return `${name} cannot be read (${reasonOf(why)}) and is left as it is.`;
-}
-
-function ignoreMissing(error: unknown): undefined {
-	if (!isMissing(error)) throw error;
 }
 
 /** Why a file of ours cannot be read or written, in a word or two. */

@@ -1,5 +1,6 @@
 import {
 	cpSync,
+	mkdirSync,
 	mkdtempSync,
 	readdirSync,
 	readFileSync,
@@ -13,7 +14,7 @@ import { tmpdir } from "node:os";
 import { basename, join, sep } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { z } from "zod";
-import { bundle } from "../../scripts/bundle.ts";
+import { bundle, PACKAGE_INDEX } from "../../scripts/bundle.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { createBenchOnAnyHost } from "./support.ts";
 
@@ -42,19 +43,41 @@ beforeAll(async () => {
 	folder = mkdtempSync(join(realpathSync(tmpdir()), "start-"));
 	dist = join(folder, "dist");
 	await bundle(dist);
-	cpSync(join(repositoryRoot, "index.ts"), join(folder, "index.ts"));
+	cpSync(PACKAGE_INDEX, join(folder, "index.ts"));
 	writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const print = async (env: Readonly<Record<string, string>> = {}) => {
+const print = async (env: Readonly<Record<string, string>> = {}, extension = join(folder, "index.ts")) => {
 	const bench = await createBenchOnAnyHost({ accounts: ["a", "b", "c"] });
 	const { code, stderr } = await bench.print("hi", ["--no-tools", "--no-session"], {
-		extension: join(folder, "index.ts"),
+		extension,
 		env,
 	});
 	return { code, stderr };
 };
+
+/** `index.ts` of a package alone, in a folder of its own. */
+const indexWith = (name: string, change: (text: string) => string) => {
+	const place = join(folder, name);
+	mkdirSync(place);
+	writeFileSync(join(place, "package.json"), '{ "type": "module" }');
+	writeFileSync(join(place, "index.ts"), change(readFileSync(PACKAGE_INDEX, "utf8")));
+	return join(place, "index.ts");
+};
+
+it.each([
+	["has no bundle", "no-bundle", (text: string) => text],
+	["cannot import pi's packages", "no-import", (text: string) => text.replace("require.import", "undefined")],
+])("is a pi without us and one line where a package %s", async (_what, name, change) => {
+	const index = indexWith(name, change);
+	if (name === "no-import") cpSync(dist, join(folder, name, "dist"), { recursive: true });
+
+	const { code, stderr } = await print({}, index);
+
+	expect(code).toBe(0);
+	expect(stderr).toMatch(/^pi-multicodex could not start: \w*Error\. pi goes on without it\.\n$/);
+});
 
 const startFile = () => readdirSync(dist).find((name) => /^start-.*\.cjs$/.test(name)) ?? "";
 

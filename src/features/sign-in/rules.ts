@@ -23,6 +23,8 @@ const BEGINNING = /^https?:\/\/\S+\/oauth\/authorize\?\S+$/i;
  * is nothing but a query with a code, or the address that begins one. A terminal may have broken it over lines.
  */
 export function signInAddressIn(text: string): string | undefined {
+	// Every one has such a character, and few prompts do: those need none of the patterns.
+	if (!/[?=]/.test(text)) return undefined;
 	const asTyped = CALLBACK.exec(text)?.[0];
 	if (asTyped !== undefined && /[?&]state=/.test(asTyped)) return asTyped;
 	const joined = text.replaceAll(/\s+/g, "");

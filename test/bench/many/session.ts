@@ -48,17 +48,17 @@ function note(name: string, isTaken: boolean): void {
 
 const { BENCH_DIST = "", BENCH_BASE_URL = "", BENCH_ACCESS = "", BENCH_SESSION = "" } = process.env;
 const load = createRequire(import.meta.url);
-load(join(BENCH_DIST, "host.cjs")).packages = {
+const packages: Readonly<Record<string, unknown>> = {
 	"@mariozechner/pi-ai": ai,
 	"@mariozechner/pi-tui": tui,
 	// Of its largest one, only what a session without a screen asks for.
 	"@mariozechner/pi-coding-agent": { VERSION: "0.73.1", getAgentDir: () => process.env.PI_CODING_AGENT_DIR },
 };
-const { compose } = load(join(BENCH_DIST, "multicodex.cjs"));
+const { start } = load(join(BENCH_DIST, "multicodex.cjs"));
 
 const handlers = new Map<string, Handler[]>();
 let registered: { readonly streamSimple: Stream; readonly apiKey?: string } | undefined;
-compose({
+const pi = {
 	on: (event: string, handler: Handler) => handlers.set(event, [...(handlers.get(event) ?? []), handler]),
 	// Configurations are merged, as pi does.
 	registerProvider: (_name: string, config: NonNullable<typeof registered>) => {
@@ -70,7 +70,8 @@ compose({
 	registerCommand: () => undefined,
 	appendEntry: () => undefined,
 	events: { emit: () => undefined },
-});
+};
+await start(pi, async (name: string) => packages[name]);
 const model: Model<Api> = { ...ai.getModel("openai-codex", "gpt-5.5"), baseUrl: BENCH_BASE_URL };
 const ctx = {
 	hasUI: false,
