@@ -118,7 +118,7 @@ async function writeEntry(folder: string, chunks: readonly OutputChunk[]): Promi
 	if (start === undefined) throw new Error("the bundle holds no start that exports compose");
 	// It is run by `vm`, without a loader of modules.
 	if (/\bimport\(/.test(start.code)) throw new Error(`${start.fileName} imports a module by itself`);
-	writeFileSync(join(folder, start.fileName), inAscii(withHostAsItIs(start.code)));
+	writeFileSync(join(folder, start.fileName), inAscii(withHostAsItIs(start.code).replace(ANNOTATION, "")));
 	rmSync(join(folder, FACADE));
 	rmSync(join(folder, `${FACADE}.map`), { force: true });
 	const build = await rolldown({
@@ -130,6 +130,9 @@ async function writeEntry(folder: string, chunks: readonly OutputChunk[]): Promi
 	await build.write({ dir: folder, format: "cjs", minify: false, comments: false, entryFileNames: "multicodex.cjs" });
 	await build.close();
 }
+
+/** Tells another bundler what it may leave out. Every start would read and skip it. */
+const ANNOTATION = /\/\* @__PURE__ \*\/ /g;
 
 /** Takes away a copy of all that pi-ai exports, which is made for default imports. There is none of that package. */
 function withHostAsItIs(code: string): string {
