@@ -34,8 +34,17 @@ export const DECISION_KINDS = [
 	"renamed",
 	"enabled",
 	"disabled",
+	"shared",
+	"unshared",
 	"setting",
 	"backups-deleted",
+	"pool-created",
+	"pool-joined",
+	"pool-left",
+	"pool-new-keys",
+	"pool-away",
+	"pool-back",
+	"renewed-elsewhere",
 ] as const;
 
 /** One of {@link DECISION_KINDS}. */
@@ -128,6 +137,10 @@ const DECISIONS: EventTable<Decision | undefined> = {
 		reason: source?.replace(":", " "),
 	}),
 	setting: ({ name, value }) => ({ kind: "setting", setting: name, value }),
+	"shared-pool": ({ change, role }) => ({ kind: `pool-${change}`, reason: role }),
+	"pool-away": ({ type: kind, problem }) => ({ kind, reason: problem.replaceAll("-", "_") }),
+	"pool-back": ({ type: kind }) => ({ kind }),
+	"renewed-elsewhere": ({ type: kind, account }) => ({ kind, account }),
 	"backups-deleted": ({ total }) => ({ kind: "backups-deleted", total }),
 	cooling: ({ account, reason, scope, until, guessed, cause }) => {
 		// The process that begins a cooldown logs it.

@@ -8,6 +8,7 @@ import type { SelectionReason } from "./plan.ts";
 import type { Redemption } from "./ports.ts";
 import type { WindowLeft } from "./quota.ts";
 import type { ServedOn } from "./serve.ts";
+import type { PoolProblemKind, Role } from "./shared-pool.ts";
 
 /** The request of an event. */
 export interface RequestInfo {
@@ -72,7 +73,13 @@ export type MembershipChange =
 	| "restored"
 	| "renamed"
 	| "enabled"
-	| "disabled";
+	| "disabled"
+	/** Moved into the pool of several machines, or out of it. */
+	| "shared"
+	| "unshared";
+
+/** What this machine did about the pool that it shares with others. */
+export type SharedPoolChange = "created" | "joined" | "left" | "new-keys";
 
 /** Everything the pool publishes: notices, footer, log and other extensions all read this one source. */
 export type PoolEvent =
@@ -200,6 +207,17 @@ export type PoolEvent =
 	  }
 	/** A preference was stored: its full key, and its value. */
 	| { readonly type: "setting"; readonly name: string; readonly value: string }
+	/** This machine made, joined or left a pool of several machines, or made new keys for it. */
+	| { readonly type: "shared-pool"; readonly change: SharedPoolChange; readonly role: Role }
+	/**
+	 * The database of the shared pool cannot be used, from `since` on, epoch ms. `text` is a sentence for a person. Once,
+	 * until it is back.
+	 */
+	| { readonly type: "pool-away"; readonly problem: PoolProblemKind; readonly text: string; readonly since: number }
+	/** It can be used again. */
+	| { readonly type: "pool-back"; readonly since: number }
+	/** Another machine has renewed the sign-in of a shared account. */
+	| { readonly type: "renewed-elsewhere"; readonly account: AccountId }
 	/** The backups of removed accounts were deleted. */
 	| { readonly type: "backups-deleted"; readonly total: number }
 	/** A person pinned an account, or (undefined) let the policy choose again. */

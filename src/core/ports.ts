@@ -8,6 +8,7 @@ import type { ChainRung, DryAnswer, Offer, Rung } from "./ladder.ts";
 import type { HistorySample } from "./quota-history.ts";
 import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits.ts";
 import type { Settings, StoredValue } from "./settings.ts";
+import type { JoinCodes, SharedPoolStatus } from "./shared-pool.ts";
 import type { SpentToken } from "./spent-tokens.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
@@ -441,6 +442,41 @@ export interface ForecastSource {
 	renew(): Promise<Forecast | undefined>;
 	/** Has `listener` called after a forecast was made, until the function that it gives is called. */
 	subscribe(listener: () => void): () => void;
+}
+
+/** The database of a new pool, and what goes into it. */
+export interface NewSharedPool {
+	/** A Postgres URL, with the password. */
+	readonly url: string;
+	readonly name: string;
+	/** The name of this machine; undefined for that of its host. */
+	readonly machine: string | undefined;
+	readonly accounts: readonly AccountId[];
+}
+
+/**
+ * The pool that several machines share. Whatever asks the database is bounded, and rejects with a `PoolProblem` whose
+ * message is for a person; after that nothing has changed. What was done is told by pool events.
+ */
+export interface SharedPools {
+	/** The pool of this machine; undefined where it has joined none. From memory: asks nothing. */
+	status(): SharedPoolStatus | undefined;
+	/** Looks at the database now. What keeps it away is in the status; never rejects. */
+	look(signal: AbortSignal | undefined): Promise<SharedPoolStatus | undefined>;
+	/** Makes the tables and the pool, joins it as its first keeper, and moves the accounts in. */
+	create(pool: NewSharedPool, signal: AbortSignal | undefined): Promise<JoinCodes>;
+	/** Joins the pool of a code, by the name `machine` or that of the host. */
+	join(code: string, machine: string | undefined, signal: AbortSignal | undefined): Promise<SharedPoolStatus>;
+	/** Moves accounts of this machine into its pool. Keepers only. */
+	add(accounts: readonly AccountId[], signal: AbortSignal | undefined): Promise<void>;
+	/**
+	 * Leaves the pool. `take`: shared accounts that leave it, too, and are this machine's own from then on; keepers only.
+	 */
+	leave(take: readonly AccountId[], signal: AbortSignal | undefined): Promise<void>;
+	/** The codes that hold now; undefined for a runner, who cannot make that of a keeper. */
+	codes(): JoinCodes | undefined;
+	/** Makes new keys and seals every account anew: codes that were printed before stop working. Keepers only. */
+	rotate(signal: AbortSignal | undefined): Promise<JoinCodes>;
 }
 
 /** The log of decisions, which may be lost without harm. Nothing here throws. */

@@ -11,6 +11,7 @@ import {
 import type { AccountId } from "../../core/ids.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { Pool } from "../../core/pool.ts";
+import type { PoolProblemKind } from "../../core/shared-pool.ts";
 
 /**
  * What other extensions hear on `pi.events`, by channel. Payloads are plain and frozen, and name accounts by their ids,
@@ -64,6 +65,10 @@ export interface BusEvents {
 		readonly account: AccountId | null;
 		readonly resetsAt: string | null;
 	};
+	/** The database of the pool that several machines share cannot be used. `problem` is one of `PoolProblemKind`. */
+	readonly "multicodex:pool:away": { readonly problem: PoolProblemKind; readonly since: string | null };
+	/** It can be used again; `since` is when it could not. */
+	readonly "multicodex:pool:back": { readonly since: string | null };
 	/** A request found no account to serve it. Counts are of accounts; `readyAt` is when the first is back. */
 	readonly "multicodex:pool:exhausted": {
 		readonly total: number;
@@ -141,6 +146,10 @@ const BUS_EVENTS: EventTable<BusEvent | undefined> = {
 	"link-closed": silent,
 	membership: silent,
 	setting: silent,
+	"pool-away": ({ problem, since }) => ["multicodex:pool:away", { problem, since: iso(since) }],
+	"pool-back": ({ since }) => ["multicodex:pool:back", { since: iso(since) }],
+	"shared-pool": silent,
+	"renewed-elsewhere": silent,
 	"backups-deleted": silent,
 	pinned: silent,
 	served: silent,

@@ -139,11 +139,20 @@ const LINES = {
 	renamed: { text: ({ name }) => `${name}: has another label`, byDay: true },
 	enabled: { text: ({ name }) => `${name}: on again, by hand`, byDay: true },
 	disabled: { text: ({ name }) => `${name}: off, by hand`, byDay: true },
+	shared: { text: ({ name }) => `${name}: moved into the shared pool, for all its machines`, byDay: true },
+	unshared: { text: ({ name }) => `${name}: taken out of the shared pool, this machine's own again`, byDay: true },
 	setting: { text: ({ setting, value }) => `setting ${setting ?? "?"} is ${value ?? "?"}`, byDay: true },
 	"backups-deleted": {
 		text: ({ total }) => `backups of removed accounts deleted${total === undefined ? "" : `: ${total}`}`,
 		byDay: true,
 	},
+	"pool-created": { text: () => "shared pool made", byDay: true },
+	"pool-joined": { text: ({ reason }) => `shared pool joined, as a ${reason ?? "?"}`, byDay: true },
+	"pool-left": { text: () => "shared pool left", byDay: true },
+	"pool-new-keys": { text: () => "shared pool: new keys, older join codes have ended", byDay: true },
+	"pool-away": { text: ({ reason }) => `shared pool away: ${problemInWords(reason)}` },
+	"pool-back": { text: () => "shared pool back" },
+	"renewed-elsewhere": { text: ({ name }) => `${name}: sign-in renewed by another machine` },
 	"signed-out": { text: ({ name, why }) => `${name}: signed out, ${why}` },
 	closed: { text: ({ name, why }) => `${name}: off, ${why}` },
 	"last-one": {
@@ -208,6 +217,24 @@ function linkReason(reason = "?"): string {
 		unreached: "it could not be reached",
 	};
 	return ownValue(known, reason) ?? humanize(reason);
+}
+
+/** What keeps a shared pool away. A newer version may have a problem that is not known here. */
+function problemInWords(problem = "?"): string {
+	const known: Readonly<Record<string, string>> = {
+		away: "its database could not be reached",
+		refused: "its database refused the password or the role",
+		no_rights: "the role has no rights to its tables",
+		read_only: "its database is read-only",
+		full: "its database is full",
+		newer: "its tables are of a newer version",
+		no_pool: "no pool is in the database",
+		other_pool: "another pool is in the database",
+		revoked: "its keys were replaced",
+		bad_url: "its URL cannot be used",
+		untrusted: "the certificate of its database cannot be verified",
+	};
+	return ownValue(known, problem) ?? humanize(problem);
 }
 
 /** How many could not serve because they rested or were out of quota; of the others the log says why by itself. */

@@ -48,6 +48,10 @@ const NOTICES: EventTable<Notice | undefined, Context> = {
 	exhausted: silent,
 	membership: silent,
 	setting: silent,
+	"pool-away": (event) => ({ level: "warning", text: poolAway(event) }),
+	"pool-back": () => ({ level: "info", text: "Codex: the shared pool is back." }),
+	"shared-pool": silent,
+	"renewed-elsewhere": silent,
 	"backups-deleted": silent,
 	pinned: silent,
 	served: silent,
@@ -143,6 +147,11 @@ function poolLow({ dryAt, from, to, first }: Extract<PoolEvent, { type: "pool-lo
 	const reset = first ? `; first reset ${formatClock(first.at, now)} on ${first.account.label}` : "";
 	const interval = `${formatClock(from, now)} to ${formatClock(to, now)}`;
 	return `Codex: the pool will be out in about ${formatDuration(dryAt - now)} (${interval})${reset}.`;
+}
+
+/** The sentence of the problem says what to do; nothing has to be done at once. */
+function poolAway({ text }: Extract<PoolEvent, { type: "pool-away" }>): string {
+	return `Codex: the shared pool is away. ${printable(text)} Shared accounts go on with the tokens they have.`;
 }
 
 /** A workspace that stays disabled is not OpenAI's word on the account. */

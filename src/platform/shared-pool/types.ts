@@ -1,8 +1,8 @@
 import type { NeedsLogin } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
+import type { Role } from "../../core/shared-pool.ts";
 
-/** A keeper may renew, add and remove accounts; a runner opens access tokens only. */
-export type Role = "keeper" | "runner";
+export { PoolProblem, type PoolProblemKind, type Role } from "../../core/shared-pool.ts";
 
 /** What a machine needs of a shared pool: where it is, and what its rows are sealed with. Holds secrets. */
 export interface JoinCode {
@@ -188,39 +188,4 @@ export interface PoolDatabase {
 	listen(own: string, onNews: () => void): Promise<(() => Promise<void>) | undefined>;
 	/** Closes every connection. */
 	end(): Promise<void>;
-}
-
-/** What keeps a database from being used as a pool. */
-export type PoolProblemKind =
-	/** Not reached, or cut off: it may pass. */
-	| "away"
-	/** The password or the role was refused. */
-	| "refused"
-	/** The role may not do it. */
-	| "no-rights"
-	| "read-only"
-	| "full"
-	/** Its tables are of a newer version. */
-	| "newer"
-	/** No pool of ours is there, or the tables belong to something else. */
-	| "no-pool"
-	/** Another pool than that of the code. */
-	| "other-pool"
-	/** The keys were replaced since the code was printed. */
-	| "revoked"
-	/** The URL is none, or asks for something that the client cannot do. */
-	| "bad-url"
-	/** The certificate cannot be verified. */
-	| "untrusted"
-	/** An answer that nothing here expects. */
-	| "unexpected";
-
-/** Why a pool cannot be used. `message` is one sentence for a person, without a secret, that says what to do. */
-export class PoolProblem extends Error {
-	readonly kind: PoolProblemKind;
-	constructor(kind: PoolProblemKind, message: string) {
-		super(message);
-		this.name = "PoolProblem";
-		this.kind = kind;
-	}
 }

@@ -55,6 +55,8 @@ const EVENTS: readonly PoolEvent[] = [
 		},
 		asked,
 	},
+	{ type: "pool-away", problem: "no-rights", text: "label-a may not write.", since: NOW },
+	{ type: "pool-back", since: NOW },
 ];
 const OURS: readonly PoolEvent[] = [
 	{ type: "continued", first: rotated, to: b, remainingPercent: 73 },
@@ -62,6 +64,10 @@ const OURS: readonly PoolEvent[] = [
 	{ type: "waiting", request: 1, until: NOW, forRoom: false },
 	{ type: "changed" },
 	{ type: "warning", text: "x" },
+];
+const OURS_AND_LOGGED: readonly PoolEvent[] = [
+	{ type: "shared-pool", change: "joined", role: "runner" },
+	{ type: "renewed-elsewhere", account: "a" },
 ];
 const CHANNEL: Readonly<Partial<Record<PoolEvent["type"], keyof BusEvents>>> = {
 	chosen: "multicodex:account:switched",
@@ -74,6 +80,8 @@ const CHANNEL: Readonly<Partial<Record<PoolEvent["type"], keyof BusEvents>>> = {
 	"last-one": "multicodex:pool:last-one",
 	"pool-low": "multicodex:pool:low",
 	exhausted: "multicodex:pool:exhausted",
+	"pool-away": "multicodex:pool:away",
+	"pool-back": "multicodex:pool:back",
 };
 
 describe("what other extensions hear", () => {
@@ -87,7 +95,7 @@ describe("what other extensions hear", () => {
 	);
 
 	it("is nothing of what is only ours", () => {
-		expect(OURS.map(busEventOf)).toEqual(OURS.map(() => undefined));
+		expect([...OURS, ...OURS_AND_LOGGED].map(busEventOf).filter((event) => event)).toEqual([]);
 	});
 
 	it("is frozen, and reaches the other listeners when a bus throws", () => {
@@ -133,6 +141,14 @@ describe("what is logged", () => {
 			kind: "merged",
 			account: "a",
 			from: "b",
+		});
+		expect(decisionOf({ type: "shared-pool", change: "new-keys", role: "keeper" })).toEqual({
+			kind: "pool-new-keys",
+			reason: "keeper",
+		});
+		expect(decisionOf({ type: "renewed-elsewhere", account: "a" })).toEqual({
+			kind: "renewed-elsewhere",
+			account: "a",
 		});
 		expect(decisionOf({ type: "pinned", account: undefined })).toEqual({ kind: "unpinned" });
 	});

@@ -67,6 +67,18 @@ describe("notices", () => {
 		);
 	});
 
+	it("tell once that a shared pool is away, why, and that nothing has to be done at once", () => {
+		const text = "db.example cannot be reached.";
+		expect(noticeOf({ type: "pool-away", problem: "away", text, since: NOW }, NOW)).toEqual({
+			level: "warning",
+			text: "Codex: the shared pool is away. db.example cannot be reached. Shared accounts go on with the tokens they have.",
+		});
+		expect(noticeOf({ type: "pool-back", since: NOW }, NOW)).toEqual({
+			level: "info",
+			text: "Codex: the shared pool is back.",
+		});
+	});
+
 	it("leave out what is not known", () => {
 		expect(rotated({ window: undefined, readyAt: undefined, remainingPercent: undefined })?.text).toBe(
 			"Codex: side reached its usage limit. Continued on work.",
