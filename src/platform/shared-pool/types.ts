@@ -109,22 +109,33 @@ export interface Known {
 /** A new sign-in or a change by a person, where the row is of `version` still; version 0 adds the account. */
 export type RowChange = Omit<SharedRow, "version"> & { readonly replaces: number };
 
-/** What a process writes behind, in one statement. */
+/** What a process writes behind, in one statement. A push of nothing asks for the time. */
 export interface Push {
 	readonly process: string;
-	/** Each as it is now, and the version that it was made of: one that is of another version by now is not written. */
+	/**
+	 * Each as it is now, and the version that it was made of, 0 for the first one: one that is of another version by now
+	 * is not written. A version below 0 is none, so that such a row asks for the status alone.
+	 */
 	readonly statuses: readonly SharedStatus[];
-	readonly presence?: Omit<Presence, "process" | "seenAt"> | undefined;
+	/** `gone` takes the process out of the presences. A push of presences alone is no news for others. */
+	readonly presence?: Omit<Presence, "process" | "seenAt"> | "gone" | undefined;
 	readonly pin?: { readonly account: AccountId | undefined; readonly replaces: number } | undefined;
 }
 
 /** What became of a push. */
 export interface Pushed {
 	readonly now: number;
-	/** The new versions of the statuses that were written. The others have to be looked at, merged and pushed again. */
+	/** The new versions of the statuses that were written. */
 	readonly written: ReadonlyMap<AccountId, number>;
-	/** The new version of the pin; undefined where another process had changed it. */
-	readonly pinVersion: number | undefined;
+	/**
+	 * The statuses that were not written, as they are stored: they have to be merged and pushed again. Without those that
+	 * have no status yet, and those of accounts that were taken out of the pool.
+	 */
+	readonly others: readonly SharedStatus[];
+	/** The pin as it is now; undefined where the push had none. `isWritten` is false where another process changed it. */
+	readonly pin:
+		| { readonly account: AccountId | undefined; readonly version: number; readonly isWritten: boolean }
+		| undefined;
 }
 
 /** How a claim on the refresh token of an account was answered. */
