@@ -65,7 +65,10 @@ export interface SharedRow {
 	readonly needsLogin: NeedsLogin | undefined;
 }
 
-/** What all machines have learnt of an account: JSON, with times by the clock of the database. */
+/**
+ * What all machines have learnt of an account: JSON, with times by the clock of the database. `null` where the account
+ * was taken out of the pool and is back.
+ */
 export interface SharedStatus {
 	readonly id: AccountId;
 	readonly version: number;
@@ -106,7 +109,10 @@ export interface Known {
 	readonly statuses: ReadonlyMap<AccountId, number>;
 }
 
-/** A new sign-in or a change by a person, where the row is of `version` still; version 0 adds the account. */
+/**
+ * A new sign-in or a change by a person, where the row is of `version` still. To add an account replaces the version
+ * that `lastVersion` gives: 0, unless it was in the pool before.
+ */
 export type RowChange = Omit<SharedRow, "version"> & { readonly replaces: number };
 
 /** What a process writes behind, in one statement. A push of nothing asks for the time. */
@@ -165,12 +171,18 @@ export interface PoolDatabase {
 	row(id: AccountId): Promise<SharedRow | undefined>;
 	/** Writes a row, sealed for `replaces` + 1. Resolves to that version; undefined where another one is stored. */
 	change(change: RowChange, by: string): Promise<number | undefined>;
+	/**
+	 * The version that the row of an account had last, also where it is gone; 0 where there never was one. So versions
+	 * grow over a removal, too, and a machine that was away sees that the row is another one.
+	 */
+	lastVersion(id: AccountId): Promise<number>;
 	/** Takes an account out of the pool, for all machines. */
 	remove(id: AccountId, by: string): Promise<void>;
 	push(push: Push): Promise<Pushed>;
 	/**
 	 * Claims the refresh token with `tokenHash` for `holder`, a process. One process gets a token; another one gets it
 	 * only after 60 s without an outcome, and in the last 10 minutes of the access token. The database's clock decides.
+	 * A claim that rejected may have been made all the same: its holder settles it as unsent.
 	 */
 	claim(id: AccountId, tokenHash: string, holder: string): Promise<SharedClaiming>;
 	/** Ends a claim of `holder`. `unsent` frees the token; any other outcome is why it is never sent again. */
@@ -190,7 +202,10 @@ export interface PoolDatabase {
 		spentHash: string,
 		by: string,
 	): Promise<"stored" | "changed" | "moved">;
-	/** Replaces the keys and all sealed texts in one transaction. False where a row has changed since it was read. */
+	/**
+	 * Replaces the keys and all sealed texts in one transaction. False where a row has changed since it was read, or where
+	 * a token may be on its way: to be read and tried again.
+	 */
 	reseal(keys: Pick<PoolHead, "keeperKeyId" | "runnerKeyId">, rows: readonly RowChange[]): Promise<boolean>;
 	/**
 	 * Calls `onNews` after each change by a process other than `own`, until the function that it gives is called.

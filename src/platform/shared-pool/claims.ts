@@ -1,0 +1,113 @@
+import * as z from "zod/mini";
+import type { AccountId } from "../../core/ids.ts";
+import type { Sql } from "./client.ts";
+import { bytea } from "./rows.ts";
+import { nowOf, type Statements, tellOf } from "./statements.ts";
+import type { PoolDatabase, SharedClaiming } from "./types.ts";
+
+/** A claim without an outcome keeps the token from others for so long, whatever else holds. */
+const CLAIM_MS = 60_000;
+/** In so much of the end of the access token's life another process may try a token that was claimed. */
+const LAST_MS = 600_000;
+/** How soon to ask again where a claim was in the way a moment ago. */
+const SOON_MS = 1000;
+/** Claims that have ended are kept for so long. */
+const KEPT = "90 days";
+/** Why a token that was exchanged is never sent again. */
+const EXCHANGED = "exchanged";
+
+/** The statements on the claims to refresh tokens. */
+export function createClaimStatements(on: Statements): Pick<PoolDatabase, "claim" | "settle" | "storeExchanged"> {
+	return {
+		claim: (id, tokenHash, holder) =>
+			on.run(async (sql) => {
+				const rows = await sql`
+					with locked as (${on.locked(sql)}),
+					held as (
+						select a.id, a.expires_at from pi_multicodex.account a, locked
+						where a.id = ${id} and a.token_hash = ${tokenHash} and not a.is_gone
+						for share of a
+					)
+					insert into pi_multicodex.claim as c (account, token_hash, holder, claimed_at)
+					select h.id, ${tokenHash}, ${holder}, clock_timestamp() from held h
+					on conflict (account, token_hash) do update
+					set holder = excluded.holder, claimed_at = clock_timestamp()
+					where c.outcome is null
+						and c.claimed_at <= clock_timestamp() - ${CLAIM_MS}::float8 * interval '1 ms'
+						and (select h.expires_at from held h) - ${LAST_MS}::bigint <= ${nowOf(sql)}
+					returning 1 as claimed`;
+				return rows.length === 1 ? { kind: "ours" } : await whyNot(on, sql, id, tokenHash);
+			}),
+		settle: (id, tokenHash, holder, outcome) =>
+			on.run(async (sql) => {
+				if (outcome === "unsent") {
+					await sql`
+						delete from pi_multicodex.claim c
+						where c.account = ${id} and c.token_hash = ${tokenHash} and c.holder = ${holder} and c.outcome is null`;
+					return;
+				}
+				await sql`
+					update pi_multicodex.claim c set outcome = ${outcome.reason}
+					where c.account = ${id} and c.token_hash = ${tokenHash} and c.holder = ${holder} and c.outcome is null`;
+			}),
+		storeExchanged: (row, spentHash, by) =>
+			on.run(async (sql) => {
+				const rows = await sql`
+					with locked as (${on.locked(sql)}),
+					written as (
+						update pi_multicodex.account a
+						set version = a.version + 1, for_keepers = ${bytea(sql, row.forKeepers)},
+							for_runners = ${bytea(sql, row.forRunners)}, token_hash = ${row.tokenHash},
+							expires_at = ${row.expiresAt}::bigint, needs_login = null
+						from locked
+						where a.id = ${row.id} and a.version = ${row.replaces}::bigint and a.token_hash = ${spentHash}
+							and not a.is_gone
+						returning a.id
+					),
+					ended as (
+						insert into pi_multicodex.claim as c (account, token_hash, holder, claimed_at, outcome)
+						select w.id, ${spentHash}, ${by}, clock_timestamp(), ${EXCHANGED} from written w
+						on conflict (account, token_hash) do update set outcome = excluded.outcome
+						returning 1
+					),
+					dropped as (
+						delete from pi_multicodex.claim c using written w
+						where c.account = w.id and c.outcome is not null and c.token_hash <> ${spentHash}
+							and c.claimed_at < clock_timestamp() - ${KEPT}::text::interval
+					)
+					select (select count(*) from ended)::int as stored, (select count(*) from locked)::int as locked,
+						(select ${tellOf(sql, by)}::text from written) as told`;
+				const [found] = z.array(z.object({ stored: z.number(), locked: z.number() })).parse(rows);
+				if (found?.locked !== 1) await on.explain();
+				if (found?.stored === 1) return "stored";
+				const [held] = await sql`
+					select 1 from pi_multicodex.account a
+					where a.id = ${row.id} and a.token_hash = ${spentHash} and not a.is_gone`;
+				return held === undefined ? "moved" : "changed";
+			}),
+	};
+}
+
+/** A statement of its own: the one before may have waited for a claim that it could not see. */
+async function whyNot(on: Statements, sql: Sql, id: AccountId, tokenHash: string): Promise<SharedClaiming> {
+	const rows = await sql`
+		select a.token_hash as "tokenHash", c.outcome,
+			greatest(
+				extract(epoch from c.claimed_at) * 1000 + ${CLAIM_MS}::float8, a.expires_at - ${LAST_MS}::float8
+			)::float8 - ${nowOf(sql)} as "retryAfterMs"
+		from pi_multicodex.pool p
+		join pi_multicodex.account a on a.id = ${id} and not a.is_gone
+		left join pi_multicodex.claim c on c.account = a.id and c.token_hash = ${tokenHash}
+		where ${on.known(sql)}`;
+	const [found] = z.array(whySchema).parse(rows);
+	if (found === undefined) await on.explain();
+	if (found?.tokenHash !== tokenHash) return { kind: "moved" };
+	if (found.outcome !== null) return { kind: "spent", reason: found.outcome };
+	return { kind: "taken", retryAfterMs: Math.max(SOON_MS, Math.ceil(found.retryAfterMs ?? 0)) };
+}
+
+const whySchema = z.object({
+	tokenHash: z.string(),
+	outcome: z.nullable(z.string()),
+	retryAfterMs: z.nullable(z.number()),
+});

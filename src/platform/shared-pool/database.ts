@@ -1,0 +1,63 @@
+import { createClaimStatements } from "./claims.ts";
+import { type ClientTimes, createClient } from "./client.ts";
+import { listen } from "./listening.ts";
+import { createLookStatements } from "./looks.ts";
+import { migrate } from "./migrate.ts";
+import { parsePoolUrl } from "./pool-url.ts";
+import { createRowStatements } from "./rows.ts";
+import { createStatements, type KeyIds } from "./statements.ts";
+import type { JoinCode, PoolDatabase } from "./types.ts";
+
+export interface PoolDatabaseOptions {
+	/**
+	 * Of the `Sealing` of the join code. A pool under other keys is refused as `revoked`, in every statement, so that a
+	 * machine with an old code renews no token whose successor it could not store.
+	 */
+	readonly keyIds?: KeyIds | undefined;
+	/** How long things may take, where not as below. */
+	readonly times?: Partial<ClientTimes> | undefined;
+	/** The clock of this machine, epoch ms. */
+	readonly now?: (() => number) | undefined;
+}
+
+const TIMES: ClientTimes = { connectMs: 8000, statementMs: 15_000, idleMs: 20_000 };
+
+/**
+ * The statements on the pool that `code` names. Nothing is loaded and no connection made before the first of them.
+ * @throws a `PoolProblem` where the URL is none
+ */
+export function createPoolDatabase(
+	code: Pick<JoinCode, "url" | "poolId">,
+	{ keyIds, times, now = Date.now }: PoolDatabaseOptions = {},
+): PoolDatabase {
+	const url = parsePoolUrl(code.url);
+	const allTimes = { ...TIMES, ...times };
+	const client = createClient(url, allTimes);
+	const listeners = new Set<{ end(): Promise<void> }>();
+	const statements = createStatements(client, code.poolId, url.place, keyIds);
+	return {
+		migrate: () => migrate(client, url.place),
+		head: statements.head,
+		create: (head) =>
+			client.run(async (sql) => {
+				const rows = await sql`
+					insert into pi_multicodex.pool (id, name, keeper_key_id, runner_key_id)
+					values (${head.id}, ${head.name}, ${head.keeperKeyId}, ${head.runnerKeyId})
+					on conflict do nothing returning 1`;
+				return rows.length === 1;
+			}),
+		...createLookStatements(statements, now),
+		...createRowStatements(statements),
+		...createClaimStatements(statements),
+		listen: async (own, onNews) => {
+			const listener = createClient(url, allTimes);
+			listeners.add(listener);
+			const stop = await listen(client, listener, own, onNews);
+			if (stop === undefined) listeners.delete(listener);
+			return stop;
+		},
+		end: async () => {
+			await Promise.all([client, ...listeners].map((each) => each.end()));
+		},
+	};
+}

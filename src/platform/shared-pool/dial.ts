@@ -1,0 +1,118 @@
+import { readFileSync } from "node:fs";
+import { connect, isIP, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
+import type { PoolHost, PoolUrl } from "./pool-url.ts";
+import { PoolProblem } from "./types.ts";
+
+/** What a server is asked before TLS begins, and its answer that it may. */
+const TLS_REQUEST = Uint8Array.from([0, 0, 0, 8, 4, 210, 22, 47]);
+const YES = "S".charCodeAt(0);
+
+/** Opens a connection to the first host of `url` that answers, with TLS as the URL asks for it. */
+export async function dial(url: PoolUrl, timeoutMs: number): Promise<Socket> {
+	let failure: unknown;
+	for (const host of url.hosts) {
+		try {
+			return await dialHost(url, host, timeoutMs);
+		} catch (error) {
+			failure = error;
+		}
+	}
+	throw failure;
+}
+
+async function dialHost(url: PoolUrl, host: PoolHost, timeoutMs: number): Promise<Socket> {
+	const { mode, isDirect } = url.tls;
+	const isLocal = host.host.startsWith("/");
+	const path = `${host.host}/.s.PGSQL.${host.port}`;
+	const socket = isLocal ? connect({ path }) : connect({ host: host.host, port: host.port });
+	socket.on("error", noFurtherListener);
+	try {
+		return await within(timeoutMs, async () => {
+			await happened(socket, "connect");
+			// As libpq has it: there is no TLS over a socket of this machine, and `allow` is content without.
+			if (isLocal || mode === "disable" || mode === "allow") return socket;
+			if (!isDirect && !(await offersTls(socket))) {
+				if (mode === "prefer") return socket;
+				throw new PoolProblem(
+					"bad-url",
+					`The database at ${url.place} takes no encrypted connections, and the URL asks for one (sslmode=${mode}).`,
+				);
+			}
+			const secure = connectTls({ socket, ...tlsOptions(url, host.host) });
+			secure.on("error", noFurtherListener);
+			await happened(secure, "secureConnect");
+			return secure;
+		});
+	} catch (error) {
+		socket.destroy();
+		throw error;
+	}
+}
+
+async function offersTls(socket: Socket): Promise<boolean> {
+	let answer: Uint8Array = new Uint8Array();
+	socket.once("data", (bytes: Uint8Array) => {
+		answer = bytes;
+	});
+	socket.write(TLS_REQUEST);
+	await happened(socket, "data");
+	// One byte alone: more than that was put in by another, before the encryption begins.
+	if (answer.length !== 1) throw failure("ECONNRESET");
+	return answer[0] === YES;
+}
+
+function tlsOptions({ tls, place }: PoolUrl, host: string): ConnectionOptions {
+	const read = (file: string | undefined) => {
+		if (file === undefined) return undefined;
+		try {
+			return readFileSync(file);
+		} catch {
+			throw new PoolProblem("bad-url", `A file that the URL of ${place} names for TLS cannot be read: ${file}`);
+		}
+	};
+	const isVerified = tls.mode === "verify-ca" || tls.mode === "verify-full";
+	return {
+		...(isIP(host) === 0 && { servername: host }),
+		...(tls.isDirect && { ALPNProtocols: ["postgresql"] }),
+		...(tls.root !== undefined && { ca: read(tls.root) }),
+		...(tls.certificate !== undefined && { cert: read(tls.certificate) }),
+		...(tls.key !== undefined && { key: read(tls.key) }),
+		rejectUnauthorized: isVerified,
+		// The chain is verified, the name is not.
+		...(tls.mode === "verify-ca" && { checkServerIdentity: () => undefined }),
+	};
+}
+
+/** An error that comes while no other listener is there must not end the process. Each has another that reports it. */
+const noFurtherListener = () => undefined;
+
+/** Waits for an event of a socket. Rejects where it fails or ends first. */
+function happened(socket: Socket, event: "connect" | "data" | "secureConnect"): Promise<void> {
+	return new Promise((resolve, reject) => {
+		const settle = (act: () => void) => {
+			socket.off(event, onEvent).off("error", onError).off("close", onClose);
+			act();
+		};
+		const onEvent = () => settle(resolve);
+		const onError = (error: Error) => settle(() => reject(error));
+		const onClose = () => settle(() => reject(failure("ECONNRESET")));
+		socket.on(event, onEvent).on("error", onError).on("close", onClose);
+	});
+}
+
+async function within<T>(timeoutMs: number, act: () => Promise<T>): Promise<T> {
+	let timer: NodeJS.Timeout | undefined;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => reject(failure("ETIMEDOUT")), timeoutMs);
+	});
+	try {
+		return await Promise.race([act(), late]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+function failure(code: string): Error {
+	return Object.assign(new Error(code), { code });
+}

@@ -1,0 +1,127 @@
+import { printable } from "../../core/account.ts";
+import { codeOf } from "../errors.ts";
+import { PoolProblem, type PoolProblemKind } from "./types.ts";
+
+const LONGEST_MESSAGE = 160;
+
+/** What an error is taken for, and the sentence on it. `at` is the database in a sentence. */
+type Meaning = readonly [kind: PoolProblemKind, sentence: (at: string) => string];
+
+/** Of the network and of TLS, and of the driver itself. */
+const CODES: Readonly<Record<string, Meaning>> = {
+	ECONNREFUSED: [
+		"away",
+		(at) => `Nothing answers at ${at}: check that the database runs, and the host and port of its URL.`,
+	],
+	ENOTFOUND: ["away", (at) => `The host of ${at} is not known: check the network of this machine, and the URL.`],
+	EAI_AGAIN: ["away", (at) => `The host of ${at} could not be looked up: check the network of this machine.`],
+	EHOSTUNREACH: ["away", (at) => `There is no way to ${at} from here: check the network of this machine.`],
+	ENETUNREACH: ["away", (at) => `There is no way to ${at} from here: check the network of this machine.`],
+	ETIMEDOUT: [
+		"away",
+		(at) => `${at} did not answer in time: check the network of this machine, and a firewall on the way.`,
+	],
+	ENOENT: ["away", (at) => `There is no socket of a database at ${at}: check that it runs, and the folder in the URL.`],
+	EACCES: ["away", (at) => `This user may not open the socket at ${at}: check the rights of its folder.`],
+	ERR_MODULE_NOT_FOUND: [
+		"unexpected",
+		() => "The package postgres is missing here: run npm install in the folder of pi-multicodex.",
+	],
+	ERR_TLS_CERT_ALTNAME_INVALID: [
+		"untrusted",
+		(at) => `The certificate of ${at} is for another host: use the host name that it was made for in the URL.`,
+	],
+	CERT_HAS_EXPIRED: ["untrusted", (at) => `The certificate of ${at} has expired: it has to be renewed there.`],
+};
+const CUT_OFF: Meaning = ["away", (at) => `The connection to ${at} was cut off: it is tried again by itself.`];
+const UNTRUSTED: Meaning = [
+	"untrusted",
+	(at) => `The certificate of ${at} is not trusted here: name the file of its root in the URL, as sslrootcert=<file>.`,
+];
+/** Codes with which OpenSSL says that a chain does not end at a root it knows. */
+const OF_CHAIN = /CERT|SELF_SIGNED|ISSUER|UNABLE_TO_VERIFY|HOSTNAME_MISMATCH/;
+/** OpenSSL's codes of a certificate file or key that is none, or that the other side does not take. */
+const OF_TLS = /^(ERR_SSL|ERR_OSSL|EPROTO)/;
+const TLS_FAILED: Meaning = [
+	"untrusted",
+	(at) => `No encrypted connection to ${at} came about: check the files and the sslmode that the URL names.`,
+];
+
+/** States of SQL, whole or the class that they begin with. */
+const STATES: Readonly<Record<string, Meaning>> = {
+	"28": ["refused", (at) => `${at} refused the user or its password: check both in the URL.`],
+	"3D000": ["bad-url", (at) => `There is no such database at ${at}: make it, or correct the end of the URL.`],
+	"42501": [
+		"no-rights",
+		(at) =>
+			`The user of the URL lacks rights at ${at}: it has to own the schema pi_multicodex, or be allowed to make it (GRANT CREATE ON DATABASE).`,
+	],
+	"25006": ["read-only", (at) => `${at} takes no changes now (a replica, or read-only): use the URL of the primary.`],
+	"53100": ["full", (at) => `The disk of ${at} is full: free space there; until then nothing new is shared.`],
+	"53300": ["away", (at) => `${at} has no connection free: close some, raise its limit, or use the URL of its pooler.`],
+	"53": ["full", (at) => `${at} is out of memory or of another resource: until it has some, nothing new is shared.`],
+	"57": ["away", (at) => `${at} is stopping, starting, or has cancelled the statement: it is tried again by itself.`],
+	"08": CUT_OFF,
+	"40": ["away", (at) => `${at} was busy with other changes of the same rows: it is tried again by itself.`],
+	"55": ["away", (at) => `${at} was busy with other changes of the same rows: it is tried again by itself.`],
+	"3F000": ["no-pool", (at) => noPool(at)],
+	"42P01": ["no-pool", (at) => noPool(at)],
+	"42": [
+		"no-pool",
+		(at) => `The schema pi_multicodex at ${at} belongs to something else: use another database for the pool.`,
+	],
+};
+
+/** The answer of a server whose `pg_hba.conf` takes this connection in another way only, or in none. */
+const NO_ENTRY = /no pg_hba\.conf entry/;
+const UNENCRYPTED = /no encryption|SSL off|(?:SSL|TLS)[^.]*required|require[sd]?[^.]*(?:SSL|TLS)/i;
+
+/** The sentence where the tables are missing. */
+export function noPool(place: string): string {
+	return `There is no pool at ${place}: make one with /multicodex share <url>, or check the URL.`;
+}
+
+/**
+ * What an error of the driver, of the network or of the server means. Nothing of the error itself is kept: the driver
+ * puts parameters into its errors.
+ */
+export function toPoolProblem(error: unknown, place: string): PoolProblem {
+	if (error instanceof PoolProblem) return new PoolProblem(error.kind, error.message);
+	const at = `the database at ${place}`;
+	const [kind, sentence] = meaningOf(error);
+	const text = sentence(at);
+	return new PoolProblem(kind, `${text.charAt(0).toUpperCase()}${text.slice(1)}`);
+}
+
+function meaningOf(error: unknown): Meaning {
+	const code = codeOf(error) ?? "";
+	const message = error instanceof Error ? error.message : "";
+	if (isFromServer(error)) return meaningOfState(code, message);
+	const known = Object.hasOwn(CODES, code) ? CODES[code] : undefined;
+	if (known !== undefined) return known;
+	if (code === "CONNECT_TIMEOUT") return CODES.ETIMEDOUT ?? CUT_OFF;
+	if (OF_CHAIN.test(code)) return UNTRUSTED;
+	if (OF_TLS.test(code)) return TLS_FAILED;
+	if (/^(CONNECTION_|ECONN|EPIPE|ERR_SOCKET|ERR_STREAM)/.test(code)) return CUT_OFF;
+	return ["unexpected", (at) => `Something went wrong with ${at}${code === "" ? "" : ` (${printable(code)})`}.`];
+}
+
+function meaningOfState(state: string, message: string): Meaning {
+	if (UNENCRYPTED.test(message) && !state.startsWith("42")) {
+		return ["refused", (at) => `${at} takes encrypted connections only: add sslmode=require to the URL.`];
+	}
+	if (NO_ENTRY.test(message)) {
+		return ["refused", (at) => `${at} takes no connection of this user from here: its pg_hba.conf has to allow one.`];
+	}
+	const known = [state, state.slice(0, 2)].find((each) => Object.hasOwn(STATES, each));
+	const meaning = known === undefined ? undefined : STATES[known];
+	if (meaning !== undefined) return meaning;
+	// The message of an error in a value quotes the value.
+	const said = state.startsWith("22") ? "" : `: ${printable(message).slice(0, LONGEST_MESSAGE)}`;
+	return ["unexpected", (at) => `${at} answered with an error (${state}${said}).`];
+}
+
+/** Errors of the server have a severity; those of the network have none. */
+function isFromServer(error: unknown): boolean {
+	return error instanceof Error && "severity" in error;
+}

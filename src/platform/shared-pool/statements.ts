@@ -1,0 +1,112 @@
+import type postgres from "postgres";
+import * as z from "zod/mini";
+import type { Client, Sql } from "./client.ts";
+import { noPool } from "./problems.ts";
+import { CHANNEL, SCHEMA_VERSION } from "./schema.ts";
+import { type PoolHead, PoolProblem, type Sealing } from "./types.ts";
+
+/** What the statements of one pool have in common. */
+export interface Statements {
+	run: Client["run"];
+	readonly poolId: string;
+	/**
+	 * Part of a statement that writes: locks the row of the pool, where it is this pool, under these keys, with tables of
+	 * a version that is known here. What the statement writes hangs on it, so that it otherwise writes nothing.
+	 */
+	locked(sql: Sql): Fragment;
+	/** The same condition without the lock, for what does not concern credentials. */
+	known(sql: Sql): Fragment;
+	/** Rejects with the reason why {@link locked} found nothing, if there is one. */
+	explain(): Promise<void>;
+	/** The pool that the tables hold, whichever it is; undefined where there is none. */
+	head(): Promise<PoolHead | undefined>;
+	/** Rejects where a pool is not the one of the code, or not under its keys, or newer than this code. */
+	check(head: PoolHead | undefined): PoolHead;
+}
+
+export type Fragment = postgres.PendingQuery<postgres.Row[]>;
+
+/** The keys that a code holds. */
+export type KeyIds = Sealing["keyIds"];
+
+/** States of SQL that say that there are no such tables. */
+const NO_TABLES = new Set(["3F000", "42P01"]);
+
+export const headSchema = z.object({
+	id: z.string(),
+	name: z.string(),
+	keeperKeyId: z.string(),
+	runnerKeyId: z.string(),
+	schemaVersion: z.number(),
+});
+
+export function createStatements(client: Client, poolId: string, place: string, keys: KeyIds | undefined): Statements {
+	const { keeper = null, runner = null } = keys ?? {};
+	const known = (sql: Sql) => sql`
+		p.id = ${poolId}
+		and (${keeper}::text is null or p.keeper_key_id = ${keeper}::text)
+		and (${runner}::text is null or p.runner_key_id = ${runner}::text)
+		and (select max(number) from pi_multicodex.migration) <= ${SCHEMA_VERSION}::int`;
+	const head = () =>
+		client.run(async (sql) => {
+			try {
+				const rows = await sql`select ${headOf(sql)} as head from pi_multicodex.pool p`;
+				return z.array(z.object({ head: headSchema })).parse(rows)[0]?.head;
+			} catch (error) {
+				if (error instanceof Error && "code" in error && NO_TABLES.has(String(error.code))) return undefined;
+				throw error;
+			}
+		});
+	const check = (found: PoolHead | undefined): PoolHead => {
+		if (found === undefined) throw new PoolProblem("no-pool", noPool(`the database at ${place}`));
+		if (found.schemaVersion > SCHEMA_VERSION) {
+			throw new PoolProblem(
+				"newer",
+				`The pool at ${place} was brought to a newer version: update pi-multicodex on this machine.`,
+			);
+		}
+		if (found.id !== poolId) {
+			throw new PoolProblem(
+				"other-pool",
+				`The database at ${place} holds another pool than the join code is of: join with the code of that one.`,
+			);
+		}
+		const isUnderKeys =
+			(keeper === null || keeper === found.keeperKeyId) && (runner === null || runner === found.runnerKeyId);
+		if (!isUnderKeys) {
+			throw new PoolProblem(
+				"revoked",
+				`The keys of the pool "${found.name}" were replaced: join again with its new code (/multicodex join <code>).`,
+			);
+		}
+		return found;
+	};
+	return {
+		run: (act) => client.run(act),
+		poolId,
+		known,
+		locked: (sql) => sql`
+			update pi_multicodex.pool p set revision = p.revision + 1 where ${known(sql)} returning p.revision`,
+		explain: async () => void check(await head()),
+		head,
+		check,
+	};
+}
+
+/** The pool as JSON, of a row `p`. */
+export function headOf(sql: Sql): Fragment {
+	return sql`json_build_object(
+		'id', p.id, 'name', p.name, 'keeperKeyId', p.keeper_key_id, 'runnerKeyId', p.runner_key_id,
+		'schemaVersion', (select max(number) from pi_multicodex.migration)
+	)`;
+}
+
+/** The time of the database, epoch ms. It goes on within a statement that has to wait. */
+export function nowOf(sql: Sql): Fragment {
+	return sql`(extract(epoch from clock_timestamp()) * 1000)::float8`;
+}
+
+/** Tells the others that `by` has changed something. */
+export function tellOf(sql: Sql, by: string): Fragment {
+	return sql`pg_notify(${CHANNEL}::text, ${by}::text)`;
+}

@@ -1,0 +1,130 @@
+import { createServer, type Socket, connect as tcp } from "node:net";
+
+/** Stands between a client and a PostgreSQL server, and does to their connections what a network does. */
+export interface PostgresProxy {
+	readonly port: number;
+	/** The URL of a database through the proxy. */
+	through(url: string): string;
+	/** Connections that stand now. */
+	connections(): number;
+	/** Connections that were ever made. */
+	made(): number;
+	/** Cuts every connection, in whatever it is doing. */
+	cut(): void;
+	/** Cuts the connection at the next statement whose text holds `text`, after it was done and before its answer. */
+	loseAnswerOf(text: string): void;
+	/** Swallows notifications, as a pooler in transaction mode would. */
+	dropNotifications(): void;
+	/** Holds everything back for so long, in both directions. */
+	delay(ms: number): void;
+	/** Refuses new connections, or takes them again. */
+	refuse(yes: boolean): void;
+	close(): Promise<void>;
+}
+
+const NOTIFICATION = "A".charCodeAt(0);
+const COMPLETE = "C".charCodeAt(0);
+const TLS_REQUEST = 80_877_103;
+
+export async function startPostgresProxy(serverPort: number): Promise<PostgresProxy> {
+	const pairs = new Set<readonly [Socket, Socket]>();
+	let made = 0;
+	let isRefusing = false;
+	let dropsNotifications = false;
+	let delayMs = 0;
+	let lost: string | undefined;
+
+	const server = createServer((client) => {
+		if (isRefusing) {
+			client.destroy();
+			return;
+		}
+		made += 1;
+		const database = tcp({ port: serverPort, host: "127.0.0.1" });
+		const pair = [client, database] as const;
+		pairs.add(pair);
+		let losesAnswer = false;
+		const split = createSplitter();
+		const later = (act: () => void) => (delayMs > 0 ? setTimeout(act, delayMs) : act());
+		client.on("data", (bytes) => {
+			if (bytes.length === 8 && bytes.readUInt32BE(4) === TLS_REQUEST) split.expectByte();
+			if (lost !== undefined && bytes.includes(lost)) {
+				lost = undefined;
+				losesAnswer = true;
+			}
+			later(() => database.write(bytes));
+		});
+		database.on("data", (bytes) => {
+			for (const message of split.push(bytes)) {
+				if (dropsNotifications && message[0] === NOTIFICATION) continue;
+				if (losesAnswer && message[0] === COMPLETE) {
+					client.destroy();
+					return;
+				}
+				later(() => client.write(message));
+			}
+		});
+		for (const [socket, other] of [
+			[client, database],
+			[database, client],
+		] as const) {
+			socket.on("error", () => other.destroy());
+			socket.on("close", () => {
+				pairs.delete(pair);
+				other.destroy();
+			});
+		}
+	});
+	await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+	const address = server.address();
+	const port = typeof address === "object" && address !== null ? address.port : 0;
+	const cut = () => {
+		for (const [client] of pairs) client.destroy();
+	};
+	return {
+		port,
+		through: (url) => url.replace(`:${serverPort}/`, `:${port}/`),
+		connections: () => pairs.size,
+		made: () => made,
+		cut,
+		loseAnswerOf: (text) => {
+			lost = text;
+		},
+		dropNotifications: () => {
+			dropsNotifications = true;
+		},
+		delay: (ms) => {
+			delayMs = ms;
+		},
+		refuse: (yes) => {
+			isRefusing = yes;
+		},
+		close: async () => {
+			cut();
+			await new Promise((done) => server.close(done));
+		},
+	};
+}
+
+/** Splits what a server sends into its messages: a letter, and a length that counts itself. */
+function createSplitter(): { expectByte(): void; push(bytes: Buffer): Buffer[] } {
+	let held: Buffer = Buffer.alloc(0);
+	let expectsByte = false;
+	return {
+		// The answer to the question for TLS is one letter without a length.
+		expectByte: () => {
+			expectsByte = true;
+		},
+		push: (bytes) => {
+			held = Buffer.concat([held, bytes]);
+			const messages: Buffer[] = [];
+			for (;;) {
+				const length = expectsByte ? 1 : 1 + (held.length >= 5 ? held.readUInt32BE(1) : Number.POSITIVE_INFINITY);
+				if (held.length < length) return messages;
+				expectsByte = false;
+				messages.push(held.subarray(0, length));
+				held = held.subarray(length);
+			}
+		},
+	};
+}
