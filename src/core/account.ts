@@ -48,7 +48,7 @@ export interface Account {
 	readonly linked: boolean;
 	/** The `auth.json` of another agent directory owns the credential: only a process of that directory renews it. */
 	readonly linkedElsewhere?: boolean | undefined;
-	/** Several machines share it: its row is in their database, and its refresh token is a stand-in that is never sent. */
+	/** Several machines share it: its row is in their database. Its refresh token is a stand-in, and never sent. */
 	readonly shared?: boolean | undefined;
 	readonly enabled: boolean;
 	/** Why the account was switched off, unless the person did it. */

@@ -34,9 +34,8 @@ import { pinned, unpinned } from "../../src/features/dashboard/pin-texts.ts";
 import { logAsText } from "../../src/features/explain/log.ts";
 import { whyAsText } from "../../src/features/explain/why.ts";
 import { footerLine } from "../../src/features/footer/line.ts";
-import { createImportPanel } from "../../src/features/import/panel.ts";
 import type { Verdict as ImportVerdict } from "../../src/features/import/rules.ts";
-import { importFailure, importList, importOutcome } from "../../src/features/import/view.ts";
+import { importChecklist, importFailure, importList, importOutcome } from "../../src/features/import/view.ts";
 import { noticeOf } from "../../src/features/notices/texts.ts";
 import { createPreferencesPanel } from "../../src/features/preferences/panel.ts";
 import { startsOn } from "../../src/features/preferences/preview.ts";
@@ -56,6 +55,7 @@ import { usageAsText } from "../../src/features/usage/view.ts";
 import { verifiedAsText } from "../../src/features/verify/view.ts";
 import type { ShownLink } from "../../src/pi/chain-links.ts";
 import { badLabel, type NextRequest, whatNow } from "../../src/ui-kit/account-texts.ts";
+import { createChecklistPanel } from "../../src/ui-kit/checklist.ts";
 import { createListCursor } from "../../src/ui-kit/list-cursor.ts";
 import { type ActQuestion, createQuestionPanel } from "../../src/ui-kit/question.ts";
 import { aSnapshot, HOUR_MS, NOW, settled } from "../support/fakes.ts";
@@ -263,7 +263,8 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 	"import-panel": ({ words, more, room }, width) => {
 		const row = { name: words, place: more, warning: undefined };
 		const rows = ["a", "b", "c", "d"].map((id) => ({ ...row, id, name: `${words} ${id}` }));
-		const panel = createImportPanel({ ...HOST, heading: "Import 4?", rows, room: () => room, onAnswer: nothing });
+		const checklist = importChecklist(rows);
+		const panel = createChecklistPanel({ ...HOST, checklist, room: () => room, onAnswer: nothing });
 		return drawn(panel, width, [KEYS.down, KEYS.down, KEYS.down, " ", pasteOf(words), KEYS.pageDown]);
 	},
 	"name-field": ({ words, more }, width) => {

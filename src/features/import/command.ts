@@ -4,6 +4,7 @@ import type { AccountId } from "../../core/ids.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { AfterSignIn } from "../../pi/after-sign-in.ts";
+import { askToTick, type Chosen } from "../../pi/checklist.ts";
 import {
 	accountRef,
 	type CommandContext,
@@ -12,21 +13,13 @@ import {
 	parseOptions,
 	type Subcommand,
 } from "../../pi/command.ts";
-import { modeOf } from "../../pi/output.ts";
-import { openPanel } from "../../pi/panel.ts";
-import { plural } from "../../ui-kit/format.ts";
 import { nearest } from "../../ui-kit/nearest.ts";
 import type { Imports } from "./imports.ts";
-import { createImportPanel } from "./panel.ts";
 import type { ImportPlan } from "./rules.ts";
 import * as texts from "./texts.ts";
 import {
-	IMPORT_COPIES,
-	IMPORT_NOTHING,
 	type ImportListOptions,
-	type ImportRow,
-	importAnswer,
-	importChoice,
+	importChecklist,
 	importFailure,
 	importList,
 	importOutcome,
@@ -129,60 +122,12 @@ async function take(
 	return { text, json: asJson(current, taken) };
 }
 
-type Choice =
-	| { readonly kind: "chosen"; readonly ids: ReadonlySet<AccountId> }
-	| { readonly kind: "none" | "cancelled" };
-
 /** Lets the person choose among the accounts that can be taken, on a panel or in dialogs. */
-async function chooseRows(plan: ImportPlan, options: ImportListOptions, ctx: CommandContext): Promise<Choice> {
-	const { host } = ctx;
-	const rows = importRows(plan, options);
-	const heading = `Import ${plural(rows.length, "Codex account")}?`;
+async function chooseRows(plan: ImportPlan, options: ImportListOptions, ctx: CommandContext): Promise<Chosen> {
 	const rest = importRest(plan, options);
-	if (rest !== undefined) host.ui.notify(rest, "info");
-	const onPanel =
-		modeOf(host) === "tui"
-			? await openPanel<Choice>(ctx, { ended: { kind: "cancelled" } }, (panel) =>
-					createImportPanel({
-						...panel,
-						room: panel.wholeRoom,
-						heading,
-						rows,
-						onAnswer: (ids) => panel.close(ids ? choiceOf(ids) : { kind: "cancelled" }),
-					}),
-				)
-			: undefined;
-	return onPanel ?? chooseInDialogs(heading, rows, ctx);
-}
-
-function choiceOf(ids: ReadonlySet<AccountId>): Choice {
-	return ids.size > 0 ? { kind: "chosen", ids } : { kind: "none" };
-}
-
-/**
- * One account is a plain question. Of several each answer that is a row switches it, until one of the others is given.
- */
-async function chooseInDialogs(
-	heading: string,
-	rows: readonly ImportRow[],
-	{ host, signal }: CommandContext,
-): Promise<Choice> {
-	const ids = new Set(rows.map(({ id }) => id));
-	const [only, ...others] = rows;
-	if (only && others.length === 0) {
-		const text = `${only.name}, ${only.place}. ${IMPORT_COPIES}`;
-		return (await host.ui.confirm(heading, text, { signal })) ? choiceOf(ids) : { kind: "none" };
-	}
-	for (;;) {
-		const answer = importAnswer(ids.size, rows.length);
-		const choices = rows.map((row) => importChoice(row, ids.has(row.id)));
-		const given = await host.ui.select(heading, [answer, IMPORT_NOTHING, ...choices], { signal });
-		if (given === undefined) return { kind: "cancelled" };
-		if (given === IMPORT_NOTHING) return { kind: "none" };
-		if (given === answer && ids.size > 0) return choiceOf(ids);
-		const row = rows[choices.indexOf(given)];
-		if (row && !ids.delete(row.id)) ids.add(row.id);
-	}
+	if (rest !== undefined) ctx.host.ui.notify(rest, "info");
+	const checklist = importChecklist(importRows(plan, options));
+	return askToTick(ctx, checklist, `${checklist.rows[0]?.text}. ${checklist.note}`);
 }
 
 /** What was chosen, as it lies with the other tools now. */

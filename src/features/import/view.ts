@@ -3,6 +3,7 @@ import { TOOLS, type ToolName } from "../../core/account-source.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
 import { leftUntil, signInAgain } from "../../ui-kit/account-texts.ts";
+import type { Checklist } from "../../ui-kit/checklist.ts";
 import { formatCount, plural } from "../../ui-kit/format.ts";
 import { type Finding, type ImportPlan, isTaken, type PlannedImport, type Verdict } from "./rules.ts";
 
@@ -61,22 +62,26 @@ export function importRows({ planned }: ImportPlan, options: ImportListOptions):
 	}));
 }
 
-/** The answer that imports `chosen` of `total` accounts; with none it does nothing. */
-export function importAnswer(chosen: number, total: number): string {
+/** The rows as a list to choose from. */
+export function importChecklist(rows: readonly ImportRow[]): Checklist {
+	return {
+		heading: `Import ${plural(rows.length, "Codex account")}?`,
+		rows: rows.map(({ id, name, place, warning }) => ({
+			id,
+			text: `${name}, ${place}`,
+			about: [name, place, ...(warning === undefined ? [] : [warning])].join(" · "),
+		})),
+		answer: (chosen) => importAnswer(chosen, rows.length),
+		nothing: "No, import nothing",
+		note: "These are copied; the other tools keep theirs.",
+		cancelHint: "esc import nothing",
+	};
+}
+
+function importAnswer(chosen: number, total: number): string {
 	if (chosen === 0) return "Nothing is chosen";
 	if (chosen < total) return `Yes, import ${chosen} of ${formatCount(total)}`;
 	return total === 1 ? "Yes, import it" : `Yes, import all ${formatCount(total)}`;
-}
-
-/** What an import does to the other tools. */
-export const IMPORT_COPIES = "These are copied; the other tools keep theirs.";
-
-/** The answer that changes nothing. */
-export const IMPORT_NOTHING = "No, import nothing";
-
-/** A row as it is chosen from, in a dialog or on a panel. */
-export function importChoice({ name, place }: ImportRow, isChosen: boolean): string {
-	return printable(`${isChosen ? "[x]" : "[ ]"} ${name}, ${place}`);
 }
 
 /**

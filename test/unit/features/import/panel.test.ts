@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from "node:util";
 import type { Component } from "@mariozechner/pi-tui";
 import { beforeEach, describe, expect, it } from "vitest";
-import { createImportPanel } from "../../../../src/features/import/panel.ts";
-import type { ImportRow } from "../../../../src/features/import/view.ts";
+import { type ImportRow, importChecklist } from "../../../../src/features/import/view.ts";
+import { createChecklistPanel } from "../../../../src/ui-kit/checklist.ts";
 import { aPace, type FakePace } from "../../pace.ts";
 
 const KEYS = { up: "\x1b[A", down: "\x1b[B", cancel: "\x1b", confirm: "\r" } as const;
@@ -20,9 +20,8 @@ const rowOf = (id: string, warning?: string): ImportRow => {
 	return { id, name: `${id}@x.example`, place: `Codex CLI (~/${id}.json)`, warning };
 };
 const open = (rows: readonly ImportRow[] = [rowOf("a", "Codex CLI still uses this sign-in."), rowOf("b")]): Component =>
-	createImportPanel({
-		heading: `Import ${rows.length} Codex accounts?`,
-		rows,
+	createChecklistPanel({
+		checklist: importChecklist(rows),
 		highlight: (line) => `\x1b[7m${line}\x1b[27m`,
 		paint: (_tone, text) => text,
 		isKey: (typed, key) => Object.entries(KEYS).some(([name, sent]) => sent === typed && key === `tui.select.${name}`),

@@ -1,6 +1,6 @@
 import type { Component } from "@mariozechner/pi-tui";
-import type { AccountId } from "../../core/ids.ts";
-import { createAnswerKeys } from "../../ui-kit/answer-keys.ts";
+import { printable } from "../core/account.ts";
+import { createAnswerKeys } from "./answer-keys.ts";
 import {
 	clampWidth,
 	type Highlight,
@@ -11,14 +11,34 @@ import {
 	span,
 	type Tone,
 	wordsOf,
-} from "../../ui-kit/panel.ts";
-import type { Pace } from "../../ui-kit/typing.ts";
-import { IMPORT_COPIES, IMPORT_NOTHING, type ImportRow, importAnswer, importChoice } from "./view.ts";
+} from "./panel.ts";
+import type { Pace } from "./typing.ts";
+
+/** Rows to choose among, and the two answers. */
+export interface Checklist {
+	readonly heading: string;
+	readonly rows: readonly ChecklistRow[];
+	/** The answer that goes on with so many of the rows; with none it does nothing. */
+	readonly answer: (chosen: number) => string;
+	/** The answer that changes nothing. */
+	readonly nothing: string;
+	/** Stands below the rows while an answer is highlighted. */
+	readonly note: string;
+	/** What Esc does, in the line of keys. */
+	readonly cancelHint: string;
+}
+
+/** One row, which is chosen at first. */
+export interface ChecklistRow {
+	readonly id: string;
+	readonly text: string;
+	/** What is worth to know of it, while it is highlighted. */
+	readonly about: string;
+}
 
 /** What the panel needs. */
-export interface ImportPanelDeps {
-	readonly heading: string;
-	readonly rows: readonly ImportRow[];
+export interface ChecklistPanelDeps {
+	readonly checklist: Checklist;
 	readonly paint: Paint;
 	readonly highlight: Highlight;
 	/** True for a key that this person's key bindings give that meaning. */
@@ -27,21 +47,27 @@ export interface ImportPanelDeps {
 	/** Lines that the panel may take now. */
 	readonly room: () => number;
 	readonly repaint: () => void;
-	/** The accounts to import, none where the answer was no; undefined without an answer. */
-	readonly onAnswer: (chosen: ReadonlySet<AccountId> | undefined) => void;
+	/** The ids of the chosen rows, none where the answer was no; undefined without an answer. */
+	readonly onAnswer: (chosen: ReadonlySet<string> | undefined) => void;
 }
 
-/** Ids of the answers; no account has a blank in its id. */
+/** Ids of the answers; no row has a blank in its id. */
 const YES = "answer yes";
 const NO = "answer no";
 const SWITCH = "enter or space switches it";
 
+/** A row as it is chosen from, in a dialog or on a panel. */
+export function checklistChoice({ text }: ChecklistRow, isChosen: boolean): string {
+	return printable(`${isChosen ? "[x]" : "[ ]"} ${text}`);
+}
+
 /**
- * Creates the panel that chooses accounts to import: all are chosen at first, and the answer that imports them is
- * highlighted. Only arrows, Enter and a blank by itself do something.
+ * Creates the panel of a checklist: all rows are chosen at first, and the answer that goes on with them is highlighted.
+ * Only arrows, Enter and a blank by itself do something.
  */
-export function createImportPanel(deps: ImportPanelDeps): Component {
-	const { heading, rows, paint, isKey, pace, repaint, onAnswer } = deps;
+export function createChecklistPanel(deps: ChecklistPanelDeps): Component {
+	const { paint, isKey, pace, repaint, onAnswer } = deps;
+	const { heading, rows, answer, nothing, note, cancelHint } = deps.checklist;
 	const ids = [YES, NO, ...rows.map(({ id }) => id)];
 	const chosen = new Set(rows.map(({ id }) => id));
 	const switchRow = (id: string | undefined) => {
@@ -68,8 +94,8 @@ export function createImportPanel(deps: ImportPanelDeps): Component {
 		const isSelected = id === current();
 		const tone: Tone = isSelected ? "accent" : "text";
 		const row = rows.find((each) => each.id === id);
-		const answer = id === YES ? importAnswer(chosen.size, rows.length) : IMPORT_NOTHING;
-		const text = row ? importChoice(row, chosen.has(id)) : answer;
+		const answered = id === YES ? answer(chosen.size) : nothing;
+		const text = row ? checklistChoice(row, chosen.has(id)) : answered;
 		return rowLine([span(tone, `  ${text}`)], isSelected, width, deps);
 	};
 
@@ -80,11 +106,10 @@ export function createImportPanel(deps: ImportPanelDeps): Component {
 			const rule = paint("dim", "─".repeat(width));
 			const words = (tone: Tone, said: string) => wordsOf(said, tone, width, paint);
 			const selected = rows.find(({ id }) => id === current());
-			const about = selected ? [selected.name, selected.place, selected.warning].filter(Boolean) : [IMPORT_COPIES];
 			const notes = keys.hasText()
 				? words("warning", "Text does not answer. Choose with ↑↓, then press enter.")
-				: words("muted", about.join(" · "));
-			const hints = hintsOf(["↑↓ move", SWITCH, "esc import nothing"], width, paint);
+				: words("muted", selected?.about ?? note);
+			const hints = hintsOf(["↑↓ move", SWITCH, cancelHint], width, paint);
 			const answers = [YES, NO].map((id) => lineOf(id, width));
 			const head = [rule, ...words("accent", heading)];
 			const around = [...head, "", ...answers, "", "", ...notes, "", ...hints, rule].length;
@@ -98,7 +123,7 @@ export function createImportPanel(deps: ImportPanelDeps): Component {
 		},
 	};
 
-	function shownRows(height: number): readonly ImportRow[] {
+	function shownRows(height: number): readonly ChecklistRow[] {
 		const rowIds = rows.map(({ id }) => id);
 		const at = rowIds.indexOf(current() ?? "");
 		const top = Math.max(0, Math.min(at - Math.floor(height / 2), rows.length - height));
