@@ -465,7 +465,10 @@ export interface SharedPools {
 	look(signal: AbortSignal | undefined): Promise<SharedPoolStatus | undefined>;
 	/** Makes the tables and the pool, joins it as its first keeper, and moves the accounts in. */
 	create(pool: NewSharedPool, signal: AbortSignal | undefined): Promise<JoinCodes>;
-	/** Joins the pool of a code, by the name `machine` or that of the host. */
+	/**
+	 * Joins the pool of a code, by the name `machine` or that of the host. A newer code of the pool that was joined
+	 * already takes the place of the old one; while another pool is joined it rejects.
+	 */
 	join(code: string, machine: string | undefined, signal: AbortSignal | undefined): Promise<SharedPoolStatus>;
 	/** Moves accounts of this machine into its pool. Keepers only. */
 	add(accounts: readonly AccountId[], signal: AbortSignal | undefined): Promise<void>;
@@ -475,8 +478,11 @@ export interface SharedPools {
 	leave(take: readonly AccountId[], signal: AbortSignal | undefined): Promise<void>;
 	/** The codes that hold now; undefined for a runner, who cannot make that of a keeper. */
 	codes(): JoinCodes | undefined;
-	/** Makes new keys and seals every account anew: codes that were printed before stop working. Keepers only. */
-	rotate(signal: AbortSignal | undefined): Promise<JoinCodes>;
+	/**
+	 * Makes new keys and seals every account anew: codes that were printed before stop working. Keepers only. `url`: where
+	 * the same database is from now on, with another password say; undefined where that stays.
+	 */
+	rotate(url: string | undefined, signal: AbortSignal | undefined): Promise<JoinCodes>;
 }
 
 /** The log of decisions, which may be lost without harm. Nothing here throws. */

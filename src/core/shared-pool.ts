@@ -4,29 +4,33 @@ import type { AccountId } from "./ids.ts";
 export type Role = "keeper" | "runner";
 
 /** What keeps a database from being used as a pool. */
-export type PoolProblemKind =
+export const POOL_PROBLEMS = [
 	/** Not reached, or cut off: it may pass. */
-	| "away"
+	"away",
 	/** The password or the role was refused. */
-	| "refused"
+	"refused",
 	/** The role may not do it. */
-	| "no-rights"
-	| "read-only"
-	| "full"
+	"no-rights",
+	"read-only",
+	"full",
 	/** Its tables are of a newer version. */
-	| "newer"
+	"newer",
 	/** No pool of ours is there, or the tables belong to something else. */
-	| "no-pool"
+	"no-pool",
 	/** Another pool than that of the code. */
-	| "other-pool"
+	"other-pool",
 	/** The keys were replaced since the code was printed. */
-	| "revoked"
+	"revoked",
 	/** The URL is none, or asks for something that the client cannot do. */
-	| "bad-url"
+	"bad-url",
 	/** The certificate cannot be verified. */
-	| "untrusted"
+	"untrusted",
 	/** An answer that nothing here expects. */
-	| "unexpected";
+	"unexpected",
+] as const;
+
+/** One of {@link POOL_PROBLEMS}. */
+export type PoolProblemKind = (typeof POOL_PROBLEMS)[number];
 
 /** Why a pool cannot be used. `message` is one sentence for a person, without a secret, that says what to do. */
 export class PoolProblem extends Error {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ACCOUNT_ID } from "../core/account.ts";
 import { DECISION_KINDS } from "../core/decision.ts";
+import { POOL_PROBLEMS } from "../core/shared-pool.ts";
 
 /**
  * What `--json` prints, each document by its command. Fields are added within a version; a change of meaning is a new
@@ -362,6 +363,48 @@ export const onlySchema = z.strictObject({
 		.nullable(),
 });
 
+/** `share --json`, and what `share`, `join` and `leave` tell in JSON mode. */
+export const shareSchema = z.strictObject({
+	version: z.literal(1),
+	/** Null where this machine has joined none. */
+	pool: z
+		.strictObject({
+			name: z.string(),
+			role: z.enum(["keeper", "runner"]),
+			/** The name of this machine. */
+			machine: z.string(),
+			/** Host and database. */
+			place: z.string(),
+			joinedBy: z.enum(["settings", "environment"]),
+			connection: z.strictObject({
+				state: z.enum(["unknown", "connected", "resting", "followed", "away"]),
+				lookedAt: time.nullable(),
+				/** Changes arrive at once; null where it is not connected. */
+				listens: z.boolean().nullable(),
+				/** What keeps it away, why in a sentence, and since when. */
+				problem: z.enum(POOL_PROBLEMS).nullable(),
+				text: z.string().nullable(),
+				since: time.nullable(),
+			}),
+			accounts: z.array(accountId),
+			/** Others that were seen in the last five minutes. */
+			machines: z.array(
+				z.strictObject({
+					name: z.string(),
+					seenAt: time.nullable(),
+					sessions: z.array(z.strictObject({ account: accountId, count: z.number() })),
+				}),
+			),
+			/** How far this machine's clock is ahead of the database's; null before the first look. */
+			clockAheadMs: z.number().nullable(),
+			/** Renewed sign-ins that wait to be stored in the database. */
+			journals: z.number(),
+		})
+		.nullable(),
+	/** Secrets. Null unless the pool was just made, its keys were replaced, or `--codes` asked for them. */
+	codes: z.strictObject({ keeper: z.string(), runner: z.string() }).nullable(),
+});
+
 /** What the command of a person's notices gets on its standard input. */
 export const noticeSchema = z.strictObject({
 	version: z.literal(1),
@@ -434,6 +477,9 @@ export type OnlyDocument = z.output<typeof onlySchema>;
 
 /** The document of `chain --json`. */
 export type ChainDocument = z.output<typeof chainSchema>;
+
+/** The document of `share --json`. */
+export type ShareDocument = z.output<typeof shareSchema>;
 
 /** The document of `show --json`. */
 export type ShowDocument = z.output<typeof showSchema>;

@@ -1,0 +1,98 @@
+import type { Account } from "../../core/account.ts";
+import type { Pool } from "../../core/pool.ts";
+import type { SharedPools } from "../../core/ports.ts";
+import {
+	type AccountNames,
+	accountChoices,
+	accountRef,
+	type CommandContext,
+	type Failure,
+	isFailure,
+	type Outcome,
+	parseOptions,
+	resolveAccount,
+	type Subcommand,
+	usageError,
+} from "../../pi/command.ts";
+import { askToAct } from "../../pi/question.ts";
+import { refusalFor, telling } from "./share-command.ts";
+import * as texts from "./texts.ts";
+import { takeValues } from "./words.ts";
+
+const TAKE = "--take";
+const YES = "--yes";
+const USAGE = `leave [${TAKE} <account>]… [${YES}]`;
+
+interface Args {
+	readonly take: readonly Account[];
+	/** `--yes` was typed. */
+	readonly isSure: boolean;
+}
+
+interface Ports extends AccountNames {
+	readonly pool: Pick<Pool, "accounts" | "emit">;
+	readonly sharedPools: SharedPools;
+}
+
+/** `/multicodex leave`: this machine goes on with the accounts that are its own. */
+export function createLeave(ports: Ports): Subcommand<Args> {
+	return {
+		name: "leave",
+		usage: USAGE,
+		summary: "leave the shared pool; with --take an account leaves it, too",
+		complete: (before) => {
+			if (before.at(-1) === TAKE) return accountChoices(ports, ({ shared }) => shared === true);
+			const take = { value: TAKE, label: TAKE, description: "an account that leaves the pool with this machine" };
+			const yes = { value: YES, label: YES, description: "where there is no person to ask" };
+			return [take, ...(before.includes(YES) ? [] : [yes])];
+		},
+		parse: (words) => parseLeave(words, ports.pool),
+		run: (args, ctx) => telling(() => leaveNow(args, ctx, ports)),
+	};
+}
+
+function parseLeave(words: readonly string[], pool: Pick<Pool, "accounts">): Args | Failure {
+	const valued = takeValues(words, TAKE, USAGE);
+	if (isFailure(valued)) return valued;
+	const given = parseOptions(valued.rest, [YES], USAGE);
+	if (isFailure(given)) return given;
+	if (given.rest.length > 0) return usageError(USAGE);
+	const each = valued.values.map((word) => resolveAccount([word], pool));
+	const failure = each.find(isFailure);
+	if (failure) return failure;
+	const take = [...new Set(each.flatMap((account) => (isFailure(account) ? [] : [account])))];
+	const own = take.find(({ shared }) => !shared);
+	return own ? { failure: texts.notShared(own) } : { take, isSure: given.options.has(YES) };
+}
+
+async function leaveNow({ take, isSure }: Args, ctx: CommandContext, ports: Ports): Promise<Outcome> {
+	const { sharedPools, pool } = ports;
+	const status = sharedPools.status();
+	const refusal = refusalFor(status);
+	if (!status || refusal !== undefined) return { failure: refusal ?? texts.needsPool() };
+	if (status.role === "runner" && take.length > 0) {
+		return { failure: texts.keepersOnly(status, "taking an account out of the pool") };
+	}
+	const leaving = leavingWith(take, pool.accounts());
+	if (!ctx.host.hasUI && !isSure) return { failure: texts.leaveNeedsYes(status) };
+	if (ctx.host.hasUI) {
+		const answer = await askToAct(ctx, texts.leaveQuestion(status, leaving));
+		const isCancelled = answer === "cancelled";
+		if (answer !== "act") return { text: texts.STAYED, json: { left: null, taken: [] }, isCancelled };
+	}
+	await sharedPools.leave(
+		take.map(({ id }) => id),
+		ctx.signal,
+	);
+	pool.emit({ type: "changed" });
+	return { text: texts.left(status, leaving), json: { left: status.name, taken: take.map(accountRef) } };
+}
+
+function leavingWith(taken: readonly Account[], accounts: readonly Account[]): texts.Leaving {
+	const isTaken = ({ id }: Account) => taken.some((account) => account.id === id);
+	return {
+		own: accounts.filter(({ shared }) => !shared),
+		going: accounts.filter((account) => account.shared && !isTaken(account)),
+		taken: accounts.filter(isTaken),
+	};
+}

@@ -1,0 +1,95 @@
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+import { labelProblem } from "../../core/account.ts";
+import { type Failure, usageError } from "../../pi/command.ts";
+import { readText } from "../../platform/regular-file.ts";
+import * as texts from "./texts.ts";
+
+/** A URL with a password, or a join code, as it was given: typed, or as the name of the file that holds it. */
+export type GivenSecret =
+	| { readonly kind: "typed"; readonly text: string }
+	| { readonly kind: "file"; readonly path: string };
+
+const CODE_BEGINS = /^pi-pool-/i;
+const URL_BEGINS = /^[a-z][\w+.-]*:\/\//i;
+const POSTGRES = /^postgres(?:ql)?:\/\//i;
+
+/** A word that is a URL, or names the file of one. */
+export function isUrlWord(word: string): boolean {
+	return URL_BEGINS.test(word) || word.startsWith("@");
+}
+
+/** A word that is a join code, whole or cut off. */
+export function isCodeWord(word: string): boolean {
+	return CODE_BEGINS.test(word);
+}
+
+/** The secret that a word stands for: itself, or the content of a file. */
+export function givenSecret(word: string): GivenSecret {
+	return word.startsWith("@") ? { kind: "file", path: word.slice(1) } : { kind: "typed", text: word };
+}
+
+/** The text of a secret; a file may be named from the home or from `folder`. */
+export async function readSecret(given: GivenSecret, folder: string): Promise<string | Failure> {
+	if (given.kind === "typed") return given.text;
+	const path = resolve(folder, given.path.replace(/^~(?=[/\\]|$)/, homedir()));
+	try {
+		// An editor or a mail may have broken it over lines.
+		const text = (await readText(path)).replaceAll(/\s+/g, "");
+		return text === "" ? { failure: texts.emptyFile(given.path) } : text;
+	} catch (error) {
+		const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
+		return { failure: texts.unreadableFile(given.path, code) };
+	}
+}
+
+/** Why `url` cannot be the URL of a pool; undefined where it may. Quotes nothing of it. */
+export function urlProblem(url: string): string | undefined {
+	if (isCodeWord(url)) return texts.codeInPlaceOfUrl();
+	return POSTGRES.test(url) && URL.canParse(url) ? undefined : texts.noPostgresUrl();
+}
+
+/** What a pool is called: by its database. */
+export function poolNameOf(url: string): string {
+	const { pathname, hostname } = new URL(url);
+	const database = decoded(pathname.slice(1));
+	return database !== undefined && labelProblem(database) === undefined ? database : hostname;
+}
+
+function decoded(text: string): string | undefined {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		// Not encoded as a URL has to be; the database itself has the last word on that.
+		return undefined;
+	}
+}
+
+/** Words without an option and the value behind it, and its values in order. */
+export function takeValues(
+	words: readonly string[],
+	option: string,
+	usage: string,
+): { readonly values: readonly string[]; readonly rest: readonly string[] } | Failure {
+	const values: string[] = [];
+	const rest: string[] = [];
+	for (let at = 0; at < words.length; at += 1) {
+		const word = words[at] ?? "";
+		if (word.startsWith(`${option}=`)) values.push(word.slice(option.length + 1));
+		else if (word !== option) rest.push(word);
+		else {
+			at += 1;
+			const value = words[at];
+			if (value === undefined || value.startsWith("--")) return usageError(usage, texts.valueMissing(option));
+			values.push(value);
+		}
+	}
+	return { values, rest };
+}
+
+/** The name of a machine that was typed; undefined where none was. */
+export function machineNamed(values: readonly string[]): { readonly machine: string | undefined } | Failure {
+	const [machine] = values;
+	const problem = machine === undefined ? undefined : labelProblem(machine);
+	return problem === undefined ? { machine } : { failure: texts.badMachine(machine ?? "", problem) };
+}
