@@ -5,6 +5,7 @@ import type { RequestInfo } from "./events.ts";
 import type { Forecast } from "./forecast.ts";
 import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
 import type { ChainRung, DryAnswer, Offer, Rung } from "./ladder.ts";
+import type { StatusMarks } from "./merge-status.ts";
 import type { HistorySample } from "./quota-history.ts";
 import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits.ts";
 import type { Settings, StoredValue } from "./settings.ts";
@@ -119,6 +120,8 @@ export interface AccountStatus {
 	readonly resetCredits?: ListedResetCredits | undefined;
 	/** The last redemption of one of them, begun or ended. */
 	readonly redemption?: RedemptionNote | undefined;
+	/** Of an account that machines share: what tells the newer of two statuses. */
+	readonly marks?: StatusMarks | undefined;
 }
 
 /** Identifies a process, so that another one can find out whether it still runs. */

@@ -1,3 +1,5 @@
+import { ownValue } from "../core/own-value.ts";
+
 /**
  * Decides over a value that changed on both sides since it was `before`: `mine` here, `theirs` in the file. Undefined
  * for a member that is not there, or is to go.
@@ -7,8 +9,10 @@ export type Resolve = (key: string, mine: unknown, theirs: unknown, before: unkn
 /** How a difference is applied where the file has changed, too. */
 export interface Conflicts {
 	readonly resolve: Resolve;
-	/** Members that have a meaning as a whole only: parts of two of them would make a third. */
-	readonly wholes?: ReadonlySet<string>;
+	/** The members have a meaning as a whole only: parts of two of them would make a third. */
+	readonly areWhole?: boolean;
+	/** How it is applied within a member, by the name of that. */
+	readonly within?: Readonly<Record<string, Conflicts>>;
 }
 
 type Group = Record<string, unknown>;
@@ -21,13 +25,13 @@ const DEEPEST = 12;
  * an `id`. Members and rows that are the same in `base` and `mine` stay as they are in `theirs`.
  */
 export function carryOver(base: Group, mine: Group, theirs: Group, conflicts: Conflicts, depth = 0): void {
-	const { resolve, wholes } = conflicts;
+	const { resolve, areWhole = false, within = {} } = conflicts;
 	for (const key of new Set([...Object.keys(base), ...Object.keys(mine)])) {
 		// An assignment would change the prototype of the object. No member of ours has this name.
 		if (key === "__proto__") continue;
 		const [before, after, now] = [own(base, key), own(mine, key), own(theirs, key)];
-		if (depth < DEEPEST && isGroup(after) && isGroup(now) && !wholes?.has(key)) {
-			carryOver(isGroup(before) ? before : {}, after, now, conflicts, depth + 1);
+		if (depth < DEEPEST && isGroup(after) && isGroup(now) && !areWhole) {
+			carryOver(isGroup(before) ? before : {}, after, now, ownValue(within, key) ?? { resolve }, depth + 1);
 			continue;
 		}
 		if (isSame(before, after)) continue;

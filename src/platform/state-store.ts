@@ -2,15 +2,9 @@ import { access, constants } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as z from "zod/mini";
 import { ACCOUNT_ID } from "../core/account.ts";
-import {
-	activeCooldowns,
-	type Cooldown,
-	type CooldownReason,
-	type CooldownScope,
-	FURTHEST_RESET_MS,
-	mergeCooldown,
-} from "../core/cooldown.ts";
+import { activeCooldowns, type CooldownReason, type CooldownScope, FURTHEST_RESET_MS } from "../core/cooldown.ts";
 import type { AccountId } from "../core/ids.ts";
+import { mergeSince, mergeStatus } from "../core/merge-status.ts";
 import { ownValue } from "../core/own-value.ts";
 import type { AccountStatus, StateStore } from "../core/ports.ts";
 import type { RedemptionEnd } from "../core/reset-credits.ts";
@@ -79,10 +73,11 @@ function recordOf<S extends z.ZodMiniType>(member: S) {
 	);
 }
 
+const scopeSchema = z.custom<CooldownScope>(
+	(value) => value === "account" || (typeof value === "string" && /^(limit|model):./.test(value)),
+);
 const cooldownSchema = z.object({
-	scope: z.custom<CooldownScope>(
-		(value) => value === "account" || (typeof value === "string" && /^(limit|model):./.test(value)),
-	),
+	scope: scopeSchema,
 	reason: z.enum(REASONS),
 	until: time,
 	setAt: z.catch(time, 0),
@@ -184,6 +179,12 @@ const redemptionSchema = z.object({
 	closedUntil: optionalTime,
 });
 
+const marksSchema = z.object({
+	ended: z.optional(listOf(z.object({ scope: scopeSchema, setAt: time, until: time }))),
+	changedAt: z.optional(recordOf(time)),
+	version: lenient(z.int()),
+});
+
 const errorSchema = lenient(z.object({ text: z.string(), at: time }));
 
 /** Each part falls back by itself, so that a damaged one loses only itself. */
@@ -212,6 +213,7 @@ const statusSchema = z.looseObject({
 	trialAt: optionalTime,
 	resetCredits: lenient(z.object({ askedAt: time, listedAt: optionalTime, credits: listOf(resetCreditSchema) })),
 	redemption: lenient(redemptionSchema),
+	marks: lenient(marksSchema),
 });
 
 const leaseSchema = z.looseObject({ account: z.string(), at: time });
@@ -241,9 +243,6 @@ export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };
 
 const NO_STATUS: AccountStatus = { cooldowns: [], strikes: 0 };
 
-/** What one process writes so that the others leave a token or a reset credit to it. */
-const NOTES: ReadonlySet<string> = new Set(["exchange", "redemption"]);
-
 /**
  * Opens `codex-state.json` at `path`. `onProblem` is called once for a newer and for an unwritable file. `open` is
  * another one for a program that only reads.
@@ -261,13 +260,16 @@ export function openStateStore(
 		path,
 		...STATE_FORMAT,
 		conflicts: {
-			wholes: NOTES,
-			resolve: (key, mine, theirs) => {
-				// The one who wrote it counts on it that others see it.
-				if (NOTES.has(key)) return theirs;
-				if (key === "spent") return allSpent(spentSchema.parse(theirs), spentSchema.parse(mine));
-				if (key === "cooldowns") return merged(theirs, mine, now());
-				return mine === undefined ? keptOfForgotten(statusSchema.safeParse(theirs).data) : mine;
+			resolve: (_key, mine) => mine,
+			within: {
+				accounts: {
+					areWhole: true,
+					resolve: (_id, mine, theirs, before) => {
+						const [ours, stored] = [statusSchema.safeParse(mine).data, statusSchema.safeParse(theirs).data];
+						if (!ours) return keptOfForgotten(stored);
+						return stored ? mergeSince(statusSchema.safeParse(before).data ?? NO_STATUS, ours, stored, now()) : ours;
+					},
+				},
 			},
 		},
 		empty: (): StateFile => ({ version: STATE_VERSION, pin: null, lastChosen: null, live: {}, accounts: {} }),
@@ -465,25 +467,17 @@ function keptOfForgotten(status: Partial<AccountStatus> | undefined): AccountSta
 
 /** Both were one account all along: cooldowns of both hold, and of everything else the newer value. */
 function inherited(kept: AccountStatus, gone: AccountStatus, now: number): AccountStatus {
-	const isNewer = (gone.usage?.capturedAt ?? 0) > (kept.usage?.capturedAt ?? 0);
-	const lastUsedAt = Math.max(kept.lastUsedAt ?? 0, gone.lastUsedAt ?? 0);
+	const { cooldowns, usage, lastUsedAt } = mergeStatus(kept, gone, now);
 	return {
 		...kept,
-		cooldowns: gone.cooldowns.reduce((so: readonly Cooldown[], next) => mergeCooldown(so, next, now), kept.cooldowns),
-		usage: isNewer ? gone.usage : kept.usage,
-		...(lastUsedAt > 0 ? { lastUsedAt } : {}),
+		cooldowns,
+		usage,
+		...(lastUsedAt !== undefined && { lastUsedAt }),
 		exchange: kept.exchange ?? gone.exchange,
 		spent: allSpent(gone.spent, kept.spent),
 		refusal: kept.refusal ?? gone.refusal,
 		redemption: kept.redemption ?? gone.redemption,
 	};
-}
-
-/** Joins the cooldowns of two processes, the longer one of each scope. */
-function merged(theirs: unknown, mine: unknown, now: number): readonly Cooldown[] {
-	return cooldownsSchema
-		.parse(mine)
-		.reduce<readonly Cooldown[]>((list, next) => mergeCooldown(list, next, now), cooldownsSchema.parse(theirs));
 }
 
 /** Is the lease recent? One from the future is not: a clock was set back since. */
