@@ -34,6 +34,12 @@ export interface Credentials {
 	idle(): Promise<void>;
 }
 
+/** What is renewed before a request needs it. */
+export interface AheadOfTime {
+	/** Renews the token of a shared account that is still good, behind, where it is time for that. */
+	renewAhead(id: AccountId): void;
+}
+
 /** The way to a token, for all requests that wait for it. */
 interface Flight {
 	/** The token that it must not bring. */
@@ -49,16 +55,30 @@ const PATIENCE_MS = 1000;
 const LOOK_MS = 100;
 
 /** Creates the refresher: one exchange an account at a time, in this process and across all others. */
-export function createCredentials(deps: RenewalDeps): Credentials {
+export function createCredentials(deps: RenewalDeps): Credentials & AheadOfTime {
 	const { accounts, clock } = deps;
 	const { renew, catchUp, lastsFor } = createRenewal(deps);
 	const flights = new Map<AccountId, Flight>();
+	/** Renewals of shared accounts that no request waits for. */
+	const ahead = new Map<AccountId, Promise<unknown>>();
 	const find = (id: AccountId) => accountIn(accounts, id);
+
+	const renewAhead = (id: AccountId) => {
+		const account = find(id);
+		if (!account?.shared || ahead.has(id) || !deps.shared?.()?.isDue(account)) return;
+		const renewing = renew(account, undefined).finally(() => ahead.delete(id));
+		ahead.set(id, renewing);
+	};
 
 	const obtain = async (id: AccountId, refused: string | undefined): Promise<TokenResult> => {
 		const account = find(id);
 		if (!account) return { kind: "unavailable", reason: "it is gone", retryAt: clock.now() };
 		const had = account.credential;
+		// No request waits for a database while its token is good.
+		if (account.shared && lastsFor(had, LAST_MOMENT_MS, refused)) {
+			renewAhead(id);
+			return ready(had);
+		}
 		if (account.linked) await catchUp(account);
 		if (lastsFor(had, REFRESH_AHEAD_MS, refused)) return ready(had);
 		const result = await renew(account, refused);
@@ -133,8 +153,11 @@ export function createCredentials(deps: RenewalDeps): Credentials {
 			const credential = find(id)?.credential;
 			return credential && lastsFor(credential, LAST_MOMENT_MS, undefined) ? credential.access : undefined;
 		},
+		renewAhead,
 		idle: async () => {
-			while (flights.size > 0) await Promise.allSettled([...flights.values()].map(({ landing }) => landing));
+			while (flights.size + ahead.size > 0) {
+				await Promise.allSettled([...[...flights.values()].map(({ landing }) => landing), ...ahead.values()]);
+			}
 		},
 	};
 }

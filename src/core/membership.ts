@@ -71,7 +71,9 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 		const account = accountOf(accounts.list(), identity);
 		return { identity: { ...identity, id: account?.id ?? unusedId(identity.id, accounts.list()) }, account };
 	};
-	const isPis = (account: Account) => account.linked || loginOf(account, piAuth.peek(), tokens) !== undefined;
+	/** A shared account has a grant of its own: what pi holds stays with pi. */
+	const isPis = (account: Account) =>
+		!account.shared && (account.linked || loginOf(account, piAuth.peek(), tokens) !== undefined);
 
 	/**
 	 * Removes an account under the lock of `auth.json`. Whatever fails, the login is in one of the files or in the

@@ -82,7 +82,7 @@ export function createPiLoginSync({
 		(tokens.issuedAt(access) ?? 0) > (tokens.issuedAt(credential.access) ?? 0);
 	/** Would pi's own sign-in help out this account, which is not linked to it? */
 	const isInNeed = (account: Account) => {
-		if (account.linked || !signedInAs) return false;
+		if (account.linked || account.shared || !signedInAs) return false;
 		const { credential } = signedInAs;
 		const isTheSame = account.linkedElsewhere && account.credential.refresh === credential.refresh;
 		return account.needsLogin !== undefined || isTheSame || isOverElsewhere(account, credential);
@@ -112,6 +112,8 @@ export function createPiLoginSync({
 			tell({ type: "membership", change: "added", account: added.id, source: added.source });
 			return;
 		}
+		// Several machines share it, by a grant of its own: pi keeps the one that it has.
+		if (former.shared) return;
 		// Its claims may prove that two accounts are one, so the merged account is read anew.
 		if (tellsMore(accounts.list(), former, identity)) await accounts.patch(former.id, { claims: identity.claims });
 		const known = accountWith(accounts.list(), former.id) ?? former;

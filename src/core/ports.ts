@@ -1,5 +1,6 @@
 import type { Account, Credential, NeedsLogin } from "./account.ts";
 import type { Cooldown } from "./cooldown.ts";
+import type { TokenResult } from "./credentials.ts";
 import type { Decision, LoggedDecision } from "./decision.ts";
 import type { RequestInfo } from "./events.ts";
 import type { Forecast } from "./forecast.ts";
@@ -486,6 +487,21 @@ export interface SharedPools {
 	 * the same database is from now on, with another password say; undefined where that stays.
 	 */
 	rotate(url: string | undefined, signal: AbortSignal | undefined): Promise<JoinCodes>;
+}
+
+/** The tokens of the accounts that several machines share. */
+export interface SharedTokens {
+	/**
+	 * Renews the token by a claim that all machines see, or takes the one that another of them has stored. `refused`: a
+	 * token that the backend has just answered 401 to. `failed`: not now, and ever more seldom. Rejects where the database
+	 * or the disk keeps it from that; nothing is spent then.
+	 */
+	renew(
+		account: Account,
+		refused: string | undefined,
+	): Promise<TokenResult | { readonly kind: "failed"; readonly reason: string }>;
+	/** Is it time to renew a token that is still good? Days before its end, so that there is time for what goes wrong. */
+	isDue(account: Account): boolean;
 }
 
 /** The log of decisions, which may be lost without harm. Nothing here throws. */

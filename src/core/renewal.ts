@@ -15,6 +15,7 @@ import type {
 	PiAuth,
 	Processes,
 	RefreshOutcome,
+	SharedTokens,
 	StateStore,
 	TokenReader,
 } from "./ports.ts";
@@ -38,9 +39,11 @@ export interface RenewalDeps {
 	readonly tell?: PoolListener;
 	/** Hears of every error that kept a token from being renewed or stored. */
 	readonly onFailure?: (error: unknown) => void;
+	/** Renews what several machines share; undefined where this one has joined no pool. */
+	readonly shared?: () => SharedTokens | undefined;
 }
 
-/** Renews the token of an account where its credential is kept: in our file, or in pi's. */
+/** Renews the token of an account where its credential is kept: in our file, in pi's, or in the database of a pool. */
 export interface Renewal {
 	/** `refused`: a token that the backend has just answered 401 to. Never rejects. */
 	renew(account: Account, refused: string | undefined): Promise<TokenResult>;
@@ -199,7 +202,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			// since a process that is stopped in between would go on with what it had seen.
 			await accounts.assertWritable();
 			const account = find(id);
-			if (!account || account.linked || account.linkedElsewhere)
+			if (!account || account.linked || account.linkedElsewhere || account.shared)
 				return backoff.until(id, "its sign-in has moved", clock.now());
 			const { credential } = account;
 			if (credential.access !== had.access && lastsFor(credential, LAST_MOMENT_MS, refused)) return ready(credential);
@@ -249,6 +252,24 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		await (isInFile ? inPool.catch(ignoreWriteFailure) : inPool);
 	};
 
+	/** Its refresh token is in the database alone, and what is here in its place is never sent. */
+	const renewShared = async (account: Account, refused: string | undefined): Promise<TokenResult> => {
+		const { id } = account;
+		const result = await deps.shared?.()?.renew(account, refused);
+		if (!result) return backoff.until(id, "its pool was left", clock.now() + BUSY_RETRY_MS);
+		switch (result.kind) {
+			case "failed":
+				return backoff.longer(id, result.reason);
+			case "unavailable":
+				return result.lasts ? backoff.lasting(id, result.reason) : backoff.until(id, result.reason, result.retryAt);
+			case "ready":
+				backoff.end(id);
+				return result;
+			case "signed-out":
+				return result;
+		}
+	};
+
 	return {
 		lastsFor,
 		catchUp: async (account) => {
@@ -257,7 +278,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			if (!isNewer(account, account.credential, stored)) return;
 			await piAuth.writeBack(stored.refresh, account.credential, account.workspaceId).catch(ignoreWriteFailure);
 		},
-		renew: async ({ id, credential, linked, linkedElsewhere }, refused) => {
+		renew: async (account, refused) => {
+			const { id, credential, linked, linkedElsewhere } = account;
 			// An exchange would spend the token that the other pi holds, and only its own process can write there.
 			if (linkedElsewhere) {
 				return { kind: "unavailable", reason: HELD_ELSEWHERE, retryAt: clock.now() + BUSY_RETRY_MS, lasts: true };
@@ -265,6 +287,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			const tooEarly = backoff.current(id);
 			if (tooEarly) return tooEarly;
 			try {
+				if (account.shared) return await renewShared(account, refused);
 				const result = await (linked ? renewLinked(id, credential, refused) : renewOwned(id, credential, refused));
 				if (result !== "busy") return result;
 				const retryAt = clock.now() + BUSY_RETRY_MS;

@@ -19,7 +19,9 @@ export type Claiming =
 	/** Another exchange of the account has begun, and its answer may be under way. */
 	| { readonly kind: "taken"; readonly retryAt: number }
 	/** The note cannot be written for now, so that no other process would see it. */
-	| { readonly kind: "unnoted" };
+	| { readonly kind: "unnoted" }
+	/** Another token is stored by now, or none. */
+	| { readonly kind: "moved" };
 
 /** The claims on the refresh tokens of all accounts, in all processes. */
 export interface TokenClaims {

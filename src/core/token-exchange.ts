@@ -8,7 +8,7 @@ export interface Keeper {
 	readonly spend: Credential;
 	/** What was stored when that was chosen. */
 	readonly seen: Credential;
-	/** The newest credential that is stored; undefined where the account has gone. */
+	/** The newest credential that is stored; undefined where the account has gone, or where it is too late to send. */
 	reread(): Credential | undefined;
 	/** Stores what came for `spend`. Rejects where it could be stored nowhere. */
 	store(next: Credential): Promise<void>;
@@ -16,13 +16,13 @@ export interface Keeper {
 
 /** How an exchange ended. */
 export type Exchanged =
-	| Exclude<Claiming, { readonly kind: "ours" }>
+	| Exclude<Claiming, { readonly kind: "ours" | "moved" }>
 	/** Another process has stored another credential meanwhile, or taken the account out: nothing was sent. */
 	| { readonly kind: "moved"; readonly newest: Credential | undefined }
 	| { readonly kind: "answered"; readonly outcome: RefreshOutcome; readonly isStored: boolean };
 
 interface Deps {
-	readonly claims: TokenClaims;
+	readonly claims: Pick<TokenClaims, "claim">;
 	readonly oauth: OAuthClient;
 	/** Resolves after `ms`. */
 	readonly pause: (ms: number) => Promise<void>;
@@ -43,6 +43,7 @@ const EXCHANGED_BEFORE = "refresh_token_reused";
 export function createTokenExchange({ claims, oauth, pause }: Deps) {
 	return async (account: Account, { spend, seen, reread, store }: Keeper): Promise<Exchanged> => {
 		const claiming = await claims.claim(account, spend);
+		if (claiming.kind === "moved") return { kind: "moved", newest: reread() };
 		if (claiming.kind !== "ours") return claiming;
 		const { claim } = claiming;
 

@@ -38,6 +38,17 @@ const REFRESH_LOCK_WAIT_MS = 3000;
 /** A proof that the file can be written reserves this much beyond its present size, for a longer token. */
 const SPARE_BYTES = 8192;
 
+/** The accounts file, and what is done to it for this machine alone. */
+export interface LocalAccountStore extends AccountStore {
+	/** Deletes the backups, and resolves to how many there were. */
+	removeBackups(): Promise<number>;
+	/**
+	 * Takes an account out whose refresh token is somewhere else by now. No backup is written: it would be one more place
+	 * from which that token is spent. An account with another token stays. Rejects where that is not durable.
+	 */
+	drop(id: AccountId, refresh: string): Promise<void>;
+}
+
 /**
  * Opens `codex-accounts.json` at `path`. `onProblem` is called once for each broken, newer or unwritable file;
  * `onMerged` when an account was merged into another one; `onFailure` with an error that kept accounts from being
@@ -50,7 +61,7 @@ export function openAccountStore(
 	onMerged: (into: AccountId, former: AccountId) => void = () => undefined,
 	onFailure: (error: unknown) => void = () => undefined,
 	open: typeof openSharedDocument = openSharedDocument,
-): AccountStore & { removeBackups(): Promise<number> } {
+): LocalAccountStore {
 	const document = open({
 		path,
 		...accountsFormat(now),
@@ -192,6 +203,11 @@ export function openAccountStore(
 			// Another process may have stored a newer token between the two.
 			await correct(removed);
 		},
+		drop: (id, refresh) =>
+			updateOrRollBack((draft) => {
+				const isMeant = (row: unknown) => rowSchema.safeParse(row).data?.credential.refresh === refresh;
+				draft.accounts = draft.accounts.filter((row) => !(idOf(row) === id && isMeant(row)));
+			}),
 		backUp: async (id) => {
 			await keepCopy(id);
 		},

@@ -74,7 +74,7 @@ export function createImports({ finder, accounts, membership, tokens, clock }: D
 				const joining = { source: `${IMPORTED}${tool}`, label: labelIn(name) };
 				const account = await membership.join(credential, joining);
 				// Another process may have stored a newer sign-in of this account meanwhile.
-				if (account?.credential.refresh === credential.refresh) taken.push(account);
+				if (account?.credential.access === credential.access) taken.push(account);
 			}
 			return taken;
 		},

@@ -131,6 +131,8 @@ function verdictOn(found: FoundLogin, account: Account | undefined, reader: Impo
 	if (found.tool === "pi") return account?.needsLogin && isOurs ? "spent" : "have";
 	if (!account) return "add";
 	if (isOurs) return account.needsLogin ? "spent" : "have";
+	// Its tool would go on spending what all machines of the pool hold: only where nothing works there.
+	if (account.shared) return account.needsLogin ? "renew" : "have";
 	const ours = reader.issuedAt(account.credential.access) ?? 0;
 	const theirs = reader.issuedAt(found.credential.access) ?? 0;
 	const isFromThere = account.source === `${IMPORTED}${found.tool}`;

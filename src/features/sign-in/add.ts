@@ -139,7 +139,7 @@ async function joinSurely(
 		return { account: await membership.join(credential, { source: "login", label }), isStored: true };
 	} catch (error) {
 		const kept = membership.whose(credential)?.account;
-		if (kept?.credential.refresh !== credential.refresh) throw error;
+		if (kept?.credential.access !== credential.access) throw error;
 		pool.emit({ type: "changed" });
 		return { account: kept, isStored: false };
 	}

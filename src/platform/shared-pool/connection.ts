@@ -1,0 +1,90 @@
+import type { PoolListener } from "../../core/events.ts";
+import type { Clock } from "../../core/ports.ts";
+import { type PoolDatabase, PoolProblem, type PoolProblemKind } from "./types.ts";
+
+/** The way to the database of the pool, and what keeps it away. */
+export interface Connection {
+	/**
+	 * Runs statements. Rejects with a {@link PoolProblem}: at once while the database is away and the next try is not due,
+	 * unless a person `isAsking`.
+	 */
+	use<T>(work: (database: PoolDatabase) => Promise<T>, isAsking?: boolean): Promise<T>;
+	/** What keeps the database from being used, and since when, epoch ms; undefined while nothing does. */
+	away(): { readonly problem: PoolProblem; readonly since: number } | undefined;
+	/** When the database may be tried again, epoch ms. */
+	nextTryAt(): number;
+	/** Closes it; a later use opens it again. */
+	rest(): Promise<void>;
+}
+
+interface Deps {
+	/** Loads the client; connects with the first statement. */
+	readonly open: () => Promise<PoolDatabase>;
+	readonly clock: Clock;
+	readonly tell: PoolListener;
+}
+
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 60_000;
+/** Changes are refused, while everything can be read. */
+const OF_CHANGES: ReadonlySet<PoolProblemKind> = new Set(["no-rights", "read-only", "full"]);
+
+/** Creates it; nothing is loaded or connected before the first use. */
+export function createConnection({ open, clock, tell }: Deps): Connection {
+	let database: Promise<PoolDatabase> | undefined;
+	let away: { readonly problem: PoolProblem; readonly since: number } | undefined;
+	let pauseMs = 0;
+	let nextTryAt = 0;
+	const told = new Set<PoolProblemKind>();
+
+	const failed = (problem: PoolProblem) => {
+		if (OF_CHANGES.has(problem.kind)) {
+			if (!told.has(problem.kind)) tell({ type: "warning", text: problem.message });
+			told.add(problem.kind);
+			return;
+		}
+		const isNews = away === undefined;
+		away = { problem, since: away?.since ?? clock.now() };
+		pauseMs = Math.min(Math.max(pauseMs * 2, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+		nextTryAt = clock.now() + pauseMs;
+		if (isNews) tell({ type: "pool-away", problem: problem.kind, text: problem.message, since: away.since });
+	};
+	const succeeded = () => {
+		pauseMs = 0;
+		if (!away) return;
+		const { since } = away;
+		away = undefined;
+		tell({ type: "pool-back", since });
+	};
+	const opened = () => {
+		database ??= open().catch((error: unknown) => {
+			database = undefined;
+			throw error;
+		});
+		return database;
+	};
+
+	return {
+		use: async (work, isAsking = false) => {
+			// A clock that was set back does not make the pause longer.
+			const leftMs = nextTryAt - clock.now();
+			if (away && !isAsking && leftMs > 0 && leftMs <= LONGEST_PAUSE_MS) throw away.problem;
+			try {
+				const result = await work(await opened());
+				succeeded();
+				return result;
+			} catch (error) {
+				if (error instanceof PoolProblem) failed(error);
+				throw error;
+			}
+		},
+		away: () => away,
+		nextTryAt: () => (away ? nextTryAt : clock.now()),
+		rest: async () => {
+			const closing = database;
+			database = undefined;
+			// What never opened needs no closing, and one that cannot be closed ends with the process.
+			await closing?.then((each) => each.end()).catch(() => undefined);
+		},
+	};
+}

@@ -1,0 +1,192 @@
+import type { Clock } from "../../core/ports.ts";
+import type { PoolConnection } from "../../core/shared-pool.ts";
+import { withLockUnlessBusy } from "../lock.ts";
+import type { Connection } from "./connection.ts";
+import { type Mirror, seenBy } from "./mirror.ts";
+import { type Keys, openRow } from "./sealed-account.ts";
+import { doesNotOpen, mirroredOf } from "./shared-rows.ts";
+import type { Known, Look } from "./types.ts";
+
+/** Keeps the mirror in step with the database, by one process of this machine. */
+export interface Follow {
+	/** Looks at the database now; calls that come meanwhile share the next look. Rejects with a `PoolProblem`. */
+	look(isAsking?: boolean): Promise<void>;
+	/**
+	 * Begins to follow, behind. `stays`: news are listened for, and a look is made each minute, by one process of this
+	 * machine; otherwise this process looks once. May be called again.
+	 */
+	begin(stays: boolean): void;
+	/** How this process stands to the database. */
+	connection(): PoolConnection;
+	/** Ends it, and closes the connection. */
+	end(): Promise<void>;
+}
+
+/** What other parts make of a look. */
+export interface Looker {
+	/** The versions of the statuses that this process knows. */
+	readonly known: () => Known["statuses"];
+	/** Called with every look, once the accounts are in the mirror. */
+	readonly onLook: (look: Look) => unknown;
+}
+
+interface Deps {
+	readonly connection: Connection;
+	readonly mirror: Mirror;
+	readonly keys: Keys;
+	/** Of this run of the process. */
+	readonly own: string;
+	/** What is locked by the process that follows for all of this machine; undefined where each does so for itself. */
+	readonly lockPath: string | undefined;
+	readonly lookers: readonly Looker[];
+	readonly clock: Clock;
+	/** Hears of news in the mirror. */
+	readonly onNews: () => void;
+	readonly onWarning: (text: string) => void;
+	readonly onFailure: (error: unknown) => void;
+}
+
+/** A notification may be lost. */
+const LOOK_EACH_MS = 60_000;
+/** Several changes of one moment are one look. */
+const SETTLE_MS = 20;
+/** How often a process that follows another one tries to take its place. */
+const ELECTION_EACH_MS = 10_000;
+/** The time of a look is noted no more often than this where it has brought nothing. */
+const NOTE_EACH_MS = 50_000;
+/** A client closes its connection after this long without use. */
+const RESTS_AFTER_MS = 20_000;
+
+/** Creates it; nothing is asked before the first call. */
+export function createFollow(deps: Deps): Follow {
+	const { connection, mirror, keys, own, lockPath, lookers, clock, onNews, onWarning, onFailure } = deps;
+	const ending = new AbortController();
+	const { signal } = ending;
+	let last: Promise<void> = Promise.resolve();
+	let next: Promise<void> | undefined;
+	let hasBegun = false;
+	let isLeading = false;
+	let listens = false;
+	let stopListening: (() => Promise<void>) | undefined;
+	let lookedAt: number | undefined;
+	let timer: NodeJS.Timeout | undefined;
+	const unreadable = new Set<string>();
+
+	const take = async (look: Look) => {
+		const rows = look.rows.flatMap((row) => {
+			const opened = openRow(row, keys);
+			if (opened.kind === "ok") return [mirroredOf({ row, account: opened.account })];
+			const { message } = doesNotOpen(opened.kind);
+			if (!unreadable.has(message)) onWarning(message);
+			unreadable.add(message);
+			return [];
+		});
+		await mirror.take(rows, look.gone);
+		const before = mirror.lastLook();
+		const isNews = rows.length + look.gone.length > 0;
+		if (isNews || listens !== before?.listens || Math.abs(clock.now() - before.at) >= NOTE_EACH_MS) {
+			const aheadMs = Math.round(look.localNow - look.now);
+			const presences = seenBy(look.presences, aheadMs);
+			mirror.noteLook({ at: clock.now(), aheadMs, listens, presences }, look.head.name);
+		}
+		lookedAt = clock.now();
+		if (isNews) onNews();
+	};
+	const lookOnce = async (isAsking: boolean) => {
+		const versions = new Map([...mirror.rows()].map(([id, { version }]) => [id, version]));
+		const statuses = new Map(lookers.flatMap((looker) => [...looker.known()]));
+		const look = await connection.use((database) => database.look({ rows: versions, statuses }), isAsking);
+		await take(look);
+		for (const looker of lookers) await looker.onLook(look);
+	};
+	/** One after the other: the older of two that overlap would know less. */
+	const look: Follow["look"] = (isAsking = false) => {
+		next ??= last.then(() => {
+			next = undefined;
+			const running = lookOnce(isAsking);
+			last = running.catch(() => undefined);
+			return running;
+		});
+		return next;
+	};
+	/** Nothing waits for it: what keeps it from looking has been told, or is a defect. */
+	const lookBehind = () => {
+		look().catch((error: unknown) => {
+			if (!connection.away()) onFailure(error);
+		});
+	};
+	const lookIn = (ms: number) => {
+		clearTimeout(timer);
+		if (signal.aborted) return;
+		timer = setTimeout(() => void lookAndGoOn(), ms);
+		timer.unref();
+	};
+	const lookAndGoOn = async () => {
+		await listenAgain();
+		await look().catch((error: unknown) => {
+			if (!connection.away()) onFailure(error);
+		});
+		const untilTry = connection.nextTryAt() - clock.now();
+		lookIn(connection.away() ? Math.min(Math.max(untilTry, SETTLE_MS), LOOK_EACH_MS) : LOOK_EACH_MS);
+	};
+	/** Before the look that follows, so that nothing is missed in between. */
+	const listenAgain = async () => {
+		if (stopListening || hasNoListen || signal.aborted) return;
+		try {
+			stopListening = await connection.use((database) => database.listen(own, () => lookIn(SETTLE_MS)));
+			hasNoListen = stopListening === undefined;
+			listens = stopListening !== undefined;
+		} catch (error) {
+			if (!connection.away()) onFailure(error);
+		}
+	};
+	/** Notifications do not get through, as behind a pooler in transaction mode. */
+	let hasNoListen = false;
+
+	const lead = async () => {
+		if (signal.aborted) return;
+		isLeading = true;
+		void lookAndGoOn();
+		await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+		isLeading = false;
+	};
+	const elect = async (path: string): Promise<void> => {
+		if (signal.aborted) return;
+		try {
+			await withLockUnlessBusy(path, { waitMs: 0 }, lead);
+		} catch (error) {
+			// A home that cannot be written has no file that other processes follow.
+			onFailure(error);
+			await lead();
+		}
+		if (signal.aborted) return;
+		timer = setTimeout(() => void elect(path), ELECTION_EACH_MS);
+		timer.unref();
+	};
+
+	return {
+		look,
+		begin: (stays) => {
+			if (hasBegun || signal.aborted) return;
+			hasBegun = true;
+			if (!stays) lookBehind();
+			else if (lockPath === undefined) void lead();
+			else void elect(lockPath);
+		},
+		connection: () => {
+			const away = connection.away();
+			if (away) return { kind: "away", since: away.since, problem: away.problem.kind, text: away.problem.message };
+			const known = lookedAt ?? mirror.lastLook()?.at;
+			if (known === undefined) return { kind: "unknown" };
+			if (hasBegun && !isLeading && lockPath !== undefined) return { kind: "followed", lookedAt: known };
+			if (listens || clock.now() - known < RESTS_AFTER_MS) return { kind: "connected", lookedAt: known, listens };
+			return { kind: "resting", lookedAt: known };
+		},
+		end: async () => {
+			clearTimeout(timer);
+			ending.abort();
+			await stopListening?.().catch(() => undefined);
+			await connection.rest();
+		},
+	};
+}

@@ -1,0 +1,278 @@
+import * as z from "zod/mini";
+import { ACCOUNT_ID, type Account, type Credential } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
+import type { AccountPatch } from "../../core/ports.ts";
+import { ACCOUNTS_VERSION, type Row, rowSchema, toAccounts, toRow } from "../account-file.ts";
+import { lenient } from "../lenient.ts";
+import { openSharedDocument, type SharedDocument } from "../shared-document.ts";
+import { asShared, standInFor } from "./sealed-account.ts";
+import type { Presence } from "./types.ts";
+
+/** Version of `codex-pool.json` that is written here. */
+const MIRROR_VERSION = 1;
+
+const idSchema = z.string().check(z.regex(ACCOUNT_ID));
+const mirroredSchema = z.object({
+	/** Of the row in the database. */
+	version: z.int(),
+	tokenHash: z.string(),
+	/** With a stand-in for the refresh token. */
+	account: rowSchema,
+});
+const crossingSchema = z.object({
+	id: idSchema,
+	way: z.enum(["in", "out"]),
+	/** Of the refresh token that crosses. */
+	tokenHash: z.string(),
+	/** Who has claimed that in the database. */
+	holder: lenient(z.string()),
+});
+const presenceSchema = z.object({
+	process: z.string(),
+	machine: z.string(),
+	sessions: z.record(idSchema, z.number()),
+	seenAt: z.number(),
+});
+
+const fileSchema = z.looseObject({
+	version: z.catch(z.literal(MIRROR_VERSION), MIRROR_VERSION),
+	/** The join code of this machine, which is a secret. */
+	join: lenient(z.string()),
+	/** The name of this machine. */
+	machine: lenient(z.string()),
+	/** The name of the pool. */
+	name: lenient(z.string()),
+	// Rows stay raw here, so that one that this version cannot read survives every write.
+	rows: z.catch(z.array(z.unknown()), []),
+	crossings: z.catch(z.array(z.unknown()), []),
+	/** When the database was looked at last, and who was seen then. By the clock of this machine. */
+	look: lenient(
+		z.object({
+			at: z.number(),
+			/** How far the clock of this machine is ahead. */
+			aheadMs: z.number(),
+			listens: z.boolean(),
+			presences: z.array(presenceSchema),
+		}),
+	),
+});
+
+/** The content of `codex-pool.json`. */
+export type MirrorFile = z.output<typeof fileSchema>;
+
+/** What this machine knows of one row of the database. */
+export interface Mirrored {
+	readonly version: number;
+	readonly tokenHash: string;
+	/** With a stand-in for the refresh token. */
+	readonly account: Account;
+}
+
+/** An account on its way between the accounts file of this machine and the pool: it may be in both. */
+export type Crossing = z.output<typeof crossingSchema>;
+
+/** What the last look found besides the accounts. Times by the clock of this machine, epoch ms. */
+export type LastLook = NonNullable<MirrorFile["look"]>;
+
+/** What this machine knows of the pool: all of it but refresh tokens. A write that fails is kept in memory. */
+export interface Mirror {
+	/** The text of the join code; undefined where this machine has joined none. */
+	join(): string | undefined;
+	machine(): string | undefined;
+	name(): string | undefined;
+	/** By id, in the order in which they were added. One stat if nothing has changed. */
+	rows(): ReadonlyMap<AccountId, Mirrored>;
+	/** Takes over newer rows, and takes out accounts that have gone. */
+	take(rows: readonly Mirrored[], gone?: readonly AccountId[]): Promise<void>;
+	/** Notes what has come for the token with `spentHash`; the database may not have it yet. */
+	renewed(id: AccountId, spentHash: string, next: Credential, nextHash: string): Promise<void>;
+	/** Notes a change that the database does not have yet. A credential in it is ignored. */
+	patch(id: AccountId, patch: AccountPatch): Promise<void>;
+	/** Drops all rows, as after new keys. */
+	forget(): Promise<void>;
+	lastLook(): LastLook | undefined;
+	noteLook(look: LastLook, name: string): void;
+	crossings(): readonly Crossing[];
+	/** Notes that an account begins to cross. Rejects where that is not durable. */
+	beginCrossing(crossing: Crossing): Promise<void>;
+	endCrossing(id: AccountId): Promise<void>;
+	flush(): Promise<void>;
+}
+
+/** A mirror, and what changes whose it is. */
+export interface OwnMirror extends Mirror {
+	/** Joins the pool of a code. Rows of another pool are dropped. Rejects where that is not durable. */
+	enter(join: string, machine: string, name: string, keepsRows: boolean): Promise<void>;
+	/** Forgets the pool, its accounts and the code. Rejects where that is not durable. */
+	clear(): Promise<void>;
+}
+
+/** Opens the mirror at `path`. */
+export function openMirror(path: string, onProblem: (text: string) => void): OwnMirror {
+	const document = openSharedDocument({
+		path,
+		schema: fileSchema,
+		version: MIRROR_VERSION,
+		empty: emptyFile,
+		onProblem: (problem) => onProblem(problem.text),
+	});
+	return createMirror(document);
+}
+
+/** A mirror that is never written to the disk, and ends with the process. */
+export function mirrorInMemory(join: string, machine: string): OwnMirror {
+	const value: MirrorFile = { ...emptyFile(), join, machine };
+	const apply = (change: (draft: MirrorFile) => void) => change(value);
+	return createMirror({
+		read: () => value,
+		update: async (change) => apply((draft) => change(draft, true)),
+		updateOrRollBack: async (change) => apply(change),
+		updateDebounced: apply,
+		flush: async () => undefined,
+	});
+}
+
+function emptyFile(): MirrorFile {
+	return { version: MIRROR_VERSION, rows: [], crossings: [] };
+}
+
+function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
+	let readFrom: MirrorFile | undefined;
+	let known: ReadonlyMap<AccountId, Mirrored> = new Map();
+	let crossing: readonly Crossing[] = [];
+
+	const refresh = () => {
+		const file = document.read();
+		if (file === readFrom) return;
+		readFrom = file;
+		known = mirroredIn(file);
+		crossing = file.crossings.flatMap((raw) => crossingSchema.safeParse(raw).data ?? []);
+	};
+	const changed = (durable: Promise<void>): Promise<void> => {
+		readFrom = undefined;
+		return durable.finally(() => {
+			readFrom = undefined;
+		});
+	};
+	/** The document has reported what it could not write, and tries again by itself. */
+	const update = (change: (draft: MirrorFile) => void) => changed(document.update(change)).catch(() => undefined);
+	const surely = (change: (draft: MirrorFile) => void) => changed(document.updateOrRollBack(change));
+	const changeRow = (id: AccountId, change: (row: z.output<typeof mirroredSchema>) => unknown) =>
+		update((draft) => {
+			draft.rows = draft.rows.map((raw) => {
+				const row = mirroredSchema.safeParse(raw).data;
+				return row?.account.id === id ? change(row) : raw;
+			});
+		});
+
+	return {
+		join: () => document.read().join,
+		machine: () => document.read().machine,
+		name: () => document.read().name,
+		rows: () => {
+			refresh();
+			return known;
+		},
+		take: async (rows, gone = []) => {
+			refresh();
+			const newsTo = (held: ReadonlyMap<AccountId, Mirrored>) =>
+				rows.filter(({ version, account }) => (held.get(account.id)?.version ?? 0) < version);
+			if (newsTo(known).length === 0 && !gone.some((id) => known.has(id))) return;
+			await update((draft) => {
+				const news = new Map(newsTo(mirroredIn(draft)).map((row) => [row.account.id, row]));
+				const kept = draft.rows.filter((raw) => {
+					const id = mirroredSchema.safeParse(raw).data?.account.id;
+					return id === undefined || !(gone.includes(id) || news.has(id));
+				});
+				draft.rows = [...kept, ...[...news.values()].map(toStored)];
+			});
+		},
+		renewed: (id, spentHash, next, nextHash) =>
+			changeRow(id, (row) => {
+				if (row.tokenHash !== spentHash) return row;
+				const { access, expiresAt: expires } = next;
+				const credential = { ...row.account.credential, access, refresh: standInFor(nextHash), expires };
+				return { ...row, tokenHash: nextHash, account: { ...row.account, credential, needsLogin: null } };
+			}),
+		patch: (id, { credential: _, ...patch }) =>
+			changeRow(id, (row) => ({
+				...row,
+				account: {
+					...row.account,
+					...patch,
+					linked: false,
+					...("needsLogin" in patch && { needsLogin: patch.needsLogin ?? null }),
+					...("disabledReason" in patch && { disabledReason: patch.disabledReason ?? null }),
+				},
+			})),
+		forget: () =>
+			update((draft) => {
+				draft.rows = [];
+			}),
+		lastLook: () => document.read().look,
+		noteLook: (look, name) => {
+			document.updateDebounced((draft) => {
+				draft.look = look;
+				draft.name = name;
+			});
+			readFrom = undefined;
+		},
+		crossings: () => {
+			refresh();
+			return crossing;
+		},
+		beginCrossing: (begun) =>
+			surely((draft) => {
+				draft.crossings = [...withoutCrossing(draft, begun.id), begun];
+			}),
+		endCrossing: (id) =>
+			update((draft) => {
+				draft.crossings = withoutCrossing(draft, id);
+			}),
+		flush: () => document.flush(),
+		enter: (join, machine, name, keepsRows) =>
+			surely((draft) => {
+				Object.assign(draft, { join, machine, name, look: undefined });
+				if (!keepsRows) draft.rows = [];
+			}),
+		clear: () =>
+			surely((draft) => {
+				for (const key of Object.keys(draft)) delete draft[key];
+				Object.assign(draft, emptyFile());
+			}),
+	};
+}
+
+/** The presences of a look, by the clock of this machine. */
+export function seenBy(presences: readonly Presence[], aheadMs: number): LastLook["presences"] {
+	return presences.map((presence) => ({
+		...presence,
+		sessions: { ...presence.sessions },
+		seenAt: presence.seenAt + aheadMs,
+	}));
+}
+
+function withoutCrossing({ crossings }: MirrorFile, id: AccountId): unknown[] {
+	return crossings.filter((raw) => crossingSchema.safeParse(raw).data?.id !== id);
+}
+
+function mirroredIn(file: MirrorFile): ReadonlyMap<AccountId, Mirrored> {
+	const rows = file.rows.flatMap((raw) => mirroredSchema.safeParse(raw).data ?? []);
+	// All at once, so that no two of them have one label.
+	const accounts = toAccounts({ version: ACCOUNTS_VERSION, accounts: rows.map(({ account }) => account) });
+	const byId = new Map(accounts.map((account) => [account.id, account]));
+	const mirrored = rows.flatMap(({ version, tokenHash, account: { id } }) => {
+		const account = byId.get(id);
+		return account ? [{ version, tokenHash, account: asShared(account, tokenHash) }] : [];
+	});
+	mirrored.sort((a, b) => a.account.addedAt - b.account.addedAt);
+	return new Map(mirrored.map((row) => [row.account.id, row]));
+}
+
+function toStored({ version, tokenHash, account }: Mirrored): {
+	version: number;
+	tokenHash: string;
+	account: Row;
+} {
+	return { version, tokenHash, account: toRow(asShared(account, tokenHash)) };
+}

@@ -1,0 +1,140 @@
+import type { Account } from "../../core/account.ts";
+import { speakForOne } from "../../core/identity.ts";
+import type { AccountId } from "../../core/ids.ts";
+import type { StateStore } from "../../core/ports.ts";
+import { UNKNOWN_OUTCOME_MS } from "../../core/token-claims.ts";
+import type { LocalAccountStore } from "../account-store.ts";
+import { fingerprint } from "../jwt.ts";
+import type { Connection } from "./connection.ts";
+import type { Crossing, Mirror } from "./mirror.ts";
+import { CLAIM_MS } from "./renewing.ts";
+import { isBusy } from "./shared-accounts.ts";
+import type { SharedRows } from "./shared-rows.ts";
+import { PoolProblem } from "./types.ts";
+
+/**
+ * Moves accounts between the accounts file and the pool. An account is in both for a moment, and stays there where the
+ * process ends: a note that is on the disk before has every process of this machine take it for a shared one, until it
+ * is settled who holds its token. So that is never spent twice.
+ */
+export interface Moves {
+	/** Moves an account of this machine into the pool. */
+	moveIn(id: AccountId): Promise<void>;
+	/** Takes an account out of the pool into the accounts file. */
+	takeOut(id: AccountId): Promise<void>;
+	/** Ends what a process has left in between. Rejects with a `PoolProblem` where the database is away. */
+	settle(): Promise<void>;
+}
+
+interface Deps {
+	readonly local: LocalAccountStore;
+	readonly state: Pick<StateStore, "status">;
+	readonly rows: SharedRows;
+	readonly mirror: Mirror;
+	readonly connection: Connection;
+	/** Of this run of the process. */
+	readonly own: string;
+	/** A name for a claim that no other claim has. */
+	readonly newHolder: () => string;
+	readonly now: () => number;
+	/** A time that no clock change moves, ms. */
+	readonly monotonic: () => number;
+}
+
+/** Creates them. */
+export function createMoves(deps: Deps): Moves {
+	const { local, state, rows, mirror, connection, own, newHolder, now, monotonic } = deps;
+	const localWith = (id: AccountId, tokenHash: string) =>
+		local.list().find((each) => each.id === id && fingerprint(each.credential.refresh) === tokenHash);
+	const drop = async (account: Account | undefined) => {
+		if (account) await local.drop(account.id, account.credential.refresh);
+	};
+	const alone = async (id: AccountId, work: () => Promise<void>) => {
+		if ((await local.whileRefreshing(id, work)) === "busy") throw isBusy();
+	};
+	/** Claims the token. The function that it gives takes the row out, as long as the claim is good. */
+	const claim = async (id: AccountId, tokenHash: string, holder: string): Promise<() => Promise<void>> => {
+		const begun = monotonic();
+		const claiming = await connection.use((database) => database.claim(id, tokenHash, holder), true);
+		if (claiming.kind !== "ours") throw isBusy();
+		return async () => {
+			// The machine may have slept, and another one have renewed it meanwhile.
+			if (monotonic() - begun > CLAIM_MS) throw isBusy();
+			await connection.use((database) => database.remove(id, own), true);
+			await mirror.take([], [id]);
+		};
+	};
+	const free = (id: AccountId, tokenHash: string, holder: string) =>
+		connection.use((database) => database.settle(id, tokenHash, holder, "unsent"), true);
+
+	/** Another machine may have shared the same account, by a grant of its own: then this machine's stays where it is. */
+	const isInPool = (account: Account) =>
+		[...mirror.rows().values()].some((each) => each.account.id === account.id || speakForOne(each.account, account));
+
+	const settled: Readonly<Record<Crossing["way"], (crossing: Crossing) => Promise<void>>> = {
+		in: async ({ id, tokenHash }) => {
+			// Whatever token the row has by now: it began with this one.
+			if (await rows.read(id)) await drop(localWith(id, tokenHash));
+		},
+		out: async ({ id, tokenHash, holder }) => {
+			const open = await rows.read(id);
+			if (!open) return;
+			const here = localWith(id, tokenHash);
+			// Another machine has renewed it since: what this one took is spent.
+			if (open.row.tokenHash !== tokenHash) return drop(here);
+			if (holder !== undefined) await free(id, tokenHash, holder);
+			if (!here) return;
+			const removeRow = await claim(id, tokenHash, newHolder());
+			await removeRow();
+		},
+	};
+
+	return {
+		moveIn: (id) =>
+			alone(id, async () => {
+				const account = local.list().find((each) => each.id === id);
+				if (!account || isInPool(account)) return;
+				if (account.linked || account.linkedElsewhere) throw isPisOwn(account);
+				const { exchange } = state.status(id);
+				if (exchange && Math.abs(now() - exchange.at) < UNKNOWN_OUTCOME_MS) throw isBusy();
+				const tokenHash = fingerprint(account.credential.refresh);
+				await mirror.beginCrossing({ id, way: "in", tokenHash });
+				const isAdded = await rows.add(account);
+				// A row of this id that is not in the mirror yet: of another machine, or of a try that was cut off.
+				const isOurs = isAdded || (await rows.read(id))?.row.tokenHash === tokenHash;
+				if (isOurs) await local.drop(id, account.credential.refresh);
+				await mirror.endCrossing(id);
+			}),
+		takeOut: (id) =>
+			alone(id, async () => {
+				const open = await rows.read(id, true);
+				if (!open) return;
+				const { tokenHash } = open.row;
+				const holder = newHolder();
+				const removeRow = await claim(id, tokenHash, holder);
+				await mirror.beginCrossing({ id, way: "out", tokenHash, holder });
+				await local.put({ ...open.account, shared: undefined });
+				await local.flush();
+				await removeRow();
+				await mirror.endCrossing(id);
+			}),
+		settle: async () => {
+			for (const crossing of mirror.crossings()) {
+				const { id } = crossing;
+				await local.whileRefreshing(id, async () => {
+					// The process that moves it holds the lock: what is still noted now was left behind.
+					if (!mirror.crossings().some((each) => each.id === id && each.tokenHash === crossing.tokenHash)) return;
+					await settled[crossing.way](crossing);
+					await mirror.endCrossing(id);
+				});
+			}
+		},
+	};
+}
+
+function isPisOwn({ label }: Account): PoolProblem {
+	return new PoolProblem(
+		"unexpected",
+		`${label} is pi's own sign-in, which stays on this machine. Run /multicodex login ${label} for one that can be shared.`,
+	);
+}

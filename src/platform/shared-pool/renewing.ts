@@ -1,0 +1,268 @@
+import type { Account, Credential } from "../../core/account.ts";
+import type { PoolListener } from "../../core/events.ts";
+import type { OtherAccounts } from "../../core/other-account.ts";
+import type { AccountStore, Clock, OAuthClient, SharedTokens, TokenReader } from "../../core/ports.ts";
+import { BUSY_RETRY_MS, type Claiming, UNKNOWN_OUTCOME_MS } from "../../core/token-claims.ts";
+import { createTokenExchange, type Exchanged } from "../../core/token-exchange.ts";
+import type { Connection } from "./connection.ts";
+import type { Journal } from "./journal.ts";
+import type { Mirror } from "./mirror.ts";
+import type { Replay } from "./replay.ts";
+import type { OpenRow, SharedRows } from "./shared-rows.ts";
+import type { Role } from "./types.ts";
+
+/** What the renewal of shared accounts stands on. */
+export interface RenewingDeps {
+	readonly role: Role;
+	readonly mirror: Mirror;
+	readonly rows: SharedRows;
+	readonly connection: Connection;
+	readonly journal: Journal;
+	readonly replay: Replay;
+	/** A look at the database, which brings newer tokens into the mirror. Never rejects. */
+	readonly look: () => Promise<void>;
+	/** Runs work as the only process of this machine that renews the account. */
+	readonly alone: AccountStore["whileRefreshing"];
+	readonly others: OtherAccounts;
+	readonly oauth: OAuthClient;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+	/** A time that no clock change moves, ms. */
+	readonly monotonic: () => number;
+	readonly pause: (ms: number) => Promise<void>;
+	/** A name for a claim that no other claim has. */
+	readonly newHolder: () => string;
+	readonly tell: PoolListener;
+	readonly onFailure: (error: unknown) => void;
+}
+
+type Renewed = Awaited<ReturnType<SharedTokens["renew"]>>;
+
+/** A claim is good for this long: after it, another machine may believe that this one has ended. */
+export const CLAIM_MS = 20_000;
+/** A token this close to its end is not sent any more. */
+const LAST_MOMENT_MS = 5000;
+/** Renewed when this part of its life is left. */
+const EARLY = 1 / 5;
+/** As early as that without a life that is known. */
+const REFRESH_AHEAD_MS = 10 * 60_000;
+/** How long a runner waits until it looks for a newer token again. */
+const RUNNERS_RETRY_MS = 30_000;
+/** A refusal for an unknown reason is for good once it is repeated this much later. */
+const REFUSED_AGAIN_MS = 60_000;
+
+/** Creates it: one exchange of a refresh token in all machines of the pool. */
+export function createRenewing(deps: RenewingDeps): SharedTokens {
+	const { role, mirror, rows, connection, journal, replay, look, alone, others } = deps;
+	const { oauth, tokens, clock, monotonic, pause, newHolder, tell, onFailure } = deps;
+	/** First refusals for an unknown reason, by the hash of their token. */
+	const refusals = new Map<string, number>();
+
+	const isGood = ({ access, expiresAt }: Credential, refused: string | undefined) =>
+		access !== refused && expiresAt - clock.now() > LAST_MOMENT_MS;
+	const ready = ({ access }: Credential): Renewed => ({ kind: "ready", access });
+	const later = (reason: string, ms = BUSY_RETRY_MS): Renewed => {
+		return { kind: "unavailable", reason, retryAt: clock.now() + ms };
+	};
+
+	const renewAsRunner = async ({ id }: Account, refused: string | undefined): Promise<Renewed> => {
+		await look();
+		const known = mirror.rows().get(id)?.account;
+		if (!known) return later("it was taken out of the pool");
+		if (isGood(known.credential, refused)) return ready(known.credential);
+		const reason = connection.away()
+			? "its pool cannot be reached"
+			: "no keeper of its pool has renewed it; a pi on a machine with a keeper's code does";
+		return later(reason, RUNNERS_RETRY_MS);
+	};
+
+	/**
+	 * The right to send a token, from the database. Its answer is waited for, so the time counts from before it. `isOver`:
+	 * the token came to an end without another one for the row.
+	 */
+	const claimIn = (tokenHash: string, onBegun: (at: number) => void, isOver: () => boolean) => ({
+		claim: async ({ id }: Pick<Account, "id">): Promise<Claiming> => {
+			const holder = newHolder();
+			onBegun(monotonic());
+			const claiming = await connection.use((database) => database.claim(id, tokenHash, holder));
+			if (claiming.kind === "taken") return { kind: "taken", retryAt: clock.now() + claiming.retryAfterMs };
+			if (claiming.kind !== "ours") return claiming;
+			const settle = async (outcome: "unsent" | { readonly reason: string }) => {
+				await connection.use((database) => database.settle(id, tokenHash, holder, outcome)).catch(onFailure);
+			};
+			const isSame = await rows.read(id).then(
+				(open) => open?.row.tokenHash === tokenHash,
+				async (error: unknown) => {
+					await settle("unsent");
+					throw error;
+				},
+			);
+			if (!isSame) {
+				await settle("unsent");
+				return { kind: "moved" };
+			}
+			return {
+				kind: "ours",
+				claim: {
+					release: async (reason) => {
+						if (reason === undefined) await settle("unsent");
+						// What came is stored, or in the journal: that ends the claim.
+						else if (isOver()) await settle({ reason });
+					},
+					// The claim of which nothing is heard is what tells the others.
+					leaveUnanswered: async () => undefined,
+				},
+			};
+		},
+	});
+	const store = async ({ account }: OpenRow, spentHash: string, next: Credential): Promise<void> => {
+		const entry = { account: { ...account, credential: next }, spentHash };
+		const isNoted = await journal.write(entry).then(
+			() => true,
+			(error: unknown) => {
+				onFailure(error);
+				return false;
+			},
+		);
+		await mirror.renewed(account.id, spentHash, next, tokens.fingerprint(next.refresh));
+		try {
+			await replay.store(entry);
+		} catch (error) {
+			if (!isNoted) throw error;
+			// The journal has it until the next look.
+			onFailure(error);
+			return;
+		}
+		if (isNoted) await journal.drop(entry);
+	};
+
+	/** The end of a grant, unless the database holds another one by now. */
+	const endOf = async (
+		{ account, row }: OpenRow,
+		{ code, closed }: { readonly code: string; readonly closed: boolean },
+	): Promise<Renewed> => {
+		const { id, credential } = account;
+		const over = closed ? { enabled: false, disabledReason: code } : { needsLogin: { reason: code, at: clock.now() } };
+		const flag = (open: OpenRow) => (open.row.tokenHash === row.tokenHash ? { ...open.account, ...over } : undefined);
+		try {
+			const now = await rows.change(id, flag);
+			if (now && now.row.tokenHash !== row.tokenHash && isGood(now.account.credential, credential.access)) {
+				return ready(now.account.credential);
+			}
+		} catch (error) {
+			onFailure(error);
+			// The others find out by themselves: the outcome of the claim tells them, or the issuer.
+			await mirror.patch(id, over);
+		}
+		return { kind: "signed-out", account: mirror.rows().get(id)?.account ?? account, reason: code, closed };
+	};
+
+	const isRefusedAgain = (tokenHash: string): boolean => {
+		const since = refusals.get(tokenHash) ?? monotonic();
+		refusals.set(tokenHash, since);
+		return monotonic() - since >= REFUSED_AGAIN_MS;
+	};
+
+	const answered = async (
+		open: OpenRow,
+		{ outcome, isStored }: Extract<Exchanged, { kind: "answered" }>,
+	): Promise<Renewed> => {
+		const { account, row } = open;
+		switch (outcome.kind) {
+			case "granted":
+				refusals.delete(row.tokenHash);
+				if (!others.isOther(account, account.credential, outcome.credential)) return ready(outcome.credential);
+				return endOf(open, { code: "renewed_as_another", closed: false });
+			case "refused":
+				return endOf(open, outcome);
+			case "unknown":
+				return isStored ? { kind: "failed", reason: outcome.reason } : later(outcome.reason, UNKNOWN_OUTCOME_MS);
+			case "unavailable":
+				if (outcome.lasts) {
+					return { kind: "unavailable", reason: outcome.reason, retryAt: clock.now() + BUSY_RETRY_MS, lasts: true };
+				}
+				if (!outcome.mayBeFinal || !isRefusedAgain(row.tokenHash)) return { kind: "failed", reason: outcome.reason };
+				return endOf(open, { code: "renewal_refused", closed: false });
+		}
+	};
+
+	const exchanged = async (open: OpenRow): Promise<Renewed> => {
+		const { account, row } = open;
+		const { credential } = account;
+		const { tokenHash } = row;
+		let claimedAt = Number.NEGATIVE_INFINITY;
+		let isOver = false;
+		const onClaim = (at: number) => {
+			claimedAt = at;
+		};
+		const claims = claimIn(tokenHash, onClaim, () => isOver);
+		const noting: OAuthClient = {
+			refresh: async (refresh) => {
+				const outcome = await oauth.refresh(refresh);
+				isOver = outcome.kind === "refused";
+				return outcome;
+			},
+		};
+		const exchange = createTokenExchange({ claims, oauth: noting, pause });
+		const result = await exchange(account, {
+			spend: credential,
+			seen: credential,
+			// The machine may have slept since the claim.
+			reread: () => (monotonic() - claimedAt <= CLAIM_MS ? credential : undefined),
+			store: async (next) => {
+				isOver = others.isOther(account, credential, next);
+				await (isOver ? others.keep(account, next, false) : store(open, tokenHash, next));
+			},
+		});
+		switch (result.kind) {
+			case "spent":
+				return endOf(open, { code: result.reason, closed: false });
+			case "taken":
+				return later("another machine is renewing it", Math.max(result.retryAt - clock.now(), BUSY_RETRY_MS));
+			case "unnoted":
+				return { kind: "failed", reason: "its renewal could not be noted" };
+			case "moved": {
+				const now = mirror.rows().get(account.id)?.account;
+				return now && isGood(now.credential, credential.access)
+					? ready(now.credential)
+					: later("its sign-in has moved");
+			}
+			case "answered":
+				return answered(open, result);
+		}
+	};
+
+	const renewAsKeeper = async (had: Account, refused: string | undefined): Promise<Renewed> => {
+		const { id } = had;
+		const isNews = ({ credential }: Account) =>
+			credential.access !== had.credential.access && isGood(credential, refused);
+		const outcome = await alone(id, async () => {
+			// Another process of this machine may have renewed it while this one waited.
+			const known = mirror.rows().get(id)?.account;
+			if (known && isNews(known)) return ready(known.credential);
+			// A full or read-only disk is found before the token is spent, not after.
+			await journal.prove(id);
+			await replay.all();
+			const open = await rows.read(id);
+			if (!open) return later("it was taken out of the pool");
+			if (isNews(open.account)) {
+				tell({ type: "renewed-elsewhere", account: id });
+				return ready(open.account.credential);
+			}
+			if (open.account.needsLogin) return later("its sign-in is over");
+			return exchanged(open);
+		});
+		return outcome === "busy" ? later("another process is refreshing it") : outcome;
+	};
+
+	return {
+		renew: (account, refused) =>
+			role === "runner" ? renewAsRunner(account, refused) : renewAsKeeper(account, refused),
+		isDue: ({ credential, needsLogin, enabled }) => {
+			if (role === "runner" || needsLogin || !enabled || connection.away()) return false;
+			const { access, expiresAt } = credential;
+			const lifeMs = expiresAt - (tokens.issuedAt(access) ?? expiresAt);
+			return expiresAt - clock.now() <= Math.max(lifeMs * EARLY, REFRESH_AHEAD_MS);
+		},
+	};
+}

@@ -1,0 +1,82 @@
+import type { Account } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
+import { ACCOUNTS_VERSION, rowSchema, toAccounts, toRow } from "../account-file.ts";
+import { parseJson } from "../json.ts";
+import { fingerprint } from "../jwt.ts";
+import type { Role, RowChange, Sealing, SharedRow } from "./types.ts";
+
+/** What stands in the place of a refresh token where that must not be. It differs with each token and is never sent. */
+export function standInFor(tokenHash: string): string {
+	return `${STAND_IN}${tokenHash}`;
+}
+
+const STAND_IN = "shared:";
+
+/** The account with a stand-in for its refresh token, as one that several machines share. */
+export function asShared(account: Account, tokenHash: string): Account {
+	return {
+		...account,
+		credential: { ...account.credential, refresh: standInFor(tokenHash) },
+		linked: false,
+		linkedElsewhere: undefined,
+		shared: true,
+	};
+}
+
+/** Seals an account, which has its refresh token, as the version `version` of its row. */
+export function sealAccount(
+	account: Account,
+	version: number,
+	{ sealing, poolId }: Keys,
+): Pick<RowChange, "forKeepers" | "forRunners" | "tokenHash" | "expiresAt"> {
+	const { id, credential } = account;
+	if (credential.refresh.startsWith(STAND_IN)) throw new Error("an account without its refresh token cannot be sealed");
+	const tokenHash = fingerprint(credential.refresh);
+	const seal = (kind: Role, told: Account) => sealing.seal(textOf(told), { poolId, account: id, kind, version });
+	return {
+		forKeepers: seal("keeper", account),
+		forRunners: seal("runner", asShared(account, tokenHash)),
+		tokenHash,
+		expiresAt: credential.expiresAt,
+	};
+}
+
+/** What a machine opens and seals rows with. */
+export interface Keys {
+	readonly sealing: Sealing;
+	readonly poolId: string;
+}
+
+/** A row that was opened. A keeper has the account with its refresh token, a runner with a stand-in for it. */
+export type Opened =
+	| { readonly kind: "ok"; readonly account: Account }
+	| { readonly kind: "other-key" | "damaged"; readonly id: AccountId };
+
+/** Opens a row for the role of this machine. */
+export function openRow(row: SharedRow, { sealing, poolId }: Keys): Opened {
+	const { id, version, tokenHash } = row;
+	const kind = sealing.role;
+	const sealed = kind === "keeper" ? row.forKeepers : row.forRunners;
+	const opened = sealing.open(sealed, { poolId, account: id, kind, version });
+	if (opened.kind !== "ok") return { kind: opened.kind, id };
+	const account = accountIn(opened.text);
+	const isWhole = account?.id === id && (kind === "runner" || fingerprint(account.credential.refresh) === tokenHash);
+	if (!account || !isWhole) return { kind: "damaged", id };
+	const { enabled, disabledReason, needsLogin } = row;
+	return {
+		kind: "ok",
+		account: { ...account, shared: true, enabled, disabledReason, needsLogin: needsLogin ?? account.needsLogin },
+	};
+}
+
+/** An account as text, with all of its credential. What the row says beside the sealed text is not in it. */
+export function textOf(account: Account): string {
+	const plain = { linked: false, linkedElsewhere: undefined, enabled: true, disabledReason: undefined };
+	return JSON.stringify(toRow({ ...account, ...plain, needsLogin: undefined }));
+}
+
+/** The account in such a text; undefined where it is none. */
+export function accountIn(text: string): Account | undefined {
+	const row = parseJson(rowSchema, text);
+	return row && toAccounts({ version: ACCOUNTS_VERSION, accounts: [row] })[0];
+}

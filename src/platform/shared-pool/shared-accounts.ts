@@ -1,0 +1,158 @@
+import type { Account, Credential } from "../../core/account.ts";
+import { allClaims } from "../../core/identity.ts";
+import type { AccountId } from "../../core/ids.ts";
+import type { AccountPatch, AccountStore } from "../../core/ports.ts";
+import type { Connection } from "./connection.ts";
+import type { Mirror } from "./mirror.ts";
+import { keepersOnly, type OpenRow, type SharedRows } from "./shared-rows.ts";
+import { type PoolDatabase, PoolProblem, type Role } from "./types.ts";
+
+/** The accounts of the pool, as this machine knows them, and their changes. */
+export interface SharedAccounts extends Pick<AccountStore, "list" | "put" | "patch" | "edit" | "remove" | "flush"> {
+	has(id: AccountId): boolean;
+	/** Writes the changes that were kept while the database was away. Never rejects. */
+	catchUp(): Promise<void>;
+}
+
+interface Deps {
+	readonly role: Role;
+	readonly mirror: Mirror;
+	readonly rows: SharedRows;
+	readonly connection: Connection;
+	/** Writes a backup, with the refresh token, on this machine. */
+	readonly keepAside: (account: Account) => Promise<void>;
+	/** A name for a claim that no other claim has. */
+	readonly newHolder: () => string;
+	readonly onFailure: (error: unknown) => void;
+}
+
+/** A change that the database does not have yet. */
+interface Pending {
+	readonly id: AccountId;
+	readonly patch: AccountPatch;
+	readonly applies: ((newest: Credential) => boolean) | undefined;
+}
+
+/** More changes than accounts that are flagged, renamed or switched off while the database is away. */
+const MOST_PENDING = 200;
+
+/** Creates them. Reading is reading memory; who changes an account of a pool is a keeper. */
+export function createSharedAccounts(deps: Deps): SharedAccounts {
+	const { role, mirror, rows, connection, keepAside, newHolder, onFailure } = deps;
+	/** One for each account and kind of change: the newest is what holds. */
+	const pending = new Map<string, Pending>();
+	let listedFrom: ReturnType<Mirror["rows"]> | undefined;
+	let listed: readonly Account[] = [];
+
+	const list = () => {
+		const known = mirror.rows();
+		if (known !== listedFrom) {
+			listed = [...known.values()].map(({ account }) => account);
+			listedFrom = known;
+		}
+		return listed;
+	};
+	const write = async ({ id, patch, applies }: Pending, isAsking: boolean): Promise<void> => {
+		await rows.change(
+			id,
+			(open) => {
+				const isMeant = applies === undefined || applies(open.account.credential);
+				const next = isMeant ? patched(open, patch) : open.account;
+				return JSON.stringify(next) === JSON.stringify(open.account) ? undefined : next;
+			},
+			isAsking,
+		);
+	};
+	const keyOf = ({ id, patch }: Pending) => [id, ...Object.keys(patch).sort()].join(" ");
+	const removed = async (id: AccountId) => {
+		const open = await rows.read(id, true);
+		if (!open) return;
+		const { tokenHash } = open.row;
+		const holder = newHolder();
+		// Whoever exchanges its token now would store the next one in no place.
+		const claiming = await connection.use((database) => database.claim(id, tokenHash, holder), true);
+		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
+		const release = (database: PoolDatabase) => database.settle(id, tokenHash, holder, "unsent");
+		try {
+			await keepAside({ ...open.account, shared: undefined });
+			await connection.use((database) => database.remove(id, holder), true);
+		} catch (error) {
+			if (claiming.kind === "ours") await connection.use(release, true).catch(onFailure);
+			throw error;
+		}
+		await mirror.take([], [id]);
+	};
+
+	return {
+		list,
+		has: (id) => mirror.rows().has(id),
+		put: async (account) => {
+			if (role === "runner") throw keepersOnly();
+			await rows.change(account.id, ({ account: stored }) => withSignIn(stored, account), true);
+		},
+		patch: async (id, patch, applies) => {
+			const known = mirror.rows().get(id);
+			if (!known) return;
+			if (applies && !applies(known.account.credential)) return;
+			const { credential: _, linked: __, ...rest } = patch;
+			if (Object.keys(rest).length === 0) return;
+			await mirror.patch(id, rest);
+			if (role === "runner") return;
+			const change = { id, patch: rest, applies };
+			try {
+				await write(change, false);
+				pending.delete(keyOf(change));
+			} catch (error) {
+				if (error instanceof PoolProblem && pending.size < MOST_PENDING) pending.set(keyOf(change), change);
+				throw error;
+			}
+		},
+		edit: async (id, patch) => {
+			if (role === "runner") throw keepersOnly();
+			await write({ id, patch, applies: undefined }, true);
+		},
+		remove: async (id) => {
+			if (role === "runner") throw keepersOnly();
+			await removed(id);
+		},
+		catchUp: async () => {
+			for (const [key, change] of pending) {
+				try {
+					await write(change, false);
+					if (pending.get(key) === change) pending.delete(key);
+				} catch (error) {
+					if (error instanceof PoolProblem) return;
+					pending.delete(key);
+					onFailure(error);
+				}
+			}
+		},
+		flush: () => mirror.flush(),
+	};
+}
+
+/** Says that another machine is renewing the token that is to be moved or removed. */
+export function isBusy(): PoolProblem {
+	return new PoolProblem(
+		"unexpected",
+		"Another machine is renewing the sign-in of this account. Nothing was changed; try again in a minute.",
+	);
+}
+
+function patched({ account }: OpenRow, { credential: _, linked: __, claims, ...patch }: AccountPatch): Account {
+	return { ...account, ...patch, ...(claims && { claims: allClaims(account.claims ?? [], claims) }) };
+}
+
+/** A shared account with a new sign-in. Its label and whether it is on stay. */
+function withSignIn(stored: Account, { credential, email, userId, plan, claims, workspaceId }: Account): Account {
+	return {
+		...stored,
+		credential,
+		workspaceId,
+		email: email ?? stored.email,
+		userId: userId ?? stored.userId,
+		plan: plan ?? stored.plan,
+		claims: allClaims(stored.claims ?? [], claims ?? []),
+		needsLogin: undefined,
+	};
+}

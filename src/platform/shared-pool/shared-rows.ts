@@ -1,0 +1,118 @@
+import type { Account } from "../../core/account.ts";
+import type { AccountId } from "../../core/ids.ts";
+import type { Connection } from "./connection.ts";
+import type { Mirror, Mirrored } from "./mirror.ts";
+import { asShared, type Keys, openRow, sealAccount } from "./sealed-account.ts";
+import { PoolProblem, type SharedRow } from "./types.ts";
+
+/** A row of the database that was opened with the key of a keeper. */
+export interface OpenRow {
+	readonly row: SharedRow;
+	/** With its refresh token. */
+	readonly account: Account;
+}
+
+/** Rows of the database as a keeper reads and changes them. All reject with a `PoolProblem`. */
+export interface SharedRows {
+	/** One row as it is now, also in the mirror; undefined where it is gone, also from there. */
+	read(id: AccountId, isAsking?: boolean): Promise<OpenRow | undefined>;
+	/**
+	 * Changes a row to what `change` makes of it as it is then; undefined leaves it. Runs again where another process was
+	 * faster. Resolves to the row as it is then.
+	 */
+	change(
+		id: AccountId,
+		change: (open: OpenRow) => Account | undefined,
+		isAsking?: boolean,
+	): Promise<OpenRow | undefined>;
+	/** Adds a row for an account that has its refresh token. False where there is one with this id. */
+	add(account: Account): Promise<boolean>;
+	/** Takes over a row into the mirror. */
+	mirror(open: OpenRow): Promise<void>;
+}
+
+interface Deps {
+	readonly connection: Connection;
+	readonly mirror: Mirror;
+	readonly keys: Keys;
+	/** Of this run of the process. */
+	readonly own: string;
+}
+
+/** More tries than processes that change one row at once. */
+const MOST_TRIES = 10;
+
+/** Why something is refused that only a keeper may do. */
+export function keepersOnly(): PoolProblem {
+	return new PoolProblem(
+		"no-rights",
+		"This machine has joined its pool as a runner, which changes no account. Use a machine with a keeper's code.",
+	);
+}
+
+/** What this machine knows of a row, without its refresh token. */
+export function mirroredOf({ row, account }: OpenRow): Mirrored {
+	return { version: row.version, tokenHash: row.tokenHash, account: asShared(account, row.tokenHash) };
+}
+
+/** Creates them. */
+export function createSharedRows({ connection, mirror, keys, own }: Deps): SharedRows {
+	const opened = (row: SharedRow): OpenRow => {
+		const result = openRow(row, keys);
+		if (result.kind === "ok") return { row, account: result.account };
+		throw doesNotOpen(result.kind);
+	};
+	const read: SharedRows["read"] = async (id, isAsking) => {
+		const row = await connection.use((database) => database.row(id), isAsking);
+		if (!row) {
+			await mirror.take([], [id]);
+			return undefined;
+		}
+		const open = opened(row);
+		await mirror.take([mirroredOf(open)]);
+		return open;
+	};
+	return {
+		read,
+		change: async (id, change, isAsking) => {
+			for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+				const open = await read(id, isAsking);
+				const next = open && change(open);
+				if (!next) return open;
+				const { version: replaces } = open.row;
+				const version = replaces + 1;
+				const { enabled, disabledReason, needsLogin } = next;
+				const changed = { id, ...sealAccount(next, version, keys), enabled, disabledReason, needsLogin };
+				const written = await connection.use((database) => database.change({ ...changed, replaces }, own), isAsking);
+				if (written === undefined) continue;
+				const now = { row: { ...changed, version: written }, account: next };
+				await mirror.take([mirroredOf(now)]);
+				return now;
+			}
+			throw new PoolProblem("unexpected", "Other machines change this account all the time. Try again in a while.");
+		},
+		add: async (account) => {
+			const { id, enabled, disabledReason, needsLogin } = account;
+			const added = { id, ...sealAccount(account, 1, keys), enabled, disabledReason, needsLogin };
+			const version = await connection.use((database) => database.change({ ...added, replaces: 0 }, own), true);
+			if (version === undefined) return false;
+			await mirror.take([mirroredOf({ row: { ...added, version }, account })]);
+			return true;
+		},
+		mirror: (open) => mirror.take([mirroredOf(open)]),
+	};
+}
+
+/** Why a row cannot be read. */
+export function doesNotOpen(kind: "other-key" | "damaged"): PoolProblem {
+	if (kind === "damaged") {
+		return new PoolProblem(
+			"unexpected",
+			"An account in the database of the shared pool was changed by something else, and is not used.",
+		);
+	}
+	return new PoolProblem(
+		"revoked",
+		"The keys of the shared pool were replaced. Join again with a new code: a keeper prints one with /multicodex share.",
+	);
+}
