@@ -17,8 +17,8 @@ export interface StatusMarks {
 	readonly ended?: readonly EndedCooldown[] | undefined;
 	/** When members that have no time of their own were changed last, epoch ms. */
 	readonly changedAt?: Readonly<Record<string, number>> | undefined;
-	/** The version in the database that has all of this status; undefined where it may have more. */
-	readonly version?: number | undefined;
+	/** The version in a database that has all of this status; undefined where this one may have more. */
+	readonly stored?: { readonly pool: string; readonly version: number } | undefined;
 }
 
 /** Members of which the later time holds. */

@@ -18,11 +18,11 @@ import { openSharedDocument } from "./shared-document.ts";
 /** Version of `codex-state.json` that is written here. */
 const STATE_VERSION = 1;
 /** A session without a request for this long is no longer at work. */
-const LEASE_MS = 5 * 60_000;
+export const LEASE_MS = 5 * 60_000;
 /** A lease that has not changed is renewed no more often than this. */
 const RENEWAL_MS = 60_000;
 /** A snapshot is from the future if it is ahead by more than this: clocks of two machines differ a little. */
-const CLOCK_TOLERANCE_MS = 60_000;
+export const CLOCK_TOLERANCE_MS = 60_000;
 
 const time = z.number();
 const optionalTime = lenient(time);
@@ -182,7 +182,7 @@ const redemptionSchema = z.object({
 const marksSchema = z.object({
 	ended: z.optional(listOf(z.object({ scope: scopeSchema, setAt: time, until: time }))),
 	changedAt: z.optional(recordOf(time)),
-	version: lenient(z.int()),
+	stored: lenient(z.object({ pool: z.string(), version: z.int() })),
 });
 
 const errorSchema = lenient(z.object({ text: z.string(), at: time }));
@@ -237,6 +237,9 @@ const fileSchema = z.looseObject({
 	accounts: recordOf(statusSchema),
 });
 type StateFile = z.output<typeof fileSchema>;
+
+/** The form of what is remembered of one account. */
+export const STATUS_SCHEMA = statusSchema;
 
 /** The format of `codex-state.json`. */
 export const STATE_FORMAT = { schema: fileSchema, version: STATE_VERSION };

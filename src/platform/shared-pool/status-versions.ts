@@ -1,0 +1,109 @@
+import type { AccountId } from "../../core/ids.ts";
+import { isAlike, mergeStatus } from "../../core/merge-status.ts";
+import type { AccountStatus, Clock, StateStore } from "../../core/ports.ts";
+import { readSharedStatus, writeSharedStatus } from "./shared-status.ts";
+import type { SharedStatus } from "./types.ts";
+
+/**
+ * What differs by no more is no news: the same time differs a little after it has crossed to a machine whose clock was
+ * set in between, and would be handed to and fro.
+ */
+const SAME_TIME_MS = 1000;
+
+const NOTHING: AccountStatus = { cooldowns: [], strikes: 0 };
+
+interface Deps {
+	readonly poolId: string;
+	readonly state: Pick<StateStore, "status" | "snapshot" | "update" | "updateSoon">;
+	readonly sharedIds: () => readonly AccountId[];
+	readonly clock: Clock;
+}
+
+/** The statuses of the database as this process has seen them last, against those of this machine. */
+export interface StatusVersions {
+	/** The versions of which this machine has everything. */
+	known(): ReadonlyMap<AccountId, number>;
+	/** Has this process seen what is stored of the account? */
+	has(id: AccountId): boolean;
+	/** The status to store: what both know. Undefined where the database has all of it, or was not seen yet. */
+	toStore(id: AccountId, aheadMs: number): SharedStatus | undefined;
+	/** Notes that a status was stored, under `version`. */
+	wasStored(status: SharedStatus, version: number, aheadMs: number): void;
+	/** Takes in what is stored. Writes only where that is news here; says on which side it is. */
+	take(stored: SharedStatus, aheadMs: number): { readonly isNewsHere: boolean; readonly isNewsThere: boolean };
+	/** Notes that nothing is stored of the account yet. */
+	isUnstored(id: AccountId): void;
+	forget(id: AccountId): void;
+}
+
+/** Creates it. One account costs one parse when something of it has changed, and nothing else. */
+export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps): StatusVersions {
+	const seen = new Map<AccountId, { readonly version: number; readonly raw: unknown }>();
+	let fromFile: ReadonlyMap<AccountId, number> | undefined;
+
+	const readFile = (): ReadonlyMap<AccountId, number> => {
+		const statusOf = state.snapshot();
+		return new Map(
+			sharedIds().flatMap((id) => {
+				const stored = statusOf(id).marks?.stored;
+				return stored?.pool === poolId ? [[id, stored.version] as const] : [];
+			}),
+		);
+	};
+	/** The status as another machine would read it. */
+	const crossed = (status: AccountStatus, aheadMs: number): AccountStatus => {
+		return readSharedStatus(writeSharedStatus(status, aheadMs, undefined), aheadMs, clock.now()) ?? NOTHING;
+	};
+	const compared = (mine: AccountStatus, raw: unknown, aheadMs: number) => {
+		const now = clock.now();
+		const [ours, theirs] = [crossed(mine, aheadMs), readSharedStatus(raw, aheadMs, now) ?? NOTHING];
+		const joined = mergeStatus(ours, theirs, now);
+		// A join with itself puts a status into the order of a joined one.
+		const isNewsTo = (status: AccountStatus) => !isAlike(joined, mergeStatus(status, status, now), SAME_TIME_MS);
+		return { theirs, joined, isNewsHere: isNewsTo(ours), isNewsThere: isNewsTo(theirs) };
+	};
+	const withVersion = (status: AccountStatus, version: number): AccountStatus => ({
+		...status,
+		marks: { ...status.marks, stored: { pool: poolId, version } },
+	});
+
+	return {
+		known: () => {
+			fromFile ??= readFile();
+			const stored = [...seen].flatMap(([id, { version }]) => (version > 0 ? [[id, version] as const] : []));
+			return new Map([...fromFile, ...stored]);
+		},
+		has: (id) => seen.has(id),
+		toStore: (id, aheadMs) => {
+			const stored = seen.get(id);
+			if (!stored) return undefined;
+			const { joined, isNewsThere } = compared(state.status(id), stored.raw, aheadMs);
+			if (!isNewsThere) return undefined;
+			return { id, version: stored.version, status: writeSharedStatus(joined, aheadMs, stored.raw) };
+		},
+		wasStored: ({ id, status: raw }, version, aheadMs) => {
+			seen.set(id, { version, raw });
+			// Written with what this process has changed anyway. What was changed since is of no version.
+			state.updateSoon(id, (status) => {
+				return compared(status, raw, aheadMs).isNewsThere ? status : withVersion(status, version);
+			});
+		},
+		take: ({ id, version, status: raw }, aheadMs) => {
+			seen.set(id, { version, raw });
+			const { theirs, isNewsHere, isNewsThere } = compared(state.status(id), raw, aheadMs);
+			if (isNewsHere) {
+				void state.update(id, (status) => {
+					const joined = { ...status, ...mergeStatus(status, theirs, clock.now()) };
+					return compared(joined, raw, aheadMs).isNewsThere ? joined : withVersion(joined, version);
+				});
+			}
+			return { isNewsHere, isNewsThere };
+		},
+		isUnstored: (id) => {
+			seen.set(id, { version: 0, raw: undefined });
+		},
+		forget: (id) => {
+			seen.delete(id);
+		},
+	};
+}
