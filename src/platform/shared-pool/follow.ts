@@ -2,6 +2,7 @@ import type { Clock } from "../../core/ports.ts";
 import type { PoolConnection } from "../../core/shared-pool.ts";
 import { withLockUnlessBusy } from "../lock.ts";
 import type { Connection } from "./connection.ts";
+import { steadyAhead } from "./database-clock.ts";
 import { type Mirror, seenBy } from "./mirror.ts";
 import { type Keys, openRow } from "./sealed-account.ts";
 import { doesNotOpen, mirroredOf } from "./shared-rows.ts";
@@ -85,7 +86,7 @@ export function createFollow(deps: Deps): Follow {
 		const before = mirror.lastLook();
 		const isNews = rows.length + look.gone.length > 0;
 		if (isNews || listens !== before?.listens || Math.abs(clock.now() - before.at) >= NOTE_EACH_MS) {
-			const aheadMs = Math.round(look.localNow - look.now);
+			const aheadMs = steadyAhead(before?.aheadMs, look.localNow - look.now);
 			const presences = seenBy(look.presences, aheadMs);
 			mirror.noteLook({ at: clock.now(), aheadMs, listens, presences }, look.head.name);
 		}

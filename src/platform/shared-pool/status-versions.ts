@@ -6,9 +6,11 @@ import type { SharedStatus } from "./types.ts";
 
 /**
  * What differs by no more is no news: the same time differs a little after it has crossed to a machine whose clock was
- * set in between, and would be handed to and fro.
+ * set in between, and would be handed to and fro. Most times are also those of the write, which may follow the change.
  */
-const SAME_TIME_MS = 1000;
+const SAME_TIME_MS = 5000;
+/** All machines agree to this on when a cooldown ends. */
+const SAME_END_MS = 1000;
 
 const NOTHING: AccountStatus = { cooldowns: [], strikes: 0 };
 
@@ -23,15 +25,15 @@ interface Deps {
 export interface StatusVersions {
 	/** The versions of which this machine has everything. */
 	known(): ReadonlyMap<AccountId, number>;
-	/** Has this process seen what is stored of the account? */
-	has(id: AccountId): boolean;
-	/** The status to store: what both know. Undefined where the database has all of it, or was not seen yet. */
+	/** Is it known which version is stored of the account, and not what it says? Then that has to be asked. */
+	isUnseen(id: AccountId): boolean;
+	/** The status to store: what both know. Undefined where the database has all of it. */
 	toStore(id: AccountId, aheadMs: number): SharedStatus | undefined;
 	/** Notes that a status was stored, under `version`. */
 	wasStored(status: SharedStatus, version: number, aheadMs: number): void;
 	/** Takes in what is stored. Writes only where that is news here; says on which side it is. */
 	take(stored: SharedStatus, aheadMs: number): { readonly isNewsHere: boolean; readonly isNewsThere: boolean };
-	/** Notes that nothing is stored of the account yet. */
+	/** Notes that nothing is stored of the account any more. */
 	isUnstored(id: AccountId): void;
 	forget(id: AccountId): void;
 }
@@ -59,7 +61,10 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 		const [ours, theirs] = [crossed(mine, aheadMs), readSharedStatus(raw, aheadMs, now) ?? NOTHING];
 		const joined = mergeStatus(ours, theirs, now);
 		// A join with itself puts a status into the order of a joined one.
-		const isNewsTo = (status: AccountStatus) => !isAlike(joined, mergeStatus(status, status, now), SAME_TIME_MS);
+		const isNewsTo = (status: AccountStatus) => {
+			const known = mergeStatus(status, status, now);
+			return !isAlike(joined, known, SAME_TIME_MS) || !isAlike(joined.cooldowns, known.cooldowns, SAME_END_MS);
+		};
 		return { theirs, joined, isNewsHere: isNewsTo(ours), isNewsThere: isNewsTo(theirs) };
 	};
 	const withVersion = (status: AccountStatus, version: number): AccountStatus => ({
@@ -73,10 +78,13 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 			const stored = [...seen].flatMap(([id, { version }]) => (version > 0 ? [[id, version] as const] : []));
 			return new Map([...fromFile, ...stored]);
 		},
-		has: (id) => seen.has(id),
+		isUnseen: (id) => {
+			fromFile ??= readFile();
+			return !seen.has(id) && fromFile.has(id);
+		},
 		toStore: (id, aheadMs) => {
-			const stored = seen.get(id);
-			if (!stored) return undefined;
+			// If there is one after all, it is not written over, and comes back.
+			const stored = seen.get(id) ?? { version: 0, raw: undefined };
 			const { joined, isNewsThere } = compared(state.status(id), stored.raw, aheadMs);
 			if (!isNewsThere) return undefined;
 			return { id, version: stored.version, status: writeSharedStatus(joined, aheadMs, stored.raw) };

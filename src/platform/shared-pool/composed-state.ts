@@ -1,0 +1,142 @@
+import type { AccountId, SessionId } from "../../core/ids.ts";
+import { marked } from "../../core/merge-status.ts";
+import type { AccountStatus, Clock } from "../../core/ports.ts";
+import { LEASE_MS, type openStateStore } from "../state-store.ts";
+import type { StatusExchange } from "./status-exchange.ts";
+import type { Presence } from "./types.ts";
+
+type LocalState = ReturnType<typeof openStateStore>;
+
+interface Deps {
+	readonly local: LocalState;
+	readonly isShared: (id: AccountId) => boolean;
+	/** The shared accounts of this machine. */
+	readonly sharedIds: () => readonly AccountId[];
+	/** Who was seen at the last look. Times by the clock of this machine. */
+	readonly presences: () => readonly Presence[];
+	/** The name of this machine, whose sessions are in its state file. */
+	readonly machine: () => string | undefined;
+	readonly clock: Clock;
+}
+
+/** The part of the exchange that this process tells of its changes. */
+type Told = Pick<StatusExchange, "changed" | "pinMoved" | "sessionsChanged" | "flush">;
+
+/** The state of this machine, whose changes to shared accounts reach other machines. */
+export interface ComposedState extends LocalState {
+	/** How many sessions of this process are at work on each shared account. */
+	sessions(): Readonly<Record<AccountId, number>>;
+	/** Hands over what has changed, and from now on what changes; undefined ends that. */
+	tell(exchange: Told | undefined): void;
+}
+
+/**
+ * The state file, as it is without a pool. What this process changes of a shared account is marked, so that it can be
+ * joined with what other machines have changed, and told to the exchange as soon as there is one.
+ */
+export function composeState({ local, isShared, sharedIds, presences, machine, clock }: Deps): ComposedState {
+	let exchange: Told | undefined;
+	/** Changed before there is an exchange. */
+	const untold = new Set<AccountId>();
+	let firstPin: { readonly before: AccountId | undefined } | undefined;
+	const leases = new Map<SessionId, { readonly account: AccountId; readonly at: number }>();
+
+	const changed = (id: AccountId) => {
+		if (exchange) exchange.changed(id);
+		else untold.add(id);
+	};
+	type Change = (status: AccountStatus) => AccountStatus;
+	const withMarks = (id: AccountId, change: Change): Change => {
+		// The change may be made again to a newer file, and is as old as it is now.
+		const at = clock.now();
+		return isShared(id) ? (status) => marked(status, change(status), at) : change;
+	};
+	/** Tells of a change once it is made to memory, which is at once. */
+	const telling = <T>(id: AccountId, made: T): T => {
+		if (isShared(id)) changed(id);
+		return made;
+	};
+	const pinMoved = (before: AccountId | undefined, after: AccountId | undefined) => {
+		if (exchange) exchange.pinMoved(before, after);
+		else firstPin ??= { before };
+	};
+	const sessions = (): Readonly<Record<AccountId, number>> => {
+		const counts = new Map<AccountId, number>();
+		for (const [session, { account, at }] of leases) {
+			if (Math.abs(clock.now() - at) >= LEASE_MS) leases.delete(session);
+			else if (isShared(account)) counts.set(account, (counts.get(account) ?? 0) + 1);
+		}
+		return Object.fromEntries([...counts].sort());
+	};
+	/** The sessions of other machines that were seen lately. */
+	const elsewhere = (): readonly (readonly [AccountId, number])[] =>
+		presences()
+			.filter((each) => each.machine !== machine() && Math.abs(clock.now() - each.seenAt) < LEASE_MS)
+			.flatMap((each) => Object.entries(each.sessions));
+
+	return {
+		...local,
+		update: (id, change) => telling(id, local.update(id, withMarks(id, change))),
+		updateIf: async (id, applies, change, onUnwritten) => {
+			const didApply = await local.updateIf(id, applies, withMarks(id, change), onUnwritten);
+			return didApply ? telling(id, didApply) : didApply;
+		},
+		updateSoon: (id, change) => telling(id, local.updateSoon(id, withMarks(id, change))),
+		setPin: (id, belowCapUntil) => {
+			const before = local.pin();
+			const durable = local.setPin(id, belowCapUntil);
+			pinMoved(before, id);
+			return durable;
+		},
+		liveSessions: (except) => {
+			const counts = new Map(local.liveSessions(except));
+			for (const [id, count] of elsewhere()) counts.set(id, (counts.get(id) ?? 0) + count);
+			return counts;
+		},
+		acquireLease: (session, account, isChoice) => {
+			local.acquireLease(session, account, isChoice);
+			leases.set(session, { account, at: clock.now() });
+			exchange?.sessionsChanged();
+		},
+		releaseLease: (session) => {
+			local.releaseLease(session);
+			if (leases.delete(session)) exchange?.sessionsChanged();
+		},
+		clearCooldowns: async () => {
+			const statusOf = local.snapshot();
+			const cooling = sharedIds().flatMap((id) => {
+				const status = statusOf(id);
+				return status.cooldowns.length > 0 || status.strikes > 0 ? [{ id, status }] : [];
+			});
+			const cleared = local.clearCooldowns();
+			for (const { id, status } of cooling) {
+				const withEnds: Change = (now) => {
+					const { marks } = marked({ ...status, marks: now.marks }, { ...now, cooldowns: [] }, clock.now());
+					return { ...now, marks };
+				};
+				// In the same write.
+				void local.update(id, withEnds);
+				changed(id);
+			}
+			await cleared;
+		},
+		inherit: async (into, former) => {
+			await local.inherit(into, former);
+			if (isShared(into)) changed(into);
+		},
+		flush: async () => {
+			await local.flush();
+			await exchange?.flush();
+		},
+		sessions,
+		tell: (next) => {
+			exchange = next;
+			if (!next) return;
+			for (const id of untold) next.changed(id);
+			untold.clear();
+			if (firstPin) next.pinMoved(firstPin.before, local.pin());
+			firstPin = undefined;
+			next.sessionsChanged();
+		},
+	};
+}

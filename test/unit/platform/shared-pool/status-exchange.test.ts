@@ -1,0 +1,421 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { mergeCooldown } from "../../../../src/core/cooldown.ts";
+import type { AccountId } from "../../../../src/core/ids.ts";
+import { isAlike } from "../../../../src/core/merge-status.ts";
+import type { AccountStatus } from "../../../../src/core/ports.ts";
+import { aCooldown, aScratch, aSnapshot, HOUR_MS, MINUTE_MS, NOW, type Scratch } from "../../../support/fakes.ts";
+import { aPoolInMemory, type PoolInMemory } from "../../../support/pool-in-memory.ts";
+import { aPoolMachine, type PoolMachine, type Timers, timersFrom } from "../../../support/pool-machine.ts";
+
+const IDS = ["a", "b", "c"];
+const TEN_MINUTES = 10 * MINUTE_MS;
+
+let scratch: Scratch;
+let timers: Timers;
+let database: PoolInMemory;
+let machines: PoolMachine[];
+beforeEach(() => {
+	scratch = aScratch();
+	timers = timersFrom(NOW);
+	database = aPoolInMemory(IDS, timers.now);
+	machines = [];
+});
+afterEach(async () => {
+	await Promise.all(machines.map((each) => each.close()));
+	scratch.remove();
+});
+
+function join(name: string, aheadMs = 0, shared: readonly AccountId[] = IDS, home = name): PoolMachine {
+	const machine = aPoolMachine({ name, path: scratch.path(home), shared, aheadMs, timers, database });
+	machines.push(machine);
+	return machine;
+}
+/** Three machines that have looked once, and have nothing to tell any more. */
+async function threeMachines(...aheadMs: readonly number[]): Promise<[PoolMachine, PoolMachine, PoolMachine]> {
+	const [one, two, three] = [join("one", aheadMs[0]), join("two", aheadMs[1]), join("three", aheadMs[2])];
+	for (const each of [one, two, three]) await each.look();
+	await timers.pass(1000);
+	database.statements = 0;
+	database.rows = 0;
+	return [one, two, three];
+}
+const lookAll = async () => {
+	await timers.pass(1000);
+	for (const each of machines) await each.look();
+	await timers.pass(5000);
+};
+const refuse = (machine: PoolMachine, id: AccountId, ms = HOUR_MS, scope = "account" as const) => {
+	const now = machine.clock.now();
+	const next = aCooldown({ scope, setAt: now, until: now + ms });
+	void machine.state.update(id, (status) => ({ ...status, cooldowns: mergeCooldown(status.cooldowns, next, now) }));
+};
+/** When the cooldowns of an account end, by the true clock. */
+const endsOf = (machine: PoolMachine, id: AccountId) =>
+	machine.state.status(id).cooldowns.map(({ until }) => until - machine.clock.aheadMs);
+/** All that a machine knows of an account, by the true clock and in a form that compares. */
+const knownTo = (machine: PoolMachine, id: AccountId) => {
+	const { marks: _, ...status } = machine.state.status(id);
+	const numbers = (_key: string, value: unknown) =>
+		typeof value === "number" && value > 1e11 ? value - machine.clock.aheadMs : value;
+	return JSON.parse(JSON.stringify(status, numbers));
+};
+
+describe("a refusal on one machine", () => {
+	it("is known on the others after one statement and a look of each", async () => {
+		const [one, two, three] = await threeMachines();
+		refuse(one, "a");
+		await timers.pass(200);
+		expect(database.statements).toBe(1);
+		await two.look();
+		await three.look();
+		expect(endsOf(two, "a")).toEqual([NOW + 1000 + HOUR_MS]);
+		expect(endsOf(three, "a")).toEqual(endsOf(two, "a"));
+		expect([two.news, three.news]).toEqual([1, 1]);
+	});
+
+	it("settles: the others have nothing to write of it, and no look finds news again", async () => {
+		await threeMachines();
+		const [one] = machines;
+		if (one) refuse(one, "a");
+		for (let round = 0; round < 10; round += 1) await lookAll();
+		// One push of the status, and 30 looks.
+		expect(database.rows).toBe(1);
+		expect(database.statements).toBe(31);
+	});
+
+	it("ends at the same moment on machines whose clocks are 20 minutes apart", async () => {
+		const [fast, slow, exact] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
+		const began = timers.now();
+		refuse(fast, "a");
+		refuse(slow, "b");
+		await timers.pass(200);
+		await lookAll();
+		for (const each of [fast, slow, exact]) {
+			expect(endsOf(each, "a")).toEqual([began + HOUR_MS]);
+			expect(endsOf(each, "b")).toEqual([began + HOUR_MS]);
+		}
+	});
+
+	it("is not handed to and fro by machines whose clocks drift", async () => {
+		const [one, two] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
+		refuse(one, "a");
+		for (let round = 0; round < 20; round += 1) {
+			one.clock.aheadMs += round % 2 === 0 ? 90 : -90;
+			two.clock.aheadMs -= round % 2 === 0 ? 90 : -90;
+			await lookAll();
+		}
+		expect(database.rows).toBe(1);
+		expect(Math.abs((endsOf(two, "a")[0] ?? 0) - (endsOf(one, "a")[0] ?? 0))).toBeLessThan(1000);
+	});
+
+	it("is ended for all by the machine that resets, and a later one begins anew", async () => {
+		const [one, two, three] = await threeMachines();
+		refuse(one, "a");
+		refuse(two, "b");
+		await lookAll();
+		await three.state.clearCooldowns();
+		await lookAll();
+		for (const each of [one, two, three]) expect([...endsOf(each, "a"), ...endsOf(each, "b")]).toEqual([]);
+		refuse(two, "a");
+		await lookAll();
+		for (const each of [one, two, three]) expect(endsOf(each, "a")).toHaveLength(1);
+	});
+
+	it("stays where a reset on another machine came before the database was back", async () => {
+		const [one, two] = await threeMachines();
+		refuse(one, "a");
+		await lookAll();
+		database.isAway = true;
+		await two.state.clearCooldowns();
+		await timers.pass(MINUTE_MS);
+		refuse(one, "a", 2 * HOUR_MS);
+		await timers.pass(MINUTE_MS);
+		database.isAway = false;
+		await timers.pass(3 * MINUTE_MS);
+		await lookAll();
+		for (const each of machines) expect(endsOf(each, "a")).toHaveLength(1);
+	});
+});
+
+describe("usage on one machine", () => {
+	it("is not thrown away as one from the future, however far the clock of another is behind", async () => {
+		const [fast, slow] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
+		const usage = aSnapshot({ capturedAt: fast.clock.now(), plan: "pro" });
+		fast.state.updateSoon("a", (status) => ({ ...status, usage, usageAskedAt: fast.clock.now() }));
+		await lookAll();
+		expect(slow.state.status("a").usage).toMatchObject({ plan: "pro", capturedAt: usage.capturedAt - 2 * TEN_MINUTES });
+	});
+
+	it("takes the place of an older one alone", async () => {
+		const [one, two, three] = await threeMachines();
+		const told = (machine: PoolMachine, plan: string, capturedAt: number) =>
+			machine.state.updateSoon("a", (status) => ({ ...status, usage: aSnapshot({ capturedAt, plan }) }));
+		told(one, "newer", timers.now());
+		told(two, "older", timers.now() - MINUTE_MS);
+		await lookAll();
+		await lookAll();
+		for (const each of [one, two, three]) expect(each.state.status("a").usage?.plan).toBe("newer");
+	});
+});
+
+describe("three machines that change one account at once", () => {
+	it("settle alike, with a bounded number of statements", async () => {
+		const [one, two, three] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
+		refuse(one, "a", HOUR_MS);
+		refuse(two, "a", 2 * HOUR_MS);
+		three.state.updateSoon("a", (status) => ({ ...status, strikes: 2, lastUsedAt: three.clock.now() }));
+		await timers.pass(10_000);
+		// Each writes once, and once more where another one was quicker.
+		expect(database.statements).toBeLessThanOrEqual(3 + 2 + 1);
+		for (let round = 0; round < 3; round += 1) await lookAll();
+		const [known] = machines.map((each) => knownTo(each, "a"));
+		expect(known).toMatchObject({ strikes: 2, cooldowns: [{ until: NOW + 1000 + 2 * HOUR_MS }] });
+		for (const each of machines) expect(isAlike(knownTo(each, "a"), known, 5000)).toBe(true);
+		const { rows } = database;
+		for (let round = 0; round < 3; round += 1) await lookAll();
+		expect(database.rows).toBe(rows);
+	});
+
+	it("settle alike after any history of refusals, ends, failures and lost looks", async () => {
+		const random = seeded(7);
+		const [one, two, three] = await threeMachines(TEN_MINUTES, -TEN_MINUTES, 0);
+		const all = [one, two, three];
+		for (let step = 0; step < 150; step += 1) {
+			const machine = all[Math.floor(random() * 3)] ?? one;
+			const id = IDS[Math.floor(random() * 3)] ?? "a";
+			const what = Math.floor(random() * 7);
+			const set = (change: Partial<AccountStatus>) =>
+				machine.state.updateSoon(id, (status) => ({ ...status, ...change }));
+			if (what === 0) refuse(machine, id, Math.floor(random() * HOUR_MS));
+			else if (what === 1) set({ cooldowns: [] });
+			else if (what === 2) set({ strikes: Math.floor(random() * 3), lastUsedAt: machine.clock.now() });
+			else if (what === 3) set({ usage: aSnapshot({ capturedAt: machine.clock.now(), plan: `plan ${step}` }) });
+			else if (what === 4) set({ doubtedUntil: random() < 0.5 ? machine.clock.now() + MINUTE_MS : undefined });
+			else if (what === 5) await machine.look().catch(() => undefined);
+			else database.isAway = !database.isAway;
+			await timers.pass(random() * 2000);
+		}
+		database.isAway = false;
+		await timers.pass(2 * MINUTE_MS);
+		for (let round = 0; round < 3; round += 1) await lookAll();
+		for (const id of IDS) {
+			const known = knownTo(one, id);
+			for (const each of all) expect(isAlike(knownTo(each, id), known, 5000)).toBe(true);
+		}
+		const { rows } = database;
+		await lookAll();
+		expect(database.rows).toBe(rows);
+		expect(all.flatMap(({ failures }) => failures)).toEqual([]);
+	}, 20_000);
+});
+
+describe("while the database is away", () => {
+	it("is kept one of each account, tried ever more seldom, and written at once when a look finds it back", async () => {
+		const [one, two] = await threeMachines();
+		database.isAway = true;
+		for (let count = 0; count < 50; count += 1) {
+			refuse(one, "a", HOUR_MS + count * MINUTE_MS);
+			await timers.pass(10_000);
+		}
+		expect(database.statements).toBeLessThan(20);
+		database.isAway = false;
+		database.rows = 0;
+		await one.look();
+		await timers.pass(200);
+		expect(database.rows).toBe(1);
+		await two.look();
+		expect(endsOf(two, "a")).toEqual(endsOf(one, "a"));
+	});
+
+	it("does not keep a session from ending", async () => {
+		const [one] = await threeMachines();
+		database.isAway = true;
+		refuse(one, "a");
+		await one.exchange.end();
+		const { statements } = database;
+		await timers.pass(HOUR_MS);
+		expect(database.statements).toBe(statements);
+	});
+
+	it("is written by the next process of the machine, where this one has ended before", async () => {
+		const [one, two] = await threeMachines();
+		database.isAway = true;
+		refuse(one, "a");
+		await one.close();
+		database.isAway = false;
+		const next = join("one again", 0, IDS, "one");
+		await next.look();
+		await timers.pass(5000);
+		await two.look();
+		expect(endsOf(two, "a")).toHaveLength(1);
+	});
+});
+
+describe("a process", () => {
+	it("asks nothing and writes nothing while there is no news, with a thousand accounts", async () => {
+		const ids = Array.from({ length: 1000 }, (_, at) => `account${at}`);
+		database = aPoolInMemory(ids, timers.now);
+		const [one, two] = [join("one", 0, ids), join("two", 0, ids)];
+		await one.look();
+		await two.look();
+		await timers.pass(1000);
+		database.statements = 0;
+		await timers.pass(50_000);
+		expect(database.statements).toBe(0);
+		refuse(one, "account7");
+		await timers.pass(200);
+		expect([database.statements, database.rows]).toEqual([1, 1]);
+	});
+
+	it("that has not looked asks for what is stored, and then writes what both know", async () => {
+		const [one, two] = await threeMachines();
+		refuse(two, "a", 2 * HOUR_MS);
+		await timers.pass(1000);
+		const late = join("late", TEN_MINUTES);
+		refuse(late, "a", HOUR_MS);
+		await timers.pass(1000);
+		expect(endsOf(late, "a")).toEqual(endsOf(two, "a"));
+		await one.look();
+		expect(endsOf(one, "a")).toEqual(endsOf(two, "a"));
+	});
+
+	it("keeps what a newer version has written beside the members that it knows", async () => {
+		database.statuses.set("a", { version: 4, status: { cooldowns: [], invented: { by: "a newer version" } } });
+		const [one] = await threeMachines();
+		refuse(one, "a");
+		await timers.pass(1000);
+		expect(database.statuses.get("a")).toMatchObject({ version: 5, status: { invented: { by: "a newer version" } } });
+	});
+
+	it("forgets what it wanted to write of an account that is taken out of the pool", async () => {
+		const [one] = await threeMachines();
+		database.statuses.clear();
+		const outside = join("outside", 0, [...IDS, "gone"]);
+		await outside.look();
+		refuse(outside, "gone");
+		await timers.pass(MINUTE_MS);
+		const { statements } = database;
+		await timers.pass(50_000);
+		expect(database.statements).toBeLessThanOrEqual(statements + 1);
+		expect([...database.statuses.keys()]).toEqual([]);
+		expect(one.failures).toEqual([]);
+	});
+
+	it("lets the process write it that has changed it, where another one of the machine sees both", async () => {
+		const [one] = await threeMachines();
+		const beside = join("beside", 0, IDS, "one");
+		refuse(beside, "a");
+		await timers.pass(100);
+		await one.look();
+		await timers.pass(10_000);
+		await one.look();
+		await timers.pass(10_000);
+		expect(database.rows).toBe(1);
+	});
+});
+
+describe("the sessions of a machine", () => {
+	it("are counted on the others for as long as it says so, and not beside its own", async () => {
+		const [one, two] = await threeMachines();
+		one.state.acquireLease("s1", "a", true);
+		one.state.acquireLease("s2", "a", true);
+		await timers.pass(1000);
+		await two.look();
+		await one.look();
+		expect(two.state.liveSessions(undefined).get("a")).toBe(2);
+		expect(one.state.liveSessions(undefined).get("a")).toBe(2);
+		one.state.releaseLease("s1");
+		one.state.releaseLease("s2");
+		await timers.pass(1000);
+		await two.look();
+		expect(two.state.liveSessions(undefined).get("a")).toBeUndefined();
+	});
+
+	it("are told once a minute, and no more once they rest", async () => {
+		const [one] = await threeMachines();
+		one.state.acquireLease("s1", "a", true);
+		await timers.pass(4 * MINUTE_MS);
+		expect(database.statements).toBeLessThanOrEqual(5);
+		await timers.pass(10 * MINUTE_MS);
+		const { statements } = database;
+		await timers.pass(10 * MINUTE_MS);
+		expect(database.statements).toBe(statements);
+	});
+
+	it("are gone with the process", async () => {
+		const [one] = await threeMachines();
+		one.state.acquireLease("s1", "a", true);
+		await timers.pass(1000);
+		expect(database.presences.has("one")).toBe(true);
+		await one.exchange.end();
+		expect(database.presences.has("one")).toBe(false);
+	});
+});
+
+describe("a pin", () => {
+	it("moves that of the other machines, and its end ends it there", async () => {
+		const [one, two, three] = await threeMachines();
+		await one.state.setPin("a");
+		await lookAll();
+		expect([two.state.pin(), three.state.pin()]).toEqual(["a", "a"]);
+		await three.state.setPin("b");
+		await lookAll();
+		expect([one.state.pin(), two.state.pin()]).toEqual(["b", "b"]);
+		await two.state.setPin(undefined);
+		await lookAll();
+		expect(machines.map(({ state }) => state.pin())).toEqual([undefined, undefined, undefined]);
+	});
+
+	it("of an account that one machine has alone stays there, until another one pins", async () => {
+		const [one, two] = await threeMachines();
+		await one.state.setPin("a");
+		await lookAll();
+		await two.state.setPin("own");
+		await lookAll();
+		expect([one.state.pin(), two.state.pin()]).toEqual(["a", "own"]);
+		await one.state.setPin("b");
+		await lookAll();
+		expect(two.state.pin()).toBe("b");
+	});
+
+	it("of two that are set at once is the one that was heard of first, on both", async () => {
+		const [one, two] = await threeMachines();
+		await one.state.setPin("a");
+		await two.state.setPin("b");
+		await lookAll();
+		await lookAll();
+		expect(two.state.pin()).toBe(one.state.pin());
+		expect(database.pin.account).toBe(one.state.pin());
+	});
+
+	it("set by a process that has not looked takes the place of the one that its person has seen", async () => {
+		const [one, two] = await threeMachines();
+		await one.state.setPin("a");
+		await lookAll();
+		await two.state.flush();
+		const beside = join("beside", 0, IDS, "two");
+		await beside.state.setPin("c");
+		await lookAll();
+		expect([one.state.pin(), two.state.pin()]).toEqual(["c", "c"]);
+	});
+
+	it("that a machine had before its account was shared becomes that of all", async () => {
+		const one = join("one");
+		await one.state.setPin("a");
+		one.state.tell(undefined);
+		const two = join("two");
+		await one.look();
+		await timers.pass(1000);
+		await two.look();
+		expect(two.state.pin()).toBe("a");
+	});
+});
+
+/** Numbers between 0 and 1, the same in each run. */
+function seeded(seed: number): () => number {
+	let state = seed;
+	return () => {
+		state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+		return state / 2_147_483_648;
+	};
+}
