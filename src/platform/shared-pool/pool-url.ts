@@ -47,6 +47,8 @@ export function parsePoolUrl(text: string): PoolUrl {
 		throw badUrl("That is no URL of a Postgres database: one begins with postgres:// and names a host and a database.");
 	}
 	const options = optionsOf(query);
+	// The password has a `/`, so that what seems to be a host and a port is the user and its beginning.
+	if (login === undefined && path.includes("@")) throw badUrl(`The host of the URL cannot be read: ${ENCODE}.`);
 	const [name = "", ...rest] = (login ?? "").split(":");
 	const user = options.get("user") || decode(name) || process.env.PGUSER || userInfo().username;
 	const database = options.get("dbname") || decode(path) || process.env.PGDATABASE || user;
