@@ -9,6 +9,8 @@ export interface PostgresProxy {
 	connections(): number;
 	/** Connections that were ever made. */
 	made(): number;
+	/** What went through until now: statements that clients sent, and bytes that they received. */
+	traffic(): { readonly statements: number; readonly received: number };
 	/** Cuts every connection, in whatever it is doing. */
 	cut(): void;
 	/** Cuts the connection at the next statement whose text holds `text`, after it was done and before its answer. */
@@ -33,6 +35,8 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 	let dropsNotifications = false;
 	let delayMs = 0;
 	let lost: string | undefined;
+	let statements = 0;
+	let received = 0;
 
 	const server = createServer((client) => {
 		if (isRefusing) {
@@ -48,6 +52,7 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 		const later = (act: () => void) => (delayMs > 0 ? setTimeout(act, delayMs) : act());
 		client.on("data", (bytes) => {
 			if (bytes.length === 8 && bytes.readUInt32BE(4) === TLS_REQUEST) split.expectByte();
+			statements += countExecutions(bytes);
 			if (lost !== undefined && bytes.includes(lost)) {
 				lost = undefined;
 				losesAnswer = true;
@@ -61,6 +66,7 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 					client.destroy();
 					return;
 				}
+				received += message.length;
 				later(() => client.write(message));
 			}
 		});
@@ -68,6 +74,7 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 			[client, database],
 			[database, client],
 		] as const) {
+			socket.setNoDelay(true);
 			socket.on("error", () => other.destroy());
 			socket.on("close", () => {
 				pairs.delete(pair);
@@ -86,6 +93,7 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 		through: (url) => url.replace(`:${serverPort}/`, `:${port}/`),
 		connections: () => pairs.size,
 		made: () => made,
+		traffic: () => ({ statements, received }),
 		cut,
 		loseAnswerOf: (text) => {
 			lost = text;
@@ -104,6 +112,17 @@ export async function startPostgresProxy(serverPort: number): Promise<PostgresPr
 			await new Promise((done) => server.close(done));
 		},
 	};
+}
+
+/** Messages with which a client has a statement executed: of no name, as many rows as there are. */
+const EXECUTION = Buffer.from([69, 0, 0, 0, 9, 0, 0, 0, 0, 0]);
+/** Messages with which one is sent as a text alone begin with this letter. */
+const SIMPLE = "Q".charCodeAt(0);
+
+function countExecutions(bytes: Buffer): number {
+	let count = bytes[0] === SIMPLE ? 1 : 0;
+	for (let at = bytes.indexOf(EXECUTION); at >= 0; at = bytes.indexOf(EXECUTION, at + 1)) count += 1;
+	return count;
 }
 
 /** Splits what a server sends into its messages: a letter, and a length that counts itself. */

@@ -4,6 +4,7 @@ import { codeOf } from "../errors.ts";
 import { dial } from "./dial.ts";
 import type { PoolUrl } from "./pool-url.ts";
 import { toPoolProblem } from "./problems.ts";
+import { PoolProblem } from "./types.ts";
 
 export type Sql = postgres.Sql;
 
@@ -36,9 +37,13 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 
 	const discard = async (of: Promise<Opened>): Promise<void> => {
 		if (opened === of) opened = undefined;
-		const { sql, sockets } = await of;
-		for (const socket of sockets) socket.destroy();
-		await sql.end({ timeout: 0 });
+		try {
+			const { sql, sockets } = await of;
+			for (const socket of sockets) socket.destroy();
+			await sql.end({ timeout: 0 });
+		} catch {
+			// It was never opened: the package is missing, as the statement has found out, too.
+		}
 	};
 	const once = async <T>(act: (sql: Sql) => Promise<T>): Promise<T> => {
 		opened ??= open(url, times);
@@ -50,9 +55,8 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 		try {
 			return await Promise.race([mine.then(({ sql }) => act(sql)), late]);
 		} catch (error) {
-			// A connection of which nothing is known any more is not used again.
-			if (codeOf(error) === "ETIMEDOUT") await discard(mine);
-			if (codeOf(error) === "ERR_MODULE_NOT_FOUND" && opened === mine) opened = undefined;
+			// The driver sends what comes next on a connection that has just failed, and waits for an answer.
+			if (!isAnswer(error)) await discard(mine);
 			throw error;
 		} finally {
 			clearTimeout(timer);
@@ -72,11 +76,14 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 		end: async () => {
 			isEnded = true;
 			if (opened === undefined) return;
-			await discard(opened).catch(() => {
-				// The package was never loaded: there is nothing to close.
-			});
+			await discard(opened);
 		},
 	};
+}
+
+/** Did the server answer, on a connection that goes on? Or did an answer show what keeps the pool from being used? */
+function isAnswer(error: unknown): boolean {
+	return error instanceof PoolProblem || (error instanceof Error && "severity" in error && error.severity === "ERROR");
 }
 
 interface Opened {

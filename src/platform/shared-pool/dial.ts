@@ -27,6 +27,8 @@ async function dialHost(url: PoolUrl, host: PoolHost, timeoutMs: number): Promis
 	const path = `${host.host}/.s.PGSQL.${host.port}`;
 	const socket = isLocal ? connect({ path }) : connect({ host: host.host, port: host.port });
 	socket.on("error", noFurtherListener);
+	// Statements are short, and each waits for its answer.
+	socket.setNoDelay(true);
 	try {
 		return await within(timeoutMs, async () => {
 			await happened(socket, "connect");
