@@ -11,7 +11,7 @@ export default async function multicodex(pi: ExtensionAPI): Promise<void> {
 	if (process.env.PI_MULTICODEX_DISABLE === "1") return;
 	try {
 		const { compose } = await import("./src/compose.ts");
-		compose(pi);
+		await compose(pi);
 	} catch (error) {
 		process.stderr.write(`pi-multicodex could not start: ${whyNot(error)} pi goes on without it.\n`);
 	}

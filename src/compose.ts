@@ -17,12 +17,13 @@ import { createLateLedger } from "./core/late-ledger.ts";
 import { createLateResets } from "./core/late-resets.ts";
 import type { Ledger } from "./core/ledger.ts";
 import { createMembership } from "./core/membership.ts";
-import { createPiLoginSync } from "./core/pi-login-sync.ts";
+import { createPiLoginSync, type PiLoginSync } from "./core/pi-login-sync.ts";
 import { createPool, type Pool } from "./core/pool.ts";
 import type { SettingEdit, SettingsStore, TokenReader } from "./core/ports.ts";
 import { hideEmails } from "./core/privacy.ts";
 import { createQuotaRecorder } from "./core/quota-recorder.ts";
 import { createSessionSockets } from "./core/session-sockets.ts";
+import { poolIsEmpty, poolNotReached } from "./core/turn-texts.ts";
 import { createUsageMonitor } from "./core/usage-monitor.ts";
 import { createForToday } from "./features/beyond/for-today.ts";
 import { createDryQuestion } from "./features/beyond/question.ts";
@@ -57,6 +58,7 @@ import { readRefusal } from "./platform/read-body.ts";
 import { createSessionFolders, repositoryOf } from "./platform/session-folders.ts";
 import { openSettings, savedCodexModelIn } from "./platform/settings-store.ts";
 import { openInGivenFolder, openSharedDocument } from "./platform/shared-document.ts";
+import { createPoolSwitch } from "./platform/shared-pool/pool-switch.ts";
 import { openStateStore } from "./platform/state-store.ts";
 import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
 import { createUsageApi, usageFromHeaders } from "./platform/usage-api.ts";
@@ -64,8 +66,11 @@ import { createUsageApi, usageFromHeaders } from "./platform/usage-api.ts";
 /** Defects with their whole stack, on standard error, where `NODE_DEBUG` names us. */
 const debug = debuglog("multicodex");
 
-/** Puts the parts together. Reads downwards: files, pool, pi. */
-export function compose(pi: ExtensionAPI): void {
+/**
+ * Puts the parts together. Reads downwards: files, pool, pi. Resolves once the accounts of a shared pool are there,
+ * from memory or the disk; undefined where there is no such pool.
+ */
+export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 	const clock = { now: () => Date.now() };
 	const pause = (ms: number, signal?: AbortSignal) => setTimeout(ms, undefined, { signal });
 	const directory = getAgentDir();
@@ -80,6 +85,7 @@ export function compose(pi: ExtensionAPI): void {
 		settings: join(directory, "settings.json"),
 		"pi's login": join(directory, "auth.json"),
 	};
+	const poolFile = join(directory, "codex-pool.json");
 	const issuer = process.env.PI_MULTICODEX_AUTH_URL || DEFAULT_ISSUER;
 	const issuerRefusal = refusalToSendTokens(issuer, "PI_MULTICODEX_AUTH_URL");
 	const earlyWarnings = issuerRefusal === undefined ? [] : [issuerRefusal];
@@ -89,19 +95,19 @@ export function compose(pi: ExtensionAPI): void {
 	};
 
 	// Files and endpoints.
-	const accounts = openAccountStore(
+	const ownAccounts = openAccountStore(
 		paths.accounts,
 		(text) => warn(text),
 		clock.now,
 		(into, former) => {
-			void state.inherit(into, former);
+			void ownState.inherit(into, former);
 			pool.emit({ type: "membership", change: "merged", account: into, former });
 		},
 		(error) => tellDefect(error, "accounts", pool.emit),
 	);
 	const openState = place.isElsewhere ? openInGivenFolder : openSharedDocument;
-	const state = openStateStore(paths.state, (text) => warn(text), clock.now, openState);
-	const settings = openSettings(paths.settings, (text) => warn(text));
+	const ownState = openStateStore(paths.state, (text) => warn(text), clock.now, openState);
+	const storedSettings = openSettings(paths.settings, (text) => warn(text));
 	const eventLog = openEventLog(paths.log, clock.now, process.pid);
 	const piAuth = openPiAuth(paths["pi's login"]);
 	const oauth = createOAuthClient(issuer, clock.now);
@@ -110,6 +116,52 @@ export function compose(pi: ExtensionAPI): void {
 		issuedAt: (access) => tokenTimes(access).issuedAt,
 		fingerprint,
 		identify: identityOf,
+	};
+
+	// A pool that this machine shares with others: nothing of it is loaded where there is none.
+	const joinCode = process.env.PI_MULTICODEX_POOL || undefined;
+	const loadPoolHome = once(async () => {
+		const { createPoolHome } = await import("./platform/shared-pool/pool-home.ts");
+		return createPoolHome({
+			environment: joinCode,
+			settings: storedSettings,
+			current: sharing.current,
+			reopen: () => sharing.reopen(storedSettings.read().pool),
+			folder: directory,
+			local: { accounts: ownAccounts, state: ownState },
+			oauth,
+			tokens,
+			clock,
+			monotonic: () => performance.now(),
+			pause,
+			labelFor: defaultLabel,
+			tell: pool.emit,
+			renewAhead: (id) => credentials.renewAhead(id),
+			onFailure: (error) => tellDefect(error, "shared pool", pool.emit),
+		});
+	});
+	/** Whether the session is one that stays; undefined before it begins. */
+	let stays: boolean | undefined;
+	const sharing = createPoolSwitch({
+		accounts: ownAccounts,
+		state: ownState,
+		code: joinCode,
+		open: async (name) => {
+			const opened = await (await loadPoolHome()).open(name);
+			if (stays !== undefined) opened?.begin(stays);
+			return opened;
+		},
+		onChanged: () => pool.emit({ type: "changed" }),
+		onFailure: (error) => tellDefect(error, "shared pool", pool.emit),
+	});
+	const { accounts, state } = sharing;
+	const settings: SettingsStore = {
+		...storedSettings,
+		read: () => {
+			const read = storedSettings.read();
+			sharing.follow(read.pool);
+			return read;
+		},
 	};
 
 	// The pool of accounts, and what a request needs of it.
@@ -154,6 +206,7 @@ export function compose(pi: ExtensionAPI): void {
 		labelFor: defaultLabel,
 		tell: pool.emit,
 		onFailure: (error) => tellDefect(error, "renewal", pool.emit),
+		shared: () => sharing.current()?.tokens,
 	});
 	const isEnabled = () => settings.read().enabled;
 	const usage = createUsageMonitor({
@@ -253,7 +306,10 @@ export function compose(pi: ExtensionAPI): void {
 			.catch((error: unknown) => tellDefect(error, "forecast", pool.emit));
 	});
 	pi.on("session_start", (_event, ctx) => {
-		isOnScreen = modeOf(ctx) === "tui";
+		const mode = modeOf(ctx);
+		isOnScreen = mode === "tui";
+		stays = mode === "tui" || mode === "rpc";
+		sharing.current()?.begin(stays);
 		hasReader = ctx.hasUI;
 	});
 	pi.on("session_shutdown", async () => (await notices?.catch(() => undefined))?.end());
@@ -310,7 +366,7 @@ export function compose(pi: ExtensionAPI): void {
 		pool.emit({ type: "setting", ...settingTold(["beyond", "chain"], settings.read().beyond.chain) });
 	};
 	const removeBackupsAndTell = async () => {
-		const total = await accounts.removeBackups();
+		const total = await ownAccounts.removeBackups();
 		if (total > 0) pool.emit({ type: "backups-deleted", total });
 		return total;
 	};
@@ -326,6 +382,7 @@ export function compose(pi: ExtensionAPI): void {
 	const loadCommands = once(async () => {
 		const { createCommands } = await import("./features/index.ts");
 		const { openHealth } = await import("./features/verify/disk.ts");
+		const { createLatePools } = await import("./platform/shared-pool/late-pools.ts");
 		return createCommands({
 			pool,
 			affinity,
@@ -345,6 +402,7 @@ export function compose(pi: ExtensionAPI): void {
 			offersFor: beyond.offers,
 			forToday,
 			health: openHealth(directory, issuer, clock.now),
+			sharedPools: createLatePools(sharing.current, async () => (await loadPoolHome()).pools),
 			loadNotices,
 			screen,
 			isFromSource: new URL(import.meta.url).pathname.endsWith(".ts"),
@@ -380,9 +438,23 @@ export function compose(pi: ExtensionAPI): void {
 			return openInBrowser(url);
 		},
 	};
+	/** Of a pool that nothing is known of yet, the first request waits for the first look. */
+	const linkOnceKnown: PiLoginSync = {
+		...link,
+		sync: async (signal) => {
+			await sharing.current()?.ready(signal);
+			await link.sync(signal);
+		},
+	};
 	const provider = registerProvider(pi, {
 		isEnabled,
-		hasAccount: () => accounts.list().length > 0 || piAuth.peek().kind === "oauth",
+		hasAccount: () =>
+			accounts.list().length > 0 || piAuth.peek().kind === "oauth" || sharing.current()?.isAwaited() === true,
+		whyNoAccount: () => {
+			const shared = sharing.current();
+			if (!shared) return undefined;
+			return shared.status().connection.kind === "away" ? poolNotReached() : poolIsEmpty();
+		},
 		keyForOthers: createHandout({ pool, affinity, credentials }),
 		refusalToSend: (baseUrl) => refusalToSendTokens(baseUrl, "baseUrl of openai-codex in models.json"),
 		onRequest: (baseUrl) => {
@@ -404,7 +476,7 @@ export function compose(pi: ExtensionAPI): void {
 		}),
 		failover: {
 			pool,
-			link,
+			link: linkOnceKnown,
 			credentials,
 			affinity,
 			sockets: createSessionSockets(delegate.forgetSession),
@@ -439,7 +511,8 @@ export function compose(pi: ExtensionAPI): void {
 			pool.detectChanges();
 			void usage.recheckCooling();
 		},
-		followStores: (listener) => followFiles([place.accounts, paths.accounts, paths.state, paths.settings], listener),
+		followStores: (listener) =>
+			followFiles([place.accounts, paths.accounts, paths.state, paths.settings, poolFile], listener),
 	});
 	// Before the sessions: at their end a sign-in that still waits is let go before anything is waited for.
 	registerCommand(pi, { loadCommands, link, pool, settings });
@@ -470,8 +543,11 @@ export function compose(pi: ExtensionAPI): void {
 		earlyWarnings,
 		reminder: issuerHost === undefined ? undefined : unusualIssuer(issuerHost),
 	});
+	// Behind the end of the session, which may write to it.
+	pi.on("session_shutdown", () => sharing.current()?.rest());
 	publishEvents(pi, pool);
 	warn = (text) => pool.emit({ type: "warning", text });
+	return sharing.settling()?.then(provider.keepAvailability);
 }
 
 /** A change of settings for the log, which holds no path, and nothing that may be a secret. */

@@ -8,6 +8,7 @@ export type DefectPlace =
 	| "pi login"
 	| "accounts"
 	| "renewal"
+	| "shared pool"
 	| "usage"
 	| "redemption"
 	| "quota history"

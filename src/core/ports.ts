@@ -493,8 +493,8 @@ export interface SharedPools {
 export interface SharedTokens {
 	/**
 	 * Renews the token by a claim that all machines see, or takes the one that another of them has stored. `refused`: a
-	 * token that the backend has just answered 401 to. `failed`: not now, and ever more seldom. Rejects where the database
-	 * or the disk keeps it from that; nothing is spent then.
+	 * token that the backend has just answered 401 to. `failed`: not now, and ever more seldom. Rejects where the disk
+	 * keeps it from that; nothing is spent then.
 	 */
 	renew(
 		account: Account,

@@ -131,6 +131,8 @@ export interface Settings {
 	readonly maskEmails: boolean;
 	/** Count what each account is used for. */
 	readonly ledger: boolean;
+	/** The name of the pool that this machine shares with others; undefined where it has joined none. */
+	readonly pool?: string | undefined;
 }
 
 /** The settings of a person who has set none. */

@@ -102,6 +102,16 @@ export function noAccountSignedIn(): string {
 	return "No Codex account is signed in. Run /multicodex add.";
 }
 
+/** Words the end of a turn of a machine that knows nothing of its shared pool yet. */
+export function poolNotReached(): string {
+	return "The shared pool cannot be reached, and no account of it is known here yet. /multicodex share says why.";
+}
+
+/** Words the end of a turn where the shared pool holds no account. */
+export function poolIsEmpty(): string {
+	return "The shared pool holds no account yet. /multicodex share moves some in, on a machine that has them.";
+}
+
 const WAYS_ON = "/multicodex shows all, /model switches provider.";
 
 function quotaExceeded({ cooling, notOffered, total }: Exhaustion): string {

@@ -6,7 +6,7 @@ import type { Ledger } from "../core/ledger.ts";
 import type { Membership } from "../core/membership.ts";
 import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import type { Pool } from "../core/pool.ts";
-import type { Clock, EventLog, ForecastSource, Redeemer, SettingsStore } from "../core/ports.ts";
+import type { Clock, EventLog, ForecastSource, Redeemer, SettingsStore, SharedPools } from "../core/ports.ts";
 import type { ResetCreditList } from "../core/reset-credit-list.ts";
 import type { UsageMonitor } from "../core/usage-monitor.ts";
 import { createAfterSignIn } from "../pi/after-sign-in.ts";
@@ -40,6 +40,9 @@ import { createRotation } from "./preferences/rotation.ts";
 import { createRedeem } from "./redeem/command.ts";
 import { createCap } from "./restrictions/cap.ts";
 import { createOnly } from "./restrictions/only.ts";
+import { createJoin } from "./share/join-command.ts";
+import { createLeave } from "./share/leave-command.ts";
+import { createShare } from "./share/share-command.ts";
 import { createAdd } from "./sign-in/add.ts";
 import { createLogin } from "./sign-in/login.ts";
 import type { SignInWays } from "./sign-in/ports.ts";
@@ -85,6 +88,8 @@ export interface CommandPorts {
 	readonly savedModel: () => string | undefined;
 	/** The virtual model of pool and chain. */
 	readonly poolModel: PoolModel;
+	/** The pool that this machine shares with others. */
+	readonly sharedPools: SharedPools;
 	/** Where everything is stored: what it is, and its path. */
 	readonly paths: Readonly<Record<string, string>>;
 	/** Deletes the backups of removed and migrated accounts; resolves to how many there were. */
@@ -116,6 +121,9 @@ export function createCommands(given: CommandPorts): CommandList {
 			createAdd(ports),
 			createLogin(ports),
 			createImport(ports),
+			createShare(ports),
+			createJoin(ports),
+			createLeave(ports),
 			createRemove(ports),
 			createRename(ports),
 			createEnable(ports),

@@ -91,6 +91,8 @@ export interface ProviderDeps {
 	readonly oauth: OAuthHooks;
 	/** True while an account is signed in, here or in `auth.json`. */
 	readonly hasAccount: () => boolean;
+	/** Why there is no account, where that is not for want of a sign-in. */
+	readonly whyNoAccount?: () => string | undefined;
 	/** Token of the account that would serve: what other extensions get who ask pi for the key. */
 	readonly keyForOthers: () => Handout | undefined;
 	/** False while the person has switched us off. */
@@ -352,7 +354,8 @@ async function serveFromPool(
 	if (isEmpty && (!plain || set)) {
 		// The last account has left since pi looked for a key: from the next request on it finds none.
 		pool.emit({ type: "changed" });
-		outer.push(finalError(model, "error", set ? whyNone(set) : noAccountSignedIn(), Date.now()));
+		const why = deps.whyNoAccount?.() ?? noAccountSignedIn();
+		outer.push(finalError(model, "error", set ? whyNone(set) : why, Date.now()));
 		outer.end();
 		return;
 	}

@@ -176,6 +176,7 @@ function toSettings(
 	const notify = group(ours.notify, `${SETTINGS_KEY}.notify`);
 	return {
 		...general,
+		...(ours.pool !== undefined && { pool: readPool(ours.pool, complain) }),
 		rotation: readAll(ROTATION_PREFERENCES, DEFAULT_SETTINGS.rotation, rotation, `${SETTINGS_KEY}.rotation`),
 		beyond: {
 			...readAll(BEYOND_PREFERENCES, DEFAULT_SETTINGS.beyond, beyond, `${SETTINGS_KEY}.beyond`),
@@ -189,6 +190,13 @@ function toSettings(
 			command: readCommand(notify.command, complain),
 		},
 	};
+}
+
+/** The name of the pool that was joined. */
+function readPool(stored: unknown, complain: (name: string, wanted: string, instead?: string) => void) {
+	if (typeof stored === "string" && stored !== "") return stored;
+	complain(`${SETTINGS_KEY}.pool`, "the name of a pool that was joined", "no pool is used");
+	return undefined;
 }
 
 /** The chain, without the entries that will not do. */

@@ -31,6 +31,7 @@ import {
 	NOTIFY_PREFERENCES,
 	ROTATION_PREFERENCES,
 } from "../../src/platform/settings-schema.ts";
+import { createLatePools } from "../../src/platform/shared-pool/late-pools.ts";
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
 import { createHarness, type Harness } from "./harness.ts";
@@ -228,6 +229,10 @@ export function createCommandHarness(
 			},
 			flush: async () => undefined,
 		},
+		sharedPools: createLatePools(
+			() => undefined,
+			() => Promise.reject(new Error("no pool is shared here")),
+		),
 		followLog: (listener) => {
 			cli.logListeners.add(listener);
 			return () => cli.logListeners.delete(listener);

@@ -5,8 +5,8 @@ import { type PoolDatabase, PoolProblem, type PoolProblemKind } from "./types.ts
 /** The way to the database of the pool, and what keeps it away. */
 export interface Connection {
 	/**
-	 * Runs statements. Rejects with a {@link PoolProblem}: at once while the database is away and the next try is not due,
-	 * unless a person `isAsking`.
+	 * Runs statements. Rejects with a {@link PoolProblem}: at once while the database is away and the next try is not
+	 * due, unless a person `isAsking`.
 	 */
 	use<T>(work: (database: PoolDatabase) => Promise<T>, isAsking?: boolean): Promise<T>;
 	/** What keeps the database from being used, and since when, epoch ms; undefined while nothing does. */

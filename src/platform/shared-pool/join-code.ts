@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import type { JoinCodes } from "../../core/shared-pool.ts";
 import { runnerSecret } from "./sealing.ts";
 import type { JoinCode, Role } from "./types.ts";
 
@@ -33,6 +34,11 @@ export function printJoinCode(code: JoinCode): string {
 	const poolId = Buffer.from(code.poolId);
 	const payload = Buffer.concat([Buffer.from([FORMAT, poolId.length]), poolId, code.secret, Buffer.from(code.url)]);
 	return `pi-pool-${code.role}-${Buffer.concat([payload, checkOf(code.role, payload)]).toString("base64url")}`;
+}
+
+/** The codes that other machines join with, as texts. */
+export function codesOf(keeper: JoinCode): JoinCodes {
+	return { keeper: printJoinCode(keeper), runner: printJoinCode(runnerCodeOf(keeper)) };
 }
 
 /** Reads a pasted code. Blanks and line ends are no part of one: terminals and chats break long words. */

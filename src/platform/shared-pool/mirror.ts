@@ -38,6 +38,8 @@ const fileSchema = z.looseObject({
 	version: z.catch(z.literal(MIRROR_VERSION), MIRROR_VERSION),
 	/** The join code of this machine, which is a secret. */
 	join: lenient(z.string()),
+	/** The code that takes its place, once the database is under its keys. */
+	next: lenient(z.string()),
 	/** The name of this machine. */
 	machine: lenient(z.string()),
 	/** The name of the pool. */
@@ -103,6 +105,10 @@ export interface Mirror {
 export interface OwnMirror extends Mirror {
 	/** Joins the pool of a code. Rows of another pool are dropped. Rejects where that is not durable. */
 	enter(join: string, machine: string, name: string, keepsRows: boolean): Promise<void>;
+	/** The code of keys that may have taken the place of those that are known. */
+	next(): string | undefined;
+	/** Notes that code before the keys are replaced: a key that is lost takes every sign-in with it. */
+	prepare(next: string): Promise<void>;
 	/** Forgets the pool, its accounts and the code. Rejects where that is not durable. */
 	clear(): Promise<void>;
 }
@@ -179,6 +185,8 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 				rows.filter(({ version, account }) => (held.get(account.id)?.version ?? 0) < version);
 			if (newsTo(known).length === 0 && !gone.some((id) => known.has(id))) return;
 			await update((draft) => {
+				// Another process may have left the pool since: nothing of it comes back.
+				if (draft.join === undefined) return;
 				const news = new Map(newsTo(mirroredIn(draft)).map((row) => [row.account.id, row]));
 				const kept = draft.rows.filter((raw) => {
 					const id = mirroredSchema.safeParse(raw).data?.account.id;
@@ -232,8 +240,13 @@ function createMirror(document: SharedDocument<MirrorFile>): OwnMirror {
 		flush: () => document.flush(),
 		enter: (join, machine, name, keepsRows) =>
 			surely((draft) => {
-				Object.assign(draft, { join, machine, name, look: undefined });
+				Object.assign(draft, { join, machine, name, look: undefined, next: undefined });
 				if (!keepsRows) draft.rows = [];
+			}),
+		next: () => document.read().next,
+		prepare: (next) =>
+			surely((draft) => {
+				draft.next = next;
 			}),
 		clear: () =>
 			surely((draft) => {

@@ -11,6 +11,7 @@ import { CLAIM_MS } from "./renewing.ts";
 import { isBusy } from "./shared-accounts.ts";
 import type { SharedRows } from "./shared-rows.ts";
 import { PoolProblem } from "./types.ts";
+import type { UnsentClaims } from "./unsent-claims.ts";
 
 /**
  * Moves accounts between the accounts file and the pool. An account is in both for a moment, and stays there where the
@@ -32,6 +33,7 @@ interface Deps {
 	readonly rows: SharedRows;
 	readonly mirror: Mirror;
 	readonly connection: Connection;
+	readonly unsent: UnsentClaims;
 	/** Of this run of the process. */
 	readonly own: string;
 	/** A name for a claim that no other claim has. */
@@ -43,7 +45,7 @@ interface Deps {
 
 /** Creates them. */
 export function createMoves(deps: Deps): Moves {
-	const { local, state, rows, mirror, connection, own, newHolder, now, monotonic } = deps;
+	const { local, state, rows, mirror, connection, unsent, own, newHolder, now, monotonic } = deps;
 	const localWith = (id: AccountId, tokenHash: string) =>
 		local.list().find((each) => each.id === id && fingerprint(each.credential.refresh) === tokenHash);
 	const drop = async (account: Account | undefined) => {
@@ -55,17 +57,18 @@ export function createMoves(deps: Deps): Moves {
 	/** Claims the token. The function that it gives takes the row out, as long as the claim is good. */
 	const claim = async (id: AccountId, tokenHash: string, holder: string): Promise<() => Promise<void>> => {
 		const begun = monotonic();
-		const claiming = await connection.use((database) => database.claim(id, tokenHash, holder), true);
+		const claiming = await unsent.claim({ id, tokenHash, holder }, true);
 		if (claiming.kind !== "ours") throw isBusy();
 		return async () => {
 			// The machine may have slept, and another one have renewed it meanwhile.
-			if (monotonic() - begun > CLAIM_MS) throw isBusy();
+			if (monotonic() - begun > CLAIM_MS) {
+				await unsent.free({ id, tokenHash, holder });
+				throw isBusy();
+			}
 			await connection.use((database) => database.remove(id, own), true);
 			await mirror.take([], [id]);
 		};
 	};
-	const free = (id: AccountId, tokenHash: string, holder: string) =>
-		connection.use((database) => database.settle(id, tokenHash, holder, "unsent"), true);
 
 	/** Another machine may have shared the same account, by a grant of its own: then this machine's stays where it is. */
 	const isInPool = (account: Account) =>
@@ -82,7 +85,7 @@ export function createMoves(deps: Deps): Moves {
 			const here = localWith(id, tokenHash);
 			// Another machine has renewed it since: what this one took is spent.
 			if (open.row.tokenHash !== tokenHash) return drop(here);
-			if (holder !== undefined) await free(id, tokenHash, holder);
+			if (holder !== undefined) await unsent.free({ id, tokenHash, holder });
 			if (!here) return;
 			const removeRow = await claim(id, tokenHash, newHolder());
 			await removeRow();

@@ -9,7 +9,8 @@ import type { Journal } from "./journal.ts";
 import type { Mirror } from "./mirror.ts";
 import type { Replay } from "./replay.ts";
 import type { OpenRow, SharedRows } from "./shared-rows.ts";
-import type { Role } from "./types.ts";
+import { PoolProblem, type Role } from "./types.ts";
+import type { UnsentClaims } from "./unsent-claims.ts";
 
 /** What the renewal of shared accounts stands on. */
 export interface RenewingDeps {
@@ -17,6 +18,7 @@ export interface RenewingDeps {
 	readonly mirror: Mirror;
 	readonly rows: SharedRows;
 	readonly connection: Connection;
+	readonly unsent: UnsentClaims;
 	readonly journal: Journal;
 	readonly replay: Replay;
 	/** A look at the database, which brings newer tokens into the mirror. Never rejects. */
@@ -53,7 +55,7 @@ const REFUSED_AGAIN_MS = 60_000;
 
 /** Creates it: one exchange of a refresh token in all machines of the pool. */
 export function createRenewing(deps: RenewingDeps): SharedTokens {
-	const { role, mirror, rows, connection, journal, replay, look, alone, others } = deps;
+	const { role, mirror, rows, connection, unsent, journal, replay, look, alone, others } = deps;
 	const { oauth, tokens, clock, monotonic, pause, newHolder, tell, onFailure } = deps;
 	/** First refusals for an unknown reason, by the hash of their token. */
 	const refusals = new Map<string, number>();
@@ -77,37 +79,37 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 	};
 
 	/**
-	 * The right to send a token, from the database. Its answer is waited for, so the time counts from before it. `isOver`:
-	 * the token came to an end without another one for the row.
+	 * The right to send a token, from the database. Its answer is waited for, so the time counts from before it.
+	 * `isOver`: the token came to an end without another one for the row.
 	 */
 	const claimIn = (tokenHash: string, onBegun: (at: number) => void, isOver: () => boolean) => ({
 		claim: async ({ id }: Pick<Account, "id">): Promise<Claiming> => {
 			const holder = newHolder();
+			const claimed = { id, tokenHash, holder };
 			onBegun(monotonic());
-			const claiming = await connection.use((database) => database.claim(id, tokenHash, holder));
+			const claiming = await unsent.claim(claimed);
 			if (claiming.kind === "taken") return { kind: "taken", retryAt: clock.now() + claiming.retryAfterMs };
 			if (claiming.kind !== "ours") return claiming;
-			const settle = async (outcome: "unsent" | { readonly reason: string }) => {
-				await connection.use((database) => database.settle(id, tokenHash, holder, outcome)).catch(onFailure);
-			};
+			const end = (reason: string) =>
+				connection.use((database) => database.settle(id, tokenHash, holder, { reason })).catch(onFailure);
 			const isSame = await rows.read(id).then(
 				(open) => open?.row.tokenHash === tokenHash,
 				async (error: unknown) => {
-					await settle("unsent");
+					await unsent.free(claimed);
 					throw error;
 				},
 			);
 			if (!isSame) {
-				await settle("unsent");
+				await unsent.free(claimed);
 				return { kind: "moved" };
 			}
 			return {
 				kind: "ours",
 				claim: {
 					release: async (reason) => {
-						if (reason === undefined) await settle("unsent");
+						if (reason === undefined) await unsent.free(claimed);
 						// What came is stored, or in the journal: that ends the claim.
-						else if (isOver()) await settle({ reason });
+						else if (isOver()) await end(reason);
 					},
 					// The claim of which nothing is heard is what tells the others.
 					leaveUnanswered: async () => undefined,
@@ -256,8 +258,15 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 	};
 
 	return {
-		renew: (account, refused) =>
-			role === "runner" ? renewAsRunner(account, refused) : renewAsKeeper(account, refused),
+		renew: async (account, refused) => {
+			try {
+				return await (role === "runner" ? renewAsRunner(account, refused) : renewAsKeeper(account, refused));
+			} catch (error) {
+				// It was told by the connection, and is no defect.
+				if (error instanceof PoolProblem) return { kind: "failed", reason: "its shared pool cannot be used just now" };
+				throw error;
+			}
+		},
 		isDue: ({ credential, needsLogin, enabled }) => {
 			if (role === "runner" || needsLogin || !enabled || connection.away()) return false;
 			const { access, expiresAt } = credential;

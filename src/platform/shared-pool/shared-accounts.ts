@@ -5,7 +5,8 @@ import type { AccountPatch, AccountStore } from "../../core/ports.ts";
 import type { Connection } from "./connection.ts";
 import type { Mirror } from "./mirror.ts";
 import { keepersOnly, type OpenRow, type SharedRows } from "./shared-rows.ts";
-import { type PoolDatabase, PoolProblem, type Role } from "./types.ts";
+import { PoolProblem, type Role } from "./types.ts";
+import type { UnsentClaims } from "./unsent-claims.ts";
 
 /** The accounts of the pool, as this machine knows them, and their changes. */
 export interface SharedAccounts extends Pick<AccountStore, "list" | "put" | "patch" | "edit" | "remove" | "flush"> {
@@ -19,6 +20,9 @@ interface Deps {
 	readonly mirror: Mirror;
 	readonly rows: SharedRows;
 	readonly connection: Connection;
+	readonly unsent: UnsentClaims;
+	/** Of this run of the process. */
+	readonly own: string;
 	/** Writes a backup, with the refresh token, on this machine. */
 	readonly keepAside: (account: Account) => Promise<void>;
 	/** A name for a claim that no other claim has. */
@@ -38,7 +42,7 @@ const MOST_PENDING = 200;
 
 /** Creates them. Reading is reading memory; who changes an account of a pool is a keeper. */
 export function createSharedAccounts(deps: Deps): SharedAccounts {
-	const { role, mirror, rows, connection, keepAside, newHolder, onFailure } = deps;
+	const { role, mirror, rows, connection, unsent, own, keepAside, newHolder, onFailure } = deps;
 	/** One for each account and kind of change: the newest is what holds. */
 	const pending = new Map<string, Pending>();
 	let listedFrom: ReturnType<Mirror["rows"]> | undefined;
@@ -70,14 +74,13 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		const { tokenHash } = open.row;
 		const holder = newHolder();
 		// Whoever exchanges its token now would store the next one in no place.
-		const claiming = await connection.use((database) => database.claim(id, tokenHash, holder), true);
+		const claiming = await unsent.claim({ id, tokenHash, holder }, true);
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
-		const release = (database: PoolDatabase) => database.settle(id, tokenHash, holder, "unsent");
 		try {
 			await keepAside({ ...open.account, shared: undefined });
-			await connection.use((database) => database.remove(id, holder), true);
+			await connection.use((database) => database.remove(id, own), true);
 		} catch (error) {
-			if (claiming.kind === "ours") await connection.use(release, true).catch(onFailure);
+			if (claiming.kind === "ours") await unsent.free({ id, tokenHash, holder });
 			throw error;
 		}
 		await mirror.take([], [id]);

@@ -93,8 +93,11 @@ export function createSharedRows({ connection, mirror, keys, own }: Deps): Share
 		},
 		add: async (account) => {
 			const { id, enabled, disabledReason, needsLogin } = account;
-			const added = { id, ...sealAccount(account, 1, keys), enabled, disabledReason, needsLogin };
-			const version = await connection.use((database) => database.change({ ...added, replaces: 0 }, own), true);
+			if (await connection.use((database) => database.row(id), true)) return false;
+			const replaces = await connection.use((database) => database.lastVersion(id), true);
+			const sealed = sealAccount(account, replaces + 1, keys);
+			const added = { id, ...sealed, enabled, disabledReason, needsLogin };
+			const version = await connection.use((database) => database.change({ ...added, replaces }, own), true);
 			if (version === undefined) return false;
 			await mirror.take([mirroredOf({ row: { ...added, version }, account })]);
 			return true;

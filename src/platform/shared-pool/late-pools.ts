@@ -1,0 +1,16 @@
+import type { SharedPools } from "../../core/ports.ts";
+import type { SharedPool } from "./shared-pool.ts";
+
+/** What a person does to a shared pool, loaded when that is done. A machine without one is told so from memory. */
+export function createLatePools(current: () => SharedPool | undefined, load: () => Promise<SharedPools>): SharedPools {
+	return {
+		status: () => current()?.status(),
+		codes: () => current()?.codes(),
+		look: async (signal) => (current() ? (await load()).look(signal) : undefined),
+		create: async (pool, signal) => (await load()).create(pool, signal),
+		join: async (code, machine, signal) => (await load()).join(code, machine, signal),
+		add: async (accounts, signal) => (await load()).add(accounts, signal),
+		leave: async (take, signal) => (await load()).leave(take, signal),
+		rotate: async (url, signal) => (await load()).rotate(url, signal),
+	};
+}

@@ -1,0 +1,90 @@
+import { hostname } from "node:os";
+import { join } from "node:path";
+import type { SettingsStore, SharedPools } from "../../core/ports.ts";
+import { readJoinCode } from "./join-code.ts";
+import { mirrorInMemory, openMirror } from "./mirror.ts";
+import { createSharedPools } from "./pools.ts";
+import { openSharedPool, type SharedPool, type SharedPoolDeps } from "./shared-pool.ts";
+import { PoolProblem } from "./types.ts";
+
+/** What a home has of a pool: its file, and the pool that was opened from it. */
+export interface PoolHome {
+	/** Opens the pool `name` of the settings, or that of the environment. Undefined where no code can be read. */
+	open(name: string | undefined): Promise<SharedPool | undefined>;
+	/** What a person does to it. */
+	readonly pools: SharedPools;
+}
+
+interface Deps extends Omit<SharedPoolDeps, "code" | "joinedBy" | "file"> {
+	/** The join code of the environment. */
+	readonly environment: string | undefined;
+	readonly settings: Pick<SettingsStore, "read" | "change">;
+	readonly current: () => SharedPool | undefined;
+	/** Opens anew what the settings say now. */
+	readonly reopen: () => Promise<void>;
+}
+
+/** Creates it. */
+export function createPoolHome({ environment, settings, current, reopen, ...given }: Deps): PoolHome {
+	const { folder, tell } = given;
+	/** What keeps the database away is told by its connection, and is no defect. */
+	const onFailure = (error: unknown) => {
+		if (!(error instanceof PoolProblem)) given.onFailure(error);
+	};
+	const deps = { ...given, onFailure };
+	const warn = (text: string) => tell({ type: "warning", text });
+	const file = openMirror(join(folder, "codex-pool.json"), warn);
+	/** A process that replaced the keys may have ended before it could say so. */
+	const takeNext = async () => {
+		const next = file.next();
+		if (next === undefined || next === file.join()) return;
+		await file.enter(next, file.machine() ?? hostname(), file.name() ?? "", true);
+		await reopen();
+	};
+	return {
+		open: async (name) => {
+			if (environment !== undefined) {
+				const read = readJoinCode(environment);
+				if (read.kind === "bad") {
+					warn(`PI_MULTICODEX_POOL: ${read.problem}`);
+					return undefined;
+				}
+				if (settings.read().pool !== undefined) warn(bothNamed());
+				const memory = mirrorInMemory(environment, hostname());
+				return openSharedPool({ ...deps, code: read.code, joinedBy: "environment", file: memory });
+			}
+			const text = file.join();
+			if (text === undefined) {
+				warn(withoutCode(name ?? ""));
+				return undefined;
+			}
+			const read = readJoinCode(text);
+			if (read.kind === "bad") {
+				warn(`codex-pool.json: ${read.problem}`);
+				return undefined;
+			}
+			return openSharedPool({
+				...deps,
+				code: read.code,
+				joinedBy: "settings",
+				file,
+				tell: (event) => {
+					tell(event);
+					if (event.type === "pool-away" && event.problem === "revoked") void takeNext().catch(onFailure);
+				},
+			});
+		},
+		pools: createSharedPools({ current, reopen, file, folder, settings, tell }),
+	};
+}
+
+function bothNamed(): string {
+	return "PI_MULTICODEX_POOL is set: its shared pool is used in place of the one that this machine has joined.";
+}
+
+function withoutCode(name: string): string {
+	return (
+		`settings.json names the shared pool "${name}", and codex-pool.json has no join code: ` +
+		"/multicodex join <code> joins it again, /multicodex leave ends it."
+	);
+}

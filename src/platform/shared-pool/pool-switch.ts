@@ -1,0 +1,84 @@
+import type { AccountStore, StateStore } from "../../core/ports.ts";
+import type { SharedPool } from "./shared-pool.ts";
+
+/** The stores of this process: those of its files, or those over them of the pool that this machine has joined. */
+export interface PoolSwitch {
+	/** Always the present ones, whoever holds it. */
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	/** The pool that is open; undefined where there is none. */
+	current(): SharedPool | undefined;
+	/** Called with what the settings say whenever they were read: opens or closes behind where another process has. */
+	follow(name: string | undefined): void;
+	/** What is being opened or closed; undefined where nothing ever was. Never rejects. */
+	settling(): Promise<void> | undefined;
+	/** Closes what is open, and opens it anew: its code is another one. Never rejects. */
+	reopen(name: string | undefined): Promise<void>;
+}
+
+interface Deps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	/** The join code of the environment, which wins over the settings. */
+	readonly code: string | undefined;
+	/** Loads and opens the pool: of the environment where `name` is undefined. Undefined where none can be opened. */
+	readonly open: (name: string | undefined) => Promise<SharedPool | undefined>;
+	readonly onChanged: () => void;
+	readonly onFailure: (error: unknown) => void;
+}
+
+/** Creates it. Without a pool each call goes to the files, and nothing else is done. */
+export function createPoolSwitch({ accounts, state, code, open, onChanged, onFailure }: Deps): PoolSwitch {
+	let pool: SharedPool | undefined;
+	/** Whose pool is open, or was tried. */
+	let wanted: string | undefined;
+	let settling: Promise<void> | undefined;
+	/** The environment has no name to go by. */
+	const keyOf = (name: string | undefined) => (code === undefined ? name : OF_ENVIRONMENT);
+
+	const change = async (key: string | undefined, isForced: boolean): Promise<void> => {
+		wanted = key;
+		settling = (settling ?? Promise.resolve())
+			.then(async () => {
+				if (key !== wanted && !isForced) return;
+				const former = pool;
+				pool = key === undefined ? undefined : await open(key === OF_ENVIRONMENT ? undefined : key);
+				onChanged();
+				await former?.rest();
+			})
+			.catch(onFailure);
+		await settling;
+	};
+	return {
+		accounts: onPresent(accounts, () => pool?.accounts ?? accounts),
+		state: onPresent(state, () => pool?.state ?? state),
+		current: () => pool,
+		follow: (name) => {
+			const key = keyOf(name);
+			if (key !== wanted) void change(key, false);
+		},
+		settling: () => settling,
+		reopen: (name) => change(keyOf(name), true),
+	};
+}
+
+/** No pool has a name like this. */
+const OF_ENVIRONMENT = "\0environment";
+
+/** An object that calls each method on what `present` gives at that moment. */
+function onPresent<T extends object>(first: T, present: () => T): T {
+	const methods = new Map<string | symbol, (...args: unknown[]) => unknown>();
+	return new Proxy(first, {
+		get: (_, name) => {
+			const known = methods.get(name);
+			if (known) return known;
+			const method = (...args: unknown[]): unknown => {
+				const target: object = present();
+				const found: unknown = Reflect.get(target, name);
+				return typeof found === "function" ? Reflect.apply(found, undefined, args) : found;
+			};
+			methods.set(name, method);
+			return method;
+		},
+	});
+}

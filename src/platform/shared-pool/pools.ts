@@ -1,0 +1,226 @@
+import { hostname } from "node:os";
+import type { PoolListener } from "../../core/events.ts";
+import type { AccountId } from "../../core/ids.ts";
+import type { SettingsStore, SharedPools } from "../../core/ports.ts";
+import { PoolProblem } from "../../core/shared-pool.ts";
+import { createPoolDatabase } from "./database.ts";
+import { codesOf, newKeeperCode, printJoinCode, readJoinCode, withNewSecret } from "./join-code.ts";
+import { openJournal } from "./journal.ts";
+import type { OwnMirror } from "./mirror.ts";
+import { type Keys, openRow, sealAccount } from "./sealed-account.ts";
+import { createSealing } from "./sealing.ts";
+import type { SharedPool } from "./shared-pool.ts";
+import { doesNotOpen, keepersOnly } from "./shared-rows.ts";
+import type { JoinCode, PoolDatabase, RowChange } from "./types.ts";
+
+interface Deps {
+	/** The pool that is open; undefined where there is none. */
+	readonly current: () => SharedPool | undefined;
+	/** Opens, closes or opens anew what the settings say now. */
+	readonly reopen: () => Promise<void>;
+	readonly file: OwnMirror;
+	/** Where journals are. */
+	readonly folder: string;
+	readonly settings: Pick<SettingsStore, "change">;
+	readonly tell: PoolListener;
+}
+
+/** More tries than changes that come in between while all accounts are sealed anew. */
+const MOST_TRIES = 10;
+const NOTHING_KNOWN = { rows: new Map<AccountId, number>(), statuses: new Map<AccountId, number>() };
+
+/** What a person does to the pool of this machine. */
+export function createSharedPools({ current, reopen, file, folder, settings, tell }: Deps): SharedPools {
+	const joined = (): SharedPool => {
+		const pool = current();
+		if (pool) return pool;
+		throw new PoolProblem("no-pool", "This machine has joined no pool: /multicodex join <code> joins one.");
+	};
+	const asKeeper = (): SharedPool => {
+		const pool = joined();
+		if (pool.inside.code.role === "keeper") return pool;
+		throw keepersOnly();
+	};
+	/** What crosses between the pool and the files has to be noted on the disk before. */
+	const asKeeperOfFiles = (): SharedPool => {
+		const pool = asKeeper();
+		if (pool.status().joinedBy === "settings") return pool;
+		throw ofEnvironment();
+	};
+	/** The code first, so that no process opens a pool without one. */
+	const enter = async (code: JoinCode, machine: string | undefined, name: string) => {
+		const isSame = file.join() !== undefined && idIn(file.join()) === code.poolId;
+		if (isSame) await resealJournals(code);
+		await file.enter(printJoinCode(code), machine ?? file.machine() ?? hostname(), name, isSame);
+		await settings.change([{ path: ["pool"], value: name }]);
+		await reopen();
+	};
+	/** Tokens that came before a new key was made are stored with that. */
+	const resealJournals = async (code: JoinCode) => {
+		const former = codeIn(file.join());
+		if (!former || former.role === "runner" || code.role === "runner") return;
+		const [before, after] = [former, code].map((each) => openJournal(folder, keysOf(each)));
+		for (const entry of (await before?.read()) ?? []) await after?.write(entry);
+	};
+	const moveIn = async (pool: SharedPool, accounts: readonly AccountId[]) => {
+		for (const account of accounts) {
+			await pool.inside.moves.moveIn(account);
+			tell({ type: "membership", change: "shared", account });
+		}
+		tell({ type: "changed" });
+	};
+
+	const forget = async () => {
+		await settings.change([{ path: ["pool"], value: undefined }]);
+		await reopen();
+		await file.clear();
+	};
+
+	return {
+		status: () => current()?.status(),
+		look: async () => {
+			await current()?.look().catch(ignoreProblem);
+			return current()?.status();
+		},
+		create: async ({ url, name, machine, accounts }) => {
+			if (current()) throw hasPool();
+			const code = newKeeperCode(url);
+			const { keyIds } = createSealing(code);
+			await withDatabase(code, async (database) => {
+				await database.migrate();
+				const keys = { keeperKeyId: keyIds.keeper ?? "", runnerKeyId: keyIds.runner };
+				if (!(await database.create({ id: code.poolId, name, ...keys }))) throw isTaken();
+			});
+			await enter(code, machine, name);
+			tell({ type: "shared-pool", change: "created", role: "keeper" });
+			await moveIn(joined(), accounts);
+			return codesOf(code);
+		},
+		join: async (text, machine) => {
+			const read = readJoinCode(text);
+			if (read.kind === "bad") throw new PoolProblem("unexpected", read.problem);
+			const { code } = read;
+			const pool = current();
+			if (pool?.status().joinedBy === "environment") throw ofEnvironment();
+			if (pool && pool.inside.code.poolId !== code.poolId) throw hasPool();
+			const { keyIds } = createSealing(code);
+			const look = await withDatabase(code, (database) => database.look(NOTHING_KNOWN), keyIds);
+			await enter(code, machine, look.head.name);
+			tell({ type: "shared-pool", change: "joined", role: code.role });
+			await joined().look().catch(ignoreProblem);
+			return joined().status();
+		},
+		add: (accounts) => moveIn(asKeeperOfFiles(), accounts),
+		leave: async (take) => {
+			// It may be named without a code that could be read.
+			if (!current() && file.join() === undefined) return forget();
+			const pool = joined();
+			const { moves, mirror, journal, code } = pool.inside;
+			if (pool.status().joinedBy === "environment") throw ofEnvironment();
+			if (take.length > 0) asKeeperOfFiles();
+			// What only this machine knows reaches the others before.
+			if (mirror.crossings().length > 0 || (await journal.count()) > 0) await pool.look();
+			if (mirror.crossings().length > 0 || (await journal.count()) > 0) throw isWaiting();
+			for (const account of take) {
+				await moves.takeOut(account);
+				tell({ type: "membership", change: "unshared", account });
+			}
+			await forget();
+			tell({ type: "shared-pool", change: "left", role: code.role });
+			tell({ type: "changed" });
+		},
+		codes: () => current()?.codes(),
+		rotate: async (url) => {
+			const pool = asKeeper();
+			const { status, inside } = pool;
+			if (status().joinedBy === "environment") throw ofEnvironment();
+			// Its journals are sealed with the key that ends now.
+			await pool.look();
+			const next = withNewSecret({ ...inside.code, url: url ?? inside.code.url });
+			await file.prepare(printJoinCode(next));
+			const work = (database: PoolDatabase) => resealAll(database, inside.keys, keysOf(next));
+			await withDatabase({ ...inside.code, url: next.url }, work, inside.keys.sealing.keyIds);
+			await enter(next, undefined, status().name);
+			tell({ type: "shared-pool", change: "new-keys", role: "keeper" });
+			return codesOf(next);
+		},
+	};
+}
+
+function keysOf(code: JoinCode): Keys {
+	return { sealing: createSealing(code), poolId: code.poolId };
+}
+
+function codeIn(text: string | undefined): JoinCode | undefined {
+	const read = text === undefined ? undefined : readJoinCode(text);
+	return read?.kind === "ok" ? read.code : undefined;
+}
+
+function idIn(text: string | undefined): string | undefined {
+	return codeIn(text)?.poolId;
+}
+
+/** Runs statements on a connection of their own, and closes that. */
+async function withDatabase<T>(
+	code: JoinCode,
+	work: (database: PoolDatabase) => Promise<T>,
+	keyIds?: Keys["sealing"]["keyIds"],
+): Promise<T> {
+	const database = createPoolDatabase(code, { keyIds });
+	try {
+		return await work(database);
+	} finally {
+		// One that cannot be closed ends with the process.
+		await database.end().catch(ignoreProblem);
+	}
+}
+
+/** Seals every row with other keys, in one transaction. */
+async function resealAll(database: PoolDatabase, before: Keys, after: Keys): Promise<void> {
+	const { keeper = "", runner } = after.sealing.keyIds;
+	for (let tries = 0; tries < MOST_TRIES; tries += 1) {
+		const { rows } = await database.look(NOTHING_KNOWN);
+		const resealed = rows.map((row): RowChange => {
+			const opened = openRow(row, before);
+			if (opened.kind !== "ok") throw doesNotOpen(opened.kind);
+			const { id, version, enabled, disabledReason, needsLogin } = row;
+			const sealed = sealAccount(opened.account, version + 1, after);
+			return { id, replaces: version, ...sealed, enabled, disabledReason, needsLogin };
+		});
+		if (await database.reseal({ keeperKeyId: keeper, runnerKeyId: runner }, resealed)) return;
+	}
+	throw new PoolProblem(
+		"unexpected",
+		"Machines of the pool are renewing sign-ins just now. No key was changed; try again in a minute.",
+	);
+}
+
+function hasPool(): PoolProblem {
+	return new PoolProblem("other-pool", "This machine has joined a pool already: /multicodex leave leaves it first.");
+}
+
+function isTaken(): PoolProblem {
+	return new PoolProblem(
+		"other-pool",
+		"This database holds a pool already: /multicodex join <code> joins it, with a code that its keeper prints.",
+	);
+}
+
+function isWaiting(): PoolProblem {
+	return new PoolProblem(
+		"away",
+		"Sign-ins that this machine has renewed or moved are not in the database yet. Try again once it can be reached.",
+	);
+}
+
+function ofEnvironment(): PoolProblem {
+	return new PoolProblem(
+		"unexpected",
+		"PI_MULTICODEX_POOL names the pool of this process: start pi without it, and join with /multicodex join <code>.",
+	);
+}
+
+/** It is in the status by then. */
+function ignoreProblem(): undefined {
+	return undefined;
+}

@@ -1,0 +1,293 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { raceAbort, within } from "../../core/abort.ts";
+import type { PoolListener } from "../../core/events.ts";
+import type { AccountId } from "../../core/ids.ts";
+import { createOtherAccounts } from "../../core/other-account.ts";
+import type { AccountStore, Clock, OAuthClient, SharedTokens, StateStore, TokenReader } from "../../core/ports.ts";
+import type { JoinCodes, OtherMachine, SharedPoolStatus } from "../../core/shared-pool.ts";
+import type { LocalAccountStore } from "../account-store.ts";
+import { composeAccounts } from "./composed-accounts.ts";
+import { type Connection, createConnection } from "./connection.ts";
+import { createFollow, type Follow } from "./follow.ts";
+import { codesOf } from "./join-code.ts";
+import { type Journal, openJournal } from "./journal.ts";
+import { type Mirror, mirrorInMemory, type OwnMirror } from "./mirror.ts";
+import { createMoves, type Moves } from "./moves.ts";
+import { parsePoolUrl } from "./pool-url.ts";
+import { createRenewing } from "./renewing.ts";
+import { createReplay, type Replay } from "./replay.ts";
+import type { Keys } from "./sealed-account.ts";
+import { createSealing } from "./sealing.ts";
+import { createSharedAccounts } from "./shared-accounts.ts";
+import { createSharedRows, type SharedRows } from "./shared-rows.ts";
+import type { JoinCode } from "./types.ts";
+import { createUnsentClaims } from "./unsent-claims.ts";
+
+/** What a pool is opened over. */
+export interface SharedPoolDeps {
+	readonly code: JoinCode;
+	readonly joinedBy: SharedPoolStatus["joinedBy"];
+	/** `codex-pool.json`. With a runner's code, or one of the environment, no account is written to it. */
+	readonly file: OwnMirror;
+	/** Where journals and locks are. */
+	readonly folder: string;
+	readonly local: { readonly accounts: LocalAccountStore; readonly state: StateStore };
+	readonly oauth: OAuthClient;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+	/** A time that no clock change moves, ms. */
+	readonly monotonic: () => number;
+	readonly pause: (ms: number) => Promise<void>;
+	readonly labelFor: (email: string | undefined, id: AccountId) => string;
+	readonly tell: PoolListener;
+	/** Renews the token of an account, behind, where it is time for that. */
+	readonly renewAhead: (id: AccountId) => void;
+	readonly onFailure: (error: unknown) => void;
+}
+
+/** The pool that this machine has joined. */
+export interface SharedPool {
+	/** The accounts of this machine and those of the pool. */
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly tokens: SharedTokens;
+	/** A session begins; `stays`: in a terminal, or a program that goes on. Nothing is waited for. */
+	begin(stays: boolean): void;
+	/**
+	 * Waits for the first look where no account is known at all. Bounded; rejects with the abort reason alone.
+	 */
+	ready(signal: AbortSignal | undefined): Promise<void>;
+	/** No account is known, and a look may bring one. */
+	isAwaited(): boolean;
+	/** From memory. */
+	status(): SharedPoolStatus;
+	/** Looks at the database now. Rejects with a `PoolProblem`. */
+	look(): Promise<void>;
+	/** The codes that hold now; undefined for a runner. */
+	codes(): JoinCodes | undefined;
+	/** What only commands need. */
+	readonly inside: Inside;
+	/** Writes what is not written yet. Never rejects. */
+	flush(): Promise<void>;
+	/** Closes it until the next use: a session ends. */
+	rest(): Promise<void>;
+}
+
+/** The parts of a pool, for what is done to all of it. */
+export interface Inside {
+	readonly code: JoinCode;
+	readonly keys: Keys;
+	readonly connection: Connection;
+	readonly mirror: Mirror;
+	readonly rows: SharedRows;
+	readonly journal: Journal;
+	readonly replay: Replay;
+	readonly moves: Moves;
+}
+
+/** The first request of a machine that knows no account waits no longer. */
+const FIRST_LOOK_MS = 10_000;
+/** So many tokens are renewed ahead of time after one look. */
+const MOST_AHEAD = 3;
+/** The first request begins sooner. */
+const SOON_MS = 1000;
+/** What a process does behind, at its end, is waited for no longer. */
+const LAST_WRITE_MS = 2000;
+
+/** Opens the pool of a join code. Nothing is read, loaded or connected before it is used. */
+export function openSharedPool(deps: SharedPoolDeps): SharedPool {
+	const { code, joinedBy, file, folder, local, oauth, tokens, clock, monotonic, pause, tell, onFailure } = deps;
+	const own = randomBytes(8).toString("hex");
+	const machine = file.machine() ?? hostname();
+	const isKept = joinedBy === "settings" && code.role === "keeper";
+	const mirror = isKept ? file : mirrorInMemory("", machine);
+	const keys: Keys = { sealing: createSealing(code), poolId: code.poolId };
+	const connection = createConnection({
+		open: async () => {
+			const { createPoolDatabase } = await import("./database.ts");
+			return createPoolDatabase(code, { keyIds: keys.sealing.keyIds, now: clock.now });
+		},
+		clock,
+		tell,
+	});
+	let claims = 0;
+	const newHolder = () => {
+		claims += 1;
+		return `${own}-${claims}`;
+	};
+	const rows = createSharedRows({ connection, mirror, keys, own });
+	const unsent = createUnsentClaims(connection);
+	const journal = openJournal(folder, keys);
+	const { keepAside } = local.accounts;
+	const shared = createSharedAccounts({
+		role: code.role,
+		mirror,
+		rows,
+		connection,
+		unsent,
+		own,
+		keepAside,
+		newHolder,
+		onFailure,
+	});
+	const accounts = composeAccounts({ local: local.accounts, shared, mirror });
+	const replay = createReplay({ connection, rows, journal, keys, own, keepAside });
+	const moves = createMoves({
+		local: local.accounts,
+		state: local.state,
+		rows,
+		mirror,
+		connection,
+		unsent,
+		own,
+		newHolder,
+		now: clock.now,
+		monotonic,
+	});
+
+	/** What was left to do while the database was away, or by a process that has ended. */
+	const catchUp = async () => {
+		if (code.role === "runner") return;
+		await unsent.catchUp();
+		await replay.all();
+		await moves.settle();
+		await shared.catchUp();
+		const due = shared.list().filter((account) => renewing.isDue(account));
+		for (const { id } of due.slice(0, MOST_AHEAD)) deps.renewAhead(id);
+	};
+	let behind: Promise<unknown> = Promise.resolve();
+	const catchUpBehind = () => {
+		behind = behind.then(catchUp).catch((error: unknown) => {
+			if (!connection.away()) onFailure(error);
+		});
+	};
+
+	let hasLooked = false;
+	const newFollow = () =>
+		createFollow({
+			connection,
+			mirror,
+			keys,
+			own,
+			lockPath: isKept ? join(folder, "codex-pool-watch") : undefined,
+			lookers: [
+				{
+					known: () => new Map(),
+					onLook: () => {
+						hasLooked = true;
+						catchUpBehind();
+					},
+				},
+			],
+			clock,
+			onNews: () => tell({ type: "changed" }),
+			onWarning: (text) => tell({ type: "warning", text }),
+			onFailure,
+		});
+	let follow: Follow = newFollow();
+	let stays = false;
+	let beginning: NodeJS.Timeout | undefined;
+	const renewing = createRenewing({
+		role: code.role,
+		mirror,
+		rows,
+		connection,
+		unsent,
+		journal,
+		replay,
+		look: () => follow.look(true).catch(ignoreAway),
+		alone: local.accounts.whileRefreshing,
+		others: createOtherAccounts({ accounts, tokens, clock, labelFor: deps.labelFor, tell }),
+		oauth,
+		tokens,
+		clock,
+		monotonic,
+		pause,
+		newHolder,
+		tell,
+		onFailure,
+	});
+	let journals = 0;
+	const countJournals = async () => {
+		journals = await journal.count();
+	};
+
+	return {
+		accounts,
+		state: local.state,
+		tokens: renewing,
+		begin: (staysNow) => {
+			stays = staysNow;
+			clearTimeout(beginning);
+			if (!stays) return;
+			beginning = setTimeout(() => follow.begin(true), SOON_MS);
+			beginning.unref();
+		},
+		isAwaited: () => accounts.list().length === 0 && !hasLooked,
+		ready: async (signal) => {
+			follow.begin(stays);
+			if (hasLooked || accounts.list().length > 0) return;
+			const looked = follow.look().catch(ignoreAway);
+			await raceAbort(
+				within(looked, FIRST_LOOK_MS, () => undefined),
+				signal,
+			);
+		},
+		status: () => {
+			const last = mirror.lastLook();
+			return {
+				name: mirror.name() ?? file.name() ?? "",
+				role: code.role,
+				machine,
+				place: parsePoolUrl(code.url).place,
+				joinedBy,
+				connection: follow.connection(),
+				others: othersIn(last?.presences ?? [], machine),
+				clockAheadMs: last?.aheadMs,
+				journals,
+			};
+		},
+		look: async () => {
+			await follow.look(true);
+			await behind;
+			await countJournals();
+		},
+		codes: () => (code.role === "keeper" ? codesOf(code) : undefined),
+		inside: { code, keys, connection, mirror, rows, journal, replay, moves },
+		flush: async () => {
+			await within(behind, LAST_WRITE_MS, () => undefined);
+			await mirror.flush();
+		},
+		rest: async () => {
+			clearTimeout(beginning);
+			const former = follow;
+			follow = newFollow();
+			await former.end();
+		},
+	};
+}
+
+/** Who else was there at the last look: several processes of one machine are one. */
+function othersIn(
+	presences: readonly { process: string; machine: string; sessions: Record<string, number>; seenAt: number }[],
+	own: string,
+): OtherMachine[] {
+	const others = new Map<string, { seenAt: number; sessions: Map<AccountId, number> }>();
+	for (const { machine, sessions, seenAt } of presences) {
+		if (machine === own) continue;
+		const known = others.get(machine) ?? { seenAt, sessions: new Map<AccountId, number>() };
+		known.seenAt = Math.max(known.seenAt, seenAt);
+		for (const [id, count] of Object.entries(sessions)) {
+			known.sessions.set(id, (known.sessions.get(id) ?? 0) + count);
+		}
+		others.set(machine, known);
+	}
+	return [...others].map(([name, rest]) => ({ name, ...rest })).sort((a, b) => a.name.localeCompare(b.name));
+}
+
+/** What keeps the database away is in the status, and was told. */
+function ignoreAway(): undefined {
+	return undefined;
+}

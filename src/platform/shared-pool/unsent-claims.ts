@@ -1,0 +1,50 @@
+import type { AccountId } from "../../core/ids.ts";
+import type { Connection } from "./connection.ts";
+import { PoolProblem, type SharedClaiming } from "./types.ts";
+
+/** A claim that this process may have in the database although it has sent nothing. */
+interface Unsent {
+	readonly id: AccountId;
+	readonly tokenHash: string;
+	readonly holder: string;
+}
+
+/** Claims, and those of them that could not be given back yet. */
+export interface UnsentClaims {
+	/** Claims a token. One whose answer was lost is given back later. */
+	claim(unsent: Unsent, isAsking?: boolean): Promise<SharedClaiming>;
+	/** Gives a claim back, now or later. Never rejects. */
+	free(unsent: Unsent): Promise<void>;
+	/** Gives back what could not be given back before. Rejects with a `PoolProblem`. */
+	catchUp(): Promise<void>;
+}
+
+/** Creates it. */
+export function createUnsentClaims(connection: Connection): UnsentClaims {
+	const waiting = new Set<Unsent>();
+	const settle = async (unsent: Unsent) => {
+		const { id, tokenHash, holder } = unsent;
+		waiting.add(unsent);
+		await connection.use((database) => database.settle(id, tokenHash, holder, "unsent"));
+		waiting.delete(unsent);
+	};
+	return {
+		claim: async (unsent, isAsking) => {
+			const { id, tokenHash, holder } = unsent;
+			try {
+				return await connection.use((database) => database.claim(id, tokenHash, holder), isAsking);
+			} catch (error) {
+				waiting.add(unsent);
+				throw error;
+			}
+		},
+		free: async (unsent) => {
+			await settle(unsent).catch((error: unknown) => {
+				if (!(error instanceof PoolProblem)) throw error;
+			});
+		},
+		catchUp: async () => {
+			for (const unsent of waiting) await settle(unsent);
+		},
+	};
+}
