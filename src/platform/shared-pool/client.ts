@@ -107,6 +107,8 @@ async function open(url: PoolUrl, times: ClientTimes): Promise<Opened> {
 		idle_timeout: times.idleMs / 1000,
 		connect_timeout: times.connectMs / 1000,
 		max_lifetime: null,
+		// Who uses the connection makes its own pauses. Those of the driver grow to 20 s, in which statements wait.
+		backoff: (attempt) => Math.min(0.05 * 2 ** attempt, 1),
 		// A pooler may hand each statement to another connection of the server.
 		prepare: false,
 		fetch_types: false,
