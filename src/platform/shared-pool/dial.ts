@@ -70,11 +70,16 @@ function tlsOptions({ tls, place }: PoolUrl, host: string): ConnectionOptions {
 		try {
 			return readFileSync(file);
 		} catch {
-			throw new PoolProblem("bad-url", `A file that the URL of ${place} names for TLS cannot be read: ${file}`);
+			throw new PoolProblem(
+				"bad-url",
+				`The file ${file} that the URL of ${place} names cannot be read: check its path and its rights.`,
+			);
 		}
 	};
 	const isVerified = tls.mode === "verify-ca" || tls.mode === "verify-full";
 	return {
+		// What the certificate has to be for. Without it, that of an address would be taken where it is for `localhost`.
+		host,
 		...(isIP(host) === 0 && { servername: host }),
 		...(tls.isDirect && { ALPNProtocols: ["postgresql"] }),
 		...(tls.root !== undefined && { ca: read(tls.root) }),

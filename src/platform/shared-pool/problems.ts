@@ -4,14 +4,14 @@ import { PoolProblem, type PoolProblemKind } from "./types.ts";
 
 const LONGEST_MESSAGE = 160;
 
-/** What an error is taken for, and the sentence on it. `at` is the database in a sentence. */
-type Meaning = readonly [kind: PoolProblemKind, sentence: (at: string) => string];
+/** What an error is taken for, and the sentence on it. `at` is the database in a sentence, `place` its name alone. */
+type Meaning = readonly [kind: PoolProblemKind, sentence: (at: string, place: string) => string];
 
 /** Of the network and of TLS, and of the driver itself. */
 const CODES: Readonly<Record<string, Meaning>> = {
 	ECONNREFUSED: [
 		"away",
-		(at) => `Nothing answers at ${at}: check that the database runs, and the host and port of its URL.`,
+		(at) => `The connection to ${at} was refused: check that it runs, and the host and port of its URL.`,
 	],
 	ENOTFOUND: ["away", (at) => `The host of ${at} is not known: check the network of this machine, and the URL.`],
 	EAI_AGAIN: ["away", (at) => `The host of ${at} could not be looked up: check the network of this machine.`],
@@ -21,8 +21,12 @@ const CODES: Readonly<Record<string, Meaning>> = {
 		"away",
 		(at) => `${at} did not answer in time: check the network of this machine, and a firewall on the way.`,
 	],
-	ENOENT: ["away", (at) => `There is no socket of a database at ${at}: check that it runs, and the folder in the URL.`],
-	EACCES: ["away", (at) => `This user may not open the socket at ${at}: check the rights of its folder.`],
+	ENOENT: ["away", (at) => `There is no socket of ${at}: check that it runs, and the folder in its URL.`],
+	EACCES: ["away", (at) => `The socket of ${at} may not be opened by this user: check the rights of its folder.`],
+	SASL_SIGNATURE_MISMATCH: [
+		"refused",
+		(at) => `The server could not prove that it is ${at}: check the host of the URL, and the network.`,
+	],
 	ERR_MODULE_NOT_FOUND: [
 		"unexpected",
 		() => "The package postgres is missing here: run npm install in the folder of pi-multicodex.",
@@ -50,11 +54,11 @@ const TLS_FAILED: Meaning = [
 /** States of SQL, whole or the class that they begin with. */
 const STATES: Readonly<Record<string, Meaning>> = {
 	"28": ["refused", (at) => `${at} refused the user or its password: check both in the URL.`],
-	"3D000": ["bad-url", (at) => `There is no such database at ${at}: make it, or correct the end of the URL.`],
+	"3D000": ["bad-url", (_, place) => `There is no database ${place}: make it, or correct the end of the URL.`],
 	"42501": [
 		"no-rights",
 		(at) =>
-			`The user of the URL lacks rights at ${at}: it has to own the schema pi_multicodex, or be allowed to make it (GRANT CREATE ON DATABASE).`,
+			`The user of the URL lacks rights in ${at}: it has to own the schema pi_multicodex, or be allowed to make it (GRANT CREATE ON DATABASE).`,
 	],
 	"25006": ["read-only", (at) => `${at} takes no changes now (a replica, or read-only): use the URL of the primary.`],
 	"53100": ["full", (at) => `The disk of ${at} is full: free space there; until then nothing new is shared.`],
@@ -68,17 +72,17 @@ const STATES: Readonly<Record<string, Meaning>> = {
 	"42P01": ["no-pool", (at) => noPool(at)],
 	"42": [
 		"no-pool",
-		(at) => `The schema pi_multicodex at ${at} belongs to something else: use another database for the pool.`,
+		(at) => `The schema pi_multicodex of ${at} belongs to something else: use another database for the pool.`,
 	],
 };
 
 /** The answer of a server whose `pg_hba.conf` takes this connection in another way only, or in none. */
 const NO_ENTRY = /no pg_hba\.conf entry/;
-const UNENCRYPTED = /no encryption|SSL off|(?:SSL|TLS)[^.]*required|require[sd]?[^.]*(?:SSL|TLS)/i;
+const UNENCRYPTED = /no encryption|SSL off|(?:SSL|TLS)[^.]*required|require[sd]?[^.]*(?:SSL|TLS)|sslmode=require/i;
 
 /** The sentence where the tables are missing. */
 export function noPool(place: string): string {
-	return `There is no pool at ${place}: make one with /multicodex share <url>, or check the URL.`;
+	return `There is no pool in ${place}: make one with /multicodex share <url>, or check the URL.`;
 }
 
 /**
@@ -89,7 +93,7 @@ export function toPoolProblem(error: unknown, place: string): PoolProblem {
 	if (error instanceof PoolProblem) return new PoolProblem(error.kind, error.message);
 	const at = `the database at ${place}`;
 	const [kind, sentence] = meaningOf(error);
-	const text = sentence(at);
+	const text = sentence(at, place);
 	return new PoolProblem(kind, `${text.charAt(0).toUpperCase()}${text.slice(1)}`);
 }
 

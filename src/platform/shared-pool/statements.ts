@@ -81,13 +81,22 @@ export function createStatements(client: Client, poolId: string, place: string, 
 		}
 		return found;
 	};
+	const explain = async () => void check(await head());
 	return {
-		run: (act) => client.run(act),
+		run: async (act) => {
+			try {
+				return await client.run(act);
+			} catch (error) {
+				// A table or a column is missing, as it may be where a newer version has another one.
+				if (error instanceof PoolProblem && error.kind === "no-pool") await explain();
+				throw error;
+			}
+		},
 		poolId,
 		known,
 		locked: (sql) => sql`
 			update pi_multicodex.pool p set revision = p.revision + 1 where ${known(sql)} returning p.revision`,
-		explain: async () => void check(await head()),
+		explain,
 		head,
 		check,
 	};
