@@ -3,7 +3,7 @@ import type { PoolConnection } from "../../core/shared-pool.ts";
 import { withLockUnlessBusy } from "../lock.ts";
 import type { Connection } from "./connection.ts";
 import { steadyAhead } from "./database-clock.ts";
-import { type Mirror, seenBy } from "./mirror.ts";
+import { type LastLook, type Mirror, seenBy } from "./mirror.ts";
 import { type Keys, openRow } from "./sealed-account.ts";
 import { doesNotOpen, mirroredOf } from "./shared-rows.ts";
 import type { Known, Look } from "./types.ts";
@@ -85,11 +85,15 @@ export function createFollow(deps: Deps): Follow {
 		await mirror.take(rows, look.gone);
 		const before = mirror.lastLook();
 		const isNews = rows.length + look.gone.length > 0;
-		if (isNews || listens !== before?.listens || Math.abs(clock.now() - before.at) >= NOTE_EACH_MS) {
-			const aheadMs = steadyAhead(before?.aheadMs, look.localNow - look.now);
-			const presences = seenBy(look.presences, aheadMs);
-			mirror.noteLook({ at: clock.now(), aheadMs, listens, presences }, look.head.name);
-		}
+		const aheadMs = steadyAhead(before?.aheadMs, look.localNow - look.now);
+		const presences = seenBy(look.presences, aheadMs);
+		const isAsBefore =
+			before !== undefined &&
+			before.aheadMs === aheadMs &&
+			before.listens === listens &&
+			atWork(before.presences) === atWork(presences) &&
+			Math.abs(clock.now() - before.at) < NOTE_EACH_MS;
+		if (isNews || !isAsBefore) mirror.noteLook({ at: clock.now(), aheadMs, listens, presences }, look.head.name);
 		lookedAt = clock.now();
 		if (isNews) onNews();
 	};
@@ -190,4 +194,9 @@ export function createFollow(deps: Deps): Follow {
 			await connection.rest();
 		},
 	};
+}
+
+/** Who is at work on what, whenever that was seen. */
+function atWork(presences: LastLook["presences"]): string {
+	return JSON.stringify(presences.map(({ process, machine, sessions }) => [process, machine, sessions]).sort());
 }

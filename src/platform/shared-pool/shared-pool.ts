@@ -8,9 +8,12 @@ import { createOtherAccounts } from "../../core/other-account.ts";
 import type { AccountStore, Clock, OAuthClient, SharedTokens, StateStore, TokenReader } from "../../core/ports.ts";
 import type { JoinCodes, OtherMachine, SharedPoolStatus } from "../../core/shared-pool.ts";
 import type { LocalAccountStore } from "../account-store.ts";
+import type { openStateStore } from "../state-store.ts";
 import { composeAccounts } from "./composed-accounts.ts";
+import { composeState } from "./composed-state.ts";
 import { type Connection, createConnection } from "./connection.ts";
-import { createFollow, type Follow } from "./follow.ts";
+import { createDatabaseClock } from "./database-clock.ts";
+import { createFollow } from "./follow.ts";
 import { codesOf } from "./join-code.ts";
 import { type Journal, openJournal } from "./journal.ts";
 import { type Mirror, mirrorInMemory, type OwnMirror } from "./mirror.ts";
@@ -22,6 +25,7 @@ import type { Keys } from "./sealed-account.ts";
 import { createSealing } from "./sealing.ts";
 import { createSharedAccounts } from "./shared-accounts.ts";
 import { createSharedRows, type SharedRows } from "./shared-rows.ts";
+import { type After, createStatusExchange, type StatusExchange } from "./status-exchange.ts";
 import type { JoinCode } from "./types.ts";
 import { createUnsentClaims } from "./unsent-claims.ts";
 
@@ -33,7 +37,7 @@ export interface SharedPoolDeps {
 	readonly file: OwnMirror;
 	/** Where journals and locks are. */
 	readonly folder: string;
-	readonly local: { readonly accounts: LocalAccountStore; readonly state: StateStore };
+	readonly local: { readonly accounts: LocalAccountStore; readonly state: ReturnType<typeof openStateStore> };
 	readonly oauth: OAuthClient;
 	readonly tokens: TokenReader;
 	readonly clock: Clock;
@@ -164,8 +168,36 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		});
 	};
 
+	const isShared = (id: AccountId) => mirror.rows().has(id);
+	const sharedIds = () => [...mirror.rows().keys()];
+	const state = composeState({
+		local: local.state,
+		isShared,
+		sharedIds,
+		presences: () => mirror.lastLook()?.presences ?? [],
+		machine: () => machine,
+		clock,
+	});
+	const databaseClock = createDatabaseClock({ measured: () => mirror.lastLook(), clock, monotonic });
+	const onNews = () => tell({ type: "changed" });
+	const newExchange = () =>
+		createStatusExchange({
+			poolId: code.poolId,
+			own,
+			machine: () => machine,
+			state: local.state,
+			isShared,
+			sharedIds,
+			sessions: state.sessions,
+			databaseClock,
+			push: (push) => connection.use((database) => database.push(push)),
+			onNews,
+			onFailure,
+			clock,
+			after,
+		});
 	let hasLooked = false;
-	const newFollow = () =>
+	const newFollow = (exchange: StatusExchange) =>
 		createFollow({
 			connection,
 			mirror,
@@ -173,6 +205,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 			own,
 			lockPath: isKept ? join(folder, "codex-pool-watch") : undefined,
 			lookers: [
+				{ known: exchange.known, onLook: exchange.take },
 				{
 					known: () => new Map(),
 					onLook: () => {
@@ -182,11 +215,17 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 				},
 			],
 			clock,
-			onNews: () => tell({ type: "changed" }),
+			onNews,
 			onWarning: (text) => tell({ type: "warning", text }),
 			onFailure,
 		});
-	let follow: Follow = newFollow();
+	/** From one session to the next. */
+	const begin = () => {
+		const exchange = newExchange();
+		state.tell(exchange);
+		return { exchange, follow: newFollow(exchange) };
+	};
+	let life = begin();
 	let stays = false;
 	let beginning: NodeJS.Timeout | undefined;
 	const renewing = createRenewing({
@@ -197,7 +236,7 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		unsent,
 		journal,
 		replay,
-		look: () => follow.look(true).catch(ignoreAway),
+		look: () => life.follow.look(true).catch(ignoreAway),
 		alone: local.accounts.whileRefreshing,
 		others: createOtherAccounts({ accounts, tokens, clock, labelFor: deps.labelFor, tell }),
 		oauth,
@@ -216,20 +255,20 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 
 	return {
 		accounts,
-		state: local.state,
+		state,
 		tokens: renewing,
 		begin: (staysNow) => {
 			stays = staysNow;
 			clearTimeout(beginning);
 			if (!stays) return;
-			beginning = setTimeout(() => follow.begin(true), SOON_MS);
+			beginning = setTimeout(() => life.follow.begin(true), SOON_MS);
 			beginning.unref();
 		},
 		isAwaited: () => accounts.list().length === 0 && !hasLooked,
 		ready: async (signal) => {
-			follow.begin(stays);
+			life.follow.begin(stays);
 			if (hasLooked || accounts.list().length > 0) return;
-			const looked = follow.look().catch(ignoreAway);
+			const looked = life.follow.look().catch(ignoreAway);
 			await raceAbort(
 				within(looked, FIRST_LOOK_MS, () => undefined),
 				signal,
@@ -243,14 +282,14 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 				machine,
 				place: parsePoolUrl(code.url).place,
 				joinedBy,
-				connection: follow.connection(),
+				connection: life.follow.connection(),
 				others: othersIn(last?.presences ?? [], machine),
 				clockAheadMs: last?.aheadMs,
 				journals,
 			};
 		},
 		look: async () => {
-			await follow.look(true);
+			await life.follow.look(true);
 			await behind;
 			await countJournals();
 		},
@@ -262,9 +301,10 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 		},
 		rest: async () => {
 			clearTimeout(beginning);
-			const former = follow;
-			follow = newFollow();
-			await former.end();
+			const former = life;
+			life = begin();
+			await former.exchange.end();
+			await former.follow.end();
 		},
 	};
 }
@@ -286,6 +326,13 @@ function othersIn(
 	}
 	return [...others].map(([name, rest]) => ({ name, ...rest })).sort((a, b) => a.name.localeCompare(b.name));
 }
+
+/** Nothing waits for what is done then. */
+const after: After = (ms, run) => {
+	const timer = setTimeout(run, ms);
+	timer.unref();
+	return () => clearTimeout(timer);
+};
 
 /** What keeps the database away is in the status, and was told. */
 function ignoreAway(): undefined {
