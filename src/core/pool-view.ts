@@ -5,6 +5,7 @@ import type { Cooldown } from "./cooldown.ts";
 import type { Forecast, Outlook } from "./forecast.ts";
 import type { AccountId } from "./ids.ts";
 import type { ResetCredit } from "./reset-credits.ts";
+import type { SharedPoolStatus, SharedUse } from "./shared-pool.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 /** One account for display. Times are epoch ms. */
@@ -28,6 +29,8 @@ export interface ShownAccount {
 	readonly floors?: Floors | undefined;
 	/** The folder whose account set keeps the session from it. */
 	readonly outsideOf?: string | undefined;
+	/** Several machines share it. */
+	readonly shared?: SharedUse | undefined;
 	/** When it will be spent, at the pace of the last weeks. */
 	readonly outlook?: Outlook | undefined;
 }
@@ -49,6 +52,8 @@ export interface PoolView {
 	/** The account set that holds for the session. */
 	readonly set?: AccountSet | undefined;
 	readonly accounts: readonly ShownAccount[];
+	/** The pool that this machine shares with others. */
+	readonly sharedPool?: SharedPoolStatus | undefined;
 	/** How long quota lasts, where that can be told. */
 	readonly forecast?: Forecast | undefined;
 	readonly now: number;

@@ -37,3 +37,13 @@ const TOKEN = /(?<![\w-])(?:eyJ[\w-]{8,}(?:\.[\w-]*){0,2}|rt[_.][\w.-]{16,})/g;
 export function hideTokens(text: string): string {
 	return text.replace(TOKEN, "…");
 }
+
+/** A join code of a shared pool; a piece of one, too. */
+const JOIN_CODE = /(pi-pool-(?:keeper|runner)-)[\w-]+/gi;
+/** The password in a URL. It ends with the last `@`, where it was not encoded as it has to be. */
+const URL_PASSWORD = /(\b[a-z][\w+.-]{0,20}:\/\/[^\s/:@]*:)[^\s"]*(?=@)/gi;
+
+/** A text without join codes, and without passwords of URLs: what a person typed into the wrong command is quoted. */
+export function hidePoolSecrets(text: string): string {
+	return text.replace(JOIN_CODE, "$1…").replace(URL_PASSWORD, "$1…");
+}

@@ -83,6 +83,35 @@ export interface SharedPoolStatus {
 	readonly journals: number;
 }
 
+/** A machine, and how many of its sessions are at work on an account. */
+export interface MachineUse {
+	readonly machine: string;
+	readonly sessions: number;
+}
+
+/** The other machines that are at work on an account. */
+export function usersOf(id: AccountId, { others }: Pick<SharedPoolStatus, "others">): MachineUse[] {
+	return others.flatMap(({ name, sessions }) => {
+		const count = sessions.get(id) ?? 0;
+		return count > 0 ? [{ machine: name, sessions: count }] : [];
+	});
+}
+
+/** What is shown of a shared account. */
+export interface SharedUse {
+	readonly pool: string;
+	readonly users: readonly MachineUse[];
+	/** Who renews its sign-in: this machine, or a keeper's; `waits` while the pool is away. */
+	readonly renewal: "here" | "keepers" | "waits";
+}
+
+/** What is shown of a shared account of this pool. */
+export function sharedUseOf(id: AccountId, status: SharedPoolStatus): SharedUse {
+	const { name, role, connection } = status;
+	const own = connection.kind === "away" ? "waits" : "here";
+	return { pool: name, users: usersOf(id, status), renewal: role === "runner" ? "keepers" : own };
+}
+
 /** The two codes that other machines join with. Secrets: shown as a result, and nowhere else. */
 export interface JoinCodes {
 	readonly keeper: string;

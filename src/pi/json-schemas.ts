@@ -28,6 +28,14 @@ const budgetSchema = windowSchema.extend({
 	limit: z.number().nullable(),
 });
 
+/** An account that several machines share. */
+const sharedSchema = z.strictObject({
+	/** The others that are at work on it. */
+	machines: z.array(z.strictObject({ name: z.string(), sessions: z.number() })),
+	/** Who renews its sign-in: this machine, or a keeper's; `waits` while the pool is away. */
+	renewal: z.enum(["here", "keepers", "waits"]),
+});
+
 const accountSchema = z.strictObject({
 	id: accountId,
 	label: z.string(),
@@ -35,6 +43,8 @@ const accountSchema = z.strictObject({
 	plan: z.string().nullable(),
 	source: z.string(),
 	linked: z.boolean(),
+	/** Absent for an account of this machine alone. */
+	shared: sharedSchema.optional(),
 	state: z.enum(["ready", "cooling", "needs-login", "disabled"]),
 	active: z.boolean(),
 	pinned: z.boolean(),
@@ -125,6 +135,18 @@ export const showSchema = z.strictObject({
 	policy: z.string(),
 	active: accountId.nullable(),
 	pinned: accountId.nullable(),
+	/** The pool that this machine shares with others; absent where it has joined none. `share --json` tells more. */
+	pool: z
+		.strictObject({
+			name: z.string(),
+			role: z.enum(["keeper", "runner"]),
+			/** The name of this machine. */
+			machine: z.string(),
+			state: z.enum(["unknown", "connected", "resting", "followed", "away"]),
+			/** Names of the others that were seen in the last five minutes. */
+			machines: z.array(z.string()),
+		})
+		.optional(),
 	/** The account set of the session's folder; absent where the session may use every account. */
 	set: setSchema.optional(),
 	accounts: z.array(accountSchema),
@@ -195,6 +217,8 @@ export const whySchema = z.strictObject({
 			decidedBy: z.string().nullable(),
 			/** The first to decide first. */
 			terms: z.array(z.strictObject({ name: z.string(), value: z.number().nullable(), text: z.string() })),
+			/** Absent for an account of this machine alone. */
+			shared: sharedSchema.optional(),
 		}),
 	),
 	/**

@@ -1,6 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { tellUnexpected } from "../core/defect-reports.ts";
 import type { Pool } from "../core/pool.ts";
+import { hidePoolSecrets } from "../core/privacy.ts";
 import {
 	type CommandContext,
 	type Ended,
@@ -78,6 +79,6 @@ export function report(
 	{ isMasked }: Pick<CommandSession, "isMasked">,
 ): void {
 	const outcome = maskedOutcome(reported, isMasked());
-	if ("failure" in outcome) writeFailure(host, outcome.failure);
+	if ("failure" in outcome) writeFailure(host, hidePoolSecrets(outcome.failure));
 	else writeResult(host, command, outcome);
 }

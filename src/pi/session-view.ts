@@ -6,7 +6,7 @@ import type { PiLoginSync } from "../core/pi-login-sync.ts";
 import { type Plan, readyCount, type SelectionRequest } from "../core/plan.ts";
 import type { Pool } from "../core/pool.ts";
 import type { PoolView } from "../core/pool-view.ts";
-import type { Clock, ForecastSource, SettingsStore } from "../core/ports.ts";
+import type { Clock, ForecastSource, SettingsStore, SharedPools } from "../core/ports.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";
 import { viewOf, withForecast } from "./view-of-pool.ts";
 
@@ -37,6 +37,7 @@ interface Deps {
 	readonly codexId: (host: ExtensionContext) => string | undefined;
 	/** How long quota lasts. */
 	readonly forecasts: Pick<ForecastSource, "current">;
+	readonly sharedPools: Pick<SharedPools, "status">;
 	readonly clock: Clock;
 }
 
@@ -49,6 +50,7 @@ export function createSessionView({
 	savedModel,
 	codexId,
 	forecasts,
+	sharedPools,
 	clock,
 }: Deps): SessionView {
 	const request = (host: ExtensionContext): SelectionRequest => ({
@@ -73,7 +75,8 @@ export function createSessionView({
 		pool: (host) => {
 			const serves = { account: next(host), isForeign: link.isForeign() };
 			const sessionId = host.sessionManager.getSessionId();
-			const view = viewOf(pool, settings.read(), clock.now(), serves, atWork(host, pool), sessionId);
+			const now = clock.now();
+			const view = viewOf(pool, settings.read(), now, serves, atWork(host, pool), sessionId, sharedPools.status());
 			return withForecast(view, forecasts.current());
 		},
 	};

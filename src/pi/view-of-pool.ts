@@ -8,13 +8,15 @@ import type { PoolView, ShownAccount } from "../core/pool-view.ts";
 import { hideEmails } from "../core/privacy.ts";
 import { knownCredits, unexpired } from "../core/reset-credits.ts";
 import type { Settings } from "../core/settings.ts";
+import { type SharedPoolStatus, sharedUseOf } from "../core/shared-pool.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";
 
 const NONE: ReadonlyMap<AccountId, number> = new Map();
 
 /**
  * The pool as it is shown now; e-mails only where the person lets them be seen. `next` serves the next request;
- * `sessions`: how many are at work on each account; `sessionId`: the session whose account set holds.
+ * `sessions`: how many are at work on each account; `sessionId`: the session whose account set holds; `sharedPool`: the
+ * one that this machine has joined.
  */
 export function viewOf(
 	pool: Pool,
@@ -23,6 +25,7 @@ export function viewOf(
 	{ account: next, isForeign }: Pick<NextRequest, "account" | "isForeign">,
 	sessions = NONE,
 	sessionId?: SessionId,
+	sharedPool?: SharedPoolStatus,
 ): PoolView {
 	const active = enabled && !isForeign ? next?.id : undefined;
 	const pinned = pool.pinned();
@@ -50,9 +53,11 @@ export function viewOf(
 			isUsageFailing: (status.usageFailures ?? 0) > 0,
 			floors,
 			outsideOf: set && !isInSet(set, account) ? set.folder : undefined,
+			...(account.shared && sharedPool && { shared: sharedUseOf(account.id, sharedPool) }),
 		};
 	});
-	return { isEnabled: enabled, isForeign, policy: rotation.policy, active, pinned, set, accounts, now };
+	const view = { isEnabled: enabled, isForeign, policy: rotation.policy, active, pinned, set, accounts, now };
+	return sharedPool ? { ...view, sharedPool } : view;
 }
 
 /** The same with the forecast, where there is one. */

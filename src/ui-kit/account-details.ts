@@ -18,6 +18,7 @@ import {
 	scopeLabel,
 	windowLabel,
 } from "./format.ts";
+import { sharedText } from "./shared-texts.ts";
 import { restFor, restUntil, stateWord } from "./state-words.ts";
 
 /** The name that OpenAI gives the reserve model. */
@@ -35,11 +36,12 @@ export function factsOf(shown: ShownAccount, now: number): Fact[] {
 	return [
 		["state", `${state.join(" ")}${shown.isPinned ? ", pinned" : ""}${shown.isActive ? ", serves next" : ""}`],
 		["who", [account.email, plan, `id ${account.id}`].filter((part) => part !== undefined).join(" · ")],
+		...(shown.shared ? [["shared", sharedText(shown.shared)] as const] : []),
 		...quotasOf(usage).map((quota) => quotaFact(quota, shown, now)),
 		...capFacts(shown, now),
 		...(outlook ? [["lasts", `until ${untilText(outlook, now)}`] as const] : []),
 		["usage", usage ? ageOf(usage, now) : "unknown"],
-		["sign-in", signedIn(account, now) ?? "over"],
+		["sign-in", signedIn(account, now, shown.shared) ?? "over"],
 		...(lastUsedAt === undefined ? [] : [["last used", formatPast(lastUsedAt, now)] as const]),
 		...(lastError ? [["last error", `${formatPast(lastError.at, now)}, ${errorWords(lastError.text)}`] as const] : []),
 	];

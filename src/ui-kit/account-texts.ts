@@ -4,6 +4,7 @@ import type { Floors } from "../core/caps.ts";
 import { ownValue } from "../core/own-value.ts";
 import { byLength, includedOf, isUntouched, remaining, type WindowLeft, windowName } from "../core/quota.ts";
 import type { ResetCredit } from "../core/reset-credits.ts";
+import type { SharedUse } from "../core/shared-pool.ts";
 import type { UsageSnapshot } from "../core/usage.ts";
 import { asWord, formatClock, formatPercent, humanize, windowLabel } from "./format.ts";
 
@@ -157,11 +158,22 @@ export function badLabel(label: string, problem: string | undefined): string | u
 	return problem === undefined ? undefined : `${/^[\w-]+$/.test(label) ? `"${label}"` : "That label"} ${problem}.`;
 }
 
+/** Who renews the token of a shared account, where that is not this machine. */
+const RENEWED_ELSEWHERE: Readonly<Record<SharedUse["renewal"], string | undefined>> = {
+	here: undefined,
+	keepers: "renewed by a keeper",
+	waits: "not renewed while the pool is away",
+};
+
 /** When the token of an account ends; undefined where it has to sign in again. */
-export function signedIn({ credential, needsLogin }: Account, now: number): string | undefined {
+export function signedIn(
+	{ credential, needsLogin }: Account,
+	now: number,
+	shared?: SharedUse | undefined,
+): string | undefined {
 	if (needsLogin) return undefined;
 	const { expiresAt } = credential;
-	return expiresAt > now
-		? `token until ${formatClock(expiresAt, now)}, renewed by itself`
-		: "renewed at its next request";
+	const elsewhere = shared && RENEWED_ELSEWHERE[shared.renewal];
+	if (expiresAt > now) return `token until ${formatClock(expiresAt, now)}, ${elsewhere ?? "renewed by itself"}`;
+	return elsewhere === undefined ? "renewed at its next request" : `token over, ${elsewhere}`;
 }

@@ -1,7 +1,6 @@
-import { printable } from "../core/account.ts";
-import type { AccountId } from "../core/ids.ts";
-import type { OtherMachine, PoolConnection, SharedPoolStatus } from "../core/shared-pool.ts";
-import { formatClock, formatDuration, formatPast, plural } from "./format.ts";
+import { type Account, printable } from "../core/account.ts";
+import type { MachineUse, OtherMachine, PoolConnection, SharedPoolStatus, SharedUse } from "../core/shared-pool.ts";
+import { formatDuration, formatPast, plural } from "./format.ts";
 
 /** More machines than these are counted, and not named. */
 const MOST_NAMED = 4;
@@ -22,14 +21,35 @@ export function machineText({ name, sessions, seenAt }: OtherMachine, now: numbe
 }
 
 /** Which other machines are at work on an account, such as `2 sessions on desk`; undefined where none is. */
-export function usedElsewhere(id: AccountId, { others }: Pick<SharedPoolStatus, "others">): string | undefined {
-	const users = others.flatMap(({ name, sessions }) => {
-		const count = sessions.get(id) ?? 0;
-		return count > 0 ? [{ name, count }] : [];
-	});
+export function usersText(users: readonly MachineUse[]): string | undefined {
 	if (users.length === 0) return undefined;
-	const total = users.reduce((sum, { count }) => sum + count, 0);
-	return `${plural(total, "session")} on ${machineList(users)}`;
+	const total = users.reduce((sum, { sessions }) => sum + sessions, 0);
+	return `${plural(total, "session")} on ${machineList(users.map(({ machine: name }) => ({ name })))}`;
+}
+
+/** `in the pool pi, 2 sessions on desk`: what is to be known of a shared account. */
+export function sharedText({ pool, users }: SharedUse): string {
+	return [`in the pool ${printable(pool)}`, usersText(users) ?? []].flat().join(", ");
+}
+
+/** The same in a document. */
+export function sharedUseAsJson({ users, renewal }: SharedUse) {
+	return { machines: users.map(({ machine: name, sessions }) => ({ name, sessions })), renewal };
+}
+
+/** Behind the label of a shared account in a table. */
+export const SHARED_SIGN = "⇄";
+
+/** The label of an account, with the sign of a shared one. */
+export function signedLabel({ label, shared }: Pick<Account, "label" | "shared">): string {
+	return shared ? `${label} ${SHARED_SIGN}` : label;
+}
+
+/** `⇄ pi with desk, ci`: the pool in the first line of a screen, and the sign of its accounts. */
+export function poolHeadline({ name, others, connection }: SharedPoolStatus): string {
+	const pool = `${SHARED_SIGN} ${printable(name)}`;
+	if (connection.kind === "away") return `${pool} away`;
+	return others.length > 0 ? `${pool} with ${machineList(others)}` : pool;
 }
 
 /** How a machine stands to the database of its pool. */
@@ -48,9 +68,4 @@ export function connectionText(connection: PoolConnection, now: number): string 
 		case "away":
 			return `away since ${formatPast(connection.since, now)}: ${printable(connection.text)}`;
 	}
-}
-
-/** `pool away`, in few words, with the time since when. */
-export function awayText({ since }: Extract<PoolConnection, { kind: "away" }>, now: number): string {
-	return `pool away since ${formatClock(since, now)}`;
 }

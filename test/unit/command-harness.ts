@@ -31,7 +31,7 @@ import {
 	NOTIFY_PREFERENCES,
 	ROTATION_PREFERENCES,
 } from "../../src/platform/settings-schema.ts";
-import { createLatePools } from "../../src/platform/shared-pool/late-pools.ts";
+import { createFakeSharedPools, type FakeSharedPools } from "../support/fake-shared-pools.ts";
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";
 import { createHarness, type Harness } from "./harness.ts";
@@ -80,6 +80,8 @@ export interface CommandHarness {
 	/** Accounts and credits that were redeemed, and how that ends. */
 	readonly redeemed: [string, string][];
 	redeem: () => Promise<Redemption>;
+	/** The pool that this machine shares with others. */
+	readonly sharedPools: FakeSharedPools;
 	/** What the log holds. */
 	decisions: LoggedDecision[];
 	/** How long quota lasts. */
@@ -211,10 +213,17 @@ export function createCommandHarness(
 		isRepeatedByHost: () => false,
 		clock,
 	});
+	const sharedPools = createFakeSharedPools({
+		list: accounts.list,
+		replace: (rows) => {
+			accounts.rows = [...rows];
+		},
+	});
 	let asking = 0;
 	const commands = createCommands({
 		pool,
 		affinity: harness.affinity,
+		sharedPools,
 		forecasts: {
 			current: () => cli.forecast,
 			fresh: async () => cli.forecast,
@@ -229,10 +238,6 @@ export function createCommandHarness(
 			},
 			flush: async () => undefined,
 		},
-		sharedPools: createLatePools(
-			() => undefined,
-			() => Promise.reject(new Error("no pool is shared here")),
-		),
 		followLog: (listener) => {
 			cli.logListeners.add(listener);
 			return () => cli.logListeners.delete(listener);
@@ -374,6 +379,7 @@ export function createCommandHarness(
 		listLooks: 0,
 		redeemed: [],
 		redeem: async () => ({ kind: "redeemed" }),
+		sharedPools,
 		decisions: [],
 		forecast: undefined,
 		logReads: 0,

@@ -40,6 +40,9 @@ import { noticeOf } from "../../src/features/notices/texts.ts";
 import { createPreferencesPanel } from "../../src/features/preferences/panel.ts";
 import { startsOn } from "../../src/features/preferences/preview.ts";
 import * as redeemTexts from "../../src/features/redeem/texts.ts";
+import { createCodeField } from "../../src/features/share/code-field.ts";
+import * as shareTexts from "../../src/features/share/texts.ts";
+import { poolAsText as poolAsTextOfShare } from "../../src/features/share/view.ts";
 import { createSignInScreen } from "../../src/features/sign-in/screen.ts";
 import {
 	joined,
@@ -58,6 +61,8 @@ import { badLabel, type NextRequest, whatNow } from "../../src/ui-kit/account-te
 import { createChecklistPanel } from "../../src/ui-kit/checklist.ts";
 import { createListCursor } from "../../src/ui-kit/list-cursor.ts";
 import { type ActQuestion, createQuestionPanel } from "../../src/ui-kit/question.ts";
+import { sharedText } from "../../src/ui-kit/shared-texts.ts";
+import { aPoolStatus, CODES } from "../support/fake-shared-pools.ts";
 import { aSnapshot, HOUR_MS, NOW, settled } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { runs } from "../support/tiers.ts";
@@ -304,6 +309,11 @@ const PANELS: Readonly<Record<string, (world: World, width: number) => string[] 
 		});
 		return drawn(panel, width, ["t", "b", "m", "b", KEYS.down, "a", "b", "b", KEYS.pageDown, pasteOf(words)]);
 	},
+	"code-field": ({ words }, width) => {
+		const field = createCodeField({ ...HOST, title: shareTexts.CODE_TITLE, onEnd: nothing });
+		field.focused = true;
+		return drawn(field, width, [pasteOf(words), KEYS.confirm]);
+	},
 	"footer-line": ({ view, words }, width) => footersOf(view, words, width),
 };
 
@@ -384,6 +394,11 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 			{ at: NOW, pid: 1, kind, account: accounts[0]?.id, ...told },
 		]);
 		return logAsText(decisions, accounts, NOW, width);
+	},
+	share: ({ view }, width) => {
+		const accounts = view.accounts.map(({ account }) => toldByStore(account));
+		const status = view.sharedPool ?? aPoolStatus();
+		return poolAsTextOfShare({ status, accounts, now: NOW }, width);
 	},
 	"chain-list": ({ words, more }, width) => {
 		const links = [aLink(words), aLink(more, { isPaid: true })];
@@ -475,9 +490,32 @@ const TEXTS: Readonly<Record<string, (world: World, width: number) => string>> =
 			switchedOn(from, next),
 			switchedOff(from, next),
 			...redeemWords(from, to, words),
+			...shareWords(view, from, to),
+			...(["away", "revoked"] as const).map(
+				(problem) => noticeOf({ type: "pool-away", problem, text: words, since: NOW }, NOW)?.text,
+			),
 		].join("\n");
 	},
 };
+
+/** What `share`, `join` and `leave` say of a pool whose names are from a database. */
+function shareWords({ sharedPool: status = aPoolStatus() }: PoolView, first: Account, second: Account): string[] {
+	const leaving = { own: [first], going: [second], taken: [] };
+	return [
+		shareTexts.alreadyIn(status),
+		shareTexts.keepersOnly(status, "adding accounts"),
+		shareTexts.made(status, [first], CODES),
+		shareTexts.codesShown(status, CODES),
+		shareTexts.added(status, [first, second]),
+		...wordsIn(shareTexts.rotateQuestion(status)),
+		shareTexts.rotated(status, CODES),
+		shareTexts.joined(status, [first]),
+		...wordsIn(shareTexts.leaveQuestion(status, leaving)),
+		shareTexts.leaveNeedsYes(status),
+		shareTexts.left(status, leaving),
+		sharedText({ pool: status.name, users: [{ machine: status.machine, sessions: 1 }], renewal: "here" }),
+	];
+}
 
 /** What `redeem` says of two accounts, a credit of the first of which can be spent. */
 function redeemWords(first: Account, second: Account, words: string): string[] {

@@ -199,15 +199,15 @@ export function aContext(init: FakeContextInit = {}): FakeContext {
 	const answer = (panel: Component) => {
 		const lines = panel.render(300).map((line) => stripVTControlCharacters(line).replaceAll(/<\w+>/g, "").trim());
 		const [title = ""] = lines.slice(1);
-		const isField = lines.some((line) => line.startsWith("enter save"));
-		const isQuestion = lines.some((line) => line.includes("enter answer") || line.includes("esc import nothing"));
+		const isField = lines.some((line) => /^enter (save|join)/.test(line));
+		const isQuestion = lines.some((line) => /enter answer|esc (import|share) nothing/.test(line));
 		if (!isField && !isQuestion) return;
 		fake.questions.push(title);
 		fake.details.push(lines.slice(2).join(" ").trim());
 		fake.onQuestion();
 		if (fake.isAway) return;
 		const highlighted = lines.find((line) => line.startsWith("█")) ?? "";
-		const isHarmless = /^█ +(Keep.*|No, .*|Change nothing)$/.test(highlighted);
+		const isHarmless = /^█ +(Keep.*|No, .*|Stay|Change nothing)$/.test(highlighted);
 		const keys = isHarmless === fake.consent ? ["\x1b[B", "\r"] : ["\r"];
 		const typed = fake.input === undefined ? ["\x1b"] : ["\x15", `\x1b[200~${fake.input}\x1b[201~`, "\r"];
 		const pressNext = ([key, ...rest]: readonly string[]) => {

@@ -2,7 +2,9 @@ import { CURSOR_MARKER } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import type { AccountState } from "../../src/core/account.ts";
 import type { PoolView, ShownAccount } from "../../src/core/pool-view.ts";
+import type { Role, SharedPoolStatus, SharedUse } from "../../src/core/shared-pool.ts";
 import { anyCharacter } from "../support/arbitraries.ts";
+import { aPoolStatus } from "../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 
 /** A ready account with usage, as it is shown. */
@@ -115,6 +117,14 @@ const anyShown = fc
 			nil: undefined,
 		}),
 		outsideOf: fc.option(anyText, { nil: undefined }),
+		shared: fc.option(
+			fc.record({
+				pool: anyText,
+				users: fc.array(fc.record({ machine: anyText, sessions: fc.integer({ min: 1, max: 99 }) }), { maxLength: 6 }),
+				renewal: fc.constantFrom<SharedUse["renewal"]>("here", "keepers", "waits"),
+			}),
+			{ nil: undefined },
+		),
 	})
 	.map(({ label, state, reason, windows, age, toldPlan, readyIn, expiresAt, ...rest }): ShownAccount => {
 		const { email, workspaceId, plan } = rest;
@@ -125,6 +135,7 @@ const anyShown = fc
 				workspaceId,
 				plan,
 				credential: { access: "secret", refresh: "secret", expiresAt },
+				shared: rest.shared !== undefined,
 				enabled: state !== "disabled",
 				disabledReason: state === "disabled" ? reason : undefined,
 				needsLogin: state === "needs-login" ? { reason, at: NOW } : undefined,
@@ -139,6 +150,31 @@ const anyShown = fc
 			isUsageFailing: rest.isUsageFailing,
 			floors: rest.floors,
 			outsideOf: rest.outsideOf,
+			shared: rest.shared,
+		});
+	});
+
+/** Any pool that was joined, whatever its machines are called. */
+export const anySharedPool = fc
+	.record({
+		name: anyText,
+		machine: anyText,
+		place: anyText,
+		role: fc.constantFrom<Role>("keeper", "runner"),
+		others: fc.array(anyText, { maxLength: 6 }),
+		text: anyText,
+		kind: fc.constantFrom("connected" as const, "away" as const),
+		clockAheadMs: fc.integer({ min: -DAY_MS, max: DAY_MS }),
+		journals: fc.integer({ min: 0, max: 3 }),
+	})
+	.map(({ others, text, kind, ...rest }): SharedPoolStatus => {
+		return aPoolStatus({
+			...rest,
+			others: others.map((name, at) => ({ name, seenAt: NOW - at * MINUTE_MS, sessions: new Map([["id-0", at]]) })),
+			connection:
+				kind === "away"
+					? { kind, since: NOW - DAY_MS, problem: "away", text }
+					: { kind, lookedAt: NOW, listens: others.length > 1 },
 		});
 	});
 
@@ -148,11 +184,17 @@ export const anyView = fc
 		accounts: fc.array(anyShown, { maxLength: 5 }),
 		isEnabled: fc.boolean(),
 		folder: fc.option(anyText, { nil: undefined }),
+		sharedPool: fc.option(anySharedPool, { nil: undefined }),
 	})
-	.map(({ accounts, isEnabled, folder }) =>
+	.map(({ accounts, isEnabled, folder, sharedPool }) =>
 		aView(
 			accounts.map((shown, at) => ({ ...shown, account: { ...shown.account, id: `id-${at}` } })),
-			{ isEnabled, pinned: "id-0", set: folder === undefined ? undefined : { folder, accounts: ["id-0", "gone"] } },
+			{
+				isEnabled,
+				pinned: "id-0",
+				set: folder === undefined ? undefined : { folder, accounts: ["id-0", "gone"] },
+				sharedPool,
+			},
 		),
 	);
 

@@ -18,6 +18,7 @@ import {
 	windowName,
 	windowsOf,
 } from "../../core/quota.ts";
+import type { SharedPoolStatus } from "../../core/shared-pool.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import type { ShowDocument } from "../../pi/json-schemas.ts";
@@ -37,6 +38,7 @@ import {
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { padCell, wrapParts } from "../../ui-kit/panel.ts";
+import { poolHeadline, sharedUseAsJson, signedLabel, usersText } from "../../ui-kit/shared-texts.ts";
 import { bypassedBy, restFor, stateWord } from "../../ui-kit/state-words.ts";
 
 /** The pool as the JSON document of `show --json`, version 1. Holds no secret; times are ISO 8601. */
@@ -47,10 +49,16 @@ export function poolAsJson(view: PoolView): ShowDocument {
 		policy: view.policy,
 		active: view.active ?? null,
 		pinned: view.pinned ?? null,
+		...(view.sharedPool && { pool: sharedAsJson(view.sharedPool) }),
 		...(view.set && { set: { folder: folderOf(view.set), accounts: [...view.set.accounts] } }),
 		accounts: view.accounts.map((shown) => accountAsJson(shown, view.now)),
 		...forecastAsJson(view.forecast),
 	};
+}
+
+function sharedAsJson({ name, role, machine, connection, others }: SharedPoolStatus) {
+	const machines = others.map((other) => other.name);
+	return { name, role, machine, state: connection.kind, machines };
 }
 
 /** Nothing where nothing can be told. */
@@ -89,6 +97,7 @@ function accountAsJson({ account, usage, ...shown }: ShownAccount, now: number):
 		plan: usage?.plan ?? account.plan ?? null,
 		source: account.source,
 		linked: account.linked,
+		...(shown.shared && { shared: sharedUseAsJson(shown.shared) }),
 		state: shown.state,
 		active: shown.isActive,
 		pinned: shown.isPinned,
@@ -157,7 +166,7 @@ export function poolAsText(view: PoolView, columns: number): string {
 	const usable = usableIn(view);
 	const ready = usable.filter(({ state }) => state === "ready").length;
 	const bypassed = bypassedBy(view);
-	const head = `${bypassed === undefined ? "" : `${bypassed} · `}${ready} of ${usable.length} ready · ${view.policy}${setNote(view)}`;
+	const head = `${bypassed === undefined ? "" : `${bypassed} · `}${ready} of ${usable.length} ready · ${view.policy}${setNote(view)}${poolNote(view)}`;
 	// With the word beside each percentage where there is room for it.
 	const forms = [" left", ""].map((left) => alignColumns(view.accounts.map((shown) => wideRow(shown, view.now, left))));
 	const wide = forms.find((lines) => lines.every((line) => visibleWidth(line) <= columns));
@@ -174,6 +183,11 @@ function setNote({ set }: PoolView): string {
 	return set ? ` · set of ${folderName(set.folder)}` : "";
 }
 
+/** The shared pool, after that. */
+function poolNote({ sharedPool }: PoolView): string {
+	return sharedPool ? ` · ${poolHeadline(sharedPool)}` : "";
+}
+
 /** Columns for windows: most accounts have a short and a long one. */
 const WINDOW_COLUMNS = 2;
 
@@ -181,7 +195,7 @@ function wideRow(shown: ShownAccount, now: number, left: string): string[] {
 	const { account, usage } = shown;
 	const windows = windowTexts(usage, now, left);
 	while (windows.length < WINDOW_COLUMNS) windows.push("");
-	const [label, plan] = [account.label, usage?.plan ?? account.plan ?? ""].map(printable);
+	const [label, plan] = [signedLabel(account), usage?.plan ?? account.plan ?? ""].map(printable);
 	return [markOf(shown), label ?? "", plan ?? "", ...windows, stateText(shown, now)];
 }
 
@@ -193,7 +207,7 @@ function narrowRows(shown: ShownAccount, columns: number, now: number): string[]
 	const { account, usage } = shown;
 	const windows = windowTexts(usage, now, "");
 	const state = stateText(shown, now);
-	const label = truncate(printable(account.label), columns - visibleWidth(state) - NARROW_MARGIN);
+	const label = truncate(printable(signedLabel(account)), columns - visibleWidth(state) - NARROW_MARGIN);
 	const margin = " ".repeat(NARROW_MARGIN);
 	const lines = wrapParts(windows, "   ", columns - NARROW_MARGIN).map((line) => `${margin}${line.trimStart()}`);
 	return [`${markOf(shown)} ${label}  ${state}`, ...lines];
@@ -225,8 +239,10 @@ function stateText(shown: ShownAccount, now: number): string {
 /** What the table has no room for: why an account cannot be used, and what is refused in part. */
 function noteOf(shown: ShownAccount, now: number): string[] {
 	const { account, state, cooldowns, lastError, usage } = shown;
+	const users = usersText(shown.shared?.users ?? []);
+	const used = users === undefined ? [] : [`  ${account.label}: ${users}`];
 	if (state === "needs-login" || state === "disabled") return [`  ${account.label}: ${whatNow(account)}`];
-	if (shown.outsideOf !== undefined) return [];
+	if (shown.outsideOf !== undefined) return used;
 	const isRefused = cooldowns.some(({ reason }) => reason === "unauthorized" || reason === "refused");
 	if (isRefused && lastError) return [`  ${account.label}: was refused, "${errorWords(lastError.text)}"`];
 	const gate = gateOf(shown, undefined, now);
@@ -240,7 +256,7 @@ function noteOf(shown: ShownAccount, now: number): string[] {
 	const caps = Object.keys(shown.floors ?? {}).map(
 		(window) => `  ${account.label}: ${capText(window, shown.floors ?? {}, shown.usage, now)}`,
 	);
-	return [...caps, ...credits, ...parts];
+	return [...used, ...caps, ...credits, ...parts];
 }
 
 /** `work: 2 reset credits, the first expires 3 Dec. /multicodex redeem work`; nothing without any. */
@@ -297,10 +313,10 @@ export function poolInDetail(view: PoolView, columns: number): string {
 
 function accountInDetail(shown: ShownAccount, { now }: PoolView, columns: number): string[] {
 	const lines = factLines(factsOf(shown, now), columns - 2).map((line) => `  ${line}`);
-	// Notes end in what to type: they are left to wrap.
+	// Notes end in what to type: they are left to wrap. What shares it is one of the facts.
 	return [
-		truncate(`${markOf(shown)} ${printable(shown.account.label)}`, columns),
+		truncate(`${markOf(shown)} ${printable(signedLabel(shown.account))}`, columns),
 		...lines,
-		...noteOf(shown, now).map(printable),
+		...noteOf({ ...shown, shared: undefined }, now).map(printable),
 	];
 }

@@ -5,6 +5,7 @@ import { leadOf, meter, stateCell, type WindowCell, windowCells } from "../../ui
 import { whySignedOut } from "../../ui-kit/account-texts.ts";
 import { windowLabel } from "../../ui-kit/format.ts";
 import { type Line, nameCell, padCell, span } from "../../ui-kit/panel.ts";
+import { SHARED_SIGN, signedLabel } from "../../ui-kit/shared-texts.ts";
 
 /** The accounts as lines, in the richest form that fits. */
 export interface Table {
@@ -53,7 +54,7 @@ export function layOut(view: PoolView, width: number): Table {
 	const known: Cells = new Map(accounts.map((shown) => [shown, windowCells(shown, now)]));
 	const names = windowColumns(known);
 	const longestLabel = widest(
-		accounts.map(({ account }) => account.label),
+		accounts.map(({ account }) => signedLabel(account)),
 		SHORTEST_LABEL,
 	);
 	const plan = Math.min(LONGEST_PLAN, widest(accounts.map(planOf), PLAN));
@@ -127,7 +128,7 @@ function wideTable({ names, label, plan, cells, reset }: Widths, known: Cells, n
 			return [
 				[
 					leadOf(shown.isActive),
-					span(isSelected ? "accent" : "text", `${padCell(shown.account.label, label)}  `),
+					span(isSelected ? "accent" : "text", `${labelCell(shown, label)}  `),
 					...planCell(planOf(shown)),
 					...windows,
 					gap,
@@ -156,13 +157,30 @@ function narrowTable({ width, label, reset }: NarrowWidths, known: Cells, now: n
 				return [span("dim", " ".repeat(at === 0 ? LEAD - 1 : GAP)), span(cell.tone, figure), span("dim", rest)];
 			});
 			const state = stateCell(shown, now, true);
-			const name = nameCell(shown.account.label, label, width - LEAD - 1 - visibleWidth(state.text));
+			const name = narrowLabel(shown, label, width - LEAD - 1 - visibleWidth(state.text));
 			return [
 				[leadOf(shown.isActive), span(isSelected ? "accent" : "text", `${name} `), state],
 				windows.length > 0 ? windows : [span("dim", " ".repeat(LEAD - 1) + withoutUsage(shown))],
 			];
 		},
 	};
+}
+
+/** The label in so many columns. The sign of a shared account is never cut. */
+function labelCell({ account }: ShownAccount, width: number): string {
+	const sign = account.shared ? ` ${SHARED_SIGN}` : "";
+	return visibleWidth(printable(account.label)) + sign.length > width
+		? `${padCell(account.label, width - sign.length)}${sign}`
+		: padCell(`${account.label}${sign}`, width);
+}
+
+function narrowLabel({ account }: ShownAccount, width: number, room: number): string {
+	const { label, shared } = account;
+	const sign = shared ? ` ${SHARED_SIGN}` : "";
+	// Where even the sign has no room, the name is worth more.
+	if (room <= sign.length) return nameCell(label, width, room);
+	const name = nameCell(label, Math.max(1, width - sign.length), room - sign.length).trimEnd();
+	return padCell(`${name}${sign}`, Math.max(width, visibleWidth(name) + sign.length));
 }
 
 /** What stands in a narrow row of a window, and how long until its reset where there is room for that. */

@@ -29,6 +29,7 @@ import {
 	windowLabel,
 } from "../../ui-kit/format.ts";
 import { type Line, span } from "../../ui-kit/panel.ts";
+import { poolHeadline, usersText } from "../../ui-kit/shared-texts.ts";
 import { bypassedBy, STATE_WORDS, stateWord } from "../../ui-kit/state-words.ts";
 import { type NextReset, totalsOf } from "./live.ts";
 
@@ -64,6 +65,7 @@ export function headline(view: PoolView, asking: Asking): string[] {
 		...(bypassed === undefined ? [] : [bypassed]),
 		`${ready} of ${usable.length} ready`,
 		...(view.set ? [`set of ${folderName(view.set.folder)}`] : []),
+		...(view.sharedPool ? [poolHeadline(view.sharedPool)] : []),
 		pin ? `pinned to ${pin.account.label}` : policy,
 		askingWords(asking) ?? usageAge(view),
 	];
@@ -90,7 +92,7 @@ const LONGEST_ERROR = 200;
 export function details(shown: ShownAccount, view: PoolView): Line[] {
 	const { account, lastError } = shown;
 	const { now } = view;
-	const who = [account.email, `account …${account.workspaceId.slice(-4)}`, signedIn(account, now)];
+	const who = [account.email, `account …${account.workspaceId.slice(-4)}`, signedIn(account, now, shown.shared)];
 	return [
 		[span("text", who.filter((part) => part !== undefined).join(" · "))],
 		...notesOf(shown, view),
@@ -103,6 +105,8 @@ export function notesOf(shown: ShownAccount, { now }: PoolView): Line[] {
 	const { account, state, readyAt } = shown;
 	const cooldowns = activeCooldowns(shown.cooldowns, now);
 	const lines: Line[] = [];
+	const users = usersText(shown.shared?.users ?? []);
+	if (users !== undefined) lines.push([span("text", `shared, ${users}`)]);
 	if (shown.outsideOf !== undefined) lines.push([span("text", outsideText(shown.outsideOf))]);
 	if (state === "needs-login" || state === "disabled") lines.push([span("warning", whatNow(account))]);
 	if (state === "cooling" && readyAt !== undefined && shown.outsideOf === undefined) {

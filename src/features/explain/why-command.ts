@@ -2,7 +2,7 @@ import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Beyond } from "../../core/beyond.ts";
 import type { PiLoginSync } from "../../core/pi-login-sync.ts";
 import type { Plan } from "../../core/plan.ts";
-import type { SettingsStore } from "../../core/ports.ts";
+import type { SettingsStore, SharedPools } from "../../core/ports.ts";
 import { jsonChoice, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
 import type { PoolModel } from "../../pi/pool-model.ts";
@@ -20,10 +20,11 @@ interface Ports {
 	readonly poolModel: Pick<PoolModel, "serving">;
 	/** What may serve a request beyond included quota. */
 	readonly offersFor: Beyond["offers"];
+	readonly sharedPools: Pick<SharedPools, "status">;
 }
 
 /** `/multicodex why`: the account that the next request of this session takes, by the rules that choose it. */
-export function createWhy({ link, settings, session, poolModel, offersFor }: Ports): Subcommand<Args> {
+export function createWhy({ link, settings, session, poolModel, offersFor, sharedPools }: Ports): Subcommand<Args> {
 	/** What comes where no account can serve; of one on bought credits, what comes after it. */
 	const offersAfter = (plan: Plan, host: ExtensionContext) => {
 		const [first] = plan.order;
@@ -55,6 +56,7 @@ export function createWhy({ link, settings, session, poolModel, offersFor }: Por
 				policy,
 				model,
 				link: poolModel.serving(host),
+				sharedPool: sharedPools.status(),
 				offers: offersAfter(plan, host),
 			};
 			return { text: whyAsText(view, columnsNow()), json: whyAsJson(view), asJson };

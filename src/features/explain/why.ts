@@ -5,17 +5,20 @@ import type { Gate } from "../../core/candidate.ts";
 import { iso } from "../../core/iso-time.ts";
 import type { Offer } from "../../core/ladder.ts";
 import { firstBack, type Plan, type Ranked } from "../../core/plan.ts";
+import { type SharedPoolStatus, sharedUseOf, usersOf } from "../../core/shared-pool.ts";
 import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { WhyDocument } from "../../pi/json-schemas.ts";
 import {
 	about,
 	formatClock,
 	formatDuration,
+	formatPast,
 	formatPercent,
 	hanging,
 	truncate,
 	windowLabel,
 } from "../../ui-kit/format.ts";
+import { sharedUseAsJson, usersText } from "../../ui-kit/shared-texts.ts";
 
 /** What the next request of a session would be decided on. */
 export interface WhyView {
@@ -29,13 +32,18 @@ export interface WhyView {
 	readonly model: string | undefined;
 	/** The link of the chain that serves in place of the pool. */
 	readonly link?: string | undefined;
+	/** The pool that this machine shares with others. */
+	readonly sharedPool?: SharedPoolStatus | undefined;
 	/** What may serve where no account can from its included quota, or after the one that serves on bought credits. */
 	readonly offers?: readonly Offer[];
 }
 
 /** The JSON document of `why --json`, version 1. Ids only; times are ISO 8601. */
-export function whyAsJson({ plan, isEnabled, isForeign, policy, model, link, offers = [] }: WhyView): WhyDocument {
+export function whyAsJson(view: WhyView): WhyDocument {
+	const { plan, isEnabled, isForeign, policy, model, link, offers = [], sharedPool } = view;
 	const [first, second] = plan.order;
+	const sharedOf = ({ id, shared }: Account) =>
+		shared && sharedPool ? { shared: sharedUseAsJson(sharedUseOf(id, sharedPool)) } : {};
 	const beyond = offers.flatMap(offerAsJson);
 	return {
 		version: 1,
@@ -53,6 +61,7 @@ export function whyAsJson({ plan, isEnabled, isForeign, policy, model, link, off
 				gate: gate ? gateAsJson(gate) : null,
 				decidedBy: decidedBy ?? null,
 				terms: terms().map(({ name, value, text }) => ({ name, value: value ?? null, text })),
+				...sharedOf(account),
 			})),
 			...plan.gated.map(({ account, gate }) => ({
 				id: account.id,
@@ -60,6 +69,7 @@ export function whyAsJson({ plan, isEnabled, isForeign, policy, model, link, off
 				gate: gateAsJson(gate),
 				decidedBy: null,
 				terms: [],
+				...sharedOf(account),
 			})),
 		],
 		...(beyond.length > 0 && { beyond }),
@@ -102,14 +112,33 @@ export function whyAsText(view: WhyView, columns: number): string {
 		const pad = " ".repeat(width - visibleWidth(name));
 		return hanging(`${String(rank ?? "-").padStart(digits)} ${name}${pad}  `, text, columns);
 	};
+	const withUsers = ({ id, shared }: Account, text: string) => {
+		const users = shared && view.sharedPool ? usersText(usersOf(id, view.sharedPool)) : undefined;
+		return users === undefined ? text : `${text}; ${users}`;
+	};
 	// The sentence is left to wrap.
 	const { set } = view.plan;
 	return [
 		[headline(view), ...whatFollows(view)].join(" "),
 		...(set ? [`Only the account set of ${setName(set)} serves here. /multicodex only`] : []),
-		...order.flatMap((ranked, at) => row(ranked.account, ranked.rank, decisiveText(ranked, order[at + 1], now))),
-		...gated.flatMap(({ account, gate }) => row(account, undefined, gateText(gate, now))),
+		...(view.sharedPool ? poolLines(view.sharedPool, now) : []),
+		...order.flatMap((ranked, at) => {
+			const text = decisiveText(ranked, order[at + 1], now);
+			return row(ranked.account, ranked.rank, withUsers(ranked.account, text));
+		}),
+		...gated.flatMap(({ account, gate }) => row(account, undefined, withUsers(account, gateText(gate, now)))),
 	].join("\n");
+}
+
+/** Who renews shared accounts, where this machine does not. */
+function poolLines({ name, role, connection }: SharedPoolStatus, now: number): string[] {
+	const pool = printable(name);
+	const runner =
+		role === "runner" ? [`This machine is a runner of ${pool}: shared accounts are renewed by keepers.`] : [];
+	if (connection.kind !== "away") return runner;
+	const since = formatPast(connection.since, now);
+	const away = `The shared pool ${pool} is away since ${since}: shared accounts go on with their tokens, and are not renewed. /multicodex share`;
+	return [...runner, away];
 }
 
 function setName({ folder }: AccountSet): string {

@@ -4,7 +4,7 @@ import type { Beyond } from "../../core/beyond.ts";
 import { guarded, tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import type { Pool } from "../../core/pool.ts";
-import type { ForecastSource } from "../../core/ports.ts";
+import type { ForecastSource, SharedPools } from "../../core/ports.ts";
 import { includedOf } from "../../core/quota.ts";
 import type { Settings } from "../../core/settings.ts";
 import { modeOf } from "../../pi/output.ts";
@@ -38,6 +38,8 @@ interface Deps {
 	readonly sourceOf: Beyond["source"];
 	/** How long quota lasts. */
 	readonly forecasts: Pick<ForecastSource, "current" | "subscribe">;
+	/** The pool that this machine shares with others. */
+	readonly sharedPool?: SharedPools["status"];
 	/** Runs with every minute's redraw. */
 	readonly onTick: () => void;
 	/**
@@ -54,7 +56,19 @@ const DEFAULT_COLUMNS = 80;
 
 /** Creates the footer over the pool. */
 export function createFooter(deps: Deps): Footer {
-	const { pool, affinity, settings, isForeign, codexId, serving, sourceOf, onTick, followStores, forecasts } = deps;
+	const {
+		pool,
+		affinity,
+		settings,
+		isForeign,
+		codexId,
+		serving,
+		sourceOf,
+		onTick,
+		followStores,
+		forecasts,
+		sharedPool,
+	} = deps;
 	let context: ExtensionContext | undefined;
 	/** By request: one that ends leaves the countdown of another. */
 	const waits = new Map<number, Waiting>();
@@ -91,6 +105,7 @@ export function createFooter(deps: Deps): Footer {
 			link,
 			hasKeys: hasColours,
 			floorsOf: pool.floors,
+			isPoolAway: sharedPool?.()?.connection.kind === "away",
 			lasts: now.footer.lasts ? forecasts.current()?.pool : undefined,
 		});
 		drawWhenOlder(model);

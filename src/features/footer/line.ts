@@ -43,6 +43,8 @@ export interface FooterModel {
 		| undefined;
 	/** The folder whose account set holds for the session. */
 	readonly setFolder?: string | undefined;
+	/** The database of the shared pool cannot be used. */
+	readonly isPoolAway?: boolean;
 	/** Set while a request waits for an account, epoch ms. */
 	readonly waitingUntil: number | undefined;
 	/** The person sits at the terminal, and Esc ends the wait. */
@@ -78,6 +80,7 @@ export interface ActiveAccount {
 const STEPS = [
 	"account",
 	"tightest window",
+	"pool away",
 	"set",
 	"lasts",
 	"other windows",
@@ -110,14 +113,15 @@ const SEGMENTS = {
 	account: drawAccount,
 	windows: drawWindows,
 	source: drawSource,
+	pool: drawPool,
 	set: drawSet,
 	lasts: drawLasts,
 	ready: drawReady,
 } satisfies Record<string, Segment>;
 
 const ORDERS: Readonly<Record<FooterSettings["order"], readonly (keyof typeof SEGMENTS)[]>> = {
-	"account-first": ["account", "set", "source", "windows", "lasts", "ready"],
-	"usage-first": ["windows", "lasts", "source", "account", "set", "ready"],
+	"account-first": ["account", "pool", "set", "source", "windows", "lasts", "ready"],
+	"usage-first": ["windows", "lasts", "source", "account", "pool", "set", "ready"],
 };
 
 /** The footer in `columns`: the richest form that fits, most important first. No longer than that, in one line. */
@@ -173,6 +177,11 @@ function drawSource({ active }: FooterModel, has: Has): Line[] {
 	if (!active || !has("account")) return [];
 	if (active.isOnReserveModel) return [[span("warning", "Luna Reserve")]];
 	return active.isOnCredits ? [[span("warning", "credits")]] : [];
+}
+
+/** The database of the shared pool cannot be used: nothing is renewed, and other machines hear nothing. */
+function drawPool({ active, isPoolAway }: FooterModel, has: Has): Line[] {
+	return active && isPoolAway && has("pool away") ? [[span("warning", "pool away")]] : [];
 }
 
 /** A longer name of a folder than this says no more. */

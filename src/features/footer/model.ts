@@ -9,7 +9,17 @@ import type { ActiveAccount, FooterModel } from "./line.ts";
 export function footerModel(
 	plan: Plan,
 	settings: Settings,
-	{ isForeign, source, waiting, isAsking = false, link, hasKeys = false, floorsOf, lasts }: Surroundings,
+	{
+		isForeign,
+		source,
+		waiting,
+		isAsking = false,
+		link,
+		hasKeys = false,
+		floorsOf,
+		lasts,
+		isPoolAway = false,
+	}: Surroundings,
 ): FooterModel {
 	const { total, now, next, pinned } = plan;
 	return {
@@ -18,6 +28,7 @@ export function footerModel(
 		settings: settings.footer,
 		active: activeIn(plan, source, floorsOf),
 		setFolder: plan.set?.folder,
+		isPoolAway,
 		isPinned: next !== undefined && next.id === pinned,
 		ready: readyCount(plan),
 		total,
@@ -80,6 +91,7 @@ interface Surroundings extends Pick<FooterModel, "isForeign" | "lasts"> {
 	readonly isAsking?: boolean;
 	readonly link?: string | undefined;
 	readonly hasKeys?: boolean;
+	readonly isPoolAway?: boolean;
 	/** The caps on an account. */
 	readonly floorsOf?: ((account: Account) => Floors | undefined) | undefined;
 }

@@ -53,7 +53,7 @@ function parseJoin(words: readonly string[]): Args | Failure {
 	const [first = "", ...others] = valued.rest;
 	// A terminal may have broken a code over lines, and any piece of it may begin like an option.
 	const code = isCodeWord(first) ? [first, ...others.filter((word) => word !== JSON_OPTION)].join("") : undefined;
-	const given = parseOptions(code === undefined ? valued.rest : others.filter(isOption), [JSON_OPTION], USAGE);
+	const given = parseOptions(code === undefined ? valued.rest : others.filter(isOption), [JSON_OPTION, NAME], USAGE);
 	if (isFailure(given)) return given;
 	const named = machineNamed(valued.values);
 	if (isFailure(named)) return named;

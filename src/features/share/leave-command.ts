@@ -54,7 +54,7 @@ export function createLeave(ports: Ports): Subcommand<Args> {
 function parseLeave(words: readonly string[], pool: Pick<Pool, "accounts">): Args | Failure {
 	const valued = takeValues(words, TAKE, USAGE);
 	if (isFailure(valued)) return valued;
-	const given = parseOptions(valued.rest, [YES], USAGE);
+	const given = parseOptions(valued.rest, [YES, TAKE], USAGE);
 	if (isFailure(given)) return given;
 	if (given.rest.length > 0) return usageError(USAGE);
 	const each = valued.values.map((word) => resolveAccount([word], pool));

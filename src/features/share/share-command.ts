@@ -88,6 +88,8 @@ function choices(before: readonly string[], ports: Ports): Completion[] {
 	}
 	if (before.includes(ALL) || before.some((word) => [ROTATE, CODES, JSON_OPTION].includes(word))) return [];
 	const chosen = before.filter((word) => !word.startsWith("--"));
+	// A quote that is closed in the word at hand stands before it: that label is whole.
+	if (chosen.some((word) => word.includes('"'))) return [];
 	const accounts = accountChoices(ports, (account) => {
 		const isChosen = chosen.includes(account.label) || chosen.includes(account.id);
 		return !isChosen && whyUnshareable(account) === undefined;
@@ -105,7 +107,7 @@ function choices(before: readonly string[], ports: Ports): Completion[] {
 function parseShare(words: readonly string[], pool: Pick<Pool, "accounts">): Args | Failure {
 	const valued = takeValues(words, NAME, USAGE);
 	if (isFailure(valued)) return valued;
-	const given = parseOptions(valued.rest, [JSON_OPTION, ROTATE, CODES, YES], USAGE);
+	const given = parseOptions(valued.rest, [JSON_OPTION, ROTATE, CODES, YES, NAME], USAGE);
 	if (isFailure(given)) return given;
 	const named = machineNamed(valued.values);
 	if (isFailure(named)) return named;

@@ -1,9 +1,9 @@
 import { type Account, printable } from "../../core/account.ts";
 import { iso } from "../../core/iso-time.ts";
-import type { JoinCodes, PoolConnection, SharedPoolStatus } from "../../core/shared-pool.ts";
+import { type JoinCodes, type PoolConnection, type SharedPoolStatus, usersOf } from "../../core/shared-pool.ts";
 import type { ShareDocument } from "../../pi/json-schemas.ts";
 import { formatDuration, hanging, plural } from "../../ui-kit/format.ts";
-import { connectionText, machineText, usedElsewhere } from "../../ui-kit/shared-texts.ts";
+import { connectionText, machineText, usersText } from "../../ui-kit/shared-texts.ts";
 import { whyUnshareable } from "./rules.ts";
 
 /** What `share` shows. */
@@ -50,7 +50,7 @@ function ownTrouble({ clockAheadMs = 0, journals }: SharedPoolStatus): string[] 
 }
 
 function sharedLine(account: Account, status: SharedPoolStatus): string {
-	const used = usedElsewhere(account.id, status);
+	const used = usersText(usersOf(account.id, status));
 	return used === undefined ? account.label : `${account.label}: ${used}`;
 }
 

@@ -35,6 +35,17 @@ export function signInAddressIn(text: string): string | undefined {
 	return isQuery ? joined : undefined;
 }
 
+/** A join code of a shared pool, long enough to be more than its form. */
+const JOIN_CODE = /pi-pool-(?:keeper|runner)-[\w-]{16,}/i;
+/** A command that pi did not find, such as one whose name was mistyped, with the URL of a database and its password. */
+const MISTYPED_SHARE = /^\/\S+\s+share\s[\s\S]*postgres(?:ql)?:\/\/[^\s/@]*:\S*@/i;
+
+/** What of a shared pool's secrets a prompt holds; undefined for none. */
+export function poolSecretIn(text: string): "code" | "password" | undefined {
+	if (JOIN_CODE.test(text)) return "code";
+	return MISTYPED_SHARE.test(text) ? "password" : undefined;
+}
+
 /** True for a sign-in that the person ended. */
 export function isCancelled(error: unknown): boolean {
 	return error instanceof SignInError && error.message === LOGIN_CANCELLED;

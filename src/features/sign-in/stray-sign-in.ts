@@ -1,13 +1,16 @@
 import type { Notice } from "../../pi/output.ts";
 import type { LoginDialog } from "./ports.ts";
-import { signInAddressIn } from "./rules.ts";
-import { strayNotice } from "./texts.ts";
+import { poolSecretIn, signInAddressIn } from "./rules.ts";
+import { strayNotice, strayPoolSecret } from "./texts.ts";
 
-/** Keeps the address of a sign-in from the model, and gives it to the sign-in that waits for it. */
+/**
+ * Keeps what is as good as a sign-in from the model: the address of one, which it gives to the sign-in that waits for
+ * it, and the secrets of a shared pool.
+ */
 export interface StraySignIns {
 	/** Runs a sign-in, which takes an address from the editor as well as from its own field until it ends. */
 	during<T>(dialog: LoginDialog, signIn: (dialog: LoginDialog) => Promise<T>): Promise<T>;
-	/** Runs for every prompt; undefined for one without an address of a sign-in, else the notice to show in its place. */
+	/** Runs for every prompt; undefined for one without a secret, else the notice to show in its place. */
 	take(prompt: string): Notice | undefined;
 }
 
@@ -33,6 +36,8 @@ export function createStraySignIns(): StraySignIns {
 			}
 		},
 		take: (prompt) => {
+			const secret = poolSecretIn(prompt);
+			if (secret !== undefined) return strayPoolSecret(secret);
 			const address = signInAddressIn(prompt);
 			if (address === undefined) return undefined;
 			const give = [...waiting].at(-1);

@@ -30,6 +30,15 @@ export function strayNotice(isGiven: boolean): Notice {
 			};
 }
 
+/** A secret of a shared pool was sent as a prompt. */
+export function strayPoolSecret(what: "code" | "password"): Notice {
+	const text =
+		what === "code"
+			? "That holds the join code of a shared pool, a secret, so it was not sent to the model. /multicodex join asks for the code."
+			: "That holds the password of a database, so it was not sent to the model. To share a pool: /multicodex share <postgres URL>.";
+	return { level: "warning", text };
+}
+
 /** Where a sign-in waits and nothing could open its address. */
 export function browserMissing(): string {
 	return "No browser could be opened here. Open the address on any machine.";

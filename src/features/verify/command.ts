@@ -1,7 +1,7 @@
-import { type ExtensionCommandContext, VERSION } from "@mariozechner/pi-coding-agent";
+import { VERSION } from "@mariozechner/pi-coding-agent";
 import type { Pool } from "../../core/pool.ts";
-import type { Clock, EventLog, SettingsStore } from "../../core/ports.ts";
-import { type Outcome, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
+import type { Clock, EventLog, SettingsStore, SharedPools } from "../../core/ports.ts";
+import { type CommandContext, type Outcome, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { isOnPlanLogin } from "../../pi/plan-login.ts";
 import type { PoolModel } from "../../pi/pool-model.ts";
 import { baseUrlOf, rivalIn } from "../../pi/provider.ts";
@@ -26,6 +26,7 @@ interface Ports {
 	readonly clock: Clock;
 	readonly isFromSource: boolean;
 	readonly poolModel: Pick<PoolModel, "isAvailable" | "shown">;
+	readonly sharedPools: Pick<SharedPools, "status" | "look">;
 }
 
 /** `/multicodex verify`: what is wrong, and what to do about it. Changes nothing without `--fix`. */
@@ -47,23 +48,25 @@ export function createVerify(ports: Ports): Subcommand<Args> {
 			const { options, rest } = given;
 			return rest.length > 0 ? usageError(usage) : { isFixing: options.has(FIX), asJson: options.has(JSON_OPTION) };
 		},
-		run: (args, { host }) => verified(host, args, ports),
+		run: (args, ctx) => verified(ctx, args, ports),
 	};
 }
 
 async function verified(
-	host: ExtensionCommandContext,
+	{ host, signal }: CommandContext,
 	{ isFixing, asJson }: Args,
-	{ health, pool, settings, clock, eventLog, isFromSource, poolModel }: Ports,
+	{ health, pool, settings, clock, eventLog, isFromSource, poolModel, sharedPools }: Ports,
 ): Promise<Outcome> {
 	const repairs = isFixing ? await health.repair() : [];
-	const [facts, endpoints] = await Promise.all([
+	const [facts, endpoints, sharedPool] = await Promise.all([
 		offlineFacts({ health, pool, settings, eventLog, clock }, host.sessionManager.getSessionId()),
 		health.reach(baseUrlOf(host)),
+		sharedPools.status() && sharedPools.look(signal),
 	]);
 	const findings = diagnose({
 		...facts,
 		endpoints,
+		sharedPool,
 		hostVersion: VERSION,
 		nodeVersion: process.versions.node,
 		isFromSource,

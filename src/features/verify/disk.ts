@@ -16,19 +16,23 @@ import { realTarget, whereIs } from "../../platform/real-path.ts";
 import { readText } from "../../platform/regular-file.ts";
 import { settingsProblemsIn } from "../../platform/settings-store.ts";
 import { quarantine, readDocument, signatureOf } from "../../platform/shared-document.ts";
+import { MIRROR_FORMAT } from "../../platform/shared-pool/mirror.ts";
 import { STATE_FORMAT } from "../../platform/state-store.ts";
 import { probeBackend, probeIssuer } from "./probe.ts";
 import type { DiskFacts, EndpointFact, EntryFact, FileFact, LockFact, Repair } from "./rules.ts";
 
 const ACCOUNTS = "codex-accounts.json";
 const STATE = "codex-state.json";
+/** The mirror of the pool that this machine shares with others, with its join code. */
+const POOL = "codex-pool.json";
 const AUTH = "auth.json";
 const SETTINGS = "settings.json";
 
 /** Files and locks that are ours, or pi's and of interest to us. Others may begin their names with `codex-`, too. */
-const OURS = /^codex-(accounts\.json|state\.json|(events(\.1)?|history|ledger)\.jsonl)(\.[\w.-]+)?$/;
+const OURS =
+	/^codex-(accounts\.json|state\.json|pool\.json|pool-[\w-]+\.journal|(events(\.1)?|history|ledger)\.jsonl)(\.[\w.-]+)?$/;
 const LOCK =
-	/^(codex-(accounts\.json|state\.json|(events|history|ledger)\.jsonl|refresh-[\w-]+)|auth\.json|settings\.json)\.lock$/;
+	/^(codex-((accounts|state|pool)\.json|(events|history|ledger)\.jsonl|refresh-[\w-]+|pool-watch)|auth\.json|settings\.json)\.lock$/;
 const REFRESH_LOCK = /^codex-refresh-[\w-]+\.lock$/;
 /** What follows the name of one of our files in those of its lock and of copies. */
 const AFFIX = /\.(lock|bak-[\w-]+|corrupt-\d+|v1\.bak)$/;
@@ -76,6 +80,7 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 	const settings = await readSteadily(join(directory, SETTINGS), isJson);
 	const accounts = await readOnce(join(directory, ACCOUNTS));
 	const state = await readOnce(accountsPlaceOf(directory).state);
+	const pool = await readOnce(join(directory, POOL));
 	const rows = accountsIn(
 		typeof accounts === "string" ? accounts : "",
 		now(),
@@ -88,6 +93,8 @@ async function look(directory: string, now: () => number): Promise<DiskFacts> {
 			fact(STATE, "us", state, contentOfState),
 			fact(AUTH, "pi", auth, (bytes) => (parseLogin(bytes).kind === "unreadable" ? "broken" : "good")),
 			fact(SETTINGS, "pi", settings, (bytes) => (isJson(bytes) ? "good" : "broken")),
+			// Few have one.
+			...(pool === undefined ? [] : [fact(POOL, "us", pool, contentOfPool)]),
 		],
 		entries: await entriesOf(directory),
 		locks: await locksOf(directory, now),
@@ -120,7 +127,7 @@ function ownerOf(access: string, accounts: readonly Account[]): AccountId | unde
 async function readOnlyIn(directory: string): Promise<{ name: string; target: string }[]> {
 	const home = await realpath(directory).catch(() => directory);
 	const found: { name: string; target: string }[] = [];
-	for (const name of [ACCOUNTS, STATE, AUTH, SETTINGS]) {
+	for (const name of [ACCOUNTS, STATE, POOL, AUTH, SETTINGS]) {
 		const target = await whereIs(join(home, name)).catch(() => undefined);
 		if (target === undefined || dirname(target) === home) continue;
 		const isWritable = await access(dirname(target), constants.W_OK).then(
@@ -150,6 +157,12 @@ function fact(
 
 function contentOfState(bytes: string): FileFact["content"] {
 	const { kind } = readDocument(bytes, STATE_FORMAT);
+	if (kind === "ok") return "good";
+	return kind === "newer" ? "newer" : "broken";
+}
+
+function contentOfPool(bytes: string): FileFact["content"] {
+	const { kind } = readDocument(bytes, MIRROR_FORMAT);
 	if (kind === "ok") return "good";
 	return kind === "newer" ? "newer" : "broken";
 }
@@ -305,6 +318,7 @@ async function quarantineBroken(directory: string, now: () => number): Promise<R
 	const isBroken = {
 		[ACCOUNTS]: (bytes: string) => accountsIn(bytes, now()).content === "broken",
 		[STATE]: (bytes: string) => contentOfState(bytes) === "broken",
+		[POOL]: (bytes: string) => contentOfPool(bytes) === "broken",
 	};
 	const repairs: Repair[] = [];
 	for (const [name, test] of Object.entries(isBroken)) {

@@ -14,6 +14,7 @@ import type { CapFact, HealthFacts, SetFact } from "./rules.ts";
 const VARIABLES = [
 	"PI_CODING_AGENT_DIR",
 	"PI_MULTICODEX_AUTH_URL",
+	"PI_MULTICODEX_POOL",
 	"CODEX_HOME",
 	"PRODEX_HOME",
 	"NODE_EXTRA_CA_CERTS",
@@ -46,7 +47,11 @@ export async function offlineFacts(
 	{ health, pool, settings, eventLog, clock }: Ports,
 	sessionId: SessionId | undefined,
 ): Promise<OfflineFacts> {
-	const [disk, decisions] = await Promise.all([health.look(), eventLog.read(Number.MAX_SAFE_INTEGER)]);
+	const [found, decisions] = await Promise.all([health.look(), eventLog.read(Number.MAX_SAFE_INTEGER)]);
+	// Those that several machines share lie in another file, or in memory alone.
+	const shared = pool.accounts().filter((account) => account.shared);
+	const own = found.accounts.filter(({ id }) => !shared.some((account) => account.id === id));
+	const disk = { ...found, accounts: [...own, ...shared] };
 	return {
 		...disk,
 		now: clock.now(),

@@ -3,6 +3,7 @@ import type { LinkObstacle } from "../../core/chain.ts";
 import { accountWith } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { expiresSoon, type ResetCredit } from "../../core/reset-credits.ts";
+import type { SharedPoolStatus } from "../../core/shared-pool.ts";
 import { isBefore, offersPlanLogin } from "../../pi/host-version.ts";
 
 /** How much a finding matters; a `problem` keeps accounts from being used. */
@@ -130,6 +131,8 @@ export interface HealthFacts extends DiskFacts {
 		readonly isAvailable: boolean;
 		readonly links: readonly { readonly name: string; readonly obstacle: LinkObstacle | undefined }[];
 	};
+	/** The pool that this machine shares with others, after a look at its database. */
+	readonly sharedPool?: SharedPoolStatus | undefined;
 	/** How many defects of ours the log holds. */
 	readonly defects: number;
 	/** Reset credits that are known, of accounts that are on. */
@@ -205,6 +208,11 @@ export type FindingCode =
 	| "cap-reached"
 	| "cap-unreported"
 	| "cap-account-gone"
+	| "shared-good"
+	| "shared-away"
+	| "shared-no-listen"
+	| "shared-clock"
+	| "shared-journal"
 	| "defects"
 	| "reset-credit-ends"
 	| "environment"
@@ -244,6 +252,8 @@ export function diagnose(facts: HealthFacts): Finding[] {
 		...ofLink(facts),
 		...ofPlanLogin(facts),
 		...(facts.endpoints ? ofEndpoints(facts.endpoints) : []),
+		...(facts.sharedPool ? ofSharedPool(facts.sharedPool) : []),
+		...ofJournals(facts),
 		...ofHost(facts),
 		...ofChain(facts),
 		...facts.settings.map((text) => finding("setting-bad", "warning", "settings.json", undefined, text)),
@@ -389,6 +399,31 @@ function ofClock(endpoints: readonly EndpointFact[]): Finding[] {
 	const worst = skews.reduce((most, next) => (Math.abs(next) > Math.abs(most) ? next : most));
 	const isWrong = Math.abs(worst) > SKEW_MS;
 	return [finding(isWrong ? "clock-wrong" : "clock-good", isWrong ? "warning" : "ok", undefined, worst)];
+}
+
+/** A database that is not reached may be so again; anything else stays until a person has done something. */
+function ofSharedPool({ connection, clockAheadMs = 0, others }: SharedPoolStatus): Finding[] {
+	const isOff = Math.abs(clockAheadMs) > SKEW_MS;
+	const clock = isOff ? [finding("shared-clock", "warning", undefined, clockAheadMs)] : [];
+	if (connection.kind === "away") {
+		const level = connection.problem === "away" ? "warning" : "problem";
+		return [finding("shared-away", level, connection.problem, connection.since, connection.text), ...clock];
+	}
+	if (connection.kind === "unknown") return clock;
+	const isDeaf = connection.kind === "connected" && !connection.listens;
+	return [
+		finding("shared-good", "ok", undefined, others.length),
+		...(isDeaf ? [finding("shared-no-listen", "note")] : []),
+		...clock,
+	];
+}
+
+const JOURNAL = /\.journal$/;
+
+/** Tokens that came on this machine, and that the database may not have. */
+function ofJournals({ entries }: DiskFacts): Finding[] {
+	const journals = entries.filter(({ name, kind }) => kind === "file" && JOURNAL.test(name));
+	return journals.length > 0 ? [finding("shared-journal", "warning", undefined, journals.length)] : [];
 }
 
 function ofHost({ hostVersion, nodeVersion, rival, isEnabled, isFromSource = false }: HealthFacts): Finding[] {

@@ -31,7 +31,7 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 		text: `${subject} is damaged and cannot be read.`,
 		advice:
 			detail === "us"
-				? `${FIX} keeps it beside a new one.`
+				? `${FIX} keeps it beside a new one.${subject === "codex-pool.json" ? " This machine then has to join its pool again: /multicodex join" : ""}`
 				: "It is pi's own and is left as it is: repair it by hand, or move it away.",
 	}),
 	"file-newer": ({ subject }) => ({
@@ -234,6 +234,24 @@ const WORDS: Readonly<Record<FindingCode, (told: Told) => Words>> = {
 	"cap-account-gone": ({ account, detail = "" }) => ({
 		text: `A cap on the ${windowLabel(detail)} limit of ${account} is stored, which is not in the pool.`,
 		advice: "Take it out of caps in settings.json; /multicodex cap off ends every cap.",
+	}),
+	"shared-good": ({ figure = 0 }) => ({
+		text: `The database of the shared pool answers. ${figure === 0 ? "No other machine was" : `${plural(figure, "other machine")} ${figure === 1 ? "was" : "were"}`} seen in five minutes.`,
+	}),
+	"shared-away": ({ detail = "", figure = 0 }) => ({
+		text: `The shared pool cannot be used since ${formatPast(figure, 0)}: ${detail}`,
+	}),
+	"shared-no-listen": () => ({
+		text: "Notifications of the shared pool's database do not get through, as behind a pooler in transaction mode: what other machines change is known here within a minute.",
+		advice: "With a URL that goes past the pooler it is known at once.",
+	}),
+	"shared-clock": ({ figure = 0 }) => ({
+		text: `The clock of this machine is ${formatDuration(Math.abs(figure))} ${figure > 0 ? "ahead of" : "behind"} that of the shared pool's database.`,
+		advice: "Set the clock.",
+	}),
+	"shared-journal": ({ figure = 0 }) => ({
+		text: `${plural(figure, "sign-in")} that this machine has renewed ${figure === 1 ? "waits" : "wait"} for the database of the shared pool.`,
+		advice: "/multicodex share asks it once more. Do not delete the journal.",
 	}),
 	defects: ({ subject, figure = 0 }) => ({
 		text: `${subject} holds ${plural(figure, "defect")} of pi-multicodex itself.`,

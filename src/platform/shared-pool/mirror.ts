@@ -59,6 +59,9 @@ const fileSchema = z.looseObject({
 	),
 });
 
+/** What a file has to be to be read as one. */
+export const MIRROR_FORMAT = { schema: fileSchema, version: MIRROR_VERSION };
+
 /** The content of `codex-pool.json`. */
 export type MirrorFile = z.output<typeof fileSchema>;
 

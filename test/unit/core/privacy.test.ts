@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { printable } from "../../../src/core/account.ts";
-import { hideEmails, hideEmailsIn, hideTokens } from "../../../src/core/privacy.ts";
+import { hideEmails, hideEmailsIn, hidePoolSecrets, hideTokens } from "../../../src/core/privacy.ts";
 import { anyCharacter } from "../../support/arbitraries.ts";
 import { isLinear } from "../../support/growth.ts";
 
@@ -72,4 +72,16 @@ describe("hiding tokens", () => {
 			expect(isLinear(hideTokens, piece)).toBe(true);
 		},
 	);
+});
+
+describe("secrets of a shared pool", () => {
+	it.each([
+		["there is no pi-pool-keeper-AbC_9-x here", "there is no pi-pool-keeper-… here"],
+		['"postgres://pool:hunter2@db.example/pi"', '"postgres://pool:…@db.example/pi"'],
+		["postgres://pool:a@b/c@db/pi and more@example.test", "postgres://pool:…@db/pi and more@example.test"],
+		["postgres://pool@db/pi", "postgres://pool@db/pi"],
+		["https://example.test:443/path", "https://example.test:443/path"],
+	])("are hidden in %s", (text, hidden) => {
+		expect(hidePoolSecrets(text)).toBe(hidden);
+	});
 });

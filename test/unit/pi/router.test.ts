@@ -277,7 +277,7 @@ describe("help and path", () => {
 describe("completions", () => {
 	it("are the subcommands, as far as they fit", () => {
 		expect(offered("")).toEqual(["dashboard", ...COMMANDS.map(({ name }) => name)]);
-		expect(offered("re")).toEqual(["remove", "rename", "refresh", "redeem", "reset"]);
+		expect(offered("re")).toEqual(["remove", "rename", "refresh", "redeem", "reset", "share"]);
 		expect(offered("res")).toEqual(["reset", "refresh"]);
 		expect(offered("move")).toEqual(["remove"]);
 		expect(offered("zz")).toBeNull();

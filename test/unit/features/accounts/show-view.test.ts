@@ -7,6 +7,7 @@ import type { ReserveModel, UsageWindow } from "../../../../src/core/usage.ts";
 import { poolAsJson, poolAsLines, poolAsText, poolInDetail } from "../../../../src/features/accounts/show-view.ts";
 import { showSchema } from "../../../../src/pi/json-schemas.ts";
 import { STATE_WORDS, type StateWord, stateWord } from "../../../../src/ui-kit/state-words.ts";
+import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import {
 	aCooldown,
 	aCredential,
@@ -17,6 +18,7 @@ import {
 	MINUTE_MS,
 	NOW,
 } from "../../../support/fakes.ts";
+import { aShown, aView } from "../../pool-views.ts";
 
 const isoTime = z.iso.datetime({ precision: 3 });
 
@@ -584,5 +586,44 @@ describe("show, where caps and an account set hold", () => {
 			[false, undefined],
 		]);
 		expect(JSON.stringify(poolAsJson(viewOf(work)))).not.toMatch(/"set"|inSet|caps/);
+	});
+});
+
+describe("a pool that several machines share", () => {
+	const shared = { pool: "pi", users: [{ machine: "desk", sessions: 2 }], renewal: "waits" } as const;
+	const view = aView(
+		[aShown("work", { account: anAccount("work", { shared: true }), shared, isActive: true }), aShown("solo")],
+		{ sharedPool: aPoolStatus({ others: [{ name: "desk", seenAt: NOW, sessions: new Map([["work", 2]]) }] }) },
+	);
+
+	it("is named in the first line, its accounts are marked, and who works on them is said below", () => {
+		const [head, first, second, ...notes] = poolAsText(view, 120).split("\n");
+		expect(head).toBe("2 of 2 ready · soonest-reset · ⇄ pi with desk");
+		expect(first).toMatch(/^→ {2}work ⇄ {2}/);
+		expect(second).toMatch(/^ {3}solo {4}/);
+		expect(notes).toEqual(["  work: 2 sessions on desk"]);
+		expect(poolAsText(view, 40)).toMatch(/^→ work ⇄ {2}ready$/m);
+	});
+
+	it("is among the facts of an account, with who renews its sign-in", () => {
+		const detail = poolInDetail(view, 80);
+		expect(detail).toMatch(/^ {2}shared +in the pool pi, 2 sessions on desk$/m);
+		expect(detail).toMatch(/^ {2}sign-in +token until .*, not renewed while the pool is away$/m);
+		expect(detail.match(/2 sessions on desk/g)).toHaveLength(1);
+	});
+
+	it("is in the document", () => {
+		const document = showSchema.parse(poolAsJson(view));
+		expect(document.pool).toEqual({
+			name: "pi",
+			role: "keeper",
+			machine: "laptop",
+			state: "connected",
+			machines: ["desk"],
+		});
+		expect(document.accounts.map((account) => account.shared)).toEqual([
+			{ machines: [{ name: "desk", sessions: 2 }], renewal: "waits" },
+			undefined,
+		]);
 	});
 });

@@ -10,6 +10,7 @@ import type { Move } from "../../../../src/features/dashboard/moves.ts";
 import type { LastRotation } from "../../../../src/features/dashboard/texts.ts";
 import { createListCursor } from "../../../../src/ui-kit/list-cursor.ts";
 import type { PanelKey } from "../../../../src/ui-kit/panel.ts";
+import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, HOUR_MS, NOW } from "../../../support/fakes.ts";
 import { runs } from "../../../support/tiers.ts";
 import { aPace, type FakePace } from "../../pace.ts";
@@ -191,6 +192,35 @@ describe("the dashboard", () => {
 		expect(text()).toMatch(/asking for usage/);
 		open({ ...DRAWN, pinned: "side", isEnabled: false });
 		expect(text()).toMatch(/MultiCodex {2}off, \/multicodex on resumes · 2 of 4 ready · pinned to side/);
+	});
+
+	it("marks shared accounts, names the machines that share them, and who renews their sign-in", () => {
+		const [work, ...rest] = DRAWN.accounts;
+		const use = { pool: "pi", users: [{ machine: "desk", sessions: 2 }], renewal: "here" } as const;
+		const shown = (shared: typeof use | { readonly pool: string; readonly users: []; readonly renewal: "keepers" }) =>
+			aShown("work", { ...work, account: anAccount("work", { email: "work@acme.dev", shared: true }), shared });
+		const sharedPool = aPoolStatus({ others: [{ name: "desk", seenAt: NOW, sessions: new Map([["work", 2]]) }] });
+		open({ ...DRAWN, accounts: [shown(use), ...rest], sharedPool });
+		for (const width of [30, 40, 80, 120]) {
+			expect(text(width)).toMatch(/^[█ ]→ work ⇄ /m);
+			expect(text(width).match(/⇄ {2}|⇄ ready/g)).toHaveLength(1);
+		}
+		expect(text(120)).toMatch(/ready · ⇄ pi with desk · soonest-reset/);
+		expect(text(80)).toMatch(/shared, 2 sessions on desk/);
+		open({ ...DRAWN, accounts: [shown({ pool: "pi", users: [], renewal: "keepers" }), ...rest], sharedPool });
+		expect(text(80)).toMatch(/token until .*, renewed by a keeper/);
+		const connection = { kind: "away", since: NOW, problem: "away", text: "db.example cannot be reached." } as const;
+		open({ ...DRAWN, sharedPool: aPoolStatus({ connection }) });
+		expect(text(80)).toMatch(/ready · ⇄ pi away · /);
+	});
+
+	it("never cuts the mark of a shared account, however long its label", () => {
+		const label = "a".repeat(40);
+		open(aView([aShown("b", { account: anAccount("b", { label, shared: true }) }), aShown("c")]));
+		for (const width of [30, 40, 80, 120]) {
+			expect(text(width)).toMatch(/a… ⇄|a{40} ⇄/);
+			for (const line of lines(width)) expect(visibleWidth(line)).toBeLessThanOrEqual(width);
+		}
 	});
 
 	it("tells how old usage is, and marks what is stale", () => {

@@ -4,8 +4,10 @@ import { describe, expect, it } from "vitest";
 import type { Candidate } from "../../../../src/core/candidate.ts";
 import type { Offer } from "../../../../src/core/ladder.ts";
 import { POLICIES, type PolicyName } from "../../../../src/core/policies.ts";
+import type { SharedPoolStatus } from "../../../../src/core/shared-pool.ts";
 import { whyAsJson, whyAsText } from "../../../../src/features/explain/why.ts";
 import { whySchema } from "../../../../src/pi/json-schemas.ts";
+import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 import { planOf, type Setting } from "../../plans.ts";
 
@@ -298,5 +300,36 @@ describe("why, where caps and an account set hold", () => {
 		]);
 		expect(JSON.stringify(document)).not.toContain("/proj");
 		expect(whyAsJson(view([work]))).not.toHaveProperty("set");
+	});
+});
+
+describe("why, in a pool that several machines share", () => {
+	const others = [{ name: "desk", seenAt: NOW, sessions: new Map([["id-of-work", 2]]) }];
+	const shared = candidate("work", { account: anAccount("work", { id: "id-of-work", shared: true }) });
+	const of = (overrides: Partial<SharedPoolStatus> = {}) => ({
+		...view([shared, home, cooling]),
+		sharedPool: aPoolStatus({ others, ...overrides }),
+	});
+
+	it("says which machines are at work on an account", () => {
+		const [, first, second] = whyAsText(of(), 100).split("\n");
+		expect(first).toMatch(/^1 work {2}.*; 2 sessions on desk$/);
+		expect(second).not.toContain("desk");
+		const document = whySchema.parse(whyAsJson(of()));
+		expect(document.candidates.map((each) => each.shared)).toEqual([
+			{ machines: [{ name: "desk", sessions: 2 }], renewal: "here" },
+			undefined,
+			undefined,
+		]);
+	});
+
+	it("says who renews shared accounts where this machine does not", () => {
+		const runner = whyAsText(of({ role: "runner" }), 100).split("\n");
+		expect(runner[1]).toBe("This machine is a runner of pi: shared accounts are renewed by keepers.");
+		const connection = { kind: "away", since: NOW, problem: "away", text: "db.example cannot be reached." } as const;
+		expect(whyAsText(of({ connection }), 100).split("\n")[1]).toMatch(
+			/^The shared pool pi is away since 12:00: shared accounts go on with their tokens, and are not renewed\./,
+		);
+		expect(whyAsJson(of({ connection })).candidates[0]?.shared?.renewal).toBe("waits");
 	});
 });

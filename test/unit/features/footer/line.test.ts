@@ -46,6 +46,17 @@ const painted = (overrides: Partial<FooterModel> = {}, columns = 120) =>
 	footerLine(model(overrides), columns, (tone, text) => `[${tone}:${text}]`);
 
 describe("the footer of an account in use", () => {
+	it("says that the shared pool is away, before it has room for all windows", () => {
+		expect([80, 40, 25, 20].map((columns) => at(columns, { isPoolAway: true }))).toEqual([
+			"codex work · pool away · 5h 73% left · week 92% left · 3/4 ready",
+			"work · pool away · 5h 73% · wk 92% · 3/4",
+			"work · pool away · 5h 73%",
+			"work · 5h 73%",
+		]);
+		expect(painted({ isPoolAway: true })).toContain("[warning:pool away]");
+		expect(at(80, { isPoolAway: true, active: undefined, ready: 0, total: 4 })).not.toContain("pool away");
+	});
+
 	it("gives way in the order of what matters, and leaves room for what other extensions say", () => {
 		expect([110, 100, 70, 57, 50, 45, 30, 25, 20, 9, 3].map((columns) => at(columns))).toEqual([
 			"codex work (plus) · 5h ━━━━━━━─── 73% left (1h07m) · week ━━━━━━━━━─ 92% left (6d20h) · 3 of 4 ready",

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { signInAddressIn } from "../../../../src/features/sign-in/rules.ts";
+import { poolSecretIn, signInAddressIn } from "../../../../src/features/sign-in/rules.ts";
+import { createStraySignIns } from "../../../../src/features/sign-in/stray-sign-in.ts";
 
 const END = "http://localhost:1455/auth/callback?code=ac_XyZ-1.2&scope=openid%20email&state=s_t-1";
 const BEGINNING = "https://auth.openai.com/oauth/authorize?response_type=code&client_id=app_x&state=s_t-1";
@@ -29,5 +30,25 @@ describe("the address of a sign-in in a prompt", () => {
 		"",
 	])("is not in %j", (prompt) => {
 		expect(signInAddressIn(prompt)).toBeUndefined();
+	});
+});
+
+describe("secrets of a shared pool in a prompt", () => {
+	const code = `pi-pool-runner-${"a".repeat(40)}`;
+	it.each([
+		[code, "code"],
+		[`please join ${code.slice(0, 60)}`, "code"],
+		[`/multicodx join ${code}`, "code"],
+		["/multicodx share postgres://pool:hunter2@db.example/pi", "password"],
+		["/mc share all\npostgresql://pool:p@ss@db.example/pi", "password"],
+		["what does pi-pool-keeper-… mean?", undefined],
+		["connect to postgres://pool:hunter2@db.example/pi and list the tables", undefined],
+		["/query postgres://pool:hunter2@db.example/pi", undefined],
+		["/multicodx share postgres://db.example/pi", undefined],
+	])("are found in %s", (prompt, found) => {
+		expect(poolSecretIn(prompt)).toBe(found);
+		const notice = createStraySignIns().take(prompt);
+		expect(notice?.level).toBe(found && "warning");
+		expect(notice?.text ?? "").not.toMatch(/hunter2|aaaa/);
 	});
 });

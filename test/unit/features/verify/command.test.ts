@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { PoolProblem } from "../../../../src/core/shared-pool.ts";
+import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { anAccount } from "../../../support/fakes.ts";
 import { createCommandHarness } from "../../command-harness.ts";
 
@@ -14,6 +16,23 @@ describe("/multicodex verify", () => {
 		expect(await cli.run("verify")).toMatch(/^info: .*\n.*ok {4}/s);
 		expect(cli.looks).toEqual(["look", "reach http://127.0.0.1:9/x"]);
 		expect([cli.syncs, cli.harness.told]).toEqual([0, []]);
+	});
+
+	it("asks the database of a shared pool, and knows its accounts though they are in no file of ours", async () => {
+		const cli = createCommandHarness([anAccount("work", { shared: true })]);
+		cli.harness.settings = { ...cli.harness.settings, caps: { work: { "7d": 10 } } };
+		cli.disk = { ...cli.disk };
+		cli.sharedPools.joined = aPoolStatus();
+		cli.sharedPools.problem = new PoolProblem("revoked", "The keys were replaced: join again.");
+		const said = await cli.run("verify");
+		expect(said).toMatch(
+			/problem {2}The shared pool cannot be used since .*\d\d:\d\d: The keys were replaced: join again\./,
+		);
+		expect(said).toMatch(/work has a cap/);
+		expect(cli.sharedPools.asked).toEqual([["look", undefined]]);
+		cli.sharedPools.joined = undefined;
+		await cli.run("verify");
+		expect(cli.sharedPools.asked).toHaveLength(1);
 	});
 
 	it("repairs first with --fix, and says what it did", async () => {

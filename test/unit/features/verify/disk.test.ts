@@ -122,6 +122,9 @@ describe("a look at the agent directory", () => {
 			["codex-state.json", state, "good"],
 			["codex-state.json", { version: 2 }, "newer"],
 			["codex-state.json", "", "broken"],
+			["codex-pool.json", { version: 1, join: "pi-pool-keeper-x", rows: [] }, "good"],
+			["codex-pool.json", { version: 2 }, "newer"],
+			["codex-pool.json", "{", "broken"],
 			["auth.json", auth, "good"],
 			["auth.json", '{"openai-codex":{"type":"oauth","access":"x"}}', "broken"],
 			["settings.json", {}, "good"],
@@ -134,6 +137,24 @@ describe("a look at the agent directory", () => {
 		scratch.write("codex-accounts.json", { ...accounts, accounts: [...accounts.accounts, { id: 5 }] });
 		const { files, accounts: rows } = await health.look();
 		expect([files[0]?.unreadableRows, rows.map(({ label }) => label)]).toEqual([1, ["a"]]);
+	});
+
+	onPosix("knows the files of a shared pool: they hold secrets, and one that is damaged is set aside", async () => {
+		scratch.write("codex-pool.json", "{");
+		scratch.write("codex-pool-a-0011.journal", { version: 1 });
+		for (const name of ["codex-pool.json", "codex-pool-a-0011.journal"]) chmodSync(scratch.path(name), 0o644);
+		const wide = (await health.look()).entries.filter(({ mode = 0 }) => (mode & 0o077) !== 0);
+		expect(wide.map(({ name }) => name)).toEqual(["codex-pool-a-0011.journal", "codex-pool.json"]);
+		lock("codex-pool.json.lock", DAY_MS);
+		lock("codex-pool-watch.lock", DAY_MS);
+		expect((await health.look()).locks.map(({ name }) => name)).toEqual([
+			"codex-pool-watch.lock",
+			"codex-pool.json.lock",
+		]);
+		const repairs = await health.repair();
+		expect(repairs.map(({ kind }) => kind)).toEqual(["permissions", "permissions", "lock", "lock", "set-aside"]);
+		expect(repairs.at(-1)?.subject).toMatch(/^codex-pool\.json\.corrupt-\d+$/);
+		expect(await contentOf("codex-pool.json")).toBeUndefined();
 	});
 
 	onPosix("tells of a file that leads into a folder that is not there", async () => {

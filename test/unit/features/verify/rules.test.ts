@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { LinkObstacle } from "../../../../src/core/chain.ts";
+import { POOL_PROBLEMS, type PoolProblemKind, type SharedPoolStatus } from "../../../../src/core/shared-pool.ts";
 import { diagnose, type HealthFacts, hasProblem } from "../../../../src/features/verify/rules.ts";
+import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCredential, anAccount, DAY_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { hostNames } from "../../../support/hosts.ts";
 
@@ -50,6 +52,25 @@ describe("the judgement", () => {
 			"node-good",
 			"rival-none",
 		]);
+	});
+
+	it("says what is the matter with a shared pool, and how bad that is", () => {
+		const at = (overrides: Partial<SharedPoolStatus>) => told({ sharedPool: aPoolStatus(overrides) });
+		expect(at({})).toEqual([]);
+		expect(found({ sharedPool: aPoolStatus() }).map(({ code }) => code)).toContain("shared-good");
+		expect(at({ connection: { kind: "connected", lookedAt: NOW, listens: false } })).toEqual(["note shared-no-listen"]);
+		expect(at({ clockAheadMs: -10 * MINUTE_MS })).toEqual(["warning shared-clock"]);
+		const away = (problem: PoolProblemKind) => ({
+			connection: { kind: "away", since: NOW, problem, text: "Why." } as const,
+		});
+		expect(at(away("away"))).toEqual(["warning shared-away away"]);
+		const lasting = POOL_PROBLEMS.filter((problem) => problem !== "away");
+		for (const problem of lasting) expect(at(away(problem))).toEqual([`problem shared-away ${problem}`]);
+	});
+
+	it("counts renewed sign-ins that wait for the shared pool", () => {
+		const journal = (id: string) => ({ name: `codex-pool-${id}-0011.journal`, kind: "file", mode: 0o600 }) as const;
+		expect(told({ entries: [...HEALTHY.entries, journal("a"), journal("b")] })).toEqual(["warning shared-journal"]);
 	});
 
 	it("names each link of the chain that can never answer, and none that only cannot now", () => {

@@ -70,6 +70,11 @@ const CODES: Readonly<Record<FindingCode, true>> = {
 	"cap-reached": true,
 	"cap-unreported": true,
 	"cap-account-gone": true,
+	"shared-good": true,
+	"shared-away": true,
+	"shared-no-listen": true,
+	"shared-clock": true,
+	"shared-journal": true,
 	defects: true,
 	environment: true,
 	"reset-credit-ends": true,
@@ -114,6 +119,16 @@ describe("the words of what was verified", () => {
 		const json = JSON.stringify(verifiedAsJson(seen([finding])));
 		expect(json).toContain("/multicodex login 0123456789ab");
 		expect(json).not.toMatch(/label|work\.example/);
+	});
+
+	it("say what a shared pool is waiting for, and which way its clock differs", () => {
+		expect(line(aFinding("shared-clock", { figure: 600_000 }))).toContain("is 10m ahead of that of the shared pool's");
+		expect(line(aFinding("shared-clock", { figure: -600_000 }))).toContain("is 10m behind that of");
+		expect(line(aFinding("shared-away", { figure: NOW, detail: "The keys were replaced: join again." }))).toMatch(
+			/The shared pool cannot be used since .*\d\d:\d\d: The keys were replaced: join again\.$/,
+		);
+		expect(line(aFinding("shared-journal", { figure: 1 }))).toContain("1 sign-in that this machine has renewed waits");
+		expect(line(aFinding("file-broken", { subject: "codex-pool.json", detail: "us" }))).toContain("/multicodex join");
 	});
 
 	it("say which way the clock is wrong, and how wide permissions are", () => {
