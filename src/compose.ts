@@ -506,6 +506,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		serving: poolModel.serving,
 		sourceOf: beyond.source,
 		forecasts,
+		sharedPool: () => sharing.current()?.status(),
 		onTick: () => {
 			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
 			pool.detectChanges();

@@ -483,8 +483,8 @@ export interface SharedPools {
 	/** The codes that hold now; undefined for a runner, who cannot make that of a keeper. */
 	codes(): JoinCodes | undefined;
 	/**
-	 * Makes new keys and seals every account anew: codes that were printed before stop working. Keepers only. `url`: where
-	 * the same database is from now on, with another password say; undefined where that stays.
+	 * Makes new keys and seals every account anew: codes that were printed before stop working. Keepers only. `url`:
+	 * where the same database is from now on, with another password say; undefined where that stays.
 	 */
 	rotate(url: string | undefined, signal: AbortSignal | undefined): Promise<JoinCodes>;
 }
