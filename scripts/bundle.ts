@@ -73,7 +73,13 @@ export async function bundle(folder: string): Promise<readonly string[]> {
 		sourcemap: true,
 		entryFileNames: FACADE,
 		chunkFileNames: "[name]-[hash].cjs",
-		codeSplitting: { groups: [{ debugName: "start", name: startOnly(join(root, "src/compose.ts"), EVALUATED_LATE) }] },
+		codeSplitting: {
+			groups: [
+				{ debugName: "start", name: startOnly(join(root, "src/compose.ts"), EVALUATED_LATE) },
+				// Read by who has a shared pool, and by no other.
+				{ name: "postgres", test: /[/\\]node_modules[/\\]postgres[/\\]/ },
+			],
+		},
 	});
 	await build.close();
 	writeFileSync(join(folder, HOST_FILE), "exports.packages = {};\n");
@@ -178,11 +184,18 @@ function licensesOf(chunks: readonly OutputChunk[]): string {
 		.sort()
 		.map((folder) => {
 			const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
-			if (file === undefined) throw new Error(`${folder} holds no license`);
 			const name = basename(dirname(folder)).startsWith("@")
 				? relative(dirname(dirname(folder)), folder)
 				: basename(folder);
-			return `${name}\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
+			const text = file === undefined ? withoutFile(folder) : readFileSync(join(folder, file), "utf8");
+			return `${name}\n\n${text.trim()}\n`;
 		})
 		.join(`\n${"-".repeat(80)}\n\n`);
+}
+
+/** A package in the public domain asks for no text to be passed on, and brings none. */
+function withoutFile(folder: string): string {
+	const { license }: { license?: unknown } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+	if (license === "Unlicense") return "In the public domain, as the Unlicense has it: https://unlicense.org";
+	throw new Error(`${folder} holds no license`);
 }

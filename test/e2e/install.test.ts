@@ -68,6 +68,12 @@ describe("the package", () => {
 		]);
 		for (const file of ["dist/host.cjs", "dist/multicodex.cjs"]) expect(files).toContain(file);
 		expect(files.some((file) => /^dist\/start-[\w-]+\.cjs\.map$/.test(file))).toBe(true);
+		const [start = "", driver = ""] = ["start", "postgres"].map((name) =>
+			files.find((file) => new RegExp(`^dist/${name}-[\\w-]+\\.cjs$`).test(file)),
+		);
+		// Who has no shared pool never reads the driver of its database.
+		expect(statSync(join(unpacked, driver)).size).toBeLessThan(100_000);
+		expect(readFileSync(join(unpacked, start), "utf8")).not.toMatch(/postgres-[\w-]+\.cjs/);
 		expect(bytesIn(unpacked)).toBeLessThan(MOST_BYTES);
 	});
 

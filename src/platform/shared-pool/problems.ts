@@ -7,6 +7,13 @@ const LONGEST_MESSAGE = 160;
 /** What an error is taken for, and the sentence on it. `at` is the database in a sentence, `place` its name alone. */
 type Meaning = readonly [kind: PoolProblemKind, sentence: (at: string, place: string) => string];
 
+/** A package holds the driver in a file of its own, which an update may have replaced under a pi that runs. */
+const MISSING: Meaning = [
+	"unexpected",
+	() =>
+		"The package postgres is missing: start pi anew, or, in a checkout, run npm install in the folder of pi-multicodex.",
+];
+
 /** Of the network and of TLS, and of the driver itself. */
 const CODES: Readonly<Record<string, Meaning>> = {
 	ECONNREFUSED: [
@@ -27,10 +34,8 @@ const CODES: Readonly<Record<string, Meaning>> = {
 		"refused",
 		(at) => `The server could not prove that it is ${at}: check the host of the URL, and the network.`,
 	],
-	ERR_MODULE_NOT_FOUND: [
-		"unexpected",
-		() => "The package postgres is missing here: run npm install in the folder of pi-multicodex.",
-	],
+	ERR_MODULE_NOT_FOUND: MISSING,
+	MODULE_NOT_FOUND: MISSING,
 	ERR_TLS_CERT_ALTNAME_INVALID: [
 		"untrusted",
 		(at) => `The certificate of ${at} is for another host: use the host name that it was made for in the URL.`,

@@ -25,6 +25,7 @@ describe("a problem with the database", () => {
 		["ENOENT", "away", "There is no socket"],
 		["EACCES", "away", "may not be opened by this user"],
 		["ERR_MODULE_NOT_FOUND", "unexpected", "npm install"],
+		["MODULE_NOT_FOUND", "unexpected", "start pi anew"],
 		["DEPTH_ZERO_SELF_SIGNED_CERT", "untrusted", "is not trusted here"],
 		["SELF_SIGNED_CERT_IN_CHAIN", "untrusted", "is not trusted here"],
 		["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "untrusted", "is not trusted here"],
