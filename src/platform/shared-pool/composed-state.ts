@@ -20,7 +20,7 @@ interface Deps {
 }
 
 /** The part of the exchange that this process tells of its changes. */
-type Told = Pick<StatusExchange, "changed" | "pinMoved" | "sessionsChanged" | "flush">;
+type Told = Pick<StatusExchange, "changed" | "pinMoved" | "sessionsChanged" | "refresh" | "store" | "flush">;
 
 /** The state of this machine, whose changes to shared accounts reach other machines. */
 export interface ComposedState extends LocalState {
@@ -28,6 +28,15 @@ export interface ComposedState extends LocalState {
 	sessions(): Readonly<Record<AccountId, number>>;
 	/** Hands over what has changed, and from now on what changes; undefined ends that. */
 	tell(exchange: Told | undefined): void;
+}
+
+type Change = (status: AccountStatus) => AccountStatus;
+
+/** Would the change note that a redemption begins? */
+function opensRedemption(status: AccountStatus, applies: (status: AccountStatus) => boolean, change: Change): boolean {
+	if (!applies(status)) return false;
+	const { redemption } = change(status);
+	return redemption?.end === undefined && redemption?.holder !== undefined && redemption !== status.redemption;
 }
 
 /**
@@ -45,7 +54,6 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 		if (exchange) exchange.changed(id);
 		else untold.add(id);
 	};
-	type Change = (status: AccountStatus) => AccountStatus;
 	const withMarks = (id: AccountId, change: Change): Change => {
 		// The change may be made again to a newer file, and is as old as it is now.
 		const at = clock.now();
@@ -78,8 +86,14 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 		...local,
 		update: (id, change) => telling(id, local.update(id, withMarks(id, change))),
 		updateIf: async (id, applies, change, onUnwritten) => {
+			// A claim on a credit holds for all machines: of two that redeem at once, the one that stores it first does so.
+			const isClaim = isShared(id) && opensRedemption(local.status(id), applies, change);
+			if (isClaim) await exchange?.refresh(id);
 			const didApply = await local.updateIf(id, applies, withMarks(id, change), onUnwritten);
-			return didApply ? telling(id, didApply) : didApply;
+			if (!didApply) return false;
+			if (isShared(id)) changed(id);
+			if (isClaim) await exchange?.store(id);
+			return true;
 		},
 		updateSoon: (id, change) => telling(id, local.updateSoon(id, withMarks(id, change))),
 		setPin: (id, belowCapUntil) => {

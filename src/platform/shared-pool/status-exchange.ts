@@ -26,6 +26,8 @@ const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 60_000;
 /** The end of a session waits no longer for the database. */
 const FLUSH_MS = 2000;
+/** Nor does what has to know what is stored, before it goes on without. */
+const CLAIM_MS = 3000;
 /** A row of this version asks for what is stored. */
 const ASKS = -1;
 
@@ -61,6 +63,10 @@ export interface StatusExchange {
 	pinMoved(before: AccountId | undefined, after: AccountId | undefined): void;
 	/** Sessions of this process have begun or ended their work on shared accounts. */
 	sessionsChanged(): void;
+	/** Takes in what is stored of an account now. Bounded, and resolves also where the database is away. */
+	refresh(id: AccountId): Promise<void>;
+	/** Writes the status of an account now, joined with what others have written meanwhile. Bounded, as `refresh` is. */
+	store(id: AccountId): Promise<void>;
 	/** Writes what is due now. Bounded, and resolves also where the database is away. */
 	flush(): Promise<void>;
 	/** Writes what is due, and takes this process out of the presences. */
@@ -76,6 +82,8 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	const due = new Set<AccountId>();
 	/** The same, where another process of this machine is likely to write it. */
 	const left = new Set<AccountId>();
+	/** Accounts of which it has to be asked what is stored, although that was seen before. */
+	const unsure = new Set<AccountId>();
 	let cancel: (() => void) | undefined;
 	let cancelLeft: (() => void) | undefined;
 	let cancelPresence: (() => void) | undefined;
@@ -129,7 +137,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	/** The rows of a statement: statuses that are news there, and questions for those that were not seen yet. */
 	const rowsFor = (ids: readonly AccountId[], aheadMs: number | undefined): readonly SharedStatus[] =>
 		ids.flatMap((id) => {
-			if (versions.isUnseen(id)) return [{ id, version: ASKS, status: null }];
+			if (unsure.has(id) || versions.isUnseen(id)) return [{ id, version: ASKS, status: null }];
 			return (aheadMs === undefined ? undefined : versions.toStore(id, aheadMs)) ?? [];
 		});
 
@@ -143,11 +151,14 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			if (version !== undefined) {
 				versions.wasStored(row, version, usedMs);
 			} else if (other) {
-				isNews = versions.take(other, aheadMs).isNewsHere || isNews;
-				wasLate ||= row.version !== ASKS;
+				const isLate = row.version !== ASKS;
+				isNews = versions.take(other, aheadMs, isLate).isNewsHere || isNews;
+				wasLate ||= isLate;
+				unsure.delete(row.id);
 				due.add(row.id);
 			} else if (row.version === ASKS) {
 				versions.isUnstored(row.id);
+				unsure.delete(row.id);
 				due.add(row.id);
 			} else {
 				// It was taken out of the pool.
@@ -206,19 +217,32 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 		});
 		return running;
 	};
+	/** Writes at once what is due, until `isDone`, or the database turns out to be away. */
+	const drain = async (isDone: () => boolean) => {
+		for (let tries = 0; tries <= MOST_ROUNDS && !isDone(); tries += 1) {
+			await running;
+			cancel?.();
+			cancel = undefined;
+			await run();
+			if (retryMs > 0) return;
+		}
+	};
+	/** Does the same for one account, unless the database is known to be away. */
+	const drainNow = async (id: AccountId) => {
+		if (retryMs > 0 || isClosed) return;
+		due.add(id);
+		const isDone = () => !due.has(id) && running === undefined;
+		await within(drain(isDone), CLAIM_MS, () => undefined);
+	};
 	const flush = async () => {
-		const drained = async () => {
-			for (let tries = 0; tries <= MOST_ROUNDS && (running || cancel || left.size > 0); tries += 1) {
-				await running;
-				for (const id of left) due.add(id);
-				left.clear();
-				cancel?.();
-				cancel = undefined;
-				await run();
-				if (retryMs > 0) return;
-			}
-		};
-		await within(drained(), FLUSH_MS, () => undefined);
+		for (const id of left) due.add(id);
+		left.clear();
+		if (due.size > 0) runSoon();
+		await within(
+			drain(() => !running && !cancel),
+			FLUSH_MS,
+			() => undefined,
+		);
 	};
 
 	return {
@@ -231,7 +255,11 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 				isNews = found.isNewsHere || isNews;
 				if (found.isNewsThere && !due.has(each.id)) leave(each.id);
 			}
-			for (const id of look.gone) versions.forget(id);
+			for (const id of look.gone) {
+				versions.forget(id);
+				// Pinned nowhere else, it would be the pin of this machine alone.
+				if (deps.state.pin() === id) void deps.state.setPin(undefined);
+			}
 			isNews = pin.take(look.pin) || isNews;
 			if (!hasEnded && (told === undefined || clock.now() - told.at >= PRESENT_EACH_MS)) isPresenceDue = true;
 			// The database is there: what waits for it need wait no longer.
@@ -252,6 +280,11 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			isPresenceDue = true;
 			runSoon();
 		},
+		refresh: (id) => {
+			if (retryMs === 0) unsure.add(id);
+			return drainNow(id);
+		},
+		store: drainNow,
 		flush,
 		end: async () => {
 			hasEnded = true;

@@ -31,11 +31,24 @@ export interface StatusVersions {
 	toStore(id: AccountId, aheadMs: number): SharedStatus | undefined;
 	/** Notes that a status was stored, under `version`. */
 	wasStored(status: SharedStatus, version: number, aheadMs: number): void;
-	/** Takes in what is stored. Writes only where that is news here; says on which side it is. */
-	take(stored: SharedStatus, aheadMs: number): { readonly isNewsHere: boolean; readonly isNewsThere: boolean };
+	/**
+	 * Takes in what is stored. Writes only where that is news here; says on which side it is. `wasQuicker`: it was written
+	 * while this process tried to, and so was a claim on a redemption: that of this process is taken back.
+	 */
+	take(
+		stored: SharedStatus,
+		aheadMs: number,
+		wasQuicker?: boolean,
+	): { readonly isNewsHere: boolean; readonly isNewsThere: boolean };
 	/** Notes that nothing is stored of the account any more. */
 	isUnstored(id: AccountId): void;
 	forget(id: AccountId): void;
+}
+
+/** Are both under way to redeem a credit of the account, each under a key of its own? */
+function isRival({ redemption: one }: AccountStatus, { redemption: other }: AccountStatus): boolean {
+	const areOpen = one !== undefined && other !== undefined && one.end === undefined && other.end === undefined;
+	return areOpen && one.key !== other.key;
 }
 
 /** Creates it. One account costs one parse when something of it has changed, and nothing else. */
@@ -96,12 +109,15 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 				return compared(status, raw, aheadMs).isNewsThere ? status : withVersion(status, version);
 			});
 		},
-		take: ({ id, version, status: raw }, aheadMs) => {
+		take: ({ id, version, status: raw }, aheadMs, wasQuicker = false) => {
 			seen.set(id, { version, raw });
-			const { theirs, isNewsHere, isNewsThere } = compared(state.status(id), raw, aheadMs);
-			if (isNewsHere) {
+			const mine = state.status(id);
+			const { theirs, isNewsHere, isNewsThere } = compared(mine, raw, aheadMs);
+			if (isNewsHere || (wasQuicker && isRival(mine, theirs))) {
 				void state.update(id, (status) => {
-					const joined = { ...status, ...mergeStatus(status, theirs, clock.now()) };
+					const both = mergeStatus(status, theirs, clock.now());
+					const redemption = wasQuicker && isRival(status, theirs) ? theirs.redemption : both.redemption;
+					const joined = { ...status, ...both, redemption };
 					return compared(joined, raw, aheadMs).isNewsThere ? joined : withVersion(joined, version);
 				});
 			}

@@ -3,7 +3,17 @@ import { mergeCooldown } from "../../../../src/core/cooldown.ts";
 import type { AccountId } from "../../../../src/core/ids.ts";
 import { isAlike } from "../../../../src/core/merge-status.ts";
 import type { AccountStatus } from "../../../../src/core/ports.ts";
-import { aCooldown, aScratch, aSnapshot, HOUR_MS, MINUTE_MS, NOW, type Scratch } from "../../../support/fakes.ts";
+import { createRedemptionClaims } from "../../../../src/core/redemption-claims.ts";
+import {
+	aCooldown,
+	aMachine,
+	aScratch,
+	aSnapshot,
+	HOUR_MS,
+	MINUTE_MS,
+	NOW,
+	type Scratch,
+} from "../../../support/fakes.ts";
 import { aPoolInMemory, type PoolInMemory } from "../../../support/pool-in-memory.ts";
 import { aPoolMachine, type PoolMachine, type Timers, timersFrom } from "../../../support/pool-machine.ts";
 
@@ -408,6 +418,52 @@ describe("a pin", () => {
 		await timers.pass(1000);
 		await two.look();
 		expect(two.state.pin()).toBe("a");
+	});
+});
+
+describe("the claim on a reset credit", () => {
+	const processes = aMachine();
+	const claimsOf = (machine: PoolMachine, key: string) =>
+		createRedemptionClaims({
+			state: machine.state,
+			processes: processes.process(key.length),
+			clock: machine.clock,
+			newKey: () => key,
+		});
+	const credit = { id: "credit" };
+	const claim = (machine: PoolMachine, key: string) => claimsOf(machine, key).claim("a", credit, () => true);
+
+	it("is given to one of two machines that redeem at once, and the other one hears of it", async () => {
+		const [one, two] = await threeMachines();
+		const both = Promise.all([claim(one, "k1"), claim(two, "key2")]);
+		await timers.pass(10_000);
+		const kinds = (await both).map(({ kind }) => kind).sort();
+		expect(kinds).toEqual(["ours", "taken"]);
+		expect(one.state.status("a").redemption?.key).toBe(two.state.status("a").redemption?.key);
+	});
+
+	it("is not given while another machine is at it, of which this one has not heard yet", async () => {
+		const [one, two] = await threeMachines();
+		expect((await claim(one, "k1")).kind).toBe("ours");
+		expect((await claim(two, "key2")).kind).toBe("taken");
+	});
+
+	it("is given with the key of a call that another machine never heard the end of", async () => {
+		const [one, two] = await threeMachines();
+		await claim(one, "k1");
+		await timers.pass(2 * MINUTE_MS);
+		const claiming = await claim(two, "key2");
+		expect(claiming).toMatchObject({ kind: "ours", claim: { key: "k1", isRepeated: true } });
+	});
+
+	it("is given while the database is away, and then waits for nothing", async () => {
+		const [one] = await threeMachines();
+		database.isAway = true;
+		refuse(one, "b");
+		await timers.pass(1000);
+		const { statements } = database;
+		expect((await claim(one, "k1")).kind).toBe("ours");
+		expect(database.statements).toBe(statements);
 	});
 });
 
