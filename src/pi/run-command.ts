@@ -2,6 +2,7 @@ import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { tellUnexpected } from "../core/defect-reports.ts";
 import type { Pool } from "../core/pool.ts";
 import { hidePoolSecrets } from "../core/privacy.ts";
+import { PoolProblem } from "../core/shared-pool.ts";
 import {
 	type CommandContext,
 	type Ended,
@@ -58,11 +59,16 @@ export async function runCommand(
 		if ("failure" in outcome || !isQuiet) report(outcome, command.name, ctx, session);
 		return "isCancelled" in outcome && outcome.isCancelled ? "cancelled" : "done";
 	} catch (error) {
-		tellUnexpected(error, emit);
-		const failure = `multicodex ${command.name} failed: ${reasonOf(error)}`;
-		if (!signal.aborted) report({ failure }, command.name, ctx, session);
+		if (!signal.aborted) report({ failure: failureOf(error, command, emit) }, command.name, ctx, session);
 		return "done";
 	}
+}
+
+/** A problem of a shared pool is the answer to the command: it says what to do. */
+function failureOf(error: unknown, { name }: Subcommand, emit: Pool["emit"]): string {
+	if (error instanceof PoolProblem) return error.message;
+	tellUnexpected(error, emit);
+	return `multicodex ${name} failed: ${reasonOf(error)}`;
 }
 
 /** An account in hand needs no search; words are parsed. */

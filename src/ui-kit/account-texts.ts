@@ -130,6 +130,11 @@ export function firstExpiry(count: number, listed: readonly ResetCredit[] | unde
 	return at === undefined ? "" : `, ${count === 1 ? "" : "the first "}expires ${formatClock(at, now)}`;
 }
 
+/** What is done to a shared account holds everywhere. At the end of a clause; nothing for any other account. */
+export function forAllMachines({ shared }: Pick<Account, "shared">): string {
+	return shared ? ", for all machines of the pool" : "";
+}
+
 /** What is the matter with an account that cannot be used, and what to type. */
 export function whatNow(account: Account): string {
 	if (!account.enabled) {

@@ -11,7 +11,7 @@ import {
 } from "../../pi/command.ts";
 import { modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
-import { badLabel } from "../../ui-kit/account-texts.ts";
+import { badLabel, forAllMachines } from "../../ui-kit/account-texts.ts";
 import { createNameField } from "./name-field.ts";
 
 interface Args {
@@ -52,7 +52,7 @@ export function createRename(ports: Ports): Subcommand<Args> {
 				return { failure: `${account.label} is not here any more. Nothing was changed.` };
 			const given = await membership.rename(account.id, label);
 			return {
-				text: `Codex: ${account.label} is called ${given} now.`,
+				text: `Codex: ${account.label} is called ${given} now${forAllMachines(account)}.`,
 				json: { account: { ...accountRef(account), label: given }, formerly: account.label },
 			};
 		},

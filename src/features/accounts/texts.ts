@@ -1,24 +1,30 @@
 import type { Account } from "../../core/account.ts";
-import { type NextRequest, nextRequest, signInAgain } from "../../ui-kit/account-texts.ts";
+import { forAllMachines, type NextRequest, nextRequest, signInAgain } from "../../ui-kit/account-texts.ts";
 import { asWord, humanize } from "../../ui-kit/format.ts";
 import type { ActQuestion } from "../../ui-kit/question.ts";
 
 /** Asks before an account leaves. pi keeps its own login in the pool as long as it is signed in with it. */
 export function removeQuestion(
-	{ label }: Account,
+	{ label, shared }: Account,
 	how: { readonly isPis: boolean; readonly isActive: boolean; readonly next: NextRequest },
 ): ActQuestion {
 	const { account, isEnabled, isForeign } = how.next;
 	const isLast = account === undefined && isEnabled && !isForeign;
 	const next = isLast ? "No other account is ready." : nextRequest(how.next);
-	const rest = [...(how.isActive || isLast ? [next] : []), "/multicodex add --undo puts it back."];
+	const rest = [...(how.isActive || isLast ? [next] : []), undo(shared)];
 	const named = how.isPis ? ["This is pi's own login: removing it signs pi out too."] : [];
+	const pooled = shared ? ["It is shared: every machine of the pool loses it."] : [];
 	return {
 		heading: `Remove ${label}?`,
-		text: [...named, ...rest].join(" "),
+		text: [...named, ...pooled, ...rest].join(" "),
 		act: how.isPis ? "Remove and sign pi out" : "Remove",
 		keep: "Keep",
 	};
+}
+
+/** A shared account comes back as one of this machine. */
+function undo(shared: boolean | undefined): string {
+	return `/multicodex add --undo puts it back${shared ? ", on this machine alone" : ""}.`;
 }
 
 /** pi's own login cannot be removed while pi keeps it. */
@@ -38,7 +44,7 @@ export function piLoginUnreadable({ label }: Account): string {
 
 /** After an account left. */
 export function removed(
-	{ label }: Account,
+	account: Account,
 	how: {
 		/** Undefined where the account was not the one to serve next. */
 		readonly next: NextRequest | undefined;
@@ -46,12 +52,13 @@ export function removed(
 		readonly left: number;
 	},
 ): string {
+	const { label, shared } = account;
 	const pis = how.isPiSignedOut ? " and signed pi out" : "";
 	const next = how.next ? [nextRequest(how.next)] : [];
 	return [
-		`Codex: removed ${label}${pis}.`,
+		`Codex: removed ${label}${pis}${forAllMachines(account)}.`,
 		...(how.left === 0 ? ["No Codex account is left."] : next),
-		"/multicodex add --undo puts it back.",
+		undo(shared),
 	].join(" ");
 }
 
@@ -60,12 +67,13 @@ export function switchedOn(account: Account, next: NextRequest): string {
 	const { label, disabledReason, needsLogin } = account;
 	if (needsLogin) return `Codex: ${label} is on again, but signed out: ${signInAgain(account)}`;
 	const closed = disabledReason ? ` It had been turned off: ${humanize(disabledReason)}.` : "";
-	return `Codex: ${label} is on again.${closed} ${nextRequest(next)}`;
+	return `Codex: ${label} is on again${forAllMachines(account)}.${closed} ${nextRequest(next)}`;
 }
 
 /** After an account was turned off by hand. */
-export function switchedOff({ label }: Account, next: NextRequest): string {
-	return `Codex: ${label} is off. ${nextRequest(next)} /multicodex enable ${asWord(label)} to undo.`;
+export function switchedOff(account: Account, next: NextRequest): string {
+	const { label } = account;
+	return `Codex: ${label} is off${forAllMachines(account)}. ${nextRequest(next)} /multicodex enable ${asWord(label)} to undo.`;
 }
 
 /** After `next`. `before`: who would have served else; `wasPinned`: which the move has ended. */

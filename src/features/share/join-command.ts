@@ -10,7 +10,6 @@ import {
 	usageError,
 } from "../../pi/command.ts";
 import { askForCode } from "./code-field.ts";
-import { telling } from "./share-command.ts";
 import * as texts from "./texts.ts";
 import { poolAsJson } from "./view.ts";
 import { type GivenSecret, givenSecret, isCodeWord, isUrlWord, machineNamed, readSecret, takeValues } from "./words.ts";
@@ -43,7 +42,7 @@ export function createJoin(ports: Ports): Subcommand<Args> {
 			return [{ value: NAME, label: NAME, description: "what this machine is called, if not by its host name" }];
 		},
 		parse: parseJoin,
-		run: (args, ctx) => telling(() => joinNow(args, ctx, ports)),
+		run: (args, ctx) => joinNow(args, ctx, ports),
 	};
 }
 

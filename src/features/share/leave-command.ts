@@ -15,7 +15,6 @@ import {
 	usageError,
 } from "../../pi/command.ts";
 import { askToAct } from "../../pi/question.ts";
-import { refusalFor, telling } from "./share-command.ts";
 import * as texts from "./texts.ts";
 import { takeValues } from "./words.ts";
 
@@ -47,7 +46,7 @@ export function createLeave(ports: Ports): Subcommand<Args> {
 			return [take, ...(before.includes(YES) ? [] : [yes])];
 		},
 		parse: (words) => parseLeave(words, ports.pool),
-		run: (args, ctx) => telling(() => leaveNow(args, ctx, ports)),
+		run: (args, ctx) => leaveNow(args, ctx, ports),
 	};
 }
 
@@ -68,8 +67,8 @@ function parseLeave(words: readonly string[], pool: Pick<Pool, "accounts">): Arg
 async function leaveNow({ take, isSure }: Args, ctx: CommandContext, ports: Ports): Promise<Outcome> {
 	const { sharedPools, pool } = ports;
 	const status = sharedPools.status();
-	const refusal = refusalFor(status);
-	if (!status || refusal !== undefined) return { failure: refusal ?? texts.needsPool() };
+	if (!status) return { failure: texts.needsPool() };
+	if (status.joinedBy === "environment") return { failure: texts.isByEnvironment() };
 	if (status.role === "runner" && take.length > 0) {
 		return { failure: texts.keepersOnly(status, "taking an account out of the pool") };
 	}

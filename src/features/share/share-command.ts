@@ -1,7 +1,6 @@
 import type { Account } from "../../core/account.ts";
 import type { Pool } from "../../core/pool.ts";
 import type { Clock, SharedPools } from "../../core/ports.ts";
-import { PoolProblem, type SharedPoolStatus } from "../../core/shared-pool.ts";
 import { askToTick } from "../../pi/checklist.ts";
 import {
 	type AccountNames,
@@ -65,18 +64,8 @@ export function createShare(ports: Ports): Subcommand<Args> {
 		summary: "one pool over several machines, in a Postgres of yours",
 		complete: (before) => choices(before, ports),
 		parse: (words) => parseShare(words, ports.pool),
-		run: (args, ctx) => telling(() => carryOut(args, ctx, ports)),
+		run: (args, ctx) => carryOut(args, ctx, ports),
 	};
-}
-
-/** A problem of the database is the answer to the command. */
-export async function telling(work: () => Promise<Outcome>): Promise<Outcome> {
-	try {
-		return await work();
-	} catch (error) {
-		if (error instanceof PoolProblem) return { failure: error.message };
-		throw error;
-	}
 }
 
 function choices(before: readonly string[], ports: Ports): Completion[] {
@@ -279,10 +268,4 @@ async function choose(named: Named, heading: string, ctx: CommandContext, { pool
 	// What has changed while the question stood, such as a sign-out, is looked at once more.
 	const current = shareable(pool.accounts()).offered.filter(({ id }) => chosen.ids.has(id));
 	return current.length > 0 ? { kind: "chosen", accounts: current } : failed(texts.nothingToShare(rest));
-}
-
-/** Refuses what the machine's role or its environment does not allow. */
-export function refusalFor(status: SharedPoolStatus | undefined): string | undefined {
-	if (!status) return texts.needsPool();
-	return status.joinedBy === "environment" ? texts.isByEnvironment() : undefined;
 }

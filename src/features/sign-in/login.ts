@@ -1,4 +1,5 @@
 import type { Account } from "../../core/account.ts";
+import type { SharedPools } from "../../core/ports.ts";
 import {
 	type AccountNames,
 	accountChoices,
@@ -18,7 +19,7 @@ interface Args {
 	readonly onDevice: boolean;
 }
 
-type Ports = SignInPorts & AccountNames;
+type Ports = SignInPorts & AccountNames & { readonly sharedPools: Pick<SharedPools, "status"> };
 
 /** `/multicodex login`: sign in again to an account that needs it. */
 export function createLogin(ports: Ports): Subcommand<Args> {
@@ -62,6 +63,8 @@ async function oneInNeed({ onDevice }: Args, ctx: CommandContext, ports: Ports):
 	return signInAgain(account, onDevice, ctx, ports);
 }
 
-function signInAgain(asked: Account, onDevice: boolean, ctx: CommandContext, ports: Ports): Promise<Outcome> {
+async function signInAgain(asked: Account, onDevice: boolean, ctx: CommandContext, ports: Ports): Promise<Outcome> {
+	// Said before the person signs in, and not after.
+	if (asked.shared && ports.sharedPools.status()?.role === "runner") return { failure: texts.isKeptByKeepers(asked) };
 	return storeSignIn({ title: texts.signInAgainTitle(asked), onDevice, asked }, ctx, ports);
 }

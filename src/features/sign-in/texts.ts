@@ -1,7 +1,7 @@
 import type { Account } from "../../core/account.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
 import type { Notice } from "../../pi/output.ts";
-import { leftUntil, signInAgain, whatNow } from "../../ui-kit/account-texts.ts";
+import { forAllMachines, leftUntil, signInAgain, whatNow } from "../../ui-kit/account-texts.ts";
 import { formatDuration, plural } from "../../ui-kit/format.ts";
 import type { ActQuestion } from "../../ui-kit/question.ts";
 
@@ -37,6 +37,11 @@ export function strayPoolSecret(what: "code" | "password"): Notice {
 			? "That holds the join code of a shared pool, a secret, so it was not sent to the model. /multicodex join asks for the code."
 			: "That holds the password of a database, so it was not sent to the model. To share a pool: /multicodex share <postgres URL>.";
 	return { level: "warning", text };
+}
+
+/** A runner cannot store a sign-in of a shared account. */
+export function isKeptByKeepers({ label }: Account): string {
+	return `${label} is shared, and this machine is a runner: sign in to it on a keeper's machine.`;
 }
 
 /** Where a sign-in waits and nothing could open its address. */
@@ -143,8 +148,8 @@ function whoThatIs({ label, email, plan }: Account): string {
 function whatWasDone(account: Account, { isNew, isForNew, total }: Joined): string {
 	const { label, enabled } = account;
 	const renewed = isForNew
-		? `Codex: that was ${label}, which was already added; its sign-in is renewed. To add another account, choose it in the browser or use a private window.`
-		: `Codex: ${label} is signed in again.`;
+		? `Codex: that was ${label}, which was already added; its sign-in is renewed${forAllMachines(account)}. To add another account, choose it in the browser or use a private window.`
+		: `Codex: ${label} is signed in again${forAllMachines(account)}.`;
 	const done = isNew ? `Codex: added ${label}. The pool has ${plural(total, "account")} now.` : renewed;
 	return enabled ? done : `${done} It is ${whatNow(account)}`;
 }

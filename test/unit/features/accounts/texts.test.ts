@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
-import { removed, removeQuestion } from "../../../../src/features/accounts/texts.ts";
+import { removed, removeQuestion, switchedOff, switchedOn } from "../../../../src/features/accounts/texts.ts";
+import { joined } from "../../../../src/features/sign-in/texts.ts";
 import type { NextRequest } from "../../../../src/ui-kit/account-texts.ts";
-import { anAccount } from "../../../support/fakes.ts";
+import { anAccount, NOW } from "../../../support/fakes.ts";
 
 /** Who serves next, with nothing in the way. */
 const nextIs = (account: Account | undefined): NextRequest => ({ isEnabled: true, isForeign: false, account });
@@ -37,6 +38,26 @@ describe("the question before an account leaves", () => {
 		});
 		expect(said).toBe(
 			"Codex: removed work and signed pi out. No Codex account is left. /multicodex add --undo puts it back.",
+		);
+	});
+});
+
+describe("what is done to a shared account", () => {
+	const shared = anAccount("work", { shared: true });
+	const next = nextIs(anAccount("side"));
+
+	it("is said to hold for all machines, and to come back on this one alone", () => {
+		const { text } = removeQuestion(shared, { isPis: false, isActive: false, next });
+		expect(text).toBe(
+			"It is shared: every machine of the pool loses it. /multicodex add --undo puts it back, on this machine alone.",
+		);
+		expect(removed(shared, { next: undefined, isPiSignedOut: false, left: 1 })).toBe(
+			"Codex: removed work, for all machines of the pool. /multicodex add --undo puts it back, on this machine alone.",
+		);
+		expect(switchedOff(shared, next)).toMatch(/^Codex: work is off, for all machines of the pool\. /);
+		expect(switchedOn(shared, next)).toMatch(/^Codex: work is on again, for all machines of the pool\. /);
+		expect(joined(shared, { isNew: false, isForNew: false, total: 2, now: NOW })).toMatch(
+			/^Codex: work is signed in again, for all machines of the pool\./,
 		);
 	});
 });

@@ -424,6 +424,12 @@ describe("while they are typed", () => {
 });
 
 describe("what a command tells", () => {
+	it("is the sentence of a problem of the pool, whichever command met it", async () => {
+		cli.harness.accounts.edit = () => Promise.reject(new PoolProblem("no-rights", "A keeper has to do that."));
+		expect(await cli.run("disable work")).toBe("error: A keeper has to do that.");
+		expect(cli.harness.told.filter(({ type }) => type === "defect")).toEqual([]);
+	});
+
 	it("has no secret in it wherever one is typed by mistake", async () => {
 		for (const words of [CODES.keeper, `use ${URL}`, `remove ${CODES.runner}`]) {
 			expect(await cli.run(words)).not.toMatch(SECRETS);

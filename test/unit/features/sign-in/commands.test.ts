@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Account, Credential } from "../../../../src/core/account.ts";
 import type { DeviceDialog, LoginDialog } from "../../../../src/features/sign-in/ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "../../../../src/features/sign-in/rules.ts";
+import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { anAccount, aSnapshot, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aGrant, type CommandHarness, createCommandHarness, idOf } from "../../command-harness.ts";
 import { aContext, type FakeContextInit } from "../../fake-pi.ts";
@@ -168,6 +169,15 @@ describe("add", () => {
 });
 
 describe("login", () => {
+	it("is refused for a shared account on a runner before the person signs in", async () => {
+		const cli = createCommandHarness([anAccount("work", { shared: true })]);
+		cli.sharedPools.joined = aPoolStatus({ role: "runner" });
+		expect(await cli.run("login work")).toBe(
+			"error: work is shared, and this machine is a runner: sign in to it on a keeper's machine.",
+		);
+		expect(cli.browserDialogs).toEqual([]);
+	});
+
 	it("signs in to the account that was named", async () => {
 		open([rowOf("work", signedOut), rowOf("home", signedOut)]);
 		signsInAs("work");
