@@ -528,6 +528,21 @@ describe("over a network that fails", () => {
 		await vi.waitFor(() => expect(proxy.connections()).toBe(0));
 	});
 
+	it.each([0, 20, 100, 1500])(
+		"a listener that is closed %i ms after its connection was cut leaves none",
+		async (ms) => {
+			await other.listen("other", () => undefined);
+			proxy.refuse(true);
+			proxy.cut();
+			await sleep(ms);
+			proxy.refuse(false);
+			await other.end();
+			const made = proxy.made();
+			await sleep(1500);
+			expect([proxy.connections(), proxy.made()]).toEqual([0, made]);
+		},
+	);
+
 	it("one connection serves statements that are made at once, and is closed when there is no use for it", async () => {
 		await Promise.all(Array.from({ length: 10 }, () => other.head()));
 		expect(proxy.made()).toBe(1);
@@ -586,13 +601,14 @@ describe("over a network that fails", () => {
 		const onNews = vi.fn();
 		const stop = await other.listen("other", onNews);
 		await database.change(aRow(), "me");
+		await vi.waitFor(() => expect(onNews).toHaveBeenCalled());
+		onNews.mockClear();
 		await server.crash();
 		await expect(database.row("a1")).rejects.toMatchObject({ kind: "away" });
 		await expect(other.claim("a1", "hash-1", "p")).rejects.toMatchObject({ kind: "away" });
 		await server.restart();
 		expect(await database.row("a1")).toMatchObject({ version: 1 });
 		expect(await other.claim("a1", "hash-1", "p")).toEqual({ kind: "ours" });
-		onNews.mockClear();
 		await vi.waitFor(() => expect(onNews).toHaveBeenCalled(), { timeout: 20_000 });
 		await stop?.();
 	});

@@ -38,7 +38,8 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 	const discard = async (of: Promise<Opened>): Promise<void> => {
 		if (opened === of) opened = undefined;
 		try {
-			const { sql, sockets } = await of;
+			const { sql, sockets, close } = await of;
+			close();
 			for (const socket of sockets) socket.destroy();
 			await sql.end({ timeout: 0 });
 		} catch {
@@ -90,11 +91,15 @@ interface Opened {
 	readonly sql: Sql;
 	/** Those that are open, also where nobody waits for an answer any more. */
 	readonly sockets: ReadonlySet<Socket>;
+	/** From here on no connection stands up any more: the driver goes on with one that it was about to make. */
+	close(): void;
 }
 
 async function open(url: PoolUrl, times: ClientTimes): Promise<Opened> {
 	const { default: connect } = await import("postgres");
 	const sockets = new Set<Socket>();
+	let isClosed = false;
+	const refused = () => broken(Object.assign(new Error("closed"), { code: "CONNECTION_ENDED" }));
 	const options: postgres.Options<Record<string, never>> & { readonly socket: () => Promise<Socket> } = {
 		host: "database",
 		port: 5432,
@@ -115,7 +120,12 @@ async function open(url: PoolUrl, times: ClientTimes): Promise<Opened> {
 		connection: { ...url.parameters },
 		onnotice: () => undefined,
 		socket: async () => {
+			if (isClosed) return refused();
 			const socket = await dial(url, times.connectMs).catch(broken);
+			if (isClosed) {
+				socket.destroy();
+				return refused();
+			}
 			sockets.add(socket);
 			socket.once("close", () => sockets.delete(socket));
 			// The driver would connect again and again, at once and for ever, to a server that closes without a word.
@@ -123,7 +133,10 @@ async function open(url: PoolUrl, times: ClientTimes): Promise<Opened> {
 			return socket;
 		},
 	};
-	return { sql: connect(options), sockets };
+	const close = () => {
+		isClosed = true;
+	};
+	return { sql: connect(options), sockets, close };
 }
 
 /**
