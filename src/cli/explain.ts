@@ -65,6 +65,7 @@ function why(stored: StoredPool, columns: number): Answer {
 		policy: rotation.policy,
 		model: request.modelId,
 		offers: offersAfter(plan, stored),
+		sharedPool: stored.sharedPool(),
 	};
 	const isAnyLeft = plan.order.some(({ gate }) => gate?.kind !== "credits");
 	const hasChain = beyond.chain.length > 0 && isEnabled && !isForeign && !isAnyLeft;

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { reasonOf } from "../pi/command.ts";
 import { shown, writeAll } from "../pi/output.ts";
 import { codeOf } from "../platform/errors.ts";
+import type { openPoolReader } from "../platform/shared-pool/pool-reader.ts";
 import { readArguments, type StatusAsked } from "./arguments.ts";
 import { statusOf } from "./status.ts";
-import { openStoredPool, type Paths, pathsIn, untilWhole } from "./stored-pool.ts";
+import { openStoredPool, type Paths, pathsIn, type StoredPool, untilWhole } from "./stored-pool.ts";
 import { helpText, SPEAKS } from "./texts.ts";
 
 const DEFAULT_COLUMNS = 80;
@@ -36,28 +37,43 @@ async function run(asked: ReturnType<typeof readArguments>): Promise<number> {
 	}
 	const paths = pathsIn(agentDirectory());
 	await untilWhole(paths);
-	if (asked.kind === "status") return status(asked, paths);
+	const open = await opener(paths);
+	if (asked.kind === "status") return status(asked, paths, open);
 	const { explain } = await import("./explain.ts");
-	const { text, problems, code } = await explain(asked, open(paths), paths, columnsNow());
+	const { text, problems, code } = await explain(asked, open(), paths, columnsNow());
 	writeAll(text);
 	problems.forEach(tell);
 	return code;
 }
 
-async function status(asked: StatusAsked, paths: Paths): Promise<number> {
+async function status(asked: StatusAsked, paths: Paths, open: () => StoredPool): Promise<number> {
 	if (asked.isWatching) {
 		const { watchUntilEnd } = await import("./watch-terminal.ts");
-		return watchUntilEnd(asked, paths, () => open(paths), tell);
+		return watchUntilEnd(asked, paths, open, tell);
 	}
-	const stored = open(paths);
+	const stored = open();
 	const { text, problems, code } = statusOf(stored, asked, columnsNow());
 	writeAll(text);
 	[...problems, ...stored.complaints()].forEach(tell);
 	return code;
 }
 
-function open(paths: Paths) {
-	return openStoredPool(paths, { now: () => Date.now() }, () => process.cwd());
+/** What opens the pool. What reads the pool of several machines is loaded for who has joined one. */
+async function opener(paths: Paths): Promise<() => StoredPool> {
+	const open = (readShared?: typeof openPoolReader) =>
+		openStoredPool(paths, { now: () => Date.now() }, () => process.cwd(), readShared);
+	const first = open();
+	if (first.settings.read().pool === undefined) {
+		// It has read the settings already.
+		let opened: StoredPool | undefined = first;
+		return () => {
+			const stored = opened ?? open();
+			opened = undefined;
+			return stored;
+		};
+	}
+	const { openPoolReader: readShared } = await import("../platform/shared-pool/pool-reader.ts");
+	return () => open(readShared);
 }
 
 function columnsNow(): number {

@@ -46,7 +46,9 @@ export function statusOf(
 		return footerLine(footerModel(plan, now, { isForeign, floorsOf: pool.floors }), ofLine, (_tone, text) => text);
 	};
 	// The line needs none of it, and a status bar asks for nothing else.
-	const view = lazily(() => viewOf(pool, now, clock.now(), { account: plan.next, isForeign }));
+	const view = lazily(() =>
+		viewOf(pool, now, clock.now(), { account: plan.next, isForeign }, undefined, undefined, stored.sharedPool()),
+	);
 	const table = () => {
 		const isNotYetOurs = pool.accounts().length === 0 && stored.piAuth.peek().kind === "oauth";
 		return isNotYetOurs ? NOT_YET_TAKEN_OVER : poolAsText(view(), columns);

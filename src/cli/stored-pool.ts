@@ -7,12 +7,14 @@ import { withoutLogin } from "../core/pi-login-sync.ts";
 import type { SelectionRequest } from "../core/plan.ts";
 import { createPool, type Pool } from "../core/pool.ts";
 import type { AccountStore, Clock, PiAuth, SettingsStore, StateStore } from "../core/ports.ts";
+import type { SharedPoolStatus } from "../core/shared-pool.ts";
 import { openAccountStore } from "../platform/account-store.ts";
 import { accountsPlaceOf } from "../platform/agent-directory.ts";
 import { openDocumentReader } from "../platform/document-reader.ts";
 import { openPiAuth } from "../platform/pi-auth.ts";
 import { createSessionFolders } from "../platform/session-folders.ts";
 import { canBeRead, openSettings, savedCodexModelIn } from "../platform/settings-store.ts";
+import type { openPoolReader } from "../platform/shared-pool/pool-reader.ts";
 import { openStateStore } from "../platform/state-store.ts";
 import { unreadable } from "./texts.ts";
 
@@ -23,6 +25,8 @@ export interface StoredPool {
 	readonly settings: Pick<SettingsStore, "read">;
 	readonly piAuth: Pick<PiAuth, "peek">;
 	readonly clock: Clock;
+	/** The pool that this machine shares with others, as a pi has found it last; undefined where it has joined none. */
+	sharedPool(): SharedPoolStatus | undefined;
 	/** pi holds a key of its own for Codex, which serves as it is. */
 	isForeign(): boolean;
 	/** The request of a session that begins in this folder. */
@@ -46,6 +50,8 @@ export interface Paths {
 	readonly auth: string;
 	readonly log: string;
 	readonly ledger: string;
+	/** What this machine knows of the pool that it shares with others. */
+	readonly sharedPool: string;
 }
 
 /** Finds the files of the agent directory. */
@@ -60,13 +66,23 @@ export function pathsIn(directory: string): Paths {
 		auth: join(directory, "auth.json"),
 		log: join(directory, "codex-events.jsonl"),
 		ledger: join(directory, "codex-ledger.jsonl"),
+		sharedPool: join(directory, "codex-pool.json"),
 	};
-	const { accounts, state, settings, auth } = paths;
-	return { ...paths, directory, files: [...new Set([place.accounts, accounts, place.state, state, settings, auth])] };
+	const { accounts, state, settings, auth, sharedPool } = paths;
+	const files = new Set([place.accounts, accounts, place.state, state, settings, auth, sharedPool]);
+	return { ...paths, directory, files: [...files] };
 }
 
-/** Opens the pool for a program that changes nothing. `folder` is where it was started. May be called again. */
-export function openStoredPool(paths: Paths, clock: Clock, folder: () => string): StoredPool {
+/**
+ * Opens the pool for a program that changes nothing. `folder` is where it was started; `readShared` reads the pool that
+ * this machine shares with others, where it has joined one. May be called again.
+ */
+export function openStoredPool(
+	paths: Paths,
+	clock: Clock,
+	folder: () => string,
+	readShared?: typeof openPoolReader,
+): StoredPool {
 	const found = { accounts: new Set<string>(), others: new Set<string>() };
 	const complaints = new Set<string>();
 	const settings = openSettings(paths.settings, (text) => void complaints.add(text));
@@ -83,7 +99,9 @@ export function openStoredPool(paths: Paths, clock: Clock, folder: () => string)
 	// A registry of its own: no session of pi runs in this process.
 	const registry = new Map<unknown, unknown>();
 	const sets = createSessionFolders({ sets: () => settings.read().sets, processFolder: folder, registry });
-	const list = asAfterLogout(accounts, piAuth, clock);
+	const shared = readShared?.(paths.sharedPool, (text) => void found.others.add(text));
+	const own = asAfterLogout(accounts, piAuth, clock);
+	const list = () => (shared ? shared.list(own()) : own());
 	const pool = createPool({ accounts: { ...accounts, list }, state, clock, settings: settings.read, sets });
 
 	const nextOfNew = (): SelectionRequest => ({
@@ -107,12 +125,13 @@ export function openStoredPool(paths: Paths, clock: Clock, folder: () => string)
 		settings,
 		piAuth,
 		clock,
+		sharedPool: () => shared?.status(),
 		isForeign: () => piAuth.peek().kind === "foreign",
 		nextOfNew,
 		nextOfLast,
 		problems: () => {
 			// Both are read by now, also where there is no account to show.
-			accounts.list();
+			list();
 			state.pin();
 			const settingsProblem = canBeRead(paths.settings) ? [] : [unreadable("settings.json")];
 			const authProblem = piAuth.peek().kind === "unreadable" ? [unreadable("auth.json")] : [];

@@ -29,7 +29,6 @@ import {
 	poolNameOf,
 	readSecret,
 	takeValues,
-	urlProblem,
 } from "./words.ts";
 
 const ALL = "all";
@@ -105,8 +104,8 @@ function parseShare(words: readonly string[], pool: Pick<Pool, "accounts">): Arg
 	if (rest.some(isCodeWord)) return { failure: texts.codeInPlaceOfUrl() };
 	const [first, ...others] = rest;
 	const url = first !== undefined && isUrlWord(first) ? givenSecret(first) : undefined;
-	const typedProblem = url?.kind === "typed" ? urlProblem(url.text) : undefined;
-	if (typedProblem !== undefined) return { failure: typedProblem };
+	const called = url?.kind === "typed" ? poolNameOf(url.text) : undefined;
+	if (called && isFailure(called)) return called;
 	if (options.has(ROTATE)) {
 		if (options.has(CODES) || (url ? others : rest).length > 0) return usageError(USAGE, texts.standsAlone(ROTATE));
 		return { kind: "rotate", isSure: options.has(YES), url, asJson };
@@ -176,25 +175,28 @@ async function rotate(
 	if (!status) return { failure: texts.needsPool() };
 	if (status.role === "runner") return { failure: texts.keepersOnly(status, "making new keys") };
 	if (status.joinedBy === "environment") return { failure: texts.isByEnvironment() };
-	const text = url && (await urlOf(url, ctx));
-	if (text !== undefined && typeof text !== "string") return text;
+	const place = url && (await urlOf(url, ctx));
+	if (place && isFailure(place)) return place;
 	if (!ctx.host.hasUI && !isSure) return { failure: texts.rotateNeedsYes() };
 	if (ctx.host.hasUI) {
 		const answer = await askToAct(ctx, texts.rotateQuestion(status));
 		const isCancelled = answer === "cancelled";
 		if (answer !== "act") return { text: texts.KEYS_KEPT, json: poolAsJson(status, pool.accounts()), isCancelled };
 	}
-	const codes = await sharedPools.rotate(text, ctx.signal);
+	const codes = await sharedPools.rotate(place?.url, ctx.signal);
 	const now = sharedPools.status() ?? status;
 	return { text: texts.rotated(now, codes), json: poolAsJson(now, pool.accounts(), codes), asJson };
 }
 
-/** The URL that was typed, or that a file holds. */
-async function urlOf(given: GivenSecret, { host }: CommandContext): Promise<string | Failure> {
+/** The URL that was typed, or that a file holds, and what a pool there is called. */
+async function urlOf(
+	given: GivenSecret,
+	{ host }: CommandContext,
+): Promise<{ readonly url: string; readonly name: string } | Failure> {
 	const url = await readSecret(given, host.cwd);
 	if (typeof url !== "string") return url;
-	const problem = urlProblem(url);
-	return problem === undefined ? url : { failure: problem };
+	const called = poolNameOf(url);
+	return isFailure(called) ? called : { url, name: called.name };
 }
 
 async function create(
@@ -205,9 +207,9 @@ async function create(
 	const { sharedPools, pool } = ports;
 	const before = sharedPools.status();
 	if (before) return { failure: before.joinedBy === "environment" ? texts.isByEnvironment() : texts.alreadyIn(before) };
-	const url = await urlOf(given, ctx);
-	if (typeof url !== "string") return url;
-	const name = poolNameOf(url);
+	const place = await urlOf(given, ctx);
+	if (isFailure(place)) return place;
+	const { url, name } = place;
 	const choice = await choose(named, texts.newPoolHeading(name), ctx, ports);
 	if (choice.kind === "failed") return { failure: choice.failure };
 	if (choice.kind !== "chosen") {

@@ -39,11 +39,6 @@ export function keepersOnly({ name }: SharedPoolStatus, what: string): string {
 	return `This machine is a runner of ${printable(name)}: ${what} has to be done on a keeper's machine.`;
 }
 
-/** The URL of a pool is of another kind. */
-export function noPostgresUrl(): string {
-	return "That is no URL of a Postgres database. It has the form postgres://user:password@host/database.";
-}
-
 /** A join code was given to `share`. */
 export function codeInPlaceOfUrl(): string {
 	return "That is a join code. /multicodex join takes it; share takes the URL of a database.";

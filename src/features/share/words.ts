@@ -1,8 +1,10 @@
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { labelProblem } from "../../core/account.ts";
+import { PoolProblem } from "../../core/shared-pool.ts";
 import { type Failure, usageError } from "../../pi/command.ts";
 import { readText } from "../../platform/regular-file.ts";
+import { parsePoolUrl } from "../../platform/shared-pool/pool-url.ts";
 import * as texts from "./texts.ts";
 
 /** A URL with a password, or a join code, as it was given: typed, or as the name of the file that holds it. */
@@ -12,7 +14,6 @@ export type GivenSecret =
 
 const CODE_BEGINS = /^pi-pool-/i;
 const URL_BEGINS = /^[a-z][\w+.-]*:\/\//i;
-const POSTGRES = /^postgres(?:ql)?:\/\//i;
 
 /** A word that is a URL, or names the file of one. */
 export function isUrlWord(word: string): boolean {
@@ -43,25 +44,15 @@ export async function readSecret(given: GivenSecret, folder: string): Promise<st
 	}
 }
 
-/** Why `url` cannot be the URL of a pool; undefined where it may. Quotes nothing of it. */
-export function urlProblem(url: string): string | undefined {
-	if (isCodeWord(url)) return texts.codeInPlaceOfUrl();
-	return POSTGRES.test(url) && URL.canParse(url) ? undefined : texts.noPostgresUrl();
-}
-
-/** What a pool is called: by its database. */
-export function poolNameOf(url: string): string {
-	const { pathname, hostname } = new URL(url);
-	const database = decoded(pathname.slice(1));
-	return database !== undefined && labelProblem(database) === undefined ? database : hostname;
-}
-
-function decoded(text: string): string | undefined {
+/** What a pool in the database of `url` is called, by that database; a failure, which quotes no secret, for no URL. */
+export function poolNameOf(url: string): { readonly name: string } | Failure {
+	if (isCodeWord(url)) return { failure: texts.codeInPlaceOfUrl() };
 	try {
-		return decodeURIComponent(text);
-	} catch {
-		// Not encoded as a URL has to be; the database itself has the last word on that.
-		return undefined;
+		const { database, hosts } = parsePoolUrl(url);
+		return { name: labelProblem(database) === undefined ? database : (hosts[0]?.host ?? "pool") };
+	} catch (error) {
+		if (error instanceof PoolProblem) return { failure: error.message };
+		throw error;
 	}
 }
 

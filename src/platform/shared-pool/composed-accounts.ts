@@ -2,7 +2,7 @@ import { type Account, createUniqueLabels, uniqueLabel } from "../../core/accoun
 import { speakForOne } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { AccountStore } from "../../core/ports.ts";
-import type { Mirror } from "./mirror.ts";
+import type { Crossing, Mirror } from "./mirror.ts";
 import { asShared } from "./sealed-account.ts";
 import type { SharedAccounts } from "./shared-accounts.ts";
 
@@ -24,7 +24,7 @@ export function composeAccounts({ local, shared, mirror }: Deps): AccountStore {
 		const [own, pooled, crossings] = [local.list(), shared.list(), mirror.crossings()];
 		const parts = [own, pooled, crossings];
 		if (parts.some((part, index) => part !== composedOf[index])) {
-			composed = compose(own, pooled, new Map(crossings.map(({ id, tokenHash }) => [id, tokenHash])));
+			composed = composedList(own, pooled, crossings);
 			composedOf = parts;
 		}
 		return composed;
@@ -65,11 +65,13 @@ function isOne(a: Account, b: Account): boolean {
 	return a.id === b.id || speakForOne(a, b);
 }
 
-function compose(
+/** The accounts of both, with labels that differ; one that crosses counts as shared. */
+export function composedList(
 	own: readonly Account[],
 	pooled: readonly Account[],
-	crossing: ReadonlyMap<AccountId, string>,
+	crossings: readonly Pick<Crossing, "id" | "tokenHash">[],
 ): readonly Account[] {
+	const crossing = new Map(crossings.map(({ id, tokenHash }) => [id, tokenHash]));
 	const labelFor = createUniqueLabels();
 	const shared = pooled.map((account) => ({ ...account, label: labelFor(account.label) }));
 	const kept = own.filter((account) => !pooled.some((each) => isOne(each, account)));

@@ -116,9 +116,13 @@ export interface OwnMirror extends Mirror {
 	clear(): Promise<void>;
 }
 
-/** Opens the mirror at `path`. */
-export function openMirror(path: string, onProblem: (text: string) => void): OwnMirror {
-	const document = openSharedDocument({
+/** Opens the mirror at `path`. `open` is another one for a program that only reads. */
+export function openMirror(
+	path: string,
+	onProblem: (text: string) => void,
+	open: typeof openSharedDocument = openSharedDocument,
+): OwnMirror {
+	const document = open({
 		path,
 		schema: fileSchema,
 		version: MIRROR_VERSION,

@@ -6,7 +6,7 @@ import type { PoolListener } from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { createOtherAccounts } from "../../core/other-account.ts";
 import type { AccountStore, Clock, OAuthClient, SharedTokens, StateStore, TokenReader } from "../../core/ports.ts";
-import type { JoinCodes, OtherMachine, SharedPoolStatus } from "../../core/shared-pool.ts";
+import type { JoinCodes, SharedPoolStatus } from "../../core/shared-pool.ts";
 import type { LocalAccountStore } from "../account-store.ts";
 import type { openStateStore } from "../state-store.ts";
 import { composeAccounts } from "./composed-accounts.ts";
@@ -18,6 +18,7 @@ import { codesOf } from "./join-code.ts";
 import { type Journal, openJournal } from "./journal.ts";
 import { type Mirror, mirrorInMemory, type OwnMirror } from "./mirror.ts";
 import { createMoves, type Moves } from "./moves.ts";
+import { othersIn } from "./other-machines.ts";
 import { parsePoolUrl } from "./pool-url.ts";
 import { createRenewing } from "./renewing.ts";
 import { createReplay, type Replay } from "./replay.ts";
@@ -307,24 +308,6 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 			await former.follow.end();
 		},
 	};
-}
-
-/** Who else was there at the last look: several processes of one machine are one. */
-function othersIn(
-	presences: readonly { process: string; machine: string; sessions: Record<string, number>; seenAt: number }[],
-	own: string,
-): OtherMachine[] {
-	const others = new Map<string, { seenAt: number; sessions: Map<AccountId, number> }>();
-	for (const { machine, sessions, seenAt } of presences) {
-		if (machine === own) continue;
-		const known = others.get(machine) ?? { seenAt, sessions: new Map<AccountId, number>() };
-		known.seenAt = Math.max(known.seenAt, seenAt);
-		for (const [id, count] of Object.entries(sessions)) {
-			known.sessions.set(id, (known.sessions.get(id) ?? 0) + count);
-		}
-		others.set(machine, known);
-	}
-	return [...others].map(([name, rest]) => ({ name, ...rest })).sort((a, b) => a.name.localeCompare(b.name));
 }
 
 /** Nothing waits for what is done then. */

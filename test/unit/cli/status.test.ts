@@ -1,10 +1,12 @@
-import { mkdirSync, renameSync, symlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, symlinkSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { StatusAsked } from "../../../src/cli/arguments.ts";
 import { BROKEN, NONE_READY, READY, statusOf } from "../../../src/cli/status.ts";
 import { openStoredPool, pathsIn, untilWhole } from "../../../src/cli/stored-pool.ts";
 import { statusSchema } from "../../../src/pi/json-schemas.ts";
-import { aCooldown, aScratch, aTokenOf, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
+import { newKeeperCode, printJoinCode } from "../../../src/platform/shared-pool/join-code.ts";
+import { openMirror } from "../../../src/platform/shared-pool/mirror.ts";
+import { aCooldown, anAccount, aScratch, aTokenOf, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import { aStoredHome, type StoredHome, usageOf } from "./stored-home.ts";
 
 const ASKED: StatusAsked = { kind: "status", form: "text", isWatching: false, columns: 40 };
@@ -46,6 +48,37 @@ describe("the status of a pool", () => {
 			usable: 3,
 			line: "work · 5h 73% · wk 92% · 2/3",
 		});
+	});
+
+	it("has the accounts of a shared pool as a pi has seen them last, and asks no database", async () => {
+		const home = aStoredHome({ solo: { status: { usage: usageOf(27, 8) } } }, { "pi-multicodex": { pool: "pi" } });
+		const code = newKeeperCode("postgres://pool:hunter2@127.0.0.1:1/pi");
+		const mirror = openMirror(home.path("codex-pool.json"), expect.fail);
+		await mirror.enter(printJoinCode(code), "laptop", "pi", false);
+		const credential = { access: aTokenOf("work"), refresh: "shared:0011", expiresAt: NOW + HOUR_MS };
+		const account = anAccount("work", { id: home.id("work"), credential, shared: true });
+		await mirror.take([{ version: 1, tokenHash: "0011", account }]);
+		const presence = { process: "p", machine: "desk", sessions: { [account.id]: 2 }, seenAt: NOW };
+		mirror.noteLook({ at: NOW, aheadMs: 0, listens: true, presences: [presence] }, "pi");
+		await mirror.flush();
+		const before = readFileSync(home.path("codex-pool.json"), "utf8");
+		const { text, problems } = status(home);
+		expect(problems).toEqual([]);
+		expect(text).toMatch(/^2 of 2 ready · soonest-reset · ⇄ pi with desk\n/);
+		expect(text).toMatch(/^→ {2}work ⇄ .*ready$/m);
+		expect(text).toMatch(/^ {2}work: 2 sessions on desk$/m);
+		const document = statusSchema.parse(JSON.parse(status(home, { form: "json" }).text));
+		expect(document.pool).toEqual({
+			name: "pi",
+			role: "keeper",
+			machine: "laptop",
+			state: "resting",
+			machines: ["desk"],
+		});
+		expect(JSON.stringify(document)).not.toMatch(/hunter2|pi-pool-|shared:/);
+		expect(readFileSync(home.path("codex-pool.json"), "utf8")).toBe(before);
+		home.write("codex-pool.json", "{");
+		expect(status(home)).toMatchObject({ problems: ["codex-pool.json is damaged and cannot be read."], code: BROKEN });
 	});
 
 	it.each([1, 5, 12, 40, 120])("fits %i columns in one line without an escape code", (columns) => {

@@ -3,6 +3,7 @@ import { openStoredPool, pathsIn, type StoredPool } from "../../../src/cli/store
 import type { Account } from "../../../src/core/account.ts";
 import type { AccountStatus } from "../../../src/core/ports.ts";
 import { identityOf } from "../../../src/platform/jwt.ts";
+import { openPoolReader } from "../../../src/platform/shared-pool/pool-reader.ts";
 import { aScratch, aTokenOf, HOUR_MS, NOW, type Scratch } from "../../support/fakes.ts";
 
 /** What is stored of one account. */
@@ -51,6 +52,8 @@ export function aStoredHome(accounts: Readonly<Record<string, StoredAccount>>, s
 	if (rows.length > 0) scratch.write("codex-accounts.json", { version: 2, accounts: rows });
 	writeState(Object.fromEntries(Object.entries(accounts).map(([label, { status = {} }]) => [label, status])));
 	scratch.write("settings.json", settings);
-	const open = (folder = scratch.dir) => openStoredPool(pathsIn(scratch.dir), { now: () => NOW }, () => folder);
+	const readShared = JSON.stringify(settings).includes('"pool"') ? openPoolReader : undefined;
+	const open = (folder = scratch.dir) =>
+		openStoredPool(pathsIn(scratch.dir), { now: () => NOW }, () => folder, readShared);
 	return { ...scratch, id, open, writeState };
 }

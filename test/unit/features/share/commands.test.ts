@@ -112,15 +112,16 @@ describe("share with a URL", () => {
 		expect(await cli.run("share @not-there.txt work")).toBe("error: not-there.txt does not exist.");
 		expect(await cli.run(`share @${fileWith("empty.txt", "\n")} work`)).toBe("error: empty.txt is empty.");
 		expect(await cli.run(`share @${fileWith("other.txt", "hunter2")} work`)).toMatch(
-			/^error: That is no URL of a Postgres database\./,
+			/^error: That is no URL of a Postgres database:/,
 		);
 		expect(cli.sharedPools.asked).toEqual([]);
 	});
 
 	it.each([
-		["postgress://pool:hunter2@db/pi", /^error: That is no URL of a Postgres database\. It has the form postgres:/],
-		["https://pool:hunter2@db/pi", /^error: That is no URL of a Postgres database\./],
-		["postgres://pool:hunter2@db:port/pi", /^error: That is no URL of a Postgres database\./],
+		["postgress://pool:hunter2@db/pi", /^error: That is no URL of a Postgres database: one begins with postgres:/],
+		["https://pool:hunter2@db/pi", /^error: That is no URL of a Postgres database:/],
+		["postgres://pool:hunter2@db:port/pi", /^error: The host of the URL cannot be read:/],
+		["postgres://pool:hun/ter2@db/pi", /^error: The host of the URL cannot be read:/],
 		[CODES.keeper, /^error: That is a join code\. \/multicodex join takes it/],
 		[`${URL} wrok`, /No Codex account is called "wrok"\. Did you mean work\?/],
 		[`${URL} --nmae x`, /There is no option --nmae here\./],

@@ -1,0 +1,20 @@
+import type { AccountId } from "../../core/ids.ts";
+import type { OtherMachine } from "../../core/shared-pool.ts";
+
+/** Who else was there at the last look: several processes of one machine are one. */
+export function othersIn(
+	presences: readonly { process: string; machine: string; sessions: Record<string, number>; seenAt: number }[],
+	own: string,
+): OtherMachine[] {
+	const others = new Map<string, { seenAt: number; sessions: Map<AccountId, number> }>();
+	for (const { machine, sessions, seenAt } of presences) {
+		if (machine === own) continue;
+		const known = others.get(machine) ?? { seenAt, sessions: new Map<AccountId, number>() };
+		known.seenAt = Math.max(known.seenAt, seenAt);
+		for (const [id, count] of Object.entries(sessions)) {
+			known.sessions.set(id, (known.sessions.get(id) ?? 0) + count);
+		}
+		others.set(machine, known);
+	}
+	return [...others].map(([name, rest]) => ({ name, ...rest })).sort((a, b) => a.name.localeCompare(b.name));
+}
