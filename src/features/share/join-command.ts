@@ -10,6 +10,7 @@ import {
 	usageError,
 } from "../../pi/command.ts";
 import { askForCode } from "./code-field.ts";
+import { withPatience } from "./patience.ts";
 import * as texts from "./texts.ts";
 import { poolAsJson } from "./view.ts";
 import { type GivenSecret, givenSecret, isCodeWord, isUrlWord, machineNamed, readSecret, takeValues } from "./words.ts";
@@ -81,7 +82,7 @@ async function joinNow({ code, machine, asJson }: Args, ctx: CommandContext, por
 	if (typeof text !== "string") return text;
 	const joined = text.replaceAll(/\s+/g, "");
 	if (!isCodeWord(joined)) return { failure: isUrlWord(joined) ? texts.urlInPlaceOfCode() : texts.noCode() };
-	const status = await sharedPools.join(joined, machine, ctx.signal);
+	const status = await withPatience(ctx, sharedPools.join(joined, machine, ctx.signal));
 	pool.emit({ type: "changed" });
 	const accounts = pool.accounts();
 	const shared = accounts.filter((account) => account.shared);

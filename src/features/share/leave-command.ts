@@ -15,6 +15,7 @@ import {
 	usageError,
 } from "../../pi/command.ts";
 import { askToAct } from "../../pi/question.ts";
+import { withPatience } from "./patience.ts";
 import * as texts from "./texts.ts";
 import { takeValues } from "./words.ts";
 
@@ -79,10 +80,8 @@ async function leaveNow({ take, isSure }: Args, ctx: CommandContext, ports: Port
 		const isCancelled = answer === "cancelled";
 		if (answer !== "act") return { text: texts.STAYED, json: { left: null, taken: [] }, isCancelled };
 	}
-	await sharedPools.leave(
-		take.map(({ id }) => id),
-		ctx.signal,
-	);
+	const ids = take.map(({ id }) => id);
+	await withPatience(ctx, sharedPools.leave(ids, ctx.signal));
 	pool.emit({ type: "changed" });
 	return { text: texts.left(status, leaving), json: { left: status.name, taken: take.map(accountRef) } };
 }

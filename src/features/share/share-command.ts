@@ -17,6 +17,7 @@ import {
 } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
 import { askToAct } from "../../pi/question.ts";
+import { withPatience } from "./patience.ts";
 import { shareable, type Unshareable, whyUnshareable } from "./rules.ts";
 import * as texts from "./texts.ts";
 import { poolAsJson, poolAsText } from "./view.ts";
@@ -148,9 +149,9 @@ function carryOut(args: Args, ctx: CommandContext, ports: Ports): Promise<Outcom
 	}
 }
 
-async function show(asJson: boolean, { signal }: CommandContext, ports: Ports): Promise<Outcome> {
+async function show(asJson: boolean, ctx: CommandContext, ports: Ports): Promise<Outcome> {
 	const { sharedPools, pool, clock } = ports;
-	const status = sharedPools.status() && (await sharedPools.look(signal));
+	const status = sharedPools.status() && (await withPatience(ctx, sharedPools.look(ctx.signal)));
 	const accounts = pool.accounts();
 	const json = poolAsJson(status, accounts);
 	if (!status) return { text: texts.noPool(), json, asJson };
@@ -183,7 +184,7 @@ async function rotate(
 		const isCancelled = answer === "cancelled";
 		if (answer !== "act") return { text: texts.KEYS_KEPT, json: poolAsJson(status, pool.accounts()), isCancelled };
 	}
-	const codes = await sharedPools.rotate(place?.url, ctx.signal);
+	const codes = await withPatience(ctx, sharedPools.rotate(place?.url, ctx.signal));
 	const now = sharedPools.status() ?? status;
 	return { text: texts.rotated(now, codes), json: poolAsJson(now, pool.accounts(), codes), asJson };
 }
@@ -217,7 +218,7 @@ async function create(
 		return { text: texts.NOTHING_SHARED, json: poolAsJson(undefined, []), asJson, isCancelled };
 	}
 	const ids = choice.accounts.map(({ id }) => id);
-	const codes = await sharedPools.create({ url, name, machine, accounts: ids }, ctx.signal);
+	const codes = await withPatience(ctx, sharedPools.create({ url, name, machine, accounts: ids }, ctx.signal));
 	pool.emit({ type: "changed" });
 	const status = sharedPools.status();
 	const text = texts.made(status, choice.accounts, codes);
@@ -235,10 +236,8 @@ async function add(
 	if (status.role === "runner") return { failure: texts.keepersOnly(status, "adding accounts") };
 	const choice = await choose(named, "", ctx, ports);
 	if (choice.kind !== "chosen") return { failure: choice.kind === "failed" ? choice.failure : texts.NOTHING_SHARED };
-	await sharedPools.add(
-		choice.accounts.map(({ id }) => id),
-		ctx.signal,
-	);
+	const ids = choice.accounts.map(({ id }) => id);
+	await withPatience(ctx, sharedPools.add(ids, ctx.signal));
 	pool.emit({ type: "changed" });
 	const json = poolAsJson(sharedPools.status(), pool.accounts());
 	return { text: texts.added(status, choice.accounts), json, asJson };

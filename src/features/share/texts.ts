@@ -154,6 +154,9 @@ export function addHeading({ name }: SharedPoolStatus, total: number): string {
 	return `Share ${plural(total, "account")} in ${printable(name)}?`;
 }
 
+/** The database has not answered yet. */
+export const ASKING = "Codex: asking the database…";
+
 /** Nothing was done. */
 export const NOTHING_SHARED = "Nothing was shared.";
 

@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
 import { PoolProblem } from "../../../../src/core/shared-pool.ts";
+import { ANNOUNCED_AFTER_MS } from "../../../../src/features/share/patience.ts";
 import { shareSchema } from "../../../../src/pi/json-schemas.ts";
 import { aPoolStatus, CODES, NEW_CODES } from "../../../support/fake-shared-pools.ts";
 import { anAccount, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
+import { hurryTimersOf } from "../../waits.ts";
 
 const URL = "postgres://pool:hunter2@db.example/pi";
 /** What no text for a person, no log and no file may hold. */
@@ -425,6 +427,19 @@ describe("while they are typed", () => {
 });
 
 describe("what a command tells", () => {
+	it("is at first that it waits, where the database takes its time", async () => {
+		hurryTimersOf(ANNOUNCED_AFTER_MS);
+		const { join } = cli.sharedPools;
+		cli.sharedPools.join = async (...given) => {
+			await new Promise((resolve) => setTimeout(resolve, 60));
+			return join(...given);
+		};
+		await cli.run(`join ${CODES.keeper}`, 2);
+		expect(cli.screen.notices[0]).toBe("info: Codex: asking the database…");
+		cli.sharedPools.join = join;
+		await cli.run(`join ${CODES.keeper}`, 1);
+	});
+
 	it("is the sentence of a problem of the pool, whichever command met it", async () => {
 		cli.harness.accounts.edit = () => Promise.reject(new PoolProblem("no-rights", "A keeper has to do that."));
 		expect(await cli.run("disable work")).toBe("error: A keeper has to do that.");
