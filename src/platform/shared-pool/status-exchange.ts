@@ -255,6 +255,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 				isNews = found.isNewsHere || isNews;
 				if (found.isNewsThere && !due.has(each.id)) leave(each.id);
 			}
+			for (const id of versions.unstored()) leave(id);
 			for (const id of look.gone) {
 				versions.forget(id);
 				// Pinned nowhere else, it would be the pin of this machine alone.

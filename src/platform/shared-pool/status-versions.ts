@@ -40,6 +40,11 @@ export interface StatusVersions {
 		aheadMs: number,
 		wasQuicker?: boolean,
 	): { readonly isNewsHere: boolean; readonly isNewsThere: boolean };
+	/**
+	 * After a look: accounts of which this machine knows something, and the database has no status at all, as when they
+	 * were shared just now. Each is named once.
+	 */
+	unstored(): readonly AccountId[];
 	/** Notes that nothing is stored of the account any more. */
 	isUnstored(id: AccountId): void;
 	forget(id: AccountId): void;
@@ -54,6 +59,7 @@ function isRival({ redemption: one }: AccountStatus, { redemption: other }: Acco
 /** Creates it. One account costs one parse when something of it has changed, and nothing else. */
 export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps): StatusVersions {
 	const seen = new Map<AccountId, { readonly version: number; readonly raw: unknown }>();
+	const examined = new Set<AccountId>();
 	let fromFile: ReadonlyMap<AccountId, number> | undefined;
 
 	const readFile = (): ReadonlyMap<AccountId, number> => {
@@ -122,6 +128,17 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 				});
 			}
 			return { isNewsHere, isNewsThere };
+		},
+		unstored: () => {
+			fromFile ??= readFile();
+			const found = sharedIds().filter((id) => !examined.has(id));
+			if (found.length === 0) return [];
+			for (const id of found) examined.add(id);
+			const statusOf = state.snapshot();
+			return found.filter((id) => {
+				const { usage, cooldowns } = statusOf(id);
+				return !seen.has(id) && !fromFile?.has(id) && (usage !== undefined || cooldowns.length > 0);
+			});
 		},
 		isUnstored: (id) => {
 			seen.set(id, { version: 0, raw: undefined });

@@ -262,6 +262,20 @@ describe("while the database is away", () => {
 });
 
 describe("a process", () => {
+	it("tells what its machine has known before the account was shared", async () => {
+		const shared = ["b"];
+		const [one, two] = [join("one", 0, shared), join("two")];
+		refuse(one, "a");
+		await one.look();
+		await timers.pass(10_000);
+		shared.push("a");
+		await one.look();
+		await timers.pass(10_000);
+		await two.look();
+		expect(endsOf(two, "a")).toHaveLength(1);
+		expect(database.rows).toBe(1);
+	});
+
 	it("asks nothing and writes nothing while there is no news, with a thousand accounts", async () => {
 		const ids = Array.from({ length: 1000 }, (_, at) => `account${at}`);
 		database = aPoolInMemory(ids, timers.now);
