@@ -50,19 +50,14 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 	let firstPin: { readonly before: AccountId | undefined } | undefined;
 	const leases = new Map<SessionId, { readonly account: AccountId; readonly at: number }>();
 
-	const changed = (id: AccountId) => {
-		if (exchange) exchange.changed(id);
+	const changed = (id: AccountId, isUrgent = true) => {
+		if (exchange) exchange.changed(id, isUrgent);
 		else untold.add(id);
 	};
 	const withMarks = (id: AccountId, change: Change): Change => {
 		// The change may be made again to a newer file, and is as old as it is now.
 		const at = clock.now();
 		return isShared(id) ? (status) => marked(status, change(status), at) : change;
-	};
-	/** Tells of a change once it is made to memory, which is at once. */
-	const telling = <T>(id: AccountId, made: T): T => {
-		if (isShared(id)) changed(id);
-		return made;
 	};
 	const pinMoved = (before: AccountId | undefined, after: AccountId | undefined) => {
 		if (exchange) exchange.pinMoved(before, after);
@@ -84,18 +79,26 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 
 	return {
 		...local,
-		update: (id, change) => telling(id, local.update(id, withMarks(id, change))),
+		update: (id, change) => {
+			// Made to memory at once, and durable later.
+			const durable = local.update(id, withMarks(id, change));
+			if (isShared(id)) changed(id);
+			return durable;
+		},
 		updateIf: async (id, applies, change, onUnwritten) => {
 			// A claim on a credit holds for all machines: of two that redeem at once, the one that stores it first does so.
 			const isClaim = isShared(id) && opensRedemption(local.status(id), applies, change);
 			if (isClaim) await exchange?.refresh(id);
 			const didApply = await local.updateIf(id, applies, withMarks(id, change), onUnwritten);
 			if (!didApply) return false;
-			if (isShared(id)) changed(id);
+			if (isShared(id)) changed(id, false);
 			if (isClaim) await exchange?.store(id);
 			return true;
 		},
-		updateSoon: (id, change) => telling(id, local.updateSoon(id, withMarks(id, change))),
+		updateSoon: (id, change) => {
+			local.updateSoon(id, withMarks(id, change));
+			if (isShared(id)) changed(id, false);
+		},
 		setPin: (id, belowCapUntil) => {
 			const before = local.pin();
 			const durable = local.setPin(id, belowCapUntil);

@@ -11,6 +11,8 @@ export type After = (ms: number, run: () => void) => () => void;
 
 /** Changes of one moment are one statement. */
 const COLLECT_MS = 200;
+/** So are those of one turn that others need not know at once; ahead of the write of the file, which notes the version. */
+const COLLECT_SLOWLY_MS = 600;
 /** What this machine knows more than the database is written after this long, unless the process that knows it does so. */
 const OTHERS_FIRST_MS = 3000;
 /** A presence is told again after this long. */
@@ -57,8 +59,8 @@ export interface StatusExchange {
 	known(): ReadonlyMap<AccountId, number>;
 	/** Takes in a look, once its accounts are known here. */
 	take(look: Look): void;
-	/** This process has changed the status of a shared account. */
-	changed(id: AccountId): void;
+	/** This process has changed the status of a shared account; `isUrgent`: others need to know it at once. */
+	changed(id: AccountId, isUrgent?: boolean): void;
 	/** A person has moved the pin. */
 	pinMoved(before: AccountId | undefined, after: AccountId | undefined): void;
 	/** Sessions of this process have begun or ended their work on shared accounts. */
@@ -95,9 +97,12 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	let isPresenceDue = false;
 	let hasEnded = false;
 	let isClosed = false;
+	/** Is the next run one that an urgent change may make sooner? */
+	let isCollecting = false;
 
 	const runIn = (ms: number) => {
 		cancel?.();
+		isCollecting = false;
 		if (isClosed) return;
 		cancel = after(ms, () => {
 			cancel = undefined;
@@ -105,8 +110,10 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 		});
 	};
 	/** While the database is away, a change does not make the pause shorter. */
-	const runSoon = () => {
-		if (!cancel && !running) runIn(COLLECT_MS);
+	const runSoon = (isUrgent = true) => {
+		if (running || (cancel && !(isUrgent && isCollecting))) return;
+		runIn(isUrgent ? COLLECT_MS : COLLECT_SLOWLY_MS);
+		isCollecting = !isUrgent;
 	};
 	const leave = (id: AccountId) => {
 		left.add(id);
@@ -268,10 +275,10 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			else if (due.size > 0 || isPresenceDue || pin.toStore()) runSoon();
 			if (isNews) onNews();
 		},
-		changed: (id) => {
+		changed: (id, isUrgent = true) => {
 			due.add(id);
 			left.delete(id);
-			runSoon();
+			runSoon(isUrgent);
 		},
 		pinMoved: (before, to) => {
 			if (pin.moved(before, to)) runSoon();

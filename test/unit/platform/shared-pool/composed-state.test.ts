@@ -1,0 +1,166 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { composeState } from "../../../../src/platform/shared-pool/composed-state.ts";
+import type { Presence } from "../../../../src/platform/shared-pool/types.ts";
+import { openStateStore } from "../../../../src/platform/state-store.ts";
+import {
+	aClock,
+	aCooldown,
+	aScratch,
+	type FakeClock,
+	HOUR_MS,
+	MINUTE_MS,
+	NOW,
+	type Scratch,
+} from "../../../support/fakes.ts";
+
+let scratch: Scratch;
+let clock: FakeClock;
+let local: ReturnType<typeof openStateStore>;
+let shared: string[];
+let presences: Presence[];
+beforeEach(() => {
+	scratch = aScratch();
+	clock = aClock();
+	local = openStateStore(scratch.path("codex-state.json"), () => undefined, clock.now);
+	shared = ["a"];
+	presences = [];
+});
+afterEach(async () => {
+	await local.flush();
+	scratch.remove();
+});
+
+const compose = () =>
+	composeState({
+		local,
+		isShared: (id) => shared.includes(id),
+		sharedIds: () => shared,
+		presences: () => presences,
+		machine: () => "here",
+		clock,
+	});
+/** An exchange that writes down what it is told. */
+const listener = () => {
+	const told: string[] = [];
+	return {
+		told,
+		changed: (id: string, isUrgent = true) => void told.push(`${id}${isUrgent ? " now" : ""}`),
+		pinMoved: (before?: string, after?: string) => void told.push(`${before} -> ${after}`),
+		sessionsChanged: () => void told.push("sessions"),
+		refresh: async (id: string) => void told.push(`refresh ${id}`),
+		store: async (id: string) => void told.push(`store ${id}`),
+		flush: async () => void told.push("flush"),
+	};
+};
+
+describe("the state of a machine with a pool", () => {
+	it("is the file as it is without one, for accounts that are not shared", async () => {
+		const state = compose();
+		const exchange = listener();
+		state.tell(exchange);
+		exchange.told.length = 0;
+		await state.update("own", (status) => ({ ...status, cooldowns: [aCooldown()], strikes: 2 }));
+		await state.updateIf(
+			"own",
+			() => true,
+			(status) => ({ ...status, strikes: 0 }),
+		);
+		state.updateSoon("own", (status) => ({ ...status, cooldowns: [] }));
+		await state.setPin("own");
+		await state.clearCooldowns();
+		await state.forget("own");
+		expect(exchange.told).toEqual(["undefined -> own"]);
+		await state.update("own", (status) => ({ ...status, cooldowns: [aCooldown()], strikes: 2 }));
+		await local.flush();
+		expect(scratch.text("codex-state.json")).not.toContain("marks");
+	});
+
+	it("tells of each change to a shared account, of a refusal at once", async () => {
+		const state = compose();
+		const exchange = listener();
+		state.tell(exchange);
+		exchange.told.length = 0;
+		void state.update("a", (status) => ({ ...status, cooldowns: [aCooldown()] }));
+		state.updateSoon("a", (status) => ({ ...status, lastUsedAt: NOW }));
+		expect(exchange.told).toEqual(["a now", "a"]);
+		await state.updateIf(
+			"a",
+			() => false,
+			(status) => status,
+		);
+		expect(exchange.told).toHaveLength(2);
+		await state.flush();
+		expect(exchange.told.at(-1)).toBe("flush");
+	});
+
+	it("tells what has changed before there was an exchange as soon as there is one", async () => {
+		const state = compose();
+		await local.setPin("b");
+		void state.update("a", (status) => ({ ...status, strikes: 1 }));
+		await state.setPin("a");
+		await state.setPin(undefined);
+		const exchange = listener();
+		state.tell(exchange);
+		expect(exchange.told).toEqual(["a now", "b -> undefined", "sessions"]);
+	});
+
+	it("marks what a reset ends, as it was at that moment", async () => {
+		const state = compose();
+		await state.update("a", (status) => ({ ...status, cooldowns: [aCooldown({ until: NOW + HOUR_MS })], strikes: 1 }));
+		clock.at += MINUTE_MS;
+		await state.clearCooldowns();
+		expect(state.status("a")).toMatchObject({
+			cooldowns: [],
+			strikes: 0,
+			marks: { ended: [{ scope: "account", until: NOW + HOUR_MS }], changedAt: { strikes: NOW + MINUTE_MS } },
+		});
+	});
+
+	it("marks a change as of the moment when it was made, however late it is written", async () => {
+		const state = compose();
+		state.updateSoon("a", (status) => ({ ...status, strikes: 1 }));
+		clock.at += 10 * MINUTE_MS;
+		await local.flush();
+		expect(state.status("a").marks?.changedAt).toEqual({ strikes: NOW });
+	});
+
+	it("asks and stores at once where a redemption begins, and nowhere else", async () => {
+		const state = compose();
+		const exchange = listener();
+		state.tell(exchange);
+		exchange.told.length = 0;
+		const note = { creditId: "c", key: "k", at: NOW, holder: { pid: 1, machine: "m" } };
+		await state.updateIf(
+			"a",
+			() => true,
+			(status) => ({ ...status, redemption: note }),
+		);
+		expect(exchange.told).toEqual(["refresh a", "a", "store a"]);
+		await state.updateIf(
+			"a",
+			() => true,
+			(status) => ({ ...status, redemption: { ...note, end: "redeemed" } }),
+		);
+		expect(exchange.told).toEqual(["refresh a", "a", "store a", "a"]);
+	});
+
+	it("counts sessions of other machines that were seen lately, beside those of its file", () => {
+		const state = compose();
+		state.acquireLease("s1", "a", true);
+		state.acquireLease("s2", "own", true);
+		expect(state.sessions()).toEqual({ a: 1 });
+		const seen = { process: "p", seenAt: NOW };
+		presences = [
+			{ ...seen, machine: "there", sessions: { a: 2, b: 1 } },
+			{ ...seen, machine: "here", sessions: { a: 1 } },
+			{ ...seen, machine: "gone", sessions: { a: 5 }, seenAt: NOW - 6 * MINUTE_MS },
+		];
+		expect([...state.liveSessions("s1")]).toEqual([
+			["own", 1],
+			["a", 2],
+			["b", 1],
+		]);
+		clock.at += 6 * MINUTE_MS;
+		expect(state.sessions()).toEqual({});
+	});
+});
