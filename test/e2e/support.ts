@@ -260,7 +260,7 @@ export async function until(what: string, probe: () => boolean | Promise<boolean
 }
 
 /** Logins are kept here, and in backups and temporary files beside them; models.json holds keys of the person's own. */
-const CREDENTIAL_FILE = /^(codex-accounts\.json|auth\.json|models\.json)/;
+const CREDENTIAL_FILE = /^(codex-accounts\.json|codex-pool\.json|auth\.json|models\.json)/;
 
 function leakedInto(
 	dir: AgentDir,

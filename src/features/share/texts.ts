@@ -179,7 +179,7 @@ function codeLines({ keeper, runner }: JoinCodes): string[] {
 		`  ${keeper}`,
 		"Runner, for a container or CI: uses accounts, and can read no refresh token.",
 		`  ${runner}`,
-		`Both are secrets: whoever holds one can use the accounts. /multicodex join takes one; in a container ${VARIABLE} holds it.`,
+		`Both are secrets: each lets its holder use the accounts. /multicodex join takes one; in a container ${VARIABLE} holds it.`,
 	];
 }
 

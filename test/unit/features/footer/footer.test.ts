@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Forecast } from "../../../../src/core/forecast.ts";
+import type { SharedPoolStatus } from "../../../../src/core/shared-pool.ts";
 import { createFooter, type Footer } from "../../../../src/features/footer/footer.ts";
+import { aPoolStatus } from "../../../support/fake-shared-pools.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW, settled } from "../../../support/fakes.ts";
 import { aContext, type FakeContext } from "../../fake-pi.ts";
 import { createHarness, type Harness } from "../../harness.ts";
@@ -13,6 +15,7 @@ let isForeign: boolean;
 let link: string | undefined;
 let forecast: Forecast | undefined;
 let stores: Set<() => void>;
+let sharedPool: SharedPoolStatus | undefined;
 beforeEach(() => {
 	harness = createHarness(anAccount("a"), anAccount("b"));
 	ticks = 0;
@@ -20,6 +23,7 @@ beforeEach(() => {
 	link = undefined;
 	forecast = undefined;
 	stores = new Set();
+	sharedPool = undefined;
 	footer = createFooter({
 		pool: harness.pool,
 		affinity: harness.affinity,
@@ -28,6 +32,7 @@ beforeEach(() => {
 		codexId: (ctx) => ctx.model?.id,
 		serving: () => link,
 		sourceOf: harness.deps.beyond.source,
+		sharedPool: () => sharedPool,
 		onTick: () => {
 			ticks += 1;
 		},
@@ -53,6 +58,19 @@ const serves = (id: string) => {
 const onlyTimers = () => vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
 
 describe("the footer", () => {
+	it("has a mark while the shared pool is away", async () => {
+		footer.start(screen.ctx);
+		sharedPool = aPoolStatus();
+		serves("a");
+		await settled();
+		expect(shown()).not.toContain("pool away");
+		const text = "db.example cannot be reached.";
+		sharedPool = aPoolStatus({ connection: { kind: "away", since: NOW, problem: "away", text } });
+		harness.pool.emit({ type: "pool-away", problem: "away", text, since: NOW });
+		await settled();
+		expect(shown()).toMatch(/^codex a .*· pool away/);
+	});
+
 	it.each([
 		["credits", "credits"],
 		["reserve-model", "Luna Reserve"],
