@@ -1,0 +1,296 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Account } from "../../src/core/account.ts";
+import { until } from "../support/fakes.ts";
+import { anIssuer, aPoolProcess, type FakeIssuer, type PoolProcess } from "../support/pool-home.ts";
+import { startPostgres, type TestPostgres } from "../support/postgres.ts";
+
+let server: TestPostgres;
+let url: string;
+let issuer: FakeIssuer;
+let running: PoolProcess[];
+beforeAll(async () => {
+	server = await startPostgres();
+});
+afterAll(() => server.close());
+beforeEach(async () => {
+	url = await server.database();
+	issuer = anIssuer();
+	running = [];
+});
+afterEach(async () => {
+	for (const each of running) await each.end().catch(() => undefined);
+	for (const each of running) each.scratch.remove();
+});
+
+const start = (options?: Parameters<typeof aPoolProcess>[1]) => {
+	const started = aPoolProcess(issuer, options);
+	running.push(started);
+	return started;
+};
+/** A machine that has made a pool with these accounts, and its codes. */
+const shared = async (...names: readonly string[]) => {
+	const one = start();
+	const ids: string[] = [];
+	for (const name of names) ids.push(await one.signIn(name));
+	const codes = await one.pools.create({ url, name: "team", machine: "one", accounts: ids }, undefined);
+	return { one, ids, codes };
+};
+const joined = async (code: string, machine: string) => {
+	const process = start();
+	await process.pools.join(code, machine, undefined);
+	return process;
+};
+const find = ({ sharing }: PoolProcess, id: string): Account | undefined =>
+	sharing.accounts.list().find((account) => account.id === id);
+const tokenOf = async ({ credentials }: PoolProcess, id: string, refused?: string) => {
+	const result = await credentials.accessToken(id, { refused });
+	return result.kind === "ready" ? result.access : `${result.kind}: ${result.reason}`;
+};
+/** No refresh token was sent twice. */
+const expectOnce = () => expect(new Set(issuer.sent).size).toBe(issuer.sent.length);
+
+describe("accounts that two machines share", () => {
+	it("are those of both, with an access token on the other machine and never a refresh token", async () => {
+		const { one, ids, codes } = await shared("a", "b");
+		const two = await joined(codes.keeper, "two");
+		await two.signIn("c");
+
+		expect(two.labels()).toEqual(["c", "a", "b"]);
+		expect(find(two, ids[0] ?? "")?.shared).toBe(true);
+		expect(await tokenOf(two, ids[0] ?? "")).toBe(find(one, ids[0] ?? "")?.credential.access);
+		for (const { scratch } of [one, two]) {
+			const texts = scratch.names("codex-pool").map(scratch.text).join("");
+			expect(texts).not.toContain("refresh-a");
+			expect(texts).not.toContain("refresh-b");
+		}
+		expect(one.local.list()).toEqual([]);
+		expect(one.scratch.text("codex-accounts.json")).not.toContain("refresh-");
+		expect(one.scratch.names("codex-accounts.json.bak")).toEqual([]);
+		expect(issuer.sent).toEqual([]);
+	});
+
+	it("are there at the next start, from the disk, while the database is away", async () => {
+		const { one, ids } = await shared("a");
+		await one.end();
+		await server.crash();
+
+		const again = start({ scratch: one.scratch });
+		await again.sharing.settling();
+		expect(again.labels()).toEqual(["a"]);
+		expect(await tokenOf(again, ids[0] ?? "")).toBe(find(one, ids[0] ?? "")?.credential.access);
+		await again.pools.look(undefined);
+		expect(again.pools.status()?.connection.kind).toBe("away");
+		expect(again.events.filter(({ type }) => type === "pool-away")).toHaveLength(1);
+		await server.restart();
+		await again.pools.look(undefined);
+		expect(again.events.filter(({ type }) => type === "pool-back")).toHaveLength(1);
+	});
+
+	it("reach a runner that knows nothing with its first request, and no disk of it", async () => {
+		const { one, ids, codes } = await shared("a");
+		const runner = start({ environment: codes.runner });
+		await runner.sharing.settling();
+
+		expect(runner.open().isAwaited()).toBe(true);
+		await runner.open().ready(undefined);
+		expect(runner.open().isAwaited()).toBe(false);
+		expect(await tokenOf(runner, ids[0] ?? "")).toBe(find(one, ids[0] ?? "")?.credential.access);
+		expect(runner.scratch.names().filter((name) => name !== "codex-state.json")).toEqual([]);
+		await expect(runner.membership.rename(ids[0] ?? "", "x")).rejects.toThrow("as a runner");
+		await expect(runner.membership.remove(ids[0] ?? "")).rejects.toThrow("as a runner");
+	});
+
+	it("are renewed by one exchange, whichever machines want that at once", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const two = await joined(codes.keeper, "two");
+		const three = await joined(codes.keeper, "three");
+		const old = find(one, id)?.credential.access;
+
+		const tokens = await Promise.all([one, two, three].map((each) => tokenOf(each, id, old)));
+		await until("all have the new token", () => issuer.sent.length > 0);
+		for (const each of [one, two, three]) await each.pools.look(undefined);
+		const now = [one, two, three].map((each) => find(each, id)?.credential.access);
+		expect(new Set(now).size).toBe(1);
+		expect(now[0]).not.toBe(old);
+		expect(issuer.sent).toHaveLength(1);
+		expect(tokens).toContain(now[0]);
+		expect(find(two, id)?.needsLogin).toBeUndefined();
+	});
+
+	it("are renewed behind a request, when a fifth of the token's life is left", async () => {
+		const one = start();
+		const id = await one.signIn("a", 10 * 60_000 - 5000);
+		const { access } = find(one, id)?.credential ?? {};
+		await one.pools.create({ url, name: "team", machine: "one", accounts: [id] }, undefined);
+
+		expect(await tokenOf(one, id)).toBe(access);
+		await one.credentials.idle();
+		expect(issuer.sent).toHaveLength(1);
+		expect(await tokenOf(one, id)).not.toBe(access);
+		await one.credentials.idle();
+		expect(issuer.sent).toHaveLength(1);
+	});
+
+	it("keep a token that came in a journal while the database is away, and store it when it is back", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const two = await joined(codes.keeper, "two");
+		const old = find(one, id)?.credential.access;
+		issuer.onExchanged = () => server.crash();
+
+		const token = await tokenOf(one, id, old);
+		expect(token).not.toBe(old);
+		expect(find(one, id)?.credential.access).toBe(token);
+		const [journal = ""] = one.scratch.names("codex-pool-");
+		expect(journal).toMatch(/\.journal$/);
+		expect(one.scratch.text(journal)).not.toContain("refresh-a");
+		issuer.onExchanged = async () => undefined;
+		await server.restart();
+		// The other machine does not send what was claimed.
+		expect(await tokenOf(two, id, old)).toContain("unavailable");
+		await one.end();
+
+		const again = start({ scratch: one.scratch });
+		await again.sharing.settling();
+		await again.pools.look(undefined);
+		expect(again.scratch.names("codex-pool-").filter((name) => name.endsWith(".journal"))).toEqual([]);
+		await two.pools.look(undefined);
+		expect(find(two, id)?.credential.access).toBe(token);
+		expectOnce();
+	});
+
+	it("send nothing where more than 20 seconds have passed since the claim", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const old = find(one, id)?.credential.access;
+		const database = one.open().inside.connection;
+		const use = database.use.bind(database);
+		let slept = false;
+		Object.assign(database, {
+			use: async (...given: Parameters<typeof use>) => {
+				const result = await use(...given);
+				if (typeof result === "object" && result !== null && "kind" in result && result.kind === "ours" && !slept) {
+					slept = true;
+					one.sleep(21_000);
+				}
+				return result;
+			},
+		});
+
+		expect(await tokenOf(one, id, old)).toContain("unavailable");
+		expect(slept).toBe(true);
+		expect(issuer.sent).toEqual([]);
+		// The claim was given back.
+		const two = await joined(codes.keeper, "two");
+		expect(await tokenOf(two, id, old)).not.toBe(old);
+		expect(issuer.sent).toHaveLength(1);
+	});
+
+	it("need a sign-in everywhere once the issuer has refused them, and none again after one machine has signed in", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const two = await joined(codes.keeper, "two");
+		await issuer.refresh(`refresh-a-1`);
+		const old = find(one, id)?.credential.access;
+
+		expect(await tokenOf(one, id, old)).toContain("signed-out");
+		await two.pools.look(undefined);
+		expect(find(two, id)?.needsLogin?.reason).toBe("refresh_token_reused");
+		expect(issuer.sent).toHaveLength(2);
+		await two.signIn("a");
+		await one.pools.look(undefined);
+		expect(find(one, id)?.needsLogin).toBeUndefined();
+		expect(one.local.list()).toEqual([]);
+		expect(two.local.list()).toEqual([]);
+		expect(await tokenOf(one, id)).toBe(find(two, id)?.credential.access);
+	});
+
+	it("are renamed, switched off and removed for all machines", async () => {
+		const { one, ids, codes } = await shared("a", "b");
+		const [id = "", other = ""] = ids;
+		const two = await joined(codes.keeper, "two");
+
+		await two.membership.rename(id, "work");
+		await two.membership.setEnabled(other, false);
+		await one.pools.look(undefined);
+		expect(find(one, id)?.label).toBe("work");
+		expect(find(one, other)?.enabled).toBe(false);
+		expect(await one.membership.remove(other)).toEqual({ kind: "removed", isPiSignedOut: false });
+		await two.pools.look(undefined);
+		expect(two.labels()).toEqual(["work"]);
+		// It comes back where it was removed, as that machine's own.
+		expect((await one.membership.restore(other))?.shared).toBeUndefined();
+		expect(one.labels()).toEqual(["b", "work"]);
+	});
+});
+
+describe("leaving a pool", () => {
+	it("takes what was named along, once, and leaves everything else to the others", async () => {
+		const { one, ids, codes } = await shared("a", "b");
+		const two = await joined(codes.keeper, "two");
+		const own = await one.signIn("c");
+		const [id = ""] = ids;
+		const old = find(one, id)?.credential.access;
+
+		await one.pools.leave([id], undefined);
+		expect(one.labels().sort()).toEqual(["a", "c"]);
+		expect(find(one, id)?.shared).toBeUndefined();
+		expect(find(one, own)?.label).toBe("c");
+		await two.pools.look(undefined);
+		expect(two.labels()).toEqual(["b"]);
+		expect(one.scratch.text("codex-pool.json")).not.toContain("pi-pool");
+		expect(await tokenOf(one, id, old)).not.toBe(old);
+		expectOnce();
+	});
+
+	it.each(["in", "out"] as const)("settles an account that was on its way %s when a process ended", async (way) => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const two = await joined(codes.keeper, "two");
+		const added = way === "in" ? await one.signIn("b") : id;
+		// The process ends when both places have it.
+		const end = () => Promise.reject(new Error("killed"));
+		Object.assign(one.local, way === "in" ? { drop: end } : { flush: end });
+		const { moves, mirror } = one.open().inside;
+		await expect(way === "in" ? moves.moveIn(added) : moves.takeOut(added)).rejects.toThrow("killed");
+		expect(one.local.list().map((each) => each.id)).toContain(added);
+		expect([...mirror.rows().keys()]).toContain(added);
+
+		// For every other process of this home it is shared until that is settled: its token is not spent here.
+		const again = start({ scratch: one.scratch });
+		await again.sharing.settling();
+		const label = find(again, added)?.label ?? "";
+		expect(find(again, added)?.shared).toBe(true);
+		expect(again.labels().filter((each) => each === label)).toHaveLength(1);
+		await again.pools.look(undefined);
+		await two.pools.look(undefined);
+		const old = find(again, added)?.credential.access;
+		expect(find(again, added)?.shared).toBe(way === "in" ? true : undefined);
+		expect(again.local.list().some((each) => each.id === added)).toBe(way === "out");
+		expect(two.labels().includes(label)).toBe(way === "in");
+		expect(again.open().inside.mirror.crossings()).toEqual([]);
+		expect(await tokenOf(again, added, old)).not.toBe(old);
+		expectOnce();
+	});
+});
+
+describe("new keys", () => {
+	it("end the codes that were printed before, and keep every account", async () => {
+		const { one, ids, codes } = await shared("a", "b");
+		const two = await joined(codes.keeper, "two");
+		const [id = ""] = ids;
+
+		const next = await one.pools.rotate(undefined, undefined);
+		await two.pools.look(undefined);
+		expect(two.pools.status()?.connection).toMatchObject({ kind: "away", problem: "revoked" });
+		expect(await tokenOf(two, id)).toBe(find(one, id)?.credential.access);
+		await expect(start().pools.join(codes.runner, "three", undefined)).rejects.toThrow("were replaced");
+		await two.pools.join(next.keeper, undefined, undefined);
+		expect(two.pools.status()?.connection.kind).not.toBe("away");
+		expect(two.pools.status()?.machine).toBe("two");
+		const old = find(two, id)?.credential.access;
+		expect(await tokenOf(two, id, old)).not.toBe(old);
+		expectOnce();
+	});
+});
