@@ -66,6 +66,11 @@ export function connectionText(connection: PoolConnection, now: number): string 
 		case "followed":
 			return `another pi on this machine is connected, last looked ${formatPast(connection.lookedAt, now)}`;
 		case "away":
-			return `away since ${formatPast(connection.since, now)}: ${printable(connection.text)}`;
+			return `${awayWord(connection)} since ${formatPast(connection.since, now)}: ${printable(connection.text)}`;
 	}
+}
+
+/** A database that is not reached may be so again by itself; anything else stays until a person has done something. */
+export function awayWord({ problem }: Extract<PoolConnection, { kind: "away" }>): string {
+	return problem === "away" ? "away" : "not usable";
 }

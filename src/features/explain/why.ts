@@ -18,7 +18,7 @@ import {
 	truncate,
 	windowLabel,
 } from "../../ui-kit/format.ts";
-import { sharedUseAsJson, usersText } from "../../ui-kit/shared-texts.ts";
+import { awayWord, sharedUseAsJson, usersText } from "../../ui-kit/shared-texts.ts";
 
 /** What the next request of a session would be decided on. */
 export interface WhyView {
@@ -137,7 +137,7 @@ function poolLines({ name, role, connection }: SharedPoolStatus, now: number): s
 		role === "runner" ? [`This machine is a runner of ${pool}: shared accounts are renewed by keepers.`] : [];
 	if (connection.kind !== "away") return runner;
 	const since = formatPast(connection.since, now);
-	const away = `The shared pool ${pool} is away since ${since}: shared accounts go on with their tokens, and are not renewed. /multicodex share`;
+	const away = `The shared pool ${pool} is ${awayWord(connection)} since ${since}: shared accounts go on with their tokens, and are not renewed. /multicodex share`;
 	return [...runner, away];
 }
 

@@ -150,8 +150,9 @@ function poolLow({ dryAt, from, to, first }: Extract<PoolEvent, { type: "pool-lo
 }
 
 /** The sentence of the problem says what to do; nothing has to be done at once. */
-function poolAway({ text }: Extract<PoolEvent, { type: "pool-away" }>): string {
-	return `Codex: the shared pool is away. ${printable(text)} Shared accounts go on with the tokens they have.`;
+function poolAway({ problem, text }: Extract<PoolEvent, { type: "pool-away" }>): string {
+	const state = problem === "away" ? "is away" : "cannot be used";
+	return `Codex: the shared pool ${state}. ${printable(text)} Shared accounts go on with the tokens they have.`;
 }
 
 /** A workspace that stays disabled is not OpenAI's word on the account. */

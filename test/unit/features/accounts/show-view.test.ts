@@ -596,7 +596,7 @@ describe("a pool that several machines share", () => {
 		{ sharedPool: aPoolStatus({ others: [{ name: "desk", seenAt: NOW, sessions: new Map([["work", 2]]) }] }) },
 	);
 
-	it("is named in the first line, its accounts are marked, and who works on them is said below", () => {
+	it("is named in the first line, with a mark on its accounts, and a note of who works on them", () => {
 		const [head, first, second, ...notes] = poolAsText(view, 120).split("\n");
 		expect(head).toBe("2 of 2 ready · soonest-reset · ⇄ pi with desk");
 		expect(first).toMatch(/^→ {2}work ⇄ {2}/);

@@ -46,7 +46,7 @@ describe("what is done to a shared account", () => {
 	const shared = anAccount("work", { shared: true });
 	const next = nextIs(anAccount("side"));
 
-	it("is said to hold for all machines, and to come back on this one alone", () => {
+	it("holds for all machines, and comes back on this one alone, in the words of every command", () => {
 		const { text } = removeQuestion(shared, { isPis: false, isActive: false, next });
 		expect(text).toBe(
 			"It is shared: every machine of the pool loses it. /multicodex add --undo puts it back, on this machine alone.",

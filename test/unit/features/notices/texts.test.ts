@@ -73,6 +73,8 @@ describe("notices", () => {
 			level: "warning",
 			text: "Codex: the shared pool is away. db.example cannot be reached. Shared accounts go on with the tokens they have.",
 		});
+		const revoked = { type: "pool-away", problem: "revoked", text: "Join again.", since: NOW } as const;
+		expect(noticeOf(revoked, NOW)?.text).toMatch(/^Codex: the shared pool cannot be used\. Join again\. /);
 		expect(noticeOf({ type: "pool-back", since: NOW }, NOW)).toEqual({
 			level: "info",
 			text: "Codex: the shared pool is back.",

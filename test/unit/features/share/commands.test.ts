@@ -231,7 +231,7 @@ describe("share alone", () => {
 		cli.sharedPools.problem = new PoolProblem("revoked", "The keys were replaced: join again.");
 		const said = await cli.run("share");
 		expect(said).toMatch(/^warning: /);
-		expect(said).toMatch(/state +away since \d\d:\d\d: The keys were replaced: join again\./);
+		expect(said).toMatch(/state +not usable since \d\d:\d\d: The keys were replaced: join again\./);
 		expect(said).toContain("laptop, a keeper, by PI_MULTICODEX_POOL");
 	});
 
