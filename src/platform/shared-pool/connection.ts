@@ -33,6 +33,8 @@ const OF_CHANGES: ReadonlySet<PoolProblemKind> = new Set(["no-rights", "read-onl
 export function createConnection({ open, clock, tell }: Deps): Connection {
 	let database: Promise<PoolDatabase> | undefined;
 	let away: { readonly problem: PoolProblem; readonly since: number } | undefined;
+	/** How often it was closed. */
+	let times = 0;
 	let pauseMs = 0;
 	let nextTryAt = 0;
 	const told = new Set<PoolProblemKind>();
@@ -69,12 +71,14 @@ export function createConnection({ open, clock, tell }: Deps): Connection {
 			// A clock that was set back does not make the pause longer.
 			const leftMs = nextTryAt - clock.now();
 			if (away && !isAsking && leftMs > 0 && leftMs <= LONGEST_PAUSE_MS) throw away.problem;
+			const ofThisTime = times;
 			try {
 				const result = await work(await opened());
 				succeeded();
 				return result;
 			} catch (error) {
-				if (error instanceof PoolProblem) failed(error);
+				// What was cut off because it is closed here is no problem of the database.
+				if (error instanceof PoolProblem && ofThisTime === times) failed(error);
 				throw error;
 			}
 		},
@@ -83,6 +87,7 @@ export function createConnection({ open, clock, tell }: Deps): Connection {
 		rest: async () => {
 			const closing = database;
 			database = undefined;
+			times += 1;
 			// What never opened needs no closing, and one that cannot be closed ends with the process.
 			await closing?.then((each) => each.end()).catch(() => undefined);
 		},

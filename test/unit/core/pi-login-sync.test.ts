@@ -156,6 +156,19 @@ describe("pi's login", () => {
 		expect(rows()).toMatchObject([{ linked: true, source: "import:codex" }]);
 	});
 
+	it("stays with pi where the account is one that machines share, also while that needs a sign-in", async () => {
+		const needsLogin = { reason: "refused", at: NOW };
+		const shared = anAccount("a", { id: "x", shared: true, claims: claimsOfToken("a"), needsLogin });
+		open(shared);
+		const credential = { access: aTokenOf("a"), refresh: "of pi", expiresAt: NOW + HOUR_MS };
+		piAuth.login = { kind: "oauth", credential, workspaceId: "acct-a" };
+
+		await link.sync();
+		await link.sync();
+		await link.signedIn(credential);
+		expect(accounts.rows).toEqual([shared]);
+	});
+
 	it("helps out an account whose own sign-in is lost, also later", async () => {
 		const needsLogin = { reason: "revoked", at: NOW };
 		open(rowOf("work", { needsLogin }));

@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Account } from "../../../../src/core/account.ts";
+import { type Mirrored, mirrorInMemory, openMirror } from "../../../../src/platform/shared-pool/mirror.ts";
+import { asShared } from "../../../../src/platform/shared-pool/sealed-account.ts";
+import { anAccount, aScratch, aTokenOf, NOW, type Scratch } from "../../../support/fakes.ts";
+
+let scratch: Scratch;
+let problems: string[];
+beforeEach(() => {
+	scratch = aScratch();
+	problems = [];
+});
+afterEach(() => scratch.remove());
+
+const open = () => openMirror(scratch.path("codex-pool.json"), (text) => problems.push(text));
+const row = (name: string, version: number, overrides: Partial<Account> = {}): Mirrored => {
+	const credential = { access: aTokenOf(name), refresh: `refresh-${name}`, expiresAt: NOW };
+	const account = anAccount(name, { credential, ...overrides });
+	return { version, tokenHash: `hash-${version}`, account: asShared(account, `hash-${version}`) };
+};
+const joined = async () => {
+	const mirror = open();
+	await mirror.enter("code", "laptop", "team", false);
+	return mirror;
+};
+
+describe("the mirror of a pool", () => {
+	it("is what another process of this machine reads, without a refresh token", async () => {
+		const mirror = await joined();
+		await mirror.take([row("a", 1), row("b", 1)]);
+
+		const other = open();
+		expect([...other.rows().keys()]).toEqual(["a", "b"]);
+		expect(other.rows().get("a")).toMatchObject({ version: 1, account: { shared: true, linked: false, label: "a" } });
+		expect(other.rows().get("a")?.account.credential.refresh).toBe("shared:hash-1");
+		expect([other.join(), other.machine(), other.name()]).toEqual(["code", "laptop", "team"]);
+		expect(scratch.text("codex-pool.json")).not.toContain("refresh-");
+	});
+
+	it("takes newer rows alone, and takes out what has gone", async () => {
+		const mirror = await joined();
+		await mirror.take([row("a", 3, { label: "newest" }), row("b", 1)]);
+		await mirror.take([row("a", 2, { label: "older" })], ["b", "unknown"]);
+
+		expect([...mirror.rows().values()].map(({ version, account }) => [version, account.label])).toEqual([
+			[3, "newest"],
+		]);
+	});
+
+	it("takes nothing once another process has left the pool", async () => {
+		const mirror = await joined();
+		await mirror.take([row("a", 1)]);
+		await open().clear();
+		await mirror.take([row("a", 2)]);
+
+		expect(mirror.rows().size).toBe(0);
+		expect(scratch.json("codex-pool.json")).toEqual({ version: 1, rows: [], crossings: [] });
+	});
+
+	it("has what came for a token at once, and only for the token that it holds", async () => {
+		const mirror = await joined();
+		await mirror.take([row("a", 1, { needsLogin: { reason: "x", at: 1 } })]);
+		const next = { access: aTokenOf("a", { issuedAt: NOW + 1000 }), refresh: "never stored", expiresAt: NOW + 5 };
+		await mirror.renewed("a", "another", next, "next");
+		expect(mirror.rows().get("a")?.tokenHash).toBe("hash-1");
+		await mirror.renewed("a", "hash-1", next, "next");
+
+		expect(mirror.rows().get("a")).toMatchObject({
+			version: 1,
+			tokenHash: "next",
+			account: {
+				credential: { access: next.access, refresh: "shared:next", expiresAt: NOW + 5 },
+				needsLogin: undefined,
+			},
+		});
+		expect(scratch.text("codex-pool.json")).not.toContain("never stored");
+	});
+
+	it("keeps the label of each account apart, and the accounts of one pool alone", async () => {
+		const mirror = await joined();
+		await mirror.take([row("a", 1, { label: "work" }), row("b", 1, { label: "work" })]);
+		expect([...mirror.rows().values()].map(({ account }) => account.label)).toEqual(["work", "work-2"]);
+		await mirror.enter("newer code", "laptop", "team", true);
+		expect(mirror.rows().size).toBe(2);
+		await mirror.enter("of another pool", "laptop", "other", false);
+		expect(mirror.rows().size).toBe(0);
+	});
+
+	it("remembers what crosses until that has ended, in every process", async () => {
+		const mirror = await joined();
+		await mirror.beginCrossing({ id: "a", way: "in", tokenHash: "h" });
+		await mirror.beginCrossing({ id: "a", way: "out", tokenHash: "h", holder: "p" });
+		expect(open().crossings()).toEqual([{ id: "a", way: "out", tokenHash: "h", holder: "p" }]);
+		await mirror.endCrossing("a");
+		expect(open().crossings()).toEqual([]);
+	});
+
+	it("is on no disk where it is in memory", async () => {
+		const mirror = mirrorInMemory("code", "runner");
+		await mirror.take([row("a", 1)]);
+		await mirror.patch("a", { enabled: false, disabledReason: "closed" });
+
+		expect(mirror.rows().get("a")?.account).toMatchObject({ enabled: false, disabledReason: "closed" });
+		expect(scratch.names()).toEqual([]);
+	});
+});
