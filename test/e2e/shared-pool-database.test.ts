@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import type { PoolDatabase } from "../../src/platform/shared-pool/types.ts";
+import { type PoolDatabase, PoolProblem } from "../../src/platform/shared-pool/types.ts";
 import { aRow, HOUR, KEYS, NOTHING, POOL_ID, startPool, type TestPool } from "../support/pool-database.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 import { type PostgresProxy, startPostgresProxy } from "../support/postgres-proxy.ts";
@@ -611,6 +611,66 @@ describe("over a network that fails", () => {
 		expect(await other.claim("a1", "hash-1", "p")).toEqual({ kind: "ours" });
 		await vi.waitFor(() => expect(onNews).toHaveBeenCalled(), { timeout: 20_000 });
 		await stop?.();
+	});
+});
+
+describe("over a network that cuts connections at any moment", () => {
+	const COUNT = 10;
+	const random = (below: number) => Math.floor(Math.random() * below);
+
+	it("each statement is answered by its own answer or rejects, in time, and no claim is given twice", async () => {
+		for (let index = 0; index < COUNT; index += 1) await database.change(aRow({ id: `a${index}` }), "me");
+		const proxy = await startPostgresProxy(server.port);
+		const until = Date.now() + (isWide ? 40_000 : 2500);
+		const claimed: string[] = [];
+		const faults: unknown[] = [];
+		let answered = 0;
+		const asked = (process: PoolDatabase, id: string) =>
+			Promise.all([
+				process.row(id),
+				process.row("nowhere"),
+				process.lastVersion(id),
+				process.claim(id, "another", "p"),
+				process.push({ process: "p", statuses: [{ id, version: -1, status: undefined }] }),
+				process.look(NOTHING),
+			]);
+		const expected = (id: string) => [
+			expect.objectContaining({ id }),
+			undefined,
+			1,
+			{ kind: "moved" },
+			expect.objectContaining({ others: [] }),
+			expect.objectContaining({ gone: [] }),
+		];
+		const work = async (process: PoolDatabase, name: string) => {
+			while (Date.now() < until) {
+				const id = `a${random(COUNT)}`;
+				const startedAt = performance.now();
+				try {
+					expect(await asked(process, id)).toEqual(expected(id));
+					if ((await process.claim(id, "hash-1", `${name}-${random(1e9)}`)).kind === "ours") claimed.push(id);
+					if (random(4) === 0) await (await process.listen(name, () => undefined))?.();
+					answered += 1;
+				} catch (error) {
+					if (!(error instanceof PoolProblem && error.kind === "away")) faults.push(error);
+				}
+				if (performance.now() - startedAt > 30_000) faults.push(`${id} took too long`);
+			}
+		};
+		const cut = async () => {
+			while (Date.now() < until) {
+				await sleep(random(80));
+				if (random(3) === 0) proxy.loseAnswerOf("pi_multicodex");
+				else proxy.cut();
+			}
+		};
+		const times = { idleMs: 40, statementMs: 3000, connectMs: 1000 };
+		const processes = Array.from({ length: 3 }, () => pool.open({ url: proxy.through(pool.url), times }));
+		await Promise.all([...processes, ...processes].map((each, index) => work(each, `p${index}`)).concat(cut()));
+		await proxy.close();
+		expect(faults).toEqual([]);
+		expect(answered).toBeGreaterThan(5);
+		expect(new Set(claimed).size).toBe(claimed.length);
 	});
 });
 

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -159,7 +159,22 @@ describe("a database that refuses", () => {
 		expect(await pool.database.row("a1")).toMatchObject({ version: 1 });
 	});
 
-	it("is told from one that is of something else, of a newer version, or of another pool", async () => {
+	it("changes, because it is a replica, goes on to be read", async () => {
+		await pool.database.change(aRow(), "me");
+		const signal = join(server.folder, "standby.signal");
+		writeFileSync(signal, "");
+		server.hand(signal);
+		await server.restart();
+		expect((await pool.database.look(NOTHING)).rows).toHaveLength(1);
+		const readOnly = like("read-only", "use the URL of the primary");
+		expect(await problemOf(pool.database.claim("a1", "hash-1", "p"))).toEqual(readOnly);
+		expect(await problemOf(pool.database.push({ process: "p", statuses: [] }))).toEqual(readOnly);
+		rmSync(signal);
+		await server.restart();
+		expect(await pool.database.claim("a1", "hash-1", "p")).toEqual({ kind: "ours" });
+	});
+
+	it("differs in its sentence by whether it is of something else, of a newer version, or of another pool", async () => {
 		const empty = await server.database();
 		expect(await problemOf(pool.open({ url: empty }).look(NOTHING))).toEqual(
 			like("no-pool", "There is no pool in the database at"),

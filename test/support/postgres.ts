@@ -174,7 +174,7 @@ async function ready(child: ChildProcess, ended: Promise<void>): Promise<void> {
 	const isReady = new Promise<boolean>((resolve) => {
 		child.stderr?.setEncoding("utf8").on("data", (text: string) => {
 			output = `${output}${text}`.slice(-20_000);
-			if (output.includes("ready to accept connections")) resolve(true);
+			if (/ready to accept (read-only )?connections/.test(output)) resolve(true);
 		});
 	});
 	if (await Promise.race([isReady, ended.then(() => false)])) return;

@@ -1,8 +1,8 @@
 import * as z from "zod/mini";
 import type { AccountId } from "../../core/ids.ts";
-import type { Sql } from "./client.ts";
+import type { Sql } from "./driver.ts";
 import { bytea } from "./rows.ts";
-import { nowOf, type Statements, tellOf } from "./statements.ts";
+import { nowOf, onlyRow, type Statements, tellOf } from "./statements.ts";
 import type { PoolDatabase, SharedClaiming } from "./types.ts";
 
 /** A claim without an outcome keeps the token from others for so long, whatever else holds. */
@@ -35,8 +35,12 @@ export function createClaimStatements(on: Statements): Pick<PoolDatabase, "claim
 					where c.outcome is null
 						and c.claimed_at <= clock_timestamp() - ${CLAIM_MS}::float8 * interval '1 ms'
 						and (select h.expires_at from held h) - ${LAST_MS}::bigint <= ${nowOf(sql)}
-					returning 1 as claimed`;
-				return rows.length === 1 ? { kind: "ours" } : await whyNot(on, sql, id, tokenHash);
+					returning c.account, c.token_hash as "tokenHash", c.holder`;
+				const [claimed] = z.array(claimedSchema).parse(rows);
+				if (!claimed) return await whyNot(on, sql, id, tokenHash);
+				const isOurs = claimed.account === id && claimed.tokenHash === tokenHash && claimed.holder === holder;
+				if (!isOurs) throw new Error("a claim was answered with another one");
+				return { kind: "ours" };
 			}),
 		settle: (id, tokenHash, holder, outcome) =>
 			on.run(async (sql) => {
@@ -77,13 +81,15 @@ export function createClaimStatements(on: Statements): Pick<PoolDatabase, "claim
 					)
 					select (select count(*) from ended)::int as stored, (select count(*) from locked)::int as locked,
 						(select ${tellOf(sql, by)}::text from written) as told`;
-				const [found] = z.array(z.object({ stored: z.number(), locked: z.number() })).parse(rows);
-				if (found?.locked !== 1) await on.explain();
-				if (found?.stored === 1) return "stored";
-				const [held] = await sql`
-					select 1 from pi_multicodex.account a
-					where a.id = ${row.id} and a.token_hash = ${spentHash} and not a.is_gone`;
-				return held === undefined ? "moved" : "changed";
+				const found = onlyRow(z.object({ stored: z.number(), locked: z.number() }), rows);
+				if (found.locked !== 1) await on.explain();
+				if (found.stored === 1) return "stored";
+				const held = await sql`
+					select exists (
+						select 1 from pi_multicodex.account a
+						where a.id = ${row.id} and a.token_hash = ${spentHash} and not a.is_gone
+					) as "isHeld"`;
+				return onlyRow(z.object({ isHeld: z.boolean() }), held).isHeld ? "changed" : "moved";
 			}),
 	};
 }
@@ -91,23 +97,25 @@ export function createClaimStatements(on: Statements): Pick<PoolDatabase, "claim
 /** A statement of its own: the one before may have waited for a claim that it could not see. */
 async function whyNot(on: Statements, sql: Sql, id: AccountId, tokenHash: string): Promise<SharedClaiming> {
 	const rows = await sql`
-		select a.token_hash as "tokenHash", c.outcome,
+		select p.known, a.token_hash as "tokenHash", c.outcome,
 			greatest(
 				extract(epoch from c.claimed_at) * 1000 + ${CLAIM_MS}::float8, a.expires_at - ${LAST_MS}::float8
 			)::float8 - ${nowOf(sql)} as "retryAfterMs"
-		from pi_multicodex.pool p
-		join pi_multicodex.account a on a.id = ${id} and not a.is_gone
-		left join pi_multicodex.claim c on c.account = a.id and c.token_hash = ${tokenHash}
-		where ${on.known(sql)}`;
-	const [found] = z.array(whySchema).parse(rows);
-	if (found === undefined) await on.explain();
-	if (found?.tokenHash !== tokenHash) return { kind: "moved" };
+		from (select count(*)::int as known from pi_multicodex.pool p where ${on.known(sql)}) p
+		left join pi_multicodex.account a on a.id = ${id} and not a.is_gone
+		left join pi_multicodex.claim c on c.account = a.id and c.token_hash = ${tokenHash}`;
+	const found = onlyRow(whySchema, rows);
+	if (found.known !== 1) await on.explain();
+	if (found.tokenHash !== tokenHash) return { kind: "moved" };
 	if (found.outcome !== null) return { kind: "spent", reason: found.outcome };
 	return { kind: "taken", retryAfterMs: Math.max(SOON_MS, Math.ceil(found.retryAfterMs ?? 0)) };
 }
 
+const claimedSchema = z.object({ account: z.string(), tokenHash: z.string(), holder: z.string() });
+
 const whySchema = z.object({
-	tokenHash: z.string(),
+	known: z.number(),
+	tokenHash: z.nullable(z.string()),
 	outcome: z.nullable(z.string()),
 	retryAfterMs: z.nullable(z.number()),
 });

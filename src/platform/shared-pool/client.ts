@@ -1,22 +1,8 @@
-import { Socket } from "node:net";
-import type postgres from "postgres";
 import { codeOf } from "../errors.ts";
-import { dial } from "./dial.ts";
+import { type ClientTimes, type DriverConnection, openConnection, type Sql } from "./driver.ts";
 import type { PoolUrl } from "./pool-url.ts";
 import { toPoolProblem } from "./problems.ts";
 import { PoolProblem } from "./types.ts";
-
-export type Sql = postgres.Sql;
-
-/** How long things may take. */
-export interface ClientTimes {
-	/** Until a connection stands. */
-	readonly connectMs: number;
-	/** Until a statement is answered, from its first byte on, the connecting included. */
-	readonly statementMs: number;
-	/** Until a connection without use is closed. */
-	readonly idleMs: number;
-}
 
 /** One connection to the database, which is opened when it is used and closed when it is not. */
 export interface Client {
@@ -30,37 +16,41 @@ export interface Client {
 const TRIES = 4;
 /** Serialization failure and deadlock: nothing was done. */
 const GIVEN_UP = new Set(["40001", "40P01"]);
+/** With these the driver ends what waits for a connection that could not be made, for a reason that is known. */
+const LEFT_BEHIND = new Set(["CONNECTION_DESTROYED", "CONNECTION_ENDED"]);
 
 export function createClient(url: PoolUrl, times: ClientTimes): Client {
-	let opened: Promise<Opened> | undefined;
+	let connection: DriverConnection | undefined;
 	let isEnded = false;
+	/** Statements that are not answered yet. */
+	let running = 0;
+	let idle: NodeJS.Timeout | undefined;
 
-	const discard = async (of: Promise<Opened>): Promise<void> => {
-		if (opened === of) opened = undefined;
-		try {
-			const { sql, sockets, close } = await of;
-			close();
-			for (const socket of sockets) socket.destroy();
-			await sql.end({ timeout: 0 });
-		} catch {
-			// It was never opened: the package is missing, as the statement has found out, too.
-		}
+	/** A statement that comes from now on is made on another connection. */
+	const rest = () => {
+		const former = connection;
+		connection = undefined;
+		void former?.close();
 	};
 	const once = async <T>(act: (sql: Sql) => Promise<T>): Promise<T> => {
-		opened ??= open(url, times);
-		const mine = opened;
+		if (!connection || connection.isOver()) connection = openConnection(url, times);
+		const mine = connection;
+		clearTimeout(idle);
+		running += 1;
 		let timer: NodeJS.Timeout | undefined;
 		const late = new Promise<never>((_, reject) => {
 			timer = setTimeout(() => reject(Object.assign(new Error("late"), { code: "ETIMEDOUT" })), times.statementMs);
 		});
 		try {
-			return await Promise.race([mine.then(({ sql }) => act(sql)), late]);
+			return await Promise.race([mine.sql.then(act), late]);
 		} catch (error) {
-			// The driver sends what comes next on a connection that has just failed, and waits for an answer.
-			if (!isAnswer(error)) await discard(mine);
-			throw error;
+			if (isAnswer(error)) throw error;
+			await mine.close();
+			throw (LEFT_BEHIND.has(codeOf(error) ?? "") && mine.failure()) || error;
 		} finally {
 			clearTimeout(timer);
+			running -= 1;
+			if (running === 0 && !isEnded) idle = setTimeout(rest, times.idleMs);
 		}
 	};
 	return {
@@ -76,8 +66,8 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 		},
 		end: async () => {
 			isEnded = true;
-			if (opened === undefined) return;
-			await discard(opened);
+			clearTimeout(idle);
+			await connection?.close();
 		},
 	};
 }
@@ -85,66 +75,4 @@ export function createClient(url: PoolUrl, times: ClientTimes): Client {
 /** Did the server answer, on a connection that goes on? Or did an answer show what keeps the pool from being used? */
 function isAnswer(error: unknown): boolean {
 	return error instanceof PoolProblem || (error instanceof Error && "severity" in error && error.severity === "ERROR");
-}
-
-interface Opened {
-	readonly sql: Sql;
-	/** Those that are open, also where nobody waits for an answer any more. */
-	readonly sockets: ReadonlySet<Socket>;
-	/** From here on no connection stands up any more: the driver goes on with one that it was about to make. */
-	close(): void;
-}
-
-async function open(url: PoolUrl, times: ClientTimes): Promise<Opened> {
-	const { default: connect } = await import("postgres");
-	const sockets = new Set<Socket>();
-	let isClosed = false;
-	const refused = () => broken(Object.assign(new Error("closed"), { code: "CONNECTION_ENDED" }));
-	const options: postgres.Options<Record<string, never>> & { readonly socket: () => Promise<Socket> } = {
-		host: "database",
-		port: 5432,
-		user: url.user,
-		password: url.password,
-		database: url.database,
-		// `socket` below has seen to it.
-		ssl: false,
-		max: 1,
-		idle_timeout: times.idleMs / 1000,
-		connect_timeout: times.connectMs / 1000,
-		max_lifetime: null,
-		// Who uses the connection makes its own pauses. Those of the driver grow to 20 s, in which statements wait.
-		backoff: (attempt) => Math.min(0.05 * 2 ** attempt, 1),
-		// A pooler may hand each statement to another connection of the server.
-		prepare: false,
-		fetch_types: false,
-		connection: { ...url.parameters },
-		onnotice: () => undefined,
-		socket: async () => {
-			if (isClosed) return refused();
-			const socket = await dial(url, times.connectMs).catch(broken);
-			if (isClosed) {
-				socket.destroy();
-				return refused();
-			}
-			sockets.add(socket);
-			socket.once("close", () => sockets.delete(socket));
-			// The driver would connect again and again, at once and for ever, to a server that closes without a word.
-			socket.once("end", () => socket.destroy(Object.assign(new Error("cut off"), { code: "ECONNRESET" })));
-			return socket;
-		},
-	};
-	const close = () => {
-		isClosed = true;
-	};
-	return { sql: connect(options), sockets, close };
-}
-
-/**
- * A socket that fails with `error` as soon as its listeners are there: the driver waits for ever where none is handed
- * to it.
- */
-function broken(error: Error): Socket {
-	const socket = new Socket();
-	setImmediate(() => socket.destroy(error));
-	return socket;
 }

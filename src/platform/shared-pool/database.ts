@@ -1,6 +1,7 @@
 import { createClaimStatements } from "./claims.ts";
-import { type ClientTimes, createClient } from "./client.ts";
-import { listen } from "./listening.ts";
+import { createClient } from "./client.ts";
+import type { ClientTimes } from "./driver.ts";
+import { type Listening, listen } from "./listening.ts";
 import { createLookStatements } from "./looks.ts";
 import { migrate } from "./migrate.ts";
 import { parsePoolUrl } from "./pool-url.ts";
@@ -33,7 +34,7 @@ export function createPoolDatabase(
 	const url = parsePoolUrl(code.url);
 	const allTimes = { ...TIMES, ...times };
 	const client = createClient(url, allTimes);
-	const listeners = new Set<{ end(): Promise<void> }>();
+	const listeners = new Set<Listening>();
 	const statements = createStatements(client, code.poolId, url.place, keyIds);
 	return {
 		migrate: () => migrate(client, url.place),
@@ -50,11 +51,13 @@ export function createPoolDatabase(
 		...createRowStatements(statements),
 		...createClaimStatements(statements),
 		listen: async (own, onNews) => {
-			const listener = createClient(url, allTimes);
-			listeners.add(listener);
-			const stop = await listen(client, listener, own, onNews);
-			if (stop === undefined) listeners.delete(listener);
-			return stop;
+			const listening = await listen({ client, url, times: allTimes }, own, onNews);
+			if (!listening) return undefined;
+			listeners.add(listening);
+			return async () => {
+				listeners.delete(listening);
+				await listening.end();
+			};
 		},
 		end: async () => {
 			await Promise.all([client, ...listeners].map((each) => each.end()));

@@ -1,47 +1,95 @@
 import { randomBytes } from "node:crypto";
 import type { Client } from "./client.ts";
+import { type ClientTimes, type DriverConnection, openConnection } from "./driver.ts";
+import type { PoolUrl } from "./pool-url.ts";
+import { toPoolProblem } from "./problems.ts";
 import { CHANNEL } from "./schema.ts";
 import { tellOf } from "./statements.ts";
 
 /** A notification that is on its way for longer does not come: a pooler keeps the connection for others. */
 const PROBE_MS = 2000;
 const PROBE = "probe:";
+/** Pauses before the connection is made again, until one is. */
+const FIRST_PAUSE_MS = 200;
+const LONGEST_PAUSE_MS = 10_000;
+
+/** What listens, until it is ended. */
+export interface Listening {
+	end(): Promise<void>;
+}
 
 /**
- * Listens on the connection of `listener`, which is used for nothing else, and tries with a notification from `client`
- * whether any gets through.
+ * Listens on a connection that is used for nothing else, and tries with a notification from `client` whether any gets
+ * through. Undefined where none does.
  */
 export async function listen(
-	client: Client,
-	listener: Client,
+	{ client, url, times }: { readonly client: Client; readonly url: PoolUrl; readonly times: ClientTimes },
 	own: string,
 	onNews: () => void,
-): Promise<(() => Promise<void>) | undefined> {
+): Promise<Listening | undefined> {
 	const probe = `${PROBE}${randomBytes(6).toString("hex")}`;
-	let onProbe: () => void = () => undefined;
+	let onProbe = (): void => undefined;
 	const arrived = new Promise<boolean>((resolve) => {
 		onProbe = () => resolve(true);
 	});
-	let isListening = false;
-	const onNotification = (payload: string) => {
-		if (payload === probe) onProbe();
+	const listening = createListening({ url, times }, (payload) => {
+		if (payload === undefined) onNews();
+		else if (payload === probe) onProbe();
 		else if (payload !== own && !payload.startsWith(PROBE)) onNews();
-	};
-	const onListening = () => {
-		// Again after the connection was lost: what was told in between was missed.
-		if (isListening) onNews();
-		isListening = true;
-	};
+	});
 	try {
-		await listener.run((sql) => sql.listen(CHANNEL, onNotification, onListening));
+		await listening.begin();
 		await client.run((sql) => sql`select ${tellOf(sql, probe)}`);
-		if (await inTime(arrived)) return () => listener.end();
+		if (await inTime(arrived)) return listening;
 	} catch (error) {
-		await listener.end();
+		await listening.end();
 		throw error;
 	}
-	await listener.end();
+	await listening.end();
 	return undefined;
+}
+
+/** `onNotification` is called without a payload where some may have been missed. */
+function createListening(
+	{ url, times }: { readonly url: PoolUrl; readonly times: ClientTimes },
+	onNotification: (payload: string | undefined) => void,
+): Listening & { begin(): Promise<void> } {
+	let connection: DriverConnection | undefined;
+	let timer: NodeJS.Timeout | undefined;
+	let isEnded = false;
+
+	const begin = async (): Promise<void> => {
+		const mine = openConnection(url, times);
+		connection = mine;
+		const late = setTimeout(() => void mine.close(), times.statementMs);
+		try {
+			await (await mine.sql).listen(CHANNEL, onNotification);
+		} catch (error) {
+			await mine.close();
+			throw toPoolProblem(mine.failure() ?? error, url.place);
+		} finally {
+			clearTimeout(late);
+		}
+		void mine.over.then(() => again(FIRST_PAUSE_MS));
+	};
+	const again = (pauseMs: number): void => {
+		if (isEnded) return;
+		timer = setTimeout(() => {
+			begin().then(
+				() => onNotification(undefined),
+				() => again(Math.min(2 * pauseMs, LONGEST_PAUSE_MS)),
+			);
+		}, pauseMs);
+		timer.unref();
+	};
+	return {
+		begin,
+		end: async () => {
+			isEnded = true;
+			clearTimeout(timer);
+			await connection?.close();
+		},
+	};
 }
 
 async function inTime(arrived: Promise<boolean>): Promise<boolean> {

@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
-import type { Sql } from "./client.ts";
+import type { Sql } from "./driver.ts";
 import { rowOf, rowSchema } from "./rows.ts";
-import { type Fragment, headOf, headSchema, nowOf, type Statements, tellOf } from "./statements.ts";
+import { type Fragment, headOf, headSchema, nowOf, onlyRow, type Statements, tellOf } from "./statements.ts";
 import type { Known, Look, PoolDatabase, Push, Pushed } from "./types.ts";
 
 /** Who was not seen for longer is no longer at work. */
@@ -55,7 +55,7 @@ function look(sql: Sql, known: Known): Promise<unknown> {
 			select e->>'id' as id, (e->>'version')::bigint as version
 			from json_array_elements(${versions(known.statuses)}::text::json) e
 		)
-		select ${nowOf(sql)} as now, ${headOf(sql)} as head,
+		select ${nowOf(sql)} as now, (select ${headOf(sql)} from pi_multicodex.pool p) as head,
 			(
 				select coalesce(json_agg(${rowOf(sql)}), '[]') from pi_multicodex.account a
 				left join known_rows k on k.id = a.id
@@ -83,14 +83,13 @@ function look(sql: Sql, known: Known): Promise<unknown> {
 				)
 				from pi_multicodex.presence w where w.seen_at > clock_timestamp() - ${SEEN}::text::interval
 			) as presences,
-			${pinOf(sql)} as pin
-		from pi_multicodex.pool p`;
+			${pinOf(sql)} as pin`;
 }
 
 function read(on: Statements, rows: unknown, localNow: number): Look {
 	// The pool is checked before the rows are read: those of a newer version may be of another form.
-	const [found] = z.array(z.looseObject({ head: headSchema })).parse(rows);
-	const head = on.check(found?.head);
+	const found = onlyRow(z.looseObject({ head: z.nullable(headSchema) }), rows);
+	const head = on.check(found.head ?? undefined);
 	const { pin, ...rest } = lookSchema.parse(found);
 	return { ...rest, head, localNow, pin: { account: pin.account ?? undefined, version: pin.version } };
 }
@@ -107,10 +106,8 @@ const pushedSchema = z.object({
 /** One statement, and a second one where another process was quicker by so little that the first has not seen it. */
 async function write(on: Statements, sql: Sql, push: Push): Promise<Pushed> {
 	const rows = await writeOnce(on, sql, push);
-	const [found] = z.array(z.object({ locked: z.number() })).parse(rows);
-	if (found?.locked !== 1) await on.explain();
-	const [pushed] = z.array(pushedSchema).parse(rows);
-	if (pushed === undefined) throw new Error("a push was not answered");
+	if (onlyRow(z.object({ locked: z.number() }), rows).locked !== 1) await on.explain();
+	const pushed = onlyRow(pushedSchema, rows);
 	const written = new Map(pushed.written.map(({ id, version }) => [id, version]));
 	const seen = new Map(pushed.others.map((other) => [other.id, other.version]));
 	const isUnseen = push.statuses.some(
@@ -185,9 +182,7 @@ async function readAgain(
 				join pi_multicodex.account a on a.id = s.account and not a.is_gone
 				where s.account in (select json_array_elements_text(${JSON.stringify(ids)}::text::json))
 			) as others`;
-	const [found] = z.array(z.object({ pin: pinSchema, others: statusesSchema })).parse(rows);
-	if (found === undefined) throw new Error("the statuses were not read");
-	return found;
+	return onlyRow(z.object({ pin: pinSchema, others: statusesSchema }), rows);
 }
 
 /** Statuses as JSON, of rows `s`. */

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
-import type { Client, Sql } from "./client.ts";
+import type { Client } from "./client.ts";
+import type { Sql } from "./driver.ts";
 import { MIGRATIONS, SCHEMA, SCHEMA_VERSION, TABLES, VERSION_TABLE } from "./schema.ts";
 import { PoolProblem } from "./types.ts";
 

@@ -33,7 +33,7 @@ export interface PoolUrl {
 	readonly place: string;
 }
 
-const FORM = /^(postgres(?:ql)?):\/\/(?:([^/]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s;
+const FORM = /^(postgres(?:ql)?):\/\/(?:([^/]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/is;
 const ENCODE = "a character such as / ? @ % in a user name or a password is written as %2F %3F %40 %25";
 
 /**
@@ -48,7 +48,7 @@ export function parsePoolUrl(text: string): PoolUrl {
 	}
 	const options = optionsOf(query);
 	// The password has a `/`, so that what seems to be a host and a port is the user and its beginning.
-	if (login === undefined && path.includes("@")) throw badUrl(`The host of the URL cannot be read: ${ENCODE}.`);
+	if (login === undefined && path.includes("@")) throw badUrl(`The host or port of the URL cannot be read: ${ENCODE}.`);
 	const [name = "", ...rest] = (login ?? "").split(":");
 	const user = options.get("user") || decode(name) || process.env.PGUSER || userInfo().username;
 	const database = options.get("dbname") || decode(path) || process.env.PGDATABASE || user;
@@ -121,7 +121,8 @@ function hostsOf(authority: string, portOption: string | undefined): readonly Po
 	return authority.split(",").map((each, index) => {
 		// A blank where the form does not fit, as in `host:port:more`.
 		const [, bracketed, plain, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(each) ?? [];
-		if (bracketed === undefined && plain === undefined) throw badUrl(`The host of the URL cannot be read: ${ENCODE}.`);
+		if (bracketed === undefined && plain === undefined)
+			throw badUrl(`The host or port of the URL cannot be read: ${ENCODE}.`);
 		const host = decode(bracketed ?? plain ?? "") || process.env.PGHOST || "localhost";
 		const number = Number(port || (ports.length > 1 ? ports[index] : ports[0]) || process.env.PGPORT || 5432);
 		if (!Number.isInteger(number) || number < 1 || number > 65_535) {

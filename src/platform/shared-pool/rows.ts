@@ -1,8 +1,8 @@
 import * as z from "zod/mini";
 import type { NeedsLogin } from "../../core/account.ts";
 import { lenient } from "../lenient.ts";
-import type { Sql } from "./client.ts";
-import { type Fragment, type Statements, tellOf } from "./statements.ts";
+import type { Sql } from "./driver.ts";
+import { type Fragment, onlyRow, type Statements, tellOf } from "./statements.ts";
 import type { PoolDatabase, RowChange, SharedRow } from "./types.ts";
 
 const bytes = z.pipe(
@@ -50,17 +50,17 @@ export function createRowStatements(
 		row: (id) =>
 			on.run(async (sql) => {
 				const rows = await sql`
-					select ${rowOf(sql)} as row from pi_multicodex.pool p
-					join pi_multicodex.account a on a.id = ${id} and not a.is_gone
-					where ${on.known(sql)}`;
-				const [found] = z.array(z.object({ row: rowSchema })).parse(rows);
-				if (found === undefined) await on.explain();
-				return found?.row;
+					select (select count(*) from pi_multicodex.pool p where ${on.known(sql)})::int as locked,
+						(select ${rowOf(sql)} from pi_multicodex.account a where a.id = ${id} and not a.is_gone) as row`;
+				// Of another pool, or of a newer version, it may be of another form.
+				if (!wasLocked(rows)) await on.explain();
+				return onlyRow(z.object({ row: z.nullable(rowSchema) }), rows).row ?? undefined;
 			}),
 		lastVersion: (id) =>
 			on.run(async (sql) => {
-				const rows = await sql`select a.version::float8 as version from pi_multicodex.account a where a.id = ${id}`;
-				return z.array(z.object({ version: z.number() })).parse(rows)[0]?.version ?? 0;
+				const rows = await sql`
+					select coalesce((select a.version from pi_multicodex.account a where a.id = ${id}), 0)::float8 as version`;
+				return onlyRow(z.object({ version: z.number() }), rows).version;
 			}),
 		change: (change, by) => on.run((sql) => write(on, sql, change, by)),
 		remove: (id, by) =>
@@ -109,7 +109,7 @@ async function write(on: Statements, sql: Sql, change: RowChange, by: string): P
 		select (select count(*) from locked)::int as locked, (select version from written)::float8 as version,
 			(select ${tellOf(sql, by)}::text from written) as told`;
 	if (!wasLocked(rows)) await on.explain();
-	return z.array(z.object({ version: z.nullable(z.number()) })).parse(rows)[0]?.version ?? undefined;
+	return onlyRow(z.object({ version: z.nullable(z.number()) }), rows).version ?? undefined;
 }
 
 /**
@@ -166,12 +166,12 @@ async function reseal(
 		select (select count(*) from seen)::int as locked, (select count(*) from locked)::int as done,
 			(select count(*) from written)::int as written, (select ${tellOf(sql, "")}::text from locked) as told`;
 	if (!wasLocked(done)) await on.explain();
-	return z.array(z.object({ done: z.number() })).parse(done)[0]?.done === 1;
+	return onlyRow(z.object({ done: z.number() }), done).done === 1;
 }
 
 /** Did the statement find the pool as it should be? */
 function wasLocked(rows: unknown): boolean {
-	return z.array(z.object({ locked: z.number() })).parse(rows)[0]?.locked === 1;
+	return onlyRow(z.object({ locked: z.number() }), rows).locked === 1;
 }
 
 const base64 = (sealed: Uint8Array): string => Buffer.from(sealed).toString("base64");

@@ -1,6 +1,7 @@
 import type postgres from "postgres";
 import * as z from "zod/mini";
-import type { Client, Sql } from "./client.ts";
+import type { Client } from "./client.ts";
+import type { Sql } from "./driver.ts";
 import { noPool } from "./problems.ts";
 import { CHANNEL, SCHEMA_VERSION } from "./schema.ts";
 import { type PoolHead, PoolProblem, type Sealing } from "./types.ts";
@@ -50,8 +51,8 @@ export function createStatements(client: Client, poolId: string, place: string, 
 	const head = () =>
 		client.run(async (sql) => {
 			try {
-				const rows = await sql`select ${headOf(sql)} as head from pi_multicodex.pool p`;
-				return z.array(z.object({ head: headSchema })).parse(rows)[0]?.head;
+				const rows = await sql`select (select ${headOf(sql)} from pi_multicodex.pool p) as head`;
+				return onlyRow(z.object({ head: z.nullable(headSchema) }), rows).head ?? undefined;
 			} catch (error) {
 				if (error instanceof Error && "code" in error && NO_TABLES.has(String(error.code))) return undefined;
 				throw error;
@@ -100,6 +101,13 @@ export function createStatements(client: Client, poolId: string, place: string, 
 		head,
 		check,
 	};
+}
+
+/** The row of a statement that always has one: no row is no answer, and never taken for one. */
+export function onlyRow<S extends z.ZodMiniType>(schema: S, rows: unknown): z.output<S> {
+	const [row, ...more] = z.array(schema).parse(rows);
+	if (row === undefined || more.length > 0) throw Object.assign(new Error("not answered"), { code: "ECONNRESET" });
+	return row;
 }
 
 /** The pool as JSON, of a row `p`. */

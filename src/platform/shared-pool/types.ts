@@ -203,8 +203,8 @@ export interface PoolDatabase {
 		by: string,
 	): Promise<"stored" | "changed" | "moved">;
 	/**
-	 * Replaces the keys and all sealed texts in one transaction. False where a row has changed since it was read, or where
-	 * a token may be on its way: to be read and tried again.
+	 * Replaces the keys and all sealed texts in one transaction. False where a row has changed since it was read, or
+	 * where a token may be on its way: to be read and tried again.
 	 */
 	reseal(keys: Pick<PoolHead, "keeperKeyId" | "runnerKeyId">, rows: readonly RowChange[]): Promise<boolean>;
 	/**

@@ -122,8 +122,8 @@ describe("share with a URL", () => {
 	it.each([
 		["postgress://pool:hunter2@db/pi", /^error: That is no URL of a Postgres database: one begins with postgres:/],
 		["https://pool:hunter2@db/pi", /^error: That is no URL of a Postgres database:/],
-		["postgres://pool:hunter2@db:port/pi", /^error: The host of the URL cannot be read:/],
-		["postgres://pool:hun/ter2@db/pi", /^error: The host of the URL cannot be read:/],
+		["postgres://pool:hunter2@db:port/pi", /^error: The host or port of the URL cannot be read:/],
+		["postgres://pool:hun/ter2@db/pi", /^error: The host or port of the URL cannot be read:/],
 		[CODES.keeper, /^error: That is a join code\. \/multicodex join takes it/],
 		[`${URL} wrok`, /No Codex account is called "wrok"\. Did you mean work\?/],
 		[`${URL} --nmae x`, /There is no option --nmae here\./],

@@ -72,7 +72,7 @@ describe("a problem with the database", () => {
 		'no pg_hba.conf entry for host "10.0.0.1", user "pool", database "pi", SSL off',
 		"SSL required",
 		"connection is insecure (try using `sslmode=require`)",
-	])("that asks for an encrypted connection is told from a wrong login: %s", (message) => {
+	])("that asks for an encrypted connection is no wrong login: %s", (message) => {
 		expect(toPoolProblem(ofServer("28000", message), PLACE).message).toContain("add sslmode=require to the URL");
 	});
 

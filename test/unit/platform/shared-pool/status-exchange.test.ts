@@ -355,7 +355,7 @@ describe("the sessions of a machine", () => {
 		expect(two.state.liveSessions(undefined).get("a")).toBeUndefined();
 	});
 
-	it("are told once a minute, and no more once they rest", async () => {
+	it("reach the others once a minute, and no more once they rest", async () => {
 		const [one] = await threeMachines();
 		one.state.acquireLease("s1", "a", true);
 		await timers.pass(4 * MINUTE_MS);
