@@ -63,7 +63,7 @@ export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnecti
 			return broken(error);
 		}
 	};
-	const sql = import("postgres").then(({ default: connect }) => connect(optionsOf(url, times, onlySocket)));
+	const sql = load(optionsOf(url, times, onlySocket));
 	const shut = async () => {
 		const driver = await sql;
 		const made = await socket?.catch(() => undefined);
@@ -81,6 +81,12 @@ export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnecti
 	void over.then(close);
 	sql.catch(end);
 	return { sql, over, isOver: () => isOver, failure: () => failure, close };
+}
+
+/** Who has no shared pool never loads the driver. */
+async function load(options: Options): Promise<Sql> {
+	const { default: connect } = await import("postgres");
+	return connect(options);
 }
 
 type Options = postgres.Options<Record<string, never>> & { readonly socket: () => Promise<Socket> };
