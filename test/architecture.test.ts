@@ -61,6 +61,7 @@ const KNOWS_SNAPSHOTS = new Set([
 	"src/platform/usage-body.ts",
 	"src/platform/usage-api.ts",
 	"src/platform/state-store.ts",
+	"src/platform/shared-pool/shared-status.ts",
 ]);
 const SNAPSHOT_FIELDS = "windows|budgets|limits|credits|limitReached|reserveModel|resetCredits";
 /** Names that snapshots go by. */

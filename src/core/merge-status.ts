@@ -50,9 +50,9 @@ const LEAST_TIME = 1e11;
 
 /**
  * Joins what two machines know of one account, at `now` (epoch ms). Either may be the first, a join with itself changes
- * nothing, and no cooldown gets shorter, unless a mark has ended it. An exchange is left out: it belongs to its machine.
- * A cooldown that was set again for a shorter time than was left is ended by a mark that has seen both; a mark that has
- * seen the first alone leaves the time of the longer one, which the next look at the usage corrects.
+ * nothing, and no cooldown gets shorter, unless a mark has ended it. An exchange is left out: it belongs to its
+ * machine. A cooldown that was set again for a shorter time than was left is ended by a mark that has seen both; a
+ * mark that has seen the first alone leaves the time of the longer one, which the next look at the usage corrects.
  */
 export function mergeStatus(one: AccountStatus, other: AccountStatus, now: number): AccountStatus {
 	const ended = mergedEnds([...endsOf(one), ...endsOf(other)], now);
@@ -80,8 +80,9 @@ export function mergeStatus(one: AccountStatus, other: AccountStatus, now: numbe
 }
 
 /**
- * Marks what a change of this machine means to others that have seen `before`: cooldowns that it has ended or shortened,
- * and members without a time of their own. A cooldown that it has begun is later than any mark on its scope.
+ * Marks what a change of this machine means to others that have seen `before`: cooldowns that it has ended or
+ * shortened, and members without a time of their own. A cooldown that it has begun is later than any mark on its
+ * scope.
  */
 export function marked(before: AccountStatus, after: AccountStatus, now: number): AccountStatus {
 	if (before === after) return before;
@@ -100,7 +101,9 @@ export function marked(before: AccountStatus, after: AccountStatus, now: number)
 	return { ...after, cooldowns, marks: { ended, changedAt } };
 }
 
-/** What one process writes so that the others leave a token or a reset credit to it: it counts on it that they see it. */
+/**
+ * What one process writes so that the others leave a token or a reset credit to it: it counts on it that they see it.
+ */
 const NOTES: ReadonlySet<string> = new Set(["exchange", "redemption"]);
 
 /**

@@ -33,7 +33,9 @@ interface Deps {
 export interface DatabaseClock {
 	/** How far the clock of this machine is ahead, ms; undefined where it may have been set since that was measured. */
 	aheadMs(): number | undefined;
-	/** Takes in the time of the database, and that of this machine at the same moment. Resolves to how far it is ahead. */
+	/**
+	 * Takes in the time of the database, and that of this machine at the same moment. Resolves to how far it is ahead.
+	 */
 	measure(databaseNow: number, localNow: number): number;
 }
 

@@ -11,9 +11,13 @@ export type After = (ms: number, run: () => void) => () => void;
 
 /** Changes of one moment are one statement. */
 const COLLECT_MS = 200;
-/** So are those of one turn that others need not know at once; ahead of the write of the file, which notes the version. */
+/**
+ * So are those of one turn that others need not know at once; ahead of the write of the file, which notes the version.
+ */
 const COLLECT_SLOWLY_MS = 600;
-/** What this machine knows more than the database is written after this long, unless the process that knows it does so. */
+/**
+ * What this machine knows more than the database is written after this long, unless the process that knows it does so.
+ */
 const OTHERS_FIRST_MS = 3000;
 /** A presence is told again after this long. */
 const PRESENT_EACH_MS = 60_000;

@@ -32,8 +32,8 @@ export interface StatusVersions {
 	/** Notes that a status was stored, under `version`. */
 	wasStored(status: SharedStatus, version: number, aheadMs: number): void;
 	/**
-	 * Takes in what is stored. Writes only where that is news here; says on which side it is. `wasQuicker`: it was written
-	 * while this process tried to, and so was a claim on a redemption: that of this process is taken back.
+	 * Takes in what is stored. Writes only where that is news here; says on which side it is. `wasQuicker`: it was
+	 * written while this process tried to, and so was a claim on a redemption: that of this process is taken back.
 	 */
 	take(
 		stored: SharedStatus,
