@@ -116,7 +116,7 @@ export function aPoolMachine({ name, path, shared, aheadMs = 0, timers, database
 			const look = await database.lookBy(known, clock.now());
 			measured ??= { aheadMs: look.localNow - look.now, at: clock.now() };
 			presences = look.presences.map((each) => ({ ...each, seenAt: each.seenAt + (measured?.aheadMs ?? 0) }));
-			machine.exchange.take(look);
+			await machine.exchange.take(look);
 		},
 		close: async () => {
 			state.tell(undefined);

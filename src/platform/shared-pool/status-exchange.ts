@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { within } from "../../core/abort.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { Clock, StateStore } from "../../core/ports.ts";
@@ -34,6 +35,8 @@ const LONGEST_RETRY_MS = 60_000;
 const FLUSH_MS = 2000;
 /** Nor does what has to know what is stored, before it goes on without. */
 const CLAIM_MS = 3000;
+/** So many statuses are taken in without a pause. */
+const AT_ONCE = 20;
 /** A row of this version asks for what is stored. */
 const ASKS = -1;
 
@@ -61,8 +64,8 @@ interface Deps {
 export interface StatusExchange {
 	/** The versions of the statuses that this machine has; a look asks for all others. */
 	known(): ReadonlyMap<AccountId, number>;
-	/** Takes in a look, once its accounts are known here. */
-	take(look: Look): void;
+	/** Takes in a look, once its accounts are known here. Gives way to others in between where it has brought a lot. */
+	take(look: Look): Promise<void>;
 	/** This process has changed the status of a shared account; `isUrgent`: others need to know it at once. */
 	changed(id: AccountId, isUrgent?: boolean): void;
 	/** A person has moved the pin. */
@@ -258,10 +261,11 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 
 	return {
 		known: versions.known,
-		take: (look) => {
+		take: async (look) => {
 			const aheadMs = databaseClock.measure(look.now, look.localNow);
 			let isNews = false;
-			for (const each of look.statuses.filter(({ id }) => isShared(id))) {
+			for (const [at, each] of look.statuses.filter(({ id }) => isShared(id)).entries()) {
+				if (at > 0 && at % AT_ONCE === 0) await setImmediate();
 				const found = versions.take(each, aheadMs);
 				isNews = found.isNewsHere || isNews;
 				if (found.isNewsThere && !due.has(each.id)) leave(each.id);

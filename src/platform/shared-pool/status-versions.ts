@@ -124,7 +124,7 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 					const both = mergeStatus(status, theirs, clock.now());
 					const redemption = wasQuicker && isRival(status, theirs) ? theirs.redemption : both.redemption;
 					const joined = { ...status, ...both, redemption };
-					return compared(joined, raw, aheadMs).isNewsThere ? joined : withVersion(joined, version);
+					return isNewsThere || !isAlike(status, mine) ? joined : withVersion(joined, version);
 				});
 			}
 			return { isNewsHere, isNewsThere };
