@@ -49,6 +49,8 @@ interface Deps {
 
 /** A notification may be lost. */
 const LOOK_EACH_MS = 60_000;
+/** Where no notification got through, it is tried again after this long. */
+const LISTEN_AGAIN_MS = 5 * 60_000;
 /** Several changes of one moment are one look. */
 const SETTLE_MS = 20;
 /** How often a process that follows another one tries to take its place. */
@@ -136,17 +138,17 @@ export function createFollow(deps: Deps): Follow {
 	};
 	/** Before the look that follows, so that nothing is missed in between. */
 	const listenAgain = async () => {
-		if (stopListening || hasNoListen || signal.aborted) return;
+		if (stopListening || clock.now() < listensNotBefore || signal.aborted) return;
 		try {
 			stopListening = await connection.use((database) => database.listen(own, () => lookIn(SETTLE_MS)));
-			hasNoListen = stopListening === undefined;
+			if (!stopListening) listensNotBefore = clock.now() + LISTEN_AGAIN_MS;
 			listens = stopListening !== undefined;
 		} catch (error) {
 			if (!connection.away()) onFailure(error);
 		}
 	};
-	/** Notifications do not get through, as behind a pooler in transaction mode. */
-	let hasNoListen = false;
+	/** Notifications do not get through, as behind a pooler in transaction mode, or on a machine that was too busy. */
+	let listensNotBefore = 0;
 
 	const lead = async () => {
 		if (signal.aborted) return;
