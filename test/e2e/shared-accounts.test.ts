@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../src/core/account.ts";
-import { until } from "../support/fakes.ts";
+import { closeFolder, until } from "../support/fakes.ts";
 import { anIssuer, aPoolProcess, type FakeIssuer, type PoolProcess } from "../support/pool-home.ts";
 import { startPostgres, type TestPostgres } from "../support/postgres.ts";
 
@@ -108,7 +108,8 @@ describe("accounts that two machines share", () => {
 		const old = find(one, id)?.credential.access;
 
 		const tokens = await Promise.all([one, two, three].map((each) => tokenOf(each, id, old)));
-		await until("all have the new token", () => issuer.sent.length > 0);
+		// The token is used as soon as it is on the disk, and stored in the database behind.
+		for (const each of [one, two, three]) await each.credentials.idle();
 		for (const each of [one, two, three]) await each.pools.look(undefined);
 		const now = [one, two, three].map((each) => find(each, id)?.credential.access);
 		expect(new Set(now).size).toBe(1);
@@ -185,6 +186,36 @@ describe("accounts that two machines share", () => {
 		const two = await joined(codes.keeper, "two");
 		expect(await tokenOf(two, id, old)).not.toBe(old);
 		expect(issuer.sent).toHaveLength(1);
+	});
+
+	it("send nothing where their machine could not keep what comes", async () => {
+		const { one, ids } = await shared("a");
+		const [id = ""] = ids;
+		const old = find(one, id)?.credential.access;
+		const reopen = closeFolder(one.scratch.dir);
+		try {
+			expect(await tokenOf(one, id, old)).toContain("unavailable");
+		} finally {
+			reopen();
+		}
+		expect(issuer.sent).toEqual([]);
+	});
+
+	it("are never renewed by a runner, which takes what a keeper has renewed", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const runner = start({ environment: codes.runner });
+		await runner.sharing.settling();
+		await runner.open().ready(undefined);
+		const old = find(runner, id)?.credential.access;
+
+		expect(await tokenOf(runner, id, old)).toContain("no keeper of its pool has renewed it");
+		expect(issuer.sent).toEqual([]);
+		const next = await tokenOf(one, id, old);
+		const another = start({ environment: codes.runner });
+		await another.sharing.settling();
+		await another.open().ready(undefined);
+		expect(await tokenOf(another, id, old)).toBe(next);
 	});
 
 	it("need a sign-in everywhere once the issuer has refused them, and none again after one machine has signed in", async () => {
@@ -281,7 +312,19 @@ describe("new keys", () => {
 		const two = await joined(codes.keeper, "two");
 		const [id = ""] = ids;
 
+		const beside = start({ scratch: one.scratch });
+		await beside.sharing.settling();
+
 		const next = await one.pools.rotate(undefined, undefined);
+		// Another process of the machine that has made them goes on with the new ones.
+		await beside.pools.look(undefined);
+		await until("the pool is open anew", () => {
+			const [mine, theirs] = [beside, one].map((each) => each.open().codes()?.keeper);
+			return mine === theirs;
+		});
+		await beside.pools.look(undefined);
+		expect(beside.pools.status()?.connection.kind).not.toBe("away");
+		expect(beside.events.filter(({ type }) => type === "pool-away")).toEqual([]);
 		await two.pools.look(undefined);
 		expect(two.pools.status()?.connection).toMatchObject({ kind: "away", problem: "revoked" });
 		expect(await tokenOf(two, id)).toBe(find(one, id)?.credential.access);

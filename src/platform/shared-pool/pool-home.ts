@@ -34,11 +34,16 @@ export function createPoolHome({ environment, settings, current, reopen, ...give
 	const deps = { ...given, onFailure };
 	const warn = (text: string) => tell({ type: "warning", text });
 	const file = openMirror(join(folder, "codex-pool.json"), warn);
-	/** A process that replaced the keys may have ended before it could say so. */
-	const takeNext = async () => {
+	/**
+	 * Another process of this machine has replaced the keys, or joined with newer ones; or it ended before it could say
+	 * that they are replaced.
+	 */
+	const hasNewerCode = (text: string) => file.join() !== text || (file.next() ?? text) !== text;
+	const openWithNewer = async (text: string) => {
 		const next = file.next();
-		if (next === undefined || next === file.join()) return;
-		await file.enter(next, file.machine() ?? hostname(), file.name() ?? "", true);
+		if (file.join() === text && next !== undefined) {
+			await file.enter(next, file.machine() ?? hostname(), file.name() ?? "", true);
+		}
 		await reopen();
 	};
 	return {
@@ -69,8 +74,9 @@ export function createPoolHome({ environment, settings, current, reopen, ...give
 				joinedBy: "settings",
 				file,
 				tell: (event) => {
-					tell(event);
-					if (event.type === "pool-away" && event.problem === "revoked") void takeNext().catch(onFailure);
+					const isOver = event.type === "pool-away" && event.problem === "revoked" && hasNewerCode(text);
+					if (isOver) void openWithNewer(text).catch(onFailure);
+					else tell(event);
 				},
 			});
 		},
