@@ -147,7 +147,7 @@ describe("a database that refuses", () => {
 		);
 		expect((await readOnly.look(NOTHING)).rows).toHaveLength(1);
 		await pool.query(`set transaction_read_only = off; alter database ${database} reset default_transaction_read_only`);
-		// A disk that is full cannot be had on every machine: the server raises what it raises then.
+		// Not every machine has a disk that a test may fill: the server raises what it raises then.
 		await pool.query(`
 			create function pi_multicodex.fill() returns trigger language plpgsql as
 			$$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;

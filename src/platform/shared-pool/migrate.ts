@@ -26,7 +26,7 @@ export async function migrate(client: Client, place: string): Promise<void> {
 					`The schema ${SCHEMA} of the database at ${place} belongs to something else: use another database.`,
 				);
 			}
-			// Asked for first: to make it needs a right that whoever owns it need not have.
+			// Asked for first: to make it needs a right that the owner of the schema need not have.
 			if (!found.hasSchema) await transaction.unsafe(`create schema ${SCHEMA}`);
 			if (!found.hasVersions) {
 				await transaction.unsafe(
