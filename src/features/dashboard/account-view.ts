@@ -39,7 +39,8 @@ export function accountLines({ shown, view, isAsking, moves, today }: AccountDet
 	const inUse: Fact[] = sessions > 0 ? [["in use", `by ${plural(sessions, "session")}`]] : [];
 	const used: Fact[] = today ? [["today", amountsText(today)]] : [];
 	return [
-		...notesOf(shown, view),
+		// What shares it is one of the facts.
+		...notesOf({ ...shown, shared: undefined }, view),
 		...linesOf([...inUse, ...facts, ...used, ...moved], width).map((text) => [span("text", printable(text))]),
 	];
 }

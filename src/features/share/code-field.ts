@@ -2,7 +2,6 @@ import { type Component, type Focusable, Input } from "@mariozechner/pi-tui";
 import type { CommandContext } from "../../pi/command.ts";
 import { modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
-import { plural } from "../../ui-kit/format.ts";
 import { clampWidth, hintsOf, type Paint, type PanelKey, wordsOf } from "../../ui-kit/panel.ts";
 import { panelAround } from "../../ui-kit/text-field.ts";
 import { createTyping, type Pace } from "../../ui-kit/typing.ts";
@@ -43,7 +42,7 @@ export function createCodeField({ title, paint, isKey, pace, repaint, onEnd }: C
 		render: (width) => {
 			const rule = paint("dim", "─".repeat(width));
 			const count = [...input.getValue()].length;
-			const shown = count === 0 ? "Paste it here: it is not shown." : `${plural(count, "character")}, not shown`;
+			const shown = count === 0 ? "Paste it here: it is not shown." : `${count} characters, not shown`;
 			return clampWidth(
 				[
 					rule,

@@ -156,7 +156,7 @@ async function show(asJson: boolean, ctx: CommandContext, ports: Ports): Promise
 	const json = poolAsJson(status, accounts);
 	if (!status) return { text: texts.noPool(), json, asJson };
 	const text = poolAsText({ status, accounts, now: clock.now() }, columnsNow());
-	return { text, json, asJson, isWarning: status.connection.kind === "away" };
+	return { text, json, asJson };
 }
 
 async function showCodes(asJson: boolean, { sharedPools, pool }: Ports): Promise<Outcome> {

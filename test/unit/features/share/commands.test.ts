@@ -226,11 +226,10 @@ describe("share alone", () => {
 		);
 	});
 
-	it("says what keeps the pool away, as a warning", async () => {
+	it("says what keeps the pool away", async () => {
 		inPool({ joinedBy: "environment" });
 		cli.sharedPools.problem = new PoolProblem("revoked", "The keys were replaced: join again.");
 		const said = await cli.run("share");
-		expect(said).toMatch(/^warning: /);
 		expect(said).toMatch(/state +not usable since \d\d:\d\d: The keys were replaced: join again\./);
 		expect(said).toContain("laptop, a keeper, by PI_MULTICODEX_POOL");
 	});
