@@ -235,7 +235,15 @@ describe("an encrypted connection", () => {
 
 		const byName = (mode: string) => plain(mode).replace("127.0.0.1", "localhost");
 		const root = `sslrootcert=${encodeURIComponent(certificate)}`;
-		for (const mode of ["sslmode=prefer", "sslmode=require", `sslmode=verify-ca&${root}`, `sslmode=require&${root}`]) {
+		const taken = [
+			"sslmode=prefer",
+			"sslmode=require",
+			`sslmode=verify-ca&${root}`,
+			`sslmode=require&${root}`,
+			"sslmode=require&sslnegotiation=direct",
+			"ssl=true&ssl_min_protocol_version=TLSv1.3",
+		];
+		for (const mode of taken) {
 			expect(await pool.open({ url: plain(mode) }).head()).toBeDefined();
 		}
 		const secure = pool.open({ url: byName(`sslmode=verify-full&${root}`) });

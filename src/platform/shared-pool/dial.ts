@@ -85,6 +85,9 @@ function tlsOptions({ tls, place }: PoolUrl, host: string): ConnectionOptions {
 		...(tls.root !== undefined && { ca: read(tls.root) }),
 		...(tls.certificate !== undefined && { cert: read(tls.certificate) }),
 		...(tls.key !== undefined && { key: read(tls.key) }),
+		...(tls.passphrase !== undefined && { passphrase: tls.passphrase }),
+		...(tls.least !== undefined && { minVersion: tls.least }),
+		...(tls.most !== undefined && { maxVersion: tls.most }),
 		rejectUnauthorized: isVerified,
 		// The chain is verified, the name is not.
 		...(tls.mode === "verify-ca" && { checkServerIdentity: () => undefined }),

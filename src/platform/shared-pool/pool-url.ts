@@ -5,6 +5,10 @@ import { PoolProblem } from "./types.ts";
 export type TlsMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" | "verify-full";
 const TLS_MODES: readonly TlsMode[] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
+/** What `ssl_min_protocol_version` may be, as libpq and Node both write it. */
+export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
+const TLS_VERSIONS: readonly TlsVersion[] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];
+
 /** One server that the URL names, or the folder of a socket on this machine. */
 export interface PoolHost {
 	readonly host: string;
@@ -24,6 +28,11 @@ export interface PoolUrl {
 		readonly root: string | undefined;
 		readonly certificate: string | undefined;
 		readonly key: string | undefined;
+		/** Of the key. */
+		readonly passphrase: string | undefined;
+		/** Versions of the protocol, at least and at most. */
+		readonly least: TlsVersion | undefined;
+		readonly most: TlsVersion | undefined;
 		/** TLS from the first byte on, as PostgreSQL 17 can. */
 		readonly isDirect: boolean;
 	};
@@ -63,6 +72,9 @@ export function parsePoolUrl(text: string): PoolUrl {
 			root: fileOf(options.get("sslrootcert")),
 			certificate: fileOf(options.get("sslcert")),
 			key: fileOf(options.get("sslkey")),
+			passphrase: options.get("sslpassword"),
+			least: versionOf(options.get("ssl_min_protocol_version")),
+			most: versionOf(options.get("ssl_max_protocol_version")),
 			isDirect: options.get("sslnegotiation") === "direct",
 		},
 		parameters: {
@@ -73,12 +85,18 @@ export function parsePoolUrl(text: string): PoolUrl {
 	};
 }
 
+/** Those that are understood, or that ask for nothing that would not be so anyway. */
 const SSL_OPTIONS = new Set([
+	"ssl",
 	"sslmode",
 	"sslrootcert",
 	"sslcert",
 	"sslkey",
+	"sslpassword",
 	"sslnegotiation",
+	"sslcertmode",
+	"ssl_min_protocol_version",
+	"ssl_max_protocol_version",
 	"sslsni",
 	"sslcompression",
 ]);
@@ -102,13 +120,25 @@ function optionsOf(query: string): ReadonlyMap<string, string> {
  */
 function tlsModeOf(options: ReadonlyMap<string, string>): TlsMode {
 	if (options.get("channel_binding") === "require") return "verify-full";
-	const wanted = options.get("sslmode") || process.env.PGSSLMODE;
+	const wanted = options.get("sslmode") || (isYes(options.get("ssl")) ? "require" : process.env.PGSSLMODE);
 	if (options.get("sslrootcert") === "system") return "verify-full";
 	if (wanted === undefined) return "prefer";
 	const mode = TLS_MODES.find((each) => each === wanted);
 	if (mode === undefined) throw badUrl(`The sslmode of the URL is none: it may be ${TLS_MODES.join(", ")}.`);
 	// As libpq has it: who names a root wants it to be looked at.
 	return mode === "require" && options.has("sslrootcert") ? "verify-ca" : mode;
+}
+
+/** As other clients write `sslmode=require`. */
+function isYes(ssl: string | undefined): boolean {
+	return ssl !== undefined && !["0", "false", "no", "off", "disable"].includes(ssl);
+}
+
+function versionOf(wanted: string | undefined): TlsVersion | undefined {
+	if (wanted === undefined || wanted === "") return undefined;
+	const version = TLS_VERSIONS.find((each) => each.toLowerCase() === wanted.toLowerCase());
+	if (version) return version;
+	throw badUrl(`The URL names a version of TLS that there is not: it may be ${TLS_VERSIONS.join(", ")}.`);
 }
 
 /** `system` means the roots that Node brings, which are those that are used without a file. */

@@ -63,8 +63,25 @@ describe("a URL of a database", () => {
 		// Without a binding of its own to the channel, the client has to look at the certificate to be as sure.
 		["?sslmode=require&channel_binding=require", "verify-full"],
 		["?channel_binding=prefer", "prefer"],
+		["?ssl=true", "require"],
+		["?ssl=true&sslmode=verify-full", "verify-full"],
+		["?ssl=false", "prefer"],
 	])("says how sure the connection has to be: %s", (query, mode) => {
 		expect(parsePoolUrl(`postgres://h/pi${query}`).tls.mode).toBe(mode);
+	});
+
+	it("hands on the files, the password of the key and the versions that it names", () => {
+		const query = "sslcert=/c&sslkey=/k&sslpassword=p&ssl_min_protocol_version=tlsv1.3&sslnegotiation=direct";
+		expect(parsePoolUrl(`postgres://h/pi?sslmode=verify-full&sslrootcert=/r&${query}`).tls).toEqual({
+			mode: "verify-full",
+			root: "/r",
+			certificate: "/c",
+			key: "/k",
+			passphrase: "p",
+			least: "TLSv1.3",
+			most: undefined,
+			isDirect: true,
+		});
 	});
 
 	it("passes over what providers add for other clients, and asks the server for nothing of it", () => {
@@ -108,6 +125,8 @@ describe("a URL of a database", () => {
 		["postgres://pool:hunter@db.example:0/pi", "The port of the URL is none"],
 		["postgres://pool:hunter@db:1:2/pi", "The host or port of the URL cannot be read"],
 		["postgres://pool:hunter@h/pi?sslmode=verifyfull", "The sslmode of the URL is none"],
+		["postgres://pool:hunter@h/pi?ssl_min_protocol_version=SSLv3", "The URL names a version of TLS that there is not"],
+		["postgres://pool:hunter@h/pi?sslcrl=/crl", "The URL has an option that is not understood (sslcrl)"],
 		["postgres://pool:hunter@h/pi?sslmod=verify-full", "The URL has an option that is not understood (sslmod)"],
 	])("that cannot be read is refused with one sentence without the password: %s", (url, sentence) => {
 		const { kind, message } = problemOf(url);
