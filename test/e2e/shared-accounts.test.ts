@@ -119,6 +119,21 @@ describe("accounts that two machines share", () => {
 		expect(find(two, id)?.needsLogin).toBeUndefined();
 	});
 
+	it("wait for the token that another machine is renewing, where their own was refused", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const two = await joined(codes.keeper, "two");
+		const refused = find(one, id)?.credential.access;
+		issuer.onExchanged = () => new Promise((resolve) => setTimeout(resolve, 300));
+
+		const [first, second] = await Promise.all([one, two].map((each) => tokenOf(each, id, refused)));
+
+		expect(first).toMatch(/^[^:]+$/);
+		expect(first).not.toBe(refused);
+		expect(second).toBe(first);
+		expectOnce();
+	});
+
 	it("are renewed behind a request, when a fifth of the token's life is left", async () => {
 		const one = start();
 		const id = await one.signIn("a", 10 * 60_000 - 5000);

@@ -1,5 +1,6 @@
 import type { Account, Credential } from "../../core/account.ts";
 import type { PoolListener } from "../../core/events.ts";
+import type { AccountId } from "../../core/ids.ts";
 import type { OtherAccounts } from "../../core/other-account.ts";
 import type { AccountStore, Clock, OAuthClient, SharedTokens, TokenReader } from "../../core/ports.ts";
 import { BUSY_RETRY_MS, type Claiming, UNKNOWN_OUTCOME_MS } from "../../core/token-claims.ts";
@@ -42,6 +43,11 @@ type Renewed = Awaited<ReturnType<SharedTokens["renew"]>>;
 
 /** A claim is good for this long: after it, another machine may believe that this one has ended. */
 export const CLAIM_MS = 20_000;
+/**
+ * While another machine renews a token that a request here has none without, the database is asked so often: an exchange
+ * takes less than a second. Under a claim of a machine that has fallen nothing comes.
+ */
+const OTHERS_EXCHANGE_MS: readonly number[] = [100, 200, 400, 800, 1500];
 /** A token this close to its end is not sent any more. */
 const LAST_MOMENT_MS = 5000;
 /** Renewed when this part of its life is left. */
@@ -59,6 +65,8 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 	const { oauth, tokens, clock, monotonic, pause, newHolder, tell, onFailure } = deps;
 	/** First refusals for an unknown reason, by the hash of their token. */
 	const refusals = new Map<string, number>();
+	/** By account, the hash of a token under whose claim another machine was waited for. */
+	const awaited = new Map<AccountId, string>();
 
 	const isGood = ({ access, expiresAt }: Credential, refused: string | undefined) =>
 		access !== refused && expiresAt - clock.now() > LAST_MOMENT_MS;
@@ -188,7 +196,25 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 		}
 	};
 
-	const exchanged = async (open: OpenRow): Promise<Renewed> => {
+	/** What another machine stores for a token that is of no use here any more; once a token, since it may never come. */
+	const broughtByOther = async (
+		{ account, row }: OpenRow,
+		refused: string | undefined,
+	): Promise<Renewed | undefined> => {
+		if (isGood(account.credential, refused) || awaited.get(account.id) === row.tokenHash) return undefined;
+		awaited.set(account.id, row.tokenHash);
+		for (const ms of OTHERS_EXCHANGE_MS) {
+			await pause(ms);
+			const now = await rows.read(account.id);
+			if (now?.row.tokenHash === row.tokenHash) continue;
+			if (!now || !isGood(now.account.credential, refused)) return undefined;
+			tell({ type: "renewed-elsewhere", account: account.id });
+			return ready(now.account.credential);
+		}
+		return undefined;
+	};
+
+	const exchanged = async (open: OpenRow, refused: string | undefined): Promise<Renewed> => {
 		const { account, row } = open;
 		const { credential } = account;
 		const { tokenHash } = row;
@@ -219,8 +245,11 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 		switch (result.kind) {
 			case "spent":
 				return endOf(open, { code: result.reason, closed: false });
-			case "taken":
+			case "taken": {
+				const brought = await broughtByOther(open, refused);
+				if (brought) return brought;
 				return later("another machine is renewing it", Math.max(result.retryAt - clock.now(), BUSY_RETRY_MS));
+			}
 			case "unnoted":
 				return { kind: "failed", reason: "its renewal could not be noted" };
 			case "moved": {
@@ -252,7 +281,7 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 				return ready(open.account.credential);
 			}
 			if (open.account.needsLogin) return later("its sign-in is over");
-			return exchanged(open);
+			return exchanged(open, refused);
 		});
 		return outcome === "busy" ? later("another process is refreshing it") : outcome;
 	};
