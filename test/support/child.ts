@@ -40,6 +40,7 @@ export function startProcess(command: LaunchCommand, stdin: "ignore" | "pipe"): 
 		cwd: command.cwd,
 		env: command.env,
 		stdio: [stdin, "pipe", "pipe"],
+		...command.user,
 	});
 	const pid = child.pid;
 	const forget = pid === undefined ? undefined : killAtExit(pid);

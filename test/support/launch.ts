@@ -11,6 +11,8 @@ export interface LaunchOptions {
 	readonly cwd?: string;
 	/** `true` (default) loads this repository's extension, a string another file, `false` none. */
 	readonly extension?: boolean | string;
+	/** Whose process it is; only root may give another user than itself. */
+	readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 /** A command line with everything the child process depends on. */
@@ -19,6 +21,7 @@ export interface LaunchCommand {
 	readonly args: readonly string[];
 	readonly cwd: string;
 	readonly env: Record<string, string>;
+	readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 /** The sources of this repository; with `npm run test:packed` the package that was made of them. */
@@ -56,7 +59,7 @@ export function launchCommand(
 		else env[name] = value;
 	}
 	const piArguments = [host.cli, ...extensionArguments(options.extension ?? true), ...args];
-	return { file: host.node, args: piArguments, cwd: options.cwd ?? agentDir.cwd, env };
+	return { file: host.node, args: piArguments, cwd: options.cwd ?? agentDir.cwd, env, user: options.user };
 }
 
 function isErrorCode(error: unknown, code: string): boolean {

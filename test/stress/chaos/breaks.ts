@@ -8,14 +8,19 @@ const breakSchema = z.object({
 	edits: z.array(z.object({ file: z.string(), from: z.string(), to: z.string() })).min(1),
 });
 
-/** Guards that can be taken out of the source as it is read, by name: what then happens has to be seen by the chaos. */
-export const breaks = z
-	.record(z.string(), breakSchema)
-	.parse(JSON.parse(readFileSync(new URL("breaks.json", import.meta.url), "utf8")));
+/** Guards that can be taken out of the source as it is read, by name. */
+export type Breaks = Readonly<Record<string, z.output<typeof breakSchema>>>;
+
+export function readBreaks(file: URL): Breaks {
+	return z.record(z.string(), breakSchema).parse(JSON.parse(readFileSync(file, "utf8")));
+}
+
+/** Those of the chaos: what then happens has to be seen by it. */
+export const breaks = readBreaks(new URL("breaks.json", import.meta.url));
 
 /** Edits of a break, of all without a name of `undefined`, whose text is not in the source any more: file and text. */
-export function misfits(name?: string): string[] {
-	const chosen = Object.entries(breaks).filter(([each]) => name === undefined || each === name);
+export function misfits(name?: string, of: Breaks = breaks): string[] {
+	const chosen = Object.entries(of).filter(([each]) => name === undefined || each === name);
 	return chosen.flatMap(([each, { edits }]) =>
 		edits
 			.filter(({ file, from }) => !readFileSync(join(repositoryRoot, file), "utf8").includes(from))

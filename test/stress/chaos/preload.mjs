@@ -2,7 +2,7 @@
  * Loaded into a process of the chaos before anything else (`--import`). Gives the extension the pi-ai and pi-tui of the
  * pi that `CHAOS_HOST` names, as that host does; of its largest one, which a stream function has no use for, only what
  * the extension asks of it. With `CHAOS_BREAK` a guard of the source is taken out as it is read, on no disk: see
- * `breaks.json`.
+ * `breaks.json`, or the file that `CHAOS_BREAKS` names.
  */
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
@@ -16,7 +16,7 @@ const HOST = {
 	"@mariozechner/pi-coding-agent": new URL("host.mjs", import.meta.url).href,
 };
 
-const breaks = JSON.parse(readFileSync(new URL("breaks.json", import.meta.url), "utf8"));
+const breaks = JSON.parse(readFileSync(process.env.CHAOS_BREAKS ?? new URL("breaks.json", import.meta.url), "utf8"));
 const broken = process.env.CHAOS_BREAK ? breaks[process.env.CHAOS_BREAK].edits : [];
 
 registerHooks({

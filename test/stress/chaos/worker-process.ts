@@ -25,6 +25,8 @@ export interface WorkerInit {
 	readonly broken: string | undefined;
 	/** The disk is what this file says, while it is there. */
 	readonly trouble: string;
+	/** Added to its environment. */
+	readonly env?: Readonly<Record<string, string>>;
 	readonly onWrong: (what: string) => void;
 }
 
@@ -76,6 +78,7 @@ export async function startWorker(init: WorkerInit): Promise<WorkerProcess> {
 			CHAOS_PI_TUI: siblingFile(init.host, "pi-tui", "dist/index.js"),
 			TEST_PRELOAD_DISK: JSON.stringify({ folder: dir.dir, trouble: init.trouble }),
 			...(init.broken !== undefined && { CHAOS_BREAK: init.broken }),
+			...init.env,
 		},
 		stdio: ["ignore", "pipe", "pipe", "ipc"],
 	});

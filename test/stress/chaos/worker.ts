@@ -35,7 +35,7 @@ interface Seat {
 
 const RealDate = globalThis.Date;
 const realNow = () => performance.timeOrigin + performance.now();
-let jumpedMs = 0;
+let jumpedMs = Number(process.env.CHAOS_CLOCK_MS ?? 0);
 const wrongNow = () => RealDate.now() + jumpedMs;
 globalThis.Date = new Proxy(RealDate, {
 	apply: () => new RealDate(wrongNow()).toString(),
@@ -88,7 +88,7 @@ async function sit(seat: number, session: string): Promise<void> {
 	const context = aContext({ mode: "rpc", sessionId: session });
 	context.model = { provider: "openai-codex", baseUrl };
 	context.models = [{ provider: "openai-codex", id: model.id, baseUrl }];
-	multicodex(pi.api);
+	await multicodex(pi.api);
 	seats.set(seat, { pi, context, session, history: [] });
 	await pi.fire("session_start", context.ctx);
 }
@@ -103,9 +103,11 @@ async function leave(number: number): Promise<void> {
 
 /** What pi would call; undefined while nothing of ours is registered. */
 function registered({ pi }: Seat): { readonly stream: StreamFunction; readonly apiKey: string } | undefined {
-	const last = pi.registrations.at(-1);
-	if (last?.call !== "register" || !last.config) return undefined;
-	const { streamSimple, apiKey } = last.config;
+	const since = pi.registrations.slice(pi.registrations.findLastIndex(({ call }) => call === "unregister") + 1);
+	if (since.length === 0) return undefined;
+	// Configurations are merged, as pi does.
+	const { streamSimple, apiKey } = Object.assign({}, ...since.map(({ config }) => config));
+	if (typeof streamSimple !== "function") return undefined;
 	// As the extension has registered them.
 	return { stream: streamSimple as StreamFunction, apiKey: String(apiKey ?? "none") };
 }
