@@ -127,7 +127,14 @@ async function openTerminal(host: Host, dir: AgentDir, codex: FakeCodex): Promis
 	await once(child, "exit");
 }
 
-const { values } = parseArgs({ options: { tui: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+	options: { tui: { type: "boolean", default: false }, fleet: { type: "boolean", default: false } },
+});
+if (values.fleet) {
+	const { runFleetDemo } = await import("./fleet.ts");
+	await runFleetDemo();
+	process.exit(0);
+}
 say(
 	"A real pi 0.73.1 with this extension, in a temporary agent directory, on a fake Codex backend with three accounts.",
 );

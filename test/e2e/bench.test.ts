@@ -17,6 +17,7 @@ const SHORTEST: Readonly<Record<string, readonly string[]>> = {
 	sockets: ["--host", "1.6.0", "--pairs", "2", "--deltas", "5", "--rounds", "1"],
 	processes: ["--processes", "3", "--turns", "2", "--rounds", "2", "--pis", "1"],
 	dashboard: ["--rounds", "1"],
+	pool: ["--processes", "2", "--accounts", "3", "--turns", "1", "--refusals", "1", "--starts", "1"],
 	memory: ["--rounds", "1", "--prompts", "1", "--looks", "1", "--turns", "5"],
 };
 

@@ -15,6 +15,8 @@ export interface SessionInit {
 	/** Access token for pi's own stream. */
 	readonly access: string;
 	readonly session: string;
+	/** Of the pi; default: print. */
+	readonly mode?: "print" | "rpc";
 }
 
 /** One process of many. */
@@ -40,6 +42,7 @@ export async function startSession(init: SessionInit): Promise<SessionProcess> {
 			BENCH_BASE_URL: init.baseUrl,
 			BENCH_ACCESS: init.access,
 			BENCH_SESSION: init.session,
+			...(init.mode !== undefined && { BENCH_MODE: init.mode }),
 		},
 		stdio: ["ignore", "pipe", "pipe", "ipc"],
 	});

@@ -75,7 +75,7 @@ await start(pi, async (name: string) => packages[name]);
 const model: Model<Api> = { ...ai.getModel("openai-codex", "gpt-5.5"), baseUrl: BENCH_BASE_URL };
 const ctx = {
 	hasUI: false,
-	mode: "print",
+	mode: process.env.BENCH_MODE ?? "print",
 	cwd: process.cwd(),
 	isIdle: () => true,
 	ui: { notify: (text: string) => tell({ did: "complain", text }), setStatus: () => undefined },
