@@ -55,6 +55,8 @@ export interface Renewal {
 
 /** A token this close to its end is not sent any more. */
 export const LAST_MOMENT_MS = 5000;
+/** The claim of another machine is looked at again after this long. */
+const LONGEST_CLAIM_MS = 2 * 60_000;
 /** A refusal for a reason that is not known is for good once it is repeated this much later. */
 const REFUSED_AGAIN_MS = 60_000;
 /** Why a token is not renewed that the `auth.json` of another agent directory holds. */
@@ -261,7 +263,9 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			case "failed":
 				return backoff.longer(id, result.reason);
 			case "unavailable":
-				return result.lasts ? backoff.lasting(id, result.reason) : backoff.until(id, result.reason, result.retryAt);
+				if (result.lasts) return backoff.lasting(id, result.reason);
+				// A claim of a machine that has fallen may hold for days; the machine may be back much sooner.
+				return backoff.until(id, result.reason, Math.min(result.retryAt, clock.now() + LONGEST_CLAIM_MS));
 			case "ready":
 				backoff.end(id);
 				return result;

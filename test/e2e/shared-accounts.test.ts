@@ -271,6 +271,27 @@ describe("accounts that two machines share", () => {
 	});
 });
 
+describe("making a pool", () => {
+	it("goes on where it was cut off, and leaves a database alone that holds another pool", async () => {
+		const one = start();
+		const id = await one.signIn("a");
+		const broken = { change: () => Promise.reject(new Error("settings.json is read-only")) };
+		const half = start({ scratch: one.scratch, settings: broken });
+		const wanted = { url, name: "team", machine: "one", accounts: [id] };
+		await expect(half.pools.create(wanted, undefined)).rejects.toThrow("read-only");
+		const codes = await one.pools.create(wanted, undefined);
+		expect(find(one, id)?.shared).toBe(true);
+
+		const two = start();
+		await two.signIn("b");
+		await expect(two.pools.create({ ...wanted, accounts: [] }, undefined)).rejects.toThrow("holds a pool already");
+		expect(two.labels()).toEqual(["b"]);
+		expect(two.scratch.text("codex-pool.json")).not.toContain("pi-pool");
+		await two.pools.join(codes.keeper, "two", undefined);
+		expect(two.labels()).toEqual(["b", "a"]);
+	});
+});
+
 describe("leaving a pool", () => {
 	it("takes what was named along, once, and leaves everything else to the others", async () => {
 		const { one, ids, codes } = await shared("a", "b");
@@ -288,6 +309,24 @@ describe("leaving a pool", () => {
 		expect(one.scratch.text("codex-pool.json")).not.toContain("pi-pool");
 		expect(await tokenOf(one, id, old)).not.toBe(old);
 		expectOnce();
+
+		// What was taken along can be shared again, and is renewed at once.
+		await one.pools.join(codes.keeper, undefined, undefined);
+		await one.pools.add([id], undefined);
+		await two.pools.look(undefined);
+		const again = find(two, id)?.credential.access;
+		expect(await tokenOf(two, id, again)).not.toBe(again);
+		expectOnce();
+	});
+
+	it("gives back the claim on what it took, so that it can be shared again unrenewed", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		await one.pools.leave([id], undefined);
+		await one.pools.join(codes.keeper, undefined, undefined);
+		await one.pools.add([id], undefined);
+		const old = find(one, id)?.credential.access;
+		expect(await tokenOf(one, id, old)).not.toBe(old);
 	});
 
 	it.each(["in", "out"] as const)("settles an account that was on its way %s when a process ended", async (way) => {

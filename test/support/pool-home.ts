@@ -2,7 +2,7 @@ import { createCredentials } from "../../src/core/credentials.ts";
 import type { PoolEvent } from "../../src/core/events.ts";
 import { createMembership, type Membership } from "../../src/core/membership.ts";
 import { createPool } from "../../src/core/pool.ts";
-import type { OAuthClient, SharedPools } from "../../src/core/ports.ts";
+import type { OAuthClient, SettingsStore, SharedPools } from "../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { type LocalAccountStore, openAccountStore } from "../../src/platform/account-store.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
@@ -79,7 +79,15 @@ export interface PoolProcess {
 /** Starts a process in a home. Several may share one. */
 export function aPoolProcess(
 	issuer: FakeIssuer,
-	{ scratch = aScratch(), environment }: { readonly scratch?: Scratch; readonly environment?: string } = {},
+	{
+		scratch = aScratch(),
+		environment,
+		settings: overrides = {},
+	}: {
+		readonly scratch?: Scratch;
+		readonly environment?: string;
+		readonly settings?: Partial<SettingsStore>;
+	} = {},
 ): PoolProcess {
 	const clock = { now: () => Date.now() };
 	const events: PoolEvent[] = [];
@@ -92,7 +100,7 @@ export function aPoolProcess(
 	const onFailure = (error: unknown) => void failures.push(error);
 	const local = openAccountStore(scratch.path("codex-accounts.json"), warn, clock.now, undefined, onFailure);
 	const state = openStateStore(scratch.path("codex-state.json"), warn, clock.now);
-	const settings = openSettings(scratch.path("settings.json"), warn);
+	const settings = { ...openSettings(scratch.path("settings.json"), warn), ...overrides };
 	const tokens = { issuedAt: (access: string) => tokenTimes(access).issuedAt, fingerprint, identify: identityOf };
 	const labelFor = (email: string | undefined, id: string) => email?.split("@")[0] ?? id;
 	const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));

@@ -66,6 +66,8 @@ export function createMoves(deps: Deps): Moves {
 				throw isBusy();
 			}
 			await connection.use((database) => database.remove(id, own), true);
+			// The same token may come back, by the same way.
+			await unsent.free({ id, tokenHash, holder });
 			await mirror.take([], [id]);
 		};
 	};

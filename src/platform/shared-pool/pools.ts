@@ -70,6 +70,30 @@ export function createSharedPools({ current, reopen, file, folder, settings, tel
 		tell({ type: "changed" });
 	};
 
+	/** The code of a pool that this machine was making when something came in between: its key is nowhere else. */
+	const unfinished = (url: string) => {
+		const code = codeIn(file.join());
+		return code?.role === "keeper" && code.url === url ? code : undefined;
+	};
+	/** Makes the pool in its database. Its key is on the disk before: without it, nothing would ever open there. */
+	const found = async (code: JoinCode, machine: string | undefined, name: string) => {
+		const { keyIds } = createSealing(code);
+		const head = { id: code.poolId, name, keeperKeyId: keyIds.keeper ?? "", runnerKeyId: keyIds.runner };
+		let mayBeMade = false;
+		try {
+			await withDatabase(code, async (database) => {
+				await database.migrate();
+				await file.enter(printJoinCode(code), machine ?? hostname(), name, false);
+				mayBeMade = true;
+				if (await database.create(head)) return;
+				mayBeMade = (await database.head())?.id === code.poolId;
+				if (!mayBeMade) throw isTaken();
+			});
+		} catch (error) {
+			if (!mayBeMade) await file.clear();
+			throw error;
+		}
+	};
 	const forget = async () => {
 		await settings.change([{ path: ["pool"], value: undefined }]);
 		await reopen();
@@ -84,13 +108,8 @@ export function createSharedPools({ current, reopen, file, folder, settings, tel
 		},
 		create: async ({ url, name, machine, accounts }) => {
 			if (current()) throw hasPool();
-			const code = newKeeperCode(url);
-			const { keyIds } = createSealing(code);
-			await withDatabase(code, async (database) => {
-				await database.migrate();
-				const keys = { keeperKeyId: keyIds.keeper ?? "", runnerKeyId: keyIds.runner };
-				if (!(await database.create({ id: code.poolId, name, ...keys }))) throw isTaken();
-			});
+			const code = unfinished(url) ?? newKeeperCode(url);
+			await found(code, machine, name);
 			await enter(code, machine, name);
 			tell({ type: "shared-pool", change: "created", role: "keeper" });
 			await moveIn(joined(), accounts);

@@ -79,9 +79,9 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		try {
 			await keepAside({ ...open.account, shared: undefined });
 			await connection.use((database) => database.remove(id, own), true);
-		} catch (error) {
+		} finally {
+			// The same token may come back, from the backup.
 			if (claiming.kind === "ours") await unsent.free({ id, tokenHash, holder });
-			throw error;
 		}
 		await mirror.take([], [id]);
 	};

@@ -125,7 +125,8 @@ export function openSharedPool(deps: SharedPoolDeps): SharedPool {
 	const rows = createSharedRows({ connection, mirror, keys, own });
 	const unsent = createUnsentClaims(connection);
 	const journal = openJournal(folder, keys);
-	const { keepAside } = local.accounts;
+	/** With a code of the environment nothing of the pool stays on this disk. */
+	const keepAside = isKept ? local.accounts.keepAside : async () => undefined;
 	const shared = createSharedAccounts({
 		role: code.role,
 		mirror,

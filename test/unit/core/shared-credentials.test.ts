@@ -13,6 +13,7 @@ import {
 	type FakeAccountStore,
 	type FakeClock,
 	HOUR_MS,
+	MINUTE_MS,
 	NOW,
 	settled,
 } from "../../support/fakes.ts";
@@ -106,6 +107,10 @@ describe("the token of a shared account", () => {
 		[
 			{ kind: "unavailable", reason: "y", retryAt: NOW + DAY_MS + 7000 },
 			{ kind: "unavailable", reason: "y", retryAt: NOW + DAY_MS + 7000 },
+		],
+		[
+			{ kind: "unavailable", reason: "z", retryAt: NOW + 9 * DAY_MS },
+			{ kind: "unavailable", reason: "z", retryAt: NOW + DAY_MS + 2 * MINUTE_MS },
 		],
 	] satisfies [Renewed, unknown][])("is not asked for again too soon after %o", async (answered, expected) => {
 		clock.at = NOW + DAY_MS;
