@@ -539,6 +539,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		isOnPlanLogin: (model) => isOnPlanLogin(model, piAuth.hasPlanLogin),
 		beginTurn: beyond.beginTurn,
 		settings: settings.read,
+		opened: sharing.settling,
 		writers: [pool, eventLog, history, ledger],
 		clock,
 		earlyWarnings,

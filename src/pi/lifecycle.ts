@@ -46,6 +46,8 @@ interface Deps {
 	readonly settings: () => Settings;
 	/** Tells what became of a sign-in by pi's own `/login`. */
 	readonly logins?: { follow(tell: (text: string) => void): void };
+	/** Settles once the accounts of a shared pool are there, from memory or the disk. Asks no database. */
+	readonly opened?: () => Promise<void> | undefined;
 	/** What has something to write when a session ends. */
 	readonly writers: readonly { flush(): Promise<void> }[];
 	readonly clock: Clock;
@@ -63,7 +65,7 @@ const LAST_WRITE_MS = 5000;
 export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	const { pool, link, affinity, credentials, usage, footer, provider, takeStray, welcome, noticeOf, isOnPlanLogin } =
 		deps;
-	const { settings, writers, clock, earlyWarnings, reminder, logins, beginTurn, folders, poolModel } = deps;
+	const { settings, writers, clock, earlyWarnings, reminder, logins, beginTurn, folders, poolModel, opened } = deps;
 	let current: ExtensionContext | undefined;
 	/** The account that serves the session now, and is not remembered in it yet. */
 	let unremembered: AccountId | undefined;
@@ -138,6 +140,9 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	 */
 	const follow = async (ctx: ExtensionContext) => {
 		await poolModel.keep(ctx);
+		// Another process may have joined a pool, whose accounts are read now.
+		const opening = settings().pool === undefined ? undefined : opened?.();
+		if (opening) await opening;
 		if (provider.isOutOfStep()) pool.emit({ type: "changed" });
 		await provider.settle(ctx);
 	};

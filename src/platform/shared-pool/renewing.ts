@@ -44,8 +44,8 @@ type Renewed = Awaited<ReturnType<SharedTokens["renew"]>>;
 /** A claim is good for this long: after it, another machine may believe that this one has ended. */
 export const CLAIM_MS = 20_000;
 /**
- * While another machine renews a token that a request here has none without, the database is asked so often: an exchange
- * takes less than a second. Under a claim of a machine that has fallen nothing comes.
+ * While another machine renews a token that a request here has none without, the database is asked so often: an
+ * exchange takes less than a second. Under a claim of a machine that has fallen nothing comes.
  */
 const OTHERS_EXCHANGE_MS: readonly number[] = [100, 200, 400, 800, 1500];
 /** A token this close to its end is not sent any more. */
