@@ -693,6 +693,24 @@ describe("a database that is closed", () => {
 		await proxy.close();
 	});
 
+	it("waits for no server that does not answer", async () => {
+		const proxy = await startPostgresProxy(server.port);
+		proxy.delay(60_000);
+		const times = { connectMs: 30_000, statementMs: 60_000 };
+		for (const mode of ["sslmode=disable", "sslmode=require"]) {
+			const url = proxy.through(pool.url).replace("sslmode=disable", mode);
+			const used = pool.open({ url, times });
+			const looked = expect(used.look(NOTHING)).rejects.toMatchObject({ kind: "away" });
+			await vi.waitFor(() => expect(proxy.connections()).toBe(1));
+			const startedAt = performance.now();
+			await used.end();
+			await looked;
+			expect(performance.now() - startedAt).toBeLessThan(5000);
+			await vi.waitFor(() => expect(proxy.connections()).toBe(0));
+		}
+		await proxy.close();
+	});
+
 	wide("ends what is on its way", async () => {
 		const proxy = await startPostgresProxy(server.port);
 		const used = pool.open({ url: proxy.through(pool.url) });

@@ -8,20 +8,27 @@ import { PoolProblem } from "./types.ts";
 const TLS_REQUEST = Uint8Array.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const YES = "S".charCodeAt(0);
 
+/** How long a host may take, and what ends it before. */
+interface Patience {
+	readonly timeoutMs: number;
+	readonly signal: AbortSignal;
+}
+
 /** Opens a connection to the first host of `url` that answers, with TLS as the URL asks for it. */
-export async function dial(url: PoolUrl, timeoutMs: number): Promise<Socket> {
+export async function dial(url: PoolUrl, patience: Patience): Promise<Socket> {
 	let failure: unknown;
 	for (const host of url.hosts) {
 		try {
-			return await dialHost(url, host, timeoutMs);
+			return await dialHost(url, host, patience);
 		} catch (error) {
 			failure = error;
+			if (patience.signal.aborted) break;
 		}
 	}
 	throw failure;
 }
 
-async function dialHost(url: PoolUrl, host: PoolHost, timeoutMs: number): Promise<Socket> {
+async function dialHost(url: PoolUrl, host: PoolHost, { timeoutMs, signal }: Patience): Promise<Socket> {
 	const { mode, isDirect } = url.tls;
 	const isLocal = host.host.startsWith("/");
 	const path = `${host.host}/.s.PGSQL.${host.port}`;
@@ -29,6 +36,8 @@ async function dialHost(url: PoolUrl, host: PoolHost, timeoutMs: number): Promis
 	socket.on("error", noFurtherListener);
 	// Statements are short, and each waits for its answer.
 	socket.setNoDelay(true);
+	const stop = () => void socket.destroy();
+	signal.addEventListener("abort", stop, { once: true });
 	try {
 		return await within(timeoutMs, async () => {
 			await happened(socket, "connect");
@@ -49,6 +58,8 @@ async function dialHost(url: PoolUrl, host: PoolHost, timeoutMs: number): Promis
 	} catch (error) {
 		socket.destroy();
 		throw error;
+	} finally {
+		signal.removeEventListener("abort", stop);
 	}
 }
 

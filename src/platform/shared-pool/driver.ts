@@ -31,7 +31,8 @@ export interface DriverConnection {
 }
 
 export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnection {
-	let isOver = false;
+	const ending = new AbortController();
+	const { signal } = ending;
 	let tellOver = (): void => undefined;
 	const over = new Promise<void>((resolve) => {
 		tellOver = resolve;
@@ -39,16 +40,16 @@ export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnecti
 	let socket: Promise<Socket> | undefined;
 	let failure: unknown;
 	const end = () => {
-		isOver = true;
+		ending.abort();
 		tellOver();
 	};
 	/** One socket, and no second one. A driver that is given none would wait for ever: it is given one that fails. */
 	const onlySocket = async (): Promise<Socket> => {
-		if (isOver || socket) return broken(failure ?? ofCode("CONNECTION_ENDED"));
-		socket = dial(url, times.connectMs);
+		if (signal.aborted || socket) return broken(failure ?? ofCode("CONNECTION_ENDED"));
+		socket = dial(url, { timeoutMs: times.connectMs, signal });
 		try {
 			const made = await socket;
-			if (isOver) {
+			if (signal.aborted) {
 				made.destroy();
 				return broken(ofCode("CONNECTION_ENDED"));
 			}
@@ -80,7 +81,7 @@ export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnecti
 	// Statements that are still in a queue are rejected, too.
 	void over.then(close);
 	sql.catch(end);
-	return { sql, over, isOver: () => isOver, failure: () => failure, close };
+	return { sql, over, isOver: () => signal.aborted, failure: () => failure, close };
 }
 
 /** Who has no shared pool never loads the driver. */
