@@ -140,10 +140,13 @@ export function registerSessionHooks(pi: ExtensionAPI, deps: Deps): void {
 	 */
 	const follow = async (ctx: ExtensionContext) => {
 		await poolModel.keep(ctx);
-		// Another process may have joined a pool, whose accounts are read now.
-		const opening = settings().pool === undefined ? undefined : opened?.();
-		if (opening) await opening;
 		if (provider.isOutOfStep()) pool.emit({ type: "changed" });
+		// Another process may have joined a pool, whose accounts are read since the settings were.
+		const opening = opened?.();
+		if (opening) {
+			await opening;
+			if (provider.isOutOfStep()) pool.emit({ type: "changed" });
+		}
 		await provider.settle(ctx);
 	};
 
