@@ -50,7 +50,12 @@ export async function runFleetDemo(): Promise<void> {
 			return { id, label: name, email, workspaceId, credential };
 		});
 		const start = (name: string, accounts?: { readonly version: 2; readonly accounts: typeof rows }): DemoMachine => {
-			const dir = createAgentDir({ baseUrl: codex.baseUrl, ...(accounts && { accounts }) });
+			const dir = createAgentDir({
+				baseUrl: codex.baseUrl,
+				// A token that ran out is refused with the next request, and not with the next connection.
+				settings: { transport: "sse" },
+				...(accounts && { accounts }),
+			});
 			const issuer = codex.issuerFor(name);
 			const machine: DemoMachine = { name, dir, host, issuer, rpc: open(host, dir, issuer), told: 0 };
 			ends.unshift(() => dir.remove());
@@ -80,6 +85,8 @@ async function play(
 
 	say("\nThe desktop joins, and has no account of its own.");
 	await command(desktop, `join ${forDesktop(code, url)} --name desktop`);
+	// As /model does: a pi without an account has started without a model.
+	await desktop.rpc.command("set_model", { provider: "openai-codex", modelId: desktop.host.model });
 	await ask(desktop, "Name a planet.");
 
 	say("\nThe laptop is refused: the account is out of quota.");

@@ -1,5 +1,6 @@
 import type { Pool } from "../../core/pool.ts";
 import type { SharedPools } from "../../core/ports.ts";
+import type { AfterSignIn } from "../../pi/after-sign-in.ts";
 import {
 	type CommandContext,
 	type Failure,
@@ -29,6 +30,7 @@ interface Args {
 interface Ports {
 	readonly pool: Pick<Pool, "accounts" | "emit">;
 	readonly sharedPools: SharedPools;
+	readonly afterSignIn: AfterSignIn;
 }
 
 /** `/multicodex join`: takes part in a pool that another machine has made. */
@@ -86,5 +88,8 @@ async function joinNow({ code, machine, asJson }: Args, ctx: CommandContext, por
 	pool.emit({ type: "changed" });
 	const accounts = pool.accounts();
 	const shared = accounts.filter((account) => account.shared);
-	return { text: texts.joined(status, shared), json: poolAsJson(status, accounts), asJson };
+	// The first accounts of a machine: its pi has no model for them yet.
+	const isFirst = shared.length > 0 && shared.length === accounts.length;
+	const { modelAdvice } = isFirst ? await ports.afterSignIn(shared, ctx) : { modelAdvice: "" };
+	return { text: `${texts.joined(status, shared)}${modelAdvice}`, json: poolAsJson(status, accounts), asJson };
 }

@@ -16,6 +16,7 @@ const SMALL: Omit<FleetSize, "seed"> = {
 	accounts: 4,
 	exchanges: 60,
 	longestMs: 35_000,
+	lifeMs: 6000,
 	crashEveryMs: 8000,
 };
 

@@ -28,6 +28,8 @@ export interface FleetSize {
 	/** The fire ends with so many exchanges, or after this time. */
 	readonly exchanges: number;
 	readonly longestMs: number;
+	/** How long a process lives on average that is killed, ms: a start takes longer than many exchanges. */
+	readonly lifeMs: number;
 	/** A crash of the database about this often, ms. */
 	readonly crashEveryMs: number;
 	/** Name of a guard that is taken out of every worker: see `breaks.json`. */
@@ -231,8 +233,8 @@ function createFire(
 			const isMortal = post !== size.seats - 1;
 			let timer: NodeJS.Timeout | undefined;
 			if (isMortal) {
-				if (own.chance(0.5)) answersLeft.set(seat.name, own.between(0, 3));
-				timer = setTimeout(() => kill(seat), (500 + own.roll() * 8000) * (answersLeft.has(seat.name) ? 3 : 1));
+				if (own.chance(0.5)) answersLeft.set(seat.name, own.between(0, Math.ceil(size.lifeMs / 2000)));
+				timer = setTimeout(() => kill(seat), 2 * own.roll() * size.lifeMs);
 			}
 			try {
 				for (let turn = 0; goesOn() && seat.killedAt === undefined; turn += 1) {
