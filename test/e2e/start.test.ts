@@ -23,8 +23,8 @@ import { createBenchOnAnyHost } from "./support.ts";
  * What a start of the package reads, as counts, which no busy machine changes. Each bound is the figure of today and a
  * little more: a change that passes it moves what few people use behind an `await import()`.
  */
-const MOST_MODULES = 167;
-const MOST_KIB = 594;
+const MOST_MODULES = 168;
+const MOST_KIB = 596;
 const MOST_CALLS = 255;
 
 /** Only for those who have reset credits, sign in, or give a command. */

@@ -44,7 +44,7 @@ describe("the way to the database of a pool", () => {
 		expect(opened).toBe(2);
 	});
 
-	it("is tried ever more seldom while it is away, at once where a person asks, and told of once", async () => {
+	it("is tried ever more seldom while it is away, at once where a person asks, and is one notice", async () => {
 		await failing("away");
 		expect(connection.away()).toMatchObject({ since: NOW, problem: { kind: "away" } });
 		let tries = 0;
