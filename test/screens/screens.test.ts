@@ -1,6 +1,9 @@
+import { createServer } from "node:net";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { dayOf } from "../../src/core/ledger.ts";
+import { newKeeperCode, printJoinCode } from "../../src/platform/shared-pool/join-code.ts";
+import { openMirror } from "../../src/platform/shared-pool/mirror.ts";
 import { openers } from "../e2e/sign-in-support.ts";
 import type { Bench } from "../e2e/support.ts";
 import { holdCallbackPorts } from "../support/callback-ports.ts";
@@ -819,5 +822,88 @@ describe("the chain", () => {
 describe("the pictures", () => {
 	it("are taken, each that is named", () => {
 		expect([...taken].sort()).toEqual(Object.keys(PICTURES).sort());
+	});
+});
+
+/** What this machine knows of a pool whose database is at `port`: two of its accounts, and one other machine. */
+async function furnishPool({ dir, codex, id }: Bench, port: number): Promise<void> {
+	const mirror = openMirror(dir.path("codex-pool.json"), expect.fail);
+	const code = newKeeperCode(`postgres://pool:secret@127.0.0.1:${port}/pi`);
+	await mirror.enter(printJoinCode(code), "laptop", "pi", false);
+	const rows = ["work", "side"].map((name) => {
+		const { access } = codex.grant(name, { expiresInMs: NOW + 4.5 * HOUR_MS - Date.now() });
+		const { accountId, email, userId, plan } = codex.account(name);
+		const credential = { access, refresh: `shared:${name}`, expiresAt: NOW + 4.5 * HOUR_MS };
+		const known = {
+			id: id(name),
+			label: name,
+			email,
+			userId,
+			workspaceId: accountId,
+			plan,
+			credential,
+			source: "login",
+		};
+		const state = { linked: false, enabled: true, disabledReason: undefined, needsLogin: undefined };
+		const account = { ...known, ...state, shared: true, addedAt: NOW - 30 * 24 * HOUR_MS };
+		return { version: 1, tokenHash: name, account };
+	});
+	await mirror.take(rows);
+	const presence = { process: "p", machine: "desk", sessions: { [id("work")]: 2 }, seenAt: NOW - 40_000 };
+	mirror.noteLook({ at: NOW - 30_000, aheadMs: 0, listens: true, presences: [presence] }, "pi");
+	await mirror.flush();
+}
+
+const IN_POOL = { "pi-multicodex": { pool: "pi" } };
+
+describe("a pool that several machines share", () => {
+	it("marks its accounts, names its machines, and asks before anything is given up", async () => {
+		// It accepts, and never answers: what is on the screen is what was known before.
+		const silent = createServer();
+		await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+		onTestFinished(() => void silent.close());
+		const address = silent.address();
+		const port = typeof address === "object" && address ? address.port : 0;
+		const furnish = (bench: Bench) => furnishPool(bench, port);
+		const options = { settings: IN_POOL, columns: 120, furnish };
+		const { terminal } = await sceneAfter("/multicodex", "esc close", options);
+		await storeWidths("shared-dashboard", terminal);
+		await terminal.type("d");
+		await terminal.waitForText(/d list/, PATIENCE_MS);
+		await storeWidths("shared-details", terminal);
+		await terminal.press("escape");
+		for (const [command, sign, name] of [
+			["/multicodex leave --take side", "Leave the shared pool pi?", "shared-leave"],
+			["/multicodex share --rotate", "Make new keys", "shared-rotate"],
+			["/multicodex remove work", "Remove work?", "shared-remove"],
+		] as const) {
+			await terminal.submit(command);
+			await terminal.waitForText(sign, PATIENCE_MS);
+			await storeWidths(name, terminal);
+			await terminal.press("escape");
+		}
+	});
+
+	it("says on a phone that it is away: once, and with a mark in the footer", async () => {
+		const furnish = (bench: Bench) => furnishPool(bench, 1);
+		const { terminal } = await startScene({ settings: IN_POOL, columns: 40, furnish });
+		await terminal.waitForText(/pool away/, PATIENCE_MS);
+		await terminal.submit("/multicodex share");
+		await terminal.waitForText(/only here/, PATIENCE_MS);
+		await store("shared-away-40", terminal);
+	});
+
+	it("asks which accounts to move in, and for a code that it does not show", async () => {
+		const { terminal } = await startScene({ columns: 120 });
+		await terminal.submit("/multicodex share postgres://pool:secret@127.0.0.1:1/pi");
+		await terminal.waitForText("Make the shared pool pi?", PATIENCE_MS);
+		await storeWidths("share-choice", terminal);
+		await terminal.press("escape");
+		await terminal.waitForText("Nothing was shared", PATIENCE_MS);
+		await terminal.submit("/multicodex join");
+		await terminal.waitForText("Join code of the shared pool", PATIENCE_MS);
+		await terminal.type(`\x1b[200~pi-pool-keeper-${"x".repeat(300)}\x1b[201~`);
+		await terminal.waitForText("315 characters, not shown", PATIENCE_MS);
+		await storeWidths("join-field", terminal);
 	});
 });

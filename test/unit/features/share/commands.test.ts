@@ -332,6 +332,13 @@ describe("join", () => {
 		expect(await cli.run(`join ${CODES.runner}`)).toBe(
 			"info: Codex: ci has joined the shared pool pi as a runner. It has work. Other machines: desk.",
 		);
+		expect(cli.askedUsage).toEqual(["work"]);
+	});
+
+	it("says how to choose a Codex model on a machine that has another one", async () => {
+		cli.harness.accounts.rows = [anAccount("work", { shared: true })];
+		cli.screen.model = { provider: "anthropic", baseUrl: "http://127.0.0.1:1" };
+		expect(await cli.run(`join ${CODES.keeper}`)).toMatch(/It has work\. \/model chooses a Codex model\.$/);
 	});
 
 	it.each([
