@@ -69,6 +69,8 @@ export interface PoolMachine {
 	readonly failures: unknown[];
 	/** Looks at the database, as one process of the machine does on news. */
 	look(): Promise<void>;
+	/** Resolves once its file has everything: while one is written, a change may be seen twice for a moment. */
+	written(): Promise<void>;
 	close(): Promise<void>;
 }
 
@@ -118,6 +120,7 @@ export function aPoolMachine({ name, path, shared, aheadMs = 0, timers, database
 			presences = look.presences.map((each) => ({ ...each, seenAt: each.seenAt + (measured?.aheadMs ?? 0) }));
 			await machine.exchange.take(look);
 		},
+		written: () => local.flush(),
 		close: async () => {
 			state.tell(undefined);
 			await local.flush();

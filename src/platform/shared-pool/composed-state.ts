@@ -1,5 +1,5 @@
 import type { AccountId, SessionId } from "../../core/ids.ts";
-import { marked } from "../../core/merge-status.ts";
+import { marking, markingReset } from "../../core/merge-status.ts";
 import type { AccountStatus, Clock } from "../../core/ports.ts";
 import { LEASE_MS, type openStateStore } from "../state-store.ts";
 import type { StatusExchange } from "./status-exchange.ts";
@@ -55,9 +55,7 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 		else untold.add(id);
 	};
 	const withMarks = (id: AccountId, change: Change): Change => {
-		// The change may be made again to a newer file, and is as old as it is now.
-		const at = clock.now();
-		return isShared(id) ? (status) => marked(status, change(status), at) : change;
+		return isShared(id) ? marking(change, clock.now()) : change;
 	};
 	const pinMoved = (before: AccountId | undefined, after: AccountId | undefined) => {
 		if (exchange) exchange.pinMoved(before, after);
@@ -127,12 +125,7 @@ export function composeState({ local, isShared, sharedIds, presences, machine, c
 			});
 			const cleared = local.clearCooldowns();
 			for (const { id, status } of cooling) {
-				const withEnds: Change = (now) => {
-					const { marks } = marked({ ...status, marks: now.marks }, { ...now, cooldowns: [] }, clock.now());
-					return { ...now, marks };
-				};
-				// In the same write.
-				void local.update(id, withEnds);
+				void local.update(id, markingReset(status, clock.now()));
 				changed(id);
 			}
 			await cleared;

@@ -89,7 +89,10 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	const pin = createSharedPin(deps);
 	/** Accounts whose status may be news for the database. */
 	const due = new Set<AccountId>();
-	/** The same, where another process of this machine is likely to write it. */
+	/**
+	 * Accounts to compare once more in a while: another process of this machine is likely to write what is news there, and
+	 * a change whose file is being written may be seen twice for a moment.
+	 */
 	const left = new Set<AccountId>();
 	/** Accounts of which it has to be asked what is stored, although that was seen before. */
 	const unsure = new Set<AccountId>();
@@ -164,6 +167,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			const other = stored.get(row.id);
 			if (version !== undefined) {
 				versions.wasStored(row, version, usedMs);
+				leave(row.id);
 			} else if (other) {
 				const isLate = row.version !== ASKS;
 				isNews = versions.take(other, aheadMs, isLate).isNewsHere || isNews;
@@ -266,9 +270,8 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 			let isNews = false;
 			for (const [at, each] of look.statuses.filter(({ id }) => isShared(id)).entries()) {
 				if (at > 0 && at % AT_ONCE === 0) await setImmediate();
-				const found = versions.take(each, aheadMs);
-				isNews = found.isNewsHere || isNews;
-				if (found.isNewsThere && !due.has(each.id)) leave(each.id);
+				isNews = versions.take(each, aheadMs).isNewsHere || isNews;
+				leave(each.id);
 			}
 			for (const id of versions.unstored()) leave(id);
 			for (const id of look.gone) {

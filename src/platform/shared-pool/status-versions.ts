@@ -27,7 +27,10 @@ export interface StatusVersions {
 	known(): ReadonlyMap<AccountId, number>;
 	/** Is it known which version is stored of the account, and not what it says? Then that has to be asked. */
 	isUnseen(id: AccountId): boolean;
-	/** The status to store: what both know. Undefined where the database has all of it. */
+	/**
+	 * The status to store: what both know. Undefined where the database has all of it. Writes what is news here, as `take`
+	 * does.
+	 */
 	toStore(id: AccountId, aheadMs: number): SharedStatus | undefined;
 	/** Notes that a status was stored, under `version`. */
 	wasStored(status: SharedStatus, version: number, aheadMs: number): void;
@@ -48,6 +51,13 @@ export interface StatusVersions {
 	/** Notes that nothing is stored of the account any more. */
 	isUnstored(id: AccountId): void;
 	forget(id: AccountId): void;
+}
+
+/** What is stored, and whether this machine knows more than that. */
+interface Found {
+	readonly theirs: AccountStatus;
+	readonly version: number;
+	readonly isNewsThere: boolean;
 }
 
 /** Are both under way to redeem a credit of the account, each under a key of its own? */
@@ -82,7 +92,8 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 		// A join with itself puts a status into the order of a joined one.
 		const isNewsTo = (status: AccountStatus) => {
 			const known = mergeStatus(status, status, now);
-			return !isAlike(joined, known, SAME_TIME_MS) || !isAlike(joined.cooldowns, known.cooldowns, SAME_END_MS);
+			const endsOf = ({ cooldowns, marks }: AccountStatus) => [cooldowns, marks?.ended];
+			return !isAlike(joined, known, SAME_TIME_MS) || !isAlike(endsOf(joined), endsOf(known), SAME_END_MS);
 		};
 		return { theirs, joined, isNewsHere: isNewsTo(ours), isNewsThere: isNewsTo(theirs) };
 	};
@@ -90,6 +101,17 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 		...status,
 		marks: { ...status.marks, stored: { pool: poolId, version } },
 	});
+
+	/** Writes what is stored to the status of this machine, which was `mine` when the two were compared. */
+	const adopt = (id: AccountId, mine: AccountStatus, found: Found, yields = false) => {
+		const { theirs, version, isNewsThere } = found;
+		void state.update(id, (status) => {
+			const both = mergeStatus(status, theirs, clock.now());
+			const redemption = yields && isRival(status, theirs) ? theirs.redemption : both.redemption;
+			const joined = { ...status, ...both, redemption };
+			return isNewsThere || !isAlike(status, mine) ? joined : withVersion(joined, version);
+		});
+	};
 
 	return {
 		known: () => {
@@ -104,9 +126,11 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 		toStore: (id, aheadMs) => {
 			// If there is one after all, it is not written over, and comes back.
 			const stored = seen.get(id) ?? { version: 0, raw: undefined };
-			const { joined, isNewsThere } = compared(state.status(id), stored.raw, aheadMs);
-			if (!isNewsThere) return undefined;
-			return { id, version: stored.version, status: writeSharedStatus(joined, aheadMs, stored.raw) };
+			const mine = state.status(id);
+			const found = compared(mine, stored.raw, aheadMs);
+			if (found.isNewsHere) adopt(id, mine, { ...found, version: stored.version });
+			if (!found.isNewsThere) return undefined;
+			return { id, version: stored.version, status: writeSharedStatus(found.joined, aheadMs, stored.raw) };
 		},
 		wasStored: ({ id, status: raw }, version, aheadMs) => {
 			seen.set(id, { version, raw });
@@ -118,16 +142,10 @@ export function createStatusVersions({ poolId, state, sharedIds, clock }: Deps):
 		take: ({ id, version, status: raw }, aheadMs, wasQuicker = false) => {
 			seen.set(id, { version, raw });
 			const mine = state.status(id);
-			const { theirs, isNewsHere, isNewsThere } = compared(mine, raw, aheadMs);
-			if (isNewsHere || (wasQuicker && isRival(mine, theirs))) {
-				void state.update(id, (status) => {
-					const both = mergeStatus(status, theirs, clock.now());
-					const redemption = wasQuicker && isRival(status, theirs) ? theirs.redemption : both.redemption;
-					const joined = { ...status, ...both, redemption };
-					return isNewsThere || !isAlike(status, mine) ? joined : withVersion(joined, version);
-				});
-			}
-			return { isNewsHere, isNewsThere };
+			const found = compared(mine, raw, aheadMs);
+			const yields = wasQuicker && isRival(mine, found.theirs);
+			if (found.isNewsHere || yields) adopt(id, mine, { ...found, version }, yields);
+			return found;
 		},
 		unstored: () => {
 			fromFile ??= readFile();

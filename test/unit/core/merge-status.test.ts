@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { activeCooldowns, type Cooldown, mergeCooldown } from "../../../src/core/cooldown.ts";
-import { isAlike, marked, mergeSince, mergeStatus } from "../../../src/core/merge-status.ts";
+import { isAlike, marking, mergeSince, mergeStatus } from "../../../src/core/merge-status.ts";
 import { refilled } from "../../../src/core/merge-usage.ts";
 import type { AccountStatus } from "../../../src/core/ports.ts";
 import { aCooldown, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
@@ -58,6 +58,7 @@ function oneOfEachScope(cooldowns: readonly Cooldown[]): readonly Cooldown[] {
 	return cooldowns.filter(({ scope }, at) => cooldowns.findIndex((each) => each.scope === scope) === at);
 }
 
+const marked = (before: AccountStatus, after: AccountStatus, now: number) => marking(() => after, now)(before);
 const merged = (...statuses: readonly AccountStatus[]) =>
 	statuses.reduce((one, other) => mergeStatus(one, other, NOW), statuses[0] ?? NOTHING);
 
@@ -182,6 +183,32 @@ describe("a member without a time of its own", () => {
 	it("has no mark where a change has left it as it was", () => {
 		const { marks } = marked(NOTHING, { ...NOTHING, lastUsedAt: NOW }, NOW);
 		expect(marks).toEqual({ ended: [], changedAt: {} });
+	});
+});
+
+describe("a change that is made again, as a file wants it", () => {
+	const strike = marking((status) => ({ ...status, strikes: status.strikes + 1 }), NOW);
+	const free = marking((status) => ({ ...status, cooldowns: [] }), NOW);
+	const cooling = { ...NOTHING, cooldowns: [aCooldown({ setAt: NOW - 1 })] };
+
+	it("is made once to a status that has it already", () => {
+		const once = strike(NOTHING);
+		expect(strike(once)).toEqual(once);
+		const freed = free(cooling);
+		expect(free(freed)).toEqual(freed);
+	});
+
+	it("leaves what was learnt since it was made", () => {
+		const [struck, freed] = [strike(NOTHING), free(cooling)];
+		const served = marking((status) => ({ ...status, strikes: 0 }), NOW + 1)(struck);
+		expect(strike(served)).toEqual(served);
+		const learnt = { ...freed, cooldowns: [aCooldown({ setAt: NOW + MINUTE_MS })] };
+		expect(free(learnt)).toEqual(learnt);
+	});
+
+	it("is made to a status of another process that does not have it", () => {
+		strike(NOTHING);
+		expect(strike({ ...NOTHING, lastUsedAt: NOW })).toMatchObject({ strikes: 1, lastUsedAt: NOW });
 	});
 });
 
