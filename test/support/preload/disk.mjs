@@ -6,7 +6,7 @@
  * connection;
  * - send the process a signal right before one of them (`signal`);
  * - let the disk fail while a file (`trouble`) says how: "full" (no byte fits), "no-room" (nor any new file or folder),
- * "read-only". The real thing needs a mount, which not every machine lets a test make, and could not be timed to the
+ * "read-only", except for files of the host (`spared`, a pattern). The real thing needs a mount, which not every machine lets a test make, and could not be timed to the
  * step.
  */
 import fs from "node:fs";
@@ -14,7 +14,7 @@ import { syncBuiltinESMExports } from "node:module";
 import net from "node:net";
 import { basename, sep } from "node:path";
 
-const { folder, ledger, log, signal, trouble } = JSON.parse(process.env.TEST_PRELOAD_DISK ?? "{}");
+const { folder, ledger, log, signal, spared, trouble } = JSON.parse(process.env.TEST_PRELOAD_DISK ?? "{}");
 const { appendFileSync, readFileSync } = fs;
 
 /** Names of operations by what a failing disk does to them. */
@@ -59,7 +59,7 @@ const failureOf = (operation) => {
 const nameOf = (path) => basename(path).replace(/\.\d+-[0-9a-f]{8}\.tmp$/, ".tmp");
 
 /** Without these pi 1.6.0 ends, with us or without: their disk is always good. */
-const OF_HOST = /^trust\.json/;
+const OF_HOST = new RegExp(spared ?? "^trust\\.json");
 
 /** Called before an operation; throws what the disk says. */
 const before = (operation, path, isSync = false) => {
