@@ -90,8 +90,8 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	/** Accounts whose status may be news for the database. */
 	const due = new Set<AccountId>();
 	/**
-	 * Accounts to compare once more in a while: another process of this machine is likely to write what is news there, and
-	 * a change whose file is being written may be seen twice for a moment.
+	 * Accounts to compare once more in a while: another process of this machine is likely to write what is news there,
+	 * and a change whose file is being written may be seen twice for a moment.
 	 */
 	const left = new Set<AccountId>();
 	/** Accounts of which it has to be asked what is stored, although that was seen before. */

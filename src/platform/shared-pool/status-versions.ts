@@ -28,8 +28,8 @@ export interface StatusVersions {
 	/** Is it known which version is stored of the account, and not what it says? Then that has to be asked. */
 	isUnseen(id: AccountId): boolean;
 	/**
-	 * The status to store: what both know. Undefined where the database has all of it. Writes what is news here, as `take`
-	 * does.
+	 * The status to store: what both know. Undefined where the database has all of it. Writes what is news here, as
+	 * `take` does.
 	 */
 	toStore(id: AccountId, aheadMs: number): SharedStatus | undefined;
 	/** Notes that a status was stored, under `version`. */
