@@ -78,7 +78,11 @@ const ctx = {
 	mode: process.env.BENCH_MODE ?? "print",
 	cwd: process.cwd(),
 	isIdle: () => true,
-	ui: { notify: (text: string) => tell({ did: "complain", text }), setStatus: () => undefined },
+	ui: {
+		// Of a session that stays, notices are what its person is told of rotations.
+		notify: (text: string) => process.env.BENCH_MODE === undefined && tell({ did: "complain", text }),
+		setStatus: () => undefined,
+	},
 	model,
 	modelRegistry: {
 		refresh: () => undefined,
