@@ -25,7 +25,7 @@ export interface StatusMarks {
 type Latest = "usageAskedAt" | "reserveAskedAt" | "lastUsedAt" | "trialAt";
 
 /** Members of which the value holds that was written last, also where that is none. */
-const LAST_WRITTEN = [
+export const LAST_WRITTEN = [
 	"usageFailures",
 	"lastError",
 	"usageError",
@@ -36,7 +36,7 @@ const LAST_WRITTEN = [
 	"resetCredits",
 	"redemption",
 ] as const satisfies readonly (keyof AccountStatus)[];
-type LastWritten = (typeof LAST_WRITTEN)[number];
+export type LastWritten = (typeof LAST_WRITTEN)[number];
 
 /**
  * An ended cooldown takes those with it that were set up to this much later: the same refusal may be dated a little
@@ -77,75 +77,6 @@ export function mergeStatus(one: AccountStatus, other: AccountStatus, now: numbe
 		redemption: later("redemption"),
 		marks: { ended, changedAt: mergedStamps(one, other) },
 	};
-}
-
-type Change = (status: AccountStatus) => AccountStatus;
-
-/**
- * Makes a change mark what it means to other machines: cooldowns that it ends or shortens, and members without a time
- * of their own that it changes. `now`: when it is made, epoch ms. It may be made again, as a file wants it: also to a
- * status that has it already, or that has learnt something newer since, which it leaves alone then.
- */
-export function marking(change: Change, now: number): Change {
-	let at: number | undefined;
-	return (status) => {
-		at ??= latestIn(status, now);
-		return marked(status, change(status), at);
-	};
-}
-
-/** Marks what a reset ends, as it was `before` that. May be made again. */
-export function markingReset(before: AccountStatus, now: number): Change {
-	const at = latestIn(before, now);
-	const ends = endsIn(before, { cooldowns: [], strikes: 0 });
-	return (status) => {
-		const { marks } = status;
-		const strikes = before.strikes > 0 ? { strikes: Math.max(stampOf(status, "strikes"), at) } : {};
-		const ended = mergedEnds([...endsOf(status), ...ends], now);
-		return { ...status, marks: { ended, changedAt: { ...marks?.changedAt, ...strikes } } };
-	};
-}
-
-/** A time that is later than all that is known: `now`, unless the clock was set back. */
-function latestIn({ cooldowns, marks }: AccountStatus, now: number): number {
-	const stamps = Object.values(marks?.changedAt ?? {}).map((at) => at + 1);
-	return Math.max(now, ...stamps, ...cooldowns.map(({ setAt }) => setAt));
-}
-
-function marked(before: AccountStatus, after: AccountStatus, at: number): AccountStatus {
-	if (before === after) return before;
-	const isNewer = ({ setAt }: Cooldown) => setAt > at;
-	const older = { ...before, cooldowns: before.cooldowns.filter((each) => !isNewer(each)) };
-	const ended = mergedEnds([...endsOf(before), ...endsIn(older, after)], at);
-	const cooldowns = withLonger(after.cooldowns, before.cooldowns.filter(isNewer));
-	const changedAt = { ...before.marks?.changedAt };
-	let kept: AccountStatus = { ...after, cooldowns: beyond(ended, cooldowns), marks: { ended, changedAt } };
-	const settle = <K extends LastWritten | "usage">(key: K) => {
-		if (isAlike(before[key], after[key])) return;
-		if (stampOf(before, key) >= at) kept = { ...kept, [key]: before[key] };
-		else changedAt[key] = at;
-	};
-	for (const key of LAST_WRITTEN) settle(key);
-	if (after.usage?.capturedAt === before.usage?.capturedAt) settle("usage");
-	else delete changedAt.usage;
-	return kept;
-}
-
-/** The cooldowns with those of `others` in the place of shorter ones of the same scope. */
-function withLonger(cooldowns: readonly Cooldown[], others: readonly Cooldown[]): readonly Cooldown[] {
-	const missing = others.filter(({ scope, until }) => {
-		return !cooldowns.some((each) => each.scope === scope && each.until >= until);
-	});
-	if (missing.length === 0) return cooldowns;
-	return [...cooldowns.filter(({ scope }) => !missing.some((each) => each.scope === scope)), ...missing];
-}
-
-/** The cooldowns, each set later than any mark on its scope: what is learnt now is not what was ended. */
-function beyond(ended: readonly EndedCooldown[], cooldowns: readonly Cooldown[]): readonly Cooldown[] {
-	return cooldowns.map((each) => {
-		const end = ended.find(({ scope }) => scope === each.scope);
-		return end && each.setAt <= end.setAt ? { ...each, setAt: end.setAt + 1 } : each;
-	});
 }
 
 /**
@@ -230,7 +161,7 @@ function compare(one: string, other: string): number {
 	return one < other ? -1 : 1;
 }
 
-function stampOf({ marks }: AccountStatus, key: string): number {
+export function stampOf({ marks }: AccountStatus, key: string): number {
 	return ownValue(marks?.changedAt ?? {}, key) ?? 0;
 }
 
@@ -275,12 +206,12 @@ function mergedSpent(
 	return [...byHash.values()].sort((a, b) => compare(a.tokenHash, b.tokenHash)).slice(-MOST_SPENT);
 }
 
-function endsOf({ marks }: AccountStatus): readonly EndedCooldown[] {
+export function endsOf({ marks }: AccountStatus): readonly EndedCooldown[] {
 	return marks?.ended ?? [];
 }
 
 /** The cooldowns of `before` that `after` has ended, or lets end sooner. */
-function endsIn(before: AccountStatus, after: AccountStatus): readonly EndedCooldown[] {
+export function endsIn(before: AccountStatus, after: AccountStatus): readonly EndedCooldown[] {
 	return before.cooldowns.flatMap(({ scope, setAt, until }) => {
 		const isKept = after.cooldowns.some((each) => each.scope === scope && each.until >= until);
 		return isKept ? [] : [{ scope, setAt: setAt + SAME_REFUSAL_MS, until }];
@@ -288,7 +219,7 @@ function endsIn(before: AccountStatus, after: AccountStatus): readonly EndedCool
 }
 
 /** One mark for each scope, of those that are of use at `now`. */
-function mergedEnds(ends: readonly EndedCooldown[], now: number): readonly EndedCooldown[] {
+export function mergedEnds(ends: readonly EndedCooldown[], now: number): readonly EndedCooldown[] {
 	const byScope = new Map<CooldownScope, EndedCooldown>();
 	for (const end of ends) {
 		const { scope, setAt, until } = byScope.get(end.scope) ?? end;

@@ -1,9 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { activeCooldowns, type Cooldown, mergeCooldown } from "../../../src/core/cooldown.ts";
-import { isAlike, marking, mergeSince, mergeStatus } from "../../../src/core/merge-status.ts";
+import { isAlike, mergeSince, mergeStatus } from "../../../src/core/merge-status.ts";
 import { refilled } from "../../../src/core/merge-usage.ts";
 import type { AccountStatus } from "../../../src/core/ports.ts";
+import { marking } from "../../../src/core/status-marks.ts";
 import { aCooldown, aSnapshot, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 
 const NOTHING: AccountStatus = { cooldowns: [], strikes: 0 };
