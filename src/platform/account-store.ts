@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Account, type Credential, uniqueLabel } from "../core/account.ts";
 import { accountWith, allClaims, claimsOf, speakForOne } from "../core/identity.ts";
@@ -43,8 +43,9 @@ export interface LocalAccountStore extends AccountStore {
 	/** Deletes the backups, and resolves to how many there were. */
 	removeBackups(): Promise<number>;
 	/**
-	 * Takes an account out whose refresh token is somewhere else by now. No backup is written: it would be one more place
-	 * from which that token is spent. An account with another token stays. Rejects where that is not durable.
+	 * Takes an account out whose refresh token is somewhere else by now. No backup is written, and one that holds this
+	 * token is deleted: it would be one more place from which that is spent. An account with another token stays.
+	 * Rejects where that is not durable.
 	 */
 	drop(id: AccountId, refresh: string): Promise<void>;
 }
@@ -203,11 +204,15 @@ export function openAccountStore(
 			// Another process may have stored a newer token between the two.
 			await correct(removed);
 		},
-		drop: (id, refresh) =>
-			updateOrRollBack((draft) => {
+		drop: async (id, refresh) => {
+			await updateOrRollBack((draft) => {
 				const isMeant = (row: unknown) => rowSchema.safeParse(row).data?.credential.refresh === refresh;
 				draft.accounts = draft.accounts.filter((row) => !(idOf(row) === id && isMeant(row)));
-			}),
+			});
+			for (const backup of (await backupsOf(path)).filter((each) => each.id === id)) {
+				if ((await rowIn(backup))?.credential.refresh === refresh) await rm(backup.path, { force: true });
+			}
+		},
 		backUp: async (id) => {
 			await keepCopy(id);
 		},

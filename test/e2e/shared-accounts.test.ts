@@ -292,7 +292,137 @@ describe("making a pool", () => {
 	});
 });
 
+/** What the file of a home has of its pool. */
+const codeOf = ({ scratch }: PoolProcess): unknown => JSON.parse(scratch.text("codex-pool.json")).join;
+
+describe("the code of a keeper", () => {
+	it("stays where a runner's code of the same pool is tried", async () => {
+		const { one, codes } = await shared("a");
+		await expect(one.pools.join(codes.runner, undefined, undefined)).rejects.toThrow("is a keeper of that pool");
+		expect(codeOf(one)).toBe(codes.keeper);
+		// A runner may become a keeper, and take the same code twice.
+		const two = await joined(codes.runner, "two");
+		await two.pools.join(codes.keeper, undefined, undefined);
+		await two.pools.join(codes.keeper, undefined, undefined);
+		expect(two.pools.status()).toMatchObject({ role: "keeper", machine: "two" });
+	});
+
+	it("stays whatever is tried while the environment names another pool, or none that can be read", async () => {
+		const { one, codes } = await shared("a");
+		const other = start();
+		const others = await other.pools.create(
+			{ url: await server.database(), name: "other", machine: "other", accounts: [] },
+			undefined,
+		);
+		await one.end();
+		for (const environment of ["rubbish", others.runner]) {
+			const process = start({ scratch: one.scratch, environment });
+			await process.sharing.settling();
+			const nowhere = url.replace(/:\d+\//, ":1/");
+			const tries = [
+				process.pools.create({ url: nowhere, name: "new", machine: "one", accounts: [] }, undefined),
+				process.pools.join(others.keeper, undefined, undefined),
+				process.pools.leave([], undefined),
+			];
+			for (const each of tries) await expect(each).rejects.toThrow("PI_MULTICODEX_POOL");
+			expect(codeOf(process)).toBe(codes.keeper);
+			await process.end();
+		}
+		const again = start({ scratch: one.scratch });
+		await again.sharing.settling();
+		expect(again.labels()).toEqual(["a"]);
+	});
+});
+
+describe("a database that was put back to an older state", () => {
+	it("never has a token sent that was renewed since, and goes on after a sign-in", async () => {
+		const one = start();
+		// So short that the token is renewed with its first use.
+		const id = await one.signIn("a", 4000);
+		const { keeper } = await one.pools.create({ url, name: "team", machine: "one", accounts: [id] }, undefined);
+		const tables = ["account", "claim", "status"];
+		const inEach = (text: (table: string) => string) => `${tables.map(text).join(";")}; select 1 as done`;
+		await server.query(
+			url,
+			inEach((table) => `create table public.${table} as table pi_multicodex.${table}`),
+		);
+		const renewed = await tokenOf(one, id);
+		await one.credentials.idle();
+		const two = await joined(keeper, "two");
+		expect(await tokenOf(two, id)).toBe(renewed);
+		await server.query(
+			url,
+			inEach((table) => `delete from pi_multicodex.${table}`),
+		);
+		await server.query(
+			url,
+			inEach((table) => `insert into pi_multicodex.${table} select * from public.${table}`),
+		);
+
+		for (const process of [one, two]) {
+			await process.pools.look(undefined);
+			expect(await tokenOf(process, id)).toBe(renewed);
+			expect(await tokenOf(process, id, renewed)).toContain("put back to an older state; sign in to it again");
+		}
+		expectOnce();
+
+		await two.signIn("a");
+		const signedIn = await tokenOf(two, id);
+		expect(signedIn).toMatch(/^[^:]+$/);
+		expect(signedIn).not.toBe(renewed);
+		const three = await joined(keeper, "three");
+		expect(await tokenOf(three, id)).toBe(signedIn);
+		const next = await tokenOf(three, id, signedIn);
+		expect(next).toMatch(/^[^:]+$/);
+		expect(next).not.toBe(signedIn);
+		await three.credentials.idle();
+		for (const each of [one, two]) {
+			await each.pools.look(undefined);
+			expect(find(each, id)?.credential.access).toBe(next);
+		}
+		expectOnce();
+	});
+});
+
 describe("leaving a pool", () => {
+	it("is possible where the settings name one and its file is gone or damaged", async () => {
+		const { one } = await shared("a");
+		await one.end();
+		one.scratch.write("codex-pool.json", '{"version":1,"jo');
+		const again = start({ scratch: one.scratch });
+		await again.sharing.settling();
+		expect(again.sharing.current()).toBeUndefined();
+		await again.pools.leave([], undefined);
+		expect(again.scratch.text("settings.json")).not.toContain("team");
+		await expect(again.pools.leave([], undefined)).rejects.toThrow("has joined no shared pool");
+	});
+
+	it("takes an account along whose sign-in is over", async () => {
+		const { one, ids } = await shared("a");
+		const [id = ""] = ids;
+		issuer.refresh = async () => ({ kind: "refused", code: "refresh_token_reused", closed: false });
+		expect(await tokenOf(one, id, find(one, id)?.credential.access)).toContain("signed-out");
+		await one.pools.leave([id], undefined);
+		expect(find(one, id)).toMatchObject({ needsLogin: { reason: "refresh_token_reused" } });
+		expect(find(one, id)?.shared).toBeUndefined();
+	});
+
+	it("brings no sign-in back from a backup that the pool has renewed since", async () => {
+		const { one, ids, codes } = await shared("a");
+		const [id = ""] = ids;
+		const two = await joined(codes.keeper, "two");
+		await one.membership.remove(id);
+		await one.membership.restore(id);
+		await one.pools.add([id], undefined);
+		await two.pools.look(undefined);
+		expect(await tokenOf(two, id, find(two, id)?.credential.access)).toMatch(/^[^:]+$/);
+		await two.credentials.idle();
+		await one.pools.leave([], undefined);
+		expect(await one.membership.lastRemoved()).toBeUndefined();
+		expect(one.scratch.names("codex-accounts.json.bak")).toEqual([]);
+		expectOnce();
+	});
+
 	it("takes what was named along, once, and leaves everything else to the others", async () => {
 		const { one, ids, codes } = await shared("a", "b");
 		const two = await joined(codes.keeper, "two");

@@ -1,6 +1,6 @@
 import type { Account } from "../../src/core/account.ts";
 import type { SharedPools } from "../../src/core/ports.ts";
-import type { JoinCodes, PoolProblem, SharedPoolStatus } from "../../src/core/shared-pool.ts";
+import { type JoinCodes, PoolProblem, type SharedPoolStatus } from "../../src/core/shared-pool.ts";
 import { NOW } from "./fakes.ts";
 
 /** Codes as a person sees them; the last of them are those of a pool with new keys. */
@@ -81,6 +81,7 @@ export function createFakeSharedPools(rows: Rows): FakeSharedPools {
 			share(accounts, true);
 		},
 		leave: async (take) => {
+			if (!fake.joined) throw new PoolProblem("no-pool", "This machine has joined no shared pool.");
 			ask("leave", take);
 			share(take, false);
 			rows.replace(rows.list().filter(({ shared }) => !shared));

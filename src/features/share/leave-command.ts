@@ -68,7 +68,11 @@ function parseLeave(words: readonly string[], pool: Pick<Pool, "accounts">): Arg
 async function leaveNow({ take, isSure }: Args, ctx: CommandContext, ports: Ports): Promise<Outcome> {
 	const { sharedPools, pool } = ports;
 	const status = sharedPools.status();
-	if (!status) return { failure: texts.needsPool() };
+	if (!status) {
+		// The settings may name one whose code is gone.
+		await sharedPools.leave([], ctx.signal);
+		return { text: texts.LEFT_WITHOUT_CODE, json: { left: null, taken: [] } };
+	}
 	if (status.joinedBy === "environment") return { failure: texts.isByEnvironment() };
 	if (status.role === "runner" && take.length > 0) {
 		return { failure: texts.keepersOnly(status, "taking an account out of the pool") };

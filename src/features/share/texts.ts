@@ -276,6 +276,9 @@ export function left({ name }: SharedPoolStatus, { own, taken }: Leaving): strin
 	return `Codex: this machine has left the shared pool ${printable(name)}. ${has}`;
 }
 
+/** A machine has left a pool that its settings named, and whose code it no longer had. */
+export const LEFT_WITHOUT_CODE = "Codex: this machine's settings name no shared pool any more.";
+
 /** An account that is not shared was to be taken along. */
 export function notShared({ label }: Account): string {
 	return `${label} is not shared, and stays on this machine anyway.`;

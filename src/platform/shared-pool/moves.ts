@@ -58,16 +58,18 @@ export function createMoves(deps: Deps): Moves {
 	const claim = async (id: AccountId, tokenHash: string, holder: string): Promise<() => Promise<void>> => {
 		const begun = monotonic();
 		const claiming = await unsent.claim({ id, tokenHash, holder }, true);
-		if (claiming.kind !== "ours") throw isBusy();
+		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
+		// A token that has come to its end is claimed by no machine any more.
+		const isOurs = claiming.kind === "ours";
 		return async () => {
 			// The machine may have slept, and another one have renewed it meanwhile.
-			if (monotonic() - begun > CLAIM_MS) {
+			if (isOurs && monotonic() - begun > CLAIM_MS) {
 				await unsent.free({ id, tokenHash, holder });
 				throw isBusy();
 			}
 			await connection.use((database) => database.remove(id, own), true);
 			// The same token may come back, by the same way.
-			await unsent.free({ id, tokenHash, holder });
+			if (isOurs) await unsent.free({ id, tokenHash, holder });
 			await mirror.take([], [id]);
 		};
 	};

@@ -80,7 +80,15 @@ export function createPoolHome({ environment, settings, current, reopen, ...give
 				},
 			});
 		},
-		pools: createSharedPools({ current, reopen, file, folder, settings, tell }),
+		pools: createSharedPools({
+			current,
+			reopen,
+			file,
+			folder,
+			settings,
+			isByEnvironment: environment !== undefined,
+			tell,
+		}),
 	};
 }
 

@@ -21,7 +21,9 @@ interface Deps {
 	readonly file: OwnMirror;
 	/** Where journals are. */
 	readonly folder: string;
-	readonly settings: Pick<SettingsStore, "change">;
+	readonly settings: Pick<SettingsStore, "read" | "change">;
+	/** The environment names a pool, or tries to: then nothing that this home has joined is touched. */
+	readonly isByEnvironment: boolean;
 	readonly tell: PoolListener;
 }
 
@@ -30,11 +32,17 @@ const MOST_TRIES = 10;
 const NOTHING_KNOWN = { rows: new Map<AccountId, number>(), statuses: new Map<AccountId, number>() };
 
 /** What a person does to the pool of this machine. */
-export function createSharedPools({ current, reopen, file, folder, settings, tell }: Deps): SharedPools {
+export function createSharedPools(deps: Deps): SharedPools {
+	const { current, reopen, file, folder, settings, isByEnvironment, tell } = deps;
+	const isNamed = () => settings.read().pool !== undefined;
 	const joined = (): SharedPool => {
 		const pool = current();
 		if (pool) return pool;
-		throw new PoolProblem("no-pool", "This machine has joined no pool: /multicodex join <code> joins one.");
+		throw new PoolProblem(
+			"no-pool",
+			"This machine has joined no shared pool. /multicodex share <postgres URL> makes one, " +
+				"/multicodex join <code> joins one.",
+		);
 	};
 	const asKeeper = (): SharedPool => {
 		const pool = joined();
@@ -79,20 +87,14 @@ export function createSharedPools({ current, reopen, file, folder, settings, tel
 	const found = async (code: JoinCode, machine: string | undefined, name: string) => {
 		const { keyIds } = createSealing(code);
 		const head = { id: code.poolId, name, keeperKeyId: keyIds.keeper ?? "", runnerKeyId: keyIds.runner };
-		let mayBeMade = false;
-		try {
-			await withDatabase(code, async (database) => {
-				await database.migrate();
-				await file.enter(printJoinCode(code), machine ?? hostname(), name, false);
-				mayBeMade = true;
-				if (await database.create(head)) return;
-				mayBeMade = (await database.head())?.id === code.poolId;
-				if (!mayBeMade) throw isTaken();
-			});
-		} catch (error) {
-			if (!mayBeMade) await file.clear();
-			throw error;
-		}
+		await withDatabase(code, async (database) => {
+			await database.migrate();
+			await file.enter(printJoinCode(code), machine ?? hostname(), name, false);
+			if (await database.create(head)) return;
+			if ((await database.head())?.id === code.poolId) return;
+			await file.clear();
+			throw isTaken();
+		});
 	};
 	const forget = async () => {
 		await settings.change([{ path: ["pool"], value: undefined }]);
@@ -107,7 +109,9 @@ export function createSharedPools({ current, reopen, file, folder, settings, tel
 			return current()?.status();
 		},
 		create: async ({ url, name, machine, accounts }) => {
-			if (current()) throw hasPool();
+			if (isByEnvironment) throw ofEnvironment();
+			// One that could not be opened has a code all the same, which may be the only one of its pool.
+			if (current() || (isNamed() && file.join() !== undefined)) throw hasPool();
 			const code = unfinished(url) ?? newKeeperCode(url);
 			await found(code, machine, name);
 			await enter(code, machine, name);
@@ -119,9 +123,10 @@ export function createSharedPools({ current, reopen, file, folder, settings, tel
 			const read = readJoinCode(text);
 			if (read.kind === "bad") throw new PoolProblem("unexpected", read.problem);
 			const { code } = read;
-			const pool = current();
-			if (pool?.status().joinedBy === "environment") throw ofEnvironment();
-			if (pool && pool.inside.code.poolId !== code.poolId) throw hasPool();
+			if (isByEnvironment) throw ofEnvironment();
+			const held = isNamed() ? codeIn(file.join()) : undefined;
+			if (held && held.poolId !== code.poolId) throw hasPool();
+			if (held?.role === "keeper" && code.role === "runner") throw staysKeeper();
 			const { keyIds } = createSealing(code);
 			const look = await withDatabase(code, (database) => database.look(NOTHING_KNOWN), keyIds);
 			await enter(code, machine, look.head.name);
@@ -131,11 +136,11 @@ export function createSharedPools({ current, reopen, file, folder, settings, tel
 		},
 		add: (accounts) => moveIn(asKeeperOfFiles(), accounts),
 		leave: async (take) => {
-			// It may be named without a code that could be read.
-			if (!current() && file.join() === undefined) return forget();
+			if (isByEnvironment) throw ofEnvironment();
+			// It may be named without a code.
+			if (!current() && isNamed() && file.join() === undefined) return forget();
 			const pool = joined();
 			const { moves, mirror, journal, code } = pool.inside;
-			if (pool.status().joinedBy === "environment") throw ofEnvironment();
 			if (take.length > 0) asKeeperOfFiles();
 			// What only this machine knows reaches the others before.
 			if (mirror.crossings().length > 0 || (await journal.count()) > 0) await pool.look();
@@ -216,6 +221,15 @@ async function resealAll(database: PoolDatabase, before: Keys, after: Keys): Pro
 
 function hasPool(): PoolProblem {
 	return new PoolProblem("other-pool", "This machine has joined a pool already: /multicodex leave leaves it first.");
+}
+
+/** Its key opens refresh tokens, and may be the only one: nothing but leaving gives it up. */
+function staysKeeper(): PoolProblem {
+	return new PoolProblem(
+		"unexpected",
+		"This machine is a keeper of that pool, and its key would be lost: " +
+			"a runner's code joins after /multicodex leave only. Nothing was changed.",
+	);
 }
 
 function isTaken(): PoolProblem {

@@ -196,6 +196,15 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 		}
 	};
 
+	/**
+	 * Is the row older than what this machine has seen? A backup of the database was restored, or a server answers that
+	 * lags behind: another token has taken the place of the one in it, so that this one is spent.
+	 */
+	const isPutBack = ({ account: { id }, row }: OpenRow): boolean => {
+		const seen = mirror.rows().get(id);
+		return seen !== undefined && seen.version > row.version && seen.tokenHash !== row.tokenHash;
+	};
+
 	/** What another machine stores for a token that is of no use here any more; once a token, since it may never come. */
 	const broughtByOther = async (
 		{ account, row }: OpenRow,
@@ -281,6 +290,7 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 				return ready(open.account.credential);
 			}
 			if (open.account.needsLogin) return later("its sign-in is over");
+			if (isPutBack(open)) return later("its database was put back to an older state; sign in to it again");
 			return exchanged(open, refused);
 		});
 		return outcome === "busy" ? later("another process is refreshing it") : outcome;

@@ -91,7 +91,13 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		has: (id) => mirror.rows().has(id),
 		put: async (account) => {
 			if (role === "runner") throw keepersOnly();
-			await rows.change(account.id, ({ account: stored }) => withSignIn(stored, account), true);
+			const now = await rows.change(account.id, ({ account: stored }) => withSignIn(stored, account), true);
+			const seen = mirror.rows().get(account.id);
+			// In a database that was put back, the new sign-in may be of no newer version than what this machine has seen.
+			if (now && seen && seen.tokenHash !== now.row.tokenHash && seen.version >= now.row.version) {
+				await mirror.take([], [account.id]);
+				await rows.mirror(now);
+			}
 		},
 		patch: async (id, patch, applies) => {
 			const known = mirror.rows().get(id);
