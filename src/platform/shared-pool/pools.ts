@@ -3,7 +3,6 @@ import type { PoolListener } from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { SettingsStore, SharedPools } from "../../core/ports.ts";
 import { PoolProblem } from "../../core/shared-pool.ts";
-import { createPoolDatabase } from "./database.ts";
 import { codesOf, newKeeperCode, printJoinCode, readJoinCode, withNewSecret } from "./join-code.ts";
 import { openJournal } from "./journal.ts";
 import type { OwnMirror } from "./mirror.ts";
@@ -190,6 +189,7 @@ async function withDatabase<T>(
 	work: (database: PoolDatabase) => Promise<T>,
 	keyIds?: Keys["sealing"]["keyIds"],
 ): Promise<T> {
+	const { createPoolDatabase } = await import("./database.ts");
 	const database = createPoolDatabase(code, { keyIds });
 	try {
 		return await work(database);
