@@ -46,8 +46,11 @@ export class PoolProblem extends Error {
 export type PoolConnection =
 	/** No look since this process began. */
 	| { readonly kind: "unknown" }
-	/** `listens`: news arrives at once; else with a look each minute, as behind a pooler in transaction mode. */
-	| { readonly kind: "connected"; readonly lookedAt: number; readonly listens: boolean }
+	/**
+	 * `listens`: news arrives at once. False where that was tried in vain, as behind a pooler in transaction mode: it comes
+	 * with a look each minute. Undefined where it was not tried, as in a print run.
+	 */
+	| { readonly kind: "connected"; readonly lookedAt: number; readonly listens: boolean | undefined }
 	/** Closed until the next use. */
 	| { readonly kind: "resting"; readonly lookedAt: number }
 	/** Another pi on this machine is connected, and this one reads what it writes. */

@@ -58,6 +58,7 @@ export function connectionText(connection: PoolConnection, now: number): string 
 		case "unknown":
 			return "its database was not looked at yet";
 		case "connected":
+			if (connection.listens === undefined) return "connected";
 			return connection.listens
 				? "connected, changes arrive at once"
 				: "connected, looks for changes once a minute: notifications do not get through";

@@ -14,7 +14,16 @@ import { askForCode } from "./code-field.ts";
 import { withPatience } from "./patience.ts";
 import * as texts from "./texts.ts";
 import { poolAsJson } from "./view.ts";
-import { type GivenSecret, givenSecret, isCodeWord, isUrlWord, machineNamed, readSecret, takeValues } from "./words.ts";
+import {
+	type GivenSecret,
+	givenSecret,
+	isCodeWord,
+	isUrlWord,
+	machineNamed,
+	readSecret,
+	takeValues,
+	unquoted,
+} from "./words.ts";
 
 const NAME = "--name";
 const JSON_OPTION = "--json";
@@ -52,7 +61,8 @@ export function createJoin(ports: Ports): Subcommand<Args> {
 function parseJoin(words: readonly string[]): Args | Failure {
 	const valued = takeValues(words, NAME, USAGE);
 	if (isFailure(valued)) return valued;
-	const [first = "", ...others] = valued.rest;
+	const [quoted = "", ...others] = valued.rest;
+	const first = unquoted(quoted);
 	// A terminal may have broken a code over lines, and any piece of it may begin like an option.
 	const code = isCodeWord(first) ? [first, ...others.filter((word) => word !== JSON_OPTION)].join("") : undefined;
 	const given = parseOptions(code === undefined ? valued.rest : others.filter(isOption), [JSON_OPTION, NAME], USAGE);
@@ -61,7 +71,7 @@ function parseJoin(words: readonly string[]): Args | Failure {
 	if (isFailure(named)) return named;
 	const how = { machine: named.machine, asJson: given.options.has(JSON_OPTION) };
 	if (code !== undefined) return { code: { kind: "typed", text: code }, ...how };
-	const [word, ...more] = given.rest;
+	const [word, ...more] = given.rest.map(unquoted);
 	if (word === undefined) return { code: undefined, ...how };
 	if (more.length > 0) return usageError(USAGE);
 	if (word.startsWith("@")) return { code: givenSecret(word), ...how };
@@ -82,7 +92,7 @@ async function joinNow({ code, machine, asJson }: Args, ctx: CommandContext, por
 		return { text: texts.NOT_JOINED, json: poolAsJson(before, pool.accounts()), asJson, isCancelled: true };
 	}
 	if (typeof text !== "string") return text;
-	const joined = text.replaceAll(/\s+/g, "");
+	const joined = unquoted(text.replaceAll(/\s+/g, ""));
 	if (!isCodeWord(joined)) return { failure: isUrlWord(joined) ? texts.urlInPlaceOfCode() : texts.noCode() };
 	const status = await withPatience(ctx, sharedPools.join(joined, machine, ctx.signal));
 	pool.emit({ type: "changed" });

@@ -30,6 +30,7 @@ import {
 	poolNameOf,
 	readSecret,
 	takeValues,
+	unquoted,
 } from "./words.ts";
 
 const ALL = "all";
@@ -100,7 +101,10 @@ function parseShare(words: readonly string[], pool: Pick<Pool, "accounts">): Arg
 	if (isFailure(given)) return given;
 	const named = machineNamed(valued.values);
 	if (isFailure(named)) return named;
-	const { options, rest } = given;
+	const { options } = given;
+	const rest = given.rest.map((word) =>
+		isUrlWord(unquoted(word)) || isCodeWord(unquoted(word)) ? unquoted(word) : word,
+	);
 	const asJson = options.has(JSON_OPTION);
 	if (rest.some(isCodeWord)) return { failure: texts.codeInPlaceOfUrl() };
 	const [first, ...others] = rest;

@@ -98,7 +98,7 @@ function connectionDocument(connection: PoolConnection) {
 	return {
 		state: connection.kind,
 		lookedAt: "lookedAt" in connection ? iso(connection.lookedAt) : null,
-		listens: connection.kind === "connected" ? connection.listens : null,
+		listens: connection.kind === "connected" ? (connection.listens ?? null) : null,
 		problem: connection.kind === "away" ? connection.problem : null,
 		text: connection.kind === "away" ? connection.text : null,
 		since: connection.kind === "away" ? iso(connection.since) : null,

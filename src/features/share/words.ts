@@ -15,6 +15,11 @@ export type GivenSecret =
 const CODE_BEGINS = /^pi-pool-/i;
 const URL_BEGINS = /^[a-z][\w+.-]*:\/\//i;
 
+/** A word without the quotes around it, which a page or a shell may have put there. */
+export function unquoted(word: string): string {
+	return /^(['"`]|[‘“<])(?<inside>.*)['"`’”>]$/s.exec(word)?.groups?.inside ?? word;
+}
+
 /** A word that is a URL, or names the file of one. */
 export function isUrlWord(word: string): boolean {
 	return URL_BEGINS.test(word) || word.startsWith("@");
@@ -36,7 +41,7 @@ export async function readSecret(given: GivenSecret, folder: string): Promise<st
 	const path = resolve(folder, given.path.replace(/^~(?=[/\\]|$)/, homedir()));
 	try {
 		// An editor or a mail may have broken it over lines.
-		const text = (await readText(path)).replaceAll(/\s+/g, "");
+		const text = unquoted((await readText(path)).replaceAll(/\s+/g, ""));
 		return text === "" ? { failure: texts.emptyFile(given.path) } : text;
 	} catch (error) {
 		const code = error instanceof Error && "code" in error ? String(error.code) : undefined;

@@ -410,7 +410,7 @@ function ofSharedPool({ connection, clockAheadMs = 0, others }: SharedPoolStatus
 		return [finding("shared-away", level, connection.problem, connection.since, connection.text), ...clock];
 	}
 	if (connection.kind === "unknown") return clock;
-	const isDeaf = connection.kind === "connected" && !connection.listens;
+	const isDeaf = connection.kind === "connected" && connection.listens === false;
 	return [
 		finding("shared-good", "ok", undefined, others.length),
 		...(isDeaf ? [finding("shared-no-listen", "note")] : []),

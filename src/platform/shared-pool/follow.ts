@@ -69,7 +69,8 @@ export function createFollow(deps: Deps): Follow {
 	let next: Promise<void> | undefined;
 	let hasBegun = false;
 	let isLeading = false;
-	let listens = false;
+	/** Undefined until it was tried. */
+	let listens: boolean | undefined;
 	let stopListening: (() => Promise<void>) | undefined;
 	let lookedAt: number | undefined;
 	let timer: NodeJS.Timeout | undefined;
@@ -89,13 +90,15 @@ export function createFollow(deps: Deps): Follow {
 		const isNews = rows.length + look.gone.length > 0;
 		const aheadMs = steadyAhead(before?.aheadMs, look.localNow - look.now);
 		const presences = seenBy(look.presences, aheadMs);
+		const isHeard = listens ?? before?.listens ?? false;
 		const isAsBefore =
 			before !== undefined &&
 			before.aheadMs === aheadMs &&
-			before.listens === listens &&
+			before.listens === isHeard &&
 			atWork(before.presences) === atWork(presences) &&
 			Math.abs(clock.now() - before.at) < NOTE_EACH_MS;
-		if (isNews || !isAsBefore) mirror.noteLook({ at: clock.now(), aheadMs, listens, presences }, look.head.name);
+		if (isNews || !isAsBefore)
+			mirror.noteLook({ at: clock.now(), aheadMs, listens: isHeard, presences }, look.head.name);
 		lookedAt = clock.now();
 		if (isNews) onNews();
 	};

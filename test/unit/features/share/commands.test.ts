@@ -76,6 +76,18 @@ describe("share with a URL", () => {
 		]);
 	});
 
+	it("takes a URL with quotes around it, typed or in a file", async () => {
+		await cli.run(`share '${URL}' work`);
+		expect(cli.sharedPools.asked).toEqual([
+			["create", { url: URL, name: "pi", machine: undefined, accounts: ["work"] }],
+		]);
+		open();
+		await cli.run(`share @${fileWith("url.txt", `"${URL}" \n`)} work`);
+		expect(cli.sharedPools.asked).toEqual([
+			["create", { url: URL, name: "pi", machine: undefined, accounts: ["work"] }],
+		]);
+	});
+
 	it("makes nothing after a no", async () => {
 		cli.screen.consent = false;
 		expect(await cli.run(`share ${URL}`, 2)).toBe("info: Nothing was shared.");
@@ -234,6 +246,12 @@ describe("share alone", () => {
 		expect(said).toContain("laptop, a keeper, by PI_MULTICODEX_POOL");
 	});
 
+	it("says no more than it knows where it was not tried whether notifications get through", async () => {
+		inPool({ connection: { kind: "connected", lookedAt: NOW, listens: undefined } });
+		expect(await cli.run("share")).toMatch(/state +connected$/m);
+		expect(await cli.run("share --json")).toMatch(/"listens": null/);
+	});
+
 	it("is one document with --json, without a code in it", async () => {
 		inPool({ others });
 		const [, text = ""] = /^info: (.*)$/s.exec(await cli.run("share --json")) ?? [];
@@ -339,6 +357,11 @@ describe("join", () => {
 		cli.harness.accounts.rows = [anAccount("work", { shared: true })];
 		cli.screen.model = { provider: "anthropic", baseUrl: "http://127.0.0.1:1" };
 		expect(await cli.run(`join ${CODES.keeper}`)).toMatch(/It has work\. \/model chooses a Codex model\.$/);
+	});
+
+	it.each(["'", '"', "`"])("takes a code with %s around it", async (quote) => {
+		await cli.run(`join ${quote}${CODES.keeper}${quote}`);
+		expect(cli.sharedPools.asked).toContainEqual(["join", [CODES.keeper, undefined]]);
 	});
 
 	it.each([
