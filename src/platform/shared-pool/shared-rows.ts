@@ -116,6 +116,6 @@ export function doesNotOpen(kind: "other-key" | "damaged"): PoolProblem {
 	}
 	return new PoolProblem(
 		"revoked",
-		"The keys of the shared pool were replaced. Join again with a new code: a keeper prints one with /multicodex share.",
+		"The keys of the shared pool were replaced. Join again with a new code: a keeper prints one with /multicodex share --codes.",
 	);
 }

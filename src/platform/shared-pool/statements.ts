@@ -77,7 +77,8 @@ export function createStatements(client: Client, poolId: string, place: string, 
 		if (!isUnderKeys) {
 			throw new PoolProblem(
 				"revoked",
-				`The keys of the pool "${found.name}" were replaced: join again with its new code (/multicodex join <code>).`,
+				`The keys of the pool "${found.name}" were replaced: join again with its new code, which ` +
+					"/multicodex share --codes prints on a keeper's machine (/multicodex join <code>, or PI_MULTICODEX_POOL).",
 			);
 		}
 		return found;
