@@ -139,6 +139,10 @@ const GIVEN: Readonly<Record<string, readonly string[]>> = {
 	on: ["on"],
 	path: ["path"],
 	help: ["help"],
+	share: ["share", "share --json"],
+	// They need a database: test/e2e/share.test.ts.
+	join: [],
+	leave: [],
 	// Waits for a person: test/e2e/sign-in-device.test.ts.
 	login: [],
 	remove: ["remove b"],

@@ -173,6 +173,10 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
 		{ line: "verify", says: /^No problems found\./ },
 		{ line: "verify --json", says: /^\{/, schema: verifySchema },
 	],
+	share: [{ line: "share", says: /^This machine has joined no shared pool\./ }],
+	// They need a database: test/e2e/share.test.ts.
+	join: [],
+	leave: [],
 	off: [{ line: "off", says: /^pi-multicodex is off, here/, isServing: false }],
 	on: [{ line: "on", says: /^pi-multicodex is on again\./ }],
 	path: [{ line: "path", says: /codex-accounts\.json/ }],

@@ -104,7 +104,7 @@ it.each(
 	coreOf(
 		[
 			{ keeper: "pi", before: "mkdir codex-accounts.json.lock" },
-			{ keeper: "us", before: "rm codex-accounts.json.tmp" },
+			{ keeper: "us", before: "rmdir codex-accounts.json.lock" },
 		] as const,
 		({ keeper }) => keeper === "us",
 	),
