@@ -9,10 +9,10 @@ import type { ExtensionAPI } from "@mariozechner/pi-coding-agent";
 import type { compose as composeSources } from "../src/compose.ts";
 
 /**
- * Is the entry of the bundle: takes pi's own packages, and loads the file that every start reads with the bytecode that V8 made of it in
- * an earlier process. Node's own compile cache, from 22.1 on, has only the functions that run while a file is loaded;
- * this one has all that a start and a first answer have called. It is kept beside the code: a user who can write one can
- * write the other, and an update removes both.
+ * Is the entry of the bundle: takes pi's own packages, and loads the file that every start reads with the bytecode that
+ * V8 made of it in an earlier process. Node's own compile cache, from 22.1 on, has only the functions that run while a
+ * file is loaded; this one has all that a start and a first answer have called. It is kept beside the code: a user who
+ * can write one can write the other, and an update removes both.
  */
 
 /** Name of that file, which `bundle.ts` puts in. */
@@ -48,7 +48,7 @@ export async function start(pi: ExtensionAPI, importPackage: ImportPackage = (na
 	const packages = await Promise.all(HOST_PACKAGES.map(async (name) => [name, await importPackage(name)] as const));
 	load("./host.cjs").packages = Object.fromEntries(packages);
 	const compose: typeof composeSources = isOfNode() ? loadWithCache() : load(path).compose;
-	compose(pi);
+	await compose(pi);
 }
 
 /** Another runtime has no such cache, and only Node's loader follows source maps. */
@@ -78,8 +78,9 @@ function loadWithCache(): typeof composeSources {
 	const { compose } = loaded.exports;
 	if (cachedData !== undefined && script.cachedDataRejected === false) return compose;
 	return (pi) => {
-		compose(pi);
+		const composed = compose(pi);
 		keepAfterFirstAnswer(pi, () => writeCache(cachePath, script.createCachedData()));
+		return composed;
 	};
 }
 
