@@ -91,9 +91,10 @@ const CASES: readonly Case[] = [
 	},
 	{ what: "an empty answer", isVariant: true, sequence: [answers.text("", { usage })] },
 	{ what: "text without a terminal event", isVariant: true, sequence: [answers.noTerminalEvent("all of it")] },
-	{ what: "nothing but a start", sequence: [answers.noTerminalEvent()] },
+	{ what: "nothing but a start", isVariant: true, sequence: [answers.noTerminalEvent()] },
 	{
 		what: "a failure before text",
+		isVariant: true,
 		sequence: [answers.failedBeforeOutput("cyber_policy", "This request violates the cyber policy.")],
 	},
 	{

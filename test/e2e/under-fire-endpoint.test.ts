@@ -89,7 +89,7 @@ const silences = [
 
 // Most of these wait for a bound of ours, so they wait together.
 describe.concurrent("an expired token while the token endpoint is not well", () => {
-	it.for(coreOf(refusals, ({ how }) => how === "answers 500" || how === "answers 429"))(
+	it.for(coreOf(refusals, ({ how }) => how === "answers 429"))(
 		"makes way for another account, unflagged and unspent, while it $how (kept by $keeper)",
 		async ({ keeper, answer }, { expect, onTestFinished }) => {
 			const bench = await benchWithExpiredLogin(keeper, ["b"], {}, onTestFinished);

@@ -15,7 +15,7 @@ const SMALL: Omit<FleetSize, "seed"> = {
 	pis: 0,
 	accounts: 4,
 	exchanges: 60,
-	longestMs: 35_000,
+	longestMs: 20_000,
 	lifeMs: 6000,
 	crashEveryMs: 8000,
 };
