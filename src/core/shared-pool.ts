@@ -47,8 +47,8 @@ export type PoolConnection =
 	/** No look since this process began. */
 	| { readonly kind: "unknown" }
 	/**
-	 * `listens`: news arrives at once. False where that was tried in vain, as behind a pooler in transaction mode: it comes
-	 * with a look each minute. Undefined where it was not tried, as in a print run.
+	 * `listens`: news arrives at once. False where that was tried in vain, as behind a pooler in transaction mode: it
+	 * comes with a look each minute. Undefined where it was not tried, as in a print run.
 	 */
 	| { readonly kind: "connected"; readonly lookedAt: number; readonly listens: boolean | undefined }
 	/** Closed until the next use. */

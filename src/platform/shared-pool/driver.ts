@@ -1,9 +1,13 @@
 import { Socket } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import type postgres from "postgres";
 import { dial } from "./dial.ts";
 import type { PoolUrl } from "./pool-url.ts";
 
 export type Sql = postgres.Sql;
+
+/** The driver ends at once where all is well. */
+const CLOSING_MS = 2000;
 
 /** How long things may take. */
 export interface ClientTimes {
@@ -74,8 +78,9 @@ export function openConnection(url: PoolUrl, times: ClientTimes): DriverConnecti
 	let shutting: Promise<void> | undefined;
 	const close = () => {
 		end();
-		// Without the package there is nothing to close, as the statement has found out.
-		shutting ??= shut().catch(() => undefined);
+		// Without the package there is nothing to close, as the statement has found out. A driver that does not end has no
+		// socket by then, and nothing waits for it.
+		shutting ??= Promise.race([shut().catch(() => undefined), pause(CLOSING_MS, undefined, { ref: false })]);
 		return shutting;
 	};
 	// Statements that are still in a queue are rejected, too.

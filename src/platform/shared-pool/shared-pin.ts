@@ -63,6 +63,8 @@ export function createSharedPin({ state, isShared }: Deps): SharedPin {
 			return false;
 		},
 		take: (pin) => {
+			// A look that was on its way while a push was answered is the older of the two.
+			if (seen !== undefined && pin.version < seen.version) return false;
 			const isNews = pin.version !== seen?.version;
 			const isFirst = seen === undefined;
 			seen = pin;

@@ -494,8 +494,12 @@ function createFire(
 		await seat.command("reset quota");
 		const answered = new Map<string, boolean>();
 		for (const name of names) {
+			if (looks.at(-1)?.accounts.get(name)?.needsLogin) continue;
 			await seat.command(`use ${name}`);
-			for (let tries = 0; tries < 4 && !answered.get(name); tries += 1) {
+			// A turn that has somewhere else to go does not wait for a renewal, which needs several statements.
+			const askedUntil = Date.now() + STORING_MS;
+			for (let tries = 0; !answered.get(name) && (tries === 0 || Date.now() < askedUntil); tries += 1) {
+				if (tries > 0) await pause(500);
 				const before = codex.responsesRequests(name).length;
 				const { isAnswered } = await seat.ask(`${seat.name}-${name}-${tries}`);
 				answered.set(name, isAnswered && codex.responsesRequests(name).length > before);
