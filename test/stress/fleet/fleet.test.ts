@@ -15,7 +15,7 @@ const SMALL: Omit<FleetSize, "seed"> = {
 	pis: 0,
 	accounts: 4,
 	exchanges: 60,
-	longestMs: 20_000,
+	longestMs: 35_000,
 	lifeMs: 6000,
 	crashEveryMs: 8000,
 };
@@ -29,7 +29,10 @@ const survive = async (seed: number) => {
 	expect(report.kills, `kills of seed ${seed}`).toBeGreaterThan(0);
 };
 
-it("spends no token twice and loses no login unsaid while machines, processes and the database fall", () => survive(1));
+/** Not in the core: on a busy machine it takes two minutes, and what it demands of the end depends on its time. */
+wide("spends no token twice and loses no login unsaid while machines, processes and the database fall", () =>
+	survive(1),
+);
 
 wide("keeps all that under a new seed, which is printed and plays the run again", () =>
 	survive(Number(process.env.FLEET_SEED ?? Date.now() % 1_000_000)),
