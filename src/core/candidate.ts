@@ -187,7 +187,7 @@ export function isOnlyResting(candidate: Candidate, modelId: string | undefined,
 	return blockingOf(candidate, modelId, now).every(isPassing) && !(usage && isSpent(usage, now));
 }
 
-/** What is measured of a candidate by itself, whoever asks. */
+/** What a candidate measures to by itself, the same for every request. */
 export interface Facts {
 	readonly windows: readonly WindowNow[];
 	readonly shortest: WindowNow | undefined;

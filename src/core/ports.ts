@@ -460,7 +460,7 @@ export interface NewSharedPool {
 
 /**
  * The pool that several machines share. Whatever asks the database is bounded, and rejects with a `PoolProblem` whose
- * message is for a person; after that nothing has changed. What was done is told by pool events.
+ * message is for a person; after that nothing has changed. A pool event follows what was done.
  */
 export interface SharedPools {
 	/** The pool of this machine; undefined where it has joined none. From memory: asks nothing. */

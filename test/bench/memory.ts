@@ -15,7 +15,8 @@ import { accountRows } from "./stored-pool.ts";
 /**
  * What a session holds after its garbage was collected. First a whole pi in RPC mode, idle and then after some turns:
  * plain, with an empty extension, for which pi loads its transpiler, and with the package, one after the other in turn.
- * Then thousands of requests inside one pi, to see whether anything is kept of each. `--host 1.6.0`, `--rounds 5`, `--prompts 20`, `--looks 5`, `--turns 1000`, `--json <file>`.
+ * Then thousands of requests inside one pi, to see whether anything is kept of each. `--host 1.6.0`, `--rounds 5`,
+ * `--prompts 20`, `--looks 5`, `--turns 1000`, `--json <file>`.
  */
 
 const ROUNDS = Number(option("rounds") ?? 5);

@@ -27,7 +27,7 @@ interface Deps extends Omit<SharedPoolDeps, "code" | "joinedBy" | "file"> {
 /** Creates it. */
 export function createPoolHome({ environment, settings, current, reopen, ...given }: Deps): PoolHome {
 	const { folder, tell } = given;
-	/** What keeps the database away is told by its connection, and is no defect. */
+	/** The connection reports what keeps the database away, and that is no defect. */
 	const onFailure = (error: unknown) => {
 		if (!(error instanceof PoolProblem)) given.onFailure(error);
 	};

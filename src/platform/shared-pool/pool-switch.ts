@@ -3,7 +3,7 @@ import type { SharedPool } from "./shared-pool.ts";
 
 /** The stores of this process: those of its files, or those over them of the pool that this machine has joined. */
 export interface PoolSwitch {
-	/** Always the present ones, whoever holds it. */
+	/** Each call goes to the present store, also where this object was handed out before a pool was joined. */
 	readonly accounts: AccountStore;
 	readonly state: StateStore;
 	/** The pool that is open; undefined where there is none. */

@@ -301,7 +301,7 @@ export function createRenewing(deps: RenewingDeps): SharedTokens {
 			try {
 				return await (role === "runner" ? renewAsRunner(account, refused) : renewAsKeeper(account, refused));
 			} catch (error) {
-				// It was told by the connection, and is no defect.
+				// The connection has reported it, and it is no defect.
 				if (error instanceof PoolProblem) return { kind: "failed", reason: "its shared pool cannot be used just now" };
 				throw error;
 			}

@@ -73,7 +73,7 @@ export function createSharedAccounts(deps: Deps): SharedAccounts {
 		if (!open) return;
 		const { tokenHash } = open.row;
 		const holder = newHolder();
-		// Whoever exchanges its token now would store the next one in no place.
+		// A machine that exchanges its token now would find no row to store the next one in.
 		const claiming = await unsent.claim({ id, tokenHash, holder }, true);
 		if (claiming.kind === "taken" || claiming.kind === "moved") throw isBusy();
 		try {

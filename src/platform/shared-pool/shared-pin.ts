@@ -22,7 +22,7 @@ export interface SharedPin {
 	take(pin: Look["pin"]): boolean;
 }
 
-/** Creates it. Whoever pins last decides, and of two who do so at once the one that the database heard of first. */
+/** Creates it. The last pin holds; of two at once it is the one that reached the database first. */
 export function createSharedPin({ state, isShared }: Deps): SharedPin {
 	/** As it was stored when it was last seen. */
 	let seen: Look["pin"] | undefined;

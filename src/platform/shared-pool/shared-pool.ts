@@ -318,7 +318,7 @@ const after: After = (ms, run) => {
 	return () => clearTimeout(timer);
 };
 
-/** What keeps the database away is in the status, and was told. */
+/** The status has what keeps the database away, and the connection has reported it. */
 function ignoreAway(): undefined {
 	return undefined;
 }

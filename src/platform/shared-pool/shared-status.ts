@@ -130,7 +130,7 @@ function mapValues<T, R>(record: Readonly<Record<string, T>>, map: (value: T) =>
 	return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }
 
-/** The status without what cannot be true at `now`, whoever has written it. Usage has its bounds from its schema. */
+/** The status without what cannot be true at `now`. Its schema bounds the usage. */
 function believable(status: AccountStatus, now: number): AccountStatus {
 	const isPast = (at: number) => at <= now + CLOCK_TOLERANCE_MS;
 	const isNear = (at: number) => at <= now + FURTHEST_RESET_MS;

@@ -20,7 +20,7 @@ const COLLECT_SLOWLY_MS = 600;
  * What this machine knows more than the database is written after this long, unless the process that knows it does so.
  */
 const OTHERS_FIRST_MS = 3000;
-/** A presence is told again after this long. */
+/** A process writes its presence again after this long. */
 const PRESENT_EACH_MS = 60_000;
 /** Of one statement. */
 const MOST_STATUSES = 100;
@@ -102,7 +102,7 @@ export function createStatusExchange(deps: Deps): StatusExchange {
 	let running: Promise<void> | undefined;
 	let rounds = 0;
 	let retryMs = 0;
-	/** What was told of the sessions of this process, and when. */
+	/** What the database has of the sessions of this process, and since when. */
 	let told: { readonly sessions: string; readonly at: number } | undefined;
 	let isPresenceDue = false;
 	let hasEnded = false;
