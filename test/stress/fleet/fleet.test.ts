@@ -4,7 +4,7 @@ import { misfits, readBreaks } from "../chaos/breaks.ts";
 import { summaryOf, violationsOf } from "./report.ts";
 import { type FleetSize, runFleet } from "./run.ts";
 
-vi.setConfig({ testTimeout: 300_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const breaks = readBreaks(new URL("breaks.json", import.meta.url));
 

@@ -485,8 +485,16 @@ function createFire(
 			if (names.every((name) => spentSince(name) === undefined)) break;
 		}
 		for (const name of names) {
+			const isSpent = () => {
+				const refresh = looks.at(-1)?.accounts.get(name)?.refresh;
+				return refresh !== undefined && codex.refreshState(refresh) !== "valid";
+			};
+			// The processes that were just started renew as ever: what came may not be stored yet.
+			for (const storedBy = Date.now() + STORING_MS; isSpent() && Date.now() < storedBy; await pause(LOOK_MS)) {
+				await lookOnce();
+			}
 			const account = looks.at(-1)?.accounts.get(name);
-			if (account && codex.refreshState(account.refresh) !== "valid") checkLoss(name, account);
+			if (account && isSpent()) checkLoss(name, account);
 		}
 		const [seat] = last;
 		const [machine] = back;
@@ -496,8 +504,8 @@ function createFire(
 		for (const name of names) {
 			if (looks.at(-1)?.accounts.get(name)?.needsLogin) continue;
 			await seat.command(`use ${name}`);
-			// A turn that has somewhere else to go does not wait for a renewal, which needs several statements.
-			const askedUntil = Date.now() + STORING_MS;
+			// A turn that has somewhere else to go waits for no renewal, and an account may rest since its token was refused.
+			const askedUntil = Date.now() + RESTING_MS + STORING_MS;
 			for (let tries = 0; !answered.get(name) && (tries === 0 || Date.now() < askedUntil); tries += 1) {
 				if (tries > 0) await pause(500);
 				const before = codex.responsesRequests(name).length;
