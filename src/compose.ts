@@ -5,26 +5,26 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { debuglog } from "node:util";
 import { type ExtensionAPI, getAgentDir } from "@mariozechner/pi-coding-agent";
 import type { Credential } from "./core/account.ts";
-import { createAffinity } from "./core/affinity.ts";
-import { createBeyond } from "./core/beyond.ts";
-import { createCredentials } from "./core/credentials.ts";
+import { createBeyond } from "./core/beyond/beyond.ts";
+import { createCredentials } from "./core/credentials/credentials.ts";
+import { createHandout } from "./core/credentials/handout.ts";
+import { createMembership } from "./core/credentials/membership.ts";
+import { createPiLoginSync, type PiLoginSync } from "./core/credentials/pi-login-sync.ts";
 import { decisionOf } from "./core/decision.ts";
 import { createDefectNews, tellDefect } from "./core/defect-reports.ts";
 import type { EventType, PoolEvent } from "./core/events.ts";
-import { createForecastSource } from "./core/forecast-source.ts";
-import { createHandout } from "./core/handout.ts";
-import { createLateLedger } from "./core/late-ledger.ts";
-import { createLateResets } from "./core/late-resets.ts";
-import type { Ledger } from "./core/ledger.ts";
-import { createMembership } from "./core/membership.ts";
-import { createPiLoginSync, type PiLoginSync } from "./core/pi-login-sync.ts";
-import { createPool, type Pool } from "./core/pool.ts";
+import { createForecastSource } from "./core/forecast/forecast-source.ts";
+import { createQuotaRecorder } from "./core/forecast/quota-recorder.ts";
+import { createLateLedger } from "./core/ledger/late-ledger.ts";
+import type { Ledger } from "./core/ledger/ledger.ts";
+import { createPool, type Pool } from "./core/pool/pool.ts";
+import { createUsageMonitor } from "./core/pool/usage-monitor.ts";
 import type { SettingEdit, SettingsStore, TokenReader } from "./core/ports.ts";
 import { hideEmails } from "./core/privacy.ts";
-import { createQuotaRecorder } from "./core/quota-recorder.ts";
-import { createSessionSockets } from "./core/session-sockets.ts";
-import { poolIsEmpty, poolNotReached } from "./core/turn-texts.ts";
-import { createUsageMonitor } from "./core/usage-monitor.ts";
+import { createAffinity } from "./core/request/affinity.ts";
+import { createSessionSockets } from "./core/request/session-sockets.ts";
+import { poolIsEmpty, poolNotReached } from "./core/request/turn-texts.ts";
+import { createLateResets } from "./core/reset-credits/late-resets.ts";
 import { createForToday } from "./features/beyond/for-today.ts";
 import { createDryQuestion } from "./features/beyond/question.ts";
 import { publishEvents } from "./features/explain/event-bus.ts";
@@ -219,8 +219,8 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 		mayUseReserveModel: () => settings.read().beyond.reserveModel !== "never",
 	});
 	const loadResets = once(async () => {
-		const { createRedeemer } = await import("./core/redeemer.ts");
-		const { createResetCreditList } = await import("./core/reset-credit-list.ts");
+		const { createRedeemer } = await import("./core/reset-credits/redeemer.ts");
+		const { createResetCreditList } = await import("./core/reset-credits/reset-credit-list.ts");
 		const { createResetCreditsApi } = await import("./platform/reset-credits-api.ts");
 		const api = createResetCreditsApi(clock.now);
 		const parts = { pool, state, credentials, api, baseUrl: usage.baseUrl, clock };
@@ -252,7 +252,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 	const forecasts = createForecastSource({
 		pool,
 		history,
-		load: once(async () => await import("./core/forecast.ts")),
+		load: once(async () => await import("./core/forecast/forecast.ts")),
 		giveWay: () => setImmediate(),
 		asked: () => ({
 			modelId: undefined,
@@ -295,7 +295,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 	});
 	// Behind each answer, where a person reads what comes of it and has more than one account.
 	const loadPoolWarnings = once(async () => {
-		const { createPoolWarnings } = await import("./core/pool-warnings.ts");
+		const { createPoolWarnings } = await import("./core/forecast/pool-warnings.ts");
 		return createPoolWarnings({ pool, forecasts, state, settings: settings.read, clock });
 	});
 	let hasReader = false;

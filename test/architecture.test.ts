@@ -56,7 +56,7 @@ const IMPURE =
 /** Who may read the fields of a usage snapshot: the functions of quota.ts, and what makes, merges and stores one. */
 const KNOWS_SNAPSHOTS = new Set([
 	"src/core/quota.ts",
-	"src/core/merge-usage.ts",
+	"src/core/pool/merge-usage.ts",
 	"src/core/usage.ts",
 	"src/platform/usage-body.ts",
 	"src/platform/usage-api.ts",

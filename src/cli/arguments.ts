@@ -1,4 +1,4 @@
-import { GROUPINGS, type Grouping, PERIODS, type Period } from "../core/ledger-report.ts";
+import { GROUPINGS, type Grouping, PERIODS, type Period } from "../core/ledger/ledger-report.ts";
 import { didYouMean, nearest } from "../ui-kit/nearest.ts";
 import { noSuchCommand, noSuchGrouping, noSuchOption, SPEAKS, USAGES, usageOf, widthNeeded } from "./texts.ts";
 

@@ -1,5 +1,5 @@
-import { createBeyond, type ResetSource } from "../core/beyond.ts";
-import type { Plan } from "../core/plan.ts";
+import { createBeyond, type ResetSource } from "../core/beyond/beyond.ts";
+import type { Plan } from "../core/request/plan.ts";
 import { createForToday } from "../features/beyond/for-today.ts";
 import { whyAsJson, whyAsText } from "../features/explain/why.ts";
 import { openHealth } from "../features/verify/disk.ts";

@@ -1,6 +1,6 @@
-import { readyCount } from "../core/plan.ts";
-import type { PoolView } from "../core/pool-view.ts";
+import type { PoolView } from "../core/pool/pool-view.ts";
 import { includedOf } from "../core/quota.ts";
+import { readyCount } from "../core/request/plan.ts";
 import { poolAsJson, poolAsText } from "../features/accounts/show-view.ts";
 import { footerLine } from "../features/footer/line.ts";
 import { footerModel } from "../features/footer/model.ts";

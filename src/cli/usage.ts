@@ -1,4 +1,4 @@
-import { reportOf } from "../core/ledger-report.ts";
+import { reportOf } from "../core/ledger/ledger-report.ts";
 import { usageAsJson, usageAsText } from "../features/usage/view.ts";
 import { openLedgerStore } from "../platform/ledger-store.ts";
 import type { UsageAsked } from "./arguments.ts";

@@ -1,7 +1,7 @@
 import { type EventTable, mapEvent, type PoolEvent, type RequestInfo } from "./events.ts";
 import type { AccountId, SessionId } from "./ids.ts";
-import type { SelectionReason } from "./plan.ts";
-import type { ServedOn } from "./serve.ts";
+import type { SelectionReason } from "./request/plan.ts";
+import type { ServedOn } from "./request/serve.ts";
 
 /** Kinds of lines in the decision log. */
 export const DECISION_KINDS = [

@@ -24,7 +24,7 @@ export type DefectPlace =
 export interface ErrorTrace {
 	/** Class of the error, and its code if it has one: `TypeError ERR_INVALID_ARG_TYPE`. */
 	readonly error: string;
-	/** Frames of our own code, innermost first: `src/core/pool.ts:12:5`. */
+	/** Frames of our own code, innermost first: `src/core/pool/pool.ts:12:5`. */
 	readonly frames: readonly string[];
 	/** The whole stack, for debugging. Tokens are removed. */
 	readonly stack: readonly string[];

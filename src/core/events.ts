@@ -1,13 +1,13 @@
 import type { Account } from "./account.ts";
-import type { Leftovers } from "./beyond.ts";
+import type { Leftovers } from "./beyond/beyond.ts";
+import type { LinkFailure } from "./beyond/link-failures.ts";
 import type { CooldownReason, CooldownScope } from "./cooldown.ts";
 import type { DefectPlace, ErrorTrace } from "./defect.ts";
 import type { AccountId, SessionId } from "./ids.ts";
-import type { LinkFailure } from "./link-failures.ts";
-import type { SelectionReason } from "./plan.ts";
 import type { Redemption } from "./ports.ts";
 import type { WindowLeft } from "./quota.ts";
-import type { ServedOn } from "./serve.ts";
+import type { SelectionReason } from "./request/plan.ts";
+import type { ServedOn } from "./request/serve.ts";
 import type { PoolProblemKind, Role } from "./shared-pool.ts";
 
 /** The request of an event. */

@@ -1,17 +1,17 @@
 import type { Account, Credential, NeedsLogin } from "./account.ts";
+import type { ChainRung, DryAnswer, Offer, Rung } from "./beyond/ladder.ts";
 import type { Cooldown } from "./cooldown.ts";
-import type { TokenResult } from "./credentials.ts";
+import type { TokenResult } from "./credentials/credentials.ts";
+import type { SpentToken } from "./credentials/spent-tokens.ts";
 import type { Decision, LoggedDecision } from "./decision.ts";
 import type { RequestInfo } from "./events.ts";
-import type { Forecast } from "./forecast.ts";
+import type { Forecast } from "./forecast/forecast.ts";
+import type { HistorySample } from "./forecast/quota-history.ts";
 import type { AccountId, SessionId, WorkspaceId } from "./ids.ts";
-import type { ChainRung, DryAnswer, Offer, Rung } from "./ladder.ts";
-import type { StatusMarks } from "./merge-status.ts";
-import type { HistorySample } from "./quota-history.ts";
-import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits.ts";
+import type { StatusMarks } from "./pool/merge-status.ts";
+import type { ListedResetCredits, RedemptionNote, ResetCredit } from "./reset-credits/reset-credits.ts";
 import type { Settings, StoredValue } from "./settings.ts";
 import type { JoinCodes, SharedPoolStatus } from "./shared-pool.ts";
-import type { SpentToken } from "./spent-tokens.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
 /** Wall-clock time, epoch ms. */

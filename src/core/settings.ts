@@ -1,7 +1,7 @@
 import type { AccountSets } from "./account-sets.ts";
-import type { Reserve } from "./candidate.ts";
 import type { Caps } from "./caps.ts";
-import { DEFAULT_POLICY, type PolicyName } from "./policies.ts";
+import type { Reserve } from "./request/candidate.ts";
+import { DEFAULT_POLICY, type PolicyName } from "./request/policies.ts";
 
 /** When to ask for the faster service tier: never, while every known window has plenty left, or always. */
 export const FAST_MODES = ["off", "auto", "always"] as const;

@@ -1,11 +1,11 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import type { Affinity } from "../core/affinity.ts";
-import { type Link, type LinkObstacle, modelRefOf } from "../core/chain.ts";
-import type { Closure, LinkFailures } from "../core/link-failures.ts";
-import type { PiLoginSync } from "../core/pi-login-sync.ts";
-import type { Gated, Plan } from "../core/plan.ts";
-import type { Pool } from "../core/pool.ts";
+import { type Link, type LinkObstacle, modelRefOf } from "../core/beyond/chain.ts";
+import type { Closure, LinkFailures } from "../core/beyond/link-failures.ts";
+import type { PiLoginSync } from "../core/credentials/pi-login-sync.ts";
+import type { Pool } from "../core/pool/pool.ts";
+import type { Affinity } from "../core/request/affinity.ts";
+import type { Gated, Plan } from "../core/request/plan.ts";
 import type { Settings } from "../core/settings.ts";
 import { PROVIDER } from "./provider.ts";
 import { isVirtual } from "./virtual-models.ts";

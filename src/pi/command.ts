@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { type Account, matchAccounts } from "../core/account.ts";
 import { ownValue } from "../core/own-value.ts";
-import type { Pool } from "../core/pool.ts";
+import type { Pool } from "../core/pool/pool.ts";
 import type { SettingsStore } from "../core/ports.ts";
 import { hideEmails } from "../core/privacy.ts";
 import { asWord } from "../ui-kit/format.ts";

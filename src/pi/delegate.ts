@@ -7,8 +7,8 @@ import type {
 	OpenAICodexResponsesOptions,
 } from "@mariozechner/pi-ai";
 import * as ai from "@mariozechner/pi-ai";
-import type { CodexDelegate, StreamOptions } from "../core/attempt.ts";
-import { watchingFirst } from "../core/first-event.ts";
+import type { CodexDelegate, StreamOptions } from "../core/request/attempt.ts";
+import { watchingFirst } from "../core/request/first-event.ts";
 
 /** The api of pi's built-in Codex provider. */
 export const API = "openai-codex-responses";

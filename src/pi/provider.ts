@@ -3,13 +3,19 @@ import * as ai from "@mariozechner/pi-ai";
 import type { ExtensionAPI, ExtensionContext, ProviderConfig } from "@mariozechner/pi-coding-agent";
 import { raceAbort } from "../core/abort.ts";
 import { type AccountSet, EVERYWHERE } from "../core/account-sets.ts";
-import type { CodexDelegate, StreamOptions } from "../core/attempt.ts";
+import type { Handout } from "../core/credentials/handout.ts";
 import { traceOf } from "../core/defect.ts";
-import { ABORTED, finalError } from "../core/final-events.ts";
-import type { Handout } from "../core/handout.ts";
 import { PROVIDER, type SessionId } from "../core/ids.ts";
-import { type FailoverDeps, failover } from "../core/request-loop.ts";
-import { noAccountSignedIn, setIsEmpty, setsUnreadable, switchedOffHere, unexpected } from "../core/turn-texts.ts";
+import type { CodexDelegate, StreamOptions } from "../core/request/attempt.ts";
+import { ABORTED, finalError } from "../core/request/final-events.ts";
+import { type FailoverDeps, failover } from "../core/request/request-loop.ts";
+import {
+	noAccountSignedIn,
+	setIsEmpty,
+	setsUnreadable,
+	switchedOffHere,
+	unexpected,
+} from "../core/request/turn-texts.ts";
 import { API, createPlace, type Place, streamOfHost } from "./delegate.ts";
 import { isVirtual } from "./virtual-models.ts";
 

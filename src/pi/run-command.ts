@@ -1,6 +1,6 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { tellUnexpected } from "../core/defect-reports.ts";
-import type { Pool } from "../core/pool.ts";
+import type { Pool } from "../core/pool/pool.ts";
 import { hidePoolSecrets } from "../core/privacy.ts";
 import { PoolProblem } from "../core/shared-pool.ts";
 import {

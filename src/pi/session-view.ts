@@ -1,12 +1,12 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../core/account.ts";
-import type { Affinity } from "../core/affinity.ts";
+import type { PiLoginSync } from "../core/credentials/pi-login-sync.ts";
 import type { AccountId } from "../core/ids.ts";
-import type { PiLoginSync } from "../core/pi-login-sync.ts";
-import { type Plan, readyCount, type SelectionRequest } from "../core/plan.ts";
-import type { Pool } from "../core/pool.ts";
-import type { PoolView } from "../core/pool-view.ts";
+import type { Pool } from "../core/pool/pool.ts";
+import type { PoolView } from "../core/pool/pool-view.ts";
 import type { Clock, ForecastSource, SettingsStore, SharedPools } from "../core/ports.ts";
+import type { Affinity } from "../core/request/affinity.ts";
+import { type Plan, readyCount, type SelectionRequest } from "../core/request/plan.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";
 import { viewOf, withForecast } from "./view-of-pool.ts";
 

@@ -1,7 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
+import type { PiLoginSync } from "../core/credentials/pi-login-sync.ts";
 import { tellDefect } from "../core/defect-reports.ts";
-import type { PiLoginSync } from "../core/pi-login-sync.ts";
-import type { Pool } from "../core/pool.ts";
+import type { Pool } from "../core/pool/pool.ts";
 import type { SettingsStore } from "../core/ports.ts";
 import { nearest } from "../ui-kit/nearest.ts";
 import { ALIAS_WORDS, aliasCalled } from "./aliases.ts";

@@ -1,12 +1,12 @@
 import { stateOf } from "../core/account.ts";
 import { isInSet } from "../core/account-sets.ts";
-import type { Forecast } from "../core/forecast.ts";
+import type { Forecast } from "../core/forecast/forecast.ts";
 import type { AccountId, SessionId } from "../core/ids.ts";
-import { gatedIn } from "../core/plan.ts";
-import type { Pool } from "../core/pool.ts";
-import type { PoolView, ShownAccount } from "../core/pool-view.ts";
+import type { Pool } from "../core/pool/pool.ts";
+import type { PoolView, ShownAccount } from "../core/pool/pool-view.ts";
 import { hideEmails } from "../core/privacy.ts";
-import { knownCredits, unexpired } from "../core/reset-credits.ts";
+import { gatedIn } from "../core/request/plan.ts";
+import { knownCredits, unexpired } from "../core/reset-credits/reset-credits.ts";
 import type { Settings } from "../core/settings.ts";
 import { type SharedPoolStatus, sharedUseOf } from "../core/shared-pool.ts";
 import type { NextRequest } from "../ui-kit/account-texts.ts";

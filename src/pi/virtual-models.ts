@@ -1,6 +1,6 @@
 import type { Api, Model } from "@mariozechner/pi-ai";
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import type { RouteReason } from "../core/chain.ts";
+import type { RouteReason } from "../core/beyond/chain.ts";
 
 /** The api of every virtual model. Its requests never reach a provider. */
 const VIRTUAL_API = "pi-virtual";

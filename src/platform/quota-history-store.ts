@@ -1,8 +1,8 @@
 import { statSync } from "node:fs";
 import * as z from "zod/mini";
 import { ACCOUNT_ID } from "../core/account.ts";
-import { boundedHistory, type HistorySample, seriesOf } from "../core/quota-history.ts";
-import type { HistoryFile } from "../core/quota-recorder.ts";
+import { boundedHistory, type HistorySample, seriesOf } from "../core/forecast/quota-history.ts";
+import type { HistoryFile } from "../core/forecast/quota-recorder.ts";
 import { writeAtomically } from "./atomic-file.ts";
 import { parseJson } from "./json.ts";
 import { appendLines } from "./line-file.ts";

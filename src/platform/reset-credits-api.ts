@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
-import { retryAfterOf } from "../core/evidence.ts";
 import type { ConsumeAnswer, ResetCreditsApi } from "../core/ports.ts";
-import type { ResetCredit } from "../core/reset-credits.ts";
+import { retryAfterOf } from "../core/request/evidence.ts";
+import type { ResetCredit } from "../core/reset-credits/reset-credits.ts";
 import { callBackend, UnansweredError } from "./backend-call.ts";
 import { parseJson } from "./json.ts";
 import { lazily } from "./lazily.ts";

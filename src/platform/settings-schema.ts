@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { FURTHEST_RESET_MS } from "../core/cooldown.ts";
 import { durationIn, durationText } from "../core/duration.ts";
-import { POLICIES, type PolicyName } from "../core/policies.ts";
+import { POLICIES, type PolicyName } from "../core/request/policies.ts";
 import {
 	type BeyondSettings,
 	CREDITS_CONSENTS,

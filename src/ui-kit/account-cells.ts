@@ -1,6 +1,6 @@
-import { gateOf } from "../core/candidate.ts";
-import type { ShownAccount } from "../core/pool-view.ts";
+import type { ShownAccount } from "../core/pool/pool-view.ts";
 import { byLength, freshness, includedOf, remaining, windowName } from "../core/quota.ts";
+import { gateOf } from "../core/request/candidate.ts";
 import type { UsageWindow } from "../core/usage.ts";
 import { formatCountdown, formatPercent } from "./format.ts";
 import { type Span, span, type Tone } from "./panel.ts";

@@ -1,9 +1,9 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../core/account.ts";
+import { reserveClosedBy, reserveLeft, reserveModelIn } from "../core/beyond/reserve-model.ts";
 import { type CooldownScope, isOfQuota } from "../core/cooldown.ts";
-import type { ShownAccount } from "../core/pool-view.ts";
+import type { ShownAccount } from "../core/pool/pool-view.ts";
 import { freshness, type Quota, quotasOf, refillsAt, remaining, windowName } from "../core/quota.ts";
-import { reserveClosedBy, reserveLeft, reserveModelIn } from "../core/reserve-model.ts";
 import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "../core/usage.ts";
 import { capText, errorWords, resetCreditsText, signedIn } from "./account-texts.ts";
 import { untilText } from "./forecast-texts.ts";

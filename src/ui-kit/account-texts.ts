@@ -3,7 +3,7 @@ import { IMPORTED, TOOLS } from "../core/account-source.ts";
 import type { Floors } from "../core/caps.ts";
 import { ownValue } from "../core/own-value.ts";
 import { byLength, includedOf, isUntouched, remaining, type WindowLeft, windowName } from "../core/quota.ts";
-import type { ResetCredit } from "../core/reset-credits.ts";
+import type { ResetCredit } from "../core/reset-credits/reset-credits.ts";
 import type { SharedUse } from "../core/shared-pool.ts";
 import type { UsageSnapshot } from "../core/usage.ts";
 import { asWord, formatClock, formatPercent, humanize, windowLabel } from "./format.ts";

@@ -1,4 +1,4 @@
-import type { Amounts } from "../core/ledger.ts";
+import type { Amounts } from "../core/ledger/ledger.ts";
 
 const UNITS = [
 	{ size: 1e9, sign: "B" },

@@ -1,5 +1,5 @@
-import type { Outlook } from "../core/forecast.ts";
-import type { PoolView } from "../core/pool-view.ts";
+import type { Outlook } from "../core/forecast/forecast.ts";
+import type { PoolView } from "../core/pool/pool-view.ts";
 import { formatClock, formatWeekday } from "./format.ts";
 
 /** A forecast is no better than this. */

@@ -1,6 +1,6 @@
 import { reachedCap } from "../core/caps.ts";
 import { isReadyAtGuessed, isReadyAtOfQuota } from "../core/cooldown.ts";
-import type { PoolView, ShownAccount } from "../core/pool-view.ts";
+import type { PoolView, ShownAccount } from "../core/pool/pool-view.ts";
 import { creditsUntil } from "../core/quota.ts";
 import { about, formatClock, formatCountdown } from "./format.ts";
 

@@ -1,7 +1,7 @@
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createPool, type Pool } from "../../src/core/pool.ts";
+import { createPool, type Pool } from "../../src/core/pool/pool.ts";
 import type { StateStore } from "../../src/core/ports.ts";
 import { openAccountStore } from "../../src/platform/account-store.ts";
 import { identityOf } from "../../src/platform/jwt.ts";

@@ -1,6 +1,6 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
-import { createAffinity } from "../../src/core/affinity.ts";
-import { failover } from "../../src/core/request-loop.ts";
+import { createAffinity } from "../../src/core/request/affinity.ts";
+import { failover } from "../../src/core/request/request-loop.ts";
 import { CONTEXT, createHarness, MODEL, type Play } from "../unit/harness.ts";
 import { aMessage } from "../unit/streams.ts";
 import { keep, line, median, option } from "./options.ts";

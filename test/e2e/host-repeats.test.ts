@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { classify } from "../../src/core/classify.ts";
-import { evidenceFromMessage } from "../../src/core/evidence.ts";
-import { RULES } from "../../src/core/failure-rules.ts";
+import { classify } from "../../src/core/request/classify.ts";
+import { evidenceFromMessage } from "../../src/core/request/evidence.ts";
+import { RULES } from "../../src/core/request/failure-rules.ts";
 import { isRepeatedByHost } from "../../src/pi/provider.ts";
 import { hostRetries, ownAnswers, retries } from "../support/host-retry.ts";
 

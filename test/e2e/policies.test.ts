@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { POLICIES } from "../../src/core/policies.ts";
+import { POLICIES } from "../../src/core/request/policies.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { coreOf } from "../support/tiers.ts";
 import { type Bench, createBench, until } from "./support.ts";

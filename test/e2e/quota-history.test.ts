@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { statSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
-import type { HistorySample } from "../../src/core/quota-history.ts";
+import type { HistorySample } from "../../src/core/forecast/quota-history.ts";
 import { showSchema } from "../../src/pi/json-schemas.ts";
 import { HISTORY_BYTES, openQuotaHistory } from "../../src/platform/quota-history-store.ts";
 import { aScratch, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { mergeCooldown } from "../../src/core/cooldown.ts";
 import type { AccountId } from "../../src/core/ids.ts";
-import { isAlike } from "../../src/core/merge-status.ts";
+import { isAlike } from "../../src/core/pool/merge-status.ts";
 import { createPoolDatabase } from "../../src/platform/shared-pool/database.ts";
 import type { PoolDatabase } from "../../src/platform/shared-pool/types.ts";
 import { aCooldown, aScratch, aSnapshot, HOUR_MS, MINUTE_MS, type Scratch, until } from "../support/fakes.ts";

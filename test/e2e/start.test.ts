@@ -29,8 +29,8 @@ const MOST_CALLS = 255;
 
 /** Only for those who have reset credits, sign in, or give a command. */
 const LATE = [
-	"core/redeemer",
-	"core/reset-credit-list",
+	"core/reset-credits/redeemer",
+	"core/reset-credits/reset-credit-list",
 	"platform/reset-credits-api",
 	"features/index",
 	"pi/command",

@@ -1,7 +1,7 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { dayOf } from "../../src/core/ledger.ts";
+import { dayOf } from "../../src/core/ledger/ledger.ts";
 import { newKeeperCode, printJoinCode } from "../../src/platform/shared-pool/join-code.ts";
 import { openMirror } from "../../src/platform/shared-pool/mirror.ts";
 import { openers } from "../e2e/sign-in-support.ts";
@@ -324,7 +324,7 @@ describe("a rotation", () => {
 		});
 		bench.codex.account("personal").always(async () => {
 			await answer.opened;
-			return answers.text("src/core/request-loop.ts: it decides what follows a refusal.");
+			return answers.text("src/core/request/request-loop.ts: it decides what follows a refusal.");
 		});
 		const frames: Frame[] = [];
 		const take = async (sign: RegExp, lastsMs: number) => {

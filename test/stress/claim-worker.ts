@@ -3,7 +3,7 @@
  * own and with a clock that is wrong by `SKEW_MS`. Each one it may send goes to standard output.
  */
 import { setTimeout } from "node:timers/promises";
-import { createTokenClaims } from "../../src/core/token-claims.ts";
+import { createTokenClaims } from "../../src/core/credentials/token-claims.ts";
 import { createProcesses } from "../../src/platform/processes.ts";
 import { openStateStore } from "../../src/platform/state-store.ts";
 

@@ -1,7 +1,7 @@
-import { createCredentials } from "../../src/core/credentials.ts";
+import { createCredentials } from "../../src/core/credentials/credentials.ts";
+import { createMembership, type Membership } from "../../src/core/credentials/membership.ts";
 import type { PoolEvent } from "../../src/core/events.ts";
-import { createMembership, type Membership } from "../../src/core/membership.ts";
-import { createPool } from "../../src/core/pool.ts";
+import { createPool } from "../../src/core/pool/pool.ts";
 import type { OAuthClient, SettingsStore, SharedPools } from "../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { type LocalAccountStore, openAccountStore } from "../../src/platform/account-store.ts";

@@ -1,12 +1,12 @@
 import { expect } from "vitest";
 import type { Account, Credential } from "../../src/core/account.ts";
 import type { ToolName } from "../../src/core/account-source.ts";
+import { createMembership } from "../../src/core/credentials/membership.ts";
 import type { LoggedDecision } from "../../src/core/decision.ts";
-import type { Forecast } from "../../src/core/forecast.ts";
-import type { LedgerRow } from "../../src/core/ledger.ts";
-import { createMembership } from "../../src/core/membership.ts";
+import type { Forecast } from "../../src/core/forecast/forecast.ts";
+import type { LedgerRow } from "../../src/core/ledger/ledger.ts";
 import type { Redemption, SettingEdit, SettingsStore } from "../../src/core/ports.ts";
-import type { ResetCredit } from "../../src/core/reset-credits.ts";
+import type { ResetCredit } from "../../src/core/reset-credits/reset-credits.ts";
 import type { StoredValue } from "../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../src/core/usage.ts";
 import { createForToday } from "../../src/features/beyond/for-today.ts";

@@ -5,13 +5,20 @@ import { type Component, visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Account, printable } from "../../src/core/account.ts";
+import type { Rung } from "../../src/core/beyond/ladder.ts";
 import { DECISION_KINDS } from "../../src/core/decision.ts";
 import type { PoolEvent } from "../../src/core/events.ts";
-import type { Rung } from "../../src/core/ladder.ts";
-import { NOTHING } from "../../src/core/ledger.ts";
-import { GROUPINGS, type Grouping, PERIODS, type Period, type Report, reportOf } from "../../src/core/ledger-report.ts";
-import type { PoolView } from "../../src/core/pool-view.ts";
-import { redeemable } from "../../src/core/reset-credits.ts";
+import { NOTHING } from "../../src/core/ledger/ledger.ts";
+import {
+	GROUPINGS,
+	type Grouping,
+	PERIODS,
+	type Period,
+	type Report,
+	reportOf,
+} from "../../src/core/ledger/ledger-report.ts";
+import type { PoolView } from "../../src/core/pool/pool-view.ts";
+import { redeemable } from "../../src/core/reset-credits/reset-credits.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
 import { createNameField } from "../../src/features/accounts/name-field.ts";
 import { refreshedAsText } from "../../src/features/accounts/refreshed.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { Exhaustion } from "../../src/core/events.ts";
-import * as texts from "../../src/core/turn-texts.ts";
+import * as texts from "../../src/core/request/turn-texts.ts";
 import { DAY_MS, NOW } from "../support/fakes.ts";
 
 const NONE: Exhaustion = {

@@ -1,18 +1,18 @@
 import type { Api, AssistantMessage, AssistantMessageEvent, Context, Model } from "@mariozechner/pi-ai";
 import type { Account } from "../../src/core/account.ts";
 import type { SetFinder } from "../../src/core/account-sets.ts";
-import { type Affinity, createAffinity } from "../../src/core/affinity.ts";
-import type { CodexDelegate, ReadUsageHeaders, StreamOptions } from "../../src/core/attempt.ts";
-import { type BeyondSources, createBeyond } from "../../src/core/beyond.ts";
-import type { Credentials, TokenResult } from "../../src/core/credentials.ts";
+import { type BeyondSources, createBeyond } from "../../src/core/beyond/beyond.ts";
+import type { Credentials, TokenResult } from "../../src/core/credentials/credentials.ts";
+import type { PiLoginSync } from "../../src/core/credentials/pi-login-sync.ts";
 import type { Exhaustion, PoolEvent } from "../../src/core/events.ts";
 import type { AccountId } from "../../src/core/ids.ts";
-import type { PiLoginSync } from "../../src/core/pi-login-sync.ts";
-import { createPool, type Pool } from "../../src/core/pool.ts";
-import { type FailoverDeps, failover } from "../../src/core/request-loop.ts";
-import { createSessionSockets } from "../../src/core/session-sockets.ts";
+import { createPool, type Pool } from "../../src/core/pool/pool.ts";
+import { type Affinity, createAffinity } from "../../src/core/request/affinity.ts";
+import type { CodexDelegate, ReadUsageHeaders, StreamOptions } from "../../src/core/request/attempt.ts";
+import { type FailoverDeps, failover } from "../../src/core/request/request-loop.ts";
+import { createSessionSockets } from "../../src/core/request/session-sockets.ts";
+import { exhausted } from "../../src/core/request/turn-texts.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/core/settings.ts";
-import { exhausted } from "../../src/core/turn-texts.ts";
 import { readRefusal } from "../../src/platform/read-body.ts";
 import {
 	aClock,

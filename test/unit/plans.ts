@@ -1,6 +1,6 @@
-import type { Candidate } from "../../src/core/candidate.ts";
-import { type Plan, plan, type SelectionRequest, type Snapshot } from "../../src/core/plan.ts";
-import { DEFAULT_POLICY, type PolicyName } from "../../src/core/policies.ts";
+import type { Candidate } from "../../src/core/request/candidate.ts";
+import { type Plan, plan, type SelectionRequest, type Snapshot } from "../../src/core/request/plan.ts";
+import { DEFAULT_POLICY, type PolicyName } from "../../src/core/request/policies.ts";
 import { NOW } from "../support/fakes.ts";
 
 /** What a plan is made for, and what it finds besides the candidates. */

@@ -1,7 +1,7 @@
 import { CURSOR_MARKER } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import type { AccountState } from "../../src/core/account.ts";
-import type { PoolView, ShownAccount } from "../../src/core/pool-view.ts";
+import type { PoolView, ShownAccount } from "../../src/core/pool/pool-view.ts";
 import type { Role, SharedPoolStatus, SharedUse } from "../../src/core/shared-pool.ts";
 import { anyCharacter } from "../support/arbitraries.ts";
 import { aPoolStatus } from "../support/fake-shared-pools.ts";

@@ -1,5 +1,5 @@
-import type { Membership } from "../../core/membership.ts";
-import type { UsageMonitor } from "../../core/usage-monitor.ts";
+import type { Membership } from "../../core/credentials/membership.ts";
+import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
 import {
 	type AccountArgs,
 	type AccountNames,

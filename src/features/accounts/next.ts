@@ -1,10 +1,10 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import type { Affinity } from "../../core/affinity.ts";
-import { selectionReason } from "../../core/plan.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, SettingsStore } from "../../core/ports.ts";
 import { tightest } from "../../core/quota.ts";
-import { noAccountSignedIn } from "../../core/turn-texts.ts";
+import type { Affinity } from "../../core/request/affinity.ts";
+import { selectionReason } from "../../core/request/plan.ts";
+import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 import { accountRef, type NoArgs, type Outcome, parseNothing, type Subcommand } from "../../pi/command.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { leftOf } from "../../ui-kit/account-texts.ts";

@@ -1,8 +1,8 @@
 import type { Account } from "../../core/account.ts";
-import type { Credentials } from "../../core/credentials.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Credentials } from "../../core/credentials/credentials.ts";
+import type { Pool } from "../../core/pool/pool.ts";
+import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
 import type { Clock } from "../../core/ports.ts";
-import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import {
 	type AccountNames,
 	accountChoices,

@@ -9,7 +9,7 @@ import {
 	remaining,
 	windowName,
 } from "../../core/quota.ts";
-import { noAccountSignedIn } from "../../core/turn-texts.ts";
+import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
 import { whatNow } from "../../ui-kit/account-texts.ts";
 import { alignColumns, formatPercent, windowLabel } from "../../ui-kit/format.ts";

@@ -1,5 +1,5 @@
 import type { Account } from "../../core/account.ts";
-import type { Membership } from "../../core/membership.ts";
+import type { Membership } from "../../core/credentials/membership.ts";
 import {
 	type AccountNames,
 	accountChoices,

@@ -1,4 +1,4 @@
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import { parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { unknownWord } from "../../pi/command-texts.ts";
 import { askToAct } from "../../pi/question.ts";

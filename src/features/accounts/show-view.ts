@@ -1,11 +1,10 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import { type AccountSet, EVERYWHERE } from "../../core/account-sets.ts";
-import { gateOf } from "../../core/candidate.ts";
 import { type Floors, reachedCap } from "../../core/caps.ts";
-import type { Forecast, Outlook } from "../../core/forecast.ts";
+import type { Forecast, Outlook } from "../../core/forecast/forecast.ts";
 import { iso } from "../../core/iso-time.ts";
-import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
+import { type PoolView, type ShownAccount, usableIn } from "../../core/pool/pool-view.ts";
 import {
 	budgetsOf,
 	byLength,
@@ -18,8 +17,9 @@ import {
 	windowName,
 	windowsOf,
 } from "../../core/quota.ts";
+import { gateOf } from "../../core/request/candidate.ts";
+import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 import type { SharedPoolStatus } from "../../core/shared-pool.ts";
-import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { Budget, Credits, ReserveModel, UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import type { ShowDocument } from "../../pi/json-schemas.ts";
 import { type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";

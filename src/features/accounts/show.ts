@@ -1,10 +1,10 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import type { Pool } from "../../core/pool.ts";
-import type { PoolView } from "../../core/pool-view.ts";
+import type { Pool } from "../../core/pool/pool.ts";
+import type { PoolView } from "../../core/pool/pool-view.ts";
+import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
 import type { ForecastSource } from "../../core/ports.ts";
 import { resetCreditsOf } from "../../core/quota.ts";
-import type { ResetCreditList } from "../../core/reset-credit-list.ts";
-import type { UsageMonitor } from "../../core/usage-monitor.ts";
+import type { ResetCreditList } from "../../core/reset-credits/reset-credit-list.ts";
 import { parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
 import { baseUrlOf } from "../../pi/provider.ts";

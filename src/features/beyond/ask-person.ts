@@ -1,7 +1,7 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
 import { raceAbort } from "../../core/abort.ts";
-import type { Outlook } from "../../core/forecast.ts";
-import type { DryAnswer, Offer } from "../../core/ladder.ts";
+import type { DryAnswer, Offer } from "../../core/beyond/ladder.ts";
+import type { Outlook } from "../../core/forecast/forecast.ts";
 import type { Clock, ForecastSource } from "../../core/ports.ts";
 import { modeOf } from "../../pi/output.ts";
 import { openPanel, panelsClosed } from "../../pi/panel.ts";

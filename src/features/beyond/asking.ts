@@ -1,5 +1,5 @@
 import { raceAbort } from "../../core/abort.ts";
-import type { DryAnswer, Offer } from "../../core/ladder.ts";
+import type { DryAnswer, Offer } from "../../core/beyond/ladder.ts";
 import type { DryQuestion } from "../../core/ports.ts";
 import { sharedAnswer } from "./choices.ts";
 

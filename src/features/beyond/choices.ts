@@ -1,4 +1,4 @@
-import type { DryAnswer, Offer, Rung } from "../../core/ladder.ts";
+import type { DryAnswer, Offer, Rung } from "../../core/beyond/ladder.ts";
 
 /** A row of the question. */
 export type Choice =

@@ -1,4 +1,4 @@
-import type { Rung } from "../../core/ladder.ts";
+import type { Rung } from "../../core/beyond/ladder.ts";
 import type { Clock, RememberedConsents, StateStore } from "../../core/ports.ts";
 
 /** The kinds of rungs that a yes for the whole day may cover. */

@@ -1,7 +1,7 @@
 import { type Component, Key, matchesKey, visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
-import type { Outlook } from "../../core/forecast.ts";
-import type { DryAnswer, Offer } from "../../core/ladder.ts";
+import type { DryAnswer, Offer } from "../../core/beyond/ladder.ts";
+import type { Outlook } from "../../core/forecast/forecast.ts";
 import { createAnswerKeys } from "../../ui-kit/answer-keys.ts";
 import {
 	clampWidth,

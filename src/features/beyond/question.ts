@@ -1,6 +1,6 @@
 import type { ExtensionAPI, ExtensionContext } from "@mariozechner/pi-coding-agent";
 import { tellDefect } from "../../core/defect-reports.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, DryQuestion, ForecastSource } from "../../core/ports.ts";
 import { maskedContext } from "../../pi/mask-emails.ts";
 import { modeOf } from "../../pi/output.ts";

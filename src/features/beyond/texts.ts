@@ -1,6 +1,6 @@
 import { type Account, printable } from "../../core/account.ts";
-import type { Outlook } from "../../core/forecast.ts";
-import type { Rung } from "../../core/ladder.ts";
+import type { Rung } from "../../core/beyond/ladder.ts";
+import type { Outlook } from "../../core/forecast/forecast.ts";
 import { untilText } from "../../ui-kit/forecast-texts.ts";
 import { about, formatClock, formatDay, formatDuration, formatPercent, windowLabel } from "../../ui-kit/format.ts";
 import type { Choice } from "./choices.ts";

@@ -1,6 +1,6 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
-import { modelName } from "../../core/chain.ts";
-import type { Pool } from "../../core/pool.ts";
+import { modelName } from "../../core/beyond/chain.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, SettingsStore } from "../../core/ports.ts";
 import {
 	type CommandContext,

@@ -1,5 +1,5 @@
 import { tellDefect } from "../../core/defect-reports.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock } from "../../core/ports.ts";
 import { type CommandContext, reasonOf } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";

@@ -1,4 +1,4 @@
-import { modelRefOf } from "../../core/chain.ts";
+import { modelRefOf } from "../../core/beyond/chain.ts";
 import type { ShownLink } from "../../pi/chain-links.ts";
 import type { Failure } from "../../pi/command.ts";
 import { nearest } from "../../ui-kit/nearest.ts";

@@ -1,5 +1,5 @@
 import { printable } from "../../core/account.ts";
-import type { LinkObstacle } from "../../core/chain.ts";
+import type { LinkObstacle } from "../../core/beyond/chain.ts";
 import { POOL_MODEL } from "../../pi/pool-model.ts";
 import { didYouMean } from "../../ui-kit/nearest.ts";
 

@@ -1,6 +1,6 @@
 import { printable } from "../../core/account.ts";
-import type { Amounts } from "../../core/ledger.ts";
-import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import type { Amounts } from "../../core/ledger/ledger.ts";
+import type { PoolView, ShownAccount } from "../../core/pool/pool-view.ts";
 import { type Fact, factLines, factsOf } from "../../ui-kit/account-details.ts";
 import { amountsText } from "../../ui-kit/amount-texts.ts";
 import { formatPast, hanging, plural } from "../../ui-kit/format.ts";

@@ -1,12 +1,12 @@
 import type { Account } from "../../core/account.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
-import type { Ledger, LedgerRow } from "../../core/ledger.ts";
-import { usedToday } from "../../core/ledger-report.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Ledger, LedgerRow } from "../../core/ledger/ledger.ts";
+import { usedToday } from "../../core/ledger/ledger-report.ts";
+import type { Pool } from "../../core/pool/pool.ts";
+import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
 import type { Clock, EventLog, ForecastSource } from "../../core/ports.ts";
-import type { ResetCreditList } from "../../core/reset-credit-list.ts";
-import type { UsageMonitor } from "../../core/usage-monitor.ts";
+import type { ResetCreditList } from "../../core/reset-credits/reset-credit-list.ts";
 import type { CommandContext, Ended, Given, NoArgs, Subcommand } from "../../pi/command.ts";
 import { discardingTypeahead } from "../../pi/discard-typeahead.ts";
 import { followReads } from "../../pi/follow-reads.ts";

@@ -1,8 +1,8 @@
 import { type Component, type Focusable, Input, type KeyId, matchesKey } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
-import type { Amounts } from "../../core/ledger.ts";
-import type { PoolView } from "../../core/pool-view.ts";
+import type { Amounts } from "../../core/ledger/ledger.ts";
+import type { PoolView } from "../../core/pool/pool-view.ts";
 import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";
 import { type Highlight, type Paint, type PanelKey, WITH_PAGE_KEYS } from "../../ui-kit/panel.ts";
 import { bypassedBy } from "../../ui-kit/state-words.ts";

@@ -1,8 +1,8 @@
 import { visibleWidth, wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
-import type { Amounts } from "../../core/ledger.ts";
-import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import type { Amounts } from "../../core/ledger/ledger.ts";
+import type { PoolView, ShownAccount } from "../../core/pool/pool-view.ts";
 import {
 	clampWidth,
 	type Highlight,

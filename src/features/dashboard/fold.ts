@@ -1,5 +1,5 @@
 import type { AccountId } from "../../core/ids.ts";
-import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
+import { type PoolView, type ShownAccount, usableIn } from "../../core/pool/pool-view.ts";
 
 /** Keeps accounts that are of no use now out of a list that is too long for the terminal. */
 export interface Fold {

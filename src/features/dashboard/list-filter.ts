@@ -1,5 +1,5 @@
 import { fuzzyFilter } from "@mariozechner/pi-tui";
-import type { ShownAccount } from "../../core/pool-view.ts";
+import type { ShownAccount } from "../../core/pool/pool-view.ts";
 
 /** The accounts that a filter leaves. */
 export interface Filtered {

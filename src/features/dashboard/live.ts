@@ -1,6 +1,6 @@
 import type { Account } from "../../core/account.ts";
 import { planFactor } from "../../core/plan-sizes.ts";
-import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
+import { type PoolView, type ShownAccount, usableIn } from "../../core/pool/pool-view.ts";
 import { byLength, freshness, includedOf, remaining, windowName } from "../../core/quota.ts";
 import type { UsageWindow } from "../../core/usage.ts";
 

@@ -1,4 +1,4 @@
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { CommandContext } from "../../pi/command.ts";
 import { openPanel } from "../../pi/panel.ts";
 import type { SessionView } from "../../pi/session-view.ts";

@@ -1,7 +1,7 @@
 import { type Component, type Focusable, Input, Key, matchesKey, visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
-import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import type { PoolView, ShownAccount } from "../../core/pool/pool-view.ts";
 import { leadOf, stateCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { windowLabel } from "../../ui-kit/format.ts";
 import { type ListCursor, stepOf } from "../../ui-kit/list-cursor.ts";

@@ -1,6 +1,6 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { printable } from "../../core/account.ts";
-import type { PoolView, ShownAccount } from "../../core/pool-view.ts";
+import type { PoolView, ShownAccount } from "../../core/pool/pool-view.ts";
 import { leadOf, meter, stateCell, type WindowCell, windowCells } from "../../ui-kit/account-cells.ts";
 import { whySignedOut } from "../../ui-kit/account-texts.ts";
 import { windowLabel } from "../../ui-kit/format.ts";

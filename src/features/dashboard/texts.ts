@@ -1,10 +1,10 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
-import { gateOf } from "../../core/candidate.ts";
 import { activeCooldowns } from "../../core/cooldown.ts";
 import type { PoolEvent } from "../../core/events.ts";
-import { type PoolView, type ShownAccount, usableIn } from "../../core/pool-view.ts";
+import { type PoolView, type ShownAccount, usableIn } from "../../core/pool/pool-view.ts";
 import { freshness } from "../../core/quota.ts";
+import { gateOf } from "../../core/request/candidate.ts";
 import { toneOfLeft } from "../../ui-kit/account-cells.ts";
 import { partLabel } from "../../ui-kit/account-details.ts";
 import {

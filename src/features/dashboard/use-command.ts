@@ -1,9 +1,9 @@
 import type { Account } from "../../core/account.ts";
 import { isInSet } from "../../core/account-sets.ts";
 import { reachedCap } from "../../core/caps.ts";
-import { gatedIn } from "../../core/plan.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock } from "../../core/ports.ts";
+import { gatedIn } from "../../core/request/plan.ts";
 import {
 	type AccountNames,
 	accountChoices,

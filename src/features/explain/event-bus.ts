@@ -10,7 +10,7 @@ import {
 } from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
 import { iso } from "../../core/iso-time.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { PoolProblemKind } from "../../core/shared-pool.ts";
 
 /**

@@ -1,5 +1,5 @@
-import type { Membership } from "../../core/membership.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Membership } from "../../core/credentials/membership.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, EventLog } from "../../core/ports.ts";
 import { jsonChoice, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";

@@ -1,8 +1,8 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import type { Beyond } from "../../core/beyond.ts";
-import type { PiLoginSync } from "../../core/pi-login-sync.ts";
-import type { Plan } from "../../core/plan.ts";
+import type { Beyond } from "../../core/beyond/beyond.ts";
+import type { PiLoginSync } from "../../core/credentials/pi-login-sync.ts";
 import type { SettingsStore, SharedPools } from "../../core/ports.ts";
+import type { Plan } from "../../core/request/plan.ts";
 import { jsonChoice, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { columnsNow } from "../../pi/output.ts";
 import type { PoolModel } from "../../pi/pool-model.ts";

@@ -1,12 +1,12 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
 import { type AccountSet, EVERYWHERE } from "../../core/account-sets.ts";
-import type { Gate } from "../../core/candidate.ts";
+import type { Offer } from "../../core/beyond/ladder.ts";
 import { iso } from "../../core/iso-time.ts";
-import type { Offer } from "../../core/ladder.ts";
-import { firstBack, type Plan, type Ranked } from "../../core/plan.ts";
+import type { Gate } from "../../core/request/candidate.ts";
+import { firstBack, type Plan, type Ranked } from "../../core/request/plan.ts";
+import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 import { type SharedPoolStatus, sharedUseOf, usersOf } from "../../core/shared-pool.ts";
-import { noAccountSignedIn } from "../../core/turn-texts.ts";
 import type { WhyDocument } from "../../pi/json-schemas.ts";
 import {
 	about,

@@ -1,11 +1,11 @@
 import type { ExtensionContext } from "@mariozechner/pi-coding-agent";
-import type { Affinity } from "../../core/affinity.ts";
-import type { Beyond } from "../../core/beyond.ts";
+import type { Beyond } from "../../core/beyond/beyond.ts";
 import { guarded, tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { ForecastSource, SharedPools } from "../../core/ports.ts";
 import { includedOf } from "../../core/quota.ts";
+import type { Affinity } from "../../core/request/affinity.ts";
 import type { Settings } from "../../core/settings.ts";
 import { modeOf } from "../../pi/output.ts";
 import { PROVIDER } from "../../pi/provider.ts";

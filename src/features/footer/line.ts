@@ -1,7 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
 import type { Floors } from "../../core/caps.ts";
-import type { Outlook } from "../../core/forecast.ts";
+import type { Outlook } from "../../core/forecast/forecast.ts";
 import { ownValue } from "../../core/own-value.ts";
 import { budgetsOf, byLength, freshness, remaining, windowName, windowsOf } from "../../core/quota.ts";
 import type { FooterSettings } from "../../core/settings.ts";

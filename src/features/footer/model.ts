@@ -1,7 +1,7 @@
 import type { Account } from "../../core/account.ts";
-import type { Source } from "../../core/beyond.ts";
+import type { Source } from "../../core/beyond/beyond.ts";
 import type { Floors } from "../../core/caps.ts";
-import { type FirstBack, firstBack, gatedIn, type Plan, readyCount } from "../../core/plan.ts";
+import { type FirstBack, firstBack, gatedIn, type Plan, readyCount } from "../../core/request/plan.ts";
 import type { Settings } from "../../core/settings.ts";
 import type { ActiveAccount, FooterModel } from "./line.ts";
 

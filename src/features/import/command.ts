@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import type { ToolName } from "../../core/account-source.ts";
 import type { AccountId } from "../../core/ids.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { AfterSignIn } from "../../pi/after-sign-in.ts";
 import { askToTick, type Chosen } from "../../pi/checklist.ts";

@@ -1,7 +1,7 @@
 import { type Account, labelProblem } from "../../core/account.ts";
 import { IMPORTED, type ToolName } from "../../core/account-source.ts";
+import type { Membership } from "../../core/credentials/membership.ts";
 import { accountOf, grouped } from "../../core/identity.ts";
-import type { Membership } from "../../core/membership.ts";
 import type { AccountStore, Clock, TokenReader } from "../../core/ports.ts";
 import { type Finding, type FoundLogin, type ImportPlan, isTaken, type Owner, planImport } from "./rules.ts";
 

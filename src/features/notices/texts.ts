@@ -1,7 +1,7 @@
 import { printable } from "../../core/account.ts";
 import { type EventTable, mapEvent, type PoolEvent } from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
-import { LINK_FAILURES } from "../../core/turn-texts.ts";
+import { LINK_FAILURES } from "../../core/request/turn-texts.ts";
 import type { Notice } from "../../pi/output.ts";
 import { leftOf, signInAgain, whySignedOut } from "../../ui-kit/account-texts.ts";
 import { about, formatClock, formatDuration, formatPercent, windowLabel } from "../../ui-kit/format.ts";

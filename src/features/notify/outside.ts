@@ -3,7 +3,7 @@ import { within } from "../../core/abort.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
 import type { PoolEvent } from "../../core/events.ts";
 import { iso } from "../../core/iso-time.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, StateStore } from "../../core/ports.ts";
 import { hideEmails, hideEmailsIn } from "../../core/privacy.ts";
 import type { QuietHours, Settings } from "../../core/settings.ts";

@@ -1,6 +1,6 @@
 import { printable } from "../../core/account.ts";
+import type { Rung } from "../../core/beyond/ladder.ts";
 import { durationText } from "../../core/duration.ts";
-import type { Rung } from "../../core/ladder.ts";
 import type { CreditsConsent, ReserveModelConsent, Settings } from "../../core/settings.ts";
 
 /** The word that ends every yes for today. */

@@ -1,5 +1,5 @@
 import { wrapTextWithAnsi } from "@mariozechner/pi-tui";
-import type { Rung } from "../../core/ladder.ts";
+import type { Rung } from "../../core/beyond/ladder.ts";
 import type { Subcommand } from "../../pi/command.ts";
 import type { PoolModel } from "../../pi/pool-model.ts";
 import { BEYOND_PREFERENCES } from "../../platform/settings-schema.ts";

@@ -1,7 +1,7 @@
 import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import { getSettingsListTheme } from "@mariozechner/pi-coding-agent";
 import { tellUnexpected } from "../../core/defect-reports.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { SettingsStore } from "../../core/ports.ts";
 import { DEFAULT_SETTINGS, type Settings, type StoredValue } from "../../core/settings.ts";
 import {

@@ -1,6 +1,6 @@
 import { printable } from "../../core/account.ts";
-import type { Plan, Ranked } from "../../core/plan.ts";
-import { noAccountSignedIn } from "../../core/turn-texts.ts";
+import type { Plan, Ranked } from "../../core/request/plan.ts";
+import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 
 /** Which account a new session would start on, and what puts it before the next one. */
 export function startsOn({ order, gated }: Plan): string {

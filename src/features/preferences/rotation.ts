@@ -1,5 +1,5 @@
 import { wrapTextWithAnsi } from "@mariozechner/pi-tui";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Subcommand } from "../../pi/command.ts";
 import type { SessionView } from "../../pi/session-view.ts";
 import { ROTATION_PREFERENCES } from "../../platform/settings-schema.ts";

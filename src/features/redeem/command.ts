@@ -1,9 +1,11 @@
 import type { Account } from "../../core/account.ts";
-import type { Credentials } from "../../core/credentials.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Credentials } from "../../core/credentials/credentials.ts";
+import type { Pool } from "../../core/pool/pool.ts";
+import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
 import type { Clock, Redeemer, Redemption } from "../../core/ports.ts";
 import { freshness, resetCreditsOf } from "../../core/quota.ts";
-import type { ResetCreditList } from "../../core/reset-credit-list.ts";
+import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
+import type { ResetCreditList } from "../../core/reset-credits/reset-credit-list.ts";
 import {
 	bestFirst,
 	knownCredits,
@@ -11,9 +13,7 @@ import {
 	redeemable,
 	redeemFactsOf,
 	unexpired,
-} from "../../core/reset-credits.ts";
-import { noAccountSignedIn } from "../../core/turn-texts.ts";
-import type { UsageMonitor } from "../../core/usage-monitor.ts";
+} from "../../core/reset-credits/reset-credits.ts";
 import {
 	type AccountNames,
 	accountChoices,

@@ -1,7 +1,7 @@
 import { type Account, printable } from "../../core/account.ts";
 import { remaining, windowName } from "../../core/quota.ts";
-import { obstacleWords } from "../../core/redeem-texts.ts";
-import type { Redeemable, RedeemObstacle, ResetCredit } from "../../core/reset-credits.ts";
+import { obstacleWords } from "../../core/reset-credits/redeem-texts.ts";
+import type { Redeemable, RedeemObstacle, ResetCredit } from "../../core/reset-credits/reset-credits.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
 import { leftUntil } from "../../ui-kit/account-texts.ts";
 import { asWord, formatClock, formatDuration, formatPercent, plural, windowLabel } from "../../ui-kit/format.ts";

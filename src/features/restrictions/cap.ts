@@ -2,10 +2,10 @@ import type { Account } from "../../core/account.ts";
 import { reachedCap, WORDS_OF_WINDOWS } from "../../core/caps.ts";
 import { accountWith } from "../../core/identity.ts";
 import { iso } from "../../core/iso-time.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
+import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
 import type { Clock, SettingEdit, SettingsStore } from "../../core/ports.ts";
 import { includedOf, remaining, windowName } from "../../core/quota.ts";
-import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import {
 	accountChoices,
 	type Failure,

@@ -2,9 +2,9 @@ import type { ExtensionCommandContext } from "@mariozechner/pi-coding-agent";
 import type { Account } from "../../core/account.ts";
 import { type AccountSet, EVERYWHERE, isInSet } from "../../core/account-sets.ts";
 import { accountWith } from "../../core/identity.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { SettingsStore } from "../../core/ports.ts";
-import { setsUnreadable } from "../../core/turn-texts.ts";
+import { setsUnreadable } from "../../core/request/turn-texts.ts";
 import {
 	accountChoices,
 	type Failure,

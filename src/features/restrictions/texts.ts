@@ -2,7 +2,7 @@ import type { Account } from "../../core/account.ts";
 import { printable } from "../../core/account.ts";
 import { EVERYWHERE } from "../../core/account-sets.ts";
 import type { Floors } from "../../core/caps.ts";
-import { setsUnreadable } from "../../core/turn-texts.ts";
+import { setsUnreadable } from "../../core/request/turn-texts.ts";
 import type { UsageSnapshot } from "../../core/usage.ts";
 import { capText, type NextRequest, nextRequest } from "../../ui-kit/account-texts.ts";
 import { asWord, windowLabel } from "../../ui-kit/format.ts";

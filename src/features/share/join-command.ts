@@ -1,4 +1,4 @@
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { SharedPools } from "../../core/ports.ts";
 import type { AfterSignIn } from "../../pi/after-sign-in.ts";
 import {

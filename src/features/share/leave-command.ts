@@ -1,5 +1,5 @@
 import type { Account } from "../../core/account.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { SharedPools } from "../../core/ports.ts";
 import {
 	type AccountNames,

@@ -1,6 +1,6 @@
 import { type Account, type Credential, labelProblem } from "../../core/account.ts";
-import type { Membership } from "../../core/membership.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Membership } from "../../core/credentials/membership.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock } from "../../core/ports.ts";
 import type { AfterSignIn } from "../../pi/after-sign-in.ts";
 import {

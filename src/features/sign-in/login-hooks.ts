@@ -1,6 +1,6 @@
 import type { OAuthCredentials, OAuthLoginCallbacks } from "@mariozechner/pi-ai";
 import type { Account, Credential } from "../../core/account.ts";
-import type { PiLoginSync } from "../../core/pi-login-sync.ts";
+import type { PiLoginSync } from "../../core/credentials/pi-login-sync.ts";
 import type { OAuthHooks } from "../../pi/provider.ts";
 import type { DeviceDialog, LoginDialog, SignInWays } from "./ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "./rules.ts";

@@ -1,11 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { within } from "../../core/abort.ts";
 import type { Account, Credential } from "../../core/account.ts";
+import type { Membership } from "../../core/credentials/membership.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
-import type { Membership } from "../../core/membership.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
+import type { UsageMonitor } from "../../core/pool/usage-monitor.ts";
 import type { Clock } from "../../core/ports.ts";
-import type { UsageMonitor } from "../../core/usage-monitor.ts";
 import { joined } from "./texts.ts";
 
 /** Tells what became of a sign-in by pi's own `/login`, which ends in pi's words about its file. */

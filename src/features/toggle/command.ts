@@ -1,4 +1,4 @@
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { SettingsStore } from "../../core/ports.ts";
 import { type CommandContext, type NoArgs, type Outcome, parseNothing, type Subcommand } from "../../pi/command.ts";
 import { forgetLoginInMemory, settleRegistration } from "../../pi/provider.ts";

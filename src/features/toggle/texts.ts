@@ -1,4 +1,4 @@
-import { noAccountSignedIn } from "../../core/turn-texts.ts";
+import { noAccountSignedIn } from "../../core/request/turn-texts.ts";
 import { plural } from "../../ui-kit/format.ts";
 
 /** After `off`. Other processes follow at their next request. */

@@ -1,7 +1,7 @@
 import { tellDefect } from "../../core/defect-reports.ts";
-import { dayOf, type Ledger, type LedgerRow } from "../../core/ledger.ts";
-import { GROUPINGS, PERIODS, type Report, reportOf } from "../../core/ledger-report.ts";
-import type { Pool } from "../../core/pool.ts";
+import { dayOf, type Ledger, type LedgerRow } from "../../core/ledger/ledger.ts";
+import { GROUPINGS, PERIODS, type Report, reportOf } from "../../core/ledger/ledger-report.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, SettingsStore } from "../../core/ports.ts";
 import {
 	type CommandContext,

@@ -1,5 +1,5 @@
 import { type Component, type KeyId, matchesKey } from "@mariozechner/pi-tui";
-import { GROUPINGS, type Grouping, PERIODS, type Period, type Report } from "../../core/ledger-report.ts";
+import { GROUPINGS, type Grouping, PERIODS, type Period, type Report } from "../../core/ledger/ledger-report.ts";
 import { stepOf } from "../../ui-kit/list-cursor.ts";
 import { clampWidth, hintsOf, type Paint, type PanelKey, renderLine, span, wordsOf } from "../../ui-kit/panel.ts";
 import { createTyping, type Pace, textIn } from "../../ui-kit/typing.ts";

@@ -1,7 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { type Account, printable } from "../../core/account.ts";
-import type { Amounts } from "../../core/ledger.ts";
-import type { Group, Report } from "../../core/ledger-report.ts";
+import type { Amounts } from "../../core/ledger/ledger.ts";
+import type { Group, Report } from "../../core/ledger/ledger-report.ts";
 import { costText, countText } from "../../ui-kit/amount-texts.ts";
 import { padCell } from "../../ui-kit/panel.ts";
 import { namesOf, refusalsText, rowsOf, sparkline } from "./texts.ts";

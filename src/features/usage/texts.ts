@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { type Account, printable } from "../../core/account.ts";
-import type { Amounts } from "../../core/ledger.ts";
-import type { Grouping, Period, Report } from "../../core/ledger-report.ts";
+import type { Amounts } from "../../core/ledger/ledger.ts";
+import type { Grouping, Period, Report } from "../../core/ledger/ledger-report.ts";
 import { formatCountdown, formatDay } from "../../ui-kit/format.ts";
 
 /** The period of a report, as the end of a sentence. */

@@ -1,6 +1,6 @@
 import type { Account } from "../../core/account.ts";
-import type { Amounts } from "../../core/ledger.ts";
-import type { Report } from "../../core/ledger-report.ts";
+import type { Amounts } from "../../core/ledger/ledger.ts";
+import type { Report } from "../../core/ledger/ledger-report.ts";
 import type { UsageDocument } from "../../pi/json-schemas.ts";
 import { amountsText } from "../../ui-kit/amount-texts.ts";
 import { hanging } from "../../ui-kit/format.ts";

@@ -1,5 +1,5 @@
 import { VERSION } from "@mariozechner/pi-coding-agent";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, EventLog, SettingsStore, SharedPools } from "../../core/ports.ts";
 import { type CommandContext, type Outcome, parseOptions, type Subcommand, usageError } from "../../pi/command.ts";
 import { isOnPlanLogin } from "../../pi/plan-login.ts";

@@ -1,8 +1,8 @@
 import type { Account } from "../../core/account.ts";
-import type { LinkObstacle } from "../../core/chain.ts";
+import type { LinkObstacle } from "../../core/beyond/chain.ts";
 import { accountWith } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
-import { expiresSoon, type ResetCredit } from "../../core/reset-credits.ts";
+import { expiresSoon, type ResetCredit } from "../../core/reset-credits/reset-credits.ts";
 import type { SharedPoolStatus } from "../../core/shared-pool.ts";
 import { isBefore, offersPlanLogin } from "../../pi/host-version.ts";
 

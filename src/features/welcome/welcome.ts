@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { within } from "../../core/abort.ts";
 import { tellDefect } from "../../core/defect-reports.ts";
-import type { Pool } from "../../core/pool.ts";
+import type { Pool } from "../../core/pool/pool.ts";
 import type { StateStore } from "../../core/ports.ts";
 import { type FoundSignIn, welcome } from "./texts.ts";
 

@@ -1,8 +1,8 @@
 import type { Account } from "../../core/account.ts";
+import { UNKNOWN_OUTCOME_MS } from "../../core/credentials/token-claims.ts";
 import { speakForOne } from "../../core/identity.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { StateStore } from "../../core/ports.ts";
-import { UNKNOWN_OUTCOME_MS } from "../../core/token-claims.ts";
 import type { LocalAccountStore } from "../account-store.ts";
 import { fingerprint } from "../jwt.ts";
 import type { Connection } from "./connection.ts";

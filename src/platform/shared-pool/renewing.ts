@@ -1,10 +1,10 @@
 import type { Account, Credential } from "../../core/account.ts";
+import type { OtherAccounts } from "../../core/credentials/other-account.ts";
+import { BUSY_RETRY_MS, type Claiming, UNKNOWN_OUTCOME_MS } from "../../core/credentials/token-claims.ts";
+import { createTokenExchange, type Exchanged } from "../../core/credentials/token-exchange.ts";
 import type { PoolListener } from "../../core/events.ts";
 import type { AccountId } from "../../core/ids.ts";
-import type { OtherAccounts } from "../../core/other-account.ts";
 import type { AccountStore, Clock, OAuthClient, SharedTokens, TokenReader } from "../../core/ports.ts";
-import { BUSY_RETRY_MS, type Claiming, UNKNOWN_OUTCOME_MS } from "../../core/token-claims.ts";
-import { createTokenExchange, type Exchanged } from "../../core/token-exchange.ts";
 import type { Connection } from "./connection.ts";
 import type { Journal } from "./journal.ts";
 import type { Mirror } from "./mirror.ts";

@@ -1,5 +1,5 @@
 import type { AccountId } from "../../core/ids.ts";
-import { isAlike, mergeStatus } from "../../core/merge-status.ts";
+import { isAlike, mergeStatus } from "../../core/pool/merge-status.ts";
 import type { AccountStatus, Clock, StateStore } from "../../core/ports.ts";
 import { readSharedStatus, writeSharedStatus } from "./shared-status.ts";
 import type { SharedStatus } from "./types.ts";

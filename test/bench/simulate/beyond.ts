@@ -4,7 +4,7 @@ import {
 	type ResetCredit,
 	redeemables,
 	unexpired,
-} from "../../../src/core/reset-credits.ts";
+} from "../../../src/core/reset-credits/reset-credits.ts";
 import { nextReadyAt } from "./choosers.ts";
 import type { AccountSpec, Scenario } from "./demand.ts";
 import type { Meter } from "./meter.ts";

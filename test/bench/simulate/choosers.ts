@@ -1,7 +1,7 @@
-import { isEligible } from "../../../src/core/candidate.ts";
 import type { AccountId } from "../../../src/core/ids.ts";
-import { plan } from "../../../src/core/plan.ts";
-import type { PolicyName } from "../../../src/core/policies.ts";
+import { isEligible } from "../../../src/core/request/candidate.ts";
+import { plan } from "../../../src/core/request/plan.ts";
+import type { PolicyName } from "../../../src/core/request/policies.ts";
 import type { Meter, SeenWindow } from "./meter.ts";
 import { CACHE_LIFE_MS, HOUR_MS, MINUTE_MS, NIGHT_MS } from "./model.ts";
 import type { Dice } from "./random.ts";

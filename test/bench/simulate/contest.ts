@@ -1,4 +1,4 @@
-import { DEFAULT_POLICY, POLICIES, type PolicyName } from "../../../src/core/policies.ts";
+import { DEFAULT_POLICY, POLICIES, type PolicyName } from "../../../src/core/request/policies.ts";
 import { fluidBound } from "./bound.ts";
 import {
 	type Chooser,

@@ -1,10 +1,10 @@
-import type { Candidate } from "../../../src/core/candidate.ts";
-import { demandFutures } from "../../../src/core/demand-paths.ts";
-import { forecastSteps, futuresOf, HORIZON_HOURS, knownDemand } from "../../../src/core/forecast.ts";
-import { createPlayer } from "../../../src/core/forecast-play.ts";
-import type { Snapshot } from "../../../src/core/plan.ts";
-import { DEFAULT_POLICY } from "../../../src/core/policies.ts";
-import type { HistorySample } from "../../../src/core/quota-history.ts";
+import { demandFutures } from "../../../src/core/forecast/demand-paths.ts";
+import { forecastSteps, futuresOf, HORIZON_HOURS, knownDemand } from "../../../src/core/forecast/forecast.ts";
+import { createPlayer } from "../../../src/core/forecast/forecast-play.ts";
+import type { HistorySample } from "../../../src/core/forecast/quota-history.ts";
+import type { Candidate } from "../../../src/core/request/candidate.ts";
+import type { Snapshot } from "../../../src/core/request/plan.ts";
+import { DEFAULT_POLICY } from "../../../src/core/request/policies.ts";
 import { DAY_MS, HOUR_MS, START } from "./model.ts";
 import { createDice } from "./random.ts";
 import { accountAt } from "./rank-time.ts";

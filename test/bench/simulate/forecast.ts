@@ -1,9 +1,15 @@
-import { demandOf, HOUR_MS, type HourlyDemand } from "../../../src/core/demand.ts";
-import { forecastSteps } from "../../../src/core/forecast.ts";
-import { createPlayer } from "../../../src/core/forecast-play.ts";
-import type { Snapshot } from "../../../src/core/plan.ts";
-import { DEFAULT_POLICY } from "../../../src/core/policies.ts";
-import { type HistorySample, isUnchanged, joined, samplesOf, seriesOf } from "../../../src/core/quota-history.ts";
+import { demandOf, HOUR_MS, type HourlyDemand } from "../../../src/core/forecast/demand.ts";
+import { forecastSteps } from "../../../src/core/forecast/forecast.ts";
+import { createPlayer } from "../../../src/core/forecast/forecast-play.ts";
+import {
+	type HistorySample,
+	isUnchanged,
+	joined,
+	samplesOf,
+	seriesOf,
+} from "../../../src/core/forecast/quota-history.ts";
+import type { Snapshot } from "../../../src/core/request/plan.ts";
+import { DEFAULT_POLICY } from "../../../src/core/request/policies.ts";
 import { longestOf, ours } from "./choosers.ts";
 import { createScenario, type Family, type Scenario } from "./demand.ts";
 import type { Meter } from "./meter.ts";

@@ -1,6 +1,6 @@
 import type { Account } from "../../../src/core/account.ts";
-import type { Candidate } from "../../../src/core/candidate.ts";
 import type { Cooldown } from "../../../src/core/cooldown.ts";
+import type { Candidate } from "../../../src/core/request/candidate.ts";
 import type { UsageSnapshot, UsageWindow } from "../../../src/core/usage.ts";
 import type { AccountSpec } from "./demand.ts";
 import { type Model, SHORT_MS } from "./model.ts";

@@ -1,4 +1,4 @@
-import { DEFAULT_POLICY } from "../../../src/core/policies.ts";
+import { DEFAULT_POLICY } from "../../../src/core/request/policies.ts";
 import type { Contest, Entry } from "./contest.ts";
 import type { Family } from "./demand.ts";
 

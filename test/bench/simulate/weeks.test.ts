@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { PolicyName } from "../../../src/core/policies.ts";
+import type { PolicyName } from "../../../src/core/request/policies.ts";
 import { wide } from "../../support/tiers.ts";
 import { fluidBound } from "./bound.ts";
 import { codexPoolScore, lowestMaximumPerRequest, ours, randomPerRequest, roundRobinPerRequest } from "./choosers.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { EVERYWHERE, isInSet, membersOf, narrowest, nearestSet } from "../../../src/core/account-sets.ts";
-import type { Candidate } from "../../../src/core/candidate.ts";
-import { readyCount } from "../../../src/core/plan.ts";
+import type { Candidate } from "../../../src/core/request/candidate.ts";
+import { readyCount } from "../../../src/core/request/plan.ts";
 import { anAccount, aSnapshot, DAY_MS, NOW } from "../../support/fakes.ts";
 import { planOf } from "../plans.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { stateOf } from "../../../src/core/account.ts";
-import { type Candidate, gateOf, returnOf } from "../../../src/core/candidate.ts";
 import { aboveCap, floorsOf, reachedCap, windowCalled } from "../../../src/core/caps.ts";
-import { firstBack } from "../../../src/core/plan.ts";
+import { type Candidate, gateOf, returnOf } from "../../../src/core/request/candidate.ts";
+import { firstBack } from "../../../src/core/request/plan.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import { planOf } from "../plans.ts";
 

@@ -3,7 +3,7 @@ import { createDefectNews, tellDefect } from "../../../src/core/defect-reports.t
 import type { PoolEvent } from "../../../src/core/events.ts";
 import { HOUR_MS, NOW } from "../../support/fakes.ts";
 
-const defect = (error: string, frame = "src/core/pool.ts:1:1") => ({
+const defect = (error: string, frame = "src/core/pool/pool.ts:1:1") => ({
 	type: "defect" as const,
 	where: "request" as const,
 	trace: { error, frames: [frame], stack: [] },
@@ -16,7 +16,7 @@ describe("a defect", () => {
 		const told = () => Array.from({ length: 1000 }, () => isNews(defect("TypeError"))).filter(Boolean).length;
 		expect([told(), told()]).toEqual([1, 0]);
 		expect(isNews(defect("RangeError"))).toBe(true);
-		expect(isNews(defect("TypeError", "src/core/pool.ts:2:1"))).toBe(true);
+		expect(isNews(defect("TypeError", "src/core/pool/pool.ts:2:1"))).toBe(true);
 		now += HOUR_MS;
 		expect(told()).toBe(1);
 		// A clock that was set back does not silence it for long.
@@ -26,7 +26,7 @@ describe("a defect", () => {
 
 	it("is one of fifty at most in that time", () => {
 		const isNews = createDefectNews(() => NOW);
-		const news = Array.from({ length: 500 }, (_, at) => isNews(defect("TypeError", `src/core/pool.ts:${at}:1`)));
+		const news = Array.from({ length: 500 }, (_, at) => isNews(defect("TypeError", `src/core/pool/pool.ts:${at}:1`)));
 		expect(news.filter(Boolean)).toHaveLength(50);
 	});
 

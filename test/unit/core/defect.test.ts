@@ -39,7 +39,7 @@ describe("the trace of an error", () => {
 		expect(JSON.stringify(traceOf(error))).not.toContain("eyJ");
 	});
 
-	it.each(["file:///home/100%/src/core/pool.ts:1:1", "file:///home/%E0%A4%A/index.ts:1:1"])(
+	it.each(["file:///home/100%/src/core/pool/pool.ts:1:1", "file:///home/%E0%A4%A/index.ts:1:1"])(
 		"is there where a path is no proper URL: %s",
 		(path) => {
 			const error = new TypeError("no");
@@ -65,13 +65,13 @@ describe("the trace of an error", () => {
 		const root = repositoryRoot;
 		error.stack = [
 			"TypeError: no",
-			`    at a (file://${encodeURI(root)}/src/core/pool.ts:1:2)`,
+			`    at a (file://${encodeURI(root)}/src/core/pool/pool.ts:1:2)`,
 			`    at async ${root}/index.ts:3:4`,
 			`    at b (${root.replaceAll("/", "\\")}\\src\\platform\\lock.ts:5:6)`,
 			`    at c (${root}/node_modules/zod/index.ts:7:8)`,
 			"    at node:internal/process:9:1",
 		].join("\n");
-		expect(traceOf(error).frames).toEqual(["src/core/pool.ts:1:2", "index.ts:3:4", "src/platform/lock.ts:5:6"]);
+		expect(traceOf(error).frames).toEqual(["src/core/pool/pool.ts:1:2", "index.ts:3:4", "src/platform/lock.ts:5:6"]);
 	});
 });
 

@@ -1,8 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { gateOf } from "../../../src/core/candidate.ts";
 import { FURTHEST_RESET_MS } from "../../../src/core/cooldown.ts";
-import { mergeUsage } from "../../../src/core/merge-usage.ts";
+import { mergeUsage } from "../../../src/core/pool/merge-usage.ts";
 import type { AccountStatus } from "../../../src/core/ports.ts";
 import {
 	creditsUntil,
@@ -22,6 +21,7 @@ import {
 	tightest,
 	windowName,
 } from "../../../src/core/quota.ts";
+import { gateOf } from "../../../src/core/request/candidate.ts";
 import { type ReserveModel, STALE_AFTER_MS, type UsageSnapshot, type UsageWindow } from "../../../src/core/usage.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 import { runs } from "../../support/tiers.ts";

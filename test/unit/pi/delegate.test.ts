@@ -1,6 +1,6 @@
 import type { AssistantMessageEvent } from "@mariozechner/pi-ai";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { StreamOptions } from "../../../src/core/attempt.ts";
+import type { StreamOptions } from "../../../src/core/request/attempt.ts";
 import { streamOfHost } from "../../../src/pi/delegate.ts";
 import { type FakeCodex, startFakeCodex } from "../../support/fake-codex/index.ts";
 import { CONTEXT, MODEL } from "../harness.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { createPool } from "../../../src/core/pool.ts";
+import { createPool } from "../../../src/core/pool/pool.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
 import { poolAsJson } from "../../../src/features/accounts/show-view.ts";
 import { logAsJson } from "../../../src/features/explain/log.ts";
@@ -82,7 +82,7 @@ const line = fc.record({
 	until: odd,
 	leftPercent: odd,
 	error: odd,
-	frames: orOdd(fc.constantFrom(["src/core/pool.ts:1:2"], ["../secret"], Array(9).fill("index.ts:1"))),
+	frames: orOdd(fc.constantFrom(["src/core/pool/pool.ts:1:2"], ["../secret"], Array(9).fill("index.ts:1"))),
 	terms: orOdd(fc.record({ pin: number })),
 });
 it("every document keeps to its schema, whatever lies in the files", async () => {

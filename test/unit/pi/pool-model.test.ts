@@ -1,6 +1,6 @@
 import type { Api, AssistantMessage, Model } from "@mariozechner/pi-ai";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { type Beyond, createBeyond } from "../../../src/core/beyond.ts";
+import { type Beyond, createBeyond } from "../../../src/core/beyond/beyond.ts";
 import type { PoolEvent } from "../../../src/core/events.ts";
 import { createPoolModel, type PoolModel } from "../../../src/pi/pool-model.ts";
 import type { Route, RouteRequest } from "../../../src/pi/virtual-models.ts";

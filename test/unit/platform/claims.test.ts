@@ -1,7 +1,7 @@
 import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Credential } from "../../../src/core/account.ts";
-import { createCredentials } from "../../../src/core/credentials.ts";
+import { createCredentials } from "../../../src/core/credentials/credentials.ts";
 import type { AccountStore } from "../../../src/core/ports.ts";
 import { openAccountStore } from "../../../src/platform/account-store.ts";
 import { fingerprint, identityOf, tokenTimes } from "../../../src/platform/jwt.ts";

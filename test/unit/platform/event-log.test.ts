@@ -67,7 +67,7 @@ describe("the decision log", () => {
 
 	it("keeps a defect by class and place, and nothing that is neither", async () => {
 		const log = aLog();
-		const frames = ["src/core/pool.ts:12:5", "index.ts:3:1"];
+		const frames = ["src/core/pool/pool.ts:12:5", "index.ts:3:1"];
 		log.append({ kind: "defect", reason: "request", error: "TypeError", frames });
 		log.append({
 			kind: "defect",

@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, renameSync, statSync, symlinkSync, truncateSync, utimesSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DatedEntry } from "../../../src/core/late-ledger.ts";
-import { daysBefore, sumOf } from "../../../src/core/ledger.ts";
+import type { DatedEntry } from "../../../src/core/ledger/late-ledger.ts";
+import { daysBefore, sumOf } from "../../../src/core/ledger/ledger.ts";
 import { openLedgerStore } from "../../../src/platform/ledger-store.ts";
 import { type LockOptions, withLock } from "../../../src/platform/lock.ts";
 import { aScratch, closeFolder, type Scratch } from "../../support/fakes.ts";

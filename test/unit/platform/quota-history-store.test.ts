@@ -1,6 +1,6 @@
 import { rmSync, statSync, symlinkSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { boundedHistory, type HistorySample } from "../../../src/core/quota-history.ts";
+import { boundedHistory, type HistorySample } from "../../../src/core/forecast/quota-history.ts";
 import { withLock } from "../../../src/platform/lock.ts";
 import { HISTORY_BYTES, openQuotaHistory } from "../../../src/platform/quota-history-store.ts";
 import { aScratch, DAY_MS, HOUR_MS, NOW, type Scratch } from "../../support/fakes.ts";

@@ -1,6 +1,6 @@
 import { chmodSync, rmSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { allSpent } from "../../../src/core/spent-tokens.ts";
+import { allSpent } from "../../../src/core/credentials/spent-tokens.ts";
 import { withLock } from "../../../src/platform/lock.ts";
 import { openStateStore } from "../../../src/platform/state-store.ts";
 import {

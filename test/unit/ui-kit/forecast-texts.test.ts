@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Forecast, Outlook } from "../../../src/core/forecast.ts";
-import type { PoolView } from "../../../src/core/pool-view.ts";
+import type { Forecast, Outlook } from "../../../src/core/forecast/forecast.ts";
+import type { PoolView } from "../../../src/core/pool/pool-view.ts";
 import { lastsTexts, untilText } from "../../../src/ui-kit/forecast-texts.ts";
 import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../support/fakes.ts";
 

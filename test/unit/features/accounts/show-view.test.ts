@@ -2,7 +2,7 @@ import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import type { PoolView, ShownAccount } from "../../../../src/core/pool-view.ts";
+import type { PoolView, ShownAccount } from "../../../../src/core/pool/pool-view.ts";
 import type { ReserveModel, UsageWindow } from "../../../../src/core/usage.ts";
 import { poolAsJson, poolAsLines, poolAsText, poolInDetail } from "../../../../src/features/accounts/show-view.ts";
 import { showSchema } from "../../../../src/pi/json-schemas.ts";

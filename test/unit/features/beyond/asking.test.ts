@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { DryAnswer, Offer } from "../../../../src/core/ladder.ts";
+import type { DryAnswer, Offer } from "../../../../src/core/beyond/ladder.ts";
 import { createAsking } from "../../../../src/features/beyond/asking.ts";
 import { settled } from "../../../support/fakes.ts";
 import { ALL, anOffer, RUNGS } from "./offers.ts";

@@ -1,4 +1,4 @@
-import type { Offer, Rung } from "../../../../src/core/ladder.ts";
+import type { Offer, Rung } from "../../../../src/core/beyond/ladder.ts";
 import { anAccount, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";
 
 const work = anAccount("work", { id: "1" });

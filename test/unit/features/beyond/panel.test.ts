@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { DryAnswer, Offer } from "../../../../src/core/ladder.ts";
+import type { DryAnswer, Offer } from "../../../../src/core/beyond/ladder.ts";
 import { type BeyondPanel, createBeyondPanel, SETTLING_MS } from "../../../../src/features/beyond/panel.ts";
 import { NOW } from "../../../support/fakes.ts";
 import { runs } from "../../../support/tiers.ts";

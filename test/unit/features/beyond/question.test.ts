@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { DryAnswer } from "../../../../src/core/beyond/ladder.ts";
 import type { PoolEvent } from "../../../../src/core/events.ts";
-import type { Forecast } from "../../../../src/core/forecast.ts";
-import type { DryAnswer } from "../../../../src/core/ladder.ts";
+import type { Forecast } from "../../../../src/core/forecast/forecast.ts";
 import type { DryQuestion } from "../../../../src/core/ports.ts";
 import { createForToday } from "../../../../src/features/beyond/for-today.ts";
 import { createDryQuestion } from "../../../../src/features/beyond/question.ts";

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { CURSOR_MARKER } from "@mariozechner/pi-tui";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { PoolView } from "../../../../src/core/pool-view.ts";
+import type { PoolView } from "../../../../src/core/pool/pool-view.ts";
 import { createPicker, type Picked } from "../../../../src/features/dashboard/picker.ts";
 import { createListCursor } from "../../../../src/ui-kit/list-cursor.ts";
 import type { PanelKey } from "../../../../src/ui-kit/panel.ts";

@@ -1,7 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { describe, expect, it } from "vitest";
 import { DECISION_KINDS, type LoggedDecision } from "../../../../src/core/decision.ts";
-import { POLICIES } from "../../../../src/core/policies.ts";
+import { POLICIES } from "../../../../src/core/request/policies.ts";
 import { logAsJson, logAsText } from "../../../../src/features/explain/log.ts";
 import { anAccount, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
 
@@ -101,7 +101,7 @@ describe("the log, for a person", () => {
 				kind: "defect",
 				reason: "request",
 				error: "TypeError",
-				frames: ["src/core/pool.ts:12:5", "src/core/serve.ts:1:1"],
+				frames: ["src/core/pool/pool.ts:12:5", "src/core/request/serve.ts:1:1"],
 			},
 			/^a defect of pi-multicodex: TypeError at src\/core\/pool\.ts:12:5 \(request\)$/,
 		],

@@ -1,9 +1,9 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Candidate } from "../../../../src/core/candidate.ts";
-import type { Offer } from "../../../../src/core/ladder.ts";
-import { POLICIES, type PolicyName } from "../../../../src/core/policies.ts";
+import type { Offer } from "../../../../src/core/beyond/ladder.ts";
+import type { Candidate } from "../../../../src/core/request/candidate.ts";
+import { POLICIES, type PolicyName } from "../../../../src/core/request/policies.ts";
 import type { SharedPoolStatus } from "../../../../src/core/shared-pool.ts";
 import { whyAsJson, whyAsText } from "../../../../src/features/explain/why.ts";
 import { whySchema } from "../../../../src/pi/json-schemas.ts";

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Forecast } from "../../../../src/core/forecast.ts";
+import type { Forecast } from "../../../../src/core/forecast/forecast.ts";
 import type { SharedPoolStatus } from "../../../../src/core/shared-pool.ts";
 import { createFooter, type Footer } from "../../../../src/features/footer/footer.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
-import { createMembership } from "../../../../src/core/membership.ts";
-import { createPool } from "../../../../src/core/pool.ts";
+import { createMembership } from "../../../../src/core/credentials/membership.ts";
+import { createPool } from "../../../../src/core/pool/pool.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { createImports, type Imports } from "../../../../src/features/import/imports.ts";
 import type { Finding, FoundLogin, ImportPlan } from "../../../../src/features/import/rules.ts";

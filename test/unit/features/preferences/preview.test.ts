@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Candidate } from "../../../../src/core/candidate.ts";
-import { POLICIES } from "../../../../src/core/policies.ts";
+import type { Candidate } from "../../../../src/core/request/candidate.ts";
+import { POLICIES } from "../../../../src/core/request/policies.ts";
 import { startsOn } from "../../../../src/features/preferences/preview.ts";
 import { aCooldown, anAccount, aSnapshot, DAY_MS, NOW } from "../../../support/fakes.ts";
 import { planOf } from "../../plans.ts";

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Account } from "../../../../src/core/account.ts";
-import type { ResetCredit } from "../../../../src/core/reset-credits.ts";
+import type { ResetCredit } from "../../../../src/core/reset-credits/reset-credits.ts";
 import type { UsageSnapshot } from "../../../../src/core/usage.ts";
 import { redeemSchema } from "../../../../src/pi/json-schemas.ts";
 import { anAccount, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";

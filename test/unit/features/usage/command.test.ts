@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { dayOf, type LedgerRow, NOTHING } from "../../../../src/core/ledger.ts";
+import { dayOf, type LedgerRow, NOTHING } from "../../../../src/core/ledger/ledger.ts";
 import { anAccount, NOW } from "../../../support/fakes.ts";
 import { createCommandHarness } from "../../command-harness.ts";
 

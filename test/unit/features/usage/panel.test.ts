@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { beforeEach, describe, expect, it } from "vitest";
-import { dayOf, daysBefore, type LedgerRow, NOTHING } from "../../../../src/core/ledger.ts";
-import { reportOf } from "../../../../src/core/ledger-report.ts";
+import { dayOf, daysBefore, type LedgerRow, NOTHING } from "../../../../src/core/ledger/ledger.ts";
+import { reportOf } from "../../../../src/core/ledger/ledger-report.ts";
 import { createUsagePanel } from "../../../../src/features/usage/panel.ts";
 import { NOW } from "../../../support/fakes.ts";
 import { aPace } from "../../pace.ts";

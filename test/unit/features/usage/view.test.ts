@@ -1,7 +1,7 @@
 import { visibleWidth } from "@mariozechner/pi-tui";
 import { describe, expect, it } from "vitest";
-import { dayOf, daysBefore, type LedgerRow, NOTHING } from "../../../../src/core/ledger.ts";
-import { type Grouping, type Period, reportOf } from "../../../../src/core/ledger-report.ts";
+import { dayOf, daysBefore, type LedgerRow, NOTHING } from "../../../../src/core/ledger/ledger.ts";
+import { type Grouping, type Period, reportOf } from "../../../../src/core/ledger/ledger-report.ts";
 import { tableOf } from "../../../../src/features/usage/table.ts";
 import { refusalsText, sparkline } from "../../../../src/features/usage/texts.ts";
 import { type UsageView, usageAsJson, usageAsText } from "../../../../src/features/usage/view.ts";

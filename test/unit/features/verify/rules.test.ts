@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { LinkObstacle } from "../../../../src/core/chain.ts";
+import type { LinkObstacle } from "../../../../src/core/beyond/chain.ts";
 import { POOL_PROBLEMS, type PoolProblemKind, type SharedPoolStatus } from "../../../../src/core/shared-pool.ts";
 import { diagnose, type HealthFacts, hasProblem } from "../../../../src/features/verify/rules.ts";
 import { aPoolStatus } from "../../../support/fake-shared-pools.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isAlike, mergeStatus } from "../../../../src/core/merge-status.ts";
+import { isAlike, mergeStatus } from "../../../../src/core/pool/merge-status.ts";
 import type { AccountStatus } from "../../../../src/core/ports.ts";
 import { readSharedStatus, writeSharedStatus } from "../../../../src/platform/shared-pool/shared-status.ts";
 import { aCooldown, aSnapshot, DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../../../support/fakes.ts";

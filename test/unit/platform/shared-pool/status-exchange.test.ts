@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { mergeCooldown } from "../../../../src/core/cooldown.ts";
 import type { AccountId } from "../../../../src/core/ids.ts";
-import { isAlike } from "../../../../src/core/merge-status.ts";
+import { isAlike } from "../../../../src/core/pool/merge-status.ts";
 import type { AccountStatus } from "../../../../src/core/ports.ts";
-import { createRedemptionClaims } from "../../../../src/core/redemption-claims.ts";
+import { createRedemptionClaims } from "../../../../src/core/reset-credits/redemption-claims.ts";
 import {
 	aCooldown,
 	aMachine,

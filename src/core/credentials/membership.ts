@@ -1,0 +1,171 @@
+import type { Account, Credential } from "../account.ts";
+import { withoutRefusal } from "../cooldown.ts";
+import type { MembershipChange } from "../events.ts";
+import { accountOf, accountWith, tellsMore, unusedId } from "../identity.ts";
+import type { AccountId } from "../ids.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { AccountStore, Busy, Clock, Identity, PiAuth, StateStore, TokenReader } from "../ports.ts";
+import { loginOf } from "./pi-login-sync.ts";
+
+/** How the removal of an account ended; nothing has changed unless it is `removed`. */
+export type Removal =
+	| { readonly kind: "removed"; readonly isPiSignedOut: boolean }
+	/** A process is renewing its token. */
+	| { readonly kind: "busy" }
+	/** pi's own file is damaged, so pi cannot be signed out. */
+	| { readonly kind: "pi-unreadable" };
+
+/** Where a new credential came from, and the label that the person wants for a new account. */
+export interface Joining {
+	/** `login` or `import:<tool>`. */
+	readonly source: string;
+	readonly label?: string | undefined;
+}
+
+/** Adds, removes, restores and renames accounts of the pool. Every change is durable before it resolves. */
+export interface Membership {
+	/** Reads whose the credential is, and finds its account if there is one. */
+	whose(credential: Credential): { readonly identity: Identity; readonly account: Account | undefined } | undefined;
+	/**
+	 * Stores a credential as an owned one: of a new account, or as the new one of a known account, which keeps its label
+	 * and stays enabled or disabled. Undefined if the token has no workspace.
+	 */
+	join(credential: Credential, joining: Joining): Promise<Account | undefined>;
+	/** Adds the claims of a token to its account, so that duplicates are merged; the credential is not stored. */
+	recognise(credential: Credential): Promise<void>;
+	/** Is pi itself signed in as this account? Then its removal signs pi out. */
+	isPis(account: Account): boolean;
+	/** Removes an account and its pin, and signs pi out if pi is signed in as it. */
+	remove(id: AccountId): Promise<Removal>;
+	/** Restores the account that was removed last, or the one with this id; undefined if it is not to be restored. */
+	restore(id?: AccountId): Promise<Account | undefined>;
+	/** Gives an account another label, and resolves to the one that it has now. */
+	rename(id: AccountId, label: string): Promise<string>;
+	/** The account that was removed last and has not come back since. */
+	lastRemoved(): Promise<Account | undefined>;
+	/** Enables or disables an account. */
+	setEnabled(id: AccountId, enabled: boolean): Promise<void>;
+}
+
+interface Deps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly piAuth: PiAuth;
+	readonly pool: Pool;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+	readonly labelFor: (email: string | undefined, id: AccountId) => string;
+}
+
+/** Creates the membership over the stores. */
+export function createMembership({ accounts, state, piAuth, pool, tokens, clock, labelFor }: Deps): Membership {
+	const find = (id: AccountId) => accountWith(accounts.list(), id);
+	const changed = (change: MembershipChange, account: AccountId, source?: string) => {
+		pool.emit({ type: "membership", change, account, source });
+		pool.emit({ type: "changed" });
+	};
+
+	const whose = (credential: Credential) => {
+		const identity = tokens.identify(credential.access);
+		if (!identity) return undefined;
+		const account = accountOf(accounts.list(), identity);
+		return { identity: { ...identity, id: account?.id ?? unusedId(identity.id, accounts.list()) }, account };
+	};
+	/** A shared account has a grant of its own: what pi holds stays with pi. */
+	const isPis = (account: Account) =>
+		!account.shared && (account.linked || loginOf(account, piAuth.peek(), tokens) !== undefined);
+
+	/**
+	 * Removes an account under the lock of `auth.json`. Whatever fails, the login is in one of the files or in the
+	 * backup.
+	 */
+	const removeWithPisLogin = (id: AccountId): Promise<Removal | Busy> =>
+		piAuth.exclusively(async (file): Promise<Removal> => {
+			const login = file.login();
+			if (login.kind === "unreadable") return { kind: "pi-unreadable" };
+			const account = find(id);
+			const newest = account && loginOf(account, login, tokens);
+			// The backup is a copy of our row, and only the newest token is worth restoring.
+			if (newest && account.linked) await accounts.patch(id, { credential: newest });
+			await accounts.backUp(id);
+			const isPiSignedOut = newest !== undefined && (await file.deleteLogin(newest.refresh));
+			await accounts.remove(id);
+			return { kind: "removed", isPiSignedOut };
+		}, undefined);
+
+	return {
+		whose,
+		join: async (credential, { source, label }) => {
+			const owner = whose(credential);
+			if (!owner) return undefined;
+			const { identity } = owner;
+			// The same grant is the same account, whatever its claims.
+			const sharing = accounts.list().find((account) => account.credential.refresh === credential.refresh);
+			// pi refreshes a linked account: a copy of it would be a second holder of one refresh token.
+			if (sharing?.linked || sharing?.linkedElsewhere) return sharing;
+			const known = owner.account ?? sharing;
+			const id = known?.id ?? identity.id;
+			const joined: Account = {
+				id,
+				workspaceId: identity.workspaceId,
+				userId: identity.userId,
+				email: identity.email,
+				plan: identity.plan,
+				claims: identity.claims,
+				formerIds: known?.formerIds,
+				label: known?.label ?? label ?? labelFor(identity.email, identity.id),
+				credential,
+				source,
+				linked: false,
+				enabled: known?.enabled ?? true,
+				disabledReason: known?.disabledReason,
+				needsLogin: undefined,
+				addedAt: known?.addedAt ?? clock.now(),
+			};
+			// A new sign-in ends the cooldown of the refused one.
+			await state.update(id, (status) => ({ ...status, cooldowns: withoutRefusal(status.cooldowns) }));
+			await accounts.put(joined);
+			changed(known ? "signed-in" : "added", id, known ? undefined : source);
+			return find(id);
+		},
+		recognise: async (credential) => {
+			const owner = whose(credential);
+			if (!owner?.account || !tellsMore(accounts.list(), owner.account, owner.identity)) return;
+			await accounts.patch(owner.account.id, { claims: owner.identity.claims });
+			pool.emit({ type: "changed" });
+		},
+		isPis,
+		remove: async (id) => {
+			const account = find(id);
+			if (!account) return { kind: "removed", isPiSignedOut: false };
+			const outcome = await accounts.whileRefreshing(id, async (): Promise<Removal | Busy> => {
+				if (isPis(find(id) ?? account)) return removeWithPisLogin(id);
+				await accounts.remove(id);
+				return { kind: "removed", isPiSignedOut: false };
+			});
+			if (outcome === "busy") return { kind: "busy" };
+			if (outcome.kind !== "removed") return outcome;
+			await state.forget(id);
+			changed("removed", id);
+			return outcome;
+		},
+		restore: async (id) => {
+			const account = await accounts.lastRemoved(id);
+			if (!account) return undefined;
+			await accounts.restore(account.id);
+			changed("restored", account.id);
+			return find(account.id);
+		},
+		lastRemoved: () => accounts.lastRemoved(),
+		rename: async (id, label) => {
+			await accounts.edit(id, { label });
+			changed("renamed", id);
+			return find(id)?.label ?? label;
+		},
+		setEnabled: async (id, enabled) => {
+			await accounts.edit(id, { enabled, disabledReason: undefined });
+			if (enabled) await state.update(id, (status) => ({ ...status, strikes: 0 }));
+			changed(enabled ? "enabled" : "disabled", id);
+		},
+	};
+}

@@ -1,0 +1,70 @@
+import type { Account, Credential } from "../account.ts";
+import type { PoolListener } from "../events.ts";
+import { accountOf, isOfAnother, unusedId } from "../identity.ts";
+import type { AccountId } from "../ids.ts";
+import type { AccountStore, Clock, TokenReader } from "../ports.ts";
+
+interface Deps {
+	readonly accounts: Pick<AccountStore, "list" | "put">;
+	readonly tokens: Pick<TokenReader, "identify">;
+	readonly clock: Clock;
+	readonly labelFor: (email: string | undefined, id: AccountId) => string;
+	/** Called for the account that got the token. */
+	readonly tell?: PoolListener | undefined;
+}
+
+/** Tokens that came for the token of one account and speak for another: of another workspace, or another user. */
+export interface OtherAccounts {
+	/** Does `next`, which came for `spend`, speak for another account than the one that spent it? */
+	isOther(account: Account, spend: Credential, next: Credential): boolean;
+	/**
+	 * Stores it as the sign-in of the account that it speaks for, which is added if need be. Rejects where it could not
+	 * be stored. `isPis`: it is in pi's own file, which owns it unless the account has a working sign-in of its own.
+	 */
+	keep(former: Account, next: Credential, isPis: boolean): Promise<void>;
+}
+
+/** Creates it over the accounts file. */
+export function createOtherAccounts({ accounts, tokens, clock, labelFor, tell }: Deps): OtherAccounts {
+	return {
+		isOther: (account, spend, next) => {
+			const told = tokens.identify(next.access);
+			if (!told) return false;
+			const before = tokens.identify(spend.access);
+			return isOfAnother(account, told) && (before === undefined || isOfAnother(before, told));
+		},
+		keep: async (former, next, isPis) => {
+			const told = tokens.identify(next.access);
+			if (!told) return;
+			const known = accountOf(accounts.list(), told);
+			if (isPis && known && !known.linked && !known.needsLogin) return;
+			const id = known?.id ?? unusedId(told.id, accounts.list());
+			const from = known ?? former;
+			const ours = from.source === "pi" ? "login" : from.source;
+			const account: Account = {
+				id,
+				workspaceId: told.workspaceId,
+				userId: told.userId,
+				email: told.email,
+				plan: told.plan,
+				claims: told.claims,
+				formerIds: known?.formerIds,
+				label: known?.label ?? labelFor(told.email, id),
+				credential: next,
+				source: isPis ? "pi" : ours,
+				linked: isPis,
+				enabled: known?.enabled ?? true,
+				disabledReason: known?.disabledReason,
+				needsLogin: undefined,
+				addedAt: known?.addedAt ?? clock.now(),
+			};
+			await accounts.put(account);
+			tell?.({
+				type: "membership",
+				change: known ? "signed-in" : "added",
+				account: id,
+				source: known ? undefined : account.source,
+			});
+		},
+	};
+}

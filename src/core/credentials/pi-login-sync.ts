@@ -1,0 +1,220 @@
+import { raceAbort } from "../abort.ts";
+import type { Account, Credential } from "../account.ts";
+import type { PoolListener } from "../events.ts";
+import { accountOf, accountWith, speakForOne, tellsMore, unusedId } from "../identity.ts";
+import type { AccountId } from "../ids.ts";
+import type { AccountStore, Busy, Clock, Identity, PiAuth, PiLogin, StateStore, TokenReader } from "../ports.ts";
+
+/** Keeps the pool in step with pi's own login. */
+export interface PiLoginSync {
+	/**
+	 * Takes over changes of `auth.json` since the last call; one stat if there are none. Never throws: a file that cannot
+	 * be read is read again next time.
+	 */
+	sync(signal?: AbortSignal): Promise<void>;
+	/**
+	 * Takes over a sign-in that pi is about to store: keeps the account that it replaces with its newest token, then
+	 * stores the new one durably. Rejects if it cannot be stored.
+	 */
+	signedIn(credential: Credential): Promise<void>;
+	/** Does pi hold something else than an OAuth login for Codex? Then we serve no requests. */
+	isForeign(): boolean;
+}
+
+interface Deps {
+	readonly accounts: AccountStore;
+	readonly state: StateStore;
+	readonly piAuth: PiAuth;
+	readonly tokens: TokenReader;
+	readonly clock: Clock;
+	readonly labelFor: (email: string | undefined, id: AccountId) => string;
+	/** Called for accounts that were added or removed with pi's login. */
+	readonly tell: PoolListener;
+	/** Called with the error of a failed look at pi's login. */
+	readonly onFailure?: (error: unknown) => void;
+}
+
+/** Links pi's login into the pool, unlinks it when pi signs in as someone else, and notices a logout. */
+export function createPiLoginSync({
+	accounts,
+	state,
+	piAuth,
+	tokens,
+	clock,
+	labelFor,
+	tell,
+	onFailure,
+}: Deps): PiLoginSync {
+	let seen: string | undefined | null = null;
+	let foreign = false;
+	let signedInAs: { readonly identity: Identity; readonly credential: Credential } | undefined;
+
+	const readCarefully = async (): Promise<PiLogin | Busy> => {
+		const login = piAuth.peek();
+		// pi truncates and rewrites in place: only the lock tells a torn read from a damaged file.
+		return login.kind === "unreadable" ? piAuth.read(undefined) : login;
+	};
+
+	/** Unlinks in one write: the store writes together what it gets in one tick. */
+	const unlink = async (except?: AccountId) => {
+		const others = linked(accounts).filter(({ id }) => id !== except);
+		await Promise.all(others.map(({ id }) => accounts.patch(id, { linked: false })));
+	};
+
+	/** The same grant is the same account, whatever its claims. */
+	const knownAs = (identity: Identity, { refresh }: Credential) =>
+		accountOf(accounts.list(), identity) ?? accounts.list().find(({ credential }) => credential.refresh === refresh);
+
+	const linkTo = async ({ credential }: Extract<PiLogin, { kind: "oauth" }>) => {
+		const identity = tokens.identify(credential.access);
+		// A token without a workspace cannot be used with Codex, so it belongs to no account.
+		await unlink(identity && knownAs(identity, credential)?.id);
+		if (identity) await upsertLinked(identity, credential);
+	};
+
+	/**
+	 * The pi that holds its sign-in is one of another directory, and has not run since the token expired. Only a later
+	 * one takes its place: an earlier one would leave us with theirs, which is not ours to spend.
+	 */
+	const isOverElsewhere = ({ linkedElsewhere, credential }: Account, { access }: Credential) =>
+		linkedElsewhere === true &&
+		credential.expiresAt <= clock.now() &&
+		(tokens.issuedAt(access) ?? 0) > (tokens.issuedAt(credential.access) ?? 0);
+	/** Would pi's own sign-in help out this account, which is not linked to it? */
+	const isInNeed = (account: Account) => {
+		if (account.linked || account.shared || !signedInAs) return false;
+		const { credential } = signedInAs;
+		const isTheSame = account.linkedElsewhere && account.credential.refresh === credential.refresh;
+		return account.needsLogin !== undefined || isTheSame || isOverElsewhere(account, credential);
+	};
+
+	const upsertLinked = async (identity: Identity, credential: Credential) => {
+		const former = knownAs(identity, credential);
+		if (!former) {
+			const id = unusedId(identity.id, accounts.list());
+			const added: Account = {
+				id,
+				workspaceId: identity.workspaceId,
+				userId: identity.userId,
+				email: identity.email,
+				plan: identity.plan,
+				claims: identity.claims,
+				label: labelFor(identity.email, id),
+				credential,
+				source: "pi",
+				linked: true,
+				enabled: true,
+				disabledReason: undefined,
+				needsLogin: undefined,
+				addedAt: clock.now(),
+			};
+			await accounts.put(added);
+			tell({ type: "membership", change: "added", account: added.id, source: added.source });
+			return;
+		}
+		// Several machines share it, by a grant of its own: pi keeps the one that it has.
+		if (former.shared) return;
+		// Its claims may prove that two accounts are one, so the merged account is read anew.
+		if (tellsMore(accounts.list(), former, identity)) await accounts.patch(former.id, { claims: identity.claims });
+		const known = accountWith(accounts.list(), former.id) ?? former;
+		const isSameGrant = known.credential.refresh === credential.refresh;
+		const isUpToDate = known.credential.access === credential.access;
+		if (isUpToDate && known.linked) return;
+		const isAvailable = isSameGrant || known.linked || known.needsLogin || isOverElsewhere(known, credential);
+		// pi refreshes a grant that both hold. A working grant of our own stays ours, and pi keeps its own.
+		if (isAvailable) {
+			// Another process may have stored it since, and seen it refused: that is newer than this look.
+			const isNews = ({ refresh }: Credential) => isSameGrant || refresh !== credential.refresh;
+			const tokenHash = tokens.fingerprint(credential.refresh);
+			const isOver = state.status(known.id).spent?.some((token) => token.tokenHash === tokenHash);
+			// A spent token never replaces the one that came for it: both may be of one second, and a write to the file may
+			// have failed.
+			const patch = { linked: true, ...(!isOver && { credential, needsLogin: undefined }) };
+			await accounts.patch(known.id, patch, isNews);
+		}
+	};
+
+	const forgetLogin = async () => {
+		for (const account of linked(accounts)) {
+			const left = withoutLogin(account, clock.now());
+			if (left) {
+				await accounts.patch(account.id, { linked: left.linked, needsLogin: left.needsLogin });
+				continue;
+			}
+			await accounts.remove(account.id);
+			await state.forget(account.id);
+			tell({ type: "membership", change: "removed", account: account.id, source: "pi logout" });
+		}
+	};
+
+	const syncNow = async () => {
+		const signature = piAuth.signature();
+		// An account that has lost its own sign-in may use the one in pi, which was left alone so far.
+		const isLeftAlone = accounts
+			.list()
+			.some((account) => signedInAs && isInNeed(account) && speakForOne(account, signedInAs.identity));
+		// Two linked accounts: a process that read the file earlier may have linked its account later.
+		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
+		if (signature === seen && !isWorthALook) return;
+		const login = await readCarefully();
+		// What is known stays, and the next call looks again.
+		if (login === "busy" || login.kind === "unreadable") return;
+		foreign = login.kind === "foreign";
+		const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
+		signedInAs = login.kind === "oauth" && identity ? { identity, credential: login.credential } : undefined;
+		if (login.kind === "oauth") await linkTo(login);
+		if (login.kind === "foreign") await unlink();
+		if (login.kind === "none") await forgetLogin();
+		seen = signature;
+	};
+
+	/** Runs looks one after the other: if two overlapped, the older one would undo the newer one. */
+	let last: Promise<void> = Promise.resolve();
+	const inTurn = (work: () => Promise<void>): Promise<void> => {
+		const run = last.then(work);
+		last = run.catch(() => undefined);
+		return run;
+	};
+	/** A look that has not begun yet, which all callers meanwhile share. */
+	let next: Promise<void> | undefined;
+	const look = (): Promise<void> => {
+		next ??= inTurn(async () => {
+			next = undefined;
+			await syncNow();
+		});
+		return next;
+	};
+
+	return {
+		isForeign: () => foreign,
+		sync: async (signal) => {
+			// A file could not be written: the next call looks again. If this caller aborts, the look goes on for the others.
+			await raceAbort(look(), signal).catch((error: unknown) => {
+				if (!signal?.aborted) onFailure?.(error);
+			});
+		},
+		signedIn: (credential) =>
+			inTurn(async () => {
+				seen = null;
+				await syncNow();
+				const identity = tokens.identify(credential.access);
+				if (identity) await upsertLinked(identity, credential);
+			}),
+	};
+}
+
+/** What is left of an account that was linked to pi's login, once pi has none; undefined where it goes with that. */
+export function withoutLogin(account: Account, now: number): Account | undefined {
+	if (account.source === "pi") return undefined;
+	return { ...account, linked: false, needsLogin: { reason: "signed out of pi", at: now } };
+}
+
+/** pi's login, if it is the one of an account. */
+export function loginOf(account: Account, login: PiLogin, tokens: TokenReader): Credential | undefined {
+	const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
+	return login.kind === "oauth" && identity && speakForOne(account, identity) ? login.credential : undefined;
+}
+
+function linked(accounts: AccountStore): Account[] {
+	return accounts.list().filter((account) => account.linked);
+}

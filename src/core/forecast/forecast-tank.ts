@@ -1,0 +1,121 @@
+import type { Cooldown } from "../cooldown.ts";
+import { ownValue } from "../own-value.ts";
+import { planFactor } from "../plan-sizes.ts";
+import { budgetsOf, isUntouched, windowName, windowsOf } from "../quota.ts";
+import type { Candidate } from "../request/candidate.ts";
+import type { Budget, UsageSnapshot, UsageWindow } from "../usage.ts";
+import { HOUR_MS, sizeOf } from "./demand.ts";
+
+/** A window or budget of an account that is played forward. */
+interface Window {
+	readonly minutes: number;
+	/** In the unit of the demand. */
+	readonly size: number;
+	/** What is not used of it, for the sake of a cap. */
+	readonly kept: number;
+	readonly isBudget: boolean;
+	used: number;
+	/** Epoch ms; undefined while its clock stands still. */
+	resetsAt: number | undefined;
+}
+
+/** An account, as it is played forward. */
+export interface Tank {
+	readonly candidate: Candidate;
+	readonly windows: readonly Window[];
+	/** Epoch ms; in the past while it is not spent. */
+	spentUntil: number;
+	/** As the plan sees it; undefined after a change. */
+	seen: Candidate | undefined;
+}
+
+/** What has no known end is looked at again after this. */
+const UNKNOWN_END_MS = HOUR_MS;
+const TINY = 1e-9;
+
+/** Fills a tank with what an account has left. */
+export function tankOf(candidate: Candidate, windowsPerWeek: number, now: number): Tank {
+	const { account, usage, floors = {} } = candidate;
+	const factor = planFactor(usage?.plan ?? account.plan, usage);
+	const windowIn =
+		(of: UsageSnapshot, isBudget: boolean) =>
+		(each: UsageWindow): Window => {
+			const size = sizeOf(each.windowMinutes, factor, windowsPerWeek);
+			const floor = ownValue(floors, windowName(each.windowMinutes)) ?? 0;
+			const { usedPercent, windowMinutes: minutes } = each;
+			const kept = (size * floor) / 100;
+			if (isUntouched(each, of, now)) return { minutes, size, kept, isBudget, used: 0, resetsAt: undefined };
+			return { minutes, size, kept, isBudget, used: (size * usedPercent) / 100, resetsAt: each.resetsAt };
+		};
+	const windows = usage
+		? [...windowsOf(usage).map(windowIn(usage, false)), ...budgetsOf(usage).map(windowIn(usage, true))]
+		: [];
+	return { candidate, windows, spentUntil: 0, seen: undefined };
+}
+
+/** A tank that holds the same, and is used by itself. */
+export function refilled(tank: Tank): Tank {
+	return { ...tank, windows: tank.windows.map((window) => ({ ...window })) };
+}
+
+/** Lets windows reset whose time has come. */
+export function roll({ windows }: Tank, at: number): void {
+	for (const window of windows) {
+		if (window.resetsAt === undefined || window.resetsAt > at) continue;
+		window.used = 0;
+		window.resetsAt = undefined;
+	}
+}
+
+/** What it can serve before it is spent. */
+export function roomOf({ windows }: Tank): number {
+	let least = Infinity;
+	for (const { size, kept, used } of windows) least = Math.min(least, Math.max(0, size - kept - used));
+	return least;
+}
+
+/** Serves from it: its clocks run from then on. */
+export function use(tank: Tank, amount: number, at: number): void {
+	tank.seen = undefined;
+	for (const window of tank.windows) {
+		window.resetsAt ??= at + window.minutes * 60_000;
+		window.used += amount;
+	}
+}
+
+/** Nothing is left of it until all its spent windows are back. */
+export function markSpent(tank: Tank, at: number): void {
+	let until = at + 1;
+	for (const { size, kept, used, resetsAt = at + UNKNOWN_END_MS } of tank.windows) {
+		if (used >= size - kept - TINY) until = Math.max(until, resetsAt);
+	}
+	tank.spentUntil = until;
+	tank.seen = undefined;
+}
+
+/** The account as the plan sees it. A look holds until the tank is used: its times show whether a window has reset. */
+export function candidateAt(tank: Tank, at: number): Candidate {
+	tank.seen ??= look(tank, at);
+	return tank.seen;
+}
+
+function look(tank: Tank, at: number): Candidate {
+	roll(tank, at);
+	const { candidate, windows, spentUntil } = tank;
+	const { usage } = candidate;
+	const cooldowns = spentUntil > at ? [...candidate.cooldowns, cooldownUntil(spentUntil, at)] : candidate.cooldowns;
+	if (!usage) return { ...candidate, cooldowns };
+	const seen: UsageWindow[] = [];
+	const budgets: Budget[] = [];
+	for (const { minutes: windowMinutes, size, used, resetsAt = at + windowMinutes * 60_000, isBudget } of windows) {
+		const usedPercent = Math.min(100, (used / size) * 100);
+		if (isBudget) budgets.push({ windowMinutes, usedPercent, resetsAt, isReached: usedPercent >= 100 });
+		else seen.push({ windowMinutes, usedPercent, resetsAt });
+	}
+	const played: UsageSnapshot = { ...usage, capturedAt: at, limitReached: false, windows: seen, budgets };
+	return { ...candidate, cooldowns, usage: played };
+}
+
+function cooldownUntil(until: number, setAt: number): Cooldown {
+	return { scope: "account", reason: "usage_limit", until, setAt, models: [] };
+}

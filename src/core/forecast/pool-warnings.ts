@@ -1,0 +1,60 @@
+import type { Account } from "../account.ts";
+import type { Pool } from "../pool/pool.ts";
+import type { Clock, ForecastSource, StateStore } from "../ports.ts";
+import { knownReset, tightest } from "../quota.ts";
+import { HIGHEST_THRESHOLD, type Settings } from "../settings.ts";
+
+/** Warns before the whole pool is out. */
+export interface PoolWarnings {
+	/** Looks whether a forecast says so, and has one of all processes warn. */
+	look(): Promise<void>;
+}
+
+interface Deps {
+	readonly pool: Pick<Pool, "accounts" | "emit" | "state" | "status">;
+	readonly forecasts: Pick<ForecastSource, "fresh">;
+	readonly state: Pick<StateStore, "claimNotice">;
+	readonly settings: () => Pick<Settings, "notify">;
+	readonly clock: Clock;
+}
+
+/** What is nearer than this is seen without a warning. */
+const SOONEST_MS = 5 * 60_000;
+
+/** Creates them. */
+export function createPoolWarnings({ pool, forecasts, state, settings, clock }: Deps): PoolWarnings {
+	/** While one account has plenty left, or tells nothing, no forecast is worth its time. */
+	const isNearItsEnd = () => {
+		const now = clock.now();
+		const ready = pool.accounts().filter((account) => pool.state(account) === "ready");
+		const isShort = ({ id }: Account) => (tightest(pool.status(id).usage, now)?.percent ?? 100) <= HIGHEST_THRESHOLD;
+		return ready.length > 0 && ready.every(isShort);
+	};
+	/** The account whose spent or fullest window is full again before all others. */
+	const firstBack = () => {
+		const now = clock.now();
+		const resets = pool.accounts().flatMap((account) => {
+			const at = account.enabled && !account.needsLogin ? knownReset(pool.status(account.id).usage, now) : undefined;
+			return at === undefined ? [] : [{ account, at }];
+		});
+		return resets.sort((a, b) => a.at - b.at)[0];
+	};
+
+	return {
+		look: async () => {
+			const { aheadMs } = settings().notify;
+			if (aheadMs === 0 || !isNearItsEnd()) return;
+			const outlook = (await forecasts.fresh())?.pool;
+			const now = clock.now();
+			// Without an end of the interval it may last for more than a week.
+			if (outlook?.to === undefined) return;
+			const { dryAt, from, to } = outlook;
+			if (dryAt - now > aheadMs || dryAt - now < SOONEST_MS) return;
+			// A forecast that has moved by less is the same one, and a wrong one is not followed by the next at once.
+			const claim = { until: Math.max(dryAt, now + aheadMs), slackMs: aheadMs };
+			if (await state.claimNotice("pool-low", claim)) {
+				pool.emit({ type: "pool-low", dryAt, from, to, first: firstBack() });
+			}
+		},
+	};
+}

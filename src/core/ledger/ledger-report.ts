@@ -1,0 +1,122 @@
+import type { AccountId } from "../ids.ts";
+import { type Amounts, dayOf, daysBefore, isMonth, type LedgerRow, monthOf, monthsBefore, sumOf } from "./ledger.ts";
+
+/** What a report is about: today, the last 7 days, the last 30, or all that is kept. */
+export const PERIODS = ["today", "week", "month", "all"] as const;
+
+/** One of {@link PERIODS}. */
+export type Period = (typeof PERIODS)[number];
+
+/** What the rows of a report are. */
+export const GROUPINGS = ["account", "project", "model", "day"] as const;
+
+/** One of {@link GROUPINGS}. */
+export type Grouping = (typeof GROUPINGS)[number];
+
+/** One row of a report. */
+export interface Group {
+	/** An account's id, a folder, a model, a day or a month; undefined for what is kept of several together. */
+	readonly key: string | undefined;
+	readonly amounts: Amounts;
+	/** How much it was in each of the report's steps. */
+	readonly course: readonly number[];
+}
+
+/** What was used in a period. */
+export interface Report {
+	readonly period: Period;
+	readonly by: Grouping;
+	/** The first day; undefined where all is meant. */
+	readonly from: string | undefined;
+	readonly to: string;
+	/** The most first; days, the newest first. */
+	readonly groups: readonly Group[];
+	readonly total: Group;
+	/** The days, or months, that a course goes through: for a day, those of the week up to it. */
+	readonly steps: readonly string[];
+}
+
+const DAYS: Readonly<Record<Exclude<Period, "all">, number>> = { today: 1, week: 7, month: 30 };
+const STEPS: Readonly<Record<Period, number>> = { today: 7, week: 7, month: 30, all: 12 };
+
+/** Adds up what was used in a period that ends now (epoch ms). */
+export function reportOf(rows: readonly LedgerRow[], period: Period, by: Grouping, now: number): Report {
+	const to = dayOf(now);
+	const from = period === "all" ? undefined : daysBefore(to, DAYS[period] - 1);
+	const steps = stepsOf(period, to);
+	const isOfPeriod = (row: LedgerRow) => from === undefined || isWithin(row.period, from, to);
+	const groupOf = (key: string | undefined, own: readonly LedgerRow[]): Group => ({
+		key,
+		amounts: sumOf(own.filter(isOfPeriod)),
+		course: courseOf(own, steps),
+	});
+	const groups = [...grouped(rows, (row) => keyOf(row, by, period))]
+		.filter(([, own]) => own.some(isOfPeriod))
+		.map(([key, own]) => groupOf(key, own))
+		.sort(by === "day" ? laterFirst : moreFirst);
+	return { period, by, from, to, groups, total: groupOf(undefined, rows), steps };
+}
+
+/** Tokens of the input and the output. */
+export function tokensIn({ input, cached, output }: Amounts): number {
+	return input + cached + output;
+}
+
+/** What an account was used for today; undefined for nothing. */
+export function usedToday(rows: readonly LedgerRow[], account: AccountId, now: number): Amounts | undefined {
+	const today = dayOf(now);
+	const own = rows.filter((row) => row.account === account && row.period === today);
+	const { requests, ...sum } = sumOf(own);
+	return requests > 0 ? { requests, ...sum } : undefined;
+}
+
+/** A month counts where it touches the period: days are joined that early in very large ledgers alone. */
+function isWithin(period: string, from: string, to: string): boolean {
+	if (!isMonth(period)) return period >= from && period <= to;
+	return from !== to && period >= monthOf(from) && period <= monthOf(to);
+}
+
+function stepsOf(period: Period, to: string): readonly string[] {
+	const backwards = Array.from({ length: STEPS[period] }, (_, ago) =>
+		period === "all" ? monthsBefore(to, ago) : daysBefore(to, ago),
+	);
+	return backwards.reverse();
+}
+
+function keyOf(row: LedgerRow, by: Grouping, period: Period): string | undefined {
+	if (by === "day") return period === "all" ? monthOf(row.period) : row.period;
+	return row[by];
+}
+
+function courseOf(rows: readonly LedgerRow[], steps: readonly string[]): readonly number[] {
+	const isByMonth = isMonth(steps[0] ?? "");
+	const sums = new Map<string, number>();
+	for (const row of rows) {
+		const step = isByMonth ? monthOf(row.period) : row.period;
+		sums.set(step, (sums.get(step) ?? 0) + tokensIn(row));
+	}
+	return steps.map((step) => sums.get(step) ?? 0);
+}
+
+function grouped<T, K>(all: readonly T[], keyIn: (each: T) => K): ReadonlyMap<K, readonly T[]> {
+	const groups = new Map<K, T[]>();
+	for (const each of all) {
+		const key = keyIn(each);
+		const group = groups.get(key);
+		if (group) group.push(each);
+		else groups.set(key, [each]);
+	}
+	return groups;
+}
+
+function laterFirst(a: Group, b: Group): number {
+	return (b.key ?? "") < (a.key ?? "") ? -1 : 1;
+}
+
+/** What is kept of several together comes last. */
+function moreFirst(a: Group, b: Group): number {
+	if (a.key === undefined || b.key === undefined) return Number(a.key === undefined) - Number(b.key === undefined);
+	return (
+		tokensIn(b.amounts) - tokensIn(a.amounts) || b.amounts.requests - a.amounts.requests || (a.key < b.key ? -1 : 1)
+	);
+}

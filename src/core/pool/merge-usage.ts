@@ -1,0 +1,291 @@
+import { type Cooldown, covers, isOfQuota, mergeCooldown } from "../cooldown.ts";
+import { ownValue } from "../own-value.ts";
+import type { AccountStatus } from "../ports.ts";
+import {
+	creditsUntil,
+	exhaustedUntil,
+	hasFunds,
+	includedOf,
+	isExhausted,
+	isSpent,
+	limitOf,
+	remaining,
+} from "../quota.ts";
+import {
+	type Credits,
+	type MeteredLimit,
+	RESET_JITTER_MS,
+	type ReserveModel,
+	type UsageSnapshot,
+	type UsageWindow,
+} from "../usage.ts";
+import { MOST_LIMITS } from "../usage-bounds.ts";
+
+/** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
+const ROOM_TO_RETURN_PERCENT = 5;
+export const ENDPOINT_LAG_MS = 60_000;
+/** A cooldown that usage begins is dated when it is written, which may be after what followed from it. */
+const LONGEST_WRITE_MS = 10_000;
+/** As many models are remembered of one limit. */
+const MOST_MODELS = 20;
+/** A spent window without a reset is asked about again after this long. */
+const UNKNOWN_END_MS = 15 * 60_000;
+
+/** A model that was answered on a limit of its own. */
+export interface AnsweredOn {
+	readonly modelId: string;
+	readonly limitId: string;
+}
+
+/**
+ * Puts a newer snapshot into a status, at `now` (epoch ms). New data may end a cooldown, correct its end, or begin one.
+ * `answered`: the snapshot came with an answer on a limit of its own, which the general limit does not keep back.
+ */
+export function mergeUsage(
+	status: AccountStatus,
+	usage: UsageSnapshot,
+	now: number,
+	answered?: AnsweredOn | undefined,
+): AccountStatus {
+	const former = status.usage;
+	if (former && former.capturedAt > usage.capturedAt) return status;
+	if (lagsBehindReset(status, usage, now)) return status;
+	const known = withModels(isWholeAnswer(usage) ? usage.limits : mergedLimits(former, usage), former, answered);
+	const isWhole = isWholeAnswer(usage);
+	const budgets = isWhole ? usage.budgets : former?.budgets;
+	const { askedForReserve: _asked, ...told } = usage;
+	const reserveModel = mergedReserve(former?.reserveModel, usage);
+	const resetCredits = isWhole ? usage.resetCredits : former?.resetCredits;
+	const merged: UsageSnapshot = {
+		...told,
+		windows: mergedWindows(former, usage),
+		...(budgets && { budgets }),
+		limits: known,
+		credits: isWhole ? usage.credits : mergedCredits(former?.credits, usage.credits),
+		plan: usage.plan ?? former?.plan,
+		reserveModel,
+		resetCredits,
+	};
+	const reported = { ...merged, windows: usage.windows, budgets: usage.budgets, limits: usage.limits };
+	const except = modelsApart(merged, now);
+	const before = { cooldowns: status.cooldowns, redeemedAt: resetAt(status) };
+	const cooldowns = reconcileCooldowns(before, reported, former, now, except);
+	return { ...status, usage: merged, cooldowns: answered ? sparing(cooldowns, answered.modelId) : cooldowns };
+}
+
+/** When the windows were reset by a reset credit, epoch ms, as far as that is known or possible. */
+function resetAt({ redemption }: AccountStatus): number | undefined {
+	const isPossible = redemption?.end === undefined || redemption.end === "redeemed" || redemption.end === "already";
+	return isPossible ? redemption?.at : undefined;
+}
+
+/** Just after a reset the endpoint may still report the windows as they were: believed, they would undo it for days. */
+function lagsBehindReset(status: AccountStatus, usage: UsageSnapshot, now: number): boolean {
+	const { redemption } = status;
+	const at = redemption?.end === "redeemed" ? redemption.at : undefined;
+	if (at === undefined || usage.source !== "api" || !isSpent(usage, now)) return false;
+	return Math.abs(usage.capturedAt - at) < ENDPOINT_LAG_MS;
+}
+
+/** The status after a reset at `now` (epoch ms): windows are full, and what their end began is over. */
+export function refilled(status: AccountStatus, now: number): AccountStatus {
+	const { usage, cooldowns } = status;
+	const isOver = ({ scope, reason }: Cooldown) => scope === "account" && reason === "usage_limit";
+	return {
+		...status,
+		cooldowns: cooldowns.filter((cooldown) => !isOver(cooldown)),
+		...(usage && {
+			usage: {
+				...usage,
+				capturedAt: now,
+				limitReached: false,
+				windows: usage.windows.map(({ windowMinutes }) => ({ windowMinutes, usedPercent: 0 })),
+			},
+		}),
+	};
+}
+
+/** Does the snapshot have everything? Only the endpoint reports all of it. */
+function isWholeAnswer({ source }: UsageSnapshot): boolean {
+	return source === "api";
+}
+
+/** The limits with the models that were answered on each, of which no snapshot tells by itself. */
+function withModels(
+	limits: Readonly<Record<string, MeteredLimit>>,
+	former: UsageSnapshot | undefined,
+	answered: AnsweredOn | undefined,
+): Readonly<Record<string, MeteredLimit>> {
+	const all =
+		answered && !Object.hasOwn(limits, answered.limitId) ? { [answered.limitId]: { windows: [] }, ...limits } : limits;
+	return Object.fromEntries(
+		Object.entries(all).map(([id, limit]) => {
+			const models = new Set([...(limit.models ?? []), ...(ownValue(former?.limits ?? {}, id)?.models ?? [])]);
+			if (answered?.limitId === id) models.add(answered.modelId);
+			else if (answered) models.delete(answered.modelId);
+			return [id, models.size > 0 ? { ...limit, models: [...models].slice(-MOST_MODELS) } : limit];
+		}),
+	);
+}
+
+/** Models with a limit of their own that has room: a spent general limit does not keep them back. */
+function modelsApart({ limits }: UsageSnapshot, now: number): readonly string[] {
+	return Object.values(limits).flatMap(({ models = [], windows }) => (isExhausted(windows, now) ? [] : models));
+}
+
+/** The cooldowns without any that covers a model which was answered just now. */
+function sparing(cooldowns: readonly Cooldown[], modelId: string): readonly Cooldown[] {
+	const isWrong = (each: Cooldown) => each.scope === "account" && isOfQuota(each) && covers(each, modelId);
+	if (!cooldowns.some(isWrong)) return cooldowns;
+	return cooldowns.map((each) => (isWrong(each) ? { ...each, except: [...(each.except ?? []), modelId] } : each));
+}
+
+/** The status without the notion that `modelId` draws on a limit of its own: the general one has refused it. */
+export function withoutModelApart(status: AccountStatus, modelId: string): AccountStatus {
+	const { usage } = status;
+	if (!usage || Object.values(usage.limits).every(({ models }) => !models?.includes(modelId))) return status;
+	const limits = Object.fromEntries(
+		Object.entries(usage.limits).map(([id, limit]) => {
+			return [id, limit.models ? { ...limit, models: limit.models.filter((each) => each !== modelId) } : limit];
+		}),
+	);
+	return { ...status, usage: { ...usage, limits } };
+}
+
+/** The status with what is left of the account's reserve model. */
+export function withReserveWindows(status: AccountStatus, windows: readonly UsageWindow[]): AccountStatus {
+	const { usage } = status;
+	const reserveModel = usage?.reserveModel;
+	if (!reserveModel) return status;
+	const { limitId, wireModel, visibleModel } = reserveModel;
+	return { ...status, usage: { ...usage, reserveModel: { limitId, wireModel, visibleModel, windows } } };
+}
+
+/** The endpoint reports every window; the headers of a refusal may report only the one that was hit. */
+function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot): readonly UsageWindow[] {
+	return isWholeAnswer(usage) ? usage.windows : withNewer(former?.windows ?? [], usage.windows);
+}
+
+function withNewer(former: readonly UsageWindow[], newer: readonly UsageWindow[]): readonly UsageWindow[] {
+	const reported = new Set(newer.map(({ windowMinutes }) => windowMinutes));
+	return [...newer, ...former.filter(({ windowMinutes }) => !reported.has(windowMinutes))];
+}
+
+/** Headers have the balance, and nothing of the limit on spending it. */
+function mergedCredits(former: Credits | undefined, told: Credits | undefined): Credits | undefined {
+	if (!told) return former;
+	return former?.overageReached ? { ...told, hasCredits: false, unlimited: false, overageReached: true } : told;
+}
+
+/**
+ * The reserve model as it is known now. An answer that was not asked for it says nothing of it, and headers do not say
+ * which model it stands for.
+ */
+function mergedReserve(former: ReserveModel | undefined, usage: UsageSnapshot): ReserveModel | undefined {
+	const told = usage.reserveModel;
+	if (!told) return usage.askedForReserve ? undefined : former;
+	const visibleModel = told.visibleModel || former?.visibleModel;
+	if (!visibleModel) return undefined;
+	if (isWholeAnswer(usage) || !former) return { ...told, visibleModel };
+	const windows = withNewer(former.windows, told.windows);
+	return { ...told, wireModel: former.wireModel, visibleModel, windows };
+}
+
+/** The newest limits first, so that a backend with ever new ones does not make the file grow. */
+function mergedLimits(former: UsageSnapshot | undefined, usage: UsageSnapshot): Readonly<Record<string, MeteredLimit>> {
+	const kept = Object.entries(former?.limits ?? {}).filter(([id]) => !Object.hasOwn(usage.limits, id));
+	return Object.fromEntries([...Object.entries(usage.limits), ...kept].slice(0, MOST_LIMITS));
+}
+
+/** The cooldowns before a snapshot, and when a reset credit was last redeemed, epoch ms, as far as that is known. */
+interface Before {
+	readonly cooldowns: readonly Cooldown[];
+	readonly redeemedAt: number | undefined;
+}
+
+function reconcileCooldowns(
+	before: Before,
+	usage: UsageSnapshot,
+	former: UsageSnapshot | undefined,
+	now: number,
+	except: readonly string[],
+): readonly Cooldown[] {
+	// Only the endpoint reports everything: headers may have one window of several, and would end a weekly cooldown. They
+	// count for their own windows only: an older snapshot must not bring back a cooldown that the person has ended.
+	const isWhole = isWholeAnswer(usage);
+	const settled = isWhole ? reconcileWithEndpoint(before, usage, former, now) : before.cooldowns;
+	// With bought credits it does not cool: another gate keeps it for the sessions that are on it.
+	if (!isSpent(usage, now) || creditsUntil(usage, now) !== undefined) return settled;
+	const resetsAt = exhaustedUntil(includedOf(usage), now);
+	if (resetsAt === undefined && !isWhole) return settled;
+	const isKnown = settled.some(({ scope, until }) => scope === "account" && until >= (resetsAt ?? now));
+	if (isKnown) return settled;
+	const until = resetsAt ?? now + UNKNOWN_END_MS;
+	const cooldown: Cooldown = {
+		scope: "account",
+		reason: "usage_limit",
+		until,
+		setAt: now,
+		models: [],
+		...(except.length > 0 && { except }),
+	};
+	return mergeCooldown(settled, resetsAt === undefined ? { ...cooldown, guessed: true } : cooldown, now);
+}
+
+/** Corrects quota cooldowns by the endpoint: ended if there is quota again, else with the reset that it reports. */
+function reconcileWithEndpoint(
+	{ cooldowns, redeemedAt = 0 }: Before,
+	usage: UsageSnapshot,
+	former: UsageSnapshot | undefined,
+	now: number,
+): readonly Cooldown[] {
+	const isFunded = creditsUntil(usage, now) !== undefined;
+	const isNewlyFunded = isFunded && former !== undefined && !hasFunds(former.credits);
+	const settle = (cooldown: Cooldown): Cooldown | undefined => {
+		if (!isOfQuota(cooldown) || cooldown.setAt > usage.capturedAt) return cooldown;
+		const isGeneral = cooldown.scope === "account";
+		const quotas = quotasBehind(cooldown, usage);
+		if (!quotas) return cooldown;
+		// A redemption since, of which the answer may be lost, is why there is quota: that is no lag.
+		const wasReset = redeemedAt >= cooldown.setAt - LONGEST_WRITE_MS && usage.capturedAt >= redeemedAt;
+		const hasCaughtUp = wasReset || usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
+		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
+		if (hasCaughtUp && (isBack || (isGeneral && isNewlyFunded))) return undefined;
+		const limit = isGeneral ? limitBehind(cooldown, usage, now) : undefined;
+		if (limit !== undefined) return { ...cooldown, scope: `limit:${limit}`, guessed: undefined };
+		const until = exhaustedUntil(quotas, now);
+		return until === undefined || until === cooldown.until ? cooldown : { ...cooldown, until, guessed: undefined };
+	};
+	const settled = cooldowns.map(settle).filter((cooldown) => cooldown !== undefined);
+	const isSame = settled.length === cooldowns.length && settled.every((cooldown, at) => cooldown === cooldowns[at]);
+	return isSame ? cooldowns : settled;
+}
+
+/** Does the endpoint say that the account can serve? A seat without any limit lives on the credits of its plan. */
+function hasRoom(usage: UsageSnapshot, now: number): boolean {
+	if (usage.limitReached) return false;
+	const quotas = includedOf(usage);
+	return quotas.length === 0 ? hasFunds(usage.credits) : isRoomy(quotas, now);
+}
+
+function isRoomy(quotas: readonly UsageWindow[], now: number): boolean {
+	return quotas.length > 0 && quotas.every((quota) => remaining(quota, now) >= ROOM_TO_RETURN_PERCENT);
+}
+
+/**
+ * Finds the limit that was hit if the refusal did not name it: the general limit has quota left, and another limit is
+ * spent until the reset that the refusal named.
+ */
+function limitBehind(cooldown: Cooldown, usage: UsageSnapshot, now: number): string | undefined {
+	if (cooldown.models.length === 0 || !hasRoom(usage, now)) return undefined;
+	const behind = Object.entries(usage.limits).find(([, { windows }]) => {
+		const until = exhaustedUntil(windows, now);
+		return until !== undefined && Math.abs(until - cooldown.until) <= RESET_JITTER_MS;
+	});
+	return behind?.[0];
+}
+
+function quotasBehind({ scope }: Cooldown, usage: UsageSnapshot): readonly UsageWindow[] | undefined {
+	if (scope === "account") return includedOf(usage);
+	return scope.startsWith("limit:") ? limitOf(usage, scope.slice("limit:".length)) : undefined;
+}

@@ -1,0 +1,78 @@
+import { describe, expect, it } from "vitest";
+import { createPlayer } from "../../../../src/core/forecast/forecast-play.ts";
+import type { Candidate } from "../../../../src/core/request/candidate.ts";
+import type { Snapshot } from "../../../../src/core/request/plan.ts";
+import type { PolicyName } from "../../../../src/core/request/policies.ts";
+import { anAccount, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+
+/** Accounts whose 5h window has begun, with so much of it used. */
+function poolOf(used: readonly number[], policy: PolicyName = "soonest-reset"): Snapshot {
+	const candidates = used.map((usedPercent, index): Candidate => {
+		const windows = [
+			{ windowMinutes: 300, usedPercent, resetsAt: NOW + 4.5 * HOUR_MS },
+			{ windowMinutes: 10_080, usedPercent: 10, resetsAt: NOW + 3 * DAY_MS },
+		];
+		return { account: anAccount(`a${index}`), cooldowns: [], usage: aSnapshot({ windows }) };
+	});
+	return {
+		now: NOW,
+		candidates,
+		pinned: undefined,
+		liveSessions: new Map(),
+		lastChosen: undefined,
+		policy,
+		reserve: {},
+	};
+}
+
+function play(snapshot: Snapshot, path: readonly number[], sessionPace: number) {
+	const request = { modelId: undefined };
+	const player = createPlayer({ snapshot, request, serving: undefined, windowsPerWeek: 6, sessionPace });
+	const { dryAt, spentAt } = player(Float64Array.from(path));
+	const hoursAfter = (at: number) => Math.round(((at - NOW) / HOUR_MS) * 100) / 100;
+	return {
+		dry: dryAt === undefined ? undefined : hoursAfter(dryAt),
+		spent: [...spentAt.values()].map(hoursAfter).sort((a, b) => a - b),
+	};
+}
+
+describe("a future that is played", () => {
+	it("uses up one account after the other where one session takes all", () => {
+		expect(play(poolOf([10, 10, 10]), [90, 90, 90, 90], 90)).toEqual({ dry: 3, spent: [1, 2, 3] });
+	});
+
+	it("uses as many accounts side by side as sessions take what is wanted", () => {
+		const { dry, spent } = play(poolOf([10, 10, 10]), [90, 90, 90, 90], 30);
+		expect(spent).toEqual([3, 3, 3]);
+		expect(dry).toBe(3);
+	});
+
+	it("has a pool last until all is used, although its sessions are played one after the other", () => {
+		// In the first hour 100 are left: the first of three sessions could take 40 of it, and the last one nothing.
+		expect(play(poolOf([60, 70, 70]), [120, 120], 40).dry).toBeCloseTo(100 / 120, 1);
+	});
+
+	it("has a window that is over, or has not begun, as a whole one whose clock starts with the next request", () => {
+		const first = poolOf([0]).candidates[0];
+		if (!first) throw new Error("There is no account");
+		const whenOf = (usedPercent: number, resetsAt: number) => {
+			const usage = aSnapshot({ capturedAt: NOW, windows: [{ windowMinutes: 300, usedPercent, resetsAt }] });
+			const snapshot = { ...poolOf([]), candidates: [{ ...first, usage }] };
+			return play(snapshot, [0, 0, 0, 0, 50, 50, 50], 50).dry;
+		};
+		expect(whenOf(80, NOW - HOUR_MS)).toBe(6);
+		expect(whenOf(0, NOW + 5 * HOUR_MS)).toBe(6);
+		// Its clock runs: it is whole again after an hour in which it was used.
+		expect(whenOf(20, NOW + 5 * HOUR_MS)).toBeUndefined();
+	});
+
+	it("is the same every time, whatever was played before", () => {
+		const snapshot = poolOf([10, 30, 50], "round-robin");
+		const request = { modelId: undefined };
+		const player = createPlayer({ snapshot, request, serving: "a1", windowsPerWeek: 6, sessionPace: 30 });
+		const path = Float64Array.from({ length: 60 }, (_, hour) => (hour % 12 < 6 ? 70 : 0));
+		const first = player(path);
+		player(path.map((amount) => amount * 2));
+		expect(player(path)).toEqual(first);
+	});
+});

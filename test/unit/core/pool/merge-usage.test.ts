@@ -1,0 +1,116 @@
+import { describe, expect, it } from "vitest";
+import { mergeUsage } from "../../../../src/core/pool/merge-usage.ts";
+import type { AccountStatus } from "../../../../src/core/ports.ts";
+import { reserveModelOf } from "../../../../src/core/quota.ts";
+import type { ReserveModel, UsageSnapshot } from "../../../../src/core/usage.ts";
+import { aCooldown, aSnapshot, DAY_MS, HOUR_MS, NOW } from "../../../support/fakes.ts";
+
+const RESERVE: ReserveModel = {
+	limitId: "base_model_inference",
+	wireModel: "gpt-reserve",
+	visibleModel: "gpt-6-luna",
+	windows: [
+		{ usedPercent: 40, windowMinutes: 10_080, resetsAt: NOW + DAY_MS },
+		{ usedPercent: 10, windowMinutes: 300, resetsAt: NOW + HOUR_MS },
+	],
+};
+const FUNDED = { hasCredits: true, unlimited: false, balance: "20" };
+
+const ofEndpoint = (overrides: Partial<UsageSnapshot> = {}) => aSnapshot({ source: "api", ...overrides });
+const merged = (first: UsageSnapshot, ...others: readonly UsageSnapshot[]) => {
+	const begin: AccountStatus = { cooldowns: [], strikes: 0 };
+	return [first, ...others].reduce((status, usage) => mergeUsage(status, usage, NOW), begin);
+};
+
+describe("what is known of the reserve model", () => {
+	const known = ofEndpoint({ askedForReserve: true, reserveModel: RESERVE });
+
+	it("is kept by headers, and by an answer that was not asked for it", () => {
+		expect(merged(known, aSnapshot()).usage?.reserveModel).toEqual(RESERVE);
+		expect(merged(known, ofEndpoint()).usage?.reserveModel).toEqual(RESERVE);
+	});
+
+	it("ends with an answer that was asked for it and has none", () => {
+		expect(merged(known, ofEndpoint({ askedForReserve: true })).usage?.reserveModel).toBeUndefined();
+	});
+
+	it("has the newer windows of headers beside those that they leave out", () => {
+		const week = { usedPercent: 55, windowMinutes: 10_080, resetsAt: NOW + DAY_MS };
+		const told = aSnapshot({ reserveModel: { ...RESERVE, visibleModel: "", windows: [week] } });
+		expect(merged(known, told).usage?.reserveModel).toEqual({ ...RESERVE, windows: [week, RESERVE.windows[1]] });
+	});
+
+	it("begins with no headers that do not say which model it stands for", () => {
+		const told = aSnapshot({ reserveModel: { ...RESERVE, visibleModel: "" } });
+		expect(merged(told).usage?.reserveModel).toBeUndefined();
+		expect(merged(aSnapshot({ reserveModel: RESERVE })).usage?.reserveModel).toEqual(RESERVE);
+	});
+
+	it("keeps the model that it stands for where a later answer leaves that out", () => {
+		const nameless = ofEndpoint({ askedForReserve: true, reserveModel: { ...RESERVE, visibleModel: "", windows: [] } });
+		expect(reserveModelOf(merged(known, nameless).usage)).toEqual({ ...RESERVE, windows: [] });
+	});
+
+	it("is used up by the server's word until newer windows arrive", () => {
+		const reached = { ...RESERVE, isReached: true };
+		const status = merged(ofEndpoint({ askedForReserve: true, reserveModel: reached }), aSnapshot());
+		expect(status.usage?.reserveModel?.isReached).toBe(true);
+		expect(
+			mergeUsage(status, aSnapshot({ reserveModel: RESERVE }), NOW).usage?.reserveModel?.isReached,
+		).toBeUndefined();
+	});
+
+	it("is stored without the note that it was asked for", () => {
+		expect(merged(known).usage).not.toHaveProperty("askedForReserve");
+	});
+});
+
+describe("what only the endpoint reports", () => {
+	it("is kept by headers: reset credits, and a limit on spending credits that is reached", () => {
+		const credits = { ...FUNDED, hasCredits: false, overageReached: true };
+		const { usage } = merged(ofEndpoint({ resetCredits: 2, credits }), aSnapshot({ credits: FUNDED }));
+		expect(usage).toMatchObject({ resetCredits: 2, credits: { hasCredits: false, overageReached: true } });
+	});
+
+	it("ends with an answer without it", () => {
+		const credits = { ...FUNDED, hasCredits: false, overageReached: true };
+		const { usage } = merged(ofEndpoint({ resetCredits: 2, credits }), ofEndpoint({ credits: FUNDED }));
+		expect([usage?.resetCredits, usage?.credits]).toEqual([undefined, FUNDED]);
+	});
+});
+
+describe("windows that the endpoint reports as spent after a reset", () => {
+	const spent = ofEndpoint({ windows: [{ usedPercent: 100, windowMinutes: 10_080, resetsAt: NOW + DAY_MS }] });
+	const full = aSnapshot({ windows: [{ usedPercent: 0, windowMinutes: 10_080 }], capturedAt: NOW - 1000 });
+	const mergedAfter = (sinceMs: number) => {
+		const redemption = { creditId: "c", key: "k", at: NOW - sinceMs, end: "redeemed" } as const;
+		return mergeUsage({ cooldowns: [], strikes: 0, usage: full, redemption }, spent, NOW);
+	};
+
+	it("do not undo it within a minute, since the endpoint lags", () => {
+		expect(mergedAfter(2000)).toMatchObject({ usage: full, cooldowns: [] });
+	});
+
+	it("count after that", () => {
+		expect(mergedAfter(120_000).cooldowns).toHaveLength(1);
+	});
+});
+
+describe("a cooldown that the endpoint contradicts within a minute", () => {
+	const full = ofEndpoint({ windows: [{ usedPercent: 0, windowMinutes: 10_080, resetsAt: NOW + DAY_MS }] });
+	const cooldownsWith = (redemption: AccountStatus["redemption"]) => {
+		const cooldowns = [aCooldown({ setAt: NOW - 5000, until: NOW + DAY_MS })];
+		return mergeUsage({ cooldowns, strikes: 0, redemption }, full, NOW).cooldowns;
+	};
+
+	it("stays, since the endpoint lags behind a refusal", () => {
+		expect(cooldownsWith(undefined)).toHaveLength(1);
+		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 16_000, end: "redeemed" })).toHaveLength(1);
+		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 4000, end: "no-credit" })).toHaveLength(1);
+	});
+
+	it("is over where a reset credit was redeemed since, also where that was never answered", () => {
+		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 4000 })).toEqual([]);
+		expect(cooldownsWith({ creditId: "c", key: "k", at: NOW - 6000 })).toEqual([]);
+	});
+});
