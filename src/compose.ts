@@ -45,23 +45,23 @@ import { isOnPlanLogin } from "./pi/plan-login.ts";
 import { createPoolModel, type PoolModel } from "./pi/pool-model.ts";
 import { isRepeatedByHost, registerProvider } from "./pi/provider.ts";
 import { registerCommand } from "./pi/router.ts";
-import { defaultLabel } from "./platform/account-file.ts";
-import { openAccountStore } from "./platform/account-store.ts";
-import { accountsPlaceOf, adoptState } from "./platform/agent-directory.ts";
-import { openEventLog } from "./platform/event-log.ts";
-import { followFiles } from "./platform/file-watch.ts";
-import { fingerprint, identityOf, tokenTimes } from "./platform/jwt.ts";
-import { createOAuthClient, DEFAULT_ISSUER } from "./platform/openai-oauth.ts";
-import { openPiAuth } from "./platform/pi-auth.ts";
+import { fingerprint, identityOf, tokenTimes } from "./platform/backend/jwt.ts";
+import { createOAuthClient, DEFAULT_ISSUER } from "./platform/backend/openai-oauth.ts";
+import { readRefusal } from "./platform/backend/read-body.ts";
+import { refusalToSendTokens, unusualHost } from "./platform/backend/token-url.ts";
+import { createUsageApi, usageFromHeaders } from "./platform/backend/usage-api.ts";
+import { followFiles } from "./platform/files/file-watch.ts";
+import { openInGivenFolder, openSharedDocument } from "./platform/files/shared-document.ts";
 import { createProcesses } from "./platform/processes.ts";
-import { readRefusal } from "./platform/read-body.ts";
-import { createSessionFolders, repositoryOf } from "./platform/session-folders.ts";
-import { openSettings, savedCodexModelIn } from "./platform/settings-store.ts";
-import { openInGivenFolder, openSharedDocument } from "./platform/shared-document.ts";
 import { createPoolSwitch } from "./platform/shared-pool/pool-switch.ts";
-import { openStateStore } from "./platform/state-store.ts";
-import { refusalToSendTokens, unusualHost } from "./platform/token-url.ts";
-import { createUsageApi, usageFromHeaders } from "./platform/usage-api.ts";
+import { defaultLabel } from "./platform/stores/account-file.ts";
+import { openAccountStore } from "./platform/stores/account-store.ts";
+import { accountsPlaceOf, adoptState } from "./platform/stores/agent-directory.ts";
+import { openEventLog } from "./platform/stores/event-log.ts";
+import { openPiAuth } from "./platform/stores/pi-auth.ts";
+import { createSessionFolders, repositoryOf } from "./platform/stores/session-folders.ts";
+import { openSettings, savedCodexModelIn } from "./platform/stores/settings-store.ts";
+import { openStateStore } from "./platform/stores/state-store.ts";
 
 /** Defects with their whole stack, on standard error, where `NODE_DEBUG` names us. */
 const debug = debuglog("multicodex");
@@ -168,7 +168,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 	const folders = createSessionFolders({ sets: () => settings.read().sets, processFolder: () => process.cwd() });
 	const history = createQuotaRecorder({
 		load: once(async () => {
-			const { openQuotaHistory } = await import("./platform/quota-history-store.ts");
+			const { openQuotaHistory } = await import("./platform/stores/quota-history-store.ts");
 			return openQuotaHistory(paths.history, clock.now);
 		}),
 		now: clock.now,
@@ -221,7 +221,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 	const loadResets = once(async () => {
 		const { createRedeemer } = await import("./core/reset-credits/redeemer.ts");
 		const { createResetCreditList } = await import("./core/reset-credits/reset-credit-list.ts");
-		const { createResetCreditsApi } = await import("./platform/reset-credits-api.ts");
+		const { createResetCreditsApi } = await import("./platform/backend/reset-credits-api.ts");
 		const api = createResetCreditsApi(clock.now);
 		const parts = { pool, state, credentials, api, baseUrl: usage.baseUrl, clock };
 		const redeemer = createRedeemer({ ...parts, usageApi, processes, pause, newKey: randomUUID });
@@ -314,7 +314,7 @@ export function compose(pi: ExtensionAPI): Promise<void> | undefined {
 	});
 	pi.on("session_shutdown", async () => (await notices?.catch(() => undefined))?.end());
 	const loadLedger = once(async () => {
-		const { openLedgerStore } = await import("./platform/ledger-store.ts");
+		const { openLedgerStore } = await import("./platform/stores/ledger-store.ts");
 		const onFailure = (error: unknown) => tellDefect(error, "ledger", pool.emit);
 		return openLedgerStore({ path: paths.ledger, now: clock.now, projectOf: repositoryOf, onFailure });
 	});

@@ -58,9 +58,9 @@ const KNOWS_SNAPSHOTS = new Set([
 	"src/core/quota.ts",
 	"src/core/pool/merge-usage.ts",
 	"src/core/usage.ts",
-	"src/platform/usage-body.ts",
-	"src/platform/usage-api.ts",
-	"src/platform/state-store.ts",
+	"src/platform/backend/usage-body.ts",
+	"src/platform/backend/usage-api.ts",
+	"src/platform/stores/state-store.ts",
 	"src/platform/shared-pool/shared-status.ts",
 ]);
 const SNAPSHOT_FIELDS = "windows|budgets|limits|credits|limitReached|reserveModel|resetCredits";

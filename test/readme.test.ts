@@ -23,7 +23,7 @@ import {
 	NOTIFY_PREFERENCES,
 	type Preference,
 	ROTATION_PREFERENCES,
-} from "../src/platform/settings-schema.ts";
+} from "../src/platform/stores/settings-schema.ts";
 import { PICTURES } from "./screens/picture.ts";
 import { COMMANDS, LISTED } from "./support/commands.ts";
 import { repositoryRoot } from "./support/hosts.ts";

@@ -8,7 +8,7 @@ beforeAll(async () => void (await import("../src/compose.ts")), 60_000);
 it.each([
 	["Provider openai-codex: secret details", "TypeError."],
 	[
-		"Cannot find package 'zod' imported from /secret/src/platform/jwt.ts",
+		"Cannot find package 'zod' imported from /secret/src/platform/backend/jwt.ts",
 		/^the package zod is missing\. Run "npm install" in /,
 	],
 	["Cannot find module '@scope/some.name/deep/file.js'", /^the package @scope\/some\.name is missing\./],

@@ -2,7 +2,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { reasonOf } from "../pi/command.ts";
 import { shown, writeAll } from "../pi/output.ts";
-import { codeOf } from "../platform/errors.ts";
+import { codeOf } from "../platform/files/errors.ts";
 import type { openPoolReader } from "../platform/shared-pool/pool-reader.ts";
 import { readArguments, type StatusAsked } from "./arguments.ts";
 import { statusOf } from "./status.ts";

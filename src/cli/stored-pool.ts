@@ -8,14 +8,14 @@ import type { AccountStore, Clock, PiAuth, SettingsStore, StateStore } from "../
 import { createAffinity } from "../core/request/affinity.ts";
 import type { SelectionRequest } from "../core/request/plan.ts";
 import type { SharedPoolStatus } from "../core/shared-pool.ts";
-import { openAccountStore } from "../platform/account-store.ts";
-import { accountsPlaceOf } from "../platform/agent-directory.ts";
-import { openDocumentReader } from "../platform/document-reader.ts";
-import { openPiAuth } from "../platform/pi-auth.ts";
-import { createSessionFolders } from "../platform/session-folders.ts";
-import { canBeRead, openSettings, savedCodexModelIn } from "../platform/settings-store.ts";
+import { openDocumentReader } from "../platform/files/document-reader.ts";
 import type { openPoolReader } from "../platform/shared-pool/pool-reader.ts";
-import { openStateStore } from "../platform/state-store.ts";
+import { openAccountStore } from "../platform/stores/account-store.ts";
+import { accountsPlaceOf } from "../platform/stores/agent-directory.ts";
+import { openPiAuth } from "../platform/stores/pi-auth.ts";
+import { createSessionFolders } from "../platform/stores/session-folders.ts";
+import { canBeRead, openSettings, savedCodexModelIn } from "../platform/stores/settings-store.ts";
+import { openStateStore } from "../platform/stores/state-store.ts";
 import { unreadable } from "./texts.ts";
 
 /** The accounts as pi has stored them, through the code that pi chooses by. Nothing is written, locked or created. */

@@ -1,6 +1,6 @@
 import { reportOf } from "../core/ledger/ledger-report.ts";
 import { usageAsJson, usageAsText } from "../features/usage/view.ts";
-import { openLedgerStore } from "../platform/ledger-store.ts";
+import { openLedgerStore } from "../platform/stores/ledger-store.ts";
 import type { UsageAsked } from "./arguments.ts";
 import type { Paths, StoredPool } from "./stored-pool.ts";
 

@@ -1,8 +1,8 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as z from "zod/mini";
+import { readTextNow } from "../platform/files/regular-file.ts";
 import { parseJson } from "../platform/json.ts";
-import { readTextNow } from "../platform/regular-file.ts";
 
 const manifestSchema = z.object({ version: z.string() });
 

@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { followFiles } from "../platform/file-watch.ts";
+import { followFiles } from "../platform/files/file-watch.ts";
 import type { StatusAsked } from "./arguments.ts";
 import { statusOf } from "./status.ts";
 import type { Paths, StoredPool } from "./stored-pool.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname, uptime } from "node:os";
 import type { Processes, ProcessMark } from "../core/ports.ts";
-import { codeOf } from "./errors.ts";
+import { codeOf } from "./files/errors.ts";
 
 /** A process that is known by its id alone counts as running for no longer than this: ids are given away again. */
 const WATCHED_MS = 2 * 60_000;

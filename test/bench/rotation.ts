@@ -1,4 +1,4 @@
-import { identityOf } from "../../src/platform/jwt.ts";
+import { identityOf } from "../../src/platform/backend/jwt.ts";
 import { type AgentDir, createAgentDir } from "../support/agent-dir.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
 import { type Host, hostNames, prepareHost } from "../support/hosts.ts";

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createPool, type Pool } from "../../src/core/pool/pool.ts";
 import type { StateStore } from "../../src/core/ports.ts";
-import { openAccountStore } from "../../src/platform/account-store.ts";
-import { identityOf } from "../../src/platform/jwt.ts";
-import { openSettings } from "../../src/platform/settings-store.ts";
-import { openStateStore } from "../../src/platform/state-store.ts";
+import { identityOf } from "../../src/platform/backend/jwt.ts";
+import { openAccountStore } from "../../src/platform/stores/account-store.ts";
+import { openSettings } from "../../src/platform/stores/settings-store.ts";
+import { openStateStore } from "../../src/platform/stores/state-store.ts";
 import type { FakeCodex } from "../support/fake-codex/index.ts";
 import { aTokenOf } from "../support/fakes.ts";
 

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs, stripVTControlCharacters } from "node:util";
-import { identityOf } from "../../src/platform/jwt.ts";
+import { identityOf } from "../../src/platform/backend/jwt.ts";
 import { type AgentDir, createAgentDir } from "../support/agent-dir.ts";
 import { answers, type FakeCodex, startFakeCodex } from "../support/fake-codex/index.ts";
 import { type Host, prepareHost } from "../support/hosts.ts";

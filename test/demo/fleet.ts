@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import { stripVTControlCharacters } from "node:util";
-import { identityOf } from "../../src/platform/jwt.ts";
+import { identityOf } from "../../src/platform/backend/jwt.ts";
 import { printJoinCode, readJoinCode } from "../../src/platform/shared-pool/join-code.ts";
 import { type AgentDir, createAgentDir } from "../support/agent-dir.ts";
 import { answers, type FakeCodex, startFakeCodex, tokenAnswers } from "../support/fake-codex/index.ts";

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { expect, it, onTestFinished } from "vitest";
-import { openEventLog } from "../../src/platform/event-log.ts";
+import { openEventLog } from "../../src/platform/stores/event-log.ts";
 import { aScratch } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 
@@ -12,7 +12,7 @@ it("loses and tears no line of the event log that four processes fill at once", 
 	onTestFinished(() => scratch.remove());
 	scratch.write(
 		"writer.ts",
-		`import { openEventLog } from ${JSON.stringify(`${repositoryRoot}/src/platform/event-log.ts`)};
+		`import { openEventLog } from ${JSON.stringify(`${repositoryRoot}/src/platform/stores/event-log.ts`)};
 		const [, , path, name] = process.argv;
 		const log = openEventLog(path, () => Date.now(), process.pid);
 		for (let round = 0; round < 20; round += 1) {

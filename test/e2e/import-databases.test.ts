@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } fr
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createImportFinder } from "../../src/features/import/tools/finder.ts";
-import { fingerprint } from "../../src/platform/jwt.ts";
+import { fingerprint } from "../../src/platform/backend/jwt.ts";
 import { aScratch, DAY_MS, NOW, type Scratch } from "../support/fakes.ts";
 import {
 	codexFile,

@@ -8,7 +8,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { chooseWay, sequenceFor } from "../../src/features/notify/terminal.ts";
 import type { NoticeDocument } from "../../src/pi/json-schemas.ts";
 import { noticeSchema } from "../../src/pi/json-schemas.ts";
-import { openQuotaHistory } from "../../src/platform/quota-history-store.ts";
+import { openQuotaHistory } from "../../src/platform/stores/quota-history-store.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { aScratch } from "../support/fakes.ts";
 import { hostNames, NEWEST_HOST, prepareHost, repositoryRoot } from "../support/hosts.ts";
@@ -216,7 +216,7 @@ describe("of several processes", () => {
 		const url = (path: string) => JSON.stringify(pathToFileURL(join(repositoryRoot, path)).href);
 		const notify = { to: "command", terminal: "auto", command: [process.execPath, "-e", APPEND, heard], warnAt: [] };
 		return `
-			const { openStateStore } = await import(${url("src/platform/state-store.ts")});
+			const { openStateStore } = await import(${url("src/platform/stores/state-store.ts")});
 			const { createHooks } = await import(${url("src/features/notify/hook.ts")});
 			const { createOutsideNotices } = await import(${url("src/features/notify/outside.ts")});
 			const state = openStateStore(${JSON.stringify(join(dir, "codex-state.json"))}, () => {}, Date.now);

@@ -4,7 +4,7 @@ import { statSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
 import type { HistorySample } from "../../src/core/forecast/quota-history.ts";
 import { showSchema } from "../../src/pi/json-schemas.ts";
-import { HISTORY_BYTES, openQuotaHistory } from "../../src/platform/quota-history-store.ts";
+import { HISTORY_BYTES, openQuotaHistory } from "../../src/platform/stores/quota-history-store.ts";
 import { aScratch, DAY_MS, HOUR_MS, NOW } from "../support/fakes.ts";
 import { repositoryRoot } from "../support/hosts.ts";
 import { expectMode } from "../support/posix.ts";
@@ -21,7 +21,7 @@ it("keeps a history whole that eight processes write at once, some of which are 
 	scratch.write(NAME, repeated.repeat(Math.ceil((HISTORY_BYTES * 0.86) / repeated.length)));
 	scratch.write(
 		"writer.ts",
-		`import { openQuotaHistory } from ${JSON.stringify(`${repositoryRoot}/src/platform/quota-history-store.ts`)};
+		`import { openQuotaHistory } from ${JSON.stringify(`${repositoryRoot}/src/platform/stores/quota-history-store.ts`)};
 		const [, , path, accountId, isEndless] = process.argv;
 		const file = openQuotaHistory(path, () => ${NOW + HOURS * HOUR_MS});
 		for (let hour = 0; isEndless === "endless" || hour < ${HOURS}; hour += 1) {

@@ -31,7 +31,7 @@ const MOST_CALLS = 255;
 const LATE = [
 	"core/reset-credits/redeemer",
 	"core/reset-credits/reset-credit-list",
-	"platform/reset-credits-api",
+	"platform/backend/reset-credits-api",
 	"features/index",
 	"pi/command",
 	"pi/completions",

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import lockfile from "proper-lockfile";
-import { fingerprint } from "../../src/platform/jwt.ts";
+import { fingerprint } from "../../src/platform/backend/jwt.ts";
 import { diceOf, randomNumbers } from "../stress/chaos/dice.ts";
 import { TOKEN_FAULTS } from "../stress/chaos/faults.ts";
 import { judgeTokens } from "../stress/chaos/judge.ts";

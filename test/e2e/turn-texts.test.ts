@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { REDIRECTED, refusedWith } from "../../src/core/request/attempt.ts";
 import * as texts from "../../src/core/request/turn-texts.ts";
-import { unreachedWords } from "../../src/platform/unreached.ts";
+import { unreachedWords } from "../../src/platform/backend/unreached.ts";
 import { DAY_MS, HOUR_MS, MINUTE_MS, NOW } from "../support/fakes.ts";
 import { type HostRetry, hostRetries, retries } from "../support/host-retry.ts";
 import { anExhaustion, exhausted } from "../unit/exhaustions.ts";

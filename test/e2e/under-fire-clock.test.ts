@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { fingerprint } from "../../src/platform/jwt.ts";
+import { fingerprint } from "../../src/platform/backend/jwt.ts";
 import { createProcesses } from "../../src/platform/processes.ts";
 import { answers } from "../support/fake-codex/index.ts";
 import { until } from "../support/fakes.ts";

@@ -5,7 +5,7 @@
 import { setTimeout } from "node:timers/promises";
 import { createTokenClaims } from "../../src/core/credentials/token-claims.ts";
 import { createProcesses } from "../../src/platform/processes.ts";
-import { openStateStore } from "../../src/platform/state-store.ts";
+import { openStateStore } from "../../src/platform/stores/state-store.ts";
 
 const { SKEW_MS = "0", STATE = "", STEP_MS = "", TOKENS = "" } = process.env;
 const stepMs = Number(STEP_MS);

@@ -4,14 +4,14 @@ import type { PoolEvent } from "../../src/core/events.ts";
 import { createPool } from "../../src/core/pool/pool.ts";
 import type { OAuthClient, SettingsStore, SharedPools } from "../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../src/core/settings.ts";
-import { type LocalAccountStore, openAccountStore } from "../../src/platform/account-store.ts";
-import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../src/platform/backend/jwt.ts";
 import { createProcesses } from "../../src/platform/processes.ts";
-import { openSettings } from "../../src/platform/settings-store.ts";
 import { createPoolHome } from "../../src/platform/shared-pool/pool-home.ts";
 import { createPoolSwitch, type PoolSwitch } from "../../src/platform/shared-pool/pool-switch.ts";
 import type { SharedPool } from "../../src/platform/shared-pool/shared-pool.ts";
-import { openStateStore } from "../../src/platform/state-store.ts";
+import { type LocalAccountStore, openAccountStore } from "../../src/platform/stores/account-store.ts";
+import { openSettings } from "../../src/platform/stores/settings-store.ts";
+import { openStateStore } from "../../src/platform/stores/state-store.ts";
 import { aPiAuth, aScratch, aTokenOf, HOUR_MS, type Scratch } from "./fakes.ts";
 
 /** The issuer of tokens: each refresh token works once, whoever sends it. */

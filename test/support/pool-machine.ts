@@ -4,7 +4,7 @@ import { type ComposedState, composeState } from "../../src/platform/shared-pool
 import { createDatabaseClock } from "../../src/platform/shared-pool/database-clock.ts";
 import { createStatusExchange, type StatusExchange } from "../../src/platform/shared-pool/status-exchange.ts";
 import type { Known, Look, Presence, Push, Pushed } from "../../src/platform/shared-pool/types.ts";
-import { openStateStore } from "../../src/platform/state-store.ts";
+import { openStateStore } from "../../src/platform/stores/state-store.ts";
 import { settled } from "./fakes.ts";
 
 /** Timers that run when a test moves the time. */

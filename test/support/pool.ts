@@ -1,5 +1,5 @@
 import type { Account } from "../../src/core/account.ts";
-import { identityOf } from "../../src/platform/jwt.ts";
+import { identityOf } from "../../src/platform/backend/jwt.ts";
 import { createPoolDatabase } from "../../src/platform/shared-pool/database.ts";
 import { newKeeperCode, printJoinCode, runnerCodeOf } from "../../src/platform/shared-pool/join-code.ts";
 import { openMirror } from "../../src/platform/shared-pool/mirror.ts";

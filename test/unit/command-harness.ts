@@ -20,8 +20,8 @@ import type { CommandList } from "../../src/pi/command.ts";
 import { completionsFor } from "../../src/pi/completions.ts";
 import { createPoolModel } from "../../src/pi/pool-model.ts";
 import { registerCommand } from "../../src/pi/router.ts";
-import { defaultLabel } from "../../src/platform/account-file.ts";
-import { fingerprint, identityOf, tokenTimes } from "../../src/platform/jwt.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../src/platform/backend/jwt.ts";
+import { defaultLabel } from "../../src/platform/stores/account-file.ts";
 import {
 	BEYOND_PREFERENCES,
 	chainIn,
@@ -30,7 +30,7 @@ import {
 	GENERAL_PREFERENCES,
 	NOTIFY_PREFERENCES,
 	ROTATION_PREFERENCES,
-} from "../../src/platform/settings-schema.ts";
+} from "../../src/platform/stores/settings-schema.ts";
 import { createFakeSharedPools, type FakeSharedPools } from "../support/fake-shared-pools.ts";
 import { aPiAuth, aTokenOf, DAY_MS, type FakePiAuth, idFor, NOW } from "../support/fakes.ts";
 import { aContext, aPi, type FakeCommand, type FakeContext, type FakeContextInit, type FakePi } from "./fake-pi.ts";

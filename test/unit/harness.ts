@@ -13,7 +13,7 @@ import { type FailoverDeps, failover } from "../../src/core/request/request-loop
 import { createSessionSockets } from "../../src/core/request/session-sockets.ts";
 import { exhausted } from "../../src/core/request/turn-texts.ts";
 import { DEFAULT_SETTINGS, type Settings } from "../../src/core/settings.ts";
-import { readRefusal } from "../../src/platform/read-body.ts";
+import { readRefusal } from "../../src/platform/backend/read-body.ts";
 import {
 	aClock,
 	anAccountStore,

@@ -3,7 +3,7 @@ import type { DecisionKind, LoggedDecision } from "../../core/decision.ts";
 import { iso } from "../../core/iso-time.ts";
 import { ownValue } from "../../core/own-value.ts";
 import type { LogDocument } from "../../pi/json-schemas.ts";
-import { isReserveLimit } from "../../platform/reserve-limit.ts";
+import { isReserveLimit } from "../../platform/backend/reserve-limit.ts";
 import {
 	about,
 	formatClock,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { homedir } from "node:os";
-import { codeOf } from "../../platform/errors.ts";
+import { codeOf } from "../../platform/files/errors.ts";
 
 /** How a command ended. */
 export type HookEnd =

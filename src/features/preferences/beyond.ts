@@ -2,7 +2,7 @@ import { wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import type { Rung } from "../../core/beyond/ladder.ts";
 import type { Subcommand } from "../../pi/command.ts";
 import type { PoolModel } from "../../pi/pool-model.ts";
-import { BEYOND_PREFERENCES } from "../../platform/settings-schema.ts";
+import { BEYOND_PREFERENCES } from "../../platform/stores/settings-schema.ts";
 import { agreedToday, askedAgain, FORGET, nothingRemembered, whatComesNext } from "./beyond-texts.ts";
 import {
 	createPreferencesCommand,

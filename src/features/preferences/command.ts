@@ -14,7 +14,7 @@ import {
 } from "../../pi/command.ts";
 import { columnsNow, modeOf } from "../../pi/output.ts";
 import { openPanel } from "../../pi/panel.ts";
-import type { Preference } from "../../platform/settings-schema.ts";
+import type { Preference } from "../../platform/stores/settings-schema.ts";
 import { alignColumns, hanging } from "../../ui-kit/format.ts";
 import { comparable, nearest } from "../../ui-kit/nearest.ts";
 import type { Paint } from "../../ui-kit/panel.ts";

@@ -1,5 +1,5 @@
 import type { Subcommand } from "../../pi/command.ts";
-import { FOOTER_PREFERENCES, GENERAL_PREFERENCES } from "../../platform/settings-schema.ts";
+import { FOOTER_PREFERENCES, GENERAL_PREFERENCES } from "../../platform/stores/settings-schema.ts";
 import {
 	createPreferencesCommand,
 	generalPreferences,

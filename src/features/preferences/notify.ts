@@ -1,7 +1,7 @@
 import { wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import type { Completion, Failure, Subcommand } from "../../pi/command.ts";
 import { usageError } from "../../pi/command.ts";
-import { commandIn, NOTIFY_PREFERENCES } from "../../platform/settings-schema.ts";
+import { commandIn, NOTIFY_PREFERENCES } from "../../platform/stores/settings-schema.ts";
 import {
 	createPreferencesCommand,
 	type PreferenceArgs,

@@ -2,7 +2,7 @@ import { wrapTextWithAnsi } from "@mariozechner/pi-tui";
 import type { Pool } from "../../core/pool/pool.ts";
 import type { Subcommand } from "../../pi/command.ts";
 import type { SessionView } from "../../pi/session-view.ts";
-import { ROTATION_PREFERENCES } from "../../platform/settings-schema.ts";
+import { ROTATION_PREFERENCES } from "../../platform/stores/settings-schema.ts";
 import { createPreferencesCommand, type PreferenceGroup, type PreferencePorts, preferencesOf } from "./command.ts";
 import { startsOn } from "./preview.ts";
 

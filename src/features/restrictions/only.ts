@@ -18,7 +18,7 @@ import {
 } from "../../pi/command.ts";
 import type { OnlyDocument } from "../../pi/json-schemas.ts";
 import type { SessionView } from "../../pi/session-view.ts";
-import { projectOf, realFolder } from "../../platform/session-folders.ts";
+import { projectOf, realFolder } from "../../platform/stores/session-folders.ts";
 import * as texts from "./texts.ts";
 
 const ALL = "all";

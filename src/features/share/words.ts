@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { labelProblem } from "../../core/account.ts";
 import { PoolProblem } from "../../core/shared-pool.ts";
 import { type Failure, usageError } from "../../pi/command.ts";
-import { readText } from "../../platform/regular-file.ts";
+import { readText } from "../../platform/files/regular-file.ts";
 import { parsePoolUrl } from "../../platform/shared-pool/pool-url.ts";
 import * as texts from "./texts.ts";
 

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type Credential, printable } from "../../core/account.ts";
-import { identityOf } from "../../platform/jwt.ts";
-import { CLIENT_ID } from "../../platform/openai-oauth.ts";
-import { refusalToSendTokens, withoutSlash } from "../../platform/token-url.ts";
+import { identityOf } from "../../platform/backend/jwt.ts";
+import { CLIENT_ID } from "../../platform/backend/openai-oauth.ts";
+import { refusalToSendTokens, withoutSlash } from "../../platform/backend/token-url.ts";
 import { exchangeCode } from "./code-grant.ts";
 import type { LoginDialog } from "./ports.ts";
 import { CodeRefusedError, isCancelled, LOGIN_CANCELLED, SignInError } from "./rules.ts";

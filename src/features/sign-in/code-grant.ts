@@ -1,9 +1,9 @@
 import type { Credential } from "../../core/account.ts";
-import { endOfGrant, grantIn, isSpoken, isUsable } from "../../platform/grant.ts";
-import { CLIENT_ID } from "../../platform/openai-oauth.ts";
-import { readBody } from "../../platform/read-body.ts";
-import { withoutSlash } from "../../platform/token-url.ts";
-import { type Unreached, unreachedWords, whyUnreached } from "../../platform/unreached.ts";
+import { endOfGrant, grantIn, isSpoken, isUsable } from "../../platform/backend/grant.ts";
+import { CLIENT_ID } from "../../platform/backend/openai-oauth.ts";
+import { readBody } from "../../platform/backend/read-body.ts";
+import { withoutSlash } from "../../platform/backend/token-url.ts";
+import { type Unreached, unreachedWords, whyUnreached } from "../../platform/backend/unreached.ts";
 import { CodeRefusedError, LOGIN_CANCELLED, SignInError } from "./rules.ts";
 
 const EXCHANGE_TIMEOUT_MS = 30_000;

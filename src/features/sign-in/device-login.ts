@@ -1,10 +1,10 @@
 import * as z from "zod/mini";
 import type { Credential } from "../../core/account.ts";
-import { codesIn } from "../../platform/grant.ts";
+import { codesIn } from "../../platform/backend/grant.ts";
+import { CLIENT_ID } from "../../platform/backend/openai-oauth.ts";
+import { refusalToSendTokens, withoutSlash } from "../../platform/backend/token-url.ts";
 import { parseJson } from "../../platform/json.ts";
 import { lenient } from "../../platform/lenient.ts";
-import { CLIENT_ID } from "../../platform/openai-oauth.ts";
-import { refusalToSendTokens, withoutSlash } from "../../platform/token-url.ts";
 import { type AuthorizationCode, askIssuer, exchangeCode, refusalAtTheDoor } from "./code-grant.ts";
 import type { DeviceDialog } from "./ports.ts";
 import { LOGIN_CANCELLED, SignInError } from "./rules.ts";

@@ -6,7 +6,7 @@ import type { Pool } from "../../core/pool/pool.ts";
 import type { Clock, EventLog, SettingsStore } from "../../core/ports.ts";
 import { includedOf, windowName } from "../../core/quota.ts";
 import { knownCredits, unexpired } from "../../core/reset-credits/reset-credits.ts";
-import { isFolder, realFolder } from "../../platform/session-folders.ts";
+import { isFolder, realFolder } from "../../platform/stores/session-folders.ts";
 import type { HealthCheck } from "./disk.ts";
 import type { CapFact, HealthFacts, SetFact } from "./rules.ts";
 

@@ -1,6 +1,6 @@
-import { refusalToSendTokens, withoutSlash } from "../../platform/token-url.ts";
-import { whyUnreached } from "../../platform/unreached.ts";
-import { usageUrl } from "../../platform/usage-api.ts";
+import { refusalToSendTokens, withoutSlash } from "../../platform/backend/token-url.ts";
+import { whyUnreached } from "../../platform/backend/unreached.ts";
+import { usageUrl } from "../../platform/backend/usage-api.ts";
 import type { EndpointFact } from "./rules.ts";
 
 const PATIENCE_MS = 5000;

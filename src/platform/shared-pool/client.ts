@@ -1,4 +1,4 @@
-import { codeOf } from "../errors.ts";
+import { codeOf } from "../files/errors.ts";
 import { type ClientTimes, type DriverConnection, openConnection, type Sql } from "./driver.ts";
 import type { PoolUrl } from "./pool-url.ts";
 import { toPoolProblem } from "./problems.ts";

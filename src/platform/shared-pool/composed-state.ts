@@ -1,7 +1,7 @@
 import type { AccountId, SessionId } from "../../core/ids.ts";
 import { marking, markingReset } from "../../core/pool/status-marks.ts";
 import type { AccountStatus, Clock } from "../../core/ports.ts";
-import { LEASE_MS, type openStateStore } from "../state-store.ts";
+import { LEASE_MS, type openStateStore } from "../stores/state-store.ts";
 import type { StatusExchange } from "./status-exchange.ts";
 import type { Presence } from "./types.ts";
 

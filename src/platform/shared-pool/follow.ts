@@ -1,6 +1,6 @@
 import type { Clock } from "../../core/ports.ts";
 import type { PoolConnection } from "../../core/shared-pool.ts";
-import { withLockUnlessBusy } from "../lock.ts";
+import { withLockUnlessBusy } from "../files/lock.ts";
 import type { Connection } from "./connection.ts";
 import { steadyAhead } from "./database-clock.ts";
 import { type LastLook, type Mirror, seenBy } from "./mirror.ts";

@@ -3,10 +3,10 @@ import { join } from "node:path";
 import * as z from "zod/mini";
 import { ACCOUNT_ID, type Account } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
-import { stageFile, writeAtomically } from "../atomic-file.ts";
-import { isMissing } from "../errors.ts";
+import { stageFile, writeAtomically } from "../files/atomic-file.ts";
+import { isMissing } from "../files/errors.ts";
+import { readText } from "../files/regular-file.ts";
 import { parseJson } from "../json.ts";
-import { readText } from "../regular-file.ts";
 import { accountIn, type Keys, textOf } from "./sealed-account.ts";
 
 /** A token that came, and that the database may not have yet. */

@@ -2,9 +2,9 @@ import * as z from "zod/mini";
 import { ACCOUNT_ID, type Account, type Credential } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
 import type { AccountPatch } from "../../core/ports.ts";
-import { ACCOUNTS_VERSION, type Row, rowSchema, toAccounts, toRow } from "../account-file.ts";
+import { openSharedDocument, type SharedDocument } from "../files/shared-document.ts";
 import { lenient } from "../lenient.ts";
-import { openSharedDocument, type SharedDocument } from "../shared-document.ts";
+import { ACCOUNTS_VERSION, type Row, rowSchema, toAccounts, toRow } from "../stores/account-file.ts";
 import { asShared, standInFor } from "./sealed-account.ts";
 import type { Presence } from "./types.ts";
 

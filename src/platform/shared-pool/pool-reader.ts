@@ -1,6 +1,6 @@
 import type { Account } from "../../core/account.ts";
 import type { SharedPoolStatus } from "../../core/shared-pool.ts";
-import { openDocumentReader } from "../document-reader.ts";
+import { openDocumentReader } from "../files/document-reader.ts";
 import { composedList } from "./composed-accounts.ts";
 import { readJoinCode } from "./join-code.ts";
 import { openMirror } from "./mirror.ts";

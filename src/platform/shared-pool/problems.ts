@@ -1,5 +1,5 @@
 import { printable } from "../../core/account.ts";
-import { codeOf } from "../errors.ts";
+import { codeOf } from "../files/errors.ts";
 import { PoolProblem, type PoolProblemKind } from "./types.ts";
 
 const LONGEST_MESSAGE = 160;

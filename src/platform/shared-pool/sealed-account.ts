@@ -1,8 +1,8 @@
 import type { Account } from "../../core/account.ts";
 import type { AccountId } from "../../core/ids.ts";
-import { ACCOUNTS_VERSION, rowSchema, toAccounts, toRow } from "../account-file.ts";
+import { fingerprint } from "../backend/jwt.ts";
 import { parseJson } from "../json.ts";
-import { fingerprint } from "../jwt.ts";
+import { ACCOUNTS_VERSION, rowSchema, toAccounts, toRow } from "../stores/account-file.ts";
 import type { Role, RowChange, Sealing, SharedRow } from "./types.ts";
 
 /** What stands in the place of a refresh token where that must not be. It differs with each token and is never sent. */

@@ -4,7 +4,7 @@ import { ownValue } from "../../core/own-value.ts";
 import type { AccountStatus, ProcessMark } from "../../core/ports.ts";
 import { hideEmails, hideTokens } from "../../core/privacy.ts";
 import type { UsageSnapshot, UsageWindow } from "../../core/usage.ts";
-import { CLOCK_TOLERANCE_MS, STATUS_SCHEMA } from "../state-store.ts";
+import { CLOCK_TOLERANCE_MS, STATUS_SCHEMA } from "../stores/state-store.ts";
 
 /** So many cooldowns of one account are read, and as many marks on ended ones. */
 const MOST_SCOPES = 100;

@@ -7,8 +7,8 @@ import type { Candidate } from "../../../src/core/request/candidate.ts";
 import { plan } from "../../../src/core/request/plan.ts";
 import { POLICIES, type PolicyName } from "../../../src/core/request/policies.ts";
 import { DEFAULT_SETTINGS } from "../../../src/core/settings.ts";
-import { openAccountStore } from "../../../src/platform/account-store.ts";
-import { openStateStore } from "../../../src/platform/state-store.ts";
+import { openAccountStore } from "../../../src/platform/stores/account-store.ts";
+import { openStateStore } from "../../../src/platform/stores/state-store.ts";
 import { DAY_MS, HOUR_MS, START } from "./model.ts";
 import { createDice } from "./random.ts";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { fingerprint } from "../../../src/platform/jwt.ts";
+import { fingerprint } from "../../../src/platform/backend/jwt.ts";
 import {
 	type FakeCodex,
 	type RecordedRequest,

@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import { openStoredPool, pathsIn, type StoredPool } from "../../../src/cli/stored-pool.ts";
 import type { Account } from "../../../src/core/account.ts";
 import type { AccountStatus } from "../../../src/core/ports.ts";
-import { identityOf } from "../../../src/platform/jwt.ts";
+import { identityOf } from "../../../src/platform/backend/jwt.ts";
 import { openPoolReader } from "../../../src/platform/shared-pool/pool-reader.ts";
 import { aScratch, aTokenOf, HOUR_MS, NOW, type Scratch } from "../../support/fakes.ts";
 

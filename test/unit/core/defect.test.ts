@@ -71,7 +71,11 @@ describe("the trace of an error", () => {
 			`    at c (${root}/node_modules/zod/index.ts:7:8)`,
 			"    at node:internal/process:9:1",
 		].join("\n");
-		expect(traceOf(error).frames).toEqual(["src/core/pool/pool.ts:1:2", "index.ts:3:4", "src/platform/lock.ts:5:6"]);
+		expect(traceOf(error).frames).toEqual([
+			"src/core/pool/pool.ts:1:2",
+			"index.ts:3:4",
+			"src/platform/files/lock.ts:5:6",
+		]);
 	});
 });
 

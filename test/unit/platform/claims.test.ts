@@ -3,9 +3,9 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Credential } from "../../../src/core/account.ts";
 import { createCredentials } from "../../../src/core/credentials/credentials.ts";
 import type { AccountStore } from "../../../src/core/ports.ts";
-import { openAccountStore } from "../../../src/platform/account-store.ts";
-import { fingerprint, identityOf, tokenTimes } from "../../../src/platform/jwt.ts";
-import { openStateStore } from "../../../src/platform/state-store.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../../src/platform/backend/jwt.ts";
+import { openAccountStore } from "../../../src/platform/stores/account-store.ts";
+import { openStateStore } from "../../../src/platform/stores/state-store.ts";
 import {
 	aClock,
 	aMachine,

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import * as z from "zod/mini";
 import type { ToolName } from "../../../core/account-source.ts";
+import { tokenTimes, writtenTokenSchema } from "../../../platform/backend/jwt.ts";
 import { parseJson } from "../../../platform/json.ts";
-import { tokenTimes, writtenTokenSchema } from "../../../platform/jwt.ts";
 import { lenient, lenientOrNull } from "../../../platform/lenient.ts";
 import type { Finding, LeftOut } from "../rules.ts";
 import { objectSchema, readJsonFile, readTomlFile } from "./files.ts";

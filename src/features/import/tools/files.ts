@@ -1,7 +1,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod/mini";
-import { codeOf } from "../../../platform/errors.ts";
+import { codeOf } from "../../../platform/files/errors.ts";
 import { textFrom } from "../../../platform/json.ts";
 
 /** No file with sign-ins is larger; whatever is, is not read. */

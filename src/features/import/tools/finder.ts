@@ -1,7 +1,7 @@
 import { realpath, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { identityOf } from "../../../platform/jwt.ts";
-import { parseLogin } from "../../../platform/pi-auth.ts";
+import { identityOf } from "../../../platform/backend/jwt.ts";
+import { parseLogin } from "../../../platform/stores/pi-auth.ts";
 import type { ImportFinder } from "../imports.ts";
 import type { Finding } from "../rules.ts";
 import { leftOut, loginsInAnyShape, readCodexHome, type Whose } from "./codex-file.ts";

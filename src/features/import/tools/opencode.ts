@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import * as z from "zod/mini";
+import { tokenTimes, writtenTokenSchema } from "../../../platform/backend/jwt.ts";
 import { parseJson } from "../../../platform/json.ts";
-import { tokenTimes, writtenTokenSchema } from "../../../platform/jwt.ts";
 import { lenientOrNull } from "../../../platform/lenient.ts";
 import type { Finding } from "../rules.ts";
 import { leftOut, type Whose, workspaceIn } from "./codex-file.ts";

@@ -3,7 +3,7 @@ import type { Account, Credential } from "../../../../src/core/account.ts";
 import { type Credentials, createCredentials } from "../../../../src/core/credentials/credentials.ts";
 import type { PoolEvent } from "../../../../src/core/events.ts";
 import type { RefreshOutcome } from "../../../../src/core/ports.ts";
-import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/jwt.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/backend/jwt.ts";
 import {
 	aClock,
 	aMachine,

@@ -7,10 +7,10 @@ import { createMembership, type Membership } from "../../../../src/core/credenti
 import { createPool, type Pool } from "../../../../src/core/pool/pool.ts";
 import type { AccountStore, PiAuth } from "../../../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
-import { defaultLabel } from "../../../../src/platform/account-file.ts";
-import { openAccountStore } from "../../../../src/platform/account-store.ts";
-import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/jwt.ts";
-import { openPiAuth } from "../../../../src/platform/pi-auth.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/backend/jwt.ts";
+import { defaultLabel } from "../../../../src/platform/stores/account-file.ts";
+import { openAccountStore } from "../../../../src/platform/stores/account-store.ts";
+import { openPiAuth } from "../../../../src/platform/stores/pi-auth.ts";
 import {
 	aClock,
 	aCooldown,

@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { Account, Credential } from "../../../../src/core/account.ts";
 import { createPiLoginSync, type PiLoginSync } from "../../../../src/core/credentials/pi-login-sync.ts";
 import type { PoolEvent } from "../../../../src/core/events.ts";
-import { defaultLabel } from "../../../../src/platform/account-file.ts";
-import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/jwt.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/backend/jwt.ts";
+import { defaultLabel } from "../../../../src/platform/stores/account-file.ts";
 import {
 	aClock,
 	aCooldown,

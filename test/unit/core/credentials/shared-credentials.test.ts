@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { createCredentials } from "../../../../src/core/credentials/credentials.ts";
 import type { SharedTokens } from "../../../../src/core/ports.ts";
-import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/jwt.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/backend/jwt.ts";
 import {
 	aClock,
 	aMachine,

@@ -7,7 +7,7 @@ import { createUsageMonitor, type UsageMonitor } from "../../../../src/core/pool
 import type { AccountStatus, StateStore, UsageRequest } from "../../../../src/core/ports.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import type { UsageSnapshot } from "../../../../src/core/usage.ts";
-import { openStateStore } from "../../../../src/platform/state-store.ts";
+import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import {
 	aClock,
 	aCooldown,

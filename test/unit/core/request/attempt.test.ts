@@ -7,7 +7,7 @@ import {
 	startAttempt,
 } from "../../../../src/core/request/attempt.ts";
 import type { ReserveModel, UsageSnapshot, UsageWindow } from "../../../../src/core/usage.ts";
-import { readRefusal } from "../../../../src/platform/read-body.ts";
+import { readRefusal } from "../../../../src/platform/backend/read-body.ts";
 import { aSnapshot, NOW } from "../../../support/fakes.ts";
 import { CONTEXT, MODEL } from "../../harness.ts";
 import { aMessage } from "../../streams.ts";

@@ -2,7 +2,7 @@ import { isContextOverflow } from "@mariozechner/pi-ai";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import * as texts from "../../../../src/core/request/turn-texts.ts";
-import { unreachedWords } from "../../../../src/platform/unreached.ts";
+import { unreachedWords } from "../../../../src/platform/backend/unreached.ts";
 import { MINUTE_MS, NOW } from "../../../support/fakes.ts";
 import { anExhaustion, exhausted } from "../../exhaustions.ts";
 

@@ -9,7 +9,7 @@ import { createRedeemer } from "../../../../src/core/reset-credits/redeemer.ts";
 import type { ResetCredit } from "../../../../src/core/reset-credits/reset-credits.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import type { UsageSnapshot, UsageWindow } from "../../../../src/core/usage.ts";
-import { openStateStore } from "../../../../src/platform/state-store.ts";
+import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import {
 	aClock,
 	aCooldown,

@@ -5,8 +5,8 @@ import { createPool } from "../../../../src/core/pool/pool.ts";
 import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { createImports, type Imports } from "../../../../src/features/import/imports.ts";
 import type { Finding, FoundLogin, ImportPlan } from "../../../../src/features/import/rules.ts";
-import { defaultLabel } from "../../../../src/platform/account-file.ts";
-import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/jwt.ts";
+import { fingerprint, identityOf, tokenTimes } from "../../../../src/platform/backend/jwt.ts";
+import { defaultLabel } from "../../../../src/platform/stores/account-file.ts";
 import {
 	aClock,
 	aCredential,

@@ -3,7 +3,7 @@ import { DEFAULT_SETTINGS } from "../../../../src/core/settings.ts";
 import { createRotation } from "../../../../src/features/preferences/rotation.ts";
 import { isFailure } from "../../../../src/pi/command.ts";
 import { createCommandContext } from "../../../../src/pi/run-command.ts";
-import { ROTATION_PREFERENCES } from "../../../../src/platform/settings-schema.ts";
+import { ROTATION_PREFERENCES } from "../../../../src/platform/stores/settings-schema.ts";
 import { anAccount } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 import { aContext } from "../../fake-pi.ts";

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { setHolds } from "../../../../src/features/restrictions/texts.ts";
 import { onlySchema } from "../../../../src/pi/json-schemas.ts";
-import { createSessionFolders, realFolder } from "../../../../src/platform/session-folders.ts";
+import { createSessionFolders, realFolder } from "../../../../src/platform/stores/session-folders.ts";
 import { anAccount, aScratch, type Scratch } from "../../../support/fakes.ts";
 import { type CommandHarness, createCommandHarness } from "../../command-harness.ts";
 

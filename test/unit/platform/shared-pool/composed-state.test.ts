@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { composeState } from "../../../../src/platform/shared-pool/composed-state.ts";
 import type { Presence } from "../../../../src/platform/shared-pool/types.ts";
-import { openStateStore } from "../../../../src/platform/state-store.ts";
+import { openStateStore } from "../../../../src/platform/stores/state-store.ts";
 import {
 	aClock,
 	aCooldown,

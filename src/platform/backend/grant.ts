@@ -1,0 +1,103 @@
+import * as z from "zod/mini";
+import { parseJson, withoutMark } from "../json.ts";
+import { lazily } from "../lazily.ts";
+import { lenient } from "../lenient.ts";
+import { identityOf, tokenTimes, writtenTokenSchema } from "./jwt.ts";
+
+/** The members of a token answer. Each is read by itself, so that an odd one loses only itself. */
+export interface Grant {
+	readonly access: string | undefined;
+	readonly refresh: string | undefined;
+	/** Lifetime as the answer states it, ms; undefined if it makes no sense. */
+	readonly lifetimeMs: number | undefined;
+}
+
+/** Lifetime of an access token if neither the token nor its answer states one. */
+const DEFAULT_LIFETIME_MS = 60 * 60_000;
+/** A longer lifetime is a mistake, such as a point in time instead of a length. */
+const LONGEST_LIFETIME_S = 366 * 24 * 60 * 60;
+
+const grantSchema = lazily(() => {
+	const token = lenient(writtenTokenSchema);
+	const seconds = lenient(
+		z.pipe(
+			z.union([z.number(), z.pipe(z.string().check(z.trim(), z.minLength(1)), z.transform(Number))]),
+			z.number().check(z.positive(), z.maximum(LONGEST_LIFETIME_S)),
+		),
+	);
+	return z.object({ access_token: token, refresh_token: token, expires_in: seconds });
+});
+const recordSchema = z.record(z.string(), z.unknown());
+const contentSchema = z.union([recordSchema, z.array(z.unknown())]);
+
+/** Gateways put objects and lists around the answer of the service. Nothing deeper than this is looked into. */
+const DEEPEST = 4;
+/** So many objects of an answer are looked at. */
+const MOST_OBJECTS = 100;
+
+/** Reads the body of a token answer, also one that was cut off; undefined if it is no JSON. */
+export function grantIn(body: string): Grant | undefined {
+	const content = parseJson(contentSchema, body);
+	const places = content === undefined ? wholeMembersOf(body) : objectsIn(content, DEEPEST).slice(0, MOST_OBJECTS);
+	if (places.length === 0) return undefined;
+	const read = places.map((place) => grantSchema().parse(place));
+	const best = read.find((grant) => isUsable(grant.access_token)) ?? read.find((grant) => grant.access_token);
+	const { access_token, refresh_token, expires_in } = best ?? read[0] ?? {};
+	return {
+		access: access_token,
+		refresh: refresh_token ?? read.find((grant) => grant.refresh_token)?.refresh_token,
+		lifetimeMs: expires_in === undefined ? undefined : expires_in * 1000,
+	};
+}
+
+/** The objects in it, an outer one before those within. */
+function objectsIn(content: unknown, depth: number): Readonly<Record<string, unknown>>[] {
+	if (typeof content !== "object" || content === null || depth < 0) return [];
+	const record = Array.isArray(content) ? undefined : recordSchema.safeParse(content).data;
+	const within = Object.values(content).slice(0, MOST_OBJECTS);
+	return [...(record ? [record] : []), ...within.flatMap((each) => objectsIn(each, depth - 1))];
+}
+
+/** A token that stands in its quotes from the first to the last, as no token does at which an answer was cut off. */
+const WHOLE_TOKEN = /"(access_token|refresh_token)"\s{0,9}:\s{0,9}"([^"\\]*)"/g;
+
+/** The tokens that are whole in JSON that is not: their exchange has spent the former ones. */
+function wholeMembersOf(body: string): Readonly<Record<string, unknown>>[] {
+	if (!/^\s*[{[]/.test(withoutMark(body))) return [];
+	return [...body.matchAll(WHOLE_TOKEN)].flatMap(([, name, token]) => (name === undefined ? [] : [{ [name]: token }]));
+}
+
+/** The expiry of an access token, epoch ms: by its own claims, else by its answer, else by default. */
+export function endOfGrant(access: string, { lifetimeMs }: Grant, now: number): number {
+	return tokenTimes(access).expiresAt ?? now + (lifetimeMs ?? DEFAULT_LIFETIME_MS);
+}
+
+/** Can Codex be used with this access token? pi reads the workspace from it. */
+export function isUsable(access: string | undefined): access is string {
+	return access !== undefined && identityOf(access) !== undefined;
+}
+
+const codeSchema = lazily(() => z.string().check(z.trim(), z.toLowerCase(), z.regex(/^[\w.-]{1,80}$/)));
+
+/** Every code in a refusal, lower-cased, the most telling place first; none if the body is no JSON object. */
+export function codesIn(body: string): string[] {
+	const content = parseJson(recordSchema, body) ?? {};
+	const { error, detail, code } = content;
+	const [inError, inDetail] = [error, detail].map((part) => recordSchema.safeParse(part).data ?? {});
+	const places = [
+		inError?.code,
+		error,
+		code,
+		inDetail?.code,
+		detail,
+		content.error_code,
+		inError?.type,
+		inDetail?.type,
+	];
+	return places.flatMap((each) => codeSchema().safeParse(each).data ?? []);
+}
+
+/** Is the body a JSON object? Then the service itself answered, and not a proxy. */
+export function isSpoken(body: string): boolean {
+	return parseJson(recordSchema, body) !== undefined;
+}

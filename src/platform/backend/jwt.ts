@@ -1,0 +1,124 @@
+import { createHash } from "node:crypto";
+import * as z from "zod/mini";
+import { printable } from "../../core/account.ts";
+import { type UserClaim, userClaim } from "../../core/identity.ts";
+import type { AccountId, WorkspaceId } from "../../core/ids.ts";
+import { parseJson } from "../json.ts";
+import { lenient } from "../lenient.ts";
+
+/** The user and workspace of an access token, from its claims. Nothing is verified: the backend does that. */
+export interface Identity {
+	/** The id of an account that was first seen with this token. */
+	readonly id: AccountId;
+	readonly workspaceId: WorkspaceId;
+	readonly userId: string | undefined;
+	readonly email: string | undefined;
+	readonly plan: string | undefined;
+	/** The user claims in it. */
+	readonly claims: readonly UserClaim[];
+	/** The ids of an account that was first seen with any one of these claims. */
+	readonly ids: readonly AccountId[];
+}
+
+/** When a token was issued and when it expires, epoch ms. */
+export interface TokenTimes {
+	readonly issuedAt: number | undefined;
+	readonly expiresAt: number | undefined;
+}
+
+/** A token that can stand in a header. Any other value would be quoted in an error message of the runtime. */
+export const tokenSchema = z.string().check(z.regex(/^[\x21-\x7e]+$/));
+
+/** A token as services and other programs write it, sometimes with blanks around it. */
+export const writtenTokenSchema = z.pipe(z.string().check(z.trim()), tokenSchema);
+
+/** The id of a workspace, which must be able to stand in a header. */
+export const workspaceIdSchema = tokenSchema;
+
+const text = lenient(z.string().check(z.minLength(1)));
+/** A text that is only shown. */
+const shown = lenient(z.pipe(z.string().check(z.minLength(1)), z.transform(printable)));
+/** A later time is in milliseconds, or another mistake. */
+const LAST_SECOND = 100_000_000_000;
+const seconds = lenient(
+	z.pipe(
+		z.union([z.number(), z.pipe(z.string().check(z.trim(), z.minLength(1)), z.transform(Number))]),
+		z.number().check(z.positive(), z.maximum(LAST_SECOND)),
+	),
+);
+
+const claimsSchema = z.object({
+	sub: text,
+	email: shown,
+	iat: seconds,
+	exp: seconds,
+	"https://api.openai.com/auth": lenient(
+		z.object({
+			chatgpt_account_id: lenient(workspaceIdSchema),
+			chatgpt_user_id: text,
+			user_id: text,
+			chatgpt_account_user_id: text,
+			chatgpt_plan_type: shown,
+		}),
+	),
+	"https://api.openai.com/profile": lenient(z.object({ email: shown })),
+});
+
+type Claims = z.output<typeof claimsSchema>;
+
+/**
+ * Reads the identity in an access token. Undefined if the token is no JWT or has no workspace: pi reads the workspace
+ * there, and cannot use such a token. `workspaceIdHint` is the workspace stored beside it, which still tells whose it
+ * is.
+ */
+export function identityOf(accessToken: string, workspaceIdHint?: string): Identity | undefined {
+	const claims = claimsOf(accessToken);
+	const auth = claims?.["https://api.openai.com/auth"];
+	const workspaceId = auth?.chatgpt_account_id ?? workspaceIdSchema.safeParse(workspaceIdHint).data;
+	if (!claims || !workspaceId) return undefined;
+	const email = claims.email ?? claims["https://api.openai.com/profile"]?.email;
+	const userId = auth?.chatgpt_user_id ?? auth?.user_id;
+	const users = [auth?.chatgpt_account_user_id, userId, claims.sub].filter((value) => value !== undefined);
+	const ids = [...users, ...(users.length === 0 && email ? [email.toLowerCase()] : [])].map((user) =>
+		idOf(user, workspaceId),
+	);
+	return {
+		id: ids[0] ?? idOf("", workspaceId),
+		workspaceId,
+		userId: userId ?? claims.sub,
+		email,
+		plan: auth?.chatgpt_plan_type,
+		claims: [
+			...(auth?.chatgpt_account_user_id ? [userClaim("chatgpt_account_user_id", auth.chatgpt_account_user_id)] : []),
+			...(userId ? [userClaim("chatgpt_user_id", userId)] : []),
+			...(claims.sub ? [userClaim("sub", claims.sub)] : []),
+		],
+		ids,
+	};
+}
+
+function idOf(user: string, workspaceId: WorkspaceId): AccountId {
+	return createHash("sha256").update(`${user}\n${workspaceId}`).digest("hex").slice(0, 12);
+}
+
+/** Issue and expiry times of an access token. */
+export function tokenTimes(accessToken: string): TokenTimes {
+	const claims = claimsOf(accessToken);
+	return {
+		issuedAt: claims?.iat === undefined ? undefined : claims.iat * 1000,
+		expiresAt: claims?.exp === undefined ? undefined : claims.exp * 1000,
+	};
+}
+
+/** First 16 hex digits of a token's sha256, which tell two tokens apart and reveal neither. */
+export function fingerprint(token: string): string {
+	return createHash("sha256").update(token).digest("hex").slice(0, 16);
+}
+
+/** The payload of a signed JWT: the second of three parts. pi takes no token with more or fewer of them. */
+const PAYLOAD = /^[^.]*\.([\w+/-]+={0,2})\.[^.]*$/;
+
+function claimsOf(accessToken: string): Claims | undefined {
+	const payload = PAYLOAD.exec(accessToken)?.[1];
+	return payload === undefined ? undefined : parseJson(claimsSchema, Buffer.from(payload, "base64url").toString());
+}

@@ -1,0 +1,50 @@
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
+import { open, stat } from "node:fs/promises";
+import { textFrom } from "../json.ts";
+
+/** The largest file that is read. Our files and those of pi have a few kilobytes. */
+export const MOST_BYTES = 64 * 1024 * 1024;
+
+/** Without this, opening a pipe waits until another program writes into it. Windows has neither. */
+const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
+/** Thrown for a path of a folder, a pipe, a socket or a device, and for a file that is far too large. */
+export class NotReadableError extends Error {
+	readonly code: "ENOTREGULAR" | "EFBIG";
+	constructor(path: string, code: "ENOTREGULAR" | "EFBIG") {
+		super(code === "EFBIG" ? `${path} is too large` : `${path} is not a regular file`);
+		this.name = "NotReadableError";
+		this.code = code;
+	}
+}
+
+/** Reads a text file of any system synchronously. Throws {@link NotReadableError}, or the error of the file system. */
+export function readTextNow(path: string): string {
+	// Before it is opened: opening some devices has a side effect.
+	assertReadable(path, statSync(path));
+	const file = openSync(path, READ_ONLY);
+	try {
+		// Another file may have taken its place meanwhile.
+		assertReadable(path, fstatSync(file));
+		return textFrom(readFileSync(file));
+	} finally {
+		closeSync(file);
+	}
+}
+
+/** Reads a text file of any system. Rejects with {@link NotReadableError}, or with the error of the file system. */
+export async function readText(path: string): Promise<string> {
+	assertReadable(path, await stat(path));
+	const handle = await open(path, READ_ONLY);
+	try {
+		assertReadable(path, await handle.stat());
+		return textFrom(await handle.readFile());
+	} finally {
+		await handle.close();
+	}
+}
+
+function assertReadable(path: string, stats: Stats): void {
+	if (!stats.isFile()) throw new NotReadableError(path, "ENOTREGULAR");
+	if (stats.size > MOST_BYTES) throw new NotReadableError(path, "EFBIG");
+}

@@ -1,0 +1,92 @@
+import { readdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { AccountId } from "../../core/ids.ts";
+import { writeAtomically } from "../files/atomic-file.ts";
+import { isMissing } from "../files/errors.ts";
+import { readText } from "../files/regular-file.ts";
+
+/** Why an account left the file: it was removed, or its sign-in was given up for a better one of the same account. */
+export type Leaving = "removed" | "merged";
+
+/** A copy of one account that left, in a file beside the accounts file. */
+export interface AccountBackup {
+	readonly path: string;
+	readonly why: Leaving;
+	/** When it was made, epoch ms. */
+	readonly at: number;
+	/** The account that it holds. */
+	readonly id: AccountId;
+}
+
+/**
+ * How many backups of each kind are kept. The kinds are counted apart: merging many accounts must not push out the
+ * backup of an account that a person has removed.
+ */
+const BACKUPS_KEPT: Readonly<Record<Leaving, number>> = { removed: 3, merged: 10 };
+
+/** The part of a file name before the time. */
+const MARKS: Readonly<Record<Leaving, string>> = { removed: "", merged: "merged-" };
+
+/**
+ * Writes `content`, which is account `id` of the file at `path`, into a backup file, and deletes the oldest backups.
+ * Resolves to a function that replaces the content of the new backup, unless another process has put a newer token into
+ * that since. `now` is epoch ms.
+ */
+export async function keepBackup(
+	path: string,
+	{ id, why }: { readonly id: AccountId; readonly why: Leaving },
+	content: string,
+	now: number,
+): Promise<(content: string) => Promise<void>> {
+	const ofThisKind = async () => (await backupsOf(path)).filter((backup) => backup.why === why);
+	// A clock that was set back must not make the newest backup the oldest.
+	const latest = (await ofThisKind()).at(-1)?.at ?? 0;
+	const kept = `${path}.bak-${MARKS[why]}${Math.max(now, latest + 1)}-${id}`;
+	await writeAtomically(kept, content, 0o600);
+	const all = await ofThisKind();
+	const former = all.filter((backup) => backup.id === id && backup.path < kept);
+	// Several processes may notice one logout, so a removed account is kept once. An account may be merged several times.
+	const isSame = async (backup: AccountBackup) =>
+		why === "removed" || (await readText(backup.path).catch(() => undefined)) === content;
+	const same = await Promise.all(former.map(isSame));
+	const older = former.filter((_, index) => same[index]);
+	const rest = all.filter((backup) => !older.includes(backup) && backup.path !== kept);
+	const surplus = rest.slice(0, Math.max(0, rest.length + 1 - BACKUPS_KEPT[why]));
+	for (const old of [...older, ...surplus]) await rm(old.path, { force: true });
+	return async (changed) => {
+		if ((await readText(kept).catch(() => undefined)) === content) await writeAtomically(kept, changed, 0o600);
+	};
+}
+
+/** The backups beside the file at `path`, the oldest of each kind first. */
+export async function backupsOf(path: string): Promise<AccountBackup[]> {
+	const prefix = `${basename(path)}.bak-`;
+	const names = await readdir(dirname(path)).catch(() => []);
+	return names.sort().flatMap((name) => {
+		const parts = name.startsWith(prefix) && /^(merged-)?(\d+)-([\w-]+)$/.exec(name.slice(prefix.length));
+		const [, mark, at, id] = parts || [];
+		const why = mark === undefined ? "removed" : "merged";
+		return at && id ? [{ path: join(dirname(path), name), why, at: Number(at), id }] : [];
+	});
+}
+
+/** The path of the unchanged copy of a pi-multicodex 2.x file at `path`. */
+export function migratedCopyOf(path: string): string {
+	return `${path}.v1.bak`;
+}
+
+/** Deletes every backup beside the file at `path`, and the copy of its 2.x version. Resolves to how many there were. */
+export async function removeBackupsOf(path: string): Promise<number> {
+	const copies = [...(await backupsOf(path)).map((backup) => backup.path), migratedCopyOf(path)];
+	let count = 0;
+	for (const copy of copies) {
+		try {
+			await rm(copy);
+			count += 1;
+		} catch (error) {
+			// Another process has deleted it, or it never existed.
+			if (!isMissing(error)) throw error;
+		}
+	}
+	return count;
+}

@@ -1,0 +1,83 @@
+import { allClaims, speakForOne } from "../../core/identity.ts";
+import type { AccountId, WorkspaceId } from "../../core/ids.ts";
+import { identityOf } from "../backend/jwt.ts";
+import { type AccountsFile, claimsIn, idOf, type Row, rowSchema, speakerOf, wasIssuedAfter } from "./account-file.ts";
+
+/** An account that was merged into another one. */
+export interface Merged {
+	readonly into: AccountId;
+	readonly former: AccountId;
+	/** The row whose sign-in was given up, unchanged. */
+	readonly spare: Row;
+}
+
+/**
+ * Merges every row that speaks for the account `id`, or holds the same sign-in, into the oldest of them. The oldest
+ * keeps its id, its name and whether it is enabled, and gets the newest sign-in that works.
+ */
+export function unite(draft: AccountsFile, id: AccountId): Merged[] {
+	const merged: Merged[] = [];
+	let wanted = id;
+	for (;;) {
+		const rows = draft.accounts.flatMap((raw) => rowSchema.safeParse(raw).data ?? []);
+		const one = rows.find((row) => row.id === wanted);
+		const other = one && rows.find((row) => row.id !== wanted && isOneWith(row, one));
+		if (!one || !other) return merged;
+		const isOlder =
+			one.addedAt === other.addedAt ? rows.indexOf(one) < rows.indexOf(other) : one.addedAt < other.addedAt;
+		const [older, newer] = isOlder ? [one, other] : [other, one];
+		const best = isBetter(newer, older) ? newer : older;
+		const spare = best === newer ? older : newer;
+		const united: Row = {
+			...newer,
+			...older,
+			email: best.email ?? spare.email,
+			userId: best.userId ?? spare.userId,
+			plan: best.plan ?? spare.plan,
+			claims: allClaims(claimsIn(older), claimsIn(newer)),
+			formerIds: [...new Set([...(older.formerIds ?? []), newer.id, ...(newer.formerIds ?? [])])],
+			credential: best.credential,
+			// pi's own login keeps the source of the older account.
+			source: best.linked ? older.source : best.source,
+			...linkOf(best, spare),
+			needsLogin: best.needsLogin,
+		};
+		draft.accounts = draft.accounts.flatMap((raw) => {
+			if (idOf(raw) === older.id) return [united];
+			return idOf(raw) === newer.id ? [] : [raw];
+		});
+		merged.push({ into: older.id, former: newer.id, spare });
+		wanted = older.id;
+	}
+}
+
+/** The same grant is linked where either row is. */
+function linkOf(best: Row, spare: Row): Pick<Row, "linked" | "linkedTo"> {
+	const { linked, linkedTo } = !best.linked && isSameGrant(grantIn(best), grantIn(spare)) ? spare : best;
+	return { linked, linkedTo };
+}
+
+function isOneWith(a: Row, b: Row): boolean {
+	return isSameGrant(grantIn(a), grantIn(b)) || speakForOne(speakerOf(a), speakerOf(b));
+}
+
+interface Granted {
+	readonly workspaceId: WorkspaceId;
+	readonly credential: { readonly refresh: string };
+}
+
+function grantIn({ accountId, credential }: Row): Granted {
+	return { workspaceId: accountId, credential };
+}
+
+/** Do two rows hold the same sign-in? */
+export function isSameGrant(a: Granted, b: Granted): boolean {
+	return a.workspaceId === b.workspaceId && a.credential.refresh === b.credential.refresh;
+}
+
+/** Is the sign-in of `a` the better one? One that works is; of two alike, the one that was issued later. */
+function isBetter(a: Row, b: Row): boolean {
+	const [aWorks, bWorks] = [a, b].map((row) => !row.needsLogin && identityOf(row.credential.access) !== undefined);
+	if (aWorks !== bWorks) return aWorks === true;
+	return wasIssuedAfter(a.credential.access, b.credential.access);
+}

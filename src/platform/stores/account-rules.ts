@@ -1,0 +1,75 @@
+import { isAbsolute } from "node:path";
+import * as z from "zod/mini";
+import { type AccountSets, EVERYWHERE } from "../../core/account-sets.ts";
+import { CAPPABLE_WINDOWS, type Caps, type Floors, windowCalled } from "../../core/caps.ts";
+import { lazily } from "../lazily.ts";
+
+/** Reports a value of the file that is not what it must be, and what holds in its place. */
+export type Complain = (name: string, wanted: string, instead: string) => void;
+
+const groupSchema = lazily(() => z.record(z.string(), z.unknown()));
+const idsSchema = lazily(() => z.array(z.string()));
+/** As `20`, `"20"` or `"20%"`. */
+const percentSchema = lazily(() =>
+	z.union([
+		z.number(),
+		z.pipe(
+			z.string().check(z.regex(/^\d+ ?%?$/)),
+			z.transform((text: string) => Number.parseInt(text, 10)),
+		),
+	]),
+);
+
+const CAPS_WANTED = 'percentages from 1 to 99 by account id and window, as {"3f9c0a7be21d": {"7d": 20}}';
+const SETS_WANTED = "lists of account ids by absolute folder";
+
+/** Keeps an account unused: no window ever has more left. */
+const ALL_OF_IT = 100;
+
+/**
+ * Reads caps as they are stored. One that is no percentage of that kind keeps its account unused: a cap is never lost
+ * by a slip of the keys.
+ */
+export function capsIn(stored: unknown, name: string, complain: Complain): Caps {
+	if (stored === undefined) return {};
+	const group = groupSchema().safeParse(stored).data;
+	if (!group) complain(name, CAPS_WANTED, "no cap holds");
+	return Object.fromEntries(Object.entries(group ?? {}).map(([id, floors]) => [id, floorsIn(floors, name, complain)]));
+}
+
+function floorsIn(stored: unknown, name: string, complain: Complain): Floors {
+	const group = groupSchema().safeParse(stored).data;
+	if (!group) {
+		complain(name, CAPS_WANTED, "an account whose caps cannot be read stays unused");
+		return Object.fromEntries(CAPPABLE_WINDOWS.map((typed) => [windowCalled(typed) ?? typed, ALL_OF_IT]));
+	}
+	const floors = new Map<string, number>();
+	for (const [typed, value] of Object.entries(group)) {
+		const window = windowCalled(typed);
+		const floor = percentSchema().safeParse(value).data ?? ALL_OF_IT;
+		if (window === undefined) complain(name, CAPS_WANTED, "a window that does not exist is passed over");
+		else if (floor <= 0) complain(name, CAPS_WANTED, "a cap of 0 or less is no cap");
+		else if (floor >= ALL_OF_IT) complain(name, CAPS_WANTED, "any other cap keeps its account unused");
+		const key = window ?? typed;
+		floors.set(key, Math.max(floor, floors.get(key) ?? 0));
+	}
+	return Object.fromEntries(floors);
+}
+
+/** Reads account sets as they are stored. One that cannot be read allows no account: a set is never lost by a slip. */
+export function setsIn(stored: unknown, name: string, complain: Complain): AccountSets {
+	if (stored === undefined) return {};
+	const group = groupSchema().safeParse(stored).data;
+	if (!group) {
+		complain(name, SETS_WANTED, "no account serves until it is corrected");
+		return { [EVERYWHERE]: [] };
+	}
+	const sets = Object.entries(group ?? {}).map(([folder, ids]) => {
+		const { data } = idsSchema().safeParse(ids);
+		if (!isAbsolute(folder)) complain(name, SETS_WANTED, "a folder that is not absolute is passed over");
+		else if (!data) complain(name, SETS_WANTED, "a set that cannot be read allows no account");
+		return [folder, data ?? []] as const;
+	});
+	// The key of the set that holds everywhere is no folder of a person's.
+	return Object.fromEntries(sets.filter(([folder]) => isAbsolute(folder)));
+}

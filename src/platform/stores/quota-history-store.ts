@@ -1,0 +1,153 @@
+import { statSync } from "node:fs";
+import * as z from "zod/mini";
+import { ACCOUNT_ID } from "../../core/account.ts";
+import { boundedHistory, type HistorySample, seriesOf } from "../../core/forecast/quota-history.ts";
+import type { HistoryFile } from "../../core/forecast/quota-recorder.ts";
+import { writeAtomically } from "../files/atomic-file.ts";
+import { appendLines } from "../files/line-file.ts";
+import { LockBusyError, withLock } from "../files/lock.ts";
+import { realTarget } from "../files/real-path.ts";
+import { readText } from "../files/regular-file.ts";
+import { parseJson } from "../json.ts";
+
+/** The largest file, for up to 20 accounts; for more it grows with their number, up to four times as large. */
+export const HISTORY_BYTES = 1024 * 1024;
+const ACCOUNTS_IN_IT = 20;
+const MOST_TIMES = 4;
+/** The file is made smaller once it has less room than this for what is appended. */
+const ROOM_BYTES = 128 * 1024;
+/** A file with more samples than this to one that is worth keeping is made smaller when it is read. */
+const MOST_TO_ONE = 3;
+const FEW_SAMPLES = 1000;
+const LOCK_WAIT_MS = 1000;
+const MINUTE_MS = 60_000;
+/** Of the oldest samples, this part is dropped until the rest fits. */
+const DROPPED_PART = 0.1;
+
+/**
+ * One line: samples of one window of an account, in order. The time of each is in minutes, of the first since 1970, of
+ * the others since the one before it; `null` stands for what is not known. What a sample has beyond that is ignored.
+ */
+const lineSchema = z.object({
+	account: z.string().check(z.regex(ACCOUNT_ID)),
+	window: z.number().check(z.positive()),
+	/** Time, used percent, minutes to the reset, and what the window before had reached; checked one by one. */
+	samples: z.array(z.unknown()),
+});
+
+/**
+ * Opens the history at `path`. Many processes append to it, whole lines at a time; one of them makes it smaller under
+ * the file's lock. A line that cannot be read is passed over. Deleting the file loses the forecast, and nothing else.
+ */
+export function openQuotaHistory(path: string, now: () => number): HistoryFile {
+	/** Size of the file after this process has made it smaller: it cannot be made smaller still. */
+	let smallest = 0;
+
+	const compact = async (target: string): Promise<boolean> => {
+		try {
+			return await withLock(target, { waitMs: LOCK_WAIT_MS }, async () => {
+				const text = await readText(target);
+				const next = fitting(boundedHistory(samplesIn(text), now()));
+				const bytes = Buffer.byteLength(text);
+				// What another process appends after our read must not be lost.
+				const isStillOurs = () => statSync(target).size === bytes;
+				const written = await writeAtomically(target, next, 0o600, isStillOurs);
+				if (written) smallest = Buffer.byteLength(next);
+				return written !== undefined;
+			});
+		} catch (error) {
+			// Another process is at it.
+			if (error instanceof LockBusyError) return false;
+			throw error;
+		}
+	};
+
+	return {
+		append: async (samples) => {
+			const target = await realTarget(path);
+			const batch = linesOf(samples);
+			let isCompacted = false;
+			const makeRoom = async (size: number) => {
+				const limit = Math.max(HISTORY_BYTES, smallest + 2 * ROOM_BYTES) - ROOM_BYTES;
+				if (isCompacted || size + Buffer.byteLength(batch) <= limit) return false;
+				isCompacted = true;
+				return compact(target);
+			};
+			await appendLines(target, batch, makeRoom);
+		},
+		read: async () => {
+			const target = await realTarget(path);
+			const text = await readText(target).catch(() => "");
+			const samples = samplesIn(text);
+			const worth = boundedHistory(samples, now());
+			if (samples.length > MOST_TO_ONE * worth.length + FEW_SAMPLES) await compact(target).catch(() => false);
+			return worth;
+		},
+	};
+}
+
+function samplesIn(text: string): HistorySample[] {
+	return text.split("\n").flatMap((row): HistorySample[] => {
+		const line = row === "" ? undefined : parseJson(lineSchema, row);
+		if (!line) return [];
+		let minute = 0;
+		return line.samples.flatMap((row): HistorySample | HistorySample[] => {
+			const [step, usedPercent, resetIn, formerPercent]: readonly unknown[] = Array.isArray(row) ? row : [];
+			if (typeof step !== "number" || typeof usedPercent !== "number") return [];
+			minute += step;
+			const at = minute * MINUTE_MS;
+			return {
+				accountId: line.account,
+				windowMinutes: line.window,
+				at,
+				usedPercent,
+				...(typeof resetIn === "number" && { resetsAt: at + resetIn * MINUTE_MS }),
+				...(typeof formerPercent === "number" && { formerPercent }),
+			};
+		});
+	});
+}
+
+/** One line for each window of each account. */
+function linesOf(samples: readonly HistorySample[]): string {
+	const rows = new Map<string, HistorySample[]>();
+	for (const sample of samples) {
+		const series = seriesOf(sample);
+		const row = rows.get(series);
+		if (row) row.push(sample);
+		else rows.set(series, [sample]);
+	}
+	return [...rows.values()].map(lineOf).join("");
+}
+
+function lineOf(samples: readonly HistorySample[]): string {
+	const [first] = samples;
+	let before = 0;
+	const rows = samples.map(({ at, usedPercent, resetsAt, formerPercent }) => {
+		const minute = Math.round(at / MINUTE_MS);
+		const step = minute - before;
+		before = minute;
+		const resetIn = resetsAt === undefined ? null : Math.round(resetsAt / MINUTE_MS) - minute;
+		const row = [step, tenth(usedPercent), resetIn];
+		return formerPercent === undefined ? row : [...row, tenth(formerPercent)];
+	});
+	return `${JSON.stringify({ account: first?.accountId, window: first?.windowMinutes, samples: rows })}\n`;
+}
+
+function tenth(percent: number): number {
+	return Math.round(percent * 10) / 10;
+}
+
+/** The lines of the newest samples that the file has room for. */
+function fitting(samples: readonly HistorySample[]): string {
+	const accounts = new Set(samples.map(({ accountId }) => accountId)).size;
+	const times = Math.min(MOST_TIMES, Math.max(1, accounts / ACCOUNTS_IN_IT));
+	const most = HISTORY_BYTES * times - 2 * ROOM_BYTES;
+	let rest = [...samples].sort((a, b) => a.at - b.at);
+	let text = linesOf(rest);
+	while (Buffer.byteLength(text) > most) {
+		rest = rest.slice(Math.ceil(rest.length * DROPPED_PART));
+		text = linesOf(rest);
+	}
+	return text;
+}

@@ -1,0 +1,141 @@
+import { rmSync, statSync, symlinkSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { boundedHistory, type HistorySample } from "../../../../src/core/forecast/quota-history.ts";
+import { withLock } from "../../../../src/platform/files/lock.ts";
+import { HISTORY_BYTES, openQuotaHistory } from "../../../../src/platform/stores/quota-history-store.ts";
+import { aScratch, DAY_MS, HOUR_MS, NOW, type Scratch } from "../../../support/fakes.ts";
+import { expectMode, onPosix } from "../../../support/posix.ts";
+
+const NAME = "codex-history.jsonl";
+
+let scratch: Scratch;
+beforeEach(() => {
+	scratch = aScratch();
+});
+afterEach(() => scratch.remove());
+
+const aFile = (now = NOW) => openQuotaHistory(scratch.path(NAME), () => now);
+
+function aSample(hour: number, usedPercent: number, more: Partial<HistorySample> = {}): HistorySample {
+	const at = NOW + hour * HOUR_MS;
+	return { accountId: "3f9c0a7be21d", windowMinutes: 300, at, usedPercent, resetsAt: at + 2 * HOUR_MS, ...more };
+}
+
+/** Hours in which every account is in use, in both windows. */
+function busyDays(accounts: number, day: number, hours: number): HistorySample[] {
+	return Array.from({ length: hours }, (_, hour) => day * 24 + hour).flatMap((hour) =>
+		Array.from({ length: accounts }, (_, index) => `account-${index}`).flatMap((accountId) => [
+			aSample(hour, ((hour + index(accountId)) * 37.3) % 100, { accountId }),
+			aSample(hour, (hour * 0.63) % 100, { accountId, windowMinutes: 10_080 }),
+		]),
+	);
+}
+
+function index(accountId: string): number {
+	return Number(accountId.slice("account-".length));
+}
+
+function linesIn(text: string): unknown[] {
+	return text
+		.split("\n")
+		.filter((line) => line !== "")
+		.map((line) => JSON.parse(line));
+}
+
+describe("the history file", () => {
+	it("gives back what was appended, readable by its owner alone", async () => {
+		const file = aFile();
+		const samples = [
+			aSample(-2, 12.3),
+			aSample(-1, 4, { formerPercent: 66.5 }),
+			aSample(-1, 7, { windowMinutes: 10_080, resetsAt: undefined }),
+		];
+		await file.append(samples);
+		expect(await file.read()).toEqual(
+			boundedHistory(samples, NOW).map(({ resetsAt, ...rest }) => (resetsAt ? { ...rest, resetsAt } : rest)),
+		);
+		expectMode(scratch.path(NAME), 0o600);
+	});
+
+	it("is empty where there is no file, or no file that can be read", async () => {
+		expect(await aFile().read()).toEqual([]);
+		scratch.write(NAME, '{ "this is": no JSON\n\u0000\u0000');
+		expect(await aFile().read()).toEqual([]);
+	});
+
+	it("passes over lines and samples that are not what they should be, and appends behind a torn one", async () => {
+		const good = { account: "a", window: 300, samples: [[NOW / 60_000 - 60, 5, 90]] };
+		scratch.write(
+			NAME,
+			[
+				JSON.stringify(good),
+				"null",
+				JSON.stringify({ ...good, account: "\u001b[31mred" }),
+				JSON.stringify({ ...good, samples: [["x"], [null, 2, 3], [1e12, "5"]] }),
+				JSON.stringify({ ...good, window: -1, note: "of a newer version" }),
+				'{"account":"a","window":300,"samp',
+			].join("\n"),
+		);
+		const file = aFile();
+		await file.append([aSample(0, 9, { accountId: "b" })]);
+		expect((await file.read()).map(({ accountId, usedPercent }) => [accountId, usedPercent])).toEqual([
+			["a", 5],
+			["b", 9],
+		]);
+	});
+
+	it("stays within a mebibyte in a year in which 20 accounts are used day and night", async () => {
+		let largest = 0;
+		for (let day = -365; day < 0; day += 5) {
+			const file = aFile(NOW + (day + 5) * DAY_MS);
+			await file.append(busyDays(20, day, 5 * 24));
+			largest = Math.max(largest, statSync(scratch.path(NAME)).size);
+		}
+		const kept = await aFile().read();
+		expect(largest).toBeGreaterThan(HISTORY_BYTES / 2);
+		expect(largest).toBeLessThanOrEqual(HISTORY_BYTES);
+		expect(kept.length).toBeGreaterThan(20 * 2 * 24 * 20);
+		expect(Math.min(...kept.map(({ at }) => at))).toBeLessThan(NOW - 300 * DAY_MS);
+	}, 30_000);
+
+	it("stays within four mebibytes with 1,000 accounts, and keeps the newest of each", async () => {
+		let largest = 0;
+		for (const day of [-120, -60, -30, -3, -2, -1]) {
+			await aFile(NOW + (day + 1) * DAY_MS).append(busyDays(1000, day, 8));
+			largest = Math.max(largest, statSync(scratch.path(NAME)).size);
+		}
+		const kept = await aFile().read();
+		expect(largest).toBeLessThanOrEqual(4 * HISTORY_BYTES);
+		expect(new Set(kept.map(({ accountId }) => accountId)).size).toBe(1000);
+		expect(kept.filter(({ at }) => at >= NOW - DAY_MS).length).toBeGreaterThan(10_000);
+	}, 30_000);
+
+	it("is made smaller by a look at it, once most of it repeats itself", async () => {
+		const file = aFile();
+		for (let minute = 0; minute < 60; minute += 1) {
+			const at = NOW - HOUR_MS + minute * 60_000;
+			await file.append(Array.from({ length: 30 }, (_, index) => aSample(0, minute, { accountId: `a${index}`, at })));
+		}
+		const before = statSync(scratch.path(NAME)).size;
+		const kept = await file.read();
+		expect(kept.length).toBe(30);
+		expect(statSync(scratch.path(NAME)).size).toBeLessThan(before / 10);
+		expect(await file.read()).toEqual(kept);
+		expectMode(scratch.path(NAME), 0o600);
+	});
+
+	it("still takes figures in while another process makes it smaller", async () => {
+		const file = aFile();
+		await file.append([aSample(-3, 1)]);
+		await withLock(scratch.path(NAME), { waitMs: 1000 }, () => file.append([aSample(-1, 2)]));
+		expect((await file.read()).map(({ usedPercent }) => usedPercent)).toEqual([1, 2]);
+	});
+
+	onPosix("keeps a link to another file", async () => {
+		const file = aFile();
+		symlinkSync(scratch.write("elsewhere.jsonl", ""), scratch.path(NAME));
+		await file.append([aSample(-1, 2)]);
+		expect(linesIn(scratch.text("elsewhere.jsonl"))).toHaveLength(1);
+		rmSync(scratch.path(NAME));
+	});
+});
