@@ -67,7 +67,7 @@ describe("the trace of an error", () => {
 			"TypeError: no",
 			`    at a (file://${encodeURI(root)}/src/core/pool/pool.ts:1:2)`,
 			`    at async ${root}/index.ts:3:4`,
-			`    at b (${root.replaceAll("/", "\\")}\\src\\platform\\lock.ts:5:6)`,
+			`    at b (${root.replaceAll("/", "\\")}\\src\\platform\\files\\lock.ts:5:6)`,
 			`    at c (${root}/node_modules/zod/index.ts:7:8)`,
 			"    at node:internal/process:9:1",
 		].join("\n");

@@ -48,7 +48,7 @@ describe("a lock", () => {
 			utimesSync(scratch.path("a.lock"), longAgo, longAgo);
 			// As another session of this process has it: a copy of its own.
 			const copy = await vi.importActual<typeof import("../../../../src/platform/files/lock.ts")>(
-				"../../../src/platform/files/lock.ts?copy",
+				"../../../../src/platform/files/lock.ts?copy",
 			);
 			expect(copy.withLock).not.toBe(withLock);
 			const attempt = copy.withLock(scratch.path("a"), { waitMs: 50 }, () => "theirs");
