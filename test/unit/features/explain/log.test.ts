@@ -103,7 +103,7 @@ describe("the log, for a person", () => {
 				error: "TypeError",
 				frames: ["src/core/usage.ts:12:5", "src/core/request/serve.ts:1:1"],
 			},
-			/^a defect of pi-multicodex: TypeError at src\/core\/usage\.ts:12:5 \(request\)$/,
+			/^a defect of pi-multicodex: TypeError at src\/core\/usage\.ts:12:5\s+\(request\)$/,
 		],
 		[{ kind: "defect", reason: "pi login" }, /^a defect of pi-multicodex: \? \(pi login\)$/],
 		[{ kind: "signed-out", account: "gone" }, /^gone: signed out, \?$/],
