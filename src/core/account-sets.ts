@@ -3,30 +3,30 @@ import { accountWith } from "./identity.ts";
 import type { AccountId, SessionId } from "./ids.ts";
 import { ownValue } from "./own-value.ts";
 
-/** The accounts that sessions below a folder use, and no other: they fail rather than use one outside. */
+/** The accounts that sessions below a folder may use. A session fails rather than use another one. */
 export interface AccountSet {
-	/** Absolute, and without links; {@link EVERYWHERE} where no folder can be read. */
+	/** Absolute path without symbolic links, or {@link EVERYWHERE} if the sets cannot be read. */
 	readonly folder: string;
-	/** Ids of accounts, which may have left the pool since. */
+	/** Account ids. Some may have left the pool since. */
 	readonly accounts: readonly AccountId[];
 }
 
-/** All account sets: the ids of the accounts by folder. */
+/** All account sets: account ids by folder. */
 export type AccountSets = Readonly<Record<string, readonly AccountId[]>>;
 
-/** Stands in the place of a folder for the set of no account that holds everywhere, while the sets cannot be read. */
+/** Stands for a folder in the empty set that applies everywhere while the sets cannot be read. */
 export const EVERYWHERE = "*";
 
-/** Finds the set that holds for a session. */
+/** Finds the account set that applies to a session. */
 export interface SetFinder {
 	/**
-	 * The set that a request of this session is bound to; undefined where it may use every account. A session that is
-	 * not known here is bound to the sets of all that are.
+	 * Returns the set that a request of this session is bound to; undefined if it may use every account. An unknown
+	 * session is bound to the sets of all known ones.
 	 */
 	setFor(sessionId: SessionId | undefined): AccountSet | undefined;
 }
 
-/** The set of the nearest of `folders`, which are given from the inside out. */
+/** Returns the set of the nearest of `folders`, which are listed from the inside out. */
 export function nearestSet(sets: AccountSets, folders: readonly string[]): AccountSet | undefined {
 	for (const folder of [...folders, EVERYWHERE]) {
 		const accounts = ownValue(sets, folder);
@@ -35,19 +35,19 @@ export function nearestSet(sets: AccountSets, folders: readonly string[]): Accou
 	return undefined;
 }
 
-/** The set of a request that may belong to several folders: the accounts that each of their sets has. */
+/** Returns the set for a request that may belong to several folders: the accounts common to all their sets. */
 export function narrowest(sets: readonly AccountSet[]): AccountSet | undefined {
 	const [first, ...others] = sets;
 	if (!first) return undefined;
 	return { ...first, accounts: first.accounts.filter((id) => others.every(({ accounts }) => accounts.includes(id))) };
 }
 
-/** True where a session that is bound to `set` may use the account; a merged one counts under each of its ids. */
+/** True if a session bound to `set` may use the account. A merged account counts under each of its ids. */
 export function isInSet({ accounts }: AccountSet, { id, formerIds = [] }: Account): boolean {
 	return accounts.includes(id) || formerIds.some((former) => accounts.includes(former));
 }
 
-/** The accounts of `set` that are in the pool, and the ids of those that are not. */
+/** Splits `set` into the accounts that are in the pool and the ids of those that are not. */
 export function membersOf(
 	{ accounts: ids }: AccountSet,
 	pool: readonly Account[],

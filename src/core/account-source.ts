@@ -1,7 +1,7 @@
-/** What precedes the tool's name in the `source` of an imported account. */
+/** Precedes the tool's name in the `source` of an imported account. */
 export const IMPORTED = "import:";
 
-/** Tools from which accounts are taken: as typed and stored, and as spoken of. */
+/** Tools that accounts are imported from: the name as typed and stored, and the name as displayed. */
 export const TOOLS = {
 	pi: "pi",
 	codex: "Codex CLI",
@@ -14,5 +14,5 @@ export const TOOLS = {
 	file: "the program that keeps that file",
 } as const;
 
-/** A tool as typed. */
+/** The name of a tool as typed. */
 export type ToolName = keyof typeof TOOLS;

@@ -8,10 +8,10 @@ import type { UsageSnapshot } from "./usage.ts";
 
 const LONGEST_LABEL = 40;
 
-/** The form of an account id, which is part of file names and a key of documents: never `__proto__`. */
+/** The form of an account id. Ids become file names and document keys, so never `__proto__`. */
 export const ACCOUNT_ID = /^(?!__proto__$)[\w-]{1,64}$/;
 
-/** Access and refresh token of one account. Never logged, never part of the state file. */
+/** Access and refresh token of one account. Never logged, and never part of the state file. */
 export interface Credential {
 	readonly access: string;
 	readonly refresh: string;
@@ -19,7 +19,7 @@ export interface Credential {
 	readonly expiresAt: number;
 }
 
-/** The reason for a new sign-in if the token has no workspace, which pi reads from it. */
+/** Reason for a new sign-in if the token names no workspace. pi needs the workspace from the token. */
 export const NO_WORKSPACE = "no_workspace";
 
 /** Why an account cannot be used until the person signs in again. */
@@ -37,32 +37,35 @@ export interface Account {
 	readonly userId: string | undefined;
 	readonly workspaceId: WorkspaceId;
 	readonly plan: string | undefined;
-	/** Every user claim that any of its tokens has ever had. */
+	/** Every user claim that any of its tokens has had. */
 	readonly claims?: readonly string[] | undefined;
-	/** Ids of accounts that turned out to be this one and were merged into it. */
+	/** Ids of accounts that turned out to be the same and were merged into this one. */
 	readonly formerIds?: readonly AccountId[] | undefined;
 	readonly credential: Credential;
 	/** `pi`, `login` or `import:<tool>`. */
 	readonly source: string;
 	/** True while pi's `auth.json` owns the credential. */
 	readonly linked: boolean;
-	/** The `auth.json` of another agent directory owns the credential: only a process of that directory renews it. */
+	/** The `auth.json` of another agent directory owns the credential. Only a process of that directory renews it. */
 	readonly linkedElsewhere?: boolean | undefined;
-	/** Several machines share it: its row is in their database. Its refresh token is a stand-in, and never sent. */
+	/**
+	 * Several machines share the account: its row is in their database. Its refresh token is a placeholder and never
+	 * sent.
+	 */
 	readonly shared?: boolean | undefined;
 	readonly enabled: boolean;
-	/** Why the account was switched off, unless the person did it. */
+	/** Why the account was disabled, unless the person did it. */
 	readonly disabledReason: string | undefined;
 	readonly needsLogin: NeedsLogin | undefined;
 	readonly addedAt: number;
 }
 
-/** The state of an account as a person sees it; `cooling` means that no model can be used. */
+/** The state of an account as shown to a person. `cooling` means that it can serve no model. */
 export type AccountState = "ready" | "cooling" | "needs-login" | "disabled";
 
 /**
- * The state of an account at `now` (epoch ms), whatever the model. An account with nothing but bought credits counts as
- * cooling: only a session that is on it already continues there. So does one at its cap.
+ * Returns the state of an account at `now` (epoch ms), for any model. An account with only bought credits left counts
+ * as cooling, since only a session already on it may continue there. So does an account at its cap.
  */
 export function stateOf(
 	account: Account,
@@ -77,7 +80,7 @@ export function stateOf(
 	return isCooling || reachedCap(floors, usage, now) ? "cooling" : "ready";
 }
 
-/** A label that is not in `taken`: `wanted`, else `wanted-2`, `wanted-3` and so on. */
+/** Returns a label that is not in `taken`: `wanted`, else `wanted-2`, `wanted-3` and so on. */
 export function uniqueLabel(wanted: string, taken: ReadonlySet<string>): string {
 	if (!taken.has(wanted)) return wanted;
 	let suffix = 2;
@@ -85,10 +88,10 @@ export function uniqueLabel(wanted: string, taken: ReadonlySet<string>): string 
 	return `${wanted}-${suffix}`;
 }
 
-/** Creates a function that makes each label differ from those before, as {@link uniqueLabel} would. */
+/** Creates a function that makes each label differ from all earlier ones, as {@link uniqueLabel} does. */
 export function createUniqueLabels(): (wanted: string) => string {
 	const taken = new Set<string>();
-	/** The first suffix to try for a label: all below are taken. */
+	/** The first suffix to try for a label. All lower ones are taken. */
 	const nextSuffix = new Map<string, number>();
 	return (wanted) => {
 		let label = wanted;
@@ -100,24 +103,27 @@ export function createUniqueLabels(): (wanted: string) => string {
 	};
 }
 
-/** Words that mean something else in the place of a label. */
+/** Words that have another meaning in place of a label. */
 const RESERVED_LABELS = new Set(["auto", "add", "all"]);
-/** Visible text of ASCII alone, and blanks: most texts, which need none of the tables below. */
+/** Matches printable ASCII text. Most texts are, and need none of the tables below. */
 const PLAIN = /^[\x20-\x7e]*$/;
 /**
- * Control and format characters, which move the cursor or turn the direction of text; emoji need the zero-width joiner.
+ * Control and format characters, which move the cursor or change the direction of text. Emoji need the zero-width
+ * joiner.
  */
 const UNPRINTABLE = String.raw`(?!\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]`;
 
 interface UnicodeTables {
 	readonly unprintable: RegExp;
-	/** Characters that a label cannot have: the same, and quotes, between which a label is typed. */
+	/**
+	 * Characters that a label must not contain: the unprintable ones, and quotes, since a label may be typed in quotes.
+	 */
 	readonly refused: RegExp;
 	readonly visible: RegExp;
 }
 let tables: UnicodeTables | undefined;
 
-/** Builds the tables at the first use: they take a millisecond, and few starts need one. */
+/** Builds the tables at first use. That takes a millisecond, and few starts need them. */
 function unicodeTables(): UnicodeTables {
 	tables ??= {
 		unprintable: new RegExp(UNPRINTABLE, "gu"),
@@ -127,18 +133,18 @@ function unicodeTables(): UnicodeTables {
 	return tables;
 }
 
-/** Makes a foreign text safe to show: it cannot move the cursor, set colours, or turn the direction. */
+/** Makes untrusted text safe to show: it cannot move the cursor, set colours or change the direction. */
 export function printable(text: string): string {
 	return PLAIN.test(text) ? text : text.replaceAll(unicodeTables().unprintable, "?");
 }
 
-/** The name of a character in a sentence: its number if it cannot be seen. */
+/** Names a character in a sentence; by its number if it is invisible. */
 function nameOf(character: string): string {
 	const number = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
 	return character === '"' ? '"' : `U+${number}`;
 }
 
-/** Why `label` cannot be a label, as the end of a sentence; undefined if it can. */
+/** Returns why `label` is not a valid label, as the end of a sentence; undefined if it is valid. */
 export function labelProblem(label: string): string | undefined {
 	const { visible, refused: refusedCharacters } = unicodeTables();
 	if (!visible.test(label)) return "is empty";
@@ -152,7 +158,7 @@ export function labelProblem(label: string): string | undefined {
 
 /**
  * Finds the accounts that `text` may mean: by exact label, else by exact e-mail, else by id prefix, else by a label
- * whose e-mail is hidden. Several matches mean that the text is ambiguous.
+ * with a hidden e-mail. If several match, the text is ambiguous.
  */
 export function matchAccounts(accounts: readonly Account[], text: string): Account[] {
 	const wanted = text.trim().toLowerCase();
@@ -162,7 +168,7 @@ export function matchAccounts(accounts: readonly Account[], text: string): Accou
 		(account) => account.label.toLowerCase() === wanted,
 		(account) => account.email?.toLowerCase() === wanted,
 		(account) => account.id.startsWith(wanted),
-		// With `maskEmails`, screens show a label like this in the commands that they suggest.
+		// With `maskEmails`, screens suggest commands with the label in this form.
 		(account) => account.label.includes("@") && hideEmails(account.label) === text.trim(),
 	];
 	for (const test of tests) {

@@ -5,24 +5,26 @@ import { ownValue } from "./own-value.ts";
 import { byLength, includedOf, remaining, windowName } from "./quota.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
-/** What no session may use of an account, percent by window name (`5h`, `7d`). 100 keeps the account unused. */
+/**
+ * What no session may use of an account, in percent by window name (`5h`, `7d`). 100 keeps the whole account unused.
+ */
 export type Floors = Readonly<Record<string, number>>;
 
 /** The caps of all accounts, by id. */
 export type Caps = Readonly<Record<AccountId, Floors>>;
 
-/** A cap that is reached. */
+/** A cap that the account has reached. */
 export interface ReachedCap {
-	/** As `7d`. */
+	/** Such as `7d`. */
 	readonly window: string;
 	readonly leftPercent: number;
 	readonly floorPercent: number;
-	/** When that window resets, epoch ms; undefined where the backend did not say. */
+	/** When that window resets, epoch ms; undefined if the backend did not say. */
 	readonly until: number | undefined;
 	readonly windowMinutes: number;
 }
 
-/** The caps of one account, also those stored under an id that it had before; undefined without any. */
+/** Returns the caps of one account, including those stored under an earlier id of it; undefined if there are none. */
 export function floorsOf(caps: Caps, { id, formerIds = [] }: Account): Floors | undefined {
 	let floors: Floors | undefined;
 	for (const each of [...formerIds, id]) {
@@ -33,8 +35,8 @@ export function floorsOf(caps: Caps, { id, formerIds = [] }: Account): Floors | 
 }
 
 /**
- * The cap that keeps an account from serving at `now`: of several the one that holds longest. What was known last
- * counts, however old it is, until the window resets. Of an account without known usage none is reached.
+ * Returns the reached cap that lasts longest at `now`. The last known usage counts, however old, until the window
+ * resets. An account without known usage has reached no cap.
  */
 export function reachedCap(
 	floors: Floors | undefined,
@@ -50,7 +52,7 @@ export function reachedCap(
 		const { resetsAt: until, windowMinutes } = quota;
 		return [{ window, leftPercent, floorPercent, until, windowMinutes }];
 	});
-	// One without a known end holds longest.
+	// A cap without a known end lasts longest.
 	return reached.reduce<ReachedCap | undefined>(
 		(longest, each) =>
 			!longest || (longest.until !== undefined && (each.until ?? Infinity) > longest.until) ? each : longest,
@@ -58,7 +60,7 @@ export function reachedCap(
 	);
 }
 
-/** The least that is left above a cap, percent; undefined where no cap holds on a known window. */
+/** Returns the smallest part of quota above a cap, percent; undefined if no cap applies to a known window. */
 export function aboveCap(
 	floors: Floors | undefined,
 	usage: UsageSnapshot | undefined,
@@ -72,12 +74,12 @@ export function aboveCap(
 	return gaps.length > 0 ? Math.min(...gaps) : undefined;
 }
 
-/** Ids with caps that belong to no account. */
+/** Returns the ids in `caps` that belong to no account. */
 export function strayCaps(caps: Caps, accounts: readonly Account[]): AccountId[] {
 	return Object.keys(caps).filter((id) => !accountWith(accounts, id));
 }
 
-/** What people call windows, and the names that those have. */
+/** Everyday words for windows, and the window names that they stand for. */
 export const WORDS_OF_WINDOWS: readonly (readonly [word: string, name: string])[] = [
 	["day", "1d"],
 	["week", "7d"],
@@ -85,12 +87,12 @@ export const WORDS_OF_WINDOWS: readonly (readonly [word: string, name: string])[
 	["year", "365d"],
 ];
 
-/** Words for windows, as a person may type them. */
+/** Words that a person may type for a window. */
 export const CAPPABLE_WINDOWS: readonly string[] = ["5h", "7d", "30d", "day", "week", "month"];
 
 const WINDOW_NAME = /^[1-9]\d{0,3}[mhd]$/;
 
-/** The name of the window that `typed` means: `7d` for `7d`, `week` and `7D`; undefined where it means none. */
+/** Returns the window name for `typed`: `7d` for `7d`, `7D` and `week`. Undefined if it names no window. */
 export function windowCalled(typed: string): string | undefined {
 	const word = typed.trim().toLowerCase();
 	const [, name] = WORDS_OF_WINDOWS.find(([each]) => each === word) ?? [];

@@ -50,49 +50,49 @@ export const DECISION_KINDS = [
 /** One of {@link DECISION_KINDS}. */
 export type DecisionKind = (typeof DECISION_KINDS)[number];
 
-/** One decision for the log: ids, numbers and words of ours. No label, e-mail, token or foreign text. */
+/** One decision for the log. Contains ids, numbers and our own words; no label, e-mail, token or foreign text. */
 export interface Decision {
 	readonly kind: DecisionKind;
 	/** The account that serves, or that the decision is about. */
 	readonly account?: AccountId | undefined;
-	/** The account that was left, or the id of a double that was merged into `account`. */
+	/** The account that was left, or the id of the duplicate that was merged into `account`. */
 	readonly from?: AccountId | undefined;
 	readonly reason?: string | undefined;
-	/** `account`, or the limit or model that is cooling. */
+	/** `account`, or the limit or model that cools. */
 	readonly scope?: string | undefined;
-	/** As `5h`. */
+	/** Such as `5h`. */
 	readonly window?: string | undefined;
-	/** The remaining part of it. */
+	/** The remaining part of the window. */
 	readonly leftPercent?: number | undefined;
-	/** When the cooling account, or the first of all, is ready again, epoch ms. */
+	/** When the cooling account, or the first of several, is ready again, epoch ms. */
 	readonly until?: number | undefined;
-	/** That time is a guess. */
+	/** True if that time is a guess. */
 	readonly guessed?: boolean | undefined;
-	/** Accounts in the pool, how many are cooling, and how many the request did not try. */
+	/** Number of accounts in the pool, of cooling ones, and of those that the request did not try. */
 	readonly total?: number | undefined;
 	readonly cooling?: number | undefined;
 	readonly untried?: number | undefined;
 	readonly model?: string | undefined;
-	/** The link of the chain that serves, was left, or is closed, and the one before it. */
+	/** The link of the chain that serves, was left, or was closed; and the link before it. */
 	readonly link?: string | undefined;
 	readonly formerLink?: string | undefined;
-	/** A request on that link costs money. */
+	/** True if a request on that link costs money. */
 	readonly paid?: boolean | undefined;
-	/** Class of an error that is a defect of ours. */
+	/** Class of an error that is our own defect. */
 	readonly error?: string | undefined;
 	/** Frames of our own code, innermost first. */
 	readonly frames?: readonly string[] | undefined;
-	/** A preference that was stored, by its full key, and its value. */
+	/** The full key of a preference that was stored, and its value. */
 	readonly setting?: string | undefined;
 	readonly value?: string | undefined;
 	readonly session?: SessionId | undefined;
-	/** The term by which `account` ranked above the next one. */
+	/** The term that ranked `account` above the next one. */
 	readonly decidedBy?: string | undefined;
-	/** The values of `account`, by term. */
+	/** The values of `account` by term. */
 	readonly terms?: Readonly<Record<string, number>> | undefined;
 }
 
-/** A decision in the log. `session` is a hash. */
+/** A decision as logged. `session` is a hash. */
 export interface LoggedDecision extends Decision {
 	/** Epoch ms. */
 	readonly at: number;
@@ -100,14 +100,17 @@ export interface LoggedDecision extends Decision {
 	readonly pid: number;
 }
 
-/** Moves between what a session is served from. The one to a reserve model is logged with what is left of it. */
+/**
+ * Kinds for a change of what a session is served from. A change to a reserve model has an event of its own, with the
+ * quota left.
+ */
 const SOURCE_KINDS: Readonly<Record<ServedOn, DecisionKind | undefined>> = {
 	included: "on-included",
 	credits: "on-credits",
 	"reserve-model": undefined,
 };
 
-/** An event without a decision. */
+/** For an event without a decision. */
 const nothing = () => undefined;
 
 const DECISIONS: EventTable<Decision | undefined> = {
@@ -143,12 +146,12 @@ const DECISIONS: EventTable<Decision | undefined> = {
 	"renewed-elsewhere": ({ type: kind, account }) => ({ kind, account }),
 	"backups-deleted": ({ total }) => ({ kind: "backups-deleted", total }),
 	cooling: ({ account, reason, scope, until, guessed, cause }) => {
-		// The process that begins a cooldown logs it.
+		// Only the process that sets a cooldown logs it.
 		if (cause === "elsewhere") return undefined;
 		return { kind: "cooling", account: account.id, reason, scope, until, ...(guessed && { guessed: true }) };
 	},
 	recovered: ({ account, scope, cause }) => {
-		// Its end was logged with its beginning, and each process would log it again.
+		// The end was logged with the cooldown. Otherwise each process would log it again.
 		if (cause === "elsewhere" || cause === "time") return undefined;
 		return { kind: "recovered", account: account.id, reason: cause, scope };
 	},
@@ -159,7 +162,7 @@ const DECISIONS: EventTable<Decision | undefined> = {
 		return { kind: "last-one", account: account.id, window, leftPercent: percent, until: resetsAt };
 	},
 	"pool-low": ({ type: kind, dryAt, first }) => ({ kind, account: first?.account.id, until: dryAt }),
-	// Each move is logged, by the next one.
+	// The event below logs each change.
 	"on-credits": nothing,
 	"source-changed": ({ on, account, until, asked }) => {
 		const { modelId, sessionId } = asked;
@@ -211,7 +214,7 @@ const DECISIONS: EventTable<Decision | undefined> = {
 	warning: nothing,
 };
 
-/** The decision in an event; undefined if there is none, or if another process logs it. */
+/** Returns the decision in an event; undefined if it contains none, or if another process logs it. */
 export function decisionOf(event: PoolEvent): Decision | undefined {
 	return mapEvent(DECISIONS, event, undefined);
 }

@@ -1,25 +1,25 @@
 import { type DefectPlace, isDefect, traceOf } from "./defect.ts";
 import type { PoolEvent } from "./events.ts";
 
-/** The same defect is reported again after this long. */
+/** How long before the same defect is reported again. */
 const NEWS_MS = 3_600_000;
-/** A process reports no more than this many different defects in that time. */
+/** Maximum number of different defects that a process reports in that time. */
 const MOST_KINDS = 50;
 
-/** Reports an error that was caught and is not shown anywhere else, if it is a defect of ours. */
+/** Reports a caught error that is not shown anywhere else, if it is a defect of ours. */
 export function tellDefect(error: unknown, where: DefectPlace, emit: (event: PoolEvent) => void): void {
 	if (isDefect(error)) emit({ type: "defect", where, trace: traceOf(error) });
 }
 
-/** Leaves a trace of an error of a command that no words foresee: one without a code is none of the system's. */
+/** Reports an unexpected error of a command. An error with a code comes from the system and is expected. */
 export function tellUnexpected(error: unknown, emit: (event: PoolEvent) => void): void {
 	const isForeseen = error instanceof Error && "code" in error && !isDefect(error);
 	if (!isForeseen) emit({ type: "defect", where: "command", trace: traceOf(error) });
 }
 
 /**
- * Runs `work` and reports what it throws: in a timer, where an error would end pi, and between steps each of which must
- * be taken.
+ * Runs `work` and reports what it throws. For timers, where an error would end pi, and for steps that must not stop the
+ * ones after them.
  */
 export function guarded(work: () => void, where: DefectPlace, emit: (event: PoolEvent) => void): void {
 	try {
@@ -29,7 +29,7 @@ export function guarded(work: () => void, where: DefectPlace, emit: (event: Pool
 	}
 }
 
-/** Decides whether a defect is reported, so that a loop that repeats it does not fill the log. */
+/** Creates a function that decides whether a defect is reported. A loop that repeats a defect must not fill the log. */
 export function createDefectNews(now: () => number): (event: Extract<PoolEvent, { type: "defect" }>) => boolean {
 	const toldAt = new Map<string, number>();
 	return ({ where, trace: { error, frames } }) => {

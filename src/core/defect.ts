@@ -30,18 +30,18 @@ export interface ErrorTrace {
 	readonly stack: readonly string[];
 }
 
-/** A frame of our own code, in a source or in the bundle. */
+/** Matches a frame of our own code, in a source file or in the bundle. */
 export const FRAME = /^((src\/[\w/-]{1,60}|index)\.ts|dist\/[\w-]{1,60}\.cjs):\d{1,6}(:\d{1,6})?$/;
-/** Further frames say little about the cause. */
+/** More frames say little about the cause. */
 export const MOST_FRAMES = 5;
 
-/** The package's folder, above this source and above the bundle that it becomes a part of. */
+/** The package's folder, found both from this source file and from the bundle. */
 const ROOT = decoded(new URL(import.meta.url).pathname)
 	.replace(/(src\/core|dist)\/[^/]*$/, "")
 	.replace(/^\/(?=[A-Za-z]:)/, "");
 const CLASS = /^[A-Za-z]{1,30}$/;
 const CODE = /^[A-Z_]{1,30}$/;
-/** Classes that JavaScript itself throws. Errors that are expected have other classes. */
+/** Error classes of JavaScript itself. Expected errors have other classes. */
 const OF_THE_LANGUAGE = [TypeError, RangeError, ReferenceError, SyntaxError, URIError, EvalError];
 
 /** Describes an error without its message. */
@@ -56,12 +56,12 @@ export function traceOf(error: unknown): ErrorTrace {
 	};
 }
 
-/** Is the error a defect of ours? A refusal of the file system is none, nor is an error of the host. */
+/** True if the error is a defect of ours. Errors of the file system or of the host are not. */
 export function isDefect(error: unknown): boolean {
 	return !(error instanceof Error) || OF_THE_LANGUAGE.some((each) => error instanceof each);
 }
 
-/** Did our own code throw the error, or a function of JavaScript that it called? */
+/** True if the error was thrown by our own code, or by a JavaScript function that it called. */
 export function cameUpHere(error: unknown): boolean {
 	const innermost = error instanceof Error ? stackOf(error).find((line) => /[/\\]/.test(line)) : undefined;
 	return innermost !== undefined && ownFrame(innermost).length > 0;
@@ -71,7 +71,7 @@ function codeOf(error: Error): string | undefined {
 	return "code" in error && typeof error.code === "string" ? error.code : undefined;
 }
 
-/** The lines of the stack behind the message, which may have several lines. */
+/** Returns the stack without the message, which may have several lines. */
 function stackOf({ stack = "", message }: Error): string[] {
 	const at = stack.indexOf(message);
 	return stack
@@ -88,12 +88,12 @@ function ownFrame(line: string): string[] {
 	return FRAME.test(frame) ? [frame] : [];
 }
 
-/** Decodes the path of a URL; returns a path that was never encoded unchanged. */
+/** Decodes the path of a URL. Returns a path that was never encoded unchanged. */
 function decoded(text: string): string {
 	try {
 		return decodeURIComponent(text);
 	} catch {
-		// The path has a percent sign of its own.
+		// The path contains a literal percent sign.
 		return text;
 	}
 }

@@ -1,6 +1,6 @@
 const SECOND_MS = 1000;
 
-/** The names of each unit, and its length; the longest first. */
+/** Names and length of each unit, longest first. */
 const UNITS: readonly { readonly names: readonly string[]; readonly ms: number }[] = [
 	{ names: ["w", "wk", "wks", "week", "weeks"], ms: 7 * 86_400_000 },
 	{ names: ["d", "day", "days"], ms: 86_400_000 },
@@ -12,8 +12,8 @@ const PART = /(\d{1,8}(?:[.,]\d{1,6})?)\s*([a-z]*)\s*/gy;
 const LONGEST_DURATION = 60;
 
 /**
- * Reads a duration, in ms: `90s`, `1.5h`, `1h30m`, `1h30`, `45 min`, `2 days`, `0`. Undefined for anything else: a
- * number without a unit is ambiguous.
+ * Reads a duration: `90s`, `1.5h`, `1h30m`, `1h30`, `45 min`, `2 days`, `0`. Returns ms, or undefined for anything
+ * else. A number without a unit is ambiguous.
  */
 export function durationIn(text: string): number | undefined {
 	const typed = text.trim().toLowerCase();
@@ -23,7 +23,7 @@ export function durationIn(text: string): number | undefined {
 	let finest = Number.POSITIVE_INFINITY;
 	for (const [part, count = "", word = ""] of typed.matchAll(PART)) {
 		const length = lengthOf(word, finest, Number(count) === 0);
-		// From the longest unit to the shortest, each once: anything else is a typing error.
+		// Units must go from the longest to the shortest, each once. Anything else is a typo.
 		if (length === undefined || length >= finest) return undefined;
 		ms += Number(count.replace(",", ".")) * length;
 		finest = length;
@@ -32,7 +32,10 @@ export function durationIn(text: string): number | undefined {
 	return end === typed.length ? Math.round(ms / SECOND_MS) * SECOND_MS : undefined;
 }
 
-/** The length of a unit by its name. Without a name it is minutes behind hours, and any unit for zero. */
+/**
+ * Returns the length of a unit by its name, ms. A number without a unit means minutes after hours, and zero needs no
+ * unit.
+ */
 function lengthOf(word: string, before: number, isNothing: boolean): number | undefined {
 	if (word !== "") return UNITS.find(({ names }) => names.includes(word))?.ms;
 	if (before === 3_600_000) return 60_000;
@@ -45,7 +48,10 @@ const WRITTEN: readonly (readonly [unit: string, ms: number])[] = [
 	["s", SECOND_MS],
 ];
 
-/** Writes a duration in the largest of hours, minutes and seconds without a remainder; a minute is `60s`. */
+/**
+ * Formats a duration in hours, minutes or seconds, whichever is the largest unit without a remainder. A minute is
+ * `60s`.
+ */
 export function durationText(ms: number): string {
 	const [unit, length] = WRITTEN.find(([, size]) => ms >= size && ms % size === 0) ?? ["s", SECOND_MS];
 	return ms === 60_000 ? "60s" : `${Math.round(ms / length)}${unit}`;

@@ -10,7 +10,7 @@ import type { SelectionReason } from "./request/plan.ts";
 import type { ServedOn } from "./request/serve.ts";
 import type { PoolProblemKind, Role } from "./shared-pool.ts";
 
-/** The request of an event. */
+/** The request that an event is about. */
 export interface RequestInfo {
 	readonly modelId: string;
 	readonly sessionId: SessionId | undefined;
@@ -23,22 +23,22 @@ export type RotationReason =
 	| "closed"
 	| "unavailable"
 	| "overloaded"
-	/** What is left of a window is kept by a cap. */
+	/** A cap reserves what is left of a window. */
 	| "capped"
-	/** The session runs in a folder whose account set does not have the account. */
+	/** The account is not in the account set of the session's folder. */
 	| "not_in_set";
 
-/** A request left `from`, or found it spent when it began, and continues with `to`. */
+/** A request left `from`, or found it spent at its start, and continues with `to`. */
 export interface Rotated {
 	readonly type: "rotated";
 	readonly from: Account;
 	readonly to: Account;
 	readonly reason: RotationReason;
-	/** The window that was exhausted, e.g. `5h`; undefined when not known. */
+	/** The exhausted window, such as `5h`; undefined if not known. */
 	readonly window: string | undefined;
 	/** When `from` is ready again, epoch ms. */
 	readonly readyAt: number | undefined;
-	/** That time is a guess. */
+	/** True if that time is a guess. */
 	readonly guessed?: boolean | undefined;
 	/** The remaining part of the tightest window of `to`, percent. */
 	readonly remainingPercent: number | undefined;
@@ -46,7 +46,7 @@ export interface Rotated {
 	readonly grounds: SelectionReason;
 }
 
-/** Why a session changed its account between two requests. */
+/** Why a session changed accounts between two requests. */
 export type SwitchCause = "policy" | "pin" | "user";
 
 /** A session changed from `from`, which could have continued to serve, to `to`. */
@@ -55,7 +55,7 @@ export interface Switched {
 	readonly from: Account;
 	readonly to: Account;
 	readonly cause: SwitchCause;
-	/** The window of which `from` has the least left; undefined when not known. */
+	/** The window of `from` with the least left; undefined if not known. */
 	readonly left: WindowLeft | undefined;
 	readonly asked: RequestInfo;
 	readonly grounds: SelectionReason;
@@ -74,16 +74,16 @@ export type MembershipChange =
 	| "renamed"
 	| "enabled"
 	| "disabled"
-	/** Moved into the pool of several machines, or out of it. */
+	/** Moved into or out of the shared pool of several machines. */
 	| "shared"
 	| "unshared";
 
-/** What this machine did about the pool that it shares with others. */
+/** What this machine did with a shared pool. */
 export type SharedPoolChange = "created" | "joined" | "left" | "new-keys";
 
-/** Everything the pool publishes: notices, footer, log and other extensions all read this one source. */
+/** Everything that the pool publishes. Notices, footer, log and other extensions all read this one source. */
 export type PoolEvent =
-	/** A session that had no account begins on one. */
+	/** A session without an account starts on one. */
 	| {
 			readonly type: "chosen";
 			readonly account: Account;
@@ -92,16 +92,13 @@ export type PoolEvent =
 	  }
 	| Rotated
 	| Switched
-	/**
-	 * The first output of a request that has changed its account, once or several times, is about to be shown; `to`
-	 * serves.
-	 */
+	/** A request has changed accounts, and the first output, from `to`, is about to be shown. */
 	| {
 			readonly type: "continued";
-			/** Why it left the account that it began with. */
+			/** Why the request left its first account. */
 			readonly first: Rotated | Switched;
 			readonly to: Account;
-			/** The remaining part of a window or budget of `to`, percent, and which one. */
+			/** The remaining part of a window or budget of `to`, percent, and its name. */
 			readonly remainingPercent: number | undefined;
 			readonly remainingWindow?: string | undefined;
 	  }
@@ -112,10 +109,10 @@ export type PoolEvent =
 			readonly scope: CooldownScope;
 			readonly reason: CooldownReason;
 			readonly until: number;
-			/** That time is a guess. */
+			/** True if that time is a guess. */
 			readonly guessed?: boolean | undefined;
 			readonly cause: CoolingCause;
-			/** It is the account's reserve model that is closed, and nothing else. */
+			/** Only the account's reserve model is closed. */
 			readonly isOfReserveModel?: true;
 	  }
 	/** A cooldown ended. */
@@ -127,11 +124,14 @@ export type PoolEvent =
 	  }
 	| { readonly type: "signed-out"; readonly account: Account; readonly reason: string }
 	| { readonly type: "closed"; readonly account: Account; readonly reason: string }
-	/** What is left of the only ready account is at a threshold, percent. Once a window, of all processes. */
+	/**
+	 * Only one account is ready, and what is left of it has reached a threshold, percent. Sent once per window, by one of
+	 * all processes.
+	 */
 	| { readonly type: "last-one"; readonly account: Account; readonly left: WindowLeft; readonly threshold: number }
 	/**
-	 * A forecast says that no account will be able to serve at `dryAt`, in four cases of five between `from` and `to`.
-	 * Epoch ms. `first`: the reset that comes first. By one of all processes.
+	 * The forecast says that all accounts will have run out at `dryAt`; in four of five cases between `from` and `to`.
+	 * `first` is the earliest reset. Times are epoch ms. Sent by one of all processes.
 	 */
 	| {
 			readonly type: "pool-low";
@@ -140,7 +140,7 @@ export type PoolEvent =
 			readonly to: number;
 			readonly first: { readonly account: Account; readonly at: number } | undefined;
 	  }
-	/** A session continues on its account although only bought credits are left there. Once a session. */
+	/** A session continues on its account although only bought credits are left there. Sent once per session. */
 	| {
 			readonly type: "on-credits";
 			readonly account: Account;
@@ -148,18 +148,18 @@ export type PoolEvent =
 			readonly until: number;
 			readonly asked: RequestInfo;
 	  }
-	/** The answer of a session begins to come from a reserve model. Once for as long as it stays there. */
+	/** The answers of a session start to come from a reserve model. Sent once for as long as the session stays there. */
 	| {
 			readonly type: "on-reserve-model";
 			readonly account: Account;
-			/** The model that answers, by the name that a person knows. */
+			/** The model that answers, under the name that a person knows. */
 			readonly model: string;
-			/** What is left of it, percent; undefined when not known. */
+			/** What is left of it, percent; undefined if not known. */
 			readonly leftPercent: number | undefined;
 			readonly asked: RequestInfo;
 	  }
 	/**
-	 * A session's requests are served from something else than before. `until`: when included quota of the account is
+	 * A session's requests are served from another source than before. `until`: when included quota of the account is
 	 * back, epoch ms.
 	 */
 	| {
@@ -169,11 +169,11 @@ export type PoolEvent =
 			readonly until: number | undefined;
 			readonly asked: RequestInfo;
 	  }
-	/** A reset credit of an account was redeemed, or could not be. */
+	/** Redeeming a reset credit of an account ended, with or without success. */
 	| { readonly type: "redeemed"; readonly account: Account; readonly outcome: Redemption["kind"] }
 	/**
-	 * No account can serve, and a link of the chain does from here on. `from`: the link before it. `back`: the account
-	 * that is back first, epoch ms.
+	 * No account can serve, so a link of the chain does from now on. `from`: the link before it. `back`: the account that
+	 * is back first, epoch ms.
 	 */
 	| {
 			readonly type: "chain-serves";
@@ -185,18 +185,18 @@ export type PoolEvent =
 	  }
 	/** The pool serves again, after a link of the chain. */
 	| { readonly type: "chain-left"; readonly link: string; readonly asked: RequestInfo }
-	/** A link of the chain failed and is not asked until `until`, epoch ms; undefined: until something has changed. */
+	/** A link of the chain failed and is not asked until `until`, epoch ms. Undefined: until something has changed. */
 	| {
 			readonly type: "link-closed";
 			readonly link: string;
 			readonly reason: LinkFailure;
 			readonly until: number | undefined;
 	  }
-	/** A request found no account. */
+	/** A request found no account that can serve. */
 	| { readonly type: "exhausted"; readonly why: Exhaustion; readonly asked: RequestInfo }
 	/**
-	 * This process added, removed, merged or changed an account. `source`: of an added account. `former`: the id of the
-	 * double that was merged into `account`.
+	 * This process added, removed, merged or changed an account. `source` is set for an added account. `former` is the id
+	 * of the duplicate that was merged into `account`.
 	 */
 	| {
 			readonly type: "membership";
@@ -205,25 +205,25 @@ export type PoolEvent =
 			readonly source?: string | undefined;
 			readonly former?: AccountId | undefined;
 	  }
-	/** A preference was stored: its full key, and its value. */
+	/** A preference was stored, under its full key. */
 	| { readonly type: "setting"; readonly name: string; readonly value: string }
-	/** This machine made, joined or left a pool of several machines, or made new keys for it. */
+	/** This machine created, joined or left a shared pool, or made new keys for it. */
 	| { readonly type: "shared-pool"; readonly change: SharedPoolChange; readonly role: Role }
 	/**
-	 * The database of the shared pool cannot be used, from `since` on, epoch ms. `text` is a sentence for a person. Once,
-	 * until it is back.
+	 * The database of the shared pool has been unreachable since `since`, epoch ms. `text` is a sentence for a person.
+	 * Sent once, until the database is back.
 	 */
 	| { readonly type: "pool-away"; readonly problem: PoolProblemKind; readonly text: string; readonly since: number }
-	/** It can be used again. */
+	/** The database of the shared pool can be used again. */
 	| { readonly type: "pool-back"; readonly since: number }
 	/** Another machine has renewed the sign-in of a shared account. */
 	| { readonly type: "renewed-elsewhere"; readonly account: AccountId }
 	/** The backups of removed accounts were deleted. */
 	| { readonly type: "backups-deleted"; readonly total: number }
-	/** A person pinned an account, or (undefined) let the policy choose again. */
+	/** A person pinned an account, or (undefined) removed the pin. */
 	| { readonly type: "pinned"; readonly account: AccountId | undefined }
 	/**
-	 * An account served a request to its end. `hasMoved`: its session was on another account before. `hasToldUsage`: the
+	 * An account served a request to its end. `hasMoved`: the session was on another account before. `hasToldUsage`: the
 	 * answer reported usage.
 	 */
 	| {
@@ -233,9 +233,9 @@ export type PoolEvent =
 			readonly hasToldUsage: boolean;
 	  }
 	/**
-	 * A request waits for an account until the first is ready again, epoch ms; undefined at the end of the wait.
-	 * `forRoom`: others could serve, but their quota is left to the sessions that are at work on them. `request` tells
-	 * the requests of this process apart. `goesOnWith`: the account that the wait was for; undefined where it ended
+	 * A request waits until the first account is ready again, `until`, epoch ms; undefined at the end of the wait.
+	 * `forRoom`: other accounts could serve, but their quota is left to the sessions on them. `request` identifies the
+	 * request within this process. `goesOnWith`: the account that the request continues with; undefined if the wait ended
 	 * otherwise.
 	 */
 	| {
@@ -245,65 +245,65 @@ export type PoolEvent =
 			readonly forRoom: boolean;
 			readonly goesOnWith?: Account | undefined;
 	  }
-	/** The question how a turn goes on opens, or closes. */
+	/** The question of how to continue a turn opens or closes. */
 	| { readonly type: "asking"; readonly isOpen: boolean }
-	/** A defect of ours occurred. Without its message, which may quote anything. */
+	/** A defect of ours occurred. Contains no message, which could quote anything. */
 	| { readonly type: "defect"; readonly where: DefectPlace; readonly trace: ErrorTrace }
-	/** Anything else in the footer changed: accounts, cooldowns, usage, pin. */
+	/** Something else that the footer shows has changed: accounts, cooldowns, usage or the pin. */
 	| { readonly type: "changed" }
 	/** A problem to show to the person once: a broken file, a bad setting. */
 	| { readonly type: "warning"; readonly text: string };
 
-/** Why a request found no account. Counts are of accounts. */
+/** Why a request found no account. Numbers count accounts. */
 export interface Exhaustion {
 	readonly total: number;
 	readonly cooling: number;
-	/** How many of the cooling accounts only cannot use this model. */
+	/** How many of the cooling accounts are only closed for this model. */
 	readonly notOffered: number;
 	readonly needsLogin: number;
-	/** Accounts that are off, by hand or because OpenAI closed them. */
+	/** Disabled accounts, whether by the person or because OpenAI closed them. */
 	readonly off?: number | undefined;
-	/** Accounts that are signed in, but were refused, or have no token right now. */
+	/** Signed-in accounts that were refused, or that have no token right now. */
 	readonly unavailable: number;
-	/** How many of those were refused, for another reason than quota. */
+	/** How many of those were refused, for a reason other than quota. */
 	readonly refused?: number | undefined;
-	/** Accounts that this request tried, and that turned out to be spent. */
+	/** Accounts that this request tried and found spent. */
 	readonly tried: number;
-	/** Ready accounts that were not tried, because a request tries only so many. */
+	/** Ready accounts that were not tried, because a request may try only so many. */
 	readonly untried: number;
 	/** When the first cooling account is ready again, epoch ms. */
 	readonly readyAt: number | undefined;
-	/** That time is a guess. */
+	/** True if that time is a guess. */
 	readonly guessed?: boolean | undefined;
-	/** Accounts of which a cap keeps what is left. */
+	/** Accounts that a cap excludes. */
 	readonly capped?: number | undefined;
-	/** Only the accounts of a set were asked: all counts are of those. */
+	/** True if only the accounts of an account set count. */
 	readonly isInSet?: boolean | undefined;
-	/** No account may serve, since the account sets in the settings cannot be read. */
+	/** True if no account may serve because the account sets in the settings cannot be read. */
 	readonly areSetsUnreadable?: boolean | undefined;
-	/** What keeps accounts without a token until the person changes it; the end of a sentence. */
+	/** What the person has to change before accounts can get a token; the end of a sentence. */
 	readonly obstacle?: string | undefined;
 	/** What could have served beyond included quota. */
 	readonly left?: Leftovers | undefined;
 }
 
-/** Receives pool events; must not throw. */
+/** Receives pool events. Must not throw. */
 export type PoolListener = (event: PoolEvent) => void;
 
 /** The type of an event. */
 export type EventType = PoolEvent["type"];
 
-/** Handlers in methods, so that `mapEvent` can call the one of any event in a table. */
+/** A method, so that `mapEvent` can call the handler of any event in a table. */
 interface Handlers<E, Context, Result> {
 	on(event: E, context: Context): Result;
 }
 
-/** One entry for every type of event. The compiler finds a forgotten one. */
+/** One entry for every type of event. The compiler reports a missing one. */
 export type EventTable<Result, Context = undefined> = {
 	readonly [T in EventType]: Handlers<Extract<PoolEvent, { readonly type: T }>, Context, Result>["on"];
 };
 
-/** Maps an event by the entry of its type. */
+/** Maps an event with the entry for its type. */
 export function mapEvent<Result, Context>(
 	table: EventTable<Result, Context>,
 	event: PoolEvent,

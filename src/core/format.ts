@@ -1,11 +1,11 @@
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
-/** Epoch ms; the last day that JavaScript can express. */
+/** The last day that JavaScript can represent, epoch ms. */
 const LAST_DATE = 8.64e15;
 
 /**
- * A duration in at most two units: `<1m`, `42m`, `1h07m`, `6d20h`. No part has more than two digits, so that it can be
- * in an error message: pi's retry looks for numbers such as 429 and 500 anywhere in it.
+ * Formats a duration in at most two units: `<1m`, `42m`, `1h07m`, `6d20h`. No part has more than two digits, so that it
+ * may appear in an error message: pi's retry looks for numbers such as 429 and 500 anywhere in it.
  */
 export function formatDuration(ms: number): string {
 	if (ms < MINUTE_MS) return "<1m";
@@ -17,16 +17,13 @@ export function formatDuration(ms: number): string {
 	return days < 100 ? `${days}d${twoDigits(hours % 24)}h` : "over 99d";
 }
 
-/**
- * A percentage without decimals. A little more than nothing is never shown as 0, and a little less than all never as
- * 100.
- */
+/** Formats a percentage without decimals. A small remainder is never shown as 0, and almost everything never as 100. */
 export function formatPercent(percent: number): string {
 	if (percent > 0 && percent < 1) return "<1%";
 	return `${Math.floor(Math.min(100, Math.max(0, percent)))}%`;
 }
 
-/** The name of a window in a sentence: `week` for seven days, `month` for thirty, else its length. */
+/** Names a window in a sentence: `week` for seven days, `month` for thirty, else its length. */
 export function windowLabel(name: string): string {
 	if (name === "7d") return "week";
 	return name === "30d" ? "month" : name;
@@ -35,7 +32,7 @@ export function windowLabel(name: string): string {
 const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** A time on the local clock: `14:32` today, `Mon 14:32` within a week, else `12 Dec`. */
+/** Formats a time on the local clock: `14:32` today, `Mon 14:32` within a week, else `12 Dec`. */
 export function formatClock(at: number, now: number): string {
 	const then = dateOf(at);
 	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
@@ -44,14 +41,14 @@ export function formatClock(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
 }
 
-/** A day ahead on the local calendar: `today`, `Thu` within a week, else `12 Dec`. */
+/** Formats a day ahead on the local calendar: `today`, `Thu` within a week, else `12 Dec`. */
 export function formatWeekday(at: number, now: number): string {
 	const then = dateOf(at);
 	if (then.toDateString() === new Date(now).toDateString()) return "today";
 	return at - now < 6 * DAY_MS ? (WEEKDAYS[then.getDay()] ?? "") : formatDay(at);
 }
 
-/** A time in the past on the local clock: `14:32` today, else with its day, as `18 Nov 14:32`. */
+/** Formats a past time on the local clock: `14:32` today, else with its day, such as `18 Nov 14:32`. */
 export function formatPast(at: number, now: number): string {
 	const then = dateOf(at);
 	const clock = `${twoDigits(then.getHours())}:${twoDigits(then.getMinutes())}`;
@@ -59,28 +56,28 @@ export function formatPast(at: number, now: number): string {
 	return `${then.getDate()} ${MONTHS[then.getMonth()]} ${clock}`;
 }
 
-/** A day on the local calendar: `18 Nov`. */
+/** Formats a day on the local calendar: `18 Nov`. */
 export function formatDay(at: number): string {
 	const then = dateOf(at);
 	return `${then.getDate()} ${MONTHS[then.getMonth()]}`;
 }
 
-/** A count that never has three digits. */
+/** Formats a count. Never uses three digits. */
 export function formatCount(count: number): string {
 	return count > 99 ? "over 99" : String(count);
 }
 
-/** `1 account`, `2 accounts`. */
+/** Formats a count with its noun: `1 account`, `2 accounts`. */
 export function plural(count: number, noun: string): string {
 	return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** Precedes a time that is a guess. */
+/** Returns the word that precedes a guessed time. */
 export function about(isGuess: boolean | undefined): string {
 	return isGuess ? "about " : "";
 }
 
-/** A date; the first or last possible one for a time that JavaScript cannot express. */
+/** Creates a date; the first or last possible one for a time that JavaScript cannot represent. */
 function dateOf(at: number): Date {
 	return new Date(Math.min(LAST_DATE, Math.max(-LAST_DATE, at)));
 }

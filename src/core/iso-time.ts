@@ -1,7 +1,7 @@
-/** A year of four digits, as schemas expect. */
+/** Matches a year of four digits, as schemas expect. */
 const PLAIN = /^\d{4}-/;
 
-/** Formats epoch ms as ISO 8601, UTC; null for undefined, and for a time without a year of four digits. */
+/** Formats epoch ms as ISO 8601, UTC. Null for undefined, and for a time whose year does not have four digits. */
 export function iso(at: number | undefined): string | null {
 	const date = new Date(at ?? Number.NaN);
 	const text = Number.isNaN(date.getTime()) ? "" : date.toISOString();

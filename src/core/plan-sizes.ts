@@ -1,13 +1,13 @@
 import { budgetsOf } from "./quota.ts";
 import type { UsageSnapshot } from "./usage.ts";
 
-/** A plus account's month in the backend's own credits: its week of 7,560, over thirty days. */
+/** A plus account's month in the backend's credits: its week of 7,560, scaled to thirty days. */
 const PLUS_MONTH_CREDITS = 32_400;
 const LARGEST_FACTOR = 20;
 
 /**
- * The size of a plan's windows relative to plus, by the backend's name of the plan. A plan of unknown size has the size
- * of the plan of which it is a variant.
+ * Size of a plan's windows relative to plus, by the backend's plan name. A plan of unknown size gets the size of the
+ * plan that it is a variant of.
  */
 const PLAN_FACTORS: ReadonlyMap<string, number> = new Map([
 	["guest", 0.15],
@@ -37,8 +37,8 @@ const ENTERPRISE = "enterprise";
 const ENTERPRISE_FACTOR = 6.7;
 
 /**
- * How many plus accounts one of this plan is worth. An unknown plan counts as plus, or as more if its monthly budget is
- * larger; never as the smallest.
+ * Returns how many plus accounts an account of this plan is worth. An unknown plan counts as plus, or as more if its
+ * monthly budget is larger, but never as the smallest.
  */
 export function planFactor(plan: string | undefined, usage: UsageSnapshot | undefined): number {
 	const name = (plan ?? "").toLowerCase();

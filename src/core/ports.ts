@@ -19,28 +19,28 @@ export interface Clock {
 	now(): number;
 }
 
-/** What a port answers if another process holds a lock for too long: nothing was done. */
+/** Returned by a port if another process held a lock for too long. Nothing was done. */
 export type Busy = "busy";
 
-/** The fields of an account that change after it was added. */
+/** The fields of an account that may change after it was added. */
 export type AccountPatch = Partial<Pick<Account, "label" | "plan" | "credential" | "linked" | "enabled" | "claims">> & {
 	readonly needsLogin?: NeedsLogin | undefined;
 	readonly disabledReason?: string | undefined;
 };
 
-/** The accounts file. Every write is durable when it resolves, and rejects if it could not be made durable. */
+/** The accounts file. A write resolves once it is durable, and rejects if it could not be made durable. */
 export interface AccountStore {
 	list(): readonly Account[];
 	/**
-	 * Adds an account, or replaces the one with its id unless that works and has a later token; makes the label unique.
-	 * Accounts that turn out to be the same one are merged: the oldest keeps its id and label and gets the newest
-	 * credential that works; a backup keeps the other one.
+	 * Adds an account under a unique label, or replaces the one with its id unless that one works and has a later token.
+	 * Accounts that turn out to be the same are merged: the oldest keeps its id and label and gets the newest working
+	 * credential. A backup keeps the other credential.
 	 */
 	put(account: Account): Promise<void>;
 	/**
 	 * Changes an account if it still exists and `applies` to its newest credential. A credential never replaces one that
-	 * was issued later, unless it was exchanged for that one; a label is made unique; claims are added. Merges as `put`
-	 * does.
+	 * was issued later, unless it was exchanged for it. Labels stay unique, and claims are added. Merges accounts as
+	 * `put` does.
 	 */
 	patch(
 		id: AccountId,
@@ -48,93 +48,93 @@ export interface AccountStore {
 		applies?: (newest: Credential) => boolean,
 		isExchanged?: boolean,
 	): Promise<void>;
-	/** Works as `patch` does, for a change whose outcome a person sees: one that cannot be written is undone. */
+	/**
+	 * Does the same as `patch`, for a change whose outcome is shown to a person: if it cannot be written, it is undone.
+	 */
 	edit(id: AccountId, patch: AccountPatch): Promise<void>;
-	/** Removes an account after a backup was written; changes nothing if one of the two cannot be written. */
+	/** Writes a backup, then removes the account. Changes nothing if either cannot be written. */
 	remove(id: AccountId): Promise<void>;
 	/** Writes the backup that `remove` writes. */
 	backUp(id: AccountId): Promise<void>;
 	/**
-	 * Puts `next` into the backup of an account that was removed while its token was exchanged, since the token in the
-	 * backup is spent by then. Changes no backup with another credential than `spentRefresh`. Resolves to whether one was
-	 * changed.
+	 * Puts `next` into the backup of an account that was removed during a token exchange, because the token in the backup
+	 * is spent by then. Leaves a backup with a credential other than `spentRefresh` alone. Resolves to true if a backup
+	 * was changed.
 	 */
 	renewBackup(id: AccountId, spentRefresh: string, next: Credential): Promise<boolean>;
-	/**
-	 * Writes a backup of an account whose row was lost, for `restore`. An account whose backup has a later sign-in keeps
-	 * that one.
-	 */
+	/** Writes a backup of an account whose row was lost, for `restore`. A backup with a later sign-in is kept instead. */
 	keepAside(account: Account): Promise<void>;
-	/** The account that was removed last and has not come back since, from its backup; with `id` only that one. */
+	/** Returns the account that was removed last and has not come back, from its backup; with `id`, only that account. */
 	lastRemoved(id?: AccountId): Promise<Account | undefined>;
-	/** Restores an account from its backup, as an owned one. */
+	/** Restores an account from its backup, as an owned account. */
 	restore(id: AccountId): Promise<void>;
-	/** Runs `work` as the only process that refreshes this account; busy if another one does so for 3 s. */
+	/**
+	 * Runs `work` as the only process that refreshes this account. Returns busy if another process is still refreshing
+	 * after 3 s.
+	 */
 	whileRefreshing<T>(id: AccountId, work: () => Promise<T>): Promise<T | Busy>;
-	/** Proves that the file can be written, before a single-use token is spent. Throws the error of the file system. */
+	/** Proves that the file can be written before a single-use token is spent. Throws the file system's error. */
 	assertWritable(): Promise<void>;
 	flush(): Promise<void>;
 }
 
-/** What is remembered of an account, and may be lost without harm. */
+/** What is remembered of an account. Losing it does no harm. */
 export interface AccountStatus {
 	readonly cooldowns: readonly Cooldown[];
 	readonly usage?: UsageSnapshot | undefined;
-	/** When some process last began to ask for usage, epoch ms. */
+	/** When any process last started to fetch usage, epoch ms. */
 	readonly usageAskedAt?: number | undefined;
-	/** When some process last asked for its reserve model with the usage, epoch ms. */
+	/** When any process last asked for the reserve model together with usage, epoch ms. */
 	readonly reserveAskedAt?: number | undefined;
-	/** Number of usage calls that failed in a row. */
+	/** Number of usage calls that have failed in a row. */
 	readonly usageFailures?: number | undefined;
 	readonly lastUsedAt?: number | undefined;
 	readonly lastError?: { readonly text: string; readonly at: number } | undefined;
-	/** Why the last usage call failed; kept apart from the reason for which a request was refused. */
+	/** Why the last usage call failed. Kept apart from the reason of the last refused request. */
 	readonly usageError?: { readonly text: string; readonly at: number } | undefined;
-	/** 402/403 in a row. */
+	/** Number of 402 or 403 answers in a row. */
 	readonly strikes: number;
 	/**
-	 * An exchange that was begun: which refresh token (hash), when (epoch ms), and by which process. Without a process it
-	 * has ended, and whether the token is spent is unknown.
+	 * An exchange that was begun: of which refresh token (hash), when (epoch ms), and by which process. Without a process
+	 * the exchange has ended, but whether the token is spent is unknown.
 	 */
 	readonly exchange?:
 		| {
 				readonly tokenHash: string;
 				readonly at: number;
 				readonly holder?: ProcessMark | undefined;
-				/** The same moment by the running time of the machine. */
+				/** The same moment as the machine's uptime. */
 				readonly uptime?: Uptime | undefined;
 		  }
 		| undefined;
-	/** Refresh tokens that must never be sent again, the newest last. Kept after a removal, which may be undone. */
+	/** Refresh tokens that must never be sent again, newest last. Kept after a removal, which may be undone. */
 	readonly spent?: readonly SpentToken[] | undefined;
-	/**
-	 * The first refusal of a renewal for an unknown reason: of which refresh token (hash) and when, epoch ms.
-	 */
+	/** The first time a renewal was refused for an unknown reason: which refresh token (hash), and when, epoch ms. */
 	readonly refusal?: { readonly tokenHash: string; readonly at: number } | undefined;
-	/** Hash of an access token that was refused right after it had been issued: no renewal is spent on it again. */
+	/** Hash of an access token that was refused right after it was issued. No further renewal is spent on it. */
 	readonly refusedToken?: string | undefined;
-	/** Until when other accounts are tried first, epoch ms. */
+	/** Until when other accounts are tried before this one, epoch ms. */
 	readonly doubtedUntil?: number | undefined;
-	/** When it was last asked although it cooled, epoch ms. */
+	/** When it was last asked while in a cooldown, epoch ms. */
 	readonly trialAt?: number | undefined;
-	/** Its reset credits; undefined where the usage endpoint has never reported one. */
+	/** Its reset credits; undefined if the usage endpoint has never reported any. */
 	readonly resetCredits?: ListedResetCredits | undefined;
-	/** The last redemption of one of them, begun or ended. */
+	/** The last redemption of a reset credit, in progress or ended. */
 	readonly redemption?: RedemptionNote | undefined;
-	/** Of an account that machines share: what tells the newer of two statuses. */
+	/** For an account that machines share: what shows which of two statuses is newer. */
 	readonly marks?: StatusMarks | undefined;
 }
 
-/** Identifies a process, so that another one can find out whether it still runs. */
+/** Identifies a process, so that another process can find out whether it still runs. */
 export interface ProcessMark {
 	readonly pid: number;
-	/** When it was started, as the system reports it; undefined if that is unknown. */
+	/** When it was started, as reported by the system; undefined if unknown. */
 	readonly started?: string | undefined;
-	/** The scope in which its id is unique. */
+	/** The scope in which its pid is unique. */
 	readonly machine: string;
 }
 
-/** A time that no clock change moves: how long a machine has been running. */
+/** A time that changes of the clock do not affect: how long a machine has been running. */
 export interface Uptime {
 	readonly machine: string;
 	readonly ms: number;
@@ -145,37 +145,41 @@ export interface Processes {
 	own(): ProcessMark;
 	uptime(): Uptime;
 	/**
-	 * The fate of a process that ran at `since`, epoch ms. `unknown`: it belongs to another machine, another container,
-	 * or a time before the last restart, or it cannot be told from a later one with its id.
+	 * Returns the fate of a process that ran at `since`, epoch ms. `unknown`: it belongs to another machine, another
+	 * container or a time before the last restart, or a later process may have its pid.
 	 */
 	fateOf(mark: ProcessMark, since: number): "running" | "gone" | "unknown";
 }
 
-/** How long something is no news after it was told. */
+/** For how long a notice that was sent is not repeated. */
 export interface NoticeClaim {
 	/** Epoch ms, such as the reset of a window. */
 	readonly until: number;
-	/** A later end than the remembered one is another occasion only if it is later by more than this. */
+	/** An end counts as a new occasion only if it is later than the stored one by more than this. */
 	readonly slackMs: number;
-	/** A lower level than before is news within the same time. 0 by default. */
+	/** Within that time, a lower level than before is a new occasion. 0 by default. */
 	readonly level?: number;
 }
 
-/** The state file: cooldowns, usage, pin. Disposable. */
+/** The state file: cooldowns, usage, pin. Losing it does no harm. */
 export interface StateStore {
 	pin(): AccountId | undefined;
-	/** With `belowCapUntil`, epoch ms, the pinned account is used below its caps until then. */
+	/**
+	 * Pins an account, or removes the pin. Until `belowCapUntil`, epoch ms, the pinned account may be used below its
+	 * caps.
+	 */
 	setPin(id: AccountId | undefined, belowCapUntil?: number): Promise<void>;
-	/** Until when the pinned account is used below its caps, epoch ms; undefined where it is not. */
+	/** Until when the pinned account may be used below its caps, epoch ms; undefined if it may not. */
 	pinnedBelowCapUntil(): number | undefined;
 	status(id: AccountId): AccountStatus;
-	/** the status of every account, with one look at the file for all of them. */
+	/** Reads the file once and returns the status of every account as of then. */
 	snapshot(): (id: AccountId) => AccountStatus;
-	/** Writes at once. Resolves when durable, or when the change could only be kept in memory; never rejects. */
+	/** Writes at once. Resolves when the change is durable, or could only be kept in memory. Never rejects. */
 	update(id: AccountId, change: (status: AccountStatus) => AccountStatus): Promise<void>;
 	/**
-	 * Changes the status if `applies` holds for the newest one, of any process. True if it did: of several processes that
-	 * try at once, one gets true. If the file cannot be written, memory decides, and `onUnwritten` gets the error.
+	 * Changes the status if `applies` holds for the newest one of any process. Resolves to true if it did: of several
+	 * processes that try at once, only one gets true. If the file cannot be written, memory decides and `onUnwritten`
+	 * gets the error.
 	 */
 	updateIf(
 		id: AccountId,
@@ -183,80 +187,84 @@ export interface StateStore {
 		change: (status: AccountStatus) => AccountStatus,
 		onUnwritten?: (error: unknown) => void,
 	): Promise<boolean>;
-	/** Writes later, with other changes. */
+	/** Writes later, together with other changes. */
 	updateSoon(id: AccountId, change: (status: AccountStatus) => AccountStatus): void;
-	/** How many sessions are at work on each account, in any process; `except` is not counted. */
+	/** Returns how many sessions are at work on each account, in any process. `except` is not counted. */
 	liveSessions(except: SessionId | undefined): ReadonlyMap<AccountId, number>;
 	/** The account that was chosen last, for any session. */
 	lastChosen(): AccountId | undefined;
 	/**
-	 * Puts a session to work on an account; `isChoice`: it had none, or another one, before. A new lease is written at
-	 * once for other processes, and never waited for: a late one only spreads sessions a little worse.
+	 * Records that a session works on an account. `isChoice`: the session had no account, or another one. A new lease is
+	 * written at once for other processes, but never awaited: if it is late, sessions only spread a little less evenly.
 	 */
 	acquireLease(session: SessionId, account: AccountId, isChoice: boolean): void;
-	/** Ends the lease of a session. Written with the next flush. */
+	/** Ends the lease of a session. Written at the next flush. */
 	releaseLease(session: SessionId): void;
 	/** Ends every cooldown of every account. */
 	clearCooldowns(): Promise<void>;
 	forget(id: AccountId): Promise<void>;
-	/** True for the one process that shows the welcome, in a home where it was not shown yet. */
+	/** Resolves to true for the one process that may show the welcome, if it was not shown yet in this home. */
 	claimWelcome(): Promise<boolean>;
 	/**
-	 * Called when there is an account: the welcome may be shown again once there is none. Writes only if it was shown.
+	 * Called when there is an account, so that the welcome may be shown again once there is none. Writes only if the
+	 * welcome was shown.
 	 */
 	endWelcome(): void;
 	/**
-	 * True for the one process, of all that try, that may pass on `what`: none has in the time that the last claim was
-	 * for. Remembered over restarts. If the file cannot be written, each process decides by itself.
+	 * Resolves to true for the one process of all that may send the notice `what`. False while an earlier claim is still
+	 * valid. Remembered over restarts. If the file cannot be written, each process decides by itself.
 	 */
 	claimNotice(what: string, claim: NoticeClaim): Promise<boolean>;
-	/** Makes `what` news again. True for the one process, of all that try, that does so. */
+	/** Allows the notice `what` to be sent again. Resolves to true for the one process of all that changed this. */
 	endNotice(what: string): Promise<boolean>;
-	/** What the person has said yes to beforehand, for all processes: to what, and until when, epoch ms. */
+	/** Returns what the person has agreed to in advance, in all processes, and until when, epoch ms. */
 	consents(): ReadonlyMap<string, number>;
-	/** Keeps a yes until `until`. Resolves as `update` does. */
+	/** Stores a consent until `until`. Resolves as `update` does. */
 	giveConsent(what: string, until: number): Promise<void>;
-	/** Ends every yes. */
+	/** Ends every stored consent. */
 	endConsents(): Promise<void>;
 	flush(): Promise<void>;
 }
 
-/** The login of `openai-codex` in pi's own `auth.json`. */
+/** The `openai-codex` login in pi's own `auth.json`. */
 export type PiLogin =
 	| { readonly kind: "oauth"; readonly credential: Credential; readonly workspaceId: WorkspaceId | undefined }
-	/** An API key, or anything else that is not an OAuth login: not ours. */
+	/** An API key, or anything else that is not an OAuth login. Never ours. */
 	| { readonly kind: "foreign" }
 	| { readonly kind: "none" }
-	/** Does not parse: torn or damaged. Never taken for a logout. */
+	/** The file does not parse: it is torn or damaged. Never taken for a logout. */
 	| { readonly kind: "unreadable" };
 
-/** Access to `auth.json` by pi's own rules: its lock, writes in place, torn reads. */
+/** Access to `auth.json` under pi's own rules: its lock, writes in place, torn reads. */
 export interface PiAuth {
-	/** Cheap identity of the content of the file; undefined without a file. */
+	/** Returns a cheap signature of the file's content; undefined without a file. */
 	signature(): string | undefined;
-	/** One read without the lock. */
+	/** Reads once, without the lock. */
 	peek(): PiLogin;
-	/** Is pi signed in with ChatGPT under its provider `openai`? That is another grant, which is never ours. */
+	/** True if pi is signed in with ChatGPT under its provider `openai`. That is another grant, which we never use. */
 	hasPlanLogin(): boolean;
-	/** A hash that tells what pi has stored for a provider from what is stored there later; undefined for nothing. */
+	/** Returns a hash of what pi has stored for a provider, to detect a change; undefined if nothing is stored. */
 	loginMark(provider: string): string | undefined;
-	/** A read under the lock, for when `peek` does not parse. */
+	/** Reads under the lock, for when `peek` cannot parse the file. */
 	read(signal: AbortSignal | undefined): Promise<PiLogin | Busy>;
 	/**
-	 * Holds the lock over `work`, having proved first that a write can succeed; busy if another process holds it for 3 s.
-	 * Throws the error of the file system if the directory cannot be written.
+	 * Holds the lock while `work` runs, after proving that a write can succeed. Returns busy if another process holds the
+	 * lock for 3 s. Throws the file system's error if the directory cannot be written.
 	 */
 	exclusively<T>(work: (file: LockedPiAuth) => Promise<T>, signal: AbortSignal | undefined): Promise<T | Busy>;
-	/** Replaces the credential as {@link LockedPiAuth.replaceCredential} does, holding the lock only for a rename. */
+	/** Replaces the credential as {@link LockedPiAuth.replaceCredential} does, but holds the lock only for a rename. */
 	writeBack(replacedRefresh: string, next: Credential, workspaceId: WorkspaceId): Promise<boolean>;
 }
 
 /** `auth.json` while its lock is held. */
 export interface LockedPiAuth {
 	login(): PiLogin;
-	/** Replaces the credential if the entry still holds `replacedRefresh`, else resolves to false. All else stays. */
+	/**
+	 * Replaces the credential if the entry still holds `replacedRefresh`; otherwise resolves to false. Keeps everything
+	 * else.
+	 */
 	replaceCredential(replacedRefresh: string, next: Credential, workspaceId: WorkspaceId): Promise<boolean>;
-	/** Deletes the entry if it still holds `refresh`, else resolves to false. All else stays. */
+	/** Deletes the entry if it still holds `refresh`; otherwise resolves to false. Keeps everything else. */
 	deleteLogin(refresh: string): Promise<boolean>;
 }
 
@@ -266,66 +274,65 @@ export type RefreshOutcome =
 	/** The sign-in has ended for good. */
 	| { readonly kind: "refused"; readonly code: string; readonly closed: boolean }
 	/**
-	 * Not now: nothing was spent. `mayBeFinal`: the service refused for an unknown reason, perhaps for good. `lasts`: no
-	 * second try helps before the person has changed something.
+	 * No token now, but nothing was spent. `mayBeFinal`: the service refused for an unknown reason, perhaps for good.
+	 * `lasts`: trying again is useless before the person has changed something.
 	 */
 	| { readonly kind: "unavailable"; readonly reason: string; readonly mayBeFinal?: true; readonly lasts?: true }
 	/**
-	 * No usable answer: the token may be spent. `next` returns the next refresh token if the answer had nothing else. It
-	 * is a function so that a printed outcome holds no token.
+	 * No usable answer, so the token may be spent. `next` returns the next refresh token if the answer contained nothing
+	 * else; a function, so that a printed outcome shows no token.
 	 */
 	| { readonly kind: "unknown"; readonly reason: string; readonly next?: () => string };
 
 /** The OAuth issuer. */
 export interface OAuthClient {
-	/** Exchanges a refresh token once; own time-out, never aborted from outside. */
+	/** Exchanges a refresh token once. Has its own time-out and cannot be aborted. */
 	refresh(refreshToken: string): Promise<RefreshOutcome>;
 }
 
-/** The account whose usage is asked for. */
+/** The account to fetch usage for. */
 export interface UsageRequest {
 	readonly baseUrl: string;
 	readonly access: string;
 	readonly workspaceId: WorkspaceId;
-	/** Ask for its reserve model as well. */
+	/** Ask for the reserve model as well. */
 	readonly withReserveModel?: boolean | undefined;
 }
 
 /** The usage endpoint. */
 export interface UsageApi {
-	/** Fetches the usage of an account. Throws on any failure, with a reason that holds no secret. */
+	/** Fetches the usage of an account. Throws on any failure, with a reason that contains no secret. */
 	fetch(request: UsageRequest, signal: AbortSignal): Promise<UsageSnapshot>;
 }
 
-/** Whose reset credits are meant, and beside which base URL of the model they are asked for. */
+/** Whose reset credits are meant. Their endpoint is next to the model's base URL. */
 export interface ResetCreditsCall {
 	readonly baseUrl: string;
 	readonly access: string;
 	readonly workspaceId: WorkspaceId;
 }
 
-/** What the backend says to a redemption. `reason` is the end of a sentence, and holds no secret. */
+/** The backend's answer to a redemption. `reason` ends a sentence and contains no secret. */
 export type ConsumeAnswer =
 	| { readonly kind: "reset" | "already_redeemed" | "nothing_to_reset" | "no_credit" }
-	/** Refused: nothing was spent. */
+	/** Refused. Nothing was spent. */
 	| {
 			readonly kind: "refused";
 			readonly status: number;
 			readonly reason: string;
 			readonly retryAfterMs?: number | undefined;
 	  }
-	/** No usable answer: the credit may be spent. */
+	/** No usable answer. The credit may be spent. */
 	| { readonly kind: "unknown"; readonly reason: string }
-	/** The call has not left this machine. */
+	/** The call never left this machine. */
 	| { readonly kind: "unsent"; readonly reason: string };
 
 /** The endpoints of reset credits. */
 export interface ResetCreditsApi {
-	/** Lists the credits that can be redeemed. Throws on any failure, with a reason that holds no secret. */
+	/** Lists the credits that can be redeemed. Throws on any failure, with a reason that contains no secret. */
 	list(call: ResetCreditsCall, signal: AbortSignal): Promise<readonly ResetCredit[]>;
 	/**
-	 * Redeems a credit under an idempotency key, in one call with its own time-out, never aborted from outside. Never
-	 * rejects.
+	 * Redeems a credit under an idempotency key, in one call with its own time-out. Cannot be aborted, and never rejects.
 	 */
 	consume(
 		call: ResetCreditsCall,
@@ -333,158 +340,164 @@ export interface ResetCreditsApi {
 	): Promise<ConsumeAnswer>;
 }
 
-/** How the redemption of a reset credit ended. `reason` is the end of a sentence, and holds no secret. */
+/** How the redemption of a reset credit ended. `reason` ends a sentence and contains no secret. */
 export type Redemption =
-	/** The windows are full again, the usage is known anew, and no cooldown of quota is left. */
+	/** The windows are full again, usage was fetched anew, and no quota cooldown is left. */
 	| { readonly kind: "redeemed" | "already" }
-	/** No credit was spent, as far as is known; not to be offered again before `until`, epoch ms. */
+	/** As far as is known no credit was spent. Do not offer it again before `until`, epoch ms. */
 	| { readonly kind: "nothing-to-reset" | "no-credit" | "failed"; readonly reason: string; readonly until: number }
-	/** Another process is redeeming a credit of this account, and has no answer yet. */
+	/** Another process is redeeming a credit of this account and has no answer yet. */
 	| { readonly kind: "busy"; readonly reason: string; readonly until: number };
 
 /** Redeems reset credits. */
 export interface Redeemer {
 	/**
-	 * Redeems a credit, to which a person has said yes. Of all processes that do so at once one makes the call, and the
-	 * others get its outcome. The idempotency key is on the disk before the call: one that was cut off is made again with
-	 * the same key. Never rejects. `signal` ends the wait; the call itself may still be carried out.
+	 * Redeems a credit that a person has agreed to spend. If several processes do so at once, one makes the call and the
+	 * others get its outcome. The idempotency key is written to disk before the call, so an interrupted call is repeated
+	 * under the same key. Never rejects. `signal` ends the wait, but the call itself may still go through.
 	 */
 	redeem(account: Account, credit: ResetCredit, signal: AbortSignal | undefined): Promise<Redemption>;
 }
 
 /** The person's preferences. */
 export interface SettingsStore {
-	/** The settings as they are now. */
+	/** Returns the present settings. */
 	read(): Settings;
-	/** Stores values by their full key, such as `rotation.policy`. All else in the file stays. */
+	/** Stores values by their full key, such as `rotation.policy`. Keeps everything else in the file. */
 	set(values: Readonly<Record<string, StoredValue>>): Promise<void>;
-	/** Stores values at their places, for keys that may hold anything. A group that loses its last value goes with it. */
+	/** Stores values by path, for keys that may contain any character. Removes a group that has lost its last value. */
 	change(edits: readonly SettingEdit[]): Promise<void>;
 	/**
-	 * Changes the chain that is in the file at that moment; undefined leaves it. `change` may run more than once. Entries
-	 * that only another version can read stay behind the others.
+	 * Changes the chain as stored at that moment; undefined leaves it alone. `change` may run more than once. Entries
+	 * that only another version can read are kept, after the others.
 	 */
 	changeChain(change: (chain: readonly string[]) => readonly string[] | undefined): Promise<void>;
 }
 
-/** A value for one place among the settings; undefined takes away what is there. */
+/** A value for one path in the settings; undefined removes what is stored there. */
 export interface SettingEdit {
 	readonly path: readonly string[];
 	readonly value: StoredValue | readonly string[] | undefined;
 }
 
-/** The question that a person gets when all included quota is out. */
+/** Asks the person how to continue when all included quota is out. */
 export interface DryQuestion {
 	/**
-	 * Asks which of `offers` is to serve; `unavailable` at once where no person could answer. The question closes when
-	 * `signal` aborts; how the promise settles then does not matter. Called once at a time.
+	 * Asks which of `offers` should serve. Returns `unavailable` at once if no person could answer. The question closes
+	 * when `signal` aborts, and the promise may then settle in any way. Only one call runs at a time.
 	 */
 	ask(offers: readonly Offer[], signal: AbortSignal | undefined): Promise<DryAnswer>;
 }
 
-/** The person's own list of models for a pool that is out. */
+/** The person's own list of models that serve while the pool is out. */
 export interface ChainRoute {
 	/**
-	 * The links that could serve `asked` now, in the person's order; none where this pi can route it to none. Without
-	 * `asked` those for the session's next request.
+	 * Returns the links that could serve `asked` now, in the person's order; none if this pi can route it to none.
+	 * Without `asked`, for the session's next request.
 	 */
 	links(asked: RequestInfo | undefined): readonly ChainRung[];
-	/** The model to choose by hand for a session that the chain does not serve, and the link that then answers. */
+	/**
+	 * Returns the model to choose by hand for a session that the chain does not serve, and the link that would then
+	 * answer.
+	 */
 	wayOn(asked: RequestInfo | undefined): WayOn | undefined;
 	/**
-	 * Has a link serve from the next request on. Resolves to the words to end this one with, after which pi's own retry
-	 * asks again. Never rejects.
+	 * Makes a link serve from the next request on. Resolves to the text that ends this request, after which pi's own
+	 * retry asks again. Never rejects.
 	 */
 	handOver(rung: ChainRung, asked: RequestInfo): Promise<string>;
 }
 
-/** A way on that a person takes with `/model`. */
+/** A way to continue that a person takes with `/model`. */
 export interface WayOn {
 	readonly model: string;
 	readonly link: string;
 }
 
-/** What the person has said yes to for the whole day. */
+/** What the person has agreed to for the whole day. */
 export interface RememberedConsents {
-	/** Does a yes of today cover this rung? */
+	/** True if a consent of today covers this rung. */
 	holds(rung: Rung): boolean;
 }
 
 /** The user and workspace of a token. */
 export interface Identity extends Pick<Account, "id" | "workspaceId" | "userId" | "email" | "plan" | "claims"> {
-	/** The ids of an account that was first seen with any one of its claims. */
+	/** The ids of an account that was first identified by any one of its claims. */
 	readonly ids?: readonly AccountId[] | undefined;
 }
 
 /** Reads the claims of a token. */
 export interface TokenReader {
-	/** When the token was issued, epoch ms. */
+	/** Returns when the token was issued, epoch ms. */
 	issuedAt(access: string): number | undefined;
-	/** A short hash that tells two tokens apart without holding either. */
+	/** Returns a short hash that distinguishes two tokens without revealing either. */
 	fingerprint(token: string): string;
-	/** The user and workspace of the token; undefined without a workspace, since pi cannot use such a token. */
+	/** Returns the user and workspace of the token. Undefined without a workspace, since pi cannot use such a token. */
 	identify(access: string): Identity | undefined;
 }
 
-/** What every account had used of its quota at which time, of all processes. Disposable; written behind. */
+/** Used quota of every account over time, from all processes. Disposable; written in the background. */
 export interface QuotaHistory {
-	/** Takes in what an account reports now. */
+	/** Records what an account reports now. */
 	record(id: AccountId, usage: UsageSnapshot): void;
-	/** The history of the last weeks, in order. Rejects where it cannot be read. */
+	/** Returns the history of the last weeks, in order. Rejects if it cannot be read. */
 	read(): Promise<readonly HistorySample[]>;
-	/** Writes what is not written yet. Never rejects. */
+	/** Writes what is pending. Never rejects. */
 	flush(): Promise<void>;
 }
 
-/** How long quota lasts. Nothing is read or made before it is asked for. */
+/** Forecasts how long quota lasts. Reads and computes nothing before it is asked. */
 export interface ForecastSource {
-	/** The forecast that was made last. One that is a minute old is made again behind, and listeners hear of it. */
+	/**
+	 * Returns the latest forecast. If it is a minute old, a new one is made in the background and listeners are called.
+	 */
 	current(): Forecast | undefined;
-	/** A forecast that is no older than a minute; undefined where none can be made. Never rejects. */
+	/** Resolves to a forecast at most a minute old; undefined if none can be made. Never rejects. */
 	fresh(): Promise<Forecast | undefined>;
-	/** A forecast of now, for when the pool has just run out. Never rejects. */
+	/** Makes a new forecast, for when the pool has just run out. Never rejects. */
 	renew(): Promise<Forecast | undefined>;
-	/** Has `listener` called after a forecast was made, until the function that it gives is called. */
+	/** Calls `listener` after each new forecast, until the returned function is called. */
 	subscribe(listener: () => void): () => void;
 }
 
-/** The database of a new pool, and what goes into it. */
+/** The database of a new pool, and the accounts to move into it. */
 export interface NewSharedPool {
-	/** A Postgres URL, with the password. */
+	/** A Postgres URL, including the password. */
 	readonly url: string;
 	readonly name: string;
-	/** The name of this machine; undefined for that of its host. */
+	/** The name of this machine; undefined for the name of its host. */
 	readonly machine: string | undefined;
 	readonly accounts: readonly AccountId[];
 }
 
 /**
- * The pool that several machines share. Whatever asks the database is bounded, and rejects with a `PoolProblem` whose
- * message is for a person; after that nothing has changed. A pool event follows what was done.
+ * The pool that several machines share. Every call that uses the database is bounded, and rejects with a `PoolProblem`
+ * whose message is for a person; nothing has changed then. A pool event follows each change.
  */
 export interface SharedPools {
-	/** The pool of this machine; undefined where it has joined none. From memory: asks nothing. */
+	/** Returns the pool of this machine; undefined if it has joined none. Reads memory only. */
 	status(): SharedPoolStatus | undefined;
-	/** Looks at the database now. What keeps it away is in the status; never rejects. */
+	/** Checks the database now. The status says what is wrong with it; never rejects. */
 	look(signal: AbortSignal | undefined): Promise<SharedPoolStatus | undefined>;
-	/** Makes the tables and the pool, joins it as its first keeper, and moves the accounts in. */
+	/** Creates the tables and the pool, joins it as its first keeper, and moves the accounts in. */
 	create(pool: NewSharedPool, signal: AbortSignal | undefined): Promise<JoinCodes>;
 	/**
-	 * Joins the pool of a code, by the name `machine` or that of the host. A newer code of the pool that was joined
-	 * already takes the place of the old one; while another pool is joined it rejects.
+	 * Joins the pool of a code, as `machine` or under the host's name. A newer code of the pool that is already joined
+	 * replaces the old one. Rejects while another pool is joined.
 	 */
 	join(code: string, machine: string | undefined, signal: AbortSignal | undefined): Promise<SharedPoolStatus>;
-	/** Moves accounts of this machine into its pool. Keepers only. */
+	/** Moves accounts of this machine into its pool. Only a keeper may. */
 	add(accounts: readonly AccountId[], signal: AbortSignal | undefined): Promise<void>;
 	/**
-	 * Leaves the pool. `take`: shared accounts that leave it, too, and are this machine's own from then on; keepers only.
+	 * Leaves the pool. `take` names shared accounts that leave with this machine and belong to it alone from then on;
+	 * only a keeper may take any.
 	 */
 	leave(take: readonly AccountId[], signal: AbortSignal | undefined): Promise<void>;
-	/** The codes that hold now; undefined for a runner, who cannot make that of a keeper. */
+	/** Returns the valid codes; undefined for a runner, who cannot make a keeper's code. */
 	codes(): JoinCodes | undefined;
 	/**
-	 * Makes new keys and seals every account anew: codes that were printed before stop working. Keepers only. `url`:
-	 * where the same database is from now on, with another password say; undefined where that stays.
+	 * Makes new keys and seals every account again, so that codes printed before stop working. Only a keeper may. `url`
+	 * is the new address of the same database, for instance with another password; undefined keeps the present one.
 	 */
 	rotate(url: string | undefined, signal: AbortSignal | undefined): Promise<JoinCodes>;
 }
@@ -492,23 +505,23 @@ export interface SharedPools {
 /** The tokens of the accounts that several machines share. */
 export interface SharedTokens {
 	/**
-	 * Renews the token by a claim that all machines see, or takes the one that another of them has stored. `refused`: a
-	 * token that the backend has just answered 401 to. `failed`: not now, and ever more seldom. Rejects where the disk
-	 * keeps it from that; nothing is spent then.
+	 * Renews the token under a claim that all machines see, or uses the token that another machine has stored. `refused`
+	 * is a token that the backend has just answered with 401. `failed`: not now, with growing pauses. Rejects if the disk
+	 * prevents it; nothing is spent then.
 	 */
 	renew(
 		account: Account,
 		refused: string | undefined,
 	): Promise<TokenResult | { readonly kind: "failed"; readonly reason: string }>;
-	/** Is it time to renew a token that is still good? Days before its end, so that there is time for what goes wrong. */
+	/** True if a token that still works should be renewed. That is days before it expires, to leave time for failures. */
 	isDue(account: Account): boolean;
 }
 
-/** The log of decisions, which may be lost without harm. Nothing here throws. */
+/** The log of decisions. Losing it does no harm. Nothing here throws. */
 export interface EventLog {
 	/** Logs a decision in the background. */
 	append(decision: Decision): void;
-	/** The last `count` decisions of all processes, the newest last. */
+	/** Returns the last `count` decisions of all processes, newest last. */
 	read(count: number): Promise<LoggedDecision[]>;
 	/** Writes all pending lines. */
 	flush(): Promise<void>;

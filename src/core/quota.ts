@@ -10,13 +10,13 @@ import {
 	type UsageWindow,
 } from "./usage.ts";
 
-/** A rolling window, of the general limit or of a further `limit` that only some models draw on. */
+/** A rolling window of the general limit, or of a further `limit` that only some models use. */
 export interface WindowQuota extends UsageWindow {
 	readonly kind: "window";
 	readonly limit?: { readonly id: string; readonly name: string | undefined } | undefined;
 }
 
-/** A budget of a month, or a member's cap. */
+/** A monthly budget, or a member's cap. */
 export interface BudgetQuota extends Budget {
 	readonly kind: "budget";
 }
@@ -37,12 +37,12 @@ export interface ResetCreditQuota {
 	readonly count: number;
 }
 
-/** Everything that an account can serve from, or that can fill it again. */
+/** Everything that an account can serve from, or that can refill it. */
 export type Quota = WindowQuota | BudgetQuota | CreditsQuota | ReserveModelQuota | ResetCreditQuota;
 
 /**
- * Every quota that a snapshot knows, in the order of what matters: windows, the shortest first, budgets, credits,
- * further limits, reserve model, reset credits.
+ * Returns every quota in a snapshot, most important first: windows from the shortest, budgets, credits, further limits,
+ * reserve model, reset credits.
  */
 export function quotasOf(snapshot: UsageSnapshot | undefined): readonly Quota[] {
 	if (!snapshot) return [];
@@ -61,30 +61,30 @@ export function quotasOf(snapshot: UsageSnapshot | undefined): readonly Quota[] 
 	];
 }
 
-/** The included quota of an account: its windows, then its budgets. */
+/** Returns the included quota of an account: its windows, then its budgets. */
 export function includedOf(snapshot: UsageSnapshot): readonly UsageWindow[] {
 	const budgets = budgetsOf(snapshot);
 	return budgets.length === 0 ? windowsOf(snapshot) : [...windowsOf(snapshot), ...budgets];
 }
 
-/** The windows of the general limit, in the order in which they were reported. */
+/** Returns the windows of the general limit, in the order reported. */
 export function windowsOf({ windows }: UsageSnapshot): readonly UsageWindow[] {
 	return windows;
 }
 
 const NO_BUDGETS: readonly Budget[] = [];
 
-/** The budgets, which limit the windows beside them, and bought credits too. */
+/** Returns the budgets. They limit the windows beside them, and bought credits too. */
 export function budgetsOf({ budgets = NO_BUDGETS }: UsageSnapshot): readonly Budget[] {
 	return budgets;
 }
 
-/** The windows of a further limit, or of the reserve model by its id; undefined if it is not known. */
+/** Returns the windows of a further limit, or of the reserve model by its id; undefined if unknown. */
 export function limitOf({ limits, reserveModel }: UsageSnapshot, id: string): readonly UsageWindow[] | undefined {
 	return reserveModel?.limitId === id ? reserveModel.windows : ownValue(limits, id)?.windows;
 }
 
-/** The first further limit that is used up. */
+/** Returns the first further limit that is used up. */
 export function spentLimit(
 	{ limits }: UsageSnapshot,
 	now: number,
@@ -93,23 +93,23 @@ export function spentLimit(
 	return spent && { limitId: spent[0], windows: spent[1].windows };
 }
 
-/** The credits of the account, bought or of its plan. */
+/** Returns the credits of the account, whether bought or part of its plan. */
 export function creditsOf(snapshot: UsageSnapshot | undefined): Credits | undefined {
 	return snapshot?.credits;
 }
 
-/** The reserve model; undefined also where nothing tells which model it stands for. */
+/** Returns the reserve model; undefined also if it is unknown which model it stands for. */
 export function reserveModelOf(snapshot: UsageSnapshot | undefined): ReserveModel | undefined {
 	const reserveModel = snapshot?.reserveModel;
 	return reserveModel && reserveModel.visibleModel !== "" ? reserveModel : undefined;
 }
 
-/** The windows of the reserve model, also where nothing tells which model it stands for. */
+/** Returns the windows of the reserve model, even if it is unknown which model it stands for. */
 export function reserveWindowsOf({ reserveModel }: UsageSnapshot): readonly UsageWindow[] | undefined {
 	return reserveModel?.windows;
 }
 
-/** How many reset credits can be redeemed, as far as is known. */
+/** Returns how many reset credits can be redeemed, as far as is known. */
 export function resetCreditsOf(snapshot: UsageSnapshot | undefined): number {
 	return snapshot?.resetCredits ?? 0;
 }
@@ -122,7 +122,10 @@ const NAMED_MINUTES: readonly (readonly [minutes: number, name: string])[] = [
 	[525600, "365d"],
 ];
 
-/** Short name of a window by its length in minutes, with 5 % tolerance: `5h`, `7d`, `30d`, else hours or days. */
+/**
+ * Returns the short name of a window by its length in minutes, with 5 % tolerance: `5h`, `7d`, `30d`, else hours or
+ * days.
+ */
 export function windowName(minutes: number): string {
 	const named = NAMED_MINUTES.find(([length]) => Math.abs(minutes - length) <= length * 0.05);
 	if (named) return named[1];
@@ -131,8 +134,8 @@ export function windowName(minutes: number): string {
 }
 
 /**
- * The remaining part of a quota in percent, 0..100; all of a window once its reset has passed. Undefined where it has
- * no size to compare with: credits with a balance, a reserve model without windows.
+ * Returns the remaining part of a quota in percent, 0..100; 100 for a window whose reset has passed. Undefined if the
+ * quota has no size to compare with: credits with a balance, or a reserve model without windows.
  */
 export function remaining(quota: UsageWindow, now: number): number;
 export function remaining(quota: Quota, now: number): number | undefined;
@@ -161,14 +164,14 @@ function leftOfCredits(credits: Credits): number | undefined {
 	return credits.unlimited ? 100 : undefined;
 }
 
-/** The server's word is as old as the windows, so that one which has reset since counts more. */
+/** The server's flag is as old as the windows. A window that has reset since overrides it. */
 function leftOfReserve({ windows, isReached }: ReserveModel, now: number): number | undefined {
 	if (isReached && !windows.some(({ resetsAt }) => resetsAt !== undefined && resetsAt <= now)) return 0;
 	if (windows.length === 0) return undefined;
 	return windows.reduce((least, window) => Math.min(least, leftOf(window, now)), 100);
 }
 
-/** When a quota is filled again by itself, epoch ms; undefined where it is not, or where nothing tells when. */
+/** Returns when a quota refills by itself, epoch ms; undefined if it does not, or if that is unknown. */
 export function refillsAt(quota: Quota, now: number): number | undefined {
 	switch (quota.kind) {
 		case "window":
@@ -186,22 +189,22 @@ function resetAhead({ resetsAt }: UsageWindow, now: number): number | undefined 
 	return resetsAt !== undefined && resetsAt > now && resetsAt - now <= FURTHEST_RESET_MS ? resetsAt : undefined;
 }
 
-/** The smallest remaining part of all windows and budgets, in percent; 100 without any. */
+/** Returns the smallest remaining part of all windows and budgets, percent; 100 without any. */
 export function headroom(snapshot: UsageSnapshot, now: number): number {
 	return includedOf(snapshot).reduce((least, quota) => Math.min(least, remaining(quota, now)), 100);
 }
 
 /** The remaining part of a window or budget. */
 export interface WindowLeft {
-	/** As `5h`. */
+	/** Such as `5h`. */
 	readonly window: string;
 	readonly percent: number;
-	/** Epoch ms; undefined when not known. */
+	/** Epoch ms; undefined if not known. */
 	readonly resetsAt: number | undefined;
 	readonly isStale: boolean;
 }
 
-/** The window or budget that will run out first, as it looks now; undefined if none is known. */
+/** Returns the window or budget that will run out first, as it looks now; undefined if none is known. */
 export function tightest(snapshot: UsageSnapshot | undefined, now: number): WindowLeft | undefined {
 	const [least] = [...(snapshot ? includedOf(snapshot) : [])].sort((a, b) => remaining(a, now) - remaining(b, now));
 	if (!least) return undefined;
@@ -213,7 +216,7 @@ export function tightest(snapshot: UsageSnapshot | undefined, now: number): Wind
 	};
 }
 
-/** How far a snapshot can be trusted. One from the future, or past one of its resets, is stale. */
+/** Returns how far a snapshot can be trusted. One from the future, or past one of its resets, is stale. */
 export function freshness(snapshot: UsageSnapshot | undefined, now: number): "fresh" | "stale" | "unknown" {
 	if (!snapshot) return "unknown";
 	const age = now - snapshot.capturedAt;
@@ -221,7 +224,7 @@ export function freshness(snapshot: UsageSnapshot | undefined, now: number): "fr
 	return includedOf(snapshot).some(({ resetsAt }) => resetsAt !== undefined && resetsAt <= now) ? "stale" : "fresh";
 }
 
-/** Is the window idle? Nothing was used since its last reset, so the next request starts it. */
+/** True if nothing of the window was used since its last reset. The next request starts it. */
 export function isUntouched(window: UsageWindow, snapshot: UsageSnapshot, now: number): boolean {
 	if (window.resetsAt === undefined) return window.usedPercent <= 0;
 	if (window.resetsAt <= now) return true;
@@ -229,7 +232,7 @@ export function isUntouched(window: UsageWindow, snapshot: UsageSnapshot, now: n
 	return window.usedPercent <= 0 && window.resetsAt - snapshot.capturedAt >= fullLength - RESET_JITTER_MS;
 }
 
-/** The latest reset of the exhausted windows, epoch ms; undefined if none is exhausted or none has a reset. */
+/** Returns the latest reset of the exhausted windows, epoch ms; undefined if none is exhausted or has a reset. */
 export function exhaustedUntil(windows: readonly UsageWindow[], now: number): number | undefined {
 	const resets = windows
 		.filter((window) => window.usedPercent >= 100)
@@ -238,36 +241,36 @@ export function exhaustedUntil(windows: readonly UsageWindow[], now: number): nu
 	return resets.length > 0 ? Math.max(...resets) : undefined;
 }
 
-/** Is one of the windows used up at `now`? */
+/** True if one of the windows is used up at `now`. */
 export function isExhausted(windows: readonly UsageWindow[], now: number): boolean {
 	return windows.some(
 		(window) => window.usedPercent >= 100 && (window.resetsAt === undefined || window.resetsAt > now),
 	);
 }
 
-/** Is the included quota used up at `now`: a window, a budget, or all of it as the server says? */
+/** True if included quota is used up at `now`: a window, a budget, or all of it according to the server. */
 export function isSpent(snapshot: UsageSnapshot, now: number): boolean {
 	const quotas = includedOf(snapshot);
 	if (isExhausted(quotas, now)) return true;
-	// That statement is as old as the windows, so a window that has reset since counts more.
+	// The server's flag is as old as the windows. A window that has reset since overrides it.
 	if (!snapshot.limitReached || quotas.some(({ usedPercent }) => usedPercent >= 100)) return false;
 	const { resetsAt } = fullest(quotas) ?? {};
 	return resetsAt === undefined || resetsAt > now;
 }
 
-/** Did the snapshot report the included quota as used up, whatever has reset since? */
+/** True if the snapshot reported included quota as used up, whatever has reset since. */
 export function wasSpent(snapshot: UsageSnapshot): boolean {
 	return snapshot.limitReached || includedOf(snapshot).some(({ usedPercent }) => usedPercent >= 100);
 }
 
-/** Does the server say that the general limit is reached? */
+/** True if the server says that the general limit is reached. */
 export function isLimitReached(snapshot: UsageSnapshot | undefined): boolean {
 	return snapshot?.limitReached === true;
 }
 
 /**
- * When included quota is back, epoch ms: the latest reset of the spent windows, else of the fullest; undefined if
- * unknown.
+ * Returns when included quota is back, epoch ms: the latest reset of the spent windows, else the reset of the fullest
+ * one. Undefined if unknown.
  */
 export function knownReset(snapshot: UsageSnapshot | undefined, now: number): number | undefined {
 	if (!snapshot) return undefined;
@@ -275,13 +278,13 @@ export function knownReset(snapshot: UsageSnapshot | undefined, now: number): nu
 	return exhaustedUntil(quotas, now) ?? fullestAhead(quotas, now)?.resetsAt;
 }
 
-/** When a further limit is back, as {@link knownReset} tells of the included quota. */
+/** Returns when a further limit is back, by the rules of {@link knownReset}. */
 export function knownResetOfLimit(snapshot: UsageSnapshot | undefined, id: string, now: number): number | undefined {
 	const windows = (snapshot && limitOf(snapshot, id)) ?? [];
 	return exhaustedUntil(windows, now) ?? fullestAhead(windows, now)?.resetsAt;
 }
 
-/** The fullest window whose reset is ahead. */
+/** Returns the fullest window whose reset is ahead. */
 function fullestAhead(windows: readonly UsageWindow[], now: number): UsageWindow | undefined {
 	return fullest(windows.filter((window) => resetAhead(window, now) !== undefined));
 }
@@ -290,7 +293,9 @@ function fullest(quotas: readonly UsageWindow[]): UsageWindow | undefined {
 	return [...quotas].sort((a, b) => b.usedPercent - a.usedPercent)[0];
 }
 
-/** Can the account continue when its included quota is spent? Without a readable balance the server's flag decides. */
+/**
+ * True if the account can continue once included quota is spent. Without a readable balance the server's flag decides.
+ */
 export function hasFunds(credits: Credits | undefined): boolean {
 	if (!credits || credits.overageReached) return false;
 	if (credits.unlimited) return true;
@@ -299,8 +304,9 @@ export function hasFunds(credits: Credits | undefined): boolean {
 }
 
 /**
- * Until when an account would serve on bought credits alone, epoch ms: its windows are spent, and credits are left.
- * Undefined if it has included quota, or if not even credits help: a spent budget limits those as well.
+ * Returns until when the account could serve from bought credits alone, epoch ms: its windows are spent, and credits
+ * are left. Undefined if it has included quota, or if credits do not help either, since a spent budget limits them as
+ * well.
  */
 export function creditsUntil(snapshot: UsageSnapshot | undefined, now: number): number | undefined {
 	if (!snapshot || !hasFunds(snapshot.credits) || !isSpent(snapshot, now)) return undefined;
@@ -308,7 +314,7 @@ export function creditsUntil(snapshot: UsageSnapshot | undefined, now: number): 
 	return knownReset(snapshot, now) ?? Math.max(snapshot.capturedAt + STALE_AFTER_MS, now + RESET_JITTER_MS);
 }
 
-/** Windows, shortest first. */
+/** Sorts windows, shortest first. */
 export function byLength(windows: readonly UsageWindow[]): UsageWindow[] {
 	return [...windows].sort((a, b) => a.windowMinutes - b.windowMinutes);
 }

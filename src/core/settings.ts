@@ -3,13 +3,13 @@ import type { Caps } from "./caps.ts";
 import type { Reserve } from "./request/candidate.ts";
 import { DEFAULT_POLICY, type PolicyName } from "./request/policies.ts";
 
-/** When to ask for the faster service tier: never, while every known window has plenty left, or always. */
+/** When to ask for the faster service tier: never, while plenty is left of every known window, or always. */
 export const FAST_MODES = ["off", "auto", "always"] as const;
 
 /** One of {@link FAST_MODES}. */
 export type FastMode = (typeof FAST_MODES)[number];
 
-/** Percentages of the quota that is left, or of the quota that is used. */
+/** Whether percentages show the quota that is left or the quota that is used. */
 export const USAGE_MODES = ["left", "used"] as const;
 
 /** Windows that the footer shows. */
@@ -23,60 +23,62 @@ export interface RotationSettings {
 	readonly policy: PolicyName;
 	/** How many other accounts one request may try. */
 	readonly maxRotations: number;
-	/** Longest wait for an account if none is available. */
+	/** Maximum wait if no account is available. */
 	readonly maxWaitMs: number;
-	/** Cooldown after a usage limit without a known reset. */
+	/** Cooldown after a usage limit whose reset is unknown. */
 	readonly cooldownMs: number;
-	/** The part of each window that is reserved for sessions already on an account. */
+	/** The part of each window that is reserved for sessions already on the account. */
 	readonly reserve: Reserve;
 	readonly fastMode: FastMode;
 }
 
-/** The parts of the footer, which shows as many as fit. */
+/** What the footer shows, as far as it fits. */
 export interface FooterSettings {
-	/** Percentages of the quota that is left, or of the quota that is used. */
+	/** Whether percentages show the quota that is left or the quota that is used. */
 	readonly usage: (typeof USAGE_MODES)[number];
-	/** The windows to show, by name; an account that has only others shows those. */
+	/** Names of the windows to show. An account without them shows those it has. */
 	readonly windows: (typeof FOOTER_WINDOWS)[number];
-	/** The label. */
+	/** Show the label. */
 	readonly account: boolean;
-	/** Time to the reset, beside each percentage. */
+	/** Show the time to the reset beside each percentage. */
 	readonly reset: boolean;
 	readonly meters: boolean;
-	/** How many accounts are ready. */
+	/** Show how many accounts are ready. */
 	readonly ready: boolean;
-	/** How long the pool lasts. */
+	/** Show how long the pool lasts. */
 	readonly lasts: boolean;
 	readonly order: (typeof FOOTER_ORDERS)[number];
 }
 
 /**
- * Who may serve on bought credits once all included quota is out: only what plain pi would spend (a session that is on
- * the account already, or a pool of one), a yes of the person first, any session, or none.
+ * Who may use bought credits once all included quota is out.
+ * - `own`: only sessions for which plain pi would spend them, that is a session already on the account, or a pool of
+ *   one.
+ * - `ask`: a session whose person agrees first.
+ * - `allow`: any session.
+ * - `never`: none.
  */
 export const CREDITS_CONSENTS = ["own", "ask", "allow", "never"] as const;
 
 /** One of {@link CREDITS_CONSENTS}. */
 export type CreditsConsent = (typeof CREDITS_CONSENTS)[number];
 
-/** Whether a spent account may go on with its reserve model: after a yes, always, or never. */
+/** Whether a spent account may continue with its reserve model: after consent, always, or never. */
 export const RESERVE_MODEL_CONSENTS = ["ask", "always", "never"] as const;
 
 /** One of {@link RESERVE_MODEL_CONSENTS}. */
 export type ReserveModelConsent = (typeof RESERVE_MODEL_CONSENTS)[number];
 
-/** What may serve once all included quota is out. Read from the person's own file alone, never from a project's. */
+/** What may serve once all included quota is out. Read only from the person's own file, never from a project's. */
 export interface BeyondSettings {
 	readonly credits: CreditsConsent;
 	/** Stored as `beyond.reserve`. */
 	readonly reserveModel: ReserveModelConsent;
-	/**
-	 * Models that serve one after the other while no account can, each as `provider/model`. Being listed is the consent.
-	 */
+	/** Models that serve, in this order, while no account can, each as `provider/model`. Listing a model is consent. */
 	readonly chain: readonly string[];
 }
 
-/** May a session go on with the bought credits of its own account unasked, as plain pi would? */
+/** True if a session may continue on its own account's bought credits unasked, as plain pi would. */
 export function goesOnWithOwnCredits({ credits }: BeyondSettings): boolean {
 	return credits === "own" || credits === "allow";
 }
@@ -84,58 +86,58 @@ export function goesOnWithOwnCredits({ credits }: BeyondSettings): boolean {
 /** Where notices go besides the chat. */
 export const NOTICE_WAYS = ["off", "terminal", "command"] as const;
 
-/** How a terminal gets a notice: by what is known of it, or in one way whatever is known. */
+/** How a notice is sent to the terminal: chosen by what is known of the terminal, or always in one way. */
 export const TERMINAL_WAYS = ["auto", "osc9", "osc777", "bell"] as const;
 
-/** One of {@link TERMINAL_WAYS} that a terminal can get. */
+/** A way of {@link TERMINAL_WAYS} that a terminal can support. */
 export type TerminalWay = Exclude<(typeof TERMINAL_WAYS)[number], "auto">;
 
-/** A part of each day, in minutes after midnight on the local clock. It may go over midnight. */
+/** A part of each day, in minutes after midnight on the local clock. May cross midnight. */
 export interface QuietHours {
 	readonly from: number;
 	readonly to: number;
 }
 
-/** Thresholds of warnings are no higher than this, percent. */
+/** The highest threshold for warnings, percent. */
 export const HIGHEST_THRESHOLD = 50;
 
-/** Warnings, and notices that a person gets while pi is out of sight. */
+/** Warnings, and notices for a person who does not see pi. */
 export interface NotifySettings {
 	readonly to: (typeof NOTICE_WAYS)[number];
 	readonly terminal: (typeof TERMINAL_WAYS)[number];
 	/** A program and its arguments, started without a shell. */
 	readonly command: readonly string[];
-	/** When nothing goes anywhere but into the chat. */
+	/** During these hours notices only go to the chat. */
 	readonly quiet: QuietHours | undefined;
-	/** What is left of a window of the last account when a person is warned, percent; the highest first. */
+	/** Warn when this much is left of a window of the last account, percent, highest first. */
 	readonly warnAt: readonly number[];
-	/** How long before a forecast has the whole pool run out a person is warned, ms; 0 for never. */
+	/** How long before the forecast exhaustion of the pool a person is warned, ms; 0 for never. */
 	readonly aheadMs: number;
 }
 
 /** All settings with their defaults. A person sets them under `pi-multicodex` in `settings.json`. */
 export interface Settings {
-	/** If false, pi behaves as without this extension. */
+	/** If false, pi behaves as if this extension were not installed. */
 	readonly enabled: boolean;
 	readonly rotation: RotationSettings;
 	readonly beyond: BeyondSettings;
-	/** What no session uses, by account. Read from the person's own file alone, as the sets. */
+	/** What no session may use, by account. Like the sets, read only from the person's own file. */
 	readonly caps: Caps;
-	/** The accounts that sessions use below a folder. */
+	/** The accounts that sessions below a folder may use. */
 	readonly sets: AccountSets;
 	readonly footer: FooterSettings;
 	readonly notify: NotifySettings;
-	/** One line when a request moves to another account. */
+	/** Show one line when a request moves to another account. */
 	readonly notifications: boolean;
 	/** Hide e-mails on every screen. */
 	readonly maskEmails: boolean;
 	/** Count what each account is used for. */
 	readonly ledger: boolean;
-	/** The name of the pool that this machine shares with others; undefined where it has joined none. */
+	/** The name of the shared pool that this machine has joined; undefined if none. */
 	readonly pool?: string | undefined;
 }
 
-/** The settings of a person who has set none. */
+/** The settings of a person who has changed none. */
 export const DEFAULT_SETTINGS: Settings = {
 	enabled: true,
 	rotation: {

@@ -1,38 +1,38 @@
 import type { AccountId } from "./ids.ts";
 
-/** A keeper may renew, add and remove accounts; a runner opens access tokens only. */
+/** A keeper may renew, add and remove accounts. A runner can only read access tokens. */
 export type Role = "keeper" | "runner";
 
-/** What keeps a database from being used as a pool. */
+/** Reasons why a database cannot be used as a pool. */
 export const POOL_PROBLEMS = [
-	/** Not reached, or cut off: it may pass. */
+	/** Unreachable, or the connection broke. May pass. */
 	"away",
 	/** The password or the role was refused. */
 	"refused",
-	/** The role may not do it. */
+	/** The role lacks the rights. */
 	"no-rights",
 	"read-only",
 	"full",
-	/** Its tables are of a newer version. */
+	/** The tables belong to a newer version. */
 	"newer",
-	/** No pool of ours is there, or the tables belong to something else. */
+	/** The database contains no pool of ours, or the tables belong to something else. */
 	"no-pool",
-	/** Another pool than that of the code. */
+	/** The database contains another pool than that of the code. */
 	"other-pool",
-	/** The keys were replaced since the code was printed. */
+	/** The keys were replaced after the code was printed. */
 	"revoked",
-	/** The URL is none, or asks for something that the client cannot do. */
+	/** The URL is malformed, or asks for something that the client cannot do. */
 	"bad-url",
 	/** The certificate cannot be verified. */
 	"untrusted",
-	/** An answer that nothing here expects. */
+	/** An answer that this code does not expect. */
 	"unexpected",
 ] as const;
 
 /** One of {@link POOL_PROBLEMS}. */
 export type PoolProblemKind = (typeof POOL_PROBLEMS)[number];
 
-/** Why a pool cannot be used. `message` is one sentence for a person, without a secret, that says what to do. */
+/** Why a pool cannot be used. `message` is one sentence for a person. It says what to do and contains no secret. */
 export class PoolProblem extends Error {
 	readonly kind: PoolProblemKind;
 	constructor(kind: PoolProblemKind, message: string) {
@@ -42,32 +42,35 @@ export class PoolProblem extends Error {
 	}
 }
 
-/** How this process, or the one that looks for all of this machine, stands to the database. Times are epoch ms. */
+/**
+ * The state of the connection to the database: of this process, or of the process that connects for this machine. Times
+ * are epoch ms.
+ */
 export type PoolConnection =
-	/** No look since this process began. */
+	/** Not checked since this process started. */
 	| { readonly kind: "unknown" }
 	/**
-	 * `listens`: news arrives at once. False where that was tried in vain, as behind a pooler in transaction mode: it
-	 * comes with a look each minute. Undefined where it was not tried, as in a print run.
+	 * `listens`: true if changes arrive at once; false if that failed, for instance behind a pooler in transaction mode,
+	 * so that changes arrive with a check every minute; undefined if it was not tried, as in a print run.
 	 */
 	| { readonly kind: "connected"; readonly lookedAt: number; readonly listens: boolean | undefined }
-	/** Closed until the next use. */
+	/** Closed until it is needed again. */
 	| { readonly kind: "resting"; readonly lookedAt: number }
-	/** Another pi on this machine is connected, and this one reads what it writes. */
+	/** Another pi on this machine is connected. This process reads what that one writes. */
 	| { readonly kind: "followed"; readonly lookedAt: number }
 	/** `text`: the message of a {@link PoolProblem}. */
 	| { readonly kind: "away"; readonly since: number; readonly problem: PoolProblemKind; readonly text: string };
 
-/** Another machine that was seen in the last five minutes. */
+/** Another machine that was seen within the last five minutes. */
 export interface OtherMachine {
 	readonly name: string;
-	/** Epoch ms, by the clock of this machine. */
+	/** Epoch ms, on this machine's clock. */
 	readonly seenAt: number;
 	/** How many of its sessions are at work on each account. */
 	readonly sessions: ReadonlyMap<AccountId, number>;
 }
 
-/** The pool that this machine has joined, as screens show it. Read from memory; holds no secret. */
+/** The pool that this machine has joined, as shown on screens. Read from memory; contains no secret. */
 export interface SharedPoolStatus {
 	readonly name: string;
 	readonly role: Role;
@@ -78,21 +81,21 @@ export interface SharedPoolStatus {
 	/** `environment`: joined by `PI_MULTICODEX_POOL`, for as long as the process runs. */
 	readonly joinedBy: "settings" | "environment";
 	readonly connection: PoolConnection;
-	/** By name; several processes of one machine are one. */
+	/** The other machines by name. Processes of one machine count as one. */
 	readonly others: readonly OtherMachine[];
-	/** How far the clock of this machine is ahead of that of the database, ms; undefined before the first look. */
+	/** How far this machine's clock is ahead of the database's, ms; undefined before the first check. */
 	readonly clockAheadMs: number | undefined;
-	/** Logins that this machine has renewed, and that wait in a journal for the database. */
+	/** Number of logins that this machine has renewed but not yet stored in the database. They wait in a journal. */
 	readonly journals: number;
 }
 
-/** A machine, and how many of its sessions are at work on an account. */
+/** A machine, and how many of its sessions work on an account. */
 export interface MachineUse {
 	readonly machine: string;
 	readonly sessions: number;
 }
 
-/** The other machines that are at work on an account. */
+/** Returns the other machines that work on an account. */
 export function usersOf(id: AccountId, { others }: Pick<SharedPoolStatus, "others">): MachineUse[] {
 	return others.flatMap(({ name, sessions }) => {
 		const count = sessions.get(id) ?? 0;
@@ -100,22 +103,24 @@ export function usersOf(id: AccountId, { others }: Pick<SharedPoolStatus, "other
 	});
 }
 
-/** What is shown of a shared account. */
+/** What is shown of an account's shared pool. */
 export interface SharedUse {
 	readonly pool: string;
 	readonly users: readonly MachineUse[];
-	/** Who renews its sign-in: this machine, or a keeper's; `waits` while the pool is away. */
+	/**
+	 * Who renews the sign-in: this machine, or a machine of a keeper. `waits` while the pool is unreachable.
+	 */
 	readonly renewal: "here" | "keepers" | "waits";
 }
 
-/** What is shown of a shared account of this pool. */
+/** Returns what is shown of an account in this pool. */
 export function sharedUseOf(id: AccountId, status: SharedPoolStatus): SharedUse {
 	const { name, role, connection } = status;
 	const own = connection.kind === "away" ? "waits" : "here";
 	return { pool: name, users: usersOf(id, status), renewal: role === "runner" ? "keepers" : own };
 }
 
-/** The two codes that other machines join with. Secrets: shown as a result, and nowhere else. */
+/** The two codes that other machines join with. Secret: shown as a result, and nowhere else. */
 export interface JoinCodes {
 	readonly keeper: string;
 	readonly runner: string;

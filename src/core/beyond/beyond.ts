@@ -28,24 +28,24 @@ import {
 } from "./ladder.ts";
 import { isReserveUnknown, openReserveModel, reserveLeft, standInFor } from "./reserve-model.ts";
 
-/** The request for which something beyond included quota is looked for. */
+/** A request for which something beyond included quota is needed. */
 export interface DryRequest {
-	/** Undefined for the next request of a session, of which only the session is known. */
+	/** Undefined for the next request of a session, when only the session is known. */
 	readonly request: StreamRequest | undefined;
 	/** The account that served the session last. */
 	readonly served: AccountId | undefined;
-	/** How long it would wait unasked, ms. */
+	/** How long the request would wait unasked, ms. */
 	readonly patienceMs: number;
-	/** It begins a turn: what the one before was asked, and has agreed to, counts no more. */
+	/** True if it starts a turn. Questions and consents of the turn before no longer count. */
 	readonly isNextTurn?: boolean;
 }
 
-/** What is left beyond included quota, whatever the settings say of it. */
+/** What is left beyond included quota, whatever the settings allow. */
 export interface Leftovers {
 	readonly credits: boolean;
 	readonly reserveModel: boolean;
 	readonly resetCredits: number;
-	/** A model that the person could choose, since a link of the chain answers there. */
+	/** A model that the person could choose to be served by a link of the chain. */
 	readonly chain?: WayOn | undefined;
 }
 
@@ -55,36 +55,36 @@ export interface Source {
 	readonly account: AccountId;
 }
 
-/** What serves a session once all included quota is out, and what its person has said to that. */
+/** Decides what serves a session once all included quota is out, and remembers what its person has agreed to. */
 export interface Beyond {
-	/** Begins a turn of the person: what was asked and agreed to before counts no more. */
+	/** Starts a turn of the person. Earlier questions and consents no longer count. */
 	beginTurn(): void;
 	/**
-	 * Has looked up what is not known yet of reserve models, and of reset credits where a person could be offered one.
-	 * True if usage was asked for, which may change the plan. Never rejects.
+	 * Looks up what is not known yet about reserve models, and about reset credits if a person could be offered one.
+	 * Resolves to true if usage was fetched, which may change the plan. Never rejects.
 	 */
 	lookUp(plan: Plan, signal: AbortSignal | undefined): Promise<boolean>;
-	/** True until the turn has asked the person, if there is a way to ask; of the next turn it is not known yet. */
+	/** True until the turn has asked the person, if there is a way to ask. For the next turn that is not known yet. */
 	mayAsk(isNextTurn?: boolean): boolean;
-	/** What may serve a request for which `plan` was made, in order. */
+	/** Returns what may serve a request for which `plan` was made, in order. */
 	offers(plan: Plan, asked: DryRequest): readonly Offer[];
-	/** What is left that no setting and no yes has let serve; undefined where there is nothing. */
+	/** Returns what is left that neither a setting nor a consent allows; undefined if nothing is. */
 	leftovers(plan: Plan, asked: DryRequest): Leftovers | undefined;
-	/** Asks the person. A yes holds for the rest of the turn. */
+	/** Asks the person. A consent holds for the rest of the turn. */
 	ask(offers: readonly Offer[], signal: AbortSignal): Promise<DryAnswer>;
-	/** Redeems a reset credit, to which the person has said yes: once. True if there is quota again. */
+	/** Redeems a reset credit that the person has agreed to, once. Resolves to true if there is quota again. */
 	redeem(rung: ResetCreditRung, signal: AbortSignal | undefined): Promise<boolean>;
-	/** Leaves a request to a link of the chain. Returns the words to end it with. */
+	/** Hands a request over to a link of the chain. Resolves to the text that ends the request. */
 	handOver(rung: ChainRung, asked: RequestInfo): Promise<string>;
-	/** Takes note of what a request of the session is about to be served from; tells where that has changed. */
+	/** Records what a request of the session is about to be served from. Emits an event if that has changed. */
 	serves(on: ServedOn, account: Account, until: number | undefined, asked: RequestInfo): void;
-	/** What a session was served from last. */
+	/** Returns what a session was last served from. */
 	source(session: SessionId | undefined): Source | undefined;
 }
 
-/** What serves beyond included quota, each as far as there is one. */
+/** What could serve beyond included quota. Each source is optional. */
 export interface BeyondSources {
-	/** Without one no person is asked. */
+	/** Asks the person. Without it no person is asked. */
 	readonly question?: DryQuestion;
 	readonly consents?: RememberedConsents;
 	readonly resets?: ResetSource;
@@ -93,27 +93,27 @@ export interface BeyondSources {
 
 /** Reset credits: their lists, and the one way to spend one. */
 export interface ResetSource extends Redeemer {
-	/** Brings the lists up to date, if any account has credits. Never rejects. */
+	/** Updates the lists if any account has credits. Never rejects. */
 	refreshStale(signal: AbortSignal | undefined): Promise<unknown>;
 }
 
 interface Deps extends BeyondSources {
 	readonly pool: Pool;
 	readonly settings: () => Settings;
-	/** pi's Codex model of this id; undefined where pi knows none. */
+	/** Returns pi's Codex model with this id; undefined if pi has none. */
 	readonly modelNamed: (id: string) => Model<Api> | undefined;
-	/** Asks for the usage of an account; of a spent one with its reserve model. Never rejects. */
+	/** Fetches the usage of an account; for a spent one including its reserve model. Never rejects. */
 	readonly askUsage: (id: AccountId) => Promise<unknown>;
 }
 
-/** What usage says of a reserve model is waited for no longer than this. */
+/** Maximum wait for usage that reports a reserve model. */
 const USAGE_MS = 2000;
-/** Lists of reset credits are waited for no longer than this. */
+/** Maximum wait for the lists of reset credits. */
 const LISTS_MS = 5000;
-/** Sessions of this process, one after the other, of which it is remembered what they were served from. */
+/** Number of sessions of this process whose last source is remembered. */
 const MOST_SESSIONS = 50;
 
-/** What one turn was asked, and has agreed to. */
+/** What one turn has asked, and what the person has agreed to. */
 interface Turn {
 	isAsked: boolean;
 	readonly agreed: Set<string>;
@@ -123,10 +123,10 @@ interface Turn {
 export function createBeyond(deps: Deps): Beyond {
 	const { pool, settings, question, consents, resets, chain, modelNamed, askUsage } = deps;
 	let turn: Turn = { isAsked: false, agreed: new Set() };
-	/** The session that was served last is the last one. */
+	/** Sources by session, the session served last at the end. */
 	const sources = new Map<SessionId | undefined, Source>();
 
-	// A reset credit is gone for good: each one has a yes of its own.
+	// A spent reset credit is gone for good, so each one needs its own consent.
 	const isRemembered = (rung: Rung) => rung.kind !== "reset-credit" && consents?.holds(rung) === true;
 	const isAgreed = (rung: Rung) => turn.agreed.has(agreement(rung)) || isRemembered(rung);
 	const resetCredits = (now: number): ResetCreditRung[] => {
@@ -210,7 +210,7 @@ export function createBeyond(deps: Deps): Beyond {
 		redeem: async (rung, signal) => {
 			const { account, credit } = rung;
 			const agreeing = turn;
-			// Another request of the turn that shares the yes joins the same redemption while it is under way.
+			// Another request of the turn under the same consent joins the redemption while it is in progress.
 			const end = await resets?.redeem(account, credit, signal).finally(() => agreeing.agreed.delete(agreement(rung)));
 			if (!end) return false;
 			if (!("reason" in end)) return true;
@@ -238,7 +238,9 @@ function infoOf({ model, options }: StreamRequest): RequestInfo {
 	return { modelId: model.id, sessionId: options.sessionId };
 }
 
-/** What a yes to `rung` covers: a reserve model of any account, but credits and a reset of that one alone. */
+/**
+ * Returns what consent to `rung` covers: the reserve model of any account, but credits or a reset of one account only.
+ */
 function agreement(rung: Rung): string {
 	return rung.kind === "reserve-model" ? rung.kind : rungKey(rung);
 }

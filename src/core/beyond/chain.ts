@@ -1,6 +1,6 @@
 /**
- * The chain: models of the person's own list, asked one after the other while no account of the pool can serve. Pure;
- * what a host knows of a model is handed in.
+ * The chain: models from the person's own list that serve, in order, while no account of the pool can. Pure; what a
+ * host knows of a model is passed in.
  */
 
 /** A model as a host knows it. */
@@ -9,14 +9,14 @@ export interface ModelRef {
 	readonly id: string;
 }
 
-/** Reads `provider/model`; the id may have more slashes. Undefined for anything else. */
+/** Reads `provider/model`. The id may contain more slashes. Undefined for anything else. */
 export function modelRefOf(name: string): ModelRef | undefined {
 	const slash = name.indexOf("/");
 	const [provider, id] = [name.slice(0, Math.max(0, slash)), name.slice(slash + 1)];
 	return provider !== "" && id !== "" && !/\s/.test(name) ? { provider, id } : undefined;
 }
 
-/** The name under which a model is listed. */
+/** Returns the name under which a model is listed. */
 export function modelName({ provider, id }: ModelRef): string {
 	return `${provider}/${id}`;
 }
@@ -25,46 +25,46 @@ export function modelName({ provider, id }: ModelRef): string {
 export type LinkObstacle =
 	/** The host knows no such model. */
 	| "unknown-model"
-	/** A virtual model: it routes by itself, and a host lets none route to another. */
+	/** A virtual model. It routes by itself, and hosts do not let one virtual model route to another. */
 	| "virtual"
-	/** Its provider has neither sign-in nor key. */
+	/** Its provider has neither a sign-in nor a key. */
 	| "no-credentials"
 	/** A Codex model that no account of the pool may use. */
 	| "not-offered"
 	/** A Codex model that no account of the pool can serve now. */
 	| "no-account"
-	/** It was asked, and failed. */
+	/** It was asked and failed. */
 	| "failed";
 
-/** A link of the chain as it stands at one moment. */
+/** A link of the chain at one moment. */
 export interface Link {
 	readonly name: string;
-	/** Undefined where it can be asked. */
+	/** Why it cannot be asked; undefined if it can. */
 	readonly obstacle: LinkObstacle | undefined;
-	/** A request costs money: an API key, and a price above 0. */
+	/** True if a request costs money: an API key, and a price above 0. */
 	readonly isPaid: boolean;
 }
 
-/** Why a request is made, by the words of the host. */
+/** Why a request is made, in the host's terms. */
 export type RouteReason = "user" | "continuation" | "retry" | "direct";
 
 /** What the choice between pool and chain depends on. */
 export interface RouteFacts {
 	readonly reason: RouteReason;
-	/** The request follows a tool's result. */
+	/** True if the request follows a tool result. */
 	readonly isMidTurn: boolean;
-	/** The model that the turn is on: of a retry the one that failed, else the one that answered last. */
+	/** The model of this turn: for a retry the one that failed, else the one that answered last. */
 	readonly current: string | undefined;
-	/** An account can serve now, or something that comes before the chain. */
+	/** True if an account can serve now, or something that precedes the chain. */
 	readonly isPoolOpen: boolean;
 	/** In the person's order. */
 	readonly links: readonly Link[];
 }
 
 /**
- * The link that serves a request; undefined for the pool, which also gets what no link can serve: its loop has the
- * words for that. A turn goes on where it is. Between two turns the pool comes first, except for one that no person has
- * begun and whose cache is at a link that costs nothing.
+ * Returns the link that serves a request; undefined for the pool. The pool also gets what no link can serve, since its
+ * loop has the message for that. A turn continues where it is. Between two turns the pool comes first, except for a
+ * turn that no person started and whose prompt cache is at a free link.
  */
 export function linkFor({ reason, isMidTurn, current, isPoolOpen, links }: RouteFacts): Link | undefined {
 	const open = links.filter(({ obstacle }) => obstacle === undefined);

@@ -19,11 +19,11 @@ export interface ReserveModelRung {
 	readonly account: Account;
 	readonly model: string;
 	readonly leftPercent: number | undefined;
-	/** The session is on another model. */
+	/** True if the session is on another model. */
 	readonly changesModel?: true;
 }
 
-/** A voucher that resets `window` early; by itself it would reset at `resetsAt`, epoch ms. */
+/** A voucher that resets `window` early. Otherwise the window resets at `resetsAt`, epoch ms. */
 export interface ResetCreditRung {
 	readonly kind: "reset-credit";
 	readonly account: Account;
@@ -37,7 +37,10 @@ export interface ChainRung {
 	readonly kind: "chain";
 	readonly model: string;
 	readonly isPaid: boolean;
-	/** The person has chosen another model than the one that uses the chain: the session moves there by a yes alone. */
+	/**
+	 * True if the person has chosen another model than the one that uses the chain. The session then moves only by
+	 * consent.
+	 */
 	readonly needsYes?: boolean;
 }
 
@@ -49,14 +52,14 @@ export interface WaitRung {
 	readonly isGuess: boolean;
 }
 
-/** One thing that could serve a request, or bring back what serves it, once all included quota is out. */
+/** One option that could serve a request, or refill what serves it, once all included quota is out. */
 export type Rung = CreditsRung | ReserveModelRung | ResetCreditRung | ChainRung | WaitRung;
 
-/** A rung, and whether the person has agreed to it already. */
+/** A rung, and whether the person has already agreed to it. */
 export interface Offer {
 	readonly rung: Rung;
 	readonly consent: "given" | "ask";
-	/** A yes may be given for the whole day. */
+	/** True if consent may be given for the whole day. */
 	readonly canBeRemembered: boolean;
 }
 
@@ -65,28 +68,28 @@ export type DryAnswer =
 	| { readonly kind: "take"; readonly rung: Rung; readonly forToday: boolean }
 	/** The turn ends with its error. */
 	| { readonly kind: "stop" }
-	/** No person could be asked: only what the settings allow may happen. */
+	/** No person could be asked. Only what the settings allow may happen. */
 	| { readonly kind: "unavailable" };
 
-/** What could serve beside accounts, and what is known of the person's will. */
+/** What could serve besides included quota, and what is known of the person's wishes. */
 export interface LadderFacts {
-	/** The account that served the session last: what it has left comes first of its kind. */
+	/** The account that served the session last. Its own options come first among those of a kind. */
 	readonly served: AccountId | undefined;
 	/** Reserve models that could answer the request. */
 	readonly reserveModels: readonly ReserveModelRung[];
-	/** Reset credits that are worth redeeming, the best first. */
+	/** Reset credits worth redeeming, the best first. */
 	readonly resetCredits: readonly ResetCreditRung[];
 	/** Links of the chain that could be asked, in the person's order. */
 	readonly chain: readonly ChainRung[];
 	/** How long the request would wait unasked, ms. */
 	readonly patienceMs: number;
-	/** Does a yes of the person, of this turn or of today, cover it? */
+	/** True if a consent of this turn or of today covers the rung. */
 	readonly isAgreed: (rung: Rung) => boolean;
 }
 
 /**
- * What may serve a request beyond included quota, in the order in which it does, and where a yes is missing. Nothing
- * while an account has included quota left: credits, reserve model and resets are for spent accounts alone.
+ * Returns what may serve a request beyond included quota, in order, and what still needs consent. Empty while an
+ * account has included quota left: credits, reserve model and resets are for spent accounts only.
  */
 export function ladder(plan: Plan, beyond: BeyondSettings, facts: LadderFacts): readonly Offer[] {
 	if (plan.order.length + plan.lastResort.length > 0) return [];
@@ -101,8 +104,9 @@ export function ladder(plan: Plan, beyond: BeyondSettings, facts: LadderFacts): 
 }
 
 /**
- * Is all included quota out? One account is enough to deny it that has some left and only rests for a moment, or that
- * the request has tried for another reason. True only where an account is out for want of quota, and not all are off.
+ * True if all included quota is out. A single account prevents that if it has some left and only cools for a moment, or
+ * if the request has tried it for another reason. At least one account must be out of quota; disabled ones alone do not
+ * count.
  */
 export function isIncludedOut(plan: Plan): boolean {
 	if (plan.order.length + plan.lastResort.length + plan.passed.length > 0) return false;
@@ -110,7 +114,7 @@ export function isIncludedOut(plan: Plan): boolean {
 	return usable.some(isOutOfQuota) && !usable.some((gated) => isOnlyResting(gated, plan.now));
 }
 
-/** Tells two rungs apart. */
+/** Returns a key that identifies a rung. */
 export function rungKey(rung: Rung): string {
 	switch (rung.kind) {
 		case "chain":
@@ -125,7 +129,9 @@ export function rungKey(rung: Rung): string {
 	}
 }
 
-/** Accounts whose included quota is spent and that have bought credits left, whatever the settings say of those. */
+/**
+ * Returns the accounts whose included quota is spent and that have bought credits left, whatever the settings allow.
+ */
 export function creditsRungs(plan: Plan, served: AccountId | undefined): readonly CreditsRung[] {
 	const funded = plan.gated.filter(({ gate }) => gate.kind === "credits");
 	return ownFirst(funded, served).map(({ account, usage }) => ({
@@ -135,18 +141,18 @@ export function creditsRungs(plan: Plan, served: AccountId | undefined): readonl
 	}));
 }
 
-/** The reserve models of accounts that the plan knows as spent. */
+/** Returns the reserve models of accounts that the plan knows as spent. */
 export function reserveModelRungs(plan: Plan, { reserveModels, served }: LadderFacts): readonly ReserveModelRung[] {
 	const left = ({ leftPercent = UNKNOWN_LEFT_PERCENT }: ReserveModelRung) => leftPercent;
 	const fullestFirst = spentOf(plan, reserveModels).sort((a, b) => left(b) - left(a));
 	return ownFirst(fullestFirst, served);
 }
 
-/** Of a reserve model of which nothing is known: between those with much and those with little. */
+/** Assumed for an unknown reserve model: ranks it between those with much and those with little left. */
 const UNKNOWN_LEFT_PERCENT = 50;
 
 function creditsOffers(plan: Plan, { credits }: BeyondSettings, facts: LadderFacts): readonly Offer[] {
-	// What a session may spend unasked on its own account stands in the plan; no other moves onto credits then.
+	// The plan already includes what a session may spend unasked on its own account. No other session moves onto credits.
 	if (credits === "never" || credits === "own") return [];
 	return creditsRungs(plan, facts.served).map((rung) => ({
 		rung,
@@ -170,8 +176,8 @@ function resetOffers(plan: Plan, { resetCredits, isAgreed }: LadderFacts): reado
 }
 
 /**
- * Being listed is the consent in a session that uses the chain. The chain is for a pool that is out, not for a model
- * that no account may use.
+ * Returns the links. In a session that uses the chain, listing them is consent. The chain is for a pool that is out,
+ * not for a model that no account may use.
  */
 function chainOffers(plan: Plan, { chain, patienceMs, isAgreed }: LadderFacts): readonly Offer[] {
 	const isBackSoon = plan.waitUntil !== undefined && plan.waitUntil - plan.now <= patienceMs;
@@ -193,7 +199,7 @@ function waitOffers(plan: Plan, { patienceMs }: LadderFacts): readonly Offer[] {
 	return [{ rung: { kind: "wait", account, until, isGuess }, consent, canBeRemembered: false }];
 }
 
-/** Those of accounts that are out for want of quota. */
+/** Keeps what belongs to accounts that are out of quota. */
 export function spentOf<T extends { readonly account: Account }>({ gated }: Plan, all: readonly T[]): T[] {
 	const spent = new Set(gated.filter((each) => isUsable(each) && isOutOfQuota(each)).map(({ account }) => account.id));
 	return all.filter(({ account }) => spent.has(account.id));
@@ -204,7 +210,7 @@ function ownFirst<T extends { readonly account: Account }>(all: readonly T[], se
 	return [...all.filter(isOwn), ...all.filter((each) => !isOwn(each))];
 }
 
-/** Gates of accounts that the session has not: these are no part of its quota. */
+/** Gates of accounts that are not available to the session at all. They are no part of its quota. */
 const NOT_THERE: ReadonlySet<string> = new Set(["disabled", "needs-login", "not-in-set"]);
 
 function isUsable({ gate }: Gated): boolean {

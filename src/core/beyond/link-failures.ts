@@ -1,23 +1,26 @@
 import type { Clock } from "../ports.ts";
 
-/** What a link failed for, as far as its words tell. */
+/** Why a link failed, as far as its message shows. */
 export type LinkFailure = "quota" | "sign-in" | "model" | "unreached";
 
-/** A failure that was read from the words of another provider. */
+/** A failure as read from another provider's message. */
 export interface ReadFailure {
 	readonly kind: LinkFailure;
-	/** When the words say that it can be asked again, ms from now. */
+	/** When the message says that the link can be asked again, ms from now. */
 	readonly afterMs: number | undefined;
 }
 
-/** Why, and until when, a link is not asked. */
+/** Why a link is not asked, and until when. */
 export interface Closure {
 	readonly kind: LinkFailure;
-	/** Epoch ms; undefined: until something has changed. */
+	/** Epoch ms; undefined until something has changed. */
 	readonly until: number | undefined;
 }
 
-/** Every provider has words of its own, and only words: the host keeps no status of a failed request. */
+/**
+ * How much of a message is read. Providers have only messages of their own: the host keeps no status of a failed
+ * request.
+ */
 const WORDS_READ = 2000;
 const KINDS: readonly (readonly [LinkFailure, RegExp])[] = [
 	[
@@ -42,15 +45,15 @@ const UNITS: readonly (readonly [RegExp, number])[] = [
 	[/^h/i, 3_600_000],
 ];
 
-/** A link without quota is asked again after this long, where its words name no time. */
+/** How soon a link without quota is asked again if its message names no time. */
 const QUOTA_MS = 15 * 60_000;
-/** The longest time that the words of another provider are believed. */
+/** The longest wait that another provider's message may ask for. */
 const LONGEST_MS = 8 * 24 * 3_600_000;
-/** A link that was not reached is left to the host's own retry once, then closed this long. */
+/** An unreachable link is left to the host's own retry once, then closed for this long. */
 const UNREACHED_MS = 60_000;
 const UNREACHED_IN_A_ROW = 2;
 
-/** Reads what a link failed for. Words that say nothing of it are those of a server or a connection. */
+/** Reads why a link failed. A message that says nothing about that is taken for a server or connection failure. */
 export function failureIn(words: string): ReadFailure {
 	const read = words.slice(0, WORDS_READ);
 	const kind = KINDS.find(([, pattern]) => pattern.test(read))?.[0] ?? "unreached";
@@ -60,22 +63,22 @@ export function failureIn(words: string): ReadFailure {
 	return { kind, afterMs: Math.min(Number(amount) * factor, LONGEST_MS) };
 }
 
-/** The failures of links, as this process has met them. */
+/** The failures of links, as seen by this process. */
 export interface LinkFailures {
 	/**
-	 * Takes note that `link` has failed; what closes it, or undefined where it may be asked again at once. `markNow`
-	 * tells the credentials that it failed with from later ones.
+	 * Records that `link` has failed. Returns what closes it, or undefined if it may be asked again at once. `markNow`
+	 * distinguishes the credentials that it failed with from later ones.
 	 */
 	failed(link: string, failure: ReadFailure, markNow: () => string | undefined): Closure | undefined;
-	/** Takes note that `link` has answered. */
+	/** Records that `link` has answered. */
 	answered(link: string): void;
-	/** Why `link` is not asked now; undefined where it may be. */
+	/** Returns why `link` is not asked now; undefined if it may be. */
 	closure(link: string, markNow: () => string | undefined): Closure | undefined;
-	/** Another session begins: what closed a model for the session is over. */
+	/** Starts another session: closures that applied to the last session end. */
 	beginSession(): void;
 }
 
-/** Creates it over the clock. */
+/** Creates it. */
 export function createLinkFailures(clock: Clock): LinkFailures {
 	const closures = new Map<string, Closure & { readonly setAt: number; readonly mark: string | undefined }>();
 	const unreached = new Map<string, number>();
@@ -109,7 +112,7 @@ export function createLinkFailures(clock: Clock): LinkFailures {
 			if (!closure) return undefined;
 			const { kind, until } = closure;
 			const now = clock.now();
-			// One from the future is over: the clock was set back since, and nothing tells how long it would have to last.
+			// A closure from the future has ended: the clock was set back, and its remaining time is unknown.
 			const isOutlived = until !== undefined && (until <= now || closure.setAt > now);
 			const isSignedInAgain = kind === "sign-in" && markNow() !== closure.mark;
 			if (!isOutlived && !isSignedInAgain) return { kind, until };

@@ -7,16 +7,16 @@ import type { Cooling, Failure } from "../request/classify.ts";
 import type { FailureEvidence } from "../request/failure-rules.ts";
 import type { ReserveModel, UsageSnapshot } from "../usage.ts";
 
-/** A reserve model that the backend refuses by its name is not asked for again for this long. */
+/** How long a reserve model is not asked for after the backend refused it by name. */
 const REFUSED_MS = 24 * 60 * 60_000;
 
 /** Statuses that refuse a model, unless the refusal names another cause. */
 const MODEL_STATUSES: ReadonlySet<number> = new Set([400, 402, 403, 404]);
 
-/** The answer to a client that is too old for a model. */
+/** Matches the answer to a client that is too old for a model. */
 const OUTDATED = /requires a newer version/i;
 
-/** Failures that say nothing about the reserve model: the sign-in, the network or the server is at fault. */
+/** Failures that do not concern the reserve model: the sign-in, the network or the server is at fault. */
 const OTHER_FAULTS: ReadonlySet<string> = new Set([
 	"cloudflare",
 	"region",
@@ -31,33 +31,31 @@ const OTHER_FAULTS: ReadonlySet<string> = new Set([
 /** What is known of an account's quota. */
 type Known = Pick<AccountStatus, "cooldowns" | "usage">;
 
-/** The scope of a cooldown of a reserve model. */
+/** Returns the cooldown scope of a reserve model. */
 export function reserveScope({ limitId }: Pick<ReserveModel, "limitId">): CooldownScope {
 	return `limit:${limitId}`;
 }
 
-/** The reserve model that `scope` is about, if it is about that of the account. */
+/** Returns the account's reserve model if `scope` is about it. */
 export function reserveModelIn(scope: CooldownScope, usage: UsageSnapshot | undefined): ReserveModel | undefined {
 	const reserve = reserveModelOf(usage);
 	return reserve && reserveScope(reserve) === scope ? reserve : undefined;
 }
 
-/**
- * The included quota of the account is used up, as far as is known. Only then does it have a reserve model to offer.
- */
+/** True if the account's included quota is used up, as far as is known. Only then does it offer a reserve model. */
 export function isIncludedSpent({ cooldowns, usage }: Known, now: number): boolean {
 	if (usage && isSpent(usage, now)) return true;
 	return activeCooldowns(cooldowns, now).some((cooldown) => cooldown.scope === "account" && isOfQuota(cooldown));
 }
 
-/** The cooldown that closes the reserve model of an account; undefined where it is open, or there is none. */
+/** Returns the cooldown that closes an account's reserve model; undefined if it is open or there is none. */
 export function reserveClosedBy({ cooldowns, usage }: Known, now: number): Cooldown | undefined {
 	return activeCooldowns(cooldowns, now).find(({ scope }) => reserveModelIn(scope, usage) !== undefined);
 }
 
 /**
- * The reserve model that the account can serve on now: its included quota is spent, the reserve is not used up and has
- * not been refused lately, and nothing else keeps the account itself out.
+ * Returns the reserve model that the account can serve with now: its included quota is spent, the reserve is neither
+ * used up nor refused lately, and nothing else excludes the account.
  */
 export function openReserveModel(
 	{ enabled, needsLogin }: Account,
@@ -66,7 +64,7 @@ export function openReserveModel(
 ): ReserveModel | undefined {
 	const reserve = reserveModelOf(known.usage);
 	if (!enabled || needsLogin || !reserve || reserveLeft(reserve, now) === 0) return undefined;
-	// A spent limit of one model leaves the included quota of the others.
+	// A spent limit of one model leaves included quota for other models.
 	if (!isIncludedSpent(known, now)) return undefined;
 	const isKeptOut = activeCooldowns(known.cooldowns, now).some((cooldown) => {
 		return cooldown.scope === "account" ? !isOfQuota(cooldown) : cooldown.scope === reserveScope(reserve);
@@ -76,14 +74,14 @@ export function openReserveModel(
 
 /** How a request is served on a reserve model. */
 export interface StandIn {
-	/** The model that answers: that of the session, or the one that stands in for it. */
+	/** The model that answers: the session's own, or the one that replaces it. */
 	readonly model: Model<Api>;
 	readonly reserveModel: ReserveModel;
 }
 
 /**
- * How `request` could be served on `reserveModel`: as the model that the session is on, else as the one that answers,
- * where pi knows that one and the conversation fits into it.
+ * Returns how `request` could be served on `reserveModel`: as the session's own model, else as the model that answers,
+ * if pi knows it and the conversation fits.
  */
 export function standInFor(
 	{ model, context }: { readonly model: Model<Api>; readonly context: Context },
@@ -97,20 +95,16 @@ export function standInFor(
 	return { model: { ...other, baseUrl: model.baseUrl }, reserveModel };
 }
 
-/** The tokens that the last answer of a conversation reported: what the next one is at least about to send. */
+/** Returns the tokens that the last answer reported. The next request sends at least as many. */
 function tokensOf({ messages }: Context): number {
 	const answers = messages.flatMap((message) => (message.role === "assistant" ? [message.usage.totalTokens] : []));
 	return answers.findLast((tokens) => tokens > 0) ?? 0;
 }
 
-/**
- * Without a refusal to tell when it ran out, a spent account is asked about its reserve model no more often than this.
- */
+/** How often a spent account is asked about its reserve model if no refusal shows when it ran out. */
 const ASK_AGAIN_MS = 15 * 60_000;
 
-/**
- * Is it unknown whether the account has a reserve model? Its quota has run out, and it was not asked about one since.
- */
+/** True if it is unknown whether the account has a reserve model: its quota has run out, and it was not asked since. */
 export function isReserveUnknown({ enabled, needsLogin }: Account, known: AccountStatus, now: number): boolean {
 	const { cooldowns, usage, reserveAskedAt } = known;
 	if (!enabled || needsLogin || !isIncludedSpent(known, now) || reserveModelOf(usage)) return false;
@@ -120,14 +114,14 @@ export function isReserveUnknown({ enabled, needsLogin }: Account, known: Accoun
 	return Math.abs(now - reserveAskedAt) >= ASK_AGAIN_MS;
 }
 
-/** What is left of a reserve model, percent; undefined where nothing tells. */
+/** Returns what is left of a reserve model, percent; undefined if unknown. */
 export function reserveLeft(reserve: ReserveModel, now: number): number | undefined {
 	return remaining({ kind: "reserve-model", ...reserve }, now);
 }
 
 /**
- * What a refusal on the reserve model means: it closes that alone, until its reset, or for a day where the account may
- * not use it. The account and its included quota are not to blame.
+ * Interprets a refusal on the reserve model. It closes only the reserve model: until its reset, or for a day if the
+ * account may not use it. Neither the account nor its included quota is at fault.
  */
 export function onReserveModel(
 	failure: Failure,
@@ -150,7 +144,7 @@ export function onReserveModel(
 	};
 }
 
-/** Is the refusal about the model that was named? A status alone is enough, where nothing names another cause. */
+/** True if the refusal is about the named model. A status alone is enough if nothing names another cause. */
 function isOfModel({ kind, cooling }: Failure, { status, message = "" }: FailureEvidence, { wireModel }: ReserveModel) {
 	if (kind === "request") return OUTDATED.test(message);
 	if (OTHER_FAULTS.has(kind)) return false;

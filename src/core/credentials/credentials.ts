@@ -4,57 +4,59 @@ import type { AccountId } from "../ids.ts";
 import { accountIn, createRenewal, LAST_MOMENT_MS, type RenewalDeps, ready } from "./renewal.ts";
 import { BUSY_RETRY_MS } from "./token-claims.ts";
 
-/** The outcome of asking for an access token. */
+/** The result of a request for an access token. */
 export type TokenResult =
 	| { readonly kind: "ready"; readonly access: string }
-	/** The sign-in is over; the account is flagged. */
+	/** The sign-in has ended, and the account is flagged. */
 	| { readonly kind: "signed-out"; readonly account: Account; readonly reason: string; readonly closed: boolean }
-	/** Not now; the account is not flagged. `lasts`: no second try helps before the person has changed something. */
+	/**
+	 * No token now; the account is not flagged. `lasts`: trying again is useless before the person has changed something.
+	 */
 	| { readonly kind: "unavailable"; readonly reason: string; readonly retryAt: number; readonly lasts?: true };
 
-/** How a token is asked for. */
+/** Options of a request for a token. */
 export interface TokenRequest {
 	readonly signal?: AbortSignal | undefined;
-	/** A token that the backend has just answered 401 to. */
+	/** A token that the backend has just answered with 401. */
 	readonly refused?: string | undefined;
-	/** How long to wait for an exchange, ms; without it, to its end. */
+	/** How long to wait for an exchange, ms; undefined to wait until it ends. */
 	readonly patienceMs?: number | undefined;
 }
 
-/** The one place where access tokens come from. It decides when to renew; `token-exchange.ts` spends. */
+/** The one source of access tokens. Decides when a token is renewed; `token-exchange.ts` spends the refresh token. */
 export interface Credentials {
 	/**
-	 * A token that is good for at least a request. Rejects only with the abort reason; an exchange under way goes on and
-	 * is stored.
+	 * Returns a token that is valid for at least one request. Rejects only with the abort reason; an exchange in progress
+	 * then continues, and its result is stored.
 	 */
 	accessToken(id: AccountId, options: TokenRequest): Promise<TokenResult>;
-	/** A token that is valid now, without any exchange: for work that no request waits for. */
+	/** Returns a token that is valid now, without any exchange. For work that no request waits for. */
 	currentToken(id: AccountId): string | undefined;
-	/** Resolves when no exchange is under way. */
+	/** Resolves when no exchange is in progress. */
 	idle(): Promise<void>;
 }
 
-/** What is renewed before a request needs it. */
+/** Renews tokens before a request needs them. */
 export interface AheadOfTime {
-	/** Renews the token of a shared account that is still good, behind, where it is time for that. */
+	/** Starts renewing a shared account's token in the background if it is due, although the token still works. */
 	renewAhead(id: AccountId): void;
 }
 
-/** The way to a token, for all requests that wait for it. */
+/** A renewal in progress, shared by all requests that wait for it. */
 interface Flight {
-	/** The token that it must not bring. */
+	/** A refused token, which the renewal must not return. */
 	readonly refused: string | undefined;
 	readonly landing: Promise<TokenResult>;
 }
 
-/** Refreshed this long before expiry, so that pi's own thresholds (0 to 5 min) are rarely reached. */
+/** Tokens are refreshed this long before they expire, so that pi's own thresholds (0 to 5 min) are rarely reached. */
 const REFRESH_AHEAD_MS = 10 * 60_000;
-/** A request whose token is still good waits this long for a newer one. */
+/** How long a request with a valid token waits for a newer one. */
 const PATIENCE_MS = 1000;
-/** How often a request that waits for a token looks whether another process has stored one. */
+/** How often a waiting request checks whether another process has stored a token. */
 const LOOK_MS = 100;
 
-/** Creates the refresher: one exchange an account at a time, in this process and across all others. */
+/** Creates the source of tokens. Allows one exchange per account at a time, in this process and across all others. */
 export function createCredentials(deps: RenewalDeps): Credentials & AheadOfTime {
 	const { accounts, clock } = deps;
 	const { renew, catchUp, lastsFor } = createRenewal(deps);
@@ -74,7 +76,7 @@ export function createCredentials(deps: RenewalDeps): Credentials & AheadOfTime 
 		const account = find(id);
 		if (!account) return { kind: "unavailable", reason: "it is gone", retryAt: clock.now() };
 		const had = account.credential;
-		// No request waits for a database while its token is good.
+		// No request waits for the database while its token is valid.
 		if (account.shared && lastsFor(had, LAST_MOMENT_MS, refused)) {
 			renewAhead(id);
 			return ready(had);
@@ -82,14 +84,14 @@ export function createCredentials(deps: RenewalDeps): Credentials & AheadOfTime 
 		if (account.linked) await catchUp(account);
 		if (lastsFor(had, REFRESH_AHEAD_MS, refused)) return ready(had);
 		const result = await renew(account, refused);
-		// Ahead of time nothing is lost: the old token serves until its end.
+		// A failed early renewal does no harm: the old token works until it expires.
 		const isStillValid = lastsFor(had, LAST_MOMENT_MS, refused);
 		return result.kind === "unavailable" && isStillValid ? ready(had) : result;
 	};
 
 	/**
-	 * The one flight of an account; a later request joins it. A request whose token was refused waits for a flight that
-	 * does not know of the refusal, and takes what that brings unless it is the refused token.
+	 * Returns the account's renewal in progress, or starts one. A request with a refused token waits for a renewal that
+	 * does not know about the refusal, and uses its result unless that is the refused token.
 	 */
 	const flightFor = (id: AccountId, refused: string | undefined): Promise<TokenResult> => {
 		const current = flights.get(id);
@@ -105,8 +107,8 @@ export function createCredentials(deps: RenewalDeps): Credentials & AheadOfTime 
 	};
 
 	/**
-	 * What the flight brings, or sooner the token that another process has stored meanwhile. Of many processes that wait
-	 * for the lock of one account, most have their turn long after that.
+	 * Resolves to the result of the renewal, or earlier to a token that another process has stored. When many processes
+	 * wait for one account's lock, most get it long after that.
 	 */
 	const orStored = (id: AccountId, refused: string | undefined, flight: Promise<TokenResult>): Promise<TokenResult> => {
 		const had = find(id)?.credential.access;
@@ -126,13 +128,15 @@ export function createCredentials(deps: RenewalDeps): Credentials & AheadOfTime 
 					deps.onFailure?.(error);
 				}
 			}, LOOK_MS);
-			// The flight keeps pi alive, not this timer.
+			// The renewal keeps pi alive. This timer must not.
 			looking.unref();
 			flight.finally(() => clearInterval(looking)).then(resolve, reject);
 		});
 	};
 
-	/** A token that is still good is not held up by a slow exchange, nor is a caller who has somewhere else to go. */
+	/**
+	 * Limits the wait: a slow exchange delays neither a request with a valid token nor a caller that has another account.
+	 */
 	const impatiently = (id: AccountId, { refused, patienceMs }: TokenRequest): Promise<TokenResult> => {
 		const had = find(id)?.credential;
 		const flight = flightFor(id, refused);

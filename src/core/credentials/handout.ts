@@ -8,20 +8,21 @@ interface Deps {
 	readonly credentials: Credentials;
 }
 
-/** So many accounts are asked for a token that is still valid. */
+/** Maximum number of accounts that are checked for a valid token. */
 const MOST_TRIES = 5;
 
-/** A token for others. */
+/** A token for other extensions. */
 export interface Handout {
 	readonly token: string;
-	/** False where it has run out. */
+	/** False if the token has expired. */
 	readonly isValid: boolean;
 }
 
 /**
- * Gives the token that a request would go out with now, for others who ask the host for the provider's key. Nothing is
- * exchanged for it and nothing waited for: where every token has run out it is the one of the account that would serve.
- * Undefined where no account may serve: for want of one, or since caps and the session's account set keep all out.
+ * Creates a function that returns the token a request would use now, for others who ask the host for the provider's
+ * key. It exchanges nothing and waits for nothing. If every token has expired, it returns that of the account that
+ * would serve. Undefined if no account may serve, because there is none or because caps and the session's account set
+ * exclude all.
  */
 export function createHandout({ pool, affinity, credentials }: Deps): () => Handout | undefined {
 	return () => {

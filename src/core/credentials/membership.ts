@@ -7,7 +7,7 @@ import type { Pool } from "../pool/pool.ts";
 import type { AccountStore, Busy, Clock, Identity, PiAuth, StateStore, TokenReader } from "../ports.ts";
 import { loginOf } from "./pi-login-sync.ts";
 
-/** How the removal of an account ended; nothing has changed unless it is `removed`. */
+/** How the removal of an account ended. Unless it is `removed`, nothing has changed. */
 export type Removal =
 	| { readonly kind: "removed"; readonly isPiSignedOut: boolean }
 	/** A process is renewing its token. */
@@ -22,26 +22,26 @@ export interface Joining {
 	readonly label?: string | undefined;
 }
 
-/** Adds, removes, restores and renames accounts of the pool. Every change is durable before it resolves. */
+/** Adds, removes, restores and renames accounts of the pool. Each method resolves once the change is durable. */
 export interface Membership {
-	/** Reads whose the credential is, and finds its account if there is one. */
+	/** Identifies a credential, and finds its account if there is one. */
 	whose(credential: Credential): { readonly identity: Identity; readonly account: Account | undefined } | undefined;
 	/**
-	 * Stores a credential as an owned one: of a new account, or as the new one of a known account, which keeps its label
-	 * and stays enabled or disabled. Undefined if the token has no workspace.
+	 * Stores a credential as an owned one. It either becomes a new account, or replaces the credential of a known one,
+	 * which keeps its label and stays enabled or disabled. Undefined if the token names no workspace.
 	 */
 	join(credential: Credential, joining: Joining): Promise<Account | undefined>;
-	/** Adds the claims of a token to its account, so that duplicates are merged; the credential is not stored. */
+	/** Adds the claims of a token to its account, so that duplicates are merged. Does not store the credential. */
 	recognise(credential: Credential): Promise<void>;
-	/** Is pi itself signed in as this account? Then its removal signs pi out. */
+	/** True if pi itself is signed in as this account. Removing it then signs pi out. */
 	isPis(account: Account): boolean;
-	/** Removes an account and its pin, and signs pi out if pi is signed in as it. */
+	/** Removes an account and its pin. Signs pi out if pi is signed in as this account. */
 	remove(id: AccountId): Promise<Removal>;
-	/** Restores the account that was removed last, or the one with this id; undefined if it is not to be restored. */
+	/** Restores the account that was removed last, or the one with this id; undefined if none can be restored. */
 	restore(id?: AccountId): Promise<Account | undefined>;
-	/** Gives an account another label, and resolves to the one that it has now. */
+	/** Gives an account another label. Resolves to the label that it got. */
 	rename(id: AccountId, label: string): Promise<string>;
-	/** The account that was removed last and has not come back since. */
+	/** Returns the account that was removed last and has not come back. */
 	lastRemoved(): Promise<Account | undefined>;
 	/** Enables or disables an account. */
 	setEnabled(id: AccountId, enabled: boolean): Promise<void>;
@@ -71,12 +71,12 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 		const account = accountOf(accounts.list(), identity);
 		return { identity: { ...identity, id: account?.id ?? unusedId(identity.id, accounts.list()) }, account };
 	};
-	/** A shared account has a grant of its own: what pi holds stays with pi. */
+	/** A shared account has its own grant. What pi stores is left alone. */
 	const isPis = (account: Account) =>
 		!account.shared && (account.linked || loginOf(account, piAuth.peek(), tokens) !== undefined);
 
 	/**
-	 * Removes an account under the lock of `auth.json`. Whatever fails, the login is in one of the files or in the
+	 * Removes an account under the lock of `auth.json`. Whatever fails, the login remains in one of the files or in the
 	 * backup.
 	 */
 	const removeWithPisLogin = (id: AccountId): Promise<Removal | Busy> =>
@@ -85,7 +85,7 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			if (login.kind === "unreadable") return { kind: "pi-unreadable" };
 			const account = find(id);
 			const newest = account && loginOf(account, login, tokens);
-			// The backup is a copy of our row, and only the newest token is worth restoring.
+			// The backup copies our row. Only the newest token is worth restoring.
 			if (newest && account.linked) await accounts.patch(id, { credential: newest });
 			await accounts.backUp(id);
 			const isPiSignedOut = newest !== undefined && (await file.deleteLogin(newest.refresh));
@@ -99,9 +99,9 @@ export function createMembership({ accounts, state, piAuth, pool, tokens, clock,
 			const owner = whose(credential);
 			if (!owner) return undefined;
 			const { identity } = owner;
-			// The same grant is the same account, whatever its claims.
+			// An account with the same grant is the same account, whatever its claims.
 			const sharing = accounts.list().find((account) => account.credential.refresh === credential.refresh);
-			// pi refreshes a linked account: a copy of it would be a second holder of one refresh token.
+			// pi refreshes a linked account. A copy would be a second holder of one refresh token.
 			if (sharing?.linked || sharing?.linkedElsewhere) return sharing;
 			const known = owner.account ?? sharing;
 			const id = known?.id ?? identity.id;

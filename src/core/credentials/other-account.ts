@@ -9,17 +9,18 @@ interface Deps {
 	readonly tokens: Pick<TokenReader, "identify">;
 	readonly clock: Clock;
 	readonly labelFor: (email: string | undefined, id: AccountId) => string;
-	/** Called for the account that got the token. */
+	/** Called when the account that got the token was added or signed in. */
 	readonly tell?: PoolListener | undefined;
 }
 
-/** Tokens that came for the token of one account and speak for another: of another workspace, or another user. */
+/** Handles a renewal that returns a token of another account: of another workspace or another user. */
 export interface OtherAccounts {
-	/** Does `next`, which came for `spend`, speak for another account than the one that spent it? */
+	/** True if `next`, the answer to spending `spend`, belongs to another account than the one that spent it. */
 	isOther(account: Account, spend: Credential, next: Credential): boolean;
 	/**
-	 * Stores it as the sign-in of the account that it speaks for, which is added if need be. Rejects where it could not
-	 * be stored. `isPis`: it is in pi's own file, which owns it unless the account has a working sign-in of its own.
+	 * Stores `next` as the sign-in of the account that it belongs to, adding that account if necessary. Rejects if it
+	 * could not be stored. `isPis`: it is in pi's own file, which owns it unless the account has a working sign-in of its
+	 * own.
 	 */
 	keep(former: Account, next: Credential, isPis: boolean): Promise<void>;
 }

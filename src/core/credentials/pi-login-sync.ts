@@ -8,16 +8,16 @@ import type { AccountStore, Busy, Clock, Identity, PiAuth, PiLogin, StateStore, 
 /** Keeps the pool in step with pi's own login. */
 export interface PiLoginSync {
 	/**
-	 * Takes over changes of `auth.json` since the last call; one stat if there are none. Never throws: a file that cannot
-	 * be read is read again next time.
+	 * Applies changes of `auth.json` since the last call; costs one stat if there are none. Never throws: a file that
+	 * cannot be read is read again at the next call.
 	 */
 	sync(signal?: AbortSignal): Promise<void>;
 	/**
-	 * Takes over a sign-in that pi is about to store: keeps the account that it replaces with its newest token, then
-	 * stores the new one durably. Rejects if it cannot be stored.
+	 * Applies a sign-in that pi is about to store. Saves the account that it replaces with its newest token, then stores
+	 * the new one durably. Rejects if it cannot be stored.
 	 */
 	signedIn(credential: Credential): Promise<void>;
-	/** Does pi hold something else than an OAuth login for Codex? Then we serve no requests. */
+	/** True if pi holds something other than an OAuth login for Codex. Then we serve no requests. */
 	isForeign(): boolean;
 }
 
@@ -30,11 +30,14 @@ interface Deps {
 	readonly labelFor: (email: string | undefined, id: AccountId) => string;
 	/** Called for accounts that were added or removed with pi's login. */
 	readonly tell: PoolListener;
-	/** Called with the error of a failed look at pi's login. */
+	/** Called when pi's login could not be read. */
 	readonly onFailure?: (error: unknown) => void;
 }
 
-/** Links pi's login into the pool, unlinks it when pi signs in as someone else, and notices a logout. */
+/**
+ * Creates the synchronization with pi's login: links it into the pool, unlinks it when pi signs in as another account,
+ * and notices a logout.
+ */
 export function createPiLoginSync({
 	accounts,
 	state,
@@ -51,36 +54,36 @@ export function createPiLoginSync({
 
 	const readCarefully = async (): Promise<PiLogin | Busy> => {
 		const login = piAuth.peek();
-		// pi truncates and rewrites in place: only the lock tells a torn read from a damaged file.
+		// pi truncates and rewrites the file in place. Only under the lock is a damaged file known from a torn read.
 		return login.kind === "unreadable" ? piAuth.read(undefined) : login;
 	};
 
-	/** Unlinks in one write: the store writes together what it gets in one tick. */
+	/** Unlinks in one write: the store joins all changes of one tick. */
 	const unlink = async (except?: AccountId) => {
 		const others = linked(accounts).filter(({ id }) => id !== except);
 		await Promise.all(others.map(({ id }) => accounts.patch(id, { linked: false })));
 	};
 
-	/** The same grant is the same account, whatever its claims. */
+	/** An account with the same grant is the same account, whatever its claims. */
 	const knownAs = (identity: Identity, { refresh }: Credential) =>
 		accountOf(accounts.list(), identity) ?? accounts.list().find(({ credential }) => credential.refresh === refresh);
 
 	const linkTo = async ({ credential }: Extract<PiLogin, { kind: "oauth" }>) => {
 		const identity = tokens.identify(credential.access);
-		// A token without a workspace cannot be used with Codex, so it belongs to no account.
+		// A token without a workspace is useless for Codex, so it belongs to no account.
 		await unlink(identity && knownAs(identity, credential)?.id);
 		if (identity) await upsertLinked(identity, credential);
 	};
 
 	/**
-	 * The pi that holds its sign-in is one of another directory, and has not run since the token expired. Only a later
-	 * one takes its place: an earlier one would leave us with theirs, which is not ours to spend.
+	 * True if the account belongs to the pi of another directory, which has not run since the token expired. Only a later
+	 * sign-in replaces it: with an earlier one we would hold that pi's token, which is not ours to spend.
 	 */
 	const isOverElsewhere = ({ linkedElsewhere, credential }: Account, { access }: Credential) =>
 		linkedElsewhere === true &&
 		credential.expiresAt <= clock.now() &&
 		(tokens.issuedAt(access) ?? 0) > (tokens.issuedAt(credential.access) ?? 0);
-	/** Would pi's own sign-in help out this account, which is not linked to it? */
+	/** True if this account is not linked to pi's sign-in but could use it. */
 	const isInNeed = (account: Account) => {
 		if (account.linked || account.shared || !signedInAs) return false;
 		const { credential } = signedInAs;
@@ -112,23 +115,23 @@ export function createPiLoginSync({
 			tell({ type: "membership", change: "added", account: added.id, source: added.source });
 			return;
 		}
-		// Several machines share it, by a grant of its own: pi keeps the one that it has.
+		// Several machines share the account under its own grant. pi keeps its grant.
 		if (former.shared) return;
-		// Its claims may prove that two accounts are one, so the merged account is read anew.
+		// The claims may prove that two accounts are one, so read the merged account again.
 		if (tellsMore(accounts.list(), former, identity)) await accounts.patch(former.id, { claims: identity.claims });
 		const known = accountWith(accounts.list(), former.id) ?? former;
 		const isSameGrant = known.credential.refresh === credential.refresh;
 		const isUpToDate = known.credential.access === credential.access;
 		if (isUpToDate && known.linked) return;
 		const isAvailable = isSameGrant || known.linked || known.needsLogin || isOverElsewhere(known, credential);
-		// pi refreshes a grant that both hold. A working grant of our own stays ours, and pi keeps its own.
+		// If both hold the same grant, pi refreshes it. A working grant of our own stays ours, and pi keeps its own.
 		if (isAvailable) {
-			// Another process may have stored it since, and seen it refused: that is newer than this look.
+			// Another process may have stored this token since and seen it refused. That is newer than what was read here.
 			const isNews = ({ refresh }: Credential) => isSameGrant || refresh !== credential.refresh;
 			const tokenHash = tokens.fingerprint(credential.refresh);
 			const isOver = state.status(known.id).spent?.some((token) => token.tokenHash === tokenHash);
-			// A spent token never replaces the one that came for it: both may be of one second, and a write to the file may
-			// have failed.
+			// A spent token never replaces its successor. Both may have been issued in the same second, and writing the file
+			// may have failed.
 			const patch = { linked: true, ...(!isOver && { credential, needsLogin: undefined }) };
 			await accounts.patch(known.id, patch, isNews);
 		}
@@ -149,15 +152,15 @@ export function createPiLoginSync({
 
 	const syncNow = async () => {
 		const signature = piAuth.signature();
-		// An account that has lost its own sign-in may use the one in pi, which was left alone so far.
+		// An account that has lost its own sign-in may use pi's, which was left alone so far.
 		const isLeftAlone = accounts
 			.list()
 			.some((account) => signedInAs && isInNeed(account) && speakForOne(account, signedInAs.identity));
-		// Two linked accounts: a process that read the file earlier may have linked its account later.
+		// Two linked accounts: a process with an earlier read of the file may have linked its account later.
 		const isWorthALook = isLeftAlone || linked(accounts).length > 1;
 		if (signature === seen && !isWorthALook) return;
 		const login = await readCarefully();
-		// What is known stays, and the next call looks again.
+		// Keep what is known. The next call reads again.
 		if (login === "busy" || login.kind === "unreadable") return;
 		foreign = login.kind === "foreign";
 		const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
@@ -168,14 +171,14 @@ export function createPiLoginSync({
 		seen = signature;
 	};
 
-	/** Runs looks one after the other: if two overlapped, the older one would undo the newer one. */
+	/** Runs reads one after the other. If two overlapped, the older one would undo the newer one. */
 	let last: Promise<void> = Promise.resolve();
 	const inTurn = (work: () => Promise<void>): Promise<void> => {
 		const run = last.then(work);
 		last = run.catch(() => undefined);
 		return run;
 	};
-	/** A look that has not begun yet, which all callers meanwhile share. */
+	/** A read that has not started yet. All callers share it until it does. */
 	let next: Promise<void> | undefined;
 	const look = (): Promise<void> => {
 		next ??= inTurn(async () => {
@@ -188,7 +191,8 @@ export function createPiLoginSync({
 	return {
 		isForeign: () => foreign,
 		sync: async (signal) => {
-			// A file could not be written: the next call looks again. If this caller aborts, the look goes on for the others.
+			// A file could not be written. The next call tries again. If this caller aborts, the work continues for the
+			// others.
 			await raceAbort(look(), signal).catch((error: unknown) => {
 				if (!signal?.aborted) onFailure?.(error);
 			});
@@ -203,13 +207,13 @@ export function createPiLoginSync({
 	};
 }
 
-/** What is left of an account that was linked to pi's login, once pi has none; undefined where it goes with that. */
+/** Returns what remains of a linked account once pi has no login; undefined if it is removed with the login. */
 export function withoutLogin(account: Account, now: number): Account | undefined {
 	if (account.source === "pi") return undefined;
 	return { ...account, linked: false, needsLogin: { reason: "signed out of pi", at: now } };
 }
 
-/** pi's login, if it is the one of an account. */
+/** Returns pi's login if it belongs to the account. */
 export function loginOf(account: Account, login: PiLogin, tokens: TokenReader): Credential | undefined {
 	const identity = login.kind === "oauth" ? tokens.identify(login.credential.access) : undefined;
 	return login.kind === "oauth" && identity && speakForOne(account, identity) ? login.credential : undefined;

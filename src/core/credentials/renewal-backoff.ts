@@ -4,15 +4,18 @@ import type { TokenResult } from "./credentials.ts";
 
 type Unavailable = Extract<TokenResult, { kind: "unavailable" }>;
 
-/** When each account's token is renewed again after a failure. In this process alone: others find out by themselves. */
+/**
+ * Decides when a token may be renewed again after a failure. Applies to this process alone; others find out for
+ * themselves.
+ */
 export interface RenewalBackoff {
-	/** The answer while it is too early for another try. */
+	/** Returns the answer to give while it is too early to try again. */
 	current(id: AccountId): Unavailable | undefined;
-	/** No try before `retryAt`; the next failure waits no longer for it. */
+	/** Allows no try before `retryAt`. Does not lengthen the backoff of a later failure. */
 	until(id: AccountId, reason: string, retryAt: number): Unavailable;
-	/** Ever more seldom. */
+	/** Doubles the backoff. */
 	longer(id: AccountId, reason: string): Unavailable;
-	/** No try helps before the person has changed something; `reason` is given meanwhile. */
+	/** Trying again is useless before the person has changed something. Returns `reason` meanwhile. */
 	lasting(id: AccountId, reason: string): Unavailable;
 	end(id: AccountId): void;
 }
@@ -31,7 +34,7 @@ export function createRenewalBackoff(clock: Clock): RenewalBackoff {
 		current: (id) => {
 			const backoff = backoffs.get(id);
 			const now = clock.now();
-			// One from the future is ignored: the clock was set back since.
+			// Ignore a backoff from the future: the clock was set back.
 			if (!backoff || backoff.setAt > now || backoff.until <= now) return undefined;
 			const { until: retryAt, lasting } = backoff;
 			if (lasting !== undefined) return { kind: "unavailable", reason: lasting, retryAt, lasts: true };

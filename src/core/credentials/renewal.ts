@@ -23,7 +23,7 @@ import { createRenewalBackoff } from "./renewal-backoff.ts";
 import { BUSY_RETRY_MS, createTokenClaims, UNKNOWN_OUTCOME_MS } from "./token-claims.ts";
 import { createTokenExchange, type Exchanged, type Keeper } from "./token-exchange.ts";
 
-/** What renewing a token needs of the world. */
+/** Dependencies of token renewal. */
 export interface RenewalDeps {
 	readonly accounts: AccountStore;
 	readonly state: StateStore;
@@ -35,44 +35,49 @@ export interface RenewalDeps {
 	/** Resolves after `ms`. */
 	readonly pause: (ms: number) => Promise<void>;
 	readonly labelFor: (email: string | undefined, id: AccountId) => string;
-	/** Hears of an account that was added, or signed in, since a token came that speaks for it. */
+	/** Called when a renewal returned a token of another account, which was added or signed in. */
 	readonly tell?: PoolListener;
-	/** Hears of every error that kept a token from being renewed or stored. */
+	/** Called with every error that kept a token from being renewed or stored. */
 	readonly onFailure?: (error: unknown) => void;
-	/** Renews what several machines share; undefined where this one has joined no pool. */
+	/** Renews the tokens of a shared pool; undefined if this machine has joined none. */
 	readonly shared?: () => SharedTokens | undefined;
 }
 
-/** Renews the token of an account where its credential is kept: in our file, in pi's, or in the database of a pool. */
+/**
+ * Renews an account's token where its credential is stored: in our file, in pi's file, or in the database of a pool.
+ */
 export interface Renewal {
-	/** `refused`: a token that the backend has just answered 401 to. Never rejects. */
+	/** Renews the token. `refused` is a token that the backend has just answered with 401. Never rejects. */
 	renew(account: Account, refused: string | undefined): Promise<TokenResult>;
-	/** Brings `auth.json` up to date after a write to it had failed. */
+	/** Writes our newer credential to `auth.json` if an earlier write failed. */
 	catchUp(account: Account): Promise<void>;
-	/** Is the access token good for `ms` more, and none that was refused? */
+	/** True if the access token is valid for `ms` more and is not the refused one. */
 	lastsFor(credential: Credential, ms: number, refused: string | undefined): boolean;
 }
 
-/** A token this close to its end is not sent any more. */
+/** A token this close to its expiry is no longer sent. */
 export const LAST_MOMENT_MS = 5000;
-/** The claim of another machine is looked at again after this long. */
+/** How soon another machine's claim is checked again. */
 const LONGEST_CLAIM_MS = 2 * 60_000;
-/** A refusal for a reason that is not known is for good once it is repeated this much later. */
+/** A refusal for an unknown reason is final if it is repeated this much later. */
 const REFUSED_AGAIN_MS = 60_000;
-/** Why a token is not renewed that the `auth.json` of another agent directory holds. */
+/** Why we do not renew a token that belongs to the `auth.json` of another agent directory. */
 const HELD_ELSEWHERE =
 	"the pi of another agent directory is signed in with it, and renews it when it runs; /multicodex login signs in here";
-/** Why an account has to sign in again after that. */
+/** Reason for a new sign-in after a final refusal. */
 const RENEWAL_REFUSED = "renewal_refused";
-/** Why it has to where the token that came is another account's. */
+/** Reason for a new sign-in after the renewal returned a token of another account. */
 const RENEWED_AS_ANOTHER = "renewed_as_another";
 
-/** The account with this id, and none into which it was merged: that one has a lock of its own. */
+/**
+ * Returns the account with exactly this id. An account that it was merged into does not count, since it has another
+ * lock.
+ */
 export function accountIn(accounts: Pick<AccountStore, "list">, id: AccountId): Account | undefined {
 	return accounts.list().find((account) => account.id === id);
 }
 
-/** The outcome of asking for a token where `credential` has a good one. */
+/** Returns the result for a valid credential. */
 export function ready({ access }: Credential): TokenResult {
 	return { kind: "ready", access };
 }
@@ -88,7 +93,10 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 
 	const lastsFor = (credential: Credential, ms: number, refused: string | undefined) =>
 		credential.access !== refused && credential.expiresAt - clock.now() > ms;
-	/** One whose refresh token is spent is the older one, whatever second it was issued in. */
+	/**
+	 * True if `one` is newer. A credential with a spent refresh token is always the older one, even if both were issued
+	 * in the same second.
+	 */
 	const isNewer = (account: Account, one: Credential, other: Credential) => {
 		const [isOneOver, isOtherOver] = [one, other].map((each) => claims.endedBy(account, each) !== undefined);
 		if (isOneOver !== isOtherOver) return isOtherOver === true;
@@ -96,8 +104,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 	};
 
 	/**
-	 * The end of a grant. A process that signed in, or exchanged, while it was being refused has stored another one: then
-	 * that is taken, and the account is not flagged.
+	 * Handles the end of a grant. If a process stored another working credential in the meantime, by a sign-in or an
+	 * exchange, uses that one and does not flag the account.
 	 */
 	const endOf = async (
 		account: Account,
@@ -110,7 +118,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			return ready(newest);
 		}
 		const patch = closed ? { enabled: false, disabledReason: code } : { needsLogin: { reason: code, at: clock.now() } };
-		// The row of pi's own login may not have what was found in pi's file yet.
+		// The row of pi's own login may not have the token from pi's file yet.
 		const isMeant = ({ refresh }: Credential) => refresh === spend.refresh || refresh === account.credential.refresh;
 		await accounts.patch(account.id, { ...patch, credential: spend }, isMeant).catch(ignoreWriteFailure);
 		return { kind: "signed-out", account, reason: code, closed };
@@ -133,7 +141,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			case "refused":
 				return endOf(account, keeper, outcome);
 			case "unknown":
-				// With the next refresh token stored nothing can be lost, but each further try would spend another one.
+				// With the next refresh token stored nothing is lost, but every further try would spend another token.
 				return isStored
 					? backoff.longer(id, outcome.reason)
 					: backoff.until(id, outcome.reason, clock.now() + UNKNOWN_OUTCOME_MS);
@@ -158,7 +166,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			case "unnoted":
 				return backoff.longer(id, "its renewal could not be noted");
 			case "moved":
-				// Taken out, or merged into another account, whose own lock is another one.
+				// The account was removed, or merged into another account with another lock.
 				if (!result.newest) return backoff.until(id, "its sign-in has moved", clock.now());
 				if (lastsFor(result.newest, LAST_MOMENT_MS, undefined)) return ready(result.newest);
 				return backoff.until(id, "another process has just renewed it", clock.now());
@@ -168,8 +176,8 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 	};
 
 	/**
-	 * Notes a refusal for a reason that is not known, where every process sees it. True where the same token was refused
-	 * so before, long enough ago to be no passing trouble.
+	 * Records a refusal for an unknown reason where every process sees it. True if the same token was refused before,
+	 * long enough ago to rule out a passing problem.
 	 */
 	const isRefusedAgain = async (id: AccountId, { refresh }: Credential): Promise<boolean> => {
 		const [tokenHash, now] = [tokens.fingerprint(refresh), clock.now()];
@@ -179,9 +187,10 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 	};
 
 	/**
-	 * Stores what came for `spend` in our file. A row that holds another grant that works has got it by a sign-in since:
-	 * that one stays. An account that was taken out meanwhile, or lost with a damaged file, has it in a backup, which can
-	 * be put back. `isInPiFile`: then a backup of its own would be one more place from which it is spent.
+	 * Stores the successor of `spend` in our file. If the row holds another working grant, from a sign-in in the
+	 * meantime, that one stays. If the account was removed meanwhile, or lost with a damaged file, the token goes to its
+	 * backup, which can be restored. `isInPiFile`: the token is in pi's file, and a new backup would be a second place to
+	 * spend it from.
 	 */
 	const keep = async (account: Account, spend: Credential, next: Credential, isInPiFile = false): Promise<void> => {
 		if (others.isOther(account, spend, next)) return others.keep(account, next, isInPiFile);
@@ -193,22 +202,22 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			const isInBackup = await accounts.renewBackup(id, spend.refresh, next);
 			if (!isInBackup && !isInPiFile) await accounts.keepAside({ ...account, credential: next, needsLogin: undefined });
 		}
-		// An account may be put back between these steps, with the token of its backup as that was before.
+		// Between these steps the account may have been restored, with the old token of its backup.
 		const stored = accountWith(accounts.list(), id)?.credential;
 		if (stored && stored.refresh !== next.refresh && isReplaced(stored)) throw new SpentTokenStored();
 	};
 
 	const renewOwned = (id: AccountId, had: Credential, refused: string | undefined): Promise<TokenResult | Busy> =>
 		accounts.whileRefreshing(id, async () => {
-			// A full or read-only disk is found before the token is spent, not after; and before the look at what is stored,
-			// since a process that is stopped in between would go on with what it had seen.
+			// Detect a full or read-only disk before spending the token. Do so before reading what is stored: a process that
+			// is suspended in between would continue with stale state.
 			await accounts.assertWritable();
 			const account = find(id);
 			if (!account || account.linked || account.linkedElsewhere || account.shared)
 				return backoff.until(id, "its sign-in has moved", clock.now());
 			const { credential } = account;
 			if (credential.access !== had.access && lastsFor(credential, LAST_MOMENT_MS, refused)) return ready(credential);
-			// Refused to another process while this one waited for the lock: it is not sent once more.
+			// Another process had it refused while this one waited for the lock. Do not send it again.
 			if (account.needsLogin) return backoff.until(id, "its sign-in is over", clock.now());
 			return exchanged(account, {
 				spend: credential,
@@ -224,7 +233,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 			const stored = account && loginOf(account, file.login(), tokens);
 			if (!account?.linked || !stored) return backoff.until(id, "pi is no longer signed in with it", clock.now());
 			const ours = account.credential;
-			// Refused to another process while this one waited for the lock: what is stored is no news against that.
+			// Another process had it refused while this one waited for the lock, and pi's file has nothing newer.
 			if (account.needsLogin && stored.refresh === ours.refresh) {
 				return backoff.until(id, "its sign-in is over", clock.now());
 			}
@@ -250,11 +259,11 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		const workspaceId = tokens.identify(next.access)?.workspaceId ?? account.workspaceId;
 		const isInFile = await file.replaceCredential(stored.refresh, next, workspaceId).catch(() => false);
 		const inPool = keep(account, spend, next, isInFile);
-		// Either place is enough: what is only in ours is written to pi's at the next request.
+		// One of the two places is enough. What is only in our file is written to pi's at the next request.
 		await (isInFile ? inPool.catch(ignoreWriteFailure) : inPool);
 	};
 
-	/** Its refresh token is in the database alone, and what is here in its place is never sent. */
+	/** Renews a shared account. Its refresh token exists only in the database; the local placeholder is never sent. */
 	const renewShared = async (account: Account, refused: string | undefined): Promise<TokenResult> => {
 		const { id } = account;
 		const result = await deps.shared?.()?.renew(account, refused);
@@ -264,7 +273,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 				return backoff.longer(id, result.reason);
 			case "unavailable":
 				if (result.lasts) return backoff.lasting(id, result.reason);
-				// A claim of a machine that has fallen may hold for days; the machine may be back much sooner.
+				// A claim of a crashed machine may last for days, but the machine may be back much sooner.
 				return backoff.until(id, result.reason, Math.min(result.retryAt, clock.now() + LONGEST_CLAIM_MS));
 			case "ready":
 				backoff.end(id);
@@ -284,7 +293,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 		},
 		renew: async (account, refused) => {
 			const { id, credential, linked, linkedElsewhere } = account;
-			// An exchange would spend the token that the other pi holds, and only its own process can write there.
+			// An exchange would spend a token that the other pi holds, and only that pi's processes write its file.
 			if (linkedElsewhere) {
 				return { kind: "unavailable", reason: HELD_ELSEWHERE, retryAt: clock.now() + BUSY_RETRY_MS, lasts: true };
 			}
@@ -305,7 +314,7 @@ export function createRenewal(deps: RenewalDeps): Renewal {
 	};
 }
 
-/** The account has come back with a token that is spent: what came for that is to be stored once more. */
+/** The account was restored with a spent token, so its successor must be stored again. */
 class SpentTokenStored extends Error {
 	constructor() {
 		super("the account holds a token that is spent");
@@ -313,7 +322,7 @@ class SpentTokenStored extends Error {
 	}
 }
 
-/** The store keeps what it could not write in memory, has reported it, and tries again by itself. */
+/** Ignores a failed write: the store has reported it, keeps the change in memory and retries. */
 function ignoreWriteFailure(): undefined {
 	return undefined;
 }

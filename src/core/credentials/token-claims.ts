@@ -3,33 +3,33 @@ import type { AccountId } from "../ids.ts";
 import type { AccountStatus, Clock, Processes, StateStore, TokenReader } from "../ports.ts";
 import { allSpent } from "./spent-tokens.ts";
 
-/** The right to send one refresh token, once. It is noted where every process sees it. */
+/** The right to send one refresh token once. It is recorded where every process sees it. */
 export interface Claim {
-	/** Lets other processes go on. With `reason` none of them may send this token again. */
+	/** Gives the claim back. With `reason`, no process may send this token again. */
 	release(reason?: string): Promise<void>;
-	/** The exchange has ended and the token may be spent: from here on only time tells. */
+	/** Records that the exchange has ended without an answer. The token may be spent, and only time will tell. */
 	leaveUnanswered(): Promise<void>;
 }
 
-/** The outcome of asking for a claim. */
+/** The result of asking for a claim. */
 export type Claiming =
 	| { readonly kind: "ours"; readonly claim: Claim }
 	/** The token was exchanged before, or refused for good. */
 	| { readonly kind: "spent"; readonly reason: string }
-	/** Another exchange of the account has begun, and its answer may be under way. */
+	/** Another exchange of the account has started, and its answer may be on its way. */
 	| { readonly kind: "taken"; readonly retryAt: number }
-	/** The note cannot be written for now, so that no other process would see it. */
+	/** The claim cannot be written for now, so no other process would see it. */
 	| { readonly kind: "unnoted" }
 	/** Another token is stored by now, or none. */
 	| { readonly kind: "moved" };
 
-/** The claims on the refresh tokens of all accounts, in all processes. */
+/** Claims on the refresh tokens of all accounts, across all processes. */
 export interface TokenClaims {
-	/** Asks for the right to send the refresh token of `spend`. The caller holds the lock of the account's credential. */
+	/** Claims the refresh token of `spend`. The caller holds the lock of the account's credential. */
 	claim(account: Pick<Account, "id" | "formerIds">, spend: Pick<Credential, "refresh">): Promise<Claiming>;
-	/** Why the sign-in of a refresh token is over, as far as that is remembered. */
+	/** Returns why the sign-in of a refresh token has ended, as far as that is remembered. */
 	endedBy(account: Pick<Account, "id" | "formerIds">, credential: Pick<Credential, "refresh">): string | undefined;
-	/** Remembers that a refresh token was refused for good. */
+	/** Records that a refresh token was refused for good. */
 	end(id: AccountId, credential: Pick<Credential, "refresh">, reason: string): Promise<void>;
 }
 
@@ -42,25 +42,28 @@ interface Deps {
 
 type Exchange = NonNullable<AccountStatus["exchange"]>;
 
-/** After an exchange without an answer the token may be spent: no process sends it again before this. */
+/** How long no process sends a token again after an exchange without an answer. The token may be spent. */
 export const UNKNOWN_OUTCOME_MS = 60_000;
 export const BUSY_RETRY_MS = 500;
 
-/** Creates it over the state file. */
+/** Creates the claims, stored in the state file. */
 export function createTokenClaims({ state, tokens, processes, clock }: Deps): TokenClaims {
-	/** Since an exchange began, by how long the machine has run where that tells: clocks may be set, and differ. */
+	/**
+	 * Returns the time since an exchange started. Uses the machine's uptime if possible, since clocks may be set and may
+	 * differ.
+	 */
 	const elapsedMs = ({ at, uptime }: Exchange) => {
 		const { machine, ms } = processes.uptime();
 		const ranMs = uptime?.machine === machine ? ms - uptime.ms : -1;
 		return ranMs >= 0 ? ranMs : Math.abs(clock.now() - at);
 	};
 	const fateOf = ({ holder, at }: Exchange) => (holder ? processes.fateOf(holder, at) : "gone");
-	/** Clocks jump: whatever they say, a process that runs may be waiting for the answer. */
+	/** True if the answer may still arrive. A running process may be waiting for it, whatever the clock says. */
 	const mayBeAnswered = (exchange: Exchange) =>
 		fateOf(exchange) === "running" || elapsedMs(exchange) < UNKNOWN_OUTCOME_MS;
 	/**
-	 * One exchange of an account at a time, of whichever of its tokens: there is room for one note, and who writes over
-	 * that of a running exchange lets the next process send the same token again.
+	 * True if an exchange of the account is in progress, with any of its tokens. There is room for one claim: overwriting
+	 * that of a running exchange would let the next process send the same token again.
 	 */
 	const isUnderWay = (exchange: Exchange) => fateOf(exchange) !== "gone" && elapsedMs(exchange) < UNKNOWN_OUTCOME_MS;
 
@@ -85,7 +88,7 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 			const tokenHash = tokens.fingerprint(spend.refresh);
 			const note = { tokenHash, at: clock.now(), holder: processes.own(), uptime: processes.uptime() };
 			const isFree = ({ exchange, spent = [] }: AccountStatus) => {
-				// However it has come back: no token is sent again that was exchanged, or refused for good.
+				// A token that was exchanged or refused for good is never sent again, however it came back.
 				if (spent.some((token) => token.tokenHash === tokenHash)) return false;
 				if (!exchange) return true;
 				return !(exchange.tokenHash === tokenHash ? mayBeAnswered(exchange) : isUnderWay(exchange));
@@ -104,9 +107,9 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 			};
 			const removeNote = (status: AccountStatus) => (isOurs(status) ? { ...status, exchange: undefined } : status);
 
-			// Another process may have begun while this was still two accounts.
+			// Another process may have started an exchange while this was still two accounts.
 			if (formerIds.some((former) => !isFree(state.status(former)))) return refused();
-			// Decided on the file as it is then, under its lock: if two processes race, the second sees the first one's note.
+			// Decides on the file as it is, under its lock. If two processes race, the second sees the first one's claim.
 			let trouble: unknown;
 			const isNoted = await state.updateIf(
 				id,
@@ -117,7 +120,7 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 				},
 			);
 			if (!isNoted) return refused();
-			// A clock that jumped may have made that lock look old, and then both were let in.
+			// A clock jump may have made that lock look stale, so that both processes got in.
 			if (!isOurs(state.status(id))) return refused();
 			// A file that can never be written must not keep every account from being renewed.
 			if (trouble !== undefined && !isLasting(trouble)) {
@@ -127,11 +130,11 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 			const claim: Claim = {
 				release: async (reason) => {
 					if (reason === undefined) await state.updateIf(id, isOurs, removeNote);
-					// Also where the note was written over: no other process may send what is spent.
+					// Applies even if the claim was overwritten: no other process may send a spent token.
 					else await state.update(id, (status) => withSpent(removeNote(status), spend, reason));
 				},
 				leaveUnanswered: async () => {
-					// The minute begins now: an answer that never came may have been waited for.
+					// The minute starts now. An answer that never came may have taken long.
 					const exchange = { tokenHash, at: clock.now(), uptime: processes.uptime() };
 					await state.updateIf(id, isOurs, (status) => ({ ...status, exchange }));
 				},
@@ -142,8 +145,8 @@ export function createTokenClaims({ state, tokens, processes, clock }: Deps): To
 }
 
 /**
- * What keeps a file from ever being written: rights, a path that leads elsewhere, a file system that cannot do it. All
- * other errors of the system may pass: no room, a disk that is away, a lock that is held or was taken away.
+ * Errors that keep a file from ever being written: rights, a path that leads elsewhere, an unsuitable file system. All
+ * other system errors may pass: no space, a missing disk, a lock that is held or was lost.
  */
 const LASTING_TROUBLE = new Set([
 	"EACCES",
@@ -161,6 +164,6 @@ const LASTING_TROUBLE = new Set([
 ]);
 
 function isLasting(error: unknown): boolean {
-	// One that is none of the system would come again.
+	// An error without a code is a defect of ours and would recur.
 	return !(error instanceof Error && "code" in error) || LASTING_TROUBLE.has(String(error.code));
 }

@@ -1,30 +1,30 @@
 import type { HourlyDemand } from "./demand.ts";
 
-/** What is wanted in each hour from now on. */
+/** The demand in each hour from now on. */
 export type DemandPath = Float64Array;
 
 const DAY = 24;
 const WEEK = 7;
-/** Weekdays are compared in parts of so many hours. */
+/** Weekdays are compared in parts of this many hours. */
 const PART = 6;
-/** A day counts half as much as one that is this much later. */
+/** A day counts half as much as one this many days later. */
 const HALF_LIFE_DAYS = 14;
-/** How much the weekday counts where weekdays differ. */
+/** How much the weekday counts if weekdays differ. */
 const WEEKDAY_POWER = 3;
-/** A day of the history that begins like today counts more: in its last hours, weighted by how near they are. */
+/** A past day counts more if the hours before it resemble the last hours, weighted by how recent they are. */
 const LOOK_BACK_HOURS = 3;
 const LIKENESS = 1.2;
-/** The futures are no more than this apart on the whole, as the standard deviation of the logarithm. */
+/** Maximum spread of the futures' levels, as the standard deviation of the logarithm. */
 const MOST_DEVIATION = 0.6;
-/** Seed of the order of the levels: none of a day. */
+/** Seed of the order of the levels. Differs from the seeds of days. */
 const LEVELS = 1000;
-/** Less than this in an hour is next to nothing. */
+/** Demand in an hour below this is negligible. */
 const LITTLE = 4;
 
 /**
- * `count` ways in which the demand of the next hours may go on: days of the history put together, the first of which
- * began like the last hours. Each is somewhat heavier or lighter as a whole, since a few days do not tell exactly how
- * much is wanted in the long run. The same history gives the same futures.
+ * Returns `count` possible courses of demand over the next hours. Each is put together from past days, starting with
+ * one that began like the last hours. Each is scaled a little up or down as a whole, since a few days do not show
+ * long-term demand exactly. The same history gives the same futures.
  */
 export function demandFutures({ hours: past }: HourlyDemand, count: number, hours: number): DemandPath[] {
 	const days = Math.floor(past.length / DAY);
@@ -44,7 +44,7 @@ export function demandFutures({ hours: past }: HourlyDemand, count: number, hour
 	return futures;
 }
 
-/** By how much each future is above or below the mean of the history: as far as that mean is uncertain. */
+/** Returns how far each future is scaled above or below the mean of the history, by how uncertain that mean is. */
 function levelsOf(past: Float64Array, recency: readonly number[], count: number): number[] {
 	let [weight, squares, mean, spread] = [0, 0, 0, 0];
 	const totals = recency.map((_, index) => sumOf(past, past.length - DAY * (index + 1), DAY));
@@ -55,7 +55,7 @@ function levelsOf(past: Float64Array, recency: readonly number[], count: number)
 	}
 	mean /= weight;
 	for (const [index, own] of recency.entries()) spread += (own / weight) * ((totals[index] ?? 0) - mean) ** 2;
-	// So many days of equal weight would tell as much.
+	// The number of equally weighted days that would carry as much information.
 	const telling = weight ** 2 / squares;
 	const deviation = mean > 0 ? Math.sqrt(spread / telling) / mean : 0;
 	return scrambled(LEVELS, count).map((place) =>
@@ -63,7 +63,7 @@ function levelsOf(past: Float64Array, recency: readonly number[], count: number)
 	);
 }
 
-/** The value below which a share of a normal distribution is, nearly: Tukey's lambda. */
+/** Returns the approximate value below which a share of a normal distribution lies: Tukey's lambda. */
 function normalAt(share: number): number {
 	return 4.91 * (share ** 0.14 - (1 - share) ** 0.14);
 }
@@ -75,7 +75,7 @@ function sumOf(hours: Float64Array, begins: number, length: number): number {
 }
 
 /**
- * Mean demand by weekday, 0 for the 24 hours that begin now, in parts of a day; days that are not known are like all
+ * Returns the mean demand by weekday, 0 for the 24 hours that begin now, in parts of a day. Unknown days are like all
  * others.
  */
 function weekdayParts(past: Float64Array, days: number): number[][] {
@@ -90,19 +90,19 @@ function weekdayParts(past: Float64Array, days: number): number[][] {
 	});
 }
 
-/** Demand of the day that began `lag` days ago, in parts. */
+/** Returns the demand of the day that began `lag` days ago, in parts. */
 function partsOf(past: Float64Array, lag: number): number[] {
 	return Array.from({ length: DAY / PART }, (_, part) => sumOf(past, past.length - DAY * lag + PART * part, PART));
 }
 
-/** How much two weekdays are alike, 0..1. */
+/** Returns how similar two weekdays are, 0..1. */
 function likenessOf(one: readonly number[], other: readonly number[]): number {
 	const difference = one.reduce((sum, amount, part) => sum + Math.abs(amount - (other[part] ?? 0)), 0);
 	const whole = one.reduce((sum, amount, part) => sum + Math.max(amount, other[part] ?? 0), 0);
 	return 1 - difference / (whole + LITTLE);
 }
 
-/** For each future the day of the history, as days ago, that its day `day` (0 begins now) is like. */
+/** Picks, for each future, the past day (in days ago) that its day `day` resembles. Day 0 begins now. */
 function drawDays(
 	past: Float64Array,
 	weekdays: readonly (readonly number[])[],
@@ -131,7 +131,7 @@ function drawDays(
 	return drawn;
 }
 
-/** How much the hours before a day of the history are like the hours before now, 0..1. */
+/** Returns how similar the hours before a past day are to the hours before now, 0..1. */
 function likenessOfStart(past: Float64Array, lag: number): number {
 	const begins = past.length - DAY * lag;
 	if (begins < LOOK_BACK_HOURS) return 0.5;
@@ -144,7 +144,7 @@ function likenessOfStart(past: Float64Array, lag: number): number {
 	return Math.exp(-difference / (2 * LIKENESS ** 2));
 }
 
-/** The numbers below `count` in an order that depends on `seed` alone. */
+/** Returns the numbers below `count` in an order that depends on `seed` alone. */
 function scrambled(seed: number, count: number): number[] {
 	const numbers = Array.from({ length: count }, (_, index) => index);
 	let state = Math.imul(seed + 1, 0x9e3779b9);

@@ -4,19 +4,19 @@ import type { UsageSnapshot } from "../usage.ts";
 import { type HistorySample, hasBegunAnew } from "./quota-history.ts";
 
 /**
- * What was used of the whole pool, hour by hour. The unit is one percent of the 5h window of a plus account; the last
- * hour ends now.
+ * What was used of the whole pool, hour by hour. The unit is one percent of a plus account's 5h window. The last hour
+ * ends now.
  */
 export interface HourlyDemand {
 	/** Oldest first. */
 	readonly hours: Float64Array;
-	/** 5h windows in the week of an account, as its figures show. */
+	/** How many 5h windows fit into an account's weekly window, by its own figures. */
 	readonly windowsPerWeek: number;
-	/** What one session at work takes in an hour, as the accounts show that were used side by side. */
+	/** What one active session uses in an hour, as seen when accounts were used side by side. */
 	readonly sessionPace: number;
 }
 
-/** An account whose size is known by its plan. */
+/** An account whose size is known from its plan. */
 export interface Sized {
 	readonly account: Account;
 	readonly usage: UsageSnapshot | undefined;
@@ -25,36 +25,36 @@ export interface Sized {
 export const HOUR_MS = 60 * 60_000;
 const WEEK_MINUTES = 7 * 24 * 60;
 const SHORT_MINUTES = 300;
-/** Older hours say little about the next ones. */
+/** Older hours say little about the coming ones. */
 const MOST_HOURS = 28 * 24;
-/** As reported of plus accounts; what an account's own figures show counts more. */
+/** Reported for plus accounts. An account's own figures count more. */
 const USUAL_WINDOWS_PER_WEEK = 6;
-/** Percent of a week that figures must have moved by before they are believed. */
+/** Figures count only after they have moved by this percentage of a week. */
 const TELLING_PERCENT = 15;
-/** With this much of a window, percent, an account counts as spent. */
+/** An account that has used this much of a window, percent, counts as spent. */
 const SPENT_PERCENT = 99.5;
-/** What a session at work takes in an hour, as long as little is known. */
+/** What an active session uses in an hour, while little is known. */
 const USUAL_PACE = 30;
-/** So much demand has to be known before it counts as much as the usual pace. */
+/** How much demand must be known before it counts as much as the usual pace. */
 const TELLING_DEMAND = 300;
-/** Less than this in an hour is no session: figures are whole percents, and other programs use accounts as well. */
+/** Less than this in an hour is no session: figures are whole percents, and other programs use accounts too. */
 const LEAST_SESSION = 1;
 const SLOWEST_PACE = 10;
-/** A change of figures that follows a longer pause happened within this time before it. */
+/** A change of figures after a longer pause happened at most this long before. */
 const LONGEST_CHANGE_MS = HOUR_MS;
 
-/** Is the window the one that is measured in: the 5h window? */
+/** True for the 5h window, in which everything is measured. */
 export function isShort(windowMinutes: number): boolean {
 	return Math.abs(windowMinutes - SHORT_MINUTES) <= SHORT_MINUTES * 0.05;
 }
 
-/** How much a window of an account holds, in the unit of {@link HourlyDemand}. */
+/** Returns how much a window of an account holds, in the unit of {@link HourlyDemand}. */
 export function sizeOf(windowMinutes: number, factor: number, windowsPerWeek: number): number {
 	if (isShort(windowMinutes)) return 100 * factor;
 	return (100 * factor * windowsPerWeek * windowMinutes) / WEEK_MINUTES;
 }
 
-/** The demand that the samples tell of, in the hours before `now`. */
+/** Computes the demand in the hours before `now` from samples. */
 export function demandOf(samples: readonly HistorySample[], accounts: readonly Sized[], now: number): HourlyDemand {
 	const { byAccount, first } = seriesIn(samples, now);
 	const windowsPerWeek = ratioOf(byAccount);
@@ -64,7 +64,7 @@ export function demandOf(samples: readonly HistorySample[], accounts: readonly S
 		accounts.map(({ account, usage }) => [account.id, planFactor(usage?.plan ?? account.plan, usage)]),
 	);
 	const hours = new Float64Array(total);
-	/** How many accounts were used in an hour. */
+	/** The number of accounts used in each hour. */
 	const used = new Uint16Array(total);
 	for (const [accountId, all] of byAccount) {
 		const { windowMinutes, changes } = shortestOf(all);
@@ -81,14 +81,14 @@ export function demandOf(samples: readonly HistorySample[], accounts: readonly S
 	return { hours: filled(hours, isUnknown), windowsPerWeek, sessionPace: paceOf(hours, used) };
 }
 
-/** How much of a window was used in a span of time. */
+/** How much of a window was used in a time span. */
 interface Change {
 	readonly from: number;
 	readonly to: number;
 	readonly percent: number;
 }
 
-/** What the samples of one window tell. */
+/** What the samples of one window show. */
 interface Series {
 	readonly windowMinutes: number;
 	readonly changes: Change[];
@@ -137,7 +137,7 @@ function takeIn(series: Series, sample: HistorySample): void {
 	series.last = sample;
 }
 
-/** The window whose percents are the finest. */
+/** Returns the window with the finest percents. */
 function shortestOf(all: readonly Series[]): Pick<Series, "windowMinutes" | "changes"> {
 	return all.reduce<Pick<Series, "windowMinutes" | "changes">>(
 		(shortest, each) => (each.windowMinutes < shortest.windowMinutes ? each : shortest),
@@ -145,7 +145,7 @@ function shortestOf(all: readonly Series[]): Pick<Series, "windowMinutes" | "cha
 	);
 }
 
-/** How many 5h windows one week of an account was worth. */
+/** Returns how many 5h windows a week of an account was worth. */
 function ratioOf(byAccount: AllSeries["byAccount"]): number {
 	let short = USUAL_WINDOWS_PER_WEEK * TELLING_PERCENT;
 	let week = TELLING_PERCENT;
@@ -163,7 +163,7 @@ function ratioOf(byAccount: AllSeries["byAccount"]): number {
 	return short / week;
 }
 
-/** What an account served in an hour in which it was used; busy hours tell more than those of a single question. */
+/** Returns what an account served in an hour of use. Busy hours say more than those of a single question. */
 function paceOf(hours: Float64Array, used: Uint16Array): number {
 	let amounts = USUAL_PACE * TELLING_DEMAND;
 	let whole = TELLING_DEMAND;
@@ -187,7 +187,7 @@ function spread(hours: Float64Array, begins: number, from: number, to: number, a
 	}
 }
 
-/** Hours in which every account was spent: nothing was used then, whatever was wanted. */
+/** Finds the hours in which every account was spent. Nothing was used then, whatever the demand. */
 function spentHours(byAccount: AllSeries["byAccount"], begins: number, total: number): Uint8Array {
 	const all = [...byAccount.values()].map((series) => series.flatMap(({ spent }) => spent));
 	const spent = new Uint8Array(total);
@@ -204,7 +204,7 @@ function spentHours(byAccount: AllSeries["byAccount"], begins: number, total: nu
 	return spent;
 }
 
-/** The demand with hours in which nothing could be used as they were on other days. */
+/** Fills the hours in which nothing could be used with the demand of other days. */
 function filled(hours: Float64Array, isUnknown: Uint8Array): Float64Array {
 	return hours.map((amount, hour) => {
 		if (isUnknown[hour] !== 1) return amount;

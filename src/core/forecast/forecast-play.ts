@@ -7,66 +7,66 @@ import { HOUR_MS } from "./demand.ts";
 import type { DemandPath } from "./demand-paths.ts";
 import { candidateAt, markSpent, refilled, roll, roomOf, type Tank, tankOf, use } from "./forecast-tank.ts";
 
-/** The pool at the moment at which a forecast begins. */
+/** The pool when a forecast begins. */
 export interface Start {
 	readonly snapshot: Snapshot;
-	/** What a session asks for; its account is the one that serves. */
+	/** What a session asks for, apart from its account. */
 	readonly request: Pick<SelectionRequest, "modelId" | "patienceMs">;
 	/** The account that serves the session. */
 	readonly serving: AccountId | undefined;
 	readonly windowsPerWeek: number;
-	/** What one session at work takes in an hour. */
+	/** What one active session uses in an hour. */
 	readonly sessionPace: number;
 }
 
-/** When what runs out along one path, epoch ms. */
+/** What runs out along one path, and when, epoch ms. */
 export interface Played {
-	/** The first request that finds no account; undefined where there is none. */
+	/** When the first request finds no account; undefined if none does. */
 	readonly dryAt: number | undefined;
 	readonly spentAt: ReadonlyMap<AccountId, number>;
-	/** How often an account was chosen. */
+	/** Number of times that an account was chosen. */
 	readonly choices: number;
 }
 
-/** Plays one path; what is wanted before `from`, epoch ms, is left out. */
+/** Simulates one path. Skips demand before `from`, epoch ms. */
 export type Player = (path: DemandPath, from?: number) => Played;
 
-/** A pause of a session after which it chooses anew, in hours of next to no demand. */
+/** Below this demand in an hour a session pauses, and chooses its account anew afterwards. */
 const PAUSE_DEMAND = 0.05;
-/** More sessions than this are played as this many, with larger shares. */
+/** More sessions than this are simulated as this many, with larger shares. */
 const MOST_SESSIONS = 5;
 const TINY = 1e-9;
 
-/** The pool at one moment of the play. */
+/** The pool at one moment of the simulation. */
 type Moment = { -readonly [Key in keyof Omit<Snapshot, "candidates">]: Snapshot[Key] } & {
 	readonly candidates: Candidate[];
 };
 
-/** A session at work. */
+/** A simulated session. */
 interface Stream {
 	tank: Tank | undefined;
-	/** Nothing was wanted for so long that its cache is gone. */
+	/** True after so long a pause that its prompt cache has expired. */
 	isPaused: boolean;
 }
 
-/** The pool while one future is played. */
+/** The pool while one future is simulated. */
 interface Play {
 	readonly streams: Stream[];
-	/** Epoch ms; what is wanted before it is left out. */
+	/** Epoch ms. Demand before it is skipped. */
 	readonly from: number;
 	readonly sessionPace: number;
 	readonly spentAt: Map<AccountId, number>;
-	/** Chooses the account of a stream; undefined where none is ready. */
+	/** Chooses the account of a session; undefined if none is ready. */
 	readonly choose: (stream: Stream, at: number) => Tank | undefined;
-	/** How often it did. */
+	/** Number of times it did. */
 	choices: number;
-	/** What was served in the hour that is played. */
+	/** What was served in the simulated hour. */
 	served: number;
 }
 
 /**
- * Plays demand over the pool, hour by hour, by as many sessions side by side as it takes: each stays on its account,
- * and the plan chooses the next one.
+ * Creates a player that simulates demand on the pool, hour by hour, with as many parallel sessions as needed. Each
+ * session stays on its account until the plan chooses another.
  */
 export function createPlayer(start: Start): Player {
 	const { snapshot, serving, windowsPerWeek, sessionPace } = start;
@@ -89,7 +89,7 @@ export function createPlayer(start: Start): Player {
 	};
 }
 
-/** The product's own plan as the choice among tanks. */
+/** Uses the product's own plan to choose among tanks. */
 function chooserOf(
 	{ snapshot, request: { modelId, patienceMs } }: Start,
 	tanks: readonly Tank[],
@@ -97,10 +97,10 @@ function chooserOf(
 	next: NextInPlan,
 ): Play["choose"] {
 	const byId = new Map(tanks.map((tank) => [tank.candidate.account.id, tank]));
-	// Whom the policy chose last matters where it goes by turns.
+	// The policy's last choice matters only if it takes turns.
 	const terms: Policy = POLICIES[snapshot.policy];
 	const isByTurn = terms.some(({ name }) => name === "turn");
-	// One object and one list serve for all choices: what is thrown away costs more than what is found out.
+	// All choices share one object and one list. Allocating new ones would cost more than choosing.
 	const candidates: Candidate[] = [];
 	const moment: Moment = { ...snapshot, candidates };
 	return (stream, at) => {
@@ -118,7 +118,7 @@ function chooserOf(
 	};
 }
 
-/** Plays an hour in which so much is wanted. Returns when the pool ran dry in it. */
+/** Simulates an hour with this demand. Returns when the pool ran dry in it. */
 function playHour(play: Play, hourAt: number, wanted: number): number | undefined {
 	const { streams, sessionPace, from } = play;
 	const atWork = wanted < PAUSE_DEMAND ? 0 : sessionsFor(wanted / sessionPace);
@@ -130,18 +130,18 @@ function playHour(play: Play, hourAt: number, wanted: number): number | undefine
 			continue;
 		}
 		const at = serve(play, stream, hourAt, wanted / atWork);
-		// The sessions take turns here, but work side by side: there was quota until all that was served is gone.
+		// Sessions take turns here but work in parallel in reality: quota lasted until all that was served is gone.
 		if (at !== undefined) return Math.max(at, from, hourAt + (play.served / wanted) * HOUR_MS);
 	}
 	return undefined;
 }
 
-/** Serves a stream's share of an hour. Returns the moment at which there is no account for it. */
+/** Serves a session's share of an hour. Returns the moment at which no account is left for it. */
 function serve(play: Play, stream: Stream, hourAt: number, wanted: number): number | undefined {
 	const endsAt = hourAt + HOUR_MS;
 	const openMs = Math.min(HOUR_MS, endsAt - play.from);
 	const share = (wanted * openMs) / HOUR_MS;
-	// Who comes back for a part of an hour is at work in its later part: the clocks of windows start then.
+	// A session that returns for part of an hour works in the later part. The windows start then.
 	const busyMs = stream.isPaused ? openMs * Math.min(1, wanted / play.sessionPace) : openMs;
 	let left = share;
 	while (left > TINY) {
@@ -173,7 +173,7 @@ function sessionsFor(paces: number): number {
 	return Math.min(MOST_SESSIONS, Math.max(1, Math.round(paces)));
 }
 
-/** How many other sessions are at work on an account. */
+/** Counts the other sessions on each account. */
 function liveBeside(stream: Stream, streams: readonly Stream[]): ReadonlyMap<AccountId, number> {
 	if (streams.length === 1) return NONE_LIVE;
 	const live = new Map<AccountId, number>();

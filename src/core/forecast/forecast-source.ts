@@ -13,7 +13,7 @@ export interface ForecastAsked extends Pick<SelectionRequest, "modelId" | "patie
 	readonly serving: ForecastInput["serving"];
 }
 
-/** What makes a forecast, by the name of its functions. */
+/** The functions that make a forecast. */
 export interface ForecastMaker {
 	knownDemand(history: readonly HistorySample[], snapshot: Snapshot): HourlyDemand | undefined;
 	forecastSteps(input: ForecastInput, demand: HourlyDemand | undefined): Generator<undefined, Forecast>;
@@ -22,21 +22,24 @@ export interface ForecastMaker {
 interface Deps {
 	readonly pool: Pick<Pool, "snapshot">;
 	readonly history: Pick<QuotaHistory, "read">;
-	/** Loads what makes a forecast. */
+	/** Loads the code that makes a forecast. */
 	readonly load: () => Promise<ForecastMaker>;
-	/** Lets everything else go first. */
+	/** Lets all other work go first. */
 	readonly giveWay: () => Promise<void>;
 	readonly asked: () => ForecastAsked;
 	readonly clock: Clock;
 	readonly onFailure: (error: unknown) => void;
 }
 
-/** A forecast is made again after this long at the earliest. */
+/** Minimum time between two forecasts. */
 const RENEW_MS = 60_000;
-/** The history of other processes is read again after this long. */
+/** How often the history of other processes is read. */
 const READ_MS = 10 * 60_000;
 
-/** Creates the source of forecasts. It reads and makes nothing before one is asked for, and then behind. */
+/**
+ * Creates the source of forecasts. It reads and computes nothing before a forecast is requested, and then in the
+ * background.
+ */
 export function createForecastSource({ pool, history, load, giveWay, asked, clock, onFailure }: Deps): ForecastSource {
 	const listeners = new Set<() => void>();
 	let made: Forecast | undefined;

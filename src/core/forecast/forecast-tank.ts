@@ -6,34 +6,34 @@ import type { Candidate } from "../request/candidate.ts";
 import type { Budget, UsageSnapshot, UsageWindow } from "../usage.ts";
 import { HOUR_MS, sizeOf } from "./demand.ts";
 
-/** A window or budget of an account that is played forward. */
+/** A window or budget of a simulated account. */
 interface Window {
 	readonly minutes: number;
-	/** In the unit of the demand. */
+	/** In the unit of demand. */
 	readonly size: number;
-	/** What is not used of it, for the sake of a cap. */
+	/** The part that a cap leaves unused. */
 	readonly kept: number;
 	readonly isBudget: boolean;
 	used: number;
-	/** Epoch ms; undefined while its clock stands still. */
+	/** Epoch ms; undefined if the window has not started. */
 	resetsAt: number | undefined;
 }
 
-/** An account, as it is played forward. */
+/** A simulated account. */
 export interface Tank {
 	readonly candidate: Candidate;
 	readonly windows: readonly Window[];
 	/** Epoch ms; in the past while it is not spent. */
 	spentUntil: number;
-	/** As the plan sees it; undefined after a change. */
+	/** The candidate that the plan sees; undefined after a change. */
 	seen: Candidate | undefined;
 }
 
-/** What has no known end is looked at again after this. */
+/** How soon something without a known end is checked again. */
 const UNKNOWN_END_MS = HOUR_MS;
 const TINY = 1e-9;
 
-/** Fills a tank with what an account has left. */
+/** Creates a tank with what an account has left. */
 export function tankOf(candidate: Candidate, windowsPerWeek: number, now: number): Tank {
 	const { account, usage, floors = {} } = candidate;
 	const factor = planFactor(usage?.plan ?? account.plan, usage);
@@ -53,12 +53,12 @@ export function tankOf(candidate: Candidate, windowsPerWeek: number, now: number
 	return { candidate, windows, spentUntil: 0, seen: undefined };
 }
 
-/** A tank that holds the same, and is used by itself. */
+/** Copies a tank, to be used independently. */
 export function refilled(tank: Tank): Tank {
 	return { ...tank, windows: tank.windows.map((window) => ({ ...window })) };
 }
 
-/** Lets windows reset whose time has come. */
+/** Resets the windows whose time has come. */
 export function roll({ windows }: Tank, at: number): void {
 	for (const window of windows) {
 		if (window.resetsAt === undefined || window.resetsAt > at) continue;
@@ -67,14 +67,14 @@ export function roll({ windows }: Tank, at: number): void {
 	}
 }
 
-/** What it can serve before it is spent. */
+/** Returns how much it can serve before it is spent. */
 export function roomOf({ windows }: Tank): number {
 	let least = Infinity;
 	for (const { size, kept, used } of windows) least = Math.min(least, Math.max(0, size - kept - used));
 	return least;
 }
 
-/** Serves from it: its clocks run from then on. */
+/** Serves from the tank. Its windows start if they have not. */
 export function use(tank: Tank, amount: number, at: number): void {
 	tank.seen = undefined;
 	for (const window of tank.windows) {
@@ -83,7 +83,7 @@ export function use(tank: Tank, amount: number, at: number): void {
 	}
 }
 
-/** Nothing is left of it until all its spent windows are back. */
+/** Marks the tank as empty until all its spent windows are back. */
 export function markSpent(tank: Tank, at: number): void {
 	let until = at + 1;
 	for (const { size, kept, used, resetsAt = at + UNKNOWN_END_MS } of tank.windows) {
@@ -93,7 +93,10 @@ export function markSpent(tank: Tank, at: number): void {
 	tank.seen = undefined;
 }
 
-/** The account as the plan sees it. A look holds until the tank is used: its times show whether a window has reset. */
+/**
+ * Returns the account as the plan sees it. The result holds until the tank is used: its times show whether a window has
+ * reset.
+ */
 export function candidateAt(tank: Tank, at: number): Candidate {
 	tank.seen ??= look(tank, at);
 	return tank.seen;

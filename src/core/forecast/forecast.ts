@@ -12,36 +12,36 @@ export interface ComesBack {
 	/** Epoch ms. */
 	readonly at: number;
 	readonly accountId: AccountId;
-	/** What it gives back, percent of what all the pool's windows of that length hold. */
+	/** What it gives back, as a percentage of all the pool's windows of that length. */
 	readonly percent: number;
 }
 
 /** When something runs out. Epoch ms. */
 export interface Outlook {
-	/** Rather early than late: it is before this time in one case of three. */
+	/** The time to show. Early rather than late: in one of three cases it happens before. */
 	readonly dryAt: number;
-	/** In four cases of five it is between these two; without `to` it may be after the next week, or never. */
+	/** In four of five cases it happens between these two. Without `to` it may happen after the next week, or never. */
 	readonly from: number;
 	readonly to: number | undefined;
-	/** What comes back until then, the first first. */
+	/** What comes back until then, earliest first. */
 	readonly comesBack: readonly ComesBack[];
 }
 
-/** How long quota lasts at the person's own rhythm. What cannot be told has no outlook. */
+/** How long quota lasts at the person's own pace. Undefined where no forecast is possible. */
 export interface Forecast {
 	/** When it was made, epoch ms. */
 	readonly madeAt: number;
-	/** Until a request finds no account. */
+	/** When a request will find no account. */
 	readonly pool: Outlook | undefined;
-	/** Until an account is spent, in the pool's order. */
+	/** When each account is spent, in the pool's order. */
 	readonly accounts: readonly { readonly id: AccountId; readonly outlook: Outlook | undefined }[];
-	/** Of the account that serves the session. */
+	/** The outlook of the account that serves the session. */
 	readonly serving: Outlook | undefined;
-	/** Of a pool that is out now: how long it will last from its first return on. */
+	/** For a pool that is out now: how long it will last from its first return on. */
 	readonly again?: Outlook | undefined;
 }
 
-/** What a forecast is made of. */
+/** The input of a forecast. */
 export interface ForecastInput {
 	/** The pool as a request would find it now. */
 	readonly snapshot: Snapshot;
@@ -55,18 +55,18 @@ const DAY_MS = 24 * 60 * 60_000;
 export const LEAST_HISTORY_MS = 3 * DAY_MS;
 /** An account that has used less than this percentage of a window gets no forecast. */
 const LEAST_USED_PERCENT = 3;
-/** A forecast looks this far ahead. */
+/** How far a forecast looks ahead. */
 export const HORIZON_HOURS = 7 * 24;
-/** Futures that are played; fewer of a large pool, where each takes longer. */
+/** Number of simulated futures. Fewer for a large pool, where each takes longer. */
 const FUTURES = 19;
 const FUTURES_OF_MANY = 9;
 const MANY_ACCOUNTS = 8;
-/** One future in ten is before the interval, and one after it. */
+/** One future in ten lies before the interval, and one after it. */
 const OUTSIDE = 0.1;
-/** The time shown is early rather than late: one future in three is before it. */
+/** The time shown is early rather than late: one future in three lies before it. */
 const SHOWN = 0.35;
 
-/** What was wanted of the pool; undefined while the history is too short. */
+/** Returns the past demand on the pool; undefined while the history is too short. */
 export function knownDemand(history: readonly HistorySample[], snapshot: Snapshot): HourlyDemand | undefined {
 	const { now, candidates } = snapshot;
 	const first = history.reduce((earliest, { at }) => Math.min(earliest, at), now);
@@ -74,8 +74,8 @@ export function knownDemand(history: readonly HistorySample[], snapshot: Snapsho
 }
 
 /**
- * How long quota lasts: plays the product's own plan over futures that are drawn from what was wanted. In steps of a
- * few milliseconds: whatever else is to be done can be done between them.
+ * Forecasts how long quota lasts, by simulating the product's own plan over futures drawn from past demand. Yields
+ * every few milliseconds, so that other work can run in between.
  */
 export function* forecastSteps(
 	{ snapshot, request, serving }: ForecastInput,
@@ -114,12 +114,12 @@ export function* forecastSteps(
 	};
 }
 
-/** How many futures are played for the pool. */
+/** Returns how many futures are simulated for the pool. */
 export function futuresOf({ candidates }: Snapshot): number {
 	return candidates.length > MANY_ACCOUNTS ? FUTURES_OF_MANY : FUTURES;
 }
 
-/** The outlook of `times`, one for each future; undefined where it happens in less than one of three. */
+/** Computes the outlook from `times`, one per future; undefined if it happens in less than one of three. */
 function outlookOf(
 	times: readonly (number | undefined)[],
 	now: number,
@@ -138,7 +138,7 @@ function outlookOf(
 	};
 }
 
-/** Every reset that is ahead, the first first. */
+/** Returns every reset ahead, earliest first. */
 function returnsIn({ candidates, now }: Snapshot): ComesBack[] {
 	const sized = candidates.flatMap(({ account, usage }) => {
 		if (!account.enabled || account.needsLogin || !usage) return [];

@@ -6,7 +6,7 @@ import { HIGHEST_THRESHOLD, type Settings } from "../settings.ts";
 
 /** Warns before the whole pool is out. */
 export interface PoolWarnings {
-	/** Looks whether a forecast says so, and has one of all processes warn. */
+	/** Checks whether a warning is due, and makes one of all processes send it. */
 	look(): Promise<void>;
 }
 
@@ -18,19 +18,19 @@ interface Deps {
 	readonly clock: Clock;
 }
 
-/** What is nearer than this is seen without a warning. */
+/** Exhaustion nearer than this needs no warning. */
 const SOONEST_MS = 5 * 60_000;
 
-/** Creates them. */
+/** Creates the warnings. */
 export function createPoolWarnings({ pool, forecasts, state, settings, clock }: Deps): PoolWarnings {
-	/** While one account has plenty left, or tells nothing, no forecast is worth its time. */
+	/** While one account has plenty left, or unknown usage, no forecast is worth computing. */
 	const isNearItsEnd = () => {
 		const now = clock.now();
 		const ready = pool.accounts().filter((account) => pool.state(account) === "ready");
 		const isShort = ({ id }: Account) => (tightest(pool.status(id).usage, now)?.percent ?? 100) <= HIGHEST_THRESHOLD;
 		return ready.length > 0 && ready.every(isShort);
 	};
-	/** The account whose spent or fullest window is full again before all others. */
+	/** Finds the account whose spent or fullest window refills first. */
 	const firstBack = () => {
 		const now = clock.now();
 		const resets = pool.accounts().flatMap((account) => {
@@ -46,11 +46,11 @@ export function createPoolWarnings({ pool, forecasts, state, settings, clock }: 
 			if (aheadMs === 0 || !isNearItsEnd()) return;
 			const outlook = (await forecasts.fresh())?.pool;
 			const now = clock.now();
-			// Without an end of the interval it may last for more than a week.
+			// Without an end of the interval, quota may last for more than a week.
 			if (outlook?.to === undefined) return;
 			const { dryAt, from, to } = outlook;
 			if (dryAt - now > aheadMs || dryAt - now < SOONEST_MS) return;
-			// A forecast that has moved by less is the same one, and a wrong one is not followed by the next at once.
+			// A forecast that has moved by less is the same one. A wrong one must not be followed by another at once.
 			const claim = { until: Math.max(dryAt, now + aheadMs), slackMs: aheadMs };
 			if (await state.claimNotice("pool-low", claim)) {
 				pool.emit({ type: "pool-low", dryAt, from, to, first: firstBack() });

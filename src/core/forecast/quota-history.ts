@@ -2,30 +2,33 @@ import type { AccountId } from "../ids.ts";
 import { windowsOf } from "../quota.ts";
 import { RESET_JITTER_MS, type UsageSnapshot } from "../usage.ts";
 
-/** How full a general window of an account was at a moment. Percents are of what is used. */
+/** How much of a general window of an account was used at one moment, percent. */
 export interface HistorySample {
 	readonly accountId: AccountId;
 	readonly windowMinutes: number;
 	/** Epoch ms. */
 	readonly at: number;
 	readonly usedPercent: number;
-	/** Epoch ms; undefined where the backend did not say. */
+	/** Epoch ms; undefined if the backend did not say. */
 	readonly resetsAt?: number | undefined;
-	/** What the window before had reached, where that one ended since the sample before this one. */
+	/** What the previous window had reached, if it ended since the sample before this one. */
 	readonly formerPercent?: number | undefined;
 }
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
-/** One sample an hour is kept for this long, then one a day. */
+/** For this long one sample per hour is kept, then one per day. */
 export const HOURLY_MS = 28 * DAY_MS;
 /** Older samples are dropped. */
 export const KEPT_MS = 365 * DAY_MS;
 /** A figure may fall by this much without a reset: two answers of one moment differ. */
 const NOISE_PERCENT = 1;
 
-/** The samples of what an account reports. A window that has reset since is left out: its figure is a former one. */
+/**
+ * Takes samples of what an account reports. Leaves out a window that has reset since: its figure belongs to the former
+ * one.
+ */
 export function samplesOf(accountId: AccountId, usage: UsageSnapshot): HistorySample[] {
 	const at = usage.capturedAt;
 	return windowsOf(usage).flatMap(({ windowMinutes, usedPercent, resetsAt }) =>
@@ -33,12 +36,12 @@ export function samplesOf(accountId: AccountId, usage: UsageSnapshot): HistorySa
 	);
 }
 
-/** Tells the windows of all accounts apart. */
+/** Returns a key for each window of each account. */
 export function seriesOf({ accountId, windowMinutes }: HistorySample): string {
 	return `${accountId} ${windowMinutes}`;
 }
 
-/** Has the window begun anew between two samples of it? */
+/** True if the window started anew between two samples. */
 export function hasBegunAnew(former: HistorySample, next: HistorySample): boolean {
 	if (former.resetsAt !== undefined && former.resetsAt <= next.at) return true;
 	if (former.resetsAt === undefined || next.resetsAt === undefined) {
@@ -47,14 +50,14 @@ export function hasBegunAnew(former: HistorySample, next: HistorySample): boolea
 	return next.usedPercent < former.usedPercent && next.resetsAt - former.resetsAt > RESET_JITTER_MS;
 }
 
-/** True where two samples say the same of one window: nothing has changed between them. */
+/** True if two samples of one window report the same. */
 export function isUnchanged(former: HistorySample, next: HistorySample): boolean {
 	return former.usedPercent === next.usedPercent && !hasBegunAnew(former, next);
 }
 
 /**
- * Joins two samples of one window, of which the later one stands for both. What a window had reached that ended between
- * them is kept, else the use of its last minutes would be lost.
+ * Joins two samples of one window; the later one stands for both. Keeps what a window that ended in between had
+ * reached, since the use of its last minutes would be lost otherwise.
  */
 export function joined(former: HistorySample, next: HistorySample): HistorySample {
 	const ended = hasBegunAnew(former, next) ? former.usedPercent : 0;
@@ -63,12 +66,12 @@ export function joined(former: HistorySample, next: HistorySample): HistorySampl
 }
 
 /**
- * The history at `now` (epoch ms) within its bounds, in order: one sample per account, window and hour for four weeks,
- * then one a day for a year, and none that repeats the one before it.
+ * Returns the history within its bounds at `now` (epoch ms), in order: one sample per account, window and hour for four
+ * weeks, then one per day for a year, and none that repeats the one before it.
  */
 export function boundedHistory(samples: readonly HistorySample[], now: number): HistorySample[] {
 	const kept: HistorySample[] = [];
-	/** The last sample of each window, and where the one is kept that stands for its hour or day. */
+	/** The last sample of each window, and the position of the one kept for its hour or day. */
 	const latest = new Map<string, { sample: HistorySample; place: number; slotMs: number; slot: number }>();
 	for (const sample of [...samples].sort((a, b) => a.at - b.at)) {
 		const ageMs = now - sample.at;

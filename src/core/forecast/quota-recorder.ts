@@ -3,26 +3,26 @@ import type { QuotaHistory } from "../ports.ts";
 import type { UsageSnapshot } from "../usage.ts";
 import { boundedHistory, type HistorySample, isUnchanged, joined, samplesOf, seriesOf } from "./quota-history.ts";
 
-/** Where the history is kept. */
+/** Stores the history. */
 export interface HistoryFile {
 	/** Adds samples to those of all processes. May lose them on a full or read-only disk. */
 	append(samples: readonly HistorySample[]): Promise<void>;
-	/** Everything that is kept, in no order. */
+	/** Returns everything that is kept, in any order. */
 	read(): Promise<readonly HistorySample[]>;
 }
 
 interface Deps {
-	/** Opens the file: what it needs is not loaded before the first write, or the first look. */
+	/** Opens the file. The code that it needs is loaded at the first write or read. */
 	readonly load: () => Promise<HistoryFile>;
 	readonly now: () => number;
 	readonly onFailure: (error: unknown) => void;
 }
 
 const HOUR_MS = 60 * 60_000;
-/** Changes are written together this often, and at the end of a session. What is lost is in the next figure, too. */
+/** Changes are written together this often, and at the end of a session. The next figure contains what is lost. */
 const WRITE_EVERY_MS = 5 * 60_000;
 
-/** Creates the history: it collects what changes, and writes it behind. */
+/** Creates the history. It collects changes and writes them in the background. */
 export function createQuotaRecorder({ load, now, onFailure }: Deps): QuotaHistory {
 	const latest = new Map<string, HistorySample>();
 	let waiting: HistorySample[] = [];
@@ -54,7 +54,7 @@ export function createQuotaRecorder({ load, now, onFailure }: Deps): QuotaHistor
 		const at = waiting.findLastIndex((each) => seriesOf(each) === series);
 		const unwritten = waiting[at];
 		const isOfThisHour = unwritten && Math.floor(unwritten.at / HOUR_MS) === Math.floor(sample.at / HOUR_MS);
-		// The samples show a window that has ended since, unless this one takes the place of the last.
+		// The samples show a window that ended in between, unless this one replaces the last.
 		if (isOfThisHour) waiting[at] = joined(unwritten, sample);
 		else waiting.push(sample);
 		timer ??= setTimeout(() => void flush(), WRITE_EVERY_MS).unref();

@@ -1,29 +1,29 @@
 import type { SessionId } from "../ids.ts";
 import type { LedgerEntry, RecordEntry } from "./ledger.ts";
 
-/** An entry as it came: when, epoch ms, and in which folder its session runs. */
+/** An entry with its time, epoch ms, and the folder of its session. */
 export interface DatedEntry {
 	readonly at: number;
 	readonly folder: string | undefined;
 	readonly entry: LedgerEntry;
 }
 
-/** What writes the ledger. */
+/** Writes the ledger. */
 export interface LedgerWriter {
 	add(entries: readonly DatedEntry[]): void;
-	/** Writes what was added. Never rejects: what cannot be written is kept, and tried again. */
+	/** Writes what was added. Never rejects: what cannot be written is kept and retried. */
 	flush(): Promise<void>;
 }
 
-/** The ledger as a request sees it. */
+/** The ledger as a request uses it. */
 export interface LateLedger {
 	readonly record: RecordEntry;
-	/** Resolves when everything that was recorded is in the file, or cannot be written. Never rejects. */
+	/** Resolves when every entry is in the file or cannot be written. Never rejects. */
 	flush(): Promise<void>;
 }
 
 interface Deps {
-	/** False where the person wants nothing recorded. */
+	/** False if the person wants nothing recorded. */
 	readonly isOn: () => boolean;
 	readonly folderOf: (sessionId: SessionId | undefined) => string | undefined;
 	readonly load: () => Promise<LedgerWriter>;
@@ -31,12 +31,16 @@ interface Deps {
 	readonly now: () => number;
 }
 
-/** What a kill loses at most: the entries of this time. */
+/** Entries of this much time are lost at most if the process is killed. */
 const BEHIND_MS = 250;
-/** Entries that wait for the code that writes them, which an update may have replaced under a running pi. */
+/**
+ * Maximum number of entries that wait for the writing code, whose file an update may have replaced under a running pi.
+ */
 const MOST_WAITING = 1000;
 
-/** Takes entries at once, and loads what writes them a moment after the first: no request waits for either. */
+/**
+ * Takes entries at once, and loads the code that writes them a moment after the first one. No request waits for either.
+ */
 export function createLateLedger({ isOn, folderOf, load, onFailure, now }: Deps): LateLedger {
 	const waiting: DatedEntry[] = [];
 	let timer: NodeJS.Timeout | undefined;

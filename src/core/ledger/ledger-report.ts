@@ -1,13 +1,13 @@
 import type { AccountId } from "../ids.ts";
 import { type Amounts, dayOf, daysBefore, isMonth, type LedgerRow, monthOf, monthsBefore, sumOf } from "./ledger.ts";
 
-/** What a report is about: today, the last 7 days, the last 30, or all that is kept. */
+/** The period of a report: today, the last 7 days, the last 30 days, or everything kept. */
 export const PERIODS = ["today", "week", "month", "all"] as const;
 
 /** One of {@link PERIODS}. */
 export type Period = (typeof PERIODS)[number];
 
-/** What the rows of a report are. */
+/** What a report has one row for. */
 export const GROUPINGS = ["account", "project", "model", "day"] as const;
 
 /** One of {@link GROUPINGS}. */
@@ -15,10 +15,10 @@ export type Grouping = (typeof GROUPINGS)[number];
 
 /** One row of a report. */
 export interface Group {
-	/** An account's id, a folder, a model, a day or a month; undefined for what is kept of several together. */
+	/** An account's id, a folder, a model, a day or a month; undefined for amounts kept for several together. */
 	readonly key: string | undefined;
 	readonly amounts: Amounts;
-	/** How much it was in each of the report's steps. */
+	/** The amount in each of the report's steps. */
 	readonly course: readonly number[];
 }
 
@@ -26,13 +26,13 @@ export interface Group {
 export interface Report {
 	readonly period: Period;
 	readonly by: Grouping;
-	/** The first day; undefined where all is meant. */
+	/** The first day; undefined if the report covers everything. */
 	readonly from: string | undefined;
 	readonly to: string;
-	/** The most first; days, the newest first. */
+	/** Largest amounts first; days newest first. */
 	readonly groups: readonly Group[];
 	readonly total: Group;
-	/** The days, or months, that a course goes through: for a day, those of the week up to it. */
+	/** The days or months that a course covers; for a single day, the week up to it. */
 	readonly steps: readonly string[];
 }
 
@@ -57,12 +57,12 @@ export function reportOf(rows: readonly LedgerRow[], period: Period, by: Groupin
 	return { period, by, from, to, groups, total: groupOf(undefined, rows), steps };
 }
 
-/** Tokens of the input and the output. */
+/** Counts the tokens of input and output. */
 export function tokensIn({ input, cached, output }: Amounts): number {
 	return input + cached + output;
 }
 
-/** What an account was used for today; undefined for nothing. */
+/** Returns what an account was used for today; undefined for nothing. */
 export function usedToday(rows: readonly LedgerRow[], account: AccountId, now: number): Amounts | undefined {
 	const today = dayOf(now);
 	const own = rows.filter((row) => row.account === account && row.period === today);
@@ -70,7 +70,7 @@ export function usedToday(rows: readonly LedgerRow[], account: AccountId, now: n
 	return requests > 0 ? { requests, ...sum } : undefined;
 }
 
-/** A month counts where it touches the period: days are joined that early in very large ledgers alone. */
+/** A month counts if it overlaps the period. Recent days are joined to months only in very large ledgers. */
 function isWithin(period: string, from: string, to: string): boolean {
 	if (!isMonth(period)) return period >= from && period <= to;
 	return from !== to && period >= monthOf(from) && period <= monthOf(to);
@@ -113,7 +113,7 @@ function laterFirst(a: Group, b: Group): number {
 	return (b.key ?? "") < (a.key ?? "") ? -1 : 1;
 }
 
-/** What is kept of several together comes last. */
+/** Puts amounts kept for several together last. */
 function moreFirst(a: Group, b: Group): number {
 	if (a.key === undefined || b.key === undefined) return Number(a.key === undefined) - Number(b.key === undefined);
 	return (

@@ -2,29 +2,29 @@ import type { Usage } from "@mariozechner/pi-ai";
 import type { RequestInfo } from "../events.ts";
 import type { AccountId } from "../ids.ts";
 
-/** What is counted. `requests` are answers, also those that broke off after their first output. */
+/** The amounts that are counted. `requests` counts answers, including those that broke off after their first output. */
 export interface Amounts {
 	readonly requests: number;
-	/** Tokens of the input that no cache had. */
+	/** Input tokens that were not cached. */
 	readonly input: number;
-	/** Tokens of the input that a cache had. */
+	/** Input tokens that were cached. */
 	readonly cached: number;
 	readonly output: number;
-	/** What the API would charge for it as pi computes that, US dollars. */
+	/** What the API would charge, as computed by pi, US dollars. */
 	readonly cost: number;
-	/** How often a session left the account because it could not go on there. */
+	/** How often a session left the account because it could not continue there. */
 	readonly rotations: number;
 	readonly refusals: number;
-	/** Time until those refusals were known, ms. */
+	/** Time until those refusals arrived, ms. */
 	readonly refusedMs: number;
 }
 
-/** What the amounts of a row belong to. In old rows of a large ledger a part may be missing: they are of several. */
+/** What the amounts of a row belong to. Old rows of a large ledger may lack a part; they cover several values of it. */
 export interface LedgerKey {
-	/** A day on the local calendar, as `2026-11-29`, or a month, as `2026-11`. */
+	/** A day on the local calendar, such as `2026-11-29`, or a month, such as `2026-11`. */
 	readonly period: string;
 	readonly account?: AccountId | undefined;
-	/** The root of the project's checkout, else the folder of the session. */
+	/** The root of the project's checkout, or the folder of the session. */
 	readonly project?: string | undefined;
 	readonly model?: string | undefined;
 }
@@ -42,16 +42,16 @@ export type LedgerEntry = {
 	| { readonly kind: "rotated" }
 );
 
-/** Counts what becomes of requests. Never throws, and nothing waits for it. */
+/** Counts what happens to requests. Never throws, and no request waits for it. */
 export type RecordEntry = (entry: LedgerEntry) => void;
 
-/** What is kept of the past, in the terminal and outside of it. */
+/** The ledger, for screens and for the program without pi. */
 export interface Ledger {
-	/** Every row, with what this process has just done. */
+	/** Returns every row, including what this process has just done. */
 	read(): Promise<readonly LedgerRow[]>;
-	/** Deletes it; false where there was none. */
+	/** Deletes the ledger. Resolves to false if there was none. */
 	forget(): Promise<boolean>;
-	/** Has `listener` called after it was written, until the function that it gives is called. */
+	/** Calls `listener` after each write, until the returned function is called. */
 	follow(listener: () => void): () => void;
 }
 
@@ -67,7 +67,7 @@ export const AMOUNTS = [
 	"refusedMs",
 ] as const satisfies readonly (keyof Amounts)[];
 
-/** Nothing was done. */
+/** Amounts of zero. */
 export const NOTHING: Amounts = {
 	requests: 0,
 	input: 0,
@@ -79,24 +79,24 @@ export const NOTHING: Amounts = {
 	refusedMs: 0,
 };
 
-/** Days that are kept as days; older ones are months. */
+/** Number of days kept as days. Older ones become months. */
 export const DAYS_KEPT = 90;
-/** Months that are kept. */
+/** Number of months kept. */
 export const MONTHS_KEPT = 60;
-/** A ledger with more rows is kept less finely, the oldest part first. Nothing in it is lost by that but detail. */
+/** A ledger with more rows is kept less finely, oldest part first. That loses detail but no amounts. */
 export const MOST_ROWS = 10_000;
-/** Sums of dollars are kept to a millionth of a cent: no trace of binary fractions is left in the file. */
+/** Sums of dollars are rounded to a millionth of a cent, so that no binary fractions end up in the file. */
 const COST_UNIT = 1e8;
 
-/** The local day of a time, as `2026-11-29`. */
+/** Returns the local day of a time, such as `2026-11-29`. */
 export function dayOf(at: number): string {
 	return keyOf(new Date(at));
 }
 
-/** The day `count` days before `day`. */
+/** Returns the day `count` days before `day`. */
 export function daysBefore(day: string, count: number): string {
 	const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
-	// At noon, where no clock change moves it to another day.
+	// Use noon, which no change of the clock moves to another day.
 	return keyOf(new Date(year, month - 1, date - count, 12));
 }
 
@@ -107,7 +107,7 @@ function keyOf(date: Date): string {
 
 const MONTH_LENGTH = "2026-11".length;
 
-/** The month of a day or a month. */
+/** Returns the month of a day or a month. */
 export function monthOf(period: string): string {
 	return period.slice(0, MONTH_LENGTH);
 }
@@ -117,13 +117,13 @@ export function isMonth(period: string): boolean {
 	return period.length === MONTH_LENGTH;
 }
 
-/** The month `count` months before that of `period`. */
+/** Returns the month `count` months before that of `period`. */
 export function monthsBefore(period: string, count: number): string {
 	const [year = 0, month = 1] = period.split("-").map(Number);
 	return monthOf(keyOf(new Date(year, month - 1 - count, 1, 12)));
 }
 
-/** The amounts of an entry; what the host does not tell counts as nothing. */
+/** Returns the amounts of an entry. What the host does not report counts as zero. */
 export function amountsOf(entry: LedgerEntry): Amounts {
 	switch (entry.kind) {
 		case "answered": {
@@ -148,7 +148,7 @@ function known(amount: number | undefined): number {
 	return amount !== undefined && Number.isFinite(amount) && amount > 0 ? amount : 0;
 }
 
-/** The sum of many. */
+/** Adds up many amounts. */
 export function sumOf(all: Iterable<Amounts>): Amounts {
 	const sum = { ...NOTHING };
 	for (const each of all) add(sum, each);
@@ -157,7 +157,7 @@ export function sumOf(all: Iterable<Amounts>): Amounts {
 
 type Sum<T> = { -readonly [K in keyof T]: T[K] };
 
-/** Adds in place: a large ledger has tens of thousands of rows. */
+/** Adds in place, since a large ledger has tens of thousands of rows. */
 function add(sum: Sum<Amounts>, more: Amounts): void {
 	sum.requests += more.requests;
 	sum.input += more.input;
@@ -169,7 +169,7 @@ function add(sum: Sum<Amounts>, more: Amounts): void {
 	sum.refusedMs += more.refusedMs;
 }
 
-/** The rows with those of one key added up, in the order in which each key came first. */
+/** Adds up rows with the same key, in order of first occurrence. */
 export function merged(rows: Iterable<LedgerRow>, keyOf: (row: LedgerRow) => LedgerKey = ownKey): LedgerRow[] {
 	const sums = new Map<string, Sum<LedgerRow>>();
 	for (const row of rows) {
@@ -191,11 +191,11 @@ interface Coarser {
 	/** Older days become months, without `parts`. */
 	readonly days: number;
 	readonly parts: readonly ("account" | "project" | "model")[];
-	/** Every other row goes without `parts`, too. */
+	/** Drops `parts` from all other rows as well. */
 	readonly isEverywhere?: true;
 }
 
-/** From the finest on. A pool of a hundred accounts needs none but the first; the last ones fit any. */
+/** From the finest on. A pool of a hundred accounts needs only the first; the last ones fit any pool. */
 const COARSER: readonly Coarser[] = [
 	{ days: DAYS_KEPT, parts: [] },
 	{ days: DAYS_KEPT, parts: ["project"] },
@@ -208,7 +208,7 @@ const COARSER: readonly Coarser[] = [
 	{ days: 1, parts: ["project", "account", "model"], isEverywhere: true },
 ];
 
-/** The ledger within its bounds on the day `today`: days for a while, then months. */
+/** Returns the ledger within its bounds on the day `today`: days for a while, then months. */
 export function bounded(rows: Iterable<LedgerRow>, today: string): LedgerRow[] {
 	const oldest = monthsBefore(today, MONTHS_KEPT - 1);
 	let kept = merged([...rows].filter(({ period }) => monthOf(period) >= oldest));

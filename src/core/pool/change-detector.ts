@@ -9,54 +9,56 @@ import { creditsUntil, tightest } from "../quota.ts";
 import { HIGHEST_THRESHOLD } from "../settings.ts";
 import type { ReserveModel } from "../usage.ts";
 
-/** Finds out what has changed with the accounts since the last look, in any process, and emits each event once. */
+/** Detects what has changed about the accounts since the last call, in any process. Emits each event once. */
 export interface ChangeDetector {
-	/** Emits cooldowns that began or ended. `cause` is what this process has just done. */
+	/** Emits the cooldowns that started or ended. `cause` is what this process has just done. */
 	detect(cause?: CoolingCause): void;
-	/** Emits that an account lost its sign-in, or was closed, once: several requests may find that out together. */
+	/**
+	 * Emits once that an account lost its sign-in or was closed, although several requests may find out at the same time.
+	 */
 	lost(type: "signed-out" | "closed", account: Account, reason: string): void;
-	/** Called with the account that serves: emits a warning if it is the last one and nearly used up. */
+	/** Called with the account that serves. Emits a warning if it is the last one and nearly used up. */
 	serves(id: AccountId): void;
-	/** Called with the account that serves a session: emits, once a session, that this costs bought credits. */
+	/** Called with the account that serves a session. Emits, once per session, that this costs bought credits. */
 	spends(id: AccountId, asked: RequestInfo): void;
 	/**
-	 * Called when the answer of a session begins: emits, once for as long as the session stays there, that it comes from
-	 * `reserveModel`; undefined where it does not.
+	 * Called when an answer of a session starts. Emits that it comes from `reserveModel`, once for as long as the session
+	 * stays there; undefined if it does not.
 	 */
 	answers(id: AccountId, asked: RequestInfo, reserveModel: ReserveModel | undefined): void;
 }
 
 interface Deps {
 	readonly accounts: () => readonly Account[];
-	/** The status of every account, with one look at the file for all of them. */
+	/** Reads the file once and returns the status of every account as of then. */
 	readonly statuses: () => (id: AccountId) => AccountStatus;
-	/** The caps on an account. */
+	/** Returns the caps on an account. */
 	readonly floors?: (account: Account) => Floors | undefined;
-	/** What is left of the last account when it is warned about, percent. */
+	/** Returns how much may be left of the last account when a warning is due, percent. */
 	readonly thresholds: () => readonly number[];
-	/** Has one of all processes warn. */
+	/** Claims a warning for one of all processes. */
 	readonly claim: StateStore["claimNotice"];
 	readonly clock: Clock;
 	readonly emit: (event: PoolEvent) => void;
 }
 
-/** Reset times that differ by less than this are the same reset. */
+/** Resets that differ by less than this are the same reset. */
 const JITTER_MS = 60_000;
-/** A window without a known reset is warned about again after this long. */
+/** How long before a warning about a window without a known reset is repeated. */
 const UNKNOWN_RESET_MS = 24 * 60 * JITTER_MS;
 
-/** Creates the detector. Its first look emits nothing: what holds then is not new. */
+/** Creates the detector. Its first call emits nothing: what holds then is not new. */
 export function createChangeDetector(deps: Deps): ChangeDetector {
 	const { accounts, statuses, floors, thresholds, claim, clock, emit } = deps;
 	let known: ReadonlyMap<string, Cooling> | undefined;
 	const lost = new Map<AccountId, string>();
-	/** Reset of the window that was warned about, and the threshold, by account and window. */
+	/** The reset and threshold of the last warning, by account and window. */
 	const warned = new Map<string, { readonly resetsAt: number | undefined; readonly threshold: number }>();
 	const spending = new Set<SessionId | undefined>();
-	/** The account whose reserve model a session is on. */
+	/** The account whose reserve model each session uses. */
 	const onReserveModel = new Map<SessionId | undefined, AccountId>();
 
-	/** Cooldowns that hold now, by account and scope. */
+	/** Finds the cooldowns that hold now, by account and scope. */
 	const coolingNow = (all: readonly Account[], now: number) => {
 		const found = new Map<string, Cooling>();
 		const status = statuses();
@@ -106,12 +108,12 @@ export function createChangeDetector(deps: Deps): ChangeDetector {
 			const states = accounts().map((account) => {
 				const { usage, ...known } = status(account.id);
 				const lasting = activeCooldowns(known.cooldowns, now).filter((each) => !isPassing(each));
-				// A short cooldown does not use up the quota of an account.
+				// A short cooldown does not use up an account's quota.
 				const state = stateOf(account, lasting, now, usage, floors?.(account));
 				return { account, state };
 			});
 			const [last, ...others] = states.filter(({ state }) => state === "ready");
-			// A person with one account, or with the others switched off, knows that there is no other.
+			// A person with one account, or with the others disabled, knows that there is no other.
 			const isLast = last?.account.id === id && others.length === 0 && states.some(({ state }) => state === "cooling");
 			if (!last || !isLast) return;
 			const threshold = passedThreshold(left.percent, thresholds());
@@ -148,7 +150,7 @@ export function createChangeDetector(deps: Deps): ChangeDetector {
 	};
 }
 
-/** The lowest threshold that is reached; undefined for none. */
+/** Returns the lowest threshold that is reached; undefined if none is. */
 function passedThreshold(percent: number, thresholds: readonly number[]): number | undefined {
 	const passed = thresholds.filter((each) => percent <= each);
 	return passed.length > 0 ? Math.min(...passed) : undefined;

@@ -1,15 +1,15 @@
 import { within } from "../abort.ts";
 import type { AccountId } from "../ids.ts";
 
-/** Calls of the usage endpoint that one request began, about accounts whose refusal named no reset. */
+/** Usage calls that one request has started, for accounts whose refusal named no reset. */
 export interface Inquiries {
-	/** Begins a call in the background. Never rejects. */
+	/** Starts a call in the background. Never rejects. */
 	ask(id: AccountId): Promise<unknown>;
-	/** Resolves when all calls are answered, or soon; undefined if none is under way. */
+	/** Resolves when all calls are answered, or soon; undefined if none is in progress. */
 	answered(): Promise<void> | undefined;
 }
 
-/** A message with a reset waits this long for the usage endpoint. */
+/** How long a message with a reset waits for the usage endpoint. */
 const PATIENCE_MS = 2000;
 
 /** Creates the calls of one request. `askUsage` never rejects. */
@@ -25,7 +25,7 @@ export function createInquiries(askUsage: (id: AccountId) => Promise<unknown>): 
 		answered: () => {
 			if (underWay.size === 0) return undefined;
 			const all = Promise.all(underWay).then(() => undefined);
-			// What was waited for so long is not waited for again.
+			// After waiting that long once, do not wait for the same calls again.
 			return within(all, PATIENCE_MS, () => underWay.clear());
 		},
 	};

@@ -3,28 +3,28 @@ import { allSpent, type SpentToken } from "../credentials/spent-tokens.ts";
 import { ownValue } from "../own-value.ts";
 import type { AccountStatus } from "../ports.ts";
 
-/** The end of a cooldown before its time, by a reset, a redeemed credit or usage that shows room. */
+/** The early end of a cooldown: by a reset, a redeemed credit, or usage that shows room. */
 export interface EndedCooldown {
 	readonly scope: CooldownScope;
-	/** Ends what was set until then, epoch ms. A refusal after it begins another cooldown. */
+	/** Ends cooldowns set until then, epoch ms. A later refusal starts another one. */
 	readonly setAt: number;
-	/** When the cooldown would have ended by itself, epoch ms: the mark is of no use after that. */
+	/** When the cooldown would have ended by itself, epoch ms. The mark is useless after that. */
 	readonly until: number;
 }
 
-/** What tells the newer of two statuses of a shared account, which two machines have changed, member by member. */
+/** Shows which of two statuses of a shared account is newer, field by field, if two machines have changed it. */
 export interface StatusMarks {
 	readonly ended?: readonly EndedCooldown[] | undefined;
-	/** When members that have no time of their own were changed last, epoch ms. */
+	/** When fields without a time of their own were last changed, epoch ms. */
 	readonly changedAt?: Readonly<Record<string, number>> | undefined;
-	/** The version in a database that has all of this status; undefined where this one may have more. */
+	/** The database version that contains all of this status; undefined if this status may have more. */
 	readonly stored?: { readonly pool: string; readonly version: number } | undefined;
 }
 
-/** Members of which the later time holds. */
+/** Fields of which the later time wins. */
 type Latest = "usageAskedAt" | "reserveAskedAt" | "lastUsedAt" | "trialAt";
 
-/** Members of which the value holds that was written last, also where that is none. */
+/** Fields of which the value written last wins, even if it is empty. */
 export const LAST_WRITTEN = [
 	"usageFailures",
 	"lastError",
@@ -39,20 +39,22 @@ export const LAST_WRITTEN = [
 export type LastWritten = (typeof LAST_WRITTEN)[number];
 
 /**
- * An ended cooldown takes those with it that were set up to this much later: the same refusal may be dated a little
- * differently after it has crossed to a machine with another clock.
+ * An ended cooldown also ends those set up to this much later: the same refusal may have a slightly different date
+ * after it has passed through a machine with another clock.
  */
 const SAME_REFUSAL_MS = 1000;
-/** So many spent tokens of an account cross: more than one machine remembers, so that none of its own are left out. */
+/**
+ * Maximum number of spent tokens exchanged per account. More than one machine remembers, so that none drops its own.
+ */
 const MOST_SPENT = 64;
-/** No epoch time in ms has been smaller since 1973, and nothing else in a status is as large. */
+/** Times in epoch ms have been larger than this since 1973, and no other number in a status is. */
 const LEAST_TIME = 1e11;
 
 /**
- * Joins what two machines know of one account, at `now` (epoch ms). Either may be the first, a join with itself changes
- * nothing, and no cooldown gets shorter, unless a mark has ended it. An exchange is left out: it belongs to its
- * machine. A cooldown that was set again for a shorter time than was left is ended by a mark that has seen both; a
- * mark that has seen the first alone leaves the time of the longer one, which the next look at the usage corrects.
+ * Merges what two machines know of one account, at `now` (epoch ms). The order does not matter, merging a status with
+ * itself changes nothing, and no cooldown gets shorter unless a mark has ended it. Exchanges are left out: they belong
+ * to their machine. A cooldown that was set again for less time than was left ends by a mark that has seen both. A mark
+ * that has seen only the first keeps the longer time, which the next usage call corrects.
  */
 export function mergeStatus(one: AccountStatus, other: AccountStatus, now: number): AccountStatus {
 	const ended = mergedEnds([...endsOf(one), ...endsOf(other)], now);
@@ -80,13 +82,13 @@ export function mergeStatus(one: AccountStatus, other: AccountStatus, now: numbe
 }
 
 /**
- * What one process writes so that the others leave a token or a reset credit to it: it counts on it that they see it.
+ * Fields by which one process makes others leave a token or a reset credit alone. It relies on the others seeing them.
  */
 const NOTES: ReadonlySet<string> = new Set(["exchange", "redemption"]);
 
 /**
- * Carries over to the status that another process has written what this one has changed since both knew `base`. A
- * member that only one of them has changed is as that one left it; members that nothing here knows are kept.
+ * Applies to the status that another process has written what this process has changed since both knew `base`. A field
+ * that only one of them changed keeps that change. Unknown fields are kept.
  */
 export function mergeSince(
 	base: AccountStatus,
@@ -101,7 +103,7 @@ export function mergeSince(
 		if (NOTES.has(key)) return stored.get(key);
 		if (key === "spent") return allSpent(theirs.spent, mine.spent);
 		const isJoined = joined.has(key) && (!LAST_WRITTEN_KEYS.has(key) || isStamped(key));
-		// Without a time, what is written last holds, and that is ours.
+		// Without a time the last write wins, which is ours.
 		return isJoined ? joined.get(key) : ours.get(key);
 	};
 	const changes = [...new Set([...before.keys(), ...ours.keys()])].flatMap((key) => {
@@ -117,19 +119,19 @@ function membersOf(status: AccountStatus): ReadonlyMap<string, unknown> {
 	return new Map(Object.entries(status));
 }
 
-/** The status with a mark on what has ended since `base`. */
+/** Returns the status with marks for what has ended since `base`. */
 function withEnds(base: AccountStatus, status: AccountStatus, now: number): AccountStatus {
 	const ended = mergedEnds([...endsOf(status), ...endsIn(base, status)], now);
 	return { ...status, marks: { ...status.marks, ended } };
 }
 
-/** Do both hold the same? Times may differ by `toleranceMs`, and a member that is undefined is none. */
+/** True if both have the same content. Times may differ by `toleranceMs`, and an undefined field counts as missing. */
 export function isAlike(one: unknown, other: unknown, toleranceMs = 0, depth = 0): boolean {
 	if (Object.is(one, other)) return true;
 	if (typeof one === "number" && typeof other === "number") {
 		return Math.min(one, other) >= LEAST_TIME && Math.abs(one - other) <= toleranceMs;
 	}
-	// No value of ours is nested as deeply: this one came from a file, and is not looked at.
+	// No value of ours is nested this deeply. It came from a file, and is not compared.
 	if (depth > DEEPEST) return true;
 	if (Array.isArray(one) && Array.isArray(other)) {
 		return one.length === other.length && one.every((each, at) => isAlike(each, other[at], toleranceMs, depth + 1));
@@ -147,7 +149,7 @@ function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
 	return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A text that is the same for the same value: decides where times are equal, so that all machines decide alike. */
+/** Returns the same text for equal values. Decides between equal times, so that all machines decide alike. */
 function textOf(value: unknown): string {
 	const sorted = (_key: string, each: unknown) => {
 		return isGroup(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => compare(a, b))) : each;
@@ -155,7 +157,7 @@ function textOf(value: unknown): string {
 	return JSON.stringify(value, sorted) ?? "";
 }
 
-/** Orders texts by their code units, in every language. */
+/** Compares texts by code units, independent of the language. */
 function compare(one: string, other: string): number {
 	if (one === other) return 0;
 	return one < other ? -1 : 1;
@@ -165,14 +167,14 @@ export function stampOf({ marks }: AccountStatus, key: string): number {
 	return ownValue(marks?.changedAt ?? {}, key) ?? 0;
 }
 
-/** The status whose member was written last; of two that tell no time the one that has more to say. */
+/** Returns the status whose field was written last. Without times, the one whose value sorts last. */
 function laterOf(one: AccountStatus, other: AccountStatus, key: LastWritten): AccountStatus {
 	const difference = stampOf(one, key) - stampOf(other, key);
 	if (difference !== 0) return difference > 0 ? one : other;
 	return compare(textOf(one[key]), textOf(other[key])) >= 0 ? one : other;
 }
 
-/** The status whose usage is newer; what was learnt of a snapshot since it was taken is newer than the snapshot. */
+/** Returns the status with the newer usage. What was learnt about a snapshot later is newer than the snapshot. */
 function newerUsage(one: AccountStatus, other: AccountStatus): AccountStatus {
 	const differences = [
 		(one.usage?.capturedAt ?? 0) - (other.usage?.capturedAt ?? 0),
@@ -192,7 +194,7 @@ function mergedStamps(one: AccountStatus, other: AccountStatus): Readonly<Record
 	return Object.fromEntries([...stamps, ["usage", ofUsage] as const].filter(([, at]) => at > 0));
 }
 
-/** Joins what machines know of spent tokens, in an order that does not depend on which machine does so. */
+/** Merges spent tokens, in an order that does not depend on the machine. */
 function mergedSpent(
 	one: readonly SpentToken[] | undefined,
 	other: readonly SpentToken[] | undefined,
@@ -210,7 +212,7 @@ export function endsOf({ marks }: AccountStatus): readonly EndedCooldown[] {
 	return marks?.ended ?? [];
 }
 
-/** The cooldowns of `before` that `after` has ended, or lets end sooner. */
+/** Returns the cooldowns of `before` that `after` has ended or shortened. */
 export function endsIn(before: AccountStatus, after: AccountStatus): readonly EndedCooldown[] {
 	return before.cooldowns.flatMap(({ scope, setAt, until }) => {
 		const isKept = after.cooldowns.some((each) => each.scope === scope && each.until >= until);
@@ -218,7 +220,7 @@ export function endsIn(before: AccountStatus, after: AccountStatus): readonly En
 	});
 }
 
-/** One mark for each scope, of those that are of use at `now`. */
+/** Keeps one mark per scope, and only those still useful at `now`. */
 export function mergedEnds(ends: readonly EndedCooldown[], now: number): readonly EndedCooldown[] {
 	const byScope = new Map<CooldownScope, EndedCooldown>();
 	for (const end of ends) {
@@ -242,7 +244,7 @@ function mergedCooldowns(
 	return inOrder([...byScope.values()]);
 }
 
-/** Joins two cooldowns of one scope: the longer one, with the models of the one that was set later. */
+/** Merges two cooldowns of one scope: the longer one, with the models of the one that was set later. */
 function joinedCooldown(one: Cooldown, other: Cooldown): Cooldown {
 	const { scope, reason, until, guessed, shared } = longerOf(one, other);
 	const latest = [one, other].filter(({ setAt }) => setAt === Math.max(one.setAt, other.setAt));

@@ -21,14 +21,17 @@ import {
 } from "../usage.ts";
 import { MOST_LIMITS } from "../usage-bounds.ts";
 
-/** The endpoint lags behind a refusal: newer data ends a cooldown only with this much left, and this long after. */
+/**
+ * The usage endpoint lags behind a refusal. Newer usage ends a cooldown only with this much left, and this long after
+ * it.
+ */
 const ROOM_TO_RETURN_PERCENT = 5;
 export const ENDPOINT_LAG_MS = 60_000;
-/** A cooldown that usage begins is dated when it is written, which may be after what followed from it. */
+/** A cooldown caused by usage is dated when it is written. That may be after its consequences. */
 const LONGEST_WRITE_MS = 10_000;
-/** As many models are remembered of one limit. */
+/** Maximum number of models remembered per limit. */
 const MOST_MODELS = 20;
-/** A spent window without a reset is asked about again after this long. */
+/** How soon a spent window without a reset is checked again. */
 const UNKNOWN_END_MS = 15 * 60_000;
 
 /** A model that was answered on a limit of its own. */
@@ -38,8 +41,8 @@ export interface AnsweredOn {
 }
 
 /**
- * Puts a newer snapshot into a status, at `now` (epoch ms). New data may end a cooldown, correct its end, or begin one.
- * `answered`: the snapshot came with an answer on a limit of its own, which the general limit does not keep back.
+ * Merges a newer snapshot into a status, at `now` (epoch ms). New usage may end a cooldown, correct its end, or start
+ * one. `answered`: the snapshot came with an answer on a limit of its own, which the general limit does not block.
  */
 export function mergeUsage(
 	status: AccountStatus,
@@ -73,13 +76,15 @@ export function mergeUsage(
 	return { ...status, usage: merged, cooldowns: answered ? sparing(cooldowns, answered.modelId) : cooldowns };
 }
 
-/** When the windows were reset by a reset credit, epoch ms, as far as that is known or possible. */
+/** Returns when a reset credit has reset the windows, or may have, epoch ms. */
 function resetAt({ redemption }: AccountStatus): number | undefined {
 	const isPossible = redemption?.end === undefined || redemption.end === "redeemed" || redemption.end === "already";
 	return isPossible ? redemption?.at : undefined;
 }
 
-/** Just after a reset the endpoint may still report the windows as they were: believed, they would undo it for days. */
+/**
+ * True if the endpoint may still report the windows from before a reset. Believing it would undo the reset for days.
+ */
 function lagsBehindReset(status: AccountStatus, usage: UsageSnapshot, now: number): boolean {
 	const { redemption } = status;
 	const at = redemption?.end === "redeemed" ? redemption.at : undefined;
@@ -87,7 +92,10 @@ function lagsBehindReset(status: AccountStatus, usage: UsageSnapshot, now: numbe
 	return Math.abs(usage.capturedAt - at) < ENDPOINT_LAG_MS;
 }
 
-/** The status after a reset at `now` (epoch ms): windows are full, and what their end began is over. */
+/**
+ * Returns the status after a reset at `now` (epoch ms): the windows are full, and the cooldown that they caused has
+ * ended.
+ */
 export function refilled(status: AccountStatus, now: number): AccountStatus {
 	const { usage, cooldowns } = status;
 	const isOver = ({ scope, reason }: Cooldown) => scope === "account" && reason === "usage_limit";
@@ -105,12 +113,12 @@ export function refilled(status: AccountStatus, now: number): AccountStatus {
 	};
 }
 
-/** Does the snapshot have everything? Only the endpoint reports all of it. */
+/** True if the snapshot is complete. Only the endpoint reports everything. */
 function isWholeAnswer({ source }: UsageSnapshot): boolean {
 	return source === "api";
 }
 
-/** The limits with the models that were answered on each, of which no snapshot tells by itself. */
+/** Adds to each limit the models that were answered on it, which snapshots do not report. */
 function withModels(
 	limits: Readonly<Record<string, MeteredLimit>>,
 	former: UsageSnapshot | undefined,
@@ -128,19 +136,19 @@ function withModels(
 	);
 }
 
-/** Models with a limit of their own that has room: a spent general limit does not keep them back. */
+/** Returns the models with a limit of their own that has room. A spent general limit does not block them. */
 function modelsApart({ limits }: UsageSnapshot, now: number): readonly string[] {
 	return Object.values(limits).flatMap(({ models = [], windows }) => (isExhausted(windows, now) ? [] : models));
 }
 
-/** The cooldowns without any that covers a model which was answered just now. */
+/** Removes the cooldowns that cover a model which was answered just now. */
 function sparing(cooldowns: readonly Cooldown[], modelId: string): readonly Cooldown[] {
 	const isWrong = (each: Cooldown) => each.scope === "account" && isOfQuota(each) && covers(each, modelId);
 	if (!cooldowns.some(isWrong)) return cooldowns;
 	return cooldowns.map((each) => (isWrong(each) ? { ...each, except: [...(each.except ?? []), modelId] } : each));
 }
 
-/** The status without the notion that `modelId` draws on a limit of its own: the general one has refused it. */
+/** Removes `modelId` from the models with a limit of their own: the general limit has refused it. */
 export function withoutModelApart(status: AccountStatus, modelId: string): AccountStatus {
 	const { usage } = status;
 	if (!usage || Object.values(usage.limits).every(({ models }) => !models?.includes(modelId))) return status;
@@ -152,7 +160,7 @@ export function withoutModelApart(status: AccountStatus, modelId: string): Accou
 	return { ...status, usage: { ...usage, limits } };
 }
 
-/** The status with what is left of the account's reserve model. */
+/** Updates what is left of the account's reserve model. */
 export function withReserveWindows(status: AccountStatus, windows: readonly UsageWindow[]): AccountStatus {
 	const { usage } = status;
 	const reserveModel = usage?.reserveModel;
@@ -161,7 +169,7 @@ export function withReserveWindows(status: AccountStatus, windows: readonly Usag
 	return { ...status, usage: { ...usage, reserveModel: { limitId, wireModel, visibleModel, windows } } };
 }
 
-/** The endpoint reports every window; the headers of a refusal may report only the one that was hit. */
+/** The endpoint reports every window. The headers of a refusal may report only the one that was hit. */
 function mergedWindows(former: UsageSnapshot | undefined, usage: UsageSnapshot): readonly UsageWindow[] {
 	return isWholeAnswer(usage) ? usage.windows : withNewer(former?.windows ?? [], usage.windows);
 }
@@ -171,15 +179,15 @@ function withNewer(former: readonly UsageWindow[], newer: readonly UsageWindow[]
 	return [...newer, ...former.filter(({ windowMinutes }) => !reported.has(windowMinutes))];
 }
 
-/** Headers have the balance, and nothing of the limit on spending it. */
+/** Headers report the balance, but not the spending limit. */
 function mergedCredits(former: Credits | undefined, told: Credits | undefined): Credits | undefined {
 	if (!told) return former;
 	return former?.overageReached ? { ...told, hasCredits: false, unlimited: false, overageReached: true } : told;
 }
 
 /**
- * The reserve model as it is known now. An answer that was not asked for it says nothing of it, and headers do not say
- * which model it stands for.
+ * Merges the reserve model. An answer says nothing about it unless it was asked for, and headers do not say which model
+ * it stands for.
  */
 function mergedReserve(former: ReserveModel | undefined, usage: UsageSnapshot): ReserveModel | undefined {
 	const told = usage.reserveModel;
@@ -191,13 +199,15 @@ function mergedReserve(former: ReserveModel | undefined, usage: UsageSnapshot): 
 	return { ...told, wireModel: former.wireModel, visibleModel, windows };
 }
 
-/** The newest limits first, so that a backend with ever new ones does not make the file grow. */
+/**
+ * Puts the newest limits first, and drops the oldest, so that a backend with ever new limits does not grow the file.
+ */
 function mergedLimits(former: UsageSnapshot | undefined, usage: UsageSnapshot): Readonly<Record<string, MeteredLimit>> {
 	const kept = Object.entries(former?.limits ?? {}).filter(([id]) => !Object.hasOwn(usage.limits, id));
 	return Object.fromEntries([...Object.entries(usage.limits), ...kept].slice(0, MOST_LIMITS));
 }
 
-/** The cooldowns before a snapshot, and when a reset credit was last redeemed, epoch ms, as far as that is known. */
+/** The cooldowns before a snapshot, and when a reset credit was last redeemed, epoch ms, if known. */
 interface Before {
 	readonly cooldowns: readonly Cooldown[];
 	readonly redeemedAt: number | undefined;
@@ -210,11 +220,12 @@ function reconcileCooldowns(
 	now: number,
 	except: readonly string[],
 ): readonly Cooldown[] {
-	// Only the endpoint reports everything: headers may have one window of several, and would end a weekly cooldown. They
-	// count for their own windows only: an older snapshot must not bring back a cooldown that the person has ended.
+	// Only the endpoint reports everything. Headers may contain one window of several, which must not end a weekly
+	// cooldown; they count only for their own windows, since an older snapshot must not restore a cooldown that the
+	// person has ended.
 	const isWhole = isWholeAnswer(usage);
 	const settled = isWhole ? reconcileWithEndpoint(before, usage, former, now) : before.cooldowns;
-	// With bought credits it does not cool: another gate keeps it for the sessions that are on it.
+	// With bought credits the account does not cool. Another gate keeps it for sessions already on it.
 	if (!isSpent(usage, now) || creditsUntil(usage, now) !== undefined) return settled;
 	const resetsAt = exhaustedUntil(includedOf(usage), now);
 	if (resetsAt === undefined && !isWhole) return settled;
@@ -232,7 +243,7 @@ function reconcileCooldowns(
 	return mergeCooldown(settled, resetsAt === undefined ? { ...cooldown, guessed: true } : cooldown, now);
 }
 
-/** Corrects quota cooldowns by the endpoint: ended if there is quota again, else with the reset that it reports. */
+/** Corrects quota cooldowns by the endpoint: ends them if there is quota again, else uses the reset that it reports. */
 function reconcileWithEndpoint(
 	{ cooldowns, redeemedAt = 0 }: Before,
 	usage: UsageSnapshot,
@@ -246,7 +257,7 @@ function reconcileWithEndpoint(
 		const isGeneral = cooldown.scope === "account";
 		const quotas = quotasBehind(cooldown, usage);
 		if (!quotas) return cooldown;
-		// A redemption since, of which the answer may be lost, is why there is quota: that is no lag.
+		// A redemption since then, whose answer may be lost, explains the new quota. The endpoint is not lagging.
 		const wasReset = redeemedAt >= cooldown.setAt - LONGEST_WRITE_MS && usage.capturedAt >= redeemedAt;
 		const hasCaughtUp = wasReset || usage.capturedAt - cooldown.setAt >= ENDPOINT_LAG_MS;
 		const isBack = isGeneral ? hasRoom(usage, now) : isRoomy(quotas, now);
@@ -261,7 +272,7 @@ function reconcileWithEndpoint(
 	return isSame ? cooldowns : settled;
 }
 
-/** Does the endpoint say that the account can serve? A seat without any limit lives on the credits of its plan. */
+/** True if the endpoint says that the account can serve. A seat without any limit uses the credits of its plan. */
 function hasRoom(usage: UsageSnapshot, now: number): boolean {
 	if (usage.limitReached) return false;
 	const quotas = includedOf(usage);
@@ -273,8 +284,8 @@ function isRoomy(quotas: readonly UsageWindow[], now: number): boolean {
 }
 
 /**
- * Finds the limit that was hit if the refusal did not name it: the general limit has quota left, and another limit is
- * spent until the reset that the refusal named.
+ * Finds the limit that was hit if the refusal named none: the general limit has quota left, and another limit is spent
+ * until the reset that the refusal named.
  */
 function limitBehind(cooldown: Cooldown, usage: UsageSnapshot, now: number): string | undefined {
 	if (cooldown.models.length === 0 || !hasRoom(usage, now)) return undefined;

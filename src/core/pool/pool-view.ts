@@ -17,44 +17,44 @@ export interface ShownAccount {
 	readonly readyAt: number | undefined;
 	readonly cooldowns: readonly Cooldown[];
 	readonly usage: UsageSnapshot | undefined;
-	/** Its reset credits as listed last, the first to expire in front; undefined where none is known. */
+	/** Its reset credits as last listed, the first to expire first; undefined if unknown. */
 	readonly resetCredits?: readonly ResetCredit[] | undefined;
 	readonly lastUsedAt: number | undefined;
 	readonly lastError: { readonly text: string; readonly at: number } | undefined;
-	/** Sessions that are at work on it, in any process. */
+	/** Sessions working on it, in any process. */
 	readonly sessions: number;
-	/** The last call of the usage endpoint failed: the figures may be old. */
+	/** True if the last usage call failed. The figures may be old. */
 	readonly isUsageFailing: boolean;
 	/** The caps on it. */
 	readonly floors?: Floors | undefined;
-	/** The folder whose account set keeps the session from it. */
+	/** The folder whose account set excludes this account for the session. */
 	readonly outsideOf?: string | undefined;
 	/** Several machines share it. */
 	readonly shared?: SharedUse | undefined;
-	/** When it will be spent, at the pace of the last weeks. */
+	/** When it will be spent at the pace of recent weeks. */
 	readonly outlook?: Outlook | undefined;
 }
 
-/** The accounts that the session may use, ready ones and others. */
+/** Returns the accounts that the session may use, ready or not. */
 export function usableIn({ accounts }: Pick<PoolView, "accounts">): readonly ShownAccount[] {
 	return accounts.filter(({ outsideOf }) => outsideOf === undefined);
 }
 
 /** The pool at one moment, for `show`, the dashboard and the picker. */
 export interface PoolView {
-	/** False while the person has switched the extension off. */
+	/** False while the extension is switched off. */
 	readonly isEnabled: boolean;
-	/** pi holds a key of its own for Codex, which serves as it is. */
+	/** True if pi holds its own API key for Codex, which it uses directly. */
 	readonly isForeign: boolean;
 	readonly policy: string;
 	readonly active: string | undefined;
 	readonly pinned: AccountId | undefined;
-	/** The account set that holds for the session. */
+	/** The account set that applies to the session. */
 	readonly set?: AccountSet | undefined;
 	readonly accounts: readonly ShownAccount[];
 	/** The pool that this machine shares with others. */
 	readonly sharedPool?: SharedPoolStatus | undefined;
-	/** How long quota lasts, where that can be told. */
+	/** How long quota lasts, if a forecast is possible. */
 	readonly forecast?: Forecast | undefined;
 	readonly now: number;
 }

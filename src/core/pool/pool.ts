@@ -16,98 +16,105 @@ import type { ReserveModel, UsageSnapshot, UsageWindow } from "../usage.ts";
 import { createChangeDetector } from "./change-detector.ts";
 import { type AnsweredOn, ENDPOINT_LAG_MS, mergeUsage, withoutModelApart, withReserveWindows } from "./merge-usage.ts";
 
-/** All accounts of this person, what is known of each, and who may serve next. */
+/** All accounts of this person, what is known of each, and who serves next. */
 export interface Pool {
 	accounts(): readonly Account[];
 	account(id: AccountId): Account | undefined;
 	status(id: AccountId): AccountStatus;
-	/** The status of every account, with one look at the file for all of them. */
+	/** Reads the file once and returns the status of every account as of then. */
 	statuses(): (id: AccountId) => AccountStatus;
 	state(account: Account): AccountState;
-	/** Who serves `request`, in which order, when, and why. Never waits for the network. */
+	/** Plans who serves `request`, in which order, when, and why. Never waits for the network. */
 	plan(request: SelectionRequest): Plan;
-	/** The pool as a request of the session finds it. */
+	/** Returns the pool as a request of the session would find it. */
 	snapshot(sessionId: SessionId | undefined): Snapshot;
-	/** The account set that a session is bound to; undefined where it may use every account. */
+	/** Returns the account set that a session is bound to; undefined if it may use every account. */
 	setFor(sessionId: SessionId | undefined): AccountSet | undefined;
-	/** The caps on an account that hold now: none while it is pinned below them. */
+	/** Returns the caps that apply to an account now; none while it is pinned below them. */
 	floors(account: Account): Floors | undefined;
-	/** The least that is left of an account above its caps, percent; undefined where none holds on what is known. */
+	/**
+	 * Returns the smallest part of an account's quota above its caps, percent; undefined if no cap applies to known
+	 * usage.
+	 */
 	aboveCap(account: Account): number | undefined;
-	/** The accounts that are at a cap now. */
+	/** Returns the accounts that have reached a cap. */
 	atCap(): ReadonlySet<AccountId>;
-	/** True where a cap or the session's account set keeps a request from the account, whatever else is known of it. */
+	/** True if a cap or the session's account set excludes the account, whatever else is known of it. */
 	isBarred(account: Account, sessionId: SessionId | undefined): boolean;
-	/** The account that the last attempt of this process used. */
+	/** Returns the account that this process last tried. */
 	active(): AccountId | undefined;
 	setActive(id: AccountId): void;
-	/** A session is at work on an account; `isChoice`: it was with none, or with another, before. */
+	/** Records that a session works on an account. `isChoice`: it had no account, or another one, before. */
 	acquireLease(id: AccountId, sessionId: SessionId | undefined, isChoice: boolean): void;
-	/** The session is still at work on it. */
+	/** Records that the session still works on the account. */
 	renewLease(id: AccountId, sessionId: SessionId | undefined): void;
-	/** How many sessions are at work on each account, in any process; `except` is not counted. */
+	/** Returns how many sessions work on each account, in any process. `except` is not counted. */
 	liveSessions(except: SessionId | undefined): ReadonlyMap<AccountId, number>;
-	/** The session is over. */
+	/** Records that the session has ended. */
 	releaseLease(sessionId: SessionId | undefined): void;
 	pinned(): AccountId | undefined;
 	/**
-	 * Pins an account for all sessions on this machine; undefined ends it. With `belowCapUntil`, epoch ms, the person
-	 * wants it used below its caps until then.
+	 * Pins an account for all sessions on this machine; undefined removes the pin. Until `belowCapUntil`, epoch ms, the
+	 * pinned account may be used below its caps.
 	 */
 	pin(id: AccountId | undefined, belowCapUntil?: number): Promise<void>;
 	/**
-	 * Takes an account, or every account of its workspace, out of the choice for a while. Without a model a limit is
-	 * closed that no model of the account draws on otherwise.
+	 * Puts an account, or every account of its workspace, into a cooldown. Without a model, closes a limit that no normal
+	 * model of the account uses.
 	 */
 	cool(account: Account, cooling: Cooling, modelId: string | undefined): void;
 	/**
-	 * Counts a refusal of the whole workspace or account (402/403), before it is cooled; the third in a row switches it
-	 * off. Parallel refusals of one moment count once.
+	 * Counts a refusal of the whole workspace or account (402/403), before its cooldown is set. The third in a row
+	 * disables the account. Parallel refusals at one moment count once.
 	 */
 	strike(account: Account, reason: string): void;
-	/** Switches an account off that the backend has closed. */
+	/** Disables an account that the backend has closed. */
 	close(account: Account, reason: string): void;
-	/** Tells, once, of an account that has been flagged as signed out or switched off. */
+	/** Emits once that an account was signed out or closed. */
 	lost(type: "signed-out" | "closed", account: Account, reason: string): void;
-	/** Flags an account whose sign-in is over, unless it has another access token than the refused one by now. */
+	/** Flags an account whose sign-in has ended, unless it has another access token than the refused one by now. */
 	signOut(account: Account, refused: string, reason: string): void;
 	/** Ends all cooldowns. */
 	clearCooldowns(): Promise<void>;
-	/** Takes in usage from a response or from the endpoint; `answered`: the answer was given on a limit of its own. */
+	/** Stores usage from a response or from the endpoint. `answered`: the answer was given on a limit of its own. */
 	noteUsage(id: AccountId, usage: UsageSnapshot, answered?: AnsweredOn): void;
-	/** Takes in what is left of the reserve model of an account, and nothing else. */
+	/** Stores what is left of an account's reserve model, and nothing else. */
 	noteReserveModel(id: AccountId, windows: readonly UsageWindow[]): void;
 	noteError(id: AccountId, text: string): void;
 	/**
-	 * Takes note of a refusal of which nothing tells whose fault it was. The same twice in a row has others tried first
-	 * for a while, so that no session begins every turn on an account that refuses it.
+	 * Records a refusal whose fault is unclear. After the same refusal twice in a row, other accounts are tried first for
+	 * a while, so that sessions do not start every turn on an account that refuses it.
 	 */
 	noteUnknown(id: AccountId, text: string): void;
-	/** Remembers, by its hash, a token that was refused right after it had been issued. */
+	/** Stores the hash of a token that was refused right after it was issued. */
 	noteRefused(id: AccountId, tokenHash: string): void;
-	/** Has others tried before these for a while: the request that they refused may have been at fault, or they. */
+	/** Makes other accounts be tried before these for a while. They refused a request that may have been at fault. */
 	doubt(ids: Iterable<AccountId>): void;
 	/**
-	 * True where this process may ask an account that cools on weak evidence: of all processes that try at once, one may,
-	 * and none for a while after it.
+	 * Claims a trial of an account that cools on weak evidence. Resolves to true for one of all processes that try at
+	 * once, and then for none for a while.
 	 */
 	claimTrial(id: AccountId): Promise<boolean>;
 	/**
-	 * The account has answered `modelId` in a trial that began at `began`, epoch ms: what kept it out before is refuted.
+	 * Records that the account has answered `modelId` in a trial started at `began`, epoch ms. Ends the cooldowns that
+	 * this refutes.
 	 */
 	endTrial(id: AccountId, modelId: string, began: number): void;
 	/**
-	 * An account has answered a request to its end; `hasMoved`: its session was with another account before.
-	 * `hasToldUsage`: the answer said what is left. `isOnReserveModel`: it says nothing about the included quota.
+	 * Records that an account has answered a request to its end. `hasMoved`: its session was on another account before.
+	 * `hasToldUsage`: the answer reported usage. `isOnReserveModel`: it says nothing about included quota.
 	 */
 	served(id: AccountId, hasMoved: boolean, hasToldUsage: boolean, isOnReserveModel?: boolean): void;
-	/** An account begins to serve a session; tells, once a session, where that costs bought credits. */
+	/** Records that an account starts to serve a session. Emits, once per session, that this costs bought credits. */
 	spends(id: AccountId, asked: RequestInfo): void;
-	/** The answer of a session begins; tells, once for as long as it stays there, where it comes from a reserve model. */
+	/**
+	 * Records that an answer of the session starts. Emits, once while the session stays there, that it comes from a
+	 * reserve model.
+	 */
 	answers(id: AccountId, asked: RequestInfo, reserveModel: ReserveModel | undefined): void;
 	/**
-	 * Tells of cooldowns that others have begun or ended since the last look, and of those that have run out. `cause`:
-	 * what this process has just done to them.
+	 * Emits cooldowns that other processes have started or ended since the last call, and those that have expired.
+	 * `cause`: what this process has just done to them.
 	 */
 	detectChanges(cause?: CoolingCause): void;
 	subscribe(listener: PoolListener): () => void;
@@ -120,16 +127,16 @@ interface Deps {
 	readonly state: StateStore;
 	readonly clock: Clock;
 	readonly settings: () => Pick<Settings, "rotation" | "beyond" | "caps" | "notify">;
-	/** Without it every session may use every account. */
+	/** Finds account sets. Without it every session may use every account. */
 	readonly sets?: SetFinder;
-	/** Hears of every change of usage. */
+	/** Records every change of usage. */
 	readonly history?: Pick<QuotaHistory, "record">;
 }
 
-/** Refusals in a row after which an account is switched off. */
+/** Number of refusals in a row after which an account is disabled. */
 const STRIKES = 3;
 
-/** Others are tried first for this long after a refusal of which nothing tells whose fault it was. */
+/** How long other accounts are tried first after a refusal whose fault is unclear. */
 const DOUBT_MS = 10 * 60_000;
 
 /** Creates the pool over its stores. */
@@ -142,14 +149,14 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 			try {
 				listener(event);
 			} catch (error) {
-				// A listener whose session was replaced meanwhile must not end the request of another.
+				// A listener whose session was replaced must not end another session's request.
 				if (event.type !== "defect") tellDefect(error, "listener", emit);
 			}
 		}
 	};
 	const changed = () => emit({ type: "changed" });
 	const find = (id: AccountId) => accountWith(accounts.list(), id);
-	/** The pin and a session may name an account that was merged into another one since. */
+	/** The pin or a session may name an account that was merged into another one since. */
 	const present = (id: AccountId | undefined) => (id === undefined ? undefined : (find(id)?.id ?? id));
 	const setFor = (sessionId: SessionId | undefined) => sets?.setFor(sessionId);
 	const floors = (account: Account, caps = settings().caps) => {
@@ -208,7 +215,7 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 		changed();
 	};
 
-	/** Written at once, and not waited for: the request goes on with what memory has. */
+	/** Writes at once but does not wait: the request continues with what is in memory. */
 	const update = (id: AccountId, change: (status: AccountStatus) => AccountStatus) => {
 		void state.update(id, change);
 	};
@@ -218,7 +225,7 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 	};
 
 	const seatsOf = ({ workspaceId }: Account) => accounts.list().filter((each) => each.workspaceId === workspaceId);
-	/** A seat of the workspace has quota: what was laid on the others for its sake is over. */
+	/** Ends the cooldowns that other seats of the workspace got only because of this one: a seat has quota again. */
 	const freeSeats = (account: Account, isOld: (cooldown: Cooldown) => boolean, cause: CoolingCause) => {
 		const statusOf = state.snapshot();
 		const free = (cooldowns: readonly Cooldown[]) => cooldowns.filter((each) => !(each.shared && isOld(each)));
@@ -323,13 +330,13 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 			changes.detect();
 			const rest = (id: AccountId, next: Cooldown) =>
 				update(id, (status) => ({ ...status, cooldowns: mergeCooldown(status.cooldowns, next, now) }));
-			// A model that the general limit refuses draws on none of its own.
+			// A model that the general limit refuses has no limit of its own.
 			const isOfGeneralLimit = scope === "account" && isOfQuota(cooldown);
 			update(account.id, (status) => ({
 				...(isOfGeneralLimit && modelId !== undefined ? withoutModelApart(status, modelId) : status),
 				cooldowns: mergeCooldown(status.cooldowns, cooldown, now),
 			}));
-			// What one seat has used up says nothing of another's windows: those rest for the workspace's sake alone.
+			// A spent seat says nothing about the windows of other seats. They cool only because of the workspace.
 			const ofOthers: Cooldown = { ...cooldown, until: seatsUntil ?? until, guessed: undefined, shared: true };
 			for (const { id } of cooling.covers === "workspace" ? seatsOf(account) : []) {
 				if (id !== account.id) rest(id, ofOthers);
@@ -361,7 +368,7 @@ export function createPool({ accounts, state, clock, settings, sets, history }: 
 		noteUsage: (id, usage, answered) => {
 			const before = state.status(id);
 			const after = mergeUsage(before, usage, clock.now(), answered);
-			// A cooldown is other processes' business at once; a percent more or less is not.
+			// Other processes need to see a cooldown at once. A percent more or less can wait.
 			const isUrgent = after.cooldowns !== before.cooldowns;
 			const change = (status: AccountStatus) => mergeUsage(status, usage, clock.now(), answered);
 			if (isUrgent) {

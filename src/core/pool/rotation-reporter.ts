@@ -12,9 +12,9 @@ import type { Pool } from "./pool.ts";
 
 /** Reports how one request gets its account. */
 export interface RotationReporter {
-	/** The request is about to take `step`, after `previous`, as `plan` has it. */
+	/** The request is about to take `step`, after `previous`, according to `plan`. */
 	accountChosen(step: Try, previous: Account | undefined, plan: Plan): void;
-	/** The request waits for an account; undefined: no longer. */
+	/** The request waits for an account; undefined when it stops waiting. */
 	waits(wait: Pick<Wait, "until" | "forRoom"> | undefined): void;
 	/** The first output of `account` is about to be shown. */
 	firstOutput(account: Account): void;
@@ -23,29 +23,29 @@ export interface RotationReporter {
 interface Deps {
 	readonly pool: Pool;
 	readonly clock: Clock;
-	/** Settles when the usage calls of this request are answered; undefined without any. */
+	/** Settles when the usage calls of this request are answered; undefined if there are none. */
 	readonly usageKnown: () => Promise<void> | undefined;
 }
 
-/** Creates the reporter of one request; `id` tells it from the others of this process. */
+/** Creates the reporter of one request. `id` identifies the request within this process. */
 export function createRotationReporter(
 	id: number,
 	asked: RequestInfo,
 	{ pool, clock, usageKnown }: Deps,
 ): RotationReporter {
 	let isWaiting = false;
-	/** The first change, which the notice names; later ones of this request only change where it ends. */
+	/** The first change, which the notice names. Later changes in this request only replace its target. */
 	let first: Rotated | Switched | undefined;
-	/** What the account serves from that was chosen last. */
+	/** What the chosen account serves from. */
 	let servedOn: ServedOn = "included";
 
 	const remainingOn = (usage: UsageSnapshot | undefined) => {
 		const now = clock.now();
-		// Of an account that serves beyond its included quota nothing of that is left.
+		// An account that serves beyond its included quota has none left.
 		if (servedOn !== "included" || !usage || freshness(usage, now) !== "fresh") return { remainingPercent: undefined };
 		return { remainingPercent: headroom(usage, now), remainingWindow: tightest(usage, now)?.window };
 	};
-	/** Completes what is reported of a spent account by what is known now: the refusal may lack window and reset. */
+	/** Completes the report of a spent account with what is known now: the refusal may lack window and reset. */
 	const asKnownNow = (change: Rotated | Switched): Rotated | Switched => {
 		if (change.type !== "rotated" || change.reason !== "usage_limit") return change;
 		const plan = pool.plan({ ...asked, affinity: undefined });
@@ -78,7 +78,7 @@ export function createRotationReporter(
 			if ("cause" in why) {
 				const left = tightest(pool.status(from.id).usage, now);
 				const switched: Switched = { type: "switched", from, to, ...why, left, asked, grounds };
-				// A person who pinned or disabled an account knows.
+				// A person who pinned or disabled an account already knows.
 				if (why.cause === "policy") first ??= switched;
 				pool.emit(switched);
 				return;
@@ -99,7 +99,7 @@ export function createRotationReporter(
 		firstOutput: (to) => {
 			const change = first;
 			first = undefined;
-			// Where the answer comes from a reserve model, the notice of that names the account.
+			// If a reserve model answers, the notice about that names the account.
 			if (!change || change.from.id === to.id || servedOn === "reserve-model") return;
 			const tell = () =>
 				pool.emit({ type: "continued", first: asKnownNow(change), to, ...remainingOn(pool.status(to.id).usage) });
@@ -111,14 +111,14 @@ export function createRotationReporter(
 	};
 }
 
-/** Why the account of `step` is the one. Beyond included quota no term of the plan has decided that. */
+/** Returns why the account of `step` was chosen. Beyond included quota no term of the plan decided that. */
 function groundsOf({ account, on, isTrial }: Try, plan: Plan): SelectionReason {
 	const grounds = selectionReason(plan, account);
 	if (on !== "included") return { ...grounds, decidedBy: on };
 	return isTrial ? { ...grounds, decidedBy: "trial" } : grounds;
 }
 
-/** Why `from` was left, as the plan has it; `leftFor` if nothing that is stored says it. */
+/** Returns why `from` was left, according to the plan; `leftFor` if stored state does not say. */
 function whyLeft(
 	from: Account,
 	to: Account,
@@ -158,8 +158,8 @@ function longestOf(cooldowns: readonly Cooldown[]): Cooldown | undefined {
 }
 
 /**
- * Names the window or budget for which the account cools: the longest one that is used up; if none is known to be, the
- * one that resets when the account is ready again.
+ * Names the window or budget that the account cools for: the longest one known to be used up, else the one that resets
+ * when the account is ready again.
  */
 function windowBehind(gated: Gated | undefined, now: number): string | undefined {
 	if (gated?.gate.kind === "capped") return gated.gate.window;

@@ -14,9 +14,9 @@ import {
 type Change = (status: AccountStatus) => AccountStatus;
 
 /**
- * Makes a change mark what it means to other machines: cooldowns that it ends or shortens, and members without a time
- * of their own that it changes. `now`: when it is made, epoch ms. It may be made again, as a file wants it: also to a
- * status that has it already, or that has learnt something newer since, which it leaves alone then.
+ * Wraps a change so that it marks what other machines must know: cooldowns that it ends or shortens, and changed fields
+ * without a time of their own. `now` is the time of the change, epoch ms. The file may apply the change several times,
+ * also to a status that already has it or has learnt something newer since. That is left alone.
  */
 export function marking(change: Change, now: number): Change {
 	let at: number | undefined;
@@ -26,7 +26,7 @@ export function marking(change: Change, now: number): Change {
 	};
 }
 
-/** Marks what a reset ends, as it was `before` that. May be made again. */
+/** Marks what a reset has ended, given the status `before` it. May be applied several times. */
 export function markingReset(before: AccountStatus, now: number): Change {
 	const at = latestIn(before, now);
 	const ends = endsIn(before, { cooldowns: [], strikes: 0 });
@@ -38,7 +38,7 @@ export function markingReset(before: AccountStatus, now: number): Change {
 	};
 }
 
-/** A time that is later than all that is known: `now`, unless the clock was set back. */
+/** Returns a time no earlier than anything known: `now`, unless the clock was set back. */
 function latestIn({ cooldowns, marks }: AccountStatus, now: number): number {
 	const stamps = Object.values(marks?.changedAt ?? {}).map((at) => at + 1);
 	return Math.max(now, ...stamps, ...cooldowns.map(({ setAt }) => setAt));
@@ -63,7 +63,7 @@ function marked(before: AccountStatus, after: AccountStatus, at: number): Accoun
 	return kept;
 }
 
-/** The cooldowns with those of `others` in the place of shorter ones of the same scope. */
+/** Replaces cooldowns by longer ones of the same scope from `others`. */
 function withLonger(cooldowns: readonly Cooldown[], others: readonly Cooldown[]): readonly Cooldown[] {
 	const missing = others.filter(({ scope, until }) => {
 		return !cooldowns.some((each) => each.scope === scope && each.until >= until);
@@ -72,7 +72,7 @@ function withLonger(cooldowns: readonly Cooldown[], others: readonly Cooldown[])
 	return [...cooldowns.filter(({ scope }) => !missing.some((each) => each.scope === scope)), ...missing];
 }
 
-/** The cooldowns, each set later than any mark on its scope: what is learnt now is not what was ended. */
+/** Dates each cooldown after any mark on its scope: what is learnt now is not what was ended. */
 function beyond(ended: readonly EndedCooldown[], cooldowns: readonly Cooldown[]): readonly Cooldown[] {
 	return cooldowns.map((each) => {
 		const end = ended.find(({ scope }) => scope === each.scope);

@@ -10,36 +10,37 @@ import { USAGE_TTL_MS } from "../usage.ts";
 import type { Pool } from "./pool.ts";
 
 /**
- * Keeps the usage of the accounts recent with as few calls as possible: responses over HTTP have usage in their
+ * Keeps the usage of accounts recent with as few calls as possible, since responses over HTTP report usage in their
  * headers. Nothing here throws, and no request waits for it.
  */
 export interface UsageMonitor {
-	/** Sets the base URL of the model in use, beside which the usage endpoint is. No call is made before. */
+	/** Sets the base URL of the model in use. The usage endpoint is next to it. No call is made before. */
 	setBaseUrl(baseUrl: string): void;
-	/** The base URL that was set last. */
+	/** Returns the base URL that was set last. */
 	baseUrl(): string | undefined;
-	/** Asks for every account with a stale snapshot: before a choice, or when a person looks. */
+	/** Fetches usage for every account with a stale snapshot: before a choice, or when a person opens a screen. */
 	refreshStale(): Promise<void>;
 	/**
-	 * Called with the account that answered: asks for it if the answer had no usage (over a WebSocket it never has), at
-	 * most once a minute, or after each answer if little is left; and for the other accounts as it runs out.
+	 * Called with the account that answered. Fetches its usage if the answer reported none (over a WebSocket it never
+	 * does), at most once a minute, or after each answer if little is left. Fetches usage of the other accounts as this
+	 * one runs out.
 	 */
 	follow(id: AccountId, hasToldUsage: boolean): Promise<void>;
-	/** Asks for cooling accounts: credits and upgrades may reset them early. */
+	/** Fetches usage of cooling accounts: credits and upgrades may reset them early. */
 	recheckCooling(): Promise<void>;
 	/**
-	 * Asks for one account now, however fresh its snapshot. True if an answer came. A call that began before the account
-	 * was refused is followed by another one.
+	 * Fetches usage of one account now, however fresh its snapshot. Resolves to true if an answer came. Repeats a call
+	 * that started before the account was refused.
 	 */
 	ask(id: AccountId): Promise<boolean>;
 	/**
-	 * Settles once the figures are in that the last answer of an account was followed by, where a cap on it is near, in
-	 * two seconds at most; undefined where none are due. A request that came before them would go below the cap.
+	 * Settles once the usage after an account's last answer has arrived, within two seconds. Only if a cap is near;
+	 * undefined if nothing is due. A request sent earlier could go below the cap.
 	 */
 	figuresDue(id: AccountId): Promise<void> | undefined;
-	/** True while an answer is awaited: of this account, or without one of any. */
+	/** True while a call is in progress: for this account, or without an id for any. */
 	isAsking(id?: AccountId): boolean;
-	/** Ends the calls under way: an open connection would delay the end of pi. */
+	/** Ends the calls in progress. An open connection would delay the end of pi. */
 	stop(): void;
 }
 
@@ -49,9 +50,9 @@ interface Deps {
 	readonly credentials: Credentials;
 	readonly usageApi: UsageApi;
 	readonly clock: Clock;
-	/** False while the extension is switched off: then only explicit calls are made. */
+	/** False while the extension is switched off. Only explicit calls are made then. */
 	readonly isEnabled: () => boolean;
-	/** False where the person wants no reserve model: none is asked for then. */
+	/** False if the person wants no reserve model. None is asked for then. */
 	readonly mayUseReserveModel: () => boolean;
 }
 
@@ -63,36 +64,39 @@ interface Flight {
 	readonly answer: Promise<boolean>;
 }
 
-/** Before its reset, a cooling account is asked about no more often than this. */
+/** Minimum time between two calls for a cooling account before its reset. */
 const COOLING_TTL_MS = 15 * 60_000;
-/** Another process that began a call gets this long before we make our own; doubled with each failure. */
+/** How long another process that started a call gets before we make our own. Doubled with each failure. */
 const ASKING_MS = 30_000;
 const LONGEST_BACKOFF_MS = 15 * 60_000;
-/** An account whose answers have no usage is asked about no more often than this, over all processes. */
+/** Minimum time between two calls for an account whose answers report no usage, over all processes. */
 const FOLLOW_MS = 60_000;
-/** With less left, percent, the next answer may be the last one: the account is asked about after each. */
+/** With less than this left, percent, the next answer may be the last. Usage is fetched after each answer. */
 const NEAR_THE_END_PERCENT = 10;
-/** So long a request waits for the figures that a cap is held against. */
+/** How long a request waits for usage that a cap depends on. */
 const FIGURES_MS = 2000;
 /**
- * With less left, percent, a rotation is near, and the others are asked about as well: once at each step, since a
- * weekly window may be nearly used up for a day.
+ * When this little is left, percent, a rotation is near and usage of the other accounts is fetched too. Once per step,
+ * since a weekly window may be nearly used up for a day.
  */
 const STEPS_TO_THE_END = [25, 10, 3] as const;
 
 /**
- * Creates the monitor. It only uses tokens that are valid now: work that may be cut off at any moment must not begin
- * the exchange of a single-use token.
+ * Creates the monitor. It only uses tokens that are valid now: background work may be cut off at any moment, and must
+ * not start the exchange of a single-use token.
  */
 export function createUsageMonitor(deps: Deps): UsageMonitor {
 	const { pool, state, credentials, usageApi, clock, isEnabled, mayUseReserveModel } = deps;
 	const underWay = new Map<AccountId, Flight>();
 	const stepsTaken = new Map<AccountId, number>();
-	/** When this process last asked because a person looked, which does not count for the limit after an answer. */
+	/**
+	 * When this process last fetched usage because a person opened a screen. That does not count for the limit after an
+	 * answer.
+	 */
 	const looks = new Map<AccountId, number>();
-	/** Accounts to ask about when their minute is over. */
+	/** Accounts to fetch usage for once their minute has passed. */
 	const owed = new Map<AccountId, NodeJS.Timeout>();
-	/** What follows the last answer of an account. */
+	/** The work that follows the last answer of an account. */
 	const following = new Map<AccountId, Promise<void>>();
 	let baseUrl: string | undefined;
 	let session = new AbortController();
@@ -109,9 +113,9 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 			const request = { baseUrl: base, access, workspaceId, ...(asksReserve && { withReserveModel: true }) };
 			const usage = await usageApi.fetch(request, signal);
 			pool.noteUsage(id, usage);
-			// The answer may set the cooldown anew: it is no refusal that came after the question.
+			// The answer may set the cooldown again. That is no refusal after the call.
 			if (asksReserve) state.updateSoon(id, (status) => ({ ...status, reserveAskedAt: clock.now() }));
-			// Clear the last error: it would be shown beside the account until that serves.
+			// Clear the last error now that usage works again.
 			if (state.status(id).usageFailures) {
 				state.updateSoon(id, (status) => ({ ...status, usageFailures: undefined, usageError: undefined }));
 			}
@@ -119,7 +123,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		} catch (error) {
 			if (signal.aborted) return false;
 			tellDefect(error, "usage", pool.emit);
-			// A failed call changes nothing else; `show` has the reason.
+			// A failed call changes nothing else. `show` reports the reason.
 			const text = error instanceof Error ? error.message : "usage is not known";
 			const usageError = { text, at: clock.now() };
 			state.updateSoon(id, (status) => ({ ...status, usageError, usageFailures: (status.usageFailures ?? 0) + 1 }));
@@ -127,7 +131,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		}
 	};
 
-	/** Makes one call at a time for an account; `claim` decides whether this process makes it. */
+	/** Makes one call at a time for an account. `claim` decides whether this process makes it. */
 	const askOnce = (id: AccountId, claim: () => Promise<boolean>): Promise<boolean> => {
 		const fly = async () => {
 			const account = pool.account(id);
@@ -135,7 +139,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 			if (!account?.enabled || access === undefined || baseUrl === undefined) return false;
 			const [base, { signal }] = [baseUrl, session];
 			const isOurs = await claim();
-			// The session may have ended during the wait for the file.
+			// The session may have ended while we waited for the file.
 			return isOurs && !signal.aborted && fetchOne(account, access, base, signal);
 		};
 		const known = underWay.get(id);
@@ -149,7 +153,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		underWay.set(id, { beganAt: clock.now(), answer });
 		return answer;
 	};
-	/** The call under way that began before the last refusal. */
+	/** Returns the call in progress if it started before the last refusal. */
 	const overtaken = (id: AccountId): Flight | undefined => {
 		const flight = underWay.get(id);
 		return flight && state.status(id).cooldowns.some(({ setAt }) => setAt >= flight.beganAt) ? flight : undefined;
@@ -165,7 +169,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		if (!usage) return true;
 		const isCooling =
 			status.cooldowns.some(({ scope }) => scope === "account") || creditsUntil(usage, now) !== undefined;
-		// A reset that was past when it was reported is no news: the clock of the backend is behind ours.
+		// Ignore a reset that had passed when it was reported: the backend's clock is behind ours.
 		const wasTold = usageFailures === 0 && usageAskedAt !== undefined && now - usageAskedAt < USAGE_TTL_MS;
 		const newsSince = wasTold ? usageAskedAt : 0;
 		const hasReset = includedOf(usage).some(
@@ -174,7 +178,10 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		return hasReset || now - usage.capturedAt >= (isCooling ? COOLING_TTL_MS : ttlMs);
 	};
 
-	/** Claims the call: of all processes that find an account due at the same time, one asks. */
+	/**
+	 * Fetches usage of the accounts that are due. If several processes find an account due at the same time, one makes
+	 * the call.
+	 */
 	const askWhereDue = async (wanted: () => readonly Account[], ttlMs = USAGE_TTL_MS): Promise<void> => {
 		try {
 			if (isEnabled()) await askAllDue(wanted(), ttlMs);
@@ -197,7 +204,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		);
 	};
 
-	/** Has the account reached the next step since the last look? */
+	/** True if the account has reached the next step since the last call. */
 	const isNearer = (id: AccountId): boolean => {
 		const { usage } = state.status(id);
 		const left = usage ? headroom(usage, clock.now()) : 100;
@@ -207,20 +214,20 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		return steps > before;
 	};
 
-	/** Is so little left above a cap that one answer may reach it, or is that unknown? */
+	/** True if so little is left above a cap that one answer may reach it, or if that is unknown. */
 	const isNearCap = (account: Account) => {
 		if (!pool.floors(account)) return false;
 		return !state.status(account.id).usage || (pool.aboveCap(account) ?? 100) < NEAR_THE_END_PERCENT;
 	};
 
-	/** The wait, ms, before the account is asked what an answer of `answeredAt` used; undefined if that is known. */
+	/** Returns how long to wait, ms, before fetching what an answer at `answeredAt` used; undefined if that is known. */
 	const untilAsked = (account: Account, status: AccountStatus, answeredAt: number): number | undefined => {
 		if (!account.enabled || account.needsLogin) return undefined;
 		const { usage, usageAskedAt, usageFailures = 0 } = status;
 		if (usageAskedAt === undefined) return 0;
 		const now = clock.now();
 		const sinceMs = now - usageAskedAt;
-		// A call from the future: the clock was set back since.
+		// A call from the future: the clock was set back.
 		if (sinceMs < 0) return -sinceMs > FOLLOW_MS ? 0 : undefined;
 		if (usageFailures === 0 && usageAskedAt > answeredAt) return undefined;
 		const isNear = (usage !== undefined && headroom(usage, now) < NEAR_THE_END_PERCENT) || isNearCap(account);
@@ -229,7 +236,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 		return Math.max(0, restMs - sinceMs);
 	};
 
-	/** Asks what an answer used: now, or when the minute of the account is over. */
+	/** Fetches what an answer used: now, or once the account's minute has passed. */
 	const askAfterAnswer = async (id: AccountId, answeredAt: number): Promise<void> => {
 		try {
 			if (isEnabled()) await askOrOwe(id, answeredAt);
@@ -239,9 +246,9 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 	};
 	const askOrOwe = async (id: AccountId, answeredAt: number): Promise<void> => {
 		const { signal } = session;
-		// A call that began before the answer does not include it.
+		// A call that started before the answer does not include it.
 		await underWay.get(id)?.answer;
-		// The end of a session ends the calls under way; another call after it would delay the end of pi.
+		// The end of a session ends the calls in progress. Another call would delay the end of pi.
 		if (signal.aborted) return;
 		const account = pool.account(id);
 		const waitMs = account && untilAsked(account, state.status(id), answeredAt);
@@ -279,7 +286,7 @@ export function createUsageMonitor(deps: Deps): UsageMonitor {
 			});
 		},
 		recheckCooling: () => {
-			// A reserve model is asked about once the account is spent, however long it is closed.
+			// Once the account is spent, its reserve model is checked, however long it is closed.
 			const mayBeBack = ({ cooldowns, usage }: AccountStatus) =>
 				cooldowns.some(({ scope }) => !reserveModelIn(scope, usage)) || (usage !== undefined && wasSpent(usage));
 			const spent = () => {

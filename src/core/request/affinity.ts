@@ -3,30 +3,33 @@ import type { Clock } from "../ports.ts";
 
 /** Keeps a session on one account. */
 export interface Affinity {
-	/** Begins or resumes a session; `account` served it last, at `lastServedAt` (epoch ms), as the session recorded. */
+	/**
+	 * Begins or resumes a session. `account` is the one that served it last, at `lastServedAt` (epoch ms), as recorded in
+	 * the session.
+	 */
 	begin(sessionId: SessionId | undefined, account?: AccountId, lastServedAt?: number): void;
 	/** The session of this process; undefined before it is announced. */
 	session(): SessionId | undefined;
-	/** Does a request with this id belong to the session, or to a host that has announced no session? */
+	/** True for a request of this session, and for every request while the host has announced no session. */
 	isOwn(sessionId: SessionId | undefined): boolean;
-	/** Records that the session's context was compacted: no prompt cache has what it will ask next. */
+	/** Records that the session's context was compacted: no prompt cache holds the next request. */
 	compacted(): void;
-	/** The account to stay on; undefined if a new choice is due. */
+	/** The account to stay on; undefined when a new account should be chosen. */
 	account(): AccountId | undefined;
 	/** The account that served the session last, however long ago. */
 	lastServed(): AccountId | undefined;
-	/** Moves the session to an account by hand: it stays there as if that account had just served it. */
+	/** Moves the session to an account by hand. It stays there as if that account had just served it. */
 	moveTo(account: AccountId): void;
 	/** Records which account answered. True if the session has moved to another account and should record it. */
 	served(sessionId: SessionId | undefined, account: AccountId): boolean;
 }
 
-/** A prompt cache expires after about this long without a request, so a new choice costs nothing. */
+/** Prompt caches expire after about this long without a request. Changing accounts costs nothing after that. */
 const CACHE_LIFE_MS = 60 * 60_000;
 
 /**
- * Keeps the session of this process on its account. Requests without the session's id, or with one of their own
- * (compaction, summaries), follow it but leave no trace.
+ * Keeps the session of this process on its account. A request without the session's id, or with an id of its own
+ * (compaction, summaries), uses that account but changes nothing here.
  */
 export function createAffinity(clock: Clock): Affinity {
 	let session: SessionId | undefined;
@@ -56,7 +59,7 @@ export function createAffinity(clock: Clock): Affinity {
 			isCompacted = false;
 		},
 		served: (sessionId, account) => {
-			// The SDK announces no session: its first request begins one.
+			// The SDK announces no session, so its first request begins one.
 			session ??= sessionId;
 			const isOwn = sessionId !== undefined && sessionId === session;
 			if (isOwn || stay === undefined) stay = { account, at: clock.now() };

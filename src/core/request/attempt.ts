@@ -8,13 +8,13 @@ import { evidenceFromBody, evidenceFromHeaders, evidenceFromMessage, together } 
 import type { FailureEvidence } from "./failure-rules.ts";
 import { watchingFirst } from "./first-event.ts";
 
-/** pi's stream options, with `fetch`, which only newer hosts have. */
+/** pi's stream options, plus `fetch`, which only newer hosts have. */
 export type StreamOptions = SimpleStreamOptions & { readonly fetch?: typeof globalThis.fetch };
 
 /** pi's own Codex stream function. */
 export interface CodexDelegate {
 	stream(model: Model<Api>, context: Context, options: StreamOptions): AsyncIterable<AssistantMessageEvent>;
-	/** Closes the session's cached sockets, and with them any continuation of a response. */
+	/** Closes the session's cached sockets, and with them any response that could be continued. */
 	forgetSession(sessionId: SessionId): void;
 }
 
@@ -28,16 +28,16 @@ export type ReadUsageHeaders = (
 	readonly activeWindows: readonly UsageWindow[];
 };
 
-/** One try on one account. */
+/** One try of a request on one account. */
 export interface Attempt {
 	readonly events: AsyncIterable<AssistantMessageEvent>;
-	/** Everything known about why it failed; `message` is the host's. */
+	/** Everything known about the failure; `message` is the host's. */
 	evidence(message: string): FailureEvidence;
-	/** The message for a person: the server's own if we ended the attempt. */
+	/** The message to show: the server's own if we ended the attempt, otherwise `message`. */
 	surfaced(message: string): string;
-	/** Did the answer have headers of the backend, which report usage? Over a socket there are none. */
+	/** True if the answer had headers of the backend, which report usage. An answer over a socket has none. */
 	hasUsageHeaders(): boolean;
-	/** Closes the connection, in whatever state it is. */
+	/** Closes the connection, whatever its state. */
 	release(): void;
 }
 
@@ -47,19 +47,19 @@ export interface AttemptRequest {
 	readonly context: Context;
 	readonly options: StreamOptions;
 	readonly access: string;
-	/** Replay the conversation without encrypted reasoning. */
+	/** Sends the conversation without encrypted reasoning. */
 	readonly stripReasoning: boolean;
-	/** Ask for the faster service tier, unless pi or another extension has set one. */
+	/** Asks for the faster service tier, unless pi or another extension has set one. */
 	readonly isFast: boolean;
-	/** Draw on this reserve model of the account; `model` is the one that it answers as. */
+	/** The reserve model of the account to use. `model` is the model that it answers as. */
 	readonly reserveModel?: ReserveModel | undefined;
 }
 
-/** The way to the Codex backend. */
+/** Access to the Codex backend. */
 export interface BackendAccess {
 	readonly fetch: typeof globalThis.fetch;
 	/**
-	 * Reads the beginning of a refused request's body, within a moment; undefined if the connection broke. Never rejects.
+	 * Reads the beginning of a refused request's body, within a moment. Undefined if the connection broke. Never rejects.
 	 */
 	readonly readRefusal: (response: Response) => Promise<string | undefined>;
 }
@@ -69,15 +69,15 @@ interface Deps {
 	readonly backend: BackendAccess;
 	readonly readUsageHeaders: ReadUsageHeaders;
 	readonly now: () => number;
-	/** `limitId`: the request was answered on a limit of its own. */
+	/** Called with reported usage. `limitId` is set if the request was answered on a limit of its own. */
 	readonly onUsage: (usage: UsageSnapshot, limitId: string | undefined) => void;
-	/** The reserve model has these windows now. */
+	/** Called with the current windows of the reserve model. */
 	readonly onReserveModel: (windows: readonly UsageWindow[]) => void;
 }
 
 /**
- * Thrown from `onResponse` to end a refused request at once. Every host gives up on an error with "usage limit" in it;
- * 0.73.1 repeats everything else for seven seconds. The text is never shown.
+ * Thrown from `onResponse` to end a refused request at once. Every host gives up on an error that contains "usage
+ * limit"; 0.73.1 repeats any other error for seven seconds. The text is never shown.
  */
 const CUT_SHORT = "refused: usage limit or sign-in";
 
@@ -88,13 +88,16 @@ export const REDIRECTED =
 
 let reasonOfRelease: DOMException | undefined;
 
-/** Why a connection is closed: one object for all of them, since each new one would record a stack. */
+/**
+ * Creates the reason for closing a connection. All connections share one object, since each new one would record a
+ * stack.
+ */
 function over(): DOMException {
 	reasonOfRelease ??= new DOMException("This operation was aborted", "AbortError");
 	return reasonOfRelease;
 }
 
-/** Starts one attempt. Never throws; an error comes out of `events`. */
+/** Starts one attempt. Never throws; errors come out of `events`. */
 export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	const { delegate, backend, now } = deps;
 	const { model, context, options, reserveModel } = request;
@@ -105,7 +108,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	const released = new AbortController();
 	let answered: { status: number; headers: Record<string, string>; usage: ReturnType<ReadUsageHeaders> } | undefined;
 	let body: string | undefined;
-	/** True once something may have been sent; over a socket there is no other sign of that. */
+	/** True once something may have been sent. Nothing else shows this for a socket. */
 	let isOnItsWay = false;
 
 	const evidence = (message: string): FailureEvidence => {
@@ -118,7 +121,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 		return {
 			...together(together(evidenceFromHeaders(headers, now()), inMessage), inBody),
 			...(refusal && { status: refusal.status }),
-			// Gateways set the content type of a page on anything.
+			// Gateways label any body as an HTML page, so the content decides.
 			...(refusal && (body ?? "").trim() !== "" && { html: inBody.html === true }),
 			headers,
 			...hit,
@@ -134,7 +137,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 
 	const isAccountFault = (status: number) => {
 		const { remedy } = classify(evidence(CUT_SHORT), { now: now(), modelId: model.id, cooldownMs: 0 });
-		// The body explains a 403. A host that does not give it to us reads it to its end.
+		// The body explains a 403. If the host does not hand it to us, the host has to read it to the end.
 		const isOpen = remedy === "try-elsewhere-once" && body === undefined && status === 403;
 		return remedy !== "surface" && !isOpen;
 	};
@@ -145,7 +148,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 		signal: options.signal ? AbortSignal.any([options.signal, released.signal]) : released.signal,
 		fetch: async (input, init) => {
 			isOnItsWay = true;
-			// The backend sends no redirects, and another origin would get the whole conversation.
+			// The backend never redirects. Following a redirect would send the whole conversation to another origin.
 			const response = await (options.fetch ?? backend.fetch)(input, { ...init, redirect: "manual" });
 			body = response.ok || isRedirect(response) ? undefined : await backend.readRefusal(response.clone());
 			return response;
@@ -170,7 +173,7 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	};
 
 	return {
-		// Called with the first look at it, so that a synchronous throw becomes a failure of the stream.
+		// The stream is opened on the first read, so that a synchronous throw becomes a failure of the stream.
 		events: watchingFirst(
 			() => delegate.stream(model, context, inner),
 			(event) => {
@@ -189,14 +192,14 @@ export function startAttempt(request: AttemptRequest, deps: Deps): Attempt {
 	};
 }
 
-/** The message for a refusal that came without one. */
+/** Returns the message for a refusal that came without one. */
 export function refusedWith(status: number | undefined, code: string | undefined): string {
 	return `Codex refused the request with status ${status}${code ? ` (${printable(code)})` : ""}.`;
 }
 
 /**
- * Finds the limit that a refusal is about, from its headers. If they name the general limit or none, and that has quota
- * left while another limit is spent, it is the other one.
+ * Finds the limit that a refusal is about, from its headers. If they name the general limit or none, and that limit has
+ * quota left while another one is spent, the refusal is about the other one.
  */
 function limitHit(
 	{ activeLimit, activeWindows, snapshot }: ReturnType<ReadUsageHeaders>,
@@ -208,8 +211,8 @@ function limitHit(
 }
 
 /**
- * The usage in the headers of an answer on the reserve model. There the general windows may be those of the reserve as
- * well, so nothing is taken from them but the end of a refusal that lists no other.
+ * Reads usage from the headers of an answer on the reserve model. Such an answer may report the reserve's windows as
+ * the general ones, so the general windows only tell when a refusal ends, and only if it lists no others.
  */
 function usageOf(
 	{ limitId }: ReserveModel,
@@ -219,13 +222,13 @@ function usageOf(
 	return { snapshot, activeLimit: limitId, activeWindows: reported ?? activeWindows };
 }
 
-/** Is this a redirect, which is not followed? Some runtimes hide it behind status 0. */
+/** True for a redirect. We never follow one. Some runtimes hide it behind status 0. */
 function isRedirect({ status }: { readonly status: number }): boolean {
 	return status === 0 || (status >= 300 && status < 400);
 }
 
 /**
- * Removes reasoning items from the payload, and the ids of the other items: the backend refuses an item that refers to
+ * Removes reasoning items from the payload, and the ids of all other items: the backend refuses an item that refers to
  * missing reasoning.
  */
 function withoutReasoning(payload: unknown): unknown {
@@ -240,12 +243,14 @@ function withoutReasoning(payload: unknown): unknown {
 	return { ...payload, input };
 }
 
-/** Asks for the faster service tier, unless pi or another extension has set one. */
+/** Requests the faster service tier, unless pi or another extension has set one. */
 function asPriority(payload: unknown): unknown {
 	return isRecord(payload) && payload.service_tier === undefined ? { ...payload, service_tier: "priority" } : payload;
 }
 
-/** The payload for another model. The host's own is what it keeps of the answer: session and costs know no other. */
+/**
+ * Names another model in the payload. The host still records its own model, which the session and its costs refer to.
+ */
 function naming(model: string, payload: unknown): unknown {
 	return isRecord(payload) ? { ...payload, model } : payload;
 }

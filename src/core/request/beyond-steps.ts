@@ -5,10 +5,10 @@ import { gatedIn, type Plan } from "./plan.ts";
 import type { Run } from "./request-loop.ts";
 import { chose, closed, type Progress, redeemed, resume, type Try } from "./request-progress.ts";
 
-/** A request that stands still looks at the clock and at the state file this often. */
+/** How often a waiting request checks the clock and the state file. */
 export const WAIT_TICK_MS = 1000;
 
-/** The plan, once all is known that may be looked up of what lies beyond included quota. */
+/** Returns the plan with all facts about what may serve beyond included quota, looking them up if they are missing. */
 export async function informed(plan: Plan, progress: Progress, run: Run): Promise<Plan> {
 	if (plan.next || progress.isFinished) return plan;
 	const { signal } = run.request.options;
@@ -16,12 +16,12 @@ export async function informed(plan: Plan, progress: Progress, run: Run): Promis
 	return isAsked ? run.plan(progress) : plan;
 }
 
-/** The request as what lies beyond included quota is looked for. */
+/** Describes the request to whatever looks for offers beyond included quota. */
 export function dryRequest({ request, deps }: Run, { waitBudgetMs }: Progress): DryRequest {
 	return { request, served: deps.affinity.lastServed(), patienceMs: waitBudgetMs };
 }
 
-/** A session's own requests tell what it is served from, not those of a summary. */
+/** Records what the session is served from. Only the session's own requests count, not those of a summary. */
 export function noteSource({ account, on }: Try, plan: Plan, { asked, deps }: Run): void {
 	if (!deps.affinity.isOwn(asked.sessionId)) return;
 	const { gate } = plan.order.find((ranked) => ranked.account === account) ?? gatedIn(plan, account.id) ?? {};
@@ -29,13 +29,13 @@ export function noteSource({ account, on }: Try, plan: Plan, { asked, deps }: Ru
 	deps.beyond.serves(on, account, until, asked);
 }
 
-/** Asks the person what is to serve, and looks meanwhile whether quota is back: then the question is taken away. */
+/** Asks the person what should serve. Closes the question as soon as quota is back. */
 export async function ask(offers: readonly Offer[], progress: Progress, run: Run): Promise<Progress> {
 	const { deps, request, reporter } = run;
 	const { signal } = request.options;
 	const answered = run.inquiries.answered();
 	if (answered) {
-		// What usage says of a refusal that named no reset may change what is offered.
+		// A refusal named no reset. The usage that is being fetched may change the offers, so wait for it.
 		await raceAbort(answered, signal);
 		return progress;
 	}
@@ -53,7 +53,7 @@ export async function ask(offers: readonly Offer[], progress: Progress, run: Run
 	}
 }
 
-/** Resolves once an account can serve again, or we are switched off. */
+/** Resolves once an account can serve again, or the extension is switched off. */
 async function quotaIsBack(progress: Progress, run: Run, signal: AbortSignal): Promise<undefined> {
 	const { pause, recheckCooling, link } = run.deps;
 	for (;;) {
@@ -64,7 +64,7 @@ async function quotaIsBack(progress: Progress, run: Run, signal: AbortSignal): P
 	}
 }
 
-/** Redeems the reset credit of `rung`. One that fails is not tried again by this request. */
+/** Redeems the reset credit of `rung`. If that fails, this request does not try again. */
 export async function redeem(rung: ResetCreditRung, progress: Progress, { deps, request }: Run): Promise<Progress> {
 	const { signal } = request.options;
 	const isFull = await raceAbort(deps.beyond.redeem(rung, signal), signal);

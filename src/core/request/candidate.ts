@@ -15,45 +15,46 @@ import { planFactor } from "../plan-sizes.ts";
 import { budgetsOf, creditsUntil, isSpent, isUntouched, remaining, windowName, windowsOf } from "../quota.ts";
 import type { UsageSnapshot, UsageWindow } from "../usage.ts";
 
-/** An account as the choice sees it. */
+/** An account with everything that decides whether and when it is chosen. */
 export interface Candidate {
 	readonly account: Account;
 	readonly cooldowns: readonly Cooldown[];
 	readonly usage: UsageSnapshot | undefined;
-	/** It has refused requests lately, and nothing tells whose fault that was: others are tried first. */
+	/** It has refused requests lately, and the fault may be theirs. Others are tried first. */
 	readonly isDoubted?: boolean | undefined;
-	/** When it was last asked although it cooled, epoch ms. */
+	/** When it was last asked while in a cooldown, epoch ms. */
 	readonly trialAt?: number | undefined;
 	/** The caps on it. */
 	readonly floors?: Floors | undefined;
-	/** The folder whose account set keeps the session from it. */
+	/** The folder whose account set excludes this account for the session. */
 	readonly outsideOf?: string | undefined;
 }
 
-/**
- * What has to be left of a window, in percent, before a new session begins on an account; by window name (`5h`, `7d`).
- */
+/** Percent of a window that must be left before a new session begins on an account, by window name (`5h`, `7d`). */
 export type Reserve = Readonly<Record<string, number>>;
 
-/** What the measures of a choice depend on beside the candidates. */
+/** What the measures depend on besides the candidates. */
 export interface MeasureContext {
 	/** Epoch ms. */
 	readonly now: number;
 	/** The person's explicit choice. */
 	readonly pinned: AccountId | undefined;
-	/** The account that the session is to stay on. */
+	/** The account that the session should stay on. */
 	readonly affinity: AccountId | undefined;
-	/** How many other sessions are live on an account, in any process: with a request in flight, or served just now. */
+	/**
+	 * How many other sessions are live on an account, in any process: they have a request in flight, or were served just
+	 * now.
+	 */
 	readonly liveSessions: ReadonlyMap<AccountId, number>;
 	readonly reserve: Reserve;
-	/** The account that the policy chose last, for whatever session. */
+	/** The account that the policy chose last, for any session. */
 	readonly lastChosen: AccountId | undefined;
 }
 
 /**
- * What keeps an account out of a choice, or at its end (`reserve`), or has a session wait for another (`crowded`).
- * `ofQuota`: it rests for want of quota. `credits`: its included quota is spent and bought credits are left, which only
- * a session that is on it may use. Times are epoch ms.
+ * Why an account is excluded, put last (`reserve`), or left to other sessions (`crowded`). `ofQuota`: it cools because
+ * its quota is spent. `credits`: included quota is spent but bought credits are left, which only a session already on
+ * the account may use. Times are epoch ms.
  */
 export type Gate =
 	| { readonly kind: "disabled" }
@@ -62,7 +63,7 @@ export type Gate =
 	| { readonly kind: "credits"; readonly until: number }
 	| { readonly kind: "reserve"; readonly window: string; readonly leftPercent: number; readonly floorPercent: number }
 	| { readonly kind: "crowded"; readonly live: number; readonly roomPercent: number }
-	/** What is left of a window is kept: no session uses it before the window resets, where that is known. */
+	/** A cap reserves what is left of a window: no session uses it until the window resets, if that is known. */
 	| {
 			readonly kind: "capped";
 			readonly window: string;
@@ -70,69 +71,71 @@ export type Gate =
 			readonly floorPercent: number;
 			readonly until: number | undefined;
 	  }
-	/** The account set of `folder`, in which the session runs, does not have it. */
+	/** The account is not in the account set of `folder`, where the session runs. */
 	| { readonly kind: "not-in-set"; readonly folder: string };
 
-/** How far an account's clocks run: the fresher, the smaller. */
+/** How many of an account's windows have started. A lower number is fresher. */
 export const FRESHNESS = { untouched: 0, idle: 1, unknown: 2, running: 3 } as const;
 
 /** One of {@link FRESHNESS}. */
 export type Freshness = (typeof FRESHNESS)[keyof typeof FRESHNESS];
 
-/** A usage window or budget at the moment of a choice. */
+/** A usage window or budget, as it is at one moment. */
 export interface WindowNow {
-	/** As `5h` or `7d`. */
+	/** Such as `5h` or `7d`. */
 	readonly name: string;
 	readonly minutes: number;
 	readonly leftPercent: number;
-	/** Its clock does not run: the next request starts it. */
+	/** The window has not started. The next request starts it. */
 	readonly isUntouched: boolean;
-	/** When it resets, epoch ms; undefined while its clock does not run, or where the backend did not say. */
+	/** When it resets, epoch ms. Undefined if the window has not started, or the backend did not say. */
 	readonly resetsAt: number | undefined;
 }
 
-/** A candidate with everything that a term may ask of it. */
+/** A candidate with everything that a policy term may read. */
 export interface Measured {
 	readonly candidate: Candidate;
-	/** Place in the pool's list, from 0. */
+	/** Position in the pool's list, from 0. */
 	readonly position: number;
-	/** Places after the account that was chosen last, from 0, going round the list. */
+	/** Distance from the account that was chosen last, going round the list, from 0. */
 	readonly turn: number;
 	readonly isPinned: boolean;
-	/** It served this session last. */
+	/** True if this account served the session last. */
 	readonly isOwn: boolean;
 	readonly reserve: Extract<Gate, { kind: "reserve" }> | undefined;
-	/** Other live sessions on it. */
+	/** Number of other live sessions on it. */
 	readonly live: number;
 	/**
-	 * What is left of the 5h window after what the live sessions will take, in percent; undefined without such a window.
+	 * What is left of the 5h window after the live sessions have taken their share, percent. Undefined without such a
+	 * window.
 	 */
 	readonly roomPercent: number | undefined;
 	readonly freshness: Freshness;
-	/** The longest window; where there is none, the budget. */
+	/** The longest window, or the budget if there is no window. */
 	readonly longest: WindowNow | undefined;
-	/** The least that is left over all windows and budgets, in percent; undefined while nothing is known. */
+	/** The smallest remaining part of all windows and budgets, percent. Undefined while no usage is known. */
 	readonly headroomPercent: number | undefined;
 }
 
 const NO_WINDOWS: readonly WindowNow[] = [];
 
 /**
- * What one live session is expected to take of a plus account's 5h window, in percent. Found with `npm run simulate`.
+ * The share of a plus account's 5h window that one live session is expected to use, percent. Found with `npm run
+ * simulate`.
  */
 const PERCENT_PER_SESSION = 35;
 
-/** With less room than this, percent, an account's quota is left to the sessions that are at work on it. */
+/** Below this much room, percent, an account's quota is left to the sessions that are already on it. */
 const CROWDED_BELOW_PERCENT = 10;
 
-/** Why `candidate` cannot serve `modelId` at `now`; undefined where it can. */
+/** Returns why `candidate` cannot serve `modelId` at `now`; undefined if it can. */
 export function gateOf(candidate: Candidate, modelId: string | undefined, now: number): Gate | undefined {
 	const { account, cooldowns, usage, outsideOf } = candidate;
 	if (outsideOf !== undefined) return { kind: "not-in-set", folder: outsideOf };
 	if (!account.enabled) return { kind: "disabled" };
 	if (account.needsLogin) return { kind: "needs-login" };
 	const until = cooldowns.length === 0 ? now : readyAt(cooldowns, modelId, now);
-	// Before every other want of quota: neither a trial nor credits nor any other quota of it helps past a cap.
+	// Caps come first: neither a trial, nor credits, nor any other quota may pass one.
 	const capped = cappedIn(candidate, until, now);
 	if (capped) return capped;
 	if (until > now) {
@@ -144,7 +147,7 @@ export function gateOf(candidate: Candidate, modelId: string | undefined, now: n
 	return included === undefined ? undefined : { kind: "credits", until: included };
 }
 
-/** The cap that holds on the candidate, until its cooldowns are over as well. */
+/** Returns the cap that the candidate has reached. It lasts at least as long as the candidate's cooldowns. */
 function cappedIn(
 	{ floors, usage }: Candidate,
 	readyAt: number,
@@ -156,14 +159,17 @@ function cappedIn(
 	return { kind: "capped", window, leftPercent, floorPercent, until: until && Math.max(until, readyAt) };
 }
 
-/** Signed in, enabled, not cooling for this model, and with included quota left as far as is known. */
+/**
+ * True if the account is signed in, enabled, not cooling for this model, and has included quota left as far as is
+ * known.
+ */
 export function isEligible(candidate: Candidate, modelId: string | undefined, now: number): boolean {
 	return gateOf(candidate, modelId, now) === undefined;
 }
 
 /**
- * When the candidate can serve `modelId` again from its included quota, epoch ms; `now` where it can already, undefined
- * while it needs a person, or is kept out by a set or by a cap without a known end.
+ * When the candidate can serve `modelId` from included quota again, epoch ms; `now` if it can already. Undefined if a
+ * person has to act, or if an account set, or a cap without a known end, excludes it.
  */
 export function returnOf(
 	{ account, cooldowns, usage, floors, outsideOf }: Candidate,
@@ -176,18 +182,18 @@ export function returnOf(
 	return Math.max(readyAt(cooldowns, modelId, now), creditsUntil(usage, now) ?? now, cap?.until ?? now);
 }
 
-/** The cooldowns that keep the candidate from serving `modelId` now. */
+/** Returns the cooldowns that keep the candidate from serving `modelId` now. */
 export function blockingOf({ cooldowns }: Candidate, modelId: string | undefined, now: number): readonly Cooldown[] {
 	return activeCooldowns(cooldowns, now).filter((cooldown) => covers(cooldown, modelId));
 }
 
-/** Does it cool for a moment, with quota left? */
+/** True if the account has quota left and cools only for a short time. */
 export function isOnlyResting(candidate: Candidate, modelId: string | undefined, now: number): boolean {
 	const { usage } = candidate;
 	return blockingOf(candidate, modelId, now).every(isPassing) && !(usage && isSpent(usage, now));
 }
 
-/** What a candidate measures to by itself, the same for every request. */
+/** The measures of a candidate that do not depend on the request. */
 export interface Facts {
 	readonly windows: readonly WindowNow[];
 	readonly shortest: WindowNow | undefined;
@@ -196,12 +202,12 @@ export interface Facts {
 	readonly headroomPercent: number | undefined;
 }
 
-/** Measures `candidate` by itself. */
+/** Computes the measures of `candidate` that do not depend on the request. */
 export function factsOf({ usage }: Candidate, { now, reserve }: Pick<MeasureContext, "now" | "reserve">): Facts {
 	const windows = usage ? windowsNow(windowsOf(usage), usage, now) : NO_WINDOWS;
 	const budgets = usage ? windowsNow(budgetsOf(usage), usage, now) : NO_WINDOWS;
 	const quotas = budgets.length === 0 ? windows : [...windows, ...budgets];
-	// A budget beside windows limits them; alone it is the quota.
+	// Beside windows, budgets only limit them. Without windows, budgets are the quota.
 	const [shortest, longest] = extremesOf(windows.length > 0 ? windows : budgets);
 	return {
 		windows,
@@ -212,7 +218,9 @@ export function factsOf({ usage }: Candidate, { now, reserve }: Pick<MeasureCont
 	};
 }
 
-/** A way to measure the candidates of one choice among `candidates`, the whole pool in the list's order. */
+/**
+ * Creates a function that measures the candidates of one choice. `candidates` is the whole pool, in the list's order.
+ */
 export function createMeasure(
 	candidates: readonly Candidate[],
 	context: MeasureContext,
@@ -244,8 +252,9 @@ export function createMeasure(
 export type Crowded = Extract<Gate, { kind: "crowded" }>;
 
 /**
- * Tells where the live sessions of an account need what its 5h window has left: one more session there, and all of them
- * have to change sooner, each at the price of a cold cache. Never the pinned one, nor one of which nothing is known.
+ * Returns why an account is crowded: its live sessions need what is left of its 5h window. One more session would make
+ * all of them change accounts sooner, each losing its prompt cache. Never applies to the pinned account, or to one
+ * without known usage.
  */
 export function crowdOn({ candidate, isPinned, live, roomPercent }: Measured): Crowded | undefined {
 	if (!candidate.usage || isPinned || live === 0 || roomPercent === undefined) return undefined;
@@ -265,7 +274,7 @@ function windowsNow(windows: readonly UsageWindow[], usage: UsageSnapshot, now: 
 	});
 }
 
-/** The shortest, and the longest: the extremes of what a backend may send in any order. */
+/** Returns the shortest and the longest window. The backend may list them in any order. */
 function extremesOf(windows: readonly WindowNow[]): readonly [WindowNow | undefined, WindowNow | undefined] {
 	let [shortest] = windows;
 	let longest = shortest;
@@ -278,8 +287,8 @@ function extremesOf(windows: readonly WindowNow[]): readonly [WindowNow | undefi
 
 function freshnessOf(windows: readonly WindowNow[], shortest: WindowNow | undefined, live: number): Freshness {
 	if (!shortest) return FRESHNESS.unknown;
-	// A session is about to start the clocks, or has, and the news is not here yet: sessions that start together spread
-	// as if one had begun after the other.
+	// A live session has started the windows, or is about to, before usage shows it. This spreads sessions that start at
+	// the same time as if they had started one after the other.
 	if (live > 0 || !shortest.isUntouched) return FRESHNESS.running;
 	return windows.every((window) => window.isUntouched) ? FRESHNESS.untouched : FRESHNESS.idle;
 }

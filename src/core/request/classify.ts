@@ -17,28 +17,28 @@ import {
 } from "./failure-rules.ts";
 
 /**
- * Patterns read no more of a message than this: a server may quote the request, and the time that a pattern takes must
- * not grow with it.
+ * Patterns read at most this much of a message: a server may quote the whole request, and matching time must stay
+ * bounded.
  */
 const LONGEST_MESSAGE = 2000;
 const LONGEST_CODE = 200;
-/** A cooldown of a whole workspace covers the other seats no longer than this, unless the server names its end. */
+/** A workspace cooldown covers the other seats for at most this long, unless the server says when it ends. */
 const SEATS_COOL_MS = 15 * 60_000;
 
-/** A cooldown to set, and on which accounts. */
+/** A cooldown to set, and the accounts that it covers. */
 export interface Cooling {
 	readonly covers: "account" | "workspace";
 	readonly scope: CooldownScope;
 	readonly reason: CooldownReason;
 	/** Epoch ms. */
 	readonly until: number;
-	/** For a workspace: until when its other seats are not offered, epoch ms. */
+	/** For a workspace: when the cooldown of its other seats ends, epoch ms. */
 	readonly seatsUntil?: number | undefined;
-	/** True if the refusal named no reset: the usage endpoint knows better. */
+	/** True if the refusal named no reset. The usage endpoint knows better. */
 	readonly guessed: boolean;
-	/** No window proves what was spent: it may be the limit of one model. */
+	/** No window proves what was spent. The limit may be that of one model. */
 	readonly isUnproved?: true;
-	/** Set only once another account has served the same request. */
+	/** Set the cooldown only after another account has served the same request. */
 	readonly ifAnotherServes?: true;
 }
 
@@ -48,15 +48,15 @@ export interface Failure {
 	readonly kind: string;
 	readonly remedy: Remedy;
 	readonly cooling: Cooling | undefined;
-	/** How long the server asks to wait, ms. */
+	/** How long the server asks us to wait, ms. */
 	readonly retryAfterMs: number | undefined;
-	/** A 401 whose code says that the sign-in itself has ended. */
+	/** True for a 401 whose code says that the sign-in itself has ended. */
 	readonly isSignInGone: boolean;
-	/** Surfaced because the host repeats the request by itself. */
+	/** True if the failure is surfaced because the host repeats the request by itself. */
 	readonly isLeftToHost: boolean;
 }
 
-/** Finds the row for `given`; a failure without a row is surfaced unchanged. `now` is epoch ms. */
+/** Finds the row for `given`. A failure without a row is surfaced unchanged. `now` is epoch ms. */
 export function classify(
 	given: FailureEvidence,
 	context: { readonly now: number; readonly modelId: string; readonly cooldownMs: number },
@@ -81,12 +81,12 @@ const KNOWN_CODES: ReadonlySet<string> = new Set(
 	RULES.flatMap(({ signs }) => signs.flatMap(({ codes }) => codes ?? [])),
 );
 
-/** Picks the most telling of all codes in one refusal: a policy's, else one that a row lists, else the first. */
+/** Picks the most specific code of one refusal: a policy's, else one that a row lists, else the first. */
 export function tellingCode(codes: readonly string[]): string | undefined {
 	return codes.find((code) => POLICY_CODES.includes(code)) ?? codes.find((code) => KNOWN_CODES.has(code)) ?? codes[0];
 }
 
-/** The cooling with the reset that is known of its quota, where the refusal named none. */
+/** Replaces a guessed end of a quota cooldown by the reset that usage reports, if it does. */
 export function withKnownReset(cooling: Cooling, usage: UsageSnapshot | undefined, now: number): Cooling {
 	if (!cooling.guessed || !isOfQuota(cooling) || !usage) return cooling;
 	const limitId = cooling.scope.startsWith("limit:") ? cooling.scope.slice("limit:".length) : undefined;
@@ -94,13 +94,16 @@ export function withKnownReset(cooling: Cooling, usage: UsageSnapshot | undefine
 	return until === undefined ? cooling : { ...cooling, until, guessed: false };
 }
 
-/** A server error without a sign of overload: the host has repeated the request by itself before it reported this. */
+/**
+ * True for a server error without a sign of overload. The host has already repeated such a request before it reports
+ * the error.
+ */
 function isMereServerError({ status, code = "", message = "" }: FailureEvidence): boolean {
 	if (status === undefined || !SERVER_STATUSES.includes(status)) return false;
 	return !OVERLOAD_CODES.includes(code) && !OVERLOAD_CODE.test(code) && !OVERLOAD_MESSAGE.test(message);
 }
 
-/** Structured signs first, then patterns over text, last the bare status. */
+/** The order in which signs are tried: structured ones, then patterns over text, then the bare status. */
 const STRENGTHS: readonly ((sign: Sign) => boolean)[] = [
 	(sign) => !isTextual(sign) && !isBareStatus(sign),
 	isTextual,
@@ -158,7 +161,10 @@ function coolingOf(
 	};
 }
 
-/** A spent window belongs to the refused seat alone, and so does a reset that comes with one. */
+/**
+ * When the cooldown of the other seats ends, epoch ms. A spent window, and any reset reported with it, belongs to the
+ * refused seat alone.
+ */
 function seatsUntil({ windows = [], resetsAt }: FailureEvidence, now: number): number {
 	const isOwn = isExhausted(windows, now);
 	return (isOwn ? undefined : plausibleReset(resetsAt, now)) ?? now + SEATS_COOL_MS;
@@ -170,12 +176,12 @@ function scopeOf(rule: CoolingRule, evidence: FailureEvidence, modelId: string):
 	return "account";
 }
 
-/** The end of a cooldown as the refusal states it, epoch ms. */
+/** Returns the end of a cooldown as stated in the refusal, epoch ms. */
 function statedEnd(rule: CoolingRule, evidence: FailureEvidence, now: number): number | undefined {
-	// A refusal of the account itself says nothing about a quota, whatever windows its headers list.
+	// A refusal of the account itself says nothing about quota, whatever windows its headers list.
 	if (rule.ifAnotherServes) return undefined;
 	const retryAfterMs = plausibleLength(evidence.retryAfterMs);
-	// For a quota, `retry-after` is no reset: it says only how long to hold back.
+	// For quota, `retry-after` is no reset. It only says how long to hold back.
 	if (rule.reason === "rate_limit" && retryAfterMs !== undefined) return now + retryAfterMs;
 	return plausibleReset(evidence.resetsAt, now) ?? exhaustedUntil(evidence.windows ?? [], now);
 }

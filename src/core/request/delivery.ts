@@ -4,7 +4,7 @@ type ErrorEvent = Extract<AssistantMessageEvent, { type: "error" }>;
 
 /** How the events of an attempt were delivered. */
 export type Delivery =
-	/** `done` has arrived and was not forwarded yet: the pool records it first. */
+	/** `done` has arrived but was not forwarded yet: the pool records it first. */
 	| { readonly kind: "answered"; readonly final: AssistantMessageEvent }
 	| {
 			readonly kind: "failed";
@@ -12,26 +12,26 @@ export type Delivery =
 			readonly final: ErrorEvent | undefined;
 			/** The error that the stream threw instead of ending. */
 			readonly thrown: unknown;
-			/** True once content was forwarded: the request can no longer move to another account. */
+			/** True once content was forwarded. The request can no longer move to another account. */
 			readonly isCommitted: boolean;
 			/** The answer as far as it arrived. */
 			readonly partial: AssistantMessage | undefined;
-			/** Forwards the held events; for a failure that is surfaced. */
+			/** Forwards the held events. Used for a failure that is surfaced. */
 			readonly forwardHeld: () => void;
 	  };
 
-/** pi's own stream ends an aborted answer within moments, with its own message; we wait no longer for it. */
+/** How long we wait for pi's own stream to end an aborted answer with its own message. It does so within moments. */
 const ABORT_GRACE_MS = 500;
 
 /**
- * At most so many events are held back. Each holds a copy of the whole message, so the time for more would grow with
- * the square of their number, and an answer begins sooner than that.
+ * Maximum number of held events. Each holds a copy of the whole message, so the cost grows with the square of their
+ * number. Answers begin long before this many events.
  */
 const MOST_HELD = 200;
 
 /**
- * Forwards the events of an attempt to `push`, and holds back everything before the first content. Held events go out
- * once, in order, as they were when they arrived. The final event is returned, never forwarded.
+ * Forwards the events of an attempt to `push`, but holds back everything before the first content. Held events are
+ * forwarded once, in order, as they were on arrival. The final event is returned, never forwarded.
  */
 export async function deliver(
 	events: AsyncIterable<AssistantMessageEvent>,
@@ -48,7 +48,7 @@ export async function deliver(
 	const failed = (final: ErrorEvent | undefined, thrown?: unknown): Delivery => {
 		return { kind: "failed", final, thrown, isCommitted, partial, forwardHeld };
 	};
-	/** The delivery, if this is the last event. */
+	/** Handles one event. Returns the delivery if it is the last one. */
 	const take = (event: AssistantMessageEvent): Delivery | undefined => {
 		if (event.type === "error") return failed(event);
 		if (event.type === "done") {
@@ -57,7 +57,7 @@ export async function deliver(
 		}
 		partial = event.partial;
 		if (!isCommitted && !carriesContent(event) && held.length < MOST_HELD) {
-			// The host keeps changing one message object, and a held event must stay as it is now.
+			// The host keeps changing one message object. A held event must keep its present state.
 			held.push({ ...event, partial: structuredClone(event.partial) });
 			return undefined;
 		}
@@ -73,7 +73,7 @@ export async function deliver(
 	}
 }
 
-/** Does the event show anything: a delta or an end that is not empty? */
+/** True if the event shows anything: a delta or an end that is not empty. */
 function carriesContent(event: AssistantMessageEvent): boolean {
 	switch (event.type) {
 		case "text_delta":
@@ -91,9 +91,9 @@ function carriesContent(event: AssistantMessageEvent): boolean {
 }
 
 /**
- * Gives each event to `take` until that has a result. Undefined where the events end before, and
- * {@link ABORT_GRACE_MS} after an abort at the latest. Rejects with what the events or `take` throw. One promise serves
- * the whole answer: to make and await some for each event would cost more than all else that is done with it.
+ * Passes each event to `take` until that returns a result. Resolves to undefined if the events end first, at the latest
+ * {@link ABORT_GRACE_MS} after an abort. Rejects with whatever the events or `take` throw. One promise serves the whole
+ * answer: creating and awaiting one per event would cost more than all other work on it.
  */
 function takenUntilAborted<T, R>(
 	events: AsyncIterable<T>,

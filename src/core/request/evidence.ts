@@ -3,14 +3,14 @@ import { dateOf, numberOf, timeOf } from "../told-time.ts";
 import { tellingCode } from "./classify.ts";
 import type { FailureEvidence } from "./failure-rules.ts";
 
-/** Error bodies are nested three deep at most; deeper levels are ignored. */
+/** How deep error bodies are read. Real ones are nested three deep at most. */
 const DEEPEST = 4;
-/** Of a list of errors only the first ones count. */
+/** How many errors of a list are read. */
 const MOST_LISTED = 5;
-/** A code is looked for at the beginning of a message only. */
+/** A code is looked for only in this many characters at the beginning of a message. */
 const LONGEST_CODE = 120;
 
-/** Types that do not name the cause. */
+/** Codes that do not name a cause. */
 const GENERIC_CODES: ReadonlySet<string> = new Set([
 	"invalid_request_error",
 	"request_forbidden",
@@ -19,7 +19,7 @@ const GENERIC_CODES: ReadonlySet<string> = new Set([
 	"unknown",
 ]);
 
-/** Every member that was seen in an error body or frame, at any depth. */
+/** Every field seen in an error body or frame, at any depth. */
 type Member =
 	| "error"
 	| "detail"
@@ -38,7 +38,7 @@ type Member =
 	| "resets_in_seconds"
 	| "reset_after_seconds";
 
-/** One object of an error body. Each member is read by itself, so that an odd one loses only itself. */
+/** One object of an error body. Each field is read by itself, so that a malformed one spoils only itself. */
 type Layer = Readonly<Partial<Record<Member, unknown>>>;
 
 /** Reads evidence from the body of a refused response or from an error frame. `now` is epoch ms. */
@@ -61,10 +61,12 @@ export function evidenceFromBody(body: string, now: number): FailureEvidence {
 	};
 }
 
-/** The code that some hosts put into the message of a frame that has none: "Codex error: rate_limit_exceeded". */
+/**
+ * Matches the code that some hosts put into the message of a frame without a code: "Codex error: rate_limit_exceeded".
+ */
 const CODE_IN_MESSAGE = /^(?:Codex error: |Error Code )?([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?:: |\.?$)/i;
 
-/** Reads evidence from the message of an error event. 0.73.1 quotes a whole WebSocket frame, or a body, there. */
+/** Reads evidence from the message of an error event. 0.73.1 quotes a whole WebSocket frame or body in it. */
 export function evidenceFromMessage(message: string, now: number): FailureEvidence {
 	const frame = jsonIn(message);
 	if (frame !== undefined && parseBody(frame) !== undefined) return { message, ...evidenceFromBody(frame, now) };
@@ -74,13 +76,13 @@ export function evidenceFromMessage(message: string, now: number): FailureEviden
 
 const HOST_PREFIX = "Codex error:";
 
-/** The JSON text of a message, without the host's own prefix; undefined for a sentence. */
+/** Returns the JSON part of a message, without the host's prefix; undefined for a sentence. */
 function jsonIn(message: string): string | undefined {
 	const text = (message.startsWith(HOST_PREFIX) ? message.slice(HOST_PREFIX.length) : message).trim();
 	return text.startsWith("{") && text.endsWith("}") ? text : undefined;
 }
 
-/** Reads evidence from headers alone; names must be lower-cased. `now` is epoch ms. */
+/** Reads evidence from headers alone. Names must be lower-cased. `now` is epoch ms. */
 export function evidenceFromHeaders(headers: Readonly<Record<string, string>>, now: number): FailureEvidence {
 	const retryAfterMs = retryAfterOf(headers, now);
 	const { code, message } = authorizationErrorIn(headers);
@@ -93,7 +95,7 @@ export function evidenceFromHeaders(headers: Readonly<Record<string, string>>, n
 	};
 }
 
-/** Code and message that a 401 has in its headers: JSON, mostly in base64, and a code or a sentence. */
+/** Reads the code and message that a 401 carries in its headers: JSON, mostly in base64, and a code or a sentence. */
 function authorizationErrorIn(headers: Readonly<Record<string, string>>): Pick<FailureEvidence, "code" | "message"> {
 	const encoded = headers["x-error-json"] ?? "";
 	const json = encoded.trim().startsWith("{") ? encoded : fromBase64(encoded);
@@ -105,7 +107,7 @@ function authorizationErrorIn(headers: Readonly<Record<string, string>>): Pick<F
 	return { ...(code !== undefined && { code }), ...(message !== undefined && { message }) };
 }
 
-/** The UTF-8 text that is encoded in `base64`; empty if it is not base64. */
+/** Decodes UTF-8 text from `base64`; empty if it is not base64. */
 function fromBase64(base64: string): string {
 	try {
 		const bytes = atob(base64.replaceAll("-", "+").replaceAll("_", "/"));
@@ -116,7 +118,7 @@ function fromBase64(base64: string): string {
 	}
 }
 
-/** A message that names a status and nothing else. */
+/** Matches a message that names a status and nothing else. */
 const MERE_STATUS = /^(unauthorized|forbidden|payment required|too many requests)\.?$/i;
 
 /** Joins the evidence of headers and body of one refusal. The body is more exact, unless it only names the status. */
@@ -132,7 +134,9 @@ export function together(headers: FailureEvidence, body: FailureEvidence): Failu
 	};
 }
 
-/** Reads `retry-after-ms`, else `retry-after` in seconds or as a date. A length that cannot be true is ignored. */
+/**
+ * Reads `retry-after-ms`, or else `retry-after` in seconds or as a date. Implausible lengths are ignored. Returns ms.
+ */
 export function retryAfterOf(headers: Readonly<Record<string, string>>, now: number): number | undefined {
 	const inMs = numberOf(headers["retry-after-ms"]);
 	const text = headers["retry-after"] ?? "";
@@ -152,7 +156,7 @@ function parseBody(body: string): unknown {
 	}
 }
 
-/** Every object of a body that may describe the error, the innermost first: nested objects are more exact. */
+/** Returns every object of a body that may describe the error, innermost first: nested objects are more exact. */
 function layersOf(value: unknown, depth = 0): Layer[] {
 	if (depth > DEEPEST) return [];
 	if (Array.isArray(value)) return value.slice(0, MOST_LISTED).flatMap((each) => layersOf(each, depth + 1));
@@ -195,7 +199,7 @@ function isGroup(value: unknown): value is Readonly<Record<string, unknown>> {
 	return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** When the quota is back, epoch ms. A time that is over, or too far ahead to be true, is ignored. */
+/** When quota is back, epoch ms. Times in the past or implausibly far ahead are ignored. */
 function resetOf(layer: Layer, now: number): number | undefined {
 	const at = firstOf([layer.resets_at, layer.reset_at].map((time) => plausibleReset(timeOf(time), now)));
 	if (at !== undefined) return at;
@@ -204,7 +208,7 @@ function resetOf(layer: Layer, now: number): number | undefined {
 	return inMs > 0 ? now + inMs : undefined;
 }
 
-/** The wait that a message asks for: "Please try again in 1.2s", "in 350ms", "in 20 seconds". */
+/** Reads the wait that a message asks for: "Please try again in 1.2s", "in 350ms", "in 20 seconds". */
 function waitIn(message: string | undefined): Pick<FailureEvidence, "retryAfterMs"> {
 	const asked = /try again in (\d{1,9}(?:\.\d{1,9})?) ?(ms|milliseconds?|s|seconds?)\b/i.exec(message ?? "");
 	if (!asked?.[1] || !asked[2]) return {};

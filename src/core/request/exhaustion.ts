@@ -7,31 +7,34 @@ import { type Gated, gatedIn, type Plan } from "./plan.ts";
 import type { Progress } from "./request-progress.ts";
 import { exhausted } from "./turn-texts.ts";
 
-/** The end of a request that no account serves. */
+/** The end of a request that no account can serve. */
 export interface Ending {
-	/** Undefined where every account has said the same of the model. */
+	/** Undefined if every account was refused for the model itself. */
 	readonly why: Exhaustion | undefined;
-	/** What the turn ends with: the backend's own words where they are the better answer. */
+	/** The text that ends the turn: the backend's own message where it says more. */
 	readonly text: string;
 }
 
-/** Refusals of a model: what the backend says of it is the better answer where every account has said the same. */
+/** Refusals of a model. If every account gets the same one, the backend's message is the better answer. */
 const MODEL_REFUSALS: readonly string[] = ["model-not-supported", "not-included"];
 
-/** Counts why no account of `plan` serves the request, each account once. `left`: what could, beyond included quota. */
+/**
+ * Counts why no account of `plan` can serve the request, each account once. `left`: what could serve beyond included
+ * quota.
+ */
 export function endingOf(progress: Progress, plan: Plan, left?: Leftovers): Ending {
 	const { refusals, suspects, lastRefusal, obstacle } = progress;
 	const entries = entriesOf(plan);
 	const capped = entries.filter(({ gate }) => gate?.kind === "capped");
 	const usable = entries.filter((entry) => entry.readyAt !== undefined && !capped.includes(entry));
 	const isSuspect = ({ id }: Account) => suspects.some(({ account }) => account.id === id);
-	// The rest after a refused token says nothing of quota.
+	// The cooldown after a refused token says nothing about quota.
 	const refused = usable.filter((entry) => {
 		const blocking = entry.blocking();
 		if (withoutRefusal(blocking).length > 0) return false;
 		return blocking.length > 0 || isSuspect(entry.account);
 	});
-	// An account that refused a moment ago counts as spent even where usage data has ended its cooldown since.
+	// An account that refused a moment ago counts as spent, even if usage has ended its cooldown since.
 	const cooling = usable.filter(
 		(entry) => !refused.includes(entry) && (isAway(entry, plan) || refusals.has(entry.account.id)),
 	);
@@ -63,14 +66,14 @@ export function endingOf(progress: Progress, plan: Plan, left?: Leftovers): Endi
 		obstacle,
 		...(left && { left }),
 	};
-	// No account is out of quota: what the last one was refused for is the better answer.
+	// No account is out of quota, so the last refusal is the better answer.
 	const suspect = spent.length + capped.length === 0 && why.untried === 0 ? suspects.at(-1) : undefined;
 	return { why, text: suspect?.message ?? exhausted(why, plan.now) };
 }
 
 type Entry = Pick<Gated, "account" | "readyAt" | "blocking"> & { readonly gate: Gated["gate"] | undefined };
 
-/** Every account of the plan that the session may use at all, once. */
+/** Returns every account that the session may use at all, once. */
 function entriesOf(plan: Plan): readonly Entry[] {
 	const free = [...plan.order.map(({ account }) => account), ...plan.lastResort.map(({ account }) => account)];
 	const ungated = [...free, ...plan.passed].filter(({ id }) => !gatedIn(plan, id));

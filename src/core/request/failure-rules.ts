@@ -1,11 +1,11 @@
 import type { CooldownReason } from "../cooldown.ts";
 import type { UsageWindow } from "../usage.ts";
 
-/** Everything known about one refused attempt, from the best source the host offered. */
+/** Everything known about one refused attempt, from the best source that the host offers. */
 export interface FailureEvidence {
 	/** HTTP status of the response, or the one in a frame. */
 	readonly status?: number;
-	/** Structured code of the body or frame, lower-cased; never a generic type such as `invalid_request_error`. */
+	/** Structured code of the body or frame, lower-cased. Never a generic type such as `invalid_request_error`. */
 	readonly code?: string;
 	/** The server's or the host's message. */
 	readonly message?: string;
@@ -15,7 +15,7 @@ export interface FailureEvidence {
 	readonly html?: boolean;
 	/** Reset stated in the body or frame, epoch ms. */
 	readonly resetsAt?: number;
-	/** How long the server asks to wait, ms. */
+	/** How long the server asks us to wait, ms. */
 	readonly retryAfterMs?: number;
 	/** The windows of the limit that was hit, from the headers. */
 	readonly windows?: readonly UsageWindow[];
@@ -26,11 +26,14 @@ export interface FailureEvidence {
 }
 
 /**
- * What to do about a failure before output was shown.
- * `rotate`: another account. `retry-or-rotate`: the same once if the server asks for a short wait, else another.
- * `refresh-or-rotate`: a new token once, then another. `close-account`: switch it off, then another.
- * `strip-reasoning`, `reconnect`: the same account once, changed. `surface`: pass the error to pi unchanged.
- * `try-elsewhere-once`: one other account, to learn whether the account or the request is at fault.
+ * How to handle a failure before output was shown.
+ * - `rotate`: use another account.
+ * - `retry-or-rotate`: retry the same account once if the server asks for a short wait, else use another one.
+ * - `refresh-or-rotate`: renew the token once, then use another account.
+ * - `close-account`: disable the account, then use another one.
+ * - `strip-reasoning`, `reconnect`: retry the same account once, with the request changed.
+ * - `surface`: pass the error to pi unchanged.
+ * - `try-elsewhere-once`: try one other account, to find out whether the account or the request is at fault.
  */
 export type Remedy =
 	| "rotate"
@@ -46,16 +49,18 @@ export type Remedy =
 export interface CoolingRule {
 	readonly covers: "account" | "workspace" | "limit" | "model";
 	readonly reason: CooldownReason;
-	/** Length if the server names no end, ms; `cooldown` is the person's setting. */
+	/** Length if the server names no end, ms. `cooldown` stands for the person's setting. */
 	readonly otherwiseMs: number | "cooldown";
-	/** Set only once another account has served the same request: until then the request may be at fault. */
+	/**
+	 * Set the cooldown only after another account has served the same request. Until then the request may be at fault.
+	 */
 	readonly ifAnotherServes?: true;
 }
 
-/** One way to recognize a failure. Signs are alternatives; within a sign everything given must hold. */
+/** One way to recognize a failure. The signs of a rule are alternatives; all conditions within a sign must hold. */
 export interface Sign {
 	readonly codes?: readonly string[];
-	/** Matches a code that no row lists by parts of its name; no stronger than a message. */
+	/** Matches a code that no row lists, by parts of its name. As weak as a message. */
 	readonly codeLike?: RegExp;
 	readonly header?: readonly [name: string, value: RegExp];
 	readonly html?: true;
@@ -63,13 +68,13 @@ export interface Sign {
 	readonly exhausted?: true;
 	readonly message?: RegExp;
 	readonly status?: readonly number[];
-	/** Statuses with which the sign does not hold: there the request is at fault, whatever the message says. */
+	/** The sign does not hold with these statuses: there the request is at fault, whatever the message says. */
 	readonly statusNot?: readonly number[];
-	/** Only without a code; makes a status as strong a sign as a code. */
+	/** Holds only without a code. Makes a status as strong a sign as a code. */
 	readonly uncoded?: true;
-	/** Only with neither a code nor a message. */
+	/** Holds only with neither a code nor a message. */
 	readonly unexplained?: true;
-	/** Only without a response, or with one that has no status. */
+	/** Holds only without a response, or with one that has no status. */
 	readonly unanswered?: true;
 	readonly unsent?: true;
 }
@@ -80,7 +85,10 @@ export interface Rule {
 	readonly signs: readonly Sign[];
 	readonly remedy: Remedy;
 	readonly cools?: CoolingRule;
-	/** Surfaced because the host repeats the request on the same account. If it does not, one other account is tried. */
+	/**
+	 * Surfaced because the host repeats the request on the same account. If the host does not, one other account is
+	 * tried.
+	 */
 	readonly leftToHost?: true;
 	readonly samples: readonly FailureEvidence[];
 }
@@ -91,7 +99,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** Statuses that blame the request, not the account. */
 const REQUEST_STATUSES = [400, 404, 405, 409, 410, 413, 414, 415, 422];
 
-/** Statuses with which a code that names the account still blames the account. */
+/** Statuses that still blame the account if the code names it. */
 const NAMING_STATUSES = [404, 410];
 
 /** Statuses that blame the server or a proxy in front of it. */
@@ -111,16 +119,16 @@ export const POLICY_CODES: readonly string[] = [
 	"access_program_not_enabled",
 ];
 
-/** The budget or credits of an account, and not the budget of tokens that a request may use. */
+/** Matches the budget or credits of an account, but not the token budget of a request. */
 const OF_QUOTA = String.raw`(?<!(tokens?|thinking|reasoning|context|output) )\b(budget|credits?|credit limit)\b`;
 
-/** What a sign-in consists of. */
+/** Matches the parts of a sign-in. */
 const OF_SIGN_IN = String.raw`\b(token|session|sign-in|login|jwt|signature)`;
 
-/** Limits that hold for every seat of a workspace. An unknown kind of limit is held against the refused seat only. */
+/** Limits that hold for every seat of a workspace. An unknown kind of limit counts against the refused seat only. */
 const OF_WORKSPACE = /^workspace_(owner|credits?)_.{0,60}(depleted|reached|exceeded|exhausted)$/;
 
-/** Codes of a 401 that no refresh will mend; one refresh is tried all the same. */
+/** Codes of a 401 that a renewal will hardly cure. One renewal is tried anyway. */
 export const SIGN_IN_GONE_CODES: readonly string[] = [
 	"token_invalidated",
 	"token_revoked",
@@ -130,8 +138,8 @@ export const SIGN_IN_GONE_CODES: readonly string[] = [
 ];
 
 /**
- * Who is at fault, and what follows. Rows are tried from top to bottom, three times: first by codes, headers and HTML,
- * then by messages, last by the bare status. So structured evidence always beats a lucky phrase.
+ * The failure table: who is at fault, and how to react. Rows are tried from top to bottom, three times: by codes,
+ * headers and HTML, then by messages, then by the bare status. Structured evidence always wins over a lucky phrase.
  */
 export const RULES: readonly Rule[] = [
 	{
@@ -482,7 +490,7 @@ export const RULES: readonly Rule[] = [
 				statusNot: [...REQUEST_STATUSES.filter((status) => !NAMING_STATUSES.includes(status)), 429],
 			},
 			{ message: /\bextract accountId from token\b|\bno account id in token\b/i, unanswered: true },
-			// A frame has only a message, which is too weak a reason to switch an account off.
+			// A frame has only a message, which is too weak a reason to disable an account.
 			{
 				message: /\b(workspace|organization|account) (has been |was |is )?(disabled|deactivated|suspended|deleted)\b/i,
 				unanswered: true,

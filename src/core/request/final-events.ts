@@ -4,7 +4,7 @@ import { hideTokens } from "../privacy.ts";
 /** The final event of a request that failed. */
 export type ErrorEvent = Extract<AssistantMessageEvent, { type: "error" }>;
 
-/** The message of pi's own stream for an abort. */
+/** The message of pi's own stream for an aborted request. */
 export const ABORTED = "Request was aborted";
 
 /** Creates the final event of a request that no inner stream has answered. */
@@ -33,21 +33,21 @@ export function finalError(model: Model<Api>, reason: ErrorEvent["reason"], text
 	};
 }
 
-/** Characters that act on a terminal. Tabs and ends of lines do no harm, and emoji need the zero-width joiner. */
+/** Characters that act on a terminal. Tabs and line ends are harmless, and emoji need the zero-width joiner. */
 const ACTING = /(?![\n\t\u200d]|\r\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
-/** Makes a message of a server safe to show: in print mode it reaches standard error unchanged. */
+/** Makes a server's message safe to show. In print mode it reaches standard error unchanged. */
 function shownAs(text: string): string {
 	return hideTokens(text).replace(ACTING, "?");
 }
 
-/** The final event with another message. */
+/** Returns the final event with another message. */
 export function withWords(event: ErrorEvent, text: string): ErrorEvent {
 	const errorMessage = shownAs(text);
 	return event.error.errorMessage === errorMessage ? event : { ...event, error: { ...event.error, errorMessage } };
 }
 
-/** Members that hosts keep beside the content of a tool call while it streams. */
+/** Fields that hosts keep beside the content of a tool call while it streams. */
 interface Scratch {
 	readonly partialJson?: unknown;
 	readonly customInput?: unknown;

@@ -1,7 +1,7 @@
 /**
- * The events of `open`, which is called when the first one is asked for. `onFirst` gets that one, or undefined where
- * none came. All further events pass untouched: an answer has thousands, and a generator around them costs each of them
- * more than all else that happens to it here.
+ * Returns the events of `open`, which is called when the first one is requested. `onFirst` gets the first event, or
+ * undefined if there is none. Later events pass untouched: an answer has thousands, and wrapping each in a generator
+ * would cost more than all other work on them.
  */
 export function watchingFirst<T>(
 	open: () => AsyncIterable<T>,

@@ -4,24 +4,24 @@ import { type Candidate, createMeasure, crowdOn, type Facts, factsOf, gateOf, ty
 import { divide, type Looked, type SelectionRequest, type Snapshot } from "./plan.ts";
 import { type Ordering, orderingOf } from "./policies.ts";
 
-/** Answers `plan(request, snapshot).next` for many moments of one pool. */
+/** Returns `plan(request, snapshot).next`, quickly, for many moments of one pool. */
 export interface NextInPlan {
 	nextOf(request: SelectionRequest, snapshot: Snapshot): Account | undefined;
 }
 
-/** What is known of a candidate, and the times between which it holds. */
+/** What is known of a candidate, and the times between which that holds. */
 interface Remembered {
 	readonly looked: Looked;
-	/** What is measured of it by itself; undefined behind a gate. */
+	/** The candidate's own measures; undefined if a gate excludes it. */
 	readonly facts: Facts | undefined;
 	readonly from: number;
 	readonly until: number;
 }
 
 /**
- * Creates what finds the account with which a plan begins, and nothing else of the plan: by the same measures, in the
- * same order. What is known of a candidate is kept until one of its times has come, or until it is another object.
- * Every request has to ask for the same model, and every snapshot has to have the same pin, reserve and policy.
+ * Creates a function that finds the first account of a plan and nothing else. It uses the same measures and the same
+ * order. What is known of a candidate is cached until one of its times passes or the candidate is another object. Every
+ * request must ask for the same model, and every snapshot must have the same pin, reserve and policy.
  */
 export function createNextInPlan(): NextInPlan {
 	const remembered: Remembered[] = [];
@@ -74,7 +74,7 @@ export function createNextInPlan(): NextInPlan {
 	};
 }
 
-/** The times around `now` between which nothing of a candidate changes by itself. */
+/** Returns the times around `now` between which nothing about a candidate changes by itself. */
 function holdsAround({ usage, cooldowns }: Candidate, now: number): { readonly from: number; readonly until: number } {
 	let from = -Infinity;
 	let until = Infinity;

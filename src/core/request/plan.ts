@@ -19,34 +19,34 @@ import {
 } from "./candidate.ts";
 import { type Ordering, orderingOf, type PolicyName, type TermShown } from "./policies.ts";
 
-/** Describes what an account is asked for. */
+/** What an account is needed for. */
 export interface SelectionRequest {
-	/** Without a model only what holds for all models counts. */
+	/** The model; undefined for what holds for every model. */
 	readonly modelId: string | undefined;
-	/** The session that asks: what it does itself is no reason to go elsewhere. */
+	/** The session that asks. Its own load does not count against an account. */
 	readonly sessionId: SessionId | undefined;
-	/** The session whose account set holds, where that is another one. */
+	/** The session whose account set applies, if it is another one. */
 	readonly inSetOf?: SessionId | undefined;
-	/** The account that the session is to stay on. */
+	/** The account that the session should stay on. */
 	readonly affinity: AccountId | undefined;
-	/** The account that served the session last, however long ago: it may go on there on bought credits. */
+	/** The account that served the session last, however long ago. The session may continue there on bought credits. */
 	readonly served?: AccountId | undefined;
 	/** How long the session would wait for an account, ms. */
 	readonly patienceMs?: number | undefined;
-	/** Accounts that are not to be offered: the request has tried them, or asks as if they were gone. */
+	/** Accounts not to offer: the request has tried them, or the caller wants a plan without them. */
 	readonly tried?: ReadonlySet<AccountId> | undefined;
-	/** Accounts that are not even waited for. */
+	/** Accounts that are not even worth waiting for. */
 	readonly givenUp?: ReadonlySet<AccountId> | undefined;
-	/** When an account may be asked again that no cooldown keeps out. */
+	/** When to ask an account again that is not in a cooldown but had no token. */
 	readonly retries?: ReadonlyMap<AccountId, Retry> | undefined;
 }
 
-/** An account had no token, and may be asked again later. Times are epoch ms. */
+/** An account had no token and may be asked again later. Times are epoch ms. */
 export interface Retry {
 	readonly at: number;
-	/** When it had none. */
+	/** When the account had no token. */
 	readonly since: number;
-	/** The access token that is stored with it, and is no good. */
+	/** The stored access token at that time, which cannot be used. */
 	readonly access: string;
 }
 
@@ -57,29 +57,31 @@ export interface Snapshot {
 	/** All accounts, in the list's order. */
 	readonly candidates: readonly Candidate[];
 	readonly pinned: AccountId | undefined;
-	/** How many other sessions than the one that asks are live on an account, in any process. */
+	/** How many sessions other than the asking one are live on an account, in any process. */
 	readonly liveSessions: ReadonlyMap<AccountId, number>;
-	/** The account that the policy chose last, for whatever session. */
+	/** The account that the policy chose last, for any session. */
 	readonly lastChosen: AccountId | undefined;
 	readonly policy: PolicyName;
 	readonly reserve: Reserve;
-	/** The account set that holds for the session. */
+	/** The account set that applies to the session. */
 	readonly set?: AccountSet | undefined;
-	/** No session goes on with bought credits by itself, not even with those of the account that it is on. */
+	/** True if no session may continue on bought credits unasked, not even on those of its own account. */
 	readonly leavesOwnCredits?: boolean | undefined;
 }
 
-/** An account that may be tried, and why it stands where it does. */
+/** An account that may be tried, and the reason for its rank. */
 export interface Ranked {
 	readonly account: Account;
 	/** 1 is tried first. */
 	readonly rank: number;
 	readonly usage: UsageSnapshot | undefined;
-	/** `reserve` where it is kept for later, `credits` where nothing but bought credits is left anywhere. */
+	/** `reserve` if it is kept for later; `credits` if only bought credits are left everywhere. */
 	readonly gate: Gate | undefined;
-	/** What it is ordered by, the first to decide first. Worded when asked for: a request reads those of one account. */
+	/**
+	 * The terms that order it, most significant first. Computed on demand, since a request reads those of one account.
+	 */
 	terms(): readonly TermShown[];
-	/** The term that put it behind the one before it; undefined for the first. */
+	/** The term that put it behind the previous account; undefined for the first. */
 	readonly decidedBy: string | undefined;
 }
 
@@ -89,35 +91,36 @@ export interface Gated {
 	readonly usage: UsageSnapshot | undefined;
 	readonly gate: Gate;
 	/**
-	 * When it can serve again, epoch ms: the present for one that is crowded, undefined while it needs a person, or has
-	 * no known end.
+	 * When it can serve again, epoch ms; `now` for a crowded one. Undefined if a person has to act, or no end is known.
 	 */
 	readonly readyAt: number | undefined;
 	/** The cooldowns that keep it out. */
 	blocking(): readonly Cooldown[];
 }
 
-/** Who serves a request, in which order, when, and why: the one answer of which everything else is read. */
+/** Who serves a request, in which order, when, and why. Everything that shows or uses this reads it from here. */
 export interface Plan {
 	/** Epoch ms. */
 	readonly now: number;
-	/** Accounts of the pool that the session may use at all, whatever becomes of them here. */
+	/** Number of accounts that the session may use at all, available or not. */
 	readonly total: number;
-	/** The account set that holds; undefined where the session may use every account. */
+	/** The account set that applies; undefined if the session may use every account. */
 	readonly set: AccountSet | undefined;
 	/** Accounts to try now. */
 	readonly order: readonly Ranked[];
-	/** Accounts that could serve as well, but are needed by others; tried where no wait for another helps. */
+	/**
+	 * Accounts that could also serve but that other sessions need. Tried only if waiting for another account is no use.
+	 */
 	readonly lastResort: readonly Ranked[];
-	/** Accounts that are not offered, as listed: those of `lastResort` among them. */
+	/** Accounts that are not offered, in the list's order. Includes those of `lastResort`. */
 	readonly gated: readonly Gated[];
-	/** Accounts that could serve, but that the request is done with. */
+	/** Accounts that could serve but that this request has finished with. */
 	readonly passed: readonly Account[];
-	/** When the first account is back that is worth waiting for, epoch ms; undefined where one can be tried now. */
+	/** When the first account worth waiting for is back, epoch ms; undefined if one can be tried now. */
 	readonly waitUntil: number | undefined;
-	/** The wait passes accounts by that could serve. */
+	/** True if accounts that could serve are passed over while waiting. */
 	readonly forRoom: boolean;
-	/** An account that cools on weak evidence: with none left it may be asked once. */
+	/** An account that cools on weak evidence. It may be asked once if no other is left. */
 	readonly trial: Account | undefined;
 	/** The account that serves next; undefined while none is ready. */
 	readonly next: Account | undefined;
@@ -127,36 +130,36 @@ export interface Plan {
 /** Why an account was the one to be tried. */
 export interface SelectionReason {
 	/**
-	 * The term that put the next account behind it; undefined where there was no other. Of an account that serves without
+	 * The term that put the next account behind it; undefined if there was no other. For an account that serves without
 	 * included quota: `credits`, `reserve-model` or `trial`.
 	 */
 	readonly decidedBy: string | undefined;
-	/** What it is ordered by. */
+	/** The terms that order it. */
 	readonly terms: readonly TermShown[];
 }
 
-/** A cooling account is asked on weak evidence this seldom; a refusal counts as such a question. */
+/** Minimum time between two trials of a cooling account on weak evidence. A refusal counts as a trial. */
 export const TRIAL_MS = 10 * 60_000;
 
 const EMPTY: ReadonlySet<AccountId> = new Set();
 
-/** A candidate with what decides whether it is tried, and when. */
+/** A candidate with what decides whether and when it is tried. */
 export interface Looked {
 	readonly candidate: Candidate;
 	readonly account: Account;
 	readonly position: number;
 	readonly gate: Gate | undefined;
 	readonly crowd: Crowded | undefined;
-	/** Undefined behind a gate. */
+	/** Undefined if a gate excludes the candidate. */
 	readonly measured: Measured | undefined;
 }
 
-/** A candidate with everything that the plan measures of it, once. */
+/** A candidate with everything that the plan measures, once. */
 interface Seen extends Looked {
 	readonly readyAt: number | undefined;
 }
 
-/** Candidates by what becomes of them. */
+/** Candidates, divided by what the plan does with them. */
 interface Divided<T> {
 	/** Accounts to try now. */
 	readonly order: readonly T[];
@@ -164,11 +167,11 @@ interface Divided<T> {
 	readonly crowded: readonly T[];
 	/** The account that may serve on bought credits. */
 	readonly credits: T | undefined;
-	/** The request is done with the account, or asks as if it were gone. */
+	/** True if the request has finished with the account, or the caller wants a plan without it. */
 	readonly isOut: (account: Account) => boolean;
 }
 
-/** Makes the plan for `request` over the pool of `snapshot`. */
+/** Creates the plan for `request` from one snapshot of the pool. */
 export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 	const { now } = snapshot;
 	const measure = createMeasure(snapshot.candidates, { ...snapshot, affinity: request.affinity });
@@ -197,7 +200,7 @@ export function plan(request: SelectionRequest, snapshot: Snapshot): Plan {
 	};
 }
 
-/** Which candidates are tried, and which ones only where no wait for another helps; each in the list's order. */
+/** Divides the candidates into those to try and those to try only if no wait helps; each group in the list's order. */
 export function divide<T extends Looked>(
 	request: SelectionRequest,
 	snapshot: Snapshot,
@@ -240,8 +243,9 @@ function look(
 }
 
 /**
- * A session leaves crowded accounts to those at work there only where its own has run out of quota, and another one has
- * room, or is back as soon as the session would wait. Without an account of its own it has no cache to lose.
+ * True if the session should leave crowded accounts to their own sessions. That holds only if its own account is out of
+ * quota, and another one has room or is back within the time that the session would wait. A session without an account
+ * of its own has no prompt cache to lose.
  */
 function isRoomWorthWaiting(
 	seen: readonly Looked[],
@@ -262,9 +266,9 @@ function isOutOfQuota({ gate, candidate }: Looked, modelId: string | undefined, 
 }
 
 /**
- * The account that may serve on bought credits: one that the session is on already, or the only one that could serve at
- * all, and only behind every account with included quota. As pi without us would spend them; nothing ever moves onto
- * credits.
+ * Returns the account that may serve on bought credits: the one that the session is already on, or the only one that
+ * could serve at all. It always ranks behind every account with included quota. Plain pi would spend these credits too;
+ * no session ever moves to another account's credits.
  */
 function onCredits<T extends Looked>(
 	seen: readonly T[],
@@ -329,15 +333,15 @@ function firstReturn(
 	return times.length > 0 ? Math.min(...times) : undefined;
 }
 
-/** When it may be asked again; 0 where another token was stored since, or the clock was set back. */
+/** When the account may be asked again, epoch ms. 0 if another token was stored since, or the clock was set back. */
 function retryOf({ id, credential }: Account, { retries }: SelectionRequest, now: number): number {
 	const retry = retries?.get(id);
 	return retry && retry.since <= now && retry.access === credential.access ? retry.at : 0;
 }
 
 /**
- * Finds the account whose evidence is weakest: its return is a guess, or the figures behind it are old. It must cool
- * for want of quota, and must not be known to have bought credits, which it would spend.
+ * Finds the account whose evidence is weakest: its return is a guess, or the usage behind it is old. It must cool
+ * because its quota is spent, and must not be known to have bought credits, which a trial would spend.
  */
 function trialOf(
 	seen: readonly Seen[],
@@ -360,34 +364,34 @@ function trialOf(
 	return weak[0]?.account;
 }
 
-/** Why `account` was the one to be tried among those of its kind in the plan. */
+/** Returns why `account` was tried first among the accounts of its kind in the plan. */
 export function selectionReason({ order, lastResort }: Plan, account: Account): SelectionReason {
 	const [first, second] = [order, lastResort].find(([each]) => each?.account.id === account.id) ?? [];
 	return { decidedBy: second?.decidedBy, terms: first?.terms() ?? [] };
 }
 
-/** What keeps an account out; undefined where it is offered. */
+/** Returns what excludes an account; undefined if it is offered. */
 export function gatedIn({ gated }: Plan, id: AccountId): Gated | undefined {
 	return gated.find(({ account }) => account.id === id);
 }
 
-/** How many accounts could serve from their included quota, crowded ones among them. */
+/** Counts the accounts that could serve from included quota, crowded ones included. */
 export function readyCount({ order, lastResort }: Plan): number {
 	return [...order, ...lastResort].filter(({ gate }) => gate?.kind !== "credits").length;
 }
 
-/** When an account is back. */
+/** The account that is back first. */
 export interface FirstBack {
 	readonly account: Account;
 	/** Epoch ms. */
 	readonly readyAt: number;
 	/** The time is a guess. */
 	readonly isGuess: boolean;
-	/** A cap keeps what it has left. */
+	/** A cap excludes it although quota is left. */
 	readonly isCapped?: true;
 }
 
-/** The account that is back first of those that cool, or have only bought credits left. */
+/** Returns the account that is back first, among those that cool or have only bought credits left. */
 export function firstBack({ gated }: Plan): FirstBack | undefined {
 	let first: FirstBack | undefined;
 	for (const { account, gate, readyAt } of gated) {

@@ -1,23 +1,23 @@
 import { formatDuration, formatPercent, windowLabel } from "../format.ts";
 import { type Candidate, FRESHNESS, type Freshness, type Measured } from "./candidate.ts";
 
-/** One thing by which accounts are ordered. */
+/** One criterion by which accounts are ordered. */
 interface Term {
 	readonly name: string;
-	/** The smaller comes first. Never NaN. */
+	/** Sort key; the smallest comes first. Never NaN. */
 	readonly key: (measured: Measured) => number;
-	/** The same for a person or a program to read; undefined where nothing is known. */
+	/** The same, as a number for people and programs; undefined if unknown. */
 	readonly value: (measured: Measured) => number | undefined;
 	readonly text: (measured: Measured, now: number) => string;
 }
 
-/** Terms in the order in which they decide; the list's order decides what they leave open. */
+/** Terms, most significant first. The list's order decides ties. */
 export type Policy = readonly Term[];
 
-/** Left of the 5h window, after live sessions, that a new session should find: percent. */
+/** What should be left of the 5h window, after the live sessions, for a new session: percent. */
 const ROOM_PERCENT = 20;
 
-/** Where nothing is known of an account it stands between those with much and those with little. */
+/** An account without known usage ranks between those with much and those with little left. */
 const UNKNOWN_HEADROOM_PERCENT = 50;
 
 const FRESHNESS_TEXTS: Readonly<Record<Freshness, string>> = {
@@ -59,7 +59,7 @@ const reserve: Term = {
 	},
 };
 
-/** How much an account lacks of the room that a session should find. */
+/** How much room an account lacks for a new session. */
 const room: Term = {
 	name: "room",
 	key: ({ roomPercent }) => (roomPercent === undefined ? 0 : Math.max(0, ROOM_PERCENT - roomPercent)),
@@ -72,7 +72,7 @@ const room: Term = {
 	},
 };
 
-/** An account that stands still is begun, so that its windows come back sooner. */
+/** Starts idle accounts first, so that their windows reset sooner. */
 const fresh: Term = {
 	name: "fresh",
 	key: ({ freshness }) => freshness,
@@ -81,7 +81,7 @@ const fresh: Term = {
 		freshness === FRESHNESS.running && live > 0 ? `${sessions(live)} on it` : FRESHNESS_TEXTS[freshness],
 };
 
-/** What would be lost soonest is used first. */
+/** Uses first what would be lost soonest. */
 const expires: Term = {
 	name: "expires",
 	key: ({ longest }) => longest?.resetsAt ?? Number.MAX_SAFE_INTEGER,
@@ -103,7 +103,7 @@ const headroom: Term = {
 		headroomPercent === undefined ? "usage unknown" : `${formatPercent(headroomPercent)} left`,
 };
 
-/** Sessions that start together spread over accounts that are alike. */
+/** Spreads sessions that start together over similar accounts. */
 const live: Term = {
 	name: "live",
 	key: (measured) => measured.live,
@@ -125,7 +125,7 @@ const list: Term = {
 	text: ({ position }) => `number ${position + 1} of the list`,
 };
 
-/** Every selection policy by its name in the settings. The next one is one entry here. */
+/** Every selection policy by its name in the settings. A new policy is one entry here. */
 export const POLICIES = {
 	"soonest-reset": [room, fresh, expires, headroom, live],
 	"most-headroom": [headroom, live],
@@ -136,30 +136,33 @@ export const POLICIES = {
 /** Name of a selection policy. */
 export type PolicyName = keyof typeof POLICIES;
 
-/** The policy that holds unless the person says otherwise. */
+/** The policy used unless the person chooses another. */
 export const DEFAULT_POLICY: PolicyName = "soonest-reset";
 
-/** What comes before any policy. */
+/** Terms that precede every policy. */
 const ALWAYS: Policy = [doubt, pin, session, reserve];
 
-/** A term of one account, to be read. */
+/** A term of one account, for display. */
 export interface TermShown {
 	readonly name: string;
 	readonly value: number | undefined;
 	readonly text: string;
 }
 
-/** Places accounts under a policy. */
+/** Orders accounts under a policy. */
 export interface Ordering {
-	/** Compares two accounts, term by term; never 0 for two of one list, as its order is the last term. */
+	/** Compares two accounts, term by term. Never 0 for two accounts of one list, since list order is the last term. */
 	compare(a: Measured, b: Measured): number;
-	/** The term that puts `b` behind `a`. */
+	/** Returns the term that puts `b` behind `a`. */
 	decisive(a: Measured, b: Measured): string | undefined;
-	/** What an account is ordered by, the first to decide first. */
+	/** Returns the terms of an account, most significant first. */
 	show(measured: Measured, now: number): readonly TermShown[];
 }
 
-/** The order of a policy, behind what comes before any. Doubt is a term only where one of `all` is doubted. */
+/**
+ * Creates the ordering of a policy, with the terms that precede every policy. Doubt is a term only if one of `all` is
+ * doubted.
+ */
 export function orderingOf(policy: PolicyName, all: readonly Candidate[]): Ordering {
 	const isAnyDoubted = all.some(({ isDoubted }) => isDoubted);
 	const terms = [...ALWAYS, ...POLICIES[policy], list].filter((term) => term !== doubt || isAnyDoubted);

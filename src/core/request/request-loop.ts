@@ -24,28 +24,28 @@ import {
 import { reasonIn, type ServeDeps, type Served, type StreamRequest, serve } from "./serve.ts";
 import { signedOutInARow, switchedOffMeanwhile, unexpected } from "./turn-texts.ts";
 
-/** Where the one outer stream's events go. */
+/** Receives the events of the one outer stream. */
 export interface EventSink {
 	push(event: AssistantMessageEvent): void;
 	end(): void;
 }
 
-/** Everything the loop stands on. */
+/** Dependencies of the request loop. */
 export interface FailoverDeps extends ServeDeps {
 	readonly link: PiLoginSync;
 	/** At least 0, less than 1. */
 	readonly random: () => number;
-	/** Asks, beside the request, whether an account that cools is back early. */
+	/** Checks in the background whether a cooling account is back early. */
 	readonly recheckCooling: () => void;
-	/** What serves once all included quota is out. */
+	/** Decides what serves once all included quota is out. */
 	readonly beyond: Beyond;
 }
 
 const SHORTEST_TICK_MS = 250;
-/** A look at pi's file behind a tick takes no longer: it waits three seconds for the lock. */
+/** Maximum time counted for reading pi's file after a tick. The lock alone may take three seconds. */
 const LONGEST_LOOK_MS = 5000;
 
-/** One request while it goes from account to account. */
+/** One request, while it moves between accounts. */
 export interface Run {
 	readonly request: StreamRequest;
 	readonly asked: RequestInfo;
@@ -53,15 +53,15 @@ export interface Run {
 	readonly deps: FailoverDeps;
 	readonly inquiries: Inquiries;
 	readonly reporter: RotationReporter;
-	/** Who serves now, as the request knows it. */
+	/** Plans who serves now, given the progress of the request. */
 	readonly plan: (progress: Progress) => Plan;
 }
 
 let lastRunId = 0;
 
 /**
- * Serves one request from the pool: choose an account, try it, and as long as nothing was shown go on with another one
- * when the fault is the account's. `sink` gets what pi's own stream would give, and always exactly one final event.
+ * Serves one request from the pool. Chooses an account and tries it; if the account is at fault and no output was
+ * shown, moves on to the next. `sink` gets what pi's own stream would give, and always exactly one final event.
  */
 export async function failover(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Promise<void> {
 	const { model, options } = request;
@@ -72,7 +72,7 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 		const text = await rotate(run);
 		if (text !== undefined) fail("error", text);
 	} catch (error) {
-		// An abort ends any wait with a throw; anything else is a defect of ours.
+		// An abort ends any wait by throwing. Anything else is a defect of ours.
 		if (options.signal?.aborted) fail("aborted", ABORTED);
 		else {
 			fail("error", unexpected());
@@ -80,7 +80,7 @@ export async function failover(request: StreamRequest, sink: EventSink, deps: Fa
 		}
 	} finally {
 		run.reporter.waits(undefined);
-		// A summary is done with its first answer; as a live session it would keep others from the account.
+		// A summary is done with its first answer. Kept as a live session, it would keep others away from the account.
 		if (!deps.affinity.isOwn(options.sessionId)) deps.pool.releaseLease(options.sessionId);
 		sink.end();
 	}
@@ -95,12 +95,12 @@ function begin(request: StreamRequest, sink: EventSink, deps: FailoverDeps): Run
 	return { request, asked, sink, deps: { ...deps, askUsage: inquiries.ask }, inquiries, reporter, plan };
 }
 
-/** The loop: plan, decide, act. Undefined when a final event is out, else the words to end with. */
+/** Runs the loop: plan, decide, act. Returns undefined once a final event is out, else the text to end with. */
 async function rotate(run: Run): Promise<string | undefined> {
 	const { deps, request } = run;
 	const { pool, affinity, settings, link } = deps;
 	const { signal } = request.options;
-	// A session whose account ran out between two requests moves as visibly as one that moves within a request.
+	// If the account ran out between two requests, the move is reported like one within a request.
 	let progress = beginProgress(settings().rotation, pool.account(affinity.lastServed() ?? ""));
 	let plan = run.plan(progress);
 	for (;;) {
@@ -128,7 +128,7 @@ async function rotate(run: Run): Promise<string | undefined> {
 				progress = await redeem(step.rung, progress, run);
 		}
 		if (progress.isFinished) continue;
-		// A wait has done so, within the time that it counts.
+		// Waiting has already synchronized, within the time it counts.
 		if (step.kind !== "wait") await raceAbort(link.sync(signal), signal);
 		plan = run.plan(progress);
 	}
@@ -136,7 +136,10 @@ async function rotate(run: Run): Promise<string | undefined> {
 
 const GIVEN_UP = { "signed-out-in-a-row": signedOutInARow, "switched-off": switchedOffMeanwhile } as const;
 
-/** A session that has waited for its own account goes back to it, also where its cache is gone. */
+/**
+ * Plans with the accounts as they are now. A session that waited for its own account returns to it, even if its prompt
+ * cache has expired.
+ */
 function planFor({ model, options }: StreamRequest, progress: Progress, { pool, affinity }: FailoverDeps): Plan {
 	pool.detectChanges();
 	const served = affinity.lastServed();
@@ -150,12 +153,12 @@ function planFor({ model, options }: StreamRequest, progress: Progress, { pool, 
 	});
 }
 
-/** Has the account of `step` serve. */
+/** Lets the account of `step` serve. */
 async function attempt(step: Try, plan: Plan, progress: Progress, run: Run): Promise<Progress> {
 	const { request, sink, deps, reporter } = run;
 	const { pool, clock } = deps;
 	const { account, on } = step;
-	// Of several processes that find the same weak evidence, one asks.
+	// Several processes may find the same weak evidence. Only one of them asks.
 	const isMine = !step.isTrial || (await raceAbort(pool.claimTrial(account.id), request.options.signal));
 	if (!isMine) return { ...progress, hadTrial: true };
 	reporter.accountChosen(step, progress.previous, plan);
@@ -173,18 +176,18 @@ async function attempt(step: Try, plan: Plan, progress: Progress, run: Run): Pro
 	if (isRefusal(served)) {
 		deps.record?.({ kind: "refused", account: account.id, asked: run.asked, tookMs: clock.now() - began });
 	}
-	// Two accounts have refused the same: the request may be at fault, so neither rests, but a third is tried first.
+	// Two accounts were refused alike, so the request may be at fault. Neither cools, but a third account is tried first.
 	const isAlike = served.kind === "finished" && isProbing(progress) && served.failure?.remedy === "try-elsewhere-once";
 	if (isAlike) pool.doubt([...progress.suspects.map((suspect) => suspect.account.id), account.id]);
 	return tried(progress, step, served);
 }
 
-/** Has the account refused the request? Of one that broke off after its first output the answer is counted. */
+/** True if the account refused the request. An answer that broke off after its first output is counted as an answer. */
 function isRefusal(served: Served): boolean {
 	return served.kind === "refused" || (served.kind === "finished" && served.failure !== undefined);
 }
 
-/** Another account has served what these refused: the fault is theirs. */
+/** Another account has served the request, so the earlier refusals were the accounts' fault. */
 function convict({ suspects }: Progress, { request: { model }, deps: { pool } }: Run): void {
 	for (const { account, failure, message } of suspects) {
 		if (!failure.cooling) continue;
@@ -199,18 +202,18 @@ async function wait(step: Wait, progress: Progress, run: Run): Promise<Progress>
 	const began = clock.now();
 	const tickMs = await tick(step, run);
 	await raceAbort(link.sync(signal), signal);
-	// A clock that was set has neither given time back nor taken any, and a machine that slept has not waited.
+	// Count neither a change of the clock nor the time that the machine slept.
 	const tookMs = clock.now() - began;
 	return waited(progress, Math.min(Math.max(tookMs, tickMs), tickMs + LONGEST_LOOK_MS));
 }
 
-/** One look at the clock later. Returns how long that was meant to be, ms. */
+/** Waits until the next check. Returns how long that wait was meant to be, ms. */
 async function tick({ until, now, forRoom, budgetMs }: Wait, { request, deps, reporter }: Run): Promise<number> {
 	const { random, recheckCooling, pause } = deps;
 	reporter.waits({ until, forRoom });
 	recheckCooling();
 	const waitMs = until - now;
-	// Processes that wait for one account do not come back all at once: each shall see who was there before it.
+	// Spread processes that wait for the same account, so that each sees the sessions that came before it.
 	const spreadMs = waitMs <= WAIT_TICK_MS ? random() * WAIT_TICK_MS : 0;
 	const tickMs = Math.min(Math.max(waitMs, SHORTEST_TICK_MS), WAIT_TICK_MS) + spreadMs;
 	const boundedMs = Math.min(tickMs, budgetMs);
@@ -218,7 +221,7 @@ async function tick({ until, now, forRoom, budgetMs }: Wait, { request, deps, re
 	return boundedMs;
 }
 
-/** The words to end with. They name a time, so the usage that was asked for is waited for, a moment. */
+/** Returns the text to end with. It names a time, so usage that is being fetched is awaited for a moment. */
 async function giveUp(run: Run, progress: Progress): Promise<string> {
 	const { inquiries, request, deps } = run;
 	const answered = inquiries.answered();

@@ -7,50 +7,50 @@ import type { Failure } from "./classify.ts";
 import type { Plan, Ranked, Retry, SelectionRequest } from "./plan.ts";
 import type { Alternatives, Refused, Served, ServedOn } from "./serve.ts";
 
-/** An account that refused this often in one request is done with, however soon it is back. */
+/** After this many refusals in one request an account is not asked again, however soon it is back. */
 const REFUSALS_PER_REQUEST = 2;
-/** Sign-ins lost in a row look like a burst of invalidations: going on might take the whole pool along. */
+/** Several sign-ins lost in a row look like mass invalidation. Continuing might lose the whole pool. */
 const MOST_SIGNED_OUT_IN_A_ROW = 2;
-/** A person who waits for a time waits this much longer, as resets may be late. */
+/** Added to a wait that the person has chosen, since resets may be late. */
 const LATE_RETURN_MS = 60_000;
-/** Rather than wait for longer than this, one account is asked whose evidence is weak. */
+/** Rather than wait longer than this, the request asks one account whose evidence is weak. */
 const LONGEST_WAIT_BEFORE_TRIAL_MS = 60_000;
 
-/** A refusal that may be the account's fault or the request's. */
+/** A refusal for which either the account or the request may be at fault. */
 export interface Suspect extends Refused {
 	readonly account: Account;
 }
 
-/** What a request has met so far. */
+/** What has happened to a request so far. */
 export interface Progress {
 	readonly maxRotations: number;
-	/** The account that it comes from: of the session first, then of the request itself. */
+	/** The last account: of the session first, then of the request itself. */
 	readonly previous: Account | undefined;
-	/** Accounts that are not offered any more, until a wait. */
+	/** Accounts that are not offered again before a wait. */
 	readonly tried: ReadonlySet<AccountId>;
 	readonly refusals: ReadonlyMap<AccountId, number>;
-	/** Accounts that no try helps before the person has changed something. */
+	/** Accounts that cannot serve before the person has changed something. */
 	readonly blocked: ReadonlySet<AccountId>;
-	/** When an account that nothing is held against may be asked again. */
+	/** When an account without a cooldown may be asked again. */
 	readonly retries: ReadonlyMap<AccountId, Retry>;
 	readonly attempts: number;
-	/** Every account that the request has come to. */
+	/** Every account that the request has used. */
 	readonly visited: ReadonlySet<AccountId>;
-	/** Accounts that it has come to beside the first. */
+	/** Number of accounts that it has used besides the first. */
 	readonly rotations: number;
 	readonly signedOutInARow: number;
 	readonly hasWaited: boolean;
 	readonly hadTrial: boolean;
-	/** What is left of the longest wait. */
+	/** What is left of the maximum wait, ms. */
 	readonly waitBudgetMs: number;
 	/** What the person has to change before a sign-in can be renewed. */
 	readonly obstacle: string | undefined;
 	readonly lastRefusal: Refused | undefined;
-	/** Refusals of which it is open whose fault they are: another account that serves proves it. */
+	/** Refusals whose cause is open. Another account that serves proves that the accounts were at fault. */
 	readonly suspects: readonly Suspect[];
-	/** What the person has chosen beyond included quota. */
+	/** What the person chose to serve beyond included quota. */
 	readonly chosen: Rung | undefined;
-	/** Keys of rungs that have failed, or are used up: each is taken once by a request. */
+	/** Keys of rungs that have failed or are used up. A request takes each once. */
 	readonly closed: ReadonlySet<string>;
 	readonly isStopped: boolean;
 	readonly isFinished: boolean;
@@ -60,40 +60,40 @@ export interface Progress {
 export type Step =
 	| Try
 	| Wait
-	/** Asks the person which of the offers is to serve. */
+	/** Asks the person which of the offers should serve. */
 	| { readonly kind: "ask"; readonly offers: readonly Offer[] }
-	/** Redeems a reset credit, to which the person has said yes. */
+	/** Redeems a reset credit that the person has agreed to. */
 	| { readonly kind: "redeem"; readonly rung: ResetCreditRung }
-	/** Leaves the request to a link of the chain. */
+	/** Hands the request over to a link of the chain. */
 	| { readonly kind: "hand-over"; readonly rung: ChainRung }
 	| { readonly kind: "give-up"; readonly why: GiveUp }
 	| { readonly kind: "done" };
 
-/** What holds at the moment of a decision, besides the plan. */
+/** What a decision depends on besides the plan. */
 export interface Circumstances {
-	/** The person has not switched us off meanwhile. */
+	/** False if the person has switched the extension off meanwhile. */
 	readonly isEnabled: boolean;
-	/** What lies beyond included quota. */
+	/** What could serve beyond included quota. */
 	readonly offers: readonly Offer[];
-	/** The turn has not asked the person yet. */
+	/** True if the person was not asked in this turn yet. */
 	readonly mayAsk: boolean;
 }
 
-/** Has an account serve. */
+/** Lets an account serve. */
 export interface Try {
 	readonly kind: "try";
 	readonly account: Account;
 	readonly on: ServedOn;
 	readonly others: Alternatives;
-	/** The account cools, on weak evidence. */
+	/** True if the account cools on weak evidence. */
 	readonly isTrial: boolean;
-	/** Rotations of the request, with this one. */
+	/** Rotations of the request, including this one. */
 	readonly rotations: number;
-	/** Why the account before was left, where nothing that is stored tells it; undefined for the first account. */
+	/** Why the previous account was left, if stored state does not tell; undefined for the first account. */
 	readonly leftFor: RotationReason | undefined;
 }
 
-/** Looks again a moment later. Times are epoch ms. */
+/** Waits for a moment and checks again. Times are epoch ms. */
 export interface Wait {
 	readonly kind: "wait";
 	readonly now: number;
@@ -105,7 +105,7 @@ export interface Wait {
 /** Why a request ends without an answer. */
 export type GiveUp = "exhausted" | "signed-out-in-a-row" | "switched-off";
 
-/** A request that begins in a session that `previous` served last. */
+/** Returns the progress of a new request, in a session that `previous` served last. */
 export function beginProgress(
 	{ maxRotations, maxWaitMs }: Pick<RotationSettings, "maxRotations" | "maxWaitMs">,
 	previous: Account | undefined,
@@ -134,7 +134,7 @@ export function beginProgress(
 	};
 }
 
-/** What a plan has to know of the request's past. */
+/** Returns the part of the progress that a plan depends on. */
 export function askedOf(progress: Progress): Pick<SelectionRequest, "tried" | "givenUp" | "retries" | "patienceMs"> {
 	const { tried, retries, waitBudgetMs } = progress;
 	return { tried, givenUp: givenUpIn(progress), retries, patienceMs: waitBudgetMs };
@@ -157,17 +157,17 @@ export function next(progress: Progress, plan: Plan, now: Circumstances): Step {
 	const beyond = stepBeyond(progress, now);
 	if (beyond) return beyond;
 	if (wait) return wait;
-	// One more on a crowded account is better than no answer.
+	// One more session on a crowded account is better than no answer.
 	return lastResort ? tryOf(lastResort, false, progress, plan) : { kind: "give-up", why: "exhausted" };
 }
 
 /**
- * The first offer that nothing is missing for but a yes: with the yes it is taken, without it the person is asked, once
- * a turn. A wait is no reason to ask.
+ * Finds the first offer that lacks nothing but consent. It is taken if the person has agreed; otherwise the person is
+ * asked, once per turn. An offer to wait is no reason to ask.
  */
 function stepBeyond(progress: Progress, now: Circumstances): Step | undefined {
 	const { chosen, closed, suspects } = progress;
-	// Where the request itself may be at fault, nothing is spent on it.
+	// If the request itself may be at fault, nothing is spent on it.
 	if (suspects.length > 0 || chosen?.kind === "wait") return undefined;
 	const offers = chosenFirst(now.offers, chosen).filter(({ rung }) => !closed.has(rungKey(rung)));
 	for (const { rung, consent } of offers) {
@@ -197,24 +197,24 @@ function chosenFirst(offers: readonly Offer[], chosen: Rung | undefined): readon
 	return [...offers.filter(isChosen), ...offers.filter((offer) => !isChosen(offer))];
 }
 
-/** The progress after the person has chosen a rung; `now` is epoch ms. */
+/** Returns the progress after the person has chosen a rung. `now` is epoch ms. */
 export function chose(progress: Progress, rung: Rung, now: number): Progress {
 	const resumed = resume({ ...progress, chosen: rung });
 	if (rung.kind !== "wait") return resumed;
 	return { ...resumed, waitBudgetMs: Math.max(progress.waitBudgetMs, rung.until - now + LATE_RETURN_MS) };
 }
 
-/** The progress after what `rung` had to give was tried in vain, or is used up. */
+/** Returns the progress after `rung` failed or was used up. */
 export function closed(progress: Progress, rung: Rung): Progress {
 	return { ...progress, closed: new Set([...progress.closed, rungKey(rung)]) };
 }
 
-/** The progress after the world has changed while the request stood still: what was tried once may be asked again. */
+/** Returns the progress after something has changed during a wait: accounts that were tried once may be asked again. */
 export function resume(progress: Progress): Progress {
 	return { ...progress, tried: givenUpIn(progress), hasWaited: true };
 }
 
-/** The progress after a reset credit of `rung` was redeemed: what its account refused before counts no more. */
+/** Returns the progress after a reset credit was redeemed: earlier refusals of its account no longer count. */
 export function redeemed(progress: Progress, rung: ResetCreditRung): Progress {
 	const refusals = new Map([...progress.refusals].filter(([id]) => id !== rung.account.id));
 	return closed(resume({ ...progress, refusals }), rung);
@@ -240,7 +240,7 @@ function tryOf(
 	return { kind: "try", account, on: onOf(ranked), others: { hasNext, mayTryElsewhere }, isTrial, rotations, leftFor };
 }
 
-/** Rotations of the request once it has come to `account`. One that it only comes back to counts once. */
+/** Counts the rotations of the request once it uses `account`. An account that it returns to counts once. */
 function rotationsWith({ id }: Account, { previous, attempts, visited, rotations }: Progress): number {
 	const isRotation = attempts > 0 && previous !== undefined && previous.id !== id && !visited.has(id);
 	return rotations + (isRotation ? 1 : 0);
@@ -251,12 +251,12 @@ function waitOf({ waitBudgetMs: budgetMs }: Progress, { waitUntil: until, now, f
 	return { kind: "wait", now, until, forRoom, budgetMs };
 }
 
-/** The progress after `step` has waited for `tookMs`, by the clock. */
+/** Returns the progress after `step` has waited for `tookMs`. */
 export function waited(progress: Progress, tookMs: number): Progress {
 	return { ...resume(progress), waitBudgetMs: progress.waitBudgetMs - tookMs };
 }
 
-/** The progress after the account of `step` has served, or has not. */
+/** Returns the progress after the account of `step` has served or refused. */
 export function tried(progress: Progress, { account, on, isTrial, rotations }: Try, served: Served): Progress {
 	const common: Progress = {
 		...progress,
@@ -283,7 +283,7 @@ export function tried(progress: Progress, { account, on, isTrial, rotations }: T
 		}
 		case "refused": {
 			const isSuspect = served.failure.cooling?.ifAnotherServes === true || isProbe(served.failure);
-			// Nothing will have changed for it while this request waits.
+			// Nothing will change for this account while the request waits.
 			const count = isSuspect ? REFUSALS_PER_REQUEST : (progress.refusals.get(account.id) ?? 0) + 1;
 			return {
 				...common,
@@ -298,7 +298,7 @@ export function tried(progress: Progress, { account, on, isTrial, rotations }: T
 	}
 }
 
-/** True where the request has been refused for something that one other account is to be tried with. */
+/** True if one other account should be tried, to find out who is at fault. */
 export function isProbing({ suspects }: Progress): boolean {
 	return suspects.some(({ failure }) => isProbe(failure));
 }
@@ -308,7 +308,7 @@ function givenUpIn({ refusals, blocked }: Progress): ReadonlySet<AccountId> {
 	return new Set([...refused, ...blocked]);
 }
 
-/** One other account is tried after it, and no more. */
+/** True for a failure after which exactly one other account is tried. */
 function isProbe({ remedy, isLeftToHost }: Failure): boolean {
 	return remedy === "try-elsewhere-once" || isLeftToHost;
 }

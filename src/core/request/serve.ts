@@ -29,16 +29,16 @@ import { ABORTED, brokenOffAt, type ErrorEvent, finalError, withWords } from "./
 import type { SessionSockets } from "./session-sockets.ts";
 import { brokenOff, continuesElsewhere, unexpected } from "./turn-texts.ts";
 
-/** With less left of any window, percent, the faster tier is not used: it uses up quota sooner. */
+/** The faster tier uses up quota sooner. It is not used with less than this left of any window, percent. */
 const FAST_LEFT_PERCENT = 30;
-/** The longest wait for which a throttled account is asked again instead of another one. */
+/** The longest wait after which a throttled account is asked again, rather than another one. */
 const SHORT_RETRY_MS = 10_000;
-/** How often a lease is renewed during an answer: it expires after five minutes. */
+/** How often a lease is renewed during an answer. It expires after five minutes. */
 const LEASE_RENEWAL_MS = 60_000;
 const REFUSED_COOLDOWN_MS = 60_000;
-/** The time that a renewal gets if another account is available: the same as the wait for the lock of a renewal. */
+/** How long a token renewal may take if another account is available: as long as the wait for a renewal lock. */
 const RENEWAL_PATIENCE_MS = 3000;
-/** The reason of a server is cut off at this length. */
+/** A server's reason is cut off at this length. */
 const LONGEST_REASON = 80;
 
 /** One call of pi's stream function. */
@@ -50,17 +50,17 @@ export interface StreamRequest {
 
 /** How one account served a request. */
 export type Served =
-	/** The final event was forwarded. `failure`: a refusal that was surfaced. */
+	/** The final event was forwarded. `failure` is set if a refusal was surfaced. */
 	| { readonly kind: "finished"; readonly failure: Failure | undefined }
-	/** The account was refused. It is cooling by now, or will be once another account has served. */
+	/** The account refused. It is cooling now, or will be once another account has served. */
 	| Refused
-	/** The sign-in of the account has ended, which is recorded. */
+	/** The sign-in of the account has ended, and the pool has recorded that. */
 	| { readonly kind: "signed-out" }
-	/** A cap or the account set of the session keeps the request from it, since the account was chosen. */
+	/** A cap, or the account set of the session, has excluded the account since it was chosen. */
 	| { readonly kind: "barred" }
 	/**
-	 * There is no token right now, which is not held against the account. `since` and `retryAt` are epoch ms; `why`: what
-	 * the person has to change first.
+	 * The account has no token right now, which does not count against it. `since` and `retryAt` are epoch ms. `why`:
+	 * what the person has to change first.
 	 */
 	| Unavailable;
 
@@ -80,18 +80,18 @@ export interface Refused {
 	readonly message: string;
 }
 
-/** The other accounts for the request. */
+/** What other accounts could do for the request. */
 export interface Alternatives {
-	/** There is another account to try. */
+	/** True if there is another account to try. */
 	readonly hasNext: boolean;
-	/** It may be tried even if the request may be at fault. */
+	/** True if another account may be tried although the request may be at fault. */
 	readonly mayTryElsewhere: boolean;
 }
 
-/** What an account serves a request from. */
+/** What a request is served from. */
 export type ServedOn = "included" | "credits" | "reserve-model";
 
-/** The dependencies of serving a request. */
+/** Dependencies of `serve`. */
 export interface ServeDeps {
 	readonly pool: Pool;
 	readonly credentials: Credentials;
@@ -100,16 +100,16 @@ export interface ServeDeps {
 	readonly delegate: CodexDelegate;
 	readonly backend: BackendAccess;
 	readonly readUsageHeaders: ReadUsageHeaders;
-	/** Asks the usage endpoint; only messages wait for it. Never rejects. */
+	/** Asks the usage endpoint. Only messages wait for the answer. Never rejects. */
 	readonly askUsage: (id: AccountId) => Promise<unknown>;
-	/** Settles once the figures are in that a cap on an account is held against; undefined where none are due. */
+	/** Settles once the usage that a cap depends on has arrived; undefined if none is due. */
 	readonly figuresDue?: (id: AccountId) => Promise<void> | undefined;
-	/** Does pi's own retry repeat a turn with this error? */
+	/** True if pi's own retry repeats a turn that ends with this error. */
 	readonly isRepeatedByHost: (message: string) => boolean;
 	/** Hashes a token, to recognize it later. */
 	readonly fingerprint: (token: string) => string;
 	readonly settings: () => Settings;
-	/** pi's Codex model of this id; undefined where pi knows none. */
+	/** Returns pi's Codex model with this id; undefined if pi has none. */
 	readonly modelNamed: (id: string) => Model<Api> | undefined;
 	/** Counts answers and refusals. */
 	readonly record?: RecordEntry;
@@ -119,8 +119,8 @@ export interface ServeDeps {
 }
 
 /**
- * Serves a request on one account, and tries the account again, once per remedy. If another account is available, a
- * slow renewal of the token continues in the background while that one serves.
+ * Serves a request on one account, retrying it once per remedy. If another account is available and the token is slow
+ * to renew, the renewal continues in the background while the other account serves.
  */
 export async function serve(
 	account: Account,
@@ -133,7 +133,7 @@ export async function serve(
 	const { credentials, pool, sockets, pause } = deps;
 	const { signal, sessionId } = asked.options;
 	const standIn = on === "reserve-model" ? standInOn(account, asked, deps) : undefined;
-	// Another request may have used it up since the plan was made.
+	// Another request may have used up the reserve since the plan was made.
 	if (on === "reserve-model" && !standIn) return unavailable({ retryAt: deps.clock.now() }, deps);
 	const request: OnAccount = standIn ? { ...asked, ...standIn } : asked;
 	const spent = new Set<Remedy>();
@@ -150,13 +150,13 @@ export async function serve(
 		}
 		if (token.kind === "unavailable") {
 			pool.noteError(account.id, token.reason);
-			// Its token was refused and there is no other: without a cooldown every request would try it first.
+			// The token was refused and there is no other. Without a cooldown every request would try it first.
 			if (refused !== undefined) pool.cool(account, cooldownAfterRefusal(deps.clock.now()), request.model.id);
 			return unavailable(token, deps);
 		}
 		const due = deps.figuresDue?.(account.id);
 		if (due) await raceAbort(due, signal);
-		// The wait, for a token or for the second try say, may have brought newer usage or a person's word.
+		// Usage or a person's decision may have changed while we waited for the token or before the second try.
 		if (pool.isBarred(pool.account(account.id) ?? account, sessionId)) return { kind: "barred" };
 		const tried = await tryOnce(account, token.access, request, spent, others, push, deps);
 		if (tried.kind === "finished") return tried;
@@ -181,7 +181,9 @@ function unavailable(
 	return { kind: "unavailable", since: clock.now(), retryAt, why: lasts ? reason : undefined };
 }
 
-/** The request as one account serves it; with `reserveModel` on that, and `model` is the one that it answers as. */
+/**
+ * The request as one account serves it. With `reserveModel` it uses that, and `model` is the model that it answers as.
+ */
 type OnAccount = StreamRequest & Partial<StandIn>;
 
 function standInOn(account: Account, { model, context }: StreamRequest, deps: ServeDeps): StandIn | undefined {
@@ -204,7 +206,7 @@ function cooldownAfterRefusal(now: number): Cooling {
 	};
 }
 
-/** Was a token refused right after it had been issued? Then a new one would be, too. */
+/** True if a token was refused right after it had been issued. A new one would be refused too. */
 function isRefusedForGood({ id }: Account, access: string, { pool, fingerprint }: ServeDeps): boolean {
 	return pool.status(id).refusedToken === fingerprint(access);
 }
@@ -214,12 +216,12 @@ function isWorthAnotherTry({ remedy, retryAfterMs }: Failure, isForGood: boolean
 	return (remedy === "refresh-or-rotate" && !isForGood) || isOnTheSameAccount(remedy);
 }
 
-/** Remedies that change the request alone: if they do not help, the failure is surfaced. */
+/** Remedies that only change the request. If one does not help, the failure is surfaced. */
 function isOnTheSameAccount(remedy: Remedy): boolean {
 	return remedy === "strip-reasoning" || remedy === "reconnect";
 }
 
-/** Makes one attempt: forwards its final event, or reports the refusal. */
+/** Makes one attempt. Forwards its final event, or returns the refusal. */
 async function tryOnce(
 	account: Account,
 	access: string,
@@ -234,7 +236,7 @@ async function tryOnce(
 	const { sessionId, signal } = options;
 	const claim = sockets.claim(sessionId, account.id, reserveModel?.wireModel);
 	pool.acquireLease(account.id, sessionId, affinity.account() !== account.id);
-	// Spending credits is reported once a session, by its own requests and not by those of a summary.
+	// Spending credits is reported once per session, for its own requests and not for summaries.
 	if (affinity.isOwn(sessionId) && !reserveModel) pool.spends(account.id, { modelId: model.id, sessionId });
 	const tried = startAttempt(
 		{
@@ -260,7 +262,7 @@ async function tryOnce(
 		() => guarded(() => pool.renewLease(account.id, sessionId), "stream", pool.emit),
 		LEASE_RENEWAL_MS,
 	);
-	// The answer keeps pi alive, not this timer.
+	// The answer keeps pi alive. This timer must not.
 	atWork.unref();
 	const end = (event: AssistantMessageEvent, hasOutput: boolean) => {
 		push(event);
@@ -269,7 +271,7 @@ async function tryOnce(
 	};
 	let hasBegun = false;
 	const forward = (event: AssistantMessageEvent) => {
-		// What is held back until then may still be a refusal.
+		// Before any content, a held-back answer may still turn out to be a refusal.
 		const isContent = !hasBegun && (event.type.endsWith("_delta") || event.type.endsWith("_end"));
 		if (isContent && affinity.isOwn(sessionId)) {
 			hasBegun = true;
@@ -280,10 +282,10 @@ async function tryOnce(
 	try {
 		const delivery = await deliver(tried.events, forward, signal);
 		if (delivery.kind === "answered") {
-			// The session was at work until now, however long the answer took.
+			// The session was active until now, however long the answer took.
 			pool.renewLease(account.id, sessionId);
 			const hasMoved = affinity.served(sessionId, account.id);
-			// What the headers of the reserve model tell of the included quota cannot be relied on: it is asked for.
+			// Headers of the reserve model do not report included quota reliably, so the usage endpoint is asked.
 			pool.served(account.id, hasMoved, tried.hasUsageHeaders() && !reserveModel, reserveModel !== undefined);
 			end(delivery.final, true);
 			return { kind: "finished", failure: undefined };
@@ -321,13 +323,13 @@ async function tryOnce(
 	}
 }
 
-/** What the final message of an answer says that it took. */
+/** Returns the token usage that the final message reports. */
 function usageIn(event: AssistantMessageEvent): Usage | undefined {
 	if (event.type === "done") return event.message.usage;
 	return event.type === "error" ? event.error.usage : undefined;
 }
 
-/** Is this failure surfaced, although nothing was shown yet? */
+/** True if the failure is surfaced although nothing was shown yet. */
 function isSurfaced(
 	{ remedy, isLeftToHost }: Failure,
 	message: string,
@@ -339,7 +341,7 @@ function isSurfaced(
 	return !isLeftToHost || !mayTryElsewhere || isRepeatedByHost(message);
 }
 
-/** The final event of a host that threw before anything was sent: another account may serve. */
+/** Returns the final event if the host threw before it sent anything: another account may serve. */
 function thrownEarly(
 	{ isCommitted, thrown }: Extract<Delivery, { kind: "failed" }>,
 	tried: Attempt,
@@ -351,7 +353,7 @@ function thrownEarly(
 	return finalError(model, "error", thrown.message, clock.now());
 }
 
-/** The final event in place of a missing or useless one of the host: an abort, a stream that broke off. */
+/** Returns the final event if the host's is missing or useless: after an abort, or a stream that broke off. */
 function endOf(
 	{ final, partial, thrown }: Extract<Delivery, { kind: "failed" }>,
 	isAborted: boolean,
@@ -368,7 +370,7 @@ function endOf(
 }
 
 /**
- * Handles a failure after output was shown: nothing is replayed. The account cools, and pi's own retry uses another
+ * Handles a failure after output was shown. Nothing is replayed; the account cools, and pi's own retry uses another
  * one.
  */
 function afterCommit(
@@ -393,7 +395,7 @@ function afterCommit(
 	return next ? continuesElsewhere() : message;
 }
 
-/** Sets the cooldown of a failure; `access` is the token that was refused. */
+/** Sets the cooldown of a failure. `access` is the token that was refused. */
 function penalize(
 	account: Account,
 	access: string,
@@ -406,25 +408,25 @@ function penalize(
 	const isSignInGone = failure.remedy === "refresh-or-rotate" && failure.isSignInGone;
 	if (failure.kind === "workspace-disabled" && !isOfReserveModel) pool.strike(account, "its workspace is disabled");
 	if (isSignInGone) pool.signOut(account, access, failure.kind);
-	// Others count only once another account has served: until then the request may be at fault.
+	// Other cooldowns wait until another account has served. Until then the request may be at fault.
 	else if (failure.cooling && !failure.cooling.ifAnotherServes) {
 		const known = withKnownReset(failure.cooling, pool.status(account.id).usage, clock.now());
 		pool.cool(account, known, modelId);
 	}
 	if (failure.remedy === "close-account") pool.close(account, "closed by OpenAI");
-	// A throttled account may be an exhausted one, which 0.73.1 does not show. A limit without a name in the headers may
-	// be that of one model.
+	// A throttled account may be exhausted, which 0.73.1 does not show. A limit that the headers do not name may be that
+	// of one model.
 	if (isQuotaInDoubt(failure)) void askUsage(account.id);
 	if (!isOfReserveModel) pool.noteError(account.id, failure.kind);
 }
 
-/** Must the usage endpoint be asked what is spent, and until when? */
+/** True if the usage endpoint should tell what is spent, and until when. */
 function isQuotaInDoubt({ kind, cooling }: Failure): boolean {
 	if (kind === "rate-limit") return true;
 	return cooling !== undefined && !cooling.ifAnotherServes && (cooling.guessed || cooling.isUnproved === true);
 }
 
-/** The message of a server as it may be shown. */
+/** Returns a server's message, safe to show. */
 export function reasonIn(message: string): string {
 	return [...printable(hideTokens(message).trim())].slice(0, LONGEST_REASON).join("");
 }

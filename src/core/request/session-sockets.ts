@@ -1,44 +1,44 @@
 import type { AccountId, SessionId } from "../ids.ts";
 
-/** The cached sockets of sessions, so that nothing of one account is used with another. */
+/** The cached sockets of sessions. Nothing of one account is used with another. */
 export interface SessionSockets {
 	/**
-	 * Called right before an attempt. Closes the session's cached socket when it belongs to another account, because
-	 * the host keeps sockets, and the `previous_response_id` that lives on them, by session and not by account. So it
-	 * does with one of the account's reserve model, `wireModel`.
+	 * Called right before an attempt. Closes the session's cached socket if it belongs to another account: the host keeps
+	 * sockets, and the `previous_response_id` that depends on them, by session and not by account. A socket of the
+	 * account's reserve model, `wireModel`, also counts as another one.
 	 */
 	claim(sessionId: SessionId | undefined, account: AccountId, wireModel?: string): SocketClaim;
 	/**
-	 * The same for a request that is none of ours, to `provider`: it goes out on no socket of an account, and no request
-	 * of an account on its socket.
+	 * Does the same for a request to another provider, `provider`. It never uses a socket of an account, and no request
+	 * of an account uses its socket.
 	 */
 	claimOther(sessionId: SessionId | undefined, provider: string): SocketClaim;
-	/** Closes the socket of one of our accounts: the session continues without us. */
+	/** Closes the session's socket if it belongs to one of our accounts. The session continues without us. */
 	leave(sessionId: SessionId | undefined): void;
-	/** Leaves one session, or every one; an answer under way finishes first. */
+	/** Leaves one session, or all of them, after any answer in progress has finished. */
 	leaveSoon(sessionId: SessionId): void;
 	leaveAll(): void;
-	/** Closes the socket of the session, whatever its account. */
+	/** Closes the session's socket, whatever its account. */
 	forget(sessionId: SessionId | undefined): void;
-	/** Records that the backend refused this session's encrypted reasoning, which is left out from now on. */
+	/** Records that the backend refused this session's encrypted reasoning. It is left out from now on. */
 	rememberReasoningRefused(sessionId: SessionId | undefined): void;
 	refusesReasoning(sessionId: SessionId | undefined): boolean;
 }
 
-/** The claim of an attempt on the socket of its session. */
+/** The claim of an attempt to its session's socket. */
 export interface SocketClaim {
-	/** Is an attempt of another account under way in this session? Closing its socket would end its answer. */
+	/** True if an attempt of another account is in progress in this session. Closing its socket would end its answer. */
 	readonly mustNotShare: boolean;
 	release(): void;
 }
 
-/** Keeps track of sockets by session; `close` is the host's own clean-up. */
+/** Tracks sockets by session. `close` is the host's own clean-up. */
 export function createSessionSockets(close: (sessionId: SessionId) => void): SessionSockets {
-	/** An account, an account and its reserve model, or another provider. */
+	/** Who owns each socket: an account, an account with its reserve model, or another provider. */
 	const owners = new Map<SessionId, string>();
 	const underWay = new Map<SessionId, number>();
 	const withoutReasoning = new Set<SessionId>();
-	/** Sessions to leave as soon as no attempt is under way in them. */
+	/** Sessions to leave as soon as no attempt is in progress in them. */
 	const leaving = new Set<SessionId>();
 
 	const forget = (sessionId: SessionId | undefined) => {
@@ -58,7 +58,7 @@ export function createSessionSockets(close: (sessionId: SessionId) => void): Ses
 		if (sessionId === undefined) return { mustNotShare: false, release: () => undefined };
 		const others = underWay.get(sessionId) ?? 0;
 		leaving.delete(sessionId);
-		// A socket of unknown origin is foreign, too: the host keeps sockets while extensions are reloaded.
+		// A socket of unknown origin is foreign too: the host keeps sockets when extensions are reloaded.
 		const isForeign = owners.get(sessionId) !== owner;
 		if (isForeign && others === 0) forget(sessionId);
 		const mustNotShare = isForeign && others > 0;
@@ -78,7 +78,7 @@ export function createSessionSockets(close: (sessionId: SessionId) => void): Ses
 	return {
 		claim: (sessionId, account, wireModel) =>
 			claimAs(sessionId, wireModel === undefined ? account : `${account} ${wireModel}`),
-		// No id of an account has a colon.
+		// Account ids never contain a colon.
 		claimOther: (sessionId, provider) => claimAs(sessionId, `provider: ${provider}`),
 		leave: (sessionId) => {
 			if (sessionId !== undefined && owners.has(sessionId)) forget(sessionId);

@@ -5,7 +5,7 @@ import { about, formatClock, formatCount, formatDuration, plural } from "../form
 import type { WayOn } from "../ports.ts";
 
 /**
- * Words the end of a turn for which no account was left. They carry no label and no number of three digits: pi's own
+ * Returns the text for a turn that no account could serve. It contains no label and no three-digit number: pi's own
  * retry looks for "429", "500" and the like anywhere in a text. `now` and `readyAt` are epoch ms.
  */
 export function exhausted(why: Exhaustion, now: number): string {
@@ -14,7 +14,7 @@ export function exhausted(why: Exhaustion, now: number): string {
 	return why.total === 0 ? setIsEmpty() : `${noneServes(why, now)} ${BOUND_TO_SET}`;
 }
 
-/** Account sets or caps cannot be read, so that none of them can be changed, and no account may serve. */
+/** Returns the text for unreadable account sets or caps: no account may serve, and no command can change them. */
 export function setsUnreadable(): string {
 	return (
 		"The account sets or caps in settings.json cannot be read, and no account serves until that is corrected: " +
@@ -22,7 +22,7 @@ export function setsUnreadable(): string {
 	);
 }
 
-/** Words the end of a turn where every account of the set that holds has left the pool. */
+/** Returns the text for an account set whose accounts have all left the pool. */
 export function setIsEmpty(): string {
 	return (
 		"No account of this folder's account set is in the pool, and no other may serve here. " +
@@ -64,7 +64,7 @@ function noneServes(why: Exhaustion, now: number): string {
 	return noneUsable(why);
 }
 
-/** Every account is off or signed out, or there is none. */
+/** Every account is disabled or signed out, or the pool is empty. */
 function noneUsable({ off = 0, needsLogin }: Exhaustion): string {
 	if (off === 0) {
 		return needsLogin > 0 ? "No Codex account is signed in. /multicodex login signs in again." : noAccountSignedIn();
@@ -74,7 +74,7 @@ function noneUsable({ off = 0, needsLogin }: Exhaustion): string {
 	return `No Codex account is ready: ${parts.join(", ")}. /multicodex shows all.`;
 }
 
-/** How the accounts that were tried ended. One may have no token right now, for instance behind a lock. */
+/** Describes how the accounts that were tried ended. One may have no token right now, for instance behind a lock. */
 function triedInVain({ tried, notOffered, unavailable, refused = 0 }: Exhaustion): string[] {
 	const unrenewed = unavailable - refused;
 	return [
@@ -97,17 +97,17 @@ function mayNotUseModel(count: number): string {
 	return `${plural(count, "account")} may not use this model.`;
 }
 
-/** Words the end of a turn without any account that can be used before a new sign-in. */
+/** Returns the text for a pool in which no account can be used before a new sign-in. */
 export function noAccountSignedIn(): string {
 	return "No Codex account is signed in. Run /multicodex add.";
 }
 
-/** Words the end of a turn of a machine that knows nothing of its shared pool yet. */
+/** Returns the text for a machine that has never reached its shared pool. */
 export function poolNotReached(): string {
 	return "The shared pool cannot be reached, and no account of it is known here yet. /multicodex share says why.";
 }
 
-/** Words the end of a turn where the shared pool holds no account. */
+/** Returns the text for a shared pool without accounts. */
 export function poolIsEmpty(): string {
 	return "The shared pool holds no account yet. /multicodex share moves some in, on a machine that has them.";
 }
@@ -149,7 +149,7 @@ function othersOf({ needsLogin, notOffered, unavailable, refused = 0 }: Exhausti
 	].filter(Boolean);
 }
 
-/** What no setting and no yes has let serve, with the command that would. */
+/** Lists what could have served but was not allowed to, with the command that allows it. */
 function leftIn({ left }: Exhaustion): string[] {
 	if (!left) return [];
 	const { credits, reserveModel, resetCredits, chain } = left;
@@ -168,7 +168,7 @@ function goesOn({ model, link }: WayOn): string {
 	return model === link ? `/model ${model} goes on, from your chain.` : `/model ${model} goes on with ${link}.`;
 }
 
-/** Words the end of a turn in which two accounts in a row had lost their sign-in. */
+/** Returns the text for a turn in which two accounts in a row had lost their sign-in. */
 export function signedOutInARow(): string {
 	return (
 		"Two Codex accounts in a row were signed out, so no more were tried. " +
@@ -177,31 +177,37 @@ export function signedOutInARow(): string {
 }
 
 /**
- * Quota ran out in mid-answer. Ends in a phrase after which the retry of every host repeats the turn, in two seconds.
+ * Returns the text if quota ran out mid-answer. Its last words make the retry of every host repeat the turn, in two
+ * seconds.
  */
 export function continuesElsewhere(): string {
 	return "The Codex usage limit was reached while answering. Another account takes over after the retry delay.";
 }
 
-/** A reset credit was not redeemed, although the person said yes. `reason` is the end of a sentence. */
+/**
+ * Returns the text for a reset credit that the person agreed to but that was not redeemed. `reason` ends a sentence.
+ */
 export function notRedeemed(label: string, reason: string): string {
 	return `${printable(label)} was not reset: ${reason}.`;
 }
 
 /**
- * No account can serve, and the session is on the virtual model: its retry is routed to `link`. Without the words that
- * keep some hosts from a retry, such as those of a quota that is exceeded.
+ * Returns the text if no account can serve and the session is on the virtual model: its retry is routed to `link`. It
+ * avoids words that keep some hosts from retrying, such as those of an exceeded quota.
  */
 export function chainTakesOver(link: string): string {
 	return `No Codex account can serve this now. ${link} takes over after the retry delay.`;
 }
 
-/** The person has chosen a link, and the host did not change to the model that uses the chain. */
+/** Returns the text if the person chose a link, but the host did not change to the model that uses the chain. */
 export function chainByHand(model: string, link: string): string {
 	return `This session could not change to ${model}. /model does so by hand, and goes on with ${link}.`;
 }
 
-/** Why a link of the chain is not asked any more, as the end of a sentence. No number, and no words of its provider. */
+/**
+ * Why a link of the chain is no longer asked, as the end of a sentence. Contains no number, and no words of its
+ * provider.
+ */
 export const LINK_FAILURES: Readonly<Record<LinkFailure, string>> = {
 	quota: "has no quota left",
 	"sign-in": "did not accept its sign-in or key",
@@ -209,28 +215,34 @@ export const LINK_FAILURES: Readonly<Record<LinkFailure, string>> = {
 	unreached: "could not be reached",
 };
 
-/** A link of the chain has failed before any output. `next`: the one that takes over; without one the pool is asked. */
+/**
+ * Returns the text if a link of the chain failed before any output. `next` is the link that takes over; without one the
+ * pool serves.
+ */
 export function linkFailed(link: string, failure: LinkFailure, next: string | undefined): string {
 	const what = `${link} ${LINK_FAILURES[failure]}.`;
 	return `${what} ${next ?? "The Codex pool"} takes over after the retry delay.`;
 }
 
-/** The stream of the host ended without a final event; pi's own retry repeats the turn on "ended without". */
+/**
+ * Returns the text if the host's stream ended without a final event. pi's own retry repeats the turn on "ended
+ * without".
+ */
 export function brokenOff(): string {
 	return "The Codex stream ended without a final event.";
 }
 
-/** The extension is switched off, and pi itself has no login. */
+/** Returns the text if the extension is switched off and pi itself has no login. */
 export function switchedOffHere(): string {
 	return "pi-multicodex is off, and pi itself has no Codex login. /multicodex on, or /login.";
 }
 
-/** The extension was switched off during a request that no account had served yet. */
+/** Returns the text if the extension was switched off before any account had served the request. */
 export function switchedOffMeanwhile(): string {
 	return "pi-multicodex was turned off before an account could serve this request. Send again to go on without it.";
 }
 
-/** A defect of ours. */
+/** Returns the text for a defect of ours. */
 export function unexpected(): string {
 	return "pi-multicodex could not handle this request. PI_MULTICODEX_DISABLE=1 starts pi without it.";
 }

@@ -16,12 +16,12 @@ interface Deps {
 	readonly clock: Clock;
 }
 
-/** A load that failed is not tried again by a request before this. */
+/** How long a request waits before it retries a failed load. */
 const CLOSED_MS = 60_000;
 
 /**
- * Loads the code for reset credits once an account has some: few people have any. An update may have replaced its file
- * under a running pi; then no list is asked for, and nothing is redeemed.
+ * Loads the code for reset credits once an account has some, which few people have. An update may have replaced its
+ * file under a running pi. Then no list is fetched and nothing is redeemed.
  */
 export function createLateResets({ pool, load, clock }: Deps): Resets {
 	const hasCredits = () => {

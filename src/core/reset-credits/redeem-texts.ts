@@ -1,7 +1,7 @@
 import { formatClock } from "../format.ts";
 import type { RedeemObstacle } from "./reset-credits.ts";
 
-/** Why no reset credit of an account can be redeemed, as the end of a sentence about it. `now` is epoch ms. */
+/** Returns why no reset credit of an account can be redeemed, as the end of a sentence. `now` is epoch ms. */
 export function obstacleWords(obstacle: RedeemObstacle, now: number): string {
 	switch (obstacle.kind) {
 		case "off":

@@ -29,26 +29,26 @@ interface Deps {
 	readonly api: Pick<ResetCreditsApi, "consume">;
 	readonly usageApi: UsageApi;
 	readonly processes: Processes;
-	/** The base URL of the model in use; undefined before the first request and look. */
+	/** Returns the base URL of the model in use; undefined before the first request or screen. */
 	readonly baseUrl: () => string | undefined;
 	readonly clock: Clock;
 	/** Resolves after `ms`. */
 	readonly pause: (ms: number) => Promise<void>;
-	/** A new idempotency key, a UUID. */
+	/** Creates a new idempotency key, a UUID. */
 	readonly newKey: () => string;
 }
 
-/** Another process's call is looked after this often, and waited for so long. */
+/** How often another process's call is checked, and for how long it is awaited. */
 const LOOK_MS = 250;
 const PATIENCE_MS = 20_000;
-/** A redemption that ended this recently is one that was made at the same time. */
+/** A redemption that ended this recently counts as made at the same time. */
 const JUST_NOW_MS = 60_000;
-/** The backend may report a reset a moment late: usage is asked for so often, with a pause in between. */
+/** The backend may report a reset a moment late. Usage is fetched this often, with a pause in between. */
 const USAGE_TRIES = 3;
 const USAGE_PAUSE_MS = 1000;
 const USAGE_TIMEOUT_MS = 5000;
 
-/** Creates the one place from which a reset credit is spent. */
+/** Creates the only place that spends a reset credit. */
 export function createRedeemer(deps: Deps): Redeemer {
 	const { pool, state, credentials, api, usageApi, baseUrl, clock, pause } = deps;
 	const claims = createRedemptionClaims(deps);
@@ -56,17 +56,17 @@ export function createRedeemer(deps: Deps): Redeemer {
 		return { kind: "failed", reason, until: clock.now() + forMs };
 	};
 
-	/** The usage of an account, not yet taken in; undefined without an answer. */
+	/** Fetches the usage of an account without storing it; undefined without an answer. */
 	const askUsage = async (call: ResetCreditsCall): Promise<UsageSnapshot | undefined> => {
 		try {
 			return await usageApi.fetch(call, AbortSignal.timeout(USAGE_TIMEOUT_MS));
 		} catch (error) {
-			// What is known stands until the next look.
+			// Keep what is known until the next call.
 			tellDefect(error, "usage", pool.emit);
 			return undefined;
 		}
 	};
-	/** The usage after a reset. An answer that still says spent is asked for again. */
+	/** Fetches usage after a reset. Repeats the call while the answer still says spent. */
 	const usageAfter = async (call: ResetCreditsCall): Promise<UsageSnapshot | undefined> => {
 		let last: UsageSnapshot | undefined;
 		for (let tries = 1; tries <= USAGE_TRIES; tries += 1) {
@@ -78,7 +78,7 @@ export function createRedeemer(deps: Deps): Redeemer {
 		return last;
 	};
 
-	/** Makes the call. A token that is refused is renewed once, and the call made again under the same key. */
+	/** Makes the call. If the token is refused, renews it once and repeats the call under the same key. */
 	const consume = async (account: Account, call: ResetCreditsCall, held: RedemptionClaim) => {
 		const answer = await api.consume(call, held);
 		if (answer.kind !== "refused" || answer.status !== 401) return { answer, call };
@@ -88,7 +88,7 @@ export function createRedeemer(deps: Deps): Redeemer {
 		return { answer: await api.consume(renewed, held), call: renewed };
 	};
 
-	/** Writes how a call has ended, for every process, and tells of it. */
+	/** Records for every process how a call has ended, and emits it. */
 	const settle = async (
 		account: Account,
 		held: RedemptionClaim,
@@ -106,7 +106,7 @@ export function createRedeemer(deps: Deps): Redeemer {
 		pool.emit({ type: "changed" });
 	};
 
-	/** Makes the call of a claim, and writes down what came of it. */
+	/** Makes the call of a claim and records its outcome. */
 	const carryOut = async (account: Account, first: ResetCreditsCall, held: RedemptionClaim): Promise<Redemption> => {
 		const { answer, call } = await consume(account, first, held);
 		const outcome = outcomeOf(answer, clock.now());
@@ -120,14 +120,14 @@ export function createRedeemer(deps: Deps): Redeemer {
 		if (answer.kind === "already_redeemed") return settleAlready(account, call, held, outcome);
 		await settle(account, held, outcome, false);
 		if (answer.kind === "nothing_to_reset") {
-			// What is known of the windows is old, or they cannot be reset.
+			// The known windows are outdated, or cannot be reset.
 			const usage = await askUsage(call);
 			if (usage) pool.noteUsage(account.id, usage);
 		}
 		return outcome.redemption;
 	};
 
-	/** The credit was redeemed before, by a call that was cut off or elsewhere: usage tells whether that still helps. */
+	/** The credit was redeemed before, by an interrupted call or elsewhere. Usage shows whether that still helps. */
 	const settleAlready = async (
 		account: Account,
 		call: ResetCreditsCall,
@@ -142,7 +142,7 @@ export function createRedeemer(deps: Deps): Redeemer {
 		return redemption;
 	};
 
-	/** What forbids a redemption by what is known now; undefined where nothing does. */
+	/** Returns what forbids a redemption, by what is known now; undefined if nothing does. */
 	const obstacleTo = (
 		account: Account,
 		credit: ResetCredit,
@@ -197,7 +197,7 @@ export function createRedeemer(deps: Deps): Redeemer {
 				return failed(CANCELLED, 0);
 			}
 			const redemption = await carryOut(account, call, held);
-			// An earlier redemption without an answer is settled now, and was not the one that was asked for.
+			// An earlier redemption without an answer is settled now. It was not for the requested credit.
 			const isSettled = redemption.kind !== "no-credit" || held.creditId === credit.id;
 			if (isSettled) return redemption;
 		}
@@ -210,7 +210,7 @@ export function createRedeemer(deps: Deps): Redeemer {
 				tellDefect(error, "redemption", pool.emit);
 				return failed("of an unexpected error", CLOSED_MS.short);
 			});
-			// A call that was made is not taken back: its outcome is written down although it is not waited for.
+			// A call that was made cannot be taken back. Its outcome is recorded although this caller no longer waits.
 			return raceAbort(begun, signal).catch(() => failed(CANCELLED, 0));
 		},
 	};

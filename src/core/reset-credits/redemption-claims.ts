@@ -2,51 +2,54 @@ import type { AccountId } from "../ids.ts";
 import type { AccountStatus, Clock, Processes, StateStore } from "../ports.ts";
 import type { RedemptionEnd, RedemptionNote, ResetCredit } from "./reset-credits.ts";
 
-/** The right to make the call of one redemption. It is on the disk, where every process sees it. */
+/** The right to make the call of one redemption. It is on disk, where every process sees it. */
 export interface RedemptionClaim {
 	readonly creditId: string;
 	readonly key: string;
-	/** It was begun before, by a call of which no answer is known: the credit may be spent. */
+	/** True if an earlier call has no known answer. The credit may be spent. */
 	readonly isRepeated: boolean;
-	/** The note of it once the call has ended; without `end` the outcome is unknown, and the key is kept. */
+	/** Returns the note for the ended call. Without `end` the outcome is unknown, and the key is kept. */
 	ended(end: RedemptionEnd | undefined, closedUntil: number | undefined): RedemptionNote;
-	/** Changes the status of the account if the claim is still ours; other processes go on then. */
+	/** Changes the account's status if the claim is still ours, and lets other processes continue. */
 	release(change: (status: AccountStatus) => AccountStatus): Promise<void>;
-	/** Gives the claim back, since no call was made. The key of an earlier call stays for the next try. */
+	/** Gives the claim back because no call was made. The key of an earlier call is kept for the next try. */
 	giveBack(): Promise<void>;
 }
 
-/** The outcome of asking for a claim. */
+/** The result of asking for a claim. */
 export type RedemptionClaiming =
 	| { readonly kind: "ours"; readonly claim: RedemptionClaim }
-	/** Another process makes a call for this account and has no answer yet, or has changed what was seen. */
+	/** Another process is making a call for this account and has no answer yet, or has changed what was read. */
 	| { readonly kind: "taken"; readonly until: number }
-	/** The key cannot be written, so that a call that is cut off could not be repeated. */
+	/** The key cannot be written, so an interrupted call could not be repeated. */
 	| { readonly kind: "unnoted" };
 
 interface Deps {
 	readonly state: StateStore;
 	readonly processes: Processes;
 	readonly clock: Clock;
-	/** A new idempotency key, a UUID. */
+	/** Creates a new idempotency key, a UUID. */
 	readonly newKey: () => string;
 }
 
-/** No call takes longer than this, whatever became of its process. */
+/** No call takes longer than this, whatever happened to its process. */
 const LONGEST_CALL_MS = 60_000;
 
-/** The claims on the redemptions of all accounts, in all processes. */
+/** Claims on the redemptions of all accounts, across all processes. */
 export interface RedemptionClaims {
 	/**
-	 * Asks for the right to redeem `credit`, or to make a call again that was cut off. `isAllowed` decides on the file as
-	 * it is then: what was seen before may be what another process has changed.
+	 * Claims the right to redeem `credit`, or to repeat an interrupted call. `isAllowed` decides on the file as it is
+	 * then, since another process may have changed what was read before.
 	 */
 	claim(id: AccountId, credit: ResetCredit, isAllowed: (status: AccountStatus) => boolean): Promise<RedemptionClaiming>;
 }
 
-/** Creates it over the state file. */
+/** Creates the claims, stored in the state file. */
 export function createRedemptionClaims({ state, processes, clock, newKey }: Deps): RedemptionClaims {
-	/** Since the call began, by how long the machine has run where that tells: clocks may be set, and differ. */
+	/**
+	 * Returns the time since the call started. Uses the machine's uptime if possible, since clocks may be set and may
+	 * differ.
+	 */
 	const elapsedMs = ({ at, uptime }: RedemptionNote) => {
 		const { machine, ms } = processes.uptime();
 		const ranMs = uptime?.machine === machine ? ms - uptime.ms : -1;
@@ -60,14 +63,14 @@ export function createRedemptionClaims({ state, processes, clock, newKey }: Deps
 	const claim: RedemptionClaims["claim"] = async (id, credit, isAllowed) => {
 		const own = { at: clock.now(), holder: processes.own(), uptime: processes.uptime() };
 		const freshKey = newKey();
-		// An unanswered redemption comes before any other: the process that made it had the person's yes.
+		// An unanswered redemption comes first: its process had the person's consent.
 		const noteAfter = ({ redemption }: AccountStatus): RedemptionNote => {
 			const isOpen = redemption !== undefined && redemption.end === undefined;
 			const { creditId, key } = isOpen ? redemption : { creditId: credit.id, key: freshKey };
 			return { creditId, key, ...own };
 		};
 		let trouble: unknown;
-		// Decided on the file as it is then, under its lock: if two processes race, the second sees the first one's note.
+		// Decides on the file as it is, under its lock. If two processes race, the second sees the first one's note.
 		const isNoted = await state.updateIf(
 			id,
 			(status) => !isUnderWay(status.redemption) && isAllowed(status),

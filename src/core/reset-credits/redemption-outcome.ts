@@ -1,17 +1,17 @@
 import type { ConsumeAnswer, Redemption } from "../ports.ts";
 import type { RedemptionEnd } from "./reset-credits.ts";
 
-/** How a call has ended, and what is noted of it. */
+/** How a call has ended, and what is recorded of it. */
 export interface CallOutcome {
 	readonly redemption: Redemption;
-	/** Undefined where the credit may be spent: the next try sends the same key. */
+	/** Undefined if the credit may be spent. The next try sends the same key. */
 	readonly end: RedemptionEnd | undefined;
 }
 
-/** How long a failure keeps an account from being offered again, by its cause. */
+/** How long an account is not offered again after a failure, by cause. */
 export const CLOSED_MS = { short: 60_000, medium: 15 * 60_000, long: 60 * 60_000 } as const;
 
-/** Says what an answer means. `now` is epoch ms. No reason holds a number: it may end a turn. */
+/** Interprets an answer. `now` is epoch ms. No reason contains a number, since it may end a turn. */
 export function outcomeOf(answer: ConsumeAnswer, now: number): CallOutcome {
 	const failed = (reason: string, forMs: number): Redemption => ({ kind: "failed", reason, until: now + forMs });
 	switch (answer.kind) {
@@ -38,7 +38,10 @@ export function outcomeOf(answer: ConsumeAnswer, now: number): CallOutcome {
 	}
 }
 
-/** There is no such credit. It is off the list by then, and another one of the account may be offered soon. */
+/**
+ * Returns the outcome for a credit that does not exist. It is off the list by then, and another one of the account may
+ * be offered soon.
+ */
 export function noCredit(reason: string, now: number): Redemption {
 	return { kind: "no-credit", reason, until: now + CLOSED_MS.short };
 }

@@ -10,13 +10,13 @@ import { USAGE_TTL_MS } from "../usage.ts";
 import type { RedemptionNote } from "./reset-credits.ts";
 
 /**
- * Keeps the lists of reset credits: asked for where the usage endpoint reports credits, and only when a person looks or
- * the pool is dry. Nothing here throws.
+ * Keeps the lists of reset credits. They are fetched only for accounts whose usage reports credits, and only when a
+ * person opens a screen or the pool is dry. Nothing here throws.
  */
 export interface ResetCreditList {
-	/** Asks for every list that is due. Resolves when all are answered; `signal` ends the wait. */
+	/** Fetches every list that is due. Resolves when all are answered; `signal` ends the wait. */
 	refreshStale(signal?: AbortSignal): Promise<void>;
-	/** Asks for the list of one account now, if it has credits. True if an answer came. */
+	/** Fetches the list of one account now, if it has credits. Resolves to true if an answer came. */
 	ask(id: AccountId, signal?: AbortSignal): Promise<boolean>;
 }
 
@@ -25,22 +25,25 @@ interface Deps {
 	readonly state: StateStore;
 	readonly credentials: Pick<Credentials, "currentToken">;
 	readonly api: Pick<ResetCreditsApi, "list">;
-	/** The base URL of the model in use; undefined before the first request and look. */
+	/** Returns the base URL of the model in use; undefined before the first request or screen. */
 	readonly baseUrl: () => string | undefined;
 	readonly clock: Clock;
 }
 
-/** Another process that began a call gets this long before we make our own. */
+/** How long another process that started a call gets before we make our own. */
 const ASKING_MS = 30_000;
 
-/** A call under way, with those who wait for it. */
+/** A call in progress, and its callers. */
 interface Call {
 	readonly answer: Promise<boolean>;
 	readonly ending: AbortController;
 	waiting: number;
 }
 
-/** Creates it. It only uses tokens that are valid now: a look must not begin the exchange of a single-use token. */
+/**
+ * Creates it. It only uses tokens that are valid now: opening a screen must not start the exchange of a single-use
+ * token.
+ */
 export function createResetCreditList({ pool, state, credentials, api, baseUrl, clock }: Deps): ResetCreditList {
 	const underWay = new Map<AccountId, Call>();
 
@@ -64,7 +67,7 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 			const credits = await api.list({ baseUrl: base, access, workspaceId }, signal);
 			state.updateSoon(id, (status) => {
 				const { redemption } = status;
-				// A list that was asked for before a redemption may have the credit that it spent.
+				// A list that was requested before a redemption may contain the credit that it spent.
 				const isSpent = redemption !== undefined && redemption.at >= askedAt && mayBeSpent(redemption);
 				const left = isSpent ? credits.filter((credit) => credit.id !== redemption.creditId) : credits;
 				return { ...status, resetCredits: { askedAt, listedAt: askedAt, credits: left } };
@@ -72,7 +75,7 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 			pool.emit({ type: "changed" });
 			return true;
 		} catch (error) {
-			// The list that is known stays, and is asked for again after a while.
+			// Keep the known list, and fetch it again after a while.
 			if (!signal.aborted) tellDefect(error, "usage", pool.emit);
 			return false;
 		}
@@ -100,7 +103,7 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 		return call;
 	};
 	/**
-	 * Makes one call at a time for an account; `claim` decides whether this process makes it. Each caller waits as long
+	 * Makes one call at a time for an account. `claim` decides whether this process makes it. Each caller waits as long
 	 * as it likes, and the call ends with the last of them.
 	 */
 	const askOnce = async (id: AccountId, signal: AbortSignal | undefined, claim: () => Promise<boolean>) => {
@@ -109,7 +112,7 @@ export function createResetCreditList({ pool, state, credentials, api, baseUrl, 
 		try {
 			return await raceAbort(call.answer, signal);
 		} catch {
-			// The call itself never fails: this caller has had enough.
+			// The call itself never fails. This caller has stopped waiting.
 			return false;
 		} finally {
 			call.waiting -= 1;

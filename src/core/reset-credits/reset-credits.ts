@@ -13,42 +13,42 @@ import {
 } from "../quota.ts";
 import type { UsageSnapshot, UsageWindow } from "../usage.ts";
 
-/** A voucher of the backend that resets the windows of its account once, before their time. */
+/** A voucher of the backend that resets its account's windows once, early. */
 export interface ResetCredit {
 	readonly id: string;
-	/** Epoch ms; undefined where the backend names no end. */
+	/** Epoch ms; undefined if the backend names no end. */
 	readonly expiresAt?: number | undefined;
 	/** Epoch ms. */
 	readonly grantedAt?: number | undefined;
 }
 
-/** The list of an account's reset credits, as the backend gave it last. */
+/** The list of an account's reset credits, as last reported. */
 export interface ListedResetCredits {
-	/** When some process last began to ask, epoch ms. */
+	/** When any process last started a call, epoch ms. */
 	readonly askedAt: number;
-	/** When the credits below were asked for, epoch ms; undefined before the first answer. */
+	/** When the list below was requested, epoch ms; undefined before the first answer. */
 	readonly listedAt?: number | undefined;
 	/** Credits that can be redeemed. */
 	readonly credits: readonly ResetCredit[];
 }
 
-/** How a redemption ended. `already`: an earlier call with the same key had been carried out. */
+/** How a redemption ended. `already`: an earlier call with the same key went through. */
 export type RedemptionEnd = "redeemed" | "already" | "nothing-to-reset" | "no-credit" | "failed";
 
-/** A redemption that was begun: it is noted before the backend hears of it. */
+/** A redemption that was started. It is recorded before the call. */
 export interface RedemptionNote {
 	readonly creditId: string;
-	/** The idempotency key: every further try of the same redemption sends it again. */
+	/** The idempotency key. Every further try of the same redemption sends it again. */
 	readonly key: string;
 	/** Epoch ms. */
 	readonly at: number;
 	/** The process that makes the call; undefined once the call has ended. */
 	readonly holder?: ProcessMark | undefined;
-	/** The same moment by the running time of the machine. */
+	/** The same moment as the machine's uptime. */
 	readonly uptime?: Uptime | undefined;
-	/** Undefined while no answer has come: the credit may be spent. */
+	/** Undefined while there is no answer. The credit may be spent. */
 	readonly end?: RedemptionEnd | undefined;
-	/** After a failure: not offered again before this, epoch ms. */
+	/** After a failure: when it may be offered again, epoch ms. */
 	readonly closedUntil?: number | undefined;
 }
 
@@ -57,18 +57,18 @@ export interface RedeemFacts {
 	readonly account: Account;
 	readonly usage: UsageSnapshot | undefined;
 	readonly credits: readonly ResetCredit[];
-	/** How many the usage endpoint reports, which may be more than are listed. */
+	/** How many the usage endpoint reports. May be more than are listed. */
 	readonly reported?: number | undefined;
 	/** A failed redemption keeps the account closed until then, epoch ms. */
 	readonly closedUntil?: number | undefined;
 }
 
-/** The credits of an account, as far as its list is known; none where the usage endpoint reports none. */
+/** Returns the known credits of an account; none if the usage endpoint reports none. */
 export function knownCredits(status: Pick<AccountStatus, "usage" | "resetCredits">): readonly ResetCredit[] {
 	return resetCreditsOf(status.usage) > 0 ? (status.resetCredits?.credits ?? []) : [];
 }
 
-/** What decides whether a credit of this account may be redeemed, as it is stored. */
+/** Reads from the stored status what decides whether a credit of this account may be redeemed. */
 export function redeemFactsOf(account: Account, status: AccountStatus): RedeemFacts {
 	const { usage, redemption } = status;
 	const reported = resetCreditsOf(usage);
@@ -79,13 +79,13 @@ export function redeemFactsOf(account: Account, status: AccountStatus): RedeemFa
 export interface Redeemable {
 	readonly kind: "redeemable";
 	readonly account: Account;
-	/** Of the account's credits the one that expires first. */
+	/** The account's credit that expires first. */
 	readonly credit: ResetCredit;
-	/** The spent window that resets last, as `7d`: this one is given back before its time. */
+	/** The spent window that resets last, such as `7d`. Redeeming resets it early. */
 	readonly window: string;
-	/** When that window resets by itself, epoch ms; undefined when not known. */
+	/** When that window resets by itself, epoch ms; undefined if not known. */
 	readonly resetsAt: number | undefined;
-	/** All windows that a redemption fills again, the shortest first. */
+	/** All windows that a redemption refills, shortest first. */
 	readonly windows: readonly UsageWindow[];
 	/** How much quota it gives back and how much sooner, in hours of a plus account's whole window. */
 	readonly gain: number;
@@ -94,37 +94,37 @@ export interface Redeemable {
 /** Why no reset credit of an account may be redeemed now. Times are epoch ms. */
 export type RedeemObstacle =
 	| { readonly kind: "off" | "signed-out" | "no-credit" | "expired" | "usage-unknown" }
-	/** The usage endpoint reports credits, and their list is not known. */
+	/** The usage endpoint reports credits, but their list is unknown. */
 	| { readonly kind: "credits-unknown" }
-	/** A budget is spent: a reset does not fill it. */
+	/** A budget is spent, and a reset does not refill it. */
 	| { readonly kind: "budget-spent" }
-	/** The backend resets no account that has a single window. */
+	/** The backend does not reset an account with a single window. */
 	| { readonly kind: "one-window" }
 	| { readonly kind: "not-spent" }
 	| { readonly kind: "resets-soon"; readonly at: number }
 	| { readonly kind: "closed"; readonly until: number };
 
-/** No credit is spent on a window that resets by itself within this. */
+/** No credit is spent on a window that resets by itself within this time. */
 export const SOON_MS = 60 * 60_000;
 
 const DAY_MS = 24 * 60 * 60_000;
 const HOUR_MS = 60 * 60_000;
-/** A credit that expires within so many days is used before any other. */
+/** A credit that expires within this many days is used before any other. */
 export const EXPIRES_SOON_DAYS = 3;
-/** The backend refuses a reset where there is no second window. */
+/** The backend refuses a reset if there is no second window. */
 const LEAST_WINDOWS = 2;
 
-/** The credits that have not expired at `now` (epoch ms), the one that expires first in front. */
+/** Returns the credits that have not expired at `now` (epoch ms), the first to expire first. */
 export function unexpired(credits: readonly ResetCredit[], now: number): readonly ResetCredit[] {
 	return credits.filter((credit) => !isExpired(credit, now)).sort((a, b) => endOf(a) - endOf(b));
 }
 
-/** True for a credit that ends within {@link EXPIRES_SOON_DAYS}. */
+/** True if a credit expires within {@link EXPIRES_SOON_DAYS}. */
 export function expiresSoon({ expiresAt }: ResetCredit, now: number): boolean {
 	return expiresAt !== undefined && expiresAt - now <= EXPIRES_SOON_DAYS * DAY_MS;
 }
 
-/** Says which credit of an account to redeem at `now` (epoch ms) and what it gives back, or why none. */
+/** Returns which credit of an account to redeem at `now` (epoch ms) and what it gives back, or why none. */
 export function redeemable(facts: RedeemFacts, now: number): Redeemable | RedeemObstacle {
 	const { account, usage, credits, reported = 0, closedUntil = 0 } = facts;
 	if (!account.enabled) return { kind: "off" };
@@ -152,8 +152,8 @@ export function redeemable(facts: RedeemFacts, now: number): Redeemable | Redeem
 }
 
 /**
- * What can be redeemed at `now` (epoch ms), the best first: a credit that would expire within days, the first to do so,
- * then the account on which a reset gives back most.
+ * Returns what can be redeemed at `now` (epoch ms), the best first: credits that expire within days, the first to
+ * expire first, then the account whose reset gives back most.
  */
 export function redeemables(pool: readonly RedeemFacts[], now: number): readonly Redeemable[] {
 	const found = pool.map((facts) => redeemable(facts, now));
@@ -163,7 +163,7 @@ export function redeemables(pool: readonly RedeemFacts[], now: number): readonly
 	);
 }
 
-/** Orders what can be redeemed, as {@link redeemables} does. */
+/** Sorts what can be redeemed, as {@link redeemables} does. */
 export function bestFirst(found: readonly Redeemable[], now: number): readonly Redeemable[] {
 	return [...found].sort(
 		(a, b) =>
@@ -174,19 +174,22 @@ export function bestFirst(found: readonly Redeemable[], now: number): readonly R
 	);
 }
 
-/** The status of an account with the note of a redemption that has ended. */
+/** Adds the note of an ended redemption to the status. */
 export function withNote(status: AccountStatus, note: RedemptionNote): AccountStatus {
 	const { resetCredits } = status;
 	if (!resetCredits || note.end === undefined || !GONE.has(note.end)) return { ...status, redemption: note };
-	// What is left of the list is asked for again at the next look.
+	// The remaining list is fetched again at the next opportunity.
 	const credits = resetCredits.credits.filter(({ id }) => id !== note.creditId);
 	return { ...status, redemption: note, resetCredits: { askedAt: 0, credits } };
 }
 
-/** Ends after which the backend has no such credit any more. */
+/** Outcomes after which the backend no longer has the credit. */
 const GONE: ReadonlySet<RedemptionEnd> = new Set(["redeemed", "already", "no-credit"]);
 
-/** Of the windows that keep the account out the one that resets last, or the fullest where only the server says so. */
+/**
+ * Returns the window that keeps the account out and resets last, or the fullest one if only the server says that it is
+ * spent.
+ */
 function spentWindow(usage: UsageSnapshot, now: number): UsageWindow | undefined {
 	if (!isSpent(usage, now)) return undefined;
 	const spent = windowsOf(usage).filter((window) => isExhausted([window], now));
@@ -195,7 +198,7 @@ function spentWindow(usage: UsageSnapshot, now: number): UsageWindow | undefined
 	return spent.length > 0 ? [...spent].sort(latestFirst)[0] : [...windowsOf(usage)].sort(fullestFirst)[0];
 }
 
-/** The most that one of the windows gains: the used part of it, times the hours until it would be back by itself. */
+/** Returns the largest gain of a window: its used part, times the hours until it would reset by itself. */
 function hoursGained(windows: readonly UsageWindow[], now: number): number {
 	const gains = windows.map((window) => {
 		const lengthMs = window.windowMinutes * 60_000;
@@ -205,7 +208,7 @@ function hoursGained(windows: readonly UsageWindow[], now: number): number {
 	return Math.max(0, ...gains);
 }
 
-/** Whole days until a credit ends; all that end later than soon count alike. */
+/** Returns the whole days until a credit expires. All later than soon count alike. */
 function daysLeft(credit: ResetCredit, now: number): number {
 	return Math.min(EXPIRES_SOON_DAYS, Math.floor((endOf(credit) - now) / DAY_MS));
 }
